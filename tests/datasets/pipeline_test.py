@@ -1,0 +1,298 @@
+"""Tests of the batch streams: order, noise, flips and exact resuming."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_resflow import datasets
+from tf_resflow.datasets import pipeline
+
+_NUM = 10
+_SHAPE = (2, 3, 1)
+# In memory, and streamed through a buffer smaller than the set.
+_MODES = pytest.mark.parametrize('max_in_memory', [_NUM, 4])
+
+
+def _split(num_examples=_NUM, shape=_SHAPE, num_levels=256):
+  """Returns random images; each label is the position of its image."""
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, num_levels, [num_examples, *shape], dtype=np.uint8)
+  labels = np.arange(num_examples, dtype=np.int32)
+  return datasets.ImageSplit(
+    examples=tf.data.Dataset.from_tensor_slices(
+      {'image': images, 'label': labels}
+    ),
+    num_examples=num_examples,
+    image_shape=shape,
+    num_levels=num_levels,
+  )
+
+
+def _take(batches, num_batches):
+  rows = list(itertools.islice(batches.as_numpy_iterator(), num_batches))
+  return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+
+
+def _elements(batches, num_elements):
+  """Returns the first elements of a stream, batches undone."""
+  rows = _take(batches.unbatch().batch(num_elements), 1)
+  return {key: value[0] for key, value in rows.items()}
+
+
+def test_element_spec():
+  batches = datasets.training_batches(_split(), batch_size=4, seed=0)
+  assert batches.element_spec == {
+    'image': tf.TensorSpec([4, *_SHAPE], tf.float32),
+    'label': tf.TensorSpec([4], tf.int32),
+  }
+
+
+@_MODES
+def test_each_epoch_is_another_permutation(max_in_memory):
+  batches = datasets.training_batches(
+    _split(), batch_size=4, seed=0, max_in_memory=max_in_memory
+  )
+  # 15 batches of 4 make 6 epochs of 10, and 4 does not divide 10.
+  epochs = _take(batches, 15)['label'].reshape([6, _NUM])
+  np.testing.assert_array_equal(
+    np.sort(epochs, axis=1), np.tile(np.arange(_NUM), [6, 1])
+  )
+  assert len({tuple(epoch) for epoch in epochs}) == 6
+
+
+def test_every_position_of_an_epoch_is_equally_likely():
+  batches = datasets.training_batches(_split(), batch_size=_NUM, seed=0)
+  labels = _take(batches, 1000)['label']
+  counts = np.stack([
+    np.bincount(labels[:, position], minlength=_NUM)
+    for position in range(_NUM)
+  ])
+  # Each count is binomial(1000, 0.1), standard deviation 9.5.
+  np.testing.assert_allclose(counts, 100, atol=5 * 9.5)
+
+
+@_MODES
+@pytest.mark.parametrize('start_step', [1, 2, 3, 5, 8])
+def test_resuming_is_bit_identical(max_in_memory, start_step):
+  # Epochs end inside steps 2 and 7 and after step 4.
+  def stream(start_step):
+    return datasets.training_batches(
+      _split(), batch_size=4, seed=7, start_step=start_step, flip=True,
+      max_in_memory=max_in_memory,
+    )
+
+  whole = _take(stream(0), 14)
+  rest = _take(stream(start_step), 14 - start_step)
+  for key, value in whole.items():
+    np.testing.assert_array_equal(rest[key], value[start_step:])
+
+
+@_MODES
+def test_far_resuming_does_not_replay_earlier_epochs(max_in_memory):
+  # Replaying 4e12 elements would never end.
+  batches = datasets.training_batches(
+    _split(), batch_size=4, seed=0, start_step=10**12,
+    max_in_memory=max_in_memory,
+  )
+  labels = _take(batches, 5)['label'].reshape([2, _NUM])
+  np.testing.assert_array_equal(
+    np.sort(labels, axis=1), np.tile(np.arange(_NUM), [2, 1])
+  )
+
+
+@_MODES
+def test_elements_do_not_depend_on_the_batch_size(max_in_memory):
+  def elements(batch_size):
+    return _elements(datasets.training_batches(
+      _split(), batch_size=batch_size, seed=1, flip=True,
+      max_in_memory=max_in_memory,
+    ), 24)
+
+  expected = elements(4)
+  for batch_size in (1, 3, 24):
+    for key, value in elements(batch_size).items():
+      np.testing.assert_array_equal(value, expected[key])
+
+
+@_MODES
+def test_only_the_seed_argument_matters(max_in_memory):
+  def labels_and_images(seed, global_seed):
+    tf.random.set_seed(global_seed)
+    rows = _take(datasets.training_batches(
+      _split(), batch_size=10, seed=seed, max_in_memory=max_in_memory
+    ), 2)
+    return rows['label'], rows['image']
+
+  label, image = labels_and_images(0, 1)
+  same_label, same_image = labels_and_images(0, 2)
+  np.testing.assert_array_equal(label, same_label)
+  np.testing.assert_array_equal(image, same_image)
+  other_label, other_image = labels_and_images(1, 1)
+  assert (label != other_label).any()
+  assert (np.sort(image.ravel()) != np.sort(other_image.ravel())).any()
+
+
+def test_levels_survive_the_noise():
+  split = _split(num_levels=17)
+  batches = datasets.training_batches(split, batch_size=_NUM, seed=0)
+  rows = _take(batches, 3)
+  expected = split.arrays['image'].numpy()[rows['label']]
+  np.testing.assert_array_equal(
+    datasets.quantize(rows['image'], 17), expected
+  )
+
+
+@pytest.mark.parametrize('kind', ['training', 'evaluation'])
+def test_noise_is_uniform_and_independent(kind):
+  split = _split(200, shape=(8, 8, 1), num_levels=2)
+  if kind == 'training':
+    batches = datasets.training_batches(split, batch_size=200, seed=0)
+    rows = _take(batches, 2)
+  else:
+    rows = [
+      _take(datasets.evaluation_batches(split, batch_size=200, seed=seed), 1)
+      for seed in (0, 1)
+    ]
+    rows = {key: np.concatenate([r[key] for r in rows]) for key in rows[0]}
+  level = split.arrays['image'].numpy()[rows['label']]
+  # float32 keeps 22 bits of the noise with two levels.
+  noise = (rows['image'].astype(np.float64) * 2 - level).reshape([400, 64])
+  num = noise.size
+  assert noise.min() >= 0
+  assert noise.max() <= 1
+  # Kolmogorov-Smirnov, critical value of level 1e-6.
+  gap = np.abs(np.sort(noise.ravel()) - (np.arange(num) + 0.5) / num).max()
+  assert gap < 2.7 / np.sqrt(num)
+  centred = noise - 0.5
+  # Neighbouring elements, the same element one epoch on, neighbouring pixels.
+  for left, right in (
+    (centred[1:], centred[:-1]),
+    (centred[200:], centred[:200]),
+    (centred[:, 1:], centred[:, :-1]),
+  ):
+    correlation = np.mean(left * right) * 12
+    assert abs(correlation) < 5 / np.sqrt(left.size)
+
+
+def test_flips_mirror_half_of_the_images():
+  split = _split(num_levels=256)
+  plain, mirrored = (
+    _take(
+      datasets.training_batches(split, batch_size=100, seed=0, flip=flip), 4
+    )
+    for flip in (False, True)
+  )
+  np.testing.assert_array_equal(plain['label'], mirrored['label'])
+  levels = datasets.quantize(mirrored['image'], 256).numpy()
+  levels = levels.reshape([400, *_SHAPE])
+  original = split.arrays['image'].numpy()[mirrored['label'].ravel()]
+  kept = (levels == original).all(axis=(1, 2, 3))
+  flipped = (levels == original[:, :, ::-1]).all(axis=(1, 2, 3))
+  assert (kept ^ flipped).all()
+  # Binomial(400, 1/2) has standard deviation 10.
+  assert abs(flipped.sum() - 200) < 50
+  # The coin is tossed anew in every epoch.
+  assert 0 < flipped[mirrored['label'].ravel() == 0].mean() < 1
+
+
+def test_examples_in_memory_are_read_once():
+  reads = []
+
+  def rows():
+    reads.append(None)
+    for label in range(_NUM):
+      yield {'image': np.zeros(_SHAPE, np.uint8), 'label': np.int32(label)}
+
+  split = datasets.ImageSplit(
+    examples=tf.data.Dataset.from_generator(
+      rows,
+      output_signature={
+        'image': tf.TensorSpec(_SHAPE, tf.uint8),
+        'label': tf.TensorSpec([], tf.int32),
+      },
+    ),
+    num_examples=_NUM,
+    image_shape=_SHAPE,
+    num_levels=256,
+  )
+  _take(datasets.training_batches(split, batch_size=4, seed=0), 10)
+  batches = datasets.evaluation_batches(split, batch_size=4, seed=0)
+  for _ in range(2):
+    assert len(list(batches)) == 3
+  assert len(reads) == 1
+
+
+@pytest.mark.parametrize('in_memory', [True, False])
+def test_evaluation_visits_each_example_once(in_memory, monkeypatch):
+  if not in_memory:
+    monkeypatch.setattr(pipeline, 'MAX_IN_MEMORY', 3)
+  split = _split()
+  rows = list(
+    datasets.evaluation_batches(split, batch_size=4, seed=0)
+    .as_numpy_iterator()
+  )
+  assert ('arrays' in vars(split)) == in_memory
+  assert [len(row['label']) for row in rows] == [4, 4, 2]
+  index = np.concatenate([row['index'] for row in rows])
+  assert index.dtype == np.int64
+  np.testing.assert_array_equal(index, np.arange(_NUM))
+  np.testing.assert_array_equal(
+    np.concatenate([row['label'] for row in rows]), index
+  )
+  image = np.concatenate([row['image'] for row in rows])
+  np.testing.assert_array_equal(
+    datasets.quantize(image, 256), split.arrays['image']
+  )
+
+
+def test_evaluation_noise_depends_on_seed_and_index_alone():
+  def images(**arguments):
+    batches = datasets.evaluation_batches(_split(), **arguments)
+    return np.concatenate([row['image'] for row in batches])
+
+  expected = images(batch_size=4, seed=0)
+  np.testing.assert_array_equal(images(batch_size=7, seed=0), expected)
+  np.testing.assert_array_equal(
+    images(batch_size=2, seed=0, num_examples=5), expected[:5]
+  )
+  assert (images(batch_size=4, seed=1) != expected).any(axis=(1, 2, 3)).all()
+
+
+def test_training_and_evaluation_noise_differ():
+  split = _split(1)
+  train = _take(datasets.training_batches(split, batch_size=1, seed=0), 1)
+  test = _take(datasets.evaluation_batches(split, batch_size=1, seed=0), 1)
+  assert (train['image'] != test['image']).any()
+
+
+def test_streams_from_a_real_set(embedded_dir):
+  split = datasets.load('digits', 'train', data_dir=embedded_dir)
+  # 23 batches of 64 are 1472 examples: the second epoch begins in the last.
+  rows = _take(datasets.training_batches(split, batch_size=64, seed=0), 23)
+  levels = datasets.quantize(rows['image'], 17).numpy().reshape([-1, 64])
+  stored = split.arrays['image'].numpy().reshape([-1, 64])
+  np.testing.assert_array_equal(
+    np.sort(levels[:1437], axis=0), np.sort(stored, axis=0)
+  )
+
+
+@pytest.mark.parametrize('arguments, message', [
+  ({'batch_size': 0}, 'batch_size=0: expected 1 or more'),
+  ({'batch_size': 4, 'start_step': -1}, 'start_step=-1: expected 0 or more'),
+  ({'batch_size': 4, 'max_in_memory': 0}, 'max_in_memory=0: expected 1'),
+])
+def test_bad_training_arguments(arguments, message):
+  with pytest.raises(ValueError, match=message):
+    datasets.training_batches(_split(), seed=0, **arguments)
+
+
+@pytest.mark.parametrize('arguments, message', [
+  ({'batch_size': 0}, 'batch_size=0: expected 1 or more'),
+  ({'batch_size': 4, 'num_examples': 11}, 'num_examples=11: expected 1..10'),
+  ({'batch_size': 4, 'num_examples': 0}, 'num_examples=0: expected 1..10'),
+])
+def test_bad_evaluation_arguments(arguments, message):
+  with pytest.raises(ValueError, match=message):
+    datasets.evaluation_batches(_split(), seed=0, **arguments)

@@ -1,0 +1,111 @@
+"""Image grids pixel by pixel, and PNG files read back."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_resflow.evaluation import figures
+
+
+def test_grid_places_every_pixel():
+  images = np.random.RandomState(0).randint(200, size=(5, 2, 3, 1), dtype='u1')
+  grid = figures.image_grid(images, num_columns=3, padding=1, scale=1)
+  assert grid.shape == (7, 13, 1) and grid.dtype == np.uint8
+  expected = np.full([7, 13, 1], 255, np.uint8)
+  for i in range(5):
+    for y in range(2):
+      for x in range(3):
+        expected[1 + 3 * (i // 3) + y, 1 + 4 * (i % 3) + x] = images[i, y, x]
+  np.testing.assert_array_equal(grid, expected)
+
+
+def test_enlargement_is_nearest_neighbour():
+  images = np.random.RandomState(1).randint(256, size=(2, 4, 4, 3), dtype='u1')
+  small = figures.image_grid(images, scale=1)
+  large = figures.image_grid(images, scale=3)
+  assert large.shape == tuple(3 * s for s in small.shape[:2]) + (3,)
+  for offset in range(3):
+    np.testing.assert_array_equal(large[offset::3, offset::3], small)
+
+
+@pytest.mark.parametrize('size, scale', [(8, 8), (28, 3), (32, 2), (64, 1),
+                                         (256, 1)])
+def test_tiny_images_are_enlarged_by_default(size, scale):
+  grid = figures.image_grid(np.zeros([1, size, size, 1], np.uint8), padding=0)
+  assert grid.shape == (scale * size, scale * size, 1)
+
+
+@pytest.mark.parametrize('num_images, shape', [(1, (1, 1)), (10, (3, 4)),
+                                               (64, (8, 8))])
+def test_default_layout_is_nearly_square(num_images, shape):
+  images = np.zeros([num_images, 2, 2, 1], np.uint8)
+  grid = figures.image_grid(images, padding=0, scale=1)
+  assert grid.shape[:2] == (2 * shape[0], 2 * shape[1])
+
+
+@pytest.mark.parametrize('to_float', [
+    lambda x: (x / 255.0).astype(np.float32),
+    lambda x: x / 255.0,
+    lambda x: (x / 256.0).astype(np.float32),
+    lambda x: np.minimum((x + 0.999) / 256.0, 1.0),
+])
+def test_floats_give_back_all_256_levels(to_float):
+  levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+  grid = figures.image_grid(to_float(levels), padding=0, scale=1)
+  np.testing.assert_array_equal(grid, levels[0])
+
+
+@pytest.mark.parametrize('num_channels', [1, 3])
+def test_png_round_trip(tmp_path, num_channels):
+  image = np.random.RandomState(2).randint(
+      256, size=(9, 7, num_channels), dtype='u1')
+  path = tmp_path / 'new_folder' / 'image.png'
+  figures.save_image(path, image)
+  content = path.read_bytes()
+  assert content.startswith(b'\x89PNG')
+  decoded = tf.io.decode_png(content).numpy()
+  np.testing.assert_array_equal(decoded, image)
+
+
+def test_save_image_grid_writes_the_grid(tmp_path):
+  images = np.random.RandomState(3).rand(4, 8, 8, 1)
+  figures.save_image_grid(tmp_path / 'grid.png', images, num_columns=4)
+  decoded = tf.io.decode_png((tmp_path / 'grid.png').read_bytes()).numpy()
+  np.testing.assert_array_equal(
+      decoded, figures.image_grid(images, num_columns=4))
+
+
+def _with_nan():
+  images = np.zeros([3, 2, 2, 1], np.float32)
+  images[1, 0, 0, 0] = np.nan
+  return images
+
+
+@pytest.mark.parametrize('images, message', [
+    (_with_nan(), '1 of 3 images'),
+    (np.full([1, 2, 2, 1], 1.01), r'must lie in \[0, 1\]'),
+    (np.full([1, 2, 2, 1], -0.01), r'must lie in \[0, 1\]'),
+    (np.zeros([2, 2, 1], np.uint8), 'shape'),
+    (np.zeros([1, 2, 2, 2], np.uint8), '1 or 3'),
+    (np.zeros([0, 2, 2, 1], np.uint8), 'non-empty'),
+    (np.zeros([1, 2, 2, 1], np.int64), 'int64'),
+])
+def test_bad_images_are_named(images, message):
+  with pytest.raises(ValueError, match=message):
+    figures.image_grid(images)
+
+
+@pytest.mark.parametrize('options', [{'num_columns': 0}, {'scale': 0},
+                                     {'padding': -1}])
+def test_bad_layout_is_named(options):
+  with pytest.raises(ValueError, match='at least'):
+    figures.image_grid(np.zeros([1, 2, 2, 1], np.uint8), **options)
+
+
+def test_save_image_refuses_other_files_and_dtypes(tmp_path):
+  image = np.zeros([2, 2, 1], np.uint8)
+  with pytest.raises(ValueError, match='PNG'):
+    figures.save_image(tmp_path / 'image.jpg', image)
+  with pytest.raises(ValueError, match='uint8'):
+    figures.save_image(tmp_path / 'image.png', image.astype(np.float32))
+  assert not list(tmp_path.iterdir())

@@ -1,0 +1,105 @@
+"""Means, paired differences and estimator errors against closed forms."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tf_resflow.evaluation import statistics
+
+
+def test_mean_and_stderr_match_scipy():
+  values = np.random.RandomState(0).gamma(2.0, size=57)
+  result = statistics.mean_and_stderr(values)
+  assert result.num_examples == 57
+  np.testing.assert_allclose(result.mean, np.mean(values), rtol=1e-14)
+  np.testing.assert_allclose(result.stderr, stats.sem(values), rtol=1e-14)
+
+
+def test_stderr_of_two_values_uses_n_minus_one():
+  # Deviations +-1: variance 2 with ddof=1, 1 with ddof=0.
+  assert statistics.mean_and_stderr([1.0, 3.0]).stderr == pytest.approx(1.0)
+
+
+def test_stderr_covers_the_truth_at_the_normal_rate():
+  rng = np.random.RandomState(1)
+  num_covered = 0
+  for _ in range(1000):
+    result = statistics.mean_and_stderr(rng.randn(40))
+    num_covered += abs(result.mean) < 1.96 * result.stderr
+  # Student's t with 39 degrees of freedom; +-4 deviations of a binomial.
+  rate = 1.0 - 2.0 * stats.t.sf(1.96, 39)
+  assert abs(num_covered / 1000 - rate) < 4 * np.sqrt(rate * (1 - rate) / 1000)
+
+
+def test_paired_difference_matches_the_paired_t_test():
+  rng = np.random.RandomState(2)
+  b = 3.0 + rng.randn(200)
+  a = b - 0.02 + 0.05 * rng.randn(200)
+  result = statistics.paired_difference(a, b)
+  expected = stats.ttest_rel(a, b)
+  np.testing.assert_allclose(result.num_stderrs, expected.statistic, rtol=1e-10)
+  np.testing.assert_allclose(result.mean, np.mean(a - b), rtol=1e-12)
+  # Two separate means do not see this difference at all.
+  separate = np.hypot(statistics.mean_and_stderr(a).stderr,
+                      statistics.mean_and_stderr(b).stderr)
+  assert result.num_stderrs < -3.0 < result.mean / separate
+
+
+def test_paired_difference_reads_well():
+  text = str(statistics.paired_difference([1.0, 2.0, 3.0], [2.0, 3.0, 4.5]))
+  assert text == ('a is below b by 1.1667 +- 0.1667 '
+                  '(7.0 standard errors, 3 pairs)')
+
+
+def test_paired_difference_without_spread():
+  same = statistics.paired_difference([1.0, 2.0], [1.0, 2.0])
+  assert (same.mean, same.num_stderrs) == (0.0, 0.0)
+  lower = statistics.paired_difference([0.0, 1.0], [1.0, 2.0])
+  assert lower.num_stderrs == -np.inf
+
+
+def test_estimator_stderr_is_the_error_of_the_repeat_mean():
+  repeats = np.random.RandomState(3).randn(9, 20)
+  expected = np.std([np.mean(r) for r in repeats], ddof=1) / 3.0
+  np.testing.assert_allclose(
+      statistics.estimator_stderr(repeats), expected, rtol=1e-12)
+
+
+def test_estimator_stderr_sees_an_error_shared_by_the_batch():
+  # Every repeat moves all examples together, as a shared truncation does.
+  rng = np.random.RandomState(4)
+  shared = 0.3 * rng.randn(400, 1)
+  repeats = shared + 0.1 * rng.randn(400, 500)
+  expected = 0.3 / np.sqrt(400)
+  assert statistics.estimator_stderr(repeats) == pytest.approx(expected,
+                                                               rel=0.15)
+  # Treating the R * N estimates as independent misses it more than tenfold.
+  wrong = np.std(repeats, ddof=1) / np.sqrt(repeats.size)
+  assert wrong < expected / 10
+
+
+def test_summarize_repeats_splits_the_two_errors():
+  rng = np.random.RandomState(5)
+  truth = rng.randn(300)
+  repeats = truth + 0.2 * rng.randn(16, 1) + 0.1 * rng.randn(16, 300)
+  result = statistics.summarize_repeats(repeats)
+  assert (result.num_examples, result.num_repeats) == (300, 16)
+  np.testing.assert_allclose(result.mean, np.mean(repeats), rtol=1e-12)
+  np.testing.assert_allclose(result.stderr, stats.sem(repeats.mean(0)),
+                             rtol=1e-12)
+  assert result.stderr == pytest.approx(stats.sem(truth), rel=0.01)
+  assert result.estimator_stderr == statistics.estimator_stderr(repeats)
+
+
+@pytest.mark.parametrize('call, message', [
+    (lambda: statistics.mean_and_stderr([1.0]), 'at least 2'),
+    (lambda: statistics.mean_and_stderr([]), 'non-empty'),
+    (lambda: statistics.mean_and_stderr([[1.0, 2.0]]), r'\[N\]'),
+    (lambda: statistics.mean_and_stderr([1.0, np.nan, np.inf]), '2 of 3'),
+    (lambda: statistics.paired_difference([1.0, 2.0], [1.0]), 'same examples'),
+    (lambda: statistics.estimator_stderr(np.zeros([7, 5])), '7 repeats'),
+    (lambda: statistics.estimator_stderr(np.zeros([8])), r'\[R, N\]'),
+])
+def test_bad_input_is_named(call, message):
+  with pytest.raises(ValueError, match=message):
+    call()

@@ -1,0 +1,36 @@
+"""Contractive maps and right-hand sides for the fixed-point tests."""
+
+import numpy as np
+import tensorflow as tf
+
+DIM = 60
+
+
+def matrix(kind, bound, dim=DIM, seed=0):
+  rng = np.random.default_rng(seed)
+  basis, _ = np.linalg.qr(rng.normal(size=(dim, dim)))
+  if kind == 'symmetric':
+    return basis @ np.diag(np.linspace(-bound, bound, dim)) @ basis.T
+  if kind == 'orthogonal':
+    return bound * basis
+  matrix = rng.normal(size=(dim, dim))
+  if kind == 'skew':
+    matrix = matrix - matrix.T
+  return matrix * bound / np.linalg.norm(matrix, 2)
+
+
+def linear(matrix):
+  return lambda x: tf.linalg.matvec(tf.constant(matrix, x.dtype), x)
+
+
+def rhs(batch=4, dim=DIM, seed=1, dtype=tf.float64):
+  rng = np.random.default_rng(seed)
+  return tf.constant(rng.normal(size=(batch, dim)), dtype)
+
+
+def solve(solver, g_fn, y, **kwargs):
+  """Solves in a tf.function whose batch size is unknown."""
+  spec = tf.TensorSpec([None] + y.shape[1:].as_list(), y.dtype)
+  return tf.function(
+      lambda y: solver.solve(g_fn, y, **kwargs), input_signature=[spec]
+  )(y)

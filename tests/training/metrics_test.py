@@ -1,0 +1,211 @@
+"""metrics.csv and event files, read back, also after kills and resumes."""
+
+import csv
+import glob
+import os
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing import event_accumulator
+import tensorflow as tf
+
+from tf_resflow.training import metrics
+
+
+def _rows(workdir):
+  with open(workdir / 'metrics.csv', newline='') as file:
+    return list(csv.reader(file))
+
+
+def _event_files(workdir):
+  return sorted(glob.glob(str(workdir / 'tensorboard' / '*tfevents*')))
+
+
+def _scalars(workdir, name):
+  """All (step, value) in the event files, straight from the records."""
+  found = []
+  for path in _event_files(workdir):
+    for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
+      event = tf.compat.v1.Event.FromString(record)
+      for value in event.summary.value:
+        if value.tag == name:
+          found.append((event.step, float(tf.make_ndarray(value.tensor))))
+  return found
+
+
+def _write_run(workdir, first, last, start_step=0):
+  with metrics.MetricsWriter(workdir, start_step) as writer:
+    for step in range(first, last + 1):
+      writer.write(step, {'loss': 10.0 / step})
+
+
+def test_scalars_reach_csv_and_tensorboard(tmp_path):
+  with metrics.MetricsWriter(tmp_path) as writer:
+    writer.write(1, {'loss': 2.5, 'num_images': 64})
+    writer.write(3, {'loss': tf.constant(0.1), 'num_images': np.int64(192)})
+  assert _rows(tmp_path) == [['step', 'loss', 'num_images'],
+                             ['1', '2.5', '64'], ['3', '0.1', '192']]
+  assert _scalars(tmp_path, 'loss') == [(1, 2.5), (3, pytest.approx(0.1))]
+
+  # TensorBoard itself reads them too.
+  accumulator = event_accumulator.EventAccumulator(
+      str(tmp_path / 'tensorboard'))
+  accumulator.Reload()
+  events = accumulator.Tensors('num_images')
+  assert [e.step for e in events] == [1, 3]
+  assert [tf.make_ndarray(e.tensor_proto) for e in events] == [64, 192]
+
+
+def test_rows_are_on_file_before_close(tmp_path):
+  writer = metrics.MetricsWriter(tmp_path)
+  writer.write(1, {'loss': 1.0})
+  assert _rows(tmp_path)[1:] == [['1', '1.0']]
+  writer.flush()
+  assert _scalars(tmp_path, 'loss') == [(1, 1.0)]
+  writer.close()
+  writer.close()
+  with pytest.raises(ValueError, match='closed'):
+    writer.write(2, {'loss': 1.0})
+
+
+def test_nan_is_written(tmp_path):
+  with metrics.MetricsWriter(tmp_path) as writer:
+    writer.write(1, {'loss': float('nan')})
+  assert _rows(tmp_path)[1] == ['1', 'nan']
+
+
+def test_calls_of_one_step_share_a_row(tmp_path):
+  with metrics.MetricsWriter(tmp_path) as writer:
+    writer.write(1, {'loss': 3.0})
+    writer.write(2, {'loss': 2.123456})
+    writer.write(2, {'test_loss': 2.25})
+    writer.write(2, {'loss': 2.0})  # shorter than what it replaces
+    writer.write(3, {'loss': 1.0})
+  assert _rows(tmp_path) == [['step', 'loss', 'test_loss'], ['1', '3.0', ''],
+                             ['2', '2.0', '2.25'], ['3', '1.0', '']]
+
+
+def test_resume_equals_a_run_that_was_never_killed(tmp_path):
+  _write_run(tmp_path / 'whole', 1, 9)
+  _write_run(tmp_path / 'resumed', 1, 7)
+  _write_run(tmp_path / 'resumed', 6, 9, start_step=5)
+  assert _rows(tmp_path / 'resumed') == _rows(tmp_path / 'whole')
+  assert (_scalars(tmp_path / 'resumed', 'loss')
+          == _scalars(tmp_path / 'whole', 'loss'))
+
+
+def test_duplicates_appear_without_dropping(tmp_path):
+  # What the resume test guards against: start_step too late keeps old rows.
+  _write_run(tmp_path, 1, 7)
+  with pytest.raises(ValueError, match='must not go back'):
+    _write_run(tmp_path, 6, 9, start_step=7)
+
+
+def test_resume_continues_the_row_of_its_step(tmp_path):
+  _write_run(tmp_path, 1, 3)
+  with metrics.MetricsWriter(tmp_path, start_step=2) as writer:
+    writer.write(2, {'test_loss': 4.0})
+    writer.write(3, {'loss': 1.5})
+  assert _rows(tmp_path) == [['step', 'loss', 'test_loss'], ['1', '10.0', ''],
+                             ['2', '5.0', '4.0'], ['3', '1.5', '']]
+
+
+def test_resume_drops_half_a_line_and_half_an_event(tmp_path):
+  _write_run(tmp_path, 1, 4)
+  with open(tmp_path / 'metrics.csv', 'a') as file:
+    file.write('5,0.')
+  [path] = _event_files(tmp_path)
+  os.truncate(path, os.path.getsize(path) - 3)
+  _write_run(tmp_path, 5, 5, start_step=4)
+  assert [row[0] for row in _rows(tmp_path)] == ['step', '1', '2', '3', '4',
+                                                 '5']
+  # The event of step 4 was the one cut short; its row survived.
+  assert [step for step, _ in _scalars(tmp_path, 'loss')] == [1, 2, 3, 5]
+
+
+def test_nothing_but_the_files_is_left(tmp_path):
+  _write_run(tmp_path, 1, 4)
+  _write_run(tmp_path, 3, 4, start_step=2)
+  assert sorted(os.listdir(tmp_path)) == ['metrics.csv', 'tensorboard']
+  assert all('tfevents' in name for name in os.listdir(tmp_path / 'tensorboard')
+             )
+
+
+def test_a_kill_while_the_file_is_replaced_keeps_the_old_one(
+    tmp_path, monkeypatch):
+  _write_run(tmp_path, 1, 4)
+  before = (tmp_path / 'metrics.csv').read_bytes()
+
+  def killed(*unused_args):
+    raise KeyboardInterrupt
+
+  with monkeypatch.context() as patch:
+    patch.setattr(os, 'replace', killed)
+    with pytest.raises(KeyboardInterrupt):
+      metrics.MetricsWriter(tmp_path, start_step=2)
+  assert (tmp_path / 'metrics.csv').read_bytes() == before
+
+
+def test_images_reach_tensorboard_and_the_picture(tmp_path):
+  pictures = {}
+  images = np.random.RandomState(0).rand(3, 4, 4, 1).astype(np.float32)
+  with metrics.MetricsWriter(
+      tmp_path, save_images_fn=pictures.__setitem__) as writer:
+    writer.write_images(20, 'ema/samples', images)
+  [(path, picture)] = pictures.items()
+  assert path == str(tmp_path / 'samples' / 'ema_samples_00000020.png')
+  assert (tmp_path / 'samples').is_dir()
+  np.testing.assert_array_equal(picture, images)
+
+  accumulator = event_accumulator.EventAccumulator(
+      str(tmp_path / 'tensorboard'))
+  accumulator.Reload()
+  [event] = accumulator.Tensors('ema/samples')
+  width, height, *encoded = tf.make_ndarray(event.tensor_proto)
+  assert (event.step, int(width), int(height), len(encoded)) == (20, 4, 4, 3)
+  decoded = [tf.io.decode_png(e).numpy() for e in encoded]
+  np.testing.assert_allclose(decoded, 255.0 * images, atol=1.0)
+
+
+def test_without_a_save_fn_no_picture_is_written(tmp_path):
+  with metrics.MetricsWriter(tmp_path) as writer:
+    writer.write_images(1, 'samples', np.zeros([1, 2, 2, 3], np.uint8))
+  assert not (tmp_path / 'samples').exists()
+
+
+@pytest.mark.parametrize('step, values, message', [
+    (1, {'loss': 1.0}, 'must not go back'),
+    (2, {'step': 1.0}, 'bad metric name'),
+    (2, {'a,b': 1.0}, 'bad metric name'),
+    (2, {'loss': [1.0, 2.0]}, 'one real number'),
+    (2, {'loss': 'low'}, 'one real number'),
+    (2, {'good': 1.0, 'loss': None}, 'one real number'),
+])
+def test_bad_values_are_named_and_nothing_is_written(tmp_path, step, values,
+                                                     message):
+  with metrics.MetricsWriter(tmp_path) as writer:
+    writer.write(2, {'loss': 1.0})
+    with pytest.raises(ValueError, match=message):
+      writer.write(step, values)
+  assert _rows(tmp_path) == [['step', 'loss'], ['2', '1.0']]
+  assert _scalars(tmp_path, 'good') == []
+
+
+@pytest.mark.parametrize('images', [
+    np.full([1, 2, 2, 1], np.nan), np.full([1, 2, 2, 1], 1.5),
+    np.zeros([2, 2, 1]),
+])
+def test_bad_images_are_refused(tmp_path, images):
+  with metrics.MetricsWriter(tmp_path) as writer:
+    with pytest.raises(ValueError, match='samples: images must be'):
+      writer.write_images(1, 'samples', images)
+
+
+@pytest.mark.parametrize('content', ['epoch,loss\n1,2.0\n', 'step,loss\n1\n',
+                                     'step,loss\none,2.0\n',
+                                     'step,loss\n1,2.0,3.0\n'])
+def test_a_foreign_csv_is_not_touched(tmp_path, content):
+  (tmp_path / 'metrics.csv').write_text(content)
+  with pytest.raises(ValueError, match='not a metrics file'):
+    metrics.MetricsWriter(tmp_path)
+  assert (tmp_path / 'metrics.csv').read_text() == content

@@ -1,0 +1,26 @@
+"""The logit transform of pixels as a TFP bijector."""
+
+from tf_resflow import layers
+from tf_resflow.bijectors import layer_bijector
+
+
+class Logit(layer_bijector.LayerBijector):
+  """`forward(x) = logit(alpha + (1 - 2 alpha) x)` for events in [0, 1].
+
+  Unlike `tfb.Invert(tfb.Sigmoid())` it is finite at 0 and 1.
+
+  Args:
+    event_shape: shape of one event.
+    alpha: in (0, 1/2).
+    dtype: float32 or float64.
+    name: of the bijector.
+
+  References:
+    Dinh et al., 2017, Real NVP, Section 4.1.
+  """
+
+  def __init__(self, event_shape, alpha=0.05, dtype='float32', name='logit'):
+    parameters = dict(locals())
+    super().__init__(
+        layers.Logit(alpha, dtype=dtype), event_shape=event_shape,
+        event_ndims=len(event_shape), name=name, parameters=parameters)

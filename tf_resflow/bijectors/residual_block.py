@@ -1,0 +1,59 @@
+"""Residual block as a TFP bijector."""
+
+from tf_resflow import layers
+from tf_resflow.bijectors import layer_bijector
+
+
+class ResidualBlock(layer_bijector.LayerBijector):
+  """`forward(x) = x + g(x)` with `Lip(g) < 1`; the inverse is a fixed point.
+
+  Args:
+    g: a Keras layer or model that maps events to events of the same shape,
+      example by example and deterministically, or a `layers.ResidualBlock`
+      (whose own settings then hold).
+    log_det: estimator of the log-determinant, `numerics.RussianRoulette` by
+      default: unbiased, drawn afresh at every call.
+    solver: solver of the inverse, `numerics.Anderson()` by default.
+    memory: memory mode of the gradient, see `numerics.MEMORY_MODES`.
+    lipschitz_bound: asserts the bound of a `g` whose bound is not known.
+    event_shape: shape of one event; needed when `g` is not built yet.
+    seed: Python int or int32 `[2]` that fixes the draws of every call; None
+      draws afresh.
+    name: of the bijector.
+
+  Raises:
+    ValueError: see `layers.ResidualBlock`.
+
+  Example:
+    >>> g = keras.Sequential([
+    ...     layers.SpectralDense(32), layers.LipSwish(),
+    ...     layers.SpectralDense(2)])
+    >>> flow = ResidualBlock(g, event_shape=[2])
+    >>> density = tfd.TransformedDistribution(
+    ...     tfd.MultivariateNormalDiag(tf.zeros(2)), tfb.Invert(flow))
+    >>> log_prob = density.log_prob(tf.ones([5, 2]))
+    >>> log_prob = density.log_prob(
+    ...     tf.ones([5, 2]), bijector_kwargs=dict(seed=1))
+
+  References:
+    Behrmann et al., 2019; Chen et al., 2019, Theorems 1 and 2.
+  """
+
+  def __init__(
+      self, g, log_det=None, solver=None, memory='recompute',
+      lipschitz_bound=None, event_shape=None, seed=None,
+      name='residual_block'):
+    parameters = dict(locals())
+    if isinstance(g, layers.ResidualBlock):
+      layer = g
+    else:
+      layer = layers.ResidualBlock(
+          g, log_det=log_det, solver=solver, memory=memory,
+          lipschitz_bound=lipschitz_bound, dtype=g.dtype_policy)
+    if not layer.built and event_shape is None and g.built:
+      event_shape = g.input_shape[1:]
+    if event_shape is None and layer.built:
+      event_shape = layer.g.input_shape[1:]
+    super().__init__(
+        layer, event_shape=event_shape, event_ndims=len(event_shape or [0]),
+        seed=seed, name=name, parameters=parameters)

@@ -1,0 +1,88 @@
+"""Base of the tfds builders whose images come with a Python package."""
+
+import abc
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from tf_resflow.datasets import catalog
+
+
+def split_order(num_examples: int) -> np.ndarray:
+  """Returns the fixed order in which an embedded set is split.
+
+  `RandomState` rather than `default_rng`: NumPy promises that its stream stays
+  the same in every later version.
+
+  Args:
+    num_examples: Size of the whole set.
+
+  Returns:
+    Permutation of `range(num_examples)`, int `[num_examples]`. The training
+    part takes its first entries, the test part the rest.
+  """
+  return np.random.RandomState(0).permutation(num_examples)
+
+
+class EmbeddedImages(
+  tfds.core.GeneratorBasedBuilder, abc.ABC, skip_registration=True
+):
+  """Grey images of an installed package, split in a fixed way.
+
+  Nothing is downloaded. Subclasses say where the images come from; sizes and
+  shapes come from the catalog entry of the same name.
+  """
+
+  VERSION = tfds.core.Version('1.0.0')
+  RELEASE_NOTES = {'1.0.0': 'First version.'}
+  # tfds would look here for checksums of downloads; there are none.
+  code_path = None
+
+  @abc.abstractmethod
+  def _source(self) -> tuple[np.ndarray, np.ndarray]:
+    """Returns uint8 images `[N, H, W, 1]` and int64 labels `[N]`."""
+
+  def _info(self) -> tfds.core.DatasetInfo:
+    facts = catalog.info(self.name)
+    return tfds.core.DatasetInfo(
+      builder=self,
+      description=facts.description,
+      features=tfds.features.FeaturesDict({
+        # PNG is lossless, so the pixels come back as they went in.
+        'image': tfds.features.Image(
+          shape=facts.image_shape, dtype=np.uint8, encoding_format='png'
+        ),
+        'label': tfds.features.ClassLabel(num_classes=facts.num_classes),
+      }),
+      supervised_keys=('image', 'label'),
+      homepage=facts.homepage,
+      # The split rule fixes the order; tfds shall not permute it again.
+      disable_shuffling=True,
+    )
+
+  def _split_generators(
+    self, dl_manager: tfds.download.DownloadManager
+  ) -> dict[str, Any]:
+    del dl_manager  # Nothing to download.
+    facts = catalog.info(self.name)
+    images, labels = self._source()
+    expected = facts.num_train + facts.num_test
+    if len(images) != expected:
+      raise ValueError(
+        f'the installed package holds {len(images)} images for {self.name!r}, '
+        f'expected {expected}: install another version of it'
+      )
+    order = split_order(len(images))
+    train, test = order[:facts.num_train], order[facts.num_train:]
+    return {
+      'train': self._generate_examples(images[train], labels[train]),
+      'test': self._generate_examples(images[test], labels[test]),
+    }
+
+  def _generate_examples(
+    self, images: np.ndarray, labels: np.ndarray
+  ) -> Iterator[tuple[int, dict[str, Any]]]:
+    for key, (image, label) in enumerate(zip(images, labels, strict=True)):
+      yield key, {'image': image, 'label': int(label)}

@@ -1,0 +1,211 @@
+"""Deterministic tf.data pipelines for training and evaluation.
+
+Every random draw depends on the seed and on the number of the element alone,
+never on what was drawn before, on threads or on the number of replicas. So a
+stream can be entered anywhere, and a run that resumes sees what it would have
+seen.
+"""
+
+import tensorflow as tf
+
+from tf_resflow.datasets import quantization
+from tf_resflow.datasets.loading import ImageSplit
+
+# Above this size examples are streamed through a buffer of so many.
+MAX_IN_MEMORY = 100_000
+
+# One stream of random numbers for each purpose.
+_ORDER, _FLIP, _NOISE, _EVALUATION_NOISE = range(4)
+
+
+def training_batches(
+  split: ImageSplit,
+  *,
+  batch_size: int,
+  seed: int,
+  start_step: int = 0,
+  flip: bool = False,
+  max_in_memory: int = MAX_IN_MEMORY,
+) -> tf.data.Dataset:
+  """Returns an endless stream of dequantised batches.
+
+  Element `i = step * batch_size + position` belongs to epoch
+  `e = i // num_examples`. The order within an epoch is a permutation drawn
+  from (seed, e), so that an epoch holds each example once and batches run
+  across its end; flip and noise are drawn from (seed, i). Hence the stream
+  from `start_step` equals, bit for bit, that from 0 after `start_step` batches.
+
+  Up to `max_in_memory` examples are decoded once and kept, and every order is
+  equally likely. Larger sets are read in turn through a shuffle buffer of
+  `max_in_memory` examples: still each once an epoch and a function of
+  (seed, e), but neighbours on disk stay closer than chance. Entering at a step
+  then reads over the earlier part of its epoch, never over earlier epochs.
+
+  Args:
+    split: What to train on.
+    batch_size: Examples per batch over all replicas, B.
+    seed: Seed of the whole stream.
+    start_step: Number of batches to leave out.
+    flip: Whether to mirror each image left to right with probability 1/2.
+    max_in_memory: Largest number of examples that are kept in memory.
+
+  Returns:
+    `tf.data.Dataset` of dicts: `image` float32 `[B, H, W, C]` in [0, 1),
+    `label` int32 `[B]`.
+
+  Raises:
+    ValueError: If a number is out of range.
+
+  Example:
+    >>> from tf_resflow import datasets
+    >>> train = datasets.load('digits', 'train', data_dir='/tmp/data')
+    >>> batches = datasets.training_batches(train, batch_size=64, seed=0)
+    >>> next(iter(batches))['image'].shape
+    TensorShape([64, 8, 8, 1])
+  """
+  _check_positive(batch_size=batch_size, max_in_memory=max_in_memory)
+  if start_step < 0:
+    raise ValueError(f'start_step={start_step}: expected 0 or more')
+  num_examples = split.num_examples
+  first = start_step * batch_size
+  first_epoch, num_skipped = divmod(first, num_examples)
+  order_key = _key(seed, _ORDER)
+  flip_key = _key(seed, _FLIP)
+  noise_key = _key(seed, _NOISE)
+  arrays = split.arrays if num_examples <= max_in_memory else None
+
+  def positions(epoch):
+    order = tf.argsort(
+      # Full-range integers: ties are rare, and a stable sort settles them.
+      tf.random.stateless_uniform(
+        [num_examples],
+        seed=tf.stack([order_key, epoch]),
+        minval=None,
+        maxval=None,
+        dtype=tf.int64,
+        alg='philox',
+      ),
+      stable=True,
+    )
+    return tf.data.Dataset.from_tensor_slices(order)
+
+  def streamed(epoch):
+    if not tf.executing_eagerly():
+      # Dataset.shuffle mixes in this graph's seed, by default the global one.
+      # (0 would make TensorFlow compare the symbolic seed below.)
+      tf.random.set_seed(1)
+    return split.examples.shuffle(
+      max_in_memory,
+      seed=_key(order_key, epoch),
+      reshuffle_each_iteration=False,
+    )
+
+  def finish(index, example):
+    if arrays is not None:
+      example = {key: value[example] for key, value in arrays.items()}
+    image = example['image']
+    if flip:
+      heads = _uniform([], flip_key, index) < 0.5
+      image = tf.where(heads, tf.reverse(image, axis=[1]), image)
+    noise = _uniform(split.image_shape, noise_key, index)
+    return {
+      'image': quantization.dequantize(image, noise, split.num_levels),
+      'label': example['label'],
+    }
+
+  epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
+  examples = epochs.flat_map(streamed if arrays is None else positions)
+  index = tf.data.Dataset.range(first, tf.int64.max)
+  elements = tf.data.Dataset.zip((index, examples.skip(num_skipped)))
+  return _batches(elements, finish, batch_size, drop_remainder=True)
+
+
+def evaluation_batches(
+  split: ImageSplit,
+  *,
+  batch_size: int,
+  seed: int,
+  num_examples: int | None = None,
+) -> tf.data.Dataset:
+  """Returns every example once, in order, dequantised.
+
+  The noise of an example is drawn from (seed, its index), so results do not
+  depend on the batch size.
+
+  Args:
+    split: What to evaluate.
+    batch_size: Examples per batch B; the last batch holds what is left.
+    seed: Seed of the noise.
+    num_examples: If given, only the first so many.
+
+  Returns:
+    `tf.data.Dataset` of dicts: `image` float32 `[B, H, W, C]` in [0, 1),
+    `label` int32 `[B]`, `index` int64 `[B]`, the position in the split.
+
+  Raises:
+    ValueError: If a number is out of range.
+  """
+  _check_positive(batch_size=batch_size)
+  if num_examples is None:
+    num_examples = split.num_examples
+  if not 1 <= num_examples <= split.num_examples:
+    raise ValueError(
+      f'num_examples={num_examples}: expected 1..{split.num_examples}, the '
+      'size of the split'
+    )
+  noise_key = _key(seed, _EVALUATION_NOISE)
+  if split.num_examples <= MAX_IN_MEMORY:
+    examples = tf.data.Dataset.from_tensor_slices(split.arrays)
+  else:
+    examples = split.examples
+
+  def finish(index, example):
+    noise = _uniform(split.image_shape, noise_key, index)
+    return {
+      'image': quantization.dequantize(
+        example['image'], noise, split.num_levels
+      ),
+      'label': example['label'],
+      'index': index,
+    }
+
+  elements = examples.take(num_examples).enumerate()
+  return _batches(elements, finish, batch_size, drop_remainder=False)
+
+
+def _batches(elements, finish, batch_size, *, drop_remainder):
+  """Finishes elements in parallel and in order, and batches them."""
+  batches = elements.map(
+    finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+  ).batch(batch_size, drop_remainder=drop_remainder)
+  options = tf.data.Options()
+  options.deterministic = True
+  # There are no files to share out between the workers of one job.
+  options.experimental_distribute.auto_shard_policy = (
+    tf.data.experimental.AutoShardPolicy.DATA
+  )
+  return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
+
+
+def _key(seed, purpose):
+  """Returns an int64 key `[]`, a hash of two integers."""
+  # tf.data runs on the CPU; the keys are drawn there as well.
+  with tf.device('/CPU:0'):
+    pair = tf.stack([tf.cast(seed, tf.int64), tf.cast(purpose, tf.int64)])
+    return tf.random.stateless_uniform(
+      [], seed=pair, minval=None, maxval=None, dtype=tf.int64, alg='philox'
+    )
+
+
+def _uniform(shape, key, index):
+  """Returns float32 noise in [0, 1) drawn from (key, index)."""
+  return tf.random.stateless_uniform(
+    shape, seed=tf.stack([key, index]), alg='philox'
+  )
+
+
+def _check_positive(**numbers: int) -> None:
+  """Raises ValueError for the first argument that is below 1."""
+  for name, value in numbers.items():
+    if value < 1:
+      raise ValueError(f'{name}={value}: expected 1 or more')

@@ -1,0 +1,190 @@
+"""Means with their standard errors: across examples, pairs and repeats.
+
+Two errors are kept apart. The data error says how far the test split's mean
+may be from the population's; it falls with the number of examples. The
+estimator error says how far the reported mean may be from the exact mean of
+this very split, because log-dets are estimated; it falls with the number of
+repeats. All inputs are per-example values, in any unit (bits/dim, nats).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+MIN_REPEATS = 8
+
+
+class MeanAndStderr(NamedTuple):
+  """A mean, its standard error, and the number of values behind it."""
+
+  mean: float
+  stderr: float
+  num_examples: int
+
+
+class PairedDifference(NamedTuple):
+  """Mean of a - b over pairs, its standard error, and their ratio.
+
+  Attributes:
+    mean: mean of a - b.
+    stderr: standard error of that mean.
+    num_stderrs: mean / stderr; negative where a is below b.
+    num_examples: number of pairs.
+  """
+
+  mean: float
+  stderr: float
+  num_stderrs: float
+  num_examples: int
+
+  def __str__(self):
+    side = 'below' if self.mean < 0 else 'above'
+    return (f'a is {side} b by {abs(self.mean):.4f} +- {self.stderr:.4f} '
+            f'({abs(self.num_stderrs):.1f} standard errors, '
+            f'{self.num_examples} pairs)')
+
+
+class RepeatedMean(NamedTuple):
+  """A mean over repeats and examples, with both its errors.
+
+  Attributes:
+    mean: mean over all repeats and examples.
+    stderr: data error, across examples.
+    estimator_stderr: estimator error of `mean`, across repeats.
+    num_examples: number of examples.
+    num_repeats: number of repeats.
+  """
+
+  mean: float
+  stderr: float
+  estimator_stderr: float
+  num_examples: int
+  num_repeats: int
+
+
+def mean_and_stderr(values) -> MeanAndStderr:
+  """Mean of independent values and its standard error.
+
+  stderr = sqrt(sum_i (x_i - mean)^2 / (N - 1)) / sqrt(N).
+
+  Args:
+    values: [N], at least two finite numbers.
+
+  Returns:
+    A `MeanAndStderr`, in the unit of the values.
+
+  Raises:
+    ValueError: if `values` is not [N] with N >= 2, or not finite.
+
+  Example:
+    mean_and_stderr([1.0, 2.0, 3.0])  # mean 2.0, stderr 0.577
+  """
+  values = _as_finite(values, 1, 'values', 'N')
+  if len(values) < 2:
+    raise ValueError('values has 1 entry or none; a standard error needs at '
+                     'least 2.')
+  stderr = np.std(values, ddof=1) / np.sqrt(len(values))
+  return MeanAndStderr(float(np.mean(values)), float(stderr), len(values))
+
+
+def paired_difference(a, b) -> PairedDifference:
+  """Compares two models on the same examples.
+
+  The mean of a_i - b_i and its standard error. Examples that are hard for one
+  model are hard for the other, so pairs give a much smaller error than two
+  separate means do.
+
+  Args:
+    a: [N], values of the first model, one per example.
+    b: [N], values of the second model, for the same examples in one order.
+
+  Returns:
+    A `PairedDifference`; printed, it reads "a is below b by ...".
+
+  Raises:
+    ValueError: if the shapes differ or a value is not finite.
+
+  Example:
+    print(paired_difference([1.0, 2.0, 3.0], [2.0, 3.0, 4.5]))
+  """
+  a = _as_finite(a, 1, 'a', 'N')
+  b = _as_finite(b, 1, 'b', 'N')
+  if a.shape != b.shape:
+    raise ValueError(f'a has {len(a)} values and b has {len(b)}; pairs need '
+                     'the same examples in the same order.')
+  mean, stderr, num_examples = mean_and_stderr(a - b)
+  if stderr > 0.0:
+    num_stderrs = mean / stderr
+  else:
+    num_stderrs = float(np.copysign(np.inf, mean)) if mean else 0.0
+  return PairedDifference(mean, stderr, num_stderrs, num_examples)
+
+
+def estimator_stderr(repeats) -> float:
+  """Standard error of a mean over repeats of a stochastic estimate.
+
+  With m_r the mean over examples of repeat r,
+
+    estimator_stderr = sqrt(sum_r (m_r - mean)^2 / (R - 1)) / sqrt(R).
+
+  Only the repeat means m_r are independent: the examples of a batch share the
+  random truncation N, so their errors go up and down together and the spread
+  across examples does not show them. The result is the error of the mean over
+  all R repeats; one repeat alone is sqrt(R) times as uncertain. For a Poisson
+  truncation the estimate has infinite variance, and this figure then says
+  little about rare large errors.
+
+  Args:
+    repeats: [R, N], R >= 8 independent estimates (fresh seeds) of N examples.
+
+  Returns:
+    The standard error, in the unit of the values.
+
+  Raises:
+    ValueError: if there are fewer than 8 repeats, or a value is not finite.
+  """
+  repeats = _as_finite(repeats, 2, 'repeats', 'R, N')
+  if len(repeats) < MIN_REPEATS:
+    raise ValueError(
+        f'repeats holds {len(repeats)} repeats; at least {MIN_REPEATS} '
+        'independent ones are needed for an estimator error worth quoting.')
+  return mean_and_stderr(np.mean(repeats, axis=1)).stderr
+
+
+def summarize_repeats(repeats) -> RepeatedMean:
+  """Mean of repeated per-example estimates with data and estimator error.
+
+  The data error is taken across examples after averaging each over its
+  repeats. It still holds 1/R of every example's private estimator variance,
+  so it errs on the high side, by little.
+
+  Args:
+    repeats: [R, N], R >= 8 independent estimates of N >= 2 examples.
+
+  Returns:
+    A `RepeatedMean`.
+
+  Raises:
+    ValueError: as `estimator_stderr` and `mean_and_stderr` do.
+
+  Example:
+    noise = np.random.RandomState(0).randn(8, 100)
+    summarize_repeats(3.0 + noise).estimator_stderr  # about 0.04
+  """
+  between_repeats = estimator_stderr(repeats)
+  repeats = np.asarray(repeats, np.float64)
+  mean, stderr, num_examples = mean_and_stderr(np.mean(repeats, axis=0))
+  return RepeatedMean(mean, stderr, between_repeats, num_examples, len(repeats))
+
+
+def _as_finite(values, rank, name, axes):
+  """Returns `values` as float64 of the given rank, all finite."""
+  values = np.asarray(values, np.float64)
+  if values.ndim != rank or values.size == 0:
+    raise ValueError(f'{name} must be a non-empty array [{axes}], got shape '
+                     f'{values.shape}.')
+  num_bad = np.count_nonzero(~np.isfinite(values))
+  if num_bad:
+    raise ValueError(f'{name} has {num_bad} of {values.size} values that are '
+                     'NaN or infinite; look at those examples first.')
+  return values

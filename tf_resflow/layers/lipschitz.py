@@ -1,0 +1,72 @@
+"""The Lipschitz bound of a Keras layer, as far as it is known."""
+
+import keras
+
+from tf_resflow.layers import activations
+from tf_resflow.layers import spectral
+
+# Keras layers that only rearrange their input.
+_ISOMETRIES = (
+    keras.layers.InputLayer, keras.layers.Flatten, keras.layers.Reshape,
+    keras.layers.Permute, keras.layers.Identity)
+
+_ACTIVATION_CONSTANTS = {
+    'linear': 1.0, 'relu': 1.0, 'elu': 1.0, 'softplus': 1.0, 'tanh': 1.0,
+    'sigmoid': 0.25, 'softsign': 1.0}
+
+_NOT_A_FUNCTION = (
+    keras.layers.BatchNormalization, keras.layers.Dropout,
+    keras.layers.SpatialDropout1D, keras.layers.SpatialDropout2D,
+    keras.layers.SpatialDropout3D, keras.layers.AlphaDropout,
+    keras.layers.GaussianDropout, keras.layers.GaussianNoise)
+
+
+def check_is_function(layer):
+  """Refuses layers that mix examples or draw at random.
+
+  Args:
+    layer: a Keras layer or model.
+
+  Raises:
+    ValueError: naming the offending layer.
+  """
+  for sublayer in layer._flatten_layers():  # pylint: disable=protected-access
+    if isinstance(sublayer, _NOT_A_FUNCTION):
+      raise ValueError(
+          f'g contains {type(sublayer).__name__} ({sublayer.name!r}); a '
+          'residual block needs a g that is deterministic and treats every '
+          'example on its own. Remove that layer; ActNorm outside of the block '
+          'is the usual replacement for batch normalisation.')
+
+
+def known_bound(layer):
+  """Returns an upper bound of a layer's Lipschitz constant, or None.
+
+  Known are the layers of this package, Keras layers that rearrange their
+  input, Keras activations of slope at most one, and `keras.Sequential` of
+  such.
+
+  Args:
+    layer: a Keras layer or model.
+
+  Returns:
+    A Python float, or None when any part is not known.
+  """
+  if isinstance(layer, spectral.SpectralLayer):
+    return layer.lipschitz_bound
+  if isinstance(layer, activations.LipschitzActivation):
+    return layer.lipschitz_constant
+  if isinstance(layer, _ISOMETRIES):
+    return 1.0
+  if isinstance(layer, keras.layers.Activation):
+    name = getattr(layer.activation, '__name__', None)
+    return _ACTIVATION_CONSTANTS.get(name)
+  if isinstance(layer, keras.Sequential):
+    bound = 1.0
+    for sublayer in layer.layers:
+      factor = known_bound(sublayer)
+      if factor is None:
+        return None
+      bound *= factor
+    return bound
+  return None

@@ -1,0 +1,50 @@
+"""Dense layer with a bounded spectral norm."""
+
+import keras
+import tensorflow as tf
+
+from tf_resflow.layers import spectral
+
+
+@keras.saving.register_keras_serializable('tf_resflow')
+class SpectralDense(spectral.SpectralLayer):
+  """`y = x W / max(1, |W|_2 / coeff) + b`.
+
+  Args:
+    units: number of outputs.
+    coeff: bound of the spectral norm, in (0, 1).
+    use_bias: whether to add `b`.
+    kernel_initializer: Keras initializer; None is U(+-1/sqrt(fan_in)).
+    bias_initializer: the same for the bias.
+    num_vectors: block size of the power iteration.
+    tolerance: its relative residual.
+    max_power_iterations: its largest number of steps per call.
+    seed: Python int that makes the default initializers deterministic.
+    **kwargs: of `keras.layers.Layer`.
+
+  Example:
+    >>> layer = SpectralDense(8, coeff=0.9)
+    >>> y = layer(tf.ones([2, 3]))  # [2, 8]
+
+  References:
+    Miyato et al., 2018; Gouk et al., 2018.
+  """
+
+  def __init__(self, units, coeff=0.98, **kwargs):
+    super().__init__(coeff=coeff, **kwargs)
+    self.units = units
+
+  def build(self, input_shape):
+    self._add_weights((input_shape[-1], self.units))
+
+  def call(self, inputs):
+    outputs = tf.linalg.matmul(inputs, self.normalized_kernel())
+    if self.bias is not None:
+      outputs += tf.convert_to_tensor(self.bias.value)
+    return outputs
+
+  def compute_output_shape(self, input_shape):
+    return (*input_shape[:-1], self.units)
+
+  def get_config(self):
+    return super().get_config() | {'units': self.units}

@@ -1,0 +1,65 @@
+"""Vector-Jacobian products of a pure function of weights and input."""
+
+import tensorflow as tf
+
+_ZERO = tf.UnconnectedGradients.ZERO
+
+
+def sum_per_example(x):
+  """Sums `[B, ...]` over everything but the batch: `[B]`."""
+  return tf.reduce_sum(x, axis=list(range(1, x.shape.rank)))
+
+
+def linearize(g_fn, weights, x):
+  """Evaluates `g` and its linearisation at `x`.
+
+  Args:
+    g_fn: pure function `g_fn(weights, x)`.
+    weights: list of tensors.
+    x: `[B, ...]`.
+
+  Returns:
+    `g`: `g_fn(weights, x)`;
+    `vjp_fn`: maps a cotangent `u`, like `g`, to `J^T u`, like `x`. It may be
+    called any number of times, also inside `tf.while_loop`, and is itself
+    differentiable.
+  """
+  with tf.GradientTape(persistent=True) as tape:
+    tape.watch(x)
+    g = g_fn(weights, x)
+
+  def vjp_fn(u):
+    return tape.gradient(g, x, u, unconnected_gradients=_ZERO)
+
+  return g, vjp_fn
+
+
+def once_differentiable(gradients, inputs):
+  """Returns `gradients` such that differentiating them again is an error.
+
+  A backward pass that treats the draw of an estimator or the solution of a
+  solver as a constant has a wrong derivative of its own; this makes asking for
+  it an error where it would otherwise be a wrong number.
+
+  Args:
+    gradients: list of tensors.
+    inputs: list of tensors that the gradients depend on.
+
+  Returns:
+    A tuple of tensors like `gradients`.
+  """
+  num_gradients = len(gradients)
+
+  @tf.custom_gradient
+  def identity(*tensors):
+
+    def backward(*unused_cotangents):
+      raise LookupError(
+          'This gradient cannot be differentiated again: it treats the draw '
+          'of an estimator or the solution of a solver as a constant. For '
+          "second derivatives of a log-determinant use memory='naive' or "
+          'log_det=Exact().')
+
+    return tuple(tf.identity(t) for t in tensors[:num_gradients]), backward
+
+  return identity(*gradients, *inputs)

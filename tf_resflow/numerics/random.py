@@ -1,0 +1,71 @@
+"""Stateless random draws that do not depend on the number of replicas."""
+
+import tensorflow as tf
+
+
+def as_seed(seed=None):
+  """Returns a stateless seed, int32 `[2]`.
+
+  Args:
+    seed: None for a fresh seed on every execution (also inside a traced
+      function); a Python int; or an integer tensor of shape `[2]`.
+
+  Returns:
+    An int32 tensor `[2]`.
+
+  Raises:
+    ValueError: if `seed` has another shape.
+  """
+  if seed is None:
+    return tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
+  if isinstance(seed, int):
+    # Two 31-bit halves, so that large seeds stay distinct.
+    return tf.constant(
+        [(seed >> 31) & 0x7FFFFFFF, seed & 0x7FFFFFFF], tf.int32)
+  seed = tf.convert_to_tensor(seed)
+  if seed.shape.rank != 1 or seed.shape[0] not in (2, None):
+    raise ValueError(
+        f'seed has shape {seed.shape}; expected None, a Python int or an '
+        'integer tensor of shape [2].')
+  return tf.cast(seed, tf.int32)
+
+
+def fold_in(seed, data):
+  """Returns a seed `[2]` that depends on `seed` and the integer `data`."""
+  return tf.random.experimental.stateless_fold_in(as_seed(seed), data)
+
+
+def _draw_for_global_batch(draw_fn, shape):
+  """Draws this replica's part of a draw for the global batch.
+
+  Inside `strategy.run`, example `i` of replica `r` is example `r * B + i` of
+  the global batch. Every replica draws for the whole batch and keeps its own
+  part, so that what an example gets depends on its place in the global batch
+  and not on how many replicas share the work.
+  """
+  context = tf.distribute.get_replica_context()
+  num_replicas = 1 if context is None else context.num_replicas_in_sync
+  if num_replicas == 1:
+    return draw_fn(shape)
+  batch_size = shape[0]
+  global_shape = tf.concat([[batch_size * num_replicas], shape[1:]], axis=0)
+  start = tf.cast(context.replica_id_in_sync_group, tf.int32) * batch_size
+  return draw_fn(global_shape)[start:start + batch_size]
+
+
+def normal(shape, seed, dtype=tf.float32):
+  """Standard normal draws `shape = [B, ...]`, by place in the global batch."""
+  return _draw_for_global_batch(
+      lambda s: tf.random.stateless_normal(s, seed, dtype=dtype),
+      tf.convert_to_tensor(shape, tf.int32))
+
+
+def rademacher(shape, seed, dtype=tf.float32):
+  """Draws of +1 and -1 with probability 1/2, `shape = [B, ...]`."""
+
+  def draw(s):
+    bits = tf.random.stateless_uniform(
+        s, seed, minval=None, maxval=None, dtype=tf.int32)
+    return tf.cast(tf.where(bits >= 0, 1, -1), dtype)
+
+  return _draw_for_global_batch(draw, tf.convert_to_tensor(shape, tf.int32))
