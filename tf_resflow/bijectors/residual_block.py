@@ -16,13 +16,14 @@ class ResidualBlock(layer_bijector.LayerBijector):
     solver: solver of the inverse, `numerics.Anderson()` by default.
     memory: memory mode of the gradient, see `numerics.MEMORY_MODES`.
     lipschitz_bound: asserts the bound of a `g` whose bound is not known.
-    event_shape: shape of one event; needed when `g` is not built yet.
+    event_shape: shape of one event; needed unless `g` states its input shape.
     seed: Python int or int32 `[2]` that fixes the draws of every call; None
       draws afresh.
     name: of the bijector.
 
   Raises:
-    ValueError: see `layers.ResidualBlock`.
+    ValueError: see `layers.ResidualBlock`; also if the shape of the events is
+      not known, or settings are given beside those of a `layers.ResidualBlock`.
 
   Example:
     >>> g = keras.Sequential([
@@ -45,15 +46,29 @@ class ResidualBlock(layer_bijector.LayerBijector):
       name='residual_block'):
     parameters = dict(locals())
     if isinstance(g, layers.ResidualBlock):
+      given = (log_det, solver, lipschitz_bound)
+      if any(v is not None for v in given) or memory != 'recompute':
+        raise ValueError(
+            f'{name}: g is a layers.ResidualBlock, whose own log_det, solver, '
+            'memory and lipschitz_bound hold; set them there.')
       layer = g
     else:
       layer = layers.ResidualBlock(
           g, log_det=log_det, solver=solver, memory=memory,
-          lipschitz_bound=lipschitz_bound, dtype=g.dtype_policy)
-    if not layer.built and event_shape is None and g.built:
-      event_shape = g.input_shape[1:]
-    if event_shape is None and layer.built:
-      event_shape = layer.g.input_shape[1:]
+          lipschitz_bound=lipschitz_bound)
+    if event_shape is None:
+      event_shape = _known_event_shape(layer.g)
+    if event_shape is None:
+      raise ValueError(
+          f'{name}: the shape of one event is not known from g '
+          f'({layer.g.name!r}). Pass event_shape= (without the batch axis), or '
+          'start g with a keras.Input.')
     super().__init__(
-        layer, event_shape=event_shape, event_ndims=len(event_shape or [0]),
+        layer, event_shape=event_shape, event_ndims=len(event_shape),
         seed=seed, name=name, parameters=parameters)
+
+
+def _known_event_shape(g):
+  """Returns the event shape that a built Keras model states, or None."""
+  shape = getattr(g, 'input_shape', None) if g.built else None
+  return None if shape is None or None in shape[1:] else shape[1:]

@@ -2,6 +2,7 @@
 
 import keras
 
+from tf_resflow.layers import act_norm
 from tf_resflow.layers import activations
 from tf_resflow.layers import spectral
 
@@ -18,7 +19,7 @@ _NOT_A_FUNCTION = (
     keras.layers.BatchNormalization, keras.layers.Dropout,
     keras.layers.SpatialDropout1D, keras.layers.SpatialDropout2D,
     keras.layers.SpatialDropout3D, keras.layers.AlphaDropout,
-    keras.layers.GaussianDropout, keras.layers.GaussianNoise)
+    keras.layers.GaussianDropout, keras.layers.GaussianNoise, act_norm.ActNorm)
 
 
 def check_is_function(layer):

@@ -60,12 +60,18 @@ class Standardize(invertible.InvertibleLayer):
 
   def __init__(self, mean, std, **kwargs):
     super().__init__(**kwargs)
-    if len(mean) != len(std) or any(s <= 0 for s in std):
+    if not mean or len(mean) != len(std) or any(s <= 0 for s in std):
       raise ValueError(
           f'mean {mean} and std {std} must have one number per channel each, '
           'std positive.')
     self.mean = tuple(mean)
     self.std = tuple(std)
+
+  def build(self, input_shape):
+    if input_shape[-1] != len(self.mean):
+      raise ValueError(
+          f'Standardize got {input_shape[-1]} channels, but mean and std have '
+          f'{len(self.mean)} numbers.')
 
   def forward_and_log_det(self, x, seed=None):
     del seed

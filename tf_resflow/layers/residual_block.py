@@ -47,6 +47,22 @@ def _structure(g):
   ]
 
 
+def _dtype(g):
+  """Returns the dtype that the layers of `g` compute in.
+
+  A `keras.Sequential` of float64 layers itself has the global dtype.
+  """
+  dtypes = {
+      layer.compute_dtype
+      for layer in g._flatten_layers()  # pylint: disable=protected-access
+      if not isinstance(layer, (keras.Model, keras.layers.InputLayer))}
+  if len(dtypes) > 1:
+    raise ValueError(
+        f'g ({g.name!r}) has layers of {" and ".join(sorted(dtypes))}; give '
+        'all of them the same dtype=.')
+  return dtypes.pop() if dtypes else g.compute_dtype
+
+
 @keras.saving.register_keras_serializable('tf_resflow')
 class ResidualBlock(invertible.InvertibleLayer):
   """`f(x) = x + g(x)` with `Lip(g) < 1`, hence invertible.
@@ -61,7 +77,7 @@ class ResidualBlock(invertible.InvertibleLayer):
       `numerics.MEMORY_MODES`.
     lipschitz_bound: asserts `Lip(g) <= lipschitz_bound` for a `g` whose bound
       is not known from its layers.
-    **kwargs: of `keras.layers.Layer`.
+    **kwargs: of `keras.layers.Layer`; `dtype` is that of the layers of `g`.
 
   Raises:
     ValueError: if the bound of `g` is neither known nor asserted, is not
@@ -82,6 +98,7 @@ class ResidualBlock(invertible.InvertibleLayer):
   def __init__(
       self, g, log_det=None, solver=None, memory='recompute',
       lipschitz_bound=None, **kwargs):
+    kwargs.setdefault('dtype', _dtype(g))
     super().__init__(**kwargs)
     lipschitz.check_is_function(g)
     if memory not in numerics.MEMORY_MODES:
@@ -115,7 +132,9 @@ class ResidualBlock(invertible.InvertibleLayer):
   def build(self, input_shape):
     if not self.g.built:
       self.g.build(input_shape)
-    output_shape = self.g.compute_output_shape(input_shape)
+    # Works for layers that define nothing but `call`, too.
+    output_shape = self.g.compute_output_spec(
+        keras.KerasTensor(input_shape, dtype=self.compute_dtype)).shape
     if tuple(output_shape[1:]) != tuple(input_shape[1:]):
       raise ValueError(
           f'g ({self.g.name!r}) maps events of shape {tuple(input_shape[1:])} '

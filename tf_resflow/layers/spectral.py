@@ -57,8 +57,8 @@ class SpectralLayer(keras.layers.Layer):
 
   def __init__(
       self, coeff=0.98, use_bias=True, kernel_initializer=None,
-      bias_initializer=None, num_vectors=4, tolerance=1e-3,
-      max_power_iterations=1000, seed=None, **kwargs):
+      bias_initializer=None, num_vectors=3, tolerance=1e-3,
+      max_power_iterations=200, seed=None, **kwargs):
     super().__init__(**kwargs)
     if not 0.0 < coeff < 1.0:
       raise ValueError(

@@ -61,6 +61,11 @@ class SpectralConv2D(spectral.SpectralLayer):
     return self._size
 
   def call(self, inputs):
+    if tuple(inputs.shape[1:3]) != self._size:
+      raise ValueError(
+          f'{self.name} got images of {inputs.shape[1]} x {inputs.shape[2]}, '
+          f'but its operator norm is that at {self._size[0]} x '
+          f'{self._size[1]}; use one layer per spatial size.')
     outputs = tf.nn.conv2d(
         inputs, self.normalized_kernel(), strides=1, padding='SAME')
     if self.bias is not None:

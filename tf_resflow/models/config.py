@@ -2,13 +2,60 @@
 
 import dataclasses
 import json
+import math
 
 from tf_resflow import layers
+from tf_resflow import numerics
 
 
 def _check(condition, message):
   if not condition:
     raise ValueError(message)
+
+
+def _make_tuples(config):
+  """Turns lists (from JSON) into tuples, so that configurations compare."""
+  for field in dataclasses.fields(config):
+    value = getattr(config, field.name)
+    if isinstance(value, list):
+      object.__setattr__(config, field.name, tuple(value))
+    elif isinstance(field.default, tuple):
+      _check(
+          isinstance(value, tuple),
+          f'{field.name} is {value!r}; expected a tuple, such as '
+          f'{field.default or (0.5, 0.5, 0.5)}.')
+
+
+def _check_blocks(config):
+  """Checks what all residual blocks have in common."""
+  _check(
+      config.activation in layers.activation_names(),
+      f'activation is {config.activation!r}; expected one of '
+      f'{", ".join(layers.activation_names())}.')
+  _check(
+      0.0 < config.lipschitz_coeff < 1.0,
+      f'lipschitz_coeff is {config.lipschitz_coeff}; it must lie strictly '
+      'between 0 and 1 for the blocks to be invertible.')
+  _check(
+      config.num_exact_terms >= 0,
+      f'num_exact_terms is {config.num_exact_terms}; it must be 0 or more.')
+  _check(
+      config.truncation in ('poisson', 'geometric'),
+      f"truncation is {config.truncation!r}; expected 'poisson' or "
+      "'geometric'.")
+  largest = 1.0 if config.truncation == 'geometric' else math.inf
+  _check(
+      0.0 < config.truncation_parameter < largest,
+      f'truncation_parameter is {config.truncation_parameter}; the rate of '
+      "'poisson' must be positive and finite, the p of 'geometric' between 0 "
+      'and 1.')
+  _check(
+      config.probe in ('rademacher', 'gaussian'),
+      f"probe is {config.probe!r}; expected 'rademacher' or 'gaussian'.")
+  _check(
+      config.memory in numerics.MEMORY_MODES,
+      f'memory is {config.memory!r}; expected one of '
+      f'{", ".join(numerics.MEMORY_MODES)}.')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,11 +114,8 @@ class ResidualFlowConfig:
   seed: int = 0
 
   def __post_init__(self):
-    # Lists (from JSON) become tuples, so that configurations compare equal.
-    for field in dataclasses.fields(self):
-      value = getattr(self, field.name)
-      if isinstance(value, list):
-        object.__setattr__(self, field.name, tuple(value))
+    _make_tuples(self)
+    _check_blocks(self)
     _check(
         len(self.image_shape) == 3 and all(s >= 1 for s in self.image_shape),
         f'image_shape is {self.image_shape}; expected (H, W, C).')
@@ -96,24 +140,28 @@ class ResidualFlowConfig:
         all(k >= 1 and k % 2 == 1 for k in self.kernel_sizes),
         f'kernel_sizes is {self.kernel_sizes}; expected odd positive numbers.')
     _check(
-        self.activation in layers.activation_names(),
-        f'activation is {self.activation!r}; expected one of '
-        f'{", ".join(layers.activation_names())}.')
-    _check(
-        0.0 < self.lipschitz_coeff < 1.0,
-        f'lipschitz_coeff is {self.lipschitz_coeff}; it must lie strictly '
-        'between 0 and 1 for the blocks to be invertible.')
-    _check(
         self.num_dense_blocks >= 0,
         f'num_dense_blocks is {self.num_dense_blocks}; it must be 0 or more.')
+    _check(
+        self.dense_hidden_units >= 1,
+        f'dense_hidden_units is {self.dense_hidden_units}; it must be '
+        'positive.')
     _check(
         self.preprocessing in ('logit', 'standardize'),
         f"preprocessing is {self.preprocessing!r}; expected 'logit' or "
         "'standardize'.")
     _check(
-        self.truncation in ('poisson', 'geometric'),
-        f"truncation is {self.truncation!r}; expected 'poisson' or "
-        "'geometric'.")
+        0.0 < self.logit_alpha < 0.5,
+        f'logit_alpha is {self.logit_alpha}; it must lie strictly between 0 '
+        'and 1/2.')
+    channels = self.image_shape[-1]
+    _check(
+        self.preprocessing != 'standardize' or
+        len(self.mean) == len(self.std) == channels and
+        all(s > 0 for s in self.std),
+        f"preprocessing is 'standardize' with mean {self.mean} and std "
+        f'{self.std}; it needs {channels} numbers each, one per channel, std '
+        'positive.')
 
   @property
   def event_size(self):
@@ -164,21 +212,12 @@ class VectorFlowConfig:
   seed: int = 0
 
   def __post_init__(self):
-    if isinstance(self.hidden_units, list):
-      object.__setattr__(self, 'hidden_units', tuple(self.hidden_units))
+    _make_tuples(self)
+    _check_blocks(self)
     _check(self.event_size >= 1,
            f'event_size is {self.event_size}; it must be positive.')
     _check(self.num_blocks >= 1,
            f'num_blocks is {self.num_blocks}; it must be positive.')
     _check(
-        self.activation in layers.activation_names(),
-        f'activation is {self.activation!r}; expected one of '
-        f'{", ".join(layers.activation_names())}.')
-    _check(
-        0.0 < self.lipschitz_coeff < 1.0,
-        f'lipschitz_coeff is {self.lipschitz_coeff}; it must lie strictly '
-        'between 0 and 1 for the blocks to be invertible.')
-    _check(
-        self.truncation in ('poisson', 'geometric'),
-        f"truncation is {self.truncation!r}; expected 'poisson' or "
-        "'geometric'.")
+        all(n >= 1 for n in self.hidden_units),
+        f'hidden_units is {self.hidden_units}; expected positive numbers.')

@@ -50,6 +50,25 @@ class Flow(keras.Model):
     self.event_size = math.prod(event_shape)
     self.num_levels = num_levels
 
+  def _track_layers(self):
+    """Shows the layers to `tf.train.Checkpoint`; ends every constructor.
+
+    Keras tracks layers in lists for its own files only: without this a
+    checkpoint of the model would hold no weights, and nothing would warn.
+    """
+    self._tracked_layers = tf.Module(name='layers')
+    for layer in self.invertible_layers:
+      setattr(self._tracked_layers, layer.name, layer)
+
+  def _check_events(self, x, event_shape, name):
+    """Returns `x` as a tensor `[B, *event_shape]`."""
+    x = tf.convert_to_tensor(x, tf.as_dtype(self.compute_dtype))
+    if not x.shape.is_compatible_with([None, *event_shape]):
+      raise ValueError(
+          f'{self.name} got {name} of shape {x.shape}; expected '
+          f'[B, {", ".join(map(str, event_shape))}].')
+    return x
+
   @property
   def invertible_layers(self):
     """The layers in the order of the forward direction."""
@@ -84,15 +103,18 @@ class Flow(keras.Model):
     """
     raise NotImplementedError
 
-  def inverse(self, z, solver=None):
+  def inverse(self, z, solver=None, on_block=None):
     """Returns `x` with `forward(x) = z`.
 
     Args:
       z: `[B, D]`.
       solver: a solver to use in place of the blocks' own.
+      on_block: called as `on_block(block, y, solution)` for every residual
+        block instead of raising when it does not converge.
 
     Raises:
-      tf.errors.InvalidArgumentError: when an example does not converge.
+      tf.errors.InvalidArgumentError: when an example does not converge and
+        there is no `on_block`.
     """
     raise NotImplementedError
 
@@ -110,13 +132,19 @@ class Flow(keras.Model):
       total += term
     return x, total
 
-  def _invert_layers(self, stack, y, solver):
+  def _invert_layers(self, stack, y, solver, on_block):
+    """Undoes layers, last first; see `inverse`."""
     for layer in reversed(stack):
-      if isinstance(layer, layers.ResidualBlock) and solver is not None:
-        y = numerics.check_converged(
-            layer.solve_inverse(y, solver), layer.name, solver).x
-      else:
+      if not isinstance(layer, layers.ResidualBlock):
         y = layer.inverse(y)
+        continue
+      solution = layer.solve_inverse(y, solver)
+      if on_block is None:
+        y = numerics.check_converged(
+            solution, layer.name, solver or layer.solver).x
+      else:
+        on_block(layer, y, solution)
+        y = solution.x
     return y
 
   def _base_log_prob(self, z):

@@ -52,6 +52,7 @@ class ResidualFlow(flow.Flow):
     # A list of lists per scale; Keras tracks the layers in it.
     self.scales = self._make_scales(config)
     self.dense_stack = self._make_dense_stack(config)
+    self._track_layers()
     self.built = True
 
   def _make_scales(self, config):
@@ -124,7 +125,7 @@ class ResidualFlow(flow.Flow):
   def forward_and_log_det(self, x, seed=None, log_det=None):
     seed = random.as_seed(seed)
     counter = itertools.count()
-    x = tf.convert_to_tensor(x, tf.as_dtype(self.compute_dtype))
+    x = self._check_events(x, self.event_shape, 'x')
     batch_size = tf.shape(x)[0]
     total = tf.zeros([batch_size], x.dtype)
     latents = []
@@ -141,19 +142,19 @@ class ResidualFlow(flow.Flow):
         self.dense_stack, x, total, seed, log_det, counter)
     return tf.concat([*latents, x], axis=1), total
 
-  def inverse(self, z, solver=None):
-    z = tf.convert_to_tensor(z, tf.as_dtype(self.compute_dtype))
+  def inverse(self, z, solver=None, on_block=None):
+    z = self._check_events(z, (self.event_size,), 'z')
     batch_size = tf.shape(z)[0]
     sizes = [tf.TensorShape(s).num_elements() for s in self._split_sizes]
     *latents, x = tf.split(z, [*sizes, self.event_size - sum(sizes)], axis=1)
-    x = self._invert_layers(self.dense_stack, x, solver)
+    x = self._invert_layers(self.dense_stack, x, solver, on_block)
     x = tf.reshape(x, [batch_size, *self._last_shape])
     for scale in reversed(range(len(self.scales))):
       if self.config.factor_out and scale < len(self.scales) - 1:
         factored = tf.reshape(
             latents[scale], [batch_size, *self._split_sizes[scale]])
         x = tf.concat([x, factored], axis=-1)
-      x = self._invert_layers(self.scales[scale], x, solver)
+      x = self._invert_layers(self.scales[scale], x, solver, on_block)
     return x
 
   def get_config(self):

@@ -49,6 +49,7 @@ class VectorFlow(flow.Flow):
     for layer in self.stack:
       layer.build((None, config.event_size))
       blocks.share_traces(layer, self.stack)
+    self._track_layers()
     self.built = True
 
   @property
@@ -56,15 +57,15 @@ class VectorFlow(flow.Flow):
     return list(self.stack)
 
   def forward_and_log_det(self, x, seed=None, log_det=None):
-    x = tf.convert_to_tensor(x, tf.as_dtype(self.compute_dtype))
+    x = self._check_events(x, self.event_shape, 'x')
     total = tf.zeros([tf.shape(x)[0]], x.dtype)
     return self._run_layers(
         self.stack, x, total, random.as_seed(seed), log_det,
         itertools.count())
 
-  def inverse(self, z, solver=None):
-    z = tf.convert_to_tensor(z, tf.as_dtype(self.compute_dtype))
-    return self._invert_layers(self.stack, z, solver)
+  def inverse(self, z, solver=None, on_block=None):
+    z = self._check_events(z, (self.event_size,), 'z')
+    return self._invert_layers(self.stack, z, solver, on_block)
 
   def get_config(self):
     return {

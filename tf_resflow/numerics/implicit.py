@@ -24,7 +24,8 @@ def invert_residual(
     weights: list of floating-point tensors.
     y: `[B, ...]`.
     solver: a solver of `fixed_point`.
-    lipschitz_bound: `Lip(g)` if known; safeguards acceleration.
+    lipschitz_bound: `Lip(g)` if known, a Python number; safeguards
+      acceleration.
     traces: `BlockTraces` of a `g_fn` of the same structure.
 
   Returns:

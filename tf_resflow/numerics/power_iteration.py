@@ -1,20 +1,34 @@
-"""The spectral norm of a linear map by warm-started block power iteration."""
+"""The spectral norm of a linear map by warm-started block power iteration.
+
+Plain power iteration needs hundreds of steps where singular values are close,
+as those of convolutions are. Each step here takes the best vectors of a larger
+space: the block, its residuals and the last directions of change (the locally
+optimal block method of Knyazev, 2001, on `W^T W`, without preconditioner). For
+one application of the map and of its transpose per step, that is 5 to 10 times
+fewer steps from a random start.
+"""
 
 from typing import NamedTuple
 
 import tensorflow as tf
+
+# Directions of the search space whose Gram eigenvalue is relatively smaller
+# than this depend on the others up to rounding, and are left out.
+_INDEPENDENT = 1e-5
+_TINY = 1e-30
 
 
 class PowerIteration(NamedTuple):
   """Result of `power_iteration`.
 
   Attributes:
-    v: `[k, D]`, orthonormal rows that approximate the leading right singular
-      vectors, best first; the warm start of the next call.
+    v: `[k, D]`, unit rows that approximate the leading right singular vectors,
+      best first; the warm start of the next call.
     sigma: scalar, the norm `|W v_0|`, a lower bound of the spectral norm.
     residual: scalar, `|W^T W v_0 - sigma^2 v_0| / sigma^2`. Some singular
-      value lies within `sigma * residual` of `sigma`; if `v_0` tracks the
-      leading one, `sigma` is off by the square of it over the spectral gap.
+      value lies within `sigma * residual` of `sigma`; when `v_0` tracks the
+      leading one, `sigma` is off by about the square of the residual over the
+      relative spectral gap.
     num_steps: int32 scalar, how often the block was advanced.
     converged: bool scalar, whether the residual met the tolerance.
   """
@@ -26,46 +40,64 @@ class PowerIteration(NamedTuple):
   converged: tf.Tensor
 
 
-def _normalize_rows(x, fallback=None):
-  tiny = x.dtype.as_numpy_dtype(1e-30)
-  norm = tf.norm(x, axis=1, keepdims=True)
-  unit = x / tf.maximum(norm, tiny)
-  return unit if fallback is None else tf.where(norm > tiny, unit, fallback)
+def _row_norms(x):
+  return tf.maximum(tf.norm(x, axis=1, keepdims=True), _TINY)
 
 
-def _orthonormalize(rows, fallback):
-  """Cholesky orthonormalisation; a row that vanished becomes its fallback."""
-  rows = _normalize_rows(rows, fallback)
-  if rows.shape[0] == 1:
-    return rows
-  gram = tf.linalg.matmul(rows, rows, transpose_b=True)
-  # The diagonal is one; the shift keeps nearly parallel rows factorisable.
-  gram += 1e-5 * tf.eye(rows.shape[0], dtype=rows.dtype)
-  return tf.linalg.triangular_solve(tf.linalg.cholesky(gram), rows)
+def _residuals(operator, v, u):
+  """Returns `(W^T u - sigma^2 v) / sigma_0^2` and the norm of its first row."""
+  sigma_squared = tf.reduce_sum(u * u, axis=1, keepdims=True)
+  r = operator.rmatvec(u) - sigma_squared * v
+  # Scaled before the norm is taken: squares of small kernels underflow.
+  r /= tf.maximum(sigma_squared[0, 0], _TINY)
+  return r, tf.norm(r[0])
 
 
-def _rotate_to_singular(v, u):
-  """Rayleigh-Ritz: rotates the block so that its images are orthogonal."""
-  if v.shape[0] == 1:
-    return v, u
-  _, q = tf.linalg.eigh(tf.linalg.matmul(u, u, transpose_b=True))
-  q = tf.reverse(q, axis=[1])  # Largest first.
-  v = tf.linalg.matmul(q, v, transpose_a=True)
-  u = tf.linalg.matmul(q, u, transpose_a=True)
-  # Unit vectors make |W v| a lower bound of the norm whatever was rounded.
-  norm = tf.norm(v, axis=1, keepdims=True)
-  return v / norm, u / norm
+def _leading_combinations(space, images, num_vectors):
+  """Rayleigh-Ritz: the combinations of the rows with the largest images.
+
+  Args:
+    space: `[m, D]`, unit rows or zeros.
+    images: `[m, E]`, their images.
+    num_vectors: `k`.
+
+  Returns:
+    `[k, m]`; applied to `space` it gives orthonormal rows, best first, if at
+    least `k` directions of `space` are independent.
+  """
+  eigenvalues, q = tf.linalg.eigh(tf.matmul(space, space, transpose_b=True))
+  keep = eigenvalues > _INDEPENDENT * eigenvalues[-1]
+  scale = tf.where(
+      keep, tf.math.rsqrt(tf.where(keep, eigenvalues, 1.0)), 0.0)
+  basis = scale[:, tf.newaxis] * tf.transpose(q)
+  images = tf.matmul(basis, images)
+  gram = tf.matmul(images, images, transpose_b=True)
+  # What was left out comes last, behind directions that the map sends to zero:
+  # it would put a row of zeros into the block.
+  trace = tf.linalg.trace(gram)
+  last = -tf.where(trace > 0.0, trace, tf.ones_like(trace))
+  last = tf.where(keep, tf.zeros_like(last), last)
+  _, q = tf.linalg.eigh(gram + tf.linalg.diag(last))
+  q = tf.reverse(q, axis=[1])[:, :num_vectors]
+  return tf.matmul(q, basis, transpose_a=True)
 
 
-def power_iteration(operator, v, tolerance=1e-3, max_steps=1000):
+def _combine(c, space, images):
+  """Returns the combinations and their images, scaled to unit vectors."""
+  space, images = tf.matmul(c, space), tf.matmul(c, images)
+  norms = _row_norms(space)
+  return space / norms, images / norms
+
+
+def power_iteration(operator, v, tolerance=1e-3, max_steps=200):
   """Advances a block of right singular vectors until the first has converged.
 
-  One step applies the map and its transpose to the whole block. When the
-  start already meets the tolerance nothing is advanced: the call costs that
-  one application and returns the block, rotated. A block of two or more
-  vectors keeps following the norm when another singular vector overtakes the
-  leading one; a single vector can stay behind on the one that used to lead,
-  with a residual of zero.
+  When the start already meets the tolerance nothing is advanced: the call
+  costs one application of the map and of its transpose and returns the block,
+  rotated. A block of two or more vectors keeps following the norm when another
+  of its vectors overtakes the leading one; a single vector can stay behind on
+  the one that used to lead, with a residual of zero. So can a block, if a
+  vector orthogonal to all of it jumps to the lead between two calls.
 
   Nothing here is differentiated: use `spectral_norm`.
 
@@ -78,30 +110,40 @@ def power_iteration(operator, v, tolerance=1e-3, max_steps=1000):
 
   Returns:
     A `PowerIteration`.
+
+  References:
+    Knyazev, 2001, Toward the Optimal Preconditioned Eigensolver; Miyato et
+    al., 2018, Spectral Normalization (power iteration, warm-started).
   """
-  tiny = v.dtype.as_numpy_dtype(1e-30)
+  num_vectors = v.shape[0]
 
-  def apply(v):
-    v, u = _rotate_to_singular(v, operator.matvec(v))
-    z = operator.rmatvec(u)
-    sigma_squared = tf.reduce_sum(u[0] * u[0])
-    residual = tf.norm(z[0] - sigma_squared * v[0]) / tf.maximum(
-        sigma_squared, tiny)
-    return v, z, tf.sqrt(sigma_squared), residual
-
-  def cond(num_steps, v, z, sigma, residual):
-    del v, z, sigma
+  def cond(num_steps, v, u, p, p_image, r, residual):
+    del v, u, p, p_image, r
     return (residual > tolerance) & (num_steps < max_steps)
 
-  def body(num_steps, v, z, sigma, residual):
-    del sigma, residual
-    return num_steps + 1, *apply(_orthonormalize(z, v))
+  def body(num_steps, v, u, p, p_image, r, residual):
+    del residual
+    r /= _row_norms(r)
+    space = tf.concat([v, r, p], axis=0)
+    images = tf.concat([u, operator.matvec(r), p_image], axis=0)
+    c = _leading_combinations(space, images, num_vectors)
+    # Unit vectors make |W v| a lower bound of the norm whatever was rounded.
+    v, u = _combine(c, space, images)
+    # The direction of change: what the block gained from residuals and past.
+    p, p_image = _combine(
+        c[:, num_vectors:], space[num_vectors:], images[num_vectors:])
+    return (num_steps + 1, v, u, p, p_image, *_residuals(operator, v, u))
 
   v = tf.stop_gradient(v)
-  num_steps, v, _, sigma, residual = tf.while_loop(
-      cond, body, (tf.constant(0), *apply(v)), parallel_iterations=1)
+  u = operator.matvec(v)
+  # Or a vector that has overtaken the first one would go unnoticed.
+  v, u = _combine(_leading_combinations(v, u, num_vectors), v, u)
+  state = (tf.constant(0), v, u, tf.zeros_like(v), tf.zeros_like(u),
+           *_residuals(operator, v, u))
+  num_steps, v, u, *_, residual = tf.while_loop(
+      cond, body, state, parallel_iterations=1)
   return PowerIteration(
-      v, sigma, residual, num_steps, residual <= tolerance)
+      v, tf.norm(u[0]), residual, num_steps, residual <= tolerance)
 
 
 def spectral_norm(operator, v):
@@ -118,5 +160,5 @@ def spectral_norm(operator, v):
     A scalar.
   """
   image = operator.matvec(tf.stop_gradient(v[:1]))
-  left = tf.stop_gradient(image / tf.maximum(tf.norm(image), 1e-30))
+  left = tf.stop_gradient(image / _row_norms(image))
   return tf.reduce_sum(left * image)

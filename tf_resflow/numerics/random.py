@@ -14,7 +14,7 @@ def as_seed(seed=None):
     An int32 tensor `[2]`.
 
   Raises:
-    ValueError: if `seed` has another shape.
+    ValueError: if `seed` has another shape or is not an integer.
   """
   if seed is None:
     return tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
@@ -23,10 +23,11 @@ def as_seed(seed=None):
     return tf.constant(
         [(seed >> 31) & 0x7FFFFFFF, seed & 0x7FFFFFFF], tf.int32)
   seed = tf.convert_to_tensor(seed)
-  if seed.shape.rank != 1 or seed.shape[0] not in (2, None):
+  is_pair = seed.shape.rank == 1 and seed.shape[0] in (2, None)
+  if not is_pair or not seed.dtype.is_integer:
     raise ValueError(
-        f'seed has shape {seed.shape}; expected None, a Python int or an '
-        'integer tensor of shape [2].')
+        f'seed is {seed.dtype.name} of shape {seed.shape}; expected None, a '
+        'Python int or an integer tensor of shape [2].')
   return tf.cast(seed, tf.int32)
 
 

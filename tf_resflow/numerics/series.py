@@ -31,8 +31,11 @@ def power_series(vjp_fn, draw, estimator):
       tf.constant(1), probe,
       tf.zeros_like(differentiation.sum_per_example(probe)),
       gradient_weights[0] * probe)
+  # There are no weights beyond; XLA needs the bound to differentiate the loop.
+  max_terms = int(value_weights.shape[0]) - 1
   _, _, value, w = tf.while_loop(
-      lambda k, *_: k <= num_terms, body, state, parallel_iterations=1)
+      lambda k, *_: k <= num_terms, body, state, parallel_iterations=1,
+      maximum_iterations=max_terms)
   return value, w
 
 

@@ -1,0 +1,186 @@
+"""ActNorm: what initialises it, and that it happens once."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import replicas
+from tf_resflow import layers
+
+
+def batch(seed, shape=(16, 3, 2, 2), scale=3.0, shift=2.0):
+  rng = np.random.default_rng(seed)
+  return tf.constant(scale * rng.normal(size=shape) + shift, tf.float32)
+
+
+def channel_moments(y):
+  axes = tuple(range(y.shape.rank - 1))
+  return np.mean(y, axes), np.var(y, axes)
+
+
+def values(layer):
+  return [v.numpy() for v in layer.variables]
+
+
+def assert_same(a, b):
+  for left, right in zip(a, b, strict=True):
+    np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.parametrize('is_traced', [False, True])
+@pytest.mark.parametrize('shape', [(16, 3, 2, 2), (16, 5)])
+def test_first_batch_comes_out_with_mean_0_and_variance_1(shape, is_traced):
+  layer = layers.ActNorm()
+  layer.build((None, *shape[1:]))
+  call = tf.function(layer, autograph=False) if is_traced else layer
+  x = batch(0, shape) * tf.range(1.0, shape[-1] + 1)
+  mean, variance = channel_moments(call(x))
+  np.testing.assert_allclose(mean, 0.0, atol=1e-5)
+  np.testing.assert_allclose(variance, 1.0, rtol=1e-4)
+  assert layer.initialized.numpy() == 1
+
+
+def test_statistics_survive_a_large_mean():
+  """A difference of squares in float32 would lose the variance."""
+  layer = layers.ActNorm()
+  x = batch(0, shift=0.0) + 3000.0
+  _, variance = channel_moments(layer(x))
+  np.testing.assert_allclose(variance, 1.0, rtol=1e-2)
+
+
+def test_variance_has_a_floor():
+  x = batch(0).numpy()
+  x[..., 1] = 7.0
+  layer = layers.ActNorm(variance_floor=0.25)
+  y = layer(tf.constant(x)).numpy()
+  np.testing.assert_allclose(y[..., 1], 0.0, atol=1e-5)
+  np.testing.assert_allclose(
+      layer.log_scale.numpy()[1], -0.5 * np.log(0.25), rtol=1e-6)
+
+
+def test_log_det_counts_positions():
+  layer = layers.ActNorm()
+  x = batch(0)
+  _, log_det = layer.forward_and_log_det(x)
+  np.testing.assert_allclose(
+      log_det, np.full([16], 6 * layer.log_scale.numpy().sum()), rtol=1e-5)
+
+
+def test_second_batch_changes_nothing():
+  layer = layers.ActNorm()
+  layer(batch(0))
+  before = values(layer)
+  y = layer(batch(1, shift=-5.0))
+  assert_same(values(layer), before)
+  assert np.abs(channel_moments(y)[0]).min() > 0.5
+
+
+def test_inverse_initialises_nothing():
+  layer = layers.ActNorm()
+  layer.build((None, 3, 2, 2))
+  layer.inverse(batch(0))
+  assert layer.initialized.numpy() == 0
+
+
+def load_checkpoint(source, target, folder):
+  path = tf.train.Checkpoint(layer=source).write(str(folder / 'ckpt'))
+  tf.train.Checkpoint(layer=target).read(path).assert_consumed()
+
+
+def load_weights(source, target, folder):
+  del folder
+  target.set_weights(source.get_weights())
+
+
+@pytest.mark.parametrize('load', [load_checkpoint, load_weights])
+def test_a_loaded_layer_is_initialised(load, tmp_path):
+  source = layers.ActNorm()
+  expected = source(batch(0))
+  target = layers.ActNorm.from_config(source.get_config())
+  target.build((None, 3, 2, 2))
+  load(source, target, tmp_path)
+  target(batch(1, shift=-5.0))
+  assert_same(values(target), values(source))
+  np.testing.assert_array_equal(target(batch(0)), expected)
+
+
+def test_traced_before_initialisation():
+  """Such a trace initialises on its first call, and on no other."""
+  layer = layers.ActNorm()
+  layer.build((None, 3, 2, 2))
+  call = tf.function(layer, autograph=False)
+  call(batch(0))
+  before = values(layer)
+  call(batch(1, shift=-5.0))
+  assert_same(values(layer), before)
+  # Nor does it undo what training did.
+  layer.bias.assign_add(tf.ones([2]))
+  y = call(batch(0))
+  np.testing.assert_allclose(y, layer(batch(0)), rtol=1e-6, atol=1e-6)
+  np.testing.assert_array_equal(layer.bias.numpy(), before[0] + 1.0)
+
+
+def test_traced_after_initialisation():
+  layer = layers.ActNorm()
+  expected = layer(batch(0))
+  call = tf.function(layer, autograph=False)
+  np.testing.assert_allclose(call(batch(0)), expected, rtol=1e-6, atol=1e-6)
+  # Nothing of the initialisation is left in the graph.
+  graph = call.get_concrete_function(batch(0)).graph
+  assert not [op for op in graph.get_operations() if 'Assign' in op.type]
+
+
+def test_a_trace_from_before_loading_keeps_what_was_loaded(tmp_path):
+  source = layers.ActNorm()
+  source(batch(0))
+  target = layers.ActNorm()
+  target.build((None, 3, 2, 2))
+  call = tf.function(target, autograph=False)
+  call.get_concrete_function(batch(0))
+  load_checkpoint(source, target, tmp_path)
+  call(batch(1, shift=-5.0))
+  assert_same(values(target), values(source))
+
+
+def test_gradients_at_the_first_step():
+  layer = layers.ActNorm()
+  layer.build((None, 3, 2, 2))
+
+  @tf.function(autograph=False)
+  def gradients(x):
+    with tf.GradientTape() as tape:
+      y, log_det = layer.forward_and_log_det(x)
+      loss = tf.reduce_sum(tf.sin(y + 0.5)) + tf.reduce_sum(log_det)
+    return y, tape.gradient(loss, [layer.bias.value, layer.log_scale.value])
+
+  y, (dbias, dlog_scale) = gradients(batch(0))
+  y = y.numpy()
+  axes = (0, 1, 2)
+  cosine = np.cos(y + 0.5)
+  np.testing.assert_allclose(
+      dbias, (cosine.sum(axes)) * np.exp(layer.log_scale.numpy()), rtol=1e-4)
+  np.testing.assert_allclose(
+      dlog_scale, (cosine * y).sum(axes) + 16 * 6, rtol=1e-4)
+
+
+def test_two_replicas_take_the_statistics_of_the_global_batch():
+  strategy = replicas.two_replicas()
+  with strategy.scope():
+    layer = layers.ActNorm()
+    layer.build((None, 3, 2, 2))
+  run = tf.function(
+      lambda x: strategy.run(layer, args=(x,)), autograph=False)
+  first, second = batch(0), batch(1, scale=0.5, shift=-5.0)
+  outputs = run(replicas.per_replica(first, second))
+  y = tf.concat(strategy.experimental_local_results(outputs), axis=0)
+  mean, variance = channel_moments(y)
+  np.testing.assert_allclose(mean, 0.0, atol=1e-5)
+  np.testing.assert_allclose(variance, 1.0, rtol=1e-4)
+  before = [replicas.local_values(v.value) for v in layer.variables]
+  for a, b in before:
+    np.testing.assert_array_equal(a, b)
+  # Statistics per replica would have been others.
+  assert np.abs(channel_moments(first)[0] + before[0][0]).min() > 1.0
+  run(replicas.per_replica(batch(2), batch(3)))
+  assert_same([replicas.local_values(v.value)[0] for v in layer.variables],
+              [a for a, _ in before])

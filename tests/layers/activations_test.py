@@ -1,0 +1,109 @@
+"""LipSwish and its companions: values, slopes and derivatives."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_resflow import layers
+
+_BETAS = [-8.0, -1.0, 0.0, 0.5, 3.0, 20.0]
+
+
+def make_lipswish(beta):
+  layer = layers.LipSwish(beta_initial=beta, dtype='float64')
+  layer.build((None, 1))
+  return layer
+
+
+def softplus(beta):
+  return np.logaddexp(0.0, beta)
+
+
+def formula(x, slope):
+  """LipSwish in float64 with NumPy."""
+  return x / (1.0 + np.exp(-slope * x)) / 1.1
+
+
+@pytest.mark.parametrize('beta', _BETAS)
+def test_value(beta):
+  x = np.linspace(-6.0, 6.0, 41)
+  y = make_lipswish(beta)(tf.constant(x))
+  np.testing.assert_allclose(y, formula(x, softplus(beta)), atol=1e-14)
+
+
+@pytest.mark.parametrize('beta', _BETAS)
+def test_slope_is_below_its_bound_and_attains_it(beta):
+  layer = make_lipswish(beta)
+  # The slope is a function of softplus(beta) * x.
+  x = tf.constant(np.linspace(-40.0, 40.0, 400_001) / softplus(beta))
+  with tf.GradientTape() as tape:
+    tape.watch(x)
+    y = layer(x)
+  slope = np.abs(tape.gradient(y, x))
+  assert layer.lipschitz_constant < 1.0
+  assert slope.max() <= layer.lipschitz_constant
+  assert slope.max() >= layer.lipschitz_constant - 1e-6
+
+
+def derivatives(layer, x):
+  """Returns dy/dx, d2y/dx2, dy/dbeta, d2y/dx dbeta and d2y/dbeta2."""
+  beta = layer.beta.value
+  with tf.GradientTape(persistent=True) as outer:
+    outer.watch(x)
+    with tf.GradientTape(persistent=True) as inner:
+      inner.watch(x)
+      y = layer(x)
+    dx, dbeta = inner.gradient(y, [x, beta])
+  return [
+      dx, outer.gradient(dx, x), dbeta, outer.gradient(dx, beta),
+      outer.gradient(dbeta, beta)]
+
+
+@pytest.mark.parametrize('beta', [-1.0, 0.5, 2.0])
+@pytest.mark.parametrize('x', [-3.0, -0.4, 0.0, 0.7, 2.5])
+def test_first_second_and_mixed_derivatives(beta, x):
+  def y(x, beta):
+    return formula(x, softplus(beta))
+
+  h = 1e-4
+  expected = [
+      (y(x + h, beta) - y(x - h, beta)) / (2 * h),
+      (y(x + h, beta) - 2 * y(x, beta) + y(x - h, beta)) / h**2,
+      (y(x, beta + h) - y(x, beta - h)) / (2 * h),
+      (y(x + h, beta + h) - y(x + h, beta - h) - y(x - h, beta + h) +
+       y(x - h, beta - h)) / (4 * h**2),
+      (y(x, beta + h) - 2 * y(x, beta) + y(x, beta - h)) / h**2]
+  actual = derivatives(make_lipswish(beta), tf.constant([x], tf.float64))
+  for a, b in zip(actual, expected, strict=True):
+    np.testing.assert_allclose(np.squeeze(a), b, atol=1e-6)
+
+
+def test_second_derivative_does_not_vanish_where_the_slope_is_largest():
+  """Unlike ReLU and ELU, of slope 1 wherever the curvature is 0."""
+  layer = make_lipswish(0.5)
+  x = tf.constant(np.linspace(0.0, 6.0, 601))
+  dx, dxx, *_ = derivatives(layer, x)
+  near = np.asarray(dx) > 0.9
+  assert np.mean(np.abs(dxx)[near] > 1e-3) > 0.95
+
+
+@pytest.mark.parametrize('name, expected', [
+    ('elu', lambda x: np.where(x > 0, x, np.expm1(x))),
+    ('softplus', lambda x: np.logaddexp(0.0, x)),
+])
+def test_companions(name, expected):
+  layer = layers.make_activation(name, dtype='float64')
+  x = np.linspace(-20.0, 20.0, 4001)
+  y = np.asarray(layer(tf.constant(x)))
+  np.testing.assert_allclose(y, expected(x), atol=1e-12)
+  slopes = np.abs(np.diff(y) / np.diff(x))
+  assert slopes.max() <= layer.lipschitz_constant + 1e-9
+  assert slopes.max() >= layer.lipschitz_constant - 1e-3
+
+
+def test_names():
+  for name in layers.activation_names():
+    assert isinstance(
+        layers.make_activation(name), layers.LipschitzActivation)
+  with pytest.raises(ValueError, match="activation is 'relu'; expected one"):
+    layers.make_activation('relu')

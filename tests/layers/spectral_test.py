@@ -1,0 +1,191 @@
+"""The operator norm of constrained layers, against the SVD of the operator."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import cases
+from tests.layers import operators
+from tf_resflow import layers
+
+_TOLERANCE = 1e-3
+_NAMES = [name for name in cases.LAYERS if name.startswith('spectral')]
+
+
+def scaled(name, factor, dtype='float64'):
+  """A layer whose raw operator norm is `factor * coeff`."""
+  layer = cases.LAYERS[name].make(dtype)
+  layer.kernel.assign(
+      layer.kernel.numpy() * factor * layer.coeff / layer.sigma().numpy())
+  return layer
+
+
+@pytest.mark.parametrize('name', _NAMES)
+def test_norm_is_coeff_when_the_kernel_is_too_large(name):
+  layer = scaled(name, 3.0)
+  norm = operators.true_norm(layer, cases.LAYERS[name].event_shape)
+  assert norm <= layer.coeff * (1.0 + _TOLERANCE)
+  assert norm >= layer.coeff * (1.0 - _TOLERANCE)
+
+
+@pytest.mark.parametrize('name', _NAMES)
+def test_small_kernels_are_left_alone(name):
+  layer = scaled(name, 0.7)
+  norm = operators.true_norm(layer, cases.LAYERS[name].event_shape)
+  np.testing.assert_array_equal(layer.normalized_kernel(), layer.kernel.value)
+  np.testing.assert_allclose(norm, 0.7 * layer.coeff, rtol=_TOLERANCE)
+
+
+@pytest.mark.parametrize('factor', [0.7, 3.0])
+@pytest.mark.parametrize('name', _NAMES)
+def test_sigma_is_below_the_norm_and_the_certificate_above(name, factor):
+  layer = scaled(name, factor)
+  event_shape = cases.LAYERS[name].event_shape
+  norm = operators.true_norm(layer, event_shape)
+  certificate = layer.certificate(target=None)
+  assert norm <= certificate.bound <= norm * 1.001
+  # A cheaper certificate is still a bound.
+  assert norm <= layer.certificate(target=2.0).bound
+  assert layer.certificate(target=2.0).bound <= norm * 1.5
+  raw = norm * max(1.0, layer.sigma().numpy() / layer.coeff)
+  assert raw * (1.0 - _TOLERANCE) <= layer.sigma() <= raw * (1.0 + 1e-9)
+
+
+def test_norm_of_the_flattened_kernel_is_no_bound():
+  """What normalises by the reshaped kernel breaks the bound by far."""
+  layer = cases.LAYERS['spectral_conv'].make('float64')
+  kernel = np.abs(layer.kernel.numpy())
+  layer.kernel.assign(kernel)
+  flattened = np.linalg.norm(kernel.reshape([-1, kernel.shape[-1]]), 2)
+  # Below its bound, so that calls use it as it is.
+  layer.kernel.assign(kernel * 1e-2)
+  wrong = 100 * operators.true_norm(layer, (4, 5, 2)) / flattened
+  assert wrong > 1.5
+  layer.kernel.assign(kernel)
+  assert operators.true_norm(layer, (4, 5, 2)) <= layer.coeff * 1.001
+
+
+@pytest.mark.parametrize('name', _NAMES)
+def test_no_iteration_when_converged_already(name):
+  layer = scaled(name, 3.0, 'float32')
+  x = cases.LAYERS[name].inputs()
+  before = layer(x)
+  # A block that spans the whole space needs no step for any kernel.
+  is_complete = layer.v.shape[0] == layer.v.shape[1]
+  first = layer.save_singular_vectors()
+  assert first.converged and (is_complete or first.num_steps > 0)
+  np.testing.assert_array_equal(layer.v.value, first.v)
+  # Saved vectors make calls cheaper and change nothing else.
+  np.testing.assert_allclose(layer(x), before, rtol=1e-5, atol=1e-6)
+  second = layer.save_singular_vectors()
+  assert second.num_steps == 0
+  np.testing.assert_allclose(second.sigma, first.sigma, rtol=1e-6)
+  # Another kernel needs steps again.
+  layer.kernel.assign(tf.reverse(layer.kernel.value, [0, -2]) + 0.5)
+  assert is_complete or layer.save_singular_vectors().num_steps > 0
+
+
+@pytest.mark.parametrize('name', _NAMES)
+def test_calls_write_nothing(name):
+  layer = scaled(name, 3.0, 'float32')
+  before = [v.numpy() for v in layer.variables]
+  layer(cases.LAYERS[name].inputs())
+  for variable, value in zip(layer.variables, before, strict=True):
+    np.testing.assert_array_equal(variable.numpy(), value)
+
+
+@pytest.mark.parametrize('name', _NAMES)
+def test_normalisation_is_differentiated(name):
+  """d/dW of a function of W / (sigma(W) / coeff), by finite differences."""
+  layer = scaled(name, 2.0)
+  layer.tolerance = 1e-9
+  layer.save_singular_vectors()
+  rng = np.random.default_rng(0)
+  weights = tf.constant(rng.normal(size=layer.kernel.shape))
+  direction = rng.normal(size=layer.kernel.shape)
+  with tf.GradientTape() as tape:
+    value = tf.reduce_sum(weights * layer.normalized_kernel())
+  gradient = tape.gradient(value, layer.kernel.value)
+  kernel = layer.kernel.numpy()
+  values = []
+  for step in (1e-5, -1e-5):
+    layer.kernel.assign(kernel + step * direction)
+    values.append(tf.reduce_sum(weights * layer.normalized_kernel()).numpy())
+  numeric = (values[0] - values[1]) / 2e-5
+  np.testing.assert_allclose(
+      np.sum(gradient * direction), numeric, rtol=1e-5)
+  # Without the derivative of sigma the gradient would be another one.
+  wrong = np.sum(weights * direction) / (layer.sigma() / layer.coeff)
+  assert abs(wrong - numeric) > 1e-2 * abs(numeric)
+
+
+@pytest.mark.parametrize('make_fn, event_shape', [
+    (lambda: layers.SpectralDense(3), (5,)),
+    (lambda: layers.SpectralConv2D(2, 3), (4, 4, 3)),
+])
+def test_initial_weights_are_those_of_fan_in(make_fn, event_shape):
+  layer = make_fn()
+  layer.build((None, *event_shape))
+  limit = np.prod(layer.kernel.shape[:-1])**-0.5
+  for variable in (layer.kernel, layer.bias):
+    assert 0.5 * limit < np.abs(variable.numpy()).max() <= limit
+
+
+def test_seed_fixes_the_initial_weights():
+  a, b, c = [layers.SpectralDense(3, seed=s) for s in (1, 1, 2)]
+  for layer in (a, b, c):
+    layer.build((None, 4))
+  np.testing.assert_array_equal(a.kernel.value, b.kernel.value)
+  assert not np.array_equal(a.kernel.value, c.kernel.value)
+
+
+def test_initializers_and_no_bias():
+  layer = layers.SpectralDense(
+      4, use_bias=False, kernel_initializer=keras.initializers.Identity())
+  layer.build((None, 4))
+  assert layer.bias is None and len(layer.trainable_variables) == 1
+  np.testing.assert_allclose(
+      layer.normalized_kernel(), 0.98 * np.eye(4), rtol=1e-6)
+  copy = layers.SpectralDense.from_config(layer.get_config())
+  assert copy.get_config() == layer.get_config()
+
+
+def test_zero_kernel():
+  layer = layers.SpectralDense(3, kernel_initializer='zeros')
+  with tf.GradientTape() as tape:
+    y = layer(tf.ones([2, 3]))
+  gradient = tape.gradient(y, layer.kernel.value)
+  np.testing.assert_array_equal(gradient, 2.0 * np.ones([3, 3]))
+
+
+@pytest.mark.parametrize('coeff', [0.0, 1.0, -0.5, 2.0])
+def test_refuses_a_coeff_that_bounds_nothing(coeff):
+  with pytest.raises(ValueError, match=f'coeff is {coeff}.*between 0 and 1'):
+    layers.SpectralDense(3, coeff=coeff)
+
+
+@pytest.mark.parametrize('kernel_size', [2, (3, 4), (3, 3, 3)])
+def test_refuses_even_kernels(kernel_size):
+  with pytest.raises(ValueError, match='odd integers'):
+    layers.SpectralConv2D(3, kernel_size)
+
+
+@pytest.mark.parametrize('shape', [(None, None, 4, 2), (None, 4, 2)])
+def test_refuses_an_unknown_spatial_size(shape):
+  with pytest.raises(ValueError, match=r'static \[B, H, W, C\]'):
+    layers.SpectralConv2D(3, 3).build(shape)
+
+
+def test_refuses_another_spatial_size():
+  """The norm grows with the image: 0.98 at 2 x 2 is more at 8 x 8."""
+  layer = layers.SpectralConv2D(
+      1, 3, kernel_initializer='ones', dtype='float64')
+  layer.build((None, 2, 2, 1))
+  with pytest.raises(ValueError, match='8 x 8.*one layer per spatial size'):
+    layer(tf.ones([1, 8, 8, 1], tf.float64))
+  larger = layers.SpectralConv2D(
+      1, 3, kernel_initializer='zeros', use_bias=False, dtype='float64')
+  larger.build((None, 8, 8, 1))
+  larger.kernel.assign(layer.normalized_kernel() * 0.4)
+  assert operators.true_norm(larger, (8, 8, 1)) > 0.98 * 0.8

@@ -1,0 +1,104 @@
+"""Tests of vector-Jacobian products and of the guard of second derivatives."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import testing
+from tf_resflow.numerics import differentiation
+
+
+def _cotangent(x):
+  return tf.constant(np.random.default_rng(5).normal(size=x.shape), x.dtype)
+
+
+def test_sum_per_example_keeps_the_batch_axis():
+  x = tf.reshape(tf.range(24.0), [2, 3, 2, 2])
+  np.testing.assert_array_equal(
+      differentiation.sum_per_example(x), [66.0, 210.0])
+  np.testing.assert_array_equal(
+      differentiation.sum_per_example(tf.constant([3.0, 4.0])), [3.0, 4.0])
+
+
+@pytest.mark.parametrize('kind', ['dense', 'conv'])
+def test_vjp_is_the_transposed_jacobian_and_repeats(kind):
+  g_fn, weights, x = testing.make_block(kind)
+  g, vjp_fn = differentiation.linearize(g_fn, weights, x)
+  np.testing.assert_array_equal(g, g_fn(weights, x))
+  jacobian = testing.full_jacobian(lambda x: g_fn(weights, x), x)
+  u = _cotangent(x)
+  flat_u = tf.reshape(u, [u.shape[0], -1])
+  expected = tf.linalg.matvec(jacobian, flat_u, transpose_a=True)
+  for _ in range(2):
+    np.testing.assert_allclose(
+        tf.reshape(vjp_fn(u), expected.shape), expected, atol=1e-14)
+
+
+def test_vjp_runs_inside_a_loop_and_is_differentiable():
+  g_fn, weights, x = testing.make_block('dense')
+  u = _cotangent(x)
+
+  @tf.function
+  def cubed(weights, x):
+    _, vjp_fn = differentiation.linearize(g_fn, weights, x)
+    _, result = tf.while_loop(
+        lambda k, _: k < 3, lambda k, u: (k + 1, vjp_fn(u)), (0, u))
+    return result
+
+  def oracle(weights, x):
+    jacobian = testing.full_jacobian(lambda x: g_fn(weights, x), x)
+    result = u
+    for _ in range(3):
+      result = tf.linalg.matvec(jacobian, result, transpose_a=True)
+    return result
+
+  np.testing.assert_allclose(
+      cubed(weights, x), oracle(weights, x), atol=1e-14)
+  c = _cotangent(x)
+  assert testing.relative_error(
+      testing.gradients(cubed, weights, x, c),
+      testing.gradients(oracle, weights, x, c)) < 1e-11
+
+
+def test_vjp_of_a_constant_is_zero():
+  x = tf.ones([2, 3])
+  _, vjp_fn = differentiation.linearize(
+      lambda weights, x: tf.constant([[1.0, 2.0, 3.0]] * 2), [], x)
+  np.testing.assert_array_equal(vjp_fn(x), np.zeros([2, 3]))
+
+
+def _guarded_second_derivative(x, is_guarded):
+  """Differentiates a gradient that is 3 x, wrapped or not."""
+  with tf.GradientTape() as tape:
+    tape.watch(x)
+    gradient = 3.0 * tf.stop_gradient(x) + 0.0 * x
+    if is_guarded:
+      gradient, = differentiation.once_differentiable([gradient], [x])
+  return gradient, tape.gradient(gradient, x)
+
+
+@pytest.mark.parametrize(
+    'wrap', [lambda f: f, lambda f: tf.function(f, autograph=False)],
+    ids=['eager', 'graph'])
+def test_guard_refuses_and_without_it_the_number_would_be_wrong(wrap):
+  x = tf.constant([1.0, 2.0])
+  wrong = wrap(lambda x: _guarded_second_derivative(x, False))(x)[1]
+  np.testing.assert_array_equal(wrong, [0.0, 0.0])  # 3 would be right.
+  with pytest.raises(LookupError, match='cannot be differentiated again'):
+    wrap(lambda x: _guarded_second_derivative(x, True))(x)
+
+
+def test_guard_leaves_values_alone():
+  x = tf.constant([1.0, 2.0])
+  first, second = differentiation.once_differentiable([x, 2.0 * x], [x])
+  np.testing.assert_array_equal(first, [1.0, 2.0])
+  np.testing.assert_array_equal(second, [2.0, 4.0])
+
+
+def test_guard_refuses_dependence_on_any_input():
+  x, weight = tf.constant(2.0), tf.constant(3.0)
+  with tf.GradientTape() as tape:
+    tape.watch(weight)
+    gradient, = differentiation.once_differentiable([x], [x, weight])
+  with pytest.raises(LookupError, match="memory='naive'"):
+    tape.gradient(gradient, weight)

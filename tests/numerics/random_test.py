@@ -1,0 +1,97 @@
+"""Tests of the stateless draws: seeds, moments, independence of replicas."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_resflow import numerics
+from tf_resflow.numerics import random
+
+_DRAWS = {'normal': random.normal, 'rademacher': random.rademacher}
+
+
+def _seed_list(seed):
+  return random.as_seed(seed).numpy().tolist()
+
+
+def test_python_ints_become_distinct_seeds():
+  seeds = [0, 1, -1, 7, 2**31 - 1, 2**31, 2**31 + 1, 2**40, 2**40 + 1]
+  assert len({tuple(_seed_list(s)) for s in seeds}) == len(seeds)
+  assert random.as_seed(5).dtype == tf.int32
+
+
+def test_tensor_seeds_pass_through():
+  assert _seed_list(tf.constant([3, 4])) == [3, 4]
+  assert _seed_list(tf.constant([3, 4], tf.int64)) == [3, 4]
+  assert _seed_list([3, 4]) == [3, 4]
+
+
+@pytest.mark.parametrize('seed', [
+    [1, 2, 3], [[1, 2]], np.int64(3), [0.5, 1.5], tf.constant([1.0, 2.0])])
+def test_other_seeds_are_refused(seed):
+  with pytest.raises(ValueError, match='expected None, a Python int or an int'):
+    random.as_seed(seed)
+
+
+def test_no_seed_is_fresh_at_every_execution_of_a_traced_function():
+  @tf.function
+  def draw():
+    return random.as_seed(), random.as_seed()
+
+  seeds = [tuple(s.numpy()) for _ in range(3) for s in draw()]
+  seeds += [tuple(_seed_list(None)) for _ in range(2)]
+  assert len(set(seeds)) == len(seeds)
+
+
+def test_fold_in_separates_and_repeats():
+  seeds = [random.fold_in(s, d).numpy().tolist() for s in (0, 1)
+           for d in (0, 1, 2)]
+  assert len({tuple(s) for s in seeds}) == 6
+  assert random.fold_in(1, 2).numpy().tolist() == seeds[-1]
+
+
+@pytest.mark.parametrize('dtype', [tf.float32, tf.float64])
+@pytest.mark.parametrize('draw_fn', _DRAWS.values(), ids=_DRAWS)
+def test_moments(draw_fn, dtype):
+  x = draw_fn([200, 10, 10], random.as_seed(3), dtype=dtype)
+  assert x.dtype == dtype and x.shape == [200, 10, 10]
+  x = x.numpy().astype(np.float64)
+  # Four standard errors of 20000 draws.
+  assert abs(x.mean()) < 4 / np.sqrt(x.size)
+  assert abs((x**2).mean() - 1.0) < 4 * np.sqrt(2 / x.size)
+  kurtosis = 3.0 if draw_fn is random.normal else 1.0
+  assert (x**4).mean() == pytest.approx(kurtosis, rel=0.1)
+  # Examples are different draws.
+  assert abs(np.mean(x[0] * x[1])) < 0.4
+
+
+def _run_on_two_replicas(fn):
+  """Runs `fn` in a traced step and returns its outputs per replica."""
+  devices = [f'CPU:{i}' for i in range(2)]
+  strategy = tf.distribute.MirroredStrategy(
+      devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
+  results = tf.function(lambda: strategy.run(fn))()
+  return tf.nest.map_structure(strategy.experimental_local_results, results)
+
+
+@pytest.mark.parametrize('draw_fn', _DRAWS.values(), ids=_DRAWS)
+def test_two_replicas_share_the_draw_of_the_global_batch(draw_fn):
+  seed = random.as_seed(11)
+  halves = _run_on_two_replicas(lambda: draw_fn([3, 4], seed))
+  assert len(halves) == 2
+  np.testing.assert_array_equal(
+      np.concatenate([h.numpy() for h in halves]), draw_fn([6, 4], seed))
+  # Drawing per replica without regard to the other would repeat itself.
+  assert np.any(halves[0].numpy() != halves[1].numpy())
+
+
+def test_two_replicas_agree_on_the_number_of_terms():
+  estimator = numerics.RussianRoulette(numerics.Geometric(0.1))
+  for seed in range(4):
+    draws = _run_on_two_replicas(
+        lambda seed=seed: estimator.draw(tf.zeros([2, 3]), seed))
+    whole = estimator.draw(tf.zeros([4, 3]), seed)
+    first, second = draws.num_terms
+    assert int(first) == int(second) == int(whole.num_terms)
+    np.testing.assert_array_equal(
+        np.concatenate([p.numpy() for p in draws.probe]), whole.probe)

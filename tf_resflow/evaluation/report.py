@@ -1,0 +1,88 @@
+"""Everything that bin/evaluate says of a model, as one dict."""
+
+import math
+
+from tf_resflow.evaluation import inversion
+from tf_resflow.evaluation import likelihood
+from tf_resflow.evaluation import statistics
+
+
+def evaluate(model, split, *, batch_size=128, num_repeats=8, seed=0,
+             num_exact_terms=20, num_examples=None,
+             num_reconstructions=None, certify=True, verbose=0):
+  """Evaluates a flow on a split.
+
+  Args:
+    model: a `models.Flow` with the weights to evaluate.
+    split: a `datasets.ImageSplit`.
+    batch_size: examples per batch.
+    num_repeats: independent repeats of the estimate, at least 8.
+    seed: Python int; the result is a function of it.
+    num_exact_terms: terms of the log-det series before the roulette.
+    num_examples: evaluate the first this many examples only.
+    num_reconstructions: number of examples to invert; None for all.
+    certify: compute guaranteed Lipschitz bounds.
+    verbose: 1 shows progress.
+
+  Returns:
+    report: a dict for JSON: `bits_per_dim`, `bits_per_dim_stderr` (across
+      examples), `estimator_stderr` (of the mean, across repeats),
+      `num_examples`, `num_repeats`, `reconstruction_error_max` ([0, 1] units),
+      `inverse_residual_max`, `inverse_num_steps_max`,
+      `inverse_num_not_converged`, `lipschitz_bound_max` (certificate, None
+      when a block is uncertified or `certify` is off),
+      `lipschitz_power_iteration_max`;
+    bits: `[R, N]`, the estimates;
+    bounds: a list of `models.BlockBound`.
+  """
+  bits = likelihood.bits_per_dim(
+      model, split, batch_size=batch_size, num_repeats=num_repeats, seed=seed,
+      estimator=likelihood.default_estimator(model, num_exact_terms),
+      num_examples=num_examples, verbose=verbose)
+  summary = statistics.summarize_repeats(bits)
+  inverse = inversion.check_inverse(
+      model, split, batch_size=batch_size,
+      num_examples=num_reconstructions or num_examples, seed=seed)
+  bounds = model.lipschitz_bounds(certify=certify)
+  certificates = [b.certificate for b in bounds]
+  certified = certify and None not in certificates
+  report = {
+      'bits_per_dim': summary.mean,
+      'bits_per_dim_stderr': summary.stderr,
+      'estimator_stderr': summary.estimator_stderr,
+      'num_examples': summary.num_examples,
+      'num_repeats': summary.num_repeats,
+      'reconstruction_error_max': inverse.reconstruction_error_max,
+      'inverse_residual_max': inverse.residual_max,
+      'inverse_num_steps_max': inverse.num_steps_max,
+      'inverse_num_not_converged': inverse.num_not_converged,
+      'num_reconstructions': inverse.num_examples,
+      'lipschitz_bound_max': max(certificates) if certified else None,
+      'lipschitz_power_iteration_max': max(
+          b.power_iteration for b in bounds),
+  }
+  return report, bits, bounds
+
+
+def _format(value):
+  if value is None:
+    return 'not computed'
+  if isinstance(value, float) and not math.isinf(value):
+    return f'{value:.6g}'
+  return str(value)
+
+
+def format_table(report, bounds):
+  """Returns a report and the bounds of all blocks as text for people."""
+  width = max(len(name) for name in report)
+  lines = [f'{name:{width}}  {_format(value)}'
+           for name, value in report.items()]
+  lines += ['', f'{"block":12}{"power iteration":>17}{"certificate":>13}'
+            '  layers certified by']
+  for bound in bounds:
+    certificate = ('uncertified' if bound.certificate is None
+                   else f'{bound.certificate:.6f}')
+    lines.append(
+        f'{bound.name:12}{bound.power_iteration:17.6f}{certificate:>13}'
+        f'  {", ".join(bound.methods)}')
+  return '\n'.join(lines)

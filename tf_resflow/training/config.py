@@ -1,0 +1,148 @@
+"""The configuration of a training run."""
+
+import dataclasses
+
+from tf_resflow import datasets
+from tf_resflow import models
+
+STRATEGIES = ('auto', 'single', 'mirrored')
+SCHEDULES = ('constant', 'cosine')
+
+# What may differ between the start of a run and its continuation: nothing here
+# changes what a step computes, except the length of a constant-rate run.
+RESUMABLE_CHANGES = (
+    'data_dir', 'num_steps', 'checkpoint_every', 'checkpoints_to_keep',
+    'log_every', 'sample_every', 'evaluate_every', 'strategy', 'jit_compile',
+    'memory')
+
+
+def _check(condition, message):
+  if not condition:
+    raise ValueError(message)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+  """Everything that determines a run; each field is a flag of bin/train.
+
+  The defaults are the paper's CIFAR-10 row. Field names in messages are those
+  of the flags.
+
+  References:
+    Chen et al., 2019, Residual Flows, Appendix E.
+  """
+
+  dataset: str = 'digits'
+  data_dir: str | None = None
+  num_bits: int = 8
+  image_size: int | None = None
+  num_validation: int = 0
+  flip: bool = False
+  # The model, see models.ResidualFlowConfig.
+  num_blocks: tuple = (16, 16, 16)
+  hidden_channels: int = 512
+  activation: str = 'lipswish'
+  lipschitz_coeff: float = 0.98
+  factor_out: bool = False
+  squeeze_first: bool = False
+  num_dense_blocks: int = 4
+  dense_hidden_units: int = 128
+  act_norm: bool = True
+  logit_alpha: float = 0.05
+  num_exact_terms: int = 2
+  truncation: str = 'poisson'
+  truncation_parameter: float = 2.0
+  probe: str = 'rademacher'
+  memory: str = 'recompute'
+  # Optimisation.
+  num_steps: int = 1000
+  batch_size: int = 64
+  accumulation_steps: int = 1
+  learning_rate: float = 1e-3
+  warmup_steps: int = 1000
+  schedule: str = 'constant'
+  beta_2: float = 0.99
+  epsilon: float = 1e-8
+  weight_decay: float = 0.0
+  clip_norm: float = 1.0
+  ema_decay: float = 0.999
+  seed: int = 0
+  # The run.
+  strategy: str = 'auto'
+  jit_compile: bool = False
+  checkpoint_every: int = 1000
+  checkpoints_to_keep: int = 3
+  log_every: int = 50
+  sample_every: int = 1000
+  evaluate_every: int = 0
+
+  def __post_init__(self):
+    if isinstance(self.num_blocks, list):
+      object.__setattr__(self, 'num_blocks', tuple(self.num_blocks))
+    for name in ('num_steps', 'batch_size', 'accumulation_steps', 'log_every',
+                 'checkpoint_every', 'checkpoints_to_keep'):
+      _check(getattr(self, name) >= 1,
+             f'{name} is {getattr(self, name)}; it must be 1 or more.')
+    for name in ('num_validation', 'warmup_steps', 'sample_every',
+                 'evaluate_every', 'seed'):
+      _check(getattr(self, name) >= 0,
+             f'{name} is {getattr(self, name)}; it must be 0 or more.')
+    for name in ('learning_rate', 'clip_norm', 'epsilon'):
+      _check(getattr(self, name) > 0,
+             f'{name} is {getattr(self, name)}; it must be positive.')
+    _check(self.weight_decay >= 0,
+           f'weight_decay is {self.weight_decay}; it must be 0 or more.')
+    for name in ('ema_decay', 'beta_2'):
+      _check(0.0 <= getattr(self, name) < 1.0,
+             f'{name} is {getattr(self, name)}; it must lie in [0, 1).')
+    _check(self.strategy in STRATEGIES,
+           f'strategy is {self.strategy!r}; expected one of '
+           f'{", ".join(STRATEGIES)}.')
+    _check(self.schedule in SCHEDULES,
+           f'schedule is {self.schedule!r}; expected one of '
+           f'{", ".join(SCHEDULES)}.')
+    _check(
+        self.dataset in datasets.names(),
+        f'dataset is {self.dataset!r}; expected one of '
+        f'{", ".join(datasets.names())}.')
+    _check(
+        self.evaluate_every == 0 or self.num_validation > 0,
+        f'evaluate_every is {self.evaluate_every} but num_validation is 0; '
+        'evaluation during training uses a validation part, set '
+        'num_validation.')
+    self.model_config()  # Checks the rest.
+
+  def model_config(self):
+    """Returns the `models.ResidualFlowConfig` of the run."""
+    info = datasets.info(self.dataset)
+    _check(
+        self.image_size is None or
+        (self.image_size, self.image_size) == tuple(info.image_shape[:2]),
+        f'image_size is {self.image_size}, but the images of {self.dataset} '
+        f'are {info.image_shape[0]} x {info.image_shape[1]}; leave the flag '
+        'out or give that size.')
+    num_levels = info.num_levels
+    if self.num_bits != 8:
+      _check(
+          num_levels == 256 and 1 <= self.num_bits < 8,
+          f'num_bits is {self.num_bits}; {self.dataset} has {num_levels} '
+          'levels, and only 256 levels can be reduced, to 1 to 8 bits.')
+      num_levels = 2**self.num_bits
+    names = {f.name for f in dataclasses.fields(models.ResidualFlowConfig)}
+    own = {
+        f.name: getattr(self, f.name)
+        for f in dataclasses.fields(self) if f.name in names
+    }
+    return models.ResidualFlowConfig(
+        image_shape=tuple(info.image_shape), num_levels=num_levels, **own)
+
+  def differences(self, other):
+    """Returns the names of fields that forbid continuing `other`'s run."""
+    allowed = set(RESUMABLE_CHANGES)
+    if self.schedule == 'cosine':
+      allowed.discard('num_steps')  # The rate depends on the length.
+    return [
+        f.name for f in dataclasses.fields(self)
+        if f.name not in allowed and
+        getattr(self, f.name) != getattr(other, f.name)
+    ]

@@ -1,0 +1,139 @@
+"""The flags of bin/train: definition, and conversion to a configuration.
+
+The only module that reads `absl.flags.FLAGS`.
+"""
+
+import dataclasses
+
+from absl import flags
+
+from tf_resflow import datasets
+from tf_resflow import layers
+from tf_resflow import numerics
+from tf_resflow.training import config as config_lib
+
+FLAGS = flags.FLAGS
+
+_HELP = {
+    'dataset': 'Data set: ' + ', '.join(datasets.names()) + '.',
+    'data_dir': 'Folder of prepared data sets (that of TFDS by default).',
+    'num_bits': 'Reduce 8-bit images to this many bits.',
+    'image_size': 'Checked against the size of the images.',
+    'num_validation': 'Training examples set aside for validation.',
+    'flip': 'Flip training images left to right at random.',
+    'num_blocks': 'Residual blocks per scale, such as 16,16,16.',
+    'hidden_channels': 'Width of the hidden layers of g.',
+    'activation': 'Activation: ' + ', '.join(layers.activation_names()) + '.',
+    'lipschitz_coeff': 'Bound of the operator norm of every layer, below 1.',
+    'factor_out': 'Half of the channels leave after every scale.',
+    'squeeze_first': 'Space-to-depth before the first block.',
+    'num_dense_blocks': 'Fully connected blocks after the last scale.',
+    'dense_hidden_units': 'Width of their hidden layers.',
+    'act_norm': 'ActNorm after every block.',
+    'logit_alpha': 'alpha of the logit transform, in (0, 1/2).',
+    'num_exact_terms': 'Log-det terms that are always computed.',
+    'truncation': 'Law of the further terms: poisson or geometric.',
+    'truncation_parameter': 'Rate of poisson, or p of geometric.',
+    'probe': 'Trace probes: rademacher or gaussian.',
+    'memory': 'Log-det gradient: ' + ', '.join(numerics.MEMORY_MODES) + '.',
+    'num_steps': 'Optimizer updates in all; raise it to continue a run.',
+    'batch_size': 'Global batch, shared by the replicas.',
+    'accumulation_steps': 'Batches whose gradients make one update.',
+    'learning_rate': 'Learning rate of Adam after the warm-up.',
+    'warmup_steps': 'Steps of linear warm-up.',
+    'schedule': 'After the warm-up: constant, or cosine decay to zero.',
+    'beta_2': 'Second-moment decay of Adam.',
+    'epsilon': 'Epsilon of Adam.',
+    'weight_decay': 'Decoupled weight decay (AdamW).',
+    'clip_norm': 'Global norm at which gradients are clipped.',
+    'ema_decay': 'Decay of the weight average that evaluation uses.',
+    'seed': 'Seed of weights, data order, noise and estimators.',
+    'strategy': 'single, mirrored (all devices), or auto (mirrored where '
+                'there are several GPUs).',
+    'jit_compile': 'Compile the gradient computation with XLA.',
+    'checkpoint_every': 'Steps between checkpoints.',
+    'checkpoints_to_keep': 'Number of latest checkpoints to keep.',
+    'log_every': 'Steps between rows of metrics.csv.',
+    'sample_every': 'Steps between sample grids; 0 for none.',
+    'evaluate_every': 'Steps between validations; 0 for none.',
+}
+
+_DEFINE = {
+    bool: flags.DEFINE_bool,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+    str | None: flags.DEFINE_string,
+    int | None: flags.DEFINE_integer,
+}
+
+
+def define_flags():
+  """Defines `--workdir` and one flag per field of `TrainingConfig`."""
+  flags.DEFINE_string(
+      'workdir', None, 'Folder of the run: flags, metrics, checkpoints, '
+      'TensorBoard files and samples. An existing run there is continued.',
+      required=True)
+  for field in dataclasses.fields(config_lib.TrainingConfig):
+    if field.type is tuple:
+      flags.DEFINE_list(
+          field.name, [str(v) for v in field.default], _HELP[field.name])
+    else:
+      _DEFINE[field.type](field.name, field.default, _HELP[field.name])
+
+
+def config_from_flags(flag_values=None):
+  """Returns the `TrainingConfig` that the flags describe.
+
+  Args:
+    flag_values: parsed flags, `absl.flags.FLAGS` by default.
+
+  Raises:
+    ValueError: a message that starts with the name of the flag.
+  """
+  flag_values = FLAGS if flag_values is None else flag_values
+  values = {}
+  for field in dataclasses.fields(config_lib.TrainingConfig):
+    value = flag_values[field.name].value
+    if field.type is tuple:
+      try:
+        value = tuple(int(v) for v in value)
+      except ValueError:
+        raise ValueError(
+            f'{field.name} is {",".join(value)!r}; expected comma-separated '
+            'integers.') from None
+    values[field.name] = value
+  return config_lib.TrainingConfig(**values)
+
+
+def to_flagfile(config):
+  """Returns the text of a flagfile that replays a run."""
+  lines = []
+  for field in dataclasses.fields(config):
+    value = getattr(config, field.name)
+    if value is None:
+      continue
+    if field.type is bool:
+      lines.append(f'--{field.name}' if value else f'--no{field.name}')
+    elif field.type is tuple:
+      lines.append(f'--{field.name}={",".join(str(v) for v in value)}')
+    else:
+      lines.append(f'--{field.name}={value}')
+  return '\n'.join(lines) + '\n'
+
+
+def config_from_flagfile(path):
+  """Returns the `TrainingConfig` of a `run.flags` file.
+
+  Args:
+    path: of a file that `to_flagfile` wrote.
+  """
+  values = flags.FlagValues()
+  for field in dataclasses.fields(config_lib.TrainingConfig):
+    if field.type is tuple:
+      flags.DEFINE_list(
+          field.name, [str(v) for v in field.default], '', flag_values=values)
+    else:
+      _DEFINE[field.type](field.name, field.default, '', flag_values=values)
+  values(['', f'--flagfile={path}'])
+  return config_from_flags(values)

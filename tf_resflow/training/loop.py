@@ -1,0 +1,282 @@
+"""The training loop: data, steps, checkpoints, logs and samples."""
+
+import signal
+import sys
+import time
+
+from absl import logging
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_resflow import datasets
+from tf_resflow import models
+from tf_resflow.training import ema as ema_lib
+from tf_resflow.training import metrics
+from tf_resflow.training import optimizers
+from tf_resflow.training import step as step_lib
+from tf_resflow.training import workdir as workdir_lib
+
+_NUM_SAMPLES = 64
+
+
+class TrainingDivergedError(RuntimeError):
+  """The loss or its gradient is not finite; the last good state is saved."""
+
+
+class TrainingInterruptedError(RuntimeError):
+  """A signal ended the run; its state is saved."""
+
+
+def make_strategy(name):
+  """Returns the `tf.distribute.Strategy` that a flag names.
+
+  Args:
+    name: 'single' (one device), 'mirrored' (all GPUs, else all logical CPUs)
+      or 'auto' (mirrored where there are several GPUs).
+  """
+  devices = (tf.config.list_logical_devices('GPU') or
+             tf.config.list_logical_devices('CPU'))
+  if name == 'mirrored' or (
+      name == 'auto' and len(devices) > 1 and devices[0].device_type == 'GPU'):
+    return tf.distribute.MirroredStrategy([d.name for d in devices])
+  return tf.distribute.OneDeviceStrategy(devices[0].name)
+
+
+class Trainer:
+  """The state of a run and its transitions.
+
+  Everything that a step depends on is a function of the configuration and of
+  the checkpointed state (weights, optimizer, average, singular vectors, step):
+  the data of step `t` follow from (seed, t). So a run that was killed and
+  continued ends bit for bit where an undisturbed one does.
+
+  Args:
+    config: a `TrainingConfig`.
+    workdir: folder of the run, prepared already.
+    strategy: a `tf.distribute.Strategy`; by default that of the configuration.
+  """
+
+  def __init__(self, config, workdir, strategy=None):
+    self.config = config
+    self.workdir = workdir
+    self.strategy = strategy or make_strategy(config.strategy)
+    num_replicas = self.strategy.num_replicas_in_sync
+    if config.batch_size % num_replicas:
+      raise ValueError(
+          f'batch_size is {config.batch_size}, which {num_replicas} replicas '
+          'cannot share equally; choose a multiple.')
+    self._split = datasets.load(
+        config.dataset, 'train', data_dir=config.data_dir,
+        num_bits=config.num_bits, num_validation=config.num_validation,
+        image_size=config.image_size)
+    with self.strategy.scope():
+      self.model = models.ResidualFlow(config.model_config())
+      self.optimizer = optimizers.make_optimizer(config)
+      self.optimizer.build(self.model.trainable_variables)
+      self.ema = ema_lib.ExponentialMovingAverage(
+          self.model, config.ema_decay)
+      self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
+    self._manager = tf.train.CheckpointManager(
+        tf.train.Checkpoint(
+            model=self.model, optimizer=self.optimizer, ema=self.ema,
+            step=self._step),
+        workdir_lib.checkpoint_dir(workdir),
+        max_to_keep=config.checkpoints_to_keep)
+    self._train_step = step_lib.TrainStep(
+        self.model, self.optimizer, self.ema, clip_norm=config.clip_norm,
+        accumulation_steps=config.accumulation_steps, seed=config.seed,
+        jit_compile=config.jit_compile)
+
+  @property
+  def step(self):
+    """Number of finished updates."""
+    return int(self._step.numpy())
+
+  def restore_or_initialize(self):
+    """Loads the latest checkpoint, else initialises from the first batch."""
+    latest = self._manager.latest_checkpoint
+    if latest:
+      try:
+        self._manager.checkpoint.restore(latest).assert_consumed()
+      except (AssertionError, tf.errors.OpError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f'checkpoint {latest} cannot be read: {first_line} Delete it to '
+            'continue from the one before.') from error
+      logging.info('Restored step %d from %s.', self.step, latest)
+      return
+    images = next(iter(self._batches(0)))
+    self.strategy.run(
+        tf.function(lambda x: self.model(x), autograph=False), args=(images,))
+    self.ema.reset()
+    self.model.save_singular_vectors()
+    self.save()
+    logging.info('Initialised from the first batch.')
+
+  def _batches(self, start_step):
+    """Returns the per-replica images of every step from `start_step` on."""
+    config = self.config
+    dataset = datasets.training_batches(
+        self._split,
+        batch_size=config.batch_size * config.accumulation_steps,
+        seed=config.seed, start_step=start_step, flip=config.flip)
+    dataset = dataset.map(lambda batch: batch['image']).prefetch(2)
+    return self.strategy.experimental_distribute_dataset(dataset)
+
+  def save(self):
+    """Writes a checkpoint of the present step."""
+    return self._manager.save(checkpoint_number=self.step)
+
+  @property
+  def last_checkpoint(self):
+    """Path of the latest checkpoint."""
+    return self._manager.latest_checkpoint
+
+  @tf.function(autograph=False)
+  def _run_step(self, images, step):
+    per_replica = self.strategy.run(self._train_step, args=(images, step))
+    # Metrics are of the global batch, so every replica holds the same.
+    return tf.nest.map_structure(
+        lambda v: self.strategy.experimental_local_results(v)[0], per_replica)
+
+  def steps(self):
+    """Yields `(step, StepMetrics)` after every remaining update."""
+    iterator = iter(self._batches(self.step))
+    while self.step < self.config.num_steps:
+      step = self.step
+      result = self._run_step(next(iterator), tf.constant(step, tf.int64))
+      self._step.assign(step + 1)
+      yield step + 1, result
+
+  def sample(self, num_samples=_NUM_SAMPLES):
+    """Returns images in [0, 1] drawn with the averaged weights."""
+    with self.ema.swapped():
+      images = self.model.sample(num_samples, seed=self.config.seed)
+    return np.clip(images.numpy(), 0.0, 1.0)
+
+
+def _progress_bar(num_steps):
+  """A Keras progress bar; few lines where the output is not a terminal."""
+  return keras.utils.Progbar(
+      num_steps, width=20, unit_name='step',
+      interval=0.5 if sys.stdout.isatty() else 30.0,
+      stateful_metrics=['bits/dim', 'images/s'])
+
+
+class _StopOnSignal:
+  """Turns SIGTERM and SIGINT into a request to stop after the step."""
+
+  def __enter__(self):
+    self.received = None
+    self._previous = {}
+    for number in (signal.SIGTERM, signal.SIGINT):
+      try:
+        self._previous[number] = signal.signal(number, self._receive)
+      except ValueError:  # Not in the main thread: signals go elsewhere.
+        pass
+    return self
+
+  def _receive(self, number, unused_frame):
+    self.received = signal.Signals(number).name
+
+  def __exit__(self, *unused_error):
+    for number, handler in self._previous.items():
+      signal.signal(number, handler)
+
+
+def train(config, workdir, evaluate_fn=None, save_images_fn=None):
+  """Trains a flow, or continues the run in `workdir`.
+
+  Args:
+    config: a `TrainingConfig`.
+    workdir: folder of the run.
+    evaluate_fn: called as `evaluate_fn(model)` with averaged weights every
+      `evaluate_every` steps; returns a dict of scalars to log.
+    save_images_fn: called as `save_images_fn(path, images)` for sample grids.
+
+  Returns:
+    The `Trainer` after the last step.
+
+  Raises:
+    ValueError: on a configuration or a workdir that does not fit.
+    TrainingDivergedError: when the loss or its gradient is not finite.
+    TrainingInterruptedError: after SIGTERM or SIGINT, with the state saved.
+  """
+  workdir_lib.check(workdir, config)
+  trainer = Trainer(config, workdir)  # Checks data and batch as well.
+  workdir_lib.prepare(workdir, config)
+  trainer.restore_or_initialize()
+  with metrics.MetricsWriter(
+      workdir, start_step=trainer.step,
+      save_images_fn=save_images_fn) as writer, _StopOnSignal() as signals:
+    _run(trainer, writer, signals, evaluate_fn)
+  return trainer
+
+
+def _run(trainer, writer, signals, evaluate_fn):
+  """Runs the remaining steps; see `train`."""
+  config = trainer.config
+  start_step = trainer.step
+  bar = _progress_bar(config.num_steps - start_step)
+  images_per_step = config.batch_size * config.accumulation_steps
+  window, window_start = [], time.perf_counter()
+  for step, result in trainer.steps():
+    window.append(result)
+    is_last = step == config.num_steps
+    is_log = step % config.log_every == 0
+    is_save = step % config.checkpoint_every == 0
+    if is_log or is_save or is_last or signals.received:
+      values = _summarize(window, step)
+      elapsed = time.perf_counter() - window_start
+      values['images_per_second'] = len(window) * images_per_step / elapsed
+      _check_finite(values, trainer, step)
+      values['learning_rate'] = float(trainer.optimizer.learning_rate)
+      writer.write(step, values)
+      bar.update(step - start_step, [
+          ('bits/dim', values['bits_per_dim']),
+          ('images/s', values['images_per_second'])], finalize=is_last)
+      window = []
+    if config.evaluate_every and step % config.evaluate_every == 0 and (
+        evaluate_fn is not None):
+      with trainer.ema.swapped():
+        writer.write(step, evaluate_fn(trainer.model))
+    if config.sample_every and (step % config.sample_every == 0 or is_last):
+      writer.write_images(step, 'samples', trainer.sample())
+    if is_save or is_last or signals.received:
+      writer.flush()
+      trainer.save()
+    if not window:
+      window_start = time.perf_counter()
+    if signals.received:
+      raise TrainingInterruptedError(
+          f'{signals.received} after step {step}: its state is saved; run the '
+          'same command again to continue.')
+
+
+def _summarize(window, step):
+  """Returns means over the steps since the last row."""
+  bits = [float(m.bits_per_dim) for m in window]
+  norms = [float(m.gradient_norm) for m in window]
+  finite = np.isfinite(bits) & np.isfinite(norms)
+  values = {
+      'bits_per_dim': float(np.mean(bits)),
+      'gradient_norm': float(np.mean(norms)),
+      'power_iteration_steps': max(
+          int(m.power_iteration_steps) for m in window),
+  }
+  if not finite.all():
+    values['first_bad_step'] = step - len(window) + 1 + int(
+        np.argmin(finite))
+  return values
+
+
+def _check_finite(values, trainer, step):
+  if 'first_bad_step' not in values:
+    return
+  raise TrainingDivergedError(
+      f'bits/dim or its gradient is not finite at step '
+      f'{values["first_bad_step"]} (seen at step {step}); stopped. The last '
+      f'good state is {trainer.last_checkpoint}; running the same command '
+      'again continues from it. A smaller --learning_rate, a longer '
+      '--warmup_steps or a smaller --clip_norm in a new workdir usually help.')

@@ -1,0 +1,135 @@
+"""The folder of a run: what stands where, and what may be continued."""
+
+import os
+
+import tensorflow as tf
+
+from tf_resflow import models
+from tf_resflow.training import flags as flags_lib
+
+_RUN_FLAGS = 'run.flags'
+_MODEL_JSON = 'model.json'
+_CHECKPOINTS = 'checkpoints'
+
+
+def checkpoint_dir(workdir):
+  """Returns the folder of the checkpoints."""
+  return os.path.join(workdir, _CHECKPOINTS)
+
+
+def _write_atomically(path, text):
+  temporary = f'{path}.tmp'
+  with open(temporary, 'w', encoding='utf-8') as f:
+    f.write(text)
+  os.replace(temporary, path)
+
+
+def check(workdir, config):
+  """Checks that a folder is new, empty, or a run that may be continued.
+
+  Args:
+    workdir: path.
+    config: a `TrainingConfig`.
+
+  Raises:
+    ValueError: if the folder holds a run of another configuration, or files
+      that are not of a run.
+  """
+  run_flags = os.path.join(workdir, _RUN_FLAGS)
+  if os.path.exists(workdir) and not os.path.isdir(workdir):
+    raise ValueError(
+        f'workdir is {workdir}, which is a file; name a folder.')
+  if os.path.exists(run_flags):
+    previous = flags_lib.config_from_flagfile(run_flags)
+    names = config.differences(previous)
+    if names:
+      listed = ', '.join(
+          f'--{n} was {getattr(previous, n)} and is {getattr(config, n)}'
+          for n in names)
+      raise ValueError(
+          f'workdir {workdir} holds a run of another configuration: {listed}. '
+          'Use the same flags to continue it, or another workdir.')
+  elif os.path.isdir(workdir) and os.listdir(workdir):
+    raise ValueError(
+        f'workdir {workdir} is not empty and holds no run ({_RUN_FLAGS} is '
+        'missing); name a new or empty folder.')
+
+
+def prepare(workdir, config):
+  """Creates a run's folder and writes its flags and model; see `check`."""
+  check(workdir, config)
+  run_flags = os.path.join(workdir, _RUN_FLAGS)
+  os.makedirs(workdir, exist_ok=True)
+  _write_atomically(
+      os.path.join(workdir, _MODEL_JSON), config.model_config().to_json())
+  # Last, because its presence says that the folder is a run.
+  _write_atomically(run_flags, flags_lib.to_flagfile(config))
+
+
+def load_config(workdir):
+  """Returns the `TrainingConfig` of the run in a folder.
+
+  Raises:
+    ValueError: if there is none.
+  """
+  path = os.path.join(workdir, _RUN_FLAGS)
+  if not os.path.exists(path):
+    raise ValueError(
+        f'workdir {workdir} holds no run ({_RUN_FLAGS} is missing); train one '
+        'with bin/train.')
+  return flags_lib.config_from_flagfile(path)
+
+
+def load_model(workdir, averaged=True, dtype='float32'):
+  """Returns the model of a run with the weights of its latest checkpoint.
+
+  Args:
+    workdir: path of the run.
+    averaged: whether to take the averaged weights (EMA), as evaluation does.
+    dtype: 'float32' or 'float64'.
+
+  Returns:
+    A `models.ResidualFlow` and the step of the checkpoint.
+
+  Raises:
+    ValueError: if there is no run, no checkpoint, or a broken one.
+  """
+  with open(_model_path(workdir), encoding='utf-8') as f:
+    model_config = models.ResidualFlowConfig.from_json(f.read())
+  latest = tf.train.latest_checkpoint(checkpoint_dir(workdir))
+  if latest is None:
+    raise ValueError(
+        f'workdir {workdir} holds no checkpoint; train until the first one.')
+  model = models.ResidualFlow(model_config)
+  averages = [
+      tf.Variable(v.value, trainable=False) for v in model.trainable_variables
+  ]
+  step = tf.Variable(0, dtype=tf.int64)
+  ema = tf.train.Checkpoint(averages=averages)
+  try:
+    tf.train.Checkpoint(model=model, ema=ema, step=step).restore(
+        latest).assert_existing_objects_matched().expect_partial()
+  except (AssertionError, ValueError, tf.errors.OpError) as error:
+    first_line = str(error).strip().splitlines()[0]
+    raise ValueError(
+        f'checkpoint {latest} cannot be read: {first_line}') from error
+  if averaged:
+    for variable, average in zip(
+        model.trainable_variables, averages, strict=True):
+      variable.assign(average)
+  if dtype != model.compute_dtype:
+    wide = models.ResidualFlow(model_config, dtype=dtype)
+    for target, source in zip(wide.variables, model.variables, strict=True):
+      target.assign(tf.cast(source.value, target.dtype))
+    model = wide
+  model.save_singular_vectors()
+  return model, int(step.numpy())
+
+
+def _model_path(workdir):
+  path = os.path.join(workdir, _MODEL_JSON)
+  if not os.path.exists(path):
+    raise ValueError(
+        f'workdir {workdir} holds no run ({_MODEL_JSON} is missing); train '
+        'one with bin/train.')
+  return path
