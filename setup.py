@@ -6,8 +6,9 @@ import setuptools
 # must appear here or in an extra (tests/build_test.py checks it).
 INSTALL_REQUIRES = [
   'absl-py>=2.1,<3',
+  # tfds imports it without declaring it.
+  'importlib_resources>=6,<8',
   'keras>=3.15,<3.16',
-  'matplotlib>=3.8,<4',
   'numpy>=1.26,<3',
   'scikit-learn>=1.4,<2',
   'scipy>=1.11,<2',

@@ -176,7 +176,7 @@ MODELS = {
         truncation_parameter=0.3, probe='gaussian'),
     'flow_elu': _image_flow(
         activation='elu', num_blocks=(2,), num_dense_blocks=0, act_norm=False,
-        memory='neumann', lipschitz_coeff=0.9),
+        memory='neumann'),
     'vector_flow': Case(
         lambda dtype: models.VectorFlow(
             models.VectorFlowConfig(

@@ -1,13 +1,13 @@
 """What the scripts in bin/ share: errors as one line, quiet start-up."""
 
-import sys
 from collections.abc import Callable
+import re
+import sys
 
 from absl import app
-from absl import flags
 
 
-def run(main: Callable[[], None]):
+def run(main: Callable[[], None], flag_names=()):
   """Runs a command-line tool and exits.
 
   Expected errors (bad flags, missing data, a folder that does not fit, a run
@@ -17,6 +17,8 @@ def run(main: Callable[[], None]):
 
   Args:
     main: the tool, called without arguments after the flags are parsed.
+    flag_names: names that get their dashes in messages, as in `batch_size is
+      0; it must be 1 or more.`
   """
 
   def run_main(argv):
@@ -27,7 +29,7 @@ def run(main: Callable[[], None]):
     try:
       main()
     except (ValueError, OSError) as error:
-      _fail(tool, _name_the_flag(str(error)))
+      _fail(tool, _with_dashes(str(error), flag_names))
     except RuntimeError as error:
       # TrainingDivergedError and TrainingInterruptedError say what to do.
       if type(error).__module__.startswith('tf_resflow.'):
@@ -38,10 +40,19 @@ def run(main: Callable[[], None]):
   app.run(run_main)
 
 
-def _name_the_flag(message):
-  """Writes a leading field name as the flag that sets it."""
-  first = message.split(' ', 1)[0]
-  return f'--{message}' if first in flags.FLAGS else message
+def _with_dashes(message, flag_names):
+  """Writes the names of flags with their dashes.
+
+  A name of several words wherever it stands, but not in a path; one of a single
+  word at the start alone, elsewhere it may just be a word.
+  """
+
+  def replace(match):
+    name = match[0]
+    is_flag = name in flag_names and ('_' in name or match.start() == 0)
+    return f'--{name}' if is_flag else name
+
+  return re.sub(r'(?<![\w./-])\w+(?![\w/-])(?!\.\w)', replace, message)
 
 
 def _fail(tool, message, status=2):

@@ -59,3 +59,15 @@ def test_normalisation_is_at_work(name):
   for sublayer in layer._flatten_layers():
     if isinstance(sublayer, layers.SpectralLayer):
       assert sublayer.sigma() > 1.02 * sublayer.coeff
+
+
+@pytest.mark.parametrize('base, table', [
+    (keras.layers.Layer, cases.LAYERS), (keras.Model, cases.MODELS)])
+def test_no_private_method_shadows_one_of_keras(base, table):
+  for case in table.values():
+    for cls in type(case.make_fn('float32')).__mro__:
+      if cls.__module__.startswith('tf_resflow'):
+        private = {name for name in vars(cls) if name.startswith('_')}
+        private = {name for name in private if not name.startswith('__')}
+        shadowed = {n for n in private if hasattr(base, n)} - {'_auto_config'}
+        assert not shadowed, f'{cls.__name__}: rename {sorted(shadowed)}'

@@ -82,7 +82,7 @@ def test_no_iteration_when_converged_already(name):
   assert second.num_steps == 0
   np.testing.assert_allclose(second.sigma, first.sigma, rtol=1e-6)
   # Another kernel needs steps again.
-  layer.kernel.assign(tf.reverse(layer.kernel.value, [0, -2]) + 0.5)
+  layer.kernel.assign(tf.reverse(layer.kernel.value, [-2]) + 0.5)
   assert is_complete or layer.save_singular_vectors().num_steps > 0
 
 
@@ -121,8 +121,8 @@ def test_normalisation_is_differentiated(name):
 
 
 @pytest.mark.parametrize('make_fn, event_shape', [
-    (lambda: layers.SpectralDense(3), (5,)),
-    (lambda: layers.SpectralConv2D(2, 3), (4, 4, 3)),
+    (lambda: layers.SpectralDense(9, seed=0), (5,)),
+    (lambda: layers.SpectralConv2D(9, 3, seed=0), (4, 4, 3)),
 ])
 def test_initial_weights_are_those_of_fan_in(make_fn, event_shape):
   layer = make_fn()
@@ -189,3 +189,18 @@ def test_refuses_another_spatial_size():
   larger.build((None, 8, 8, 1))
   larger.kernel.assign(layer.normalized_kernel() * 0.4)
   assert operators.true_norm(larger, (8, 8, 1)) > 0.98 * 0.8
+
+
+@pytest.mark.parametrize('factor', [1e-25, 1e25])
+@pytest.mark.parametrize('name', _NAMES)
+def test_norms_whose_squares_leave_float32(name, factor):
+  layer = cases.LAYERS[name].make('float32')
+  event_shape = cases.LAYERS[name].event_shape
+  layer.bias.assign(tf.zeros_like(layer.bias.value))
+  raw = layer.kernel.value.numpy()
+  sigma = float(layer.sigma())
+  layer.kernel.assign(raw * np.float32(factor))
+  np.testing.assert_allclose(float(layer.sigma()) / factor, sigma, rtol=1e-3)
+  norm = operators.true_norm(layer, event_shape)
+  expected = layer.coeff if factor > 1 else sigma * factor
+  np.testing.assert_allclose(norm, expected, rtol=1e-3)

@@ -45,4 +45,25 @@ def apply(layer, weights, inputs):
   mapping = list(zip(layer.variables, weights, strict=True))
   with keras.StatelessScope(state_mapping=mapping):
     with spectral.kernels_are_normalized():
-      return layer(inputs)
+      return call(layer, inputs)
+
+
+def call(layer, inputs):
+  """Evaluates a layer in the dtype of its parts.
+
+  A `keras.Sequential` casts its input to its own dtype, the global one unless
+  told otherwise: float64 layers would silently see float32 numbers. Its parts
+  are called one by one instead.
+
+  Args:
+    layer: a Keras layer or model.
+    inputs: `[B, ...]`.
+
+  Returns:
+    The outputs.
+  """
+  if not isinstance(layer, keras.Sequential):
+    return layer(inputs)
+  for sublayer in layer.layers:
+    inputs = call(sublayer, inputs)
+  return inputs

@@ -50,12 +50,15 @@ def _structure(g):
 def _dtype(g):
   """Returns the dtype that the layers of `g` compute in.
 
-  A `keras.Sequential` of float64 layers itself has the global dtype.
+  The dtype of a `keras.Sequential` itself does not matter, see `pure.call`.
   """
   dtypes = {
       layer.compute_dtype
       for layer in g._flatten_layers()  # pylint: disable=protected-access
       if not isinstance(layer, (keras.Model, keras.layers.InputLayer))}
+  if isinstance(g, keras.Model) and not isinstance(g, keras.Sequential):
+    # A functional model casts to the dtype of its inputs.
+    dtypes.update(t.dtype for t in getattr(g, 'inputs', None) or [])
   if len(dtypes) > 1:
     raise ValueError(
         f'g ({g.name!r}) has layers of {" and ".join(sorted(dtypes))}; give '
@@ -140,7 +143,8 @@ class ResidualBlock(invertible.InvertibleLayer):
           f'g ({self.g.name!r}) maps events of shape {tuple(input_shape[1:])} '
           f'to {tuple(output_shape[1:])}; a residual block needs equal shapes.')
 
-  def _maybe_build(self, x):
+  # Not `_maybe_build`: Keras calls that itself, with another argument.
+  def _build_for(self, x):
     if not self.built:
       self.build(tuple(x.shape))
 
@@ -178,7 +182,7 @@ class ResidualBlock(invertible.InvertibleLayer):
     Returns:
       `y`: `[B, ...]`; `log_det`: `[B]`, nats.
     """
-    self._maybe_build(x)
+    self._build_for(x)
     estimator = self.log_det if log_det is None else log_det
     if draw is None:
       draw = estimator.draw(x, seed)
@@ -187,8 +191,8 @@ class ResidualBlock(invertible.InvertibleLayer):
         memory=self.memory, traces=self._traces)
 
   def call(self, inputs):
-    self._maybe_build(inputs)
-    return inputs + self.g(inputs)
+    self._build_for(inputs)
+    return inputs + pure.call(self.g, inputs)
 
   def solve_inverse(self, y, solver=None):
     """Solves `x + g(x) = y`; reports what happened.
@@ -201,7 +205,7 @@ class ResidualBlock(invertible.InvertibleLayer):
       A `numerics.Solution`: `x` (differentiable by the implicit function
       theorem), `num_steps`, `converged` and `residual`, each `[B]`.
     """
-    self._maybe_build(y)
+    self._build_for(y)
     return numerics.invert_residual(
         self._traces.g_fn, pure.effective_weights(self.g), y,
         self.solver if solver is None else solver,

@@ -120,25 +120,42 @@ class SpectralLayer(keras.layers.Layer):
         initializer=keras.initializers.Orthogonal(seed=seeded(2)),
         trainable=False, aggregation='only_first_replica')
 
-  def _power_iteration(self):
-    operator = self._make_operator(
-        tf.stop_gradient(tf.convert_to_tensor(self.kernel.value)))
+  def _unit_operator(self):
+    """Returns the operator of the kernel divided by its largest entry.
+
+    Squares of very small or very large kernels would leave the range of the
+    dtype, and with them the bound would be lost.
+
+    Returns:
+      The operator, and the largest entry: a constant for differentiation.
+    """
+    kernel = tf.convert_to_tensor(self.kernel.value)
+    scale = tf.reduce_max(tf.abs(tf.stop_gradient(kernel)))
+    scale = tf.where(scale > 0.0, scale, tf.ones_like(scale))
+    return self._make_operator(kernel / scale), scale
+
+  def _power_iteration(self, operator):
     return _power_iteration(
-        operator.kernel, tf.convert_to_tensor(self.v.value),
+        tf.stop_gradient(operator.kernel), tf.convert_to_tensor(self.v.value),
         operator.spatial_shape, self.tolerance, self.max_power_iterations)
 
   def sigma(self):
     """Returns the converged norm of the raw kernel's operator, a scalar."""
-    return self._power_iteration().sigma
+    operator, scale = self._unit_operator()
+    return scale * self._power_iteration(operator).sigma
 
   def normalized_kernel(self):
     """Returns `W / max(1, sigma / coeff)`, differentiable through `sigma`."""
     kernel = tf.convert_to_tensor(self.kernel.value)
     if getattr(_scope, 'active', False):
       return kernel
+    operator, scale = self._unit_operator()
     sigma = power_iteration.spectral_norm(
-        self._make_operator(kernel), self._power_iteration().v)
-    return kernel / tf.maximum(sigma / self.coeff, 1.0)
+        operator, self._power_iteration(operator).v)
+    normalized = (kernel / scale) * (
+        self.coeff / tf.maximum(sigma, self.coeff / scale))
+    # A kernel that is small enough stays as it is, to the last bit.
+    return tf.where(scale * sigma > self.coeff, normalized, kernel)
 
   def save_singular_vectors(self):
     """Stores the vectors of the present kernel, which makes calls cheaper.
@@ -146,9 +163,10 @@ class SpectralLayer(keras.layers.Layer):
     Returns:
       The `PowerIteration` whose vectors were stored.
     """
-    result = self._power_iteration()
+    operator, scale = self._unit_operator()
+    result = self._power_iteration(operator)
     self.v.assign(result.v)
-    return result
+    return result._replace(sigma=scale * result.sigma)
 
   def certificate(self, target=1.0):
     """Returns a guaranteed upper bound of the norm of the normalised kernel.

@@ -53,6 +53,16 @@ def _residuals(operator, v, u):
   return r, tf.norm(r[0])
 
 
+def _finite_gram(x):
+  """Inner products of the rows; zero where they are not finite.
+
+  A diverged kernel then gives a norm that is not finite, where the eigenvalue
+  solver would end the program.
+  """
+  gram = tf.matmul(x, x, transpose_b=True)
+  return tf.where(tf.math.is_finite(gram), gram, tf.zeros_like(gram))
+
+
 def _leading_combinations(space, images, num_vectors):
   """Rayleigh-Ritz: the combinations of the rows with the largest images.
 
@@ -65,13 +75,13 @@ def _leading_combinations(space, images, num_vectors):
     `[k, m]`; applied to `space` it gives orthonormal rows, best first, if at
     least `k` directions of `space` are independent.
   """
-  eigenvalues, q = tf.linalg.eigh(tf.matmul(space, space, transpose_b=True))
+  eigenvalues, q = tf.linalg.eigh(_finite_gram(space))
   keep = eigenvalues > _INDEPENDENT * eigenvalues[-1]
   scale = tf.where(
       keep, tf.math.rsqrt(tf.where(keep, eigenvalues, 1.0)), 0.0)
   basis = scale[:, tf.newaxis] * tf.transpose(q)
   images = tf.matmul(basis, images)
-  gram = tf.matmul(images, images, transpose_b=True)
+  gram = _finite_gram(images)
   # What was left out comes last, behind directions that the map sends to zero:
   # it would put a row of zeros into the block.
   trace = tf.linalg.trace(gram)

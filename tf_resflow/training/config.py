@@ -1,6 +1,7 @@
 """The configuration of a training run."""
 
 import dataclasses
+import math
 
 from tf_resflow import datasets
 from tf_resflow import models
@@ -88,9 +89,10 @@ class TrainingConfig:
       _check(getattr(self, name) >= 0,
              f'{name} is {getattr(self, name)}; it must be 0 or more.')
     for name in ('learning_rate', 'clip_norm', 'epsilon'):
-      _check(getattr(self, name) > 0,
-             f'{name} is {getattr(self, name)}; it must be positive.')
-    _check(self.weight_decay >= 0,
+      _check(0 < getattr(self, name) < math.inf,
+             f'{name} is {getattr(self, name)}; it must be positive and '
+             'finite.')
+    _check(0 <= self.weight_decay < math.inf,
            f'weight_decay is {self.weight_decay}; it must be 0 or more.')
     for name in ('ema_decay', 'beta_2'):
       _check(0.0 <= getattr(self, name) < 1.0,
@@ -141,6 +143,8 @@ class TrainingConfig:
     allowed = set(RESUMABLE_CHANGES)
     if self.schedule == 'cosine':
       allowed.discard('num_steps')  # The rate depends on the length.
+    if 'naive' in (self.memory, other.memory):
+      allowed.discard('memory')  # Another estimate of the gradient.
     return [
         f.name for f in dataclasses.fields(self)
         if f.name not in allowed and

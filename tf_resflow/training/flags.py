@@ -13,6 +13,8 @@ from tf_resflow import numerics
 from tf_resflow.training import config as config_lib
 
 FLAGS = flags.FLAGS
+# The flags belong to the tool that defines them, so that its --help lists them.
+flags.disclaim_key_flags()
 
 _HELP = {
     'dataset': 'Data set: ' + ', '.join(datasets.names()) + '.',
@@ -68,9 +70,19 @@ _DEFINE = {
 }
 
 
+def flag_names():
+  """Returns the names of the flags that `define_flags` defines."""
+  return ('workdir', *(
+      f.name for f in dataclasses.fields(config_lib.TrainingConfig)))
+
+
 def define_flags():
-  """Defines `--workdir` and one flag per field of `TrainingConfig`."""
-  flags.DEFINE_string(
+  """Defines `--workdir` and one flag per field of `TrainingConfig`.
+
+  Returns:
+    The `FlagHolder` of `--workdir`.
+  """
+  workdir = flags.DEFINE_string(
       'workdir', None, 'Folder of the run: flags, metrics, checkpoints, '
       'TensorBoard files and samples. An existing run there is continued.',
       required=True)
@@ -80,6 +92,7 @@ def define_flags():
           field.name, [str(v) for v in field.default], _HELP[field.name])
     else:
       _DEFINE[field.type](field.name, field.default, _HELP[field.name])
+  return workdir
 
 
 def config_from_flags(flag_values=None):
@@ -127,6 +140,9 @@ def config_from_flagfile(path):
 
   Args:
     path: of a file that `to_flagfile` wrote.
+
+  Raises:
+    ValueError: if it cannot be read, or a flag or its value is not known.
   """
   values = flags.FlagValues()
   for field in dataclasses.fields(config_lib.TrainingConfig):
@@ -135,5 +151,9 @@ def config_from_flagfile(path):
           field.name, [str(v) for v in field.default], '', flag_values=values)
     else:
       _DEFINE[field.type](field.name, field.default, '', flag_values=values)
-  values(['', f'--flagfile={path}'])
-  return config_from_flags(values)
+  try:
+    values(['', f'--flagfile={path}'])
+    return config_from_flags(values)
+  except (flags.Error, ValueError) as error:
+    raise ValueError(
+        f'{path} does not describe a run of this version: {error}') from error

@@ -18,6 +18,7 @@ from tf_resflow.training import step as step_lib
 from tf_resflow.training import workdir as workdir_lib
 
 _NUM_SAMPLES = 64
+_EIGENVALUES_FAILED = 'Self-adjoint eigen decomposition was not successful'
 
 
 class TrainingDivergedError(RuntimeError):
@@ -95,15 +96,9 @@ class Trainer:
 
   def restore_or_initialize(self):
     """Loads the latest checkpoint, else initialises from the first batch."""
-    latest = self._manager.latest_checkpoint
+    latest = workdir_lib.latest_checkpoint(self.workdir)
     if latest:
-      try:
-        self._manager.checkpoint.restore(latest).assert_consumed()
-      except (AssertionError, tf.errors.OpError) as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise ValueError(
-            f'checkpoint {latest} cannot be read: {first_line} Delete it to '
-            'continue from the one before.') from error
+      workdir_lib.restore(self._manager.checkpoint, latest)
       logging.info('Restored step %d from %s.', self.step, latest)
       return
     images = next(iter(self._batches(0)))
@@ -125,13 +120,41 @@ class Trainer:
     return self.strategy.experimental_distribute_dataset(dataset)
 
   def save(self):
-    """Writes a checkpoint of the present step."""
+    """Writes a checkpoint of the present step.
+
+    Raises:
+      TrainingDivergedError: if a value is not finite; nothing is written then.
+    """
+    self.check_finite()
     return self._manager.save(checkpoint_number=self.step)
 
   @property
   def last_checkpoint(self):
     """Path of the latest checkpoint."""
-    return self._manager.latest_checkpoint
+    return workdir_lib.latest_checkpoint(self.workdir)
+
+  def check_finite(self):
+    """Raises `TrainingDivergedError` unless the state is finite."""
+    # An update can overflow although its loss and gradient are finite.
+    if not self._is_finite():
+      raise self.diverged_error(
+          f'the weights are not finite after step {self.step}')
+
+  @tf.function(autograph=False)
+  def _is_finite(self):
+    variables = [*self.model.variables, *self.optimizer.variables]
+    return tf.reduce_all(tf.stack([
+        tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(v)))
+        for v in [*(v.value for v in variables), *self.ema.averages]
+        if v.dtype.is_floating]))
+
+  def diverged_error(self, reason):
+    """Returns the `TrainingDivergedError` that says what to do."""
+    return TrainingDivergedError(
+        f'{reason}; stopped. The last good state is {self.last_checkpoint}; '
+        'running the same command again continues from it. A smaller '
+        '--learning_rate, a longer --warmup_steps or a smaller --clip_norm in '
+        'a new workdir usually help.')
 
   @tf.function(autograph=False)
   def _run_step(self, images, step):
@@ -145,7 +168,16 @@ class Trainer:
     iterator = iter(self._batches(self.step))
     while self.step < self.config.num_steps:
       step = self.step
-      result = self._run_step(next(iterator), tf.constant(step, tf.int64))
+      try:
+        result = self._run_step(next(iterator), tf.constant(step, tf.int64))
+      except tf.errors.InvalidArgumentError as error:
+        # On CPUs the power iteration of a kernel that is not finite, or whose
+        # square overflows, is an error.
+        if _EIGENVALUES_FAILED not in str(error):
+          raise
+        raise self.diverged_error(
+            f'the weights have no finite norm after step {step + 1}'
+        ) from error
       self._step.assign(step + 1)
       yield step + 1, result
 
@@ -237,11 +269,16 @@ def _run(trainer, writer, signals, evaluate_fn):
           ('bits/dim', values['bits_per_dim']),
           ('images/s', values['images_per_second'])], finalize=is_last)
       window = []
-    if config.evaluate_every and step % config.evaluate_every == 0 and (
-        evaluate_fn is not None):
+    is_evaluation = config.evaluate_every and (
+        step % config.evaluate_every == 0) and evaluate_fn is not None
+    is_sample = config.sample_every and (
+        step % config.sample_every == 0 or is_last)
+    if is_evaluation or is_sample:
+      trainer.check_finite()
+    if is_evaluation:
       with trainer.ema.swapped():
         writer.write(step, evaluate_fn(trainer.model))
-    if config.sample_every and (step % config.sample_every == 0 or is_last):
+    if is_sample:
       writer.write_images(step, 'samples', trainer.sample())
     if is_save or is_last or signals.received:
       writer.flush()
@@ -274,9 +311,6 @@ def _summarize(window, step):
 def _check_finite(values, trainer, step):
   if 'first_bad_step' not in values:
     return
-  raise TrainingDivergedError(
+  raise trainer.diverged_error(
       f'bits/dim or its gradient is not finite at step '
-      f'{values["first_bad_step"]} (seen at step {step}); stopped. The last '
-      f'good state is {trainer.last_checkpoint}; running the same command '
-      'again continues from it. A smaller --learning_rate, a longer '
-      '--warmup_steps or a smaller --clip_norm in a new workdir usually help.')
+      f'{values["first_bad_step"]} (seen at step {step})')

@@ -2,6 +2,7 @@
 
 import os
 
+from absl import logging
 import tensorflow as tf
 
 from tf_resflow import models
@@ -11,10 +12,59 @@ _RUN_FLAGS = 'run.flags'
 _MODEL_JSON = 'model.json'
 _CHECKPOINTS = 'checkpoints'
 
+# What a process may leave that was killed while it made a run's folder.
+_LEFTOVERS = {_MODEL_JSON, f'{_MODEL_JSON}.tmp', f'{_RUN_FLAGS}.tmp'}
+
 
 def checkpoint_dir(workdir):
   """Returns the folder of the checkpoints."""
   return os.path.join(workdir, _CHECKPOINTS)
+
+
+def latest_checkpoint(workdir):
+  """Returns the path of the latest checkpoint, or None before the first.
+
+  Checkpoints whose files were deleted are passed over, with a warning.
+
+  Raises:
+    ValueError: if checkpoints were written and none is left.
+  """
+  folder = checkpoint_dir(workdir)
+  state = tf.train.get_checkpoint_state(folder)
+  if state is None:
+    return None
+  for path in reversed(state.all_model_checkpoint_paths):
+    if os.path.exists(f'{path}.index'):
+      return path
+    logging.warning('Checkpoint %s has been deleted.', path)
+  raise ValueError(
+      f'all checkpoints of workdir {workdir} have been deleted; delete the '
+      f'folder {folder} as well to start again.')
+
+
+def restore(checkpoint, path, partial=False):
+  """Loads a checkpoint.
+
+  Args:
+    checkpoint: a `tf.train.Checkpoint`.
+    path: of a checkpoint, without the suffix of its files.
+    partial: whether the file may hold more than `checkpoint` asks for.
+
+  Raises:
+    ValueError: if a file is broken or does not fit.
+  """
+  try:
+    status = checkpoint.restore(path)
+    if partial:
+      status.assert_existing_objects_matched().expect_partial()
+    else:
+      status.assert_consumed()
+  # TensorFlow turns an unexpected end of a file into an IndexError.
+  except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
+    first_line = str(error).strip().splitlines()[0].rstrip('.')
+    raise ValueError(
+        f'checkpoint {path} cannot be read: {first_line}. Delete its files to '
+        'go on from the one before.') from error
 
 
 def _write_atomically(path, text):
@@ -49,7 +99,7 @@ def check(workdir, config):
       raise ValueError(
           f'workdir {workdir} holds a run of another configuration: {listed}. '
           'Use the same flags to continue it, or another workdir.')
-  elif os.path.isdir(workdir) and os.listdir(workdir):
+  elif os.path.isdir(workdir) and set(os.listdir(workdir)) - _LEFTOVERS:
     raise ValueError(
         f'workdir {workdir} is not empty and holds no run ({_RUN_FLAGS} is '
         'missing); name a new or empty folder.')
@@ -94,9 +144,15 @@ def load_model(workdir, averaged=True, dtype='float32'):
   Raises:
     ValueError: if there is no run, no checkpoint, or a broken one.
   """
-  with open(_model_path(workdir), encoding='utf-8') as f:
-    model_config = models.ResidualFlowConfig.from_json(f.read())
-  latest = tf.train.latest_checkpoint(checkpoint_dir(workdir))
+  path = _model_path(workdir)
+  with open(path, encoding='utf-8') as f:
+    try:
+      model_config = models.ResidualFlowConfig.from_json(f.read())
+    except (TypeError, ValueError) as error:
+      raise ValueError(
+          f'{path} does not describe a model of this version: {error}'
+      ) from error
+  latest = latest_checkpoint(workdir)
   if latest is None:
     raise ValueError(
         f'workdir {workdir} holds no checkpoint; train until the first one.')
@@ -106,13 +162,9 @@ def load_model(workdir, averaged=True, dtype='float32'):
   ]
   step = tf.Variable(0, dtype=tf.int64)
   ema = tf.train.Checkpoint(averages=averages)
-  try:
-    tf.train.Checkpoint(model=model, ema=ema, step=step).restore(
-        latest).assert_existing_objects_matched().expect_partial()
-  except (AssertionError, ValueError, tf.errors.OpError) as error:
-    first_line = str(error).strip().splitlines()[0]
-    raise ValueError(
-        f'checkpoint {latest} cannot be read: {first_line}') from error
+  restore(
+      tf.train.Checkpoint(model=model, ema=ema, step=step), latest,
+      partial=True)
   if averaged:
     for variable, average in zip(
         model.trainable_variables, averages, strict=True):

@@ -1,0 +1,123 @@
+"""What is remembered, what is evaluated afresh, and how often g runs."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
+
+from tf_resflow import bijectors
+from tf_resflow import layers
+
+
+class CountingLayer(keras.layers.Layer):
+  """`0.5 tanh(scale x)`; counts its executions."""
+
+  def build(self, input_shape):
+    self.scale = self.add_weight(name='scale', shape=(), initializer='ones')
+    self.count = tf.Variable(0, trainable=False)
+
+  def call(self, inputs):
+    with tf.control_dependencies([self.count.assign_add(1)]):
+      return 0.5 * tf.tanh(self.scale.value * inputs)
+
+
+def make_bijector(**kwargs):
+  g = CountingLayer()
+  return g, bijectors.ResidualBlock(
+      g, lipschitz_bound=0.9, event_shape=[2], **kwargs)
+
+
+def make_random():
+  g = keras.Sequential([
+      keras.Input((2,)), layers.SpectralDense(4, seed=0), layers.LipSwish(),
+      layers.SpectralDense(2, seed=5)])
+  return bijectors.ResidualBlock(g)
+
+
+def executions(g, fn):
+  before = g.count.numpy()
+  fn()
+  return int(g.count.numpy() - before)
+
+
+def test_g_runs_once_per_log_prob():
+  g, bijector = make_bijector()
+  x = tf.ones([3, 2])
+  density = tfd.TransformedDistribution(
+      tfd.MultivariateNormalDiag(tf.zeros(2)), tfb.Invert(bijector))
+  density.log_prob(x)
+  assert executions(g, lambda: density.log_prob(x)) == 1
+  traced = tf.function(density.log_prob)
+  traced(x)
+  assert executions(g, lambda: traced(x)) == 1
+  chain = tfd.TransformedDistribution(
+      tfd.MultivariateNormalDiag(tf.zeros(2)),
+      tfb.Invert(tfb.Chain([tfb.Shift(1.0), bijector, tfb.Scale(2.0)])))
+  assert executions(g, lambda: chain.log_prob(x)) == 1
+
+
+def test_inverse_of_forward_is_the_input():
+  g, bijector = make_bijector()
+  x = tf.ones([3, 2])
+  y = bijector.forward(x)
+  assert executions(g, lambda: bijector.inverse(y)) == 0
+  assert bijector.inverse(y) is x
+  again = bijector.inverse(tf.identity(y))
+  assert again is not x
+  np.testing.assert_allclose(again, x, atol=1e-5)
+
+
+def test_log_det_of_a_product_is_handed_out_once():
+  bijector = make_random()
+  x = tf.ones([3, 2])
+  y = bijector.forward(x)
+  first = bijector.inverse_log_det_jacobian(y)
+  others = [bijector.inverse_log_det_jacobian(y).numpy() for _ in range(3)]
+  assert not all(np.array_equal(first, other) for other in others)
+
+
+def test_forward_of_the_same_tensor_sees_new_weights():
+  g, bijector = make_bijector()
+  x = tf.ones([3, 2])
+  for scale in (1.0, 0.5, -1.0):
+    g.scale.assign(scale)
+    expected = 1.0 + 0.5 * np.tanh(scale)
+    np.testing.assert_allclose(bijector.forward(x), expected, rtol=1e-6)
+
+
+def test_inverse_of_the_same_tensor_sees_new_weights():
+  g, bijector = make_bijector()
+  y = tf.ones([3, 2])
+  for scale in (1.0, 0.5, -1.0):
+    g.scale.assign(scale)
+    x = bijector.inverse(y)
+    np.testing.assert_allclose(x + 0.5 * tf.tanh(scale * x), y, atol=1e-5)
+
+
+def test_log_prob_of_the_same_tensor_sees_new_weights():
+  g, bijector = make_bijector(seed=1)
+  density = tfd.TransformedDistribution(
+      tfd.MultivariateNormalDiag(tf.zeros(2)), tfb.Invert(bijector))
+  x = tf.ones([3, 2])
+  results = []
+  for scale in (1.0, 0.5):
+    g.scale.assign(scale)
+    results.append(density.log_prob(x))
+    np.testing.assert_array_equal(
+        results[-1], density.log_prob(tf.identity(x)))
+  assert not np.allclose(*results)
+
+
+def test_training_on_one_tensor_in_eager_mode():
+  """Gradients flow at every step, also when the batch is the same tensor."""
+  g, bijector = make_bijector(seed=1)
+  density = tfd.TransformedDistribution(
+      tfd.MultivariateNormalDiag(tf.zeros(2)), tfb.Invert(bijector))
+  x = tf.ones([3, 2])
+  for _ in range(3):
+    with tf.GradientTape() as tape:
+      loss = tf.reduce_sum(density.log_prob(x))
+    gradient = tape.gradient(loss, g.scale.value)
+    assert gradient is not None and abs(gradient) > 1e-3
+    g.scale.assign_sub(0.1 * gradient)

@@ -1,0 +1,198 @@
+"""The residual bijector inside TFP: shapes, gradients, construction."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
+
+from tests import cases
+from tf_resflow import bijectors
+from tf_resflow import layers
+from tf_resflow import numerics
+
+
+def make_exact():
+  return cases.BIJECTORS['bijector_residual_exact'].make('float64')
+
+
+def make_g():
+  return keras.Sequential([
+      layers.SpectralDense(4), layers.LipSwish(), layers.SpectralDense(3)])
+
+
+def inputs(*shape, seed=0):
+  return tf.constant(np.random.default_rng(seed).normal(size=shape))
+
+
+@pytest.mark.parametrize('batch_shape', [(), (1,), (2, 3), (2, 1, 2)])
+@pytest.mark.parametrize('name', cases.BIJECTORS)
+def test_any_batch_shape(name, batch_shape):
+  case = cases.BIJECTORS[name]
+  bijector = case.make()
+  size = int(np.prod(batch_shape))
+  x = case.inputs(batch_size=max(size, 1))
+  bijector.forward(case.inputs())  # Initialises ActNorm.
+  shaped = tf.reshape(x, [*batch_shape, *case.event_shape])
+  y = bijector.forward(shaped)
+  assert y.shape[:len(batch_shape)] == batch_shape
+  np.testing.assert_allclose(
+      tf.reshape(y, [-1]), tf.reshape(bijector.forward(x), [-1]),
+      rtol=1e-5, atol=1e-5)
+  assert bijector.forward_log_det_jacobian(shaped).shape == batch_shape
+  np.testing.assert_allclose(
+      bijector.inverse(tf.identity(y)), shaped, atol=1e-4)
+
+
+@pytest.mark.parametrize('name', cases.BIJECTORS)
+def test_event_shapes_are_inferred(name):
+  case = cases.BIJECTORS[name]
+  bijector = case.make()
+  y = bijector.forward(case.inputs())
+  assert bijector.forward_event_shape(case.event_shape) == y.shape[1:]
+  assert bijector.inverse_event_shape(y.shape[1:]) == case.event_shape
+  np.testing.assert_array_equal(
+      bijector.forward_event_shape_tensor(case.event_shape), y.shape[1:])
+  np.testing.assert_array_equal(
+      bijector.inverse_event_shape_tensor(y.shape[1:]), case.event_shape)
+  density = tfd.TransformedDistribution(
+      tfd.Sample(tfd.Normal(0.0, 1.0), y.shape[1:]), tfb.Invert(bijector))
+  assert density.event_shape == case.event_shape
+  samples = density.sample([2, 3], seed=1)
+  assert samples.shape == (2, 3, *case.event_shape)
+  assert density.log_prob(samples).shape == [2, 3]
+
+
+def test_samples_have_the_density_that_log_prob_states():
+  bijector = make_exact()
+  base = tfd.MultivariateNormalDiag(tf.zeros(3, tf.float64))
+  density = tfd.TransformedDistribution(base, tfb.Invert(bijector))
+  x = density.sample(5, seed=1)
+  z = bijector.forward(tf.identity(x))
+  expected = base.log_prob(z) + bijector.forward_log_det_jacobian(
+      tf.identity(x))
+  np.testing.assert_allclose(density.log_prob(tf.identity(x)), expected)
+  value, log_prob = density.experimental_sample_and_log_prob(5, seed=1)
+  np.testing.assert_allclose(
+      log_prob, density.log_prob(tf.identity(value)), atol=1e-7)
+
+
+def check_gradients(fn, bijector, y):
+  """Compares gradients of the scalar `fn(y)` with central differences."""
+  variables = [v.value for v in bijector.layer.trainable_variables]
+  with tf.GradientTape() as tape:
+    tape.watch(y)
+    value = fn(y)
+  dy, *gradients = tape.gradient(value, [y, *variables])
+  direction = inputs(*y.shape, seed=9)
+  h = 1e-5
+  numeric = (fn(y + h * direction) - fn(y - h * direction)) / (2 * h)
+  np.testing.assert_allclose(
+      tf.reduce_sum(dy * direction), numeric, rtol=1e-4, atol=1e-7)
+  for variable, gradient in zip(variables, gradients, strict=True):
+    direction = inputs(*variable.shape, seed=9)
+    start = variable.numpy()
+    results = []
+    for step in (h, -h):
+      variable.assign(start + step * direction)
+      results.append(fn(tf.identity(y)))
+    variable.assign(start)
+    numeric = (results[0] - results[1]) / (2 * h)
+    np.testing.assert_allclose(
+        tf.reduce_sum(gradient * direction), numeric, rtol=1e-4, atol=1e-7,
+        err_msg=variable.name)
+
+
+def tight_exact():
+  bijector = make_exact()
+  for part in bijector.layer.g.layers:
+    if isinstance(part, layers.SpectralLayer):
+      part.tolerance = 1e-8
+      part.save_singular_vectors()
+  return bijector
+
+
+def test_gradient_of_the_inverse():
+  bijector = tight_exact()
+  weights = inputs(2, 3, seed=3)
+  check_gradients(
+      lambda y: tf.reduce_sum(weights * bijector.inverse(y)), bijector,
+      inputs(2, 3))
+
+
+def test_gradient_of_the_inverse_log_det():
+  bijector = tight_exact()
+  weights = inputs(2, seed=3)
+  check_gradients(
+      lambda y: tf.reduce_sum(weights * bijector.inverse_log_det_jacobian(y)),
+      bijector, inputs(2, 3))
+
+
+def test_gradient_of_a_sample():
+  """Reparameterised, as variational inference needs it."""
+  bijector = tight_exact()
+  base = tfd.MultivariateNormalDiag(tf.zeros(3, tf.float64))
+  density = tfd.TransformedDistribution(base, tfb.Invert(bijector))
+
+  def fn(unused_y):
+    return tf.reduce_sum(tf.sin(density.sample(2, seed=4)))
+
+  variables = density.trainable_variables
+  with tf.GradientTape() as tape:
+    value = fn(None)
+  for gradient in tape.gradient(value, variables):
+    assert gradient is not None and np.any(gradient != 0)
+
+
+def test_variables_through_any_nesting():
+  a, b = bijectors.ResidualBlock(make_g(), event_shape=[3]), make_exact()
+  norm = bijectors.ActNorm([3])
+  nested = tfb.Invert(tfb.Chain([tfb.Invert(tfb.Chain([a, norm])), tfb.Invert(
+      tfb.Chain([tfb.Invert(a)]))]))
+  expected = {v.value.ref() for layer in (a.layer, norm.layer)
+              for v in layer.trainable_variables}
+  assert {v.ref() for v in nested.trainable_variables} == expected
+  density = tfd.Sample(
+      tfd.TransformedDistribution(
+          tfd.Independent(tfd.Normal(tf.zeros(3), 1.0), 1), nested), 2)
+  assert {v.ref() for v in density.trainable_variables} == expected
+  blockwise = tfb.Blockwise([a, norm], block_sizes=[3, 3])
+  assert {v.ref() for v in blockwise.trainable_variables} == expected
+  assert len(b.trainable_variables) == 5
+
+
+def test_a_copy_shares_the_variables():
+  bijector = bijectors.ResidualBlock(make_g(), event_shape=[3], seed=0)
+  copy = bijector.copy(name='copy')
+  assert copy.name == 'copy'
+  x = tf.ones([2, 3])
+  np.testing.assert_array_equal(bijector.forward(x), copy.forward(x))
+
+
+def test_takes_a_residual_layer():
+  layer = layers.ResidualBlock(make_g(), log_det=numerics.Exact())
+  bijector = bijectors.ResidualBlock(layer, event_shape=[3])
+  assert bijector.layer is layer
+  with pytest.raises(ValueError, match='whose own log_det, solver'):
+    bijectors.ResidualBlock(layer, log_det=numerics.Exact())
+
+
+def test_event_shape_comes_from_a_built_model():
+  g = make_g()
+  g.build((None, 3))
+  assert bijectors.ResidualBlock(g).forward_min_event_ndims == 1
+  layer = layers.ResidualBlock(g)
+  assert len(bijectors.ResidualBlock(layer).trainable_variables) == 5
+
+
+@pytest.mark.parametrize('make_fn', [
+    make_g, lambda: keras.layers.Dense(3)])
+def test_refuses_unknown_event_shapes(make_fn):
+  with pytest.raises(ValueError, match='not known from g.*Pass event_shape='):
+    bijectors.ResidualBlock(make_fn(), lipschitz_bound=0.5)
+
+
+def test_layer_bijector_refuses_a_layer_without_weights():
+  with pytest.raises(ValueError, match='no weights yet.*Pass event_shape='):
+    bijectors.LayerBijector(layers.ActNorm())

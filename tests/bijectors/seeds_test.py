@@ -1,0 +1,91 @@
+"""How seeds reach the estimator."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
+
+from tf_resflow import bijectors
+from tf_resflow import layers
+
+
+def make_block(name='block', seed=None):
+  g = keras.Sequential([
+      keras.Input((3,)), layers.SpectralDense(5, seed=0), layers.LipSwish(),
+      layers.SpectralDense(3, seed=9)])
+  return bijectors.ResidualBlock(g, name=name, seed=seed)
+
+
+def make_density(*blocks):
+  base = tfd.MultivariateNormalDiag(tf.zeros(3))
+  return tfd.TransformedDistribution(
+      base, tfb.Invert(tfb.Chain(list(blocks))))
+
+
+def inputs():
+  rng = np.random.default_rng(0)
+  return tf.constant(rng.normal(size=[4, 3]), tf.float32)
+
+
+def log_prob(density, **seeds):
+  kwargs = {name: {'seed': seed} for name, seed in seeds.items()}
+  return density.log_prob(tf.identity(inputs()), bijector_kwargs=kwargs)
+
+
+@pytest.mark.parametrize('seed', [7, tf.constant([1, 2])])
+def test_keyword_through_a_chain(seed):
+  density = make_density(make_block())
+  first = log_prob(density, block=seed)
+  np.testing.assert_array_equal(first, log_prob(density, block=seed))
+  assert not np.array_equal(first, log_prob(density, block=8))
+
+
+def test_every_block_of_a_chain_has_its_own_seed():
+  density = make_density(make_block('a'), make_block('b'))
+  base = log_prob(density, a=1, b=2)
+  np.testing.assert_array_equal(base, log_prob(density, a=1, b=2))
+  for other in ({'a': 1, 'b': 3}, {'a': 3, 'b': 2}):
+    assert not np.array_equal(base, log_prob(density, **other))
+
+
+def test_constructor_seed_fixes_the_draws():
+  density = make_density(make_block(seed=3))
+  first = log_prob(density)
+  np.testing.assert_array_equal(first, log_prob(density))
+  np.testing.assert_array_equal(
+      first, log_prob(make_density(make_block(seed=3))))
+  # A keyword wins.
+  assert not np.array_equal(first, log_prob(density, block=4))
+
+
+@pytest.mark.parametrize('is_traced', [False, True])
+def test_without_a_seed_every_call_draws_afresh(is_traced):
+  density = make_density(make_block())
+  fn = tf.function(density.log_prob) if is_traced else density.log_prob
+  x = inputs()
+  draws = {fn(x).numpy().tobytes() for _ in range(5)}
+  assert len(draws) >= 4
+
+
+def test_two_calls_inside_of_one_function_differ():
+  bijector = make_block()
+
+  @tf.function
+  def twice(x):
+    return (bijector.forward_log_det_jacobian(x),
+            bijector.forward_log_det_jacobian(tf.identity(x)))
+
+  differ = [not np.array_equal(*twice(inputs())) for _ in range(3)]
+  assert any(differ)
+
+
+def test_seed_as_an_argument_of_a_traced_function():
+  bijector = make_block()
+  fn = tf.function(
+      lambda x, seed: bijector.forward_log_det_jacobian(x, seed=seed))
+  x = inputs()
+  first = fn(x, tf.constant([0, 1]))
+  np.testing.assert_array_equal(first, fn(x, tf.constant([0, 1])))
+  assert not np.array_equal(first, fn(x, tf.constant([0, 2])))

@@ -1,0 +1,60 @@
+"""The digits, prepared once, and the tools of bin/ in this process."""
+
+import dataclasses
+import os
+import pathlib
+import runpy
+import sys
+
+from absl import flags
+from absl import logging
+import pytest
+
+from tf_resflow import datasets
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope='session')
+def data_dir(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('data')
+  datasets.load('digits', 'train', data_dir=folder)
+  return str(folder)
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+  """What a tool returned and wrote."""
+
+  status: int
+  stdout: str
+  stderr: str
+
+
+@pytest.fixture
+def run_tool(monkeypatch, capsys):
+  """Returns `run_tool(name, *arguments)`: a tool without a new process.
+
+  The script runs as `__main__`, as from a shell; the flags that it defines are
+  forgotten afterwards.
+  """
+
+  def run(name, *arguments):
+    capsys.readouterr()
+    before = set(flags.FLAGS)
+    verbosity = logging.get_verbosity()
+    monkeypatch.setattr(
+        sys, 'argv', [os.path.join('bin', name), *map(str, arguments)])
+    status = 0
+    try:
+      runpy.run_path(str(ROOT / 'bin' / name), run_name='__main__')
+    except SystemExit as error:
+      status = error.code or 0
+    finally:
+      for flag in set(flags.FLAGS) - before:
+        delattr(flags.FLAGS, flag)
+      flags.FLAGS.unparse_flags()
+      logging.set_verbosity(verbosity)
+    return Result(status, *capsys.readouterr())
+
+  return run

@@ -1,0 +1,118 @@
+"""bin/train and bin/evaluate end with the JSON of the Python API's numbers."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tf_resflow import datasets
+from tf_resflow import evaluation
+from tf_resflow import training
+
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+_CONTRACT = {
+    'bits_per_dim', 'bits_per_dim_stderr', 'estimator_stderr', 'num_examples',
+    'reconstruction_error_max', 'lipschitz_bound_max'}
+_TRAIN = [
+    '--num_blocks=1', '--hidden_channels=4', '--num_dense_blocks=0',
+    '--batch_size=64', '--num_steps=4', '--warmup_steps=0',
+    '--learning_rate=0.01', '--sample_every=3']
+
+
+@pytest.fixture(scope='module')
+def workdir(tmp_path_factory, data_dir):
+  """A short run, by a real process, without its evaluation."""
+  folder = tmp_path_factory.mktemp('runs') / 'run'
+  process = subprocess.run(
+      [sys.executable, 'bin/train', f'--workdir={folder}',
+       f'--data_dir={data_dir}', *_TRAIN, '--noevaluate_at_end'],
+      cwd=_ROOT, capture_output=True, text=True, check=False)
+  assert process.returncode == 0, process.stderr
+  return folder
+
+
+def test_files_of_a_run(workdir):
+  names = {p.name for p in workdir.iterdir()}
+  assert names == {'run.flags', 'model.json', 'metrics.csv', 'checkpoints',
+                   'tensorboard', 'samples'}
+  assert {p.name for p in (workdir / 'samples').iterdir()} == {
+      'samples_00000003.png', 'samples_00000004.png'}
+  assert '--num_blocks=1\n' in (workdir / 'run.flags').read_text()
+
+
+def test_evaluate_agrees_with_the_api(run_tool, workdir, data_dir, tmp_path):
+  output = tmp_path / 'bits.npz'
+  result = run_tool(
+      'evaluate', f'--workdir={workdir}', '--num_examples=20',
+      '--num_exact_terms=3', '--batch_size=8', '--seed=4',
+      '--num_reconstructions=10', f'--output={output}')
+  assert result.status == 0, result.stderr
+  report = json.loads(result.stdout.splitlines()[-1])
+  assert _CONTRACT <= set(report)
+  assert (report.pop('step'), report.pop('split')) == (4, 'test')
+  assert 'certified by' in result.stderr
+
+  model, _ = training.load_model(str(workdir))
+  split = datasets.load('digits', 'test', data_dir=data_dir)
+  expected, bits, _ = evaluation.evaluate(
+      model, split, batch_size=8, seed=4, num_exact_terms=3, num_examples=20,
+      num_reconstructions=10)
+  assert report.keys() == expected.keys()
+  for name, value in expected.items():
+    np.testing.assert_allclose(
+        report[name], value, rtol=1e-6, atol=1e-6, err_msg=name)
+  assert report['lipschitz_bound_max'] < 1.0
+  with np.load(output) as stored:
+    np.testing.assert_allclose(stored['bits_per_dim'], bits, rtol=1e-6)
+
+
+def test_raw_weights_and_other_splits(run_tool, workdir):
+  common = [f'--workdir={workdir}', '--num_examples=16',
+            '--num_exact_terms=2', '--nocertify']
+  reports = []
+  for change in ([], ['--noaveraged'], ['--split=train']):
+    result = run_tool('evaluate', *common, *change)
+    assert result.status == 0, result.stderr
+    reports.append(json.loads(result.stdout.splitlines()[-1]))
+  assert len({r['bits_per_dim'] for r in reports}) == 3
+  assert [r['split'] for r in reports] == ['test', 'test', 'train']
+  assert reports[0]['lipschitz_bound_max'] is None
+
+
+def test_train_ends_with_its_evaluation(run_tool, workdir, data_dir):
+  """The run is finished, so that only the evaluation is left."""
+  result = run_tool(
+      'train', f'--workdir={workdir}', f'--data_dir={data_dir}', *_TRAIN)
+  assert result.status == 0, result.stderr
+  report = json.loads(result.stdout.splitlines()[-1])
+  assert _CONTRACT <= set(report)
+  assert report['num_examples'] == 360
+  # An untrained flow: far from good, but finite.
+  assert 1.5 < report['bits_per_dim'] < 5.0
+
+
+@pytest.mark.parametrize(('change', 'said'), [
+    (['--split=validation'], "evaluate: error: --split 'validation' is empty"),
+    (['--num_examples=361'], 'evaluate: error: --num_examples=361: expected'),
+    (['--workdir=/nowhere'], 'evaluate: error: --workdir /nowhere holds no'),
+    (['more'], "evaluate: error: unexpected argument 'more'"),
+])
+def test_bad_input(run_tool, workdir, change, said):
+  result = run_tool('evaluate', f'--workdir={workdir}', *change)
+  assert result.status == 2
+  assert result.stderr.splitlines()[-1].startswith(said), result.stderr
+  assert len(result.stderr.splitlines()) == 1
+  assert result.stdout == ''
+
+
+@pytest.mark.parametrize(('change', 'said'), [
+    (['--num_repeats=7'], 'flag --num_repeats=7: 7 is not an integer'),
+    (['--split=all'], 'flag --split=all: value should be one of'),
+])
+def test_what_absl_refuses(run_tool, workdir, change, said):
+  result = run_tool('evaluate', f'--workdir={workdir}', *change)
+  assert result.status == 1
+  assert said in result.stdout + result.stderr

@@ -1,0 +1,140 @@
+"""Bits/dim of a data set against a density in closed form."""
+
+import numpy as np
+import pytest
+from scipy import stats
+import tensorflow as tf
+
+from tf_resflow import datasets
+from tf_resflow import evaluation
+from tf_resflow import models
+from tf_resflow import numerics
+
+_NUM_EXAMPLES = 11
+_ALPHA, _BIAS, _LOG_SCALE = 0.05, 0.3, -0.4
+
+
+@pytest.fixture(scope='module')
+def split():
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 16, [_NUM_EXAMPLES, 4, 4, 1]).astype(np.uint8)
+  labels = np.arange(_NUM_EXAMPLES, dtype=np.int32)
+  return datasets.ImageSplit(
+      tf.data.Dataset.from_tensor_slices({'image': images, 'label': labels}),
+      _NUM_EXAMPLES, (4, 4, 1), 16)
+
+
+@pytest.fixture(scope='module')
+def logistic_normal():
+  """A flow whose blocks are the identity: affine in logits of pixels."""
+  model = models.ResidualFlow(models.ResidualFlowConfig(
+      image_shape=(4, 4, 1), num_levels=16, num_blocks=(1,), hidden_channels=2,
+      num_dense_blocks=0, logit_alpha=_ALPHA))
+  model(tf.zeros([2, 4, 4, 1]))
+  for variable in model.trainable_variables:
+    variable.assign(tf.zeros(variable.shape))
+  first = next(layer for layer in model.invertible_layers
+               if layer.name == 'act_norm_first')
+  first.bias.assign([_BIAS])
+  first.log_scale.assign([_LOG_SCALE])
+  return model
+
+
+@pytest.fixture(scope='module')
+def flow():
+  """A flow with random blocks."""
+  model = models.ResidualFlow(models.ResidualFlowConfig(
+      image_shape=(4, 4, 1), num_levels=16, num_blocks=(1,), hidden_channels=4,
+      num_dense_blocks=0))
+  model(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
+  return model
+
+
+def _images(split, seed, batch_size=_NUM_EXAMPLES):
+  return np.concatenate([
+      batch['image'] for batch in datasets.evaluation_batches(
+          split, batch_size=batch_size, seed=seed)])
+
+
+def _closed_form(x):
+  """Bits/dim of independent pixels whose logits are normal, in float64."""
+  s = _ALPHA + (1.0 - 2.0 * _ALPHA) * x.astype(np.float64)
+  # exp(log_scale) (logit + bias) is a standard normal.
+  log_prob = stats.norm.logpdf(
+      np.log(s) - np.log1p(-s), loc=-_BIAS, scale=np.exp(-_LOG_SCALE))
+  log_prob += np.log(1.0 - 2.0 * _ALPHA) - np.log(s) - np.log1p(-s)
+  return np.mean(np.log(16) - log_prob, axis=(1, 2, 3)) / np.log(2.0)
+
+
+@pytest.mark.parametrize('batch_size', [11, 4, 1])
+def test_closed_form(split, logistic_normal, batch_size):
+  bits = evaluation.bits_per_dim(
+      logistic_normal, split, batch_size=batch_size, seed=2)
+  assert bits.shape == (8, _NUM_EXAMPLES) and bits.dtype == np.float64
+  # Repeat r takes the noise of seed 1009 seed + r, whatever the batches.
+  for repeat in (0, 1, 7):
+    expected = _closed_form(_images(split, 2 * 1009 + repeat))
+    np.testing.assert_allclose(bits[repeat], expected, rtol=1e-5)
+  # Another density would be noticed.
+  assert np.abs(expected - _closed_form(_images(split, 0) * 0.9)).min() > 1e-3
+
+
+def test_repeats_are_independent_and_seeds_repeatable(split, flow):
+  # A large seed too: seeds of the repeats must not run into each other.
+  for seed in (0, 5_000_000, 2**31 - 1):
+    bits = evaluation.bits_per_dim(flow, split, batch_size=6, seed=seed)
+    again = evaluation.bits_per_dim(flow, split, batch_size=6, seed=seed)
+    np.testing.assert_array_equal(bits, again)
+    assert len({tuple(row) for row in bits}) == 8
+  other = evaluation.bits_per_dim(flow, split, batch_size=6, seed=1)
+  assert np.all(other != bits)
+
+
+def test_estimates_draw_anew_for_every_repeat_and_batch(split, flow):
+  """Beyond the noise: the same images, so only the estimator differs."""
+  exact = evaluation.bits_per_dim(
+      flow, split, estimator=numerics.Exact(), batch_size=6)
+  estimated = evaluation.bits_per_dim(
+      flow, split, estimator=numerics.RussianRoulette(
+          numerics.Geometric(0.3), 1, 'gaussian'), batch_size=6)
+  errors = estimated - exact
+  assert np.all(np.abs(errors) > 1e-7)
+  correlations = np.corrcoef(errors)[np.triu_indices(8, 1)]
+  assert np.max(np.abs(correlations)) < 0.999
+  assert np.max(np.abs(np.corrcoef(errors[:, 0], errors[:, 6])[0, 1])) < 0.99
+
+
+def test_default_estimator_is_accurate(split, flow):
+  exact = evaluation.bits_per_dim(flow, split, estimator=numerics.Exact())
+  bits = evaluation.bits_per_dim(flow, split)
+  summary = evaluation.statistics.summarize_repeats(bits - exact)
+  assert abs(summary.mean) < 5.0 * summary.estimator_stderr + 1e-6
+  assert summary.estimator_stderr < 0.01
+
+
+def test_num_examples(split, flow):
+  bits = evaluation.bits_per_dim(flow, split, batch_size=4, num_examples=7)
+  whole = evaluation.bits_per_dim(flow, split, batch_size=4)
+  assert bits.shape == (8, 7)
+  np.testing.assert_array_equal(bits[:, :4], whole[:, :4])
+  with pytest.raises(ValueError, match='num_examples=12: expected 1..11'):
+    evaluation.bits_per_dim(flow, split, num_examples=12)
+
+
+def test_too_few_repeats(split, flow):
+  with pytest.raises(ValueError, match='num_repeats is 7; 8 are the least'):
+    evaluation.bits_per_dim(flow, split, num_repeats=7)
+
+
+@pytest.mark.parametrize('coeff', [0.5, 0.9, 0.98])
+def test_default_estimator_has_a_variance(coeff):
+  model = models.ResidualFlow(models.ResidualFlowConfig(
+      image_shape=(4, 4, 1), num_blocks=(1,), hidden_channels=2,
+      num_dense_blocks=1, dense_hidden_units=2, lipschitz_coeff=coeff))
+  estimator = evaluation.default_estimator(model, num_exact_terms=7)
+  assert estimator.num_exact_terms == 7
+  # Power iteration may miss each of the three norms by a relative 1e-3.
+  assert estimator.truncation.has_finite_variance((1.001 * coeff)**3)
+  # Nearly the cheapest law that has one.
+  assert not numerics.Geometric(
+      estimator.truncation.probability / 0.89).has_finite_variance(coeff**3)

@@ -1,0 +1,107 @@
+"""The report of an evaluation agrees with its parts."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_resflow import datasets
+from tf_resflow import evaluation
+from tf_resflow import models
+
+_KEYS = {
+    'bits_per_dim', 'bits_per_dim_stderr', 'estimator_stderr', 'num_examples',
+    'num_repeats', 'reconstruction_error_max', 'inverse_residual_max',
+    'inverse_num_steps_max', 'inverse_num_not_converged',
+    'num_reconstructions', 'lipschitz_bound_max',
+    'lipschitz_power_iteration_max'}
+
+
+@pytest.fixture(scope='module')
+def split():
+  images = np.random.default_rng(0).integers(0, 16, [9, 4, 4, 1])
+  return datasets.ImageSplit(
+      tf.data.Dataset.from_tensor_slices({
+          'image': images.astype(np.uint8), 'label': np.zeros(9, np.int32)}),
+      9, (4, 4, 1), 16)
+
+
+@pytest.fixture(scope='module')
+def flow():
+  model = models.ResidualFlow(models.ResidualFlowConfig(
+      image_shape=(4, 4, 1), num_levels=16, num_blocks=(1,), hidden_channels=4,
+      num_dense_blocks=1, dense_hidden_units=4))
+  for layer in model.spectral_layers:
+    layer.kernel.assign(4.0 * layer.kernel)  # The bound is active.
+  model(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
+  return model
+
+
+def test_report_agrees_with_its_parts(split, flow):
+  report, bits, bounds = evaluation.evaluate(
+      flow, split, batch_size=4, seed=3, num_exact_terms=5, num_examples=8,
+      num_reconstructions=6)
+  assert set(report) == _KEYS
+  assert json.loads(json.dumps(report)) == report
+
+  expected = evaluation.bits_per_dim(
+      flow, split, batch_size=4, seed=3, num_examples=8,
+      estimator=evaluation.default_estimator(flow, 5))
+  np.testing.assert_array_equal(bits, expected)
+  means = bits.mean(axis=1)
+  np.testing.assert_allclose(report['bits_per_dim'], bits.mean(), rtol=1e-12)
+  np.testing.assert_allclose(
+      report['estimator_stderr'], means.std(ddof=1) / np.sqrt(8), rtol=1e-10)
+  np.testing.assert_allclose(
+      report['bits_per_dim_stderr'],
+      bits.mean(axis=0).std(ddof=1) / np.sqrt(8), rtol=1e-10)
+  assert (report['num_repeats'], report['num_examples'],
+          report['num_reconstructions']) == (8, 8, 6)
+
+  inverse = evaluation.check_inverse(
+      flow, split, batch_size=4, num_examples=6, seed=3)
+  np.testing.assert_allclose(
+      report['reconstruction_error_max'], inverse.reconstruction_error_max,
+      rtol=1e-3)
+  assert report['inverse_num_not_converged'] == 0
+
+  assert [b.name for b in bounds] == ['block_0', 'block_1']
+  assert report['lipschitz_bound_max'] == max(b.certificate for b in bounds)
+  assert report['lipschitz_power_iteration_max'] == max(
+      b.power_iteration for b in bounds)
+  assert 0.5 < report['lipschitz_power_iteration_max']
+  assert all(b.power_iteration <= b.certificate < 1.0 for b in bounds)
+
+
+def test_without_certificates(split, flow):
+  report, _, bounds = evaluation.evaluate(
+      flow, split, certify=False, num_exact_terms=2)
+  assert report['lipschitz_bound_max'] is None
+  assert report['num_examples'] == report['num_reconstructions'] == 9
+  table = evaluation.format_table(report, bounds)
+  assert 'lipschitz_bound_max            not computed' in table
+  assert table.count('uncertified') == 2
+
+
+def test_uncertified_block_leaves_no_bound(split, flow, monkeypatch):
+  """A maximum over some of the blocks would be a claim about all."""
+  bounds = [models.BlockBound('a', 0.5, 0.6, ('dft',)),
+            models.BlockBound('b', 0.7, None, ('uncertified',))]
+  monkeypatch.setattr(
+      flow, 'lipschitz_bounds', lambda certify: bounds, raising=False)
+  report, _, _ = evaluation.evaluate(flow, split, num_exact_terms=2)
+  assert report['lipschitz_bound_max'] is None
+  assert report['lipschitz_power_iteration_max'] == 0.7
+
+
+def test_format_table():
+  table = evaluation.format_table(
+      {'bits_per_dim': 2.0 / 3.0, 'num_examples': 360, 'nothing': None},
+      [models.BlockBound('block_0', 0.91234567, 0.95, ('dft', 'gram'))])
+  lines = table.splitlines()
+  assert lines[0] == 'bits_per_dim  0.666667'
+  assert lines[1] == 'num_examples  360'
+  assert lines[2] == 'nothing       not computed'
+  assert lines[-1].split() == [
+      'block_0', '0.912346', '0.950000', 'dft,', 'gram']

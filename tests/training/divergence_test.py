@@ -1,0 +1,81 @@
+"""A run that diverges stops, says where, and keeps its last good state."""
+
+import glob
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_resflow import training
+from tf_resflow.training import loop
+
+
+def _config(data_dir, **kwargs):
+  return training.TrainingConfig(**(dict(
+      data_dir=data_dir, num_blocks=(1,), hidden_channels=4,
+      num_dense_blocks=0, batch_size=32, num_steps=8, warmup_steps=0,
+      checkpoint_every=2, checkpoints_to_keep=8, log_every=1,
+      sample_every=0) | kwargs))
+
+
+def _assert_all_finite(workdir):
+  """Checks every tensor of every checkpoint; returns their steps."""
+  steps = []
+  for path in glob.glob(str(workdir / 'checkpoints' / '*.index')):
+    reader = tf.train.load_checkpoint(path.removesuffix('.index'))
+    steps.append(int(reader.get_tensor('step/.ATTRIBUTES/VARIABLE_VALUE')))
+    for name in reader.get_variable_to_shape_map():
+      if name != '_CHECKPOINTABLE_OBJECT_GRAPH':
+        assert np.all(np.isfinite(reader.get_tensor(name))), (path, name)
+  return sorted(steps)
+
+
+def test_absurd_learning_rate(tmp_path, data_dir):
+  with pytest.raises(training.TrainingDivergedError) as error:
+    training.train(
+        _config(data_dir, learning_rate=1e30, checkpoint_every=1,
+                sample_every=1), str(tmp_path))
+  message = str(error.value)
+  assert 'step 1' in message and 'ckpt-0' in message, message
+  assert '--learning_rate' in message
+  assert _assert_all_finite(tmp_path) == [0]
+  assert training.load_model(str(tmp_path))[1] == 0
+
+
+@pytest.mark.parametrize('poisoned', ['log_scale', 'kernel'])
+def test_poisoned_weights(tmp_path, data_dir, monkeypatch, poisoned):
+  run_step = loop.Trainer._run_step
+  num_calls = [0]
+
+  def poisoned_run_step(self, images, step):
+    num_calls[0] += 1
+    if num_calls[0] == 4:
+      variable = next(
+          v for v in self.model.trainable_variables if v.name == poisoned)
+      variable.assign(np.nan * variable)
+    return run_step(self, images, step)
+
+  monkeypatch.setattr(loop.Trainer, '_run_step', poisoned_run_step)
+  config = _config(data_dir, log_every=5)
+  with pytest.raises(training.TrainingDivergedError) as error:
+    training.train(config, str(tmp_path))
+  message = str(error.value)
+  assert 'step 4' in message and 'ckpt-2' in message, message
+  assert _assert_all_finite(tmp_path) == [0, 2]
+
+  # The same command goes on from the last good state.
+  monkeypatch.undo()
+  assert training.train(config, str(tmp_path)).step == 8
+  assert _assert_all_finite(tmp_path) == [0, 2, 4, 6, 8]
+
+
+def test_overflow_of_an_update_is_not_saved(tmp_path, data_dir):
+  config = _config(data_dir)
+  trainer = loop.Trainer(config, str(tmp_path))
+  trainer.restore_or_initialize()
+  trainer.ema.averages[0].assign(
+      np.inf * tf.ones(trainer.ema.averages[0].shape))
+  with pytest.raises(
+      training.TrainingDivergedError, match='not finite after step 0'):
+    trainer.save()
+  assert _assert_all_finite(tmp_path) == [0]

@@ -1,0 +1,103 @@
+"""The weight average against its recursion in NumPy."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import replicas
+from tf_resflow import training
+
+
+def _make_model():
+  model = keras.Sequential([keras.Input([3]), keras.layers.Dense(2)])
+  model.layers[0].kernel.assign(np.arange(6.0).reshape(3, 2))
+  return model
+
+
+def _values(variables):
+  return [v.numpy() for v in variables]
+
+
+@pytest.mark.parametrize('decay', [0.0, 0.6, 0.999])
+def test_update_follows_the_recursion(decay):
+  model = _make_model()
+  ema = training.ExponentialMovingAverage(model, decay)
+  expected = _values(model.trainable_variables)
+  rng = np.random.default_rng(0)
+  update = tf.function(ema.update, autograph=False)
+  for t in range(20):
+    for variable in model.trainable_variables:
+      variable.assign(rng.normal(size=variable.shape))
+    update(tf.constant(t, tf.int64))
+    # 0.1, 2/11, ...: reaches 0.6 at t = 12.5, and 0.999 never here.
+    d = min(decay, (1 + t) / (10 + t))
+    expected = [d * a + (1 - d) * w.numpy() for a, w in zip(
+        expected, model.trainable_variables, strict=True)]
+    for a, b in zip(ema.averages, expected, strict=True):
+      np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_reset_starts_again():
+  model = _make_model()
+  ema = training.ExponentialMovingAverage(model)
+  model.layers[0].bias.assign([3.0, 4.0])
+  assert np.all(ema.averages[1] == 0.0)
+  ema.reset()
+  np.testing.assert_array_equal(ema.averages[1], [3.0, 4.0])
+
+
+class _SomeError(Exception):
+  pass
+
+
+@pytest.mark.parametrize('fails', [False, True])
+def test_swapped_restores_exactly(fails):
+  model = _make_model()
+  ema = training.ExponentialMovingAverage(model)
+  # No float32 rounding of sums may creep in.
+  model.layers[0].kernel.assign(np.random.default_rng(1).normal(size=[3, 2]))
+  trained, averages = _values(model.trainable_variables), _values(ema.averages)
+  try:
+    with ema.swapped():
+      for a, b in zip(model.trainable_variables, averages, strict=True):
+        np.testing.assert_array_equal(a, b)
+      if fails:
+        raise _SomeError
+  except _SomeError:
+    assert fails
+  for a, b in zip(model.trainable_variables, trained, strict=True):
+    np.testing.assert_array_equal(a, b)
+  for a, b in zip(ema.averages, averages, strict=True):
+    np.testing.assert_array_equal(a, b)
+  assert not np.array_equal(trained[0], averages[0])
+
+
+def test_checkpoint_holds_the_averages(tmp_path):
+  model = _make_model()
+  ema = training.ExponentialMovingAverage(model)
+  ema.averages[0].assign(7.0 * tf.ones([3, 2]))
+  path = tf.train.Checkpoint(ema=ema).write(str(tmp_path / 'ckpt'))
+  other = training.ExponentialMovingAverage(_make_model())
+  tf.train.Checkpoint(ema=other).read(path).assert_consumed()
+  np.testing.assert_array_equal(other.averages[0], 7.0 * np.ones([3, 2]))
+
+
+def test_two_replicas_swap_and_restore():
+  strategy = replicas.two_replicas()
+  with strategy.scope():
+    model = _make_model()
+    ema = training.ExponentialMovingAverage(model, 0.5)
+  model.layers[0].bias.assign([5.0, 6.0])
+  # The ramp starts at 1 / 10.
+  strategy.run(
+      tf.function(ema.update, autograph=False),
+      args=(tf.constant(0, tf.int64),))
+  for value in replicas.local_values(ema.averages[1]):
+    np.testing.assert_allclose(value, [4.5, 5.4], rtol=1e-6)
+  bias = model.trainable_variables[1].value
+  with ema.swapped():
+    for value in replicas.local_values(bias):
+      np.testing.assert_allclose(value, [4.5, 5.4], rtol=1e-6)
+  for value in replicas.local_values(bias):
+    np.testing.assert_array_equal(value, [5.0, 6.0])

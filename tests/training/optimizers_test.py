@@ -1,0 +1,66 @@
+"""Learning rates against formulas; decoupled weight decay in closed form."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_resflow import models
+from tf_resflow import training
+from tf_resflow.training import optimizers
+
+
+def _expected_rate(t, rate, warmup, num_steps, schedule):
+  if t < warmup:
+    return rate * (t + 1) / (warmup + 1)
+  if schedule == 'constant':
+    return rate
+  progress = min((t - warmup) / (num_steps - warmup), 1.0)
+  return rate * 0.5 * (1.0 + np.cos(np.pi * progress))
+
+
+@pytest.mark.parametrize('schedule', ['constant', 'cosine'])
+@pytest.mark.parametrize('warmup', [0, 1, 10])
+def test_learning_rate(schedule, warmup):
+  config = training.TrainingConfig(
+      learning_rate=0.02, warmup_steps=warmup, schedule=schedule,
+      num_steps=50)
+  schedule_fn = optimizers.make_learning_rate(config)
+  for t in (0, 1, 5, 9, 10, 11, 30, 49, 50, 60):
+    found = schedule_fn(t) if callable(schedule_fn) else schedule_fn
+    np.testing.assert_allclose(
+        float(found), _expected_rate(t, 0.02, warmup, 50, schedule),
+        rtol=1e-5, atol=1e-8)
+
+
+def test_optimizer_settings():
+  config = training.TrainingConfig(beta_2=0.97, epsilon=1e-6, warmup_steps=0)
+  optimizer = optimizers.make_optimizer(config)
+  assert type(optimizer).__name__ == 'Adam'
+  assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon) == (
+      0.9, 0.97, 1e-6)
+  # Clipping in the optimizer would come before the replicas are reduced.
+  assert optimizer.clipnorm is None
+  assert optimizer.global_clipnorm is None
+
+
+def test_weight_decay_is_decoupled_and_of_kernels_alone():
+  config = training.TrainingConfig(
+      weight_decay=0.1, learning_rate=0.5, warmup_steps=0)
+  optimizer = optimizers.make_optimizer(config)
+  model = models.ResidualFlow(models.ResidualFlowConfig(
+      image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1),
+      hidden_channels=3, num_dense_blocks=1, dense_hidden_units=3))
+  for i, variable in enumerate(model.trainable_variables):
+    variable.assign(tf.fill(variable.shape, 1.0 + 0.01 * i))
+  before = [v.numpy() for v in model.trainable_variables]
+  zeros = [tf.zeros(v.shape) for v in model.trainable_variables]
+  for _ in range(3):
+    optimizer.apply(zeros, model.trainable_variables)
+  names = set()
+  for old, variable in zip(before, model.trainable_variables, strict=True):
+    # With zero gradients Adam itself moves nothing.
+    factor = (1.0 - 0.5 * 0.1)**3 if variable.name == 'kernel' else 1.0
+    np.testing.assert_allclose(
+        variable.numpy(), old * factor, rtol=1e-6, err_msg=variable.path)
+    names.add(variable.name)
+  assert names == {'kernel', 'bias', 'beta', 'log_scale'}
