@@ -6,6 +6,7 @@ import pathlib
 import runpy
 import sys
 
+from absl import app
 from absl import flags
 from absl import logging
 import pytest
@@ -41,6 +42,7 @@ def run_tool(monkeypatch, capsys):
 
   def run(name, *arguments):
     capsys.readouterr()
+    app.define_help_flags()  # Once in a process, and not to be forgotten.
     before = set(flags.FLAGS)
     verbosity = logging.get_verbosity()
     monkeypatch.setattr(

@@ -109,7 +109,7 @@ def test_bad_input(run_tool, workdir, change, said):
 
 
 @pytest.mark.parametrize(('change', 'said'), [
-    (['--num_repeats=7'], 'flag --num_repeats=7: 7 is not an integer'),
+    (['--num_repeats=7'], 'flag --num_repeats=7: 7 is not integer >= 8'),
     (['--split=all'], 'flag --split=all: value should be one of'),
 ])
 def test_what_absl_refuses(run_tool, workdir, change, said):

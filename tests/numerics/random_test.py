@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 import tensorflow as tf
 
 from tf_resflow import numerics
@@ -95,3 +96,20 @@ def test_two_replicas_agree_on_the_number_of_terms():
     assert int(first) == int(second) == int(whole.num_terms)
     np.testing.assert_array_equal(
         np.concatenate([p.numpy() for p in draws.probe]), whole.probe)
+
+
+def test_uniform_scalar_is_uniform_and_the_same_under_xla():
+  draw = tf.function(
+      lambda i: random.uniform_scalar(random.fold_in(3, i)), autograph=False)
+  compiled = tf.function(
+      lambda i: random.uniform_scalar(random.fold_in(3, i)), autograph=False,
+      jit_compile=True)
+  values = np.array([float(draw(tf.constant(i))) for i in range(2000)])
+  assert values.min() >= 0.0
+  assert values.max() < 1.0
+  # Kolmogorov-Smirnov at the level 1e-6.
+  assert stats.kstest(values, 'uniform').pvalue > 1e-6
+  # 53 bits: the low ones are not all zero.
+  assert np.any(np.mod(values * 2.0**32, 1.0) != 0.0)
+  for i in range(50):
+    assert float(compiled(tf.constant(i))) == values[i]

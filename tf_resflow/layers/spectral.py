@@ -36,6 +36,10 @@ def _power_iteration(kernel, v, spatial_shape, tolerance, max_steps):
       operators.LayerOperator(kernel, spatial_shape), v, tolerance, max_steps)
 
 
+# TensorFlow warns of functions that are traced often; here that is meant.
+_power_iteration._omit_frequent_tracing_warning = True  # pylint: disable=protected-access
+
+
 class SpectralLayer(keras.layers.Layer):
   """A linear layer whose operator norm is at most `coeff`, at every call.
 

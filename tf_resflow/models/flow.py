@@ -62,7 +62,12 @@ class Flow(keras.Model):
 
   def _check_events(self, x, event_shape, name):
     """Returns `x` as a tensor `[B, *event_shape]`."""
-    x = tf.convert_to_tensor(x, tf.as_dtype(self.compute_dtype))
+    x = tf.convert_to_tensor(x)
+    if not x.dtype.is_floating:
+      raise ValueError(
+          f'{self.name} got {name} of dtype {x.dtype.name}; expected floats. '
+          'datasets.dequantize turns integers into [0, 1).')
+    x = tf.cast(x, tf.as_dtype(self.compute_dtype))
     if not x.shape.is_compatible_with([None, *event_shape]):
       raise ValueError(
           f'{self.name} got {name} of shape {x.shape}; expected '

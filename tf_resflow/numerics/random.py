@@ -33,7 +33,25 @@ def as_seed(seed=None):
 
 def fold_in(seed, data):
   """Returns a seed `[2]` that depends on `seed` and the integer `data`."""
-  return tf.random.experimental.stateless_fold_in(as_seed(seed), data)
+  seed = tf.random.experimental.stateless_fold_in(as_seed(seed), data)
+  # XLA takes another stream than the CPU kernels for negative seeds.
+  return tf.bitwise.bitwise_and(seed, 0x7FFFFFFF)
+
+
+def uniform_scalar(seed):
+  """Returns a float64 scalar, uniform on the multiples of 2^-53 in [0, 1).
+
+  Made of integers, which XLA draws as the CPU kernels do; floats it does not.
+
+  Args:
+    seed: int32 tensor `[2]`.
+  """
+  bits = tf.random.stateless_uniform(
+      [2], seed, minval=None, maxval=None, dtype=tf.int32)
+  # Signed to unsigned, exactly: 32 and 21 random bits.
+  bits = tf.cast(bits, tf.float64)
+  high, low = tf.unstack(tf.where(bits < 0.0, bits + 2.0**32, bits))
+  return (high * 2.0**21 + tf.floor(low * 2.0**-11)) * 2.0**-53
 
 
 def _draw_for_global_batch(draw_fn, shape):

@@ -46,7 +46,8 @@ def _recompute(traces, weights, x, draw, estimator):
       # runs it early and the memory that it should save stays allocated.
       with tf.control_dependencies([dy, dlog_det]):
         x1, v1, w1 = [tf.identity(t) for t in (x0, draw.probe, w)]
-      dx, *dweights = traces.backward(weights0, x1, v1, w1, dy, dlog_det)
+      dx, *dweights = traces.backward()(
+          weights0, x1, v1, w1, dy, dlog_det)
       return differentiation.once_differentiable(
           [dy + dx, *dweights], [x, *weights])
 

@@ -22,49 +22,53 @@ class BlockTraces:
 
   def __init__(self, g_fn):
     self.g_fn = g_fn
-    self._forward = {}
-    self._solve = {}
-    self._implicit_gradient = {}
+    self._functions = {}
+
+  def _traced(self, function, *key):
+    """Returns the `tf.function` of a function and the settings in it."""
+    key = function.__name__, *key
+    if key not in self._functions:
+      traced = tf.function(function, autograph=False)
+      # TensorFlow takes the functions of different blocks, which have the same
+      # code, for one that is traced again and again, and warns.
+      traced._omit_frequent_tracing_warning = True  # pylint: disable=protected-access
+      self._functions[key] = traced
+    return self._functions[key]
 
   def forward(self, estimator):
     """Returns `(weights, x, draw) -> (g, value, w)`; see `power_series`."""
-    if estimator not in self._forward:
 
-      @tf.function(autograph=False)
-      def run(weights, x, draw):
-        g, vjp_fn = differentiation.linearize(self.g_fn, weights, x)
-        return g, *series.power_series(vjp_fn, draw, estimator)
+    def forward(weights, x, draw):
+      g, vjp_fn = differentiation.linearize(self.g_fn, weights, x)
+      return g, *series.power_series(vjp_fn, draw, estimator)
 
-      self._forward[estimator] = run
-    return self._forward[estimator]
+    return self._traced(forward, estimator)
 
-  @tf.function(autograph=False)
-  def backward(self, weights, x, v, w, dg, dlog_det):
-    """Returns the gradients of `<g, dg> + <surrogate, dlog_det>`.
+  def backward(self):
+    """Returns `(weights, x, v, w, dg, dlog_det) -> [dx, *dweights]`.
 
-    Returns:
-      A list, for `x` and then for every tensor of `weights`.
+    The gradients of `<g, dg> + <surrogate, dlog_det>`, see
+    `series.surrogate`.
     """
-    inputs = [x, *weights]
-    with tf.GradientTape() as tape:
-      tape.watch(inputs)
-      outputs = series.surrogate(self.g_fn, weights, x, v, w)
-    return tape.gradient(
-        outputs, inputs, [dg, dlog_det], unconnected_gradients=_ZERO)
+
+    def backward(weights, x, v, w, dg, dlog_det):
+      inputs = [x, *weights]
+      with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs = series.surrogate(self.g_fn, weights, x, v, w)
+      return tape.gradient(
+          outputs, inputs, [dg, dlog_det], unconnected_gradients=_ZERO)
+
+    return self._traced(backward)
 
   def solve(self, solver, lipschitz_bound):
     """Returns `(weights, y) -> Solution` of `x + g(x) = y`."""
-    key = solver, lipschitz_bound
-    if key not in self._solve:
 
-      @tf.function(autograph=False)
-      def run(weights, y):
-        return solver.solve(
-            lambda x: self.g_fn(weights, x), y,
-            lipschitz_bound=lipschitz_bound)
+    def solve(weights, y):
+      return solver.solve(
+          lambda x: self.g_fn(weights, x), y, lipschitz_bound=lipschitz_bound)
 
-      self._solve[key] = run
-    return self._solve[key]
+    return self._traced(solve, solver, lipschitz_bound)
 
   def implicit_gradient(self, solver, lipschitz_bound):
     """Returns `(weights, x, dx) -> [dy, *dweights]` of the inverse at `x`.
@@ -72,26 +76,21 @@ class BlockTraces:
     Solves `lambda = dx - J^T lambda` on cotangents scaled to at most one per
     example, so that the tolerance of the solver is relative.
     """
-    key = solver, lipschitz_bound
-    if key not in self._implicit_gradient:
 
-      @tf.function(autograph=False)
-      def run(weights, x, dx):
-        with tf.GradientTape(persistent=True) as tape:
-          tape.watch([x, *weights])
-          g = self.g_fn(weights, x)
-        axes = list(range(1, dx.shape.rank))
-        scale = tf.reduce_max(tf.abs(dx), axis=axes, keepdims=True)
-        scale = tf.where(scale > 0, scale, tf.ones_like(scale))
-        adjoint = solver.solve(
-            lambda u: tape.gradient(g, x, u, unconnected_gradients=_ZERO),
-            dx / scale, lipschitz_bound=lipschitz_bound)
-        converged = tf.reshape(adjoint.converged, tf.shape(scale))
-        dy = tf.where(
-            converged, adjoint.x * scale,
-            tf.constant(float('nan'), dx.dtype))
-        return [dy, *tape.gradient(
-            g, weights, -dy, unconnected_gradients=_ZERO)]
+    def implicit_gradient(weights, x, dx):
+      with tf.GradientTape(persistent=True) as tape:
+        tape.watch([x, *weights])
+        g = self.g_fn(weights, x)
+      axes = list(range(1, dx.shape.rank))
+      scale = tf.reduce_max(tf.abs(dx), axis=axes, keepdims=True)
+      scale = tf.where(scale > 0, scale, tf.ones_like(scale))
+      adjoint = solver.solve(
+          lambda u: tape.gradient(g, x, u, unconnected_gradients=_ZERO),
+          dx / scale, lipschitz_bound=lipschitz_bound)
+      converged = tf.reshape(adjoint.converged, tf.shape(scale))
+      dy = tf.where(
+          converged, adjoint.x * scale, tf.constant(float('nan'), dx.dtype))
+      return [dy, *tape.gradient(
+          g, weights, -dy, unconnected_gradients=_ZERO)]
 
-      self._implicit_gradient[key] = run
-    return self._implicit_gradient[key]
+    return self._traced(implicit_gradient, solver, lipschitz_bound)

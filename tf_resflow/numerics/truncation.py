@@ -7,7 +7,9 @@ import numpy as np
 from scipy import special
 import tensorflow as tf
 
-# A float64 uniform of TensorFlow has 52 random bits: indices whose tail
+from tf_resflow.numerics import random
+
+# The uniform that is inverted has 53 random bits: indices whose tail
 # probability is below this are never drawn, so tables end there.
 _SMALLEST_TAIL = 2.0**-53
 
@@ -62,8 +64,7 @@ class Truncation:
     Returns:
       An int32 scalar tensor.
     """
-    uniform = tf.random.stateless_uniform([], seed, dtype=tf.float64)
-    exceeds = tf.constant(self.tail_table()) > uniform
+    exceeds = tf.constant(self.tail_table()) > random.uniform_scalar(seed)
     return tf.reduce_sum(tf.cast(exceeds, tf.int32))
 
 

@@ -1,10 +1,10 @@
 """The training loop: data, steps, checkpoints, logs and samples."""
 
+import logging
 import signal
 import sys
 import time
 
-from absl import logging
 import keras
 import numpy as np
 import tensorflow as tf
@@ -18,6 +18,8 @@ from tf_resflow.training import step as step_lib
 from tf_resflow.training import workdir as workdir_lib
 
 _NUM_SAMPLES = 64
+
+_logger = logging.getLogger(__name__)
 _EIGENVALUES_FAILED = 'Self-adjoint eigen decomposition was not successful'
 
 
@@ -99,7 +101,7 @@ class Trainer:
     latest = workdir_lib.latest_checkpoint(self.workdir)
     if latest:
       workdir_lib.restore(self._manager.checkpoint, latest)
-      logging.info('Restored step %d from %s.', self.step, latest)
+      _logger.info('Restored step %d from %s.', self.step, latest)
       return
     images = next(iter(self._batches(0)))
     self.strategy.run(
@@ -107,16 +109,28 @@ class Trainer:
     self.ema.reset()
     self.model.save_singular_vectors()
     self.save()
-    logging.info('Initialised from the first batch.')
+    _logger.info('Initialised from the first batch.')
 
   def _batches(self, start_step):
     """Returns the per-replica images of every step from `start_step` on."""
     config = self.config
+    num_parts = config.accumulation_steps
     dataset = datasets.training_batches(
-        self._split,
-        batch_size=config.batch_size * config.accumulation_steps,
+        self._split, batch_size=config.batch_size * num_parts,
         seed=config.seed, start_step=start_step, flip=config.flip)
-    dataset = dataset.map(lambda batch: batch['image']).prefetch(2)
+
+    def arrange(batch):
+      """Orders images such that replicas share every part of the batch."""
+      images = batch['image']
+      num_replicas = self.strategy.num_replicas_in_sync
+      if num_parts == 1 or num_replicas == 1:
+        return images
+      shape = images.shape
+      images = tf.reshape(images, [num_parts, num_replicas, -1, *shape[1:]])
+      return tf.reshape(
+          tf.transpose(images, [1, 0, *range(2, images.shape.rank)]), shape)
+
+    dataset = dataset.map(arrange, deterministic=True).prefetch(2)
     return self.strategy.experimental_distribute_dataset(dataset)
 
   def save(self):
@@ -279,7 +293,7 @@ def _run(trainer, writer, signals, evaluate_fn):
       with trainer.ema.swapped():
         writer.write(step, evaluate_fn(trainer.model))
     if is_sample:
-      writer.write_images(step, 'samples', trainer.sample())
+      _write_samples(trainer, writer, step)
     if is_save or is_last or signals.received:
       writer.flush()
       trainer.save()
@@ -289,6 +303,18 @@ def _run(trainer, writer, signals, evaluate_fn):
       raise TrainingInterruptedError(
           f'{signals.received} after step {step}: its state is saved; run the '
           'same command again to continue.')
+
+
+def _write_samples(trainer, writer, step):
+  """Writes a grid of samples; training goes on where an inverse fails."""
+  try:
+    images = trainer.sample()
+  except tf.errors.InvalidArgumentError as error:
+    # The run would end at this step again, however often it is continued.
+    _logger.warning(
+        'No samples of step %d: %s', step, ' '.join(error.message.split()))
+    return
+  writer.write_images(step, 'samples', images)
 
 
 def _summarize(window, step):

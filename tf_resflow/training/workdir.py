@@ -1,12 +1,14 @@
 """The folder of a run: what stands where, and what may be continued."""
 
+import logging
 import os
 
-from absl import logging
 import tensorflow as tf
 
 from tf_resflow import models
 from tf_resflow.training import flags as flags_lib
+
+_logger = logging.getLogger(__name__)
 
 _RUN_FLAGS = 'run.flags'
 _MODEL_JSON = 'model.json'
@@ -36,7 +38,7 @@ def latest_checkpoint(workdir):
   for path in reversed(state.all_model_checkpoint_paths):
     if os.path.exists(f'{path}.index'):
       return path
-    logging.warning('Checkpoint %s has been deleted.', path)
+    _logger.warning('Checkpoint %s has been deleted.', path)
   raise ValueError(
       f'all checkpoints of workdir {workdir} have been deleted; delete the '
       f'folder {folder} as well to start again.')
