@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
@@ -41,7 +42,8 @@ def executions(g, fn):
   return int(g.count.numpy() - before)
 
 
-def test_g_runs_once_per_log_prob():
+@pytest.mark.parametrize('chain_class', [tfb.Chain, bijectors.Chain])
+def test_g_runs_once_per_log_prob(chain_class):
   g, bijector = make_bijector()
   x = tf.ones([3, 2])
   density = tfd.TransformedDistribution(
@@ -53,7 +55,7 @@ def test_g_runs_once_per_log_prob():
   assert executions(g, lambda: traced(x)) == 1
   chain = tfd.TransformedDistribution(
       tfd.MultivariateNormalDiag(tf.zeros(2)),
-      tfb.Invert(tfb.Chain([tfb.Shift(1.0), bijector, tfb.Scale(2.0)])))
+      tfb.Invert(chain_class([tfb.Shift(1.0), bijector, tfb.Scale(2.0)])))
   assert executions(g, lambda: chain.log_prob(x)) == 1
 
 
@@ -121,3 +123,73 @@ def test_training_on_one_tensor_in_eager_mode():
     gradient = tape.gradient(loss, g.scale.value)
     assert gradient is not None and abs(gradient) > 1e-3
     g.scale.assign_sub(0.1 * gradient)
+
+
+def make_density(wrap):
+  g, bijector = make_bijector(seed=1)
+  return g, tfd.TransformedDistribution(
+      tfd.MultivariateNormalDiag(tf.zeros(2)), tfb.Invert(wrap(bijector)))
+
+
+_EACH_WRAP = pytest.mark.parametrize(
+    'wrap', [lambda b: b, lambda b: bijectors.Chain([b])],
+    ids=['single', 'chain'])
+
+
+@_EACH_WRAP
+@pytest.mark.parametrize('traced', [False, True])
+def test_values_from_outside_of_the_tape_are_not_used(wrap, traced):
+  g, density = make_density(wrap)
+
+  def gradient(x, again):
+    kept = [density.bijector.inverse(x), density.log_prob(x)]
+    with tf.GradientTape() as tape:
+      loss = tf.reduce_sum(density.log_prob(again(x)))
+    return tape.gradient(loss, g.scale.value), kept
+
+  run = tf.function(gradient, autograph=False) if traced else gradient
+  x = tf.ones([3, 2])
+  same, _ = run(x, lambda x: x)
+  other, _ = run(x, tf.identity)
+  np.testing.assert_array_equal(same, other)
+
+
+@_EACH_WRAP
+def test_updates_inside_one_trace_are_seen(wrap):
+  g, density = make_density(wrap)
+
+  @tf.function(autograph=False)
+  def run(x):
+    results = []
+    for scale in (1.0, 0.5):
+      g.scale.assign(scale)
+      results.append((density.log_prob(x), density.log_prob(tf.identity(x))))
+    return results
+
+  for found, expected in run(tf.ones([3, 2])):
+    np.testing.assert_array_equal(found, expected)
+
+
+@_EACH_WRAP
+def test_log_prob_of_a_sample_sees_new_weights_and_has_all_gradients(wrap):
+  g, density = make_density(wrap)
+  x = density.sample(3, seed=2)
+  g.scale.assign(0.5)
+  gradients = []
+  for value in (x, tf.identity(x)):
+    with tf.GradientTape() as tape:
+      loss = tf.reduce_sum(density.log_prob(value))
+    gradients.append((loss, tape.gradient(loss, g.scale.value)))
+  np.testing.assert_array_equal(*gradients)
+
+
+@_EACH_WRAP
+def test_kept_latents_do_not_bind_later_calls(wrap):
+  g, density = make_density(wrap)
+  flow = density.bijector.bijector
+  x = tf.ones([3, 2])
+  kept = flow.forward(x)
+  g.scale.assign(0.25)
+  np.testing.assert_array_equal(
+      flow.forward(x), flow.forward(tf.identity(x)))
+  assert not np.allclose(kept, flow.forward(x))

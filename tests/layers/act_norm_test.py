@@ -184,3 +184,15 @@ def test_two_replicas_take_the_statistics_of_the_global_batch():
   run(replicas.per_replica(batch(2), batch(3)))
   assert_same([replicas.local_values(v.value)[0] for v in layer.variables],
               [a for a, _ in before])
+
+
+@pytest.mark.parametrize('first', [
+    np.zeros([0, 3], 'float32'), np.full([2, 3], np.nan, 'float32')])
+def test_batches_without_statistics_do_not_initialise(first):
+  layer = layers.ActNorm()
+  layer(tf.constant(first))
+  assert int(layer.initialized.numpy()) == 0
+  np.testing.assert_array_equal(layer.bias.value, np.zeros(3))
+  x = tf.random.stateless_normal([100, 3], [0, 1], 5.0, 2.0)
+  np.testing.assert_allclose(
+      tf.reduce_mean(layer(x), 0), np.zeros(3), atol=1e-5)

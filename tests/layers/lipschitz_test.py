@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tf_resflow import layers
+from tf_resflow.layers import lipschitz
 
 _SWISH = layers.LipSwish.lipschitz_constant
 
@@ -77,3 +78,24 @@ def test_refuses_a_known_bound_of_one():
 def test_an_asserted_bound_holds_over_the_known_one():
   block = layers.ResidualBlock(dense(0.9), lipschitz_bound=0.3)
   assert block.lipschitz_bound == 0.3
+
+
+def test_the_name_of_a_function_is_no_bound():
+  def tanh(x):
+    return 5.0 * keras.ops.tanh(x)
+
+  assert lipschitz.known_bound(keras.layers.Activation(tanh)) is None
+  assert lipschitz.known_bound(keras.layers.Activation('tanh')) == 1.0
+
+  class Unstated(layers.LipschitzActivation):
+    pass
+
+  assert lipschitz.known_bound(Unstated()) is None
+
+
+@pytest.mark.parametrize('make_layer', [
+    lambda: keras.layers.RandomFlip(), lambda: keras.layers.SpatialDropout1D(
+        0.5), lambda: keras.layers.GaussianNoise(0.1)])
+def test_refuses_whatever_draws(make_layer):
+  with pytest.raises(ValueError, match='deterministic'):
+    lipschitz.check_is_function(keras.Sequential([make_layer()]))

@@ -204,3 +204,36 @@ def test_norms_whose_squares_leave_float32(name, factor):
   norm = operators.true_norm(layer, event_shape)
   expected = layer.coeff if factor > 1 else sigma * factor
   np.testing.assert_allclose(norm, expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize('initializer', ['identity', 'orthogonal'])
+def test_growth_out_of_equal_singular_values_is_seen(initializer):
+  """No direction of the block shows it, and its residual is below 1e-3."""
+  size, growth = 512, 0.02
+  layer = layers.SpectralDense(size, kernel_initializer=initializer)
+  layer.build((None, size))
+  layer.save_singular_vectors()
+  kernel = layer.kernel.value.numpy()
+  direction = np.random.RandomState(0).randn(size)
+  direction /= np.linalg.norm(direction)
+  layer.kernel.assign(
+      kernel + growth * np.outer(direction, direction @ kernel))
+  np.testing.assert_allclose(float(layer.sigma()), 1.0 + growth, rtol=1e-4)
+
+
+def test_a_jump_outside_of_the_block_is_seen():
+  layer = layers.SpectralDense(6)
+  layer.build((None, 6))
+  layer.kernel.assign(np.diag([1, .9, .8, .5, .4, .3]).astype('float32'))
+  layer.save_singular_vectors()
+  layer.kernel.assign(np.diag([1, .9, .8, .5, .4, 5]).astype('float32'))
+  np.testing.assert_allclose(float(layer.sigma()), 5.0, rtol=1e-3)
+
+
+@pytest.mark.parametrize('value', [0.0, np.nan])
+def test_unusable_vectors_are_drawn_anew(value):
+  layer = layers.SpectralDense(6, seed=0)
+  layer.build((None, 6))
+  expected = np.linalg.norm(layer.kernel.value.numpy(), 2)
+  layer.v.assign(tf.fill(layer.v.shape, np.float32(value)))
+  np.testing.assert_allclose(float(layer.sigma()), expected, rtol=1e-3)

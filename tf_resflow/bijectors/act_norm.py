@@ -14,6 +14,7 @@ class ActNorm(layer_bijector.LayerBijector):
     event_shape: shape of one event, `[H, W, C]` or `[D]`.
     variance_floor: smallest variance that initialisation divides by.
     dtype: float32 or float64.
+    layer: a `layers.ActNorm` to adapt, in place of a new one.
     name: of the bijector.
 
   References:
@@ -21,10 +22,12 @@ class ActNorm(layer_bijector.LayerBijector):
   """
 
   def __init__(
-      self, event_shape, variance_floor=0.2, dtype='float32',
+      self, event_shape, variance_floor=0.2, dtype='float32', layer=None,
       name='act_norm'):
+    if layer is None:
+      layer = layers.ActNorm(variance_floor=variance_floor, dtype=dtype)
+    # A `copy` of the bijector shares the layer.
     parameters = dict(locals())
     super().__init__(
-        layers.ActNorm(variance_floor=variance_floor, dtype=dtype),
-        event_shape=event_shape, event_ndims=len(event_shape), name=name,
-        parameters=parameters)
+        layer, event_shape=event_shape, event_ndims=len(event_shape),
+        name=name, parameters=parameters)

@@ -1,13 +1,33 @@
-"""A bijector cache that keeps no stale values and repeats no draw."""
+"""Bijector caches that keep no stale values and repeat no draw.
 
-import tensorflow as tf
+TFP's cache identifies values by tensor. It knows nothing of variables that
+have changed since, of the tape under which a value was computed, or of random
+draws: a trained flow that is asked twice about one tensor would answer with old
+numbers, with gradients that lack a part, or with the same draw.
+"""
+
 from tensorflow_probability.python.internal import cache_util
+
+
+class NoCache(cache_util.BijectorCache):
+  """Evaluates at every call; for bijectors whose parts have their own cache."""
+
+  def _lookup(self, input, forward_name, inverse_name, **kwargs):  # pylint: disable=redefined-builtin
+    del inverse_name
+    return self._invoke(input, forward_name, kwargs, {})
+
+  def _attributes(self, input, fn_name, **kwargs):  # pylint: disable=redefined-builtin
+    del input, fn_name, kwargs
+    return {}
 
 
 class _ReadOnce(dict):
   """Attributes of a cached pair: a log-determinant is handed out once."""
 
+  is_spent = False
+
   def __getitem__(self, key):
+    self.is_spent = True
     return self.pop(key)
 
   def __setitem__(self, key, value):
@@ -15,29 +35,23 @@ class _ReadOnce(dict):
 
 
 class FlowCache(cache_util.BijectorCacheWithGreedyAttrs):
-  """Remembers where a value came from, but evaluates arguments afresh.
+  """Remembers a pair from `forward` until its log-determinant is read.
 
-  TFP's cache identifies values by tensor, and knows nothing of variables that
-  have changed since or of random draws. Here
-
-  - `y = b.forward(x)` followed by `b.inverse(y)` returns `x`, and the first
-    `b.inverse_log_det_jacobian(y)` the log-determinant that came with `y`, so
-    one `log_prob` evaluates the flow once;
-  - in eager mode `b.forward(x)` and `b.inverse(y)` of a tensor that the
-    bijector did not produce itself are evaluated at every call, with the
-    variables as they are then;
-  - a log-determinant is handed out once; asked again, it is drawn again.
-
-  To verify an inverse numerically, pass `tf.identity(y)`.
+  So much is needed for a `log_prob` to evaluate the flow once: after
+  `y = b.forward(x)`, `b.inverse(y)` returns `x`, and the first
+  `b.inverse_log_det_jacobian(y)` the log-determinant that came with `y`; then
+  the pair is forgotten. Everything else is evaluated at every call, with the
+  variables, the tape and the draws of that call. To verify an inverse
+  numerically, pass `tf.identity(y)`.
   """
 
   def _get_or_create_edge(self, input, forward_name, kwargs):  # pylint: disable=redefined-builtin
     edge = super()._get_or_create_edge(input, forward_name, kwargs)
-    is_product = edge.dependencies is not None
-    stale = tf.executing_eagerly() and not is_product and edge.output_ref
-    if stale or not isinstance(edge.attributes, _ReadOnce):
+    is_pair = (
+        forward_name == self._inverse_name and edge.dependencies is not None
+        and not edge.attributes.is_spent)
+    if not is_pair:
       edge = edge._replace(
-          output_ref=None if stale else edge.output_ref,
-          attributes=_ReadOnce())
+          output_ref=None, attributes=_ReadOnce(), dependencies=None)
       self.storage[edge.input_ref] = edge
     return edge

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tf_resflow import datasets
 from tf_resflow import numerics
 from tf_resflow.evaluation import statistics
+from tf_resflow.numerics import random
 
 
 def default_estimator(model, num_exact_terms=20):
@@ -69,9 +70,9 @@ def bits_per_dim(model, split, batch_size=128, num_repeats=8, seed=0,
         num_examples=num_examples)
     values = []
     for i, batch in enumerate(batches):
-      values.append(evaluate(
-          batch['image'],
-          tf.constant([seed * 1009 + repeat, i], tf.int32)).numpy())
+      batch_seed = random.fold_in(random.fold_in(
+          random.as_seed(seed), repeat), i)
+      values.append(evaluate(batch['image'], batch_seed).numpy())
       bar.add(values[-1].size)
     results.append(np.concatenate(values))
   return np.asarray(results, np.float64)

@@ -17,7 +17,8 @@ class ActNorm(invertible.InvertibleLayer):
   variance 1 per channel, except that variances below `variance_floor` count
   as that. Under a distribution strategy the statistics are those of the
   global batch. Initialisation is a state of the layer (the variable
-  `initialized`), saved and loaded with it, and happens once.
+  `initialized`), saved and loaded with it, and happens once; an empty batch or
+  one that is not finite does not count.
 
   Args:
     variance_floor: smallest variance that initialisation divides by.
@@ -42,20 +43,25 @@ class ActNorm(invertible.InvertibleLayer):
         trainable=False, aggregation='only_first_replica')
 
   def _data_dependent_values(self, x):
-    """Returns `(bias, log_scale)` that normalise the global batch."""
+    """Returns `(bias, log_scale, is_valid)` of the global batch."""
     axes = list(range(x.shape.rank - 1))
-    # One reduction of both moments; centring first would need two. Float64,
-    # because a difference of squares loses digits.
+    # One reduction of all sums; centring first would need two. Float64,
+    # because a difference of squares loses digits. Sums and a count, because
+    # replicas may hold parts of different sizes, or nothing.
     wide = tf.cast(tf.stop_gradient(x), tf.float64)
-    moments = tf.stack(
-        [tf.reduce_mean(wide, axes), tf.reduce_mean(wide * wide, axes)])
+    count = tf.cast(tf.size(x) // x.shape[-1], tf.float64)
+    sums = tf.stack([
+        tf.reduce_sum(wide, axes), tf.reduce_sum(wide * wide, axes),
+        tf.fill([x.shape[-1]], count)])
     context = tf.distribute.get_replica_context()
     if context is not None and context.num_replicas_in_sync > 1:
-      moments = context.all_reduce(tf.distribute.ReduceOp.MEAN, moments)
-    mean, mean_square = tf.unstack(moments)
+      sums = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
+    mean, mean_square = tf.unstack(sums[:2] / sums[2])
     variance = tf.maximum(mean_square - mean * mean, self.variance_floor)
+    # An empty batch, or one that is not finite, must not count as the first.
+    is_valid = (sums[2, 0] > 0.0) & tf.reduce_all(tf.math.is_finite(sums))
     return (tf.cast(-mean, x.dtype),
-            tf.cast(-0.5 * tf.math.log(variance), x.dtype))
+            tf.cast(-0.5 * tf.math.log(variance), x.dtype), is_valid)
 
   def _maybe_initialize(self, x):
     """Returns `(bias, log_scale)` tensors, initialising them if need be.
@@ -68,13 +74,12 @@ class ActNorm(invertible.InvertibleLayer):
     log_scale = tf.convert_to_tensor(self.log_scale.value)
     if self._is_initialized_when_traced():
       return bias, log_scale
-    new_bias, new_log_scale = self._data_dependent_values(x)
+    new_bias, new_log_scale, is_valid = self._data_dependent_values(x)
     done = tf.convert_to_tensor(self.initialized.value) > 0
-    new_bias = tf.where(done, bias, new_bias)
-    new_log_scale = tf.where(done, log_scale, new_log_scale)
-    self.bias.assign(new_bias)
-    self.log_scale.assign(new_log_scale)
-    self.initialized.assign(tf.ones([], tf.int32))
+    is_first = is_valid & ~done
+    self.bias.assign(tf.where(is_first, new_bias, bias))
+    self.log_scale.assign(tf.where(is_first, new_log_scale, log_scale))
+    self.initialized.assign(tf.cast(done | is_valid, tf.int32))
     # Read again, so that gradients reach the variables.
     return (tf.convert_to_tensor(self.bias.value),
             tf.convert_to_tensor(self.log_scale.value))

@@ -9,9 +9,10 @@ _SWISH_MAX_SLOPE = 1.09983933
 
 
 class LipschitzActivation(keras.layers.Layer):
-  """An elementwise activation that states its Lipschitz constant."""
+  """An elementwise activation that states its `lipschitz_constant`."""
 
-  lipschitz_constant = 1.0
+  # A subclass that states none has an unknown constant.
+  lipschitz_constant = None
 
   def compute_output_shape(self, input_shape):
     return input_shape
@@ -82,6 +83,8 @@ class ELU(LipschitzActivation):
     Behrmann et al., 2019, Invertible Residual Networks, Section 5.
   """
 
+  lipschitz_constant = 1.0
+
   def call(self, inputs):
     return tf.nn.elu(inputs)
 
@@ -89,6 +92,8 @@ class ELU(LipschitzActivation):
 @keras.saving.register_keras_serializable('tf_resflow')
 class Softplus(LipschitzActivation):
   """`log(1 + exp(x))`; slope `sigmoid(x) < 1`."""
+
+  lipschitz_constant = 1.0
 
   def call(self, inputs):
     return tf.nn.softplus(inputs)

@@ -11,15 +11,16 @@ _ISOMETRIES = (
     keras.layers.InputLayer, keras.layers.Flatten, keras.layers.Reshape,
     keras.layers.Permute, keras.layers.Identity)
 
+# By identity: another function may carry the name of one of these.
 _ACTIVATION_CONSTANTS = {
-    'linear': 1.0, 'relu': 1.0, 'elu': 1.0, 'softplus': 1.0, 'tanh': 1.0,
-    'sigmoid': 0.25, 'softsign': 1.0}
+    keras.activations.linear: 1.0, keras.activations.relu: 1.0,
+    keras.activations.elu: 1.0, keras.activations.softplus: 1.0,
+    keras.activations.tanh: 1.0, keras.activations.sigmoid: 0.25,
+    keras.activations.softsign: 1.0}
 
+# ActNorm because its first batch sets its weights.
 _NOT_A_FUNCTION = (
-    keras.layers.BatchNormalization, keras.layers.Dropout,
-    keras.layers.SpatialDropout1D, keras.layers.SpatialDropout2D,
-    keras.layers.SpatialDropout3D, keras.layers.AlphaDropout,
-    keras.layers.GaussianDropout, keras.layers.GaussianNoise, act_norm.ActNorm)
+    keras.layers.BatchNormalization, keras.layers.Dropout, act_norm.ActNorm)
 
 
 def check_is_function(layer):
@@ -32,7 +33,11 @@ def check_is_function(layer):
     ValueError: naming the offending layer.
   """
   for sublayer in layer._flatten_layers():  # pylint: disable=protected-access
-    if isinstance(sublayer, _NOT_A_FUNCTION):
+    # A layer with a seed generator draws at random.
+    draws = any(
+        isinstance(value, keras.random.SeedGenerator)
+        for value in vars(sublayer).values())
+    if draws or isinstance(sublayer, _NOT_A_FUNCTION):
       raise ValueError(
           f'g contains {type(sublayer).__name__} ({sublayer.name!r}); a '
           'residual block needs a g that is deterministic and treats every '
@@ -60,8 +65,7 @@ def known_bound(layer):
   if isinstance(layer, _ISOMETRIES):
     return 1.0
   if isinstance(layer, keras.layers.Activation):
-    name = getattr(layer.activation, '__name__', None)
-    return _ACTIVATION_CONSTANTS.get(name)
+    return _ACTIVATION_CONSTANTS.get(layer.activation)
   if isinstance(layer, keras.Sequential):
     bound = 1.0
     for sublayer in layer.layers:

@@ -29,11 +29,38 @@ def kernels_are_normalized():
     _scope.active = previous
 
 
+# After a change of the kernel the block takes at least this many steps with a
+# random row in it, or directions that it does not contain could overtake it
+# unnoticed.
+_MIN_STEPS = 3
+
+
+def _fingerprint(kernel):
+  """Two numbers that change with the kernel: `[sum W, sum W^2]`."""
+  return tf.stack([tf.reduce_sum(kernel), tf.reduce_sum(kernel * kernel)])
+
+
 # One trace per shape of the kernel serves all layers of that shape.
 @tf.function(autograph=False)
-def _power_iteration(kernel, v, spatial_shape, tolerance, max_steps):
+def _power_iteration(
+    kernel, v, fingerprint, spatial_shape, tolerance, max_steps):
+  """Follows the singular vectors of a kernel from those of an earlier one."""
+  current = _fingerprint(kernel)
+  is_same = tf.reduce_all(current == fingerprint)
+  # Other rows for every kernel, the same rows for the same kernel.
+  seed = tf.bitwise.bitwise_and(
+      tf.bitcast(tf.cast(current, tf.float32), tf.int32), 0x7FFFFFFF)
+  random_rows = tf.random.stateless_normal(v.shape, seed, dtype=v.dtype)
+  norms = tf.norm(v, axis=1, keepdims=True)
+  is_usable = tf.math.is_finite(norms) & (norms > 0.0)
+  if v.shape[0] > 1:
+    is_last = tf.range(v.shape[0])[:, tf.newaxis] == v.shape[0] - 1
+    is_usable &= is_same | ~is_last
+  v = tf.where(is_usable, v, random_rows)
+  v /= tf.norm(v, axis=1, keepdims=True)
   return power_iteration.power_iteration(
-      operators.LayerOperator(kernel, spatial_shape), v, tolerance, max_steps)
+      operators.LayerOperator(kernel, spatial_shape), v, tolerance, max_steps,
+      min_steps=tf.where(is_same, 0, _MIN_STEPS))
 
 
 # TensorFlow warns of functions that are traced often; here that is meant.
@@ -47,8 +74,9 @@ class SpectralLayer(keras.layers.Layer):
   norm of the real operator (a convolution at its real padding and spatial
   size). Every call converges `sigma` for the kernel as it is then, so the
   bound holds in any training loop. The singular vectors `v` only save time:
-  the iteration starts from them, and needs no step when they fit the kernel
-  already. `save_singular_vectors` stores them.
+  the iteration starts from them, and needs no step when the kernel is the one
+  that they were saved for (`save_singular_vectors`, known by a fingerprint of
+  the kernel).
 
   Power iteration bounds the norm from below, to a relative 1e-3;
   `certificate` gives a guaranteed upper bound.
@@ -123,6 +151,9 @@ class SpectralLayer(keras.layers.Layer):
         name='v', shape=(min(self.num_vectors, size), size),
         initializer=keras.initializers.Orthogonal(seed=seeded(2)),
         trainable=False, aggregation='only_first_replica')
+    self.fingerprint = self.add_weight(
+        name='fingerprint', shape=(2,), initializer='zeros', trainable=False,
+        aggregation='only_first_replica')
 
   def _unit_operator(self):
     """Returns the operator of the kernel divided by its largest entry.
@@ -141,7 +172,8 @@ class SpectralLayer(keras.layers.Layer):
   def _power_iteration(self, operator):
     return _power_iteration(
         tf.stop_gradient(operator.kernel), tf.convert_to_tensor(self.v.value),
-        operator.spatial_shape, self.tolerance, self.max_power_iterations)
+        tf.convert_to_tensor(self.fingerprint.value), operator.spatial_shape,
+        self.tolerance, self.max_power_iterations)
 
   def sigma(self):
     """Returns the converged norm of the raw kernel's operator, a scalar."""
@@ -156,10 +188,8 @@ class SpectralLayer(keras.layers.Layer):
     operator, scale = self._unit_operator()
     sigma = power_iteration.spectral_norm(
         operator, self._power_iteration(operator).v)
-    normalized = (kernel / scale) * (
-        self.coeff / tf.maximum(sigma, self.coeff / scale))
-    # A kernel that is small enough stays as it is, to the last bit.
-    return tf.where(scale * sigma > self.coeff, normalized, kernel)
+    # Exactly one for a kernel that is small enough.
+    return kernel * (self.coeff / tf.maximum(scale * sigma, self.coeff))
 
   def save_singular_vectors(self):
     """Stores the vectors of the present kernel, which makes calls cheaper.
@@ -170,6 +200,7 @@ class SpectralLayer(keras.layers.Layer):
     operator, scale = self._unit_operator()
     result = self._power_iteration(operator)
     self.v.assign(result.v)
+    self.fingerprint.assign(_fingerprint(operator.kernel))
     return result._replace(sigma=scale * result.sigma)
 
   def certificate(self, target=1.0):

@@ -99,24 +99,27 @@ def _combine(c, space, images):
   return space / norms, images / norms
 
 
-def power_iteration(operator, v, tolerance=1e-3, max_steps=200):
+def power_iteration(
+    operator, v, tolerance=1e-3, max_steps=200, min_steps=0):
   """Advances a block of right singular vectors until the first has converged.
 
   When the start already meets the tolerance nothing is advanced: the call
   costs one application of the map and of its transpose and returns the block,
-  rotated. A block of two or more vectors keeps following the norm when another
-  of its vectors overtakes the leading one; a single vector can stay behind on
-  the one that used to lead, with a residual of zero. So can a block, if a
-  vector orthogonal to all of it jumps to the lead between two calls.
+  rotated. A small residual says that some singular value is near, not that it
+  is the largest: vectors orthogonal to the block are invisible, and in a block
+  of nearly equal singular values so are slightly larger ones. After a change
+  of the map, start with a random row in the block and take a few steps
+  (`min_steps`), which show it what lies outside. A block of one vector can
+  stay behind on the singular vector that used to lead.
 
   Nothing here is differentiated: use `spectral_norm`.
 
   Args:
     operator: has `matvec` (`[k, D] -> [k, E]`) and `rmatvec`, its transpose.
-    v: `[k, D]` with `k` static, orthonormal rows: random or from an earlier
-      call.
+    v: `[k, D]` with `k` static, unit rows: random or from an earlier call.
     tolerance: bound of the relative residual, see `PowerIteration.residual`.
     max_steps: bound of the number of steps.
+    min_steps: steps to take although the tolerance is met; may be a tensor.
 
   Returns:
     A `PowerIteration`.
@@ -129,7 +132,8 @@ def power_iteration(operator, v, tolerance=1e-3, max_steps=200):
 
   def cond(num_steps, v, u, p, p_image, r, residual):
     del v, u, p, p_image, r
-    return (residual > tolerance) & (num_steps < max_steps)
+    unfinished = (residual > tolerance) | (num_steps < min_steps)
+    return unfinished & (num_steps < max_steps)
 
   def body(num_steps, v, u, p, p_image, r, residual):
     del residual

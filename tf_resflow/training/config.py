@@ -10,7 +10,8 @@ STRATEGIES = ('auto', 'single', 'mirrored')
 SCHEDULES = ('constant', 'cosine')
 
 # What may differ between the start of a run and its continuation: nothing here
-# changes what a step computes, except the length of a constant-rate run.
+# changes what a step computes, except for rounding, the length of a
+# constant-rate run, and the stream of Gaussian probes under jit_compile.
 RESUMABLE_CHANGES = (
     'data_dir', 'num_steps', 'checkpoint_every', 'checkpoints_to_keep',
     'log_every', 'sample_every', 'evaluate_every', 'strategy', 'jit_compile',
@@ -88,6 +89,7 @@ class TrainingConfig:
                  'evaluate_every', 'seed'):
       _check(getattr(self, name) >= 0,
              f'{name} is {getattr(self, name)}; it must be 0 or more.')
+    _check(self.seed < 2**31, f'seed is {self.seed}; it must be below 2^31.')
     for name in ('learning_rate', 'clip_norm', 'epsilon'):
       _check(0 < getattr(self, name) < math.inf,
              f'{name} is {getattr(self, name)}; it must be positive and '

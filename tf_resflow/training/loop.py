@@ -130,7 +130,7 @@ class Trainer:
       return tf.reshape(
           tf.transpose(images, [1, 0, *range(2, images.shape.rank)]), shape)
 
-    dataset = dataset.map(arrange, deterministic=True).prefetch(2)
+    dataset = dataset.map(arrange).prefetch(2)
     return self.strategy.experimental_distribute_dataset(dataset)
 
   def save(self):
@@ -253,6 +253,11 @@ def train(config, workdir, evaluate_fn=None, save_images_fn=None):
   trainer = Trainer(config, workdir)  # Checks data and batch as well.
   workdir_lib.prepare(workdir, config)
   trainer.restore_or_initialize()
+  if trainer.step >= config.num_steps:
+    _logger.warning(
+        'The run has finished %d of %d steps: nothing is trained. Raise '
+        '--num_steps to continue it.', trainer.step, config.num_steps)
+    return trainer
   with metrics.MetricsWriter(
       workdir, start_step=trainer.step,
       save_images_fn=save_images_fn) as writer, _StopOnSignal() as signals:

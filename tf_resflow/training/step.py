@@ -35,7 +35,9 @@ class TrainStep:
     optimizer: a Keras optimizer without clipping of its own.
     ema: an `ExponentialMovingAverage` of the model, or None.
     clip_norm: global norm at which gradients are clipped; None does not clip.
-    accumulation_steps: number of equal parts that a batch is processed in.
+    accumulation_steps: number of equal parts that a batch is processed in;
+      with several replicas, part `i` of the global batch is the union of the
+      replicas' parts `i`.
     seed: Python int.
     jit_compile: compile the gradient computation with XLA.
   """
