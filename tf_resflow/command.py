@@ -1,10 +1,12 @@
 """What the scripts in bin/ share: errors as one line, quiet start-up."""
 
 from collections.abc import Callable
+import logging
 import re
 import sys
 
 from absl import app
+from absl import logging as absl_logging
 
 
 def run(main: Callable[[], None], flag_names=()):
@@ -26,6 +28,10 @@ def run(main: Callable[[], None], flag_names=()):
     if len(argv) > 1:
       _fail(tool, f'unexpected argument {argv[1]!r}; every option is a flag, '
             'such as --name=value.')
+    # This project's messages, but not one for every file that TensorFlow and
+    # TFDS read or write.
+    absl_logging.set_verbosity(absl_logging.WARNING)
+    logging.getLogger('tf_resflow').setLevel(logging.INFO)
     try:
       main()
     except (ValueError, OSError) as error:

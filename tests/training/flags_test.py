@@ -21,7 +21,7 @@ _OTHER = training.TrainingConfig(
     memory='neumann', num_steps=17, batch_size=6, accumulation_steps=5,
     learning_rate=1.2345678901234567e-5, warmup_steps=0, schedule='cosine',
     beta_2=0.9, epsilon=1e-12, weight_decay=1e-4, clip_norm=2.5, ema_decay=0.0,
-    seed=12345678901, strategy='mirrored', jit_compile=True,
+    seed=1234567890, strategy='mirrored', jit_compile=True,
     checkpoint_every=3, checkpoints_to_keep=1, log_every=2, sample_every=0,
     evaluate_every=4)
 

@@ -15,12 +15,14 @@ on the whole training split; the test split is touched once.
 
 from collections.abc import Sequence
 import dataclasses
+import logging
 import warnings
 
-from absl import logging
 import numpy as np
 from sklearn import exceptions
 from sklearn import mixture
+
+_logger = logging.getLogger(__name__)
 
 # The regularisation grids. In raw space the unit is 1 / (12 n^2), the variance
 # that the dequantisation noise alone gives to every pixel; logits are O(1).
@@ -275,7 +277,7 @@ def validation_scores(images: np.ndarray, num_levels: int,
     except BaselineFitError:
       # A grid may contain too little regularisation; it must not win.
       scores.append(np.inf)
-    logging.info(
+    _logger.info(
         'K=%d, %s, reg_covar=%.2g: %.4f bits/dim on validation',
         settings.num_components,
         'raw' if settings.alpha is None else f'logit alpha={settings.alpha:g}',
