@@ -96,7 +96,7 @@ def test_train_ends_with_its_evaluation(run_tool, workdir, data_dir):
 
 @pytest.mark.parametrize(('change', 'said'), [
     (['--split=validation'], "evaluate: error: --split 'validation' is empty"),
-    (['--num_examples=361'], 'evaluate: error: --num_examples=361: expected'),
+    (['--num_examples=361'], 'evaluate: error: --num_examples is 361, but'),
     (['--workdir=/nowhere'], 'evaluate: error: --workdir /nowhere holds no'),
     (['more'], "evaluate: error: unexpected argument 'more'"),
 ])

@@ -4,7 +4,6 @@ import glob
 import re
 from unittest import mock
 
-from absl import logging
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -82,7 +81,7 @@ def test_samples_that_fail_do_not_end_a_run(tmp_path, data_dir, monkeypatch):
           numerics.Banach(max_steps=1).solve(
               lambda x: 0.5 * tf.sin(x), tf.ones([2, 3])), 'a block'))
   config = _config(data_dir, num_steps=2, sample_every=1)
-  with mock.patch.object(logging, 'warning') as warning:
+  with mock.patch.object(loop._logger, 'warning') as warning:
     assert training.train(config, str(tmp_path)).step == 2
   assert [call.args[1] for call in warning.call_args_list] == [1, 2]
   assert 'a block: the fixed-point iteration' in warning.call_args.args[2]
