@@ -47,8 +47,11 @@ def _power_iteration(
   """Follows the singular vectors of a kernel from those of an earlier one."""
   is_same = tf.reduce_all(_fingerprint(kernel) == fingerprint)
   # The same rows every time: replicas and XLA, whose kernels agree up to
-  # rounding, then follow the same path.
-  random_rows = tf.random.stateless_normal(v.shape, [0, 0], dtype=v.dtype)
+  # rounding, then follow the same path. Drawn when traced, because XLA draws
+  # other normals.
+  with tf.init_scope():
+    random_rows = tf.random.stateless_normal(
+        v.shape, [0, 0], dtype=v.dtype).numpy()
   norms = tf.norm(v, axis=1, keepdims=True)
   is_usable = tf.math.is_finite(norms) & (norms > 0.0)
   if v.shape[0] > 1:
