@@ -23,6 +23,7 @@ ALLOWED_ROOMS = {
   'evaluation': (*_BELOW_TOOLS, 'datasets'),
   'training': (*_BELOW_TOOLS, 'datasets'),
   'serving': _BELOW_TOOLS,
+  'conversion': (*_BELOW_TOOLS, 'datasets', 'training'),
 }
 
 # Import name -> the distributions it needs. TFP's `tf` extra, which pulls in

@@ -66,12 +66,15 @@ def layer_of(subject):
 
 
 def evaluate(subject, x, seed=1):
-  """Returns `[y]`, or `[y, log_det]` of what has a log-determinant."""
+  """Returns `[y]`, with a log-determinant and logits where there are some."""
   if isinstance(subject, tfb.Bijector):
     y = subject.forward(x, seed=seed)
     return [y, subject.forward_log_det_jacobian(x, seed=seed)]
   if hasattr(subject, 'forward_and_log_det'):
-    return list(subject.forward_and_log_det(x, seed=seed))
+    outputs = list(subject.forward_and_log_det(x, seed=seed))
+    if getattr(subject, 'heads', None):
+      outputs.append(subject.classify(x))
+    return outputs
   return [subject(x)]
 
 
@@ -105,6 +108,13 @@ LAYERS = {
     'lipswish': Case(lambda dtype: layers.LipSwish(dtype=dtype), (5,)),
     'elu': Case(lambda dtype: layers.ELU(dtype=dtype), (5,)),
     'softplus': Case(lambda dtype: layers.Softplus(dtype=dtype), (5,)),
+    'relu': Case(lambda dtype: layers.ReLU(dtype=dtype), (5,)),
+    'identity': Case(lambda dtype: layers.Identity(dtype=dtype), (5,)),
+    'lipschitz_cube': Case(
+        lambda dtype: layers.LipschitzCube(dtype=dtype), (5,)),
+    'classifier_head': Case(
+        lambda dtype: layers.ClassifierHead(3, seed=1, dtype=dtype),
+        (4, 3, 2)),
     'spectral_dense': Case(
         lambda dtype: layers.SpectralDense(3, seed=1, dtype=dtype), (5,)),
     'spectral_conv': Case(
@@ -118,6 +128,9 @@ LAYERS = {
         (4, 4, 2)),
     'act_norm_image': Case(
         lambda dtype: layers.ActNorm(dtype=dtype), (2, 3, 2)),
+    'act_norm_feature': Case(
+        lambda dtype: layers.ActNorm(per_feature=True, dtype=dtype),
+        (2, 3, 2)),
     'act_norm_vector': Case(lambda dtype: layers.ActNorm(dtype=dtype), (3,)),
     'squeeze': Case(lambda dtype: layers.Squeeze(dtype=dtype), (4, 2, 2)),
     'logit': Case(
@@ -177,6 +190,15 @@ MODELS = {
     'flow_elu': _image_flow(
         activation='elu', num_blocks=(2,), num_dense_blocks=0, act_norm=False,
         memory='neumann'),
+    'flow_fully_connected': _image_flow(
+        fully_connected=True, feature_act_norm=True, preprocessing='none',
+        num_dense_hidden_layers=1, activation='lipschitz_cube',
+        activate_first_block=True, squeeze_first=True, num_blocks=(1,)),
+    'flow_hybrid': _image_flow(
+        num_classes=3, head_channels=4, preactivation=False,
+        feature_act_norm=True, act_norm=False, first_act_norm=False),
+    'flow_hybrid_factor_out': _image_flow(
+        num_classes=2, head_channels=3, factor_out=True, num_dense_blocks=0),
     'vector_flow': Case(
         lambda dtype: models.VectorFlow(
             models.VectorFlowConfig(
@@ -186,7 +208,8 @@ MODELS = {
 
 ALL = {**LAYERS, **BIJECTORS, **MODELS}
 
-_IS_NOT_INVERTIBLE = (layers.LipschitzActivation, layers.SpectralLayer)
+_IS_NOT_INVERTIBLE = (
+    layers.LipschitzActivation, layers.SpectralLayer, layers.ClassifierHead)
 
 INVERTIBLE = {
     name: case for name, case in ALL.items()
@@ -197,7 +220,8 @@ INVERTIBLE = {
 # properties that are slow to check.
 TRAINABLE = {
     name: case for name, case in ALL.items()
-    if name not in ('elu', 'softplus') and
+    if name not in (
+        'elu', 'softplus', 'relu', 'identity', 'lipschitz_cube') and
     not any(word in name for word in ('squeeze', 'logit', 'standardize')) and
     name != 'bijector_of_layer'
 } | {'flow_squeeze_first': MODELS['flow_squeeze_first']}

@@ -22,7 +22,7 @@ _BAD = {
     'coeff': (
         ['--lipschitz_coeff=1'], '--lipschitz_coeff is 1.0; it must lie'),
     'activation': (
-        ['--activation=relu'], "--activation is 'relu'; expected one of lips"),
+        ['--activation=tanh'], "--activation is 'tanh'; expected one of lips"),
     'batch_size': (
         ['--batch_size=0'], '--batch_size is 0; it must be 1 or more.'),
     'replicas': (

@@ -28,9 +28,9 @@ def make_step(case, num_replicas):
 
   def step(x):
     with tf.GradientTape() as tape:
-      y, *log_det = cases.evaluate(subject, x)
+      y, *others = cases.evaluate(subject, x)
       loss = tf.reduce_mean(tf.sin(y)) - 0.1 * tf.reduce_sum(
-          [tf.reduce_mean(t) for t in log_det])
+          [tf.reduce_mean(t) for t in others])
     gradients = tape.gradient(loss, [v.value for v in variables])
     # The optimizer sums over replicas.
     optimizer.apply([g / num_replicas for g in gradients], variables)

@@ -19,7 +19,10 @@ from tf_resflow import datasets
 from tf_resflow.datasets import catalog
 from tf_resflow.datasets import digits
 
-_DOWNLOADED = ('mnist', 'cifar10', 'svhn_cropped')
+_DOWNLOADED = (
+  'mnist', 'cifar10', 'svhn_cropped', 'downsampled_imagenet/32x32',
+  'downsampled_imagenet/64x64', 'celeb_a_hq/64', 'celeb_a_hq/256',
+)
 
 
 def _digits_source():
@@ -151,14 +154,19 @@ def test_downloaded_sets_on_stand_ins(name, split, num_examples):
   with tfds.testing.mock_data(
     num_examples=7, policy=tfds.testing.MockPolicy.USE_CODE
   ):
-    loaded = datasets.load(name, split, num_bits=5, num_validation=2)
+    size = datasets.info(name).image_shape[0]
+    loaded = datasets.load(
+      # The stand-ins of ImageNet have sizes of all kinds.
+      name, split, num_bits=5, num_validation=2, resize=size
+    )
     images, labels = _arrays(loaded)
   assert loaded.num_examples == len(images) == len(labels) == num_examples
   assert loaded.num_levels == 32
   assert images.shape[1:] == datasets.info(name).image_shape
   assert images.dtype == np.uint8
   assert 0 < images.max() < 32
-  assert set(labels) <= set(range(10))
+  num_classes = datasets.info(name).num_classes
+  assert set(labels) <= (set(range(num_classes)) if num_classes else {-1})
 
 
 @pytest.fixture(name='small_mnist')
@@ -290,3 +298,31 @@ def test_bad_arguments(name, split, arguments, message, embedded_dir):
 def test_right_image_size_is_accepted(embedded_dir):
   split = datasets.load('digits', 'test', data_dir=embedded_dir, image_size=8)
   assert split.image_shape == (8, 8, 1)
+
+
+def test_resize(embedded_dir):
+  """An average of whole blocks; the order with bits is resize, then reduce."""
+  full = datasets.load('mnist5k', 'test', data_dir=embedded_dir)
+  half = datasets.load('mnist5k', 'test', data_dir=embedded_dir, resize=14)
+  assert half.image_shape == (14, 14, 1)
+  small = half.arrays['image'].numpy().astype(np.float64)
+  large = full.arrays['image'].numpy().astype(np.float64)
+  # A triangle over four pixels: weights 1, 3, 3, 1 in each direction.
+  row = (large[:, 2:26:2] * 3 + large[:, 1:25:2] + 3 * large[:, 3:27:2] +
+         large[:, 4:28:2]) / 8
+  block = (row[:, :, 2:26:2] * 3 + row[:, :, 1:25:2] + 3 * row[:, :, 3:27:2] +
+           row[:, :, 4:28:2]) / 8
+  assert np.abs(small[:, 1:13, 1:13] - block).max() <= 0.5 + 1e-4
+  reduced = datasets.load(
+    'mnist5k', 'test', data_dir=embedded_dir, resize=14, num_bits=3
+  )
+  np.testing.assert_array_equal(reduced.arrays['image'], small // 32)
+
+
+def test_resize_fits_image_size(embedded_dir):
+  with pytest.raises(ValueError, match='image_size=8.*10 x 10'):
+    datasets.load(
+      'digits', 'test', data_dir=embedded_dir, resize=10, image_size=8
+    )
+  with pytest.raises(ValueError, match='resize=0: expected 1 or more'):
+    datasets.load('digits', 'test', data_dir=embedded_dir, resize=0)

@@ -105,3 +105,24 @@ def test_format_table():
   assert lines[2] == 'nothing       not computed'
   assert lines[-1].split() == [
       'block_0', '0.912346', '0.950000', 'dft,', 'gram']
+
+
+def test_hybrids_report_their_accuracy(split):
+  model = models.ResidualFlow(models.ResidualFlowConfig(
+      image_shape=(4, 4, 1), num_levels=16, num_blocks=(1,), hidden_channels=2,
+      num_dense_blocks=0, num_classes=3, head_channels=4))
+  model.initialize(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
+  # Every label is 0, so a bias decides.
+  for favourite, expected in ((0, 1.0), (1, 0.0)):
+    model.classifier.bias.assign(100.0 * tf.one_hot(favourite, 3))
+    report, _, _ = evaluation.evaluate(
+        model, split, batch_size=4, num_exact_terms=2, certify=False)
+    assert report['accuracy'] == expected
+    assert set(report) == _KEYS | {'accuracy'}
+  assert evaluation.accuracy(model, split, batch_size=2, num_examples=3) == 0.0
+
+
+def test_a_flow_without_classifier_says_so(flow):
+  for method in (flow.classify, flow.bits_per_dim_and_logits):
+    with pytest.raises(ValueError, match='has no classifier: its num_classes'):
+      method(tf.zeros([1, 4, 4, 1]))

@@ -90,6 +90,10 @@ def test_second_derivative_does_not_vanish_where_the_slope_is_largest():
 @pytest.mark.parametrize('name, expected', [
     ('elu', lambda x: np.where(x > 0, x, np.expm1(x))),
     ('softplus', lambda x: np.logaddexp(0.0, x)),
+    ('relu', lambda x: np.maximum(x, 0.0)),
+    ('identity', lambda x: x),
+    ('lipschitz_cube', lambda x: np.where(
+        np.abs(x) < 1, x**3 / 3, x - 2 / 3 * np.sign(x))),
 ])
 def test_companions(name, expected):
   layer = layers.make_activation(name, dtype='float64')
@@ -105,5 +109,5 @@ def test_names():
   for name in layers.activation_names():
     assert isinstance(
         layers.make_activation(name), layers.LipschitzActivation)
-  with pytest.raises(ValueError, match="activation is 'relu'; expected one"):
-    layers.make_activation('relu')
+  with pytest.raises(ValueError, match="activation is 'tanh'; expected one"):
+    layers.make_activation('tanh')

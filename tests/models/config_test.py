@@ -18,18 +18,27 @@ IMAGE_ERRORS = [
     ({'image_shape': (6, 6, 1), 'num_blocks': (1, 1), 'squeeze_first': True},
      'need 2 squeezes.*divisible by 4'),
     ({'hidden_channels': 0}, 'hidden_channels is 0; it must be positive'),
-    ({'kernel_sizes': (3, 2, 3)}, r'kernel_sizes is \(3, 2, 3\); expected odd'),
+    ({'kernel_sizes': (3, 2, 3)},
+     r'kernel_sizes is \(3, 2, 3\); expected two or more odd'),
+    ({'kernel_sizes': (3,)}, r'kernel_sizes is \(3,\); expected two or more'),
+    ({'num_dense_hidden_layers': -1}, 'num_dense_hidden_layers is -1'),
+    ({'num_classes': 1}, 'num_classes is 1; it must be 0 or at least 2'),
+    ({'head_channels': 0}, 'head_channels is 0; it must be positive'),
+    ({'num_classes': 10, 'factor_out': True, 'num_blocks': (1,)},
+     'num_classes is 10 with factor_out and one scale'),
     ({'num_dense_blocks': -1}, 'num_dense_blocks is -1'),
     ({'dense_hidden_units': 0}, 'dense_hidden_units is 0'),
-    ({'preprocessing': 'none'}, "preprocessing is 'none'; expected 'logit'"),
+    ({'preprocessing': 'pca'}, "preprocessing is 'pca'; expected 'logit'"),
     ({'logit_alpha': 0.5}, 'logit_alpha is 0.5; it must lie strictly'),
     ({'preprocessing': 'standardize'}, r'needs 3 numbers each'),
+    ({'preprocessing': 'standardize', 'squeeze_first': True, 'mean': (0.5,),
+      'std': (0.5,)}, r'needs 3 or 12 numbers each'),
     ({'preprocessing': 'standardize', 'mean': (0.5,) * 3,
       'std': (0.1, 0.0, 0.1)}, r'std \(0.1, 0.0, 0.1\)'),
 ]
 
 BLOCK_ERRORS = [
-    ({'activation': 'relu'}, "activation is 'relu'; expected one of lipswish"),
+    ({'activation': 'tanh'}, "activation is 'tanh'; expected one of lipswish"),
     ({'lipschitz_coeff': 1.0}, 'lipschitz_coeff is 1.0; it must lie strictly'),
     ({'num_exact_terms': -1}, 'num_exact_terms is -1'),
     ({'truncation': 'fixed'}, "truncation is 'fixed'; expected 'poisson'"),
@@ -83,3 +92,14 @@ def test_frozen():
 
 def test_event_size():
   assert models.ResidualFlowConfig().event_size == 3072
+
+
+def test_what_makes_another_function():
+  config = models.ResidualFlowConfig()
+  other = dataclasses.replace(
+      config, num_levels=32, num_exact_terms=8, probe='gaussian', seed=5,
+      truncation='geometric', truncation_parameter=0.5, memory='neumann')
+  assert config.is_same_function(other) and other.is_same_function(config)
+  for change in ({'hidden_channels': 4}, {'logit_alpha': 0.1},
+                 {'lipschitz_coeff': 0.9}, {'image_shape': (32, 32, 1)}):
+    assert not config.is_same_function(dataclasses.replace(other, **change))

@@ -36,7 +36,13 @@ _BAD = [
     (dict(num_bits=5), 'num_bits is 5; digits has 17 levels'),
     (dict(dataset='mnist5k', num_bits=9), 'num_bits is 9; mnist5k has 256'),
     (dict(lipschitz_coeff=1.0), 'lipschitz_coeff is 1.0; it must lie'),
-    (dict(activation='relu'), "activation is 'relu'; expected one of lips"),
+    (dict(activation='tanh'), "activation is 'tanh'; expected one of lips"),
+    (dict(nll_weight=-1.0), 'nll_weight is -1.0; it must be 0 or more.'),
+    (dict(resize=0), 'resize is 0; it must be 1 or more.'),
+    (dict(resize=16, image_size=8), 'image_size is 8, but the images of'),
+    (dict(dataset='celeb_a_hq/64', hybrid=True),
+     'hybrid is set, but celeb_a_hq/64 has no labels.'),
+    (dict(preprocessing='standardize'), "preprocessing is 'standardize' with"),
     (dict(num_blocks=(1, 1, 1, 1, 1)), 'num_blocks is (1, 1, 1, 1, 1): its 5'),
     (dict(num_blocks=()), 'num_blocks is (); expected one positive number'),
     (dict(logit_alpha=0.5), 'logit_alpha is 0.5; it must lie'),
@@ -71,13 +77,25 @@ def test_model_config():
   assert model_config.num_levels == 32
   assert (model_config.num_blocks, model_config.hidden_channels,
           model_config.seed) == ((2, 1), 8, 4)
-  assert training.TrainingConfig().model_config().num_levels == 17
+  default = training.TrainingConfig().model_config()
+  assert (default.num_levels, default.num_classes) == (17, 0)
+  hybrid = training.TrainingConfig(
+      dataset='cifar10', hybrid=True, resize=16, head_channels=5,
+      preprocessing='standardize', mean=[0.5] * 3, std=[0.25] * 3)
+  model_config = hybrid.model_config()
+  assert model_config.image_shape == (16, 16, 3)
+  assert (model_config.num_classes, model_config.head_channels) == (10, 5)
+  assert (model_config.mean, model_config.std) == ((0.5,) * 3, (0.25,) * 3)
 
 
 # One admissible other value per field.
 _OTHER = dict(
     dataset='mnist5k', data_dir='/other', num_bits=7, image_size=28,
     num_validation=11, flip=True, num_blocks=(2, 2), hidden_channels=3,
+    kernel_sizes=(3, 3), resize=28, preactivation=False,
+    activate_first_block=True, fully_connected=True, num_dense_hidden_layers=1,
+    feature_act_norm=True, first_act_norm=False, preprocessing='none',
+    mean=(0.5,), std=(0.5,), hybrid=True, head_channels=3, nll_weight=0.5,
     activation='elu', lipschitz_coeff=0.5, factor_out=True, squeeze_first=True,
     num_dense_blocks=1, dense_hidden_units=3, act_norm=False, logit_alpha=0.1,
     num_exact_terms=5, truncation='geometric', truncation_parameter=0.25,

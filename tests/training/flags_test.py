@@ -14,6 +14,11 @@ _FIELDS = dataclasses.fields(training.TrainingConfig)
 _OTHER = training.TrainingConfig(
     dataset='cifar10', data_dir='/data sets/#1', num_bits=5, image_size=32,
     num_validation=10, flip=True, num_blocks=(3, 2), hidden_channels=7,
+    kernel_sizes=(5, 1, 3), resize=32, preactivation=False,
+    activate_first_block=True, fully_connected=True, num_dense_hidden_layers=3,
+    feature_act_norm=True, first_act_norm=False, preprocessing='standardize',
+    mean=(0.1 + 0.2, 0.5, 1e-7), std=(0.25, 1.0, 2.0), hybrid=True,
+    head_channels=3, nll_weight=0.125,
     activation='elu', lipschitz_coeff=1.0 / 3.0, factor_out=True,
     squeeze_first=True, num_dense_blocks=0, dense_hidden_units=5,
     act_norm=False, logit_alpha=1e-6, num_exact_terms=9,

@@ -69,9 +69,10 @@ class _Run:
 
   def reduced_gradients(self, step):
     """Returns bits/dim and gradients, a tuple over the replicas for each."""
-    bits, gradients = self._compiled(self.train_step.reduced_gradients)(
+    means, gradients = self._compiled(self.train_step.reduced_gradients)(
         _batch(step), step)
-    return [[v.numpy() for v in values] for values in (bits, *gradients)]
+    return [[v.numpy() for v in values]
+            for values in (means['bits_per_dim'], *gradients)]
 
   def train(self, num_steps=_NUM_STEPS):
     """Returns the norms of the gradients and the values of bits/dim."""
@@ -140,18 +141,16 @@ def test_gradients_and_weights_agree(one, record_property):
 
 class _Doubled(training.TrainStep):
 
-  def reduced_gradients(self, images, step):
-    bits, gradients = super().reduced_gradients(images, step)
-    return bits, [2.0 * g for g in gradients]
+  def reduced_gradients(self, images, step, labels=None):
+    means, gradients = super().reduced_gradients(images, step, labels)
+    return means, [2.0 * g for g in gradients]
 
 
 class _Summed(training.TrainStep):
 
-  def reduced_gradients(self, images, step):
-    values = self.gradients(images, step)
-    bits, *gradients = tf.distribute.get_replica_context().all_reduce(
-        tf.distribute.ReduceOp.SUM, [values[0], *values[1]])
-    return bits, gradients
+  def reduced_gradients(self, images, step, labels=None):
+    return tf.distribute.get_replica_context().all_reduce(
+        tf.distribute.ReduceOp.SUM, self.gradients(images, step, labels))
 
 
 class Undivided(keras.optimizers.SGD):

@@ -58,9 +58,10 @@ def test_gradients_compile_under_xla():
   _, step = _make_step('float64', seed=5)
   _, compiled_step = _make_step('float64', seed=5, jit_compile=True)
   arguments = _images('float64'), tf.constant(2, tf.int32)
-  bits, gradients = step.reduced_gradients(*arguments)
-  compiled_bits, compiled = compiled_step.reduced_gradients(*arguments)
-  np.testing.assert_allclose(compiled_bits, bits, rtol=1e-10)
+  values, gradients = step.reduced_gradients(*arguments)
+  compiled_values, compiled = compiled_step.reduced_gradients(*arguments)
+  np.testing.assert_allclose(
+      compiled_values['bits_per_dim'], values['bits_per_dim'], rtol=1e-10)
   # Singular vectors, converged to a tolerance, carry rounding further.
   _assert_close(compiled, gradients, 1e-7)
 
@@ -84,7 +85,7 @@ def test_trainer_compiles(tmp_path, data_dir):
 def test_accumulation_averages_the_parts():
   model, step = _make_step('float64', accumulation_steps=2, seed=7)
   images, t = _images('float64'), tf.constant(4, tf.int64)
-  bits, gradients = tf.function(step.reduced_gradients, autograph=False)(
+  values, gradients = tf.function(step.reduced_gradients, autograph=False)(
       images, t)
   part_bits, part_gradients = [], []
   for i, part in enumerate(tf.split(images, 2)):
@@ -93,7 +94,8 @@ def test_accumulation_averages_the_parts():
       value = tf.reduce_mean(model.bits_per_dim(part, seed=seed))
     part_bits.append(value)
     part_gradients.append(tape.gradient(value, model.trainable_variables))
-  np.testing.assert_allclose(bits, np.mean(part_bits), rtol=1e-12)
+  np.testing.assert_allclose(
+      values['bits_per_dim'], np.mean(part_bits), rtol=1e-12)
   expected = [np.mean(g, axis=0) for g in zip(*part_gradients, strict=True)]
   _assert_close(gradients, expected, 1e-10)
   # The parts differ, so that one of them alone would be noticed.
@@ -104,12 +106,14 @@ def test_accumulation_averages_the_parts():
 def test_metrics_and_clipping(clip_norm):
   model, step = _make_step('float64', clip_norm=clip_norm)
   images, t = _images('float64'), tf.constant(0, tf.int64)
-  bits, gradients = step.gradients(images, t)
+  values, gradients = step.gradients(images, t)
   before = [v.numpy() for v in model.trainable_variables]
   metrics = step(images, t)
   norm = np.sqrt(sum(np.sum(np.square(g)) for g in gradients))
   np.testing.assert_allclose(metrics.gradient_norm, norm, rtol=1e-10)
-  np.testing.assert_allclose(metrics.bits_per_dim, bits, rtol=1e-12)
+  np.testing.assert_allclose(
+      metrics.bits_per_dim, values['bits_per_dim'], rtol=1e-12)
+  assert metrics.cross_entropy is None and metrics.accuracy is None
   assert 0 <= int(metrics.power_iteration_steps) < 200
   scale = 1.0 if clip_norm is None else min(1.0, clip_norm / norm)
   for old, gradient, variable in zip(
@@ -123,6 +127,7 @@ def test_metrics_and_clipping(clip_norm):
 def test_seeds_depend_on_the_step():
   _, step = _make_step('float64', seed=1)
   images = _images('float64')
-  values = [float(step.gradients(images, tf.constant(t, tf.int64))[0])
-            for t in (0, 1, 0)]
+  values = [
+      float(step.gradients(images, tf.constant(t, tf.int64))[0]['bits_per_dim'])
+      for t in (0, 1, 0)]
   assert values[0] == values[2] != values[1]

@@ -11,7 +11,7 @@ class DatasetInfo:
     name: Name under which tfds knows it.
     image_shape: `(height, width, channels)` in pixels.
     num_levels: Grey levels n; pixel values are the integers 0..n-1.
-    num_classes: Number of labels.
+    num_classes: Number of labels; 0 if there are none.
     num_train: Examples in the training part, validation included.
     num_test: Examples in the test part.
     train_split: tfds split of the training part.
@@ -89,6 +89,39 @@ _TABLE = {
       num_test=26_032,
       description='House numbers, one digit each, 32 x 32.',
       homepage='http://ufldl.stanford.edu/housenumbers/',
+    ),
+    *(
+      DatasetInfo(
+        name=f'downsampled_imagenet/{size}x{size}',
+        image_shape=(size, size, 3),
+        num_levels=256,
+        num_classes=0,
+        num_train=1_281_149,
+        num_test=49_999,
+        test_split='validation',
+        description=f'ImageNet at {size} x {size}, as van den Oord et al. '
+        '(2016) made it; not the later version by Chrabaszcz et al.',
+        homepage='https://image-net.org/small/download.php',
+      )
+      for size in (32, 64)
+    ),
+    *(
+      DatasetInfo(
+        name=f'celeb_a_hq/{size}',
+        image_shape=(size, size, 3),
+        num_levels=256,
+        num_classes=0,
+        num_train=27_000,
+        num_test=3_000,
+        train_split='train[:27000]',
+        test_split='train[27000:]',
+        description=f'Faces, {size} x {size}; the last 3,000 images are the '
+        'test part, a choice of this package.',
+        homepage=(
+          'https://github.com/tkarras/progressive_growing_of_gans'
+        ),
+      )
+      for size in (64, 256)
     ),
   )
 }

@@ -27,7 +27,7 @@ class ImageSplit:
 
   Attributes:
     examples: `tf.data.Dataset` of dicts: `image` uint8 `[H, W, C]` with values
-      0..num_levels-1, `label` int32 `[]`.
+      0..num_levels-1, `label` int32 `[]`, -1 where the set has no labels.
     num_examples: How many there are.
     image_shape: `(H, W, C)`.
     num_levels: Number of grey levels n.
@@ -59,6 +59,7 @@ def load(
   num_bits: int = 8,
   num_validation: int = 0,
   image_size: int | None = None,
+  resize: int | None = None,
 ) -> ImageSplit:
   """Opens one part of a data set.
 
@@ -80,6 +81,8 @@ def load(
     num_validation: Size of the validation part.
     image_size: Height and width that the caller expects, in pixels; a check,
       nothing is resized.
+    resize: Height and width to resize the images to, bilinear with
+      antialiasing, rounded to whole levels; before bits are reduced.
 
   Returns:
     The part, as an `ImageSplit`.
@@ -95,6 +98,12 @@ def load(
     (1437, (8, 8, 1), 17)
   """
   facts = catalog.info(name)
+  if resize is not None:
+    if resize < 1:
+      raise ValueError(f'resize={resize}: expected 1 or more')
+    facts = dataclasses.replace(
+      facts, image_shape=(resize, resize, facts.image_shape[-1])
+    )
   _check_arguments(facts, split, num_bits, num_validation, image_size)
   builder = _prepared_builder(facts, data_dir)
   tfds_split = facts.test_split if split == 'test' else facts.train_split
@@ -127,12 +136,15 @@ def load(
   image_feature = builder.info.features['image']
 
   def decode(example):
-    image = tf.ensure_shape(
-      image_feature.decode_example(example['image']), facts.image_shape
-    )
+    image = image_feature.decode_example(example['image'])
+    if resize is not None:
+      image = tf.image.resize(image, [resize, resize], antialias=True)
+      image = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
+    image = tf.ensure_shape(image, facts.image_shape)
     if num_bits < 8:
       image = tf.bitwise.right_shift(image, tf.cast(8 - num_bits, tf.uint8))
-    return {'image': image, 'label': tf.cast(example['label'], tf.int32)}
+    label = example['label'] if facts.num_classes else -1
+    return {'image': image, 'label': tf.cast(label, tf.int32)}
 
   return ImageSplit(
     examples=stored.map(

@@ -41,6 +41,21 @@ def check_inverse(model, split, batch_size=128, num_examples=None, seed=0):
   Returns:
     An `InversionReport`.
   """
+  batches = datasets.evaluation_batches(
+      split, batch_size=batch_size, seed=seed, num_examples=num_examples)
+  return check_inverse_of(model, (batch['image'] for batch in batches))
+
+
+def check_inverse_of(model, batches):
+  """The same for given images.
+
+  Args:
+    model: a `models.Flow`.
+    batches: iterable of images `[B, ...]` in the dtype of the model.
+
+  Returns:
+    An `InversionReport`.
+  """
 
   @tf.function(autograph=False, reduce_retracing=True)
   def check(images):
@@ -63,10 +78,9 @@ def check_inverse(model, split, batch_size=128, num_examples=None, seed=0):
             for _, _, s in solved]))
 
   rows, count = [], 0
-  for batch in datasets.evaluation_batches(
-      split, batch_size=batch_size, seed=seed, num_examples=num_examples):
-    rows.append([v.numpy() for v in check(batch['image'])])
-    count += int(batch['image'].shape[0])
+  for images in batches:
+    rows.append([v.numpy() for v in check(images)])
+    count += int(images.shape[0])
   errors, residuals, steps, failures = np.asarray(rows, np.float64).T
   return InversionReport(
       float(errors.max()), float(residuals.max()), int(steps.max()),

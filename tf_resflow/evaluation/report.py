@@ -2,6 +2,9 @@
 
 import math
 
+import tensorflow as tf
+
+from tf_resflow.evaluation import classification
 from tf_resflow.evaluation import inversion
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import statistics
@@ -9,7 +12,8 @@ from tf_resflow.evaluation import statistics
 
 def evaluate(model, split, *, batch_size=128, num_repeats=8, seed=0,
              num_exact_terms=20, num_examples=None,
-             num_reconstructions=None, certify=True, verbose=0):
+             num_reconstructions=None, certify=True, estimator=None,
+             verbose=0):
   """Evaluates a flow on a split.
 
   Args:
@@ -22,6 +26,8 @@ def evaluate(model, split, *, batch_size=128, num_repeats=8, seed=0,
     num_examples: evaluate the first this many examples only.
     num_reconstructions: number of examples to invert; None for all.
     certify: compute guaranteed Lipschitz bounds.
+    estimator: of the log-determinant, in place of the roulette after
+      `num_exact_terms` terms.
     verbose: 1 shows progress.
 
   Returns:
@@ -31,37 +37,85 @@ def evaluate(model, split, *, batch_size=128, num_repeats=8, seed=0,
       `inverse_residual_max`, `inverse_num_steps_max`,
       `inverse_num_not_converged`, `lipschitz_bound_max` (certificate, None
       when a block is uncertified or `certify` is off),
-      `lipschitz_power_iteration_max`;
+      `lipschitz_power_iteration_max`, and `accuracy` of a hybrid model;
     bits: `[R, N]`, the estimates;
     bounds: a list of `models.BlockBound`.
   """
   bits = likelihood.bits_per_dim(
       model, split, batch_size=batch_size, num_repeats=num_repeats, seed=seed,
-      estimator=likelihood.default_estimator(model, num_exact_terms),
+      estimator=estimator or likelihood.default_estimator(
+          model, num_exact_terms),
       num_examples=num_examples, verbose=verbose)
   summary = statistics.summarize_repeats(bits)
   inverse = inversion.check_inverse(
       model, split, batch_size=batch_size,
       num_examples=num_reconstructions or num_examples, seed=seed)
   bounds = model.lipschitz_bounds(certify=certify)
-  certificates = [b.certificate for b in bounds]
-  certified = certify and None not in certificates
   report = {
       'bits_per_dim': summary.mean,
       'bits_per_dim_stderr': summary.stderr,
       'estimator_stderr': summary.estimator_stderr,
       'num_examples': summary.num_examples,
       'num_repeats': summary.num_repeats,
+      **_inverse_and_bounds(inverse, bounds),
+  }
+  if model.classifier_layers:
+    report['accuracy'] = classification.accuracy(
+        model, split, batch_size=batch_size, num_examples=num_examples,
+        seed=seed)
+  return report, bits, bounds
+
+
+def report_inputs(model, x, results, *, batch_size=128, certify=True):
+  """Makes the report of `inputs.evaluate_inputs`.
+
+  Args:
+    model: a `models.Flow`.
+    x: the images.
+    results: what `evaluate_inputs` returned for them.
+    batch_size: images per batch, for the inverse.
+    certify: compute guaranteed Lipschitz bounds.
+
+  Returns:
+    A dict for JSON with the keys of `evaluate` (`bits_per_dim_stderr` is None
+    for a single image, `estimator_stderr` 0 for exact log-determinants), and
+    a list of `models.BlockBound`.
+  """
+  dtype = tf.as_dtype(model.compute_dtype)
+  inverse = inversion.check_inverse_of(model, (
+      tf.constant(x[i:i + batch_size], dtype)
+      for i in range(0, len(x), batch_size)))
+  bounds = model.lipschitz_bounds(certify=certify)
+  bits = results['bits_per_dim']
+  repeats = results['log_det_repeats']
+  estimator_stderr = 0.0 if len(repeats) == 1 else statistics.estimator_stderr(
+      repeats / (model.event_size * math.log(2.0)))
+  report = {
+      'bits_per_dim': float(bits.mean()),
+      'bits_per_dim_stderr': (
+          statistics.mean_and_stderr(bits).stderr if len(bits) > 1 else None),
+      'estimator_stderr': estimator_stderr,
+      'num_examples': len(bits),
+      'num_repeats': len(repeats),
+      **_inverse_and_bounds(inverse, bounds),
+  }
+  return report, bounds
+
+
+def _inverse_and_bounds(inverse, bounds):
+  """The part of a report that both kinds of evaluation share."""
+  certificates = [b.certificate for b in bounds]
+  return {
       'reconstruction_error_max': inverse.reconstruction_error_max,
       'inverse_residual_max': inverse.residual_max,
       'inverse_num_steps_max': inverse.num_steps_max,
       'inverse_num_not_converged': inverse.num_not_converged,
       'num_reconstructions': inverse.num_examples,
-      'lipschitz_bound_max': max(certificates) if certified else None,
+      'lipschitz_bound_max': (
+          None if None in certificates else max(certificates)),
       'lipschitz_power_iteration_max': max(
           b.power_iteration for b in bounds),
   }
-  return report, bits, bounds
 
 
 def _format(value):

@@ -1,5 +1,7 @@
 """Activation normalisation."""
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -11,7 +13,8 @@ class ActNorm(invertible.InvertibleLayer):
   """`y = (x + bias) * exp(log_scale)`, per channel (the last axis).
 
   `log_det = P sum(log_scale)` with `P` positions per channel (`H W` for
-  images, 1 for vectors).
+  images, 1 for vectors). With `per_feature` every entry of an event has a bias
+  and a scale of its own, and `P = 1`.
 
   The first batch initialises the layer: its outputs then have mean 0 and
   variance 1 per channel, except that variances below `variance_floor` count
@@ -22,44 +25,48 @@ class ActNorm(invertible.InvertibleLayer):
 
   Args:
     variance_floor: smallest variance that initialisation divides by.
+    per_feature: one bias and scale per entry of the event, not per channel.
     **kwargs: of `keras.layers.Layer`.
 
   References:
     Kingma and Dhariwal, 2018, Glow, Section 3.1.
   """
 
-  def __init__(self, variance_floor=0.2, **kwargs):
+  def __init__(self, variance_floor=0.2, per_feature=False, **kwargs):
     super().__init__(**kwargs)
     self.variance_floor = variance_floor
+    self.per_feature = per_feature
 
   def build(self, input_shape):
+    shape = input_shape[1:] if self.per_feature else input_shape[-1:]
     # Replicas assign equal values, from statistics of the global batch.
     self.bias = self.add_weight(
-        name='bias', shape=input_shape[-1:], initializer='zeros')
+        name='bias', shape=shape, initializer='zeros')
     self.log_scale = self.add_weight(
-        name='log_scale', shape=input_shape[-1:], initializer='zeros')
+        name='log_scale', shape=shape, initializer='zeros')
     self.initialized = self.add_weight(
         name='initialized', shape=(), dtype='int32', initializer='zeros',
         trainable=False, aggregation='only_first_replica')
 
   def _data_dependent_values(self, x):
     """Returns `(bias, log_scale, is_valid)` of the global batch."""
-    axes = list(range(x.shape.rank - 1))
+    axes = [0] if self.per_feature else list(range(x.shape.rank - 1))
     # One reduction of all sums; centring first would need two. Float64,
     # because a difference of squares loses digits. Sums and a count, because
     # replicas may hold parts of different sizes, or nothing.
     wide = tf.cast(tf.stop_gradient(x), tf.float64)
-    count = tf.cast(tf.size(x) // x.shape[-1], tf.float64)
+    shape = self.bias.shape
+    count = tf.cast(tf.size(x) // math.prod(shape), tf.float64)
     sums = tf.stack([
         tf.reduce_sum(wide, axes), tf.reduce_sum(wide * wide, axes),
-        tf.fill([x.shape[-1]], count)])
+        tf.fill(shape, count)])
     context = tf.distribute.get_replica_context()
     if context is not None and context.num_replicas_in_sync > 1:
       sums = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
     mean, mean_square = tf.unstack(sums[:2] / sums[2])
     variance = tf.maximum(mean_square - mean * mean, self.variance_floor)
     # An empty batch, or one that is not finite, must not count as the first.
-    is_valid = (sums[2, 0] > 0.0) & tf.reduce_all(tf.math.is_finite(sums))
+    is_valid = tf.reduce_all((sums[2] > 0.0) & tf.math.is_finite(sums))
     return (tf.cast(-mean, x.dtype),
             tf.cast(-0.5 * tf.math.log(variance), x.dtype), is_valid)
 
@@ -95,7 +102,7 @@ class ActNorm(invertible.InvertibleLayer):
     if not self.built:
       self.build(tuple(x.shape))
     bias, log_scale = self._maybe_initialize(x)
-    num_positions = x.shape[1:-1].num_elements() or 1
+    num_positions = math.prod(x.shape[1:]) // math.prod(self.bias.shape)
     log_det = num_positions * tf.reduce_sum(log_scale)
     return ((x + bias) * tf.exp(log_scale),
             tf.fill([tf.shape(x)[0]], log_det))
@@ -105,4 +112,7 @@ class ActNorm(invertible.InvertibleLayer):
             tf.convert_to_tensor(self.bias.value))
 
   def get_config(self):
-    return super().get_config() | {'variance_floor': self.variance_floor}
+    return super().get_config() | {
+        'variance_floor': self.variance_floor,
+        'per_feature': self.per_feature,
+    }

@@ -99,7 +99,48 @@ class Softplus(LipschitzActivation):
     return tf.nn.softplus(inputs)
 
 
-_ACTIVATIONS = {'lipswish': LipSwish, 'elu': ELU, 'softplus': Softplus}
+@keras.saving.register_keras_serializable('tf_resflow')
+class ReLU(LipschitzActivation):
+  """`max(x, 0)`; slope at most 1, second derivative 0.
+
+  Log-determinant gradients need second derivatives, which vanish here: such
+  flows train badly (Chen et al., 2019, Section 3.3).
+  """
+
+  lipschitz_constant = 1.0
+
+  def call(self, inputs):
+    return tf.nn.relu(inputs)
+
+
+@keras.saving.register_keras_serializable('tf_resflow')
+class Identity(LipschitzActivation):
+  """`x`; for ablations, the block is then affine."""
+
+  lipschitz_constant = 1.0
+
+  def call(self, inputs):
+    return inputs
+
+
+@keras.saving.register_keras_serializable('tf_resflow')
+class LipschitzCube(LipschitzActivation):
+  """`x^3 / 3` for `|x| < 1`, continued with slope 1: `x - 2 sign(x) / 3`.
+
+  Its slope is `min(x^2, 1)`. One of the activations that the authors' code
+  offers; the paper does not describe it.
+  """
+
+  lipschitz_constant = 1.0
+
+  def call(self, inputs):
+    inner = tf.clip_by_value(inputs, -1.0, 1.0)
+    return inner**3 / 3.0 + (inputs - inner)
+
+
+_ACTIVATIONS = {
+    'lipswish': LipSwish, 'elu': ELU, 'softplus': Softplus, 'relu': ReLU,
+    'identity': Identity, 'lipschitz_cube': LipschitzCube}
 
 
 def activation_names():

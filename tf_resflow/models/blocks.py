@@ -1,5 +1,7 @@
 """The residual blocks that the models stack."""
 
+import math
+
 import keras
 
 from tf_resflow import layers
@@ -24,11 +26,17 @@ def _make_block(config, input_shape, linear_layers, activate_input, name,
                 dtype):
   """Alternates activations and constrained linear layers."""
   stack = [keras.Input(input_shape)]
+  is_flattened = len(input_shape) > 1 and isinstance(
+      linear_layers[0], layers.SpectralDense)
+  if is_flattened:
+    stack.append(keras.layers.Flatten(dtype=dtype))
   for i, linear_layer in enumerate(linear_layers):
     if i > 0 or activate_input:
       stack.append(layers.make_activation(
           config.activation, name=f'{name}_act_{i}', dtype=dtype))
     stack.append(linear_layer)
+  if is_flattened:
+    stack.append(keras.layers.Reshape(input_shape, dtype=dtype))
   return layers.ResidualBlock(
       keras.Sequential(stack, name=f'{name}_g'),
       log_det=make_estimator(config), memory=config.memory, name=name,
@@ -61,17 +69,17 @@ def make_conv_block(config, input_shape, index, activate_input, dtype):
 
 def make_dense_block(config, input_shape, hidden_units, index, activate_input,
                      dtype):
-  """Returns block `index` with a fully connected `g` on events `[D]`."""
+  """Returns block `index` with a fully connected `g` on events of any shape."""
   name = f'block_{index}'
-  units = [*hidden_units, input_shape[-1]]
-  dense_layers = [
+  units = [*hidden_units, math.prod(input_shape)]
+  stack = [
       layers.SpectralDense(
           n, coeff=config.lipschitz_coeff, name=f'{name}_dense_{i}',
           seed=_layer_seed(config, index, i), dtype=dtype)
       for i, n in enumerate(units)
   ]
   return _make_block(
-      config, input_shape, dense_layers, activate_input, name, dtype)
+      config, input_shape, stack, activate_input, name, dtype)
 
 
 def share_traces(layer, stack):

@@ -67,18 +67,30 @@ class ResidualFlowConfig:
     num_levels: number of integer levels of a pixel, 256 for 8 bits.
     num_blocks: convolutional residual blocks per scale.
     hidden_channels: width of the hidden layers of `g`.
-    kernel_sizes: kernel sizes of the convolutions of `g`.
+    kernel_sizes: kernel sizes of the convolutions of `g`, two or more.
     activation: name of the activation, see `layers.make_activation`.
     lipschitz_coeff: bound of the operator norm of every layer.
     factor_out: whether half of the channels leave after every scale.
     squeeze_first: space-to-depth before the first block.
+    preactivation: whether `g` starts with an activation.
+    activate_first_block: whether that holds for the very first block as well.
+    fully_connected: dense layers of width `hidden_channels` in place of the
+      convolutions; ActNorm is then per feature.
     num_dense_blocks: fully connected residual blocks after the last scale.
-    dense_hidden_units: width of their two hidden layers.
+    dense_hidden_units: width of their hidden layers.
+    num_dense_hidden_layers: number of hidden layers of every dense `g`.
     act_norm: whether every block is followed by ActNorm.
-    preprocessing: 'logit' or 'standardize'.
+    feature_act_norm: whether every block is followed by an ActNorm with one
+      bias and scale per feature `(h, w, c)`.
+    first_act_norm: whether the ActNorms that follow blocks also stand before
+      the first one.
+    preprocessing: 'logit', 'standardize' or 'none'.
     logit_alpha: `alpha` of the logit transform.
-    mean: per channel, for 'standardize'.
-    std: per channel, for 'standardize'.
+    mean: for 'standardize', per channel of the images; with `squeeze_first`
+      also per channel of the squeezed images.
+    std: likewise.
+    num_classes: classes of a hybrid model's classifier; 0 for none.
+    head_channels: features that the classifier takes from every scale.
     num_exact_terms: terms of the log-det series before the roulette.
     truncation: law of the remaining number of terms, 'poisson' or 'geometric'.
     truncation_parameter: the rate of Poisson, the `p` of Geometric.
@@ -99,13 +111,21 @@ class ResidualFlowConfig:
   lipschitz_coeff: float = 0.98
   factor_out: bool = False
   squeeze_first: bool = False
+  preactivation: bool = True
+  activate_first_block: bool = False
+  fully_connected: bool = False
   num_dense_blocks: int = 4
   dense_hidden_units: int = 128
+  num_dense_hidden_layers: int = 2
   act_norm: bool = True
+  feature_act_norm: bool = False
+  first_act_norm: bool = True
   preprocessing: str = 'logit'
   logit_alpha: float = 0.05
   mean: tuple = ()
   std: tuple = ()
+  num_classes: int = 0
+  head_channels: int = 256
   num_exact_terms: int = 2
   truncation: str = 'poisson'
   truncation_parameter: float = 2.0
@@ -136,9 +156,10 @@ class ResidualFlowConfig:
     _check(self.hidden_channels >= 1,
            f'hidden_channels is {self.hidden_channels}; it must be positive.')
     _check(
-        len(self.kernel_sizes) >= 1 and
+        len(self.kernel_sizes) >= 2 and
         all(k >= 1 and k % 2 == 1 for k in self.kernel_sizes),
-        f'kernel_sizes is {self.kernel_sizes}; expected odd positive numbers.')
+        f'kernel_sizes is {self.kernel_sizes}; expected two or more odd '
+        'positive numbers.')
     _check(
         self.num_dense_blocks >= 0,
         f'num_dense_blocks is {self.num_dense_blocks}; it must be 0 or more.')
@@ -147,27 +168,59 @@ class ResidualFlowConfig:
         f'dense_hidden_units is {self.dense_hidden_units}; it must be '
         'positive.')
     _check(
-        self.preprocessing in ('logit', 'standardize'),
-        f"preprocessing is {self.preprocessing!r}; expected 'logit' or "
-        "'standardize'.")
+        self.num_dense_hidden_layers >= 0,
+        f'num_dense_hidden_layers is {self.num_dense_hidden_layers}; it must '
+        'be 0 or more.')
+    self._check_preprocessing()
+    _check(self.num_classes == 0 or self.num_classes >= 2,
+           f'num_classes is {self.num_classes}; it must be 0 or at least 2.')
+    _check(self.head_channels >= 1,
+           f'head_channels is {self.head_channels}; it must be positive.')
+    _check(
+        self.num_classes == 0 or not self.factor_out or
+        len(self.num_blocks) > 1,
+        f'num_classes is {self.num_classes} with factor_out and one scale: '
+        'the classifier reads what is factored out, which is nothing here.')
+
+  def _check_preprocessing(self):
+    _check(
+        self.preprocessing in ('logit', 'standardize', 'none'),
+        f"preprocessing is {self.preprocessing!r}; expected 'logit', "
+        "'standardize' or 'none'.")
     _check(
         0.0 < self.logit_alpha < 0.5,
         f'logit_alpha is {self.logit_alpha}; it must lie strictly between 0 '
         'and 1/2.')
     channels = self.image_shape[-1]
+    sizes = (channels, 4 * channels) if self.squeeze_first else (channels,)
     _check(
         self.preprocessing != 'standardize' or
-        len(self.mean) == len(self.std) == channels and
+        len(self.mean) == len(self.std) and len(self.std) in sizes and
         all(s > 0 for s in self.std),
         f"preprocessing is 'standardize' with mean {self.mean} and std "
-        f'{self.std}; it needs {channels} numbers each, one per channel, std '
-        'positive.')
+        f'{self.std}; it needs {" or ".join(map(str, sizes))} numbers each, '
+        'one per channel, std positive.')
 
   @property
   def event_size(self):
     """Number of dimensions `D = H W C`."""
     height, width, channels = self.image_shape
     return height * width * channels
+
+  def is_same_function(self, other):
+    """Whether models of two configurations compute alike with equal weights.
+
+    They may differ in how log-determinants are estimated, in the initial
+    weights, and in the number of levels, which `bits_per_dim` alone uses.
+
+    Args:
+      other: a `ResidualFlowConfig`.
+    """
+    ignored = {
+        name: getattr(self, name) for name in (
+            'num_exact_terms', 'truncation', 'truncation_parameter', 'probe',
+            'memory', 'seed', 'num_levels')}
+    return dataclasses.replace(other, **ignored) == self
 
   def to_json(self):
     """Returns the configuration as a JSON string."""

@@ -57,7 +57,7 @@ class Flow(keras.Model):
     checkpoint of the model would hold no weights, and nothing would warn.
     """
     self._tracked_layers = tf.Module(name='layers')
-    for layer in self.invertible_layers:
+    for layer in [*self.invertible_layers, *self.classifier_layers]:
       setattr(self._tracked_layers, layer.name, layer)
 
   def _check_events(self, x, event_shape, name):
@@ -78,6 +78,11 @@ class Flow(keras.Model):
   def invertible_layers(self):
     """The layers in the order of the forward direction."""
     raise NotImplementedError
+
+  @property
+  def classifier_layers(self):
+    """The layers of a classifier beside the bijection; none by default."""
+    return []
 
   @property
   def residual_blocks(self):
@@ -191,7 +196,10 @@ class Flow(keras.Model):
       raise ValueError(
           'bits_per_dim is defined for integers, but this flow has no '
           'num_levels; use log_prob.')
-    log_prob = self.log_prob(x, seed=seed, log_det=log_det)
+    return self._bits_of(self.log_prob(x, seed=seed, log_det=log_det))
+
+  def _bits_of(self, log_prob):
+    """Turns nats of dequantised images into bits per dimension."""
     nats_per_dim = math.log(self.num_levels) - log_prob / self.event_size
     return nats_per_dim / math.log(2.0)
 

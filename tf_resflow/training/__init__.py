@@ -9,5 +9,7 @@ from tf_resflow.training.loop import TrainingDivergedError
 from tf_resflow.training.loop import TrainingInterruptedError
 from tf_resflow.training.metrics import MetricsWriter
 from tf_resflow.training.step import TrainStep
+from tf_resflow.training.workdir import check_is_new
+from tf_resflow.training.workdir import create_workdir
 from tf_resflow.training.workdir import load_config
 from tf_resflow.training.workdir import load_model

@@ -38,19 +38,33 @@ class TrainingConfig:
   data_dir: str | None = None
   num_bits: int = 8
   image_size: int | None = None
+  resize: int | None = None
   num_validation: int = 0
   flip: bool = False
   # The model, see models.ResidualFlowConfig.
-  num_blocks: tuple = (16, 16, 16)
+  num_blocks: tuple[int, ...] = (16, 16, 16)
   hidden_channels: int = 512
+  kernel_sizes: tuple[int, ...] = (3, 1, 3)
   activation: str = 'lipswish'
   lipschitz_coeff: float = 0.98
   factor_out: bool = False
   squeeze_first: bool = False
+  preactivation: bool = True
+  activate_first_block: bool = False
+  fully_connected: bool = False
   num_dense_blocks: int = 4
   dense_hidden_units: int = 128
+  num_dense_hidden_layers: int = 2
   act_norm: bool = True
+  feature_act_norm: bool = False
+  first_act_norm: bool = True
+  preprocessing: str = 'logit'
   logit_alpha: float = 0.05
+  mean: tuple[float, ...] = ()
+  std: tuple[float, ...] = ()
+  hybrid: bool = False
+  head_channels: int = 256
+  nll_weight: float = 1.0
   num_exact_terms: int = 2
   truncation: str = 'poisson'
   truncation_parameter: float = 2.0
@@ -79,8 +93,10 @@ class TrainingConfig:
   evaluate_every: int = 0
 
   def __post_init__(self):
-    if isinstance(self.num_blocks, list):
-      object.__setattr__(self, 'num_blocks', tuple(self.num_blocks))
+    for field in dataclasses.fields(self):
+      if isinstance(getattr(self, field.name), list):
+        object.__setattr__(
+            self, field.name, tuple(getattr(self, field.name)))
     for name in ('num_steps', 'batch_size', 'accumulation_steps', 'log_every',
                  'checkpoint_every', 'checkpoints_to_keep'):
       _check(getattr(self, name) >= 1,
@@ -94,8 +110,9 @@ class TrainingConfig:
       _check(0 < getattr(self, name) < math.inf,
              f'{name} is {getattr(self, name)}; it must be positive and '
              'finite.')
-    _check(0 <= self.weight_decay < math.inf,
-           f'weight_decay is {self.weight_decay}; it must be 0 or more.')
+    for name in ('weight_decay', 'nll_weight'):
+      _check(0 <= getattr(self, name) < math.inf,
+             f'{name} is {getattr(self, name)}; it must be 0 or more.')
     for name in ('ema_decay', 'beta_2'):
       _check(0.0 <= getattr(self, name) < 1.0,
              f'{name} is {getattr(self, name)}; it must lie in [0, 1).')
@@ -120,11 +137,19 @@ class TrainingConfig:
     """Returns the `models.ResidualFlowConfig` of the run."""
     info = datasets.info(self.dataset)
     _check(
+        self.resize is None or self.resize >= 1,
+        f'resize is {self.resize}; it must be 1 or more.')
+    height, width, channels = info.image_shape
+    if self.resize is not None:
+      height = width = self.resize
+    _check(
         self.image_size is None or
-        (self.image_size, self.image_size) == tuple(info.image_shape[:2]),
+        (self.image_size, self.image_size) == (height, width),
         f'image_size is {self.image_size}, but the images of {self.dataset} '
-        f'are {info.image_shape[0]} x {info.image_shape[1]}; leave the flag '
-        'out or give that size.')
+        f'are {height} x {width}; leave the flag out or give that size.')
+    _check(
+        not self.hybrid or info.num_classes > 0,
+        f'hybrid is set, but {self.dataset} has no labels.')
     num_levels = info.num_levels
     if self.num_bits != 8:
       _check(
@@ -138,7 +163,23 @@ class TrainingConfig:
         for f in dataclasses.fields(self) if f.name in names
     }
     return models.ResidualFlowConfig(
-        image_shape=tuple(info.image_shape), num_levels=num_levels, **own)
+        image_shape=(height, width, channels), num_levels=num_levels,
+        num_classes=info.num_classes if self.hybrid else 0, **own)
+
+  def load_split(self, split, data_dir=None):
+    """Opens a part of the run's data set.
+
+    Args:
+      split: 'train', 'validation' or 'test'.
+      data_dir: folder of prepared data, that of the configuration by default.
+
+    Returns:
+      A `datasets.ImageSplit`.
+    """
+    return datasets.load(
+        self.dataset, split, data_dir=data_dir or self.data_dir,
+        num_bits=self.num_bits, num_validation=self.num_validation,
+        resize=self.resize)
 
   def differences(self, other):
     """Returns the names of fields that forbid continuing `other`'s run."""

@@ -21,18 +21,32 @@ _HELP = {
     'data_dir': 'Folder of prepared data sets (that of TFDS by default).',
     'num_bits': 'Reduce 8-bit images to this many bits.',
     'image_size': 'Checked against the size of the images.',
+    'resize': 'Resize the images to this height and width.',
     'num_validation': 'Training examples set aside for validation.',
     'flip': 'Flip training images left to right at random.',
     'num_blocks': 'Residual blocks per scale, such as 16,16,16.',
     'hidden_channels': 'Width of the hidden layers of g.',
+    'kernel_sizes': 'Kernel sizes of the convolutions of g, such as 3,1,3.',
     'activation': 'Activation: ' + ', '.join(layers.activation_names()) + '.',
     'lipschitz_coeff': 'Bound of the operator norm of every layer, below 1.',
     'factor_out': 'Half of the channels leave after every scale.',
     'squeeze_first': 'Space-to-depth before the first block.',
+    'preactivation': 'g starts with an activation.',
+    'activate_first_block': 'The very first g does so as well.',
+    'fully_connected': 'Dense layers in place of all convolutions.',
     'num_dense_blocks': 'Fully connected blocks after the last scale.',
     'dense_hidden_units': 'Width of their hidden layers.',
+    'num_dense_hidden_layers': 'Number of hidden layers of every dense g.',
     'act_norm': 'ActNorm after every block.',
+    'feature_act_norm': 'ActNorm per feature (h, w, c) after every block.',
+    'first_act_norm': 'ActNorm before the first block, too.',
+    'preprocessing': 'logit, standardize (with mean and std) or none.',
     'logit_alpha': 'alpha of the logit transform, in (0, 1/2).',
+    'mean': 'Per channel, such as 0.49,0.48,0.45.',
+    'std': 'Per channel.',
+    'hybrid': 'Learn the labels as well, with a classifier on the flow.',
+    'head_channels': 'Features that the classifier takes from every scale.',
+    'nll_weight': 'lambda of the hybrid loss lambda * nats(x) + cross entropy.',
     'num_exact_terms': 'Log-det terms that are always computed.',
     'truncation': 'Law of the further terms: poisson or geometric.',
     'truncation_parameter': 'Rate of poisson, or p of geometric.',
@@ -69,6 +83,11 @@ _DEFINE = {
     int | None: flags.DEFINE_integer,
 }
 
+_ELEMENTS = {
+    tuple[int, ...]: (int, 'integers'),
+    tuple[float, ...]: (float, 'numbers'),
+}
+
 
 def flag_names():
   """Returns the names of the flags that `define_flags` defines."""
@@ -87,7 +106,7 @@ def define_flags():
       'TensorBoard files and samples. An existing run there is continued.',
       required=True)
   for field in dataclasses.fields(config_lib.TrainingConfig):
-    if field.type is tuple:
+    if field.type in _ELEMENTS:
       flags.DEFINE_list(
           field.name, [str(v) for v in field.default], _HELP[field.name])
     else:
@@ -108,13 +127,14 @@ def config_from_flags(flag_values=None):
   values = {}
   for field in dataclasses.fields(config_lib.TrainingConfig):
     value = flag_values[field.name].value
-    if field.type is tuple:
+    if field.type in _ELEMENTS:
+      element, kind = _ELEMENTS[field.type]
       try:
-        value = tuple(int(v) for v in value)
+        value = tuple(element(v) for v in value)
       except ValueError:
         raise ValueError(
             f'{field.name} is {",".join(value)!r}; expected comma-separated '
-            'integers.') from None
+            f'{kind}.') from None
     values[field.name] = value
   return config_lib.TrainingConfig(**values)
 
@@ -128,7 +148,7 @@ def to_flagfile(config):
       continue
     if field.type is bool:
       lines.append(f'--{field.name}' if value else f'--no{field.name}')
-    elif field.type is tuple:
+    elif field.type in _ELEMENTS:
       lines.append(f'--{field.name}={",".join(str(v) for v in value)}')
     else:
       lines.append(f'--{field.name}={value}')
@@ -146,7 +166,7 @@ def config_from_flagfile(path):
   """
   values = flags.FlagValues()
   for field in dataclasses.fields(config_lib.TrainingConfig):
-    if field.type is tuple:
+    if field.type in _ELEMENTS:
       flags.DEFINE_list(
           field.name, [str(v) for v in field.default], '', flag_values=values)
     else:

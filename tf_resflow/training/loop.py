@@ -69,10 +69,7 @@ class Trainer:
       raise ValueError(
           f'batch_size is {config.batch_size}, which {num_replicas} replicas '
           'cannot share equally; choose a multiple.')
-    self._split = datasets.load(
-        config.dataset, 'train', data_dir=config.data_dir,
-        num_bits=config.num_bits, num_validation=config.num_validation,
-        image_size=config.image_size)
+    self._split = config.load_split('train')
     with self.strategy.scope():
       self.model = models.ResidualFlow(config.model_config())
       self.optimizer = optimizers.make_optimizer(config)
@@ -89,7 +86,7 @@ class Trainer:
     self._train_step = step_lib.TrainStep(
         self.model, self.optimizer, self.ema, clip_norm=config.clip_norm,
         accumulation_steps=config.accumulation_steps, seed=config.seed,
-        jit_compile=config.jit_compile)
+        jit_compile=config.jit_compile, nll_weight=config.nll_weight)
 
   @property
   def step(self):
@@ -100,35 +97,41 @@ class Trainer:
     """Loads the latest checkpoint, else initialises from the first batch."""
     latest = workdir_lib.latest_checkpoint(self.workdir)
     if latest:
-      workdir_lib.restore(self._manager.checkpoint, latest)
-      _logger.info('Restored step %d from %s.', self.step, latest)
+      if workdir_lib.restore_run(self._manager.checkpoint, latest):
+        _logger.info('Restored step %d from %s.', self.step, latest)
+      else:
+        _logger.info(
+            'Starting from the weights in %s, with a new optimizer.', latest)
       return
-    images = next(iter(self._batches(0)))
+    images, _ = next(iter(self._batches(0)))
     self.strategy.run(
-        tf.function(lambda x: self.model(x), autograph=False), args=(images,))
+        tf.function(self.model.initialize, autograph=False), args=(images,))
     self.ema.reset()
     self.model.save_singular_vectors()
     self.save()
     _logger.info('Initialised from the first batch.')
 
   def _batches(self, start_step):
-    """Returns the per-replica images of every step from `start_step` on."""
+    """Returns images and labels per replica from step `start_step` on."""
     config = self.config
     num_parts = config.accumulation_steps
     dataset = datasets.training_batches(
         self._split, batch_size=config.batch_size * num_parts,
         seed=config.seed, start_step=start_step, flip=config.flip)
 
-    def arrange(batch):
-      """Orders images such that replicas share every part of the batch."""
-      images = batch['image']
-      num_replicas = self.strategy.num_replicas_in_sync
+    num_replicas = self.strategy.num_replicas_in_sync
+
+    def interleave(tensor):
+      """Orders examples such that replicas share every part of the batch."""
       if num_parts == 1 or num_replicas == 1:
-        return images
-      shape = images.shape
-      images = tf.reshape(images, [num_parts, num_replicas, -1, *shape[1:]])
+        return tensor
+      shape = tensor.shape
+      tensor = tf.reshape(tensor, [num_parts, num_replicas, -1, *shape[1:]])
       return tf.reshape(
-          tf.transpose(images, [1, 0, *range(2, images.shape.rank)]), shape)
+          tf.transpose(tensor, [1, 0, *range(2, tensor.shape.rank)]), shape)
+
+    def arrange(batch):
+      return interleave(batch['image']), interleave(batch['label'])
 
     dataset = dataset.map(arrange).prefetch(2)
     return self.strategy.experimental_distribute_dataset(dataset)
@@ -171,8 +174,10 @@ class Trainer:
         'a new workdir usually help.')
 
   @tf.function(autograph=False)
-  def _run_step(self, images, step):
-    per_replica = self.strategy.run(self._train_step, args=(images, step))
+  def _run_step(self, batch, step):
+    images, labels = batch
+    per_replica = self.strategy.run(
+        self._train_step, args=(images, step, labels))
     # Metrics are of the global batch, so every replica holds the same.
     return tf.nest.map_structure(
         lambda v: self.strategy.experimental_local_results(v)[0], per_replica)
@@ -324,15 +329,15 @@ def _write_samples(trainer, writer, step):
 
 def _summarize(window, step):
   """Returns means over the steps since the last row."""
-  bits = [float(m.bits_per_dim) for m in window]
-  norms = [float(m.gradient_norm) for m in window]
-  finite = np.isfinite(bits) & np.isfinite(norms)
-  values = {
-      'bits_per_dim': float(np.mean(bits)),
-      'gradient_norm': float(np.mean(norms)),
-      'power_iteration_steps': max(
-          int(m.power_iteration_steps) for m in window),
+  columns = {
+      name: [float(getattr(m, name)) for m in window]
+      for name in ('bits_per_dim', 'gradient_norm', 'cross_entropy', 'accuracy')
+      if getattr(window[0], name) is not None
   }
+  finite = np.isfinite(list(columns.values())).all(axis=0)
+  values = {name: float(np.mean(column)) for name, column in columns.items()}
+  values['power_iteration_steps'] = max(
+      int(m.power_iteration_steps) for m in window)
   if not finite.all():
     values['first_bad_step'] = step - len(window) + 1 + int(
         np.argmin(finite))
@@ -343,5 +348,5 @@ def _check_finite(values, trainer, step):
   if 'first_bad_step' not in values:
     return
   raise trainer.diverged_error(
-      f'bits/dim or its gradient is not finite at step '
+      f'the loss or its gradient is not finite at step '
       f'{values["first_bad_step"]} (seen at step {step})')

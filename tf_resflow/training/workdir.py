@@ -1,11 +1,14 @@
 """The folder of a run: what stands where, and what may be continued."""
 
+import dataclasses
 import logging
 import os
+import tempfile
 
 import tensorflow as tf
 
 from tf_resflow import models
+from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import flags as flags_lib
 
 _logger = logging.getLogger(__name__)
@@ -94,7 +97,9 @@ def check(workdir, config):
   if os.path.exists(run_flags):
     previous = flags_lib.config_from_flagfile(run_flags)
     names = config.differences(previous)
-    if names:
+    if names and has_only_weights(workdir):
+      _check_same_model(workdir, config, previous)
+    elif names:
       listed = ', '.join(
           f'--{n} was {getattr(previous, n)} and is {getattr(config, n)}'
           for n in names)
@@ -107,6 +112,63 @@ def check(workdir, config):
         'missing); name a new or empty folder.')
 
 
+def _check_same_model(workdir, config, previous):
+  """Weights that no run has trained yet may be trained in any way."""
+  ours, theirs = config.model_config(), previous.model_config()
+  if theirs.is_same_function(ours):
+    return
+  names = [
+      f.name for f in dataclasses.fields(ours)
+      if not theirs.is_same_function(dataclasses.replace(
+          theirs, **{f.name: getattr(ours, f.name)}))]
+  listed = ', '.join(
+      f'{n} is {getattr(ours, n)}, not {getattr(theirs, n)}' for n in names)
+  raise ValueError(
+      f'workdir {workdir} holds weights of another model: {listed}. Give the '
+      f'flags of the model as they are in {workdir}/{_RUN_FLAGS} '
+      f'(--flagfile), and data of the same shape.')
+
+
+def has_only_weights(workdir):
+  """Whether a workdir holds a model that no run has trained there.
+
+  Such is a folder that `create_workdir` made: at step 0, without the state of
+  an optimizer.
+  """
+  latest = latest_checkpoint(workdir)
+  return latest is not None and not _has_optimizer(latest)
+
+
+def _has_optimizer(path):
+  """Whether a checkpoint holds the state of an optimizer."""
+  names = [name for name, _ in tf.train.list_variables(path)]
+  return any(name.startswith('optimizer/') for name in names)
+
+
+def restore_run(checkpoint, path):
+  """Loads a checkpoint of a run, or of weights that a run starts from.
+
+  Args:
+    checkpoint: a `tf.train.Checkpoint` with model, optimizer, ema and step.
+    path: of a checkpoint, without the suffix of its files.
+
+  Returns:
+    Whether the file holds an optimizer's state; without it the optimizer
+    stays as it is.
+
+  Raises:
+    ValueError: if a file is broken or does not fit.
+  """
+  if _has_optimizer(path):
+    restore(checkpoint, path)
+    return True
+  restore(
+      tf.train.Checkpoint(
+          model=checkpoint.model, ema=checkpoint.ema, step=checkpoint.step),
+      path, partial=True)
+  return False
+
+
 def prepare(workdir, config):
   """Creates a run's folder and writes its flags and model; see `check`."""
   check(workdir, config)
@@ -116,6 +178,56 @@ def prepare(workdir, config):
       os.path.join(workdir, _MODEL_JSON), config.model_config().to_json())
   # Last, because its presence says that the folder is a run.
   _write_atomically(run_flags, flags_lib.to_flagfile(config))
+
+
+def check_is_new(workdir):
+  """Checks that a folder does not exist or is empty.
+
+  Raises:
+    ValueError: if it holds anything.
+  """
+  if os.path.exists(workdir) and not os.path.isdir(workdir):
+    raise ValueError(
+        f'workdir is {workdir}, which is a file; name a folder.')
+  if os.path.isdir(workdir) and os.listdir(workdir):
+    raise ValueError(
+        f'workdir {workdir} is not empty; name a new or empty folder.')
+
+
+def create_workdir(workdir, config, model, extra_files=()):
+  """Makes the folder of a run at step 0 from a model, whole or not at all.
+
+  Its averages are the weights; it has no optimizer state, so that training
+  starts with that of a new run.
+
+  Args:
+    workdir: a folder that does not exist or is empty.
+    config: a `TrainingConfig` with `config.model_config() == model.config`.
+    model: a `models.ResidualFlow`.
+    extra_files: dict from names to texts of further files.
+
+  Raises:
+    ValueError: if the folder is not empty, or the configuration is of another
+      model.
+  """
+  check_is_new(workdir)
+  if config.model_config() != model.config:
+    raise ValueError('config describes another model than the one given.')
+  parent, name = os.path.split(os.path.abspath(workdir))
+  os.makedirs(parent, exist_ok=True)
+  with tempfile.TemporaryDirectory(prefix=f'.{name}.', dir=parent) as folder:
+    draft = os.path.join(folder, name)
+    prepare(draft, config)
+    for file_name, text in dict(extra_files).items():
+      _write_atomically(os.path.join(draft, file_name), text)
+    step = tf.Variable(0, dtype=tf.int64)
+    ema = ema_lib.ExponentialMovingAverage(model)
+    manager = tf.train.CheckpointManager(
+        tf.train.Checkpoint(model=model, ema=ema, step=step),
+        checkpoint_dir(draft), max_to_keep=config.checkpoints_to_keep)
+    manager.save(checkpoint_number=0)
+    # A rename replaces an empty folder, and fails where one has been filled.
+    os.rename(draft, workdir)
 
 
 def load_config(workdir):

@@ -1,0 +1,175 @@
+"""Training arguments become a configuration, or are refused by name."""
+
+import pathlib
+
+import pytest
+
+from tests.conversion import reference_flow
+from tf_resflow import conversion
+from tf_resflow import datasets
+from tf_resflow import training
+from tf_resflow.training import flags as flags_lib
+
+_FLAGS = pathlib.Path(__file__).resolve().parents[2] / 'bin' / 'flags'
+
+
+def convert(**changes):
+  return conversion.convert_arguments(
+      reference_flow.default_arguments() | changes)
+
+
+# The commands of the authors' README, by the file that each made.
+_PUBLISHED = {
+    'mnist': (
+        {'data': 'mnist', 'imagesize': 28},
+        {'dataset': 'mnist', 'logit_alpha': 1e-6}, (28, 28, 1), 256),
+    'cifar10': (
+        {'data': 'cifar10'}, {'dataset': 'cifar10', 'flip': True},
+        (32, 32, 3), 256),
+    'imagenet32': (
+        {'data': 'imagenet32', 'nblocks': '32-32-32'},
+        {'dataset': 'downsampled_imagenet/32x32', 'num_blocks': (32, 32, 32)},
+        (32, 32, 3), 256),
+    'imagenet64': (
+        {'data': 'imagenet64', 'imagesize': 64, 'nblocks': '32-32-32',
+         'factor_out': True, 'squeeze_first': True},
+        {'dataset': 'downsampled_imagenet/64x64', 'factor_out': True,
+         'squeeze_first': True, 'num_blocks': (32, 32, 32)},
+        (64, 64, 3), 256),
+    'celebahq256': (
+        {'data': 'celebahq', 'imagesize': 256, 'nbits': 5, 'act': 'elu',
+         'batchsize': 8, 'update_freq': 5, 'n_exact_terms': 8, 'fc_end': False,
+         'factor_out': True, 'squeeze_first': True,
+         'nblocks': '16-16-16-16-16-16'},
+        {'dataset': 'celeb_a_hq/256', 'num_bits': 5, 'activation': 'elu',
+         'batch_size': 8, 'accumulation_steps': 5, 'num_exact_terms': 8,
+         'num_dense_blocks': 0, 'factor_out': True, 'squeeze_first': True,
+         'num_blocks': (16,) * 6, 'flip': True},
+        (256, 256, 3), 32),
+}
+
+
+@pytest.mark.parametrize('name', _PUBLISHED)
+def test_published_models(name):
+  arguments, fields, image_shape, num_levels = _PUBLISHED[name]
+  conversion_ = convert(**arguments)
+  assert conversion_.config == training.TrainingConfig(**fields)
+  assert conversion_.notes == ()
+  model_config = conversion_.config.model_config()
+  assert model_config.image_shape == image_shape
+  assert model_config.num_levels == num_levels
+
+
+@pytest.mark.parametrize('name', _PUBLISHED)
+def test_flagfiles_describe_the_published_models(name):
+  flagfile = flags_lib.config_from_flagfile(_FLAGS / f'{name}.flags')
+  converted = convert(**_PUBLISHED[name][0]).config
+  assert flagfile.model_config().is_same_function(converted.model_config())
+  for field in ('dataset', 'num_bits', 'flip', 'batch_size',
+                'accumulation_steps', 'learning_rate', 'warmup_steps',
+                'num_exact_terms', 'truncation', 'truncation_parameter'):
+    assert getattr(flagfile, field) == getattr(converted, field), field
+
+
+def test_arguments_of_older_versions_may_be_missing():
+  arguments = reference_flow.default_arguments(data='mnist', imagesize=28)
+  expected = conversion.convert_arguments(arguments).config
+  del arguments['logit_transform'], arguments['cdim']
+  assert conversion.convert_arguments(arguments).config == expected
+
+
+def test_switches():
+  config = convert(
+      data='svhn', imagesize=16, nblocks='3-2-1-7', idim=9, kernels='5-1-1-3',
+      vnorms='22222', act='lcube', coeff=0.5, actnorm=False, fc_actnorm=True,
+      preact=False, first_resblock=False, fc_idim=11, fc=True, n_exact_terms=4,
+      n_dist='geometric', logit_transform=False, lr=0.25, wd=0.125,
+      warmup_iters=3).config
+  assert config == training.TrainingConfig(
+      dataset='svhn_cropped', resize=16, num_blocks=(3, 2, 1),
+      hidden_channels=9, kernel_sizes=(5, 1, 1, 3),
+      activation='lipschitz_cube', lipschitz_coeff=0.5, act_norm=False,
+      feature_act_norm=True, first_act_norm=False, preactivation=False,
+      activate_first_block=True, fully_connected=True, dense_hidden_units=11,
+      num_dense_hidden_layers=3, num_exact_terms=4, truncation='geometric',
+      truncation_parameter=0.5, preprocessing='none', learning_rate=0.25,
+      weight_decay=0.125, warmup_steps=3)
+
+
+def test_hybrids():
+  config = convert(data='cifar10', task='hybrid', cdim=7).config
+  assert (config.hybrid, config.head_channels, config.nll_weight) == (
+      True, 7, 1.0)
+  assert config.preprocessing == 'standardize'
+  assert (config.mean, config.std) == (
+      (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
+  assert convert(task='hybrid', scale_dim=True).config.nll_weight == 1 / 3072
+  assert convert(task='classification').config.nll_weight == 0.0
+  # Other data sets keep their logit transform.
+  grey = convert(data='mnist', imagesize=28, task='hybrid').config
+  assert (grey.preprocessing, grey.logit_alpha) == ('logit', 1e-6)
+
+
+def test_bits_of_other_data_sets_are_ignored():
+  """The script reduces bits for two data sets alone."""
+  assert convert(data='cifar10', nbits=5).config.num_bits == 8
+  assert convert(data='celeba_5bit', imagesize=64).config.num_bits == 5
+
+
+def test_rule_of_the_first_block():
+  assert not convert().config.activate_first_block
+  # With one scale the script does not pass the rule on.
+  one_scale = convert(nblocks='16').config
+  assert one_scale.activate_first_block and one_scale.first_act_norm
+  assert convert(fc=True).config.activate_first_block
+
+
+@pytest.mark.parametrize('change, message', [
+    ({'block': 'coupling'}, '--block=coupling: coupling layers cannot be'),
+    ({'vnorms': '122f'}, '--vnorms=122f: norms other than 2 -> 2 cannot be'),
+    ({'vnorms': '222'}, '--vnorms=222 and --kernels=3-1-3; expected 4 norms'),
+    ({'learn_p': True}, '--learn-p=True: learned norms cannot be converted'),
+    ({'quadratic': True}, '--quadratic=True: invertible linear layers'),
+    ({'batchnorm': True}, '--batchnorm=True: batch normalisation inside'),
+    ({'dropout': 0.5}, '--dropout=0.5: dropout inside of g cannot be'),
+    ({'padding': 3}, '--padding=3: padded channels cannot be converted'),
+    ({'data': 'lsun'}, '--data=lsun; expected one of mnist, cifar10'),
+    ({'act': 'gelu'}, '--act=gelu; expected one of swish, elu'),
+    ({'task': 'ood'}, '--task=ood; expected one of density, hybrid'),
+    ({'n_dist': 'zipf'}, "truncation is 'zipf'; expected 'poisson'"),
+    ({'kernels': '3-2-3'}, r'kernel_sizes is \(3, 2, 3\); expected two'),
+    ({'kernels': 'big'}, "--kernels='big'; expected integers joined by"),
+    ({'imagesize': 2}, '--imagesize=2; no scale of at least 4 x 4 fits'),
+    ({'imagesize': '32'}, "--imagesize='32'; expected a value like 32"),
+    ({'fc': 1}, '--fc=1; expected a value like False'),
+    ({'idim': None}, '--idim=None; expected a value like 512'),
+    ({'data': 'imagenet32', 'task': 'hybrid'}, 'has no labels'),
+    ({'imagesize': 30}, r'num_blocks is \(16, 16, 16\): its 3 scales need'),
+])
+def test_what_cannot_be_converted_is_named(change, message):
+  with pytest.raises(ValueError, match=message) as error:
+    convert(**change)
+  assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('change, note', [
+    ({'n_power_series': 10}, 'trained with --n-power-series=10; further'),
+    ({'n_samples': 2}, 'trained with --n-samples=2; further training uses'),
+    ({'neumann_grad': False}, 'trained with --neumann-grad=False; further'),
+    ({'optimizer': 'sgd'}, 'trained with --optimizer=sgd; further'),
+    ({'task': 'hybrid'}, 'trained on random crops'),
+    ({'data': 'svhn'}, 'trained on random crops'),
+    ({'wd': 0.5}, 'trained with --wd=0.5, an L2 penalty'),
+    ({'my_flag': 1}, 'script does not know, which are ignored: my-flag'),
+])
+def test_notes(change, note):
+  (found,) = convert(**change).notes
+  assert note in found
+
+
+def test_every_data_set_of_a_converted_model_is_known():
+  for name, size in (('celeba_5bit', 64), ('celebahq', 256),
+                     ('imagenet32', 32), ('imagenet64', 64)):
+    config = convert(data=name, imagesize=size).config
+    assert config.dataset in datasets.names()
+    assert config.resize is None

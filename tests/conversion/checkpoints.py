@@ -1,0 +1,115 @@
+"""Checkpoints of the authors' structure, made here."""
+
+import dataclasses
+
+import numpy as np
+
+from tests.conversion import reference_flow
+from tests.conversion import torch_writer
+
+# Data sets of which the authors' script fixes the image size are small here.
+IMAGE_SIZE = 8
+_TINY = {
+    'imagesize': IMAGE_SIZE, 'nblocks': '1-1', 'idim': 3, 'fc_idim': 4,
+    'cdim': 5, 'batchsize': 4, 'warmup_iters': 2}
+
+# One per switch that changes the function, several at a time.
+VARIANTS = {
+    'grey': {'data': 'mnist', 'nblocks': '2-1'},
+    'colour_factor_out': {'data': 'cifar10', 'factor_out': True},
+    'squeeze_first_5_bits': {
+        'data': 'celebahq', 'nbits': 5, 'squeeze_first': True,
+        'factor_out': True, 'act': 'elu', 'fc_end': False,
+        'n_exact_terms': 8, 'update_freq': 5},
+    'bits_of_celeba': {'data': 'celeba_5bit', 'nblocks': '1', 'coeff': 0.7},
+    'imagenet': {'data': 'imagenet32', 'fc_end': False, 'nblocks': '1-1-1'},
+    'softplus': {'data': 'svhn', 'act': 'softplus', 'actnorm': False},
+    'feature_act_norm': {
+        'data': 'mnist', 'fc_actnorm': True, 'kernels': '3-3',
+        'vnorms': '222'},
+    'only_feature_act_norm': {
+        'data': 'mnist', 'fc_actnorm': True, 'actnorm': False,
+        'first_resblock': False, 'kernels': '3', 'vnorms': '22'},
+    'fully_connected': {
+        'data': 'mnist', 'fc': True, 'act': 'relu', 'nblocks': '1-1'},
+    'no_preactivation': {
+        'data': 'mnist', 'preact': False, 'logit_transform': False,
+        'kernels': '5-1-1-3', 'vnorms': '22222', 'act': 'lcube'},
+    'one_scale': {'data': 'mnist', 'nblocks': '1', 'act': 'identity'},
+    'hybrid': {'data': 'cifar10', 'task': 'hybrid'},
+    'hybrid_factor_out': {
+        'data': 'mnist', 'task': 'hybrid', 'factor_out': True,
+        'scale_dim': True},
+    'classification_squeezed': {
+        'data': 'cifar10', 'task': 'classification', 'squeeze_first': True,
+        'nblocks': '1'},
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Made:
+  """What a checkpoint was made from.
+
+  Attributes:
+    arguments: the training arguments.
+    raw: the state.
+    ema: the state with the averaged parameters in place of the trained.
+  """
+
+  arguments: dict
+  raw: dict
+  ema: dict
+
+  def expected(self, which, x):
+    """Returns the oracle's results for one set of weights."""
+    return reference_flow.evaluate(
+        self.arguments, getattr(self, which), x, image_size=IMAGE_SIZE)
+
+
+def make(name, seed=0, **changes):
+  """Returns the `Made` of a variant, with changed arguments.
+
+  Args:
+    name: one of `VARIANTS`.
+    seed: of the weights.
+    **changes: of the arguments.
+  """
+  arguments = reference_flow.default_arguments(
+      **{**_TINY, **VARIANTS[name], **changes})
+  raw, other = (
+      reference_flow.make_state(arguments, seed=s, image_size=IMAGE_SIZE)
+      for s in (2 * seed, 2 * seed + 1))
+  names = reference_flow.parameter_names(arguments, image_size=IMAGE_SIZE)
+  return Made(arguments, raw, {**raw, **{n: other[n] for n in names}})
+
+
+def content(made):
+  """Returns the object that the authors' script would save."""
+  names = reference_flow.parameter_names(
+      made.arguments, image_size=IMAGE_SIZE)
+  averages = {name: made.ema[name] for name in names}
+  return {
+      'state_dict': dict(made.raw),
+      'optimizer_state_dict': {'state': {}, 'param_groups': []},
+      'args': torch_writer.Instance(
+          'argparse', 'Namespace', dict(made.arguments)),
+      'ema': torch_writer.Instance(
+          'lib.utils', 'ExponentialMovingAverage',
+          {'decay': 0.999, 'shadow_params': averages}),
+      'test_bpd': 3.25,
+  }
+
+
+def write(path, name, seed=0, legacy=False, **changes):
+  """Writes the checkpoint of a variant; returns its `Made`."""
+  made = make(name, seed, **changes)
+  save = torch_writer.save_legacy if legacy else torch_writer.save_zip
+  save(path, content(made))
+  return made
+
+
+def images(made, num_images=3, seed=0):
+  """Returns dequantised images for a variant, float64 in [0, 1)."""
+  channels = 1 if made.arguments['data'] == 'mnist' else 3
+  shape = [num_images, IMAGE_SIZE, IMAGE_SIZE, channels]
+  return np.random.default_rng(seed).uniform(size=shape)

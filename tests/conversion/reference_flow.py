@@ -1,0 +1,318 @@
+"""The authors' image flow in float64 NumPy: weights, latents, densities.
+
+An oracle for converted checkpoints that shares no code with what it judges:
+convolutions are dense matrices, their norms come from an SVD, and the
+log-determinant of a residual block from its whole Jacobian. For tiny models.
+
+Example:
+
+```
+arguments = reference_flow.default_arguments(
+    data='mnist', imagesize=8, nblocks='1-1', idim=4, fc_idim=5)
+state = reference_flow.make_state(arguments, seed=0)
+x = np.random.default_rng(1).uniform(size=[2, 8, 8, 1])
+bits_per_dim = reference_flow.evaluate(arguments, state, x)['bits_per_dim']
+```
+"""
+
+from collections import OrderedDict
+
+import numpy as np
+
+from tests.conversion import reference_state
+from tests.conversion.reference_state import default_arguments
+from tests.conversion.reference_state import parameter_names
+
+__all__ = [
+    'conv_matrix', 'default_arguments', 'evaluate', 'make_state',
+    'norm_matrix', 'num_values', 'parameter_names', 'top_singular']
+
+_LIPSWISH = 1.1
+
+
+def make_state(arguments, seed, image_size=None):
+  """Returns random weights under the authors' names.
+
+  Every other constrained kernel has a norm above `coeff`. `u`, `v` and `scale`
+  are the singular vectors and the norm of these kernels.
+
+  Args:
+    arguments: dict of the arguments of `train_img.py`.
+    seed: an integer.
+    image_size: overrides the size that the arguments imply.
+
+  Returns:
+    `OrderedDict` from name to array, as in `state_dict()` after one forward
+    pass: float32, but float64 for `geom_p` and int64 for `initialized`.
+  """
+  rng = np.random.default_rng(seed)
+  state = OrderedDict()
+  num_constrained = 0
+  singular = {}
+  for entry in reference_state.state_entries(arguments, image_size):
+    if entry.role == 'kernel':
+      kernel = rng.normal(size=entry.shape)
+      operator = entry.operator
+      if operator.constrained:
+        sigma = top_singular(norm_matrix(operator, kernel))[0]
+        # Far enough from `coeff` for float32 to keep the side.
+        factor = np.exp(rng.uniform(0.1, 0.7) * (-1) ** num_constrained)
+        kernel = np.float32(kernel * arguments['coeff'] * factor / sigma)
+        triple = top_singular(norm_matrix(operator, kernel))
+        singular = dict(zip(('scale', 'u', 'v'), triple, strict=True))
+        num_constrained += 1
+      else:
+        kernel *= np.sqrt(2.0 / kernel[0].size)
+      value = kernel
+    elif entry.role in ('scale', 'u', 'v'):
+      value = singular[entry.role]
+    else:
+      value = _draw(entry, rng)
+    value = np.asarray(value, entry.dtype)
+    if value.shape != entry.shape:
+      raise AssertionError(f'{entry.name}: {value.shape} for {entry.shape}')
+    state[entry.name] = value
+  return state
+
+
+def _draw(entry, rng):
+  shape = entry.shape
+  if entry.role == 'spatial_dims':
+    return [entry.operator.height, entry.operator.width]
+  return {
+      'mean': lambda: reference_state.CIFAR10_MEAN,
+      'std': lambda: reference_state.CIFAR10_STD,
+      # Never trained: the logit of 1/2, and 2.
+      'geom_p': lambda: 0.0,
+      'lamb': lambda: 2.0,
+      'initialized': lambda: 1,
+      'count': lambda: rng.poisson(2.0, shape),
+      'moment': lambda: rng.normal(size=shape),
+      'bias': lambda: 0.3 * rng.normal(size=shape),
+      'log_scale': lambda: 0.2 * rng.normal(size=shape),
+      'beta': lambda: rng.normal(0.5, 0.5, shape),
+  }[entry.role]()
+
+
+def conv_matrix(kernel, height, width):
+  """Matrix of a convolution with zero padding `k // 2`.
+
+  `y[o, r, c] = sum_{i, a, b} kernel[o, i, a, b] x[i, r + a - p, c + b - p]`
+
+  Args:
+    kernel: `[outputs, inputs, k, k]`, `k` odd.
+    height: rows of the image.
+    width: columns of the image.
+
+  Returns:
+    `[outputs * height * width, inputs * height * width]`.
+  """
+  pad = kernel.shape[-1] // 2
+  return sum(
+      np.kron(kernel[:, :, a, b], np.kron(
+          np.eye(height, k=a - pad), np.eye(width, k=b - pad)))
+      for a in range(kernel.shape[-1]) for b in range(kernel.shape[-1]))
+
+
+def operator_matrix(operator, kernel):
+  """Float64 matrix of all that an operator does to an image or a vector."""
+  kernel = np.asarray(kernel, np.float64)
+  if operator.kernel is None:
+    return kernel
+  return conv_matrix(kernel, operator.height, operator.width)
+
+
+def norm_matrix(operator, kernel):
+  """Float64 matrix whose singular vectors `u` and `v` are."""
+  if operator.kernel == 1:
+    return np.asarray(kernel, np.float64)[:, :, 0, 0]
+  return operator_matrix(operator, kernel)
+
+
+def top_singular(matrix):
+  """Returns the largest singular value and its vectors `u` and `v`."""
+  left, values, right = np.linalg.svd(matrix, full_matrices=False)
+  return values[0], left[:, 0], right[0]
+
+
+def num_values(arguments):
+  """Number of values of a pixel, by which the density is scaled."""
+  if arguments['data'] == 'celebahq':
+    return 2 ** arguments['nbits']
+  return 32 if arguments['data'] == 'celeba_5bit' else 256
+
+
+def evaluate(arguments, state, x, image_size=None):
+  """Computes what the authors' model and `compute_loss` say of images.
+
+  Args:
+    arguments: dict of the arguments of `train_img.py`.
+    state: dict from name to array; only parameters, `mean` and `std` are read.
+    x: dequantised images in [0, 1), `[n, H, W, C]`.
+    image_size: overrides the size that the arguments imply.
+
+  Returns:
+    A dict of float64 arrays: `z` `[n, D]` in the authors' order, latents that
+    are factored out first; and `[n]`, in nats but for the last, `log_det`
+    (log|det dz/dx|, exact), `log_prob_base`, `log_prob` (of the discrete
+    image) and `bits_per_dim`. With a classifier also `logits`
+    `[n, num_classes]`.
+
+  Raises:
+    NotImplementedError: for models this oracle leaves out.
+    ValueError: for images of another shape, or where the authors' code fails.
+  """
+  x = np.asarray(x, np.float64)
+  shape = reference_state.image_shape(arguments, image_size)
+  if x.shape[1:] != shape:
+    raise ValueError(f'images of {x.shape[1:]}, not {shape}')
+  size = int(np.prod(shape))
+  hidden = x.transpose([0, 3, 1, 2])
+  if arguments['squeeze_first']:
+    hidden = _squeeze(hidden)
+  scales = reference_state.build_scales(arguments, image_size)
+  log_det = np.zeros(len(x))
+  latents, features = [], []
+  for index, layers in enumerate(scales):
+    for layer in layers:
+      hidden, delta = _LAYERS[layer.kind](arguments, state, layer, hidden)
+      log_det += delta
+    if not arguments['factor_out']:
+      features.append(hidden)
+    elif index < len(scales) - 1:
+      hidden, factored = np.split(hidden, 2, axis=1)
+      latents.append(factored)
+      features.append(factored)
+    else:
+      # The head of the last scale looks at what the scale before factored out,
+      # never at the last latents; a single scale has nothing to look at.
+      features.append(features[-1] if features else None)
+  latents.append(hidden)
+  z = np.concatenate([_flatten(latent) for latent in latents], 1)
+  log_prob_base = -0.5 * np.sum(z ** 2 + np.log(2.0 * np.pi), 1)
+  log_prob = log_prob_base + log_det - size * np.log(num_values(arguments))
+  results = {
+      'z': z, 'log_det': log_det, 'log_prob_base': log_prob_base,
+      'log_prob': log_prob, 'bits_per_dim': -log_prob / (size * np.log(2.0))}
+  heads = reference_state.build_heads(arguments, image_size)
+  if heads:
+    results['logits'] = _logits(state, heads, features)
+  return results
+
+
+def _logits(state, heads, features):
+  if features[-1] is None:
+    raise ValueError('a classifier of one scale with factor_out never ran')
+  pooled = []
+  for head, feature in zip(heads, features, strict=True):
+    matrix = operator_matrix(head, state[f'{head.name}.weight'])
+    value = (_flatten(feature) @ matrix.T).reshape(
+        [-1, head.outputs, head.height * head.width])
+    norm = head.name[:-1] + '1'
+    bias = _load(state, f'{head.name}.bias') + _load(state, f'{norm}.bias')
+    scale = np.exp(_load(state, f'{norm}.weight'))
+    value = (value + bias[:, None]) * scale[:, None]
+    pooled.append(np.maximum(value, 0.0).mean(-1))
+  return (np.concatenate(pooled, 1) @ _load(state, 'logit_layer.weight').T
+          + _load(state, 'logit_layer.bias'))
+
+
+def _load(state, name):
+  return np.asarray(state[name], np.float64)
+
+
+def _flatten(x):
+  return x.reshape([len(x), -1])
+
+
+def _squeeze(x):
+  # Channels of the result count (channel, row, column).
+  n, channels, height, width = x.shape
+  parts = [x[:, :, row::2, column::2] for row in (0, 1) for column in (0, 1)]
+  return np.stack(parts, 2).reshape(
+      [n, 4 * channels, height // 2, width // 2])
+
+
+def _apply_squeeze(arguments, state, layer, x):
+  return _squeeze(x), 0.0
+
+
+def _apply_logit(arguments, state, layer, x):
+  alpha = 1e-6 if arguments['data'] == 'mnist' else 0.05
+  s = alpha + (1.0 - 2.0 * alpha) * x
+  slope = (1.0 - 2.0 * alpha) / (s * (1.0 - s))
+  return np.log(s / (1.0 - s)), _flatten(np.log(slope)).sum(1)
+
+
+def _apply_normalize(arguments, state, layer, x):
+  # The first three channels only, which squeeze_first makes something else
+  # than the three colours.
+  mean = _load(state, f'{layer.name}.mean')[:, None, None]
+  std = _load(state, f'{layer.name}.std')[:, None, None]
+  y = x.copy()
+  y[:, :3] = (x[:, :3] - mean) / std
+  return y, -np.log(std).sum() * x[0, 0].size
+
+
+def _apply_act_norm(arguments, state, layer, x):
+  log_scale = _load(state, f'{layer.name}.weight')
+  bias = _load(state, f'{layer.name}.bias')
+  shape = layer.shape if layer.dense else [-1, 1, 1]
+  y = (x + bias.reshape(shape)) * np.exp(log_scale.reshape(shape))
+  return y, log_scale.sum() * (x[0].size // log_scale.size)
+
+
+def _apply_block(arguments, state, layer, x):
+  value = _flatten(x)
+  identity = np.eye(value.shape[1])
+  jacobian = identity
+  for module in layer.net:
+    if isinstance(module, reference_state.Activation):
+      value, slope = _activate(arguments['act'], state, module, value)
+      jacobian = slope[:, :, None] * jacobian
+    else:
+      kernel = _load(state, f'{module.name}.weight')
+      sigma = top_singular(norm_matrix(module, kernel))[0]
+      matrix = operator_matrix(
+          module, kernel / max(1.0, sigma / arguments['coeff']))
+      bias = np.repeat(
+          _load(state, f'{module.name}.bias'), module.height * module.width)
+      value = value @ matrix.T + bias
+      jacobian = matrix @ jacobian
+  log_det = np.linalg.slogdet(identity + jacobian)[1]
+  return x + value.reshape(x.shape), log_det
+
+
+_LAYERS = {
+    'squeeze': _apply_squeeze, 'logit': _apply_logit,
+    'normalize': _apply_normalize, 'act_norm': _apply_act_norm,
+    'block': _apply_block,
+}
+
+
+def _activate(kind, state, module, x):
+  """Returns an activation's values and its derivatives."""
+  if kind == 'swish':
+    # The slope inside is kept positive; the trained number may be negative.
+    beta = np.logaddexp(0.0, _load(state, f'{module.name}.beta'))
+    gate = _sigmoid(beta * x)
+    slope = gate + beta * x * gate * (1.0 - gate)
+    return x * gate / _LIPSWISH, slope / _LIPSWISH
+  if kind == 'softplus':
+    return np.logaddexp(0.0, x), _sigmoid(x)
+  if kind == 'elu':
+    negative = np.minimum(x, 0.0)
+    return np.maximum(x, 0.0) + np.expm1(negative), np.exp(negative)
+  if kind == 'lcube':
+    inside = np.clip(x, -1.0, 1.0)
+    # x^3 / 3 up to one, and its tangent from there.
+    return inside ** 3 / 3.0 + (x - inside), inside ** 2
+  if kind == 'relu':
+    return np.maximum(x, 0.0), np.where(x > 0.0, 1.0, 0.0)
+  if kind == 'identity':
+    return x, np.ones_like(x)
+  raise ValueError(f'no activation is called {kind!r}')
+
+
+def _sigmoid(x):
+  return 0.5 * (1.0 + np.tanh(0.5 * x))

@@ -1,0 +1,350 @@
+"""What the authors' `train_img.py` builds and saves, in NumPy.
+
+Written from its behaviour, for tests only: which layers follow from the
+training arguments, and names, shapes, dtypes and order of the state they have.
+`tests.conversion.reference_flow` computes with them.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
+CIFAR10_STD = (0.2023, 0.1994, 0.2010)
+_DEFAULTS = {
+    'data': 'cifar10', 'dataroot': 'data', 'imagesize': 32, 'nbits': 8,
+    'block': 'resblock',
+    'coeff': 0.98, 'vnorms': '2222', 'n_lipschitz_iters': None,
+    'sn_tol': 1e-3, 'learn_p': False,
+    'n_power_series': None, 'factor_out': False, 'n_dist': 'poisson',
+    'n_samples': 1, 'n_exact_terms': 2, 'var_reduc_lr': 0,
+    'neumann_grad': True, 'mem_eff': True,
+    'act': 'swish', 'idim': 512, 'nblocks': '16-16-16',
+    'squeeze_first': False, 'actnorm': True, 'fc_actnorm': False,
+    'batchnorm': False, 'dropout': 0.0, 'fc': False, 'kernels': '3-1-3',
+    'logit_transform': True, 'add_noise': True, 'quadratic': False,
+    'fc_end': True, 'fc_idim': 128, 'preact': True, 'padding': 0,
+    'first_resblock': True, 'cdim': 256,
+    'optimizer': 'adam', 'scheduler': False, 'nepochs': 1000,
+    'batchsize': 64, 'lr': 1e-3, 'wd': 0, 'warmup_iters': 1000,
+    'annealing_iters': 0, 'save': 'experiment1', 'val_batchsize': 200,
+    'seed': None, 'ema_val': True, 'update_freq': 1,
+    'task': 'density', 'scale_dim': False, 'rcrop_pad_mode': 'reflect',
+    'padding_dist': 'uniform',
+    'resume': None, 'begin_epoch': 0,
+    'nworkers': 4, 'print_freq': 20, 'vis_freq': 500,
+}
+# These data sets set the image size, whatever the arguments say.
+_FORCED_SIZES = {
+    'celebahq': 256, 'celeba_5bit': 64, 'imagenet32': 32, 'imagenet64': 64}
+_NUM_CLASSES = {'cifar10': 10, 'mnist': 10, 'svhn': 10}
+_NUM_DENSE_BLOCKS = 4
+_PARAMETER_ROLES = ('geom_p', 'lamb', 'kernel', 'bias', 'beta', 'log_scale')
+
+
+class Operator(NamedTuple):
+  """A convolution of stride 1 that keeps the size, or a dense matrix.
+
+  Attributes:
+    name: of the module in the authors' state.
+    outputs: channels or, of a matrix, rows.
+    inputs: channels or, of a matrix, columns.
+    kernel: odd width of the square kernel; `None` for a matrix.
+    height: rows of the image; 1 for a matrix.
+    width: columns of the image; 1 for a matrix.
+    constrained: whether its norm is limited to `coeff`.
+  """
+
+  name: str
+  outputs: int
+  inputs: int
+  kernel: int | None = None
+  height: int = 1
+  width: int = 1
+  constrained: bool = True
+
+
+class Activation(NamedTuple):
+  """A nonlinearity inside a residual block, by the name of its module."""
+
+  name: str
+
+
+class Layer(NamedTuple):
+  """One step of the flow.
+
+  Attributes:
+    kind: 'logit', 'normalize', 'act_norm', 'block' or 'squeeze'.
+    name: of the module in the authors' state.
+    shape: `(channels, rows, columns)` of what goes in.
+    dense: whether an ActNorm has a scale for every element, not every channel.
+    net: `Operator`s and `Activation`s of a block.
+  """
+
+  kind: str
+  name: str
+  shape: tuple
+  dense: bool = False
+  net: tuple = ()
+
+
+class Entry(NamedTuple):
+  """One tensor of the authors' state; `role` says how it is used."""
+
+  name: str
+  shape: tuple
+  role: str
+  operator: Operator | None = None
+
+  @property
+  def dtype(self):
+    return {'geom_p': np.float64, 'initialized': np.int64}.get(
+        self.role, np.float32)
+
+
+def default_arguments(**changes):
+  """Returns all arguments of `train_img.py` with `changes` to the defaults.
+
+  Raises:
+    KeyError: for an argument that the script does not have.
+  """
+  unknown = set(changes) - set(_DEFAULTS)
+  if unknown:
+    raise KeyError(f'train_img.py has no arguments {sorted(unknown)}')
+  return {**_DEFAULTS, **changes}
+
+
+def num_classes(arguments):
+  """Number of classes; 1, and not used, for density estimation."""
+  if arguments['task'] == 'density':
+    return 1
+  if arguments['data'] not in _NUM_CLASSES:
+    raise ValueError(f'{arguments["data"]} has no classes')
+  return _NUM_CLASSES[arguments['data']]
+
+
+def image_shape(arguments, image_size=None):
+  """Shape `(H, W, C)` of images; `image_size` overrides the arguments."""
+  data = arguments['data']
+  size = image_size or _FORCED_SIZES.get(data, arguments['imagesize'])
+  return size, size, 1 if data == 'mnist' else 3
+
+
+def check_supported(arguments):
+  """Raises for what this oracle leaves out, and for what never ran.
+
+  Raises:
+    NotImplementedError: for another kind of model than a residual flow with
+      spectral norms.
+    ValueError: for arguments with which the authors' code fails.
+  """
+  for name in ('learn_p', 'quadratic', 'batchnorm', 'dropout', 'padding'):
+    if arguments[name]:
+      raise NotImplementedError(f'{name}={arguments[name]}')
+  if arguments['block'] != 'resblock' or set(arguments['vnorms']) != {'2'}:
+    raise NotImplementedError('only blocks of spectral norm')
+  kernels = kernel_widths(arguments)
+  if len(arguments['vnorms']) != len(kernels) + 1:
+    raise ValueError('vnorms has one character more than kernels has entries')
+  if not arguments['fc'] and any(kernel % 2 == 0 for kernel in kernels):
+    raise ValueError('an even kernel does not keep the size of the image')
+
+
+def kernel_widths(arguments):
+  """The integers of 'kernels'."""
+  return [int(kernel) for kernel in arguments['kernels'].split('-')]
+
+
+def build_scales(arguments, image_size=None):
+  """Returns for each scale the list of its `Layer`s."""
+  check_supported(arguments)
+  height, width, channels = image_shape(arguments, image_size)
+  if arguments['squeeze_first']:
+    channels, height, width = 4 * channels, height // 2, width // 2
+  num_blocks = [int(count) for count in arguments['nblocks'].split('-')]
+  num_scales, size = 0, min(height, width)
+  while size >= 4:
+    num_scales, size = num_scales + 1, size // 2
+  num_scales = min(num_scales, len(num_blocks))
+  if num_scales == 0:
+    raise ValueError(f'images of {height} x {width} are too small')
+  scales = []
+  for index in range(num_scales):
+    last = index == num_scales - 1
+    if not last and (height % 2 or width % 2):
+      raise ValueError(f'cannot squeeze {height} x {width}')
+    shape = (channels, height, width)
+    scales.append(_scale(arguments, index, shape, num_blocks[index], last))
+    channels *= 2 if arguments['factor_out'] else 4
+    height, width = height // 2, width // 2
+  return scales
+
+
+def _scale(arguments, index, shape, num_blocks, last):
+  layers = []
+  first = arguments['first_resblock'] and index == 0
+
+  def add(kind, dense=False, net_fn=None):
+    name = f'transforms.{index}.chain.{len(layers)}'
+    if kind == 'act_norm' and dense:
+      name += '.fc_module'
+    net = net_fn(name) if net_fn else ()
+    layers.append(Layer(kind, name, shape, dense, tuple(net)))
+
+  def add_act_norms():
+    if arguments['actnorm']:
+      add('act_norm', arguments['fc'])
+    if arguments['fc_actnorm']:
+      add('act_norm', True)
+
+  def add_block(dense, width, leading):
+    build = _dense_net if dense else _conv_net
+    leading = arguments['preact'] and (leading or dense)
+    add('block', net_fn=lambda name: build(
+        name, shape, width, kernel_widths(arguments), leading))
+
+  if index == 0 and arguments['data'] == 'cifar10' and (
+      arguments['task'] != 'density'):
+    add('normalize')
+  elif index == 0 and arguments['logit_transform']:
+    add('logit')
+  if first:
+    add_act_norms()
+  for block in range(num_blocks):
+    # The last scale, also when it is the only one, keeps its first activation.
+    add_block(arguments['fc'], arguments['idim'],
+              leading=last or not (first and block == 0))
+    add_act_norms()
+  if not last:
+    add('squeeze')
+  elif arguments['fc_end']:
+    for _ in range(_NUM_DENSE_BLOCKS):
+      add_block(True, arguments['fc_idim'], leading=True)
+      if arguments['actnorm'] or arguments['fc_actnorm']:
+        add('act_norm', True)
+  return layers
+
+
+def _conv_net(name, shape, width, kernels, leading):
+  channels, rows, columns = shape
+  # The first and the last are always there, and the same for one entry.
+  kernels = [kernels[0], *kernels[1:-1], kernels[-1]]
+  widths = [channels] + [width] * (len(kernels) - 1) + [channels]
+  return _alternate(f'{name}.nnet', leading, [
+      (outputs, inputs, kernel, rows, columns)
+      for inputs, outputs, kernel in zip(
+          widths[:-1], widths[1:], kernels, strict=True)])
+
+
+def _dense_net(name, shape, width, kernels, leading):
+  size = int(np.prod(shape))
+  widths = [size] + [width] * (len(kernels) - 1) + [size]
+  return _alternate(f'{name}.nnet.nnet', leading, [
+      (outputs, inputs)
+      for inputs, outputs in zip(widths[:-1], widths[1:], strict=True)])
+
+
+def _alternate(prefix, leading, operators):
+  net = []
+  for operator in operators:
+    if net or leading:
+      net.append(Activation(f'{prefix}.{len(net)}'))
+    net.append(Operator(f'{prefix}.{len(net)}', *operator))
+  return net
+
+
+def build_heads(arguments, image_size=None):
+  """Returns the unconstrained convolution of each scale's classifier."""
+  if arguments['task'] == 'density':
+    return []
+  scales = build_scales(arguments, image_size)
+  channels, height, width = scales[0][0].shape
+  heads = []
+  for index in range(len(scales)):
+    if index < len(scales) - 1:
+      channels *= 2 if arguments['factor_out'] else 4
+      height, width = height // 2, width // 2
+    heads.append(Operator(
+        f'classification_heads.{index}.0', arguments['cdim'], channels, 3,
+        height, width, constrained=False))
+  return heads
+
+
+def state_entries(arguments, image_size=None):
+  """Returns the list of `Entry`s of the state, in the authors' order."""
+  entries = []
+  layers = [
+      layer for scale in build_scales(arguments, image_size) for layer in scale]
+  if layers[0].kind == 'normalize':
+    # One module under two names.
+    entries += _normalize_entries('init_layer')
+  for layer in layers:
+    if layer.kind == 'normalize':
+      entries += _normalize_entries(layer.name)
+    elif layer.kind == 'act_norm':
+      size = int(np.prod(layer.shape)) if layer.dense else layer.shape[0]
+      entries += _act_norm_entries(layer.name, size)
+    elif layer.kind == 'block':
+      entries += _block_entries(arguments, layer)
+  heads = build_heads(arguments, image_size)
+  for head in heads:
+    entries += _operator_entries(head)
+    entries += _act_norm_entries(head.name[:-1] + '1', head.outputs)
+  if heads:
+    entries += _operator_entries(Operator(
+        'logit_layer', num_classes(arguments), len(heads) * arguments['cdim'],
+        constrained=False))
+  return entries
+
+
+def _normalize_entries(name):
+  return [Entry(f'{name}.mean', (3,), 'mean'),
+          Entry(f'{name}.std', (3,), 'std')]
+
+
+def _act_norm_entries(name, size):
+  return [Entry(f'{name}.weight', (size,), 'log_scale'),
+          Entry(f'{name}.bias', (size,), 'bias'),
+          Entry(f'{name}.initialized', (), 'initialized')]
+
+
+def _block_entries(arguments, layer):
+  entries = [
+      Entry(f'{layer.name}.geom_p', (), 'geom_p'),
+      Entry(f'{layer.name}.lamb', (), 'lamb'),
+      Entry(f'{layer.name}.last_n_samples', (arguments['n_samples'],), 'count'),
+      Entry(f'{layer.name}.last_firmom', (1,), 'moment'),
+      Entry(f'{layer.name}.last_secmom', (1,), 'moment')]
+  for module in layer.net:
+    if isinstance(module, Operator):
+      entries += _operator_entries(module)
+    elif arguments['act'] == 'swish':
+      entries.append(Entry(f'{module.name}.beta', (1,), 'beta'))
+  return entries
+
+
+def _operator_entries(operator):
+  name, outputs, inputs = operator[:3]
+  dense = operator.kernel is None
+  window = () if dense else (operator.kernel, operator.kernel)
+  entries = [
+      Entry(f'{name}.weight', (outputs, inputs, *window), 'kernel', operator),
+      Entry(f'{name}.bias', (outputs,), 'bias')]
+  if not operator.constrained:
+    return entries
+  if not dense:
+    entries += [
+        Entry(f'{name}.initialized', (), 'initialized'),
+        Entry(f'{name}.spatial_dims', (2,), 'spatial_dims', operator)]
+  # A 1 x 1 convolution iterates on the matrix of its channels.
+  area = 1 if operator.kernel == 1 else operator.height * operator.width
+  return entries + [
+      Entry(f'{name}.scale', (), 'scale', operator),
+      Entry(f'{name}.u', (outputs * area,), 'u', operator),
+      Entry(f'{name}.v', (inputs * area,), 'v', operator)]
+
+
+def parameter_names(arguments, image_size=None):
+  """Names of the trained tensors, in the authors' order."""
+  return [entry.name for entry in state_entries(arguments, image_size)
+          if entry.role in _PARAMETER_ROLES]

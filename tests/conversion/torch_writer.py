@@ -1,0 +1,270 @@
+"""Writes both file formats of `torch.save`, without PyTorch.
+
+NumPy arrays become tensors: views of one contiguous array share its storage,
+with their offsets and strides. Everything else is pickled as Python does, and
+the markers below as PyTorch would pickle what they stand for.
+"""
+
+import collections
+import dataclasses
+import io
+import pathlib
+import pickle
+import struct
+from typing import Any
+import zipfile
+
+import numpy as np
+
+MAGIC = 0x1950a86a20f9469cfc6c
+PROTOCOL_VERSION = 1001
+
+_STORAGES = {
+    'bool': 'BoolStorage', 'float16': 'HalfStorage', 'float32': 'FloatStorage',
+    'float64': 'DoubleStorage', 'int8': 'CharStorage', 'int16': 'ShortStorage',
+    'int32': 'IntStorage', 'int64': 'LongStorage', 'uint8': 'ByteStorage',
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Global:
+  """A class or function, by name only."""
+
+  module: str
+  name: str
+
+  def __call__(self):
+    """Never called; the pickler wants functions to be callable."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ModuleClass(Global):
+  """A class of modules; the legacy format holds its source as well."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Instance:
+  """An object of the class `module.name` with the attributes `state`.
+
+  Attributes:
+    module, name: of the class.
+    state: dict of attributes, or what the class's `__getstate__` returns.
+    is_module: whether the class is one of modules; see `ModuleClass`.
+    use_reconstructor: pickle by `copyreg._reconstructor`, as in protocol 1.
+  """
+
+  module: str
+  name: str
+  state: Any = None
+  is_module: bool = False
+  use_reconstructor: bool = False
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Parameter:
+  """A `torch.nn.Parameter` of the numbers of `array`."""
+
+  array: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class View:
+  """A tensor as `torch.as_strided` makes it, in range or not.
+
+  Attributes:
+    array: the numbers of the storage, contiguous.
+    offset, shape, strides: of the tensor, in numbers.
+    storage_view: None, or (key, first, size) of a part of the storage that
+      takes its place, in the legacy format.
+  """
+
+  array: np.ndarray
+  offset: Any
+  shape: Any
+  strides: Any
+  storage_view: Any = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Storage:
+  """What a tensor's pickle holds in place of its storage."""
+
+  key: str
+  array: np.ndarray
+  view: Any
+
+
+class _Pickler(pickle._Pickler):
+  """Protocol 2, as in `torch.save`.
+
+  Attributes:
+    storages: `{key: contiguous array}` of what has been pickled.
+  """
+
+  dispatch = dict(pickle._Pickler.dispatch)
+
+  def __init__(self, file, is_legacy):
+    super().__init__(file, protocol=2)
+    self.storages = {}
+    self._is_legacy = is_legacy
+    self._keys = {}
+    self._views = {}
+    self._globals = {}
+    self._pickled_modules = set()
+
+  def persistent_id(self, obj):
+    if isinstance(obj, _Storage):
+      name = _STORAGES[obj.array.dtype.name]
+      fields = ('storage', self._global('torch', name), obj.key, 'cpu',
+                obj.array.size)
+      return (*fields, obj.view) if self._is_legacy else fields
+    if (isinstance(obj, ModuleClass) and self._is_legacy
+        and obj not in self._pickled_modules):
+      self._pickled_modules.add(obj)
+      return ('module', obj, 'model.py', f'class {obj.name}:\n  pass\n')
+    return None
+
+  def _global(self, module, name, kind=Global):
+    # One object for each name, so that the memo finds it again.
+    return self._globals.setdefault((module, name), kind(module, name))
+
+  def save_global_marker(self, obj):
+    self.write(pickle.GLOBAL + f'{obj.module}\n{obj.name}\n'.encode())
+    self.memoize(obj)
+  dispatch[Global] = save_global_marker
+  dispatch[ModuleClass] = save_global_marker
+
+  def save_instance(self, obj):
+    cls = self._global(
+        obj.module, obj.name, ModuleClass if obj.is_module else Global)
+    if obj.use_reconstructor:
+      function = self._global('copy_reg', '_reconstructor')
+      base = self._global('__builtin__', 'object')
+      self.save_reduce(function, (cls, base, None), obj.state, obj=obj)
+      return
+    self.save(cls)
+    self.write(pickle.EMPTY_TUPLE + pickle.NEWOBJ)
+    self.memoize(obj)
+    if obj.state is not None:
+      self.save(obj.state)
+      self.write(pickle.BUILD)
+  dispatch[Instance] = save_instance
+
+  def save_parameter(self, obj):
+    self.save_reduce(self._global('torch._utils', '_rebuild_parameter'),
+                     (obj.array, True, collections.OrderedDict()), obj=obj)
+  dispatch[Parameter] = save_parameter
+
+  def save_view(self, obj):
+    root = obj.array
+    key = self._keys.setdefault(id(root), str(len(self._keys)))
+    self.storages[key] = root
+    self.save_reduce(
+        self._global('torch._utils', '_rebuild_tensor_v2'),
+        (_Storage(key, root, obj.storage_view), obj.offset, obj.shape,
+         obj.strides, False, collections.OrderedDict()), obj=obj)
+  dispatch[View] = save_view
+
+  def save_array(self, obj):
+    # Keeps the array as well, so that no other gets its id.
+    if id(obj) not in self._views:
+      self._views[id(obj)] = (obj, _find_view(obj))
+    self.save(self._views[id(obj)][1])
+  dispatch[np.ndarray] = save_array
+
+
+def _find_view(array):
+  """Returns an array as a view of the array that owns its numbers."""
+  root = array
+  while isinstance(root.base, np.ndarray):
+    root = root.base
+  if (not root.flags.c_contiguous or root.dtype != array.dtype
+      or any(stride < 0 for stride in array.strides)):
+    # `ascontiguousarray` would give a scalar a dimension.
+    root = array = np.array(array, order='C')
+  size = array.itemsize
+  offset = array.ctypes.data - root.ctypes.data if array.size else 0
+  return View(root, offset // size, array.shape,
+              tuple(stride // size for stride in array.strides))
+
+
+def fragment(value):
+  """Returns the opcodes that push a value."""
+  return pickle.dumps(value, protocol=2)[2:-1]
+
+
+def global_fragment(path):
+  """Returns the opcodes that push 'module.name'."""
+  module, name = path.rsplit('.', 1)
+  return pickle.GLOBAL + f'{module}\n{name}\n'.encode()
+
+
+def call_fragment(function, *args):
+  """Returns the opcodes that push `function(*args)`, all given as opcodes."""
+  return function + pickle.MARK + b''.join(args) + pickle.TUPLE + pickle.REDUCE
+
+
+def make_pickle(obj, is_legacy=False):
+  """Returns the pickle of an object, and `{key: array}` of its storages."""
+  file = io.BytesIO()
+  pickler = _Pickler(file, is_legacy)
+  pickler.dump(obj)
+  return file.getvalue(), pickler.storages
+
+
+def write_zip(path, data, storages, byteorder='little', extra_entries=()):
+  """Writes the zip format around a pickle.
+
+  Args:
+    path: of the file; its stem is the name of the archive.
+    data: bytes of the pickle.
+    storages: dict from keys to arrays.
+    byteorder: 'little' or 'big', or None to leave the entry out as PyTorch
+      before 2.1 did.
+    extra_entries: pairs of a name and bytes.
+  """
+  folder = pathlib.Path(path).stem
+  order = '>' if byteorder == 'big' else '<'
+  entries = [('data.pkl', data), ('.format_version', b'1')]
+  if byteorder is not None:
+    entries.append(('byteorder', byteorder.encode()))
+  for key, array in storages.items():
+    swapped = array.astype(array.dtype.newbyteorder(order))
+    entries.append((f'data/{key}', swapped.tobytes()))
+  entries.append(('version', b'3\n'))
+  with zipfile.ZipFile(path, 'w', zipfile.ZIP_STORED) as archive:
+    for name, content in [*entries, *extra_entries]:
+      # A fixed time, so that the bytes are the same in every run.
+      archive.writestr(zipfile.ZipInfo(f'{folder}/{name}'), content)
+
+
+def write_legacy(path, data, storages):
+  """Writes the format before PyTorch 1.6 around a pickle; see `write_zip`."""
+  system = {'protocol_version': PROTOCOL_VERSION, 'little_endian': True,
+            'type_sizes': {'short': 2, 'int': 4, 'long': 4}}
+  keys = sorted(storages)
+  with open(path, 'wb') as file:
+    for header in (MAGIC, PROTOCOL_VERSION, system):
+      file.write(pickle.dumps(header, protocol=2))
+    file.write(data)
+    file.write(pickle.dumps(keys, protocol=2))
+    for key in keys:
+      array = storages[key]
+      file.write(struct.pack('<q', array.size))
+      file.write(array.astype(array.dtype.newbyteorder('<')).tobytes())
+
+
+def save_zip(path, obj, byteorder='little'):
+  """Writes an object as `torch.save(obj, path)` does since PyTorch 1.6.
+
+  Args:
+    path: of the file.
+    obj: of plain containers, numbers, strings, arrays and the markers above.
+    byteorder: of the numbers; see `write_zip`.
+  """
+  write_zip(path, *make_pickle(obj), byteorder=byteorder)
+
+
+def save_legacy(path, obj):
+  """Writes an object as `torch.save` did before PyTorch 1.6; see `save_zip`."""
+  write_legacy(path, *make_pickle(obj, is_legacy=True))

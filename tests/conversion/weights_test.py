@@ -1,0 +1,118 @@
+"""Converted models compute what an independent float64 evaluation does."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conversion import checkpoints
+from tf_resflow import conversion
+from tf_resflow import models
+from tf_resflow import numerics
+
+
+@pytest.mark.parametrize('name', checkpoints.VARIANTS)
+def test_converted_model_agrees_with_the_oracle(name, tmp_path):
+  path = tmp_path / 'model.pth'
+  made = checkpoints.write(path, name)
+  model = conversion.load_model(path, dtype='float64')
+  x = checkpoints.images(made)
+  expected = made.expected('ema', x)
+  z, log_det = tf.function(model.forward_and_log_det, autograph=False)(
+      tf.constant(x), log_det=numerics.Exact())
+  z_theirs = conversion.to_channels_first(model, z)
+  # Spectral norms converge to a relative 1e-6 or so.
+  tolerance = 2e-5 * np.abs(expected['z']).max()
+  np.testing.assert_allclose(z_theirs, expected['z'], atol=tolerance)
+  np.testing.assert_allclose(log_det, expected['log_det'], rtol=2e-5)
+  # The number of levels, and with it the number of bits.
+  bits = model._bits_of(expected['log_prob_base'] + expected['log_det'])
+  np.testing.assert_allclose(bits, expected['bits_per_dim'], rtol=1e-12)
+  if 'logits' in expected:
+    np.testing.assert_allclose(
+        model.classify(x), expected['logits'], atol=1e-3)
+  else:
+    assert not model.heads
+  # Their latents, through our inverse.
+  z_ours = conversion.from_channels_first(model, expected['z'])
+  np.testing.assert_allclose(
+      conversion.to_channels_first(model, z_ours), expected['z'], rtol=0)
+  np.testing.assert_allclose(model.inverse(z_ours), x, atol=2e-4)
+
+
+@pytest.mark.parametrize('name', ['grey', 'hybrid_factor_out'])
+def test_trained_weights(name, tmp_path):
+  path = tmp_path / 'model.pth'
+  made = checkpoints.write(path, name, legacy=True)
+  model = conversion.load_model(path, 'raw', dtype='float64')
+  x = checkpoints.images(made)
+  z = conversion.to_channels_first(model, model(x))
+  expected = made.expected('raw', x)['z']
+  np.testing.assert_allclose(
+      z, expected, atol=2e-5 * np.abs(expected).max())
+  # The averaged weights are far away.
+  assert np.abs(made.expected('ema', x)['z'] - expected).max() > 0.1
+
+
+def test_order_of_latents():
+  model = models.ResidualFlow(models.ResidualFlowConfig(
+      image_shape=(4, 4, 1), num_blocks=(1, 1), factor_out=True,
+      hidden_channels=2, num_dense_blocks=0))
+  assert model.latent_shapes == ((2, 2, 2), (2, 2, 2))
+  z = tf.constant([[*range(16)]])
+  theirs = conversion.to_channels_first(model, z)
+  np.testing.assert_array_equal(
+      theirs, [[0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15]])
+  np.testing.assert_array_equal(
+      conversion.from_channels_first(model, theirs), z)
+  with pytest.raises(ValueError, match=r'z has the shape \(16,\); expected'):
+    conversion.to_channels_first(model, z[0])
+
+
+class _Tensor:
+  """An array with the method of `torch_file.Tensor` that is used."""
+
+  def __init__(self, value):
+    self._value = value
+
+  def numpy(self):
+    return self._value
+
+
+def load(made, state):
+  config = conversion.convert_arguments(made.arguments).config
+  model = models.ResidualFlow(config.model_config())
+  conversion.load_weights(
+      model, {key: _Tensor(value) for key, value in state.items()})
+
+
+_KERNEL = 'transforms.0.chain.2.nnet.0.weight'
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda s: s.pop(_KERNEL), f'has no tensor {_KERNEL}'),
+    (lambda s: s.update({_KERNEL: s[_KERNEL][:, :, :2]}),
+     r'has, in our order, the shape \(2, 3, 1, 3\); .* \(3, 3, 1, 3\)'),
+    (lambda s: s.update({_KERNEL: s[_KERNEL][0]}), 'has, in our order, the'),
+    (lambda s: s.update({_KERNEL: s[_KERNEL] * np.nan}),
+     f'tensor {_KERNEL} of the checkpoint is not finite'),
+    (lambda s: s.update({'transforms.0.chain.9.weight': np.ones(1)}),
+     'has 1 tensors that .* such as transforms.0.chain.9.weight'),
+    (lambda s: s.update({'transforms.0.chain.1.initialized': np.array(0)}),
+     'ActNorm transforms.0.chain.1 of the checkpoint was never initialised'),
+])
+def test_tensors_that_do_not_fit(change, message):
+  made = checkpoints.make('grey')
+  state = dict(made.raw)
+  load(made, state)
+  change(state)
+  with pytest.raises(ValueError, match=message) as error:
+    load(made, state)
+  assert '\n' not in str(error.value)
+
+
+def test_another_standardization_is_refused():
+  made = checkpoints.make('hybrid')
+  state = dict(made.raw)
+  state['transforms.0.chain.0.mean'] = np.array([0.5, 0.4822, 0.4465])
+  with pytest.raises(ValueError, match=r'with mean \[0.5, .*expected \[0.49'):
+    load(made, state)

@@ -1,0 +1,134 @@
+"""Likelihoods of given images, and what is refused."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import testing
+from tf_resflow import evaluation
+from tf_resflow import models
+from tf_resflow import numerics
+
+
+@pytest.fixture(scope='module')
+def flow():
+  model = models.ResidualFlow(
+      models.ResidualFlowConfig(
+          image_shape=(4, 4, 1), num_levels=16, num_blocks=(1,),
+          hidden_channels=4, num_dense_blocks=1, dense_hidden_units=4),
+      dtype='float64')
+  for layer in model.spectral_layers:
+    layer.kernel.assign(4.0 * layer.kernel)  # The bound is active.
+  model(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1], dtype=tf.float64))
+  return model
+
+
+def images(num_images=5):
+  return np.random.default_rng(1).uniform(size=[num_images, 4, 4, 1])
+
+
+def test_exact_results_are_those_of_the_whole_jacobian(flow):
+  x = images()
+  results = evaluation.evaluate_inputs(
+      flow, x, batch_size=2, estimator=numerics.Exact())
+  jacobian = testing.full_jacobian(flow, tf.constant(x))
+  log_det = np.linalg.slogdet(jacobian)[1]
+  np.testing.assert_allclose(results['log_det'], log_det, rtol=1e-9)
+  z = np.asarray(flow(x))
+  np.testing.assert_allclose(results['z'], z, rtol=1e-12)
+  log_prob = log_det - 0.5 * np.sum(z**2, 1) - 8 * np.log(2 * np.pi)
+  np.testing.assert_allclose(results['log_prob'], log_prob, rtol=1e-9)
+  np.testing.assert_allclose(
+      results['bits_per_dim'], (np.log(16) - log_prob / 16) / np.log(2),
+      rtol=1e-9)
+  assert results['log_det_repeats'].shape == (1, 5)
+  report, _ = evaluation.report_inputs(flow, x, results, batch_size=2)
+  assert report['estimator_stderr'] == 0.0
+  assert report['num_examples'] == report['num_reconstructions'] == 5
+  assert report['reconstruction_error_max'] < 1e-6
+  assert report['lipschitz_bound_max'] < 1.0
+
+
+def test_estimates_average_to_the_exact_value(flow):
+  x = images()
+  exact = evaluation.evaluate_inputs(flow, x, estimator=numerics.Exact())
+  results = evaluation.evaluate_inputs(flow, x, num_repeats=100, seed=3)
+  repeats = results['log_det_repeats']
+  assert repeats.shape == (100, 5)
+  np.testing.assert_allclose(results['log_det'], repeats.mean(0), rtol=1e-12)
+  stderr = repeats.std(0, ddof=1) / 10
+  assert np.all(stderr > 1e-3)
+  assert np.all(np.abs(results['log_det'] - exact['log_det']) < 4 * stderr)
+  report, _ = evaluation.report_inputs(flow, x, results, certify=False)
+  np.testing.assert_allclose(
+      report['estimator_stderr'],
+      repeats.mean(1).std(ddof=1) / 10 / 16 / np.log(2), rtol=1e-9)
+  again = evaluation.evaluate_inputs(flow, x, num_repeats=100, seed=3)
+  np.testing.assert_array_equal(again['log_det_repeats'], repeats)
+
+
+def test_one_image(flow):
+  x = images(1)
+  results = evaluation.evaluate_inputs(flow, x, estimator=numerics.Exact())
+  report, _ = evaluation.report_inputs(flow, x, results, certify=False)
+  assert report['bits_per_dim_stderr'] is None
+  assert report['lipschitz_bound_max'] is None
+
+
+def test_too_few_repeats(flow):
+  with pytest.raises(ValueError, match='num_repeats is 7; 8 are the least'):
+    evaluation.evaluate_inputs(flow, images(), num_repeats=7)
+
+
+@pytest.mark.parametrize('dtype', [np.float16, np.float32, np.float64])
+def test_reads(flow, tmp_path, dtype):
+  x = images().astype(dtype)
+  np.savez(tmp_path / 'x.npz', x=x)
+  found = evaluation.read_inputs(tmp_path / 'x.npz', flow)
+  assert found.dtype == np.float64
+  np.testing.assert_array_equal(found, x)
+
+
+@pytest.mark.parametrize('arrays, message', [
+    ({'images': images()}, r'has the arrays images but no x; expected floats'),
+    ({}, 'has the arrays none but no x'),
+    ({'x': np.zeros([2, 4, 4, 1], np.uint8)}, 'x has the dtype uint8; expected'
+     r' floats \[n, 4, 4, 1\] in \[0, 1\), dequantised as'),
+    ({'x': images()[..., 0]}, r'x has the shape \(5, 4, 4\); expected floats'),
+    ({'x': images(0)}, r'x has the shape \(0, 4, 4, 1\); expected floats'),
+    ({'x': 255 * images()}, r'x lies in \[.*, 2\d\d\.\d+\]; expected floats'),
+    ({'x': images() - 0.5}, r'x lies in \[-0.4.*\]; expected floats'),
+    ({'x': np.full([1, 4, 4, 1], np.nan)}, r'x lies in \[nan, nan\]; expected'),
+    ({'x': np.array([{}])}, 'is not a readable .npz file: Object arrays'),
+])
+def test_bad_arrays(flow, tmp_path, arrays, message):
+  path = tmp_path / 'x.npz'
+  np.savez(path, **arrays)
+  with pytest.raises(ValueError, match=message) as error:
+    evaluation.read_inputs(path, flow)
+  assert str(error.value).startswith(f'inputs is {path}')
+
+
+@pytest.mark.parametrize('content', [b'', b'text', b'PK\x03\x04cut'])
+def test_bad_files(flow, tmp_path, content):
+  path = tmp_path / 'x.npz'
+  path.write_bytes(content)
+  with pytest.raises(ValueError, match='which is not a readable .npz file'):
+    evaluation.read_inputs(path, flow)
+  # One array alone is no archive.
+  np.save(tmp_path / 'x.npy', images())
+  with pytest.raises(ValueError, match='which is not a readable .npz file'):
+    evaluation.read_inputs(tmp_path / 'x.npy', flow)
+  with pytest.raises(FileNotFoundError):
+    evaluation.read_inputs(tmp_path / 'none.npz', flow)
+
+
+def test_size_of_exact_batches(flow):
+  assert evaluation.exact_batch_size(flow) == 1e9 // (16 * 16 * 8)
+
+  class Large:
+    event_size = 3 * 256 * 256
+    compute_dtype = 'float32'
+
+  with pytest.raises(ValueError, match='196608 dimensions takes 155 GB per im'):
+    evaluation.exact_batch_size(Large())

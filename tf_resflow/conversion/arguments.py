@@ -1,0 +1,294 @@
+"""The authors' training arguments as a configuration of this package.
+
+Names in double dashes are flags of the authors' `train_img.py`. Arguments
+that an older version of the script did not have count as its behaviour then,
+which is their present default.
+"""
+
+import dataclasses
+
+from tf_resflow import datasets
+from tf_resflow import training
+
+# Data set of the script -> ours, alpha of its logit transform.
+_DATASETS = {
+    'mnist': ('mnist', 1e-6),
+    'cifar10': ('cifar10', 0.05),
+    'svhn': ('svhn_cropped', 0.05),
+    'imagenet32': ('downsampled_imagenet/32x32', 0.05),
+    'imagenet64': ('downsampled_imagenet/64x64', 0.05),
+    'celeba_5bit': ('celeb_a_hq/64', 0.05),
+    'celebahq': ('celeb_a_hq/256', 0.05),
+}
+
+# The CIFAR-10 classifier sees standardised images: mean and deviation of the
+# training pixels, per channel.
+_CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
+_CIFAR10_STD = (0.2023, 0.1994, 0.2010)
+
+_ACTIVATIONS = {
+    'swish': 'lipswish', 'elu': 'elu', 'softplus': 'softplus', 'relu': 'relu',
+    'identity': 'identity', 'lcube': 'lipschitz_cube'}
+
+_DEFAULTS = {
+    'data': 'cifar10', 'imagesize': 32, 'nbits': 8, 'block': 'resblock',
+    'coeff': 0.98, 'vnorms': '2222', 'learn_p': False, 'n_power_series': None,
+    'factor_out': False, 'n_dist': 'poisson', 'n_samples': 1,
+    'n_exact_terms': 2, 'neumann_grad': True, 'act': 'swish', 'idim': 512,
+    'nblocks': '16-16-16', 'squeeze_first': False, 'actnorm': True,
+    'fc_actnorm': False, 'batchnorm': False, 'dropout': 0.0, 'fc': False,
+    'kernels': '3-1-3', 'logit_transform': True, 'add_noise': True,
+    'quadratic': False, 'fc_end': True, 'fc_idim': 128, 'preact': True,
+    'padding': 0, 'first_resblock': True, 'cdim': 256, 'optimizer': 'adam',
+    'scheduler': False, 'batchsize': 64, 'lr': 1e-3, 'wd': 0.0,
+    'warmup_iters': 1000, 'annealing_iters': 0, 'update_freq': 1,
+    'task': 'density', 'scale_dim': False,
+}
+
+# Neither the function nor its training in this package depends on these.
+_IGNORED = {
+    'dataroot', 'n_lipschitz_iters', 'sn_tol', 'var_reduc_lr', 'mem_eff',
+    'nepochs', 'save', 'val_batchsize', 'seed', 'ema_val', 'rcrop_pad_mode',
+    'padding_dist', 'resume', 'begin_epoch', 'nworkers', 'print_freq',
+    'vis_freq'}
+
+# Switches that change the function, with the only value that exists here.
+_SUPPORTED_VALUES = {
+    'block': ('resblock', 'coupling layers'),
+    'learn_p': (False, 'learned norms'),
+    'quadratic': (False, 'invertible linear layers'),
+    'batchnorm': (False, 'batch normalisation inside of g'),
+    'dropout': (0.0, 'dropout inside of g'),
+    'padding': (0, 'padded channels'),
+}
+
+# The same for training alone: the converted model is right, but training it
+# further in this package is done in another way.
+_TRAINED_OTHERWISE = {
+    'n_power_series': (None, 'the roulette estimator'),
+    'n_samples': (1, 'one draw of the number of terms per block'),
+    'neumann_grad': (True, 'the Neumann gradient'),
+    'add_noise': (True, 'dequantisation noise'),
+    'optimizer': ('adam', 'Adam'),
+    'scheduler': (False, 'a constant learning rate'),
+    'annealing_iters': (0, 'the whole log-determinant from the first step'),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+  """What the arguments of a checkpoint say.
+
+  Attributes:
+    config: a `training.TrainingConfig`; `config.model_config()` is the model.
+    notes: sentences about arguments that could not be taken over, which
+      concern further training alone.
+  """
+
+  config: training.TrainingConfig
+  notes: tuple[str, ...]
+
+
+def _check(condition, message):
+  if not condition:
+    raise ValueError(message)
+
+
+def _integers(name, value):
+  """Parses lists such as '16-16-16'."""
+  try:
+    return tuple(int(part) for part in value.split('-'))
+  except (AttributeError, ValueError):
+    raise ValueError(
+        f'the checkpoint was trained with --{name}={value!r}; expected '
+        'integers joined by dashes, such as 3-1-3.') from None
+
+
+def _dashed(name):
+  return name.replace('_', '-')
+
+
+def _check_supported(args):
+  """Refuses, by name, switches whose function does not exist here."""
+  for name, (supported, what) in _SUPPORTED_VALUES.items():
+    _check(
+        args[name] == supported,
+        f'the checkpoint was trained with --{_dashed(name)}={args[name]}: '
+        f'{what} cannot be converted; only {supported} is supported.')
+  vnorms = str(args['vnorms'])
+  _check(
+      set(vnorms) == {'2'},
+      f'the checkpoint was trained with --vnorms={vnorms}: norms other than '
+      '2 -> 2 cannot be converted; only 2s are supported.')
+  num_kernels = len(_integers('kernels', args['kernels']))
+  _check(
+      len(vnorms) == num_kernels + 1,
+      f'the checkpoint was trained with --vnorms={vnorms} and '
+      f'--kernels={args["kernels"]}; expected {num_kernels + 1} norms.')
+  for name, choices in (('data', _DATASETS), ('act', _ACTIVATIONS)):
+    _check(
+        args[name] in choices,
+        f'the checkpoint was trained with --{name}={args[name]}; expected '
+        f'one of {", ".join(choices)}.')
+  _check(
+      args['task'] in ('density', 'hybrid', 'classification'),
+      f'the checkpoint was trained with --task={args["task"]}; expected one '
+      'of density, hybrid, classification.')
+
+
+def _check_types(args):
+  """Refuses values that the script's parser would not have let through."""
+  for name, default in _DEFAULTS.items():
+    value = args[name]
+    expected = (int, float) if isinstance(default, float) else type(default)
+    is_right = default is None or isinstance(value, expected) and (
+        isinstance(value, bool) == isinstance(default, bool))
+    _check(
+        is_right,
+        f'the checkpoint was trained with --{_dashed(name)}={value!r}; '
+        f'expected a value like {default!r}.')
+
+
+def _training_notes(args, arguments):
+  """Returns sentences about what further training does otherwise."""
+  notes = [
+      f'trained with --{_dashed(name)}={args[name]}; further training uses '
+      f'{what}'
+      for name, (usual, what) in _TRAINED_OTHERWISE.items()
+      if args[name] != usual
+  ]
+  if args['data'] == 'svhn' or (
+      args['data'] == 'cifar10' and args['task'] != 'density'):
+    notes.append(
+        'trained on random crops; training it further uses whole images')
+  if args['wd']:
+    notes.append(
+        f'trained with --wd={args["wd"]}, an L2 penalty; training it further '
+        'decays the weights apart from the gradient (AdamW)')
+  unknown = sorted(set(arguments) - set(_DEFAULTS) - _IGNORED)
+  if unknown:
+    notes.append(
+        'has training arguments that the published script does not know, '
+        f'which are ignored: {", ".join(map(_dashed, unknown))}')
+  return tuple(notes)
+
+
+def _nll_weight(args):
+  """The weight of the density in the loss, both terms in nats."""
+  if args['task'] == 'classification':
+    return 0.0
+  if args['task'] == 'hybrid' and args['scale_dim']:
+    channels = datasets.info(_DATASETS[args['data']][0]).image_shape[-1]
+    return 1.0 / (args['imagesize']**2 * channels)
+  return 1.0
+
+
+def _num_bits(args):
+  """The script reduces bits for two data sets alone."""
+  if args['data'] == 'celeba_5bit':
+    return 5
+  return args['nbits'] if args['data'] == 'celebahq' else 8
+
+
+def _preprocessing(args):
+  """Returns the fields of the configuration that say how images enter."""
+  is_classifier = args['task'] != 'density'
+  if args['data'] == 'cifar10' and is_classifier:
+    mean, std = _CIFAR10_MEAN, _CIFAR10_STD
+    if args['squeeze_first']:
+      # The script squeezes first and standardises as many of the channels as
+      # there are colours: three of the four quarters of red.
+      mean, std = mean + (0.0,) * 9, std + (1.0,) * 9
+    return {'preprocessing': 'standardize', 'mean': mean, 'std': std}
+  if not args['logit_transform']:
+    return {'preprocessing': 'none'}
+  return {'preprocessing': 'logit', 'logit_alpha': _DATASETS[args['data']][1]}
+
+
+def _num_scales(args, num_listed):
+  """The script leaves out scales whose images would be too small."""
+  size = args['imagesize'] // (2 if args['squeeze_first'] else 1)
+  num_scales = 0
+  while size >= 4:
+    num_scales += 1
+    size //= 2
+  _check(
+      num_scales > 0,
+      f'the checkpoint was trained with --imagesize={args["imagesize"]}; no '
+      'scale of at least 4 x 4 fits.')
+  return min(num_listed, num_scales)
+
+
+def convert_arguments(arguments):
+  """Turns training arguments into a configuration.
+
+  Args:
+    arguments: dict from the names of the flags of `train_img.py`, with
+      underscores, to their values.
+
+  Returns:
+    A `Conversion`.
+
+  Raises:
+    ValueError: naming the switch that is not supported.
+
+  Example:
+    >>> convert_arguments({'data': 'mnist', 'imagesize': 28}).config.dataset
+    'mnist'
+  """
+  args = _DEFAULTS | dict(arguments)
+  _check_types(args)
+  _check_supported(args)
+  notes = _training_notes(args, arguments)
+  listed = _integers('nblocks', args['nblocks'])
+  num_blocks = listed[:_num_scales(args, len(listed))]
+  kernel_sizes = _integers('kernels', args['kernels'])
+  num_dense_hidden_layers = len(kernel_sizes) - 1
+  if len(kernel_sizes) == 1:
+    # First and last convolution are always two.
+    kernel_sizes *= 2
+  # A flow of one scale does not pass the rule of the first block on.
+  is_first_bare = (
+      args['first_resblock'] and len(num_blocks) > 1 and not args['fc'])
+  dataset, _ = _DATASETS[args['data']]
+  native_size = datasets.info(dataset).image_shape[0]
+  try:
+    config = training.TrainingConfig(
+        dataset=dataset,
+        num_bits=_num_bits(args),
+        resize=(None if native_size == args['imagesize']
+                else args['imagesize']),
+        flip=args['data'] in ('cifar10', 'celebahq', 'celeba_5bit'),
+        num_blocks=num_blocks,
+        hidden_channels=args['idim'],
+        kernel_sizes=kernel_sizes,
+        activation=_ACTIVATIONS[args['act']],
+        lipschitz_coeff=float(args['coeff']),
+        factor_out=args['factor_out'],
+        squeeze_first=args['squeeze_first'],
+        preactivation=args['preact'],
+        activate_first_block=not is_first_bare,
+        fully_connected=args['fc'],
+        num_dense_blocks=4 if args['fc_end'] else 0,
+        dense_hidden_units=args['fc_idim'],
+        num_dense_hidden_layers=num_dense_hidden_layers,
+        act_norm=args['actnorm'],
+        feature_act_norm=args['fc_actnorm'],
+        first_act_norm=args['first_resblock'],
+        hybrid=args['task'] != 'density',
+        head_channels=args['cdim'],
+        nll_weight=_nll_weight(args),
+        num_exact_terms=args['n_exact_terms'],
+        truncation=args['n_dist'],
+        truncation_parameter=2.0 if args['n_dist'] == 'poisson' else 0.5,
+        batch_size=args['batchsize'],
+        accumulation_steps=args['update_freq'],
+        learning_rate=float(args['lr']),
+        warmup_steps=args['warmup_iters'],
+        weight_decay=float(args['wd']),
+        **_preprocessing(args))
+  except (TypeError, ValueError) as error:
+    raise ValueError(
+        'the training arguments of the checkpoint do not make a model: '
+        f'{error}') from error
+  return Conversion(config, notes)

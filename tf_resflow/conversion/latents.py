@@ -1,0 +1,62 @@
+"""The order of latents: ours, and that of the authors' code.
+
+Both flatten the parts of the latents (`model.latent_shapes`: what is factored
+out, scale by scale, then the rest) and join them in the same order. This
+package flattens every part from `[h, w, c]`, the authors' code from
+`[c, h, w]`.
+"""
+
+import math
+
+import tensorflow as tf
+
+
+def to_channels_first(model, z):
+  """Returns latents in the order of the authors' code.
+
+  Args:
+    model: a `models.ResidualFlow`.
+    z: `[B, D]`, latents of the model.
+
+  Returns:
+    `[B, D]`.
+
+  Example:
+    >>> z, _ = model.forward_and_log_det(x)
+    >>> to_channels_first(model, z)
+  """
+  parts = _split(model, z)
+  return tf.concat([
+      _flatten(tf.transpose(tf.reshape(part, [-1, *shape]), [0, 3, 1, 2]))
+      for part, shape in zip(parts, model.latent_shapes, strict=True)
+  ], axis=1)
+
+
+def from_channels_first(model, z):
+  """Returns latents of the authors' code in the order of the model.
+
+  Args:
+    model: a `models.ResidualFlow`.
+    z: `[B, D]`, in the order of the authors' code.
+
+  Returns:
+    `[B, D]`, for `model.inverse`.
+  """
+  parts = _split(model, z)
+  return tf.concat([
+      _flatten(tf.transpose(tf.reshape(part, [-1, c, h, w]), [0, 2, 3, 1]))
+      for part, (h, w, c) in zip(parts, model.latent_shapes, strict=True)
+  ], axis=1)
+
+
+def _split(model, z):
+  z = tf.convert_to_tensor(z)
+  if z.shape.rank != 2 or z.shape[1] != model.event_size:
+    raise ValueError(
+        f'z has the shape {z.shape}; expected [B, {model.event_size}].')
+  return tf.split(
+      z, [math.prod(shape) for shape in model.latent_shapes], axis=1)
+
+
+def _flatten(x):
+  return tf.reshape(x, [-1, math.prod(x.shape[1:])])

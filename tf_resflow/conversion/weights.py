@@ -1,0 +1,213 @@
+"""Moves the tensors of the authors' model into ours.
+
+Their tensors are channels-first (`NCHW`, `OIHW`), ours channels-last. Fully
+connected layers see flattened features, so their rows and columns are permuted
+between the two orders.
+"""
+
+import numpy as np
+
+from tf_resflow import layers
+
+# Buffers, with which the authors' code remembers something, and the
+# parameters of the roulette, which never train.
+_NOT_WEIGHTS = {
+    'u', 'v', 'scale', 'spatial_dims', 'initialized', 'last_n_samples',
+    'last_firmom', 'last_secmom', 'geom_p', 'lamb'}
+
+
+def load_weights(model, weights):
+  """Assigns the authors' tensors to a model.
+
+  Every tensor must find its variable and every variable its tensor. Singular
+  vectors are not taken over: the spectral norms converge anew, to the layers'
+  own tolerance.
+
+  Args:
+    model: a `models.ResidualFlow` of the configuration that
+      `convert_arguments` returns.
+    weights: dict from the authors' names to tensors with a method `numpy`, as
+      `Checkpoint.weights` returns it.
+
+  Raises:
+    ValueError: naming the first tensor that is missing, left over, of another
+      shape or not finite; the model may then be assigned in part.
+  """
+  remaining = dict(weights)
+
+  def take(name):
+    if name not in remaining:
+      raise ValueError(
+          f'the checkpoint has no tensor {name}, which its training arguments '
+          'ask for; they do not belong together.')
+    value = np.asarray(remaining.pop(name).numpy())
+    if not np.all(np.isfinite(value)):
+      raise ValueError(
+          f'the tensor {name} of the checkpoint is not finite; the training '
+          'that wrote it diverged.')
+    return value
+
+  for name, variable, to_ours in _pairs(model):
+    value = to_ours(take(name))
+    if value.shape != tuple(variable.shape):
+      raise ValueError(
+          f'the tensor {name} of the checkpoint has, in our order, the shape '
+          f'{value.shape}; its training arguments ask for '
+          f'{tuple(variable.shape)}.')
+    variable.assign(value)
+  for name, layer in _act_norms(model):
+    if f'{name}.initialized' in remaining and not take(f'{name}.initialized'):
+      raise ValueError(
+          f'the ActNorm {name} of the checkpoint was never initialised: it was '
+          'saved before the first batch.')
+    layer.initialized.assign(1)
+  _check_standardization(model, remaining)
+  left = [n for n in remaining if n.rpartition('.')[2] not in _NOT_WEIGHTS]
+  if left:
+    raise ValueError(
+        f'the checkpoint has {len(left)} tensors that its training arguments '
+        f'do not ask for, such as {left[0]}; they do not belong together.')
+  model.save_singular_vectors()
+
+
+def _check_standardization(model, remaining):
+  """Holds the mean and deviation in the file against the configuration."""
+  for key in ('mean', 'std'):
+    # Their model holds the layer under two names.
+    remaining.pop(f'init_layer.{key}', None)
+    name = f'transforms.0.chain.0.{key}'
+    if name not in remaining:
+      continue
+    stored = np.asarray(remaining.pop(name).numpy())
+    expected = np.asarray(getattr(model.config, key))[:stored.size]
+    if stored.shape != expected.shape or np.abs(
+        stored - expected).max() > 1e-6:
+      raise ValueError(
+          f'the checkpoint standardises images with {key} {stored.tolist()}; '
+          f'expected {expected.tolist()}, as train_img.py has it for '
+          '--data=cifar10 with labels.')
+
+
+def _chains(model):
+  """Yields the authors' name and our layer, for every layer of the flow."""
+  for scale, stack in enumerate(model.scales):
+    # The first squeeze is not part of their model but of their script.
+    stack = [layer for layer in stack if layer.name != 'squeeze_first']
+    if scale == len(model.scales) - 1:
+      stack += model.dense_stack
+    for i, layer in enumerate(stack):
+      yield f'transforms.{scale}.chain.{i}', layer
+
+
+def _act_norms(model):
+  """Yields name and layer of every ActNorm."""
+  for name, layer in _chains(model):
+    if isinstance(layer, layers.ActNorm):
+      # Those of all features are wrapped.
+      is_wrapped = layer.per_feature or layer in model.dense_stack
+      yield f'{name}.fc_module' if is_wrapped else name, layer
+  for scale, head in enumerate(model.heads):
+    yield f'classification_heads.{scale}.1', head.act_norm
+
+
+def _pairs(model):
+  """Yields (name, variable, function that brings the tensor in our order)."""
+  last_shape = model.latent_shapes[-1]
+  for name, layer in _act_norms(model):
+    shape = tuple(layer.bias.shape)
+    if layer in model.dense_stack:
+      to_ours = _to_features(last_shape)
+    else:
+      to_ours = _to_image(shape) if len(shape) == 3 else _unchanged
+    yield f'{name}.weight', layer.log_scale, to_ours
+    yield f'{name}.bias', layer.bias, to_ours
+  for name, layer in _chains(model):
+    if isinstance(layer, layers.ResidualBlock):
+      shape = last_shape if layer in model.dense_stack else None
+      yield from _block_pairs(name, layer, shape)
+  for scale, head in enumerate(model.heads):
+    name = f'classification_heads.{scale}.0'
+    yield f'{name}.weight', head.conv.kernel, _to_conv_kernel
+    yield f'{name}.bias', head.conv.bias, _unchanged
+  if model.heads:
+    yield 'logit_layer.weight', model.classifier.kernel, np.transpose
+    yield 'logit_layer.bias', model.classifier.bias, _unchanged
+
+
+def _block_pairs(name, block, image_shape):
+  """Yields the pairs of a residual block.
+
+  Args:
+    name: the authors' name of the block.
+    block: ours.
+    image_shape: `(h, w, c)` of the features that a block on vectors flattens;
+      None for a block on images.
+  """
+  parts = [
+      part for part in block.g.layers
+      if isinstance(part, (layers.SpectralLayer, layers.LipschitzActivation))]
+  linear = [p for p in parts if isinstance(p, layers.SpectralLayer)]
+  is_dense = isinstance(linear[0], layers.SpectralDense)
+  if is_dense and image_shape is None:
+    image_shape = tuple(block.g.input_shape[1:])
+  prefix = f'{name}.nnet.nnet' if is_dense else f'{name}.nnet'
+  for i, part in enumerate(parts):
+    if isinstance(part, layers.LipSwish):
+      yield f'{prefix}.{i}.beta', part.beta, np.squeeze
+    if not isinstance(part, layers.SpectralLayer):
+      continue
+    to_kernel, to_bias = _to_conv_kernel, _unchanged
+    if is_dense:
+      to_kernel = _to_dense_kernel(
+          image_shape if part is linear[0] else None,
+          image_shape if part is linear[-1] else None)
+      if part is linear[-1]:
+        to_bias = _to_features(image_shape)
+    yield f'{prefix}.{i}.weight', part.kernel, to_kernel
+    yield f'{prefix}.{i}.bias', part.bias, to_bias
+
+
+def _unchanged(value):
+  return value
+
+
+def _to_conv_kernel(value):
+  """`OIHW` to `HWIO`."""
+  return np.transpose(value, [2, 3, 1, 0]) if value.ndim == 4 else value
+
+
+def _feature_order(image_shape):
+  """Returns where the features of ours stand in theirs."""
+  h, w, c = image_shape
+  return np.arange(h * w * c).reshape([c, h, w]).transpose([1, 2, 0]).ravel()
+
+
+def _to_features(image_shape):
+  """Returns a function that orders a vector over flattened features."""
+  order = _feature_order(image_shape)
+  return lambda value: value[order] if value.shape == order.shape else value
+
+
+def _to_image(image_shape):
+  """Returns a function that turns such a vector into `[h, w, c]`."""
+  to_features = _to_features(image_shape)
+  return lambda value: to_features(value).reshape(image_shape)
+
+
+def _to_dense_kernel(input_shape, output_shape):
+  """Returns a function from `[out, in]` to `[in, out]` in our orders.
+
+  Args:
+    input_shape: `(h, w, c)` if the inputs are flattened features, or None.
+    output_shape: likewise.
+  """
+
+  def to_ours(value):
+    kernel = np.transpose(value)
+    if input_shape is not None:
+      kernel = kernel[_feature_order(input_shape)]
+    if output_shape is not None:
+      kernel = kernel[:, _feature_order(output_shape)]
+    return kernel
+
+  return to_ours

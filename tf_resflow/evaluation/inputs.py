@@ -1,0 +1,139 @@
+"""Log-likelihoods of given images, one by one."""
+
+import math
+import zipfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_resflow import numerics
+from tf_resflow.evaluation import likelihood
+from tf_resflow.evaluation import statistics
+from tf_resflow.numerics import random
+
+# A Jacobian of one example that is larger than this is not taken.
+_MAX_JACOBIAN_BYTES = 4e9
+_MAX_BATCH_BYTES = 1e9
+
+
+def read_inputs(path, model):
+  """Reads dequantised images from an .npz file.
+
+  Args:
+    path: of a file with the array `x`, floats `[n, H, W, C]` in [0, 1].
+    model: the `models.Flow` that they are meant for.
+
+  Returns:
+    `x` as float64.
+
+  Raises:
+    OSError: if the file cannot be opened.
+    ValueError: if it is no such file, or `x` does not suit the model.
+  """
+  try:
+    arrays = np.load(path)
+    if isinstance(arrays, np.ndarray):
+      raise ValueError('it holds a single array without a name')
+    with arrays:
+      names = arrays.files
+      x = arrays['x'] if 'x' in names else None
+  except (EOFError, ValueError, zipfile.BadZipFile) as error:
+    raise ValueError(
+        f'inputs is {path}, which is not a readable .npz file: {error}'
+    ) from error
+  expected = f'floats [n, {", ".join(map(str, model.event_shape))}] in [0, 1)'
+  if x is None:
+    raise ValueError(
+        f'inputs is {path}, which has the arrays {", ".join(names) or "none"} '
+        f'but no x; expected {expected}.')
+  if not np.issubdtype(x.dtype, np.floating):
+    raise ValueError(
+        f'inputs is {path}: x has the dtype {x.dtype}; expected {expected}, '
+        'dequantised as (X + U) / num_levels.')
+  if x.ndim != 1 + len(model.event_shape) or len(x) == 0 or (
+      x.shape[1:] != model.event_shape):
+    raise ValueError(
+        f'inputs is {path}: x has the shape {x.shape}; expected {expected}.')
+  if not (np.all(np.isfinite(x)) and x.min() >= 0 and x.max() <= 1):
+    raise ValueError(
+        f'inputs is {path}: x lies in [{x.min()}, {x.max()}]; expected '
+        f'{expected}.')
+  return x.astype(np.float64)
+
+
+def exact_batch_size(model):
+  """Returns how many examples at a time suit `numerics.Exact`.
+
+  Raises:
+    ValueError: if the event is too large for a Jacobian.
+  """
+  size = model.event_size**2 * tf.as_dtype(model.compute_dtype).size
+  if size > _MAX_JACOBIAN_BYTES:
+    raise ValueError(
+        f'log_det is exact, but the Jacobian of {model.event_size} dimensions '
+        f'takes {size / 1e9:.0f} GB per image; use the roulette.')
+  return max(1, int(_MAX_BATCH_BYTES / size))
+
+
+def evaluate_inputs(model, x, *, batch_size=128, num_repeats=8, seed=0,
+                    estimator=None, verbose=0):
+  """Evaluates the density at given images.
+
+  Args:
+    model: a `models.Flow` with `num_levels`.
+    x: `[n, ...]` array in [0, 1).
+    batch_size: images per batch.
+    num_repeats: independent estimates of the log-determinant that are
+      averaged; `numerics.Exact` needs one.
+    seed: Python int; the result is a function of it.
+    estimator: of the log-determinant, `default_estimator(model)` by default.
+    verbose: 1 shows a progress bar.
+
+  Returns:
+    A dict of float64 arrays: `z` `[n, D]` (in the order of the model),
+    `log_det` `[n]` (`log|det dz/dx|`, nats), `log_prob` `[n]` (of the
+    density of `x`, nats), `bits_per_dim` `[n]`, and `log_det_repeats`
+    `[R, n]`, the estimates whose mean `log_det` is.
+
+  References:
+    Chen et al., 2019, Residual Flows, Equation 1.
+  """
+  estimator = likelihood.default_estimator(
+      model) if estimator is None else estimator
+  is_exact = isinstance(estimator, numerics.Exact)
+  if not is_exact and num_repeats < statistics.MIN_REPEATS:
+    raise ValueError(
+        f'num_repeats is {num_repeats}; {statistics.MIN_REPEATS} are the '
+        'least from which the standard error of the estimator is taken.')
+  num_repeats = 1 if is_exact else num_repeats
+
+  @tf.function(autograph=False, reduce_retracing=True)
+  def evaluate(images, batch_seed):
+    return model.forward_and_log_det(
+        images, seed=batch_seed, log_det=estimator)
+
+  bar = keras.utils.Progbar(
+      num_repeats * len(x), verbose=verbose, unit_name='image', interval=0.5)
+  latents, log_dets = [], []
+  for repeat in range(num_repeats):
+    repeat_seed = random.fold_in(random.as_seed(seed), repeat)
+    values = []
+    for i, start in enumerate(range(0, len(x), batch_size)):
+      images = tf.constant(
+          x[start:start + batch_size], tf.as_dtype(model.compute_dtype))
+      z, log_det = evaluate(images, random.fold_in(repeat_seed, i))
+      if repeat == 0:
+        latents.append(z.numpy())
+      values.append(log_det.numpy())
+      bar.add(len(images))
+    log_dets.append(np.concatenate(values))
+  z = np.concatenate(latents).astype(np.float64)
+  log_dets = np.asarray(log_dets, np.float64)
+  log_det = log_dets.mean(axis=0)
+  base = -0.5 * np.sum(z * z + math.log(2.0 * math.pi), axis=1)
+  log_prob = base + log_det
+  bits = (math.log(model.num_levels) - log_prob / model.event_size) / (
+      math.log(2.0))
+  return {'z': z, 'log_det': log_det, 'log_prob': log_prob,
+          'bits_per_dim': bits, 'log_det_repeats': log_dets}
