@@ -55,24 +55,54 @@ class LipSwish(LipschitzActivation):
     return super().get_config() | {'beta_initial': self.beta_initial}
 
 
+# An elementwise operation on the hidden layers of an image flow takes about a
+# third of the time of a matrix product with them, so there are few below.
+_SCALE = 1.0 / 1.1
+
+
 @tf.custom_gradient
 def _lipswish(x, slope):
-  """`x sigmoid(slope x) / 1.1` with its derivative computed beforehand.
+  """`y = c x sigmoid(slope x)`, `c = 1 / 1.1`.
 
-  A log-determinant takes many vector-Jacobian products at one point. Here the
+  A log-determinant takes many vector-Jacobian products at one point. The
   derivative is a tensor of the linearisation, so each of them costs one
-  product (half the time of a series of ten at 28x28, 128 channels). Second
-  derivatives flow through that tensor.
+  product.
   """
-  sigmoid = tf.sigmoid(x * slope)
-  y = x * sigmoid / 1.1
-  dsigmoid = sigmoid * (1.0 - sigmoid)
-  dy_dx = (sigmoid + slope * x * dsigmoid) / 1.1
+  y, dy_dx = _value_and_derivative(x, slope)
 
   def backward(dy):
-    return dy * dy_dx, tf.reduce_sum(dy * x * x * dsigmoid) / 1.1
+    z = x * slope
+    sigmoid = tf.sigmoid(z)
+    dslope = tf.reduce_sum(
+        x * tf.raw_ops.SigmoidGrad(y=sigmoid, dy=x * dy))
+    return dy * dy_dx, _SCALE * dslope
 
   return y, backward
+
+
+@tf.custom_gradient
+def _value_and_derivative(x, slope):
+  """Returns `y` and `dy/dx = D(z) = c s (1 + z (1 - s))`.
+
+  Here `z = slope x` and `s = sigmoid(z)`. With
+  `D'(z) = c s (1 - s) (2 + z (1 - 2 s))` the second derivatives are
+  `d2y/dx2 = slope D'` and `d2y/(dx dslope) = x D'`; and
+  `dy/dslope = c x^2 s (1 - s)`.
+  """
+  z = x * slope
+  sigmoid = tf.sigmoid(z)
+  scaled = _SCALE * sigmoid
+  # SigmoidGrad(s, t) = t s (1 - s), in one operation.
+  derivative = scaled + tf.raw_ops.SigmoidGrad(y=sigmoid, dy=_SCALE * z)
+
+  def backward(dy, dderivative):
+    curvature = tf.raw_ops.SigmoidGrad(
+        y=sigmoid, dy=dderivative * (2.0 + z * (1.0 - 2.0 * sigmoid)))
+    by_slope = tf.raw_ops.SigmoidGrad(y=sigmoid, dy=x * dy) + curvature
+    dx = dy * derivative + (_SCALE * slope) * curvature
+    return dx, _SCALE * tf.reduce_sum(x * by_slope)
+
+  return (x * scaled, derivative), backward
 
 
 @keras.saving.register_keras_serializable('tf_resflow')

@@ -7,6 +7,7 @@ import threading
 import keras
 import tensorflow as tf
 
+from tf_resflow import numerics
 from tf_resflow.numerics import certificates
 from tf_resflow.numerics import operators
 from tf_resflow.numerics import power_iteration
@@ -40,12 +41,38 @@ def _fingerprint(kernel):
   return tf.stack([tf.reduce_sum(kernel), tf.reduce_sum(kernel * kernel)])
 
 
-# One trace per shape of the kernel serves all layers of that shape.
-@tf.function(autograph=False)
+def _make_operator(kernel, spatial_shape):
+  """Returns the linear map of a kernel tensor; 1x1 kernels act on channels."""
+  if math.prod(kernel.shape[:-2]) == 1:
+    return operators.LayerOperator(tf.reshape(kernel, kernel.shape[-2:]))
+  return operators.LayerOperator(kernel, spatial_shape)
+
+
+def _unit_kernel(kernel):
+  """Divides a kernel by its largest entry.
+
+  Squares of very small or very large kernels would leave the range of the
+  dtype, and with them the bound would be lost.
+
+  Returns:
+    The quotient, and the largest entry: a constant for differentiation.
+  """
+  scale = tf.reduce_max(tf.abs(tf.stop_gradient(kernel)))
+  scale = tf.where(scale > 0.0, scale, tf.ones_like(scale))
+  return kernel / scale, scale
+
+
+@numerics.shared_function
 def _power_iteration(
     kernel, v, fingerprint, spatial_shape, tolerance, max_steps):
-  """Follows the singular vectors of a kernel from those of an earlier one."""
-  is_same = tf.reduce_all(_fingerprint(kernel) == fingerprint)
+  """Follows the singular vectors of a kernel from those of an earlier one.
+
+  Returns:
+    A `PowerIteration`, and the fingerprint of the kernel.
+  """
+  kernel, scale = _unit_kernel(kernel)
+  new_fingerprint = _fingerprint(kernel)
+  is_same = tf.reduce_all(new_fingerprint == fingerprint)
   # The same rows every time: replicas and XLA, whose kernels agree up to
   # rounding, then follow the same path. Drawn when traced, because XLA draws
   # other normals.
@@ -59,13 +86,31 @@ def _power_iteration(
     is_usable &= is_same | ~is_last
   v = tf.where(is_usable, v, random_rows)
   v /= tf.norm(v, axis=1, keepdims=True)
-  return power_iteration.power_iteration(
-      operators.LayerOperator(kernel, spatial_shape), v, tolerance, max_steps,
+  result = power_iteration.power_iteration(
+      _make_operator(kernel, spatial_shape), v, tolerance, max_steps,
       min_steps=tf.where(is_same, 0, _MIN_STEPS))
+  return result._replace(sigma=scale * result.sigma), new_fingerprint
 
 
-# TensorFlow warns of functions that are traced often; here that is meant.
-_power_iteration._omit_frequent_tracing_warning = True  # pylint: disable=protected-access
+def _normalize(kernel, v, spatial_shape, coeff):
+  """Returns `W / max(1, |W v_0| / coeff)`, differentiable in `W`."""
+  unit_kernel, scale = _unit_kernel(kernel)
+  sigma = power_iteration.spectral_norm(
+      _make_operator(unit_kernel, spatial_shape), v)
+  # Exactly one for a kernel that is small enough.
+  return kernel * (coeff / tf.maximum(scale * sigma, coeff))
+
+
+_normalized = numerics.shared_function(_normalize)
+
+
+@numerics.shared_function
+def _normalized_gradient(dnormalized, kernel, v, spatial_shape, coeff):
+  """Pulls a cotangent of `_normalize` back to the kernel."""
+  with tf.GradientTape() as tape:
+    tape.watch(kernel)
+    normalized = _normalize(kernel, v, spatial_shape, coeff)
+  return tape.gradient(normalized, kernel, dnormalized)
 
 
 class SpectralLayer(keras.layers.Layer):
@@ -111,18 +156,6 @@ class SpectralLayer(keras.layers.Layer):
     """The bound that every call keeps, to a relative 1e-3: `coeff`."""
     return self.coeff
 
-  def _make_operator(self, kernel):
-    """Returns the linear map of a kernel tensor."""
-    if self._is_pointwise:
-      kernel = tf.reshape(kernel, kernel.shape[-2:])
-      return operators.LayerOperator(kernel)
-    return operators.LayerOperator(kernel, self._spatial_shape)
-
-  @property
-  def _is_pointwise(self):
-    """Whether the layer acts on channels alone: dense or 1x1."""
-    return math.prod(self.kernel.shape[:-2]) == 1
-
   @property
   def _spatial_shape(self):
     """`(H, W)` of a convolution, None for a dense layer."""
@@ -147,7 +180,7 @@ class SpectralLayer(keras.layers.Layer):
           keras.initializers.RandomUniform(-limit, limit, seed=seeded(1)))
     # Replicas hold equal kernels, hence equal vectors; naming the aggregation
     # keeps them equal to the last bit.
-    size = self._make_operator(tf.zeros(kernel_shape)).size
+    size = _make_operator(tf.zeros(kernel_shape), self._spatial_shape).size
     self.v = self.add_weight(
         name='v', shape=(min(self.num_vectors, size), size),
         initializer=keras.initializers.Orthogonal(seed=seeded(2)),
@@ -156,41 +189,31 @@ class SpectralLayer(keras.layers.Layer):
         name='fingerprint', shape=(2,), initializer='zeros', trainable=False,
         aggregation='only_first_replica')
 
-  def _unit_operator(self):
-    """Returns the operator of the kernel divided by its largest entry.
-
-    Squares of very small or very large kernels would leave the range of the
-    dtype, and with them the bound would be lost.
-
-    Returns:
-      The operator, and the largest entry: a constant for differentiation.
-    """
-    kernel = tf.convert_to_tensor(self.kernel.value)
-    scale = tf.reduce_max(tf.abs(tf.stop_gradient(kernel)))
-    scale = tf.where(scale > 0.0, scale, tf.ones_like(scale))
-    return self._make_operator(kernel / scale), scale
-
-  def _power_iteration(self, operator):
+  def _power_iteration(self):
+    kernel = tf.stop_gradient(tf.convert_to_tensor(self.kernel.value))
     return _power_iteration(
-        tf.stop_gradient(operator.kernel), tf.convert_to_tensor(self.v.value),
-        tf.convert_to_tensor(self.fingerprint.value), operator.spatial_shape,
+        kernel, tf.convert_to_tensor(self.v.value),
+        tf.convert_to_tensor(self.fingerprint.value), self._spatial_shape,
         self.tolerance, self.max_power_iterations)
 
   def sigma(self):
     """Returns the converged norm of the raw kernel's operator, a scalar."""
-    operator, scale = self._unit_operator()
-    return scale * self._power_iteration(operator).sigma
+    return self._power_iteration()[0].sigma
 
   def normalized_kernel(self):
     """Returns `W / max(1, sigma / coeff)`, differentiable through `sigma`."""
     kernel = tf.convert_to_tensor(self.kernel.value)
     if getattr(_scope, 'active', False):
       return kernel
-    operator, scale = self._unit_operator()
-    sigma = power_iteration.spectral_norm(
-        operator, self._power_iteration(operator).v)
-    # Exactly one for a kernel that is small enough.
-    return kernel * (self.coeff / tf.maximum(scale * sigma, self.coeff))
+    v = self._power_iteration()[0].v
+    settings = self._spatial_shape, self.coeff
+
+    @tf.custom_gradient
+    def normalize(kernel):
+      return _normalized(kernel, v, *settings), (
+          lambda dy: _normalized_gradient(dy, kernel, v, *settings))
+
+    return normalize(kernel)
 
   def save_singular_vectors(self):
     """Stores the vectors of the present kernel, which makes calls cheaper.
@@ -198,11 +221,10 @@ class SpectralLayer(keras.layers.Layer):
     Returns:
       The `PowerIteration` whose vectors were stored.
     """
-    operator, scale = self._unit_operator()
-    result = self._power_iteration(operator)
+    result, fingerprint = self._power_iteration()
     self.v.assign(result.v)
-    self.fingerprint.assign(_fingerprint(operator.kernel))
-    return result._replace(sigma=scale * result.sigma)
+    self.fingerprint.assign(fingerprint)
+    return result
 
   def certificate(self, target=1.0):
     """Returns a guaranteed upper bound of the norm of the normalised kernel.

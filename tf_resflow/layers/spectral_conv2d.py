@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tf_resflow.layers import spectral
+from tf_resflow.numerics import convolution
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
@@ -66,8 +67,7 @@ class SpectralConv2D(spectral.SpectralLayer):
           f'{self.name} got images of {inputs.shape[1]} x {inputs.shape[2]}, '
           f'but its operator norm is that at {self._size[0]} x '
           f'{self._size[1]}; use one layer per spatial size.')
-    outputs = tf.nn.conv2d(
-        inputs, self.normalized_kernel(), strides=1, padding='SAME')
+    outputs = convolution.conv2d(inputs, self.normalized_kernel())
     if self.bias is not None:
       outputs += tf.convert_to_tensor(self.bias.value)
     return outputs

@@ -15,6 +15,7 @@ from tf_resflow.numerics.operators import LayerOperator
 from tf_resflow.numerics.power_iteration import PowerIteration
 from tf_resflow.numerics.residual import forward_and_log_det
 from tf_resflow.numerics.residual import MEMORY_MODES
+from tf_resflow.numerics.shared import shared_function
 from tf_resflow.numerics.traces import BlockTraces
 from tf_resflow.numerics.truncation import Geometric
 from tf_resflow.numerics.truncation import Poisson

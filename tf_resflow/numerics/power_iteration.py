@@ -44,44 +44,46 @@ def _row_norms(x):
   return tf.maximum(tf.norm(x, axis=1, keepdims=True), _TINY)
 
 
-def _residuals(operator, v, u):
-  """Returns `(W^T u - sigma^2 v) / sigma_0^2` and the norm of its first row."""
-  sigma_squared = tf.reduce_sum(u * u, axis=1, keepdims=True)
-  r = operator.rmatvec(u) - sigma_squared * v
+def _residuals(v, image):
+  """Returns `(A v - sigma^2 v) / sigma_0^2` and the norm of its first row."""
+  sigma_squared = tf.reduce_sum(v * image, axis=1, keepdims=True)
+  r = image - sigma_squared * v
   # Scaled before the norm is taken: squares of small kernels underflow.
   r /= tf.maximum(sigma_squared[0, 0], _TINY)
   return r, tf.norm(r[0])
 
 
-def _finite_gram(x):
-  """Inner products of the rows; zero where they are not finite.
+def _finite_products(x, y):
+  """Inner products `[m, m]` of the rows; zero where they are not finite.
 
   A diverged kernel then gives a norm that is not finite, where the eigenvalue
   solver would end the program.
   """
-  gram = tf.matmul(x, x, transpose_b=True)
-  return tf.where(tf.math.is_finite(gram), gram, tf.zeros_like(gram))
+  products = tf.matmul(x, y, transpose_b=True)
+  return tf.where(
+      tf.math.is_finite(products), products, tf.zeros_like(products))
 
 
 def _leading_combinations(space, images, num_vectors):
-  """Rayleigh-Ritz: the combinations of the rows with the largest images.
+  """Rayleigh-Ritz: the combinations of the rows that `A` lengthens most.
 
   Args:
     space: `[m, D]`, unit rows or zeros.
-    images: `[m, E]`, their images.
+    images: `[m, D]`, their images under the symmetric `A`.
     num_vectors: `k`.
 
   Returns:
     `[k, m]`; applied to `space` it gives orthonormal rows, best first, if at
     least `k` directions of `space` are independent.
   """
-  eigenvalues, q = tf.linalg.eigh(_finite_gram(space))
+  eigenvalues, q = tf.linalg.eigh(_finite_products(space, space))
   keep = eigenvalues > _INDEPENDENT * eigenvalues[-1]
   scale = tf.where(
       keep, tf.math.rsqrt(tf.where(keep, eigenvalues, 1.0)), 0.0)
   basis = scale[:, tf.newaxis] * tf.transpose(q)
-  images = tf.matmul(basis, images)
-  gram = _finite_gram(images)
+  # Only the lower triangle is read, so rounding leaves it symmetric.
+  gram = _finite_products(
+      tf.matmul(basis, space), tf.matmul(basis, images))
   # What was left out comes last, behind directions that the map sends to zero:
   # it would put a row of zeros into the block.
   trace = tf.linalg.trace(gram)
@@ -104,11 +106,11 @@ def power_iteration(
   """Advances a block of right singular vectors until the first has converged.
 
   When the start already meets the tolerance nothing is advanced: the call
-  costs one application of the map and of its transpose and returns the block,
-  rotated. A small residual says that some singular value is near, not that it
-  is the largest: vectors orthogonal to the block are invisible, and in a block
-  of nearly equal singular values so are slightly larger ones. After a change
-  of the map, start with a random row in the block and take a few steps
+  costs two applications of the map and one of its transpose and returns the
+  block, rotated. A small residual says that some singular value is near, not
+  that it is the largest: vectors orthogonal to the block are invisible, and in
+  a block of nearly equal singular values so are slightly larger ones. After a
+  change of the map, start with a random row in the block and take a few steps
   (`min_steps`), which show it what lies outside. A block of one vector can
   stay behind on the singular vector that used to lead.
 
@@ -130,34 +132,39 @@ def power_iteration(
   """
   num_vectors = v.shape[0]
 
-  def cond(num_steps, v, u, p, p_image, r, residual):
-    del v, u, p, p_image, r
+  def normal_map(v):
+    """Applies `A = W^T W`: all vectors stay on the smaller side of `W`."""
+    return operator.rmatvec(operator.matvec(v))
+
+  def cond(num_steps, v, image, p, p_image, r, residual):
+    del v, image, p, p_image, r
     unfinished = (residual > tolerance) | (num_steps < min_steps)
     return unfinished & (num_steps < max_steps)
 
-  def body(num_steps, v, u, p, p_image, r, residual):
+  def body(num_steps, v, image, p, p_image, r, residual):
     del residual
     r /= _row_norms(r)
     space = tf.concat([v, r, p], axis=0)
-    images = tf.concat([u, operator.matvec(r), p_image], axis=0)
+    images = tf.concat([image, normal_map(r), p_image], axis=0)
     c = _leading_combinations(space, images, num_vectors)
     # Unit vectors make |W v| a lower bound of the norm whatever was rounded.
-    v, u = _combine(c, space, images)
+    v, image = _combine(c, space, images)
     # The direction of change: what the block gained from residuals and past.
     p, p_image = _combine(
         c[:, num_vectors:], space[num_vectors:], images[num_vectors:])
-    return (num_steps + 1, v, u, p, p_image, *_residuals(operator, v, u))
+    return (num_steps + 1, v, image, p, p_image, *_residuals(v, image))
 
   v = tf.stop_gradient(v)
-  u = operator.matvec(v)
+  image = normal_map(v)
   # Or a vector that has overtaken the first one would go unnoticed.
-  v, u = _combine(_leading_combinations(v, u, num_vectors), v, u)
-  state = (tf.constant(0), v, u, tf.zeros_like(v), tf.zeros_like(u),
-           *_residuals(operator, v, u))
-  num_steps, v, u, *_, residual = tf.while_loop(
+  v, image = _combine(
+      _leading_combinations(v, image, num_vectors), v, image)
+  state = (tf.constant(0), v, image, tf.zeros_like(v), tf.zeros_like(v),
+           *_residuals(v, image))
+  num_steps, v, *_, residual = tf.while_loop(
       cond, body, state, parallel_iterations=1)
-  return PowerIteration(
-      v, tf.norm(u[0]), residual, num_steps, residual <= tolerance)
+  sigma = tf.norm(operator.matvec(v[:1]))
+  return PowerIteration(v, sigma, residual, num_steps, residual <= tolerance)
 
 
 def spectral_norm(operator, v):

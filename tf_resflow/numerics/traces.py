@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from tf_resflow.numerics import differentiation
 from tf_resflow.numerics import series
+from tf_resflow.numerics import shared
 
 _ZERO = tf.UnconnectedGradients.ZERO
 
@@ -25,14 +26,10 @@ class BlockTraces:
     self._functions = {}
 
   def _traced(self, function, *key):
-    """Returns the `tf.function` of a function and the settings in it."""
+    """Returns the traced function of a function and the settings in it."""
     key = function.__name__, *key
     if key not in self._functions:
-      traced = tf.function(function, autograph=False)
-      # TensorFlow takes the functions of different blocks, which have the same
-      # code, for one that is traced again and again, and warns.
-      traced._omit_frequent_tracing_warning = True  # pylint: disable=protected-access
-      self._functions[key] = traced
+      self._functions[key] = shared.shared_function(function)
     return self._functions[key]
 
   def forward(self, estimator):

@@ -43,12 +43,11 @@ class ExponentialMovingAverage(tf.Module):
     Args:
       step: integer tensor, 0 for the first update.
     """
+    t = tf.cast(step, self.averages[0].dtype)
+    share = 1.0 - tf.minimum(
+        tf.cast(self._decay, t.dtype), (1.0 + t) / (10.0 + t))
     for average, variable in zip(self.averages, self._variables, strict=True):
-      t = tf.cast(step, average.dtype)
-      decay = tf.minimum(
-          tf.cast(self._decay, average.dtype), (1.0 + t) / (10.0 + t))
-      average.assign_add(
-          (1.0 - decay) * (tf.convert_to_tensor(variable) - average))
+      average.assign_add(share * (tf.convert_to_tensor(variable) - average))
 
   @contextlib.contextmanager
   def swapped(self):

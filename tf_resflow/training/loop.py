@@ -103,11 +103,12 @@ class Trainer:
         _logger.info(
             'Starting from the weights in %s, with a new optimizer.', latest)
       return
+    # Before the first pass, which then needs no power iteration.
+    self.model.save_singular_vectors()
     images, _ = next(iter(self._batches(0)))
     self.strategy.run(
         tf.function(self.model.initialize, autograph=False), args=(images,))
     self.ema.reset()
-    self.model.save_singular_vectors()
     self.save()
     _logger.info('Initialised from the first batch.')
 

@@ -1,0 +1,89 @@
+"""Narrow convolutions agree with TensorFlow's, with all derivatives."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_resflow.numerics import convolution
+
+# Kernel shapes on both sides of every choice.
+_NARROW = [
+    (3, 3, 12, 1), (3, 3, 1, 12), (3, 3, 40, 4), (3, 3, 4, 40), (5, 3, 20, 1),
+    (1, 3, 2, 6), (3, 3, 9, 1)]
+_WIDE = [(3, 3, 12, 2), (1, 1, 12, 1), (3, 3, 6, 6), (3, 3, 5, 60)]
+
+
+def plain(x, kernel):
+  return tf.nn.conv2d(x, kernel, strides=1, padding='SAME')
+
+
+def make(shape, dtype=tf.float64):
+  rng = np.random.default_rng(0)
+  k_h, k_w, c_in, c_out = shape
+  return (tf.constant(rng.normal(size=[3, 5, 4, c_in]), dtype),
+          tf.constant(rng.normal(size=[k_h, k_w, c_in, c_out]), dtype))
+
+
+def derivatives(fn, x, kernel):
+  """The value, its gradients, and those of a vector-Jacobian product."""
+  with tf.GradientTape(persistent=True) as outer:
+    outer.watch([x, kernel])
+    with tf.GradientTape(persistent=True) as inner:
+      inner.watch([x, kernel])
+      y = fn(x, kernel)
+    u = tf.sin(tf.range(tf.size(y, tf.float64)))
+    u = tf.reshape(tf.cast(u, y.dtype), tf.shape(y))
+    outer.watch(u)
+    dx, dkernel = inner.gradient(y, [x, kernel], u)
+    mixed = tf.reduce_sum(tf.sin(dx)) + tf.reduce_sum(tf.cos(dkernel))
+  return [y, dx, dkernel, *outer.gradient(mixed, [x, kernel, u])]
+
+
+@pytest.mark.parametrize('wrap', [lambda f: f, tf.function])
+@pytest.mark.parametrize('shape', _NARROW + _WIDE)
+def test_values_and_derivatives(shape, wrap):
+  x, kernel = make(shape)
+  found = wrap(lambda *a: derivatives(convolution.conv2d, *a))(x, kernel)
+  expected = derivatives(plain, x, kernel)
+  for a, b in zip(found, expected, strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
+
+
+def test_unknown_batch_size_and_xla():
+  x, kernel = make((3, 3, 12, 1), tf.float32)
+  for options in ({}, {'jit_compile': True}):
+    traced = tf.function(
+        convolution.conv2d, autograph=False, input_signature=[
+            tf.TensorSpec([None, *x.shape[1:]]), tf.TensorSpec(kernel.shape)],
+        **options)
+    np.testing.assert_allclose(
+        traced(x, kernel), plain(x, kernel), rtol=1e-5, atol=1e-5)
+
+
+def ops(fn, shape):
+  x, kernel = make(shape, tf.float32)
+  graph = tf.function(fn, autograph=False).get_concrete_function(
+      x, kernel).graph
+  return {op.type for op in graph.get_operations()}
+
+
+@pytest.mark.parametrize('shape, is_product', [
+    ((3, 3, 40, 4), True), ((3, 3, 4, 40), False), ((3, 3, 12, 2), False)])
+def test_which_form_is_taken(shape, is_product):
+  """Many to few is a product; so is the adjoint of few to many."""
+  assert ('MatMul' in ops(convolution.conv2d, shape)) == is_product
+
+  def pullback(y, kernel):
+    with tf.GradientTape() as tape:
+      x = tf.zeros([3, 5, 4, shape[2]])
+      tape.watch(x)
+      value = convolution.conv2d(x, kernel)
+    return tape.gradient(value, x, y)
+
+  reverse = (*shape[:2], shape[3], shape[2])
+  y = make(reverse, tf.float32)[0]
+  kernel = make(shape, tf.float32)[1]
+  graph = tf.function(pullback, autograph=False).get_concrete_function(
+      y, kernel).graph
+  found = 'MatMul' in {op.type for op in graph.get_operations()}
+  assert found == (shape == (3, 3, 4, 40) or is_product)

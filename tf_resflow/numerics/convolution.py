@@ -1,0 +1,93 @@
+"""Convolutions between few and many channels, at the speed of the machine.
+
+TensorFlow's CPU kernels are slow where a 3x3 convolution maps many channels to
+few: they read every input nine times for little arithmetic. One matrix product
+with all `k^2 c` taps, whose results are shifted and added, reads it once. The
+adjoint of a convolution of few channels to many is such a map as well, so
+vector-Jacobian products gain as much as evaluations do.
+"""
+
+import tensorflow as tf
+
+# Where the taps of all outputs are more numbers than this, the plain kernel is
+# as fast (a 3x3 convolution to 4 channels has 36 taps).
+_MAX_TAPS = 40
+
+
+def conv2d(x, kernel):
+  """Convolution of stride 1 with zero padding 'SAME', differentiable twice.
+
+  Equal to `tf.nn.conv2d` up to rounding; on CPUs up to four times faster where
+  many channels meet few.
+
+  Args:
+    x: `[B, H, W, c_in]` with a static shape but for `B`.
+    kernel: `[k_h, k_w, c_in, c_out]`, sizes odd.
+
+  Returns:
+    `[B, H, W, c_out]`.
+  """
+  if not _has_fast_adjoint(kernel):
+    return tf.nn.conv2d(x, kernel, strides=1, padding='SAME')
+
+  @tf.custom_gradient
+  def convolve(x, kernel):
+    many_to_few = kernel.shape[2] > kernel.shape[3]
+    y = (_sum_of_taps(x, kernel) if many_to_few else
+         tf.nn.conv2d(x, kernel, strides=1, padding='SAME'))
+
+    def backward(dy):
+      return conv2d(dy, _adjoint(kernel)), _kernel_gradient(x, dy, kernel.shape)
+
+    return y, backward
+
+  return convolve(x, kernel)
+
+
+def _has_fast_adjoint(kernel):
+  """Whether the convolution or its adjoint is one of many channels to few."""
+  k_h, k_w, c_in, c_out = kernel.shape
+  num_taps = k_h * k_w * min(c_in, c_out)
+  is_narrow = k_h * k_w > 1 and num_taps <= min(_MAX_TAPS, max(c_in, c_out))
+  return is_narrow and not tf.config.list_logical_devices('GPU')
+
+
+def _adjoint(kernel):
+  """Returns the kernel of the transposed map."""
+  return tf.transpose(tf.reverse(kernel, axis=[0, 1]), [0, 1, 3, 2])
+
+
+def _sum_of_taps(x, kernel):
+  """The convolution as one matrix product and shifted sums."""
+  height, width = x.shape[1:3]
+  k_h, k_w, c_in, c_out = kernel.shape
+  taps = tf.matmul(
+      tf.reshape(x, [-1, c_in]),
+      tf.reshape(tf.transpose(kernel, [2, 0, 1, 3]), [c_in, -1]))
+  taps = tf.reshape(taps, [-1, height, width, k_h * k_w * c_out])
+  taps = tf.pad(taps, [[0, 0], [k_h // 2] * 2, [k_w // 2] * 2, [0, 0]])
+  return tf.add_n([
+      taps[:, i:i + height, j:j + width,
+           (i * k_w + j) * c_out:(i * k_w + j + 1) * c_out]
+      for i in range(k_h) for j in range(k_w)])
+
+
+def _kernel_gradient(x, dy, shape):
+  """The gradient of `<conv2d(x, kernel), dy>` in the kernel."""
+  k_h, k_w, c_in, c_out = shape
+  if c_in <= c_out:
+    return tf.raw_ops.Conv2DBackpropFilter(
+        input=x, filter_sizes=shape, out_backprop=dy, strides=[1, 1, 1, 1],
+        padding='SAME')
+  # Every entry of x meets the k_h k_w entries of dy that it contributed to.
+  height, width = x.shape[1:3]
+  padded = tf.pad(dy, [[0, 0], [k_h // 2] * 2, [k_w // 2] * 2, [0, 0]])
+  neighbours = tf.concat([
+      padded[:, k_h - 1 - i:k_h - 1 - i + height,
+             k_w - 1 - j:k_w - 1 - j + width]
+      for i in range(k_h) for j in range(k_w)], axis=-1)
+  gradient = tf.matmul(
+      tf.reshape(x, [-1, c_in]),
+      tf.reshape(neighbours, [-1, k_h * k_w * c_out]), transpose_a=True)
+  return tf.transpose(
+      tf.reshape(gradient, [c_in, k_h, k_w, c_out]), [1, 2, 0, 3])
