@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from tests.conversion import checkpoints
+from tf_resflow import conversion
+from tf_resflow import training
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -69,6 +71,17 @@ def test_evaluate_inputs_exactly(run_tool, made, workdir, tmp_path):
   assert report['reconstruction_error_max'] < 1e-4
 
 
+def test_trained_weights(run_tool, made, tmp_path):
+  result = run_tool(
+      'convert', f'--checkpoint={made[0]}/model.pth',
+      f'--workdir={tmp_path}/raw', '--weights=raw')
+  assert result.status == 0, result.stderr
+  model, _ = training.load_model(f'{tmp_path}/raw', dtype='float64')
+  x = checkpoints.images(made[1])
+  z = conversion.to_channels_first(model, model(x))
+  np.testing.assert_allclose(z, made[1].expected('raw', x)['z'], atol=1e-3)
+
+
 def test_fine_tuning(run_tool, made, workdir, data_dir, tmp_path):
   """Other data and another schedule, from the converted weights."""
   folder = tmp_path / 'w'
@@ -87,6 +100,9 @@ def test_fine_tuning(run_tool, made, workdir, data_dir, tmp_path):
           in result.stderr), result.stderr
   result = run_tool(*train, '--num_steps=3')
   assert result.status == 0, result.stderr
+  # The folder now describes the model of these data, of 17 levels.
+  model, step = training.load_model(str(folder))
+  assert (step, model.num_levels) == (3, 17)
   # From here on it is a run like any other.
   result = run_tool(*train, '--num_steps=3', '--learning_rate=0.5')
   assert result.status == 2

@@ -10,6 +10,7 @@ import pytest
 
 from tf_resflow import datasets
 from tf_resflow import evaluation
+from tf_resflow import numerics
 from tf_resflow import training
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -94,7 +95,51 @@ def test_train_ends_with_its_evaluation(run_tool, workdir, data_dir):
   assert 1.5 < report['bits_per_dim'] < 5.0
 
 
+def test_inputs_of_an_own_model(run_tool, workdir, tmp_path):
+  x = np.random.default_rng(0).uniform(size=[3, 8, 8, 1])
+  np.savez(tmp_path / 'x.npz', x=x)
+  result = run_tool(
+      'evaluate', f'--workdir={workdir}', f'--inputs={tmp_path}/x.npz',
+      f'--output={tmp_path}/y.npz', '--num_exact_terms=2', '--dtype=float32',
+      '--certify')
+  assert result.status == 0, result.stderr
+  report = json.loads(result.stdout.splitlines()[-1])
+  assert (report['latent_order'], report['dtype'], report['log_det']) == (
+      'channels_last', 'float32', 'roulette')
+  assert 0.0 < report['lipschitz_bound_max'] < 1.0
+  assert report['estimator_stderr'] > 0.0
+  with np.load(tmp_path / 'y.npz') as found:
+    assert {name: found[name].shape for name in found.files} == {
+        'z': (3, 64), 'log_det': (3,), 'log_prob': (3,),
+        'bits_per_dim': (3,), 'log_det_repeats': (8, 3)}
+    model, _ = training.load_model(str(workdir))
+    np.testing.assert_allclose(found['z'], model(x), atol=1e-4)
+
+
+def test_exact_and_double_precision_of_a_split(run_tool, workdir, data_dir):
+  model, _ = training.load_model(str(workdir))
+  bits = evaluation.bits_per_dim(
+      model, datasets.load('digits', 'test', data_dir=data_dir),
+      num_examples=4, estimator=numerics.Exact())
+  reports = []
+  for change in ([], ['--dtype=float64']):
+    result = run_tool(
+        'evaluate', f'--workdir={workdir}', '--num_examples=4', '--nocertify',
+        '--log_det=exact', *change)
+    assert result.status == 0, result.stderr
+    reports.append(json.loads(result.stdout.splitlines()[-1]))
+    np.testing.assert_allclose(
+        reports[-1]['bits_per_dim'], bits.mean(), rtol=1e-6)
+  single, double = (r['inverse_residual_max'] for r in reports)
+  assert double < 1e-3 * single
+
+
 @pytest.mark.parametrize(('change', 'said'), [
+    (['--inputs=x.npz', '--compare=y.npz'], 'evaluate: error: --compare is gi'),
+    (['--inputs=x.npz', '--num_examples=3'],
+     'evaluate: error: --num_examples is given together with --inputs;'),
+    (['--inputs=/none.npz'], 'evaluate: error: [Errno 2] No such file'),
+    (['--output=/none/y.npz'], 'evaluate: error: --output is /none/y.npz, but'),
     (['--split=validation'], "evaluate: error: --split 'validation' is empty"),
     (['--num_examples=361'], 'evaluate: error: --num_examples is 361, but'),
     (['--workdir=/nowhere'], 'evaluate: error: --workdir /nowhere holds no'),

@@ -1,5 +1,6 @@
 """From a file to a workdir that the other tools accept."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -68,6 +69,20 @@ def test_trained_weights(converted, tmp_path):
   assert report['weights'] == 'raw'
   model, _ = training.load_model(str(tmp_path / 'raw'))
   assert_same_weights(model, conversion.load_model(path, 'raw'))
+
+
+def test_training_starts_from_weights_and_averages(converted, data_dir):
+  path, workdir, _ = converted
+  config = dataclasses.replace(
+      training.load_config(workdir), dataset='digits', data_dir=data_dir)
+  trainer = training.Trainer(config, str(workdir))
+  trainer.restore_or_initialize()
+  assert trainer.step == 0
+  expected = conversion.load_model(path)
+  assert_same_weights(trainer.model, expected)
+  for average, variable in zip(
+      trainer.ema.averages, expected.trainable_variables, strict=True):
+    np.testing.assert_array_equal(average.numpy(), variable.numpy())
 
 
 def test_single_precision_is_close_to_double(converted):

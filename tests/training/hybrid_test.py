@@ -117,15 +117,34 @@ def test_a_classifier_learns_the_digits(tmp_path, data_dir):
   assert np.mean(accuracies[-10:]) > 0.6 > 0.3 > np.mean(accuracies[:2])
 
 
-def test_two_replicas_agree_with_one(tmp_path, data_dir):
+@pytest.mark.parametrize('accumulation_steps', [1, 2])
+def test_two_replicas_agree_with_one(tmp_path, data_dir, accumulation_steps):
   results = []
   for name, strategy in (('one', training.make_strategy('single')),
                          ('two', replicas.two_replicas())):
     trainer = training.loop.Trainer(
-        _config(data_dir), str(tmp_path / name), strategy)
+        _config(
+            data_dir, accumulation_steps=accumulation_steps, nll_weight=0.125,
+            num_steps=2),
+        str(tmp_path / name), strategy)
     trainer.restore_or_initialize()
+    # The first batch has set the classifier's ActNorms as well.
+    assert [int(head.act_norm.initialized.numpy())
+            for head in trainer.model.heads] == [1]
     results.append([
-        [float(m.bits_per_dim), float(m.cross_entropy), float(m.accuracy)]
-        for _, m in trainer.steps()])
-  assert np.shape(results) == (2, 3, 3)
+        [float(m.bits_per_dim), float(m.cross_entropy), float(m.accuracy),
+         float(m.gradient_norm)] for _, m in trainer.steps()])
+  assert np.shape(results) == (2, 2, 4)
   np.testing.assert_allclose(results[0], results[1], rtol=1e-4)
+
+
+def test_the_weight_of_the_density_reaches_the_step(tmp_path, data_dir):
+  norms = []
+  for nll_weight in (0.0, 1.0):
+    trainer = training.loop.Trainer(
+        _config(data_dir, nll_weight=nll_weight, num_steps=1),
+        str(tmp_path / str(nll_weight)))
+    trainer.restore_or_initialize()
+    norms += [float(m.gradient_norm) for _, m in trainer.steps()]
+  # 64 dimensions of nats against one of classification.
+  assert norms[1] > 5 * norms[0] > 0

@@ -51,7 +51,7 @@ def check_inverse_of(model, batches):
 
   Args:
     model: a `models.Flow`.
-    batches: iterable of images `[B, ...]` in the dtype of the model.
+    batches: iterable of float images `[B, ...]`.
 
   Returns:
     An `InversionReport`.
@@ -59,6 +59,7 @@ def check_inverse_of(model, batches):
 
   @tf.function(autograph=False, reduce_retracing=True)
   def check(images):
+    images = tf.cast(images, tf.as_dtype(model.compute_dtype))
     z, _ = model.forward_and_log_det(images, seed=0)
     solved = []
     restored = model.inverse(

@@ -81,9 +81,8 @@ def report_inputs(model, x, results, *, batch_size=128, certify=True):
     for a single image, `estimator_stderr` 0 for exact log-determinants), and
     a list of `models.BlockBound`.
   """
-  dtype = tf.as_dtype(model.compute_dtype)
   inverse = inversion.check_inverse_of(model, (
-      tf.constant(x[i:i + batch_size], dtype)
+      tf.constant(x[i:i + batch_size])
       for i in range(0, len(x), batch_size)))
   bounds = model.lipschitz_bounds(certify=certify)
   bits = results['bits_per_dim']
