@@ -116,6 +116,18 @@ def test_inputs_of_an_own_model(run_tool, workdir, tmp_path):
     np.testing.assert_allclose(found['z'], model(x), atol=1e-4)
 
 
+def test_inputs_are_not_replaced(run_tool, workdir, tmp_path):
+  path = tmp_path / 'x.npz'
+  np.savez(path, x=np.zeros([1, 8, 8, 1]))
+  before = path.read_bytes()
+  result = run_tool(
+      'evaluate', f'--workdir={workdir}', f'--inputs={path}',
+      f'--output={tmp_path}/../{tmp_path.name}/x.npz')
+  assert result.status == 2
+  assert 'x.npz, the file of inputs, which it would replace' in result.stderr
+  assert path.read_bytes() == before
+
+
 def test_exact_and_double_precision_of_a_split(run_tool, workdir, data_dir):
   model, _ = training.load_model(str(workdir))
   bits = evaluation.bits_per_dim(

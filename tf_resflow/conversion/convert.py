@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import reprlib
 
 import numpy as np
 
@@ -107,4 +108,5 @@ def _sha256(path):
 def _plain(value):
   """Numbers and strings as they are, anything else as text."""
   is_plain = value is None or isinstance(value, (bool, int, float, str))
-  return value if is_plain else repr(value)
+  # Of any depth, from anybody: `repr` could recurse too far.
+  return value if is_plain else reprlib.repr(value)

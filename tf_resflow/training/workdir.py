@@ -13,6 +13,9 @@ from tf_resflow.training import flags as flags_lib
 
 _logger = logging.getLogger(__name__)
 
+# TensorFlow turns an unexpected end of a file into an IndexError.
+_UNREADABLE = (AssertionError, IndexError, ValueError, tf.errors.OpError)
+
 _RUN_FLAGS = 'run.flags'
 _MODEL_JSON = 'model.json'
 _CHECKPOINTS = 'checkpoints'
@@ -64,12 +67,16 @@ def restore(checkpoint, path, partial=False):
       status.assert_existing_objects_matched().expect_partial()
     else:
       status.assert_consumed()
-  # TensorFlow turns an unexpected end of a file into an IndexError.
-  except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
-    first_line = str(error).strip().splitlines()[0].rstrip('.')
-    raise ValueError(
-        f'checkpoint {path} cannot be read: {first_line}. Delete its files to '
-        'go on from the one before.') from error
+  except _UNREADABLE as error:
+    raise _unreadable(path, error) from error
+
+
+def _unreadable(path, error):
+  """Returns the error that says what to do about a broken checkpoint."""
+  first_line = str(error).strip().splitlines()[0].rstrip('.')
+  return ValueError(
+      f'checkpoint {path} cannot be read: {first_line}. Delete its files to '
+      'go on from the one before.')
 
 
 def _write_atomically(path, text):
@@ -141,7 +148,10 @@ def has_only_weights(workdir):
 
 def _has_optimizer(path):
   """Whether a checkpoint holds the state of an optimizer."""
-  names = [name for name, _ in tf.train.list_variables(path)]
+  try:
+    names = [name for name, _ in tf.train.list_variables(path)]
+  except _UNREADABLE as error:
+    raise _unreadable(path, error) from error
   return any(name.startswith('optimizer/') for name in names)
 
 
