@@ -197,8 +197,6 @@ MODELS = {
     'flow_hybrid': _image_flow(
         num_classes=3, head_channels=4, preactivation=False,
         feature_act_norm=True, act_norm=False, first_act_norm=False),
-    'flow_hybrid_factor_out': _image_flow(
-        num_classes=2, head_channels=3, factor_out=True, num_dense_blocks=0),
     'vector_flow': Case(
         lambda dtype: models.VectorFlow(
             models.VectorFlowConfig(
