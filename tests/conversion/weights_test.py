@@ -86,13 +86,22 @@ def load(made, state):
 
 
 _KERNEL = 'transforms.0.chain.2.nnet.0.weight'
+_DENSE = 'transforms.1.chain.2.nnet.nnet.1.weight'
+_FEATURES = 'transforms.1.chain.3.fc_module.bias'
 
 
 @pytest.mark.parametrize('change, message', [
     (lambda s: s.pop(_KERNEL), f'has no tensor {_KERNEL}'),
     (lambda s: s.update({_KERNEL: s[_KERNEL][:, :, :2]}),
-     r'has, in our order, the shape \(2, 3, 1, 3\); .* \(3, 3, 1, 3\)'),
-    (lambda s: s.update({_KERNEL: s[_KERNEL][0]}), 'has, in our order, the'),
+     r'has the shape \(3, 1, 2, 3\); .* ask for \(3, 1, 3, 3\)'),
+    (lambda s: s.update({_KERNEL: s[_KERNEL][0]}), r'the shape \(1, 3, 3\); '),
+    # Features are permuted, which must not cut a tensor to fit.
+    (lambda s: s.update({_DENSE: np.ones([4, 128])}),
+     rf'{_DENSE} of the checkpoint has the shape \(4, 128\); .* \(4, 64\)'),
+    (lambda s: s.update({_DENSE: np.ones([4, 5])}),
+     rf'{_DENSE} of the checkpoint has the shape \(4, 5\); .* \(4, 64\)'),
+    (lambda s: s.update({_FEATURES: np.ones([128])}),
+     rf'{_FEATURES} of the checkpoint has the shape \(128,\); .* \(64,\)'),
     (lambda s: s.update({_KERNEL: s[_KERNEL] * np.nan}),
      f'tensor {_KERNEL} of the checkpoint is not finite'),
     (lambda s: s.update({'transforms.0.chain.9.weight': np.ones(1)}),

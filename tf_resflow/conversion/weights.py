@@ -5,6 +5,8 @@ connected layers see flattened features, so their rows and columns are permuted
 between the two orders.
 """
 
+import math
+
 import numpy as np
 
 from tf_resflow import layers
@@ -48,13 +50,14 @@ def load_weights(model, weights):
     return value
 
   for name, variable, to_ours in _pairs(model):
-    value = to_ours(take(name))
-    if value.shape != tuple(variable.shape):
+    value = take(name)
+    # Before it is brought in our order, which could cut it to fit.
+    expected = _their_shape(name, tuple(variable.shape))
+    if value.shape != expected:
       raise ValueError(
-          f'the tensor {name} of the checkpoint has, in our order, the shape '
-          f'{value.shape}; its training arguments ask for '
-          f'{tuple(variable.shape)}.')
-    variable.assign(value)
+          f'the tensor {name} of the checkpoint has the shape {value.shape}; '
+          f'its training arguments ask for {expected}.')
+    variable.assign(to_ours(value))
   for name, layer in _act_norms(model):
     if f'{name}.initialized' in remaining and not take(f'{name}.initialized'):
       raise ValueError(
@@ -167,13 +170,25 @@ def _block_pairs(name, block, image_shape):
     yield f'{prefix}.{i}.bias', part.bias, to_bias
 
 
+def _their_shape(name, shape):
+  """Returns the shape that a tensor of ours has in the authors' model."""
+  if name.endswith('.beta'):
+    return (1,)
+  if name.endswith('.bias') or name.endswith('.weight') and len(shape) == 3:
+    return (math.prod(shape),)  # ActNorms of all features are flat.
+  if len(shape) == 4:
+    height, width, inputs, outputs = shape
+    return (outputs, inputs, height, width)
+  return shape[::-1]
+
+
 def _unchanged(value):
   return value
 
 
 def _to_conv_kernel(value):
   """`OIHW` to `HWIO`."""
-  return np.transpose(value, [2, 3, 1, 0]) if value.ndim == 4 else value
+  return np.transpose(value, [2, 3, 1, 0])
 
 
 def _feature_order(image_shape):
@@ -185,7 +200,7 @@ def _feature_order(image_shape):
 def _to_features(image_shape):
   """Returns a function that orders a vector over flattened features."""
   order = _feature_order(image_shape)
-  return lambda value: value[order] if value.shape == order.shape else value
+  return lambda value: value[order]
 
 
 def _to_image(image_shape):
