@@ -54,6 +54,8 @@ def test_evaluate_agrees_with_the_api(run_tool, workdir, data_dir, tmp_path):
   report = json.loads(result.stdout.splitlines()[-1])
   assert _CONTRACT <= set(report)
   assert (report.pop('step'), report.pop('split')) == (4, 'test')
+  assert (report.pop('log_det'), report.pop('dtype')) == (
+      'roulette', 'float32')
   assert 'certified by' in result.stderr
 
   model, _ = training.load_model(str(workdir))
@@ -120,12 +122,14 @@ def test_inputs_are_not_replaced(run_tool, workdir, tmp_path):
   path = tmp_path / 'x.npz'
   np.savez(path, x=np.zeros([1, 8, 8, 1]))
   before = path.read_bytes()
-  result = run_tool(
-      'evaluate', f'--workdir={workdir}', f'--inputs={path}',
-      f'--output={tmp_path}/../{tmp_path.name}/x.npz')
-  assert result.status == 2
-  assert 'x.npz, the file of inputs, which it would replace' in result.stderr
-  assert path.read_bytes() == before
+  # NumPy adds the suffix.
+  for output in (f'{tmp_path}/../{tmp_path.name}/x.npz', f'{tmp_path}/x'):
+    result = run_tool(
+        'evaluate', f'--workdir={workdir}', f'--inputs={path}',
+        f'--output={output}')
+    assert result.status == 2
+    assert 'the file of inputs, which it would replace' in result.stderr
+    assert path.read_bytes() == before
 
 
 def test_exact_and_double_precision_of_a_split(run_tool, workdir, data_dir):
@@ -150,6 +154,10 @@ def test_exact_and_double_precision_of_a_split(run_tool, workdir, data_dir):
     (['--inputs=x.npz', '--compare=y.npz'], 'evaluate: error: --compare is gi'),
     (['--inputs=x.npz', '--num_examples=3'],
      'evaluate: error: --num_examples is given together with --inputs;'),
+    (['--inputs=x.npz', '--split=train'], 'evaluate: error: --split is given'),
+    (['--inputs='], 'evaluate: error: --inputs is empty; give'),
+    (['--log_det=exact', '--num_exact_terms=3'],
+     'evaluate: error: --num_exact_terms is given together with --log_det='),
     (['--inputs=/none.npz'], 'evaluate: error: [Errno 2] No such file'),
     (['--output=/none/y.npz'], 'evaluate: error: --output is /none/y.npz, but'),
     (['--split=validation'], "evaluate: error: --split 'validation' is empty"),

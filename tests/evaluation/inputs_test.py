@@ -1,5 +1,7 @@
 """Likelihoods of given images, and what is refused."""
 
+import zipfile
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -121,6 +123,20 @@ def test_bad_files(flow, tmp_path, content):
     evaluation.read_inputs(tmp_path / 'x.npy', flow)
   with pytest.raises(FileNotFoundError):
     evaluation.read_inputs(tmp_path / 'none.npz', flow)
+
+
+def test_damaged_bytes(flow, tmp_path):
+  path = tmp_path / 'x.npz'
+  np.savez_compressed(path, x=images())
+  data = bytearray(path.read_bytes())
+  data[100:140] = bytes(255 - b for b in data[100:140])
+  path.write_bytes(data)
+  with pytest.raises(ValueError, match='which is not a readable .npz file'):
+    evaluation.read_inputs(path, flow)
+  with zipfile.ZipFile(path, 'w') as archive:
+    archive.writestr('x', b'no array')
+  with pytest.raises(ValueError, match='its x is not an array'):
+    evaluation.read_inputs(path, flow)
 
 
 def test_size_of_exact_batches(flow):

@@ -6,6 +6,7 @@ which is their present default.
 """
 
 import dataclasses
+import reprlib
 
 from tf_resflow import datasets
 from tf_resflow import training
@@ -81,8 +82,8 @@ class Conversion:
 
   Attributes:
     config: a `training.TrainingConfig`; `config.model_config()` is the model.
-    notes: sentences about arguments that could not be taken over, which
-      concern further training alone.
+    notes: sentences about what this package does otherwise, in training or
+      to the data; the function is the same.
   """
 
   config: training.TrainingConfig
@@ -140,17 +141,21 @@ def _check_types(args):
   """Refuses values that the script's parser would not have let through."""
   for name, default in _DEFAULTS.items():
     value = args[name]
-    expected = (int, float) if isinstance(default, float) else type(default)
-    is_right = default is None or isinstance(value, expected) and (
-        isinstance(value, bool) == isinstance(default, bool))
-    _check(
-        is_right,
-        f'the checkpoint was trained with --{_dashed(name)}={value!r}; '
-        f'expected a value like {default!r}.')
+    if default is None:
+      expected = (int, type(None))
+    else:
+      expected = (int, float) if isinstance(default, float) else type(default)
+    if isinstance(value, expected) and (
+        isinstance(value, bool) == isinstance(default, bool)):
+      continue
+    # Of any depth, from anybody: `repr` could recurse too far.
+    raise ValueError(
+        f'the checkpoint was trained with --{_dashed(name)}='
+        f'{reprlib.repr(value)}; expected a value like {default!r}.')
 
 
 def _training_notes(args, arguments):
-  """Returns sentences about what further training does otherwise."""
+  """Returns sentences about what this package does otherwise."""
   notes = [
       f'trained with --{_dashed(name)}={args[name]}; further training uses '
       f'{what}'
@@ -163,8 +168,14 @@ def _training_notes(args, arguments):
         'trained on random crops; training it further uses whole images')
   if args['wd']:
     notes.append(
-        f'trained with --wd={args["wd"]}, an L2 penalty; training it further '
-        'decays the weights apart from the gradient (AdamW)')
+        f'trained with --wd={args["wd"]}, which the Adam of the published '
+        'script does not apply; further training does not decay weights')
+  if args['data'] == 'celebahq' and args['nbits'] < 8:
+    num_levels = 2**args['nbits']
+    notes.append(
+        f'trained on levels j as (j {num_levels - 1}/{num_levels} + U) / '
+        f'{num_levels}; this package dequantises them as (j + U) / '
+        f'{num_levels}, so that bits/dim are not those of the script')
   unknown = sorted(set(arguments) - set(_DEFAULTS) - _IGNORED)
   if unknown:
     notes.append(
@@ -285,7 +296,6 @@ def convert_arguments(arguments):
         accumulation_steps=args['update_freq'],
         learning_rate=float(args['lr']),
         warmup_steps=args['warmup_iters'],
-        weight_decay=float(args['wd']),
         **_preprocessing(args))
   except (TypeError, ValueError) as error:
     raise ValueError(

@@ -1,6 +1,7 @@
 """What a checkpoint of the authors' code holds."""
 
 import dataclasses
+import math
 import numbers
 import os
 
@@ -134,4 +135,5 @@ def _number(value):
   if isinstance(value, torch_file.Tensor):
     value = value.numpy()
     value = value.item() if value.size == 1 else None
-  return float(value) if isinstance(value, numbers.Real) else None
+  is_number = isinstance(value, numbers.Real) and math.isfinite(value)
+  return float(value) if is_number else None

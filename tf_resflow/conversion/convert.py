@@ -79,7 +79,10 @@ def convert(checkpoint_path, workdir, weights='ema'):
       'dataset': conversion.config.dataset,
       'image_shape': list(model.config.image_shape),
       'num_levels': model.config.num_levels,
-      'recorded_test_bits_per_dim': checkpoint.test_bits_per_dim,
+      # A classifier alone has no density, and records 0.
+      'recorded_test_bits_per_dim': (
+          None if checkpoint.arguments.get('task') == 'classification' else
+          checkpoint.test_bits_per_dim),
       'notes': list(conversion.notes),
   }
   provenance = {

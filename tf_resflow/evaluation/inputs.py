@@ -2,6 +2,7 @@
 
 import math
 import zipfile
+import zlib
 
 import keras
 import numpy as np
@@ -38,7 +39,11 @@ def read_inputs(path, model):
     with arrays:
       names = arrays.files
       x = arrays['x'] if 'x' in names else None
-  except (EOFError, ValueError, zipfile.BadZipFile) as error:
+    if x is not None and not isinstance(x, np.ndarray):
+      raise ValueError('its x is not an array')
+  # What zipfile and zlib raise where bytes are damaged, or encrypted.
+  except (EOFError, NotImplementedError, RuntimeError, ValueError,
+          zipfile.BadZipFile, zlib.error) as error:
     raise ValueError(
         f'inputs is {path}, which is not a readable .npz file: {error}'
     ) from error
