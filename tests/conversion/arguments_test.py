@@ -178,7 +178,7 @@ def test_values_of_any_depth_are_harmless(name):
     ({'optimizer': 'sgd'}, 'trained with --optimizer=sgd; further'),
     ({'task': 'hybrid'}, 'trained on random crops'),
     ({'data': 'svhn'}, 'trained on random crops'),
-    ({'wd': 0.5}, 'trained with --wd=0.5, which the Adam of the published'),
+    ({'wd': 0.5}, 'trained with --wd=0.5 (which the Adam of the published'),
     ({'data': 'celebahq', 'imagesize': 256, 'nbits': 5},
      'trained on levels j as (j 31/32 + U) / 32; this package dequantises'),
     ({'my_flag': 1}, 'script does not know, which are ignored: my-flag'),

@@ -25,7 +25,7 @@ def test_converted_model_agrees_with_the_oracle(name, tmp_path):
   np.testing.assert_allclose(z_theirs, expected['z'], atol=tolerance)
   np.testing.assert_allclose(log_det, expected['log_det'], rtol=2e-5)
   # The number of levels, and with it the number of bits.
-  bits = model._bits_of(expected['log_prob_base'] + expected['log_det'])
+  bits = model.bits_per_dim_of(expected['log_prob_base'] + expected['log_det'])
   np.testing.assert_allclose(bits, expected['bits_per_dim'], rtol=1e-12)
   if 'logits' in expected:
     np.testing.assert_allclose(

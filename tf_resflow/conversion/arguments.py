@@ -168,8 +168,8 @@ def _training_notes(args, arguments):
         'trained on random crops; training it further uses whole images')
   if args['wd']:
     notes.append(
-        f'trained with --wd={args["wd"]}, which the Adam of the published '
-        'script does not apply; further training does not decay weights')
+        f'trained with --wd={args["wd"]} (which the Adam of the published '
+        'script does not apply); further training does not decay weights')
   if args['data'] == 'celebahq' and args['nbits'] < 8:
     num_levels = 2**args['nbits']
     notes.append(

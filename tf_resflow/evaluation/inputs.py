@@ -1,6 +1,5 @@
 """Log-likelihoods of given images, one by one."""
 
-import math
 import zipfile
 import zlib
 
@@ -136,9 +135,7 @@ def evaluate_inputs(model, x, *, batch_size=128, num_repeats=8, seed=0,
   z = np.concatenate(latents).astype(np.float64)
   log_dets = np.asarray(log_dets, np.float64)
   log_det = log_dets.mean(axis=0)
-  base = -0.5 * np.sum(z * z + math.log(2.0 * math.pi), axis=1)
-  log_prob = base + log_det
-  bits = (math.log(model.num_levels) - log_prob / model.event_size) / (
-      math.log(2.0))
+  log_prob = model.base_log_prob(z).numpy() + log_det
   return {'z': z, 'log_det': log_det, 'log_prob': log_prob,
-          'bits_per_dim': bits, 'log_det_repeats': log_dets}
+          'bits_per_dim': model.bits_per_dim_of(log_prob),
+          'log_det_repeats': log_dets}

@@ -56,7 +56,7 @@ class LipSwish(LipschitzActivation):
 
 
 # An elementwise operation on the hidden layers of an image flow takes about a
-# third of the time of a matrix product with them, so there are few below.
+# quarter of the time of a matrix product with them, so there are few below.
 _SCALE = 1.0 / 1.1
 
 

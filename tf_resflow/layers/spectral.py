@@ -92,24 +92,21 @@ def _power_iteration(
   return result._replace(sigma=scale * result.sigma), new_fingerprint
 
 
-def _normalize(kernel, v, spatial_shape, coeff):
-  """Returns `W / max(1, |W v_0| / coeff)`, differentiable in `W`."""
-  unit_kernel, scale = _unit_kernel(kernel)
-  sigma = power_iteration.spectral_norm(
-      _make_operator(unit_kernel, spatial_shape), v)
-  # Exactly one for a kernel that is small enough.
-  return kernel * (coeff / tf.maximum(scale * sigma, coeff))
-
-
-_normalized = numerics.shared_function(_normalize)
+def _normalize(kernel, sigma, coeff):
+  """Returns `W / max(1, sigma / coeff)`."""
+  # Exactly W for a kernel that is small enough.
+  return kernel * (coeff / tf.maximum(sigma, coeff))
 
 
 @numerics.shared_function
-def _normalized_gradient(dnormalized, kernel, v, spatial_shape, coeff):
-  """Pulls a cotangent of `_normalize` back to the kernel."""
+def _normalize_gradient(dnormalized, kernel, v, spatial_shape, coeff):
+  """Pulls a cotangent of `_normalize` back to `W`, `sigma = |W v_0|`."""
   with tf.GradientTape() as tape:
     tape.watch(kernel)
-    normalized = _normalize(kernel, v, spatial_shape, coeff)
+    unit_kernel, scale = _unit_kernel(kernel)
+    sigma = power_iteration.spectral_norm(
+        _make_operator(unit_kernel, spatial_shape), v)
+    normalized = _normalize(kernel, scale * sigma, coeff)
   return tape.gradient(normalized, kernel, dnormalized)
 
 
@@ -205,13 +202,13 @@ class SpectralLayer(keras.layers.Layer):
     kernel = tf.convert_to_tensor(self.kernel.value)
     if getattr(_scope, 'active', False):
       return kernel
-    v = self._power_iteration()[0].v
-    settings = self._spatial_shape, self.coeff
+    result, _ = self._power_iteration()
 
     @tf.custom_gradient
     def normalize(kernel):
-      return _normalized(kernel, v, *settings), (
-          lambda dy: _normalized_gradient(dy, kernel, v, *settings))
+      return _normalize(kernel, result.sigma, self.coeff), (
+          lambda dy: _normalize_gradient(
+              dy, kernel, result.v, self._spatial_shape, self.coeff))
 
     return normalize(kernel)
 

@@ -157,8 +157,8 @@ class Flow(keras.Model):
         y = solution.x
     return y
 
-  def _base_log_prob(self, z):
-    """Log-density of the standard normal, `[B]`."""
+  def base_log_prob(self, z):
+    """Returns the log-density of latents `[B, D]` under the base, `[B]`."""
     return -0.5 * tf.reduce_sum(
         z * z + math.log(2.0 * math.pi), axis=1)
 
@@ -174,7 +174,7 @@ class Flow(keras.Model):
       `[B]`, nats.
     """
     z, total = self.forward_and_log_det(x, seed=seed, log_det=log_det)
-    return self._base_log_prob(z) + total
+    return self.base_log_prob(z) + total
 
   def bits_per_dim(self, x, seed=None, log_det=None):
     """Returns `-(log p(x) - D log n) / (D log 2)` for dequantised images.
@@ -196,10 +196,10 @@ class Flow(keras.Model):
       raise ValueError(
           'bits_per_dim is defined for integers, but this flow has no '
           'num_levels; use log_prob.')
-    return self._bits_of(self.log_prob(x, seed=seed, log_det=log_det))
+    return self.bits_per_dim_of(self.log_prob(x, seed=seed, log_det=log_det))
 
-  def _bits_of(self, log_prob):
-    """Turns nats of dequantised images into bits per dimension."""
+  def bits_per_dim_of(self, log_prob):
+    """Returns `-(log_prob - D log n) / (D log 2)`, see `bits_per_dim`."""
     nats_per_dim = math.log(self.num_levels) - log_prob / self.event_size
     return nats_per_dim / math.log(2.0)
 

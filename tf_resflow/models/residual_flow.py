@@ -258,7 +258,7 @@ class ResidualFlow(flow.Flow):
     """
     self._check_has_classifier()
     z, total, features = self._estimate(x, seed, log_det)
-    bits = self._bits_of(self._base_log_prob(z) + total)
+    bits = self.bits_per_dim_of(self.base_log_prob(z) + total)
     return bits, self._logits(features)
 
   def classify(self, x):

@@ -1,24 +1,25 @@
 """Convolutions between few and many channels, at the speed of the machine.
 
-TensorFlow's CPU kernels are slow where a 3x3 convolution maps many channels to
-few: they read every input nine times for little arithmetic. One matrix product
-with all `k^2 c` taps, whose results are shifted and added, reads it once. The
-adjoint of a convolution of few channels to many is such a map as well, so
-vector-Jacobian products gain as much as evaluations do.
+A 3x3 convolution of many channels to few does little arithmetic for what it
+reads, and TensorFlow's CPU kernels are slow at it. One matrix product with all
+`k^2 c` taps, whose results are shifted and added, took a third of the time (64
+images of 28 x 28, 128 channels to 1, two cores), as did the gradient of the
+kernel. The adjoint of a convolution of few channels to many is such a map as
+well, so vector-Jacobian products gain as much as evaluations do.
 """
 
 import tensorflow as tf
 
-# Where the taps of all outputs are more numbers than this, the plain kernel is
-# as fast (a 3x3 convolution to 4 channels has 36 taps).
+# With more taps than this the plain kernel is about as fast. A 3x3 convolution
+# to 4 channels has 36.
 _MAX_TAPS = 40
 
 
 def conv2d(x, kernel):
   """Convolution of stride 1 with zero padding 'SAME', differentiable twice.
 
-  Equal to `tf.nn.conv2d` up to rounding; on CPUs up to four times faster where
-  many channels meet few.
+  Equal to `tf.nn.conv2d` up to rounding; on CPUs faster where many channels
+  meet few.
 
   Args:
     x: `[B, H, W, c_in]` with a static shape but for `B`.
@@ -27,7 +28,7 @@ def conv2d(x, kernel):
   Returns:
     `[B, H, W, c_out]`.
   """
-  if not _has_fast_adjoint(kernel):
+  if not _is_narrow(kernel):
     return tf.nn.conv2d(x, kernel, strides=1, padding='SAME')
 
   @tf.custom_gradient
@@ -44,12 +45,13 @@ def conv2d(x, kernel):
   return convolve(x, kernel)
 
 
-def _has_fast_adjoint(kernel):
+def _is_narrow(kernel):
   """Whether the convolution or its adjoint is one of many channels to few."""
   k_h, k_w, c_in, c_out = kernel.shape
   num_taps = k_h * k_w * min(c_in, c_out)
-  is_narrow = k_h * k_w > 1 and num_taps <= min(_MAX_TAPS, max(c_in, c_out))
-  return is_narrow and not tf.config.list_logical_devices('GPU')
+  has_few_taps = num_taps <= min(_MAX_TAPS, max(c_in, c_out))
+  on_cpu = not tf.config.list_logical_devices('GPU')
+  return k_h * k_w > 1 and has_few_taps and on_cpu
 
 
 def _adjoint(kernel):
