@@ -23,7 +23,9 @@ class LipSwish(LipschitzActivation):
   """LipSwish: `x sigmoid(softplus(beta) x) / 1.1`.
 
   Its slope is at most 1.0999 / 1.1 < 1 for every `beta`, and its second
-  derivative does not vanish where the slope is close to one.
+  derivative does not vanish where the slope is close to one. Between two linear
+  layers of a residual block the scales become part of their kernels, see
+  `pure.prepare`.
 
   Args:
     beta_initial: initial value of the raw parameter, before softplus.
@@ -47,62 +49,64 @@ class LipSwish(LipschitzActivation):
         name='beta', shape=(),
         initializer=keras.initializers.Constant(self.beta_initial))
 
+  @property
+  def input_scale(self):
+    """`s = softplus(beta)`: the activation is `swish(s x) output_scale`."""
+    # A smaller slope is 1 / 2 to rounding, and 1 / s would leave the range.
+    return tf.maximum(
+        tf.nn.softplus(tf.convert_to_tensor(self.beta.value)), _SMALLEST_SCALE)
+
+  @property
+  def output_scale(self):
+    """`1 / (1.1 s)`, see `input_scale`."""
+    return 1.0 / (1.1 * self.input_scale)
+
   def call(self, inputs):
-    return _lipswish(
-        inputs, tf.nn.softplus(tf.convert_to_tensor(self.beta.value)))
+    return self.output_scale * swish(self.input_scale * inputs)
 
   def get_config(self):
     return super().get_config() | {'beta_initial': self.beta_initial}
 
 
+_SMALLEST_SCALE = 1e-12
+
+
 # An elementwise operation on the hidden layers of an image flow takes about a
 # quarter of the time of a matrix product with them, so there are few below.
-_SCALE = 1.0 / 1.1
 
 
 @tf.custom_gradient
-def _lipswish(x, slope):
-  """`y = c x sigmoid(slope x)`, `c = 1 / 1.1`.
+def swish(z):
+  """Returns `z sigmoid(z)`, differentiable twice at little cost.
 
   A log-determinant takes many vector-Jacobian products at one point. The
   derivative is a tensor of the linearisation, so each of them costs one
   product.
+
+  Args:
+    z: a tensor.
   """
-  y, dy_dx = _value_and_derivative(x, slope)
-
-  def backward(dy):
-    z = x * slope
-    sigmoid = tf.sigmoid(z)
-    dslope = tf.reduce_sum(
-        x * tf.raw_ops.SigmoidGrad(y=sigmoid, dy=x * dy))
-    return dy * dy_dx, _SCALE * dslope
-
-  return y, backward
+  y, derivative = _value_and_derivative(z)
+  return y, lambda dy: dy * derivative
 
 
 @tf.custom_gradient
-def _value_and_derivative(x, slope):
-  """Returns `y` and `dy/dx = D(z) = c s (1 + z (1 - s))`.
+def _value_and_derivative(z):
+  """Returns `y = z s` and `D = s + z s (1 - s)` with `s = sigmoid(z)`.
 
-  Here `z = slope x` and `s = sigmoid(z)`. With
-  `D'(z) = c s (1 - s) (2 + z (1 - 2 s))` the second derivatives are
-  `d2y/dx2 = slope D'` and `d2y/(dx dslope) = x D'`; and
-  `dy/dslope = c x^2 s (1 - s)`.
+  `z s (1 - s) = D - s` turns the second derivative
+  `s (1 - s) (2 + z (1 - 2 s))` into `s + D - 2 s D`.
   """
-  z = x * slope
   sigmoid = tf.sigmoid(z)
-  scaled = _SCALE * sigmoid
   # SigmoidGrad(s, t) = t s (1 - s), in one operation.
-  derivative = scaled + tf.raw_ops.SigmoidGrad(y=sigmoid, dy=_SCALE * z)
+  derivative = sigmoid + tf.raw_ops.SigmoidGrad(y=sigmoid, dy=z)
 
   def backward(dy, dderivative):
-    curvature = tf.raw_ops.SigmoidGrad(
-        y=sigmoid, dy=dderivative * (2.0 + z * (1.0 - 2.0 * sigmoid)))
-    by_slope = tf.raw_ops.SigmoidGrad(y=sigmoid, dy=x * dy) + curvature
-    dx = dy * derivative + (_SCALE * slope) * curvature
-    return dx, _SCALE * tf.reduce_sum(x * by_slope)
+    product = sigmoid * derivative
+    curvature = sigmoid + derivative - (product + product)
+    return dy * derivative + dderivative * curvature
 
-  return (x * scaled, derivative), backward
+  return (z * sigmoid, derivative), backward
 
 
 @keras.saving.register_keras_serializable('tf_resflow')

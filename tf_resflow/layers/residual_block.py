@@ -1,6 +1,7 @@
 """The invertible residual block as a Keras layer."""
 
 import dataclasses
+import functools
 
 import keras
 
@@ -12,7 +13,8 @@ from tf_resflow.numerics import fixed_point
 
 _VALUES = {
     cls.__name__: cls for cls in (
-        numerics.RussianRoulette, numerics.FixedTruncation, numerics.Exact,
+        numerics.RussianRoulette, numerics.AdaptiveRoulette,
+        numerics.FixedTruncation, numerics.Exact,
         numerics.Geometric, numerics.Poisson, numerics.Banach,
         numerics.Anderson)
 }
@@ -117,8 +119,10 @@ class ResidualBlock(invertible.InvertibleLayer):
     self.log_det = numerics.RussianRoulette() if log_det is None else log_det
     self.solver = numerics.Anderson() if solver is None else solver
     self.memory = memory
-    self._traces = numerics.BlockTraces(
-        lambda weights, x: pure.apply(g, weights, x))
+    self._traces = numerics.BlockTraces(*(
+        functools.partial(function, g)
+        for function in (
+            pure.apply, pure.settle, pure.prepare, pure.max_examples)))
     self.asserted_bound = lipschitz_bound
     if not 0.0 <= self.lipschitz_bound < 1.0:
       raise ValueError(
@@ -186,9 +190,10 @@ class ResidualBlock(invertible.InvertibleLayer):
     estimator = self.log_det if log_det is None else log_det
     if draw is None:
       draw = estimator.draw(x, seed)
+    variables, constants = pure.tensors(self.g)
     return numerics.forward_and_log_det(
-        self._traces.g_fn, pure.effective_weights(self.g), x, estimator, draw,
-        memory=self.memory, traces=self._traces)
+        self._traces.g_fn, variables, x, estimator, draw, memory=self.memory,
+        traces=self._traces, constants=constants)
 
   def call(self, inputs):
     self._build_for(inputs)
@@ -206,10 +211,12 @@ class ResidualBlock(invertible.InvertibleLayer):
       theorem), `num_steps`, `converged` and `residual`, each `[B]`.
     """
     self._build_for(y)
+    variables, constants = pure.tensors(self.g)
     return numerics.invert_residual(
-        self._traces.g_fn, pure.effective_weights(self.g), y,
+        self._traces.g_fn, variables, y,
         self.solver if solver is None else solver,
-        lipschitz_bound=self.lipschitz_bound, traces=self._traces)
+        lipschitz_bound=self.lipschitz_bound, traces=self._traces,
+        constants=constants)
 
   def inverse(self, y):
     """Returns `x` with `x + g(x) = y`.

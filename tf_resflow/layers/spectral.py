@@ -92,22 +92,26 @@ def _power_iteration(
   return result._replace(sigma=scale * result.sigma), new_fingerprint
 
 
-def _normalize(kernel, sigma, coeff):
-  """Returns `W / max(1, sigma / coeff)`."""
-  # Exactly W for a kernel that is small enough.
-  return kernel * (coeff / tf.maximum(sigma, coeff))
+def _normalize(kernel, scale, sigma, coeff):
+  """Returns `scale W / max(1, sigma / coeff)`."""
+  # Exactly W for a kernel that is small enough. The kernel is multiplied once:
+  # every further product would be kept for the backward pass.
+  return kernel * (scale * coeff / tf.maximum(sigma, coeff))
 
 
 @numerics.shared_function
-def _normalize_gradient(dnormalized, kernel, v, spatial_shape, coeff):
-  """Pulls a cotangent of `_normalize` back to `W`, `sigma = |W v_0|`."""
+def _normalize_gradient(dnormalized, kernel, scale, v, spatial_shape, coeff):
+  """Pulls a cotangent of `_normalize` back to `W` and `scale`.
+
+  `sigma = |W v_0|`.
+  """
   with tf.GradientTape() as tape:
-    tape.watch(kernel)
-    unit_kernel, scale = _unit_kernel(kernel)
+    tape.watch([kernel, scale])
+    unit_kernel, largest = _unit_kernel(kernel)
     sigma = power_iteration.spectral_norm(
         _make_operator(unit_kernel, spatial_shape), v)
-    normalized = _normalize(kernel, scale * sigma, coeff)
-  return tape.gradient(normalized, kernel, dnormalized)
+    normalized = _normalize(kernel, scale, largest * sigma, coeff)
+  return tape.gradient(normalized, [kernel, scale], dnormalized)
 
 
 class SpectralLayer(keras.layers.Layer):
@@ -154,7 +158,7 @@ class SpectralLayer(keras.layers.Layer):
     return self.coeff
 
   @property
-  def _spatial_shape(self):
+  def spatial_shape(self):
     """`(H, W)` of a convolution, None for a dense layer."""
     return None
 
@@ -177,7 +181,7 @@ class SpectralLayer(keras.layers.Layer):
           keras.initializers.RandomUniform(-limit, limit, seed=seeded(1)))
     # Replicas hold equal kernels, hence equal vectors; naming the aggregation
     # keeps them equal to the last bit.
-    size = _make_operator(tf.zeros(kernel_shape), self._spatial_shape).size
+    size = _make_operator(tf.zeros(kernel_shape), self.spatial_shape).size
     self.v = self.add_weight(
         name='v', shape=(min(self.num_vectors, size), size),
         initializer=keras.initializers.Orthogonal(seed=seeded(2)),
@@ -186,31 +190,46 @@ class SpectralLayer(keras.layers.Layer):
         name='fingerprint', shape=(2,), initializer='zeros', trainable=False,
         aggregation='only_first_replica')
 
-  def _power_iteration(self):
+  def power_iteration(self):
+    """Follows the singular vectors of the present kernel; stores nothing.
+
+    Returns:
+      The `PowerIteration`, and the fingerprint of the kernel.
+    """
     kernel = tf.stop_gradient(tf.convert_to_tensor(self.kernel.value))
     return _power_iteration(
         kernel, tf.convert_to_tensor(self.v.value),
-        tf.convert_to_tensor(self.fingerprint.value), self._spatial_shape,
+        tf.convert_to_tensor(self.fingerprint.value), self.spatial_shape,
         self.tolerance, self.max_power_iterations)
 
   def sigma(self):
     """Returns the converged norm of the raw kernel's operator, a scalar."""
-    return self._power_iteration()[0].sigma
+    return self.power_iteration()[0].sigma
 
-  def normalized_kernel(self):
-    """Returns `W / max(1, sigma / coeff)`, differentiable through `sigma`."""
+  def normalized_kernel(self, scale=1.0, v=None, sigma=None):
+    """Returns `scale W / max(1, sigma / coeff)`.
+
+    Differentiable in `W`, also through `sigma`, and in `scale`.
+
+    Args:
+      scale: a number or a scalar tensor.
+      v: what `power_iteration` found for this kernel, if it ran already.
+      sigma: likewise.
+    """
     kernel = tf.convert_to_tensor(self.kernel.value)
     if getattr(_scope, 'active', False):
       return kernel
-    result, _ = self._power_iteration()
+    if v is None:
+      result, _ = self.power_iteration()
+      v, sigma = result.v, result.sigma
 
     @tf.custom_gradient
-    def normalize(kernel):
-      return _normalize(kernel, result.sigma, self.coeff), (
+    def normalize(kernel, scale):
+      return _normalize(kernel, scale, sigma, self.coeff), (
           lambda dy: _normalize_gradient(
-              dy, kernel, result.v, self._spatial_shape, self.coeff))
+              dy, kernel, scale, v, self.spatial_shape, self.coeff))
 
-    return normalize(kernel)
+    return normalize(kernel, tf.convert_to_tensor(scale, kernel.dtype))
 
   def save_singular_vectors(self):
     """Stores the vectors of the present kernel, which makes calls cheaper.
@@ -218,7 +237,7 @@ class SpectralLayer(keras.layers.Layer):
     Returns:
       The `PowerIteration` whose vectors were stored.
     """
-    result, fingerprint = self._power_iteration()
+    result, fingerprint = self.power_iteration()
     self.v.assign(result.v)
     self.fingerprint.assign(fingerprint)
     return result
@@ -233,7 +252,7 @@ class SpectralLayer(keras.layers.Layer):
       A `numerics.certificates.Certificate`.
     """
     return certificates.certified_norm_bound(
-        self.normalized_kernel().numpy(), self._spatial_shape,
+        self.normalized_kernel().numpy(), self.spatial_shape,
         target=target)
 
   def get_config(self):

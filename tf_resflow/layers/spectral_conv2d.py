@@ -58,7 +58,7 @@ class SpectralConv2D(spectral.SpectralLayer):
     self._add_weights((*self.kernel_size, input_shape[-1], self.filters))
 
   @property
-  def _spatial_shape(self):
+  def spatial_shape(self):
     return self._size
 
   def call(self, inputs):

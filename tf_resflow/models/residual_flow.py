@@ -261,6 +261,19 @@ class ResidualFlow(flow.Flow):
     bits = self.bits_per_dim_of(self.base_log_prob(z) + total)
     return bits, self._logits(features)
 
+  def _evaluate(self, x):
+    """Returns latents and the classifier's features, no log-determinant."""
+
+    def run(stack, x):
+      for layer in stack:
+        x = layer(x)
+      return x
+
+    return self._traverse(self._check_events(x, self.event_shape, 'x'), run)
+
+  def call(self, inputs):
+    return self._evaluate(inputs)[0]
+
   def classify(self, x):
     """Returns the class logits of images; takes no log-determinant.
 
@@ -274,14 +287,7 @@ class ResidualFlow(flow.Flow):
       ValueError: if the model has no classifier.
     """
     self._check_has_classifier()
-
-    def run(stack, x):
-      for layer in stack:
-        x = layer(x)
-      return x
-
-    x = self._check_events(x, self.event_shape, 'x')
-    return self._logits(self._traverse(x, run)[1])
+    return self._logits(self._evaluate(x)[1])
 
   def _check_has_classifier(self):
     if not self.heads:

@@ -1,5 +1,7 @@
 """Tensors in, tensors out: no Keras, no bijector, no variable."""
 
+from tf_resflow.numerics.estimators import AdaptiveDraw
+from tf_resflow.numerics.estimators import AdaptiveRoulette
 from tf_resflow.numerics.estimators import Draw
 from tf_resflow.numerics.estimators import Exact
 from tf_resflow.numerics.estimators import FixedTruncation

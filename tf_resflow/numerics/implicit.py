@@ -8,7 +8,8 @@ from tf_resflow.numerics import traces as traces_lib
 
 
 def invert_residual(
-    g_fn, weights, y, solver, lipschitz_bound=None, traces=None):
+    g_fn, weights, y, solver, lipschitz_bound=None, traces=None,
+    constants=()):
   """Solves `x + g(x) = y`; differentiable in `y` and in the weights.
 
   By the implicit function theorem, with `lambda = (I + J)^-T dx`,
@@ -26,7 +27,9 @@ def invert_residual(
     solver: a solver of `fixed_point`.
     lipschitz_bound: `Lip(g)` if known, a Python number; safeguards
       acceleration.
-    traces: `BlockTraces` of a `g_fn` of the same structure.
+    traces: `BlockTraces` of a `g_fn` of the same structure; `weights` are then
+      its variables.
+    constants: tensors that `traces` takes beside.
 
   Returns:
     The solver's `Solution`; `x` carries the gradient, the rest does not.
@@ -40,12 +43,13 @@ def invert_residual(
   @tf.custom_gradient
   def solve(y, *weights):
     y0, *weights0 = [tf.stop_gradient(t) for t in (y, *weights)]
-    solution = traces.solve(solver, lipschitz_bound)(weights0, y0)
+    solution, settled = traces.solve(solver, lipschitz_bound)(
+        weights0, list(constants), y0)
     x0 = solution.x
 
     def backward(dx, *unused_diagnostics):
       cotangent, *dweights = traces.implicit_gradient(
-          solver, lipschitz_bound)(weights0, x0, dx)
+          solver, lipschitz_bound)(weights0, settled, x0, dx)
       return differentiation.once_differentiable(
           [cotangent, *dweights], [y, *weights])
 

@@ -32,14 +32,15 @@ def _naive(g_fn, weights, x, draw, estimator):
   return x + g, value
 
 
-def _recompute(traces, weights, x, draw, estimator):
+def _recompute(traces, weights, constants, x, draw, estimator):
   """Keeps `x, v, w`; see the module docstring."""
 
   @tf.custom_gradient
   def forward(x, *weights):
     # An outer tape records nothing that starts from a stopped gradient.
     x0, *weights0 = [tf.stop_gradient(t) for t in (x, *weights)]
-    g, value, w = traces.forward(estimator)(weights0, x0, draw)
+    g, value, w, settled = traces.forward(estimator)(
+        weights0, list(constants), x0, draw)
 
     def backward(dy, dlog_det):
       # Rebuilding waits for the incoming gradient; without that the scheduler
@@ -47,7 +48,7 @@ def _recompute(traces, weights, x, draw, estimator):
       with tf.control_dependencies([dy, dlog_det]):
         x1, v1, w1 = [tf.identity(t) for t in (x0, draw.probe, w)]
       dx, *dweights = traces.backward()(
-          weights0, x1, v1, w1, dy, dlog_det)
+          weights0, settled, x1, v1, w1, dy, dlog_det)
       return differentiation.once_differentiable(
           [dy + dx, *dweights], [x, *weights])
 
@@ -108,7 +109,8 @@ def _keep_linearization(
 
 
 def forward_and_log_det(
-    g_fn, weights, x, estimator, draw, memory='recompute', traces=None):
+    g_fn, weights, x, estimator, draw, memory='recompute', traces=None,
+    constants=()):
   """Returns `f(x) = x + g(x)` and an estimate of `log|det df/dx|`.
 
   Gradients are exact for per-example cotangents of both outputs, with respect
@@ -120,12 +122,13 @@ def forward_and_log_det(
     g_fn: `g_fn(weights, x)`, pure, example by example, `Lip(g) < 1`.
     weights: list of floating-point tensors.
     x: `[B, ...]`.
-    estimator: one of `estimators.RussianRoulette`, `FixedTruncation`, `Exact`.
-    draw: what `estimator.draw(x, seed)` returned, or a forced
-      `estimators.Draw`.
+    estimator: one of `estimators.RussianRoulette`, `AdaptiveRoulette`,
+      `FixedTruncation`, `Exact`.
+    draw: what `estimator.draw(x, seed)` returned, or a forced one.
     memory: one of `MEMORY_MODES`; `Exact` ignores it.
-    traces: `BlockTraces` of a `g_fn` of the same structure; without it
-      `recompute` traces anew at every call.
+    traces: `BlockTraces` of a `g_fn` of the same structure, whose variables
+      `weights` are then; without it `recompute` traces anew at every call.
+    constants: tensors that `traces` takes beside.
 
   Returns:
     `y`: like `x`; `log_det`: `[B]`, nats.
@@ -139,14 +142,16 @@ def forward_and_log_det(
   if memory not in MEMORY_MODES:
     raise ValueError(f'memory is {memory!r}; expected one of {MEMORY_MODES}.')
   weights = list(weights)
-  if isinstance(estimator, estimators.Exact):
+  traces = traces or traces_lib.BlockTraces(g_fn)
+  is_exact = isinstance(estimator, estimators.Exact)
+  if memory == 'recompute' and not is_exact:
+    return _recompute(traces, weights, constants, x, draw, estimator)
+  weights = traces.weights(weights, list(constants))
+  if is_exact:
     return x + g_fn(weights, x), jacobian.exact_log_det(
         lambda x: g_fn(weights, x), x)
   if memory == 'naive':
     return _naive(g_fn, weights, x, draw, estimator)
-  if memory == 'recompute':
-    return _recompute(
-        traces or traces_lib.BlockTraces(g_fn), weights, x, draw, estimator)
   return _keep_linearization(
       g_fn, weights, x, draw, estimator,
       differentiate_in_forward=memory == 'backward_in_forward')

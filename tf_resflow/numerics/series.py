@@ -10,32 +10,30 @@ def power_series(vjp_fn, draw, estimator):
 
   Args:
     vjp_fn: maps `u` to `J^T u`.
-    draw: an `estimators.Draw`: `n` and `v` `[B, ...]`.
-    estimator: `RussianRoulette` or `FixedTruncation`, for the weights.
+    draw: what `estimator.draw` returned: when to stop, and `v` `[B, ...]`.
+    estimator: one of `estimators` but `Exact`, for the weights.
 
   Returns:
     `value`: `[B]`, the estimate of the log-determinant in nats;
     `w`: like `v`, the Neumann vector of its gradient.
   """
-  num_terms, probe = draw
-  value_weights = tf.constant(estimator.value_weights(), probe.dtype)
-  gradient_weights = tf.constant(estimator.gradient_weights(), probe.dtype)
+  probe = draw.probe
+  schedule = estimator.schedule(draw)
 
-  def body(k, u, value, w):
+  def body(k, u, value, w, state):
     u = vjp_fn(u)
-    value += value_weights[k] * differentiation.sum_per_example(u * probe)
-    w += gradient_weights[k] * u
-    return k + 1, u, value, w
+    value_weight, gradient_weight = schedule.weights(k, state)
+    value += value_weight * differentiation.sum_per_example(u * probe)
+    w += gradient_weight * u
+    return k + 1, u, value, w, schedule.advance(k, u, state)
 
-  state = (
+  start = (
       tf.constant(1), probe,
-      tf.zeros_like(differentiation.sum_per_example(probe)),
-      gradient_weights[0] * probe)
-  # There are no weights beyond; XLA needs the bound to differentiate the loop.
-  max_terms = int(value_weights.shape[0]) - 1
-  _, _, value, w = tf.while_loop(
-      lambda k, *_: k <= num_terms, body, state, parallel_iterations=1,
-      maximum_iterations=max_terms)
+      tf.zeros_like(differentiation.sum_per_example(probe)), probe,
+      schedule.state)
+  _, _, value, w, _ = tf.while_loop(
+      lambda k, u, value, w, state: schedule.continues(k, state), body, start,
+      parallel_iterations=1, maximum_iterations=schedule.max_terms)
   return value, w
 
 

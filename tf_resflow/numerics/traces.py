@@ -3,26 +3,56 @@
 import tensorflow as tf
 
 from tf_resflow.numerics import differentiation
+from tf_resflow.numerics import estimators
+from tf_resflow.numerics import parts
 from tf_resflow.numerics import series
 from tf_resflow.numerics import shared
 
 _ZERO = tf.UnconnectedGradients.ZERO
 
 
-class BlockTraces:
-  """The traced functions of one pure `g_fn(weights, x)`.
+def _nothing(variables, constants):
+  """No part of `variables` needs an iteration."""
+  del variables, constants
+  return []
 
-  Tracing is the start-up cost of a deep flow. The functions here take weights
-  as arguments, so blocks whose `g` has the same structure can share one
+
+def _identity(variables, settled):
+  """`g` computes with its variables as they are."""
+  del settled
+  return variables
+
+
+class BlockTraces:
+  """The traced functions of one residual function, in three pure parts.
+
+    settled = settle_fn(variables, constants)   iterations, not differentiated
+    weights = prepare_fn(variables, settled)    differentiable
+    g(x)    = g_fn(weights, x)                  example by example
+
+  The first part runs once per forward pass, the second once in the forward and
+  once in the backward pass, so that no weights are kept in between, and `g_fn`
+  as often as a series or a solver asks.
+
+  Tracing is the start-up cost of a deep flow. The functions here take all
+  tensors as arguments, so blocks whose `g` has the same structure can share one
   object: each function is traced once per shape, however many blocks call it.
   In eager mode they run as graphs.
 
   Args:
-    g_fn: pure function `g_fn(weights, x)`, example by example.
+    g_fn: pure function `g_fn(weights, x)`.
+    settle_fn: returns a list of tensors, by default none.
+    prepare_fn: returns a list of tensors, by default `variables`.
+    max_examples_fn: returns the number of examples that a pass takes at a time,
+      which bounds its memory; None, the default, for all.
   """
 
-  def __init__(self, g_fn):
+  def __init__(self, g_fn, settle_fn=_nothing, prepare_fn=_identity,
+               max_examples_fn=lambda: None):
     self.g_fn = g_fn
+    self._max_examples_fn = max_examples_fn
+    self._settle_fn = settle_fn
+    self._prepare_fn = prepare_fn
     self._functions = {}
 
   def _traced(self, function, *key):
@@ -32,52 +62,96 @@ class BlockTraces:
       self._functions[key] = shared.shared_function(function)
     return self._functions[key]
 
-  def forward(self, estimator):
-    """Returns `(weights, x, draw) -> (g, value, w)`; see `power_series`."""
+  def weights(self, variables, constants):
+    """Returns the weights of `g_fn`, differentiable in `variables`."""
+    return self._prepare_fn(variables, self._settle_fn(variables, constants))
 
-    def forward(weights, x, draw):
-      g, vjp_fn = differentiation.linearize(self.g_fn, weights, x)
-      return g, *series.power_series(vjp_fn, draw, estimator)
+  def _evaluate(self, variables, settled, x):
+    """Returns `g(x)`."""
+    return self.g_fn(self._prepare_fn(variables, settled), x)
+
+  def forward(self, estimator):
+    """Returns `(variables, constants, x, draw) -> (g, value, w, settled)`.
+
+    See `series.power_series`.
+    """
+
+    def forward(variables, constants, x, draw):
+      settled = self._settle_fn(variables, constants)
+      weights = self._prepare_fn(variables, settled)
+
+      def evaluate(x, probe):
+        g, vjp_fn = differentiation.linearize(self.g_fn, weights, x)
+        return [g, *series.power_series(
+            vjp_fn, draw._replace(probe=probe), estimator)], []
+
+      max_examples = self._max_examples_fn()
+      if isinstance(estimator, estimators.AdaptiveRoulette):
+        max_examples = None  # Its number of terms is that of the batch.
+      one_each = tf.reshape(x, [tf.shape(x)[0], -1])[:, 0]
+      outputs, _ = parts.in_parts(
+          evaluate, max_examples, [x, draw.probe],
+          outputs_like=[x, one_each, x])
+      return *outputs, settled
 
     return self._traced(forward, estimator)
 
   def backward(self):
-    """Returns `(weights, x, v, w, dg, dlog_det) -> [dx, *dweights]`.
+    """Returns `(variables, settled, x, v, w, dg, dlog_det) -> gradients`.
 
-    The gradients of `<g, dg> + <surrogate, dlog_det>`, see
-    `series.surrogate`.
+    Those of `<g, dg> + <surrogate, dlog_det>`, see `series.surrogate`, as
+    `[dx, *dvariables]`.
     """
 
-    def backward(weights, x, v, w, dg, dlog_det):
-      inputs = [x, *weights]
-      with tf.GradientTape() as tape:
-        tape.watch(inputs)
-        outputs = series.surrogate(self.g_fn, weights, x, v, w)
-      return tape.gradient(
-          outputs, inputs, [dg, dlog_det], unconnected_gradients=_ZERO)
+    def backward(variables, settled, x, v, w, dg, dlog_det):
+      with tf.GradientTape() as outer:
+        outer.watch(variables)
+        weights = self._prepare_fn(variables, settled)
+
+      def differentiate(x, v, w, dg, dlog_det):
+        inputs = [x, *weights]
+        with tf.GradientTape() as tape:
+          tape.watch(inputs)
+          outputs = series.surrogate(self.g_fn, weights, x, v, w)
+        dx, *dweights = tape.gradient(
+            outputs, inputs, [dg, dlog_det], unconnected_gradients=_ZERO)
+        return [dx], dweights
+
+      (dx,), dweights = parts.in_parts(
+          differentiate, self._max_examples_fn(), [x, v, w, dg, dlog_det],
+          outputs_like=[x], sums_like=weights)
+      return [dx, *outer.gradient(
+          weights, variables, dweights, unconnected_gradients=_ZERO)]
 
     return self._traced(backward)
 
   def solve(self, solver, lipschitz_bound):
-    """Returns `(weights, y) -> Solution` of `x + g(x) = y`."""
+    """Returns `(variables, constants, y) -> (Solution, settled)`.
 
-    def solve(weights, y):
-      return solver.solve(
+    Of `x + g(x) = y`.
+    """
+
+    def solve(variables, constants, y):
+      settled = self._settle_fn(variables, constants)
+      weights = self._prepare_fn(variables, settled)
+      solution = solver.solve(
           lambda x: self.g_fn(weights, x), y, lipschitz_bound=lipschitz_bound)
+      return solution, settled
 
     return self._traced(solve, solver, lipschitz_bound)
 
   def implicit_gradient(self, solver, lipschitz_bound):
-    """Returns `(weights, x, dx) -> [dy, *dweights]` of the inverse at `x`.
+    """Returns `(variables, settled, x, dx) -> [dy, *dvariables]`.
 
-    Solves `lambda = dx - J^T lambda` on cotangents scaled to at most one per
-    example, so that the tolerance of the solver is relative.
+    Of the inverse at `x`. Solves `lambda = dx - J^T lambda` on cotangents
+    scaled to at most one per example, so that the tolerance of the solver is
+    relative.
     """
 
-    def implicit_gradient(weights, x, dx):
+    def implicit_gradient(variables, settled, x, dx):
       with tf.GradientTape(persistent=True) as tape:
-        tape.watch([x, *weights])
-        g = self.g_fn(weights, x)
+        tape.watch([x, *variables])
+        g = self._evaluate(variables, settled, x)
       axes = list(range(1, dx.shape.rank))
       scale = tf.reduce_max(tf.abs(dx), axis=axes, keepdims=True)
       scale = tf.where(scale > 0, scale, tf.ones_like(scale))
@@ -88,6 +162,6 @@ class BlockTraces:
       dy = tf.where(
           converged, adjoint.x * scale, tf.constant(float('nan'), dx.dtype))
       return [dy, *tape.gradient(
-          g, weights, -dy, unconnected_gradients=_ZERO)]
+          g, variables, -dy, unconnected_gradients=_ZERO)]
 
     return self._traced(implicit_gradient, solver, lipschitz_bound)

@@ -1,0 +1,214 @@
+"""The adaptive roulette: its law, averaged exactly, and drawn.
+
+Averaged exactly means over every number of terms that the threshold can choose,
+weighted by its probability, until what is left is below 1e-10; and over the
+probes sqrt(D) e_i where the log-determinant is compared. Oracles: matrix powers
+in NumPy, and the log-det of the full float64 Jacobian.
+"""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import testing
+from tf_resflow import numerics
+
+_ESTIMATORS = {
+    'default': numerics.AdaptiveRoulette(),
+    'from the second term on': numerics.AdaptiveRoulette(0.2, 1),
+    'from the first term on': numerics.AdaptiveRoulette(2.0, 1),
+    'gaussian': numerics.AdaptiveRoulette(0.5, 3, 'gaussian'),
+}
+
+
+def _survival(g_fn, weights, x, probe, estimator, num_terms):
+  """`P_1, ..., P_K` by the definition, from the full Jacobian."""
+  jacobian = testing.full_jacobian(lambda x: g_fn(weights, x), x).numpy()
+  u = probe.numpy().reshape([x.shape[0], -1])
+  survival, sizes = [1.0], []
+  for k in range(2, num_terms + 1):
+    u = np.einsum('bij,bi->bj', jacobian, u)
+    sizes.append(np.sqrt(np.mean(u**2)))
+    p = survival[-1]
+    if k > estimator.num_exact_terms:
+      p = min(p, sizes[-1] / k / (estimator.tail * sizes[0]))
+    survival.append(p)
+  return np.array(survival)
+
+
+def _outcomes(survival):
+  """Thresholds and probabilities of every number of terms, `P_n > P_n+1`."""
+  ends = np.append(survival, 0.0)
+  probabilities = ends[:-1] - ends[1:]
+  thresholds = (ends[:-1] + ends[1:]) / 2
+  keep = probabilities > 0.0
+  # The last one stands for all that is left.
+  return thresholds[keep][:-1], probabilities[keep][:-1]
+
+
+def _cotangents(x):
+  rng = np.random.default_rng(7)
+  return [tf.constant(rng.normal(size=x.shape)),
+          tf.constant([0.0, 1.5, -0.7], tf.float64)]
+
+
+def _average(g_fn, weights, x, probe, estimator, memory, cotangents):
+  """Expected value and gradients over the threshold."""
+  survival = _survival(g_fn, weights, x, probe, estimator, 45)
+
+  @tf.function
+  def evaluate(threshold, probability, weights, x):
+
+    def fn(weights, x):
+      return numerics.forward_and_log_det(
+          g_fn, weights, x, estimator,
+          numerics.AdaptiveDraw(threshold, probe), memory)
+
+    return [probability * t for t in (fn(weights, x)[1], *testing.gradients(
+        fn, weights, x, cotangents))]
+
+  totals = None
+  for threshold, probability in zip(*_outcomes(survival), strict=True):
+    terms = evaluate(tf.constant(threshold), tf.constant(probability), weights,
+                     x)
+    totals = terms if totals is None else [
+        a + b for a, b in zip(totals, terms, strict=True)]
+  assert survival[-1] < 1e-10
+  return totals[0], totals[1:]
+
+
+def _full_series(g_fn, weights, x, probe, cotangents):
+  """`sum_k (-1)^(k+1) / k <u_k, v>` and the gradients `w^T dJ v`, all terms."""
+  jacobian = testing.full_jacobian(lambda x: g_fn(weights, x), x).numpy()
+  v = probe.numpy().reshape([x.shape[0], -1])
+  u, value, w = v, 0.0, v.copy()
+  for k in range(1, 100):
+    u = np.einsum('bij,bi->bj', jacobian, u)
+    value += (-1)**(k + 1) / k * np.sum(u * v, 1)
+    w += (-1)**k * u
+
+  def fn(weights, x):
+    jacobian = testing.full_jacobian(lambda x: g_fn(weights, x), x)
+    return x + g_fn(weights, x), tf.einsum('bi,bij,bj->b', w, jacobian, v)
+
+  return value, testing.gradients(fn, weights, x, cotangents)
+
+
+@pytest.mark.parametrize('kind', ['dense', 'conv'])
+@pytest.mark.parametrize('name', _ESTIMATORS)
+def test_given_the_probe_it_is_unbiased(kind, name):
+  g_fn, weights, x = testing.make_block(kind)
+  estimator = _ESTIMATORS[name]
+  probe = estimator.draw(x, 3).probe
+  cotangents = _cotangents(x)
+  expected_value, expected = _full_series(g_fn, weights, x, probe, cotangents)
+  for memory in ('recompute', 'neumann'):
+    value, gradients = _average(
+        g_fn, weights, x, probe, estimator, memory, cotangents)
+    np.testing.assert_allclose(value, expected_value, atol=1e-8, rtol=0)
+    for a, b in zip(gradients, expected, strict=True):
+      np.testing.assert_allclose(a, b, atol=1e-8, rtol=0)
+
+  # A single outcome is far off.
+  threshold = tf.constant(0.9, tf.float64)
+  biased = numerics.forward_and_log_det(
+      g_fn, weights, x, estimator, numerics.AdaptiveDraw(threshold, probe))[1]
+  assert np.abs(biased - expected_value).max() > 1e-6
+
+
+@pytest.mark.parametrize('memory', ['recompute', 'naive'])
+def test_averaged_over_probes_it_is_the_log_det(memory):
+  g_fn, weights, x = testing.make_block('dense')
+  batch, size = x.shape
+  probes = tf.repeat(np.sqrt(size) * tf.eye(size, dtype=x.dtype), batch, 0)
+  copies = tf.concat([x] * size, 0)
+  cotangents = [tf.concat([c / size] * size, 0) for c in _cotangents(x)]
+  value, (dx, *dweights) = _average(
+      g_fn, weights, copies, probes, _ESTIMATORS['default'], memory,
+      cotangents)
+  value = np.reshape(value, [size, batch]).mean(0)
+  dx = np.reshape(dx, [size, batch, -1]).sum(0)
+
+  def fn(weights, x):
+    return x + g_fn(weights, x), testing.full_log_det(g_fn, weights, x)
+
+  np.testing.assert_allclose(value, fn(weights, x)[1], atol=1e-8, rtol=0)
+  expected = testing.gradients(fn, weights, x, _cotangents(x))
+  for a, b in zip([dx, *dweights], expected, strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-8, rtol=0)
+
+
+def test_drawn_mean_agrees_within_four_standard_errors():
+  g_fn, weights, x = testing.make_block('dense', scale=0.9)
+  estimator = numerics.AdaptiveRoulette(1.0, 1)
+
+  @tf.function
+  def estimate(seed):
+    draw = estimator.draw(x, tf.stack([3, seed]))
+    return numerics.forward_and_log_det(g_fn, weights, x, estimator, draw)[1]
+
+  values = np.stack([estimate(seed) for seed in tf.range(4000)])
+  stderr = values.std(0, ddof=1) / np.sqrt(len(values))
+  exact = testing.full_log_det(g_fn, weights, x)
+  assert np.all(np.abs(values.mean(0) - exact) < 4 * stderr)
+  assert np.all(stderr < 0.05)
+
+
+@pytest.mark.parametrize('jit_compile', [False, True])
+def test_number_of_evaluations_follows_the_threshold(jit_compile):
+  g_fn, weights, x = testing.make_block('dense')
+  estimator = _ESTIMATORS['from the second term on']
+  probe = estimator.draw(x, 3).probe
+  survival = _survival(g_fn, weights, x, probe, estimator, 30)
+
+  @tf.function(jit_compile=jit_compile)
+  def value(threshold):
+    return numerics.forward_and_log_det(
+        g_fn, weights, x, estimator,
+        numerics.AdaptiveDraw(threshold, probe))[1]
+
+  jacobian = testing.full_jacobian(lambda x: g_fn(weights, x), x).numpy()
+  v = probe.numpy()
+  for num_terms in (2, 5, 9):
+    threshold = (survival[num_terms - 1] + survival[num_terms]) / 2
+    u, expected = v, 0.0
+    for k in range(1, num_terms + 1):
+      u = np.einsum('bij,bi->bj', jacobian, u)
+      expected += (-1)**(k + 1) / k * np.sum(u * v, 1) / survival[k - 1]
+    np.testing.assert_allclose(
+        value(tf.constant(threshold)), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize('scale', [0.0, 1e-30])
+def test_vanishing_jacobians_end_the_series(scale):
+  g_fn, weights, x = testing.make_block('dense')
+  weights = [scale * w for w in weights]
+  estimator = _ESTIMATORS['default']
+  _, log_det = numerics.forward_and_log_det(
+      g_fn, weights, x, estimator, estimator.draw(x, 0))
+  np.testing.assert_allclose(log_det, 0.0, atol=1e-25)
+
+
+def test_seeds_fix_the_draw():
+  x = tf.zeros([5, 2, 3])
+  estimator = numerics.AdaptiveRoulette()
+  draws = [estimator.draw(x, seed) for seed in (1, 1, 2, None, None)]
+  assert draws[0].threshold == draws[1].threshold
+  np.testing.assert_array_equal(draws[0].probe, draws[1].probe)
+  assert len({float(d.threshold) for d in draws}) == 4
+  for draw in draws:
+    assert 0.0 < draw.threshold <= 1.0 and draw.threshold.dtype == tf.float64
+    assert draw.probe.shape == x.shape and draw.probe.dtype == x.dtype
+  # Never zero, where a series of numbers that vanish would never end.
+  thresholds = [float(estimator.draw(x, i).threshold) for i in range(200)]
+  assert 0.4 < np.mean(thresholds) < 0.6
+
+
+@pytest.mark.parametrize('settings, match', [
+    ({'tail': 0.0}, 'tail is 0.0; it must be positive'),
+    ({'tail': float('nan')}, 'tail is nan'),
+    ({'num_exact_terms': 0}, 'num_exact_terms is 0; it must be 1 or more'),
+    ({'probe': 'normal'}, "probe is 'normal'")])
+def test_impossible_settings_are_refused(settings, match):
+  with pytest.raises(ValueError, match=match):
+    numerics.AdaptiveRoulette(**settings)

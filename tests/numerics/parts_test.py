@@ -1,0 +1,84 @@
+"""Batches in parts give what they give at once."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import testing
+from tf_resflow import numerics
+from tf_resflow.numerics import parts
+
+
+def _function(x, y):
+  return ([tf.tanh(x) * y[:, tf.newaxis], y * y],
+          [tf.einsum('bi,b->i', x, y)])
+
+
+def _inputs(batch_size):
+  rng = np.random.default_rng(0)
+  return (tf.constant(rng.normal(size=[batch_size, 3])),
+          tf.constant(rng.normal(size=[batch_size])))
+
+
+@pytest.mark.parametrize('batch_size', [1, 6, 7])
+@pytest.mark.parametrize('max_examples', [None, 1, 2, 3, 5, 7, 100])
+@pytest.mark.parametrize('kind', ['eager', 'graph', 'xla', 'unknown batch'])
+def test_outputs_and_sums(batch_size, max_examples, kind):
+  x, y = _inputs(batch_size)
+  sizes = []
+
+  def function(x, y):
+    sizes.append(x.shape[0])
+    return _function(x, y)
+
+  def evaluate(x, y):
+    return parts.in_parts(
+        function, max_examples, [x, y], [x, y], [tf.zeros([3], x.dtype)])
+
+  if kind == 'unknown batch':
+    evaluate = tf.function(evaluate, input_signature=[
+        tf.TensorSpec([None, 3], x.dtype), tf.TensorSpec([None], x.dtype)])
+  elif kind != 'eager':
+    evaluate = tf.function(evaluate, jit_compile=kind == 'xla')
+  found = evaluate(x, y)
+  for a, b in zip(tf.nest.flatten(found), tf.nest.flatten(_function(x, y)),
+                  strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-14)
+  if max_examples and kind != 'unknown batch':
+    assert max(sizes) <= max_examples
+
+
+@pytest.mark.parametrize('max_examples', [1, 2])
+@pytest.mark.parametrize('kind', ['dense', 'conv'])
+def test_log_det_and_gradients_do_not_depend_on_the_parts(kind, max_examples):
+  g_fn, weights, x = testing.make_block(kind)
+  estimator = numerics.RussianRoulette()
+  draw = estimator.draw(x, 3)
+  cotangents = [tf.constant(np.random.default_rng(7).normal(size=x.shape)),
+                tf.constant([0.0, 1.5, -0.7], tf.float64)]
+  results = []
+  for n in (None, max_examples):
+    traces = numerics.BlockTraces(g_fn, max_examples_fn=lambda n=n: n)
+
+    def fn(weights, x, traces=traces):
+      return numerics.forward_and_log_det(
+          g_fn, weights, x, estimator, draw, traces=traces)
+
+    results.append([*fn(weights, x), *testing.gradients(
+        fn, weights, x, cotangents)])
+  for a, b in zip(*results, strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-14)
+
+
+def test_adaptive_number_of_terms_is_that_of_the_batch():
+  g_fn, weights, x = testing.make_block('dense')
+  x *= tf.constant([[0.1], [1.0], [4.0]], x.dtype)
+  estimator = numerics.AdaptiveRoulette(0.5, 1)
+  draw = numerics.AdaptiveDraw(
+      tf.constant(0.02, tf.float64), estimator.draw(x, 3).probe)
+  values = [
+      numerics.forward_and_log_det(
+          g_fn, weights, x, estimator, draw, traces=numerics.BlockTraces(
+              g_fn, max_examples_fn=lambda n=n: n))[1]
+      for n in (None, 1)]
+  np.testing.assert_array_equal(*values)
