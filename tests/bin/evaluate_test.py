@@ -48,7 +48,7 @@ def test_evaluate_agrees_with_the_api(run_tool, workdir, data_dir, tmp_path):
   output = tmp_path / 'bits.npz'
   result = run_tool(
       'evaluate', f'--workdir={workdir}', '--num_examples=20',
-      '--num_exact_terms=3', '--batch_size=8', '--seed=4',
+      '--log_det=roulette', '--num_exact_terms=3', '--batch_size=8', '--seed=4',
       '--num_reconstructions=10', f'--output={output}')
   assert result.status == 0, result.stderr
   report = json.loads(result.stdout.splitlines()[-1])
@@ -61,8 +61,9 @@ def test_evaluate_agrees_with_the_api(run_tool, workdir, data_dir, tmp_path):
   model, _ = training.load_model(str(workdir))
   split = datasets.load('digits', 'test', data_dir=data_dir)
   expected, bits, _ = evaluation.evaluate(
-      model, split, batch_size=8, seed=4, num_exact_terms=3, num_examples=20,
-      num_reconstructions=10)
+      model, split, batch_size=8, seed=4, num_examples=20,
+      num_reconstructions=10,
+      estimator=evaluation.roulette_estimator(model, 3))
   assert report.keys() == expected.keys()
   for name, value in expected.items():
     np.testing.assert_allclose(
@@ -73,8 +74,7 @@ def test_evaluate_agrees_with_the_api(run_tool, workdir, data_dir, tmp_path):
 
 
 def test_raw_weights_and_other_splits(run_tool, workdir):
-  common = [f'--workdir={workdir}', '--num_examples=16',
-            '--num_exact_terms=2', '--nocertify']
+  common = [f'--workdir={workdir}', '--num_examples=16', '--nocertify']
   reports = []
   for change in ([], ['--noaveraged'], ['--split=train']):
     result = run_tool('evaluate', *common, *change)
@@ -102,12 +102,11 @@ def test_inputs_of_an_own_model(run_tool, workdir, tmp_path):
   np.savez(tmp_path / 'x.npz', x=x)
   result = run_tool(
       'evaluate', f'--workdir={workdir}', f'--inputs={tmp_path}/x.npz',
-      f'--output={tmp_path}/y.npz', '--num_exact_terms=2', '--dtype=float32',
-      '--certify')
+      f'--output={tmp_path}/y.npz', '--dtype=float32', '--certify')
   assert result.status == 0, result.stderr
   report = json.loads(result.stdout.splitlines()[-1])
   assert (report['latent_order'], report['dtype'], report['log_det']) == (
-      'channels_last', 'float32', 'roulette')
+      'channels_last', 'float32', 'adaptive')
   assert 0.0 < report['lipschitz_bound_max'] < 1.0
   assert report['estimator_stderr'] > 0.0
   with np.load(tmp_path / 'y.npz') as found:

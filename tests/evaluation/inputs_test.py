@@ -86,7 +86,7 @@ def test_too_few_repeats(flow):
 def test_reads(flow, tmp_path, dtype):
   x = images().astype(dtype)
   np.savez(tmp_path / 'x.npz', x=x)
-  found = evaluation.read_inputs(tmp_path / 'x.npz', flow)
+  found = evaluation.read_inputs(tmp_path / 'x.npz', flow.event_shape)
   assert found.dtype == np.float64
   np.testing.assert_array_equal(found, x)
 
@@ -107,7 +107,7 @@ def test_bad_arrays(flow, tmp_path, arrays, message):
   path = tmp_path / 'x.npz'
   np.savez(path, **arrays)
   with pytest.raises(ValueError, match=message) as error:
-    evaluation.read_inputs(path, flow)
+    evaluation.read_inputs(path, flow.event_shape)
   assert str(error.value).startswith(f'inputs is {path}')
 
 
@@ -116,13 +116,13 @@ def test_bad_files(flow, tmp_path, content):
   path = tmp_path / 'x.npz'
   path.write_bytes(content)
   with pytest.raises(ValueError, match='which is not a readable .npz file'):
-    evaluation.read_inputs(path, flow)
+    evaluation.read_inputs(path, flow.event_shape)
   # One array alone is no archive.
   np.save(tmp_path / 'x.npy', images())
   with pytest.raises(ValueError, match='which is not a readable .npz file'):
-    evaluation.read_inputs(tmp_path / 'x.npy', flow)
+    evaluation.read_inputs(tmp_path / 'x.npy', flow.event_shape)
   with pytest.raises(FileNotFoundError):
-    evaluation.read_inputs(tmp_path / 'none.npz', flow)
+    evaluation.read_inputs(tmp_path / 'none.npz', flow.event_shape)
 
 
 def test_damaged_bytes(flow, tmp_path):
@@ -132,11 +132,11 @@ def test_damaged_bytes(flow, tmp_path):
   data[100:140] = bytes(255 - b for b in data[100:140])
   path.write_bytes(data)
   with pytest.raises(ValueError, match='which is not a readable .npz file'):
-    evaluation.read_inputs(path, flow)
+    evaluation.read_inputs(path, flow.event_shape)
   with zipfile.ZipFile(path, 'w') as archive:
     archive.writestr('x', b'no array')
   with pytest.raises(ValueError, match='its x is not an array'):
-    evaluation.read_inputs(path, flow)
+    evaluation.read_inputs(path, flow.event_shape)
 
 
 def test_size_of_exact_batches(flow):

@@ -103,9 +103,12 @@ def test_estimates_draw_anew_for_every_repeat_and_batch(split, flow):
   assert np.max(np.abs(np.corrcoef(errors[:, 0], errors[:, 6])[0, 1])) < 0.99
 
 
-def test_default_estimator_is_accurate(split, flow):
+@pytest.mark.parametrize('make_estimator', [
+    lambda flow: None, evaluation.roulette_estimator])
+def test_estimators_are_accurate(split, flow, make_estimator):
   exact = evaluation.bits_per_dim(flow, split, estimator=numerics.Exact())
-  bits = evaluation.bits_per_dim(flow, split)
+  bits = evaluation.bits_per_dim(
+      flow, split, estimator=make_estimator(flow))
   summary = evaluation.statistics.summarize_repeats(bits - exact)
   assert abs(summary.mean) < 5.0 * summary.estimator_stderr + 1e-6
   assert summary.estimator_stderr < 0.01
@@ -126,11 +129,11 @@ def test_too_few_repeats(split, flow):
 
 
 @pytest.mark.parametrize('coeff', [0.5, 0.9, 0.98])
-def test_default_estimator_has_a_variance(coeff):
+def test_roulette_has_a_variance(coeff):
   model = models.ResidualFlow(models.ResidualFlowConfig(
       image_shape=(4, 4, 1), num_blocks=(1,), hidden_channels=2,
       num_dense_blocks=1, dense_hidden_units=2, lipschitz_coeff=coeff))
-  estimator = evaluation.default_estimator(model, num_exact_terms=7)
+  estimator = evaluation.roulette_estimator(model, num_exact_terms=7)
   assert estimator.num_exact_terms == 7
   # Power iteration may miss each of the three norms by a relative 1e-3.
   assert estimator.distribution.has_finite_variance((1.001 * coeff)**3)

@@ -40,14 +40,15 @@ def flow():
 
 def test_report_agrees_with_its_parts(split, flow):
   report, bits, bounds = evaluation.evaluate(
-      flow, split, batch_size=4, seed=3, num_exact_terms=5, num_examples=8,
-      num_reconstructions=6)
+      flow, split, batch_size=4, seed=3, num_examples=8,
+      num_reconstructions=6,
+      estimator=evaluation.roulette_estimator(flow, 5))
   assert set(report) == _KEYS
   assert json.loads(json.dumps(report)) == report
 
   expected = evaluation.bits_per_dim(
       flow, split, batch_size=4, seed=3, num_examples=8,
-      estimator=evaluation.default_estimator(flow, 5))
+      estimator=evaluation.roulette_estimator(flow, 5))
   np.testing.assert_array_equal(bits, expected)
   means = bits.mean(axis=1)
   np.testing.assert_allclose(report['bits_per_dim'], bits.mean(), rtol=1e-12)
@@ -76,7 +77,7 @@ def test_report_agrees_with_its_parts(split, flow):
 
 def test_without_certificates(split, flow):
   report, _, bounds = evaluation.evaluate(
-      flow, split, certify=False, num_exact_terms=2)
+      flow, split, certify=False)
   assert report['lipschitz_bound_max'] is None
   assert report['num_examples'] == report['num_reconstructions'] == 9
   table = evaluation.format_table(report, bounds)
@@ -90,7 +91,7 @@ def test_uncertified_block_leaves_no_bound(split, flow, monkeypatch):
             models.BlockBound('b', 0.7, None, ('uncertified',))]
   monkeypatch.setattr(
       flow, 'lipschitz_bounds', lambda certify: bounds, raising=False)
-  report, _, _ = evaluation.evaluate(flow, split, num_exact_terms=2)
+  report, _, _ = evaluation.evaluate(flow, split)
   assert report['lipschitz_bound_max'] is None
   assert report['lipschitz_power_iteration_max'] == 0.7
 
@@ -120,7 +121,7 @@ def test_hybrids_report_their_accuracy(split):
   for favourite, expected in enumerate((3 / 8, 2 / 8, 3 / 8)):
     model.classifier.bias.assign(100.0 * tf.one_hot(favourite, 3))
     report, _, _ = evaluation.evaluate(
-        model, labelled, batch_size=4, num_exact_terms=2, num_examples=8,
+        model, labelled, batch_size=4, num_examples=8,
         certify=False)
     assert report['accuracy'] == expected
     assert set(report) == _KEYS | {'accuracy'}

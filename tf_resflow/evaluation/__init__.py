@@ -11,6 +11,7 @@ from tf_resflow.evaluation.inversion import check_inverse
 from tf_resflow.evaluation.inversion import InversionReport
 from tf_resflow.evaluation.likelihood import bits_per_dim
 from tf_resflow.evaluation.likelihood import default_estimator
+from tf_resflow.evaluation.likelihood import roulette_estimator
 from tf_resflow.evaluation.report import evaluate
 from tf_resflow.evaluation.report import format_table
 from tf_resflow.evaluation.report import report_inputs

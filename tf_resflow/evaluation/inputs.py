@@ -17,12 +17,12 @@ _MAX_JACOBIAN_BYTES = 4e9
 _MAX_BATCH_BYTES = 1e9
 
 
-def read_inputs(path, model):
+def read_inputs(path, event_shape):
   """Reads dequantised images from an .npz file.
 
   Args:
     path: of a file with the array `x`, floats `[n, H, W, C]` in [0, 1].
-    model: the `models.Flow` that they are meant for.
+    event_shape: `(H, W, C)` of the model that they are meant for.
 
   Returns:
     `x` as float64.
@@ -46,7 +46,7 @@ def read_inputs(path, model):
     raise ValueError(
         f'inputs is {path}, which is not a readable .npz file: {error}'
     ) from error
-  expected = f'floats [n, {", ".join(map(str, model.event_shape))}] in [0, 1)'
+  expected = f'floats [n, {", ".join(map(str, event_shape))}] in [0, 1)'
   if x is None:
     raise ValueError(
         f'inputs is {path}, which has the arrays {", ".join(names) or "none"} '
@@ -55,8 +55,8 @@ def read_inputs(path, model):
     raise ValueError(
         f'inputs is {path}: x has the dtype {x.dtype}; expected {expected}, '
         'dequantised as (X + U) / num_levels.')
-  if x.ndim != 1 + len(model.event_shape) or len(x) == 0 or (
-      x.shape[1:] != model.event_shape):
+  if x.ndim != 1 + len(event_shape) or len(x) == 0 or (
+      x.shape[1:] != tuple(event_shape)):
     raise ValueError(
         f'inputs is {path}: x has the shape {x.shape}; expected {expected}.')
   if not (np.all(np.isfinite(x)) and x.min() >= 0 and x.max() <= 1):
@@ -91,7 +91,7 @@ def evaluate_inputs(model, x, *, batch_size=128, num_repeats=8, seed=0,
     num_repeats: independent estimates of the log-determinant that are
       averaged; `numerics.Exact` needs one.
     seed: Python int; the result is a function of it.
-    estimator: of the log-determinant, `default_estimator(model)` by default.
+    estimator: of the log-determinant, `default_estimator()` by default.
     verbose: 1 shows a progress bar.
 
   Returns:
@@ -103,8 +103,8 @@ def evaluate_inputs(model, x, *, batch_size=128, num_repeats=8, seed=0,
   References:
     Chen et al., 2019, Residual Flows, Equation 1.
   """
-  estimator = likelihood.default_estimator(
-      model) if estimator is None else estimator
+  if estimator is None:
+    estimator = likelihood.default_estimator()
   is_exact = isinstance(estimator, numerics.Exact)
   if not is_exact and num_repeats < statistics.MIN_REPEATS:
     raise ValueError(

@@ -11,9 +11,8 @@ from tf_resflow.evaluation import statistics
 
 
 def evaluate(model, split, *, batch_size=128, num_repeats=8, seed=0,
-             num_exact_terms=20, num_examples=None,
-             num_reconstructions=None, certify=True, estimator=None,
-             verbose=0):
+             num_examples=None, num_reconstructions=None, certify=True,
+             estimator=None, verbose=0):
   """Evaluates a flow on a split.
 
   Args:
@@ -22,12 +21,10 @@ def evaluate(model, split, *, batch_size=128, num_repeats=8, seed=0,
     batch_size: examples per batch.
     num_repeats: independent repeats of the estimate, at least 8.
     seed: Python int; the result is a function of it.
-    num_exact_terms: terms of the log-det series before the roulette.
     num_examples: evaluate the first this many examples only.
     num_reconstructions: number of examples to invert; None for all.
     certify: compute guaranteed Lipschitz bounds.
-    estimator: of the log-determinant, in place of the roulette after
-      `num_exact_terms` terms.
+    estimator: of the log-determinant, in place of `default_estimator()`.
     verbose: 1 shows progress.
 
   Returns:
@@ -43,8 +40,7 @@ def evaluate(model, split, *, batch_size=128, num_repeats=8, seed=0,
   """
   bits = likelihood.bits_per_dim(
       model, split, batch_size=batch_size, num_repeats=num_repeats, seed=seed,
-      estimator=estimator or likelihood.default_estimator(
-          model, num_exact_terms),
+      estimator=estimator,
       num_examples=num_examples, verbose=verbose)
   summary = statistics.summarize_repeats(bits)
   inverse = inversion.check_inverse(
