@@ -1,5 +1,6 @@
 """Learning rates against formulas; decoupled weight decay in closed form."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -64,3 +65,41 @@ def test_weight_decay_is_decoupled_and_of_kernels_alone():
         variable.numpy(), old * factor, rtol=1e-6, err_msg=variable.path)
     names.add(variable.name)
   assert names == {'kernel', 'bias', 'beta', 'log_scale'}
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+@pytest.mark.parametrize('weight_decay', [0.0, 0.1])
+@pytest.mark.parametrize('jit_compile', [False, True])
+def test_fused_update_is_that_of_keras(dtype, weight_decay, jit_compile):
+  config = training.TrainingConfig(
+      weight_decay=weight_decay, learning_rate=0.05, warmup_steps=3,
+      beta_2=0.9, epsilon=1e-3)
+  fused = optimizers.make_optimizer(config)
+  # What Keras wrote: the update of the class that ours derives from.
+  plain = type(fused).__mro__[2].from_config(fused.get_config())
+  if weight_decay:
+    plain.exclude_from_weight_decay(var_names=['bias', 'beta', 'log_scale'])
+
+  def train(optimizer):
+    rng = np.random.default_rng(0)
+    variables = [
+        keras.Variable(rng.normal(size=shape), dtype=dtype, name=name)
+        for shape, name in (((3, 4), 'kernel'), ((), 'beta'))]
+    optimizer.build(variables)
+    apply = tf.function(
+        lambda gradients: optimizer.apply(gradients, variables),
+        autograph=False, jit_compile=jit_compile)
+    for _ in range(6):
+      apply([tf.constant(rng.normal(size=v.shape), dtype) for v in variables])
+    return [v.numpy() for v in [*variables, *optimizer.variables]]
+
+  for a, b in zip(train(fused), train(plain), strict=True):
+    # Keras rounds the betas to float32, in float64 as well.
+    np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
+
+
+def test_optimizers_can_be_saved_by_name():
+  optimizer = optimizers.make_optimizer(training.TrainingConfig())
+  config = keras.saving.serialize_keras_object(optimizer)
+  assert isinstance(
+      keras.saving.deserialize_keras_object(config), optimizers.Adam)

@@ -8,6 +8,7 @@ from tf_resflow.training.loop import Trainer
 from tf_resflow.training.loop import TrainingDivergedError
 from tf_resflow.training.loop import TrainingInterruptedError
 from tf_resflow.training.metrics import MetricsWriter
+from tf_resflow.training.optimizers import make_optimizer
 from tf_resflow.training.step import TrainStep
 from tf_resflow.training.workdir import check_is_new
 from tf_resflow.training.workdir import create_workdir

@@ -105,13 +105,18 @@ def define_flags():
       'workdir', None, 'Folder of the run: flags, metrics, checkpoints, '
       'TensorBoard files and samples. An existing run there is continued.',
       required=True)
+  define_config_flags()
+  return workdir
+
+
+def define_config_flags():
+  """Defines one flag per field of `TrainingConfig`."""
   for field in dataclasses.fields(config_lib.TrainingConfig):
     if field.type in _ELEMENTS:
       flags.DEFINE_list(
           field.name, [str(v) for v in field.default], _HELP[field.name])
     else:
       _DEFINE[field.type](field.name, field.default, _HELP[field.name])
-  return workdir
 
 
 def config_from_flags(flag_values=None):

@@ -106,8 +106,11 @@ class Trainer:
     # Before the first pass, which then needs no power iteration.
     self.model.save_singular_vectors()
     images, _ = next(iter(self._batches(0)))
-    self.strategy.run(
-        tf.function(self.model.initialize, autograph=False), args=(images,))
+    initialize = self.model.initialize
+    if self.strategy.num_replicas_in_sync > 1:
+      # One replica is faster without: every operation runs once.
+      initialize = tf.function(initialize, autograph=False)
+    self.strategy.run(initialize, args=(images,))
     self.ema.reset()
     self.save()
     _logger.info('Initialised from the first batch.')
