@@ -24,6 +24,7 @@ ALLOWED_ROOMS = {
   'training': (*_BELOW_TOOLS, 'datasets'),
   'serving': _BELOW_TOOLS,
   'conversion': (*_BELOW_TOOLS, 'datasets', 'training'),
+  'benchmarking': (*_BELOW_TOOLS, 'evaluation', 'training'),
 }
 
 # Import name -> the distributions it needs. TFP's `tf` extra, which pulls in

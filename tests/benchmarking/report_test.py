@@ -1,0 +1,35 @@
+"""Tables and baselines."""
+
+import pytest
+
+from tf_resflow import benchmarking
+from tf_resflow.benchmarking import report
+
+
+def test_ratios_of_what_both_measured():
+  values = {'train_step_s': 1.0, 'evaluate_s': 3.0, 'images_per_second': 5.0}
+  baseline = {'train_step_s': 4.0, 'sample_s': 1.0, 'evaluate_s': 0.0,
+              'images_per_second': 1.0}
+  assert report.ratios(values, baseline) == {'train_step_s': 0.25}
+  table = benchmarking.format_table(values, baseline)
+  lines = table.splitlines()
+  assert 'baseline' in lines[0] and 'ratio' in lines[0]
+  assert lines[1].split()[-3:] == ['1', '4', '0.250']
+  assert lines[2].split()[-2:] == ['s', '3']
+  assert 'baseline' not in benchmarking.format_table(values)
+
+
+def test_baseline_is_the_last_line(tmp_path):
+  path = tmp_path / 'peer.json'
+  path.write_text('noise\n{"train_step_s": 4.5, "name": "peer"}\n\n')
+  assert benchmarking.read_baseline(path)['train_step_s'] == 4.5
+
+
+@pytest.mark.parametrize('text', [
+    '', 'not json', '[1, 2]', '{"other": 1}', '{"train_step_s": "fast"}',
+    '{"train_step_s": -1}'])
+def test_files_without_measurements_are_refused(tmp_path, text):
+  path = tmp_path / 'peer.json'
+  path.write_text(text)
+  with pytest.raises(ValueError, match='baseline_json is .*peer.json; expec'):
+    benchmarking.read_baseline(path)

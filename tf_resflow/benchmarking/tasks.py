@@ -1,0 +1,232 @@
+"""The tasks that are timed: a training step, an evaluation, sampling."""
+
+import dataclasses
+import resource
+import statistics
+import sys
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from tf_resflow import evaluation
+from tf_resflow import models
+from tf_resflow import numerics
+from tf_resflow import training
+from tf_resflow.benchmarking import operations
+
+_NUM_WARM_UP = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """What is measured.
+
+  Attributes:
+    config: a `TrainingConfig`; its `batch_size` is that of every task.
+    workdir: a run whose averaged weights are evaluated and sampled; None for
+      freshly initialised ones.
+    images: dequantised images `[n, H, W, C]` of which the first batch is
+      taken; None for uniform noise.
+    num_repeats: timed repeats; the median counts.
+    num_roulette_terms: forces the number of terms beyond the exact ones; None
+      draws it at every step.
+    log_det: estimator of the evaluation, 'adaptive' or 'roulette'.
+    tolerance: residual at which sampling stops.
+    seed: Python int.
+  """
+
+  config: training.TrainingConfig
+  workdir: str | None = None
+  images: np.ndarray | None = None
+  num_repeats: int = 5
+  num_roulette_terms: int | None = None
+  log_det: str = 'adaptive'
+  tolerance: float = 1e-5
+  seed: int = 0
+
+
+def peak_memory_gb():
+  """Returns the most memory that this process held so far, 10^9 bytes.
+
+  On a GPU the allocations of TensorFlow there, else the resident memory.
+  """
+  devices = tf.config.list_logical_devices('GPU')
+  if devices:
+    return tf.config.experimental.get_memory_info(
+        f'GPU:{devices[0].name.rsplit(":", 1)[-1]}')['peak'] / 1e9
+  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  # macOS counts bytes, Linux kilobytes.
+  return peak * (1.0 if sys.platform == 'darwin' else 1e3) / 1e9
+
+
+def _times(function, num_repeats):
+  """Returns the seconds of calls after warm-up, and all results."""
+  seconds, results = [], []
+  for i in range(_NUM_WARM_UP + num_repeats):
+    start = time.perf_counter()
+    results.append(tf.nest.map_structure(lambda t: t.numpy(), function(i)))
+    seconds.append(time.perf_counter() - start)
+  return seconds[_NUM_WARM_UP:], results[_NUM_WARM_UP:]
+
+
+def _images(settings, event_shape):
+  """Returns the batch `[B, H, W, C]`."""
+  size = settings.config.batch_size
+  if settings.images is None:
+    rng = np.random.default_rng(settings.seed)
+    return tf.constant(rng.random([size, *event_shape]), tf.float32)
+  if len(settings.images) < size:
+    raise ValueError(
+        f'batch_size is {size}, but there are {len(settings.images)} images.')
+  return tf.constant(settings.images[:size], tf.float32)
+
+
+def _make_model(settings):
+  """Returns the model to evaluate, and the batch."""
+  if settings.workdir is not None:
+    model, _ = training.load_model(settings.workdir)
+    return model, _images(settings, model.event_shape)
+  model = models.ResidualFlow(settings.config.model_config())
+  images = _images(settings, model.event_shape)
+  model.save_singular_vectors()
+  model.initialize(images)
+  return model, images
+
+
+def measure_training(settings, start_time):
+  """Measures training steps of a freshly initialised model.
+
+  Args:
+    settings: `Settings`.
+    start_time: `time.perf_counter()` when the process started.
+
+  Returns:
+    A dict: `first_step_s` (from the start of the process to the end of the
+    first step: imports, building, tracing, compilation), `train_step_s`,
+    `images_per_second`, `peak_memory_gb`; with a forced number of terms also
+    `matmul_gflops` and `ceiling_fraction`, the time that plain matrix products
+    would take for the step's operations over the time of the step.
+  """
+  config = settings.config
+  strategy = training.make_strategy(config.strategy)
+  num_replicas = strategy.num_replicas_in_sync
+  with strategy.scope():
+    model = models.ResidualFlow(config.model_config())
+    optimizer = training.make_optimizer(config)
+    optimizer.build(model.trainable_variables)
+    ema = training.ExponentialMovingAverage(model, config.ema_decay)
+  num_terms = None
+  if settings.num_roulette_terms is not None:
+    num_terms = config.num_exact_terms + settings.num_roulette_terms
+    for block in model.residual_blocks:
+      block.log_det = numerics.FixedTruncation(num_terms, config.probe)
+  train_step = training.TrainStep(
+      model, optimizer, ema, clip_norm=config.clip_norm, seed=config.seed,
+      jit_compile=config.jit_compile, nll_weight=config.nll_weight)
+  batch = _images(settings, model.event_shape)
+  per_replica = config.batch_size // num_replicas
+  images = strategy.experimental_distribute_values_from_function(
+      lambda context: batch[context.replica_id_in_sync_group * per_replica:][
+          :per_replica])
+  labels = None
+  if config.hybrid:
+    labels = strategy.experimental_distribute_values_from_function(
+        lambda _: tf.zeros([per_replica], tf.int32))
+  model.save_singular_vectors()
+  initialize = model.initialize
+  if num_replicas > 1:
+    initialize = tf.function(initialize, autograph=False)
+  strategy.run(initialize, args=(images,))
+
+  @tf.function(autograph=False)
+  def run(step):
+    result = strategy.run(train_step, args=(images, step, labels))
+    return strategy.experimental_local_results(result.bits_per_dim)[0]
+
+  run(tf.constant(0, tf.int64)).numpy()
+  first_step = time.perf_counter() - start_time
+  seconds, _ = _times(
+      lambda i: run(tf.constant(i + 1, tf.int64)), settings.num_repeats)
+  step = statistics.median(seconds)
+  result = {
+      'first_step_s': first_step,
+      'train_step_s': step,
+      'images_per_second': config.batch_size / step,
+      'peak_memory_gb': peak_memory_gb(),
+  }
+  if num_terms is not None:
+    rate = operations.matmul_rate()
+    count = operations.count_training_step(
+        model, config.batch_size, num_terms)
+    result['matmul_gflops'] = rate / 1e9
+    result['ceiling_fraction'] = count / rate / step
+  return result
+
+
+def measure_evaluation(settings):
+  """Measures log-densities of one batch.
+
+  Args:
+    settings: `Settings`.
+
+  Returns:
+    A dict: `evaluate_s`, and `evaluate_deviation_nats`, the standard deviation
+    of an image's log-determinant over the repeats, root mean square over the
+    images.
+  """
+  model, images = _make_model(settings)
+  if settings.num_roulette_terms is not None:
+    estimator = numerics.FixedTruncation(20 + settings.num_roulette_terms)
+  elif settings.log_det == 'adaptive':
+    estimator = evaluation.default_estimator()
+  else:
+    estimator = evaluation.roulette_estimator(model)
+
+  @tf.function(autograph=False)
+  def run(seed):
+    return model.forward_and_log_det(images, seed=seed, log_det=estimator)[1]
+
+  seconds, values = _times(
+      lambda i: run(tf.constant([settings.seed, i])), settings.num_repeats)
+  variance = np.var(np.asarray(values, np.float64), axis=0, ddof=1)
+  return {
+      'evaluate_s': statistics.median(seconds),
+      'evaluate_deviation_nats': float(np.sqrt(np.mean(variance))),
+  }
+
+
+def measure_sampling(settings):
+  """Measures drawing one batch of samples.
+
+  Args:
+    settings: `Settings`.
+
+  Returns:
+    A dict: `sample_s`, and over all blocks, samples and repeats
+    `sample_residual_max`, `sample_num_steps_mean` (evaluations of a `g`) and
+    `sample_num_not_converged`.
+  """
+  model, _ = _make_model(settings)
+  solver = numerics.Anderson(atol=settings.tolerance, rtol=0.0)
+
+  @tf.function(autograph=False)
+  def run(seed):
+    solutions = []
+    z = numerics.random.normal(
+        [settings.config.batch_size, model.event_size], seed)
+    x = model.inverse(
+        z, solver, on_block=lambda block, y, solution: solutions.append(
+            (solution.residual, solution.num_steps, solution.converged)))
+    return x, [tf.stack(parts) for parts in zip(*solutions, strict=True)]
+
+  seconds, values = _times(
+      lambda i: run(tf.constant([settings.seed, i])), settings.num_repeats)
+  residuals, num_steps, converged = [
+      np.stack(parts) for parts in zip(*(v[1] for v in values), strict=True)]
+  return {
+      'sample_s': statistics.median(seconds),
+      'sample_residual_max': float(residuals.max()),
+      'sample_num_steps_mean': float(num_steps.mean()),
+      'sample_num_not_converged': int(np.sum(~converged)),
+  }
