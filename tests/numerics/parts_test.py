@@ -82,3 +82,19 @@ def test_adaptive_number_of_terms_is_that_of_the_batch():
               g_fn, max_examples_fn=lambda n=n: n))[1]
       for n in (None, 1)]
   np.testing.assert_array_equal(*values)
+
+
+@pytest.mark.parametrize('max_examples', [1, 2])
+def test_solutions_do_not_depend_on_the_parts(max_examples):
+  g_fn, weights, x = testing.make_block('conv', scale=0.9)
+  y = x + g_fn(weights, x)
+  solver = numerics.Anderson(atol=1e-9)
+  whole, some = [
+      numerics.invert_residual(
+          g_fn, weights, y, solver, traces=numerics.BlockTraces(
+              g_fn, max_examples_fn=lambda n=n: n))
+      for n in (None, max_examples)]
+  np.testing.assert_allclose(some.x, x, atol=1e-7)
+  np.testing.assert_allclose(some.x, whole.x, atol=1e-12)
+  np.testing.assert_array_equal(some.num_steps, whole.num_steps)
+  np.testing.assert_array_equal(some.converged, [True] * 3)

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from tf_resflow.numerics import differentiation
 from tf_resflow.numerics import estimators
+from tf_resflow.numerics import fixed_point
 from tf_resflow.numerics import parts
 from tf_resflow.numerics import series
 from tf_resflow.numerics import shared
@@ -21,6 +22,11 @@ def _identity(variables, settled):
   """`g` computes with its variables as they are."""
   del settled
   return variables
+
+
+def _one_each(x):
+  """Returns a number per example, `[B]`."""
+  return tf.reshape(x, [tf.shape(x)[0], -1])[:, 0]
 
 
 class BlockTraces:
@@ -88,10 +94,9 @@ class BlockTraces:
       max_examples = self._max_examples_fn()
       if isinstance(estimator, estimators.AdaptiveRoulette):
         max_examples = None  # Its number of terms is that of the batch.
-      one_each = tf.reshape(x, [tf.shape(x)[0], -1])[:, 0]
       outputs, _ = parts.in_parts(
           evaluate, max_examples, [x, draw.probe],
-          outputs_like=[x, one_each, x])
+          outputs_like=[x, _one_each(x), x])
       return *outputs, settled
 
     return self._traced(forward, estimator)
@@ -134,9 +139,18 @@ class BlockTraces:
     def solve(variables, constants, y):
       settled = self._settle_fn(variables, constants)
       weights = self._prepare_fn(variables, settled)
-      solution = solver.solve(
-          lambda x: self.g_fn(weights, x), y, lipschitz_bound=lipschitz_bound)
-      return solution, settled
+
+      def solve_part(y):
+        return list(solver.solve(
+            lambda x: self.g_fn(weights, x), y,
+            lipschitz_bound=lipschitz_bound)), []
+
+      # A part stops when its own examples have converged.
+      one_each = _one_each(y)
+      outputs, _ = parts.in_parts(
+          solve_part, self._max_examples_fn(), [y], outputs_like=[
+              y, tf.cast(one_each, tf.int32), one_each > 0, one_each])
+      return fixed_point.Solution(*outputs), settled
 
     return self._traced(solve, solver, lipschitz_bound)
 
