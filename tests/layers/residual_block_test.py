@@ -247,3 +247,20 @@ def test_refuses_a_mixture_of_dtypes():
 def test_refuses_an_unknown_memory_mode():
   with pytest.raises(ValueError, match="memory is 'little'; expected one"):
     make_block(memory='little')
+
+
+@pytest.mark.parametrize('batch_size', [0, 5])
+@pytest.mark.parametrize('jit_compile', [False, True])
+def test_batches_of_unknown_size(batch_size, jit_compile):
+  block = make_block()
+  signature = [tf.TensorSpec([None, 3])]
+  x = inputs(batch_size=batch_size)
+  forward = tf.function(
+      lambda x: block.forward_and_log_det(x, seed=1), jit_compile=jit_compile,
+      input_signature=signature)
+  inverse = tf.function(
+      lambda y: block.solve_inverse(y).x, jit_compile=jit_compile,
+      input_signature=signature)
+  y, log_det = forward(x)
+  assert log_det.shape == [batch_size]
+  np.testing.assert_allclose(inverse(y), x, atol=1e-5)

@@ -140,6 +140,8 @@ class RussianRoulette:
     Chen et al., 2019, Theorems 1 and 2.
   """
 
+  couples_examples = False
+
   distribution: truncation.Truncation = truncation.Poisson(2.0)
   num_exact_terms: int = 2
   probe: str = 'rademacher'
@@ -235,6 +237,9 @@ class AdaptiveRoulette:
     Transport and Image Synthesis (Russian roulette by size).
   """
 
+  # Examples share the number of terms, which depends on all of them.
+  couples_examples = True
+
   tail: float = 0.05
   num_exact_terms: int = 2
   probe: str = 'rademacher'
@@ -274,6 +279,8 @@ class FixedTruncation:
   References:
     Behrmann et al., 2019, Invertible Residual Networks, Algorithm 2.
   """
+
+  couples_examples = False
 
   num_terms: int = 10
   probe: str = 'rademacher'

@@ -7,7 +7,8 @@ def in_parts(function, max_examples, tensors, outputs_like, sums_like=()):
   """Evaluates a function of a batch on a few examples at a time.
 
   What the function allocates for an example is then needed `max_examples` times
-  at most. Where the batch is not larger, it is called once.
+  at most. Where the batch is not larger it is called once; also where its size
+  is not known when traced, since XLA has no parts of unknown size.
 
   Args:
     function: maps tensors `[B, ...]` to two lists: outputs `[B, ...]`, example
@@ -21,13 +22,8 @@ def in_parts(function, max_examples, tensors, outputs_like, sums_like=()):
     What `function(*tensors)` returns, up to rounding.
   """
   batch_size = tensors[0].shape[0]
-  if max_examples is None or (
-      batch_size is not None and batch_size <= max_examples):
+  if None in (max_examples, batch_size) or batch_size <= max_examples:
     return function(*tensors)
-  if batch_size is None:
-    num_parts = (tf.shape(tensors[0])[0] + max_examples - 1) // max_examples
-    return _loop(
-        function, num_parts, max_examples, tensors, outputs_like, sums_like)
   # Parts of nearly equal size.
   size = -(-batch_size // -(-batch_size // max_examples))
   num_parts, rest = divmod(batch_size, size)
@@ -46,15 +42,9 @@ def in_parts(function, max_examples, tensors, outputs_like, sums_like=()):
 
 
 def _loop(function, num_parts, size, tensors, outputs_like, sums_like):
-  """Joins and sums over `num_parts` parts of `size` examples.
-
-  The last part may be smaller where the batch size is not known statically.
-  """
-  is_static = tensors[0].shape[0] is not None
+  """Joins and sums over `num_parts` parts of `size` examples."""
 
   def take(tensor, i):
-    if not is_static:
-      return tensor[i * size:(i + 1) * size]
     # XLA needs to know the size of a slice.
     begin = [i * size, *[0] * (tensor.shape.rank - 1)]
     return tf.slice(
@@ -68,8 +58,7 @@ def _loop(function, num_parts, size, tensors, outputs_like, sums_like):
 
   arrays = [
       tf.TensorArray(
-          like.dtype, size=num_parts, infer_shape=is_static,
-          element_shape=[size if is_static else None, *like.shape[1:]])
+          like.dtype, size=num_parts, element_shape=[size, *like.shape[1:]])
       for like in outputs_like]
   _, arrays, sums = tf.while_loop(
       lambda i, *_: i < num_parts, body,

@@ -3,7 +3,6 @@
 import tensorflow as tf
 
 from tf_resflow.numerics import differentiation
-from tf_resflow.numerics import estimators
 from tf_resflow.numerics import fixed_point
 from tf_resflow.numerics import parts
 from tf_resflow.numerics import series
@@ -72,10 +71,6 @@ class BlockTraces:
     """Returns the weights of `g_fn`, differentiable in `variables`."""
     return self._prepare_fn(variables, self._settle_fn(variables, constants))
 
-  def _evaluate(self, variables, settled, x):
-    """Returns `g(x)`."""
-    return self.g_fn(self._prepare_fn(variables, settled), x)
-
   def forward(self, estimator):
     """Returns `(variables, constants, x, draw) -> (g, value, w, settled)`.
 
@@ -91,9 +86,8 @@ class BlockTraces:
         return [g, *series.power_series(
             vjp_fn, draw._replace(probe=probe), estimator)], []
 
-      max_examples = self._max_examples_fn()
-      if isinstance(estimator, estimators.AdaptiveRoulette):
-        max_examples = None  # Its number of terms is that of the batch.
+      max_examples = (
+          None if estimator.couples_examples else self._max_examples_fn())
       outputs, _ = parts.in_parts(
           evaluate, max_examples, [x, draw.probe],
           outputs_like=[x, _one_each(x), x])
@@ -165,7 +159,7 @@ class BlockTraces:
     def implicit_gradient(variables, settled, x, dx):
       with tf.GradientTape(persistent=True) as tape:
         tape.watch([x, *variables])
-        g = self._evaluate(variables, settled, x)
+        g = self.g_fn(self._prepare_fn(variables, settled), x)
       axes = list(range(1, dx.shape.rank))
       scale = tf.reduce_max(tf.abs(dx), axis=axes, keepdims=True)
       scale = tf.where(scale > 0, scale, tf.ones_like(scale))

@@ -37,6 +37,8 @@ class _FusedUpdate:
   """
 
   def _backend_update_step(self, grads, trainable_variables, learning_rate):
+    if self.amsgrad:
+      raise ValueError('amsgrad is set; the fused update has none of it.')
     dtype = tf.as_dtype(trainable_variables[0].dtype)
     step = tf.cast(self.iterations.value + 1, dtype)
     betas = [tf.constant(b, dtype) for b in (self.beta_1, self.beta_2)]
