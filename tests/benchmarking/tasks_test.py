@@ -1,5 +1,6 @@
 """Measurements of a tiny flow: what they report, not how long it took."""
 
+import dataclasses
 import time
 
 import numpy as np
@@ -52,6 +53,14 @@ def test_sampling_stops_at_the_tolerance(tolerance):
 
 
 def test_too_few_images():
-  with pytest.raises(ValueError, match='batch_size is 4, but there are 2'):
+  with pytest.raises(ValueError, match='4 images are needed, but there are 2'):
     benchmarking.measure_evaluation(
         _settings(images=np.zeros([2, 8, 8, 1])))
+
+
+def test_an_accumulated_step_is_a_whole_one():
+  config = dataclasses.replace(_CONFIG, accumulation_steps=3)
+  values = benchmarking.measure_training(benchmarking.Settings(
+      config, num_repeats=3, num_roulette_terms=2), time.perf_counter())
+  np.testing.assert_allclose(
+      values['images_per_second'], 12 / values['train_step_s'])

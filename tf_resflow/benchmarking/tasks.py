@@ -70,25 +70,26 @@ def _times(function, num_repeats):
   return seconds[_NUM_WARM_UP:], results[_NUM_WARM_UP:]
 
 
-def _images(settings, event_shape):
-  """Returns the batch `[B, H, W, C]`."""
-  size = settings.config.batch_size
+def _images(settings, event_shape, size):
+  """Returns a batch `[size, H, W, C]`."""
   if settings.images is None:
     rng = np.random.default_rng(settings.seed)
     return tf.constant(rng.random([size, *event_shape]), tf.float32)
   if len(settings.images) < size:
     raise ValueError(
-        f'batch_size is {size}, but there are {len(settings.images)} images.')
+        f'{size} images are needed, but there are {len(settings.images)}; '
+        'choose another batch_size.')
   return tf.constant(settings.images[:size], tf.float32)
 
 
 def _make_model(settings):
   """Returns the model to evaluate, and the batch."""
+  size = settings.config.batch_size
   if settings.workdir is not None:
     model, _ = training.load_model(settings.workdir)
-    return model, _images(settings, model.event_shape)
+    return model, _images(settings, model.event_shape, size)
   model = models.ResidualFlow(settings.config.model_config())
-  images = _images(settings, model.event_shape)
+  images = _images(settings, model.event_shape, size)
   model.save_singular_vectors()
   model.initialize(images)
   return model, images
@@ -111,6 +112,11 @@ def measure_training(settings, start_time):
   config = settings.config
   strategy = training.make_strategy(config.strategy)
   num_replicas = strategy.num_replicas_in_sync
+  size = config.batch_size * config.accumulation_steps
+  if config.batch_size % num_replicas:
+    raise ValueError(
+        f'batch_size is {config.batch_size}, which {num_replicas} replicas '
+        'cannot share equally; choose a multiple.')
   with strategy.scope():
     model = models.ResidualFlow(config.model_config())
     optimizer = training.make_optimizer(config)
@@ -123,9 +129,10 @@ def measure_training(settings, start_time):
       block.log_det = numerics.FixedTruncation(num_terms, config.probe)
   train_step = training.TrainStep(
       model, optimizer, ema, clip_norm=config.clip_norm, seed=config.seed,
+      accumulation_steps=config.accumulation_steps,
       jit_compile=config.jit_compile, nll_weight=config.nll_weight)
-  batch = _images(settings, model.event_shape)
-  per_replica = config.batch_size // num_replicas
+  batch = _images(settings, model.event_shape, size)
+  per_replica = size // num_replicas
   images = strategy.experimental_distribute_values_from_function(
       lambda context: batch[context.replica_id_in_sync_group * per_replica:][
           :per_replica])
@@ -134,10 +141,7 @@ def measure_training(settings, start_time):
     labels = strategy.experimental_distribute_values_from_function(
         lambda _: tf.zeros([per_replica], tf.int32))
   model.save_singular_vectors()
-  initialize = model.initialize
-  if num_replicas > 1:
-    initialize = tf.function(initialize, autograph=False)
-  strategy.run(initialize, args=(images,))
+  training.initialize(model, strategy, images)
 
   @tf.function(autograph=False)
   def run(step):
@@ -152,13 +156,14 @@ def measure_training(settings, start_time):
   result = {
       'first_step_s': first_step,
       'train_step_s': step,
-      'images_per_second': config.batch_size / step,
+      'images_per_second': size / step,
       'peak_memory_gb': peak_memory_gb(),
   }
-  if num_terms is not None:
+  # Other modes and classifiers have other counts.
+  if num_terms is not None and config.memory == 'recompute' and (
+      not config.hybrid):
     rate = operations.matmul_rate()
-    count = operations.count_training_step(
-        model, config.batch_size, num_terms)
+    count = operations.count_training_step(model, size, num_terms)
     result['matmul_gflops'] = rate / 1e9
     result['ceiling_fraction'] = count / rate / step
   return result

@@ -2,6 +2,7 @@
 
 from tf_resflow.training.config import TrainingConfig
 from tf_resflow.training.ema import ExponentialMovingAverage
+from tf_resflow.training.loop import initialize
 from tf_resflow.training.loop import make_strategy
 from tf_resflow.training.loop import train
 from tf_resflow.training.loop import Trainer

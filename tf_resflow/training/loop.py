@@ -46,6 +46,21 @@ def make_strategy(name):
   return tf.distribute.OneDeviceStrategy(devices[0].name)
 
 
+def initialize(model, strategy, images):
+  """Sets ActNorms from a batch.
+
+  Args:
+    model: a `models.ResidualFlow`.
+    strategy: the `tf.distribute.Strategy` whose scope made it.
+    images: the batch `[B, H, W, C]`, per replica.
+  """
+  function = model.initialize
+  if strategy.num_replicas_in_sync > 1:
+    # One replica is faster without: every operation runs once.
+    function = tf.function(function, autograph=False)
+  strategy.run(function, args=(images,))
+
+
 class Trainer:
   """The state of a run and its transitions.
 
@@ -106,11 +121,7 @@ class Trainer:
     # Before the first pass, which then needs no power iteration.
     self.model.save_singular_vectors()
     images, _ = next(iter(self._batches(0)))
-    initialize = self.model.initialize
-    if self.strategy.num_replicas_in_sync > 1:
-      # One replica is faster without: every operation runs once.
-      initialize = tf.function(initialize, autograph=False)
-    self.strategy.run(initialize, args=(images,))
+    initialize(self.model, self.strategy, images)
     self.ema.reset()
     self.save()
     _logger.info('Initialised from the first batch.')
