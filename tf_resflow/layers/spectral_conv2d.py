@@ -69,7 +69,9 @@ class SpectralConv2D(spectral.SpectralLayer):
           f'{self._size[1]}; use one layer per spatial size.')
     outputs = convolution.conv2d(inputs, self.normalized_kernel())
     if self.bias is not None:
-      outputs += tf.convert_to_tensor(self.bias.value)
+      # Unlike a sum, this is fused into the convolution.
+      outputs = tf.nn.bias_add(
+          outputs, tf.convert_to_tensor(self.bias.value))
     return outputs
 
   def compute_output_shape(self, input_shape):

@@ -84,12 +84,12 @@ class Banach:
 class Anderson:
   """Anderson acceleration of x <- y - g(x), safeguarded by the plain step.
 
-  With f(x) = y - g(x) - x, every iteration knows secants (p_j, q_j), that is,
-  combinations of past steps `p_j = dx` and their effects `q_j = df`, kept
-  orthonormal in q for each sample (an updated QR factorisation, so no small
-  system has to be solved). The least-squares step is
+  With f(x) = y - g(x) - x, every iteration knows secants (s_j, q_j), that is,
+  combinations of past changes `s_j = d(x + f)` and `q_j = df`, kept orthonormal
+  in q for each sample (an updated QR factorisation, so no small system has to
+  be solved). The least-squares step is
 
-    c = Q^T f,   x_new = (x - P c) + (f - Q c).
+    c = Q^T f,   x_new = (x + f) - S c.
 
   A new secant is projected on the complement of the last `history` ones before
   it is stored, which makes the method on linear problems a truncated
@@ -110,7 +110,7 @@ class Anderson:
     linear, skew-symmetric     364 / 26    1114 / 27   over 2000 / 27
     -L tanh(x)                 266 / 46     719 / 56   1396 / 61
     tanh(S x), S skew          159 / 31     228 / 32    255 / 32
-    L * orthogonal matrix      388 / 380   1183 / 1149 over 2000 both
+    L * orthogonal matrix      388 / 380   1183 / 1148 over 2000 both
 
   The last row is the worst case of every method of this kind: the spectrum
   fills a circle around 1 and there is nothing to exploit.
@@ -238,8 +238,7 @@ class _State(NamedTuple):
   active: tf.Tensor  # [B]
   converged: tf.Tensor  # [B]
   num_steps: tf.Tensor  # [B]
-  p: tf.Tensor  # [B, m, D], steps
-  q: tf.Tensor  # [B, m, D], their effects on f, orthonormal or zero
+  known: secants.History
 
 
 def _solve(solver, history, g_fn, y, x_init, lipschitz_bound):
@@ -275,7 +274,7 @@ def _solve(solver, history, g_fn, y, x_init, lipschitz_bound):
     _check_like(g, y, 'g(x)')
     f = flat_y - tf.reshape(g, flat_shape) - s.trial
     residual = secants.max_abs(f)
-    norm = secants.norm(f)
+    norm = secants.norm(f, residual)
     finite = tf.math.is_finite(residual)
     solved = residual <= tolerance
     accept = s.active & (
@@ -283,18 +282,19 @@ def _solve(solver, history, g_fn, y, x_init, lipschitz_bound):
     )
     converged = s.converged | (accept & solved)
     active = s.active & ~(accept & (solved | ~finite))
-    p, q = s.p, s.q
+    known = s.known
     if history:
       # The first evaluation has no predecessor, hence no secant.
       is_secant = accept & finite & (s.num_steps > 0)
-      p, q = secants.push(p, q, s.trial - s.x, f - s.f, is_secant)
-      p, q = select(accept, p, 0.0), select(accept, q, 0.0)
+      df = f - s.f
+      known = secants.push(known, s.trial - s.x + df, df, is_secant)
+      known = secants.clear(known, ~accept)
     x = select(accept, s.trial, s.x)
     f = select(accept, f, s.f)
     trial = x + f
     accelerated = tf.zeros_like(accept)
     if history:
-      step, accelerated = secants.correction(p, q, f)
+      step, accelerated = secants.correction(known, f)
       trial += step
     return _State(
         trial=select(active, trial, x),
@@ -306,13 +306,11 @@ def _solve(solver, history, g_fn, y, x_init, lipschitz_bound):
         active=active,
         converged=converged,
         num_steps=s.num_steps + tf.cast(s.active, tf.int32),
-        p=p,
-        q=q,
+        known=known,
     )
 
   zeros = tf.zeros_like(flat_y)
   nothing = tf.zeros_like(tolerance, tf.bool)
-  history_zeros = tf.tile(zeros[:, tf.newaxis], [1, history, 1])
   start = tf.reshape(x_init, flat_shape)
   state = _State(
       trial=start,
@@ -324,8 +322,7 @@ def _solve(solver, history, g_fn, y, x_init, lipschitz_bound):
       active=~nothing,
       converged=nothing,
       num_steps=tf.zeros_like(tolerance, tf.int32),
-      p=history_zeros,
-      q=history_zeros,
+      known=secants.empty(history, flat_y),
   )
   (state,) = tf.while_loop(
       lambda s: tf.reduce_any(s.active),

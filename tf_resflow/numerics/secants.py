@@ -1,77 +1,116 @@
 """Per-sample secant histories, the memory of Anderson acceleration.
 
-A secant is a pair (p, q): a step p in x and its effect q on the residual
-vector f(x). Histories have shape [B, m, D]; every sample keeps its q
-orthonormal (or zero where it has no secant), so least squares over the history
-is a projection.
+Of the fixed-point map h(x) = x + f(x). A secant is a pair (s, q): a change s of
+h(x), and the change q of the residual vector f(x) that came with it. The q of a
+sample are kept orthonormal, so least squares over the history is a projection.
+Batched products of small matrices are slow on CPUs: everything here is
+elementwise, with the history as the first axis.
 """
+
+from typing import NamedTuple
 
 import tensorflow as tf
 
 # Part of a new secant that must be left after projection; below it the
 # remainder is mostly rounding error and the secant is dropped.
 _MIN_REMAINDER = {tf.float32: 1e-4, tf.float64: 1e-10}
+# A remainder of this part is orthogonal to rounding after one projection.
+_SAFE_REMAINDER = 0.5
+
+
+class History(NamedTuple):
+  """The last `m` secants of every sample.
+
+  Attributes:
+    s: changes of h(x), [m, B, D].
+    q: changes of f(x), [m, B, D], orthonormal where in use.
+    in_use: [m, B], 1 or 0; the other pairs mean nothing.
+  """
+
+  s: tf.Tensor
+  q: tf.Tensor
+  in_use: tf.Tensor
+
+
+def empty(size: int, x: tf.Tensor) -> History:
+  """A history of `size` secants, none in use, for samples like x, [B, D]."""
+  zeros = tf.tile(tf.zeros_like(x)[tf.newaxis], [size, 1, 1])
+  return History(zeros, zeros, zeros[:, :, 0])
 
 
 def push(
-    p: tf.Tensor,
-    q: tf.Tensor,
-    dx: tf.Tensor,
-    df: tf.Tensor,
-    is_secant: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor]:
-  """Appends the secant (dx, df) to the history and drops the oldest.
+    history: History, ds: tf.Tensor, dq: tf.Tensor, is_secant: tf.Tensor
+) -> History:
+  """Appends the secant (ds, dq) and drops the oldest.
 
-  df is projected on the complement of the q that are kept; dx gets the same
+  dq is projected on the complement of the q so far; ds gets the same
   combination, so that the pair stays a secant.
 
   Args:
-    p: steps, [B, m, D].
-    q: their effects, [B, m, D], orthonormal or zero.
-    dx: new step, [B, D].
-    df: its effect, [B, D].
-    is_secant: bool [B]; where False a zero pair is stored instead.
+    history: the `History` so far.
+    ds: new change of h(x), [B, D].
+    dq: its effect, [B, D].
+    is_secant: bool [B]; where False nothing is appended.
 
   Returns:
-    The new `(p, q)`.
+    The new `History`.
   """
+
+  def project(s, q):
+    c = _coefficients(history, q)
+    return s - _combine(c, history.s), q - _combine(c, history.q)
+
   # Scaled first, so that squares neither overflow nor underflow.
-  scale = _reciprocal(norm(df))
-  new_p, new_q = dx * scale, df * scale
-  for _ in range(2):  # The second pass removes what rounding left behind.
-    c = tf.linalg.matvec(q, new_q)
-    new_q -= tf.linalg.matvec(q, c, transpose_a=True)
-    new_p -= tf.linalg.matvec(p, c, transpose_a=True)
-  remainder = norm(new_q)
-  scale = _reciprocal(remainder)
+  scale = _reciprocal(norm(dq))
+  s, q = project(ds * scale, dq * scale)
+  is_safe = tf.norm(q, axis=-1) > _SAFE_REMAINDER
+  # A second pass removes what rounding left behind.
+  s, q = tf.cond(
+      tf.reduce_all(is_safe | ~is_secant),
+      lambda: (s, q), lambda: project(s, q))
+  remainder = tf.norm(q, axis=-1)
   is_secant &= remainder > tf.constant(_MIN_REMAINDER[q.dtype], q.dtype)
-  new_p = select(is_secant, new_p * scale, 0.0)
-  new_q = select(is_secant, new_q * scale, 0.0)
-  return (
-      tf.concat([p[:, 1:], new_p[:, tf.newaxis]], axis=1),
-      tf.concat([q[:, 1:], new_q[:, tf.newaxis]], axis=1),
-  )
+  scale = _reciprocal(remainder)
+  s = select(is_secant, s * scale, 0.0)
+  q = select(is_secant, q * scale, 0.0)
+  return History(*(
+      tf.concat([old[1:], new[tf.newaxis]], axis=0)
+      for old, new in zip(history, (s, q, tf.cast(is_secant, q.dtype)),
+                          strict=True)))
+
+
+def clear(history: History, mask: tf.Tensor) -> History:
+  """Forgets the secants of the samples in `mask`, bool [B]."""
+  in_use = tf.where(mask, tf.zeros_like(history.in_use), history.in_use)
+  return history._replace(in_use=in_use)
 
 
 def correction(
-    p: tf.Tensor, q: tf.Tensor, f: tf.Tensor
+    history: History, f: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-  """What the secants say must be added to the plain step x + f.
+  """What the secants say must be added to the plain step h(x) = x + f.
 
-    c = argmin |f - Q c|_2 = Q^T f
-    (x - P c) + (f - Q c) = (x + f) - (P + Q) c
+    c = argmin |f - Q c|_2 = Q^T f;   the correction is -S c
 
   Args:
-    p: steps, [B, m, D].
-    q: their effects, [B, m, D], orthonormal or zero.
+    history: a `History`.
     f: residual vector, [B, D].
 
   Returns:
-    The correction -(P + Q) c, [B, D], and bool [B]: whether it is in use.
+    The correction, [B, D], and bool [B]: whether it is in use.
   """
-  c = tf.linalg.matvec(q, f)
-  step = -tf.linalg.matvec(p + q, c, transpose_a=True)
-  return step, tf.reduce_any(c != 0.0, axis=-1)
+  c = _coefficients(history, f)
+  return -_combine(c, history.s), tf.reduce_any(c != 0.0, axis=0)
+
+
+def _coefficients(history, f):
+  """Q^T f where in use, [m, B]."""
+  return history.in_use * tf.reduce_sum(history.q * f, axis=-1)
+
+
+def _combine(c, vectors):
+  """sum_j c_j v_j, [B, D], for c [m, B] and v [m, B, D]."""
+  return tf.reduce_sum(c[:, :, tf.newaxis] * vectors, axis=0)
 
 
 def select(mask: tf.Tensor, a: tf.Tensor, b: tf.Tensor | float) -> tf.Tensor:
@@ -89,9 +128,15 @@ def max_abs(x: tf.Tensor) -> tf.Tensor:
   return tf.where(is_nan, tf.constant(float('nan'), x.dtype), largest)
 
 
-def norm(x: tf.Tensor) -> tf.Tensor:
-  """l2 norm over the last axis, scaled against overflow and underflow."""
-  scale = max_abs(x)
+def norm(x: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
+  """l2 norm over the last axis, scaled against overflow and underflow.
+
+  Args:
+    x: [B, D].
+    scale: `max_abs(x)`, if it is known already.
+  """
+  if scale is None:
+    scale = max_abs(x)
   safe = tf.where(scale > 0.0, scale, tf.ones_like(scale))
   return scale * tf.norm(x / safe[:, tf.newaxis], axis=-1)
 
