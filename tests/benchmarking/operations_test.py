@@ -11,20 +11,17 @@ def _model(**changes):
       **changes}))
 
 
-def test_evaluation_counts_every_product():
+def test_work_of_a_step_against_a_count_by_hand():
+  """1 + n forward; g, J^T w and the two gradients of each backward: n + 7."""
   pixels = 8 * 8 * (9 * 2 * 5 + 5 * 5 + 9 * 5 * 2)
   squeezed = 4 * 4 * (9 * 8 * 5 + 5 * 5 + 9 * 5 * 8)
   dense = 128 * 7 + 7 * 7 + 7 * 128
-  assert benchmarking.count_evaluation(_model()) == 2 * (
-      pixels + squeezed + dense)
-
-
-def test_training_step_counts_passes():
-  """1 + n forward; g, J^T w and the two gradients of each backward."""
-  model = _model(num_dense_blocks=0)
-  once = benchmarking.count_evaluation(model)
-  assert benchmarking.count_training_step(model, 3, 4) == 3 * once * (
-      (1 + 4) + 2 + 2 * 2)
+  work = benchmarking.step_work(_model(), batch_size=3, num_terms=4)
+  passes = (1 + 4) + 2 + 2 * 2
+  assert work.operations == 3 * passes * 2 * (pixels + squeezed + dense)
+  assert work.hidden_entries == 3 * passes * (
+      2 * 8 * 8 * 5 + 2 * 4 * 4 * 5 + 2 * 7)
+  assert work.block_evaluations == 3 * passes
 
 
 def test_speed_of_products_is_within_reason():

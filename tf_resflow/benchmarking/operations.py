@@ -2,6 +2,7 @@
 
 import math
 import time
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -9,37 +10,53 @@ import tensorflow as tf
 from tf_resflow import layers
 
 
-def count_evaluation(model):
-  """Returns the operations of one evaluation of every `g` on one image.
+class StepWork(NamedTuple):
+  """What a training step in the mode `recompute` has to do.
 
-  Multiplications and additions of the linear layers, zero padding included;
-  activations and everything else are left out.
+  In units of one evaluation of every `g` that is `n + 7` per image: forward `g`
+  and `n` vector-Jacobian products; backward once more `g` and one product
+  `J^T w`, and from each of the two the gradient in its input and in the
+  kernels.
 
-  Args:
-    model: a `models.Flow`.
+  Attributes:
+    operations: multiplications and additions of the linear layers, zero padding
+      included; activations and everything else are left out.
+    hidden_entries: entries of the hidden layers of all these evaluations.
+    block_evaluations: their number over the blocks, whatever the batch.
   """
-  total = 0
-  for layer in model.spectral_layers:
-    positions = 1
-    if isinstance(layer, layers.SpectralConv2D):
-      positions = math.prod(layer.spatial_shape)
-    total += 2 * positions * math.prod(layer.kernel.shape)
-  return total
+
+  operations: int
+  hidden_entries: int
+  block_evaluations: int
 
 
-def count_training_step(model, batch_size, num_terms):
-  """Returns the operations of a training step in the mode `recompute`.
+def _num_positions(layer):
+  """Places that a layer is applied at."""
+  if isinstance(layer, layers.SpectralConv2D):
+    return math.prod(layer.spatial_shape)
+  return 1
 
-  In units of `count_evaluation`, `n + 7` per image: forward `g` and `n`
-  vector-Jacobian products; backward once more `g` and one product `J^T w`, and
-  from each of the two the gradient in its input and in the kernels.
+
+def step_work(model, batch_size, num_terms):
+  """Returns the `StepWork` of a training step.
 
   Args:
     model: a `models.Flow`.
     batch_size: images per step.
     num_terms: `n`, terms of the log-determinant.
   """
-  return batch_size * (num_terms + 7) * count_evaluation(model)
+  evaluations = num_terms + 7
+  operations, hidden = 0, 0
+  for block in model.residual_blocks:
+    linear = [layer for layer in block.g.layers
+              if isinstance(layer, layers.SpectralLayer)]
+    for layer in linear:
+      operations += 2 * _num_positions(layer) * math.prod(layer.kernel.shape)
+    for layer in linear[:-1]:
+      hidden += _num_positions(layer) * layer.kernel.shape[-1]
+  return StepWork(
+      operations * batch_size * evaluations, hidden * batch_size * evaluations,
+      len(model.residual_blocks) * evaluations)
 
 
 def matmul_rate(size=2048, num_repeats=15):

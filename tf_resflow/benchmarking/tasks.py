@@ -107,7 +107,8 @@ def measure_training(settings, start_time):
     first step: imports, building, tracing, compilation), `train_step_s`,
     `images_per_second`, `peak_memory_gb`; with a forced number of terms also
     `matmul_gflops` and `ceiling_fraction`, the time that plain matrix products
-    would take for the step's operations over the time of the step.
+    would take for the step's operations over the time of the step, and `work`,
+    a dict of its `operations.StepWork`.
   """
   config = settings.config
   strategy = training.make_strategy(config.strategy)
@@ -163,9 +164,10 @@ def measure_training(settings, start_time):
   if num_terms is not None and config.memory == 'recompute' and (
       not config.hybrid):
     rate = operations.matmul_rate()
-    count = operations.count_training_step(model, size, num_terms)
+    work = operations.step_work(model, size, num_terms)
     result['matmul_gflops'] = rate / 1e9
-    result['ceiling_fraction'] = count / rate / step
+    result['ceiling_fraction'] = work.operations / rate / step
+    result['work'] = work._asdict()
   return result
 
 

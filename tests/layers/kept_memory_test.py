@@ -1,0 +1,85 @@
+"""What a block keeps between its forward and its backward pass.
+
+Read off the traced graph: tensors that do not depend on the incoming gradients
+and are consumed by operations that do.
+"""
+
+import math
+
+import keras
+import pytest
+import tensorflow as tf
+
+from tf_resflow import layers
+from tf_resflow import numerics
+
+_SHAPE = (6, 6, 2)
+
+
+def _make_block(hidden_channels, memory):
+  g = keras.Sequential([
+      keras.Input(_SHAPE), layers.LipSwish(),
+      layers.SpectralConv2D(hidden_channels, 3), layers.LipSwish(),
+      layers.SpectralConv2D(hidden_channels, 1), layers.LipSwish(),
+      layers.SpectralConv2D(2, 3)])
+  return layers.ResidualBlock(g, memory=memory)
+
+
+def _buffer(tensor):
+  """The tensor whose buffer this one shares."""
+  while tensor.op.type in ('Identity', 'StopGradient'):
+    tensor = tensor.op.inputs[0]
+  return tensor
+
+
+def _kept_bytes(block, batch_size, num_terms):
+  """Returns the bytes of all tensors that cross to the backward pass."""
+  block.build((None, *_SHAPE))
+  variables = [v.value for v in block.trainable_variables]
+  estimator = numerics.FixedTruncation(num_terms)
+
+  @tf.function(autograph=False)
+  def differentiate(x, dy, dlog_det):
+    with tf.GradientTape() as tape:
+      tape.watch(x)
+      outputs = block.forward_and_log_det(x, seed=0, log_det=estimator)
+    return tape.gradient(outputs, [x, *variables], [dy, dlog_det])
+
+  spec = tf.TensorSpec([batch_size, *_SHAPE])
+  graph = differentiate.get_concrete_function(
+      spec, spec, tf.TensorSpec([batch_size])).graph
+  _, dy, dlog_det = graph.inputs[:3]
+  backward = {dy.op, dlog_det.op}
+  kept = {}
+  for op in graph.get_operations():  # In topological order.
+    sources = {t.op for t in op.inputs} | set(op.control_inputs)
+    if not sources & backward:
+      continue
+    backward.add(op)
+    for tensor in op.inputs:
+      if tensor.op not in backward and tensor.dtype.is_floating:
+        tensor = _buffer(tensor)
+        kept[tensor.ref()] = math.prod(tensor.shape) * tensor.dtype.size
+  return sum(kept.values())
+
+
+def _kept_per_example(hidden_channels, memory, num_terms=5):
+  """The slope in the batch size: weights and singular vectors drop out."""
+  block = _make_block(hidden_channels, memory)
+  return (_kept_bytes(block, 8, num_terms) -
+          _kept_bytes(block, 4, num_terms)) / 4
+
+
+@pytest.mark.parametrize('hidden_channels', [8, 64])
+@pytest.mark.parametrize('num_terms', [1, 40])
+def test_recompute_keeps_three_inputs_per_example(hidden_channels, num_terms):
+  """`x, v, w`, whatever the width and the number of terms."""
+  kept = _kept_per_example(hidden_channels, 'recompute', num_terms)
+  assert kept == 3 * 4 * math.prod(_SHAPE)
+
+
+def test_other_modes_keep_hidden_layers():
+  """The count sees what it should."""
+  narrow = _kept_per_example(8, 'neumann')
+  assert _kept_per_example(64, 'neumann') > 5 * narrow
+  assert narrow > 4 * 36 * 8 * 4

@@ -1,0 +1,65 @@
+"""Figures of measurements."""
+
+import numpy as np
+
+
+def _pyplot():
+  """Imports matplotlib with a backend that needs no display."""
+  import matplotlib  # Only figures need it, and it takes a second.
+  matplotlib.use('Agg')
+  from matplotlib import pyplot
+  return pyplot
+
+
+def save_scaling(path, sweeps, cost_model):
+  """Draws the time of a step against every setting, measured and fitted.
+
+  Args:
+    path: of the image.
+    sweeps: dict from the name of a setting to a list of `(value, Measurement)`.
+    cost_model: a `scaling.CostModel`.
+  """
+  pyplot = _pyplot()
+  figure, axes = pyplot.subplots(
+      1, len(sweeps), figsize=(2.6 * len(sweeps), 2.9), sharey=True,
+      layout='constrained', squeeze=False)
+  for panel, (name, points) in zip(axes[0], sweeps.items(), strict=True):
+    values = [value for value, _ in points]
+    panel.plot(values, [m.seconds for _, m in points], 'o', label='measured')
+    panel.plot(values, [cost_model.seconds(m.work) for _, m in points], '-',
+               label='fitted')
+    panel.set(xscale='log', yscale='log', xlabel=name)
+    panel.set_xticks(values, [str(v) for v in values])
+    panel.minorticks_off()
+    panel.grid(alpha=0.3)
+  axes[0, 0].set_ylabel('training step, s')
+  axes[0, 0].legend(frameon=False)
+  figure.savefig(path, dpi=120)
+  pyplot.close(figure)
+
+
+def save_memory(path, peaks, baseline_gb, title):
+  """Draws the peak memory of a training step in every memory mode.
+
+  Args:
+    path: of the image.
+    peaks: dict from modes to dicts from numbers of terms to GB.
+    baseline_gb: of a process that has imported everything and trained nothing.
+    title: of the figure.
+  """
+  pyplot = _pyplot()
+  terms = list(next(iter(peaks.values())))
+  figure, panel = pyplot.subplots(figsize=(6.4, 3.4), layout='constrained')
+  width = 0.8 / len(terms)
+  for i, n in enumerate(terms):
+    x = np.arange(len(peaks)) + (i - (len(terms) - 1) / 2) * width
+    bars = panel.bar(
+        x, [values[n] for values in peaks.values()], width, label=f'n = {n}')
+    panel.bar_label(bars, fmt='%.2f', fontsize=8)
+  panel.axhline(baseline_gb, color='black', linewidth=0.8, linestyle='--',
+                label='imports alone')
+  panel.set_xticks(range(len(peaks)), list(peaks))
+  panel.set(ylabel='peak memory, GB', title=title)
+  panel.legend(frameon=False)
+  figure.savefig(path, dpi=120)
+  pyplot.close(figure)
