@@ -30,6 +30,12 @@ def test_training():
   assert 0.0 < values['ceiling_fraction'] < 1.0
 
 
+def test_the_first_step_alone():
+  settings = dataclasses.replace(_settings(), num_repeats=0)
+  values = benchmarking.measure_training(settings, time.perf_counter())
+  assert set(values) == {'first_step_s', 'peak_memory_gb'}
+
+
 def test_a_drawn_number_of_terms_has_no_ceiling():
   values = benchmarking.measure_training(_settings(), time.perf_counter())
   assert 'ceiling_fraction' not in values

@@ -28,7 +28,8 @@ class Settings:
       freshly initialised ones.
     images: dequantised images `[n, H, W, C]` of which the first batch is
       taken; None for uniform noise.
-    num_repeats: timed repeats; the median counts.
+    num_repeats: timed repeats; the median counts. 0 ends training after its
+      first step, for start-up and memory alone.
     num_roulette_terms: forces the number of terms beyond the exact ones; None
       draws it at every step.
     log_det: estimator of the evaluation, 'adaptive' or 'roulette'.
@@ -150,12 +151,13 @@ def measure_training(settings, start_time):
     return strategy.experimental_local_results(result.bits_per_dim)[0]
 
   run(tf.constant(0, tf.int64)).numpy()
-  first_step = time.perf_counter() - start_time
+  result = {'first_step_s': time.perf_counter() - start_time}
+  if not settings.num_repeats:
+    return result | {'peak_memory_gb': peak_memory_gb()}
   seconds, _ = _times(
       lambda i: run(tf.constant(i + 1, tf.int64)), settings.num_repeats)
   step = statistics.median(seconds)
-  result = {
-      'first_step_s': first_step,
+  result |= {
       'train_step_s': step,
       'images_per_second': size / step,
       'peak_memory_gb': peak_memory_gb(),
