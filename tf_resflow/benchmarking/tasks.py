@@ -57,8 +57,8 @@ def peak_memory_gb():
     return tf.config.experimental.get_memory_info(
         f'GPU:{devices[0].name.rsplit(":", 1)[-1]}')['peak'] / 1e9
   peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-  # macOS counts bytes, Linux kilobytes.
-  return peak * (1.0 if sys.platform == 'darwin' else 1e3) / 1e9
+  # macOS counts bytes, Linux units of 1024.
+  return peak * (1 if sys.platform == 'darwin' else 1024) / 1e9
 
 
 def _times(function, num_repeats):

@@ -110,13 +110,13 @@ def apply(layer, weights, inputs):
 
 
 # Larger parts were not faster on two cores.
-_PART_BYTES = 8 * 2**20
+_PART_BYTES = 4 * 2**20
 
 
 def max_examples(layer):
   """Returns how many examples a pass should take at a time, or None for all.
 
-  As many as keep a hidden layer of them within 8 MiB: a backward pass needs
+  As many as keep a hidden layer of them within 4 MiB: a backward pass needs
   some twenty such tensors. GPUs need large batches, and take all.
 
   Args:
