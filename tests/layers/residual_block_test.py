@@ -264,3 +264,50 @@ def test_batches_of_unknown_size(batch_size, jit_compile):
   y, log_det = forward(x)
   assert log_det.shape == [batch_size]
   np.testing.assert_allclose(inverse(y), x, atol=1e-5)
+
+
+def _results(block, x):
+  """Value, log-determinants and inverse of a block."""
+  y, log_det = block.forward_and_log_det(x, seed=3)
+  return [block(x), y, log_det, block.inverse(y),
+          block.forward_and_log_det(x, log_det=numerics.Exact())[1]]
+
+
+def _operations(concrete_function):
+  graph = concrete_function.graph.as_graph_def()
+  return {node.op for nodes in (graph.node, *(
+      f.node_def for f in graph.library.function)) for node in nodes}
+
+
+@pytest.mark.parametrize('memory', numerics.MEMORY_MODES)
+def test_a_frozen_block_keeps_its_weights(memory):
+  block = make_block(dtype='float64', memory=memory)
+  kernels = [layer.kernel for layer in block.g.layers
+             if isinstance(layer, layers.SpectralDense)]
+  for kernel in kernels:
+    kernel.assign(3.0 * kernel)
+  x = inputs(dtype='float64')
+  signature = [tf.TensorSpec([None, 3], tf.float64)]
+
+  def trace():
+    return tf.function(
+        lambda x: _results(block, x), autograph=False,
+        input_signature=signature).get_concrete_function()
+
+  before = _results(block, x)
+  assert 'SelfAdjointEigV2' in _operations(trace())
+  with pytest.raises(KeyError):
+    with block.frozen():
+      traced = trace()
+      variables = traced.variables  # A graph refers to them weakly.
+      for kernel in kernels:
+        kernel.assign(-2.0 * kernel)
+      for a, b in zip(_results(block, x), before, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-9)
+      raise KeyError('leaves the block as it was')
+  assert len(variables) == len(block.g.trainable_variables)
+  for a, b in zip(traced(x), before, strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-9)
+  assert not any('Eig' in op for op in _operations(traced))
+  # Outside, the block follows its variables.
+  assert np.abs(_results(block, x)[0] - before[0]).max() > 1e-2

@@ -154,6 +154,50 @@ def test_drawn_mean_agrees_within_four_standard_errors():
   assert np.all(stderr < 0.05)
 
 
+@pytest.mark.parametrize('kind', ['dense', 'conv'])
+@pytest.mark.parametrize('max_examples', [None, 2])
+def test_uncoupled_examples_get_what_they_get_alone(kind, max_examples):
+  g_fn, weights, x = testing.make_block(kind)
+  # Examples whose series need few terms and many.
+  x *= tf.reshape(tf.constant([0.1, 1.0, 4.0], x.dtype),
+                  [-1, *[1] * (x.shape.rank - 1)])
+  cotangents = _cotangents(x)
+  estimator = numerics.AdaptiveRoulette(0.2, 1, couples_examples=False)
+  probe = estimator.draw(x, 3).probe
+
+  def evaluate(estimator, threshold, of):
+    draw = numerics.AdaptiveDraw(
+        tf.constant(threshold, tf.float64), probe[of])
+    traces = numerics.BlockTraces(g_fn, max_examples_fn=lambda: max_examples)
+
+    def fn(weights, x):
+      return numerics.forward_and_log_det(
+          g_fn, weights, x, estimator, draw, traces=traces)
+
+    values = fn(weights, x[of])[1]
+    dx, *dweights = testing.gradients(
+        fn, weights, x[of], [c[of] for c in cotangents])
+    return values, dx, dweights
+
+  coupled = numerics.AdaptiveRoulette(0.2, 1)
+  differences = []
+  for threshold in (0.9, 0.3, 0.03, 0.001):
+    values, dx, dweights = evaluate(estimator, threshold, slice(None))
+    sums = None
+    for i in range(3):
+      value, dx_alone, dweights_alone = evaluate(
+          coupled, threshold, slice(i, i + 1))
+      np.testing.assert_allclose(values[i], value[0], rtol=1e-12, atol=1e-14)
+      np.testing.assert_allclose(dx[i], dx_alone[0], rtol=1e-10, atol=1e-13)
+      sums = dweights_alone if sums is None else [
+          a + b for a, b in zip(sums, dweights_alone, strict=True)]
+    for a, b in zip(dweights, sums, strict=True):
+      np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    together = evaluate(coupled, threshold, slice(None))[0]
+    differences.append(np.abs(values - together).max())
+  assert max(differences) > 1e-3
+
+
 @pytest.mark.parametrize('jit_compile', [False, True])
 def test_number_of_evaluations_follows_the_threshold(jit_compile):
   g_fn, weights, x = testing.make_block('dense')

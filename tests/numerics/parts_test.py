@@ -22,7 +22,8 @@ def _inputs(batch_size):
 
 @pytest.mark.parametrize('batch_size', [1, 6, 7])
 @pytest.mark.parametrize('max_examples', [None, 1, 2, 3, 5, 7, 100])
-@pytest.mark.parametrize('kind', ['eager', 'graph', 'xla', 'unknown batch'])
+@pytest.mark.parametrize(
+    'kind', ['eager', 'graph', 'xla', 'unknown batch', 'unknown parts'])
 def test_outputs_and_sums(batch_size, max_examples, kind):
   x, y = _inputs(batch_size)
   sizes = []
@@ -33,9 +34,10 @@ def test_outputs_and_sums(batch_size, max_examples, kind):
 
   def evaluate(x, y):
     return parts.in_parts(
-        function, max_examples, [x, y], [x, y], [tf.zeros([3], x.dtype)])
+        function, max_examples, [x, y], [x, y], [tf.zeros([3], x.dtype)],
+        unknown_sizes=kind == 'unknown parts')
 
-  if kind == 'unknown batch':
+  if kind.startswith('unknown'):
     evaluate = tf.function(evaluate, input_signature=[
         tf.TensorSpec([None, 3], x.dtype), tf.TensorSpec([None], x.dtype)])
   elif kind != 'eager':
@@ -44,8 +46,28 @@ def test_outputs_and_sums(batch_size, max_examples, kind):
   for a, b in zip(tf.nest.flatten(found), tf.nest.flatten(_function(x, y)),
                   strict=True):
     np.testing.assert_allclose(a, b, atol=1e-14)
-  if max_examples and kind != 'unknown batch':
+  if max_examples and not kind.startswith('unknown'):
     assert max(sizes) <= max_examples
+
+
+@pytest.mark.parametrize('batch_size', [0, 1, 6, 7])
+def test_parts_of_unknown_size_are_small(batch_size):
+  sizes = []
+
+  def function(x, y):
+    tf.py_function(lambda n: sizes.append(int(n)), [tf.shape(x)[0]], [])
+    return _function(x, y)
+
+  @tf.function(input_signature=[
+      tf.TensorSpec([None, 3], tf.float64), tf.TensorSpec([None], tf.float64)])
+  def evaluate(x, y):
+    return parts.in_parts(
+        function, 3, [x, y], [x, y], [tf.zeros([3], x.dtype)],
+        unknown_sizes=True)
+
+  (tanh, squares), _ = evaluate(*_inputs(batch_size))
+  assert (tanh.shape, squares.shape) == ([batch_size, 3], [batch_size])
+  assert sizes == {0: [0], 1: [1], 6: [3, 3], 7: [3, 3, 1]}[batch_size]
 
 
 @pytest.mark.parametrize('max_examples', [1, 2])

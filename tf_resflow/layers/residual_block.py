@@ -1,9 +1,11 @@
 """The invertible residual block as a Keras layer."""
 
+import contextlib
 import dataclasses
 import functools
 
 import keras
+import tensorflow as tf
 
 from tf_resflow import numerics
 from tf_resflow.layers import invertible
@@ -123,6 +125,7 @@ class ResidualBlock(invertible.InvertibleLayer):
         functools.partial(function, g)
         for function in (
             pure.apply, pure.settle, pure.prepare, pure.max_examples)))
+    self._frozen_weights = None
     self.asserted_bound = lipschitz_bound
     if not 0.0 <= self.lipschitz_bound < 1.0:
       raise ValueError(
@@ -174,6 +177,37 @@ class ResidualBlock(invertible.InvertibleLayer):
     self._traces = other._traces
     return self
 
+  @contextlib.contextmanager
+  def frozen(self):
+    """Inside, the block computes with the weights that it has on entry.
+
+    They are prepared once, kernels normalised, and do not follow the layer's
+    variables any more. Functions traced inside hold no power iteration and keep
+    to these weights for good: exported models are made so. Not for XLA, see
+    `numerics.BlockTraces.of_weights`; no gradient reaches the variables.
+    """
+    weights = [
+        tf.Variable(w, trainable=False)
+        for w in self._traces.weights(*pure.tensors(self.g))]
+    before = self._traces, self._frozen_weights
+    # Without this wrapper Keras and tf.train.Checkpoint would track them.
+    self._frozen_weights = lambda: weights
+    self._traces = self._traces.of_weights
+    try:
+      yield
+    finally:
+      self._traces, self._frozen_weights = before
+
+  @property
+  def _is_frozen(self):
+    return self._frozen_weights is not None
+
+  def _tensors(self):
+    """Returns the variables and constants that `_traces` takes."""
+    if self._is_frozen:
+      return [tf.convert_to_tensor(w) for w in self._frozen_weights()], []
+    return pure.tensors(self.g)
+
   def forward_and_log_det(self, x, seed=None, log_det=None, draw=None):
     """Returns `x + g(x)` and the estimate of its log-determinant.
 
@@ -190,13 +224,16 @@ class ResidualBlock(invertible.InvertibleLayer):
     estimator = self.log_det if log_det is None else log_det
     if draw is None:
       draw = estimator.draw(x, seed)
-    variables, constants = pure.tensors(self.g)
+    variables, constants = self._tensors()
     return numerics.forward_and_log_det(
-        self._traces.g_fn, variables, x, estimator, draw, memory=self.memory,
+        self._traces.g_fn, variables, x, estimator, draw,
+        memory='recompute' if self._is_frozen else self.memory,
         traces=self._traces, constants=constants)
 
   def call(self, inputs):
     self._build_for(inputs)
+    if self._is_frozen:
+      return inputs + self._traces.value()(*self._tensors(), inputs)
     return inputs + pure.call(self.g, inputs)
 
   def solve_inverse(self, y, solver=None):
@@ -211,7 +248,7 @@ class ResidualBlock(invertible.InvertibleLayer):
       theorem), `num_steps`, `converged` and `residual`, each `[B]`.
     """
     self._build_for(y)
-    variables, constants = pure.tensors(self.g)
+    variables, constants = self._tensors()
     return numerics.invert_residual(
         self._traces.g_fn, variables, y,
         self.solver if solver is None else solver,

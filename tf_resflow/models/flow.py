@@ -1,5 +1,6 @@
 """What all flows share: densities, samples and certificates."""
 
+import contextlib
 import math
 from typing import NamedTuple
 
@@ -234,6 +235,17 @@ class Flow(keras.Model):
     base = tfd.MultivariateNormalDiag(
         tf.zeros([self.event_size], tf.as_dtype(self.compute_dtype)))
     return tfd.TransformedDistribution(base, tfb.Invert(self.bijector()))
+
+  @contextlib.contextmanager
+  def frozen(self):
+    """Inside, all residual blocks compute with the weights they have on entry.
+
+    See `layers.ResidualBlock.frozen`.
+    """
+    with contextlib.ExitStack() as stack:
+      for block in self.residual_blocks:
+        stack.enter_context(block.frozen())
+      yield
 
   def save_singular_vectors(self):
     """Stores the singular vectors of the present kernels; saves time only."""

@@ -82,28 +82,39 @@ class _SurvivalWeights:
 
   max_terms = None
 
-  def __init__(self, draw, num_exact_terms, tail):
-    self._draw = draw
+  def __init__(self, draw, num_exact_terms, tail, couples_examples):
+    self._threshold = draw.threshold
     self._num_exact_terms = num_exact_terms
     self._tail = tail
-    dtype = draw.probe.dtype
-    # P_k of the next term, and the size of u_1.
-    self.state = tf.ones([], dtype), tf.zeros([], dtype)
+    self._couples_examples = couples_examples
+    # P_k of the next term, and the size of u_1: of the batch, or of every
+    # example.
+    zeros = tf.zeros_like(self._size(draw.probe))
+    self.state = tf.ones_like(zeros), zeros
+
+  def _size(self, u):
+    """The root mean square of the batch, `[]`, or of examples, `[B, 1...]`."""
+    axes = None if self._couples_examples else list(range(1, u.shape.rank))
+    return tf.sqrt(tf.reduce_mean(
+        tf.square(u), axes, keepdims=not self._couples_examples))
+
+  def _survives(self, state):
+    return tf.cast(state[0], tf.float64) >= self._threshold
 
   def continues(self, k, state):
     del k
-    return tf.cast(state[0], tf.float64) >= self._draw.threshold
+    return tf.reduce_any(self._survives(state))
 
   def weights(self, k, state):
-    c = 1.0 / state[0]
+    # The series of an example ends where others go on.
+    c = tf.where(self._survives(state), 1.0 / state[0], 0.0)
     sign = tf.cast(1 - 2 * (k % 2), c.dtype)
-    return -sign * c / tf.cast(k, c.dtype), sign * c
+    return -sign * tf.reshape(c, [-1]) / tf.cast(k, c.dtype), sign * c
 
   def advance(self, k, u, state):
     survival, first = state
     # The probability is a constant of the estimate, not a part of it.
-    u = tf.stop_gradient(u)
-    size = tf.sqrt(tf.reduce_mean(tf.square(u)))
+    size = self._size(tf.stop_gradient(u))
     first = tf.where(k == 1, size, first)
     next_k = tf.cast(k + 1, size.dtype)
     ratio = tf.math.divide_no_nan(size, self._tail * first * next_k)
@@ -223,26 +234,28 @@ class AdaptiveRoulette:
   must fall slower than `L^(2k)` instead, and spends terms on blocks that need
   none.)
 
-  The number of terms is shared by the batch, so estimates of one batch are
-  correlated, and it depends on the examples in it.
+  The threshold is shared by the batch, so estimates of one batch are
+  correlated. With `couples_examples` the number of terms is shared as well, and
+  depends on the examples in it. Without, `s_k` is that of an example, whose
+  estimate then does not depend on the others; the loop goes on until the last
+  example ends. All of the above holds with `B = 1`.
 
   Args:
     tail: size of a term, relative to the first, below which it is left to
       chance; larger values are faster and have more variance.
     num_exact_terms: number of terms that are always computed, at least 1.
     probe: 'rademacher' or 'gaussian'.
+    couples_examples: whether the examples of a batch share the number of terms.
 
   References:
     Chen et al., 2019, Theorem 1, for fixed laws; Arvo and Kirk, 1990, Particle
     Transport and Image Synthesis (Russian roulette by size).
   """
 
-  # Examples share the number of terms, which depends on all of them.
-  couples_examples = True
-
   tail: float = 0.05
   num_exact_terms: int = 2
   probe: str = 'rademacher'
+  couples_examples: bool = True
 
   def __post_init__(self):
     _check_probe(self.probe)
@@ -262,7 +275,8 @@ class AdaptiveRoulette:
 
   def schedule(self, draw):
     """See `RussianRoulette.schedule`."""
-    return _SurvivalWeights(draw, self.num_exact_terms, self.tail)
+    return _SurvivalWeights(
+        draw, self.num_exact_terms, self.tail, self.couples_examples)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -323,6 +337,8 @@ class Exact:
   Costs one vector-Jacobian product per dimension of the event and
   `O(D^3)` for the determinant; its gradient is exact as well.
   """
+
+  couples_examples = False
 
   def draw(self, x, seed):
     """Draws nothing and returns None."""

@@ -3,12 +3,13 @@
 import tensorflow as tf
 
 
-def in_parts(function, max_examples, tensors, outputs_like, sums_like=()):
+def in_parts(function, max_examples, tensors, outputs_like, sums_like=(),
+             unknown_sizes=False):
   """Evaluates a function of a batch on a few examples at a time.
 
   What the function allocates for an example is then needed `max_examples` times
   at most. Where the batch is not larger it is called once; also where its size
-  is not known when traced, since XLA has no parts of unknown size.
+  is not known when traced, unless `unknown_sizes` allows that.
 
   Args:
     function: maps tensors `[B, ...]` to two lists: outputs `[B, ...]`, example
@@ -17,11 +18,19 @@ def in_parts(function, max_examples, tensors, outputs_like, sums_like=()):
     tensors: list of tensors `[B, ...]`.
     outputs_like: tensors of the shapes and dtypes of the outputs.
     sums_like: tensors of the shapes and dtypes of the sums.
+    unknown_sizes: whether to take parts of batches of unknown size, too; XLA
+      does not compile such parts.
 
   Returns:
     What `function(*tensors)` returns, up to rounding.
   """
   batch_size = tensors[0].shape[0]
+  if unknown_sizes and batch_size is None and max_examples is not None:
+    batch_size = tf.shape(tensors[0])[0]
+    # An empty batch is one part.
+    num_parts = tf.maximum((batch_size + max_examples - 1) // max_examples, 1)
+    size = (batch_size + num_parts - 1) // num_parts
+    return _loop(function, num_parts, size, tensors, outputs_like, sums_like)
   if None in (max_examples, batch_size) or batch_size <= max_examples:
     return function(*tensors)
   # Parts of nearly equal size.
@@ -42,9 +51,15 @@ def in_parts(function, max_examples, tensors, outputs_like, sums_like=()):
 
 
 def _loop(function, num_parts, size, tensors, outputs_like, sums_like):
-  """Joins and sums over `num_parts` parts of `size` examples."""
+  """Joins and sums over `num_parts` parts of `size` examples.
+
+  Where these are tensors the last part may be smaller.
+  """
+  is_static = isinstance(size, int)
 
   def take(tensor, i):
+    if not is_static:
+      return tensor[i * size:(i + 1) * size]
     # XLA needs to know the size of a slice.
     begin = [i * size, *[0] * (tensor.shape.rank - 1)]
     return tf.slice(
@@ -58,7 +73,8 @@ def _loop(function, num_parts, size, tensors, outputs_like, sums_like):
 
   arrays = [
       tf.TensorArray(
-          like.dtype, size=num_parts, element_shape=[size, *like.shape[1:]])
+          like.dtype, size=num_parts, infer_shape=is_static,
+          element_shape=[size if is_static else None, *like.shape[1:]])
       for like in outputs_like]
   _, arrays, sums = tf.while_loop(
       lambda i, *_: i < num_parts, body,

@@ -1,5 +1,7 @@
 """Traced computations of a residual block, shared by blocks of one shape."""
 
+import functools
+
 import tensorflow as tf
 
 from tf_resflow.numerics import differentiation
@@ -50,15 +52,27 @@ class BlockTraces:
     prepare_fn: returns a list of tensors, by default `variables`.
     max_examples_fn: returns the number of examples that a pass takes at a time,
       which bounds its memory; None, the default, for all.
+    unknown_sizes: see `parts.in_parts`.
   """
 
   def __init__(self, g_fn, settle_fn=_nothing, prepare_fn=_identity,
-               max_examples_fn=lambda: None):
+               max_examples_fn=lambda: None, unknown_sizes=False):
     self.g_fn = g_fn
     self._max_examples_fn = max_examples_fn
     self._settle_fn = settle_fn
     self._prepare_fn = prepare_fn
+    self._unknown_sizes = unknown_sizes
     self._functions = {}
+
+  @functools.cached_property
+  def of_weights(self):
+    """The traces of the same `g` that take its weights for variables.
+
+    What an exported model computes with: nothing is left to iterate or to
+    prepare. Takes parts of batches of unknown size, so not for XLA.
+    """
+    return BlockTraces(
+        self.g_fn, max_examples_fn=self._max_examples_fn, unknown_sizes=True)
 
   def _traced(self, function, *key):
     """Returns the traced function of a function and the settings in it."""
@@ -70,6 +84,23 @@ class BlockTraces:
   def weights(self, variables, constants):
     """Returns the weights of `g_fn`, differentiable in `variables`."""
     return self._prepare_fn(variables, self._settle_fn(variables, constants))
+
+  def _in_parts(self, function, tensors, outputs_like, sums_like=(),
+                couples_examples=False):
+    return parts.in_parts(
+        function, None if couples_examples else self._max_examples_fn(),
+        tensors, outputs_like, sums_like, self._unknown_sizes)
+
+  def value(self):
+    """Returns `(variables, constants, x) -> g(x)`."""
+
+    def value(variables, constants, x):
+      weights = self.weights(variables, constants)
+      (g,), _ = self._in_parts(
+          lambda x: ([self.g_fn(weights, x)], []), [x], outputs_like=[x])
+      return g
+
+    return self._traced(value)
 
   def forward(self, estimator):
     """Returns `(variables, constants, x, draw) -> (g, value, w, settled)`.
@@ -86,11 +117,9 @@ class BlockTraces:
         return [g, *series.power_series(
             vjp_fn, draw._replace(probe=probe), estimator)], []
 
-      max_examples = (
-          None if estimator.couples_examples else self._max_examples_fn())
-      outputs, _ = parts.in_parts(
-          evaluate, max_examples, [x, draw.probe],
-          outputs_like=[x, _one_each(x), x])
+      outputs, _ = self._in_parts(
+          evaluate, [x, draw.probe], outputs_like=[x, _one_each(x), x],
+          couples_examples=estimator.couples_examples)
       return *outputs, settled
 
     return self._traced(forward, estimator)
@@ -116,9 +145,9 @@ class BlockTraces:
             outputs, inputs, [dg, dlog_det], unconnected_gradients=_ZERO)
         return [dx], dweights
 
-      (dx,), dweights = parts.in_parts(
-          differentiate, self._max_examples_fn(), [x, v, w, dg, dlog_det],
-          outputs_like=[x], sums_like=weights)
+      (dx,), dweights = self._in_parts(
+          differentiate, [x, v, w, dg, dlog_det], outputs_like=[x],
+          sums_like=weights)
       return [dx, *outer.gradient(
           weights, variables, dweights, unconnected_gradients=_ZERO)]
 
@@ -141,8 +170,8 @@ class BlockTraces:
 
       # A part stops when its own examples have converged.
       one_each = _one_each(y)
-      outputs, _ = parts.in_parts(
-          solve_part, self._max_examples_fn(), [y], outputs_like=[
+      outputs, _ = self._in_parts(
+          solve_part, [y], outputs_like=[
               y, tf.cast(one_each, tf.int32), one_each > 0, one_each])
       return fixed_point.Solution(*outputs), settled
 

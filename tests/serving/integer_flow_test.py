@@ -1,0 +1,78 @@
+"""The flow on integers, from Python: its definitions and what it refuses."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_resflow import datasets
+from tf_resflow import models
+from tf_resflow import numerics
+from tf_resflow import serving
+from tf_resflow.numerics import random
+from tf_resflow.serving import integer_flow
+
+
+@pytest.fixture(scope='module', name='flow')
+def flow_fixture(model, estimator):
+  return serving.IntegerFlow(model, estimator)
+
+
+def test_images_go_to_the_centres_of_their_bins(flow, model, images):
+  x = tf.constant((images + 0.5) / 17.0, tf.float32)
+  np.testing.assert_allclose(
+      flow.encode(images)['latents'], model(x), rtol=1e-5, atol=1e-5)
+  np.testing.assert_allclose(
+      flow.classify(images)['logits'], model.classify(x), rtol=1e-5, atol=1e-6)
+
+
+def test_temperature_is_the_deviation_of_latents(flow):
+  cold = flow.sample(3, [0, 1], 0.0)['images']
+  mode = flow.decode(tf.zeros([1, 64]))['images']
+  for image in cold:
+    np.testing.assert_array_equal(image, mode[0])
+  warm = flow.sample(3, [0, 1], 1.0)['images']
+  assert np.mean(warm[0] != warm[1]) > 0.5
+
+
+def test_only_hybrid_models_classify(flow, make_small_model, estimator):
+  assert set(flow.signatures()) == {
+      'log_prob', 'sample', 'encode', 'decode', 'classify'}
+  plain = serving.IntegerFlow(make_small_model(), estimator)
+  assert set(plain.signatures()) == {'log_prob', 'sample', 'encode', 'decode'}
+
+
+def test_exact_log_dets_of_parts_in_double_precision(
+    make_small_model, images, monkeypatch):
+  monkeypatch.setattr(integer_flow, '_JACOBIAN_BYTES', 2 * 64**2 * 8)
+  model = make_small_model('float64')
+  flow = serving.IntegerFlow(model, numerics.Exact())
+  log_prob = tf.function(flow.log_prob, autograph=False, input_signature=[
+      tf.TensorSpec([None, 8, 8, 1], tf.uint8), tf.TensorSpec([2], tf.int32)])
+  seed = tf.constant([3, 4])
+  noise = tf.random.stateless_uniform(images.shape, random.fold_in(seed, 0))
+  x = datasets.dequantize(images, noise, 17)
+  expected = model.log_prob(x, log_det=numerics.Exact())
+  for batch_size in (1, 2, 5):
+    found = log_prob(images[:batch_size], seed)['log_prob']
+    assert found.dtype == tf.float64
+    # x is of single precision, rounded otherwise in a graph.
+    np.testing.assert_allclose(found, expected[:batch_size], rtol=5e-6)
+
+
+def test_refuses_estimates_that_depend_on_other_images(model):
+  with pytest.raises(ValueError, match='expected an estimator with couples_ex'):
+    serving.IntegerFlow(model, numerics.AdaptiveRoulette())
+
+
+def test_refuses_a_model_that_the_first_request_would_change(estimator):
+  model = models.ResidualFlow(models.ResidualFlowConfig(
+      image_shape=(2, 2, 1), num_blocks=(1,), hidden_channels=2,
+      num_dense_blocks=0))
+  with pytest.raises(ValueError, match='act_norm_first of .* not initialised'):
+    serving.IntegerFlow(model, estimator)
+
+
+def test_refuses_densities_of_real_vectors(estimator):
+  model = models.VectorFlow(models.VectorFlowConfig(act_norm=False))
+  with pytest.raises(ValueError, match='no num_levels; only flows on images'):
+    serving.IntegerFlow(model, estimator)

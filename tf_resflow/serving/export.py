@@ -1,0 +1,99 @@
+"""Writes flows as SavedModels."""
+
+import os
+import tempfile
+
+import tensorflow as tf
+
+from tf_resflow.serving import gradients
+from tf_resflow.serving import integer_flow
+from tf_resflow.serving import warmup as warmup_lib
+
+_MODEL_JSON = 'model.json'
+
+
+def check_is_new(output):
+  """Checks that a folder does not exist or is empty.
+
+  Raises:
+    ValueError: if it holds anything.
+  """
+  if os.path.exists(output) and not os.path.isdir(output):
+    raise ValueError(f'output is {output}, which is a file; name a folder.')
+  if os.path.isdir(output) and os.listdir(output):
+    raise ValueError(
+        f'output {output} is not empty; name a new or empty folder, such as '
+        'the next version number.')
+
+
+def _captured_variables(functions):
+  """Returns the variables that concrete functions read when they run."""
+  variables = {id(v.handle): v for f in functions for v in f.variables}
+  captured = dict.fromkeys(id(t) for f in functions for t in f.captured_inputs)
+  return [variables[key] for key in captured if key in variables]
+
+
+def export(model, output, log_det, warmup=True):
+  """Writes a flow as a SavedModel that needs no Python of this package.
+
+  Its signatures are the methods of `IntegerFlow`. Kernels are normalised
+  already, so nothing iterates but the inverses and the series. The graph is
+  that for the devices of this process: with a GPU, batches are not taken in
+  parts, which on CPUs bounds the memory of a request.
+
+  The folder appears whole or not at all, so it may be named in the folder that
+  a server watches. Beside the SavedModel it holds the configuration of the
+  model, `assets.extra/model.json`.
+
+  Args:
+    model: an initialised `models.ResidualFlow`.
+    output: a folder that does not exist or is empty.
+    log_det: estimator of `log_prob`, see `IntegerFlow`.
+    warmup: whether to add requests for TensorFlow Serving to warm up with,
+      which needs tensorflow-serving-api.
+
+  Returns:
+    A list of the names of the signatures.
+
+  Raises:
+    ValueError: if the folder is not empty, the model cannot be served, or
+      tensorflow-serving-api is missing.
+
+  Example:
+    >>> export(model, 'served/digits/1',
+    ...        numerics.AdaptiveRoulette(couples_examples=False))
+    >>> served = tf.saved_model.load('served/digits/1').signatures
+    >>> served['sample'](num_samples=tf.constant(4), seed=tf.constant([0, 1]),
+    ...                  temperature=tf.constant(1.0))['images']
+  """
+  check_is_new(output)
+  if warmup:
+    warmup_lib.check_is_installed()
+  signatures = integer_flow.IntegerFlow(model, log_det).signatures()
+  module = tf.Module()
+  with model.frozen():
+    functions = {
+        name: tf.function(
+            gradients.prevent(method), input_signature=specs, autograph=False
+        ).get_concrete_function()
+        for name, (method, specs) in signatures.items()}
+    # Those of `frozen` have no other owner: graphs refer to them weakly.
+    module.weights = _captured_variables(list(functions.values()))
+  parent, name = os.path.split(os.path.abspath(output))
+  os.makedirs(parent, exist_ok=True)
+  with tempfile.TemporaryDirectory(prefix=f'.{name}.', dir=parent) as folder:
+    draft = os.path.join(folder, name)
+    tf.saved_model.save(
+        module, draft, signatures=functions,
+        options=tf.saved_model.SaveOptions(experimental_custom_gradients=False))
+    gradients.forget(draft)
+    if warmup:
+      warmup_lib.write_requests(
+          draft, {name: specs for name, (_, specs) in signatures.items()})
+    assets = os.path.join(draft, warmup_lib.ASSETS)
+    os.makedirs(assets, exist_ok=True)
+    with open(os.path.join(assets, _MODEL_JSON), 'w', encoding='utf-8') as f:
+      f.write(model.config.to_json())
+    # A rename replaces an empty folder, and fails where one has been filled.
+    os.rename(draft, output)
+  return list(signatures)
