@@ -7,7 +7,7 @@ import pytest
 from tf_resflow import benchmarking
 
 _TINY = ['--dataset=digits', '--num_blocks=1', '--hidden_channels=4',
-         '--num_dense_blocks=0', '--batch_size=4', '--num_repeats=2']
+         '--num_dense_blocks=0', '--batch_size=4']
 
 
 def test_prediction(run_tool):
@@ -38,7 +38,8 @@ def test_memory_measures_processes_and_draws(run_tool, tmp_path, monkeypatch):
   assert report['peak_memory_gb']['recompute'] == {'10': 2.0, '40': 3.0}
   text, options, tasks = commands[-1]
   assert '--memory=naive' in text and '--hidden_channels=4' in text
-  assert options == ['--num_repeats=2', '--num_roulette_terms=38']
+  assert options == [
+      '--tasks=train', '--num_repeats=0', '--num_roulette_terms=38']
   assert tasks == ['train']
 
 
