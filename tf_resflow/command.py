@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import logging
+import os
 import re
 import sys
 
@@ -44,6 +45,72 @@ def run(main: Callable[[], None], flag_names=()):
       raise
 
   app.run(run_main)
+
+
+def check_output(path, suffixes, overwrite=False):
+  """Checks that a file can be written, before the work for it.
+
+  Args:
+    path: the value of --output.
+    suffixes: tuple of the endings that are known.
+    overwrite: whether an existing file may be replaced.
+
+  Raises:
+    ValueError: if not; the message starts with `output`.
+  """
+  folder = os.path.dirname(os.path.abspath(path))
+  if not path.endswith(suffixes):
+    raise ValueError(
+        f'output is {path}; expected a name that ends in '
+        f'{" or ".join(suffixes)}.')
+  if not os.path.isdir(folder):
+    raise ValueError(f'output is {path}, but there is no folder {folder}.')
+  if os.path.isdir(path):
+    raise ValueError(f'output is {path}, which is a folder; name a file.')
+  if os.path.exists(path) and not overwrite:
+    raise ValueError(
+        f'output is {path}, which exists; name another file, or give '
+        '--overwrite to replace it.')
+  if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+    raise ValueError(f'output is {path}, which may not be written.')
+
+
+def check_at_least(flag_values, minima):
+  """Raises ValueError for a given number below the least that makes sense.
+
+  Args:
+    flag_values: the parsed `absl.flags.FLAGS`.
+    minima: dict from names of flags to numbers.
+  """
+  for name, least in minima.items():
+    value = flag_values[name].value
+    if value is not None and value < least:
+      raise ValueError(f'{name} is {value}; it must be {least} or more.')
+
+
+def check_positive(flag_values, names):
+  """Raises ValueError for a given number that is not positive and finite."""
+  for name in names:
+    value = flag_values[name].value
+    if value is not None and not 0.0 < value < float('inf'):
+      raise ValueError(
+          f'{name} is {value}; it must be positive and finite.')
+
+
+def refuse_together(flag_values, names, other):
+  """Refuses flags that would be ignored.
+
+  Args:
+    flag_values: the parsed `absl.flags.FLAGS`.
+    names: of the flags.
+    other: why they mean nothing, as in `--log_det=exact; it goes with ...`.
+
+  Raises:
+    ValueError: if one of them is given.
+  """
+  for name in names:
+    if flag_values[name].present:
+      raise ValueError(f'{name} is given together with {other}, leave it out.')
 
 
 def _with_dashes(message, flag_names):

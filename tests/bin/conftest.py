@@ -12,6 +12,8 @@ from absl import logging
 import pytest
 
 from tf_resflow import datasets
+from tf_resflow import models
+from tf_resflow import training
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -21,6 +23,20 @@ def data_dir(tmp_path_factory):
   folder = tmp_path_factory.mktemp('data')
   datasets.load('digits', 'train', data_dir=folder)
   return str(folder)
+
+
+@pytest.fixture(scope='session')
+def digits_workdir(tmp_path_factory, data_dir):
+  """A flow of digits at step 0: initialised, not trained."""
+  config = training.TrainingConfig(
+      data_dir=data_dir, num_blocks=(1,), hidden_channels=4,
+      num_dense_blocks=0, num_validation=20)
+  model = models.ResidualFlow(config.model_config())
+  model.initialize(next(iter(datasets.training_batches(
+      config.load_split('train'), batch_size=64, seed=0)))['image'])
+  folder = tmp_path_factory.mktemp('runs') / 'digits'
+  training.create_workdir(str(folder), config, model)
+  return folder
 
 
 @dataclasses.dataclass(frozen=True)

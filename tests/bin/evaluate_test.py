@@ -56,6 +56,7 @@ def test_evaluate_agrees_with_the_api(run_tool, workdir, data_dir, tmp_path):
   assert (report.pop('step'), report.pop('split')) == (4, 'test')
   assert (report.pop('log_det'), report.pop('dtype')) == (
       'roulette', 'float32')
+  assert report.pop('num_devices') == 1
   assert 'certified by' in result.stderr
 
   model, _ = training.load_model(str(workdir))
@@ -131,13 +132,47 @@ def test_inputs_are_not_replaced(run_tool, workdir, tmp_path):
     assert path.read_bytes() == before
 
 
+def test_probes_and_devices(run_tool, workdir, tmp_path):
+  """Two devices give the numbers of one."""
+  reports, bits = [], []
+  for strategy in ('single', 'mirrored'):
+    output = tmp_path / f'{strategy}.npz'
+    result = run_tool(
+        'evaluate', f'--workdir={workdir}', '--num_examples=16', '--nocertify',
+        '--batch_size=8', '--num_probes=2',
+        f'--strategy={strategy}', f'--output={output}')
+    assert result.status == 0, result.stderr
+    reports.append(json.loads(result.stdout.splitlines()[-1]))
+    with np.load(output) as stored:
+      bits.append(stored['bits_per_dim'])
+  assert [r.pop('num_devices') for r in reports] == [1, 2]
+  assert [r['num_probes'] for r in reports] == [2, 2]
+  assert [r['num_examples'] for r in reports] == [16, 16]
+  np.testing.assert_allclose(bits[1], bits[0], rtol=1e-5)
+  for name in ('bits_per_dim', 'bits_per_dim_stderr', 'estimator_stderr'):
+    np.testing.assert_allclose(reports[1][name], reports[0][name], rtol=1e-4)
+  assert reports[0]['inverse_num_not_converged'] == 0
+  assert reports[1]['reconstruction_error_max'] < 1e-4
+
+
+def test_exact_log_determinants_of_large_images(
+    run_tool, workdir, monkeypatch):
+  monkeypatch.setattr(evaluation.inputs, '_MAX_JACOBIAN_BYTES', 1e4)
+  result = run_tool('evaluate', f'--workdir={workdir}', '--log_det=exact',
+                    '--batch_size=1')
+  assert result.status == 2
+  (line,) = result.stderr.splitlines()
+  assert line.startswith('evaluate: error: --log_det is exact, but the Jacobi')
+
+
 def test_exact_and_double_precision_of_a_split(run_tool, workdir, data_dir):
+  """The size of batches does not matter, other than for estimates."""
   model, _ = training.load_model(str(workdir))
   bits = evaluation.bits_per_dim(
       model, datasets.load('digits', 'test', data_dir=data_dir),
       num_examples=4, estimator=numerics.Exact())
   reports = []
-  for change in ([], ['--dtype=float64']):
+  for change in (['--batch_size=2'], ['--dtype=float64']):
     result = run_tool(
         'evaluate', f'--workdir={workdir}', '--num_examples=4', '--nocertify',
         '--log_det=exact', *change)
@@ -157,6 +192,8 @@ def test_exact_and_double_precision_of_a_split(run_tool, workdir, data_dir):
     (['--inputs='], 'evaluate: error: --inputs is empty; give'),
     (['--log_det=exact', '--num_exact_terms=3'],
      'evaluate: error: --num_exact_terms is given together with --log_det='),
+    (['--log_det=exact', '--num_probes=2'],
+     'evaluate: error: --num_probes is given together with --log_det=exact;'),
     (['--inputs=/none.npz'], 'evaluate: error: [Errno 2] No such file'),
     (['--output=/none/y.npz'], 'evaluate: error: --output is /none/y.npz, but'),
     (['--split=validation'], "evaluate: error: --split 'validation' is empty"),

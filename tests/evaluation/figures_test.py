@@ -55,6 +55,24 @@ def test_floats_give_back_all_256_levels(to_float):
   np.testing.assert_array_equal(grid, levels[0])
 
 
+@pytest.mark.parametrize('num_levels', [2, 17, 32, 256])
+def test_levels_become_bytes(num_levels):
+  levels = np.arange(num_levels, dtype=np.uint8)
+  found = figures.levels_to_bytes(levels, num_levels)
+  assert found.dtype == np.uint8
+  exact = 255.0 * levels / (num_levels - 1)
+  assert np.abs(found - exact).max() <= 0.5
+  assert (found[0], found[-1]) == (0, 255)
+  if num_levels == 256:
+    np.testing.assert_array_equal(found, levels)
+
+
+def test_levels_beyond_their_number_are_named():
+  for levels, num_levels in (([17], 17), ([-1], 17), ([0], 257), ([0], 1)):
+    with pytest.raises(ValueError, match='expected 0..num_levels-1'):
+      figures.levels_to_bytes(np.array(levels), num_levels)
+
+
 @pytest.mark.parametrize('num_channels', [1, 3])
 def test_png_round_trip(tmp_path, num_channels):
   image = np.random.RandomState(2).randint(

@@ -69,6 +69,21 @@ def test_estimates_average_to_the_exact_value(flow):
   np.testing.assert_array_equal(again['log_det_repeats'], repeats)
 
 
+def test_probes_are_averaged(flow):
+  x = images()
+  exact = evaluation.evaluate_inputs(flow, x, estimator=numerics.Exact())
+  one, four = [
+      evaluation.evaluate_inputs(
+          flow, x, batch_size=2, num_repeats=30, num_probes=n)
+      for n in (1, 4)]
+  np.testing.assert_array_equal(one['z'], four['z'])
+  errors = [r['log_det_repeats'] - exact['log_det'] for r in (one, four)]
+  ratio = np.mean(errors[1]**2) / np.mean(errors[0]**2)
+  assert 0.12 < ratio < 0.5  # A quarter, but for chance.
+  stderr = errors[1].std(0, ddof=1) / np.sqrt(30)
+  assert np.all(np.abs(errors[1].mean(0)) < 4.5 * stderr)
+
+
 def test_one_image(flow):
   x = images(1)
   results = evaluation.evaluate_inputs(flow, x, estimator=numerics.Exact())

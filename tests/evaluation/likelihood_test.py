@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 import tensorflow as tf
 
+from tests import replicas
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import models
@@ -112,6 +113,73 @@ def test_estimators_are_accurate(split, flow, make_estimator):
   summary = evaluation.statistics.summarize_repeats(bits - exact)
   assert abs(summary.mean) < 5.0 * summary.estimator_stderr + 1e-6
   assert summary.estimator_stderr < 0.01
+
+
+class _Recording:
+  """A flow whose bits/dim are those of another, and that notes its seeds."""
+
+  def __init__(self, flow):
+    self._flow = flow
+    self.seeds = []
+
+  def bits_per_dim(self, images, seed, log_det):
+    tf.py_function(lambda s: self.seeds.append(tuple(s.numpy())), [seed], [])
+    return self._flow.bits_per_dim(images, seed=seed, log_det=log_det)
+
+
+def test_probes_are_averaged(split, flow):
+  """Three probes are the means of three evaluations with the same noise."""
+  estimator = numerics.RussianRoulette(numerics.Geometric(0.5), 1)
+  recording = _Recording(flow)
+  bits = evaluation.bits_per_dim(
+      recording, split, batch_size=6, estimator=estimator, num_probes=3)
+  # Eight repeats of two batches.
+  assert len(set(recording.seeds)) == len(recording.seeds) == 8 * 2 * 3
+  exact = evaluation.bits_per_dim(
+      flow, split, batch_size=6, estimator=numerics.Exact())
+  one = evaluation.bits_per_dim(
+      flow, split, batch_size=6, estimator=estimator)
+  for repeat in (0, 7):
+    images = _images(split, repeat)
+    seeds = recording.seeds[6 * repeat:6 * (repeat + 1)]
+    expected = np.concatenate([
+        np.mean([flow.bits_per_dim(x, seed=s, log_det=estimator)
+                 for s in batch_seeds], axis=0)
+        for x, batch_seeds in ((images[:6], seeds[:3]), (images[6:], seeds[3:]))
+    ])
+    np.testing.assert_allclose(bits[repeat], expected, rtol=1e-6)
+  # The noise is that of one probe, so errors are those of the estimator.
+  ratio = np.mean((bits - exact)**2) / np.mean((one - exact)**2)
+  assert 0.1 < ratio < 0.7  # A third, but for chance.
+
+
+def test_numbers_of_probes_that_do_not_suit(split, flow):
+  with pytest.raises(ValueError, match='num_probes is 0; it must be 1 or more'):
+    evaluation.bits_per_dim(flow, split, num_probes=0)
+  with pytest.raises(ValueError, match='num_probes is 2, but an exact log-det'):
+    evaluation.bits_per_dim(
+        flow, split, num_probes=2, estimator=numerics.Exact())
+
+
+def test_two_devices_agree_with_one(split, flow):
+  """Every example once, in order, with its own draws.
+
+  Batches of 4, 4 and 3 examples: one device is idle at the end. The estimator
+  is one whose number of terms depends on the composition of a batch.
+  """
+  with replicas.two_replicas().scope():
+    model = models.ResidualFlow(flow.config)
+    for target, source in zip(model.variables, flow.variables, strict=True):
+      target.assign(source)
+  options = dict(batch_size=4, seed=5, num_probes=2)
+  one = evaluation.bits_per_dim(flow, split, **options)
+  two = evaluation.bits_per_dim(
+      model, split, strategy=replicas.two_replicas(), **options)
+  assert one.shape == two.shape == (8, _NUM_EXAMPLES)
+  np.testing.assert_allclose(two, one, rtol=1e-6)
+  # Other draws, or another order, would be noticed.
+  assert np.abs(one - np.roll(one, 4, axis=1)).min() > 1e-4
+  assert np.abs(one - np.roll(one, 1, axis=0)).min() > 1e-7
 
 
 def test_num_examples(split, flow):

@@ -12,8 +12,9 @@ from tf_resflow import models
 
 _KEYS = {
     'bits_per_dim', 'bits_per_dim_stderr', 'estimator_stderr', 'num_examples',
-    'num_repeats', 'reconstruction_error_max', 'inverse_residual_max',
-    'inverse_num_steps_max', 'inverse_num_not_converged',
+    'num_repeats', 'num_probes', 'reconstruction_error_max',
+    'inverse_residual_max', 'inverse_num_steps_max',
+    'inverse_num_not_converged',
     'num_reconstructions', 'lipschitz_bound_max',
     'lipschitz_power_iteration_max'}
 

@@ -1,6 +1,6 @@
 """Finds a data set, prepares it where that is possible, and opens a part."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import contextlib
 import dataclasses
 import functools
@@ -9,6 +9,7 @@ import io
 import os
 
 from absl import logging
+import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
@@ -49,6 +50,31 @@ class ImageSplit:
     with tf.init_scope(), tf.device('/CPU:0'):
       batch = self.examples.batch(self.num_examples)
       return batch.get_single_element()
+
+  def images_at(self, positions: Sequence[int]) -> np.ndarray:
+    """Returns a few images; reads the part up to the last of them.
+
+    Args:
+      positions: Places in the order of the part, from 0 on.
+
+    Returns:
+      uint8 `[len(positions), H, W, C]`, in the given order.
+
+    Raises:
+      ValueError: If a place is not in the part.
+    """
+    for position in positions:
+      if not 0 <= position < self.num_examples:
+        raise ValueError(
+          f'there is no example {position}: expected 0..'
+          f'{self.num_examples - 1}, the places in this part'
+        )
+    wanted = set(positions)
+    examples = self.examples.take(max(wanted) + 1).as_numpy_iterator()
+    found = {
+      i: example['image'] for i, example in enumerate(examples) if i in wanted
+    }
+    return np.stack([found[i] for i in positions])
 
 
 def load(

@@ -1,17 +1,31 @@
-"""Evaluation: likelihoods with their errors, inversion, baselines, figures."""
+"""Evaluation: likelihoods, inversion, samples and their quality, figures."""
 
 from tf_resflow.evaluation.classification import accuracy
+from tf_resflow.evaluation.features import FeatureExtractor
+from tf_resflow.evaluation.features import load_feature_extractor
 from tf_resflow.evaluation.figures import image_grid
+from tf_resflow.evaluation.figures import levels_to_bytes
 from tf_resflow.evaluation.figures import save_image
 from tf_resflow.evaluation.figures import save_image_grid
+from tf_resflow.evaluation.frechet import FeatureMoments
+from tf_resflow.evaluation.frechet import frechet_distance
 from tf_resflow.evaluation.inputs import evaluate_inputs
 from tf_resflow.evaluation.inputs import exact_batch_size
 from tf_resflow.evaluation.inputs import read_inputs
+from tf_resflow.evaluation.interpolation import linear_path
+from tf_resflow.evaluation.interpolation import spherical_path
 from tf_resflow.evaluation.inversion import check_inverse
 from tf_resflow.evaluation.inversion import InversionReport
+from tf_resflow.evaluation.kernel_distance import squared_mmd
+from tf_resflow.evaluation.kernel_distance import squared_mmd_of_subsets
 from tf_resflow.evaluation.likelihood import bits_per_dim
 from tf_resflow.evaluation.likelihood import default_estimator
 from tf_resflow.evaluation.likelihood import roulette_estimator
 from tf_resflow.evaluation.report import evaluate
 from tf_resflow.evaluation.report import format_table
 from tf_resflow.evaluation.report import report_inputs
+from tf_resflow.evaluation.sampling import decode
+from tf_resflow.evaluation.sampling import decode_batches
+from tf_resflow.evaluation.sampling import Decoded
+from tf_resflow.evaluation.sampling import draw_latents
+from tf_resflow.evaluation.sampling import NotConvergedError

@@ -17,7 +17,7 @@ def image_grid(images, num_columns: int | None = None, padding: int = 1,
 
   Floats become bytes by min(floor(256 x), 255), which gives back X from
   X / 255 and from the dequantised (X + U) / 256 alike. Integer images with
-  fewer than 256 levels must be scaled first: X / (num_levels - 1).
+  fewer than 256 levels must be scaled first, see `levels_to_bytes`.
 
   Args:
     images: [N, H, W, C], uint8 in 0..255 or floats in [0, 1]; C is 1 or 3.
@@ -56,6 +56,31 @@ def image_grid(images, num_columns: int | None = None, padding: int = 1,
     y, x = padding + row * step_y, padding + column * step_x
     grid[y:y + height, x:x + width] = image
   return grid.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def levels_to_bytes(levels, num_levels: int) -> np.ndarray:
+  """Scales integer images to bytes: round(255 X / (num_levels - 1)).
+
+  Args:
+    levels: integers X in 0..num_levels-1, any shape.
+    num_levels: 2..256.
+
+  Returns:
+    uint8, same shape: 0 for the lowest level, 255 for the highest.
+
+  Example:
+    levels_to_bytes(np.array([0, 8, 16]), 17)  # [0, 128, 255]
+  """
+  levels = np.asarray(levels)
+  if not 2 <= num_levels <= 256 or levels.min() < 0 or (
+      levels.max() >= num_levels):
+    raise ValueError(
+        f'levels lie in [{levels.min()}, {levels.max()}] with num_levels '
+        f'{num_levels}; expected 0..num_levels-1 and at most 256 levels.')
+  # In integers; halves are rounded up.
+  scale = num_levels - 1
+  return ((levels.astype(np.int64) * 510 + scale) // (2 * scale)).astype(
+      np.uint8)
 
 
 def save_image(path, image) -> None:

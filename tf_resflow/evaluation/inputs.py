@@ -3,14 +3,14 @@
 import zipfile
 import zlib
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_resflow import numerics
+from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import likelihood
+from tf_resflow.evaluation import progress
 from tf_resflow.evaluation import statistics
-from tf_resflow.numerics import random
 
 # A Jacobian of one example that is larger than this is not taken.
 _MAX_JACOBIAN_BYTES = 4e9
@@ -81,7 +81,7 @@ def exact_batch_size(model):
 
 
 def evaluate_inputs(model, x, *, batch_size=128, num_repeats=8, seed=0,
-                    estimator=None, verbose=0):
+                    estimator=None, verbose=0, num_probes=1, strategy=None):
   """Evaluates the density at given images.
 
   Args:
@@ -93,6 +93,8 @@ def evaluate_inputs(model, x, *, batch_size=128, num_repeats=8, seed=0,
     seed: Python int; the result is a function of it.
     estimator: of the log-determinant, `default_estimator()` by default.
     verbose: 1 shows a progress bar.
+    num_probes: see `likelihood.bits_per_dim`.
+    strategy: see `likelihood.bits_per_dim`.
 
   Returns:
     A dict of float64 arrays: `z` `[n, D]` (in the order of the model),
@@ -111,29 +113,26 @@ def evaluate_inputs(model, x, *, batch_size=128, num_repeats=8, seed=0,
         f'num_repeats is {num_repeats}; {statistics.MIN_REPEATS} are the '
         'least from which the standard error of the estimator is taken.')
   num_repeats = 1 if is_exact else num_repeats
-
-  @tf.function(autograph=False, reduce_retracing=True)
-  def evaluate(images, batch_seed):
-    return model.forward_and_log_det(
-        images, seed=batch_seed, log_det=estimator)
-
-  bar = keras.utils.Progbar(
-      num_repeats * len(x), verbose=verbose, unit_name='image', interval=0.5)
+  likelihood.check_num_probes(num_probes, estimator)
+  evaluate = batch_map.make_batch_map(
+      lambda images, batch_seed: model.forward_and_log_det(
+          images, seed=batch_seed, log_det=estimator), strategy)
+  batches = [
+      tf.constant(x[start:start + batch_size], tf.as_dtype(model.compute_dtype))
+      for start in range(0, len(x), batch_size)]
+  bar = progress.progress_bar(num_repeats * num_probes * len(x), verbose)
   latents, log_dets = [], []
   for repeat in range(num_repeats):
-    repeat_seed = random.fold_in(random.as_seed(seed), repeat)
     values = []
-    for i, start in enumerate(range(0, len(x), batch_size)):
-      images = tf.constant(
-          x[start:start + batch_size], tf.as_dtype(model.compute_dtype))
-      z, log_det = evaluate(images, random.fold_in(repeat_seed, i))
-      if repeat == 0:
-        latents.append(z.numpy())
-      values.append(log_det.numpy())
-      bar.add(len(images))
-    log_dets.append(np.concatenate(values))
+    for z, log_det in evaluate(likelihood.seeded_batches(
+        batches, seed, repeat, num_probes)):
+      if repeat == 0 and len(values) % num_probes == 0:
+        latents.append(z)
+      values.append(log_det)
+      bar.add(len(log_det))
+    log_dets.append(likelihood.average_probes(values, num_probes))
   z = np.concatenate(latents).astype(np.float64)
-  log_dets = np.asarray(log_dets, np.float64)
+  log_dets = np.asarray(log_dets)
   log_det = log_dets.mean(axis=0)
   log_prob = model.base_log_prob(z).numpy() + log_det
   return {'z': z, 'log_det': log_det, 'log_prob': log_prob,

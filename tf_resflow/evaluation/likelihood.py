@@ -1,11 +1,11 @@
 """Bits/dim of a data set under a flow."""
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from tf_resflow import datasets
 from tf_resflow import numerics
+from tf_resflow.evaluation import batch_map
+from tf_resflow.evaluation import progress
 from tf_resflow.evaluation import statistics
 from tf_resflow.numerics import random
 
@@ -41,8 +41,49 @@ def roulette_estimator(model, num_exact_terms=20):
       numerics.Geometric(probability), num_exact_terms)
 
 
+def check_num_probes(num_probes, estimator):
+  """Raises ValueError for a number of probes that does not fit."""
+  if num_probes < 1:
+    raise ValueError(f'num_probes is {num_probes}; it must be 1 or more.')
+  if num_probes > 1 and isinstance(estimator, numerics.Exact):
+    raise ValueError(
+        f'num_probes is {num_probes}, but an exact log-determinant takes no '
+        'probe; leave it at 1.')
+
+
+def seeded_batches(batches, seed, repeat, num_probes):
+  """Yields `(batch, seed)`, every batch `num_probes` times.
+
+  Args:
+    batches: iterable of tensors.
+    seed: Python int, of the evaluation.
+    repeat: number of the repeat.
+    num_probes: `P`.
+  """
+  for i, batch in enumerate(batches):
+    for probe in range(num_probes):
+      draw = random.fold_in(random.as_seed(seed), repeat * num_probes + probe)
+      yield batch, random.fold_in(draw, i)
+
+
+def average_probes(values, num_probes):
+  """Returns the means over the probes, joined.
+
+  Args:
+    values: list of arrays `[B]`, in the order of `seeded_batches`.
+    num_probes: `P`.
+
+  Returns:
+    Float64 array `[N]`.
+  """
+  return np.concatenate([
+      np.mean(np.asarray(values[i:i + num_probes], np.float64), axis=0)
+      for i in range(0, len(values), num_probes)])
+
+
 def bits_per_dim(model, split, batch_size=128, num_repeats=8, seed=0,
-                 estimator=None, num_examples=None, verbose=0):
+                 estimator=None, num_examples=None, verbose=0, num_probes=1,
+                 strategy=None):
   """Estimates the bits/dim of every example of a split, several times.
 
   Each repeat draws dequantisation noise, probes and numbers of terms anew.
@@ -50,12 +91,17 @@ def bits_per_dim(model, split, batch_size=128, num_repeats=8, seed=0,
   Args:
     model: a `models.Flow`.
     split: a `datasets.ImageSplit`.
-    batch_size: examples per batch.
+    batch_size: examples per batch, each on one device.
     num_repeats: `R`, independent repeats; at least 8.
     seed: Python int; the result is a function of it.
     estimator: of the log-determinant, `default_estimator()` by default.
     num_examples: evaluate the first this many examples only.
     verbose: 1 shows a progress bar.
+    num_probes: independent draws of the estimator per example and repeat, at
+      the same noise, which are averaged.
+    strategy: a `tf.distribute.Strategy` in whose scope the model was made;
+      its devices share the batches, and the result does not depend on their
+      number.
 
   Returns:
     Float64 NumPy array `[R, N]`; `statistics.summarize_repeats` has its mean
@@ -66,24 +112,21 @@ def bits_per_dim(model, split, batch_size=128, num_repeats=8, seed=0,
         f'num_repeats is {num_repeats}; {statistics.MIN_REPEATS} are the '
         'least from which the standard error of the estimator is taken.')
   estimator = default_estimator() if estimator is None else estimator
-
-  @tf.function(autograph=False, reduce_retracing=True)
-  def evaluate(images, batch_seed):
-    return model.bits_per_dim(images, seed=batch_seed, log_det=estimator)
-
+  check_num_probes(num_probes, estimator)
+  evaluate = batch_map.make_batch_map(
+      lambda images, batch_seed: model.bits_per_dim(
+          images, seed=batch_seed, log_det=estimator), strategy)
   count = num_examples or split.num_examples
-  bar = keras.utils.Progbar(
-      num_repeats * count, verbose=verbose, unit_name='image', interval=0.5)
+  bar = progress.progress_bar(num_repeats * num_probes * count, verbose)
   results = []
   for repeat in range(num_repeats):
     batches = datasets.evaluation_batches(
         split, batch_size=batch_size, seed=seed * 1009 + repeat,
         num_examples=num_examples)
     values = []
-    for i, batch in enumerate(batches):
-      batch_seed = random.fold_in(random.fold_in(
-          random.as_seed(seed), repeat), i)
-      values.append(evaluate(batch['image'], batch_seed).numpy())
-      bar.add(values[-1].size)
-    results.append(np.concatenate(values))
-  return np.asarray(results, np.float64)
+    for value in evaluate(seeded_batches(
+        (batch['image'] for batch in batches), seed, repeat, num_probes)):
+      values.append(value)
+      bar.add(value.size)
+    results.append(average_probes(values, num_probes))
+  return np.asarray(results)

@@ -1,5 +1,6 @@
 """Everything that bin/evaluate says of a model, as one dict."""
 
+import logging
 import math
 
 import tensorflow as tf
@@ -7,12 +8,15 @@ import tensorflow as tf
 from tf_resflow.evaluation import classification
 from tf_resflow.evaluation import inversion
 from tf_resflow.evaluation import likelihood
+from tf_resflow.evaluation import progress
 from tf_resflow.evaluation import statistics
+
+_logger = logging.getLogger(__name__)
 
 
 def evaluate(model, split, *, batch_size=128, num_repeats=8, seed=0,
              num_examples=None, num_reconstructions=None, certify=True,
-             estimator=None, verbose=0):
+             estimator=None, verbose=0, num_probes=1, strategy=None):
   """Evaluates a flow on a split.
 
   Args:
@@ -26,11 +30,17 @@ def evaluate(model, split, *, batch_size=128, num_repeats=8, seed=0,
     certify: compute guaranteed Lipschitz bounds.
     estimator: of the log-determinant, in place of `default_estimator()`.
     verbose: 1 shows progress.
+    num_probes: independent draws of the estimator per example and repeat,
+      which are averaged.
+    strategy: a `tf.distribute.Strategy` in whose scope the model was made;
+      its devices share the batches, and the result does not depend on their
+      number.
 
   Returns:
     report: a dict for JSON: `bits_per_dim`, `bits_per_dim_stderr` (across
       examples), `estimator_stderr` (of the mean, across repeats),
-      `num_examples`, `num_repeats`, `reconstruction_error_max` ([0, 1] units),
+      `num_examples`, `num_repeats`, `num_probes`,
+      `reconstruction_error_max` ([0, 1] units),
       `inverse_residual_max`, `inverse_num_steps_max`,
       `inverse_num_not_converged`, `lipschitz_bound_max` (certificate, None
       when a block is uncertified or `certify` is off),
@@ -40,29 +50,34 @@ def evaluate(model, split, *, batch_size=128, num_repeats=8, seed=0,
   """
   bits = likelihood.bits_per_dim(
       model, split, batch_size=batch_size, num_repeats=num_repeats, seed=seed,
-      estimator=estimator,
-      num_examples=num_examples, verbose=verbose)
+      estimator=estimator, num_examples=num_examples, verbose=verbose,
+      num_probes=num_probes, strategy=strategy)
   summary = statistics.summarize_repeats(bits)
+  if verbose:
+    _logger.info('Inverting.')
   inverse = inversion.check_inverse(
       model, split, batch_size=batch_size,
-      num_examples=num_reconstructions or num_examples, seed=seed)
-  bounds = model.lipschitz_bounds(certify=certify)
+      num_examples=num_reconstructions or num_examples, seed=seed,
+      strategy=strategy, verbose=verbose)
+  bounds = _bounds(model, certify, verbose)
   report = {
       'bits_per_dim': summary.mean,
       'bits_per_dim_stderr': summary.stderr,
       'estimator_stderr': summary.estimator_stderr,
       'num_examples': summary.num_examples,
       'num_repeats': summary.num_repeats,
+      'num_probes': num_probes,
       **_inverse_and_bounds(inverse, bounds),
   }
   if model.classifier_layers:
     report['accuracy'] = classification.accuracy(
         model, split, batch_size=batch_size, num_examples=num_examples,
-        seed=seed)
+        seed=seed, strategy=strategy)
   return report, bits, bounds
 
 
-def report_inputs(model, x, results, *, batch_size=128, certify=True):
+def report_inputs(model, x, results, *, batch_size=128, certify=True,
+                  num_probes=1, strategy=None, verbose=0):
   """Makes the report of `inputs.evaluate_inputs`.
 
   Args:
@@ -71,16 +86,22 @@ def report_inputs(model, x, results, *, batch_size=128, certify=True):
     results: what `evaluate_inputs` returned for them.
     batch_size: images per batch, for the inverse.
     certify: compute guaranteed Lipschitz bounds.
+    num_probes: that of `evaluate_inputs`.
+    strategy: see `evaluate`.
+    verbose: 1 shows progress.
 
   Returns:
     A dict for JSON with the keys of `evaluate` (`bits_per_dim_stderr` is None
     for a single image, `estimator_stderr` 0 for exact log-determinants), and
     a list of `models.BlockBound`.
   """
-  inverse = inversion.check_inverse_of(model, (
-      tf.constant(x[i:i + batch_size])
-      for i in range(0, len(x), batch_size)))
-  bounds = model.lipschitz_bounds(certify=certify)
+  if verbose:
+    _logger.info('Inverting.')
+  inverse = inversion.check_inverse_of(
+      model, (tf.constant(x[i:i + batch_size])
+              for i in range(0, len(x), batch_size)),
+      strategy, progress.progress_bar(len(x), verbose))
+  bounds = _bounds(model, certify, verbose)
   bits = results['bits_per_dim']
   repeats = results['log_det_repeats']
   estimator_stderr = 0.0 if len(repeats) == 1 else statistics.estimator_stderr(
@@ -92,9 +113,18 @@ def report_inputs(model, x, results, *, batch_size=128, certify=True):
       'estimator_stderr': estimator_stderr,
       'num_examples': len(bits),
       'num_repeats': len(repeats),
+      'num_probes': num_probes,
       **_inverse_and_bounds(inverse, bounds),
   }
   return report, bounds
+
+
+def _bounds(model, certify, verbose):
+  """Returns the bounds of all blocks."""
+  if verbose and certify:
+    _logger.info(
+        'Certifying %d blocks.', len(model.residual_blocks))
+  return model.lipschitz_bounds(certify=certify)
 
 
 def _inverse_and_bounds(inverse, bounds):
@@ -121,11 +151,13 @@ def _format(value):
   return str(value)
 
 
-def format_table(report, bounds):
+def format_table(report, bounds=()):
   """Returns a report and the bounds of all blocks as text for people."""
   width = max(len(name) for name in report)
   lines = [f'{name:{width}}  {_format(value)}'
            for name, value in report.items()]
+  if not bounds:
+    return '\n'.join(lines)
   lines += ['', f'{"block":12}{"power iteration":>17}{"certificate":>13}'
             '  layers certified by']
   for bound in bounds:

@@ -1,6 +1,12 @@
 """Stateless random draws that do not depend on the number of replicas."""
 
+import contextlib
+import threading
+
 import tensorflow as tf
+
+# Every replica traces its function in a thread of its own.
+_scope = threading.local()
 
 
 def as_seed(seed=None):
@@ -54,17 +60,33 @@ def uniform_scalar(seed):
   return (high * 2.0**21 + tf.floor(low * 2.0**-11)) * 2.0**-53
 
 
+@contextlib.contextmanager
+def whole_batches():
+  """Inside, what a replica holds is a batch of its own, not a part of one.
+
+  Its draws are then those of one device that is given this batch and seed. To
+  be entered within the function that `strategy.run` calls.
+  """
+  previous = getattr(_scope, 'is_whole', False)
+  _scope.is_whole = True
+  try:
+    yield
+  finally:
+    _scope.is_whole = previous
+
+
 def _draw_for_global_batch(draw_fn, shape):
   """Draws this replica's part of a draw for the global batch.
 
   Inside `strategy.run`, example `i` of replica `r` is example `r * B + i` of
   the global batch. Every replica draws for the whole batch and keeps its own
   part, so that what an example gets depends on its place in the global batch
-  and not on how many replicas share the work.
+  and not on how many replicas share the work. See `whole_batches` for the
+  other case.
   """
   context = tf.distribute.get_replica_context()
   num_replicas = 1 if context is None else context.num_replicas_in_sync
-  if num_replicas == 1:
+  if num_replicas == 1 or getattr(_scope, 'is_whole', False):
     return draw_fn(shape)
   batch_size = shape[0]
   global_shape = tf.concat([[batch_size * num_replicas], shape[1:]], axis=0)

@@ -251,7 +251,8 @@ class _StopOnSignal:
       signal.signal(number, handler)
 
 
-def train(config, workdir, evaluate_fn=None, save_images_fn=None):
+def train(config, workdir, evaluate_fn=None, save_images_fn=None,
+          strategy=None):
   """Trains a flow, or continues the run in `workdir`.
 
   Args:
@@ -260,6 +261,7 @@ def train(config, workdir, evaluate_fn=None, save_images_fn=None):
     evaluate_fn: called as `evaluate_fn(model)` with averaged weights every
       `evaluate_every` steps; returns a dict of scalars to log.
     save_images_fn: called as `save_images_fn(path, images)` for sample grids.
+    strategy: a `tf.distribute.Strategy`, by default that of the configuration.
 
   Returns:
     The `Trainer` after the last step.
@@ -270,7 +272,7 @@ def train(config, workdir, evaluate_fn=None, save_images_fn=None):
     TrainingInterruptedError: after SIGTERM or SIGINT, with the state saved.
   """
   workdir_lib.check(workdir, config)
-  trainer = Trainer(config, workdir)  # Checks data and batch as well.
+  trainer = Trainer(config, workdir, strategy)  # Checks data and batch as well.
   workdir_lib.prepare(workdir, config)
   trainer.restore_or_initialize()
   if trainer.step >= config.num_steps:

@@ -1,0 +1,81 @@
+"""Batches on two devices come back as from one, in order and once each."""
+
+import contextlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import replicas
+from tf_resflow.evaluation import batch_map
+from tf_resflow.numerics import random
+
+
+def _batches(sizes):
+  """Batches `[B, 3]` of numbers that all differ, with a seed each."""
+  start = 0
+  for i, size in enumerate(sizes):
+    yield (tf.reshape(tf.range(3.0 * start, 3.0 * (start + size)), [size, 3]),
+           tf.constant([7, i]))
+    start += size
+
+
+def _function(x, seed):
+  """Depends on the draws, and on the whole batch."""
+  noise = random.normal(tf.shape(x), seed) * random.rademacher(
+      tf.shape(x), random.fold_in(seed, 1))
+  return {'sum': tf.reduce_sum(x, axis=1), 'noise': x + noise,
+          'mean': tf.reduce_mean(x)}
+
+
+# An odd number of batches leaves one device idle; the last one is ragged.
+@pytest.mark.parametrize('sizes', [[4, 4, 3], [4, 4], [4, 2], [3], []])
+def test_two_devices_agree_with_one(sizes):
+  one = list(batch_map.make_batch_map(_function)(_batches(sizes)))
+  two = list(batch_map.make_batch_map(_function, replicas.two_replicas())(
+      _batches(sizes)))
+  assert len(one) == len(two) == len(sizes)
+  for a, b, (x, _) in zip(one, two, _batches(sizes), strict=True):
+    np.testing.assert_array_equal(a['sum'], np.sum(x, axis=1))
+    for name in a:
+      np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def test_both_devices_work():
+  def where(x):
+    context = tf.distribute.get_replica_context()
+    return tf.fill(tf.shape(x), context.replica_id_in_sync_group)
+
+  parts = list(batch_map.make_batch_map(where, replicas.two_replicas())(
+      (tf.zeros([2]),) for _ in range(5)))
+  np.testing.assert_array_equal([part[0] for part in parts], [0, 1, 0, 1, 0])
+
+
+def test_draws_for_a_global_batch_would_differ(monkeypatch):
+  """What would go wrong: a device draws as the holder of half a batch."""
+
+  def run():
+    return list(batch_map.make_batch_map(_function, replicas.two_replicas())(
+        _batches([4, 4])))
+
+  right = run()
+  monkeypatch.setattr(random, 'whole_batches', contextlib.nullcontext)
+  wrong = run()
+  np.testing.assert_array_equal(right[0]['sum'], wrong[0]['sum'])
+  assert np.all(right[1]['noise'] != wrong[1]['noise'])
+
+
+def test_batches_are_read_as_they_are_needed():
+  """Not all at once: there may be many."""
+  read = []
+
+  def batches():
+    for i in range(6):
+      read.append(i)
+      yield (tf.constant([float(i)]),)
+
+  results = batch_map.make_batch_map(
+      lambda x: 2.0 * x, replicas.two_replicas())(batches())
+  assert next(results) == [0.0]
+  assert len(read) == 2
+  assert [float(r[0]) for r in results] == [2.0, 4.0, 6.0, 8.0, 10.0]

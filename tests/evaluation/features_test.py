@@ -1,0 +1,150 @@
+"""Feature networks from files, and how images are fed to them."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_resflow import evaluation
+
+_IMAGES = np.random.default_rng(0).integers(
+    0, 256, [5, 8, 8, 1], endpoint=False).astype(np.uint8)
+
+
+def _network(height=12, width=10, channels=3, pool=True):
+  inputs = keras.Input((height, width, channels))
+  x = keras.layers.Conv2D(
+      4, 3, activation='relu', kernel_initializer=keras.initializers.HeNormal(
+          seed=1))(inputs)
+  if pool:
+    x = keras.layers.GlobalAveragePooling2D()(x)
+  return keras.Model(inputs, x)
+
+
+def _fed(images, height, width, channels, low=-1.0, high=1.0):
+  """What the network should be given, in NumPy but for the resizing."""
+  x = low + (high - low) * images.astype(np.float64) / 255.0
+  x = tf.image.resize(x, [height, width], antialias=True).numpy()
+  return np.repeat(x, channels, axis=-1).astype(np.float32)
+
+
+class _Named(tf.Module):
+  """As published feature networks are: several outputs, called directly."""
+
+  @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3])])
+  def __call__(self, x):
+    mean = tf.reduce_mean(x, axis=[1, 2], keepdims=True)
+    return {'logits': mean[:, 0, 0, :2], 'pool_3': mean * tf.range(1.0, 4.0)}
+
+
+@pytest.fixture(scope='module')
+def files(tmp_path_factory):
+  """A folder with networks of all kinds, and the one in most of them."""
+  folder = tmp_path_factory.mktemp('features')
+  network = _network()
+  network.save(folder / 'network.keras')
+  network.export(folder / 'exported', verbose=False)
+  tf.saved_model.save(_Named(), str(folder / 'named'))
+  tf.saved_model.save(tf.Module(), str(folder / 'empty'))
+  return folder, network
+
+
+@pytest.mark.parametrize('name', ['network.keras', 'exported'])
+def test_keras_files_and_saved_models(files, name):
+  folder, network = files
+  extract = evaluation.load_feature_extractor(folder / name)
+  assert extract.input_size == (12, 10) and extract.num_channels == 3
+  found = extract(_IMAGES)
+  assert found.dtype == np.float32
+  np.testing.assert_allclose(
+      found, network(_fed(_IMAGES, 12, 10, 3)), rtol=1e-4, atol=1e-6)
+  # A batch of another size, and another range of the input.
+  np.testing.assert_allclose(extract(_IMAGES[:2]), found[:2], rtol=1e-5)
+  other = evaluation.load_feature_extractor(
+      folder / name, input_range=(0.0, 255.0))
+  np.testing.assert_allclose(
+      other(_IMAGES), network(_fed(_IMAGES, 12, 10, 3, 0.0, 255.0)), rtol=1e-4)
+  assert np.abs(other(_IMAGES) - found).max() > 1.0
+
+
+def test_black_and_white_are_the_ends_of_the_range():
+  extract = evaluation.FeatureExtractor(
+      lambda x: tf.reduce_max(x, axis=[1, 2]), (2, 2, 1), input_range=(-3, 5))
+  images = np.stack([np.full([2, 2, 1], v, np.uint8) for v in (0, 255, 51)])
+  np.testing.assert_allclose(
+      extract(images)[:, 0], [-3.0, 5.0, -1.4], rtol=1e-6)
+
+
+def test_large_images_are_averaged():
+  """Antialiasing: without it a checkerboard becomes black or white."""
+  board = 255 * (np.indices([16, 16]).sum(axis=0) % 2)
+  board = board.astype(np.uint8)[np.newaxis, ..., np.newaxis]
+  extract = evaluation.FeatureExtractor(
+      lambda x: tf.reshape(x, [-1, 4]), (2, 2, 1), input_range=(0.0, 1.0))
+  np.testing.assert_allclose(extract(board), 0.5, atol=0.01)
+
+
+def test_named_outputs_and_any_size(files):
+  folder, _ = files
+  extract = evaluation.load_feature_extractor(
+      folder / 'named', input_size=8, feature_name='pool_3')
+  np.testing.assert_allclose(
+      extract(_IMAGES), np.mean(_fed(_IMAGES, 8, 8, 3), axis=(1, 2)) *
+      [1.0, 2.0, 3.0], rtol=1e-5, atol=1e-6)
+  assert evaluation.load_feature_extractor(
+      folder / 'named').input_size == (299, 299)
+  for name in (None, 'pool'):
+    extract = evaluation.load_feature_extractor(
+        folder / 'named', input_size=8, feature_name=name)
+    with pytest.raises(ValueError, match=(
+        f'feature_name is {name}; the network has the outputs logits, pool_3')):
+      extract(_IMAGES)
+
+
+def test_description(files):
+  extract = evaluation.load_feature_extractor(files[0] / 'network.keras')
+  assert extract.description((8, 8, 1)) == {
+      'input_range': [-1.0, 1.0], 'input_size': [12, 10],
+      'image_size': [8, 8], 'channels': '1 repeated to 3',
+      'resize': 'bilinear, half-pixel centres, antialiased'}
+  same = extract.description((12, 10, 3))
+  assert (same['resize'], same['channels']) == ('none', '3')
+
+
+def test_files_that_are_no_network(files, tmp_path):
+  folder, _ = files
+  (tmp_path / 'text.keras').write_text('hello')
+  (tmp_path / 'text.pb').write_text('hello')
+  (tmp_path / 'folder').mkdir()
+  two = [keras.Input((4, 4, 1)) for _ in range(2)]
+  keras.Model(two, keras.layers.Add()(two)).save(tmp_path / 'two.keras')
+  for path, message in (
+      (tmp_path / 'none.keras', 'which does not exist'),
+      (tmp_path / 'text.keras', 'cannot be read as a feature network'),
+      (tmp_path / 'text.pb', 'expected a file that ends in .keras or .h5, or'),
+      (tmp_path / 'folder', 'cannot be read as a feature network'),
+      (tmp_path / 'two.keras', r'it takes .*, not one batch of images'),
+      (folder / 'empty', 'it has the signatures none; expected one')):
+    with pytest.raises(ValueError, match=message) as error:
+      evaluation.load_feature_extractor(path)
+    assert str(error.value).startswith(f'inception is {path}')
+    assert '\n' not in str(error.value)
+
+
+def test_networks_that_do_not_suit(files):
+  def extractor(function, shape=(4, 4, 1), **options):
+    return evaluation.FeatureExtractor(function, shape, **options)
+
+  with pytest.raises(ValueError, match='input_size is 5, but the network take'):
+    extractor(None, input_size=5)
+  for bad in ((1.0, -1.0), (0.0, 0.0), (0.0, float('nan'))):
+    with pytest.raises(ValueError, match='expected two numbers, the lower'):
+      extractor(None, input_range=bad)
+  with pytest.raises(ValueError, match=r'returns the shape \(.*4, 4, 1\); exp'):
+    extractor(lambda x: x)(_IMAGES)
+  with pytest.raises(ValueError, match='values that are not finite; check'):
+    extractor(lambda x: tf.math.log(-tf.ones([5, 2])))(_IMAGES)
+  with pytest.raises(ValueError, match='images have 3 channels, but the feat'):
+    extractor(lambda x: x)(np.zeros([2, 4, 4, 3], np.uint8))
+  with pytest.raises(ValueError, match='dtype float64; expected uint8'):
+    extractor(lambda x: x)(np.zeros([2, 4, 4, 1]))

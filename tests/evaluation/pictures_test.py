@@ -1,0 +1,133 @@
+"""Pictures hold what they say: samples, reconstructions, paths."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_resflow import datasets
+from tf_resflow import evaluation
+from tf_resflow import models
+from tf_resflow.evaluation import pictures
+
+
+@pytest.fixture(scope='module')
+def split():
+  images = np.random.default_rng(0).integers(0, 17, [9, 4, 4, 1])
+  return datasets.ImageSplit(
+      tf.data.Dataset.from_tensor_slices({
+          'image': images.astype(np.uint8), 'label': np.zeros(9, np.int32)}),
+      9, (4, 4, 1), 17)
+
+
+@pytest.fixture(scope='module')
+def flow():
+  model = models.ResidualFlow(models.ResidualFlowConfig(
+      image_shape=(4, 4, 1), num_levels=17, num_blocks=(1,), hidden_channels=4,
+      num_dense_blocks=1, dense_hidden_units=4))
+  model(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
+  return model
+
+
+def _shown(levels):
+  """Seventeen levels as bytes."""
+  return np.floor(255.0 * levels / 16 + 0.5).astype(np.uint8)
+
+
+def test_bytes_are_those_of_the_cell():
+  x = np.array([-0.2, 0.0, 1 / 17 - 1e-6, 1 / 17 + 1e-6, 0.5, 0.999, 1.3])
+  np.testing.assert_array_equal(
+      pictures.to_bytes(x, 17), _shown(np.array([0, 0, 0, 1, 8, 16, 16])))
+
+
+def test_samples_of_several_temperatures(flow):
+  picture = pictures.samples(
+      flow, 3, seed=4, temperatures=(0.0, 0.5, 1.0), batch_size=9)
+  z = evaluation.draw_latents(flow, 3, 4).numpy()
+  np.testing.assert_array_equal(
+      picture.arrays['z'], np.concatenate([0.0 * z, 0.5 * z, z]))
+  x = picture.arrays['x']
+  np.testing.assert_allclose(flow(x), picture.arrays['z'], atol=1e-4)
+  # Without entropy all are alike.
+  assert np.ptp(x[:3], axis=0).max() < 1e-5 < np.ptp(x[6:], axis=0).max()
+  np.testing.assert_array_equal(
+      picture.images, _shown(np.clip(np.floor(17 * x), 0, 16)))
+  np.testing.assert_array_equal(
+      picture.arrays['temperature'], np.repeat([0.0, 0.5, 1.0], 3))
+  assert picture.num_columns == 3
+  assert picture.report['temperature'] == [0.0, 0.5, 1.0]
+  assert picture.report['share_of_pixels_outside'] == np.mean(
+      (x < 0) | (x >= 1))
+
+
+@pytest.mark.parametrize('temperature', [-0.1, float('nan'), float('inf')])
+def test_temperatures_that_mean_nothing(flow, temperature):
+  with pytest.raises(ValueError, match=f'temperature is {temperature}; it m'):
+    pictures.samples(flow, 3, temperatures=(1.0, temperature))
+
+
+def test_reconstructions(flow, split):
+  indices = [8, 0, 3, 5, 1]
+  picture = pictures.reconstructions(flow, split, indices, num_columns=3)
+  levels = split.arrays['image'].numpy()[indices]
+  np.testing.assert_allclose(
+      picture.arrays['x'], (levels + 0.5) / 17, rtol=1e-6)
+  # Three originals above what became of them, then two, filled with white.
+  blank = np.full([1, 4, 4, 1], 255)
+  shown = _shown(levels)
+  np.testing.assert_array_equal(picture.images, np.concatenate(
+      [shown[:3], shown[:3], shown[3:], blank, shown[3:], blank]))
+  assert picture.num_columns == 3
+  error = np.abs(picture.arrays['reconstruction'] - picture.arrays['x']).max()
+  assert picture.report['reconstruction_error_max'] == error
+  assert 0.0 < error < 1e-4
+  assert picture.report['num_images_changed'] == 0
+  np.testing.assert_array_equal(picture.arrays['index'], indices)
+
+
+def test_images_that_change_are_counted(flow, split, monkeypatch):
+  inverse = flow.inverse
+
+  def wrong(z, **options):
+    x = inverse(z, **options)
+    return x + tf.constant([0.0, 0.1, 0.0])[:, None, None, None]
+
+  monkeypatch.setattr(flow, 'inverse', wrong, raising=False)
+  picture = pictures.reconstructions(flow, split, [0, 1, 2])
+  assert picture.report['num_images_changed'] == 1
+  assert picture.report['reconstruction_error_max'] == pytest.approx(
+      0.1, rel=1e-3)
+  originals, restored = picture.images[:3], picture.images[3:]
+  np.testing.assert_array_equal(originals[::2], restored[::2])
+  assert np.any(originals[1] != restored[1])
+
+
+def test_interpolations(flow, split):
+  """Of straight paths; the test of bin/sample has the others."""
+  path, indices = 'linear', [2, 7, 4, 0]
+  picture = pictures.interpolations(
+      flow, split, indices, num_points=4, path=path, batch_size=8)
+  levels = split.arrays['image'].numpy()[indices]
+  shown = picture.images.reshape([2, 4, 4, 4, 1])
+  np.testing.assert_array_equal(shown[:, 0], _shown(levels[::2]))
+  np.testing.assert_array_equal(shown[:, -1], _shown(levels[1::2]))
+  x, z = picture.arrays['x'], picture.arrays['z']
+  np.testing.assert_array_equal(
+      x[:, [0, -1]].reshape([4, 4, 4, 1]), pictures._encode(
+          flow, split, indices, {})[1])
+  ends = flow((levels + np.float32(0.5)) / np.float32(17)).numpy()
+  np.testing.assert_allclose(
+      z, pictures.PATHS[path](ends[::2], ends[1::2], 4), atol=1e-5)
+  np.testing.assert_allclose(
+      flow(x.reshape([8, 4, 4, 1])), z.reshape([8, 16]), atol=1e-4)
+  assert picture.num_columns == 4
+  assert picture.report['num_images_changed'] == 0
+  assert 0.0 < picture.report['reconstruction_error_max'] < 1e-4
+  np.testing.assert_array_equal(picture.arrays['index'], [[2, 7], [4, 0]])
+
+
+def test_places_that_do_not_suit(flow, split):
+  with pytest.raises(ValueError, match='indices are 3 places; expected pairs'):
+    pictures.interpolations(flow, split, [0, 1, 2])
+  for index in (9, -1):
+    with pytest.raises(ValueError, match=f'no example {index}: expected 0..8'):
+      pictures.reconstructions(flow, split, [0, index])

@@ -1,0 +1,214 @@
+"""Networks that turn images into feature vectors, read from files."""
+
+import os
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+# What Inception networks were trained at, for those that take any size.
+_INCEPTION_SIZE = 299
+_KERAS_SUFFIXES = ('.keras', '.h5')
+_NAMED_SIGNATURES = ('serving_default', 'default')
+
+
+class FeatureExtractor:
+  """A feature network and how images are brought to its input.
+
+  Bytes 0..255 are scaled linearly to `input_range`, resized to `input_size`
+  (bilinear, half-pixel centres, with antialiasing where images shrink), and
+  grey images are repeated over the channels.
+
+  Args:
+    function: maps floats `[B, h, w, c]` to features `[B, F]`, or to a dict.
+    input_shape: `(h, w, c)` of the network; None where it takes any.
+    input_size: height and width to resize to, in place of that of the network
+      where it takes any (299 by default).
+    input_range: `(low, high)`, what 0 and 255 become.
+    feature_name: which output, where there are several.
+
+  Raises:
+    ValueError: if the sizes contradict each other.
+  """
+
+  def __init__(self, function, input_shape=(None, None, None), input_size=None,
+               input_range=(-1.0, 1.0), feature_name=None):
+    self._function = function
+    height, width, self.num_channels = input_shape
+    if input_size is not None and (height or input_size, width or input_size
+                                   ) != (input_size, input_size):
+      raise ValueError(
+          f'input_size is {input_size}, but the network takes images of '
+          f'{height} x {width}; leave it out.')
+    default = input_size or _INCEPTION_SIZE
+    self.input_size = (height or default, width or default)
+    low, high = self.input_range = tuple(input_range)
+    if not np.isfinite(low) or not np.isfinite(high) or low >= high:
+      raise ValueError(
+          f'input_range is {low},{high}; expected two numbers, the lower '
+          'first.')
+    self._feature_name = feature_name
+    self._extract = tf.function(
+        self._extract_batch, autograph=False, reduce_retracing=True)
+
+  def __call__(self, images):
+    """Returns features of images.
+
+    Args:
+      images: uint8 `[B, H, W, C]` in 0..255.
+
+    Returns:
+      Float32 NumPy array `[B, F]`.
+
+    Raises:
+      ValueError: if the network does not take such images, or its output is
+        not one finite vector an image.
+    """
+    features = self._extract(tf.convert_to_tensor(images)).numpy()
+    if not np.all(np.isfinite(features)):
+      raise ValueError(
+          'the feature network returned values that are not finite; check '
+          f'that it takes images in [{self.input_range[0]:g}, '
+          f'{self.input_range[1]:g}].')
+    return features
+
+  def description(self, image_shape):
+    """Returns how images `[H, W, C]` are fed to the network, for reports."""
+    return {
+        'input_range': list(self.input_range),
+        'input_size': list(self.input_size),
+        'image_size': list(image_shape[:2]),
+        'resize': (
+            'none' if tuple(image_shape[:2]) == self.input_size else
+            'bilinear, half-pixel centres, antialiased'),
+        'channels': (
+            f'{image_shape[-1]} repeated to {self.num_channels}'
+            if self.num_channels not in (None, image_shape[-1])
+            else str(image_shape[-1])),
+    }
+
+  def prepare(self, images):
+    """Returns uint8 images `[B, H, W, C]` as the network is given them."""
+    if images.dtype != tf.uint8:
+      raise ValueError(
+          f'images have the dtype {images.dtype.name}; expected uint8.')
+    low, high = self.input_range
+    x = low + tf.cast(images, tf.float32) * ((high - low) / 255.0)
+    x = tf.image.resize(x, self.input_size, antialias=True)
+    channels = x.shape[-1]
+    if self.num_channels in (None, channels):
+      return x
+    if channels == 1:
+      return tf.repeat(x, self.num_channels, axis=-1)
+    raise ValueError(
+        f'images have {channels} channels, but the feature network takes '
+        f'{self.num_channels}.')
+
+  def _extract_batch(self, images):
+    outputs = self._function(self.prepare(images))
+    if not isinstance(outputs, dict):
+      outputs = {'output': outputs}
+    name = self._feature_name or next(iter(outputs))
+    if name not in outputs or (len(outputs) > 1 and not self._feature_name):
+      raise ValueError(
+          f'feature_name is {self._feature_name}; the network has the outputs '
+          f'{", ".join(sorted(outputs))}: name the features among them.')
+    features = outputs[name]
+    if features.shape.rank == 4 and list(features.shape[1:3]) == [1, 1]:
+      features = features[:, 0, 0]
+    if features.shape.rank != 2:
+      raise ValueError(
+          f'the feature network returns the shape {features.shape}; expected '
+          '[B, F], so let it end in a global average (pooling="avg" in '
+          'keras.applications).')
+    return tf.cast(features, tf.float32)
+
+
+def load_feature_extractor(path, input_size=None, input_range=(-1.0, 1.0),
+                           feature_name=None):
+  """Reads a feature network from a Keras file or a SavedModel.
+
+  Args:
+    path: a .keras or .h5 file, or the folder of a SavedModel, whose signature
+      `serving_default` is called, else its only signature, else the object
+      itself.
+    input_size: see `FeatureExtractor`.
+    input_range: see `FeatureExtractor`.
+    feature_name: see `FeatureExtractor`.
+
+  Returns:
+    A `FeatureExtractor`.
+
+  Raises:
+    ValueError: if the path holds no network of one image.
+
+  Example:
+    extract = load_feature_extractor('/models/inception.keras')
+    extract(np.zeros([4, 32, 32, 3], np.uint8))  # [4, 2048]
+  """
+  path = os.fspath(path)
+  if os.path.isdir(path):
+    function, input_shape = _load(_from_saved_model, path)
+  elif not os.path.exists(path):
+    raise ValueError(f'inception is {path}, which does not exist.')
+  elif path.endswith(_KERAS_SUFFIXES):
+    function, input_shape = _load(_from_keras, path)
+  else:
+    raise ValueError(
+        f'inception is {path}; expected a file that ends in '
+        f'{" or ".join(_KERAS_SUFFIXES)}, or the folder of a SavedModel.')
+  return FeatureExtractor(
+      function, input_shape, input_size, input_range, feature_name)
+
+
+def _load(load, path):
+  try:
+    return load(path)
+  except Exception as error:  # The loaders document no common error type.
+    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    raise ValueError(
+        f'inception is {path}, which cannot be read as a feature network: '
+        f'{first_line}') from error
+
+
+def _input_shape(shapes):
+  """Returns `(h, w, c)` of the only input."""
+  if len(shapes) != 1 or shapes[0].rank != 4:
+    listed = ', '.join(map(str, shapes)) or 'nothing'
+    raise ValueError(f'it takes {listed}, not one batch of images [B, h, w, c]')
+  return tuple(shapes[0].as_list()[1:])
+
+
+def _from_keras(path):
+  model = keras.models.load_model(path, compile=False)
+  shapes = [tf.TensorShape(t.shape) for t in model.inputs or []]
+
+  def function(x):
+    outputs = model(x, training=False)
+    if isinstance(outputs, (list, tuple)):
+      return dict(zip(model.output_names, outputs, strict=True))
+    return outputs
+
+  return function, _input_shape(shapes)
+
+
+def _from_saved_model(path):
+  model = tf.saved_model.load(path)
+  signatures = dict(model.signatures)
+  named = [name for name in _NAMED_SIGNATURES if name in signatures]
+  if named or len(signatures) == 1:
+    signature = signatures[named[0] if named else next(iter(signatures))]
+    specs = signature.structured_input_signature[1]
+    input_shape = _input_shape([spec.shape for spec in specs.values()])
+    (name,) = specs
+    if specs[name].dtype != tf.float32:
+      raise ValueError(
+          f'it takes {specs[name].dtype.name} images, expected float32')
+    # It is not kept alive by its signatures.
+    signature.owner = model
+    return lambda x: signature(**{name: x}), input_shape
+  if callable(model):
+    return model, (None, None, None)
+  raise ValueError(
+      f'it has the signatures {", ".join(signatures) or "none"}; expected one, '
+      'or serving_default')

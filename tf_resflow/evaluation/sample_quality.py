@@ -1,0 +1,107 @@
+"""Distances between samples of a flow and images: FID and KID."""
+
+import logging
+
+import numpy as np
+import tensorflow as tf
+
+from tf_resflow.evaluation import figures
+from tf_resflow.evaluation import frechet
+from tf_resflow.evaluation import kernel_distance
+from tf_resflow.evaluation import pictures
+from tf_resflow.evaluation import progress
+from tf_resflow.evaluation import sampling
+
+MIN_EXAMPLES = 2 * kernel_distance.NUM_SUBSETS
+
+_logger = logging.getLogger(__name__)
+
+
+def compare(model, split, extractor, *, num_images=None, num_samples=None,
+            seed=0, temperature=1.0, solver=None, batch_size=64, strategy=None,
+            verbose=0):
+  """Compares samples with images through the features of a network.
+
+  Means and covariances are gathered batch by batch; the features themselves
+  are kept in float32 for the kernel distance.
+
+  Args:
+    model: a `models.Flow` of images with `num_levels`.
+    split: a `datasets.ImageSplit`.
+    extractor: a `features.FeatureExtractor`.
+    num_images: compare with the first this many images; all by default.
+    num_samples: samples to draw, as many as images by default.
+    seed: Python int, of the samples and of the subsets.
+    temperature: standard deviation of the latents.
+    solver: a solver to use in place of the blocks' own.
+    batch_size: images per batch.
+    strategy: see `likelihood.bits_per_dim`; its devices share the samples.
+    verbose: 1 shows progress.
+
+  Returns:
+    A dict for JSON: `fid`, `kid` with `kid_stderr` across `kid_num_subsets`
+    subsets, and all that these numbers depend on.
+
+  Raises:
+    NotConvergedError: if the inverse of a sample was not found.
+    ValueError: if the network does not take the images.
+
+  References:
+    Heusel et al., 2017 (FID); Binkowski et al., 2018 (KID); Chen et al., 2019,
+    Residual Flows, Table 2.
+  """
+  num_images = num_images or split.num_examples
+  num_samples = num_samples or num_images
+
+  def image_batches():
+    for batch in split.examples.take(num_images).batch(batch_size):
+      yield figures.levels_to_bytes(batch['image'], split.num_levels)
+
+  decoded = []
+
+  def sample_batches():
+    latents = (
+        temperature * sampling.draw_latents(
+            model, min(batch_size, num_samples - start), seed, start)
+        for start in range(0, num_samples, batch_size))
+    for part in sampling.decode_batches(model, latents, solver, strategy):
+      # Of the images and latents themselves there may be too many to keep.
+      decoded.append(part._replace(x=part.x[:0], z=part.z[:0]))
+      yield pictures.to_bytes(part.x, model.num_levels)
+
+  if verbose:
+    _logger.info('Features of %d images.', num_images)
+  image_moments, image_features = _gather(
+      extractor, image_batches(), progress.progress_bar(num_images, verbose))
+  if verbose:
+    _logger.info('Features of %d samples.', num_samples)
+  sample_moments, sample_features = _gather(
+      extractor, sample_batches(), progress.progress_bar(num_samples, verbose))
+  kernel = kernel_distance.squared_mmd_of_subsets(
+      image_features, sample_features, seed=seed)
+  return {
+      'fid': frechet.frechet_distance(
+          image_moments.mean, image_moments.covariance,
+          sample_moments.mean, sample_moments.covariance),
+      'kid': kernel.mean,
+      'kid_stderr': kernel.stderr,
+      'kid_num_subsets': kernel.num_examples,
+      'num_images': num_images,
+      'num_samples': num_samples,
+      'num_features': image_features.shape[1],
+      'seed': seed,
+      'temperature': temperature,
+      **extractor.description(split.image_shape),
+      **sampling.join(decoded).report(),
+  }
+
+
+def _gather(extractor, batches, bar):
+  """Returns the `FeatureMoments` and the features `[N, F]` of batches."""
+  moments, kept = frechet.FeatureMoments(), []
+  for images in batches:
+    features = extractor(tf.constant(images))
+    moments.update(features)
+    kept.append(features)
+    bar.add(len(features))
+  return moments, np.concatenate(kept)
