@@ -27,8 +27,9 @@ def make_batch_map(function, strategy=None):
     `function`, and yields its results in this order, as NumPy arrays.
 
   Example:
-    double = make_batch_map(lambda x: 2.0 * x)
-    list(double([(tf.ones([3]),), (tf.ones([2]),)]))
+    >>> double = make_batch_map(lambda x: 2.0 * x)
+    >>> [y.tolist() for y in double([(tf.ones([3]),), (tf.ones([2]),)])]
+    [[2.0, 2.0, 2.0], [2.0, 2.0]]
   """
   num_replicas = 1 if strategy is None else strategy.num_replicas_in_sync
 

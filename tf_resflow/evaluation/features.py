@@ -143,8 +143,12 @@ def load_feature_extractor(path, input_size=None, input_range=(-1.0, 1.0),
     ValueError: if the path holds no network of one image.
 
   Example:
-    extract = load_feature_extractor('/models/inception.keras')
-    extract(np.zeros([4, 32, 32, 3], np.uint8))  # [4, 2048]
+    >>> images = keras.Input([None, None, 3])
+    >>> features = keras.layers.GlobalAveragePooling2D()(images)
+    >>> keras.Model(images, features).save('network.keras')
+    >>> extract = load_feature_extractor('network.keras', input_size=16)
+    >>> extract(np.zeros([4, 32, 32, 3], np.uint8)).shape
+    (4, 3)
   """
   path = os.fspath(path)
   if os.path.isdir(path):

@@ -69,7 +69,8 @@ def levels_to_bytes(levels, num_levels: int) -> np.ndarray:
     uint8, same shape: 0 for the lowest level, 255 for the highest.
 
   Example:
-    levels_to_bytes(np.array([0, 8, 16]), 17)  # [0, 128, 255]
+    >>> levels_to_bytes(np.array([0, 8, 16]), 17).tolist()
+    [0, 128, 255]
   """
   levels = np.asarray(levels)
   if not 2 <= num_levels <= 256 or levels.min() < 0 or (

@@ -11,10 +11,11 @@ class FeatureMoments:
   batches nor a large mean costs digits.
 
   Example:
-    moments = FeatureMoments()
-    for features in batches:
-      moments.update(features)
-    moments.mean, moments.covariance
+    >>> moments = FeatureMoments()
+    >>> for features in ([[0.0, 1.0]], [[2.0, 1.0]]):
+    ...   moments.update(features)
+    >>> moments.mean.tolist(), moments.covariance.tolist()
+    ([1.0, 1.0], [[2.0, 0.0], [0.0, 0.0]])
 
   References:
     Chan, Golub and LeVeque, 1983, Algorithms for Computing the Sample
@@ -91,7 +92,8 @@ def frechet_distance(mean_1, covariance_1, mean_2, covariance_2):
     ValueError: if the shapes do not fit, or a value is not finite.
 
   Example:
-    frechet_distance([0.0], [[1.0]], [3.0], [[4.0]])  # 9 + (2 - 1)^2 = 10
+    >>> float(frechet_distance([0.0], [[1.0]], [3.0], [[4.0]]))  # 9 + (2 - 1)^2
+    10.0
 
   References:
     Dowson and Landau, 1982, The Frechet Distance between Multivariate Normal

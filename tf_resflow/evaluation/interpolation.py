@@ -32,7 +32,9 @@ def spherical_path(start, end, num_points):
       vector, or two opposite directions.
 
   Example:
-    spherical_path([[2.0, 0.0]], [[0.0, 2.0]], 3)[0, 1]  # [sqrt(2), sqrt(2)]
+    >>> path = spherical_path([[2.0, 0.0]], [[0.0, 2.0]], 3)
+    >>> np.allclose(path[0, 1], [np.sqrt(2.0), np.sqrt(2.0)])
+    True
 
   References:
     Shoemake, 1985, Animating Rotation with Quaternion Curves (slerp); White,

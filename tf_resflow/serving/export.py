@@ -60,11 +60,18 @@ def export(model, output, log_det, warmup=True):
       tensorflow-serving-api is missing.
 
   Example:
+    >>> model = models.ResidualFlow(models.ResidualFlowConfig(
+    ...     image_shape=(4, 4, 1), num_levels=17, num_blocks=(1,),
+    ...     hidden_channels=4, num_dense_blocks=0))
+    >>> model.initialize(tf.random.stateless_uniform([8, 4, 4, 1], [0, 0]))
     >>> export(model, 'served/digits/1',
     ...        numerics.AdaptiveRoulette(couples_examples=False))
+    ['log_prob', 'sample', 'encode', 'decode']
     >>> served = tf.saved_model.load('served/digits/1').signatures
-    >>> served['sample'](num_samples=tf.constant(4), seed=tf.constant([0, 1]),
-    ...                  temperature=tf.constant(1.0))['images']
+    >>> served['sample'](
+    ...     num_samples=tf.constant(2), seed=tf.constant([0, 1]),
+    ...     temperature=tf.constant(1.0))['images'].shape
+    TensorShape([2, 4, 4, 1])
   """
   check_is_new(output)
   if warmup:

@@ -38,10 +38,15 @@ class IntegerFlow:
       estimator lets the images of a batch depend on each other.
 
   Example:
+    >>> model = models.ResidualFlow(models.ResidualFlowConfig(
+    ...     image_shape=(4, 4, 1), num_levels=17, num_blocks=(1,),
+    ...     hidden_channels=4, num_dense_blocks=0))
+    >>> model.initialize(tf.random.stateless_uniform([8, 4, 4, 1], [0, 0]))
     >>> flow = IntegerFlow(
     ...     model, numerics.AdaptiveRoulette(couples_examples=False))
     >>> images = flow.sample(4, [0, 1], 1.0)['images']
-    >>> bits = flow.log_prob(images, [0, 2])['bits_per_dim']  # [4]
+    >>> flow.log_prob(images, [0, 2])['bits_per_dim'].shape
+    TensorShape([4])
 
   References:
     Theis, van den Oord and Bethge, 2016, Section 3.1 (uniform noise).
