@@ -28,13 +28,14 @@ from tf_resflow import evaluation
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
+from tf_resflow import serving
 from tf_resflow import training
 
 _ROOMS = {
     'benchmarking': benchmarking, 'bijectors': bijectors,
     'conversion': conversion, 'datasets': datasets, 'evaluation': evaluation,
     'layers': layers, 'models': models, 'numerics': numerics,
-    'training': training}
+    'serving': serving, 'training': training}
 _NAMES = {
     'keras': keras, 'np': np, 'tf': tf, 'tfb': tfb, 'tfd': tfd, **_ROOMS}
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
