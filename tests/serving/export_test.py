@@ -22,8 +22,8 @@ from tf_resflow.numerics import random
 
 # Of TensorFlow itself, without Python, files or state.
 _OPS = set("""
-    Abs AddV2 All Any Assert AssignVariableOp BatchMatMulV2 BiasAdd BitwiseAnd
-    Cast ConcatV2 Const Conv2D Conv2DBackpropFilter Conv2DBackpropInput
+    Abs AddV2 All Any Assert AssignVariableOp BatchMatMulV2 BiasAdd
+    BiasAddGrad BitwiseAnd Cast ConcatV2 Const Conv2D Conv2DBackpropFilter Conv2DBackpropInput
     DisableCopyOnRead DivNoNan EnsureShape Equal Exp ExpandDims Fill Floor
     FloorDiv FloorMod GatherV2 Greater GreaterEqual Identity IdentityN If
     IsFinite IsNan Less LessEqual Log LogicalAnd LogicalNot LogicalOr MatMul Max
@@ -31,7 +31,7 @@ _OPS = set("""
     PartitionedCall Placeholder PreventGradient ReadVariableOp RealDiv Relu
     Reshape RestoreV2 SaveV2 Select SelectV2 Shape ShapeN ShardedFilename
     Sigmoid SigmoidGrad Size Softmax Softplus SplitV Sqrt Square Squeeze
-    StatefulPartitionedCall StatelessRandomGetKeyCounter
+    StatefulPartitionedCall StatelessIf StatelessRandomGetKeyCounter
     StatelessRandomNormalV2 StatelessRandomUniformFullIntV2
     StatelessRandomUniformV2 StatelessWhile StaticRegexFullMatch StopGradient
     StridedSlice StringJoin Sub Sum TensorListConcatV2 TensorListReserve
