@@ -22,8 +22,9 @@ from tf_resflow.numerics import random
 
 # Of TensorFlow itself, without Python, files or state.
 _OPS = set("""
-    Abs AddV2 All Any Assert AssignVariableOp BatchMatMulV2 BiasAdd
-    BiasAddGrad BitwiseAnd Cast ConcatV2 Const Conv2D Conv2DBackpropFilter Conv2DBackpropInput
+    Abs AddN AddV2 All Any Assert AssignVariableOp BatchMatMulV2 BiasAdd
+    BiasAddGrad BitwiseAnd Cast ConcatV2 Const Conv2D Conv2DBackpropFilter
+    Conv2DBackpropInput
     DisableCopyOnRead DivNoNan EnsureShape Equal Exp ExpandDims Fill Floor
     FloorDiv FloorMod GatherV2 Greater GreaterEqual Identity IdentityN If
     IsFinite IsNan Less LessEqual Log LogicalAnd LogicalNot LogicalOr MatMul Max
