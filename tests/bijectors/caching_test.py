@@ -193,3 +193,87 @@ def test_kept_latents_do_not_bind_later_calls(wrap):
   np.testing.assert_array_equal(
       flow.forward(x), flow.forward(tf.identity(x)))
   assert not np.allclose(kept, flow.forward(x))
+
+
+def make_chain(wrap=lambda b: b):
+  """Two counting blocks; returns their g and the chain."""
+  parts = [make_bijector(name=name) for name in ('first', 'last')]
+  return [g for g, _ in parts], bijectors.Chain([wrap(b) for _, b in parts])
+
+
+def test_log_dets_of_a_chain_evaluate_every_block_once():
+  layers_, chain = make_chain()
+  x = tf.ones([3, 2])
+  for g in layers_:
+    count = executions(g, lambda: chain.forward_log_det_jacobian(x))
+    assert count == 1
+    num_solve = executions(g, lambda: chain.inverse(x))
+    count = executions(g, lambda: chain.inverse_log_det_jacobian(x))
+    assert count == num_solve + 1
+    nested = bijectors.Chain([tfb.Invert(bijectors.Chain([chain]))])
+    count = executions(g, lambda n=nested: n.forward_log_det_jacobian(x))
+    assert count == num_solve + 1
+
+
+def test_what_a_call_computed_does_not_outlive_it():
+  (g, _), chain = make_chain()
+  x = tf.ones([3, 2])
+  for scale in (1.0, 0.5):
+    g.scale.assign(scale)
+    for fn in (chain.forward_log_det_jacobian, chain.inverse_log_det_jacobian):
+      kwargs = dict(first={'seed': 1}, last={'seed': 2})
+      np.testing.assert_array_equal(
+          fn(x, **kwargs), fn(tf.identity(x), **kwargs))
+  with pytest.raises(ValueError, match='at least 5'):
+    chain.forward_log_det_jacobian(x, event_ndims=5)
+  assert chain.forward(x) is not chain.forward(x)
+
+
+def test_nothing_is_kept_of_tensors_that_are_gone():
+  (_, _), chain = make_chain()
+  chain.forward_log_det_jacobian(tf.ones([3, 2]))
+  storage = chain.bijectors[0]._cache.storage
+  before = len(storage)
+  for _ in range(3):
+    chain.forward_log_det_jacobian(tf.ones([3, 2]))
+    chain.inverse_log_det_jacobian(tf.ones([3, 2]))
+  assert len(storage) == before
+
+
+@pytest.mark.parametrize('switch_off', [
+    lambda g, b: bijectors.ResidualBlock(
+        g, lipschitz_bound=0.9, event_shape=[2], seed=1, caching=False),
+    lambda g, b: b.copy(caching=False)], ids=['constructor', 'copy'])
+def test_caching_can_be_switched_off(switch_off):
+  g, cached = make_bijector(seed=1)
+  bijector = switch_off(g, cached)
+  x = tf.ones([3, 2])
+  y = bijector.forward(x)
+  again = bijector.inverse(y)
+  assert again is not x
+  np.testing.assert_allclose(again, x, atol=1e-5)
+  assert executions(g, lambda: bijector.inverse(y)) > 1
+  assert executions(g, lambda: cached.inverse(cached.forward(x))) == 1
+  # The same numbers otherwise, through a chain as well.
+  np.testing.assert_allclose(
+      bijector.inverse_log_det_jacobian(y),
+      cached.inverse_log_det_jacobian(cached.forward(x)), rtol=1e-4)
+  chain = bijectors.Chain([bijector, tfb.Scale(2.0)])
+  assert chain.inverse(chain.forward(x)) is not x
+  np.testing.assert_allclose(
+      chain.forward_log_det_jacobian(x),
+      bijectors.Chain([cached, tfb.Scale(2.0)]).forward_log_det_jacobian(x))
+
+
+@pytest.mark.parametrize('make_fn', [
+    lambda **kwargs: bijectors.ActNorm([2], **kwargs),
+    lambda **kwargs: bijectors.Logit([2], **kwargs),
+    lambda **kwargs: bijectors.Squeeze([2, 2, 1], **kwargs)])
+def test_every_bijector_has_the_switch(make_fn):
+  x = tf.constant([[[[0.2], [0.4]], [[0.3], [0.6]]]])
+  for caching in (True, False):
+    bijector = make_fn(caching=caching)
+    value = x if bijector.forward_min_event_ndims == 3 else x[0, ..., 0]
+    again = bijector.inverse(bijector.forward(value))
+    assert (again is value) == caching
+    np.testing.assert_allclose(again, value, atol=1e-6)

@@ -102,3 +102,53 @@ def test_guard_refuses_dependence_on_any_input():
     gradient, = differentiation.once_differentiable([x], [x, weight])
   with pytest.raises(LookupError, match="memory='naive'"):
     tape.gradient(gradient, weight)
+
+
+def _square(x, is_guarded):
+  """`x^2`, whose custom gradient is that of `x^3`, guarded or not."""
+
+  @tf.custom_gradient
+  def square(x):
+    y = tf.stop_gradient(x)**2
+    if is_guarded:
+      y, = differentiation.only_custom_gradient([y], [x])
+    return y, lambda dy: 3.0 * x**2 * dy
+
+  return square(x)
+
+
+def _value_and_gradient(fn, x):
+  with tf.GradientTape() as tape:
+    tape.watch(x)
+    y = fn(x)
+  return y, tape.gradient(y, x)
+
+
+def test_dropped_custom_gradients_are_refused_where_they_would_vanish():
+  x = tf.constant([[1.0, 2.0], [3.0, 4.0]])
+
+  @tf.function(autograph=False)
+  def run(x, is_guarded):
+    return _value_and_gradient(
+        lambda x: tf.vectorized_map(
+            lambda row: _square(row, is_guarded), x), x)
+
+  np.testing.assert_array_equal(run(x, False)[1], tf.zeros([2, 2]))
+  with pytest.raises(LookupError, match='was dropped, as tf.vectorized_map'):
+    run(x, True)
+  # Values are right.
+  np.testing.assert_array_equal(
+      tf.vectorized_map(lambda row: _square(row, True), x), x**2)
+
+
+@pytest.mark.parametrize(
+    'wrap', [lambda f: f, lambda f: tf.function(f, autograph=False)],
+    ids=['eager', 'graph'])
+def test_custom_gradients_that_are_kept_go_through(wrap):
+  x = tf.constant([1.0, 2.0])
+  fn = wrap(lambda x: _square(x, True))
+  for run in (lambda x: _value_and_gradient(fn, x),
+              wrap(lambda x: _value_and_gradient(fn, x))):
+    y, gradient = run(x)
+    np.testing.assert_array_equal(y, x**2)
+    np.testing.assert_array_equal(gradient, 3.0 * x**2)

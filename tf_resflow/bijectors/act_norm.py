@@ -15,7 +15,15 @@ class ActNorm(layer_bijector.LayerBijector):
     variance_floor: smallest variance that initialisation divides by.
     dtype: float32 or float64.
     layer: a `layers.ActNorm` to adapt, in place of a new one.
+    caching: see `LayerBijector`.
     name: of the bijector.
+
+  Example:
+    >>> norm = bijectors.ActNorm([3])
+    >>> x = tf.random.stateless_normal([64, 3], [0, 0])
+    >>> y = norm.forward(5.0 + 2.0 * x)
+    >>> np.allclose(tf.math.reduce_std(y, axis=0), 1.0, atol=1e-4)
+    True
 
   References:
     Kingma and Dhariwal, 2018, Glow, Section 3.1.
@@ -23,11 +31,11 @@ class ActNorm(layer_bijector.LayerBijector):
 
   def __init__(
       self, event_shape, variance_floor=0.2, dtype='float32', layer=None,
-      name='act_norm'):
+      caching=True, name='act_norm'):
     if layer is None:
       layer = layers.ActNorm(variance_floor=variance_floor, dtype=dtype)
     # A `copy` of the bijector shares the layer.
     parameters = dict(locals())
     super().__init__(
         layer, event_shape=event_shape, event_ndims=len(event_shape),
-        name=name, parameters=parameters)
+        caching=caching, name=name, parameters=parameters)

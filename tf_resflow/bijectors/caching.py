@@ -6,11 +6,44 @@ draws: a trained flow that is asked twice about one tensor would answer with old
 numbers, with gradients that lack a part, or with the same draw.
 """
 
+import contextlib
+import threading
+
 from tensorflow_probability.python.internal import cache_util
 
 
+class _Scope(threading.local):
+  """The call that is under way in this thread, if any."""
+
+  outputs = None
+
+
+_scope = _Scope()
+
+
+@contextlib.contextmanager
+def one_call():
+  """Within it, what was computed for a tensor is not computed again.
+
+  For methods that ask their parts several times: the variables and the tapes
+  are the same from the beginning of a call to its end. Calls inside of a call
+  belong to it.
+  """
+  if _scope.outputs is not None:
+    yield
+    return
+  # Caches refer to outputs weakly; the list keeps those of the call alive, and
+  # stands for the call in the attributes of the pairs.
+  _scope.outputs = outputs = []
+  try:
+    yield
+  finally:
+    _scope.outputs = None
+    outputs.clear()
+
+
 class NoCache(cache_util.BijectorCache):
-  """Evaluates at every call; for bijectors whose parts have their own cache."""
+  """Evaluates at every call."""
 
   def _lookup(self, input, forward_name, inverse_name, **kwargs):  # pylint: disable=redefined-builtin
     del inverse_name
@@ -24,7 +57,10 @@ class NoCache(cache_util.BijectorCache):
 class _ReadOnce(dict):
   """Attributes of a cached pair: a log-determinant is handed out once."""
 
-  is_spent = False
+  def __init__(self, call):
+    super().__init__()
+    self.call = call
+    self.is_spent = False
 
   def __getitem__(self, key):
     self.is_spent = True
@@ -41,17 +77,28 @@ class FlowCache(cache_util.BijectorCacheWithGreedyAttrs):
   `y = b.forward(x)`, `b.inverse(y)` returns `x`, and the first
   `b.inverse_log_det_jacobian(y)` the log-determinant that came with `y`; then
   the pair is forgotten. Everything else is evaluated at every call, with the
-  variables, the tape and the draws of that call. To verify an inverse
-  numerically, pass `tf.identity(y)`.
+  variables, the tape and the draws of that call, except within `one_call`. To
+  verify an inverse numerically, pass `tf.identity(y)`, or make the bijector
+  with `caching=False`.
   """
+
+  def _lookup(self, input, forward_name, inverse_name, **kwargs):  # pylint: disable=redefined-builtin
+    output = super()._lookup(input, forward_name, inverse_name, **kwargs)
+    if _scope.outputs is not None:
+      _scope.outputs.append(output)
+    return output
 
   def _get_or_create_edge(self, input, forward_name, kwargs):  # pylint: disable=redefined-builtin
     edge = super()._get_or_create_edge(input, forward_name, kwargs)
+    call = _scope.outputs
+    is_known = isinstance(edge.attributes, _ReadOnce)
+    is_of_this_call = (
+        is_known and call is not None and edge.attributes.call is call)
     is_pair = (
-        forward_name == self._inverse_name and edge.dependencies is not None
-        and not edge.attributes.is_spent)
-    if not is_pair:
+        is_known and forward_name == self._inverse_name
+        and edge.dependencies is not None and not edge.attributes.is_spent)
+    if not (is_of_this_call or is_pair):
       edge = edge._replace(
-          output_ref=None, attributes=_ReadOnce(), dependencies=None)
+          output_ref=None, attributes=_ReadOnce(call), dependencies=None)
       self.storage[edge.input_ref] = edge
     return edge

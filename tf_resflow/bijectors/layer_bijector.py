@@ -3,7 +3,7 @@
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
-from tf_resflow.bijectors import caching
+from tf_resflow.bijectors import caching as caching_lib
 
 
 class LayerBijector(tfb.Bijector):
@@ -25,6 +25,10 @@ class LayerBijector(tfb.Bijector):
     inverse_event_shape_fn: the way back.
     seed: Python int or int32 `[2]` that fixes the draws of every call; None
       draws afresh.
+    caching: whether `inverse` may return the tensor that `forward` was given,
+      and the log-determinant be that of the same evaluation; see
+      `caching.FlowCache`. Without, every call evaluates anew: inverses are
+      always solved for, a `log_prob` through `tfb.Invert` included.
     name: name of the bijector, the key of its keyword arguments in a
       `tfb.Chain`.
 
@@ -33,16 +37,23 @@ class LayerBijector(tfb.Bijector):
   `flow.forward_log_det_jacobian(x, seed=1)` or, inside of a chain,
   `chain.forward(x, residual_block=dict(seed=1))`. Use one name per block to
   seed the blocks of a chain apart.
+
+  Example:
+    >>> bijector = bijectors.LayerBijector(
+    ...     layers.Standardize([0.5], [0.25]), event_shape=[8, 8, 1],
+    ...     event_ndims=3)
+    >>> bijector.forward(tf.zeros([2, 8, 8, 1])).numpy().min()
+    np.float32(-2.0)
   """
 
-  _cache = caching.FlowCache(
+  _cache = caching_lib.FlowCache(
       forward_name='_forward_and_attributes',
       inverse_name='_inverse_and_attributes')
 
   def __init__(
       self, layer, event_shape=None, event_ndims=1, inverse_event_ndims=None,
       forward_event_shape_fn=None, inverse_event_shape_fn=None, seed=None,
-      name='layer', parameters=None):
+      caching=True, name='layer', parameters=None):
     parameters = dict(locals()) if parameters is None else parameters
     with tf.name_scope(name) as name:
       if not layer.built:
@@ -68,6 +79,9 @@ class LayerBijector(tfb.Bijector):
           validate_args=False,
           parameters=parameters,
           name=name)
+      if not caching:
+        self._cache = caching_lib.NoCache(
+            bijector=self, bijector_class=type(self))
 
   @classmethod
   def _parameter_properties(cls, dtype):
@@ -134,6 +148,8 @@ class LayerBijector(tfb.Bijector):
     return -self._forward_and_attributes(x, seed=seed)[1]['ildj']
 
   def _inverse_log_det_jacobian(self, y, seed=None):
-    # `inverse` knows the source of a `y` that `forward` produced.
+    # `inverse` knows the source of a `y` that `forward` produced, when asked
+    # with the same arguments.
+    kwargs = {} if seed is None else {'seed': seed}
     return -self._forward_log_det_jacobian(
-        self.inverse(y, seed=seed), seed=seed)
+        self.inverse(y, **kwargs), **kwargs)

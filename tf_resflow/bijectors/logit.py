@@ -13,14 +13,23 @@ class Logit(layer_bijector.LayerBijector):
     event_shape: shape of one event.
     alpha: in (0, 1/2).
     dtype: float32 or float64.
+    caching: see `LayerBijector`.
     name: of the bijector.
+
+  Example:
+    >>> logit = bijectors.Logit([2])
+    >>> logit.inverse(logit.forward([[0.0, 1.0]])).numpy().tolist()
+    [[0.0, 1.0]]
 
   References:
     Dinh et al., 2017, Real NVP, Section 4.1.
   """
 
-  def __init__(self, event_shape, alpha=0.05, dtype='float32', name='logit'):
+  def __init__(
+      self, event_shape, alpha=0.05, dtype='float32', caching=True,
+      name='logit'):
     parameters = dict(locals())
     super().__init__(
         layers.Logit(alpha, dtype=dtype), event_shape=event_shape,
-        event_ndims=len(event_shape), name=name, parameters=parameters)
+        event_ndims=len(event_shape), caching=caching, name=name,
+        parameters=parameters)

@@ -19,6 +19,7 @@ class ResidualBlock(layer_bijector.LayerBijector):
     event_shape: shape of one event; needed unless `g` states its input shape.
     seed: Python int or int32 `[2]` that fixes the draws of every call; None
       draws afresh.
+    caching: see `LayerBijector`.
     name: of the bijector.
 
   Raises:
@@ -29,12 +30,15 @@ class ResidualBlock(layer_bijector.LayerBijector):
     >>> g = keras.Sequential([
     ...     layers.SpectralDense(32), layers.LipSwish(),
     ...     layers.SpectralDense(2)])
-    >>> flow = ResidualBlock(g, event_shape=[2])
+    >>> flow = bijectors.ResidualBlock(g, event_shape=[2])
     >>> density = tfd.TransformedDistribution(
     ...     tfd.MultivariateNormalDiag(tf.zeros(2)), tfb.Invert(flow))
-    >>> log_prob = density.log_prob(tf.ones([5, 2]))
+    >>> density.log_prob(tf.ones([5, 2])).shape
+    TensorShape([5])
     >>> log_prob = density.log_prob(
     ...     tf.ones([5, 2]), bijector_kwargs=dict(seed=1))
+    >>> density.sample(5).shape
+    TensorShape([5, 2])
 
   References:
     Behrmann et al., 2019; Chen et al., 2019, Theorems 1 and 2.
@@ -43,7 +47,7 @@ class ResidualBlock(layer_bijector.LayerBijector):
   def __init__(
       self, g, log_det=None, solver=None, memory='recompute',
       lipschitz_bound=None, event_shape=None, seed=None,
-      name='residual_block'):
+      caching=True, name='residual_block'):
     parameters = dict(locals())
     if isinstance(g, layers.ResidualBlock):
       given = (log_det, solver, lipschitz_bound)
@@ -65,7 +69,7 @@ class ResidualBlock(layer_bijector.LayerBijector):
           'start g with a keras.Input.')
     super().__init__(
         layer, event_shape=event_shape, event_ndims=len(event_shape),
-        seed=seed, name=name, parameters=parameters)
+        seed=seed, caching=caching, name=name, parameters=parameters)
 
 
 def _known_event_shape(g):

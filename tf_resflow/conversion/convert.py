@@ -33,7 +33,8 @@ def load_model(checkpoint, weights='ema', dtype='float32'):
 
   Example:
     >>> model = conversion.load_model('cifar10_resflow.pth')
-    >>> images = model.sample(16, seed=0)
+    >>> model.config.num_levels
+    256
   """
   if not isinstance(checkpoint, checkpoint_lib.Checkpoint):
     checkpoint = checkpoint_lib.load_checkpoint(checkpoint)

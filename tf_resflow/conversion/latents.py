@@ -22,8 +22,9 @@ def to_channels_first(model, z):
     `[B, D]`.
 
   Example:
-    >>> z, _ = model.forward_and_log_det(x)
-    >>> to_channels_first(model, z)
+    >>> model = conversion.load_model('cifar10_resflow.pth')
+    >>> z = tf.zeros([4, model.event_size])
+    >>> z_theirs = conversion.to_channels_first(model, z)
   """
   parts = _split(model, z)
   return tf.concat([

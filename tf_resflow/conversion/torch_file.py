@@ -379,8 +379,9 @@ def read(path):
       holds what is not supported.
 
   Example:
-    >>> checkpoint = torch_file.read('model.pth')
+    >>> checkpoint = read('model.pth')
     >>> checkpoint['state_dict']['weight'].numpy()
+    array([[1., 2.]], dtype=float32)
   """
   path = os.path.abspath(path)
   if not os.path.isfile(path):

@@ -387,7 +387,8 @@ def load(file, extra_globals=None, persistent_load=None):
     ValueError: the pickle is broken, or does what no checkpoint needs.
 
   Example:
-    >>> unpickler.load(io.BytesIO(pickle.dumps(print)))
+    >>> import io
+    >>> load(io.BytesIO(pickle.dumps(print)))
     <class 'tf_resflow.conversion.unpickler.StandIn'>
   """
   try:

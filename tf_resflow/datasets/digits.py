@@ -12,7 +12,7 @@ class Digits(embedded.EmbeddedImages):
   other 360 the test part. Nothing is downloaded.
 
   Example:
-    >>> Digits(data_dir='/tmp/data').info.features['image'].shape
+    >>> Digits(data_dir='data').info.features['image'].shape
     (8, 8, 1)
 
   Once this module is imported, `tfds.load('digits', split='train')` works too.

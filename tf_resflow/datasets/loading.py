@@ -93,7 +93,7 @@ def load(
     ValueError: If an argument does not fit the data set.
 
   Example:
-    >>> train = load('digits', 'train', data_dir='/tmp/data')
+    >>> train = load('digits', 'train', data_dir='data')
     >>> train.num_examples, train.image_shape, train.num_levels
     (1437, (8, 8, 1), 17)
   """

@@ -181,9 +181,10 @@ def fit_baseline(images: np.ndarray, num_levels: int,
     BaselineFitError: if a covariance is not positive definite.
 
   Example:
-    images = np.random.RandomState(0).randint(17, size=(64, 2, 2, 1))
-    baseline = fit_baseline(images, 17, BaselineSettings(alpha=0.05))
-    baseline.expected_bits_per_dim(images).shape  # (64,)
+    >>> images = np.random.RandomState(0).randint(17, size=(64, 2, 2, 1))
+    >>> baseline = fit_baseline(images, 17, BaselineSettings(alpha=0.05))
+    >>> baseline.expected_bits_per_dim(images).shape
+    (64,)
   """
   _check_images(images, num_levels, 'images')
   if len(images) < max(2, settings.num_components):

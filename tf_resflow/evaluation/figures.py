@@ -34,7 +34,8 @@ def image_grid(images, num_columns: int | None = None, padding: int = 1,
     ValueError: for other shapes and dtypes, NaN, or floats outside [0, 1].
 
   Example:
-    grid = image_grid(np.zeros([10, 8, 8, 1], np.uint8))  # [232, 296, 1]
+    >>> image_grid(np.zeros([10, 8, 8, 1], np.uint8)).shape
+    (224, 296, 1)
   """
   images = _to_bytes(images)
   num_images, height, width, num_channels = images.shape
@@ -69,7 +70,7 @@ def save_image(path, image) -> None:
     ValueError: for another file type, dtype or shape.
 
   Example:
-    save_image('/tmp/grid.png', image_grid(np.zeros([4, 8, 8, 1])))
+    >>> save_image('grid.png', image_grid(np.zeros([4, 8, 8, 1])))
   """
   path = os.fspath(path)
   image = np.asarray(image)
@@ -100,7 +101,7 @@ def save_image_grid(path, images, **grid_options) -> None:
     ValueError: as `image_grid` and `save_image` do.
 
   Example:
-    save_image_grid('/tmp/grid.png', np.zeros([4, 8, 8, 1]), num_columns=2)
+    >>> save_image_grid('grid.png', np.zeros([4, 8, 8, 1]), num_columns=2)
   """
   save_image(path, image_grid(images, **grid_options))
 

@@ -77,7 +77,8 @@ def mean_and_stderr(values) -> MeanAndStderr:
     ValueError: if `values` is not [N] with N >= 2, or not finite.
 
   Example:
-    mean_and_stderr([1.0, 2.0, 3.0])  # mean 2.0, stderr 0.577
+    >>> mean_and_stderr([1.0, 2.0, 3.0])
+    MeanAndStderr(mean=2.0, stderr=0.577..., num_examples=3)
   """
   values = _as_finite(values, 1, 'values', 'N')
   if len(values) < 2:
@@ -105,7 +106,8 @@ def paired_difference(a, b) -> PairedDifference:
     ValueError: if the shapes differ or a value is not finite.
 
   Example:
-    print(paired_difference([1.0, 2.0, 3.0], [2.0, 3.0, 4.5]))
+    >>> paired_difference([1.0, 2.0, 3.0], [2.0, 3.0, 4.5]).mean
+    -1.1666...
   """
   a = _as_finite(a, 1, 'a', 'N')
   b = _as_finite(b, 1, 'b', 'N')
@@ -168,8 +170,9 @@ def summarize_repeats(repeats) -> RepeatedMean:
     ValueError: as `estimator_stderr` and `mean_and_stderr` do.
 
   Example:
-    noise = np.random.RandomState(0).randn(8, 100)
-    summarize_repeats(3.0 + noise).estimator_stderr  # about 0.04
+    >>> noise = np.random.RandomState(0).randn(8, 100)
+    >>> summarize_repeats(3.0 + noise).estimator_stderr
+    0.0387...
   """
   between_repeats = estimator_stderr(repeats)
   repeats = np.asarray(repeats, np.float64)

@@ -28,6 +28,13 @@ class ActNorm(invertible.InvertibleLayer):
     per_feature: one bias and scale per entry of the event, not per channel.
     **kwargs: of `keras.layers.Layer`.
 
+  Example:
+    >>> norm = layers.ActNorm()
+    >>> x = tf.random.stateless_normal([64, 3], [0, 0])
+    >>> y, log_det = norm.forward_and_log_det(5.0 + 2.0 * x)
+    >>> np.allclose(tf.math.reduce_std(y, axis=0), 1.0, atol=1e-4)
+    True
+
   References:
     Kingma and Dhariwal, 2018, Glow, Section 3.1.
   """

@@ -19,7 +19,8 @@ class ClassifierHead(keras.layers.Layer):
     **kwargs: of `keras.layers.Layer`.
 
   Example:
-    >>> y = ClassifierHead(16)(tf.ones([2, 4, 4, 3]))  # [2, 16]
+    >>> layers.ClassifierHead(16)(tf.ones([2, 4, 4, 3])).shape
+    TensorShape([2, 16])
 
   References:
     Chen et al., 2019, Residual Flows, Section 5.4 and Appendix E.

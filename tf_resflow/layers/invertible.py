@@ -9,6 +9,17 @@ class InvertibleLayer(keras.layers.Layer):
   Events are `[...]` behind one batch axis; `log_det` is `log|det df/dx|`, in
   nats, shape `[B]`. `call` is the forward direction. Subclasses define
   `forward_and_log_det` and `inverse`.
+
+  Example:
+    >>> class Double(layers.InvertibleLayer):
+    ...   def forward_and_log_det(self, x, seed=None):
+    ...     log_det = x.shape[1] * tf.math.log(2.0)
+    ...     return 2.0 * x, tf.fill([tf.shape(x)[0]], log_det)
+    ...   def inverse(self, y):
+    ...     return 0.5 * y
+    >>> y, log_det = Double().forward_and_log_det(tf.ones([5, 3]))
+    >>> log_det.shape
+    TensorShape([5])
   """
 
   def forward_and_log_det(self, x, seed=None):

@@ -57,6 +57,15 @@ def known_bound(layer):
 
   Returns:
     A Python float, or None when any part is not known.
+
+  Example:
+    >>> g = keras.Sequential([
+    ...     layers.SpectralDense(8, coeff=0.9), layers.ELU(),
+    ...     layers.SpectralDense(2, coeff=0.5)])
+    >>> layers.known_bound(g)
+    0.45
+    >>> layers.known_bound(keras.layers.Dense(2)) is None
+    True
   """
   if isinstance(layer, spectral.SpectralLayer):
     return layer.lipschitz_bound

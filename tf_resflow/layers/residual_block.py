@@ -90,10 +90,13 @@ class ResidualBlock(invertible.InvertibleLayer):
       example, such as batch normalisation.
 
   Example:
-    >>> g = keras.Sequential([SpectralDense(32), LipSwish(), SpectralDense(2)])
-    >>> block = ResidualBlock(g)
+    >>> g = keras.Sequential([
+    ...     layers.SpectralDense(32), layers.LipSwish(),
+    ...     layers.SpectralDense(2)])
+    >>> block = layers.ResidualBlock(g)
     >>> y, log_det = block.forward_and_log_det(tf.ones([5, 2]))
-    >>> x = block.inverse(y)
+    >>> np.allclose(block.inverse(y), 1.0, atol=1e-4)
+    True
 
   References:
     Behrmann et al., 2019, Invertible Residual Networks, Theorem 1; Chen et

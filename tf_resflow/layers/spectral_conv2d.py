@@ -29,8 +29,9 @@ class SpectralConv2D(spectral.SpectralLayer):
     **kwargs: of `keras.layers.Layer`.
 
   Example:
-    >>> layer = SpectralConv2D(8, 3, coeff=0.9)
-    >>> y = layer(tf.ones([2, 6, 6, 1]))  # [2, 6, 6, 8]
+    >>> layer = layers.SpectralConv2D(8, 3, coeff=0.9)
+    >>> layer(tf.ones([2, 6, 6, 1])).shape
+    TensorShape([2, 6, 6, 8])
 
   References:
     Gouk et al., 2018, Regularisation of Neural Networks by Enforcing Lipschitz

@@ -23,8 +23,9 @@ class SpectralDense(spectral.SpectralLayer):
     **kwargs: of `keras.layers.Layer`.
 
   Example:
-    >>> layer = SpectralDense(8, coeff=0.9)
-    >>> y = layer(tf.ones([2, 3]))  # [2, 8]
+    >>> layer = layers.SpectralDense(8, coeff=0.9)
+    >>> layer(tf.ones([2, 3])).shape
+    TensorShape([2, 8])
 
   References:
     Miyato et al., 2018; Gouk et al., 2018.

@@ -18,6 +18,10 @@ class Squeeze(invertible.InvertibleLayer):
     factor: `r`.
     **kwargs: of `keras.layers.Layer`.
 
+  Example:
+    >>> layers.Squeeze()(tf.zeros([5, 8, 8, 1])).shape
+    TensorShape([5, 4, 4, 4])
+
   References:
     Dinh et al., 2017, Real NVP, Section 3.6.
   """

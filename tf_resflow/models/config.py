@@ -98,6 +98,13 @@ class ResidualFlowConfig:
     memory: memory mode of the log-det gradient.
     seed: seed of the initial weights.
 
+  Example:
+    >>> config = models.ResidualFlowConfig(
+    ...     image_shape=(28, 28, 1), num_blocks=(2, 2))
+    >>> models.ResidualFlowConfig(image_shape=(9, 9, 1), num_blocks=(2, 2))
+    Traceback (most recent call last):
+    ValueError: num_blocks is (2, 2): its 2 scales need 1 squeezes by 2, ...
+
   References:
     Chen et al., 2019, Residual Flows, Section 5.1 and Appendix E.
   """
@@ -249,6 +256,9 @@ class VectorFlowConfig:
     probe: 'rademacher' or 'gaussian'.
     memory: memory mode of the log-det gradient.
     seed: seed of the initial weights.
+
+  Example:
+    >>> config = models.VectorFlowConfig(event_size=4, hidden_units=(32,))
   """
 
   event_size: int = 2

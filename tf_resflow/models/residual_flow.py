@@ -39,11 +39,12 @@ class ResidualFlow(flow.Flow):
     **kwargs: of `keras.Model`; `dtype` is 'float32' or 'float64'.
 
   Example:
-    >>> model = ResidualFlow(ResidualFlowConfig(
-    ...     image_shape=(8, 8, 1), num_levels=17, num_blocks=(2, 2),
-    ...     hidden_channels=32))
+    >>> model = models.ResidualFlow(models.ResidualFlowConfig(
+    ...     image_shape=(8, 8, 1), num_levels=17, num_blocks=(1, 1),
+    ...     hidden_channels=8, num_dense_blocks=0))
     >>> x = model.sample(4, seed=0)
-    >>> bits = model.bits_per_dim(x, seed=1)
+    >>> model.bits_per_dim(x, seed=1).shape
+    TensorShape([4])
 
   References:
     Chen et al., 2019, Residual Flows, Sections 5.1 and 5.4 and Appendix E.

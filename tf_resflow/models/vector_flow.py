@@ -22,8 +22,10 @@ class VectorFlow(flow.Flow):
     **kwargs: of `keras.Model`; `dtype` is 'float32' or 'float64'.
 
   Example:
-    >>> model = VectorFlow(VectorFlowConfig(event_size=2, num_blocks=4))
-    >>> log_prob = model.log_prob(tf.zeros([5, 2]), seed=0)
+    >>> model = models.VectorFlow(
+    ...     models.VectorFlowConfig(event_size=2, num_blocks=4))
+    >>> model.log_prob(tf.zeros([5, 2]), seed=0).shape
+    TensorShape([5])
 
   References:
     Chen et al., 2019, Residual Flows, Section 3.

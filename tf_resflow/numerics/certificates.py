@@ -51,13 +51,6 @@ def certified_norm_bound(
   `target` and the smaller of the two sides c * H * W is at most 4096, the
   bound of the materialised Gram matrix follows, and the smaller one counts.
 
-  Example:
-
-  ```python
-  kernel = np.ones([3, 3, 1, 1]) / 9.0
-  certified_norm_bound(kernel, (8, 8), target=0.98).method  # 'gram'
-  ```
-
   Args:
     kernel: [in, out] or [kh, kw, in, out]; any float type.
     spatial_shape: (H, W), needed for a convolution.
@@ -69,6 +62,11 @@ def certified_norm_bound(
 
   Raises:
     ValueError: the kernel is not finite, or shapes do not fit.
+
+  Example:
+    >>> kernel = np.ones([3, 3, 1, 1]) / 9.0
+    >>> certified_norm_bound(kernel, (8, 8), target=0.98).method
+    'gram'
   """
   kernel = _as_float64(kernel)
   if kernel.ndim == 2 and spatial_shape is None:

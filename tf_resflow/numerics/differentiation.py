@@ -34,6 +34,34 @@ def linearize(g_fn, weights, x):
   return g, vjp_fn
 
 
+_DROPPED = (
+    'the custom gradient of a residual block was dropped, as tf.vectorized_map '
+    'does. Use tfd.JointDistributionCoroutine with Root in place of '
+    'tfd.JointDistributionCoroutineAutoBatched.')
+
+
+def only_custom_gradient(outputs, inputs):
+  """Makes gradients that bypass a custom gradient an error.
+
+  The body of a `tf.custom_gradient` starts from stopped gradients. Where
+  TensorFlow drops the custom gradient, there would be zeros and no warning.
+
+  Args:
+    outputs: list of tensors, computed in the body of a `tf.custom_gradient`.
+    inputs: list of tensors, some that the body was called with.
+
+  Returns:
+    Tensors equal to `outputs`.
+  """
+  if tf.executing_eagerly():
+    return outputs  # What drops custom gradients works on graphs.
+  # No numbers, only a path in the graph.
+  zeros = [
+      tf.reduce_sum(tf.raw_ops.PreventGradient(
+          input=tf.reshape(t, [-1])[:0], message=_DROPPED)) for t in inputs]
+  return [output + tf.add_n(zeros) for output in outputs]
+
+
 def once_differentiable(gradients, inputs):
   """Returns `gradients` such that differentiating them again is an error.
 

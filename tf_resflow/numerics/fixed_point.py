@@ -43,10 +43,11 @@ class Banach:
   The error shrinks by the Lipschitz constant L of `g` at every step, so about
   log(tolerance) / log(L) evaluations are needed: 680 at L = 0.98 for 1e-6.
 
-  ```python
-  solution = Banach().solve(lambda x: 0.5 * tf.tanh(x), tf.ones([2, 3]))
-  solution.converged  # [True, True]
-  ```
+  Example:
+    >>> solution = numerics.Banach().solve(
+    ...     lambda x: 0.5 * tf.tanh(x), tf.ones([2, 3]))
+    >>> solution.converged.numpy().tolist()
+    [True, True]
 
   Attributes:
     atol: absolute tolerance; None means 1e-6 in float32, 1e-10 in float64.
@@ -115,10 +116,11 @@ class Anderson:
   The last row is the worst case of every method of this kind: the spectrum
   fills a circle around 1 and there is nothing to exploit.
 
-  ```python
-  solution = Anderson().solve(lambda x: 0.5 * tf.tanh(x), tf.ones([2, 3]))
-  solution.converged  # [True, True]
-  ```
+  Example:
+    >>> solution = numerics.Anderson().solve(
+    ...     lambda x: 0.5 * tf.tanh(x), tf.ones([2, 3]))
+    >>> solution.converged.numpy().tolist()
+    [True, True]
 
   Attributes:
     atol: see `Banach`.
@@ -198,6 +200,13 @@ def check_converged(
 
   Raises:
     tf.errors.InvalidArgumentError: some samples did not converge.
+
+  Example:
+    >>> solution = numerics.Banach(max_steps=2).solve(
+    ...     lambda x: 0.5 * tf.tanh(x), tf.ones([2, 3]))
+    >>> numerics.check_converged(solution, 'inverse')
+    Traceback (most recent call last):
+    tensorflow.python.framework.errors_impl.InvalidArgumentError: ...
   """
   finite = tf.math.is_finite(solution.residual)
   num_missed = tf.math.count_nonzero(~solution.converged)

@@ -34,6 +34,18 @@ def invert_residual(
   Returns:
     The solver's `Solution`; `x` carries the gradient, the rest does not.
 
+  Example:
+    >>> weight, y = tf.constant(0.5), tf.ones([5, 2])
+    >>> with tf.GradientTape() as tape:
+    ...   tape.watch(weight)
+    ...   x = numerics.invert_residual(
+    ...       lambda weights, x: weights[0] * x, [weight], y,
+    ...       numerics.Anderson()).x
+    >>> np.allclose(x, 1 / 1.5)
+    True
+    >>> np.allclose(tape.gradient(x, weight), -10 / 1.5**2)
+    True
+
   References:
     Behrmann et al., 2019, Invertible Residual Networks, Algorithm 1.
   """
@@ -53,6 +65,8 @@ def invert_residual(
       return differentiation.once_differentiable(
           [cotangent, *dweights], [y, *weights])
 
+    solution = solution._replace(x=differentiation.only_custom_gradient(
+        [x0], [y, *weights[:1]])[0])
     return tuple(solution), backward
 
   result = solve(y, *weights)

@@ -15,6 +15,11 @@ def batch_jacobian(fn, x):
 
   Returns:
     `[B, M, D]`, the derivative of flattened output `m` in flattened input `d`.
+
+  Example:
+    >>> numerics.batch_jacobian(tf.square, tf.constant([[1.0, 3.0]])).numpy()
+    array([[[2., 0.],
+            [0., 6.]]], dtype=float32)
   """
   with tf.GradientTape(persistent=True) as tape:
     tape.watch(x)
@@ -47,6 +52,11 @@ def exact_log_det(g_fn, x):
 
   Returns:
     `[B]`, nats.
+
+  Example:
+    >>> log_det = numerics.exact_log_det(lambda x: 0.5 * x, tf.ones([5, 2]))
+    >>> np.allclose(log_det, 2 * np.log(1.5))
+    True
   """
   jacobian = batch_jacobian(g_fn, x)
   identity = tf.eye(x.shape[1:].num_elements(), dtype=x.dtype)

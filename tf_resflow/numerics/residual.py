@@ -52,7 +52,8 @@ def _recompute(traces, weights, constants, x, draw, estimator):
       return differentiation.once_differentiable(
           [dy + dx, *dweights], [x, *weights])
 
-    return (x0 + g, value), backward
+    return differentiation.only_custom_gradient(
+        [x0 + g, value], [x, *weights[:1]]), backward
 
   return forward(x, *weights)
 
@@ -71,6 +72,8 @@ def _keep_linearization(
         value, w = series.power_series(vjp_fn, draw, estimator)
       surrogate = differentiation.sum_per_example(vjp_fn(w) * draw.probe)
 
+    outputs = differentiation.only_custom_gradient(
+        [inputs[0] + g, value], [x, *weights[:1]])
     if not differentiate_in_forward:
 
       def backward(dy, dlog_det):
@@ -80,7 +83,7 @@ def _keep_linearization(
         return differentiation.once_differentiable(
             [dy + dx, *dweights], [x, *weights])
 
-      return (inputs[0] + g, value), backward
+      return outputs, backward
 
     log_det_gradients = tape.gradient(
         surrogate, inputs, unconnected_gradients=_ZERO)
@@ -103,7 +106,7 @@ def _keep_linearization(
       return differentiation.once_differentiable(
           [dy + dx, *dweights], [x, *weights])
 
-    return (inputs[0] + g, value), backward_common
+    return outputs, backward_common
 
   return forward(x, *weights)
 
@@ -135,6 +138,14 @@ def forward_and_log_det(
 
   Raises:
     ValueError: if `memory` is unknown.
+
+  Example:
+    >>> x, estimator = tf.ones([5, 2]), numerics.RussianRoulette()
+    >>> y, log_det = numerics.forward_and_log_det(
+    ...     lambda weights, x: weights[0] * x, [tf.constant(0.5)], x,
+    ...     estimator, estimator.draw(x, seed=0))
+    >>> log_det.shape
+    TensorShape([5])
 
   References:
     Chen et al., 2019, Theorems 1 and 2, Equations 7 to 9.

@@ -79,6 +79,12 @@ class Geometric(Truncation):
   Args:
     probability: the success probability `p`, in (0, 1).
 
+  Example:
+    >>> numerics.Geometric(0.5).tail([1, 2, 3]).tolist()
+    [1.0, 0.5, 0.25]
+    >>> numerics.Geometric(0.5).has_finite_variance(spectral_radius=0.9)
+    False
+
   References:
     Chen et al., 2019, Residual Flows, Section 3.1 (p = 0.5).
   """
@@ -129,6 +135,10 @@ class Poisson(Truncation):
 
   Args:
     rate: the mean `r > 0`.
+
+  Example:
+    >>> numerics.Poisson(2.0).tail([0, 1, 2]).round(3).tolist()
+    [1.0, 0.865, 0.594]
 
   References:
     Chen et al., 2019, Residual Flows: the released training configuration

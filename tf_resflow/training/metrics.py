@@ -40,8 +40,8 @@ class MetricsWriter:
     ValueError: if metrics.csv is not a file of this writer.
 
   Example:
-    with MetricsWriter('/tmp/run') as writer:
-      writer.write(1, {'bits_per_dim': 7.9, 'grad_norm': 0.3})
+    >>> with MetricsWriter('run') as writer:
+    ...   writer.write(1, {'bits_per_dim': 7.9, 'grad_norm': 0.3})
   """
 
   def __init__(self, workdir, start_step: int = 0,

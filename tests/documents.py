@@ -1,0 +1,69 @@
+"""The Python of README.md and docs/: finds its blocks and runs them.
+
+To run a page as it stands, in the folder in which its files shall appear:
+
+    python -m tests.documents docs/tfp.md
+"""
+
+import pathlib
+import re
+import sys
+from typing import NamedTuple
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+_BLOCK = re.compile(r'^```python\n(.*?)^```$', re.DOTALL | re.MULTILINE)
+# What tests make of the lengths of training and of Markov chains.
+_SHORT = 2
+_LENGTH = re.compile(r'^(\s*num_\w+ = )\d+$', re.MULTILINE)
+
+
+class Block(NamedTuple):
+  """A fenced block of Python: where it starts, and its text."""
+
+  line: int
+  code: str
+
+
+def pages() -> list[pathlib.Path]:
+  """README.md and the pages of docs/."""
+  return [ROOT / 'README.md', *sorted(ROOT.glob('docs/**/*.md'))]
+
+
+def python_blocks(text: str) -> list[Block]:
+  """Returns the fenced blocks of Python in a text."""
+  return [
+      Block(text.count('\n', 0, match.start(1)) + 1, match[1])
+      for match in _BLOCK.finditer(text)]
+
+
+def shorten(code: str) -> str:
+  """Replaces the numbers of lines `num_... = NUMBER`."""
+  return _LENGTH.sub(rf'\g<1>{_SHORT}', code)
+
+
+def run(page: pathlib.Path, stand_alone=False, names=(), is_short=False):
+  """Runs the blocks of a page, one after another.
+
+  Args:
+    page: the file.
+    stand_alone: whether every block starts anew, or where the last one ended.
+    names: pairs of names and values that every start is given.
+    is_short: whether to `shorten` the blocks.
+
+  Returns:
+    The names that the last block left.
+  """
+  scope = dict(names)
+  for line, code in python_blocks(page.read_text()):
+    if stand_alone:
+      scope = dict(names)
+    if is_short:
+      code = shorten(code)
+    # Line breaks before, so that tracebacks show the line of the page.
+    exec(compile('\n' * (line - 1) + code, str(page), 'exec'), scope)
+  return scope
+
+
+if __name__ == '__main__':
+  run(pathlib.Path(sys.argv[1]).resolve())
