@@ -27,8 +27,6 @@ EXTRAS_REQUIRE = {
   # The protocol buffers of requests that TensorFlow Serving warms up with.
   'serving': ['tensorflow-serving-api>=2.21,<2.22'],
   'test': [
-    # The pictures of docs/, whose code the tests run.
-    'matplotlib>=3.8,<4',
     'mlxtend>=0.23,<1',
     'pytest>=8,<10',
     'ruff>=0.17,<0.18',
