@@ -133,6 +133,17 @@ def test_num_bits(num_bits, embedded_dir):
   )
 
 
+def test_images_at_places(embedded_dir):
+  split = datasets.load('digits', 'test', data_dir=embedded_dir)
+  images, _ = _arrays(split)
+  found = split.images_at([7, 0, 359, 7])
+  assert found.dtype == np.uint8
+  np.testing.assert_array_equal(found, images[[7, 0, 359, 7]])
+  for place in (-1, 360):
+    with pytest.raises(ValueError, match=f'no example {place}: expected 0'):
+      split.images_at([0, place])
+
+
 def test_arrays_are_the_examples_also_inside_a_function(embedded_dir):
   split = datasets.load('digits', 'test', data_dir=embedded_dir)
 

@@ -86,6 +86,23 @@ def test_two_replicas_share_the_draw_of_the_global_batch(draw_fn):
   assert np.any(halves[0].numpy() != halves[1].numpy())
 
 
+@pytest.mark.parametrize('draw_fn', _DRAWS.values(), ids=_DRAWS)
+def test_two_replicas_with_whole_batches_draw_as_one_device_does(draw_fn):
+  seed = random.as_seed(11)
+
+  def draw():
+    with random.whole_batches():
+      inside = draw_fn([3, 4], seed)
+    return inside, draw_fn([3, 4], seed)
+
+  inside, after = _run_on_two_replicas(draw)
+  for part in inside:
+    np.testing.assert_array_equal(part, draw_fn([3, 4], seed))
+  # It ends with the block.
+  np.testing.assert_array_equal(
+      np.concatenate([part.numpy() for part in after]), draw_fn([6, 4], seed))
+
+
 def test_two_replicas_agree_on_the_number_of_terms():
   estimator = numerics.RussianRoulette(numerics.Geometric(0.1))
   for seed in range(4):

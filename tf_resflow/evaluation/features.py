@@ -177,10 +177,10 @@ def _load(load, path):
 
 def _input_shape(shapes):
   """Returns `(h, w, c)` of the only input."""
-  if len(shapes) != 1 or shapes[0].rank != 4:
+  if len(shapes) != 1 or shapes[0].rank not in (None, 4):
     listed = ', '.join(map(str, shapes)) or 'nothing'
     raise ValueError(f'it takes {listed}, not one batch of images [B, h, w, c]')
-  return tuple(shapes[0].as_list()[1:])
+  return tuple(shapes[0].with_rank(4).as_list()[1:])
 
 
 def _from_keras(path):
@@ -208,9 +208,13 @@ def _from_saved_model(path):
     if specs[name].dtype != tf.float32:
       raise ValueError(
           f'it takes {specs[name].dtype.name} images, expected float32')
-    # It is not kept alive by its signatures.
-    signature.owner = model
-    return lambda x: signature(**{name: x}), input_shape
+
+    def function(x):
+      return signature(**{name: x})
+
+    # Signatures do not keep the variables alive.
+    function.model = model
+    return function, input_shape
   if callable(model):
     return model, (None, None, None)
   raise ValueError(
