@@ -44,9 +44,9 @@ def test_memory_measures_processes_and_draws(run_tool, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (['--study=cost'], '--output is None; expected the name of a new'),
+    (['--study=cost'], '--output is missing; name the .png or .svg file'),
     (['--study=cost', '--output=/nowhere/a.png'], 'there is no folder'),
-    (['--study=memory', f'--output={__file__}'], 'expected the name of a new'),
+    (['--study=memory', f'--output={__file__}'], 'expected a name that ends'),
     (['--study=prediction', '--output=a.png'], 'a prediction has no figure'),
     (['--study=prediction', '--memory=naive'], 'must be left as they are'),
     (['--study=memory', '--output=/tmp/scaling_test.png', '--terms=1,x'],
