@@ -1,7 +1,9 @@
 """What the scripts in bin/ share: errors as one line, quiet start-up."""
 
 from collections.abc import Callable
+import json
 import logging
+import math
 import os
 import re
 import sys
@@ -75,8 +77,26 @@ def check_output(path, suffixes, overwrite=False):
     raise ValueError(f'output is {path}, which may not be written.')
 
 
+def print_json(report):
+  """Prints a report, a dict, as one line of strict JSON on stdout.
+
+  JSON has no NaN and no infinity: such a number becomes null.
+  """
+  print(json.dumps(_without_nan(report), allow_nan=False))
+
+
+def _without_nan(value):
+  if isinstance(value, dict):
+    return {key: _without_nan(v) for key, v in value.items()}
+  if isinstance(value, (list, tuple)):
+    return [_without_nan(v) for v in value]
+  if isinstance(value, float) and not math.isfinite(value):
+    return None
+  return value
+
+
 def check_at_least(flag_values, minima):
-  """Raises ValueError for a given number below the least that makes sense.
+  """Raises ValueError for a number that is not finite, or below the least.
 
   Args:
     flag_values: the parsed `absl.flags.FLAGS`.
@@ -84,7 +104,7 @@ def check_at_least(flag_values, minima):
   """
   for name, least in minima.items():
     value = flag_values[name].value
-    if value is not None and value < least:
+    if value is not None and not least <= value < float('inf'):
       raise ValueError(f'{name} is {value}; it must be {least} or more.')
 
 

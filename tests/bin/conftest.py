@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 import runpy
+import subprocess
 import sys
 
 from absl import app
@@ -16,6 +17,10 @@ from tf_resflow import models
 from tf_resflow import training
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+_TRAIN = [
+    '--num_blocks=1', '--hidden_channels=4', '--num_dense_blocks=0',
+    '--batch_size=64', '--num_steps=4', '--warmup_steps=0',
+    '--learning_rate=0.01', '--sample_every=3']
 
 
 @pytest.fixture(scope='session')
@@ -36,6 +41,18 @@ def digits_workdir(tmp_path_factory, data_dir):
       config.load_split('train'), batch_size=64, seed=0)))['image'])
   folder = tmp_path_factory.mktemp('runs') / 'digits'
   training.create_workdir(str(folder), config, model)
+  return folder
+
+
+@pytest.fixture(scope='session')
+def trained_workdir(tmp_path_factory, data_dir):
+  """A short run, by a real process, without its evaluation."""
+  folder = tmp_path_factory.mktemp('runs') / 'run'
+  process = subprocess.run(
+      [sys.executable, 'bin/train', f'--workdir={folder}',
+       f'--data_dir={data_dir}', *_TRAIN, '--noevaluate_at_end'],
+      cwd=ROOT, capture_output=True, text=True, check=False)
+  assert process.returncode == 0, process.stderr
   return folder
 
 

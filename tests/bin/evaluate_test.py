@@ -1,9 +1,6 @@
 """bin/train and bin/evaluate end with the JSON of the Python API's numbers."""
 
 import json
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,27 +9,16 @@ from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import numerics
 from tf_resflow import training
+from tf_resflow.evaluation import comparison
 
-_ROOT = pathlib.Path(__file__).resolve().parents[2]
 _CONTRACT = {
     'bits_per_dim', 'bits_per_dim_stderr', 'estimator_stderr', 'num_examples',
     'reconstruction_error_max', 'lipschitz_bound_max'}
-_TRAIN = [
-    '--num_blocks=1', '--hidden_channels=4', '--num_dense_blocks=0',
-    '--batch_size=64', '--num_steps=4', '--warmup_steps=0',
-    '--learning_rate=0.01', '--sample_every=3']
 
 
-@pytest.fixture(scope='module')
-def workdir(tmp_path_factory, data_dir):
-  """A short run, by a real process, without its evaluation."""
-  folder = tmp_path_factory.mktemp('runs') / 'run'
-  process = subprocess.run(
-      [sys.executable, 'bin/train', f'--workdir={folder}',
-       f'--data_dir={data_dir}', *_TRAIN, '--noevaluate_at_end'],
-      cwd=_ROOT, capture_output=True, text=True, check=False)
-  assert process.returncode == 0, process.stderr
-  return folder
+@pytest.fixture
+def workdir(trained_workdir):
+  return trained_workdir
 
 
 def test_files_of_a_run(workdir):
@@ -89,7 +75,8 @@ def test_raw_weights_and_other_splits(run_tool, workdir):
 def test_train_ends_with_its_evaluation(run_tool, workdir, data_dir):
   """The run is finished, so that only the evaluation is left."""
   result = run_tool(
-      'train', f'--workdir={workdir}', f'--data_dir={data_dir}', *_TRAIN)
+      'train', f'--flagfile={workdir}/run.flags', f'--workdir={workdir}',
+      '--evaluate_at_end')
   assert result.status == 0, result.stderr
   report = json.loads(result.stdout.splitlines()[-1])
   assert _CONTRACT <= set(report)
@@ -122,11 +109,10 @@ def test_inputs_are_not_replaced(run_tool, workdir, tmp_path):
   path = tmp_path / 'x.npz'
   np.savez(path, x=np.zeros([1, 8, 8, 1]))
   before = path.read_bytes()
-  # NumPy adds the suffix.
-  for output in (f'{tmp_path}/../{tmp_path.name}/x.npz', f'{tmp_path}/x'):
+  for output in (path, f'{tmp_path}/../{tmp_path.name}/x.npz'):
     result = run_tool(
         'evaluate', f'--workdir={workdir}', f'--inputs={path}',
-        f'--output={output}')
+        f'--output={output}', '--overwrite')
     assert result.status == 2
     assert 'the file of inputs, which it would replace' in result.stderr
     assert path.read_bytes() == before
@@ -153,6 +139,47 @@ def test_probes_and_devices(run_tool, workdir, tmp_path):
     np.testing.assert_allclose(reports[1][name], reports[0][name], rtol=1e-4)
   assert reports[0]['inverse_num_not_converged'] == 0
   assert reports[1]['reconstruction_error_max'] < 1e-4
+
+
+def test_comparison_with_other_models(run_tool, workdir, tmp_path):
+  command = ('evaluate', f'--workdir={workdir}', '--num_examples=16',
+             '--nocertify', '--batch_size=16')
+  result = run_tool(*command, f'--output={tmp_path}/flow.npz')
+  assert result.status == 0, result.stderr
+  with np.load(tmp_path / 'flow.npz') as stored:
+    bits = stored['bits_per_dim'].mean(axis=0)
+  comparison.write_bits(
+      tmp_path / 'b.npz', {'worse': bits + np.linspace(0.0, 0.2, 16)},
+      {'dataset': 'digits', 'split': 'test', 'num_levels': 17,
+       'image_shape': (8, 8, 1)})
+  result = run_tool(*command, f'--compare={tmp_path}/b.npz')
+  assert result.status == 0, result.stderr
+  report = json.loads(result.stdout.splitlines()[-1])
+  assert report['paired_differences']['worse']['mean'] == pytest.approx(-0.1)
+  assert 'flow (a) against worse (b): a is below b by 0.1000' in result.stderr
+  # Before all the work.
+  refused = run_tool(*command, f'--compare={tmp_path}/flow.npz')
+  assert refused.status == 2
+  (line,) = refused.stderr.splitlines()
+  assert line.startswith('evaluate: error: --compare is ')
+
+
+def test_failures_are_not_numbers(run_tool, workdir, monkeypatch):
+  """JSON has no NaN, and a note says what happened."""
+  original = evaluation.inversion.check_inverse
+
+  def fail(*args, **kwargs):
+    return original(*args, **kwargs)._replace(
+        reconstruction_error_max=float('nan'), num_not_converged=3)
+
+  monkeypatch.setattr(evaluation.inversion, 'check_inverse', fail)
+  result = run_tool('evaluate', f'--workdir={workdir}', '--num_examples=2',
+                    '--nocertify')
+  assert result.status == 0, result.stderr
+  report = json.loads(
+      result.stdout.splitlines()[-1], parse_constant=pytest.fail)
+  assert report['reconstruction_error_max'] is None
+  assert 'note: 3 inverses of a block did not converge' in result.stderr
 
 
 def test_exact_log_determinants_of_large_images(
@@ -196,6 +223,8 @@ def test_exact_and_double_precision_of_a_split(run_tool, workdir, data_dir):
      'evaluate: error: --num_probes is given together with --log_det=exact;'),
     (['--inputs=/none.npz'], 'evaluate: error: [Errno 2] No such file'),
     (['--output=/none/y.npz'], 'evaluate: error: --output is /none/y.npz, but'),
+    (['--output='], 'evaluate: error: --output is ; expected a name that ends'),
+    (['--output=y.txt'], 'evaluate: error: --output is y.txt; expected a name'),
     (['--split=validation'], "evaluate: error: --split 'validation' is empty"),
     (['--num_examples=361'], 'evaluate: error: --num_examples is 361, but'),
     (['--workdir=/nowhere'], 'evaluate: error: --workdir /nowhere holds no'),

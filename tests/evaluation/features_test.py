@@ -37,6 +37,14 @@ class _Named(tf.Module):
     return {'logits': mean[:, 0, 0, :2], 'pool_3': mean * tf.range(1.0, 4.0)}
 
 
+class _Unsigned(tf.Module):
+  """Saved as traced, without a signature."""
+
+  @tf.function
+  def __call__(self, x, training=False):
+    return tf.reduce_mean(x, axis=[1, 2]) * (2.0 if training else 1.0)
+
+
 @pytest.fixture(scope='module')
 def files(tmp_path_factory):
   """A folder with networks of all kinds, and the one in most of them."""
@@ -45,6 +53,11 @@ def files(tmp_path_factory):
   network.save(folder / 'network.keras')
   network.export(folder / 'exported', verbose=False)
   tf.saved_model.save(_Named(), str(folder / 'named'))
+  unsigned = _Unsigned()
+  for training in (False, True):
+    unsigned.__call__.get_concrete_function(
+        tf.TensorSpec([None, None, None, 3]), training)
+  tf.saved_model.save(unsigned, str(folder / 'unsigned'))
   tf.saved_model.save(tf.Module(), str(folder / 'empty'))
   return folder, network
 
@@ -99,6 +112,16 @@ def test_named_outputs_and_any_size(files):
     with pytest.raises(ValueError, match=(
         f'feature_name is {name}; the network has the outputs logits, pool_3')):
       extract(_IMAGES)
+
+
+def test_saved_models_without_a_signature(files):
+  path = files[0] / 'unsigned'
+  assert not tf.saved_model.load(str(path)).signatures
+  extract = evaluation.load_feature_extractor(path, input_size=8)
+  assert extract.num_channels == 3 and extract.input_size == (8, 8)
+  np.testing.assert_allclose(
+      extract(_IMAGES), np.mean(_fed(_IMAGES, 8, 8, 3), axis=(1, 2)),
+      rtol=1e-5, atol=1e-6)
 
 
 def test_description(files):

@@ -85,5 +85,5 @@ def test_failures_name_example_and_block(flow):
   assert len(next(batches).x) == 3
   with pytest.raises(evaluation.NotConvergedError, match=(
       '1 of 3 examples in a batch did not converge, the first of them number 4 '
-      'in block_1: residual nan after 1 of at most 500 steps. A larger --tol')):
+      'in block_1: residual nan after 1 of at most 500 steps. A larger tol')):
     next(batches)

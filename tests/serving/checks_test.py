@@ -35,7 +35,9 @@ _LATENTS = np.zeros([2, 64], np.float32)
     ('log_prob', {'images': _IMAGES + np.uint8(200), 'seed': _SEED}, [
         'images has the level', '[200]', 'expected levels 0 to 16']),
     ('sample', _SAMPLE | {'num_samples': np.int32(0)}, [
-        'num_samples is', '[0]', 'expected 1 or more']),
+        'num_samples is', '[0]', 'expected 1 to 4096']),
+    ('sample', _SAMPLE | {'num_samples': np.int32(4097)}, [
+        'num_samples is', '[4097]', 'expected 1 to 4096']),
     ('sample', _SAMPLE | {'num_samples': np.int32([1])}, [
         'tensor num_samples [1]', 'expected shape []']),
     ('sample', _SAMPLE | {'temperature': np.float32(-0.5)}, [

@@ -1,12 +1,16 @@
-"""The request bodies of docs/serving.md are answered by a model of that size.
+"""What docs/serving.md shows, with a model of that size.
 
 TensorFlow Serving itself does not run here: its part, JSON or protocol buffers
 to tensors, is played by `client.answer` and `tf.make_ndarray`.
 """
 
+import dataclasses
 import json
+import os
 import pathlib
 import re
+import subprocess
+import sys
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +18,10 @@ from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from tests.serving import client
+from tf_resflow import evaluation
+from tf_resflow import models
+from tf_resflow import serving
+from tf_resflow import training
 
 _TEXT = pathlib.Path(__file__).resolve().parents[2].joinpath(
     'docs', 'serving.md').read_text(encoding='utf-8')
@@ -68,3 +76,36 @@ def test_grpc_request(signatures, monkeypatch):
   expected = signatures['log_prob'](
       images=tf.zeros([2, 8, 8, 1], tf.uint8), seed=tf.constant([0, 1]))
   np.testing.assert_array_equal(names['bits'], expected['bits_per_dim'])
+
+
+def test_python_and_shell(tmp_path, monkeypatch):
+  """One after another, in a folder with a run and its export."""
+  monkeypatch.chdir(tmp_path)
+  config = training.TrainingConfig(
+      dataset='digits', num_blocks=(1,), hidden_channels=4, num_dense_blocks=0)
+  model = models.ResidualFlow(config.model_config())
+  model.initialize(tf.constant(np.random.default_rng(0).random([8, 8, 8, 1])))
+  training.create_workdir('runs/digits', config, model)
+  serving.export(
+      model, 'served/digits/1', dataclasses.replace(
+          evaluation.default_estimator(), couples_examples=False), warmup=False)
+  exported, own = [
+      b for b in _blocks('python') if not b.startswith('import grpc')]
+  names = {}
+  exec(compile(exported, 'docs/serving.md', 'exec'), names)
+  bits = names.pop('bits')
+  assert bits.shape == [4]
+  exec(compile(own, 'docs/serving.md', 'exec'), names)
+  np.testing.assert_allclose(names['bits'], bits, rtol=1e-5)
+
+  (script,) = [b for b in _blocks('bash') if 'saved_model_cli' in b]
+  process = subprocess.run(
+      ['bash', '-euc', script], capture_output=True, text=True, check=False,
+      env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3', 'PATH': os.pathsep.join([
+          os.path.dirname(sys.executable), os.environ['PATH']])})
+  assert process.returncode == 0, process.stderr
+  for said in (
+      "signature_def['decode']:", 'Result for output key bits_per_dim:',
+      "inputs['images'] tensor_info:\n        dtype: DT_UINT8\n"
+      "        shape: (-1, 8, 8, 1)"):
+    assert said in process.stdout, process.stdout

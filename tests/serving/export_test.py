@@ -8,6 +8,7 @@ import math
 import os
 import pathlib
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -113,7 +114,10 @@ def test_decode_undoes_encode(signatures, model, images, replies):
 
 
 def test_samples_repeat_and_failures_show_in_another_process(
-    ask, pairs, model, replies, make_small_model, tmp_path):
+    ask, pairs, model, replies, make_small_model, tmp_path, monkeypatch):
+  # A model that fails at once would not be exported.
+  monkeypatch.setattr(
+      sys.modules['tf_resflow.serving.export'], '_try_out', lambda *_: None)
   impatient = make_small_model()
   impatient.residual_blocks[0].solver = numerics.Banach(max_steps=2)
   folder = str(tmp_path / '1')
@@ -232,11 +236,29 @@ def test_nothing_is_left_of_a_failure(model, estimator, tmp_path, monkeypatch):
   assert os.listdir(tmp_path / 'served') == []
 
 
+def test_a_model_that_fails_is_refused(make_small_model, estimator, tmp_path):
+  output = str(tmp_path / 'served' / '1')
+  model = make_small_model()
+  for block in model.residual_blocks:
+    block.solver = numerics.Banach(max_steps=1)
+  with pytest.raises(ValueError, match='signature sample of the model fails: '
+                     '.*did not converge'):
+    serving.export(model, output, estimator)
+  model = make_small_model()
+  bias = model.spectral_layers[-1].bias
+  bias.assign(np.full(bias.shape, np.nan))
+  with pytest.raises(ValueError, match='signature log_prob of the model'):
+    serving.export(model, output, estimator)
+  assert os.listdir(tmp_path) == []
+
+
 def test_refuses_to_replace_anything(model, estimator, tmp_path):
   (tmp_path / 'file').write_text('mine')
   with pytest.raises(ValueError, match='is not empty; name a new'):
     serving.export(model, str(tmp_path), estimator)
   with pytest.raises(ValueError, match='file, which is a file; name a folder'):
     serving.export(model, str(tmp_path / 'file'), estimator)
+  with pytest.raises(ValueError, match='expected a folder of this machine'):
+    serving.export(model, 'gs://bucket/digits/1', estimator)
   assert (tmp_path / 'file').read_text() == 'mine'
   assert os.listdir(tmp_path) == ['file']

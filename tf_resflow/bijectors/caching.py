@@ -71,15 +71,14 @@ class _ReadOnce(dict):
 
 
 class FlowCache(cache_util.BijectorCacheWithGreedyAttrs):
-  """Remembers a pair from `forward` until its log-determinant is read.
+  """Remembers a log-determinant from `forward` until it is read.
 
   So much is needed for a `log_prob` to evaluate the flow once: after
-  `y = b.forward(x)`, `b.inverse(y)` returns `x`, and the first
-  `b.inverse_log_det_jacobian(y)` the log-determinant that came with `y`; then
-  the pair is forgotten. Everything else is evaluated at every call, with the
-  variables, the tape and the draws of that call, except within `one_call`. To
-  verify an inverse numerically, pass `tf.identity(y)`, or make the bijector
-  with `caching=False`.
+  `y = b.forward(x)`, the first `b.inverse_log_det_jacobian(y)` is that which
+  came with `y`; then the pair is forgotten. Values are never remembered:
+  `b.inverse(y)` is solved for, with the variables and under the tape of that
+  call. Only within `one_call`, where both are the same, may a part of a chain
+  answer with what it was given before.
   """
 
   def _lookup(self, input, forward_name, inverse_name, **kwargs):  # pylint: disable=redefined-builtin
@@ -88,14 +87,22 @@ class FlowCache(cache_util.BijectorCacheWithGreedyAttrs):
       _scope.outputs.append(output)
     return output
 
+  def _attributes(self, input, fn_name, **kwargs):  # pylint: disable=redefined-builtin
+    return self._edge(input, fn_name, kwargs, may_be_pair=True).attributes
+
   def _get_or_create_edge(self, input, forward_name, kwargs):  # pylint: disable=redefined-builtin
+    return self._edge(
+        input, forward_name, kwargs, may_be_pair=_scope.outputs is not None)
+
+  def _edge(self, input, forward_name, kwargs, may_be_pair):  # pylint: disable=redefined-builtin
+    """Returns what is known of a tensor and may be used, or a fresh edge."""
     edge = super()._get_or_create_edge(input, forward_name, kwargs)
     call = _scope.outputs
     is_known = isinstance(edge.attributes, _ReadOnce)
     is_of_this_call = (
         is_known and call is not None and edge.attributes.call is call)
     is_pair = (
-        is_known and forward_name == self._inverse_name
+        may_be_pair and is_known and forward_name == self._inverse_name
         and edge.dependencies is not None and not edge.attributes.is_spent)
     if not (is_of_this_call or is_pair):
       edge = edge._replace(

@@ -25,10 +25,9 @@ class LayerBijector(tfb.Bijector):
     inverse_event_shape_fn: the way back.
     seed: Python int or int32 `[2]` that fixes the draws of every call; None
       draws afresh.
-    caching: whether `inverse` may return the tensor that `forward` was given,
-      and the log-determinant be that of the same evaluation; see
-      `caching.FlowCache`. Without, every call evaluates anew: inverses are
-      always solved for, a `log_prob` through `tfb.Invert` included.
+    caching: whether the log-determinant that came with `y = forward(x)` answers
+      the first `inverse_log_det_jacobian(y)`, see `caching.FlowCache`. Without,
+      that one solves for `x` first, in a `log_prob` through `tfb.Invert` too.
     name: name of the bijector, the key of its keyword arguments in a
       `tfb.Chain`.
 
@@ -148,8 +147,8 @@ class LayerBijector(tfb.Bijector):
     return -self._forward_and_attributes(x, seed=seed)[1]['ildj']
 
   def _inverse_log_det_jacobian(self, y, seed=None):
-    # `inverse` knows the source of a `y` that `forward` produced, when asked
-    # with the same arguments.
+    # Within a chain, `inverse` knows the source of a `y` that `forward`
+    # produced, when asked with the same arguments.
     kwargs = {} if seed is None else {'seed': seed}
     return -self._forward_log_det_jacobian(
         self.inverse(y, **kwargs), **kwargs)

@@ -70,8 +70,8 @@ class BaselineSettings:
           f'{self.alpha}.')
     if not self.reg_covar >= 0.0:
       raise ValueError(f'reg_covar must not be negative, got {self.reg_covar}.')
-    if self.seed < 0:
-      raise ValueError(f'seed must not be negative, got {self.seed}.')
+    if not 0 <= self.seed < 2**32:
+      raise ValueError(f'seed must lie in [0, 2^32), got {self.seed}.')
 
 
 @dataclasses.dataclass(frozen=True)

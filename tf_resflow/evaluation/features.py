@@ -183,6 +183,20 @@ def _input_shape(shapes):
   return tuple(shapes[0].with_rank(4).as_list()[1:])
 
 
+def _callable_input_shape(model):
+  """Returns `(h, w, c)` of a SavedModel that is called directly."""
+  traced = getattr(model.__call__, 'concrete_functions', ())
+  # The same function once per shape, structure or flag that it was saved with.
+  shapes = [
+      _input_shape([arguments[0].shape])
+      for arguments, _ in (f.structured_input_signature for f in traced)
+      if arguments and isinstance(arguments[0], tf.TensorSpec)]
+  if not shapes:
+    return (None, None, None)
+  return tuple(sizes.pop() if len(sizes) == 1 else None
+               for sizes in map(set, zip(*shapes, strict=True)))
+
+
 def _from_keras(path):
   model = keras.models.load_model(path, compile=False)
   shapes = [tf.TensorShape(t.shape) for t in model.inputs or []]
@@ -216,7 +230,7 @@ def _from_saved_model(path):
     function.model = model
     return function, input_shape
   if callable(model):
-    return model, (None, None, None)
+    return model, _callable_input_shape(model)
   raise ValueError(
       f'it has the signatures {", ".join(signatures) or "none"}; expected one, '
       'or serving_default')

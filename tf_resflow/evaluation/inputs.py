@@ -1,12 +1,10 @@
 """Log-likelihoods of given images, one by one."""
 
-import zipfile
-import zlib
-
 import numpy as np
 import tensorflow as tf
 
 from tf_resflow import numerics
+from tf_resflow.evaluation import archives
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import progress
@@ -31,25 +29,12 @@ def read_inputs(path, event_shape):
     OSError: if the file cannot be opened.
     ValueError: if it is no such file, or `x` does not suit the model.
   """
-  try:
-    arrays = np.load(path)
-    if isinstance(arrays, np.ndarray):
-      raise ValueError('it holds a single array without a name')
-    with arrays:
-      names = arrays.files
-      x = arrays['x'] if 'x' in names else None
-    if x is not None and not isinstance(x, np.ndarray):
-      raise ValueError('its x is not an array')
-  # What zipfile and zlib raise where bytes are damaged, or encrypted.
-  except (EOFError, NotImplementedError, RuntimeError, ValueError,
-          zipfile.BadZipFile, zlib.error) as error:
-    raise ValueError(
-        f'inputs is {path}, which is not a readable .npz file: {error}'
-    ) from error
+  arrays = archives.read_arrays(path, 'inputs', keys=('x',))
+  x = arrays.get('x')
   expected = f'floats [n, {", ".join(map(str, event_shape))}] in [0, 1)'
   if x is None:
     raise ValueError(
-        f'inputs is {path}, which has the arrays {", ".join(names) or "none"} '
+        f'inputs is {path}, which has the arrays {", ".join(arrays) or "none"} '
         f'but no x; expected {expected}.')
   if not np.issubdtype(x.dtype, np.floating):
     raise ValueError(

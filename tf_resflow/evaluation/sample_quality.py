@@ -69,14 +69,15 @@ def compare(model, split, extractor, *, num_images=None, num_samples=None,
       decoded.append(part._replace(x=part.x[:0], z=part.z[:0]))
       yield pictures.to_bytes(part.x, model.num_levels)
 
-  if verbose:
-    _logger.info('Features of %d images.', num_images)
-  image_moments, image_features = _gather(
-      extractor, image_batches(), progress.progress_bar(num_images, verbose))
+  # Samples first: their inverses are what may fail.
   if verbose:
     _logger.info('Features of %d samples.', num_samples)
   sample_moments, sample_features = _gather(
       extractor, sample_batches(), progress.progress_bar(num_samples, verbose))
+  if verbose:
+    _logger.info('Features of %d images.', num_images)
+  image_moments, image_features = _gather(
+      extractor, image_batches(), progress.progress_bar(num_images, verbose))
   kernel = kernel_distance.squared_mmd_of_subsets(
       image_features, sample_features, seed=seed)
   return {

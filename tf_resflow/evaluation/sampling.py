@@ -141,5 +141,4 @@ def _check_converged(model, inverted, first, solver):
       f'converge, the first of them number {first + number} in {names[block]}: '
       f'residual {inverted.residual[number, block]:.3g} after '
       f'{inverted.num_steps[number, block]} of at most {max_steps} steps. A '
-      'larger --tolerance or --max_steps, or --dtype=float64 may help; nothing '
-      'is written.')
+      'larger tolerance, more steps (max_steps) or float64 (dtype) may help.')

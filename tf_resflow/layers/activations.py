@@ -113,9 +113,10 @@ def _value_and_derivative(z):
   derivative = sigmoid + tf.raw_ops.SigmoidGrad(y=sigmoid, dy=z)
 
   def backward(dy, dderivative):
-    product = sigmoid * derivative
-    curvature = sigmoid + derivative - (product + product)
-    return dy * derivative + dderivative * curvature
+    # dy D + dD (s + D - 2 s D), in few passes.
+    product = dderivative * sigmoid
+    return derivative * (
+        (dy + dderivative) - (product + product)) + product
 
   return (z * sigmoid, derivative), backward
 

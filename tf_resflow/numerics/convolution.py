@@ -31,18 +31,31 @@ def conv2d(x, kernel):
   if not _is_narrow(kernel):
     return tf.nn.conv2d(x, kernel, strides=1, padding='SAME')
 
-  @tf.custom_gradient
-  def convolve(x, kernel):
-    many_to_few = kernel.shape[2] > kernel.shape[3]
-    y = (_sum_of_taps(x, kernel) if many_to_few else
-         tf.nn.conv2d(x, kernel, strides=1, padding='SAME'))
+  return _narrow_conv2d(x, kernel)
 
-    def backward(dy):
-      return conv2d(dy, _adjoint(kernel)), _kernel_gradient(x, dy, kernel.shape)
 
-    return y, backward
+@tf.custom_gradient
+def _narrow_conv2d(x, kernel):
+  if kernel.shape[2] > kernel.shape[3]:
+    y = _sum_of_taps(x, kernel)
+  else:
+    y = tf.nn.conv2d(x, kernel, strides=1, padding='SAME')
+  return y, lambda dy: (
+      _narrow_transpose(dy, kernel), _kernel_gradient(x, dy, kernel.shape))
 
-  return convolve(x, kernel)
+
+@tf.custom_gradient
+def _narrow_transpose(y, kernel):
+  """The transpose of `_narrow_conv2d` in its first argument."""
+  if kernel.shape[2] > kernel.shape[3]:
+    x = tf.raw_ops.Conv2DBackpropInput(
+        input_sizes=tf.concat([tf.shape(y)[:3], [kernel.shape[2]]], 0),
+        filter=kernel, out_backprop=y, strides=[1, 1, 1, 1], padding='SAME')
+    x = tf.ensure_shape(x, y.shape[:3] + [kernel.shape[2]])
+  else:
+    x = _sum_of_transposed_taps(y, kernel)
+  return x, lambda dx: (
+      _narrow_conv2d(dx, kernel), _kernel_gradient(dx, y, kernel.shape))
 
 
 def _is_narrow(kernel):
@@ -54,24 +67,36 @@ def _is_narrow(kernel):
   return k_h * k_w > 1 and has_few_taps and on_cpu
 
 
-def _adjoint(kernel):
-  """Returns the kernel of the transposed map."""
-  return tf.transpose(tf.reverse(kernel, axis=[0, 1]), [0, 1, 3, 2])
-
-
 def _sum_of_taps(x, kernel):
   """The convolution as one matrix product and shifted sums."""
-  height, width = x.shape[1:3]
-  k_h, k_w, c_in, c_out = kernel.shape
+  k_h, k_w, c_in, _ = kernel.shape
   taps = tf.matmul(
       tf.reshape(x, [-1, c_in]),
       tf.reshape(tf.transpose(kernel, [2, 0, 1, 3]), [c_in, -1]))
-  taps = tf.reshape(taps, [-1, height, width, k_h * k_w * c_out])
+  return _sum_of_shifts(taps, x.shape[1:3], (k_h, k_w))
+
+
+def _sum_of_transposed_taps(y, kernel):
+  """Its transpose; no entry of the kernel has to be moved for it."""
+  k_h, k_w, _, c_out = kernel.shape
+  taps = tf.matmul(
+      tf.reshape(y, [-1, c_out]), tf.reshape(kernel, [-1, c_out]),
+      transpose_b=True)
+  return _sum_of_shifts(taps, y.shape[1:3], (k_h, k_w), is_reversed=True)
+
+
+def _sum_of_shifts(taps, image_size, kernel_size, is_reversed=False):
+  """Adds the taps `[B H W, k_h k_w c]`, each shifted to where it belongs."""
+  (height, width), (k_h, k_w) = image_size, kernel_size
+  num_channels = taps.shape[1] // (k_h * k_w)
+  taps = tf.reshape(taps, [-1, height, width, taps.shape[1]])
   taps = tf.pad(taps, [[0, 0], [k_h // 2] * 2, [k_w // 2] * 2, [0, 0]])
+  positions = [(i, j) for i in range(k_h) for j in range(k_w)]
+  shifts = positions[::-1] if is_reversed else positions
   return tf.add_n([
       taps[:, i:i + height, j:j + width,
-           (i * k_w + j) * c_out:(i * k_w + j + 1) * c_out]
-      for i in range(k_h) for j in range(k_w)])
+           number * num_channels:(number + 1) * num_channels]
+      for number, (i, j) in enumerate(shifts)])
 
 
 def _kernel_gradient(x, dy, shape):

@@ -66,12 +66,12 @@ def check_seed(seed, spec):
   return _tensor(seed, spec)
 
 
-def check_num_samples(num_samples, spec):
-  """Returns a number of samples, 1 or more."""
+def check_num_samples(num_samples, spec, largest):
+  """Returns a number of samples, 1 to `largest`."""
   num_samples = _tensor(num_samples, spec)
   return _require(
-      num_samples >= 1, num_samples,
-      [f'{spec.name} is', num_samples, '; expected 1 or more.'])
+      (num_samples >= 1) & (num_samples <= largest), num_samples,
+      [f'{spec.name} is', num_samples, f'; expected 1 to {largest}.'])
 
 
 def check_temperature(temperature, spec):
@@ -80,4 +80,4 @@ def check_temperature(temperature, spec):
   return _require(
       (temperature >= 0.0) & tf.math.is_finite(temperature), temperature,
       [f'{spec.name} is', temperature, '; expected a finite number, 0 or '
-       'more: 1 samples the model, less stays closer to its mode.'])
+       'more: 1 samples the model, less varies less.'])

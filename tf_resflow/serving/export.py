@@ -18,6 +18,10 @@ def check_is_new(output):
   Raises:
     ValueError: if it holds anything.
   """
+  if '://' in output:
+    raise ValueError(
+        f'output is {output}; expected a folder of this machine, from where '
+        'the SavedModel can be copied.')
   if os.path.exists(output) and not os.path.isdir(output):
     raise ValueError(f'output is {output}, which is a file; name a folder.')
   if os.path.isdir(output) and os.listdir(output):
@@ -33,7 +37,32 @@ def _captured_variables(functions):
   return [variables[key] for key in captured if key in variables]
 
 
-def export(model, output, log_det, warmup=True):
+def _try_out(functions, specs):
+  """Answers one request of every signature, as a server does to warm up.
+
+  Raises:
+    ValueError: if one of them fails, or its reply has numbers that are not
+      finite: the server would refuse the model, or serve such replies.
+  """
+  for name, function in functions.items():
+    try:
+      outputs = function(**{
+          spec.name: warmup_lib.example(spec) for spec in specs[name]})
+    except tf.errors.InvalidArgumentError as error:
+      # What failed comes after the lines of a traceback.
+      start = max(0, error.message.find('assertion failed'))
+      reason = error.message[start:].splitlines()[0]
+      raise ValueError(
+          f'the signature {name} of the model fails: {reason}') from error
+    for key, output in outputs.items():
+      if output.dtype.is_floating and not tf.reduce_all(
+          tf.math.is_finite(output)):
+        raise ValueError(
+            f'the signature {name} of the model returns {key} that are not '
+            'finite; check the checkpoint with bin/evaluate.')
+
+
+def export(model, output, log_det, warmup=True, max_samples=4096):
   """Writes a flow as a SavedModel that needs no Python of this package.
 
   Its signatures are the methods of `IntegerFlow`. Kernels are normalised
@@ -41,7 +70,8 @@ def export(model, output, log_det, warmup=True):
   that for the devices of this process: with a GPU, batches are not taken in
   parts, which on CPUs bounds the memory of a request.
 
-  The folder appears whole or not at all, so it may be named in the folder that
+  Every signature answers one request before anything is written. The folder
+  appears whole or not at all, so it may be named in the folder that
   a server watches. Beside the SavedModel it holds the configuration of the
   model, `assets.extra/model.json`.
 
@@ -51,13 +81,14 @@ def export(model, output, log_det, warmup=True):
     log_det: estimator of `log_prob`, see `IntegerFlow`.
     warmup: whether to add requests for TensorFlow Serving to warm up with,
       which needs tensorflow-serving-api.
+    max_samples: see `IntegerFlow`.
 
   Returns:
     A list of the names of the signatures.
 
   Raises:
-    ValueError: if the folder is not empty, the model cannot be served, or
-      tensorflow-serving-api is missing.
+    ValueError: if the folder is not empty, the model cannot be served, a
+      signature fails, or tensorflow-serving-api is missing.
 
   Example:
     >>> model = models.ResidualFlow(models.ResidualFlowConfig(
@@ -76,7 +107,8 @@ def export(model, output, log_det, warmup=True):
   check_is_new(output)
   if warmup:
     warmup_lib.check_is_installed()
-  signatures = integer_flow.IntegerFlow(model, log_det).signatures()
+  signatures = integer_flow.IntegerFlow(
+      model, log_det, max_samples).signatures()
   module = tf.Module()
   with model.frozen():
     functions = {
@@ -86,6 +118,8 @@ def export(model, output, log_det, warmup=True):
         for name, (method, specs) in signatures.items()}
     # Those of `frozen` have no other owner: graphs refer to them weakly.
     module.weights = _captured_variables(list(functions.values()))
+  specs = {name: specs for name, (_, specs) in signatures.items()}
+  _try_out(functions, specs)
   parent, name = os.path.split(os.path.abspath(output))
   os.makedirs(parent, exist_ok=True)
   with tempfile.TemporaryDirectory(prefix=f'.{name}.', dir=parent) as folder:
@@ -95,8 +129,7 @@ def export(model, output, log_det, warmup=True):
         options=tf.saved_model.SaveOptions(experimental_custom_gradients=False))
     gradients.forget(draft)
     if warmup:
-      warmup_lib.write_requests(
-          draft, {name: specs for name, (_, specs) in signatures.items()})
+      warmup_lib.write_requests(draft, specs)
     assets = os.path.join(draft, warmup_lib.ASSETS)
     os.makedirs(assets, exist_ok=True)
     with open(os.path.join(assets, _MODEL_JSON), 'w', encoding='utf-8') as f:

@@ -32,10 +32,13 @@ class IntegerFlow:
     model: a `models.ResidualFlow` whose ActNorms are initialised.
     log_det: estimator of the log-determinant in `log_prob`, such as
       `numerics.AdaptiveRoulette(couples_examples=False)`.
+    max_samples: most samples of one request: a few bytes could ask for more
+      than there is memory.
 
   Raises:
-    ValueError: if the model has no `num_levels` or is not initialised, or the
-      estimator lets the images of a batch depend on each other.
+    ValueError: if the model has no `num_levels` or is not initialised,
+      `max_samples` is not positive, or the estimator lets the images of a batch
+      depend on each other.
 
   Example:
     >>> model = models.ResidualFlow(models.ResidualFlowConfig(
@@ -52,7 +55,10 @@ class IntegerFlow:
     Theis, van den Oord and Bethge, 2016, Section 3.1 (uniform noise).
   """
 
-  def __init__(self, model, log_det):
+  def __init__(self, model, log_det, max_samples=4096):
+    if not 1 <= max_samples < 2**31:
+      raise ValueError(
+          f'max_samples is {max_samples}; expected 1 to 2147483647.')
     if model.num_levels is None:
       raise ValueError(
           f'{model.name} has no num_levels; only flows on images of integers '
@@ -70,6 +76,7 @@ class IntegerFlow:
             'model.initialize(x).')
     self.model = model
     self.log_det = log_det
+    self.max_samples = max_samples
     dtype = tf.as_dtype(model.compute_dtype)
     self._images = tf.TensorSpec(
         [None, *model.event_shape], tf.uint8, 'images')
@@ -119,7 +126,7 @@ class IntegerFlow:
     """Draws images.
 
     Args:
-      num_samples: int32 scalar, 1 or more.
+      num_samples: int32 scalar, 1 to `max_samples`.
       seed: int32 `[2]`.
       temperature: float32 scalar, standard deviation of the latents.
 
@@ -129,7 +136,8 @@ class IntegerFlow:
     Raises:
       tf.errors.InvalidArgumentError: if an inverse does not converge.
     """
-    num_samples = checks.check_num_samples(num_samples, self._num_samples)
+    num_samples = checks.check_num_samples(
+        num_samples, self._num_samples, self.max_samples)
     seed = checks.check_seed(seed, self._seed)
     temperature = checks.check_temperature(temperature, self._temperature)
     x = self.model.sample(

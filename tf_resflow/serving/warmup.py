@@ -28,7 +28,7 @@ def check_is_installed():
         '--nowarmup.') from error
 
 
-def _example(spec):
+def example(spec):
   """A valid input of a signature: one image, latent or sample."""
   if spec.name in ('num_samples', 'temperature'):
     return tf.ones([], spec.dtype)
@@ -53,7 +53,7 @@ def write_requests(folder, specs):
       request.model_spec.signature_name = name
       for spec in inputs:
         request.inputs[spec.name].CopyFrom(
-            tf.make_tensor_proto(_example(spec).numpy()))
+            tf.make_tensor_proto(example(spec).numpy()))
       log = prediction_log_pb2.PredictionLog(
           predict_log=prediction_log_pb2.PredictLog(request=request))
       writer.write(log.SerializeToString())

@@ -1,0 +1,57 @@
+"""Paired comparisons through files of bits/dim."""
+
+import numpy as np
+import pytest
+
+from tf_resflow.evaluation import comparison
+
+_FACTS = {'dataset': 'digits', 'split': 'test', 'num_levels': 17,
+          'image_shape': (8, 8, 1)}
+
+
+def test_what_was_written_is_read(tmp_path):
+  bits = {'gaussian': np.array([2.0, 3.0, 4.0]), 'flow': np.ones([3])}
+  comparison.write_bits(tmp_path / 'b.npz', bits, _FACTS)
+  found = comparison.read_bits(tmp_path / 'b.npz', 3, _FACTS)
+  assert found.keys() == bits.keys()
+  for name, values in bits.items():
+    np.testing.assert_array_equal(found[name], values)
+
+
+@pytest.mark.parametrize(('name', 'value', 'said'), [
+    ('dataset', 'mnist', 'is of the dataset digits, not mnist; only the same'),
+    ('split', 'train', 'is of the split test, not train; only the same'),
+    ('num_levels', 32, 'is of the num_levels 17, not 32; only the same'),
+    ('image_shape', (16, 16, 1), r'\[8, 8, 1\], not \[16, 16, 1\]; only the'),
+])
+def test_other_examples_are_refused(tmp_path, name, value, said):
+  path = tmp_path / 'b.npz'
+  comparison.write_bits(path, {'gaussian': np.ones([3])}, _FACTS)
+  with pytest.raises(ValueError, match=said) as error:
+    comparison.read_bits(path, 3, _FACTS | {name: value})
+  assert str(error.value).startswith(f'compare is {path}')
+
+
+@pytest.mark.parametrize(('arrays', 'said'), [
+    ({}, r'holds no bits/dim; expected an array \(3,\)'),
+    ({'a': np.ones([4])}, r'a has the shape \(4,\), expected \(3,\)'),
+    ({'a': np.ones([3], np.int32)}, 'a has the dtype int32; expected floats'),
+    ({'a': np.array([1.0, np.nan, np.inf])}, '2 values of a are not finite'),
+    ({'a': np.array([{}])}, 'which is not a readable .npz file'),
+])
+def test_bad_files(tmp_path, arrays, said):
+  np.savez(tmp_path / 'b.npz', **arrays)
+  with pytest.raises(ValueError, match=said):
+    comparison.read_bits(tmp_path / 'b.npz', 3, _FACTS)
+  (tmp_path / 'b.npz').write_bytes(b'PK\x03\x04cut')
+  with pytest.raises(ValueError, match='which is not a readable .npz file'):
+    comparison.read_bits(tmp_path / 'b.npz', 3, _FACTS)
+
+
+def test_differences_are_negative_where_the_model_is_better():
+  bits = np.array([1.0, 2.0, 3.0])
+  found = comparison.paired_differences(
+      bits, {'worse': bits + [0.1, 0.2, 0.3], 'better': bits - 1.0})
+  assert found['worse'].mean == pytest.approx(-0.2)
+  assert found['worse'].stderr == pytest.approx(0.1 / np.sqrt(3))
+  assert found['better'].mean == pytest.approx(1.0)
