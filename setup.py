@@ -29,6 +29,7 @@ EXTRAS_REQUIRE = {
   'test': [
     'mlxtend>=0.23,<1',
     'pytest>=8,<10',
+    'pytest-xdist>=3.5,<4',
     'ruff>=0.17,<0.18',
     'tensorflow-serving-api>=2.21,<2.22',
   ],
