@@ -135,8 +135,8 @@ def test_gradients_and_weights_agree(one, record_property):
     np.testing.assert_array_equal(*values)
   # The training did something.
   assert _largest_difference(initial, final) > 0.1
-  record_property('gradient_difference', gradient_difference)
-  record_property('weight_difference', weight_difference)
+  record_property('gradient_difference', float(gradient_difference))
+  record_property('weight_difference', float(weight_difference))
 
 
 class _Doubled(training.TrainStep):
