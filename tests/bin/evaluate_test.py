@@ -221,7 +221,7 @@ def test_exact_and_double_precision_of_a_split(run_tool, workdir, data_dir):
      'evaluate: error: --num_exact_terms is given together with --log_det='),
     (['--log_det=exact', '--num_probes=2'],
      'evaluate: error: --num_probes is given together with --log_det=exact;'),
-    (['--inputs=/none.npz'], 'evaluate: error: [Errno 2] No such file'),
+    (['--inputs=/none.npz'], 'evaluate: error: --inputs is /none.npz, which d'),
     (['--output=/none/y.npz'], 'evaluate: error: --output is /none/y.npz, but'),
     (['--output='], 'evaluate: error: --output is ; expected a name that ends'),
     (['--output=y.txt'], 'evaluate: error: --output is y.txt; expected a name'),

@@ -1,5 +1,6 @@
 """Reads .npz files that users name."""
 
+import os
 import zipfile
 import zlib
 
@@ -15,13 +16,17 @@ def read_arrays(path, name, keys=None):
     keys: which to read, all by default; the others are None.
 
   Raises:
-    OSError: if the file cannot be opened.
+    OSError: if there is no such file, or it cannot be opened.
     ValueError: if it is no such file, is damaged, or holds objects.
   """
+  if not os.path.exists(path):
+    raise FileNotFoundError(f'{name} is {path}, which does not exist.')
+  if not os.path.isfile(path) or not zipfile.is_zipfile(path):
+    raise ValueError(
+        f'{name} is {path}, which is not a readable .npz file; expected what '
+        'numpy.savez writes.')
   try:
     archive = np.load(path)
-    if isinstance(archive, np.ndarray):
-      raise ValueError('it holds a single array without a name')
     with archive:
       arrays = {
           key: archive[key] if keys is None or key in keys else None
