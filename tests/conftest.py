@@ -1,13 +1,21 @@
-"""Two logical CPU devices for the tests of replicas.
-
-Devices are fixed when TensorFlow starts, so this must run before any test
-module makes a tensor.
-"""
-
-import tensorflow as tf
+"""Two logical CPU devices for the tests of replicas."""
 
 NUM_LOGICAL_CPUS = 2
 
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices('CPU')[0],
-    [tf.config.LogicalDeviceConfiguration()] * NUM_LOGICAL_CPUS)
+
+def pytest_configure(config):
+  """Makes the devices, which are fixed when TensorFlow starts.
+
+  So this must run before any test module makes a tensor.
+
+  Args:
+    config: of pytest.
+  """
+  if config.getoption('numprocesses', None) and not hasattr(
+      config, 'workerinput'):
+    return  # This process runs no test, it hands them to others.
+  import tensorflow as tf
+
+  tf.config.set_logical_device_configuration(
+      tf.config.list_physical_devices('CPU')[0],
+      [tf.config.LogicalDeviceConfiguration()] * NUM_LOGICAL_CPUS)
