@@ -105,7 +105,8 @@ def check_at_least(flag_values, minima):
   for name, least in minima.items():
     value = flag_values[name].value
     if value is not None and not least <= value < float('inf'):
-      raise ValueError(f'{name} is {value}; it must be {least} or more.')
+      finite = ', and finite' if isinstance(value, float) else ''
+      raise ValueError(f'{name} is {value}; it must be {least} or more{finite}.')
 
 
 def check_positive(flag_values, names):

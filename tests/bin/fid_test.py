@@ -61,7 +61,7 @@ def test_without_a_network_it_says_what_to_get(run_tool, digits_workdir):
     (['--num_samples=0'], '--num_samples is 0; it must be 1 or more'),
     (['--num_samples=19'], '--num_samples is 19; 20 are the least for the'),
     (['--num_images=361'], '--num_images is 361, but the test split has 360'),
-    (['--temperature=nan'], '--temperature is nan; it must be 0 or more'),
+    (['--temperature=nan'], '--temperature is nan; it must be 0 or more, and'),
     (['--temperature=-1'], '--temperature is -1.0; it must be 0 or more'),
     (['--input_size=32'], '--input_size is 32, but the network takes images'),
     (['--input_range=0'], "--input_range is '0'; expected two numbers, such"),

@@ -55,7 +55,8 @@ def read_bits(path, num_examples, facts):
     if values.shape != (num_examples,):
       raise ValueError(
           f'compare is {path}: {name} has the shape {values.shape}, expected '
-          f'({num_examples},), one value per evaluated example.')
+          f'({num_examples},), one value per evaluated example, as '
+          'bin/baselines --output writes them.')
     if not np.issubdtype(values.dtype, np.floating):
       raise ValueError(
           f'compare is {path}: {name} has the dtype {values.dtype}; expected '

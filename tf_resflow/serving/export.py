@@ -71,9 +71,9 @@ def export(model, output, log_det, warmup=True, max_samples=4096):
   parts, which on CPUs bounds the memory of a request.
 
   Every signature answers one request before anything is written. The folder
-  appears whole or not at all, so it may be named in the folder that
-  a server watches. Beside the SavedModel it holds the configuration of the
-  model, `assets.extra/model.json`.
+  appears whole or not at all, so it may be named in the folder that a server
+  watches. Beside the SavedModel it holds the configuration of the model,
+  `assets.extra/model.json`.
 
   Args:
     model: an initialised `models.ResidualFlow`.
