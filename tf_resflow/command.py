@@ -106,7 +106,8 @@ def check_at_least(flag_values, minima):
     value = flag_values[name].value
     if value is not None and not least <= value < float('inf'):
       finite = ', and finite' if isinstance(value, float) else ''
-      raise ValueError(f'{name} is {value}; it must be {least} or more{finite}.')
+      raise ValueError(
+          f'{name} is {value}; it must be {least} or more{finite}.')
 
 
 def check_positive(flag_values, names):
