@@ -46,11 +46,11 @@ def test_guard_fails_where_the_share_is_not_reached(tmp_path):
 
 @pytest.mark.parametrize('arguments, message', [
     (['--tasks=train,draw'], "--tasks is 'train,draw'; expected one or more"),
-    (['--baseline_json=/nowhere'], 'No such file or directory'),
+    (['--baseline_json=/nowhere'], 'which does not exist'),
     (['--num_repeats=1'], '--num_repeats is 1; evaluation and sampling need'),
     (['--min_ceiling_fraction=0.5'], '--min_ceiling_fraction needs the task'),
     (['--workdir=/nowhere'], '/nowhere'),
-    (['--inputs=/nowhere.npz'], 'No such file or directory')])
+    (['--inputs=/nowhere.npz'], 'which does not exist')])
 def test_bad_input_is_one_line(run_tool, arguments, message):
   result = run_tool('benchmark', *_TINY, *arguments)
   assert result.status == 2
