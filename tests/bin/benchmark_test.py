@@ -46,7 +46,7 @@ def test_guard_fails_where_the_share_is_not_reached(tmp_path):
 
 @pytest.mark.parametrize('arguments, message', [
     (['--tasks=train,draw'], "--tasks is 'train,draw'; expected one or more"),
-    (['--baseline_json=/nowhere'], 'which does not exist'),
+    (['--baseline_json=/nowhere'], 'No such file or directory'),
     (['--num_repeats=1'], '--num_repeats is 1; evaluation and sampling need'),
     (['--min_ceiling_fraction=0.5'], '--min_ceiling_fraction needs the task'),
     (['--workdir=/nowhere'], '/nowhere'),
