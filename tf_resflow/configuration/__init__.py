@@ -1,0 +1,1 @@
+"""What can be asked for: names, specs and fields, without TensorFlow."""

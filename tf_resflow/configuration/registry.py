@@ -1,0 +1,100 @@
+"""Tables from names to kinds, which are imported when they are asked for."""
+
+from collections.abc import Mapping
+import importlib
+from typing import Any
+
+from tf_resflow import errors
+
+
+class Registry:
+  """What the names in flags and files stand for.
+
+  The kinds of this package stand in the table as `'module:attribute'`, so that
+  names can be listed and checked without TensorFlow. A reader's own kinds join
+  with `register`.
+
+  Args:
+    kind: what the table holds, the name of the value in messages.
+    entries: from names to `'module:attribute'`.
+
+  Example:
+    >>> numbers = Registry('number', {'pi': 'math:pi'})
+    >>> numbers.register('two', 2)
+    2
+    >>> numbers.names()
+    ('pi', 'two')
+    >>> numbers.get('two')
+    2
+    >>> numbers.name_of(2)
+    'two'
+    >>> numbers.get('three')
+    Traceback (most recent call last):
+    tf_resflow.errors.InvalidValueError: number=three: expected one of pi, two.
+  """
+
+  def __init__(self, kind: str, entries: Mapping[str, str]):
+    self.kind = kind
+    self._entries: dict[str, Any] = dict(entries)
+
+  def names(self) -> tuple[str, ...]:
+    """Returns all names, in the order in which they were registered."""
+    return tuple(self._entries)
+
+  def register(self, name: str, value: Any) -> Any:
+    """Adds a kind.
+
+    Args:
+      name: letters, digits, `_`, `-` and `/`, not taken yet.
+      value: what it stands for, or `'module:attribute'` of it.
+
+    Returns:
+      `value`.
+
+    Raises:
+      InvalidValueError: if the name is taken by something else, or is no name.
+    """
+    is_name = isinstance(name, str) and bool(name) and all(
+        c.isalnum() or c in '_-/' for c in name)
+    errors.check(is_name, self.kind, repr(name),
+                 'a name of letters, digits, "_", "-" and "/"')
+    errors.check(
+        self._entries.get(name, value) is value, self.kind, name,
+        'a name that is not taken', 'Register it under another name.')
+    self._entries[name] = value
+    return value
+
+  def check(self, name: str, field: str | None = None) -> str:
+    """Returns `name`, or raises `InvalidValueError` if it is not known.
+
+    Args:
+      name: what was asked for.
+      field: the field or flag that asked; the kind by default.
+    """
+    errors.check(name in self._entries, field or self.kind, name,
+                 f'one of {", ".join(self._entries)}')
+    return name
+
+  def get(self, name: str) -> Any:
+    """Returns what a name stands for; imports it if need be."""
+    value = self._entries[self.check(name)]
+    if not isinstance(value, str):
+      return value
+    module, attribute = value.split(':')
+    return getattr(importlib.import_module(module), attribute)
+
+  def name_of(self, value: Any) -> str:
+    """Returns the name under which `value` is registered.
+
+    Raises:
+      InvalidValueError: if it is not, naming what to do.
+    """
+    path = f'{getattr(value, "__module__", "")}:' + getattr(
+        value, '__qualname__', '')
+    for name, entry in self._entries.items():
+      if entry is value or entry == path:
+        return name
+    raise errors.InvalidValueError(
+        self.kind, value, f'one of {", ".join(self._entries)}',
+        f'Register yours: registries.{self.kind.upper()}S.register(NAME, '
+        'VALUE).')

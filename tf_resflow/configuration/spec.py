@@ -1,0 +1,144 @@
+"""Values written as one word: `roulette:poisson:2,exact=2`.
+
+A spec is `NAME[:ARGUMENT ...][,OPTION=VALUE ...]`, made of characters that no
+shell reads. What the arguments mean is up to the kind that the name stands for.
+"""
+
+import dataclasses
+from typing import Any, ClassVar, Self
+
+from tf_resflow import errors
+from tf_resflow.configuration import registry as registry_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+  """The parts of a spec, all of them text.
+
+  Example:
+    >>> Spec.parse('roulette:poisson:2,exact=4')
+    Spec(name='roulette', arguments=('poisson', '2'), options={'exact': '4'})
+    >>> str(Spec('adaptive', ('0.02',)))
+    'adaptive:0.02'
+  """
+
+  name: str
+  arguments: tuple[str, ...] = ()
+  options: dict[str, str] = dataclasses.field(default_factory=dict)
+
+  @classmethod
+  def parse(cls, text: str, field: str = 'spec') -> Self:
+    """Returns the parts of `text`; `field` names it in messages.
+
+    Raises:
+      InvalidValueError: if `text` is no spec.
+    """
+    head, *options = text.split(',')
+    pairs = [option.partition('=') for option in options]
+    name, *arguments = head.split(':')
+    errors.check(
+        bool(name) and all(arguments) and all(
+            key and equals and value for key, equals, value in pairs) and
+        len({key for key, _, _ in pairs}) == len(pairs), field, text,
+        'NAME, NAME:ARGUMENT or NAME:ARGUMENT,OPTION=VALUE')
+    return cls(name, tuple(arguments), {key: value for key, _, value in pairs})
+
+  def __str__(self) -> str:
+    options = [f'{key}={value}' for key, value in self.options.items()]
+    return ','.join([':'.join([self.name, *self.arguments]), *options])
+
+
+def option(default: Any, name: str) -> Any:
+  """Returns a dataclass field that a spec gives as `name=VALUE` only."""
+  return dataclasses.field(default=default, metadata={'option': name})
+
+
+@dataclasses.dataclass(frozen=True)
+class Specified:
+  """A base of frozen dataclasses that a spec can name.
+
+  Fields are the arguments of the spec, in their order; those made with
+  `option` are its options. A field holds a float, int, str, bool, None, or
+  another `Specified`, which then takes all arguments that are left.
+  """
+
+  registry: ClassVar[registry_lib.Registry]
+
+  @classmethod
+  def get(cls, value: Self | str) -> Self:
+    """Returns the object that a spec names; objects are returned as they are.
+
+    Raises:
+      InvalidValueError: if the spec does not name a registered kind or its
+        arguments do not suit it.
+    """
+    if not isinstance(value, str):
+      return value
+    spec = Spec.parse(value, cls.registry.kind)
+    return cls.registry.get(spec.name).from_spec(spec, value)
+
+  @classmethod
+  def from_spec(cls, spec: Spec, text: str) -> Self:
+    """Returns the object of a spec whose name stands for this class."""
+    fields = [f for f in dataclasses.fields(cls) if f.init]
+    positional = [f for f in fields if 'option' not in f.metadata]
+    options = {f.metadata['option']: f for f in fields
+               if 'option' in f.metadata}
+    field, kind = cls.registry.kind, spec.name
+
+    def convert(f: dataclasses.Field, value: str) -> Any:
+      try:
+        return _TYPES[type(f.default)](value)
+      except ValueError:
+        raise errors.InvalidValueError(
+            field, text, f'a number for {f.name} of {kind}') from None
+
+    values, arguments = {}, list(spec.arguments)
+    for f in positional:
+      if not arguments:
+        break
+      if isinstance(f.default, Specified):
+        values[f.name] = type(f.default).get(':'.join(arguments))
+        arguments = []
+      else:
+        values[f.name] = convert(f, arguments.pop(0))
+    errors.check(not arguments, field, text,
+                 f'at most {len(positional)} arguments of {kind}')
+    for key, value in spec.options.items():
+      errors.check(key in options, field, text, (
+          f'{kind} with the options {", ".join(options)}' if options
+          else f'{kind}, which has no options'))
+      values[options[key].name] = convert(options[key], value)
+    return cls(**values)
+
+  def spec(self) -> str:
+    """Returns the spec that `get` turns into an equal object."""
+    arguments, options = [], {}
+    for f in dataclasses.fields(self):
+      value = getattr(self, f.name)
+      if isinstance(value, Specified):
+        arguments.append(value.spec())
+      elif 'option' not in f.metadata:
+        arguments.append(_format(value))
+      elif value != f.default:
+        options[f.metadata['option']] = _format(value)
+    name = type(self).registry.name_of(type(self))
+    return str(Spec(name, tuple(arguments), options))
+
+
+def _boolean(text: str) -> bool:
+  return {'true': True, 'false': False}[text]
+
+
+def _optional_number(text: str) -> float | None:
+  return None if text == 'none' else float(text)
+
+
+_TYPES = {
+    bool: _boolean, int: int, float: float, str: str,
+    type(None): _optional_number}
+
+
+def _format(value: Any) -> str:
+  return str(value).lower() if value is None or isinstance(
+      value, bool) else f'{value}'

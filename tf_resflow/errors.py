@@ -1,0 +1,40 @@
+"""The error that every part of the package raises for a value that it refuses.
+
+One dialect of messages: what was given, what was expected, what to do.
+"""
+
+
+class InvalidValueError(ValueError):
+  """A value is refused: `NAME=VALUE: expected WHAT. ADVICE`.
+
+  Args:
+    name: of the argument, field or flag that holds the value.
+    value: what was given.
+    expected: what would be right, without a full stop.
+    advice: what to do, one or more sentences; may be left out.
+
+  Example:
+    >>> raise errors.InvalidValueError('num_steps', 0, 'a number from 1')
+    Traceback (most recent call last):
+    tf_resflow.errors.InvalidValueError: num_steps=0: expected a number from 1.
+  """
+
+  def __init__(self, name: str, value: object, expected: str,
+               advice: str = ''):
+    self.name = name
+    self.value = value
+    self.expected = expected
+    self.advice = advice
+    super().__init__(self.message(name))
+
+  def message(self, name: str) -> str:
+    """Returns the message under another name, such as that of a flag."""
+    text = f'{name}={self.value}: expected {self.expected}.'
+    return f'{text} {self.advice}' if self.advice else text
+
+
+def check(condition: bool, name: str, value: object, expected: str,
+          advice: str = '') -> None:
+  """Raises `InvalidValueError` unless `condition` holds."""
+  if not condition:
+    raise InvalidValueError(name, value, expected, advice)
