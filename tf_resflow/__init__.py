@@ -1,15 +1,7 @@
-"""Residual Flows for TensorFlow, Keras 3 and TensorFlow Probability.
+"""Residual Flows for TensorFlow, Keras 3 and TensorFlow Probability."""
 
-Invertible residual networks as generative models (Chen et al., 2019).
-`numerics` holds the maths, `layers` the Keras layers, `bijectors` their TFP
-adapters, `models` the flows of the paper.
-"""
+import lazy_loader
 
-from tf_resflow import bijectors
-from tf_resflow import layers
-from tf_resflow import models
-from tf_resflow import numerics
-from tf_resflow.models import ResidualFlow
-from tf_resflow.models import ResidualFlowConfig
-
-__version__ = '0.1.0'
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submodules=['bijectors', 'layers', 'models', 'numerics'])
+__version__ = '0.2.0'

@@ -24,6 +24,14 @@ LAWS = registry.Registry('law', {
     'safe': f'{_LOG_DET}.laws:SafeGeometric',
 })
 
+# How gradients of log-determinants are computed: `--memory=`.
+MEMORY_MODES = registry.Registry('memory', {
+    'recompute': f'{_LOG_DET}.memory_modes:recompute',
+    'neumann': f'{_LOG_DET}.memory_modes:neumann',
+    'backward_in_forward': f'{_LOG_DET}.memory_modes:backward_in_forward',
+    'naive': f'{_LOG_DET}.memory_modes:naive',
+})
+
 # Distributions of the probes of a trace.
 PROBES = registry.Registry('probe', {
     'rademacher': 'tf_resflow.numerics.random:rademacher',

@@ -1,10 +1,15 @@
-"""Large batches, a part at a time."""
+"""Large batches, a chunk at a time."""
+
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 
-def in_parts(function, max_examples, tensors, outputs_like, sums_like=(),
-             unknown_sizes=False):
+def map_in_chunks(
+    function: Callable, max_examples: int | None,
+    tensors: Sequence[tf.Tensor], outputs_like: Sequence[tf.Tensor],
+    sums_like: Sequence[tf.Tensor] = (), unknown_sizes: bool = False,
+) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
   """Evaluates a function of a batch on a few examples at a time.
 
   What the function allocates for an example is then needed `max_examples` times
@@ -18,8 +23,8 @@ def in_parts(function, max_examples, tensors, outputs_like, sums_like=(),
     tensors: list of tensors `[B, ...]`.
     outputs_like: tensors of the shapes and dtypes of the outputs.
     sums_like: tensors of the shapes and dtypes of the sums.
-    unknown_sizes: whether to take parts of batches of unknown size, too; XLA
-      does not compile such parts.
+    unknown_sizes: whether to take chunks of batches of unknown size, too; XLA
+      does not compile such chunks.
 
   Returns:
     What `function(*tensors)` returns, up to rounding.
@@ -27,17 +32,17 @@ def in_parts(function, max_examples, tensors, outputs_like, sums_like=(),
   batch_size = tensors[0].shape[0]
   if unknown_sizes and batch_size is None and max_examples is not None:
     batch_size = tf.shape(tensors[0])[0]
-    # An empty batch is one part.
-    num_parts = tf.maximum((batch_size + max_examples - 1) // max_examples, 1)
-    size = (batch_size + num_parts - 1) // num_parts
-    return _loop(function, num_parts, size, tensors, outputs_like, sums_like)
+    # An empty batch is one chunk.
+    num_chunks = tf.maximum((batch_size + max_examples - 1) // max_examples, 1)
+    size = (batch_size + num_chunks - 1) // num_chunks
+    return _loop(function, num_chunks, size, tensors, outputs_like, sums_like)
   if None in (max_examples, batch_size) or batch_size <= max_examples:
     return function(*tensors)
-  # Parts of nearly equal size.
+  # Chunks of nearly equal size.
   size = -(-batch_size // -(-batch_size // max_examples))
-  num_parts, rest = divmod(batch_size, size)
+  num_chunks, rest = divmod(batch_size, size)
   outputs, sums = _loop(
-      function, num_parts, size, [t[:num_parts * size] for t in tensors],
+      function, num_chunks, size, [t[:num_chunks * size] for t in tensors],
       outputs_like, sums_like)
   if rest:
     # Not beside the loop, or both would allocate at once.
@@ -50,10 +55,10 @@ def in_parts(function, max_examples, tensors, outputs_like, sums_like=(),
   return outputs, sums
 
 
-def _loop(function, num_parts, size, tensors, outputs_like, sums_like):
-  """Joins and sums over `num_parts` parts of `size` examples.
+def _loop(function, num_chunks, size, tensors, outputs_like, sums_like):
+  """Joins and sums over `num_chunks` chunks of `size` examples.
 
-  Where these are tensors the last part may be smaller.
+  Where these are tensors the last chunk may be smaller.
   """
   is_static = isinstance(size, int)
 
@@ -73,11 +78,11 @@ def _loop(function, num_parts, size, tensors, outputs_like, sums_like):
 
   arrays = [
       tf.TensorArray(
-          like.dtype, size=num_parts, infer_shape=is_static,
+          like.dtype, size=num_chunks, infer_shape=is_static,
           element_shape=[size if is_static else None, *like.shape[1:]])
       for like in outputs_like]
   _, arrays, sums = tf.while_loop(
-      lambda i, *_: i < num_parts, body,
+      lambda i, *_: i < num_chunks, body,
       (tf.constant(0), arrays, [tf.zeros_like(t) for t in sums_like]),
       parallel_iterations=1)
   return [array.concat() for array in arrays], sums

@@ -1,9 +1,13 @@
 """Functions that many layers share in one graph."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
+from tf_resflow import private_apis
 
-def shared_function(function):
+
+def noinline_function(function: Callable) -> Callable:
   """Returns a `tf.function` that every graph keeps as one function.
 
   TensorFlow copies the body of a called function into the caller, and then
@@ -14,9 +18,5 @@ def shared_function(function):
   Args:
     function: takes tensors and hashable Python values.
   """
-  traced = tf.function(
-      function, autograph=False, experimental_attributes={'_noinline': True})
-  # It is traced once per shape, and for different layers: that is meant, but
-  # TensorFlow warns of functions that are traced often.
-  traced._omit_frequent_tracing_warning = True  # pylint: disable=protected-access
-  return traced
+  return private_apis.allow_frequent_tracing(tf.function(
+      function, autograph=False, experimental_attributes={'_noinline': True}))

@@ -29,16 +29,16 @@ class LayerOperator:
     return c_out < c_in
 
   @property
-  def size(self):
+  def size(self) -> int:
     """Length of the vectors that `matvec` takes."""
     height, width = self.spatial_shape or (1, 1)
     return height * width * min(self.kernel.shape[-2:])
 
-  def matvec(self, v):
+  def matvec(self, v: tf.Tensor) -> tf.Tensor:
     """Maps `[k, size]` to `[k, larger size]`."""
     return self._apply(v, transpose=self._is_transposed)
 
-  def rmatvec(self, u):
+  def rmatvec(self, u: tf.Tensor) -> tf.Tensor:
     """The transpose of `matvec`."""
     return self._apply(u, transpose=not self._is_transposed)
 

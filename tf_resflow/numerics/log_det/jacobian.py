@@ -1,9 +1,18 @@
 """Exact Jacobians and log-determinants, the oracles of small events."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
+from tf_resflow import errors
 
-def batch_jacobian(fn, x):
+# A Jacobian of one example that is larger than this is not taken.
+_MAX_JACOBIAN_BYTES = 4e9
+_MAX_BATCH_BYTES = 1e9
+
+
+def batch_jacobian(
+    fn: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> tf.Tensor:
   """Returns the Jacobian of `fn` for every example.
 
   Rows are vector-Jacobian products taken one after another, so that memory
@@ -42,22 +51,15 @@ def batch_jacobian(fn, x):
   return tf.transpose(rows, [1, 0, 2])
 
 
-def exact_log_det(g_fn, x):
-  """Returns `log|det(I + dg/dx)|` from the full Jacobian.
+def max_batch_size(event_size: int, dtype: tf.DType) -> int:
+  """Returns how many Jacobians of examples are taken at a time.
 
-  Args:
-    g_fn: maps `[B, ...]` to the same shape, example by example, with
-      `Lip(g) < 1` (so the determinant is positive).
-    x: `[B, ...]`.
-
-  Returns:
-    `[B]`, nats.
-
-  Example:
-    >>> log_det = numerics.exact_log_det(lambda x: 0.5 * x, tf.ones([5, 2]))
-    >>> np.allclose(log_det, 2 * np.log(1.5))
-    True
+  Raises:
+    InvalidValueError: if the Jacobian of one example is too large.
   """
-  jacobian = batch_jacobian(g_fn, x)
-  identity = tf.eye(x.shape[1:].num_elements(), dtype=x.dtype)
-  return tf.linalg.slogdet(identity + jacobian).log_abs_determinant
+  size = event_size**2 * dtype.size
+  errors.check(
+      size <= _MAX_JACOBIAN_BYTES, 'estimator', 'exact',
+      'another one', f'The Jacobian of {event_size} dimensions takes '
+      f'{size / 1e9:.0f} GB per example.')
+  return max(1, int(_MAX_BATCH_BYTES / size))

@@ -12,13 +12,15 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tf_resflow.numerics.norms import operators
+
 # Directions of the search space whose Gram eigenvalue is relatively smaller
 # than this depend on the others up to rounding, and are left out.
 _INDEPENDENT = 1e-5
 _TINY = 1e-30
 
 
-class PowerIteration(NamedTuple):
+class PowerIterationResult(NamedTuple):
   """Result of `power_iteration`.
 
   Attributes:
@@ -102,7 +104,9 @@ def _combine(c, space, images):
 
 
 def power_iteration(
-    operator, v, tolerance=1e-3, max_steps=200, min_steps=0):
+    operator: operators.LayerOperator, v: tf.Tensor, tolerance: float = 1e-3,
+    max_steps: int = 200, min_steps: int | tf.Tensor = 0,
+) -> PowerIterationResult:
   """Advances a block of right singular vectors until the first has converged.
 
   When the start already meets the tolerance nothing is advanced: the call
@@ -119,12 +123,12 @@ def power_iteration(
   Args:
     operator: has `matvec` (`[k, D] -> [k, E]`) and `rmatvec`, its transpose.
     v: `[k, D]` with `k` static, unit rows: random or from an earlier call.
-    tolerance: bound of the relative residual, see `PowerIteration.residual`.
+    tolerance: bound of the relative residual, see `PowerIterationResult`.
     max_steps: bound of the number of steps.
     min_steps: steps to take although the tolerance is met; may be a tensor.
 
   Returns:
-    A `PowerIteration`.
+    A `PowerIterationResult`.
 
   References:
     Knyazev, 2001, Toward the Optimal Preconditioned Eigensolver; Miyato et
@@ -164,10 +168,12 @@ def power_iteration(
   num_steps, v, *_, residual = tf.while_loop(
       cond, body, state, parallel_iterations=1)
   sigma = tf.norm(operator.matvec(v[:1]))
-  return PowerIteration(v, sigma, residual, num_steps, residual <= tolerance)
+  return PowerIterationResult(
+      v, sigma, residual, num_steps, residual <= tolerance)
 
 
-def spectral_norm(operator, v):
+def spectral_norm(
+    operator: operators.LayerOperator, v: tf.Tensor) -> tf.Tensor:
   """Returns `|W v_0|`, differentiable in the kernel of `operator`.
 
   At a converged `v_0` this is the spectral norm and its derivative is
