@@ -56,7 +56,7 @@ ACTIVATIONS = registry.Registry('activation', {
 
 # Constrained linear layers, dense and convolutional: `--constraint=`.
 CONSTRAINTS = registry.Registry('constraint', {
-    'spectral': f'{_LIPSCHITZ}.spectral:CONSTRAINT',
+    'spectral': f'{_LIPSCHITZ}.constraint:SPECTRAL',
 })
 
 # Blocks that flows stack: `--block=`.

@@ -1,34 +1,18 @@
 """What the spectrally normalised layers share."""
 
-import contextlib
+from collections.abc import Sequence
 import math
-import threading
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tf_resflow import numerics
-from tf_resflow.numerics import certificates
-from tf_resflow.numerics import operators
-from tf_resflow.numerics import power_iteration
-
-_scope = threading.local()
-
-
-@contextlib.contextmanager
-def kernels_are_normalized():
-  """Inside, layers take the value of `kernel` as normalised already.
-
-  Used together with a `keras.StatelessScope` that puts normalised kernels in
-  place of the variables, see `pure.py`.
-  """
-  previous = getattr(_scope, 'active', False)
-  _scope.active = True
-  try:
-    yield
-  finally:
-    _scope.active = previous
-
+from tf_resflow import errors
+from tf_resflow.layers.lipschitz import lipschitz_layer
+from tf_resflow.numerics import noinline
+from tf_resflow.numerics.norms import certificates
+from tf_resflow.numerics.norms import operators
+from tf_resflow.numerics.norms import power_iteration
 
 # After a change of the kernel the block takes at least this many steps with a
 # random row in it, or directions that it does not contain could overtake it
@@ -62,13 +46,13 @@ def _unit_kernel(kernel):
   return kernel / scale, scale
 
 
-@numerics.shared_function
+@noinline.noinline_function
 def _power_iteration(
     kernel, v, fingerprint, spatial_shape, tolerance, max_steps):
   """Follows the singular vectors of a kernel from those of an earlier one.
 
   Returns:
-    A `PowerIteration`, and the fingerprint of the kernel.
+    A `PowerIterationResult`, and the fingerprint of the kernel.
   """
   kernel, scale = _unit_kernel(kernel)
   new_fingerprint = _fingerprint(kernel)
@@ -99,7 +83,7 @@ def _normalize(kernel, scale, sigma, coeff):
   return kernel * (scale * coeff / tf.maximum(sigma, coeff))
 
 
-@numerics.shared_function
+@noinline.noinline_function
 def _normalize_gradient(dnormalized, kernel, scale, v, spatial_shape, coeff):
   """Pulls a cotangent of `_normalize` back to `W` and `scale`.
 
@@ -114,7 +98,7 @@ def _normalize_gradient(dnormalized, kernel, scale, v, spatial_shape, coeff):
   return tape.gradient(normalized, [kernel, scale], dnormalized)
 
 
-class SpectralLayer(keras.layers.Layer):
+class SpectralLayer(lipschitz_layer.LipschitzLayer):
   """A linear layer whose operator norm is at most `coeff`, at every call.
 
   The layer computes with `W / max(1, sigma / coeff)`, where `sigma` is the
@@ -122,8 +106,7 @@ class SpectralLayer(keras.layers.Layer):
   size). Every call converges `sigma` for the kernel as it is then, so the
   bound holds in any training loop. The singular vectors `v` only save time:
   the iteration starts from them, and needs no step when the kernel is the one
-  that they were saved for (`save_singular_vectors`, known by a fingerprint of
-  the kernel).
+  that they were saved for (`save_norms`, known by a fingerprint of the kernel).
 
   Power iteration bounds the norm from below, to a relative 1e-3;
   `certificate` gives a guaranteed upper bound.
@@ -134,16 +117,18 @@ class SpectralLayer(keras.layers.Layer):
     2019, Residual Flows, Section 5.1 (coeff = 0.98).
   """
 
+  num_constrained = 1
+  absorbs_scales = True
+
   def __init__(
-      self, coeff=0.98, use_bias=True, kernel_initializer=None,
-      bias_initializer=None, num_vectors=3, tolerance=1e-3,
-      max_power_iterations=200, seed=None, **kwargs):
+      self, coeff: float = 0.98, use_bias: bool = True,
+      kernel_initializer: Any = None, bias_initializer: Any = None,
+      num_vectors: int = 3, tolerance: float = 1e-3,
+      max_power_iterations: int = 200, seed: int | None = None, **kwargs):
     super().__init__(**kwargs)
-    if not 0.0 < coeff < 1.0:
-      raise ValueError(
-          f'coeff is {coeff}; the bound of the operator norm must lie strictly '
-          'between 0 and 1.')
-    self.coeff = coeff
+    errors.check(0.0 < coeff < 1.0, 'coeff', coeff,
+                 'a number strictly between 0 and 1')
+    self._coeff = coeff
     self.use_bias = use_bias
     self.kernel_initializer = keras.initializers.get(kernel_initializer)
     self.bias_initializer = keras.initializers.get(bias_initializer)
@@ -153,12 +138,17 @@ class SpectralLayer(keras.layers.Layer):
     self.seed = seed
 
   @property
-  def lipschitz_bound(self):
+  def coeff(self) -> float:
+    """The bound of the operator norm; it is fixed, since graphs hold it."""
+    return self._coeff
+
+  @property
+  def lipschitz_bound(self) -> float:
     """The bound that every call keeps, to a relative 1e-3: `coeff`."""
     return self.coeff
 
   @property
-  def spatial_shape(self):
+  def spatial_shape(self) -> tuple[int, int] | None:
     """`(H, W)` of a convolution, None for a dense layer."""
     return None
 
@@ -190,38 +180,25 @@ class SpectralLayer(keras.layers.Layer):
         name='fingerprint', shape=(2,), initializer='zeros', trainable=False,
         aggregation='only_first_replica')
 
-  def power_iteration(self):
-    """Follows the singular vectors of the present kernel; stores nothing.
+  @property
+  def norm_state(self) -> Sequence[keras.Variable]:
+    return self.v, self.fingerprint
 
-    Returns:
-      The `PowerIteration`, and the fingerprint of the kernel.
-    """
-    kernel = tf.stop_gradient(tf.convert_to_tensor(self.kernel.value))
+  def _follow(self, kernel, state):
     return _power_iteration(
-        kernel, tf.convert_to_tensor(self.v.value),
-        tf.convert_to_tensor(self.fingerprint.value), self.spatial_shape,
-        self.tolerance, self.max_power_iterations)
+        tf.stop_gradient(kernel), *state, self.spatial_shape, self.tolerance,
+        self.max_power_iterations)
 
-  def sigma(self):
-    """Returns the converged norm of the raw kernel's operator, a scalar."""
-    return self.power_iteration()[0].sigma
+  def converge_norms(self, variables: Any, state: Any) -> Any:
+    """Returns the singular vectors of the kernel, and its norm."""
+    result, _ = self._follow(variables[0], state)
+    return [result.v, result.sigma]
 
-  def normalized_kernel(self, scale=1.0, v=None, sigma=None):
-    """Returns `scale W / max(1, sigma / coeff)`.
-
-    Differentiable in `W`, also through `sigma`, and in `scale`.
-
-    Args:
-      scale: a number or a scalar tensor.
-      v: what `power_iteration` found for this kernel, if it ran already.
-      sigma: likewise.
-    """
-    kernel = tf.convert_to_tensor(self.kernel.value)
-    if getattr(_scope, 'active', False):
-      return kernel
-    if v is None:
-      result, _ = self.power_iteration()
-      v, sigma = result.v, result.sigma
+  def effective_weights(
+      self, variables: Any, norms: Any, input_scale: Any = 1.0,
+      output_scale: Any = 1.0) -> Any:
+    """Returns the normalised kernel and, if there is one, the bias."""
+    v, sigma = norms
 
     @tf.custom_gradient
     def normalize(kernel, scale):
@@ -229,33 +206,37 @@ class SpectralLayer(keras.layers.Layer):
           lambda dy: _normalize_gradient(
               dy, kernel, scale, v, self.spatial_shape, self.coeff))
 
-    return normalize(kernel, tf.convert_to_tensor(scale, kernel.dtype))
+    kernel, *biases = variables
+    scale = tf.convert_to_tensor(input_scale * output_scale, kernel.dtype)
+    return [normalize(kernel, scale), *(output_scale * b for b in biases)]
 
-  def save_singular_vectors(self):
-    """Stores the vectors of the present kernel, which makes calls cheaper.
+  def power_iteration(self) -> power_iteration.PowerIterationResult:
+    """Follows the singular vectors of the present kernel; stores nothing."""
+    (kernel, *_), state = self.tensors()
+    return self._follow(kernel, state)[0]
 
-    Returns:
-      The `PowerIteration` whose vectors were stored.
-    """
-    result, fingerprint = self.power_iteration()
+  def save_norms(self) -> tf.Tensor:
+    (kernel, *_), state = self.tensors()
+    result, fingerprint = self._follow(kernel, state)
     self.v.assign(result.v)
     self.fingerprint.assign(fingerprint)
-    return result
+    return result.num_steps
 
-  def certificate(self, target=1.0):
-    """Returns a guaranteed upper bound of the norm of the normalised kernel.
+  def normalized_kernel(self) -> tf.Tensor:
+    """Returns the kernel that the layer computes with."""
+    variables, state = self.tensors()
+    return self.effective_weights(
+        variables, self.converge_norms(variables, state))[0]
 
-    Args:
-      target: a bound that is good enough; below it no dearer method is tried.
+  def norm_estimate(self) -> float:
+    return min(float(self.power_iteration().sigma), self.coeff)
 
-    Returns:
-      A `numerics.certificates.Certificate`.
-    """
-    return certificates.certified_norm_bound(
-        self.normalized_kernel().numpy(), self.spatial_shape,
-        target=target)
+  def certificate(self, target: float = 1.0) -> lipschitz_layer.Certificate:
+    result = certificates.certified_norm_bound(
+        self.normalized_kernel().numpy(), self.spatial_shape, target=target)
+    return lipschitz_layer.Certificate(result.bound, (result.method,))
 
-  def get_config(self):
+  def get_config(self) -> dict:
     return super().get_config() | {
         'coeff': self.coeff,
         'use_bias': self.use_bias,

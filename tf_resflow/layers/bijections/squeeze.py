@@ -1,13 +1,16 @@
 """Invertible downsampling."""
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
-from tf_resflow.layers import invertible
+from tf_resflow import errors
+from tf_resflow.layers.bijections import bijection
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
-class Squeeze(invertible.InvertibleLayer):
+class Squeeze(bijection.Bijection):
   """Space to depth: `[H, W, C] -> [H/r, W/r, C r^2]`.
 
   Channels of the result are ordered (channel, row, column):
@@ -26,40 +29,39 @@ class Squeeze(invertible.InvertibleLayer):
     Dinh et al., 2017, Real NVP, Section 3.6.
   """
 
-  def __init__(self, factor=2, **kwargs):
+  def __init__(self, factor: int = 2, **kwargs):
     super().__init__(**kwargs)
     self.factor = factor
 
-  def build(self, input_shape):
+  def build(self, input_shape: Sequence) -> None:
     height, width = input_shape[1:3]
-    if height % self.factor or width % self.factor:
-      raise ValueError(
-          f'Squeeze got images of {height} x {width}; both must be divisible '
-          f'by {self.factor}.')
+    errors.check(
+        height % self.factor == 0 and width % self.factor == 0, 'input_shape',
+        tuple(input_shape), f'a height and width divisible by {self.factor}')
 
-  def call(self, inputs):
-    height, width, channels = inputs.shape[1:]
+  def forward_and_log_det(self, x, **unused):
+    height, width, channels = x.shape[1:]
     r = self.factor
-    x = tf.reshape(
-        inputs, [-1, height // r, r, width // r, r, channels])
-    x = tf.transpose(x, [0, 1, 3, 5, 2, 4])
-    return tf.reshape(x, [-1, height // r, width // r, channels * r * r])
+    y = tf.reshape(
+        x, [-1, height // r, r, width // r, r, channels])
+    y = tf.transpose(y, [0, 1, 3, 5, 2, 4])
+    y = tf.reshape(y, [-1, height // r, width // r, channels * r * r])
+    return y, bijection.zero_log_det(x)
 
-  def forward_and_log_det(self, x, seed=None):
-    del seed
-    return self(x), tf.zeros([tf.shape(x)[0]], x.dtype)
-
-  def inverse(self, y):
+  def inverse(self, y, **unused):
     height, width, channels = y.shape[1:]
     r = self.factor
     x = tf.reshape(y, [-1, height, width, channels // (r * r), r, r])
     x = tf.transpose(x, [0, 1, 4, 2, 5, 3])
     return tf.reshape(x, [-1, height * r, width * r, channels // (r * r)])
 
-  def compute_output_shape(self, input_shape):
+  def compute_output_shape(self, input_shape: Sequence) -> tuple:
     batch, height, width, channels = input_shape
     r = self.factor
     return (batch, height // r, width // r, channels * r * r)
 
-  def get_config(self):
+  def slope_bounds(self) -> bijection.SlopeBounds:
+    return bijection.SlopeBounds(1.0, 1.0)
+
+  def get_config(self) -> dict:
     return super().get_config() | {'factor': self.factor}

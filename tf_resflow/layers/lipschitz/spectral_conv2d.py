@@ -1,9 +1,13 @@
 """Convolution with a bounded operator norm."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
-from tf_resflow.layers import spectral
+from tf_resflow import errors
+from tf_resflow.layers.lipschitz import spectral
 from tf_resflow.numerics import convolution
 
 
@@ -38,47 +42,44 @@ class SpectralConv2D(spectral.SpectralLayer):
     Continuity; Chen et al., 2019, Appendix E.
   """
 
-  def __init__(self, filters, kernel_size, coeff=0.98, **kwargs):
+  def __init__(self, filters: int, kernel_size: int | Sequence[int],
+               coeff: float = 0.98, **kwargs):
     super().__init__(coeff=coeff, **kwargs)
     if isinstance(kernel_size, int):
       kernel_size = (kernel_size, kernel_size)
     self.filters = filters
     self.kernel_size = tuple(kernel_size)
-    if len(self.kernel_size) != 2 or any(k % 2 != 1 for k in self.kernel_size):
-      raise ValueError(
-          f'kernel_size is {kernel_size}; expected one or two odd integers, '
-          'so that zero padding is symmetric.')
+    errors.check(
+        len(self.kernel_size) == 2 and all(k % 2 == 1 for k in self.kernel_size),
+        'kernel_size', kernel_size, 'one or two odd integers',
+        'Zero padding is then symmetric.')
 
-  def build(self, input_shape):
-    if len(input_shape) != 4 or None in input_shape[1:]:
-      raise ValueError(
-          f'SpectralConv2D got the input shape {tuple(input_shape)}; it needs '
-          'a static [B, H, W, C], because the operator norm depends on the '
-          'spatial size.')
+  def build(self, input_shape: Sequence) -> None:
+    errors.check(
+        len(input_shape) == 4 and None not in input_shape[1:], 'input_shape',
+        tuple(input_shape), 'a static [B, H, W, C]',
+        'The norm of a SpectralConv2D depends on the spatial size.')
     self._size = tuple(input_shape[1:3])
     self._add_weights((*self.kernel_size, input_shape[-1], self.filters))
 
   @property
-  def spatial_shape(self):
+  def spatial_shape(self) -> tuple[int, int]:
     return self._size
 
-  def call(self, inputs):
-    if tuple(inputs.shape[1:3]) != self._size:
-      raise ValueError(
-          f'{self.name} got images of {inputs.shape[1]} x {inputs.shape[2]}, '
-          f'but its operator norm is that at {self._size[0]} x '
-          f'{self._size[1]}; use one layer per spatial size.')
-    outputs = convolution.conv2d(inputs, self.normalized_kernel())
-    if self.bias is not None:
-      # Unlike a sum, this is fused into the convolution.
-      outputs = tf.nn.bias_add(
-          outputs, tf.convert_to_tensor(self.bias.value))
-    return outputs
+  def evaluate(self, weights: Any, x: tf.Tensor) -> tf.Tensor:
+    errors.check(
+        tuple(x.shape[1:3]) == self._size, 'inputs', tuple(x.shape),
+        f'images of {self._size[0]} x {self._size[1]} in {self.name}',
+        'The norm depends on the size: use one layer per spatial size.')
+    kernel, *biases = weights
+    outputs = convolution.conv2d(x, kernel, for_cpu=self.is_on_cpu)
+    # Unlike a sum, this is fused into the convolution.
+    return tf.nn.bias_add(outputs, biases[0]) if biases else outputs
 
-  def compute_output_shape(self, input_shape):
+  def compute_output_shape(self, input_shape: Sequence) -> tuple:
     return (*input_shape[:-1], self.filters)
 
-  def get_config(self):
+  def get_config(self) -> dict:
     return super().get_config() | {
         'filters': self.filters,
         'kernel_size': self.kernel_size,

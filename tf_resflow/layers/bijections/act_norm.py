@@ -1,15 +1,16 @@
 """Activation normalisation."""
 
+from collections.abc import Sequence
 import math
 
 import keras
 import tensorflow as tf
 
-from tf_resflow.layers import invertible
+from tf_resflow.layers.bijections import bijection
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
-class ActNorm(invertible.InvertibleLayer):
+class ActNorm(bijection.Bijection):
   """`y = (x + bias) * exp(log_scale)`, per channel (the last axis).
 
   `log_det = P sum(log_scale)` with `P` positions per channel (`H W` for
@@ -39,12 +40,16 @@ class ActNorm(invertible.InvertibleLayer):
     Kingma and Dhariwal, 2018, Glow, Section 3.1.
   """
 
-  def __init__(self, variance_floor=0.2, per_feature=False, **kwargs):
+  # Its first batch sets its weights, so it cannot be a part of some g.
+  is_data_dependent = True
+
+  def __init__(self, variance_floor: float = 0.2, per_feature: bool = False,
+               **kwargs):
     super().__init__(**kwargs)
     self.variance_floor = variance_floor
     self.per_feature = per_feature
 
-  def build(self, input_shape):
+  def build(self, input_shape: Sequence) -> None:
     shape = input_shape[1:] if self.per_feature else input_shape[-1:]
     # Replicas assign equal values, from statistics of the global batch.
     self.bias = self.add_weight(
@@ -104,8 +109,7 @@ class ActNorm(invertible.InvertibleLayer):
         return False
       return bool(self.initialized.numpy() > 0)
 
-  def forward_and_log_det(self, x, seed=None):
-    del seed
+  def forward_and_log_det(self, x, **unused):
     if not self.built:
       self.build(tuple(x.shape))
     bias, log_scale = self._maybe_initialize(x)
@@ -114,11 +118,20 @@ class ActNorm(invertible.InvertibleLayer):
     return ((x + bias) * tf.exp(log_scale),
             tf.fill([tf.shape(x)[0]], log_det))
 
-  def inverse(self, y):
+  def inverse(self, y, **unused):
     return (y * tf.exp(-tf.convert_to_tensor(self.log_scale.value)) -
             tf.convert_to_tensor(self.bias.value))
 
-  def get_config(self):
+  @property
+  def is_initialized(self) -> bool:
+    return bool(self.initialized.numpy() > 0)
+
+  def slope_bounds(self) -> bijection.SlopeBounds:
+    scales = tf.exp(self.log_scale.value).numpy()
+    return bijection.SlopeBounds(
+        float(scales.min()), float(scales.max()), known_by='weights')
+
+  def get_config(self) -> dict:
     return super().get_config() | {
         'variance_floor': self.variance_floor,
         'per_feature': self.per_feature,

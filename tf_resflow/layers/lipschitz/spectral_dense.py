@@ -1,9 +1,12 @@
 """Dense layer with a bounded spectral norm."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
-from tf_resflow.layers import spectral
+from tf_resflow.layers.lipschitz import spectral
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
@@ -31,21 +34,20 @@ class SpectralDense(spectral.SpectralLayer):
     Miyato et al., 2018; Gouk et al., 2018.
   """
 
-  def __init__(self, units, coeff=0.98, **kwargs):
+  def __init__(self, units: int, coeff: float = 0.98, **kwargs):
     super().__init__(coeff=coeff, **kwargs)
     self.units = units
 
-  def build(self, input_shape):
+  def build(self, input_shape: Sequence) -> None:
     self._add_weights((input_shape[-1], self.units))
 
-  def call(self, inputs):
-    outputs = tf.linalg.matmul(inputs, self.normalized_kernel())
-    if self.bias is not None:
-      outputs += tf.convert_to_tensor(self.bias.value)
-    return outputs
+  def evaluate(self, weights: Any, x: tf.Tensor) -> tf.Tensor:
+    kernel, *biases = weights
+    outputs = tf.linalg.matmul(x, kernel)
+    return outputs + biases[0] if biases else outputs
 
-  def compute_output_shape(self, input_shape):
+  def compute_output_shape(self, input_shape: Sequence) -> tuple:
     return (*input_shape[:-1], self.units)
 
-  def get_config(self):
+  def get_config(self) -> dict:
     return super().get_config() | {'units': self.units}
