@@ -60,7 +60,7 @@ class Config:
     return [getattr(self, f.name) for f in dataclasses.fields(self)]
 
   def replace(self, **values: Any) -> 'Config':
-    """Returns the configuration with other values, given as to `make_config`."""
+    """Returns the configuration with other values, see `make_config`."""
     return make_config(**{**self.values(), **values})
 
   def differences(self, other: 'Config') -> dict[str, tuple[Any, Any]]:

@@ -102,7 +102,8 @@ def model_from_json(text: str, file: str = 'model.json') -> ModelConfig:
   try:
     values = json.loads(text)
   except ValueError as error:
-    raise errors.InvalidValueError('file', file, expected, f'{error}.') from None
+    raise errors.InvalidValueError(
+        'file', file, expected, f'{error}.') from None
   errors.check(isinstance(values, dict), 'file', file, expected)
   errors.check(
       'truncation' not in values, 'file', file, expected, MADE_BY_0_1)

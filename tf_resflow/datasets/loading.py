@@ -1,13 +1,12 @@
 """Finds a data set, prepares it where that is possible, and opens a part."""
 
-from collections.abc import Callable
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import dataclasses
 import functools
 import importlib
 import io
+import operator
 import os
 
 from absl import logging
@@ -225,7 +224,7 @@ def _open_arrays(
   stored = tf.data.Dataset.from_tensor_slices(
     {'image': images, 'label': labels}
   )
-  return stored, lambda example: (example['image'], example['label']), num_examples
+  return stored, operator.itemgetter('image', 'label'), num_examples
 
 
 def _open_stored(

@@ -103,8 +103,8 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
 
   def _check_shapes(self) -> None:
     errors.check(
-        len(self.image_shape) == 3, 'image_shape', fields.text_of(self.image_shape),
-        'height, width and channels')
+        len(self.image_shape) == 3, 'image_shape',
+        fields.text_of(self.image_shape), 'height, width and channels')
     height, width = self.image_shape[:2]
     num_squeezes = len(self.num_blocks) - 1 + int(self.squeeze_first)
     divisor = 2**num_squeezes
