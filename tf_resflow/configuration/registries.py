@@ -8,6 +8,7 @@ from tf_resflow.configuration import registry
 _LOG_DET = 'tf_resflow.numerics.log_det'
 _FIXED_POINT = 'tf_resflow.numerics.fixed_point'
 _LIPSCHITZ = 'tf_resflow.layers.lipschitz'
+_CATALOG = 'tf_resflow.datasets.catalog'
 
 # Estimators of log-determinants: `--estimator=`.
 ESTIMATORS = registry.Registry('estimator', {
@@ -68,4 +69,17 @@ BLOCKS = registry.Registry('block', {
 MODELS = registry.Registry('model', {
     'image': 'tf_resflow.models.residual_flow_config:ResidualFlowConfig',
     'vector': 'tf_resflow.models.vector_flow_config:VectorFlowConfig',
+})
+
+# Data sets of images, each a `datasets.DatasetInfo`: `--dataset=`.
+DATASETS = registry.Registry('dataset', {
+    'digits': f'{_CATALOG}:DIGITS',
+    'mnist5k': f'{_CATALOG}:MNIST5K',
+    'mnist': f'{_CATALOG}:MNIST',
+    'cifar10': f'{_CATALOG}:CIFAR10',
+    'svhn_cropped': f'{_CATALOG}:SVHN_CROPPED',
+    'downsampled_imagenet/32x32': f'{_CATALOG}:IMAGENET32',
+    'downsampled_imagenet/64x64': f'{_CATALOG}:IMAGENET64',
+    'celeb_a_hq/64': f'{_CATALOG}:CELEB_A_HQ64',
+    'celeb_a_hq/256': f'{_CATALOG}:CELEB_A_HQ256',
 })
