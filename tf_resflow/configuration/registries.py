@@ -65,6 +65,13 @@ BLOCKS = registry.Registry('block', {
     'residual': 'tf_resflow.models.blocks:make_residual_block',
 })
 
+# What happens to images before the first block: `--preprocessing=`.
+PREPROCESSORS = registry.Registry('preprocessing', {
+    'logit': 'tf_resflow.models.preprocessing:make_logit',
+    'standardize': 'tf_resflow.models.preprocessing:make_standardize',
+    'none': 'tf_resflow.models.preprocessing:make_nothing',
+})
+
 # Configurations of models, each of which builds its model: `--model=`.
 MODELS = registry.Registry('model', {
     'image': 'tf_resflow.models.residual_flow_config:ResidualFlowConfig',

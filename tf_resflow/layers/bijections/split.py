@@ -19,7 +19,7 @@ class Split(bijection.SolvingBijection):
 
   Args:
     rest: what the first half of the channels, rounded down, goes through.
-    is_tapped: whether the part that leaves is a feature, see `FeatureTap`.
+    num_taps: how often the part that leaves is a feature, see `FeatureTap`.
     **kwargs: of `keras.layers.Layer`; `dtype` is that of `rest`.
 
   Example:
@@ -32,12 +32,12 @@ class Split(bijection.SolvingBijection):
     Dinh et al., 2017, Real NVP, Section 3.6.
   """
 
-  def __init__(self, rest: bijection.Bijection, is_tapped: bool = False,
+  def __init__(self, rest: bijection.Bijection, num_taps: int = 0,
                **kwargs):
     kwargs.setdefault('dtype', rest.compute_dtype)
     super().__init__(**kwargs)
     self.rest = rest
-    self.is_tapped = is_tapped
+    self.num_taps = num_taps
     self.is_random = rest.is_random
     self.takes_condition = rest.takes_condition
 
@@ -65,8 +65,8 @@ class Split(bijection.SolvingBijection):
     y = tf.concat([
         tf.reshape(leaving, [size, math.prod(self.leaving_shape)]),
         tf.reshape(result.y, [size, math.prod(self._rest_shape)])], axis=1)
-    features = (leaving,) if self.is_tapped else ()
-    return result._replace(y=y, features=features + result.features)
+    return result._replace(
+        y=y, features=(leaving,) * self.num_taps + result.features)
 
   def solve_inverse(self, y, *, condition=None, solver=None):
     size = tf.shape(y)[0]
@@ -88,7 +88,7 @@ class Split(bijection.SolvingBijection):
         least=min(bounds.least, 1.0), greatest=max(bounds.greatest, 1.0))
 
   def frozen(self) -> bijection.Bijection:
-    split = Split(self.rest.frozen(), self.is_tapped, name=self.name,
+    split = Split(self.rest.frozen(), self.num_taps, name=self.name,
                   dtype=self.dtype_policy)
     split.build((None, *self.kept_shape[:-1], sum(
         shape[-1] for shape in (self.kept_shape, self.leaving_shape))))
@@ -103,7 +103,7 @@ class Split(bijection.SolvingBijection):
   def get_config(self) -> dict:
     return super().get_config() | {
         'rest': keras.saving.serialize_keras_object(self.rest),
-        'is_tapped': self.is_tapped}
+        'num_taps': self.num_taps}
 
   @classmethod
   def from_config(cls, config: dict) -> 'Split':
