@@ -88,11 +88,12 @@ class Specified:
     field, kind = cls.registry.kind, spec.name
 
     def convert(f: dataclasses.Field, value: str) -> Any:
+      read, what = _TYPES[type(f.default)]
       try:
-        return _TYPES[type(f.default)](value)
+        return read(value)
       except ValueError:
         raise errors.InvalidValueError(
-            field, text, f'a number for {f.name} of {kind}') from None
+            field, text, f'{what} for {f.name} of {kind}') from None
 
     values, arguments = {}, list(spec.arguments)
     for f in positional:
@@ -128,16 +129,20 @@ class Specified:
 
 
 def _boolean(text: str) -> bool:
-  return {'true': True, 'false': False}[text]
+  if text not in ('true', 'false'):
+    raise ValueError
+  return text == 'true'
 
 
 def _optional_number(text: str) -> float | None:
   return None if text == 'none' else float(text)
 
 
+# How the text of an argument is read, and what it should be.
 _TYPES = {
-    bool: _boolean, int: int, float: float, str: str,
-    type(None): _optional_number}
+    bool: (_boolean, 'true or false'), int: (int, 'a whole number'),
+    float: (float, 'a number'), str: (str, 'text'),
+    type(None): (_optional_number, 'a number or none')}
 
 
 def _format(value: Any) -> str:
