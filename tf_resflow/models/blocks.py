@@ -6,6 +6,7 @@ import keras
 
 from tf_resflow import layers
 from tf_resflow import numerics
+from tf_resflow.configuration import spec
 
 # Initializer seeds of one layer span three integers, see `SpectralLayer`.
 _SEEDS_PER_LAYER = 4
@@ -14,12 +15,18 @@ _SEEDS_PER_BLOCK = 64
 
 def make_estimator(config):
   """Returns the log-det estimator that a configuration names."""
-  law = {
-      'poisson': numerics.Poisson,
-      'geometric': numerics.Geometric,
-  }[config.truncation]
+  parts = spec.Spec.parse(config.estimator, 'estimator')
+  if parts.name == 'exact':
+    return numerics.Exact()
+  probe = parts.options.get('probe', 'rademacher')
+  if parts.name == 'fixed':
+    return numerics.FixedTruncation(int(parts.arguments[0]), probe)
+  if parts.name == 'adaptive':
+    return numerics.AdaptiveRoulette(float(parts.arguments[0]))
+  law, parameter = parts.arguments
+  law = {'poisson': numerics.Poisson, 'geometric': numerics.Geometric}[law]
   return numerics.RussianRoulette(
-      law(config.truncation_parameter), config.num_exact_terms, config.probe)
+      law(float(parameter)), int(parts.options.get('exact', 2)), probe)
 
 
 def _make_block(config, input_shape, linear_layers, activate_input, name,

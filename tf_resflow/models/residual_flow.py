@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from tf_resflow import layers
 from tf_resflow.models import blocks
-from tf_resflow.models import config as config_lib
 from tf_resflow.models import flow
+from tf_resflow.models import residual_flow_config
 from tf_resflow.numerics import random
 
 
@@ -52,7 +52,7 @@ class ResidualFlow(flow.Flow):
 
   def __init__(self, config, **kwargs):
     if isinstance(config, dict):
-      config = config_lib.ResidualFlowConfig(**config)
+      config = residual_flow_config.ResidualFlowConfig(**config)
     kwargs.setdefault('name', 'residual_flow')
     super().__init__(
         config.image_shape, num_levels=config.num_levels, **kwargs)

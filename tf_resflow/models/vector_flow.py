@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from tf_resflow import layers
 from tf_resflow.models import blocks
-from tf_resflow.models import config as config_lib
 from tf_resflow.models import flow
+from tf_resflow.models import vector_flow_config
 from tf_resflow.numerics import random
 
 
@@ -33,7 +33,7 @@ class VectorFlow(flow.Flow):
 
   def __init__(self, config, **kwargs):
     if isinstance(config, dict):
-      config = config_lib.VectorFlowConfig(**config)
+      config = vector_flow_config.VectorFlowConfig(**config)
     kwargs.setdefault('name', 'vector_flow')
     super().__init__((config.event_size,), **kwargs)
     self.config = config
