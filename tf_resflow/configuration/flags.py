@@ -16,6 +16,7 @@ from tf_resflow.configuration import fields
 from tf_resflow.configuration import model_config
 from tf_resflow.configuration import registries
 from tf_resflow.configuration import sections
+from tf_resflow.configuration import values as values_lib
 
 # The flags belong to the tool that defines them, so that its --help lists them.
 flags.disclaim_key_flags()
@@ -123,7 +124,7 @@ def _owners() -> dict[str, dict[str, fields.Field]]:
 def _help(owners: dict[str, fields.Field]) -> str:
   """Returns the help of a flag: meaning, defaults, and the models with it."""
   (owner, field), *others = owners.items()
-  defaults = {name: 'none' if f.default in (None, ()) else fields.text_of(
+  defaults = {name: 'none' if f.default in (None, ()) else values_lib.text_of(
       f.default) for name, f in owners.items()}
   if owner in config_lib.SECTIONS:
     note = f'default: {defaults[owner]}'
@@ -175,7 +176,7 @@ def to_flagfile(config: config_lib.Config) -> str:
       if isinstance(value, bool):
         lines.append(f'--{"" if value else "no"}{field.flag}')
       else:
-        lines.append(f'--{field.flag}={fields.text_of(value)}')
+        lines.append(f'--{field.flag}={values_lib.text_of(value)}')
   return '\n'.join(lines) + '\n'
 
 

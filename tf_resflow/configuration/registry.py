@@ -96,5 +96,5 @@ class Registry:
         return name
     raise errors.InvalidValueError(
         self.kind, value, f'one of {", ".join(self._entries)}',
-        f'Register yours: registries.{self.kind.upper()}S.register(NAME, '
-        'VALUE).')
+        'Register yours: register(NAME, VALUE) of its registry in '
+        'tf_resflow.configuration.registries.')
