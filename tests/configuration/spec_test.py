@@ -94,12 +94,12 @@ def test_spec_of_a_float_is_exact():
 @pytest.mark.parametrize('text, message', [
     ('other', 'kind=other: expected one of roulette, fixed'),
     ('roulette:other', 'law=other: expected one of poisson, safe'),
-    ('roulette:poisson:a', 'law=poisson:a: expected a value of rate of poisson like 2.0'),
+    ('roulette:poisson:a', 'law=poisson:a: expected a value of rate'),
     ('roulette:safe:2', 'law=safe:2: expected at most 0 arguments of safe'),
     ('fixed:1:a:b', 'kind=fixed:1:a:b: expected at most 2 arguments'),
     ('fixed:2.5', 'kind=fixed:2.5: expected a value of num_terms'),
     ('fixed,exact=2', 'fixed, which has no options'),
-    ('roulette,exact=a', 'kind=roulette,exact=a: expected a value of exact of roulette like 2'),
+    ('roulette,exact=a', 'kind=roulette,exact=a: .* exact of roulette like 2'),
     ('roulette,probe=b', 'roulette with the options exact, shared, limit')])
 def test_errors(text, message):
   with pytest.raises(ValueError, match=message) as error:

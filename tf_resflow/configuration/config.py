@@ -40,9 +40,10 @@ class Config:
         'Validation takes examples of its own; set num_validation.')
     facts = _facts(self.data, self.objective, self.run)
     for name, right in self.model.derived(facts).items():
+      given = getattr(self.model, name)
       errors.check(
-          getattr(self.model, name) == right, name,
-          values_lib.text_of(getattr(self.model, name)), values_lib.text_of(right),
+          given == right, name, values_lib.text_of(given),
+          values_lib.text_of(right),
           'It follows from other values; make_config fills it in.')
     errors.check(
         not self.objective.hybrid or hasattr(self.model, 'num_classes'),

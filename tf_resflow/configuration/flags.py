@@ -60,12 +60,15 @@ def import_modules(arguments: Sequence[str]) -> tuple[str, ...]:
   if modules and os.getcwd() not in sys.path:
     sys.path.append(os.getcwd())
   for module in modules:
+    expected = 'a module that can be imported'
+    errors.check(
+        all(part.isidentifier() for part in module.split('.')), 'import',
+        module, expected, 'Write my_package.my_module.')
     try:
       importlib.import_module(module)
-    except (ImportError, ValueError) as error:
+    except (ImportError, errors.InvalidValueError) as error:
       raise errors.InvalidValueError(
-          'import', module, 'a module that can be imported', f'{error}.'
-      ) from error
+          'import', module, expected, f'{error}.') from error
   return modules
 
 

@@ -88,7 +88,7 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
       errors.check(
           len(getattr(self, name)) in sizes, name,
           values.text_of(getattr(self, name)),
-          f'{" or ".join(map(str, sizes))} numbers, one per channel, with '
+          f'one number per channel, {" or ".join(map(str, sizes))}, with '
           'preprocessing=standardize')
     errors.check(
         len(self.mean) == len(self.std) or self.preprocessing != 'standardize',
