@@ -68,7 +68,7 @@ def import_modules(arguments: Sequence[str]) -> tuple[str, ...]:
       importlib.import_module(module)
     except (ImportError, errors.InvalidValueError) as error:
       raise errors.InvalidValueError(
-          'import', module, expected, f'{error}.') from error
+          'import', module, expected, errors.sentence(error)) from error
   return modules
 
 
@@ -197,7 +197,7 @@ def from_flagfile(path: str | os.PathLike) -> config_lib.Config:
       text = f.read()
   except (OSError, UnicodeError) as error:
     raise errors.InvalidValueError(
-        'file', path, expected, f'{error}.') from error
+        'file', path, expected, errors.sentence(error)) from error
   is_old = all(flag in text for flag in _FLAGS_OF_0_1)
   errors.check(not is_old, 'file', path, expected, model_config.MADE_BY_0_1)
   try:
@@ -211,4 +211,4 @@ def from_flagfile(path: str | os.PathLike) -> config_lib.Config:
         'file', path, expected, str(error)) from error
   except flags.Error as error:
     raise errors.InvalidValueError(
-        'file', path, expected, f'{error}.') from error
+        'file', path, expected, errors.sentence(error)) from error

@@ -98,7 +98,7 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
         '0, or 2 and more')
     errors.check(
         self.num_classes == 0 or not self.factor_out or
-        len(self.num_blocks) > 1, 'factor_out', True,
+        len(self.num_blocks) > 1, 'factor_out', 'true',
         'false in a hybrid flow of one scale',
         'The classifier reads what is factored out, which is nothing here.')
 
