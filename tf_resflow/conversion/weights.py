@@ -5,11 +5,16 @@ connected layers see flattened features, so their rows and columns are permuted
 between the two orders.
 """
 
+from collections.abc import Mapping
 import math
+import reprlib
 
 import numpy as np
 
+from tf_resflow import errors
 from tf_resflow import layers
+from tf_resflow import models
+from tf_resflow.conversion.torch_tensor import Tensor
 
 # Buffers, with which the authors' code remembers something, and the
 # parameters of the roulette, which never train.
@@ -18,7 +23,14 @@ _NOT_WEIGHTS = {
     'last_firmom', 'last_secmom', 'geom_p', 'lamb'}
 
 
-def load_weights(model, weights):
+def _check(condition, name, value, expected, advice=(
+    'Its tensors and its training arguments do not belong together.')):
+  errors.check(condition, f'checkpoint[{reprlib.repr(name)}]', value, expected,
+               advice)
+
+
+def load_weights(
+    model: models.ResidualFlow, weights: Mapping[str, Tensor]) -> None:
   """Assigns the authors' tensors to a model.
 
   Every tensor must find its variable and every variable its tensor. Singular
@@ -28,48 +40,39 @@ def load_weights(model, weights):
   Args:
     model: a `models.ResidualFlow` of the configuration that
       `convert_arguments` returns.
-    weights: dict from the authors' names to tensors with a method `numpy`, as
-      `Checkpoint.weights` returns it.
+    weights: by the authors' names, as `Checkpoint.weights` returns them; all
+      that is used of a tensor is its method `numpy`.
 
   Raises:
-    ValueError: naming the first tensor that is missing, left over, of another
-      shape or not finite; the model may then be assigned in part.
+    errors.InvalidValueError: naming the first tensor that is missing, left
+      over, of another shape or not finite; the model may then be assigned in
+      part.
   """
   remaining = dict(weights)
 
   def take(name):
-    if name not in remaining:
-      raise ValueError(
-          f'the checkpoint has no tensor {name}, which its training arguments '
-          'ask for; they do not belong together.')
+    _check(name in remaining, name, None, 'a tensor')
     value = np.asarray(remaining.pop(name).numpy())
-    if not np.all(np.isfinite(value)):
-      raise ValueError(
-          f'the tensor {name} of the checkpoint is not finite; the training '
-          'that wrote it diverged.')
+    _check(np.all(np.isfinite(value)), name, 'NaN or infinity',
+           'finite numbers', 'The training that wrote it diverged.')
     return value
 
   for name, variable, to_ours in _pairs(model):
     value = take(name)
     # Before it is brought in our order, which could cut it to fit.
     expected = _their_shape(name, tuple(variable.shape))
-    if value.shape != expected:
-      raise ValueError(
-          f'the tensor {name} of the checkpoint has the shape {value.shape}; '
-          f'its training arguments ask for {expected}.')
+    _check(value.shape == expected, name, f'a tensor of shape {value.shape}',
+           f'the shape {expected}')
     variable.assign(to_ours(value))
   for name, layer in _act_norms(model):
-    if f'{name}.initialized' in remaining and not take(f'{name}.initialized'):
-      raise ValueError(
-          f'the ActNorm {name} of the checkpoint was never initialised: it was '
-          'saved before the first batch.')
+    if f'{name}.initialized' in remaining:
+      _check(take(f'{name}.initialized'), f'{name}.initialized', 0, '1',
+             'The checkpoint was saved before the first batch.')
     layer.initialized.assign(1)
   _check_standardization(model, remaining)
   left = [n for n in remaining if n.rpartition('.')[2] not in _NOT_WEIGHTS]
-  if left:
-    raise ValueError(
-        f'the checkpoint has {len(left)} tensors that its training arguments '
-        f'do not ask for, such as {left[0]}; they do not belong together.')
+  _check(not left, min(left, default=None), 'a tensor',
+         f'none, as of {len(left)} in all')
   model.save_singular_vectors()
 
 
@@ -83,12 +86,11 @@ def _check_standardization(model, remaining):
       continue
     stored = np.asarray(remaining.pop(name).numpy())
     expected = np.asarray(getattr(model.config, key))[:stored.size]
-    if stored.shape != expected.shape or np.abs(
-        stored - expected).max() > 1e-6:
-      raise ValueError(
-          f'the checkpoint standardises images with {key} {stored.tolist()}; '
-          f'expected {expected.tolist()}, as train_img.py has it for '
-          '--data=cifar10 with labels.')
+    _check(
+        stored.shape == expected.shape
+        and np.abs(stored - expected).max() <= 1e-6,
+        name, reprlib.repr(stored.tolist()), expected.tolist(),
+        'That is what train_img.py has for --data=cifar10 with labels.')
 
 
 def _chains(model):
