@@ -59,8 +59,8 @@ class Checkpoint:
     errors.check(
         not unknown and not missing, 'checkpoint', self.path,
         'averages of the parameters in state_dict',
-        f'{reprlib.repr(min(unknown | missing, default=None))} is in one of '
-        'them alone; the file is damaged or not of train_img.py.')
+        f'{min(unknown | missing, default="")[:100]} is in one of them '
+        'alone; the file is damaged or not of train_img.py.')
     return self.state | self.averages
 
 
