@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_resflow import models
 from tf_resflow import training
 from tf_resflow.conversion import arguments as arguments_lib
 from tf_resflow.conversion import checkpoint as checkpoint_lib
@@ -21,7 +22,7 @@ def load_model(
     checkpoint: str | os.PathLike | checkpoint_lib.Checkpoint,
     weights: str = 'ema',
     dtype: str = 'float32',
-) -> models.ResidualFlow:
+) -> models.Flow:
   """Returns the model of a checkpoint of the authors' code.
 
   Args:
