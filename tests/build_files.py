@@ -4,8 +4,8 @@
 
 One stands in every room of tf_resflow/ and of tests/, in the folders above
 them, and in bin/. Nobody edits them; `build_files_test.py` fails where they are
-not what this writes. What is named by strings is no dependency: `lazy_loader`
-names modules of its own room, and the registries import from the rooms above.
+not what this writes. Modules that `lazy_loader` attaches count as imported;
+those that a registry names do not, since they lie above it.
 """
 
 import ast
@@ -51,11 +51,16 @@ def dependencies(paths: Iterable[pathlib.Path], root: pathlib.Path) -> set[str]:
   """Returns the targets that files import, wherever in the files."""
   names, targets = set(), set()
   for path in paths:
+    package = '.'.join(path.relative_to(root).parts[:-1])
     for node in ast.walk(ast.parse(path.read_text(), filename=str(path))):
       if isinstance(node, ast.Import):
         names.update(alias.name for alias in node.names)
       elif isinstance(node, ast.ImportFrom):
         names.update(f'{node.module}.{alias.name}' for alias in node.names)
+      elif isinstance(node, ast.Call) and ast.unparse(
+          node.func) == 'lazy_loader.attach':
+        names.update(f'{package}.{module}' for keyword in node.keywords
+                     for module in ast.literal_eval(keyword.value))
   for name in names:
     top = name.partition('.')[0]
     if top in ('tf_resflow', 'tests'):

@@ -16,8 +16,13 @@ _FILES = {
     'tests/bazel_main.py': 'import pytest\n',
     'tests/numerics/conftest.py': 'from tests import bazel_main\n',
     'tests/numerics/series_test.py': 'from tf_resflow.numerics import series\n',
-    'tf_resflow/__init__.py': 'from tf_resflow.layers import norm\n',
+    'tf_resflow/__init__.py':
+        'import lazy_loader\n'
+        'lazy_loader.attach(__name__, submod_attrs={"layers": ["norm"]})\n',
     'tf_resflow/errors.py': '',
+    'tf_resflow/layers/__init__.py':
+        'import lazy_loader\n'
+        'lazy_loader.attach(__name__, submodules=["norm"])\n',
     'tf_resflow/layers/norm.py':
         'from tf_resflow.numerics import series\n'
         'def norm(x):\n  import keras\n',
@@ -104,9 +109,11 @@ def test_setup_declares_every_import(monkeypatch):
 
 
 @pytest.mark.parametrize('path, name, expected', [
-    ('tf_resflow', 'tf_resflow', ['//tf_resflow/layers']),
+    ('tf_resflow', 'tf_resflow',
+     ['//tf_resflow/layers', '@pypi//lazy_loader']),
     ('tf_resflow', 'errors', []),
-    ('tf_resflow/layers', 'layers', ['//tf_resflow/numerics', '@pypi//keras']),
+    ('tf_resflow/layers', 'layers',
+     ['//tf_resflow/numerics', '@pypi//keras', '@pypi//lazy_loader']),
     ('tf_resflow/numerics', 'numerics',
      ['//tf_resflow:errors', '@pypi//tensorflow']),
     ('tests', 'tests', ['@pypi//pytest']),
@@ -138,6 +145,7 @@ def test_targets_of_imports(tree, source, expected):
 
 
 @pytest.mark.parametrize('name, text, wrong', [
+    ('tf_resflow/errors.py', 'import numpy', ['tf_resflow/BUILD']),
     ('tf_resflow/layers/norm.py', 'import scipy', ['tf_resflow/layers/BUILD']),
     ('tf_resflow/layers/norm.py', '', ['tf_resflow/layers/BUILD']),
     ('tests/numerics/law_test.py', '', ['tests/numerics/BUILD']),
