@@ -89,13 +89,13 @@ def test_no_target_depends_on_itself():
 
 
 def test_setup_declares_every_import(monkeypatch):
-  declared = []
-  monkeypatch.setattr(setuptools, 'setup', lambda install_requires,
-                      extras_require, **_: declared.extend(
-                          [*install_requires, *sum(extras_require.values(), [])]))
+  arguments = {}
+  monkeypatch.setattr(setuptools, 'setup', arguments.update)
   runpy.run_path(str(build_files.ROOT / 'setup.py'))
   names = {re.match(r'[\w-]+', requirement)[0].replace('-', '_')
-           for requirement in declared}
+           for requirements in (arguments['install_requires'],
+                                *arguments['extras_require'].values())
+           for requirement in requirements}
   needed = {
       target.removeprefix('@pypi//')
       for text in build_files.build_files().values() for name in rules(text)
