@@ -198,6 +198,21 @@ def raises(root: pathlib.Path) -> Iterator[str]:
       yield f'{place}: raises a ValueError; raise errors.InvalidValueError.'
 
 
+def shadowed_names(root: pathlib.Path) -> Iterator[str]:
+  """No room hands out what bears the name of one of its modules.
+
+  Which of the two the name means would depend on what was imported before.
+  """
+  for path in _files(root, 'tf_resflow/**/__init__.py'):
+    for node in _walk(path.read_text()):
+      if isinstance(node, ast.keyword) and node.arg == 'submod_attrs':
+        for name in sum(ast.literal_eval(node.value).values(), []):
+          if (path.parent / name).exists() or (
+              path.parent / f'{name}.py').exists():
+            yield (f'{path.relative_to(root)}: `{name}` is the name of a '
+                   'module, too; rename one of the two.')
+
+
 def _test_of(path: pathlib.Path) -> pathlib.Path:
   """Returns the test of a module or a tool; both relative to the root."""
   folder = [part for part in path.parent.parts if part != 'tf_resflow']
@@ -233,7 +248,7 @@ def strayed_tests(root: pathlib.Path) -> Iterator[str]:
 
 
 _RULES = (files, isinstance_over_kinds, messages, names_of_kinds, private_names,
-          raises, strayed_tests, type_hints, untested_modules)
+          raises, shadowed_names, strayed_tests, type_hints, untested_modules)
 
 
 @pytest.mark.parametrize('rule', [
@@ -304,6 +319,8 @@ _LAYER = 'tf_resflow/layers/layer.py'
     (messages, _LAYER, 'f"x must be 1 or "\nf"more, got {y}"', 'got {}'),
     (messages, _LAYER, '"{} is {}, which is odd".format(x, y)', 'is {}, '),
     (raises, _LAYER, 'raise ValueError(f"{x}")', 'ValueError'),
+    (shadowed_names, 'tf_resflow/layers/__init__.py',
+     'attach(__name__, submod_attrs={"layer": ["Layer", "layer"]})', '`layer`'),
     (untested_modules, 'tf_resflow/layers/norms/power.py', '',
      'has no tests/layers/norms/power_test.py'),
     (untested_modules, 'bin/train', '', 'has no tests/bin/train_test.py'),
