@@ -9,6 +9,7 @@ INSTALL_REQUIRES = [
   # tfds imports it without declaring it.
   'importlib_resources>=6,<8',
   'keras>=3.15,<3.16',
+  'lazy_loader>=0.4,<1',
   'matplotlib>=3.8,<4',
   'numpy>=1.26,<3',
   'scikit-learn>=1.4,<2',
