@@ -3,12 +3,13 @@
 import setuptools
 
 # The stack that is tested together; every import of the package and of bin/
-# must appear here or in an extra (tests/build_test.py checks it).
+# must appear here or in an extra (tests/build_files_test.py checks it).
 INSTALL_REQUIRES = [
   'absl-py>=2.1,<3',
   # tfds imports it without declaring it.
   'importlib_resources>=6,<8',
   'keras>=3.15,<3.16',
+  'lazy_loader>=0.4,<1',
   'matplotlib>=3.8,<4',
   'numpy>=1.26,<3',
   'scikit-learn>=1.4,<2',
@@ -27,6 +28,7 @@ EXTRAS_REQUIRE = {
   # The protocol buffers of requests that TensorFlow Serving warms up with.
   'serving': ['tensorflow-serving-api>=2.21,<2.22'],
   'test': [
+    'import-linter>=2.17,<3',
     'mlxtend>=0.23,<1',
     'pytest>=8,<10',
     'pytest-xdist>=3.5,<4',
