@@ -75,7 +75,7 @@ def survival(estimator: numerics.AdaptiveRoulette, u: np.ndarray) -> np.ndarray:
   return np.array(survival)
 
 
-def _every_threshold(estimator, probes, u):
+def every_threshold(estimator, probes, u):
   """One threshold between any two neighbours among the `P_k` of examples."""
   probabilities = survival(estimator, u)
   assert probabilities[-1].max() < 1e-13
@@ -107,9 +107,9 @@ ESTIMATORS = {
         _every_number(stats.geom(0.6))),
     'roulette_safe': EstimatorCase(
         'roulette:safe,exact=1', _every_number(_SAFE)),
-    'adaptive': EstimatorCase('adaptive:0.02', _every_threshold),
+    'adaptive': EstimatorCase('adaptive:0.02', every_threshold),
     'adaptive_per_example': EstimatorCase(
-        'adaptive:0.5,exact=1,batch_dependent=false', _every_threshold),
+        'adaptive:0.5,exact=1,batch_dependent=false', every_threshold),
     'fixed': EstimatorCase('fixed:3', _all_terms, num_terms=3),
     # XLA has no determinant.
     'exact': EstimatorCase('exact', _nothing, compiles=False),
@@ -211,9 +211,9 @@ SERIES = {
         lambda k: (2 * k - 1, -2 / (2 * k - 1)), stride=2),
 }
 
-# Specs of solvers.
+# As `numerics.Solver.get` takes them.
 SOLVERS = {
     'banach': 'banach',
     'anderson': 'anderson',
-    'anderson_short': 'anderson:1,rtol=1e-06,max_steps=900',
+    'anderson_short': 'anderson:1,max_steps=900',
 }
