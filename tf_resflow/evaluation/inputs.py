@@ -3,16 +3,13 @@
 import numpy as np
 import tensorflow as tf
 
+from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import archives
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import progress
 from tf_resflow.evaluation import statistics
-
-# A Jacobian of one example that is larger than this is not taken.
-_MAX_JACOBIAN_BYTES = 4e9
-_MAX_BATCH_BYTES = 1e9
 
 
 def read_inputs(path, event_shape):
@@ -51,18 +48,21 @@ def read_inputs(path, event_shape):
   return x.astype(np.float64)
 
 
-def exact_batch_size(model):
-  """Returns how many examples at a time suit `numerics.Exact`.
+def fitting_batch_size(model: models.Flow, estimator: numerics.Estimator,
+                       largest: int = 128) -> int:
+  """Returns how many examples at a time suit an estimator.
+
+  Args:
+    model: a flow.
+    estimator: of its log-determinants.
+    largest: number where the estimator takes any.
 
   Raises:
-    ValueError: if the event is too large for a Jacobian.
+    InvalidValueError: if the events are too large for it.
   """
-  size = model.event_size**2 * tf.as_dtype(model.compute_dtype).size
-  if size > _MAX_JACOBIAN_BYTES:
-    raise ValueError(
-        f'log_det is exact, but the Jacobian of {model.event_size} dimensions '
-        f'takes {size / 1e9:.0f} GB per image; use the roulette.')
-  return max(1, int(_MAX_BATCH_BYTES / size))
+  limit = estimator.max_batch_size(
+      model.event_size, tf.as_dtype(model.compute_dtype))
+  return largest if limit is None else min(largest, limit)
 
 
 def evaluate_inputs(model, x, *, batch_size=128, num_repeats=8, seed=0,
@@ -92,12 +92,11 @@ def evaluate_inputs(model, x, *, batch_size=128, num_repeats=8, seed=0,
   """
   if estimator is None:
     estimator = likelihood.default_estimator()
-  is_exact = isinstance(estimator, numerics.Exact)
-  if not is_exact and num_repeats < statistics.MIN_REPEATS:
+  if estimator.is_random and num_repeats < statistics.MIN_REPEATS:
     raise ValueError(
         f'num_repeats is {num_repeats}; {statistics.MIN_REPEATS} are the '
         'least from which the standard error of the estimator is taken.')
-  num_repeats = 1 if is_exact else num_repeats
+  num_repeats = num_repeats if estimator.is_random else 1
   likelihood.check_num_probes(num_probes, estimator)
   evaluate = batch_map.make_batch_map(
       lambda images, batch_seed: model.forward_and_log_det(

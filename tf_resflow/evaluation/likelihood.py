@@ -13,39 +13,32 @@ from tf_resflow.numerics import random
 _TAIL = 0.02
 
 
-def default_estimator():
+def default_estimator() -> numerics.Estimator:
   """Returns the estimator of an evaluation: `numerics.AdaptiveRoulette`.
 
-  Unbiased, with a variance, at a fraction of the cost of `roulette_estimator`.
+  Unbiased, with a variance, at a fraction of the cost of `paper_estimator`.
   """
   return numerics.AdaptiveRoulette(tail=_TAIL)
 
 
-def roulette_estimator(model, num_exact_terms=20):
+def paper_estimator() -> numerics.Estimator:
   """Returns the paper's estimator of an evaluation, with a variance.
 
-  Exact terms, then a roulette whose variance is finite for the model's
-  Lipschitz bound, so that standard errors mean what they say. (The Poisson
+  20 exact terms, then a roulette whose variance is finite for the Lipschitz
+  bound of every block, so that standard errors mean what they say. (The Poisson
   roulette of training has none.)
-
-  Args:
-    model: a `models.Flow`.
-    num_exact_terms: terms that are always computed; 20 in the paper.
 
   References:
     Chen et al., 2019, Residual Flows, Section 5.1.
   """
-  bound = max(block.lipschitz_bound for block in model.residual_blocks)
-  probability = 0.9 * numerics.Geometric.largest_safe_probability(bound)
-  return numerics.RussianRoulette(
-      numerics.Geometric(probability), num_exact_terms)
+  return numerics.Estimator.get('roulette:safe,exact=20')
 
 
 def check_num_probes(num_probes, estimator):
   """Raises ValueError for a number of probes that does not fit."""
   if num_probes < 1:
     raise ValueError(f'num_probes is {num_probes}; it must be 1 or more.')
-  if num_probes > 1 and isinstance(estimator, numerics.Exact):
+  if num_probes > 1 and not estimator.is_random:
     raise ValueError(
         f'num_probes is {num_probes}, but an exact log-determinant takes no '
         'probe; leave it at 1.')
