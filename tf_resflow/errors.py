@@ -48,3 +48,8 @@ class ExpectedError(RuntimeError):
   """
 
   exit_status = 2
+
+
+def sentence(error: Exception) -> str:
+  """Returns the message of another error as one line with a full stop."""
+  return ' '.join(str(error).split()).rstrip('.') + '.'

@@ -8,8 +8,8 @@ which is their present default.
 import dataclasses
 import reprlib
 
+from tf_resflow import configuration
 from tf_resflow import datasets
-from tf_resflow import training
 
 # Data set of the script -> ours, alpha of its logit transform.
 _DATASETS = {
@@ -63,6 +63,9 @@ _SUPPORTED_VALUES = {
     'padding': (0, 'padded channels'),
 }
 
+# Laws of the number of terms, with the parameters of the script.
+_LAWS = {'poisson': 'poisson:2', 'geometric': 'geometric:0.5'}
+
 # The same for training alone: the converted model is right, but training it
 # further in this package is done in another way.
 _TRAINED_OTHERWISE = {
@@ -81,12 +84,12 @@ class Conversion:
   """What the arguments of a checkpoint say.
 
   Attributes:
-    config: a `training.TrainingConfig`; `config.model_config()` is the model.
+    config: a `configuration.Config`.
     notes: sentences about what this package does otherwise, in training or
       to the data; the function is the same.
   """
 
-  config: training.TrainingConfig
+  config: configuration.Config
   notes: tuple[str, ...]
 
 
@@ -264,7 +267,7 @@ def convert_arguments(arguments):
   dataset, _ = _DATASETS[args['data']]
   native_size = datasets.info(dataset).image_shape[0]
   try:
-    config = training.TrainingConfig(
+    config = configuration.make_config(
         dataset=dataset,
         num_bits=_num_bits(args),
         resize=(None if native_size == args['imagesize']
@@ -289,9 +292,8 @@ def convert_arguments(arguments):
         hybrid=args['task'] != 'density',
         head_channels=args['cdim'],
         nll_weight=_nll_weight(args),
-        num_exact_terms=args['n_exact_terms'],
-        truncation=args['n_dist'],
-        truncation_parameter=2.0 if args['n_dist'] == 'poisson' else 0.5,
+        estimator=f'roulette:{_LAWS[args["n_dist"]]},'
+        f'exact={args["n_exact_terms"]}',
         batch_size=args['batchsize'],
         accumulation_steps=args['update_freq'],
         learning_rate=float(args['lr']),

@@ -7,7 +7,6 @@ import reprlib
 
 import numpy as np
 
-from tf_resflow import models
 from tf_resflow import training
 from tf_resflow.conversion import arguments as arguments_lib
 from tf_resflow.conversion import checkpoint as checkpoint_lib
@@ -39,7 +38,7 @@ def load_model(checkpoint, weights='ema', dtype='float32'):
   if not isinstance(checkpoint, checkpoint_lib.Checkpoint):
     checkpoint = checkpoint_lib.load_checkpoint(checkpoint)
   config = arguments_lib.convert_arguments(checkpoint.arguments).config
-  model = models.ResidualFlow(config.model_config(), dtype=dtype)
+  model = config.model.build(dtype)
   weights_lib.load_weights(model, checkpoint.weights(weights))
   return model
 
@@ -77,7 +76,7 @@ def convert(checkpoint_path, workdir, weights='ema'):
       'weights': weights,
       'num_parameters': sum(
           int(np.prod(v.shape)) for v in model.trainable_variables),
-      'dataset': conversion.config.dataset,
+      'dataset': conversion.config.data.dataset,
       'image_shape': list(model.config.image_shape),
       'num_levels': model.config.num_levels,
       # A classifier alone has no density, and records 0.
