@@ -31,6 +31,7 @@ from tf_resflow.commands import output
 from tf_resflow.commands import runner
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import flags as flags_lib
+from tf_resflow.configuration import values as values_lib
 
 _TASKS = ('train', 'evaluate', 'sample')
 # Flags of a configuration that go with --workdir, too.
@@ -91,7 +92,7 @@ class Options(groups.Configured):
     for name in flags_lib.names():
       if name in self.given and name not in _WITH_WORKDIR:
         raise errors.InvalidValueError(
-            name, fields.text_of(config.values().get(name)),
+            name, values_lib.text_of(config.values().get(name)),
             'no such flag with --workdir',
             'The run has a configuration of its own.')
     if 'batch_size' in self.given:
