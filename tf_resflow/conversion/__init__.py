@@ -9,10 +9,12 @@ order of latents.
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
-    'arguments': ['Conversion', 'convert_arguments'],
-    'checkpoint': ['Checkpoint', 'load_checkpoint', 'WEIGHTS'],
-    'converter': ['convert', 'is_converted', 'load_model'],
-    'latents': ['from_channels_first', 'to_channels_first'],
-    'weights': ['load_weights'],
-})
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        'arguments': ['Conversion', 'convert_arguments'],
+        'checkpoint': ['Checkpoint', 'WEIGHTS', 'load_checkpoint'],
+        'converter': ['convert', 'is_converted', 'load_model'],
+        'latents': ['from_channels_first', 'to_channels_first'],
+        'weights': ['load_weights'],
+    })
