@@ -16,6 +16,7 @@ from tf_resflow.configuration import fields
 from tf_resflow.configuration import model_config
 from tf_resflow.configuration import registries
 from tf_resflow.configuration import sections
+from tf_resflow.configuration import values as values_lib
 
 # The flags belong to the tool that defines them, so that its --help lists them.
 flags.disclaim_key_flags()
@@ -59,12 +60,15 @@ def import_modules(arguments: Sequence[str]) -> tuple[str, ...]:
   if modules and os.getcwd() not in sys.path:
     sys.path.append(os.getcwd())
   for module in modules:
+    expected = 'a module that can be imported'
+    errors.check(
+        all(part.isidentifier() for part in module.split('.')), 'import',
+        module, expected, 'Write my_package.my_module.')
     try:
       importlib.import_module(module)
-    except (ImportError, ValueError) as error:
+    except (ImportError, errors.InvalidValueError) as error:
       raise errors.InvalidValueError(
-          'import', module, 'a module that can be imported', f'{error}.'
-      ) from error
+          'import', module, expected, errors.sentence(error)) from error
   return modules
 
 
@@ -123,7 +127,7 @@ def _owners() -> dict[str, dict[str, fields.Field]]:
 def _help(owners: dict[str, fields.Field]) -> str:
   """Returns the help of a flag: meaning, defaults, and the models with it."""
   (owner, field), *others = owners.items()
-  defaults = {name: 'none' if f.default in (None, ()) else fields.text_of(
+  defaults = {name: 'none' if f.default in (None, ()) else values_lib.text_of(
       f.default) for name, f in owners.items()}
   if owner in config_lib.SECTIONS:
     note = f'default: {defaults[owner]}'
@@ -175,7 +179,7 @@ def to_flagfile(config: config_lib.Config) -> str:
       if isinstance(value, bool):
         lines.append(f'--{"" if value else "no"}{field.flag}')
       else:
-        lines.append(f'--{field.flag}={fields.text_of(value)}')
+        lines.append(f'--{field.flag}={values_lib.text_of(value)}')
   return '\n'.join(lines) + '\n'
 
 
@@ -193,7 +197,7 @@ def from_flagfile(path: str | os.PathLike) -> config_lib.Config:
       text = f.read()
   except (OSError, UnicodeError) as error:
     raise errors.InvalidValueError(
-        'file', path, expected, f'{error}.') from error
+        'file', path, expected, errors.sentence(error)) from error
   is_old = all(flag in text for flag in _FLAGS_OF_0_1)
   errors.check(not is_old, 'file', path, expected, model_config.MADE_BY_0_1)
   try:
@@ -207,4 +211,4 @@ def from_flagfile(path: str | os.PathLike) -> config_lib.Config:
         'file', path, expected, str(error)) from error
   except flags.Error as error:
     raise errors.InvalidValueError(
-        'file', path, expected, f'{error}.') from error
+        'file', path, expected, errors.sentence(error)) from error

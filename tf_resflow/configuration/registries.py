@@ -33,6 +33,9 @@ MEMORY_MODES = registry.Registry('memory', {
     'naive': f'{_LOG_DET}.memory_modes:naive',
 })
 
+# Those whose gradients agree for equal draws: a run may change between them.
+AGREEING_MEMORY_MODES = ('recompute', 'neumann', 'backward_in_forward')
+
 # Distributions of the probes of a trace.
 PROBES = registry.Registry('probe', {
     'rademacher': 'tf_resflow.numerics.random:rademacher',

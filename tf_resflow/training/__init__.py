@@ -1,6 +1,5 @@
 """Training: flags to configuration, the step, the loop, checkpoints, EMA."""
 
-from tf_resflow.training.config import TrainingConfig
 from tf_resflow.training.ema import ExponentialMovingAverage
 from tf_resflow.training.loop import initialize
 from tf_resflow.training.loop import make_strategy

@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import datasets
-from tf_resflow import models
 from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import metrics
 from tf_resflow.training import optimizers
@@ -70,7 +69,7 @@ class Trainer:
   continued ends bit for bit where an undisturbed one does.
 
   Args:
-    config: a `TrainingConfig`.
+    config: a `configuration.Config`.
     workdir: folder of the run, prepared already.
     strategy: a `tf.distribute.Strategy`; by default that of the configuration.
   """
@@ -78,30 +77,32 @@ class Trainer:
   def __init__(self, config, workdir, strategy=None):
     self.config = config
     self.workdir = workdir
-    self.strategy = strategy or make_strategy(config.strategy)
+    self.strategy = strategy or make_strategy(config.run.strategy)
     num_replicas = self.strategy.num_replicas_in_sync
-    if config.batch_size % num_replicas:
+    if config.optimizer.batch_size % num_replicas:
       raise ValueError(
-          f'batch_size is {config.batch_size}, which {num_replicas} replicas '
-          'cannot share equally; choose a multiple.')
-    self._split = config.load_split('train')
+          f'batch_size is {config.optimizer.batch_size}, which {num_replicas} '
+          'replicas cannot share equally; choose a multiple.')
+    self._split = datasets.load_split(config.data, 'train')
     with self.strategy.scope():
-      self.model = models.ResidualFlow(config.model_config())
-      self.optimizer = optimizers.make_optimizer(config)
+      self.model = config.model.build()
+      self.optimizer = optimizers.make_optimizer(config.optimizer)
       self.optimizer.build(self.model.trainable_variables)
       self.ema = ema_lib.ExponentialMovingAverage(
-          self.model, config.ema_decay)
+          self.model, config.optimizer.ema_decay)
       self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
     self._manager = tf.train.CheckpointManager(
         tf.train.Checkpoint(
             model=self.model, optimizer=self.optimizer, ema=self.ema,
             step=self._step),
         workdir_lib.checkpoint_dir(workdir),
-        max_to_keep=config.checkpoints_to_keep)
+        max_to_keep=config.run.checkpoints_to_keep)
     self._train_step = step_lib.TrainStep(
-        self.model, self.optimizer, self.ema, clip_norm=config.clip_norm,
-        accumulation_steps=config.accumulation_steps, seed=config.seed,
-        jit_compile=config.jit_compile, nll_weight=config.nll_weight)
+        self.model, self.optimizer, self.ema,
+        clip_norm=config.optimizer.clip_norm,
+        accumulation_steps=config.optimizer.accumulation_steps,
+        seed=config.run.seed, jit_compile=config.run.jit_compile,
+        nll_weight=config.objective.nll_weight)
 
   @property
   def step(self):
@@ -129,10 +130,10 @@ class Trainer:
   def _batches(self, start_step):
     """Returns images and labels per replica from step `start_step` on."""
     config = self.config
-    num_parts = config.accumulation_steps
+    num_parts = config.optimizer.accumulation_steps
     dataset = datasets.training_batches(
-        self._split, batch_size=config.batch_size * num_parts,
-        seed=config.seed, start_step=start_step, flip=config.flip)
+        self._split, batch_size=config.optimizer.batch_size * num_parts,
+        seed=config.run.seed, start_step=start_step, flip=config.data.flip)
 
     num_replicas = self.strategy.num_replicas_in_sync
 
@@ -200,7 +201,7 @@ class Trainer:
   def steps(self):
     """Yields `(step, StepMetrics)` after every remaining update."""
     iterator = iter(self._batches(self.step))
-    while self.step < self.config.num_steps:
+    while self.step < self.config.optimizer.num_steps:
       step = self.step
       try:
         result = self._run_step(next(iterator), tf.constant(step, tf.int64))
@@ -218,7 +219,7 @@ class Trainer:
   def sample(self, num_samples=_NUM_SAMPLES):
     """Returns images in [0, 1] drawn with the averaged weights."""
     with self.ema.swapped():
-      images = self.model.sample(num_samples, seed=self.config.seed)
+      images = self.model.sample(num_samples, seed=self.config.run.seed)
     return np.clip(images.numpy(), 0.0, 1.0)
 
 
@@ -256,7 +257,7 @@ def train(config, workdir, evaluate_fn=None, save_images_fn=None,
   """Trains a flow, or continues the run in `workdir`.
 
   Args:
-    config: a `TrainingConfig`.
+    config: a `configuration.Config`.
     workdir: folder of the run.
     evaluate_fn: called as `evaluate_fn(model)` with averaged weights every
       `evaluate_every` steps; returns a dict of scalars to log.
@@ -275,10 +276,11 @@ def train(config, workdir, evaluate_fn=None, save_images_fn=None,
   trainer = Trainer(config, workdir, strategy)  # Checks data and batch as well.
   workdir_lib.prepare(workdir, config)
   trainer.restore_or_initialize()
-  if trainer.step >= config.num_steps:
+  if trainer.step >= config.optimizer.num_steps:
     _logger.warning(
         'The run has finished %d of %d steps: nothing is trained. Raise '
-        '--num_steps to continue it.', trainer.step, config.num_steps)
+        '--num_steps to continue it.', trainer.step,
+        config.optimizer.num_steps)
     return trainer
   with metrics.MetricsWriter(
       workdir, start_step=trainer.step,
@@ -291,14 +293,15 @@ def _run(trainer, writer, signals, evaluate_fn):
   """Runs the remaining steps; see `train`."""
   config = trainer.config
   start_step = trainer.step
-  bar = _progress_bar(config.num_steps - start_step)
-  images_per_step = config.batch_size * config.accumulation_steps
+  bar = _progress_bar(config.optimizer.num_steps - start_step)
+  images_per_step = (
+      config.optimizer.batch_size * config.optimizer.accumulation_steps)
   window, window_start = [], time.perf_counter()
   for step, result in trainer.steps():
     window.append(result)
-    is_last = step == config.num_steps
-    is_log = step % config.log_every == 0
-    is_save = step % config.checkpoint_every == 0
+    is_last = step == config.optimizer.num_steps
+    is_log = step % config.run.log_every == 0
+    is_save = step % config.run.checkpoint_every == 0
     if is_log or is_save or is_last or signals.received:
       values = _summarize(window, step)
       elapsed = time.perf_counter() - window_start
@@ -310,10 +313,10 @@ def _run(trainer, writer, signals, evaluate_fn):
           ('bits/dim', values['bits_per_dim']),
           ('images/s', values['images_per_second'])], finalize=is_last)
       window = []
-    is_evaluation = config.evaluate_every and (
-        step % config.evaluate_every == 0) and evaluate_fn is not None
-    is_sample = config.sample_every and (
-        step % config.sample_every == 0 or is_last)
+    is_evaluation = config.run.evaluate_every and (
+        step % config.run.evaluate_every == 0) and evaluate_fn is not None
+    is_sample = config.run.sample_every and (
+        step % config.run.sample_every == 0 or is_last)
     if is_evaluation or is_sample:
       trainer.check_finite()
     if is_evaluation:

@@ -10,7 +10,7 @@ def make_learning_rate(config):
   Step `t` (from 0) of the warm-up uses `learning_rate * (t + 1) / (W + 1)`.
 
   Args:
-    config: a `TrainingConfig`.
+    config: an `OptimizerConfig`.
 
   Returns:
     A Keras schedule, or a float where the rate is constant.
@@ -77,7 +77,7 @@ def make_optimizer(config):
   are reduced.
 
   Args:
-    config: a `TrainingConfig`.
+    config: an `OptimizerConfig`.
   """
   arguments = dict(
       learning_rate=make_learning_rate(config), beta_2=config.beta_2,

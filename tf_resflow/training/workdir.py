@@ -1,15 +1,14 @@
 """The folder of a run: what stands where, and what may be continued."""
 
-import dataclasses
 import logging
 import os
 import tempfile
 
 import tensorflow as tf
 
-from tf_resflow import models
+from tf_resflow import configuration
+from tf_resflow.configuration import flags as flags_lib
 from tf_resflow.training import ema as ema_lib
-from tf_resflow.training import flags as flags_lib
 
 _logger = logging.getLogger(__name__)
 
@@ -91,7 +90,7 @@ def check(workdir, config):
 
   Args:
     workdir: path.
-    config: a `TrainingConfig`.
+    config: a `configuration.Config`.
 
   Raises:
     ValueError: if the folder holds a run of another configuration, or files
@@ -102,14 +101,14 @@ def check(workdir, config):
     raise ValueError(
         f'workdir is {workdir}, which is a file; name a folder.')
   if os.path.exists(run_flags):
-    previous = flags_lib.config_from_flagfile(run_flags)
-    names = config.differences(previous)
-    if names and has_only_weights(workdir):
+    previous = flags_lib.from_flagfile(run_flags)
+    differences = config.differences(previous)
+    if differences and has_only_weights(workdir):
       _check_same_model(workdir, config, previous)
-    elif names:
+    elif differences:
       listed = ', '.join(
-          f'--{n} was {getattr(previous, n)} and is {getattr(config, n)}'
-          for n in names)
+          f'--{name} was {theirs} and is {ours}'
+          for name, (ours, theirs) in differences.items())
       raise ValueError(
           f'workdir {workdir} holds a run of another configuration: {listed}. '
           'Use the same flags to continue it, or another workdir.')
@@ -121,15 +120,12 @@ def check(workdir, config):
 
 def _check_same_model(workdir, config, previous):
   """Weights that no run has trained yet may be trained in any way."""
-  ours, theirs = config.model_config(), previous.model_config()
-  if theirs.is_same_function(ours):
+  differences = config.model.function_differences(previous.model)
+  if not differences:
     return
-  names = [
-      f.name for f in dataclasses.fields(ours)
-      if not theirs.is_same_function(dataclasses.replace(
-          theirs, **{f.name: getattr(ours, f.name)}))]
   listed = ', '.join(
-      f'{n} is {getattr(ours, n)}, not {getattr(theirs, n)}' for n in names)
+      f'{name} is {ours}, not {theirs}'
+      for name, (ours, theirs) in differences.items())
   raise ValueError(
       f'workdir {workdir} holds weights of another model: {listed}. Give the '
       f'flags of the model as they are in {workdir}/{_RUN_FLAGS} '
@@ -185,7 +181,7 @@ def prepare(workdir, config):
   run_flags = os.path.join(workdir, _RUN_FLAGS)
   os.makedirs(workdir, exist_ok=True)
   _write_atomically(
-      os.path.join(workdir, _MODEL_JSON), config.model_config().to_json())
+      os.path.join(workdir, _MODEL_JSON), config.model.to_json())
   # Last, because its presence says that the folder is a run.
   _write_atomically(run_flags, flags_lib.to_flagfile(config))
 
@@ -212,7 +208,7 @@ def create_workdir(workdir, config, model, extra_files=()):
 
   Args:
     workdir: a folder that does not exist or is empty.
-    config: a `TrainingConfig` with `config.model_config() == model.config`.
+    config: a `configuration.Config` with `config.model == model.config`.
     model: a `models.ResidualFlow`.
     extra_files: dict from names to texts of further files.
 
@@ -221,7 +217,7 @@ def create_workdir(workdir, config, model, extra_files=()):
       model.
   """
   check_is_new(workdir)
-  if config.model_config() != model.config:
+  if config.model != model.config:
     raise ValueError('config describes another model than the one given.')
   parent, name = os.path.split(os.path.abspath(workdir))
   os.makedirs(parent, exist_ok=True)
@@ -234,14 +230,14 @@ def create_workdir(workdir, config, model, extra_files=()):
     ema = ema_lib.ExponentialMovingAverage(model)
     manager = tf.train.CheckpointManager(
         tf.train.Checkpoint(model=model, ema=ema, step=step),
-        checkpoint_dir(draft), max_to_keep=config.checkpoints_to_keep)
+        checkpoint_dir(draft), max_to_keep=config.run.checkpoints_to_keep)
     manager.save(checkpoint_number=0)
     # A rename replaces an empty folder, and fails where one has been filled.
     os.rename(draft, workdir)
 
 
 def load_config(workdir):
-  """Returns the `TrainingConfig` of the run in a folder.
+  """Returns the `configuration.Config` of the run in a folder.
 
   Raises:
     ValueError: if there is none.
@@ -251,7 +247,7 @@ def load_config(workdir):
     raise ValueError(
         f'workdir {workdir} holds no run ({_RUN_FLAGS} is missing); train one '
         'with bin/train.')
-  return flags_lib.config_from_flagfile(path)
+  return flags_lib.from_flagfile(path)
 
 
 def load_model(workdir, averaged=True, dtype='float32'):
@@ -270,17 +266,12 @@ def load_model(workdir, averaged=True, dtype='float32'):
   """
   path = _model_path(workdir)
   with open(path, encoding='utf-8') as f:
-    try:
-      model_config = models.ResidualFlowConfig.from_json(f.read())
-    except (TypeError, ValueError) as error:
-      raise ValueError(
-          f'{path} does not describe a model of this version: {error}'
-      ) from error
+    model_config = configuration.model_from_json(f.read(), path)
   latest = latest_checkpoint(workdir)
   if latest is None:
     raise ValueError(
         f'workdir {workdir} holds no checkpoint; train until the first one.')
-  model = models.ResidualFlow(model_config)
+  model = model_config.build()
   averages = [
       tf.Variable(v.value, trainable=False) for v in model.trainable_variables
   ]
@@ -294,7 +285,7 @@ def load_model(workdir, averaged=True, dtype='float32'):
         model.trainable_variables, averages, strict=True):
       variable.assign(average)
   if dtype != model.compute_dtype:
-    wide = models.ResidualFlow(model_config, dtype=dtype)
+    wide = model_config.build(dtype)
     for target, source in zip(wide.variables, model.variables, strict=True):
       target.assign(tf.cast(source.value, target.dtype))
     model = wide

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import reprlib
+from typing import Any
 
 import numpy as np
 
@@ -11,12 +12,17 @@ from tf_resflow import models
 from tf_resflow import training
 from tf_resflow.conversion import arguments as arguments_lib
 from tf_resflow.conversion import checkpoint as checkpoint_lib
+from tf_resflow.conversion import kernels
 from tf_resflow.conversion import weights as weights_lib
 
 _CONVERSION_JSON = 'conversion.json'
 
 
-def load_model(checkpoint, weights='ema', dtype='float32'):
+def load_model(
+    checkpoint: str | os.PathLike | checkpoint_lib.Checkpoint,
+    weights: str = 'ema',
+    dtype: str = 'float32',
+) -> models.Flow:
   """Returns the model of a checkpoint of the authors' code.
 
   Args:
@@ -28,8 +34,8 @@ def load_model(checkpoint, weights='ema', dtype='float32'):
     A `models.ResidualFlow` with converged spectral norms.
 
   Raises:
-    OSError: if the file cannot be opened.
-    ValueError: if it is damaged, or asks for what is not supported.
+    errors.InvalidValueError: if there is no such file, it is damaged, or asks
+      for what is not supported.
 
   Example:
     >>> model = conversion.load_model('cifar10_resflow.pth')
@@ -38,13 +44,19 @@ def load_model(checkpoint, weights='ema', dtype='float32'):
   """
   if not isinstance(checkpoint, checkpoint_lib.Checkpoint):
     checkpoint = checkpoint_lib.load_checkpoint(checkpoint)
-  config = arguments_lib.convert_arguments(checkpoint.arguments).config
-  model = models.ResidualFlow(config.model_config(), dtype=dtype)
-  weights_lib.load_weights(model, checkpoint.weights(weights))
+  config = arguments_lib.convert_arguments(checkpoint.arguments).config.model
+  tensors = checkpoint.weights(weights)
+  kernels.check_kernels(config, checkpoint.path, tensors)
+  model = config.build(dtype)
+  weights_lib.load_weights(model, tensors)
   return model
 
 
-def convert(checkpoint_path, workdir, weights='ema'):
+def convert(
+    checkpoint_path: str | os.PathLike,
+    workdir: str | os.PathLike,
+    weights: str = 'ema',
+) -> dict[str, Any]:
   """Turns a checkpoint of the authors' code into a workdir.
 
   The workdir is that of a run at step 0: evaluation, sampling and training
@@ -65,8 +77,8 @@ def convert(checkpoint_path, workdir, weights='ema'):
 
   Raises:
     OSError: if a file cannot be read or written.
-    ValueError: if the checkpoint is damaged or not supported, or the folder
-      is not empty.
+    errors.InvalidValueError: if the checkpoint is damaged or not supported, or
+      the folder is not empty.
   """
   training.check_is_new(workdir)
   checkpoint = checkpoint_lib.load_checkpoint(checkpoint_path)
@@ -77,7 +89,7 @@ def convert(checkpoint_path, workdir, weights='ema'):
       'weights': weights,
       'num_parameters': sum(
           int(np.prod(v.shape)) for v in model.trainable_variables),
-      'dataset': conversion.config.dataset,
+      'dataset': conversion.config.data.dataset,
       'image_shape': list(model.config.image_shape),
       'num_levels': model.config.num_levels,
       # A classifier alone has no density, and records 0.
@@ -99,7 +111,7 @@ def convert(checkpoint_path, workdir, weights='ema'):
   return report
 
 
-def is_converted(workdir):
+def is_converted(workdir: str | os.PathLike) -> bool:
   """Whether a workdir was made by `convert`."""
   return os.path.exists(os.path.join(workdir, _CONVERSION_JSON))
 
