@@ -16,11 +16,14 @@ on the whole training split; the test split is touched once.
 from collections.abc import Sequence
 import dataclasses
 import logging
+from typing import Any
 import warnings
 
 import numpy as np
 from sklearn import exceptions
 from sklearn import mixture
+
+from tf_resflow.evaluation import statistics
 
 _logger = logging.getLogger(__name__)
 
@@ -162,6 +165,21 @@ class BaselineResult:
   bits_per_dim: np.ndarray
   validation_bits_per_dim: float
   baseline: DensityBaseline
+
+  def report(self) -> dict[str, Any]:
+    """Returns what a tool says of it, a dict for JSON."""
+    bits = statistics.mean_and_stderr(self.bits_per_dim)
+    settings = dataclasses.asdict(self.baseline.settings)
+    del settings['max_iter']
+    return {
+        'bits_per_dim': bits.mean,
+        'bits_per_dim_stderr': bits.stderr,
+        'num_examples': bits.num_examples,
+        'validation_bits_per_dim': self.validation_bits_per_dim,
+        'settings': {
+            'space': 'raw' if settings['alpha'] is None else 'logit',
+            **settings,
+            'converged': bool(self.baseline.mixture.converged_)}}
 
 
 def fit_baseline(images: np.ndarray, num_levels: int,

@@ -49,6 +49,24 @@ def read_inputs(
   return x.astype(np.float64)
 
 
+def fitting_batch_size(
+    model: models.Flow, estimator: numerics.Estimator, largest: int = 128,
+) -> int:
+  """Returns how many examples at a time suit an estimator.
+
+  Args:
+    model: a flow.
+    estimator: of its log-determinants.
+    largest: number where the estimator takes any.
+
+  Raises:
+    InvalidValueError: if the events are too large for it.
+  """
+  limit = estimator.max_batch_size(
+      model.event_size, tf.as_dtype(model.compute_dtype))
+  return largest if limit is None else min(largest, limit)
+
+
 def evaluate_inputs(
     model: models.Flow, x: np.ndarray, *, batch_size: int = 128,
     num_repeats: int = 8, seed: int = 0,

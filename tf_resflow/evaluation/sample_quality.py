@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import tensorflow as tf
 
+from tf_resflow import errors
 from tf_resflow.evaluation import figures
 from tf_resflow.evaluation import frechet
 from tf_resflow.evaluation import kernel_distance
@@ -12,14 +13,14 @@ from tf_resflow.evaluation import pictures
 from tf_resflow.evaluation import progress
 from tf_resflow.evaluation import sampling
 
-MIN_EXAMPLES = 2 * kernel_distance.NUM_SUBSETS
+_MIN_EXAMPLES = 2 * kernel_distance.NUM_SUBSETS
 
 _logger = logging.getLogger(__name__)
 
 
-def compare(model, split, extractor, *, num_images=None, num_samples=None,
-            seed=0, temperature=1.0, solver=None, batch_size=64, strategy=None,
-            verbose=0):
+def compare_samples(
+    model, split, extractor, *, num_images=None, num_samples=None, seed=0,
+    temperature=1.0, solver=None, batch_size=64, strategy=None, verbose=0):
   """Compares samples with images through the features of a network.
 
   Means and covariances are gathered batch by batch; the features themselves
@@ -44,7 +45,8 @@ def compare(model, split, extractor, *, num_images=None, num_samples=None,
 
   Raises:
     NotConvergedError: if the inverse of a sample was not found.
-    ValueError: if the network does not take the images.
+    ValueError: if the network does not take the images, or there are too few
+      for a standard error.
 
   References:
     Heusel et al., 2017 (FID); Binkowski et al., 2018 (KID); Chen et al., 2019,
@@ -52,6 +54,10 @@ def compare(model, split, extractor, *, num_images=None, num_samples=None,
   """
   num_images = num_images or split.num_examples
   num_samples = num_samples or num_images
+  for name, value in (('num_images', num_images), ('num_samples', num_samples)):
+    errors.check(
+        value >= _MIN_EXAMPLES, name, value, f'{_MIN_EXAMPLES} or more',
+        'The standard error of the kernel distance needs them.')
 
   def image_batches():
     for batch in split.examples.take(num_images).batch(batch_size):
