@@ -13,13 +13,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'frechet': ['FeatureMoments', 'frechet_distance'],
     'inputs': ['evaluate_inputs', 'fitting_batch_size', 'read_inputs'],
     'interpolation': ['linear_path', 'spherical_path'],
-    'inversion': ['check_inverse', 'InversionReport'],
+    'inversion': ['InversionReport', 'check_inverse'],
     'kernel_distance': ['squared_mmd', 'squared_mmd_of_subsets'],
-    'likelihood': ['bits_per_dim', 'default_estimator', 'paper_estimator'],
-    'pictures': ['interpolations', 'reconstructions', 'samples'],
+    'likelihood': ['bits_per_dim', 'default_estimator'],
+    'pictures': ['Picture', 'interpolations', 'reconstructions', 'samples'],
     'report': ['evaluate', 'format_table', 'report_inputs'],
     'sample_quality': ['compare_samples'],
-    'sampling': [
-        'decode', 'decode_batches', 'Decoded', 'draw_latents',
-        'NotConvergedError'],
+    'sampling': ['Decoded', 'NotConvergedError', 'decode', 'decode_batches'],
 })
