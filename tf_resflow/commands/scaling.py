@@ -114,5 +114,7 @@ _STUDIES = {'cost': _cost, 'memory': _memory, 'prediction': _predict}
 
 def main(options: Options, config: configuration.Config) -> None:
   """Studies, and reports."""
-  benchmarking.check_is_counted(config)
+  errors.check(
+      benchmarking.is_counted(config), 'memory', config.model.memory,
+      'recompute, without --hybrid', 'Operations are counted for no other.')
   output.print_json(_STUDIES[options.study](options, config))
