@@ -83,8 +83,7 @@ class Options(groups.Configured):
         'with --num_repeats and --num_roulette_terms',
         'With a drawn number of terms a step has no fixed cost.')
 
-  def configuration(
-      self, config: configuration.Config) -> configuration.Config:
+  def run_config(self, config: configuration.Config) -> configuration.Config:
     """Returns that of --workdir, if there is one."""
     if self.workdir is None:
       return config
@@ -112,7 +111,7 @@ class Options(groups.Configured):
 
 def main(options: Options, config: configuration.Config) -> None:
   """Measures, and reports."""
-  config = options.configuration(config)
+  config = options.run_config(config)
   settings = options.settings(config)
   if options.worker is not None:
     # For the process that started this one, which tells NaN from nothing.
