@@ -100,7 +100,8 @@ class DensityBaseline:
       log p(x), float64 [N], nats.
 
     Raises:
-      InvalidValueError: if x leaves [0, 1] or does not have D values per example.
+      InvalidValueError: if x leaves [0, 1] or does not have D values per
+        example.
     """
     x = np.asarray(x, np.float64).reshape(len(x), -1)
     num_dims = self.mixture.means_.shape[1]

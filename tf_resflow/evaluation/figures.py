@@ -36,7 +36,8 @@ def image_grid(
     scale * (columns * (W + padding) + padding), C].
 
   Raises:
-    InvalidValueError: for other shapes and dtypes, NaN, or floats outside [0, 1].
+    InvalidValueError: for other shapes and dtypes, NaN, or floats outside
+      [0, 1].
 
   Example:
     >>> image_grid(np.zeros([10, 8, 8, 1], np.uint8)).shape
@@ -79,11 +80,11 @@ def levels_to_bytes(levels: npt.ArrayLike, num_levels: int) -> np.ndarray:
     [0, 128, 255]
   """
   levels = np.asarray(levels)
-  errors.check(
-      2 <= num_levels <= 256, 'num_levels', num_levels, 'a number from 2 to 256')
-  errors.check(
-      0 <= levels.min() and levels.max() < num_levels, 'levels',
-      f'[{levels.min()}, {levels.max()}]', f'numbers from 0 to {num_levels - 1}')
+  errors.check(2 <= num_levels <= 256, 'num_levels', num_levels,
+               'a number from 2 to 256')
+  low, high = levels.min(), levels.max()
+  errors.check(0 <= low and high < num_levels, 'levels', f'{low}..{high}',
+               f'numbers from 0 to {num_levels - 1}')
   # In integers; halves are rounded up.
   scale = num_levels - 1
   return ((levels.astype(np.int64) * 510 + scale) // (2 * scale)).astype(
@@ -119,7 +120,8 @@ def save_image(path: str | os.PathLike, image: npt.ArrayLike) -> None:
 
 
 def save_image_grid(
-    path: str | os.PathLike, images: npt.ArrayLike, **grid_options: Any) -> None:
+    path: str | os.PathLike, images: npt.ArrayLike, **grid_options: Any,
+) -> None:
   """Writes a batch of images as one PNG file.
 
   Args:
@@ -150,8 +152,9 @@ def _to_bytes(images):
       'uint8 in 0..255 or floats in [0, 1]')
   num_bad = np.count_nonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
   errors.check(
-      num_bad == 0, 'images', f'{num_bad} of {len(images)} with NaN or infinite '
-      'pixels', 'finite numbers', 'A grid would hide that they failed.')
+      num_bad == 0, 'images',
+      f'{num_bad} of {len(images)} with NaN or infinite pixels',
+      'finite numbers', 'A grid would hide that they failed.')
   low, high = images.min(), images.max()
   errors.check(
       0.0 <= low and high <= 1.0, 'images', f'[{low:.4g}, {high:.4g}]',

@@ -32,8 +32,8 @@ def spherical_path(
     the given ones.
 
   Raises:
-    InvalidValueError: if shapes do not fit, or a pair has no shortest arc: a zero
-      vector, or two opposite directions.
+    InvalidValueError: if shapes do not fit, or a pair has no shortest arc: a
+      zero vector, or two opposite directions.
 
   Example:
     >>> path = spherical_path([[2.0, 0.0]], [[0.0, 2.0]], 3)

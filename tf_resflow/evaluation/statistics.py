@@ -146,7 +146,8 @@ def estimator_stderr(repeats: npt.ArrayLike) -> float:
     The standard error, in the unit of the values.
 
   Raises:
-    InvalidValueError: if there are fewer than 8 repeats, or a value is not finite.
+    InvalidValueError: if there are fewer than 8 repeats, or a value is not
+      finite.
   """
   repeats = _as_finite(repeats, 2, 'repeats', 'R, N')
   errors.check(
