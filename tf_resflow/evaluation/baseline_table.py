@@ -10,8 +10,8 @@ def format_baselines(entries: Mapping[str, Mapping[str, Any]]) -> str:
   Args:
     entries: from names to what `BaselineResult.report` returns.
   """
-  lines = [f'{"baseline":22}{"bits/dim":>9}{"stderr":>9}{"space":>7}{"alpha":>8}'
-           f'{"reg_covar":>11}{"validation":>12}']
+  lines = [f'{"baseline":22}{"bits/dim":>9}{"stderr":>9}{"space":>7}'
+           f'{"alpha":>8}{"reg_covar":>11}{"validation":>12}']
   for name, entry in entries.items():
     settings = entry['settings']
     alpha = '-' if settings['alpha'] is None else f'{settings["alpha"]:g}'
