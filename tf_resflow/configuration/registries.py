@@ -8,6 +8,7 @@ from tf_resflow.configuration import registry
 _LOG_DET = 'tf_resflow.numerics.log_det'
 _FIXED_POINT = 'tf_resflow.numerics.fixed_point'
 _LIPSCHITZ = 'tf_resflow.layers.lipschitz'
+_TRAINING = 'tf_resflow.training'
 
 # Estimators of log-determinants: `--estimator=`.
 ESTIMATORS = registry.Registry('estimator', {
@@ -60,4 +61,25 @@ BLOCKS = registry.Registry('block', {
 MODELS = registry.Registry('model', {
     'image': 'tf_resflow.models.residual_flow_config:ResidualFlowConfig',
     'vector': 'tf_resflow.models.vector_flow_config:VectorFlowConfig',
+})
+
+# What training minimises.
+OBJECTIVES = registry.Registry('objective', {
+    'bits_per_dim': f'{_TRAINING}.objectives:BitsPerDim',
+    'nats': f'{_TRAINING}.objectives:Nats',
+    'hybrid': f'{_TRAINING}.objectives:Hybrid',
+    'cross_entropy': f'{_TRAINING}.objectives:CrossEntropy',
+})
+
+# Learning rates after the warm-up: `--schedule=`.
+SCHEDULES = registry.Registry('schedule', {
+    'constant': f'{_TRAINING}.schedules:constant',
+    'cosine': f'{_TRAINING}.schedules:cosine',
+})
+
+# Which devices a program computes on: `--strategy=`.
+STRATEGIES = registry.Registry('strategy', {
+    'auto': f'{_TRAINING}.strategies:auto',
+    'single': f'{_TRAINING}.strategies:single',
+    'mirrored': f'{_TRAINING}.strategies:mirrored',
 })
