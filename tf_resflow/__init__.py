@@ -2,14 +2,18 @@
 
 Invertible residual networks as generative models (Chen et al., 2019).
 `numerics` holds the maths, `layers` the Keras layers, `bijectors` their TFP
-adapters, `models` the flows of the paper.
+adapters, `models` the flows of the paper. Rooms are imported when they are
+used; `configuration` needs no TensorFlow.
 """
 
-from tf_resflow import bijectors
-from tf_resflow import layers
-from tf_resflow import models
-from tf_resflow import numerics
-from tf_resflow.models import ResidualFlow
-from tf_resflow.models import ResidualFlowConfig
+import lazy_loader
 
-__version__ = '0.1.0'
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=[
+        'benchmarking', 'bijectors', 'configuration', 'conversion', 'datasets',
+        'errors', 'evaluation', 'layers', 'models', 'numerics', 'serving',
+        'training'],
+    submod_attrs={'models': ['ResidualFlow', 'ResidualFlowConfig']})
+
+__version__ = '0.2.0'

@@ -38,3 +38,8 @@ def check(condition: bool, name: str, value: object, expected: str,
   """Raises `InvalidValueError` unless `condition` holds."""
   if not condition:
     raise InvalidValueError(name, value, expected, advice)
+
+
+def sentence(error: Exception) -> str:
+  """Returns the message of another error as one line with a full stop."""
+  return ' '.join(str(error).split()).rstrip('.') + '.'

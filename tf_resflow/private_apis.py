@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import keras
 import tensorflow as tf
+from tensorflow_probability.python.internal import cache_util
 
 
 def allow_frequent_tracing(function: Callable) -> Callable:
@@ -28,6 +29,23 @@ def sublayers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
   an attribute of models alone.
   """
   return layer._flatten_layers()  # pylint: disable=protected-access
+
+
+class NoCache(cache_util.BijectorCache):
+  """A bijector cache that evaluates at every call.
+
+  TFP's caches identify values by tensor. They know nothing of variables that
+  have changed since, of the tape under which a value was computed, or of random
+  draws, and TFP has no public switch for them.
+  """
+
+  def _lookup(self, input, forward_name, inverse_name, **kwargs):  # pylint: disable=redefined-builtin
+    del inverse_name
+    return self._invoke(input, forward_name, kwargs, {})
+
+  def _attributes(self, input, fn_name, **kwargs):  # pylint: disable=redefined-builtin
+    del input, fn_name, kwargs
+    return {}
 
 
 class SharedNumbers:

@@ -1,6 +1,5 @@
 """Studies of many measurements: growth of the cost, memory by mode."""
 
-import dataclasses
 from typing import NamedTuple
 
 from tf_resflow import numerics
@@ -32,7 +31,7 @@ def study_cost(config, measure_fn, *, batch_sizes, hidden, blocks, image_sizes,
   """Measures how the time of a training step grows.
 
   Args:
-    config: a `TrainingConfig`, the base.
+    config: a `configuration.Config`, the base.
     measure_fn: `(config, num_terms)` to what `tasks.measure_training` returns.
     batch_sizes: list of integers, likewise the others: values of every setting.
     hidden: widths of the hidden layers.
@@ -51,7 +50,7 @@ def study_cost(config, measure_fn, *, batch_sizes, hidden, blocks, image_sizes,
       'batch': vary('batch_size', batch_sizes),
       'hidden width': vary('hidden_channels', hidden),
       'blocks per scale': vary(
-          'num_blocks', blocks, lambda v: (v,) * len(config.num_blocks)),
+          'num_blocks', blocks, lambda v: (v,) * len(config.model.num_blocks)),
       'image size': vary('resize', image_sizes),
       'terms n': [(n, n, {}) for n in terms],
   }
@@ -59,7 +58,7 @@ def study_cost(config, measure_fn, *, batch_sizes, hidden, blocks, image_sizes,
   for name, points in plan.items():
     sweeps[name] = []
     for value, num_terms, changes in points:
-      key = dataclasses.replace(config, **changes), num_terms
+      key = config.replace(**changes), num_terms
       if key not in known:
         values = measure_fn(*key)
         known[key] = scaling.Measurement(
@@ -79,7 +78,7 @@ def study_memory(config, measure_fn, terms):
   """Measures the peak memory of a training step in every memory mode.
 
   Args:
-    config: a `TrainingConfig`.
+    config: a `configuration.Config`.
     measure_fn: `(config, num_terms)` to what `tasks.measure_training` returns.
     terms: numbers of series terms.
 
@@ -88,7 +87,7 @@ def study_memory(config, measure_fn, terms):
   """
   return {
       mode: {
-          n: measure_fn(dataclasses.replace(config, memory=mode), n)[
+          n: measure_fn(config.replace(memory=mode), n)[
               'peak_memory_gb']
           for n in terms}
       for mode in numerics.MEMORY_MODES}
@@ -98,7 +97,7 @@ def predict_training(config, model, device_counts):
   """Predicts the time of a run from operation counts.
 
   Args:
-    config: a `TrainingConfig`.
+    config: a `configuration.Config`.
     model: the `models.ResidualFlow` that it describes.
     device_counts: list of numbers of devices.
 
@@ -108,7 +107,7 @@ def predict_training(config, model, device_counts):
   """
   law = model.residual_blocks[0].log_det
   work = operations.step_work(
-      model, config.batch_size * config.accumulation_steps,
+      model, config.optimizer.batch_size * config.optimizer.accumulation_steps,
       law.num_exact_terms + law.distribution.mean)
   num_parameters = sum(
       v.value.shape.num_elements() for v in model.trainable_variables)
@@ -119,5 +118,6 @@ def predict_training(config, model, device_counts):
           work, num_parameters, accelerator, num_devices)
       rows.append({
           'accelerator': accelerator.name, 'num_devices': num_devices,
-          'train_step_s': seconds, 'days': seconds * config.num_steps / 86400})
+          'train_step_s': seconds,
+          'days': seconds * config.optimizer.num_steps / 86400})
   return work, rows

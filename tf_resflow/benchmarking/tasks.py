@@ -9,12 +9,11 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from tf_resflow import configuration
 from tf_resflow import evaluation
-from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.benchmarking import operations
-from tf_resflow.training import strategies
 
 _NUM_WARM_UP = 2
 
@@ -24,7 +23,7 @@ class Settings:
   """What is measured.
 
   Attributes:
-    config: a `TrainingConfig`; its `batch_size` is that of every task.
+    config: a `configuration.Config`; its `batch_size` is that of every task.
     workdir: a run whose averaged weights are evaluated and sampled; None for
       freshly initialised ones.
     images: dequantised images `[n, H, W, C]` of which the first batch is
@@ -38,7 +37,7 @@ class Settings:
     seed: Python int.
   """
 
-  config: training.TrainingConfig
+  config: configuration.Config
   workdir: str | None = None
   images: np.ndarray | None = None
   num_repeats: int = 5
@@ -86,11 +85,11 @@ def _images(settings, event_shape, size):
 
 def _make_model(settings):
   """Returns the model to evaluate, and the batch."""
-  size = settings.config.batch_size
+  size = settings.config.optimizer.batch_size
   if settings.workdir is not None:
     model, _ = training.load_model(settings.workdir)
     return model, _images(settings, model.event_shape, size)
-  model = models.ResidualFlow(settings.config.model_config())
+  model = settings.config.model.build()
   images = _images(settings, model.event_shape, size)
   model.save_singular_vectors()
   model.initialize(images)
@@ -113,33 +112,37 @@ def measure_training(settings, start_time):
     a dict of its `operations.StepWork`.
   """
   config = settings.config
-  strategy = training.make_strategy(config.strategy)
+  strategy = training.make_strategy(config.run.strategy)
   num_replicas = strategy.num_replicas_in_sync
-  size = config.batch_size * config.accumulation_steps
-  strategies.check_batch_size(config.batch_size, strategy)
+  size = config.optimizer.batch_size * config.optimizer.accumulation_steps
+  if config.optimizer.batch_size % num_replicas:
+    raise ValueError(
+        f'batch_size is {config.optimizer.batch_size}, which {num_replicas} '
+        'replicas cannot share equally; choose a multiple.')
   with strategy.scope():
-    model = models.ResidualFlow(config.model_config())
-    optimizer = training.make_optimizer(config)
+    model = config.model.build()
+    optimizer = training.make_optimizer(config.optimizer)
     optimizer.build(model.trainable_variables)
-    ema = training.ExponentialMovingAverage(model, config.ema_decay)
+    ema = training.ExponentialMovingAverage(model, config.optimizer.ema_decay)
   num_terms = None
   if settings.num_roulette_terms is not None:
-    num_terms = config.num_exact_terms + settings.num_roulette_terms
+    roulette = model.residual_blocks[0].log_det
+    num_terms = roulette.num_exact_terms + settings.num_roulette_terms
     for block in model.residual_blocks:
-      block.log_det = numerics.FixedTruncation(num_terms, config.probe)
+      block.log_det = numerics.FixedTruncation(num_terms, roulette.probe)
   train_step = training.TrainStep(
-      model, optimizer,
-      training.objectives.objective_of(model, config.nll_weight), ema,
-      clip_norm=config.clip_norm, seed=config.seed,
-      accumulation_steps=config.accumulation_steps,
-      jit_compile=config.jit_compile)
+      model, optimizer, ema, clip_norm=config.optimizer.clip_norm,
+      seed=config.run.seed,
+      accumulation_steps=config.optimizer.accumulation_steps,
+      jit_compile=config.run.jit_compile,
+      nll_weight=config.objective.nll_weight)
   batch = _images(settings, model.event_shape, size)
   per_replica = size // num_replicas
   images = strategy.experimental_distribute_values_from_function(
       lambda context: batch[context.replica_id_in_sync_group * per_replica:][
           :per_replica])
   labels = None
-  if config.hybrid:
+  if config.objective.hybrid:
     labels = strategy.experimental_distribute_values_from_function(
         lambda _: tf.zeros([per_replica], tf.int32))
   model.save_singular_vectors()
@@ -147,9 +150,8 @@ def measure_training(settings, start_time):
 
   @tf.function(autograph=False)
   def run(step):
-    batch = training.Batch(images, labels)
-    result = strategy.run(train_step, args=(batch, step))
-    return strategy.experimental_local_results(result['gradient_norm'])[0]
+    result = strategy.run(train_step, args=(images, step, labels))
+    return strategy.experimental_local_results(result.bits_per_dim)[0]
 
   run(tf.constant(0, tf.int64)).numpy()
   result = {'first_step_s': time.perf_counter() - start_time}
@@ -164,8 +166,8 @@ def measure_training(settings, start_time):
       'peak_memory_gb': peak_memory_gb(),
   }
   # Other modes and classifiers have other counts.
-  if num_terms is not None and config.memory == 'recompute' and (
-      not config.hybrid):
+  if num_terms is not None and config.model.memory == 'recompute' and (
+      not config.objective.hybrid):
     rate = operations.matmul_rate()
     work = operations.step_work(model, size, num_terms)
     result['matmul_gflops'] = rate / 1e9
@@ -224,7 +226,7 @@ def measure_sampling(settings):
   def run(seed):
     solutions = []
     z = numerics.random.normal(
-        [settings.config.batch_size, model.event_size], seed)
+        [settings.config.optimizer.batch_size, model.event_size], seed)
     x = model.inverse(
         z, solver, on_block=lambda block, y, solution: solutions.append(
             (solution.residual, solution.num_steps, solution.converged)))

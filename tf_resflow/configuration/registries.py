@@ -8,7 +8,7 @@ from tf_resflow.configuration import registry
 _LOG_DET = 'tf_resflow.numerics.log_det'
 _FIXED_POINT = 'tf_resflow.numerics.fixed_point'
 _LIPSCHITZ = 'tf_resflow.layers.lipschitz'
-_TRAINING = 'tf_resflow.training'
+_CATALOG = 'tf_resflow.datasets.catalog'
 
 # Estimators of log-determinants: `--estimator=`.
 ESTIMATORS = registry.Registry('estimator', {
@@ -24,6 +24,17 @@ LAWS = registry.Registry('law', {
     'geometric': f'{_LOG_DET}.laws:Geometric',
     'safe': f'{_LOG_DET}.laws:SafeGeometric',
 })
+
+# How gradients of log-determinants are computed: `--memory=`.
+MEMORY_MODES = registry.Registry('memory', {
+    'recompute': f'{_LOG_DET}.memory_modes:recompute',
+    'neumann': f'{_LOG_DET}.memory_modes:neumann',
+    'backward_in_forward': f'{_LOG_DET}.memory_modes:backward_in_forward',
+    'naive': f'{_LOG_DET}.memory_modes:naive',
+})
+
+# Those whose gradients agree for equal draws: a run may change between them.
+AGREEING_MEMORY_MODES = ('recompute', 'neumann', 'backward_in_forward')
 
 # Distributions of the probes of a trace.
 PROBES = registry.Registry('probe', {
@@ -49,12 +60,19 @@ ACTIVATIONS = registry.Registry('activation', {
 
 # Constrained linear layers, dense and convolutional: `--constraint=`.
 CONSTRAINTS = registry.Registry('constraint', {
-    'spectral': f'{_LIPSCHITZ}.spectral:CONSTRAINT',
+    'spectral': f'{_LIPSCHITZ}.constraint:SPECTRAL',
 })
 
 # Blocks that flows stack: `--block=`.
 BLOCKS = registry.Registry('block', {
     'residual': 'tf_resflow.models.blocks:make_residual_block',
+})
+
+# What happens to images before the first block: `--preprocessing=`.
+PREPROCESSORS = registry.Registry('preprocessing', {
+    'logit': 'tf_resflow.models.preprocessing:make_logit',
+    'standardize': 'tf_resflow.models.preprocessing:make_standardize',
+    'none': 'tf_resflow.models.preprocessing:make_nothing',
 })
 
 # Configurations of models, each of which builds its model: `--model=`.
@@ -63,23 +81,15 @@ MODELS = registry.Registry('model', {
     'vector': 'tf_resflow.models.vector_flow_config:VectorFlowConfig',
 })
 
-# What training minimises.
-OBJECTIVES = registry.Registry('objective', {
-    'bits_per_dim': f'{_TRAINING}.objectives:BitsPerDim',
-    'nats': f'{_TRAINING}.objectives:Nats',
-    'hybrid': f'{_TRAINING}.objectives:Hybrid',
-    'cross_entropy': f'{_TRAINING}.objectives:CrossEntropy',
-})
-
-# Learning rates after the warm-up: `--schedule=`.
-SCHEDULES = registry.Registry('schedule', {
-    'constant': f'{_TRAINING}.schedules:constant',
-    'cosine': f'{_TRAINING}.schedules:cosine',
-})
-
-# Which devices a program computes on: `--strategy=`.
-STRATEGIES = registry.Registry('strategy', {
-    'auto': f'{_TRAINING}.strategies:auto',
-    'single': f'{_TRAINING}.strategies:single',
-    'mirrored': f'{_TRAINING}.strategies:mirrored',
+# Data sets of images, each a `datasets.DatasetInfo`: `--dataset=`.
+DATASETS = registry.Registry('dataset', {
+    'digits': f'{_CATALOG}:DIGITS',
+    'mnist5k': f'{_CATALOG}:MNIST5K',
+    'mnist': f'{_CATALOG}:MNIST',
+    'cifar10': f'{_CATALOG}:CIFAR10',
+    'svhn_cropped': f'{_CATALOG}:SVHN_CROPPED',
+    'downsampled_imagenet/32x32': f'{_CATALOG}:IMAGENET32',
+    'downsampled_imagenet/64x64': f'{_CATALOG}:IMAGENET64',
+    'celeb_a_hq/64': f'{_CATALOG}:CELEB_A_HQ64',
+    'celeb_a_hq/256': f'{_CATALOG}:CELEB_A_HQ256',
 })
