@@ -60,12 +60,19 @@ ACTIVATIONS = registry.Registry('activation', {
 
 # Constrained linear layers, dense and convolutional: `--constraint=`.
 CONSTRAINTS = registry.Registry('constraint', {
-    'spectral': f'{_LIPSCHITZ}.spectral:CONSTRAINT',
+    'spectral': f'{_LIPSCHITZ}.constraint:SPECTRAL',
 })
 
 # Blocks that flows stack: `--block=`.
 BLOCKS = registry.Registry('block', {
     'residual': 'tf_resflow.models.blocks:make_residual_block',
+})
+
+# What happens to images before the first block: `--preprocessing=`.
+PREPROCESSORS = registry.Registry('preprocessing', {
+    'logit': 'tf_resflow.models.preprocessing:make_logit',
+    'standardize': 'tf_resflow.models.preprocessing:make_standardize',
+    'none': 'tf_resflow.models.preprocessing:make_nothing',
 })
 
 # Configurations of models, each of which builds its model: `--model=`.

@@ -51,7 +51,8 @@ class Spec:
 
 def option(default: Any, name: str) -> Any:
   """Returns a dataclass field that a spec gives as `name=VALUE` only."""
-  return dataclasses.field(default=default, metadata={'option': name})
+  return dataclasses.field(
+      default=default, kw_only=True, metadata={'option': name})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ import math
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.configuration import fields
+from tf_resflow.configuration import registries
 from tf_resflow.configuration import values
 from tf_resflow.models import block_flow_config
 
@@ -62,7 +63,7 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
       True, help='ActNorm before the first block, too.')
   preprocessing: str = fields.field(
       'logit', help='What happens to images first; standardize takes mean and '
-      'std.', choices=('logit', 'standardize', 'none'))
+      'std.', choices=registries.PREPROCESSORS)
   logit_alpha: float = fields.field(
       0.05, help='alpha of the logit transform.', above=0, below=0.5)
   mean: tuple[float, ...] = fields.field(

@@ -1,24 +1,31 @@
 """Tensors in, tensors out: no Keras, no bijector, no variable."""
 
-from tf_resflow.numerics.estimators import AdaptiveDraw
-from tf_resflow.numerics.estimators import AdaptiveRoulette
-from tf_resflow.numerics.estimators import Draw
-from tf_resflow.numerics.estimators import Exact
-from tf_resflow.numerics.estimators import FixedTruncation
-from tf_resflow.numerics.estimators import RussianRoulette
-from tf_resflow.numerics.fixed_point import Anderson
-from tf_resflow.numerics.fixed_point import Banach
-from tf_resflow.numerics.fixed_point import check_converged
-from tf_resflow.numerics.fixed_point import Solution
-from tf_resflow.numerics.implicit import invert_residual
-from tf_resflow.numerics.jacobian import batch_jacobian
-from tf_resflow.numerics.jacobian import exact_log_det
-from tf_resflow.numerics.operators import LayerOperator
-from tf_resflow.numerics.power_iteration import PowerIteration
-from tf_resflow.numerics.residual import forward_and_log_det
-from tf_resflow.numerics.residual import MEMORY_MODES
-from tf_resflow.numerics.shared import shared_function
-from tf_resflow.numerics.traces import BlockTraces
-from tf_resflow.numerics.truncation import Geometric
-from tf_resflow.numerics.truncation import Poisson
-from tf_resflow.numerics.truncation import Truncation
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=['random'],
+    submod_attrs={
+        'fixed_point.anderson': ['Anderson'],
+        'fixed_point.banach': ['Banach'],
+        'fixed_point.check': ['check_converged'],
+        'fixed_point.implicit': ['invert_residual'],
+        'fixed_point.solution': ['Solution'],
+        'fixed_point.solver': ['Solver'],
+        'log_det.adaptive_roulette': ['AdaptiveRoulette'],
+        'log_det.estimator': ['Estimator'],
+        'log_det.exact': ['Exact'],
+        'log_det.fixed_truncation': ['FixedTruncation'],
+        'log_det.jacobian': ['batch_jacobian'],
+        'log_det.laws': ['Geometric', 'Law', 'Poisson', 'SafeGeometric'],
+        'log_det.russian_roulette': ['RussianRoulette'],
+        'log_det.series': ['LogDetSeries'],
+        'log_det.series_estimator': ['Draw', 'SeriesEstimator'],
+        'log_det.skip': ['Skip'],
+        'noinline': ['noinline_function'],
+        'norms.certificates': ['Certificate'],
+        'norms.operators': ['LayerOperator'],
+        'norms.power_iteration': ['PowerIterationResult'],
+        'residual': ['forward_and_log_det'],
+        'residual_function': ['ResidualFunction'],
+    })

@@ -15,7 +15,7 @@ import tensorflow as tf
 _MAX_TAPS = 40
 
 
-def conv2d(x, kernel):
+def conv2d(x: tf.Tensor, kernel: tf.Tensor, for_cpu: bool = True) -> tf.Tensor:
   """Convolution of stride 1 with zero padding 'SAME', differentiable twice.
 
   Equal to `tf.nn.conv2d` up to rounding; on CPUs faster where many channels
@@ -24,14 +24,14 @@ def conv2d(x, kernel):
   Args:
     x: `[B, H, W, c_in]` with a static shape but for `B`.
     kernel: `[k_h, k_w, c_in, c_out]`, sizes odd.
+    for_cpu: whether to compute as suits a CPU.
 
   Returns:
     `[B, H, W, c_out]`.
   """
-  if not _is_narrow(kernel):
-    return tf.nn.conv2d(x, kernel, strides=1, padding='SAME')
-
-  return _narrow_conv2d(x, kernel)
+  if for_cpu and _is_narrow(kernel):
+    return _narrow_conv2d(x, kernel)
+  return tf.nn.conv2d(x, kernel, strides=1, padding='SAME')
 
 
 @tf.custom_gradient
@@ -62,9 +62,7 @@ def _is_narrow(kernel):
   """Whether the convolution or its adjoint is one of many channels to few."""
   k_h, k_w, c_in, c_out = kernel.shape
   num_taps = k_h * k_w * min(c_in, c_out)
-  has_few_taps = num_taps <= min(_MAX_TAPS, max(c_in, c_out))
-  on_cpu = not tf.config.list_logical_devices('GPU')
-  return k_h * k_w > 1 and has_few_taps and on_cpu
+  return k_h * k_w > 1 and num_taps <= min(_MAX_TAPS, max(c_in, c_out))
 
 
 def _sum_of_taps(x, kernel):

@@ -1,21 +1,31 @@
 """Vector-Jacobian products of a pure function of weights and input."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import tensorflow as tf
 
 _ZERO = tf.UnconnectedGradients.ZERO
 
 
-def sum_per_example(x):
+def sum_per_example(x: tf.Tensor) -> tf.Tensor:
   """Sums `[B, ...]` over everything but the batch: `[B]`."""
   return tf.reduce_sum(x, axis=list(range(1, x.shape.rank)))
 
 
-def linearize(g_fn, weights, x):
+def one_per_example(x: tf.Tensor) -> tf.Tensor:
+  """Returns some number of every example, `[B]`: a template of such."""
+  return tf.reshape(x, [tf.shape(x)[0], -1])[:, 0]
+
+
+def linearize(
+    g_fn: Callable[[Any, tf.Tensor], tf.Tensor], weights: Any, x: tf.Tensor,
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
   """Evaluates `g` and its linearisation at `x`.
 
   Args:
     g_fn: pure function `g_fn(weights, x)`.
-    weights: list of tensors.
+    weights: nested list of tensors.
     x: `[B, ...]`.
 
   Returns:
@@ -40,7 +50,9 @@ _DROPPED = (
     'tfd.JointDistributionCoroutineAutoBatched.')
 
 
-def only_custom_gradient(outputs, inputs):
+def only_custom_gradient(
+    outputs: Sequence[tf.Tensor], inputs: Sequence[tf.Tensor],
+) -> Sequence[tf.Tensor]:
   """Makes gradients that bypass a custom gradient an error.
 
   The body of a `tf.custom_gradient` starts from stopped gradients. Where
@@ -62,7 +74,9 @@ def only_custom_gradient(outputs, inputs):
   return [output + tf.add_n(zeros) for output in outputs]
 
 
-def once_differentiable(gradients, inputs):
+def once_differentiable(
+    gradients: Sequence[tf.Tensor], inputs: Sequence[tf.Tensor],
+) -> Sequence[tf.Tensor]:
   """Returns `gradients` such that differentiating them again is an error.
 
   A backward pass that treats the draw of an estimator or the solution of a
@@ -86,7 +100,7 @@ def once_differentiable(gradients, inputs):
           'This gradient cannot be differentiated again: it treats the draw '
           'of an estimator or the solution of a solver as a constant. For '
           "second derivatives of a log-determinant use memory='naive' or "
-          'log_det=Exact().')
+          'estimator=Exact().')
 
     return tuple(tf.identity(t) for t in tensors[:num_gradients]), backward
 

@@ -1,0 +1,1 @@
+"""Fixed points: solvers, their convergence, and the implicit gradient."""

@@ -1,0 +1,221 @@
+"""Fixed-point solvers for the inverse of a residual block, x = y - g(x)."""
+
+from collections.abc import Callable
+import dataclasses
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow.configuration import registries
+from tf_resflow.configuration import registry as registry_lib
+from tf_resflow.configuration import spec
+from tf_resflow.numerics.fixed_point import secants
+from tf_resflow.numerics.fixed_point import solution as solution_lib
+
+# Acceptance factor of an accelerated step when no Lipschitz bound is given.
+_DEFAULT_RHO = 0.99
+_DEFAULT_ATOL = {tf.float32: 1e-6, tf.float64: 1e-10}
+
+
+class _State(NamedTuple):
+  """Loop variables; D is the flattened size of a sample, m the history."""
+
+  trial: tf.Tensor  # [B, D], the next point to evaluate
+  accelerated: tf.Tensor  # [B], whether `trial` must pass the safeguard
+  x: tf.Tensor  # [B, D], last accepted point
+  f: tf.Tensor  # [B, D], y - g(x) - x there
+  norm: tf.Tensor  # [B], |f|_2
+  residual: tf.Tensor  # [B], max|f|
+  active: tf.Tensor  # [B]
+  converged: tf.Tensor  # [B]
+  num_steps: tf.Tensor  # [B]
+  history: secants.History
+
+
+@dataclasses.dataclass(frozen=True)
+class Solver(spec.Specified):
+  """Solves x + g(x) = y for every sample and says what happened.
+
+  Both kinds stop every sample on its own residual and return what happened as
+  data: a sample that did not converge is reported, never passed off as solved.
+  Subclasses say how many secants are kept: with 0 the loop is the plain
+  iteration x <- y - g(x), else an accelerated one.
+
+  Attributes:
+    atol: absolute tolerance; None means 1e-6 in float32, 1e-10 in float64.
+    rtol: tolerance relative to max|y| of the sample; None means 4 machine
+      epsilons, an allowance for the rounding of x + g(x) - y. For |y| up to 14
+      in float32 the two defaults add up to less than 1e-5. A solution many
+      times larger than `y` may round worse than that and is then reported as
+      not converged: raise `rtol` or use float64. Set `atol=0` and `rtol` for
+      systems without a natural scale, such as an adjoint solve.
+    max_steps: most evaluations of `g`.
+  """
+
+  registry: ClassVar[registry_lib.Registry] = registries.SOLVERS
+  history: ClassVar[int] = 0
+
+  atol: float | None = spec.option(None, 'atol')
+  rtol: float | None = spec.option(None, 'rtol')
+  max_steps: int = spec.option(2000, 'max_steps')
+
+  def __post_init__(self):
+    for name in ('atol', 'rtol'):
+      value = getattr(self, name)
+      errors.check(value is None or 0.0 <= value < float('inf'), name, value,
+                   'a finite number from 0')
+    errors.check(
+        self.max_steps >= 1, 'max_steps', self.max_steps, 'a number from 1')
+
+  def tolerances(self, dtype: tf.DType) -> tuple[float, float]:
+    """Returns the absolute and the relative tolerance for a dtype."""
+    atol = _DEFAULT_ATOL[dtype] if self.atol is None else self.atol
+    eps = float(np.finfo(dtype.as_numpy_dtype).eps)
+    return atol, 4.0 * eps if self.rtol is None else self.rtol
+
+  def solve(
+      self,
+      g_fn: Callable[[tf.Tensor], tf.Tensor],
+      y: tf.Tensor,
+      x_init: tf.Tensor | None = None,
+      lipschitz_bound: float | tf.Tensor | None = None,
+  ) -> solution_lib.Solution:
+    """Solves x + g(x) = y for every sample.
+
+    A sample stops when max|x + g(x) - y| <= atol + rtol * max|y|, and is frozen
+    from then on. It fails, and is frozen as not converged, when a plain step
+    (or the start) has a residual that is not finite; an accelerated step with
+    such a residual is undone first. The loop ends when no sample is left.
+
+    No gradient flows through the result (`tf.stop_gradient`): differentiate
+    by the implicit function theorem instead. In eager mode an outer
+    `tf.GradientTape` still records every step; call this from inside a
+    `tf.custom_gradient` or a `tf.function` to avoid that.
+
+    Args:
+      g_fn: maps a tensor like `y` to one like `y`, each sample on its own.
+      y: right-hand side, [B, ...], float32 or float64; B may be unknown.
+      x_init: where to start, like `y`; None starts from `y`.
+      lipschitz_bound: upper bound of the Lipschitz constant of `g`, a number
+        in [0, 1) or a scalar tensor. Anderson accepts steps by it; Banach
+        takes it for the sake of a common signature.
+
+    Returns:
+      A `Solution`. Pass it to `check_converged` to make failure an error.
+
+    Raises:
+      InvalidValueError: `y` is neither float32 nor float64, shapes do not fit,
+        or `lipschitz_bound` is not in [0, 1).
+    """
+    y = tf.stop_gradient(tf.convert_to_tensor(y))
+    errors.check(y.dtype in _DEFAULT_ATOL, 'y', y.dtype.name,
+                 'float32 or float64', 'Cast it first.')
+    errors.check(y.shape.rank != 0, 'y', 'a scalar', 'a tensor [B, ...]')
+    if x_init is None:
+      x_init = y
+    x_init = tf.stop_gradient(tf.convert_to_tensor(x_init, y.dtype))
+    _check_like(x_init, y, 'x_init')
+    rho = _acceptance_factor(lipschitz_bound, y.dtype)
+    shape = tf.shape(y)
+    # Not -1: an empty batch would make it ambiguous. Static where possible, or
+    # the loop variables would lose their shapes.
+    size = y.shape[1:].num_elements()
+    flat_shape = [
+        shape[0] if y.shape[0] is None else y.shape[0],
+        tf.reduce_prod(shape[1:]) if size is None else size,
+    ]
+    flat_y = tf.reshape(y, flat_shape)
+    atol, rtol = self.tolerances(y.dtype)
+    tolerance = atol + rtol * secants.max_abs(flat_y)
+    select = secants.select
+
+    def step_fn(s):
+      x_in = tf.ensure_shape(tf.reshape(s.trial, shape), y.shape)
+      g = tf.convert_to_tensor(g_fn(x_in))
+      _check_like(g, y, 'g(x)')
+      f = flat_y - tf.reshape(g, flat_shape) - s.trial
+      residual = secants.max_abs(f)
+      norm = secants.norm(f, residual)
+      finite = tf.math.is_finite(residual)
+      solved = residual <= tolerance
+      accept = s.active & (
+          ~s.accelerated | solved | (finite & (norm <= rho * s.norm))
+      )
+      converged = s.converged | (accept & solved)
+      active = s.active & ~(accept & (solved | ~finite))
+      history = s.history
+      if self.history:
+        # The first evaluation has no predecessor, hence no secant.
+        is_secant = accept & finite & (s.num_steps > 0)
+        df = f - s.f
+        history = secants.push(history, s.trial - s.x + df, df, is_secant)
+        history = secants.clear(history, ~accept)
+      x = select(accept, s.trial, s.x)
+      f = select(accept, f, s.f)
+      trial = x + f
+      accelerated = tf.zeros_like(accept)
+      if self.history:
+        step, accelerated = secants.correction(history, f)
+        trial += step
+      return _State(
+          trial=select(active, trial, x),
+          accelerated=accelerated,
+          x=x,
+          f=f,
+          norm=tf.where(accept, norm, s.norm),
+          residual=tf.where(accept, residual, s.residual),
+          active=active,
+          converged=converged,
+          num_steps=s.num_steps + tf.cast(s.active, tf.int32),
+          history=history,
+      )
+
+    zeros = tf.zeros_like(flat_y)
+    nothing = tf.zeros_like(tolerance, tf.bool)
+    start = tf.reshape(x_init, flat_shape)
+    state = _State(
+        trial=start,
+        accelerated=nothing,
+        x=start,
+        f=zeros,
+        norm=tf.zeros_like(tolerance),
+        residual=tf.fill(
+            tf.shape(tolerance), tf.constant(float('inf'), y.dtype)),
+        active=~nothing,
+        converged=nothing,
+        num_steps=tf.zeros_like(tolerance, tf.int32),
+        history=secants.empty(self.history, flat_y),
+    )
+    (state,) = tf.while_loop(
+        lambda s: tf.reduce_any(s.active),
+        lambda s: (step_fn(s),),
+        (state,),
+        maximum_iterations=self.max_steps,
+    )
+    return solution_lib.Solution(
+        x=tf.stop_gradient(
+            tf.ensure_shape(tf.reshape(state.x, shape), y.shape)
+        ),
+        num_steps=state.num_steps,
+        converged=state.converged,
+        residual=tf.stop_gradient(state.residual),
+    )
+
+
+def _acceptance_factor(lipschitz_bound, dtype):
+  if lipschitz_bound is None:
+    return tf.constant(_DEFAULT_RHO, dtype)
+  errors.check(
+      tf.is_tensor(lipschitz_bound) or 0.0 <= lipschitz_bound < 1.0,
+      'lipschitz_bound', lipschitz_bound, 'a number in [0, 1)',
+      'The fixed point need not exist otherwise.')
+  return tf.cast(lipschitz_bound, dtype)
+
+
+def _check_like(tensor, y, name):
+  errors.check(
+      tensor.shape.is_compatible_with(y.shape) and tensor.dtype == y.dtype,
+      name, f'{tensor.dtype.name} {tensor.shape}',
+      f'{y.dtype.name} {y.shape}, like y')

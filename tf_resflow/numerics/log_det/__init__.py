@@ -1,0 +1,1 @@
+"""Log-determinants: estimators, laws, series and memory modes."""

@@ -1,0 +1,94 @@
+"""Exact terms, then a random truncation that follows the size of the terms."""
+
+import dataclasses
+from typing import Self
+
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow.configuration import spec
+from tf_resflow.numerics import random
+from tf_resflow.numerics.log_det import schedule as schedule_lib
+from tf_resflow.numerics.log_det import series_estimator
+
+
+@dataclasses.dataclass(frozen=True)
+class AdaptiveRoulette(series_estimator.SeriesEstimator):
+  """The unbiased estimator whose roulette follows the size of the terms.
+
+  Term `k` is computed with the probability of survival `P_k` and, if it is,
+  weighted by `c_k = 1 / P_k`. With `s_k` the root mean square of `u_k` over the
+  batch,
+
+    P_k = 1                                          for k <= num_exact_terms,
+    P_k = min(P_{k-1}, (s_{k-1} / k) / (tail * s_1)) beyond.
+
+  So terms are exact until they are small against the first, whose size is that
+  of the noise of the probe, and what is left costs a number of evaluations
+  that falls with it. One draw `T`, uniform on (0, 1], decides: the series goes
+  on while `P_k >= T`.
+
+  Unbiased: given the probe, all `u_k` and with them all `P_k` are fixed numbers
+  (`P_k` needs `u_1, ..., u_{k-1}` only, which are known when it is asked for),
+  so `E[1{P_k >= T} / P_k] = 1`, or 0 where `s_{k-1} = 0` and every further term
+  vanishes. The sum over `k` may be exchanged with the expectation since
+  `|u_k| <= L^k |v|`, `L = Lip(g) < 1`. This holds for the value and for the
+  gradient vector, and conditionally on every probe.
+
+  Of finite variance for every `L < 1`: with `a_k = <u_k, v> / k`, the variance
+  given the probe is `sum_{k,l} +-a_k a_l (1 / P_min(k,l) - 1)`, at most
+  `sum_k |a_k| / P_k (|a_k| + 2 sum_{l>k} |a_l|)`. Where the last minimum takes
+  its second argument, `|a_k|/P_k <= tail s_1 |v| |u_k| / s_{k-1}`, at most
+  `tail s_1 |v| L sqrt(B D)`, since `|u_k| <= L |u_{k-1}|` for every example;
+  and `sum_k |a_k|` converges geometrically. Elsewhere `P_k = P_j` for an
+  earlier `j`, and `|u_k| <= L^(k-j) |u_j|`. (A law that is fixed beforehand
+  must fall slower than `L^(2k)` instead, and spends terms on blocks that need
+  none.)
+
+  The threshold is shared by the batch, so estimates of one batch are
+  correlated. With `batch_dependent` the number of terms is shared as well, and
+  depends on the examples in it. Without, `s_k` is that of an example, whose
+  estimate then does not depend on the others; the loop goes on until the last
+  example ends. All of the above holds with `B = 1`.
+
+  Args:
+    tail: size of a term, relative to the first, below which it is left to
+      chance; larger values are faster and have more variance.
+    num_exact_terms: number of terms that are always computed, at least 1.
+    probe: 'rademacher' or 'gaussian'.
+    batch_dependent: whether the examples of a batch share the number of terms.
+
+  Example:
+    >>> g = numerics.ResidualFunction(lambda weights, x: 0.5 * x)
+    >>> estimator = numerics.AdaptiveRoulette(tail=0.1)
+    >>> y, log_det = numerics.forward_and_log_det(
+    ...     g, [], tf.ones([5, 2]), estimator, seed=0)
+    >>> log_det.shape, estimator.spec()
+    (TensorShape([5]), 'adaptive:0.1')
+
+  References:
+    Chen et al., 2019, Theorem 1, for fixed laws; Arvo and Kirk, 1990, Particle
+    Transport and Image Synthesis (Russian roulette by size).
+  """
+
+  tail: float = 0.05
+  num_exact_terms: int = spec.option(2, 'exact')
+  batch_dependent: bool = spec.option(True, 'batch_dependent')
+
+  def __post_init__(self):
+    super().__post_init__()
+    errors.check(0.0 < self.tail < float('inf'), 'tail', self.tail,
+                 'a positive, finite number')
+    errors.check(self.num_exact_terms >= 1, 'num_exact_terms',
+                 self.num_exact_terms, 'a number from 1')
+
+  def per_example(self) -> Self:
+    return dataclasses.replace(self, batch_dependent=False)
+
+  def draw_stop(self, seed: random.Seed) -> tf.Tensor:
+    return 1.0 - random.uniform_scalar(seed)
+
+  def schedule(
+      self, draw: series_estimator.Draw) -> schedule_lib.SurvivalSchedule:
+    return schedule_lib.SurvivalSchedule(
+        draw, self.num_exact_terms, self.tail, self.batch_dependent)

@@ -1,0 +1,54 @@
+"""The first terms of the series, biased."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow.numerics import random
+from tf_resflow.numerics.log_det import schedule as schedule_lib
+from tf_resflow.numerics.log_det import series_estimator
+
+
+@dataclasses.dataclass(frozen=True)
+class FixedTruncation(series_estimator.SeriesEstimator):
+  """The biased estimator of i-ResNets: the first `num_terms` terms.
+
+  `c_k = 1`; the gradient vector sums `k = 0, ..., n - 1`, which is the
+  gradient of the n-term value.
+
+  Args:
+    num_terms: `n >= 1`.
+    probe: 'rademacher' or 'gaussian'.
+
+  Example:
+    >>> g = numerics.ResidualFunction(lambda weights, x: 0.5 * x)
+    >>> estimator = numerics.FixedTruncation(10)
+    >>> y, log_det = numerics.forward_and_log_det(
+    ...     g, [], tf.ones([5, 2]), estimator, seed=0)
+    >>> np.allclose(log_det, 2 * np.log(1.5), atol=1e-3)
+    True
+
+  References:
+    Behrmann et al., 2019, Invertible Residual Networks, Algorithm 2.
+  """
+
+  num_terms: int = 10
+
+  def __post_init__(self):
+    super().__post_init__()
+    errors.check(
+        self.num_terms >= 1, 'num_terms', self.num_terms, 'a number from 1')
+
+  def draw_stop(self, seed: random.Seed) -> tf.Tensor:
+    # Not a constant: TensorFlow compiles a function anew for every call with
+    # one. Seeds are never negative, so this adds nothing.
+    return self.num_terms + tf.minimum(seed.values[0], 0)
+
+  def schedule(
+      self, draw: series_estimator.Draw) -> schedule_lib.TabulatedSchedule:
+    weights = np.ones(self.num_terms + 1)
+    # The gradient of the n-term value ends with u_(n-1).
+    return schedule_lib.TabulatedSchedule(
+        draw.stop, weights, np.append(weights[1:], 0.0), draw.probe.dtype)

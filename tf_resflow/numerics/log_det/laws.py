@@ -1,0 +1,224 @@
+"""Laws of the random truncation of an infinite series."""
+
+import dataclasses
+import math
+from typing import ClassVar
+
+import numpy as np
+from scipy import special
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow.configuration import registries
+from tf_resflow.configuration import registry as registry_lib
+from tf_resflow.configuration import spec
+from tf_resflow.numerics import random
+
+# The uniform that is inverted has 53 random bits: indices whose tail
+# probability is below this are never drawn, so tables end there.
+_SMALLEST_TAIL = 2.0**-53
+_MAX_TABLE_SIZE = 2**20
+
+
+@dataclasses.dataclass(frozen=True)
+class Law(spec.Specified):
+  """A law of the number `N` of series terms kept by Russian roulette.
+
+  Subclasses are frozen dataclasses that give the tail `P(N >= k)` in closed
+  form. Sampling inverts the tail: `N = #{k >= 1 : P(N >= k) > u}` with one
+  uniform `u`, drawn on the device, so a traced function draws afresh on every
+  call.
+  """
+
+  registry: ClassVar[registry_lib.Registry] = registries.LAWS
+
+  def for_bound(self, lipschitz_bound: float) -> 'Law':
+    """Returns the law to use for a `g` of this Lipschitz bound: itself."""
+    del lipschitz_bound
+    return self
+
+  def tail(self, k: np.ndarray) -> np.ndarray:
+    """Returns `P(N >= k)` in float64 for a NumPy array of integers `k >= 0`."""
+    raise NotImplementedError
+
+  @property
+  def mean(self) -> float:
+    """Returns `E[N]`."""
+    raise NotImplementedError
+
+  def has_finite_variance(self, spectral_radius: float) -> bool:
+    """Whether roulette over terms of size `spectral_radius**k` has a variance.
+
+    The variance is finite when `sum_k rho^(2k) / P(N >= k)` converges.
+
+    Args:
+      spectral_radius: the spectral radius `rho` of the Jacobian of `g`; its
+        Lipschitz bound is an upper bound of it.
+
+    Returns:
+      A Python bool.
+    """
+    raise NotImplementedError
+
+  def tail_table(self) -> np.ndarray:
+    """Returns `P(N >= k)` for `k = 1, 2, ...` down to 2^-53, float64 `[K]`.
+
+    Raises:
+      InvalidValueError: if the tail falls too slowly for a table.
+    """
+    size = 8
+    while True:
+      table = self.tail(np.arange(1, size + 1))
+      if table[-1] < _SMALLEST_TAIL:
+        return table[:int(np.argmax(table < _SMALLEST_TAIL)) + 1]
+      size *= 2
+      errors.check(
+          size <= _MAX_TABLE_SIZE, 'law', self.spec(),
+          f'a tail that falls below 2^-53 within {_MAX_TABLE_SIZE} terms')
+
+  def sample(self, seed: random.SeedLike) -> tf.Tensor:
+    """Draws `N`.
+
+    Args:
+      seed: see `random.as_seed`.
+
+    Returns:
+      An int32 scalar tensor.
+    """
+    exceeds = tf.constant(self.tail_table()) > random.uniform_scalar(seed)
+    return tf.reduce_sum(tf.cast(exceeds, tf.int32))
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometric(Law):
+  """`P(N >= k) = (1 - p)^(k - 1)` on {1, 2, ...}.
+
+  The roulette estimator has a finite variance only if `rho^2 < 1 - p`, with
+  `rho` the spectral radius of the Jacobian: for a Lipschitz bound of 0.98^3 =
+  0.941 that asks for `p < 0.114`. See `largest_safe_probability`.
+
+  Args:
+    probability: the success probability `p`, in (0, 1).
+
+  Example:
+    >>> numerics.Geometric(0.5).tail([1, 2, 3]).tolist()
+    [1.0, 0.5, 0.25]
+    >>> numerics.Geometric(0.5).has_finite_variance(spectral_radius=0.9)
+    False
+
+  References:
+    Chen et al., 2019, Residual Flows, Section 3.1 (p = 0.5).
+  """
+
+  probability: float = 0.5
+
+  def __post_init__(self):
+    errors.check(0.0 < self.probability < 1.0, 'probability',
+                 self.probability, 'a number strictly between 0 and 1')
+
+  @classmethod
+  def largest_safe_probability(cls, lipschitz_bound: float) -> float:
+    """Returns the supremum of the `p` that give a finite variance.
+
+    Args:
+      lipschitz_bound: `Lip(g)`, in (0, 1).
+
+    Returns:
+      `1 - lipschitz_bound^2`; choose a `p` strictly below it.
+    """
+    errors.check(0.0 < lipschitz_bound < 1.0, 'lipschitz_bound',
+                 lipschitz_bound, 'a number strictly between 0 and 1')
+    return 1.0 - lipschitz_bound**2
+
+  def tail(self, k: np.ndarray) -> np.ndarray:
+    return (1.0 - self.probability)**(np.maximum(np.asarray(k), 1) - 1.0)
+
+  @property
+  def mean(self) -> float:
+    return 1.0 / self.probability
+
+  def has_finite_variance(self, spectral_radius: float) -> bool:
+    return spectral_radius**2 < 1.0 - self.probability
+
+
+@dataclasses.dataclass(frozen=True)
+class Poisson(Law):
+  """`P(N >= k) = igamma(k, r)`, the regularised lower incomplete gamma.
+
+  The tail falls faster than any geometric series (terms of the second moment
+  grow like `rho^(2k) k! / r^k`), so the roulette estimator is unbiased but
+  has an infinite variance for every `rho > 0`: the standard error of a sample
+  of its values says little.
+
+  Args:
+    rate: the mean `r > 0`.
+
+  Example:
+    >>> numerics.Poisson(2.0).tail([0, 1, 2]).round(3).tolist()
+    [1.0, 0.865, 0.594]
+
+  References:
+    Chen et al., 2019, Residual Flows: the released training configuration
+    uses Poisson(2).
+  """
+
+  rate: float = 2.0
+
+  def __post_init__(self):
+    errors.check(self.rate > 0.0 and math.isfinite(self.rate), 'rate',
+                 self.rate, 'a positive, finite number')
+
+  def tail(self, k: np.ndarray) -> np.ndarray:
+    k = np.asarray(k)
+    positive = special.gammainc(np.maximum(k, 1).astype(np.float64), self.rate)
+    return np.where(k <= 0, 1.0, positive)
+
+  @property
+  def mean(self) -> float:
+    return self.rate
+
+  def has_finite_variance(self, spectral_radius: float) -> bool:
+    return spectral_radius == 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class SafeGeometric(Law):
+  """The geometric law that has a finite variance for the bound of a block.
+
+  Stands for `Geometric(p)` with `p = share (1 - L^2)`, where `L` is the
+  Lipschitz bound of the `g` at hand: `for_bound` tells it.
+
+  Args:
+    share: of the largest safe `p`, in (0, 1).
+
+  Example:
+    >>> law = numerics.SafeGeometric().for_bound(0.9)
+    >>> law.has_finite_variance(spectral_radius=0.9)
+    True
+  """
+
+  share: float = 0.9
+
+  def __post_init__(self):
+    errors.check(0.0 < self.share < 1.0, 'share', self.share,
+                 'a number strictly between 0 and 1')
+
+  def for_bound(self, lipschitz_bound: float) -> Law:
+    return Geometric(
+        self.share * Geometric.largest_safe_probability(lipschitz_bound)
+        if lipschitz_bound > 0.0 else self.share)
+
+  def tail(self, k: np.ndarray) -> np.ndarray:
+    raise errors.InvalidValueError(
+        'law', self.spec(), 'a law of known tail',
+        'Its for_bound(lipschitz_bound) returns one.')
+
+  @property
+  def mean(self) -> float:
+    raise errors.InvalidValueError(
+        'law', self.spec(), 'a law of known mean',
+        'Its for_bound(lipschitz_bound) returns one.')
+
+  def has_finite_variance(self, spectral_radius: float) -> bool:
+    """True: whatever the bound, it holds for every radius up to it."""
+    return spectral_radius < 1.0

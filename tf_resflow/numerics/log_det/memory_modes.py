@@ -1,0 +1,199 @@
+"""How the gradient of a log-determinant is computed, and what is kept for it.
+
+Every mode is a function of `g`, its variables, an input, a draw, an estimator
+and a series; it returns `g(x)` and the estimate `[B]`, differentiable. The
+gradient comes from the Neumann series (Chen et al., 2019, Theorem 2) through
+`tf.custom_gradient`. For the same draws `recompute`, `neumann` and
+`backward_in_forward` agree; `naive` agrees with them in the mean.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+from tf_resflow.numerics import differentiation
+from tf_resflow.numerics import residual_function
+from tf_resflow.numerics.log_det import series as series_lib
+
+_ZERO = tf.UnconnectedGradients.ZERO
+Outputs = tuple[tf.Tensor, tf.Tensor]
+
+
+def _surrogate(evaluate, weights, x, v, w):
+  """Returns `g(x)` and `w^T J v`, `[B]`.
+
+  The value of the second means nothing; its gradient at constant `v` and `w` is
+  that of the log-determinant.
+  """
+  g, vjp_fn = differentiation.linearize(evaluate, weights, x)
+  return g, differentiation.sum_per_example(vjp_fn(w) * v)
+
+
+def _forward(g, estimator, series, variables, state, x, draw):
+  """Returns `g(x)`, the estimate, the vector `w` of its gradient, norms."""
+  norms = g.converge_norms(variables, state)
+  weights = g.effective_weights(variables, norms)
+
+  def evaluate(x, probe):
+    value, vjp_fn = differentiation.linearize(g.evaluate, weights, x)
+    schedule = estimator.schedule(draw._replace(probe=probe))
+    return [value, *series_lib.power_series(
+        vjp_fn, probe, schedule, series)], []
+
+  outputs, _ = g.map_in_chunks(
+      evaluate, [x, draw.probe],
+      outputs_like=[x, differentiation.one_per_example(x), x],
+      is_whole=estimator.batch_dependent)
+  return *outputs, norms
+
+
+def _backward(g, variables, norms, x, v, w, dg, dlog_det):
+  """Returns the gradients of `<g, dg> + <w^T J v, dlog_det>`.
+
+  As `dx` and a structure like `variables`.
+  """
+  with tf.GradientTape() as outer:
+    outer.watch(variables)
+    weights = g.effective_weights(variables, norms)
+  flat_weights = tf.nest.flatten(weights)
+
+  def differentiate(x, v, w, dg, dlog_det):
+    with tf.GradientTape() as tape:
+      tape.watch([x, *flat_weights])
+      outputs = _surrogate(g.evaluate, weights, x, v, w)
+    dx, *dweights = tape.gradient(
+        outputs, [x, *flat_weights], [dg, dlog_det],
+        unconnected_gradients=_ZERO)
+    return [dx], dweights
+
+  (dx,), dweights = g.map_in_chunks(
+      differentiate, [x, v, w, dg, dlog_det], outputs_like=[x],
+      sums_like=flat_weights)
+  return dx, outer.gradient(
+      flat_weights, variables, dweights, unconnected_gradients=_ZERO)
+
+
+def recompute(
+    g: residual_function.ResidualFunction, variables: Any, state: Any,
+    x: tf.Tensor, draw: Any, estimator: Any, series: series_lib.LogDetSeries,
+) -> Outputs:
+  """Keeps `x, v, w` only; rebuilds `g` and `J v` in the backward pass.
+
+  Memory per block is a few times that of its input, whatever the hidden width
+  and the number of terms.
+  """
+  flat = tf.nest.flatten(variables)
+
+  @tf.custom_gradient
+  def forward(x, *flat):
+    # An outer tape records nothing that starts from a stopped gradient.
+    x0, *flat0 = [tf.stop_gradient(t) for t in (x, *flat)]
+    variables0 = tf.nest.pack_sequence_as(variables, flat0)
+    value, log_det, w, norms = g.traced(_forward, estimator, series)(
+        variables0, state, x0, draw)
+
+    def backward(dg, dlog_det):
+      # Rebuilding waits for the incoming gradient; without that the scheduler
+      # runs it early and the memory that it should save stays allocated.
+      with tf.control_dependencies([dg, dlog_det]):
+        x1, v1, w1 = [tf.identity(t) for t in (x0, draw.probe, w)]
+      dx, dvariables = g.traced(_backward)(
+          variables0, norms, x1, v1, w1, dg, dlog_det)
+      return differentiation.once_differentiable(
+          [dx, *tf.nest.flatten(dvariables)], [x, *flat])
+
+    return differentiation.only_custom_gradient(
+        [value, log_det], [x, *flat[:1]]), backward
+
+  return forward(x, *flat)
+
+
+def _keep_linearization(
+    g, variables, state, x, draw, estimator, series, gradients_fn):
+  """The modes that keep the linearisation of `g` for the backward pass.
+
+  `gradients_fn(tape, g, surrogate, inputs)` returns the gradient function.
+  """
+  weights = g.weights(variables, state)
+
+  @tf.custom_gradient
+  def forward(x, *flat):
+    inputs = [tf.stop_gradient(t) for t in (x, *flat)]
+    with tf.GradientTape(persistent=True) as tape:
+      tape.watch(inputs)
+      value, vjp_fn = differentiation.linearize(
+          g.evaluate, tf.nest.pack_sequence_as(weights, inputs[1:]), inputs[0])
+      with tape.stop_recording():
+        log_det, w = series_lib.power_series(
+            vjp_fn, draw.probe, estimator.schedule(draw), series)
+      surrogate = differentiation.sum_per_example(vjp_fn(w) * draw.probe)
+    pull_back = gradients_fn(tape, value, surrogate, inputs)
+
+    def backward(dg, dlog_det):
+      return differentiation.once_differentiable(
+          pull_back(dg, dlog_det), [x, *flat])
+
+    return differentiation.only_custom_gradient(
+        [value, log_det], [x, *flat[:1]]), backward
+
+  return forward(x, *tf.nest.flatten(weights))
+
+
+def neumann(
+    g: residual_function.ResidualFunction, variables: Any, state: Any,
+    x: tf.Tensor, draw: Any, estimator: Any, series: series_lib.LogDetSeries,
+) -> Outputs:
+  """Keeps the linearisation of `g` (Eq. 8)."""
+
+  def make(tape, value, surrogate, inputs):
+    return lambda dg, dlog_det: tape.gradient(
+        [value, surrogate], inputs, [dg, dlog_det],
+        unconnected_gradients=_ZERO)
+
+  return _keep_linearization(
+      g, variables, state, x, draw, estimator, series, make)
+
+
+def backward_in_forward(
+    g: residual_function.ResidualFunction, variables: Any, state: Any,
+    x: tf.Tensor, draw: Any, estimator: Any, series: series_lib.LogDetSeries,
+) -> Outputs:
+  """Differentiates the log-determinant in the forward pass (Eq. 9).
+
+  Needs one cotangent of the log-determinant for the whole batch, and raises
+  where there are several.
+  """
+
+  def make(tape, value, surrogate, inputs):
+    log_det_gradients = tape.gradient(
+        surrogate, inputs, unconnected_gradients=_ZERO)
+
+    def pull_back(dg, dlog_det):
+      common = tf.reduce_max(dlog_det)
+      check = tf.debugging.assert_equal(
+          tf.reduce_min(dlog_det), common,
+          message='memory=backward_in_forward: expected one cotangent of '
+          'log_det for all examples (Eq. 9). Use memory=recompute for '
+          'per-example weights.')
+      with tf.control_dependencies([] if check is None else [check]):
+        common = tf.identity(common)
+      gradients = tape.gradient(value, inputs, dg, unconnected_gradients=_ZERO)
+      return [a + common * b
+              for a, b in zip(gradients, log_det_gradients, strict=True)]
+
+    return pull_back
+
+  return _keep_linearization(
+      g, variables, state, x, draw, estimator, series, make)
+
+
+def naive(
+    g: residual_function.ResidualFunction, variables: Any, state: Any,
+    x: tf.Tensor, draw: Any, estimator: Any, series: series_lib.LogDetSeries,
+) -> Outputs:
+  """Differentiates the series itself (Eq. 7); can be differentiated twice."""
+  value, vjp_fn = differentiation.linearize(
+      g.evaluate, g.weights(variables, state), x)
+  log_det, _ = series_lib.power_series(
+      vjp_fn, draw.probe, estimator.schedule(draw), series)
+  return value, log_det

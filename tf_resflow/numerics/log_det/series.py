@@ -1,0 +1,118 @@
+"""Series of log-determinants in powers of a Jacobian, and their gradients."""
+
+from collections.abc import Callable
+import dataclasses
+import tensorflow as tf
+
+from tf_resflow.numerics import differentiation
+from tf_resflow.numerics.log_det import schedule as schedule_lib
+
+Vjp = Callable[[tf.Tensor], tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class LogDetSeries:
+  """A log-determinant as a sum of traces of powers of `J = dg/dx`.
+
+  The terms `k = 1, 2, ...` belong to the bijection that is made of `g`; how
+  many of them are computed, and with which weights `c_k`, is up to the
+  estimator. One random vector `v` with `E[v v^T] = I`, the probe, estimates
+  the log-determinant and its derivative in anything that `J` depends on:
+
+    log_det   = E[ sum_{k>=1} c_k value_k ],
+    d log_det = E[ w^T dJ v ],   w = w_0 + sum_{k>=1} c_k w_k.
+
+  `value_k` is a number, `w_k` a vector like `v`. Both are made of
+  vector-Jacobian products, which a chain of vectors `u_0, u_1, ...` carries on:
+  `start` returns `u_0` and `w_0`, and `term` makes `u_k`, `value_k` and `w_k` of
+  `u_{k-1}`. With `c_k = 1` both equations hold if all terms are summed; `value_1
+  + ... + value_n` alone has the gradient vector `w_0 + ... + w_{n-1}`. The norm
+  of `u_k` falls with `k` as the terms do, and is zero only if all later terms
+  are: `AdaptiveRoulette` goes by it.
+  """
+
+  def start(self, probe: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns `u_0` and `w_0`, each like the probe `v`, `[B, ...]`."""
+    raise NotImplementedError
+
+  def term(self, k: tf.Tensor, u: tf.Tensor, probe: tf.Tensor, vjp_fn: Vjp
+           ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Computes term `k`.
+
+    Args:
+      k: int32 scalar, from 1.
+      u: `u_{k-1}`, `[B, ...]`.
+      probe: `v`, `[B, ...]`.
+      vjp_fn: maps `u` to `J^T u`, example by example.
+
+    Returns:
+      `u_k`, `[B, ...]`; `value_k`, `[B]`, nats; `w_k`, `[B, ...]`; all of them
+      without the weight `c_k`.
+    """
+    raise NotImplementedError
+
+  def exact(self, jacobian: tf.Tensor) -> tf.Tensor:
+    """Returns the log-determinant, `[B]`, given `J`, `[B, D, D]`, itself."""
+    raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class Residual(LogDetSeries):
+  """That of `x + g(x)`: `log det(I + J) = sum_{k>=1} (-1)^(k+1) / k tr(J^k)`.
+
+  With `u_k = (J^T)^k v`,
+
+    value_k = (-1)^(k+1) / k <u_k, v>,   w_k = (-1)^k u_k.
+
+  References:
+    Chen et al., 2019, Theorems 1 and 2.
+  """
+
+  def start(self, probe: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return probe, probe
+
+  def term(self, k: tf.Tensor, u: tf.Tensor, probe: tf.Tensor, vjp_fn: Vjp
+           ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    u = vjp_fn(u)
+    sign = tf.cast(1 - 2 * (k % 2), u.dtype)
+    value = differentiation.sum_per_example(u * probe)
+    return u, -sign / tf.cast(k, u.dtype) * value, sign * u
+
+  def exact(self, jacobian: tf.Tensor) -> tf.Tensor:
+    identity = tf.eye(jacobian.shape[-1], dtype=jacobian.dtype)
+    return tf.linalg.slogdet(identity + jacobian).log_abs_determinant
+
+
+RESIDUAL = Residual()
+
+
+def power_series(
+    vjp_fn: Vjp, probe: tf.Tensor, schedule: schedule_lib.Schedule,
+    series: LogDetSeries = RESIDUAL) -> tuple[tf.Tensor, tf.Tensor]:
+  """Sums the terms of a series until the schedule ends it.
+
+  Args:
+    vjp_fn: maps `u` to `J^T u`, example by example.
+    probe: `v`, `[B, ...]`.
+    schedule: of the draw at hand; gives the weights `c_k`.
+    series: whose terms are summed.
+
+  Returns:
+    `value`: `[B]`, the estimate of the log-determinant in nats;
+    `w`: like `v`, the gradient vector: `d value` is estimated by `w^T dJ v`.
+  """
+
+  def body(k, u, value, w, state):
+    u, value_term, w_term = series.term(k, u, probe, vjp_fn)
+    value_weight, w_weight = schedule.weights(k, state)
+    return (k + 1, u, value + value_weight * value_term, w + w_weight * w_term,
+            schedule.advance(k, u, state))
+
+  u, w = series.start(probe)
+  start = (
+      tf.constant(1), u, tf.zeros_like(differentiation.sum_per_example(probe)),
+      w, schedule.state)
+  _, _, value, w, _ = tf.while_loop(
+      lambda k, u, value, w, state: schedule.continues(k, state), body, start,
+      parallel_iterations=1, maximum_iterations=schedule.max_terms)
+  return value, w

@@ -1,0 +1,36 @@
+"""No log-determinant, for passes that need none."""
+
+import dataclasses
+from typing import ClassVar
+
+import tensorflow as tf
+
+from tf_resflow.numerics import random
+from tf_resflow.numerics import residual_function
+from tf_resflow.numerics.log_det import estimator
+from tf_resflow.numerics.log_det import series as series_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Skip(estimator.Estimator):
+  """Takes no log-determinant: `g(x)` and NaN, for latents and features alone.
+
+  Example:
+    >>> g = numerics.ResidualFunction(lambda weights, x: 0.5 * x)
+    >>> y, log_det = numerics.forward_and_log_det(
+    ...     g, [], tf.ones([5, 2]), numerics.Skip())
+    >>> bool(tf.reduce_all(tf.math.is_nan(log_det)))
+    True
+  """
+
+  is_random: ClassVar[bool] = False
+
+  def draw(self, x: tf.Tensor, seed: random.SeedLike) -> None:
+    """Draws nothing."""
+    del x, seed
+
+  def evaluate(self, g, variables, state, x, draw, *, memory='recompute',
+               series=series_lib.RESIDUAL):
+    del draw, memory, series
+    value = g.traced(residual_function.evaluate)(variables, state, x)
+    return value, tf.fill([tf.shape(x)[0]], tf.constant(float('nan'), x.dtype))

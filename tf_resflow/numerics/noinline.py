@@ -1,0 +1,22 @@
+"""Functions that many layers share in one graph."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tf_resflow import private_apis
+
+
+def noinline_function(function: Callable) -> Callable:
+  """Returns a `tf.function` that every graph keeps as one function.
+
+  TensorFlow copies the body of a called function into the caller, and then
+  optimises every copy: in a deep flow that is most of the time before the
+  first step. Here the body is optimised once per shape, however many layers
+  call it; a call costs some 5 microseconds more.
+
+  Args:
+    function: takes tensors and hashable Python values.
+  """
+  return private_apis.allow_frequent_tracing(tf.function(
+      function, autograph=False, experimental_attributes={'_noinline': True}))

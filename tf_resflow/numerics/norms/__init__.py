@@ -1,0 +1,1 @@
+"""Operator norms: power iteration from below, certificates from above."""

@@ -1,0 +1,191 @@
+"""The spectral norm of a linear map by warm-started block power iteration.
+
+Plain power iteration needs hundreds of steps where singular values are close,
+as those of convolutions are. Each step here takes the best vectors of a larger
+space: the block, its residuals and the last directions of change (the locally
+optimal block method of Knyazev, 2001, on `W^T W`, without preconditioner). For
+one application of the map and of its transpose per step, that is 5 to 10 times
+fewer steps from a random start.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tf_resflow.numerics.norms import operators
+
+# Directions of the search space whose Gram eigenvalue is relatively smaller
+# than this depend on the others up to rounding, and are left out.
+_INDEPENDENT = 1e-5
+_TINY = 1e-30
+
+
+class PowerIterationResult(NamedTuple):
+  """Result of `power_iteration`.
+
+  Attributes:
+    v: `[k, D]`, unit rows that approximate the leading right singular vectors,
+      best first; the warm start of the next call.
+    sigma: scalar, the norm `|W v_0|`, a lower bound of the spectral norm.
+    residual: scalar, `|W^T W v_0 - sigma^2 v_0| / sigma^2`. Some singular
+      value lies within `sigma * residual` of `sigma`; when `v_0` tracks the
+      leading one, `sigma` is off by about the square of the residual over the
+      relative spectral gap.
+    num_steps: int32 scalar, how often the block was advanced.
+    converged: bool scalar, whether the residual met the tolerance.
+  """
+
+  v: tf.Tensor
+  sigma: tf.Tensor
+  residual: tf.Tensor
+  num_steps: tf.Tensor
+  converged: tf.Tensor
+
+
+def _row_norms(x):
+  return tf.maximum(tf.norm(x, axis=1, keepdims=True), _TINY)
+
+
+def _residuals(v, image):
+  """Returns `(A v - sigma^2 v) / sigma_0^2` and the norm of its first row."""
+  sigma_squared = tf.reduce_sum(v * image, axis=1, keepdims=True)
+  r = image - sigma_squared * v
+  # Scaled before the norm is taken: squares of small kernels underflow.
+  r /= tf.maximum(sigma_squared[0, 0], _TINY)
+  return r, tf.norm(r[0])
+
+
+def _finite_products(x, y):
+  """Inner products `[m, m]` of the rows; zero where they are not finite.
+
+  A diverged kernel then gives a norm that is not finite, where the eigenvalue
+  solver would end the program.
+  """
+  products = tf.matmul(x, y, transpose_b=True)
+  return tf.where(
+      tf.math.is_finite(products), products, tf.zeros_like(products))
+
+
+def _leading_combinations(space, images, num_vectors):
+  """Rayleigh-Ritz: the combinations of the rows that `A` lengthens most.
+
+  Args:
+    space: `[m, D]`, unit rows or zeros.
+    images: `[m, D]`, their images under the symmetric `A`.
+    num_vectors: `k`.
+
+  Returns:
+    `[k, m]`; applied to `space` it gives orthonormal rows, best first, if at
+    least `k` directions of `space` are independent.
+  """
+  eigenvalues, q = tf.linalg.eigh(_finite_products(space, space))
+  keep = eigenvalues > _INDEPENDENT * eigenvalues[-1]
+  scale = tf.where(
+      keep, tf.math.rsqrt(tf.where(keep, eigenvalues, 1.0)), 0.0)
+  basis = scale[:, tf.newaxis] * tf.transpose(q)
+  # Only the lower triangle is read, so rounding leaves it symmetric.
+  gram = _finite_products(
+      tf.matmul(basis, space), tf.matmul(basis, images))
+  # What was left out comes last, behind directions that the map sends to zero:
+  # it would put a row of zeros into the block.
+  trace = tf.linalg.trace(gram)
+  last = -tf.where(trace > 0.0, trace, tf.ones_like(trace))
+  last = tf.where(keep, tf.zeros_like(last), last)
+  _, q = tf.linalg.eigh(gram + tf.linalg.diag(last))
+  q = tf.reverse(q, axis=[1])[:, :num_vectors]
+  return tf.matmul(q, basis, transpose_a=True)
+
+
+def _combine(c, space, images):
+  """Returns the combinations and their images, scaled to unit vectors."""
+  space, images = tf.matmul(c, space), tf.matmul(c, images)
+  norms = _row_norms(space)
+  return space / norms, images / norms
+
+
+def power_iteration(
+    operator: operators.LayerOperator, v: tf.Tensor, tolerance: float = 1e-3,
+    max_steps: int = 200, min_steps: int | tf.Tensor = 0,
+) -> PowerIterationResult:
+  """Advances a block of right singular vectors until the first has converged.
+
+  When the start already meets the tolerance nothing is advanced: the call
+  costs two applications of the map and one of its transpose and returns the
+  block, rotated. A small residual says that some singular value is near, not
+  that it is the largest: vectors orthogonal to the block are invisible, and in
+  a block of nearly equal singular values so are slightly larger ones. After a
+  change of the map, start with a random row in the block and take a few steps
+  (`min_steps`), which show it what lies outside. A block of one vector can
+  stay behind on the singular vector that used to lead.
+
+  Nothing here is differentiated: use `spectral_norm`.
+
+  Args:
+    operator: has `matvec` (`[k, D] -> [k, E]`) and `rmatvec`, its transpose.
+    v: `[k, D]` with `k` static, unit rows: random or from an earlier call.
+    tolerance: bound of the relative residual, see `PowerIterationResult`.
+    max_steps: bound of the number of steps.
+    min_steps: steps to take although the tolerance is met; may be a tensor.
+
+  Returns:
+    A `PowerIterationResult`.
+
+  References:
+    Knyazev, 2001, Toward the Optimal Preconditioned Eigensolver; Miyato et
+    al., 2018, Spectral Normalization (power iteration, warm-started).
+  """
+  num_vectors = v.shape[0]
+
+  def normal_map(v):
+    """Applies `A = W^T W`: all vectors stay on the smaller side of `W`."""
+    return operator.rmatvec(operator.matvec(v))
+
+  def cond(num_steps, v, image, p, p_image, r, residual):
+    del v, image, p, p_image, r
+    unfinished = (residual > tolerance) | (num_steps < min_steps)
+    return unfinished & (num_steps < max_steps)
+
+  def body(num_steps, v, image, p, p_image, r, residual):
+    del residual
+    r /= _row_norms(r)
+    space = tf.concat([v, r, p], axis=0)
+    images = tf.concat([image, normal_map(r), p_image], axis=0)
+    c = _leading_combinations(space, images, num_vectors)
+    # Unit vectors make |W v| a lower bound of the norm whatever was rounded.
+    v, image = _combine(c, space, images)
+    # The direction of change: what the block gained from residuals and past.
+    p, p_image = _combine(
+        c[:, num_vectors:], space[num_vectors:], images[num_vectors:])
+    return (num_steps + 1, v, image, p, p_image, *_residuals(v, image))
+
+  v = tf.stop_gradient(v)
+  image = normal_map(v)
+  # Or a vector that has overtaken the first one would go unnoticed.
+  v, image = _combine(
+      _leading_combinations(v, image, num_vectors), v, image)
+  state = (tf.constant(0), v, image, tf.zeros_like(v), tf.zeros_like(v),
+           *_residuals(v, image))
+  num_steps, v, *_, residual = tf.while_loop(
+      cond, body, state, parallel_iterations=1)
+  sigma = tf.norm(operator.matvec(v[:1]))
+  return PowerIterationResult(
+      v, sigma, residual, num_steps, residual <= tolerance)
+
+
+def spectral_norm(
+    operator: operators.LayerOperator, v: tf.Tensor) -> tf.Tensor:
+  """Returns `|W v_0|`, differentiable in the kernel of `operator`.
+
+  At a converged `v_0` this is the spectral norm and its derivative is
+  `u_0^T dW v_0` with `u_0 = W v_0 / sigma`.
+
+  Args:
+    operator: as in `power_iteration`.
+    v: `[k, D]`, as returned by it.
+
+  Returns:
+    A scalar.
+  """
+  image = operator.matvec(tf.stop_gradient(v[:1]))
+  left = tf.stop_gradient(image / _row_norms(image))
+  return tf.reduce_sum(left * image)

@@ -1,0 +1,115 @@
+"""The residual branch `g` of a block as a pure function of tensors."""
+
+from collections.abc import Callable, Sequence
+import functools
+from typing import Any
+
+import tensorflow as tf
+
+from tf_resflow.numerics import chunking
+from tf_resflow.numerics import noinline
+
+# A nested structure of tensors.
+Tensors = Any
+
+
+class ResidualFunction:
+  """`g` in three pure parts.
+
+    norms   = converge_norms(variables, state)     iterations, not
+                                                   differentiated
+    weights = effective_weights(variables, norms)  differentiable
+    g(x)    = evaluate(weights, x)                 example by example
+
+  The first part runs once per forward pass; the second once in the forward and
+  once in the backward pass, so that no weights are kept in between; and
+  `evaluate` as often as a series or a solver asks. `variables`, `state`,
+  `norms` and `weights` are nested lists of tensors of the owner's choice.
+
+  This is all that the forward pass, the log-determinant, the inverse and their
+  gradients know of `g`: each of them is a function `f(g, *settings, *tensors)`
+  that `traced` turns into a graph. Tracing is the start-up cost of a deep flow.
+  The graphs take all tensors as arguments, so blocks whose `g` has the same
+  structure share one `ResidualFunction`, and with it one graph per shape.
+
+  Args:
+    evaluate: `evaluate(weights, x)`.
+    converge_norms: by default there is nothing to iterate.
+    effective_weights: by default `g` computes with its variables as they are.
+    max_examples: returns how many examples a pass should take at a time, which
+      bounds its memory; None for all.
+    unknown_sizes: see `chunking.map_in_chunks`.
+
+  Example:
+    >>> g = numerics.ResidualFunction(lambda weights, x: weights[0] * x)
+    >>> y, log_det = numerics.forward_and_log_det(
+    ...     g, [tf.constant(0.5)], tf.ones([5, 2]), numerics.Exact())
+    >>> np.allclose(log_det, 2 * np.log(1.5))
+    True
+  """
+
+  def __init__(
+      self, evaluate: Callable[[Tensors, tf.Tensor], tf.Tensor], *,
+      converge_norms: Callable[[Tensors, Tensors], Tensors] = (
+          lambda variables, state: []),
+      effective_weights: Callable[[Tensors, Tensors], Tensors] = (
+          lambda variables, norms: variables),
+      max_examples: Callable[[], int | None] = lambda: None,
+      unknown_sizes: bool = False):
+    self.evaluate = evaluate
+    self.converge_norms = converge_norms
+    self.effective_weights = effective_weights
+    self._max_examples = max_examples
+    self._unknown_sizes = unknown_sizes
+    self._traced = {}
+
+  @functools.cached_property
+  def of_weights(self) -> 'ResidualFunction':
+    """The same `g` with its effective weights for variables.
+
+    What an exported model computes with: nothing is left to iterate or to
+    normalise. Takes chunks of batches of unknown size, so not for XLA.
+    """
+    return ResidualFunction(
+        self.evaluate, max_examples=self._max_examples, unknown_sizes=True)
+
+  def weights(self, variables: Tensors, state: Tensors) -> Tensors:
+    """Returns the effective weights, differentiable in `variables`."""
+    norms = tf.nest.map_structure(
+        tf.stop_gradient, self.converge_norms(variables, state))
+    return self.effective_weights(variables, norms)
+
+  def map_in_chunks(
+      self, function: Callable, tensors: Sequence[tf.Tensor],
+      outputs_like: Sequence[tf.Tensor], sums_like: Sequence[tf.Tensor] = (),
+      is_whole: bool = False) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """Applies `chunking.map_in_chunks`; `is_whole` keeps the batch together."""
+    return chunking.map_in_chunks(
+        function, None if is_whole else self._max_examples(), tensors,
+        outputs_like, sums_like, self._unknown_sizes)
+
+  def traced(self, function: Callable, *settings: Any) -> Callable:
+    """Returns the graph of `function(g, *settings, *tensors)`.
+
+    Args:
+      function: a module-level function; takes tensors behind its settings.
+      *settings: hashable values, such as an estimator or a solver.
+
+    Returns:
+      A function of the tensors, the same for the same arguments.
+    """
+    key = function, *settings
+    if key not in self._traced:
+      self._traced[key] = noinline.noinline_function(
+          functools.partial(function, self, *settings))
+    return self._traced[key]
+
+
+def evaluate(
+    g: ResidualFunction, variables: Tensors, state: Tensors,
+    x: tf.Tensor) -> tf.Tensor:
+  """Returns `g(x)`, to be traced by `ResidualFunction.traced`."""
+  weights = g.weights(variables, state)
+  (value,), _ = g.map_in_chunks(
+      lambda x: ([g.evaluate(weights, x)], []), [x], outputs_like=[x])
+  return value

@@ -1,0 +1,47 @@
+"""What this package uses of other packages beyond their public names.
+
+Each entry says why. `tests/private_apis_test.py` fails where an upgrade changes
+one of them.
+"""
+
+from collections.abc import Callable, Iterator
+
+import keras
+from tensorflow_probability.python.internal import cache_util
+
+
+def allow_frequent_tracing(function: Callable) -> Callable:
+  """Returns a `tf.function` that may be traced often without a warning.
+
+  One function is traced once per shape for many layers, or once per
+  evaluation: that is meant, but TensorFlow warns of it and has no public way
+  to say so.
+  """
+  function._omit_frequent_tracing_warning = True  # pylint: disable=protected-access
+  return function
+
+
+def sublayers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+  """Yields a Keras layer and all layers within it.
+
+  Keras has no public way to walk through the layers of any layer: `layers` is
+  an attribute of models alone.
+  """
+  return layer._flatten_layers()  # pylint: disable=protected-access
+
+
+class NoCache(cache_util.BijectorCache):
+  """A bijector cache that evaluates at every call.
+
+  TFP's caches identify values by tensor. They know nothing of variables that
+  have changed since, of the tape under which a value was computed, or of random
+  draws, and TFP has no public switch for them.
+  """
+
+  def _lookup(self, input, forward_name, inverse_name, **kwargs):  # pylint: disable=redefined-builtin
+    del inverse_name
+    return self._invoke(input, forward_name, kwargs, {})
+
+  def _attributes(self, input, fn_name, **kwargs):  # pylint: disable=redefined-builtin
+    del input, fn_name, kwargs
+    return {}
