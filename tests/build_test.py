@@ -244,7 +244,7 @@ def test_complains_about_the_layout(tree, name, text, fragment):
 @pytest.mark.parametrize('name, text', [
   ('tf_resflow/numerics/a.py', '"""A."""\n' + 'x = 1\n' * 399),
   ('tf_resflow/numerics/a.py', '"""A."""\ndef _f():\n  pass\n'),
-  (layout_rules.FLAGS_READER,
+  (layout_rules.FLAGS_READERS + 'a.py',
    '"""A."""\nfrom absl import flags\nx = flags.FLAGS.y\n'),
 ])
 def test_layout_allows(tree, name, text):

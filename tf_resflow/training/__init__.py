@@ -1,14 +1,22 @@
-"""Training: the step, the loop, checkpoints, averages, folders of runs."""
+"""Training: objectives, the step, the loop, checkpoints, averages."""
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
-    'ema': ['ExponentialMovingAverage'],
-    'loop': [
-        'Trainer', 'TrainingDivergedError', 'TrainingInterruptedError',
-        'initialize', 'make_strategy', 'train'],
-    'metrics': ['MetricsWriter'],
-    'optimizers': ['make_optimizer'],
-    'step': ['TrainStep'],
-    'workdir': ['check_is_new', 'create_workdir', 'load_config', 'load_model'],
-})
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=['objectives'],
+    submod_attrs={
+        'batches': ['Batch'],
+        'config': ['TrainingConfig'],
+        'ema': ['ExponentialMovingAverage'],
+        'loop': ['train'],
+        'metrics': ['MetricsWriter'],
+        'objectives': ['Objective'],
+        'optimizers': ['make_optimizer'],
+        'signals': ['TrainingInterruptedError'],
+        'step': ['TrainStep'],
+        'stored_model': ['create_workdir', 'load_model'],
+        'strategies': ['make_strategy'],
+        'trainer': ['initialize', 'Trainer', 'TrainingDivergedError'],
+        'workdir': ['check_is_new', 'load_config'],
+    })
