@@ -185,8 +185,8 @@ MODELS = {
         factor_out=True, num_dense_blocks=0, hidden_channels=3),
     'flow_squeeze_first': _image_flow(
         squeeze_first=True, num_blocks=(1,), preprocessing='standardize',
-        mean=(0.4,), std=(0.3,), truncation='geometric',
-        truncation_parameter=0.3, probe='gaussian'),
+        mean=(0.4,), std=(0.3,),
+        estimator='roulette:geometric:0.3,exact=2,probe=gaussian'),
     'flow_elu': _image_flow(
         activation='elu', num_blocks=(2,), num_dense_blocks=0, act_norm=False,
         memory='neumann'),

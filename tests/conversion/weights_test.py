@@ -80,7 +80,7 @@ class _Tensor:
 
 def load(made, state):
   config = conversion.convert_arguments(made.arguments).config
-  model = models.ResidualFlow(config.model_config())
+  model = config.model.build()
   conversion.load_weights(
       model, {key: _Tensor(value) for key, value in state.items()})
 
