@@ -9,6 +9,7 @@ INSTALL_REQUIRES = [
   # tfds imports it without declaring it.
   'importlib_resources>=6,<8',
   'keras>=3.15,<3.16',
+  'lazy_loader>=0.4,<1',
   'matplotlib>=3.8,<4',
   'numpy>=1.26,<3',
   'scikit-learn>=1.4,<2',
@@ -37,7 +38,7 @@ EXTRAS_REQUIRE = {
 
 setuptools.setup(
   name='tf_resflow',
-  version='0.1.0',
+  version='0.2.0',
   description='Residual Flows for TensorFlow, Keras and TFP.',
   license='Apache-2.0',
   packages=setuptools.find_packages(include=['tf_resflow', 'tf_resflow.*']),
