@@ -30,6 +30,7 @@ def test_facts_agree_with_the_builder(name, tmp_path):
   facts = datasets.info(name)
   builder = _builder(name, tmp_path)
   assert facts.name == name
+  assert facts.homepage.startswith('http') and facts.description.endswith('.')
   assert name in (builder.name, f'{builder.name}/{builder.builder_config.name}'
                   if builder.builder_config else '')
   # ImageNet's features leave height and width open.
@@ -70,7 +71,7 @@ def test_levels():
 
 
 def test_unknown_name_lists_the_known_ones():
-  with pytest.raises(ValueError, match="'mist'.*digits.*svhn_cropped"):
+  with pytest.raises(ValueError, match='dataset=mist: .*digits.*svhn_cropped'):
     datasets.info('mist')
 
 

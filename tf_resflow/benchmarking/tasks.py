@@ -5,12 +5,13 @@ import resource
 import statistics
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tf_resflow import configuration
 from tf_resflow import evaluation
-from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.benchmarking import operations
@@ -23,7 +24,7 @@ class Settings:
   """What is measured.
 
   Attributes:
-    config: a `TrainingConfig`; its `batch_size` is that of every task.
+    config: a `configuration.Config`; its `batch_size` is that of every task.
     workdir: a run whose averaged weights are evaluated and sampled; None for
       freshly initialised ones.
     images: dequantised images `[n, H, W, C]` of which the first batch is
@@ -32,17 +33,17 @@ class Settings:
       first step, for start-up and memory alone.
     num_roulette_terms: forces the number of terms beyond the exact ones; None
       draws it at every step.
-    log_det: estimator of the evaluation, 'adaptive' or 'roulette'.
+    estimator: of the evaluation, `evaluation.default_estimator()` by default.
     tolerance: residual at which sampling stops.
     seed: Python int.
   """
 
-  config: training.TrainingConfig
+  config: configuration.Config
   workdir: str | None = None
   images: np.ndarray | None = None
   num_repeats: int = 5
   num_roulette_terms: int | None = None
-  log_det: str = 'adaptive'
+  estimator: numerics.Estimator | None = None
   tolerance: float = 1e-5
   seed: int = 0
 
@@ -85,11 +86,11 @@ def _images(settings, event_shape, size):
 
 def _make_model(settings):
   """Returns the model to evaluate, and the batch."""
-  size = settings.config.batch_size
+  size = settings.config.optimizer.batch_size
   if settings.workdir is not None:
     model, _ = training.load_model(settings.workdir)
     return model, _images(settings, model.event_shape, size)
-  model = models.ResidualFlow(settings.config.model_config())
+  model = settings.config.model.build()
   images = _images(settings, model.event_shape, size)
   model.save_singular_vectors()
   model.initialize(images)
@@ -112,34 +113,37 @@ def measure_training(settings, start_time):
     a dict of its `operations.StepWork`.
   """
   config = settings.config
-  strategy = training.make_strategy(config.strategy)
+  strategy = training.make_strategy(config.run.strategy)
   num_replicas = strategy.num_replicas_in_sync
-  size = config.batch_size * config.accumulation_steps
-  if config.batch_size % num_replicas:
+  size = config.optimizer.batch_size * config.optimizer.accumulation_steps
+  if config.optimizer.batch_size % num_replicas:
     raise ValueError(
-        f'batch_size is {config.batch_size}, which {num_replicas} replicas '
-        'cannot share equally; choose a multiple.')
+        f'batch_size is {config.optimizer.batch_size}, which {num_replicas} '
+        'replicas cannot share equally; choose a multiple.')
   with strategy.scope():
-    model = models.ResidualFlow(config.model_config())
-    optimizer = training.make_optimizer(config)
+    model = config.model.build()
+    optimizer = training.make_optimizer(config.optimizer)
     optimizer.build(model.trainable_variables)
-    ema = training.ExponentialMovingAverage(model, config.ema_decay)
+    ema = training.ExponentialMovingAverage(model, config.optimizer.ema_decay)
   num_terms = None
   if settings.num_roulette_terms is not None:
-    num_terms = config.num_exact_terms + settings.num_roulette_terms
+    roulette = model.residual_blocks[0].log_det
+    num_terms = roulette.num_exact_terms + settings.num_roulette_terms
     for block in model.residual_blocks:
-      block.log_det = numerics.FixedTruncation(num_terms, config.probe)
+      block.log_det = numerics.FixedTruncation(num_terms, roulette.probe)
   train_step = training.TrainStep(
-      model, optimizer, ema, clip_norm=config.clip_norm, seed=config.seed,
-      accumulation_steps=config.accumulation_steps,
-      jit_compile=config.jit_compile, nll_weight=config.nll_weight)
+      model, optimizer, ema, clip_norm=config.optimizer.clip_norm,
+      seed=config.run.seed,
+      accumulation_steps=config.optimizer.accumulation_steps,
+      jit_compile=config.run.jit_compile,
+      nll_weight=config.objective.nll_weight)
   batch = _images(settings, model.event_shape, size)
   per_replica = size // num_replicas
   images = strategy.experimental_distribute_values_from_function(
       lambda context: batch[context.replica_id_in_sync_group * per_replica:][
           :per_replica])
   labels = None
-  if config.hybrid:
+  if config.objective.hybrid:
     labels = strategy.experimental_distribute_values_from_function(
         lambda _: tf.zeros([per_replica], tf.int32))
   model.save_singular_vectors()
@@ -162,9 +166,7 @@ def measure_training(settings, start_time):
       'images_per_second': size / step,
       'peak_memory_gb': peak_memory_gb(),
   }
-  # Other modes and classifiers have other counts.
-  if num_terms is not None and config.memory == 'recompute' and (
-      not config.hybrid):
+  if num_terms is not None and operations.is_counted(config):
     rate = operations.matmul_rate()
     work = operations.step_work(model, size, num_terms)
     result['matmul_gflops'] = rate / 1e9
@@ -187,14 +189,12 @@ def measure_evaluation(settings):
   model, images = _make_model(settings)
   if settings.num_roulette_terms is not None:
     estimator = numerics.FixedTruncation(20 + settings.num_roulette_terms)
-  elif settings.log_det == 'adaptive':
-    estimator = evaluation.default_estimator()
   else:
-    estimator = evaluation.roulette_estimator(model)
+    estimator = settings.estimator or evaluation.default_estimator()
 
   @tf.function(autograph=False)
   def run(seed):
-    return model.forward_and_log_det(images, seed=seed, log_det=estimator)[1]
+    return model.forward_and_log_det(images, seed=seed, estimator=estimator)[1]
 
   seconds, values = _times(
       lambda i: run(tf.constant([settings.seed, i])), settings.num_repeats)
@@ -223,7 +223,7 @@ def measure_sampling(settings):
   def run(seed):
     solutions = []
     z = numerics.random.normal(
-        [settings.config.batch_size, model.event_size], seed)
+        [settings.config.optimizer.batch_size, model.event_size], seed)
     x = model.inverse(
         z, solver, on_block=lambda block, y, solution: solutions.append(
             (solution.residual, solution.num_steps, solution.converged)))
@@ -239,3 +239,25 @@ def measure_sampling(settings):
       'sample_num_steps_mean': float(num_steps.mean()),
       'sample_num_not_converged': int(np.sum(~converged)),
   }
+
+
+_TASKS = {
+    'train': measure_training,
+    'evaluate': lambda settings, _: measure_evaluation(settings),
+    'sample': lambda settings, _: measure_sampling(settings),
+}
+
+
+def measure_task(
+    name: str, settings: Settings, start_time: float) -> dict[str, Any]:
+  """Measures one task in this process.
+
+  Args:
+    name: train, evaluate or sample.
+    settings: what is measured.
+    start_time: `time.perf_counter()` when the process started.
+
+  Returns:
+    What the function of the task returns.
+  """
+  return _TASKS[name](settings, start_time)

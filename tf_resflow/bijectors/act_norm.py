@@ -1,5 +1,7 @@
 """ActNorm as a TFP bijector."""
 
+from collections.abc import Sequence
+
 from tf_resflow import layers
 from tf_resflow.bijectors import layer_bijector
 
@@ -30,12 +32,13 @@ class ActNorm(layer_bijector.LayerBijector):
   """
 
   def __init__(
-      self, event_shape, variance_floor=0.2, dtype='float32', layer=None,
-      caching=True, name='act_norm'):
+      self, event_shape: Sequence[int], variance_floor: float = 0.2,
+      dtype: str = 'float32', layer: layers.ActNorm | None = None,
+      caching: bool = True, name: str = 'act_norm'):
     if layer is None:
       layer = layers.ActNorm(variance_floor=variance_floor, dtype=dtype)
     # A `copy` of the bijector shares the layer.
     parameters = dict(locals())
     super().__init__(
-        layer, event_shape=event_shape, event_ndims=len(event_shape),
-        caching=caching, name=name, parameters=parameters)
+        layer, event_shape=event_shape, caching=caching, name=name,
+        parameters=parameters)

@@ -1,21 +1,25 @@
-"""Composition of bijectors without a cache of its own."""
+"""Composition of bijectors, of which no value outlives its call."""
 
-from tensorflow_probability.python.bijectors import chain as tfp_chain
+from collections.abc import Sequence
 
-from tf_resflow.bijectors import caching
+from tensorflow_probability import bijectors as tfb
+
+from tf_resflow.bijectors import flow_bijector
 
 
-class Chain(tfp_chain._Chain):  # pylint: disable=protected-access
+class Chain(flow_bijector.FlowBijector, tfb.Composition):
   """`tfb.Chain` for bijectors that are trained: no value outlives its call.
 
   `forward(x) = bijectors[0](bijectors[1](...(x)))`, as `tfb.Chain`. That one
   keeps what it computed for a tensor as long as the results are alive, across
-  updates of the variables and across gradient tapes; this one leaves caching
-  to its parts. A log-determinant evaluates every part once.
+  updates of the variables and across gradient tapes. A log-determinant
+  evaluates every part of this package once.
 
   Args:
     bijectors: sequence of bijectors, the last one applied first.
-    **kwargs: of `tfb.Chain`.
+    caching: see `LayerBijector`.
+    validate_args: see `tfb.Chain`.
+    name: of the bijector; `chain_of_...` by default.
 
   Example:
     >>> def make_block(name):
@@ -28,12 +32,47 @@ class Chain(tfp_chain._Chain):  # pylint: disable=protected-access
     TensorShape([5, 2])
   """
 
-  _cache = caching.NoCache()
+  def __init__(self, bijectors: Sequence[tfb.Bijector], caching: bool = True,
+               validate_args: bool = False, name: str | None = None):
+    parameters = dict(locals())
+    if name is None:
+      name = '_of_'.join(['chain'] + [b.name for b in bijectors]).replace(
+          '/', '')
+    self.set_caching(caching)
+    super().__init__(
+        bijectors=list(bijectors), forward_min_event_ndims=None,
+        inverse_min_event_ndims=None, validate_args=validate_args,
+        parameters=parameters, name=name)
 
-  def _forward_log_det_jacobian(self, x, event_ndims, **kwargs):
-    with caching.one_call():
-      return super()._forward_log_det_jacobian(x, event_ndims, **kwargs)
+  def _walk_forward(self, step_fn, x, **kwargs):
+    for bijector in reversed(self.bijectors):
+      x = step_fn(bijector, x, **kwargs.get(bijector.name, {}))
+    return x
 
-  def _inverse_log_det_jacobian(self, y, event_ndims, **kwargs):
-    with caching.one_call():
-      return super()._inverse_log_det_jacobian(y, event_ndims, **kwargs)
+  def _walk_inverse(self, step_fn, y, **kwargs):
+    for bijector in self.bijectors:
+      y = step_fn(bijector, y, **kwargs.get(bijector.name, {}))
+    return y
+
+  def transform(self, x, event_ndims, **kwargs):
+    total = 0.0
+    for bijector in reversed(self.bijectors):
+      x, log_det = flow_bijector.transform(
+          bijector, x, event_ndims, **kwargs.get(bijector.name, {}))
+      total += log_det
+      event_ndims = bijector.forward_event_ndims(event_ndims)
+    return x, total
+
+  def invert(self, y, event_ndims, **kwargs):
+    total = 0.0
+    for bijector in self.bijectors:
+      y, log_det = flow_bijector.invert(
+          bijector, y, event_ndims, **kwargs.get(bijector.name, {}))
+      total += log_det
+      event_ndims = bijector.inverse_event_ndims(event_ndims)
+    return y, total
+
+  def _inverse(self, y, **kwargs):
+    return self._walk_inverse(
+        lambda bijector, y, **nested: bijector.inverse(y, **nested), y,
+        **kwargs)

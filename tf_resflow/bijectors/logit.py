@@ -1,5 +1,7 @@
 """The logit transform of pixels as a TFP bijector."""
 
+from collections.abc import Sequence
+
 from tf_resflow import layers
 from tf_resflow.bijectors import layer_bijector
 
@@ -26,10 +28,9 @@ class Logit(layer_bijector.LayerBijector):
   """
 
   def __init__(
-      self, event_shape, alpha=0.05, dtype='float32', caching=True,
-      name='logit'):
+      self, event_shape: Sequence[int], alpha: float = 0.05,
+      dtype: str = 'float32', caching: bool = True, name: str = 'logit'):
     parameters = dict(locals())
     super().__init__(
         layers.Logit(alpha, dtype=dtype), event_shape=event_shape,
-        event_ndims=len(event_shape), caching=caching, name=name,
-        parameters=parameters)
+        caching=caching, name=name, parameters=parameters)

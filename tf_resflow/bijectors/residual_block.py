@@ -1,7 +1,14 @@
 """Residual block as a TFP bijector."""
 
+from collections.abc import Sequence
+
+import keras
+
+from tf_resflow import errors
 from tf_resflow import layers
+from tf_resflow import numerics
 from tf_resflow.bijectors import layer_bijector
+from tf_resflow.numerics import random
 
 
 class ResidualBlock(layer_bijector.LayerBijector):
@@ -9,22 +16,22 @@ class ResidualBlock(layer_bijector.LayerBijector):
 
   Args:
     g: a Keras layer or model that maps events to events of the same shape,
-      example by example and deterministically, or a `layers.ResidualBlock`
-      (whose own settings then hold).
-    log_det: estimator of the log-determinant, `numerics.RussianRoulette` by
+      example by example and deterministically.
+    estimator: of the log-determinant, or its spec; `RussianRoulette()` by
       default: unbiased, drawn afresh at every call.
-    solver: solver of the inverse, `numerics.Anderson()` by default.
-    memory: memory mode of the gradient, see `numerics.MEMORY_MODES`.
+    solver: of the inverse, or its spec; `Anderson()` by default.
+    memory: memory mode of the gradient, one of `registries.MEMORY_MODES`.
     lipschitz_bound: asserts the bound of a `g` whose bound is not known.
     event_shape: shape of one event; needed unless `g` states its input shape.
     seed: Python int or int32 `[2]` that fixes the draws of every call; None
       draws afresh.
+    layer: a `layers.ResidualBlock` to adapt, in place of a new one.
     caching: see `LayerBijector`.
     name: of the bijector.
 
   Raises:
-    ValueError: see `layers.ResidualBlock`; also if the shape of the events is
-      not known, or settings are given beside those of a `layers.ResidualBlock`.
+    InvalidValueError: see `layers.ResidualBlock`; also if the shape of the
+      events is not known, or settings are given beside a `layer`.
 
   Example:
     >>> g = keras.Sequential([
@@ -45,34 +52,44 @@ class ResidualBlock(layer_bijector.LayerBijector):
   """
 
   def __init__(
-      self, g, log_det=None, solver=None, memory='recompute',
-      lipschitz_bound=None, event_shape=None, seed=None,
-      caching=True, name='residual_block'):
+      self, g: keras.layers.Layer | None = None,
+      estimator: numerics.Estimator | str | None = None,
+      solver: numerics.Solver | str | None = None, memory: str = 'recompute',
+      lipschitz_bound: float | None = None,
+      event_shape: Sequence[int] | None = None, seed: random.SeedLike = None,
+      layer: layers.ResidualBlock | None = None, caching: bool = True,
+      name: str = 'residual_block'):
     parameters = dict(locals())
-    if isinstance(g, layers.ResidualBlock):
-      given = (log_det, solver, lipschitz_bound)
-      if any(v is not None for v in given) or memory != 'recompute':
-        raise ValueError(
-            f'{name}: g is a layers.ResidualBlock, whose own log_det, solver, '
-            'memory and lipschitz_bound hold; set them there.')
-      layer = g
-    else:
+    settings = (g, estimator, solver, lipschitz_bound)
+    if layer is None:
       layer = layers.ResidualBlock(
-          g, log_det=log_det, solver=solver, memory=memory,
+          g, estimator=estimator, solver=solver, memory=memory,
           lipschitz_bound=lipschitz_bound)
+    else:
+      errors.check(
+          all(s is None for s in settings) and memory == 'recompute', 'layer',
+          layer.name, 'no settings beside a layer, whose own hold',
+          'Set them there.')
     if event_shape is None:
-      event_shape = _known_event_shape(layer.g)
-    if event_shape is None:
-      raise ValueError(
-          f'{name}: the shape of one event is not known from g '
-          f'({layer.g.name!r}). Pass event_shape= (without the batch axis), or '
-          'start g with a keras.Input.')
+      event_shape = _known_event_shape(g)
+    errors.check(
+        event_shape is not None, 'event_shape', None,
+        'the shape of one event, without the batch axis',
+        f'That of {name} does not follow from g; or start g with a '
+        'keras.Input.')
     super().__init__(
-        layer, event_shape=event_shape, event_ndims=len(event_shape),
-        seed=seed, caching=caching, name=name, parameters=parameters)
+        layer, event_shape=event_shape, seed=seed, caching=caching, name=name,
+        parameters=parameters)
+
+  def certificate(self) -> layers.Certificate:
+    """Returns a guaranteed upper bound of `Lip(g)` for the present weights.
+
+    See `layers.LipschitzLayer.certificate`.
+    """
+    return self.layer.certificate()
 
 
 def _known_event_shape(g):
   """Returns the event shape that a built Keras model states, or None."""
-  shape = getattr(g, 'input_shape', None) if g.built else None
+  shape = getattr(g, 'input_shape', None) if g is not None and g.built else None
   return None if shape is None or None in shape[1:] else shape[1:]

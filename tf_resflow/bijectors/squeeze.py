@@ -1,5 +1,7 @@
 """Invertible downsampling as a TFP bijector."""
 
+from collections.abc import Sequence
+
 from tf_resflow import layers
 from tf_resflow.bijectors import layer_bijector
 
@@ -23,13 +25,9 @@ class Squeeze(layer_bijector.LayerBijector):
   """
 
   def __init__(
-      self, event_shape, factor=2, dtype='float32', caching=True,
-      name='squeeze'):
+      self, event_shape: Sequence[int], factor: int = 2,
+      dtype: str = 'float32', caching: bool = True, name: str = 'squeeze'):
     parameters = dict(locals())
-    r = factor
     super().__init__(
         layers.Squeeze(factor, dtype=dtype), event_shape=event_shape,
-        event_ndims=3,
-        forward_event_shape_fn=lambda s: [s[0] // r, s[1] // r, s[2] * r * r],
-        inverse_event_shape_fn=lambda s: [s[0] * r, s[1] * r, s[2] // (r * r)],
         caching=caching, name=name, parameters=parameters)

@@ -8,6 +8,8 @@ from tf_resflow.configuration import registry
 _LOG_DET = 'tf_resflow.numerics.log_det'
 _FIXED_POINT = 'tf_resflow.numerics.fixed_point'
 _LIPSCHITZ = 'tf_resflow.layers.lipschitz'
+_TRAINING = 'tf_resflow.training'
+_CATALOG = 'tf_resflow.datasets.catalog'
 
 # Estimators of log-determinants: `--estimator=`.
 ESTIMATORS = registry.Registry('estimator', {
@@ -31,6 +33,9 @@ MEMORY_MODES = registry.Registry('memory', {
     'backward_in_forward': f'{_LOG_DET}.memory_modes:backward_in_forward',
     'naive': f'{_LOG_DET}.memory_modes:naive',
 })
+
+# Those whose gradients agree for equal draws: a run may change between them.
+AGREEING_MEMORY_MODES = ('recompute', 'neumann', 'backward_in_forward')
 
 # Distributions of the probes of a trace.
 PROBES = registry.Registry('probe', {
@@ -56,7 +61,7 @@ ACTIVATIONS = registry.Registry('activation', {
 
 # Constrained linear layers, dense and convolutional: `--constraint=`.
 CONSTRAINTS = registry.Registry('constraint', {
-    'spectral': f'{_LIPSCHITZ}.spectral:CONSTRAINT',
+    'spectral': f'{_LIPSCHITZ}.constraint:SPECTRAL',
 })
 
 # Blocks that flows stack: `--block=`.
@@ -64,8 +69,52 @@ BLOCKS = registry.Registry('block', {
     'residual': 'tf_resflow.models.blocks:make_residual_block',
 })
 
+# What happens to images before the first block: `--preprocessing=`.
+PREPROCESSORS = registry.Registry('preprocessing', {
+    'logit': 'tf_resflow.models.preprocessing:make_logit',
+    'standardize': 'tf_resflow.models.preprocessing:make_standardize',
+    'none': 'tf_resflow.models.preprocessing:make_nothing',
+})
+
+# What training minimises.
+OBJECTIVES = registry.Registry('objective', {
+    'bits_per_dim': f'{_TRAINING}.objectives:BitsPerDim',
+    'nats': f'{_TRAINING}.objectives:Nats',
+    'cross_entropy': f'{_TRAINING}.objectives:CrossEntropy',
+    'hybrid': f'{_TRAINING}.objectives:Hybrid',
+})
+
+# Learning rates over a run, after the warm-up: `--schedule=`.
+SCHEDULES = registry.Registry('schedule', {
+    'constant': f'{_TRAINING}.schedules:constant',
+    'cosine': f'{_TRAINING}.schedules:cosine',
+})
+
+# Those whose rates do not depend on the length of the run, which may change.
+ENDLESS_SCHEDULES = ('constant',)
+
+# Which devices a program computes on: `--strategy=`.
+STRATEGIES = registry.Registry('strategy', {
+    'auto': f'{_TRAINING}.strategies:auto',
+    'single': f'{_TRAINING}.strategies:single',
+    'mirrored': f'{_TRAINING}.strategies:mirrored',
+})
+
 # Configurations of models, each of which builds its model: `--model=`.
 MODELS = registry.Registry('model', {
     'image': 'tf_resflow.models.residual_flow_config:ResidualFlowConfig',
     'vector': 'tf_resflow.models.vector_flow_config:VectorFlowConfig',
+})
+
+# Data sets of images, each a `datasets.DatasetInfo`: `--dataset=`.
+DATASETS = registry.Registry('dataset', {
+    'digits': f'{_CATALOG}:DIGITS',
+    'mnist5k': f'{_CATALOG}:MNIST5K',
+    'mnist': f'{_CATALOG}:MNIST',
+    'cifar10': f'{_CATALOG}:CIFAR10',
+    'svhn_cropped': f'{_CATALOG}:SVHN_CROPPED',
+    'downsampled_imagenet/32x32': f'{_CATALOG}:IMAGENET32',
+    'downsampled_imagenet/64x64': f'{_CATALOG}:IMAGENET64',
+    'celeb_a_hq/64': f'{_CATALOG}:CELEB_A_HQ64',
+    'celeb_a_hq/256': f'{_CATALOG}:CELEB_A_HQ256',
 })

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 from tf_resflow import errors
 from tf_resflow.configuration import registry as registry_lib
+from tf_resflow.configuration import values as values_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,12 +89,12 @@ class Specified:
     field, kind = cls.registry.kind, spec.name
 
     def convert(f: dataclasses.Field, value: str) -> Any:
-      read, what = _TYPES[type(f.default)]
       try:
-        return read(value)
+        return _parse(f.default, value)
       except ValueError:
         raise errors.InvalidValueError(
-            field, text, f'{what} for {f.name} of {kind}') from None
+            field, text, f'a value of {f.name} of {kind} like '
+            f'{values_lib.text_of(f.default)}') from None
 
     values, arguments = {}, list(spec.arguments)
     for f in positional:
@@ -121,30 +122,15 @@ class Specified:
       if isinstance(value, Specified):
         arguments.append(value.spec())
       elif 'option' not in f.metadata:
-        arguments.append(_format(value))
+        arguments.append(values_lib.text_of(value))
       elif value != f.default:
-        options[f.metadata['option']] = _format(value)
+        options[f.metadata['option']] = values_lib.text_of(value)
     name = type(self).registry.name_of(type(self))
     return str(Spec(name, tuple(arguments), options))
 
 
-def _boolean(text: str) -> bool:
-  if text not in ('true', 'false'):
-    raise ValueError
-  return text == 'true'
-
-
-def _optional_number(text: str) -> float | None:
-  return None if text == 'none' else float(text)
-
-
-# How the text of an argument is read, and what it should be.
-_TYPES = {
-    bool: (_boolean, 'true or false'), int: (int, 'a whole number'),
-    float: (float, 'a number'), str: (str, 'text'),
-    type(None): (_optional_number, 'a number or none')}
-
-
-def _format(value: Any) -> str:
-  return str(value).lower() if value is None or isinstance(
-      value, bool) else f'{value}'
+def _parse(default: Any, text: str) -> Any:
+  """Returns a value like a default, or a number where that is None."""
+  if default is None:
+    return None if text == 'none' else values_lib.parse(float, text)
+  return values_lib.parse(type(default), text)

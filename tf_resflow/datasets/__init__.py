@@ -4,26 +4,11 @@ The tfds builders of the embedded sets, `Digits` and `Mnist5k`, live in the
 modules `digits` and `mnist5k`; `load` registers them when they are asked for.
 """
 
-from tf_resflow.datasets.catalog import DatasetInfo
-from tf_resflow.datasets.catalog import info
-from tf_resflow.datasets.catalog import names
-from tf_resflow.datasets.loading import DatasetNotFoundError
-from tf_resflow.datasets.loading import ImageSplit
-from tf_resflow.datasets.loading import load
-from tf_resflow.datasets.pipeline import evaluation_batches
-from tf_resflow.datasets.pipeline import training_batches
-from tf_resflow.datasets.quantization import dequantize
-from tf_resflow.datasets.quantization import quantize
+import lazy_loader
 
-__all__ = [
-  'DatasetInfo',
-  'DatasetNotFoundError',
-  'ImageSplit',
-  'dequantize',
-  'evaluation_batches',
-  'info',
-  'load',
-  'names',
-  'quantize',
-  'training_batches',
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+  'catalog': ['DatasetInfo', 'info', 'names'],
+  'loading': ['DatasetNotFoundError', 'ImageSplit', 'load', 'load_split'],
+  'pipeline': ['evaluation_batches', 'training_batches'],
+  'quantization': ['dequantize', 'quantize'],
+})

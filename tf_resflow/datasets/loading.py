@@ -1,11 +1,12 @@
 """Finds a data set, prepares it where that is possible, and opens a part."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import dataclasses
 import functools
 import importlib
 import io
+import operator
 import os
 
 from absl import logging
@@ -13,12 +14,14 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from tf_resflow import errors
+from tf_resflow.configuration import sections
 from tf_resflow.datasets import catalog
 
 SPLITS = ('train', 'validation', 'test')
 
 
-class DatasetNotFoundError(ValueError):
+class DatasetNotFoundError(errors.InvalidValueError):
   """A data set is not where it was looked for and cannot be put there."""
 
 
@@ -61,20 +64,45 @@ class ImageSplit:
       uint8 `[len(positions), H, W, C]`, in the given order.
 
     Raises:
-      ValueError: If a place is not in the part.
+      InvalidValueError: If a place is not in the part.
     """
     for position in positions:
-      if not 0 <= position < self.num_examples:
-        raise ValueError(
-          f'there is no example {position}: expected 0..'
-          f'{self.num_examples - 1}, the places in this part'
-        )
+      errors.check(
+        0 <= position < self.num_examples, 'position', position,
+        f'one of the {self.num_examples} places of this part, from 0 on',
+      )
     wanted = set(positions)
     examples = self.examples.take(max(wanted) + 1).as_numpy_iterator()
     found = {
       i: example['image'] for i, example in enumerate(examples) if i in wanted
     }
     return np.stack([found[i] for i in positions])
+
+
+def load_split(
+  config: sections.DataConfig,
+  split: str,
+  data_dir: str | os.PathLike | None = None,
+) -> ImageSplit:
+  """Opens one part of the data set of a run.
+
+  Args:
+    config: The data of the run.
+    split: 'train', 'validation' or 'test'.
+    data_dir: Folder of prepared data, by default that of the run.
+
+  Returns:
+    The part, as an `ImageSplit`.
+
+  Raises:
+    DatasetNotFoundError: If there are no prepared data.
+    InvalidValueError: If there is no such part.
+  """
+  return load(
+    config.dataset, split, data_dir=data_dir or config.data_dir,
+    num_bits=config.num_bits, num_validation=config.num_validation,
+    resize=config.resize,
+  )
 
 
 def load(
@@ -84,7 +112,6 @@ def load(
   data_dir: str | os.PathLike | None = None,
   num_bits: int = 8,
   num_validation: int = 0,
-  image_size: int | None = None,
   resize: int | None = None,
 ) -> ImageSplit:
   """Opens one part of a data set.
@@ -98,15 +125,13 @@ def load(
   downloads what is missing there.
 
   Args:
-    name: One of `catalog.names()`.
+    name: One of `datasets.names()`.
     split: 'train', 'validation' or 'test'.
     data_dir: Folder that holds prepared data, as `tfds build` writes it.
     num_bits: Bits per pixel and channel, 1..8. Below 8, `X` becomes
       `floor(X / 2^(8 - num_bits))` with `2^num_bits` levels; only for sets of
       256 levels.
     num_validation: Size of the validation part.
-    image_size: Height and width that the caller expects, in pixels; a check,
-      nothing is resized.
     resize: Height and width to resize the images to, bilinear with
       antialiasing, rounded to whole levels; before bits are reduced.
 
@@ -115,27 +140,101 @@ def load(
 
   Raises:
     DatasetNotFoundError: If there are no prepared data and they cannot be
-      made. It is a `ValueError`.
-    ValueError: If an argument does not fit the data set.
+      made.
+    InvalidValueError: If an argument does not fit the data set.
 
   Example:
     >>> train = load('digits', 'train', data_dir='data')
     >>> train.num_examples, train.image_shape, train.num_levels
     (1437, (8, 8, 1), 17)
   """
-  facts = catalog.info(name)
-  if resize is not None:
-    if resize < 1:
-      raise ValueError(f'resize={resize}: expected 1 or more')
-    facts = dataclasses.replace(
-      facts, image_shape=(resize, resize, facts.image_shape[-1])
+  stored_facts = catalog.info(name)
+  facts = stored_facts.changed(num_bits=num_bits, resize=resize)
+  errors.check(split in SPLITS, 'split', split, f'one of {", ".join(SPLITS)}')
+  errors.check(
+    num_validation >= 0, 'num_validation', num_validation,
+    'a whole number from 0',
+  )
+  errors.check(
+    split != 'validation' or num_validation > 0, 'split', split,
+    'another part where num_validation is 0',
+    'Set num_validation to take that many from the end of the training part.',
+  )
+  part = 'test' if split == 'test' else 'train'
+  open_fn = _open_arrays if facts.load_fn else _open_stored
+  stored, decode_fn, num_examples = open_fn(stored_facts, part, data_dir)
+  if part == 'train' and num_validation:
+    errors.check(
+      num_validation < num_examples, 'num_validation', num_validation,
+      f'fewer than the {num_examples} training examples of {name}',
     )
-  _check_arguments(facts, split, num_bits, num_validation, image_size)
+    num_train = num_examples - num_validation
+    if split == 'train':
+      stored, num_examples = stored.take(num_train), num_train
+    else:
+      stored, num_examples = stored.skip(num_train), num_validation
+
+  def finish(example):
+    image, label = decode_fn(example)
+    if resize is not None:
+      image = tf.image.resize(image, [resize, resize], antialias=True)
+      image = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
+    image = tf.ensure_shape(image, facts.image_shape)
+    if num_bits < 8:
+      image = tf.bitwise.right_shift(image, tf.cast(8 - num_bits, tf.uint8))
+    return {'image': image, 'label': tf.cast(label, tf.int32)}
+
+  return ImageSplit(
+    examples=stored.map(
+      finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    ),
+    num_examples=num_examples,
+    image_shape=facts.image_shape,
+    num_levels=facts.num_levels,
+  )
+
+
+# A part as it is stored, what decodes an example, and the number of examples.
+_Stored = tuple[tf.data.Dataset, Callable, int]
+
+
+def _open_arrays(
+  facts: catalog.DatasetInfo, part: str, data_dir: str | os.PathLike | None
+) -> _Stored:
+  """Opens a part of a data set that a function loads as arrays."""
+  del data_dir  # The function knows where they are.
+  images, labels = facts.load_fn(part)
+  num_examples = len(images)
+  if labels is None:
+    labels = np.full([num_examples], -1)
+  expected = (num_examples, *facts.image_shape)
+  errors.check(
+    images.dtype == np.uint8 and images.shape == expected, 'images',
+    f'{images.dtype} {list(images.shape)}',
+    f'uint8 {list(expected)} of load_fn of {facts.name}',
+  )
+  errors.check(
+    len(labels) == num_examples, 'labels', len(labels),
+    f'{num_examples} labels of load_fn of {facts.name}',
+  )
+  errors.check(
+    images.max(initial=0) < facts.num_levels, 'images', images.max(initial=0),
+    f'levels below {facts.num_levels} of load_fn of {facts.name}',
+  )
+  stored = tf.data.Dataset.from_tensor_slices(
+    {'image': images, 'label': labels}
+  )
+  return stored, operator.itemgetter('image', 'label'), num_examples
+
+
+def _open_stored(
+  facts: catalog.DatasetInfo, part: str, data_dir: str | os.PathLike | None
+) -> _Stored:
+  """Opens a part of a data set that tfds knows."""
   builder = _prepared_builder(facts, data_dir)
-  tfds_split = facts.test_split if split == 'test' else facts.train_split
   stored = builder.as_dataset(
-    split=tfds_split,
-    # Decoded below, after the examples of the other part are skipped.
+    split=facts.test_split if part == 'test' else facts.train_split,
+    # Decoded after the examples of the other part are skipped.
     decoders={'image': tfds.decode.SkipDecoding()},
     shuffle_files=False,
     # One file after the other, so that the order is the stored one.
@@ -146,92 +245,21 @@ def load(
   # Asked of the data rather than of the catalog, so that a set prepared in
   # part is noticed here and not as a missing batch in the middle of a run.
   num_examples = int(stored.cardinality())
-  _check_size(facts, split, builder, num_examples)
-  if split != 'test' and num_validation:
-    if num_validation >= num_examples:
-      raise ValueError(
-        f'num_validation={num_validation}: the training part of {name!r} has '
-        f'only {num_examples} examples; choose fewer'
-      )
-    num_train = num_examples - num_validation
-    if split == 'train':
-      stored, num_examples = stored.take(num_train), num_train
-    else:
-      stored, num_examples = stored.skip(num_train), num_validation
-
+  expected = facts.num_test if part == 'test' else facts.num_train
+  # A builder without recorded splits serves generated stand-ins of any size.
+  errors.check(
+    not builder.info.splits or expected in (None, num_examples), 'data_dir',
+    builder.data_dir, f'{expected} examples in the {part} part of '
+    f'{facts.name}, not {num_examples}',
+    'Delete that folder and prepare the data set again.',
+  )
   image_feature = builder.info.features['image']
 
   def decode(example):
-    image = image_feature.decode_example(example['image'])
-    if resize is not None:
-      image = tf.image.resize(image, [resize, resize], antialias=True)
-      image = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
-    image = tf.ensure_shape(image, facts.image_shape)
-    if num_bits < 8:
-      image = tf.bitwise.right_shift(image, tf.cast(8 - num_bits, tf.uint8))
     label = example['label'] if facts.num_classes else -1
-    return {'image': image, 'label': tf.cast(label, tf.int32)}
+    return image_feature.decode_example(example['image']), label
 
-  return ImageSplit(
-    examples=stored.map(
-      decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    ),
-    num_examples=num_examples,
-    image_shape=facts.image_shape,
-    num_levels=facts.num_levels if num_bits == 8 else 2**num_bits,
-  )
-
-
-def _check_arguments(
-  facts: catalog.DatasetInfo,
-  split: str,
-  num_bits: int,
-  num_validation: int,
-  image_size: int | None,
-) -> None:
-  """Raises ValueError for arguments of `load` that do not fit the set."""
-  if split not in SPLITS:
-    raise ValueError(
-      f'unknown split {split!r}: expected one of {", ".join(SPLITS)}'
-    )
-  if not 1 <= num_bits <= 8:
-    raise ValueError(f'num_bits={num_bits}: expected 1..8')
-  if num_bits != 8 and facts.num_levels != 256:
-    raise ValueError(
-      f'num_bits={num_bits}: {facts.name!r} has {facts.num_levels} levels, '
-      'not 256, so its bits cannot be reduced; leave num_bits at 8'
-    )
-  if num_validation < 0:
-    raise ValueError(f'num_validation={num_validation}: expected 0 or more')
-  if split == 'validation' and not num_validation:
-    raise ValueError(
-      "split 'validation' is empty with num_validation=0: give the number of "
-      'examples to take from the end of the training part'
-    )
-  height, width, _ = facts.image_shape
-  if image_size is not None and (image_size, image_size) != (height, width):
-    raise ValueError(
-      f'image_size={image_size}: the images of {facts.name!r} are '
-      f'{height} x {width}; leave image_size out or choose another data set'
-    )
-
-
-def _check_size(
-  facts: catalog.DatasetInfo,
-  split: str,
-  builder: tfds.core.DatasetBuilder,
-  num_examples: int,
-) -> None:
-  """Raises ValueError if the prepared data are not the whole set."""
-  expected = facts.num_test if split == 'test' else facts.num_train
-  # A builder without recorded splits serves generated stand-ins of any size.
-  if builder.info.splits and num_examples != expected:
-    part = 'test' if split == 'test' else 'training'
-    raise ValueError(
-      f'the {part} part of {facts.name!r} in {builder.data_dir} has '
-      f'{num_examples} examples, expected {expected}: delete that folder and '
-      'prepare the data set again'
-    )
+  return stored, decode, num_examples
 
 
 def _prepared_builder(
@@ -255,10 +283,7 @@ def _prepared_builder(
     # Importing the module registers its builder with tfds.
     importlib.import_module(f'tf_resflow.datasets.{facts.name}')
   elif data_dir is not None and not tf.io.gfile.isdir(data_dir):
-    raise DatasetNotFoundError(
-      f'no data set {facts.name!r}: the folder {data_dir} does not exist; '
-      + _advice(facts, data_dir)
-    )
+    raise _not_found(facts, data_dir, 'there is no such folder')
   try:
     with _quiet():
       builder = tfds.builder(facts.name, data_dir=data_dir)
@@ -276,26 +301,30 @@ def _prepared_builder(
       builder = tfds.builder(facts.name, data_dir=data_dir)
       if builder.is_prepared():
         return builder
-    # Then the message itself says what to install.
+    # The message of an ImportError itself says what to install.
     needs_package = facts.is_embedded and isinstance(error, ImportError)
-    raise DatasetNotFoundError(
-      f'cannot prepare the data set {facts.name!r} in '
-      f'{data_dir or "the default folder of tfds"}: {_one_line(error)}'
-      + ('' if needs_package else '; ' + _advice(facts, data_dir))
+    raise _not_found(
+      facts, data_dir, _one_line(error), has_advice=not needs_package
     ) from None
-  raise DatasetNotFoundError(
-    f'no data set {facts.name!r}: nothing prepared in {builder.data_dir}; '
-    + _advice(facts, data_dir)
-  )
+  raise _not_found(facts, data_dir, f'nothing is in {builder.data_dir}')
 
 
-def _advice(facts: catalog.DatasetInfo, data_dir: str | None) -> str:
-  """Returns what the user can do when a data set is missing."""
+def _not_found(
+  facts: catalog.DatasetInfo, data_dir: str | None, reason: str,
+  has_advice: bool = True,
+) -> DatasetNotFoundError:
+  """Returns the error of missing data; says what the user can do."""
   if facts.is_embedded:
-    return 'pass a data_dir that can be written to'
-  return (
-    f'run `tfds build {facts.name} --data_dir {data_dir or "DIR"}` on a '
-    'machine with network, or pass the data_dir that holds it'
+    advice = 'Give a folder that can be written to.'
+  else:
+    advice = (
+      f'Run `tfds build {facts.name} --data_dir {data_dir or "DIR"}` on a '
+      'machine with network, or give the folder that holds it.'
+    )
+  return DatasetNotFoundError(
+    'data_dir', data_dir,
+    f'a folder with the prepared data set {facts.name}, but {reason}',
+    advice if has_advice else '',
   )
 
 

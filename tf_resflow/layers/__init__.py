@@ -1,22 +1,34 @@
 """Keras 3 layers; the only owners of variables."""
 
-from tf_resflow.layers.act_norm import ActNorm
-from tf_resflow.layers.activations import activation_names
-from tf_resflow.layers.activations import ELU
-from tf_resflow.layers.activations import Identity
-from tf_resflow.layers.activations import LipschitzActivation
-from tf_resflow.layers.activations import LipschitzCube
-from tf_resflow.layers.activations import LipSwish
-from tf_resflow.layers.activations import make_activation
-from tf_resflow.layers.activations import ReLU
-from tf_resflow.layers.activations import Softplus
-from tf_resflow.layers.classifier_head import ClassifierHead
-from tf_resflow.layers.invertible import InvertibleLayer
-from tf_resflow.layers.lipschitz import known_bound
-from tf_resflow.layers.preprocessing import Logit
-from tf_resflow.layers.preprocessing import Standardize
-from tf_resflow.layers.residual_block import ResidualBlock
-from tf_resflow.layers.spectral import SpectralLayer
-from tf_resflow.layers.spectral_conv2d import SpectralConv2D
-from tf_resflow.layers.spectral_dense import SpectralDense
-from tf_resflow.layers.squeeze import Squeeze
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        'bijections.act_norm': ['ActNorm'],
+        'bijections.bijection': [
+            'Bijection', 'Inverted', 'SlopeBounds', 'Solve', 'SolvingBijection',
+            'Transformed'],
+        'bijections.chain': ['Chain'],
+        'bijections.feature_tap': ['FeatureTap'],
+        'bijections.flatten': ['Flatten'],
+        'bijections.logit': ['Logit'],
+        'bijections.residual_block': ['FrozenResidualBlock', 'ResidualBlock'],
+        'bijections.split': ['Split'],
+        'bijections.squeeze': ['Squeeze'],
+        'bijections.standardize': ['Standardize'],
+        'classifier_head': ['ClassifierHead', 'HybridClassifier'],
+        'lipschitz.activations': [
+            'ELU', 'Identity', 'LipschitzCube', 'ReLU', 'Softplus'],
+        'lipschitz.constraint': ['Constraint'],
+        'lipschitz.elementwise': ['Elementwise'],
+        'lipschitz.keras_layer': [
+            'Asserted', 'KERAS_BOUNDS', 'KerasLayer', 'as_lipschitz_layer'],
+        'lipschitz.lip_swish': ['LipSwish'],
+        'lipschitz.lipschitz_layer': ['Certificate', 'LipschitzLayer'],
+        'lipschitz.reshape': ['Reshape'],
+        'lipschitz.sequence': ['Sequence'],
+        'lipschitz.spectral': ['SpectralLayer'],
+        'lipschitz.spectral_conv2d': ['SpectralConv2D'],
+        'lipschitz.spectral_dense': ['SpectralDense'],
+    })

@@ -1,9 +1,13 @@
-"""The classifier head of hybrid models."""
+"""The classifier of hybrid models."""
+
+from collections.abc import Sequence
+import math
 
 import keras
 import tensorflow as tf
 
-from tf_resflow.layers import act_norm
+from tf_resflow.layers.bijections import act_norm
+from tf_resflow.layers.lipschitz import parts as parts_lib
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
@@ -26,29 +30,101 @@ class ClassifierHead(keras.layers.Layer):
     Chen et al., 2019, Residual Flows, Section 5.4 and Appendix E.
   """
 
-  def __init__(self, channels=256, seed=None, **kwargs):
+  def __init__(self, channels: int = 256, seed: int | None = None, **kwargs):
     super().__init__(**kwargs)
     self.channels = channels
     self.seed = seed
-    dtype = self.compute_dtype
-    self.conv = keras.layers.Conv2D(
-        channels, 3, padding='same', name='conv', dtype=dtype,
-        kernel_initializer=keras.initializers.GlorotUniform(seed))
-    self.act_norm = act_norm.ActNorm(name='act_norm', dtype=dtype)
+    self.act_norm = act_norm.ActNorm(
+        name='act_norm', dtype=self.compute_dtype)
 
-  def build(self, input_shape):
+  def build(self, input_shape: Sequence) -> None:
+    self.conv = keras.layers.Conv2D(
+        self.channels, 3, padding='same', name='conv', dtype=self.compute_dtype,
+        **uniform_initializers(9 * input_shape[-1], self.seed))
     self.conv.build(input_shape)
     self.act_norm.build((*input_shape[:-1], self.channels))
 
-  def call(self, inputs):
+  @property
+  def is_initialized(self) -> bool:
+    """Whether a first batch has set the ActNorm."""
+    return self.act_norm.is_initialized
+
+  def call(self, inputs: tf.Tensor) -> tf.Tensor:
     x = tf.nn.relu(self.act_norm(self.conv(inputs)))
     return tf.reduce_mean(x, axis=[1, 2])
 
-  def compute_output_shape(self, input_shape):
+  def compute_output_shape(self, input_shape: Sequence) -> tuple:
     return (input_shape[0], self.channels)
 
-  def get_config(self):
+  def get_config(self) -> dict:
     return super().get_config() | {
         'channels': self.channels,
         'seed': self.seed,
     }
+
+
+@keras.saving.register_keras_serializable('tf_resflow')
+class HybridClassifier(keras.layers.Layer):
+  """A `ClassifierHead` for every feature of a flow, and one dense layer.
+
+  Args:
+    num_classes: number of logits.
+    head_channels: channels of every head.
+    seed: Python int that makes the initial weights deterministic.
+    **kwargs: of `keras.layers.Layer`.
+
+  Example:
+    >>> classifier = layers.HybridClassifier(10, 16)
+    >>> classifier([tf.ones([2, 4, 4, 3]), tf.ones([2, 2, 2, 12])]).shape
+    TensorShape([2, 10])
+
+  References:
+    Chen et al., 2019, Residual Flows, Section 5.4 and Appendix E.
+  """
+
+  def __init__(self, num_classes: int, head_channels: int = 256,
+               seed: int = 0, **kwargs):
+    super().__init__(**kwargs)
+    self.num_classes = num_classes
+    self.head_channels = head_channels
+    self.seed = seed
+
+  def build(self, input_shape: Sequence[Sequence]) -> None:
+    heads = [
+        ClassifierHead(self.head_channels, seed=self.seed + i, name=f'head_{i}',
+                       dtype=self.compute_dtype)
+        for i in range(len(input_shape))]
+    for head, shape in zip(heads, input_shape, strict=True):
+      head.build(tuple(shape))
+    size = self.head_channels * len(heads)
+    self.dense = keras.layers.Dense(
+        self.num_classes, name='dense', dtype=self.compute_dtype,
+        **uniform_initializers(size, self.seed))
+    self.dense.build((None, size))
+    self.heads = parts_lib.track(self, heads)
+
+  @property
+  def is_initialized(self) -> bool:
+    """Whether a first batch has set the ActNorms of the heads."""
+    return all(head.is_initialized for head in self.heads)
+
+  def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
+    return self.dense(tf.concat(
+        [head(x) for head, x in zip(self.heads, inputs, strict=True)], axis=1))
+
+  def get_config(self) -> dict:
+    return super().get_config() | {
+        'num_classes': self.num_classes, 'head_channels': self.head_channels,
+        'seed': self.seed}
+
+
+def uniform_initializers(fan_in: int, seed: int | None) -> dict:
+  """Returns initializers U(+-1/sqrt(fan_in)) of kernel and bias.
+
+  Those of the authors' code, which are the defaults of PyTorch.
+  """
+  limit = 1.0 / math.sqrt(fan_in)
+  return {
+      name: keras.initializers.RandomUniform(
+          -limit, limit, seed=None if seed is None else seed + offset)
+      for offset, name in enumerate(('kernel_initializer', 'bias_initializer'))}

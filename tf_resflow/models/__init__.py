@@ -1,8 +1,11 @@
 """Flows as Keras models, with frozen configurations."""
 
-from tf_resflow.models.config import ResidualFlowConfig
-from tf_resflow.models.config import VectorFlowConfig
-from tf_resflow.models.flow import BlockBound
-from tf_resflow.models.flow import Flow
-from tf_resflow.models.residual_flow import ResidualFlow
-from tf_resflow.models.vector_flow import VectorFlow
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    'flow': ['BlockBound', 'Flow'],
+    'residual_flow': ['ResidualFlow'],
+    'residual_flow_config': ['ResidualFlowConfig'],
+    'vector_flow': ['VectorFlow'],
+    'vector_flow_config': ['VectorFlowConfig'],
+})

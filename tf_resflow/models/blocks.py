@@ -1,99 +1,104 @@
-"""The residual blocks that the models stack."""
+"""The blocks that flows stack, and the networks within them."""
 
+from collections.abc import Callable, Sequence
 import math
-
-import keras
+from typing import Any, NamedTuple
 
 from tf_resflow import layers
-from tf_resflow import numerics
+from tf_resflow.configuration import registries
 
 # Initializer seeds of one layer span three integers, see `SpectralLayer`.
 _SEEDS_PER_LAYER = 4
 _SEEDS_PER_BLOCK = 64
 
 
-def make_estimator(config):
-  """Returns the log-det estimator that a configuration names."""
-  law = {
-      'poisson': numerics.Poisson,
-      'geometric': numerics.Geometric,
-  }[config.truncation]
-  return numerics.RussianRoulette(
-      law(config.truncation_parameter), config.num_exact_terms, config.probe)
+class BlockRequest(NamedTuple):
+  """What a flow asks a kind of block for.
 
+  A kind is registered as `registries.BLOCKS.register(NAME, make_fn)`;
+  `make_fn(request)` returns a `layers.Bijection` that keeps the shape of its
+  events. `make_network` makes networks as the flags describe them.
 
-def _make_block(config, input_shape, linear_layers, activate_input, name,
-                dtype):
-  """Alternates activations and constrained linear layers."""
-  stack = [keras.Input(input_shape)]
-  is_flattened = len(input_shape) > 1 and isinstance(
-      linear_layers[0], layers.SpectralDense)
-  if is_flattened:
-    stack.append(keras.layers.Flatten(dtype=dtype))
-  for i, linear_layer in enumerate(linear_layers):
-    if i > 0 or activate_input:
-      stack.append(layers.make_activation(
-          config.activation, name=f'{name}_act_{i}', dtype=dtype))
-    stack.append(linear_layer)
-  if is_flattened:
-    stack.append(keras.layers.Reshape(input_shape, dtype=dtype))
-  return layers.ResidualBlock(
-      keras.Sequential(stack, name=f'{name}_g'),
-      log_det=make_estimator(config), memory=config.memory, name=name,
-      dtype=dtype)
-
-
-def _layer_seed(config, index, layer_index):
-  return (config.seed * 100_003 + index * _SEEDS_PER_BLOCK +
-          layer_index * _SEEDS_PER_LAYER)
-
-
-def make_conv_block(config, input_shape, index, activate_input, dtype):
-  """Returns block `index` of an image flow.
-
-  `g` = [act], conv c -> hidden, act, conv hidden -> hidden, act, conv
-  hidden -> c, with the kernel sizes of the configuration.
+  Attributes:
+    config: a `BlockFlowConfig`: activation, constraint, estimator, ...
+    event_shape: of the events, `(H, W, C)` or `(D,)`.
+    index: number of the block in its flow.
+    name: of the block.
+    hidden: widths of the hidden layers of its networks.
+    kernel_sizes: of their convolutions, one more than `hidden`; None for dense
+      networks, which see flattened events.
+    activate_input: whether its networks start with an activation.
+    dtype: of the block.
   """
-  name = f'block_{index}'
-  sizes = config.kernel_sizes
-  channels = [config.hidden_channels] * (len(sizes) - 1) + [input_shape[-1]]
-  convolutions = [
-      layers.SpectralConv2D(
-          c, k, coeff=config.lipschitz_coeff, name=f'{name}_conv_{i}',
-          seed=_layer_seed(config, index, i), dtype=dtype)
-      for i, (c, k) in enumerate(zip(channels, sizes, strict=True))
-  ]
-  return _make_block(
-      config, input_shape, convolutions, activate_input, name, dtype)
+
+  config: Any
+  event_shape: tuple
+  index: int
+  hidden: tuple
+  kernel_sizes: tuple | None
+  activate_input: bool
+  dtype: str
+
+  @property
+  def name(self) -> str:
+    return f'block_{self.index}'
 
 
-def make_dense_block(config, input_shape, hidden_units, index, activate_input,
-                     dtype):
-  """Returns block `index` with a fully connected `g` on events of any shape."""
-  name = f'block_{index}'
-  units = [*hidden_units, math.prod(input_shape)]
-  stack = [
-      layers.SpectralDense(
-          n, coeff=config.lipschitz_coeff, name=f'{name}_dense_{i}',
-          seed=_layer_seed(config, index, i), dtype=dtype)
-      for i, n in enumerate(units)
-  ]
-  return _make_block(
-      config, input_shape, stack, activate_input, name, dtype)
+def make_network(request: BlockRequest) -> layers.Sequence:
+  """Returns a network that maps events to events of the same shape.
 
-
-def share_traces(layer, stack):
-  """Lets a residual block use the traces of an earlier one of its structure.
+  Linear layers of `config.constraint`, with activations between them. An
+  activation may change the number of channels; the next layer takes what comes.
 
   Args:
-    layer: a built layer; nothing happens unless it is a residual block.
-    stack: layers to look in, `layer` among them or not.
+    request: what the flow asked for.
   """
-  if not isinstance(layer, layers.ResidualBlock):
-    return
-  for other in stack:
-    if other is layer:
-      return
-    if isinstance(other, layers.ResidualBlock) and layer.can_share(other):
-      layer.share_traces(other)
-      return
+  config, dtype = request.config, request.dtype
+  constraint = registries.CONSTRAINTS.get(config.constraint)
+  make_activation = registries.ACTIVATIONS.get(config.activation)
+  is_dense = request.kernel_sizes is None
+  is_flattened = is_dense and len(request.event_shape) > 1
+  widths = [*request.hidden, math.prod(request.event_shape) if is_dense
+            else request.event_shape[-1]]
+  parts = []
+  if is_flattened:
+    parts.append(layers.Reshape((-1,), dtype=dtype))
+  for i, width in enumerate(widths):
+    if i > 0 or request.activate_input:
+      parts.append(make_activation(
+          name=f'{request.name}_act_{i}', dtype=dtype))
+    seed = (config.seed * 100_003 + request.index * _SEEDS_PER_BLOCK +
+            i * _SEEDS_PER_LAYER)
+    options = dict(coeff=config.lipschitz_coeff, seed=seed, dtype=dtype)
+    parts.append(
+        constraint.dense(
+            width, name=f'{request.name}_dense_{i}', **options) if is_dense
+        else constraint.conv2d(
+            width, request.kernel_sizes[i], name=f'{request.name}_conv_{i}',
+            **options))
+  if is_flattened:
+    parts.append(layers.Reshape(request.event_shape, dtype=dtype))
+  return layers.Sequence(parts, name=f'{request.name}_g')
+
+
+def make_residual_block(request: BlockRequest) -> layers.ResidualBlock:
+  """Returns the residual block of the paper."""
+  config = request.config
+  return layers.ResidualBlock(
+      make_network(request), estimator=config.estimator, memory=config.memory,
+      name=request.name, dtype=request.dtype)
+
+
+def make_block(
+    config: Any, event_shape: Sequence[int], index: int,
+    hidden: Sequence[int], kernel_sizes: Sequence[int] | None,
+    activate_input: bool, dtype: str) -> layers.Bijection:
+  """Returns block `index` of a flow, of the kind `config.block`.
+
+  The arguments are those of `BlockRequest`.
+  """
+  make_fn: Callable = registries.BLOCKS.get(config.block)
+  return make_fn(BlockRequest(
+      config, tuple(event_shape), index, tuple(hidden),
+      None if kernel_sizes is None else tuple(kernel_sizes), activate_input,
+      dtype))

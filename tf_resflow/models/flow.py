@@ -1,8 +1,9 @@
 """What all flows share: densities, samples and certificates."""
 
-import contextlib
+from collections.abc import Sequence
+import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -10,280 +11,344 @@ from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 from tf_resflow import bijectors
+from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import numerics
 from tf_resflow.numerics import random
 
 
 class BlockBound(NamedTuple):
-  """Lipschitz constants of the `g` of one residual block.
+  """Lipschitz constants of the `g` of one block.
 
   Attributes:
     name: of the block.
+    lipschitz_bound: what the block keeps to at every call.
     power_iteration: product of the layers' norms as power iteration sees them
       (from below, to a relative 1e-3) and of the activations' constants.
-    certificate: product of guaranteed upper bounds; None if uncertified.
+    certificate: product of guaranteed upper bounds of the present weights;
+      None if uncertified.
     methods: how every layer was certified, or ('asserted',).
   """
 
   name: str
-  power_iteration: float
+  lipschitz_bound: float
+  power_iteration: float | None
   certificate: float | None
-  methods: tuple
+  methods: tuple[str, ...]
 
 
 class Flow(keras.Model):
-  """A chain of invertible layers from events to latents `[D]`.
-
-  Subclasses define `forward_and_log_det`, `inverse` and `invertible_layers`.
-  The base distribution is a standard normal on `[D]`.
+  """A density: a bijection from events to latents `[D]`, standard normal there.
 
   Args:
+    bijection: maps events to `[D]`; it is built if need be.
     event_shape: shape of an event.
     num_levels: number of integer levels of a pixel, for `bits_per_dim`; None
       for continuous data.
+    classifier: a layer from the features that the bijection lets out to
+      logits, or None.
     **kwargs: of `keras.Model`.
+
+  Example:
+    >>> flow = models.Flow(
+    ...     layers.Chain([layers.ActNorm(), layers.Flatten()]), (2, 2, 1))
+    >>> flow.log_prob(tf.random.normal([5, 2, 2, 1])).shape
+    TensorShape([5])
   """
 
-  def __init__(self, event_shape, num_levels=None, **kwargs):
+  # What built it; None for a flow that was put together by hand.
+  config = None
+
+  def __init__(
+      self, bijection: layers.Bijection, event_shape: Sequence[int],
+      num_levels: int | None = None,
+      classifier: keras.layers.Layer | None = None, **kwargs):
+    kwargs.setdefault('dtype', bijection.compute_dtype)
     super().__init__(**kwargs)
     self.event_shape = tuple(event_shape)
     self.event_size = math.prod(event_shape)
     self.num_levels = num_levels
+    if not bijection.built:
+      bijection.build((None, *event_shape))
+    self.bijection = bijection
+    self.classifier = classifier
+    self.built = True
 
-  def _track_layers(self):
-    """Shows the layers to `tf.train.Checkpoint`; ends every constructor.
-
-    Keras tracks layers in lists for its own files only: without this a
-    checkpoint of the model would hold no weights, and nothing would warn.
-    """
-    self._tracked_layers = tf.Module(name='layers')
-    for layer in [*self.invertible_layers, *self.classifier_layers]:
-      setattr(self._tracked_layers, layer.name, layer)
-
-  def _check_events(self, x, event_shape, name):
+  def _events(self, x, event_shape, name):
     """Returns `x` as a tensor `[B, *event_shape]`."""
     x = tf.convert_to_tensor(x)
-    if not x.dtype.is_floating:
-      raise ValueError(
-          f'{self.name} got {name} of dtype {x.dtype.name}; expected floats. '
-          'datasets.dequantize turns integers into [0, 1).')
+    errors.check(
+        x.dtype.is_floating, name, x.dtype.name, 'floats',
+        'datasets.dequantize turns integers into numbers in [0, 1).')
     x = tf.cast(x, tf.as_dtype(self.compute_dtype))
-    if not x.shape.is_compatible_with([None, *event_shape]):
-      raise ValueError(
-          f'{self.name} got {name} of shape {x.shape}; expected '
-          f'[B, {", ".join(map(str, event_shape))}].')
+    errors.check(
+        x.shape.is_compatible_with([None, *event_shape]), name,
+        f'a tensor {x.shape}', f'[B, {", ".join(map(str, event_shape))}]')
     return x
 
-  @property
-  def invertible_layers(self):
-    """The layers in the order of the forward direction."""
-    raise NotImplementedError
+  def _check_condition(self, condition):
+    errors.check(
+        condition is None or self.bijection.takes_condition, 'condition',
+        condition, f'None, since {self.name} depends on no condition')
 
   @property
-  def classifier_layers(self):
-    """The layers of a classifier beside the bijection; none by default."""
-    return []
+  def has_classifier(self) -> bool:
+    """Whether the flow is a hybrid model."""
+    return self.classifier is not None
 
   @property
-  def residual_blocks(self):
-    """The residual blocks in the order of the forward direction."""
-    return [
-        layer for layer in self.invertible_layers
-        if isinstance(layer, layers.ResidualBlock)
-    ]
+  def is_initialized(self) -> bool:
+    """Whether everything that a first batch sets has been set."""
+    return self.bijection.is_initialized and (
+        self.classifier is None or self.classifier.is_initialized)
 
   @property
-  def spectral_layers(self):
-    """Every layer whose operator norm is constrained."""
-    return [
-        layer for layer in self._flatten_layers()
-        if isinstance(layer, layers.SpectralLayer)
-    ]
+  def certified_bijections(self) -> list[layers.Bijection]:
+    """The parts with a `g` whose Lipschitz bound can be certified."""
+    return [b for b in self.bijection.elementary() if b.has_certificate]
 
-  def forward_and_log_det(self, x, seed=None, log_det=None):
-    """Returns latents and an estimate of `log|det dz/dx|`.
+  @property
+  def constrained_layers(self) -> list[layers.LipschitzLayer]:
+    """Every linear layer whose operator norm is constrained."""
+    return [c for b in self.bijection.elementary()
+            for c in b.constrained_layers()]
+
+  def transform(
+      self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
+      estimator: numerics.Estimator | None = None) -> layers.Transformed:
+    """Sends events to latents: the one pass behind everything below.
 
     Args:
       x: `[B, ...]`, images dequantised to [0, 1).
-      seed: None (fresh draws at every execution), a Python int or int32 `[2]`.
-      log_det: an estimator to use in place of the configured one.
+      condition: for flows whose bijection takes one.
+      seed: see `numerics.random.as_seed`; fresh draws at every execution by
+        default.
+      estimator: of the log-determinant, in place of the bijection's own.
 
     Returns:
-      `z`: `[B, D]`; `log_det`: `[B]`, nats.
+      A `layers.Transformed`: `y` `[B, D]`, `log_det`, `solves`, `features`.
     """
-    raise NotImplementedError
+    self._check_condition(condition)
+    return self.bijection.transform(
+        self._events(x, self.event_shape, 'x'), condition=condition, seed=seed,
+        estimator=estimator)
 
-  def inverse(self, z, solver=None, on_block=None):
-    """Returns `x` with `forward(x) = z`.
+  def forward_and_log_det(
+      self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
+      estimator: numerics.Estimator | None = None,
+  ) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns latents `[B, D]` and an estimate of `log|det dz/dx|`, `[B]`.
+
+    The arguments are those of `transform`. Raises where a forward direction
+    that is a solve does not converge.
+    """
+    self._check_condition(condition)
+    return self.bijection.forward_and_log_det(
+        self._events(x, self.event_shape, 'x'), condition=condition, seed=seed,
+        estimator=estimator)
+
+  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    return self.bijection(self._events(inputs, self.event_shape, 'x'))
+
+  def solve_inverse(
+      self, z: tf.Tensor, condition: Any = None,
+      solver: numerics.Solver | None = None) -> layers.Inverted:
+    """Sends latents to events; reports what did not converge.
 
     Args:
       z: `[B, D]`.
+      condition: see `transform`.
       solver: a solver to use in place of the blocks' own.
-      on_block: called as `on_block(block, y, solution)` for every residual
-        block instead of raising when it does not converge.
+    """
+    self._check_condition(condition)
+    return self.bijection.solve_inverse(
+        self._events(z, (self.event_size,), 'z'), condition=condition,
+        solver=solver)
+
+  def inverse(
+      self, z: tf.Tensor, condition: Any = None,
+      solver: numerics.Solver | None = None) -> tf.Tensor:
+    """Returns `x` with `forward(x) = z`; see `solve_inverse`.
 
     Raises:
-      tf.errors.InvalidArgumentError: when an example does not converge and
-        there is no `on_block`.
+      tf.errors.InvalidArgumentError: when an example does not converge.
     """
-    raise NotImplementedError
+    self._check_condition(condition)
+    return self.bijection.inverse(
+        self._events(z, (self.event_size,), 'z'), condition=condition,
+        solver=solver)
 
-  def call(self, inputs):
-    return self.forward_and_log_det(inputs)[0]
-
-  def _run_layers(self, stack, x, total, seed, log_det, counter):
-    """Folds layers over `x`; every residual block draws from its own seed."""
-    for layer in stack:
-      if isinstance(layer, layers.ResidualBlock):
-        x, term = layer.forward_and_log_det(
-            x, seed=random.fold_in(seed, next(counter)), log_det=log_det)
-      else:
-        x, term = layer.forward_and_log_det(x)
-      total += term
-    return x, total
-
-  def _invert_layers(self, stack, y, solver, on_block):
-    """Undoes layers, last first; see `inverse`."""
-    for layer in reversed(stack):
-      if not isinstance(layer, layers.ResidualBlock):
-        y = layer.inverse(y)
-        continue
-      solution = layer.solve_inverse(y, solver)
-      if on_block is None:
-        y = numerics.check_converged(
-            solution, layer.name, solver or layer.solver).x
-      else:
-        on_block(layer, y, solution)
-        y = solution.x
-    return y
-
-  def base_log_prob(self, z):
+  def base_log_prob(self, z: tf.Tensor) -> tf.Tensor:
     """Returns the log-density of latents `[B, D]` under the base, `[B]`."""
     return -0.5 * tf.reduce_sum(
         z * z + math.log(2.0 * math.pi), axis=1)
 
-  def log_prob(self, x, seed=None, log_det=None):
-    """Returns an unbiased estimate of `log p(x)`.
+  def log_prob(
+      self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
+      estimator: numerics.Estimator | None = None) -> tf.Tensor:
+    """Returns an unbiased estimate of `log p(x)`, `[B]`, nats.
 
-    Args:
-      x: `[B, ...]`.
-      seed: see `forward_and_log_det`.
-      log_det: an estimator to use in place of the configured one.
-
-    Returns:
-      `[B]`, nats.
+    The arguments are those of `transform`.
     """
-    z, total = self.forward_and_log_det(x, seed=seed, log_det=log_det)
-    return self.base_log_prob(z) + total
+    z, log_det = self.forward_and_log_det(x, condition, seed, estimator)
+    return self.base_log_prob(z) + log_det
 
-  def bits_per_dim(self, x, seed=None, log_det=None):
+  def bits_per_dim(
+      self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
+      estimator: numerics.Estimator | None = None) -> tf.Tensor:
     """Returns `-(log p(x) - D log n) / (D log 2)` for dequantised images.
 
-    Args:
-      x: `[B, ...]`, `(X + U) / n` for integers `X` in {0, ..., n - 1} and
-        uniform `U`.
-      seed: see `forward_and_log_det`.
-      log_det: an estimator to use in place of the configured one.
+    The arguments are those of `transform`, with `x = (X + U) / n` for integers
+    `X` in {0, ..., n - 1} and uniform `U`.
 
     Returns:
       `[B]`, bits per dimension; its mean over `U` bounds that of the integers
       from above (Theis et al., 2015).
 
     Raises:
-      ValueError: if the model has no `num_levels`.
+      InvalidValueError: if the model has no `num_levels`.
     """
-    if self.num_levels is None:
-      raise ValueError(
-          'bits_per_dim is defined for integers, but this flow has no '
-          'num_levels; use log_prob.')
-    return self.bits_per_dim_of(self.log_prob(x, seed=seed, log_det=log_det))
+    return self.bits_per_dim_of(self.log_prob(x, condition, seed, estimator))
 
-  def bits_per_dim_of(self, log_prob):
+  def bits_per_dim_of(self, log_prob: tf.Tensor) -> tf.Tensor:
     """Returns `-(log_prob - D log n) / (D log 2)`, see `bits_per_dim`."""
+    errors.check(
+        self.num_levels is not None, 'num_levels', None,
+        'a number from 2', 'bits_per_dim is defined for integers; use '
+        'log_prob.')
     nats_per_dim = math.log(self.num_levels) - log_prob / self.event_size
     return nats_per_dim / math.log(2.0)
 
-  def sample(self, num_samples, seed=None, temperature=1.0, solver=None):
+  def log_prob_and_logits(
+      self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
+      estimator: numerics.Estimator | None = None,
+  ) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns what `log_prob` does and the class logits, from one pass.
+
+    The arguments are those of `transform`.
+
+    Returns:
+      `log_prob`: `[B]`, nats; `logits`: `[B, num_classes]`.
+
+    Raises:
+      InvalidValueError: if the model has no classifier.
+    """
+    self._check_has_classifier()
+    result = self.transform(x, condition, seed, estimator)
+    return (self.base_log_prob(result.y) + result.log_det,
+            self.classifier(list(result.features)))
+
+  def classify(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
+    """Returns the class logits `[B, num_classes]`; takes no log-determinant.
+
+    Args:
+      x: `[B, ...]`.
+      condition: see `transform`.
+
+    Raises:
+      InvalidValueError: if the model has no classifier.
+    """
+    self._check_has_classifier()
+    result = self.transform(x, condition, estimator=numerics.Skip())
+    return self.classifier(list(result.features))
+
+  def _check_has_classifier(self):
+    errors.check(
+        self.has_classifier, 'num_classes', 0, 'a number from 2',
+        f'{self.name} has no classifier: hybrid models are configured with '
+        'num_classes.')
+
+  def initialize(self, x: tf.Tensor) -> None:
+    """Runs every layer once, so that ActNorms set themselves from a batch."""
+    if self.has_classifier:
+      self.classify(x)
+    else:
+      self(x)
+
+  def draw_latents(
+      self, num_samples: int | tf.Tensor, seed: random.SeedLike = None,
+      start: int = 0) -> tf.Tensor:
+    """Draws from the base; latents `i` depend on the seed and `i` alone.
+
+    So a sample is the same however many are drawn, in batches of any size.
+
+    Args:
+      num_samples: Python int or int32 scalar.
+      seed: see `numerics.random.as_seed`.
+      start: number of the first one.
+
+    Returns:
+      `[num_samples, D]`.
+    """
+    return _draw_latents(
+        tf.range(start, start + num_samples), random.as_seed(seed).values,
+        self.event_size, tf.as_dtype(self.compute_dtype))
+
+  def sample(
+      self, num_samples: int | tf.Tensor, seed: random.SeedLike = None,
+      temperature: float | tf.Tensor = 1.0, condition: Any = None,
+      solver: numerics.Solver | None = None) -> tf.Tensor:
     """Draws from the flow.
 
     Args:
       num_samples: Python int or int32 scalar.
-      seed: None, a Python int or int32 `[2]`.
+      seed: see `draw_latents`.
       temperature: standard deviation of the latents (the reduced entropy of
         the paper's Figure 7 below one).
+      condition: see `transform`.
       solver: a solver to use in place of the blocks' own.
 
     Returns:
       `[num_samples, ...]`.
     """
-    z = temperature * random.normal(
-        [num_samples, self.event_size], random.as_seed(seed),
-        tf.as_dtype(self.compute_dtype))
-    return self.inverse(z, solver=solver)
+    z = temperature * self.draw_latents(num_samples, seed)
+    return self.inverse(z, condition, solver)
 
-  def bijector(self, name='residual_flow'):
+  def bijector(self, name: str = 'flow') -> bijectors.LayerBijector:
     """Returns the flow as a `tfb.Bijector` from events to latents `[D]`."""
     return bijectors.LayerBijector(
-        self, event_shape=self.event_shape, event_ndims=len(self.event_shape),
-        inverse_event_ndims=1, name=name,
-        forward_event_shape_fn=lambda shape: [self.event_size],
-        inverse_event_shape_fn=lambda shape: list(self.event_shape))
+        self.bijection, event_shape=self.event_shape, name=name)
 
-  def distribution(self):
-    """Returns the density as a `tfd.TransformedDistribution` of events."""
+  def distribution(self) -> tfd.Distribution:
+    """Returns the density as a distribution of events."""
     base = tfd.MultivariateNormalDiag(
         tf.zeros([self.event_size], tf.as_dtype(self.compute_dtype)))
     return tfd.TransformedDistribution(base, tfb.Invert(self.bijector()))
 
-  @contextlib.contextmanager
-  def frozen(self):
-    """Inside, all residual blocks compute with the weights they have on entry.
+  def frozen(self) -> 'Flow':
+    """Returns a flow that computes alike and keeps its present weights.
 
-    See `layers.ResidualBlock.frozen`.
+    See `layers.Bijection.frozen`; exported models are made so.
     """
-    with contextlib.ExitStack() as stack:
-      for block in self.residual_blocks:
-        stack.enter_context(block.frozen())
-      yield
+    return Flow(
+        self.bijection.frozen(), self.event_shape, self.num_levels,
+        self.classifier, name=self.name, dtype=self.dtype_policy)
 
-  def save_singular_vectors(self):
-    """Stores the singular vectors of the present kernels; saves time only."""
-    for layer in self.spectral_layers:
-      layer.save_singular_vectors()
+  def save_norms(self) -> None:
+    """Stores the norms of the present kernels; saves time only."""
+    for layer in self.constrained_layers:
+      layer.save_norms()
 
-  def lipschitz_bounds(self, certify=True):
-    """Returns the Lipschitz constants of every residual block.
+  def lipschitz_bounds(self, certify: bool = True) -> list[BlockBound]:
+    """Returns the Lipschitz constants of every block that has some.
 
     Args:
       certify: whether to compute guaranteed upper bounds; for large images
         that takes minutes.
-
-    Returns:
-      A list of `BlockBound`.
     """
-    return [_block_bound(block, certify) for block in self.residual_blocks]
+    bounds = []
+    for block in self.certified_bijections:
+      certificate = (
+          block.certificate() if certify else layers.Certificate(None))
+      bounds.append(BlockBound(
+          block.name, block.lipschitz_bound, block.norm_estimate(),
+          certificate.bound, certificate.methods))
+    return bounds
 
 
-def _block_bound(block, certify):
-  """See `Flow.lipschitz_bounds`."""
-  if block.asserted_bound is not None:
-    bound = block.asserted_bound
-    return BlockBound(block.name, bound, bound, ('asserted',))
-  estimate, certificate, methods = 1.0, 1.0, []
-  parts = block.g.layers
-  num_linear = sum(isinstance(p, layers.SpectralLayer) for p in parts)
-  for part in parts:
-    if isinstance(part, layers.SpectralLayer):
-      estimate *= min(float(part.sigma()), part.coeff)
-      if certify:
-        # A layer that is good enough leaves the block below one.
-        result = part.certificate(target=0.9999**(1.0 / num_linear))
-        methods.append(result.method)
-        certificate *= result.bound
-    else:
-      constant = layers.known_bound(part)
-      estimate *= constant
-      certificate *= constant
-  return BlockBound(
-      block.name, estimate, certificate if certify else None, tuple(methods))
+@functools.partial(tf.function, autograph=False, reduce_retracing=True)
+def _draw_latents(numbers, seed, size, dtype):
+  return tf.map_fn(
+      lambda i: random.normal(
+          [size], random.whole_batch(random.fold_in(seed, i)), dtype),
+      numbers, fn_output_signature=tf.TensorSpec([size], dtype))

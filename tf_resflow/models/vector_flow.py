@@ -1,21 +1,16 @@
 """A residual flow on vectors."""
 
-import dataclasses
-import itertools
-
 import keras
-import tensorflow as tf
 
 from tf_resflow import layers
 from tf_resflow.models import blocks
-from tf_resflow.models import config as config_lib
 from tf_resflow.models import flow
-from tf_resflow.numerics import random
+from tf_resflow.models import vector_flow_config
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
 class VectorFlow(flow.Flow):
-  """Residual blocks with dense `g` on events `[D]`, ActNorm between them.
+  """Blocks with dense networks on events `[D]`, ActNorm between them.
 
   Args:
     config: a `VectorFlowConfig`, or its fields as a dict.
@@ -31,47 +26,30 @@ class VectorFlow(flow.Flow):
     Chen et al., 2019, Residual Flows, Section 3.
   """
 
-  def __init__(self, config, **kwargs):
+  def __init__(
+      self, config: vector_flow_config.VectorFlowConfig | dict, **kwargs):
     if isinstance(config, dict):
-      config = config_lib.VectorFlowConfig(**config)
+      config = vector_flow_config.VectorFlowConfig(**config)
     kwargs.setdefault('name', 'vector_flow')
-    super().__init__((config.event_size,), **kwargs)
-    self.config = config
-    dtype = self.compute_dtype
-    self.stack = []
+    dtype = keras.dtype_policies.get(
+        kwargs.get('dtype', keras.config.floatx())).name
+    parts = []
     if config.act_norm:
-      self.stack.append(layers.ActNorm(name='act_norm_first', dtype=dtype))
+      parts.append(layers.ActNorm(name='act_norm_first', dtype=dtype))
     for index in range(config.num_blocks):
-      self.stack.append(blocks.make_dense_block(
-          config, (config.event_size,), config.hidden_units, index,
+      parts.append(blocks.make_block(
+          config, (config.event_size,), index, config.hidden_units, None,
           activate_input=index > 0, dtype=dtype))
       if config.act_norm:
-        self.stack.append(layers.ActNorm(
-            name=f'act_norm_{index}', dtype=dtype))
-    for layer in self.stack:
-      layer.build((None, config.event_size))
-      blocks.share_traces(layer, self.stack)
-    self._track_layers()
-    self.built = True
+        parts.append(layers.ActNorm(name=f'act_norm_{index}', dtype=dtype))
+    super().__init__(
+        layers.Chain(parts, name='bijection', dtype=dtype),
+        (config.event_size,), **kwargs)
+    self.config = config
 
-  @property
-  def invertible_layers(self):
-    return list(self.stack)
-
-  def forward_and_log_det(self, x, seed=None, log_det=None):
-    x = self._check_events(x, self.event_shape, 'x')
-    total = tf.zeros([tf.shape(x)[0]], x.dtype)
-    return self._run_layers(
-        self.stack, x, total, random.as_seed(seed), log_det,
-        itertools.count())
-
-  def inverse(self, z, solver=None, on_block=None):
-    z = self._check_events(z, (self.event_size,), 'z')
-    return self._invert_layers(self.stack, z, solver, on_block)
-
-  def get_config(self):
+  def get_config(self) -> dict:
     return {
-        'config': dataclasses.asdict(self.config),
+        'config': self.config.values(),
         'name': self.name,
         'dtype': self.compute_dtype,
     }

@@ -1,0 +1,118 @@
+"""What every configuration of a model has in common."""
+
+from collections.abc import Mapping
+import dataclasses
+import json
+from typing import Any, Self
+
+from tf_resflow import errors
+from tf_resflow.configuration import fields
+from tf_resflow.configuration import registries
+
+MADE_BY_0_1 = 'It was made by version 0.1.0 of tf_resflow, which reads it.'
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig(fields.Section):
+  """The configuration of one type of model, which it builds.
+
+  A new type derives from this class, has fields made with `fields.field`, and
+  is registered: `registries.MODELS.register(NAME, CONFIG_CLASS)`. Its fields
+  become flags, and `--model=NAME` trains it.
+  """
+
+  def build(self, dtype: str = 'float32') -> Any:
+    """Returns a new model, a `models.Flow`.
+
+    Implementations import it here, so that a configuration needs no
+    TensorFlow.
+
+    Args:
+      dtype: 'float32' or 'float64'.
+    """
+    raise NotImplementedError
+
+  @classmethod
+  def name(cls) -> str:
+    """Returns the name under which this type of model is registered."""
+    return registries.MODELS.name_of(cls)
+
+  @classmethod
+  def derived(cls, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the values of the fields that are no flags.
+
+    Args:
+      facts: values that follow from the data and the run, by names of fields;
+        those of other types of models are passed over.
+
+    Raises:
+      InvalidValueError: if one is missing, because the data are of another
+        kind.
+    """
+    names = [f.name for f in cls.fields() if not f.rules.is_flag]
+    missing = [name for name in names if name not in facts]
+    errors.check(
+        not missing, 'model', cls.name(), 'a model of such data',
+        f'The data have no {", ".join(missing)}.')
+    return {name: facts[name] for name in names}
+
+  def function_differences(self, other: 'ModelConfig') -> dict[
+      str, tuple[Any, Any]]:
+    """Returns what makes the model another function than that of `other`.
+
+    Models may differ in how log-determinants are estimated, in the initial
+    weights, and in the number of levels, and compute alike with equal weights.
+
+    Returns:
+      From names of fields to the values here and there.
+    """
+    if type(self) is not type(other):
+      return {'model': (self.name(), other.name())}
+    pairs = {f.name: (getattr(self, f.name), getattr(other, f.name))
+             for f in self.fields() if f.rules.changes_function}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+  def is_same_function(self, other: 'ModelConfig') -> bool:
+    """Whether models of both compute alike with equal weights."""
+    return not self.function_differences(other)
+
+  def to_json(self) -> str:
+    """Returns the type and all fields as JSON."""
+    return json.dumps({'model': self.name(), **self.values()}, indent=2)
+
+  @classmethod
+  def from_json(cls, text: str, file: str = 'model.json') -> Self:
+    """Returns the configuration that `to_json` wrote; see `model_from_json`."""
+    config = model_from_json(text, file)
+    errors.check(isinstance(config, cls), 'model', config.name(), cls.name())
+    return config
+
+
+def model_from_json(text: str, file: str = 'model.json') -> ModelConfig:
+  """Returns the configuration of a model of any registered type.
+
+  Args:
+    text: what `ModelConfig.to_json` wrote.
+    file: where it stands, for messages.
+
+  Raises:
+    InvalidValueError: if it is of another version, or describes no model.
+  """
+  expected = 'a model of this version'
+  try:
+    values = json.loads(text)
+  except ValueError as error:
+    raise errors.InvalidValueError(
+        'file', file, expected, errors.sentence(error)) from None
+  errors.check(isinstance(values, dict), 'file', file, expected)
+  errors.check(
+      'truncation' not in values, 'file', file, expected, MADE_BY_0_1)
+  try:
+    config_class = registries.MODELS.get(values.pop('model', None))
+    names = [f.name for f in config_class.fields()]
+    for name in values:
+      errors.check(name in names, 'field', name, f'one of {", ".join(names)}')
+    return config_class(**values)
+  except errors.InvalidValueError as error:
+    raise errors.InvalidValueError(
+        'file', file, expected, str(error)) from None

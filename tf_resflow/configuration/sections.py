@@ -1,0 +1,120 @@
+"""What a run is made of beside its model: data, objective, optimizer, run."""
+
+import dataclasses
+from typing import Any
+
+from tf_resflow import errors
+from tf_resflow.configuration import fields
+from tf_resflow.configuration import registries
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig(fields.Section):
+  """The data set, and what is done to its images before the model."""
+
+  dataset: str = fields.field(
+      'digits', help='Data set.', choices=registries.DATASETS)
+  data_dir: str | None = fields.field(
+      None, help='Folder of prepared data sets, by default that of TFDS.',
+      resumable=True)
+  num_bits: int = fields.field(
+      8, help='Reduce 8-bit images to this many bits.', minimum=1, maximum=8)
+  image_size: int | None = fields.field(
+      None, help='Checked against the size of the images.', minimum=1)
+  resize: int | None = fields.field(
+      None, help='Resize the images to this height and width.', minimum=1)
+  num_validation: int = fields.field(
+      0, help='Training examples set aside for validation.', minimum=0)
+  flip: bool = fields.field(
+      False, help='Flip training images left to right at random.')
+
+  def check(self) -> None:
+    facts = self.facts()
+    if self.image_size is not None:
+      height, width = facts['image_shape'][:2]
+      errors.check(
+          (self.image_size, self.image_size) == (height, width), 'image_size',
+          self.image_size, f'the size of the images of {self.dataset}, '
+          f'{height} x {width}', 'Leave it out or give that size.')
+
+  def facts(self) -> dict[str, Any]:
+    """Returns what a model has to know of the data, by names of its fields."""
+    info = registries.DATASETS.get(self.dataset)
+    return info.changed(num_bits=self.num_bits, resize=self.resize).facts()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ObjectiveConfig(fields.Section):
+  """What is minimised."""
+
+  hybrid: bool = fields.field(
+      False, help='Learn the labels as well, with a classifier on the flow.')
+  nll_weight: float = fields.field(
+      1.0, help='lambda of the hybrid loss lambda * nats(x) + cross entropy.',
+      minimum=0)
+
+
+def _is_endless(config: fields.Section, _: fields.Section) -> bool:
+  return config.schedule in registries.ENDLESS_SCHEDULES
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OptimizerConfig(fields.Section):
+  """Batches and updates."""
+
+  num_steps: int = fields.field(
+      1000, help='Optimizer updates in all; raise it to continue a run.',
+      minimum=1, resumable=_is_endless)
+  batch_size: int = fields.field(
+      64, help='Global batch, shared by the replicas.', minimum=1)
+  accumulation_steps: int = fields.field(
+      1, help='Batches whose gradients make one update.', minimum=1)
+  learning_rate: float = fields.field(
+      1e-3, help='Learning rate of Adam after the warm-up.', above=0)
+  warmup_steps: int = fields.field(
+      1000, help='Updates of linear warm-up.', minimum=0)
+  schedule: str = fields.field(
+      'constant', help='The learning rate after the warm-up; cosine falls to '
+      'zero at the end of the run.', choices=registries.SCHEDULES)
+  beta_2: float = fields.field(
+      0.99, help='Second-moment decay of Adam.', minimum=0, below=1)
+  epsilon: float = fields.field(1e-8, help='Epsilon of Adam.', above=0)
+  weight_decay: float = fields.field(
+      0.0, help='Decoupled weight decay (AdamW).', minimum=0)
+  clip_norm: float = fields.field(
+      1.0, help='Global norm at which gradients are clipped.', above=0)
+  ema_decay: float = fields.field(
+      0.999, help='Decay of the weight average that evaluation uses.',
+      minimum=0, below=1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig(fields.Section):
+  """Where and how often, and the seed."""
+
+  seed: int = fields.field(
+      0, help='Seed of weights, data order, noise and estimators.', minimum=0,
+      maximum=2**31 - 1)
+  imports: tuple[str, ...] = fields.field(
+      (), help='Modules to import first, which register your own kinds: '
+      'my_package.my_module, several separated by commas.',
+      flag='import', resumable=True)
+  strategy: str = fields.field(
+      'auto', help='Devices: single takes one, mirrored all, auto all where '
+      'there are several GPUs.', choices=registries.STRATEGIES, resumable=True)
+  jit_compile: bool = fields.field(
+      False, help='Compile the gradient computation with XLA.', resumable=True)
+  checkpoint_every: int = fields.field(
+      1000, help='Updates between checkpoints.', minimum=1, resumable=True)
+  checkpoints_to_keep: int = fields.field(
+      3, help='Number of latest checkpoints to keep.', minimum=1,
+      resumable=True)
+  log_every: int = fields.field(
+      50, help='Updates between rows of metrics.csv.', minimum=1,
+      resumable=True)
+  sample_every: int = fields.field(
+      1000, help='Updates between sample grids; 0 for none.', minimum=0,
+      resumable=True)
+  evaluate_every: int = fields.field(
+      0, help='Updates between validations; 0 for none.', minimum=0,
+      resumable=True)

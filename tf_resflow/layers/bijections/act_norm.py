@@ -1,0 +1,138 @@
+"""Activation normalisation."""
+
+from collections.abc import Sequence
+import math
+
+import keras
+import tensorflow as tf
+
+from tf_resflow.layers.bijections import bijection
+
+
+@keras.saving.register_keras_serializable('tf_resflow')
+class ActNorm(bijection.Bijection):
+  """`y = (x + bias) * exp(log_scale)`, per channel (the last axis).
+
+  `log_det = P sum(log_scale)` with `P` positions per channel (`H W` for
+  images, 1 for vectors). With `per_feature` every entry of an event has a bias
+  and a scale of its own, and `P = 1`.
+
+  The first batch initialises the layer: its outputs then have mean 0 and
+  variance 1 per channel, except that variances below `variance_floor` count
+  as that. Under a distribution strategy the statistics are those of the
+  global batch. Initialisation is a state of the layer (the variable
+  `initialized`), saved and loaded with it, and happens once; an empty batch or
+  one that is not finite does not count.
+
+  Args:
+    variance_floor: smallest variance that initialisation divides by.
+    per_feature: one bias and scale per entry of the event, not per channel.
+    **kwargs: of `keras.layers.Layer`.
+
+  Example:
+    >>> norm = layers.ActNorm()
+    >>> x = tf.random.stateless_normal([64, 3], [0, 0])
+    >>> y, log_det = norm.forward_and_log_det(5.0 + 2.0 * x)
+    >>> np.allclose(tf.math.reduce_std(y, axis=0), 1.0, atol=1e-4)
+    True
+
+  References:
+    Kingma and Dhariwal, 2018, Glow, Section 3.1.
+  """
+
+  # Its first batch sets its weights, so it cannot be a part of some g.
+  is_data_dependent = True
+
+  def __init__(self, variance_floor: float = 0.2, per_feature: bool = False,
+               **kwargs):
+    super().__init__(**kwargs)
+    self.variance_floor = variance_floor
+    self.per_feature = per_feature
+
+  def build(self, input_shape: Sequence) -> None:
+    shape = input_shape[1:] if self.per_feature else input_shape[-1:]
+    # Replicas assign equal values, from statistics of the global batch.
+    self.bias = self.add_weight(
+        name='bias', shape=shape, initializer='zeros')
+    self.log_scale = self.add_weight(
+        name='log_scale', shape=shape, initializer='zeros')
+    self.initialized = self.add_weight(
+        name='initialized', shape=(), dtype='int32', initializer='zeros',
+        trainable=False, aggregation='only_first_replica')
+
+  def _data_dependent_values(self, x):
+    """Returns `(bias, log_scale, is_valid)` of the global batch."""
+    axes = [0] if self.per_feature else list(range(x.shape.rank - 1))
+    # One reduction of all sums; centring first would need two. Float64,
+    # because a difference of squares loses digits. Sums and a count, because
+    # replicas may hold parts of different sizes, or nothing.
+    wide = tf.cast(tf.stop_gradient(x), tf.float64)
+    shape = self.bias.shape
+    count = tf.cast(tf.size(x) // math.prod(shape), tf.float64)
+    sums = tf.stack([
+        tf.reduce_sum(wide, axes), tf.reduce_sum(wide * wide, axes),
+        tf.fill(shape, count)])
+    context = tf.distribute.get_replica_context()
+    if context is not None and context.num_replicas_in_sync > 1:
+      sums = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
+    mean, mean_square = tf.unstack(sums[:2] / sums[2])
+    variance = tf.maximum(mean_square - mean * mean, self.variance_floor)
+    # An empty batch, or one that is not finite, must not count as the first.
+    is_valid = tf.reduce_all((sums[2] > 0.0) & tf.math.is_finite(sums))
+    return (tf.cast(-mean, x.dtype),
+            tf.cast(-0.5 * tf.math.log(variance), x.dtype), is_valid)
+
+  def _maybe_initialize(self, x):
+    """Returns `(bias, log_scale)` tensors, initialising them if need be.
+
+    A collective must not stand in a branch, so a function that is traced
+    while the layer is not initialised computes the statistics on every call
+    and selects; functions traced later contain nothing of it.
+    """
+    bias = tf.convert_to_tensor(self.bias.value)
+    log_scale = tf.convert_to_tensor(self.log_scale.value)
+    if self._is_initialized_when_traced():
+      return bias, log_scale
+    new_bias, new_log_scale, is_valid = self._data_dependent_values(x)
+    done = tf.convert_to_tensor(self.initialized.value) > 0
+    is_first = is_valid & ~done
+    self.bias.assign(tf.where(is_first, new_bias, bias))
+    self.log_scale.assign(tf.where(is_first, new_log_scale, log_scale))
+    self.initialized.assign(tf.cast(done | is_valid, tf.int32))
+    # Read again, so that gradients reach the variables.
+    return (tf.convert_to_tensor(self.bias.value),
+            tf.convert_to_tensor(self.log_scale.value))
+
+  def _is_initialized_when_traced(self):
+    with tf.init_scope():
+      if not tf.executing_eagerly():
+        return False
+      return bool(self.initialized.numpy() > 0)
+
+  def forward_and_log_det(self, x, **unused):
+    if not self.built:
+      self.build(tuple(x.shape))
+    bias, log_scale = self._maybe_initialize(x)
+    num_positions = math.prod(x.shape[1:]) // math.prod(self.bias.shape)
+    log_det = num_positions * tf.reduce_sum(log_scale)
+    return ((x + bias) * tf.exp(log_scale),
+            tf.fill([tf.shape(x)[0]], log_det))
+
+  def inverse(self, y, **unused):
+    return (y * tf.exp(-tf.convert_to_tensor(self.log_scale.value)) -
+            tf.convert_to_tensor(self.bias.value))
+
+  @property
+  def is_initialized(self) -> bool:
+    return bool(self.initialized.numpy() > 0)
+
+  def slope_bounds(self) -> bijection.SlopeBounds:
+    scales = tf.exp(self.log_scale.value).numpy()
+    return bijection.SlopeBounds(
+        float(scales.min()), float(scales.max()), known_by='weights')
+
+  def get_config(self) -> dict:
+    return super().get_config() | {
+        'variance_floor': self.variance_floor,
+        'per_feature': self.per_feature,
+    }

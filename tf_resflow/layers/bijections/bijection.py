@@ -1,0 +1,263 @@
+"""What a bijection is."""
+
+from collections.abc import Sequence
+import math
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from tf_resflow import numerics
+from tf_resflow.layers.lipschitz import parts as parts_lib
+from tf_resflow.numerics import random
+
+
+class Solve(NamedTuple):
+  """A fixed point that a pass through a bijection solved for.
+
+  Attributes:
+    bijection: whose equation it is.
+    target: `[B, ...]`, what the bijection was to be solved for: `x` with
+      `f(x) = target` in an inverse.
+    solution: a `numerics.Solution`, with the convergence of every example.
+    solver: the `numerics.Solver` that found it.
+  """
+
+  bijection: 'Bijection'
+  target: tf.Tensor
+  solution: numerics.Solution
+  solver: numerics.Solver
+
+
+class Transformed(NamedTuple):
+  """What comes out of a pass from data to latents.
+
+  Attributes:
+    y: `[B, ...]`.
+    log_det: `[B]`, `log|det dy/dx|` in nats.
+    solves: of the parts whose forward direction is a solve.
+    features: tensors `[B, ...]` that `FeatureTap`s let out on the way.
+  """
+
+  y: tf.Tensor
+  log_det: tf.Tensor
+  solves: tuple[Solve, ...] = ()
+  features: tuple[tf.Tensor, ...] = ()
+
+
+class Inverted(NamedTuple):
+  """What comes out of a pass from latents to data.
+
+  Attributes:
+    x: `[B, ...]`.
+    solves: in the order of the pass.
+  """
+
+  x: tf.Tensor
+  solves: tuple[Solve, ...] = ()
+
+
+class SlopeBounds(NamedTuple):
+  """How much a bijection may stretch: `a |d| <= |f(x + d) - f(x)| <= b |d|`.
+
+  Attributes:
+    least: `a`.
+    greatest: `b`.
+    order: of the norm in which they hold; None for every l_p.
+    known_by: 'construction' where they hold for all weights, 'weights' for the
+      present ones, 'assertion' where a user vouches for them.
+  """
+
+  least: float
+  greatest: float
+  order: float | None = None
+  known_by: str = 'construction'
+
+  def then(self, other: 'SlopeBounds') -> 'SlopeBounds':
+    """Returns the bounds of `other` behind this bijection.
+
+    The order of a composition of two orders is NaN: its bounds hold in none.
+    """
+    orders = {self.order, other.order} - {None}
+    ranks = ('construction', 'weights', 'assertion')
+    return SlopeBounds(
+        self.least * other.least, self.greatest * other.greatest,
+        math.nan if len(orders) > 1 else orders.pop() if orders else None,
+        max(self.known_by, other.known_by, key=ranks.index))
+
+
+class Bijection(keras.layers.Layer):
+  """An invertible layer `f` with a log-determinant.
+
+  Events are `[...]` behind one batch axis; `log_det` is `log|det df/dx|`, in
+  nats, shape `[B]`. `call` is the forward direction, data to latents.
+
+  A kind defines `forward_and_log_det` and `inverse`, as below. One whose passes
+  solve equations, or which is made of others, derives from `SolvingBijection`
+  and defines `transform` and `solve_inverse` instead, which report their
+  solves.
+
+  Attributes:
+    is_random: whether the log-determinant is drawn, so that it takes a seed.
+    takes_condition: whether `condition` makes a difference.
+    has_certificate: whether it has a `g` whose Lipschitz bound can be
+      certified: `lipschitz_bound`, `norm_estimate()` and `certificate()`.
+    is_initialized: False until a first batch has set what depends on data.
+
+  Example:
+    >>> class Double(layers.Bijection):
+    ...   def forward_and_log_det(self, x, **unused):
+    ...     log_det = x.shape[1] * tf.math.log(2.0)
+    ...     return 2.0 * x, tf.fill([tf.shape(x)[0]], log_det)
+    ...   def inverse(self, y, **unused):
+    ...     return 0.5 * y
+    >>> y, log_det = Double().forward_and_log_det(tf.ones([5, 3]))
+    >>> log_det.shape
+    TensorShape([5])
+  """
+
+  is_random = False
+  takes_condition = False
+  has_certificate = False
+
+  def __init__(self, **kwargs):
+    super().__init__(**kwargs)
+    parts_lib.check_precision(self)
+
+  def forward_and_log_det(
+      self, x: tf.Tensor, *, condition: Any = None,
+      seed: random.SeedLike = None,
+      estimator: numerics.Estimator | None = None,
+  ) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns `f(x)` and `log|det df/dx|`.
+
+    Args:
+      x: `[B, ...]`.
+      condition: `[B, ...]`, what the map depends on beside `x`.
+      seed: see `numerics.random.as_seed`.
+      estimator: of the log-determinant, in place of the bijection's own.
+
+    Returns:
+      `y`: `[B, ...]`; `log_det`: `[B]`, nats.
+
+    Raises:
+      tf.errors.InvalidArgumentError: where the forward direction is a solve
+        and an example does not converge. Under XLA, which drops assertions,
+        such an example is NaN.
+    """
+    raise NotImplementedError
+
+  def inverse(self, y: tf.Tensor, *, condition: Any = None,
+              solver: numerics.Solver | None = None) -> tf.Tensor:
+    """Returns `x` with `f(x) = y`.
+
+    Args:
+      y: `[B, ...]`.
+      condition: see `forward_and_log_det`.
+      solver: of fixed points, in place of the bijection's own.
+
+    Raises:
+      tf.errors.InvalidArgumentError: when an example does not converge. Under
+        XLA, which drops assertions, such an example is NaN.
+    """
+    raise NotImplementedError
+
+  def transform(
+      self, x: tf.Tensor, *, condition: Any = None,
+      seed: random.SeedLike = None,
+      estimator: numerics.Estimator | None = None) -> Transformed:
+    """Does what `forward_and_log_det` does; reports in place of raising."""
+    return Transformed(*self.forward_and_log_det(
+        x, condition=condition, seed=seed, estimator=estimator))
+
+  def solve_inverse(
+      self, y: tf.Tensor, *, condition: Any = None,
+      solver: numerics.Solver | None = None) -> Inverted:
+    """Does what `inverse` does; reports in place of raising."""
+    return Inverted(self.inverse(y, condition=condition, solver=solver))
+
+  def inverse_and_log_det(
+      self, y: tf.Tensor, *, condition: Any = None,
+      seed: random.SeedLike = None,
+      estimator: numerics.Estimator | None = None,
+      solver: numerics.Solver | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns `x` with `f(x) = y`, and `log|det dx/dy|`, `[B]`."""
+    x = self.inverse(y, condition=condition, solver=solver)
+    _, log_det = self.forward_and_log_det(
+        x, condition=condition, seed=seed, estimator=estimator)
+    return x, -log_det
+
+  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    return self.transform(inputs, estimator=numerics.Skip()).y
+
+  def compute_output_shape(self, input_shape: Sequence) -> tuple:
+    return tuple(input_shape)
+
+  @property
+  def is_initialized(self) -> bool:
+    return True
+
+  def slope_bounds(self) -> SlopeBounds:
+    """Returns the least and the greatest slope."""
+    raise NotImplementedError
+
+  def frozen(self) -> 'Bijection':
+    """Returns a bijection that computes alike and keeps its present weights.
+
+    A new object where there is something to normalise or to iterate: an
+    exported model holds no power iteration. No gradient reaches the variables
+    of the original.
+    """
+    return self
+
+  def elementary(self) -> list['Bijection']:
+    """Returns the bijections that this one is made of, in forward order."""
+    return [self]
+
+  def constrained_layers(self) -> list:
+    """Returns the linear layers within whose norms are bounded."""
+    return []
+
+  def share_functions(self, functions: dict) -> None:
+    """Lets residual branches of one structure share their graphs.
+
+    Args:
+      functions: from structures to `numerics.ResidualFunction`s; is added to.
+    """
+
+
+def zero_log_det(x: tf.Tensor) -> tf.Tensor:
+  """Returns zeros `[B]`, the log-determinant of a rearrangement."""
+  return tf.zeros([tf.shape(x)[0]], x.dtype)
+
+
+class SolvingBijection(Bijection):
+  """A bijection whose passes report how their solves went.
+
+  Subclasses define `transform` and `solve_inverse`.
+  """
+
+  def forward_and_log_det(self, x, *, condition=None, seed=None,
+                          estimator=None):
+    result = self.transform(
+        x, condition=condition, seed=seed, estimator=estimator)
+    return tuple(_checked(result.solves, [result.y, result.log_det]))
+
+  def inverse(self, y, *, condition=None, solver=None):
+    result = self.solve_inverse(y, condition=condition, solver=solver)
+    return _checked(result.solves, [result.x])[0]
+
+
+def _checked(solves, outputs):
+  """Returns outputs that are an error, or NaN under XLA, where a solve failed.
+  """
+  if not solves:
+    return outputs
+  checks = [numerics.check_converged(s.solution, s.bijection.name, s.solver).x
+            for s in solves]
+  converged = tf.reduce_all(
+      tf.stack([s.solution.converged for s in solves]), axis=0)
+  with tf.control_dependencies(checks):
+    return [tf.where(
+        tf.reshape(converged, [-1] + [1] * (output.shape.rank - 1)),
+        output, tf.constant(float('nan'), output.dtype)) for output in outputs]

@@ -1,0 +1,100 @@
+"""Bijections one after another."""
+
+from collections.abc import Sequence
+import itertools
+
+import keras
+import tensorflow as tf
+
+from tf_resflow.layers.bijections import bijection
+from tf_resflow.layers.lipschitz import parts as parts_lib
+from tf_resflow.numerics import random
+
+
+@keras.saving.register_keras_serializable('tf_resflow')
+class Chain(bijection.SolvingBijection):
+  """The composition of bijections, the first one applied first.
+
+  The parts whose log-determinants are drawn are numbered, and draw from
+  `fold_in(seed, number)`.
+
+  Args:
+    parts: the bijections.
+    **kwargs: of `keras.layers.Layer`; `dtype` is that of the parts.
+
+  Example:
+    >>> flow = layers.Chain([layers.Standardize([0.5], [0.25]), layers.ActNorm()])
+    >>> y, log_det = flow.forward_and_log_det(tf.random.normal([64, 1]))
+    >>> flow.inverse(y).shape
+    TensorShape([64, 1])
+  """
+
+  def __init__(self, parts: Sequence[bijection.Bijection], **kwargs):
+    kwargs.setdefault('dtype', parts_lib.common_dtype(parts))
+    super().__init__(**kwargs)
+    self.parts = parts_lib.track(self, parts)
+    self.is_random = any(part.is_random for part in parts)
+    self.takes_condition = any(part.takes_condition for part in parts)
+
+  def build(self, input_shape: Sequence) -> None:
+    for part in self.parts:
+      if not part.built:
+        part.build(input_shape)
+      input_shape = part.compute_output_shape(input_shape)
+    self.share_functions({})
+
+  def compute_output_shape(self, input_shape: Sequence) -> tuple:
+    for part in self.parts:
+      input_shape = part.compute_output_shape(input_shape)
+    return tuple(input_shape)
+
+  def transform(self, x, *, condition=None, seed=None, estimator=None):
+    if not self.built:
+      self.build(tuple(x.shape))
+    seed, numbers = random.as_seed(seed), itertools.count()
+    log_det, solves, features = bijection.zero_log_det(x), (), ()
+    for part in self.parts:
+      result = part.transform(
+          x, condition=condition, estimator=estimator,
+          seed=random.fold_in(seed, next(numbers)) if part.is_random else None)
+      x = result.y
+      log_det += result.log_det
+      solves += result.solves
+      features += result.features
+    return bijection.Transformed(x, log_det, solves, features)
+
+  def solve_inverse(self, y, *, condition=None, solver=None):
+    solves = ()
+    for part in reversed(self.parts):
+      result = part.solve_inverse(y, condition=condition, solver=solver)
+      y = result.x
+      solves += result.solves
+    return bijection.Inverted(y, solves)
+
+  @property
+  def is_initialized(self) -> bool:
+    return all(part.is_initialized for part in self.parts)
+
+  def slope_bounds(self) -> bijection.SlopeBounds:
+    bounds = bijection.SlopeBounds(1.0, 1.0)
+    for part in self.parts:
+      bounds = bounds.then(part.slope_bounds())
+    return bounds
+
+  def frozen(self) -> bijection.Bijection:
+    return Chain([part.frozen() for part in self.parts], name=self.name,
+                 dtype=self.dtype_policy)
+
+  def elementary(self) -> list[bijection.Bijection]:
+    return [b for part in self.parts for b in part.elementary()]
+
+  def share_functions(self, functions: dict) -> None:
+    for part in self.parts:
+      part.share_functions(functions)
+
+  def get_config(self) -> dict:
+    return super().get_config() | {'parts': parts_lib.serialize(self.parts)}
+
+  @classmethod
+  def from_config(cls, config: dict) -> 'Chain':
+    return cls(**parts_lib.deserialize(config))

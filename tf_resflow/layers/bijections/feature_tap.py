@@ -1,0 +1,47 @@
+"""Features of a classifier, on the way to the latents."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from tf_resflow.layers.bijections import bijection
+
+
+@keras.saving.register_keras_serializable('tf_resflow')
+class FeatureTap(bijection.Bijection):
+  """The identity, which lets its input out as a feature.
+
+  So the features of a classifier come from the pass that computes the density.
+
+  Args:
+    shape: of an event in which the feature appears; that of the input by
+      default.
+    **kwargs: of `keras.layers.Layer`.
+
+  Example:
+    >>> layers.FeatureTap().transform(tf.zeros([5, 2])).features[0].shape
+    TensorShape([5, 2])
+  """
+
+  def __init__(self, shape: Sequence[int] | None = None, **kwargs):
+    super().__init__(**kwargs)
+    self.shape = None if shape is None else tuple(shape)
+
+  def forward_and_log_det(self, x, **unused):
+    return x, bijection.zero_log_det(x)
+
+  def transform(self, x, **unused):
+    feature = x if self.shape is None else tf.reshape(
+        x, [tf.shape(x)[0], *self.shape])
+    return bijection.Transformed(
+        x, bijection.zero_log_det(x), features=(feature,))
+
+  def inverse(self, y, **unused):
+    return y
+
+  def slope_bounds(self) -> bijection.SlopeBounds:
+    return bijection.SlopeBounds(1.0, 1.0)
+
+  def get_config(self) -> dict:
+    return super().get_config() | {'shape': self.shape}

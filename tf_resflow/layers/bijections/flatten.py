@@ -1,0 +1,39 @@
+"""Events as vectors."""
+
+from collections.abc import Sequence
+import math
+
+import keras
+import tensorflow as tf
+
+from tf_resflow.layers.bijections import bijection
+
+
+@keras.saving.register_keras_serializable('tf_resflow')
+class Flatten(bijection.Bijection):
+  """`[..., H, W, C] -> [H W C]`, in this order; the log-determinant is 0.
+
+  Example:
+    >>> flatten = layers.Flatten()
+    >>> y, log_det = flatten.forward_and_log_det(tf.zeros([5, 2, 2, 3]))
+    >>> y.shape, flatten.inverse(y).shape
+    (TensorShape([5, 12]), TensorShape([5, 2, 2, 3]))
+  """
+
+  def build(self, input_shape: Sequence) -> None:
+    self.event_shape = tuple(input_shape[1:])
+
+  def forward_and_log_det(self, x, **unused):
+    if not self.built:
+      self.build(tuple(x.shape))
+    y = tf.reshape(x, [tf.shape(x)[0], math.prod(self.event_shape)])
+    return y, bijection.zero_log_det(x)
+
+  def inverse(self, y, **unused):
+    return tf.reshape(y, [tf.shape(y)[0], *self.event_shape])
+
+  def compute_output_shape(self, input_shape: Sequence) -> tuple:
+    return input_shape[0], math.prod(input_shape[1:])
+
+  def slope_bounds(self) -> bijection.SlopeBounds:
+    return bijection.SlopeBounds(1.0, 1.0)

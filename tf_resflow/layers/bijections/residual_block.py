@@ -1,0 +1,235 @@
+"""The invertible residual block."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow import numerics
+from tf_resflow.configuration import registries
+from tf_resflow.layers.bijections import bijection
+from tf_resflow.layers.lipschitz import keras_layer
+from tf_resflow.layers.lipschitz import lipschitz_layer
+
+# Larger chunks were not faster on two cores.
+_CHUNK_BYTES = 4 * 2**20
+
+
+class ResidualMap(bijection.SolvingBijection):
+  """`f(x) = x + g(x)` of a `numerics.ResidualFunction` and its tensors.
+
+  Subclasses set `function`, `estimator`, `solver`, `memory`, `lipschitz_bound`
+  (of `g`), `order` (of the norm in which it holds) and `known_by` (see
+  `SlopeBounds`), and define `tensors`.
+  """
+
+  is_random = True
+  has_certificate = True
+
+  def tensors(self) -> tuple[Any, Any]:
+    """Returns the variables and the state that `function` takes."""
+    raise NotImplementedError
+
+  def transform(self, x, *, condition=None, seed=None, estimator=None,
+                draw=None):
+    """See `Bijection.transform`; `draw` forces that of the estimator."""
+    self.build_for(x)
+    variables, state = self.tensors()
+    estimator = (estimator or self.estimator).for_bound(self.lipschitz_bound)
+    return bijection.Transformed(*numerics.forward_and_log_det(
+        self.function, variables, x, estimator, state=state, seed=seed,
+        draw=draw, memory=self.memory))
+
+  def solve_inverse(self, y, *, condition=None, solver=None):
+    self.build_for(y)
+    variables, state = self.tensors()
+    solver = solver or self.solver
+    # The safeguard of acceleration works in l_2.
+    bound = self.lipschitz_bound if self.order == 2.0 else None
+    solution = numerics.invert_residual(
+        self.function, variables, y, solver, state=state,
+        lipschitz_bound=bound)
+    return bijection.Inverted(
+        solution.x, (bijection.Solve(self, y, solution, solver),))
+
+  def slope_bounds(self) -> bijection.SlopeBounds:
+    return bijection.SlopeBounds(
+        1.0 - self.lipschitz_bound, 1.0 + self.lipschitz_bound, self.order,
+        self.known_by)
+
+  def build_for(self, x: tf.Tensor) -> None:
+    """Builds the layer for inputs like `x`, once."""
+    if not self.built:
+      self.build(tuple(x.shape))
+
+
+@keras.saving.register_keras_serializable('tf_resflow')
+class ResidualBlock(ResidualMap):
+  """`f(x) = x + g(x)` with `Lip(g) < 1`, hence invertible.
+
+  Args:
+    g: a Lipschitz layer, or a Keras layer or model that maps `[B, ...]` to the
+      same shape, example by example and deterministically.
+    estimator: of the log-determinant: a `numerics.Estimator` or its spec, such
+      as 'exact'; `RussianRoulette()`, which is unbiased, by default.
+    solver: of the inverse, a `numerics.Solver` or its spec; `Anderson()` by
+      default.
+    memory: how gradients of the log-determinant are computed, one of
+      `registries.MEMORY_MODES`.
+    lipschitz_bound: asserts `Lip(g) <= lipschitz_bound` in l_2 for a `g` whose
+      bound is not known from its layers.
+    **kwargs: of `keras.layers.Layer`; `dtype` is that of the layers of `g`.
+
+  Raises:
+    InvalidValueError: if the bound of `g` is neither known nor asserted, is
+      not below one, or if `g` contains a layer that is not a function of one
+      example, such as batch normalisation.
+
+  Example:
+    >>> g = keras.Sequential([
+    ...     layers.SpectralDense(32), layers.LipSwish(),
+    ...     layers.SpectralDense(2)])
+    >>> block = layers.ResidualBlock(g)
+    >>> y, log_det = block.forward_and_log_det(tf.ones([5, 2]))
+    >>> np.allclose(block.inverse(y), 1.0, atol=1e-4)
+    True
+
+  References:
+    Behrmann et al., 2019, Invertible Residual Networks, Theorem 1; Chen et
+    al., 2019, Residual Flows, Theorems 1 and 2.
+  """
+
+  def __init__(
+      self, g: keras.layers.Layer,
+      estimator: numerics.Estimator | str | None = None,
+      solver: numerics.Solver | str | None = None, memory: str = 'recompute',
+      lipschitz_bound: float | None = None, **kwargs):
+    g = keras_layer.as_lipschitz_layer(g, lipschitz_bound)
+    kwargs.setdefault('dtype', g.compute_dtype)
+    super().__init__(**kwargs)
+    registries.MEMORY_MODES.check(memory)
+    bound = g.lipschitz_bound
+    errors.check(
+        bound is not None, 'lipschitz_bound', None, f'that of g ({g.name!r})',
+        'It does not follow from the layers: build g from those of '
+        'tf_resflow.layers in a keras.Sequential, or assert a bound with '
+        'lipschitz_bound=.')
+    errors.check(
+        0.0 <= bound < 1.0, 'lipschitz_bound', bound, 'a number in [0, 1)',
+        f'The block of g ({g.name!r}) is not invertible otherwise.')
+    orders = (g.domain or 2.0, g.codomain or g.domain or 2.0)
+    errors.check(
+        orders[1] <= orders[0], 'codomain', orders[1],
+        f'at most {orders[0]}, the order of the domain of g ({g.name!r})',
+        'It is a contraction in no one norm otherwise.')
+    self.g = g
+    self.order = orders[0]
+    self.known_by = g.known_by
+    self.estimator = numerics.Estimator.get(
+        numerics.RussianRoulette() if estimator is None else estimator)
+    self.solver = numerics.Solver.get(
+        numerics.Anderson() if solver is None else solver)
+    self.memory = memory
+    self.function = numerics.ResidualFunction(
+        g.evaluate, converge_norms=g.converge_norms,
+        effective_weights=g.effective_weights,
+        max_examples=self._max_examples_at_a_time)
+
+  def _max_examples_at_a_time(self):
+    """As many as keep a hidden layer of them within 4 MiB.
+
+    A backward pass needs some twenty such tensors. GPUs need large batches, and
+    take all.
+    """
+    size = self._largest_event * tf.as_dtype(self.compute_dtype).size
+    return max(1, _CHUNK_BYTES // size) if size and self.g.is_on_cpu else None
+
+  @property
+  def lipschitz_bound(self) -> float:
+    """The bound of `g`."""
+    return self.g.lipschitz_bound
+
+  def build(self, input_shape: Sequence) -> None:
+    if not self.g.built:
+      self.g.build(input_shape)
+    shape = self.g.compute_output_shape(input_shape)
+    errors.check(
+        tuple(shape[1:]) == tuple(input_shape[1:]), 'g', self.g.name,
+        f'events of shape {tuple(input_shape[1:])} for those of this shape, '
+        f'not {tuple(shape[1:])}')
+    self._largest_event = self.g.largest_event(input_shape)
+
+  def tensors(self) -> tuple[Any, Any]:
+    return self.g.tensors()
+
+  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    # The layers themselves, not the function that a solver sees: what checks a
+    # solution is independent of it.
+    self.build_for(inputs)
+    return inputs + self.g(inputs)
+
+  def certificate(self, target: float = 0.9999) -> lipschitz_layer.Certificate:
+    """Returns a guaranteed upper bound of `Lip(g)` for the present weights."""
+    return self.g.certificate(target)
+
+  def norm_estimate(self) -> float:
+    """Returns `Lip(g)` as power iteration sees it, from below."""
+    return self.g.norm_estimate()
+
+  def constrained_layers(self) -> list[lipschitz_layer.LipschitzLayer]:
+    return self.g.constrained_layers()
+
+  def frozen(self) -> bijection.Bijection:
+    return FrozenResidualBlock(self)
+
+  def share_functions(self, functions: dict) -> None:
+    structure = self.dtype_policy.name, self.g.structure()
+    self.function = functions.setdefault(structure, self.function)
+
+  def get_config(self) -> dict:
+    return super().get_config() | {
+        'g': keras.saving.serialize_keras_object(self.g),
+        'estimator': self.estimator.spec(),
+        'solver': self.solver.spec(),
+        'memory': self.memory,
+    }
+
+  @classmethod
+  def from_config(cls, config: dict) -> 'ResidualBlock':
+    return cls(**config | {
+        'g': keras.saving.deserialize_keras_object(config['g'])})
+
+
+class FrozenResidualBlock(ResidualMap):
+  """A residual block with the weights that another one had.
+
+  Kernels are normalised already. Not for XLA, see
+  `numerics.ResidualFunction.of_weights`.
+
+  Args:
+    block: the `ResidualBlock` to take the weights from.
+  """
+
+  memory = 'recompute'
+
+  def __init__(self, block: ResidualBlock):
+    super().__init__(name=block.name, dtype=block.dtype_policy)
+    self.estimator = block.estimator
+    self.solver = block.solver
+    self.function = block.function.of_weights
+    self.lipschitz_bound = block.lipschitz_bound
+    self.order = block.order
+    self.known_by = block.known_by
+    weights = block.function.weights(*block.tensors())
+    self._structure = tf.nest.map_structure(lambda w: None, weights)
+    self.weights_of_g = [
+        keras.Variable(w, dtype=w.dtype.name, trainable=False)
+        for w in tf.nest.flatten(weights)]
+    self.built = True
+
+  def tensors(self) -> tuple[Any, Any]:
+    return tf.nest.pack_sequence_as(
+        self._structure,
+        [tf.convert_to_tensor(w.value) for w in self.weights_of_g]), []

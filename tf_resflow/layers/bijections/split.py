@@ -1,0 +1,111 @@
+"""Factoring out: a part of the numbers leaves, the rest goes on."""
+
+from collections.abc import Sequence
+import math
+
+import keras
+import tensorflow as tf
+
+from tf_resflow.layers.bijections import bijection
+
+
+@keras.saving.register_keras_serializable('tf_resflow')
+class Split(bijection.SolvingBijection):
+  """The first channels go through a bijection, the others leave.
+
+    y = [flatten(x[..., c:]), flatten(rest(x[..., :c]))],  c = channels // 2
+
+  with the log-determinant of `rest`.
+
+  Args:
+    rest: what the first half of the channels, rounded down, goes through.
+    num_taps: how often the part that leaves is a feature, see `FeatureTap`.
+    **kwargs: of `keras.layers.Layer`; `dtype` is that of `rest`.
+
+  Example:
+    >>> split = layers.Split(layers.ActNorm())
+    >>> y, log_det = split.forward_and_log_det(tf.random.normal([64, 2, 2, 4]))
+    >>> y.shape, split.inverse(y).shape
+    (TensorShape([64, 16]), TensorShape([64, 2, 2, 4]))
+
+  References:
+    Dinh et al., 2017, Real NVP, Section 3.6.
+  """
+
+  def __init__(self, rest: bijection.Bijection, num_taps: int = 0,
+               **kwargs):
+    kwargs.setdefault('dtype', rest.compute_dtype)
+    super().__init__(**kwargs)
+    self.rest = rest
+    self.num_taps = num_taps
+    self.is_random = rest.is_random
+    self.takes_condition = rest.takes_condition
+
+  def build(self, input_shape: Sequence) -> None:
+    *shape, channels = input_shape[1:]
+    kept = channels // 2
+    self.kept_shape = (*shape, kept)
+    self.leaving_shape = (*shape, channels - kept)
+    if not self.rest.built:
+      self.rest.build((None, *self.kept_shape))
+    self._rest_shape = tuple(self.rest.compute_output_shape(
+        (None, *self.kept_shape))[1:])
+
+  def compute_output_shape(self, input_shape: Sequence) -> tuple:
+    return input_shape[0], math.prod(input_shape[1:])
+
+  def transform(self, x, *, condition=None, seed=None, estimator=None):
+    if not self.built:
+      self.build(tuple(x.shape))
+    kept, leaving = tf.split(
+        x, [self.kept_shape[-1], self.leaving_shape[-1]], axis=-1)
+    result = self.rest.transform(
+        kept, condition=condition, seed=seed, estimator=estimator)
+    size = tf.shape(x)[0]
+    y = tf.concat([
+        tf.reshape(leaving, [size, math.prod(self.leaving_shape)]),
+        tf.reshape(result.y, [size, math.prod(self._rest_shape)])], axis=1)
+    return result._replace(
+        y=y, features=(leaving,) * self.num_taps + result.features)
+
+  def solve_inverse(self, y, *, condition=None, solver=None):
+    size = tf.shape(y)[0]
+    leaving, rest = tf.split(y, [
+        math.prod(self.leaving_shape), math.prod(self._rest_shape)], axis=1)
+    result = self.rest.solve_inverse(
+        tf.reshape(rest, [size, *self._rest_shape]), condition=condition,
+        solver=solver)
+    return result._replace(x=tf.concat([
+        result.x, tf.reshape(leaving, [size, *self.leaving_shape])], axis=-1))
+
+  @property
+  def is_initialized(self) -> bool:
+    return self.rest.is_initialized
+
+  def slope_bounds(self) -> bijection.SlopeBounds:
+    bounds = self.rest.slope_bounds()
+    return bounds._replace(
+        least=min(bounds.least, 1.0), greatest=max(bounds.greatest, 1.0))
+
+  def frozen(self) -> bijection.Bijection:
+    split = Split(self.rest.frozen(), self.num_taps, name=self.name,
+                  dtype=self.dtype_policy)
+    split.build((None, *self.kept_shape[:-1], sum(
+        shape[-1] for shape in (self.kept_shape, self.leaving_shape))))
+    return split
+
+  def elementary(self) -> list[bijection.Bijection]:
+    return self.rest.elementary()
+
+  def share_functions(self, functions: dict) -> None:
+    self.rest.share_functions(functions)
+
+  def get_config(self) -> dict:
+    return super().get_config() | {
+        'rest': keras.saving.serialize_keras_object(self.rest),
+        'num_taps': self.num_taps}
+
+  @classmethod
+  def from_config(cls, config: dict) -> 'Split':
+    return cls(**config | {
+        'rest': keras.saving.deserialize_keras_object(config['rest'])})

@@ -1,0 +1,67 @@
+"""Invertible downsampling."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow.layers.bijections import bijection
+
+
+@keras.saving.register_keras_serializable('tf_resflow')
+class Squeeze(bijection.Bijection):
+  """Space to depth: `[H, W, C] -> [H/r, W/r, C r^2]`.
+
+  Channels of the result are ordered (channel, row, column):
+  `y[i, j, c r^2 + a r + b] = x[i r + a, j r + b, c]`. `tf.nn.space_to_depth`
+  orders them (row, column, channel) instead. The log-determinant is 0.
+
+  Args:
+    factor: `r`.
+    **kwargs: of `keras.layers.Layer`.
+
+  Example:
+    >>> layers.Squeeze()(tf.zeros([5, 8, 8, 1])).shape
+    TensorShape([5, 4, 4, 4])
+
+  References:
+    Dinh et al., 2017, Real NVP, Section 3.6.
+  """
+
+  def __init__(self, factor: int = 2, **kwargs):
+    super().__init__(**kwargs)
+    self.factor = factor
+
+  def build(self, input_shape: Sequence) -> None:
+    height, width = input_shape[1:3]
+    errors.check(
+        height % self.factor == 0 and width % self.factor == 0, 'input_shape',
+        tuple(input_shape), f'a height and width divisible by {self.factor}')
+
+  def forward_and_log_det(self, x, **unused):
+    height, width, channels = x.shape[1:]
+    r = self.factor
+    y = tf.reshape(
+        x, [-1, height // r, r, width // r, r, channels])
+    y = tf.transpose(y, [0, 1, 3, 5, 2, 4])
+    y = tf.reshape(y, [-1, height // r, width // r, channels * r * r])
+    return y, bijection.zero_log_det(x)
+
+  def inverse(self, y, **unused):
+    height, width, channels = y.shape[1:]
+    r = self.factor
+    x = tf.reshape(y, [-1, height, width, channels // (r * r), r, r])
+    x = tf.transpose(x, [0, 1, 4, 2, 5, 3])
+    return tf.reshape(x, [-1, height * r, width * r, channels // (r * r)])
+
+  def compute_output_shape(self, input_shape: Sequence) -> tuple:
+    batch, height, width, channels = input_shape
+    r = self.factor
+    return (batch, height // r, width // r, channels * r * r)
+
+  def slope_bounds(self) -> bijection.SlopeBounds:
+    return bijection.SlopeBounds(1.0, 1.0)
+
+  def get_config(self) -> dict:
+    return super().get_config() | {'factor': self.factor}

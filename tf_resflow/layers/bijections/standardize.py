@@ -1,0 +1,54 @@
+"""Standardisation by given means and deviations."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow.layers.bijections import bijection
+from tf_resflow.numerics import differentiation
+
+
+@keras.saving.register_keras_serializable('tf_resflow')
+class Standardize(bijection.Bijection):
+  """`y = (x - mean) / std` per channel; `log_det = -H W sum log std`.
+
+  Args:
+    mean: sequence of floats, one per channel.
+    std: sequence of positive floats, one per channel.
+    **kwargs: of `keras.layers.Layer`.
+
+  Example:
+    >>> layers.Standardize([0.5], [0.25])(tf.ones([1, 1])).numpy().tolist()
+    [[2.0]]
+  """
+
+  def __init__(self, mean: Sequence[float], std: Sequence[float], **kwargs):
+    super().__init__(**kwargs)
+    errors.check(
+        bool(mean) and len(mean) == len(std) and all(s > 0 for s in std),
+        'std', tuple(std), f'{len(mean)} positive numbers, one per number of '
+        f'mean={tuple(mean)}')
+    self.mean = tuple(mean)
+    self.std = tuple(std)
+
+  def build(self, input_shape: Sequence) -> None:
+    errors.check(
+        input_shape[-1] == len(self.mean), 'input_shape', tuple(input_shape),
+        f'{len(self.mean)} channels, as mean and std have numbers')
+
+  def forward_and_log_det(self, x, **unused):
+    y = (x - tf.constant(self.mean, x.dtype)) / tf.constant(self.std, x.dtype)
+    log_std = tf.constant(np.log(self.std), x.dtype)
+    return y, -differentiation.sum_per_example(log_std + tf.zeros_like(x))
+
+  def inverse(self, y, **unused):
+    return y * tf.constant(self.std, y.dtype) + tf.constant(self.mean, y.dtype)
+
+  def slope_bounds(self) -> bijection.SlopeBounds:
+    return bijection.SlopeBounds(1.0 / max(self.std), 1.0 / min(self.std))
+
+  def get_config(self) -> dict:
+    return super().get_config() | {'mean': self.mean, 'std': self.std}

@@ -1,0 +1,91 @@
+"""Elementwise activations without variables, of slope at most one."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tf_resflow.layers.lipschitz import elementwise
+
+
+@keras.saving.register_keras_serializable('tf_resflow')
+class ELU(elementwise.Elementwise):
+  """ELU with alpha = 1: `x` for `x > 0`, `exp(x) - 1` otherwise; slope <= 1.
+
+  Example:
+    >>> layers.ELU()(tf.constant([0.0, 2.0])).numpy().tolist()
+    [0.0, 2.0]
+
+  References:
+    Behrmann et al., 2019, Invertible Residual Networks, Section 5.
+  """
+
+  lipschitz_bound = 1.0
+
+  def evaluate(self, weights: Any, x: tf.Tensor) -> tf.Tensor:
+    return tf.nn.elu(x)
+
+
+@keras.saving.register_keras_serializable('tf_resflow')
+class Softplus(elementwise.Elementwise):
+  """`log(1 + exp(x))`; slope `sigmoid(x) < 1`.
+
+  Example:
+    >>> y = layers.Softplus()(tf.constant([0.0, 2.0]))
+  """
+
+  lipschitz_bound = 1.0
+
+  def evaluate(self, weights: Any, x: tf.Tensor) -> tf.Tensor:
+    return tf.nn.softplus(x)
+
+
+@keras.saving.register_keras_serializable('tf_resflow')
+class ReLU(elementwise.Elementwise):
+  """`max(x, 0)`; slope at most 1, second derivative 0.
+
+  Log-determinant gradients need second derivatives, which vanish here: such
+  flows train badly (Chen et al., 2019, Section 3.3).
+
+  Example:
+    >>> layers.ReLU()(tf.constant([-1.0, 2.0])).numpy().tolist()
+    [0.0, 2.0]
+  """
+
+  lipschitz_bound = 1.0
+
+  def evaluate(self, weights: Any, x: tf.Tensor) -> tf.Tensor:
+    return tf.nn.relu(x)
+
+
+@keras.saving.register_keras_serializable('tf_resflow')
+class Identity(elementwise.Elementwise):
+  """`x`; for ablations, the block is then affine.
+
+  Example:
+    >>> layers.Identity()(tf.constant([-1.0, 2.0])).numpy().tolist()
+    [-1.0, 2.0]
+  """
+
+  lipschitz_bound = 1.0
+
+  def evaluate(self, weights: Any, x: tf.Tensor) -> tf.Tensor:
+    return x
+
+
+@keras.saving.register_keras_serializable('tf_resflow')
+class LipschitzCube(elementwise.Elementwise):
+  """`x^3 / 3` for `|x| < 1`, continued with slope 1: `x - 2 sign(x) / 3`.
+
+  Its slope is `min(x^2, 1)`. One of the activations that the authors' code
+  offers; the paper does not describe it.
+
+  Example:
+    >>> y = layers.LipschitzCube()(tf.constant([0.0, 3.0]))  # [0, 7/3]
+  """
+
+  lipschitz_bound = 1.0
+
+  def evaluate(self, weights: Any, x: tf.Tensor) -> tf.Tensor:
+    inner = tf.clip_by_value(x, -1.0, 1.0)
+    return inner**3 / 3.0 + (x - inner)

@@ -1,0 +1,194 @@
+"""What a Lipschitz layer is."""
+
+from collections.abc import Sequence
+import json
+import math
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from tf_resflow.layers.lipschitz import parts as parts_lib
+
+
+class Certificate(NamedTuple):
+  """What is proven of a layer with the weights that it has.
+
+  Attributes:
+    bound: the Lipschitz constant is at most this; None if nothing is proven.
+    methods: how every constrained layer was bounded, `('asserted',)` where a
+      user vouches for it.
+  """
+
+  bound: float | None
+  methods: tuple[str, ...] = ()
+
+
+class LipschitzLayer(keras.layers.Layer):
+  """A map that knows the norms it is bounded in, and its bound.
+
+  `|f(x) - f(x')|_q <= lipschitz_bound |x - x'|_p` at every call, whatever the
+  weights: whoever computes with a layer normalises for the weights at hand, so
+  no training loop has to. The map is made of three pure parts,
+
+    norms   = converge_norms(variables, state)     iterations, not
+                                                   differentiated
+    weights = effective_weights(variables, norms)  differentiable
+    y       = evaluate(weights, x)                 example by example
+
+  such that a residual block can do the first once per pass and the last as
+  often as a series or a solver asks; `call` does one after the other. What the
+  parts hand on are nested lists of tensors. Subclasses define `lipschitz_bound`
+  and `evaluate`, and the others where there is something to normalise.
+
+  Attributes:
+    domain: the order `p` of the norm of inputs; None if the bound holds for
+      every order, with `q = p`, as that of elementwise activations does.
+    codomain: the order `q` of the norm of outputs; None likewise.
+    lipschitz_bound: the bound; None if it is not known.
+    known_by: 'construction', or 'assertion' where a user vouches for the bound.
+    num_constrained: number of linear maps in it whose norm is bounded.
+    absorbs_scales: whether `effective_weights` takes scales, see there.
+    has_scales: whether the layer is an activation with `scales`.
+
+  Example:
+    >>> class Sine(layers.LipschitzLayer):
+    ...   domain = codomain = None  # Elementwise: in every l_p.
+    ...   lipschitz_bound = 1.0
+    ...   def evaluate(self, weights, x):
+    ...     return tf.sin(x)
+    >>> Sine().certificate()
+    Certificate(bound=1.0, methods=())
+  """
+
+  domain: float | None = 2.0
+  codomain: float | None = 2.0
+  lipschitz_bound: float | None = None
+  known_by = 'construction'
+  num_constrained = 0
+  absorbs_scales = False
+  has_scales = False
+
+  def __init__(self, **kwargs):
+    super().__init__(**kwargs)
+    parts_lib.check_precision(self)
+
+  @property
+  def norm_state(self) -> Sequence[keras.Variable]:
+    """Variables that only save time when norms are converged anew."""
+    return ()
+
+  def tensors(self) -> tuple[Any, Any]:
+    """Returns the values of the variables, and those of `norm_state`."""
+    state = {id(v) for v in self.norm_state}
+    return ([tf.convert_to_tensor(v.value) for v in self.variables
+             if id(v) not in state],
+            [tf.convert_to_tensor(v.value) for v in self.norm_state])
+
+  def converge_norms(self, variables: Any, state: Any) -> Any:
+    """Iterates until the norms of the present weights are known.
+
+    Args:
+      variables: see `tensors`.
+      state: see `tensors`.
+
+    Returns:
+      What `effective_weights` needs of them.
+    """
+    del variables, state
+    return []
+
+  def effective_weights(
+      self, variables: Any, norms: Any, input_scale: Any = 1.0,
+      output_scale: Any = 1.0) -> Any:
+    """Returns the weights that keep the bound, for `evaluate`.
+
+    Args:
+      variables: see `tensors`.
+      norms: what `converge_norms` returned for them.
+      input_scale: where `absorbs_scales`, the weights are those of
+        `x -> output_scale f(input_scale x)`; elsewhere 1.
+      output_scale: see `input_scale`.
+    """
+    del norms, input_scale, output_scale
+    return variables
+
+  def evaluate(self, weights: Any, x: tf.Tensor) -> tf.Tensor:
+    """Evaluates the layer with given effective weights.
+
+    Args:
+      weights: as `effective_weights` returns them.
+      x: `[B, ...]`.
+    """
+    raise NotImplementedError
+
+  def scales(self, variables: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns `(a, b)` of an activation `x -> b h(a x)`.
+
+    Between two linear layers that absorb scales, `a` and `b` then become part
+    of their weights, and `h`, which is `evaluate_unscaled`, is all that is left
+    of the activation: two passes less over a hidden layer.
+    """
+    raise NotImplementedError
+
+  def evaluate_unscaled(self, x: tf.Tensor) -> tf.Tensor:
+    """Returns `h(x)`, see `scales`."""
+    raise NotImplementedError
+
+  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    variables, state = self.tensors()
+    norms = self.converge_norms(variables, state)
+    return self.evaluate(self.effective_weights(variables, norms), inputs)
+
+  def compute_output_shape(self, input_shape: Sequence) -> tuple:
+    return tuple(input_shape)
+
+  def norm_estimate(self) -> float | None:
+    """Returns the Lipschitz constant as power iteration sees it.
+
+    From below for the present weights, to a relative 1e-3 for linear layers;
+    the bound itself for activations; None if it is not known.
+    """
+    return self.lipschitz_bound
+
+  def certificate(self, target: float = 1.0) -> Certificate:
+    """Returns a guaranteed upper bound for the present weights.
+
+    Args:
+      target: a bound that is good enough; below it no dearer method is tried.
+    """
+    del target
+    return Certificate(self.lipschitz_bound)
+
+  def constrained_layers(self) -> list['LipschitzLayer']:
+    """Returns the linear layers within whose norms are bounded."""
+    return [self] if self.num_constrained else []
+
+  def save_norms(self) -> tf.Tensor:
+    """Stores `norm_state` for the present weights, which saves time.
+
+    Returns:
+      The number of iterations that it took, an int32 scalar.
+    """
+    return tf.constant(0)
+
+  def largest_event(self, input_shape: Sequence) -> int:
+    """Returns the numbers per example of the largest tensor on the way."""
+    return math.prod(self.compute_output_shape(input_shape)[1:])
+
+  @property
+  def is_on_cpu(self) -> bool:
+    """Whether the layer computes on a CPU: where its variables are."""
+    return not any('GPU' in v.value.device for v in self.variables)
+
+  def structure(self) -> Any:
+    """Returns what two layers share that are the same function of weights."""
+    config = {k: v for k, v in self.get_config().items()
+              if k not in ('name', 'seed')}
+    return (type(self), self.is_on_cpu, str([v.shape for v in self.variables]),
+            json.dumps(config, sort_keys=True, default=str))
+
+
+def product(factors: Sequence[float | None]) -> float | None:
+  """Returns the product of bounds, None if one of them is not known."""
+  return None if None in factors else math.prod(factors)

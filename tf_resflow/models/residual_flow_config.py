@@ -1,0 +1,126 @@
+"""The configuration of the paper's image flow."""
+
+import dataclasses
+import math
+
+from tf_resflow import errors
+from tf_resflow import models
+from tf_resflow.configuration import fields
+from tf_resflow.configuration import registries
+from tf_resflow.configuration import values
+from tf_resflow.models import block_flow_config
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
+  """The image flow of the paper; the defaults are its CIFAR-10 row.
+
+  `bin/train --help` lists what the fields mean.
+
+  Example:
+    >>> config = models.ResidualFlowConfig(
+    ...     image_shape=(28, 28, 1), num_blocks=(2, 2))
+    >>> models.ResidualFlowConfig(image_shape=(9, 9, 1), num_blocks=(2, 2))
+    Traceback (most recent call last):
+    tf_resflow.errors.InvalidValueError: num_blocks=2,2: expected ...
+
+  References:
+    Chen et al., 2019, Residual Flows, Section 5.1 and Appendix E.
+  """
+
+  image_shape: tuple[int, ...] = fields.field(
+      (32, 32, 3), help='Height, width and channels.', minimum=1, min_length=3,
+      is_flag=False)
+  num_levels: int = fields.field(
+      256, help='Integer levels of a pixel, 256 for 8 bits.', minimum=2,
+      changes_function=False, is_flag=False)
+  num_blocks: tuple[int, ...] = fields.field(
+      (16, 16, 16), help='Blocks per scale.', minimum=1, min_length=1)
+  hidden_channels: int = fields.field(
+      512, help='Width of the hidden layers of g.', minimum=1)
+  kernel_sizes: tuple[int, ...] = fields.field(
+      (3, 1, 3), help='Sizes of the convolutions of g, odd.', minimum=1,
+      min_length=2)
+  factor_out: bool = fields.field(
+      False, help='Half of the channels leave after every scale.')
+  squeeze_first: bool = fields.field(
+      False, help='Space-to-depth before the first block.')
+  preactivation: bool = fields.field(True, help='g starts with an activation.')
+  activate_first_block: bool = fields.field(
+      False, help='--preactivation goes for the very first g, too.')
+  fully_connected: bool = fields.field(
+      False, help='Dense layers in place of all convolutions; ActNorm is then '
+      'per feature.')
+  num_dense_blocks: int = fields.field(
+      4, help='Fully connected blocks after the last scale.', minimum=0)
+  dense_hidden_units: int = fields.field(
+      128, help='Width of the hidden layers of dense blocks.', minimum=1)
+  num_dense_hidden_layers: int = fields.field(
+      2, help='Number of hidden layers of every dense g.', minimum=0)
+  feature_act_norm: bool = fields.field(
+      False, help='ActNorm per feature (h, w, c) after every block.')
+  first_act_norm: bool = fields.field(
+      True, help='ActNorm before the first block, too.')
+  preprocessing: str = fields.field(
+      'logit', help='What happens to images first; standardize takes mean and '
+      'std.', choices=registries.PREPROCESSORS)
+  logit_alpha: float = fields.field(
+      0.05, help='alpha of the logit transform.', above=0, below=0.5)
+  mean: tuple[float, ...] = fields.field(
+      (), help='Mean per channel, with --squeeze_first also per channel of the '
+      'squeezed images.')
+  std: tuple[float, ...] = fields.field(
+      (), help='Standard deviation, likewise.', above=0)
+  num_classes: int = fields.field(
+      0, help='Classes of a hybrid model; 0 for none.', minimum=0,
+      is_flag=False)
+  head_channels: int = fields.field(
+      256, help='Features that the classifier takes from every scale.',
+      minimum=1)
+
+  def check(self) -> None:
+    self._check_shapes()
+    errors.check(
+        all(k % 2 for k in self.kernel_sizes), 'kernel_sizes',
+        values.text_of(self.kernel_sizes), 'odd numbers')
+    channels = self.image_shape[-1]
+    sizes = (channels, 4 * channels) if self.squeeze_first else (channels,)
+    for name in ('mean', 'std'):
+      numbers = getattr(self, name)
+      errors.check(
+          len(numbers) in (0, *sizes), name, values.text_of(numbers),
+          f'one number per channel, {" or ".join(map(str, sizes))}')
+    errors.check(
+        len(self.mean) == len(self.std), 'std', values.text_of(self.std),
+        'as many numbers as mean has')
+    errors.check(
+        self.num_classes != 1, 'num_classes', self.num_classes,
+        '0, or 2 and more')
+    errors.check(
+        self.num_classes == 0 or not self.factor_out or
+        len(self.num_blocks) > 1, 'factor_out', 'true',
+        'false in a hybrid flow of one scale',
+        'The classifier reads what is factored out, which is nothing here.')
+
+  def _check_shapes(self) -> None:
+    errors.check(
+        len(self.image_shape) == 3, 'image_shape',
+        values.text_of(self.image_shape), 'height, width and channels')
+    height, width = self.image_shape[:2]
+    num_squeezes = len(self.num_blocks) - 1 + int(self.squeeze_first)
+    divisor = 2**num_squeezes
+    errors.check(
+        height % divisor == 0 and width % divisor == 0, 'num_blocks',
+        values.text_of(self.num_blocks), 'fewer scales for images of '
+        f'{height} x {width}',
+        f'{len(self.num_blocks)} scales need {num_squeezes} squeezes by 2, so '
+        f'that both must be divisible by {divisor}.')
+
+  @property
+  def event_size(self) -> int:
+    """Number of dimensions `D = H W C`."""
+    return math.prod(self.image_shape)
+
+  def build(self, dtype: str = 'float32') -> 'models.ResidualFlow':
+    """Returns a new `models.ResidualFlow`; see `ModelConfig.build`."""
+    return models.ResidualFlow(self, dtype=dtype)

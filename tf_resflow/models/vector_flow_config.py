@@ -1,0 +1,28 @@
+"""The configuration of a flow on vectors."""
+
+import dataclasses
+
+from tf_resflow import models
+from tf_resflow.configuration import fields
+from tf_resflow.models import block_flow_config
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VectorFlowConfig(block_flow_config.BlockFlowConfig):
+  """A residual flow on vectors; `bin/train --help` lists the fields.
+
+  Example:
+    >>> config = models.VectorFlowConfig(event_size=4, hidden_units=(32,))
+  """
+
+  event_size: int = fields.field(
+      2, help='Numbers of a vector.', minimum=1, is_flag=False)
+  num_blocks: int = fields.field(8, help='Blocks.', minimum=1)
+  hidden_units: tuple[int, ...] = fields.field(
+      (64, 64), help='Widths of the hidden layers of g.', minimum=1)
+  lipschitz_coeff: float = fields.changed(
+      block_flow_config.BlockFlowConfig, 'lipschitz_coeff', 0.9)
+
+  def build(self, dtype: str = 'float32') -> 'models.VectorFlow':
+    """Returns a new `models.VectorFlow`; see `ModelConfig.build`."""
+    return models.VectorFlow(self, dtype=dtype)
