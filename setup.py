@@ -9,6 +9,7 @@ INSTALL_REQUIRES = [
   # tfds imports it without declaring it.
   'importlib_resources>=6,<8',
   'keras>=3.15,<3.16',
+  # Rooms load TensorFlow when they are used.
   'lazy_loader>=0.4,<1',
   'matplotlib>=3.8,<4',
   'numpy>=1.26,<3',
@@ -39,10 +40,19 @@ EXTRAS_REQUIRE = {
 
 setuptools.setup(
   name='tf_resflow',
-  version='0.1.0',
+  version='0.2.0',
   description='Residual Flows for TensorFlow, Keras and TFP.',
   license='Apache-2.0',
-  packages=setuptools.find_packages(include=['tf_resflow', 'tf_resflow.*']),
+  # The flagfiles, which stand in bin/ in a checkout, are a package in a wheel.
+  packages=[
+    *setuptools.find_packages(include=['tf_resflow', 'tf_resflow.*']),
+    'tf_resflow.flagfiles',
+  ],
+  package_dir={'tf_resflow.flagfiles': 'bin/flags'},
+  package_data={'tf_resflow.flagfiles': ['*.flags']},
+  entry_points={
+    'console_scripts': ['tf_resflow = tf_resflow.commands.console:main'],
+  },
   python_requires='>=3.11,<3.14',
   install_requires=INSTALL_REQUIRES,
   extras_require=EXTRAS_REQUIRE,
