@@ -69,7 +69,6 @@ def loaded(names):
   return set(run(_SCRIPT.format(names=names)).split())
 
 
-@pytest.mark.xfail(reason='not kept everywhere yet')
 def test_rooms_load_no_other_package():
   assert loaded(['tf_resflow', *_ROOMS]) == {'lazy_loader', 'tf_resflow'}
 
