@@ -12,9 +12,9 @@ from tf_resflow.conversion.arguments import convert_arguments
 from tf_resflow.conversion.checkpoint import Checkpoint
 from tf_resflow.conversion.checkpoint import load_checkpoint
 from tf_resflow.conversion.checkpoint import WEIGHTS
-from tf_resflow.conversion.convert import convert
-from tf_resflow.conversion.convert import is_converted
-from tf_resflow.conversion.convert import load_model
+from tf_resflow.conversion.converter import convert
+from tf_resflow.conversion.converter import is_converted
+from tf_resflow.conversion.converter import load_model
 from tf_resflow.conversion.latents import from_channels_first
 from tf_resflow.conversion.latents import to_channels_first
 from tf_resflow.conversion.weights import load_weights
