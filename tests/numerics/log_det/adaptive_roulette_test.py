@@ -108,7 +108,8 @@ def test_drawn_mean_agrees_within_four_standard_errors():
 
 @pytest.mark.parametrize('kind', ['dense', 'conv'])
 @pytest.mark.parametrize('max_examples', [None, 2])
-def test_without_batch_dependence_examples_get_what_they_get_alone(kind, max_examples):
+def test_without_batch_dependence_examples_get_what_they_get_alone(
+    kind, max_examples):
   g_fn, weights, x = testing.make_block(kind)
   # Examples whose series need few terms and many.
   x *= tf.reshape(tf.constant([0.1, 1.0, 4.0], x.dtype),

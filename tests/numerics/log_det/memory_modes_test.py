@@ -112,8 +112,8 @@ def test_backward_in_forward_refuses_unequal_cotangents(wrap):
   fn, weights, x = _make('dense', 'backward_in_forward')
   run = wrap(lambda weights, x: testing.gradients(
       fn, weights, x, _cotangents(x, [0.0, 1.5, -0.7])))
-  with pytest.raises(
-      tf.errors.InvalidArgumentError, match='memory=backward_in_forward: expected one cotangent'):
+  with pytest.raises(tf.errors.InvalidArgumentError, match=(
+      'memory=backward_in_forward: expected one cotangent')):
     run(weights, x)
 
 
