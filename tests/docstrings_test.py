@@ -1,8 +1,8 @@
 """The examples of the docstrings run, and show what they say.
 
-An example finds its module and the names in that, the usual names of TensorFlow,
-Keras and TFP, and the rooms of the package; relative paths lie in a folder that
-has two PyTorch checkpoints.
+An example finds its module and the names in that, the usual names of
+TensorFlow, Keras and TFP, and the rooms of the package; relative paths lie in a
+folder that has two PyTorch checkpoints.
 """
 
 import doctest
@@ -30,7 +30,7 @@ _NAMES = {
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 # Rooms whose every public class and function has an example, but for base
-# classes, named tuples that are returned, and these, which others make or share.
+# classes, named tuples, and these, which others make or share.
 _ILLUSTRATED = ('bijectors', 'layers', 'models', 'numerics')
 _WITHOUT = {
     'Certificate', 'FlowBijector', 'FrozenResidualBlock', 'LayerOperator',

@@ -117,7 +117,8 @@ def test_samples_repeat_and_failures_show_in_another_process(
     ask, pairs, model, replies, make_small_model, tmp_path, monkeypatch):
   # A model that fails at once would not be exported.
   monkeypatch.setattr(
-      sys.modules['tf_resflow.serving.saved_model'], '_try_out', lambda *_: None)
+      sys.modules['tf_resflow.serving.saved_model'], '_try_out',
+      lambda *_: None)
   impatient = make_small_model()
   impatient.residual_blocks[0].solver = numerics.Banach(max_steps=2)
   folder = str(tmp_path / '1')

@@ -40,7 +40,8 @@ def test_finished_run_is_left_as_it_is(
   with caplog.at_level(logging.WARNING, 'tf_resflow'):
     assert training.train(runs.config(data_dir), str(workdir)).step == 4
   assert runs.contents(workdir / 'checkpoints') == before
-  assert caplog.records[-1].message.endswith('Raise --num_steps to continue it.')
+  assert caplog.records[-1].message.endswith(
+      'Raise --num_steps to continue it.')
 
 
 @pytest.mark.parametrize('when', ['before', 'within'])

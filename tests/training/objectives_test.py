@@ -62,7 +62,8 @@ def _gradients(objective, model, batch, seed):
     loss, metrics = objective(model, batch, seed)
   assert tuple(metrics) == objective.metric_names
   return loss, metrics, tape.gradient(
-      loss, model.trainable_variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+      loss, model.trainable_variables,
+      unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
 @pytest.mark.parametrize(('spec', 'nll_weight'), [
@@ -127,7 +128,8 @@ def test_classification_alone_runs_no_series(spec, is_random):
       loss, _ = objective(
           model, training.Batch(x, labels), random.as_seed(3))
     return tape.gradient(
-        loss, model.trainable_variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        loss, model.trainable_variables,
+      unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
   graph = run.get_concrete_function(*batch).graph.as_graph_def()
   operations = {node.op for node in graph.node}.union(*(
