@@ -3,7 +3,7 @@
 import setuptools
 
 # The stack that is tested together; every import of the package and of bin/
-# must appear here or in an extra (tests/build_test.py checks it).
+# must appear here or in an extra (tests/build_files_test.py checks it).
 INSTALL_REQUIRES = [
   'absl-py>=2.1,<3',
   # tfds imports it without declaring it.
@@ -29,6 +29,7 @@ EXTRAS_REQUIRE = {
   # The protocol buffers of requests that TensorFlow Serving warms up with.
   'serving': ['tensorflow-serving-api>=2.21,<2.22'],
   'test': [
+    'import-linter>=2.17,<3',
     'mlxtend>=0.23,<1',
     'pytest>=8,<10',
     'pytest-xdist>=3.5,<4',
