@@ -88,7 +88,7 @@ def test_python_and_shell(tmp_path, monkeypatch):
   training.create_workdir('runs/digits', config, model)
   serving.export(
       model, 'served/digits/1', dataclasses.replace(
-          evaluation.default_estimator(), couples_examples=False), warmup=False)
+          evaluation.default_estimator(), batch_dependent=False), warmup=False)
   exported, own = [
       b for b in _blocks('python') if not b.startswith('import grpc')]
   names = {}
