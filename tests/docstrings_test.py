@@ -20,22 +20,10 @@ from tensorflow_probability import distributions as tfd
 from tests.conversion import checkpoints
 from tests.conversion import torch_writer
 import tf_resflow
-from tf_resflow import benchmarking
-from tf_resflow import bijectors
-from tf_resflow import conversion
-from tf_resflow import datasets
-from tf_resflow import evaluation
-from tf_resflow import layers
-from tf_resflow import models
-from tf_resflow import numerics
-from tf_resflow import serving
-from tf_resflow import training
 
 _ROOMS = {
-    'benchmarking': benchmarking, 'bijectors': bijectors,
-    'conversion': conversion, 'datasets': datasets, 'evaluation': evaluation,
-    'layers': layers, 'models': models, 'numerics': numerics,
-    'serving': serving, 'training': training}
+    info.name: importlib.import_module(f'tf_resflow.{info.name}')
+    for info in pkgutil.iter_modules(tf_resflow.__path__)}
 _NAMES = {
     'keras': keras, 'np': np, 'tf': tf, 'tfb': tfb, 'tfd': tfd, **_ROOMS}
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -115,13 +103,58 @@ def test_code_in_docstrings_is_an_example():
           f'{test.name}: write its code as an example, with >>>.')
 
 
+def public(room):
+  """Returns the classes and functions that a room hands out, by their names."""
+  names = getattr(room, '__all__', None) or vars(room)
+  return {name: value for name in names
+          for value in [getattr(room, name)]
+          if callable(value) and not name.startswith('_')}
+
+
 @pytest.mark.parametrize('room', _ILLUSTRATED)
 def test_what_is_public_has_an_example(room):
-  public = {
-      name: value for name, value in vars(_ROOMS[room]).items()
-      if (inspect.isclass(value) or callable(value)) and
-      not name.startswith('_') and name not in _WITHOUT}
-  assert public
-  missing = [
-      name for name, value in public.items() if '>>>' not in value.__doc__]
+  values = public(_ROOMS[room])
+  assert values
+  missing = [name for name, value in values.items()
+             if name not in _WITHOUT and '>>>' not in value.__doc__]
   assert not missing, f'no example: {missing}'
+
+
+def undocumented(cls):
+  """Returns the public attributes that neither a class nor its bases explain.
+
+  What overrides a method keeps to the contract of that, be it of Keras or TFP.
+  """
+  kinds = (classmethod, property, staticmethod, type(undocumented))
+  return [
+      name for name, value in vars(cls).items()
+      if isinstance(value, kinds) and not name.startswith('_') and
+      not inspect.getdoc(value) and
+      not any(hasattr(base, name) for base in cls.__bases__)]
+
+
+def test_public_methods_have_docstrings():
+  missing = [
+      f'{module.__name__}.{name}.{method}' for module in modules()
+      for name, value in vars(module).items()
+      if inspect.isclass(value) and value.__module__ == module.__name__ and
+      not name.startswith('_') for method in undocumented(value)]
+  assert not missing, f'no docstring: {missing}'
+
+
+def test_a_method_without_a_docstring_is_found():
+  class Layer(keras.layers.Layer):
+    def call(self, x):
+      return x
+
+    def documented(self):
+      """Returns None."""
+
+    def bare(self):
+      pass
+
+    @property
+    def size(self):
+      return 1
+
+  assert undocumented(Layer) == ['bare', 'size']

@@ -14,7 +14,7 @@ class InvalidValueError(ValueError):
     advice: what to do, one or more sentences; may be left out.
 
   Example:
-    >>> raise errors.InvalidValueError('num_steps', 0, 'a number from 1')
+    >>> raise InvalidValueError('num_steps', 0, 'a number from 1')
     Traceback (most recent call last):
     tf_resflow.errors.InvalidValueError: num_steps=0: expected a number from 1.
   """

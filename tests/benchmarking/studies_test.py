@@ -2,13 +2,12 @@
 
 import pytest
 
-from tf_resflow import models
+from tf_resflow import configuration
 from tf_resflow import numerics
-from tf_resflow import training
 from tf_resflow.benchmarking import operations
 from tf_resflow.benchmarking import studies
 
-_CONFIG = training.TrainingConfig(
+_CONFIG = configuration.make_config(
     dataset='digits', num_blocks=(1, 1), hidden_channels=4,
     num_dense_blocks=1, dense_hidden_units=4, batch_size=4, num_steps=86400,
     resize=8)
@@ -24,11 +23,12 @@ class _Machine:
     assert (config, num_terms) not in self.asked
     self.asked.append((config, num_terms))
     work = operations.step_work(
-        models.ResidualFlow(config.model_config()), config.batch_size,
+        config.model.build(), config.optimizer.batch_size,
         num_terms)
     modes = numerics.MEMORY_MODES
     return {'train_step_s': 1e-9 * work.operations, 'work': work._asdict(),
-            'peak_memory_gb': modes.index(config.memory) + 0.01 * num_terms}
+            'peak_memory_gb': (
+                modes.index(config.model.memory) + 0.01 * num_terms)}
 
 
 def test_cost():
@@ -53,7 +53,7 @@ def test_memory():
 
 
 def test_prediction():
-  model = models.ResidualFlow(_CONFIG.model_config())
+  model = _CONFIG.model.build()
   work, rows = studies.predict_training(_CONFIG, model, [1, 4])
   # Two exact terms and two of Poisson(2).
   assert work == operations.step_work(model, 4, 4)

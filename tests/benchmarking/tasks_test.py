@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tf_resflow import benchmarking
-from tf_resflow import training
+from tf_resflow import configuration
 
-_CONFIG = training.TrainingConfig(
+_CONFIG = configuration.make_config(
     dataset='digits', num_blocks=(1, 1), hidden_channels=4,
     num_dense_blocks=1, dense_hidden_units=4, batch_size=4)
 
@@ -65,7 +65,7 @@ def test_too_few_images():
 
 
 def test_an_accumulated_step_is_a_whole_one():
-  config = dataclasses.replace(_CONFIG, accumulation_steps=3)
+  config = _CONFIG.replace(accumulation_steps=3)
   values = benchmarking.measure_training(benchmarking.Settings(
       config, num_repeats=3, num_roulette_terms=2), time.perf_counter())
   np.testing.assert_allclose(

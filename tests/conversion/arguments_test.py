@@ -5,10 +5,10 @@ import pathlib
 import pytest
 
 from tests.conversion import reference_flow
+from tf_resflow import configuration
 from tf_resflow import conversion
 from tf_resflow import datasets
-from tf_resflow import training
-from tf_resflow.training import flags as flags_lib
+from tf_resflow.configuration import flags as flags_lib
 
 _FLAGS = pathlib.Path(__file__).resolve().parents[2] / 'bin' / 'flags'
 
@@ -54,19 +54,19 @@ _PUBLISHED = {
 def test_published_models(name):
   arguments, fields, image_shape, num_levels = _PUBLISHED[name]
   conversion_ = convert(**arguments)
-  assert conversion_.config == training.TrainingConfig(**fields)
+  assert conversion_.config == configuration.make_config(**fields)
   # The script dequantises five bits in another way.
   assert len(conversion_.notes) == (name == 'celebahq256')
-  model_config = conversion_.config.model_config()
+  model_config = conversion_.config.model
   assert model_config.image_shape == image_shape
   assert model_config.num_levels == num_levels
 
 
 @pytest.mark.parametrize('name', _PUBLISHED)
 def test_flagfiles_describe_the_published_models(name):
-  flagfile = flags_lib.config_from_flagfile(_FLAGS / f'{name}.flags')
+  flagfile = flags_lib.from_flagfile(_FLAGS / f'{name}.flags')
   converted = convert(**_PUBLISHED[name][0]).config
-  assert flagfile.model_config().is_same_function(converted.model_config())
+  assert flagfile.model.is_same_function(converted.model)
   for field in ('dataset', 'num_bits', 'flip', 'batch_size',
                 'accumulation_steps', 'learning_rate', 'warmup_steps',
                 'num_exact_terms', 'truncation', 'truncation_parameter'):
@@ -87,7 +87,7 @@ def test_switches():
       preact=False, first_resblock=False, fc_idim=11, fc=True, n_exact_terms=4,
       n_dist='geometric', logit_transform=False, lr=0.25,
       warmup_iters=3).config
-  assert config == training.TrainingConfig(
+  assert config == configuration.make_config(
       dataset='svhn_cropped', resize=16, num_blocks=(3, 2, 1),
       hidden_channels=9, kernel_sizes=(5, 1, 1, 3),
       activation='lipschitz_cube', lipschitz_coeff=0.5, act_norm=False,

@@ -47,7 +47,7 @@ def test_workdir_holds_the_model(converted, averaged):
   path, workdir, report = converted
   model, step = training.load_model(str(workdir), averaged=averaged)
   assert step == 0
-  assert model.config == training.load_config(workdir).model_config()
+  assert model.config == training.load_config(workdir).model
   expected = conversion.load_model(path)
   assert report['num_parameters'] == sum(
       np.prod(v.shape) for v in expected.trainable_variables)

@@ -80,7 +80,7 @@ class _Tensor:
 
 def load(made, state):
   config = conversion.convert_arguments(made.arguments).config
-  model = models.ResidualFlow(config.model_config())
+  model = config.model.build()
   conversion.load_weights(
       model, {key: _Tensor(value) for key, value in state.items()})
 
@@ -91,7 +91,7 @@ _FEATURES = 'transforms.1.chain.3.fc_module.bias'
 
 
 @pytest.mark.parametrize('change, message', [
-    (lambda s: s.pop(_KERNEL), rf'checkpoint.{_KERNEL}=None: expected a tensor'),
+    (lambda s: s.pop(_KERNEL), f'checkpoint.{_KERNEL}=None: expected a tens'),
     (lambda s: s.update({_KERNEL: s[_KERNEL][:, :, :2]}),
      r'shape \(3, 1, 2, 3\): expected the shape \(3, 1, 3, 3\)'),
     (lambda s: s.update({_KERNEL: s[_KERNEL][0]}), r'of shape \(1, 3, 3\): '),

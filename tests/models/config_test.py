@@ -8,7 +8,6 @@ import pytest
 from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow import models
-from tf_resflow import numerics
 from tf_resflow.configuration import registries
 
 _IMAGE_ERRORS = [
@@ -36,13 +35,10 @@ _IMAGE_ERRORS = [
     (dict(dense_hidden_units=0), 'dense_hidden_units=0: expected a whole numb'),
     (dict(preprocessing='pca'), 'preprocessing=pca: expected one of logit, st'),
     (dict(logit_alpha=0.5), 'logit_alpha=0.5: expected a number in (0, 0.5).'),
-    (dict(preprocessing='standardize'), 'mean=: expected one number per chann'
-     'el, 3, with preprocessing=standardize.'),
-    (dict(preprocessing='standardize', squeeze_first=True, mean=(0.5,),
-          std=(0.5,)), 'mean=0.5: expected one number per channel, 3 or 12, '),
-    (dict(preprocessing='standardize', squeeze_first=True, mean=(0.5,) * 3,
-          std=(0.5,) * 12), 'std=0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,'
-     '0.5: expected as many numbers as mean has.'),
+    (dict(mean=(0.5,)), 'mean=0.5: expected one number per channel, 3.'),
+    (dict(squeeze_first=True, mean=(0.5,), std=(0.5,)),
+     'mean=0.5: expected one number per channel, 3 or 12.'),
+    (dict(squeeze_first=True, mean=(0.5,) * 3), 'std=: expected as many numb'),
     (dict(std=(0.1, 0.0, 0.1)), 'std=0.1,0.0,0.1: expected numbers above 0'),
 ]
 
@@ -140,10 +136,18 @@ def test_build():
   assert (model.config, model.compute_dtype) == (image, 'float32')
 
 
-def test_memory_modes_are_those_of_numerics():
-  assert registries.MEMORY_MODES.names() == numerics.MEMORY_MODES
-  assert set(registries.MEMORY_MODES.names()) - {'naive'} == set(
-      registries.AGREEING_MEMORY_MODES)
+def test_standardisation_needs_its_numbers():
+  config = models.ResidualFlowConfig(
+      image_shape=(2, 2, 1), num_blocks=(1,), num_dense_blocks=0,
+      preprocessing='standardize')
+  with pytest.raises(errors.InvalidValueError, match='^mean=: expected one'):
+    config.build()
+
+
+def test_lists_of_names_are_parts_of_their_registries():
+  assert set(registries.AGREEING_MEMORY_MODES) < set(
+      registries.MEMORY_MODES.names())
+  assert set(registries.ENDLESS_SCHEDULES) < set(registries.SCHEDULES.names())
 
 
 def test_what_makes_another_function():

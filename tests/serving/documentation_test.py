@@ -18,8 +18,8 @@ from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from tests.serving import client
+from tf_resflow import configuration
 from tf_resflow import evaluation
-from tf_resflow import models
 from tf_resflow import serving
 from tf_resflow import training
 
@@ -81,9 +81,9 @@ def test_grpc_request(signatures, monkeypatch):
 def test_python_and_shell(tmp_path, monkeypatch):
   """One after another, in a folder with a run and its export."""
   monkeypatch.chdir(tmp_path)
-  config = training.TrainingConfig(
+  config = configuration.make_config(
       dataset='digits', num_blocks=(1,), hidden_channels=4, num_dense_blocks=0)
-  model = models.ResidualFlow(config.model_config())
+  model = config.model.build()
   model.initialize(tf.constant(np.random.default_rng(0).random([8, 8, 8, 1])))
   training.create_workdir('runs/digits', config, model)
   serving.export(

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_resflow import configuration
 from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.training import loop
 
 
 def _config(data_dir, **kwargs):
-  return training.TrainingConfig(**(dict(
+  return configuration.make_config(**(dict(
       data_dir=data_dir, num_blocks=(1,), hidden_channels=4,
       num_dense_blocks=0, batch_size=32, num_steps=8, warmup_steps=0,
       checkpoint_every=2, checkpoints_to_keep=8, log_every=1,

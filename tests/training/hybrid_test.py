@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests import replicas
+from tf_resflow import configuration
 from tf_resflow import models
 from tf_resflow import training
 from tf_resflow.numerics import random
@@ -94,7 +95,7 @@ def test_accumulation_keeps_images_and_labels_together():
 
 
 def _config(data_dir, **changes):
-  return training.TrainingConfig(**{
+  return configuration.make_config(**{
       'data_dir': data_dir, 'num_blocks': (1,), 'hidden_channels': 4,
       'num_dense_blocks': 0, 'batch_size': 64, 'num_steps': 3,
       'warmup_steps': 0, 'hybrid': True, 'head_channels': 32,

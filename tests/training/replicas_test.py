@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tests import replicas
+from tf_resflow import configuration
 from tf_resflow import models
 from tf_resflow import training
 
@@ -175,7 +176,7 @@ def test_a_wrong_factor_is_seen(one, wrong):
 
 
 def test_trainer_on_two_replicas(tmp_path, data_dir):
-  config = training.TrainingConfig(
+  config = configuration.make_config(
       data_dir=data_dir, num_blocks=(1,), hidden_channels=4,
       num_dense_blocks=1, dense_hidden_units=4, batch_size=32, num_steps=3,
       warmup_steps=0)

@@ -1,12 +1,12 @@
 """One step: XLA, accumulation, metrics."""
 
-import dataclasses
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_resflow import configuration
 from tf_resflow import models
 from tf_resflow import training
 from tf_resflow.numerics import random
@@ -67,13 +67,13 @@ def test_gradients_compile_under_xla():
 
 
 def test_trainer_compiles(tmp_path, data_dir):
-  config = training.TrainingConfig(
+  config = configuration.make_config(
       data_dir=data_dir, num_blocks=(1,), hidden_channels=4,
       num_dense_blocks=0, batch_size=32, num_steps=2, warmup_steps=0)
   bits = []
   for jit_compile in (False, True):
     trainer = training.loop.Trainer(
-        dataclasses.replace(config, jit_compile=jit_compile),
+        config.replace(jit_compile=jit_compile),
         str(tmp_path / str(jit_compile)))
     trainer.restore_or_initialize()
     bits.append([float(r.bits_per_dim) for _, r in trainer.steps()])

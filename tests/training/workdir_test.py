@@ -1,6 +1,5 @@
 """Which folders a run accepts, and what it loads from them."""
 
-import dataclasses
 import os
 import pathlib
 import shutil
@@ -9,12 +8,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import training
 from tf_resflow.training import loop
 from tf_resflow.training import workdir as workdir_lib
 
-_CONFIG = training.TrainingConfig(
+_CONFIG = configuration.make_config(
     num_blocks=(1,), hidden_channels=4, num_dense_blocks=0, batch_size=32,
     num_steps=4, warmup_steps=0, checkpoint_every=2, sample_every=0,
     learning_rate=0.01)
@@ -33,7 +33,7 @@ def _contents(folder):
 def run(tmp_path_factory, data_dir):
   """The workdir of a finished run, and its `Trainer`; copy it to change it."""
   workdir = str(tmp_path_factory.mktemp('run'))
-  config = dataclasses.replace(_CONFIG, data_dir=data_dir)
+  config = _CONFIG.replace(data_dir=data_dir)
   return workdir, training.train(config, workdir)
 
 
@@ -61,7 +61,7 @@ def test_prepare_makes_a_run(tmp_path):
   assert sorted(os.listdir(workdir)) == ['model.json', 'run.flags']
   assert training.load_config(workdir) == _CONFIG
   # What a run may change replaces the old value.
-  longer = dataclasses.replace(_CONFIG, num_steps=9)
+  longer = _CONFIG.replace(num_steps=9)
   workdir_lib.prepare(workdir, longer)
   assert training.load_config(workdir) == longer
 
@@ -92,8 +92,8 @@ def test_file_is_refused(tmp_path):
 def test_run_of_another_configuration_is_refused(run, copied_run, data_dir):
   before = _contents(copied_run)
   assert 'metrics.csv' in before
-  config = dataclasses.replace(
-      _CONFIG, data_dir=data_dir, seed=1, hidden_channels=5)
+  config = _CONFIG.replace(
+      data_dir=data_dir, seed=1, hidden_channels=5)
   with pytest.raises(ValueError) as error:
     training.train(config, str(copied_run))
   message = str(error.value)
@@ -103,8 +103,8 @@ def test_run_of_another_configuration_is_refused(run, copied_run, data_dir):
 
 def test_failing_start_writes_nothing(tmp_path):
   workdir = tmp_path / 'run'
-  config = dataclasses.replace(
-      _CONFIG, dataset='cifar10', data_dir=str(tmp_path / 'missing'))
+  config = _CONFIG.replace(
+      dataset='cifar10', data_dir=str(tmp_path / 'missing'))
   with pytest.raises(datasets.loading.DatasetNotFoundError):
     training.train(config, str(workdir))
   assert list(tmp_path.iterdir()) == []
@@ -112,7 +112,7 @@ def test_failing_start_writes_nothing(tmp_path):
 
 def test_finished_run_is_left_as_it_is(copied_run, data_dir):
   before = _contents(copied_run / 'checkpoints')
-  config = dataclasses.replace(_CONFIG, data_dir=data_dir)
+  config = _CONFIG.replace(data_dir=data_dir)
   assert training.train(config, str(copied_run)).step == 4
   assert _contents(copied_run / 'checkpoints') == before
 
@@ -157,7 +157,7 @@ def test_broken_checkpoint(copied_run, data_dir, how, suffix):
     training.load_model(str(copied_run))
   assert '\n' not in str(error.value)
   trainer = loop.Trainer(
-      dataclasses.replace(_CONFIG, data_dir=data_dir), str(copied_run))
+      _CONFIG.replace(data_dir=data_dir), str(copied_run))
   with pytest.raises(ValueError, match=r'ckpt-4 cannot be read: .*Delete its'):
     trainer.restore_or_initialize()
 
@@ -167,7 +167,7 @@ def test_deleting_a_broken_checkpoint_helps(run, copied_run, data_dir):
     path.unlink()
   assert training.load_model(str(copied_run))[1] == 2
   # The lost steps are run again, with the same result.
-  config = dataclasses.replace(_CONFIG, data_dir=data_dir)
+  config = _CONFIG.replace(data_dir=data_dir)
   trainer = training.train(config, str(copied_run))
   assert trainer.step == 4
   for a, b in zip(trainer.model.variables, run[1].model.variables,
@@ -182,7 +182,7 @@ def test_all_checkpoints_deleted(copied_run, data_dir):
     training.load_model(str(copied_run))
   with pytest.raises(ValueError, match='all checkpoints of workdir'):
     training.train(
-        dataclasses.replace(_CONFIG, data_dir=data_dir), str(copied_run))
+        _CONFIG.replace(data_dir=data_dir), str(copied_run))
 
 
 def test_missing_parts(tmp_path):
@@ -196,5 +196,5 @@ def test_missing_parts(tmp_path):
     training.load_model(workdir)
   for text in ('{', '{"no_such_field": 1}', '{"num_levels": 0}'):
     (tmp_path / 'model.json').write_text(text)
-    with pytest.raises(ValueError, match='does not describe a model of this'):
+    with pytest.raises(ValueError, match='model.json: expected a model of'):
       training.load_model(workdir)

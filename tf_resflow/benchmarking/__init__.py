@@ -4,11 +4,14 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'figures': ['save_memory', 'save_scaling'],
-    'operations': ['matmul_rate', 'step_work'],
-    'processes': ['measure'],
-    'report': ['format_table', 'read_baseline'],
+    'operations': ['is_counted', 'matmul_rate', 'step_work'],
+    'processes': ['describe', 'measure', 'measure_step'],
+    'report': [
+        'check_ceiling', 'format_cost', 'format_memory', 'format_prediction',
+        'format_table', 'read_baseline'],
     'studies': ['predict_training', 'study_cost', 'study_memory'],
     'tasks': [
-        'measure_evaluation', 'measure_sampling', 'measure_training',
+        'measure_evaluation', 'measure_sampling', 'measure_task',
+        'measure_training',
         'peak_memory_gb', 'Settings'],
 })

@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tf_resflow import configuration
 from tf_resflow import layers
+from tf_resflow import numerics
 
 
 class StepWork(NamedTuple):
@@ -57,6 +59,19 @@ def step_work(model, batch_size, num_terms):
   return StepWork(
       operations * batch_size * evaluations, hidden * batch_size * evaluations,
       len(model.residual_blocks) * evaluations)
+
+
+def num_exact_terms(estimator: numerics.Estimator) -> int:
+  """Returns how many terms of the series an estimator always computes."""
+  return getattr(estimator, 'num_exact_terms', 0)
+
+
+def is_counted(config: configuration.Config) -> bool:
+  """Whether `step_work` counts the step of a run.
+
+  Other modes of the gradient, and classifiers, have other counts.
+  """
+  return config.model.memory == 'recompute' and not config.objective.hybrid
 
 
 def matmul_rate(size=2048, num_repeats=15):

@@ -1,11 +1,16 @@
 """Studies of many measurements: growth of the cost, memory by mode."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+import dataclasses
+from typing import Any, NamedTuple
 
+from tf_resflow import configuration
+from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow.benchmarking import operations
 from tf_resflow.benchmarking import prediction
 from tf_resflow.benchmarking import scaling
+from tf_resflow.configuration import registries
 
 _BASE_TERMS = 4
 
@@ -24,6 +29,16 @@ class CostStudy(NamedTuple):
   cost_model: scaling.CostModel
   fit_error_max: float
   exponents: dict
+
+  def report(self) -> dict[str, Any]:
+    """Returns what a tool says of it, a dict for JSON."""
+    return {
+        'cost_model': dataclasses.asdict(self.cost_model),
+        'exponents': self.exponents,
+        'fit_error_max': self.fit_error_max,
+        'train_step_s': {
+            name: {value: m.seconds for value, m in points}
+            for name, points in self.sweeps.items()}}
 
 
 def study_cost(config, measure_fn, *, batch_sizes, hidden, blocks, image_sizes,
@@ -90,25 +105,30 @@ def study_memory(config, measure_fn, terms):
           n: measure_fn(config.replace(memory=mode), n)[
               'peak_memory_gb']
           for n in terms}
-      for mode in numerics.MEMORY_MODES}
+      for mode in registries.MEMORY_MODES.names()}
 
 
-def predict_training(config, model, device_counts):
+def predict_training(
+    config: configuration.Config, device_counts: Sequence[int],
+) -> tuple[operations.StepWork, list[dict[str, Any]]]:
   """Predicts the time of a run from operation counts.
 
   Args:
-    config: a `configuration.Config`.
-    model: the `models.ResidualFlow` that it describes.
-    device_counts: list of numbers of devices.
+    config: of the run.
+    device_counts: numbers of devices.
 
   Returns:
     The `StepWork` of a step at the mean number of terms, and a list of dicts
     with `accelerator`, `num_devices`, `train_step_s` and `days`.
   """
-  law = model.residual_blocks[0].log_det
+  model = config.model.build()
+  estimator = numerics.Estimator.get(config.model.estimator)
+  errors.check(
+      hasattr(estimator, 'law'), 'estimator', estimator.spec(),
+      'a roulette, whose number of terms has a mean')
   work = operations.step_work(
       model, config.optimizer.batch_size * config.optimizer.accumulation_steps,
-      law.num_exact_terms + law.distribution.mean)
+      estimator.num_exact_terms + estimator.law.mean)
   num_parameters = sum(
       v.value.shape.num_elements() for v in model.trainable_variables)
   rows = []

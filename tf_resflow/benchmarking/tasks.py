@@ -5,6 +5,7 @@ import resource
 import statistics
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -32,7 +33,7 @@ class Settings:
       first step, for start-up and memory alone.
     num_roulette_terms: forces the number of terms beyond the exact ones; None
       draws it at every step.
-    log_det: estimator of the evaluation, 'adaptive' or 'roulette'.
+    estimator: of the evaluation, `evaluation.default_estimator()` by default.
     tolerance: residual at which sampling stops.
     seed: Python int.
   """
@@ -42,7 +43,7 @@ class Settings:
   images: np.ndarray | None = None
   num_repeats: int = 5
   num_roulette_terms: int | None = None
-  log_det: str = 'adaptive'
+  estimator: numerics.Estimator | None = None
   tolerance: float = 1e-5
   seed: int = 0
 
@@ -165,9 +166,7 @@ def measure_training(settings, start_time):
       'images_per_second': size / step,
       'peak_memory_gb': peak_memory_gb(),
   }
-  # Other modes and classifiers have other counts.
-  if num_terms is not None and config.model.memory == 'recompute' and (
-      not config.objective.hybrid):
+  if num_terms is not None and operations.is_counted(config):
     rate = operations.matmul_rate()
     work = operations.step_work(model, size, num_terms)
     result['matmul_gflops'] = rate / 1e9
@@ -190,14 +189,12 @@ def measure_evaluation(settings):
   model, images = _make_model(settings)
   if settings.num_roulette_terms is not None:
     estimator = numerics.FixedTruncation(20 + settings.num_roulette_terms)
-  elif settings.log_det == 'adaptive':
-    estimator = evaluation.default_estimator()
   else:
-    estimator = evaluation.roulette_estimator(model)
+    estimator = settings.estimator or evaluation.default_estimator()
 
   @tf.function(autograph=False)
   def run(seed):
-    return model.forward_and_log_det(images, seed=seed, log_det=estimator)[1]
+    return model.forward_and_log_det(images, seed=seed, estimator=estimator)[1]
 
   seconds, values = _times(
       lambda i: run(tf.constant([settings.seed, i])), settings.num_repeats)
@@ -242,3 +239,25 @@ def measure_sampling(settings):
       'sample_num_steps_mean': float(num_steps.mean()),
       'sample_num_not_converged': int(np.sum(~converged)),
   }
+
+
+_TASKS = {
+    'train': measure_training,
+    'evaluate': lambda settings, _: measure_evaluation(settings),
+    'sample': lambda settings, _: measure_sampling(settings),
+}
+
+
+def measure_task(
+    name: str, settings: Settings, start_time: float) -> dict[str, Any]:
+  """Measures one task in this process.
+
+  Args:
+    name: train, evaluate or sample.
+    settings: what is measured.
+    start_time: `time.perf_counter()` when the process started.
+
+  Returns:
+    What the function of the task returns.
+  """
+  return _TASKS[name](settings, start_time)

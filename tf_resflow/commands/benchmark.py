@@ -31,6 +31,7 @@ from tf_resflow.commands import output
 from tf_resflow.commands import runner
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import flags as flags_lib
+from tf_resflow.configuration import values as values_lib
 
 _TASKS = ('train', 'evaluate', 'sample')
 # Flags of a configuration that go with --workdir, too.
@@ -82,8 +83,7 @@ class Options(groups.Configured):
         'with --num_repeats and --num_roulette_terms',
         'With a drawn number of terms a step has no fixed cost.')
 
-  def configuration(
-      self, config: configuration.Config) -> configuration.Config:
+  def run_config(self, config: configuration.Config) -> configuration.Config:
     """Returns that of --workdir, if there is one."""
     if self.workdir is None:
       return config
@@ -91,7 +91,7 @@ class Options(groups.Configured):
     for name in flags_lib.names():
       if name in self.given and name not in _WITH_WORKDIR:
         raise errors.InvalidValueError(
-            name, fields.text_of(config.values().get(name)),
+            name, values_lib.text_of(config.values().get(name)),
             'no such flag with --workdir',
             'The run has a configuration of its own.')
     if 'batch_size' in self.given:
@@ -111,7 +111,7 @@ class Options(groups.Configured):
 
 def main(options: Options, config: configuration.Config) -> None:
   """Measures, and reports."""
-  config = options.configuration(config)
+  config = options.run_config(config)
   settings = options.settings(config)
   if options.worker is not None:
     # For the process that started this one, which tells NaN from nothing.

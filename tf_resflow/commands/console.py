@@ -15,7 +15,7 @@ def main() -> None:
   """Runs the tool that the first argument names, and exits."""
   name, *arguments = sys.argv[1:] or ['--help']
   if name in TOOLS:
-    sys.exit(runner.run(name, arguments))
+    sys.exit(runner.run(name, arguments, program='tf_resflow '))
   if name in ('-h', '--help', 'help'):
     print(_overview())
     sys.exit()

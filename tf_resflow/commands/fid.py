@@ -34,6 +34,7 @@ from tf_resflow.commands import groups
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import output
 from tf_resflow.configuration import fields
+from tf_resflow.configuration import values as values_lib
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,7 @@ class Options(
     errors.check(
         len(self.input_range) == 2 and self.input_range[0] < (
             self.input_range[1]), 'input_range',
-        fields.text_of(self.input_range), 'two numbers that rise, such as -1,1')
+        values_lib.text_of(self.input_range), 'two numbers that rise, such as -1,1')
 
 
 def main(options: Options) -> None:

@@ -14,6 +14,8 @@ from tf_resflow.configuration import config as config_lib
 from tf_resflow.configuration import registries
 
 _WIDTH = 80
+# What is not worth saying of a value.
+_FREE = 'a text'
 Group = tuple[str, list[str]]
 
 
@@ -31,7 +33,7 @@ def text(tool: ModuleType, flag_values: flags.FlagValues,
     flag_values: its flags.
     common: names of the flags that every tool has.
   """
-  common = list(common)
+  common = list(dict.fromkeys(flag_values[name].name for name in common))
   sections = list(options.groups(tool.Options))
   if issubclass(tool.Options, groups.Configured):
     sections += _configuration()
@@ -66,10 +68,10 @@ def _flag(flag: flags.Flag) -> str:
   """Returns a flag, its help, and what values it takes."""
   name = f'[no]{flag.name}' if flag.boolean else flag.name
   lines = textwrap.wrap(
-      f'--{name}: {flag.help}', _WIDTH, initial_indent='  ',
+      f'--{name}: {" ".join(flag.help.split())}', _WIDTH, initial_indent='  ',
       subsequent_indent='    ', break_on_hyphens=False)
   expected = flag.parser.syntactic_help
-  if expected and not flag.boolean:
+  if expected not in ('', _FREE) and not flag.boolean:
     lines += textwrap.wrap(
         f'({expected})', _WIDTH, initial_indent='    ',
         subsequent_indent='    ', break_on_hyphens=False)

@@ -9,6 +9,7 @@ from absl import flags
 from tf_resflow import errors
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import flags as flags_lib
+from tf_resflow.configuration import values as values_lib
 
 
 def required(**rules: Any) -> Any:
@@ -81,7 +82,7 @@ class Options(fields.Section):
     for field in self.flag_fields():
       if field.flag in names and field.flag in self.given:
         raise errors.InvalidValueError(
-            field.flag, fields.text_of(getattr(self, field.name)),
+            field.flag, values_lib.text_of(getattr(self, field.name)),
             f'no such flag {where}', advice)
 
 
@@ -102,5 +103,5 @@ def _help(field: fields.Field) -> str:
   elif field.default in (None, ()):
     return field.rules.help
   else:
-    note = f'default: {fields.text_of(field.default)}'
+    note = f'default: {values_lib.text_of(field.default)}'
   return f'{field.rules.help} ({note})'

@@ -27,7 +27,7 @@ _OPERATING_ERRORS = (
     'DataLossError')
 
 
-def run(name: str, arguments: Sequence[str]) -> int:
+def run(name: str, arguments: Sequence[str], program: str = 'bin/') -> int:
   """Runs a tool.
 
   Expected errors (bad flags, missing data, a folder that does not fit, a run
@@ -38,6 +38,7 @@ def run(name: str, arguments: Sequence[str]) -> int:
   Args:
     name: of the tool, that of its module.
     arguments: of its command line.
+    program: what stands before the name of a tool where it is called.
 
   Returns:
     The exit status.
@@ -50,7 +51,8 @@ def run(name: str, arguments: Sequence[str]) -> int:
     flags_lib.import_modules(arguments)
     flag_values = _define(tool)
     if early.help:
-      print(manual.text(tool, flag_values, _common_flags()), end='')
+      text = manual.text(tool, flag_values, _common_flags())
+      print(text.replace('bin/', program), end='')
       return 0
     values = [tool.Options.parse(_parse(flag_values, arguments), arguments)]
     if issubclass(tool.Options, groups.Configured):
@@ -60,13 +62,13 @@ def run(name: str, arguments: Sequence[str]) -> int:
     tool.main(*values)
     return 0
   except errors.InvalidValueError as error:
-    # Under the name of its flag, where there is one.
-    return fail(name, error.message(
-        f'--{error.name}' if error.name in flag_values else error.name))
+    return fail(name, _message(error, flag_values))
   except flags.UnrecognizedFlagError as error:
     return fail(name, _unknown(error.flagname, flag_values))
+  except flags.IllegalFlagValueError as error:
+    return fail(name, _message(error.__context__ or error, flag_values))
   except (ValueError, OSError, flags.Error) as error:
-    return fail(name, str(error))
+    return fail(name, errors.sentence(error))
   except errors.ExpectedError as error:
     return fail(name, str(error), error.exit_status)
   except KeyboardInterrupt:
@@ -126,6 +128,13 @@ def _start_logging() -> None:
   absl_logging.use_absl_handler()
   absl_logging.set_verbosity(absl_logging.WARNING)
   logging.getLogger('tf_resflow').setLevel(logging.INFO)
+
+
+def _message(error: BaseException, flag_values: flags.FlagValues) -> str:
+  """Returns a message with the name of its flag, where there is one."""
+  if isinstance(error, errors.InvalidValueError) and error.name in flag_values:
+    return error.message(f'--{error.name}')
+  return errors.sentence(error)
 
 
 def _unknown(name: str, flag_values: flags.FlagValues) -> str:

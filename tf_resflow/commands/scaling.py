@@ -26,6 +26,7 @@ from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import output
 from tf_resflow.commands import runner
 from tf_resflow.configuration import fields
+from tf_resflow.configuration import values as values_lib
 
 _NUM_DEVICES = (1, 4, 8)
 
@@ -68,7 +69,7 @@ class Options(groups.Configured, groups.OutputFile):
       value = getattr(self, name)
       errors.check(
           len(set(value)) > 1 or (name == 'terms' and not value), name,
-          fields.text_of(value), 'two or more different whole numbers')
+          values_lib.text_of(value), 'two or more different whole numbers')
 
 
 def _measure(num_repeats: int) -> Callable:
@@ -113,5 +114,7 @@ _STUDIES = {'cost': _cost, 'memory': _memory, 'prediction': _predict}
 
 def main(options: Options, config: configuration.Config) -> None:
   """Studies, and reports."""
-  benchmarking.check_is_counted(config)
+  errors.check(
+      benchmarking.is_counted(config), 'memory', config.model.memory,
+      'recompute, without --hybrid', 'Operations are counted for no other.')
   output.print_json(_STUDIES[options.study](options, config))

@@ -37,6 +37,20 @@ class _TextParser(flags.ArgumentParser):
     return 'string'
 
 
+class _BooleanParser(flags.BooleanParser):
+  """Says what was expected as everything else does."""
+
+  def __init__(self, field: fields.Field):
+    super().__init__()
+    self._field = field
+
+  def parse(self, argument: str | int) -> bool:
+    try:
+      return super().parse(argument)
+    except ValueError:
+      return self._field.parse(str(argument))
+
+
 def import_modules(arguments: Sequence[str]) -> tuple[str, ...]:
   """Imports the modules that `--import` names, here and in flagfiles.
 
@@ -102,7 +116,9 @@ def define_field(field: fields.Field, help_: str,
                  flag_values: flags.FlagValues) -> None:
   """Defines the flag of one field; its value stays a text, or None."""
   if field.element is bool:
-    flags.DEFINE_bool(field.flag, None, help_, flag_values=flag_values)
+    flag = flags.BooleanFlag(field.flag, None, help_)
+    flag.parser = _BooleanParser(field)
+    flags.DEFINE_flag(flag, flag_values)
   else:
     flags.DEFINE(
         _TextParser(field.expected), field.flag, None, help_, flag_values)

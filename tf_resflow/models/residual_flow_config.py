@@ -85,15 +85,14 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
         values.text_of(self.kernel_sizes), 'odd numbers')
     channels = self.image_shape[-1]
     sizes = (channels, 4 * channels) if self.squeeze_first else (channels,)
-    for name in ('mean', 'std') if self.preprocessing == 'standardize' else ():
+    for name in ('mean', 'std'):
+      numbers = getattr(self, name)
       errors.check(
-          len(getattr(self, name)) in sizes, name,
-          values.text_of(getattr(self, name)),
-          f'one number per channel, {" or ".join(map(str, sizes))}, with '
-          'preprocessing=standardize')
+          len(numbers) in (0, *sizes), name, values.text_of(numbers),
+          f'one number per channel, {" or ".join(map(str, sizes))}')
     errors.check(
-        len(self.mean) == len(self.std) or self.preprocessing != 'standardize',
-        'std', values.text_of(self.std), 'as many numbers as mean has')
+        len(self.mean) == len(self.std), 'std', values.text_of(self.std),
+        'as many numbers as mean has')
     errors.check(
         self.num_classes != 1, 'num_classes', self.num_classes,
         '0, or 2 and more')

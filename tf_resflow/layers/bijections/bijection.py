@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from tf_resflow import numerics
+from tf_resflow.layers.lipschitz import parts as parts_lib
 from tf_resflow.numerics import random
 
 
@@ -118,6 +119,10 @@ class Bijection(keras.layers.Layer):
   is_random = False
   takes_condition = False
   has_certificate = False
+
+  def __init__(self, **kwargs):
+    super().__init__(**kwargs)
+    parts_lib.check_precision(self)
 
   def forward_and_log_det(
       self, x: tf.Tensor, *, condition: Any = None,

@@ -1,6 +1,7 @@
 """Keras layers as Lipschitz layers."""
 
 from collections.abc import Callable, Sequence
+import json
 from typing import Any
 
 import keras
@@ -105,6 +106,13 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
 
   def largest_event(self, input_shape: Sequence) -> int:
     return 0  # What is inside of it is not known.
+
+  def structure(self) -> Any:
+    if self.lipschitz_bound is None:
+      return self.layer  # Its configuration may not tell all, if it has one.
+    config = self.layer.get_config() | {'name': ''}
+    return type(self), type(self.layer), json.dumps(
+        config, sort_keys=True, default=str)
 
   def get_config(self) -> dict:
     return super().get_config() | {

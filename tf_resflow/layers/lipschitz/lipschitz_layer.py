@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from tf_resflow import errors
-
-DTYPES = ('float32', 'float64')
+from tf_resflow.layers.lipschitz import parts as parts_lib
 
 
 class Certificate(NamedTuple):
@@ -73,10 +71,7 @@ class LipschitzLayer(keras.layers.Layer):
 
   def __init__(self, **kwargs):
     super().__init__(**kwargs)
-    errors.check(
-        self.compute_dtype in DTYPES and self.variable_dtype in DTYPES,
-        'dtype', self.dtype_policy.name, ' or '.join(DTYPES),
-        'Norms and log-determinants need that precision.')
+    parts_lib.check_precision(self)
 
   @property
   def norm_state(self) -> Sequence[keras.Variable]:

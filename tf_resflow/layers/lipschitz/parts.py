@@ -8,6 +8,17 @@ import tensorflow as tf
 from tf_resflow import errors
 
 
+_DTYPES = ('float32', 'float64')
+
+
+def check_precision(layer: keras.layers.Layer) -> None:
+  """Raises unless a layer computes in float32 or float64."""
+  errors.check(
+      layer.compute_dtype in _DTYPES and layer.variable_dtype in _DTYPES,
+      'dtype', layer.dtype_policy.name, ' or '.join(_DTYPES),
+      'Norms and log-determinants need that precision.')
+
+
 def common_dtype(parts: Sequence[keras.layers.Layer]) -> str:
   """Returns the dtype in which all parts compute.
 

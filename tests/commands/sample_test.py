@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import training
 from tf_resflow.evaluation import pictures
@@ -98,7 +99,8 @@ def test_interpolations(run_tool, digits_workdir, data_dir, tmp_path):
       f'--data_dir={data_dir}', f'--output={output}'))
   assert (report['num_pairs'], report['num_points'], report['path']) == (
       2, 3, 'spherical')
-  split = training.load_config(str(digits_workdir)).load_split('validation')
+  split = datasets.load_split(
+      training.load_config(str(digits_workdir)).data, 'validation')
   with np.load(output) as stored:
     np.testing.assert_array_equal(stored['index'], [[0, 1], [2, 3]])
     np.testing.assert_array_equal(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import training
 
@@ -53,7 +54,8 @@ def test_fid(run_tool, trained_workdir, data_dir, latents, tmp_path):
       keras.Input((8, 8, 1)), keras.layers.AveragePooling2D(4),
       keras.layers.Flatten()]).save(network)
   extract = evaluation.load_feature_extractor(network)
-  split = training.load_config(str(trained_workdir)).load_split('test')
+  split = datasets.load_split(
+      training.load_config(str(trained_workdir)).data, 'test')
   images = evaluation.levels_to_bytes(
       split.arrays['image'][:40], split.num_levels)
   for flag, averaged in (('--averaged', True), ('--noaveraged', False)):

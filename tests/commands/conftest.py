@@ -12,8 +12,8 @@ from absl import flags
 from absl import logging
 import pytest
 
+from tf_resflow import configuration
 from tf_resflow import datasets
-from tf_resflow import models
 from tf_resflow import training
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -33,12 +33,13 @@ def data_dir(tmp_path_factory):
 @pytest.fixture(scope='session')
 def digits_workdir(tmp_path_factory, data_dir):
   """A flow of digits at step 0: initialised, not trained."""
-  config = training.TrainingConfig(
+  config = configuration.make_config(
       data_dir=data_dir, num_blocks=(1,), hidden_channels=4,
       num_dense_blocks=0, num_validation=20)
-  model = models.ResidualFlow(config.model_config())
+  model = config.model.build()
   model.initialize(next(iter(datasets.training_batches(
-      config.load_split('train'), batch_size=64, seed=0)))['image'])
+      datasets.load_split(config.data, 'train'), batch_size=64,
+      seed=0)))['image'])
   folder = tmp_path_factory.mktemp('runs') / 'digits'
   training.create_workdir(str(folder), config, model)
   return folder

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tf_resflow import training
+from tf_resflow import configuration
 from tf_resflow.training import workdir as workdir_lib
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -77,7 +77,7 @@ def test_missing_data(run_tool, tmp_path):
 
 def test_workdir_of_another_configuration(run_tool, tmp_path, data_dir):
   workdir_lib.prepare(
-      str(tmp_path), training.TrainingConfig(seed=1, data_dir=data_dir))
+      str(tmp_path), configuration.make_config(seed=1, data_dir=data_dir))
   before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
   result = run_tool(
       'train', f'--workdir={tmp_path}', f'--data_dir={data_dir}', '--seed=2')

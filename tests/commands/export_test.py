@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_resflow import configuration
 from tf_resflow import evaluation
-from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import serving
 from tf_resflow import training
@@ -20,9 +20,9 @@ from tf_resflow import training
 @pytest.fixture(scope='module', name='workdir')
 def workdir_fixture(tmp_path_factory):
   """Weights as training leaves them, without the training."""
-  config = training.TrainingConfig(
+  config = configuration.make_config(
       dataset='digits', num_blocks=(1,), hidden_channels=4, num_dense_blocks=0)
-  model = models.ResidualFlow(config.model_config())
+  model = config.model.build()
   model.initialize(tf.constant(np.random.default_rng(0).random([8, 8, 8, 1])))
   folder = tmp_path_factory.mktemp('runs') / 'run'
   training.create_workdir(str(folder), config, model)
