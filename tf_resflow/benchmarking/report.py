@@ -76,8 +76,9 @@ def check_ceiling(values: Mapping[str, Any], least: float) -> None:
   """
   reached = values.get('ceiling_fraction')
   errors.check(
-      reached is not None, 'min_ceiling_fraction', least, 'no such flag',
-      'Operations are counted with memory=recompute and without hybrid only.')
+      reached is not None, 'min_ceiling_fraction', least,
+      'no such flag without --estimator=fixed:N, or with --hybrid',
+      'A drawn number of terms has no fixed cost.')
   errors.check(
       reached >= least, 'min_ceiling_fraction', least,
       f'at most {reached:.3f}', 'That share of the speed of plain matrix '
