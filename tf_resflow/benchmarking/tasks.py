@@ -15,6 +15,7 @@ from tf_resflow import evaluation
 from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.benchmarking import operations
+from tf_resflow.training import strategies
 
 _NUM_WARM_UP = 2
 
@@ -116,10 +117,7 @@ def measure_training(settings, start_time):
   strategy = training.make_strategy(config.run.strategy)
   num_replicas = strategy.num_replicas_in_sync
   size = config.optimizer.batch_size * config.optimizer.accumulation_steps
-  if config.optimizer.batch_size % num_replicas:
-    raise ValueError(
-        f'batch_size is {config.optimizer.batch_size}, which {num_replicas} '
-        'replicas cannot share equally; choose a multiple.')
+  strategies.check_batch_size(config.optimizer.batch_size, strategy)
   with strategy.scope():
     model = config.model.build()
     optimizer = training.make_optimizer(config.optimizer)
@@ -132,11 +130,11 @@ def measure_training(settings, start_time):
     for block in model.residual_blocks:
       block.log_det = numerics.FixedTruncation(num_terms, roulette.probe)
   train_step = training.TrainStep(
-      model, optimizer, ema, clip_norm=config.optimizer.clip_norm,
-      seed=config.run.seed,
+      model, optimizer, training.objectives.objective_of(
+          model, config.objective.nll_weight),
+      ema, clip_norm=config.optimizer.clip_norm, seed=config.run.seed,
       accumulation_steps=config.optimizer.accumulation_steps,
-      jit_compile=config.run.jit_compile,
-      nll_weight=config.objective.nll_weight)
+      jit_compile=config.run.jit_compile)
   batch = _images(settings, model.event_shape, size)
   per_replica = size // num_replicas
   images = strategy.experimental_distribute_values_from_function(
@@ -151,8 +149,9 @@ def measure_training(settings, start_time):
 
   @tf.function(autograph=False)
   def run(step):
-    result = strategy.run(train_step, args=(images, step, labels))
-    return strategy.experimental_local_results(result.bits_per_dim)[0]
+    result = strategy.run(
+        train_step, args=(training.Batch(images, labels), step))
+    return strategy.experimental_local_results(result['gradient_norm'])[0]
 
   run(tf.constant(0, tf.int64)).numpy()
   result = {'first_step_s': time.perf_counter() - start_time}

@@ -137,8 +137,7 @@ class TrainStep:
     self._optimizer.apply(gradients, self._variables)
     if self._ema is not None:
       self._ema.update(step)
-    counts = [layer.save_singular_vectors().num_steps
-              for layer in self._model.spectral_layers]
+    counts = [layer.save_norms() for layer in self._model.constrained_layers]
     num_steps = tf.reduce_max(tf.stack(counts)) if counts else tf.constant(0)
     return {**metrics, 'gradient_norm': norm,
             'power_iteration_steps': num_steps}
