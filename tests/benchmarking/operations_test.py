@@ -48,7 +48,7 @@ def test_a_flow_without_blocks_has_no_work():
     ({}, None), ({'estimator': 'adaptive'}, None),
     ({'estimator': 'exact'}, None)])
 def test_numbers_of_terms_that_are_fixed(values, expected):
-  config = configuration.make_config(dataset='digits', num_blocks=(1,), **values)
+  config = configuration.make_config(num_blocks=(1,), **values)
   assert benchmarking.fixed_num_terms(config) == expected
 
 

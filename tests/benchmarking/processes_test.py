@@ -39,11 +39,11 @@ def test_failures_carry_their_reason(tmp_path):
 def test_a_step_of_a_run_is_measured_by_its_flags(tmp_path):
   """The process is the tool `benchmark` with the flags of the run."""
   script = tmp_path / 'script'
-  script.write_text('''import json, sys
+  script.write_text("""import json, sys
 (flagfile,) = [a for a in sys.argv if a.startswith('--flagfile=')]
 with open(flagfile.partition('=')[2]) as file:
   print(json.dumps({'flags': file.read(), 'arguments': sys.argv[1:]}))
-''')
+""")
   config = configuration.make_config(
       dataset='digits', num_blocks=(2, 1), estimator='fixed:40',
       memory='naive')

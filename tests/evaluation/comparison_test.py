@@ -19,10 +19,10 @@ def test_what_was_written_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(('name', 'value', 'said'), [
-    ('dataset', 'mnist', 'of the dataset mnist. It is of digits; only the same'),
+    ('dataset', 'mnist', 'of the dataset mnist. It is of digits; only the'),
     ('split', 'train', 'of the split train. It is of test; only the same'),
     ('num_levels', 32, 'of the num_levels 32. It is of 17; only the same'),
-    ('image_shape', (16, 16, 1), r'\[16, 16, 1\]. It is of \[8, 8, 1\]; only the'),
+    ('image_shape', (16, 16, 1), r'\[16, 16, 1\]. It is of \[8, 8, 1\]; only'),
 ])
 def test_other_examples_are_refused(tmp_path, name, value, said):
   path = tmp_path / 'b.npz'

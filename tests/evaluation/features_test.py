@@ -158,12 +158,12 @@ def test_networks_that_do_not_suit(files):
   def extractor(function, shape=(4, 4, 1), **options):
     return evaluation.FeatureExtractor(function, shape, **options)
 
-  with pytest.raises(ValueError, match='input_size=5: expected none, since the net'):
+  with pytest.raises(ValueError, match='input_size=5: expected none, since th'):
     extractor(None, input_size=5)
   for bad in ((1.0, -1.0), (0.0, 0.0), (0.0, float('nan'))):
     with pytest.raises(ValueError, match='expected two numbers, the lower'):
       extractor(None, input_range=bad)
-  with pytest.raises(ValueError, match=r'a tensor \(.*4, 4, 1\): expected \[B, F\]'):
+  with pytest.raises(ValueError, match=r'tensor \(.*4, 4, 1\): expected \[B'):
     extractor(lambda x: x)(_IMAGES)
   with pytest.raises(ValueError, match='features=NaN or infinite'):
     extractor(lambda x: tf.math.log(-tf.ones([5, 2])))(_IMAGES)

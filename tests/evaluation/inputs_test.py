@@ -92,7 +92,7 @@ def test_one_image(flow):
 
 
 def test_too_few_repeats(flow):
-  with pytest.raises(ValueError, match='num_repeats=7: expected a number from 8'):
+  with pytest.raises(ValueError, match='num_repeats=7: expected a number from'):
     evaluation.evaluate_inputs(flow, images(), num_repeats=7)
 
 
@@ -108,7 +108,7 @@ def test_reads(flow, tmp_path, dtype):
 @pytest.mark.parametrize('arrays, message', [
     ({'images': images()}, 'Its arrays are images.'),
     ({}, 'Its arrays are none.'),
-    ({'x': np.zeros([2, 4, 4, 1], np.uint8)}, 'has the dtype uint8: dequantise'),
+    ({'x': np.zeros([2, 4, 4, 1], np.uint8)}, 'has the dtype uint8: dequant'),
     ({'x': images()[..., 0]}, r'Its x has the shape \(5, 4, 4\).'),
     ({'x': images(0)}, r'Its x has the shape \(0, 4, 4, 1\).'),
     ({'x': 255 * images()}, r'Its x lies in \[.*, 2\d\d\.\d+\].'),

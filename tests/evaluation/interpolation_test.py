@@ -67,7 +67,7 @@ def test_what_is_refused():
   with pytest.raises(ValueError, match='latent=zero'):
     evaluation.spherical_path([[1.0, 1.0]], [[0.0, 0.0]], 3)
   for path in _PATHS.values():
-    with pytest.raises(ValueError, match='num_points=1: expected a number from 2'):
+    with pytest.raises(ValueError, match='num_points=1: expected a number fr'):
       path([[1.0]], [[2.0]], 1)
     with pytest.raises(ValueError, match=r'expected \[P, D\] both'):
       path([[1.0]], [[2.0, 3.0]], 2)

@@ -96,5 +96,5 @@ def test_what_is_refused():
     evaluation.squared_mmd(np.zeros([1, 2]), np.zeros([5, 2]))
   with pytest.raises(ValueError, match=r'arrays \(5, 2\) and \(5, 3\)'):
     evaluation.squared_mmd(np.zeros([5, 2]), np.zeros([5, 3]))
-  with pytest.raises(ValueError, match='num_subsets=10: .* half of the 19 examples'):
+  with pytest.raises(ValueError, match='num_subsets=10: .* of the 19 example'):
     evaluation.squared_mmd_of_subsets(np.zeros([19, 2]), np.zeros([50, 2]))

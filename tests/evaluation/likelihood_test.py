@@ -97,7 +97,8 @@ def test_estimates_draw_anew_for_every_repeat_and_batch(split, flow):
       flow, split, estimator=numerics.Exact(), batch_size=6)
   estimated = evaluation.bits_per_dim(
       flow, split, estimator=numerics.RussianRoulette(
-          numerics.Geometric(0.3), num_exact_terms=1, probe='gaussian'), batch_size=6)
+          numerics.Geometric(0.3), num_exact_terms=1, probe='gaussian'),
+      batch_size=6)
   errors = estimated - exact
   assert np.all(np.abs(errors) > 1e-7)
   correlations = np.corrcoef(errors)[np.triu_indices(8, 1)]
@@ -130,7 +131,7 @@ class _Recording:
 
 def test_probes_are_averaged(split, flow):
   """Three probes are the means of three evaluations with the same noise."""
-  estimator = numerics.RussianRoulette(numerics.Geometric(0.5), num_exact_terms=1)
+  estimator = numerics.Estimator.get('roulette:geometric:0.5,exact=1')
   recording = _Recording(flow)
   bits = evaluation.bits_per_dim(
       recording, split, batch_size=6, estimator=estimator, num_probes=3)
@@ -155,9 +156,9 @@ def test_probes_are_averaged(split, flow):
 
 
 def test_numbers_of_probes_that_do_not_suit(split, flow):
-  with pytest.raises(ValueError, match='num_probes=0: expected a number from 1'):
+  with pytest.raises(ValueError, match='num_probes=0: expected a number from'):
     evaluation.bits_per_dim(flow, split, num_probes=0)
-  with pytest.raises(ValueError, match='num_probes=2: expected 1 with an estim'):
+  with pytest.raises(ValueError, match='num_probes=2: expected 1 with an est'):
     evaluation.bits_per_dim(
         flow, split, num_probes=2, estimator=numerics.Exact())
 
@@ -193,7 +194,7 @@ def test_num_examples(split, flow):
 
 
 def test_too_few_repeats(split, flow):
-  with pytest.raises(ValueError, match='num_repeats=7: expected a number from 8'):
+  with pytest.raises(ValueError, match='num_repeats=7: expected a number from'):
     evaluation.bits_per_dim(flow, split, num_repeats=7)
 
 

@@ -5,7 +5,6 @@ import pytest
 import tensorflow as tf
 
 from tf_resflow import datasets
-from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow.evaluation import pictures
 

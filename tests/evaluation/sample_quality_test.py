@@ -84,7 +84,8 @@ def test_own_samples_are_near_and_darker_images_far(flow):
   """Other samples of the flow itself are the best that there is."""
   own = _levels(pictures.samples(flow, 50, seed=8).images)
   near, far = [
-      sample_quality.compare_samples(flow, _split(images), _extractor(), batch_size=50)
+      sample_quality.compare_samples(
+          flow, _split(images), _extractor(), batch_size=50)
       for images in (own, own // 2)]
   assert near['num_samples'] == near['num_images'] == 50
   assert abs(near['kid']) < 4.0 * near['kid_stderr']

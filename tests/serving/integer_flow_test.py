@@ -76,5 +76,5 @@ def test_refuses_a_model_that_the_first_request_would_change(estimator):
 
 def test_refuses_densities_of_real_vectors(estimator):
   model = models.VectorFlowConfig(act_norm=False).build()
-  with pytest.raises(ValueError, match='num_levels=None: .* Only flows on images'):
+  with pytest.raises(ValueError, match='num_levels=None: .* Only flows on im'):
     serving.IntegerFlow(model, estimator)

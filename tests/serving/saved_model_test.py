@@ -8,7 +8,6 @@ import math
 import os
 import pathlib
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -21,6 +20,7 @@ from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import serving
 from tf_resflow.numerics import random
+from tf_resflow.serving import saved_model
 
 # Of TensorFlow itself, without Python, files or state.
 _OPS = set("""
@@ -119,8 +119,7 @@ def test_decode_undoes_encode(signatures, model, images, replies):
 def test_samples_repeat_and_failures_show_in_another_process(
     ask, pairs, model, replies, make_small_model, tmp_path, monkeypatch):
   # A model that fails at once would not be exported.
-  monkeypatch.setattr(
-      sys.modules['tf_resflow.serving.saved_model'], '_try_out', lambda *_: None)
+  monkeypatch.setattr(saved_model, '_try_out', lambda *_: None)
   impatient = make_small_model()
   impatient.certified_bijections[0].solver = numerics.Banach(max_steps=2)
   folder = str(tmp_path / '1')
@@ -245,7 +244,7 @@ def test_a_model_that_fails_is_refused(make_small_model, estimator, tmp_path):
   model = make_small_model()
   for block in model.certified_bijections:
     block.solver = numerics.Banach(max_steps=1)
-  with pytest.raises(ValueError, match='signature=sample: expected .* It fails: '
+  with pytest.raises(ValueError, match='signature=sample: .* It fails: '
                      '.*did not converge'):
     serving.export(model, output, estimator)
   model = make_small_model()

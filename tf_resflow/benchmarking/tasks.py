@@ -115,14 +115,14 @@ def _make_train_step(settings: Settings) -> tuple[models.Flow, Callable]:
       accumulation_steps=optimization.accumulation_steps, seed=config.run.seed,
       jit_compile=config.run.jit_compile)
   size = optimization.batch_size * optimization.accumulation_steps
-  x = settings.batch(model.event_shape, size)
-  labels = tf.zeros([size], tf.int32) if model.has_classifier else None
+  whole = training.Batch(
+      settings.batch(model.event_shape, size), tf.zeros([size], tf.int32))
   per_replica = size // num_replicas
 
   def share(context):
     start = context.replica_id_in_sync_group * per_replica
     return tf.nest.map_structure(
-        lambda t: t[start:start + per_replica], training.Batch(x, labels))
+        lambda t: t[start:start + per_replica], whole)
 
   batch = strategy.experimental_distribute_values_from_function(share)
   model.save_norms()
