@@ -254,7 +254,7 @@ def read(path: str | os.PathLike) -> object:
       `torch.save`, is cut off or damaged, or holds what is not supported.
 
   Example:
-    >>> checkpoint = torch_file.read('model.pth')
+    >>> checkpoint = read('model.pth')
     >>> checkpoint['state_dict']['weight'].numpy()
     array([[1., 2.]], dtype=float32)
   """
