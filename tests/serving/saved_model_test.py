@@ -119,13 +119,7 @@ def test_decode_undoes_encode(signatures, model, images, replies):
 def test_samples_repeat_and_failures_show_in_another_process(
     ask, pairs, model, replies, make_small_model, tmp_path, monkeypatch):
   # A model that fails at once would not be exported.
-<<<<<<< HEAD
-  monkeypatch.setattr(
-      sys.modules['tf_resflow.serving.saved_model'], '_try_out',
-      lambda *_: None)
-=======
   monkeypatch.setattr(saved_model, '_try_out', lambda *_: None)
->>>>>>> d1a966468567b0736751a8000c615b7e80ab50b9
   impatient = make_small_model()
   impatient.certified_bijections[0].solver = numerics.Banach(max_steps=2)
   folder = str(tmp_path / '1')
