@@ -1,22 +1,17 @@
-"""The digits, prepared once, and the tools of bin/ in this process."""
+"""The digits, prepared once, and the tools in this process."""
 
+from collections.abc import Callable
 import dataclasses
-import os
-import pathlib
-import runpy
-import subprocess
-import sys
 
-from absl import app
-from absl import flags
 from absl import logging
 import pytest
 
+from tests.commands import processes
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import training
+from tf_resflow.commands import runner
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 _TRAIN = [
     '--num_blocks=1', '--hidden_channels=4', '--num_dense_blocks=0',
     '--batch_size=64', '--num_steps=4', '--warmup_steps=0',
@@ -38,8 +33,8 @@ def digits_workdir(tmp_path_factory, data_dir):
       num_dense_blocks=0, num_validation=20)
   model = config.model.build()
   model.initialize(next(iter(datasets.training_batches(
-      datasets.load_split(config.data, 'train'), batch_size=64,
-      seed=0)))['image'])
+      datasets.load_split(config.data, 'train'), batch_size=64, seed=0)))[
+          'image'])
   folder = tmp_path_factory.mktemp('runs') / 'digits'
   training.create_workdir(str(folder), config, model)
   return folder
@@ -49,10 +44,9 @@ def digits_workdir(tmp_path_factory, data_dir):
 def trained_workdir(tmp_path_factory, data_dir):
   """A short run, by a real process, without its evaluation."""
   folder = tmp_path_factory.mktemp('runs') / 'run'
-  process = subprocess.run(
-      [sys.executable, 'bin/train', f'--workdir={folder}',
-       f'--data_dir={data_dir}', *_TRAIN, '--noevaluate_at_end'],
-      cwd=ROOT, capture_output=True, text=True, check=False)
+  process = processes.run_launcher(
+      'train', f'--workdir={folder}', f'--data_dir={data_dir}', *_TRAIN,
+      '--noevaluate_at_end')
   assert process.returncode == 0, process.stderr
   return folder
 
@@ -67,29 +61,15 @@ class Result:
 
 
 @pytest.fixture
-def run_tool(monkeypatch, capsys):
-  """Returns `run_tool(name, *arguments)`: a tool without a new process.
-
-  The script runs as `__main__`, as from a shell; the flags that it defines are
-  forgotten afterwards.
-  """
+def run_tool(capsys) -> Callable[..., Result]:
+  """Returns `run_tool(name, *arguments)`: a tool without a new process."""
 
   def run(name, *arguments):
     capsys.readouterr()
-    app.define_help_flags()  # Once in a process, and not to be forgotten.
-    before = set(flags.FLAGS)
     verbosity = logging.get_verbosity()
-    monkeypatch.setattr(
-        sys, 'argv', [os.path.join('bin', name), *map(str, arguments)])
-    status = 0
     try:
-      runpy.run_path(str(ROOT / 'bin' / name), run_name='__main__')
-    except SystemExit as error:
-      status = error.code or 0
+      status = runner.run(name, [str(argument) for argument in arguments])
     finally:
-      for flag in set(flags.FLAGS) - before:
-        delattr(flags.FLAGS, flag)
-      flags.FLAGS.unparse_flags()
       logging.set_verbosity(verbosity)
     return Result(status, *capsys.readouterr())
 

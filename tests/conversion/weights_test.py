@@ -64,7 +64,7 @@ def test_order_of_latents():
       theirs, [[0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15]])
   np.testing.assert_array_equal(
       conversion.from_channels_first(model, theirs), z)
-  with pytest.raises(ValueError, match=r'z has the shape \(16,\); expected'):
+  with pytest.raises(ValueError, match=r'shape \(16,\): expected the shape'):
     conversion.to_channels_first(model, z[0])
 
 

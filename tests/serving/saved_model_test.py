@@ -8,18 +8,19 @@ import math
 import os
 import pathlib
 import re
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from tests import flows
 from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import serving
 from tf_resflow.numerics import random
+from tf_resflow.serving import saved_model
 
 # Of TensorFlow itself, without Python, files or state.
 _OPS = set("""
@@ -78,9 +79,11 @@ def replies(ask, pairs):
 def test_log_prob_is_that_of_the_model(model, estimator, images, replies):
   for name, seed in (('log_prob', [0, 1]), ('other seed', [0, 2])):
     seed = tf.constant(seed)
-    noise = tf.random.stateless_uniform(images.shape, random.fold_in(seed, 0))
+    noise = tf.random.stateless_uniform(
+        images.shape, random.fold_in(seed, 0).values)
     x = datasets.dequantize(images, noise, 17)
-    expected = model.log_prob(x, random.fold_in(seed, 1), estimator).numpy()
+    expected = model.log_prob(
+        x, seed=random.fold_in(seed, 1), estimator=estimator).numpy()
     np.testing.assert_allclose(
         replies[name]['log_prob'], expected, rtol=1e-5)
     np.testing.assert_allclose(
@@ -116,10 +119,9 @@ def test_decode_undoes_encode(signatures, model, images, replies):
 def test_samples_repeat_and_failures_show_in_another_process(
     ask, pairs, model, replies, make_small_model, tmp_path, monkeypatch):
   # A model that fails at once would not be exported.
-  monkeypatch.setattr(
-      sys.modules['tf_resflow.serving.saved_model'], '_try_out', lambda *_: None)
+  monkeypatch.setattr(saved_model, '_try_out', lambda *_: None)
   impatient = make_small_model()
-  impatient.residual_blocks[0].solver = numerics.Banach(max_steps=2)
+  impatient.certified_bijections[0].solver = numerics.Banach(max_steps=2)
   folder = str(tmp_path / '1')
   serving.export(impatient, folder, numerics.FixedTruncation(2), warmup=False)
   again, *failures = ask([
@@ -175,14 +177,15 @@ def test_kernels_are_baked_in(model, exported):
   assert not [v.name for v in variables if re.search(
       'initialized|fingerprint|/v$|/u$', v.name)]
   assert not any(v.trainable for v in variables)
-  states = sum(2 for _ in model.spectral_layers) + sum(
+  states = sum(2 for _ in model.constrained_layers) + sum(
       v.path.endswith('initialized') for v in model.variables)
-  assert len(variables) == len(model.variables) - states
+  # Two activations of each of the three blocks became part of kernels.
+  assert len(variables) == len(model.variables) - states - 2 * 3
 
   # Norms of matrices, without the scales of LipSwish, which kernels take up.
   weights = tf.saved_model.load(exported).weights
   dense = [w.numpy() for w in weights if w.shape in ((64, 5), (5, 5), (5, 64))]
-  raw = [layer.kernel.numpy() for layer in model.spectral_layers[-3:]]
+  raw = [layer.kernel.numpy() for layer in model.constrained_layers[-3:]]
   scale = math.log1p(math.exp(0.5))
   scales = [scale, 1.0 / 1.1, 1.0 / (1.1 * scale)]
   assert len(dense) == 3
@@ -208,19 +211,19 @@ def test_files(exported):
 def test_the_model_goes_on_as_before(make_small_model, images, tmp_path):
   model = make_small_model()
   x = tf.constant(images / 17.0)
-  before = model.log_prob(x, 3)
+  before = model.log_prob(x, seed=3)
   serving.export(
       model, str(tmp_path / '1'), numerics.FixedTruncation(2), warmup=False)
-  np.testing.assert_array_equal(model.log_prob(x, 3), before)
+  np.testing.assert_array_equal(model.log_prob(x, seed=3), before)
   # It follows its variables, and learns.
   with tf.GradientTape() as tape:
-    loss = tf.reduce_mean(model.log_prob(x, 3))
+    loss = tf.reduce_mean(model.log_prob(x, seed=3))
   gradients = tape.gradient(loss, [
-      layer.kernel.value for layer in model.spectral_layers])
+      layer.kernel.value for layer in model.constrained_layers])
   assert all(np.abs(g).max() > 0.0 for g in gradients)
-  model.spectral_layers[0].kernel.assign(
-      -1.0 * model.spectral_layers[0].kernel)
-  assert np.abs(model.log_prob(x, 3) - before).max() > 1e-3
+  model.constrained_layers[0].kernel.assign(
+      -1.0 * model.constrained_layers[0].kernel)
+  assert np.abs(model.log_prob(x, seed=3) - before).max() > 1e-3
 
 
 def test_nothing_is_left_of_a_failure(model, estimator, tmp_path, monkeypatch):
@@ -239,24 +242,48 @@ def test_nothing_is_left_of_a_failure(model, estimator, tmp_path, monkeypatch):
 def test_a_model_that_fails_is_refused(make_small_model, estimator, tmp_path):
   output = str(tmp_path / 'served' / '1')
   model = make_small_model()
-  for block in model.residual_blocks:
+  for block in model.certified_bijections:
     block.solver = numerics.Banach(max_steps=1)
-  with pytest.raises(ValueError, match='signature sample of the model fails: '
+  with pytest.raises(ValueError, match='signature=sample: .* It fails: '
                      '.*did not converge'):
     serving.export(model, output, estimator)
   model = make_small_model()
-  bias = model.spectral_layers[-1].bias
+  bias = model.constrained_layers[-1].bias
   bias.assign(np.full(bias.shape, np.nan))
-  with pytest.raises(ValueError, match='signature log_prob of the model'):
+  with pytest.raises(ValueError, match='signature=log_prob: expected '):
     serving.export(model, output, estimator)
   assert os.listdir(tmp_path) == []
 
 
+def test_a_flow_without_blocks(ask, tmp_path):
+  """Put together by hand, so there is no configuration to write."""
+  model = flows.make_flow_without_blocks((2, 2, 1), num_levels=17)
+  folder = str(tmp_path / '1')
+  assert serving.export(
+      model, folder, numerics.AdaptiveRoulette().per_example(), warmup=False
+  ) == ['log_prob', 'sample', 'encode', 'decode']
+  assert os.listdir(os.path.join(folder, 'assets.extra')) == []
+  images = np.arange(12).reshape([3, 2, 2, 1])
+  log_prob, sample, encode = ask([
+      (folder, _body('log_prob', images=images, seed=[0, 1])),
+      (folder, _body('sample', num_samples=2, seed=[0, 1], temperature=1.0)),
+      (folder, _body('encode', images=images))])
+  noise = tf.random.stateless_uniform(
+      images.shape, random.fold_in(tf.constant([0, 1]), 0).values)
+  np.testing.assert_allclose(
+      log_prob['outputs']['log_prob'],
+      model.log_prob(datasets.dequantize(images, noise, 17)), rtol=1e-5)
+  np.testing.assert_allclose(
+      encode['outputs']['latents'], model((images + 0.5) / 17.0), atol=1e-5)
+  expected = datasets.quantize(model.sample(2, tf.constant([0, 1])), 17)
+  np.testing.assert_array_equal(sample['outputs']['images'], expected)
+
+
 def test_refuses_to_replace_anything(model, estimator, tmp_path):
   (tmp_path / 'file').write_text('mine')
-  with pytest.raises(ValueError, match='is not empty; name a new'):
+  with pytest.raises(ValueError, match='expected a new or empty folder'):
     serving.export(model, str(tmp_path), estimator)
-  with pytest.raises(ValueError, match='file, which is a file; name a folder'):
+  with pytest.raises(ValueError, match='file: expected a new or empty folder'):
     serving.export(model, str(tmp_path / 'file'), estimator)
   with pytest.raises(ValueError, match='expected a folder of this machine'):
     serving.export(model, 'gs://bucket/digits/1', estimator)

@@ -4,7 +4,7 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'figures': ['save_memory', 'save_scaling'],
-    'operations': ['is_counted', 'matmul_rate', 'step_work'],
+    'operations': ['fixed_num_terms', 'matmul_rate', 'step_work'],
     'processes': ['describe', 'measure', 'measure_step'],
     'report': [
         'check_ceiling', 'format_cost', 'format_memory', 'format_prediction',
@@ -12,6 +12,5 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'studies': ['predict_training', 'study_cost', 'study_memory'],
     'tasks': [
         'measure_evaluation', 'measure_sampling', 'measure_task',
-        'measure_training',
-        'peak_memory_gb', 'Settings'],
+        'measure_training', 'peak_memory_gb', 'Settings'],
 })

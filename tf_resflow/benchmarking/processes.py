@@ -8,8 +8,6 @@ from typing import Any
 
 from tf_resflow import configuration
 from tf_resflow import errors
-from tf_resflow import numerics
-from tf_resflow.benchmarking import operations
 from tf_resflow.configuration import flags as flags_lib
 
 
@@ -51,14 +49,13 @@ def measure(command: Sequence[str], tasks: Sequence[str],
 
 
 def measure_step(
-    command: Sequence[str], config: configuration.Config, num_terms: int, *,
-    num_repeats: int, progress_fn: Callable[[str], None]) -> dict[str, Any]:
+    command: Sequence[str], config: configuration.Config, *, num_repeats: int,
+    progress_fn: Callable[[str], None]) -> dict[str, Any]:
   """Measures a training step in a new process.
 
   Args:
     command: that of the tool `benchmark`, without arguments.
     config: of the run whose step it is.
-    num_terms: number of series terms.
     num_repeats: timed steps; 0 for the memory of the first one alone.
     progress_fn: called with a line about what is measured.
 
@@ -66,23 +63,16 @@ def measure_step(
     What `tasks.measure_training` returned there.
 
   Raises:
-    InvalidValueError: if more terms than that are always computed.
     MeasurementError: if the process fails.
   """
-  estimator = numerics.Estimator.get(config.model.estimator)
-  num_exact_terms = operations.num_exact_terms(estimator)
-  errors.check(
-      num_terms >= num_exact_terms, 'terms', num_terms,
-      f'{num_exact_terms} or more', 'So many are always computed.')
   progress_fn(f'Measuring {describe(config)}, {config.model.memory}, '
-              f'n = {num_terms} ...')
+              f'{config.model.estimator} ...')
   with tempfile.NamedTemporaryFile('w', suffix='.flags') as file:
     file.write(flags_lib.to_flagfile(config))
     file.flush()
     return measure([
         *command, f'--flagfile={file.name}', '--tasks=train',
-        f'--num_repeats={num_repeats}',
-        f'--num_roulette_terms={num_terms - num_exact_terms}'], ['train'])
+        f'--num_repeats={num_repeats}'], ['train'])
 
 
 def describe(config: configuration.Config) -> str:

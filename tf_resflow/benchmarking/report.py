@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 import json
+import os
 from typing import Any
 
 from tf_resflow import configuration
@@ -29,18 +30,15 @@ _COMPARED = (
     'peak_memory_gb', 'evaluate_deviation_nats')
 
 
-def read_baseline(path):
+def read_baseline(path: str | os.PathLike) -> dict[str, Any]:
   """Reads the last line of a file as a JSON object with measurements.
 
   Args:
     path: of a file with the keys of bin/benchmark, or some of them.
 
-  Returns:
-    A dict of numbers.
-
   Raises:
     OSError: if it cannot be read.
-    ValueError: if it holds nothing to compare with.
+    InvalidValueError: if it holds nothing to compare with.
   """
   with open(path, encoding='utf-8', errors='replace') as file:
     lines = file.read().strip().splitlines()
@@ -48,16 +46,17 @@ def read_baseline(path):
     values = json.loads(lines[-1]) if lines else None
   except ValueError:
     values = None
-  if not isinstance(values, dict) or not any(
+  has_numbers = isinstance(values, dict) and any(
       isinstance(values.get(k), (int, float)) and values[k] > 0
-      for k in _COMPARED):
-    raise ValueError(
-        f'baseline_json is {path}; expected a JSON object in its last line '
-        f'with at least one positive number of {", ".join(_COMPARED)}.')
+      for k in _COMPARED)
+  errors.check(
+      has_numbers, 'baseline_json', path, 'a file whose last line is a JSON '
+      f'object with a positive number of {", ".join(_COMPARED)}')
   return values
 
 
-def ratios(values, baseline):
+def ratios(values: Mapping[str, float], baseline: Mapping[str, float],
+           ) -> dict[str, float]:
   """Returns `values / baseline` for what both measured."""
   return {
       key: values[key] / baseline[key] for key in _COMPARED
@@ -68,28 +67,27 @@ def check_ceiling(values: Mapping[str, Any], least: float) -> None:
   """Raises where a training step is slow beside plain matrix products.
 
   Args:
-    values: what `tasks.measure_training` returned.
+    values: what `tasks.measure_training` returned for a run with a fixed
+      number of series terms.
     least: the share of their speed that it has to reach.
 
   Raises:
-    InvalidValueError: if it does not, or the share is not known.
+    InvalidValueError: if it does not.
   """
-  reached = values.get('ceiling_fraction')
-  errors.check(
-      reached is not None, 'min_ceiling_fraction', least, 'no such flag',
-      'Operations are counted with memory=recompute and without hybrid only.')
+  reached = values['ceiling_fraction']
   errors.check(
       reached >= least, 'min_ceiling_fraction', least,
       f'at most {reached:.3f}', 'That share of the speed of plain matrix '
       'products is what a training step reaches.')
 
 
-def format_table(values, baseline=None):
+def format_table(values: Mapping[str, float],
+                 baseline: Mapping[str, float] | None = None) -> str:
   """Returns the measurements as text, one a line.
 
   Args:
-    values: a dict of measurements.
-    baseline: another one, whose numbers and ratios stand beside.
+    values: the measurements.
+    baseline: others, whose numbers and ratios stand beside.
   """
   compared = ratios(values, baseline) if baseline else {}
   lines = []

@@ -6,9 +6,10 @@
   bin/benchmark --flagfile=benchmark --baseline_json=peer.json
 
 Every task runs in a fresh process, on a batch of noise or of --inputs; its time
-is the median of --num_repeats after two warm-up calls. --num_roulette_terms
-forces the number of log-det terms beyond the exact ones, which is drawn
-otherwise. Without --workdir the model of the flags is freshly initialised.
+is the median of --num_repeats after two warm-up calls. --estimator=fixed:4
+fixes the number of log-det terms of a training step, which is drawn otherwise;
+--evaluation_estimator=fixed:22 that of an evaluation. Without --workdir the
+model of the flags is freshly initialised.
 
 A table goes to stderr; the last line of stdout is one JSON object with
 first_step_s (from the start of the process), train_step_s, evaluate_s,
@@ -52,9 +53,6 @@ class Options(groups.Configured):
   num_repeats: int = fields.field(
       5, help='Timed repeats, of which the median counts; with --tasks=train, '
       '0 measures the first step alone: start-up and memory.', minimum=0)
-  num_roulette_terms: int | None = fields.field(
-      None, help='Force this many terms beyond the exact ones (those of '
-      '--estimator in training, 20 in evaluation).', minimum=0)
   evaluation_estimator: str = fields.changed(
       groups.Estimation, 'estimator', 'adaptive:0.02')
   tolerance: float = fields.field(
@@ -62,9 +60,9 @@ class Options(groups.Configured):
   baseline_json: str | None = fields.field(
       None, help='File whose last line has measurements to compare with.')
   min_ceiling_fraction: float | None = fields.field(
-      None, help='Fail when a training step with forced terms runs at less '
-      'than this share of the speed of plain matrix products, measured in the '
-      'same process.', minimum=0, maximum=1)
+      None, help='Fail when a training step with --estimator=fixed:N runs at '
+      'less than this share of the speed of plain matrix products, measured in '
+      'the same process.', minimum=0, maximum=1)
   worker: str | None = fields.field(
       None, help='Measure this task in this process; used internally.',
       choices=_TASKS)
@@ -77,11 +75,9 @@ class Options(groups.Configured):
         '2 or more with the tasks evaluate and sample')
     errors.check(
         self.min_ceiling_fraction is None or (
-            self.num_repeats > 0 and self.num_roulette_terms is not None and
-            'train' in self.tasks), 'min_ceiling_fraction',
-        self.min_ceiling_fraction, 'no such flag unless --tasks has train, '
-        'with --num_repeats and --num_roulette_terms',
-        'With a drawn number of terms a step has no fixed cost.')
+            self.num_repeats > 0 and 'train' in self.tasks),
+        'min_ceiling_fraction', self.min_ceiling_fraction,
+        'no such flag unless --tasks has train, with --num_repeats')
 
   def run_config(self, config: configuration.Config) -> configuration.Config:
     """Returns that of --workdir, if there is one."""
@@ -104,7 +100,6 @@ class Options(groups.Configured):
         self.inputs, config.data.facts()['image_shape'])
     return benchmarking.Settings(
         config, workdir=self.workdir, num_repeats=self.num_repeats,
-        num_roulette_terms=self.num_roulette_terms,
         estimator=numerics.Estimator.get(self.evaluation_estimator),
         tolerance=self.tolerance, seed=config.run.seed, images=images)
 
@@ -112,6 +107,12 @@ class Options(groups.Configured):
 def main(options: Options, config: configuration.Config) -> None:
   """Measures, and reports."""
   config = options.run_config(config)
+  errors.check(
+      options.min_ceiling_fraction is None or
+      benchmarking.fixed_num_terms(config) is not None, 'min_ceiling_fraction',
+      options.min_ceiling_fraction,
+      'no such flag without --estimator=fixed:N, or with --hybrid',
+      'A drawn number of terms has no fixed cost.')
   settings = options.settings(config)
   if options.worker is not None:
     # For the process that started this one, which tells NaN from nothing.
@@ -127,6 +128,6 @@ def main(options: Options, config: configuration.Config) -> None:
   output.note(benchmarking.format_table(values, baseline))
   output.print_json({
       'batch_size': config.optimizer.batch_size,
-      'num_roulette_terms': options.num_roulette_terms, **values})
+      'estimator': config.values().get('estimator'), **values})
   if options.min_ceiling_fraction is not None:
     benchmarking.check_ceiling(values, options.min_ceiling_fraction)

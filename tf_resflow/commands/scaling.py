@@ -115,6 +115,6 @@ _STUDIES = {'cost': _cost, 'memory': _memory, 'prediction': _predict}
 def main(options: Options, config: configuration.Config) -> None:
   """Studies, and reports."""
   errors.check(
-      benchmarking.is_counted(config), 'memory', config.model.memory,
-      'recompute, without --hybrid', 'Operations are counted for no other.')
+      not config.objective.hybrid, 'hybrid', 'true', 'false',
+      'The operations of a classifier are not counted.')
   output.print_json(_STUDIES[options.study](options, config))

@@ -55,7 +55,7 @@ def main(options: Options, config: configuration.Config) -> None:
   logging.getLogger('tf_resflow').info(
       'Evaluating the averaged weights on the test set.')
   with trainer.ema.swapped():
-    trainer.model.save_singular_vectors()
+    trainer.model.save_norms()
     report, _, bounds = evaluation.evaluate(
         trainer.model, datasets.load_split(config.data, 'test'),
         seed=config.run.seed, certify=options.should_certify(config), verbose=1,

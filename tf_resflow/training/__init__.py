@@ -7,7 +7,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=['objectives'],
     submod_attrs={
         'batches': ['Batch'],
-        'config': ['TrainingConfig'],
         'ema': ['ExponentialMovingAverage'],
         'loop': ['train'],
         'metrics': ['MetricsWriter'],

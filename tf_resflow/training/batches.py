@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tf_resflow import configuration
 from tf_resflow import datasets
-from tf_resflow.training import config as config_lib
 
 
 class Batch(NamedTuple):
@@ -21,7 +21,7 @@ class Batch(NamedTuple):
 
 
 def distributed_batches(
-    config: config_lib.TrainingConfig, split: datasets.ImageSplit,
+    config: configuration.Config, split: datasets.ImageSplit,
     strategy: tf.distribute.Strategy, start_step: int
 ) -> tf.distribute.DistributedDataset:
   """Returns the endless `Batch`es of a run, shared by the replicas.
@@ -36,7 +36,7 @@ def distributed_batches(
     strategy: of the run.
     start_step: number of steps that are finished.
   """
-  num_parts = config.accumulation_steps
+  num_parts = config.optimizer.accumulation_steps
   num_replicas = strategy.num_replicas_in_sync
 
   def interleave(tensor):
@@ -48,8 +48,8 @@ def distributed_batches(
         tf.transpose(tensor, [1, 0, *range(2, tensor.shape.rank)]), shape)
 
   dataset = datasets.training_batches(
-      split, batch_size=config.batch_size * num_parts, seed=config.seed,
-      start_step=start_step, flip=config.flip)
+      split, batch_size=config.optimizer.batch_size * num_parts,
+      seed=config.run.seed, start_step=start_step, flip=config.data.flip)
   dataset = dataset.map(lambda batch: Batch(
       interleave(batch['image']), interleave(batch['label'])))
   return strategy.experimental_distribute_dataset(dataset.prefetch(2))

@@ -1,14 +1,13 @@
 """The training loop: steps, logs, validation, samples, checkpoints."""
 
 from collections.abc import Callable
-import dataclasses
 import logging
 
 import numpy as np
 import tensorflow as tf
 
+from tf_resflow import configuration
 from tf_resflow import models
-from tf_resflow.training import config as config_lib
 from tf_resflow.training import metrics
 from tf_resflow.training import progress as progress_lib
 from tf_resflow.training import signals as signals_lib
@@ -19,7 +18,7 @@ _logger = logging.getLogger(__name__)
 
 
 def train(
-    config: config_lib.TrainingConfig, workdir: str,
+    config: configuration.Config, workdir: str,
     evaluate_fn: Callable[[models.Flow], dict[str, float]] | None = None,
     save_images_fn: Callable[[str, np.ndarray], None] | None = None,
     strategy: tf.distribute.Strategy | None = None) -> trainer_lib.Trainer:
@@ -48,7 +47,7 @@ def train(
     trainer = trainer_lib.Trainer(config, workdir, strategy)
     workdir_lib.prepare(workdir, config)
     trainer.restore_or_initialize()
-    if trainer.step >= config.num_steps:
+    if trainer.step >= config.optimizer.num_steps:
       _warn_of_finished_run(trainer)
       return trainer
     signals.check(trainer.step)
@@ -60,11 +59,11 @@ def train(
 
 
 def _warn_of_finished_run(trainer: trainer_lib.Trainer) -> None:
-  config = trainer.config
-  longer = dataclasses.replace(config, num_steps=config.num_steps + 1)
+  config, num_steps = trainer.config, trainer.config.optimizer.num_steps
+  longer = config.replace(num_steps=num_steps + 1)
   _logger.warning(
       'The run has finished %d of %d steps: nothing is trained.%s',
-      trainer.step, config.num_steps, '' if longer.differences(config) else
+      trainer.step, num_steps, '' if longer.differences(config) else
       ' Raise --num_steps to continue it.')
 
 
@@ -75,16 +74,16 @@ def _is_due(step: int, every: int) -> bool:
 def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
          signals: signals_lib.StopOnSignal, evaluate_fn: Callable | None):
   """Runs the remaining steps; see `train`."""
-  config = trainer.config
+  config, optimizer = trainer.config.run, trainer.config.optimizer
   progress = progress_lib.Progress(
-      trainer.step, config.num_steps,
-      config.batch_size * config.accumulation_steps)
+      trainer.step, optimizer.num_steps,
+      optimizer.batch_size * optimizer.accumulation_steps)
   # Only images make a picture.
   sample_every = config.sample_every if len(
       trainer.model.event_shape) == 3 else 0
   for step, values in trainer.steps():
     progress.add(values)
-    is_last = step == config.num_steps
+    is_last = step == optimizer.num_steps
     is_save = (is_last or _is_due(step, config.checkpoint_every) or
                bool(signals.received))
     if is_save or _is_due(step, config.log_every):

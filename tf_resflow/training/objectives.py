@@ -39,7 +39,7 @@ class Objective(spec.Specified):
   metric_names: ClassVar[tuple[str, ...]]
 
   def __call__(
-      self, model: models.Flow, batch: batches.Batch, seed: 'random.SeedLike'
+      self, model: models.Flow, batch: batches.Batch, seed: random.SeedLike
   ) -> tuple[tf.Tensor, Metrics]:
     """Returns the loss and its metrics, scalars.
 
@@ -58,7 +58,7 @@ class BitsPerDim(Objective):
   metric_names: ClassVar = ('bits_per_dim',)
 
   def __call__(
-      self, model: models.Flow, batch: batches.Batch, seed: 'random.SeedLike'
+      self, model: models.Flow, batch: batches.Batch, seed: random.SeedLike
   ) -> tuple[tf.Tensor, Metrics]:
     loss = tf.reduce_mean(model.bits_per_dim(batch.x, seed=seed))
     return loss, {'bits_per_dim': loss}
@@ -71,7 +71,7 @@ class Nats(Objective):
   metric_names: ClassVar = ('nats',)
 
   def __call__(
-      self, model: models.Flow, batch: batches.Batch, seed: 'random.SeedLike'
+      self, model: models.Flow, batch: batches.Batch, seed: random.SeedLike
   ) -> tuple[tf.Tensor, Metrics]:
     loss = -tf.reduce_mean(model.log_prob(batch.x, seed=seed))
     return loss, {'nats': loss}
@@ -88,7 +88,7 @@ class CrossEntropy(Objective):
   metric_names: ClassVar = ('cross_entropy', 'accuracy')
 
   def __call__(
-      self, model: models.Flow, batch: batches.Batch, seed: 'random.SeedLike'
+      self, model: models.Flow, batch: batches.Batch, seed: random.SeedLike
   ) -> tuple[tf.Tensor, Metrics]:
     del seed
     metrics = _classification_metrics(model.classify(batch.x), batch.labels)
@@ -123,12 +123,13 @@ class Hybrid(Objective):
         'a finite number above 0', 'Without the density use cross_entropy.')
 
   def __call__(
-      self, model: models.Flow, batch: batches.Batch, seed: 'random.SeedLike'
+      self, model: models.Flow, batch: batches.Batch, seed: random.SeedLike
   ) -> tuple[tf.Tensor, Metrics]:
-    bits, logits = model.bits_per_dim_and_logits(batch.x, seed=seed)
+    log_prob, logits = model.log_prob_and_logits(batch.x, seed=seed)
     metrics = {
-        'bits_per_dim': tf.reduce_mean(bits),
+        'bits_per_dim': tf.reduce_mean(model.bits_per_dim_of(log_prob)),
         **_classification_metrics(logits, batch.labels)}
+    # -log p(x) + D log n: the constant changes no gradient.
     nats = metrics['bits_per_dim'] * model.event_size * math.log(2.0)
     return self.nll_weight * nats + metrics['cross_entropy'], metrics
 
@@ -150,6 +151,6 @@ def objective_of(model: models.Flow, nll_weight: float = 1.0) -> Objective:
       nats; a classifier makes it a hybrid.
     nll_weight: `lambda` of a hybrid; 0 trains the classifier alone.
   """
-  if model.classifier_layers:
+  if model.has_classifier:
     return Hybrid(nll_weight) if nll_weight else CrossEntropy()
   return Nats() if model.num_levels is None else BitsPerDim()

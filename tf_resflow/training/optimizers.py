@@ -8,7 +8,7 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import private_apis
 from tf_resflow.configuration import registries
-from tf_resflow.training import config as config_lib
+from tf_resflow.configuration import sections
 from tf_resflow.training import schedules
 
 
@@ -57,21 +57,21 @@ class AdamW(_FusedUpdate, keras.optimizers.AdamW):
 
 
 def make_learning_rate(
-    config: config_lib.TrainingConfig) -> schedules.LearningRate:
+    config: sections.OptimizerConfig) -> schedules.LearningRate:
   """Returns the schedule of a run."""
   return registries.SCHEDULES.get(config.schedule)(
       config.learning_rate, config.warmup_steps, config.num_steps)
 
 
 def make_optimizer(
-    config: config_lib.TrainingConfig) -> keras.optimizers.Optimizer:
+    config: sections.OptimizerConfig) -> keras.optimizers.Optimizer:
   """Returns `Adam`, or `AdamW` where the weight decay is positive.
 
   Clipping is left to `TrainStep`: a Keras optimizer clips before replicas
   are reduced.
 
   Args:
-    config: of the run.
+    config: of the optimizer.
   """
   arguments = dict(
       learning_rate=make_learning_rate(config), beta_2=config.beta_2,

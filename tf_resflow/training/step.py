@@ -70,15 +70,18 @@ class TrainStep:
       return self._part_gradients(batch, random.fold_in(step_seed, 0))
 
     def split(tensor):
+      if tensor is None:
+        return None
       parts = tf.reshape(tensor, tf.concat(
           [[num_parts, -1], tf.shape(tensor)[1:]], axis=0))
       return tf.ensure_shape(parts, [num_parts, None, *tensor.shape[1:]])
 
-    parts = tf.nest.map_structure(split, batch)
+    parts = [split(tensor) for tensor in batch]
 
     def body(i, *sums):
       values = self._part_gradients(
-          tf.nest.map_structure(lambda part: part[i], parts),
+          batches.Batch(*(None if part is None else part[i]
+                          for part in parts)),
           random.fold_in(step_seed, i))
       return i + 1, *tf.nest.map_structure(tf.add, sums, values)
 
@@ -94,8 +97,9 @@ class TrainStep:
   def _part_gradients(self, batch, seed):
     with tf.GradientTape() as tape:
       loss, metrics = self._objective(self._model, batch, seed)
+    # TensorFlow has no zeros for a variable of Keras.
     return metrics, tape.gradient(
-        loss, self._variables,
+        loss, [v.value for v in self._variables],
         unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
   def reduced_gradients(
@@ -137,8 +141,7 @@ class TrainStep:
     self._optimizer.apply(gradients, self._variables)
     if self._ema is not None:
       self._ema.update(step)
-    counts = [layer.save_singular_vectors().num_steps
-              for layer in self._model.spectral_layers]
+    counts = [layer.save_norms() for layer in self._model.constrained_layers]
     num_steps = tf.reduce_max(tf.stack(counts)) if counts else tf.constant(0)
     return {**metrics, 'gradient_norm': norm,
             'power_iteration_steps': num_steps}

@@ -6,18 +6,17 @@ import tempfile
 
 import tensorflow as tf
 
+from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow import models
-from tf_resflow.training import building
 from tf_resflow.training import checkpoints
-from tf_resflow.training import config as config_lib
 from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import file_errors
 from tf_resflow.training import workdir as workdir_lib
 
 
 def create_workdir(
-    workdir: str, config: config_lib.TrainingConfig, model: models.Flow,
+    workdir: str, config: configuration.Config, model: models.Flow,
     extra_files: Mapping[str, str] | None = None) -> None:
   """Makes the folder of a run at step 0 from a model, whole or not at all.
 
@@ -37,7 +36,7 @@ def create_workdir(
   """
   workdir_lib.check_is_new(workdir)
   errors.check(
-      config.model_config() == model.config, 'model', model.name,
+      config.model == model.config, 'model', model.name,
       'the model that the configuration describes')
   parent, name = os.path.split(os.path.abspath(workdir))
   os.makedirs(parent, exist_ok=True)
@@ -51,7 +50,7 @@ def create_workdir(
         step=tf.Variable(0, dtype=tf.int64))
     with file_errors.writing('the weights'):
       checkpoints.make_manager(
-          checkpoint, draft, config.checkpoints_to_keep).save(0)
+          checkpoint, draft, config.run.checkpoints_to_keep).save(0)
     # A rename replaces an empty folder, and fails where one has been filled.
     os.rename(draft, workdir)
 
@@ -74,15 +73,11 @@ def load_model(
   """
   path = workdir_lib.path_of(workdir, workdir_lib.MODEL_JSON)
   with open(path, encoding='utf-8') as f:
-    try:
-      config = building.read_model_config(f.read())
-    except (TypeError, ValueError) as error:
-      raise errors.InvalidValueError(
-          'file', path, 'a model of this version', f'{error}') from error
+    config = configuration.model_from_json(f.read(), path)
   latest = checkpoints.latest(workdir)
   errors.check(latest is not None, 'workdir', workdir,
                'a run with a checkpoint', 'Train until the first one.')
-  model = building.build_model(config)
+  model = config.build()
   averages = [
       tf.Variable(v.value, trainable=False) for v in model.trainable_variables
   ]
@@ -96,9 +91,9 @@ def load_model(
         model.trainable_variables, averages, strict=True):
       variable.assign(average)
   if dtype != model.compute_dtype:
-    wide = building.build_model(config, dtype)
+    wide = config.build(dtype)
     for target, source in zip(wide.variables, model.variables, strict=True):
       target.assign(tf.cast(source.value, target.dtype))
     model = wide
-  model.save_singular_vectors()
+  model.save_norms()
   return model, int(step.numpy())

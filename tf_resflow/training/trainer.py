@@ -6,11 +6,12 @@ import logging
 import numpy as np
 import tensorflow as tf
 
+from tf_resflow import configuration
+from tf_resflow import datasets
+from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.training import batches
-from tf_resflow.training import building
 from tf_resflow.training import checkpoints
-from tf_resflow.training import config as config_lib
 from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import file_errors
 from tf_resflow.training import objectives
@@ -24,7 +25,7 @@ _logger = logging.getLogger(__name__)
 _EIGENVALUES_FAILED = 'Self-adjoint eigen decomposition was not successful'
 
 
-class TrainingDivergedError(RuntimeError):
+class TrainingDivergedError(errors.ExpectedError):
   """The loss or its gradient is not finite; the last good state is saved."""
 
 
@@ -68,30 +69,31 @@ class Trainer:
   """
 
   def __init__(
-      self, config: config_lib.TrainingConfig, workdir: str,
+      self, config: configuration.Config, workdir: str,
       strategy: tf.distribute.Strategy | None = None):
     self.config = config
     self.workdir = workdir
-    self.strategy = strategy or strategies.make_strategy(config.strategy)
-    strategies.check_batch_size(config.batch_size, self.strategy)
-    self._split = config.load_split('train')
+    self.strategy = strategy or strategies.make_strategy(
+        config.run.strategy)
+    strategies.check_batch_size(config.optimizer.batch_size, self.strategy)
+    self._split = datasets.load_split(config.data, 'train')
     with self.strategy.scope():
-      self.model = building.build_model(config.model_config())
-      self.optimizer = optimizers.make_optimizer(config)
+      self.model = config.model.build()
+      self.optimizer = optimizers.make_optimizer(config.optimizer)
       self.optimizer.build(self.model.trainable_variables)
       self.ema = ema_lib.ExponentialMovingAverage(
-          self.model, config.ema_decay)
+          self.model, config.optimizer.ema_decay)
       self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
     self._manager = checkpoints.make_manager(
         tf.train.Checkpoint(
             model=self.model, optimizer=self.optimizer, ema=self.ema,
-            step=self._step), workdir, config.checkpoints_to_keep)
+            step=self._step), workdir, config.run.checkpoints_to_keep)
     self._train_step = step_lib.TrainStep(
         self.model, self.optimizer,
-        objectives.objective_of(self.model, config.nll_weight), self.ema,
-        clip_norm=config.clip_norm,
-        accumulation_steps=config.accumulation_steps, seed=config.seed,
-        jit_compile=config.jit_compile)
+        objectives.objective_of(self.model, config.objective.nll_weight),
+        self.ema, clip_norm=config.optimizer.clip_norm,
+        accumulation_steps=config.optimizer.accumulation_steps,
+        seed=config.run.seed, jit_compile=config.run.jit_compile)
 
   @property
   def step(self) -> int:
@@ -109,7 +111,7 @@ class Trainer:
             'Starting from the weights in %s, with a new optimizer.', latest)
       return
     # Before the first pass, which then needs no power iteration.
-    self.model.save_singular_vectors()
+    self.model.save_norms()
     initialize(self.model, self.strategy, next(iter(self._batches(0))).x)
     self.ema.reset()
     self.save()
@@ -168,7 +170,7 @@ class Trainer:
       TrainingDivergedError: if the weights have become too large for a norm.
     """
     iterator = iter(self._batches(self.step))
-    while self.step < self.config.num_steps:
+    while self.step < self.config.optimizer.num_steps:
       step = self.step
       try:
         metrics = self._run_step(next(iterator), tf.constant(step, tf.int64))
@@ -186,5 +188,5 @@ class Trainer:
   def sample(self, num_samples: int = _NUM_SAMPLES) -> np.ndarray:
     """Returns images in [0, 1], `[N, H, W, C]`, of the averaged weights."""
     with self.ema.swapped():
-      images = self.model.sample(num_samples, seed=self.config.seed)
+      images = self.model.sample(num_samples, seed=self.config.run.seed)
     return np.clip(images.numpy(), 0.0, 1.0)

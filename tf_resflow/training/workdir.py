@@ -8,13 +8,13 @@
     samples/       grids of samples
 """
 
-import dataclasses
 import os
 
+from tf_resflow import configuration
 from tf_resflow import errors
+from tf_resflow.configuration import flags as flags_lib
+from tf_resflow.configuration import values
 from tf_resflow.training import checkpoints
-from tf_resflow.training import config as config_lib
-from tf_resflow.training import flags as flags_lib
 
 RUN_FLAGS = 'run.flags'
 MODEL_JSON = 'model.json'
@@ -48,7 +48,7 @@ def check_path(workdir: str) -> None:
       workdir, 'a folder', 'It is a file.')
 
 
-def check(workdir: str, config: config_lib.TrainingConfig) -> None:
+def check(workdir: str, config: configuration.Config) -> None:
   """Checks that a folder is new, empty, or a run that may be continued.
 
   Args:
@@ -69,45 +69,40 @@ def check(workdir: str, config: config_lib.TrainingConfig) -> None:
         f'It holds files, but no {RUN_FLAGS}.')
     return
   latest = checkpoints.latest(workdir)
-  previous = flags_lib.config_from_flagfile(run_flags)
-  names = config.differences(previous)
-  if names and latest and not checkpoints.has_optimizer(latest):
+  previous = flags_lib.from_flagfile(run_flags)
+  differences = config.differences(previous)
+  if differences and latest and not checkpoints.has_optimizer(latest):
+    # Weights that no run has trained yet may be trained in any way.
     _check_same_model(workdir, config, previous)
-  elif names:
+  elif differences:
     listed = ', '.join(
-        f'--{n} was {getattr(previous, n)} and is {getattr(config, n)}'
-        for n in names)
+        f'--{name} was {values.text_of(theirs)} and is {values.text_of(ours)}'
+        for name, (ours, theirs) in differences.items())
     raise errors.InvalidValueError(
         'workdir', workdir, 'a run of this configuration',
-        f'Of the run there {listed}. Use the same flags to continue it, or '
+        f'In the run there {listed}. Use the same flags to continue it, or '
         'another workdir.')
 
 
 def _check_same_model(
-    workdir: str, config: config_lib.TrainingConfig,
-    previous: config_lib.TrainingConfig) -> None:
-  """Weights that no run has trained yet may be trained in any way."""
-  ours, theirs = config.model_config(), previous.model_config()
-  if theirs.is_same_function(ours):
-    return
-  names = [
-      f.name for f in dataclasses.fields(ours)
-      if not theirs.is_same_function(dataclasses.replace(
-          theirs, **{f.name: getattr(ours, f.name)}))]
+    workdir: str, config: configuration.Config,
+    previous: configuration.Config) -> None:
+  differences = config.model.function_differences(previous.model)
   listed = ', '.join(
-      f'{n} is {getattr(ours, n)}, not {getattr(theirs, n)}' for n in names)
-  raise errors.InvalidValueError(
-      'workdir', workdir, 'weights of this model',
+      f'{name} is {values.text_of(ours)}, not {values.text_of(theirs)}'
+      for name, (ours, theirs) in differences.items())
+  errors.check(
+      not differences, 'workdir', workdir, 'weights of this model',
       f'For those there {listed}. Give the flags of the model as they are in '
       f'{workdir}/{RUN_FLAGS} (--flagfile), and data of the same shape.')
 
 
-def prepare(workdir: str, config: config_lib.TrainingConfig) -> None:
+def prepare(workdir: str, config: configuration.Config) -> None:
   """Creates a run's folder and writes its flags and model; see `check`."""
   check(workdir, config)
   os.makedirs(workdir, exist_ok=True)
   write_text(
-      os.path.join(workdir, MODEL_JSON), config.model_config().to_json())
+      os.path.join(workdir, MODEL_JSON), config.model.to_json())
   # Last, because its presence says that the folder is a run.
   write_text(
       os.path.join(workdir, RUN_FLAGS), flags_lib.to_flagfile(config))
@@ -139,10 +134,10 @@ def path_of(workdir: str, name: str) -> str:
   return path
 
 
-def load_config(workdir: str) -> config_lib.TrainingConfig:
+def load_config(workdir: str) -> configuration.Config:
   """Returns the configuration of the run in a folder.
 
   Raises:
     InvalidValueError: if there is none.
   """
-  return flags_lib.config_from_flagfile(path_of(workdir, RUN_FLAGS))
+  return flags_lib.from_flagfile(path_of(workdir, RUN_FLAGS))
