@@ -34,15 +34,15 @@ def test_report_and_file(run_tool, data_dir, tmp_path):
   before = path.read_bytes()
   result = run_tool(*command)
   assert result.status == 2
-  assert 'which exists; name another file, or give --overwrite' in result.stderr
+  assert 'It exists: name another one, or give --overwrite' in result.stderr
   assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize(('change', 'said'), [
-    (['--dataset=none'], "--dataset is 'none'; expected one"),
-    (['--output=/none/y.npz'], '--output is /none/y.npz, but'),
-    (['--output=y.txt'], '--output is y.txt; expected a name'),
-    (['--num_bits=3'], '--num_bits'),
+    (['--dataset=none'], '--dataset=none: expected one of digits, '),
+    (['--output=/none/y.npz'], '--output=/none/y.npz: expected a file in'),
+    (['--num_bits=3'], '--num_bits=3: expected 8, since digits has 17 levels'),
+    (['--num_components=0'], '--num_components=0: expected a whole number'),
 ])
 def test_bad_input(run_tool, change, said):
   result = run_tool('baselines', '--dataset=digits', *change)

@@ -2,18 +2,16 @@
 
 import csv
 import json
-import pathlib
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from tests.commands import processes
 from tests.conversion import checkpoints
 from tf_resflow import conversion
 from tf_resflow import training
-
-_ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope='module')
@@ -33,8 +31,8 @@ def workdir(made):
   (blocked / 'torch.py').write_text('raise ImportError("torch is not needed")')
   process = subprocess.run(
       [sys.executable, 'bin/convert', f'--checkpoint={folder}/model.pth',
-       f'--workdir={folder}/w'], cwd=_ROOT, capture_output=True, text=True,
-      check=False, env={'PYTHONPATH': str(blocked), 'PATH': ''})
+       f'--workdir={folder}/w'], cwd=processes.ROOT, capture_output=True,
+      text=True, check=False, env={'PYTHONPATH': str(blocked), 'PATH': ''})
   assert process.returncode == 0, process.stderr
   report = json.loads(process.stdout.splitlines()[-1])
   assert report['weights'] == 'ema'
@@ -50,7 +48,7 @@ def test_evaluate_inputs_exactly(run_tool, made, workdir, tmp_path):
   np.savez(tmp_path / 'x.npz', x=x, label=np.arange(5))
   result = run_tool(
       'evaluate', f'--workdir={workdir}', f'--inputs={tmp_path}/x.npz',
-      '--log_det=exact', f'--output={tmp_path}/y.npz', '--batch_size=2')
+      '--estimator=exact', f'--output={tmp_path}/y.npz', '--batch_size=2')
   assert result.status == 0, result.stderr
   report = json.loads(result.stdout.splitlines()[-1])
   expected = made[1].expected('ema', x)

@@ -30,10 +30,10 @@ def workdir_fixture(tmp_path_factory):
 
 
 @pytest.mark.parametrize(('flags', 'estimator_fn'), [
-    ([], lambda model: numerics.AdaptiveRoulette(0.02, couples_examples=False)),
-    (['--log_det=roulette', '--num_exact_terms=3', '--nowarmup'],
-     lambda model: evaluation.roulette_estimator(model, 3)),
-    (['--log_det=exact', '--nowarmup'], lambda model: numerics.Exact()),
+    ([], lambda model: numerics.AdaptiveRoulette(0.02, batch_dependent=False)),
+    (['--estimator=roulette:safe,exact=3', '--nowarmup'],
+     lambda model: numerics.Estimator.get('roulette:safe,exact=3')),
+    (['--estimator=exact', '--nowarmup'], lambda model: numerics.Exact()),
 ])
 def test_exports_the_latest_checkpoint(
     run_tool, workdir, tmp_path, flags, estimator_fn):
@@ -66,17 +66,19 @@ def _break(path):
 
 
 @pytest.mark.parametrize(('change_fn', 'flags', 'said'), [
-    (shutil.rmtree, [], 'export: error: --workdir {workdir} holds no run'),
+    (shutil.rmtree, [], 'export: error: --workdir={workdir}: expected '),
     (lambda path: shutil.rmtree(f'{path}/checkpoints'), [],
-     'export: error: --workdir {workdir} holds no checkpoint; train until'),
+     'export: error: --workdir={workdir}: expected '),
     (_break, [], 'export: error: checkpoint {workdir}/checkpoints/ckpt-0 '
      'cannot be read'),
     (lambda path: os.makedirs(f'{path}/../new/1'), [],
-     'export: error: --output {output} is not empty; name a new or empty'),
+     'export: error: --output={output}: expected a new or empty folder'),
     (lambda path: pathlib.Path(path).with_name('new').write_text(''), [],
-     'export: error: --output is {output}, which is a file'),
-    (lambda path: None, ['--num_exact_terms=3'],
-     'export: error: --num_exact_terms is given together with --log_det='),
+     'export: error: --output={output}: expected a '),
+    (lambda path: None, ['--estimator=fixed:0'],
+     'export: error: --estimator=fixed:0: expected '),
+    (lambda path: None, ['--max_samples=0'],
+     'export: error: --max_samples=0: expected a whole number in [1, '),
     (lambda path: None, ['more'], "export: error: unexpected argument 'more'"),
 ])
 def test_bad_input_is_one_line(
@@ -101,6 +103,6 @@ def test_missing_package_names_the_way_out(
       'export', f'--workdir={workdir}', f'--output={tmp_path}/1')
   assert result.status == 2
   (line,) = result.stderr.splitlines()
-  assert line.startswith('export: error: --warmup needs tensorflow-serving-api')
-  assert line.endswith('--nowarmup.')
+  assert line.startswith('export: error: --warmup=')
+  assert 'tensorflow-serving-api' in line and line.endswith('--nowarmup.')
   assert os.listdir(tmp_path) == []

@@ -49,25 +49,25 @@ def test_without_a_network_it_says_what_to_get(run_tool, digits_workdir):
   result = run_tool('fid', f'--workdir={digits_workdir}')
   assert result.status == 2
   (line,) = result.stderr.splitlines()
-  assert line.startswith('fid: error: --inception is not given. FID compares')
+  assert line.startswith('fid: error: --inception is missing. The feature network')
   assert 'keras.applications.InceptionV3(include_top=False' in line
   assert 'TF-GAN' in line
 
 
 @pytest.mark.parametrize(('change', 'said'), [
-    (['--inception=/none.keras'], '--inception is /none.keras, which does not'),
-    (['--inception=/'], '--inception is /, which cannot be read as a feature'),
-    (['--workdir=/nowhere'], '--workdir /nowhere holds no run'),
-    (['--num_samples=0'], '--num_samples is 0; it must be 1 or more'),
-    (['--num_samples=19'], '--num_samples is 19; 20 are the least for the'),
-    (['--num_images=361'], '--num_images is 361, but the test split has 360'),
-    (['--temperature=nan'], '--temperature is nan; it must be 0 or more, and'),
-    (['--temperature=-1'], '--temperature is -1.0; it must be 0 or more'),
-    (['--input_size=32'], '--input_size is 32, but the network takes images'),
-    (['--input_range=0'], "--input_range is '0'; expected two numbers, such"),
-    (['--input_range=1,0'], '--input_range is 1.0,0.0; expected two numbers'),
+    (['--inception=/none.keras'], '--inception=/none.keras: expected '),
+    (['--inception=/'], '--inception=/: expected '),
+    (['--workdir=/nowhere'], '--workdir=/nowhere: expected '),
+    (['--num_samples=0'], '--num_samples=0: expected a whole number from 1'),
+    (['--num_samples=19'], '--num_samples=19: expected '),
+    (['--num_images=361'], '--num_images=361: expected at most 360'),
+    (['--temperature=nan'], '--temperature=nan: expected a number from 0'),
+    (['--temperature=-1'], '--temperature=-1.0: expected a number from 0'),
+    (['--input_size=32'], '--input_size=32: expected '),
+    (['--input_range=0'], '--input_range=0.0: expected two numbers that rise'),
+    (['--input_range=1,0'], '--input_range=1.0,0.0: expected two numbers'),
     (['--feature_name=pool', '--num_samples=20'],
-     '--feature_name is pool; the network has the outputs output: name'),
+     '--feature_name=pool: expected '),
 ])
 def test_bad_input(run_tool, digits_workdir, network, change, said):
   result = run_tool(*_command(

@@ -145,8 +145,9 @@ def test_nobody_else_reads_the_flags(run):
 def test_a_new_process_runs_a_tool(tmp_path):
   """Wherever it is started."""
   process = subprocess.run(
-      runner.command('evaluate', ['--workdir=w', '--num_repeats=7']), cwd=tmp_path,
-      capture_output=True, text=True, check=False, env={'PATH': ''})
+      runner.command('evaluate', ['--workdir=w', '--num_repeats=7']),
+      cwd=tmp_path, capture_output=True, text=True, check=False,
+      env={'PATH': ''})
   assert process.returncode == 2
   assert process.stderr == (
       'evaluate: error: --num_repeats=7: expected a whole number from 8.\n')

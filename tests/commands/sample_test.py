@@ -50,8 +50,8 @@ def test_contract(run_tool, digits_workdir, model, tmp_path):
   refused = run_tool(*command)
   assert refused.status == 2
   assert refused.stderr.startswith(
-      f'sample: error: --output is {output}, which exists; name another file, '
-      'or give --overwrite')
+      f'sample: error: --output={output}: expected a new file. It exists: name '
+      'another one, or give --overwrite')
   output.write_bytes(b'')
   _report(run_tool(*command, '--overwrite'))
   assert output.read_bytes() == before
@@ -74,7 +74,7 @@ def test_temperatures_as_arrays(run_tool, digits_workdir, tmp_path):
     # The same draws as ever.
     z = stored['z'][4:]
   model, _ = training.load_model(str(digits_workdir), dtype='float64')
-  np.testing.assert_array_equal(z, evaluation.draw_latents(model, 4))
+  np.testing.assert_array_equal(z, model.draw_latents(4, seed=0))
 
 
 def test_reconstructions(run_tool, digits_workdir, tmp_path):
@@ -121,25 +121,27 @@ def test_inverses_that_fail_are_an_error(run_tool, digits_workdir, tmp_path):
 
 
 @pytest.mark.parametrize(('change', 'said'), [
-    (['--workdir=/nowhere'], '--workdir /nowhere holds no run'),
-    (['--num_samples=0'], '--num_samples is 0; it must be 1 or more'),
-    (['--seed=-1'], '--seed is -1; it must be 0 or more'),
-    (['--temperature=-0.5'], '--temperature is -0.5; it must be 0 or more'),
-    (['--temperature=hot'], "--temperature is 'hot'; expected comma-separated"),
-    (['--tolerance=0'], '--tolerance is 0.0; it must be positive and finite'),
-    (['--output=grid.jpg'], '--output is grid.jpg; expected a name that ends'),
-    (['--output=/none/x.png'], '--output is /none/x.png, but there is no fold'),
-    (['--interpolate', '--reconstruct'], '--interpolate and --reconstruct ma'),
-    (['--interpolate', '--seed=1'], '--seed is given together with --interpol'),
-    (['--interpolate', '--num_columns=2'], '--num_columns is given together w'),
-    (['--interpolate', '--indices=1,2,3'], '--indices are 3 places; expected'),
-    (['--interpolate', '--num_points=1'], '--num_points is 1; it must be 2'),
-    (['--reconstruct', '--indices=360'], 'there is no example 360: expected'),
-    (['--reconstruct', '--indices=one'], "--indices is 'one'; expected comma-"),
-    (['--reconstruct', '--num_samples=361'], '--num_samples is 361, which tak'),
-    (['--indices=1'], '--indices is given together with neither --interpol'),
-    (['--path=linear'], '--path is given together with no --interpolate'),
-    (['more'], "unexpected argument 'more'"),
+    (['--workdir=/nowhere'], '--workdir=/nowhere: expected '),
+    (['--num_samples=0'], '--num_samples=0: expected a whole number from 1'),
+    (['--seed=-1'], '--seed=-1: expected a whole number in [0, '),
+    (['--temperature=-0.5'], '--temperature=-0.5: expected 1 or more numbers'),
+    (['--temperature=nan'], '--temperature=nan: expected 1 or more numbers'),
+    (['--temperature=hot'], '--temperature=hot: expected 1 or more numbers'),
+    (['--temperature='], '--temperature=: expected 1 or more numbers'),
+    (['--output=grid.jpg'], '--output=grid.jpg: expected a name that ends'),
+    (['--interpolate', '--reconstruct'], '--interpolate=true: expected false '),
+    (['--interpolate', '--seed=1'], '--seed=1: expected no such flag with '),
+    (['--interpolate', '--num_columns=2'], '--num_columns=2: expected no such'),
+    (['--interpolate', '--indices=1,2,3'], '--indices=1,2,3: expected '),
+    (['--interpolate', '--num_points=1'], '--num_points=1: expected a whole n'),
+    (['--interpolate', '--num_samples=181'], '--num_samples=181: expected at '),
+    (['--reconstruct', '--indices=360'], '--indices=360: expected '),
+    (['--reconstruct', '--indices=one'], '--indices=one: expected whole numb'),
+    (['--reconstruct', '--num_samples=361'], '--num_samples=361: expected at '),
+    (['--reconstruct', '--indices=1', '--num_samples=1'],
+     '--num_samples=1: expected no such flag with --indices'),
+    (['--indices=1'], '--indices=1: expected no such flag without --interpola'),
+    (['--path=linear'], '--path=linear: expected no such flag without --inter'),
 ])
 def test_bad_input(run_tool, digits_workdir, tmp_path, change, said):
   result = run_tool(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tf_resflow import benchmarking
+from tf_resflow.benchmarking import processes
 
 _TINY = ['--dataset=digits', '--num_blocks=1', '--hidden_channels=4',
          '--num_dense_blocks=0', '--batch_size=4']
@@ -24,12 +24,12 @@ def test_memory_measures_processes_and_draws(run_tool, tmp_path, monkeypatch):
   commands = []
 
   def measure(command, tasks):
-    flagfile = command[1].removeprefix('--flagfile=')
-    with open(flagfile, encoding='utf-8') as file:
-      commands.append((file.read(), command[2:], tasks))
+    flagfile, *options = command[-4:]
+    with open(flagfile.removeprefix('--flagfile='), encoding='utf-8') as file:
+      commands.append((file.read(), options, tasks))
     return {'peak_memory_gb': 1.0 + len(commands)}
 
-  monkeypatch.setattr(benchmarking, 'measure', measure)
+  monkeypatch.setattr(processes, 'measure', measure)
   output = tmp_path / 'memory.png'
   result = run_tool('scaling', '--study=memory', *_TINY, '--terms=10,40',
                     f'--output={output}')
@@ -44,15 +44,19 @@ def test_memory_measures_processes_and_draws(run_tool, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (['--study=cost'], '--output is missing; name the .png or .svg file'),
-    (['--study=cost', '--output=/nowhere/a.png'], 'there is no folder'),
+    (['--study=cost'], '--output=: expected the .png or .svg file of the fig'),
+    (['--study=cost', '--output=/nowhere/a.png'], 'There is no folder'),
     (['--study=memory', f'--output={__file__}'], 'expected a name that ends'),
-    (['--study=prediction', '--output=a.png'], 'a prediction has no figure'),
-    (['--study=prediction', '--memory=naive'], 'must be left as they are'),
+    (['--study=prediction', '--output=a.png'], 'A prediction has no figure'),
+    (['--study=prediction', '--memory=naive'], '--memory=naive: expected recompute, without --hybrid'),
     (['--study=memory', '--output=/tmp/scaling_test.png', '--terms=1,x'],
-     "--terms is '1,x'; expected two or more"),
+     '--terms=1,x: expected whole numbers from 1'),
+    (['--study=memory', '--output=/tmp/scaling_test.png', '--terms=4,4'],
+     '--terms=4,4: expected two or more different whole numbers'),
+    (['--study=none'], '--study=none: expected one of cost, memory, predict'),
+    ([], '--study is missing.'),
     (['--study=memory', '--output=/tmp/scaling_test.png', '--terms=1,3'],
-     '--terms has 1, but 2 are always computed'),
+     '--terms=1: expected 2 or more. So many are always computed'),
 ])
 def test_bad_input_is_one_line(run_tool, arguments, message):
   result = run_tool('scaling', *_TINY, *arguments)

@@ -70,7 +70,8 @@ class Options(
     errors.check(
         len(self.input_range) == 2 and self.input_range[0] < (
             self.input_range[1]), 'input_range',
-        values_lib.text_of(self.input_range), 'two numbers that rise, such as -1,1')
+        values_lib.text_of(self.input_range),
+        'two numbers that rise, such as -1,1')
 
 
 def main(options: Options) -> None:

@@ -69,6 +69,7 @@ class Options(fields.Section):
 
   @classmethod
   def flag_fields(cls) -> list[fields.Field]:
+    """Returns the fields that are flags."""
     return [field for field in cls.fields() if field.rules.is_flag]
 
   def refuse(self, names: Sequence[str], where: str, advice: str) -> None:

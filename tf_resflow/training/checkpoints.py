@@ -21,11 +21,13 @@ _LIST = 'checkpoint'
 _INDEX = re.compile(r'ckpt-(\d+)\.index')
 _DATA = re.compile(r'ckpt-(\d+)\.data-\d+-of-(\d+)')
 
-# TensorFlow turns an unexpected end of a file into an IndexError, and of an
-# object that is missing there into an AssertionError.
-_DAMAGED = (IndexError, tf.errors.DataLossError, tf.errors.OutOfRangeError)
-_UNREADABLE = (
-    AssertionError, IndexError, ValueError, tf.errors.OpError)
+# TensorFlow turns an unexpected end of a file into an IndexError, and an object
+# that is missing there into an AssertionError.
+_UNREADABLE = (AssertionError, IndexError, ValueError, tf.errors.OpError)
+# Its errors of damaged files differ in nothing else from those of good ones
+# that it may not read or does not find.
+_DAMAGED = re.compile(
+    'checksum|sstable|corrupt|truncated|Read less bytes', re.IGNORECASE)
 
 
 def directory(workdir: str) -> str:
@@ -138,7 +140,7 @@ def restore(
 def _unreadable(path: str, error: Exception) -> errors.InvalidValueError:
   """Returns the error that says what to do."""
   said = f'{file_errors.first_line(error)}.'
-  if isinstance(error, _DAMAGED):
+  if _DAMAGED.search(str(error)):
     return errors.InvalidValueError(
         'checkpoint', path, 'undamaged files',
         f'{said} Delete its files to go on from the one before.')

@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from tf_resflow import errors
 
-
 _DTYPES = ('float32', 'float64')
 
 
@@ -54,3 +53,19 @@ def deserialize(config: dict) -> dict:
   """Returns `config` with the layers that `serialize` described."""
   return config | {'parts': [
       keras.saving.deserialize_keras_object(part) for part in config['parts']]}
+
+
+def frozen_copy(layer: keras.layers.Layer) -> keras.layers.Layer:
+  """Returns a layer that computes alike and keeps the present weights.
+
+  That is the layer itself where it has none.
+
+  Args:
+    layer: built, and described by its configuration.
+  """
+  if not layer.variables:
+    return layer
+  copy = type(layer).from_config(layer.get_config())
+  copy.build_from_config(layer.get_build_config())
+  copy.set_weights(layer.get_weights())
+  return copy
