@@ -1,11 +1,16 @@
-"""Every public layer, bijector and model, small, for the conformance tests.
+"""Every public layer, bijection, bijector and model, for conformance tests.
 
-To add one, add a line to `LAYERS`, `BIJECTORS` or `MODELS`: the tests of
-`tests/conformance` then run it through every property that applies to it.
+To add one, add a line to its table: the tests of `tests/conformance` then run
+it through every property that applies to it. Estimators, laws and solvers have
+their tables in `tests/numerics/cases.py`.
+
+A reader's own kinds take the same tests: a module that adds cases of them to
+these tables is named with `pytest -p my_cases tests/conformance -k my_case`.
 """
 
 from collections.abc import Callable
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +20,7 @@ from tensorflow_probability import bijectors as tfb
 from tf_resflow import bijectors
 from tf_resflow import layers
 from tf_resflow import models
-from tf_resflow import numerics
+from tf_resflow.configuration import registries
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,18 +29,24 @@ class Case:
 
   Attributes:
     make_fn: maps a dtype name to a new, possibly unbuilt, subject: a layer, a
-      bijector or a model.
+      bijection, a bijector or a model.
     event_shape: shape of one input.
     is_pixels: whether inputs lie in [0, 1].
     is_random: whether the log-determinant is drawn.
+    has_variables: whether there is something to train.
+    per_example: whether every example may have a cotangent of its own.
+    compiles: whether XLA compiles it.
   """
 
-  make_fn: Callable
-  event_shape: tuple
+  make_fn: Callable[[str], Any]
+  event_shape: tuple[int, ...]
   is_pixels: bool = False
   is_random: bool = False
+  has_variables: bool = True
+  per_example: bool = True
+  compiles: bool = True
 
-  def make(self, dtype='float32', seed=0):
+  def make(self, dtype: str = 'float32', seed: int = 0) -> Any:
     """Returns a built subject with weights away from their initial values.
 
     Constrained kernels come out larger than their bound, so that
@@ -52,7 +63,8 @@ class Case:
       variable.assign(variable.numpy() + noise.astype(dtype))
     return subject
 
-  def inputs(self, dtype='float32', batch_size=4, seed=0):
+  def inputs(self, dtype: str = 'float32', batch_size: int = 4,
+             seed: int = 0) -> tf.Tensor:
     """Returns a batch, the same for the same seed."""
     rng = np.random.default_rng(100 + seed)
     shape = [batch_size, *self.event_shape]
@@ -60,25 +72,44 @@ class Case:
     return tf.constant(draw(size=shape), dtype)
 
 
-def layer_of(subject):
+def layer_of(subject: Any) -> keras.layers.Layer:
   """Returns the Keras layer that owns the variables of a subject."""
   return subject.layer if isinstance(subject, tfb.Bijector) else subject
 
 
-def evaluate(subject, x, seed=1):
+def evaluate(subject: Any, x: tf.Tensor, seed: Any = 1) -> list[tf.Tensor]:
   """Returns `[y]`, with a log-determinant and logits where there are some."""
   if isinstance(subject, tfb.Bijector):
     y = subject.forward(x, seed=seed)
     return [y, subject.forward_log_det_jacobian(x, seed=seed)]
-  if hasattr(subject, 'forward_and_log_det'):
-    outputs = list(subject.forward_and_log_det(x, seed=seed))
-    if getattr(subject, 'heads', None):
-      outputs.append(subject.classify(x))
-    return outputs
-  return [subject(x)]
+  if not hasattr(subject, 'forward_and_log_det'):
+    return [subject(x)]
+  outputs = list(subject.forward_and_log_det(x, seed=seed))
+  if getattr(subject, 'has_classifier', False):
+    outputs.append(subject.classify(x))
+  return outputs
 
 
-def _dense_g(dtype):
+@keras.saving.register_keras_serializable('tf_resflow_tests')
+class ScaledTanh(keras.layers.Layer):
+  """What a user writes: `tanh(x sigmoid(scale)) / 2`, of slope 1/2 at most."""
+
+  def build(self, input_shape):
+    self.scale = self.add_weight(
+        name='scale', shape=input_shape[-1:], initializer='ones')
+
+  def call(self, inputs):
+    return 0.5 * tf.tanh(inputs * tf.sigmoid(self.scale.value))
+
+
+def _plain(layer_class, event_shape=(5,), **kwargs):
+  """A case of a layer without variables."""
+  return Case(lambda dtype: layer_class(**kwargs, dtype=dtype), event_shape,
+              has_variables=False)
+
+
+def dense_g(dtype: str) -> keras.Sequential:
+  """Returns a network of constrained dense layers, on events `[3]`."""
   return keras.Sequential([
       keras.Input((3,)),
       layers.SpectralDense(6, coeff=0.9, seed=1, dtype=dtype),
@@ -86,7 +117,8 @@ def _dense_g(dtype):
       layers.SpectralDense(3, coeff=0.9, seed=5, dtype=dtype)])
 
 
-def _conv_g(dtype):
+def conv_g(dtype: str) -> keras.Sequential:
+  """Returns a network of constrained convolutions, on events `[4, 4, 2]`."""
   return keras.Sequential([
       keras.Input((4, 4, 2)),
       layers.LipSwish(dtype=dtype),
@@ -97,24 +129,27 @@ def _conv_g(dtype):
       layers.SpectralConv2D(2, 3, coeff=0.9, seed=9, dtype=dtype)])
 
 
-def _block_case(memory, make_g_fn=_dense_g, event_shape=(3,)):
-  return Case(
-      lambda dtype: layers.ResidualBlock(
-          make_g_fn(dtype), memory=memory, dtype=dtype),
-      event_shape, is_random=True)
+def _mixed_g(dtype):
+  """A dense network on images, with a layer of Keras and one that is shared."""
+  swish = layers.LipSwish(beta_initial=1.5, dtype=dtype)
+  return layers.Sequence([
+      layers.Reshape((-1,), dtype=dtype),
+      layers.SpectralDense(5, coeff=0.9, seed=1, dtype=dtype), swish,
+      layers.Sequence([
+          layers.SpectralDense(4, coeff=0.9, seed=5, dtype=dtype), swish]),
+      layers.as_lipschitz_layer(keras.layers.Activation('tanh', dtype=dtype)),
+      layers.SpectralDense(12, coeff=0.9, seed=9, use_bias=False, dtype=dtype),
+      layers.Reshape((2, 2, 3), dtype=dtype)])
 
 
-LAYERS = {
+LIPSCHITZ = {
     'lipswish': Case(lambda dtype: layers.LipSwish(dtype=dtype), (5,)),
-    'elu': Case(lambda dtype: layers.ELU(dtype=dtype), (5,)),
-    'softplus': Case(lambda dtype: layers.Softplus(dtype=dtype), (5,)),
-    'relu': Case(lambda dtype: layers.ReLU(dtype=dtype), (5,)),
-    'identity': Case(lambda dtype: layers.Identity(dtype=dtype), (5,)),
-    'lipschitz_cube': Case(
-        lambda dtype: layers.LipschitzCube(dtype=dtype), (5,)),
-    'classifier_head': Case(
-        lambda dtype: layers.ClassifierHead(3, seed=1, dtype=dtype),
-        (4, 3, 2)),
+    'elu': _plain(layers.ELU),
+    'softplus': _plain(layers.Softplus),
+    'relu': _plain(layers.ReLU),
+    'identity': _plain(layers.Identity),
+    'lipschitz_cube': _plain(layers.LipschitzCube),
+    'reshape': _plain(layers.Reshape, (2, 3), target_shape=(3, 2)),
     'spectral_dense': Case(
         lambda dtype: layers.SpectralDense(3, seed=1, dtype=dtype), (5,)),
     'spectral_conv': Case(
@@ -126,100 +161,162 @@ LAYERS = {
     'spectral_conv_1x1': Case(
         lambda dtype: layers.SpectralConv2D(3, 1, seed=1, dtype=dtype),
         (4, 4, 2)),
+    'sequence_dense': Case(
+        lambda dtype: layers.as_lipschitz_layer(dense_g(dtype)), (3,)),
+    'sequence_conv': Case(
+        lambda dtype: layers.as_lipschitz_layer(conv_g(dtype)), (4, 4, 2)),
+    'sequence_mixed': Case(_mixed_g, (2, 2, 3)),
+    'keras_layer': Case(
+        lambda dtype: layers.KerasLayer(
+            keras.layers.Activation('sigmoid', dtype=dtype)), (5,),
+        has_variables=False),
+    'asserted': Case(
+        lambda dtype: layers.as_lipschitz_layer(
+            ScaledTanh(dtype=dtype), lipschitz_bound=0.5), (5,)),
+}
+
+# Layers that are neither Lipschitz nor invertible.
+CLASSIFIERS = {
+    'classifier_head': Case(
+        lambda dtype: layers.ClassifierHead(3, seed=1, dtype=dtype),
+        (4, 3, 2)),
+}
+
+
+def _block(make_g_fn=dense_g, event_shape=(3,), is_random=True,
+           per_example=True, compiles=True, **kwargs):
+  return Case(
+      lambda dtype: layers.ResidualBlock(make_g_fn(dtype), **kwargs),
+      event_shape, is_random=is_random, per_example=per_example,
+      compiles=compiles)
+
+
+def _chain(dtype):
+  """All kinds of parts, with a classifier's features let out on the way."""
+  return layers.Chain([
+      layers.Squeeze(dtype=dtype), layers.ActNorm(dtype=dtype),
+      layers.Split(layers.Chain([
+          layers.FeatureTap(dtype=dtype), layers.Flatten(dtype=dtype),
+          layers.ResidualBlock(keras.Sequential([
+              layers.SpectralDense(4, coeff=0.9, seed=1, dtype=dtype),
+              layers.LipSwish(dtype=dtype),
+              layers.SpectralDense(8, coeff=0.9, seed=5, dtype=dtype)])),
+          layers.ActNorm(dtype=dtype)]), num_taps=1)])
+
+
+BIJECTIONS = {
     'act_norm_image': Case(
         lambda dtype: layers.ActNorm(dtype=dtype), (2, 3, 2)),
     'act_norm_feature': Case(
         lambda dtype: layers.ActNorm(per_feature=True, dtype=dtype),
         (2, 3, 2)),
     'act_norm_vector': Case(lambda dtype: layers.ActNorm(dtype=dtype), (3,)),
-    'squeeze': Case(lambda dtype: layers.Squeeze(dtype=dtype), (4, 2, 2)),
+    'squeeze': _plain(layers.Squeeze, (4, 2, 2)),
+    'flatten': _plain(layers.Flatten, (2, 3, 2)),
+    'feature_tap': _plain(layers.FeatureTap, (2, 3, 2), shape=(6, 2)),
     'logit': Case(
-        lambda dtype: layers.Logit(dtype=dtype), (2, 2, 2), is_pixels=True),
+        lambda dtype: layers.Logit(dtype=dtype), (2, 2, 2), is_pixels=True,
+        has_variables=False),
     'standardize': Case(
         lambda dtype: layers.Standardize([0.4, 0.6], [0.2, 0.3], dtype=dtype),
-        (2, 2, 2), is_pixels=True),
-    'residual_conv': _block_case('recompute', _conv_g, (4, 4, 2)),
-    **{f'residual_{memory}': _block_case(memory)
-       for memory in numerics.MEMORY_MODES},
+        (2, 2, 2), is_pixels=True, has_variables=False),
+    'chain': Case(_chain, (4, 4, 1), is_random=True),
+    'split': Case(
+        lambda dtype: layers.Split(layers.ActNorm(dtype=dtype)), (2, 2, 5)),
+    'residual_conv': _block(conv_g, (4, 4, 2)),
+    'residual_exact': _block(estimator='exact', is_random=False,
+                             compiles=False),
+    'residual_asserted': _block(
+        lambda dtype: ScaledTanh(dtype=dtype), lipschitz_bound=0.5,
+        solver='banach'),
+    **{f'residual_{memory}': _block(
+        memory=memory, per_example=memory != 'backward_in_forward')
+       for memory in registries.MEMORY_MODES.names()},
 }
 
 BIJECTORS = {
     'bijector_act_norm': Case(
         lambda dtype: bijectors.ActNorm([3], dtype=dtype), (3,)),
     'bijector_squeeze': Case(
-        lambda dtype: bijectors.Squeeze([4, 2, 1], dtype=dtype), (4, 2, 1)),
+        lambda dtype: bijectors.Squeeze([4, 2, 1], dtype=dtype), (4, 2, 1),
+        has_variables=False),
     'bijector_logit': Case(
         lambda dtype: bijectors.Logit([2, 2, 1], dtype=dtype), (2, 2, 1),
-        is_pixels=True),
+        is_pixels=True, has_variables=False),
     'bijector_residual': Case(
-        lambda dtype: bijectors.ResidualBlock(_conv_g(dtype)), (4, 4, 2),
+        lambda dtype: bijectors.ResidualBlock(conv_g(dtype)), (4, 4, 2),
         is_random=True),
     'bijector_residual_exact': Case(
         lambda dtype: bijectors.ResidualBlock(
-            _dense_g(dtype), log_det=numerics.Exact()), (3,)),
+            dense_g(dtype), estimator='exact'), (3,), compiles=False),
     'bijector_of_layer': Case(
         lambda dtype: bijectors.LayerBijector(
             layers.Standardize([0.5, 0.2], [0.2, 0.3], dtype=dtype),
-            event_shape=[2, 2, 2], event_ndims=3), (2, 2, 2)),
+            event_shape=[2, 2, 2]), (2, 2, 2), has_variables=False),
+    'bijector_of_chain': Case(
+        lambda dtype: bijectors.LayerBijector(
+            _chain(dtype), event_shape=[4, 4, 1]), (4, 4, 1), is_random=True),
     'bijector_of_model': Case(
-        lambda dtype: models.VectorFlow(
-            models.VectorFlowConfig(
-                event_size=3, num_blocks=1, hidden_units=(4,)),
-            dtype=dtype).bijector(), (3,), is_random=True),
+        lambda dtype: models.VectorFlowConfig(
+            event_size=3, num_blocks=1, hidden_units=(4,)
+        ).build(dtype).bijector(), (3,), is_random=True),
 }
 
 
-def _image_flow(event_shape=(4, 4, 1), **fields):
+def image_flow(event_shape: tuple = (4, 4, 1), **fields: Any) -> Case:
+  """Returns a case of a small `models.ResidualFlow`."""
   fields = {
       'num_levels': 17, 'num_blocks': (1, 1), 'hidden_channels': 4,
       'num_dense_blocks': 1, 'dense_hidden_units': 4, **fields}
   config = models.ResidualFlowConfig(image_shape=event_shape, **fields)
-  return Case(
-      lambda dtype: models.ResidualFlow(config, dtype=dtype), event_shape,
-      is_pixels=True, is_random=True)
+  return Case(config.build, event_shape, is_pixels=True, is_random=True)
 
 
 MODELS = {
-    'flow': _image_flow(),
-    'flow_factor_out': _image_flow(
+    'flow': image_flow(),
+    'flow_factor_out': image_flow(
         factor_out=True, num_dense_blocks=0, hidden_channels=3),
-    'flow_squeeze_first': _image_flow(
+    'flow_squeeze_first': image_flow(
         squeeze_first=True, num_blocks=(1,), preprocessing='standardize',
         mean=(0.4,), std=(0.3,),
-        estimator='roulette:geometric:0.3,exact=2,probe=gaussian'),
-    'flow_elu': _image_flow(
+        estimator='roulette:geometric:0.3,probe=gaussian'),
+    'flow_elu': image_flow(
         activation='elu', num_blocks=(2,), num_dense_blocks=0, act_norm=False,
         memory='neumann'),
-    'flow_fully_connected': _image_flow(
+    'flow_fully_connected': image_flow(
         fully_connected=True, feature_act_norm=True, preprocessing='none',
         num_dense_hidden_layers=1, activation='lipschitz_cube',
         activate_first_block=True, squeeze_first=True, num_blocks=(1,)),
-    'flow_hybrid': _image_flow(
+    'flow_hybrid': image_flow(
         num_classes=3, head_channels=4, preactivation=False,
         feature_act_norm=True, act_norm=False, first_act_norm=False),
+    'flow_hybrid_factor_out': image_flow(
+        num_classes=3, head_channels=4, factor_out=True, num_dense_blocks=0),
     'vector_flow': Case(
-        lambda dtype: models.VectorFlow(
-            models.VectorFlowConfig(
-                event_size=3, num_blocks=2, hidden_units=(5, 4)),
-            dtype=dtype), (3,), is_random=True),
+        models.VectorFlowConfig(
+            event_size=3, num_blocks=2, hidden_units=(5, 4)).build, (3,),
+        is_random=True),
+    'flow_of_chain': Case(
+        lambda dtype: models.Flow(_chain(dtype), (4, 4, 1)), (4, 4, 1),
+        is_random=True),
 }
 
-ALL = {**LAYERS, **BIJECTORS, **MODELS}
 
-_IS_NOT_INVERTIBLE = (
-    layers.LipschitzActivation, layers.SpectralLayer, layers.ClassifierHead)
+def invertible() -> dict[str, Case]:
+  """Returns the cases that are invertible."""
+  return {**BIJECTIONS, **BIJECTORS, **MODELS}
 
-INVERTIBLE = {
-    name: case for name, case in ALL.items()
-    if not isinstance(case.make_fn('float32'), _IS_NOT_INVERTIBLE)
-}
 
-# One of every kind that owns trainable variables and none twice, for
-# properties that are slow to check.
-TRAINABLE = {
-    name: case for name, case in ALL.items()
-    if name not in (
-        'elu', 'softplus', 'relu', 'identity', 'lipschitz_cube') and
-    not any(word in name for word in ('squeeze', 'logit', 'standardize')) and
-    name != 'bijector_of_layer'
-} | {'flow_squeeze_first': MODELS['flow_squeeze_first']}
+def everything() -> dict[str, Case]:
+  """Returns all cases."""
+  return {**LIPSCHITZ, **CLASSIFIERS, **invertible()}
+
+
+def keras_layers() -> dict[str, Case]:
+  """Returns the cases of Keras layers and models."""
+  return {k: v for k, v in everything().items() if k not in BIJECTORS}
+
+
+def trainable() -> dict[str, Case]:
+  """Returns the cases with trainable variables."""
+  return {k: v for k, v in everything().items() if v.has_variables}

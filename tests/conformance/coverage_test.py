@@ -1,4 +1,4 @@
-"""The table of cases holds everything public."""
+"""The tables of cases hold everything public and everything registered."""
 
 import inspect
 
@@ -10,20 +10,25 @@ from tests import cases
 from tf_resflow import bijectors
 from tf_resflow import layers
 from tf_resflow import models
+from tf_resflow.configuration import registries
 
 # Base classes, which cannot be used as they are.
 _ABSTRACT = (
-    layers.LipschitzActivation, layers.InvertibleLayer, layers.SpectralLayer,
-    models.Flow)
-# Owns no layer: tests/bijectors/chain_test.py compares it with tfb.Chain.
-_COMPOSITE = (bijectors.Chain,)
+    layers.LipschitzLayer, layers.Elementwise, layers.SpectralLayer,
+    layers.Bijection, layers.SolvingBijection, bijectors.FlowBijector)
+# Not to be made by a constructor and driven alone: frozen_test.py has every
+# frozen bijection, 'flow_hybrid' the classifier of several features, and
+# tests/bijectors/chain_test.py compares the chain with that of TFP.
+_DRIVEN_ELSEWHERE = (
+    layers.FrozenResidualBlock, layers.HybridClassifier, bijectors.Chain)
 
 
 def public_classes(room, base):
+  values = [getattr(room, name) for name in room.__all__]
   return {
-      value for name, value in vars(room).items()
+      value for value in values
       if inspect.isclass(value) and issubclass(value, base) and
-      not name.startswith('_') and value not in _ABSTRACT + _COMPOSITE}
+      value not in _ABSTRACT + _DRIVEN_ELSEWHERE}
 
 
 def missing(room, base, table):
@@ -32,7 +37,7 @@ def missing(room, base, table):
 
 
 @pytest.mark.parametrize('room, base, table', [
-    (layers, keras.layers.Layer, cases.LAYERS),
+    (layers, keras.layers.Layer, cases.keras_layers()),
     (bijectors, tfb.Bijector, cases.BIJECTORS),
     (models, keras.Model, cases.MODELS),
 ])
@@ -43,33 +48,60 @@ def test_nothing_public_is_missing(room, base, table):
 
 
 def test_complains_about_a_missing_class():
-  table = {k: v for k, v in cases.LAYERS.items() if k != 'squeeze'}
+  table = {k: v for k, v in cases.keras_layers().items() if k != 'squeeze'}
   assert missing(layers, keras.layers.Layer, table) == {layers.Squeeze}
 
 
-def test_trainable_cases_are_those_with_variables():
-  trainable = {
-      name for name, case in cases.ALL.items()
-      if cases.layer_of(case.make()).trainable_variables}
-  assert trainable == set(cases.TRAINABLE)
+@pytest.mark.parametrize('kinds, table', [
+    (layers.LipschitzLayer, cases.LIPSCHITZ),
+    (layers.Bijection, cases.BIJECTIONS),
+    (tfb.Bijector, cases.BIJECTORS),
+    (models.Flow, cases.MODELS)])
+def test_every_table_holds_its_kind(kinds, table):
+  for name, case in table.items():
+    assert isinstance(case.make_fn('float32'), kinds), name
 
 
-@pytest.mark.parametrize('name', cases.LAYERS)
+def test_everything_registered_is_in_a_case():
+  activations = {type(case.make_fn('float32'))
+                 for case in cases.LIPSCHITZ.values()}
+  for name in registries.ACTIVATIONS.names():
+    assert registries.ACTIVATIONS.get(name) in activations, name
+  configs = [case.make_fn('float32').config for case in cases.MODELS.values()
+             if hasattr(case.make_fn('float32'), 'config')]
+  for name in registries.MODELS.names():
+    assert registries.MODELS.get(name) in map(type, configs), name
+  for field, registry in (
+      ('block', registries.BLOCKS), ('constraint', registries.CONSTRAINTS)):
+    assert {getattr(c, field) for c in configs} == set(registry.names())
+  preprocessing = {getattr(c, 'preprocessing', None) for c in configs}
+  assert preprocessing >= set(registries.PREPROCESSORS.names())
+
+
+@pytest.mark.parametrize('name', cases.everything())
+def test_flags_of_cases_are_right(name):
+  case = cases.everything()[name]
+  layer = cases.layer_of(case.make())
+  assert case.has_variables == bool(layer.trainable_variables)
+  if name in cases.BIJECTIONS and case.is_random:
+    assert layer.is_random
+
+
+@pytest.mark.parametrize('name', cases.LIPSCHITZ | cases.BIJECTIONS)
 def test_normalisation_is_at_work(name):
   """Kernels of the cases exceed their bound, or tests would miss it."""
-  layer = cases.LAYERS[name].make()
-  for sublayer in layer._flatten_layers():
-    if isinstance(sublayer, layers.SpectralLayer):
-      assert sublayer.sigma() > 1.02 * sublayer.coeff
+  layer = (cases.LIPSCHITZ | cases.BIJECTIONS)[name].make()
+  for part in layer.constrained_layers():
+    assert part.power_iteration().sigma > 1.02 * part.coeff
 
 
-@pytest.mark.parametrize('base, table', [
-    (keras.layers.Layer, cases.LAYERS), (keras.Model, cases.MODELS)])
-def test_no_private_method_shadows_one_of_keras(base, table):
-  for case in table.values():
-    for cls in type(case.make_fn('float32')).__mro__:
-      if cls.__module__.startswith('tf_resflow'):
-        private = {name for name in vars(cls) if name.startswith('_')}
-        private = {name for name in private if not name.startswith('__')}
-        shadowed = {n for n in private if hasattr(base, n)} - {'_auto_config'}
-        assert not shadowed, f'{cls.__name__}: rename {sorted(shadowed)}'
+@pytest.mark.parametrize('name', cases.keras_layers())
+def test_no_private_method_shadows_one_of_keras(name):
+  subject = cases.keras_layers()[name].make_fn('float32')
+  base = keras.Model if isinstance(subject, keras.Model) else keras.layers.Layer
+  for cls in type(subject).__mro__:
+    if cls.__module__.startswith('tf_resflow'):
+      private = {name for name in vars(cls) if name.startswith('_')}
+      private = {name for name in private if not name.startswith('__')}
+      shadowed = {n for n in private if hasattr(base, n)} - {'_auto_config'}
+      assert not shadowed, f'{cls.__name__}: rename {sorted(shadowed)}'

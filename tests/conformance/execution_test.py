@@ -12,8 +12,8 @@ from tests import cases
 @functools.cache
 def initialized(name):
   """Returns a subject whose ActNorm has seen data, one for all tests."""
-  subject = cases.ALL[name].make()
-  cases.evaluate(subject, cases.ALL[name].inputs())
+  subject = cases.everything()[name].make()
+  cases.evaluate(subject, cases.everything()[name].inputs())
   return subject
 
 
@@ -22,9 +22,9 @@ def assert_all_close(actual, expected, tolerance=1e-5):
     np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize('name', cases.ALL)
+@pytest.mark.parametrize('name', cases.everything())
 def test_eager_equals_traced_for_an_unknown_batch_size(name):
-  case = cases.ALL[name]
+  case = cases.everything()[name]
   subject = initialized(name)
   x = case.inputs()
   eager = cases.evaluate(subject, x)
@@ -39,9 +39,9 @@ def test_eager_equals_traced_for_an_unknown_batch_size(name):
     assert output.shape[0] == 1
 
 
-@pytest.mark.parametrize('name', cases.INVERTIBLE)
+@pytest.mark.parametrize('name', cases.invertible())
 def test_traced_inverse_for_an_unknown_batch_size(name):
-  case = cases.INVERTIBLE[name]
+  case = cases.invertible()[name]
   subject = initialized(name)
   x = case.inputs()
   y = cases.evaluate(subject, x)[0]
@@ -52,10 +52,35 @@ def test_traced_inverse_for_an_unknown_batch_size(name):
   np.testing.assert_allclose(inverse(y[:1]), x[:1], rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize('name', [
+    name for name, case in (cases.LIPSCHITZ | cases.BIJECTIONS).items()
+    if case.compiles])
+def test_xla_for_an_unknown_batch_size(name):
+  case = cases.everything()[name]
+  subject = initialized(name)
+  x = case.inputs()
+  eager = cases.evaluate(subject, x)
+
+  def evaluate(x):
+    outputs = cases.evaluate(subject, x)
+    if name in cases.BIJECTIONS:
+      # XLA drops assertions: what did not converge would be NaN.
+      outputs.append(subject.inverse(outputs[0]))
+    return outputs
+
+  compiled = tf.function(
+      evaluate, autograph=False, jit_compile=True,
+      input_signature=[tf.TensorSpec([None, *case.event_shape])])
+  outputs = compiled(x)
+  assert_all_close(outputs[:len(eager)], eager, 1e-4)
+  if name in cases.BIJECTIONS:
+    np.testing.assert_allclose(outputs[-1], x, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
-@pytest.mark.parametrize('name', cases.ALL)
+@pytest.mark.parametrize('name', cases.everything())
 def test_outputs_and_variables_have_the_dtype(name, dtype):
-  case = cases.ALL[name]
+  case = cases.everything()[name]
   subject = case.make(dtype)
   x = case.inputs(dtype, batch_size=2)
   for output in cases.evaluate(subject, x):
@@ -66,9 +91,9 @@ def test_outputs_and_variables_have_the_dtype(name, dtype):
 
 
 @pytest.mark.parametrize('name', [
-    name for name, case in cases.ALL.items() if case.is_random])
+    name for name, case in cases.everything().items() if case.is_random])
 def test_seeds(name):
-  case = cases.ALL[name]
+  case = cases.everything()[name]
   subject = initialized(name)
   x = case.inputs()
   log_dets = [
@@ -80,10 +105,10 @@ def test_seeds(name):
 
 
 @pytest.mark.parametrize('is_traced', [False, True])
-@pytest.mark.parametrize('name', cases.TRAINABLE)
+@pytest.mark.parametrize('name', cases.trainable())
 def test_gradients_reach_every_trainable_variable(name, is_traced):
   """Also at the very first call, when ActNorm initialises itself."""
-  case = cases.TRAINABLE[name]
+  case = cases.trainable()[name]
   subject = case.make()
   x = case.inputs()
   variables = subject.trainable_variables

@@ -1,4 +1,6 @@
-"""Inverses, and log-determinants against the autodiff Jacobian."""
+"""Inverses, log-determinants and slopes against the autodiff Jacobian."""
+
+import functools
 
 import numpy as np
 import pytest
@@ -7,7 +9,6 @@ from tensorflow_probability import bijectors as tfb
 
 from tests import cases
 from tf_resflow import layers
-from tf_resflow import models
 from tf_resflow import numerics
 
 _TOLERANCE = {'float32': 1e-4, 'float64': 1e-8}
@@ -17,12 +18,23 @@ def forward(subject, x):
   return cases.evaluate(subject, x)[0]
 
 
+@functools.cache
+def make(name, dtype='float64', batch_size=3):
+  """Returns a subject whose ActNorm has seen data, and that batch.
+
+  One for all tests, which leave its variables alone: tracing takes most of
+  their time.
+  """
+  case = cases.invertible()[name]
+  subject, x = case.make(dtype), case.inputs(dtype, batch_size=batch_size)
+  forward(subject, x)
+  return subject, x
+
+
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
-@pytest.mark.parametrize('name', cases.INVERTIBLE)
+@pytest.mark.parametrize('name', cases.invertible())
 def test_inverse(name, dtype):
-  case = cases.INVERTIBLE[name]
-  subject = case.make(dtype)
-  x = case.inputs(dtype)
+  subject, x = make(name, dtype, 4)
   y = forward(subject, x)
   assert y.dtype == dtype
   # Another tensor, or the cache of a bijector would answer with x itself.
@@ -40,40 +52,150 @@ def exact_log_det(subject, x):
   """The log-determinant without draws."""
   if isinstance(subject, tfb.Bijector):
     return subject.forward_log_det_jacobian(x)
-  if isinstance(subject, (layers.ResidualBlock, models.Flow)):
-    return subject.forward_and_log_det(x, log_det=numerics.Exact())[1]
-  return subject.forward_and_log_det(x)[1]
+  return subject.forward_and_log_det(x, estimator=numerics.Exact())[1]
 
 
-def jacobian_log_det(subject, x):
-  """`slogdet` of the Jacobian that autodiff finds, `[B]`."""
+def jacobians(subject, x):
+  """The Jacobians that autodiff finds, `[B, D, D]`."""
   with tf.GradientTape(persistent=True) as tape:
     tape.watch(x)
     y = forward(subject, x)
   jacobian = tape.batch_jacobian(y, x, experimental_use_pfor=False)
   size = x.shape[1:].num_elements()
-  return np.linalg.slogdet(np.reshape(jacobian, [-1, size, size]))[1]
+  return np.reshape(jacobian, [-1, size, size])
 
 
 @pytest.mark.parametrize('name', [
-    name for name, case in cases.INVERTIBLE.items()
+    name for name, case in cases.invertible().items()
     if name not in cases.BIJECTORS or not case.is_random])
 def test_log_det_is_that_of_the_jacobian(name):
-  case = cases.INVERTIBLE[name]
-  subject = case.make('float64')
-  x = case.inputs('float64', batch_size=3)
-  forward(subject, x)  # Initialises ActNorm.
+  subject, x = make(name)
   log_det = exact_log_det(subject, x)
   assert log_det.shape == [3] and log_det.dtype == 'float64'
   np.testing.assert_allclose(
-      log_det, jacobian_log_det(subject, x), rtol=0, atol=1e-8)
+      log_det, np.linalg.slogdet(jacobians(subject, x))[1], rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize('name', cases.BIJECTIONS)
+def test_singular_values_lie_between_the_slope_bounds(name):
+  bijection, x = make(name)
+  bounds = bijection.slope_bounds()
+  assert bounds.order in (None, 2.0)
+  values = np.linalg.svd(jacobians(bijection, x), compute_uv=False)
+  margin = 1e-9 + 1e-3 * len(bijection.constrained_layers())
+  assert 0.0 < bounds.least <= values.min() * (1.0 + margin)
+  assert values.max() <= bounds.greatest * (1.0 + margin)
+  # No bounds that everything keeps to.
+  assert bounds.greatest < 100 * values.max()
+
+
+@pytest.mark.parametrize('name', cases.BIJECTIONS)
+def test_inverse_and_log_det(name):
+  bijection, x = make(name)
+  y = forward(bijection, x)
+  exact = numerics.Exact()
+  x_again, inverse_log_det = bijection.inverse_and_log_det(
+      y, estimator=exact, solver=numerics.Banach(atol=1e-12))
+  np.testing.assert_allclose(x_again, x, rtol=0, atol=1e-9)
+  np.testing.assert_allclose(
+      inverse_log_det, -exact_log_det(bijection, x), rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize('name', cases.BIJECTIONS | cases.MODELS)
+def test_what_reports_computes_what_raises_does(name):
+  subject, x = make(name)
+  result = subject.transform(x, seed=4)
+  y, log_det = subject.forward_and_log_det(x, seed=4)
+  np.testing.assert_array_equal(result.y, y)
+  np.testing.assert_array_equal(result.log_det, log_det)
+  for feature in result.features:
+    assert feature.shape[0] == 3
+  inverted = subject.solve_inverse(y)
+  np.testing.assert_array_equal(inverted.x, subject.inverse(y))
+  for solve in result.solves + inverted.solves:
+    assert np.all(solve.solution.converged)
+    assert solve.solution.x.shape == solve.target.shape
+    # The equation that was solved, computed by another path.
+    residual = solve.bijection(solve.solution.x) - solve.target
+    atol, rtol = solve.solver.tolerances(tf.float64)
+    assert np.abs(residual).max() <= 2 * (
+        atol + rtol * np.abs(solve.target).max()) + 1e-12
+  certified = [
+      b for b in layer_parts(subject) if isinstance(b, layers.ResidualBlock)]
+  assert {s.bijection for s in inverted.solves} == set(certified)
+
+
+def layer_parts(subject):
+  return getattr(subject, 'bijection', subject).elementary()
+
+
+@pytest.mark.parametrize('is_traced', [False, True])
+@pytest.mark.parametrize('name', [
+    n for n, case in (cases.BIJECTIONS | cases.MODELS).items()
+    if case.is_random])
+def test_a_solve_that_fails_is_an_error_and_is_reported(name, is_traced):
+  subject, x = make(name)
+  y = forward(subject, x)
+  solver = numerics.Banach(max_steps=2)
+  inverse = lambda y: subject.inverse(y, solver=solver)
+  with pytest.raises(tf.errors.InvalidArgumentError, match='did not converge'):
+    (tf.function(inverse, autograph=False) if is_traced else inverse)(y)
+  solves = subject.solve_inverse(y, solver=solver).solves
+  assert all(s.solver == solver for s in solves)
+  assert not np.all(solves[0].solution.converged)
+
+
+@pytest.mark.parametrize('name', cases.BIJECTIONS | cases.MODELS)
+def test_skip_takes_no_log_det(name):
+  subject, x = make(name)
+  result = subject.transform(x, estimator=numerics.Skip())
+  np.testing.assert_allclose(
+      result.y, forward(subject, x), rtol=0, atol=1e-12)
+  is_random = (cases.BIJECTIONS | cases.MODELS)[name].is_random
+  has_blocks = is_random or name.startswith('residual')
+  assert np.all(np.isnan(result.log_det)) == has_blocks
+  # What classifies differentiates it.
+  variables = getattr(subject, 'bijection', subject).trainable_variables
+  with tf.GradientTape() as tape:
+    y = subject.transform(x, estimator=numerics.Skip()).y
+  gradients = tape.gradient(y, [v.value for v in variables], tf.cos(y))
+  assert all(np.all(np.isfinite(g)) for g in gradients)
+
+
+def weighted_gradients(bijection, x, weights):
+  """Gradients of `sum_b weights_b log_det_b` at one draw."""
+  variables = [v.value for v in bijection.trainable_variables]
+  with tf.GradientTape() as tape:
+    tape.watch(x)
+    loss = tf.reduce_sum(
+        weights * bijection.forward_and_log_det(x, seed=4)[1])
+  return tape.gradient(
+      loss, [x, *variables], unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+
+@pytest.mark.parametrize('name', [
+    n for n, case in cases.BIJECTIONS.items() if case.has_variables])
+def test_every_example_has_a_weight_of_its_own(name):
+  bijection, x = make(name)
+  weights = tf.constant([1.0, -0.4, 2.5], tf.float64)
+  if not cases.BIJECTIONS[name].per_example:
+    with pytest.raises(tf.errors.InvalidArgumentError, match='one cotangent'):
+      weighted_gradients(bijection, x, weights)
+    return
+  expected = [0.0] * (1 + len(bijection.trainable_variables))
+  for one_hot in tf.eye(3, dtype=tf.float64):
+    parts = weighted_gradients(bijection, x, one_hot)
+    weight = tf.tensordot(one_hot, weights, 1)
+    expected = [e + weight * p for e, p in zip(expected, parts, strict=True)]
+  actual = weighted_gradients(bijection, x, weights)
+  for a, e in zip(actual, expected, strict=True):
+    np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-12)
+  assert max(np.abs(a).max() for a in actual) > 0.0
 
 
 @pytest.mark.parametrize('name', cases.BIJECTORS)
 def test_log_dets_of_both_directions_are_opposite(name):
-  case = cases.BIJECTORS[name]
-  bijector = case.make('float64')
-  x = case.inputs('float64')
+  bijector, x = make(name)
   y = bijector.forward(x, seed=1)
   forward_log_det = bijector.forward_log_det_jacobian(
       tf.identity(x), seed=1)
@@ -86,9 +208,7 @@ def test_log_dets_of_both_directions_are_opposite(name):
 @pytest.mark.parametrize('name', cases.MODELS)
 def test_base_density_plus_log_det_is_log_prob(name):
   """`log_prob` of a model is the change of variables, summed over blocks."""
-  case = cases.MODELS[name]
-  model = case.make('float64')
-  x = case.inputs('float64')
+  model, x = make(name)
   z, log_det = model.forward_and_log_det(x, seed=3)
   size = z.shape[1]
   base = -0.5 * np.sum(np.square(z), axis=1) - 0.5 * size * np.log(2 * np.pi)

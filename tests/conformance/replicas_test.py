@@ -61,9 +61,9 @@ def train_on_one(case):
   return [v.numpy() for v in cases.layer_of(subject).variables]
 
 
-@pytest.mark.parametrize('name', cases.TRAINABLE)
+@pytest.mark.parametrize('name', cases.trainable())
 def test_two_replicas_stay_equal_and_agree_with_one(name):
-  case = cases.TRAINABLE[name]
+  case = cases.trainable()[name]
   initial = [v.numpy() for v in cases.layer_of(case.make()).variables]
   replicated = train_on_two_replicas(case)
   single = train_on_one(case)

@@ -26,9 +26,9 @@ def make_pair(case):
   return subject, other, x, cases.evaluate(subject, tf.identity(x))
 
 
-@pytest.mark.parametrize('name', [*cases.LAYERS, *cases.MODELS])
+@pytest.mark.parametrize('name', cases.keras_layers())
 def test_config_round_trip(name):
-  case = cases.ALL[name]
+  case = cases.everything()[name]
   layer, _, x, outputs = make_pair(case)
   config = keras.saving.serialize_keras_object(layer)
   copy = keras.saving.deserialize_keras_object(json.loads(json.dumps(config)))
@@ -50,9 +50,9 @@ def test_keras_file_round_trip(name, tmp_path):
   assert_same(cases.evaluate(loaded, x), outputs)
 
 
-@pytest.mark.parametrize('name', cases.TRAINABLE)
+@pytest.mark.parametrize('name', cases.trainable())
 def test_checkpoint_round_trip(name, tmp_path):
-  subject, other, x, outputs = make_pair(cases.TRAINABLE[name])
+  subject, other, x, outputs = make_pair(cases.trainable()[name])
   path = tf.train.Checkpoint(subject=subject).write(str(tmp_path / 'ckpt'))
   tf.train.Checkpoint(subject=other).read(path).assert_consumed()
   # assert_consumed is content with a checkpoint that holds nothing.
@@ -72,7 +72,7 @@ def nest(bijector, event_shape):
 
 
 @pytest.mark.parametrize('name', [
-    name for name in cases.BIJECTORS if name in cases.TRAINABLE])
+    name for name in cases.BIJECTORS if name in cases.trainable()])
 def test_nested_bijectors_keep_their_variables(name, tmp_path):
   """Through Chain, Invert and TransformedDistribution, and checkpoints."""
   case = cases.BIJECTORS[name]

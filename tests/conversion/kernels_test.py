@@ -1,4 +1,4 @@
-"""A file that asks for more than it holds is refused before there is a model."""
+"""A file that asks for more than it holds is refused, before any model."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Batches in parts give what they give at once."""
+"""Batches in chunks give what they give at once."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests import testing
 from tf_resflow import numerics
-from tf_resflow.numerics import parts
+from tf_resflow.numerics import chunking
 
 
 def _function(x, y):
@@ -23,7 +23,7 @@ def _inputs(batch_size):
 @pytest.mark.parametrize('batch_size', [1, 6, 7])
 @pytest.mark.parametrize('max_examples', [None, 1, 2, 3, 5, 7, 100])
 @pytest.mark.parametrize(
-    'kind', ['eager', 'graph', 'xla', 'unknown batch', 'unknown parts'])
+    'kind', ['eager', 'graph', 'xla', 'unknown batch', 'unknown chunks'])
 def test_outputs_and_sums(batch_size, max_examples, kind):
   x, y = _inputs(batch_size)
   sizes = []
@@ -33,9 +33,9 @@ def test_outputs_and_sums(batch_size, max_examples, kind):
     return _function(x, y)
 
   def evaluate(x, y):
-    return parts.in_parts(
+    return chunking.map_in_chunks(
         function, max_examples, [x, y], [x, y], [tf.zeros([3], x.dtype)],
-        unknown_sizes=kind == 'unknown parts')
+        unknown_sizes=kind == 'unknown chunks')
 
   if kind.startswith('unknown'):
     evaluate = tf.function(evaluate, input_signature=[
@@ -51,7 +51,7 @@ def test_outputs_and_sums(batch_size, max_examples, kind):
 
 
 @pytest.mark.parametrize('batch_size', [0, 1, 6, 7])
-def test_parts_of_unknown_size_are_small(batch_size):
+def test_chunks_of_unknown_size_are_small(batch_size):
   sizes = []
 
   def function(x, y):
@@ -61,7 +61,7 @@ def test_parts_of_unknown_size_are_small(batch_size):
   @tf.function(input_signature=[
       tf.TensorSpec([None, 3], tf.float64), tf.TensorSpec([None], tf.float64)])
   def evaluate(x, y):
-    return parts.in_parts(
+    return chunking.map_in_chunks(
         function, 3, [x, y], [x, y], [tf.zeros([3], x.dtype)],
         unknown_sizes=True)
 
@@ -72,7 +72,7 @@ def test_parts_of_unknown_size_are_small(batch_size):
 
 @pytest.mark.parametrize('max_examples', [1, 2])
 @pytest.mark.parametrize('kind', ['dense', 'conv'])
-def test_log_det_and_gradients_do_not_depend_on_the_parts(kind, max_examples):
+def test_log_det_and_gradients_do_not_depend_on_the_chunks(kind, max_examples):
   g_fn, weights, x = testing.make_block(kind)
   estimator = numerics.RussianRoulette()
   draw = estimator.draw(x, 3)
@@ -80,11 +80,11 @@ def test_log_det_and_gradients_do_not_depend_on_the_parts(kind, max_examples):
                 tf.constant([0.0, 1.5, -0.7], tf.float64)]
   results = []
   for n in (None, max_examples):
-    traces = numerics.BlockTraces(g_fn, max_examples_fn=lambda n=n: n)
+    g = numerics.ResidualFunction(g_fn, max_examples=lambda n=n: n)
 
-    def fn(weights, x, traces=traces):
+    def fn(weights, x, g=g):
       return numerics.forward_and_log_det(
-          g_fn, weights, x, estimator, draw, traces=traces)
+          g, weights, x, estimator, draw=draw)
 
     results.append([*fn(weights, x), *testing.gradients(
         fn, weights, x, cotangents)])
@@ -95,26 +95,26 @@ def test_log_det_and_gradients_do_not_depend_on_the_parts(kind, max_examples):
 def test_adaptive_number_of_terms_is_that_of_the_batch():
   g_fn, weights, x = testing.make_block('dense')
   x *= tf.constant([[0.1], [1.0], [4.0]], x.dtype)
-  estimator = numerics.AdaptiveRoulette(0.5, 1)
-  draw = numerics.AdaptiveDraw(
+  estimator = numerics.AdaptiveRoulette(0.5, num_exact_terms=1)
+  draw = numerics.Draw(
       tf.constant(0.02, tf.float64), estimator.draw(x, 3).probe)
   values = [
       numerics.forward_and_log_det(
-          g_fn, weights, x, estimator, draw, traces=numerics.BlockTraces(
-              g_fn, max_examples_fn=lambda n=n: n))[1]
+          numerics.ResidualFunction(g_fn, max_examples=lambda n=n: n), weights,
+          x, estimator, draw=draw)[1]
       for n in (None, 1)]
   np.testing.assert_array_equal(*values)
 
 
 @pytest.mark.parametrize('max_examples', [1, 2])
-def test_solutions_do_not_depend_on_the_parts(max_examples):
+def test_solutions_do_not_depend_on_the_chunks(max_examples):
   g_fn, weights, x = testing.make_block('conv', scale=0.9)
   y = x + g_fn(weights, x)
   solver = numerics.Anderson(atol=1e-9)
   whole, some = [
       numerics.invert_residual(
-          g_fn, weights, y, solver, traces=numerics.BlockTraces(
-              g_fn, max_examples_fn=lambda n=n: n))
+          numerics.ResidualFunction(g_fn, max_examples=lambda n=n: n), weights,
+          y, solver)
       for n in (None, max_examples)]
   np.testing.assert_allclose(some.x, x, atol=1e-7)
   np.testing.assert_allclose(some.x, whole.x, atol=1e-12)

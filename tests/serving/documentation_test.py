@@ -4,7 +4,6 @@ TensorFlow Serving itself does not run here: its part, JSON or protocol buffers
 to tensors, is played by `client.answer` and `tf.make_ndarray`.
 """
 
-import dataclasses
 import json
 import os
 import pathlib
@@ -87,8 +86,8 @@ def test_python_and_shell(tmp_path, monkeypatch):
   model.initialize(tf.constant(np.random.default_rng(0).random([8, 8, 8, 1])))
   training.create_workdir('runs/digits', config, model)
   serving.export(
-      model, 'served/digits/1', dataclasses.replace(
-          evaluation.default_estimator(), couples_examples=False), warmup=False)
+      model, 'served/digits/1', evaluation.default_estimator().per_example(),
+      warmup=False)
   exported, own = [
       b for b in _blocks('python') if not b.startswith('import grpc')]
   names = {}

@@ -59,6 +59,7 @@ class Config:
     return values
 
   def sections(self) -> list[fields.Section]:
+    """Returns the parts of the configuration, in the order of its fields."""
     return [getattr(self, f.name) for f in dataclasses.fields(self)]
 
   def replace(self, **values: Any) -> 'Config':

@@ -136,7 +136,9 @@ class Field:
       what += f' above {rules.above}' if rules.minimum is None else (
           f' from {rules.minimum}')
     if self.is_tuple:
-      what += f', such as {values.text_of(self.default or (0.5, 0.25))}'
+      example = self.default or (
+          (3, 4) if self.element is int else (0.5, 0.25))
+      what += f', such as {values.text_of(example)}'
     return what
 
   def parse(self, text: str) -> Any:

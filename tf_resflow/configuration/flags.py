@@ -3,10 +3,11 @@
 Every function takes the `FlagValues` to use; the tools give absl's own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 import importlib
 import os
 import sys
+from typing import Any
 
 from absl import flags
 
@@ -34,6 +35,20 @@ class _TextParser(flags.ArgumentParser):
 
   def flag_type(self) -> str:
     return 'string'
+
+
+class _BooleanParser(flags.BooleanParser):
+  """Says what was expected as everything else does."""
+
+  def __init__(self, field: fields.Field):
+    super().__init__()
+    self._field = field
+
+  def parse(self, argument: str | int) -> bool:
+    try:
+      return super().parse(argument)
+    except ValueError:
+      return self._field.parse(str(argument))
 
 
 def import_modules(arguments: Sequence[str]) -> tuple[str, ...]:
@@ -85,7 +100,8 @@ def define(flag_values: flags.FlagValues) -> None:
   Values stay texts until `config` knows the type of the model. The default of
   all flags is None; those of the fields stand in the help.
   """
-  define_import(flag_values)
+  if 'import' not in flag_values:
+    define_import(flag_values)
   flags.DEFINE(
       _TextParser(f'one of {", ".join(registries.MODELS.names())}'), 'model',
       None, f'Type of the model. (default: {config_lib.DEFAULT_MODEL})',
@@ -93,12 +109,35 @@ def define(flag_values: flags.FlagValues) -> None:
   for name, owners in _owners().items():
     if name in flag_values:
       continue
-    field = next(iter(owners.values()))
-    if field.element is bool:
-      flags.DEFINE_bool(name, None, _help(owners), flag_values=flag_values)
-    else:
-      flags.DEFINE(
-          _TextParser(field.expected), name, None, _help(owners), flag_values)
+    define_field(next(iter(owners.values())), _help(owners), flag_values)
+
+
+def define_field(field: fields.Field, help_: str,
+                 flag_values: flags.FlagValues) -> None:
+  """Defines the flag of one field; its value stays a text, or None."""
+  if field.element is bool:
+    flag = flags.BooleanFlag(field.flag, None, help_)
+    flag.parser = _BooleanParser(field)
+    flags.DEFINE_flag(flag, flag_values)
+  else:
+    flags.DEFINE(
+        _TextParser(field.expected), field.flag, None, help_, flag_values)
+
+
+def field_values(fields_: Iterable[fields.Field],
+                 flag_values: flags.FlagValues) -> dict[str, Any]:
+  """Returns the values of the flags that were given, by names of fields.
+
+  Raises:
+    InvalidValueError: naming the flag whose text is no value of its field.
+  """
+  values = {}
+  for field in fields_:
+    value = flag_values[field.flag].value
+    if value is not None:
+      values[field.name] = (
+          value if isinstance(value, bool) else field.parse(value))
+  return values
 
 
 def names() -> tuple[str, ...]:
@@ -148,16 +187,10 @@ def config(flag_values: flags.FlagValues) -> config_lib.Config:
   model = flag_values['model'].value or config_lib.DEFAULT_MODEL
   registries.MODELS.check(model)
   values = {'imports': _imports(flag_values)}
-  for name, owners in _owners().items():
-    if name == 'import' or name not in flag_values:
-      continue
-    value = flag_values[name].value
-    if value is None:
-      continue
-    owner = model if model in owners else next(iter(owners))
-    field = owners[owner]
-    values[field.name] = (
-        value if isinstance(value, bool) else field.parse(value))
+  values |= field_values(
+      (owners[model if model in owners else next(iter(owners))]
+       for name, owners in _owners().items()
+       if name != 'import' and name in flag_values), flag_values)
   return config_lib.make_config(model=model, **values)
 
 

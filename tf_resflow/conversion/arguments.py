@@ -242,7 +242,8 @@ def convert_arguments(arguments: Mapping[str, Any]) -> Conversion:
     errors.InvalidValueError: naming the switch that is not supported.
 
   Example:
-    >>> convert_arguments({'data': 'mnist', 'imagesize': 28}).config.dataset
+    >>> conversion = convert_arguments({'data': 'mnist', 'imagesize': 28})
+    >>> conversion.config.data.dataset
     'mnist'
   """
   args = _DEFAULTS | dict(arguments)

@@ -7,7 +7,6 @@ per storage. The blocks stay in the file until `Tensor.numpy` asks for them.
 """
 
 from collections.abc import Callable
-import dataclasses
 import os
 import reprlib
 import struct
@@ -21,7 +20,9 @@ from tf_resflow import errors
 from tf_resflow.conversion import pickles
 from tf_resflow.conversion import torch_tensor
 from tf_resflow.conversion.pickles import Object
-from tf_resflow.conversion.torch_tensor import Section
+from tf_resflow.conversion.torch_tensor import Dtype
+from tf_resflow.conversion.torch_tensor import DTYPES
+from tf_resflow.conversion.torch_tensor import Storage
 from tf_resflow.conversion.torch_tensor import Tensor
 
 _ZIP_START = b'PK\x03\x04'
@@ -37,15 +38,14 @@ _ERRORS = (ArithmeticError, AttributeError, EOFError, LookupError, OSError,
            zipfile.BadZipFile)
 
 _STORAGE_TYPES = {
-    f'{module}.{name}Storage': torch_tensor.DTYPES[dtype]
+    f'{module}.{name}Storage': DTYPES[dtype]
     for module in ('torch', 'torch.cuda', 'torch.storage')
     for name, dtype in (
         ('BFloat16', 'bfloat16'), ('Bool', 'bool'), ('Byte', 'uint8'),
         ('Char', 'int8'), ('Double', 'float64'), ('Float', 'float32'),
         ('Half', 'float16'), ('Int', 'int32'), ('Long', 'int64'),
         ('Short', 'int16'), ('Untyped', 'uint8'))}
-_DTYPES = {
-    f'torch.{name}': dtype for name, dtype in torch_tensor.DTYPES.items()}
+_TENSOR_TYPES = {f'torch.{name}': dtype for name, dtype in DTYPES.items()}
 
 
 class _UnsupportedError(Exception):
@@ -56,8 +56,8 @@ def _dtype_of(table, obj):
   """Looks up the element type that a class of PyTorch stands for."""
   if obj.path not in table:
     raise _UnsupportedError(
-        f'tensors of {", ".join(torch_tensor.DTYPES)}, not of '
-        f'{reprlib.repr(obj.path)}', 'Convert them before they are saved.')
+        f'tensors of {", ".join(DTYPES)}, not of {reprlib.repr(obj.path)}',
+        'Convert them before they are saved.')
   return table[obj.path]
 
 
@@ -65,16 +65,16 @@ class _Builder:
   """Makes tensors of what the pickle of a file names.
 
   Args:
-    make_section: `make_section(key, num_bytes, item_size)` returns the
-      `Section` of a storage; it is called once for each key.
+    make_storage: `make_storage(key, num_bytes, dtype)` is called once for each
+      key.
 
   Attributes:
-    sections: dict from keys of storages to their `Section`s.
+    storages: dict from keys to `Storage`s.
   """
 
-  def __init__(self, make_section: Callable[[str, int, int], Section]):
-    self.sections: dict[str, Section] = {}
-    self._make_section = make_section
+  def __init__(self, make_storage: Callable[[str, int, Dtype], Storage]):
+    self.storages: dict[str, Storage] = {}
+    self._make_storage = make_storage
     self._functions = {
         'persistent id': self._storage,
         'torch._utils._rebuild_parameter': lambda data, *_: data,
@@ -100,16 +100,15 @@ class _Builder:
     if (not isinstance(key, str) or type(numel) is not int
         or not 0 <= numel <= sys.maxsize):
       raise ValueError('a storage with a wrong key or size')
-    item_size = dtype.stored.itemsize
-    if key not in self.sections:
-      self.sections[key] = self._make_section(
-          key, numel * item_size, item_size)
-    section = self.sections[key]
-    if section.num_bytes != numel * item_size:
+    num_bytes = numel * dtype.stored.itemsize
+    if key not in self.storages:
+      self.storages[key] = self._make_storage(key, num_bytes, dtype)
+    storage = self.storages[key]
+    if storage.num_bytes != num_bytes or storage.dtype is not dtype:
       raise ValueError(
-          f'storage {reprlib.repr(key)} holds {section.num_bytes} bytes where '
-          f'{numel * item_size} are expected')
-    return torch_tensor.Storage(section, dtype)
+          f'storage {reprlib.repr(key)} holds {storage.num_bytes} bytes where '
+          f'{num_bytes} are expected, or two types of numbers')
+    return storage
 
 
 def _tensor(storage, offset, shape, strides, _requires_grad=False, _hooks=None,
@@ -126,7 +125,7 @@ def _tensor(storage, offset, shape, strides, _requires_grad=False, _hooks=None,
 def _tensor_v3(storage, offset, shape, strides, _requires_grad, _hooks, dtype,
                metadata=None):
   return _tensor(storage, offset, shape, strides, metadata=metadata,
-                 dtype=_dtype_of(_DTYPES, dtype))
+                 dtype=_dtype_of(_TENSOR_TYPES, dtype))
 
 
 def _scalar(dtype, data):
@@ -140,7 +139,7 @@ def _scalar(dtype, data):
   return value
 
 
-def _zip_section(path, file, file_size, info):
+def _zip_storage(path, file, file_size, info, dtype, byte_order):
   """Finds the bytes of an entry; only plain ones, as torch writes them."""
   name = reprlib.repr(info.filename)
   file.seek(info.header_offset)
@@ -152,7 +151,8 @@ def _zip_section(path, file, file_size, info):
       or info.compress_type or info.compress_size != info.file_size):
     raise ValueError(f'entry {name} is encrypted or compressed')
   start = info.header_offset + 30 + name_size + extra_size
-  return Section(path, info.file_size, 1, start, info.CRC).check_end(file_size)
+  return Storage(path, info.file_size, dtype, start, info.CRC,
+                 byte_order).check_end(file_size)
 
 
 def _read_zip(path, file, file_size):
@@ -170,18 +170,19 @@ def _read_zip(path, file, file_size):
         'a checkpoint, not a TorchScript archive of torch.jit.save',
         'Save the state_dict() of its module with torch.save.')
 
-  def find(name):
+  def find(name, dtype=DTYPES['uint8'], byte_order='<'):
     if folder + name not in infos:
       raise ValueError(f'there is no entry {reprlib.repr(folder + name)}')
-    return _zip_section(path, file, file_size, infos[folder + name])
+    return _zip_storage(
+        path, file, file_size, infos[folder + name], dtype, byte_order)
 
   byte_order = '<'
   if f'{folder}byteorder' in infos:
-    section = find('byteorder')
+    order = find('byteorder')
     byte_order = {b'little': '<', b'big': '>'}[
-        section.read(0, section.num_bytes).tobytes()]
-  builder = _Builder(lambda key, *_: dataclasses.replace(
-      find(f'data/{key}'), byte_order=byte_order))
+        order.read(0, order.num_bytes).tobytes()]
+  builder = _Builder(
+      lambda key, _, dtype: find(f'data/{key}', dtype, byte_order))
   pickled = find('data.pkl')
   pickled.check_sum()
   (result,), end = pickles.load(path, pickled.start, 1, builder.make)
@@ -191,28 +192,29 @@ def _read_zip(path, file, file_size):
 
 
 def _read_legacy(path, file, file_size):
-  builder = _Builder(lambda key, *sizes: Section(path, *sizes))
+  builder = _Builder(
+      lambda key, num_bytes, dtype: Storage(path, num_bytes, dtype))
   # The third has the writer's byte order and sizes; but numbers are always
   # little-endian.
   (magic, version, _, result, keys), end = pickles.load(
       path, 0, 5, builder.make)
   if (magic, version) != (_MAGIC, 1001):
     raise ValueError('wrong magic number or protocol version')
-  sections = builder.sections
+  storages = builder.storages
   if (not isinstance(keys, list)
       or not all(isinstance(key, str) for key in keys)
-      or sorted(keys) != sorted(sections)):
+      or sorted(keys) != sorted(storages)):
     raise ValueError('the list of storages disagrees with the tensors')
   file.seek(end)
   for key in keys:
-    section = sections[key]
+    storage = storages[key]
     (numel,) = struct.unpack('<q', file.read(8))
-    if numel * section.item_size != section.num_bytes:
+    if numel * storage.dtype.stored.itemsize != storage.num_bytes:
       raise ValueError(
           f'storage {reprlib.repr(key)} has {numel} numbers, and '
-          f'{section.num_bytes} bytes')
-    section.start = file.tell()
-    file.seek(section.check_end(file_size).num_bytes, os.SEEK_CUR)
+          f'{storage.num_bytes} bytes')
+    storage.start = file.tell()
+    file.seek(storage.check_end(file_size).num_bytes, os.SEEK_CUR)
   return result
 
 
@@ -254,7 +256,7 @@ def read(path: str | os.PathLike) -> object:
       `torch.save`, is cut off or damaged, or holds what is not supported.
 
   Example:
-    >>> checkpoint = torch_file.read('model.pth')
+    >>> checkpoint = read('model.pth')
     >>> checkpoint['state_dict']['weight'].numpy()
     array([[1., 2.]], dtype=float32)
   """

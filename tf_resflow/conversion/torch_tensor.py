@@ -1,7 +1,7 @@
 """Tensors of a PyTorch file, whose numbers stay there until they are asked for.
 
-A tensor is a view of a storage, by an offset and strides. A storage is a
-section of the file; several tensors may share it.
+A tensor is a view of a storage, by an offset and strides. A storage is a part
+of the file; several tensors may share it.
 """
 
 import dataclasses
@@ -58,27 +58,27 @@ def _read(file: BinaryIO, num_bytes: int) -> np.ndarray:
 
 
 @dataclasses.dataclass(eq=False)
-class Section:
-  """The bytes of one storage in a file.
+class Storage:
+  """A part of a file, as numbers of one type.
 
   Attributes:
     path: of the file.
-    num_bytes: of the section.
-    item_size: bytes of a number, for the first tensor that uses the section.
-    start: where the section begins, in bytes; None until it is known.
+    num_bytes: how long it is.
+    dtype: of the numbers.
+    start: where it begins, in bytes; None until it is known.
     crc: checksum of the bytes; None if there is none left to compare.
     byte_order: '<' or '>'.
   """
 
   path: str
   num_bytes: int
-  item_size: int = 1
+  dtype: Dtype
   start: int | None = None
   crc: int | None = None
   byte_order: str = '<'
 
-  def check_end(self, file_size: int) -> 'Section':
-    """Returns the section; raises ValueError if the file is too short."""
+  def check_end(self, file_size: int) -> 'Storage':
+    """Returns the storage; raises ValueError if the file is too short."""
     if self.start + self.num_bytes > file_size:
       raise ValueError('the end of a tensor is missing')
     return self
@@ -105,13 +105,6 @@ class Section:
       return _read(file, num_bytes)
 
 
-class Storage(NamedTuple):
-  """A section as numbers of one type."""
-
-  section: Section
-  dtype: Dtype
-
-
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Tensor:
   """A tensor of a `shape`, whose numbers are still in the file.
@@ -134,8 +127,7 @@ class Tensor:
         or len(self.shape) > _MAX_DIMS):
       raise ValueError('a tensor has an impossible shape, offset or strides')
     num_bytes = self.dtype.itemsize * math.prod(max(n, 1) for n in self.shape)
-    num_stored = (
-        self._storage.section.num_bytes // self._dtype.stored.itemsize)
+    num_stored = self._storage.num_bytes // self._dtype.stored.itemsize
     if 0 not in self.shape and self._offset + self._extent > num_stored:
       raise ValueError(
           f'a tensor of shape {reprlib.repr(self.shape)} reaches to number '
@@ -176,13 +168,13 @@ class Tensor:
     """
     if 0 in self.shape:
       return np.empty(self.shape, self.dtype)
-    section, stored = self._storage.section, self._dtype.stored
+    storage, stored = self._storage, self._dtype.stored
     try:
-      data = section.read(
+      data = storage.read(
           self._offset * stored.itemsize, self._extent * stored.itemsize)
     except (EOFError, ValueError) as error:
-      raise damaged(section.path, error) from error
-    flat = data.view(stored.newbyteorder(section.byte_order))
+      raise damaged(storage.path, error) from error
+    flat = data.view(stored.newbyteorder(storage.byte_order))
     if self._dtype is DTYPES['bfloat16']:
       flat = (flat.astype(np.uint32) << 16).view(np.float32)
     flat = flat.astype(self.dtype, copy=False)

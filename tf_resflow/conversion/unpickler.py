@@ -32,7 +32,7 @@ except ImportError:  # Not on Windows.
 
 # The arguments of a checkpoint and its weights are less deep.
 _MAX_DICTS = 3
-# Of values and characters; the largest published checkpoint has a million.
+# Of values and characters; a checkpoint of 100 blocks has a million.
 _MAX_SIZE = 10**7
 # The hash of a smaller number is the number itself, so that no two collide.
 _MAX_KEY = 2**60

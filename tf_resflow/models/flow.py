@@ -14,6 +14,7 @@ from tf_resflow import bijectors
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import numerics
+from tf_resflow.layers.lipschitz import parts as parts_lib
 from tf_resflow.numerics import random
 
 
@@ -37,6 +38,7 @@ class BlockBound(NamedTuple):
   methods: tuple[str, ...]
 
 
+@keras.saving.register_keras_serializable('tf_resflow')
 class Flow(keras.Model):
   """A density: a bijection from events to latents `[D]`, standard normal there.
 
@@ -55,6 +57,9 @@ class Flow(keras.Model):
     >>> flow.log_prob(tf.random.normal([5, 2, 2, 1])).shape
     TensorShape([5])
   """
+
+  # What built it; None for a flow that was put together by hand.
+  config = None
 
   def __init__(
       self, bijection: layers.Bijection, event_shape: Sequence[int],
@@ -317,9 +322,10 @@ class Flow(keras.Model):
 
     See `layers.Bijection.frozen`; exported models are made so.
     """
+    classifier = self.classifier and parts_lib.frozen_copy(self.classifier)
     return Flow(
-        self.bijection.frozen(), self.event_shape, self.num_levels,
-        self.classifier, name=self.name, dtype=self.dtype_policy)
+        self.bijection.frozen(), self.event_shape, self.num_levels, classifier,
+        name=self.name, dtype=self.dtype_policy)
 
   def save_norms(self) -> None:
     """Stores the norms of the present kernels; saves time only."""
@@ -341,6 +347,22 @@ class Flow(keras.Model):
           block.name, block.lipschitz_bound, block.norm_estimate(),
           certificate.bound, certificate.methods))
     return bounds
+
+  def get_config(self) -> dict:
+    return {
+        'bijection': keras.saving.serialize_keras_object(self.bijection),
+        'event_shape': self.event_shape,
+        'num_levels': self.num_levels,
+        'classifier': keras.saving.serialize_keras_object(self.classifier),
+        'name': self.name,
+        'dtype': self.compute_dtype,
+    }
+
+  @classmethod
+  def from_config(cls, config: dict) -> 'Flow':
+    return cls(**config | {
+        name: keras.saving.deserialize_keras_object(config[name])
+        for name in ('bijection', 'classifier') if name in config})
 
 
 @functools.partial(tf.function, autograph=False, reduce_retracing=True)

@@ -7,7 +7,8 @@ import tensorflow as tf
 from tf_resflow import private_apis
 
 
-def noinline_function(function: Callable) -> Callable:
+def noinline_function(
+    function: Callable, reduce_retracing: bool = False) -> Callable:
   """Returns a `tf.function` that every graph keeps as one function.
 
   TensorFlow copies the body of a called function into the caller, and then
@@ -17,6 +18,9 @@ def noinline_function(function: Callable) -> Callable:
 
   Args:
     function: takes tensors and hashable Python values.
+    reduce_retracing: whether a second shape makes a graph for all shapes, in
+      place of one for every shape.
   """
   return private_apis.allow_frequent_tracing(tf.function(
-      function, autograph=False, experimental_attributes={'_noinline': True}))
+      function, autograph=False, reduce_retracing=reduce_retracing,
+      experimental_attributes={'_noinline': True}))

@@ -73,6 +73,14 @@ class ResidualFunction:
     return ResidualFunction(
         self.evaluate, max_examples=self._max_examples, unknown_sizes=True)
 
+  @functools.cached_property
+  def of_any_size(self) -> 'ResidualFunction':
+    """The same `g`, which takes chunks of batches of unknown size, too."""
+    return self if self._unknown_sizes else ResidualFunction(
+        self.evaluate, converge_norms=self.converge_norms,
+        effective_weights=self.effective_weights,
+        max_examples=self._max_examples, unknown_sizes=True)
+
   def weights(self, variables: Tensors, state: Tensors) -> Tensors:
     """Returns the effective weights, differentiable in `variables`."""
     norms = tf.nest.map_structure(
@@ -91,6 +99,10 @@ class ResidualFunction:
   def traced(self, function: Callable, *settings: Any) -> Callable:
     """Returns the graph of `function(g, *settings, *tensors)`.
 
+    Inside of a `tf.function` there is one per shape, which XLA compiles. Called
+    eagerly, batches of all sizes share one: else every new size would cost time
+    and memory that is never freed.
+
     Args:
       function: a module-level function; takes tensors behind its settings.
       *settings: hashable values, such as an estimator or a solver.
@@ -98,10 +110,12 @@ class ResidualFunction:
     Returns:
       A function of the tensors, the same for the same arguments.
     """
-    key = function, *settings
+    is_eager = tf.executing_eagerly()
+    key = is_eager, function, *settings
     if key not in self._traced:
+      g = self.of_any_size if is_eager else self
       self._traced[key] = noinline.noinline_function(
-          functools.partial(function, self, *settings))
+          functools.partial(function, g, *settings), reduce_retracing=is_eager)
     return self._traced[key]
 
 

@@ -3,9 +3,13 @@
 import signal
 from typing import Self
 
+from tf_resflow import errors
 
-class TrainingInterruptedError(RuntimeError):
+
+class TrainingInterruptedError(errors.ExpectedError):
   """A signal ended the run; its state is saved."""
+
+  exit_status = 3
 
 
 class StopOnSignal:

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tf_resflow import configuration
 from tf_resflow import datasets
+from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.training import batches
 from tf_resflow.training import checkpoints
@@ -24,7 +25,7 @@ _logger = logging.getLogger(__name__)
 _EIGENVALUES_FAILED = 'Self-adjoint eigen decomposition was not successful'
 
 
-class TrainingDivergedError(RuntimeError):
+class TrainingDivergedError(errors.ExpectedError):
   """The loss or its gradient is not finite; the last good state is saved."""
 
 

@@ -3,19 +3,28 @@
 Oracle: central differences of the inverse in float64.
 """
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests import testing
+from tests.numerics import cases
 from tf_resflow import numerics
 
 _SOLVERS = {
-    'banach': numerics.Banach(atol=1e-13),
-    'anderson': numerics.Anderson(atol=1e-13),
-}
+    name: dataclasses.replace(
+        numerics.Solver.get(spec), atol=1e-13, rtol=None)
+    for name, spec in cases.SOLVERS.items()}
 _EACH_SOLVER = pytest.mark.parametrize(
     'solver', _SOLVERS.values(), ids=list(_SOLVERS))
+
+
+def _dense():
+  """A dense `g`, its weights and a right-hand side."""
+  g_fn, weights, y = testing.make_block('dense')
+  return numerics.ResidualFunction(g_fn), weights, y
 
 
 def _cotangent(y, seed=8):
@@ -32,11 +41,11 @@ def _directions(tensors):
 def test_gradients_are_those_of_finite_differences(kind, solver):
   g_fn, weights, y = testing.make_block(kind, scale=0.9)
   cotangent = _cotangent(y)
-  traces = numerics.BlockTraces(g_fn)
+  g = numerics.ResidualFunction(g_fn)
 
   def inverse(weights, y):
     return numerics.invert_residual(
-        g_fn, weights, y, solver, lipschitz_bound=0.95, traces=traces).x
+        g, weights, y, solver, lipschitz_bound=0.95).x
 
   x = inverse(weights, y)
   np.testing.assert_allclose(x + g_fn(weights, x), y, atol=1e-12)
@@ -56,11 +65,11 @@ def test_gradients_are_those_of_finite_differences(kind, solver):
 
 @_EACH_SOLVER
 def test_traced_equals_eager_for_an_unknown_batch_size(solver):
-  g_fn, weights, y = testing.make_block('dense')
+  g, weights, y = _dense()
   cotangent = _cotangent(y)
 
   def inverse(weights, y):
-    return numerics.invert_residual(g_fn, weights, y, solver).x
+    return numerics.invert_residual(g, weights, y, solver).x
 
   traced = tf.function(
       lambda y, c: testing.gradients(inverse, weights, y, c),
@@ -70,23 +79,22 @@ def test_traced_equals_eager_for_an_unknown_batch_size(solver):
 
 
 def test_float32_gradient_and_its_scale():
-  g_fn, weights, y = testing.make_block('dense')
+  g, weights, y = _dense()
   expected = testing.gradients(
-      lambda w, y: numerics.invert_residual(g_fn, w, y, _SOLVERS['banach']).x,
+      lambda w, y: numerics.invert_residual(g, w, y, _SOLVERS['banach']).x,
       weights, y, _cotangent(y))
   single = [tf.cast(t, tf.float32) for t in [y, *weights]]
   # The tolerance is relative to the cotangent, however small or large.
   for scale in (1e-12, 1.0, 1e12):
     actual = testing.gradients(
         lambda w, y: numerics.invert_residual(
-            g_fn, w, y, numerics.Anderson()).x,
+            g, w, y, numerics.Anderson()).x,
         single[1:], single[0], scale * tf.cast(_cotangent(y), tf.float32))
     actual = [a / scale for a in actual]
     assert testing.relative_error(actual, expected) < 1e-5
 
 
-def _linear(weights, x):
-  return weights[0] * x
+_LINEAR = numerics.ResidualFunction(lambda weights, x: weights[0] * x)
 
 
 def _gradients_in_three_steps(dx):
@@ -99,7 +107,7 @@ def _gradients_in_three_steps(dx):
   solver = numerics.Banach(max_steps=3)
 
   def inverse(weights, y):
-    solution = numerics.invert_residual(_linear, weights, y, solver)
+    solution = numerics.invert_residual(_LINEAR, weights, y, solver)
     assert solution.converged.numpy().all()
     return solution.x
 
@@ -124,27 +132,27 @@ def test_zero_cotangents_need_no_steps():
 def test_failing_forward_pass_is_reported():
   y = tf.constant([[0.0, 0.0], [1.0, 2.0]], tf.float64)
   solution = numerics.invert_residual(
-      _linear, [tf.constant(0.9, tf.float64)], y, numerics.Banach(max_steps=3))
+      _LINEAR, [tf.constant(0.9, tf.float64)], y, numerics.Banach(max_steps=3))
   np.testing.assert_array_equal(solution.converged, [True, False])
   with pytest.raises(tf.errors.InvalidArgumentError, match='did not converge'):
     numerics.check_converged(solution, 'block')
 
 
 def test_diagnostics_carry_no_gradient():
-  g_fn, weights, y = testing.make_block('dense')
+  g, weights, y = _dense()
   with tf.GradientTape() as tape:
     tape.watch(y)
     residual = numerics.invert_residual(
-        g_fn, weights, y, numerics.Banach()).residual
+        g, weights, y, numerics.Banach()).residual
   gradient = tape.gradient(residual, y)
   assert gradient is None or not np.any(gradient)
 
 
 def test_backward_repeats():
-  g_fn, weights, y = testing.make_block('dense')
+  g, weights, y = _dense()
   with tf.GradientTape(persistent=True) as tape:
     tape.watch(y)
-    x = numerics.invert_residual(g_fn, weights, y, numerics.Anderson()).x
+    x = numerics.invert_residual(g, weights, y, numerics.Anderson()).x
   np.testing.assert_array_equal(tape.gradient(x, y), tape.gradient(x, y))
 
 
@@ -152,14 +160,14 @@ def test_backward_repeats():
     'wrap', [lambda f: f, lambda f: tf.function(f, autograph=False)],
     ids=['eager', 'graph'])
 def test_second_derivative_is_refused(wrap):
-  g_fn, weights, y = testing.make_block('dense')
+  g, weights, y = _dense()
 
   def second(y):
     with tf.GradientTape() as outer:
       outer.watch(y)
       with tf.GradientTape() as inner:
         inner.watch(y)
-        x = numerics.invert_residual(g_fn, weights, y, numerics.Banach()).x
+        x = numerics.invert_residual(g, weights, y, numerics.Banach()).x
       gradient = inner.gradient(x, y)
     return outer.gradient(gradient, y)
 

@@ -11,70 +11,34 @@ import pytest
 import tensorflow as tf
 
 from tests import testing
+from tests.numerics import averages
+from tests.numerics import cases
 from tf_resflow import numerics
 
 _ESTIMATORS = {
     'default': numerics.AdaptiveRoulette(),
-    'from the second term on': numerics.AdaptiveRoulette(0.2, 1),
-    'from the first term on': numerics.AdaptiveRoulette(2.0, 1),
-    'gaussian': numerics.AdaptiveRoulette(0.5, 3, 'gaussian'),
+    'from the second term on': numerics.AdaptiveRoulette(
+        0.2, num_exact_terms=1),
+    'from the first term on': numerics.AdaptiveRoulette(
+        2.0, num_exact_terms=1),
+    'gaussian': numerics.AdaptiveRoulette(
+        0.5, num_exact_terms=3, probe='gaussian'),
 }
 
 
-def _survival(g_fn, weights, x, probe, estimator, num_terms):
-  """`P_1, ..., P_K` by the definition, from the full Jacobian."""
-  jacobian = testing.full_jacobian(lambda x: g_fn(weights, x), x).numpy()
-  u = probe.numpy().reshape([x.shape[0], -1])
-  survival, sizes = [1.0], []
-  for k in range(2, num_terms + 1):
-    u = np.einsum('bij,bi->bj', jacobian, u)
-    sizes.append(np.sqrt(np.mean(u**2)))
-    p = survival[-1]
-    if k > estimator.num_exact_terms:
-      p = min(p, sizes[-1] / k / (estimator.tail * sizes[0]))
-    survival.append(p)
-  return np.array(survival)
+def _survival(g_fn, weights, x, probe, estimator):
+  """`P_1, ..., P_K` of the batch by their definition."""
+  u = averages.vectors(g_fn, weights, x, probe)
+  return cases.survival(estimator, u)[:, 0]
 
 
-def _outcomes(survival):
-  """Thresholds and probabilities of every number of terms, `P_n > P_n+1`."""
-  ends = np.append(survival, 0.0)
-  probabilities = ends[:-1] - ends[1:]
-  thresholds = (ends[:-1] + ends[1:]) / 2
-  keep = probabilities > 0.0
-  # The last one stands for all that is left.
-  return thresholds[keep][:-1], probabilities[keep][:-1]
-
-
-def _cotangents(x):
-  rng = np.random.default_rng(7)
-  return [tf.constant(rng.normal(size=x.shape)),
-          tf.constant([0.0, 1.5, -0.7], tf.float64)]
-
-
-def _average(g_fn, weights, x, probe, estimator, memory, cotangents):
+def _average(block, probe, estimator, memory, cotangents, copies=1):
   """Expected value and gradients over the threshold."""
-  survival = _survival(g_fn, weights, x, probe, estimator, 45)
-
-  @tf.function
-  def evaluate(threshold, probability, weights, x):
-
-    def fn(weights, x):
-      return numerics.forward_and_log_det(
-          g_fn, weights, x, estimator,
-          numerics.AdaptiveDraw(threshold, probe), memory)
-
-    return [probability * t for t in (fn(weights, x)[1], *testing.gradients(
-        fn, weights, x, cotangents))]
-
-  totals = None
-  for threshold, probability in zip(*_outcomes(survival), strict=True):
-    terms = evaluate(tf.constant(threshold), tf.constant(probability), weights,
-                     x)
-    totals = terms if totals is None else [
-        a + b for a, b in zip(totals, terms, strict=True)]
-  assert survival[-1] < 1e-10
-  return totals[0], totals[1:]
+  g_fn, weights, x = block
+  u = averages.vectors(g_fn, weights, tf.concat([x] * copies, 0), probe)
+  outcomes = cases.every_threshold(estimator, probe, u)
+  return averages.expected(
+      outcomes, estimator, block, cotangents, copies=copies, memory=memory)
 
 
 def _full_series(g_fn, weights, x, probe, cotangents):
@@ -97,55 +61,43 @@ def _full_series(g_fn, weights, x, probe, cotangents):
 @pytest.mark.parametrize('kind', ['dense', 'conv'])
 @pytest.mark.parametrize('name', _ESTIMATORS)
 def test_given_the_probe_it_is_unbiased(kind, name):
-  g_fn, weights, x = testing.make_block(kind)
+  g_fn, weights, x = block = testing.make_block(kind)
   estimator = _ESTIMATORS[name]
   probe = estimator.draw(x, 3).probe
-  cotangents = _cotangents(x)
-  expected_value, expected = _full_series(g_fn, weights, x, probe, cotangents)
+  cotangents = averages.cotangents(x)
+  expected = _full_series(g_fn, weights, x, probe, cotangents)
   for memory in ('recompute', 'neumann'):
-    value, gradients = _average(
-        g_fn, weights, x, probe, estimator, memory, cotangents)
-    np.testing.assert_allclose(value, expected_value, atol=1e-8, rtol=0)
-    for a, b in zip(gradients, expected, strict=True):
-      np.testing.assert_allclose(a, b, atol=1e-8, rtol=0)
+    averages.assert_equal(
+        _average(block, probe, estimator, memory, cotangents), expected)
 
   # A single outcome is far off.
   threshold = tf.constant(0.9, tf.float64)
   biased = numerics.forward_and_log_det(
-      g_fn, weights, x, estimator, numerics.AdaptiveDraw(threshold, probe))[1]
-  assert np.abs(biased - expected_value).max() > 1e-6
+      numerics.ResidualFunction(g_fn), weights, x, estimator,
+      draw=numerics.Draw(threshold, probe))[1]
+  assert np.abs(biased - expected[0]).max() > 1e-6
 
 
 @pytest.mark.parametrize('memory', ['recompute', 'naive'])
 def test_averaged_over_probes_it_is_the_log_det(memory):
-  g_fn, weights, x = testing.make_block('dense')
-  batch, size = x.shape
-  probes = tf.repeat(np.sqrt(size) * tf.eye(size, dtype=x.dtype), batch, 0)
-  copies = tf.concat([x] * size, 0)
-  cotangents = [tf.concat([c / size] * size, 0) for c in _cotangents(x)]
-  value, (dx, *dweights) = _average(
-      g_fn, weights, copies, probes, _ESTIMATORS['default'], memory,
-      cotangents)
-  value = np.reshape(value, [size, batch]).mean(0)
-  dx = np.reshape(dx, [size, batch, -1]).sum(0)
-
-  def fn(weights, x):
-    return x + g_fn(weights, x), testing.full_log_det(g_fn, weights, x)
-
-  np.testing.assert_allclose(value, fn(weights, x)[1], atol=1e-8, rtol=0)
-  expected = testing.gradients(fn, weights, x, _cotangents(x))
-  for a, b in zip([dx, *dweights], expected, strict=True):
-    np.testing.assert_allclose(a, b, atol=1e-8, rtol=0)
+  block = testing.make_block('dense')
+  x = block[2]
+  cotangents = averages.cotangents(x)
+  averages.assert_equal(
+      _average(block, averages.all_probes(x), _ESTIMATORS['default'], memory,
+               cotangents, copies=x.shape[1]),
+      averages.oracle(testing.full_log_det, block, cotangents))
 
 
 def test_drawn_mean_agrees_within_four_standard_errors():
   g_fn, weights, x = testing.make_block('dense', scale=0.9)
-  estimator = numerics.AdaptiveRoulette(1.0, 1)
+  g = numerics.ResidualFunction(g_fn)
+  estimator = numerics.AdaptiveRoulette(1.0, num_exact_terms=1)
 
   @tf.function
   def estimate(seed):
-    draw = estimator.draw(x, tf.stack([3, seed]))
-    return numerics.forward_and_log_det(g_fn, weights, x, estimator, draw)[1]
+    return numerics.forward_and_log_det(
+        g, weights, x, estimator, seed=tf.stack([3, seed]))[1]
 
   values = np.stack([estimate(seed) for seed in tf.range(4000)])
   stderr = values.std(0, ddof=1) / np.sqrt(len(values))
@@ -156,44 +108,45 @@ def test_drawn_mean_agrees_within_four_standard_errors():
 
 @pytest.mark.parametrize('kind', ['dense', 'conv'])
 @pytest.mark.parametrize('max_examples', [None, 2])
-def test_uncoupled_examples_get_what_they_get_alone(kind, max_examples):
+def test_without_batch_dependence_examples_get_what_they_get_alone(
+    kind, max_examples):
   g_fn, weights, x = testing.make_block(kind)
   # Examples whose series need few terms and many.
   x *= tf.reshape(tf.constant([0.1, 1.0, 4.0], x.dtype),
                   [-1, *[1] * (x.shape.rank - 1)])
-  cotangents = _cotangents(x)
-  estimator = numerics.AdaptiveRoulette(0.2, 1, couples_examples=False)
+  cotangents = averages.cotangents(x)
+  of_the_batch = numerics.AdaptiveRoulette(0.2, num_exact_terms=1)
+  estimator = of_the_batch.per_example()
+  assert of_the_batch.batch_dependent and not estimator.batch_dependent
   probe = estimator.draw(x, 3).probe
+  g = numerics.ResidualFunction(g_fn, max_examples=lambda: max_examples)
 
   def evaluate(estimator, threshold, of):
-    draw = numerics.AdaptiveDraw(
-        tf.constant(threshold, tf.float64), probe[of])
-    traces = numerics.BlockTraces(g_fn, max_examples_fn=lambda: max_examples)
+    draw = numerics.Draw(tf.constant(threshold, tf.float64), probe[of])
 
     def fn(weights, x):
       return numerics.forward_and_log_det(
-          g_fn, weights, x, estimator, draw, traces=traces)
+          g, weights, x, estimator, draw=draw)
 
     values = fn(weights, x[of])[1]
     dx, *dweights = testing.gradients(
         fn, weights, x[of], [c[of] for c in cotangents])
     return values, dx, dweights
 
-  coupled = numerics.AdaptiveRoulette(0.2, 1)
   differences = []
   for threshold in (0.9, 0.3, 0.03, 0.001):
     values, dx, dweights = evaluate(estimator, threshold, slice(None))
     sums = None
     for i in range(3):
       value, dx_alone, dweights_alone = evaluate(
-          coupled, threshold, slice(i, i + 1))
+          of_the_batch, threshold, slice(i, i + 1))
       np.testing.assert_allclose(values[i], value[0], rtol=1e-12, atol=1e-14)
       np.testing.assert_allclose(dx[i], dx_alone[0], rtol=1e-10, atol=1e-13)
       sums = dweights_alone if sums is None else [
           a + b for a, b in zip(sums, dweights_alone, strict=True)]
     for a, b in zip(dweights, sums, strict=True):
       np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
-    together = evaluate(coupled, threshold, slice(None))[0]
+    together = evaluate(of_the_batch, threshold, slice(None))[0]
     differences.append(np.abs(values - together).max())
   assert max(differences) > 1e-3
 
@@ -203,13 +156,13 @@ def test_number_of_evaluations_follows_the_threshold(jit_compile):
   g_fn, weights, x = testing.make_block('dense')
   estimator = _ESTIMATORS['from the second term on']
   probe = estimator.draw(x, 3).probe
-  survival = _survival(g_fn, weights, x, probe, estimator, 30)
+  survival = _survival(g_fn, weights, x, probe, estimator)
+  g = numerics.ResidualFunction(g_fn)
 
   @tf.function(jit_compile=jit_compile)
   def value(threshold):
     return numerics.forward_and_log_det(
-        g_fn, weights, x, estimator,
-        numerics.AdaptiveDraw(threshold, probe))[1]
+        g, weights, x, estimator, draw=numerics.Draw(threshold, probe))[1]
 
   jacobian = testing.full_jacobian(lambda x: g_fn(weights, x), x).numpy()
   v = probe.numpy()
@@ -229,7 +182,7 @@ def test_vanishing_jacobians_end_the_series(scale):
   weights = [scale * w for w in weights]
   estimator = _ESTIMATORS['default']
   _, log_det = numerics.forward_and_log_det(
-      g_fn, weights, x, estimator, estimator.draw(x, 0))
+      numerics.ResidualFunction(g_fn), weights, x, estimator, seed=0)
   np.testing.assert_allclose(log_det, 0.0, atol=1e-25)
 
 
@@ -237,22 +190,23 @@ def test_seeds_fix_the_draw():
   x = tf.zeros([5, 2, 3])
   estimator = numerics.AdaptiveRoulette()
   draws = [estimator.draw(x, seed) for seed in (1, 1, 2, None, None)]
-  assert draws[0].threshold == draws[1].threshold
+  assert draws[0].stop == draws[1].stop
   np.testing.assert_array_equal(draws[0].probe, draws[1].probe)
-  assert len({float(d.threshold) for d in draws}) == 4
+  assert len({float(d.stop) for d in draws}) == 4
   for draw in draws:
-    assert 0.0 < draw.threshold <= 1.0 and draw.threshold.dtype == tf.float64
+    assert 0.0 < draw.stop <= 1.0 and draw.stop.dtype == tf.float64
     assert draw.probe.shape == x.shape and draw.probe.dtype == x.dtype
   # Never zero, where a series of numbers that vanish would never end.
-  thresholds = [float(estimator.draw(x, i).threshold) for i in range(200)]
+  thresholds = [float(estimator.draw(x, i).stop) for i in range(200)]
   assert 0.4 < np.mean(thresholds) < 0.6
 
 
 @pytest.mark.parametrize('settings, match', [
-    ({'tail': 0.0}, 'tail is 0.0; it must be positive'),
-    ({'tail': float('nan')}, 'tail is nan'),
-    ({'num_exact_terms': 0}, 'num_exact_terms is 0; it must be 1 or more'),
-    ({'probe': 'normal'}, "probe is 'normal'")])
+    ({'tail': 0.0}, 'tail=0.0: expected a positive, finite number'),
+    ({'tail': float('nan')}, 'tail=nan: expected a positive'),
+    ({'tail': float('inf')}, 'tail=inf: expected a positive'),
+    ({'num_exact_terms': 0}, 'num_exact_terms=0: expected a number from 1'),
+    ({'probe': 'normal'}, 'probe=normal: expected one of')])
 def test_impossible_settings_are_refused(settings, match):
   with pytest.raises(ValueError, match=match):
     numerics.AdaptiveRoulette(**settings)

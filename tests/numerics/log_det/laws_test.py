@@ -1,4 +1,4 @@
-"""Tests of the laws of the random truncation.
+"""Tests of the laws of the random numerics.
 
 Oracles: scipy.stats for the tails, the terms of the second-moment series for
 the variance.
@@ -9,17 +9,13 @@ import pytest
 from scipy import stats
 import tensorflow as tf
 
+from tests.numerics import cases
+from tf_resflow import numerics
 from tf_resflow.numerics import random
-from tf_resflow.numerics import truncation
 
-_LAWS = {
-    'geometric': (truncation.Geometric(0.3), stats.geom(0.3)),
-    'geometric_half': (truncation.Geometric(0.5), stats.geom(0.5)),
-    'poisson': (truncation.Poisson(2.0), stats.poisson(2.0)),
-    'poisson_long': (truncation.Poisson(7.5), stats.poisson(7.5)),
-}
 _EACH_LAW = pytest.mark.parametrize(
-    'law, oracle', _LAWS.values(), ids=list(_LAWS))
+    'law, oracle', [(case.law, case.oracle) for case in cases.LAWS.values()],
+    ids=cases.LAWS)
 
 
 @_EACH_LAW
@@ -27,6 +23,13 @@ def test_tail_and_mean_are_those_of_scipy(law, oracle):
   k = np.arange(40)
   np.testing.assert_allclose(law.tail(k), oracle.sf(k - 1), rtol=1e-10)
   assert law.mean == pytest.approx(oracle.mean())
+
+
+@pytest.mark.parametrize('case', cases.LAWS.values(), ids=cases.LAWS)
+def test_spec_round_trip(case):
+  for law in (numerics.Law.get(case.spec), case.law):
+    assert numerics.Law.get(law.spec()) == law
+    assert law.for_bound(case.lipschitz_bound) == case.law
 
 
 @_EACH_LAW
@@ -71,7 +74,7 @@ def _empirical_tail(law, num_draws=20000):
 
 @pytest.mark.parametrize('name', ['geometric', 'poisson'])
 def test_empirical_law_agrees_with_the_tail(name):
-  law, oracle = _LAWS[name]
+  law, oracle = cases.LAWS[name].law, cases.LAWS[name].oracle
   # Dvoretzky, Kiefer and Wolfowitz: exceeded with probability 3e-4.
   bound = np.sqrt(np.log(2.0 / 3e-4) / 2.0 / 20000)
   frequency = _empirical_tail(law)
@@ -94,12 +97,12 @@ def _second_moment_converges(log_tail, rho):
 def test_geometric_variance_follows_the_series(p, rho):
   converges = _second_moment_converges(
       lambda k: (k - 1) * np.log1p(-p), rho)
-  law = truncation.Geometric(p)
+  law = numerics.Geometric(p)
   assert law.has_finite_variance(rho) == converges
-  largest = truncation.Geometric.largest_safe_probability(rho)
+  largest = numerics.Geometric.largest_safe_probability(rho)
   assert (p < largest) == converges
-  assert truncation.Geometric(0.999 * largest).has_finite_variance(rho)
-  assert not truncation.Geometric(
+  assert numerics.Geometric(0.999 * largest).has_finite_variance(rho)
+  assert not numerics.Geometric(
       min(1.001 * largest, 0.999999)).has_finite_variance(rho + 1e-3)
 
 
@@ -108,20 +111,50 @@ def test_poisson_variance_is_infinite_for_every_radius(rho):
   # P(N >= k) < 2 P(N = k) for k far above the rate.
   log_pmf = stats.poisson(2.0).logpmf
   assert not _second_moment_converges(lambda k: np.log(2.0) + log_pmf(k), rho)
-  assert not truncation.Poisson(2.0).has_finite_variance(rho)
-  assert truncation.Poisson(2.0).has_finite_variance(0.0)
+  assert not numerics.Poisson(2.0).has_finite_variance(rho)
+  assert numerics.Poisson(2.0).has_finite_variance(0.0)
 
 
 @pytest.mark.parametrize('make, match', [
-    (lambda: truncation.Geometric(0.0), 'strictly between 0 and 1'),
-    (lambda: truncation.Geometric(1.0), 'strictly between 0 and 1'),
-    (lambda: truncation.Geometric(float('nan')), 'strictly between'),
-    (lambda: truncation.Poisson(0.0), 'positive and finite'),
-    (lambda: truncation.Poisson(float('inf')), 'positive and finite'),
-    (lambda: truncation.Poisson(float('nan')), 'positive and finite'),
-    (lambda: truncation.Geometric.largest_safe_probability(1.0), 'strictly'),
-    (lambda: truncation.Geometric.largest_safe_probability(0.0), 'strictly'),
+    (lambda: numerics.Geometric(0.0), 'strictly between 0 and 1'),
+    (lambda: numerics.Geometric(1.0), 'strictly between 0 and 1'),
+    (lambda: numerics.Geometric(float('nan')), 'strictly between'),
+    (lambda: numerics.Poisson(0.0), 'rate=.*: expected a positive, '),
+    (lambda: numerics.Poisson(float('inf')), 'rate=.*: expected a positive, '),
+    (lambda: numerics.Poisson(float('nan')), 'rate=.*: expected a positive, '),
+    (lambda: numerics.Geometric.largest_safe_probability(1.0), 'strictly'),
+    (lambda: numerics.Geometric.largest_safe_probability(0.0), 'strictly'),
+    (lambda: numerics.SafeGeometric(0.0), 'share=0.0: expected'),
+    (lambda: numerics.SafeGeometric(1.0), 'share=1.0: expected'),
 ])
 def test_impossible_parameters_are_refused(make, match):
   with pytest.raises(ValueError, match=match):
     make()
+
+
+@pytest.mark.parametrize('bound', [0.05, 0.5, 0.94, 0.999])
+def test_safe_law_has_a_variance_at_its_bound(bound):
+  law = numerics.SafeGeometric(0.99).for_bound(bound)
+  assert law.has_finite_variance(bound)
+  assert law.mean == pytest.approx(1.0 / (0.99 * (1.0 - bound**2)))
+  assert numerics.SafeGeometric().has_finite_variance(bound)
+  # Of a slightly larger probability it would have none.
+  assert not numerics.Geometric(
+      min(1.001 * (1.0 - bound**2), 0.999)).has_finite_variance(bound)
+
+
+def test_safe_law_of_no_bound_is_refused():
+  law = numerics.SafeGeometric()
+  message = 'law=safe:0.9: expected a law of known'
+  for use in (lambda: law.tail([1]), lambda: law.mean, lambda: law.sample(0)):
+    with pytest.raises(ValueError, match=message):
+      use()
+  for bound in (1.0, 1.5, float('nan')):
+    with pytest.raises(ValueError, match=f'lipschitz_bound={bound}: expected'):
+      numerics.SafeGeometric().for_bound(bound)
+
+
+@pytest.mark.parametrize('spec', ['geometric:1e-09', 'poisson:1e+300'])
+def test_tables_without_end_are_refused(spec):
+  with pytest.raises(ValueError, match='expected a tail that falls below'):
+    numerics.Law.get(spec).sample(0)

@@ -1,7 +1,8 @@
 """Tests of the memory modes: agreement, cotangents, second derivatives.
 
-That the estimates are unbiased is the matter of estimators_test. Here all modes
-run at one forced draw, against the float64 Jacobian at that draw.
+That the estimates are unbiased is the matter of
+tests/conformance/estimators_test. Here all modes run at one forced draw,
+against the float64 Jacobian at that draw.
 """
 
 import numpy as np
@@ -9,10 +10,14 @@ import pytest
 import tensorflow as tf
 
 from tests import testing
+from tests.numerics import averages
+from tests.numerics import cases
 from tf_resflow import numerics
+from tf_resflow.numerics.log_det import memory_modes
 
-_NEUMANN_MODES = ('recompute', 'neumann', 'backward_in_forward')
-_ESTIMATOR = numerics.RussianRoulette(numerics.Poisson(2.0), 2)
+_MODES = cases.MEMORY_MODES
+_NEUMANN_MODES = [m for m, case in _MODES.items() if case.is_neumann]
+_ESTIMATOR = numerics.RussianRoulette(numerics.Poisson(2.0), num_exact_terms=2)
 _EACH_KIND = pytest.mark.parametrize('kind', ['dense', 'conv'])
 _WRAPPERS = {
     'eager': lambda fn: fn,
@@ -31,11 +36,11 @@ def _draw(x, num_terms=5):
 def _make(kind, memory, dtype=tf.float64, estimator=_ESTIMATOR):
   """Returns `fn(weights, x) -> (y, log_det)`, weights and x."""
   g_fn, weights, x = testing.make_block(kind, dtype)
-  draw = _draw(x)
+  g, draw = numerics.ResidualFunction(g_fn), _draw(x)
 
   def fn(weights, x):
     return numerics.forward_and_log_det(
-        g_fn, weights, x, estimator, draw, memory)
+        g, weights, x, estimator, draw=draw, memory=memory)
 
   return fn, weights, x
 
@@ -53,7 +58,7 @@ def _oracle(kind, dlog_det):
   w = u = v
   for k in range(1, 6):
     u = tf.linalg.matvec(jacobian, u, transpose_a=True)
-    w += _ESTIMATOR.gradient_weights()[k] * u
+    w += (-1.0)**k * _ESTIMATOR.weights()[k] * u
 
   def fn(weights, x):
     jacobian = testing.full_jacobian(lambda x: g_fn(weights, x), x)
@@ -88,7 +93,8 @@ def test_modes_agree_at_the_same_draw(kind, wrap, dtype):
 
 @_EACH_KIND
 @_EACH_WRAPPER
-@pytest.mark.parametrize('memory', ['recompute', 'neumann'])
+@pytest.mark.parametrize(
+    'memory', [m for m in _NEUMANN_MODES if _MODES[m].per_example])
 def test_cotangents_count_per_example(kind, wrap, memory):
   dlog_det = [0.0, 1.5, -0.7]
   fn, weights, x = _make(kind, memory)
@@ -106,8 +112,8 @@ def test_backward_in_forward_refuses_unequal_cotangents(wrap):
   fn, weights, x = _make('dense', 'backward_in_forward')
   run = wrap(lambda weights, x: testing.gradients(
       fn, weights, x, _cotangents(x, [0.0, 1.5, -0.7])))
-  with pytest.raises(
-      tf.errors.InvalidArgumentError, match='needs the same cotangent'):
+  with pytest.raises(tf.errors.InvalidArgumentError, match=(
+      'memory=backward_in_forward: expected one cotangent')):
     run(weights, x)
 
 
@@ -138,7 +144,7 @@ def test_naive_is_the_derivative_of_its_value(kind):
 @_EACH_WRAPPER
 def test_all_modes_have_the_same_value(wrap):
   values = []
-  for memory in numerics.MEMORY_MODES:
+  for memory in _MODES:
     fn, weights, x = _make('dense', memory)
     values.append(wrap(fn)(weights, x))
   for value in values[1:]:
@@ -157,7 +163,7 @@ def test_naive_compiles_with_its_gradient():
 
 
 @pytest.mark.parametrize('wrap', [_WRAPPERS['eager'], _WRAPPERS['graph']])
-@pytest.mark.parametrize('memory', numerics.MEMORY_MODES)
+@pytest.mark.parametrize('memory', _MODES)
 def test_backward_repeats(memory, wrap):
   fn, weights, x = _make('dense', memory)
   with tf.GradientTape(persistent=True) as tape:
@@ -203,7 +209,8 @@ def test_second_derivatives_of_a_traced_call_are_refused(memory):
 
 @pytest.mark.parametrize('wrap', [_WRAPPERS['eager'], _WRAPPERS['graph']])
 @pytest.mark.parametrize('memory, estimator', [
-    ('naive', _ESTIMATOR), ('recompute', numerics.Exact())])
+    *((m, _ESTIMATOR) for m in _MODES if _MODES[m].differentiates_twice),
+    ('recompute', numerics.Exact())])
 @pytest.mark.parametrize('source', [0, 1])
 def test_naive_and_exact_have_second_derivatives(
     memory, estimator, wrap, source):
@@ -225,37 +232,67 @@ def test_naive_and_exact_have_second_derivatives(
   assert np.sum(actual * direction) == pytest.approx(expected, rel=1e-6)
 
 
-def test_unknown_batch_size_and_shared_traces():
-  g_fn, weights, x = testing.make_block('conv')
-  traces = numerics.BlockTraces(g_fn)
-
-  @tf.function(input_signature=[tf.TensorSpec([None, 3, 3, 2], tf.float64)])
-  def run(x):
-    def fn(weights, x):
-      draw = _ESTIMATOR.draw(x, 3)
-      return numerics.forward_and_log_det(
-          g_fn, weights, x, _ESTIMATOR, draw, traces=traces)
-
-    with tf.GradientTape() as tape:
-      tape.watch(weights)
-      y, log_det = fn(weights, x)
-    return y, log_det, *tape.gradient(log_det, weights)
-
-  draw = _ESTIMATOR.draw(x, 3)
-  y, log_det = numerics.forward_and_log_det(
-      g_fn, weights, x, _ESTIMATOR, draw, 'neumann')
-  traced = run(x)
-  np.testing.assert_allclose(traced[0], y, atol=1e-14)
-  np.testing.assert_allclose(traced[1], log_det, atol=1e-14)
-  expected = testing.gradients(
-      lambda w, x: numerics.forward_and_log_det(
-          g_fn, w, x, _ESTIMATOR, draw, 'neumann')[1],
-      weights, x, tf.ones([3], tf.float64))
-  assert testing.relative_error(traced[2:], expected[1:]) < 1e-12
-  assert run(x[:2])[1].shape == [2]
+@_EACH_KIND
+def test_surrogate_is_the_bilinear_form(kind):
+  g_fn, weights, x = testing.make_block(kind)
+  rng = np.random.default_rng(4)
+  v, w = (tf.constant(rng.normal(size=x.shape)) for _ in range(2))
+  jacobian = testing.full_jacobian(lambda x: g_fn(weights, x), x)
+  g, actual = memory_modes._surrogate(g_fn, weights, x, v, w)
+  expected = np.einsum(
+      'bi,bij,bj->b', np.reshape(w, [3, -1]), jacobian,
+      np.reshape(v, [3, -1]))
+  np.testing.assert_allclose(actual, expected, atol=1e-14)
+  np.testing.assert_array_equal(g, g_fn(weights, x))
 
 
-def test_unknown_mode_is_refused():
-  with pytest.raises(ValueError, match="memory is 'fast'; expected one of"):
-    fn, weights, x = _make('dense', 'fast')
-    fn(weights, x)
+@pytest.mark.parametrize('memory', _MODES)
+def test_a_function_without_variables(memory):
+  matrix = 0.4 * np.random.default_rng(0).normal(size=[4, 4])
+  g = numerics.ResidualFunction(
+      lambda weights, x: tf.tanh(tf.linalg.matmul(x, matrix)))
+  x = testing.make_block('dense')[2]
+  draw = _draw(x)
+  cotangents = averages.cotangents(x, per_example=False)
+
+  def fn(weights, x, memory=memory):
+    return numerics.forward_and_log_det(
+        g, weights, x, _ESTIMATOR, draw=draw, memory=memory)
+
+  (dx,) = testing.gradients(fn, [], x, cotangents)
+  assert dx.shape == x.shape
+  if _MODES[memory].is_neumann:
+    (expected,) = testing.gradients(
+        lambda weights, x: fn(weights, x, 'neumann'), [], x, cotangents)
+    np.testing.assert_allclose(dx, expected, atol=1e-13)
+
+
+@pytest.mark.parametrize('memory', _MODES)
+def test_norms_are_not_differentiated(memory):
+  """They are iterations; so every mode has the gradient at fixed norms."""
+  g_fn, weights, x = testing.make_block('dense')
+  draw = _draw(x)
+  cotangents = averages.cotangents(x, per_example=False)
+
+  def effective(variables, norms):
+    return [v / n for v, n in zip(variables, norms, strict=True)]
+
+  def scales(variables):
+    return [2.0 * tf.norm(v) for v in variables]
+
+  free = numerics.ResidualFunction(
+      g_fn, converge_norms=lambda variables, state: scales(variables),
+      effective_weights=effective)
+  fixed_scales = scales(weights)
+  fixed = numerics.ResidualFunction(
+      g_fn, effective_weights=lambda variables, norms: effective(
+          variables, fixed_scales))
+  estimators = [_ESTIMATOR, numerics.Exact()]
+  for estimator in estimators:
+    actual, expected = [
+        testing.gradients(
+            lambda weights, x, g=g, estimator=estimator: (
+                numerics.forward_and_log_det(
+                    g, weights, x, estimator, draw=draw, memory=memory)),
+            weights, x, cotangents) for g in (free, fixed)]
+    assert testing.relative_error(actual, expected) < 1e-12

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_resflow.numerics import certificates
+from tf_resflow.numerics.norms import certificates
 
 _SHAPES = [(1, 1), (1, 5), (2, 2), (4, 4), (5, 3), (7, 7), (6, 8)]
 
@@ -253,9 +253,12 @@ def test_chunks_of_frequencies_cover_all_of_them(monkeypatch):
 @pytest.mark.parametrize(
     'call, match',
     [
-        (lambda: certificates.dense_bound(np.ones([2, 2, 2])), 'in, out'),
-        (lambda: certificates.dense_bound([[np.nan]]), 'finite'),
-        (lambda: certificates.gram_trace_bound(np.ones([2, 3])), 'square'),
+        (lambda: certificates.dense_bound(np.ones([2, 2, 2])),
+         r'matrix=an array of shape \(2, 2, 2\): expected a matrix'),
+        (lambda: certificates.dense_bound([[np.nan]]),
+         r'matrix=an array of shape \(1, 1\) with 1 numbers that are not'),
+        (lambda: certificates.gram_trace_bound(np.ones([2, 3])),
+         'gram=.*: expected a square matrix'),
         (
             lambda: certificates.certified_norm_bound(np.ones([3, 3, 1, 1])),
             'spatial_shape',
@@ -266,7 +269,7 @@ def test_chunks_of_frequencies_cover_all_of_them(monkeypatch):
         ),
         (
             lambda: certificates.conv_gram(np.ones([3, 3, 1, 1]), (0, 4)),
-            'positive',
+            'spatial_shape=.0, 4.: expected the height',
         ),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests import testing
-from tf_resflow.numerics import operators
+from tf_resflow.numerics.norms import operators
 
 _SHAPES = {
     'dense': ((3, 5), None),

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from tests import testing
-from tf_resflow.numerics import operators
-from tf_resflow.numerics import power_iteration
+from tf_resflow.numerics.norms import operators
+from tf_resflow.numerics.norms import power_iteration
 
 _SHAPES = {
     'dense': ((12, 20), None),

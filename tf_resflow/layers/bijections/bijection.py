@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from tf_resflow import numerics
+from tf_resflow.layers.lipschitz import parts as parts_lib
 from tf_resflow.numerics import random
 
 
@@ -119,6 +120,10 @@ class Bijection(keras.layers.Layer):
   takes_condition = False
   has_certificate = False
 
+  def __init__(self, **kwargs):
+    super().__init__(**kwargs)
+    parts_lib.check_precision(self)
+
   def forward_and_log_det(
       self, x: tf.Tensor, *, condition: Any = None,
       seed: random.SeedLike = None,
@@ -190,6 +195,7 @@ class Bijection(keras.layers.Layer):
 
   @property
   def is_initialized(self) -> bool:
+    """Whether no variable waits for the first batch of data."""
     return True
 
   def slope_bounds(self) -> SlopeBounds:
@@ -199,11 +205,11 @@ class Bijection(keras.layers.Layer):
   def frozen(self) -> 'Bijection':
     """Returns a bijection that computes alike and keeps its present weights.
 
-    A new object where there is something to normalise or to iterate: an
-    exported model holds no power iteration. No gradient reaches the variables
-    of the original.
+    An exported model is made so, and holds no power iteration. What has no
+    weights may return itself. No gradient reaches the variables of the
+    original.
     """
-    return self
+    return parts_lib.frozen_copy(self)
 
   def elementary(self) -> list['Bijection']:
     """Returns the bijections that this one is made of, in forward order."""

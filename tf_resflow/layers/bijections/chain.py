@@ -4,7 +4,6 @@ from collections.abc import Sequence
 import itertools
 
 import keras
-import tensorflow as tf
 
 from tf_resflow.layers.bijections import bijection
 from tf_resflow.layers.lipschitz import parts as parts_lib
@@ -23,7 +22,8 @@ class Chain(bijection.SolvingBijection):
     **kwargs: of `keras.layers.Layer`; `dtype` is that of the parts.
 
   Example:
-    >>> flow = layers.Chain([layers.Standardize([0.5], [0.25]), layers.ActNorm()])
+    >>> flow = layers.Chain([
+    ...     layers.Standardize([0.5], [0.25]), layers.ActNorm()])
     >>> y, log_det = flow.forward_and_log_det(tf.random.normal([64, 1]))
     >>> flow.inverse(y).shape
     TensorShape([64, 1])

@@ -1,6 +1,7 @@
 """Keras layers as Lipschitz layers."""
 
 from collections.abc import Callable, Sequence
+import json
 from typing import Any
 
 import keras
@@ -82,8 +83,10 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
       self.layer.build(input_shape)
 
   def tensors(self) -> tuple[Any, Any]:
-    return [[tf.convert_to_tensor(v.value) for v in variables] for variables in (
-        self.layer.trainable_variables, self.layer.non_trainable_variables)], []
+    kinds = (
+        self.layer.trainable_variables, self.layer.non_trainable_variables)
+    return [[tf.convert_to_tensor(v.value) for v in variables]
+            for variables in kinds], []
 
   def evaluate(self, weights: Any, x: tf.Tensor) -> tf.Tensor:
     outputs, _ = self.layer.stateless_call(*weights, x)
@@ -105,6 +108,13 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
 
   def largest_event(self, input_shape: Sequence) -> int:
     return 0  # What is inside of it is not known.
+
+  def structure(self) -> Any:
+    if self.lipschitz_bound is None:
+      return self.layer  # Its configuration may not tell all, if it has one.
+    config = self.layer.get_config() | {'name': ''}
+    return type(self), type(self.layer), json.dumps(
+        config, sort_keys=True, default=str)
 
   def get_config(self) -> dict:
     return super().get_config() | {

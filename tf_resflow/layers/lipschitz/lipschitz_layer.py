@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from tf_resflow import errors
-
-DTYPES = ('float32', 'float64')
+from tf_resflow.layers.lipschitz import parts as parts_lib
 
 
 class Certificate(NamedTuple):
@@ -50,6 +48,9 @@ class LipschitzLayer(keras.layers.Layer):
     lipschitz_bound: the bound; None if it is not known.
     known_by: 'construction', or 'assertion' where a user vouches for the bound.
     num_constrained: number of linear maps in it whose norm is bounded.
+    num_multiply_adds: of one evaluation of such a map, per example, zero
+      padding included; 0 where they do not count.
+    num_outputs: numbers per example that such a map returns.
     absorbs_scales: whether `effective_weights` takes scales, see there.
     has_scales: whether the layer is an activation with `scales`.
 
@@ -68,15 +69,14 @@ class LipschitzLayer(keras.layers.Layer):
   lipschitz_bound: float | None = None
   known_by = 'construction'
   num_constrained = 0
+  num_multiply_adds = 0
+  num_outputs = 0
   absorbs_scales = False
   has_scales = False
 
   def __init__(self, **kwargs):
     super().__init__(**kwargs)
-    errors.check(
-        self.compute_dtype in DTYPES and self.variable_dtype in DTYPES,
-        'dtype', self.dtype_policy.name, ' or '.join(DTYPES),
-        'Norms and log-determinants need that precision.')
+    parts_lib.check_precision(self)
 
   @property
   def norm_state(self) -> Sequence[keras.Variable]:

@@ -7,6 +7,16 @@ import tensorflow as tf
 
 from tf_resflow import errors
 
+_DTYPES = ('float32', 'float64')
+
+
+def check_precision(layer: keras.layers.Layer) -> None:
+  """Raises unless a layer computes in float32 or float64."""
+  errors.check(
+      layer.compute_dtype in _DTYPES and layer.variable_dtype in _DTYPES,
+      'dtype', layer.dtype_policy.name, ' or '.join(_DTYPES),
+      'Norms and log-determinants need that precision.')
+
 
 def common_dtype(parts: Sequence[keras.layers.Layer]) -> str:
   """Returns the dtype in which all parts compute.
@@ -43,3 +53,19 @@ def deserialize(config: dict) -> dict:
   """Returns `config` with the layers that `serialize` described."""
   return config | {'parts': [
       keras.saving.deserialize_keras_object(part) for part in config['parts']]}
+
+
+def frozen_copy(layer: keras.layers.Layer) -> keras.layers.Layer:
+  """Returns a layer that computes alike and keeps the present weights.
+
+  That is the layer itself where it has none.
+
+  Args:
+    layer: built, and described by its configuration.
+  """
+  if not layer.variables:
+    return layer
+  copy = type(layer).from_config(layer.get_config())
+  copy.build_from_config(layer.get_build_config())
+  copy.set_weights(layer.get_weights())
+  return copy

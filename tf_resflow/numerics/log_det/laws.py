@@ -204,9 +204,9 @@ class SafeGeometric(Law):
                  'a number strictly between 0 and 1')
 
   def for_bound(self, lipschitz_bound: float) -> Law:
-    return Geometric(
-        self.share * Geometric.largest_safe_probability(lipschitz_bound)
-        if lipschitz_bound > 0.0 else self.share)
+    return Geometric(self.share * (
+        1.0 if lipschitz_bound == 0.0
+        else Geometric.largest_safe_probability(lipschitz_bound)))
 
   def tail(self, k: np.ndarray) -> np.ndarray:
     raise errors.InvalidValueError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import dataclasses
+
 import tensorflow as tf
 
 from tf_resflow.numerics import differentiation
@@ -23,12 +24,15 @@ class LogDetSeries:
     d log_det = E[ w^T dJ v ],   w = w_0 + sum_{k>=1} c_k w_k.
 
   `value_k` is a number, `w_k` a vector like `v`. Both are made of
-  vector-Jacobian products, which a chain of vectors `u_0, u_1, ...` carries on:
-  `start` returns `u_0` and `w_0`, and `term` makes `u_k`, `value_k` and `w_k` of
-  `u_{k-1}`. With `c_k = 1` both equations hold if all terms are summed; `value_1
-  + ... + value_n` alone has the gradient vector `w_0 + ... + w_{n-1}`. The norm
-  of `u_k` falls with `k` as the terms do, and is zero only if all later terms
-  are: `AdaptiveRoulette` goes by it.
+  vector-Jacobian products, which a chain of vectors `u_0, u_1, ...` hands on
+  from term to term: `start` returns `u_0` and `w_0`, and `term` makes `u_k`,
+  `value_k` and `w_k` of `u_{k-1}`.
+
+  With `c_k = 1` both equations hold when all terms are summed. The first `n`
+  values, `value_1 + ... + value_n`, have the gradient vector
+  `w_0 + ... + w_{n-1}`, as `FixedTruncation` takes it. The size of `u_k` must
+  fall with `k` as that of the terms does, and be zero only if all later terms
+  vanish: `AdaptiveRoulette` goes by it.
   """
 
   def start(self, probe: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

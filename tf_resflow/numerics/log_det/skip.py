@@ -1,7 +1,7 @@
 """No log-determinant, for passes that need none."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
@@ -29,8 +29,11 @@ class Skip(estimator.Estimator):
     """Draws nothing."""
     del x, seed
 
-  def evaluate(self, g, variables, state, x, draw, *, memory='recompute',
-               series=series_lib.RESIDUAL):
+  def evaluate(
+      self, g: residual_function.ResidualFunction, variables: Any, state: Any,
+      x: tf.Tensor, draw: None, *, memory: str = 'recompute',
+      series: series_lib.LogDetSeries = series_lib.RESIDUAL,
+  ) -> tuple[tf.Tensor, tf.Tensor]:
     del draw, memory, series
     value = g.traced(residual_function.evaluate)(variables, state, x)
     return value, tf.fill([tf.shape(x)[0]], tf.constant(float('nan'), x.dtype))

@@ -1,0 +1,172 @@
+"""What every Lipschitz layer keeps to: its bound, and its pure parts."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import cases
+from tests import testing
+from tf_resflow import errors
+from tf_resflow import layers
+
+# Power iteration bounds a norm from below, to a relative 1e-3.
+_TOLERANCE = 1e-3
+
+
+def singular_value(layer, x):
+  """Returns the largest singular value of the Jacobians at examples `x`."""
+  with tf.GradientTape(persistent=True) as tape:
+    tape.watch(x)
+    y = layer(x)
+  jacobian = tape.batch_jacobian(y, x, experimental_use_pfor=False)
+  size = x.shape[1:].num_elements()
+  matrices = np.reshape(jacobian, [x.shape[0], -1, size])
+  return np.linalg.norm(matrices, 2, axis=(1, 2)).max()
+
+
+def pure(layer, variables, state, x):
+  """Evaluates a layer by its three pure parts."""
+  norms = layer.converge_norms(variables, state)
+  return layer.evaluate(layer.effective_weights(variables, norms), x)
+
+
+def differentiate(function, layer, x):
+  """Returns the value of `function(x)` and all its gradients."""
+  variables = [v.value for v in layer.trainable_variables]
+  with tf.GradientTape() as tape:
+    tape.watch(x)
+    y = function(x)
+  return y, *tape.gradient(y, [x, *variables], tf.cos(y))
+
+
+def assert_all_close(actual, expected, tolerance):
+  for a, b in zip(actual, expected, strict=True):
+    np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize('scale', [0.03, 1.0, 10.0])
+@pytest.mark.parametrize('name', cases.LIPSCHITZ)
+def test_no_slope_exceeds_the_bound_or_the_certificate(name, scale):
+  """At examples near zero, where activations are steep, and far from it."""
+  case = cases.LIPSCHITZ[name]
+  layer = case.make('float64')
+  measured = singular_value(
+      layer, scale * case.inputs('float64', batch_size=12))
+  margin = (1.0 + _TOLERANCE)**layer.num_constrained * (1.0 + 1e-9)
+  assert measured <= layer.lipschitz_bound * margin
+  certificate = layer.certificate()
+  assert measured <= certificate.bound * (1.0 + 1e-9)
+  assert certificate.bound <= layer.lipschitz_bound * 1.5**(
+      layer.num_constrained)
+  assert measured <= layer.norm_estimate() * margin
+
+
+@pytest.mark.parametrize('name', cases.LIPSCHITZ)
+def test_estimate_is_below_the_certificate(name):
+  layer = cases.LIPSCHITZ[name].make('float64')
+  estimate, certificate = layer.norm_estimate(), layer.certificate()
+  assert 0.0 < estimate <= certificate.bound * (1.0 + 1e-9)
+  assert estimate <= layer.lipschitz_bound * (1.0 + 1e-9)
+  num_methods = 1 if layer.known_by == 'assertion' else layer.num_constrained
+  assert len(certificate.methods) == num_methods
+  assert layer.num_constrained == len(layer.constrained_layers())
+
+
+@pytest.mark.parametrize('name', cases.LIPSCHITZ)
+def test_pure_parts_agree_with_the_call(name):
+  """Also where the scales of an activation are in the kernels around it."""
+  case = cases.LIPSCHITZ[name]
+  layer = case.make('float64')
+  x = case.inputs('float64')
+  variables, state = layer.tensors()
+  before = [v.numpy().copy() for v in layer.variables]
+  actual = differentiate(
+      lambda x: pure(layer, layer.tensors()[0], state, x), layer, x)
+  assert_all_close(actual, differentiate(layer, layer, x), 1e-10)
+  for variable, value in zip(layer.variables, before, strict=True):
+    np.testing.assert_array_equal(variable.numpy(), value)
+  # Every trainable variable, and x, got a gradient.
+  for value in actual:
+    assert np.all(np.isfinite(value)) and np.any(value != 0.0)
+  assert sum(len(v) for v in map(tf.nest.flatten, (variables, state))) >= len(
+      layer.variables)
+
+
+@pytest.mark.parametrize('name', cases.LIPSCHITZ)
+def test_pure_parts_know_nothing_of_the_layer_but_its_structure(name):
+  """With the tensors of another layer they compute what that one does."""
+  case = cases.LIPSCHITZ[name]
+  layer, other = case.make('float64'), case.make('float64', seed=1)
+  x = case.inputs('float64')
+  # Of a layer that a user wrote it is not known.
+  assert (layer.structure() == other.structure()) == (
+      layer.known_by == 'construction')
+  actual = pure(layer, *other.tensors(), x)
+  np.testing.assert_allclose(actual, other(x), rtol=1e-10, atol=1e-12)
+  if case.has_variables:
+    assert np.abs(actual - layer(x)).max() > 1e-3
+
+
+def test_structures_tell_layers_apart():
+  structures = [case.make(dtype).structure() for case in
+                cases.LIPSCHITZ.values() for dtype in ('float32', 'float64')]
+  assert len(set(structures)) == len(structures)
+
+
+@pytest.mark.parametrize('name', cases.LIPSCHITZ)
+def test_saved_norms_change_no_result_and_need_no_step(name):
+  case = cases.LIPSCHITZ[name]
+  layer = case.make()
+  x = case.inputs()
+  before = layer(x)
+  layer.save_norms()
+  np.testing.assert_allclose(layer(x), before, rtol=1e-3, atol=1e-3)
+  assert int(layer.save_norms()) == 0
+  for part in layer.constrained_layers():
+    part.save_norms()
+    assert int(part.save_norms()) == 0
+
+
+@pytest.mark.parametrize('name', cases.LIPSCHITZ)
+def test_shapes_are_those_that_are_stated(name):
+  case = cases.LIPSCHITZ[name]
+  layer = case.make()
+  y = layer(case.inputs(batch_size=3))
+  shape = layer.compute_output_shape((None, *case.event_shape))
+  assert shape == (None, *y.shape[1:])
+  largest = layer.largest_event((None, *case.event_shape))
+  # What is inside of a layer of Keras is not known.
+  assert largest in (0, max(largest, y.shape[1:].num_elements()))
+
+
+@pytest.mark.parametrize('dtype', ['float16', 'bfloat16', 'mixed_float16'])
+@pytest.mark.parametrize('name', cases.LIPSCHITZ | cases.BIJECTIONS)
+def test_refuses_low_precision_in_one_line(name, dtype):
+  with pytest.raises(errors.InvalidValueError, match=(
+      rf'^dtype=(mixed_)?{dtype.removeprefix("mixed_")}: expected float32 or '
+      'float64')) as error:
+    (cases.LIPSCHITZ | cases.BIJECTIONS)[name].make_fn(dtype)
+  assert '\n' not in str(error.value)
+
+
+def test_refuses_a_global_policy_of_low_precision():
+  keras.config.set_dtype_policy('mixed_bfloat16')
+  try:
+    with pytest.raises(errors.InvalidValueError, match='dtype=mixed_bfloat16'):
+      layers.SpectralDense(3)
+  finally:
+    keras.config.set_dtype_policy('float32')
+
+
+def test_the_oracle_sees_a_layer_that_breaks_its_bound():
+  layer = cases.LIPSCHITZ['spectral_dense'].make('float64')
+  x = cases.LIPSCHITZ['spectral_dense'].inputs('float64')
+
+  def raw(x):
+    return x @ layer.kernel.value
+
+  assert singular_value(raw, x) > 1.02 * layer.coeff
+  matrix = testing.materialize(raw, 5)
+  np.testing.assert_allclose(
+      singular_value(raw, x), np.linalg.norm(matrix, 2), rtol=1e-12)
