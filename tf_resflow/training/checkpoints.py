@@ -109,11 +109,11 @@ def make_manager(
           listed[-1] if listed else 'nothing', newest)
       kept = [f'ckpt-{step}' for step in _complete_steps(folder)
               if f'ckpt-{step}' in listed]
-      # TensorFlow passes over names without a time.
+      # TensorFlow passes over names without a time after 0, the default.
       files.write_text(os.path.join(folder, _LIST), '\n'.join([
           f'model_checkpoint_path: "{newest}"',
           *(f'all_model_checkpoint_paths: "{name}"\n'
-            'all_model_checkpoint_timestamps: 0.0'
+            'all_model_checkpoint_timestamps: 1.0'
             for name in dict.fromkeys([*kept, newest])), '']))
   return tf.train.CheckpointManager(
       checkpoint, folder, max_to_keep=num_to_keep)
