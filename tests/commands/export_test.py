@@ -69,8 +69,8 @@ def _break(path):
     (shutil.rmtree, [], 'export: error: --workdir={workdir}: expected '),
     (lambda path: shutil.rmtree(f'{path}/checkpoints'), [],
      'export: error: --workdir={workdir}: expected '),
-    (_break, [], 'export: error: checkpoint {workdir}/checkpoints/ckpt-0 '
-     'cannot be read'),
+    (_break, [], 'export: error: checkpoint={workdir}/checkpoints/ckpt-0: '
+     'expected undamaged files'),
     (lambda path: os.makedirs(f'{path}/../new/1'), [],
      'export: error: --output={output}: expected a new or empty folder'),
     (lambda path: pathlib.Path(path).with_name('new').write_text(''), [],
