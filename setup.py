@@ -3,12 +3,14 @@
 import setuptools
 
 # The stack that is tested together; every import of the package and of bin/
-# must appear here or in an extra (tests/build_test.py checks it).
+# must appear here or in an extra (tests/build_files_test.py checks it).
 INSTALL_REQUIRES = [
   'absl-py>=2.1,<3',
   # tfds imports it without declaring it.
   'importlib_resources>=6,<8',
   'keras>=3.15,<3.16',
+  # Rooms load TensorFlow when they are used.
+  'lazy_loader>=0.4,<1',
   'matplotlib>=3.8,<4',
   'numpy>=1.26,<3',
   'scikit-learn>=1.4,<2',
@@ -27,6 +29,7 @@ EXTRAS_REQUIRE = {
   # The protocol buffers of requests that TensorFlow Serving warms up with.
   'serving': ['tensorflow-serving-api>=2.21,<2.22'],
   'test': [
+    'import-linter>=2.17,<3',
     'mlxtend>=0.23,<1',
     'pytest>=8,<10',
     'pytest-xdist>=3.5,<4',
@@ -37,10 +40,19 @@ EXTRAS_REQUIRE = {
 
 setuptools.setup(
   name='tf_resflow',
-  version='0.1.0',
+  version='0.2.0',
   description='Residual Flows for TensorFlow, Keras and TFP.',
   license='Apache-2.0',
-  packages=setuptools.find_packages(include=['tf_resflow', 'tf_resflow.*']),
+  # The flagfiles, which stand in bin/ in a checkout, are a package in a wheel.
+  packages=[
+    *setuptools.find_packages(include=['tf_resflow', 'tf_resflow.*']),
+    'tf_resflow.flagfiles',
+  ],
+  package_dir={'tf_resflow.flagfiles': 'bin/flags'},
+  package_data={'tf_resflow.flagfiles': ['*.flags']},
+  entry_points={
+    'console_scripts': ['tf_resflow = tf_resflow.commands.console:main'],
+  },
   python_requires='>=3.11,<3.14',
   install_requires=INSTALL_REQUIRES,
   extras_require=EXTRAS_REQUIRE,

@@ -9,4 +9,5 @@ import sys
 import pytest
 
 if __name__ == '__main__':
-  sys.exit(pytest.main(['-p', 'no:cacheprovider', *sys.argv[1:]]))
+  # Slow tests, too.
+  sys.exit(pytest.main(['-p', 'no:cacheprovider', '-m', '', *sys.argv[1:]]))

@@ -31,6 +31,7 @@ def test_readme(folder):
   documents.run(_README, stand_alone=True, names={'x': x}, is_short=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('page', _PAGES, ids=lambda page: page.name)
 def test_page(page):
   documents.run(page, is_short=True)

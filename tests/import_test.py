@@ -1,23 +1,95 @@
-"""What `import tf_resflow` loads beside its three frameworks."""
+"""What importing loads: rooms cost nothing until something of them is used."""
 
+import importlib
+import pkgutil
 import subprocess
 import sys
 
-_SCRIPT = """
-import sys
-import tensorflow, keras, tensorflow_probability
-from tensorflow_probability import bijectors, distributions
-bijectors.Chain, distributions.Normal  # TFP imports them lazily.
-before = {name.partition('.')[0] for name in sys.modules}
+import pytest
+
 import tf_resflow
-after = {name.partition('.')[0] for name in sys.modules}
-print(*sorted(after - before))
+from tf_resflow.configuration import registries
+from tf_resflow.configuration import registry
+
+_ROOMS = [f'tf_resflow.{info.name}'
+          for info in pkgutil.iter_modules(tf_resflow.__path__) if info.ispkg]
+_HEAVY = {
+    'h5py', 'keras', 'matplotlib', 'scipy', 'sklearn', 'tensorboard',
+    'tensorflow', 'tensorflow_datasets', 'tensorflow_probability', 'tf_keras'}
+
+_SCRIPT = """
+import importlib, pkgutil, sys
+before = set(sys.modules)
+for name in {names}:
+  importlib.import_module(name)
+loaded = {{name.partition('.')[0] for name in set(sys.modules) - before}}
+print(*sorted(loaded - sys.stdlib_module_names))
+"""
+
+# Names, help, flags and files of a configuration, as the tools use them.
+_CONFIGURATION_SCRIPT = """
+import sys
+
+from absl import flags
+
+import tf_resflow
+from tf_resflow import configuration
+from tf_resflow import datasets
+from tf_resflow import models
+from tf_resflow.configuration import flags as flags_lib
+from tf_resflow.configuration import registries
+from tf_resflow.configuration import registry
+
+for table in vars(registries).values():
+  if isinstance(table, registry.Registry):
+    print(*table.names())
+
+flag_values = flags.FlagValues()
+flags_lib.define(flag_values)
+print(flag_values.get_help())
+flag_values(['train', '--dataset=cifar10', '--estimator=adaptive:0.02'])
+config = flags_lib.config(flag_values)
+assert configuration.model_from_json(config.model.to_json()) == config.model
+assert isinstance(config.model, models.ResidualFlowConfig)
+assert datasets.info('cifar10').num_classes == 10
+print(flags_lib.to_flagfile(config))
+print(*sys.modules)
 """
 
 
-def test_nothing_heavy_is_imported():
-  """No data sets, no figures, no tools."""
+def run(script):
   process = subprocess.run(
-      [sys.executable, '-c', _SCRIPT], capture_output=True, text=True,
+      [sys.executable, '-c', script], capture_output=True, text=True,
       check=True)
-  assert process.stdout.split() == ['tf_resflow']
+  return process.stdout
+
+
+def loaded(names):
+  """Returns the packages that imports load, in a process of their own."""
+  return set(run(_SCRIPT.format(names=names)).split())
+
+
+def test_rooms_load_no_other_package():
+  assert loaded(['tf_resflow', *_ROOMS]) == {'lazy_loader', 'tf_resflow'}
+
+
+def test_configuration_needs_no_tensorflow():
+  lines = run(_CONFIGURATION_SCRIPT).splitlines()
+  for table in vars(registries).values():
+    if isinstance(table, registry.Registry):
+      assert ' '.join(table.names()) in lines
+  assert '--estimator=adaptive:0.02' in lines
+  packages = {name.partition('.')[0] for name in lines[-1].split()}
+  assert 'tf_resflow' in packages
+  assert not packages & _HEAVY
+
+
+def test_heavy_packages_would_be_found():
+  assert {'numpy', 'keras'} <= loaded(['keras'])
+
+
+@pytest.mark.parametrize('name', ['tf_resflow', *_ROOMS])
+def test_names_that_rooms_hand_out_exist(name):
+  room = importlib.import_module(name)
+  for public in getattr(room, '__all__', ()):
+    assert getattr(room, public) is not None

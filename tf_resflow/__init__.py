@@ -6,6 +6,8 @@ adapters, `models` the flows of the paper. Rooms are imported when they are
 used; `configuration` needs no TensorFlow.
 """
 
+import sys
+
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
@@ -15,5 +17,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'errors', 'evaluation', 'layers', 'models', 'numerics', 'serving',
         'training'],
     submod_attrs={'models': ['ResidualFlow', 'ResidualFlowConfig']})
-
 __version__ = '0.2.0'
+
+if 'keras' in sys.modules:
+  # So that keras.models.load_model knows the classes, which register themselves
+  # when they are imported; Keras imports no other package by itself.
+  from tf_resflow import layers
+  from tf_resflow import models
+  for room in (layers, models):
+    for name in room.__all__:
+      getattr(room, name)

@@ -1,4 +1,4 @@
-"""The error that every part of the package raises for a value that it refuses.
+"""The errors that are no defects: values that are refused, runs that end.
 
 One dialect of messages: what was given, what was expected, what to do.
 """
@@ -14,7 +14,7 @@ class InvalidValueError(ValueError):
     advice: what to do, one or more sentences; may be left out.
 
   Example:
-    >>> raise errors.InvalidValueError('num_steps', 0, 'a number from 1')
+    >>> raise InvalidValueError('num_steps', 0, 'a number from 1')
     Traceback (most recent call last):
     tf_resflow.errors.InvalidValueError: num_steps=0: expected a number from 1.
   """
@@ -38,3 +38,18 @@ def check(condition: bool, name: str, value: object, expected: str,
   """Raises `InvalidValueError` unless `condition` holds."""
   if not condition:
     raise InvalidValueError(name, value, expected, advice)
+
+
+class ExpectedError(RuntimeError):
+  """What may happen to a right program with right values; it says what to do.
+
+  Attributes:
+    exit_status: of a tool that ends with it.
+  """
+
+  exit_status = 2
+
+
+def sentence(error: Exception) -> str:
+  """Returns the message of another error as one line with a full stop."""
+  return ' '.join(str(error).split()).rstrip('.') + '.'

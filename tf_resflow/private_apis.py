@@ -7,6 +7,7 @@ one of them.
 from collections.abc import Callable, Iterator
 
 import keras
+import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability.python.bijectors import invert
 from tensorflow_probability.python.internal import cache_util
@@ -65,3 +66,34 @@ def inverted(bijector: tfb.Bijector) -> tfb.Bijector | None:
   """
   return bijector.bijector if isinstance(
       bijector, invert._Invert) else None  # pylint: disable=protected-access
+
+
+class SharedNumbers:
+  """A mixin for Keras optimizers whose updates share numbers.
+
+  Keras hands `update_step` of every variable the learning rate, and has no
+  public place between the gradients and these updates. What `shared_numbers`
+  returns, computed once, is handed on in place of the rate.
+  """
+
+  def shared_numbers(
+      self, learning_rate: tf.Tensor, dtype: tf.DType) -> dict[str, tf.Tensor]:
+    """Returns what `update_step` of every variable gets; to be defined."""
+    raise NotImplementedError
+
+  def _backend_update_step(self, grads, trainable_variables, learning_rate):
+    dtype = tf.as_dtype(trainable_variables[0].dtype)
+    super()._backend_update_step(
+        grads, trainable_variables, self.shared_numbers(learning_rate, dtype))
+
+
+def adam_moments(
+    optimizer: keras.optimizers.Adam, variable: keras.Variable | tf.Variable
+) -> tuple[tf.Variable, tf.Variable]:
+  """Returns the variables of Adam's first and second moment of a variable.
+
+  Keras has no public way from a variable to what an optimizer keeps for it.
+  """
+  # pylint: disable=protected-access
+  index = optimizer._get_variable_index(variable)
+  return optimizer._momentums[index].value, optimizer._velocities[index].value

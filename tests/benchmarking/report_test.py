@@ -31,5 +31,12 @@ def test_baseline_is_the_last_line(tmp_path):
 def test_files_without_measurements_are_refused(tmp_path, text):
   path = tmp_path / 'peer.json'
   path.write_text(text)
-  with pytest.raises(ValueError, match='baseline_json is .*peer.json; expec'):
+  with pytest.raises(ValueError, match='baseline_json=.*peer.json: expec'):
     benchmarking.read_baseline(path)
+
+
+def test_ceiling():
+  report.check_ceiling({'ceiling_fraction': 0.4}, 0.3)
+  with pytest.raises(ValueError, match=(
+      'min_ceiling_fraction=0.5: expected at most 0.400. That share of')):
+    report.check_ceiling({'ceiling_fraction': 0.4}, 0.5)

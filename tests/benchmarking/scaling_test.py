@@ -42,7 +42,7 @@ def test_costs_are_not_negative_and_noise_is_averaged():
 
 
 def test_too_few_measurements():
-  with pytest.raises(ValueError, match='there are 3 measurements; 4 costs'):
+  with pytest.raises(ValueError, match='3 of them: expected 4 or more'):
     scaling.fit(_measurements([1.0, 0.0, 0.0, 0.0])[:3])
 
 

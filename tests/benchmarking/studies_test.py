@@ -2,16 +2,16 @@
 
 import pytest
 
-from tf_resflow import models
-from tf_resflow import numerics
-from tf_resflow import training
+from tf_resflow import configuration
 from tf_resflow.benchmarking import operations
 from tf_resflow.benchmarking import studies
+from tf_resflow.configuration import registries
 
-_CONFIG = training.TrainingConfig(
+_CONFIG = configuration.make_config(
     dataset='digits', num_blocks=(1, 1), hidden_channels=4,
     num_dense_blocks=1, dense_hidden_units=4, batch_size=4, num_steps=86400,
     resize=8)
+_MODES = registries.MEMORY_MODES.names()
 
 
 class _Machine:
@@ -20,15 +20,15 @@ class _Machine:
   def __init__(self):
     self.asked = []
 
-  def measure(self, config, num_terms):
-    assert (config, num_terms) not in self.asked
-    self.asked.append((config, num_terms))
+  def measure(self, config):
+    assert config not in self.asked
+    self.asked.append(config)
+    num_terms = operations.fixed_num_terms(config)
     work = operations.step_work(
-        models.ResidualFlow(config.model_config()), config.batch_size,
-        num_terms)
-    modes = numerics.MEMORY_MODES
+        config.model.build(), config.optimizer.batch_size, num_terms)
     return {'train_step_s': 1e-9 * work.operations, 'work': work._asdict(),
-            'peak_memory_gb': modes.index(config.memory) + 0.01 * num_terms}
+            'peak_memory_gb': (
+                _MODES.index(config.model.memory) + 0.01 * num_terms)}
 
 
 def test_cost():
@@ -44,22 +44,29 @@ def test_cost():
   # (8 + 7) / (4 + 7) of the time at twice the terms.
   seconds = [m.seconds for _, m in study.sweeps['terms n']]
   assert seconds[1] / seconds[0] == pytest.approx(15 / 11)
+  report = study.report()
+  assert report['train_step_s']['terms n'] == dict(
+      zip([4, 8], seconds, strict=True))
 
 
 def test_memory():
   peaks = studies.study_memory(_CONFIG, _Machine().measure, [10, 40])
-  assert list(peaks) == list(numerics.MEMORY_MODES)
+  assert list(peaks) == list(_MODES)
   assert peaks['naive'] == {10: pytest.approx(3.1), 40: pytest.approx(3.4)}
 
 
 def test_prediction():
-  model = models.ResidualFlow(_CONFIG.model_config())
-  work, rows = studies.predict_training(_CONFIG, model, [1, 4])
+  work, rows = studies.predict_training(_CONFIG, [1, 4])
   # Two exact terms and two of Poisson(2).
-  assert work == operations.step_work(model, 4, 4)
+  assert work == operations.step_work(_CONFIG.model.build(), 4, 4)
   for one, four in zip(rows[::2], rows[1::2], strict=True):
     assert one['accelerator'] == four['accelerator']
     assert (one['num_devices'], four['num_devices']) == (1, 4)
     # As many steps as a day has seconds.
     assert one['days'] == pytest.approx(one['train_step_s'])
     assert 0.25 * one['days'] < four['days']
+
+
+def test_a_mean_that_depends_on_the_weights():
+  with pytest.raises(ValueError, match='estimator=adaptive.* mean number of'):
+    studies.predict_training(_CONFIG.replace(estimator='adaptive'), [1])

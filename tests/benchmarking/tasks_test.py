@@ -6,28 +6,34 @@ import time
 import numpy as np
 import pytest
 
+from tests import flows
 from tf_resflow import benchmarking
-from tf_resflow import training
+from tf_resflow import configuration
+from tf_resflow import numerics
+from tf_resflow.configuration import fields
+from tf_resflow.configuration import registries
 
-_CONFIG = training.TrainingConfig(
+_CONFIG = configuration.make_config(
     dataset='digits', num_blocks=(1, 1), hidden_channels=4,
     num_dense_blocks=1, dense_hidden_units=4, batch_size=4)
+_FIXED = _CONFIG.replace(estimator='fixed:4')
 
 
-def _settings(**changes):
-  return benchmarking.Settings(_CONFIG, num_repeats=3, **changes)
+def _settings(config=_CONFIG, **changes):
+  return benchmarking.Settings(config, num_repeats=3, **changes)
 
 
 def test_training():
   start = time.perf_counter() - 100.0
-  values = benchmarking.measure_training(
-      _settings(num_roulette_terms=2), start)
+  values = benchmarking.measure_training(_settings(_FIXED), start)
   assert 100.0 < values['first_step_s']
   assert 0.0 < values['train_step_s'] < values['first_step_s']
   np.testing.assert_allclose(
       values['images_per_second'], 4 / values['train_step_s'])
   assert 0.1 < values['peak_memory_gb'] < 100.0
   assert 0.0 < values['ceiling_fraction'] < 1.0
+  work = benchmarking.step_work(_FIXED.model.build(), 4, 4)
+  assert values['work'] == work._asdict()
 
 
 def test_the_first_step_alone():
@@ -41,10 +47,11 @@ def test_a_drawn_number_of_terms_has_no_ceiling():
   assert 'ceiling_fraction' not in values
 
 
-@pytest.mark.parametrize('changes', [
-    {}, {'log_det': 'roulette'}, {'num_roulette_terms': 2}])
-def test_evaluation(changes):
-  values = benchmarking.measure_evaluation(_settings(**changes))
+@pytest.mark.parametrize('estimator', [
+    None, numerics.Estimator.get('roulette:safe,exact=20'),
+    numerics.FixedTruncation(22)])
+def test_evaluation(estimator):
+  values = benchmarking.measure_evaluation(_settings(estimator=estimator))
   assert values['evaluate_s'] > 0.0
   assert 0.0 < values['evaluate_deviation_nats'] < 10.0
 
@@ -58,15 +65,49 @@ def test_sampling_stops_at_the_tolerance(tolerance):
   assert values['sample_num_steps_mean'] >= 1.0
 
 
+def test_a_flow_without_blocks(monkeypatch):
+  """A type of model of which nothing is known but its events."""
+
+  @dataclasses.dataclass(frozen=True, kw_only=True)
+  class PlainConfig(configuration.ModelConfig):
+    image_shape: tuple[int, ...] = fields.field((8, 8, 1), is_flag=False)
+    num_levels: int = fields.field(17, is_flag=False)
+
+    def build(self, dtype='float32'):
+      return flows.make_flow_without_blocks(
+          self.image_shape, self.num_levels, dtype)
+
+  monkeypatch.setattr(
+      registries.MODELS, '_entries', dict(registries.MODELS._entries))
+  registries.MODELS.register('plain', PlainConfig)
+  settings = _settings(configuration.make_config(
+      model='plain', dataset='digits', batch_size=4))
+  training = benchmarking.measure_training(settings, time.perf_counter())
+  assert training['train_step_s'] > 0.0 and 'work' not in training
+  evaluation = benchmarking.measure_evaluation(settings)
+  assert evaluation['evaluate_deviation_nats'] == 0.0
+  sampling = benchmarking.measure_sampling(settings)
+  assert sampling['sample_s'] > 0.0
+  assert (sampling['sample_residual_max'], sampling['sample_num_steps_mean'],
+          sampling['sample_num_not_converged']) == (0.0, 0.0, 0)
+
+
 def test_too_few_images():
-  with pytest.raises(ValueError, match='4 images are needed, but there are 2'):
+  with pytest.raises(ValueError, match='batch_size=4: expected at most 2'):
     benchmarking.measure_evaluation(
         _settings(images=np.zeros([2, 8, 8, 1])))
 
 
+def test_hybrids_train_with_labels():
+  values = benchmarking.measure_training(
+      _settings(_FIXED.replace(hybrid=True)), time.perf_counter())
+  assert values['train_step_s'] > 0.0
+  # The operations of the classifier are not counted.
+  assert 'ceiling_fraction' not in values
+
+
 def test_an_accumulated_step_is_a_whole_one():
-  config = dataclasses.replace(_CONFIG, accumulation_steps=3)
-  values = benchmarking.measure_training(benchmarking.Settings(
-      config, num_repeats=3, num_roulette_terms=2), time.perf_counter())
+  values = benchmarking.measure_training(
+      _settings(_FIXED.replace(accumulation_steps=3)), time.perf_counter())
   np.testing.assert_allclose(
       values['images_per_second'], 12 / values['train_step_s'])

@@ -50,14 +50,12 @@ class Instance:
     module, name: of the class.
     state: dict of attributes, or what the class's `__getstate__` returns.
     is_module: whether the class is one of modules; see `ModuleClass`.
-    use_reconstructor: pickle by `copyreg._reconstructor`, as in protocol 1.
   """
 
   module: str
   name: str
   state: Any = None
   is_module: bool = False
-  use_reconstructor: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,15 +72,12 @@ class View:
   Attributes:
     array: the numbers of the storage, contiguous.
     offset, shape, strides: of the tensor, in numbers.
-    storage_view: None, or (key, first, size) of a part of the storage that
-      takes its place, in the legacy format.
   """
 
   array: np.ndarray
   offset: Any
   shape: Any
   strides: Any
-  storage_view: Any = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -91,7 +86,6 @@ class _Storage:
 
   key: str
   array: np.ndarray
-  view: Any
 
 
 class _Pickler(pickle._Pickler):
@@ -117,7 +111,8 @@ class _Pickler(pickle._Pickler):
       name = _STORAGES[obj.array.dtype.name]
       fields = ('storage', self._global('torch', name), obj.key, 'cpu',
                 obj.array.size)
-      return (*fields, obj.view) if self._is_legacy else fields
+      # What would say that the storage is a part of another.
+      return (*fields, None) if self._is_legacy else fields
     if (isinstance(obj, ModuleClass) and self._is_legacy
         and obj not in self._pickled_modules):
       self._pickled_modules.add(obj)
@@ -137,11 +132,6 @@ class _Pickler(pickle._Pickler):
   def save_instance(self, obj):
     cls = self._global(
         obj.module, obj.name, ModuleClass if obj.is_module else Global)
-    if obj.use_reconstructor:
-      function = self._global('copy_reg', '_reconstructor')
-      base = self._global('__builtin__', 'object')
-      self.save_reduce(function, (cls, base, None), obj.state, obj=obj)
-      return
     self.save(cls)
     self.write(pickle.EMPTY_TUPLE + pickle.NEWOBJ)
     self.memoize(obj)
@@ -161,8 +151,8 @@ class _Pickler(pickle._Pickler):
     self.storages[key] = root
     self.save_reduce(
         self._global('torch._utils', '_rebuild_tensor_v2'),
-        (_Storage(key, root, obj.storage_view), obj.offset, obj.shape,
-         obj.strides, False, collections.OrderedDict()), obj=obj)
+        (_Storage(key, root), obj.offset, obj.shape, obj.strides, False,
+         collections.OrderedDict()), obj=obj)
   dispatch[View] = save_view
 
   def save_array(self, obj):

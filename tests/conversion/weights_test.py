@@ -64,7 +64,7 @@ def test_order_of_latents():
       theirs, [[0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15]])
   np.testing.assert_array_equal(
       conversion.from_channels_first(model, theirs), z)
-  with pytest.raises(ValueError, match=r'z has the shape \(16,\); expected'):
+  with pytest.raises(ValueError, match=r'shape \(16,\): expected the shape'):
     conversion.to_channels_first(model, z[0])
 
 
@@ -80,7 +80,7 @@ class _Tensor:
 
 def load(made, state):
   config = conversion.convert_arguments(made.arguments).config
-  model = models.ResidualFlow(config.model_config())
+  model = config.model.build()
   conversion.load_weights(
       model, {key: _Tensor(value) for key, value in state.items()})
 
@@ -91,23 +91,23 @@ _FEATURES = 'transforms.1.chain.3.fc_module.bias'
 
 
 @pytest.mark.parametrize('change, message', [
-    (lambda s: s.pop(_KERNEL), f'has no tensor {_KERNEL}'),
+    (lambda s: s.pop(_KERNEL), f'checkpoint.{_KERNEL}=None: expected a tens'),
     (lambda s: s.update({_KERNEL: s[_KERNEL][:, :, :2]}),
-     r'has the shape \(3, 1, 2, 3\); .* ask for \(3, 1, 3, 3\)'),
-    (lambda s: s.update({_KERNEL: s[_KERNEL][0]}), r'the shape \(1, 3, 3\); '),
+     r'shape \(3, 1, 2, 3\): expected the shape \(3, 1, 3, 3\)'),
+    (lambda s: s.update({_KERNEL: s[_KERNEL][0]}), r'of shape \(1, 3, 3\): '),
     # Features are permuted, which must not cut a tensor to fit.
     (lambda s: s.update({_DENSE: np.ones([4, 128])}),
-     rf'{_DENSE} of the checkpoint has the shape \(4, 128\); .* \(4, 64\)'),
+     r'of shape \(4, 128\): expected the shape \(4, 64\)'),
     (lambda s: s.update({_DENSE: np.ones([4, 5])}),
-     rf'{_DENSE} of the checkpoint has the shape \(4, 5\); .* \(4, 64\)'),
+     r'of shape \(4, 5\): expected the shape \(4, 64\)'),
     (lambda s: s.update({_FEATURES: np.ones([128])}),
-     rf'{_FEATURES} of the checkpoint has the shape \(128,\); .* \(64,\)'),
+     r'of shape \(128,\): expected the shape \(64,\)'),
     (lambda s: s.update({_KERNEL: s[_KERNEL] * np.nan}),
-     f'tensor {_KERNEL} of the checkpoint is not finite'),
+     rf'{_KERNEL}=NaN or infinity: expected finite numbers'),
     (lambda s: s.update({'transforms.0.chain.9.weight': np.ones(1)}),
-     'has 1 tensors that .* such as transforms.0.chain.9.weight'),
+     '0.chain.9.weight=a tensor: expected none, as of 1 in all'),
     (lambda s: s.update({'transforms.0.chain.1.initialized': np.array(0)}),
-     'ActNorm transforms.0.chain.1 of the checkpoint was never initialised'),
+     'transforms.0.chain.1.initialized=0: expected 1. .* first batch'),
 ])
 def test_tensors_that_do_not_fit(change, message):
   made = checkpoints.make('grey')
@@ -123,5 +123,5 @@ def test_another_standardization_is_refused():
   made = checkpoints.make('hybrid')
   state = dict(made.raw)
   state['transforms.0.chain.0.mean'] = np.array([0.5, 0.4822, 0.4465])
-  with pytest.raises(ValueError, match=r'with mean \[0.5, .*expected \[0.49'):
+  with pytest.raises(ValueError, match=r'=\[0.5, .*: expected \[0.49'):
     load(made, state)

@@ -1,7 +1,5 @@
 """Batches on two devices come back as from one, in order and once each."""
 
-import contextlib
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -20,8 +18,9 @@ def _batches(sizes):
     start += size
 
 
-def _function(x, seed):
+def _function(x, seed, whole_batch=random.whole_batch):
   """Depends on the draws, and on the whole batch."""
+  seed = whole_batch(seed)
   noise = random.normal(tf.shape(x), seed) * random.rademacher(
       tf.shape(x), random.fold_in(seed, 1))
   return {'sum': tf.reduce_sum(x, axis=1), 'noise': x + noise,
@@ -51,16 +50,15 @@ def test_both_devices_work():
   np.testing.assert_array_equal([part[0] for part in parts], [0, 1, 0, 1, 0])
 
 
-def test_draws_for_a_global_batch_would_differ(monkeypatch):
+def test_draws_for_a_global_batch_would_differ():
   """What would go wrong: a device draws as the holder of half a batch."""
 
-  def run():
-    return list(batch_map.make_batch_map(_function, replicas.two_replicas())(
-        _batches([4, 4])))
+  def run(whole_batch):
+    return list(batch_map.make_batch_map(
+        lambda x, seed: _function(x, seed, whole_batch),
+        replicas.two_replicas())(_batches([4, 4])))
 
-  right = run()
-  monkeypatch.setattr(random, 'whole_batches', contextlib.nullcontext)
-  wrong = run()
+  right, wrong = run(random.whole_batch), run(random.as_seed)
   np.testing.assert_array_equal(right[0]['sum'], wrong[0]['sum'])
   assert np.all(right[1]['noise'] != wrong[1]['noise'])
 

@@ -110,7 +110,7 @@ def test_named_outputs_and_any_size(files):
     extract = evaluation.load_feature_extractor(
         folder / 'named', input_size=8, feature_name=name)
     with pytest.raises(ValueError, match=(
-        f'feature_name is {name}; the network has the outputs logits, pool_3')):
+        f'feature_name={name}: expected one of the outputs logits, pool_3')):
       extract(_IMAGES)
 
 
@@ -142,15 +142,15 @@ def test_files_that_are_no_network(files, tmp_path):
   two = [keras.Input((4, 4, 1)) for _ in range(2)]
   keras.Model(two, keras.layers.Add()(two)).save(tmp_path / 'two.keras')
   for path, message in (
-      (tmp_path / 'none.keras', 'which does not exist'),
-      (tmp_path / 'text.keras', 'cannot be read as a feature network'),
+      (tmp_path / 'none.keras', 'It does not exist'),
+      (tmp_path / 'text.keras', 'a feature network. It cannot be read'),
       (tmp_path / 'text.pb', 'expected a file that ends in .keras or .h5, or'),
-      (tmp_path / 'folder', 'cannot be read as a feature network'),
-      (tmp_path / 'two.keras', r'it takes .*, not one batch of images'),
-      (folder / 'empty', 'it has the signatures none; expected one')):
+      (tmp_path / 'folder', 'a feature network. It cannot be read'),
+      (tmp_path / 'two.keras', r'inputs=.*: expected one batch of images'),
+      (folder / 'empty', 'signatures=none: expected one')):
     with pytest.raises(ValueError, match=message) as error:
       evaluation.load_feature_extractor(path)
-    assert str(error.value).startswith(f'inception is {path}')
+    assert str(error.value).startswith(f'inception={path}: expected')
     assert '\n' not in str(error.value)
 
 
@@ -158,16 +158,16 @@ def test_networks_that_do_not_suit(files):
   def extractor(function, shape=(4, 4, 1), **options):
     return evaluation.FeatureExtractor(function, shape, **options)
 
-  with pytest.raises(ValueError, match='input_size is 5, but the network take'):
+  with pytest.raises(ValueError, match='input_size=5: expected none, since th'):
     extractor(None, input_size=5)
   for bad in ((1.0, -1.0), (0.0, 0.0), (0.0, float('nan'))):
     with pytest.raises(ValueError, match='expected two numbers, the lower'):
       extractor(None, input_range=bad)
-  with pytest.raises(ValueError, match=r'returns the shape \(.*4, 4, 1\); exp'):
+  with pytest.raises(ValueError, match=r'tensor \(.*4, 4, 1\): expected \[B'):
     extractor(lambda x: x)(_IMAGES)
-  with pytest.raises(ValueError, match='values that are not finite; check'):
+  with pytest.raises(ValueError, match='features=NaN or infinite'):
     extractor(lambda x: tf.math.log(-tf.ones([5, 2])))(_IMAGES)
-  with pytest.raises(ValueError, match='images have 3 channels, but the feat'):
+  with pytest.raises(ValueError, match='images=3 channels: expected 1 or'):
     extractor(lambda x: x)(np.zeros([2, 4, 4, 3], np.uint8))
-  with pytest.raises(ValueError, match='dtype float64; expected uint8'):
+  with pytest.raises(ValueError, match='images=float64: expected uint8'):
     extractor(lambda x: x)(np.zeros([2, 4, 4, 1]))

@@ -113,9 +113,9 @@ def test_what_is_refused():
   moments.update(np.zeros([1, 3]))
   with pytest.raises(ValueError, match=r'expected \[B, 3\], as before'):
     moments.update(np.zeros([1, 4]))
-  with pytest.raises(ValueError, match='needs 2 or more examples, got 1'):
+  with pytest.raises(ValueError, match='num_examples=1: expected a number fr'):
     moments.covariance  # noqa: B018
-  with pytest.raises(ValueError, match=r'got the shapes \(2,\), \(3,\)'):
+  with pytest.raises(ValueError, match=r'shapes=\(2,\), \(3,\)'):
     evaluation.frechet_distance(np.zeros(2), np.eye(2), np.zeros(3), np.eye(3))
-  with pytest.raises(ValueError, match='is not finite'):
+  with pytest.raises(ValueError, match='covariance=NaN or infinite'):
     _distance(np.eye(2), np.full([2, 2], np.nan))

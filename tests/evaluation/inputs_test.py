@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import flows
 from tests import testing
 from tf_resflow import evaluation
 from tf_resflow import models
@@ -14,12 +15,10 @@ from tf_resflow import numerics
 
 @pytest.fixture(scope='module')
 def flow():
-  model = models.ResidualFlow(
-      models.ResidualFlowConfig(
-          image_shape=(4, 4, 1), num_levels=16, num_blocks=(1,),
-          hidden_channels=4, num_dense_blocks=1, dense_hidden_units=4),
-      dtype='float64')
-  for layer in model.spectral_layers:
+  model = models.ResidualFlowConfig(
+      image_shape=(4, 4, 1), num_levels=16, num_blocks=(1,), hidden_channels=4,
+      num_dense_blocks=1, dense_hidden_units=4).build('float64')
+  for layer in model.constrained_layers:
     layer.kernel.assign(4.0 * layer.kernel)  # The bound is active.
   model(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1], dtype=tf.float64))
   return model
@@ -93,7 +92,7 @@ def test_one_image(flow):
 
 
 def test_too_few_repeats(flow):
-  with pytest.raises(ValueError, match='num_repeats is 7; 8 are the least'):
+  with pytest.raises(ValueError, match='num_repeats=7: expected a number from'):
     evaluation.evaluate_inputs(flow, images(), num_repeats=7)
 
 
@@ -107,36 +106,35 @@ def test_reads(flow, tmp_path, dtype):
 
 
 @pytest.mark.parametrize('arrays, message', [
-    ({'images': images()}, r'has the arrays images but no x; expected floats'),
-    ({}, 'has the arrays none but no x'),
-    ({'x': np.zeros([2, 4, 4, 1], np.uint8)}, 'x has the dtype uint8; expected'
-     r' floats \[n, 4, 4, 1\] in \[0, 1\), dequantised as'),
-    ({'x': images()[..., 0]}, r'x has the shape \(5, 4, 4\); expected floats'),
-    ({'x': images(0)}, r'x has the shape \(0, 4, 4, 1\); expected floats'),
-    ({'x': 255 * images()}, r'x lies in \[.*, 2\d\d\.\d+\]; expected floats'),
-    ({'x': images() - 0.5}, r'x lies in \[-0.4.*\]; expected floats'),
-    ({'x': np.full([1, 4, 4, 1], np.nan)}, r'x lies in \[nan, nan\]; expected'),
-    ({'x': np.array([{}])}, 'is not a readable .npz file: Object arrays'),
+    ({'images': images()}, 'Its arrays are images.'),
+    ({}, 'Its arrays are none.'),
+    ({'x': np.zeros([2, 4, 4, 1], np.uint8)}, 'has the dtype uint8: dequant'),
+    ({'x': images()[..., 0]}, r'Its x has the shape \(5, 4, 4\).'),
+    ({'x': images(0)}, r'Its x has the shape \(0, 4, 4, 1\).'),
+    ({'x': 255 * images()}, r'Its x lies in \[.*, 2\d\d\.\d+\].'),
+    ({'x': images() - 0.5}, r'Its x lies in \[-0.4.*\].'),
+    ({'x': np.full([1, 4, 4, 1], np.nan)}, r'Its x lies in \[nan, nan\].'),
+    ({'x': np.array([{}])}, 'It cannot be read: Object arrays'),
 ])
 def test_bad_arrays(flow, tmp_path, arrays, message):
   path = tmp_path / 'x.npz'
   np.savez(path, **arrays)
   with pytest.raises(ValueError, match=message) as error:
     evaluation.read_inputs(path, flow.event_shape)
-  assert str(error.value).startswith(f'inputs is {path}')
+  assert str(error.value).startswith(f'inputs={path}: expected an .npz file')
 
 
 @pytest.mark.parametrize('content', [b'', b'text', b'PK\x03\x04cut'])
 def test_bad_files(flow, tmp_path, content):
   path = tmp_path / 'x.npz'
   path.write_bytes(content)
-  with pytest.raises(ValueError, match='which is not a readable .npz file'):
+  with pytest.raises(ValueError, match='expected an .npz file'):
     evaluation.read_inputs(path, flow.event_shape)
   # One array alone is no archive.
   np.save(tmp_path / 'x.npy', images())
-  with pytest.raises(ValueError, match='which is not a readable .npz file'):
+  with pytest.raises(ValueError, match='expected an .npz file'):
     evaluation.read_inputs(tmp_path / 'x.npy', flow.event_shape)
-  with pytest.raises(FileNotFoundError):
+  with pytest.raises(ValueError, match='It does not exist'):
     evaluation.read_inputs(tmp_path / 'none.npz', flow.event_shape)
 
 
@@ -146,7 +144,7 @@ def test_damaged_bytes(flow, tmp_path):
   data = bytearray(path.read_bytes())
   data[100:140] = bytes(255 - b for b in data[100:140])
   path.write_bytes(data)
-  with pytest.raises(ValueError, match='which is not a readable .npz file'):
+  with pytest.raises(ValueError, match='expected an .npz file'):
     evaluation.read_inputs(path, flow.event_shape)
   with zipfile.ZipFile(path, 'w') as archive:
     archive.writestr('x', b'no array')
@@ -154,12 +152,31 @@ def test_damaged_bytes(flow, tmp_path):
     evaluation.read_inputs(path, flow.event_shape)
 
 
-def test_size_of_exact_batches(flow):
-  assert evaluation.exact_batch_size(flow) == 1e9 // (16 * 16 * 8)
+def test_size_of_batches(flow):
+  assert evaluation.fitting_batch_size(
+      flow, evaluation.default_estimator(), largest=100) == 100
+  largest = int(1e9 // (16 * 16 * 8))
+  for limit, expected in ((100, 100), (10**9, largest)):
+    assert evaluation.fitting_batch_size(
+        flow, numerics.Exact(), limit) == expected
 
   class Large:
     event_size = 3 * 256 * 256
     compute_dtype = 'float32'
 
-  with pytest.raises(ValueError, match='196608 dimensions takes 155 GB per im'):
-    evaluation.exact_batch_size(Large())
+  with pytest.raises(ValueError, match='196608 dimensions takes 155 GB per ex'):
+    evaluation.fitting_batch_size(Large(), numerics.Exact())
+
+
+def test_a_flow_without_blocks():
+  """Nothing is drawn, so all repeats agree, with the whole Jacobian."""
+  model = flows.make_flow_without_blocks(dtype='float64')
+  x = images()
+  results = evaluation.evaluate_inputs(model, x, batch_size=2)
+  log_det = np.linalg.slogdet(testing.full_jacobian(model, tf.constant(x)))[1]
+  np.testing.assert_allclose(
+      results['log_det_repeats'], np.tile(log_det, [8, 1]), rtol=1e-9)
+  report, bounds = evaluation.report_inputs(model, x, results, batch_size=2)
+  assert report['estimator_stderr'] == 0.0
+  assert report['reconstruction_error_max'] < 1e-12
+  assert bounds == []

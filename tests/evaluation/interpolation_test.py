@@ -64,10 +64,10 @@ def test_same_direction_with_other_norms():
 def test_what_is_refused():
   with pytest.raises(ValueError, match='opposite to each other'):
     evaluation.spherical_path([[1.0, 1.0]], [[-2.0, -2.0]], 3)
-  with pytest.raises(ValueError, match='a latent is zero'):
+  with pytest.raises(ValueError, match='latent=zero'):
     evaluation.spherical_path([[1.0, 1.0]], [[0.0, 0.0]], 3)
   for path in _PATHS.values():
-    with pytest.raises(ValueError, match='num_points is 1; it must be 2'):
+    with pytest.raises(ValueError, match='num_points=1: expected a number fr'):
       path([[1.0]], [[2.0]], 1)
     with pytest.raises(ValueError, match=r'expected \[P, D\] both'):
       path([[1.0]], [[2.0, 3.0]], 2)

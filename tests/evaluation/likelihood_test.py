@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 import tensorflow as tf
 
+from tests import flows
 from tests import replicas
 from tf_resflow import datasets
 from tf_resflow import evaluation
@@ -28,14 +29,14 @@ def split():
 @pytest.fixture(scope='module')
 def logistic_normal():
   """A flow whose blocks are the identity: affine in logits of pixels."""
-  model = models.ResidualFlow(models.ResidualFlowConfig(
+  model = models.ResidualFlowConfig(
       image_shape=(4, 4, 1), num_levels=16, num_blocks=(1,), hidden_channels=2,
-      num_dense_blocks=0, logit_alpha=_ALPHA))
+      num_dense_blocks=0, logit_alpha=_ALPHA).build()
   model(tf.zeros([2, 4, 4, 1]))
   for variable in model.trainable_variables:
     variable.assign(tf.zeros(variable.shape))
-  first = next(layer for layer in model.invertible_layers
-               if layer.name == 'act_norm_first')
+  first = next(part for part in model.bijection.elementary()
+               if part.name == 'act_norm_first')
   first.bias.assign([_BIAS])
   first.log_scale.assign([_LOG_SCALE])
   return model
@@ -44,9 +45,9 @@ def logistic_normal():
 @pytest.fixture(scope='module')
 def flow():
   """A flow with random blocks."""
-  model = models.ResidualFlow(models.ResidualFlowConfig(
+  model = models.ResidualFlowConfig(
       image_shape=(4, 4, 1), num_levels=16, num_blocks=(1,), hidden_channels=4,
-      num_dense_blocks=0))
+      num_dense_blocks=0).build()
   model(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
   return model
 
@@ -96,7 +97,8 @@ def test_estimates_draw_anew_for_every_repeat_and_batch(split, flow):
       flow, split, estimator=numerics.Exact(), batch_size=6)
   estimated = evaluation.bits_per_dim(
       flow, split, estimator=numerics.RussianRoulette(
-          numerics.Geometric(0.3), 1, 'gaussian'), batch_size=6)
+          numerics.Geometric(0.3), num_exact_terms=1, probe='gaussian'),
+      batch_size=6)
   errors = estimated - exact
   assert np.all(np.abs(errors) > 1e-7)
   correlations = np.corrcoef(errors)[np.triu_indices(8, 1)]
@@ -104,12 +106,11 @@ def test_estimates_draw_anew_for_every_repeat_and_batch(split, flow):
   assert np.max(np.abs(np.corrcoef(errors[:, 0], errors[:, 6])[0, 1])) < 0.99
 
 
-@pytest.mark.parametrize('make_estimator', [
-    lambda flow: None, evaluation.roulette_estimator])
-def test_estimators_are_accurate(split, flow, make_estimator):
+@pytest.mark.parametrize('estimator', [None, 'roulette:safe,exact=20'])
+def test_estimators_are_accurate(split, flow, estimator):
   exact = evaluation.bits_per_dim(flow, split, estimator=numerics.Exact())
   bits = evaluation.bits_per_dim(
-      flow, split, estimator=make_estimator(flow))
+      flow, split, estimator=estimator and numerics.Estimator.get(estimator))
   summary = evaluation.statistics.summarize_repeats(bits - exact)
   assert abs(summary.mean) < 5.0 * summary.estimator_stderr + 1e-6
   assert summary.estimator_stderr < 0.01
@@ -122,14 +123,15 @@ class _Recording:
     self._flow = flow
     self.seeds = []
 
-  def bits_per_dim(self, images, seed, log_det):
-    tf.py_function(lambda s: self.seeds.append(tuple(s.numpy())), [seed], [])
-    return self._flow.bits_per_dim(images, seed=seed, log_det=log_det)
+  def bits_per_dim(self, images, seed, estimator):
+    tf.py_function(
+        lambda s: self.seeds.append(tuple(s.numpy())), [seed.values], [])
+    return self._flow.bits_per_dim(images, seed=seed, estimator=estimator)
 
 
 def test_probes_are_averaged(split, flow):
   """Three probes are the means of three evaluations with the same noise."""
-  estimator = numerics.RussianRoulette(numerics.Geometric(0.5), 1)
+  estimator = numerics.Estimator.get('roulette:geometric:0.5,exact=1')
   recording = _Recording(flow)
   bits = evaluation.bits_per_dim(
       recording, split, batch_size=6, estimator=estimator, num_probes=3)
@@ -143,7 +145,7 @@ def test_probes_are_averaged(split, flow):
     images = _images(split, repeat)
     seeds = recording.seeds[6 * repeat:6 * (repeat + 1)]
     expected = np.concatenate([
-        np.mean([flow.bits_per_dim(x, seed=s, log_det=estimator)
+        np.mean([flow.bits_per_dim(x, seed=s, estimator=estimator)
                  for s in batch_seeds], axis=0)
         for x, batch_seeds in ((images[:6], seeds[:3]), (images[6:], seeds[3:]))
     ])
@@ -154,9 +156,9 @@ def test_probes_are_averaged(split, flow):
 
 
 def test_numbers_of_probes_that_do_not_suit(split, flow):
-  with pytest.raises(ValueError, match='num_probes is 0; it must be 1 or more'):
+  with pytest.raises(ValueError, match='num_probes=0: expected a number from'):
     evaluation.bits_per_dim(flow, split, num_probes=0)
-  with pytest.raises(ValueError, match='num_probes is 2, but an exact log-det'):
+  with pytest.raises(ValueError, match='num_probes=2: expected 1 with an est'):
     evaluation.bits_per_dim(
         flow, split, num_probes=2, estimator=numerics.Exact())
 
@@ -168,7 +170,7 @@ def test_two_devices_agree_with_one(split, flow):
   is one whose number of terms depends on the composition of a batch.
   """
   with replicas.two_replicas().scope():
-    model = models.ResidualFlow(flow.config)
+    model = flow.config.build()
     for target, source in zip(model.variables, flow.variables, strict=True):
       target.assign(source)
   options = dict(batch_size=4, seed=5, num_probes=2)
@@ -192,19 +194,31 @@ def test_num_examples(split, flow):
 
 
 def test_too_few_repeats(split, flow):
-  with pytest.raises(ValueError, match='num_repeats is 7; 8 are the least'):
+  with pytest.raises(ValueError, match='num_repeats=7: expected a number from'):
     evaluation.bits_per_dim(flow, split, num_repeats=7)
 
 
 @pytest.mark.parametrize('coeff', [0.5, 0.9, 0.98])
-def test_roulette_has_a_variance(coeff):
-  model = models.ResidualFlow(models.ResidualFlowConfig(
+def test_roulette_of_the_paper_has_a_variance(coeff):
+  model = models.ResidualFlowConfig(
       image_shape=(4, 4, 1), num_blocks=(1,), hidden_channels=2,
-      num_dense_blocks=1, dense_hidden_units=2, lipschitz_coeff=coeff))
-  estimator = evaluation.roulette_estimator(model, num_exact_terms=7)
-  assert estimator.num_exact_terms == 7
-  # Power iteration may miss each of the three norms by a relative 1e-3.
-  assert estimator.distribution.has_finite_variance((1.001 * coeff)**3)
-  # Nearly the cheapest law that has one.
-  assert not numerics.Geometric(
-      estimator.distribution.probability / 0.89).has_finite_variance(coeff**3)
+      num_dense_blocks=1, dense_hidden_units=2, lipschitz_coeff=coeff).build()
+  for block in model.certified_bijections:
+    estimator = numerics.Estimator.get('roulette:safe,exact=7').for_bound(
+        block.lipschitz_bound)
+    assert estimator.num_exact_terms == 7
+    # Power iteration may miss each of the three norms by a relative 1e-3.
+    assert estimator.law.has_finite_variance((1.001 * coeff)**3)
+    # Nearly the cheapest law that has one.
+    assert not numerics.Geometric(
+        estimator.law.probability / 0.89).has_finite_variance(
+            block.lipschitz_bound)
+
+
+def test_a_flow_without_blocks(split):
+  """The density in closed form: nothing but the noise is drawn."""
+  model = flows.make_flow_without_blocks()
+  bits = evaluation.bits_per_dim(model, split, batch_size=4, num_probes=2)
+  for repeat in (0, 7):
+    expected = model.bits_per_dim(_images(split, repeat))
+    np.testing.assert_allclose(bits[repeat], expected, rtol=1e-5)

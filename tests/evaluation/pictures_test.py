@@ -5,7 +5,6 @@ import pytest
 import tensorflow as tf
 
 from tf_resflow import datasets
-from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow.evaluation import pictures
 
@@ -21,9 +20,9 @@ def split():
 
 @pytest.fixture(scope='module')
 def flow():
-  model = models.ResidualFlow(models.ResidualFlowConfig(
+  model = models.ResidualFlowConfig(
       image_shape=(4, 4, 1), num_levels=17, num_blocks=(1,), hidden_channels=4,
-      num_dense_blocks=1, dense_hidden_units=4))
+      num_dense_blocks=1, dense_hidden_units=4).build()
   model(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
   return model
 
@@ -42,7 +41,7 @@ def test_bytes_are_those_of_the_cell():
 def test_samples_of_several_temperatures(flow):
   picture = pictures.samples(
       flow, 3, seed=4, temperatures=(0.0, 0.5, 1.0), batch_size=9)
-  z = evaluation.draw_latents(flow, 3, 4).numpy()
+  z = flow.draw_latents(3, 4).numpy()
   np.testing.assert_array_equal(
       picture.arrays['z'], np.concatenate([0.0 * z, 0.5 * z, z]))
   x = picture.arrays['x']
@@ -61,7 +60,7 @@ def test_samples_of_several_temperatures(flow):
 
 @pytest.mark.parametrize('temperature', [-0.1, float('nan'), float('inf')])
 def test_temperatures_that_mean_nothing(flow, temperature):
-  with pytest.raises(ValueError, match=f'temperature is {temperature}; it m'):
+  with pytest.raises(ValueError, match=f'temperature={temperature}: expe'):
     pictures.samples(flow, 3, temperatures=(1.0, temperature))
 
 
@@ -85,13 +84,14 @@ def test_reconstructions(flow, split):
 
 
 def test_images_that_change_are_counted(flow, split, monkeypatch):
-  inverse = flow.inverse
+  solve = flow.solve_inverse
 
   def wrong(z, **options):
-    x = inverse(z, **options)
-    return x + tf.constant([0.0, 0.1, 0.0])[:, None, None, None]
+    inverted = solve(z, **options)
+    return inverted._replace(
+        x=inverted.x + tf.constant([0.0, 0.1, 0.0])[:, None, None, None])
 
-  monkeypatch.setattr(flow, 'inverse', wrong, raising=False)
+  monkeypatch.setattr(flow, 'solve_inverse', wrong, raising=False)
   picture = pictures.reconstructions(flow, split, [0, 1, 2])
   assert picture.report['num_images_changed'] == 1
   assert picture.report['reconstruction_error_max'] == pytest.approx(
@@ -126,8 +126,8 @@ def test_interpolations(flow, split):
 
 
 def test_places_that_do_not_suit(flow, split):
-  with pytest.raises(ValueError, match='indices are 3 places; expected pairs'):
+  with pytest.raises(ValueError, match='indices=3 places: expected pairs'):
     pictures.interpolations(flow, split, [0, 1, 2])
   for index in (9, -1):
-    with pytest.raises(ValueError, match=f'no example {index}: expected 0..8'):
+    with pytest.raises(ValueError, match=f'position={index}: expected one of'):
       pictures.reconstructions(flow, split, [0, index])

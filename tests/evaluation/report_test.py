@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import flows
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import models
+from tf_resflow import numerics
 
 _KEYS = {
     'bits_per_dim', 'bits_per_dim_stderr', 'estimator_stderr', 'num_examples',
@@ -30,10 +32,10 @@ def split():
 
 @pytest.fixture(scope='module')
 def flow():
-  model = models.ResidualFlow(models.ResidualFlowConfig(
+  model = models.ResidualFlowConfig(
       image_shape=(4, 4, 1), num_levels=16, num_blocks=(1,), hidden_channels=4,
-      num_dense_blocks=1, dense_hidden_units=4))
-  for layer in model.spectral_layers:
+      num_dense_blocks=1, dense_hidden_units=4).build()
+  for layer in model.constrained_layers:
     layer.kernel.assign(4.0 * layer.kernel)  # The bound is active.
   model(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
   return model
@@ -43,13 +45,13 @@ def test_report_agrees_with_its_parts(split, flow):
   report, bits, bounds = evaluation.evaluate(
       flow, split, batch_size=4, seed=3, num_examples=8,
       num_reconstructions=6,
-      estimator=evaluation.roulette_estimator(flow, 5))
+      estimator=numerics.Estimator.get('roulette:safe,exact=5'))
   assert set(report) == _KEYS
   assert json.loads(json.dumps(report)) == report
 
   expected = evaluation.bits_per_dim(
       flow, split, batch_size=4, seed=3, num_examples=8,
-      estimator=evaluation.roulette_estimator(flow, 5))
+      estimator=numerics.Estimator.get('roulette:safe,exact=5'))
   np.testing.assert_array_equal(bits, expected)
   means = bits.mean(axis=1)
   np.testing.assert_allclose(report['bits_per_dim'], bits.mean(), rtol=1e-12)
@@ -88,8 +90,8 @@ def test_without_certificates(split, flow):
 
 def test_uncertified_block_leaves_no_bound(split, flow, monkeypatch):
   """A maximum over some of the blocks would be a claim about all."""
-  bounds = [models.BlockBound('a', 0.5, 0.6, ('dft',)),
-            models.BlockBound('b', 0.7, None, ('uncertified',))]
+  bounds = [models.BlockBound('a', 0.9, 0.5, 0.6, ('dft',)),
+            models.BlockBound('b', 0.9, 0.7, None, ('uncertified',))]
   monkeypatch.setattr(
       flow, 'lipschitz_bounds', lambda certify: bounds, raising=False)
   report, _, _ = evaluation.evaluate(flow, split)
@@ -100,7 +102,7 @@ def test_uncertified_block_leaves_no_bound(split, flow, monkeypatch):
 def test_format_table():
   table = evaluation.format_table(
       {'bits_per_dim': 2.0 / 3.0, 'num_examples': 360, 'nothing': None},
-      [models.BlockBound('block_0', 0.91234567, 0.95, ('dft', 'gram'))])
+      [models.BlockBound('block_0', 0.98, 0.91234567, 0.95, ('dft', 'gram'))])
   lines = table.splitlines()
   assert lines[0] == 'bits_per_dim  0.666667'
   assert lines[1] == 'num_examples  360'
@@ -110,9 +112,9 @@ def test_format_table():
 
 
 def test_hybrids_report_their_accuracy(split):
-  model = models.ResidualFlow(models.ResidualFlowConfig(
+  model = models.ResidualFlowConfig(
       image_shape=(4, 4, 1), num_levels=16, num_blocks=(1,), hidden_channels=2,
-      num_dense_blocks=0, num_classes=3, head_channels=4))
+      num_dense_blocks=0, num_classes=3, head_channels=4).build()
   model.initialize(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
   labels = np.array([0, 0, 0, 1, 1, 2, 2, 2, 1], np.int32)
   labelled = datasets.ImageSplit(
@@ -120,7 +122,7 @@ def test_hybrids_report_their_accuracy(split):
           'image': split.arrays['image'], 'label': labels}), 9, (4, 4, 1), 16)
   # A bias decides.
   for favourite, expected in enumerate((3 / 8, 2 / 8, 3 / 8)):
-    model.classifier.bias.assign(100.0 * tf.one_hot(favourite, 3))
+    model.classifier.dense.bias.assign(100.0 * tf.one_hot(favourite, 3))
     report, _, _ = evaluation.evaluate(
         model, labelled, batch_size=4, num_examples=8,
         certify=False)
@@ -129,6 +131,25 @@ def test_hybrids_report_their_accuracy(split):
 
 
 def test_a_flow_without_classifier_says_so(flow):
-  for method in (flow.classify, flow.bits_per_dim_and_logits):
-    with pytest.raises(ValueError, match='has no classifier: its num_classes'):
+  for method in (flow.classify, flow.log_prob_and_logits):
+    with pytest.raises(ValueError, match='has no classifier'):
       method(tf.zeros([1, 4, 4, 1]))
+
+
+def test_a_flow_without_blocks(split):
+  """No block, no bound: that is said, not that the bound is 0."""
+  report, bits, bounds = evaluation.evaluate(
+      flows.make_flow_without_blocks(), split, batch_size=4)
+  assert set(report) == _KEYS
+  assert json.loads(json.dumps(report)) == report
+  assert bits.shape == (8, 9) and bounds == []
+  assert report['lipschitz_bound_max'] is None
+  assert report['lipschitz_power_iteration_max'] is None
+  assert report['inverse_num_steps_max'] == 0
+  assert 'not computed' in evaluation.format_table(report, bounds)
+
+
+def test_norms_that_are_not_known():
+  bounds = [models.BlockBound('a', 0.5, None, None, ())]
+  table = evaluation.format_table({'num_examples': 1}, bounds)
+  assert table.splitlines()[-1].split() == ['a', 'unknown', 'uncertified']

@@ -14,9 +14,9 @@ from tf_resflow.evaluation import sample_quality
 
 @pytest.fixture(scope='module')
 def flow():
-  model = models.ResidualFlow(models.ResidualFlowConfig(
+  model = models.ResidualFlowConfig(
       image_shape=(4, 4, 1), num_levels=17, num_blocks=(1,), hidden_channels=4,
-      num_dense_blocks=0))
+      num_dense_blocks=0).build()
   model(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
   return model
 
@@ -49,7 +49,7 @@ def result(flow):
   """Of 50 images with 45 samples, at temperature 0.8."""
   images = np.random.default_rng(0).integers(0, 17, [60, 4, 4, 1])
   images = images.astype(np.uint8)
-  report = sample_quality.compare(
+  report = sample_quality.compare_samples(
       flow, _split(images), _extractor(), num_images=50, num_samples=45,
       seed=3, temperature=0.8, batch_size=16)
   return images[:50], report
@@ -84,7 +84,8 @@ def test_own_samples_are_near_and_darker_images_far(flow):
   """Other samples of the flow itself are the best that there is."""
   own = _levels(pictures.samples(flow, 50, seed=8).images)
   near, far = [
-      sample_quality.compare(flow, _split(images), _extractor(), batch_size=50)
+      sample_quality.compare_samples(
+          flow, _split(images), _extractor(), batch_size=50)
       for images in (own, own // 2)]
   assert near['num_samples'] == near['num_images'] == 50
   assert abs(near['kid']) < 4.0 * near['kid_stderr']
@@ -95,6 +96,6 @@ def test_own_samples_are_near_and_darker_images_far(flow):
 def test_failing_samples_are_an_error(flow, result):
   images, _ = result
   with pytest.raises(evaluation.NotConvergedError, match='did not converge'):
-    sample_quality.compare(
+    sample_quality.compare_samples(
         flow, _split(images), _extractor(),
         solver=numerics.Banach(max_steps=1))

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 import tensorflow as tf
 
+from tests import flows
 from tests import replicas
 from tf_resflow import evaluation
 from tf_resflow import models
@@ -17,25 +18,25 @@ _CONFIG = models.ResidualFlowConfig(
 
 @pytest.fixture(scope='module')
 def flow():
-  model = models.ResidualFlow(_CONFIG)
-  for layer in model.spectral_layers:
+  model = _CONFIG.build()
+  for layer in model.constrained_layers:
     layer.kernel.assign(4.0 * layer.kernel)  # The bound is active.
   model(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
   return model
 
 
 def test_latents_follow_from_seed_and_number(flow):
-  z = evaluation.draw_latents(flow, 30, seed=5).numpy()
+  z = flow.draw_latents(30, seed=5).numpy()
   assert z.shape == (30, 16) and z.dtype == np.float32
-  np.testing.assert_array_equal(evaluation.draw_latents(flow, 7, seed=5), z[:7])
+  np.testing.assert_array_equal(flow.draw_latents(7, seed=5), z[:7])
   np.testing.assert_array_equal(
-      evaluation.draw_latents(flow, 4, seed=5, start=11), z[11:15])
-  assert np.all(evaluation.draw_latents(flow, 30, seed=6) != z)
+      flow.draw_latents(4, seed=5, start=11), z[11:15])
+  assert np.all(flow.draw_latents(30, seed=6) != z)
   assert np.unique(z).size == z.size
 
 
 def test_latents_are_standard_normal(flow):
-  z = evaluation.draw_latents(flow, 500, seed=1).numpy()
+  z = flow.draw_latents(500, seed=1).numpy()
   assert stats.kstest(z.ravel(), 'norm').pvalue > 1e-3
   correlations = np.corrcoef(z.T)[np.triu_indices(16, 1)]
   assert np.max(np.abs(correlations)) < 5.0 / np.sqrt(500)
@@ -45,11 +46,11 @@ def test_latents_are_standard_normal(flow):
 def decoded(flow):
   """Of six latents, in batches of three."""
   return evaluation.decode(
-      flow, evaluation.draw_latents(flow, 6), batch_size=3)
+      flow, flow.draw_latents(6, seed=0), batch_size=3)
 
 
 def test_decoded_events_are_inverses(flow, decoded):
-  np.testing.assert_array_equal(decoded.z, evaluation.draw_latents(flow, 6))
+  np.testing.assert_array_equal(decoded.z, flow.draw_latents(6, seed=0))
   np.testing.assert_allclose(flow(decoded.x), decoded.z, atol=1e-4)
   assert decoded.x.shape == (6, 4, 4, 1)
   assert decoded.residual.shape == decoded.num_steps.shape == (6, 2)
@@ -67,7 +68,7 @@ def test_tolerance(flow, decoded):
 
 def test_two_devices_agree_with_one(flow, decoded):
   with replicas.two_replicas().scope():
-    model = models.ResidualFlow(_CONFIG)
+    model = _CONFIG.build()
     for target, source in zip(model.variables, flow.variables, strict=True):
       target.assign(source)
   found = evaluation.decode(
@@ -79,7 +80,7 @@ def test_two_devices_agree_with_one(flow, decoded):
 
 def test_failures_name_example_and_block(flow):
   """What streams its batches has those before the failure."""
-  z = np.array(evaluation.draw_latents(flow, 6))
+  z = np.array(flow.draw_latents(6, seed=0))
   z[4, 0] = np.nan
   batches = evaluation.decode_batches(flow, [z[:3], z[3:]])
   assert len(next(batches).x) == 3
@@ -87,3 +88,25 @@ def test_failures_name_example_and_block(flow):
       '1 of 3 examples in a batch did not converge, the first of them number 4 '
       'in block_1: residual nan after 1 of at most 500 steps. A larger tol')):
     next(batches)
+
+
+def test_samples_of_the_tool_are_those_of_the_model(flow):
+  """Also where the tool draws more of them, in batches of its own."""
+  x = flow.sample(4, seed=9, temperature=0.7)
+  picture = evaluation.samples(
+      flow, 6, seed=9, temperatures=(0.7,), batch_size=5)
+  np.testing.assert_allclose(picture.arrays['x'][:4], x, atol=1e-5)
+  # Another seed would be noticed.
+  assert np.abs(flow.sample(4, seed=8, temperature=0.7) - x).max() > 0.1
+
+
+def test_a_flow_that_solves_nothing():
+  model = flows.make_flow_without_blocks()
+  z = model.draw_latents(5, seed=1)
+  decoded = evaluation.decode(model, z, batch_size=2)
+  np.testing.assert_allclose(model(decoded.x), z, atol=1e-4)
+  np.testing.assert_allclose(decoded.x, model.sample(5, seed=1), atol=1e-6)
+  assert decoded.residual.shape == decoded.num_steps.shape == (5, 0)
+  assert decoded.report() == {
+      'inverse_residual_max': 0.0, 'inverse_num_steps_max': 0,
+      'inverse_num_steps_mean': 0.0}

@@ -12,13 +12,13 @@ _DRAWS = {'normal': random.normal, 'rademacher': random.rademacher}
 
 
 def _seed_list(seed):
-  return random.as_seed(seed).numpy().tolist()
+  return random.as_seed(seed).values.numpy().tolist()
 
 
 def test_python_ints_become_distinct_seeds():
   seeds = [0, 1, -1, 7, 2**31 - 1, 2**31, 2**31 + 1, 2**40, 2**40 + 1]
   assert len({tuple(_seed_list(s)) for s in seeds}) == len(seeds)
-  assert random.as_seed(5).dtype == tf.int32
+  assert random.as_seed(5).values.dtype == tf.int32
 
 
 def test_tensor_seeds_pass_through():
@@ -30,14 +30,24 @@ def test_tensor_seeds_pass_through():
 @pytest.mark.parametrize('seed', [
     [1, 2, 3], [[1, 2]], np.int64(3), [0.5, 1.5], tf.constant([1.0, 2.0])])
 def test_other_seeds_are_refused(seed):
-  with pytest.raises(ValueError, match='expected None, a Python int or an int'):
+  with pytest.raises(ValueError, match='seed=.*: expected None, a Python'):
     random.as_seed(seed)
+
+
+def test_seeds_know_what_kind_of_batch_they_draw_for():
+  assert not random.as_seed(5).is_whole_batch
+  seed = random.whole_batch(5)
+  assert seed.is_whole_batch and random.as_seed(seed) is seed
+  assert random.fold_in(seed, 3).is_whole_batch
+  assert _seed_list(seed) == _seed_list(5)
+  assert random.fold_in(seed, 3).values.numpy().tolist() == (
+      random.fold_in(5, 3).values.numpy().tolist())
 
 
 def test_no_seed_is_fresh_at_every_execution_of_a_traced_function():
   @tf.function
   def draw():
-    return random.as_seed(), random.as_seed()
+    return random.as_seed().values, random.as_seed().values
 
   seeds = [tuple(s.numpy()) for _ in range(3) for s in draw()]
   seeds += [tuple(_seed_list(None)) for _ in range(2)]
@@ -45,10 +55,10 @@ def test_no_seed_is_fresh_at_every_execution_of_a_traced_function():
 
 
 def test_fold_in_separates_and_repeats():
-  seeds = [random.fold_in(s, d).numpy().tolist() for s in (0, 1)
+  seeds = [random.fold_in(s, d).values.numpy().tolist() for s in (0, 1)
            for d in (0, 1, 2)]
   assert len({tuple(s) for s in seeds}) == 6
-  assert random.fold_in(1, 2).numpy().tolist() == seeds[-1]
+  assert random.fold_in(1, 2).values.numpy().tolist() == seeds[-1]
 
 
 @pytest.mark.parametrize('dtype', [tf.float32, tf.float64])
@@ -91,16 +101,20 @@ def test_two_replicas_with_whole_batches_draw_as_one_device_does(draw_fn):
   seed = random.as_seed(11)
 
   def draw():
-    with random.whole_batches():
-      inside = draw_fn([3, 4], seed)
-    return inside, draw_fn([3, 4], seed)
+    whole = random.whole_batch(seed)
+    return (draw_fn([3, 4], whole), draw_fn([3, 4], random.fold_in(whole, 1)),
+            draw_fn([3, 4], seed))
 
-  inside, after = _run_on_two_replicas(draw)
-  for part in inside:
+  whole, folded, shared = _run_on_two_replicas(draw)
+  for part in whole:
     np.testing.assert_array_equal(part, draw_fn([3, 4], seed))
-  # It ends with the block.
+  # What is folded in leaves the kind of the batch alone.
+  for part in folded:
+    np.testing.assert_array_equal(
+        part, draw_fn([3, 4], random.fold_in(seed, 1)))
+  # The seed that it was made of is as it was.
   np.testing.assert_array_equal(
-      np.concatenate([part.numpy() for part in after]), draw_fn([6, 4], seed))
+      np.concatenate([part.numpy() for part in shared]), draw_fn([6, 4], seed))
 
 
 def test_two_replicas_agree_on_the_number_of_terms():
@@ -109,8 +123,8 @@ def test_two_replicas_agree_on_the_number_of_terms():
     draws = _run_on_two_replicas(
         lambda seed=seed: estimator.draw(tf.zeros([2, 3]), seed))
     whole = estimator.draw(tf.zeros([4, 3]), seed)
-    first, second = draws.num_terms
-    assert int(first) == int(second) == int(whole.num_terms)
+    first, second = draws.stop
+    assert int(first) == int(second) == int(whole.stop)
     np.testing.assert_array_equal(
         np.concatenate([p.numpy() for p in draws.probe]), whole.probe)
 

@@ -1,7 +1,6 @@
-"""Tests of the memory modes: agreement, cotangents, second derivatives.
+"""Tests of the forward pass: what it takes, and how it is traced.
 
-That the estimates are unbiased is the matter of estimators_test. Here all modes
-run at one forced draw, against the float64 Jacobian at that draw.
+Memory modes and estimators have tests of their own.
 """
 
 import numpy as np
@@ -11,251 +10,99 @@ import tensorflow as tf
 from tests import testing
 from tf_resflow import numerics
 
-_NEUMANN_MODES = ('recompute', 'neumann', 'backward_in_forward')
-_ESTIMATOR = numerics.RussianRoulette(numerics.Poisson(2.0), 2)
-_EACH_KIND = pytest.mark.parametrize('kind', ['dense', 'conv'])
-_WRAPPERS = {
-    'eager': lambda fn: fn,
-    'graph': lambda fn: tf.function(fn, autograph=False),
-    'xla': lambda fn: tf.function(fn, autograph=False, jit_compile=True),
-}
-_EACH_WRAPPER = pytest.mark.parametrize(
-    'wrap', _WRAPPERS.values(), ids=_WRAPPERS)
+_ESTIMATOR = numerics.RussianRoulette(numerics.Poisson(2.0), num_exact_terms=2)
 
 
-def _draw(x, num_terms=5):
-  probe = np.random.default_rng(3).normal(size=x.shape)
-  return numerics.Draw(tf.constant(num_terms), tf.constant(probe, x.dtype))
-
-
-def _make(kind, memory, dtype=tf.float64, estimator=_ESTIMATOR):
-  """Returns `fn(weights, x) -> (y, log_det)`, weights and x."""
-  g_fn, weights, x = testing.make_block(kind, dtype)
-  draw = _draw(x)
-
-  def fn(weights, x):
-    return numerics.forward_and_log_det(
-        g_fn, weights, x, estimator, draw, memory)
-
-  return fn, weights, x
-
-
-def _cotangents(x, dlog_det):
-  dy = np.random.default_rng(7).normal(size=x.shape)
-  return [tf.constant(dy, x.dtype), tf.constant(dlog_det, x.dtype)]
-
-
-def _oracle(kind, dlog_det):
-  """Gradients of `<y, dy> + <w^T J v, dlog_det>`, `w` from matrix powers."""
+@pytest.mark.parametrize('kind', ['dense', 'conv'])
+def test_value_is_that_of_the_map(kind):
   g_fn, weights, x = testing.make_block(kind)
-  v = tf.reshape(_draw(x).probe, [x.shape[0], -1])
-  jacobian = testing.full_jacobian(lambda x: g_fn(weights, x), x)
-  w = u = v
-  for k in range(1, 6):
-    u = tf.linalg.matvec(jacobian, u, transpose_a=True)
-    w += _ESTIMATOR.gradient_weights()[k] * u
-
-  def fn(weights, x):
-    jacobian = testing.full_jacobian(lambda x: g_fn(weights, x), x)
-    return x + g_fn(weights, x), tf.reduce_sum(
-        w * tf.linalg.matvec(jacobian, v), 1)
-
-  return testing.gradients(fn, weights, x, _cotangents(x, dlog_det))
+  y, log_det = numerics.forward_and_log_det(
+      numerics.ResidualFunction(g_fn), weights, x, numerics.Exact())
+  np.testing.assert_allclose(y, x + g_fn(weights, x), atol=1e-14)
+  np.testing.assert_allclose(
+      log_det, testing.full_log_det(g_fn, weights, x), atol=1e-13)
 
 
-@_EACH_KIND
-@_EACH_WRAPPER
-@pytest.mark.parametrize('dtype', [tf.float32, tf.float64])
-def test_modes_agree_at_the_same_draw(kind, wrap, dtype):
-  tolerance = 1e-5 if dtype == tf.float32 else 1e-10
-  common = [-0.7] * 3
-  expected = _oracle(kind, common)
-  results = {}
-  for memory in _NEUMANN_MODES:
-    fn, weights, x = _make(kind, memory, dtype)
+def test_seed_and_draw():
+  g_fn, weights, x = testing.make_block('dense')
+  g = numerics.ResidualFunction(g_fn)
 
-    def run(weights, x, fn=fn):
-      return fn(weights, x), testing.gradients(
-          fn, weights, x, _cotangents(x, common))
+  def log_det(**kwargs):
+    return numerics.forward_and_log_det(
+        g, weights, x, _ESTIMATOR, **kwargs)[1].numpy()
 
-    outputs, gradients = wrap(run)(weights, x)
-    assert testing.relative_error(gradients, expected) < tolerance, memory
-    results[memory] = outputs
-  for memory in _NEUMANN_MODES:
-    assert testing.relative_error(
-        results[memory], results['neumann']) < tolerance
-
-
-@_EACH_KIND
-@_EACH_WRAPPER
-@pytest.mark.parametrize('memory', ['recompute', 'neumann'])
-def test_cotangents_count_per_example(kind, wrap, memory):
-  dlog_det = [0.0, 1.5, -0.7]
-  fn, weights, x = _make(kind, memory)
-  actual = wrap(lambda weights, x: testing.gradients(
-      fn, weights, x, _cotangents(x, dlog_det)))(weights, x)
-  expected = _oracle(kind, dlog_det)
-  assert testing.relative_error(actual, expected) < 1e-10
-  # Taking the first cotangent, or the mean one, for all would be noticed.
-  for wrong in (dlog_det[0], np.mean(dlog_det)):
-    assert testing.relative_error(_oracle(kind, [wrong] * 3), expected) > 1e-2
-
-
-@pytest.mark.parametrize('wrap', [_WRAPPERS['eager'], _WRAPPERS['graph']])
-def test_backward_in_forward_refuses_unequal_cotangents(wrap):
-  fn, weights, x = _make('dense', 'backward_in_forward')
-  run = wrap(lambda weights, x: testing.gradients(
-      fn, weights, x, _cotangents(x, [0.0, 1.5, -0.7])))
-  with pytest.raises(
-      tf.errors.InvalidArgumentError, match='needs the same cotangent'):
-    run(weights, x)
-
-
-@_EACH_KIND
-def test_naive_is_the_derivative_of_its_value(kind):
-  fn, weights, x = _make(kind, 'naive')
-  cotangents = _cotangents(x, [0.0, 1.5, -0.7])
-  actual = testing.gradients(fn, weights, x, cotangents)
-  inputs = [x, *weights]
-  rng = np.random.default_rng(2)
-  for i, tensor in enumerate(inputs):
-
-    def loss(value, i=i):
-      moved = inputs[:i] + [tf.constant(value)] + inputs[i + 1:]
-      outputs = fn(moved[1:], moved[0])
-      return sum(tf.reduce_sum(a * b)
-                 for a, b in zip(outputs, cotangents, strict=True))
-
-    direction = rng.normal(size=tensor.shape)
-    assert np.sum(actual[i] * direction) == pytest.approx(
-        testing.central_difference(loss, tensor, direction), rel=1e-6)
-  # At one draw it is not the Neumann estimate, only in the mean.
-  neumann = testing.gradients(
-      _make(kind, 'neumann')[0], weights, x, cotangents)
-  assert testing.relative_error(neumann, actual) > 1e-3
-
-
-@_EACH_WRAPPER
-def test_all_modes_have_the_same_value(wrap):
-  values = []
-  for memory in numerics.MEMORY_MODES:
-    fn, weights, x = _make('dense', memory)
-    values.append(wrap(fn)(weights, x))
-  for value in values[1:]:
-    assert testing.relative_error(value, values[0]) < 1e-13
-
-
-def test_naive_compiles_with_its_gradient():
-  fn, weights, x = _make('dense', 'naive')
-
-  def run(weights, x):
-    return testing.gradients(
-        fn, weights, x, _cotangents(x, [0.0, 1.5, -0.7]))
-
-  assert testing.relative_error(
-      _WRAPPERS['xla'](run)(weights, x), run(weights, x)) < 1e-12
-
-
-@pytest.mark.parametrize('wrap', [_WRAPPERS['eager'], _WRAPPERS['graph']])
-@pytest.mark.parametrize('memory', numerics.MEMORY_MODES)
-def test_backward_repeats(memory, wrap):
-  fn, weights, x = _make('dense', memory)
-  with tf.GradientTape(persistent=True) as tape:
-    tape.watch([x, *weights])
-    outputs = wrap(fn)(weights, x)
-  cotangents = _cotangents(x, [0.4] * 3)
-  first, second = [
-      tape.gradient(outputs, [x, *weights], cotangents) for _ in range(2)]
-  for a, b in zip(first, second, strict=True):
-    np.testing.assert_array_equal(a, b)
-  assert testing.relative_error(
-      first, testing.gradients(fn, weights, x, cotangents)) < 1e-12
-
-
-def _second_derivative(fn, weights, x, source=0):
-  """Derivative of |d log_det / dx|^2 with respect to x or a weight."""
-  inputs = [x, *weights]
-  with tf.GradientTape() as outer:
-    outer.watch(inputs)
-    with tf.GradientTape() as inner:
-      inner.watch(inputs)
-      log_det = fn(inputs[1:], inputs[0])[1]
-    norm = tf.reduce_sum(inner.gradient(log_det, inputs[0])**2)
-  return outer.gradient(norm, inputs[source])
-
-
-@pytest.mark.parametrize('wrap', [_WRAPPERS['eager'], _WRAPPERS['graph']])
-@pytest.mark.parametrize('memory', _NEUMANN_MODES)
-@pytest.mark.parametrize('source', [0, 1])
-def test_second_derivatives_are_refused(memory, wrap, source):
-  fn, weights, x = _make('dense', memory)
-  with pytest.raises(LookupError, match='cannot be differentiated again'):
-    wrap(lambda weights, x: _second_derivative(
-        fn, weights, x, source))(weights, x)
-
-
-@pytest.mark.parametrize('memory', _NEUMANN_MODES)
-def test_second_derivatives_of_a_traced_call_are_refused(memory):
-  fn, weights, x = _make('dense', memory)
-  with pytest.raises(LookupError, match='cannot be differentiated again'):
-    _second_derivative(_WRAPPERS['graph'](fn), weights, x)
-
-
-@pytest.mark.parametrize('wrap', [_WRAPPERS['eager'], _WRAPPERS['graph']])
-@pytest.mark.parametrize('memory, estimator', [
-    ('naive', _ESTIMATOR), ('recompute', numerics.Exact())])
-@pytest.mark.parametrize('source', [0, 1])
-def test_naive_and_exact_have_second_derivatives(
-    memory, estimator, wrap, source):
-  fn, weights, x = _make('dense', memory, estimator=estimator)
-  inputs = [x, *weights]
-
-  def squared_norm(value):
-    moved = inputs[:source] + [tf.constant(value)] + inputs[source + 1:]
-    with tf.GradientTape() as tape:
-      tape.watch(moved[0])
-      log_det = fn(moved[1:], moved[0])[1]
-    return tf.reduce_sum(tape.gradient(log_det, moved[0])**2)
-
-  actual = wrap(lambda weights, x: _second_derivative(
-      fn, weights, x, source))(weights, x)
-  direction = np.random.default_rng(1).normal(size=inputs[source].shape)
-  expected = testing.central_difference(
-      squared_norm, inputs[source], direction)
-  assert np.sum(actual * direction) == pytest.approx(expected, rel=1e-6)
+  first = log_det(seed=3)
+  np.testing.assert_array_equal(first, log_det(seed=3))
+  np.testing.assert_array_equal(
+      first, log_det(draw=_ESTIMATOR.draw(x, 3)))
+  assert np.any(first != log_det(seed=4))
+  assert np.any(log_det() != log_det())
 
 
 def test_unknown_batch_size_and_shared_traces():
   g_fn, weights, x = testing.make_block('conv')
-  traces = numerics.BlockTraces(g_fn)
+  g = numerics.ResidualFunction(g_fn)
 
   @tf.function(input_signature=[tf.TensorSpec([None, 3, 3, 2], tf.float64)])
   def run(x):
-    def fn(weights, x):
-      draw = _ESTIMATOR.draw(x, 3)
-      return numerics.forward_and_log_det(
-          g_fn, weights, x, _ESTIMATOR, draw, traces=traces)
-
     with tf.GradientTape() as tape:
       tape.watch(weights)
-      y, log_det = fn(weights, x)
+      y, log_det = numerics.forward_and_log_det(
+          g, weights, x, _ESTIMATOR, seed=3)
     return y, log_det, *tape.gradient(log_det, weights)
 
   draw = _ESTIMATOR.draw(x, 3)
-  y, log_det = numerics.forward_and_log_det(
-      g_fn, weights, x, _ESTIMATOR, draw, 'neumann')
+
+  def neumann(weights, x):
+    return numerics.forward_and_log_det(
+        g, weights, x, _ESTIMATOR, draw=draw, memory='neumann')
+
+  y, log_det = neumann(weights, x)
   traced = run(x)
   np.testing.assert_allclose(traced[0], y, atol=1e-14)
   np.testing.assert_allclose(traced[1], log_det, atol=1e-14)
   expected = testing.gradients(
-      lambda w, x: numerics.forward_and_log_det(
-          g_fn, w, x, _ESTIMATOR, draw, 'neumann')[1],
-      weights, x, tf.ones([3], tf.float64))
+      lambda w, x: neumann(w, x)[1], weights, x, tf.ones([3], tf.float64))
   assert testing.relative_error(traced[2:], expected[1:]) < 1e-12
   assert run(x[:2])[1].shape == [2]
 
 
-def test_unknown_mode_is_refused():
-  with pytest.raises(ValueError, match="memory is 'fast'; expected one of"):
-    fn, weights, x = _make('dense', 'fast')
-    fn(weights, x)
+def test_equal_blocks_share_one_trace():
+  g_fn, weights, x = testing.make_block('dense')
+  num_traces = []
+
+  def counted(weights, x):
+    num_traces.append(1)
+    return g_fn(weights, x)
+
+  def count(num_blocks):
+    g = numerics.ResidualFunction(counted)
+    num_traces.clear()
+
+    @tf.function
+    def run(x):
+      with tf.GradientTape() as tape:
+        tape.watch(weights)
+        y, total = x, 0.0
+        for i in range(num_blocks):
+          y, log_det = numerics.forward_and_log_det(
+              g, [(1 - 0.1 * i) * w for w in weights], y, _ESTIMATOR, seed=i)
+          total += log_det
+      return tape.gradient(total, weights)
+
+    run(x)
+    return len(num_traces)
+
+  assert count(1) == count(4)
+
+
+def test_state_reaches_the_norms():
+  g = numerics.ResidualFunction(
+      lambda weights, x: weights[0] * x,
+      converge_norms=lambda variables, state: [2.0 * state[0]],
+      effective_weights=lambda variables, norms: [variables[0] / norms[0]])
+  y, log_det = numerics.forward_and_log_det(
+      g, [tf.constant(3.0)], tf.ones([5, 2]), numerics.Exact(),
+      state=(tf.constant(5.0),))
+  np.testing.assert_allclose(y, np.full([5, 2], 1.3), rtol=1e-6)
+  np.testing.assert_allclose(log_det, np.full([5], 2 * np.log(1.3)), rtol=1e-5)

@@ -70,6 +70,6 @@ def test_good_requests_at_the_edges(signatures):
 
 def test_dtypes_from_python(model):
   flow = serving.IntegerFlow(model, numerics.Exact())
-  with pytest.raises(TypeError, match='images is of dtype int64; expected uint8'
-                     r' of shape \(None, 8, 8, 1\)'):
+  with pytest.raises(ValueError, match='images=a tensor int64: expected uint8 '
+                     r'\(None, 8, 8, 1\)'):
     flow.encode(np.zeros([1, 8, 8, 1], np.int64))

@@ -23,9 +23,8 @@ _ONE_BLOCK = {'num_blocks': (1,), 'num_dense_blocks': 0, 'num_classes': 0}
 
 def _make_model(dtype='float32', **changes):
   """Returns an initialised model whose kernels exceed their bound."""
-  model = models.ResidualFlow(
-      dataclasses.replace(_CONFIG, **changes), dtype=dtype)
-  for layer in model.spectral_layers:
+  model = dataclasses.replace(_CONFIG, **changes).build(dtype)
+  for layer in model.constrained_layers:
     layer.kernel.assign(4.0 * layer.kernel)
   rng = np.random.default_rng(0)
   model.initialize(tf.constant(rng.random([16, 8, 8, 1])))
@@ -45,7 +44,7 @@ def model():
 
 @pytest.fixture(scope='session')
 def estimator():
-  return numerics.AdaptiveRoulette(0.02, couples_examples=False)
+  return numerics.AdaptiveRoulette(0.02).per_example()
 
 
 @pytest.fixture(scope='session')

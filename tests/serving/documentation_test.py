@@ -4,7 +4,6 @@ TensorFlow Serving itself does not run here: its part, JSON or protocol buffers
 to tensors, is played by `client.answer` and `tf.make_ndarray`.
 """
 
-import dataclasses
 import json
 import os
 import pathlib
@@ -18,8 +17,8 @@ from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from tests.serving import client
+from tf_resflow import configuration
 from tf_resflow import evaluation
-from tf_resflow import models
 from tf_resflow import serving
 from tf_resflow import training
 
@@ -81,14 +80,14 @@ def test_grpc_request(signatures, monkeypatch):
 def test_python_and_shell(tmp_path, monkeypatch):
   """One after another, in a folder with a run and its export."""
   monkeypatch.chdir(tmp_path)
-  config = training.TrainingConfig(
+  config = configuration.make_config(
       dataset='digits', num_blocks=(1,), hidden_channels=4, num_dense_blocks=0)
-  model = models.ResidualFlow(config.model_config())
+  model = config.model.build()
   model.initialize(tf.constant(np.random.default_rng(0).random([8, 8, 8, 1])))
   training.create_workdir('runs/digits', config, model)
   serving.export(
-      model, 'served/digits/1', dataclasses.replace(
-          evaluation.default_estimator(), couples_examples=False), warmup=False)
+      model, 'served/digits/1', evaluation.default_estimator().per_example(),
+      warmup=False)
   exported, own = [
       b for b in _blocks('python') if not b.startswith('import grpc')]
   names = {}

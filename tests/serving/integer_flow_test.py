@@ -43,15 +43,17 @@ def test_only_hybrid_models_classify(flow, make_small_model, estimator):
 
 def test_exact_log_dets_of_parts_in_double_precision(
     make_small_model, images, monkeypatch):
-  monkeypatch.setattr(integer_flow, '_JACOBIAN_BYTES', 2 * 64**2 * 8)
+  monkeypatch.setattr(
+      integer_flow, '_SHARE_OF_BATCH', 2 * 64**2 * 8 / 1e9)  # Two images.
   model = make_small_model('float64')
   flow = serving.IntegerFlow(model, numerics.Exact())
   log_prob = tf.function(flow.log_prob, autograph=False, input_signature=[
       tf.TensorSpec([None, 8, 8, 1], tf.uint8), tf.TensorSpec([2], tf.int32)])
   seed = tf.constant([3, 4])
-  noise = tf.random.stateless_uniform(images.shape, random.fold_in(seed, 0))
+  noise = tf.random.stateless_uniform(
+      images.shape, random.fold_in(seed, 0).values)
   x = datasets.dequantize(images, noise, 17)
-  expected = model.log_prob(x, log_det=numerics.Exact())
+  expected = model.log_prob(x, estimator=numerics.Exact())
   for batch_size in (1, 2, 5):
     found = log_prob(images[:batch_size], seed)['log_prob']
     assert found.dtype == tf.float64
@@ -60,19 +62,19 @@ def test_exact_log_dets_of_parts_in_double_precision(
 
 
 def test_refuses_estimates_that_depend_on_other_images(model):
-  with pytest.raises(ValueError, match='expected an estimator with couples_ex'):
+  with pytest.raises(ValueError, match='expected one with batch_dependent'):
     serving.IntegerFlow(model, numerics.AdaptiveRoulette())
 
 
 def test_refuses_a_model_that_the_first_request_would_change(estimator):
-  model = models.ResidualFlow(models.ResidualFlowConfig(
+  model = models.ResidualFlowConfig(
       image_shape=(2, 2, 1), num_blocks=(1,), hidden_channels=2,
-      num_dense_blocks=0))
-  with pytest.raises(ValueError, match='act_norm_first of .* not initialised'):
+      num_dense_blocks=0).build()
+  with pytest.raises(ValueError, match='model=.*: expected an initialised one'):
     serving.IntegerFlow(model, estimator)
 
 
 def test_refuses_densities_of_real_vectors(estimator):
-  model = models.VectorFlow(models.VectorFlowConfig(act_norm=False))
-  with pytest.raises(ValueError, match='no num_levels; only flows on images'):
+  model = models.VectorFlowConfig(act_norm=False).build()
+  with pytest.raises(ValueError, match='num_levels=None: .* Only flows on im'):
     serving.IntegerFlow(model, estimator)

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_resflow import configuration
 from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.training import loop
+from tf_resflow.training import trainer as trainer_lib
 
 
 def _config(data_dir, **kwargs):
-  return training.TrainingConfig(**(dict(
+  return configuration.make_config(**(dict(
       data_dir=data_dir, num_blocks=(1,), hidden_channels=4,
       num_dense_blocks=0, batch_size=32, num_steps=8, warmup_steps=0,
       checkpoint_every=2, checkpoints_to_keep=8, log_every=1,
@@ -50,7 +52,7 @@ def test_absurd_learning_rate(tmp_path, data_dir):
 
 @pytest.mark.parametrize('poisoned', ['log_scale', 'kernel'])
 def test_poisoned_weights(tmp_path, data_dir, monkeypatch, poisoned):
-  run_step = loop.Trainer._run_step
+  run_step = trainer_lib.Trainer._run_step
   num_calls = [0]
 
   def poisoned_run_step(self, images, step):
@@ -61,7 +63,7 @@ def test_poisoned_weights(tmp_path, data_dir, monkeypatch, poisoned):
       variable.assign(np.nan * variable)
     return run_step(self, images, step)
 
-  monkeypatch.setattr(loop.Trainer, '_run_step', poisoned_run_step)
+  monkeypatch.setattr(trainer_lib.Trainer, '_run_step', poisoned_run_step)
   config = _config(data_dir, log_every=5)
   with pytest.raises(training.TrainingDivergedError) as error:
     training.train(config, str(tmp_path))
@@ -77,19 +79,19 @@ def test_poisoned_weights(tmp_path, data_dir, monkeypatch, poisoned):
 
 def test_samples_that_fail_do_not_end_a_run(tmp_path, data_dir, monkeypatch):
   monkeypatch.setattr(
-      loop.Trainer, 'sample', lambda self: numerics.check_converged(
+      trainer_lib.Trainer, 'sample', lambda self: numerics.check_converged(
           numerics.Banach(max_steps=1).solve(
               lambda x: 0.5 * tf.sin(x), tf.ones([2, 3])), 'a block'))
   config = _config(data_dir, num_steps=2, sample_every=1)
   with mock.patch.object(loop._logger, 'warning') as warning:
     assert training.train(config, str(tmp_path)).step == 2
   assert [call.args[1] for call in warning.call_args_list] == [1, 2]
-  assert 'a block: the fixed-point iteration' in warning.call_args.args[2]
+  assert 'a block: expected convergence' in warning.call_args.args[2]
 
 
 def test_overflow_of_an_update_is_not_saved(tmp_path, data_dir):
   config = _config(data_dir)
-  trainer = loop.Trainer(config, str(tmp_path))
+  trainer = trainer_lib.Trainer(config, str(tmp_path))
   trainer.restore_or_initialize()
   trainer.ema.averages[0].assign(
       np.inf * tf.ones(trainer.ema.averages[0].shape))

@@ -10,8 +10,10 @@ import pytest
 import tensorflow as tf
 
 from tests import replicas
+from tf_resflow import configuration
 from tf_resflow import models
 from tf_resflow import training
+from tf_resflow.training import objectives
 
 _CONFIG = models.ResidualFlowConfig(
     image_shape=(4, 4, 1), num_levels=17, num_blocks=(1,), hidden_channels=4,
@@ -39,14 +41,15 @@ class _Run:
         tf.distribute.OneDeviceStrategy('/cpu:0') if num_replicas == 1 else
         replicas.two_replicas())
     with self.strategy.scope():
-      self.model = models.ResidualFlow(_CONFIG, dtype='float64')
+      self.model = _CONFIG.build('float64')
       optimizer = optimizer_class(learning_rate=0.05)
       optimizer.build(self.model.trainable_variables)
       self.ema = training.ExponentialMovingAverage(self.model, 0.9)
     self.train_step = step_class(
-        self.model, optimizer, self.ema, clip_norm=_CLIP_NORM, seed=3)
+        self.model, optimizer, objectives.BitsPerDim(), self.ema,
+        clip_norm=_CLIP_NORM, seed=3)
     self._step_fn = self._compiled(self.train_step)
-    self._compiled(lambda images, step: self.model(images))(_batch(0), 0)
+    self._compiled(lambda batch, step: self.model(batch.x))(_batch(0), 0)
     # Set by the statistics of the global batch.
     self.initial = self.local_variables()
     # There the gradients of some offsets and scales vanish; not elsewhere.
@@ -61,7 +64,8 @@ class _Run:
         parts = images
       else:
         parts = replicas.per_replica(*tf.split(images, 2))
-      results = self.strategy.run(fn, args=(parts, step))
+      results = self.strategy.run(
+          fn, args=(training.Batch(parts), step))
       return tf.nest.map_structure(
           self.strategy.experimental_local_results, results)
 
@@ -77,8 +81,8 @@ class _Run:
   def train(self, num_steps=_NUM_STEPS):
     """Returns the norms of the gradients and the values of bits/dim."""
     results = [self._step_fn(_batch(i), i) for i in range(num_steps)]
-    return ([float(r.gradient_norm[0]) for r in results],
-            [float(r.bits_per_dim[0]) for r in results])
+    return ([float(r['gradient_norm'][0]) for r in results],
+            [float(r['bits_per_dim'][0]) for r in results])
 
   def local_variables(self):
     """Returns weights and averages, a tuple over the replicas each."""
@@ -141,16 +145,16 @@ def test_gradients_and_weights_agree(one, record_property):
 
 class _Doubled(training.TrainStep):
 
-  def reduced_gradients(self, images, step, labels=None):
-    means, gradients = super().reduced_gradients(images, step, labels)
+  def reduced_gradients(self, batch, step):
+    means, gradients = super().reduced_gradients(batch, step)
     return means, [2.0 * g for g in gradients]
 
 
 class _Summed(training.TrainStep):
 
-  def reduced_gradients(self, images, step, labels=None):
+  def reduced_gradients(self, batch, step):
     return tf.distribute.get_replica_context().all_reduce(
-        tf.distribute.ReduceOp.SUM, self.gradients(images, step, labels))
+        tf.distribute.ReduceOp.SUM, self.gradients(batch, step))
 
 
 class Undivided(keras.optimizers.SGD):
@@ -175,21 +179,18 @@ def test_a_wrong_factor_is_seen(one, wrong):
 
 
 def test_trainer_on_two_replicas(tmp_path, data_dir):
-  config = training.TrainingConfig(
+  config = configuration.make_config(
       data_dir=data_dir, num_blocks=(1,), hidden_channels=4,
       num_dense_blocks=1, dense_hidden_units=4, batch_size=32, num_steps=3,
       warmup_steps=0)
   results = []
   for name, strategy in (('one', training.make_strategy('single')),
                          ('two', replicas.two_replicas())):
-    trainer = training.loop.Trainer(config, str(tmp_path / name), strategy)
+    trainer = training.Trainer(config, str(tmp_path / name), strategy)
     trainer.restore_or_initialize()
     initial = [v.numpy() for v in trainer.model.variables]
-    assert all(
-        int(layer.initialized.numpy()) == 1
-        for layer in trainer.model.invertible_layers
-        if 'act_norm' in layer.name)
-    bits = [float(result.bits_per_dim) for _, result in trainer.steps()]
+    assert trainer.model.is_initialized
+    bits = [float(result['bits_per_dim']) for _, result in trainer.steps()]
     results.append((initial, bits))
   (one_initial, one_bits), (two_initial, two_bits) = results
   for a, b in zip(one_initial, two_initial, strict=True):

@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+pytestmark = pytest.mark.slow
+
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _NUM_STEPS = 24  # An epoch has 1437 / 128 = 11.2 steps.
 _CHECKPOINT_EVERY = 5

@@ -1,6 +1,11 @@
 """Figures of measurements."""
 
+from collections.abc import Mapping, Sequence
+import os
+
 import numpy as np
+
+from tf_resflow.benchmarking import scaling
 
 
 def _pyplot():
@@ -11,13 +16,16 @@ def _pyplot():
   return pyplot
 
 
-def save_scaling(path, sweeps, cost_model):
+def save_scaling(
+    path: str | os.PathLike,
+    sweeps: Mapping[str, Sequence[tuple[int, scaling.Measurement]]],
+    cost_model: scaling.CostModel) -> None:
   """Draws the time of a step against every setting, measured and fitted.
 
   Args:
     path: of the image.
-    sweeps: dict from the name of a setting to a list of `(value, Measurement)`.
-    cost_model: a `scaling.CostModel`.
+    sweeps: values of every setting, and what was measured there.
+    cost_model: the fit.
   """
   pyplot = _pyplot()
   figure, axes = pyplot.subplots(
@@ -38,12 +46,14 @@ def save_scaling(path, sweeps, cost_model):
   pyplot.close(figure)
 
 
-def save_memory(path, peaks, baseline_gb, title):
+def save_memory(
+    path: str | os.PathLike, peaks: Mapping[str, Mapping[int, float]],
+    baseline_gb: float, title: str) -> None:
   """Draws the peak memory of a training step in every memory mode.
 
   Args:
     path: of the image.
-    peaks: dict from modes to dicts from numbers of terms to GB.
+    peaks: GB, by modes and numbers of terms.
     baseline_gb: of a process that has imported everything and trained nothing.
     title: of the figure.
   """

@@ -1,13 +1,14 @@
 """Operation counts, and the speed of the machine they are compared with."""
 
-import math
 import time
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tf_resflow import layers
+from tf_resflow import configuration
+from tf_resflow import models
+from tf_resflow import numerics
 
 
 class StepWork(NamedTuple):
@@ -30,36 +31,43 @@ class StepWork(NamedTuple):
   block_evaluations: int
 
 
-def _num_positions(layer):
-  """Places that a layer is applied at."""
-  if isinstance(layer, layers.SpectralConv2D):
-    return math.prod(layer.spatial_shape)
-  return 1
-
-
-def step_work(model, batch_size, num_terms):
-  """Returns the `StepWork` of a training step.
+def step_work(
+    model: models.Flow, batch_size: int, num_terms: float) -> StepWork:
+  """Returns the work of a training step.
 
   Args:
-    model: a `models.Flow`.
+    model: a flow of blocks, without classifier.
     batch_size: images per step.
     num_terms: `n`, terms of the log-determinant.
   """
   evaluations = num_terms + 7
-  operations, hidden = 0, 0
-  for block in model.residual_blocks:
-    linear = [layer for layer in block.g.layers
-              if isinstance(layer, layers.SpectralLayer)]
-    for layer in linear:
-      operations += 2 * _num_positions(layer) * math.prod(layer.kernel.shape)
-    for layer in linear[:-1]:
-      hidden += _num_positions(layer) * layer.kernel.shape[-1]
+  blocks = [b.constrained_layers() for b in model.certified_bijections]
+  operations = 2 * sum(m.num_multiply_adds for maps in blocks for m in maps)
+  hidden = sum(m.num_outputs for maps in blocks for m in maps[:-1])
   return StepWork(
       operations * batch_size * evaluations, hidden * batch_size * evaluations,
-      len(model.residual_blocks) * evaluations)
+      len(blocks) * evaluations)
 
 
-def matmul_rate(size=2048, num_repeats=15):
+def estimator_of(config: configuration.Config) -> numerics.Estimator | None:
+  """Returns the estimator that a run trains with; None if its model has none.
+  """
+  spec = config.values().get('estimator')
+  return None if spec is None else numerics.Estimator.get(spec)
+
+
+def fixed_num_terms(config: configuration.Config) -> int | None:
+  """Returns the number of series terms of every step of a run.
+
+  None where steps differ, and where `step_work` does not count all of their
+  work, which it does not for classifiers.
+  """
+  estimator = estimator_of(config)
+  is_counted = estimator is not None and not config.objective.hybrid
+  return estimator.num_terms if is_counted else None
+
+
+def matmul_rate(size: int = 2048, num_repeats: int = 15) -> float:
   """Returns the speed of plain matrix products, operations per second.
 
   The ceiling of this machine for a float32 product of two square matrices, the

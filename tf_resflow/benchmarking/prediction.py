@@ -6,6 +6,8 @@ reach the shares below, and shows which part of it is arithmetic.
 
 import dataclasses
 
+from tf_resflow.benchmarking import operations
+
 # Passes over a hidden layer per evaluation of a block, reads and writes: the
 # product that makes it, the elementwise product behind it, the next product.
 _PASSES = 4
@@ -36,8 +38,10 @@ ACCELERATORS = (
 )
 
 
-def step_seconds(work, num_parameters, accelerator, num_devices=1,
-                 compute_share=0.4, memory_share=0.7):
+def step_seconds(
+    work: operations.StepWork, num_parameters: int, accelerator: Accelerator,
+    num_devices: int = 1, compute_share: float = 0.4,
+    memory_share: float = 0.7) -> float:
   """Returns the predicted seconds of one training step.
 
     t = F / (K s_c peak) + 4 passes * 4 bytes * E / (K s_m bandwidth)
@@ -47,9 +51,9 @@ def step_seconds(work, num_parameters, accelerator, num_devices=1,
   whose gradients a ring all-reduce adds up; nothing overlaps.
 
   Args:
-    work: `StepWork` of the global batch.
+    work: of a step on the global batch.
     num_parameters: `P`.
-    accelerator: an `Accelerator`.
+    accelerator: the device.
     num_devices: `K`.
     compute_share: `s_c`, share of the peak that products reach. On two CPU
       cores it was 0.4 for a whole step.

@@ -1,6 +1,14 @@
 """Tables of measurements, alone or beside those of another program."""
 
+from collections.abc import Mapping, Sequence
 import json
+import os
+from typing import Any
+
+from tf_resflow import configuration
+from tf_resflow import errors
+from tf_resflow.benchmarking import operations
+from tf_resflow.benchmarking import studies
 
 _ROWS = {
     'first_step_s': 'first training step after the start, s',
@@ -22,18 +30,15 @@ _COMPARED = (
     'peak_memory_gb', 'evaluate_deviation_nats')
 
 
-def read_baseline(path):
+def read_baseline(path: str | os.PathLike) -> dict[str, Any]:
   """Reads the last line of a file as a JSON object with measurements.
 
   Args:
     path: of a file with the keys of bin/benchmark, or some of them.
 
-  Returns:
-    A dict of numbers.
-
   Raises:
     OSError: if it cannot be read.
-    ValueError: if it holds nothing to compare with.
+    InvalidValueError: if it holds nothing to compare with.
   """
   with open(path, encoding='utf-8', errors='replace') as file:
     lines = file.read().strip().splitlines()
@@ -41,28 +46,48 @@ def read_baseline(path):
     values = json.loads(lines[-1]) if lines else None
   except ValueError:
     values = None
-  if not isinstance(values, dict) or not any(
+  has_numbers = isinstance(values, dict) and any(
       isinstance(values.get(k), (int, float)) and values[k] > 0
-      for k in _COMPARED):
-    raise ValueError(
-        f'baseline_json is {path}; expected a JSON object in its last line '
-        f'with at least one positive number of {", ".join(_COMPARED)}.')
+      for k in _COMPARED)
+  errors.check(
+      has_numbers, 'baseline_json', path, 'a file whose last line is a JSON '
+      f'object with a positive number of {", ".join(_COMPARED)}')
   return values
 
 
-def ratios(values, baseline):
+def ratios(values: Mapping[str, float], baseline: Mapping[str, float],
+           ) -> dict[str, float]:
   """Returns `values / baseline` for what both measured."""
   return {
       key: values[key] / baseline[key] for key in _COMPARED
       if values.get(key) is not None and baseline.get(key)}
 
 
-def format_table(values, baseline=None):
+def check_ceiling(values: Mapping[str, Any], least: float) -> None:
+  """Raises where a training step is slow beside plain matrix products.
+
+  Args:
+    values: what `tasks.measure_training` returned for a run with a fixed
+      number of series terms.
+    least: the share of their speed that it has to reach.
+
+  Raises:
+    InvalidValueError: if it does not.
+  """
+  reached = values['ceiling_fraction']
+  errors.check(
+      reached >= least, 'min_ceiling_fraction', least,
+      f'at most {reached:.3f}', 'That share of the speed of plain matrix '
+      'products is what a training step reaches.')
+
+
+def format_table(values: Mapping[str, float],
+                 baseline: Mapping[str, float] | None = None) -> str:
   """Returns the measurements as text, one a line.
 
   Args:
-    values: a dict of measurements.
-    baseline: another one, whose numbers and ratios stand beside.
+    values: the measurements.
+    baseline: others, whose numbers and ratios stand beside.
   """
   compared = ratios(values, baseline) if baseline else {}
   lines = []
@@ -75,4 +100,40 @@ def format_table(values, baseline=None):
     if key in compared:
       line += f'{baseline[key]:12.4g}{compared[key]:8.3f}'
     lines.append(line)
+  return '\n'.join(lines)
+
+
+def format_cost(study: studies.CostStudy) -> str:
+  """Returns a study of the cost as text for people."""
+  lines = []
+  for name, points in study.sweeps.items():
+    listed = ', '.join(f'{v}: {m.seconds:.3f}' for v, m in points)
+    lines.append(
+        f'{name:18s}{listed} s; exponent {study.exponents[name]:.2f}')
+  lines += [f'{name:32s}{value:.3g}'
+            for name, value in study.report()['cost_model'].items()]
+  lines.append(f'largest relative error of the fit {study.fit_error_max:.2f}')
+  return '\n'.join(lines)
+
+
+def format_memory(peaks: Mapping[str, Mapping[int, float]],
+                  imports_gb: float) -> str:
+  """Returns the peaks of `studies.study_memory` as text for people."""
+  lines = [f'{"imports alone":22s}{imports_gb:8.2f} GB']
+  for mode, values in peaks.items():
+    listed = ''.join(f'{v:8.2f} GB at n = {n}' for n, v in values.items())
+    lines.append(f'{mode:22s}{listed}')
+  return '\n'.join(lines)
+
+
+def format_prediction(
+    work: operations.StepWork, rows: Sequence[Mapping[str, Any]],
+    config: configuration.Config) -> str:
+  """Returns what `studies.predict_training` found as text for people."""
+  lines = [f'{work.operations / 1e12:.2f} TFLOP a step of '
+           f'{config.optimizer.batch_size} images, '
+           f'{config.optimizer.num_steps} steps. A prediction, not a '
+           'measurement:']
+  lines += ['{accelerator:16s} x {num_devices}  {train_step_s:7.3f} s a step  '
+            '{days:6.2f} days'.format(**row) for row in rows]
   return '\n'.join(lines)

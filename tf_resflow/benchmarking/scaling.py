@@ -4,12 +4,15 @@ One setting at a time is varied around a base; a model of four costs is fitted
 to all measurements.
 """
 
+from collections.abc import Sequence
 import dataclasses
 from typing import NamedTuple
 
 import numpy as np
+from numpy import typing as npt
 from scipy import optimize
 
+from tf_resflow import errors
 from tf_resflow.benchmarking import operations
 
 
@@ -44,8 +47,8 @@ class CostModel:
   seconds_per_operation: float
   seconds_per_hidden_entry: float
 
-  def seconds(self, work):
-    """Returns the time of a step with this `operations.StepWork`."""
+  def seconds(self, work: operations.StepWork) -> float:
+    """Returns the time of a step with this work."""
     return float(np.dot(_features(work), dataclasses.astuple(self)))
 
 
@@ -54,22 +57,18 @@ def _features(work):
       1.0, work.block_evaluations, work.operations, work.hidden_entries]
 
 
-def fit(measurements):
+def fit(measurements: Sequence[Measurement]) -> CostModel:
   """Fits a `CostModel` with non-negative costs, by relative errors.
 
   Args:
-    measurements: a list of `Measurement`, at least four.
-
-  Returns:
-    The `CostModel`.
+    measurements: at least four.
 
   Raises:
-    ValueError: if there are fewer measurements than costs.
+    InvalidValueError: if there are fewer measurements than costs.
   """
-  if len(measurements) < 4:
-    raise ValueError(
-        f'there are {len(measurements)} measurements; 4 costs need at least '
-        'as many.')
+  errors.check(
+      len(measurements) >= 4, 'measurements', f'{len(measurements)} of them',
+      '4 or more, one for every cost')
   seconds = np.asarray([m.seconds for m in measurements])
   features = np.asarray([_features(m.work) for m in measurements])
   # Columns of very different sizes would stop the solver early.
@@ -79,7 +78,7 @@ def fit(measurements):
   return CostModel(*(float(c) for c in costs / scale))
 
 
-def exponent(values, seconds):
+def exponent(values: npt.ArrayLike, seconds: npt.ArrayLike) -> float:
   """Returns the slope of `log seconds` against `log values`, least squares.
 
   1 where time is proportional to a setting, 0 where it does not matter.

@@ -1,14 +1,21 @@
 """Studies of many measurements: growth of the cost, memory by mode."""
 
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from tf_resflow import numerics
+from tf_resflow import configuration
+from tf_resflow import errors
 from tf_resflow.benchmarking import operations
 from tf_resflow.benchmarking import prediction
 from tf_resflow.benchmarking import scaling
+from tf_resflow.configuration import registries
 
 _BASE_TERMS = 4
+
+
+# From a run to what `tasks.measure_training` returns.
+MeasureFn = Callable[[configuration.Config], Mapping[str, Any]]
 
 
 class CostStudy(NamedTuple):
@@ -26,45 +33,60 @@ class CostStudy(NamedTuple):
   fit_error_max: float
   exponents: dict
 
+  def report(self) -> dict[str, Any]:
+    """Returns what a tool says of it, a dict for JSON."""
+    return {
+        'cost_model': dataclasses.asdict(self.cost_model),
+        'exponents': self.exponents,
+        'fit_error_max': self.fit_error_max,
+        'train_step_s': {
+            name: {value: m.seconds for value, m in points}
+            for name, points in self.sweeps.items()}}
 
-def study_cost(config, measure_fn, *, batch_sizes, hidden, blocks, image_sizes,
-               terms):
+
+def with_num_terms(
+    config: configuration.Config, num_terms: int) -> configuration.Config:
+  """Returns a run all of whose steps have the same number of series terms."""
+  return config.replace(estimator=f'fixed:{num_terms}')
+
+
+def study_cost(
+    config: configuration.Config, measure_fn: MeasureFn, *,
+    batch_sizes: Sequence[int], hidden: Sequence[int], blocks: Sequence[int],
+    image_sizes: Sequence[int], terms: Sequence[int]) -> CostStudy:
   """Measures how the time of a training step grows.
 
   Args:
-    config: a `TrainingConfig`, the base.
-    measure_fn: `(config, num_terms)` to what `tasks.measure_training` returns.
-    batch_sizes: list of integers, likewise the others: values of every setting.
+    config: the base.
+    measure_fn: measures a training step of a run with a fixed number of terms.
+    batch_sizes: values of this setting, likewise the others.
     hidden: widths of the hidden layers.
     blocks: residual blocks per scale.
     image_sizes: heights and widths.
     terms: numbers of series terms; the other settings are varied at 4.
-
-  Returns:
-    A `CostStudy`.
   """
+  base = with_num_terms(config, _BASE_TERMS)
 
   def vary(name, values, change_fn=lambda value: value):
-    return [(v, _BASE_TERMS, {name: change_fn(v)}) for v in values]
+    return [(v, base.replace(**{name: change_fn(v)})) for v in values]
 
   plan = {
       'batch': vary('batch_size', batch_sizes),
       'hidden width': vary('hidden_channels', hidden),
       'blocks per scale': vary(
-          'num_blocks', blocks, lambda v: (v,) * len(config.num_blocks)),
+          'num_blocks', blocks, lambda v: (v,) * len(config.model.num_blocks)),
       'image size': vary('resize', image_sizes),
-      'terms n': [(n, n, {}) for n in terms],
+      'terms n': [(n, with_num_terms(config, n)) for n in terms],
   }
   known, sweeps = {}, {}
   for name, points in plan.items():
     sweeps[name] = []
-    for value, num_terms, changes in points:
-      key = dataclasses.replace(config, **changes), num_terms
-      if key not in known:
-        values = measure_fn(*key)
-        known[key] = scaling.Measurement(
+    for value, varied in points:
+      if varied not in known:
+        values = measure_fn(varied)
+        known[varied] = scaling.Measurement(
             values['train_step_s'], operations.StepWork(**values['work']))
-      sweeps[name].append((value, known[key]))
+      sweeps[name].append((value, known[varied]))
   cost_model = scaling.fit(list(known.values()))
   return CostStudy(
       sweeps, cost_model,
@@ -75,41 +97,52 @@ def study_cost(config, measure_fn, *, batch_sizes, hidden, blocks, image_sizes,
        for name, points in sweeps.items()})
 
 
-def study_memory(config, measure_fn, terms):
+def study_memory(
+    config: configuration.Config, measure_fn: MeasureFn, terms: Sequence[int],
+) -> dict[str, dict[int, float]]:
   """Measures the peak memory of a training step in every memory mode.
 
   Args:
-    config: a `TrainingConfig`.
-    measure_fn: `(config, num_terms)` to what `tasks.measure_training` returns.
+    config: of the run.
+    measure_fn: measures a training step of a run with a fixed number of terms.
     terms: numbers of series terms.
 
   Returns:
-    A dict from modes to dicts from numbers of terms to GB.
+    GB, by modes and numbers of terms.
   """
   return {
       mode: {
-          n: measure_fn(dataclasses.replace(config, memory=mode), n)[
+          n: measure_fn(with_num_terms(config.replace(memory=mode), n))[
               'peak_memory_gb']
           for n in terms}
-      for mode in numerics.MEMORY_MODES}
+      for mode in registries.MEMORY_MODES.names()}
 
 
-def predict_training(config, model, device_counts):
+def predict_training(
+    config: configuration.Config, device_counts: Sequence[int],
+) -> tuple[operations.StepWork, list[dict[str, Any]]]:
   """Predicts the time of a run from operation counts.
 
   Args:
-    config: a `TrainingConfig`.
-    model: the `models.ResidualFlow` that it describes.
-    device_counts: list of numbers of devices.
+    config: of the run.
+    device_counts: numbers of devices.
 
   Returns:
-    The `StepWork` of a step at the mean number of terms, and a list of dicts
-    with `accelerator`, `num_devices`, `train_step_s` and `days`.
+    The work of a step at the mean number of terms, and a list of dicts with
+    `accelerator`, `num_devices`, `train_step_s` and `days`.
+
+  Raises:
+    InvalidValueError: if that mean depends on the weights.
   """
-  law = model.residual_blocks[0].log_det
+  model = config.model.build()
+  estimator = operations.estimator_of(config)
+  num_terms = estimator and estimator.mean_num_terms
+  errors.check(
+      num_terms is not None, 'estimator', estimator and estimator.spec(),
+      'one whose mean number of terms is known, such as a roulette')
   work = operations.step_work(
-      model, config.batch_size * config.accumulation_steps,
-      law.num_exact_terms + law.distribution.mean)
+      model, config.optimizer.batch_size * config.optimizer.accumulation_steps,
+      num_terms)
   num_parameters = sum(
       v.value.shape.num_elements() for v in model.trainable_variables)
   rows = []
@@ -119,5 +152,6 @@ def predict_training(config, model, device_counts):
           work, num_parameters, accelerator, num_devices)
       rows.append({
           'accelerator': accelerator.name, 'num_devices': num_devices,
-          'train_step_s': seconds, 'days': seconds * config.num_steps / 86400})
+          'train_step_s': seconds,
+          'days': seconds * config.optimizer.num_steps / 86400})
   return work, rows

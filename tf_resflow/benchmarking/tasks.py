@@ -1,14 +1,18 @@
 """The tasks that are timed: a training step, an evaluation, sampling."""
 
+from collections.abc import Callable, Sequence
 import dataclasses
 import resource
 import statistics
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tf_resflow import configuration
+from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow import numerics
@@ -23,31 +27,50 @@ class Settings:
   """What is measured.
 
   Attributes:
-    config: a `TrainingConfig`; its `batch_size` is that of every task.
+    config: of the run; its `batch_size` is that of every task, its estimator
+      that of training. With a fixed number of terms every step costs the same.
     workdir: a run whose averaged weights are evaluated and sampled; None for
       freshly initialised ones.
     images: dequantised images `[n, H, W, C]` of which the first batch is
       taken; None for uniform noise.
     num_repeats: timed repeats; the median counts. 0 ends training after its
       first step, for start-up and memory alone.
-    num_roulette_terms: forces the number of terms beyond the exact ones; None
-      draws it at every step.
-    log_det: estimator of the evaluation, 'adaptive' or 'roulette'.
+    estimator: of the evaluation, `evaluation.default_estimator()` by default.
     tolerance: residual at which sampling stops.
     seed: Python int.
   """
 
-  config: training.TrainingConfig
+  config: configuration.Config
   workdir: str | None = None
   images: np.ndarray | None = None
   num_repeats: int = 5
-  num_roulette_terms: int | None = None
-  log_det: str = 'adaptive'
+  estimator: numerics.Estimator | None = None
   tolerance: float = 1e-5
   seed: int = 0
 
+  def batch(self, event_shape: Sequence[int], size: int) -> tf.Tensor:
+    """Returns images `[size, H, W, C]`."""
+    if self.images is None:
+      rng = np.random.default_rng(self.seed)
+      return tf.constant(rng.random([size, *event_shape]), tf.float32)
+    errors.check(len(self.images) >= size, 'batch_size', size,
+                 f'at most {len(self.images)}, the number of images')
+    return tf.constant(self.images[:size], tf.float32)
 
-def peak_memory_gb():
+  def make_model(self) -> tuple[models.Flow, tf.Tensor]:
+    """Returns the model to evaluate or sample, and a batch."""
+    size = self.config.optimizer.batch_size
+    if self.workdir is not None:
+      model, _ = training.load_model(self.workdir)
+      return model, self.batch(model.event_shape, size)
+    model = self.config.model.build()
+    images = self.batch(model.event_shape, size)
+    model.save_norms()
+    model.initialize(images)
+    return model, images
+
+
+def peak_memory_gb() -> float:
   """Returns the most memory that this process held so far, 10^9 bytes.
 
   On a GPU the allocations of TensorFlow there, else the resident memory.
@@ -71,85 +94,64 @@ def _times(function, num_repeats):
   return seconds[_NUM_WARM_UP:], results[_NUM_WARM_UP:]
 
 
-def _images(settings, event_shape, size):
-  """Returns a batch `[size, H, W, C]`."""
-  if settings.images is None:
-    rng = np.random.default_rng(settings.seed)
-    return tf.constant(rng.random([size, *event_shape]), tf.float32)
-  if len(settings.images) < size:
-    raise ValueError(
-        f'{size} images are needed, but there are {len(settings.images)}; '
-        'choose another batch_size.')
-  return tf.constant(settings.images[:size], tf.float32)
-
-
-def _make_model(settings):
-  """Returns the model to evaluate, and the batch."""
-  size = settings.config.batch_size
-  if settings.workdir is not None:
-    model, _ = training.load_model(settings.workdir)
-    return model, _images(settings, model.event_shape, size)
-  model = models.ResidualFlow(settings.config.model_config())
-  images = _images(settings, model.event_shape, size)
-  model.save_singular_vectors()
-  model.initialize(images)
-  return model, images
-
-
-def measure_training(settings, start_time):
-  """Measures training steps of a freshly initialised model.
-
-  Args:
-    settings: `Settings`.
-    start_time: `time.perf_counter()` when the process started.
-
-  Returns:
-    A dict: `first_step_s` (from the start of the process to the end of the
-    first step: imports, building, tracing, compilation), `train_step_s`,
-    `images_per_second`, `peak_memory_gb`; with a forced number of terms also
-    `matmul_gflops` and `ceiling_fraction`, the time that plain matrix products
-    would take for the step's operations over the time of the step, and `work`,
-    a dict of its `operations.StepWork`.
-  """
-  config = settings.config
-  strategy = training.make_strategy(config.strategy)
+def _make_train_step(settings: Settings) -> tuple[models.Flow, Callable]:
+  """Returns a freshly initialised model, and what trains it for a step."""
+  config, optimization = settings.config, settings.config.optimizer
+  strategy = training.make_strategy(config.run.strategy)
   num_replicas = strategy.num_replicas_in_sync
-  size = config.batch_size * config.accumulation_steps
-  if config.batch_size % num_replicas:
-    raise ValueError(
-        f'batch_size is {config.batch_size}, which {num_replicas} replicas '
-        'cannot share equally; choose a multiple.')
+  errors.check(
+      optimization.batch_size % num_replicas == 0, 'batch_size',
+      optimization.batch_size, f'a multiple of {num_replicas}, so that all '
+      'replicas have equal shares')
   with strategy.scope():
-    model = models.ResidualFlow(config.model_config())
-    optimizer = training.make_optimizer(config)
+    model = config.model.build()
+    optimizer = training.make_optimizer(optimization)
     optimizer.build(model.trainable_variables)
-    ema = training.ExponentialMovingAverage(model, config.ema_decay)
-  num_terms = None
-  if settings.num_roulette_terms is not None:
-    num_terms = config.num_exact_terms + settings.num_roulette_terms
-    for block in model.residual_blocks:
-      block.log_det = numerics.FixedTruncation(num_terms, config.probe)
+    ema = training.ExponentialMovingAverage(model, optimization.ema_decay)
   train_step = training.TrainStep(
-      model, optimizer, ema, clip_norm=config.clip_norm, seed=config.seed,
-      accumulation_steps=config.accumulation_steps,
-      jit_compile=config.jit_compile, nll_weight=config.nll_weight)
-  batch = _images(settings, model.event_shape, size)
+      model, optimizer,
+      training.objectives.objective_of(model, config.objective.nll_weight), ema,
+      clip_norm=optimization.clip_norm,
+      accumulation_steps=optimization.accumulation_steps, seed=config.run.seed,
+      jit_compile=config.run.jit_compile)
+  size = optimization.batch_size * optimization.accumulation_steps
+  whole = training.Batch(
+      settings.batch(model.event_shape, size), tf.zeros([size], tf.int32))
   per_replica = size // num_replicas
-  images = strategy.experimental_distribute_values_from_function(
-      lambda context: batch[context.replica_id_in_sync_group * per_replica:][
-          :per_replica])
-  labels = None
-  if config.hybrid:
-    labels = strategy.experimental_distribute_values_from_function(
-        lambda _: tf.zeros([per_replica], tf.int32))
-  model.save_singular_vectors()
-  training.initialize(model, strategy, images)
+
+  def share(context):
+    start = context.replica_id_in_sync_group * per_replica
+    return tf.nest.map_structure(
+        lambda t: t[start:start + per_replica], whole)
+
+  batch = strategy.experimental_distribute_values_from_function(share)
+  model.save_norms()
+  training.initialize(model, strategy, batch.x)
 
   @tf.function(autograph=False)
   def run(step):
-    result = strategy.run(train_step, args=(images, step, labels))
-    return strategy.experimental_local_results(result.bits_per_dim)[0]
+    metrics = strategy.run(train_step, args=(batch, step))
+    return strategy.experimental_local_results(metrics['gradient_norm'])[0]
 
+  return model, run
+
+
+def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
+  """Measures training steps of a freshly initialised model.
+
+  Args:
+    settings: what is measured.
+    start_time: `time.perf_counter()` when the process started.
+
+  Returns:
+    `first_step_s` (from the start of the process to the end of the first step:
+    imports, building, tracing, compilation), `train_step_s`,
+    `images_per_second`, `peak_memory_gb`; with a fixed number of terms also
+    `matmul_gflops` and `ceiling_fraction`, the time that plain matrix products
+    would take for the operations of a step over the time of the step, and
+    `work`, a dict of its `operations.StepWork`.
+  """
+  model, run = _make_train_step(settings)
   run(tf.constant(0, tf.int64)).numpy()
   result = {'first_step_s': time.perf_counter() - start_time}
   if not settings.num_repeats:
@@ -157,14 +159,15 @@ def measure_training(settings, start_time):
   seconds, _ = _times(
       lambda i: run(tf.constant(i + 1, tf.int64)), settings.num_repeats)
   step = statistics.median(seconds)
+  optimization = settings.config.optimizer
+  size = optimization.batch_size * optimization.accumulation_steps
   result |= {
       'train_step_s': step,
       'images_per_second': size / step,
       'peak_memory_gb': peak_memory_gb(),
   }
-  # Other modes and classifiers have other counts.
-  if num_terms is not None and config.memory == 'recompute' and (
-      not config.hybrid):
+  num_terms = operations.fixed_num_terms(settings.config)
+  if num_terms is not None:
     rate = operations.matmul_rate()
     work = operations.step_work(model, size, num_terms)
     result['matmul_gflops'] = rate / 1e9
@@ -173,28 +176,22 @@ def measure_training(settings, start_time):
   return result
 
 
-def measure_evaluation(settings):
+def measure_evaluation(settings: Settings) -> dict[str, Any]:
   """Measures log-densities of one batch.
 
   Args:
-    settings: `Settings`.
+    settings: what is measured.
 
   Returns:
-    A dict: `evaluate_s`, and `evaluate_deviation_nats`, the standard deviation
-    of an image's log-determinant over the repeats, root mean square over the
-    images.
+    `evaluate_s`, and `evaluate_deviation_nats`, the standard deviation of an
+    image's log-determinant over the repeats, root mean square over the images.
   """
-  model, images = _make_model(settings)
-  if settings.num_roulette_terms is not None:
-    estimator = numerics.FixedTruncation(20 + settings.num_roulette_terms)
-  elif settings.log_det == 'adaptive':
-    estimator = evaluation.default_estimator()
-  else:
-    estimator = evaluation.roulette_estimator(model)
+  model, images = settings.make_model()
+  estimator = settings.estimator or evaluation.default_estimator()
 
   @tf.function(autograph=False)
   def run(seed):
-    return model.forward_and_log_det(images, seed=seed, log_det=estimator)[1]
+    return model.forward_and_log_det(images, seed=seed, estimator=estimator)[1]
 
   seconds, values = _times(
       lambda i: run(tf.constant([settings.seed, i])), settings.num_repeats)
@@ -205,37 +202,59 @@ def measure_evaluation(settings):
   }
 
 
-def measure_sampling(settings):
+def measure_sampling(settings: Settings) -> dict[str, Any]:
   """Measures drawing one batch of samples.
 
   Args:
-    settings: `Settings`.
+    settings: what is measured.
 
   Returns:
-    A dict: `sample_s`, and over all blocks, samples and repeats
-    `sample_residual_max`, `sample_num_steps_mean` (evaluations of a `g`) and
-    `sample_num_not_converged`.
+    `sample_s`, and over all solves, samples and repeats `sample_residual_max`,
+    `sample_num_steps_mean` (evaluations of a `g`) and
+    `sample_num_not_converged`; these are 0 for a flow that solves nothing.
   """
-  model, _ = _make_model(settings)
+  model, _ = settings.make_model()
   solver = numerics.Anderson(atol=settings.tolerance, rtol=0.0)
 
   @tf.function(autograph=False)
   def run(seed):
-    solutions = []
-    z = numerics.random.normal(
-        [settings.config.batch_size, model.event_size], seed)
-    x = model.inverse(
-        z, solver, on_block=lambda block, y, solution: solutions.append(
-            (solution.residual, solution.num_steps, solution.converged)))
-    return x, [tf.stack(parts) for parts in zip(*solutions, strict=True)]
+    inverted = model.solve_inverse(
+        model.draw_latents(settings.config.optimizer.batch_size, seed),
+        solver=solver)
+    return inverted.x, [solve.solution._replace(x=()) for solve in
+                        inverted.solves]
 
   seconds, values = _times(
       lambda i: run(tf.constant([settings.seed, i])), settings.num_repeats)
-  residuals, num_steps, converged = [
-      np.stack(parts) for parts in zip(*(v[1] for v in values), strict=True)]
+  solutions = [solution for _, found in values for solution in found]
   return {
       'sample_s': statistics.median(seconds),
-      'sample_residual_max': float(residuals.max()),
-      'sample_num_steps_mean': float(num_steps.mean()),
-      'sample_num_not_converged': int(np.sum(~converged)),
+      'sample_residual_max': max(
+          (float(s.residual.max()) for s in solutions), default=0.0),
+      'sample_num_steps_mean': float(
+          np.mean([s.num_steps.mean() for s in solutions] or [0.0])),
+      'sample_num_not_converged': sum(
+          int(np.sum(~s.converged)) for s in solutions),
   }
+
+
+_TASKS = {
+    'train': measure_training,
+    'evaluate': lambda settings, _: measure_evaluation(settings),
+    'sample': lambda settings, _: measure_sampling(settings),
+}
+
+
+def measure_task(
+    name: str, settings: Settings, start_time: float) -> dict[str, Any]:
+  """Measures one task in this process.
+
+  Args:
+    name: train, evaluate or sample.
+    settings: what is measured.
+    start_time: `time.perf_counter()` when the process started.
+
+  Returns:
+    What the function of the task returns.
+  """
+  return _TASKS[name](settings, start_time)

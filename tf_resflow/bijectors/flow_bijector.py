@@ -1,4 +1,4 @@
-"""What the bijectors of this package share: one pass gives value and log-det."""
+"""What all bijectors here share: one pass gives value and log-det."""
 
 from typing import Any
 import weakref

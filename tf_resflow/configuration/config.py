@@ -9,6 +9,7 @@ from tf_resflow.configuration import fields
 from tf_resflow.configuration import model_config
 from tf_resflow.configuration import registries
 from tf_resflow.configuration import sections
+from tf_resflow.configuration import values as values_lib
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,9 +40,10 @@ class Config:
         'Validation takes examples of its own; set num_validation.')
     facts = _facts(self.data, self.objective, self.run)
     for name, right in self.model.derived(facts).items():
+      given = getattr(self.model, name)
       errors.check(
-          getattr(self.model, name) == right, name,
-          fields.text_of(getattr(self.model, name)), fields.text_of(right),
+          given == right, name, values_lib.text_of(given),
+          values_lib.text_of(right),
           'It follows from other values; make_config fills it in.')
     errors.check(
         not self.objective.hybrid or hasattr(self.model, 'num_classes'),
@@ -57,6 +59,7 @@ class Config:
     return values
 
   def sections(self) -> list[fields.Section]:
+    """Returns the parts of the configuration, in the order of its fields."""
     return [getattr(self, f.name) for f in dataclasses.fields(self)]
 
   def replace(self, **values: Any) -> 'Config':
@@ -102,7 +105,7 @@ def make_config(model: str = DEFAULT_MODEL, **values: Any) -> Config:
       **SECTIONS, 'model': model_class}.items()}
   for name, value in values.items():
     raise errors.InvalidValueError(
-        name, fields.text_of(value), f'no such value with model={model}',
+        name, values_lib.text_of(value), f'no such value with model={model}',
         _advice(name))
   made = {key: section(**given[key]) for key, section in SECTIONS.items()}
   facts = _facts(made['data'], made['objective'], made['run'])

@@ -13,24 +13,13 @@ from typing import Any, Self
 from tf_resflow import errors
 from tf_resflow.configuration import registry
 from tf_resflow.configuration import spec as spec_lib
+from tf_resflow.configuration import values
 
 _METADATA = 'tf_resflow'
 
-# Per type of a value: its text as a value, and what is expected of it.
-_TYPES = {
-    bool: (lambda text: {'true': True, 'false': False}[text.lower()],
-           'true or false'),
-    int: (int, 'a whole number'),
-    float: (float, 'a number'),
-    str: (str, 'a text'),
-}
-
-
-def text_of(value: Any) -> str:
-  """Returns the text of a value, as flags write it; see `Field.parse`."""
-  if isinstance(value, tuple):
-    return ','.join(map(text_of, value))
-  return str(value).lower() if isinstance(value, bool) else str(value)
+_EXPECTED = {
+    bool: 'true or false', int: 'a whole number', float: 'a number',
+    str: 'a text'}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -137,7 +126,7 @@ class Field:
       if rules.min_length:
         what = f'{rules.min_length} or more {what}'
     else:
-      what = _TYPES[self.element][1]
+      what = _EXPECTED[self.element]
     low = f'[{rules.minimum}' if rules.above is None else f'({rules.above}'
     high = f'{rules.maximum}]' if rules.below is None else f'{rules.below})'
     has_low = (rules.minimum, rules.above) != (None, None)
@@ -147,7 +136,9 @@ class Field:
       what += f' above {rules.above}' if rules.minimum is None else (
           f' from {rules.minimum}')
     if self.is_tuple:
-      what += f', such as {text_of(self.default or (0.5, 0.25))}'
+      example = self.default or (
+          (3, 4) if self.element is int else (0.5, 0.25))
+      what += f', such as {values.text_of(example)}'
     return what
 
   def parse(self, text: str) -> Any:
@@ -156,12 +147,12 @@ class Field:
     Raises:
       InvalidValueError: if it stands for none.
     """
-    parts = text.split(',') if text else []
     try:
-      if self.is_tuple:
-        return tuple(_TYPES[self.element][0](part.strip()) for part in parts)
-      return _TYPES[self.element][0](text)
-    except (KeyError, ValueError):
+      if not self.is_tuple:
+        return values.parse(self.element, text)
+      parts = text.split(',') if text else []
+      return tuple(values.parse(self.element, part.strip()) for part in parts)
+    except ValueError:
       raise errors.InvalidValueError(
           self.flag, text, self.expected) from None
 
@@ -186,7 +177,7 @@ class Field:
     else:
       value = self._converted(value)
       is_valid = self._is_valid(value)
-    errors.check(is_valid, self.flag, text_of(value), self.expected)
+    errors.check(is_valid, self.flag, values.text_of(value), self.expected)
     return value
 
   def _converted(self, value: Any) -> Any:

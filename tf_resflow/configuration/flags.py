@@ -3,10 +3,11 @@
 Every function takes the `FlagValues` to use; the tools give absl's own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 import importlib
 import os
 import sys
+from typing import Any
 
 from absl import flags
 
@@ -16,6 +17,7 @@ from tf_resflow.configuration import fields
 from tf_resflow.configuration import model_config
 from tf_resflow.configuration import registries
 from tf_resflow.configuration import sections
+from tf_resflow.configuration import values as values_lib
 
 # The flags belong to the tool that defines them, so that its --help lists them.
 flags.disclaim_key_flags()
@@ -33,6 +35,20 @@ class _TextParser(flags.ArgumentParser):
 
   def flag_type(self) -> str:
     return 'string'
+
+
+class _BooleanParser(flags.BooleanParser):
+  """Says what was expected as everything else does."""
+
+  def __init__(self, field: fields.Field):
+    super().__init__()
+    self._field = field
+
+  def parse(self, argument: str | int) -> bool:
+    try:
+      return super().parse(argument)
+    except ValueError:
+      return self._field.parse(str(argument))
 
 
 def import_modules(arguments: Sequence[str]) -> tuple[str, ...]:
@@ -59,12 +75,15 @@ def import_modules(arguments: Sequence[str]) -> tuple[str, ...]:
   if modules and os.getcwd() not in sys.path:
     sys.path.append(os.getcwd())
   for module in modules:
+    expected = 'a module that can be imported'
+    errors.check(
+        all(part.isidentifier() for part in module.split('.')), 'import',
+        module, expected, 'Write my_package.my_module.')
     try:
       importlib.import_module(module)
-    except (ImportError, ValueError) as error:
+    except (ImportError, errors.InvalidValueError) as error:
       raise errors.InvalidValueError(
-          'import', module, 'a module that can be imported', f'{error}.'
-      ) from error
+          'import', module, expected, errors.sentence(error)) from error
   return modules
 
 
@@ -81,7 +100,8 @@ def define(flag_values: flags.FlagValues) -> None:
   Values stay texts until `config` knows the type of the model. The default of
   all flags is None; those of the fields stand in the help.
   """
-  define_import(flag_values)
+  if 'import' not in flag_values:
+    define_import(flag_values)
   flags.DEFINE(
       _TextParser(f'one of {", ".join(registries.MODELS.names())}'), 'model',
       None, f'Type of the model. (default: {config_lib.DEFAULT_MODEL})',
@@ -89,12 +109,35 @@ def define(flag_values: flags.FlagValues) -> None:
   for name, owners in _owners().items():
     if name in flag_values:
       continue
-    field = next(iter(owners.values()))
-    if field.element is bool:
-      flags.DEFINE_bool(name, None, _help(owners), flag_values=flag_values)
-    else:
-      flags.DEFINE(
-          _TextParser(field.expected), name, None, _help(owners), flag_values)
+    define_field(next(iter(owners.values())), _help(owners), flag_values)
+
+
+def define_field(field: fields.Field, help_: str,
+                 flag_values: flags.FlagValues) -> None:
+  """Defines the flag of one field; its value stays a text, or None."""
+  if field.element is bool:
+    flag = flags.BooleanFlag(field.flag, None, help_)
+    flag.parser = _BooleanParser(field)
+    flags.DEFINE_flag(flag, flag_values)
+  else:
+    flags.DEFINE(
+        _TextParser(field.expected), field.flag, None, help_, flag_values)
+
+
+def field_values(fields_: Iterable[fields.Field],
+                 flag_values: flags.FlagValues) -> dict[str, Any]:
+  """Returns the values of the flags that were given, by names of fields.
+
+  Raises:
+    InvalidValueError: naming the flag whose text is no value of its field.
+  """
+  values = {}
+  for field in fields_:
+    value = flag_values[field.flag].value
+    if value is not None:
+      values[field.name] = (
+          value if isinstance(value, bool) else field.parse(value))
+  return values
 
 
 def names() -> tuple[str, ...]:
@@ -123,7 +166,7 @@ def _owners() -> dict[str, dict[str, fields.Field]]:
 def _help(owners: dict[str, fields.Field]) -> str:
   """Returns the help of a flag: meaning, defaults, and the models with it."""
   (owner, field), *others = owners.items()
-  defaults = {name: 'none' if f.default in (None, ()) else fields.text_of(
+  defaults = {name: 'none' if f.default in (None, ()) else values_lib.text_of(
       f.default) for name, f in owners.items()}
   if owner in config_lib.SECTIONS:
     note = f'default: {defaults[owner]}'
@@ -144,16 +187,10 @@ def config(flag_values: flags.FlagValues) -> config_lib.Config:
   model = flag_values['model'].value or config_lib.DEFAULT_MODEL
   registries.MODELS.check(model)
   values = {'imports': _imports(flag_values)}
-  for name, owners in _owners().items():
-    if name == 'import' or name not in flag_values:
-      continue
-    value = flag_values[name].value
-    if value is None:
-      continue
-    owner = model if model in owners else next(iter(owners))
-    field = owners[owner]
-    values[field.name] = (
-        value if isinstance(value, bool) else field.parse(value))
+  values |= field_values(
+      (owners[model if model in owners else next(iter(owners))]
+       for name, owners in _owners().items()
+       if name != 'import' and name in flag_values), flag_values)
   return config_lib.make_config(model=model, **values)
 
 
@@ -175,7 +212,7 @@ def to_flagfile(config: config_lib.Config) -> str:
       if isinstance(value, bool):
         lines.append(f'--{"" if value else "no"}{field.flag}')
       else:
-        lines.append(f'--{field.flag}={fields.text_of(value)}')
+        lines.append(f'--{field.flag}={values_lib.text_of(value)}')
   return '\n'.join(lines) + '\n'
 
 
@@ -193,7 +230,7 @@ def from_flagfile(path: str | os.PathLike) -> config_lib.Config:
       text = f.read()
   except (OSError, UnicodeError) as error:
     raise errors.InvalidValueError(
-        'file', path, expected, f'{error}.') from error
+        'file', path, expected, errors.sentence(error)) from error
   is_old = all(flag in text for flag in _FLAGS_OF_0_1)
   errors.check(not is_old, 'file', path, expected, model_config.MADE_BY_0_1)
   try:
@@ -207,4 +244,4 @@ def from_flagfile(path: str | os.PathLike) -> config_lib.Config:
         'file', path, expected, str(error)) from error
   except flags.Error as error:
     raise errors.InvalidValueError(
-        'file', path, expected, f'{error}.') from error
+        'file', path, expected, errors.sentence(error)) from error

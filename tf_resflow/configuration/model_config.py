@@ -103,7 +103,7 @@ def model_from_json(text: str, file: str = 'model.json') -> ModelConfig:
     values = json.loads(text)
   except ValueError as error:
     raise errors.InvalidValueError(
-        'file', file, expected, f'{error}.') from None
+        'file', file, expected, errors.sentence(error)) from None
   errors.check(isinstance(values, dict), 'file', file, expected)
   errors.check(
       'truncation' not in values, 'file', file, expected, MADE_BY_0_1)

@@ -8,6 +8,7 @@ from tf_resflow.configuration import registry
 _LOG_DET = 'tf_resflow.numerics.log_det'
 _FIXED_POINT = 'tf_resflow.numerics.fixed_point'
 _LIPSCHITZ = 'tf_resflow.layers.lipschitz'
+_TRAINING = 'tf_resflow.training'
 _CATALOG = 'tf_resflow.datasets.catalog'
 
 # Estimators of log-determinants: `--estimator=`.
@@ -32,6 +33,9 @@ MEMORY_MODES = registry.Registry('memory', {
     'backward_in_forward': f'{_LOG_DET}.memory_modes:backward_in_forward',
     'naive': f'{_LOG_DET}.memory_modes:naive',
 })
+
+# Those whose gradients agree for equal draws: a run may change between them.
+AGREEING_MEMORY_MODES = ('recompute', 'neumann', 'backward_in_forward')
 
 # Distributions of the probes of a trace.
 PROBES = registry.Registry('probe', {
@@ -70,6 +74,30 @@ PREPROCESSORS = registry.Registry('preprocessing', {
     'logit': 'tf_resflow.models.preprocessing:make_logit',
     'standardize': 'tf_resflow.models.preprocessing:make_standardize',
     'none': 'tf_resflow.models.preprocessing:make_nothing',
+})
+
+# What training minimises.
+OBJECTIVES = registry.Registry('objective', {
+    'bits_per_dim': f'{_TRAINING}.objectives:BitsPerDim',
+    'nats': f'{_TRAINING}.objectives:Nats',
+    'cross_entropy': f'{_TRAINING}.objectives:CrossEntropy',
+    'hybrid': f'{_TRAINING}.objectives:Hybrid',
+})
+
+# Learning rates over a run, after the warm-up: `--schedule=`.
+SCHEDULES = registry.Registry('schedule', {
+    'constant': f'{_TRAINING}.schedules:constant',
+    'cosine': f'{_TRAINING}.schedules:cosine',
+})
+
+# Those whose rates do not depend on the length of the run, which may change.
+ENDLESS_SCHEDULES = ('constant',)
+
+# Which devices a program computes on: `--strategy=`.
+STRATEGIES = registry.Registry('strategy', {
+    'auto': f'{_TRAINING}.strategies:auto',
+    'single': f'{_TRAINING}.strategies:single',
+    'mirrored': f'{_TRAINING}.strategies:mirrored',
 })
 
 # Configurations of models, each of which builds its model: `--model=`.

@@ -71,7 +71,7 @@ class Registry:
       name: what was asked for.
       field: the field or flag that asked; the kind by default.
     """
-    errors.check(name in self._entries, field or self.kind, name,
+    errors.check(name in self.names(), field or self.kind, name,
                  f'one of {", ".join(self._entries)}')
     return name
 
@@ -96,5 +96,5 @@ class Registry:
         return name
     raise errors.InvalidValueError(
         self.kind, value, f'one of {", ".join(self._entries)}',
-        f'Register yours: registries.{self.kind.upper()}S.register(NAME, '
-        'VALUE).')
+        'Register yours: register(NAME, VALUE) of its registry in '
+        'tf_resflow.configuration.registries.')

@@ -54,9 +54,8 @@ class ObjectiveConfig(fields.Section):
       minimum=0)
 
 
-def _has_constant_rate(config: fields.Section, _: fields.Section) -> bool:
-  """A cosine's rate depends on the length of the run."""
-  return config.schedule == 'constant'
+def _is_endless(config: fields.Section, _: fields.Section) -> bool:
+  return config.schedule in registries.ENDLESS_SCHEDULES
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,7 +64,7 @@ class OptimizerConfig(fields.Section):
 
   num_steps: int = fields.field(
       1000, help='Optimizer updates in all; raise it to continue a run.',
-      minimum=1, resumable=_has_constant_rate)
+      minimum=1, resumable=_is_endless)
   batch_size: int = fields.field(
       64, help='Global batch, shared by the replicas.', minimum=1)
   accumulation_steps: int = fields.field(
@@ -75,8 +74,8 @@ class OptimizerConfig(fields.Section):
   warmup_steps: int = fields.field(
       1000, help='Updates of linear warm-up.', minimum=0)
   schedule: str = fields.field(
-      'constant', help='The learning rate after the warm-up: constant, or '
-      'cosine decay to zero.', choices=('constant', 'cosine'))
+      'constant', help='The learning rate after the warm-up; cosine falls to '
+      'zero at the end of the run.', choices=registries.SCHEDULES)
   beta_2: float = fields.field(
       0.99, help='Second-moment decay of Adam.', minimum=0, below=1)
   epsilon: float = fields.field(1e-8, help='Epsilon of Adam.', above=0)
@@ -101,8 +100,8 @@ class RunConfig(fields.Section):
       'my_package.my_module, several separated by commas.',
       flag='import', resumable=True)
   strategy: str = fields.field(
-      'auto', help='Devices: one, all, or auto: all where there are several '
-      'GPUs.', choices=('auto', 'single', 'mirrored'), resumable=True)
+      'auto', help='Devices: single takes one, mirrored all, auto all where '
+      'there are several GPUs.', choices=registries.STRATEGIES, resumable=True)
   jit_compile: bool = fields.field(
       False, help='Compile the gradient computation with XLA.', resumable=True)
   checkpoint_every: int = fields.field(

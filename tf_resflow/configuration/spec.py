@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 from tf_resflow import errors
 from tf_resflow.configuration import registry as registry_lib
+from tf_resflow.configuration import values as values_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +76,16 @@ class Specified:
     """
     if not isinstance(value, str):
       return value
-    spec = Spec.parse(value, cls.registry.kind)
-    return cls.registry.get(spec.name).from_spec(spec, value)
+    kind = cls.registry.kind
+    spec = Spec.parse(value, kind)
+    try:
+      return cls.registry.get(spec.name).from_spec(spec, value)
+    except errors.InvalidValueError as error:
+      if (error.name, error.value) == (kind, value):
+        raise
+      # Of a part; the message starts with the whole, as it was given.
+      raise errors.InvalidValueError(
+          kind, value, 'a spec whose parts are valid', str(error)) from error
 
   @classmethod
   def from_spec(cls, spec: Spec, text: str) -> Self:
@@ -89,10 +98,11 @@ class Specified:
 
     def convert(f: dataclasses.Field, value: str) -> Any:
       try:
-        return _TYPES[type(f.default)](value)
+        return _parse(f.default, value)
       except ValueError:
         raise errors.InvalidValueError(
-            field, text, f'a number for {f.name} of {kind}') from None
+            field, text, f'a value of {f.name} of {kind} like '
+            f'{values_lib.text_of(f.default)}') from None
 
     values, arguments = {}, list(spec.arguments)
     for f in positional:
@@ -120,26 +130,15 @@ class Specified:
       if isinstance(value, Specified):
         arguments.append(value.spec())
       elif 'option' not in f.metadata:
-        arguments.append(_format(value))
+        arguments.append(values_lib.text_of(value))
       elif value != f.default:
-        options[f.metadata['option']] = _format(value)
+        options[f.metadata['option']] = values_lib.text_of(value)
     name = type(self).registry.name_of(type(self))
     return str(Spec(name, tuple(arguments), options))
 
 
-def _boolean(text: str) -> bool:
-  return {'true': True, 'false': False}[text]
-
-
-def _optional_number(text: str) -> float | None:
-  return None if text == 'none' else float(text)
-
-
-_TYPES = {
-    bool: _boolean, int: int, float: float, str: str,
-    type(None): _optional_number}
-
-
-def _format(value: Any) -> str:
-  return str(value).lower() if value is None or isinstance(
-      value, bool) else f'{value}'
+def _parse(default: Any, text: str) -> Any:
+  """Returns a value like a default, or a number where that is None."""
+  if default is None:
+    return None if text == 'none' else values_lib.parse(float, text)
+  return values_lib.parse(type(default), text)

@@ -7,14 +7,14 @@ into a configuration, `weights` moves its tensors, `latents` translates the
 order of latents.
 """
 
-from tf_resflow.conversion.arguments import Conversion
-from tf_resflow.conversion.arguments import convert_arguments
-from tf_resflow.conversion.checkpoint import Checkpoint
-from tf_resflow.conversion.checkpoint import load_checkpoint
-from tf_resflow.conversion.checkpoint import WEIGHTS
-from tf_resflow.conversion.convert import convert
-from tf_resflow.conversion.convert import is_converted
-from tf_resflow.conversion.convert import load_model
-from tf_resflow.conversion.latents import from_channels_first
-from tf_resflow.conversion.latents import to_channels_first
-from tf_resflow.conversion.weights import load_weights
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        'arguments': ['Conversion', 'convert_arguments'],
+        'checkpoint': ['Checkpoint', 'WEIGHTS', 'load_checkpoint'],
+        'converter': ['convert', 'is_converted', 'load_model'],
+        'latents': ['from_channels_first', 'to_channels_first'],
+        'weights': ['load_weights'],
+    })

@@ -1,15 +1,20 @@
 """The authors' training arguments as a configuration of this package.
 
-Names in double dashes are flags of the authors' `train_img.py`. Arguments
-that an older version of the script did not have count as its behaviour then,
-which is their present default.
+Names in double dashes are flags of the authors' `train_img.py`; in errors they
+are `checkpoint.args.NAME`. Arguments that an older version of the script did
+not have count as its behaviour then, which is their present default.
 """
 
+from collections.abc import Mapping
 import dataclasses
+import math
+import re
 import reprlib
+from typing import Any
 
+from tf_resflow import configuration
 from tf_resflow import datasets
-from tf_resflow import training
+from tf_resflow import errors
 
 # Data set of the script -> ours, alpha of its logit transform.
 _DATASETS = {
@@ -53,15 +58,21 @@ _IGNORED = {
     'padding_dist', 'resume', 'begin_epoch', 'nworkers', 'print_freq',
     'vis_freq'}
 
+# Of the largest data set of the script.
+_MAX_IMAGE_SIZE = 256
+
 # Switches that change the function, with the only value that exists here.
 _SUPPORTED_VALUES = {
-    'block': ('resblock', 'coupling layers'),
-    'learn_p': (False, 'learned norms'),
-    'quadratic': (False, 'invertible linear layers'),
-    'batchnorm': (False, 'batch normalisation inside of g'),
-    'dropout': (0.0, 'dropout inside of g'),
-    'padding': (0, 'padded channels'),
+    'block': ('resblock', 'Coupling layers'),
+    'learn_p': (False, 'Learned norms'),
+    'quadratic': (False, 'Invertible linear layers'),
+    'batchnorm': (False, 'Batch normalisation inside of g'),
+    'dropout': (0.0, 'Dropout inside of g'),
+    'padding': (0, 'Padded channels'),
 }
+
+# Laws of the number of terms, with the parameters of the script.
+_LAWS = {'poisson': 'poisson:2', 'geometric': 'geometric:0.5'}
 
 # The same for training alone: the converted model is right, but training it
 # further in this package is done in another way.
@@ -81,28 +92,28 @@ class Conversion:
   """What the arguments of a checkpoint say.
 
   Attributes:
-    config: a `training.TrainingConfig`; `config.model_config()` is the model.
+    config: a `configuration.Config`.
     notes: sentences about what this package does otherwise, in training or
       to the data; the function is the same.
   """
 
-  config: training.TrainingConfig
+  config: configuration.Config
   notes: tuple[str, ...]
 
 
-def _check(condition, message):
-  if not condition:
-    raise ValueError(message)
+def _check(condition, name, value, expected, advice=''):
+  # Values of any depth, from anybody: `repr` could recurse too far.
+  errors.check(
+      condition, f'checkpoint.args.{name}', reprlib.repr(value), expected,
+      advice)
 
 
 def _integers(name, value):
   """Parses lists such as '16-16-16'."""
-  try:
-    return tuple(int(part) for part in value.split('-'))
-  except (AttributeError, ValueError):
-    raise ValueError(
-        f'the checkpoint was trained with --{name}={value!r}; expected '
-        'integers joined by dashes, such as 3-1-3.') from None
+  parts = value.split('-')
+  _check(all(re.fullmatch('[0-9]{1,9}', part) for part in parts), name, value,
+         'integers joined by dashes, such as 3-1-3')
+  return tuple(map(int, parts))
 
 
 def _dashed(name):
@@ -112,29 +123,21 @@ def _dashed(name):
 def _check_supported(args):
   """Refuses, by name, switches whose function does not exist here."""
   for name, (supported, what) in _SUPPORTED_VALUES.items():
-    _check(
-        args[name] == supported,
-        f'the checkpoint was trained with --{_dashed(name)}={args[name]}: '
-        f'{what} cannot be converted; only {supported} is supported.')
-  vnorms = str(args['vnorms'])
-  _check(
-      set(vnorms) == {'2'},
-      f'the checkpoint was trained with --vnorms={vnorms}: norms other than '
-      '2 -> 2 cannot be converted; only 2s are supported.')
+    _check(args[name] == supported, name, args[name], repr(supported),
+           f'{what} cannot be converted.')
+  vnorms = args['vnorms']
+  _check(set(vnorms) == {'2'}, 'vnorms', vnorms, '2s alone',
+         'Norms other than 2 -> 2 cannot be converted.')
   num_kernels = len(_integers('kernels', args['kernels']))
-  _check(
-      len(vnorms) == num_kernels + 1,
-      f'the checkpoint was trained with --vnorms={vnorms} and '
-      f'--kernels={args["kernels"]}; expected {num_kernels + 1} norms.')
-  for name, choices in (('data', _DATASETS), ('act', _ACTIVATIONS)):
-    _check(
-        args[name] in choices,
-        f'the checkpoint was trained with --{name}={args[name]}; expected '
-        f'one of {", ".join(choices)}.')
-  _check(
-      args['task'] in ('density', 'hybrid', 'classification'),
-      f'the checkpoint was trained with --task={args["task"]}; expected one '
-      'of density, hybrid, classification.')
+  _check(len(vnorms) == num_kernels + 1, 'vnorms', vnorms,
+         f'{num_kernels + 1} norms, one more than kernels')
+  for name, choices in (
+      ('data', _DATASETS), ('act', _ACTIVATIONS),
+      ('task', ('density', 'hybrid', 'classification'))):
+    _check(args[name] in choices, name, args[name],
+           f'one of {", ".join(choices)}')
+  _check(args['imagesize'] <= _MAX_IMAGE_SIZE, 'imagesize', args['imagesize'],
+         f'at most {_MAX_IMAGE_SIZE}')
 
 
 def _check_types(args):
@@ -145,13 +148,10 @@ def _check_types(args):
       expected = (int, type(None))
     else:
       expected = (int, float) if isinstance(default, float) else type(default)
-    if isinstance(value, expected) and (
-        isinstance(value, bool) == isinstance(default, bool)):
-      continue
-    # Of any depth, from anybody: `repr` could recurse too far.
-    raise ValueError(
-        f'the checkpoint was trained with --{_dashed(name)}='
-        f'{reprlib.repr(value)}; expected a value like {default!r}.')
+    _check(
+        isinstance(value, expected)
+        and isinstance(value, bool) == isinstance(default, bool),
+        name, value, f'a value like {default!r}')
 
 
 def _training_notes(args, arguments):
@@ -223,28 +223,27 @@ def _num_scales(args, num_listed):
   while size >= 4:
     num_scales += 1
     size //= 2
-  _check(
-      num_scales > 0,
-      f'the checkpoint was trained with --imagesize={args["imagesize"]}; no '
-      'scale of at least 4 x 4 fits.')
+  _check(num_scales > 0, 'imagesize', args['imagesize'],
+         'at least one scale of 4 x 4 or more')
   return min(num_listed, num_scales)
 
 
-def convert_arguments(arguments):
+def convert_arguments(arguments: Mapping[str, Any]) -> Conversion:
   """Turns training arguments into a configuration.
 
   Args:
-    arguments: dict from the names of the flags of `train_img.py`, with
+    arguments: from the names of the flags of `train_img.py`, with
       underscores, to their values.
 
   Returns:
     A `Conversion`.
 
   Raises:
-    ValueError: naming the switch that is not supported.
+    errors.InvalidValueError: naming the switch that is not supported.
 
   Example:
-    >>> convert_arguments({'data': 'mnist', 'imagesize': 28}).config.dataset
+    >>> conversion = convert_arguments({'data': 'mnist', 'imagesize': 28})
+    >>> conversion.config.data.dataset
     'mnist'
   """
   args = _DEFAULTS | dict(arguments)
@@ -264,7 +263,7 @@ def convert_arguments(arguments):
   dataset, _ = _DATASETS[args['data']]
   native_size = datasets.info(dataset).image_shape[0]
   try:
-    config = training.TrainingConfig(
+    config = configuration.make_config(
         dataset=dataset,
         num_bits=_num_bits(args),
         resize=(None if native_size == args['imagesize']
@@ -289,16 +288,17 @@ def convert_arguments(arguments):
         hybrid=args['task'] != 'density',
         head_channels=args['cdim'],
         nll_weight=_nll_weight(args),
-        num_exact_terms=args['n_exact_terms'],
-        truncation=args['n_dist'],
-        truncation_parameter=2.0 if args['n_dist'] == 'poisson' else 0.5,
+        estimator=f'roulette:{_LAWS[args["n_dist"]]},'
+        f'exact={args["n_exact_terms"]}',
         batch_size=args['batchsize'],
         accumulation_steps=args['update_freq'],
         learning_rate=float(args['lr']),
-        warmup_steps=args['warmup_iters'],
+        # The script counts batches, of which an update takes several.
+        warmup_steps=math.ceil(
+            args['warmup_iters'] / max(args['update_freq'], 1)),
         **_preprocessing(args))
-  except (TypeError, ValueError) as error:
-    raise ValueError(
-        'the training arguments of the checkpoint do not make a model: '
-        f'{error}') from error
+  except (ArithmeticError, TypeError, ValueError) as error:
+    raise errors.InvalidValueError(
+        'checkpoint.args', reprlib.repr(args), 'arguments that make a model',
+        str(error)[:500]) from error
   return Conversion(config, notes)

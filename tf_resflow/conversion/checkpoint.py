@@ -1,12 +1,16 @@
 """What a checkpoint of the authors' code holds."""
 
 import dataclasses
+import itertools
 import math
 import numbers
 import os
+import reprlib
 
+from tf_resflow import errors
+from tf_resflow.conversion import pickles
 from tf_resflow.conversion import torch_file
-from tf_resflow.conversion import unpickler
+from tf_resflow.conversion.torch_tensor import Tensor
 
 WEIGHTS = ('ema', 'raw')
 
@@ -18,8 +22,7 @@ class Checkpoint:
   Attributes:
     path: of the file.
     arguments: dict of the training arguments.
-    state: dict from the authors' names to `torch_file.Tensor`s, parameters
-      and buffers.
+    state: dict from the authors' names to `Tensor`s, parameters and buffers.
     averages: the same for the averaged parameters; empty if there are none.
     test_bits_per_dim: what the authors' code recorded when it saved the file,
       or None.
@@ -27,42 +30,41 @@ class Checkpoint:
 
   path: str
   arguments: dict
-  state: dict
-  averages: dict
+  state: dict[str, Tensor]
+  averages: dict[str, Tensor]
   test_bits_per_dim: float | None
 
-  def weights(self, which='ema'):
-    """Returns one set of weights, a dict from names to tensors.
+  def weights(self, which: str = 'ema') -> dict[str, Tensor]:
+    """Returns one set of weights, by the authors' names.
 
     Args:
       which: 'ema', the averaged parameters that the authors evaluate, or
         'raw', the trained ones.
 
     Raises:
-      ValueError: if the checkpoint has no averages.
+      errors.InvalidValueError: if the checkpoint has no averages, or not those
+        of its parameters.
     """
-    if which not in WEIGHTS:
-      raise ValueError(
-          f'weights is {which!r}; expected one of {", ".join(WEIGHTS)}.')
+    errors.check(which in WEIGHTS, 'weights', which, ' or '.join(WEIGHTS))
     if which == 'raw':
       return dict(self.state)
-    if not self.averages:
-      raise ValueError(
-          f'{self.path} holds no averaged parameters (it was saved before the '
-          "first update); convert its trained ones with weights 'raw'.")
-    unknown = sorted(set(self.averages) - set(self.state))
-    missing = sorted(
+    errors.check(
+        self.averages, 'weights', which, 'raw',
+        f'{self.path} holds no averaged parameters: it was saved before the '
+        'first update.')
+    unknown = set(self.averages) - set(self.state)
+    missing = {
         name for name in set(self.state) - set(self.averages)
-        if name.rpartition('.')[2] in ('weight', 'bias', 'beta'))
-    if unknown or missing:
-      raise ValueError(
-          f'the averaged parameters in {self.path} are not those of its '
-          f'state_dict: {", ".join((unknown or missing)[:3])} is in one of '
-          'them alone; the file is damaged or not of train_img.py.')
+        if name.rpartition('.')[2] in ('weight', 'bias', 'beta')}
+    errors.check(
+        not unknown and not missing, 'checkpoint', self.path,
+        'averages of the parameters in state_dict',
+        f'{min(unknown | missing, default="")[:100]} is in one of them '
+        'alone; the file is damaged or not of train_img.py.')
     return self.state | self.averages
 
 
-def load_checkpoint(path):
+def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
   """Reads a checkpoint that the authors' `train_img.py` saved.
 
   Nothing in the file is executed, and PyTorch is not needed; see
@@ -71,29 +73,31 @@ def load_checkpoint(path):
   Args:
     path: of the `.pth` file.
 
-  Returns:
-    A `Checkpoint`.
-
   Raises:
-    OSError: if the file cannot be opened.
-    ValueError: if it is damaged, or something else.
+    errors.InvalidValueError: if there is no such file, or it is damaged or
+      something else.
   """
   path = os.fspath(path)
   content = torch_file.read(path)
   if not isinstance(content, dict) or not {
       'state_dict', 'args'} <= content.keys():
-    found = (f'a dict with the keys {", ".join(map(str, list(content)[:6]))}'
-             if isinstance(content, dict) else type(content).__name__)
-    raise ValueError(
-        f'{path} is not a checkpoint of train_img.py: expected a dict with '
-        f'state_dict, args and ema, found {found}.')
-  state = _tensors(path, 'state_dict', content['state_dict'])
+    raise _error(path, 'a checkpoint of train_img.py', content)
   return Checkpoint(
       path=path,
       arguments=_attributes(path, 'args', content['args']),
-      state=state,
+      state=_tensors(path, 'state_dict', content['state_dict']),
       averages=_averages(path, content.get('ema')),
       test_bits_per_dim=_number(content.get('test_bpd')))
+
+
+def _error(path, expected, found):
+  if isinstance(found, dict):
+    keys = ', '.join(map(reprlib.repr, itertools.islice(found, 6)))
+    text = f'a dict with the keys {keys}' if keys else 'an empty dict'
+  else:
+    text = reprlib.repr(found)
+  return errors.InvalidValueError(
+      'checkpoint', path, expected, f'It holds {text}.')
 
 
 def _averages(path, ema):
@@ -105,34 +109,25 @@ def _averages(path, ema):
 
 def _attributes(path, name, value):
   """Returns the attributes of an object that was pickled."""
-  if isinstance(value, unpickler.StandIn):
+  if isinstance(value, pickles.Object):
     value = value.state
   if not isinstance(value, dict) or not all(isinstance(k, str) for k in value):
-    raise ValueError(
-        f'{name} in {path} is {type(value).__name__}; expected an object with '
-        'attributes, as train_img.py saves it.')
-  return dict(value)
+    raise _error(path, f'an object with attributes as {name}', value)
+  return value
 
 
 def _tensors(path, name, value):
   """Returns a dict of tensors; names lose the prefix of DataParallel."""
-  if not isinstance(value, dict):
-    raise ValueError(
-        f'{name} in {path} is {type(value).__name__}; expected a dict of '
-        'tensors.')
-  tensors = {}
-  for key, tensor in value.items():
-    if not isinstance(key, str) or not isinstance(tensor, torch_file.Tensor):
-      raise ValueError(
-          f'{name} in {path} holds {key!r}: {type(tensor).__name__}; expected '
-          'names and tensors.')
-    tensors[key.removeprefix('module.')] = tensor
-  return tensors
+  if not isinstance(value, dict) or not all(
+      isinstance(key, str) and isinstance(tensor, Tensor)
+      for key, tensor in value.items()):
+    raise _error(path, f'a dict of names and tensors as {name}', value)
+  return {key.removeprefix('module.'): v for key, v in value.items()}
 
 
 def _number(value):
   """Returns a number as a float, whatever holds it, and else None."""
-  if isinstance(value, torch_file.Tensor):
+  if isinstance(value, Tensor):
     value = value.numpy()
     value = value.item() if value.size == 1 else None
   is_number = isinstance(value, numbers.Real) and math.isfinite(value)

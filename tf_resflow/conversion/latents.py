@@ -10,8 +10,11 @@ import math
 
 import tensorflow as tf
 
+from tf_resflow import errors
+from tf_resflow import models
 
-def to_channels_first(model, z):
+
+def to_channels_first(model: models.ResidualFlow, z: tf.Tensor) -> tf.Tensor:
   """Returns latents in the order of the authors' code.
 
   Args:
@@ -33,7 +36,7 @@ def to_channels_first(model, z):
   ], axis=1)
 
 
-def from_channels_first(model, z):
+def from_channels_first(model: models.ResidualFlow, z: tf.Tensor) -> tf.Tensor:
   """Returns latents of the authors' code in the order of the model.
 
   Args:
@@ -52,9 +55,9 @@ def from_channels_first(model, z):
 
 def _split(model, z):
   z = tf.convert_to_tensor(z)
-  if z.shape.rank != 2 or z.shape[1] != model.event_size:
-    raise ValueError(
-        f'z has the shape {z.shape}; expected [B, {model.event_size}].')
+  errors.check(
+      z.shape.rank == 2 and z.shape[1] == model.event_size, 'z',
+      f'a tensor of shape {z.shape}', f'the shape [B, {model.event_size}]')
   return tf.split(
       z, [math.prod(shape) for shape in model.latent_shapes], axis=1)
 

@@ -6,282 +6,153 @@ the object, in which a tensor is a view of a storage, and one block of bytes
 per storage. The blocks stay in the file until `Tensor.numpy` asks for them.
 """
 
-import dataclasses
-import io
-import math
+from collections.abc import Callable
 import os
+import reprlib
 import struct
 import sys
-from typing import NamedTuple
+from typing import BinaryIO
 import zipfile
-import zlib
 
 import numpy as np
 
-from tf_resflow.conversion import unpickler
+from tf_resflow import errors
+from tf_resflow.conversion import pickles
+from tf_resflow.conversion import torch_tensor
+from tf_resflow.conversion.pickles import Object
+from tf_resflow.conversion.torch_tensor import Dtype
+from tf_resflow.conversion.torch_tensor import DTYPES
+from tf_resflow.conversion.torch_tensor import Storage
+from tf_resflow.conversion.torch_tensor import Tensor
 
 _ZIP_START = b'PK\x03\x04'
 _MAGIC = 0x1950a86a20f9469cfc6c
 _MAGIC_OPCODES = b'\x8a\x0a' + _MAGIC.to_bytes(10, 'little') + b'.'
 _ZIP_ENCRYPTED = 0x1 | 0x40
-_CHUNK_BYTES = 2**20
-_MAX_DIMS = 32  # Of NumPy 1.
-# An expanded tensor names each of its numbers many times.
-_MAX_EXPANDED_BYTES = 2**30
+_SCALAR_TYPES = {'b1', 'f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2',
+                 'u4', 'u8'}
 
 # What broken files raise. OSError is what impossible offsets raise.
-_ERRORS = (ArithmeticError, EOFError, LookupError, OSError, RuntimeError,
-           struct.error, ValueError, zipfile.BadZipFile)
+_ERRORS = (ArithmeticError, AttributeError, EOFError, LookupError, OSError,
+           RuntimeError, TypeError, ValueError, struct.error,
+           zipfile.BadZipFile)
+
+_STORAGE_TYPES = {
+    f'{module}.{name}Storage': DTYPES[dtype]
+    for module in ('torch', 'torch.cuda', 'torch.storage')
+    for name, dtype in (
+        ('BFloat16', 'bfloat16'), ('Bool', 'bool'), ('Byte', 'uint8'),
+        ('Char', 'int8'), ('Double', 'float64'), ('Float', 'float32'),
+        ('Half', 'float16'), ('Int', 'int32'), ('Long', 'int64'),
+        ('Short', 'int16'), ('Untyped', 'uint8'))}
+_TENSOR_TYPES = {f'torch.{name}': dtype for name, dtype in DTYPES.items()}
 
 
-class _Dtype(NamedTuple):
-  """An element type in the file, and its NumPy dtype in results."""
-
-  stored: np.dtype
-  result: np.dtype
+class _UnsupportedError(Exception):
+  """The file may be sound; the arguments are what was expected, and advice."""
 
 
-_DTYPES = {
-    # The upper half of a float32, and a byte that is not 0.
-    'bfloat16': _Dtype(np.dtype('u2'), np.dtype('f4')),
-    'bool': _Dtype(np.dtype('u1'), np.dtype('?')),
-    **{name: _Dtype(np.dtype(name), np.dtype(name)) for name in (
-        'float16', 'float32', 'float64', 'int8', 'int16', 'int32', 'int64',
-        'uint8', 'uint16', 'uint32', 'uint64')},
-}
+def _dtype_of(table, obj):
+  """Looks up the element type that a class of PyTorch stands for."""
+  if obj.path not in table:
+    raise _UnsupportedError(
+        f'tensors of {", ".join(DTYPES)}, not of {reprlib.repr(obj.path)}',
+        'Convert them before they are saved.')
+  return table[obj.path]
 
 
-def _damaged(path, error):
-  return ValueError(
-      f'{path} is truncated or damaged ({unpickler.one_line(error)}): '
-      'download it again.')
+class _Builder:
+  """Makes tensors of what the pickle of a file names.
 
+  Args:
+    make_storage: `make_storage(key, num_bytes, dtype)` is called once for each
+      key.
 
-def _read(file, num_bytes):
-  data = np.empty(num_bytes, np.uint8)
-  if file.readinto(data) != num_bytes:
-    raise EOFError
-  return data
-
-
-@dataclasses.dataclass(eq=False)
-class _Section:
-  """The bytes of one storage in a file.
-
-  `item_size` is that of a number for its first user, `start` is None until it
-  is known, `crc` is None when there is none to compare.
+  Attributes:
+    storages: dict from keys to `Storage`s.
   """
 
-  path: str
-  num_bytes: int
-  item_size: int = 1
-  start: int | None = None
-  crc: int | None = None
-  byte_order: str = '<'
-
-  def check_end(self, file_size):
-    if self.start + self.num_bytes > file_size:
-      raise ValueError('the end of a tensor is missing')
-    return self
-
-  def read(self, first, num_bytes):
-    """Returns bytes as a writable uint8 array; compares the CRC once."""
-    with open(self.path, 'rb') as file:
-      if self.crc is not None:
-        file.seek(self.start)
-        crc = 0
-        for num_left in range(self.num_bytes, 0, -_CHUNK_BYTES):
-          crc = zlib.crc32(_read(file, min(num_left, _CHUNK_BYTES)), crc)
-        if crc != self.crc:
-          raise ValueError(f'wrong checksum of the {self.num_bytes} bytes at '
-                           f'{self.start}')
-        self.crc = None
-      file.seek(self.start + first)
-      return _read(file, num_bytes)
-
-
-class _Storage(NamedTuple):
-  """A section, or a part of it, as numbers of one type."""
-
-  section: _Section
-  dtype: _Dtype
-  first_byte: int
-  num_bytes: int
-
-
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Tensor:
-  """A tensor of a `shape`, whose numbers are still in the file."""
-
-  shape: tuple[int, ...]
-  _storage: _Storage
-  _dtype: _Dtype
-  _offset: int
-  _strides: tuple[int, ...]
-
-  def __post_init__(self):
-    numbers = (self._offset, *self.shape, *self._strides)
-    if (any(type(number) is not int or not 0 <= number <= sys.maxsize
-            for number in numbers)
-        or len(self.shape) != len(self._strides)
-        or len(self.shape) > _MAX_DIMS):
-      raise ValueError('a tensor has an impossible shape, offset or strides')
-    num_bytes = self.dtype.itemsize * math.prod(max(n, 1) for n in self.shape)
-    num_stored = self._storage.num_bytes // self._dtype.stored.itemsize
-    if 0 not in self.shape and self._offset + self._extent > num_stored:
-      raise ValueError(
-          f'a tensor of shape {self.shape} reaches to number '
-          f'{self._offset + self._extent} of a storage of {num_stored}')
-    is_expanded = 0 < self.dtype.itemsize * self._extent < num_bytes
-    if num_bytes > (_MAX_EXPANDED_BYTES if is_expanded else sys.maxsize):
-      raise ValueError(f'a tensor of the impossible shape {self.shape}')
-
-  def __repr__(self):
-    return f'Tensor(shape={self.shape}, dtype={self.dtype})'
-
-  @property
-  def dtype(self) -> np.dtype:
-    """The dtype of `numpy()`: float32 for bfloat16."""
-    return self._dtype.result
-
-  @property
-  def _extent(self):
-    """The number of stored numbers from the first to the last element."""
-    if 0 in self.shape:
-      return 0
-    return 1 + sum((size - 1) * stride for size, stride
-                   in zip(self.shape, self._strides, strict=True))
-
-  def numpy(self) -> np.ndarray:
-    """Reads the numbers from the file.
-
-    Reads the bytes between the tensor's first and last number. In a zip
-    archive, the storage's first use reads all of it, for its checksum.
-
-    Returns:
-      A new, writable, C-contiguous array.
-
-    Raises:
-      FileNotFoundError: the file has been removed since it was opened.
-      ValueError: the bytes disagree with their checksum, or have been cut off.
-    """
-    if 0 in self.shape:
-      return np.empty(self.shape, self.dtype)
-    section, stored = self._storage.section, self._dtype.stored
-    try:
-      data = section.read(
-          self._storage.first_byte + self._offset * stored.itemsize,
-          self._extent * stored.itemsize)
-    except (EOFError, ValueError) as error:
-      raise _damaged(section.path, error) from error
-    flat = data.view(stored.newbyteorder(section.byte_order))
-    if self._dtype is _DTYPES['bfloat16']:
-      flat = (flat.astype(np.uint32) << 16).view(np.float32)
-    flat = flat.astype(self.dtype, copy=False)
-    # The stride of a single element means nothing, and may be any number.
-    strides = [stride * self.dtype.itemsize if size > 1 else 0
-               for size, stride in zip(self.shape, self._strides, strict=True)]
-    view = np.ndarray(self.shape, self.dtype, flat, strides=strides)
-    return np.array(view, order='C')
-
-
-def _rebuild_tensor(storage, offset, shape, strides, _requires_grad=False,
-                    _hooks=None, metadata=None, *, dtype=None):
-  """Makes a tensor for versions 1 and 2 of PyTorch's function."""
-  if (not isinstance(storage, _Storage) or not isinstance(shape, tuple)
-      or not isinstance(strides, tuple)):
-    raise TypeError('a tensor without a storage, shape or strides')
-  if metadata:  # Says to negate or conjugate the numbers when they are read.
-    raise unpickler.UnsupportedError(
-        'a tensor with pending conjugation or negation is not supported; save '
-        'tensor.resolve_conj().resolve_neg()')
-  return Tensor(shape, storage, dtype or storage.dtype, offset, strides)
-
-
-def _rebuild_tensor_v3(storage, offset, shape, strides, _requires_grad,
-                       _hooks, dtype, metadata=None):
-  if not isinstance(dtype, _Dtype):
-    raise unpickler.UnsupportedError(
-        f'tensors of {getattr(dtype, "path", "unknown")!r} are not supported; '
-        f'convert them to one of {", ".join(_DTYPES)}')
-  return _rebuild_tensor(
-      storage, offset, shape, strides, metadata=metadata, dtype=dtype)
-
-
-_GLOBALS = {
-    **{('torch', name): dtype for name, dtype in _DTYPES.items()},
-    **{(module, f'{name}Storage'): _DTYPES[dtype]
-       for module in ('torch', 'torch.cuda', 'torch.storage')
-       for name, dtype in (
-           ('BFloat16', 'bfloat16'), ('Bool', 'bool'), ('Byte', 'uint8'),
-           ('Char', 'int8'), ('Double', 'float64'), ('Float', 'float32'),
-           ('Half', 'float16'), ('Int', 'int32'), ('Long', 'int64'),
-           ('Short', 'int16'), ('Untyped', 'uint8'))},
-    **unpickler.function_table({
-        'torch.Size': tuple,
+  def __init__(self, make_storage: Callable[[str, int, Dtype], Storage]):
+    self.storages: dict[str, Storage] = {}
+    self._make_storage = make_storage
+    self._functions = {
+        'persistent id': self._storage,
         'torch._utils._rebuild_parameter': lambda data, *_: data,
         'torch._utils._rebuild_parameter_with_state': lambda data, *_: data,
-        'torch._utils._rebuild_tensor': _rebuild_tensor,
-        'torch._utils._rebuild_tensor_v2': _rebuild_tensor,
-        'torch._utils._rebuild_tensor_v3': _rebuild_tensor_v3,
-    }),
-}
+        'torch._utils._rebuild_tensor': _tensor,
+        'torch._utils._rebuild_tensor_v2': _tensor,
+        'torch._utils._rebuild_tensor_v3': _tensor_v3,
+        'numpy.core.multiarray.scalar': _scalar,
+        'numpy._core.multiarray.scalar': _scalar,
+    }
 
+  def make(self, obj: Object) -> object:
+    """Returns what an `Object` stands for, or the object itself."""
+    function = self._functions.get(obj.path)
+    return function(*obj.args) if function and obj.args else obj
 
-def _storage_loader(sections, make_section):
-  """Returns a `persistent_load`; it fills `{key: _Section}`.
-
-  `make_section(key, num_bytes, item_size)` is called once for each key.
-  """
-  def persistent_load(saved_id):
-    if not isinstance(saved_id, tuple) or not isinstance(saved_id[0], str):
-      raise ValueError('a persistent id that is no tuple')
-    # The stream format holds the classes of modules with their source.
-    if saved_id[0] == 'module' and unpickler.is_stand_in_class(saved_id[1]):
-      return saved_id[1]
-    if saved_id[0] != 'storage':
-      raise ValueError('a persistent id of neither a storage nor a module')
+  def _storage(self, saved_id):
     # The location is a device, such as 'cuda:0'.
-    dtype, key, _location, numel, *view = saved_id[1:]
-    if unpickler.is_stand_in_class(dtype):
-      raise unpickler.UnsupportedError(
-          f'storage type {dtype.path!r} is not supported; convert its tensors '
-          f'to one of {", ".join(_DTYPES)}')
-    if (not isinstance(dtype, _Dtype) or not isinstance(key, str)
-        or type(numel) is not int or not 0 <= numel <= sys.maxsize):
-      raise ValueError('a storage with a wrong type, key or size')
-    item_size = dtype.stored.itemsize
-    num_bytes = numel * item_size
-    if key not in sections:
-      sections[key] = make_section(key, num_bytes, item_size)
-    section = sections[key]
-    if section.num_bytes != num_bytes:
-      raise ValueError(f'storage {key!r} holds {section.num_bytes} bytes where '
-                       f'{num_bytes} are expected')
-    if view in ([], [None]):
-      return _Storage(section, dtype, 0, num_bytes)
-    ((_key, first, size),) = view
-    if (type(first) is not int or type(size) is not int
-        or not 0 <= first <= first + size <= numel):
-      raise ValueError(f'a view reaches outside of storage {key!r}')
-    return _Storage(section, dtype, first * item_size, size * item_size)
-
-  return persistent_load
+    kind, storage_type, key, _location, numel, *view = saved_id
+    if kind != 'storage' or view not in ([], [None]):
+      raise ValueError('a persistent id that is not that of a whole storage')
+    dtype = _dtype_of(_STORAGE_TYPES, storage_type)
+    if (not isinstance(key, str) or type(numel) is not int
+        or not 0 <= numel <= sys.maxsize):
+      raise ValueError('a storage with a wrong key or size')
+    num_bytes = numel * dtype.stored.itemsize
+    if key not in self.storages:
+      self.storages[key] = self._make_storage(key, num_bytes, dtype)
+    storage = self.storages[key]
+    if storage.num_bytes != num_bytes or storage.dtype is not dtype:
+      raise ValueError(
+          f'storage {reprlib.repr(key)} holds {storage.num_bytes} bytes where '
+          f'{num_bytes} are expected, or two types of numbers')
+    return storage
 
 
-def _zip_section(path, file, file_size, info):
+def _tensor(storage, offset, shape, strides, _requires_grad=False, _hooks=None,
+            metadata=None, *, dtype=None):
+  """Makes a tensor for versions 1 and 2 of PyTorch's function."""
+  if metadata:  # Says to negate or conjugate the numbers when they are read.
+    raise _UnsupportedError(
+        'no tensor with pending conjugation or negation',
+        'Save tensor.resolve_conj().resolve_neg().')
+  return Tensor(
+      tuple(shape), storage, dtype or storage.dtype, offset, tuple(strides))
+
+
+def _tensor_v3(storage, offset, shape, strides, _requires_grad, _hooks, dtype,
+               metadata=None):
+  return _tensor(storage, offset, shape, strides, metadata=metadata,
+                 dtype=_dtype_of(_TENSOR_TYPES, dtype))
+
+
+def _scalar(dtype, data):
+  """Makes a NumPy scalar, whose bytes are a str encoded as Latin 1."""
+  (code, *_), (_version, order, *_) = dtype.args, dtype.state
+  if code not in _SCALAR_TYPES:
+    raise ValueError(f'a NumPy scalar of type {reprlib.repr(code)}')
+  text = data.args[0] if isinstance(data, Object) else data
+  kind = np.dtype(code).newbyteorder(order)
+  (value,) = np.frombuffer(text.encode('latin1'), kind)
+  return value
+
+
+def _zip_storage(path, file, file_size, info, dtype, byte_order):
   """Finds the bytes of an entry; only plain ones, as torch writes them."""
+  name = reprlib.repr(info.filename)
   file.seek(info.header_offset)
   signature, _, flags, method, *_, name_size, extra_size = struct.unpack(
       '<4s3H4s3I2H', file.read(30))
   if signature != _ZIP_START:
-    raise ValueError(f'no entry {info.filename!r} where it should be')
+    raise ValueError(f'no entry {name} where it should be')
   if ((flags | info.flag_bits) & _ZIP_ENCRYPTED or method
       or info.compress_type or info.compress_size != info.file_size):
-    raise ValueError(f'entry {info.filename!r} is encrypted or compressed')
+    raise ValueError(f'entry {name} is encrypted or compressed')
   start = info.header_offset + 30 + name_size + extra_size
-  return _Section(
-      path, info.file_size, 1, start, info.CRC).check_end(file_size)
+  return Storage(path, info.file_size, dtype, start, info.CRC,
+                 byte_order).check_end(file_size)
 
 
 def _read_zip(path, file, file_size):
@@ -290,93 +161,99 @@ def _read_zip(path, file, file_size):
   folders = [name.removesuffix('data.pkl') for name in infos
              if name.endswith('/data.pkl') and name.count('/') == 1]
   if len(folders) != 1:
-    raise unpickler.UnsupportedError(
-        f'the zip archive has {len(folders)} entries FOLDER/data.pkl, expected '
-        'one; give a file of torch.save')
+    raise _UnsupportedError(
+        'one entry FOLDER/data.pkl in the zip archive, not '
+        f'{len(folders)}', 'Give a file of torch.save.')
   (folder,) = folders
   if f'{folder}constants.pkl' in infos:
-    raise unpickler.UnsupportedError(
-        'this is a TorchScript archive of torch.jit.save, expected a '
-        'checkpoint; save the state_dict() of its module with torch.save')
+    raise _UnsupportedError(
+        'a checkpoint, not a TorchScript archive of torch.jit.save',
+        'Save the state_dict() of its module with torch.save.')
 
-  def find(name):
+  def find(name, dtype=DTYPES['uint8'], byte_order='<'):
     if folder + name not in infos:
-      raise ValueError(f'there is no entry {folder + name!r}')
-    return _zip_section(path, file, file_size, infos[folder + name])
-
-  def read_whole(name):
-    section = find(name)
-    return section.read(0, section.num_bytes).tobytes()
+      raise ValueError(f'there is no entry {reprlib.repr(folder + name)}')
+    return _zip_storage(
+        path, file, file_size, infos[folder + name], dtype, byte_order)
 
   byte_order = '<'
   if f'{folder}byteorder' in infos:
-    byte_order = {b'little': '<', b'big': '>'}[read_whole('byteorder')]
-  persistent_load = _storage_loader({}, lambda key, *_: dataclasses.replace(
-      find(f'data/{key}'), byte_order=byte_order))
-  return unpickler.load(
-      io.BytesIO(read_whole('data.pkl')), _GLOBALS, persistent_load)
-
-
-def _read_legacy(path, file, file_size):
-  magic, version = unpickler.load(file), unpickler.load(file)
-  if (magic, version) != (_MAGIC, 1001):
-    raise ValueError('wrong magic number or protocol version')
-  # The writer's byte order and sizes; but numbers are always little-endian.
-  unpickler.load(file)
-  sections = {}
-  result = unpickler.load(file, _GLOBALS, _storage_loader(
-      sections, lambda key, *sizes: _Section(path, *sizes)))
-  keys = unpickler.load(file)
-  if (not isinstance(keys, list)
-      or not all(isinstance(key, str) for key in keys)
-      or sorted(keys) != sorted(sections)):
-    raise ValueError('the list of storages disagrees with the tensors')
-  for key in keys:
-    section = sections[key]
-    (numel,) = struct.unpack('<q', file.read(8))
-    if numel * section.item_size != section.num_bytes:
-      raise ValueError(f'storage {key!r} has {numel} numbers, and '
-                       f'{section.num_bytes} bytes')
-    section.start = file.tell()
-    file.seek(section.check_end(file_size).num_bytes, os.SEEK_CUR)
+    order = find('byteorder')
+    byte_order = {b'little': '<', b'big': '>'}[
+        order.read(0, order.num_bytes).tobytes()]
+  builder = _Builder(
+      lambda key, _, dtype: find(f'data/{key}', dtype, byte_order))
+  pickled = find('data.pkl')
+  pickled.check_sum()
+  (result,), end = pickles.load(path, pickled.start, 1, builder.make)
+  if end > pickled.start + pickled.num_bytes:
+    raise EOFError
   return result
 
 
-def _choose_format(path, head):
+def _read_legacy(path, file, file_size):
+  builder = _Builder(
+      lambda key, num_bytes, dtype: Storage(path, num_bytes, dtype))
+  # The third has the writer's byte order and sizes; but numbers are always
+  # little-endian.
+  (magic, version, _, result, keys), end = pickles.load(
+      path, 0, 5, builder.make)
+  if (magic, version) != (_MAGIC, 1001):
+    raise ValueError('wrong magic number or protocol version')
+  storages = builder.storages
+  if (not isinstance(keys, list)
+      or not all(isinstance(key, str) for key in keys)
+      or sorted(keys) != sorted(storages)):
+    raise ValueError('the list of storages disagrees with the tensors')
+  file.seek(end)
+  for key in keys:
+    storage = storages[key]
+    (numel,) = struct.unpack('<q', file.read(8))
+    if numel * storage.dtype.stored.itemsize != storage.num_bytes:
+      raise ValueError(
+          f'storage {reprlib.repr(key)} has {numel} numbers, and '
+          f'{storage.num_bytes} bytes')
+    storage.start = file.tell()
+    file.seek(storage.check_end(file_size).num_bytes, os.SEEK_CUR)
+  return result
+
+
+def _choose_format(
+    path: str, head: bytes) -> Callable[[str, BinaryIO, int], object]:
   """Returns the function that reads a file that starts with `head`."""
   if head.startswith(_ZIP_START):
     return _read_zip
   if _MAGIC_OPCODES in head[:32]:
     return _read_legacy
-  if head[257:262] == b'ustar':
-    raise ValueError(
-        f'{path} is a tar archive, as PyTorch wrote before 2017, expected a '
-        'newer file; load it with PyTorch and save it again.')
+  errors.check(
+      head[257:262] != b'ustar', 'checkpoint', path,
+      'a file of PyTorch after 2017, not a tar archive',
+      'Load it with PyTorch and save it again.')
   if any(start.startswith(head)
          for start in (_ZIP_START, b'\x80\x02' + _MAGIC_OPCODES)):
-    raise _damaged(path, ValueError(f'it has {len(head)} bytes'))
-  raise ValueError(
-      f'{path} is not a PyTorch checkpoint: it starts with {head[:8]!r}, '
-      'expected a file of torch.save; give the path of the .pth file.')
+    raise torch_tensor.damaged(path, f'it has {len(head)} bytes')
+  raise errors.InvalidValueError(
+      'checkpoint', path, 'a file of torch.save, which is a zip archive or '
+      f'begins with its magic number, not with {head[:8]!r}')
 
 
-def read(path):
+def read(path: str | os.PathLike) -> object:
   """Reads a file of `torch.save`.
 
-  Classes of the file are not looked up: their objects become
-  `unpickler.StandIn`s, whose `path` is 'module.name' and whose `state` is the
-  dict of their attributes. Parameters become `Tensor`s, `torch.Size` a tuple.
+  Nothing in the file is executed: `pickles.load` reads its pickles in a
+  process of its own, under limits of time and memory.
 
   Args:
-    path: of the file, a str or `os.PathLike`.
+    path: of the file.
 
   Returns:
-    The object that was saved, with `Tensor`s for its tensors.
+    The object that was saved: numbers, strings, lists (of tuples, too), dicts,
+    NumPy scalars, `Tensor`s of tensors and parameters, and a `pickles.Object`
+    of anything else. Dicts inside of three others are left out.
 
   Raises:
-    FileNotFoundError: there is no such file.
-    ValueError: the file is not one of `torch.save`, is cut off or damaged, or
-      holds what is not supported.
+    errors.InvalidValueError: there is no such file, it is not one of
+      `torch.save`, is cut off or damaged, or holds what is not supported.
 
   Example:
     >>> checkpoint = read('model.pth')
@@ -384,9 +261,7 @@ def read(path):
     array([[1., 2.]], dtype=float32)
   """
   path = os.path.abspath(path)
-  if not os.path.isfile(path):
-    raise FileNotFoundError(
-        f'{path} is not a file; give the path of a checkpoint of torch.save.')
+  errors.check(os.path.isfile(path), 'checkpoint', path, 'a file')
   with open(path, 'rb') as file:
     head = file.read(512)
     read_fn = _choose_format(path, head)
@@ -394,7 +269,8 @@ def read(path):
     file.seek(0)
     try:
       return read_fn(path, file, file_size)
-    except unpickler.UnsupportedError as error:
-      raise ValueError(f'{path}: {unpickler.one_line(error)}.') from error
+    except _UnsupportedError as error:
+      raise errors.InvalidValueError(
+          'checkpoint', path, *error.args) from error
     except _ERRORS as error:
-      raise _damaged(path, error) from error
+      raise torch_tensor.damaged(path, error) from error

@@ -1,400 +1,192 @@
-"""Reads pickles of unknown origin; builds only plain and inert objects.
+"""Reads pickles of unknown origin; a program that `pickles.load` runs.
 
-A pickle is a program: it names globals, which are imported, and calls them.
-Here a name never leads to an import. It is looked up in a table of harmless
-constructors, and whatever the table lacks becomes a class of `StandIn`. Only
-these two can be called, and only what one pickle has made itself can be
-changed by it.
+A pickle is a program: it names classes and functions, and calls them. Here a
+name never leads to an import. Whatever the pickle names becomes a `StandIn`,
+which does nothing but remember what it is given, so that nothing is executed.
+A few bytes can still ask for endless time or memory. Therefore a process of
+its own, under limits, reads the pickles and prints what they hold:
+
+  python -I -S unpickler.py START COUNT CPU_SECONDS MAX_BYTES < FILE
+
+The output is JSON: `[values, persistent ids, end]`, or a string that says why
+there is none. None, booleans, numbers and strings are themselves, lists and
+tuples are lists, dicts are `{"dict": [[key, value], ...]}`, and anything else
+is `{"path": "module.name", "args": ..., "state": ...}`. Persistent ids have the
+path "persistent id" and are listed whether or not the values show them. Dicts
+inside of three others are left out.
+
+This file imports the standard library alone and starts in some 20 ms.
 """
 
 import collections
-import dataclasses
+import json
+import os
 import pickle
-import struct
-from typing import Any
+import sys
+from typing import BinaryIO
 
-import numpy as np
+try:
+  import resource
+except ImportError:  # Not on Windows.
+  resource = None
 
-# Of one pickle, so that a short one cannot fill the memory with copies.
-_MAX_COPIED_BYTES = 2**30
-_BYTES_PER_ITEM = 64
-# Hashing a tuple hashes its parts: deep nesting overflows the C stack, and
-# tuples that contain one another twice take exponential time.
-_MAX_KEY_PARTS = 1000
-
-_PYTHON_2_MODULES = {'__builtin__': 'builtins', 'copy_reg': 'copyreg'}
-_NUMPY_CODES = {'b1', 'c8', 'c16', 'f2', 'f4', 'f8',
-                'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8'}
-
-# What a broken pickle may raise. Not OSError, which tells of the disk.
-_ERRORS = (pickle.UnpicklingError, ArithmeticError, AttributeError,
-           EOFError, ImportError, LookupError, MemoryError, RuntimeError,
-           struct.error, TypeError, ValueError)
-
-
-class UnsupportedError(ValueError):
-  """The pickle may be sound, but holds what is not supported here."""
+# The arguments of a checkpoint and its weights are less deep.
+_MAX_DICTS = 3
+# Of values and characters; a checkpoint of 100 blocks has a million.
+_MAX_SIZE = 10**7
+# The hash of a smaller number is the number itself, so that no two collide.
+_MAX_KEY = 2**60
 
 
 class StandIn:
-  """Instance of a class that only the writer of the pickle knows.
-
-  Every class of the pickle has its own subclass, made for one `load`. The
-  arguments of the constructor, and items if it is a container, are dropped.
+  """Instance of a class, or result of a function, that the pickle names.
 
   Attributes:
-    path: 'module.name' of the class; also an attribute of the class.
-    state: dict of the object's attributes. They are not attributes of the
-      stand-in, whose methods they could hide.
+    path: 'module.name'; each has its own subclass of `StandIn`.
+    args: what it was called with.
+    state: what the pickle sets as its state.
   """
 
-  __slots__ = ('state',)
+  __slots__ = ('args', 'state')
   path = ''
 
-  def __init__(self, *_args, **_kwargs):
-    self.state = {}
+  def __new__(cls, *args: object, **_kwargs: object) -> 'StandIn':
+    self = super().__new__(cls)
+    self.args, self.state = args, None
+    return self
 
-  def __repr__(self):
-    return f'<StandIn {self.path!r}>'
+  def __setstate__(self, state: object) -> None:
+    self.state = state
 
+  def __call__(self, *_args: object) -> 'StandIn':
+    return self
 
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Function:
-  """A constructor that pickles may call.
+  def _drop(self, *_args: object) -> None:
+    """Takes the items of a container, which nobody needs."""
 
-  A pickle sees this object and not the function, so it can set no attribute.
+  __setitem__ = add = append = extend = _drop
 
-  Attributes:
-    path: 'module.name' by which pickles know it.
-    fn: what is called; it must refuse arguments that would do harm.
-  """
 
-  path: str
-  fn: Any
-
-
-class _NumpyDtype:
-  __slots__ = ('code', 'order')
-
-  def __init__(self, code, *_flags):
-    if not isinstance(code, str) or code not in _NUMPY_CODES:
-      raise UnsupportedError(
-          f'NumPy dtype {_short(code)}, expected one of '
-          f'{", ".join(sorted(_NUMPY_CODES))}; save numbers as Python numbers')
-    self.code = code
-    self.order = '='
-
-  def set_state(self, state):
-    _version, order, *_ = state
-    if not isinstance(order, str) or order not in tuple('<>|='):
-      raise pickle.UnpicklingError('wrong state of a NumPy dtype')
-    self.order = order
-
-
-def is_stand_in_class(value):
-  """Returns whether `value` is the stand-in of a class itself."""
-  return isinstance(value, type) and issubclass(value, StandIn)
-
-
-def one_line(error):
-  """Returns an exception as one short line."""
-  if isinstance(error, EOFError):
-    return 'it ends early'
-  text = ' '.join(str(error).split())[:300]
-  if isinstance(error, (ValueError, pickle.UnpicklingError)) and text:
-    return text
-  return f'{type(error).__name__}: {text}'.removesuffix(': ')
-
-
-def _short(value):
-  """Describes a value without walking through it."""
-  if isinstance(value, (str, int)):
-    return repr(value)[:80]
-  return f'of type {type(value).__name__}'
-
-
-def _check_key(key):
-  todo = [key]
-  for _ in range(_MAX_KEY_PARTS):
-    if not todo:
-      return
-    part = todo.pop()
-    if isinstance(part, tuple):
-      todo.extend(part[:_MAX_KEY_PARTS])
-  raise pickle.UnpicklingError('a key is a tuple of too many parts')
-
-
-def _check_types(values, *types):
-  for value in values:
-    if not isinstance(value, types):
-      raise pickle.UnpicklingError(f'wrong argument {_short(value)}')
-
-
-def _fill(target, pairs):
-  for key, value in pairs:
-    _check_key(key)
-    target[key] = value
-  return target
-
-
-def _make_dict(pairs=()):
-  return _fill({}, pairs.items() if isinstance(pairs, dict) else pairs)
-
-
-def _make_set(keys=()):
-  for key in keys:
-    _check_key(key)
-  return set(keys)
-
-
-def _make_bytes(data=b'', *encoding):
-  if encoding:
-    return _encode(data, *encoding)
-  # No int, which would be the number of bytes to allocate.
-  _check_types([data], bytes, bytearray, list)
-  return bytes(data)
-
-
-def _make_str(value=''):
-  # Containers that contain one another could become very long.
-  _check_types([value], str, int, float, complex)
-  return str(value)
-
-
-def _make_slice(*args):
-  _check_types(args, int, type(None))  # Hashable as a whole.
-  return slice(*args)
-
-
-def _encode(text, encoding='latin1'):
-  """How Python 3 writes bytes for Python 2."""
-  if (not isinstance(text, str) or not isinstance(encoding, str)
-      or encoding not in ('latin1', 'latin-1')):
-    raise pickle.UnpicklingError('encode() of other than (str, latin1)')
-  return text.encode('latin1')
-
-
-def _reconstruct(cls, *_args):
-  """Makes an object of a class by whichever function of `copyreg`."""
-  if not is_stand_in_class(cls):
-    raise pickle.UnpicklingError(f'an object of {_short(cls)}')
-  return cls()
-
-
-def _make_scalar(dtype, data):
-  if not isinstance(dtype, _NumpyDtype):
-    raise pickle.UnpicklingError('a NumPy scalar without a dtype')
-  if isinstance(data, str):  # By Python 2.
-    data = data.encode('latin1')
-  kind = np.dtype(dtype.code).newbyteorder(dtype.order)
-  if not isinstance(data, bytes) or len(data) != kind.itemsize:
-    raise pickle.UnpicklingError(f'wrong data of a NumPy scalar of {kind}')
-  return np.frombuffer(data, kind)[0]
-
-
-def function_table(functions):
-  """Makes the `Function`s of `{'module.name': callable}`.
-
-  Returns:
-    `{(module, name): Function}`, for `load`.
-  """
-  return {tuple(path.rsplit('.', 1)): Function(path, fn)
-          for path, fn in functions.items()}
-
-
-_GLOBALS = function_table({
-    '_codecs.encode': _encode,
-    'builtins.bool': bool,
-    'builtins.bytearray': lambda *args: bytearray(_make_bytes(*args)),
-    'builtins.bytes': _make_bytes,
-    'builtins.complex': complex,
-    'builtins.dict': _make_dict,
-    'builtins.float': float,
-    'builtins.frozenset': lambda keys=(): frozenset(_make_set(keys)),
-    'builtins.int': int,
-    'builtins.list': list,
-    'builtins.set': _make_set,
-    'builtins.slice': _make_slice,
-    'builtins.str': _make_str,
-    'builtins.tuple': tuple,
-    'collections.OrderedDict':
-        lambda pairs=(): collections.OrderedDict(_make_dict(pairs)),
-    'copyreg.__newobj__': _reconstruct,
-    'copyreg.__newobj_ex__': _reconstruct,
-    'copyreg._reconstructor': _reconstruct,
-    'numpy._core.multiarray.scalar': _make_scalar,
-    'numpy.core.multiarray.scalar': _make_scalar,
-    'numpy.dtype': _NumpyDtype,
-})
-
-
-class _Opcodes(dict):
-
-  def __missing__(self, opcode):
-    raise pickle.UnpicklingError(f'unknown opcode {opcode}')
-
-
-# The unpickler in C would look into copyreg's registry of extensions without
-# asking, and allocate as much memory as the largest memo index it reads.
-class _Unpickler(pickle._Unpickler):
-  """Replaces every opcode that looks up, calls or changes something."""
-
-  dispatch = _Opcodes(pickle._Unpickler.dispatch)
-
-  def __init__(self, file, extra_globals, persistent_load):
-    super().__init__(file, encoding='latin1')  # Keeps Python 2's bytes, too.
-    self._globals = {**_GLOBALS, **extra_globals}
-    self._stand_ins = {}
-    self._num_copied_bytes = 0
-    if persistent_load is not None:
-      self.persistent_load = persistent_load
-
-  def find_class(self, module, name):
-    key = (_PYTHON_2_MODULES.get(module, module), name)
-    if key in self._globals:
-      return self._globals[key]
-    if key not in self._stand_ins:
-      self._stand_ins[key] = type(
-          'StandIn', (StandIn,), {'__slots__': (), 'path': '.'.join(key)})
-    return self._stand_ins[key]
-
-  def get_extension(self, code):
-    raise pickle.UnpicklingError(f'extension {code}')
-
-  def _count_copy(self, value):
-    if isinstance(value, (bytes, bytearray, str)):
-      self._num_copied_bytes += len(value)
-    elif isinstance(value, (dict, frozenset, list, set, tuple)):
-      self._num_copied_bytes += _BYTES_PER_ITEM * len(value)
-    if self._num_copied_bytes > _MAX_COPIED_BYTES:
-      raise pickle.UnpicklingError('too many copies')
-
-  def _call(self, function, args):
-    if not isinstance(args, (list, tuple)):
-      raise pickle.UnpicklingError('a call without a tuple of arguments')
-    if isinstance(function, Function):
-      for arg in args:
-        self._count_copy(arg)
-      return function.fn(*args)
-    if is_stand_in_class(function):
-      return function()
-    if isinstance(function, StandIn):
-      return type(function)()
-    raise pickle.UnpicklingError(f'a call of {_short(function)}')
-
-  def _instantiate(self, klass, args):  # For INST and OBJ.
-    self.append(self._call(klass, args))
-
-  def _load_call(self):
-    args, function = self.stack.pop(), self.stack.pop()
-    self.append(self._call(function, args))
-  dispatch[pickle.REDUCE[0]] = _load_call
-  dispatch[pickle.NEWOBJ[0]] = _load_call
-
-  def _load_newobj_ex(self):
-    if self.stack.pop() and not is_stand_in_class(self.stack[-2]):
-      raise pickle.UnpicklingError('a call with keywords')
-    self._load_call()
-  dispatch[pickle.NEWOBJ_EX[0]] = _load_newobj_ex
-
-  def _load_build(self):
-    state, target = self.stack.pop(), self.stack[-1]
-    if isinstance(target, StandIn):
-      # A pair has those in slots as well; others are for a __setstate__.
-      is_pair = isinstance(state, tuple) and len(state) == 2
-      for part in state if is_pair else (state,):
-        if isinstance(part, dict):
-          self._count_copy(part)
-          target.state.update(part)
-    elif isinstance(target, _NumpyDtype):
-      target.set_state(state)
-    elif not isinstance(target, collections.OrderedDict):
-      raise pickle.UnpicklingError(f'a change of {_short(target)}')
-  dispatch[pickle.BUILD[0]] = _load_build
-
-  def _top(self, kind):
-    """Returns the container that the next items are for."""
-    target = self.stack[-1]
-    if isinstance(target, StandIn):
-      return kind()  # To be dropped.
-    if not isinstance(target, kind):
-      raise pickle.UnpicklingError(f'items for {_short(target)}')
-    return target
-
-  def _load_append(self):
-    item = self.stack.pop()
-    self._top(list).append(item)
-  dispatch[pickle.APPEND[0]] = _load_append
-
-  def _load_appends(self):
-    items = self.pop_mark()
-    self._top(list).extend(items)
-  dispatch[pickle.APPENDS[0]] = _load_appends
-
-  def _load_setitem(self):
-    value, key = self.stack.pop(), self.stack.pop()
-    _fill(self._top(dict), [(key, value)])
-  dispatch[pickle.SETITEM[0]] = _load_setitem
-
-  def _load_setitems(self):
-    items = self.pop_mark()
-    _fill(self._top(dict), zip(items[::2], items[1::2], strict=True))
-  dispatch[pickle.SETITEMS[0]] = _load_setitems
-
-  def _load_dict(self):
-    items = self.pop_mark()
-    self.append(_fill({}, zip(items[::2], items[1::2], strict=True)))
-  dispatch[pickle.DICT[0]] = _load_dict
-
-  def _load_additems(self):
-    items = self.pop_mark()
-    self._top(set).update(_make_set(items))
-  dispatch[pickle.ADDITEMS[0]] = _load_additems
-
-  def _load_frozenset(self):
-    items = self.pop_mark()  # Which gives `self` another `append`.
-    self.append(frozenset(_make_set(items)))
-  dispatch[pickle.FROZENSET[0]] = _load_frozenset
-
-  def _load_bytearray(self):
-    # Reads before it allocates, unlike the method that it replaces.
-    self.append(bytearray(self.read(struct.unpack('<Q', self.read(8))[0])))
-  dispatch[pickle.BYTEARRAY8[0]] = _load_bytearray
-
-  def _load_readonly_buffer(self):
-    raise pickle.UnpicklingError('an out-of-band buffer')
-  dispatch[pickle.READONLY_BUFFER[0]] = _load_readonly_buffer
-
-
-def load(file, extra_globals=None, persistent_load=None):
-  """Reads one pickle, without running anything that it brings along.
+class Unpickler(pickle.Unpickler):
+  """Reads one pickle, of `StandIn`s and plain objects.
 
   Args:
-    file: binary file; left behind the last byte of the pickle.
-    extra_globals: `{(module, name): object}` of what the pickle may name
-      besides plain Python objects and NumPy scalars; `Function`s if they are
-      to be called.
-    persistent_load: `persistent_load(saved_id)` makes the object of a
-      persistent id, or raises. None refuses them all.
+    file: left behind the last byte of the pickle.
 
-  Returns:
-    The object, of plain containers, numbers, strings, bytes, NumPy scalars,
-    the `extra_globals` and their results, and `StandIn`s. Attributes of
-    containers, such as the `_metadata` of a state dict, are dropped.
-
-  Raises:
-    UnsupportedError: a part of the pickle is not supported.
-    ValueError: the pickle is broken, or does what no checkpoint needs.
-
-  Example:
-    >>> import io
-    >>> load(io.BytesIO(pickle.dumps(print)))
-    <class 'tf_resflow.conversion.unpickler.StandIn'>
+  Attributes:
+    persistent_ids: a `StandIn` for each, in their order.
   """
+
+  def __init__(self, file: BinaryIO):
+    super().__init__(file, encoding='latin1')  # Keeps Python 2's bytes, too.
+    self.persistent_ids: list[StandIn] = []
+    self._stand_ins: dict[str, type[StandIn]] = {}
+
+  def find_class(self, module: str, name: str) -> type:
+    """Returns a class that does nothing; never that of the name."""
+    path = f'{module}.{name}'
+    if path == 'collections.OrderedDict':
+      return collections.OrderedDict
+    return self._stand_in(path)
+
+  def persistent_load(self, saved_id: object) -> object:
+    """Returns a stand-in with the id as its arguments."""
+    # PyTorch writes classes of modules in this way, to add their source.
+    if isinstance(saved_id, tuple) and saved_id[:1] == ('module',):
+      return saved_id[1]
+    self.persistent_ids.append(self._stand_in('persistent id')(saved_id))
+    return self.persistent_ids[-1]
+
+  def _stand_in(self, path):
+    if path not in self._stand_ins:
+      self._stand_ins[path] = type(
+          'StandIn', (StandIn,), {'__slots__': (), 'path': path})
+    return self._stand_ins[path]
+
+
+class Encoder:
+  """Turns what an `Unpickler` returns into values for JSON."""
+
+  def __init__(self):
+    self._size = 0
+
+  def encode(self, value: object, num_dicts: int = 0) -> object:
+    """Returns a value for JSON.
+
+    Args:
+      value: whatever a pickle made.
+      num_dicts: that the value is inside of.
+
+    Raises:
+      RecursionError: if it is nested too deeply.
+      pickle.UnpicklingError: if it is too large.
+    """
+    kind = type(value)
+    self._size += 1 + (len(value) if kind is str else 0)
+    if self._size > _MAX_SIZE:
+      raise pickle.UnpicklingError('it holds too many objects')
+    if value is None or kind in (bool, int, float, str):
+      return value
+    if kind in (list, tuple):
+      return [self.encode(v, num_dicts) for v in value]
+    if isinstance(value, dict) and num_dicts < _MAX_DICTS:
+      # The pickle may have given the dict an attribute `items`.
+      return {'dict': [[_checked_key(k), self.encode(v, num_dicts + 1)]
+                       for k, v in dict.items(value)]}
+    if isinstance(value, StandIn):
+      return {'path': self.encode(value.path),
+              'args': self.encode(value.args, num_dicts),
+              'state': self.encode(value.state, num_dicts)}
+    is_class = kind is type and issubclass(value, StandIn)
+    path = value.path if is_class else kind.__name__
+    return {'path': self.encode(path), 'args': [], 'state': None}
+
+
+def _checked_key(key):
+  if type(key) is str or type(key) is int and abs(key) < _MAX_KEY:
+    return key
+  raise pickle.UnpicklingError(
+      f'a key is of type {type(key).__name__}, or a huge number')
+
+
+def read(file: BinaryIO, count: int) -> str:
+  """Returns the JSON of `count` pickles that follow one another."""
   try:
-    return _Unpickler(file, extra_globals or {}, persistent_load).load()
-  except UnsupportedError:
-    raise
-  except _ERRORS as error:
-    raise ValueError(
-        f'broken or refused pickle: {one_line(error)}') from error
+    unpicklers = [Unpickler(file) for _ in range(count)]
+    values = [unpickler.load() for unpickler in unpicklers]
+    encoder = Encoder()
+    return json.dumps([
+        encoder.encode(values),
+        [encoder.encode(u.persistent_ids) for u in unpicklers], file.tell()])
+  except MemoryError:
+    return '"it asks for too much memory"'  # None is left for JSON.
+  except Exception as error:  # Whatever a broken pickle makes of the reader.
+    text = ' '.join(f'{type(error).__name__}: {error}'.split())
+    return json.dumps(text[:200])
+
+
+def limit(cpu_seconds: int, max_bytes: int) -> None:
+  """Limits this process, as far as the platform can."""
+  for name, value in {
+      'RLIMIT_AS': max_bytes, 'RLIMIT_CPU': cpu_seconds, 'RLIMIT_CORE': 0,
+      'RLIMIT_FSIZE': 0, 'RLIMIT_NPROC': 0}.items():
+    if hasattr(resource, name):
+      kind = getattr(resource, name)
+      try:
+        resource.setrlimit(kind, (value, resource.getrlimit(kind)[1]))
+      except (OSError, ValueError):
+        pass  # macOS knows limits that it does not let anybody set.
+
+
+def main(start: int, count: int, cpu_seconds: int, max_bytes: int) -> None:
+  """Reads pickles from stdin and prints them; see the top of the file."""
+  limit(cpu_seconds, max_bytes)
+  sys.stdin.buffer.seek(start)
+  sys.stdout.write(read(sys.stdin.buffer, count))
+  sys.stdout.flush()
+  # Without taking apart what may be nested deeply.
+  os._exit(0)
+
+
+if __name__ == '__main__':
+  main(*map(int, sys.argv[1:]))

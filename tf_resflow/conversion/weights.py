@@ -5,11 +5,16 @@ connected layers see flattened features, so their rows and columns are permuted
 between the two orders.
 """
 
+from collections.abc import Mapping
 import math
+import reprlib
 
 import numpy as np
 
+from tf_resflow import errors
 from tf_resflow import layers
+from tf_resflow import models
+from tf_resflow.conversion.torch_tensor import Tensor
 
 # Buffers, with which the authors' code remembers something, and the
 # parameters of the roulette, which never train.
@@ -18,7 +23,14 @@ _NOT_WEIGHTS = {
     'last_firmom', 'last_secmom', 'geom_p', 'lamb'}
 
 
-def load_weights(model, weights):
+def _check(condition, name, value, expected, advice=(
+    'Its tensors and its training arguments do not belong together.')):
+  # Names of unknown tensors may have any length.
+  errors.check(condition, f'checkpoint.{name[:100]}', value, expected, advice)
+
+
+def load_weights(
+    model: models.ResidualFlow, weights: Mapping[str, Tensor]) -> None:
   """Assigns the authors' tensors to a model.
 
   Every tensor must find its variable and every variable its tensor. Singular
@@ -28,49 +40,40 @@ def load_weights(model, weights):
   Args:
     model: a `models.ResidualFlow` of the configuration that
       `convert_arguments` returns.
-    weights: dict from the authors' names to tensors with a method `numpy`, as
-      `Checkpoint.weights` returns it.
+    weights: by the authors' names, as `Checkpoint.weights` returns them; all
+      that is used of a tensor is its method `numpy`.
 
   Raises:
-    ValueError: naming the first tensor that is missing, left over, of another
-      shape or not finite; the model may then be assigned in part.
+    errors.InvalidValueError: naming the first tensor that is missing, left
+      over, of another shape or not finite; the model may then be assigned in
+      part.
   """
   remaining = dict(weights)
 
   def take(name):
-    if name not in remaining:
-      raise ValueError(
-          f'the checkpoint has no tensor {name}, which its training arguments '
-          'ask for; they do not belong together.')
+    _check(name in remaining, name, None, 'a tensor')
     value = np.asarray(remaining.pop(name).numpy())
-    if not np.all(np.isfinite(value)):
-      raise ValueError(
-          f'the tensor {name} of the checkpoint is not finite; the training '
-          'that wrote it diverged.')
+    _check(np.all(np.isfinite(value)), name, 'NaN or infinity',
+           'finite numbers', 'The training that wrote it diverged.')
     return value
 
   for name, variable, to_ours in _pairs(model):
     value = take(name)
     # Before it is brought in our order, which could cut it to fit.
     expected = _their_shape(name, tuple(variable.shape))
-    if value.shape != expected:
-      raise ValueError(
-          f'the tensor {name} of the checkpoint has the shape {value.shape}; '
-          f'its training arguments ask for {expected}.')
+    _check(value.shape == expected, name, f'a tensor of shape {value.shape}',
+           f'the shape {expected}')
     variable.assign(to_ours(value))
-  for name, layer in _act_norms(model):
-    if f'{name}.initialized' in remaining and not take(f'{name}.initialized'):
-      raise ValueError(
-          f'the ActNorm {name} of the checkpoint was never initialised: it was '
-          'saved before the first batch.')
+  for name, layer, _ in _act_norms(model):
+    if f'{name}.initialized' in remaining:
+      _check(take(f'{name}.initialized'), f'{name}.initialized', 0, '1',
+             'The checkpoint was saved before the first batch.')
     layer.initialized.assign(1)
   _check_standardization(model, remaining)
   left = [n for n in remaining if n.rpartition('.')[2] not in _NOT_WEIGHTS]
-  if left:
-    raise ValueError(
-        f'the checkpoint has {len(left)} tensors that its training arguments '
-        f'do not ask for, such as {left[0]}; they do not belong together.')
-  model.save_singular_vectors()
+  _check(not left, min(left, default=''), 'a tensor',
+         f'none, as of {len(left)} in all')
+  model.save_norms()
 
 
 def _check_standardization(model, remaining):
@@ -83,58 +86,67 @@ def _check_standardization(model, remaining):
       continue
     stored = np.asarray(remaining.pop(name).numpy())
     expected = np.asarray(getattr(model.config, key))[:stored.size]
-    if stored.shape != expected.shape or np.abs(
-        stored - expected).max() > 1e-6:
-      raise ValueError(
-          f'the checkpoint standardises images with {key} {stored.tolist()}; '
-          f'expected {expected.tolist()}, as train_img.py has it for '
-          '--data=cifar10 with labels.')
+    _check(
+        stored.shape == expected.shape
+        and np.allclose(stored, expected, rtol=0, atol=1e-6),
+        name, reprlib.repr(stored.tolist()), expected.tolist(),
+        'That is what train_img.py has for --data=cifar10 with labels.')
 
 
 def _chains(model):
-  """Yields the authors' name and our layer, for every layer of the flow."""
-  for scale, stack in enumerate(model.scales):
-    # The first squeeze is not part of their model but of their script.
-    stack = [layer for layer in stack if layer.name != 'squeeze_first']
-    if scale == len(model.scales) - 1:
-      stack += model.dense_stack
-    for i, layer in enumerate(stack):
-      yield f'transforms.{scale}.chain.{i}', layer
+  """Yields the authors' name and our layer, for every layer of the flow.
+
+  The third is the shape `(h, w, c)` of what has been flattened behind the last
+  scale, None before.
+  """
+  scale, i, shape = 0, 0, None
+  for layer in model.bijection.elementary():
+    # Not in their model; the first squeeze is part of their script.
+    if type(layer) is layers.Flatten:
+      shape = model.latent_shapes[-1]
+    if type(layer) in (layers.Flatten, layers.FeatureTap) or (
+        layer.name == 'squeeze_first'):
+      continue
+    yield f'transforms.{scale}.chain.{i}', layer, shape
+    i += 1
+    if type(layer) is layers.Squeeze:
+      scale, i = scale + 1, 0
+
+
+def _heads(model):
+  return enumerate(model.classifier.heads if model.has_classifier else ())
 
 
 def _act_norms(model):
-  """Yields name and layer of every ActNorm."""
-  for name, layer in _chains(model):
-    if isinstance(layer, layers.ActNorm):
+  """Yields name, layer and shape (see `_chains`) of every ActNorm."""
+  for name, layer, shape in _chains(model):
+    if type(layer) is layers.ActNorm:
       # Those of all features are wrapped.
-      is_wrapped = layer.per_feature or layer in model.dense_stack
-      yield f'{name}.fc_module' if is_wrapped else name, layer
-  for scale, head in enumerate(model.heads):
-    yield f'classification_heads.{scale}.1', head.act_norm
+      is_wrapped = layer.per_feature or shape
+      yield f'{name}.fc_module' if is_wrapped else name, layer, shape
+  for scale, head in _heads(model):
+    yield f'classification_heads.{scale}.1', head.act_norm, None
 
 
 def _pairs(model):
   """Yields (name, variable, function that brings the tensor in our order)."""
-  last_shape = model.latent_shapes[-1]
-  for name, layer in _act_norms(model):
-    shape = tuple(layer.bias.shape)
-    if layer in model.dense_stack:
-      to_ours = _to_features(last_shape)
-    else:
-      to_ours = _to_image(shape) if len(shape) == 3 else _unchanged
+  for name, layer, shape in _act_norms(model):
+    own_shape = tuple(layer.bias.shape)
+    to_ours = (_to_features(shape) if shape else
+               _to_image(own_shape) if len(own_shape) == 3 else _unchanged)
     yield f'{name}.weight', layer.log_scale, to_ours
     yield f'{name}.bias', layer.bias, to_ours
-  for name, layer in _chains(model):
-    if isinstance(layer, layers.ResidualBlock):
-      shape = last_shape if layer in model.dense_stack else None
+  for name, layer, shape in _chains(model):
+    if type(layer) is layers.ResidualBlock:
       yield from _block_pairs(name, layer, shape)
-  for scale, head in enumerate(model.heads):
+  for scale, head in _heads(model):
     name = f'classification_heads.{scale}.0'
     yield f'{name}.weight', head.conv.kernel, _to_conv_kernel
     yield f'{name}.bias', head.conv.bias, _unchanged
-  if model.heads:
-    yield 'logit_layer.weight', model.classifier.kernel, np.transpose
-    yield 'logit_layer.bias', model.classifier.bias, _unchanged
+  if model.has_classifier:
+    dense = model.classifier.dense
+    yield 'logit_layer.weight', dense.kernel, np.transpose
+    yield 'logit_layer.bias', dense.bias, _unchanged
 
 
 def _block_pairs(name, block, image_shape):
@@ -146,21 +158,19 @@ def _block_pairs(name, block, image_shape):
     image_shape: `(h, w, c)` of the features that a block on vectors flattens;
       None for a block on images.
   """
-  parts = [
-      part for part in block.g.layers
-      if isinstance(part, (layers.SpectralLayer, layers.LipschitzActivation))]
-  linear = [p for p in parts if isinstance(p, layers.SpectralLayer)]
-  is_dense = isinstance(linear[0], layers.SpectralDense)
-  if is_dense and image_shape is None:
-    image_shape = tuple(block.g.input_shape[1:])
-  prefix = f'{name}.nnet.nnet' if is_dense else f'{name}.nnet'
+  *_, end = block.g.parts
+  if type(end) is layers.Reshape:
+    image_shape = end.target_shape
+  parts = [p for p in block.g.parts if type(p) is not layers.Reshape]
+  linear = [p for p in parts if p.num_constrained]
+  prefix = f'{name}.nnet.nnet' if image_shape else f'{name}.nnet'
   for i, part in enumerate(parts):
-    if isinstance(part, layers.LipSwish):
+    if part.has_scales:
       yield f'{prefix}.{i}.beta', part.beta, np.squeeze
-    if not isinstance(part, layers.SpectralLayer):
+    if not part.num_constrained:
       continue
     to_kernel, to_bias = _to_conv_kernel, _unchanged
-    if is_dense:
+    if image_shape:
       to_kernel = _to_dense_kernel(
           image_shape if part is linear[0] else None,
           image_shape if part is linear[-1] else None)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from tf_resflow import errors
 from tf_resflow.datasets import catalog
 
 
@@ -69,11 +70,11 @@ class EmbeddedImages(
     facts = catalog.info(self.name)
     images, labels = self._source()
     expected = facts.num_train + facts.num_test
-    if len(images) != expected:
-      raise ValueError(
-        f'the installed package holds {len(images)} images for {self.name!r}, '
-        f'expected {expected}: install another version of it'
-      )
+    errors.check(
+      len(images) == expected, 'num_images', len(images),
+      f'{expected} in the installed package that holds {self.name}',
+      'Install another version of it.',
+    )
     order = split_order(len(images))
     train, test = order[:facts.num_train], order[facts.num_train:]
     return {

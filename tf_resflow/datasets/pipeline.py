@@ -8,6 +8,7 @@ seen.
 
 import tensorflow as tf
 
+from tf_resflow import errors
 from tf_resflow.datasets import quantization
 from tf_resflow.datasets.loading import ImageSplit
 
@@ -54,7 +55,7 @@ def training_batches(
     `label` int32 `[B]`.
 
   Raises:
-    ValueError: If a number is out of range.
+    InvalidValueError: If a number is out of range.
 
   Example:
     >>> from tf_resflow import datasets
@@ -64,8 +65,9 @@ def training_batches(
     TensorShape([64, 8, 8, 1])
   """
   _check_positive(batch_size=batch_size, max_in_memory=max_in_memory)
-  if start_step < 0:
-    raise ValueError(f'start_step={start_step}: expected 0 or more')
+  errors.check(
+    start_step >= 0, 'start_step', start_step, 'a whole number from 0'
+  )
   num_examples = split.num_examples
   first = start_step * batch_size
   first_epoch, num_skipped = divmod(first, num_examples)
@@ -143,16 +145,15 @@ def evaluation_batches(
     `label` int32 `[B]`, `index` int64 `[B]`, the position in the split.
 
   Raises:
-    ValueError: If a number is out of range.
+    InvalidValueError: If a number is out of range.
   """
   _check_positive(batch_size=batch_size)
   if num_examples is None:
     num_examples = split.num_examples
-  if not 1 <= num_examples <= split.num_examples:
-    raise ValueError(
-      f'num_examples={num_examples}: expected 1..{split.num_examples}, the '
-      'size of the split'
-    )
+  errors.check(
+    1 <= num_examples <= split.num_examples, 'num_examples', num_examples,
+    f'a whole number in [1, {split.num_examples}], the size of the split',
+  )
   noise_key = _key(seed, _EVALUATION_NOISE)
   if split.num_examples <= MAX_IN_MEMORY:
     examples = tf.data.Dataset.from_tensor_slices(split.arrays)
@@ -205,7 +206,6 @@ def _uniform(shape, key, index):
 
 
 def _check_positive(**numbers: int) -> None:
-  """Raises ValueError for the first argument that is below 1."""
+  """Raises `InvalidValueError` for the first argument below 1."""
   for name, value in numbers.items():
-    if value < 1:
-      raise ValueError(f'{name}={value}: expected 1 or more')
+    errors.check(value >= 1, name, value, 'a whole number from 1')

@@ -5,6 +5,8 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from tf_resflow import errors
+
 
 @functools.cache
 def _cell_bounds(num_levels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +51,7 @@ def dequantize(
     x, float32, same shape, in [0, 1).
 
   Raises:
-    ValueError: If `num_levels` is not in 1..256.
+    InvalidValueError: If `num_levels` is not in 1..256.
 
   Example:
     >>> x = dequantize(tf.constant([255], tf.uint8), tf.constant([1.0]), 256)
@@ -60,10 +62,7 @@ def dequantize(
     Theis, van den Oord and Bethge, 2016, Section 3.1 (why uniform noise makes
     the density of x bound the probability of X).
   """
-  if not 1 <= num_levels <= 256:
-    raise ValueError(
-      f'num_levels={num_levels}: expected 1..256 for 8-bit images'
-    )
+  _check_num_levels(num_levels)
   low, high = _cell_bounds(num_levels)
   level = tf.cast(image_uint8, tf.int32)
   x = (tf.cast(image_uint8, tf.float32) + noise) / np.float32(num_levels)
@@ -86,15 +85,19 @@ def quantize(x: tf.Tensor, num_levels: int) -> tf.Tensor:
     X, uint8, same shape.
 
   Raises:
-    ValueError: If `num_levels` is not in 1..256.
+    InvalidValueError: If `num_levels` is not in 1..256.
 
   Example:
     >>> quantize(tf.constant([-0.1, 0.5, 1.0]), 4).numpy().tolist()
     [0, 2, 3]
   """
-  if not 1 <= num_levels <= 256:
-    raise ValueError(
-      f'num_levels={num_levels}: expected 1..256 for 8-bit images'
-    )
+  _check_num_levels(num_levels)
   level = tf.floor(x * np.float32(num_levels))
   return tf.cast(tf.clip_by_value(level, 0.0, num_levels - 1.0), tf.uint8)
+
+
+def _check_num_levels(num_levels: int) -> None:
+  errors.check(
+    1 <= num_levels <= 256, 'num_levels', num_levels,
+    'a whole number in [1, 256], since images have 8 bits',
+  )

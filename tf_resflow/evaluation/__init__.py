@@ -1,31 +1,23 @@
 """Evaluation: likelihoods, inversion, samples and their quality, figures."""
 
-from tf_resflow.evaluation.classification import accuracy
-from tf_resflow.evaluation.features import FeatureExtractor
-from tf_resflow.evaluation.features import load_feature_extractor
-from tf_resflow.evaluation.figures import image_grid
-from tf_resflow.evaluation.figures import levels_to_bytes
-from tf_resflow.evaluation.figures import save_image
-from tf_resflow.evaluation.figures import save_image_grid
-from tf_resflow.evaluation.frechet import FeatureMoments
-from tf_resflow.evaluation.frechet import frechet_distance
-from tf_resflow.evaluation.inputs import evaluate_inputs
-from tf_resflow.evaluation.inputs import exact_batch_size
-from tf_resflow.evaluation.inputs import read_inputs
-from tf_resflow.evaluation.interpolation import linear_path
-from tf_resflow.evaluation.interpolation import spherical_path
-from tf_resflow.evaluation.inversion import check_inverse
-from tf_resflow.evaluation.inversion import InversionReport
-from tf_resflow.evaluation.kernel_distance import squared_mmd
-from tf_resflow.evaluation.kernel_distance import squared_mmd_of_subsets
-from tf_resflow.evaluation.likelihood import bits_per_dim
-from tf_resflow.evaluation.likelihood import default_estimator
-from tf_resflow.evaluation.likelihood import roulette_estimator
-from tf_resflow.evaluation.report import evaluate
-from tf_resflow.evaluation.report import format_table
-from tf_resflow.evaluation.report import report_inputs
-from tf_resflow.evaluation.sampling import decode
-from tf_resflow.evaluation.sampling import decode_batches
-from tf_resflow.evaluation.sampling import Decoded
-from tf_resflow.evaluation.sampling import draw_latents
-from tf_resflow.evaluation.sampling import NotConvergedError
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    'baseline_table': ['format_baselines'],
+    'baselines': ['evaluate_baselines'],
+    'classification': ['accuracy'],
+    'comparison': ['paired_differences', 'read_bits', 'write_bits'],
+    'features': ['FeatureExtractor', 'load_feature_extractor'],
+    'figures': [
+        'image_grid', 'levels_to_bytes', 'save_image', 'save_image_grid'],
+    'frechet': ['FeatureMoments', 'frechet_distance'],
+    'inputs': ['evaluate_inputs', 'fitting_batch_size', 'read_inputs'],
+    'interpolation': ['linear_path', 'spherical_path'],
+    'inversion': ['InversionReport', 'check_inverse'],
+    'kernel_distance': ['squared_mmd', 'squared_mmd_of_subsets'],
+    'likelihood': ['bits_per_dim', 'default_estimator'],
+    'pictures': ['Picture', 'interpolations', 'reconstructions', 'samples'],
+    'report': ['evaluate', 'format_table', 'report_inputs'],
+    'sample_quality': ['compare_samples'],
+    'sampling': ['Decoded', 'NotConvergedError', 'decode', 'decode_batches'],
+})

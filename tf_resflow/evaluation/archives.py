@@ -1,33 +1,36 @@
 """Reads .npz files that users name."""
 
+from collections.abc import Collection
 import os
 import zipfile
 import zlib
 
 import numpy as np
 
+from tf_resflow import errors
 
-def read_arrays(path, name, keys=None):
-  """Returns the arrays of an .npz file, as a dict.
+
+def read_arrays(
+    path: str | os.PathLike, name: str, keys: Collection[str] | None = None,
+) -> dict[str, np.ndarray | None]:
+  """Returns the arrays of an .npz file.
 
   Args:
     path: of the file.
-    name: what messages call it, such as `inputs`.
+    name: of the argument or flag that names the file, for messages.
     keys: which to read, all by default; the others are None.
 
   Raises:
-    OSError: if there is no such file, or it cannot be opened.
-    ValueError: if it is no such file, is damaged, or holds objects.
+    InvalidValueError: if there is no such file, or it is damaged, or holds
+      objects.
+    OSError: if it cannot be opened.
   """
-  if not os.path.exists(path):
-    raise FileNotFoundError(f'{name} is {path}, which does not exist.')
-  if not os.path.isfile(path) or not zipfile.is_zipfile(path):
-    raise ValueError(
-        f'{name} is {path}, which is not a readable .npz file; expected what '
-        'numpy.savez writes.')
+  expected = 'an .npz file, as numpy.savez writes it'
+  errors.check(os.path.exists(path), name, path, expected, 'It does not exist.')
+  errors.check(
+      os.path.isfile(path) and zipfile.is_zipfile(path), name, path, expected)
   try:
-    archive = np.load(path)
-    with archive:
+    with np.load(path) as archive:
       arrays = {
           key: archive[key] if keys is None or key in keys else None
           for key in archive.files}
@@ -37,7 +40,6 @@ def read_arrays(path, name, keys=None):
   # What zipfile and zlib raise where bytes are damaged, or encrypted.
   except (EOFError, NotImplementedError, RuntimeError, ValueError,
           zipfile.BadZipFile, zlib.error) as error:
-    raise ValueError(
-        f'{name} is {path}, which is not a readable .npz file: {error}'
-    ) from error
+    raise errors.InvalidValueError(
+        name, path, expected, f'It cannot be read: {error}.') from error
   return arrays

@@ -13,14 +13,18 @@ chosen on a validation part of the training split; the chosen one is refitted
 on the whole training split; the test split is touched once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 import logging
+from typing import Any
 import warnings
 
 import numpy as np
 from sklearn import exceptions
 from sklearn import mixture
+
+from tf_resflow import errors
+from tf_resflow.evaluation import statistics
 
 _logger = logging.getLogger(__name__)
 
@@ -34,7 +38,7 @@ _LOGIT_ALPHAS = (0.05, 0.01, 0.001)
 _TRAIN_STREAM, _SPLIT_STREAM, _VALIDATION_STREAM, _TEST_STREAM = range(4)
 
 
-class BaselineFitError(ValueError):
+class BaselineFitError(errors.ExpectedError):
   """A mixture that cannot be fitted with the settings given."""
 
 
@@ -60,18 +64,16 @@ class BaselineSettings:
   max_iter: int = 200
 
   def __post_init__(self):
-    if self.num_components < 1 or self.num_noise_draws < 1:
-      raise ValueError(
-          'num_components and num_noise_draws must be at least 1, got '
-          f'{self.num_components} and {self.num_noise_draws}.')
-    if self.alpha is not None and not 0.0 < self.alpha < 0.5:
-      raise ValueError(
-          'alpha must lie in (0, 0.5), or be None for raw space, got '
-          f'{self.alpha}.')
-    if not self.reg_covar >= 0.0:
-      raise ValueError(f'reg_covar must not be negative, got {self.reg_covar}.')
-    if not 0 <= self.seed < 2**32:
-      raise ValueError(f'seed must lie in [0, 2^32), got {self.seed}.')
+    for name in ('num_components', 'num_noise_draws'):
+      value = getattr(self, name)
+      errors.check(value >= 1, name, value, 'a number from 1')
+    errors.check(
+        self.alpha is None or 0.0 < self.alpha < 0.5, 'alpha', self.alpha,
+        'a number strictly between 0 and 1/2, or None for raw space')
+    errors.check(
+        self.reg_covar >= 0.0, 'reg_covar', self.reg_covar, 'a number from 0')
+    errors.check(0 <= self.seed < 2**32, 'seed', self.seed,
+                 'a number from 0, below 2^32')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,16 +100,18 @@ class DensityBaseline:
       log p(x), float64 [N], nats.
 
     Raises:
-      ValueError: if x leaves [0, 1] or does not have D values per example.
+      InvalidValueError: if x leaves [0, 1] or does not have D values per
+        example.
     """
     x = np.asarray(x, np.float64).reshape(len(x), -1)
-    if x.shape[1] != self.mixture.means_.shape[1]:
-      raise ValueError(
-          f'x has {x.shape[1]} values per example, the baseline was fitted to '
-          f'{self.mixture.means_.shape[1]}.')
-    if not (np.all(x >= 0.0) and np.all(x <= 1.0)):
-      raise ValueError('x must lie in [0, 1]; pass dequantised images, x = '
-                       '(X + U) / num_levels.')
+    num_dims = self.mixture.means_.shape[1]
+    errors.check(
+        x.shape[1] == num_dims, 'x', f'{x.shape[1]} values per example',
+        f'{num_dims}, to which the baseline was fitted')
+    errors.check(
+        np.all(x >= 0.0) and np.all(x <= 1.0), 'x',
+        f'[{x.min():g}, {x.max():g}]', 'numbers in [0, 1]',
+        'Dequantise images: x = (X + U) / num_levels.')
     z, log_det = _preprocess(x, self.settings.alpha)
     return self.mixture.score_samples(z) + log_det
 
@@ -163,6 +167,21 @@ class BaselineResult:
   validation_bits_per_dim: float
   baseline: DensityBaseline
 
+  def report(self) -> dict[str, Any]:
+    """Returns what a tool says of it, a dict for JSON."""
+    bits = statistics.mean_and_stderr(self.bits_per_dim)
+    settings = dataclasses.asdict(self.baseline.settings)
+    del settings['max_iter']
+    return {
+        'bits_per_dim': bits.mean,
+        'bits_per_dim_stderr': bits.stderr,
+        'num_examples': bits.num_examples,
+        'validation_bits_per_dim': self.validation_bits_per_dim,
+        'settings': {
+            'space': 'raw' if settings['alpha'] is None else 'logit',
+            **settings,
+            'converged': bool(self.baseline.mixture.converged_)}}
+
 
 def fit_baseline(images: np.ndarray, num_levels: int,
                  settings: BaselineSettings) -> DensityBaseline:
@@ -177,7 +196,7 @@ def fit_baseline(images: np.ndarray, num_levels: int,
     The fitted `DensityBaseline`.
 
   Raises:
-    ValueError: if the images are not integers in range.
+    InvalidValueError: if the images are not integers in range.
     BaselineFitError: if a covariance is not positive definite.
 
   Example:
@@ -187,10 +206,9 @@ def fit_baseline(images: np.ndarray, num_levels: int,
     (64,)
   """
   _check_images(images, num_levels, 'images')
-  if len(images) < max(2, settings.num_components):
-    raise ValueError(
-        f'{settings.num_components} components cannot be fitted to '
-        f'{len(images)} images; lower num_components.')
+  errors.check(
+      len(images) >= max(2, settings.num_components), 'num_components',
+      settings.num_components, f'at most {len(images)}, the number of images')
   x = np.concatenate([
       _dequantize(images, num_levels, (settings.seed, _TRAIN_STREAM, i))
       for i in range(settings.num_noise_draws)
@@ -260,10 +278,10 @@ def validation_scores(images: np.ndarray, num_levels: int,
   """
   _check_images(images, num_levels, 'images')
   num_validation = int(round(validation_fraction * len(images)))
-  if not 1 <= num_validation < len(images):
-    raise ValueError(
-        f'validation_fraction={validation_fraction} of {len(images)} images '
-        'leaves nothing to fit or nothing to validate on.')
+  errors.check(
+      1 <= num_validation < len(images), 'validation_fraction',
+      validation_fraction, f'a part of the {len(images)} images that leaves '
+      'some to fit and some to validate on')
   order = np.random.default_rng((seed, _SPLIT_STREAM)).permutation(len(images))
   held_out, fitted = np.split(order, [num_validation])
   x = np.concatenate([
@@ -289,7 +307,8 @@ def validation_scores(images: np.ndarray, num_levels: int,
 def evaluate_baselines(
     train: np.ndarray, test: np.ndarray, num_levels: int, *,
     num_components: int = 10, seed: int = 0, num_noise_draws: int = 8,
-    candidates_fn=default_candidates) -> dict[str, BaselineResult]:
+    candidates_fn: Callable[..., list[BaselineSettings]] = default_candidates,
+) -> dict[str, BaselineResult]:
   """Bits/dim of the Gaussian and the mixture baseline on the test split.
 
   `gaussian` and `gaussian_mixture` use the space that is better on validation;
@@ -313,7 +332,7 @@ def evaluate_baselines(
     A dict from the four names to `BaselineResult`.
 
   Raises:
-    ValueError: if the images do not fit together or to num_levels.
+    InvalidValueError: if the images do not fit together or to num_levels.
     BaselineFitError: if no candidate could be fitted.
 
   References:
@@ -322,10 +341,9 @@ def evaluate_baselines(
   """
   _check_images(train, num_levels, 'train')
   _check_images(test, num_levels, 'test')
-  if train.shape[1:] != test.shape[1:]:
-    raise ValueError(
-        f'train images have shape {train.shape[1:]}, test images '
-        f'{test.shape[1:]}; pass two splits of one data set.')
+  errors.check(
+      train.shape[1:] == test.shape[1:], 'test', f'images {test.shape[1:]}',
+      f'images {train.shape[1:]}, as those of train')
   results = {}
   for name, count in (('gaussian', 1), ('gaussian_mixture', num_components)):
     candidates = candidates_fn(count, num_levels, seed=seed,
@@ -350,16 +368,14 @@ def evaluate_baselines(
 def _check_images(images, num_levels, name):
   """Raises unless `images` are integers [N, H, W, C] in 0..num_levels - 1."""
   images = np.asarray(images)
-  if images.ndim != 4 or not np.issubdtype(images.dtype, np.integer):
-    raise ValueError(
-        f'{name} must be an integer array [N, H, W, C], got {images.dtype} of '
-        f'shape {images.shape}.')
-  if images.size == 0:
-    raise ValueError(f'{name} is empty: shape {images.shape}.')
-  if images.min() < 0 or images.max() >= num_levels:
-    raise ValueError(
-        f'{name} must lie in 0..{num_levels - 1} for num_levels={num_levels}, '
-        f'got {images.min()}..{images.max()}.')
+  errors.check(
+      images.ndim == 4 and np.issubdtype(images.dtype, np.integer) and
+      images.size > 0, name, f'{images.dtype} {images.shape}',
+      'integers [N, H, W, C], not empty')
+  errors.check(
+      images.min() >= 0 and images.max() < num_levels, name,
+      f'{images.min()}..{images.max()}',
+      f'0..{num_levels - 1} for num_levels={num_levels}')
 
 
 def _dequantize(images, num_levels, seed):

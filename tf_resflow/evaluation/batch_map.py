@@ -1,13 +1,17 @@
 """One function for batch after batch, on one device or on several at once."""
 
+from collections.abc import Callable, Iterable, Iterator
 import itertools
+from typing import Any
 
 import tensorflow as tf
 
-from tf_resflow.numerics import random
+from tf_resflow import private_apis
 
 
-def make_batch_map(function, strategy=None):
+def make_batch_map(
+    function: Callable, strategy: tf.distribute.Strategy | None = None,
+) -> Callable[[Iterable[tuple]], Iterator[Any]]:
   """Returns a generator function that applies `function` to batches.
 
   With several replicas, as many batches are computed at once as there are
@@ -18,9 +22,10 @@ def make_batch_map(function, strategy=None):
   what they return is dropped.
 
   Args:
-    function: maps tensors to a structure of tensors; traced.
-    strategy: a `tf.distribute.Strategy`, in whose scope the variables that
-      `function` reads were made; None for the default device.
+    function: maps tensors to a structure of tensors; traced. Where it draws,
+      it says that its batch is whole, see `numerics.random.whole_batch`.
+    strategy: in its scope the variables that `function` reads were made; None
+      for the default device.
 
   Returns:
     `map_fn(batches)`: takes an iterable of tuples, the arguments of
@@ -33,10 +38,8 @@ def make_batch_map(function, strategy=None):
   """
   num_replicas = 1 if strategy is None else strategy.num_replicas_in_sync
 
-  def replica_fn(*arguments):
-    with random.whole_batches():
-      return function(*arguments)
-
+  # It is traced for every evaluation.
+  @private_apis.allow_frequent_tracing
   @tf.function(autograph=False, reduce_retracing=True)
   def run(parts):
     if num_replicas == 1:
@@ -46,15 +49,11 @@ def make_batch_map(function, strategy=None):
             lambda context, values=values: values[
                 context.replica_id_in_sync_group])
         for values in zip(*parts, strict=True)]
-    results = strategy.run(replica_fn, args=arguments)
+    results = strategy.run(function, args=arguments)
     leaves = [strategy.experimental_local_results(leaf)
               for leaf in tf.nest.flatten(results)]
     return [tf.nest.pack_sequence_as(results, leaf)
             for leaf in zip(*leaves, strict=True)]
-
-  # It is traced for every evaluation: that is meant, but TensorFlow warns of
-  # functions that are traced often.
-  run._omit_frequent_tracing_warning = True  # pylint: disable=protected-access
 
   def map_fn(batches):
     batches = iter(batches)

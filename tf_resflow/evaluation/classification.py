@@ -1,25 +1,26 @@
 """Accuracy of a hybrid model's classifier."""
 
 import numpy as np
+import tensorflow as tf
 
 from tf_resflow import datasets
+from tf_resflow import models
 from tf_resflow.evaluation import batch_map
 
 
-def accuracy(model, split, batch_size=128, num_examples=None, seed=0,
-             strategy=None):
-  """Returns the share of images whose label has the largest logit.
+def accuracy(
+    model: models.Flow, split: datasets.ImageSplit, batch_size: int = 128,
+    num_examples: int | None = None, seed: int = 0,
+    strategy: tf.distribute.Strategy | None = None) -> float:
+  """Returns the share of images whose label has the largest logit, in [0, 1].
 
   Args:
-    model: a `models.ResidualFlow` with a classifier.
-    split: a `datasets.ImageSplit` with labels.
+    model: a flow with a classifier.
+    split: images with labels.
     batch_size: examples per batch.
     num_examples: use the first this many examples only.
     seed: of the dequantisation noise.
     strategy: see `likelihood.bits_per_dim`.
-
-  Returns:
-    A float in [0, 1].
   """
   labels = []
 

@@ -1,7 +1,12 @@
 """Files of per-example bits/dim, by which models are compared in pairs."""
 
+from collections.abc import Mapping
+import os
+from typing import Any
+
 import numpy as np
 
+from tf_resflow import errors
 from tf_resflow.evaluation import archives
 from tf_resflow.evaluation import statistics
 
@@ -9,19 +14,23 @@ from tf_resflow.evaluation import statistics
 _FACTS = ('dataset', 'split', 'num_levels', 'image_shape')
 
 
-def write_bits(path, bits, facts):
+def write_bits(
+    path: str | os.PathLike, bits: Mapping[str, np.ndarray],
+    facts: Mapping[str, Any]) -> None:
   """Writes the bits/dim of several models.
 
   Args:
     path: of the .npz file.
-    bits: dict from the name of a model to its bits/dim `[N]`, in the order of
-      the split.
-    facts: dict with `dataset`, `split`, `num_levels` and `image_shape`.
+    bits: from the name of a model to its bits/dim `[N]`, in the order of the
+      split.
+    facts: `dataset`, `split`, `num_levels` and `image_shape`.
   """
   np.savez(path, **{name: facts[name] for name in _FACTS}, **bits)
 
 
-def read_bits(path, num_examples, facts):
+def read_bits(
+    path: str | os.PathLike, num_examples: int, facts: Mapping[str, Any],
+) -> dict[str, np.ndarray]:
   """Reads what `write_bits` wrote, for comparisons with another model.
 
   Args:
@@ -31,53 +40,48 @@ def read_bits(path, num_examples, facts):
     facts: what these are, see `write_bits`.
 
   Returns:
-    A dict from names to bits/dim `[num_examples]`.
+    From names to bits/dim `[num_examples]`.
 
   Raises:
     OSError: if the file cannot be opened.
-    ValueError: if it is no such file, holds no model, or other examples.
+    InvalidValueError: if it is no such file, holds no model, or other examples.
   """
   arrays = archives.read_arrays(path, 'compare')
+
+  def check(condition, expected, advice=''):
+    errors.check(condition, 'compare', path, expected, advice)
+
   for name in _FACTS:
     if name not in arrays:
       continue
-    stored = arrays.pop(name)
-    if stored.tolist() != np.asarray(facts[name]).tolist():
-      raise ValueError(
-          f'compare is {path}, which is of the {name} {stored.tolist()}, not '
-          f'{np.asarray(facts[name]).tolist()}; only the same examples make '
-          'pairs.')
-  if not arrays:
-    raise ValueError(
-        f'compare is {path}, which holds no bits/dim; expected an array '
-        f'({num_examples},) for every model.')
+    stored, right = arrays.pop(name).tolist(), np.asarray(facts[name]).tolist()
+    check(stored == right, f'a file of the {name} {right}',
+          f'It is of {stored}; only the same examples make pairs.')
+  check(arrays, 'a file with bits/dim', 'It holds no model.')
+  expected = (f'floats ({num_examples},) for every model, one per evaluated '
+              'example, as bin/baselines --output writes them')
   for name, values in arrays.items():
-    if values.shape != (num_examples,):
-      raise ValueError(
-          f'compare is {path}: {name} has the shape {values.shape}, expected '
-          f'({num_examples},), one value per evaluated example, as '
-          'bin/baselines --output writes them.')
-    if not np.issubdtype(values.dtype, np.floating):
-      raise ValueError(
-          f'compare is {path}: {name} has the dtype {values.dtype}; expected '
-          'floats.')
-    if not np.all(np.isfinite(values)):
-      raise ValueError(
-          f'compare is {path}: {np.sum(~np.isfinite(values))} values of {name} '
-          'are not finite.')
+    check(values.shape == (num_examples,), expected,
+          f'Its {name} has the shape {values.shape}.')
+    check(np.issubdtype(values.dtype, np.floating), expected,
+          f'Its {name} has the dtype {values.dtype}.')
+    num_bad = np.sum(~np.isfinite(values))
+    check(num_bad == 0, expected, f'{num_bad} of its {name} are not finite.')
   return arrays
 
 
-def paired_differences(bits, others):
+def paired_differences(
+    bits: np.ndarray, others: Mapping[str, np.ndarray],
+) -> dict[str, statistics.PairedDifference]:
   """Compares a model with others on the same examples.
 
   Args:
     bits: bits/dim `[N]` of the model.
-    others: dict from names to bits/dim `[N]`.
+    others: from names to bits/dim `[N]`.
 
   Returns:
-    A dict from names to `statistics.PairedDifference`, of `bits` less the
-    other's: negative where the model needs fewer bits.
+    From names to the differences of `bits` less the other's: negative where the
+    model needs fewer bits.
   """
   return {name: statistics.paired_difference(bits, other)
           for name, other in others.items()}

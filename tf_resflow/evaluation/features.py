@@ -1,10 +1,15 @@
 """Networks that turn images into feature vectors, read from files."""
 
+from collections.abc import Callable, Sequence
 import os
+from typing import Any
 
 import keras
 import numpy as np
+from numpy import typing as npt
 import tensorflow as tf
+
+from tf_resflow import errors
 
 # What Inception networks were trained at, for those that take any size.
 _INCEPTION_SIZE = 299
@@ -28,30 +33,32 @@ class FeatureExtractor:
     feature_name: which output, where there are several.
 
   Raises:
-    ValueError: if the sizes contradict each other.
+    InvalidValueError: if the sizes contradict each other.
   """
 
-  def __init__(self, function, input_shape=(None, None, None), input_size=None,
-               input_range=(-1.0, 1.0), feature_name=None):
+  def __init__(
+      self, function: Callable[[tf.Tensor], Any],
+      input_shape: Sequence[int | None] = (None, None, None),
+      input_size: int | None = None,
+      input_range: Sequence[float] = (-1.0, 1.0),
+      feature_name: str | None = None):
     self._function = function
     height, width, self.num_channels = input_shape
-    if input_size is not None and (height or input_size, width or input_size
-                                   ) != (input_size, input_size):
-      raise ValueError(
-          f'input_size is {input_size}, but the network takes images of '
-          f'{height} x {width}; leave it out.')
+    errors.check(
+        input_size is None or (height or input_size, width or input_size) == (
+            input_size, input_size), 'input_size', input_size,
+        f'none, since the network takes images of {height} x {width}')
     default = input_size or _INCEPTION_SIZE
     self.input_size = (height or default, width or default)
     low, high = self.input_range = tuple(input_range)
-    if not np.isfinite(low) or not np.isfinite(high) or low >= high:
-      raise ValueError(
-          f'input_range is {low},{high}; expected two numbers, the lower '
-          'first.')
+    errors.check(
+        np.isfinite(low) and np.isfinite(high) and low < high, 'input_range',
+        f'{low},{high}', 'two numbers, the lower first')
     self._feature_name = feature_name
     self._extract = tf.function(
         self._extract_batch, autograph=False, reduce_retracing=True)
 
-  def __call__(self, images):
+  def __call__(self, images: npt.ArrayLike) -> np.ndarray:
     """Returns features of images.
 
     Args:
@@ -61,18 +68,17 @@ class FeatureExtractor:
       Float32 NumPy array `[B, F]`.
 
     Raises:
-      ValueError: if the network does not take such images, or its output is
-        not one finite vector an image.
+      InvalidValueError: if the network does not take such images, or its output
+        is not one finite vector an image.
     """
     features = self._extract(tf.convert_to_tensor(images)).numpy()
-    if not np.all(np.isfinite(features)):
-      raise ValueError(
-          'the feature network returned values that are not finite; check '
-          f'that it takes images in [{self.input_range[0]:g}, '
-          f'{self.input_range[1]:g}].')
+    errors.check(
+        np.all(np.isfinite(features)), 'features', 'NaN or infinite',
+        'finite numbers', 'Check that the network takes images in '
+        f'[{self.input_range[0]:g}, {self.input_range[1]:g}].')
     return features
 
-  def description(self, image_shape):
+  def description(self, image_shape: Sequence[int]) -> dict[str, Any]:
     """Returns how images `[H, W, C]` are fed to the network, for reports."""
     return {
         'input_range': list(self.input_range),
@@ -87,45 +93,43 @@ class FeatureExtractor:
             else str(image_shape[-1])),
     }
 
-  def prepare(self, images):
+  def prepare(self, images: tf.Tensor) -> tf.Tensor:
     """Returns uint8 images `[B, H, W, C]` as the network is given them."""
-    if images.dtype != tf.uint8:
-      raise ValueError(
-          f'images have the dtype {images.dtype.name}; expected uint8.')
+    errors.check(images.dtype == tf.uint8, 'images', images.dtype.name, 'uint8')
     low, high = self.input_range
     x = low + tf.cast(images, tf.float32) * ((high - low) / 255.0)
     x = tf.image.resize(x, self.input_size, antialias=True)
     channels = x.shape[-1]
     if self.num_channels in (None, channels):
       return x
-    if channels == 1:
-      return tf.repeat(x, self.num_channels, axis=-1)
-    raise ValueError(
-        f'images have {channels} channels, but the feature network takes '
-        f'{self.num_channels}.')
+    errors.check(
+        channels == 1, 'images', f'{channels} channels',
+        f'1 or {self.num_channels}, which the network takes')
+    return tf.repeat(x, self.num_channels, axis=-1)
 
   def _extract_batch(self, images):
     outputs = self._function(self.prepare(images))
     if not isinstance(outputs, dict):
       outputs = {'output': outputs}
     name = self._feature_name or next(iter(outputs))
-    if name not in outputs or (len(outputs) > 1 and not self._feature_name):
-      raise ValueError(
-          f'feature_name is {self._feature_name}; the network has the outputs '
-          f'{", ".join(sorted(outputs))}: name the features among them.')
+    is_chosen = bool(self._feature_name) or len(outputs) == 1
+    errors.check(
+        name in outputs and is_chosen, 'feature_name', self._feature_name,
+        f'one of the outputs {", ".join(sorted(outputs))}')
     features = outputs[name]
     if features.shape.rank == 4 and list(features.shape[1:3]) == [1, 1]:
       features = features[:, 0, 0]
-    if features.shape.rank != 2:
-      raise ValueError(
-          f'the feature network returns the shape {features.shape}; expected '
-          '[B, F], so let it end in a global average (pooling="avg" in '
-          'keras.applications).')
+    errors.check(
+        features.shape.rank == 2, 'features', f'a tensor {features.shape}',
+        '[B, F]', 'Let the network end in a global average (pooling="avg" in '
+        'keras.applications).')
     return tf.cast(features, tf.float32)
 
 
-def load_feature_extractor(path, input_size=None, input_range=(-1.0, 1.0),
-                           feature_name=None):
+def load_feature_extractor(
+    path: str | os.PathLike, input_size: int | None = None,
+    input_range: Sequence[float] = (-1.0, 1.0),
+    feature_name: str | None = None) -> FeatureExtractor:
   """Reads a feature network from a Keras file or a SavedModel.
 
   Args:
@@ -136,11 +140,8 @@ def load_feature_extractor(path, input_size=None, input_range=(-1.0, 1.0),
     input_range: see `FeatureExtractor`.
     feature_name: see `FeatureExtractor`.
 
-  Returns:
-    A `FeatureExtractor`.
-
   Raises:
-    ValueError: if the path holds no network of one image.
+    InvalidValueError: if the path holds no network of one image.
 
   Example:
     >>> images = keras.Input([None, None, 3])
@@ -151,35 +152,31 @@ def load_feature_extractor(path, input_size=None, input_range=(-1.0, 1.0),
     (4, 3)
   """
   path = os.fspath(path)
-  if os.path.isdir(path):
-    function, input_shape = _load(_from_saved_model, path)
-  elif not os.path.exists(path):
-    raise ValueError(f'inception is {path}, which does not exist.')
-  elif path.endswith(_KERAS_SUFFIXES):
-    function, input_shape = _load(_from_keras, path)
-  else:
-    raise ValueError(
-        f'inception is {path}; expected a file that ends in '
-        f'{" or ".join(_KERAS_SUFFIXES)}, or the folder of a SavedModel.')
+  expected = (f'a file that ends in {" or ".join(_KERAS_SUFFIXES)}, or the '
+              'folder of a SavedModel')
+  errors.check(
+      os.path.exists(path), 'inception', path, expected, 'It does not exist.')
+  is_folder = os.path.isdir(path)
+  errors.check(
+      is_folder or path.endswith(_KERAS_SUFFIXES), 'inception', path, expected)
+  try:
+    function, input_shape = (
+        _from_saved_model if is_folder else _from_keras)(path)
+  except Exception as error:  # The loaders document no common error type.
+    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    raise errors.InvalidValueError(
+        'inception', path, 'a feature network', f'It cannot be read: '
+        f'{first_line}') from error
   return FeatureExtractor(
       function, input_shape, input_size, input_range, feature_name)
 
 
-def _load(load, path):
-  try:
-    return load(path)
-  except Exception as error:  # The loaders document no common error type.
-    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    raise ValueError(
-        f'inception is {path}, which cannot be read as a feature network: '
-        f'{first_line}') from error
-
-
 def _input_shape(shapes):
   """Returns `(h, w, c)` of the only input."""
-  if len(shapes) != 1 or shapes[0].rank not in (None, 4):
-    listed = ', '.join(map(str, shapes)) or 'nothing'
-    raise ValueError(f'it takes {listed}, not one batch of images [B, h, w, c]')
+  errors.check(
+      len(shapes) == 1 and shapes[0].rank in (None, 4), 'inputs',
+      ', '.join(map(str, shapes)) or 'nothing',
+      'one batch of images [B, h, w, c]')
   return tuple(shapes[0].with_rank(4).as_list()[1:])
 
 
@@ -219,9 +216,9 @@ def _from_saved_model(path):
     specs = signature.structured_input_signature[1]
     input_shape = _input_shape([spec.shape for spec in specs.values()])
     (name,) = specs
-    if specs[name].dtype != tf.float32:
-      raise ValueError(
-          f'it takes {specs[name].dtype.name} images, expected float32')
+    errors.check(
+        specs[name].dtype == tf.float32, 'inputs', specs[name].dtype.name,
+        'float32')
 
     def function(x):
       return signature(**{name: x})
@@ -229,8 +226,7 @@ def _from_saved_model(path):
     # Signatures do not keep the variables alive.
     function.model = model
     return function, input_shape
-  if callable(model):
-    return model, _callable_input_shape(model)
-  raise ValueError(
-      f'it has the signatures {", ".join(signatures) or "none"}; expected one, '
-      'or serving_default')
+  errors.check(
+      callable(model), 'signatures', ', '.join(signatures) or 'none',
+      'one, or serving_default')
+  return model, _callable_input_shape(model)

@@ -2,17 +2,22 @@
 
 import math
 import os
+from typing import Any
 
 import numpy as np
+from numpy import typing as npt
 import tensorflow as tf
+
+from tf_resflow import errors
 
 # Cells of a grid are enlarged until they measure about this many pixels.
 _TARGET_CELL_SIZE = 64
 _BACKGROUND = 255
 
 
-def image_grid(images, num_columns: int | None = None, padding: int = 1,
-               scale: int | None = None) -> np.ndarray:
+def image_grid(
+    images: npt.ArrayLike, num_columns: int | None = None, padding: int = 1,
+    scale: int | None = None) -> np.ndarray:
   """Lays images out in rows, left to right, on a white background.
 
   Floats become bytes by min(floor(256 x), 255), which gives back X from
@@ -31,7 +36,8 @@ def image_grid(images, num_columns: int | None = None, padding: int = 1,
     scale * (columns * (W + padding) + padding), C].
 
   Raises:
-    ValueError: for other shapes and dtypes, NaN, or floats outside [0, 1].
+    InvalidValueError: for other shapes and dtypes, NaN, or floats outside
+      [0, 1].
 
   Example:
     >>> image_grid(np.zeros([10, 8, 8, 1], np.uint8)).shape
@@ -43,10 +49,10 @@ def image_grid(images, num_columns: int | None = None, padding: int = 1,
     num_columns = math.ceil(math.sqrt(num_images))
   if scale is None:
     scale = max(1, math.ceil(_TARGET_CELL_SIZE / max(height, width)))
-  if num_columns < 1 or scale < 1 or padding < 0:
-    raise ValueError(
-        'num_columns and scale must be at least 1 and padding at least 0, got '
-        f'num_columns={num_columns}, scale={scale}, padding={padding}.')
+  for name, value, least in (
+      ('num_columns', num_columns, 1), ('scale', scale, 1),
+      ('padding', padding, 0)):
+    errors.check(value >= least, name, value, f'a number from {least}')
   num_rows = math.ceil(num_images / num_columns)
   step_y, step_x = height + padding, width + padding
   grid = np.full(
@@ -59,7 +65,7 @@ def image_grid(images, num_columns: int | None = None, padding: int = 1,
   return grid.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def levels_to_bytes(levels, num_levels: int) -> np.ndarray:
+def levels_to_bytes(levels: npt.ArrayLike, num_levels: int) -> np.ndarray:
   """Scales integer images to bytes: round(255 X / (num_levels - 1)).
 
   Args:
@@ -74,18 +80,18 @@ def levels_to_bytes(levels, num_levels: int) -> np.ndarray:
     [0, 128, 255]
   """
   levels = np.asarray(levels)
-  if not 2 <= num_levels <= 256 or levels.min() < 0 or (
-      levels.max() >= num_levels):
-    raise ValueError(
-        f'levels lie in [{levels.min()}, {levels.max()}] with num_levels '
-        f'{num_levels}; expected 0..num_levels-1 and at most 256 levels.')
+  errors.check(2 <= num_levels <= 256, 'num_levels', num_levels,
+               'a number from 2 to 256')
+  low, high = levels.min(), levels.max()
+  errors.check(0 <= low and high < num_levels, 'levels', f'{low}..{high}',
+               f'numbers from 0 to {num_levels - 1}')
   # In integers; halves are rounded up.
   scale = num_levels - 1
   return ((levels.astype(np.int64) * 510 + scale) // (2 * scale)).astype(
       np.uint8)
 
 
-def save_image(path, image) -> None:
+def save_image(path: str | os.PathLike, image: npt.ArrayLike) -> None:
   """Writes one image as a PNG file and makes its folder if need be.
 
   Args:
@@ -93,21 +99,19 @@ def save_image(path, image) -> None:
     image: uint8 [H, W, C]; C is 1 (grey) or 3 (RGB).
 
   Raises:
-    ValueError: for another file type, dtype or shape.
+    InvalidValueError: for another file type, dtype or shape.
 
   Example:
     >>> save_image('grid.png', image_grid(np.zeros([4, 8, 8, 1])))
   """
   path = os.fspath(path)
   image = np.asarray(image)
-  if not path.lower().endswith('.png'):
-    raise ValueError(f'only PNG files are written, got the path {path!r}; let '
-                     'it end in .png.')
-  if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] not in (1,
-                                                                           3):
-    raise ValueError(
-        f'image must be uint8 [H, W, 1 or 3], got {image.dtype} of shape '
-        f'{image.shape}; image_grid makes one from a batch.')
+  errors.check(path.lower().endswith('.png'), 'path', path,
+               'a name that ends in .png')
+  errors.check(
+      image.dtype == np.uint8 and image.ndim == 3 and image.shape[-1] in (1, 3),
+      'image', f'{image.dtype} {image.shape}', 'uint8 [H, W, 1 or 3]',
+      'image_grid makes one from a batch.')
   folder = os.path.dirname(path)
   if folder:
     tf.io.gfile.makedirs(folder)
@@ -115,7 +119,9 @@ def save_image(path, image) -> None:
     file.write(tf.io.encode_png(image).numpy())
 
 
-def save_image_grid(path, images, **grid_options) -> None:
+def save_image_grid(
+    path: str | os.PathLike, images: npt.ArrayLike, **grid_options: Any,
+) -> None:
   """Writes a batch of images as one PNG file.
 
   Args:
@@ -124,7 +130,7 @@ def save_image_grid(path, images, **grid_options) -> None:
     **grid_options: further arguments of `image_grid`.
 
   Raises:
-    ValueError: as `image_grid` and `save_image` do.
+    InvalidValueError: as `image_grid` and `save_image` do.
 
   Example:
     >>> save_image_grid('grid.png', np.zeros([4, 8, 8, 1]), num_columns=2)
@@ -135,23 +141,25 @@ def save_image_grid(path, images, **grid_options) -> None:
 def _to_bytes(images):
   """Returns images as uint8 [N, H, W, C]."""
   images = np.asarray(images)
-  if images.ndim != 4 or images.size == 0 or images.shape[-1] not in (1, 3):
-    raise ValueError('images must be a non-empty batch [N, H, W, 1 or 3], got '
-                     f'shape {images.shape}.')
+  errors.check(
+      images.ndim == 4 and images.size > 0 and images.shape[-1] in (1, 3),
+      'images', f'an array {images.shape}',
+      'a batch [N, H, W, 1 or 3], not empty')
   if images.dtype == np.uint8:
     return images
-  if not np.issubdtype(images.dtype, np.floating):
-    raise ValueError('images must be uint8 in 0..255 or floats in [0, 1], got '
-                     f'{images.dtype}.')
+  errors.check(
+      np.issubdtype(images.dtype, np.floating), 'images', images.dtype,
+      'uint8 in 0..255 or floats in [0, 1]')
   num_bad = np.count_nonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
-  if num_bad:
-    raise ValueError(f'{num_bad} of {len(images)} images have NaN or infinite '
-                     'pixels; a grid would hide that they failed.')
+  errors.check(
+      num_bad == 0, 'images',
+      f'{num_bad} of {len(images)} with NaN or infinite pixels',
+      'finite numbers', 'A grid would hide that they failed.')
   low, high = images.min(), images.max()
-  if low < 0.0 or high > 1.0:
-    raise ValueError(
-        f'float images must lie in [0, 1], got [{low:.4g}, {high:.4g}]; scale '
-        'them, or clip samples with np.clip(images, 0, 1).')
+  errors.check(
+      0.0 <= low and high <= 1.0, 'images', f'[{low:.4g}, {high:.4g}]',
+      'floats in [0, 1]',
+      'Scale them, or clip samples with np.clip(images, 0, 1).')
   # float64, so that 256 x is exact for every float32 x.
   return np.minimum(np.floor(images.astype(np.float64) * 256.0),
                     255.0).astype(np.uint8)

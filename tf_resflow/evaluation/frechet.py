@@ -1,7 +1,10 @@
 """Frechet distance of two sets of feature vectors (FID)."""
 
 import numpy as np
+from numpy import typing as npt
 from scipy import linalg
+
+from tf_resflow import errors
 
 
 class FeatureMoments:
@@ -27,19 +30,17 @@ class FeatureMoments:
     self.mean = None
     self._scatter = None
 
-  def update(self, features):
+  def update(self, features: npt.ArrayLike) -> None:
     """Takes a batch of features `[B, F]` into account."""
     features = np.asarray(features, np.float64)
-    if features.ndim != 2 or len(features) == 0:
-      raise ValueError(
-          f'features have the shape {features.shape}; expected [B, F].')
+    errors.check(features.ndim == 2 and len(features) > 0, 'features',
+                 f'an array {features.shape}', '[B, F]')
     if self.mean is None:
       size = features.shape[1]
       self.mean, self._scatter = np.zeros(size), np.zeros([size, size])
-    if features.shape[1] != len(self.mean):
-      raise ValueError(
-          f'features have the shape {features.shape}; expected '
-          f'[B, {len(self.mean)}], as before.')
+    errors.check(
+        features.shape[1] == len(self.mean), 'features',
+        f'an array {features.shape}', f'[B, {len(self.mean)}], as before')
     batch_size, batch_mean = len(features), features.mean(axis=0)
     centred = features - batch_mean
     total = self.num_examples + batch_size
@@ -51,11 +52,10 @@ class FeatureMoments:
     self.num_examples = total
 
   @property
-  def covariance(self):
+  def covariance(self) -> np.ndarray:
     """The unbiased covariance `[F, F]`, scatter / (N - 1)."""
-    if self.num_examples < 2:
-      raise ValueError(
-          f'a covariance needs 2 or more examples, got {self.num_examples}.')
+    errors.check(self.num_examples > 1, 'num_examples', self.num_examples,
+                 'a number from 2 for a covariance')
     return self._scatter / (self.num_examples - 1)
 
 
@@ -68,7 +68,9 @@ def _factor(covariance):
   return vectors[:, kept] * np.sqrt(values[kept])
 
 
-def frechet_distance(mean_1, covariance_1, mean_2, covariance_2):
+def frechet_distance(
+    mean_1: npt.ArrayLike, covariance_1: npt.ArrayLike, mean_2: npt.ArrayLike,
+    covariance_2: npt.ArrayLike) -> float:
   """Squared 2-Wasserstein distance of two normal distributions.
 
     d = |m_1 - m_2|^2 + tr C_1 + tr C_2 - 2 tr (C_1 C_2)^(1/2)
@@ -86,10 +88,10 @@ def frechet_distance(mean_1, covariance_1, mean_2, covariance_2):
     covariance_2: `[F, F]`.
 
   Returns:
-    A float, in squared units of the features, at least 0.
+    The distance, in squared units of the features, at least 0.
 
   Raises:
-    ValueError: if the shapes do not fit, or a value is not finite.
+    InvalidValueError: if the shapes do not fit, or a value is not finite.
 
   Example:
     >>> float(frechet_distance([0.0], [[1.0]], [3.0], [[4.0]]))  # 9 + (2 - 1)^2
@@ -105,13 +107,12 @@ def frechet_distance(mean_1, covariance_1, mean_2, covariance_2):
       np.asarray(c, np.float64) for c in (covariance_1, covariance_2)]
   size = means[0].size
   shapes = [a.shape for a in means + covariances]
-  if shapes != [(size,)] * 2 + [(size, size)] * 2:
-    raise ValueError(
-        'two means [F] and two covariances [F, F] are expected, got the shapes '
-        f'{", ".join(map(str, shapes))}.')
-  for array in means + covariances:
-    if not np.all(np.isfinite(array)):
-      raise ValueError('a mean or a covariance is not finite.')
+  errors.check(
+      shapes == [(size,)] * 2 + [(size, size)] * 2, 'shapes',
+      ', '.join(map(str, shapes)), 'two means [F] and two covariances [F, F]')
+  for name, arrays in (('mean', means), ('covariance', covariances)):
+    errors.check(all(np.all(np.isfinite(a)) for a in arrays), name,
+                 'NaN or infinite', 'finite numbers')
   factors = [_factor(c) for c in covariances]
   common = (linalg.svdvals(factors[0].T @ factors[1]).sum()
             if factors[0].size and factors[1].size else 0.0)

@@ -1,21 +1,23 @@
 """Log-likelihoods of given images, one by one."""
 
+from collections.abc import Sequence
+import os
+
 import numpy as np
 import tensorflow as tf
 
+from tf_resflow import errors
+from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import archives
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import progress
-from tf_resflow.evaluation import statistics
-
-# A Jacobian of one example that is larger than this is not taken.
-_MAX_JACOBIAN_BYTES = 4e9
-_MAX_BATCH_BYTES = 1e9
+from tf_resflow.numerics import random
 
 
-def read_inputs(path, event_shape):
+def read_inputs(
+    path: str | os.PathLike, event_shape: Sequence[int]) -> np.ndarray:
   """Reads dequantised images from an .npz file.
 
   Args:
@@ -26,55 +28,59 @@ def read_inputs(path, event_shape):
     `x` as float64.
 
   Raises:
+    InvalidValueError: if it is no such file, or `x` does not suit the model.
     OSError: if the file cannot be opened.
-    ValueError: if it is no such file, or `x` does not suit the model.
   """
   arrays = archives.read_arrays(path, 'inputs', keys=('x',))
   x = arrays.get('x')
-  expected = f'floats [n, {", ".join(map(str, event_shape))}] in [0, 1)'
-  if x is None:
-    raise ValueError(
-        f'inputs is {path}, which has the arrays {", ".join(arrays) or "none"} '
-        f'but no x; expected {expected}.')
-  if not np.issubdtype(x.dtype, np.floating):
-    raise ValueError(
-        f'inputs is {path}: x has the dtype {x.dtype}; expected {expected}, '
-        'dequantised as (X + U) / num_levels.')
-  if x.ndim != 1 + len(event_shape) or len(x) == 0 or (
-      x.shape[1:] != tuple(event_shape)):
-    raise ValueError(
-        f'inputs is {path}: x has the shape {x.shape}; expected {expected}.')
-  if not (np.all(np.isfinite(x)) and x.min() >= 0 and x.max() <= 1):
-    raise ValueError(
-        f'inputs is {path}: x lies in [{x.min()}, {x.max()}]; expected '
-        f'{expected}.')
+
+  def check(condition, advice):
+    errors.check(
+        condition, 'inputs', path, 'an .npz file with an array x, floats '
+        f'[n, {", ".join(map(str, event_shape))}] in [0, 1)', advice)
+
+  check(x is not None, f'Its arrays are {", ".join(arrays) or "none"}.')
+  check(np.issubdtype(x.dtype, np.floating), f'Its x has the dtype {x.dtype}: '
+        'dequantise integers as (X + U) / num_levels.')
+  check(x.ndim > 0 and len(x) > 0 and x.shape[1:] == tuple(event_shape),
+        f'Its x has the shape {x.shape}.')
+  check(np.all(np.isfinite(x)) and x.min() >= 0 and x.max() <= 1,
+        f'Its x lies in [{x.min()}, {x.max()}].')
   return x.astype(np.float64)
 
 
-def exact_batch_size(model):
-  """Returns how many examples at a time suit `numerics.Exact`.
+def fitting_batch_size(
+    model: models.Flow, estimator: numerics.Estimator, largest: int = 128,
+) -> int:
+  """Returns how many examples at a time suit an estimator.
+
+  Args:
+    model: a flow.
+    estimator: of its log-determinants.
+    largest: number where the estimator takes any.
 
   Raises:
-    ValueError: if the event is too large for a Jacobian.
+    InvalidValueError: if the events are too large for it.
   """
-  size = model.event_size**2 * tf.as_dtype(model.compute_dtype).size
-  if size > _MAX_JACOBIAN_BYTES:
-    raise ValueError(
-        f'log_det is exact, but the Jacobian of {model.event_size} dimensions '
-        f'takes {size / 1e9:.0f} GB per image; use the roulette.')
-  return max(1, int(_MAX_BATCH_BYTES / size))
+  limit = estimator.max_batch_size(
+      model.event_size, tf.as_dtype(model.compute_dtype))
+  return largest if limit is None else min(largest, limit)
 
 
-def evaluate_inputs(model, x, *, batch_size=128, num_repeats=8, seed=0,
-                    estimator=None, verbose=0, num_probes=1, strategy=None):
+def evaluate_inputs(
+    model: models.Flow, x: np.ndarray, *, batch_size: int = 128,
+    num_repeats: int = 8, seed: int = 0,
+    estimator: numerics.Estimator | None = None, verbose: int = 0,
+    num_probes: int = 1, strategy: tf.distribute.Strategy | None = None,
+) -> dict[str, np.ndarray]:
   """Evaluates the density at given images.
 
   Args:
-    model: a `models.Flow` with `num_levels`.
-    x: `[n, ...]` array in [0, 1).
+    model: a flow on images of integers.
+    x: `[n, ...]` in [0, 1).
     batch_size: images per batch.
     num_repeats: independent estimates of the log-determinant that are
-      averaged; `numerics.Exact` needs one.
+      averaged; an estimator that draws nothing is used once.
     seed: Python int; the result is a function of it.
     estimator: of the log-determinant, `default_estimator()` by default.
     verbose: 1 shows a progress bar.
@@ -82,26 +88,24 @@ def evaluate_inputs(model, x, *, batch_size=128, num_repeats=8, seed=0,
     strategy: see `likelihood.bits_per_dim`.
 
   Returns:
-    A dict of float64 arrays: `z` `[n, D]` (in the order of the model),
-    `log_det` `[n]` (`log|det dz/dx|`, nats), `log_prob` `[n]` (of the
-    density of `x`, nats), `bits_per_dim` `[n]`, and `log_det_repeats`
-    `[R, n]`, the estimates whose mean `log_det` is.
+    Float64 arrays: `z` `[n, D]` (in the order of the model), `log_det` `[n]`
+    (`log|det dz/dx|`, nats), `log_prob` `[n]` (of the density of `x`, nats),
+    `bits_per_dim` `[n]`, and `log_det_repeats` `[R, n]`, the estimates whose
+    mean `log_det` is.
 
   References:
     Chen et al., 2019, Residual Flows, Equation 1.
   """
-  if estimator is None:
-    estimator = likelihood.default_estimator()
-  is_exact = isinstance(estimator, numerics.Exact)
-  if not is_exact and num_repeats < statistics.MIN_REPEATS:
-    raise ValueError(
-        f'num_repeats is {num_repeats}; {statistics.MIN_REPEATS} are the '
-        'least from which the standard error of the estimator is taken.')
-  num_repeats = 1 if is_exact else num_repeats
+  estimator = estimator or likelihood.default_estimator()
+  if estimator.is_random:
+    likelihood.check_num_repeats(num_repeats)
+  else:
+    num_repeats = 1
   likelihood.check_num_probes(num_probes, estimator)
   evaluate = batch_map.make_batch_map(
       lambda images, batch_seed: model.forward_and_log_det(
-          images, seed=batch_seed, log_det=estimator), strategy)
+          images, seed=random.whole_batch(batch_seed), estimator=estimator),
+      strategy)
   batches = [
       tf.constant(x[start:start + batch_size], tf.as_dtype(model.compute_dtype))
       for start in range(0, len(x), batch_size)]

@@ -1,9 +1,13 @@
 """Paths between latents."""
 
 import numpy as np
+from numpy import typing as npt
+
+from tf_resflow import errors
 
 
-def spherical_path(start, end, num_points):
+def spherical_path(
+    start: npt.ArrayLike, end: npt.ArrayLike, num_points: int) -> np.ndarray:
   """Returns points on arcs between latents, with norms in between.
 
   With `a` the angle between the two directions and `t` from 0 to 1,
@@ -28,8 +32,8 @@ def spherical_path(start, end, num_points):
     the given ones.
 
   Raises:
-    ValueError: if shapes do not fit, or a pair has no shortest arc: a zero
-      vector, or two opposite directions.
+    InvalidValueError: if shapes do not fit, or a pair has no shortest arc: a
+      zero vector, or two opposite directions.
 
   Example:
     >>> path = spherical_path([[2.0, 0.0]], [[0.0, 2.0]], 3)
@@ -42,17 +46,16 @@ def spherical_path(start, end, num_points):
   """
   start, end, t = _check(start, end, num_points)
   norms = [np.linalg.norm(z, axis=-1, keepdims=True) for z in (start, end)]
-  if not all(np.all(n > 0.0) for n in norms):
-    raise ValueError('a latent is zero, which has no direction.')
+  errors.check(all(np.all(n > 0.0) for n in norms), 'latent', 'zero',
+               'one with a direction')
   a, b = start / norms[0], end / norms[1]
   # Half the chord and half the sum: exact for small and for large angles.
   angle = 2.0 * np.arctan2(
       np.linalg.norm(a - b, axis=-1, keepdims=True),
       np.linalg.norm(a + b, axis=-1, keepdims=True))
-  if np.any(np.pi - angle < 1e-6):
-    raise ValueError(
-        'two latents are opposite to each other; no arc between them is the '
-        'shortest. Choose another pair.')
+  errors.check(
+      np.all(np.pi - angle >= 1e-6), 'latents', 'opposite to each other',
+      'two with one shortest arc between them', 'Choose another pair.')
   # sin(s a) / sin(a), which is s in the limit of no angle.
   sine = np.where(angle < 1e-6, 1.0, np.sin(angle))
 
@@ -64,7 +67,8 @@ def spherical_path(start, end, num_points):
       norm * (weight(1.0 - t) * a + weight(t) * b), start, end)
 
 
-def linear_path(start, end, num_points):
+def linear_path(
+    start: npt.ArrayLike, end: npt.ArrayLike, num_points: int) -> np.ndarray:
   """Returns points `(1-t) start + t end` on straight lines between latents.
 
   Args:
@@ -76,7 +80,7 @@ def linear_path(start, end, num_points):
     Float64 array `[P, num_points, D]`, see `spherical_path`.
 
   Raises:
-    ValueError: if shapes do not fit.
+    InvalidValueError: if shapes do not fit.
   """
   start, end, t = _check(start, end, num_points)
   return _with_exact_ends((1.0 - t) * start + t * end, start, end)
@@ -85,14 +89,11 @@ def linear_path(start, end, num_points):
 def _check(start, end, num_points):
   """Returns both ends as `[P, 1, D]` in float64, and `t` as `[T, 1]`."""
   start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
-  if start.ndim != 2 or start.shape != end.shape:
-    raise ValueError(
-        f'start and end have the shapes {start.shape} and {end.shape}; '
-        'expected [P, D] both.')
-  if num_points < 2:
-    raise ValueError(
-        f'num_points is {num_points}; it must be 2 or more, since both ends '
-        'count.')
+  errors.check(
+      start.ndim == 2 and start.shape == end.shape, 'start, end',
+      f'arrays {start.shape}, {end.shape}', '[P, D] both')
+  errors.check(num_points > 1, 'num_points', num_points, 'a number from 2',
+               'Both ends count.')
   t = np.linspace(0.0, 1.0, num_points)[:, np.newaxis]
   return start[:, np.newaxis], end[:, np.newaxis], t
 

@@ -1,11 +1,15 @@
 """How well a flow inverts: residuals, convergence, reconstruction error."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_resflow import datasets
+from tf_resflow import layers
+from tf_resflow import models
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import progress
 
@@ -13,11 +17,13 @@ from tf_resflow.evaluation import progress
 class InversionReport(NamedTuple):
   """Result of `check_inverse`.
 
+  The numbers of solves are 0 for a flow whose inverse solves nothing.
+
   Attributes:
     reconstruction_error_max: largest `|inverse(forward(x)) - x|`, in the units
       of the pixels, [0, 1].
-    residual_max: largest `|x + g(x) - y|` over blocks and examples, computed
-      anew from the returned `x`.
+    residual_max: largest `|f(x) - y|` over blocks and examples, computed anew
+      from the returned `x`.
     num_steps_max: most evaluations of `g` that a block needed.
     num_not_converged: number of (block, example) pairs that failed.
     num_examples: number of images.
@@ -30,64 +36,61 @@ class InversionReport(NamedTuple):
   num_examples: int
 
 
-class Inverted(NamedTuple):
-  """Result of `invert`.
+class Convergence(NamedTuple):
+  """How the `K` solves of an inverse went, in its order; `K` may be 0.
 
   Attributes:
-    x: `[B, ...]`, the events.
-    residual: `[B, K]` for `K` residual blocks in the order of inversion,
-      largest `|x + g(x) - y|` of the block's solution `x`, computed anew.
-    num_steps: `[B, K]`, evaluations of `g`.
+    residual: `[B, K]`, largest `|f(x) - y|` of the solution `x` of a
+      bijection `f`, computed anew.
+    num_steps: int32 `[B, K]`, evaluations of `g`.
     converged: `[B, K]`, whether the solver met its tolerance.
   """
 
-  x: tf.Tensor
   residual: tf.Tensor
   num_steps: tf.Tensor
   converged: tf.Tensor
 
 
-def invert(model, z, solver=None):
-  """Sends latents to events and keeps what happened in every block.
+def convergence(inverted: layers.Inverted) -> Convergence:
+  """Returns how the solves of an inverse went, without trusting the solver."""
+  solutions = [solve.solution for solve in inverted.solves]
 
-  Args:
-    model: a `models.Flow`.
-    z: `[B, D]`.
-    solver: a solver to use in place of the blocks' own.
+  def columns(values, dtype):
+    return tf.stack(values, axis=1) if values else tf.zeros(
+        [tf.shape(inverted.x)[0], 0], dtype)
 
-  Returns:
-    An `Inverted`; nothing is raised for examples that did not converge.
-  """
-  solved = []
-  x = model.inverse(
-      z, solver=solver, on_block=lambda *args: solved.append(args))
-
-  def residual(block, y, solution):
-    # block(x) runs the Keras layers, not the function that was solved.
-    error = tf.abs(block(solution.x) - y)
-    return tf.reduce_max(error, axis=list(range(1, error.shape.rank)))
-
-  return Inverted(
-      x, tf.stack([residual(*args) for args in solved], axis=1),
-      tf.stack([solution.num_steps for _, _, solution in solved], axis=1),
-      tf.stack([solution.converged for _, _, solution in solved], axis=1))
+  # bijection(x) runs its layers, not the function that was solved.
+  residuals = [
+      _largest_error(solve.bijection(solve.solution.x), solve.target)
+      for solve in inverted.solves]
+  return Convergence(
+      columns(residuals, inverted.x.dtype),
+      columns([s.num_steps for s in solutions], tf.int32),
+      columns([s.converged for s in solutions], tf.bool))
 
 
-def check_inverse(model, split, batch_size=128, num_examples=None, seed=0,
-                  strategy=None, verbose=0):
+def _largest_error(x, y):
+  """Returns `max|x - y|` of every example, `[B]`."""
+  return tf.reduce_max(tf.abs(x - y), axis=list(range(1, x.shape.rank)))
+
+
+def check_inverse(
+    model: models.Flow, split: datasets.ImageSplit, batch_size: int = 128,
+    num_examples: int | None = None, seed: int = 0,
+    strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
+) -> InversionReport:
   """Sends images to latents and back, and checks every block on the way.
 
+  Nothing is raised for examples that do not converge; they are counted.
+
   Args:
-    model: a `models.Flow`.
-    split: a `datasets.ImageSplit`.
+    model: the flow.
+    split: the images.
     batch_size: examples per batch.
     num_examples: use the first this many examples only.
     seed: of the dequantisation noise.
     strategy: see `likelihood.bits_per_dim`.
     verbose: 1 shows a progress bar.
-
-  Returns:
-    An `InversionReport`.
   """
   batches = datasets.evaluation_batches(
       split, batch_size=batch_size, seed=seed, num_examples=num_examples)
@@ -96,34 +99,33 @@ def check_inverse(model, split, batch_size=128, num_examples=None, seed=0,
       model, (batch['image'] for batch in batches), strategy, bar)
 
 
-def check_inverse_of(model, batches, strategy=None, bar=None):
-  """The same for given images.
+def check_inverse_of(
+    model: models.Flow, batches: Iterable[tf.Tensor],
+    strategy: tf.distribute.Strategy | None = None,
+    bar: keras.utils.Progbar | None = None) -> InversionReport:
+  """Does what `check_inverse` does, for given images.
 
   Args:
-    model: a `models.Flow`.
-    batches: iterable of float images `[B, ...]`.
+    model: the flow.
+    batches: float images `[B, ...]`.
     strategy: see `likelihood.bits_per_dim`.
-    bar: a progress bar, or None.
-
-  Returns:
-    An `InversionReport`.
+    bar: a progress bar.
   """
 
   def check(images):
     images = tf.cast(images, tf.as_dtype(model.compute_dtype))
-    inverted = invert(model, tf.identity(model(images)))
-    error = tf.abs(inverted.x - images)
-    error = tf.reduce_max(error, axis=list(range(1, error.shape.rank)))
-    return error, inverted.residual, inverted.num_steps, inverted.converged
+    inverted = model.solve_inverse(model(images))
+    return _largest_error(inverted.x, images), convergence(inverted)
 
   results = []
   for result in batch_map.make_batch_map(check, strategy)(
       (images,) for images in batches):
-    results.append(result)
+    results.append(tf.nest.flatten(result))
     if bar is not None:
       bar.add(len(result[0]))
-  errors, residuals, num_steps, converged = [
+  reconstruction_errors, residuals, num_steps, converged = [
       np.concatenate(arrays) for arrays in zip(*results, strict=True)]
   return InversionReport(
-      float(errors.max()), float(residuals.max()), int(num_steps.max()),
-      int(np.sum(~converged)), len(errors))
+      float(reconstruction_errors.max()), float(residuals.max(initial=0.0)),
+      int(num_steps.max(initial=0)), int(np.sum(~converged)),
+      len(reconstruction_errors))

@@ -1,13 +1,15 @@
 """Kernel distance of two sets of feature vectors (KID)."""
 
 import numpy as np
+from numpy import typing as npt
 
+from tf_resflow import errors
 from tf_resflow.evaluation import statistics
 
 NUM_SUBSETS = 10
 
 
-def squared_mmd(x, y):
+def squared_mmd(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
   """Unbiased estimate of the squared maximum mean discrepancy.
 
     MMD^2 = E k(x, x') + E k(y, y') - 2 E k(x, y),
@@ -21,22 +23,19 @@ def squared_mmd(x, y):
     x: `[M, F]`, features of one set, `M >= 2`.
     y: `[N, F]`, features of the other, `N >= 2`.
 
-  Returns:
-    A float.
-
   Raises:
-    ValueError: if the shapes do not fit.
+    InvalidValueError: if the shapes do not fit.
 
   References:
     Gretton et al., 2012, A Kernel Two-Sample Test, Lemma 6; Binkowski et al.,
     2018, Demystifying MMD GANs (the cubic kernel).
   """
   x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
-  if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or (
-      min(len(x), len(y)) < 2):
-    raise ValueError(
-        f'features have the shapes {x.shape} and {y.shape}; expected [M, F] '
-        'and [N, F] with at least 2 examples each.')
+  errors.check(
+      x.ndim == y.ndim == 2 and x.shape[1] == y.shape[1] and (
+          min(len(x), len(y)) > 1), 'features',
+      f'arrays {x.shape} and {y.shape}',
+      '[M, F] and [N, F] with 2 or more examples each')
 
   def kernel(a, b):
     return (a @ b.T / x.shape[1] + 1.0)**3
@@ -49,7 +48,9 @@ def squared_mmd(x, y):
       x, y).mean())
 
 
-def squared_mmd_of_subsets(x, y, num_subsets=NUM_SUBSETS, seed=0):
+def squared_mmd_of_subsets(
+    x: np.ndarray, y: np.ndarray, num_subsets: int = NUM_SUBSETS,
+    seed: int = 0) -> statistics.MeanAndStderr:
   """Squared MMD with its standard error, over disjoint random subsets.
 
   Subsets that share no example are independent, so the spread of their
@@ -63,17 +64,14 @@ def squared_mmd_of_subsets(x, y, num_subsets=NUM_SUBSETS, seed=0):
     seed: of the random order; the order in which sets come often means
       something.
 
-  Returns:
-    A `statistics.MeanAndStderr` over the subsets.
-
   Raises:
-    ValueError: if a subset would have fewer than 2 examples.
+    InvalidValueError: if a subset would have fewer than 2 examples.
   """
-  if num_subsets < 2 or min(len(x), len(y)) < 2 * num_subsets:
-    raise ValueError(
-        f'{len(x)} and {len(y)} examples cannot be cut into {num_subsets} '
-        'subsets of 2 or more, and 2 subsets are the least for a standard '
-        'error; take more examples.')
+  smallest = min(len(x), len(y))
+  errors.check(
+      2 <= num_subsets <= smallest // 2, 'num_subsets', num_subsets,
+      f'a number from 2 to half of the {smallest} examples',
+      'A standard error needs 2 subsets, of 2 examples each.')
   rng = np.random.default_rng(seed)
   parts = [np.array_split(rng.permutation(len(a)), num_subsets)
            for a in (x, y)]

@@ -1,10 +1,13 @@
 """Pictures of a flow: samples, reconstructions, paths between images."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tf_resflow import datasets
+from tf_resflow import errors
+from tf_resflow import models
 from tf_resflow.evaluation import figures
 from tf_resflow.evaluation import interpolation
 from tf_resflow.evaluation import progress
@@ -34,7 +37,7 @@ class Picture(NamedTuple):
   report: dict[str, Any]
 
 
-def to_bytes(x, num_levels):
+def to_bytes(x: np.ndarray, num_levels: int) -> np.ndarray:
   """Returns the integer images, scaled to bytes, in whose cells `x` lies.
 
   Args:
@@ -51,14 +54,17 @@ def _quantize(x, num_levels):
   return datasets.quantize(np.asarray(x, np.float32), num_levels).numpy()
 
 
-def samples(model, num_samples, *, seed=0, temperatures=(1.0,),
-            num_columns=None, verbose=0, **options):
+def samples(
+    model: models.Flow, num_samples: int, *, seed: int = 0,
+    temperatures: Sequence[float] = (1.0,), num_columns: int | None = None,
+    verbose: int = 0, **options: Any) -> Picture:
   """Draws samples, of several temperatures from the same draws.
 
   Args:
-    model: a `models.Flow` of images with `num_levels`.
+    model: a flow on images of integers.
     num_samples: samples for every temperature.
-    seed: Python int; sample `i` depends on it and on `i` alone.
+    seed: Python int; sample `i` depends on it and on `i` alone, and is that of
+      `model.sample`.
     temperatures: standard deviations of the latents; several of them make one
       row each.
     num_columns: images in a row.
@@ -70,17 +76,16 @@ def samples(model, num_samples, *, seed=0, temperatures=(1.0,),
 
   Raises:
     NotConvergedError: if the inverse of a sample was not found.
-    ValueError: for a temperature below 0.
+    InvalidValueError: for a temperature below 0.
 
   References:
     Chen et al., 2019, Residual Flows, Figure 7 (temperatures below 1, which
     reduce the entropy of the latents and do not anneal the density of images).
   """
   for temperature in temperatures:
-    if not 0.0 <= temperature < float('inf'):
-      raise ValueError(
-          f'temperature is {temperature}; it must be 0 or more, and finite.')
-  draws = sampling.draw_latents(model, num_samples, seed).numpy()
+    errors.check(0.0 <= temperature < float('inf'), 'temperature', temperature,
+                 'a finite number from 0')
+  draws = model.draw_latents(num_samples, seed).numpy()
   z = np.concatenate([draws.dtype.type(t) * draws for t in temperatures])
   decoded = sampling.decode(
       model, z, bar=progress.progress_bar(len(z), verbose), **options)
@@ -101,13 +106,15 @@ def samples(model, num_samples, *, seed=0, temperatures=(1.0,),
       report)
 
 
-def reconstructions(model, split, indices, *, num_columns=None, verbose=0,
-                    **options):
+def reconstructions(
+    model: models.Flow, split: datasets.ImageSplit, indices: Sequence[int], *,
+    num_columns: int | None = None, verbose: int = 0, **options: Any,
+) -> Picture:
   """Sends images to latents and back.
 
   Args:
-    model: a `models.Flow` of images.
-    split: the `datasets.ImageSplit` that has the images.
+    model: a flow on images of integers.
+    split: the images.
     indices: their places in it.
     num_columns: images in a row.
     verbose: 1 shows a progress bar.
@@ -121,7 +128,7 @@ def reconstructions(model, split, indices, *, num_columns=None, verbose=0,
 
   Raises:
     NotConvergedError: if the inverse of an image was not found.
-    ValueError: if a place is not in the split.
+    InvalidValueError: if a place is not in the split.
   """
   levels, x, z = _encode(model, split, indices, options)
   decoded = sampling.decode(
@@ -144,13 +151,15 @@ def reconstructions(model, split, indices, *, num_columns=None, verbose=0,
   return Picture(np.concatenate(rows), num_columns, arrays, report)
 
 
-def interpolations(model, split, indices, *, num_points=10, path='spherical',
-                   verbose=0, **options):
+def interpolations(
+    model: models.Flow, split: datasets.ImageSplit, indices: Sequence[int], *,
+    num_points: int = 10, path: str = 'spherical', verbose: int = 0,
+    **options: Any) -> Picture:
   """Goes from image to image through latent space.
 
   Args:
-    model: a `models.Flow` of images.
-    split: the `datasets.ImageSplit` that has the images.
+    model: a flow on images of integers.
+    split: the images.
     indices: their places in it, in pairs: start, end, start, end.
     num_points: images of a path, both ends included.
     path: one of `PATHS`, see `interpolation`.
@@ -165,11 +174,11 @@ def interpolations(model, split, indices, *, num_points=10, path='spherical',
 
   Raises:
     NotConvergedError: if the inverse of a point was not found.
-    ValueError: if the number of places is odd, or one is not in the split.
+    InvalidValueError: if the number of places is odd, or one is not in the
+      split.
   """
-  if len(indices) % 2:
-    raise ValueError(
-        f'indices are {len(indices)} places; expected pairs of them.')
+  errors.check(len(indices) % 2 == 0, 'indices', f'{len(indices)} places',
+               'pairs of places')
   levels, x, z = _encode(model, split, indices, options)
   points = PATHS[path](z[::2], z[1::2], num_points)  # [P, T, D]
   decoded = sampling.decode(

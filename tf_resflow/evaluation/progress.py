@@ -5,7 +5,7 @@ import sys
 import keras
 
 
-def progress_bar(num_images, verbose):
+def progress_bar(num_images: int, verbose: int) -> keras.utils.Progbar:
   """Returns a Keras progress bar, on stdout.
 
   Args:

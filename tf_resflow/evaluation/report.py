@@ -1,10 +1,16 @@
 """Everything that bin/evaluate says of a model, as one dict."""
 
+from collections.abc import Sequence
 import logging
 import math
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from tf_resflow import datasets
+from tf_resflow import models
+from tf_resflow import numerics
 from tf_resflow.evaluation import classification
 from tf_resflow.evaluation import inversion
 from tf_resflow.evaluation import likelihood
@@ -14,14 +20,18 @@ from tf_resflow.evaluation import statistics
 _logger = logging.getLogger(__name__)
 
 
-def evaluate(model, split, *, batch_size=128, num_repeats=8, seed=0,
-             num_examples=None, num_reconstructions=None, certify=True,
-             estimator=None, verbose=0, num_probes=1, strategy=None):
+def evaluate(
+    model: models.Flow, split: datasets.ImageSplit, *, batch_size: int = 128,
+    num_repeats: int = 8, seed: int = 0, num_examples: int | None = None,
+    num_reconstructions: int | None = None, certify: bool = True,
+    estimator: numerics.Estimator | None = None, verbose: int = 0,
+    num_probes: int = 1, strategy: tf.distribute.Strategy | None = None,
+) -> tuple[dict[str, Any], np.ndarray, list[models.BlockBound]]:
   """Evaluates a flow on a split.
 
   Args:
-    model: a `models.Flow` with the weights to evaluate.
-    split: a `datasets.ImageSplit`.
+    model: with the weights to evaluate.
+    split: the images.
     batch_size: examples per batch.
     num_repeats: independent repeats of the estimate, at least 8.
     seed: Python int; the result is a function of it.
@@ -32,9 +42,7 @@ def evaluate(model, split, *, batch_size=128, num_repeats=8, seed=0,
     verbose: 1 shows progress.
     num_probes: independent draws of the estimator per example and repeat,
       which are averaged.
-    strategy: a `tf.distribute.Strategy` in whose scope the model was made;
-      its devices share the batches, and the result does not depend on their
-      number.
+    strategy: see `likelihood.bits_per_dim`.
 
   Returns:
     report: a dict for JSON: `bits_per_dim`, `bits_per_dim_stderr` (across
@@ -43,10 +51,10 @@ def evaluate(model, split, *, batch_size=128, num_repeats=8, seed=0,
       `reconstruction_error_max` ([0, 1] units),
       `inverse_residual_max`, `inverse_num_steps_max`,
       `inverse_num_not_converged`, `lipschitz_bound_max` (certificate, None
-      when a block is uncertified or `certify` is off),
+      when a block is uncertified, there is none, or `certify` is off),
       `lipschitz_power_iteration_max`, and `accuracy` of a hybrid model;
     bits: `[R, N]`, the estimates;
-    bounds: a list of `models.BlockBound`.
+    bounds: those of all blocks that have some.
   """
   bits = likelihood.bits_per_dim(
       model, split, batch_size=batch_size, num_repeats=num_repeats, seed=seed,
@@ -69,19 +77,22 @@ def evaluate(model, split, *, batch_size=128, num_repeats=8, seed=0,
       'num_probes': num_probes,
       **_inverse_and_bounds(inverse, bounds),
   }
-  if model.classifier_layers:
+  if model.has_classifier:
     report['accuracy'] = classification.accuracy(
         model, split, batch_size=batch_size, num_examples=num_examples,
         seed=seed, strategy=strategy)
   return report, bits, bounds
 
 
-def report_inputs(model, x, results, *, batch_size=128, certify=True,
-                  num_probes=1, strategy=None, verbose=0):
+def report_inputs(
+    model: models.Flow, x: np.ndarray, results: dict[str, np.ndarray], *,
+    batch_size: int = 128, certify: bool = True, num_probes: int = 1,
+    strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
+) -> tuple[dict[str, Any], list[models.BlockBound]]:
   """Makes the report of `inputs.evaluate_inputs`.
 
   Args:
-    model: a `models.Flow`.
+    model: the flow.
     x: the images.
     results: what `evaluate_inputs` returned for them.
     batch_size: images per batch, for the inverse.
@@ -92,8 +103,8 @@ def report_inputs(model, x, results, *, batch_size=128, certify=True,
 
   Returns:
     A dict for JSON with the keys of `evaluate` (`bits_per_dim_stderr` is None
-    for a single image, `estimator_stderr` 0 for exact log-determinants), and
-    a list of `models.BlockBound`.
+    for a single image, `estimator_stderr` 0 where nothing was drawn), and the
+    bounds of all blocks that have some.
   """
   if verbose:
     _logger.info('Inverting.')
@@ -123,24 +134,27 @@ def _bounds(model, certify, verbose):
   """Returns the bounds of all blocks."""
   if verbose and certify:
     _logger.info(
-        'Certifying %d blocks.', len(model.residual_blocks))
+        'Certifying %d blocks.', len(model.certified_bijections))
   return model.lipschitz_bounds(certify=certify)
 
 
 def _inverse_and_bounds(inverse, bounds):
-  """The part of a report that both kinds of evaluation share."""
-  certificates = [b.certificate for b in bounds]
+  """Returns the part of a report that both kinds of evaluation share."""
   return {
       'reconstruction_error_max': inverse.reconstruction_error_max,
       'inverse_residual_max': inverse.residual_max,
       'inverse_num_steps_max': inverse.num_steps_max,
       'inverse_num_not_converged': inverse.num_not_converged,
       'num_reconstructions': inverse.num_examples,
-      'lipschitz_bound_max': (
-          None if None in certificates else max(certificates)),
-      'lipschitz_power_iteration_max': max(
-          b.power_iteration for b in bounds),
+      'lipschitz_bound_max': _largest([b.certificate for b in bounds]),
+      'lipschitz_power_iteration_max': _largest(
+          [b.power_iteration for b in bounds]),
   }
+
+
+def _largest(bounds):
+  """Returns the largest bound; None if one is not known, or there is none."""
+  return None if None in bounds else max(bounds, default=None)
 
 
 def _format(value):
@@ -151,8 +165,13 @@ def _format(value):
   return str(value)
 
 
-def format_table(report, bounds=()):
+def format_table(
+    report: dict[str, Any], bounds: Sequence[models.BlockBound] = ()) -> str:
   """Returns a report and the bounds of all blocks as text for people."""
+
+  def number(value, missing):
+    return missing if value is None else f'{value:.6f}'
+
   width = max(len(name) for name in report)
   lines = [f'{name:{width}}  {_format(value)}'
            for name, value in report.items()]
@@ -161,9 +180,8 @@ def format_table(report, bounds=()):
   lines += ['', f'{"block":12}{"power iteration":>17}{"certificate":>13}'
             '  layers certified by']
   for bound in bounds:
-    certificate = ('uncertified' if bound.certificate is None
-                   else f'{bound.certificate:.6f}')
     lines.append(
-        f'{bound.name:12}{bound.power_iteration:17.6f}{certificate:>13}'
+        f'{bound.name:12}{number(bound.power_iteration, "unknown"):>17}'
+        f'{number(bound.certificate, "uncertified"):>13}'
         f'  {", ".join(bound.methods)}')
   return '\n'.join(lines)

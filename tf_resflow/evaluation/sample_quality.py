@@ -1,10 +1,16 @@
 """Distances between samples of a flow and images: FID and KID."""
 
 import logging
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tf_resflow import datasets
+from tf_resflow import errors
+from tf_resflow import models
+from tf_resflow import numerics
+from tf_resflow.evaluation import features as features_lib
 from tf_resflow.evaluation import figures
 from tf_resflow.evaluation import frechet
 from tf_resflow.evaluation import kernel_distance
@@ -12,23 +18,28 @@ from tf_resflow.evaluation import pictures
 from tf_resflow.evaluation import progress
 from tf_resflow.evaluation import sampling
 
-MIN_EXAMPLES = 2 * kernel_distance.NUM_SUBSETS
+_MIN_EXAMPLES = 2 * kernel_distance.NUM_SUBSETS
 
 _logger = logging.getLogger(__name__)
 
 
-def compare(model, split, extractor, *, num_images=None, num_samples=None,
-            seed=0, temperature=1.0, solver=None, batch_size=64, strategy=None,
-            verbose=0):
+def compare_samples(
+    model: models.Flow, split: datasets.ImageSplit,
+    extractor: features_lib.FeatureExtractor, *,
+    num_images: int | None = None, num_samples: int | None = None,
+    seed: int = 0, temperature: float = 1.0,
+    solver: numerics.Solver | None = None, batch_size: int = 64,
+    strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
+) -> dict[str, Any]:
   """Compares samples with images through the features of a network.
 
   Means and covariances are gathered batch by batch; the features themselves
   are kept in float32 for the kernel distance.
 
   Args:
-    model: a `models.Flow` of images with `num_levels`.
-    split: a `datasets.ImageSplit`.
-    extractor: a `features.FeatureExtractor`.
+    model: a flow on images of integers.
+    split: the images.
+    extractor: of the features.
     num_images: compare with the first this many images; all by default.
     num_samples: samples to draw, as many as images by default.
     seed: Python int, of the samples and of the subsets.
@@ -44,7 +55,8 @@ def compare(model, split, extractor, *, num_images=None, num_samples=None,
 
   Raises:
     NotConvergedError: if the inverse of a sample was not found.
-    ValueError: if the network does not take the images.
+    InvalidValueError: if the network does not take the images, or there are too
+      few for a standard error.
 
   References:
     Heusel et al., 2017 (FID); Binkowski et al., 2018 (KID); Chen et al., 2019,
@@ -52,6 +64,10 @@ def compare(model, split, extractor, *, num_images=None, num_samples=None,
   """
   num_images = num_images or split.num_examples
   num_samples = num_samples or num_images
+  for name, value in (('num_images', num_images), ('num_samples', num_samples)):
+    errors.check(
+        value >= _MIN_EXAMPLES, name, value, f'{_MIN_EXAMPLES} or more',
+        'The standard error of the kernel distance needs them.')
 
   def image_batches():
     for batch in split.examples.take(num_images).batch(batch_size):
@@ -61,8 +77,8 @@ def compare(model, split, extractor, *, num_images=None, num_samples=None,
 
   def sample_batches():
     latents = (
-        temperature * sampling.draw_latents(
-            model, min(batch_size, num_samples - start), seed, start)
+        temperature * model.draw_latents(
+            min(batch_size, num_samples - start), seed, start)
         for start in range(0, num_samples, batch_size))
     for part in sampling.decode_batches(model, latents, solver, strategy):
       # Of the images and latents themselves there may be too many to keep.

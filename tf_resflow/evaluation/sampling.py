@@ -1,28 +1,31 @@
 """Images from latents, and what the inverse did for them."""
 
-import functools
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_resflow import errors
+from tf_resflow import models
+from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import inversion
-from tf_resflow.numerics import random
 
 
-class NotConvergedError(RuntimeError):
+class NotConvergedError(errors.ExpectedError):
   """The inverse of some examples was not found."""
 
 
 class Decoded(NamedTuple):
-  """Events and how they were found, NumPy arrays.
+  """Events and how they were found, by `K` solves each; `K` may be 0.
 
   Attributes:
     z: `[N, D]`, the latents.
     x: `[N, ...]`, the events.
-    residual: `[N, K]`, see `inversion.Inverted`.
-    num_steps: `[N, K]`, see `inversion.Inverted`.
+    residual: `[N, K]`, see `inversion.Convergence`.
+    num_steps: `[N, K]`, see `inversion.Convergence`.
   """
 
   z: np.ndarray
@@ -30,47 +33,26 @@ class Decoded(NamedTuple):
   residual: np.ndarray
   num_steps: np.ndarray
 
-  def report(self):
+  def report(self) -> dict[str, Any]:
     """Returns what a tool says of the inverse, a dict for JSON."""
+    is_empty = self.num_steps.size == 0
     return {
-        'inverse_residual_max': float(self.residual.max()),
-        'inverse_num_steps_max': int(self.num_steps.max()),
-        'inverse_num_steps_mean': float(self.num_steps.mean()),
+        'inverse_residual_max': float(self.residual.max(initial=0.0)),
+        'inverse_num_steps_max': int(self.num_steps.max(initial=0)),
+        'inverse_num_steps_mean': (
+            0.0 if is_empty else float(self.num_steps.mean())),
     }
 
 
-def draw_latents(model, num_samples, seed=0, start=0):
-  """Draws standard normal latents, each from the seed and its own number.
-
-  So sample `i` is the same however many are drawn, in batches of any size.
-
-  Args:
-    model: a `models.Flow`.
-    num_samples: `N`.
-    seed: Python int.
-    start: number of the first one.
-
-  Returns:
-    `[N, D]`, in the dtype of the model.
-  """
-  return _draw(
-      tf.range(start, start + num_samples), random.as_seed(seed),
-      model.event_size, tf.as_dtype(model.compute_dtype))
-
-
-@functools.partial(tf.function, autograph=False, reduce_retracing=True)
-def _draw(numbers, seed, size, dtype):
-  return tf.map_fn(
-      lambda i: random.normal([size], random.fold_in(seed, i), dtype),
-      numbers, fn_output_signature=tf.TensorSpec([size], dtype))
-
-
-def decode_batches(model, latents, solver=None, strategy=None):
+def decode_batches(
+    model: models.Flow, latents: Iterable[tf.Tensor],
+    solver: numerics.Solver | None = None,
+    strategy: tf.distribute.Strategy | None = None) -> Iterator[Decoded]:
   """Sends batches of latents to events.
 
   Args:
-    model: a `models.Flow`.
-    latents: iterable of `[B, D]`.
+    model: the flow.
+    latents: batches `[B, D]`.
     solver: a solver to use in place of the blocks' own.
     strategy: see `likelihood.bits_per_dim`.
 
@@ -80,32 +62,37 @@ def decode_batches(model, latents, solver=None, strategy=None):
   Raises:
     NotConvergedError: at the first batch in which an example failed.
   """
+  solves = []
 
   def decode(z):
     z = tf.cast(z, tf.as_dtype(model.compute_dtype))
-    return z, inversion.invert(model, z, solver)
+    inverted = model.solve_inverse(z, solver=solver)
+    # Known when this is traced: which solves there are, not what they found.
+    solves[:] = [(s.bijection.name, s.solver) for s in inverted.solves]
+    return z, inverted.x, inversion.convergence(inverted)
 
   first = 0
-  for z, inverted in batch_map.make_batch_map(decode, strategy)(
+  for z, x, convergence in batch_map.make_batch_map(decode, strategy)(
       (z,) for z in latents):
-    _check_converged(model, inverted, first, solver)
+    _check_converged(convergence, solves, first)
     first += len(z)
-    yield Decoded(z, inverted.x, inverted.residual, inverted.num_steps)
+    yield Decoded(z, x, convergence.residual, convergence.num_steps)
 
 
-def decode(model, latents, solver=None, strategy=None, batch_size=64, bar=None):
+def decode(
+    model: models.Flow, latents: np.ndarray | tf.Tensor,
+    solver: numerics.Solver | None = None,
+    strategy: tf.distribute.Strategy | None = None, batch_size: int = 64,
+    bar: keras.utils.Progbar | None = None) -> Decoded:
   """Sends latents to events, see `decode_batches`.
 
   Args:
-    model: a `models.Flow`.
+    model: the flow.
     latents: `[N, D]`.
     solver: a solver to use in place of the blocks' own.
     strategy: see `likelihood.bits_per_dim`.
     batch_size: examples per batch.
-    bar: a progress bar, or None.
-
-  Returns:
-    A `Decoded` of all.
+    bar: a progress bar.
 
   Raises:
     NotConvergedError: if an example failed.
@@ -120,25 +107,30 @@ def decode(model, latents, solver=None, strategy=None, batch_size=64, bar=None):
   return join(parts)
 
 
-def join(parts):
-  """Returns a list of `Decoded` as one."""
+def join(parts: Sequence[Decoded]) -> Decoded:
+  """Returns the results of several batches as one."""
   return Decoded(*(
       np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
-def _check_converged(model, inverted, first, solver):
-  """Raises `NotConvergedError` unless every example converged."""
-  failed = ~inverted.converged.all(axis=1)
+def _check_converged(convergence, solves, first):
+  """Raises `NotConvergedError` unless every example converged.
+
+  Args:
+    convergence: an `inversion.Convergence` of NumPy arrays.
+    solves: of every column, the name of its bijection and its solver.
+    first: number of the first example.
+  """
+  failed = ~convergence.converged.all(axis=1)
   if not failed.any():
     return
-  # In the order of inversion, that is from the last block to the first.
-  names = [block.name for block in reversed(model.residual_blocks)]
   number = int(np.argmax(failed))
-  block = int(np.argmin(inverted.converged[number]))
-  max_steps = (solver or model.residual_blocks[0].solver).max_steps
+  column = int(np.argmin(convergence.converged[number]))
+  name, solver = solves[column]
   raise NotConvergedError(
       f'{np.sum(failed)} of {len(failed)} examples in a batch did not '
-      f'converge, the first of them number {first + number} in {names[block]}: '
-      f'residual {inverted.residual[number, block]:.3g} after '
-      f'{inverted.num_steps[number, block]} of at most {max_steps} steps. A '
-      'larger tolerance, more steps (max_steps) or float64 (dtype) may help.')
+      f'converge, the first of them number {first + number} in {name}: '
+      f'residual {convergence.residual[number, column]:.3g} after '
+      f'{convergence.num_steps[number, column]} of at most {solver.max_steps} '
+      'steps. A larger tolerance, more steps (max_steps) or float64 (dtype) '
+      'may help.')

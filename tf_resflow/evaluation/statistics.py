@@ -10,6 +10,9 @@ repeats. All inputs are per-example values, in any unit (bits/dim, nats).
 from typing import NamedTuple
 
 import numpy as np
+from numpy import typing as npt
+
+from tf_resflow import errors
 
 MIN_REPEATS = 8
 
@@ -37,7 +40,7 @@ class PairedDifference(NamedTuple):
   num_stderrs: float
   num_examples: int
 
-  def __str__(self):
+  def __str__(self) -> str:
     side = 'below' if self.mean < 0 else 'above'
     return (f'a is {side} b by {abs(self.mean):.4f} +- {self.stderr:.4f} '
             f'({abs(self.num_stderrs):.1f} standard errors, '
@@ -62,7 +65,7 @@ class RepeatedMean(NamedTuple):
   num_repeats: int
 
 
-def mean_and_stderr(values) -> MeanAndStderr:
+def mean_and_stderr(values: npt.ArrayLike) -> MeanAndStderr:
   """Mean of independent values and its standard error.
 
   stderr = sqrt(sum_i (x_i - mean)^2 / (N - 1)) / sqrt(N).
@@ -74,21 +77,21 @@ def mean_and_stderr(values) -> MeanAndStderr:
     A `MeanAndStderr`, in the unit of the values.
 
   Raises:
-    ValueError: if `values` is not [N] with N >= 2, or not finite.
+    InvalidValueError: if `values` is not [N] with N >= 2, or not finite.
 
   Example:
     >>> mean_and_stderr([1.0, 2.0, 3.0])
     MeanAndStderr(mean=2.0, stderr=0.577..., num_examples=3)
   """
   values = _as_finite(values, 1, 'values', 'N')
-  if len(values) < 2:
-    raise ValueError('values has 1 entry or none; a standard error needs at '
-                     'least 2.')
+  errors.check(len(values) > 1, 'values', f'{len(values)} of them',
+               '2 or more', 'A standard error needs them.')
   stderr = np.std(values, ddof=1) / np.sqrt(len(values))
   return MeanAndStderr(float(np.mean(values)), float(stderr), len(values))
 
 
-def paired_difference(a, b) -> PairedDifference:
+def paired_difference(
+    a: npt.ArrayLike, b: npt.ArrayLike) -> PairedDifference:
   """Compares two models on the same examples.
 
   The mean of a_i - b_i and its standard error. Examples that are hard for one
@@ -103,7 +106,7 @@ def paired_difference(a, b) -> PairedDifference:
     A `PairedDifference`; printed, it reads "a is below b by ...".
 
   Raises:
-    ValueError: if the shapes differ or a value is not finite.
+    InvalidValueError: if the shapes differ or a value is not finite.
 
   Example:
     >>> paired_difference([1.0, 2.0, 3.0], [2.0, 3.0, 4.5]).mean
@@ -111,9 +114,9 @@ def paired_difference(a, b) -> PairedDifference:
   """
   a = _as_finite(a, 1, 'a', 'N')
   b = _as_finite(b, 1, 'b', 'N')
-  if a.shape != b.shape:
-    raise ValueError(f'a has {len(a)} values and b has {len(b)}; pairs need '
-                     'the same examples in the same order.')
+  errors.check(
+      a.shape == b.shape, 'b', f'{len(b)} values', f'{len(a)}, as a has',
+      'Pairs need the same examples in the same order.')
   mean, stderr, num_examples = mean_and_stderr(a - b)
   if stderr > 0.0:
     num_stderrs = mean / stderr
@@ -122,7 +125,7 @@ def paired_difference(a, b) -> PairedDifference:
   return PairedDifference(mean, stderr, num_stderrs, num_examples)
 
 
-def estimator_stderr(repeats) -> float:
+def estimator_stderr(repeats: npt.ArrayLike) -> float:
   """Standard error of a mean over repeats of a stochastic estimate.
 
   With m_r the mean over examples of repeat r,
@@ -143,17 +146,17 @@ def estimator_stderr(repeats) -> float:
     The standard error, in the unit of the values.
 
   Raises:
-    ValueError: if there are fewer than 8 repeats, or a value is not finite.
+    InvalidValueError: if there are fewer than 8 repeats, or a value is not
+      finite.
   """
   repeats = _as_finite(repeats, 2, 'repeats', 'R, N')
-  if len(repeats) < MIN_REPEATS:
-    raise ValueError(
-        f'repeats holds {len(repeats)} repeats; at least {MIN_REPEATS} '
-        'independent ones are needed for an estimator error worth quoting.')
+  errors.check(
+      len(repeats) >= MIN_REPEATS, 'repeats', f'{len(repeats)} of them',
+      f'{MIN_REPEATS} or more', 'An error worth quoting needs them.')
   return mean_and_stderr(np.mean(repeats, axis=1)).stderr
 
 
-def summarize_repeats(repeats) -> RepeatedMean:
+def summarize_repeats(repeats: npt.ArrayLike) -> RepeatedMean:
   """Mean of repeated per-example estimates with data and estimator error.
 
   The data error is taken across examples after averaging each over its
@@ -167,7 +170,7 @@ def summarize_repeats(repeats) -> RepeatedMean:
     A `RepeatedMean`.
 
   Raises:
-    ValueError: as `estimator_stderr` and `mean_and_stderr` do.
+    InvalidValueError: as `estimator_stderr` and `mean_and_stderr` do.
 
   Example:
     >>> noise = np.random.RandomState(0).randn(8, 100)
@@ -183,11 +186,11 @@ def summarize_repeats(repeats) -> RepeatedMean:
 def _as_finite(values, rank, name, axes):
   """Returns `values` as float64 of the given rank, all finite."""
   values = np.asarray(values, np.float64)
-  if values.ndim != rank or values.size == 0:
-    raise ValueError(f'{name} must be a non-empty array [{axes}], got shape '
-                     f'{values.shape}.')
+  errors.check(
+      values.ndim == rank and values.size > 0, name, f'an array {values.shape}',
+      f'[{axes}], not empty')
   num_bad = np.count_nonzero(~np.isfinite(values))
-  if num_bad:
-    raise ValueError(f'{name} has {num_bad} of {values.size} values that are '
-                     'NaN or infinite; look at those examples first.')
+  errors.check(
+      num_bad == 0, name, f'{num_bad} NaN or infinite of {values.size}',
+      'finite numbers', 'Look at those examples first.')
   return values

@@ -9,8 +9,7 @@ from tf_resflow.configuration import registries
 
 def _have_equal_gradients(
     config: fields.Section, other: fields.Section) -> bool:
-  """All modes but the naive one agree for equal draws."""
-  return 'naive' not in (config.memory, other.memory)
+  return {config.memory, other.memory} <= {*registries.AGREEING_MEMORY_MODES}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

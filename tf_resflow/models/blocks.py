@@ -41,6 +41,7 @@ class BlockRequest(NamedTuple):
 
   @property
   def name(self) -> str:
+    """The name of the block among the layers of its flow."""
     return f'block_{self.index}'
 
 

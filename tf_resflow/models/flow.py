@@ -58,6 +58,9 @@ class Flow(keras.Model):
     TensorShape([5])
   """
 
+  # What built it; None for a flow that was put together by hand.
+  config = None
+
   def __init__(
       self, bijection: layers.Bijection, event_shape: Sequence[int],
       num_levels: int | None = None,

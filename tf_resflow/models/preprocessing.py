@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tf_resflow import errors
 from tf_resflow import layers
 
 
@@ -12,6 +13,9 @@ def make_logit(config: Any, dtype: str) -> layers.Bijection:
 
 def make_standardize(config: Any, dtype: str) -> layers.Bijection:
   """Returns the standardisation by `config.mean` and `config.std`."""
+  errors.check(
+      bool(config.mean), 'mean', '', 'one number per channel',
+      'Give it and std, which the images are standardised by.')
   return layers.Standardize(
       config.mean, config.std, name='standardize', dtype=dtype)
 

@@ -7,6 +7,7 @@ from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import registries
+from tf_resflow.configuration import values
 from tf_resflow.models import block_flow_config
 
 
@@ -81,37 +82,36 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
     self._check_shapes()
     errors.check(
         all(k % 2 for k in self.kernel_sizes), 'kernel_sizes',
-        fields.text_of(self.kernel_sizes), 'odd numbers')
+        values.text_of(self.kernel_sizes), 'odd numbers')
     channels = self.image_shape[-1]
     sizes = (channels, 4 * channels) if self.squeeze_first else (channels,)
-    for name in ('mean', 'std') if self.preprocessing == 'standardize' else ():
+    for name in ('mean', 'std'):
+      numbers = getattr(self, name)
       errors.check(
-          len(getattr(self, name)) in sizes, name,
-          fields.text_of(getattr(self, name)),
-          f'{" or ".join(map(str, sizes))} numbers, one per channel, with '
-          'preprocessing=standardize')
+          len(numbers) in (0, *sizes), name, values.text_of(numbers),
+          f'one number per channel, {" or ".join(map(str, sizes))}')
     errors.check(
-        len(self.mean) == len(self.std) or self.preprocessing != 'standardize',
-        'std', fields.text_of(self.std), 'as many numbers as mean has')
+        len(self.mean) == len(self.std), 'std', values.text_of(self.std),
+        'as many numbers as mean has')
     errors.check(
         self.num_classes != 1, 'num_classes', self.num_classes,
         '0, or 2 and more')
     errors.check(
         self.num_classes == 0 or not self.factor_out or
-        len(self.num_blocks) > 1, 'factor_out', True,
+        len(self.num_blocks) > 1, 'factor_out', 'true',
         'false in a hybrid flow of one scale',
         'The classifier reads what is factored out, which is nothing here.')
 
   def _check_shapes(self) -> None:
     errors.check(
         len(self.image_shape) == 3, 'image_shape',
-        fields.text_of(self.image_shape), 'height, width and channels')
+        values.text_of(self.image_shape), 'height, width and channels')
     height, width = self.image_shape[:2]
     num_squeezes = len(self.num_blocks) - 1 + int(self.squeeze_first)
     divisor = 2**num_squeezes
     errors.check(
         height % divisor == 0 and width % divisor == 0, 'num_blocks',
-        fields.text_of(self.num_blocks), 'fewer scales for images of '
+        values.text_of(self.num_blocks), 'fewer scales for images of '
         f'{height} x {width}',
         f'{len(self.num_blocks)} scales need {num_squeezes} squeezes by 2, so '
         f'that both must be divisible by {divisor}.')

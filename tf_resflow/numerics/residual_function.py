@@ -83,8 +83,9 @@ class ResidualFunction:
 
   def weights(self, variables: Tensors, state: Tensors) -> Tensors:
     """Returns the effective weights, differentiable in `variables`."""
-    return self.effective_weights(
-        variables, self.converge_norms(variables, state))
+    norms = tf.nest.map_structure(
+        tf.stop_gradient, self.converge_norms(variables, state))
+    return self.effective_weights(variables, norms)
 
   def map_in_chunks(
       self, function: Callable, tensors: Sequence[tf.Tensor],

@@ -4,7 +4,10 @@
 writes it for TensorFlow Serving, with requests that warm the server up.
 """
 
-from tf_resflow.serving.export import check_is_new
-from tf_resflow.serving.export import export
-from tf_resflow.serving.integer_flow import IntegerFlow
-from tf_resflow.serving.warmup import check_is_installed
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    'integer_flow': ['IntegerFlow'],
+    'saved_model': ['check_is_new', 'export'],
+    'warmup': ['check_is_installed'],
+})

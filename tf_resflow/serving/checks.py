@@ -5,7 +5,11 @@ is a `tf.errors.InvalidArgumentError`, which TensorFlow Serving returns to the
 client. Dtypes are compared by the runtime itself.
 """
 
+from typing import Any
+
 import tensorflow as tf
+
+from tf_resflow import errors
 
 
 def _require(condition, tensor, message):
@@ -19,10 +23,9 @@ def _require(condition, tensor, message):
 def _tensor(value, spec):
   """Returns a value as a tensor of the dtype and shape of its `TensorSpec`."""
   tensor = tf.convert_to_tensor(value)
-  if tensor.dtype != spec.dtype:
-    raise TypeError(
-        f'{spec.name} is of dtype {tensor.dtype.name}; expected '
-        f'{spec.dtype.name} of shape {spec.shape}.')
+  errors.check(
+      tensor.dtype == spec.dtype, spec.name, f'a tensor {tensor.dtype.name}',
+      f'{spec.dtype.name} {spec.shape}')
   # When the graph runs; the message names the tensor.
   return tf.ensure_shape(tensor, spec.shape)
 
@@ -34,13 +37,14 @@ def _not_empty(tensor, name):
       [f'{name} is an empty batch; expected 1 or more.'])
 
 
-def check_images(images, spec, num_levels):
+def check_images(
+    images: Any, spec: tf.TensorSpec, num_levels: int) -> tf.Tensor:
   """Returns images of levels 0, ..., num_levels - 1.
 
   Args:
     images: what the client sent.
-    spec: the `tf.TensorSpec` of `[B, H, W, C]`, uint8.
-    num_levels: Python int.
+    spec: that of `[B, H, W, C]`, uint8.
+    num_levels: of the model.
   """
   images = _not_empty(_tensor(images, spec), spec.name)
   if num_levels == 256:
@@ -52,7 +56,7 @@ def check_images(images, spec, num_levels):
        f'{num_levels - 1}, as in the data set (not scaled to 0 to 255).'])
 
 
-def check_latents(latents, spec):
+def check_latents(latents: Any, spec: tf.TensorSpec) -> tf.Tensor:
   """Returns latents `[B, D]`, all of them finite."""
   latents = _not_empty(_tensor(latents, spec), spec.name)
   return _require(
@@ -61,12 +65,13 @@ def check_latents(latents, spec):
        'signature encode, or standard normal ones.'])
 
 
-def check_seed(seed, spec):
+def check_seed(seed: Any, spec: tf.TensorSpec) -> tf.Tensor:
   """Returns a seed, any two integers."""
   return _tensor(seed, spec)
 
 
-def check_num_samples(num_samples, spec, largest):
+def check_num_samples(
+    num_samples: Any, spec: tf.TensorSpec, largest: int) -> tf.Tensor:
   """Returns a number of samples, 1 to `largest`."""
   num_samples = _tensor(num_samples, spec)
   return _require(
@@ -74,7 +79,7 @@ def check_num_samples(num_samples, spec, largest):
       [f'{spec.name} is', num_samples, f'; expected 1 to {largest}.'])
 
 
-def check_temperature(temperature, spec):
+def check_temperature(temperature: Any, spec: tf.TensorSpec) -> tf.Tensor:
   """Returns a temperature, 0 or more and finite."""
   temperature = _tensor(temperature, spec)
   return _require(

@@ -1,5 +1,6 @@
 """Exported functions have no gradients, and say so when asked for one."""
 
+from collections.abc import Callable
 import functools
 import os
 
@@ -9,7 +10,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 _MESSAGE = 'an exported flow answers requests; train the model it came from.'
 
 
-def prevent(function):
+def prevent(function: Callable) -> Callable:
   """Returns a function of tensors whose outputs refuse to be differentiated.
 
   Args:
@@ -25,7 +26,7 @@ def prevent(function):
   return prevented
 
 
-def forget(folder):
+def forget(folder: str) -> None:
   """Removes what a SavedModel says of gradients.
 
   Its custom gradients are named after Python functions of the process that

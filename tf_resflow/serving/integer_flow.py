@@ -1,16 +1,19 @@
 """A flow on images of integers, as clients send and receive them."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from tf_resflow import datasets
-from tf_resflow import layers
+from tf_resflow import errors
+from tf_resflow import models
 from tf_resflow import numerics
-from tf_resflow.numerics import parts
+from tf_resflow.numerics import chunking
 from tf_resflow.numerics import random
 from tf_resflow.serving import checks
 
-# Jacobians of at most so many bytes are taken at a time.
-_JACOBIAN_BYTES = 64 * 2**20
+# Of what fits at a time: a server answers several requests at once.
+_SHARE_OF_BATCH = 1 / 16
 
 
 class IntegerFlow:
@@ -29,24 +32,24 @@ class IntegerFlow:
   What an image gets does not depend on the other images, up to rounding.
 
   Args:
-    model: a `models.ResidualFlow` whose ActNorms are initialised.
-    log_det: estimator of the log-determinant in `log_prob`, such as
-      `numerics.AdaptiveRoulette(couples_examples=False)`.
+    model: an initialised flow on images of integers.
+    estimator: of the log-determinant in `log_prob`, one whose estimate of an
+      image does not depend on its batch, see `Estimator.per_example`.
     max_samples: most samples of one request: a few bytes could ask for more
       than there is memory.
 
   Raises:
-    ValueError: if the model has no `num_levels` or is not initialised,
+    InvalidValueError: if the model has no `num_levels` or is not initialised,
       `max_samples` is not positive, or the estimator lets the images of a batch
       depend on each other.
 
   Example:
-    >>> model = models.ResidualFlow(models.ResidualFlowConfig(
+    >>> model = models.ResidualFlowConfig(
     ...     image_shape=(4, 4, 1), num_levels=17, num_blocks=(1,),
-    ...     hidden_channels=4, num_dense_blocks=0))
+    ...     hidden_channels=4, num_dense_blocks=0).build()
     >>> model.initialize(tf.random.stateless_uniform([8, 4, 4, 1], [0, 0]))
     >>> flow = IntegerFlow(
-    ...     model, numerics.AdaptiveRoulette(couples_examples=False))
+    ...     model, numerics.AdaptiveRoulette().per_example())
     >>> images = flow.sample(4, [0, 1], 1.0)['images']
     >>> flow.log_prob(images, [0, 2])['bits_per_dim'].shape
     TensorShape([4])
@@ -55,27 +58,23 @@ class IntegerFlow:
     Theis, van den Oord and Bethge, 2016, Section 3.1 (uniform noise).
   """
 
-  def __init__(self, model, log_det, max_samples=4096):
-    if not 1 <= max_samples < 2**31:
-      raise ValueError(
-          f'max_samples is {max_samples}; expected 1 to 2147483647.')
-    if model.num_levels is None:
-      raise ValueError(
-          f'{model.name} has no num_levels; only flows on images of integers '
-          'can be served.')
-    if log_det.couples_examples:
-      raise ValueError(
-          f'log_det is {log_det}, with which the estimate of an image depends '
-          'on the other images of its batch; expected an estimator with '
-          'couples_examples=False.')
-    for layer in model._flatten_layers():  # pylint: disable=protected-access
-      if isinstance(layer, layers.ActNorm) and not layer.initialized.numpy():
-        raise ValueError(
-            f'{layer.name} of {model.name} is not initialised, the first '
-            'request would do that; train the model, load a checkpoint or call '
-            'model.initialize(x).')
+  def __init__(self, model: models.Flow, estimator: numerics.Estimator,
+               max_samples: int = 4096):
+    errors.check(1 <= max_samples < 2**31, 'max_samples', max_samples,
+                 'a number from 1 to 2147483647')
+    errors.check(
+        model.num_levels is not None, 'num_levels', None, 'a number from 2',
+        'Only flows on images of integers can be served.')
+    errors.check(
+        not estimator.batch_dependent, 'estimator', estimator,
+        'one with batch_dependent=False',
+        'An image would depend on the other images of its batch.')
+    errors.check(
+        model.is_initialized, 'model', model.name, 'an initialised one',
+        'The first request would initialise it: train the model, load a '
+        'checkpoint or call model.initialize(x).')
     self.model = model
-    self.log_det = log_det
+    self.estimator = estimator
     self.max_samples = max_samples
     dtype = tf.as_dtype(model.compute_dtype)
     self._images = tf.TensorSpec(
@@ -85,8 +84,8 @@ class IntegerFlow:
     self._num_samples = tf.TensorSpec([], tf.int32, 'num_samples')
     self._temperature = tf.TensorSpec([], tf.float32, 'temperature')
 
-  def signatures(self):
-    """Returns names -> (method, list of the `tf.TensorSpec` it takes)."""
+  def signatures(self) -> dict[str, tuple[Callable, list[tf.TensorSpec]]]:
+    """Returns, by name, a method and the specs of what it takes."""
     signatures = {
         'log_prob': (self.log_prob, [self._images, self._seed]),
         'sample': (
@@ -94,11 +93,12 @@ class IntegerFlow:
         'encode': (self.encode, [self._images]),
         'decode': (self.decode, [self._latents]),
     }
-    if self.model.classifier_layers:
+    if self.model.has_classifier:
       signatures['classify'] = self.classify, [self._images]
     return signatures
 
-  def log_prob(self, images, seed):
+  def log_prob(
+      self, images: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
     """Estimates the log-likelihood of images.
 
     One draw of noise, probes and number of terms; unbiased for
@@ -116,13 +116,15 @@ class IntegerFlow:
     images = checks.check_images(images, self._images, self.model.num_levels)
     seed = checks.check_seed(seed, self._seed)
     noise = tf.random.stateless_uniform(
-        tf.shape(images), random.fold_in(seed, 0))
+        tf.shape(images), random.fold_in(seed, 0).values)
     log_prob = self._log_prob(
         self._dequantize(images, noise), random.fold_in(seed, 1))
     return {'log_prob': log_prob,
             'bits_per_dim': self.model.bits_per_dim_of(log_prob)}
 
-  def sample(self, num_samples, seed, temperature):
+  def sample(
+      self, num_samples: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor,
+  ) -> dict[str, tf.Tensor]:
     """Draws images.
 
     Args:
@@ -144,7 +146,7 @@ class IntegerFlow:
         num_samples, seed, tf.cast(temperature, self._latents.dtype))
     return {'images': self._quantize(x)}
 
-  def encode(self, images):
+  def encode(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
     """Maps images, at the centres of their bins, to latents.
 
     Args:
@@ -155,7 +157,7 @@ class IntegerFlow:
     """
     return {'latents': self.model(self._bin_centres(images))}
 
-  def decode(self, latents):
+  def decode(self, latents: tf.Tensor) -> dict[str, tf.Tensor]:
     """Maps latents to images: `decode(encode(images))` returns `images`.
 
     Args:
@@ -170,7 +172,7 @@ class IntegerFlow:
     latents = checks.check_latents(latents, self._latents)
     return {'images': self._quantize(self.model.inverse(latents))}
 
-  def classify(self, images):
+  def classify(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
     """Classifies images, at the centres of their bins, with a hybrid model.
 
     Args:
@@ -183,13 +185,14 @@ class IntegerFlow:
     return {'logits': logits, 'probabilities': tf.nn.softmax(logits)}
 
   def _log_prob(self, x, seed):
-    if not isinstance(self.log_det, numerics.Exact):
-      return self.model.log_prob(x, seed=seed, log_det=self.log_det)
-    # Without draws, parts of the batch may go through the whole flow.
-    jacobian_bytes = self.model.event_size**2 * self._latents.dtype.size
-    (log_prob,), _ = parts.in_parts(
-        lambda x: ([self.model.log_prob(x, seed, self.log_det)], []),
-        max(1, _JACOBIAN_BYTES // jacobian_bytes), [x],
+    largest = self.estimator.max_batch_size(
+        self.model.event_size, self._latents.dtype)
+    # Chunks of a batch would draw alike.
+    is_whole = largest is None or self.estimator.is_random
+    (log_prob,), _ = chunking.map_in_chunks(
+        lambda x: ([self.model.log_prob(
+            x, seed=seed, estimator=self.estimator)], []),
+        None if is_whole else max(1, int(_SHARE_OF_BATCH * largest)), [x],
         outputs_like=[tf.reshape(x, [tf.shape(x)[0], -1])[:, 0]],
         unknown_sizes=True)
     return log_prob

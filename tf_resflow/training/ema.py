@@ -1,7 +1,9 @@
 """Exponential moving average of the trained weights."""
 
+from collections.abc import Iterator
 import contextlib
 
+import keras
 import tensorflow as tf
 
 
@@ -9,18 +11,21 @@ class ExponentialMovingAverage(tf.Module):
   """Averages of the trainable variables of a model.
 
   `a <- a + (1 - d_t) (w - a)` with `d_t = min(decay, (1 + t) / (10 + t))`, so
-  that short runs forget their start. Created after data-dependent
-  initialisation, or told of it by `reset`.
+  that short runs forget their start. Make it after the initialisation from
+  data, or call `reset` then.
 
   Args:
     model: a built Keras model.
     decay: the largest decay, in [0, 1).
 
+  Attributes:
+    averages: one `tf.Variable` per trainable variable, in their order.
+
   References:
     Polyak and Juditsky, 1992; Chen et al., 2019 (0.999, used to evaluate).
   """
 
-  def __init__(self, model, decay=0.999):
+  def __init__(self, model: keras.Model, decay: float = 0.999):
     super().__init__(name='ema')
     self._variables = [v.value for v in model.trainable_variables]
     self._decay = decay
@@ -32,16 +37,16 @@ class ExponentialMovingAverage(tf.Module):
         for i, v in enumerate(self._variables)
     ]
 
-  def reset(self):
+  def reset(self) -> None:
     """Starts again from the present weights."""
     for average, variable in zip(self.averages, self._variables, strict=True):
       average.assign(variable)
 
-  def update(self, step):
-    """Moves the averages towards the weights after update number `step`.
+  def update(self, step: tf.Tensor) -> None:
+    """Moves the averages towards the weights after an update.
 
     Args:
-      step: integer tensor, 0 for the first update.
+      step: integer scalar, the number of the update, 0 for the first.
     """
     t = tf.cast(step, self.averages[0].dtype)
     share = 1.0 - tf.minimum(
@@ -50,8 +55,8 @@ class ExponentialMovingAverage(tf.Module):
       average.assign_add(share * (tf.convert_to_tensor(variable) - average))
 
   @contextlib.contextmanager
-  def swapped(self):
-    """Inside, the model computes with the averages; afterwards as before."""
+  def swapped(self) -> Iterator[None]:
+    """Inside, the model's weights are the averages; afterwards the old ones."""
     trained = [tf.identity(v) for v in self._variables]
     for average, variable in zip(self.averages, self._variables, strict=True):
       variable.assign(average)

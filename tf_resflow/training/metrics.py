@@ -12,9 +12,13 @@ import glob
 import io
 import os
 import re
+from typing import Self
 
 import numpy as np
 import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow.training import files
 
 _NAME_PATTERN = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_./-]*')
 _STEP = 'step'
@@ -37,20 +41,19 @@ class MetricsWriter:
       written.
 
   Raises:
-    ValueError: if metrics.csv is not a file of this writer.
+    InvalidValueError: if metrics.csv is not a file of this writer.
 
   Example:
     >>> with MetricsWriter('run') as writer:
     ...   writer.write(1, {'bits_per_dim': 7.9, 'grad_norm': 0.3})
   """
 
-  def __init__(self, workdir, start_step: int = 0,
+  def __init__(self, workdir: str | os.PathLike, start_step: int = 0,
                save_images_fn: Callable[[str, np.ndarray], None] | None = None):
-    if start_step < 0:
-      raise ValueError(f'start_step must not be negative, got {start_step}.')
+    errors.check(start_step >= 0, 'start_step', start_step, '0 or more')
     self._workdir = os.fspath(workdir)
     self._save_images_fn = save_images_fn
-    self._csv_path = os.path.join(self._workdir, 'metrics.csv')
+    self._csv_path = csv_path(workdir)
     tensorboard_dir = os.path.join(self._workdir, 'tensorboard')
     os.makedirs(tensorboard_dir, exist_ok=True)
 
@@ -62,9 +65,10 @@ class MetricsWriter:
     self._last_step = start_step
     self._file = None
     self._replace_csv(kept)
-    for path in glob.glob(os.path.join(tensorboard_dir, '*tfevents*')):
-      _drop_later_events(path, start_step)
-    self._summary_writer = tf.summary.create_file_writer(tensorboard_dir)
+    with files.writing(tensorboard_dir):
+      for path in glob.glob(os.path.join(tensorboard_dir, '*tfevents*')):
+        _drop_later_events(path, start_step)
+      self._summary_writer = tf.summary.create_file_writer(tensorboard_dir)
 
   def write(self, step: int, values: Mapping[str, object]) -> None:
     """Writes scalars of one step.
@@ -78,13 +82,14 @@ class MetricsWriter:
       values: from names to numbers or scalar tensors. NaN is written as it is.
 
     Raises:
-      ValueError: for a step that goes back, a bad name, or a value that is not
-        one real number. Nothing is written then.
+      InvalidValueError: for a step that goes back, a bad name, or a value that
+        is not one real number. Nothing is written then.
+      OSError: if a file cannot be written, as on a full disk.
     """
     step = int(step)
     self._check_step(step)
     numbers = {name: _as_number(name, value) for name, value in values.items()}
-    with self._summary_writer.as_default():
+    with files.writing('metrics'), self._summary_writer.as_default():
       for name, number in numbers.items():
         tf.summary.scalar(name, float(number), step=step)
 
@@ -109,7 +114,8 @@ class MetricsWriter:
     self._file.flush()
     self._row_size = len(line)
 
-  def write_images(self, step: int, name: str, images) -> None:
+  def write_images(
+      self, step: int, name: str, images: np.ndarray) -> None:
     """Writes a batch of images to TensorBoard, and as a picture if asked to.
 
     Args:
@@ -119,22 +125,23 @@ class MetricsWriter:
       images: [N, H, W, C], uint8 or floats in [0, 1].
 
     Raises:
-      ValueError: for another shape, NaN, or floats outside [0, 1].
+      InvalidValueError: for another shape, NaN, or floats outside [0, 1].
+      OSError: if a file cannot be written.
     """
     step = int(step)
     self._check_step(step)
     _check_name(name)
     images = np.asarray(images)
-    if images.ndim != 4 or images.size == 0:
-      raise ValueError(f'{name}: images must be a non-empty batch '
-                       f'[N, H, W, C], got shape {images.shape}.')
+    errors.check(
+        images.ndim == 4 and images.size > 0, name,
+        f'images of shape {images.shape}',
+        'a batch [N, H, W, C] that is not empty')
     # Written so that NaN fails it too.
-    if images.dtype != np.uint8 and not np.all((images >= 0) & (images <= 1)):
-      raise ValueError(
-          f'{name}: images must be uint8 or finite floats in [0, 1], got '
-          f'{images.dtype} in [{images.min()}, {images.max()}]; clip samples '
-          'to [0, 1] first.')
-    with self._summary_writer.as_default():
+    errors.check(
+        images.dtype == np.uint8 or np.all((images >= 0) & (images <= 1)),
+        name, f'{images.dtype} in [{images.min()}, {images.max()}]',
+        'uint8 or finite floats in [0, 1]', 'Clip samples first.')
+    with files.writing('images'), self._summary_writer.as_default():
       tf.summary.image(name, images, step=step, max_outputs=len(images))
     if self._save_images_fn is not None:
       path = self.sample_path(step, name)
@@ -150,7 +157,8 @@ class MetricsWriter:
     """Brings everything written so far onto the disk."""
     self._file.flush()
     os.fsync(self._file.fileno())
-    self._summary_writer.flush()
+    with files.writing('the metrics of TensorBoard'):
+      self._summary_writer.flush()
 
   def close(self) -> None:
     """Flushes and closes; the writer takes nothing afterwards."""
@@ -160,21 +168,20 @@ class MetricsWriter:
     self._file.close()
     self._summary_writer.close()
 
-  def __enter__(self):
+  def __enter__(self) -> Self:
     return self
 
-  def __exit__(self, *unused_exc_info):
+  def __exit__(self, *unused_error: object) -> None:
     self.close()
 
   def _check_step(self, step):
-    if self._file.closed:
-      raise ValueError('the MetricsWriter is closed; make a new one with '
-                       'start_step set to the last finished step.')
-    if step < self._last_step:
-      raise ValueError(
-          f'step {step} comes after step {self._last_step} was written; steps '
-          'must not go back. To repeat steps, start a new MetricsWriter with '
-          f'start_step={step}.')
+    errors.check(
+        not self._file.closed, 'step', step, 'a MetricsWriter that is open',
+        'Make a new one with start_step set to the last finished step.')
+    errors.check(
+        step >= self._last_step, 'step', step,
+        f'{self._last_step}, which was written, or more', 'To repeat steps, '
+        f'make a new MetricsWriter with start_step={step}.')
 
   def _replace_csv(self, rows):
     """Puts a file with these rows in place of metrics.csv and opens it."""
@@ -193,10 +200,10 @@ class MetricsWriter:
 
 
 def _check_name(name):
-  if not _NAME_PATTERN.fullmatch(name) or name == _STEP:
-    raise ValueError(
-        f'bad metric name {name!r}: use letters, digits, and _ . / -, and not '
-        f'{_STEP!r}, which is the first column.')
+  errors.check(
+      _NAME_PATTERN.fullmatch(name) is not None and name != _STEP, 'name',
+      repr(name), 'letters, digits, and _ . / -, but not '
+      f'{_STEP!r}, which is the first column')
 
 
 def _as_number(name, value):
@@ -205,9 +212,9 @@ def _as_number(name, value):
   if isinstance(value, tf.Tensor | tf.Variable):
     value = value.numpy()
   array = np.asarray(value)
-  if array.ndim or array.dtype.kind not in 'iuf':
-    raise ValueError(f'{name} must be one real number, got {array.dtype} of '
-                     f'shape {array.shape}.')
+  errors.check(
+      not array.ndim and array.dtype.kind in 'iuf', name,
+      f'{array.dtype} of shape {array.shape}', 'one real number')
   return array[()]
 
 
@@ -235,11 +242,26 @@ def _read_csv(path):
   is_sound = columns[0] == _STEP and all(
       None not in row and None not in row.values() and row[_STEP].isdigit()
       for row in rows)
-  if not is_sound:
-    raise ValueError(
-        f'{path} is not a metrics file of this program (first column '
-        f'{_STEP!r}, equally long rows); move it away or use another workdir.')
+  errors.check(
+      is_sound, 'file', path, 'a metrics file of this program, with rows of '
+      f'equal length and the first column {_STEP!r}',
+      'Move it away or use another workdir.')
   return columns, rows
+
+
+def csv_path(workdir: str | os.PathLike) -> str:
+  """Returns the path of a run's metrics.csv."""
+  return os.path.join(os.fspath(workdir), 'metrics.csv')
+
+
+def last_step(workdir: str | os.PathLike) -> int | None:
+  """Returns the step of the last row of a run, None where there is no row.
+
+  Raises:
+    InvalidValueError: if metrics.csv is not a file of `MetricsWriter`.
+  """
+  _, rows = _read_csv(csv_path(workdir))
+  return int(rows[-1][_STEP]) if rows else None
 
 
 def _drop_later_events(path, start_step):

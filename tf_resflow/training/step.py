@@ -1,38 +1,17 @@
 """One optimisation step of a replica, without input or output."""
 
-import math
-from typing import NamedTuple
-
+import keras
 import tensorflow as tf
 
+from tf_resflow import models
 from tf_resflow.numerics import random
-
-
-class StepMetrics(NamedTuple):
-  """What one step reports, of the global batch.
-
-  Attributes:
-    bits_per_dim: unbiased estimate of the mean bits/dim before the update.
-    gradient_norm: global norm of the gradient before clipping.
-    power_iteration_steps: largest number of steps that a layer needed to
-      follow its new kernel.
-    cross_entropy: mean of `-log p(y|x)` before the update, nats; None without
-      a classifier.
-    accuracy: share of the batch that was classified rightly, likewise.
-  """
-
-  bits_per_dim: tf.Tensor
-  gradient_norm: tf.Tensor
-  power_iteration_steps: tf.Tensor
-  cross_entropy: tf.Tensor | None = None
-  accuracy: tf.Tensor | None = None
+from tf_resflow.training import batches
+from tf_resflow.training import ema as ema_lib
+from tf_resflow.training import objectives
 
 
 class TrainStep:
-  """Gradients of the loss, reduced, clipped and applied, in replica context.
-
-  The loss is the mean bits/dim; that of a hybrid model is, in nats,
-  `-nll_weight * log p(X) - log p(y|x)` (Chen et al., 2019, Section 5.4).
+  """Gradients of an objective, reduced, clipped and applied, per replica.
 
   Replicas that see parts of a global batch compute what one replica would on
   the whole: the number of series terms depends on (seed, step, block) alone,
@@ -40,123 +19,115 @@ class TrainStep:
   averaged before they are clipped.
 
   Args:
-    model: a `models.Flow`.
+    model: to be trained.
     optimizer: a Keras optimizer without clipping of its own.
-    ema: an `ExponentialMovingAverage` of the model, or None.
+    objective: what is minimised.
+    ema: the average of the model's weights to keep up to date, or None.
     clip_norm: global norm at which gradients are clipped; None does not clip.
+      It sees the scale of the objective, see `objectives.Hybrid`.
     accumulation_steps: number of equal parts that a batch is processed in;
       with several replicas, part `i` of the global batch is the union of the
       replicas' parts `i`.
     seed: Python int.
     jit_compile: compile the gradient computation with XLA.
-    nll_weight: of the density in the loss of a hybrid model, `lambda`.
   """
 
-  def __init__(self, model, optimizer, ema=None, clip_norm=1.0,
-               accumulation_steps=1, seed=0, jit_compile=False,
-               nll_weight=1.0):
+  def __init__(
+      self, model: models.Flow, optimizer: keras.optimizers.Optimizer,
+      objective: objectives.Objective,
+      ema: ema_lib.ExponentialMovingAverage | None = None,
+      clip_norm: float | None = 1.0, accumulation_steps: int = 1,
+      seed: int = 0, jit_compile: bool = False):
     self._model = model
     self._optimizer = optimizer
+    self._objective = objective
     self._ema = ema
     self._clip_norm = clip_norm
     self._accumulation_steps = accumulation_steps
     self._seed = seed
-    self._nll_weight = nll_weight
     self._variables = model.trainable_variables
     self._compute = self.gradients
     if jit_compile:
       self._compute = tf.function(
           self.gradients, autograph=False, jit_compile=True)
 
-  def gradients(self, images, step, labels=None):
-    """Returns this replica's means and the gradients of its loss.
+  def gradients(
+      self, batch: batches.Batch, step: tf.Tensor
+  ) -> tuple[objectives.Metrics, list[tf.Tensor]]:
+    """Returns this replica's metrics and the gradients of its loss.
 
     Args:
-      images: `[B, H, W, C]`, dequantised to [0, 1).
-      step: integer scalar tensor.
-      labels: int32 `[B]`, for hybrid models.
+      batch: this replica's part of the global batch.
+      step: integer scalar, 0 for the first update.
 
     Returns:
-      A dict of scalars, `bits_per_dim` and for hybrid models `cross_entropy`
-      and `accuracy`, and a list of tensors like the trainable variables.
+      The metrics of the objective, and a list of tensors like the trainable
+      variables.
     """
     step_seed = random.fold_in(random.as_seed(self._seed), step)
     num_parts = self._accumulation_steps
     if num_parts == 1:
-      return self._part_gradients(
-          images, labels, random.fold_in(step_seed, 0))
+      return self._part_gradients(batch, random.fold_in(step_seed, 0))
 
     def split(tensor):
+      if tensor is None:
+        return None
       parts = tf.reshape(tensor, tf.concat(
           [[num_parts, -1], tf.shape(tensor)[1:]], axis=0))
       return tf.ensure_shape(parts, [num_parts, None, *tensor.shape[1:]])
 
-    image_parts = split(images)
-    label_parts = None if labels is None else split(labels)
+    parts = [split(tensor) for tensor in batch]
 
-    def body(i, values, total):
-      part_values, part = self._part_gradients(
-          image_parts[i], None if labels is None else label_parts[i],
+    def body(i, *sums):
+      values = self._part_gradients(
+          batches.Batch(*(None if part is None else part[i]
+                          for part in parts)),
           random.fold_in(step_seed, i))
-      return i + 1, *tf.nest.map_structure(
-          tf.add, (values, total), (part_values, part))
+      return i + 1, *tf.nest.map_structure(tf.add, sums, values)
 
-    dtype = images.dtype
-    names = ['bits_per_dim']
-    if self._is_hybrid:
-      names += ['cross_entropy', 'accuracy']
-    start = (tf.constant(0), {name: tf.zeros([], dtype) for name in names},
+    dtype = batch.x.dtype
+    zeros = ({name: tf.zeros([], dtype)
+              for name in self._objective.metric_names},
              [tf.zeros(v.shape, dtype) for v in self._variables])
     _, *sums = tf.while_loop(
-        lambda i, *_: i < num_parts, body, start, parallel_iterations=1)
+        lambda i, *_: i < num_parts, body, (tf.constant(0), *zeros),
+        parallel_iterations=1)
     return tuple(tf.nest.map_structure(lambda t: t / num_parts, sums))
 
-  @property
-  def _is_hybrid(self):
-    return bool(self._model.classifier_layers)
-
-  def _part_gradients(self, images, labels, seed):
+  def _part_gradients(self, batch, seed):
     with tf.GradientTape() as tape:
-      if self._is_hybrid:
-        loss, values = self._hybrid_loss(images, labels, seed)
-      else:
-        loss = tf.reduce_mean(self._model.bits_per_dim(images, seed=seed))
-        values = {'bits_per_dim': loss}
-    return values, tape.gradient(
-        loss, self._variables,
+      loss, metrics = self._objective(self._model, batch, seed)
+    # TensorFlow has no zeros for a variable of Keras.
+    return metrics, tape.gradient(
+        loss, [v.value for v in self._variables],
         unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
-  def _hybrid_loss(self, images, labels, seed):
-    bits, logits = self._model.bits_per_dim_and_logits(images, seed=seed)
-    cross_entropy = tf.reduce_mean(
-        tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
-    hits = tf.argmax(logits, axis=1, output_type=labels.dtype) == labels
-    values = {
-        'bits_per_dim': tf.reduce_mean(bits),
-        'cross_entropy': cross_entropy,
-        'accuracy': tf.reduce_mean(tf.cast(hits, images.dtype)),
-    }
-    nats = values['bits_per_dim'] * self._model.event_size * math.log(2.0)
-    return self._nll_weight * nats + cross_entropy, values
-
-  def reduced_gradients(self, images, step, labels=None):
-    """Returns the global batch's means and gradients; see `gradients`."""
-    values, gradients = self._compute(images, step, labels)
+  def reduced_gradients(
+      self, batch: batches.Batch, step: tf.Tensor
+  ) -> tuple[objectives.Metrics, list[tf.Tensor]]:
+    """Returns the global batch's metrics and gradients; see `gradients`."""
+    metrics, gradients = self._compute(batch, step)
     context = tf.distribute.get_replica_context()
     if context is not None and context.num_replicas_in_sync > 1:
-      values, gradients = context.all_reduce(
-          tf.distribute.ReduceOp.MEAN, (values, list(gradients)))
-    return values, list(gradients)
+      metrics, gradients = context.all_reduce(
+          tf.distribute.ReduceOp.MEAN, (metrics, list(gradients)))
+    return metrics, list(gradients)
 
-  def __call__(self, images, step, labels=None):
-    """Updates model, optimizer and average; returns `StepMetrics`.
+  def __call__(
+      self, batch: batches.Batch, step: tf.Tensor) -> objectives.Metrics:
+    """Updates model, optimizer and average.
 
     Args:
-      images: `[B, H, W, C]`, this replica's part of the batch.
-      step: integer scalar tensor, 0 for the first update.
-      labels: int32 `[B]`, for hybrid models.
+      batch: this replica's part of the global batch.
+      step: integer scalar, 0 for the first update.
+
+    Returns:
+      Scalars of the global batch, before the update: the metrics of the
+      objective; `gradient_norm`, the global norm before clipping; and
+      `power_iteration_steps`, the largest number of steps that a layer needed
+      to follow its new kernel.
     """
-    values, gradients = self.reduced_gradients(images, step, labels)
+    metrics, gradients = self.reduced_gradients(batch, step)
     norm = tf.linalg.global_norm(gradients)
     if self._clip_norm is not None:
       gradients, _ = tf.clip_by_global_norm(
@@ -170,10 +141,7 @@ class TrainStep:
     self._optimizer.apply(gradients, self._variables)
     if self._ema is not None:
       self._ema.update(step)
-    counts = [
-        layer.save_singular_vectors().num_steps
-        for layer in self._model.spectral_layers
-    ]
+    counts = [layer.save_norms() for layer in self._model.constrained_layers]
     num_steps = tf.reduce_max(tf.stack(counts)) if counts else tf.constant(0)
-    return StepMetrics(
-        gradient_norm=norm, power_iteration_steps=num_steps, **values)
+    return {**metrics, 'gradient_norm': norm,
+            'power_iteration_steps': num_steps}

@@ -196,6 +196,7 @@ class Bijection(keras.layers.Layer):
 
   @property
   def is_initialized(self) -> bool:
+    """Whether no variable waits for the first batch of data."""
     return True
 
   def slope_bounds(self) -> SlopeBounds:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 import itertools
 
 import keras
-import tensorflow as tf
 
 from tf_resflow.layers.bijections import bijection
 from tf_resflow.layers.lipschitz import parts as parts_lib
@@ -23,7 +22,8 @@ class Chain(bijection.SolvingBijection):
     **kwargs: of `keras.layers.Layer`; `dtype` is that of the parts.
 
   Example:
-    >>> flow = layers.Chain([layers.Standardize([0.5], [0.25]), layers.ActNorm()])
+    >>> flow = layers.Chain([
+    ...     layers.Standardize([0.5], [0.25]), layers.ActNorm()])
     >>> y, log_det = flow.forward_and_log_det(tf.random.normal([64, 1]))
     >>> flow.inverse(y).shape
     TensorShape([64, 1])
@@ -51,12 +51,16 @@ class Chain(bijection.SolvingBijection):
   def transform(self, x, *, condition=None, seed=None, estimator=None):
     if not self.built:
       self.build(tuple(x.shape))
-    seed, numbers = random.as_seed(seed), itertools.count()
+    numbers = itertools.count()
+    draws = self.is_random and (estimator is None or estimator.is_random)
+    if draws:
+      seed = random.as_seed(seed)
     log_det, solves, features = bijection.zero_log_det(x), (), ()
     for part in self.parts:
       result = part.transform(
           x, condition=condition, estimator=estimator,
-          seed=random.fold_in(seed, next(numbers)) if part.is_random else None)
+          seed=random.fold_in(seed, next(numbers))
+          if draws and part.is_random else None)
       x = result.y
       log_det += result.log_det
       solves += result.solves

@@ -225,10 +225,11 @@ class FrozenResidualBlock(ResidualMap):
     weights = block.function.weights(*block.tensors())
     self._structure = tf.nest.map_structure(lambda w: None, weights)
     self.weights_of_g = [
-        tf.Variable(w, trainable=False) for w in tf.nest.flatten(weights)]
+        keras.Variable(w, dtype=w.dtype.name, trainable=False)
+        for w in tf.nest.flatten(weights)]
     self.built = True
 
   def tensors(self) -> tuple[Any, Any]:
     return tf.nest.pack_sequence_as(
         self._structure,
-        [tf.convert_to_tensor(w) for w in self.weights_of_g]), []
+        [tf.convert_to_tensor(w.value) for w in self.weights_of_g]), []

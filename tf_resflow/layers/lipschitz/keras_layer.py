@@ -83,8 +83,10 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
       self.layer.build(input_shape)
 
   def tensors(self) -> tuple[Any, Any]:
-    return [[tf.convert_to_tensor(v.value) for v in variables] for variables in (
-        self.layer.trainable_variables, self.layer.non_trainable_variables)], []
+    kinds = (
+        self.layer.trainable_variables, self.layer.non_trainable_variables)
+    return [[tf.convert_to_tensor(v.value) for v in variables]
+            for variables in kinds], []
 
   def evaluate(self, weights: Any, x: tf.Tensor) -> tf.Tensor:
     outputs, _ = self.layer.stateless_call(*weights, x)

@@ -48,6 +48,9 @@ class LipschitzLayer(keras.layers.Layer):
     lipschitz_bound: the bound; None if it is not known.
     known_by: 'construction', or 'assertion' where a user vouches for the bound.
     num_constrained: number of linear maps in it whose norm is bounded.
+    num_multiply_adds: of one evaluation of such a map, per example, zero
+      padding included; 0 where they do not count.
+    num_outputs: numbers per example that such a map returns.
     absorbs_scales: whether `effective_weights` takes scales, see there.
     has_scales: whether the layer is an activation with `scales`.
 
@@ -66,6 +69,8 @@ class LipschitzLayer(keras.layers.Layer):
   lipschitz_bound: float | None = None
   known_by = 'construction'
   num_constrained = 0
+  num_multiply_adds = 0
+  num_outputs = 0
   absorbs_scales = False
   has_scales = False
 

@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from tf_resflow import errors
 
-
 _DTYPES = ('float32', 'float64')
 
 

@@ -152,6 +152,14 @@ class SpectralLayer(lipschitz_layer.LipschitzLayer):
     """`(H, W)` of a convolution, None for a dense layer."""
     return None
 
+  @property
+  def num_outputs(self) -> int:
+    return math.prod(self.spatial_shape or ()) * self.kernel.shape[-1]
+
+  @property
+  def num_multiply_adds(self) -> int:
+    return self.num_outputs * math.prod(self.kernel.shape[:-1])
+
   def _add_weights(self, kernel_shape):
     """Kernel and bias start U(+-1/sqrt(fan_in)) unless told otherwise."""
     limit = math.prod(kernel_shape[:-1])**-0.5

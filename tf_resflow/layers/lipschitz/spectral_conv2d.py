@@ -50,7 +50,7 @@ class SpectralConv2D(spectral.SpectralLayer):
     self.filters = filters
     self.kernel_size = tuple(kernel_size)
     errors.check(
-        len(self.kernel_size) == 2 and all(k % 2 == 1 for k in self.kernel_size),
+        len(self.kernel_size) == 2 and all(k % 2 for k in self.kernel_size),
         'kernel_size', kernel_size, 'one or two odd integers',
         'Zero padding is then symmetric.')
 

@@ -7,8 +7,8 @@ from tf_resflow.numerics.fixed_point import solver as solver_lib
 
 
 def check_converged(
-    solution: solution_lib.Solution, name: str, solver: solver_lib.Solver | None = None
-) -> solution_lib.Solution:
+    solution: solution_lib.Solution, name: str,
+    solver: solver_lib.Solver | None = None) -> solution_lib.Solution:
   """Raises unless every sample converged, eagerly and in a `tf.function`.
 
   Under XLA (`jit_compile=True`) TensorFlow drops assertions: call it outside.
@@ -22,7 +22,7 @@ def check_converged(
     `solution`, with `x` depending on the check.
 
   Raises:
-    tf.errors.InvalidArgumentError: some samples did not converge.
+    tf.errors.InvalidArgumentError: if some samples did not converge.
 
   Example:
     >>> solution = numerics.Banach(max_steps=2).solve(
@@ -40,19 +40,14 @@ def check_converged(
   if solver is not None:
     atol, rtol = solver.tolerances(solution.x.dtype)
     settings = (
-        f' (tolerance {atol:.3g} + {rtol:.3g} * max|y|, '
-        f'max_steps {solver.max_steps})'
-    )
-  assertion = tf.debugging.Assert(
-      tf.reduce_all(solution.converged),
-      [
-          f'{name}: the fixed-point iteration{settings} did not converge for',
-          num_missed, 'of', tf.size(solution.converged), 'samples;', num_failed,
-          'of them met a residual that is not finite; largest finite residual',
-          largest, 'after at most', tf.reduce_max(solution.num_steps),
-          'evaluations. Check that g is a contraction (Lipschitz constant '
-          'below 1), raise max_steps, loosen atol, or use float64.',
-      ],
-  )
+        f' to {atol:.3g} + {rtol:.3g} * max|y| within max_steps '
+        f'{solver.max_steps}')
+  assertion = tf.debugging.Assert(tf.reduce_all(solution.converged), [
+      f'{name}: expected convergence{settings}. It did not converge for',
+      num_missed, 'of', tf.size(solution.converged), 'samples,', num_failed,
+      'of them with a residual that is not finite; the largest finite one is',
+      largest, 'after at most', tf.reduce_max(solution.num_steps),
+      'evaluations of g. Check that g is a contraction (Lipschitz constant '
+      'below 1), raise max_steps, loosen atol, or use float64.'])
   with tf.control_dependencies([] if assertion is None else [assertion]):
     return solution._replace(x=tf.identity(solution.x))

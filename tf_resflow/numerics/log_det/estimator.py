@@ -28,14 +28,17 @@ class Estimator(spec.Specified):
     is_random: whether two draws differ; repeats are pointless otherwise.
     batch_dependent: whether the estimate of an example depends on the other
       examples of its batch.
+    num_terms: number of terms of the series, where all draws have as many.
+    mean_num_terms: its mean, where that does not depend on `g`.
   """
 
   registry: ClassVar[registry_lib.Registry] = registries.ESTIMATORS
   is_random: ClassVar[bool] = True
   batch_dependent: ClassVar[bool] = False
+  num_terms: ClassVar[int | None] = None
 
   def draw(self, x: tf.Tensor, seed: random.SeedLike) -> Any:
-    """Draws what one evaluation needs.
+    """Draws what one evaluation needs; by default nothing.
 
     Args:
       x: `[B, ...]`, gives the shape and dtype of probes.
@@ -46,7 +49,7 @@ class Estimator(spec.Specified):
       Tensors in a structure of the estimator's own choice; tests may pass
       others of their own to `evaluate`.
     """
-    raise NotImplementedError
+    del x, seed
 
   def evaluate(
       self, g: residual_function.ResidualFunction, variables: Any, state: Any,
@@ -72,6 +75,10 @@ class Estimator(spec.Specified):
       `g(x)`: like `x`; `log_det`: `[B]`, nats.
     """
     raise NotImplementedError
+
+  @property
+  def mean_num_terms(self) -> float | None:
+    return self.num_terms
 
   def per_example(self) -> Self:
     """Returns this estimator, or its kin without `batch_dependent`."""

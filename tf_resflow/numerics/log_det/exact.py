@@ -1,11 +1,11 @@
 """The log-determinant of the full Jacobian."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from tf_resflow.numerics import random
+from tf_resflow.numerics import residual_function
 from tf_resflow.numerics.log_det import estimator
 from tf_resflow.numerics.log_det import jacobian
 from tf_resflow.numerics.log_det import series as series_lib
@@ -28,12 +28,11 @@ class Exact(estimator.Estimator):
 
   is_random: ClassVar[bool] = False
 
-  def draw(self, x: tf.Tensor, seed: random.SeedLike) -> None:
-    """Draws nothing."""
-    del x, seed
-
-  def evaluate(self, g, variables, state, x, draw, *, memory='recompute',
-               series=series_lib.RESIDUAL):
+  def evaluate(
+      self, g: residual_function.ResidualFunction, variables: Any, state: Any,
+      x: tf.Tensor, draw: None, *, memory: str = 'recompute',
+      series: series_lib.LogDetSeries = series_lib.RESIDUAL,
+  ) -> tuple[tf.Tensor, tf.Tensor]:
     del draw, memory
     weights = g.weights(variables, state)
     matrix = jacobian.batch_jacobian(lambda x: g.evaluate(weights, x), x)

@@ -17,6 +17,7 @@ from tf_resflow.numerics import random
 # The uniform that is inverted has 53 random bits: indices whose tail
 # probability is below this are never drawn, so tables end there.
 _SMALLEST_TAIL = 2.0**-53
+_MAX_TABLE_SIZE = 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,13 +61,20 @@ class Law(spec.Specified):
     raise NotImplementedError
 
   def tail_table(self) -> np.ndarray:
-    """Returns `P(N >= k)` for `k = 1, 2, ...` down to 2^-53, float64 `[K]`."""
+    """Returns `P(N >= k)` for `k = 1, 2, ...` down to 2^-53, float64 `[K]`.
+
+    Raises:
+      InvalidValueError: if the tail falls too slowly for a table.
+    """
     size = 8
     while True:
       table = self.tail(np.arange(1, size + 1))
       if table[-1] < _SMALLEST_TAIL:
         return table[:int(np.argmax(table < _SMALLEST_TAIL)) + 1]
       size *= 2
+      errors.check(
+          size <= _MAX_TABLE_SIZE, 'law', self.spec(),
+          f'a tail that falls below 2^-53 within {_MAX_TABLE_SIZE} terms')
 
   def sample(self, seed: random.SeedLike) -> tf.Tensor:
     """Draws `N`.
@@ -196,19 +204,19 @@ class SafeGeometric(Law):
                  'a number strictly between 0 and 1')
 
   def for_bound(self, lipschitz_bound: float) -> Law:
-    return Geometric(
-        self.share * Geometric.largest_safe_probability(lipschitz_bound)
-        if lipschitz_bound > 0.0 else self.share)
+    return Geometric(self.share * (
+        1.0 if lipschitz_bound == 0.0
+        else Geometric.largest_safe_probability(lipschitz_bound)))
 
   def tail(self, k: np.ndarray) -> np.ndarray:
     raise errors.InvalidValueError(
-        'law', self, 'a law of known tail',
+        'law', self.spec(), 'a law of known tail',
         'Its for_bound(lipschitz_bound) returns one.')
 
   @property
   def mean(self) -> float:
     raise errors.InvalidValueError(
-        'law', self, 'a law of known mean',
+        'law', self.spec(), 'a law of known mean',
         'Its for_bound(lipschitz_bound) returns one.')
 
   def has_finite_variance(self, spectral_radius: float) -> bool:

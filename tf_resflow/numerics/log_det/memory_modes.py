@@ -14,6 +14,7 @@ import tensorflow as tf
 from tf_resflow.numerics import differentiation
 from tf_resflow.numerics import residual_function
 from tf_resflow.numerics.log_det import series as series_lib
+from tf_resflow.numerics.log_det import series_estimator
 
 _ZERO = tf.UnconnectedGradients.ZERO
 Outputs = tuple[tf.Tensor, tf.Tensor]
@@ -75,8 +76,9 @@ def _backward(g, variables, norms, x, v, w, dg, dlog_det):
 
 def recompute(
     g: residual_function.ResidualFunction, variables: Any, state: Any,
-    x: tf.Tensor, draw: Any, estimator: Any, series: series_lib.LogDetSeries,
-) -> Outputs:
+    x: tf.Tensor, draw: series_estimator.Draw,
+    estimator: series_estimator.SeriesEstimator,
+    series: series_lib.LogDetSeries) -> Outputs:
   """Keeps `x, v, w` only; rebuilds `g` and `J v` in the backward pass.
 
   Memory per block is a few times that of its input, whatever the hidden width
@@ -141,8 +143,9 @@ def _keep_linearization(
 
 def neumann(
     g: residual_function.ResidualFunction, variables: Any, state: Any,
-    x: tf.Tensor, draw: Any, estimator: Any, series: series_lib.LogDetSeries,
-) -> Outputs:
+    x: tf.Tensor, draw: series_estimator.Draw,
+    estimator: series_estimator.SeriesEstimator,
+    series: series_lib.LogDetSeries) -> Outputs:
   """Keeps the linearisation of `g` (Eq. 8)."""
 
   def make(tape, value, surrogate, inputs):
@@ -156,8 +159,9 @@ def neumann(
 
 def backward_in_forward(
     g: residual_function.ResidualFunction, variables: Any, state: Any,
-    x: tf.Tensor, draw: Any, estimator: Any, series: series_lib.LogDetSeries,
-) -> Outputs:
+    x: tf.Tensor, draw: series_estimator.Draw,
+    estimator: series_estimator.SeriesEstimator,
+    series: series_lib.LogDetSeries) -> Outputs:
   """Differentiates the log-determinant in the forward pass (Eq. 9).
 
   Needs one cotangent of the log-determinant for the whole batch, and raises
@@ -189,8 +193,9 @@ def backward_in_forward(
 
 def naive(
     g: residual_function.ResidualFunction, variables: Any, state: Any,
-    x: tf.Tensor, draw: Any, estimator: Any, series: series_lib.LogDetSeries,
-) -> Outputs:
+    x: tf.Tensor, draw: series_estimator.Draw,
+    estimator: series_estimator.SeriesEstimator,
+    series: series_lib.LogDetSeries) -> Outputs:
   """Differentiates the series itself (Eq. 7); can be differentiated twice."""
   value, vjp_fn = differentiation.linearize(
       g.evaluate, g.weights(variables, state), x)

@@ -52,6 +52,10 @@ class RussianRoulette(series_estimator.SeriesEstimator):
   def for_bound(self, lipschitz_bound: float) -> Self:
     return dataclasses.replace(self, law=self.law.for_bound(lipschitz_bound))
 
+  @property
+  def mean_num_terms(self) -> float:
+    return self.num_exact_terms + self.law.mean
+
   def draw_stop(self, seed: random.Seed) -> tf.Tensor:
     return self.num_exact_terms + self.law.sample(seed)
 

@@ -2,30 +2,41 @@
 
 from collections.abc import Callable
 import dataclasses
-from typing import Any
 
 import tensorflow as tf
 
 from tf_resflow.numerics import differentiation
+from tf_resflow.numerics.log_det import schedule as schedule_lib
 
 Vjp = Callable[[tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
 class LogDetSeries:
-  """`log|det|` of a map made of `g`, in traces of powers of `J = dg/dx`.
+  """A log-determinant as a sum of traces of powers of `J = dg/dx`.
 
-  With a probe `v`, `E[v v^T] = I`, and `u_k = (J^T)^k v`,
+  The terms `k = 1, 2, ...` belong to the bijection that is made of `g`; how
+  many of them are computed, and with which weights `c_k`, is up to the
+  estimator. One random vector `v` with `E[v v^T] = I`, the probe, estimates
+  the log-determinant and its derivative in anything that `J` depends on:
 
-    log_det ~ sum_{k>=1} c_k value_k <., v>,   d log_det ~ w^T dJ v,
-    w = start + sum_{k>=1} c_k gradient_k,
+    log_det   = E[ sum_{k>=1} c_k value_k ],
+    d log_det = E[ w^T dJ v ],   w = w_0 + sum_{k>=1} c_k w_k.
 
-  where term `k` is made by `term` out of what the term before left. A bijection
-  owns its series, an estimator the weights `c_k` and when to stop.
+  `value_k` is a number, `w_k` a vector like `v`. Both are made of
+  vector-Jacobian products, which a chain of vectors `u_0, u_1, ...` hands on
+  from term to term: `start` returns `u_0` and `w_0`, and `term` makes `u_k`,
+  `value_k` and `w_k` of `u_{k-1}`.
+
+  With `c_k = 1` both equations hold when all terms are summed. The first `n`
+  values, `value_1 + ... + value_n`, have the gradient vector
+  `w_0 + ... + w_{n-1}`, as `FixedTruncation` takes it. The size of `u_k` must
+  fall with `k` as that of the terms does, and be zero only if all later terms
+  vanish: `AdaptiveRoulette` goes by it.
   """
 
   def start(self, probe: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns what the first term starts from, and `w` before it."""
+    """Returns `u_0` and `w_0`, each like the probe `v`, `[B, ...]`."""
     raise NotImplementedError
 
   def term(self, k: tf.Tensor, u: tf.Tensor, probe: tf.Tensor, vjp_fn: Vjp
@@ -34,26 +45,28 @@ class LogDetSeries:
 
     Args:
       k: int32 scalar, from 1.
-      u: what the term before left.
+      u: `u_{k-1}`, `[B, ...]`.
       probe: `v`, `[B, ...]`.
-      vjp_fn: maps `u` to `J^T u`.
+      vjp_fn: maps `u` to `J^T u`, example by example.
 
     Returns:
-      `u` for the next term; the value of this one, `[B]`; and its share of
-      `w`, like `v`, both without the weight `c_k`.
+      `u_k`, `[B, ...]`; `value_k`, `[B]`, nats; `w_k`, `[B, ...]`; all of them
+      without the weight `c_k`.
     """
     raise NotImplementedError
 
   def exact(self, jacobian: tf.Tensor) -> tf.Tensor:
-    """Returns the log-determinant `[B]` of Jacobians `[B, D, D]` of `g`."""
+    """Returns the log-determinant, `[B]`, given `J`, `[B, D, D]`, itself."""
     raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True)
 class Residual(LogDetSeries):
-  """`log det(I + J) = sum_{k>=1} (-1)^(k+1)/k tr(J^k)`.
+  """That of `x + g(x)`: `log det(I + J) = sum_{k>=1} (-1)^(k+1) / k tr(J^k)`.
 
-  Its gradient vector is `w = sum_{k>=0} (-1)^k c_k u_k`.
+  With `u_k = (J^T)^k v`,
+
+    value_k = (-1)^(k+1) / k <u_k, v>,   w_k = (-1)^k u_k.
 
   References:
     Chen et al., 2019, Theorems 1 and 2.
@@ -78,19 +91,19 @@ RESIDUAL = Residual()
 
 
 def power_series(
-    vjp_fn: Vjp, probe: tf.Tensor, schedule: Any,
+    vjp_fn: Vjp, probe: tf.Tensor, schedule: schedule_lib.Schedule,
     series: LogDetSeries = RESIDUAL) -> tuple[tf.Tensor, tf.Tensor]:
-  """Runs a series until the schedule ends it.
+  """Sums the terms of a series until the schedule ends it.
 
   Args:
-    vjp_fn: maps `u` to `J^T u`.
+    vjp_fn: maps `u` to `J^T u`, example by example.
     probe: `v`, `[B, ...]`.
-    schedule: a `schedule.Schedule`, of the draw at hand.
-    series: what is summed.
+    schedule: of the draw at hand; gives the weights `c_k`.
+    series: whose terms are summed.
 
   Returns:
     `value`: `[B]`, the estimate of the log-determinant in nats;
-    `w`: like `v`, the vector of its gradient.
+    `w`: like `v`, the gradient vector: `d value` is estimated by `w^T dJ v`.
   """
 
   def body(k, u, value, w, state):

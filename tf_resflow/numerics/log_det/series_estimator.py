@@ -8,6 +8,7 @@ import tensorflow as tf
 from tf_resflow.configuration import registries
 from tf_resflow.configuration import spec
 from tf_resflow.numerics import random
+from tf_resflow.numerics import residual_function
 from tf_resflow.numerics.log_det import estimator
 from tf_resflow.numerics.log_det import schedule as schedule_lib
 from tf_resflow.numerics.log_det import series as series_lib
@@ -60,7 +61,10 @@ class SeriesEstimator(estimator.Estimator):
     """Returns the weights of the terms for a draw, and when they end."""
     raise NotImplementedError
 
-  def evaluate(self, g, variables, state, x, draw, *, memory='recompute',
-               series=series_lib.RESIDUAL) -> Any:
+  def evaluate(
+      self, g: residual_function.ResidualFunction, variables: Any, state: Any,
+      x: tf.Tensor, draw: Draw, *, memory: str = 'recompute',
+      series: series_lib.LogDetSeries = series_lib.RESIDUAL,
+  ) -> tuple[tf.Tensor, tf.Tensor]:
     mode = registries.MEMORY_MODES.get(memory)
     return mode(g, variables, state, x, draw, self, series)

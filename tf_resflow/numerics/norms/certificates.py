@@ -15,6 +15,8 @@ import math
 
 import numpy as np
 
+from tf_resflow import errors
+
 _UNIT = 2.0**-53
 # Largest side of a materialised Gram matrix: 4096^2 float64 are 128 MiB.
 _MAX_GRAM_SIDE = 4096
@@ -41,10 +43,8 @@ class Certificate:
 
 
 def certified_norm_bound(
-    kernel: np.ndarray,
-    spatial_shape: tuple[int, int] | None = None,
-    target: float | None = None,
-) -> Certificate:
+    kernel: np.ndarray, spatial_shape: tuple[int, int] | None = None,
+    target: float | None = None) -> Certificate:
   """Bounds the l2 norm of a dense layer or of a stride-1 SAME convolution.
 
   A convolution gets the cheap `conv_dft_bound` first. If that is above
@@ -52,8 +52,8 @@ def certified_norm_bound(
   bound of the materialised Gram matrix follows, and the smaller one counts.
 
   Args:
-    kernel: [in, out] or [kh, kw, in, out]; any float type.
-    spatial_shape: (H, W), needed for a convolution.
+    kernel: `[in, out]` or `[kh, kw, in, out]`; any float type.
+    spatial_shape: `(H, W)`, needed for a convolution.
     target: stop at the first bound that is at most this; None asks for the
       tightest bound, about 15 s on two cores for a side of 3072.
 
@@ -61,14 +61,14 @@ def certified_norm_bound(
     A `Certificate`; its bound may exceed `target`.
 
   Raises:
-    ValueError: the kernel is not finite, or shapes do not fit.
+    InvalidValueError: if the kernel is not finite, or shapes do not fit.
 
   Example:
     >>> kernel = np.ones([3, 3, 1, 1]) / 9.0
     >>> certified_norm_bound(kernel, (8, 8), target=0.98).method
     'gram'
   """
-  kernel = _as_float64(kernel)
+  kernel = _as_float64('kernel', kernel)
   if kernel.ndim == 2 and spatial_shape is None:
     return Certificate(dense_bound(kernel, target), 'dense')
   height, width = _check_conv(kernel, spatial_shape)
@@ -94,21 +94,20 @@ def dense_bound(matrix: np.ndarray, target: float | None = None) -> float:
   inner dimension m.
 
   Args:
-    matrix: [in, out].
+    matrix: `[in, out]`.
     target: stop as soon as the bound is at most this.
 
   Returns:
     A number that is at least the largest singular value.
 
   Raises:
-    ValueError: not a finite matrix.
+    InvalidValueError: if `matrix` is not a finite matrix.
   """
-  matrix = _as_float64(matrix)
-  if matrix.ndim != 2:
-    raise ValueError(
-        f'matrix must be [in, out], got shape {matrix.shape}; pass '
-        'convolution kernels to certified_norm_bound.'
-    )
+  matrix = _as_float64('matrix', matrix)
+  errors.check(
+      matrix.ndim == 2, 'matrix', f'an array of shape {matrix.shape}',
+      'a matrix [in, out]',
+      'certified_norm_bound takes the kernels of convolutions.')
   matrix, exponent = _normalise(matrix)
   if matrix.shape[0] > matrix.shape[1]:
     matrix = matrix.T
@@ -116,19 +115,14 @@ def dense_bound(matrix: np.ndarray, target: float | None = None) -> float:
     target = math.ldexp(target, -exponent)
   squared = np.sum(matrix**2) * (1.0 + _gamma(matrix.size + 1))
   bound = gram_trace_bound(
-      matrix @ matrix.T,
-      target=target,
-      gram_error=_gamma(matrix.shape[1]) * squared,
-  )
+      matrix @ matrix.T, target=target,
+      gram_error=_gamma(matrix.shape[1]) * squared)
   return math.ldexp(bound, exponent)
 
 
 def gram_trace_bound(
-    gram: np.ndarray,
-    num_squarings: int = _NUM_SQUARINGS,
-    target: float | None = None,
-    gram_error: float = 0.0,
-) -> float:
+    gram: np.ndarray, num_squarings: int = _NUM_SQUARINGS,
+    target: float | None = None, gram_error: float = 0.0) -> float:
   """Upper bound of the norm of an operator from its Gram matrix A.
 
     |A|^(1/2) <= trace(A^(2^k))^(1/2^(k+1))   for every k,
@@ -147,7 +141,7 @@ def gram_trace_bound(
   scaled by powers of two, which is exact, against overflow.
 
   Args:
-    gram: [n, n], symmetric positive semidefinite, float64.
+    gram: `[n, n]`, symmetric positive semidefinite, float64.
     num_squarings: most squarings; they end early when the bound no longer
       falls (by 1e-7).
     target: stop as soon as the bound is at most this.
@@ -157,16 +151,16 @@ def gram_trace_bound(
     A number that is at least |A|_2^(1/2).
 
   Raises:
-    ValueError: `gram` is not a finite square matrix.
+    InvalidValueError: if `gram` is not a finite square matrix.
 
   References:
     Higham, 2002, Section 3.5 (rounding errors of matrix products).
   """
-  power = _as_float64(gram)
-  if power.ndim != 2 or power.shape[0] != power.shape[1]:
-    raise ValueError(f'gram must be a square matrix, got {power.shape}.')
+  power = _as_float64('gram', gram)
+  errors.check(power.ndim == 2 and power.shape[0] == power.shape[1], 'gram',
+               f'an array of shape {power.shape}', 'a square matrix')
   size = power.shape[0]
-  errors, exponents = [], []
+  power_errors, exponents = [], []
   best = math.inf
   for k in range(num_squarings + 1):
     power, exponent = _normalise(power)
@@ -174,8 +168,7 @@ def gram_trace_bound(
     exponents.append(exponent)
     bound = frobenius
     for error, exponent in zip(
-        reversed(errors), reversed(exponents[1:]), strict=True
-    ):
+        reversed(power_errors), reversed(exponents[1:]), strict=True):
       bound = _up(math.sqrt(math.ldexp(bound, exponent) + error))
     bound = _up(math.sqrt(math.ldexp(bound, exponents[0]) + gram_error))
     decrease = 1.0 - bound / best if best > 0.0 else 0.0
@@ -184,13 +177,13 @@ def gram_trace_bound(
     if is_enough or decrease < _MIN_DECREASE or k == num_squarings:
       break
     # The last term covers entries that underflow.
-    errors.append(_gamma(size + 4) * frobenius**2 + 1e-300)
+    power_errors.append(_gamma(size + 4) * frobenius**2 + 1e-300)
     power = power @ power.T
   return best
 
 
 def conv_gram(
-    kernel: np.ndarray, spatial_shape: tuple[int, int]
+    kernel: np.ndarray, spatial_shape: tuple[int, int],
 ) -> tuple[np.ndarray, float]:
   """Gram matrix of a stride-1 SAME convolution, on its smaller side.
 
@@ -199,17 +192,17 @@ def conv_gram(
   larger side is never stored.
 
   Args:
-    kernel: [kh, kw, in, out].
-    spatial_shape: (H, W).
+    kernel: `[kh, kw, in, out]`.
+    spatial_shape: `(H, W)`.
 
   Returns:
-    The matrix [H W c, H W c] with c = min(in, out), positions first, and a
+    The matrix `[H W c, H W c]` with `c = min(in, out)`, positions first, and a
     bound of the l2 norm of its rounding error.
 
   Raises:
-    ValueError: the kernel is not finite, or shapes do not fit.
+    InvalidValueError: if the kernel is not finite, or shapes do not fit.
   """
-  kernel = _as_float64(kernel)
+  kernel = _as_float64('kernel', kernel)
   height, width = _check_conv(kernel, spatial_shape)
   num_rows, num_columns, num_in, num_out = kernel.shape
   # Where a tap looks, relative to the output position (TF's SAME padding).
@@ -217,10 +210,8 @@ def conv_gram(
       np.meshgrid(
           np.arange(num_rows) - (num_rows - 1) // 2,
           np.arange(num_columns) - (num_columns - 1) // 2,
-          indexing='ij',
-      ),
-      axis=-1,
-  ).reshape([-1, 2])
+          indexing='ij'),
+      axis=-1).reshape([-1, 2])
   taps = kernel.reshape([-1, num_in, num_out])
   if num_in > num_out:
     # A^T is the convolution with mirrored offsets and swapped channels.
@@ -249,8 +240,7 @@ def conv_gram(
 
 
 def conv_dft_bound(
-    kernel: np.ndarray, spatial_shape: tuple[int, int]
-) -> float:
+    kernel: np.ndarray, spatial_shape: tuple[int, int]) -> float:
   """Upper bound of the norm of a stride-1 SAME convolution, by Fourier.
 
   The zero-padded convolution on H x W is a compression of the circular one on
@@ -270,19 +260,19 @@ def conv_dft_bound(
   (LAPACK's backward error, with a generous constant).
 
   Args:
-    kernel: [kh, kw, in, out].
-    spatial_shape: (H, W).
+    kernel: `[kh, kw, in, out]`.
+    spatial_shape: `(H, W)`.
 
   Returns:
     A number that is at least the l2 norm of the convolution.
 
   Raises:
-    ValueError: the kernel is not finite, or shapes do not fit.
+    InvalidValueError: if the kernel is not finite, or shapes do not fit.
 
   References:
     Sedghi, Gupta and Long, 2019 (singular values of circular convolutions).
   """
-  kernel = _as_float64(kernel)
+  kernel = _as_float64('kernel', kernel)
   height, width = _check_conv(kernel, spatial_shape)
   if kernel.shape[:2] == (1, 1):
     return dense_bound(kernel[0, 0])
@@ -291,8 +281,7 @@ def conv_dft_bound(
   num_taps = num_rows * num_columns
   period = (height + num_rows - 1, width + num_columns - 1)
   phases = np.einsum(
-      'fs,gt->fgst',
-      _phases(period[0], period[0], num_rows),
+      'fs,gt->fgst', _phases(period[0], period[0], num_rows),
       _phases(period[1], period[1] // 2 + 1, num_columns),
   ).reshape([-1, num_taps])
   taps = kernel.reshape([num_taps, num_in * num_out]).astype(np.complex128)
@@ -300,9 +289,8 @@ def conv_dft_bound(
   largest, frobenius2 = 0.0, 0.0
   chunk = max(1, _CHUNK_SIZE // (num_in * num_out))
   for start in range(0, len(phases), chunk):
-    symbols = (phases[start : start + chunk] @ taps).reshape(
-        [-1, num_in, num_out]
-    )
+    symbols = (phases[start:start + chunk] @ taps).reshape(
+        [-1, num_in, num_out])
     if num_in > num_out:
       symbols = symbols.transpose([0, 2, 1])
     grams = symbols @ symbols.conj().transpose([0, 2, 1])
@@ -340,24 +328,23 @@ def _normalise(array):
   return np.ldexp(array, -exponent), exponent
 
 
-def _as_float64(array):
+def _as_float64(name, array):
   array = np.asarray(array).astype(np.float64)
-  if array.size == 0 or not np.isfinite(array).all():
-    raise ValueError(
-        f'expected a finite, non-empty array, got shape {array.shape} with '
-        f'{np.count_nonzero(~np.isfinite(array))} elements that are not.'
-    )
+  num_bad = np.count_nonzero(~np.isfinite(array))
+  errors.check(
+      array.size > 0 and num_bad == 0, name,
+      f'an array of shape {array.shape} with {num_bad} numbers that are not '
+      'finite', 'finite numbers, at least one')
   return array
 
 
 def _check_conv(kernel, spatial_shape):
-  if kernel.ndim != 4 or spatial_shape is None or len(spatial_shape) != 2:
-    raise ValueError(
-        'expected a matrix [in, out] without spatial_shape, or a kernel '
-        '[kh, kw, in, out] with spatial_shape (H, W); got shape '
-        f'{kernel.shape} and spatial_shape {spatial_shape}.'
-    )
-  height, width = (int(size) for size in spatial_shape)
-  if height < 1 or width < 1:
-    raise ValueError(f'spatial_shape must be positive, got {spatial_shape}.')
-  return height, width
+  errors.check(
+      kernel.ndim == 4, 'kernel', f'an array of shape {kernel.shape}',
+      'the kernel [kh, kw, in, out] of a convolution with spatial_shape, or a '
+      'matrix [in, out] without')
+  errors.check(
+      spatial_shape is not None and len(spatial_shape) == 2 and
+      min(spatial_shape) >= 1, 'spatial_shape', spatial_shape,
+      'the height and width (H, W) of the images, each at least 1')
+  return tuple(int(size) for size in spatial_shape)

@@ -1,0 +1,51 @@
+"""bin/baselines: its JSON, its file and what it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tf_resflow.evaluation import comparison
+
+
+def test_report_and_file(run_tool, data_dir, tmp_path):
+  path = tmp_path / 'bits.npz'
+  command = (
+      'baselines', '--dataset=digits', f'--data_dir={data_dir}',
+      '--num_components=2', '--num_noise_draws=1', f'--output={path}')
+  result = run_tool(*command)
+  assert result.status == 0, result.stderr
+  report = json.loads(result.stdout.splitlines()[-1])
+  assert (report['dataset'], report['num_train']) == ('digits', 1437)
+  bits = comparison.read_bits(
+      path, 360, {'dataset': 'digits', 'split': 'test', 'num_levels': 17,
+                  'image_shape': (8, 8, 1)})
+  assert bits.keys() == report['baselines'].keys() == {
+      'gaussian', 'gaussian_raw', 'gaussian_mixture', 'gaussian_mixture_raw'}
+  for name, entry in report['baselines'].items():
+    assert f'\n{name} ' in result.stderr
+    assert entry['num_examples'] == 360
+    np.testing.assert_allclose(bits[name].mean(), entry['bits_per_dim'])
+    np.testing.assert_allclose(
+        bits[name].std(ddof=1) / np.sqrt(360), entry['bits_per_dim_stderr'])
+    assert 1.5 < entry['bits_per_dim'] < 4.0
+
+  # Before anything is fitted.
+  before = path.read_bytes()
+  result = run_tool(*command)
+  assert result.status == 2
+  assert 'It exists: name another one, or give --overwrite' in result.stderr
+  assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(('change', 'said'), [
+    (['--dataset=none'], '--dataset=none: expected one of digits, '),
+    (['--output=/none/y.npz'], '--output=/none/y.npz: expected a file in'),
+    (['--num_bits=3'], '--num_bits=3: expected 8, since digits has 17 levels'),
+    (['--num_components=0'], '--num_components=0: expected a whole number'),
+])
+def test_bad_input(run_tool, change, said):
+  result = run_tool('baselines', '--dataset=digits', *change)
+  assert result.status == 2
+  (line,) = result.stderr.splitlines()
+  assert line.startswith(f'baselines: error: {said}')

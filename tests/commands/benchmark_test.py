@@ -1,0 +1,65 @@
+"""bin/benchmark: its JSON, its ratios, its guard and what it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.commands import processes
+
+_TINY = [
+    '--dataset=digits', '--num_blocks=1', '--hidden_channels=4',
+    '--num_dense_blocks=0', '--batch_size=4', '--num_repeats=2']
+
+
+def test_one_json_line_and_ratios(tmp_path):
+  peer = tmp_path / 'peer.json'
+  peer.write_text('{"train_step_s": 1e9, "evaluate_s": 1e9}')
+  np.savez(tmp_path / 'x.npz', x=np.full([4, 8, 8, 1], 0.5))
+  process = processes.run_launcher(
+      'benchmark', *_TINY, f'--baseline_json={peer}',
+      f'--inputs={tmp_path}/x.npz', '--estimator=fixed:4')
+  assert process.returncode == 0, process.stderr
+  (line,) = process.stdout.splitlines()
+  report = json.loads(line)
+  assert {'train_step_s', 'evaluate_s', 'sample_s', 'first_step_s',
+          'peak_memory_gb'} <= set(report)
+  assert report['estimator'] == 'fixed:4' and 'ceiling_fraction' in report
+  (row,) = [r for r in process.stderr.splitlines()
+            if r.startswith('training step')]
+  assert row.split()[-1] == '0.000'
+
+
+def test_guard_fails_where_the_share_is_not_reached(tmp_path):
+  """All of the speed of plain products is out of reach."""
+  process = processes.run_launcher(
+      'benchmark', *_TINY, '--tasks=train', '--estimator=fixed:4',
+      '--min_ceiling_fraction=1')
+  assert process.returncode == 2
+  assert process.stderr.splitlines()[-1].startswith(
+      'benchmark: error: --min_ceiling_fraction=1.0: expected at most 0.')
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['--tasks=train,draw'], '--tasks=train,draw: expected one of train, eva'),
+    (['--evaluation_estimator=best'], '--evaluation_estimator=best: expected'),
+    (['--evaluation_estimator=fixed:x'], '--evaluation_estimator=fixed:x: exp'),
+    (['--baseline_json=/nowhere'], 'No such file or directory'),
+    (['--num_repeats=1'], '--num_repeats=1: expected 2 or more with the task'),
+    (['--min_ceiling_fraction=0.5'], '--min_ceiling_fraction=0.5: expected no'),
+    (['--workdir=/nowhere'], '/nowhere'),
+    (['--inputs=/nowhere.npz'], '--inputs=/nowhere.npz: expected')])
+def test_bad_input_is_one_line(run_tool, arguments, message):
+  result = run_tool('benchmark', *_TINY, *arguments)
+  assert result.status == 2
+  (line,) = result.stderr.splitlines()
+  assert line.startswith('benchmark: error: ') and message in line
+
+
+def test_a_run_brings_its_own_configuration(run_tool, digits_workdir):
+  result = run_tool('benchmark', f'--workdir={digits_workdir}',
+                    '--hidden_channels=8')
+  assert result.status == 2
+  assert result.stderr == (
+      'benchmark: error: --hidden_channels=8: expected no such flag with '
+      '--workdir. The run has a configuration of its own.\n')

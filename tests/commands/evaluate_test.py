@@ -1,0 +1,245 @@
+"""bin/train and bin/evaluate end with the JSON of the Python API's numbers."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tf_resflow import datasets
+from tf_resflow import evaluation
+from tf_resflow import numerics
+from tf_resflow import training
+from tf_resflow.evaluation import comparison
+from tf_resflow.evaluation import inversion
+from tf_resflow.numerics.log_det import jacobian
+
+_CONTRACT = {
+    'bits_per_dim', 'bits_per_dim_stderr', 'estimator_stderr', 'num_examples',
+    'reconstruction_error_max', 'lipschitz_bound_max'}
+
+
+@pytest.fixture
+def workdir(trained_workdir):
+  return trained_workdir
+
+
+def test_files_of_a_run(workdir):
+  names = {p.name for p in workdir.iterdir()}
+  assert names == {'run.flags', 'model.json', 'metrics.csv', 'checkpoints',
+                   'tensorboard', 'samples'}
+  assert {p.name for p in (workdir / 'samples').iterdir()} == {
+      'samples_00000003.png', 'samples_00000004.png'}
+  assert '--num_blocks=1\n' in (workdir / 'run.flags').read_text()
+
+
+def test_evaluate_agrees_with_the_api(run_tool, workdir, data_dir, tmp_path):
+  output = tmp_path / 'bits.npz'
+  result = run_tool(
+      'evaluate', f'--workdir={workdir}', '--num_examples=20',
+      '--estimator=roulette:safe,exact=3', '--batch_size=8', '--seed=4',
+      '--num_reconstructions=10', f'--output={output}')
+  assert result.status == 0, result.stderr
+  report = json.loads(result.stdout.splitlines()[-1])
+  assert _CONTRACT <= set(report)
+  assert (report.pop('step'), report.pop('split')) == (4, 'test')
+  assert (report.pop('estimator'), report.pop('dtype')) == (
+      'roulette:safe:0.9,exact=3', 'float32')
+  assert report.pop('num_devices') == 1
+  assert 'certified by' in result.stderr
+
+  model, _ = training.load_model(str(workdir))
+  split = datasets.load('digits', 'test', data_dir=data_dir)
+  expected, bits, _ = evaluation.evaluate(
+      model, split, batch_size=8, seed=4, num_examples=20,
+      num_reconstructions=10,
+      estimator=numerics.Estimator.get('roulette:safe,exact=3'))
+  assert report.keys() == expected.keys()
+  for name, value in expected.items():
+    np.testing.assert_allclose(
+        report[name], value, rtol=1e-6, atol=1e-6, err_msg=name)
+  assert report['lipschitz_bound_max'] < 1.0
+  with np.load(output) as stored:
+    np.testing.assert_allclose(stored['bits_per_dim'], bits, rtol=1e-6)
+
+
+def test_raw_weights_and_other_splits(run_tool, workdir):
+  common = [f'--workdir={workdir}', '--num_examples=16', '--nocertify']
+  reports = []
+  for change in ([], ['--noaveraged'], ['--split=train']):
+    result = run_tool('evaluate', *common, *change)
+    assert result.status == 0, result.stderr
+    reports.append(json.loads(result.stdout.splitlines()[-1]))
+  assert len({r['bits_per_dim'] for r in reports}) == 3
+  assert [r['split'] for r in reports] == ['test', 'test', 'train']
+  assert reports[0]['lipschitz_bound_max'] is None
+
+
+def test_train_ends_with_its_evaluation(run_tool, workdir, data_dir):
+  """The run is finished, so that only the evaluation is left."""
+  result = run_tool(
+      'train', f'--flagfile={workdir}/run.flags', f'--workdir={workdir}',
+      '--evaluate_at_end')
+  assert result.status == 0, result.stderr
+  report = json.loads(result.stdout.splitlines()[-1])
+  assert _CONTRACT <= set(report)
+  assert report['num_examples'] == 360
+  # An untrained flow: far from good, but finite.
+  assert 1.5 < report['bits_per_dim'] < 5.0
+
+
+def test_inputs_of_an_own_model(run_tool, workdir, tmp_path):
+  x = np.random.default_rng(0).uniform(size=[3, 8, 8, 1])
+  np.savez(tmp_path / 'x.npz', x=x)
+  result = run_tool(
+      'evaluate', f'--workdir={workdir}', f'--inputs={tmp_path}/x.npz',
+      f'--output={tmp_path}/y.npz', '--dtype=float32', '--certify')
+  assert result.status == 0, result.stderr
+  report = json.loads(result.stdout.splitlines()[-1])
+  assert (report['latent_order'], report['dtype'], report['estimator']) == (
+      'channels_last', 'float32', 'adaptive:0.02')
+  assert 0.0 < report['lipschitz_bound_max'] < 1.0
+  assert report['estimator_stderr'] > 0.0
+  with np.load(tmp_path / 'y.npz') as found:
+    assert {name: found[name].shape for name in found.files} == {
+        'z': (3, 64), 'log_det': (3,), 'log_prob': (3,),
+        'bits_per_dim': (3,), 'log_det_repeats': (8, 3)}
+    model, _ = training.load_model(str(workdir))
+    np.testing.assert_allclose(found['z'], model(x), atol=1e-4)
+
+
+def test_inputs_are_not_replaced(run_tool, workdir, tmp_path):
+  path = tmp_path / 'x.npz'
+  np.savez(path, x=np.zeros([1, 8, 8, 1]))
+  before = path.read_bytes()
+  for output in (path, f'{tmp_path}/../{tmp_path.name}/x.npz'):
+    result = run_tool(
+        'evaluate', f'--workdir={workdir}', f'--inputs={path}',
+        f'--output={output}', '--overwrite')
+    assert result.status == 2
+    assert 'expected another file than that of --inputs.' in result.stderr
+    assert path.read_bytes() == before
+
+
+def test_probes_and_devices(run_tool, workdir, tmp_path):
+  """Two devices give the numbers of one."""
+  reports, bits = [], []
+  for strategy in ('single', 'mirrored'):
+    output = tmp_path / f'{strategy}.npz'
+    result = run_tool(
+        'evaluate', f'--workdir={workdir}', '--num_examples=16', '--nocertify',
+        '--batch_size=8', '--num_probes=2',
+        f'--strategy={strategy}', f'--output={output}')
+    assert result.status == 0, result.stderr
+    reports.append(json.loads(result.stdout.splitlines()[-1]))
+    with np.load(output) as stored:
+      bits.append(stored['bits_per_dim'])
+  assert [r.pop('num_devices') for r in reports] == [1, 2]
+  assert [r['num_probes'] for r in reports] == [2, 2]
+  assert [r['num_examples'] for r in reports] == [16, 16]
+  np.testing.assert_allclose(bits[1], bits[0], rtol=1e-5)
+  for name in ('bits_per_dim', 'bits_per_dim_stderr', 'estimator_stderr'):
+    np.testing.assert_allclose(reports[1][name], reports[0][name], rtol=1e-4)
+  assert reports[0]['inverse_num_not_converged'] == 0
+  assert reports[1]['reconstruction_error_max'] < 1e-4
+
+
+def test_comparison_with_other_models(run_tool, workdir, tmp_path):
+  command = ('evaluate', f'--workdir={workdir}', '--num_examples=16',
+             '--nocertify', '--batch_size=16')
+  result = run_tool(*command, f'--output={tmp_path}/flow.npz')
+  assert result.status == 0, result.stderr
+  with np.load(tmp_path / 'flow.npz') as stored:
+    bits = stored['bits_per_dim'].mean(axis=0)
+  comparison.write_bits(
+      tmp_path / 'b.npz', {'worse': bits + np.linspace(0.0, 0.2, 16)},
+      {'dataset': 'digits', 'split': 'test', 'num_levels': 17,
+       'image_shape': (8, 8, 1)})
+  result = run_tool(*command, f'--compare={tmp_path}/b.npz')
+  assert result.status == 0, result.stderr
+  report = json.loads(result.stdout.splitlines()[-1])
+  assert report['paired_differences']['worse']['mean'] == pytest.approx(-0.1)
+  assert 'flow (a) against worse (b): a is below b by 0.1000' in result.stderr
+  # Before all the work.
+  refused = run_tool(*command, f'--compare={tmp_path}/flow.npz')
+  assert refused.status == 2
+  (line,) = refused.stderr.splitlines()
+  assert line.startswith('evaluate: error: --compare=')
+
+
+def test_failures_are_not_numbers(run_tool, workdir, monkeypatch):
+  """JSON has no NaN, and a note says what happened."""
+  original = inversion.check_inverse
+
+  def fail(*args, **kwargs):
+    return original(*args, **kwargs)._replace(
+        reconstruction_error_max=float('nan'), num_not_converged=3)
+
+  monkeypatch.setattr(inversion, 'check_inverse', fail)
+  result = run_tool('evaluate', f'--workdir={workdir}', '--num_examples=2',
+                    '--nocertify')
+  assert result.status == 0, result.stderr
+  report = json.loads(
+      result.stdout.splitlines()[-1], parse_constant=pytest.fail)
+  assert report['reconstruction_error_max'] is None
+  assert 'note: 3 inverses of a block did not converge' in result.stderr
+
+
+def test_exact_log_determinants_of_large_images(
+    run_tool, workdir, monkeypatch):
+  monkeypatch.setattr(jacobian, '_MAX_JACOBIAN_BYTES', 1e4)
+  result = run_tool('evaluate', f'--workdir={workdir}', '--estimator=exact',
+                    '--batch_size=1')
+  assert result.status == 2
+  (line,) = result.stderr.splitlines()
+  assert line.startswith('evaluate: error: --estimator=exact: expected another')
+
+
+def test_exact_and_double_precision_of_a_split(run_tool, workdir, data_dir):
+  """The size of batches does not matter, other than for estimates."""
+  model, _ = training.load_model(str(workdir))
+  bits = evaluation.bits_per_dim(
+      model, datasets.load('digits', 'test', data_dir=data_dir),
+      num_examples=4, estimator=numerics.Exact())
+  reports = []
+  for change in (['--batch_size=2'], ['--dtype=float64']):
+    result = run_tool(
+        'evaluate', f'--workdir={workdir}', '--num_examples=4', '--nocertify',
+        '--estimator=exact', *change)
+    assert result.status == 0, result.stderr
+    reports.append(json.loads(result.stdout.splitlines()[-1]))
+    np.testing.assert_allclose(
+        reports[-1]['bits_per_dim'], bits.mean(), rtol=1e-6)
+  single, double = (r['inverse_residual_max'] for r in reports)
+  assert double < 1e-3 * single
+
+
+@pytest.mark.parametrize(('change', 'said'), [
+    (['--inputs=x.npz', '--compare=y.npz'],
+     '--compare=y.npz: expected no such flag with --inputs.'),
+    (['--inputs=x.npz', '--num_examples=3'],
+     '--num_examples=3: expected no such flag with --inputs.'),
+    (['--inputs=x.npz', '--split=train'],
+     '--split=train: expected no such flag with --inputs.'),
+    (['--inputs='], '--inputs=: expected the path of an .npz file.'),
+    (['--estimator=exact', '--num_probes=2'],
+     '--num_probes=2: expected no such flag with --estimator=exact.'),
+    (['--estimator=exact', '--num_repeats=9', '--inputs=x.npz'],
+     '--num_repeats=9: expected no such flag with --estimator=exact.'),
+    (['--estimator=exact,exact=3'],
+     '--estimator=exact,exact=3: expected exact, which has no options.'),
+    (['--estimator=best'], '--estimator=best: expected one of roulette, '),
+    (['--inputs=/none.npz'], '--inputs=/none.npz: expected '),
+    (['--output='], '--output=: expected a name that ends in .npz.'),
+    (['--split=validation'], '--split=validation: expected '),
+    (['--split=all'], '--split=all: expected one of train, validation, test.'),
+    (['--num_examples=361'], '--num_examples=361: expected at most 360.'),
+    (['--num_examples=1'], '--num_examples=1: expected a whole number from 2'),
+    (['--num_reconstructions=361'], '--num_reconstructions=361: expected at'),
+    (['--num_repeats=7'], '--num_repeats=7: expected a whole number from 8.'),
+    (['--workdir=/nowhere'], '--workdir=/nowhere: expected '),
+])
+def test_bad_input(run_tool, workdir, change, said):
+  result = run_tool('evaluate', f'--workdir={workdir}', *change)
+  assert (result.status, result.stdout) == (2, '')
+  (line,) = result.stderr.splitlines()
+  assert line.startswith(f'evaluate: error: {said}'), line

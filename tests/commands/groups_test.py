@@ -1,0 +1,137 @@
+"""Groups of flags, each once for all tools that share it."""
+
+import dataclasses
+import importlib
+import os
+import types
+
+import pytest
+
+from tf_resflow import errors
+from tf_resflow import numerics
+from tf_resflow.commands import console
+from tf_resflow.commands import groups
+from tf_resflow.configuration import fields
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class File(groups.OutputFile):
+  """A tool that writes text."""
+
+  suffixes = ('.txt', '.csv')
+
+
+@pytest.mark.parametrize(('path', 'said'), [
+    ('', 'expected a name that ends in .txt or .csv.'),
+    ('a.png', 'expected a name that ends in .txt or .csv.'),
+    ('/none/a.txt', 'expected a file in a folder that exists. There is no '
+     'folder /none.'),
+    ('folder.txt', 'expected a file. It is a folder.'),
+    ('old.txt', 'expected a new file. It exists: name another one, or give '
+     '--overwrite to replace it.'),
+])
+def test_output_files_are_checked_before_the_work(
+    path, said, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / 'folder.txt').mkdir()
+  (tmp_path / 'old.txt').write_text('old')
+  with pytest.raises(errors.InvalidValueError) as info:
+    File(output=path)
+  assert str(info.value) == f'output={path}: {said}'
+  assert sorted(os.listdir(tmp_path)) == ['folder.txt', 'old.txt']
+
+
+def test_output_files_that_may_be_written(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / 'old.txt').write_text('old')
+  File()
+  File(output='new.csv')
+  File(output='old.txt', overwrite=True)
+
+
+def test_a_file_that_may_not_be_written(tmp_path, monkeypatch):
+  monkeypatch.setattr(os, 'access', lambda path, mode: False)
+  with pytest.raises(errors.InvalidValueError, match='that may be written'):
+    File(output=str(tmp_path / 'a.txt'))
+
+
+@pytest.mark.parametrize('spec', [
+    'adaptive:0.02', 'roulette:safe,exact=20', 'fixed:10', 'exact',
+    'roulette:poisson:2,exact=2,probe=gaussian'])
+def test_estimators_are_named_by_specs(spec):
+  estimator = groups.Estimation(estimator=spec).make_estimator()
+  assert isinstance(estimator, numerics.Estimator)
+  assert numerics.Estimator.get(estimator.spec()) == estimator
+
+
+@pytest.mark.parametrize('spec', ['best', 'adaptive:x', 'fixed:10,exact=2'])
+def test_what_is_no_estimator(spec):
+  with pytest.raises(errors.InvalidValueError, match=f'^estimator={spec}: '):
+    groups.Estimation(estimator=spec).make_estimator()
+
+
+def test_the_default_is_that_of_evaluation():
+  from tf_resflow import evaluation
+
+  assert groups.Estimation().make_estimator() == evaluation.default_estimator()
+
+
+def test_solver():
+  options = groups.Inversion(tolerance=1e-3, max_steps=7)
+  assert options.make_solver() == numerics.Anderson(atol=1e-3, max_steps=7)
+
+
+@pytest.mark.parametrize(('values', 'said'), [
+    ({'tolerance': 0.0}, 'tolerance=0.0: expected a number above 0.'),
+    ({'tolerance': float('nan')}, 'tolerance=nan: expected a number above 0'),
+    ({'max_steps': 0}, 'max_steps=0: expected a whole number from 1'),
+])
+def test_bad_solvers(values, said):
+  with pytest.raises(errors.InvalidValueError, match=f'^{said}'):
+    groups.Inversion(**values)
+
+
+def test_counts_of_a_split():
+  @dataclasses.dataclass(frozen=True, kw_only=True)
+  class Counted(groups.Split):
+    """Some examples."""
+
+    num_examples: int | None = fields.field(None)
+
+  Counted().check_count('num_examples', 5)
+  Counted(num_examples=5).check_count('num_examples', 5)
+  with pytest.raises(errors.InvalidValueError, match=(
+      '^num_examples=6: expected at most 5. That many examples are in the test '
+      'split.$')):
+    Counted(num_examples=6).check_count('num_examples', 5)
+
+
+@pytest.mark.parametrize(('certify', 'dataset', 'expected'), [
+    (None, 'digits', True), (None, 'cifar10', False), (False, 'digits', False),
+    (True, 'cifar10', True)])
+def test_certificates_are_for_embedded_sets(certify, dataset, expected):
+  config = types.SimpleNamespace(data=types.SimpleNamespace(dataset=dataset))
+  assert groups.Certification(
+      certify=certify).should_certify(config) is expected
+
+
+def test_a_run_is_opened_in_one_way(digits_workdir):
+  run = groups.Run(workdir=str(digits_workdir)).open('float64', 'mirrored')
+  assert (run.step, run.model.compute_dtype, run.config.data.dataset) == (
+      0, 'float64', 'digits')
+  assert run.strategy.num_replicas_in_sync == 2
+
+
+@pytest.mark.parametrize('name', console.TOOLS)
+def test_tools_share_what_is_the_same(name):
+  """A flag of a group has its help in every tool, or one of its own."""
+  shared = {field.name: group for group in (
+      groups.Run, groups.Devices, groups.Split, groups.OutputFile,
+      groups.Estimation, groups.Inversion, groups.Randomness)
+      for field in group.fields() if field.rules.is_flag}
+  tool = importlib.import_module(f'tf_resflow.commands.{name}')
+  redefined = {
+      field.name for field in tool.Options.fields() if field.name in shared
+      and not issubclass(tool.Options, shared[field.name])}
+  # What means something else there: a run to make, a folder to write.
+  assert redefined <= {'workdir', 'output', 'seed', 'data_dir', 'tolerance'}

@@ -1,0 +1,117 @@
+"""`--help` teaches, and needs no TensorFlow; neither do errors of flags."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.commands import processes
+from tf_resflow.commands import console
+from tf_resflow.commands import manual
+from tf_resflow.configuration import flags as flags_lib
+
+# Everything that a tool does without work, and what it imports for that.
+_SCRIPT = """
+import contextlib, io, json, sys
+sys.path.insert(0, sys.argv[1])
+from tf_resflow.commands import console, runner
+texts = {}
+for name in console.TOOLS:
+  for argument in ('--help', '--no_such_flag=1'):
+    with contextlib.redirect_stdout(io.StringIO()) as text, (
+        contextlib.redirect_stderr(text)):
+      status = runner.run(name, [argument])
+    texts[f'{name} {argument}'] = status, text.getvalue()
+heavy = {'tensorflow', 'keras', 'tensorflow_probability', 'sklearn',
+         'matplotlib', 'tensorflow_datasets'} & set(sys.modules)
+print(json.dumps([sorted(heavy), texts]))
+"""
+
+
+@pytest.fixture(scope='module')
+def shown(tmp_path_factory):
+  """What all tools show in a process of their own."""
+  process = subprocess.run(
+      [sys.executable, '-c', _SCRIPT, str(processes.ROOT)], check=True,
+      capture_output=True, text=True, cwd=tmp_path_factory.mktemp('folder'))
+  return json.loads(process.stdout)
+
+
+def test_nothing_heavy_is_imported(shown):
+  assert shown[0] == []
+
+
+@pytest.mark.parametrize('name', console.TOOLS)
+def test_help(shown, name):
+  status, text = shown[1][f'{name} --help']
+  assert status == 0
+  tool = importlib.import_module(f'tf_resflow.commands.{name}')
+  summary, _, rest = text.partition('\n\n')
+  assert summary == manual.summary(tool)
+  # Examples first.
+  assert rest.startswith(f'  bin/{name} --')
+  for field in tool.Options.flag_fields():
+    flag = f'[no]{field.flag}' if field.element is bool else field.flag
+    assert text.count(f'\n  --{flag}: ') == 1, flag
+  assert '\nEvery tool:\n  --flagfile: ' in text
+  assert 'digits' in text.rpartition('Flagfiles that come with')[2]
+  assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize('name', ['train', 'benchmark', 'scaling'])
+def test_help_has_the_whole_configuration(shown, name):
+  _, text = shown[1][f'{name} --help']
+  for flag in flags_lib.names():
+    assert text.count(f'\n  --{flag}: ') + text.count(
+        f'\n  --[no]{flag}: ') == 1, flag
+  for title in ('The data set', 'The type of the model:', 'Batches and upd'):
+    assert f'\n{title}' in text
+
+
+@pytest.mark.parametrize('name', console.TOOLS)
+def test_errors_of_flags(shown, name):
+  status, text = shown[1][f'{name} --no_such_flag=1']
+  assert status == 2
+  assert text.startswith(f'{name}: error: --no_such_flag is no flag of this')
+
+
+@pytest.mark.parametrize('name', console.TOOLS)
+def test_launchers_are_alike(name):
+  folder = processes.ROOT / 'bin'
+  text = (folder / name).read_text()
+  assert text == (folder / 'train').read_text()
+  assert len(text.splitlines()) < 15
+
+
+def test_a_launcher_for_every_tool():
+  launchers = {p.name for p in (processes.ROOT / 'bin').iterdir()
+               if p.is_file() and os.access(p, os.X_OK)}
+  assert launchers == set(console.TOOLS)
+
+
+def _console(capsys, monkeypatch, *arguments):
+  monkeypatch.setattr(sys, 'argv', ['tf_resflow', *arguments])
+  with pytest.raises(SystemExit) as info:
+    console.main()
+  return info.value.code or 0, *capsys.readouterr()
+
+
+@pytest.mark.parametrize('arguments', [[], ['--help']])
+def test_overview(capsys, monkeypatch, arguments):
+  status, stdout, stderr = _console(capsys, monkeypatch, *arguments)
+  assert (status, stderr) == (0, '')
+  for name in console.TOOLS:
+    assert f'\n  {name:12}' in stdout
+
+
+def test_console_tools(capsys, monkeypatch):
+  status, stdout, _ = _console(capsys, monkeypatch, 'convert', '--help')
+  assert status == 0
+  assert '\n  tf_resflow convert --checkpoint=' in stdout
+  assert 'bin/' not in stdout
+  status, stdout, stderr = _console(capsys, monkeypatch, 'paint')
+  assert (status, stdout) == (2, '')
+  assert stderr.startswith('tf_resflow: error: paint is no tool; expected one')

@@ -1,0 +1,16 @@
+"""Tools in processes of their own."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def run_launcher(name: str, *arguments: str) -> subprocess.CompletedProcess:
+  """Runs bin/NAME, with nothing asked of TensorFlow's log."""
+  env = {k: v for k, v in os.environ.items() if k != 'TF_CPP_MIN_LOG_LEVEL'}
+  return subprocess.run(
+      [sys.executable, str(ROOT / 'bin' / name), *arguments], cwd=ROOT,
+      capture_output=True, text=True, check=False, env=env)

@@ -1,0 +1,153 @@
+"""Whatever goes wrong is one line and a status; defects are tracebacks."""
+
+import dataclasses
+import subprocess
+import sys
+import types
+
+from absl import flags
+import pytest
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow.commands import groups
+from tf_resflow.commands import options as options_lib
+from tf_resflow.commands import runner
+from tf_resflow.configuration import fields
+from tf_resflow.configuration import registries
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(options_lib.Options):
+  """What is said."""
+
+  text: str = options_lib.required(help='What to say.')
+  num_times: int = fields.field(1, help='How often.', minimum=1)
+  loudly: bool = fields.field(False, help='Whether to shout.')
+
+
+class _Interrupted(errors.ExpectedError):
+  exit_status = 3
+
+
+@pytest.fixture
+def run(run_tool, monkeypatch):
+  """Returns a function that runs a tool `speak` with a given `main`."""
+
+  def run(main, *arguments):
+    tool = types.ModuleType(
+        'tf_resflow.commands.speak', 'Says it.\n\n  bin/speak --text=hello')
+    tool.Options, tool.main = Options, main
+    monkeypatch.setitem(sys.modules, 'tf_resflow.commands.speak', tool)
+    return run_tool('speak', *arguments)
+
+  return run
+
+
+def _say(options):
+  print((options.text.upper() if options.loudly else options.text) *
+        options.num_times)
+
+
+def test_flags_reach_the_tool(run):
+  result = run(_say, '--text=ho', '--num_times', '2', '--loudly')
+  assert (result.status, result.stdout, result.stderr) == (0, 'HOHO\n', '')
+
+
+def _fail_with(error):
+  def main(options):
+    raise error
+  return main
+
+
+@pytest.mark.parametrize(('arguments', 'said'), [
+    ([], '--text is missing. What to say.'),
+    (['--text=a', '--num_time=2'], '--num_time is no flag of this tool. Did '
+     'you mean --num_times? --help lists them all.'),
+    (['--text=a', '--num_times=x'],
+     '--num_times=x: expected a whole number from 1.'),
+    (['--text=a', '--num_times=0'],
+     '--num_times=0: expected a whole number from 1.'),
+    (['--text=a', '--loudly=maybe'], '--loudly=maybe: expected true or false.'),
+    (['--text=a', '--num_times'], 'Missing value for flag --num_times.'),
+    (['--text=a', 'b'], "unexpected argument 'b'; every option is a flag, such "
+     'as --name=value.'),
+    (['--text=a', '--import=no_such_package.module'],
+     '--import=no_such_package.module: expected a module that can be imported. '
+     "No module named 'no_such_package'."),
+    (['--text=a', '--flagfile=/no/such.flags'],
+     '--flagfile=/no/such.flags: expected a file of flags, or one of '),
+])
+def test_bad_flags(run, arguments, said):
+  result = run(_say, *arguments)
+  assert (result.status, result.stdout) == (2, '')
+  (line,) = result.stderr.splitlines()
+  assert line.startswith(f'speak: error: {said}')
+
+
+@pytest.mark.parametrize(('error', 'status', 'said'), [
+    (errors.InvalidValueError('num_times', 7, 'less', 'Give 6.'), 2,
+     '--num_times=7: expected less. Give 6.'),
+    (errors.InvalidValueError('colour', 'red', 'blue'), 2,
+     'colour=red: expected blue.'),
+    (ValueError('two\nlines'), 2, 'two lines.'),
+    (FileNotFoundError(2, 'No such file', 'a.txt'), 2,
+     "[Errno 2] No such file: 'a.txt'."),
+    (errors.ExpectedError('it diverged.'), 2, 'it diverged.'),
+    (_Interrupted('stopped; it is saved.'), 3, 'stopped; it is saved.'),
+    (KeyboardInterrupt(), 130, 'interrupted.'),
+    (tf.errors.ResourceExhaustedError(None, None, 'disk\nfull'), 2,
+     'disk full'),
+])
+def test_expected_errors(run, error, status, said):
+  result = run(_fail_with(error), '--text=a')
+  assert result.status == status
+  assert result.stderr == f'speak: error: {said}\n'
+
+
+@pytest.mark.parametrize('error', [
+    RuntimeError('a defect'), KeyError('x'),
+    tf.errors.InvalidArgumentError(None, None, 'a defect')])
+def test_defects_are_not_hidden(run, error):
+  with pytest.raises(type(error)):
+    run(_fail_with(error), '--text=a')
+
+
+def test_imports_come_before_the_flags(run, tmp_path, monkeypatch):
+  """So that flags take what a reader's module registers."""
+  (tmp_path / 'runner_test_module.py').write_text(
+      'from tf_resflow.configuration import registries\n'
+      'registries.ESTIMATORS.register("of_runner_test", object)\n')
+  monkeypatch.syspath_prepend(tmp_path)
+  (tmp_path / 'my.flags').write_text('--import=runner_test_module\n--text=a\n')
+  estimators = registries.ESTIMATORS
+  monkeypatch.setattr(estimators, '_entries', dict(estimators._entries))
+  seen = []
+
+  @dataclasses.dataclass(frozen=True, kw_only=True)
+  class WithEstimator(Options, groups.Estimation):
+    """With one more flag."""
+
+  monkeypatch.setattr(sys.modules[__name__], 'Options', WithEstimator)
+  result = run(lambda options: seen.append(options.estimator),
+               f'--flagfile={tmp_path}/my.flags', '--estimator=of_runner_test')
+  assert result.status == 0, result.stderr
+  assert seen == ['of_runner_test']
+
+
+def test_nobody_else_reads_the_flags(run):
+  """Every run has flags of its own, and absl's global ones stay as they are."""
+  before = set(flags.FLAGS)
+  assert run(_say, '--text=a').status == 0
+  assert set(flags.FLAGS) == before
+
+
+def test_a_new_process_runs_a_tool(tmp_path):
+  """Wherever it is started."""
+  process = subprocess.run(
+      runner.command('evaluate', ['--workdir=w', '--num_repeats=7']),
+      cwd=tmp_path, capture_output=True, text=True, check=False,
+      env={'PATH': ''})
+  assert process.returncode == 2
+  assert process.stderr == (
+      'evaluate: error: --num_repeats=7: expected a whole number from 8.\n')

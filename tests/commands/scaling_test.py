@@ -1,0 +1,65 @@
+"""bin/scaling: a prediction, a study with its figure, and what it refuses."""
+
+import json
+
+import pytest
+
+from tf_resflow.benchmarking import processes
+
+_TINY = ['--dataset=digits', '--num_blocks=1', '--hidden_channels=4',
+         '--num_dense_blocks=0', '--batch_size=4']
+
+
+def test_prediction(run_tool):
+  result = run_tool(
+      'scaling', '--study=prediction', *_TINY, '--num_steps=1000')
+  assert result.status == 0
+  report = json.loads(result.stdout.splitlines()[-1])
+  assert report['num_steps'] == 1000 and report['step_operations'] > 0
+  assert {r['num_devices'] for r in report['predictions']} == {1, 4, 8}
+  assert 'A prediction, not a measurement' in result.stderr
+
+
+def test_memory_measures_processes_and_draws(run_tool, tmp_path, monkeypatch):
+  commands = []
+
+  def measure(command, tasks):
+    flagfile, *options = command[-3:]
+    with open(flagfile.removeprefix('--flagfile='), encoding='utf-8') as file:
+      commands.append((file.read(), options, tasks))
+    return {'peak_memory_gb': 1.0 + len(commands)}
+
+  monkeypatch.setattr(processes, 'measure', measure)
+  output = tmp_path / 'memory.png'
+  result = run_tool('scaling', '--study=memory', *_TINY, '--terms=10,40',
+                    f'--output={output}')
+  assert result.status == 0 and output.stat().st_size > 0
+  report = json.loads(result.stdout.splitlines()[-1])
+  assert report['peak_memory_gb']['recompute'] == {'10': 2.0, '40': 3.0}
+  text, options, tasks = commands[-1]
+  assert {'--memory=naive', '--hidden_channels=4', '--estimator=fixed:40'} <= (
+      set(text.splitlines()))
+  assert options == ['--tasks=train', '--num_repeats=0']
+  assert tasks == ['train']
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['--study=cost'], '--output=: expected the .png or .svg file of the fig'),
+    (['--study=cost', '--output=/nowhere/a.png'], 'There is no folder'),
+    (['--study=memory', f'--output={__file__}'], 'expected a name that ends'),
+    (['--study=prediction', '--output=a.png'], 'A prediction has no figure'),
+    (['--study=prediction', '--hybrid'], '--hybrid=true: expected false'),
+    (['--study=prediction', '--estimator=adaptive'],
+     '--estimator=adaptive:0.05: expected one whose mean number of terms'),
+    (['--study=memory', '--output=/tmp/scaling_test.png', '--terms=1,x'],
+     '--terms=1,x: expected whole numbers from 1'),
+    (['--study=memory', '--output=/tmp/scaling_test.png', '--terms=4,4'],
+     '--terms=4,4: expected two or more different whole numbers'),
+    (['--study=none'], '--study=none: expected one of cost, memory, predict'),
+    ([], '--study is missing.'),
+])
+def test_bad_input_is_one_line(run_tool, arguments, message):
+  result = run_tool('scaling', *_TINY, *arguments)
+  assert result.status == 2
+  assert message in result.stderr.splitlines()[-1]
+  assert result.stderr.splitlines()[-1].startswith('scaling: error: ')

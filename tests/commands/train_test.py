@@ -1,0 +1,133 @@
+"""bin/train on bad input: one clear line, a status, and nothing written."""
+
+import pytest
+
+from tests.commands import processes
+from tf_resflow import configuration
+from tf_resflow.training import workdir as workdir_lib
+
+# Flags, and what the line says.
+_BAD = {
+    'dataset': (
+        ['--dataset=imagenet'], '--dataset=imagenet: expected one of digits'),
+    'image_size': (
+        ['--image_size=32'],
+        '--image_size=32: expected the size of the images of digits, 8 x 8.'),
+    'coeff': (
+        ['--lipschitz_coeff=1'], '--lipschitz_coeff=1.0: expected a number in'),
+    'activation': (
+        ['--activation=tanh'], '--activation=tanh: expected one of lipswish'),
+    'estimator': (
+        ['--estimator=best'], '--estimator=best: expected one of roulette, ad'),
+    'estimator_argument': (
+        ['--estimator=roulette:poisson:x'], '--estimator=roulette:poisson:x: '),
+    'model': (['--model=none'], '--model=none: expected one of image, vector'),
+    'boolean': (['--act_norm=maybe'], '--act_norm=maybe: expected true or fa'),
+    'unknown': (
+        ['--batchsize=3'], '--batchsize is no flag of this tool. Did you mean '
+        '--batch_size?'),
+    'no_number': (['--batch_size=abc'], '--batch_size=abc: expected a whole'),
+    'flagfile': (
+        ['--flagfile=/no/such.flags'], '--flagfile=/no/such.flags: expected'),
+    'batch_size': (
+        ['--batch_size=0'], '--batch_size=0: expected a whole number from 1.'),
+    'replicas': (
+        ['--batch_size=3', '--strategy=mirrored'],
+        '--batch_size=3: expected a multiple of 2'),
+    'learning_rate': (
+        ['--learning_rate=-0.001'],
+        '--learning_rate=-0.001: expected a number above 0.'),
+    'num_blocks': (
+        ['--num_blocks=2,x'], '--num_blocks=2,x: expected 1 or more whole num'),
+    'num_validation': (
+        ['--num_validation=2000'], '--num_validation=2000: expected '),
+    'evaluate_every': (
+        ['--evaluate_every=5'],
+        '--evaluate_every=5: expected 0 where num_validation is 0.'),
+    'argument': (
+        ['digits'], "unexpected argument 'digits'; every option is a flag"),
+}
+
+
+def _assert_one_line(result, start):
+  """Checks an error of ours: one line, status 2."""
+  assert result.status == 2
+  lines = result.stderr.splitlines()
+  assert len(lines) == 1, result.stderr
+  assert lines[0].startswith(f'train: error: {start}'), lines[0]
+  assert result.stdout == ''
+
+
+@pytest.mark.parametrize('case', _BAD)
+def test_bad_flags(run_tool, tmp_path, data_dir, case):
+  arguments, start = _BAD[case]
+  workdir = tmp_path / 'run'
+  result = run_tool(
+      'train', f'--workdir={workdir}', f'--data_dir={data_dir}',
+      '--num_blocks=1', '--hidden_channels=4', *arguments)
+  _assert_one_line(result, start)
+  assert not workdir.exists()
+
+
+def test_missing_data(run_tool, tmp_path):
+  missing = tmp_path / 'data_dir'
+  result = run_tool(
+      'train', f'--workdir={tmp_path / "run"}', '--dataset=cifar10',
+      f'--data_dir={missing}', '--num_blocks=1', '--hidden_channels=4')
+  _assert_one_line(
+      result, f'--data_dir={missing}: expected a folder with the prepared ')
+  assert 'or give the folder that holds it' in result.stderr
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_workdir_of_another_configuration(run_tool, tmp_path, data_dir):
+  workdir_lib.prepare(
+      str(tmp_path), configuration.make_config(seed=1, data_dir=data_dir))
+  before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+  result = run_tool(
+      'train', f'--workdir={tmp_path}', f'--data_dir={data_dir}', '--seed=2')
+  _assert_one_line(result, f'--workdir={tmp_path}: expected ')
+  assert 'seed' in result.stderr and '1' in result.stderr
+  assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_foreign_workdirs(run_tool, tmp_path, data_dir):
+  file = tmp_path / 'file'
+  file.write_text('important')
+  result = run_tool('train', f'--workdir={file}', f'--data_dir={data_dir}')
+  _assert_one_line(result, f'--workdir={file}: expected ')
+  result = run_tool('train', f'--workdir={tmp_path}')
+  _assert_one_line(result, f'--workdir={tmp_path}: expected ')
+  result = run_tool(
+      'train', f'--workdir={file}/run', f'--data_dir={data_dir}',
+      '--num_blocks=1', '--hidden_channels=4')
+  assert result.status == 2 and 'Not a directory' in result.stderr
+  assert file.read_text() == 'important'
+
+
+def test_missing_workdir(run_tool):
+  _assert_one_line(
+      run_tool('train', '--dataset=digits'),
+      '--workdir is missing. Folder of the run: flags, metrics, ')
+
+
+def test_other_kinds_of_estimators_are_trained(run_tool, tmp_path, data_dir):
+  """Such as the one of i-ResNets; run.flags keeps it."""
+  result = run_tool(
+      'train', f'--workdir={tmp_path}/run', f'--data_dir={data_dir}',
+      '--num_blocks=1', '--hidden_channels=4', '--num_dense_blocks=0',
+      '--num_steps=1', '--sample_every=0', '--estimator=fixed:3',
+      '--noevaluate_at_end')
+  assert result.status == 0, result.stderr
+  assert '--estimator=fixed:3\n' in (tmp_path / 'run/run.flags').read_text()
+
+
+def test_real_process(tmp_path):
+  """Nothing but the line, of a flag that takes a model to be refused."""
+  result = processes.run_launcher(
+      'train', '--flagfile=digits', '--estimator=roulette:poisson:-1',
+      f'--workdir={tmp_path / "run"}')
+  assert (result.returncode, result.stdout) == (2, '')
+  (line,) = result.stderr.splitlines()
+  assert line.startswith('train: error: ')
+  assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,179 @@
+"""The tree of a run: one clear line per mistake, and what may change."""
+
+import dataclasses
+
+import pytest
+
+from tf_resflow import configuration
+from tf_resflow import errors
+from tf_resflow import models
+from tf_resflow.configuration import config as config_lib
+from tf_resflow.configuration import sections
+
+# What is wrong in one section alone is in fields_test.py.
+_BAD = [
+    (dict(num_steps=0), 'num_steps=0: expected a whole number from 1.'),
+    (dict(batch_size=0), 'batch_size=0: expected a whole number from 1.'),
+    (dict(accumulation_steps=0), 'accumulation_steps=0: expected a whole'),
+    (dict(log_every=0), 'log_every=0: expected a whole number from 1.'),
+    (dict(checkpoint_every=-1), 'checkpoint_every=-1: expected a whole number'),
+    (dict(checkpoints_to_keep=0), 'checkpoints_to_keep=0: expected a whole'),
+    (dict(num_validation=-1), 'num_validation=-1: expected a whole number fr'),
+    (dict(warmup_steps=-1), 'warmup_steps=-1: expected a whole number from 0.'),
+    (dict(sample_every=-1), 'sample_every=-1: expected a whole number from 0.'),
+    (dict(evaluate_every=-1), 'evaluate_every=-1: expected a whole number fro'),
+    (dict(seed=-1), 'seed=-1: expected a whole number in [0, 2147483647].'),
+    (dict(seed=2**31), 'seed=2147483648: expected a whole number in [0, '),
+    (dict(learning_rate=0.0), 'learning_rate=0.0: expected a number above 0.'),
+    (dict(learning_rate=float('nan')), 'learning_rate=nan: expected a number'),
+    (dict(learning_rate=float('inf')), 'learning_rate=inf: expected a number'),
+    (dict(clip_norm=0.0), 'clip_norm=0.0: expected a number above 0.'),
+    (dict(epsilon=0.0), 'epsilon=0.0: expected a number above 0.'),
+    (dict(weight_decay=-1.0), 'weight_decay=-1.0: expected a number from 0.'),
+    (dict(nll_weight=-1.0), 'nll_weight=-1.0: expected a number from 0.'),
+    (dict(ema_decay=1.0), 'ema_decay=1.0: expected a number in [0, 1).'),
+    (dict(beta_2=-0.1), 'beta_2=-0.1: expected a number in [0, 1).'),
+    (dict(strategy='tpu'), 'strategy=tpu: expected one of auto, single, mirr'),
+    (dict(schedule='step'), 'schedule=step: expected one of constant, cosine.'),
+    (dict(dataset='imagenet'), 'dataset=imagenet: expected one of digits, '),
+    (dict(resize=0), 'resize=0: expected a whole number from 1.'),
+    (dict(evaluate_every=5), 'evaluate_every=5: expected 0 where num_validati'),
+    (dict(image_size=16), 'image_size=16: expected the size of the images of'),
+    (dict(resize=16, image_size=8), 'image_size=8: expected the size of the'),
+    (dict(num_bits=5), 'num_bits=5: expected 8, since digits has 17 levels.'),
+    (dict(num_bits=9), 'num_bits=9: expected a whole number in [1, 8].'),
+    (dict(dataset='celeb_a_hq/64', hybrid=True),
+     'hybrid=true: expected false, since celeb_a_hq/64 has no labels.'),
+    (dict(num_blocks=(1, 1, 1, 1, 1)), 'num_blocks=1,1,1,1,1: expected fewer'),
+    (dict(lipschitz_coeff=1.0), 'lipschitz_coeff=1.0: expected a number in '),
+    (dict(hidden_units=(4, 4)), 'hidden_units=4,4: expected no such value with '
+     'model=image. It goes with model=vector.'),
+    (dict(num_block=4), 'num_block=4: expected no such value with model=image'),
+    (dict(image_shape=(8, 8, 1)), 'image_shape=8,8,1: expected no such value'),
+    (dict(model='audio'), 'model=audio: expected one of image, vector.'),
+    (dict(model='vector'), 'model=vector: expected a model of such data. The '
+     'data have no event_size.'),
+]
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'), _BAD, ids=[','.join(c) for c, _ in _BAD])
+def test_bad_values(change, message):
+  with pytest.raises(errors.InvalidValueError) as error:
+    configuration.make_config(**change)
+  text = str(error.value)
+  assert text.startswith(message), text
+  assert '\n' not in text
+
+
+def test_model_follows_from_the_data():
+  config = configuration.make_config(
+      dataset='cifar10', num_bits=5, num_blocks=[2, 1], hidden_channels=8,
+      seed=4)
+  assert config.model == models.ResidualFlowConfig(
+      image_shape=(32, 32, 3), num_levels=32, num_blocks=(2, 1),
+      hidden_channels=8, seed=4)
+  default = configuration.make_config().model
+  assert (default.num_levels, default.num_classes) == (17, 0)
+  hybrid = configuration.make_config(
+      dataset='cifar10', hybrid=True, resize=16, head_channels=5,
+      preprocessing='standardize', mean=[0.5] * 3, std=[0.25] * 3).model
+  assert hybrid.image_shape == (16, 16, 3)
+  assert (hybrid.num_classes, hybrid.head_channels) == (10, 5)
+  assert (hybrid.mean, hybrid.std) == ((0.5,) * 3, (0.25,) * 3)
+
+
+@pytest.mark.parametrize('change, message', [
+    (dict(num_levels=16), 'num_levels=16: expected 17. It follows'),
+    (dict(seed=1), 'seed=1: expected 0. It follows'),
+    (dict(num_classes=10), 'num_classes=10: expected 0. It follows')])
+def test_a_tree_with_a_model_of_other_data(change, message):
+  config = configuration.make_config()
+  model = dataclasses.replace(config.model, **change)
+  with pytest.raises(ValueError, match=message):
+    dataclasses.replace(config, model=model)
+
+
+def test_replace():
+  config = configuration.make_config(num_blocks=(1, 1), seed=3)
+  other = config.replace(dataset='cifar10', num_steps=7)
+  assert other == configuration.make_config(
+      num_blocks=(1, 1), seed=3, dataset='cifar10', num_steps=7)
+  assert other.model.image_shape == (32, 32, 3)
+  assert config.replace() == config
+
+
+def test_names_are_unique_over_the_tree():
+  names = [f.name for section in config_lib.SECTIONS.values()
+           for f in section.fields()]
+  for config_class in (models.ResidualFlowConfig, models.VectorFlowConfig):
+    all_names = names + [
+        f.name for f in config_class.fields() if f.rules.is_flag]
+    assert len(set(all_names)) == len(all_names)
+
+
+# One admissible other value per field.
+OTHER = dict(
+    dataset='mnist5k', data_dir='/other', num_bits=7, image_size=28,
+    num_validation=11, flip=True, num_blocks=(2, 2), hidden_channels=3,
+    kernel_sizes=(3, 3), resize=28, preactivation=False,
+    activate_first_block=True, fully_connected=True, num_dense_hidden_layers=1,
+    feature_act_norm=True, first_act_norm=False, preprocessing='none',
+    mean=(0.5,), std=(0.5,), hybrid=True, head_channels=3, nll_weight=0.5,
+    activation='elu', lipschitz_coeff=0.5, factor_out=True, squeeze_first=True,
+    num_dense_blocks=1, dense_hidden_units=3, act_norm=False, logit_alpha=0.1,
+    estimator='fixed:5', memory='neumann', num_steps=5, batch_size=3,
+    accumulation_steps=2, learning_rate=0.5, warmup_steps=3,
+    schedule='cosine', beta_2=0.5, epsilon=0.5, weight_decay=0.5,
+    clip_norm=0.5, ema_decay=0.5, seed=9, imports=('json',),
+    strategy='single', jit_compile=True, checkpoint_every=2,
+    checkpoints_to_keep=2, log_every=2, sample_every=2, evaluate_every=2)
+
+# What may differ between the start of a run and its continuation: nothing here
+# changes what a step computes, except for rounding, the length of a
+# constant-rate run, and the stream of Gaussian probes under jit_compile.
+_RESUMABLE = (
+    'data_dir', 'num_steps', 'checkpoint_every', 'checkpoints_to_keep',
+    'log_every', 'sample_every', 'evaluate_every', 'strategy', 'jit_compile',
+    'memory', 'imports')
+
+# Registries with one name so far.
+_WITHOUT_OTHER = {'model', 'block', 'constraint'}
+
+
+def test_every_field_has_another_value():
+  names = set(configuration.make_config().values())
+  assert set(OTHER) == names - _WITHOUT_OTHER
+
+
+@pytest.mark.parametrize('name', OTHER)
+def test_differences(name):
+  # A start from which each field can change alone.
+  start = configuration.make_config(
+      dataset='mnist', num_validation=10, num_blocks=(1, 1), mean=(0.25,),
+      std=(0.25,))
+  other = start.replace(**{name: OTHER[name]})
+  assert other != start
+  different = {} if name in _RESUMABLE else {
+      name: (OTHER[name], start.values()[name])}
+  assert other.differences(start) == different
+  assert start.differences(start) == {}
+
+
+def test_length_of_a_cosine_run_is_fixed():
+  start = configuration.make_config(schedule='cosine')
+  assert start.replace(num_steps=2000).differences(start) == {
+      'num_steps': (2000, 1000)}
+
+
+def test_the_naive_gradient_is_another_estimate():
+  start = configuration.make_config()
+  naive = start.replace(memory='naive')
+  assert list(naive.differences(start)) == ['memory']
+  assert list(start.differences(naive)) == ['memory']
+
+
+def test_sections_alone():
+  assert sections.OptimizerConfig(schedule='cosine').num_steps == 1000
+  assert sections.DataConfig(dataset='mnist').facts() == {
+      'image_shape': (28, 28, 1), 'num_levels': 256, 'num_classes': 10}

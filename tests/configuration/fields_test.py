@@ -1,0 +1,151 @@
+"""Fields: texts, limits, and what follows from them."""
+
+import dataclasses
+import math
+
+import pytest
+
+from tf_resflow import errors
+from tf_resflow.configuration import fields
+from tf_resflow.configuration import registry
+from tf_resflow.configuration import values
+
+COLOURS = registry.Registry('colour', {'red': 'a:b', 'blue': 'a:c'})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sample(fields.Section):
+  """One field of every kind."""
+
+  flip: bool = fields.field(False, help='Flip.')
+  count: int = fields.field(2, help='Count.', minimum=1, resumable=True)
+  size: int | None = fields.field(None, help='Size.', minimum=1, maximum=9)
+  rate: float = fields.field(0.5, help='Rate.', above=0)
+  decay: float = fields.field(0.5, help='Decay.', minimum=0, below=1)
+  name: str = fields.field(
+      'a', help='Name.', choices=('a', 'b'),
+      resumable=lambda x, y: x.count == y.count)
+  colour: str = fields.field('red', help='Colour.', choices=COLOURS)
+  spec: str = fields.field('red:2', help='Spec.', kinds=COLOURS, flag='paint')
+  widths: tuple[int, ...] = fields.field(
+      (1, 2), help='Widths.', minimum=1, min_length=2)
+  means: tuple[float, ...] = fields.field((), help='Means.', is_flag=False)
+  plain: int = 3
+
+  def check(self):
+    errors.check(
+        self.count != 7 or self.flip, 'count', self.count, 'another number')
+
+
+FIELDS = {f.name: f for f in Sample.fields()}
+
+
+@pytest.mark.parametrize('name, text, value', [
+    ('flip', 'true', True), ('flip', 'False', False), ('count', '12', 12),
+    ('size', '3', 3), ('rate', '1e-3', 1e-3), ('name', 'b', 'b'),
+    ('widths', '3,1', (3, 1)), ('widths', ' 3, 1', (3, 1)), ('means', '', ()),
+    ('means', '1,1e-7', (1.0, 1e-7)), ('spec', 'blue:1,x=2', 'blue:1,x=2')])
+def test_parse(name, text, value):
+  parsed = FIELDS[name].parse(text)
+  assert parsed == value and type(parsed) is type(value)
+  assert FIELDS[name].parse(values.text_of(value)) == value
+
+
+@pytest.mark.parametrize('value', [0.1 + 0.2, 1e-300, 5e-324, 1 / 3, 1e22])
+def test_floats_keep_every_bit(value):
+  assert FIELDS['rate'].parse(values.text_of(value)) == value
+
+
+@pytest.mark.parametrize('name, text, message', [
+    ('flip', 'maybe', 'flip=maybe: expected true or false.'),
+    ('count', '2.5', 'count=2.5: expected a whole number from 1.'),
+    ('count', '', 'count=: expected a whole number from 1.'),
+    ('rate', 'fast', 'rate=fast: expected a number above 0.'),
+    ('widths', '4,x', 'widths=4,x: expected 2 or more whole numbers from 1, '
+     'such as 1,2.'),
+    ('means', '1,', 'means=1,: expected numbers, such as 0.5,0.25.')])
+def test_texts_that_are_no_value(name, text, message):
+  with pytest.raises(errors.InvalidValueError) as error:
+    FIELDS[name].parse(text)
+  assert str(error.value) == message
+
+
+@pytest.mark.parametrize('change, message', [
+    (dict(count=0), 'count=0: expected a whole number from 1.'),
+    (dict(count=True), 'count=true: expected a whole number from 1.'),
+    (dict(count=2.0), 'count=2.0: expected a whole number from 1.'),
+    (dict(count='2'), 'count=2: expected a whole number from 1.'),
+    (dict(count=None), 'count=none: expected a whole number from 1.'),
+    (dict(count=7), 'count=7: expected another number.'),
+    (dict(flip=1), 'flip=1: expected true or false.'),
+    (dict(size=10), 'size=10: expected a whole number in [1, 9].'),
+    (dict(rate=0.0), 'rate=0.0: expected a number above 0.'),
+    (dict(rate=math.nan), 'rate=nan: expected a number above 0.'),
+    (dict(rate=math.inf), 'rate=inf: expected a number above 0.'),
+    (dict(decay=1), 'decay=1.0: expected a number in [0, 1).'),
+    (dict(name='c'), 'name=c: expected one of a, b.'),
+    (dict(colour='green'), 'colour=green: expected one of red, blue.'),
+    (dict(spec='green:2'),
+     'paint=green:2: expected one of red, blue, with arguments.'),
+    (dict(spec='red:'), 'paint=red:: expected NAME, NAME:ARGUMENT or '
+     'NAME:ARGUMENT,OPTION=VALUE.'),
+    (dict(widths=(1,)), 'widths=1: expected 2 or more whole numbers from 1, '
+     'such as 1,2.'),
+    (dict(widths=(1, 0)), 'widths=1,0: expected 2 or more whole numbers from '
+     '1, such as 1,2.'),
+    (dict(widths=3), 'widths=3: expected 2 or more whole numbers from 1, such '
+     'as 1,2.'),
+    (dict(means=(math.nan,)), 'means=nan: expected numbers, such as '
+     '0.5,0.25.')])
+def test_limits(change, message):
+  with pytest.raises(errors.InvalidValueError) as error:
+    Sample(**change)
+  assert str(error.value) == message
+  assert error.value.name == message.partition('=')[0]
+
+
+def test_values_become_what_the_type_says():
+  sample = Sample(widths=[3, 4], means=[1, 2.5], rate=2, size=None)
+  assert sample.widths == (3, 4) and sample.means == (1.0, 2.5)
+  assert type(sample.means[0]) is type(sample.rate) is float
+  assert sample == Sample(widths=(3, 4), means=(1.0, 2.5), rate=2.0)
+  assert hash(sample) == hash(dataclasses.replace(sample))
+
+
+def test_a_kind_registered_later_is_known():
+  COLOURS.register('green', 1)
+  assert Sample(colour='green', spec='green:3').colour == 'green'
+  assert 'green' in FIELDS['colour'].expected
+  del COLOURS._entries['green']
+
+
+def test_fields():
+  assert [f.name for f in Sample.fields()] == list(Sample().values())
+  assert FIELDS['spec'].flag == 'paint' and FIELDS['count'].flag == 'count'
+  assert FIELDS['size'].element is int and FIELDS['size'].is_optional
+  assert FIELDS['widths'].element is int and FIELDS['widths'].is_tuple
+  assert FIELDS['plain'].rules == fields.Rules()
+
+
+def test_differences():
+  start = Sample()
+  assert start.differences(start) == {}
+  assert dataclasses.replace(start, count=3).differences(start) == {}
+  other = dataclasses.replace(start, spec='blue', means=(1.0,), name='b')
+  assert other.differences(start) == {'paint': ('blue', 'red:2')}
+  other = dataclasses.replace(other, count=3)
+  assert other.differences(start) == {
+      'paint': ('blue', 'red:2'), 'name': ('b', 'a')}
+
+
+def test_changed_keeps_the_rules():
+
+  @dataclasses.dataclass(frozen=True, kw_only=True)
+  class Other(Sample):
+    rate: float = fields.changed(Sample, 'rate', 0.25)
+
+  assert Other().rate == 0.25
+  (rate,) = [f for f in Other.fields() if f.name == 'rate']
+  assert rate.rules is FIELDS['rate'].rules
+  with pytest.raises(ValueError, match='above 0'):
+    Other(rate=-1.0)

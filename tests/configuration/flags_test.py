@@ -1,0 +1,238 @@
+"""Flags: complete, readable, and replayed exactly."""
+
+import dataclasses
+import sys
+import textwrap
+
+from absl import flags
+import pytest
+
+from tests.configuration import config_test
+from tf_resflow import configuration
+from tf_resflow import errors
+from tf_resflow.configuration import flags as flags_lib
+from tf_resflow.configuration import registries
+
+# Every field differs from its default.
+_OTHER = configuration.make_config(**{
+    **config_test.OTHER, 'dataset': 'cifar10', 'data_dir': '/data sets/#1',
+    'image_size': None, 'resize': 16, 'preprocessing': 'standardize',
+    'mean': (0.1 + 0.2, 0.5, 1e-7), 'std': (0.25, 1.0, 2.0),
+    'lipschitz_coeff': 1.0 / 3.0, 'learning_rate': 1.2345678901234567e-5,
+    'estimator': 'roulette:geometric:0.30000000000000004,exact=9',
+    'imports': ('json', 'math')})
+
+
+def _defined():
+  flag_values = flags.FlagValues()
+  flags_lib.define(flag_values)
+  return flag_values
+
+
+def _parse(*arguments):
+  flag_values = _defined()
+  flag_values(['train', *arguments])
+  return flags_lib.config(flag_values)
+
+
+def test_every_value_is_a_flag_with_help():
+  flag_values = _defined()
+  names = {*configuration.make_config().values(), 'hidden_units'}
+  names = names - {'imports'} | {'import'}
+  assert set(flags_lib.names()) == names
+  for name in names:
+    assert len(flag_values[name].help) > 10, name
+    assert flag_values[name].value is None  # Defaults stand in the fields.
+
+
+@pytest.mark.parametrize('name, text', [
+    ('num_steps', 'Optimizer updates in all; raise it to continue a run. '
+     '(default: 1000)'),
+    ('lipschitz_coeff', 'Bound of the operator norm of every layer. (default: '
+     '0.98 of image, 0.9 of vector)'),
+    ('num_blocks', 'Blocks per scale. (default: 16,16,16 of image, 8 of '
+     'vector)'),
+    ('act_norm', 'ActNorm after every block. (default: true; of models: image, '
+     'vector)'),
+    ('mean', 'Mean per channel, with --squeeze_first also per channel of the '
+     'squeezed images. (default: none; of models: image)')])
+def test_help(name, text):
+  assert _defined()[name].help == text
+
+
+def test_help_says_what_is_expected():
+  help_text = ' '.join(_defined().get_help().split())
+  assert '(one of digits, mnist5k, mnist' in help_text
+  assert '(a number in [0, 1))' in help_text
+  assert '--[no]flip' in help_text
+
+
+def test_no_flag_is_the_default():
+  assert _parse() == configuration.make_config()
+
+
+def test_the_sample_differs_everywhere():
+  default = configuration.make_config().values()
+  same = {name for name, value in _OTHER.values().items()
+          if value == default[name]}
+  assert same == {'model', 'block', 'constraint', 'image_size'}
+
+
+@pytest.mark.parametrize('config', [configuration.make_config(), _OTHER])
+def test_flagfile_round_trip(tmp_path, config):
+  path = tmp_path / 'run.flags'
+  path.write_text(flags_lib.to_flagfile(config))
+  loaded = flags_lib.from_flagfile(path)
+  assert loaded == config
+  for name, value in loaded.values().items():
+    assert type(value) is type(config.values()[name]), name
+  # The same file through the command line; later flags win.
+  assert _parse(f'--flagfile={path}') == config
+  changed = _parse(f'--flagfile={path}', '--seed=3', '--noflip')
+  assert changed == config.replace(seed=3, flip=False)
+
+
+@pytest.mark.parametrize('argument, message', [
+    ('--num_blocks=4,x', 'num_blocks=4,x: expected 1 or more whole numbers'),
+    ('--num_steps=many', 'num_steps=many: expected a whole number from 1.'),
+    ('--num_steps=0', 'num_steps=0: expected a whole number from 1.'),
+    ('--model=audio', 'model=audio: expected one of image, vector.'),
+    ('--estimator=best', 'estimator=best: expected one of roulette, adaptive'),
+    ('--hidden_units=64', 'hidden_units=64: expected no such value with '
+     'model=image. It goes with model=vector.')])
+def test_bad_values(argument, message):
+  with pytest.raises(errors.InvalidValueError) as error:
+    _parse(argument)
+  assert str(error.value).startswith(message)
+  assert f'--{error.value.name}=' in argument
+
+
+@pytest.mark.parametrize('text, message', [
+    ('--no_such_flag=3\n', 'no_such_flag'),
+    ('--batch_size=many\n', 'batch_size=many: expected a whole number'),
+    ('--batch_size=0\n', 'batch_size=0: expected a whole number'),
+    ('--flip=many\n', 'flip'), ('\xff', 'no_such'),
+    ('--import=no_such_module\n', 'import=no_such_module: expected a module'),
+    ('--flagfile=/no/such/file\n', '/no/such/file'),
+    ('--truncation=poisson\n--num_exact_terms=2\n--probe=gaussian\n',
+     'It was made by version 0.1.0 of tf_resflow, which reads it.')])
+def test_bad_flagfile(tmp_path, text, message):
+  path = tmp_path / 'run.flags'
+  path.write_text(text, encoding='latin-1')
+  with pytest.raises(errors.InvalidValueError) as error:
+    flags_lib.from_flagfile(path)
+  line = str(error.value)
+  assert line.startswith(
+      f'file={path}: expected the flags of a run of this version.')
+  assert '\n' not in line
+  assert message in line or text == '\xff' and 'utf-8' in line
+
+
+def test_missing_flagfile(tmp_path):
+  with pytest.raises(errors.InvalidValueError, match='No such file'):
+    flags_lib.from_flagfile(tmp_path / 'run.flags')
+
+
+# A model type of the reader's own, with fields of its own.
+_MODULE = textwrap.dedent("""
+    import dataclasses
+
+    from tf_resflow.configuration import fields
+    from tf_resflow.configuration import model_config
+    from tf_resflow.configuration import registries
+
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class WaveConfig(model_config.ModelConfig):
+      num_waves: int = fields.field(3, help='Waves.', minimum=1)
+      image_shape: tuple[int, ...] = fields.field((1, 1, 1), is_flag=False)
+      num_blocks: tuple[int, ...] = fields.field((9,), help='Blocks.')
+
+
+    registries.MODELS.register('wave', WaveConfig)
+    registries.ESTIMATORS.register('guess', 'my_waves:Guess')
+""")
+
+
+@pytest.fixture(name='module')
+def module_fixture(tmp_path, monkeypatch):
+  """A module of the reader's own in the current folder."""
+  (tmp_path / 'my_waves.py').write_text(_MODULE)
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.setattr(sys, 'path', list(sys.path))
+  for table in (registries.MODELS, registries.ESTIMATORS):
+    monkeypatch.setattr(table, '_entries', dict(table._entries))
+  yield 'my_waves'
+  sys.modules.pop('my_waves', None)
+
+
+@pytest.mark.parametrize('arguments', [
+    ['--import=my_waves'], ['-import=my_waves'], ['--import', 'my_waves'],
+    ['--workdir', '/some where', '--nothing', '--import=json, my_waves'],
+    ['--num_steps=3', '--import=json', '--import=my_waves'],
+    ['--flagfile=wave.flags'], ['--flagfile', 'wave.flags'],
+    ['--nested=1', '--flagfile=outer.flags', '--flip']])
+def test_import(module, tmp_path, arguments):
+  (tmp_path / 'wave.flags').write_text('# Mine.\n--import=my_waves\n--mine=2')
+  (tmp_path / 'outer.flags').write_text('--flagfile=wave.flags\n')
+  assert module in flags_lib.import_modules(arguments)
+  assert 'wave' in registries.MODELS.names()
+
+
+def test_models_of_the_reader_are_trained_like_ours(module, tmp_path):
+  flags_lib.import_modules([f'--import={module}'])
+  config = _parse(f'--import={module}', '--model=wave', '--num_waves=5')
+  assert config.model.image_shape == (8, 8, 1)
+  assert (config.model.num_waves, config.model.num_blocks) == (5, (9,))
+  assert config.run.imports == (module,)
+  assert 'of wave' in _defined()['num_blocks'].help
+  assert _parse('--estimator=guess:3').model.estimator == 'guess:3'
+  with pytest.raises(ValueError, match='num_waves=5: expected no such value'):
+    _parse('--num_waves=5')
+  with pytest.raises(ValueError, match='factor_out=true: expected no such'):
+    _parse('--model=wave', '--factor_out')
+  # Its files are read where nothing has been registered yet.
+  (tmp_path / 'run.flags').write_text(flags_lib.to_flagfile(config))
+  text = config.model.to_json()
+  values = config.values()
+  del registries.MODELS._entries['wave']
+  del registries.ESTIMATORS._entries['guess']
+  del sys.modules['my_waves']
+  with pytest.raises(ValueError, match='model=wave: expected one of'):
+    configuration.model_from_json(text)
+  loaded = flags_lib.from_flagfile(tmp_path / 'run.flags')
+  assert loaded.values() == values
+  assert configuration.model_from_json(text) == loaded.model
+
+
+def test_imports_of_a_flagfile_and_of_the_command_line_add_up(tmp_path):
+  path = tmp_path / 'run.flags'
+  path.write_text(flags_lib.to_flagfile(
+      configuration.make_config(imports=('json',))))
+  config = _parse(f'--flagfile={path}', '--import=math,json')
+  assert config.run.imports == ('json', 'math')
+
+
+@pytest.mark.parametrize(
+    'name', ['no_such_module', 'json.nothing', '', '.a', 'a/b.py'])
+def test_modules_that_are_not_there(name):
+  if not name:
+    assert flags_lib.import_modules(['--import=']) == ()
+    return
+  with pytest.raises(errors.InvalidValueError) as error:
+    flags_lib.import_modules([f'--import={name}'])
+  assert str(error.value).startswith(
+      f'import={name}: expected a module that can be imported.')
+  assert not str(error.value).endswith('..')
+  assert error.value.name == 'import'
+
+
+@pytest.mark.parametrize('name, kind', [('num_steps', 'int'), ('flip', 'bool'),
+                                        ('num_blocks', 'bool')])
+def test_flags_of_two_kinds_are_refused(monkeypatch, name, kind):
+  config_class = dataclasses.make_dataclass(
+      'Clash', [(name, {'int': int, 'bool': bool}[kind], 1)],
+      bases=(configuration.ModelConfig,), frozen=True, kw_only=True)
+  monkeypatch.setitem(registries.MODELS._entries, 'clash', config_class)
+  with pytest.raises(errors.InvalidValueError, match=f'without a field {name}'):
+    _defined()

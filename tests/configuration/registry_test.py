@@ -1,0 +1,59 @@
+"""Registries: names without imports, registration, and clear errors."""
+
+import fractions
+import sys
+
+import pytest
+
+from tf_resflow import errors
+from tf_resflow.configuration import registry
+
+
+@pytest.fixture(name='table')
+def table_fixture():
+  return registry.Registry('estimator', {
+      'half': 'fractions:Fraction', 'none': 'no_such_module:Kind'})
+
+
+def test_names_and_checks_import_nothing(table):
+  assert table.names() == ('half', 'none')
+  assert table.check('none') == 'none'
+  assert 'no_such_module' not in sys.modules
+
+
+def test_get_imports(table):
+  assert table.get('half') is fractions.Fraction
+  with pytest.raises(ModuleNotFoundError):
+    table.get('none')
+
+
+def test_register(table):
+  kind = object()
+  assert table.register('my/kind-2', kind) is kind
+  assert table.register('my/kind-2', kind) is kind  # A module imported twice.
+  assert table.get('my/kind-2') is kind
+  assert table.names()[-1] == 'my/kind-2'
+  table.register('late', 'fractions:Fraction')
+  assert table.get('late') is fractions.Fraction
+
+
+@pytest.mark.parametrize('name', ['half', '', 'a b', 'a:b', 'a,b', 'a=b', 3])
+def test_bad_names(table, name):
+  with pytest.raises(errors.InvalidValueError, match=r'^estimator='):
+    table.register(name, object())
+
+
+@pytest.mark.parametrize('field, start', [
+    (None, 'estimator=third'), ('log_det', 'log_det=third')])
+def test_unknown_name(table, field, start):
+  with pytest.raises(errors.InvalidValueError) as error:
+    table.check('third', field)
+  assert str(error.value) == f'{start}: expected one of half, none.'
+
+
+def test_name_of(table):
+  kind = table.register('mine', object())
+  assert table.name_of(kind) == 'mine'
+  assert table.name_of(fractions.Fraction) == 'half'
+  with pytest.raises(errors.InvalidValueError, match='Register yours'):
+    table.name_of(int)

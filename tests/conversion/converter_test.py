@@ -1,0 +1,127 @@
+"""From a file to a workdir that the other tools accept."""
+
+import dataclasses
+import hashlib
+import json
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conversion import checkpoints
+from tf_resflow import conversion
+from tf_resflow import training
+
+
+@pytest.fixture(scope='module')
+def converted(tmp_path_factory):
+  """Path of a checkpoint, the workdir made of it, and the report."""
+  folder = tmp_path_factory.mktemp('conversion')
+  path = folder / 'model.pth'
+  checkpoints.write(path, 'hybrid_factor_out')
+  return path, folder / 'w', conversion.convert(path, folder / 'w')
+
+
+def test_files(converted):
+  path, workdir, report = converted
+  assert sorted(os.listdir(workdir)) == [
+      'checkpoints', 'conversion.json', 'model.json', 'run.flags']
+  # The draft in which it was made is gone.
+  assert sorted(os.listdir(workdir.parent)) == ['model.pth', 'w']
+  provenance = json.loads((workdir / 'conversion.json').read_text())
+  assert provenance['checkpoint'] == 'model.pth'
+  assert provenance['sha256'] == hashlib.sha256(path.read_bytes()).hexdigest()
+  assert provenance['arguments'] == conversion.load_checkpoint(path).arguments
+  assert provenance['latent_order'] == 'channels_first'
+  assert conversion.is_converted(workdir)
+  assert not conversion.is_converted(workdir.parent)
+  assert report['workdir'] == str(workdir)
+  assert report['recorded_test_bits_per_dim'] == 3.25
+  assert report['image_shape'] == [8, 8, 1]
+  assert json.loads(json.dumps(report)) == report
+
+
+@pytest.mark.parametrize('averaged', [True, False])
+def test_workdir_holds_the_model(converted, averaged):
+  path, workdir, report = converted
+  model, step = training.load_model(str(workdir), averaged=averaged)
+  assert step == 0
+  assert model.config == training.load_config(workdir).model
+  expected = conversion.load_model(path)
+  assert report['num_parameters'] == sum(
+      np.prod(v.shape) for v in expected.trainable_variables)
+  assert_same_weights(model, expected)
+
+
+def assert_same_weights(model, other):
+  for a, b in zip(
+      model.trainable_variables, other.trainable_variables, strict=True):
+    np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
+  for variable in model.non_trainable_variables:
+    if variable.path.endswith('initialized'):
+      assert variable.numpy() == 1
+
+
+def test_trained_weights(converted, tmp_path):
+  path, _, _ = converted
+  report = conversion.convert(path, tmp_path / 'raw', 'raw')
+  assert report['weights'] == 'raw'
+  model, _ = training.load_model(str(tmp_path / 'raw'))
+  assert_same_weights(model, conversion.load_model(path, 'raw'))
+
+
+def test_training_starts_from_weights_and_averages(converted, data_dir):
+  path, workdir, _ = converted
+  config = dataclasses.replace(
+      training.load_config(workdir), dataset='digits', data_dir=data_dir)
+  trainer = training.Trainer(config, str(workdir))
+  trainer.restore_or_initialize()
+  assert trainer.step == 0
+  expected = conversion.load_model(path)
+  assert_same_weights(trainer.model, expected)
+  for average, variable in zip(
+      trainer.ema.averages, expected.trainable_variables, strict=True):
+    np.testing.assert_array_equal(average.numpy(), variable.numpy())
+
+
+def test_single_precision_is_close_to_double(converted):
+  """As evaluation and sampling use it; and samples invert."""
+  path, workdir, _ = converted
+  model, _ = training.load_model(str(workdir))
+  wide = conversion.load_model(path, dtype='float64')
+  images = model.sample(8, seed=0)
+  # Samples leave [0, 1] by up to alpha.
+  z = model(tf.clip_by_value(images, 0.0, 1.0 - 1e-3))
+  restored = model.inverse(tf.identity(z))
+  np.testing.assert_allclose(
+      restored, tf.clip_by_value(images, 0.0, 1.0 - 1e-3), atol=1e-4)
+  np.testing.assert_allclose(
+      z, wide(tf.clip_by_value(images, 0.0, 1.0 - 1e-3)), atol=2e-3)
+
+
+def test_nothing_is_overwritten(converted, tmp_path):
+  path, workdir, _ = converted
+  before = sorted(p.stat().st_mtime_ns for p in workdir.rglob('*'))
+  with pytest.raises(ValueError, match='expected a new or empty folder'):
+    conversion.convert(path, workdir)
+  assert sorted(p.stat().st_mtime_ns for p in workdir.rglob('*')) == before
+  (tmp_path / 'file').write_text('important')
+  with pytest.raises(ValueError, match='expected a folder. It is a file'):
+    conversion.convert(path, tmp_path / 'file')
+  # An empty folder is as good as a new one.
+  (tmp_path / 'empty').mkdir()
+  conversion.convert(path, tmp_path / 'empty')
+  assert conversion.is_converted(tmp_path / 'empty')
+
+
+@pytest.mark.parametrize('change', [{'quadratic': True}, {'idim': 4}])
+def test_a_failure_leaves_nothing(tmp_path, change):
+  path = tmp_path / 'model.pth'
+  made = checkpoints.make('grey')
+  content = checkpoints.content(made)
+  content['args'].state.update(change)
+  checkpoints.torch_writer.save_zip(path, content)
+  with pytest.raises(ValueError, match='checkpoint'):
+    conversion.convert(path, tmp_path / 'a' / 'w')
+  assert os.listdir(tmp_path) == ['model.pth']

@@ -1,0 +1,175 @@
+"""Tests of the gradient through the inverse of a residual block.
+
+Oracle: central differences of the inverse in float64.
+"""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import testing
+from tests.numerics import cases
+from tf_resflow import numerics
+
+_SOLVERS = {
+    name: dataclasses.replace(
+        numerics.Solver.get(spec), atol=1e-13, rtol=None)
+    for name, spec in cases.SOLVERS.items()}
+_EACH_SOLVER = pytest.mark.parametrize(
+    'solver', _SOLVERS.values(), ids=list(_SOLVERS))
+
+
+def _dense():
+  """A dense `g`, its weights and a right-hand side."""
+  g_fn, weights, y = testing.make_block('dense')
+  return numerics.ResidualFunction(g_fn), weights, y
+
+
+def _cotangent(y, seed=8):
+  return tf.constant(np.random.default_rng(seed).normal(size=y.shape), y.dtype)
+
+
+def _directions(tensors):
+  rng = np.random.default_rng(6)
+  return [rng.normal(size=t.shape) for t in tensors]
+
+
+@_EACH_SOLVER
+@pytest.mark.parametrize('kind', ['dense', 'conv'])
+def test_gradients_are_those_of_finite_differences(kind, solver):
+  g_fn, weights, y = testing.make_block(kind, scale=0.9)
+  cotangent = _cotangent(y)
+  g = numerics.ResidualFunction(g_fn)
+
+  def inverse(weights, y):
+    return numerics.invert_residual(
+        g, weights, y, solver, lipschitz_bound=0.95).x
+
+  x = inverse(weights, y)
+  np.testing.assert_allclose(x + g_fn(weights, x), y, atol=1e-12)
+  inputs = [y, *weights]
+  actual = testing.gradients(inverse, weights, y, cotangent)
+  for i, direction in enumerate(_directions(inputs)):
+
+    def loss(value, i=i):
+      moved = inputs[:i] + [tf.constant(value)] + inputs[i + 1:]
+      return tf.reduce_sum(inverse(moved[1:], moved[0]) * cotangent)
+
+    expected = testing.central_difference(loss, inputs[i], direction)
+    assert np.sum(actual[i] * direction) == pytest.approx(expected, rel=1e-7)
+  # The gradient that ignores the block, x = y, is another one.
+  assert testing.relative_error(actual[:1], [cotangent]) > 0.05
+
+
+@_EACH_SOLVER
+def test_traced_equals_eager_for_an_unknown_batch_size(solver):
+  g, weights, y = _dense()
+  cotangent = _cotangent(y)
+
+  def inverse(weights, y):
+    return numerics.invert_residual(g, weights, y, solver).x
+
+  traced = tf.function(
+      lambda y, c: testing.gradients(inverse, weights, y, c),
+      input_signature=[tf.TensorSpec([None, 4], tf.float64)] * 2)
+  expected = testing.gradients(inverse, weights, y, cotangent)
+  assert testing.relative_error(traced(y, cotangent), expected) < 1e-10
+
+
+def test_float32_gradient_and_its_scale():
+  g, weights, y = _dense()
+  expected = testing.gradients(
+      lambda w, y: numerics.invert_residual(g, w, y, _SOLVERS['banach']).x,
+      weights, y, _cotangent(y))
+  single = [tf.cast(t, tf.float32) for t in [y, *weights]]
+  # The tolerance is relative to the cotangent, however small or large.
+  for scale in (1e-12, 1.0, 1e12):
+    actual = testing.gradients(
+        lambda w, y: numerics.invert_residual(
+            g, w, y, numerics.Anderson()).x,
+        single[1:], single[0], scale * tf.cast(_cotangent(y), tf.float32))
+    actual = [a / scale for a in actual]
+    assert testing.relative_error(actual, expected) < 1e-5
+
+
+_LINEAR = numerics.ResidualFunction(lambda weights, x: weights[0] * x)
+
+
+def _gradients_in_three_steps(dx):
+  """Gradients of the inverse of 1.9 x where three steps do not suffice.
+
+  `y = 0` needs none in the forward pass; the adjoint of a cotangent other than
+  zero needs about 200.
+  """
+  y = tf.zeros([3, 2], tf.float64)
+  solver = numerics.Banach(max_steps=3)
+
+  def inverse(weights, y):
+    solution = numerics.invert_residual(_LINEAR, weights, y, solver)
+    assert solution.converged.numpy().all()
+    return solution.x
+
+  weight = tf.constant(0.9, tf.float64)
+  return testing.gradients(inverse, [weight], y, tf.constant(dx, tf.float64))
+
+
+def test_failing_adjoint_gives_nan_to_its_example_only():
+  dy, dweight = _gradients_in_three_steps([[0, 0], [1, -1], [0, 0]])
+  np.testing.assert_array_equal(
+      np.isnan(dy), [[False] * 2, [True] * 2, [False] * 2])
+  np.testing.assert_array_equal(dy[0], [0.0, 0.0])
+  assert np.isnan(dweight)
+
+
+def test_zero_cotangents_need_no_steps():
+  dy, dweight = _gradients_in_three_steps(np.zeros([3, 2]))
+  np.testing.assert_array_equal(dy, np.zeros([3, 2]))
+  assert dweight == 0.0
+
+
+def test_failing_forward_pass_is_reported():
+  y = tf.constant([[0.0, 0.0], [1.0, 2.0]], tf.float64)
+  solution = numerics.invert_residual(
+      _LINEAR, [tf.constant(0.9, tf.float64)], y, numerics.Banach(max_steps=3))
+  np.testing.assert_array_equal(solution.converged, [True, False])
+  with pytest.raises(tf.errors.InvalidArgumentError, match='did not converge'):
+    numerics.check_converged(solution, 'block')
+
+
+def test_diagnostics_carry_no_gradient():
+  g, weights, y = _dense()
+  with tf.GradientTape() as tape:
+    tape.watch(y)
+    residual = numerics.invert_residual(
+        g, weights, y, numerics.Banach()).residual
+  gradient = tape.gradient(residual, y)
+  assert gradient is None or not np.any(gradient)
+
+
+def test_backward_repeats():
+  g, weights, y = _dense()
+  with tf.GradientTape(persistent=True) as tape:
+    tape.watch(y)
+    x = numerics.invert_residual(g, weights, y, numerics.Anderson()).x
+  np.testing.assert_array_equal(tape.gradient(x, y), tape.gradient(x, y))
+
+
+@pytest.mark.parametrize(
+    'wrap', [lambda f: f, lambda f: tf.function(f, autograph=False)],
+    ids=['eager', 'graph'])
+def test_second_derivative_is_refused(wrap):
+  g, weights, y = _dense()
+
+  def second(y):
+    with tf.GradientTape() as outer:
+      outer.watch(y)
+      with tf.GradientTape() as inner:
+        inner.watch(y)
+        x = numerics.invert_residual(g, weights, y, numerics.Banach()).x
+      gradient = inner.gradient(x, y)
+    return outer.gradient(gradient, y)
+
+  with pytest.raises(LookupError, match='cannot be differentiated again'):
+    wrap(second)(y)

@@ -1,0 +1,248 @@
+"""Tests of what the fixed-point solvers share.
+
+Oracles: numpy's float64 solve for linear maps, the residual recomputed in
+float64 for nonlinear ones. Not tested here: gradients through the solution
+(the solvers stop them).
+"""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.numerics import cases
+from tests.numerics.fixed_point import contractions
+from tf_resflow import numerics
+
+_SOLVERS = {
+    name: numerics.Solver.get(spec) for name, spec in cases.SOLVERS.items()}
+
+
+def _half_tanh(x):
+  return 0.5 * tf.tanh(x)
+
+
+def _kinked(x):
+  # x + g(x) = 1 + |x| reaches no y below 1.
+  return 1.0 + tf.abs(x) - x
+
+
+def _residual64(g_fn, x, y):
+  x, y = tf.cast(x, tf.float64), tf.cast(y, tf.float64)
+  return np.abs((x + g_fn(x) - y).numpy()).reshape([y.shape[0], -1]).max(-1)
+
+
+@pytest.mark.parametrize('solver', _SOLVERS.values(), ids=_SOLVERS)
+@pytest.mark.parametrize('kind', ['symmetric', 'skew', 'gauss', 'orthogonal'])
+def test_linear_map_matches_direct_solve(solver, kind):
+  matrix = contractions.matrix(kind, 0.9)
+  y = contractions.rhs()
+  solution = contractions.solve(solver, contractions.linear(matrix), y)
+  expected = np.linalg.solve(np.eye(contractions.DIM) + matrix, y.numpy().T).T
+  assert solution.converged.numpy().all()
+  # |x - x*| <= |residual|_2 / (1 - L).
+  np.testing.assert_allclose(
+      solution.x, expected, rtol=0, atol=1e-10 * contractions.DIM**0.5 / 0.1
+  )
+  assert solution.num_steps.dtype == tf.int32
+  assert solution.x.shape == y.shape
+
+
+@pytest.mark.parametrize('dtype', [tf.float32, tf.float64])
+@pytest.mark.parametrize('solver', _SOLVERS.values(), ids=_SOLVERS)
+def test_residual_is_that_of_the_returned_x(solver, dtype):
+  matrix = contractions.matrix('gauss', 0.95)
+  y = 4.0 * contractions.rhs(dtype=dtype)
+
+  def g_fn(x):
+    return tf.tanh(contractions.linear(matrix)(x))
+
+  solution = contractions.solve(solver, g_fn, y)
+  assert solution.converged.numpy().all()
+  assert 10.0 < np.abs(y).max() < 18.0
+  residual = _residual64(g_fn, solution.x, y)
+  # The second term is the rounding of the float32 evaluation itself.
+  assert (residual <= (1e-5 if dtype == tf.float32 else 1e-9)).all()
+  np.testing.assert_allclose(
+      solution.residual,
+      residual,
+      atol=3e-6 if dtype == tf.float32 else 1e-14,
+  )
+
+
+@pytest.mark.parametrize('solver', _SOLVERS.values(), ids=_SOLVERS)
+def test_samples_stop_one_by_one_and_ignore_their_batch_mates(solver):
+  scales = tf.constant([[0.0], [0.1], [0.5], [0.9]], tf.float64)
+  matrix = contractions.matrix('symmetric', 1.0, dim=6)
+
+  def make_g_fn(scales):
+    return lambda x: scales * tf.sin(contractions.linear(matrix)(x))
+
+  y = contractions.rhs(4, 6)
+  together = contractions.solve(solver, make_g_fn(scales), y)
+  num_steps = together.num_steps.numpy()
+  assert (np.diff(num_steps) > 0).all()
+  assert num_steps[0] == 1  # g = 0: y itself is the solution.
+  for i in range(4):
+    alone = contractions.solve(
+        solver, make_g_fn(scales[i : i + 1]), y[i : i + 1]
+    )
+    assert alone.num_steps.numpy()[0] == num_steps[i]
+    np.testing.assert_allclose(alone.x[0], together.x[i], atol=1e-13)
+    np.testing.assert_allclose(
+        alone.residual[0], together.residual[i], atol=1e-14
+    )
+
+
+@pytest.mark.parametrize('solver', _SOLVERS.values(), ids=_SOLVERS)
+@pytest.mark.parametrize('bad', [np.nan, np.inf])
+def test_non_finite_sample_fails_at_once_and_alone(solver, bad):
+  y = contractions.rhs(3, 5).numpy()
+  clean = contractions.solve(solver, _half_tanh, tf.constant(y))
+  y[1, 2] = bad
+  solution = contractions.solve(solver, _half_tanh, tf.constant(y))
+  np.testing.assert_array_equal(solution.converged, [True, False, True])
+  assert solution.num_steps.numpy()[1] == 1
+  assert not np.isfinite(solution.residual.numpy()[1])
+  np.testing.assert_allclose(
+      solution.x.numpy()[[0, 2]], clean.x.numpy()[[0, 2]], atol=1e-14
+  )
+
+
+@pytest.mark.parametrize('solver', _SOLVERS.values(), ids=_SOLVERS)
+def test_failed_batch_does_not_burn_steps(solver):
+  num_calls = 0
+
+  def g_fn(x):
+    nonlocal num_calls
+    num_calls += 1
+    return x * np.nan
+
+  solution = solver.solve(g_fn, contractions.rhs(2, 3))
+  assert not solution.converged.numpy().any()
+  assert num_calls == 1
+
+
+@pytest.mark.parametrize('solver', _SOLVERS.values(), ids=_SOLVERS)
+def test_expansion_is_reported(solver):
+  solver = dataclasses.replace(solver, max_steps=40)
+  y = tf.constant([[0.0], [2.0]], tf.float64)
+  solution = contractions.solve(solver, _kinked, y, x_init=tf.ones_like(y))
+  np.testing.assert_array_equal(solution.converged, [False, True])
+  assert solution.num_steps.numpy()[0] == 40
+  assert solution.residual.numpy()[0] >= 1.0
+  np.testing.assert_allclose(
+      solution.residual, _residual64(_kinked, solution.x, y), rtol=1e-12
+  )
+
+
+@pytest.mark.parametrize('dtype', [tf.float32, tf.float64])
+@pytest.mark.parametrize('solver', _SOLVERS.values(), ids=_SOLVERS)
+def test_eager_graph_and_xla_agree(solver, dtype):
+  matrix = contractions.matrix('gauss', 0.9, dim=12)
+
+  def g_fn(x):
+    h = contractions.linear(matrix)(tf.reshape(x, [-1, 12]))
+    return tf.reshape(tf.tanh(h), tf.shape(x))
+
+  y = tf.reshape(contractions.rhs(3, 12, dtype=dtype), [3, 2, 2, 3])
+  eager = solver.solve(g_fn, y)
+  graph = contractions.solve(solver, g_fn, y)
+  jit = tf.function(lambda y: solver.solve(g_fn, y), jit_compile=True)(y)
+  atol = 1e-5 if dtype == tf.float32 else 1e-9
+  for other in (graph, jit):
+    assert other.converged.numpy().all()
+    np.testing.assert_allclose(other.x, eager.x, atol=atol)
+    assert np.abs(other.num_steps - eager.num_steps).max() <= 2
+
+
+def _vjp_outer(matrix, x):
+  """The vjp of g at x, linearised once on a persistent tape."""
+  with tf.GradientTape(persistent=True) as tape:
+    tape.watch(x)
+    g = tf.tanh(contractions.linear(matrix)(x))
+  return lambda u: tape.gradient(g, x, output_gradients=u)
+
+
+def _vjp_inner(matrix, x):
+  """The vjp of g at x, linearised at every call."""
+
+  def vjp_fn(u):
+    with tf.GradientTape() as tape:
+      tape.watch(x)
+      g = tf.tanh(contractions.linear(matrix)(x))
+    return tape.gradient(g, x, output_gradients=u)
+
+  return vjp_fn
+
+
+@pytest.mark.parametrize('jit_compile', [False, True])
+@pytest.mark.parametrize('make_vjp', [_vjp_outer, _vjp_inner])
+@pytest.mark.parametrize('solver', _SOLVERS.values(), ids=_SOLVERS)
+def test_adjoint_system_through_a_tape(solver, make_vjp, jit_compile):
+  matrix = contractions.matrix('gauss', 0.9, dim=6)
+  x = contractions.rhs(3, 6)
+  # Tiny cotangents: only a relative tolerance solves for them.
+  x_bar = 1e-12 * contractions.rhs(3, 6, seed=2)
+  solver = dataclasses.replace(solver, atol=0.0, rtol=1e-10)
+
+  @tf.function(jit_compile=jit_compile)
+  def adjoint(x, x_bar):
+    return solver.solve(make_vjp(matrix, x), x_bar)
+
+  solution = adjoint(x, x_bar)
+  assert solution.converged.numpy().all()
+  slopes = 1.0 - np.tanh(x.numpy() @ matrix.T) ** 2
+  for i in range(3):
+    jacobian = slopes[i][:, np.newaxis] * matrix
+    expected = np.linalg.solve(np.eye(6) + jacobian.T, x_bar.numpy()[i])
+    np.testing.assert_allclose(solution.x[i], expected, rtol=0, atol=1e-20)
+
+
+@pytest.mark.parametrize('shape', [[0, 4], [3], [2, 1]])
+@pytest.mark.parametrize('solver', _SOLVERS.values(), ids=_SOLVERS)
+def test_degenerate_shapes(solver, shape):
+  y = tf.ones(shape, tf.float64)
+  solution = contractions.solve(solver, lambda x: 0.5 * x, y)
+  assert solution.x.shape == shape
+  assert solution.num_steps.shape == shape[:1]
+  np.testing.assert_allclose(solution.x, np.full(shape, 2 / 3), atol=1e-9)
+
+
+def test_start_at_the_solution_takes_one_evaluation():
+  x = contractions.rhs(3, 5)
+  solution = _SOLVERS['anderson'].solve(_half_tanh, x + _half_tanh(x), x_init=x)
+  np.testing.assert_array_equal(solution.num_steps, [1, 1, 1])
+  np.testing.assert_array_equal(solution.x, x)
+
+
+def test_no_gradient_flows_through_the_solution():
+  y = contractions.rhs(2, 3)
+  with tf.GradientTape() as tape:
+    tape.watch(y)
+    solution = _SOLVERS['anderson'].solve(_half_tanh, y)
+    loss = tf.reduce_sum(solution.x) + tf.reduce_sum(solution.residual)
+  assert tape.gradient(loss, y) is None
+
+
+@pytest.mark.parametrize('call, match', [
+    (lambda: numerics.Banach(atol=-1.0), 'atol=-1.0: expected a finite'),
+    (lambda: numerics.Banach(rtol=float('nan')), 'rtol=nan: expected'),
+    (lambda: numerics.Banach(max_steps=0), 'max_steps=0: expected a number'),
+    (lambda: numerics.Banach().solve(abs, tf.ones([2], tf.float16)),
+     'y=float16: expected float32 or float64'),
+    (lambda: numerics.Banach().solve(abs, tf.ones([])),
+     'y=a scalar: expected a tensor'),
+    (lambda: numerics.Anderson().solve(lambda x: x[:, :1], tf.ones([2, 3])),
+     r'g\(x\)=float32 \(2, 1\): expected float32 \(2, 3\), like y'),
+    (lambda: numerics.Banach().solve(
+        abs, tf.ones([2, 3]), x_init=tf.ones([2, 2])),
+     r'x_init=float32 \(2, 2\): expected float32 \(2, 3\), like y'),
+    (lambda: numerics.Anderson().solve(
+        abs, tf.ones([2, 3]), lipschitz_bound=1.0),
+     r'lipschitz_bound=1.0: expected a number in \[0, 1\)'),
+])
+def test_bad_input_is_refused(call, match):
+  with pytest.raises(ValueError, match=match):
+    call()

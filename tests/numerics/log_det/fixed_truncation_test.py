@@ -1,0 +1,57 @@
+"""Tests of the fixed truncation, against traces of powers of the Jacobian."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import testing
+from tests.numerics import averages
+from tests.numerics import cases
+from tf_resflow import numerics
+
+
+@pytest.mark.parametrize('kind', ['dense', 'conv'])
+@pytest.mark.parametrize('num_terms', [1, 2, 5])
+@pytest.mark.parametrize('series', cases.SERIES.values(), ids=cases.SERIES)
+def test_it_has_the_gradient_of_its_value(kind, num_terms, series):
+  block = testing.make_block(kind)
+  x = block[2]
+  cotangents = averages.cotangents(x)
+  draw = numerics.Draw(tf.constant(num_terms), averages.all_probes(x))
+  value, gradients = averages.expected(
+      [(draw, 1.0)], numerics.FixedTruncation(num_terms), block, cotangents,
+      copies=x.shape[1:].num_elements(), series=series.series)
+  expected_value, expected = averages.oracle(
+      series.truncated(num_terms), block, cotangents)
+  np.testing.assert_allclose(value, expected_value, atol=1e-12)
+  assert testing.relative_error(gradients, expected) < 1e-12
+  # One more term in the gradient vector is the gradient of another value.
+  _, longer = averages.oracle(
+      series.truncated(num_terms + 1), block, cotangents)
+  assert testing.relative_error(longer, expected) > 1e-10
+
+
+def test_weights():
+  estimator = numerics.FixedTruncation(3)
+  draw = estimator.draw(tf.zeros([2, 4], tf.float64), 5)
+  assert draw.stop == 3
+  schedule = estimator.schedule(draw)
+  weights = [schedule.weights(tf.constant(k), ()) for k in (1, 2, 3)]
+  np.testing.assert_array_equal(weights, [[1, 1], [1, 1], [1, 0]])
+  assert schedule.max_terms == 3
+
+
+def test_the_number_of_terms_is_not_a_constant_of_the_graph():
+  """TensorFlow would compile the traced function anew for every such call."""
+  estimator = numerics.FixedTruncation(3)
+  graph = tf.function(
+      lambda seed: estimator.draw(tf.zeros([2, 4]), seed).stop
+  ).get_concrete_function(tf.TensorSpec([2], tf.int32))
+  assert graph.outputs[0].op.inputs[0].op.type != 'Const'
+  for seed in ([0, 0], [2**31 - 1, 3], [7, 2**31 - 1]):
+    assert graph(tf.constant(seed)) == 3
+
+
+def test_impossible_settings_are_refused():
+  with pytest.raises(ValueError, match='num_terms=0: expected a number from 1'):
+    numerics.FixedTruncation(0)

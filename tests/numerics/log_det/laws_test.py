@@ -1,0 +1,160 @@
+"""Tests of the laws of the random numerics.
+
+Oracles: scipy.stats for the tails, the terms of the second-moment series for
+the variance.
+"""
+
+import numpy as np
+import pytest
+from scipy import stats
+import tensorflow as tf
+
+from tests.numerics import cases
+from tf_resflow import numerics
+from tf_resflow.numerics import random
+
+_EACH_LAW = pytest.mark.parametrize(
+    'law, oracle', [(case.law, case.oracle) for case in cases.LAWS.values()],
+    ids=cases.LAWS)
+
+
+@_EACH_LAW
+def test_tail_and_mean_are_those_of_scipy(law, oracle):
+  k = np.arange(40)
+  np.testing.assert_allclose(law.tail(k), oracle.sf(k - 1), rtol=1e-10)
+  assert law.mean == pytest.approx(oracle.mean())
+
+
+@pytest.mark.parametrize('case', cases.LAWS.values(), ids=cases.LAWS)
+def test_spec_round_trip(case):
+  for law in (numerics.Law.get(case.spec), case.law):
+    assert numerics.Law.get(law.spec()) == law
+    assert law.for_bound(case.lipschitz_bound) == case.law
+
+
+@_EACH_LAW
+def test_table_ends_just_below_what_a_uniform_can_reach(law, oracle):
+  table = law.tail_table()
+  np.testing.assert_allclose(
+      table, oracle.sf(np.arange(table.size)), rtol=1e-10)
+  assert table[-1] < 2.0**-53 <= table[-2]
+
+
+def _sample_with_uniform(law, uniform, monkeypatch):
+  monkeypatch.setattr(
+      random, 'uniform_scalar',
+      lambda seed: tf.constant(uniform, tf.float64))
+  return int(law.sample(tf.constant([0, 0])))
+
+
+@_EACH_LAW
+@pytest.mark.parametrize('uniform', [1e-12, 0.3, 0.77, 1.0 - 2.0**-52])
+def test_sample_inverts_the_tail(law, oracle, uniform, monkeypatch):
+  expected = np.count_nonzero(oracle.sf(np.arange(200)) > uniform)
+  assert _sample_with_uniform(law, uniform, monkeypatch) == expected
+
+
+@_EACH_LAW
+def test_sample_never_exceeds_the_table(law, oracle, monkeypatch):
+  del oracle
+  smallest = _sample_with_uniform(law, 0.0, monkeypatch)
+  assert smallest == law.tail_table().size
+
+
+def _empirical_tail(law, num_draws=20000):
+  """Frequencies of `N >= k` for k = 0, 1, ..., drawn inside a tf.function."""
+
+  @tf.function
+  def draw():
+    seeds = tf.stack([tf.range(num_draws), tf.fill([num_draws], 7)], axis=1)
+    return tf.map_fn(law.sample, seeds, parallel_iterations=1)
+
+  return np.mean(draw().numpy()[:, np.newaxis] >= np.arange(30), axis=0)
+
+
+@pytest.mark.parametrize('name', ['geometric', 'poisson'])
+def test_empirical_law_agrees_with_the_tail(name):
+  law, oracle = cases.LAWS[name].law, cases.LAWS[name].oracle
+  # Dvoretzky, Kiefer and Wolfowitz: exceeded with probability 3e-4.
+  bound = np.sqrt(np.log(2.0 / 3e-4) / 2.0 / 20000)
+  frequency = _empirical_tail(law)
+  assert np.abs(frequency - oracle.sf(np.arange(30) - 1)).max() < bound
+  # The bound tells the law from its shift by one and from its neighbour.
+  assert np.abs(frequency - oracle.sf(np.arange(30))).max() > 5 * bound
+  neighbour = stats.geom(0.33) if name == 'geometric' else stats.poisson(2.2)
+  assert np.abs(frequency - neighbour.sf(np.arange(30) - 1)).max() > bound
+
+
+def _second_moment_converges(log_tail, rho):
+  """Whether the terms rho^(2k) / P(N >= k) fall geometrically far out."""
+  k = np.array([5000.0, 10000.0])
+  first, second = 2.0 * k * np.log(rho) - log_tail(k)
+  return second < first
+
+
+@pytest.mark.parametrize('rho', [0.3, 0.7, 0.83, 0.84, 0.94, 0.99])
+@pytest.mark.parametrize('p', [0.05, 0.1, 0.3, 0.5, 0.9])
+def test_geometric_variance_follows_the_series(p, rho):
+  converges = _second_moment_converges(
+      lambda k: (k - 1) * np.log1p(-p), rho)
+  law = numerics.Geometric(p)
+  assert law.has_finite_variance(rho) == converges
+  largest = numerics.Geometric.largest_safe_probability(rho)
+  assert (p < largest) == converges
+  assert numerics.Geometric(0.999 * largest).has_finite_variance(rho)
+  assert not numerics.Geometric(
+      min(1.001 * largest, 0.999999)).has_finite_variance(rho + 1e-3)
+
+
+@pytest.mark.parametrize('rho', [0.05, 0.5, 0.99])
+def test_poisson_variance_is_infinite_for_every_radius(rho):
+  # P(N >= k) < 2 P(N = k) for k far above the rate.
+  log_pmf = stats.poisson(2.0).logpmf
+  assert not _second_moment_converges(lambda k: np.log(2.0) + log_pmf(k), rho)
+  assert not numerics.Poisson(2.0).has_finite_variance(rho)
+  assert numerics.Poisson(2.0).has_finite_variance(0.0)
+
+
+@pytest.mark.parametrize('make, match', [
+    (lambda: numerics.Geometric(0.0), 'strictly between 0 and 1'),
+    (lambda: numerics.Geometric(1.0), 'strictly between 0 and 1'),
+    (lambda: numerics.Geometric(float('nan')), 'strictly between'),
+    (lambda: numerics.Poisson(0.0), 'rate=.*: expected a positive, '),
+    (lambda: numerics.Poisson(float('inf')), 'rate=.*: expected a positive, '),
+    (lambda: numerics.Poisson(float('nan')), 'rate=.*: expected a positive, '),
+    (lambda: numerics.Geometric.largest_safe_probability(1.0), 'strictly'),
+    (lambda: numerics.Geometric.largest_safe_probability(0.0), 'strictly'),
+    (lambda: numerics.SafeGeometric(0.0), 'share=0.0: expected'),
+    (lambda: numerics.SafeGeometric(1.0), 'share=1.0: expected'),
+])
+def test_impossible_parameters_are_refused(make, match):
+  with pytest.raises(ValueError, match=match):
+    make()
+
+
+@pytest.mark.parametrize('bound', [0.05, 0.5, 0.94, 0.999])
+def test_safe_law_has_a_variance_at_its_bound(bound):
+  law = numerics.SafeGeometric(0.99).for_bound(bound)
+  assert law.has_finite_variance(bound)
+  assert law.mean == pytest.approx(1.0 / (0.99 * (1.0 - bound**2)))
+  assert numerics.SafeGeometric().has_finite_variance(bound)
+  # Of a slightly larger probability it would have none.
+  assert not numerics.Geometric(
+      min(1.001 * (1.0 - bound**2), 0.999)).has_finite_variance(bound)
+
+
+def test_safe_law_of_no_bound_is_refused():
+  law = numerics.SafeGeometric()
+  message = 'law=safe:0.9: expected a law of known'
+  for use in (lambda: law.tail([1]), lambda: law.mean, lambda: law.sample(0)):
+    with pytest.raises(ValueError, match=message):
+      use()
+  for bound in (1.0, 1.5, float('nan')):
+    with pytest.raises(ValueError, match=f'lipschitz_bound={bound}: expected'):
+      numerics.SafeGeometric().for_bound(bound)
+
+
+@pytest.mark.parametrize('spec', ['geometric:1e-09', 'poisson:1e+300'])
+def test_tables_without_end_are_refused(spec):
+  with pytest.raises(ValueError, match='expected a tail that falls below'):
+    numerics.Law.get(spec).sample(0)

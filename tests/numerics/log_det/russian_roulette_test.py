@@ -1,0 +1,172 @@
+"""Tests of the roulette of a fixed law: averaged exactly, and by sampling.
+
+Averaged exactly means over the probes sqrt(D) e_i and over every N, weighted by
+its probability, until what is left is below 1e-10. Oracle: the log-det of the
+full float64 Jacobian.
+"""
+
+import numpy as np
+import pytest
+from scipy import stats
+import tensorflow as tf
+
+from tests import testing
+from tests.numerics import averages
+from tf_resflow import numerics
+from tf_resflow.numerics import random
+
+_LAWS = {
+    'geometric': (numerics.Geometric(0.6), stats.geom(0.6)),
+    'poisson': (numerics.Poisson(2.0), stats.poisson(2.0)),
+}
+
+
+def _average(block, estimator, num_terms, probabilities):
+  x = block[2]
+  probes = averages.all_probes(x)
+  outcomes = [
+      (numerics.Draw(tf.constant(n, tf.int32), probes), probability)
+      for n, probability in zip(num_terms, probabilities, strict=True)]
+  return averages.expected(
+      outcomes, estimator, block, averages.cotangents(x),
+      copies=x.shape[1:].num_elements())
+
+
+def _num_draws(oracle_law, size=18, radius=0.3):
+  """Smallest M such that leaving out every N > M changes less than 1e-10.
+
+  Term k <= M loses the share P(N > M) / P(N >= k), later terms are lost whole;
+  a term is at most D rho^k.
+  """
+  for m in range(1, 200):
+    k = np.arange(1, m + 1)
+    lost = oracle_law.sf(m) / oracle_law.sf(k - 1) * radius**k
+    if size * (lost.sum() + radius**(m + 1) / (1 - radius)) < 1e-10:
+      return m
+  raise AssertionError('the series decays too slowly')
+
+
+@pytest.mark.parametrize('kind', ['dense', 'conv'])
+@pytest.mark.parametrize('law', _LAWS)
+@pytest.mark.parametrize('num_exact_terms', [0, 2])
+def test_it_is_unbiased(kind, law, num_exact_terms):
+  law, scipy_law = _LAWS[law]
+  estimator = numerics.RussianRoulette(law, num_exact_terms=num_exact_terms)
+  block = testing.make_block(kind)
+  n = np.arange(_num_draws(scipy_law) + 1)
+  actual = _average(block, estimator, num_exact_terms + n, scipy_law.pmf(n))
+  expected = averages.oracle(
+      testing.full_log_det, block, averages.cotangents(block[2]))
+  averages.assert_equal(actual, expected)
+
+  # One N in place of all of them is far off.
+  biased = _average(block, estimator, [num_exact_terms + 2], [1.0])
+  assert np.abs(biased[0] - expected[0]).max() > 1e-6
+  assert testing.relative_error(biased[1], expected[1]) > 1e-6
+
+
+def test_weights_follow_the_theorems():
+  tail = np.array([1.0, 0.5, 0.25])
+  estimator = numerics.RussianRoulette(
+      numerics.Geometric(0.5), num_exact_terms=2)
+  c = np.concatenate([[1.0, 1.0, 1.0], 1.0 / tail])
+  np.testing.assert_allclose(estimator.weights()[:6], c)
+  probe = tf.ones([1, 2], tf.float64)
+  schedule = estimator.schedule(numerics.Draw(tf.constant(4), probe))
+  for k in range(1, 6):
+    value_weight, w_weight = schedule.weights(tf.constant(k), ())
+    assert value_weight == w_weight == c[k]
+    assert bool(schedule.continues(tf.constant(k), ())) == (k <= 4)
+
+
+def test_for_bound_resolves_the_safe_law():
+  estimator = numerics.RussianRoulette(
+      numerics.SafeGeometric(0.5), num_exact_terms=7)
+  assert estimator.for_bound(0.8) == numerics.RussianRoulette(
+      numerics.Geometric(0.5 * (1.0 - 0.8**2)), num_exact_terms=7)
+  with pytest.raises(ValueError, match='law=safe:0.5: expected a law of known'):
+    estimator.draw(tf.zeros([1, 2]), 0)
+  # Other laws are used as they are.
+  assert numerics.RussianRoulette().for_bound(0.8) == numerics.RussianRoulette()
+
+
+def test_impossible_settings_are_refused():
+  with pytest.raises(
+      ValueError, match='num_exact_terms=-1: expected a number from 0'):
+    numerics.RussianRoulette(num_exact_terms=-1)
+
+
+def _two_blocks():
+  """A flow of two blocks, a step that trains on it, and its oracle."""
+  blocks = [testing.make_block('dense', seed=s, scale=0.8) for s in (0, 1)]
+  functions = [numerics.ResidualFunction(g_fn) for g_fn, _, _ in blocks]
+  # A spectral radius of at most 0.64: finite variance for p < 0.59.
+  estimator = numerics.RussianRoulette(
+      numerics.Geometric(0.4), num_exact_terms=0)
+  assert estimator.law.has_finite_variance(0.64)
+  x = blocks[0][2][:1]
+  watched = [x, blocks[0][1][0], blocks[1][1][0]]
+  # Many probes at one draw of N: what training does, and less variance.
+  num_copies = 16
+
+  def flow(x, forward_fn):
+    total = 0.0
+    for i, (_, weights, _) in enumerate(blocks):
+      x, log_det = forward_fn(i, [watched[i + 1], *weights[1:]], x)
+      total += log_det
+    return tf.reduce_mean(total)
+
+  def value_and_gradients(forward_fn, num_copies):
+    with tf.GradientTape() as tape:
+      tape.watch(watched)
+      value = flow(tf.repeat(watched[0], num_copies, 0), forward_fn)
+    return value, tape.gradient(value, watched)
+
+  @tf.function
+  def step(number):
+    num_terms = []
+
+    def forward_fn(i, weights, x):
+      seed = random.fold_in(random.fold_in(5, number), i)
+      draw = estimator.draw(x, seed)
+      num_terms.append(draw.stop)
+      return numerics.forward_and_log_det(
+          functions[i], weights, x, estimator, draw=draw)
+
+    value, gradients = value_and_gradients(forward_fn, num_copies)
+    return value, gradients, tf.stack(num_terms)
+
+  def oracle():
+
+    def forward_fn(i, weights, x):
+      g_fn = blocks[i][0]
+      return x + g_fn(weights, x), testing.full_log_det(g_fn, weights, x)
+
+    return value_and_gradients(forward_fn, 1)
+
+  return step, oracle
+
+
+def test_sampled_mean_agrees_within_four_standard_errors():
+  step, oracle = _two_blocks()
+  values, num_terms = [], []
+  for number in tf.range(1500):
+    value, gradients, n = step(number)
+    components = [np.reshape(g, [-1])[:4] for g in gradients]
+    values.append(np.concatenate([[value], *components]))
+    num_terms.append(n.numpy())
+  num_terms = np.array(num_terms)
+  # N varies from call to call and from block to block, independently.
+  assert len(np.unique(num_terms[:, 0])) > 5
+  assert np.any(num_terms[:, 0] != num_terms[:, 1])
+  assert abs(np.corrcoef(num_terms.T)[0, 1]) < 4 / np.sqrt(1500)
+  assert abs(num_terms.mean() - 2.5) < 4 * num_terms.std() / np.sqrt(3000)
+
+  value, gradients = oracle()
+  expected = np.concatenate(
+      [[value], *[np.reshape(g, [-1])[:4] for g in gradients]])
+  mean = np.mean(values, axis=0)
+  error = np.std(values, axis=0, ddof=1) / np.sqrt(len(values))
+  np.testing.assert_array_less(np.abs(mean - expected), 4 * error)
+  # Small enough to tell the log-det from its first term.
+  assert error[0] < 0.02 * abs(expected[0])

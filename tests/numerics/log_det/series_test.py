@@ -1,0 +1,126 @@
+"""Tests of the pass over `u_k`, against NumPy's matrix powers.
+
+Of the series of residual blocks and of another one, that of monotone blocks.
+That the estimators sum both is the matter of tests/conformance/estimators_test.
+"""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import testing
+from tests.numerics import cases
+from tf_resflow import numerics
+from tf_resflow.numerics import differentiation
+from tf_resflow.numerics.log_det import series as series_lib
+
+_ESTIMATORS = {
+    'geometric': numerics.RussianRoulette(
+        numerics.Geometric(0.4), num_exact_terms=0),
+    'poisson': numerics.RussianRoulette(
+        numerics.Poisson(2.0), num_exact_terms=2),
+    'fixed': numerics.FixedTruncation(6),
+}
+_EACH_SERIES = pytest.mark.parametrize(
+    'case', cases.SERIES.values(), ids=cases.SERIES)
+
+
+def _inputs(kind, seed=4):
+  g_fn, weights, x = testing.make_block(kind)
+  rng = np.random.default_rng(seed)
+  v = tf.constant(rng.normal(size=x.shape))
+  jacobian = testing.full_jacobian(lambda x: g_fn(weights, x), x).numpy()
+  return g_fn, weights, x, v, jacobian
+
+
+def _power_series(estimator, num_terms, vjp_fn, v, series=series_lib.RESIDUAL):
+  schedule = estimator.schedule(numerics.Draw(num_terms, v))
+  return series_lib.power_series(vjp_fn, v, schedule, series)
+
+
+@pytest.mark.parametrize('kind', ['dense', 'conv'])
+@pytest.mark.parametrize('num_terms', [0, 1, 2, 6])
+@pytest.mark.parametrize('estimator', _ESTIMATORS.values(), ids=_ESTIMATORS)
+@_EACH_SERIES
+def test_value_and_vector_are_weighted_matrix_powers(
+    kind, num_terms, estimator, case):
+  g_fn, weights, x, v, jacobian = _inputs(kind)
+  _, vjp_fn = differentiation.linearize(g_fn, weights, x)
+  value, w = _power_series(
+      estimator, tf.constant(num_terms), vjp_fn, v, case.series)
+
+  # The gradient of a term `c tr(J^p)` is `c p tr(J^(p-1) dJ)`.
+  flat_v = v.numpy().reshape([v.shape[0], -1])
+  schedule = estimator.schedule(numerics.Draw(tf.constant(num_terms), v))
+  expected_value = 0.0
+  power, coefficient = case.term_fn(1)
+  expected_w = coefficient * power * flat_v
+  for k in range(1, num_terms + 1):
+    value_weight, w_weight = schedule.weights(tf.constant(k), ())
+    power, coefficient = case.term_fn(k)
+    u = _transposed_power(jacobian, power, flat_v)
+    expected_value += value_weight * coefficient * np.sum(u * flat_v, 1)
+    power, coefficient = case.term_fn(k + 1)
+    u = _transposed_power(jacobian, power - 1, flat_v)
+    expected_w += w_weight * coefficient * power * u
+  np.testing.assert_allclose(
+      value, np.broadcast_to(expected_value, [3]), atol=1e-13)
+  np.testing.assert_allclose(
+      np.reshape(w, expected_w.shape), expected_w, atol=1e-13)
+
+
+def _transposed_power(jacobian, power, v):
+  return np.einsum('bij,bi->bj', np.linalg.matrix_power(jacobian, power), v)
+
+
+def test_the_series_of_residual_blocks_alternates():
+  g_fn, weights, x, v, _ = _inputs('dense')
+  _, vjp_fn = differentiation.linearize(g_fn, weights, x)
+  u, w = series_lib.RESIDUAL.start(v)
+  np.testing.assert_array_equal(u, v)
+  np.testing.assert_array_equal(w, v)
+  for k, coefficient in ((1, 1.0), (2, -1 / 2), (3, 1 / 3), (4, -1 / 4)):
+    u, value, w = series_lib.RESIDUAL.term(tf.constant(k), u, v, vjp_fn)
+    np.testing.assert_allclose(
+        value, coefficient * np.sum(u * v, 1), rtol=1e-13)
+    np.testing.assert_array_equal(w, (-1.0)**k * u)
+
+
+@_EACH_SERIES
+def test_terms_sum_to_the_exact_log_determinant(case):
+  g_fn, weights, x, _, jacobian = _inputs('dense')
+  expected = case.log_det_fn(g_fn, weights, x)
+  np.testing.assert_allclose(case.series.exact(jacobian), expected, atol=1e-13)
+  np.testing.assert_allclose(
+      case.truncated(60)(g_fn, weights, x), expected, atol=1e-13)
+
+
+def test_terms_beyond_the_weights_do_not_exist():
+  g_fn, weights, x, v, _ = _inputs('dense')
+  _, vjp_fn = differentiation.linearize(g_fn, weights, x)
+  exact, more = [
+      _power_series(numerics.FixedTruncation(3), tf.constant(n), vjp_fn, v)
+      for n in (3, 50)]
+  np.testing.assert_array_equal(exact[0], more[0])
+  np.testing.assert_array_equal(exact[1], more[1])
+
+
+@pytest.mark.parametrize('jit_compile', [False, True])
+@_EACH_SERIES
+def test_one_trace_serves_every_number_of_terms(jit_compile, case):
+  g_fn, weights, x, v, _ = _inputs('dense')
+  num_traces = []
+
+  def value(num_terms, weights, x):
+    num_traces.append(1)
+    _, vjp_fn = differentiation.linearize(g_fn, weights, x)
+    return _power_series(
+        _ESTIMATORS['geometric'], num_terms, vjp_fn, v, case.series)[0]
+
+  traced = tf.function(value, jit_compile=jit_compile)
+  results = [traced(tf.constant(n), weights, x).numpy() for n in (1, 2, 5)]
+  assert len(num_traces) == 1
+  for n, result in zip((1, 2, 5), results, strict=True):
+    np.testing.assert_allclose(
+        result, value(tf.constant(n), weights, x), atol=1e-13)
+  assert np.abs(results[0] - results[2]).max() > 1e-3

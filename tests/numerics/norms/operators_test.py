@@ -1,0 +1,75 @@
+"""Tests of the linear map of a layer.
+
+Oracle: the matrix of the layer, assembled by loops over taps and positions.
+"""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import testing
+from tf_resflow.numerics.norms import operators
+
+_SHAPES = {
+    'dense': ((3, 5), None),
+    'dense_transposed': ((5, 3), None),
+    'conv': ((3, 3, 2, 3), (4, 5)),
+    'conv_transposed': ((3, 3, 3, 2), (4, 5)),
+    'conv_square': ((3, 3, 2, 2), (3, 3)),
+    'conv_5x3': ((5, 3, 1, 2), (4, 3)),
+    'conv_wider_than_image': ((3, 3, 1, 2), (2, 1)),
+    'conv_1x1': ((1, 1, 2, 3), (2, 3)),
+    'conv_1x1_transposed': ((1, 1, 3, 2), (2, 3)),
+}
+_EACH_SHAPE = pytest.mark.parametrize(
+    'shape, spatial_shape', _SHAPES.values(), ids=list(_SHAPES))
+
+
+def _kernel(shape):
+  return np.random.default_rng(0).normal(size=shape)
+
+
+def _layer_matrix(kernel, spatial_shape):
+  """Matrix `[inputs, outputs]` of the layer."""
+  if spatial_shape is None:
+    return kernel
+  height, width = spatial_shape
+  num_rows, num_columns, c_in, c_out = kernel.shape
+  matrix = np.zeros([height, width, c_in, height, width, c_out])
+  for i in range(height):
+    for j in range(width):
+      for a in range(num_rows):
+        for b in range(num_columns):
+          row, column = i + a - num_rows // 2, j + b - num_columns // 2
+          if 0 <= row < height and 0 <= column < width:
+            matrix[row, column, :, i, j, :] = kernel[a, b]
+  return matrix.reshape([height * width * c_in, height * width * c_out])
+
+
+@_EACH_SHAPE
+def test_matvec_is_the_layer_or_its_transpose(shape, spatial_shape):
+  kernel = _kernel(shape)
+  operator = operators.LayerOperator(tf.constant(kernel), spatial_shape)
+  expected = _layer_matrix(kernel, spatial_shape)
+  if shape[-1] < shape[-2]:
+    expected = expected.T
+  assert operator.size == expected.shape[0] <= expected.shape[1]
+  np.testing.assert_allclose(
+      testing.materialize(operator.matvec, operator.size), expected,
+      atol=1e-12)
+
+
+@_EACH_SHAPE
+@pytest.mark.parametrize('dtype', [tf.float32, tf.float64])
+def test_rmatvec_is_the_adjoint(shape, spatial_shape, dtype):
+  operator = operators.LayerOperator(
+      tf.constant(_kernel(shape), dtype), spatial_shape)
+  rng = np.random.default_rng(1)
+  v = tf.constant(rng.normal(size=[3, operator.size]), dtype)
+  image = operator.matvec(v)
+  u = tf.constant(rng.normal(size=image.shape), dtype)
+  pulled = operator.rmatvec(u)
+  assert pulled.shape == v.shape and pulled.dtype == dtype
+  np.testing.assert_allclose(
+      np.sum(image * u, axis=1), np.sum(v * pulled, axis=1),
+      rtol=1e-4 if dtype == tf.float32 else 1e-11)

@@ -1,0 +1,226 @@
+"""Tests of the block power iteration and of the differentiable norm.
+
+Oracle: the SVD of the materialised operator, in float64.
+"""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import testing
+from tf_resflow.numerics.norms import operators
+from tf_resflow.numerics.norms import power_iteration
+
+_SHAPES = {
+    'dense': ((12, 20), None),
+    'dense_transposed': ((20, 12), None),
+    'dense_two_inputs': ((2, 16), None),
+    'conv': ((3, 3, 2, 6), (5, 5)),
+    'conv_transposed': ((3, 3, 6, 2), (5, 5)),
+    'conv_one_channel': ((3, 3, 1, 8), (6, 4)),
+    'conv_5x5': ((5, 5, 3, 3), (4, 4)),
+    'conv_1x1': ((1, 1, 5, 7), (3, 3)),
+    'conv_1x1_transposed': ((1, 1, 7, 5), (3, 3)),
+}
+_EACH_SHAPE = pytest.mark.parametrize(
+    'shape, spatial_shape', _SHAPES.values(), ids=list(_SHAPES))
+
+
+def _kernel(shape, seed=0):
+  return np.random.default_rng(seed).normal(size=shape)
+
+
+def _block(size, num_vectors=4, seed=1, dtype=tf.float32):
+  rows = np.random.default_rng(seed).normal(
+      size=[size, min(size, num_vectors)])
+  return tf.constant(np.linalg.qr(rows)[0].T, dtype)
+
+
+def _svd_norm(kernel, spatial_shape):
+  operator = operators.LayerOperator(
+      tf.constant(kernel, tf.float64), spatial_shape)
+  return np.linalg.norm(
+      testing.materialize(operator.matvec, operator.size), 2)
+
+
+@_EACH_SHAPE
+@pytest.mark.parametrize('num_vectors', [1, 4])
+@pytest.mark.parametrize('seed', [0, 1])
+def test_sigma_is_the_largest_singular_value(
+    shape, spatial_shape, num_vectors, seed):
+  kernel = _kernel(shape, seed)
+  operator = operators.LayerOperator(
+      tf.constant(kernel, tf.float32), spatial_shape)
+  v = _block(operator.size, num_vectors)
+  result = power_iteration.power_iteration(operator, v)
+  expected = _svd_norm(kernel, spatial_shape)
+  assert result.converged and result.residual <= 1e-3
+  assert float(result.sigma) == pytest.approx(expected, rel=1e-3)
+  assert float(result.sigma) <= expected * (1 + 1e-6)
+  assert result.v.shape == v.shape
+  np.testing.assert_allclose(
+      result.v @ tf.transpose(result.v), np.eye(v.shape[0]), atol=1e-4)
+
+  warm = power_iteration.power_iteration(operator, result.v)
+  assert warm.num_steps == 0 and warm.converged
+  assert float(warm.sigma) == pytest.approx(float(result.sigma), rel=1e-5)
+
+
+def test_flattened_kernel_would_have_another_norm():
+  kernel = _kernel((3, 3, 2, 6))
+  flattened = np.linalg.norm(kernel.reshape([-1, 6]), 2)
+  assert flattened < 0.9 * _svd_norm(kernel, (5, 5))
+
+
+def test_never_above_the_norm_however_few_steps():
+  kernel = _kernel((3, 3, 2, 6))
+  operator = operators.LayerOperator(tf.constant(kernel, tf.float32), (5, 5))
+  expected = _svd_norm(kernel, (5, 5))
+  sigmas = []
+  for max_steps in (0, 1, 2, 4, 8):
+    result = power_iteration.power_iteration(
+        operator, _block(operator.size), tolerance=0.0, max_steps=max_steps)
+    assert result.num_steps == max_steps and not result.converged
+    sigmas.append(float(result.sigma))
+  assert max(sigmas) <= expected * (1 + 1e-6)
+  assert sigmas == sorted(sigmas) and sigmas[0] < 0.9 * expected
+
+
+def _orthogonal(size, seed):
+  return np.linalg.qr(_kernel((size, size), seed))[0]
+
+
+_DEGENERATE = {
+    'zero': np.zeros([6, 9]),
+    'one_entry': np.eye(6, 9) * (np.arange(6) == 2)[:, np.newaxis],
+    'two_entries': np.diag([1.0, 0.5, 0.0, 0.0, 0.0, 0.0]),
+    'rank_one': np.outer(_kernel(6), _kernel(9)),
+    'rank_two': _kernel((6, 2)) @ _kernel((2, 9)),
+    'ones': np.ones([6, 9]),
+    'identity': np.eye(6),
+    'orthogonal': _orthogonal(6, 3),
+    'tiny': 1e-12 * _kernel((6, 9)),
+}
+
+
+@pytest.mark.parametrize('kernel', _DEGENERATE.values(), ids=_DEGENERATE)
+@pytest.mark.parametrize('dtype', [tf.float32, tf.float64])
+def test_degenerate_kernels_keep_the_block_orthonormal(kernel, dtype):
+  operator = operators.LayerOperator(tf.constant(kernel, dtype))
+  v = _block(6, dtype=dtype)
+  for _ in range(3):
+    # Saved vectors are the next start, so a NaN in any row would spread.
+    result = power_iteration.power_iteration(operator, v, tolerance=1e-5)
+    v = result.v
+    np.testing.assert_allclose(v @ tf.transpose(v), np.eye(4), atol=1e-4)
+    assert float(result.sigma) == pytest.approx(
+        np.linalg.norm(kernel, 2), rel=1e-5)
+    assert result.converged
+
+
+def test_zero_convolution_has_norm_and_gradient_zero():
+  kernel = tf.zeros([3, 3, 2, 4])
+  v = _block(32)
+  with tf.GradientTape() as tape:
+    tape.watch(kernel)
+    operator = operators.LayerOperator(kernel, (4, 4))
+    result = power_iteration.power_iteration(operator, v)
+    sigma = power_iteration.spectral_norm(operator, result.v)
+  assert float(result.sigma) == 0.0 and float(sigma) == 0.0
+  np.testing.assert_array_equal(
+      tape.gradient(sigma, kernel), np.zeros(kernel.shape))
+
+
+def _crossing():
+  """Two dense maps with the same singular vectors, rows of the second array.
+
+  In the second map the vector that came third leads by 5 %.
+  """
+  left, right = _orthogonal(8, 0), _orthogonal(8, 1)
+  before = np.array([1.0, 0.95, 0.9, 0.8, 0.5, 0.4, 0.3, 0.2])
+  after = before.copy()
+  after[2] = 1.05
+  return right @ np.diag(after) @ left, right.T
+
+
+def test_block_follows_a_crossing():
+  kernel, vectors = _crossing()
+  operator = operators.LayerOperator(tf.constant(kernel, tf.float32))
+  result = power_iteration.power_iteration(
+      operator, tf.constant(vectors[:4], tf.float32))
+  assert result.converged
+  assert float(result.sigma) == pytest.approx(1.05, rel=1e-6)
+
+
+def test_single_vector_stays_behind_after_a_crossing():
+  # The reason for blocks: an exact singular vector has no residual, so
+  # nothing tells it from the leading one.
+  kernel, vectors = _crossing()
+  operator = operators.LayerOperator(tf.constant(kernel, tf.float64))
+  result = power_iteration.power_iteration(
+      operator, tf.constant(vectors[:1], tf.float64))
+  assert result.num_steps == 0 and result.converged
+  assert float(result.residual) < 1e-12
+  assert float(result.sigma) == pytest.approx(1.0, rel=1e-6)
+
+
+def test_block_sees_the_next_in_rank_before_it_leads():
+  # From one update to the next singular values move little. What comes fifth
+  # enters the block while it rises, and is there when it takes the lead.
+  left, right = _orthogonal(8, 0), _orthogonal(8, 1)
+  values = np.array([1.0, 0.95, 0.9, 0.8, 0.5, 0.4, 0.3, 0.2])
+  rng = np.random.default_rng(2)
+  v = tf.constant(right.T[:4], tf.float32)
+  for fifth in np.linspace(0.5, 1.1, 25):
+    values[4] = fifth
+    kernel = right @ np.diag(values) @ left + 0.01 * rng.normal(size=[8, 8])
+    result = power_iteration.power_iteration(
+        operators.LayerOperator(tf.constant(kernel, tf.float32)), v)
+    v = result.v
+    assert float(result.sigma) == pytest.approx(
+        np.linalg.norm(kernel, 2), rel=1e-3)
+  assert float(result.sigma) > 1.05
+
+
+@_EACH_SHAPE
+def test_derivative_is_that_of_the_svd_norm(shape, spatial_shape):
+  kernel = tf.constant(_kernel(shape))
+  with tf.GradientTape() as tape:
+    tape.watch(kernel)
+    operator = operators.LayerOperator(kernel, spatial_shape)
+    result = power_iteration.power_iteration(
+        operator, _block(operator.size, dtype=tf.float64), tolerance=1e-9,
+        max_steps=5000)
+    sigma = power_iteration.spectral_norm(operator, result.v)
+  assert float(sigma) == pytest.approx(float(result.sigma), rel=1e-12)
+  gradient = tape.gradient(sigma, kernel)
+  for seed in (5, 6):
+    direction = _kernel(shape, seed)
+    expected = testing.central_difference(
+        lambda k: _svd_norm(k, spatial_shape), kernel, direction)
+    assert np.sum(gradient * direction) == pytest.approx(expected, rel=1e-6)
+
+
+def test_nothing_of_the_iteration_is_differentiated():
+  kernel = tf.constant(_kernel((4, 6)))
+  with tf.GradientTape() as tape:
+    tape.watch(kernel)
+    v = power_iteration.power_iteration(
+        operators.LayerOperator(tf.stop_gradient(kernel)),
+        _block(4, dtype=tf.float64)).v
+  assert tape.gradient(v, kernel) is None
+
+
+@pytest.mark.parametrize('jit_compile', [False, True])
+def test_traced_equals_eager(jit_compile):
+  kernel = tf.constant(_kernel((3, 3, 2, 4)))
+  v = _block(32, dtype=tf.float64)
+
+  def run(kernel, v):
+    return power_iteration.power_iteration(
+        operators.LayerOperator(kernel, (4, 4)), v, tolerance=1e-6)
+
+  eager = run(kernel, v)
+  traced = tf.function(run, jit_compile=jit_compile)(kernel, v)
+  assert traced.num_steps == eager.num_steps
+  assert float(traced.sigma) == pytest.approx(float(eager.sigma), rel=1e-12)

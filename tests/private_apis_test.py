@@ -1,0 +1,135 @@
+"""Fails where an upgrade changes what is used beyond public names."""
+
+import logging
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+
+from tf_resflow import errors
+from tf_resflow import private_apis
+
+
+@pytest.mark.parametrize('is_allowed', [False, True])
+def test_frequent_tracing(is_allowed, caplog, monkeypatch):
+  monkeypatch.setattr(logging.getLogger('tensorflow'), 'propagate', True)
+  function = tf.function(lambda x: x + 1.0, autograph=False)
+  if is_allowed:
+    assert private_apis.allow_frequent_tracing(function) is function
+  with caplog.at_level(logging.WARNING, 'tensorflow'):
+    for i in range(12):
+      function(float(i))
+  assert any('retracing' in r.message for r in caplog.records) != is_allowed
+
+
+def test_sublayers():
+  inner = keras.Sequential([keras.Input([3]), keras.layers.Dense(2)])
+  outer = keras.Sequential([inner, keras.layers.Dense(4)])
+  found = list(private_apis.sublayers(outer))
+  assert {inner.layers[0], outer.layers[1], inner, outer} <= set(found)
+
+
+class SharedSGD(private_apis.SharedNumbers, keras.optimizers.SGD):
+
+  def shared_numbers(self, learning_rate, dtype):
+    return {'rate': tf.cast(learning_rate, dtype), 'factor': 2.0}
+
+  def update_step(self, gradient, variable, learning_rate):
+    variable.assign_sub(
+        learning_rate['rate'] * learning_rate['factor'] * gradient)
+
+
+def test_shared_numbers_reach_every_update():
+  variables = [keras.Variable([1.0, 2.0]), keras.Variable(3.0)]
+  optimizer = SharedSGD(0.25)
+  optimizer.build(variables)
+  gradients = [tf.constant([1.0, 2.0]), tf.constant(4.0)]
+  tf.function(
+      lambda: optimizer.apply(gradients, variables), autograph=False)()
+  np.testing.assert_array_equal(variables[0], [0.5, 1.0])
+  np.testing.assert_array_equal(variables[1], 1.0)
+
+
+@pytest.mark.parametrize(
+    'optimizer_class', [keras.optimizers.Adam, keras.optimizers.AdamW])
+def test_adam_moments(optimizer_class):
+  """Those that Keras' own update changes."""
+  optimizer = optimizer_class(0.1, beta_1=0.5, beta_2=0.75)
+  variables = [keras.Variable([1.0, 2.0]), keras.Variable(3.0)]
+  optimizer.build(variables)
+  gradients = [tf.constant([2.0, 4.0]), tf.constant(8.0)]
+  optimizer.apply(gradients, variables)
+  for variable, gradient in zip(variables, gradients, strict=True):
+    m, v = private_apis.adam_moments(optimizer, variable)
+    np.testing.assert_allclose(m, 0.5 * gradient)
+    np.testing.assert_allclose(v, 0.25 * gradient**2)
+
+
+class Doubler(keras.layers.Layer):
+
+  def call(self, inputs):
+    raise errors.InvalidValueError('inputs', inputs.shape, 'others')
+
+
+def test_errors_within_calls_stay_one_line_of_their_class():
+  with pytest.raises(errors.InvalidValueError, match=(
+      r'^inputs=\(2,\): expected others.$')):
+    Doubler()(tf.ones([2]))
+  with pytest.raises(errors.InvalidValueError):
+    keras.Sequential([Doubler()])(tf.ones([2, 1]))
+
+
+class Drawn(tfb.Bijector):
+  """A bijector whose values are drawn anew at every call."""
+
+  def __init__(self):
+    self.calls = []
+    super().__init__(forward_min_event_ndims=0)
+
+  def _answer(self, name, x):
+    self.calls.append(name)
+    return tf.identity(x)
+
+  def _forward(self, x):
+    return self._answer('forward', x)
+
+  def _inverse(self, y):
+    return self._answer('inverse', y)
+
+  def _forward_log_det_jacobian(self, x):
+    return self._answer('forward_log_det', x)
+
+  def _inverse_log_det_jacobian(self, y):
+    return self._answer('inverse_log_det', y)
+
+
+def ask_twice(bijector):
+  """Returns the methods that were called for one tensor and its image."""
+  x = tf.ones([2])
+  for _ in range(2):
+    y = bijector.forward(x)
+    bijector.inverse(y)
+    bijector.forward_log_det_jacobian(x)
+    bijector.inverse_log_det_jacobian(y)
+  return bijector.calls
+
+
+def test_without_a_cache_every_call_evaluates():
+
+  class Uncached(Drawn):
+    _cache = private_apis.NoCache()
+
+  assert ask_twice(Uncached()) == 2 * [
+      'forward', 'inverse', 'forward_log_det', 'inverse_log_det']
+  # TFP's own cache remembers.
+  assert len(ask_twice(Drawn())) < 8
+
+
+def test_inverted():
+  drawn = Drawn()
+  for bijector in (drawn, tfb.Scale(2.0), tfb.Exp()):
+    assert private_apis.inverted(tfb.Invert(bijector)) is bijector
+    assert private_apis.inverted(bijector) is None
+    assert private_apis.inverted(tfb.Chain([bijector])) is None

@@ -1,0 +1,292 @@
+"""What a process without this package computes is what the model computes.
+
+The oracle is the Python model on noise drawn beside it; replies come from new
+processes that refuse to import this package and TensorFlow Probability.
+"""
+
+import math
+import os
+import pathlib
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from tests import flows
+from tf_resflow import datasets
+from tf_resflow import models
+from tf_resflow import numerics
+from tf_resflow import serving
+from tf_resflow.numerics import random
+from tf_resflow.serving import saved_model
+
+# Of TensorFlow itself, without Python, files or state.
+_OPS = set("""
+    Abs AddN AddV2 All Any Assert AssignVariableOp BatchMatMulV2 BiasAdd
+    BiasAddGrad BitwiseAnd Cast ConcatV2 Const Conv2D Conv2DBackpropFilter
+    Conv2DBackpropInput
+    DisableCopyOnRead DivNoNan EnsureShape Equal Exp ExpandDims Fill Floor
+    FloorDiv FloorMod GatherV2 Greater GreaterEqual Identity IdentityN If
+    IsFinite IsNan Less LessEqual Log LogicalAnd LogicalNot LogicalOr MatMul Max
+    Maximum Mean MergeV2Checkpoints Minimum Mul Neg NoOp NotEqual OnesLike Pack
+    PartitionedCall Placeholder PreventGradient Range ReadVariableOp RealDiv
+    Relu Reshape RestoreV2 SaveV2 Select SelectV2 Shape ShapeN ShardedFilename
+    Sigmoid SigmoidGrad Size Softmax Softplus SplitV Sqrt Square Squeeze
+    StatefulPartitionedCall StatelessIf StatelessRandomGetKeyCounter
+    StatelessRandomNormalV2 StatelessRandomUniformFullIntV2
+    StatelessRandomUniformV2 StatelessWhile StaticRegexFullMatch StopGradient
+    StridedSlice StringJoin Sub Sum TensorListConcatV2 TensorListFromTensor
+    TensorListGetItem TensorListReserve TensorListSetItem TensorListStack Tile
+    Transpose Unpack VarHandleOp ZerosLike
+    """.split())
+
+
+def _body(name, **inputs):
+  return {'signature_name': name, 'inputs': {
+      key: np.asarray(value).tolist() for key, value in inputs.items()}}
+
+
+@pytest.fixture(scope='module')
+def pairs(exported, images, model):
+  latents = model((images[:2] + 0.5) / 17.0).numpy()
+  sample = {'seed': [0, 1], 'temperature': 1.0}
+  return {
+      'log_prob': (exported, _body('log_prob', images=images, seed=[0, 1])),
+      'other seed': (exported, _body('log_prob', images=images, seed=[0, 2])),
+      'two': (exported, _body('log_prob', images=images[:2], seed=[0, 1])),
+      'other': (exported, _body(
+          'log_prob', images=np.concatenate([images[:2], images[-1:]]),
+          seed=[0, 1])),
+      'sample': (exported, _body('sample', num_samples=3, **sample)),
+      'more': (exported, _body('sample', num_samples=4, **sample)),
+      'other sample': (exported, _body(
+          'sample', num_samples=3, seed=[0, 2], temperature=1.0)),
+      'encode': (exported, _body('encode', images=images)),
+      'decode': (exported, _body('decode', latents=latents)),
+      'classify': (exported, _body('classify', images=images)),
+  }
+
+
+@pytest.fixture(scope='module')
+def replies(ask, pairs):
+  outputs = [reply['outputs'] for reply in ask(list(pairs.values()))]
+  return {
+      name: {k: np.asarray(v) for k, v in values.items()}
+      for name, values in zip(pairs, outputs, strict=True)}
+
+
+def test_log_prob_is_that_of_the_model(model, estimator, images, replies):
+  for name, seed in (('log_prob', [0, 1]), ('other seed', [0, 2])):
+    seed = tf.constant(seed)
+    noise = tf.random.stateless_uniform(
+        images.shape, random.fold_in(seed, 0).values)
+    x = datasets.dequantize(images, noise, 17)
+    expected = model.log_prob(
+        x, seed=random.fold_in(seed, 1), estimator=estimator).numpy()
+    np.testing.assert_allclose(
+        replies[name]['log_prob'], expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        replies[name]['bits_per_dim'],
+        (64 * math.log(17) - expected) / 64 / math.log(2), rtol=1e-5)
+  # Of the order of the noise, so that a wrong seed would be seen.
+  difference = replies['log_prob']['log_prob'] - replies['other seed'][
+      'log_prob']
+  assert np.abs(difference).mean() > 0.1
+
+
+def test_an_image_does_not_depend_on_the_others(replies):
+  alone, together = replies['two']['log_prob'], replies['log_prob']['log_prob']
+  np.testing.assert_allclose(alone, together[:2], rtol=1e-6)
+  np.testing.assert_allclose(
+      replies['other']['log_prob'][:2], alone, rtol=1e-6)
+  # It does on its place, from which its noise is drawn.
+  assert abs(replies['other']['log_prob'][2] - together[-1]) > 1e-3
+  np.testing.assert_array_equal(
+      replies['more']['images'][:3], replies['sample']['images'])
+
+
+def test_decode_undoes_encode(signatures, model, images, replies):
+  z = replies['encode']['latents']
+  np.testing.assert_allclose(
+      z, model((images + 0.5) / 17.0), rtol=1e-5, atol=1e-5)
+  restored = signatures['decode'](latents=tf.constant(z, tf.float32))['images']
+  np.testing.assert_array_equal(restored, images)
+  assert restored.dtype == tf.uint8
+  np.testing.assert_array_equal(replies['decode']['images'], images[:2])
+
+
+def test_samples_repeat_and_failures_show_in_another_process(
+    ask, pairs, model, replies, make_small_model, tmp_path, monkeypatch):
+  # A model that fails at once would not be exported.
+  monkeypatch.setattr(saved_model, '_try_out', lambda *_: None)
+  impatient = make_small_model()
+  impatient.certified_bijections[0].solver = numerics.Banach(max_steps=2)
+  folder = str(tmp_path / '1')
+  serving.export(impatient, folder, numerics.FixedTruncation(2), warmup=False)
+  again, *failures = ask([
+      pairs['sample'],
+      (folder, _body('sample', num_samples=2, seed=[0, 1], temperature=1.0)),
+      (folder, _body('decode', latents=np.ones([3, 64]))),
+      (folder, _body('encode', images=np.zeros([1, 7, 7, 1], int)))])
+  *not_converged, wrong_shape = failures
+  for reply, count in zip(not_converged, (2, 3), strict=True):
+    assert re.search(
+        rf'block_0.*max_steps 2.* did not converge for\] \[{count}\] \[of',
+        reply['error']), reply
+  assert 'expected shape [?,8,8,1]' in wrong_shape['error']
+
+  found = np.asarray(again['outputs']['images'])
+  np.testing.assert_array_equal(found, replies['sample']['images'])
+  assert found.shape == (3, 8, 8, 1)
+  assert np.mean(found != replies['other sample']['images']) > 0.5
+  expected = datasets.quantize(model.sample(3, tf.constant([0, 1])), 17)
+  # A level may move where rounding differs.
+  assert np.mean(found != expected) < 0.02
+
+
+def test_classes_are_those_of_the_model(model, images, replies):
+  logits = model.classify((images + 0.5) / 17.0)
+  np.testing.assert_allclose(
+      replies['classify']['logits'], logits, rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(
+      replies['classify']['probabilities'], tf.nn.softmax(logits), rtol=1e-4)
+
+
+def _saved_model(folder):
+  data = pathlib.Path(folder, 'saved_model.pb').read_bytes()
+  return saved_model_pb2.SavedModel.FromString(data)
+
+
+def test_every_operation_is_one_of_tensorflow(exported):
+  graph, = [m.graph_def for m in _saved_model(exported).meta_graphs]
+  nodes = [*graph.node, *(n for f in graph.library.function
+                          for n in f.node_def)]
+  called = {f.signature.name for f in graph.library.function}
+  found = {node.op for node in nodes} - called
+  assert found <= _OPS, sorted(found - _OPS)
+  # Power iterations would solve eigenvalue problems.
+  assert not {op for op in found if 'Eig' in op or 'PyFunc' in op}
+  assert len(nodes) < 6000
+
+
+def test_kernels_are_baked_in(model, exported):
+  """Nothing of the power iterations is left, and every kernel is bounded."""
+  graph, = [m.object_graph_def for m in _saved_model(exported).meta_graphs]
+  variables = [n.variable for n in graph.nodes if n.HasField('variable')]
+  assert not [v.name for v in variables if re.search(
+      'initialized|fingerprint|/v$|/u$', v.name)]
+  assert not any(v.trainable for v in variables)
+  states = sum(2 for _ in model.constrained_layers) + sum(
+      v.path.endswith('initialized') for v in model.variables)
+  # Two activations of each of the three blocks became part of kernels.
+  assert len(variables) == len(model.variables) - states - 2 * 3
+
+  # Norms of matrices, without the scales of LipSwish, which kernels take up.
+  weights = tf.saved_model.load(exported).weights
+  dense = [w.numpy() for w in weights if w.shape in ((64, 5), (5, 5), (5, 64))]
+  raw = [layer.kernel.numpy() for layer in model.constrained_layers[-3:]]
+  scale = math.log1p(math.exp(0.5))
+  scales = [scale, 1.0 / 1.1, 1.0 / (1.1 * scale)]
+  assert len(dense) == 3
+  for kernel, taken, before in zip(dense, scales, raw, strict=True):
+    assert np.linalg.norm(before, 2) > 1.0
+    np.testing.assert_allclose(
+        np.linalg.norm(kernel / taken, 2), 0.98, rtol=2e-3)
+
+
+def test_files(exported):
+  folder = pathlib.Path(exported)
+  assert {p.name for p in folder.iterdir()} == {
+      'saved_model.pb', 'variables', 'assets', 'assets.extra'}
+  assert {p.name for p in (folder / 'assets.extra').iterdir()} == {
+      'model.json', 'tf_serving_warmup_requests'}
+  config = models.ResidualFlowConfig.from_json(
+      (folder / 'assets.extra' / 'model.json').read_text())
+  assert (config.num_levels, config.image_shape) == (17, (8, 8, 1))
+  # A server that watches the folder saw nothing unfinished, and no leftovers.
+  assert os.listdir(folder.parent) == ['1']
+
+
+def test_the_model_goes_on_as_before(make_small_model, images, tmp_path):
+  model = make_small_model()
+  x = tf.constant(images / 17.0)
+  before = model.log_prob(x, seed=3)
+  serving.export(
+      model, str(tmp_path / '1'), numerics.FixedTruncation(2), warmup=False)
+  np.testing.assert_array_equal(model.log_prob(x, seed=3), before)
+  # It follows its variables, and learns.
+  with tf.GradientTape() as tape:
+    loss = tf.reduce_mean(model.log_prob(x, seed=3))
+  gradients = tape.gradient(loss, [
+      layer.kernel.value for layer in model.constrained_layers])
+  assert all(np.abs(g).max() > 0.0 for g in gradients)
+  model.constrained_layers[0].kernel.assign(
+      -1.0 * model.constrained_layers[0].kernel)
+  assert np.abs(model.log_prob(x, seed=3) - before).max() > 1e-3
+
+
+def test_nothing_is_left_of_a_failure(model, estimator, tmp_path, monkeypatch):
+
+  def fail(folder, specs):
+    del specs
+    assert os.path.exists(os.path.join(folder, 'saved_model.pb'))
+    raise OSError('no space left')
+
+  monkeypatch.setattr('tf_resflow.serving.warmup.write_requests', fail)
+  with pytest.raises(OSError, match='no space left'):
+    serving.export(model, str(tmp_path / 'served' / '1'), estimator)
+  assert os.listdir(tmp_path / 'served') == []
+
+
+def test_a_model_that_fails_is_refused(make_small_model, estimator, tmp_path):
+  output = str(tmp_path / 'served' / '1')
+  model = make_small_model()
+  for block in model.certified_bijections:
+    block.solver = numerics.Banach(max_steps=1)
+  with pytest.raises(ValueError, match='signature=sample: .* It fails: '
+                     '.*did not converge'):
+    serving.export(model, output, estimator)
+  model = make_small_model()
+  bias = model.constrained_layers[-1].bias
+  bias.assign(np.full(bias.shape, np.nan))
+  with pytest.raises(ValueError, match='signature=log_prob: expected '):
+    serving.export(model, output, estimator)
+  assert os.listdir(tmp_path) == []
+
+
+def test_a_flow_without_blocks(ask, tmp_path):
+  """Put together by hand, so there is no configuration to write."""
+  model = flows.make_flow_without_blocks((2, 2, 1), num_levels=17)
+  folder = str(tmp_path / '1')
+  assert serving.export(
+      model, folder, numerics.AdaptiveRoulette().per_example(), warmup=False
+  ) == ['log_prob', 'sample', 'encode', 'decode']
+  assert os.listdir(os.path.join(folder, 'assets.extra')) == []
+  images = np.arange(12).reshape([3, 2, 2, 1])
+  log_prob, sample, encode = ask([
+      (folder, _body('log_prob', images=images, seed=[0, 1])),
+      (folder, _body('sample', num_samples=2, seed=[0, 1], temperature=1.0)),
+      (folder, _body('encode', images=images))])
+  noise = tf.random.stateless_uniform(
+      images.shape, random.fold_in(tf.constant([0, 1]), 0).values)
+  np.testing.assert_allclose(
+      log_prob['outputs']['log_prob'],
+      model.log_prob(datasets.dequantize(images, noise, 17)), rtol=1e-5)
+  np.testing.assert_allclose(
+      encode['outputs']['latents'], model((images + 0.5) / 17.0), atol=1e-5)
+  expected = datasets.quantize(model.sample(2, tf.constant([0, 1])), 17)
+  np.testing.assert_array_equal(sample['outputs']['images'], expected)
+
+
+def test_refuses_to_replace_anything(model, estimator, tmp_path):
+  (tmp_path / 'file').write_text('mine')
+  with pytest.raises(ValueError, match='expected a new or empty folder'):
+    serving.export(model, str(tmp_path), estimator)
+  with pytest.raises(ValueError, match='file: expected a new or empty folder'):
+    serving.export(model, str(tmp_path / 'file'), estimator)
+  with pytest.raises(ValueError, match='expected a folder of this machine'):
+    serving.export(model, 'gs://bucket/digits/1', estimator)
+  assert (tmp_path / 'file').read_text() == 'mine'
+  assert os.listdir(tmp_path) == ['file']

@@ -1,0 +1,242 @@
+"""What is minimised: losses by their definitions, and that hybrids learn."""
+
+import csv
+import dataclasses
+import math
+from unittest import mock
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import replicas
+from tf_resflow import configuration
+from tf_resflow import errors
+from tf_resflow import models
+from tf_resflow import numerics
+from tf_resflow import training
+from tf_resflow.configuration import registries
+from tf_resflow.numerics import random
+from tf_resflow.training import objectives
+
+_CONFIG = models.ResidualFlowConfig(
+    image_shape=(4, 4, 1), num_levels=17, num_blocks=(1,), hidden_channels=3,
+    num_dense_blocks=0, num_classes=3, head_channels=4)
+
+
+def _batch(batch_size=8):
+  rng = np.random.default_rng(0)
+  images = rng.random([batch_size, *_CONFIG.image_shape])
+  return training.Batch(tf.constant(images), tf.constant(
+      rng.integers(0, 3, [batch_size]), tf.int32))
+
+
+def _make_model():
+  model = _CONFIG.build('float64')
+  model.initialize(_batch().x)
+  return model
+
+
+def _make_step(objective, **kwargs):
+  """Returns an initialised model and its step."""
+  model = _make_model()
+  optimizer = keras.optimizers.SGD(0.1)
+  optimizer.build(model.trainable_variables)
+  return model, training.TrainStep(
+      model, optimizer, objective, seed=7, **kwargs)
+
+
+def _expected(model, batch, seed, nll_weight):
+  """The loss by its definition, from the parts of the model."""
+  with tf.GradientTape() as tape:
+    log_prob = model.log_prob(batch.x, seed=seed)
+    nats = 16 * math.log(17) - tf.reduce_mean(log_prob)
+    log_softmax = tf.math.log_softmax(model.classify(batch.x))
+    cross_entropy = -tf.reduce_mean(
+        tf.gather(log_softmax, batch.labels, batch_dims=1))
+    loss = nll_weight * nats + cross_entropy
+  return nats, cross_entropy, tape.gradient(loss, model.trainable_variables)
+
+
+def _gradients(objective, model, batch, seed):
+  with tf.GradientTape() as tape:
+    loss, metrics = objective(model, batch, seed)
+  assert tuple(metrics) == objective.metric_names
+  return loss, metrics, tape.gradient(
+      loss, [v.value for v in model.trainable_variables],
+      unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+
+@pytest.mark.parametrize(('spec', 'nll_weight'), [
+    ('cross_entropy', 0.0), ('hybrid:0.0625', 0.0625), ('hybrid', 1.0)])
+def test_loss_and_gradients_of_hybrids(spec, nll_weight):
+  model, batch, seed = _make_model(), _batch(), random.as_seed(3)
+  objective = objectives.Objective.get(spec)
+  loss, metrics, gradients = _gradients(objective, model, batch, seed)
+  nats, cross_entropy, expected = _expected(model, batch, seed, nll_weight)
+  np.testing.assert_allclose(
+      loss, nll_weight * nats + cross_entropy, rtol=1e-12)
+  np.testing.assert_allclose(
+      metrics['cross_entropy'], cross_entropy, rtol=1e-12)
+  if nll_weight:
+    np.testing.assert_allclose(
+        metrics['bits_per_dim'], nats / 16 / math.log(2), rtol=1e-12)
+  predicted = np.argmax(model.classify(batch.x), axis=1)
+  np.testing.assert_allclose(
+      metrics['accuracy'], np.mean(predicted == batch.labels.numpy()))
+  for variable, a, b in zip(
+      model.trainable_variables, gradients, expected, strict=True):
+    np.testing.assert_allclose(
+        a, tf.zeros_like(variable) if b is None else b, rtol=1e-9, atol=1e-12,
+        err_msg=variable.path)
+
+
+def test_hybrid_is_ln_2_times_the_loss_of_the_authors():
+  """So their clipping at 1 is one at ln 2 here; see `Hybrid`."""
+  model, batch, seed = _make_model(), _batch(), random.as_seed(3)
+  loss, metrics, _ = _gradients(objectives.Hybrid(1.0), model, batch, seed)
+  theirs = 16 * metrics['bits_per_dim'] + (
+      metrics['cross_entropy'] / math.log(2.0))
+  np.testing.assert_allclose(loss, math.log(2.0) * theirs, rtol=1e-12)
+
+
+def test_bits_per_dim_and_nats():
+  model, batch, seed = _make_model(), _batch(), random.as_seed(3)
+  nats, metrics, in_nats = _gradients(objectives.Nats(), model, batch, seed)
+  np.testing.assert_allclose(
+      nats, -np.mean(model.log_prob(batch.x, seed=seed)), rtol=1e-12)
+  assert metrics['nats'] is nats
+  bits, metrics, in_bits = _gradients(
+      objectives.BitsPerDim(), model, batch, seed)
+  np.testing.assert_allclose(
+      bits, (nats / 16 + math.log(17)) / math.log(2), rtol=1e-12)
+  assert metrics['bits_per_dim'] is bits
+  for a, b in zip(in_bits, in_nats, strict=True):
+    np.testing.assert_allclose(
+        a, b / 16 / math.log(2), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(('spec', 'runs_series'), [
+    ('bits_per_dim', True), ('nats', True), ('hybrid', True),
+    ('cross_entropy', False)])
+def test_classification_alone_runs_no_series(spec, runs_series):
+  objective, model = objectives.Objective.get(spec), _make_model()
+  with mock.patch.object(
+      numerics.RussianRoulette, 'draw_stop', autospec=True,
+      side_effect=numerics.RussianRoulette.draw_stop) as draw_stop:
+    loss, _ = objective(model, _batch(), random.as_seed(3))
+  assert np.isfinite(loss)
+  assert bool(draw_stop.call_count) == runs_series
+
+
+def test_variables_that_no_class_depends_on_stay():
+  """With factor-out the last scale reaches no head."""
+  config = dataclasses.replace(_CONFIG, num_blocks=(1, 1), factor_out=True)
+  model, batch = config.build('float64'), _batch()
+  model.initialize(batch.x)
+  before = [v.numpy() for v in model.trainable_variables]
+  step = training.TrainStep(
+      model, keras.optimizers.SGD(0.1), objectives.CrossEntropy())
+  step(batch, tf.constant(0))
+  moved = [np.any(v != old) for v, old in zip(
+      model.trainable_variables, before, strict=True)]
+  assert any(moved) and not all(moved)
+
+
+def test_every_objective_has_a_spec():
+  for name in registries.OBJECTIVES.names():
+    objective = objectives.Objective.get(name)
+    assert objectives.Objective.get(objective.spec()) == objective
+  for spec in ('hybrid:0', 'hybrid:-1', 'hybrid:nan', 'hybrid:inf'):
+    with pytest.raises(errors.InvalidValueError, match='^nll_weight='):
+      objectives.Objective.get(spec)
+  with pytest.raises(errors.InvalidValueError, match='^objective='):
+    objectives.Objective.get('l2')
+
+
+def test_objective_of_a_model():
+  hybrid = _make_model()
+  assert objectives.objective_of(hybrid, 0.5) == objectives.Hybrid(0.5)
+  assert objectives.objective_of(hybrid, 0.0) == objectives.CrossEntropy()
+  images = dataclasses.replace(_CONFIG, num_classes=0).build()
+  assert objectives.objective_of(images, 0.0) == objectives.BitsPerDim()
+  vectors = models.VectorFlowConfig(
+      event_size=3, num_blocks=1, hidden_units=(4,)).build()
+  assert objectives.objective_of(vectors) == objectives.Nats()
+
+
+def test_accumulation_keeps_images_and_labels_together():
+  model, step = _make_step(objectives.Hybrid(), accumulation_steps=2)
+  batch, t = _batch(), tf.constant(4, tf.int64)
+  values, gradients = tf.function(step.reduced_gradients, autograph=False)(
+      batch, t)
+  parts = [
+      _expected(
+          model, training.Batch(part, labels),
+          random.fold_in(random.fold_in(random.as_seed(7), t), i), 1.0)
+      for i, (part, labels) in enumerate(zip(
+          tf.split(batch.x, 2), tf.split(batch.labels, 2), strict=True))]
+  np.testing.assert_allclose(
+      values['cross_entropy'], np.mean([p[1] for p in parts]), rtol=1e-12)
+  part_gradients = [p[2] for p in parts]
+  expected = [np.mean(g, axis=0) for g in zip(*part_gradients, strict=True)]
+  for a, b in zip(gradients, expected, strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+  assert abs(parts[0][1] - parts[1][1]) > 1e-3
+
+
+def _config(data_dir, **changes):
+  return configuration.make_config(**{
+      'data_dir': data_dir, 'num_blocks': (1,), 'hidden_channels': 4,
+      'num_dense_blocks': 0, 'batch_size': 64, 'num_steps': 3,
+      'warmup_steps': 0, 'hybrid': True, 'head_channels': 32,
+      'sample_every': 0, 'log_every': 1, **changes})
+
+
+def test_a_classifier_learns_the_digits(tmp_path, data_dir):
+  config = _config(
+      data_dir, num_blocks=(1, 1), num_steps=60, learning_rate=0.03,
+      nll_weight=1.0 / 64.0)
+  trainer = training.train(config, str(tmp_path / 'run'))
+  assert trainer.model.config.num_classes == 10
+  with open(tmp_path / 'run' / 'metrics.csv', encoding='utf-8') as f:
+    rows = list(csv.DictReader(f))
+  entropies = [float(row['cross_entropy']) for row in rows]
+  accuracies = [float(row['accuracy']) for row in rows]
+  assert len(rows) == 60
+  # Of ten classes: log 10 = 2.3, and 0.1.
+  assert np.mean(entropies[-10:]) < 1.6
+  assert np.mean(accuracies[-10:]) > 0.6 > 0.3 > np.mean(accuracies[:2])
+
+
+@pytest.mark.parametrize('accumulation_steps', [1, 2])
+def test_two_replicas_agree_with_one(tmp_path, data_dir, accumulation_steps):
+  results = []
+  for name, strategy in (('one', training.make_strategy('single')),
+                         ('two', replicas.two_replicas())):
+    trainer = training.Trainer(
+        _config(
+            data_dir, accumulation_steps=accumulation_steps, nll_weight=0.125,
+            num_steps=2),
+        str(tmp_path / name), strategy)
+    trainer.restore_or_initialize()
+    # The first batch has set the classifier's ActNorms as well.
+    assert trainer.model.is_initialized
+    names = 'bits_per_dim', 'cross_entropy', 'accuracy', 'gradient_norm'
+    results.append([
+        [float(m[name]) for name in names] for _, m in trainer.steps()])
+  assert np.shape(results) == (2, 2, 4)
+  np.testing.assert_allclose(results[0], results[1], rtol=1e-4)
+
+
+def test_the_weight_of_the_density_reaches_the_step(tmp_path, data_dir):
+  norms = []
+  for nll_weight in (0.0, 1.0):
+    trainer = training.Trainer(
+        _config(data_dir, nll_weight=nll_weight, num_steps=1),
+        str(tmp_path / str(nll_weight)))
+    trainer.restore_or_initialize()
+    norms += [float(m['gradient_norm']) for _, m in trainer.steps()]
+  # 64 dimensions of nats against one of classification.
+  assert norms[1] > 5 * norms[0] > 0

@@ -1,0 +1,5 @@
+"""`python -m tf_resflow TOOL` is the console script `tf_resflow TOOL`."""
+
+from tf_resflow.commands import console
+
+console.main()

@@ -1,0 +1,133 @@
+"""Times training, evaluation and sampling, and takes the peak memory.
+
+  bin/benchmark --flagfile=benchmark
+  bin/benchmark --flagfile=cifar10 --tasks=train --batch_size=16
+  bin/benchmark --workdir=runs/mnist --inputs=x.npz --tasks=evaluate,sample
+  bin/benchmark --flagfile=benchmark --baseline_json=peer.json
+
+Every task runs in a fresh process, on a batch of noise or of --inputs; its time
+is the median of --num_repeats after two warm-up calls. --estimator=fixed:4
+fixes the number of log-det terms of a training step, which is drawn otherwise;
+--evaluation_estimator=fixed:22 that of an evaluation. Without --workdir the
+model of the flags is freshly initialised.
+
+A table goes to stderr; the last line of stdout is one JSON object with
+first_step_s (from the start of the process), train_step_s, evaluate_s,
+sample_s, peak_memory_gb and more. --baseline_json takes such a line, of an
+earlier run or of another program, and puts ratios beside.
+"""
+
+import dataclasses
+import json
+
+from tf_resflow import benchmarking
+from tf_resflow import commands
+from tf_resflow import configuration
+from tf_resflow import errors
+from tf_resflow import evaluation
+from tf_resflow import numerics
+from tf_resflow import training
+from tf_resflow.commands import groups
+from tf_resflow.commands import output
+from tf_resflow.commands import runner
+from tf_resflow.configuration import fields
+from tf_resflow.configuration import flags as flags_lib
+from tf_resflow.configuration import values as values_lib
+
+_TASKS = ('train', 'evaluate', 'sample')
+# Flags of a configuration that go with --workdir, too.
+_WITH_WORKDIR = {'batch_size', 'import'}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(groups.Configured):
+  """What is measured."""
+
+  workdir: str | None = fields.field(
+      None, help='A run to take configuration and weights from.')
+  inputs: str | None = fields.field(
+      None, help='An .npz file with dequantised images x [n, H, W, C] in '
+      '[0, 1); uniform noise by default.')
+  tasks: tuple[str, ...] = fields.field(
+      _TASKS, help='What to measure.', choices=_TASKS, min_length=1)
+  num_repeats: int = fields.field(
+      5, help='Timed repeats, of which the median counts; with --tasks=train, '
+      '0 measures the first step alone: start-up and memory.', minimum=0)
+  evaluation_estimator: str = fields.changed(
+      groups.Estimation, 'estimator', 'adaptive:0.02')
+  tolerance: float = fields.field(
+      1e-5, help='Residual at which sampling stops.', minimum=0)
+  baseline_json: str | None = fields.field(
+      None, help='File whose last line has measurements to compare with.')
+  min_ceiling_fraction: float | None = fields.field(
+      None, help='Fail when a training step with --estimator=fixed:N runs at '
+      'less than this share of the speed of plain matrix products, measured in '
+      'the same process.', minimum=0, maximum=1)
+  worker: str | None = fields.field(
+      None, help='Measure this task in this process; used internally.',
+      choices=_TASKS)
+
+  def check(self) -> None:
+    super().check()
+    least = 0 if self.tasks == ('train',) else 2
+    errors.check(
+        self.num_repeats >= least, 'num_repeats', self.num_repeats,
+        '2 or more with the tasks evaluate and sample')
+    errors.check(
+        self.min_ceiling_fraction is None or (
+            self.num_repeats > 0 and 'train' in self.tasks),
+        'min_ceiling_fraction', self.min_ceiling_fraction,
+        'no such flag unless --tasks has train, with --num_repeats')
+
+  def run_config(self, config: configuration.Config) -> configuration.Config:
+    """Returns that of --workdir, if there is one."""
+    if self.workdir is None:
+      return config
+    run = training.load_config(self.workdir)
+    for name in flags_lib.names():
+      if name in self.given and name not in _WITH_WORKDIR:
+        raise errors.InvalidValueError(
+            name, values_lib.text_of(config.values().get(name)),
+            'no such flag with --workdir',
+            'The run has a configuration of its own.')
+    if 'batch_size' in self.given:
+      run = run.replace(batch_size=config.optimizer.batch_size)
+    return run
+
+  def settings(self, config: configuration.Config) -> 'benchmarking.Settings':
+    """Returns what to measure."""
+    images = None if self.inputs is None else evaluation.read_inputs(
+        self.inputs, config.data.facts()['image_shape'])
+    return benchmarking.Settings(
+        config, workdir=self.workdir, num_repeats=self.num_repeats,
+        estimator=numerics.Estimator.get(self.evaluation_estimator),
+        tolerance=self.tolerance, seed=config.run.seed, images=images)
+
+
+def main(options: Options, config: configuration.Config) -> None:
+  """Measures, and reports."""
+  config = options.run_config(config)
+  errors.check(
+      options.min_ceiling_fraction is None or
+      benchmarking.fixed_num_terms(config) is not None, 'min_ceiling_fraction',
+      options.min_ceiling_fraction,
+      'no such flag without --estimator=fixed:N, or with --hybrid',
+      'A drawn number of terms has no fixed cost.')
+  settings = options.settings(config)
+  if options.worker is not None:
+    # For the process that started this one, which tells NaN from nothing.
+    print(json.dumps(benchmarking.measure_task(
+        options.worker, settings, commands.START)))
+    return
+  baseline = None
+  if options.baseline_json is not None:
+    baseline = benchmarking.read_baseline(options.baseline_json)
+  values = benchmarking.measure(
+      runner.command('benchmark', options.arguments),
+      options.tasks, lambda task: output.note(f'Measuring {task} ...'))
+  output.note(benchmarking.format_table(values, baseline))
+  output.print_json({
+      'batch_size': config.optimizer.batch_size,
+      'estimator': config.values().get('estimator'), **values})
+  if options.min_ceiling_fraction is not None:
+    benchmarking.check_ceiling(values, options.min_ceiling_fraction)

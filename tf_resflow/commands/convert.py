@@ -1,0 +1,43 @@
+"""Turns a checkpoint of the authors' PyTorch code into a workdir.
+
+  bin/convert --checkpoint=mnist_resflow.pth --workdir=runs/mnist
+  bin/evaluate --workdir=runs/mnist
+  bin/train --flagfile=runs/mnist/run.flags --workdir=runs/mnist --num_steps=100
+
+Reads files of github.com/rtqichen/residual-flows (train_img.py), in both
+formats of PyTorch, which need not be installed; nothing in the file is
+executed. The architecture follows from the training arguments in it; what this
+package cannot compute is refused by name. The last line of stdout is one JSON
+object.
+"""
+
+import dataclasses
+
+from tf_resflow import conversion
+from tf_resflow.commands import options as options_lib
+from tf_resflow.commands import output
+from tf_resflow.configuration import fields
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(options_lib.Options):
+  """The conversion."""
+
+  checkpoint: str = options_lib.required(help='The .pth file.')
+  workdir: str = options_lib.required(
+      help='Folder to make; it must be new or empty.')
+  weights: str = fields.field(
+      'ema', help='ema: the averaged parameters, with which the authors '
+      'evaluate; raw: the trained ones.', choices=('ema', 'raw'))
+
+
+def main(options: Options) -> None:
+  """Converts, and reports."""
+  report = conversion.convert(
+      options.checkpoint, options.workdir, options.weights)
+  for name, value in report.items():
+    if name != 'notes':
+      output.note(f'{name:28}{value}')
+  for text in report['notes']:
+    output.note(f'note: the checkpoint was {text}')
+  output.print_json(report)

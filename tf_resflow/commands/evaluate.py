@@ -1,0 +1,168 @@
+"""Evaluates the latest checkpoint of a run on its data set or given images.
+
+  bin/evaluate --workdir=/tmp/digits
+  bin/evaluate --workdir=/tmp/digits --estimator=roulette:safe,exact=20
+  bin/baselines --dataset=digits --output=/tmp/baselines.npz
+  bin/evaluate --workdir=/tmp/digits --compare=/tmp/baselines.npz
+  bin/evaluate --workdir=/tmp/digits --inputs=x.npz --output=y.npz
+
+The second command is the protocol of the paper. --inputs takes an .npz file
+with dequantised images x [n, H, W, C] in [0, 1), in place of a split; --output
+then gets log_prob and log_det [n] in nats, bits_per_dim [n], z [n, D] and
+log_det_repeats [repeats, n]. z is flattened from channels-last features; for a
+workdir of bin/convert from channels-first ones, as the authors' code does.
+
+A readable table goes to stderr; the last line of stdout is one JSON object:
+bits_per_dim, bits_per_dim_stderr (across examples), estimator_stderr (across
+independent repeats of noise, probes and numbers of terms), num_examples,
+reconstruction_error_max (in [0, 1] units), lipschitz_bound_max (certificate).
+A number that is not finite is null there.
+"""
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+
+from tf_resflow import conversion
+from tf_resflow import errors
+from tf_resflow import evaluation
+from tf_resflow.commands import groups
+from tf_resflow.commands import output
+from tf_resflow.configuration import fields
+
+# Unless the estimator wants fewer.
+_BATCH_SIZE = 128
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(
+    groups.Run, groups.Split, groups.Estimation, groups.Randomness,
+    groups.Certification, groups.OutputFile, groups.Devices):
+  """What is evaluated, and how often."""
+
+  suffixes = ('.npz',)
+
+  batch_size: int | None = fields.field(
+      None, help=f'Examples per batch and device: {_BATCH_SIZE} by default, '
+      'fewer for large images with --estimator=exact.', minimum=1)
+  dtype: str | None = fields.field(
+      None, help='Precision: by default float64 with --inputs, else float32.',
+      choices=('float32', 'float64'))
+  output: str | None = fields.field(
+      None, help='Write bits_per_dim [repeats, examples] to this .npz file; '
+      'with --inputs the results per example, see above.')
+  inputs: str | None = fields.field(
+      None, help='An .npz file with dequantised images x [n, H, W, C] in '
+      '[0, 1) to evaluate in place of a split.')
+  compare: str | None = fields.field(
+      None, help='Per-example bits/dim of other models on the same split, an '
+      '.npz file of bin/baselines --output: prints paired differences.')
+  num_examples: int | None = fields.field(
+      None, help='Only the first this many; a standard error needs 2.',
+      minimum=2)
+  num_reconstructions: int | None = fields.field(
+      None, help='Invert only the first this many.', minimum=1)
+  num_repeats: int = fields.field(
+      8, help='Independent repeats of the estimate.', minimum=8)
+  num_probes: int = fields.field(
+      1, help='Independent draws of probe and number of terms per example and '
+      'repeat, which are averaged: k of them cost k times as much, and divide '
+      'their share of estimator_stderr by sqrt(k), not that of the '
+      'dequantisation noise.', minimum=1)
+
+  def check(self) -> None:
+    super().check()
+    errors.check(self.inputs != '', 'inputs', '', 'the path of an .npz file')
+    if self.inputs is not None:
+      self.refuse(
+          ('split', 'compare', 'num_examples', 'num_reconstructions',
+           'data_dir'), 'with --inputs', 'It goes with a split.')
+    for name in ('inputs', 'compare'):
+      source = getattr(self, name)
+      is_same = source and self.output and os.path.exists(source) and (
+          os.path.exists(self.output)) and os.path.samefile(source, self.output)
+      errors.check(
+          not is_same, 'output', self.output, 'another file than that of '
+          f'--{name}', 'It would be replaced.')
+
+  def check_estimator(self, estimator) -> None:
+    """Refuses repeats of what is not random."""
+    if not estimator.is_random:
+      self.refuse(
+          ('num_probes', 'num_repeats') if self.inputs else ('num_probes',),
+          f'with --estimator={self.estimator}', 'It goes with estimates.')
+
+
+def main(options: Options) -> None:
+  """Evaluates, writes the output, and reports."""
+  estimator = options.make_estimator()
+  options.check_estimator(estimator)
+  default_dtype = 'float64' if options.inputs else 'float32'
+  run = options.open(options.dtype or default_dtype, options.strategy)
+  fitting = evaluation.fitting_batch_size(run.model, estimator, _BATCH_SIZE)
+  settings = {
+      'estimator': estimator, 'strategy': run.strategy, 'seed': options.seed,
+      'batch_size': options.batch_size or fitting,
+      'num_repeats': options.num_repeats, 'num_probes': options.num_probes,
+      'verbose': 1}
+  evaluate = _evaluate_split if options.inputs is None else _evaluate_inputs
+  report, arrays, bounds = evaluate(options, run, settings)
+  if options.output is not None:
+    np.savez(options.output, **arrays)
+  report = {
+      'step': run.step, 'num_devices': run.strategy.num_replicas_in_sync,
+      'estimator': estimator.spec(), 'dtype': run.model.compute_dtype, **report}
+  # The differences stand above the table, as sentences.
+  rows = {k: v for k, v in report.items() if k != 'paired_differences'}
+  output.note(evaluation.format_table(rows, bounds))
+  num_failed = report['inverse_num_not_converged']
+  if num_failed:
+    output.note(f'note: {num_failed} inverses of a block did not converge; '
+                'reconstruction_error_max counts them.')
+  output.print_json(report)
+
+
+def _evaluate_inputs(options: Options, run: groups.OpenedRun,
+                     settings: dict[str, Any]):
+  """Evaluates the images of --inputs."""
+  x = evaluation.read_inputs(options.inputs, run.model.event_shape)
+  results = evaluation.evaluate_inputs(run.model, x, **settings)
+  report, bounds = evaluation.report_inputs(
+      run.model, x, results, batch_size=settings['batch_size'],
+      certify=options.should_certify(run.config),
+      num_probes=options.num_probes, strategy=run.strategy, verbose=1)
+  is_converted = conversion.is_converted(options.workdir)
+  if is_converted:
+    results['z'] = conversion.to_channels_first(
+        run.model, results['z']).numpy()
+  order = 'channels_first' if is_converted else 'channels_last'
+  report = {'inputs': options.inputs, 'latent_order': order, **report}
+  return report, results, bounds
+
+
+def _evaluate_split(options: Options, run: groups.OpenedRun,
+                    settings: dict[str, Any]):
+  """Evaluates a part of the data set."""
+  split = options.load_split(run)
+  options.check_count('num_examples', split.num_examples)
+  options.check_count('num_reconstructions', split.num_examples)
+  others = evaluation.read_bits(
+      options.compare, options.num_examples or split.num_examples,
+      {'dataset': run.config.data.dataset, 'split': options.split,
+       'num_levels': split.num_levels, 'image_shape': split.image_shape}
+  ) if options.compare else {}
+  report, bits, bounds = evaluation.evaluate(
+      run.model, split, num_examples=options.num_examples,
+      num_reconstructions=options.num_reconstructions,
+      certify=options.should_certify(run.config), **settings)
+  report = {'split': options.split, **report}
+  differences = evaluation.paired_differences(bits.mean(axis=0), others)
+  for name, difference in differences.items():
+    output.note(f'flow (a) against {name} (b): {difference}')
+  if others:
+    report['paired_differences'] = {
+        name: {'mean': d.mean, 'stderr': d.stderr}
+        for name, d in differences.items()}
+  return report, {'bits_per_dim': bits}, bounds

@@ -1,0 +1,59 @@
+"""Writes the latest checkpoint of a run as a SavedModel for TensorFlow Serving.
+
+  bin/export --workdir=runs/digits --output=served/digits/1
+  tensorflow_model_server --rest_api_port=8501 --model_name=digits \\
+    --model_base_path=$PWD/served/digits
+
+The SavedModel needs neither this package nor tensorflow-probability. Its
+signatures are log_prob, sample, encode, decode and, for hybrid models,
+classify; images are uint8 levels 0 to num_levels - 1, as in the data set.
+docs/serving.md has the request bodies.
+
+An estimator whose terms depend on the batch is used image by image here, so
+that replies do not depend on what else is asked. Run this where there is a GPU
+for a model that shall run on GPUs. The last line of stdout is one JSON object.
+"""
+
+import dataclasses
+
+from tf_resflow import evaluation
+from tf_resflow import serving
+from tf_resflow.commands import groups
+from tf_resflow.commands import options as options_lib
+from tf_resflow.commands import output
+from tf_resflow.configuration import fields
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(groups.Run, groups.Estimation):
+  """The SavedModel."""
+
+  output: str = options_lib.required(
+      help='Folder to make; it must be new or empty. TensorFlow Serving wants '
+      'a version number for its last part.')
+  warmup: bool = fields.field(
+      True, help='Add requests that TensorFlow Serving warms up with; needs '
+      'tensorflow-serving-api.')
+  max_samples: int = fields.field(
+      4096, help='Most samples that one request may ask for.', minimum=1,
+      maximum=2**31 - 1)
+
+
+def main(options: Options) -> None:
+  """Exports, and reports."""
+  # Before a large model is loaded.
+  serving.check_is_new(options.output)
+  if options.warmup:
+    serving.check_is_installed()
+  estimator = options.make_estimator().per_example()
+  run = options.open()
+  evaluation.fitting_batch_size(run.model, estimator)  # Or an error.
+  signatures = serving.export(
+      run.model, options.output, estimator, warmup=options.warmup,
+      max_samples=options.max_samples)
+  output.print_json({
+      'output': options.output, 'step': run.step, 'averaged': options.averaged,
+      'estimator': estimator.spec(), 'warmup': options.warmup,
+      'max_samples': options.max_samples,
+      'image_shape': list(run.model.event_shape),
+      'num_levels': run.model.num_levels, 'signatures': signatures})

@@ -1,0 +1,102 @@
+"""Compares samples of a flow with images: FID and kernel distance (KID).
+
+  bin/fid --workdir=runs/cifar10 --inception=inception.keras
+
+Both distances are of features that a network takes from images. Its weights
+are part of the definition, so the file is yours to choose, and the report
+names it; nothing is downloaded here:
+
+- For numbers beside published ones: the Inception network of TF-GAN
+  (tensorflow/tfgan/eval/inception of TensorFlow Hub), downloaded and unpacked:
+  --inception=FOLDER --feature_name=pool_3.
+- Else, comparable only with numbers of the same file:
+    keras.applications.InceptionV3(include_top=False, pooling='avg',
+        input_shape=(299, 299, 3)).save('inception.keras')
+- Any network that takes one batch of images and returns a vector for each, as
+  .keras, .h5 or SavedModel. For digits, one trained on digits.
+
+Images of the split and samples are treated alike: as integers, scaled to
+0..255, scaled linearly to --input_range, resized (bilinear, half-pixel
+centres, antialiased) to the size that the network takes, grey ones repeated
+over its channels. By default there are as many samples as images of the split,
+all of the training split, as is usual; FID falls with the number of samples,
+so compare at equal numbers only.
+
+KID is unbiased for any number, and has a standard error, over disjoint random
+subsets. A table goes to stderr; the last line of stdout is one JSON object.
+"""
+
+import dataclasses
+
+from tf_resflow import errors
+from tf_resflow import evaluation
+from tf_resflow.commands import groups
+from tf_resflow.commands import options as options_lib
+from tf_resflow.commands import output
+from tf_resflow.configuration import fields
+from tf_resflow.configuration import values as values_lib
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(
+    groups.Run, groups.Split, groups.Randomness, groups.Inversion,
+    groups.Devices):
+  """The comparison."""
+
+  split: str = fields.changed(groups.Split, 'split', 'train')
+  inception: str = options_lib.required(
+      help='The feature network: a .keras or .h5 file, or the folder of a '
+      "SavedModel, such as TF-GAN's Inception, or the file that "
+      "keras.applications.InceptionV3(include_top=False, pooling='avg', "
+      "input_shape=(299, 299, 3)).save('inception.keras') writes. It is not "
+      'part of this package.')
+  feature_name: str | None = fields.field(
+      None, help='The output that holds the features, where the network has '
+      'several.')
+  input_size: int | None = fields.field(
+      None, help='Height and width that images are resized to, where the '
+      'network takes any size: 299 by default.', minimum=1)
+  input_range: tuple[float, ...] = fields.field(
+      (-1.0, 1.0), help='What black and white are for the network.')
+  num_images: int | None = fields.field(
+      None, help='Compare with the first this many images only.', minimum=1)
+  num_samples: int | None = fields.field(
+      None, help='Samples to draw: by default as many as images.', minimum=1)
+  temperature: float = fields.field(
+      1.0, help='Standard deviation of the latents.', minimum=0)
+
+  def check(self) -> None:
+    super().check()
+    errors.check(
+        len(self.input_range) == 2 and self.input_range[0] < (
+            self.input_range[1]), 'input_range',
+        values_lib.text_of(self.input_range),
+        'two numbers that rise, such as -1,1')
+
+
+def main(options: Options) -> None:
+  """Draws, compares, and reports."""
+  extractor = evaluation.load_feature_extractor(
+      options.inception, options.input_size, options.input_range,
+      options.feature_name)
+  run = options.open(options.dtype, options.strategy)
+  split = options.load_split(run)
+  options.check_count('num_images', split.num_examples)
+  report = evaluation.compare_samples(
+      run.model, split, extractor, num_images=options.num_images,
+      num_samples=options.num_samples, seed=options.seed,
+      temperature=options.temperature, solver=options.make_solver(),
+      batch_size=options.batch_size, strategy=run.strategy, verbose=1)
+  report = {
+      'step': run.step, 'dtype': options.dtype, 'split': options.split,
+      'inception': options.inception,
+      'feature_name': options.feature_name or 'the only output', **report}
+  output.note(evaluation.format_table(report))
+  smallest = min(report['num_images'], report['num_samples'])
+  if smallest <= report['num_features']:
+    output.note(
+        f'note: {smallest} images or samples span no more than {smallest - 1} '
+        f'of {report["num_features"]} dimensions of the features: a covariance '
+        'is singular and FID is far too large. Use the kernel distance, or '
+        'more images.')
+  output.print_json(report)

@@ -1,0 +1,61 @@
+"""Flagfiles by their names: `--flagfile=digits`."""
+
+from collections.abc import Sequence
+import os
+import pathlib
+
+from tf_resflow import errors
+
+_PACKAGE = pathlib.Path(__file__).resolve().parents[1]
+# A wheel has them in the package, a checkout in bin/.
+_FOLDERS = (_PACKAGE / 'flagfiles', _PACKAGE.parent / 'bin' / 'flags')
+_FLAG = '--flagfile'
+
+
+def names() -> list[str]:
+  """Returns the names of the flagfiles that come with the package."""
+  return sorted(
+      path.stem for folder in _FOLDERS for path in folder.glob('*.flags'))
+
+
+def find(value: str) -> str:
+  """Returns the path of a flagfile.
+
+  Args:
+    value: a path, which wins if it exists, or a name with or without `.flags`.
+
+  Raises:
+    InvalidValueError: if there is no such file, or it is no text.
+  """
+  paths = [pathlib.Path(value).expanduser()]
+  if os.path.basename(value) == value:
+    name = value.removesuffix('.flags')
+    paths += [folder / f'{name}.flags' for folder in _FOLDERS]
+  for path in paths:
+    if not path.exists():
+      continue
+    try:
+      path.read_text(encoding='utf-8')
+    except (OSError, UnicodeError) as error:
+      raise errors.InvalidValueError(
+          'flagfile', value, 'a file of flags', f'{error}.') from error
+    return str(path)
+  raise errors.InvalidValueError(
+      'flagfile', value, f'a file of flags, or one of {", ".join(names())}')
+
+
+def resolve(arguments: Sequence[str]) -> list[str]:
+  """Returns the arguments of a command line with paths for flagfiles.
+
+  Raises:
+    InvalidValueError: see `find`.
+  """
+  resolved, rest = [], iter(arguments)
+  for argument in rest:
+    name, equals, value = argument.partition('=')
+    if f'-{name.lstrip("-")}' != _FLAG[1:] or not argument.startswith('-'):
+      resolved.append(argument)
+    else:
+      value = value if equals else next(rest, '')
+      resolved.append(f'{_FLAG}={find(value)}')
+  return resolved

@@ -1,0 +1,150 @@
+"""Draws images from a trained flow, interpolates between images, inverts them.
+
+  bin/sample --workdir=runs/digits --output=samples.png
+  bin/sample --workdir=runs/digits --output=figure7.png --num_samples=8 \\
+    --temperature=0.7,0.8,0.9,1.0
+  bin/sample --workdir=runs/digits --output=paths.png --interpolate
+  bin/sample --workdir=runs/digits --output=inverse.png --reconstruct
+
+Samples: latents are drawn from a normal distribution of standard deviation
+--temperature and inverted. Below 1 that is the reduced entropy of Figure 7 of
+Chen et al., 2019, which is not annealing of the density of images. Several
+temperatures make one row of images each, from the same draws. Sample i depends
+on --seed, --dtype and i alone, not on how many are drawn.
+
+--interpolate: every row leads from one image of the split to another through
+latent space. Latents go along an arc with a norm between those of the two ends
+(--path=spherical), since a straight line (--path=linear) would pass through
+norms that no sample has. Both ends are exactly the images themselves.
+
+--reconstruct: rows of images of the split, each above what the inverse makes
+of their latents; the largest error is reported.
+
+Images are taken at the middle of their levels, (X + 1/2) / num_levels, and
+shown as the integers whose cell a point lies in.
+
+--output ends in .png for a picture, or in .npz for arrays: x (what the flow
+returns), image (uint8 0..255, what is shown), z (latents), and temperature,
+or index (places in the split). Nothing is written unless every inverse has
+converged. A table goes to stderr; the last line of stdout is one JSON object.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from tf_resflow import errors
+from tf_resflow import evaluation
+from tf_resflow.commands import groups
+from tf_resflow.commands import options as options_lib
+from tf_resflow.commands import output
+from tf_resflow.configuration import fields
+from tf_resflow.configuration import values
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(
+    groups.Run, groups.OutputFile, groups.Split, groups.Randomness,
+    groups.Inversion, groups.Devices):
+  """The picture."""
+
+  suffixes = ('.png', '.npz')
+
+  output: str = options_lib.required(help='File to write, .png or .npz.')
+  num_samples: int | None = fields.field(
+      None, help='Samples for every temperature (64 by default), pairs of '
+      '--interpolate (8), or images of --reconstruct (32).', minimum=1)
+  temperature: tuple[float, ...] = fields.field(
+      (1.0,), help='Standard deviation of the latents, or several of them: '
+      '0.7,0.8,0.9,1.0.', minimum=0, min_length=1)
+  num_columns: int | None = fields.field(
+      None, help='Images in a row of samples of one temperature, or of '
+      '--reconstruct.', minimum=1)
+  interpolate: bool = fields.field(
+      False, help='Paths between images of a split.')
+  reconstruct: bool = fields.field(
+      False, help='Images of a split and what their latents become.')
+  indices: tuple[int, ...] = fields.field(
+      (), help='Places of the images in the split, such as 3,14,15,92: in '
+      'pairs for --interpolate. By default the first ones.', minimum=0)
+  num_points: int = fields.field(
+      10, help='Images of a path, both ends included.', minimum=2)
+  path: str = fields.field(
+      'spherical', help='Path between two latents: spherical is an arc with '
+      'norms in between, linear a straight line.',
+      choices=('spherical', 'linear'))
+
+  def check(self) -> None:
+    """Refuses what would be ignored."""
+    super().check()
+    errors.check(
+        not (self.interpolate and self.reconstruct), 'interpolate', 'true',
+        'false with --reconstruct', 'They make two pictures; choose one.')
+    if self.interpolate or self.reconstruct:
+      self.refuse(('temperature', 'seed'), 'with --interpolate or '
+                  '--reconstruct', 'They draw nothing.')
+    else:
+      self.refuse(
+          ('split', 'indices', 'data_dir'), 'without --interpolate or '
+          '--reconstruct', 'Samples need no images.')
+    if self.interpolate:
+      self.refuse(('num_columns',), 'with --interpolate',
+                  '--num_points says how many images are in a row.')
+      errors.check(
+          len(self.indices) % 2 == 0, 'indices', values.text_of(self.indices),
+          'pairs: start, end, start, end')
+    else:
+      self.refuse(('path', 'num_points'), 'without --interpolate',
+                  'It describes its paths.')
+    if self.indices:
+      self.refuse(
+          ('num_samples',), 'with --indices', 'They say how many.')
+
+  def images(self, run: groups.OpenedRun, default: int, per_sample: int = 1
+             ) -> tuple[Any, Sequence[int]]:
+    """Returns the split and the places of the chosen images in it."""
+    split = self.load_split(run)
+    if self.indices:
+      errors.check(
+          max(self.indices) < split.num_examples, 'indices',
+          values.text_of(self.indices), f'numbers below {split.num_examples}',
+          f'So many images are in the {self.split} split.')
+      return split, self.indices
+    self.check_count('num_samples', split.num_examples // per_sample)
+    return split, range(per_sample * (self.num_samples or default))
+
+
+def _picture(options: Options, run: groups.OpenedRun):
+  """Returns the picture that the flags ask for."""
+  settings = {
+      'solver': options.make_solver(), 'strategy': run.strategy,
+      'batch_size': options.batch_size, 'verbose': 1}
+  if options.interpolate:
+    return evaluation.interpolations(
+        run.model, *options.images(run, default=8, per_sample=2),
+        num_points=options.num_points, path=options.path, **settings)
+  if options.reconstruct:
+    return evaluation.reconstructions(
+        run.model, *options.images(run, default=32),
+        num_columns=options.num_columns, **settings)
+  return evaluation.samples(
+      run.model, options.num_samples or 64, seed=options.seed,
+      temperatures=options.temperature, num_columns=options.num_columns,
+      **settings)
+
+
+def main(options: Options) -> None:
+  """Makes the picture, writes it, and reports."""
+  run = options.open(options.dtype, options.strategy)
+  picture = _picture(options, run)
+  if options.output.endswith('.npz'):
+    np.savez(options.output, **picture.arrays)
+  else:
+    evaluation.save_image_grid(
+        options.output, picture.images, num_columns=picture.num_columns)
+  report = {'step': run.step, 'output': options.output, 'dtype': options.dtype,
+            **picture.report}
+  output.note(evaluation.format_table(report))
+  output.print_json(report)

@@ -1,0 +1,120 @@
+"""Measures how the cost of training grows, draws it, and predicts large runs.
+
+  bin/scaling --study=cost --flagfile=scaling --output=cost.png
+  bin/scaling --study=memory --flagfile=mnist5k --output=m.png
+  bin/scaling --study=prediction --flagfile=cifar10
+
+cost varies batch, hidden width, blocks, image size and number of series terms
+around the model of the flags, measures a training step of each in a fresh
+process, and fits a model of the cost. memory takes the peak of every memory
+mode at two numbers of terms. prediction measures nothing: it counts operations
+and asks what they would take on 1, 4 and 8 GPUs, for --num_steps steps.
+
+A table goes to stderr; the last line of stdout is one JSON object.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import functools
+from typing import Any
+
+from tf_resflow import benchmarking
+from tf_resflow import configuration
+from tf_resflow import errors
+from tf_resflow.commands import groups
+from tf_resflow.commands import options as options_lib
+from tf_resflow.commands import output
+from tf_resflow.commands import runner
+from tf_resflow.configuration import fields
+from tf_resflow.configuration import values as values_lib
+
+_NUM_DEVICES = (1, 4, 8)
+
+
+def _several(default: tuple[int, ...], help_: str) -> Any:
+  return fields.field(default, help=help_, minimum=1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(groups.Configured, groups.OutputFile):
+  """The study."""
+
+  suffixes = ('.png', '.svg')
+
+  output: str | None = fields.field(
+      None, help='The figure of cost or memory, a new .png or .svg file.')
+  study: str = options_lib.required(
+      help='What to do, see above.', choices=('cost', 'memory', 'prediction'))
+  num_repeats: int = fields.field(
+      5, help='Timed steps, of which the median counts, for cost; memory is '
+      'that of the first step.', minimum=1)
+  batch_sizes: tuple[int, ...] = _several((8, 16, 32, 64, 128), 'For cost.')
+  hidden: tuple[int, ...] = _several((32, 64, 128, 256), 'For cost.')
+  blocks: tuple[int, ...] = _several((1, 2, 4, 8), 'Per scale, for cost.')
+  image_sizes: tuple[int, ...] = _several((12, 20, 28, 40), 'For cost.')
+  terms: tuple[int, ...] = _several(
+      (), 'Numbers of series terms: 2,4,8,16 for cost by default, 10,40 for '
+      'memory.')
+
+  def check(self) -> None:
+    super().check()
+    if self.study == 'prediction':
+      self.refuse(('output',), 'with --study=prediction',
+                  'A prediction has no figure.')
+    else:
+      errors.check(
+          self.output is not None, 'output', '', 'the .png or .svg file of the '
+          'figure')
+    for name in ('batch_sizes', 'hidden', 'blocks', 'image_sizes', 'terms'):
+      value = getattr(self, name)
+      errors.check(
+          len(set(value)) > 1 or (name == 'terms' and not value), name,
+          values_lib.text_of(value), 'two or more different whole numbers')
+
+
+def _measure(num_repeats: int) -> Callable:
+  """Returns the function that measures a training step in a new process."""
+  return functools.partial(
+      benchmarking.measure_step, runner.command('benchmark', []),
+      num_repeats=num_repeats, progress_fn=output.note)
+
+
+def _cost(options: Options, config: configuration.Config) -> dict[str, Any]:
+  study = benchmarking.study_cost(
+      config, _measure(options.num_repeats),
+      batch_sizes=options.batch_sizes, hidden=options.hidden,
+      blocks=options.blocks, image_sizes=options.image_sizes,
+      terms=options.terms or (2, 4, 8, 16))
+  benchmarking.save_scaling(options.output, study.sweeps, study.cost_model)
+  output.note(benchmarking.format_cost(study))
+  return study.report()
+
+
+def _memory(options: Options, config: configuration.Config) -> dict[str, Any]:
+  imports = benchmarking.peak_memory_gb()
+  peaks = benchmarking.study_memory(
+      config, _measure(0), options.terms or (10, 40))
+  benchmarking.save_memory(
+      options.output, peaks, imports,
+      f'Training step, {benchmarking.describe(config)}')
+  output.note(benchmarking.format_memory(peaks, imports))
+  return {'imports_gb': imports, 'peak_memory_gb': peaks}
+
+
+def _predict(options: Options, config: configuration.Config) -> dict[str, Any]:
+  del options
+  work, rows = benchmarking.predict_training(config, _NUM_DEVICES)
+  output.note(benchmarking.format_prediction(work, rows, config))
+  return {'step_operations': work.operations,
+          'num_steps': config.optimizer.num_steps, 'predictions': rows}
+
+
+_STUDIES = {'cost': _cost, 'memory': _memory, 'prediction': _predict}
+
+
+def main(options: Options, config: configuration.Config) -> None:
+  """Studies, and reports."""
+  errors.check(
+      not config.objective.hybrid, 'hybrid', 'true', 'false',
+      'The operations of a classifier are not counted.')
+  output.print_json(_STUDIES[options.study](options, config))

@@ -1,0 +1,64 @@
+"""Trains a flow, then evaluates it on the test set.
+
+  bin/train --flagfile=digits --workdir=/tmp/digits
+  bin/train --flagfile=/tmp/digits/run.flags --workdir=/tmp/digits
+  bin/train --flagfile=digits --workdir=/tmp/fixed --estimator=fixed:5
+
+The workdir holds the run: run.flags (replays it), metrics.csv, checkpoints/,
+tensorboard/ and samples/. The same command continues a run that was stopped,
+at any step, with the same result. Flags after --flagfile override it; the
+flagfiles that come with the package are the configurations of the paper and
+say what they cost.
+
+The last line of stdout is one JSON object with the test bits/dim.
+"""
+
+import dataclasses
+import logging
+
+from tf_resflow import configuration
+from tf_resflow import datasets
+from tf_resflow import evaluation
+from tf_resflow import training
+from tf_resflow.commands import groups
+from tf_resflow.commands import options as options_lib
+from tf_resflow.commands import output
+from tf_resflow.configuration import fields
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(groups.Certification, groups.Configured):
+  """The run."""
+
+  workdir: str = options_lib.required(
+      help='Folder of the run: flags, metrics, checkpoints, TensorBoard files '
+      'and samples. An existing run there is continued.')
+  evaluate_at_end: bool = fields.field(
+      True, help='Evaluate on the test set after the last step.')
+
+
+def main(options: Options, config: configuration.Config) -> None:
+  """Trains and evaluates."""
+  strategy = training.make_strategy(config.run.strategy)
+
+  def validate(model):
+    bits = evaluation.bits_per_dim(
+        model, datasets.load_split(config.data, 'validation'),
+        strategy=strategy)
+    return {'validation_bits_per_dim': float(bits.mean())}
+
+  trainer = training.train(
+      config, options.workdir, evaluate_fn=validate,
+      save_images_fn=evaluation.save_image_grid, strategy=strategy)
+  if not options.evaluate_at_end:
+    return
+  logging.getLogger('tf_resflow').info(
+      'Evaluating the averaged weights on the test set.')
+  with trainer.ema.swapped():
+    trainer.model.save_norms()
+    report, _, bounds = evaluation.evaluate(
+        trainer.model, datasets.load_split(config.data, 'test'),
+        seed=config.run.seed, certify=options.should_certify(config), verbose=1,
+        strategy=strategy)
+  output.note(evaluation.format_table(report, bounds))
+  output.print_json(report)

@@ -1,0 +1,92 @@
+"""Holds the kernels in a checkpoint against its arguments, before a model.
+
+The arguments in a file of a few bytes may ask for a model that no memory
+holds. The kernels are nearly all of a model, and the file has to have them.
+"""
+
+from collections.abc import Iterator, Mapping
+import itertools
+import math
+import os
+import re
+
+from tf_resflow import errors
+from tf_resflow import models
+from tf_resflow.conversion.torch_tensor import Tensor
+
+_KERNEL = re.compile(
+    r'transforms\.(\d{1,9})\.chain\.(\d{1,9})\.nnet\.(?:nnet\.)?(\d{1,9})\.'
+    'weight')
+
+
+def check_kernels(
+    config: models.ResidualFlowConfig,
+    path: str | os.PathLike,
+    tensors: Mapping[str, Tensor],
+) -> None:
+  """Checks number and shapes of the kernels in a checkpoint.
+
+  Args:
+    config: of the model that the checkpoint's arguments ask for.
+    path: of the checkpoint.
+    tensors: by the authors' names, as `Checkpoint.weights` returns them.
+
+  Raises:
+    errors.InvalidValueError: if the model has other kernels than the file, or
+      the file is too small to hold its tensors.
+  """
+
+  def check(condition, expected):
+    errors.check(
+        condition, 'checkpoint', path, expected,
+        'Its tensors and its training arguments do not belong together.')
+
+  # A tensor may repeat its numbers; those of bfloat16 grow to float32.
+  check(
+      sum(math.prod(tensor.shape) * tensor.dtype.itemsize
+          for tensor in tensors.values()) <= 2 * os.path.getsize(path),
+      'tensors that are not larger than the file')
+  found = {}
+  for name, tensor in tensors.items():
+    if match := _KERNEL.fullmatch(name):
+      found[tuple(map(int, match.groups()))] = tensor.shape
+  for scale, expected in enumerate(_kernel_shapes(config)):
+    shapes = [found[key] for key in sorted(found) if key[0] == scale]
+    # Lazily, up to the first difference: many may be expected.
+    for i, (want, have) in enumerate(itertools.zip_longest(expected, shapes)):
+      check(want == have, f'the shape {want or "none"} of kernel {i} of scale '
+            f'{scale}, not {have or "none"}')
+  if config.num_classes:
+    head = tensors.get('classification_heads.0.0.weight')
+    check(head and head.shape[:1] == (config.head_channels,),
+          f'a classifier of {config.head_channels} channels')
+
+
+def _kernel_shapes(config) -> Iterator[Iterator[tuple[int, ...]]]:
+  """Yields for every scale the shapes of its kernels, in their order."""
+  height, width, channels = config.image_shape
+  num_hidden = config.num_dense_hidden_layers
+  conv_kernels = [(size, size) for size in config.kernel_sizes]
+  dense_kernels = [()] * (num_hidden + 1)
+  if config.squeeze_first:
+    height, width, channels = height // 2, width // 2, 4 * channels
+  for scale, num_blocks in enumerate(config.num_blocks):
+    is_last = scale == len(config.num_blocks) - 1
+    size = height * width * channels
+    blocks = (
+        _block(size, config.hidden_channels, dense_kernels)
+        if config.fully_connected else
+        _block(channels, config.hidden_channels, conv_kernels))
+    dense_blocks = _block(size, config.dense_hidden_units, dense_kernels)
+    yield itertools.chain(
+        itertools.chain.from_iterable(itertools.repeat(blocks, num_blocks)),
+        dense_blocks * (config.num_dense_blocks if is_last else 0))
+    height, width = height // 2, width // 2
+    channels *= 2 if config.factor_out else 4
+
+
+def _block(num_outer, num_hidden, kernels):
+  """Returns the shapes of the kernels of a residual block."""
+  widths = [num_outer, *[num_hidden] * (len(kernels) - 1), num_outer]
+  return [(outputs, inputs, *kernel) for inputs, outputs, kernel
+          in zip(widths[:-1], widths[1:], kernels, strict=True)]

@@ -1,0 +1,185 @@
+"""The checkpoints of a run: which is the latest, writing, reading.
+
+They stand in `WORKDIR/checkpoints`: `ckpt-STEP.index`, written last, and its
+data files. TensorFlow's file `checkpoint` there lists them, but what counts is
+the newest one whose files are complete: a copy may lack the list.
+"""
+
+import logging
+import os
+import re
+
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow.training import files
+from tf_resflow.training import metrics
+
+_logger = logging.getLogger(__name__)
+
+_LIST = 'checkpoint'
+_INDEX = re.compile(r'ckpt-(\d+)\.index')
+_DATA = re.compile(r'ckpt-(\d+)\.data-\d+-of-(\d+)')
+
+# TensorFlow turns an unexpected end of a file into an IndexError, and an object
+# that is missing there into an AssertionError.
+_UNREADABLE = (AssertionError, IndexError, ValueError, tf.errors.OpError)
+# Its errors of damaged files differ in nothing else from those of good ones
+# that it may not read or does not find.
+_DAMAGED = re.compile(
+    'checksum|sstable|corrupt|truncated|Read less bytes', re.IGNORECASE)
+
+
+def directory(workdir: str) -> str:
+  """Returns the folder of the checkpoints."""
+  return os.path.join(workdir, 'checkpoints')
+
+
+def _complete_steps(folder: str) -> list[int]:
+  """Returns the steps of the checkpoints all of whose files are there."""
+  names = os.listdir(folder) if os.path.isdir(folder) else []
+  missing = {}
+  for match in filter(None, map(_DATA.fullmatch, names)):
+    step, num_files = map(int, match.groups())
+    missing[step] = missing.get(step, num_files) - 1
+  indices = {int(match[1]) for match in map(_INDEX.fullmatch, names) if match}
+  return sorted(step for step in indices if missing.get(step) == 0)
+
+
+def _listed(folder: str) -> list[str]:
+  """Returns the names that TensorFlow's list has, none if it is unreadable."""
+  try:
+    state = tf.train.get_checkpoint_state(folder)
+  except ValueError:  # Of an empty list, and of what is no text.
+    return []
+  paths = state.all_model_checkpoint_paths if state else ()
+  return [os.path.basename(path) for path in paths]
+
+
+def latest(workdir: str) -> str | None:
+  """Returns the path of the newest complete checkpoint.
+
+  Args:
+    workdir: folder of a run.
+
+  Returns:
+    The path without the suffixes of its files; None before the first.
+
+  Raises:
+    InvalidValueError: if checkpoints were written and none is left.
+  """
+  folder = directory(workdir)
+  steps = _complete_steps(folder)
+  if steps:
+    return os.path.join(folder, f'ckpt-{steps[-1]}')
+  names = os.listdir(folder) if os.path.isdir(folder) else []
+  last_step = metrics.last_step(workdir)
+  is_lost = last_step is not None or _LIST in names or any(
+      map(_INDEX.fullmatch, names))
+  errors.check(
+      not is_lost, 'workdir', workdir, 'a run with a complete checkpoint',
+      f'None is left in {folder}' + (
+          f', but metrics.csv ends at step {last_step}'
+          if last_step is not None else '') +
+      '; copy one back, or name another folder to start again.')
+  return None
+
+
+def make_manager(
+    checkpoint: tf.train.Checkpoint, workdir: str, num_to_keep: int
+) -> tf.train.CheckpointManager:
+  """Returns the writer of a run's checkpoints.
+
+  Where TensorFlow's list is missing, damaged or behind, it is mended, with a
+  line in the log. Checkpoints that it did not have are never deleted, but for
+  the newest in its turn.
+
+  Args:
+    checkpoint: what is to be saved.
+    workdir: folder of the run.
+    num_to_keep: number of latest checkpoints that saving leaves.
+  """
+  folder, path = directory(workdir), latest(workdir)
+  if path:
+    newest, listed = os.path.basename(path), _listed(folder)
+    if listed[-1:] != [newest]:
+      _logger.warning(
+          '%s names %s as the latest; going on from %s, the newest complete '
+          'checkpoint.', os.path.join(folder, _LIST),
+          listed[-1] if listed else 'nothing', newest)
+      kept = [f'ckpt-{step}' for step in _complete_steps(folder)
+              if f'ckpt-{step}' in listed]
+      # TensorFlow passes over names without a time after 0, the default.
+      files.write_text(os.path.join(folder, _LIST), '\n'.join([
+          f'model_checkpoint_path: "{newest}"',
+          *(f'all_model_checkpoint_paths: "{name}"\n'
+            'all_model_checkpoint_timestamps: 1.0'
+            for name in dict.fromkeys([*kept, newest])), '']))
+  return tf.train.CheckpointManager(
+      checkpoint, folder, max_to_keep=num_to_keep)
+
+
+def restore(
+    checkpoint: tf.train.Checkpoint, path: str, partial: bool = False) -> None:
+  """Loads a checkpoint.
+
+  Args:
+    checkpoint: what to load.
+    path: of a checkpoint, without the suffixes of its files.
+    partial: whether the file may hold more than `checkpoint` asks for.
+
+  Raises:
+    InvalidValueError: if a file is damaged or does not fit.
+  """
+  try:
+    status = checkpoint.restore(path)
+    if partial:
+      status.assert_existing_objects_matched().expect_partial()
+    else:
+      status.assert_consumed()
+  except _UNREADABLE as error:
+    raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str, error: Exception) -> errors.InvalidValueError:
+  """Returns the error that says what to do."""
+  said = f'{files.first_line(error)}.'
+  if _DAMAGED.search(str(error)):
+    return errors.InvalidValueError(
+        'checkpoint', path, 'undamaged files',
+        f'{said} Delete its files to go on from the one before.')
+  return errors.InvalidValueError(
+      'checkpoint', path, 'readable files that fit the configuration', said)
+
+
+def has_optimizer(path: str) -> bool:
+  """Whether a checkpoint holds the state of an optimizer."""
+  try:
+    names = [name for name, _ in tf.train.list_variables(path)]
+  except _UNREADABLE as error:
+    raise _unreadable(path, error) from error
+  return any(name.startswith('optimizer/') for name in names)
+
+
+def restore_run(checkpoint: tf.train.Checkpoint, path: str) -> bool:
+  """Loads a checkpoint of a run, or of weights that a run starts from.
+
+  Args:
+    checkpoint: with model, optimizer, ema and step.
+    path: of a checkpoint, without the suffixes of its files.
+
+  Returns:
+    Whether the file holds an optimizer's state; without it the optimizer
+    stays as it is.
+
+  Raises:
+    InvalidValueError: if a file is damaged or does not fit.
+  """
+  if has_optimizer(path):
+    restore(checkpoint, path)
+    return True
+  restore(
+      tf.train.Checkpoint(
+          model=checkpoint.model, ema=checkpoint.ema, step=checkpoint.step),
+      path, partial=True)
+  return False

@@ -1,0 +1,156 @@
+"""What training minimises, each a value: bits/dim, nats, hybrid, classes.
+
+To add one: a subclass of `Objective` and a line in `registries.OBJECTIVES`.
+"""
+
+import dataclasses
+import math
+from typing import ClassVar
+
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow import models
+from tf_resflow.configuration import registries
+from tf_resflow.configuration import spec
+from tf_resflow.numerics import random
+from tf_resflow.training import batches
+
+Metrics = dict[str, tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective(spec.Specified):
+  """A loss of a model and a batch: its gradients train, its metrics are logged.
+
+  Losses and metrics are means over the examples, so that those of equal parts
+  of a batch (of replicas, of accumulation) average to those of the batch.
+
+  Attributes:
+    metric_names: the keys of the metrics, columns of metrics.csv; the first is
+      what a progress bar shows.
+
+  Example:
+    >>> objectives.Objective.get('hybrid:0.5')
+    Hybrid(nll_weight=0.5)
+  """
+
+  registry: ClassVar = registries.OBJECTIVES
+  metric_names: ClassVar[tuple[str, ...]]
+
+  def __call__(
+      self, model: models.Flow, batch: batches.Batch, seed: random.SeedLike
+  ) -> tuple[tf.Tensor, Metrics]:
+    """Returns the loss and its metrics, scalars.
+
+    Args:
+      model: to be trained.
+      batch: of `B` examples.
+      seed: of everything that is drawn; equal seeds give equal losses.
+    """
+    raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class BitsPerDim(Objective):
+  """The density of dequantised images: mean bits per dimension."""
+
+  metric_names: ClassVar = ('bits_per_dim',)
+
+  def __call__(
+      self, model: models.Flow, batch: batches.Batch, seed: random.SeedLike
+  ) -> tuple[tf.Tensor, Metrics]:
+    loss = tf.reduce_mean(model.bits_per_dim(batch.x, seed=seed))
+    return loss, {'bits_per_dim': loss}
+
+
+@dataclasses.dataclass(frozen=True)
+class Nats(Objective):
+  """The density of vectors: mean of `-log p(x)`, nats."""
+
+  metric_names: ClassVar = ('nats',)
+
+  def __call__(
+      self, model: models.Flow, batch: batches.Batch, seed: random.SeedLike
+  ) -> tuple[tf.Tensor, Metrics]:
+    loss = -tf.reduce_mean(model.log_prob(batch.x, seed=seed))
+    return loss, {'nats': loss}
+
+
+@dataclasses.dataclass(frozen=True)
+class CrossEntropy(Objective):
+  """Classification alone: mean of `-log p(y|x)`, nats.
+
+  The hybrid loss with `lambda = 0`, without the density: no log-determinant is
+  taken, no series runs, and there are no bits/dim to log.
+  """
+
+  metric_names: ClassVar = ('cross_entropy', 'accuracy')
+
+  def __call__(
+      self, model: models.Flow, batch: batches.Batch, seed: random.SeedLike
+  ) -> tuple[tf.Tensor, Metrics]:
+    del seed
+    metrics = _classification_metrics(model.classify(batch.x), batch.labels)
+    return metrics['cross_entropy'], metrics
+
+
+@dataclasses.dataclass(frozen=True)
+class Hybrid(Objective):
+  """Density and classes: mean of `-(lambda log p(x) + log p(y|x))`, nats.
+
+  The authors' code minimises the same over ln 2, in bits: for `lambda = 1`
+  `D bits/dim + cross entropy / ln 2`, for `lambda = 1/D` (its `scale_dim`)
+  `bits/dim + cross entropy / ln 2`. Adam's update does not change when all
+  gradients are scaled, but clipping sees the scale: gradients here are ln 2 of
+  theirs, and what they clip at norm 1 is clipped here at `clip_norm = ln 2 =
+  0.693`. (`BitsPerDim` and `CrossEntropy` have the scale of theirs.)
+
+  Attributes:
+    nll_weight: `lambda`, above 0; `CrossEntropy` is the objective for 0.
+
+  References:
+    Chen et al., 2019, Residual Flows, Section 5.4.
+  """
+
+  metric_names: ClassVar = ('bits_per_dim', 'cross_entropy', 'accuracy')
+
+  nll_weight: float = 1.0
+
+  def __post_init__(self):
+    errors.check(
+        0.0 < self.nll_weight < math.inf, 'nll_weight', self.nll_weight,
+        'a finite number above 0', 'Without the density use cross_entropy.')
+
+  def __call__(
+      self, model: models.Flow, batch: batches.Batch, seed: random.SeedLike
+  ) -> tuple[tf.Tensor, Metrics]:
+    log_prob, logits = model.log_prob_and_logits(batch.x, seed=seed)
+    metrics = {
+        'bits_per_dim': tf.reduce_mean(model.bits_per_dim_of(log_prob)),
+        **_classification_metrics(logits, batch.labels)}
+    # -log p(x) + D log n: the constant changes no gradient.
+    nats = metrics['bits_per_dim'] * model.event_size * math.log(2.0)
+    return self.nll_weight * nats + metrics['cross_entropy'], metrics
+
+
+def _classification_metrics(logits: tf.Tensor, labels: tf.Tensor) -> Metrics:
+  """Returns mean cross entropy and accuracy of logits `[B, K]`."""
+  hits = tf.argmax(logits, axis=1, output_type=labels.dtype) == labels
+  return {
+      'cross_entropy': tf.reduce_mean(
+          tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)),
+      'accuracy': tf.reduce_mean(tf.cast(hits, logits.dtype))}
+
+
+def objective_of(model: models.Flow, nll_weight: float = 1.0) -> Objective:
+  """Returns the objective that suits a model.
+
+  Args:
+    model: images with `num_levels` are measured in bits/dim, other events in
+      nats; a classifier makes it a hybrid.
+    nll_weight: `lambda` of a hybrid; 0 trains the classifier alone.
+  """
+  if model.has_classifier:
+    return Hybrid(nll_weight) if nll_weight else CrossEntropy()
+  return Nats() if model.num_levels is None else BitsPerDim()

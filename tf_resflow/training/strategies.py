@@ -1,0 +1,46 @@
+"""Which devices a program computes on."""
+
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow.configuration import registries
+
+
+def _devices() -> list:
+  """Returns the logical GPUs, or the CPUs where there are none."""
+  return (tf.config.list_logical_devices('GPU') or
+          tf.config.list_logical_devices('CPU'))
+
+
+def single() -> tf.distribute.Strategy:
+  """Returns the strategy of one device."""
+  return tf.distribute.OneDeviceStrategy(_devices()[0].name)
+
+
+def mirrored() -> tf.distribute.Strategy:
+  """Returns the strategy of all GPUs, else of all logical CPUs."""
+  return tf.distribute.MirroredStrategy([d.name for d in _devices()])
+
+
+def auto() -> tf.distribute.Strategy:
+  """Returns `mirrored()` where there are several GPUs, else `single()`."""
+  devices = _devices()
+  is_several = len(devices) > 1 and devices[0].device_type == 'GPU'
+  return mirrored() if is_several else single()
+
+
+def make_strategy(name: str) -> tf.distribute.Strategy:
+  """Returns the strategy that a flag names.
+
+  Args:
+    name: one of `registries.STRATEGIES`: auto, single, mirrored.
+  """
+  return registries.STRATEGIES.get(name)()
+
+
+def check_batch_size(
+    batch_size: int, strategy: tf.distribute.Strategy) -> None:
+  """Raises `InvalidValueError` unless replicas can share a batch equally."""
+  num_replicas = strategy.num_replicas_in_sync
+  errors.check(batch_size % num_replicas == 0, 'batch_size', batch_size,
+               f'a multiple of {num_replicas}, the number of replicas')

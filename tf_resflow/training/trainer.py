@@ -1,0 +1,192 @@
+"""The state of a run, and what changes it."""
+
+from collections.abc import Iterator
+import logging
+
+import numpy as np
+import tensorflow as tf
+
+from tf_resflow import configuration
+from tf_resflow import datasets
+from tf_resflow import errors
+from tf_resflow import models
+from tf_resflow.training import batches
+from tf_resflow.training import checkpoints
+from tf_resflow.training import ema as ema_lib
+from tf_resflow.training import files
+from tf_resflow.training import objectives
+from tf_resflow.training import optimizers
+from tf_resflow.training import step as step_lib
+from tf_resflow.training import strategies
+
+_NUM_SAMPLES = 64
+
+_logger = logging.getLogger(__name__)
+_EIGENVALUES_FAILED = 'Self-adjoint eigen decomposition was not successful'
+
+
+class TrainingDivergedError(errors.ExpectedError):
+  """The loss or its gradient is not finite; the last good state is saved."""
+
+
+def initialize(
+    model: models.Flow, strategy: tf.distribute.Strategy, x: tf.Tensor
+) -> None:
+  """Sets ActNorms from a batch.
+
+  Args:
+    model: made in the scope of `strategy`.
+    strategy: of the run.
+    x: the batch `[B, ...]`, per replica.
+  """
+  function = model.initialize
+  if strategy.num_replicas_in_sync > 1:
+    # One replica is faster without: every operation runs once.
+    function = tf.function(function, autograph=False)
+  strategy.run(function, args=(x,))
+
+
+class Trainer:
+  """The state of a run and its transitions.
+
+  Everything that a step depends on is a function of the configuration and of
+  the checkpointed state (weights, optimizer, average, singular vectors, step):
+  the data of step `t` follow from (seed, t). So a run that was killed and
+  continued ends bit for bit where an undisturbed one does.
+
+  Args:
+    config: of the run.
+    workdir: folder of the run, checked already; see `workdir.check`.
+    strategy: by default that of the configuration.
+
+  Attributes:
+    model: with the weights of the latest update.
+    ema: their averages.
+    optimizer: a Keras optimizer.
+
+  Raises:
+    InvalidValueError: if the replicas cannot share a batch.
+  """
+
+  def __init__(
+      self, config: configuration.Config, workdir: str,
+      strategy: tf.distribute.Strategy | None = None):
+    self.config = config
+    self.workdir = workdir
+    self.strategy = strategy or strategies.make_strategy(
+        config.run.strategy)
+    strategies.check_batch_size(config.optimizer.batch_size, self.strategy)
+    self._split = datasets.load_split(config.data, 'train')
+    with self.strategy.scope():
+      self.model = config.model.build()
+      self.optimizer = optimizers.make_optimizer(config.optimizer)
+      self.optimizer.build(self.model.trainable_variables)
+      self.ema = ema_lib.ExponentialMovingAverage(
+          self.model, config.optimizer.ema_decay)
+      self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
+    self._manager = checkpoints.make_manager(
+        tf.train.Checkpoint(
+            model=self.model, optimizer=self.optimizer, ema=self.ema,
+            step=self._step), workdir, config.run.checkpoints_to_keep)
+    self._train_step = step_lib.TrainStep(
+        self.model, self.optimizer,
+        objectives.objective_of(self.model, config.objective.nll_weight),
+        self.ema, clip_norm=config.optimizer.clip_norm,
+        accumulation_steps=config.optimizer.accumulation_steps,
+        seed=config.run.seed, jit_compile=config.run.jit_compile)
+
+  @property
+  def step(self) -> int:
+    """Number of finished updates."""
+    return int(self._step.numpy())
+
+  def restore_or_initialize(self) -> None:
+    """Loads the latest checkpoint, else initialises from the first batch."""
+    latest = checkpoints.latest(self.workdir)
+    if latest:
+      if checkpoints.restore_run(self._manager.checkpoint, latest):
+        _logger.info('Restored step %d from %s.', self.step, latest)
+      else:
+        _logger.info(
+            'Starting from the weights in %s, with a new optimizer.', latest)
+      return
+    # Before the first pass, which then needs no power iteration.
+    self.model.save_norms()
+    initialize(self.model, self.strategy, next(iter(self._batches(0))).x)
+    self.ema.reset()
+    self.save()
+    _logger.info('Initialised from the first batch.')
+
+  def _batches(self, start_step):
+    return batches.distributed_batches(
+        self.config, self._split, self.strategy, start_step)
+
+  def save(self) -> str:
+    """Writes a checkpoint of the present step, and returns its path.
+
+    Raises:
+      TrainingDivergedError: if a value is not finite; nothing is written then.
+      OSError: if the checkpoint cannot be written.
+    """
+    self.check_finite()
+    with files.writing(f'the checkpoint of step {self.step}'):
+      return self._manager.save(checkpoint_number=self.step)
+
+  def check_finite(self) -> None:
+    """Raises `TrainingDivergedError` unless the state is finite."""
+    # An update can overflow although its loss and gradient are finite.
+    if not self._is_finite():
+      raise self.diverged_error(
+          f'the weights are not finite after step {self.step}')
+
+  @tf.function(autograph=False)
+  def _is_finite(self):
+    variables = [*self.model.variables, *self.optimizer.variables]
+    return tf.reduce_all(tf.stack([
+        tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(v)))
+        for v in [*(v.value for v in variables), *self.ema.averages]
+        if v.dtype.is_floating]))
+
+  def diverged_error(self, reason: str) -> TrainingDivergedError:
+    """Returns the error that says what to do."""
+    return TrainingDivergedError(
+        f'{reason}; stopped. The last good state is '
+        f'{checkpoints.latest(self.workdir)}; running the same command again '
+        'continues from it. A smaller --learning_rate, a longer '
+        '--warmup_steps or a smaller --clip_norm in a new workdir usually '
+        'help.')
+
+  @tf.function(autograph=False)
+  def _run_step(self, batch, step):
+    per_replica = self.strategy.run(self._train_step, args=(batch, step))
+    # Metrics are of the global batch, so every replica holds the same.
+    return tf.nest.map_structure(
+        lambda v: self.strategy.experimental_local_results(v)[0], per_replica)
+
+  def steps(self) -> Iterator[tuple[int, objectives.Metrics]]:
+    """Yields the step and its metrics, after every remaining update.
+
+    Raises:
+      TrainingDivergedError: if the weights have become too large for a norm.
+    """
+    iterator = iter(self._batches(self.step))
+    while self.step < self.config.optimizer.num_steps:
+      step = self.step
+      try:
+        metrics = self._run_step(next(iterator), tf.constant(step, tf.int64))
+      except tf.errors.InvalidArgumentError as error:
+        # On CPUs the power iteration of a kernel that is not finite, or whose
+        # square overflows, is an error.
+        if _EIGENVALUES_FAILED not in str(error):
+          raise
+        raise self.diverged_error(
+            f'the weights have no finite norm after step {step + 1}'
+        ) from error
+      self._step.assign(step + 1)
+      yield step + 1, metrics
+
+  def sample(self, num_samples: int = _NUM_SAMPLES) -> np.ndarray:
+    """Returns images in [0, 1], `[N, H, W, C]`, of the averaged weights."""
+    with self.ema.swapped():
+      images = self.model.sample(num_samples, seed=self.config.run.seed)
+    return np.clip(images.numpy(), 0.0, 1.0)
