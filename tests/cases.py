@@ -130,13 +130,14 @@ def conv_g(dtype: str) -> keras.Sequential:
 
 
 def _mixed_g(dtype):
-  """A dense network on images, with a layer of Keras and one that is shared."""
-  swish = layers.LipSwish(beta_initial=1.5, dtype=dtype)
+  """A dense network on images, with a layer of Keras and a nested sequence."""
   return layers.Sequence([
       layers.Reshape((-1,), dtype=dtype),
-      layers.SpectralDense(5, coeff=0.9, seed=1, dtype=dtype), swish,
+      layers.SpectralDense(5, coeff=0.9, seed=1, dtype=dtype),
+      layers.LipSwish(beta_initial=1.5, dtype=dtype),
       layers.Sequence([
-          layers.SpectralDense(4, coeff=0.9, seed=5, dtype=dtype), swish]),
+          layers.SpectralDense(4, coeff=0.9, seed=5, dtype=dtype),
+          layers.LipSwish(dtype=dtype)]),
       layers.as_lipschitz_layer(keras.layers.Activation('tanh', dtype=dtype)),
       layers.SpectralDense(12, coeff=0.9, seed=9, use_bias=False, dtype=dtype),
       layers.Reshape((2, 2, 3), dtype=dtype)])

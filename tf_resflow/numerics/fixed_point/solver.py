@@ -130,15 +130,23 @@ class Solver(spec.Specified):
         shape[0] if y.shape[0] is None else y.shape[0],
         tf.reduce_prod(shape[1:]) if size is None else size]
     flat_y = tf.reshape(y, flat_shape)
+
+    def unflatten(flat):
+      # From its own batch size: XLA takes no size from outside of a loop.
+      batch_size = tf.shape(flat)[0] if y.shape[0] is None else y.shape[0]
+      event_shape = shape[1:] if size is None else y.shape[1:]
+      return tf.ensure_shape(tf.reshape(
+          flat, tf.concat([[batch_size], event_shape], axis=0)), y.shape)
+
     atol, rtol = self.tolerances(y.dtype)
     tolerance = atol + rtol * secants.max_abs(flat_y)
     select = secants.select
 
     def step_fn(s):
-      x_in = tf.ensure_shape(tf.reshape(s.trial, shape), y.shape)
+      x_in = unflatten(s.trial)
       g = tf.convert_to_tensor(g_fn(x_in))
       _check_like(g, y, 'g(x)')
-      f = flat_y - tf.reshape(g, flat_shape) - s.trial
+      f = flat_y - tf.reshape(g, tf.shape(s.trial)) - s.trial
       residual = secants.max_abs(f)
       norm = secants.norm(f, residual)
       finite = tf.math.is_finite(residual)
@@ -183,7 +191,7 @@ class Solver(spec.Specified):
     (state,) = tf.while_loop(
         lambda s: tf.reduce_any(s.active), lambda s: (step_fn(s),), (state,),
         maximum_iterations=self.max_steps)
-    x = tf.ensure_shape(tf.reshape(state.x, shape), y.shape)
+    x = unflatten(state.x)
     return solution_lib.Solution(
         tf.stop_gradient(x), state.num_steps, state.converged,
         tf.stop_gradient(state.residual))
