@@ -25,7 +25,7 @@ def test_one_json_line_and_ratios(tmp_path):
   report = json.loads(line)
   assert {'train_step_s', 'evaluate_s', 'sample_s', 'first_step_s',
           'peak_memory_gb'} <= set(report)
-  assert report['estimator'] == 'fixed:4'
+  assert report['estimator'] == 'fixed:4' and 'ceiling_fraction' in report
   (row,) = [r for r in process.stderr.splitlines()
             if r.startswith('training step')]
   assert row.split()[-1] == '0.000'
