@@ -100,7 +100,10 @@ def parse(tool, arguments):
   arguments = flagfiles.resolve(
       [a for a in arguments if not a.startswith('--flagfile=runs/')])
   flag_values = runner._parse(runner._define(module), arguments)
-  flags_lib.field_values(module.Options.flag_fields(), flag_values)
+  fields = {field.name: field for field in module.Options.flag_fields()}
+  for name, value in flags_lib.field_values(
+      fields.values(), flag_values).items():
+    fields[name].check(value)
   if issubclass(module.Options, groups.Configured):
     flags_lib.config(flag_values)
 
