@@ -8,7 +8,7 @@ from tests import documents
 from tests.conversion import checkpoints
 
 _README = documents.ROOT / 'README.md'
-# tests/serving/documentation_test.py plays the server of that page.
+# tests/serving_document_test.py plays the server of that page.
 _SERVING = documents.ROOT / 'docs' / 'serving.md'
 _PAGES = [
     page for page in documents.pages() if page not in (_README, _SERVING)]

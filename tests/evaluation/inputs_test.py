@@ -148,7 +148,7 @@ def test_damaged_bytes(flow, tmp_path):
     evaluation.read_inputs(path, flow.event_shape)
   with zipfile.ZipFile(path, 'w') as archive:
     archive.writestr('x', b'no array')
-  with pytest.raises(ValueError, match='its x is not an array'):
+  with pytest.raises(ValueError, match='Its x is not an array'):
     evaluation.read_inputs(path, flow.event_shape)
 
 
