@@ -10,6 +10,14 @@ import keras
 import tensorflow as tf
 from tensorflow_probability.python.internal import cache_util
 
+from tf_resflow import errors
+
+# Keras turns an error within `call` into one of many lines and, where it cannot
+# make one of its class from a message alone, into a RuntimeError. There is no
+# public way to say that an error is clear as it is; Keras takes those with this
+# attribute for wrapped already.
+errors.InvalidValueError._keras_call_info_injected = True  # pylint: disable=protected-access
+
 
 def allow_frequent_tracing(function: Callable) -> Callable:
   """Returns a `tf.function` that may be traced often without a warning.

@@ -11,7 +11,6 @@ import pytest
 import tensorflow as tf
 
 from tf_resflow import configuration
-from tf_resflow import evaluation
 from tf_resflow import numerics
 from tf_resflow import serving
 from tf_resflow import training
@@ -69,8 +68,8 @@ def _break(path):
     (shutil.rmtree, [], 'export: error: --workdir={workdir}: expected '),
     (lambda path: shutil.rmtree(f'{path}/checkpoints'), [],
      'export: error: --workdir={workdir}: expected '),
-    (_break, [], 'export: error: checkpoint {workdir}/checkpoints/ckpt-0 '
-     'cannot be read'),
+    (_break, [], 'export: error: checkpoint={workdir}/checkpoints/ckpt-0: '
+     'expected undamaged files'),
     (lambda path: os.makedirs(f'{path}/../new/1'), [],
      'export: error: --output={output}: expected a new or empty folder'),
     (lambda path: pathlib.Path(path).with_name('new').write_text(''), [],

@@ -103,11 +103,11 @@ def test_single_precision_is_close_to_double(converted):
 def test_nothing_is_overwritten(converted, tmp_path):
   path, workdir, _ = converted
   before = sorted(p.stat().st_mtime_ns for p in workdir.rglob('*'))
-  with pytest.raises(ValueError, match='w is not empty; name a new or empty'):
+  with pytest.raises(ValueError, match='expected a new or empty folder'):
     conversion.convert(path, workdir)
   assert sorted(p.stat().st_mtime_ns for p in workdir.rglob('*')) == before
   (tmp_path / 'file').write_text('important')
-  with pytest.raises(ValueError, match='file, which is a file; name a folder'):
+  with pytest.raises(ValueError, match='expected a folder. It is a file'):
     conversion.convert(path, tmp_path / 'file')
   # An empty folder is as good as a new one.
   (tmp_path / 'empty').mkdir()

@@ -86,7 +86,7 @@ def test_samples_that_fail_do_not_end_a_run(tmp_path, data_dir, monkeypatch):
   with mock.patch.object(loop._logger, 'warning') as warning:
     assert training.train(config, str(tmp_path)).step == 2
   assert [call.args[1] for call in warning.call_args_list] == [1, 2]
-  assert 'a block: the fixed-point iteration' in warning.call_args.args[2]
+  assert 'a block: expected convergence' in warning.call_args.args[2]
 
 
 def test_overflow_of_an_update_is_not_saved(tmp_path, data_dir):

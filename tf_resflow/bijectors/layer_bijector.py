@@ -5,7 +5,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow.bijectors import flow_bijector
 from tf_resflow.numerics import random
@@ -48,10 +47,7 @@ class LayerBijector(flow_bijector.FlowBijector):
       seed: random.SeedLike = None, caching: bool = True, name: str = 'layer',
       parameters: dict[str, Any] | None = None):
     parameters = dict(locals()) if parameters is None else parameters
-    errors.check(
-        isinstance(event_shape, (list, tuple, tf.TensorShape)), 'event_shape',
-        event_shape, 'a list of sizes, such as [2]',
-        'It is the shape of one example, without the batch axis.')
+    event_shape = layers.event_shape_of(event_shape)
     with tf.name_scope(name) as name:
       self._input_shape = list(event_shape)
       if not layer.built:

@@ -12,7 +12,7 @@ import re
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow.training import file_errors
+from tf_resflow.training import files
 from tf_resflow.training import metrics
 
 _logger = logging.getLogger(__name__)
@@ -109,8 +109,12 @@ def make_manager(
           listed[-1] if listed else 'nothing', newest)
       kept = [f'ckpt-{step}' for step in _complete_steps(folder)
               if f'ckpt-{step}' in listed]
-      tf.train.update_checkpoint_state(
-          folder, newest, list(dict.fromkeys([*kept, newest])))
+      # TensorFlow passes over names without a time after 0, the default.
+      files.write_text(os.path.join(folder, _LIST), '\n'.join([
+          f'model_checkpoint_path: "{newest}"',
+          *(f'all_model_checkpoint_paths: "{name}"\n'
+            'all_model_checkpoint_timestamps: 1.0'
+            for name in dict.fromkeys([*kept, newest])), '']))
   return tf.train.CheckpointManager(
       checkpoint, folder, max_to_keep=num_to_keep)
 
@@ -139,7 +143,7 @@ def restore(
 
 def _unreadable(path: str, error: Exception) -> errors.InvalidValueError:
   """Returns the error that says what to do."""
-  said = f'{file_errors.first_line(error)}.'
+  said = f'{files.first_line(error)}.'
   if _DAMAGED.search(str(error)):
     return errors.InvalidValueError(
         'checkpoint', path, 'undamaged files',

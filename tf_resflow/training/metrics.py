@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow.training import file_errors
+from tf_resflow.training import files
 
 _NAME_PATTERN = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_./-]*')
 _STEP = 'step'
@@ -65,7 +65,7 @@ class MetricsWriter:
     self._last_step = start_step
     self._file = None
     self._replace_csv(kept)
-    with file_errors.writing(tensorboard_dir):
+    with files.writing(tensorboard_dir):
       for path in glob.glob(os.path.join(tensorboard_dir, '*tfevents*')):
         _drop_later_events(path, start_step)
       self._summary_writer = tf.summary.create_file_writer(tensorboard_dir)
@@ -89,7 +89,7 @@ class MetricsWriter:
     step = int(step)
     self._check_step(step)
     numbers = {name: _as_number(name, value) for name, value in values.items()}
-    with file_errors.writing('metrics'), self._summary_writer.as_default():
+    with files.writing('metrics'), self._summary_writer.as_default():
       for name, number in numbers.items():
         tf.summary.scalar(name, float(number), step=step)
 
@@ -141,7 +141,7 @@ class MetricsWriter:
         images.dtype == np.uint8 or np.all((images >= 0) & (images <= 1)),
         name, f'{images.dtype} in [{images.min()}, {images.max()}]',
         'uint8 or finite floats in [0, 1]', 'Clip samples first.')
-    with file_errors.writing('images'), self._summary_writer.as_default():
+    with files.writing('images'), self._summary_writer.as_default():
       tf.summary.image(name, images, step=step, max_outputs=len(images))
     if self._save_images_fn is not None:
       path = self.sample_path(step, name)
@@ -157,7 +157,7 @@ class MetricsWriter:
     """Brings everything written so far onto the disk."""
     self._file.flush()
     os.fsync(self._file.fileno())
-    with file_errors.writing('the metrics of TensorBoard'):
+    with files.writing('the metrics of TensorBoard'):
       self._summary_writer.flush()
 
   def close(self) -> None:

@@ -11,7 +11,7 @@ from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.training import checkpoints
 from tf_resflow.training import ema as ema_lib
-from tf_resflow.training import file_errors
+from tf_resflow.training import files
 from tf_resflow.training import workdir as workdir_lib
 
 
@@ -44,11 +44,11 @@ def create_workdir(
     draft = os.path.join(folder, name)
     workdir_lib.prepare(draft, config)
     for file_name, text in (extra_files or {}).items():
-      workdir_lib.write_text(os.path.join(draft, file_name), text)
+      files.write_text(os.path.join(draft, file_name), text)
     checkpoint = tf.train.Checkpoint(
         model=model, ema=ema_lib.ExponentialMovingAverage(model),
         step=tf.Variable(0, dtype=tf.int64))
-    with file_errors.writing('the weights'):
+    with files.writing('the weights'):
       checkpoints.make_manager(
           checkpoint, draft, config.run.checkpoints_to_keep).save(0)
     # A rename replaces an empty folder, and fails where one has been filled.

@@ -13,7 +13,7 @@ from tf_resflow import models
 from tf_resflow.training import batches
 from tf_resflow.training import checkpoints
 from tf_resflow.training import ema as ema_lib
-from tf_resflow.training import file_errors
+from tf_resflow.training import files
 from tf_resflow.training import objectives
 from tf_resflow.training import optimizers
 from tf_resflow.training import step as step_lib
@@ -129,7 +129,7 @@ class Trainer:
       OSError: if the checkpoint cannot be written.
     """
     self.check_finite()
-    with file_errors.writing(f'the checkpoint of step {self.step}'):
+    with files.writing(f'the checkpoint of step {self.step}'):
       return self._manager.save(checkpoint_number=self.step)
 
   def check_finite(self) -> None:

@@ -15,6 +15,7 @@ from tf_resflow import errors
 from tf_resflow.configuration import flags as flags_lib
 from tf_resflow.configuration import values
 from tf_resflow.training import checkpoints
+from tf_resflow.training import files
 
 RUN_FLAGS = 'run.flags'
 MODEL_JSON = 'model.json'
@@ -22,14 +23,6 @@ MODEL_JSON = 'model.json'
 # What a process may leave that was killed while it made a run's folder.
 _LEFTOVERS = {MODEL_JSON, f'{MODEL_JSON}.tmp', f'{RUN_FLAGS}.tmp'}
 _PATTERN_CHARACTERS = '[]*?\\'
-
-
-def write_text(path: str, text: str) -> None:
-  """Writes a file, whole or not at all."""
-  temporary = f'{path}.tmp'
-  with open(temporary, 'w', encoding='utf-8') as f:
-    f.write(text)
-  os.replace(temporary, path)
 
 
 def check_path(workdir: str) -> None:
@@ -101,10 +94,10 @@ def prepare(workdir: str, config: configuration.Config) -> None:
   """Creates a run's folder and writes its flags and model; see `check`."""
   check(workdir, config)
   os.makedirs(workdir, exist_ok=True)
-  write_text(
+  files.write_text(
       os.path.join(workdir, MODEL_JSON), config.model.to_json())
   # Last, because its presence says that the folder is a run.
-  write_text(
+  files.write_text(
       os.path.join(workdir, RUN_FLAGS), flags_lib.to_flagfile(config))
 
 

@@ -1,7 +1,8 @@
-"""TensorFlow's errors of files as Python has them."""
+"""Writing files: whole or not at all, and errors as Python has them."""
 
 from collections.abc import Iterator
 import contextlib
+import os
 
 import tensorflow as tf
 
@@ -24,3 +25,11 @@ def writing(what: str) -> Iterator[None]:
   except tf.errors.OpError as error:
     raise OSError(
         f'{what} cannot be written: {first_line(error)}.') from error
+
+
+def write_text(path: str, text: str) -> None:
+  """Writes a file, whole or not at all."""
+  temporary = f'{path}.tmp'
+  with open(temporary, 'w', encoding='utf-8') as f:
+    f.write(text)
+  os.replace(temporary, path)

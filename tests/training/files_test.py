@@ -1,0 +1,25 @@
+"""Errors of files as one line."""
+
+import pytest
+import tensorflow as tf
+
+from tf_resflow.training import files
+
+
+def test_errors_of_tensorflow_become_those_of_python(tmp_path):
+  with pytest.raises(OSError, match='^the picture cannot be') as error:
+    with files.writing('the picture'):
+      tf.io.write_file(str(tmp_path), 'a folder is in the way')
+  assert '\n' not in str(error.value)
+  assert isinstance(error.value.__cause__, tf.errors.OpError)
+  with pytest.raises(ZeroDivisionError):
+    with files.writing('nothing'):
+      _ = 1 / 0
+
+
+def test_write_text_replaces_a_file(tmp_path):
+  path = tmp_path / 'text'
+  for text in ('one', 'zwei\n'):
+    files.write_text(str(path), text)
+    assert path.read_text() == text
+  assert [p.name for p in tmp_path.iterdir()] == ['text']
