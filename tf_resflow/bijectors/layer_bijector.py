@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow.bijectors import flow_bijector
 from tf_resflow.numerics import random
@@ -114,6 +115,11 @@ class LayerBijector(flow_bijector.FlowBijector):
     return tf.concat([output_shape[:rank], self._input_shape], axis=0)
 
   def transform(self, x, event_ndims, seed=None, condition=None):
+    least = self.forward_min_event_ndims
+    errors.check(
+        least <= event_ndims <= x.shape.rank, 'event_ndims', event_ndims,
+        f'{least} to {x.shape.rank} in {self.name}', 'It counts the axes of an '
+        'event, from the last one.')
     flat, restore = self._flatten_batch(x, self.forward_min_event_ndims)
     y, log_det = self._layer.forward_and_log_det(
         flat, condition=condition, seed=self._seed if seed is None else seed)
