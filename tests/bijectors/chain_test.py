@@ -16,7 +16,7 @@ def _parts():
         keras.Input((4,)), layers.SpectralDense(5, seed=i), layers.LipSwish(),
         layers.SpectralDense(4, seed=i + 10)])
     return bijectors.ResidualBlock(
-        g, log_det=numerics.Exact(), name=f'block_{i}')
+        g, estimator=numerics.Exact(), name=f'block_{i}')
 
   return [make_block(1), bijectors.ActNorm([4]), make_block(2),
           tfb.Reshape([4], [2, 2])]

@@ -46,7 +46,7 @@ def make_joint(kind, density):
 @pytest.mark.parametrize('kind, is_traced', [
     ('coroutine', False), ('coroutine', True), ('auto_batched', True)])
 def test_joint_density_is_the_product_of_its_parts(kind, is_traced):
-  density = make_density(log_det=numerics.Exact())
+  density = make_density(estimator=numerics.Exact())
   joint = make_joint(kind, density)
   wrap = tf.function if is_traced else lambda fn: fn
   draw = wrap(lambda: joint.sample(4, seed=1))()
@@ -78,7 +78,7 @@ def test_gradients_reach_the_flow():
 
 def test_auto_batched_gradients_are_right_or_refused():
   """`tf.vectorized_map` drops custom gradients, without a word of its own."""
-  density = make_density(log_det=numerics.Exact())
+  density = make_density(estimator=numerics.Exact())
   variables = density.trainable_variables
   draw = make_joint('coroutine', density).sample(4, seed=1)
   # Has no custom gradient that depends on the batch.

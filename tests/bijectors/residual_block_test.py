@@ -9,7 +9,9 @@ from tensorflow_probability import distributions as tfd
 
 from tests import cases
 from tf_resflow import bijectors
+from tf_resflow import errors
 from tf_resflow import layers
+from tf_resflow import models
 from tf_resflow import numerics
 
 
@@ -106,10 +108,9 @@ def check_gradients(fn, bijector, y):
 
 def tight_exact():
   bijector = make_exact()
-  for part in bijector.layer.g.layers:
-    if isinstance(part, layers.SpectralLayer):
-      part.tolerance = 1e-8
-      part.save_singular_vectors()
+  for part in bijector.layer.constrained_layers():
+    part.tolerance = 1e-8
+    part.save_norms()
   return bijector
 
 
@@ -171,28 +172,60 @@ def test_a_copy_shares_the_variables():
 
 
 def test_takes_a_residual_layer():
-  layer = layers.ResidualBlock(make_g(), log_det=numerics.Exact())
-  bijector = bijectors.ResidualBlock(layer, event_shape=[3])
+  layer = layers.ResidualBlock(make_g(), estimator=numerics.Exact())
+  bijector = bijectors.ResidualBlock(layer=layer, event_shape=[3])
   assert bijector.layer is layer
-  with pytest.raises(ValueError, match='whose own log_det, solver'):
-    bijectors.ResidualBlock(layer, log_det=numerics.Exact())
+  for settings in (
+      {'estimator': numerics.Exact()}, {'solver': 'banach'}, {'g': make_g()},
+      {'memory': 'naive'}, {'lipschitz_bound': 0.5}):
+    with pytest.raises(errors.InvalidValueError, match='whose own hold'):
+      bijectors.ResidualBlock(layer=layer, event_shape=[3], **settings)
 
 
 def test_event_shape_comes_from_a_built_model():
   g = make_g()
   g.build((None, 3))
-  assert bijectors.ResidualBlock(g).forward_min_event_ndims == 1
+  bijector = bijectors.ResidualBlock(g)
+  assert bijector.forward_min_event_ndims == 1
+  assert len(bijector.trainable_variables) == 5
   layer = layers.ResidualBlock(g)
-  assert len(bijectors.ResidualBlock(layer).trainable_variables) == 5
+  layer.build((None, 3))
+  assert len(bijectors.ResidualBlock(layer=layer).trainable_variables) == 5
 
 
 @pytest.mark.parametrize('make_fn', [
     make_g, lambda: keras.layers.Dense(3)])
 def test_refuses_unknown_event_shapes(make_fn):
-  with pytest.raises(ValueError, match='not known from g.*Pass event_shape='):
+  with pytest.raises(errors.InvalidValueError, match=(
+      'event_shape=None: expected the shape of one event')):
     bijectors.ResidualBlock(make_fn(), lipschitz_bound=0.5)
 
 
-def test_layer_bijector_refuses_a_layer_without_weights():
-  with pytest.raises(ValueError, match='no weights yet.*Pass event_shape='):
-    bijectors.LayerBijector(layers.ActNorm())
+@pytest.mark.parametrize('make_fn', [
+    lambda shape: bijectors.ResidualBlock(make_g(), event_shape=shape),
+    bijectors.ActNorm, bijectors.Logit, bijectors.Squeeze,
+    lambda shape: bijectors.LayerBijector(layers.ActNorm(), shape),
+    lambda shape: models.Flow(layers.ActNorm(), shape)])
+@pytest.mark.parametrize('shape', [2, 'ab', [2, None]])
+def test_refuses_what_is_no_event_shape_in_one_line(make_fn, shape):
+  with pytest.raises(errors.InvalidValueError, match='^event_shape=') as error:
+    make_fn(shape)
+  assert '\n' not in str(error.value)
+
+
+def test_certificate():
+  bijector = make_exact()
+  certificate = bijector.certificate()
+  assert certificate == bijector.layer.certificate()
+  assert certificate.methods == ('dense', 'dense')
+  assert certificate.bound < 1.0
+  asserted = bijectors.ResidualBlock(
+      keras.layers.Dense(3), lipschitz_bound=0.5, event_shape=[3])
+  assert asserted.certificate() == (0.5, ('asserted',))
+
+
+def test_takes_specs():
+  bijector = bijectors.ResidualBlock(
+      make_g(), event_shape=[3], estimator='fixed:3', solver='banach')
+  assert bijector.layer.estimator == numerics.FixedTruncation(3)
+  assert bijector.layer.solver == numerics.Banach()

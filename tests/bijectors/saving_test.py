@@ -18,13 +18,13 @@ from tf_resflow import numerics
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-def make_density(seed, log_det):
+def make_density(seed, estimator):
   """A block behind ActNorm."""
   g = keras.Sequential([
       layers.SpectralDense(8, seed=seed), layers.LipSwish(),
       layers.SpectralDense(2, seed=seed + 5)])
   flow = bijectors.Chain([
-      bijectors.ResidualBlock(g, event_shape=[2], log_det=log_det),
+      bijectors.ResidualBlock(g, event_shape=[2], estimator=estimator),
       bijectors.ActNorm([2])])
   return tfd.TransformedDistribution(
       tfd.MultivariateNormalDiag(tf.zeros(2)), tfb.Invert(flow))

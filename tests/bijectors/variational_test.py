@@ -62,7 +62,7 @@ def make_flow():
       layers.SpectralDense(32, seed=0), layers.LipSwish(),
       layers.SpectralDense(3, seed=10)])
   return bijectors.ResidualBlock(
-      g, event_shape=[3], log_det=numerics.Exact())
+      g, event_shape=[3], estimator=numerics.Exact())
 
 
 def test_oracle_is_what_the_test_needs():

@@ -11,7 +11,6 @@ import pytest
 import tensorflow as tf
 
 from tf_resflow import configuration
-from tf_resflow import evaluation
 from tf_resflow import numerics
 from tf_resflow import serving
 from tf_resflow import training

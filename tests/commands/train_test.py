@@ -74,10 +74,9 @@ def test_missing_data(run_tool, tmp_path):
   result = run_tool(
       'train', f'--workdir={tmp_path / "run"}', '--dataset=cifar10',
       f'--data_dir={missing}', '--num_blocks=1', '--hidden_channels=4')
-  _assert_one_line(result, "no data set 'cifar10': the folder ")
-  # The flag has its dashes, the path is left alone.
-  assert f'the folder {missing} does not exist' in result.stderr
-  assert 'pass the --data_dir that holds it' in result.stderr
+  _assert_one_line(
+      result, f'--data_dir={missing}: expected a folder with the prepared ')
+  assert 'or give the folder that holds it' in result.stderr
   assert list(tmp_path.iterdir()) == []
 
 

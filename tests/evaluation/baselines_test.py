@@ -228,7 +228,7 @@ def test_default_candidates_cover_both_spaces():
     (_images(), _images(num_levels=40), 'test=.*: expected 0..16'),
     (_images(), _images(shape=(3, 3, 1)), 'test=images .* as those of train'),
     (_images(), _images()[:0], 'test=.*not empty'),
-    (_images(8), _images(), 'num_components=10: expected at most 8'),
+    (_images(8), _images(), 'num_components=10: expected at most 6'),
 ])
 def test_bad_images_are_named(train, test, message):
   with pytest.raises(ValueError, match=message):

@@ -163,6 +163,33 @@ def test_functions_are_traced_once_for_equal_settings():
       other.traced(evaluate)(weight, [], x), np.full([2, 3], -0.5))
 
 
+def test_eager_calls_with_batches_of_many_sizes_share_one_graph():
+  """Every graph costs time, and memory that is never freed."""
+  g_fn, weights, _ = testing.make_block('dense')
+  num_traces = []
+
+  def counted(weights, x):
+    num_traces.append(1)
+    return g_fn(weights, x)
+
+  g = numerics.ResidualFunction(counted, max_examples=lambda: 3)
+  plain = numerics.ResidualFunction(g_fn)
+  estimator = numerics.RussianRoulette()
+  counts = []
+  for size in (1, 2, 3, 4, 5, 8, 13):
+    x = tf.ones([size, 4], tf.float64)
+    outputs, expected = [
+        numerics.forward_and_log_det(f, weights, x, estimator, seed=3)
+        for f in (g, plain)]
+    solution = numerics.invert_residual(
+        g, weights, outputs[0], numerics.Anderson())
+    assert testing.relative_error(outputs, expected) < 1e-12
+    np.testing.assert_allclose(solution.x, x, atol=1e-9)
+    counts.append(len(num_traces))
+  # The first size has a graph of its own, the second one that of all others.
+  assert counts[0] < counts[1] == counts[-1]
+
+
 @pytest.mark.parametrize('max_examples', [None, 1, 2])
 def test_evaluate_takes_chunks(max_examples):
   g_fn, weights, x = testing.make_block('conv')

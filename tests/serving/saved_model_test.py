@@ -31,14 +31,15 @@ _OPS = set("""
     FloorDiv FloorMod GatherV2 Greater GreaterEqual Identity IdentityN If
     IsFinite IsNan Less LessEqual Log LogicalAnd LogicalNot LogicalOr MatMul Max
     Maximum Mean MergeV2Checkpoints Minimum Mul Neg NoOp NotEqual OnesLike Pack
-    PartitionedCall Placeholder PreventGradient ReadVariableOp RealDiv Relu
-    Reshape RestoreV2 SaveV2 Select SelectV2 Shape ShapeN ShardedFilename
+    PartitionedCall Placeholder PreventGradient Range ReadVariableOp RealDiv
+    Relu Reshape RestoreV2 SaveV2 Select SelectV2 Shape ShapeN ShardedFilename
     Sigmoid SigmoidGrad Size Softmax Softplus SplitV Sqrt Square Squeeze
     StatefulPartitionedCall StatelessIf StatelessRandomGetKeyCounter
     StatelessRandomNormalV2 StatelessRandomUniformFullIntV2
     StatelessRandomUniformV2 StatelessWhile StaticRegexFullMatch StopGradient
-    StridedSlice StringJoin Sub Sum TensorListConcatV2 TensorListReserve
-    TensorListSetItem Tile Transpose Unpack VarHandleOp ZerosLike
+    StridedSlice StringJoin Sub Sum TensorListConcatV2 TensorListFromTensor
+    TensorListGetItem TensorListReserve TensorListSetItem TensorListStack Tile
+    Transpose Unpack VarHandleOp ZerosLike
     """.split())
 
 

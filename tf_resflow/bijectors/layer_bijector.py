@@ -48,10 +48,7 @@ class LayerBijector(flow_bijector.FlowBijector):
       seed: random.SeedLike = None, caching: bool = True, name: str = 'layer',
       parameters: dict[str, Any] | None = None):
     parameters = dict(locals()) if parameters is None else parameters
-    errors.check(
-        isinstance(event_shape, (list, tuple, tf.TensorShape)), 'event_shape',
-        event_shape, 'a list of sizes, such as [2]',
-        'It is the shape of one example, without the batch axis.')
+    event_shape = layers.event_shape_of(event_shape)
     with tf.name_scope(name) as name:
       self._input_shape = list(event_shape)
       if not layer.built:
@@ -118,6 +115,11 @@ class LayerBijector(flow_bijector.FlowBijector):
     return tf.concat([output_shape[:rank], self._input_shape], axis=0)
 
   def transform(self, x, event_ndims, seed=None, condition=None):
+    least = self.forward_min_event_ndims
+    errors.check(
+        least <= event_ndims <= x.shape.rank, 'event_ndims', event_ndims,
+        f'{least} to {x.shape.rank} in {self.name}', 'It counts the axes of an '
+        'event, from the last one.')
     flat, restore = self._flatten_batch(x, self.forward_min_event_ndims)
     y, log_det = self._layer.forward_and_log_det(
         flat, condition=condition, seed=self._seed if seed is None else seed)

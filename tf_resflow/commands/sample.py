@@ -41,6 +41,7 @@ from tf_resflow.commands import groups
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import output
 from tf_resflow.configuration import fields
+from tf_resflow.configuration import values
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,6 +92,9 @@ class Options(
     if self.interpolate:
       self.refuse(('num_columns',), 'with --interpolate',
                   '--num_points says how many images are in a row.')
+      errors.check(
+          len(self.indices) % 2 == 0, 'indices', values.text_of(self.indices),
+          'pairs: start, end, start, end')
     else:
       self.refuse(('path', 'num_points'), 'without --interpolate',
                   'It describes its paths.')
@@ -103,6 +107,10 @@ class Options(
     """Returns the split and the places of the chosen images in it."""
     split = self.load_split(run)
     if self.indices:
+      errors.check(
+          max(self.indices) < split.num_examples, 'indices',
+          values.text_of(self.indices), f'numbers below {split.num_examples}',
+          f'So many images are in the {self.split} split.')
       return split, self.indices
     self.check_count('num_samples', split.num_examples // per_sample)
     return split, range(per_sample * (self.num_samples or default))

@@ -76,8 +76,16 @@ class Specified:
     """
     if not isinstance(value, str):
       return value
-    spec = Spec.parse(value, cls.registry.kind)
-    return cls.registry.get(spec.name).from_spec(spec, value)
+    kind = cls.registry.kind
+    spec = Spec.parse(value, kind)
+    try:
+      return cls.registry.get(spec.name).from_spec(spec, value)
+    except errors.InvalidValueError as error:
+      if (error.name, error.value) == (kind, value):
+        raise
+      # Of a part; the message starts with the whole, as it was given.
+      raise errors.InvalidValueError(
+          kind, value, 'a spec whose parts are valid', str(error)) from error
 
   @classmethod
   def from_spec(cls, spec: Spec, text: str) -> Self:

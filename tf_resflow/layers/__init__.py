@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'bijections.act_norm': ['ActNorm'],
         'bijections.bijection': [
             'Bijection', 'Inverted', 'SlopeBounds', 'Solve', 'SolvingBijection',
-            'Transformed'],
+            'Transformed', 'event_shape_of'],
         'bijections.chain': ['Chain'],
         'bijections.feature_tap': ['FeatureTap'],
         'bijections.flatten': ['Flatten'],

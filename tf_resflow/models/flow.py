@@ -67,8 +67,8 @@ class Flow(keras.Model):
       classifier: keras.layers.Layer | None = None, **kwargs):
     kwargs.setdefault('dtype', bijection.compute_dtype)
     super().__init__(**kwargs)
-    self.event_shape = tuple(event_shape)
-    self.event_size = math.prod(event_shape)
+    self.event_shape = layers.event_shape_of(event_shape)
+    self.event_size = math.prod(self.event_shape)
     self.num_levels = num_levels
     if not bijection.built:
       bijection.build((None, *event_shape))
@@ -112,8 +112,7 @@ class Flow(keras.Model):
   @property
   def constrained_layers(self) -> list[layers.LipschitzLayer]:
     """Every linear layer whose operator norm is constrained."""
-    return [c for b in self.bijection.elementary()
-            for c in b.constrained_layers()]
+    return self.bijection.constrained_layers()
 
   def transform(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,

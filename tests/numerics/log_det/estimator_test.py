@@ -31,13 +31,13 @@ def test_specs(text, expected):
 @pytest.mark.parametrize('text, message', [
     ('unbiased', 'estimator=unbiased: expected one of roulette, adaptive, '),
     ('roulette:uniform', 'law=uniform: expected one of poisson, geometric, '),
-    ('roulette:poisson:two', 'law=poisson:two: expected a number for rate'),
+    ('roulette:poisson:two', 'law=poisson:two: expected a value of rate'),
     ('roulette:poisson:-2', 'rate=-2.0: expected a positive'),
     ('roulette,terms=2', 'expected roulette with the options probe, exact'),
     ('adaptive:0.1:0.2', 'expected at most 1 arguments of adaptive'),
     ('adaptive,batch_dependent=maybe',
-     'expected true or false for batch_dependent of adaptive'),
-    ('fixed:2.5', 'estimator=fixed:2.5: expected a whole number for num_terms'),
+     'expected a value of batch_dependent of adaptive like true'),
+    ('fixed:2.5', 'expected a value of num_terms of fixed like 10'),
     ('exact,probe=gaussian', 'expected exact, which has no options'),
 ])
 def test_wrong_specs_are_refused(text, message):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow.layers.lipschitz import parts as parts_lib
 from tf_resflow.numerics import random
@@ -217,7 +218,8 @@ class Bijection(keras.layers.Layer):
 
   def constrained_layers(self) -> list:
     """Returns the linear layers within whose norms are bounded."""
-    return []
+    return [c for b in self.elementary() if b is not self
+            for c in b.constrained_layers()]
 
   def share_functions(self, functions: dict) -> None:
     """Lets residual branches of one structure share their graphs.
@@ -225,6 +227,25 @@ class Bijection(keras.layers.Layer):
     Args:
       functions: from structures to `numerics.ResidualFunction`s; is added to.
     """
+
+
+def event_shape_of(shape: Any) -> tuple[int, ...]:
+  """Returns the shape of one example as a tuple.
+
+  Raises:
+    InvalidValueError: if `shape` is no sequence of known sizes.
+
+  Example:
+    >>> layers.event_shape_of([4, 4, 1])
+    (4, 4, 1)
+  """
+  sizes = tuple(shape) if isinstance(
+      shape, (list, tuple, tf.TensorShape)) else (None,)
+  errors.check(
+      all(isinstance(size, int) and size >= 0 for size in sizes),
+      'event_shape', shape, 'a list of sizes, such as [2]',
+      'It is the shape of one example, without the batch axis.')
+  return sizes
 
 
 def zero_log_det(x: tf.Tensor) -> tf.Tensor:

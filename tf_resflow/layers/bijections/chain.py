@@ -51,12 +51,16 @@ class Chain(bijection.SolvingBijection):
   def transform(self, x, *, condition=None, seed=None, estimator=None):
     if not self.built:
       self.build(tuple(x.shape))
-    seed, numbers = random.as_seed(seed), itertools.count()
+    numbers = itertools.count()
+    draws = self.is_random and (estimator is None or estimator.is_random)
+    if draws:
+      seed = random.as_seed(seed)
     log_det, solves, features = bijection.zero_log_det(x), (), ()
     for part in self.parts:
       result = part.transform(
           x, condition=condition, estimator=estimator,
-          seed=random.fold_in(seed, next(numbers)) if part.is_random else None)
+          seed=random.fold_in(seed, next(numbers))
+          if draws and part.is_random else None)
       x = result.y
       log_det += result.log_det
       solves += result.solves

@@ -6,6 +6,7 @@ import math
 import keras
 import tensorflow as tf
 
+from tf_resflow import errors
 from tf_resflow.layers.bijections import bijection
 
 
@@ -43,6 +44,8 @@ class Split(bijection.SolvingBijection):
 
   def build(self, input_shape: Sequence) -> None:
     *shape, channels = input_shape[1:]
+    errors.check(channels > 1, 'input_shape', tuple(input_shape),
+                 '2 channels or more', 'Nothing would go on otherwise.')
     kept = channels // 2
     self.kept_shape = (*shape, kept)
     self.leaving_shape = (*shape, channels - kept)

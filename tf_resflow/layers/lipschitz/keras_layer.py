@@ -216,9 +216,10 @@ def as_lipschitz_layer(
 ) -> lipschitz_layer.LipschitzLayer:
   """Returns a Keras layer as one that knows its bound.
 
-  A `keras.Sequential` becomes a `Sequence` of its layers, which share their
-  variables with it. They are called one by one in their own dtype: the model
-  itself would cast its input to another.
+  A `keras.Sequential` becomes a `Sequence` of its layers, and of those of the
+  `keras.Sequential`s within, which share their variables with it. They are
+  called one by one in their own dtype: the model itself would cast its input
+  to another.
 
   Args:
     layer: a Lipschitz layer, which is returned as it is, or a Keras layer.
@@ -235,6 +236,12 @@ def as_lipschitz_layer(
   if isinstance(layer, lipschitz_layer.LipschitzLayer):
     return layer
   if type(layer) is keras.Sequential:
-    return sequence.Sequence(
-        [as_lipschitz_layer(part) for part in layer.layers], name=layer.name)
+    return sequence.Sequence(_parts(layer), name=layer.name)
   return KerasLayer(layer)
+
+
+def _parts(layer):
+  """Returns the layers that a `keras.Sequential` calls one after another."""
+  if type(layer) is not keras.Sequential:
+    return [as_lipschitz_layer(layer)]
+  return [p for part in layer.layers for p in _parts(part)]

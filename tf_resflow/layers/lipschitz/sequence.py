@@ -66,7 +66,8 @@ class Sequence(lipschitz_layer.LipschitzLayer):
 
   @property
   def known_by(self) -> str:
-    return min(part.known_by for part in self.parts)  # 'assertion' if any is.
+    # 'assertion', the smaller word, if any is.
+    return min((part.known_by for part in self.parts), default='construction')
 
   def constrained_layers(self) -> list[lipschitz_layer.LipschitzLayer]:
     return [c for part in self.parts for c in part.constrained_layers()]

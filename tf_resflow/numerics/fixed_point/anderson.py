@@ -9,12 +9,14 @@ from tf_resflow.numerics.fixed_point import solver
 
 @dataclasses.dataclass(frozen=True)
 class Anderson(solver.Solver):
-  """Anderson acceleration of x <- y - g(x), safeguarded by the plain step.
+  """Anderson acceleration of `x <- y - g(x)`, safeguarded by the plain step.
 
-  With f(x) = y - g(x) - x, every iteration knows secants (s_j, q_j), that is,
-  combinations of past changes `s_j = d(x + f)` and `q_j = df`, kept orthonormal
-  in q for each sample (an updated QR factorisation, so no small system has to
-  be solved). The least-squares step is
+  With `f(x) = y - g(x) - x` the plain step leads from `x` to `x + f`, and is at
+  its end where `f = 0`. What past steps changed, `s` in `x + f` and `q` in `f`,
+  predicts what a step would change: of every sample the last pairs `(s_j, q_j)`
+  are kept, the secants, combined so that the `q_j` are orthonormal. The columns
+  of `S` and `Q` are the `s_j` and `q_j`. The accelerated step is to where the
+  secants predict the least `|f|_2`,
 
     c = Q^T f,   x_new = (x + f) - S c.
 
@@ -23,11 +25,12 @@ class Anderson(solver.Solver):
   generalised conjugate residual method: for symmetric and for skew-symmetric
   `g` a short history is as good as a full one.
 
-  An accelerated point is kept only if |f|_2 fell by the factor rho (the
-  Lipschitz bound if given, else 0.99). Otherwise the history is cleared and
+  An accelerated point is kept only if `|f|_2` fell by the factor `rho` (the
+  Lipschitz bound if given, else 0.99). Otherwise the secants are dropped and
   the next evaluation is a plain step from the last accepted point. So if `g`
-  has Lipschitz constant L <= rho in l2, two evaluations reduce |f|_2 at least
-  by rho. One evaluation of `g` per iteration; memory 2 * history * B * D.
+  has the Lipschitz constant `L <= rho` in l2, two evaluations reduce `|f|_2` by
+  `rho` at least. One evaluation of `g` per iteration; memory for
+  `2 * history * B * D` numbers.
 
   Evaluations of `g` to the default tolerance in float64, 60 dimensions,
   Banach / Anderson (asserted loosely in the test):
@@ -42,14 +45,17 @@ class Anderson(solver.Solver):
   The last row is the worst case of every method of this kind: the spectrum
   fills a circle around 1 and there is nothing to exploit.
 
+  Args:
+    history: number of secants kept, at least 1.
+    atol: see `Solver`, like the others.
+    rtol: relative tolerance.
+    max_steps: most evaluations of `g`.
+
   Example:
     >>> solution = numerics.Anderson().solve(
     ...     lambda x: 0.5 * tf.tanh(x), tf.ones([2, 3]))
     >>> solution.converged.numpy().tolist()
     [True, True]
-
-  Attributes:
-    history: number of secants kept, at least 1. The others: see `Solver`.
 
   References:
     Anderson, 1965; Walker and Ni, 2011 (least-squares form); Eisenstat, Elman

@@ -7,10 +7,10 @@ from tf_resflow.numerics.fixed_point import solver
 
 @dataclasses.dataclass(frozen=True)
 class Banach(solver.Solver):
-  """The plain iteration x <- y - g(x).
+  """The plain iteration `x <- y - g(x)`.
 
-  The error shrinks by the Lipschitz constant L of `g` at every step, so about
-  log(tolerance) / log(L) evaluations are needed: 680 at L = 0.98 for 1e-6.
+  The error shrinks by the Lipschitz constant `L` of `g` at every step, so about
+  `log(tolerance) / log(L)` evaluations are needed: 680 at `L = 0.98` for 1e-6.
 
   Example:
     >>> solution = numerics.Banach().solve(

@@ -1,10 +1,10 @@
 """Per-sample secant histories, the memory of Anderson acceleration.
 
-Of the fixed-point map h(x) = x + f(x). A secant is a pair (s, q): a change s of
-h(x), and the change q of the residual vector f(x) that came with it. The q of a
-sample are kept orthonormal, so least squares over the history is a projection.
-Batched products of small matrices are slow on CPUs: everything here is
-elementwise, with the history as the first axis.
+Of the fixed-point map `h(x) = x + f(x)`. A secant is a pair `(s, q)`: a change
+`s` of `h(x)`, and the change `q` of the residual vector `f(x)` that came with
+it. The `q` of a sample are kept orthonormal, so least squares over the history
+is a projection. Batched products of small matrices are slow on CPUs: everything
+here is elementwise, with the history as the first axis.
 """
 
 from typing import NamedTuple
@@ -22,9 +22,9 @@ class History(NamedTuple):
   """The last `m` secants of every sample.
 
   Attributes:
-    s: changes of h(x), [m, B, D].
-    q: changes of f(x), [m, B, D], orthonormal where in use.
-    in_use: [m, B], 1 or 0; the other pairs mean nothing.
+    s: changes of `h(x)`, `[m, B, D]`.
+    q: changes of `f(x)`, `[m, B, D]`, orthonormal where in use.
+    in_use: `[m, B]`, 1 or 0; the pairs with 0 mean nothing.
   """
 
   s: tf.Tensor
@@ -33,24 +33,24 @@ class History(NamedTuple):
 
 
 def empty(size: int, x: tf.Tensor) -> History:
-  """A history of `size` secants, none in use, for samples like x, [B, D]."""
+  """Returns a history of `size` places, none in use, for `x`, `[B, D]`."""
   zeros = tf.tile(tf.zeros_like(x)[tf.newaxis], [size, 1, 1])
   return History(zeros, zeros, zeros[:, :, 0])
 
 
 def push(
-    history: History, ds: tf.Tensor, dq: tf.Tensor, is_secant: tf.Tensor
+    history: History, ds: tf.Tensor, dq: tf.Tensor, is_secant: tf.Tensor,
 ) -> History:
-  """Appends the secant (ds, dq) and drops the oldest.
+  """Appends the secant `(ds, dq)` and drops the oldest.
 
-  dq is projected on the complement of the q so far; ds gets the same
+  `dq` is projected on the complement of all `q` so far; `ds` gets the same
   combination, so that the pair stays a secant.
 
   Args:
-    history: the `History` so far.
-    ds: new change of h(x), [B, D].
-    dq: its effect, [B, D].
-    is_secant: bool [B]; where False nothing is appended.
+    history: the history so far.
+    ds: new change of `h(x)`, `[B, D]`.
+    dq: the change of `f(x)` that came with it, `[B, D]`.
+    is_secant: bool `[B]`; where False nothing is appended.
 
   Returns:
     The new `History`.
@@ -80,24 +80,23 @@ def push(
 
 
 def clear(history: History, mask: tf.Tensor) -> History:
-  """Forgets the secants of the samples in `mask`, bool [B]."""
+  """Forgets the secants of the samples in `mask`, bool `[B]`."""
   in_use = tf.where(mask, tf.zeros_like(history.in_use), history.in_use)
   return history._replace(in_use=in_use)
 
 
 def correction(
-    history: History, f: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-  """What the secants say must be added to the plain step h(x) = x + f.
+    history: History, f: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+  """Returns what the secants add to the plain step `h(x) = x + f`.
 
-    c = argmin |f - Q c|_2 = Q^T f;   the correction is -S c
+    -S c   with   c = argmin |f - Q c|_2 = Q^T f.
 
   Args:
-    history: a `History`.
-    f: residual vector, [B, D].
+    history: the secants.
+    f: residual vector, `[B, D]`.
 
   Returns:
-    The correction, [B, D], and bool [B]: whether it is in use.
+    The correction, `[B, D]`, and bool `[B]`: whether any secant is in it.
   """
   c = _coefficients(history, f)
   return -_combine(c, history.s), tf.reduce_any(c != 0.0, axis=0)
@@ -114,13 +113,13 @@ def _combine(c, vectors):
 
 
 def select(mask: tf.Tensor, a: tf.Tensor, b: tf.Tensor | float) -> tf.Tensor:
-  """`a` for the samples in `mask`, else `b`; mask is [B], a is [B, ...]."""
+  """Returns `a`, `[B, ...]`, for the samples in `mask`, `[B]`, else `b`."""
   mask = mask[(slice(None),) + (tf.newaxis,) * (a.shape.rank - 1)]
   return tf.where(mask, a, tf.cast(b, a.dtype))
 
 
 def max_abs(x: tf.Tensor) -> tf.Tensor:
-  """max|x| over the last axis; NaN if any element is."""
+  """Returns `max|x|` over the last axis; NaN if any element is."""
   x = tf.abs(x)
   # Devices differ in whether a maximum propagates NaN.
   is_nan = tf.reduce_any(tf.math.is_nan(x), axis=-1)
@@ -129,10 +128,10 @@ def max_abs(x: tf.Tensor) -> tf.Tensor:
 
 
 def norm(x: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
-  """l2 norm over the last axis, scaled against overflow and underflow.
+  """Returns the l2 norm over the last axis, safe from over- and underflow.
 
   Args:
-    x: [B, D].
+    x: `[B, D]`.
     scale: `max_abs(x)`, if it is known already.
   """
   if scale is None:

@@ -12,9 +12,9 @@ class Solution(NamedTuple):
     x: the solution, shaped and typed like `y`. For a sample that failed it is
       the point at which it failed; for one that ran out of steps, the last
       accepted point.
-    num_steps: int32 [B], evaluations of `g` spent on each sample.
-    converged: bool [B], whether the residual met the tolerance.
-    residual: [B], max|x + g(x) - y| of the returned `x`.
+    num_steps: int32 `[B]`, evaluations of `g` spent on each sample.
+    converged: bool `[B]`, whether the residual met the tolerance.
+    residual: `[B]`, `max|x + g(x) - y|` of the returned `x`.
   """
 
   x: tf.Tensor

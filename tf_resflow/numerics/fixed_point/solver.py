@@ -1,4 +1,4 @@
-"""Fixed-point solvers for the inverse of a residual block, x = y - g(x)."""
+"""What a solver of the inverse of a residual block, `x = y - g(x)`, is."""
 
 from collections.abc import Callable
 import dataclasses
@@ -36,18 +36,21 @@ class _State(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Solver(spec.Specified):
-  """Solves x + g(x) = y for every sample and says what happened.
+  """Solves `x + g(x) = y` for every sample and says what happened.
 
-  Both kinds stop every sample on its own residual and return what happened as
-  data: a sample that did not converge is reported, never passed off as solved.
-  Subclasses say how many secants are kept: with 0 the loop is the plain
-  iteration x <- y - g(x), else an accelerated one.
+  Every sample stops on its own residual, and what happened comes back as data:
+  a sample that did not converge is reported, never passed off as solved.
+
+  The kinds are frozen dataclasses whose fields are the arguments of their spec
+  (`anderson:5,atol=1e-08`). They set `history`, the number of secants that are
+  kept: with 0 the loop is the plain iteration `x <- y - g(x)`, else an
+  accelerated one. A kind that iterates otherwise defines `solve` anew.
 
   Attributes:
     atol: absolute tolerance; None means 1e-6 in float32, 1e-10 in float64.
-    rtol: tolerance relative to max|y| of the sample; None means 4 machine
-      epsilons, an allowance for the rounding of x + g(x) - y. For |y| up to 14
-      in float32 the two defaults add up to less than 1e-5. A solution many
+    rtol: tolerance relative to `max|y|` of the sample; None means 4 machine
+      epsilons, an allowance for the rounding of `x + g(x) - y`. For `|y|` up to
+      14 in float32 the two defaults add up to less than 1e-5. A solution many
       times larger than `y` may round worse than that and is then reported as
       not converged: raise `rtol` or use float64. Set `atol=0` and `rtol` for
       systems without a natural scale, such as an adjoint solve.
@@ -76,18 +79,19 @@ class Solver(spec.Specified):
     return atol, 4.0 * eps if self.rtol is None else self.rtol
 
   def solve(
-      self,
-      g_fn: Callable[[tf.Tensor], tf.Tensor],
-      y: tf.Tensor,
+      self, g_fn: Callable[[tf.Tensor], tf.Tensor], y: tf.Tensor,
       x_init: tf.Tensor | None = None,
       lipschitz_bound: float | tf.Tensor | None = None,
   ) -> solution_lib.Solution:
-    """Solves x + g(x) = y for every sample.
+    """Solves `x + g(x) = y` for every sample.
 
-    A sample stops when max|x + g(x) - y| <= atol + rtol * max|y|, and is frozen
-    from then on. It fails, and is frozen as not converged, when a plain step
-    (or the start) has a residual that is not finite; an accelerated step with
-    such a residual is undone first. The loop ends when no sample is left.
+    A sample stops, and keeps its `x` from then on, when
+
+      max|x + g(x) - y| <= atol + rtol max|y|.
+
+    It fails, and stops as well, when a plain step (or the start) has a residual
+    that is not finite; an accelerated step with such a residual is undone
+    first. The loop ends when no sample is left.
 
     No gradient flows through the result (`tf.stop_gradient`): differentiate
     by the implicit function theorem instead. In eager mode an outer
@@ -96,18 +100,18 @@ class Solver(spec.Specified):
 
     Args:
       g_fn: maps a tensor like `y` to one like `y`, each sample on its own.
-      y: right-hand side, [B, ...], float32 or float64; B may be unknown.
+      y: right-hand side, `[B, ...]`, float32 or float64; `B` may be unknown.
       x_init: where to start, like `y`; None starts from `y`.
       lipschitz_bound: upper bound of the Lipschitz constant of `g`, a number
-        in [0, 1) or a scalar tensor. Anderson accepts steps by it; Banach
-        takes it for the sake of a common signature.
+        in [0, 1) or a scalar tensor. Accelerated steps are accepted by it; the
+        plain iteration does not need it.
 
     Returns:
       A `Solution`. Pass it to `check_converged` to make failure an error.
 
     Raises:
-      InvalidValueError: `y` is neither float32 nor float64, shapes do not fit,
-        or `lipschitz_bound` is not in [0, 1).
+      InvalidValueError: if `y` is neither float32 nor float64, shapes do not
+        fit, or `lipschitz_bound` is not in [0, 1).
     """
     y = tf.stop_gradient(tf.convert_to_tensor(y))
     errors.check(y.dtype in _DEFAULT_ATOL, 'y', y.dtype.name,
@@ -124,8 +128,7 @@ class Solver(spec.Specified):
     size = y.shape[1:].num_elements()
     flat_shape = [
         shape[0] if y.shape[0] is None else y.shape[0],
-        tf.reduce_prod(shape[1:]) if size is None else size,
-    ]
+        tf.reduce_prod(shape[1:]) if size is None else size]
     flat_y = tf.reshape(y, flat_shape)
     atol, rtol = self.tolerances(y.dtype)
     tolerance = atol + rtol * secants.max_abs(flat_y)
@@ -141,8 +144,7 @@ class Solver(spec.Specified):
       finite = tf.math.is_finite(residual)
       solved = residual <= tolerance
       accept = s.active & (
-          ~s.accelerated | solved | (finite & (norm <= rho * s.norm))
-      )
+          ~s.accelerated | solved | (finite & (norm <= rho * s.norm)))
       converged = s.converged | (accept & solved)
       active = s.active & ~(accept & (solved | ~finite))
       history = s.history
@@ -160,48 +162,31 @@ class Solver(spec.Specified):
         step, accelerated = secants.correction(history, f)
         trial += step
       return _State(
-          trial=select(active, trial, x),
-          accelerated=accelerated,
-          x=x,
-          f=f,
+          trial=select(active, trial, x), accelerated=accelerated, x=x, f=f,
           norm=tf.where(accept, norm, s.norm),
           residual=tf.where(accept, residual, s.residual),
-          active=active,
-          converged=converged,
+          active=active, converged=converged,
           num_steps=s.num_steps + tf.cast(s.active, tf.int32),
-          history=history,
-      )
+          history=history)
 
     zeros = tf.zeros_like(flat_y)
     nothing = tf.zeros_like(tolerance, tf.bool)
     start = tf.reshape(x_init, flat_shape)
     state = _State(
-        trial=start,
-        accelerated=nothing,
-        x=start,
-        f=zeros,
+        trial=start, accelerated=nothing, x=start, f=zeros,
         norm=tf.zeros_like(tolerance),
         residual=tf.fill(
             tf.shape(tolerance), tf.constant(float('inf'), y.dtype)),
-        active=~nothing,
-        converged=nothing,
+        active=~nothing, converged=nothing,
         num_steps=tf.zeros_like(tolerance, tf.int32),
-        history=secants.empty(self.history, flat_y),
-    )
+        history=secants.empty(self.history, flat_y))
     (state,) = tf.while_loop(
-        lambda s: tf.reduce_any(s.active),
-        lambda s: (step_fn(s),),
-        (state,),
-        maximum_iterations=self.max_steps,
-    )
+        lambda s: tf.reduce_any(s.active), lambda s: (step_fn(s),), (state,),
+        maximum_iterations=self.max_steps)
+    x = tf.ensure_shape(tf.reshape(state.x, shape), y.shape)
     return solution_lib.Solution(
-        x=tf.stop_gradient(
-            tf.ensure_shape(tf.reshape(state.x, shape), y.shape)
-        ),
-        num_steps=state.num_steps,
-        converged=state.converged,
-        residual=tf.stop_gradient(state.residual),
-    )
+        tf.stop_gradient(x), state.num_steps, state.converged,
+        tf.stop_gradient(state.residual))
 
 
 def _acceptance_factor(lipschitz_bound, dtype):

@@ -38,7 +38,7 @@ class Estimator(spec.Specified):
   num_terms: ClassVar[int | None] = None
 
   def draw(self, x: tf.Tensor, seed: random.SeedLike) -> Any:
-    """Draws what one evaluation needs.
+    """Draws what one evaluation needs; by default nothing.
 
     Args:
       x: `[B, ...]`, gives the shape and dtype of probes.
@@ -49,7 +49,7 @@ class Estimator(spec.Specified):
       Tensors in a structure of the estimator's own choice; tests may pass
       others of their own to `evaluate`.
     """
-    raise NotImplementedError
+    del x, seed
 
   def evaluate(
       self, g: residual_function.ResidualFunction, variables: Any, state: Any,

@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from tf_resflow.numerics import random
 from tf_resflow.numerics import residual_function
 from tf_resflow.numerics.log_det import estimator
 from tf_resflow.numerics.log_det import series as series_lib
@@ -24,10 +23,6 @@ class Skip(estimator.Estimator):
   """
 
   is_random: ClassVar[bool] = False
-
-  def draw(self, x: tf.Tensor, seed: random.SeedLike) -> None:
-    """Draws nothing."""
-    del x, seed
 
   def evaluate(
       self, g: residual_function.ResidualFunction, variables: Any, state: Any,

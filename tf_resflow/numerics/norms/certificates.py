@@ -52,8 +52,8 @@ def certified_norm_bound(
   bound of the materialised Gram matrix follows, and the smaller one counts.
 
   Args:
-    kernel: [in, out] or [kh, kw, in, out]; any float type.
-    spatial_shape: (H, W), needed for a convolution.
+    kernel: `[in, out]` or `[kh, kw, in, out]`; any float type.
+    spatial_shape: `(H, W)`, needed for a convolution.
     target: stop at the first bound that is at most this; None asks for the
       tightest bound, about 15 s on two cores for a side of 3072.
 
@@ -94,7 +94,7 @@ def dense_bound(matrix: np.ndarray, target: float | None = None) -> float:
   inner dimension m.
 
   Args:
-    matrix: [in, out].
+    matrix: `[in, out]`.
     target: stop as soon as the bound is at most this.
 
   Returns:
@@ -141,7 +141,7 @@ def gram_trace_bound(
   scaled by powers of two, which is exact, against overflow.
 
   Args:
-    gram: [n, n], symmetric positive semidefinite, float64.
+    gram: `[n, n]`, symmetric positive semidefinite, float64.
     num_squarings: most squarings; they end early when the bound no longer
       falls (by 1e-7).
     target: stop as soon as the bound is at most this.
@@ -192,11 +192,11 @@ def conv_gram(
   larger side is never stored.
 
   Args:
-    kernel: [kh, kw, in, out].
-    spatial_shape: (H, W).
+    kernel: `[kh, kw, in, out]`.
+    spatial_shape: `(H, W)`.
 
   Returns:
-    The matrix [H W c, H W c] with c = min(in, out), positions first, and a
+    The matrix `[H W c, H W c]` with `c = min(in, out)`, positions first, and a
     bound of the l2 norm of its rounding error.
 
   Raises:
@@ -260,8 +260,8 @@ def conv_dft_bound(
   (LAPACK's backward error, with a generous constant).
 
   Args:
-    kernel: [kh, kw, in, out].
-    spatial_shape: (H, W).
+    kernel: `[kh, kw, in, out]`.
+    spatial_shape: `(H, W)`.
 
   Returns:
     A number that is at least the l2 norm of the convolution.

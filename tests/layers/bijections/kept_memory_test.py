@@ -42,7 +42,7 @@ def _kept_bytes(block, batch_size, num_terms):
   def differentiate(x, dy, dlog_det):
     with tf.GradientTape() as tape:
       tape.watch(x)
-      outputs = block.forward_and_log_det(x, seed=0, log_det=estimator)
+      outputs = block.forward_and_log_det(x, seed=0, estimator=estimator)
     return tape.gradient(outputs, [x, *variables], [dy, dlog_det])
 
   spec = tf.TensorSpec([batch_size, *_SHAPE])

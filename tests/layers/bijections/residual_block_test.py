@@ -1,5 +1,6 @@
 """The residual block: modes, solvers, settings and custom g."""
 
+import dataclasses
 import itertools
 import json
 
@@ -9,17 +10,21 @@ import pytest
 import tensorflow as tf
 
 from tests import cases
+from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import numerics
 
 ESTIMATORS = [
-    numerics.RussianRoulette(numerics.Poisson(1.5), 3, 'gaussian'),
+    numerics.RussianRoulette(
+        numerics.Poisson(1.5), num_exact_terms=3, probe='gaussian'),
     numerics.RussianRoulette(numerics.Geometric(0.2)),
-    numerics.FixedTruncation(7, 'gaussian'),
+    numerics.RussianRoulette(numerics.SafeGeometric()),
+    numerics.AdaptiveRoulette(0.1, batch_dependent=False),
+    numerics.FixedTruncation(7, probe='gaussian'),
     numerics.Exact(),
 ]
 SOLVERS = [
-    numerics.Anderson(atol=1e-7, history=3),
+    numerics.Anderson(3, atol=1e-7),
     numerics.Banach(rtol=1e-5, max_steps=300),
 ]
 
@@ -53,23 +58,23 @@ def test_forward_adds_g():
 
 def test_exact_average_over_probes_is_the_log_det():
   """Probes sqrt(D) e_i, and a truncation whose remainder is small."""
-  block = make_block('float64', log_det=numerics.FixedTruncation(200))
+  block = make_block('float64', estimator=numerics.FixedTruncation(200))
   x = inputs('float64')
-  exact = block.forward_and_log_det(x, log_det=numerics.Exact())[1]
+  exact = block.forward_and_log_det(x, estimator=numerics.Exact())[1]
   estimates = []
   for i in range(3):
     probe = np.sqrt(3.0) * tf.one_hot([i] * 4, 3, dtype=tf.float64)
     draw = numerics.Draw(tf.constant(200), probe)
-    estimates.append(block.forward_and_log_det(x, draw=draw)[1])
+    estimates.append(block.transform(x, draw=draw).log_det)
   np.testing.assert_allclose(np.mean(estimates, axis=0), exact, atol=1e-10)
   assert np.abs(estimates[0] - exact).max() > 1e-3
 
 
 def test_roulette_is_unbiased():
   block = make_block(
-      log_det=numerics.RussianRoulette(numerics.Geometric(0.2), 4))
+      estimator=numerics.RussianRoulette(numerics.Geometric(0.2), num_exact_terms=4))
   x = inputs(batch_size=1)
-  exact = block.forward_and_log_det(x, log_det=numerics.Exact())[1]
+  exact = block.forward_and_log_det(x, estimator=numerics.Exact())[1]
   draws = 4000
   estimates = tf.function(lambda seeds: tf.map_fn(
       lambda s: block.forward_and_log_det(x, seed=s)[1][0], seeds,
@@ -106,11 +111,11 @@ def test_memory_modes_agree(dtype, rtol):
 
 
 def test_estimators_are_values():
-  block = make_block(log_det=numerics.Exact())
+  block = make_block(estimator=numerics.Exact())
   x = inputs()
   exact = block.forward_and_log_det(x)[1]
   long = block.forward_and_log_det(
-      x, seed=0, log_det=numerics.FixedTruncation(50))[1]
+      x, seed=0, estimator=numerics.FixedTruncation(50))[1]
   assert not np.array_equal(exact, long)
   np.testing.assert_array_equal(
       exact, block.forward_and_log_det(x, seed=5)[1])
@@ -122,8 +127,11 @@ def test_solvers(solver):
   x = inputs('float64')
   y = block(x)
   np.testing.assert_allclose(block.inverse(y), x, atol=1e-4)
-  solution = block.solve_inverse(y, solver=numerics.Banach(atol=1e-12))
-  assert np.all(solution.converged)
+  x_again, (solve,) = block.solve_inverse(
+      y, solver=numerics.Banach(atol=1e-12))
+  solution = solve.solution
+  assert np.all(solution.converged) and solve.bijection is block
+  np.testing.assert_array_equal(x_again, solution.x)
   np.testing.assert_allclose(solution.x, x, atol=1e-11)
   residual = np.abs(block(solution.x) - y).max()
   assert residual < 2e-12
@@ -135,7 +143,7 @@ def test_inverse_raises_when_it_does_not_converge(is_traced):
   inverse = tf.function(block.inverse) if is_traced else block.inverse
   with pytest.raises(tf.errors.InvalidArgumentError, match='did not converge'):
     inverse(inputs())
-  solution = block.solve_inverse(inputs())
+  solution = block.solve_inverse(inputs()).solves[0].solution
   assert not np.any(solution.converged)
   assert np.all(solution.residual > 1e-6)
 
@@ -143,10 +151,10 @@ def test_inverse_raises_when_it_does_not_converge(is_traced):
 @pytest.mark.parametrize(
     'estimator, solver', [*itertools.product(ESTIMATORS, SOLVERS)])
 def test_config_round_trip_of_estimators_and_solvers(estimator, solver):
-  block = make_block(log_det=estimator, solver=solver, lipschitz_bound=0.7)
+  block = make_block(estimator=estimator, solver=solver, lipschitz_bound=0.7)
   config = json.loads(json.dumps(block.get_config()))
   copy = layers.ResidualBlock.from_config(config)
-  assert copy.log_det == estimator
+  assert copy.estimator == estimator
   assert copy.solver == solver
   assert copy.lipschitz_bound == 0.7
 
@@ -165,11 +173,11 @@ class Tanh(keras.layers.Layer):
 
 def test_custom_layer_with_an_asserted_bound():
   block = layers.ResidualBlock(
-      Tanh(dtype='float64'), lipschitz_bound=0.5, log_det=numerics.Exact())
+      Tanh(dtype='float64'), lipschitz_bound=0.5, estimator=numerics.Exact())
   x = inputs('float64')
   y, log_det = block.forward_and_log_det(x)
   assert block.compute_dtype == 'float64'
-  matrix = block.g.matrix.numpy()
+  matrix = block.g.layer.layer.matrix.numpy()
   derivative = 0.5 * (1.0 - np.tanh(x @ matrix)**2)
   jacobian = np.eye(3) + derivative[:, :, np.newaxis] * matrix.T
   np.testing.assert_allclose(
@@ -189,8 +197,8 @@ def test_float64_layers_compute_in_float64_inside_of_any_sequential():
   """A Sequential of float64 layers has the global dtype, float32."""
   block = make_block('float64')
   x = inputs('float64')
-  kernels = [p.normalized_kernel() for p in block.g.layers[::2]]
-  biases = [p.bias.numpy() for p in block.g.layers[::2]]
+  kernels = [p.normalized_kernel() for p in block.g.parts[::2]]
+  biases = [p.bias.numpy() for p in block.g.parts[::2]]
   hidden = np.asarray(x @ kernels[0] + biases[0])
   slope = np.logaddexp(0.0, 0.5)
   hidden = hidden / (1.0 + np.exp(-slope * hidden)) / 1.1
@@ -208,13 +216,16 @@ def test_functional_model_with_an_asserted_bound():
   np.testing.assert_allclose(block.inverse(block(x)), x, atol=1e-5)
 
 
-def test_shared_traces_keep_the_weights_apart():
+def test_shared_functions_keep_the_weights_apart():
   first, second = make_block(seed=0), make_block(seed=1)
   x = inputs()
   alone = [*second.forward_and_log_det(x, seed=0), second.inverse(x),
            *gradients(second, x, tf.range(4.0))]
   first.forward_and_log_det(x, seed=0)
-  second.share_traces(first)
+  functions = {}
+  first.share_functions(functions)
+  second.share_functions(functions)
+  assert first.function is second.function
   shared = [*second.forward_and_log_det(x, seed=0), second.inverse(x),
             *gradients(second, x, tf.range(4.0))]
   for a, b in zip(shared, alone, strict=True):
@@ -222,30 +233,32 @@ def test_shared_traces_keep_the_weights_apart():
   assert not np.allclose(first(x), second(x))
 
 
-def test_traces_are_shared_between_equal_structures_only():
-  block = make_block()
-  assert block.can_share(make_block(seed=5))
-  other = layers.ResidualBlock(cases.LAYERS['residual_conv'].make().g)
-  assert not block.can_share(other)
-  with pytest.raises(ValueError, match='cannot share traces'):
-    block.share_traces(other)
+def test_functions_are_shared_between_equal_structures_only():
+  functions = {}
+  blocks = [
+      make_block(), make_block(seed=5), make_block(dtype='float64'),
+      make_block(lipschitz_bound=0.7), cases.BIJECTIONS['residual_conv'].make()]
+  for block in blocks:
+    block.share_functions(functions)
+  assert blocks[0].function is blocks[1].function
+  assert len({id(block.function) for block in blocks}) == 4
 
 
 def test_refuses_g_of_another_shape():
   block = layers.ResidualBlock(make_g(units=4))
-  with pytest.raises(ValueError, match=r'\(3,\) to \(4,\)'):
+  with pytest.raises(ValueError, match=r'expected events of shape \(3,\).*not \(4,\)'):
     block.build((None, 3))
 
 
 def test_refuses_a_mixture_of_dtypes():
   g = keras.Sequential([
       layers.SpectralDense(3, dtype='float64'), layers.SpectralDense(3)])
-  with pytest.raises(ValueError, match='float32 and float64; give all'):
+  with pytest.raises(ValueError, match='dtype=float32 and float64: expected the same'):
     layers.ResidualBlock(g)
 
 
 def test_refuses_an_unknown_memory_mode():
-  with pytest.raises(ValueError, match="memory is 'little'; expected one"):
+  with pytest.raises(ValueError, match='memory=little: expected one of recompute'):
     make_block(memory='little')
 
 
@@ -266,48 +279,75 @@ def test_batches_of_unknown_size(batch_size, jit_compile):
   np.testing.assert_allclose(inverse(y), x, atol=1e-5)
 
 
-def _results(block, x):
-  """Value, log-determinants and inverse of a block."""
-  y, log_det = block.forward_and_log_det(x, seed=3)
-  return [block(x), y, log_det, block.inverse(y),
-          block.forward_and_log_det(x, log_det=numerics.Exact())[1]]
+def test_estimators_and_solvers_are_values_or_specs():
+  block = make_block(estimator='adaptive:0.1', solver='banach')
+  assert block.estimator == numerics.AdaptiveRoulette(0.1)
+  assert block.solver == numerics.Banach()
+  assert make_block().estimator == numerics.RussianRoulette()
+  with pytest.raises(errors.InvalidValueError, match='estimator=wheel: exp'):
+    make_block(estimator='wheel')
 
 
-def _operations(concrete_function):
-  graph = concrete_function.graph.as_graph_def()
-  return {node.op for nodes in (graph.node, *(
-      f.node_def for f in graph.library.function)) for node in nodes}
+def test_a_law_is_made_safe_for_the_bound_of_the_block():
+  block = make_block('float64', estimator='roulette:safe,exact=3')
+  x = inputs('float64')
+  explicit = numerics.RussianRoulette(
+      numerics.SafeGeometric(), num_exact_terms=3).for_bound(
+          block.lipschitz_bound)
+  np.testing.assert_array_equal(
+      block.forward_and_log_det(x, seed=2)[1],
+      block.forward_and_log_det(x, seed=2, estimator=explicit)[1])
 
 
-@pytest.mark.parametrize('memory', numerics.MEMORY_MODES)
-def test_a_frozen_block_keeps_its_weights(memory):
-  block = make_block(dtype='float64', memory=memory)
-  kernels = [layer.kernel for layer in block.g.layers
-             if isinstance(layer, layers.SpectralDense)]
-  for kernel in kernels:
-    kernel.assign(3.0 * kernel)
-  x = inputs(dtype='float64')
-  signature = [tf.TensorSpec([None, 3], tf.float64)]
+class Order(layers.LipschitzLayer):
+  """`x / 2` with stated norms."""
 
-  def trace():
-    return tf.function(
-        lambda x: _results(block, x), autograph=False,
-        input_signature=signature).get_concrete_function()
+  lipschitz_bound = 0.5
 
-  before = _results(block, x)
-  assert 'SelfAdjointEigV2' in _operations(trace())
-  with pytest.raises(KeyError):
-    with block.frozen():
-      traced = trace()
-      variables = traced.variables  # A graph refers to them weakly.
-      for kernel in kernels:
-        kernel.assign(-2.0 * kernel)
-      for a, b in zip(_results(block, x), before, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-9)
-      raise KeyError('leaves the block as it was')
-  assert len(variables) == len(block.g.trainable_variables)
-  for a, b in zip(traced(x), before, strict=True):
-    np.testing.assert_allclose(a, b, atol=1e-9)
-  assert not any('Eig' in op for op in _operations(traced))
-  # Outside, the block follows its variables.
-  assert np.abs(_results(block, x)[0] - before[0]).max() > 1e-2
+  def __init__(self, domain, codomain):
+    super().__init__()
+    self.domain, self.codomain = domain, codomain
+
+  def evaluate(self, weights, x):
+    return 0.5 * x
+
+
+@pytest.mark.parametrize('orders, order', [
+    ((None, None), 2.0), ((2.0, 2.0), 2.0), ((np.inf, 1.0), np.inf),
+    ((3.0, 2.0), 3.0), ((1.0, 1.0), 1.0)])
+def test_order_of_the_norm_in_which_slopes_are_bounded(orders, order):
+  block = layers.ResidualBlock(Order(*orders))
+  assert block.slope_bounds() == (0.5, 1.5, order, 'construction')
+  np.testing.assert_allclose(
+      block.inverse(1.5 * inputs()), inputs(), atol=1e-5)
+
+
+@pytest.mark.parametrize('orders', [(1.0, 2.0), (2.0, np.inf)])
+def test_refuses_what_is_a_contraction_in_no_norm(orders):
+  with pytest.raises(errors.InvalidValueError, match=(
+      f'codomain={orders[1]}: expected at most {orders[0]}')):
+    layers.ResidualBlock(Order(*orders))
+
+
+def test_solvers_are_told_bounds_of_l_2_only():
+  """A bound in another norm does not say what the safeguard supposes."""
+
+  @dataclasses.dataclass(frozen=True)
+  class Recorder(numerics.Banach):
+    bounds = []
+
+    def solve(self, g_fn, y, x_init=None, lipschitz_bound=None):
+      self.bounds.append(lipschitz_bound)
+      return super().solve(g_fn, y, x_init, lipschitz_bound)
+
+  for domain in (2.0, np.inf):
+    layers.ResidualBlock(Order(domain, domain)).solve_inverse(
+        inputs(), solver=Recorder())
+  assert Recorder.bounds == [0.5, None]
+
+
+def test_certificate_of_an_asserted_bound_says_so():
+  block = layers.ResidualBlock(keras.layers.Dense(3), lipschitz_bound=0.5)
+  assert block.certificate() == layers.Certificate(0.5, ('asserted',))
+  assert block.slope_bounds().known_by == 'assertion'
+  assert block.norm_estimate() == 0.5

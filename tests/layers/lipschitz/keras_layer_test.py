@@ -4,14 +4,18 @@ import keras
 import numpy as np
 import pytest
 
+from tf_resflow import errors
 from tf_resflow import layers
-from tf_resflow.layers import lipschitz
 
-_SWISH = layers.LipSwish.lipschitz_constant
+_SWISH = layers.LipSwish.lipschitz_bound
 
 
 def dense(coeff=0.9):
   return layers.SpectralDense(3, coeff=coeff)
+
+
+def known_bound(layer):
+  return layers.as_lipschitz_layer(layer).lipschitz_bound
 
 
 @pytest.mark.parametrize('make_fn, bound', [
@@ -32,7 +36,7 @@ def dense(coeff=0.9):
     (lambda: keras.Sequential([dense(), keras.layers.Dense(3)]), None),
 ])
 def test_known_bound(make_fn, bound):
-  assert layers.known_bound(make_fn()) == (
+  assert known_bound(make_fn()) == (
       bound if bound is None else pytest.approx(bound))
 
 
@@ -42,7 +46,7 @@ def test_constants_of_keras_activations(name):
   layer = keras.layers.Activation(name)
   x = np.linspace(-8.0, 8.0, 16_001).astype('float32')
   slope = np.abs(np.diff(np.asarray(layer(x), np.float64)) / 1e-3).max()
-  bound = layers.known_bound(layer)
+  bound = known_bound(layer)
   assert 0.99 * bound <= slope <= 1.01 * bound
 
 
@@ -53,25 +57,26 @@ def test_refuses_what_is_no_function_of_one_example(make_fn):
   layer = make_fn()
   g = keras.Sequential([dense(), keras.Sequential([layer]), dense()])
   for kwargs in ({}, {'lipschitz_bound': 0.5}):
-    with pytest.raises(ValueError, match=f'g contains {type(layer).__name__}'):
+    with pytest.raises(errors.InvalidValueError, match=(
+        rf'^g={type(layer).__name__} \(.*\): expected a function that')):
       layers.ResidualBlock(g, **kwargs)
 
 
 def test_refuses_an_unknown_bound():
   g = keras.Sequential([keras.layers.Dense(3)])
-  with pytest.raises(ValueError, match='is not known.*lipschitz_bound='):
+  with pytest.raises(ValueError, match='lipschitz_bound=None: expected that of g.*lipschitz_bound='):
     layers.ResidualBlock(g)
 
 
 @pytest.mark.parametrize('bound', [1.0, 1.5, -0.1])
 def test_refuses_a_bound_that_is_not_below_one(bound):
-  with pytest.raises(ValueError, match=f'is {bound}; it must be below 1'):
+  with pytest.raises(ValueError, match=rf'lipschitz_bound={bound}: expected a number in \[0, 1\)'):
     layers.ResidualBlock(keras.layers.Dense(3), lipschitz_bound=bound)
 
 
 def test_refuses_a_known_bound_of_one():
   g = keras.Sequential([keras.layers.Activation('tanh')])
-  with pytest.raises(ValueError, match='is 1.0; it must be below 1'):
+  with pytest.raises(ValueError, match=r'lipschitz_bound=1.0: expected a number in \[0, 1\)'):
     layers.ResidualBlock(g)
 
 
@@ -84,13 +89,13 @@ def test_the_name_of_a_function_is_no_bound():
   def tanh(x):
     return 5.0 * keras.ops.tanh(x)
 
-  assert lipschitz.known_bound(keras.layers.Activation(tanh)) is None
-  assert lipschitz.known_bound(keras.layers.Activation('tanh')) == 1.0
+  assert known_bound(keras.layers.Activation(tanh)) is None
+  assert known_bound(keras.layers.Activation('tanh')) == 1.0
 
-  class Unstated(layers.LipschitzActivation):
+  class Unstated(layers.Elementwise):
     pass
 
-  assert lipschitz.known_bound(Unstated()) is None
+  assert known_bound(Unstated()) is None
 
 
 @pytest.mark.parametrize('make_layer', [
@@ -98,4 +103,61 @@ def test_the_name_of_a_function_is_no_bound():
         0.5), lambda: keras.layers.GaussianNoise(0.1)])
 def test_refuses_whatever_draws(make_layer):
   with pytest.raises(ValueError, match='deterministic'):
-    lipschitz.check_is_function(keras.Sequential([make_layer()]))
+    layers.KerasLayer(keras.Sequential([make_layer()]))
+
+
+def test_readers_register_bounds_of_their_layers():
+
+  class Halve(keras.layers.Layer):
+
+    def call(self, inputs):
+      return 0.5 * inputs
+
+  assert known_bound(Halve()) is None
+  layers.KERAS_BOUNDS[Halve] = lambda layer: 0.5
+  try:
+    assert known_bound(keras.Sequential([Halve(), Halve()])) == 0.25
+  finally:
+    del layers.KERAS_BOUNDS[Halve]
+
+
+def test_layers_of_unknown_function_share_no_graph():
+  """Two activations of one name may be two functions."""
+
+  def make(factor):
+    def scale(x):
+      return factor * x
+    return layers.KerasLayer(keras.layers.Activation(scale))
+
+  a, b = make(0.5), make(0.25)
+  assert a.structure() == a.structure() != b.structure()
+  relu = [layers.KerasLayer(keras.layers.ReLU()) for _ in range(2)]
+  assert relu[0].structure() != relu[1].structure()
+  tanh = [layers.KerasLayer(keras.layers.Activation('tanh')) for _ in range(2)]
+  assert tanh[0].structure() == tanh[1].structure()
+
+
+def test_a_layer_without_a_configuration_can_be_part_of_a_chain():
+
+  class Scale(keras.layers.Layer):
+
+    def __init__(self, function):
+      super().__init__()
+      self.function = function
+
+    def call(self, inputs):
+      return self.function(inputs)
+
+  chain = layers.Chain([
+      layers.ResidualBlock(Scale(lambda x, f=factor: f * x), lipschitz_bound=0.5)
+      for factor in (0.5, 0.25)])
+  y, _ = chain.forward_and_log_det(np.ones([2, 3], 'float32'), seed=0)
+  np.testing.assert_allclose(y, 1.5 * 1.25 * np.ones([2, 3]), rtol=1e-6)
+
+
+def test_constrained_layers_within_a_model_are_found():
+  inputs = keras.Input((3,))
+  model = keras.Model(inputs, dense(0.5)(inputs))
+  layer = layers.as_lipschitz_layer(model, lipschitz_bound=0.5)
+  assert len(layer.constrained_layers()) == 1
+  assert layer.certificate().methods == ('asserted',)

@@ -1,0 +1,82 @@
+"""Frozen bijections and flows: they compute alike, and nothing moves them."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import cases
+from tf_resflow import numerics
+
+
+def results(subject, x):
+  """Everything that a bijection or a flow computes of `x`."""
+  y, log_det = subject.forward_and_log_det(x, seed=3)
+  return [y, log_det, subject.inverse(y), subject(x),
+          subject.forward_and_log_det(x, estimator=numerics.Exact())[1],
+          *([subject.classify(x)] if getattr(
+              subject, 'has_classifier', False) else [])]
+
+
+def operations(concrete_function):
+  """Returns the names of all operations, those of inner functions too."""
+  graph = concrete_function.graph.as_graph_def()
+  return {node.op for nodes in (graph.node, *(
+      f.node_def for f in graph.library.function)) for node in nodes}
+
+
+def trace(subject, event_shape):
+  return tf.function(
+      lambda x: results(subject, x), autograph=False,
+      input_signature=[tf.TensorSpec([None, *event_shape], tf.float64)]
+  ).get_concrete_function()
+
+
+@pytest.mark.parametrize('name', cases.BIJECTIONS | cases.MODELS)
+def test_frozen(name):
+  case = (cases.BIJECTIONS | cases.MODELS)[name]
+  subject, x = case.make('float64'), case.inputs('float64')
+  subject(x)  # Initialises ActNorm.
+  if getattr(subject, 'has_classifier', False):
+    subject.classify(x)
+  before = results(subject, x)
+  frozen = subject.frozen()
+  assert frozen.name == subject.name
+  traced = trace(frozen, case.event_shape)
+  with tf.GradientTape() as tape:
+    loss = tf.add_n([tf.reduce_sum(r) for r in results(frozen, x)])
+  variables = [v.value for v in subject.trainable_variables]
+  assert not any(g is not None for g in tape.gradient(loss, variables))
+  for variable in subject.trainable_variables:
+    variable.assign(-0.5 * variable.value + 0.1)
+  # Neither eagerly nor in a graph does it follow the variables.
+  for outputs in (results(frozen, x), traced(x)):
+    for a, b in zip(outputs, before, strict=True):
+      np.testing.assert_allclose(a, b, atol=1e-9)
+  # Power iteration takes eigenvalues.
+  assert not any('Eig' in op for op in operations(traced))
+  if case.has_variables:
+    after = results(subject, x)
+    assert max(np.abs(a - b).max()
+               for a, b in zip(after, before, strict=True)) > 1e-2
+
+
+def test_what_is_not_frozen_iterates():
+  """The test above looks for the right operation."""
+  case = cases.BIJECTIONS['residual_recompute']
+  assert 'SelfAdjointEigV2' in operations(
+      trace(case.make('float64'), case.event_shape))
+
+
+@pytest.mark.parametrize('name', cases.BIJECTIONS)
+def test_frozen_bijections_state_what_the_original_does(name):
+  case = cases.BIJECTIONS[name]
+  bijection = case.make()
+  bijection(case.inputs())
+  frozen = bijection.frozen()
+  assert frozen.slope_bounds() == pytest.approx(bijection.slope_bounds())
+  assert frozen.is_random == bijection.is_random
+  assert frozen.is_initialized == bijection.is_initialized
+  assert len(frozen.elementary()) == len(bijection.elementary())
+  shape = (None, *case.event_shape)
+  assert frozen.compute_output_shape(shape) == (
+      bijection.compute_output_shape(shape))

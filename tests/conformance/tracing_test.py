@@ -1,0 +1,132 @@
+"""Eager calls with ever new batch sizes trace no more than twice.
+
+A graph for every size would cost time at every call, and memory that is never
+freed.
+"""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+
+from tests import cases
+from tests import graphs
+from tf_resflow import bijectors
+from tf_resflow import layers
+from tf_resflow import numerics
+
+_SIZES = [3, 5, *range(6, 24)]
+
+
+def make(name):
+  """Returns a subject whose ActNorm has seen data."""
+  case = cases.everything()[name]
+  subject = case.make()
+  cases.evaluate(subject, case.inputs())
+  return case, subject
+
+
+def calls(subject):
+  """All that users ask for, as functions of a batch."""
+  if isinstance(subject, tfb.Bijector):
+    return [lambda x: subject.forward_log_det_jacobian(x),
+            lambda x: subject.inverse(subject.forward(x))]
+  if not hasattr(subject, 'forward_and_log_det'):
+    return [subject]
+  return [
+      lambda x: subject.inverse(subject.forward_and_log_det(x)[0]),
+      lambda x: subject.transform(x, estimator=numerics.Skip()),
+      lambda x: subject.transform(x, estimator=numerics.Exact())]
+
+
+def backward(subject):
+  """A training step without the update, as a function of a batch."""
+  variables = cases.layer_of(subject).trainable_variables
+
+  def differentiate(x):
+    with tf.GradientTape() as tape:
+      loss = tf.add_n([tf.reduce_sum(t) for t in cases.evaluate(subject, x)])
+    tape.gradient(loss, [v.value for v in variables])
+
+  return differentiate
+
+
+@pytest.mark.parametrize('name', cases.everything())
+def test_eager_calls_of_all_sizes_share_their_graphs(name):
+  case, subject = make(name)
+  functions = calls(subject)
+  if case.has_variables:
+    functions.append(backward(subject))
+  for function in functions:
+    # One size has a graph for itself; the next one makes that of all others.
+    for size in _SIZES[:2]:
+      function(case.inputs(batch_size=size))
+    with graphs.count_graphs() as made:
+      for size in _SIZES[2:]:
+        function(case.inputs(batch_size=size))
+    assert not made
+
+
+def test_samples_and_densities_of_all_sizes_share_their_graphs():
+  case, model = make('flow_hybrid')
+  density = model.distribution()
+
+  def use(size):
+    x = model.sample(size, seed=size)
+    model.bits_per_dim(x)
+    model.classify(x)
+    density.log_prob(x)
+    density.sample(size)
+
+  for size in _SIZES[:2]:
+    use(size)
+  with graphs.count_graphs() as made:
+    for size in _SIZES[2:]:
+      use(size)
+  assert not made
+
+
+def test_counts_every_graph():
+  function = tf.function(lambda x: x + 1.0)
+  with graphs.count_graphs() as made:
+    for size in (1, 2, 3):
+      function(tf.ones([size]))
+  assert len(made) == 3
+
+
+def test_a_chain_of_bijectors_traces_no_more():
+  chain = bijectors.Chain([
+      bijectors.ResidualBlock(cases.dense_g('float32')),
+      bijectors.ActNorm([3])])
+  for size in _SIZES[:2]:
+    chain.inverse(chain.forward(tf.ones([size, 3])))
+  with graphs.count_graphs() as made:
+    for size in _SIZES[2:]:
+      chain.inverse(chain.forward(tf.ones([size, 3])))
+  assert not made
+
+
+def test_chunks_of_unknown_size_change_no_result():
+  """Eager batches go through the graph in chunks, as those of known size."""
+  block = layers.ResidualBlock(cases.conv_g('float64'))
+  block.build((None, 4, 4, 2))
+  block._largest_event = 2**19  # Chunks of one example.
+  x = cases.BIJECTIONS['residual_conv'].inputs('float64', batch_size=5)
+  variables = [v.value for v in block.trainable_variables]
+
+  def evaluate(x):
+    with tf.GradientTape(persistent=True) as tape:
+      tape.watch(x)
+      y, log_det = block.forward_and_log_det(x, seed=2)
+      skipped = block.transform(x, estimator=numerics.Skip()).y
+      inverse = block.inverse(x)
+    return [y, log_det, skipped, inverse] + [
+        g for t in (y, log_det, skipped, inverse)
+        for g in tape.gradient(t, [x, *variables], tf.cos(t))
+        if g is not None]
+
+  evaluate(x[:2])
+  actual = evaluate(x)
+  expected = tf.function(evaluate, autograph=False)(x)
+  for a, e in zip(actual, expected, strict=True):
+    np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-9)

@@ -1,0 +1,103 @@
+"""The contract of bijections: slopes compose, failed solves are never silent."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_resflow import layers
+from tf_resflow import numerics
+
+
+@pytest.mark.parametrize('orders, order', [
+    ((None, None), None), ((2.0, None), 2.0), ((None, 1.0), 1.0),
+    ((2.0, 2.0), 2.0)])
+def test_slopes_of_a_composition(orders, order):
+  first = layers.SlopeBounds(0.5, 2.0, orders[0], 'weights')
+  second = layers.SlopeBounds(0.25, 3.0, orders[1])
+  assert first.then(second) == (0.125, 6.0, order, 'weights')
+  asserted = second._replace(known_by='assertion')
+  assert first.then(asserted).known_by == 'assertion'
+  assert asserted.then(first).known_by == 'assertion'
+
+
+def test_bounds_in_two_norms_hold_in_none():
+  bounds = layers.SlopeBounds(0.5, 2.0, 1.0).then(
+      layers.SlopeBounds(0.5, 2.0, 2.0))
+  assert math.isnan(bounds.order)
+  assert math.isnan(bounds.then(layers.SlopeBounds(1.0, 1.0)).order)
+
+
+class Solved(layers.SolvingBijection):
+  """`y + tanh(y) / 2 = x`: its forward direction is a solve."""
+
+  def transform(self, x, *, condition=None, seed=None, estimator=None):
+    solver = numerics.Banach(max_steps=40)
+    solution = solver.solve(lambda y: 0.5 * tf.tanh(y), x)
+    slope = 1.0 + 0.5 * (1.0 - tf.tanh(solution.x)**2)
+    return layers.Transformed(
+        solution.x, -tf.reduce_sum(tf.math.log(slope), axis=1),
+        (layers.Solve(self, x, solution, solver),))
+
+  def solve_inverse(self, y, *, condition=None, solver=None):
+    return layers.Inverted(y + 0.5 * tf.tanh(y))
+
+
+def make_nan(x):
+  return tf.tensor_scatter_nd_update(x, [[0, 0]], [float('nan')])
+
+
+def test_a_forward_direction_may_be_a_solve():
+  """Chains and models report it, and raise where it fails."""
+  chain = layers.Chain([layers.ActNorm(), Solved()])
+  x = tf.random.stateless_normal([8, 3], [0, 1])
+  y, log_det = chain.forward_and_log_det(x)
+  np.testing.assert_allclose(chain.inverse(y), x, atol=1e-5)
+  (solve,) = chain.transform(x).solves
+  assert solve.bijection is chain.parts[1]
+  assert np.all(solve.solution.converged)
+  assert log_det.shape == [8]
+  # One that fails does not spoil the others.
+  result = chain.transform(make_nan(x))
+  assert result.solves[0].solution.converged.numpy().tolist() == [
+      False, *[True] * 7]
+  with pytest.raises(tf.errors.InvalidArgumentError, match=r'solved: (.|\s)*1\D+8'):
+    chain.forward_and_log_det(make_nan(x))
+
+
+def test_under_xla_an_example_that_failed_is_nan():
+  bijection = Solved()
+  x = tf.constant([[0.1, 0.2], [0.3, 0.4]])
+  y, log_det = tf.function(
+      bijection.forward_and_log_det, jit_compile=True)(make_nan(x))
+  for values in (y[:, 0], log_det):
+    assert np.isnan(values).tolist() == [True, False]
+  block = layers.ResidualBlock(
+      keras.Sequential([layers.SpectralDense(2)]),
+      solver=numerics.Banach(max_steps=1, atol=1e-9))
+  block(x)
+  assert np.all(np.isnan(tf.function(block.inverse, jit_compile=True)(x)))
+
+
+def test_defaults_of_a_plain_bijection():
+
+  class Double(layers.Bijection):
+
+    def forward_and_log_det(self, x, **unused):
+      return 2.0 * x, tf.fill([tf.shape(x)[0]], x.shape[1] * tf.math.log(2.0))
+
+    def inverse(self, y, **unused):
+      return 0.5 * y
+
+  double, x = Double(), tf.ones([5, 3])
+  np.testing.assert_array_equal(double(x), 2.0 * x)
+  x_again, log_det = double.inverse_and_log_det(2.0 * x)
+  np.testing.assert_array_equal(x_again, x)
+  np.testing.assert_allclose(log_det, np.full(5, -3.0 * np.log(2.0)), rtol=1e-6)
+  assert double.transform(x).solves == double.solve_inverse(x).solves == ()
+  assert double.frozen() is double
+  assert double.elementary() == [double]
+  assert not double.constrained_layers()
+  assert double.is_initialized and not double.is_random

@@ -1,0 +1,39 @@
+"""The logit transform against that of TFP, and at its ends."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+
+from tf_resflow import layers
+
+
+@pytest.mark.parametrize('alpha', [0.05, 1e-6])
+def test_logit_equals_the_bijectors_of_tfp(alpha):
+  rng = np.random.default_rng(0)
+  x = tf.constant(rng.uniform(size=[4, 3, 2]))
+  scale = tf.constant(1.0 - 2.0 * alpha, tf.float64)
+  theirs = tfb.Chain([
+      tfb.Invert(tfb.Sigmoid()),
+      tfb.Shift(tf.constant(alpha, tf.float64)), tfb.Scale(scale)])
+  y, log_det = layers.Logit(alpha, dtype='float64').forward_and_log_det(x)
+  np.testing.assert_allclose(y, theirs.forward(x), atol=1e-12)
+  np.testing.assert_allclose(
+      log_det, theirs.forward_log_det_jacobian(x, event_ndims=2), atol=1e-11)
+
+
+@pytest.mark.parametrize('alpha', [0.05, 1e-6])
+def test_logit_is_finite_and_symmetric_at_the_ends(alpha):
+  layer = layers.Logit(alpha)
+  x = tf.constant([[0.0], [1.0]])
+  y, log_det = layer.forward_and_log_det(x)
+  expected = np.log(alpha / (1.0 - alpha))
+  np.testing.assert_allclose(y[:, 0], [expected, -expected], rtol=1e-5)
+  np.testing.assert_allclose(log_det[0], log_det[1], rtol=1e-6)
+  np.testing.assert_allclose(layer.inverse(y), x, atol=1e-6)
+
+
+@pytest.mark.parametrize('alpha', [0.0, 0.5, -0.1])
+def test_logit_refuses_alpha(alpha):
+  with pytest.raises(ValueError, match=f'alpha={alpha}: expected a number'):
+    layers.Logit(alpha)

@@ -1,0 +1,51 @@
+"""Squeeze against its definition."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_resflow import layers
+
+
+@pytest.mark.parametrize('factor, shape', [
+    (2, (4, 6, 3)), (3, (3, 6, 2)), (2, (2, 2, 1))])
+def test_squeeze_orders_channel_row_column(factor, shape):
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=[2, *shape])
+  height, width, channels = shape
+  r = factor
+  expected = np.zeros([2, height // r, width // r, channels * r * r])
+  for i in range(height // r):
+    for j in range(width // r):
+      for c in range(channels):
+        for a in range(r):
+          for b in range(r):
+            expected[:, i, j, c * r * r + a * r + b] = (
+                x[:, i * r + a, j * r + b, c])
+  layer = layers.Squeeze(factor, dtype='float64')
+  y, log_det = layer.forward_and_log_det(tf.constant(x))
+  np.testing.assert_array_equal(y, expected)
+  np.testing.assert_array_equal(log_det, [0.0, 0.0])
+  assert layer.compute_output_shape((2, *shape)) == y.shape
+  np.testing.assert_array_equal(layer.inverse(y), x)
+
+
+def test_squeeze_is_not_space_to_depth():
+  x = tf.reshape(tf.range(24.0), [1, 2, 4, 3])
+  theirs = tf.nn.space_to_depth(x, 2)
+  ours = layers.Squeeze()(x)
+  assert not np.array_equal(ours, theirs)
+  # The same channels in another order.
+  np.testing.assert_array_equal(
+      ours, tf.reshape(
+          tf.transpose(tf.reshape(theirs, [1, 1, 2, 4, 3]), [0, 1, 2, 4, 3]),
+          ours.shape))
+  one_channel = x[..., :1]
+  np.testing.assert_array_equal(
+      layers.Squeeze()(one_channel), tf.nn.space_to_depth(one_channel, 2))
+
+
+def test_squeeze_refuses_odd_sizes():
+  with pytest.raises(ValueError, match=(
+      r'input_shape=\(None, 3, 4, 1\): expected a height and width divisible')):
+    layers.Squeeze().build((None, 3, 4, 1))
