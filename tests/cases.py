@@ -36,6 +36,8 @@ class Case:
     per_example: whether every example may have a cotangent of its own.
     compiles: whether XLA compiles it.
     solves_forward: whether the forward direction is a solve, not the inverse.
+    has_slope_bounds: whether there are slopes that it keeps to.
+    kernel_scale: of what is added to initial kernels.
   """
 
   make_fn: Callable[[str], Any]
@@ -46,6 +48,8 @@ class Case:
   per_example: bool = True
   compiles: bool = True
   solves_forward: bool = False
+  has_slope_bounds: bool = True
+  kernel_scale: float = 1.0
 
   def make(self, dtype: str = 'float32', seed: int = 0) -> Any:
     """Returns a built subject with weights away from their initial values.
@@ -59,7 +63,8 @@ class Case:
       layer.build((None, *self.event_shape))
     rng = np.random.default_rng(seed)
     for variable in layer.trainable_variables:
-      scale = 1.0 if variable.path.endswith('kernel') else 0.2
+      is_kernel = variable.path.endswith('kernel')
+      scale = self.kernel_scale if is_kernel else 0.2
       noise = scale * rng.normal(size=variable.shape)
       variable.assign(variable.numpy() + noise.astype(dtype))
     return subject

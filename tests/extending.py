@@ -47,7 +47,8 @@ def _add_cases(my_kinds):
   cases.LIPSCHITZ['mine_constrained'] = cases.Case(
       lambda dtype: my_kinds.FrobeniusDense(3, seed=1, dtype=dtype), (5,))
   cases.BIJECTIONS['mine_coupling'] = cases.Case(
-      lambda dtype: my_kinds.CheckerboardCoupling(4, dtype=dtype), (3, 4, 2))
+      lambda dtype: my_kinds.CheckerboardCoupling(4, seed=1, dtype=dtype),
+      (3, 4, 2), has_slope_bounds=False, kernel_scale=0.2)
   cases.BIJECTIONS['mine_inverse'] = cases.Case(
       lambda dtype: my_kinds.InverseBlock(
           layers.ResidualBlock(cases.dense_g(dtype))), (3,), is_random=True,
@@ -56,12 +57,13 @@ def _add_cases(my_kinds):
       my_kinds.GaussianConfig(image_shape=(4, 4, 1)).build, (4, 4, 1),
       is_pixels=True)
   cases.MODELS['mine_flow'] = cases.image_flow(
-      activation='concatenated_elu', estimator='averaged:3')
+      activation='concatenated_elu', estimator='averaged:3', num_blocks=(1,))
   cases.MODELS['mine_flow_constrained'] = cases.image_flow(
       fully_connected=True, constraint='frobenius')
-  cases.MODELS['mine_flow_coupling'] = cases.image_flow(block='checkerboard')
+  cases.MODELS['mine_flow_coupling'] = dataclasses.replace(
+      cases.image_flow(block='checkerboard'), kernel_scale=0.2)
   cases.MODELS['mine_flow_inverse'] = dataclasses.replace(
-      cases.image_flow(block='inverse'), solves_forward=True)
+      cases.image_flow(block='inverse', num_blocks=(1,)), solves_forward=True)
   cases.DATASETS['mine_data'] = 'stripes'
   numerics_cases.ESTIMATORS['mine_estimator'] = numerics_cases.EstimatorCase(
       'averaged:2,exact=1', _pairs_of_draws)

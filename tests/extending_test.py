@@ -48,16 +48,23 @@ def test_flags_know_the_kinds(folder):
   assert 'frobenius' not in run_tool(folder, 'train', '--help').stdout
 
 
-def test_conformance(tmp_path):
-  """With what asks whether everything registered has a case."""
+_FAST = ('everything_registered or every_kind or mine_activation or '
+         'mine_constrained or mine_data')
+
+
+@pytest.mark.parametrize('selection', [
+    pytest.param(_FAST, id='layers'),
+    pytest.param('mine', id='all', marks=pytest.mark.slow)])
+def test_conformance(selection, tmp_path):
+  """And everything that is registered has a case."""
   process = subprocess.run(
       [sys.executable, '-m', 'pytest', '-q', '-p', 'tests.extending', '-p',
-       'no:cacheprovider', '-p', 'no:randomly', '--basetemp',
-       str(tmp_path / 'pytest'), 'tests/conformance', '-k',
-       'mine or everything_registered or every_kind'],
+       'no:cacheprovider', f'--basetemp={tmp_path / "pytest"}',
+       'tests/conformance', '-k', selection],
       cwd=documents.ROOT, capture_output=True, text=True, check=False,
       env=os.environ | {'PYTHONPATH': str(documents.ROOT)})
   assert process.returncode == 0, process.stdout
+  assert 'passed' in process.stdout
 
 
 @pytest.mark.slow

@@ -200,8 +200,8 @@ class Bijection(keras.layers.Layer):
     return True
 
   def slope_bounds(self) -> SlopeBounds:
-    """Returns the least and the greatest slope."""
-    raise NotImplementedError
+    """Returns the least and the greatest slope; 0 and infinity if not known."""
+    return SlopeBounds(0.0, math.inf)
 
   def frozen(self) -> 'Bijection':
     """Returns a bijection that computes alike and keeps its present weights.
