@@ -4,8 +4,7 @@ To add one, add a line to its table: the tests of `tests/conformance` then run
 it through every property that applies to it. Estimators, laws and solvers have
 their tables in `tests/numerics/cases.py`.
 
-A reader's own kinds take the same tests: a module that adds cases of them to
-these tables is named with `pytest -p my_cases tests/conformance -k my_case`.
+A reader's own kinds take the same tests, see `tests/extending.py`.
 """
 
 from collections.abc import Callable
@@ -36,6 +35,9 @@ class Case:
     has_variables: whether there is something to train.
     per_example: whether every example may have a cotangent of its own.
     compiles: whether XLA compiles it.
+    solves_forward: whether the forward direction is a solve, not the inverse.
+    has_slope_bounds: whether there are slopes that it keeps to.
+    kernel_scale: of what is added to initial kernels.
   """
 
   make_fn: Callable[[str], Any]
@@ -45,6 +47,9 @@ class Case:
   has_variables: bool = True
   per_example: bool = True
   compiles: bool = True
+  solves_forward: bool = False
+  has_slope_bounds: bool = True
+  kernel_scale: float = 1.0
 
   def make(self, dtype: str = 'float32', seed: int = 0) -> Any:
     """Returns a built subject with weights away from their initial values.
@@ -58,7 +63,8 @@ class Case:
       layer.build((None, *self.event_shape))
     rng = np.random.default_rng(seed)
     for variable in layer.trainable_variables:
-      scale = 1.0 if variable.path.endswith('kernel') else 0.2
+      is_kernel = variable.path.endswith('kernel')
+      scale = self.kernel_scale if is_kernel else 0.2
       noise = scale * rng.normal(size=variable.shape)
       variable.assign(variable.numpy() + noise.astype(dtype))
     return subject
@@ -301,6 +307,9 @@ MODELS = {
         lambda dtype: models.Flow(_chain(dtype), (4, 4, 1)), (4, 4, 1),
         is_random=True),
 }
+
+# Data sets that are read without a network.
+DATASETS = {name: name for name in ('digits', 'mnist5k')}
 
 
 def invertible() -> dict[str, Case]:

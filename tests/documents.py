@@ -1,18 +1,22 @@
-"""The Python of README.md and docs/: finds its blocks and runs them.
+"""The code of README.md and docs/: finds its blocks and runs the Python.
 
 To run a page as it stands, in the folder in which its files shall appear:
 
     python -m tests.documents docs/tfp.md
 """
 
+import itertools
 import pathlib
 import re
+import shlex
 import sys
 from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 _BLOCK = re.compile(r'^```python\n(.*?)^```$', re.DOTALL | re.MULTILINE)
+_SHELL = re.compile(r'^```bash\n(.*?)^```$', re.DOTALL | re.MULTILINE)
+_OPERATORS = ('&&', '|', '>', ';', '||')
 # What tests make of the lengths of training and of Markov chains.
 _SHORT = 2
 _LENGTH = re.compile(r'^(\s*num_\w+ = )\d+$', re.MULTILINE)
@@ -25,6 +29,13 @@ class Block(NamedTuple):
   code: str
 
 
+class Command(NamedTuple):
+  """A call of one of the tools: its name, and its arguments."""
+
+  tool: str
+  arguments: tuple[str, ...]
+
+
 def pages() -> list[pathlib.Path]:
   """README.md and the pages of docs/."""
   return [ROOT / 'README.md', *sorted(ROOT.glob('docs/**/*.md'))]
@@ -35,6 +46,34 @@ def python_blocks(text: str) -> list[Block]:
   return [
       Block(text.count('\n', 0, match.start(1)) + 1, match[1])
       for match in _BLOCK.finditer(text)]
+
+
+def commands(text: str) -> list[Command]:
+  """Returns the calls of tools in the fenced blocks of shell in a text.
+
+  These are `bin/TOOL ...` and `tf_resflow TOOL ...`, whatever stands before.
+  """
+  found = []
+  for block in _SHELL.findall(text):
+    for line in block.replace('\\\n', ' ').splitlines():
+      if 'bin/' in line or 'tf_resflow ' in line:
+        words = shlex.shlex(line, posix=True, punctuation_chars=True)
+        words.whitespace_split = True
+        for is_call, call in itertools.groupby(
+            words, lambda word: word not in _OPERATORS):
+          found += _calls(list(call)) if is_call else []
+  return found
+
+
+def _calls(words):
+  """The call among the words of one command, if there is one."""
+  for i, word in enumerate(words):
+    path = pathlib.PurePosixPath(word)
+    if path.name == 'tf_resflow':
+      return [Command(words[i + 1], tuple(words[i + 2:]))]
+    if path.parts[:-1] == ('bin',):
+      return [Command(path.name, tuple(words[i + 1:]))]
+  return []
 
 
 def shorten(code: str) -> str:

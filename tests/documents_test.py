@@ -1,17 +1,32 @@
-"""The Python of README.md and docs/ runs, where it trains for two steps."""
+"""The Python of README.md and docs/ runs, where it trains for two steps.
 
+Their calls of tools have flags that there are.
+"""
+
+import importlib
+import shlex
+
+from absl import flags
 import matplotlib
 import numpy as np
 import pytest
 
 from tests import documents
 from tests.conversion import checkpoints
+from tf_resflow.commands import console
+from tf_resflow.commands import flagfiles
+from tf_resflow.commands import groups
+from tf_resflow.commands import runner
+from tf_resflow.configuration import flags as flags_lib
 
 _README = documents.ROOT / 'README.md'
-# tests/serving/documentation_test.py plays the server of that page.
-_SERVING = documents.ROOT / 'docs' / 'serving.md'
+# tests/serving_document_test.py plays the server of that page, and
+# tests/extending_test.py runs this one in processes of its own.
+_ELSEWHERE = [documents.ROOT / 'docs' / name
+              for name in ('serving.md', 'extending.md')]
 _PAGES = [
-    page for page in documents.pages() if page not in (_README, _SERVING)]
+    page for page in documents.pages() if page not in (_README, *_ELSEWHERE)
+    and documents.python_blocks(page.read_text())]
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +90,67 @@ def test_a_failing_block_names_its_line(folder):
     documents.run(page)
   frame = error.traceback[-1]
   assert (str(frame.path), frame.lineno + 1) == (str(page), 10)
+
+
+def parse(tool, arguments):
+  """Takes the values of all flags, and checks those of a run."""
+  assert tool in console.TOOLS
+  module = importlib.import_module(f'tf_resflow.commands.{tool}')
+  # A run that the page made has a file of flags.
+  arguments = flagfiles.resolve(
+      [a for a in arguments if not a.startswith('--flagfile=runs/')])
+  flag_values = runner._parse(runner._define(module), arguments)
+  fields = {field.name: field for field in module.Options.flag_fields()}
+  for name, value in flags_lib.field_values(
+      fields.values(), flag_values).items():
+    fields[name].check(value)
+  if issubclass(module.Options, groups.Configured):
+    flags_lib.config(flag_values)
+
+
+def calls():
+  """The calls of all pages but those with kinds of the reader's own."""
+  pages = [*documents.pages(), documents.ROOT / 'CONTRIBUTING.md']
+  found = [call for page in pages
+           for call in documents.commands(page.read_text())]
+  return [c for c in dict.fromkeys(found) if not any(
+      a.startswith('--import=') for a in c.arguments)]
+
+
+@pytest.mark.parametrize(
+    'call', calls(), ids=lambda call: shlex.join([call.tool, *call.arguments]))
+def test_flags_of_calls(call, monkeypatch):
+  monkeypatch.chdir(documents.ROOT)
+  parse(*call)
+
+
+def test_every_tool_is_called_somewhere():
+  assert {call.tool for call in calls()} == set(console.TOOLS)
+
+
+@pytest.mark.parametrize('call, error', [
+    (('paint', ()), AssertionError),
+    (('train', ('--log_det=exact',)), flags.Error),
+    (('train', ('--estimator=guess',)), ValueError),
+    (('train', ('--num_blocks=x',)), ValueError),
+    (('sample', ('--num_samples=0',)), ValueError),
+    (('evaluate', ('--flagfile=none.flags',)), ValueError)])
+def test_parsing_sees_what_is_wrong(call, error):
+  with pytest.raises(error):
+    parse(*call)
+
+
+def test_calls_are_found():
+  text = """
+bin/train --a=1
+```bash
+pip install x && \\
+  .venv/bin/tf_resflow train --b=1 # no --c
+.venv/bin/python bin/fid --d="1 2" | tee x.json > y
+.venv/bin/pip freeze
+curl -d '{"a
+b": "}'
+```
+"""
+  assert documents.commands(text) == [
+      ('train', ('--b=1',)), ('fid', ('--d=1 2',))]

@@ -78,7 +78,8 @@ def test_errors_within_calls_stay_one_line_of_their_class():
       r'^inputs=\(2,\): expected others.$')):
     Doubler()(tf.ones([2]))
   # Keras makes it anew where it infers shapes.
-  with pytest.raises(errors.InvalidValueError, match='inputs=.*expected others'):
+  with pytest.raises(
+      errors.InvalidValueError, match='inputs=.*expected others'):
     keras.Sequential([Doubler()])(tf.ones([2, 1]))
 
 

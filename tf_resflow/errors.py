@@ -43,6 +43,10 @@ def check(condition: bool, name: str, value: object, expected: str,
     raise InvalidValueError(name, value, expected, advice)
 
 
+class FormatError(ValueError):
+  """Why the bytes of a file are refused; who reads the file adds its name."""
+
+
 class ExpectedError(RuntimeError):
   """What may happen to a right program with right values; it says what to do.
 

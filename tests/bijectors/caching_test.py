@@ -72,6 +72,22 @@ def test_inverse_of_forward_is_solved_for():
     np.testing.assert_allclose(solution, x, atol=1e-5)
 
 
+def test_log_det_is_handed_over_where_events_are_structures():
+  g, bijector = make_bijector()
+  chain = bijectors.Chain([tfb.Split([1, 1]), bijector])
+
+  def inverse_log_det(y):
+    return chain.inverse_log_det_jacobian(y, chain.inverse_min_event_ndims)
+
+  left, right = chain.forward(tf.ones([3, 2]))
+  kept = [inverse_log_det([left, tf.identity(right)])]
+  left, right = chain.forward(tf.ones([3, 2]))
+  assert executions(
+      g, lambda: kept.append(inverse_log_det([left, right]))) == 0
+  assert executions(g, lambda: inverse_log_det([left, right])) > 1
+  np.testing.assert_allclose(*kept, rtol=1e-4)
+
+
 def test_inverse_log_det_of_a_product_runs_no_g():
   g, bijector = make_bijector()
   y = bijector.forward(tf.ones([3, 2]))

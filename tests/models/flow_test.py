@@ -62,7 +62,8 @@ def test_bits_per_dim_of_a_gaussian(num_levels):
 
 
 def test_bits_per_dim_need_levels():
-  with pytest.raises(ValueError, match='num_levels=None: expected.*use log_prob'):
+  with pytest.raises(
+      ValueError, match='num_levels=None: expected.*use log_prob'):
     cases.MODELS['vector_flow'].make().bits_per_dim(tf.zeros([1, 3]))
 
 
@@ -151,7 +152,8 @@ def test_samples_depend_on_the_seed_and_their_number_alone():
 def test_lipschitz_bounds(name):
   model = cases.MODELS[name].make()
   bounds = model.lipschitz_bounds()
-  assert [b.name for b in bounds] == [b.name for b in model.certified_bijections]
+  assert [b.name for b in bounds] == [
+      b.name for b in model.certified_bijections]
   for bound, block in zip(bounds, model.certified_bijections, strict=True):
     assert isinstance(bound, models.BlockBound)
     assert 0.0 < bound.power_iteration <= bound.certificate * (1.0 + 1e-3)

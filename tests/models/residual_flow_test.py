@@ -144,7 +144,8 @@ def test_refuses_other_images(shape):
 
 
 def test_refuses_another_number_of_latents():
-  with pytest.raises(ValueError, match=r'z=a tensor \(2, 8\): expected \[B, 16\]'):
+  with pytest.raises(
+      ValueError, match=r'z=a tensor \(2, 8\): expected \[B, 16\]'):
     make_flow().inverse(tf.zeros([2, 8]))
 
 

@@ -47,7 +47,7 @@ class EstimatorCase:
     return numerics.Estimator.get(self.spec).for_bound(LIPSCHITZ_BOUND)
 
 
-def _every_number(law: Any) -> Callable:
+def every_number(law: Any) -> Callable:
   """All numbers of terms, by a SciPy law of those behind the exact ones."""
 
   def outcomes(estimator, probes, u):
@@ -101,12 +101,12 @@ _SAFE = stats.geom(0.9 * (1.0 - LIPSCHITZ_BOUND**2))
 
 ESTIMATORS = {
     'roulette': EstimatorCase(
-        'roulette:poisson:2,exact=2', _every_number(stats.poisson(2))),
+        'roulette:poisson:2,exact=2', every_number(stats.poisson(2))),
     'roulette_geometric': EstimatorCase(
         'roulette:geometric:0.6,exact=0,probe=gaussian',
-        _every_number(stats.geom(0.6))),
+        every_number(stats.geom(0.6))),
     'roulette_safe': EstimatorCase(
-        'roulette:safe,exact=1', _every_number(_SAFE)),
+        'roulette:safe,exact=1', every_number(_SAFE)),
     'adaptive': EstimatorCase('adaptive:0.02', every_threshold),
     'adaptive_per_example': EstimatorCase(
         'adaptive:0.5,exact=1,batch_dependent=false', every_threshold),

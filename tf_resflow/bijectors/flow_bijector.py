@@ -15,22 +15,26 @@ class _Handover:
   TFP computes a `log_prob` through `tfb.Invert(flow)` in two calls: `z =
   flow.forward(x)`, then `flow.inverse_log_det_jacobian(z)`, which without the
   first one would have to solve for `x`. What is kept is handed out once, for
-  the very same tensor and arguments, and forgotten with the tensor.
+  the very same tensors and arguments, and forgotten with the first of them.
   """
 
   def __init__(self):
     self._kept = {}
 
   def keep(self, y, kwargs, log_det):
-    key = id(y)
-    alive = weakref.ref(y, lambda _: self._kept.pop(key, None))
+    tensors = tf.nest.flatten(y)
+    key = tuple(map(id, tensors))
+    alive = [weakref.ref(t, lambda _: self._kept.pop(key, None))
+             for t in tensors]
     self._kept[key] = alive, kwargs, log_det
 
   def take(self, y, kwargs):
     """Returns the log-determinant that belongs to `y`, or None."""
+    tensors = tf.nest.flatten(y)
     alive, kept_kwargs, log_det = self._kept.pop(
-        id(y), (lambda: None, None, None))
-    is_same = alive() is y and _are_same(kwargs, kept_kwargs)
+        tuple(map(id, tensors)), ([lambda: None] * len(tensors), None, None))
+    is_same = _are_same(kwargs, kept_kwargs) and all(
+        ref() is t for ref, t in zip(alive, tensors, strict=True))
     return log_det if is_same else None
 
   def __len__(self):

@@ -114,7 +114,9 @@ class LayerBijector(flow_bijector.FlowBijector):
     rank = output_shape.shape[0] - len(self._output_shape)
     return tf.concat([output_shape[:rank], self._input_shape], axis=0)
 
-  def transform(self, x, event_ndims, seed=None, condition=None):
+  def transform(
+      self, x: tf.Tensor, event_ndims: int, seed: random.SeedLike = None,
+      condition: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
     least = self.forward_min_event_ndims
     errors.check(
         least <= event_ndims <= x.shape.rank, 'event_ndims', event_ndims,

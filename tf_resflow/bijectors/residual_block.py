@@ -54,21 +54,21 @@ class ResidualBlock(layer_bijector.LayerBijector):
   def __init__(
       self, g: keras.layers.Layer | None = None,
       estimator: numerics.Estimator | str | None = None,
-      solver: numerics.Solver | str | None = None, memory: str = 'recompute',
+      solver: numerics.Solver | str | None = None, memory: str | None = None,
       lipschitz_bound: float | None = None,
       event_shape: Sequence[int] | None = None, seed: random.SeedLike = None,
       layer: layers.ResidualBlock | None = None, caching: bool = True,
       name: str = 'residual_block'):
     parameters = dict(locals())
-    settings = (g, estimator, solver, lipschitz_bound)
+    settings = (g, estimator, solver, memory, lipschitz_bound)
     if layer is None:
       layer = layers.ResidualBlock(
-          g, estimator=estimator, solver=solver, memory=memory,
-          lipschitz_bound=lipschitz_bound)
+          g, estimator=estimator, solver=solver,
+          memory=memory or 'recompute', lipschitz_bound=lipschitz_bound)
     else:
       errors.check(
-          all(s is None for s in settings) and memory == 'recompute', 'layer',
-          layer.name, 'no settings beside a layer, whose own hold',
+          all(s is None for s in settings), 'layer', layer.name,
+          'no settings beside a layer, whose own hold',
           'Set them there.')
     if event_shape is None:
       event_shape = _known_event_shape(g) or _known_event_shape(layer)

@@ -44,6 +44,11 @@ class BlockRequest(NamedTuple):
     """The name of the block among the layers of its flow."""
     return f'block_{self.index}'
 
+  @property
+  def seed(self) -> int:
+    """The first of the seeds that its initial weights may take."""
+    return self.config.seed * 100_003 + self.index * _SEEDS_PER_BLOCK
+
 
 def make_network(request: BlockRequest) -> layers.Sequence:
   """Returns a network that maps events to events of the same shape.
@@ -68,9 +73,9 @@ def make_network(request: BlockRequest) -> layers.Sequence:
     if i > 0 or request.activate_input:
       parts.append(make_activation(
           name=f'{request.name}_act_{i}', dtype=dtype))
-    seed = (config.seed * 100_003 + request.index * _SEEDS_PER_BLOCK +
-            i * _SEEDS_PER_LAYER)
-    options = dict(coeff=config.lipschitz_coeff, seed=seed, dtype=dtype)
+    options = dict(
+        coeff=config.lipschitz_coeff, dtype=dtype,
+        seed=request.seed + i * _SEEDS_PER_LAYER)
     parts.append(
         constraint.dense(
             width, name=f'{request.name}_dense_{i}', **options) if is_dense

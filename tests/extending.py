@@ -1,0 +1,80 @@
+"""The kinds of docs/extending.md among those of this package.
+
+They are registered for a whole process, so they have processes of their own.
+A reader's kinds pass the conformance tests as this plugin of pytest does it:
+
+    python -m pytest -p tests.extending tests/conformance -k mine
+"""
+
+import dataclasses
+import importlib
+import os
+import pathlib
+import sys
+import tempfile
+
+from tests import documents
+
+PAGE = documents.ROOT / 'docs' / 'extending.md'
+MODULE = 'my_kinds'
+
+
+def write_module(folder: str | os.PathLike) -> pathlib.Path:
+  """Writes the Python of the page to `my_kinds.py` in a folder."""
+  blocks = documents.python_blocks(PAGE.read_text())
+  path = pathlib.Path(folder) / f'{MODULE}.py'
+  path.write_text('\n'.join(code for _, code in blocks))
+  return path
+
+
+def pytest_sessionstart(session):
+  """Adds the kinds to the tables of cases, before tests are collected."""
+  del session
+  folder = tempfile.mkdtemp(prefix='extending')
+  write_module(folder)
+  sys.path.insert(0, folder)
+  _add_cases(importlib.import_module(MODULE))
+
+
+def _add_cases(my_kinds):
+  from tests import cases
+  from tests.numerics import cases as numerics_cases
+  from tf_resflow import layers
+
+  cases.LIPSCHITZ['mine_activation'] = cases.Case(
+      lambda dtype: my_kinds.ConcatenatedELU(dtype=dtype), (5,),
+      has_variables=False)
+  cases.LIPSCHITZ['mine_constrained'] = cases.Case(
+      lambda dtype: my_kinds.FrobeniusDense(3, seed=1, dtype=dtype), (5,))
+  cases.BIJECTIONS['mine_coupling'] = cases.Case(
+      lambda dtype: my_kinds.CheckerboardCoupling(4, seed=1, dtype=dtype),
+      (3, 4, 2), has_slope_bounds=False, kernel_scale=0.2)
+  cases.BIJECTIONS['mine_inverse'] = cases.Case(
+      lambda dtype: my_kinds.InverseBlock(
+          layers.ResidualBlock(cases.dense_g(dtype))), (3,), is_random=True,
+      solves_forward=True)
+  cases.MODELS['mine_model'] = cases.Case(
+      my_kinds.GaussianConfig(image_shape=(4, 4, 1)).build, (4, 4, 1),
+      is_pixels=True)
+  cases.MODELS['mine_flow'] = cases.image_flow(
+      activation='concatenated_elu', estimator='averaged:3', num_blocks=(1,))
+  cases.MODELS['mine_flow_constrained'] = cases.image_flow(
+      fully_connected=True, constraint='frobenius')
+  cases.MODELS['mine_flow_coupling'] = dataclasses.replace(
+      cases.image_flow(block='checkerboard'), kernel_scale=0.2)
+  cases.MODELS['mine_flow_inverse'] = dataclasses.replace(
+      cases.image_flow(block='inverse', num_blocks=(1,)), solves_forward=True)
+  cases.DATASETS['mine_data'] = 'stripes'
+  numerics_cases.ESTIMATORS['mine_estimator'] = numerics_cases.EstimatorCase(
+      'averaged:2,exact=1', _pairs_of_draws)
+
+
+def _pairs_of_draws(estimator, probes, u):
+  """Equal draws: the mean of a mean does not ask how they depend."""
+  from scipy import stats
+
+  from tests.numerics import cases as numerics_cases
+
+  roulette = numerics_cases.every_number(stats.poisson(2))
+  for draw, probability in roulette(estimator.inner, probes, u):
+    yield [draw] * estimator.count, probability
