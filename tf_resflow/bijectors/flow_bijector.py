@@ -21,14 +21,15 @@ class _Handover:
   def __init__(self):
     self._kept = {}
 
-  def keep(self, y, kwargs, log_det):
+  def keep(self, y: tf.Tensor, kwargs: dict, log_det: tf.Tensor) -> None:
+    """Keeps the log-determinant that came with `y` while `y` lives."""
     tensors = tf.nest.flatten(y)
     key = tuple(map(id, tensors))
     alive = [weakref.ref(t, lambda _: self._kept.pop(key, None))
              for t in tensors]
     self._kept[key] = alive, kwargs, log_det
 
-  def take(self, y, kwargs):
+  def take(self, y: tf.Tensor, kwargs: dict) -> tf.Tensor | None:
     """Returns the log-determinant that belongs to `y`, or None."""
     tensors = tf.nest.flatten(y)
     alive, kept_kwargs, log_det = self._kept.pop(

@@ -77,7 +77,7 @@ class _Builder:
     self.latent_shapes = []
     self.feature_shapes = []
 
-  def make_bijection(self):
+  def make_bijection(self) -> layers.Chain:
     """Returns the whole flow, built."""
     parts, shape = self._preprocessing()
     if self.config.first_act_norm:
@@ -87,7 +87,7 @@ class _Builder:
     chain.build((None, *self.config.image_shape))
     return chain
 
-  def make_classifier(self):
+  def make_classifier(self) -> layers.HybridClassifier | None:
     """Returns the classifier of a hybrid model, built, or None."""
     config = self.config
     if not config.num_classes:
