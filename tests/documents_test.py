@@ -20,7 +20,7 @@ from tf_resflow.commands import runner
 from tf_resflow.configuration import flags as flags_lib
 
 _README = documents.ROOT / 'README.md'
-# tests/serving/documentation_test.py plays the server of that page, and
+# tests/serving_document_test.py plays the server of that page, and
 # tests/extending_test.py runs this one in processes of its own.
 _ELSEWHERE = [documents.ROOT / 'docs' / name
               for name in ('serving.md', 'extending.md')]

@@ -15,11 +15,7 @@ _ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Rules that are not kept everywhere yet: `--runxfail` shows where. Each fails
 # as soon as it is kept; then its line goes.
 _NOT_YET = {
-    'isinstance_over_kinds',
-    'names_of_kinds',
-    'raises',
     'strayed_tests',
-    'type_hints',
     'untested_modules',
 }
 

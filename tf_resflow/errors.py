@@ -19,7 +19,8 @@ class InvalidValueError(ValueError):
     tf_resflow.errors.InvalidValueError: num_steps=0: expected a number from 1.
   """
 
-  def __init__(self, name: str, value: object, expected: str,
+  # Keras and pickle make an error anew from its message, which is then `name`.
+  def __init__(self, name: str, value: object = None, expected: str = '',
                advice: str = ''):
     self.name = name
     self.value = value
@@ -29,6 +30,8 @@ class InvalidValueError(ValueError):
 
   def message(self, name: str) -> str:
     """Returns the message under another name, such as that of a flag."""
+    if not self.expected:
+      return name
     text = f'{name}={self.value}: expected {self.expected}.'
     return f'{text} {self.advice}' if self.advice else text
 
@@ -38,6 +41,10 @@ def check(condition: bool, name: str, value: object, expected: str,
   """Raises `InvalidValueError` unless `condition` holds."""
   if not condition:
     raise InvalidValueError(name, value, expected, advice)
+
+
+class FormatError(ValueError):
+  """Why the bytes of a file are refused; who reads the file adds its name."""
 
 
 class ExpectedError(RuntimeError):

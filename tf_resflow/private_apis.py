@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 
 import keras
 import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability.python.bijectors import invert
 from tensorflow_probability.python.internal import cache_util
 
 from tf_resflow import errors
@@ -54,6 +56,16 @@ class NoCache(cache_util.BijectorCache):
   def _attributes(self, input, fn_name, **kwargs):  # pylint: disable=redefined-builtin
     del input, fn_name, kwargs
     return {}
+
+
+def inverted(bijector: tfb.Bijector) -> tfb.Bijector | None:
+  """Returns what a `tfb.Invert` turns round; None for another bijector.
+
+  The constructor of `tfb.Invert` returns an object of a class that is not
+  public, for bijectors that are no composite tensors, such as ours.
+  """
+  return bijector.bijector if isinstance(
+      bijector, invert._Invert) else None  # pylint: disable=protected-access
 
 
 class SharedNumbers:

@@ -67,7 +67,8 @@ def make_block(kind, estimator, memory='recompute'):
     assert layer.power_iteration().sigma > 1.1 * layer.coeff
     layer.save_norms()
   return bijectors.ResidualBlock(
-      g, estimator=estimator, memory=memory, solver=numerics.Anderson(atol=1e-13))
+      g, estimator=estimator, memory=memory, solver=numerics.Anderson(
+          atol=1e-13))
 
 
 def inputs(kind):

@@ -18,7 +18,8 @@ def test_one_json_line_and_ratios(tmp_path):
   np.savez(tmp_path / 'x.npz', x=np.full([4, 8, 8, 1], 0.5))
   process = processes.run_launcher(
       'benchmark', *_TINY, f'--baseline_json={peer}',
-      f'--inputs={tmp_path}/x.npz', '--estimator=fixed:4')
+      f'--inputs={tmp_path}/x.npz', '--estimator=fixed:4',
+      '--evaluation_estimator=fixed:22')
   assert process.returncode == 0, process.stderr
   (line,) = process.stdout.splitlines()
   report = json.loads(line)
@@ -46,7 +47,12 @@ def test_guard_fails_where_the_share_is_not_reached(tmp_path):
     (['--evaluation_estimator=fixed:x'], '--evaluation_estimator=fixed:x: exp'),
     (['--baseline_json=/nowhere'], 'No such file or directory'),
     (['--num_repeats=1'], '--num_repeats=1: expected 2 or more with the task'),
-    (['--min_ceiling_fraction=0.5'], '--min_ceiling_fraction=0.5: expected no'),
+    (['--min_ceiling_fraction=0.5'],
+     '--min_ceiling_fraction=0.5: expected no such flag without --estimator='),
+    (['--min_ceiling_fraction=0.5', '--estimator=fixed:4', '--tasks=sample'],
+     '--min_ceiling_fraction=0.5: expected no such flag unless --tasks has tr'),
+    (['--min_ceiling_fraction=0.5', '--estimator=fixed:4', '--hybrid'],
+     '--min_ceiling_fraction=0.5: expected no such flag without --estimator='),
     (['--workdir=/nowhere'], '/nowhere'),
     (['--inputs=/nowhere.npz'], '--inputs=/nowhere.npz: expected')])
 def test_bad_input_is_one_line(run_tool, arguments, message):

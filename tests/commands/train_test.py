@@ -45,7 +45,7 @@ _BAD = {
         ['--evaluate_every=5'],
         '--evaluate_every=5: expected 0 where num_validation is 0.'),
     'argument': (
-        ['digits'], "unexpected argument 'digits'; every option is a flag"),
+        ['digits'], 'argument=digits: expected flags alone, such as --name'),
 }
 
 

@@ -142,7 +142,10 @@ def test_a_solve_that_fails_is_an_error_and_is_reported(name, is_traced):
   subject, x = make(name)
   y = forward(subject, x)
   solver = numerics.Banach(max_steps=2)
-  inverse = lambda y: subject.inverse(y, solver=solver)
+
+  def inverse(y):
+    return subject.inverse(y, solver=solver)
+
   with pytest.raises(tf.errors.InvalidArgumentError, match='did not converge'):
     (tf.function(inverse, autograph=False) if is_traced else inverse)(y)
   solves = subject.solve_inverse(y, solver=solver).solves

@@ -10,7 +10,6 @@ import pytest
 
 from tests.training import runs
 from tf_resflow import training
-from tf_resflow.training import signals as signals_lib
 
 
 def test_what_a_run_writes(tmp_path, data_dir):
@@ -60,16 +59,6 @@ def test_a_signal_ends_a_run_with_its_state_saved(
       training.TrainingInterruptedError, match=f'^SIGINT after step {step}:'):
     training.train(runs.config(data_dir), str(tmp_path))
   assert training.load_model(str(tmp_path))[1] == step
-
-
-def test_signals_are_handed_back():
-  before = signal.getsignal(signal.SIGTERM)
-  with signals_lib.StopOnSignal() as signals:
-    signals.check(3)
-    os.kill(os.getpid(), signal.SIGTERM)
-    with pytest.raises(training.TrainingInterruptedError, match='step 3'):
-      signals.check(3)
-  assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_full_disk_is_one_line(tmp_path, data_dir, monkeypatch):

@@ -1,7 +1,9 @@
 """Composition of bijectors, of which no value outlives its call."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
 from tf_resflow.bijectors import flow_bijector
@@ -54,7 +56,8 @@ class Chain(flow_bijector.FlowBijector, tfb.Composition):
       y = step_fn(bijector, y, **kwargs.get(bijector.name, {}))
     return y
 
-  def transform(self, x, event_ndims, **kwargs):
+  def transform(self, x: tf.Tensor, event_ndims: int, **kwargs: Any
+                ) -> tuple[tf.Tensor, tf.Tensor]:
     total = 0.0
     for bijector in reversed(self.bijectors):
       x, log_det = flow_bijector.transform(
@@ -63,7 +66,8 @@ class Chain(flow_bijector.FlowBijector, tfb.Composition):
       event_ndims = bijector.forward_event_ndims(event_ndims)
     return x, total
 
-  def invert(self, y, event_ndims, **kwargs):
+  def invert(self, y: tf.Tensor, event_ndims: int, **kwargs: Any
+             ) -> tuple[tf.Tensor, tf.Tensor]:
     total = 0.0
     for bijector in self.bijectors:
       y, log_det = flow_bijector.invert(

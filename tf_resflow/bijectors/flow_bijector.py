@@ -111,9 +111,9 @@ def invert(bijector: tfb.Bijector, y: tf.Tensor, event_ndims: int,
 
 def _both(bijector, value, event_ndims, kwargs, is_forward):
   """See `transform` and `invert`."""
-  if isinstance(bijector, tfb.Invert):
-    return _both(
-        bijector.bijector, value, event_ndims, kwargs, not is_forward)
+  inner = private_apis.inverted(bijector)
+  if inner is not None:
+    return _both(inner, value, event_ndims, kwargs, not is_forward)
   names = (('transform', 'forward', 'forward_log_det_jacobian') if is_forward
            else ('invert', 'inverse', 'inverse_log_det_jacobian'))
   one_pass, evaluate, log_det = (

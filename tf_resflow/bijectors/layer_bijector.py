@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow.bijectors import flow_bijector
 from tf_resflow.numerics import random
@@ -113,7 +114,14 @@ class LayerBijector(flow_bijector.FlowBijector):
     rank = output_shape.shape[0] - len(self._output_shape)
     return tf.concat([output_shape[:rank], self._input_shape], axis=0)
 
-  def transform(self, x, event_ndims, seed=None, condition=None):
+  def transform(
+      self, x: tf.Tensor, event_ndims: int, seed: random.SeedLike = None,
+      condition: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
+    least = self.forward_min_event_ndims
+    errors.check(
+        least <= event_ndims <= x.shape.rank, 'event_ndims', event_ndims,
+        f'{least} to {x.shape.rank} in {self.name}', 'It counts the axes of an '
+        'event, from the last one.')
     flat, restore = self._flatten_batch(x, self.forward_min_event_ndims)
     y, log_det = self._layer.forward_and_log_det(
         flat, condition=condition, seed=self._seed if seed is None else seed)

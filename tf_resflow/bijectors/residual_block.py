@@ -22,7 +22,7 @@ class ResidualBlock(layer_bijector.LayerBijector):
     solver: of the inverse, or its spec; `Anderson()` by default.
     memory: memory mode of the gradient, one of `registries.MEMORY_MODES`.
     lipschitz_bound: asserts the bound of a `g` whose bound is not known.
-    event_shape: shape of one event; needed unless `g` states its input shape.
+    event_shape: shape of one event; needed unless `g` or `layer` is built.
     seed: Python int or int32 `[2]` that fixes the draws of every call; None
       draws afresh.
     layer: a `layers.ResidualBlock` to adapt, in place of a new one.
@@ -54,28 +54,28 @@ class ResidualBlock(layer_bijector.LayerBijector):
   def __init__(
       self, g: keras.layers.Layer | None = None,
       estimator: numerics.Estimator | str | None = None,
-      solver: numerics.Solver | str | None = None, memory: str = 'recompute',
+      solver: numerics.Solver | str | None = None, memory: str | None = None,
       lipschitz_bound: float | None = None,
       event_shape: Sequence[int] | None = None, seed: random.SeedLike = None,
       layer: layers.ResidualBlock | None = None, caching: bool = True,
       name: str = 'residual_block'):
     parameters = dict(locals())
-    settings = (g, estimator, solver, lipschitz_bound)
+    settings = (g, estimator, solver, memory, lipschitz_bound)
     if layer is None:
       layer = layers.ResidualBlock(
-          g, estimator=estimator, solver=solver, memory=memory,
-          lipschitz_bound=lipschitz_bound)
+          g, estimator=estimator, solver=solver,
+          memory=memory or 'recompute', lipschitz_bound=lipschitz_bound)
     else:
       errors.check(
-          all(s is None for s in settings) and memory == 'recompute', 'layer',
-          layer.name, 'no settings beside a layer, whose own hold',
+          all(s is None for s in settings), 'layer', layer.name,
+          'no settings beside a layer, whose own hold',
           'Set them there.')
     if event_shape is None:
-      event_shape = _known_event_shape(g)
+      event_shape = _known_event_shape(g) or _known_event_shape(layer)
     errors.check(
         event_shape is not None, 'event_shape', None,
         'the shape of one event, without the batch axis',
-        f'That of {name} does not follow from g; or start g with a '
+        f'That of {name} does not follow from g. Or start g with a '
         'keras.Input.')
     super().__init__(
         layer, event_shape=event_shape, seed=seed, caching=caching, name=name,
@@ -89,7 +89,10 @@ class ResidualBlock(layer_bijector.LayerBijector):
     return self.layer.certificate()
 
 
-def _known_event_shape(g):
-  """Returns the event shape that a built Keras model states, or None."""
-  shape = getattr(g, 'input_shape', None) if g is not None and g.built else None
+def _known_event_shape(layer):
+  """Returns the event shape that a built layer was built for, or None."""
+  if layer is None or not layer.built:
+    return None
+  shape = getattr(layer, 'input_shape', None) or (
+      layer.get_build_config() or {}).get('input_shape')
   return None if shape is None or None in shape[1:] else shape[1:]

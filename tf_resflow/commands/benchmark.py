@@ -96,12 +96,18 @@ class Options(groups.Configured):
 
   def settings(self, config: configuration.Config) -> 'benchmarking.Settings':
     """Returns what to measure."""
+    try:
+      estimator = numerics.Estimator.get(self.evaluation_estimator)
+    except errors.InvalidValueError as error:
+      raise errors.InvalidValueError(
+          'evaluation_estimator', error.value, error.expected, error.advice
+      ) from error
     images = None if self.inputs is None else evaluation.read_inputs(
         self.inputs, config.data.facts()['image_shape'])
     return benchmarking.Settings(
         config, workdir=self.workdir, num_repeats=self.num_repeats,
-        estimator=numerics.Estimator.get(self.evaluation_estimator),
-        tolerance=self.tolerance, seed=config.run.seed, images=images)
+        estimator=estimator, tolerance=self.tolerance, seed=config.run.seed,
+        images=images)
 
 
 def main(options: Options, config: configuration.Config) -> None:

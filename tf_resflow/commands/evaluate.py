@@ -28,6 +28,7 @@ import numpy as np
 from tf_resflow import conversion
 from tf_resflow import errors
 from tf_resflow import evaluation
+from tf_resflow import numerics
 from tf_resflow.commands import groups
 from tf_resflow.commands import output
 from tf_resflow.configuration import fields
@@ -87,7 +88,7 @@ class Options(
           not is_same, 'output', self.output, 'another file than that of '
           f'--{name}', 'It would be replaced.')
 
-  def check_estimator(self, estimator) -> None:
+  def check_estimator(self, estimator: 'numerics.Estimator') -> None:
     """Refuses repeats of what is not random."""
     if not estimator.is_random:
       self.refuse(

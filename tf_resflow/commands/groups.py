@@ -179,3 +179,5 @@ class Configured(options.Options):
 
   Their `main` is called with the options and a `configuration.Config`.
   """
+
+  takes_configuration = True

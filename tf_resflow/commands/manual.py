@@ -8,7 +8,6 @@ from types import ModuleType
 from absl import flags
 
 from tf_resflow.commands import flagfiles
-from tf_resflow.commands import groups
 from tf_resflow.commands import options
 from tf_resflow.configuration import config as config_lib
 from tf_resflow.configuration import registries
@@ -35,7 +34,7 @@ def text(tool: ModuleType, flag_values: flags.FlagValues,
   """
   common = list(dict.fromkeys(flag_values[name].name for name in common))
   sections = list(options.groups(tool.Options))
-  if issubclass(tool.Options, groups.Configured):
+  if tool.Options.takes_configuration:
     sections += _configuration()
   blocks = [inspect.getdoc(tool)]
   shown = set(common)

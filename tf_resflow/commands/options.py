@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 import dataclasses
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from absl import flags
 
@@ -17,6 +17,14 @@ def required(**rules: Any) -> Any:
   return fields.field(dataclasses.MISSING, **rules)
 
 
+class MissingFlagError(errors.InvalidValueError):
+  """A flag has to be given; `expected` is its help."""
+
+  def message(self, name: str) -> str:
+    """Returns the message under a name, such as that of the flag."""
+    return f'{name} is missing. {self.expected}'
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(fields.Section):
   """The flags of a tool, parsed and checked.
@@ -28,6 +36,8 @@ class Options(fields.Section):
   Attributes:
     arguments: the command line.
     given: names of the flags in it.
+    takes_configuration: whether the tool has the flags of a run's configuration
+      as well; its `main` then takes that, too.
 
   Example:
     >>> @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,6 +48,8 @@ class Options(fields.Section):
     >>> Greeting(text='hello').num_times
     1
   """
+
+  takes_configuration: ClassVar[bool] = False
 
   arguments: tuple[str, ...] = fields.field((), is_flag=False)
   given: tuple[str, ...] = fields.field((), is_flag=False)
@@ -58,12 +70,13 @@ class Options(fields.Section):
       arguments: the command line that they come from.
 
     Raises:
-      ValueError: naming a flag that is missing, or whose value is refused.
+      InvalidValueError: naming a flag that is missing, or whose value is
+        refused.
     """
     values = flags_lib.field_values(cls.flag_fields(), flag_values)
     for field in cls.flag_fields():
-      if field.default is dataclasses.MISSING and field.name not in values:
-        raise ValueError(f'--{field.flag} is missing. {field.rules.help}')
+      if field.default is dataclasses.MISSING and not values.get(field.name):
+        raise MissingFlagError(field.flag, None, field.rules.help)
     given = tuple(name for name in flag_values if flag_values[name].present)
     return cls(**values, arguments=tuple(arguments), given=given)
 

@@ -14,7 +14,6 @@ from absl import logging as absl_logging
 
 from tf_resflow import errors
 from tf_resflow.commands import flagfiles
-from tf_resflow.commands import groups
 from tf_resflow.commands import manual
 from tf_resflow.commands import startup
 from tf_resflow.configuration import flags as flags_lib
@@ -55,7 +54,7 @@ def run(name: str, arguments: Sequence[str], program: str = 'bin/') -> int:
       print(text.replace('bin/', program), end='')
       return 0
     values = [tool.Options.parse(_parse(flag_values, arguments), arguments)]
-    if issubclass(tool.Options, groups.Configured):
+    if tool.Options.takes_configuration:
       values.append(flags_lib.config(flag_values))
     _start_logging()
     startup.load_tensorflow(show_log=early.tf_log)
@@ -104,7 +103,7 @@ def _common_flags() -> flags.FlagValues:
 def _define(tool: ModuleType) -> flags.FlagValues:
   """Returns all flags of a tool."""
   flag_values = _common_flags()
-  if issubclass(tool.Options, groups.Configured):
+  if tool.Options.takes_configuration:
     flags_lib.define(flag_values)
   tool.Options.define(flag_values)
   return flag_values
@@ -116,9 +115,8 @@ def _parse(flag_values: flags.FlagValues, arguments: Sequence[str],
   flag_values.set_gnu_getopt(True)
   _, *rest = flag_values(['', *arguments], known_only=known_only)
   if rest and not known_only:
-    raise ValueError(
-        f'unexpected argument {rest[0]!r}; every option is a flag, such as '
-        '--name=value.')
+    raise errors.InvalidValueError(
+        'argument', rest[0], 'flags alone, such as --name=value')
   return flag_values
 
 

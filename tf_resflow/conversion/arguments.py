@@ -188,7 +188,7 @@ def _nll_weight(args):
   """The weight of the density in the loss, both terms in nats."""
   if args['task'] == 'classification':
     return 0.0
-  if args['task'] == 'hybrid' and args['scale_dim']:
+  if args['task'] != 'density' and args['scale_dim']:
     channels = datasets.info(_DATASETS[args['data']][0]).image_shape[-1]
     return 1.0 / (args['imagesize']**2 * channels)
   return 1.0

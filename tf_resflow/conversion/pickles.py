@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 
+from tf_resflow import errors
+
 _PROGRAM = pathlib.Path(__file__).with_name('unpickler.py')
 # A checkpoint of 100 blocks takes 0.2 s and 30 MB. The clock is for platforms
 # without the other limits.
@@ -74,14 +76,14 @@ def load(
           [str(part) for part in command], stdin=file, stdout=subprocess.PIPE,
           stderr=subprocess.DEVNULL, timeout=_CLOCK_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-      raise ValueError('reading it takes too much time') from None
+      raise errors.FormatError('reading it takes too much time') from None
   if process.returncode == -getattr(signal, 'SIGXCPU', 0):
-    raise ValueError('reading it takes too much time')
+    raise errors.FormatError('reading it takes too much time')
   if process.returncode:
-    raise ValueError('reading it crashes')
+    raise errors.FormatError('reading it crashes')
   result = json.loads(process.stdout, object_hook=lambda node: (
       dict(node['dict']) if 'dict' in node else make_fn(Object(**node))))
   if isinstance(result, str):
-    raise ValueError(result)
+    raise errors.FormatError(result)
   values, _, end = result
   return values, end

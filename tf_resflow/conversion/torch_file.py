@@ -95,17 +95,18 @@ class _Builder:
     # The location is a device, such as 'cuda:0'.
     kind, storage_type, key, _location, numel, *view = saved_id
     if kind != 'storage' or view not in ([], [None]):
-      raise ValueError('a persistent id that is not that of a whole storage')
+      raise errors.FormatError(
+          'a persistent id that is not that of a whole storage')
     dtype = _dtype_of(_STORAGE_TYPES, storage_type)
     if (not isinstance(key, str) or type(numel) is not int
         or not 0 <= numel <= sys.maxsize):
-      raise ValueError('a storage with a wrong key or size')
+      raise errors.FormatError('a storage with a wrong key or size')
     num_bytes = numel * dtype.stored.itemsize
     if key not in self.storages:
       self.storages[key] = self._make_storage(key, num_bytes, dtype)
     storage = self.storages[key]
     if storage.num_bytes != num_bytes or storage.dtype is not dtype:
-      raise ValueError(
+      raise errors.FormatError(
           f'storage {reprlib.repr(key)} holds {storage.num_bytes} bytes where '
           f'{num_bytes} are expected, or two types of numbers')
     return storage
@@ -132,7 +133,7 @@ def _scalar(dtype, data):
   """Makes a NumPy scalar, whose bytes are a str encoded as Latin 1."""
   (code, *_), (_version, order, *_) = dtype.args, dtype.state
   if code not in _SCALAR_TYPES:
-    raise ValueError(f'a NumPy scalar of type {reprlib.repr(code)}')
+    raise errors.FormatError(f'a NumPy scalar of type {reprlib.repr(code)}')
   text = data.args[0] if isinstance(data, Object) else data
   kind = np.dtype(code).newbyteorder(order)
   (value,) = np.frombuffer(text.encode('latin1'), kind)
@@ -146,10 +147,10 @@ def _zip_storage(path, file, file_size, info, dtype, byte_order):
   signature, _, flags, method, *_, name_size, extra_size = struct.unpack(
       '<4s3H4s3I2H', file.read(30))
   if signature != _ZIP_START:
-    raise ValueError(f'no entry {name} where it should be')
+    raise errors.FormatError(f'no entry {name} where it should be')
   if ((flags | info.flag_bits) & _ZIP_ENCRYPTED or method
       or info.compress_type or info.compress_size != info.file_size):
-    raise ValueError(f'entry {name} is encrypted or compressed')
+    raise errors.FormatError(f'entry {name} is encrypted or compressed')
   start = info.header_offset + 30 + name_size + extra_size
   return Storage(path, info.file_size, dtype, start, info.CRC,
                  byte_order).check_end(file_size)
@@ -172,7 +173,8 @@ def _read_zip(path, file, file_size):
 
   def find(name, dtype=DTYPES['uint8'], byte_order='<'):
     if folder + name not in infos:
-      raise ValueError(f'there is no entry {reprlib.repr(folder + name)}')
+      raise errors.FormatError(
+          f'there is no entry {reprlib.repr(folder + name)}')
     return _zip_storage(
         path, file, file_size, infos[folder + name], dtype, byte_order)
 
@@ -199,18 +201,18 @@ def _read_legacy(path, file, file_size):
   (magic, version, _, result, keys), end = pickles.load(
       path, 0, 5, builder.make)
   if (magic, version) != (_MAGIC, 1001):
-    raise ValueError('wrong magic number or protocol version')
+    raise errors.FormatError('wrong magic number or protocol version')
   storages = builder.storages
   if (not isinstance(keys, list)
       or not all(isinstance(key, str) for key in keys)
       or sorted(keys) != sorted(storages)):
-    raise ValueError('the list of storages disagrees with the tensors')
+    raise errors.FormatError('the list of storages disagrees with the tensors')
   file.seek(end)
   for key in keys:
     storage = storages[key]
     (numel,) = struct.unpack('<q', file.read(8))
     if numel * storage.dtype.stored.itemsize != storage.num_bytes:
-      raise ValueError(
+      raise errors.FormatError(
           f'storage {reprlib.repr(key)} has {numel} numbers, and '
           f'{storage.num_bytes} bytes')
     storage.start = file.tell()

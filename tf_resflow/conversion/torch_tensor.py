@@ -80,7 +80,7 @@ class Storage:
   def check_end(self, file_size: int) -> 'Storage':
     """Returns the storage; raises ValueError if the file is too short."""
     if self.start + self.num_bytes > file_size:
-      raise ValueError('the end of a tensor is missing')
+      raise errors.FormatError('the end of a tensor is missing')
     return self
 
   def check_sum(self) -> None:
@@ -93,7 +93,7 @@ class Storage:
       for num_left in range(self.num_bytes, 0, -_CHUNK_BYTES):
         crc = zlib.crc32(_read(file, min(num_left, _CHUNK_BYTES)), crc)
     if crc != self.crc:
-      raise ValueError(
+      raise errors.FormatError(
           f'wrong checksum of the {self.num_bytes} bytes at {self.start}')
     self.crc = None
 
@@ -125,16 +125,17 @@ class Tensor:
             for number in numbers)
         or len(self.shape) != len(self._strides)
         or len(self.shape) > _MAX_DIMS):
-      raise ValueError('a tensor has an impossible shape, offset or strides')
+      raise errors.FormatError(
+          'a tensor has an impossible shape, offset or strides')
     num_bytes = self.dtype.itemsize * math.prod(max(n, 1) for n in self.shape)
     num_stored = self._storage.num_bytes // self._dtype.stored.itemsize
     if 0 not in self.shape and self._offset + self._extent > num_stored:
-      raise ValueError(
+      raise errors.FormatError(
           f'a tensor of shape {reprlib.repr(self.shape)} reaches to number '
           f'{self._offset + self._extent} of a storage of {num_stored}')
     is_expanded = 0 < self.dtype.itemsize * self._extent < num_bytes
     if num_bytes > (_MAX_EXPANDED_BYTES if is_expanded else sys.maxsize):
-      raise ValueError(
+      raise errors.FormatError(
           f'a tensor of the impossible shape {reprlib.repr(self.shape)}')
 
   def __repr__(self):

@@ -101,15 +101,13 @@ def _chains(model):
   """
   scale, i, shape = 0, 0, None
   for layer in model.bijection.elementary():
-    # Not in their model; the first squeeze is part of their script.
-    if type(layer) is layers.Flatten:
+    if layer.name == 'flatten':
       shape = model.latent_shapes[-1]
-    if type(layer) in (layers.Flatten, layers.FeatureTap) or (
-        layer.name == 'squeeze_first'):
-      continue
+    if type(layer) not in _PAIRS or layer.name == 'squeeze_first':
+      continue  # Not in their model; the first squeeze is part of their script.
     yield f'transforms.{scale}.chain.{i}', layer, shape
     i += 1
-    if type(layer) is layers.Squeeze:
+    if layer.name == f'squeeze_{scale}':
       scale, i = scale + 1, 0
 
 
@@ -120,7 +118,7 @@ def _heads(model):
 def _act_norms(model):
   """Yields name, layer and shape (see `_chains`) of every ActNorm."""
   for name, layer, shape in _chains(model):
-    if type(layer) is layers.ActNorm:
+    if layer.is_data_dependent:
       # Those of all features are wrapped.
       is_wrapped = layer.per_feature or shape
       yield f'{name}.fc_module' if is_wrapped else name, layer, shape
@@ -131,14 +129,10 @@ def _act_norms(model):
 def _pairs(model):
   """Yields (name, variable, function that brings the tensor in our order)."""
   for name, layer, shape in _act_norms(model):
-    own_shape = tuple(layer.bias.shape)
-    to_ours = (_to_features(shape) if shape else
-               _to_image(own_shape) if len(own_shape) == 3 else _unchanged)
-    yield f'{name}.weight', layer.log_scale, to_ours
-    yield f'{name}.bias', layer.bias, to_ours
+    yield from _act_norm_pairs(name, layer, shape)
   for name, layer, shape in _chains(model):
-    if type(layer) is layers.ResidualBlock:
-      yield from _block_pairs(name, layer, shape)
+    if not layer.is_data_dependent:
+      yield from _PAIRS[type(layer)](name, layer, shape)
   for scale, head in _heads(model):
     name = f'classification_heads.{scale}.0'
     yield f'{name}.weight', head.conv.kernel, _to_conv_kernel
@@ -147,6 +141,21 @@ def _pairs(model):
     dense = model.classifier.dense
     yield 'logit_layer.weight', dense.kernel, np.transpose
     yield 'logit_layer.bias', dense.bias, _unchanged
+
+
+def _no_pairs(name, layer, shape):
+  """Returns the pairs of a layer without weights."""
+  del name, layer, shape
+  return ()
+
+
+def _act_norm_pairs(name, layer, image_shape):
+  """Yields the pairs of an ActNorm; see `_block_pairs`."""
+  shape = tuple(layer.bias.shape)
+  to_ours = (_to_features(image_shape) if image_shape else
+             _to_image(shape) if len(shape) == 3 else _unchanged)
+  yield f'{name}.weight', layer.log_scale, to_ours
+  yield f'{name}.bias', layer.bias, to_ours
 
 
 def _block_pairs(name, block, image_shape):
@@ -158,10 +167,10 @@ def _block_pairs(name, block, image_shape):
     image_shape: `(h, w, c)` of the features that a block on vectors flattens;
       None for a block on images.
   """
-  *_, end = block.g.parts
-  if type(end) is layers.Reshape:
-    image_shape = end.target_shape
-  parts = [p for p in block.g.parts if type(p) is not layers.Reshape]
+  parts = list(block.g.parts)
+  if not parts[-1].num_constrained:  # Flattened, and brought in shape again.
+    image_shape = parts[-1].target_shape
+    parts = parts[1:-1]
   linear = [p for p in parts if p.num_constrained]
   prefix = f'{name}.nnet.nnet' if image_shape else f'{name}.nnet'
   for i, part in enumerate(parts):
@@ -178,6 +187,16 @@ def _block_pairs(name, block, image_shape):
         to_bias = _to_features(image_shape)
     yield f'{prefix}.{i}.weight', part.kernel, to_kernel
     yield f'{prefix}.{i}.bias', part.bias, to_bias
+
+
+# Every kind of layer of their flows, and how its tensors are called there.
+_PAIRS = {
+    layers.ActNorm: _act_norm_pairs,
+    layers.Logit: _no_pairs,
+    layers.ResidualBlock: _block_pairs,
+    layers.Squeeze: _no_pairs,
+    layers.Standardize: _no_pairs,
+}
 
 
 def _their_shape(name, shape):

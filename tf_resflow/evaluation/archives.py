@@ -34,12 +34,12 @@ def read_arrays(
       arrays = {
           key: archive[key] if keys is None or key in keys else None
           for key in archive.files}
-    for key, array in arrays.items():
-      if not isinstance(array, (np.ndarray, type(None))):
-        raise ValueError(f'its {key} is not an array')
   # What zipfile and zlib raise where bytes are damaged, or encrypted.
   except (EOFError, NotImplementedError, RuntimeError, ValueError,
           zipfile.BadZipFile, zlib.error) as error:
     raise errors.InvalidValueError(
         name, path, expected, f'It cannot be read: {error}.') from error
+  for key, array in arrays.items():
+    errors.check(isinstance(array, (np.ndarray, type(None))), name, path,
+                 expected, f'Its {key} is not an array.')
   return arrays

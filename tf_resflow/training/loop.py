@@ -84,9 +84,8 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
   for step, values in trainer.steps():
     progress.add(values)
     is_last = step == optimizer.num_steps
-    is_save = (is_last or _is_due(step, config.checkpoint_every) or
-               bool(signals.received))
-    if is_save or _is_due(step, config.log_every):
+    is_save = is_last or _is_due(step, config.checkpoint_every)
+    if is_save or _is_due(step, config.log_every) or signals.received:
       row, first_bad_step = progress.end_window(step)
       if first_bad_step is not None:
         raise trainer.diverged_error(
@@ -105,7 +104,7 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
         writer.write(step, evaluate_fn(trainer.model))
     if is_sample:
       _write_samples(trainer, writer, step)
-    if is_save:
+    if is_save or signals.received:
       writer.flush()
       trainer.save()
       signals.check(step)

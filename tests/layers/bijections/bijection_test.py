@@ -1,4 +1,4 @@
-"""The contract of bijections: slopes compose, failed solves are never silent."""
+"""The contract of bijections: slopes compose, failed solves are not silent."""
 
 import math
 
@@ -63,7 +63,8 @@ def test_a_forward_direction_may_be_a_solve():
   result = chain.transform(make_nan(x))
   assert result.solves[0].solution.converged.numpy().tolist() == [
       False, *[True] * 7]
-  with pytest.raises(tf.errors.InvalidArgumentError, match=r'solved: (.|\s)*1\D+8'):
+  with pytest.raises(
+      tf.errors.InvalidArgumentError, match=r'solved: (.|\s)*1\D+8'):
     chain.forward_and_log_det(make_nan(x))
 
 

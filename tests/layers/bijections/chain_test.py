@@ -33,7 +33,8 @@ def test_the_first_part_is_applied_first():
 def test_every_part_that_draws_has_a_seed_of_its_own():
   """Numbered by order among those, whatever stands between them."""
   blocks = [make_block(1), make_block(2)]
-  chain = layers.Chain([layers.Flatten(), blocks[0], layers.ActNorm(), blocks[1]])
+  chain = layers.Chain(
+      [layers.Flatten(), blocks[0], layers.ActNorm(), blocks[1]])
   chain(inputs())
   log_det = chain.forward_and_log_det(inputs(), seed=7)[1]
   x, expected = inputs(), 0.0

@@ -72,7 +72,8 @@ def test_exact_average_over_probes_is_the_log_det():
 
 def test_roulette_is_unbiased():
   block = make_block(
-      estimator=numerics.RussianRoulette(numerics.Geometric(0.2), num_exact_terms=4))
+      estimator=numerics.RussianRoulette(
+          numerics.Geometric(0.2), num_exact_terms=4))
   x = inputs(batch_size=1)
   exact = block.forward_and_log_det(x, estimator=numerics.Exact())[1]
   draws = 4000
@@ -246,19 +247,22 @@ def test_functions_are_shared_between_equal_structures_only():
 
 def test_refuses_g_of_another_shape():
   block = layers.ResidualBlock(make_g(units=4))
-  with pytest.raises(ValueError, match=r'expected events of shape \(3,\).*not \(4,\)'):
+  with pytest.raises(
+      ValueError, match=r'expected events of shape \(3,\).*not \(4,\)'):
     block.build((None, 3))
 
 
 def test_refuses_a_mixture_of_dtypes():
   g = keras.Sequential([
       layers.SpectralDense(3, dtype='float64'), layers.SpectralDense(3)])
-  with pytest.raises(ValueError, match='dtype=float32 and float64: expected the same'):
+  with pytest.raises(
+      ValueError, match='dtype=float32 and float64: expected the same'):
     layers.ResidualBlock(g)
 
 
 def test_refuses_an_unknown_memory_mode():
-  with pytest.raises(ValueError, match='memory=little: expected one of recompute'):
+  with pytest.raises(
+      ValueError, match='memory=little: expected one of recompute'):
     make_block(memory='little')
 
 

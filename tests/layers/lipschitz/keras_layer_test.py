@@ -64,19 +64,24 @@ def test_refuses_what_is_no_function_of_one_example(make_fn):
 
 def test_refuses_an_unknown_bound():
   g = keras.Sequential([keras.layers.Dense(3)])
-  with pytest.raises(ValueError, match='lipschitz_bound=None: expected that of g.*lipschitz_bound='):
+  with pytest.raises(
+      ValueError,
+      match='lipschitz_bound=None: expected that of g.*lipschitz_bound='):
     layers.ResidualBlock(g)
 
 
 @pytest.mark.parametrize('bound', [1.0, 1.5, -0.1])
 def test_refuses_a_bound_that_is_not_below_one(bound):
-  with pytest.raises(ValueError, match=rf'lipschitz_bound={bound}: expected a number in \[0, 1\)'):
+  with pytest.raises(
+      ValueError,
+      match=rf'lipschitz_bound={bound}: expected a number in \[0, 1\)'):
     layers.ResidualBlock(keras.layers.Dense(3), lipschitz_bound=bound)
 
 
 def test_refuses_a_known_bound_of_one():
   g = keras.Sequential([keras.layers.Activation('tanh')])
-  with pytest.raises(ValueError, match=r'lipschitz_bound=1.0: expected a number in \[0, 1\)'):
+  with pytest.raises(
+      ValueError, match=r'lipschitz_bound=1.0: expected a number in \[0, 1\)'):
     layers.ResidualBlock(g)
 
 
@@ -149,7 +154,8 @@ def test_a_layer_without_a_configuration_can_be_part_of_a_chain():
       return self.function(inputs)
 
   chain = layers.Chain([
-      layers.ResidualBlock(Scale(lambda x, f=factor: f * x), lipschitz_bound=0.5)
+      layers.ResidualBlock(
+          Scale(lambda x, f=factor: f * x), lipschitz_bound=0.5)
       for factor in (0.5, 0.25)])
   y, _ = chain.forward_and_log_det(np.ones([2, 3], 'float32'), seed=0)
   np.testing.assert_allclose(y, 1.5 * 1.25 * np.ones([2, 3]), rtol=1e-6)

@@ -168,7 +168,8 @@ def test_zero_kernel():
 
 @pytest.mark.parametrize('coeff', [0.0, 1.0, -0.5, 2.0])
 def test_refuses_a_coeff_that_bounds_nothing(coeff):
-  with pytest.raises(ValueError, match=f'coeff={coeff}: expected.*between 0 and 1'):
+  with pytest.raises(
+      ValueError, match=f'coeff={coeff}: expected.*between 0 and 1'):
     layers.SpectralDense(3, coeff=coeff)
 
 

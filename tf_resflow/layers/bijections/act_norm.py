@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -109,7 +110,8 @@ class ActNorm(bijection.Bijection):
         return False
       return bool(self.initialized.numpy() > 0)
 
-  def forward_and_log_det(self, x, **unused):
+  def forward_and_log_det(
+      self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
     if not self.built:
       self.build(tuple(x.shape))
     bias, log_scale = self._maybe_initialize(x)
@@ -118,7 +120,7 @@ class ActNorm(bijection.Bijection):
     return ((x + bias) * tf.exp(log_scale),
             tf.fill([tf.shape(x)[0]], log_det))
 
-  def inverse(self, y, **unused):
+  def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
     return (y * tf.exp(-tf.convert_to_tensor(self.log_scale.value)) -
             tf.convert_to_tensor(self.bias.value))
 

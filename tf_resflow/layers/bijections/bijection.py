@@ -103,6 +103,7 @@ class Bijection(keras.layers.Layer):
     takes_condition: whether `condition` makes a difference.
     has_certificate: whether it has a `g` whose Lipschitz bound can be
       certified: `lipschitz_bound`, `norm_estimate()` and `certificate()`.
+    is_data_dependent: whether its first batch sets weights, see `ActNorm`.
     is_initialized: False until a first batch has set what depends on data.
 
   Example:
@@ -120,6 +121,7 @@ class Bijection(keras.layers.Layer):
   is_random = False
   takes_condition = False
   has_certificate = False
+  is_data_dependent = False
 
   def __init__(self, **kwargs):
     super().__init__(**kwargs)
@@ -259,13 +261,17 @@ class SolvingBijection(Bijection):
   Subclasses define `transform` and `solve_inverse`.
   """
 
-  def forward_and_log_det(self, x, *, condition=None, seed=None,
-                          estimator=None):
+  def forward_and_log_det(
+      self, x: tf.Tensor, *, condition: Any = None,
+      seed: random.SeedLike = None,
+      estimator: numerics.Estimator | None = None,
+  ) -> tuple[tf.Tensor, tf.Tensor]:
     result = self.transform(
         x, condition=condition, seed=seed, estimator=estimator)
     return tuple(_checked(result.solves, [result.y, result.log_det]))
 
-  def inverse(self, y, *, condition=None, solver=None):
+  def inverse(self, y: tf.Tensor, *, condition: Any = None,
+              solver: numerics.Solver | None = None) -> tf.Tensor:
     result = self.solve_inverse(y, condition=condition, solver=solver)
     return _checked(result.solves, [result.x])[0]
 

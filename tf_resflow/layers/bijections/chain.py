@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 import itertools
+from typing import Any
 
 import keras
+import tensorflow as tf
 
+from tf_resflow import numerics
 from tf_resflow.layers.bijections import bijection
 from tf_resflow.layers.lipschitz import parts as parts_lib
 from tf_resflow.numerics import random
@@ -48,7 +51,10 @@ class Chain(bijection.SolvingBijection):
       input_shape = part.compute_output_shape(input_shape)
     return tuple(input_shape)
 
-  def transform(self, x, *, condition=None, seed=None, estimator=None):
+  def transform(
+      self, x: tf.Tensor, *, condition: Any = None,
+      seed: random.SeedLike = None,
+      estimator: numerics.Estimator | None = None) -> bijection.Transformed:
     if not self.built:
       self.build(tuple(x.shape))
     numbers = itertools.count()
@@ -67,7 +73,9 @@ class Chain(bijection.SolvingBijection):
       features += result.features
     return bijection.Transformed(x, log_det, solves, features)
 
-  def solve_inverse(self, y, *, condition=None, solver=None):
+  def solve_inverse(
+      self, y: tf.Tensor, *, condition: Any = None,
+      solver: numerics.Solver | None = None) -> bijection.Inverted:
     solves = ()
     for part in reversed(self.parts):
       result = part.solve_inverse(y, condition=condition, solver=solver)

@@ -1,6 +1,7 @@
 """Features of a classifier, on the way to the latents."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -28,16 +29,17 @@ class FeatureTap(bijection.Bijection):
     super().__init__(**kwargs)
     self.shape = None if shape is None else tuple(shape)
 
-  def forward_and_log_det(self, x, **unused):
+  def forward_and_log_det(
+      self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
     return x, bijection.zero_log_det(x)
 
-  def transform(self, x, **unused):
+  def transform(self, x: tf.Tensor, **unused: Any) -> bijection.Transformed:
     feature = x if self.shape is None else tf.reshape(
         x, [tf.shape(x)[0], *self.shape])
     return bijection.Transformed(
         x, bijection.zero_log_det(x), features=(feature,))
 
-  def inverse(self, y, **unused):
+  def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
     return y
 
   def slope_bounds(self) -> bijection.SlopeBounds:

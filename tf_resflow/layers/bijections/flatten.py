@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -23,13 +24,14 @@ class Flatten(bijection.Bijection):
   def build(self, input_shape: Sequence) -> None:
     self.event_shape = tuple(input_shape[1:])
 
-  def forward_and_log_det(self, x, **unused):
+  def forward_and_log_det(
+      self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
     if not self.built:
       self.build(tuple(x.shape))
     y = tf.reshape(x, [tf.shape(x)[0], math.prod(self.event_shape)])
     return y, bijection.zero_log_det(x)
 
-  def inverse(self, y, **unused):
+  def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
     return tf.reshape(y, [tf.shape(y)[0], *self.event_shape])
 
   def compute_output_shape(self, input_shape: Sequence) -> tuple:

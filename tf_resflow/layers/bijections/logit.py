@@ -1,5 +1,7 @@
 """The logit transform of pixels."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -35,7 +37,8 @@ class Logit(bijection.Bijection):
                  'a number strictly between 0 and 1/2')
     self.alpha = alpha
 
-  def forward_and_log_det(self, x, **unused):
+  def forward_and_log_det(
+      self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
     scale = 1.0 - 2.0 * self.alpha
     # Both logarithms from s and 1 - s directly: 1 - s loses digits near 1.
     log_s = tf.math.log(self.alpha + scale * x)
@@ -44,7 +47,7 @@ class Logit(bijection.Bijection):
         float(np.log(scale)) - log_s - log_1ms)
     return log_s - log_1ms, log_det
 
-  def inverse(self, y, **unused):
+  def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
     scale = 1.0 - 2.0 * self.alpha
     return (tf.sigmoid(y) - self.alpha) / scale
 

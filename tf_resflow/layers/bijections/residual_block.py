@@ -12,6 +12,7 @@ from tf_resflow.configuration import registries
 from tf_resflow.layers.bijections import bijection
 from tf_resflow.layers.lipschitz import keras_layer
 from tf_resflow.layers.lipschitz import lipschitz_layer
+from tf_resflow.numerics import random
 
 # Larger chunks were not faster on two cores.
 _CHUNK_BYTES = 4 * 2**20
@@ -32,8 +33,11 @@ class ResidualMap(bijection.SolvingBijection):
     """Returns the variables and the state that `function` takes."""
     raise NotImplementedError
 
-  def transform(self, x, *, condition=None, seed=None, estimator=None,
-                draw=None):
+  def transform(
+      self, x: tf.Tensor, *, condition: Any = None,
+      seed: random.SeedLike = None,
+      estimator: numerics.Estimator | None = None,
+      draw: Any = None) -> bijection.Transformed:
     """See `Bijection.transform`; `draw` forces that of the estimator."""
     self.build_for(x)
     variables, state = self.tensors()
@@ -42,7 +46,9 @@ class ResidualMap(bijection.SolvingBijection):
         self.function, variables, x, estimator, state=state, seed=seed,
         draw=draw, memory=self.memory))
 
-  def solve_inverse(self, y, *, condition=None, solver=None):
+  def solve_inverse(
+      self, y: tf.Tensor, *, condition: Any = None,
+      solver: numerics.Solver | None = None) -> bijection.Inverted:
     self.build_for(y)
     variables, state = self.tensors()
     solver = solver or self.solver

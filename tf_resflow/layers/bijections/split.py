@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow import numerics
 from tf_resflow.layers.bijections import bijection
+from tf_resflow.numerics import random
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
@@ -57,7 +60,10 @@ class Split(bijection.SolvingBijection):
   def compute_output_shape(self, input_shape: Sequence) -> tuple:
     return input_shape[0], math.prod(input_shape[1:])
 
-  def transform(self, x, *, condition=None, seed=None, estimator=None):
+  def transform(
+      self, x: tf.Tensor, *, condition: Any = None,
+      seed: random.SeedLike = None,
+      estimator: numerics.Estimator | None = None) -> bijection.Transformed:
     if not self.built:
       self.build(tuple(x.shape))
     kept, leaving = tf.split(
@@ -71,7 +77,9 @@ class Split(bijection.SolvingBijection):
     return result._replace(
         y=y, features=(leaving,) * self.num_taps + result.features)
 
-  def solve_inverse(self, y, *, condition=None, solver=None):
+  def solve_inverse(
+      self, y: tf.Tensor, *, condition: Any = None,
+      solver: numerics.Solver | None = None) -> bijection.Inverted:
     size = tf.shape(y)[0]
     leaving, rest = tf.split(y, [
         math.prod(self.leaving_shape), math.prod(self._rest_shape)], axis=1)

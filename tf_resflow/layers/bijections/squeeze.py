@@ -1,6 +1,7 @@
 """Invertible downsampling."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -39,7 +40,8 @@ class Squeeze(bijection.Bijection):
         height % self.factor == 0 and width % self.factor == 0, 'input_shape',
         tuple(input_shape), f'a height and width divisible by {self.factor}')
 
-  def forward_and_log_det(self, x, **unused):
+  def forward_and_log_det(
+      self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
     height, width, channels = x.shape[1:]
     r = self.factor
     y = tf.reshape(
@@ -48,7 +50,7 @@ class Squeeze(bijection.Bijection):
     y = tf.reshape(y, [-1, height // r, width // r, channels * r * r])
     return y, bijection.zero_log_det(x)
 
-  def inverse(self, y, **unused):
+  def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
     height, width, channels = y.shape[1:]
     r = self.factor
     x = tf.reshape(y, [-1, height, width, channels // (r * r), r, r])

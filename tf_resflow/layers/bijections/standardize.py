@@ -1,6 +1,7 @@
 """Standardisation by given means and deviations."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -39,12 +40,13 @@ class Standardize(bijection.Bijection):
         input_shape[-1] == len(self.mean), 'input_shape', tuple(input_shape),
         f'{len(self.mean)} channels, as mean and std have numbers')
 
-  def forward_and_log_det(self, x, **unused):
+  def forward_and_log_det(
+      self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
     y = (x - tf.constant(self.mean, x.dtype)) / tf.constant(self.std, x.dtype)
     log_std = tf.constant(np.log(self.std), x.dtype)
     return y, -differentiation.sum_per_example(log_std + tf.zeros_like(x))
 
-  def inverse(self, y, **unused):
+  def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
     return y * tf.constant(self.std, y.dtype) + tf.constant(self.mean, y.dtype)
 
   def slope_bounds(self) -> bijection.SlopeBounds:

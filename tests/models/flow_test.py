@@ -1,4 +1,4 @@
-"""Densities of flows: normalisation, bits per dimension, samples, bounds."""
+"""Flows: normalisation, bits per dimension, samples, bounds."""
 
 import math
 
@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tests import cases
 from tests.layers import operators
+from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
@@ -16,11 +17,11 @@ from tf_resflow import numerics
 
 def make_identity_flow(num_levels=256):
   """An image flow that only standardises."""
-  flow = models.ResidualFlow(models.ResidualFlowConfig(
+  flow = models.ResidualFlowConfig(
       image_shape=(2, 2, 1), num_levels=num_levels, num_blocks=(1,),
       hidden_channels=2, num_dense_blocks=0, act_norm=False,
-      preprocessing='standardize', mean=(0.5,), std=(0.25,)))
-  for layer in flow.spectral_layers:
+      preprocessing='standardize', mean=(0.5,), std=(0.25,)).build()
+  for layer in flow.constrained_layers:
     layer.kernel.assign(tf.zeros_like(layer.kernel.value))
     layer.bias.assign(tf.zeros_like(layer.bias.value))
   return flow
@@ -28,22 +29,21 @@ def make_identity_flow(num_levels=256):
 
 def test_density_integrates_to_one():
   """On a grid, with exact log-determinants; a wrong sign would show."""
-  flow = models.VectorFlow(
-      models.VectorFlowConfig(event_size=2, num_blocks=3, hidden_units=(8,)),
-      dtype='float64')
+  flow = models.VectorFlowConfig(
+      event_size=2, num_blocks=3, hidden_units=(8,)).build('float64')
   rng = np.random.default_rng(0)
   flow.log_prob(tf.constant(rng.normal(size=[64, 2])))
-  for layer in flow.spectral_layers:
+  for layer in flow.constrained_layers:
     layer.kernel.assign(3.0 * layer.kernel.value)
   axis = np.linspace(-9.0, 9.0, 121)
   grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape([-1, 2])
   cell = (axis[1] - axis[0])**2
   log_prob = tf.function(
-      lambda x: flow.log_prob(x, log_det=numerics.Exact()))
+      lambda x: flow.log_prob(x, estimator=numerics.Exact()))
   log_density = log_prob(tf.constant(grid))
   assert abs(cell * np.exp(log_density).sum() - 1.0) < 1e-4
   z, log_det = flow.forward_and_log_det(
-      tf.constant(grid), log_det=numerics.Exact())
+      tf.constant(grid), estimator=numerics.Exact())
   wrong = -0.5 * np.sum(z**2, axis=1) - np.log(2 * np.pi) - log_det
   assert abs(cell * np.exp(wrong).sum() - 1.0) > 1e-2
 
@@ -62,7 +62,8 @@ def test_bits_per_dim_of_a_gaussian(num_levels):
 
 
 def test_bits_per_dim_need_levels():
-  with pytest.raises(ValueError, match='no num_levels; use log_prob'):
+  with pytest.raises(
+      ValueError, match='num_levels=None: expected.*use log_prob'):
     cases.MODELS['vector_flow'].make().bits_per_dim(tf.zeros([1, 3]))
 
 
@@ -117,41 +118,53 @@ def test_sampling_with_another_solver():
 
 def test_every_block_draws_from_its_own_seed():
   """One draw for the whole flow would give equal blocks equal estimates."""
-  flow = models.VectorFlow(models.VectorFlowConfig(
-      event_size=3, num_blocks=3, hidden_units=(4,), act_norm=False))
+  flow = models.VectorFlowConfig(
+      event_size=3, num_blocks=3, hidden_units=(4,), act_norm=False).build()
   drawn = []
-  for block in flow.residual_blocks:
-    original = block.forward_and_log_det
+  for block in flow.certified_bijections:
+    original = block.transform
 
-    def record(x, seed, log_det, original=original):
-      drawn.append(tuple(seed.numpy()))
-      return original(x, seed=seed, log_det=log_det)
+    def record(x, seed, original=original, **kwargs):
+      drawn.append(tuple(seed.values.numpy()))
+      return original(x, seed=seed, **kwargs)
 
-    block.forward_and_log_det = record
+    block.transform = record
   flow.log_prob(tf.ones([2, 3]), seed=0)
   assert len(set(drawn)) == 3
+
+
+def test_samples_depend_on_the_seed_and_their_number_alone():
+  """However many are drawn, and in batches of any size."""
+  model = cases.MODELS['vector_flow'].make()
+  model.log_prob(cases.MODELS['vector_flow'].inputs())
+  samples = model.sample(5, seed=3)
+  np.testing.assert_allclose(model.sample(2, seed=3), samples[:2], atol=1e-5)
+  latents = model.draw_latents(5, seed=3)
+  np.testing.assert_array_equal(
+      tf.concat([model.draw_latents(n, 3, start) for start, n in (
+          (0, 2), (2, 1), (3, 2))], axis=0), latents)
+  np.testing.assert_array_equal(
+      tf.function(model.draw_latents)(tf.constant(5), 3), latents)
+  assert len({row.tobytes() for row in latents.numpy()}) == 5
 
 
 @pytest.mark.parametrize('name', ['flow', 'flow_elu', 'vector_flow'])
 def test_lipschitz_bounds(name):
   model = cases.MODELS[name].make()
   bounds = model.lipschitz_bounds()
-  assert [b.name for b in bounds] == [b.name for b in model.residual_blocks]
-  for bound, block in zip(bounds, model.residual_blocks, strict=True):
+  assert [b.name for b in bounds] == [
+      b.name for b in model.certified_bijections]
+  for bound, block in zip(bounds, model.certified_bijections, strict=True):
     assert isinstance(bound, models.BlockBound)
     assert 0.0 < bound.power_iteration <= bound.certificate * (1.0 + 1e-3)
     assert bound.certificate < 1.0
-    linear = [p for p in block.g.layers if isinstance(p, layers.SpectralLayer)]
-    assert len(bound.methods) == len(linear)
+    assert len(bound.methods) == len(block.constrained_layers())
     # The product of the true norms lies below the certificate.
-    shape = block.g.input_shape[1:]
-    product = 1.0
-    for part in block.g.layers:
-      if isinstance(part, layers.SpectralLayer):
-        product *= operators.true_norm(part, shape)
-      else:
-        product *= layers.known_bound(part)
-      shape = tuple(part.compute_output_shape((None, *shape))[1:])
+    shape, product = block.g.parts[0].get_build_config()['input_shape'][1:], 1.0
+    for part in block.g.parts:
+      product *= (operators.true_norm(part, shape) if part.num_constrained
+                  else part.lipschitz_bound)
+      shape = part.compute_output_shape((None, *shape))[1:]
     assert product <= bound.certificate * (1.0 + 1e-6)
   uncertified = model.lipschitz_bounds(certify=False)
   assert all(b.certificate is None and not b.methods for b in uncertified)
@@ -161,24 +174,61 @@ def test_lipschitz_bounds(name):
 
 def test_an_asserted_bound_is_reported_as_such():
   block = layers.ResidualBlock(keras.layers.Dense(2), lipschitz_bound=0.5)
-
-  class OneBlock(models.Flow):
-
-    @property
-    def invertible_layers(self):
-      return [block]
-
-  assert OneBlock((2,)).lipschitz_bounds() == [
-      models.BlockBound(block.name, 0.5, 0.5, ('asserted',))]
+  flow = models.Flow(block, [2])
+  assert flow.lipschitz_bounds() == [
+      models.BlockBound(block.name, 0.5, 0.5, 0.5, ('asserted',))]
 
 
-def test_saving_singular_vectors_changes_no_result():
+def test_saving_norms_changes_no_result():
   case = cases.MODELS['flow']
   model = case.make()
   x = case.inputs()
-  before = model.log_prob(x, seed=0), model.log_prob(x, seed=0)
-  model.save_singular_vectors()
-  np.testing.assert_allclose(
-      model.log_prob(x, seed=0), before[1], rtol=1e-3)
-  for layer in model.spectral_layers:
-    assert layer.save_singular_vectors().num_steps == 0
+  model.initialize(x)
+  before = model.log_prob(x, seed=0)
+  model.save_norms()
+  np.testing.assert_allclose(model.log_prob(x, seed=0), before, rtol=1e-3)
+  for layer in model.constrained_layers:
+    assert layer.save_norms() == 0
+
+
+@pytest.mark.parametrize('name', ['flow', 'flow_hybrid', 'flow_of_chain'])
+def test_initialize_sets_everything_that_depends_on_data(name):
+  case = cases.MODELS[name]
+  model = case.make()
+  assert not model.is_initialized
+  model.initialize(case.inputs())
+  assert model.is_initialized
+
+
+def test_log_prob_and_logits_come_from_one_pass():
+  case = cases.MODELS['flow_hybrid']
+  model, x = case.make(), case.inputs()
+  model.initialize(x)
+  log_prob, logits = model.log_prob_and_logits(x, seed=1)
+  np.testing.assert_allclose(log_prob, model.log_prob(x, seed=1), rtol=1e-6)
+  np.testing.assert_allclose(logits, model.classify(x), rtol=1e-5, atol=1e-6)
+  assert logits.shape == [4, 3]
+
+
+def test_refuses_what_the_flow_has_not():
+  model = cases.MODELS['vector_flow'].make()
+  x = tf.zeros([2, 3])
+  for method in (model.classify, model.log_prob_and_logits):
+    with pytest.raises(errors.InvalidValueError, match='has no classifier'):
+      method(x)
+  for method in (model.transform, model.log_prob, model.inverse):
+    with pytest.raises(errors.InvalidValueError, match='on no condition'):
+      method(x, condition=x)
+  with pytest.raises(errors.InvalidValueError, match='x=int32: expected flo'):
+    model.log_prob(tf.zeros([2, 3], tf.int32))
+
+
+def test_a_flow_of_any_bijection():
+  """Density of a flow without anything to train, in closed form."""
+  flow = models.Flow(layers.Standardize([1.0, 2.0], [0.5, 4.0]), [2])
+  x = np.random.default_rng(0).normal(size=[5, 2]).astype('float32')
+  z = (x - [1.0, 2.0]) / [0.5, 4.0]
+  expected = -0.5 * (z**2).sum(1) - np.log(2 * np.pi) - np.log(2.0)
+  np.testing.assert_allclose(flow.log_prob(x), expected, rtol=1e-5)
+  assert not flow.lipschitz_bounds() and not flow.constrained_layers
+  assert flow.is_initialized and flow.solve_inverse(x).solves == ()

@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_service_pb2_grpc
@@ -22,13 +23,33 @@ from tf_resflow import evaluation
 from tf_resflow import serving
 from tf_resflow import training
 
-_TEXT = pathlib.Path(__file__).resolve().parents[2].joinpath(
+_TEXT = pathlib.Path(__file__).resolve().parents[1].joinpath(
     'docs', 'serving.md').read_text(encoding='utf-8')
 
 
 def _blocks(language):
   return re.findall(
       rf'^```{language}\n(.*?)^```', _TEXT, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+  """Has a run and its export, where the page has them."""
+  path = tmp_path_factory.mktemp('page')
+  config = configuration.make_config(
+      dataset='digits', num_blocks=(1,), hidden_channels=4, num_dense_blocks=0)
+  model = config.model.build()
+  model.initialize(tf.constant(np.random.default_rng(0).random([8, 8, 8, 1])))
+  training.create_workdir(str(path / 'runs/digits'), config, model)
+  serving.export(
+      model, str(path / 'served/digits/1'),
+      evaluation.default_estimator().per_example(), warmup=False)
+  return path
+
+
+@pytest.fixture(scope='module')
+def signatures(folder):
+  return tf.saved_model.load(str(folder / 'served/digits/1')).signatures
 
 
 def test_rest_bodies(signatures):
@@ -77,17 +98,9 @@ def test_grpc_request(signatures, monkeypatch):
   np.testing.assert_array_equal(names['bits'], expected['bits_per_dim'])
 
 
-def test_python_and_shell(tmp_path, monkeypatch):
+def test_python_and_shell(folder, monkeypatch):
   """One after another, in a folder with a run and its export."""
-  monkeypatch.chdir(tmp_path)
-  config = configuration.make_config(
-      dataset='digits', num_blocks=(1,), hidden_channels=4, num_dense_blocks=0)
-  model = config.model.build()
-  model.initialize(tf.constant(np.random.default_rng(0).random([8, 8, 8, 1])))
-  training.create_workdir('runs/digits', config, model)
-  serving.export(
-      model, 'served/digits/1', evaluation.default_estimator().per_example(),
-      warmup=False)
+  monkeypatch.chdir(folder)
   exported, own = [
       b for b in _blocks('python') if not b.startswith('import grpc')]
   names = {}

@@ -12,15 +12,19 @@ def make_flow(**fields):
   fields = {
       'image_shape': (4, 4, 1), 'num_levels': 17, 'num_blocks': (2, 1),
       'hidden_channels': 3, 'dense_hidden_units': 4, **fields}
-  return models.ResidualFlow(models.ResidualFlowConfig(**fields))
+  return models.ResidualFlowConfig(**fields).build()
 
 
 def kinds(stack):
   return [type(layer).__name__ for layer in stack]
 
 
+def order(flow):
+  return kinds(flow.bijection.elementary())
+
+
 def parts(block):
-  return kinds(block.g.layers)
+  return kinds(block.g.parts)
 
 
 CONV = ['SpectralConv2D', 'LipSwish'] * 2 + ['SpectralConv2D']
@@ -28,15 +32,21 @@ DENSE = ['LipSwish', 'SpectralDense'] * 3
 
 
 def test_order_of_layers():
-  flow = make_flow()
-  assert kinds(flow.scales[0]) == [
-      'Logit', 'ActNorm', *['ResidualBlock', 'ActNorm'] * 2, 'Squeeze']
-  assert kinds(flow.scales[1]) == ['ResidualBlock', 'ActNorm']
-  assert kinds(flow.dense_stack) == ['ResidualBlock', 'ActNorm'] * 4
+  assert order(make_flow()) == [
+      'Logit', 'ActNorm', *['ResidualBlock', 'ActNorm'] * 2, 'Squeeze',
+      'ResidualBlock', 'ActNorm', 'Flatten',
+      *['ResidualBlock', 'ActNorm'] * 4]
+
+
+def test_what_is_factored_out_passes_by():
+  chain = make_flow(factor_out=True, num_dense_blocks=0).bijection
+  assert kinds(chain.parts)[-2:] == ['Squeeze', 'Split']
+  assert kinds(chain.parts[-1].rest.parts) == [
+      'ResidualBlock', 'ActNorm', 'Flatten']
 
 
 def test_only_the_very_first_block_has_no_leading_activation():
-  blocks = make_flow().residual_blocks
+  blocks = make_flow().certified_bijections
   assert parts(blocks[0]) == CONV
   for block in blocks[1:3]:
     assert parts(block) == ['LipSwish', *CONV]
@@ -46,15 +56,15 @@ def test_only_the_very_first_block_has_no_leading_activation():
 
 def test_kernels_and_betas():
   flow = make_flow()
-  block = flow.residual_blocks[1]
-  convolutions = block.g.layers[1::2]
+  block = flow.certified_bijections[1]
+  convolutions = block.g.parts[1::2]
   assert [c.kernel_size for c in convolutions] == [(3, 3), (1, 1), (3, 3)]
   assert [c.filters for c in convolutions] == [3, 3, 1]
-  assert {c.coeff for c in flow.spectral_layers} == {0.98}
-  betas = [a.beta for a in block.g.layers[::2]]
+  assert {c.coeff for c in flow.constrained_layers} == {0.98}
+  betas = [a.beta for a in block.g.parts[::2]]
   assert len({id(beta) for beta in betas}) == 3
   assert {float(beta.numpy()) for beta in betas} == {0.5}
-  dense = flow.residual_blocks[-1].g.layers[1::2]
+  dense = flow.certified_bijections[-1].g.parts[1::2]
   assert [d.units for d in dense] == [4, 4, 16]
 
 
@@ -62,14 +72,13 @@ def test_variants():
   flow = make_flow(
       squeeze_first=True, act_norm=False, num_dense_blocks=0, activation='elu',
       num_blocks=(1, 1))
-  assert kinds(flow.scales[0]) == [
-      'Logit', 'Squeeze', 'ResidualBlock', 'Squeeze']
-  assert kinds(flow.scales[1]) == ['ResidualBlock']
-  assert flow.dense_stack == []
-  assert 'ELU' in parts(flow.residual_blocks[0])
+  assert order(flow) == [
+      'Logit', 'Squeeze', 'ResidualBlock', 'Squeeze', 'ResidualBlock',
+      'Flatten']
+  assert 'ELU' in parts(flow.certified_bijections[0])
   standardized = make_flow(
       preprocessing='standardize', mean=(0.5,), std=(0.2,))
-  assert isinstance(standardized.scales[0][0], layers.Standardize)
+  assert order(standardized)[0] == 'Standardize'
 
 
 def test_weights_follow_the_seed():
@@ -80,7 +89,7 @@ def test_weights_follow_the_seed():
 
   np.testing.assert_array_equal(weights(1), weights(1))
   assert not np.array_equal(weights(1), weights(2))
-  kernels = [layer.kernel.numpy() for layer in make_flow().spectral_layers]
+  kernels = [layer.kernel.numpy() for layer in make_flow().constrained_layers]
   same = [
       (i, j) for i in range(len(kernels)) for j in range(i)
       if kernels[i].shape == kernels[j].shape and
@@ -90,7 +99,7 @@ def test_weights_follow_the_seed():
 
 def zero_kernels(flow):
   """Turns every residual block into the identity."""
-  for layer in flow.spectral_layers:
+  for layer in flow.constrained_layers:
     layer.kernel.assign(tf.zeros_like(layer.kernel.value))
     layer.bias.assign(tf.zeros_like(layer.bias.value))
 
@@ -129,17 +138,54 @@ def test_inverse_takes_all_latents():
 
 @pytest.mark.parametrize('shape', [(2, 4, 4, 2), (2, 8, 8, 1), (4, 4, 1)])
 def test_refuses_other_images(shape):
-  with pytest.raises(ValueError, match=r'expected \[B, 4, 4, 1\]'):
+  with pytest.raises(ValueError, match=(
+      r'x=a tensor .*: expected \[B, 4, 4, 1\]')):
     make_flow().log_prob(tf.zeros(shape))
 
 
 def test_refuses_another_number_of_latents():
-  with pytest.raises(ValueError, match=r'z of shape \(2, 8\).*\[B, 16\]'):
+  with pytest.raises(
+      ValueError, match=r'z=a tensor \(2, 8\): expected \[B, 16\]'):
     make_flow().inverse(tf.zeros([2, 8]))
 
 
+@pytest.mark.parametrize('factor_out, shapes', [
+    (False, [(2, 2, 4), (2, 2, 4)]), (True, [(2, 2, 2), (2, 2, 2)])])
+def test_heads_read_every_scale(factor_out, shapes):
+  """With factor_out what leaves; for the last scale, that once more."""
+  flow = make_flow(
+      num_classes=3, head_channels=4, factor_out=factor_out,
+      num_dense_blocks=1)
+  x = tf.random.stateless_uniform([5, 4, 4, 1], [0, 1])
+  features = flow.transform(x, seed=0).features
+  if not factor_out:
+    # Taken behind the squeeze, and behind the dense blocks.
+    latents = flow(x)
+    np.testing.assert_allclose(
+        tf.reshape(features[1], [5, 16]), latents, atol=1e-5)
+  else:
+    np.testing.assert_array_equal(features[0], features[1])
+  assert [tuple(f.shape[1:]) for f in features] == shapes
+  assert [head.conv.kernel.shape[2] for head in flow.classifier.heads] == [
+      shape[-1] for shape in shapes]
+
+
+def test_latent_shapes():
+  flow = make_flow(
+      image_shape=(8, 8, 1), num_blocks=(1, 1, 1), factor_out=True)
+  assert flow.latent_shapes == ((4, 4, 2), (2, 2, 4), (2, 2, 4))
+  assert make_flow().latent_shapes == ((2, 2, 4),)
+
+
+def test_equal_blocks_share_their_functions():
+  flow = make_flow(image_shape=(4, 4, 1), num_blocks=(3, 2), factor_out=True)
+  functions = [b.function for b in flow.certified_bijections]
+  # The first block has no leading activation; then one per shape.
+  assert len(functions) == 9 and len(set(map(id, functions))) == 4
+
+
 def test_number_of_parameters_of_the_cifar10_model():
-  flow = models.ResidualFlow(models.ResidualFlowConfig())
+  flow = models.ResidualFlowConfig().build()
   num_parameters = sum(
       int(np.prod(v.shape)) for v in flow.trainable_variables)
   assert abs(num_parameters - 25.17e6) < 25.17e3

@@ -1,0 +1,75 @@
+"""Blocks that a flow asks for, by name."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_resflow import layers
+from tf_resflow import models
+from tf_resflow.configuration import registries
+from tf_resflow.models import blocks
+
+
+def make_request(event_shape=(4, 4, 2), kernel_sizes=(3, 1), index=2,
+                 activate_input=True, **fields):
+  return blocks.BlockRequest(
+      models.ResidualFlowConfig(**fields), event_shape, index, (5,),
+      kernel_sizes, activate_input, 'float64')
+
+
+@pytest.mark.parametrize('event_shape', [(4, 4, 2), (2, 3, 1)])
+@pytest.mark.parametrize('kernel_sizes', [(3, 1), None])
+@pytest.mark.parametrize('activate_input', [False, True])
+def test_networks_keep_the_shape(event_shape, kernel_sizes, activate_input):
+  network = blocks.make_network(
+      make_request(event_shape, kernel_sizes, activate_input=activate_input))
+  x = tf.random.stateless_normal([3, *event_shape], [0, 1], dtype=tf.float64)
+  assert network(x).shape == x.shape
+  linear = network.constrained_layers()
+  dense = kernel_sizes is None
+  assert len(linear) == 2
+  assert all(isinstance(
+      p, layers.SpectralDense if dense else layers.SpectralConv2D)
+             for p in linear)
+  activations = [p for p in network.parts if isinstance(p, layers.LipSwish)]
+  assert len(activations) == 1 + activate_input
+  assert network.lipschitz_bound < 0.98**2
+
+
+def test_names_and_seeds_follow_the_index():
+  networks = [blocks.make_network(make_request(index=i, seed=s))
+              for i, s in ((0, 0), (1, 0), (0, 1), (0, 0))]
+  kernels = []
+  for network in networks:
+    network.build((None, 4, 4, 2))
+    kernels.append(network.constrained_layers()[0].kernel.numpy())
+  assert [n.constrained_layers()[0].name for n in networks[:2]] == [
+      'block_0_conv_0', 'block_1_conv_0']
+  np.testing.assert_array_equal(kernels[0], kernels[3])
+  assert not np.array_equal(kernels[0], kernels[1])
+  assert not np.array_equal(kernels[0], kernels[2])
+
+
+def test_a_readers_kind_of_block_is_found_by_its_name(monkeypatch):
+  monkeypatch.setattr(
+      registries.BLOCKS, '_entries', dict(registries.BLOCKS._entries))
+
+  def make_identity(request):
+    return layers.Chain([], name=request.name, dtype=request.dtype)
+
+  registries.BLOCKS.register('test_identity', make_identity)
+  config = models.ResidualFlowConfig(
+      image_shape=(4, 4, 1), num_blocks=(1, 1), block='test_identity',
+      num_dense_blocks=1)
+  flow = config.build()
+  assert not flow.certified_bijections
+  assert flow.log_prob(tf.fill([2, 4, 4, 1], 0.5)).shape == [2]
+
+
+def test_a_block_takes_the_settings_of_its_flow():
+  block = blocks.make_residual_block(make_request(
+      estimator='fixed:3', memory='neumann', lipschitz_coeff=0.5,
+      activation='elu'))
+  assert block.estimator.spec() == 'fixed:3' and block.memory == 'neumann'
+  assert block.lipschitz_bound == 0.25
+  assert block.name == 'block_2' and block.compute_dtype == 'float64'

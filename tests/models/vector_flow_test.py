@@ -1,0 +1,32 @@
+"""VectorFlow: the order of its parts."""
+
+import numpy as np
+import pytest
+
+from tf_resflow import models
+
+
+def parts(**fields):
+  flow = models.VectorFlowConfig(event_size=3, **fields).build()
+  return flow, [type(b).__name__ for b in flow.bijection.elementary()]
+
+
+@pytest.mark.parametrize('act_norm, expected', [
+    (True, ['ActNorm', *['ResidualBlock', 'ActNorm'] * 2]),
+    (False, ['ResidualBlock'] * 2)])
+def test_order_of_parts(act_norm, expected):
+  flow, kinds = parts(num_blocks=2, hidden_units=(5, 4), act_norm=act_norm)
+  assert kinds == expected
+  first, second = flow.certified_bijections
+  assert [type(p).__name__ for p in first.g.parts] == [
+      'SpectralDense', 'LipSwish', 'SpectralDense', 'LipSwish',
+      'SpectralDense']
+  assert [type(p).__name__ for p in second.g.parts][0] == 'LipSwish'
+  assert [p.units for p in first.constrained_layers()] == [5, 4, 3]
+
+
+def test_the_bound_is_that_of_the_layers():
+  flow, _ = parts(num_blocks=1, hidden_units=(4,), lipschitz_coeff=0.5)
+  (block,) = flow.certified_bijections
+  np.testing.assert_allclose(
+      block.lipschitz_bound, 0.25 * block.g.parts[1].lipschitz_bound)
