@@ -78,6 +78,9 @@ def test_everything_registered_is_in_a_case():
     assert used == set(registry.names())
   preprocessing = {getattr(c, 'preprocessing', None) for c in configs}
   assert preprocessing >= set(registries.PREPROCESSORS.names())
+  infos = map(registries.DATASETS.get, registries.DATASETS.names())
+  at_hand = {i.name for i in infos if i.is_embedded or i.load_fn}
+  assert at_hand == set(cases.DATASETS.values())
 
 
 @pytest.mark.parametrize('name', cases.everything())
