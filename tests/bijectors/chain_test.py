@@ -1,4 +1,4 @@
-"""Chain computes what tfb.Chain does; for what it forgets, see caching_test."""
+"""Chain computes what tfb.Chain does."""
 
 import keras
 import numpy as np

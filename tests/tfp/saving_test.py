@@ -72,7 +72,7 @@ results = {
 packages = {name.split('.')[0] for name in sys.modules}
 assert not packages & {'tf_resflow', 'tensorflow_probability', 'tf_keras'}
 
-from tests.bijectors import saving_test
+from tests.tfp import saving_test
 from tf_resflow import numerics
 
 density = saving_test.make_density(50, numerics.Exact())

@@ -1,0 +1,38 @@
+"""What configurations of all flows of blocks refuse."""
+
+import pytest
+
+from tf_resflow import errors
+from tf_resflow import models
+from tf_resflow.configuration import registries
+
+_BLOCK_ERRORS = [
+    (dict(activation='tanh'), 'activation=tanh: expected one of lipswish, elu'),
+    (dict(lipschitz_coeff=1.0), 'lipschitz_coeff=1.0: expected a number in (0'),
+    (dict(estimator='best'), 'estimator=best: expected one of roulette, adap'),
+    (dict(estimator='fixed:'), 'estimator=fixed:: expected NAME, NAME:ARGUME'),
+    (dict(memory='little'), 'memory=little: expected one of recompute, neuma'),
+    (dict(block='dense'), 'block=dense: expected one of residual'),
+    (dict(constraint='none'), 'constraint=none: expected one of spectral'),
+    (dict(seed=-1), 'seed=-1: expected a whole number from 0.'),
+]
+
+
+def check(config_class, values, message):
+  with pytest.raises(errors.InvalidValueError) as error:
+    config_class(**values)
+  assert str(error.value).startswith(message)
+  assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('config_class', [
+    models.ResidualFlowConfig, models.VectorFlowConfig])
+@pytest.mark.parametrize('values, message', _BLOCK_ERRORS)
+def test_errors(values, message, config_class):
+  check(config_class, values, message)
+
+
+def test_lists_of_names_are_parts_of_their_registries():
+  assert set(registries.AGREEING_MEMORY_MODES) < set(
+      registries.MEMORY_MODES.names())
+  assert set(registries.ENDLESS_SCHEDULES) < set(registries.SCHEDULES.names())
