@@ -29,10 +29,10 @@ def write_module(folder: str | os.PathLike) -> pathlib.Path:
 
 def pytest_sessionstart(session):
   """Adds the kinds to the tables of cases, before tests are collected."""
-  del session
-  folder = tempfile.mkdtemp(prefix='extending')
-  write_module(folder)
-  sys.path.insert(0, folder)
+  folder = tempfile.TemporaryDirectory(prefix='extending')
+  session.config.add_cleanup(folder.cleanup)
+  write_module(folder.name)
+  sys.path.insert(0, folder.name)
   _add_cases(importlib.import_module(MODULE))
 
 
