@@ -4,7 +4,7 @@ To add one, add a line to its table: the tests of `tests/conformance` then run
 it through every property that applies to it. Estimators, laws and solvers have
 their tables in `tests/numerics/cases.py`.
 
-A reader's own kinds take the same tests, see `tests/extending.py`.
+A reader's own kinds take the same tests, see `tests/extending_kinds/plugin.py`.
 """
 
 from collections.abc import Callable

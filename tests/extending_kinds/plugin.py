@@ -3,7 +3,7 @@
 They are registered for a whole process, so they have processes of their own.
 A reader's kinds pass the conformance tests as this plugin of pytest does it:
 
-    python -m pytest -p tests.extending tests/conformance -k mine
+    python -m pytest -p tests.extending_kinds.plugin tests/conformance -k mine
 """
 
 import dataclasses
