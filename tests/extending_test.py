@@ -12,8 +12,8 @@ import sys
 import pytest
 
 from tests import documents
-from tests.extending_kinds import plugin as extending
 from tests.commands import processes
+from tests.extending_kinds import plugin as extending
 
 _CALLS = documents.commands(extending.PAGE.read_text())
 _TRAINED = [call for call in _CALLS if call.tool == 'train']
@@ -58,8 +58,9 @@ _FAST = ('everything_registered or every_kind or mine_activation or '
 def test_conformance(selection, tmp_path):
   """And everything that is registered has a case."""
   process = subprocess.run(
-      [sys.executable, '-m', 'pytest', '-q', '-p', 'tests.extending_kinds.plugin', '-p',
-       'no:cacheprovider', f'--basetemp={tmp_path / "pytest"}',
+      [sys.executable, '-m', 'pytest', '-q',
+       '-p', 'tests.extending_kinds.plugin', '-p', 'no:cacheprovider',
+       f'--basetemp={tmp_path / "pytest"}',
        'tests/conformance', '-k', selection],
       cwd=documents.ROOT, capture_output=True, text=True, check=False,
       env=os.environ | {'PYTHONPATH': str(documents.ROOT)})

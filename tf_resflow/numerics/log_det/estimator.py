@@ -29,7 +29,6 @@ class Estimator(spec.Specified):
     batch_dependent: whether the estimate of an example depends on the other
       examples of its batch.
     num_terms: number of terms of the series, where all draws have as many.
-    mean_num_terms: its mean, where that does not depend on `g`.
   """
 
   registry: ClassVar[registry_lib.Registry] = registries.ESTIMATORS
@@ -78,6 +77,7 @@ class Estimator(spec.Specified):
 
   @property
   def mean_num_terms(self) -> float | None:
+    """The mean number of terms; None where it depends on `g`."""
     return self.num_terms
 
   def per_example(self) -> Self:
