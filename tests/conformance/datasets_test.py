@@ -30,7 +30,7 @@ def test_examples_are_what_is_stated(name, split, data_dir):
   stated = info.num_train if split == 'train' else info.num_test
   assert stated in (None, part.num_examples)
   # The highest levels are used, and no higher ones.
-  assert 0.8 * info.num_levels < images.max() + 1 <= info.num_levels
+  assert 0.8 * info.num_levels < int(images.max()) + 1 <= info.num_levels
   expected = range(info.num_classes) if info.num_classes else [-1]
   assert sorted(set(labels)) == list(expected)
 

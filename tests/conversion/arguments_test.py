@@ -42,7 +42,8 @@ _PUBLISHED = {
          'factor_out': True, 'squeeze_first': True,
          'nblocks': '16-16-16-16-16-16'},
         {'dataset': 'celeb_a_hq/256', 'num_bits': 5, 'activation': 'elu',
-         'batch_size': 8, 'accumulation_steps': 5, 'num_exact_terms': 8,
+         'batch_size': 8, 'accumulation_steps': 5,
+         'estimator': 'roulette:poisson:2,exact=8',
          'warmup_steps': 200,  # The script counts batches, 1000 of them.
          'num_dense_blocks': 0, 'factor_out': True, 'squeeze_first': True,
          'num_blocks': (16,) * 6, 'flip': True},
@@ -67,10 +68,11 @@ def test_flagfiles_describe_the_published_models(name):
   flagfile = flags_lib.from_flagfile(_FLAGS / f'{name}.flags')
   converted = convert(**_PUBLISHED[name][0]).config
   assert flagfile.model.is_same_function(converted.model)
+  ours, theirs = flagfile.values(), converted.values()
   for field in ('dataset', 'num_bits', 'flip', 'batch_size',
                 'accumulation_steps', 'learning_rate', 'warmup_steps',
-                'num_exact_terms', 'truncation', 'truncation_parameter'):
-    assert getattr(flagfile, field) == getattr(converted, field), field
+                'estimator'):
+    assert ours[field] == theirs[field], field
 
 
 def test_arguments_of_older_versions_may_be_missing():
@@ -93,38 +95,39 @@ def test_switches():
       activation='lipschitz_cube', lipschitz_coeff=0.5, act_norm=False,
       feature_act_norm=True, first_act_norm=False, preactivation=False,
       activate_first_block=True, fully_connected=True, dense_hidden_units=11,
-      num_dense_hidden_layers=3, num_exact_terms=4, truncation='geometric',
-      truncation_parameter=0.5, preprocessing='none', learning_rate=0.25,
-      warmup_steps=3)
+      num_dense_hidden_layers=3, preprocessing='none', learning_rate=0.25,
+      warmup_steps=3, estimator='roulette:geometric:0.5,exact=4')
 
 
 def test_hybrids():
   config = convert(data='cifar10', task='hybrid', cdim=7).config
-  assert (config.hybrid, config.head_channels, config.nll_weight) == (
-      True, 7, 1.0)
-  assert config.preprocessing == 'standardize'
-  assert (config.mean, config.std) == (
+  model = config.model
+  assert (config.objective.hybrid, model.head_channels) == (True, 7)
+  assert config.objective.nll_weight == 1.0
+  assert model.preprocessing == 'standardize'
+  assert (model.mean, model.std) == (
       (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
-  assert convert(task='hybrid', scale_dim=True).config.nll_weight == 1 / 3072
-  assert convert(task='classification').config.nll_weight == 0.0
+  scaled = convert(task='hybrid', scale_dim=True).config
+  assert scaled.objective.nll_weight == 1 / 3072
+  assert convert(task='classification').config.objective.nll_weight == 0.0
   # Other data sets keep their logit transform.
-  grey = convert(data='mnist', imagesize=28, task='hybrid').config
+  grey = convert(data='mnist', imagesize=28, task='hybrid').config.model
   assert (grey.preprocessing, grey.logit_alpha) == ('logit', 1e-6)
 
 
 def test_bits_of_other_data_sets_are_ignored():
   """The script reduces bits for two data sets alone."""
-  assert convert(data='cifar10', nbits=5).config.num_bits == 8
-  faces = convert(data='celeba_5bit', imagesize=64).config
+  assert convert(data='cifar10', nbits=5).config.data.num_bits == 8
+  faces = convert(data='celeba_5bit', imagesize=64).config.data
   assert (faces.num_bits, faces.flip) == (5, True)
 
 
 def test_rule_of_the_first_block():
-  assert not convert().config.activate_first_block
+  assert not convert().config.model.activate_first_block
   # With one scale the script does not pass the rule on.
-  one_scale = convert(nblocks='16').config
+  one_scale = convert(nblocks='16').config.model
   assert one_scale.activate_first_block and one_scale.first_act_norm
-  assert convert(fc=True).config.activate_first_block
+  assert convert(fc=True).config.model.activate_first_block
 
 
 @pytest.mark.parametrize('change, message', [
@@ -139,8 +142,8 @@ def test_rule_of_the_first_block():
     ({'data': 'lsun'}, "data='lsun': expected one of mnist, cifar10"),
     ({'act': 'gelu'}, "act='gelu': expected one of swish, elu"),
     ({'task': 'ood'}, "task='ood': expected one of density, hybrid"),
-    ({'n_dist': 'zipf'}, "truncation is 'zipf'; expected 'poisson'"),
-    ({'kernels': '3-2-3'}, r'kernel_sizes is \(3, 2, 3\); expected two'),
+    ({'n_dist': 'zipf'}, "n_dist='zipf': expected one of poisson, geometric"),
+    ({'kernels': '3-2-3'}, 'kernel_sizes=3,2,3: expected odd numbers'),
     ({'kernels': 'big'}, "kernels='big': expected integers joined by"),
     ({'imagesize': 2}, 'imagesize=2: expected at least one scale of 4 x 4'),
     ({'imagesize': 257}, 'imagesize=257: expected at most 256'),
@@ -151,7 +154,7 @@ def test_rule_of_the_first_block():
     ({'fc': 1}, 'fc=1: expected a value like False'),
     ({'idim': None}, 'idim=None: expected a value like 512'),
     ({'data': 'imagenet32', 'task': 'hybrid'}, 'has no labels'),
-    ({'imagesize': 30}, r'num_blocks is \(16, 16, 16\): its 3 scales need'),
+    ({'imagesize': 30}, 'num_blocks=16,16,16: expected fewer scales'),
 ])
 def test_what_cannot_be_converted_is_named(change, message):
   with pytest.raises(ValueError, match=message) as error:
@@ -197,6 +200,6 @@ def test_notes(change, note):
 def test_every_data_set_of_a_converted_model_is_known():
   for name, size in (('celeba_5bit', 64), ('celebahq', 256),
                      ('imagenet32', 32), ('imagenet64', 64)):
-    config = convert(data=name, imagesize=size).config
+    config = convert(data=name, imagesize=size).config.data
     assert config.dataset in datasets.names()
     assert config.resize is None

@@ -1,6 +1,5 @@
 """From a file to a workdir that the other tools accept."""
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -73,8 +72,8 @@ def test_trained_weights(converted, tmp_path):
 
 def test_training_starts_from_weights_and_averages(converted, data_dir):
   path, workdir, _ = converted
-  config = dataclasses.replace(
-      training.load_config(workdir), dataset='digits', data_dir=data_dir)
+  config = training.load_config(workdir).replace(
+      dataset='digits', data_dir=data_dir)
   trainer = training.Trainer(config, str(workdir))
   trainer.restore_or_initialize()
   assert trainer.step == 0

@@ -12,8 +12,7 @@ from tf_resflow.conversion import kernels
 
 def check(path, checkpoint):
   config = conversion.convert_arguments(checkpoint.arguments).config
-  kernels.check_kernels(
-      config.model_config(), path, checkpoint.weights())
+  kernels.check_kernels(config.model, path, checkpoint.weights())
 
 
 @pytest.mark.parametrize('name', checkpoints.VARIANTS)

@@ -132,7 +132,7 @@ def _check_supported(args):
   _check(len(vnorms) == num_kernels + 1, 'vnorms', vnorms,
          f'{num_kernels + 1} norms, one more than kernels')
   for name, choices in (
-      ('data', _DATASETS), ('act', _ACTIVATIONS),
+      ('data', _DATASETS), ('act', _ACTIVATIONS), ('n_dist', _LAWS),
       ('task', ('density', 'hybrid', 'classification'))):
     _check(args[name] in choices, name, args[name],
            f'one of {", ".join(choices)}')
