@@ -28,7 +28,12 @@ DISTRIBUTIONS = {
 
 # Folders whose tests read files of the repository, or start its tools.
 _READS_FILES = re.compile(r'__file__|import documents|\bROOT\b')
-_RUNNER = '//tests:bazel_main.py'
+# What the rules are loaded from.
+_DEFINITIONS = {
+    'py_binary': '@rules_python//python:defs.bzl',
+    'py_library': '@rules_python//python:defs.bzl',
+    'tests': '//tests:tests.bzl',
+}
 _TOP_FILES = """glob([
         "*.*",
         ".ci/*",
@@ -89,11 +94,10 @@ def _rule(kind: str, **attributes: str | list[str] | set[str]) -> str:
   return f'{kind}(\n{"".join(lines)})\n'
 
 
-def _library(target, srcs, paths, root, testonly='', data=()):
+def _library(target, srcs, paths, root, data=()):
   folder, _, name = target.partition(':')
   return _rule(
-      'py_library', name=name or folder.split('/')[-1], testonly=testonly,
-      srcs=srcs, data=data,
+      'py_library', name=name or folder.split('/')[-1], srcs=srcs, data=data,
       imports=['/'.join('..' for _ in folder[2:].split('/'))],
       deps=dependencies(paths, root) - {target})
 
@@ -113,22 +117,15 @@ def _room(folder, root):
 
 
 def _tests(folder, root):
-  """A library of what the tests of a folder share, and a target for each."""
+  """What `tests.bzl` makes a library and a target for each test of."""
   target = '//' + folder.relative_to(root).as_posix()
   paths = set(folder.glob('**/*.py' if target != '//tests' else '*.py'))
   tests = {path for path in paths if path.name.endswith('_test.py')}
   read_files = any(_READS_FILES.search(path.read_text()) for path in paths)
-  shared = sorted(path.relative_to(folder).as_posix() for path in paths - tests)
-  rules = [_library(target, shared, paths - tests, root, testonly='True')]
-  for path in sorted(tests):
-    name = path.relative_to(folder).as_posix()
-    rules.append(_rule(
-        'py_test', name=name.removesuffix('.py').replace('/', '_'),
-        size='large', srcs=[name, _RUNNER], args=[f'$(rootpath {name})'],
-        data=['//:tree'] if read_files else [], main=_RUNNER,
-        # Every test needs the conftest.py files above it.
-        deps=dependencies([path], root) | {target, '//tests'}))
-  return rules
+  return [_rule(
+      'tests', name=folder.name, data=['//:tree'] if read_files else [],
+      deps=dependencies(paths - tests, root) - {target},
+      test_deps=dependencies(tests, root) | {target, '//tests'})]
 
 
 def _tools(folder, root):
@@ -146,28 +143,34 @@ def _tools(folder, root):
 
 
 def _text(rules):
-  kinds = sorted({rule.partition('(')[0] for rule in rules} & {
-      'py_binary', 'py_library', 'py_test'})
-  names = ''.join(f', "{kind}"' for kind in kinds)
+  kinds = {rule.partition('(')[0] for rule in rules}
+  loads = ''
+  for file in sorted({_DEFINITIONS[kind] for kind in kinds & {*_DEFINITIONS}}):
+    names = ''.join(f', "{kind}"' for kind in sorted(kinds)
+                    if _DEFINITIONS.get(kind) == file)
+    loads += f'load("{file}"{names})\n'
+  # The tests' targets are visible by themselves.
+  package = ('' if 'tests' in kinds else
+             'package(default_visibility = ["//visibility:public"])\n')
   return '\n'.join([
       '"""Written by `python -m tests.build_files`: do not edit."""\n',
-      *[f'load("@rules_python//python:defs.bzl"{names})\n' for _ in kinds[:1]],
-      'package(default_visibility = ["//visibility:public"])\n', *rules])
+      *filter(None, [loads, package]), *rules])
 
 
 def build_files(root: pathlib.Path = ROOT) -> dict[str, str]:
   """Returns the text of every BUILD file of a tree, by its path."""
   rules = {'bin': _tools(root / 'bin', root),
-           'tests': [f'exports_files(["{_RUNNER.partition(":")[2]}"])\n',
+           'tests': ['exports_files(["bazel_main.py"])\n',
                      *_tests(root / 'tests', root)],
            'tf_resflow': _package(root / 'tf_resflow', root)}
   for top, rules_of in ('tests', _tests), ('tf_resflow', _room):
     for room in sorted((root / top).glob('*/')):
       if any(room.rglob('*.py')):
         rules[f'{top}/{room.name}'] = rules_of(room, root)
-  for rules_of_folder in rules.values():
-    rules_of_folder.append(
-        _rule('filegroup', name='files', srcs='glob(["**"])'))
+  for folder, rules_of_folder in rules.items():
+    if not folder.startswith('tests'):
+      rules_of_folder.append(
+          _rule('filegroup', name='files', srcs='glob(["**"])'))
   # What tests read that look at the repository itself.
   rules[''] = [_rule('filegroup', name='files', srcs=_TOP_FILES), _rule(
       'filegroup', name='tree',

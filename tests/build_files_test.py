@@ -60,8 +60,8 @@ def rules(text):
           for rule in attributes if 'name' in rule}
 
 
-def dependencies(text, name):
-  return ast.literal_eval(rules(text)[name].get('deps', '[]'))
+def dependencies(text, name, attribute='deps'):
+  return ast.literal_eval(rules(text)[name].get(attribute, '[]'))
 
 
 # The repository.
@@ -82,6 +82,7 @@ def test_no_target_depends_on_itself():
       target = (package if package.endswith(f'/{name}')
                 else f'{package}:{name}')
       graph[target] = dependencies(text, name)
+      graph[f'{target}_test'] = dependencies(text, name, 'test_deps')
   graphlib.TopologicalSorter(graph).prepare()
   ours = {target for targets in graph.values() for target in targets
           if target.startswith('//')}
@@ -99,7 +100,9 @@ def test_setup_declares_every_import(monkeypatch):
   needed = {
       target.removeprefix('@pypi//')
       for text in build_files.build_files().values() for name in rules(text)
-      for target in dependencies(text, name) if target.startswith('@pypi')}
+      for attribute in ('deps', 'test_deps')
+      for target in dependencies(text, name, attribute)
+      if target.startswith('@pypi')}
   # tf_keras comes with an extra of TFP; setuptools builds the package.
   missing = needed - names - {'tf_keras', 'setuptools'}
   assert not missing, f'{missing}: declare it in setup.py.'
@@ -118,12 +121,49 @@ def test_setup_declares_every_import(monkeypatch):
      ['//tf_resflow:errors', '@pypi//tensorflow']),
     ('tests', 'tests', ['@pypi//pytest']),
     ('tests/numerics', 'numerics', ['//tests']),
-    ('tests/numerics', 'series_test',
-     ['//tests', '//tests/numerics', '//tf_resflow/numerics']),
     ('bin', 'train_tool', ['//tf_resflow/layers', '@pypi//absl_py']),
 ])
 def test_dependencies_are_the_imports(tree, path, name, expected):
   assert dependencies((tree / path / 'BUILD').read_text(), name) == expected
+
+
+def test_tests_depend_on_their_imports_and_what_they_share(tree):
+  text = (tree / 'tests/numerics/BUILD').read_text()
+  assert dependencies(text, 'numerics', 'test_deps') == [
+      '//tests', '//tests/numerics', '//tf_resflow/numerics']
+
+
+def test_every_test_of_a_folder_is_a_target(tree):
+  """Starlark's statements are Python's, as far as tests.bzl goes."""
+  targets = []
+
+  class Native:
+    """Stands for what Bazel gives a macro."""
+
+    filegroup = staticmethod(lambda **attributes: None)
+    package_name = staticmethod(lambda: 'tests/numerics')
+
+    @staticmethod
+    def glob(include, exclude=(), allow_empty=False):
+      folder = tree / 'tests/numerics'
+      found = {path for pattern in include for path in folder.glob(pattern)}
+      found -= {path for pattern in exclude for path in folder.glob(pattern)}
+      assert found or allow_empty
+      return sorted(path.relative_to(folder).as_posix() for path in found)
+
+  write(tree, 'tests/numerics/norms/power_test.py', '')
+  definitions = build_files.ROOT / 'tests/tests.bzl'
+  names = {
+      'load': lambda *names: None, 'native': Native,
+      'py_library': lambda **attributes: targets.append(attributes),
+      'py_test': lambda **attributes: targets.append(attributes)}
+  exec(definitions.read_text(), names)
+  names['tests'](name='numerics', deps=['//tests'], test_deps=['//a'])
+  assert {target['name']: (target['srcs'][0], target['deps'])
+          for target in targets} == {
+      'numerics': ('conftest.py', ['//tests']),
+      'norms_power_test': ('norms/power_test.py', ['//a']),
+      'series_test': ('series_test.py', ['//a'])}
 
 
 @pytest.mark.parametrize('source, expected', [
@@ -148,7 +188,7 @@ def test_targets_of_imports(tree, source, expected):
     ('tf_resflow/errors.py', 'import numpy', ['tf_resflow/BUILD']),
     ('tf_resflow/layers/norm.py', 'import scipy', ['tf_resflow/layers/BUILD']),
     ('tf_resflow/layers/norm.py', '', ['tf_resflow/layers/BUILD']),
-    ('tests/numerics/law_test.py', '', ['tests/numerics/BUILD']),
+    ('tests/numerics/law_test.py', 'import scipy', ['tests/numerics/BUILD']),
     ('bin/sample', '', ['bin/BUILD']),
     ('tf_resflow/numerics/norms/power.py', 'import numpy',
      ['tf_resflow/numerics/BUILD']),
