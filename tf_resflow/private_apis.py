@@ -50,11 +50,9 @@ class NoCache(cache_util.BijectorCache):
   """
 
   def _lookup(self, input, forward_name, inverse_name, **kwargs):  # pylint: disable=redefined-builtin
-    del inverse_name
     return self._invoke(input, forward_name, kwargs, {})
 
   def _attributes(self, input, fn_name, **kwargs):  # pylint: disable=redefined-builtin
-    del input, fn_name, kwargs
     return {}
 
 
@@ -82,9 +80,9 @@ class SharedNumbers:
     raise NotImplementedError
 
   def _backend_update_step(self, grads, trainable_variables, learning_rate):
-    dtype = tf.as_dtype(trainable_variables[0].dtype)
     super()._backend_update_step(
-        grads, trainable_variables, self.shared_numbers(learning_rate, dtype))
+        grads, trainable_variables, self.shared_numbers(
+            learning_rate, tf.as_dtype(trainable_variables[0].dtype)))
 
 
 def adam_moments(

@@ -152,3 +152,37 @@ def test_custom_gradients_that_are_kept_go_through(wrap):
     y, gradient = run(x)
     np.testing.assert_array_equal(y, x**2)
     np.testing.assert_array_equal(gradient, 3.0 * x**2)
+
+
+@pytest.mark.parametrize(
+    'wrap', [lambda f: f, lambda f: tf.function(f, autograph=False)],
+    ids=['eager', 'graph'])
+def test_with_gradient_has_the_given_gradient_of_nested_inputs_once(wrap):
+  x, weights = tf.constant([1.0, 2.0]), [tf.constant(3.0), [tf.constant(4.0)]]
+
+  def body(x, weights):
+    a, (b,) = weights
+    # Another gradient than that of the value, which has to go unused.
+    return [a * x + b], [x > 1.5], lambda dy, unused: (
+        7.0 * dy, [tf.reduce_sum(dy), [5.0 * b]])
+
+  def run(x, weights):
+    with tf.GradientTape() as tape:
+      tape.watch([x, weights])
+      y, diagnostic = differentiation.with_gradient(body, x, weights)
+    return y, diagnostic, tape.gradient(y, [x, weights])
+
+  y, diagnostic, (dx, (da, (db,))) = wrap(run)(x, weights)
+  np.testing.assert_array_equal(y, [7.0, 10.0])
+  np.testing.assert_array_equal(diagnostic, [False, True])
+  np.testing.assert_array_equal(dx, [7.0, 7.0])
+  assert (da, db) == (2.0, 20.0)
+
+  def second(x):
+    with tf.GradientTape() as tape:
+      tape.watch(x)
+      dx = run(x, weights)[2][0]
+    return tape.gradient(dx, x)
+
+  with pytest.raises(LookupError, match='cannot be differentiated again'):
+    wrap(second)(x)

@@ -21,11 +21,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'lipschitz.activations': [
             'ELU', 'Identity', 'LipschitzCube', 'ReLU', 'Softplus'],
         'lipschitz.constraint': ['Constraint'],
-        'lipschitz.elementwise': ['Elementwise'],
         'lipschitz.keras_layer': [
             'Asserted', 'KERAS_BOUNDS', 'KerasLayer', 'as_lipschitz_layer'],
         'lipschitz.lip_swish': ['LipSwish'],
-        'lipschitz.lipschitz_layer': ['Certificate', 'LipschitzLayer'],
+        'lipschitz.lipschitz_layer': [
+            'Certificate', 'Elementwise', 'LipschitzLayer'],
         'lipschitz.reshape': ['Reshape'],
         'lipschitz.sequence': ['Sequence'],
         'lipschitz.spectral': ['SpectralLayer'],

@@ -6,11 +6,11 @@ import math
 import keras
 import tensorflow as tf
 
+from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import act_norm
-from tf_resflow.layers.lipschitz import parts as parts_lib
 
 
-@keras.saving.register_keras_serializable('tf_resflow')
+@base_layer.configured
 class ClassifierHead(keras.layers.Layer):
   """3 x 3 convolution, ActNorm, ReLU, mean over positions.
 
@@ -37,7 +37,7 @@ class ClassifierHead(keras.layers.Layer):
     self.act_norm = act_norm.ActNorm(
         name='act_norm', dtype=self.compute_dtype)
 
-  def build(self, input_shape: Sequence) -> None:
+  def build(self, input_shape: tuple) -> None:
     self.conv = keras.layers.Conv2D(
         self.channels, 3, padding='same', name='conv', dtype=self.compute_dtype,
         **uniform_initializers(9 * input_shape[-1], self.seed))
@@ -53,17 +53,11 @@ class ClassifierHead(keras.layers.Layer):
     x = tf.nn.relu(self.act_norm(self.conv(inputs)))
     return tf.reduce_mean(x, axis=[1, 2])
 
-  def compute_output_shape(self, input_shape: Sequence) -> tuple:
+  def compute_output_shape(self, input_shape: tuple) -> tuple:
     return (input_shape[0], self.channels)
 
-  def get_config(self) -> dict:
-    return super().get_config() | {
-        'channels': self.channels,
-        'seed': self.seed,
-    }
 
-
-@keras.saving.register_keras_serializable('tf_resflow')
+@base_layer.configured
 class HybridClassifier(keras.layers.Layer):
   """A `ClassifierHead` for every feature of a flow, and one dense layer.
 
@@ -101,7 +95,7 @@ class HybridClassifier(keras.layers.Layer):
         self.num_classes, name='dense', dtype=self.compute_dtype,
         **uniform_initializers(size, self.seed))
     self.dense.build((None, size))
-    self.heads = parts_lib.track(self, heads)
+    self.heads = base_layer.track(self, heads)
 
   @property
   def is_initialized(self) -> bool:
@@ -111,11 +105,6 @@ class HybridClassifier(keras.layers.Layer):
   def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
     return self.dense(tf.concat(
         [head(x) for head, x in zip(self.heads, inputs, strict=True)], axis=1))
-
-  def get_config(self) -> dict:
-    return super().get_config() | {
-        'num_classes': self.num_classes, 'head_channels': self.head_channels,
-        'seed': self.seed}
 
 
 def uniform_initializers(fan_in: int, seed: int | None) -> dict:

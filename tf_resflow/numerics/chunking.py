@@ -21,7 +21,8 @@ def map_in_chunks(
       by example, and sums over the examples.
     max_examples: Python int, or None for the whole batch at once.
     tensors: list of tensors `[B, ...]`.
-    outputs_like: tensors of the shapes and dtypes of the outputs.
+    outputs_like: tensors of the shapes and dtypes of the outputs, or their
+      `tf.TensorSpec`s.
     sums_like: tensors of the shapes and dtypes of the sums.
     unknown_sizes: whether to take chunks of batches of unknown size, too; XLA
       does not compile such chunks.
@@ -49,9 +50,9 @@ def map_in_chunks(
     with tf.control_dependencies([*outputs, *sums]):
       last = [tf.identity(t[-rest:]) for t in tensors]
     last_outputs, last_sums = function(*last)
-    outputs = [tf.concat(pair, axis=0)
-               for pair in zip(outputs, last_outputs, strict=True)]
-    sums = [a + b for a, b in zip(sums, last_sums, strict=True)]
+    return ([tf.concat(pair, axis=0)
+             for pair in zip(outputs, last_outputs, strict=True)],
+            [a + b for a, b in zip(sums, last_sums, strict=True)])
   return outputs, sums
 
 
@@ -66,9 +67,8 @@ def _loop(function, num_chunks, size, tensors, outputs_like, sums_like):
     if not is_static:
       return tensor[i * size:(i + 1) * size]
     # XLA needs to know the size of a slice.
-    begin = [i * size, *[0] * (tensor.shape.rank - 1)]
     return tf.slice(
-        tensor, begin,
+        tensor, [i * size, *[0] * (tensor.shape.rank - 1)],
         [size, *(-1 if n is None else n for n in tensor.shape[1:])])
 
   def body(i, arrays, sums):

@@ -8,6 +8,7 @@ kernel. The adjoint of a convolution of few channels to many is such a map as
 well, so vector-Jacobian products gain as much as evaluations do.
 """
 
+import numpy as np
 import tensorflow as tf
 
 # With more taps than this the plain kernel is about as fast. A 3x3 convolution
@@ -36,10 +37,8 @@ def conv2d(x: tf.Tensor, kernel: tf.Tensor, for_cpu: bool = True) -> tf.Tensor:
 
 @tf.custom_gradient
 def _narrow_conv2d(x, kernel):
-  if kernel.shape[2] > kernel.shape[3]:
-    y = _sum_of_taps(x, kernel)
-  else:
-    y = tf.nn.conv2d(x, kernel, strides=1, padding='SAME')
+  y = (_sum_of_taps(x, kernel) if kernel.shape[2] > kernel.shape[3] else
+       tf.nn.conv2d(x, kernel, strides=1, padding='SAME'))
   return y, lambda dy: (
       _narrow_transpose(dy, kernel), _kernel_gradient(x, dy, kernel.shape))
 
@@ -48,10 +47,10 @@ def _narrow_conv2d(x, kernel):
 def _narrow_transpose(y, kernel):
   """The transpose of `_narrow_conv2d` in its first argument."""
   if kernel.shape[2] > kernel.shape[3]:
-    x = tf.raw_ops.Conv2DBackpropInput(
+    x = tf.ensure_shape(tf.raw_ops.Conv2DBackpropInput(
         input_sizes=tf.concat([tf.shape(y)[:3], [kernel.shape[2]]], 0),
-        filter=kernel, out_backprop=y, strides=[1, 1, 1, 1], padding='SAME')
-    x = tf.ensure_shape(x, y.shape[:3] + [kernel.shape[2]])
+        filter=kernel, out_backprop=y, strides=[1, 1, 1, 1], padding='SAME'),
+        y.shape[:3] + [kernel.shape[2]])
   else:
     x = _sum_of_transposed_taps(y, kernel)
   return x, lambda dx: (
@@ -61,36 +60,35 @@ def _narrow_transpose(y, kernel):
 def _is_narrow(kernel):
   """Whether the convolution or its adjoint is one of many channels to few."""
   k_h, k_w, c_in, c_out = kernel.shape
-  num_taps = k_h * k_w * min(c_in, c_out)
-  return k_h * k_w > 1 and num_taps <= min(_MAX_TAPS, max(c_in, c_out))
+  return k_h * k_w > 1 and k_h * k_w * min(c_in, c_out) <= min(
+      _MAX_TAPS, max(c_in, c_out))
 
 
 def _sum_of_taps(x, kernel):
   """The convolution as one matrix product and shifted sums."""
   k_h, k_w, c_in, _ = kernel.shape
-  taps = tf.matmul(
+  return _sum_of_shifts(tf.matmul(
       tf.reshape(x, [-1, c_in]),
-      tf.reshape(tf.transpose(kernel, [2, 0, 1, 3]), [c_in, -1]))
-  return _sum_of_shifts(taps, x.shape[1:3], (k_h, k_w))
+      tf.reshape(tf.transpose(kernel, [2, 0, 1, 3]), [c_in, -1])),
+                        x.shape[1:3], (k_h, k_w))
 
 
 def _sum_of_transposed_taps(y, kernel):
   """Its transpose; no entry of the kernel has to be moved for it."""
   k_h, k_w, _, c_out = kernel.shape
-  taps = tf.matmul(
+  return _sum_of_shifts(tf.matmul(
       tf.reshape(y, [-1, c_out]), tf.reshape(kernel, [-1, c_out]),
-      transpose_b=True)
-  return _sum_of_shifts(taps, y.shape[1:3], (k_h, k_w), is_reversed=True)
+      transpose_b=True), y.shape[1:3], (k_h, k_w), is_reversed=True)
 
 
 def _sum_of_shifts(taps, image_size, kernel_size, is_reversed=False):
   """Adds the taps `[B H W, k_h k_w c]`, each shifted to where it belongs."""
   (height, width), (k_h, k_w) = image_size, kernel_size
   num_channels = taps.shape[1] // (k_h * k_w)
-  taps = tf.reshape(taps, [-1, height, width, taps.shape[1]])
-  taps = tf.pad(taps, [[0, 0], [k_h // 2] * 2, [k_w // 2] * 2, [0, 0]])
-  positions = [(i, j) for i in range(k_h) for j in range(k_w)]
-  shifts = positions[::-1] if is_reversed else positions
+  taps = tf.pad(
+      tf.reshape(taps, [-1, height, width, taps.shape[1]]),
+      [[0, 0], [k_h // 2] * 2, [k_w // 2] * 2, [0, 0]])
+  shifts = list(np.ndindex(k_h, k_w))[::-1 if is_reversed else 1]
   return tf.add_n([
       taps[:, i:i + height, j:j + width,
            number * num_channels:(number + 1) * num_channels]
@@ -110,7 +108,7 @@ def _kernel_gradient(x, dy, shape):
   neighbours = tf.concat([
       padded[:, k_h - 1 - i:k_h - 1 - i + height,
              k_w - 1 - j:k_w - 1 - j + width]
-      for i in range(k_h) for j in range(k_w)], axis=-1)
+      for i, j in np.ndindex(k_h, k_w)], axis=-1)
   gradient = tf.matmul(
       tf.reshape(x, [-1, c_in]),
       tf.reshape(neighbours, [-1, k_h * k_w * c_out]), transpose_a=True)

@@ -5,17 +5,10 @@ from typing import Any
 
 import tensorflow as tf
 
-_ZERO = tf.UnconnectedGradients.ZERO
-
 
 def sum_per_example(x: tf.Tensor) -> tf.Tensor:
   """Sums `[B, ...]` over everything but the batch: `[B]`."""
   return tf.reduce_sum(x, axis=list(range(1, x.shape.rank)))
-
-
-def one_per_example(x: tf.Tensor) -> tf.Tensor:
-  """Returns some number of every example, `[B]`: a template of such."""
-  return tf.reshape(x, [tf.shape(x)[0], -1])[:, 0]
 
 
 def linearize(
@@ -39,15 +32,39 @@ def linearize(
     g = g_fn(weights, x)
 
   def vjp_fn(u):
-    return tape.gradient(g, x, u, unconnected_gradients=_ZERO)
+    return tape.gradient(g, x, u, unconnected_gradients='zero')
 
   return g, vjp_fn
 
 
-_DROPPED = (
-    'the custom gradient of a residual block was dropped, as tf.vectorized_map '
-    'does. Use tfd.JointDistributionCoroutine with Root in place of '
-    'tfd.JointDistributionCoroutineAutoBatched.')
+def with_gradient(body: Callable, *inputs: Any) -> tuple[tf.Tensor, ...]:
+  """Evaluates `body(*inputs)`, whose gradient is what it says, and no other.
+
+  Args:
+    body: a function that returns two lists of tensors and a function: outputs;
+      diagnostics without a gradient; and the gradients, structured like the
+      inputs, for cotangents of all of these. No gradient flows into it by
+      another way: its inputs are stopped.
+    *inputs: nested lists of tensors, the first one a tensor.
+
+  Returns:
+    The outputs and the diagnostics, differentiable once.
+  """
+
+  @tf.custom_gradient
+  def forward(*inputs):
+    # An outer tape records nothing that starts from a stopped gradient.
+    outputs, diagnostics, gradients_fn = body(
+        *tf.nest.map_structure(tf.stop_gradient, inputs))
+    flat = tf.nest.flatten(inputs)
+
+    def backward(*cotangents):
+      return once_differentiable(
+          tf.nest.flatten(gradients_fn(*cotangents)), flat)
+
+    return (*only_custom_gradient(outputs, flat[:2]), *diagnostics), backward
+
+  return forward(*inputs)
 
 
 def only_custom_gradient(
@@ -70,7 +87,11 @@ def only_custom_gradient(
   # No numbers, only a path in the graph.
   zeros = [
       tf.reduce_sum(tf.raw_ops.PreventGradient(
-          input=tf.reshape(t, [-1])[:0], message=_DROPPED)) for t in inputs]
+          input=tf.reshape(t, [-1])[:0], message=(
+              'the custom gradient of a residual block was dropped, as '
+              'tf.vectorized_map does. Use tfd.JointDistributionCoroutine with '
+              'Root in place of tfd.JointDistributionCoroutineAutoBatched.')))
+      for t in inputs]
   return [output + tf.add_n(zeros) for output in outputs]
 
 
@@ -88,12 +109,11 @@ def once_differentiable(
     inputs: list of tensors that the gradients depend on.
 
   Returns:
-    A tuple of tensors like `gradients`.
+    A list of tensors like `gradients`.
   """
-  num_gradients = len(gradients)
 
   @tf.custom_gradient
-  def identity(*tensors):
+  def identity(gradients, inputs):
 
     def backward(*unused_cotangents):
       raise LookupError(
@@ -102,6 +122,6 @@ def once_differentiable(
           "second derivatives of a log-determinant use memory='naive' or "
           'estimator=Exact().')
 
-    return tuple(tf.identity(t) for t in tensors[:num_gradients]), backward
+    return [tf.identity(t) for t in gradients], backward
 
-  return identity(*gradients, *inputs)
+  return identity(gradients, inputs)

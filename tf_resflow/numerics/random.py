@@ -44,9 +44,9 @@ def as_seed(seed: SeedLike = None) -> Seed:
     return Seed(tf.constant(
         [(seed >> 31) & 0x7FFFFFFF, seed & 0x7FFFFFFF], tf.int32))
   seed = tf.convert_to_tensor(seed)
-  is_pair = seed.shape.rank == 1 and seed.shape[0] in (2, None)
   errors.check(
-      is_pair and seed.dtype.is_integer, 'seed',
+      seed.dtype.is_integer and seed.shape.rank == 1 and
+      seed.shape[0] in (2, None), 'seed',
       f'{seed.dtype.name} of shape {seed.shape}',
       'None, a Python int or an integer tensor of shape [2]')
   return Seed(tf.cast(seed, tf.int32))
@@ -99,9 +99,10 @@ def _draw_for_global_batch(
   if num_replicas == 1 or seed.is_whole_batch:
     return draw_fn(shape, seed.values)
   batch_size = shape[0]
-  global_shape = tf.concat([[batch_size * num_replicas], shape[1:]], axis=0)
   start = tf.cast(context.replica_id_in_sync_group, tf.int32) * batch_size
-  return draw_fn(global_shape, seed.values)[start:start + batch_size]
+  return draw_fn(
+      tf.concat([[batch_size * num_replicas], shape[1:]], axis=0),
+      seed.values)[start:start + batch_size]
 
 
 def normal(shape: Sequence[int] | tf.Tensor, seed: SeedLike,
@@ -115,10 +116,7 @@ def normal(shape: Sequence[int] | tf.Tensor, seed: SeedLike,
 def rademacher(shape: Sequence[int] | tf.Tensor, seed: SeedLike,
                dtype: tf.DType = tf.float32) -> tf.Tensor:
   """Draws of +1 and -1 with probability 1/2, `shape = [B, ...]`."""
-
-  def draw(shape, seed):
-    bits = tf.random.stateless_uniform(
-        shape, seed, minval=None, maxval=None, dtype=tf.int32)
-    return tf.cast(tf.where(bits >= 0, 1, -1), dtype)
-
-  return _draw_for_global_batch(draw, shape, seed)
+  bits = _draw_for_global_batch(
+      lambda shape, seed: tf.random.stateless_uniform(
+          shape, seed, minval=None, maxval=None, dtype=tf.int32), shape, seed)
+  return tf.cast(tf.where(bits >= 0, 1, -1), dtype)

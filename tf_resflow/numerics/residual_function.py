@@ -83,9 +83,8 @@ class ResidualFunction:
 
   def weights(self, variables: Tensors, state: Tensors) -> Tensors:
     """Returns the effective weights, differentiable in `variables`."""
-    norms = tf.nest.map_structure(
-        tf.stop_gradient, self.converge_norms(variables, state))
-    return self.effective_weights(variables, norms)
+    return self.effective_weights(variables, tf.nest.map_structure(
+        tf.stop_gradient, self.converge_norms(variables, state)))
 
   def map_in_chunks(
       self, function: Callable, tensors: Sequence[tf.Tensor],
@@ -113,9 +112,10 @@ class ResidualFunction:
     is_eager = tf.executing_eagerly()
     key = is_eager, function, *settings
     if key not in self._traced:
-      g = self.of_any_size if is_eager else self
       self._traced[key] = noinline.noinline_function(
-          functools.partial(function, g, *settings), reduce_retracing=is_eager)
+          functools.partial(
+              function, self.of_any_size if is_eager else self, *settings),
+          reduce_retracing=is_eager)
     return self._traced[key]
 
 

@@ -210,3 +210,32 @@ def test_seeds_fix_the_draw():
 def test_impossible_settings_are_refused(settings, match):
   with pytest.raises(ValueError, match=match):
     numerics.AdaptiveRoulette(**settings)
+
+
+@pytest.mark.parametrize('batch_dependent', [True, False])
+@pytest.mark.parametrize('num_exact_terms, tail', [(1, 0.3), (3, 2.0)])
+def test_survival_is_that_of_its_definition(
+    batch_dependent, num_exact_terms, tail):
+  rng = np.random.default_rng(0)
+  # Sizes that rise now and then: probabilities never do.
+  scales = np.array([1.0, 0.5, 0.7, 0.1, 0.2, 0.05])
+  u = scales[:, np.newaxis, np.newaxis] * rng.normal(size=[6, 3, 4])
+  estimator = numerics.AdaptiveRoulette(
+      tail, num_exact_terms=num_exact_terms, batch_dependent=batch_dependent)
+  expected = cases.survival(estimator, u)
+  threshold = 0.5 * (expected[3].max() + expected[4].max())
+  survival = estimator.schedule(
+      numerics.Draw(tf.constant(threshold), tf.constant(u[0])))
+  state = survival.state
+  for k in range(1, 7):
+    p = np.reshape(state[0], [-1])
+    np.testing.assert_allclose(p, expected[k - 1], rtol=1e-14)
+    continues = bool(survival.continues(tf.constant(k), state))
+    assert continues == np.any(p >= threshold)
+    value_weight, w_weight = survival.weights(tf.constant(k), state)
+    np.testing.assert_allclose(
+        value_weight, np.where(p >= threshold, 1.0 / p, 0.0), rtol=1e-14)
+    np.testing.assert_array_equal(np.reshape(w_weight, [-1]), value_weight)
+    state = survival.advance(tf.constant(k), tf.constant(u[k - 1]), state)
+  assert not continues
+  assert survival.max_terms is None

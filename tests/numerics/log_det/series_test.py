@@ -1,4 +1,4 @@
-"""Tests of the pass over `u_k`, against NumPy's matrix powers.
+"""Tests of the pass over `u_k`, against NumPy's matrix powers, and its end.
 
 Of the series of residual blocks and of another one, that of monotone blocks.
 That the estimators sum both is the matter of tests/conformance/estimators_test.
@@ -124,3 +124,24 @@ def test_one_trace_serves_every_number_of_terms(jit_compile, case):
     np.testing.assert_allclose(
         result, value(tf.constant(n), weights, x), atol=1e-13)
   assert np.abs(results[0] - results[2]).max() > 1e-3
+
+
+def test_tabulated_weights():
+  weights = np.array([1.0, 1.0, 2.0, 4.0])
+  table = series_lib.TabulatedSchedule(
+      tf.constant(2), weights, None, tf.float64)
+  assert [bool(table.continues(tf.constant(k), ())) for k in (1, 2, 3)] == [
+      True, True, False]
+  assert table.max_terms == 3
+  for k in (1, 2, 3):
+    assert table.weights(tf.constant(k), ()) == (weights[k], weights[k])
+  assert table.advance(tf.constant(1), tf.ones([1, 2]), ()) == ()
+
+
+def test_gradient_vectors_may_have_weights_of_their_own():
+  table = series_lib.TabulatedSchedule(
+      tf.constant(2), np.array([1.0, 1.0, 1.0]), np.array([1.0, 1.0, 0.0]),
+      tf.float32)
+  value_weight, w_weight = table.weights(tf.constant(2), ())
+  assert (value_weight, w_weight) == (1.0, 0.0)
+  assert value_weight.dtype == w_weight.dtype == tf.float32

@@ -1,16 +1,15 @@
 """Activation normalisation."""
 
-from collections.abc import Sequence
 import math
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
 
 
-@keras.saving.register_keras_serializable('tf_resflow')
+@base_layer.configured
 class ActNorm(bijection.Bijection):
   """`y = (x + bias) * exp(log_scale)`, per channel (the last axis).
 
@@ -50,7 +49,7 @@ class ActNorm(bijection.Bijection):
     self.variance_floor = variance_floor
     self.per_feature = per_feature
 
-  def build(self, input_shape: Sequence) -> None:
+  def build(self, input_shape: tuple) -> None:
     shape = input_shape[1:] if self.per_feature else input_shape[-1:]
     # Replicas assign equal values, from statistics of the global batch.
     self.bias = self.add_weight(
@@ -92,7 +91,9 @@ class ActNorm(bijection.Bijection):
     """
     bias = tf.convert_to_tensor(self.bias.value)
     log_scale = tf.convert_to_tensor(self.log_scale.value)
-    if self._is_initialized_when_traced():
+    with tf.init_scope():
+      is_done = tf.executing_eagerly() and self.is_initialized
+    if is_done:
       return bias, log_scale
     new_bias, new_log_scale, is_valid = self._data_dependent_values(x)
     done = tf.convert_to_tensor(self.initialized.value) > 0
@@ -104,16 +105,9 @@ class ActNorm(bijection.Bijection):
     return (tf.convert_to_tensor(self.bias.value),
             tf.convert_to_tensor(self.log_scale.value))
 
-  def _is_initialized_when_traced(self):
-    with tf.init_scope():
-      if not tf.executing_eagerly():
-        return False
-      return bool(self.initialized.numpy() > 0)
-
   def forward_and_log_det(
       self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    if not self.built:
-      self.build(tuple(x.shape))
+    base_layer.build_once(self, x.shape)
     bias, log_scale = self._maybe_initialize(x)
     num_positions = math.prod(x.shape[1:]) // math.prod(self.bias.shape)
     log_det = num_positions * tf.reduce_sum(log_scale)
@@ -132,9 +126,3 @@ class ActNorm(bijection.Bijection):
     scales = tf.exp(self.log_scale.value).numpy()
     return bijection.SlopeBounds(
         float(scales.min()), float(scales.max()), known_by='weights')
-
-  def get_config(self) -> dict:
-    return super().get_config() | {
-        'variance_floor': self.variance_floor,
-        'per_feature': self.per_feature,
-    }

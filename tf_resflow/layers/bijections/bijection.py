@@ -1,16 +1,13 @@
 """What a bijection is."""
 
-from collections.abc import Sequence
 import math
 from typing import Any, NamedTuple
 
-import keras
 import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow import numerics
-from tf_resflow.layers.lipschitz import parts as parts_lib
-from tf_resflow.numerics import random
+from tf_resflow.layers import base_layer
 
 
 class Solve(NamedTuple):
@@ -80,14 +77,14 @@ class SlopeBounds(NamedTuple):
     The order of a composition of two orders is NaN: its bounds hold in none.
     """
     orders = {self.order, other.order} - {None}
-    ranks = ('construction', 'weights', 'assertion')
     return SlopeBounds(
         self.least * other.least, self.greatest * other.greatest,
         math.nan if len(orders) > 1 else orders.pop() if orders else None,
-        max(self.known_by, other.known_by, key=ranks.index))
+        max(self.known_by, other.known_by,
+            key=('construction', 'weights', 'assertion').index))
 
 
-class Bijection(keras.layers.Layer):
+class Bijection(base_layer.BaseLayer):
   """An invertible layer `f` with a log-determinant.
 
   Events are `[...]` behind one batch axis; `log_det` is `log|det df/dx|`, in
@@ -122,14 +119,11 @@ class Bijection(keras.layers.Layer):
   takes_condition = False
   has_certificate = False
   is_data_dependent = False
-
-  def __init__(self, **kwargs):
-    super().__init__(**kwargs)
-    parts_lib.check_precision(self)
+  is_initialized = True
 
   def forward_and_log_det(
       self, x: tf.Tensor, *, condition: Any = None,
-      seed: random.SeedLike = None,
+      seed: numerics.random.SeedLike = None,
       estimator: numerics.Estimator | None = None,
   ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `f(x)` and `log|det df/dx|`.
@@ -167,7 +161,7 @@ class Bijection(keras.layers.Layer):
 
   def transform(
       self, x: tf.Tensor, *, condition: Any = None,
-      seed: random.SeedLike = None,
+      seed: numerics.random.SeedLike = None,
       estimator: numerics.Estimator | None = None) -> Transformed:
     """Does what `forward_and_log_det` does; reports in place of raising."""
     return Transformed(*self.forward_and_log_det(
@@ -181,7 +175,7 @@ class Bijection(keras.layers.Layer):
 
   def inverse_and_log_det(
       self, y: tf.Tensor, *, condition: Any = None,
-      seed: random.SeedLike = None,
+      seed: numerics.random.SeedLike = None,
       estimator: numerics.Estimator | None = None,
       solver: numerics.Solver | None = None) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `x` with `f(x) = y`, and `log|det dx/dy|`, `[B]`."""
@@ -192,14 +186,6 @@ class Bijection(keras.layers.Layer):
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
     return self.transform(inputs, estimator=numerics.Skip()).y
-
-  def compute_output_shape(self, input_shape: Sequence) -> tuple:
-    return tuple(input_shape)
-
-  @property
-  def is_initialized(self) -> bool:
-    """Whether no variable waits for the first batch of data."""
-    return True
 
   def slope_bounds(self) -> SlopeBounds:
     """Returns the least and the greatest slope; 0 and infinity if not known."""
@@ -212,7 +198,7 @@ class Bijection(keras.layers.Layer):
     weights may return itself. No gradient reaches the variables of the
     original.
     """
-    return parts_lib.frozen_copy(self)
+    return base_layer.frozen_copy(self)
 
   def elementary(self) -> list['Bijection']:
     """Returns the bijections that this one is made of, in forward order."""
@@ -263,7 +249,7 @@ class SolvingBijection(Bijection):
 
   def forward_and_log_det(
       self, x: tf.Tensor, *, condition: Any = None,
-      seed: random.SeedLike = None,
+      seed: numerics.random.SeedLike = None,
       estimator: numerics.Estimator | None = None,
   ) -> tuple[tf.Tensor, tf.Tensor]:
     result = self.transform(

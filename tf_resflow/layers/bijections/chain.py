@@ -4,17 +4,15 @@ from collections.abc import Sequence
 import itertools
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from tf_resflow import numerics
+from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
-from tf_resflow.layers.lipschitz import parts as parts_lib
-from tf_resflow.numerics import random
 
 
-@keras.saving.register_keras_serializable('tf_resflow')
-class Chain(bijection.SolvingBijection):
+@base_layer.configured
+class Chain(base_layer.Composition, bijection.SolvingBijection):
   """The composition of bijections, the first one applied first.
 
   The parts whose log-determinants are drawn are numbered, and draw from
@@ -33,39 +31,27 @@ class Chain(bijection.SolvingBijection):
   """
 
   def __init__(self, parts: Sequence[bijection.Bijection], **kwargs):
-    kwargs.setdefault('dtype', parts_lib.common_dtype(parts))
-    super().__init__(**kwargs)
-    self.parts = parts_lib.track(self, parts)
+    super().__init__(parts, **kwargs)
     self.is_random = any(part.is_random for part in parts)
     self.takes_condition = any(part.takes_condition for part in parts)
 
-  def build(self, input_shape: Sequence) -> None:
-    for part in self.parts:
-      if not part.built:
-        part.build(input_shape)
-      input_shape = part.compute_output_shape(input_shape)
+  def build(self, input_shape: tuple) -> None:
+    super().build(input_shape)
     self.share_functions({})
-
-  def compute_output_shape(self, input_shape: Sequence) -> tuple:
-    for part in self.parts:
-      input_shape = part.compute_output_shape(input_shape)
-    return tuple(input_shape)
 
   def transform(
       self, x: tf.Tensor, *, condition: Any = None,
-      seed: random.SeedLike = None,
+      seed: numerics.random.SeedLike = None,
       estimator: numerics.Estimator | None = None) -> bijection.Transformed:
-    if not self.built:
-      self.build(tuple(x.shape))
+    base_layer.build_once(self, x.shape)
     numbers = itertools.count()
     draws = self.is_random and (estimator is None or estimator.is_random)
-    if draws:
-      seed = random.as_seed(seed)
+    seed = numerics.random.as_seed(seed) if draws else None
     log_det, solves, features = bijection.zero_log_det(x), (), ()
     for part in self.parts:
       result = part.transform(
           x, condition=condition, estimator=estimator,
-          seed=random.fold_in(seed, next(numbers))
+          seed=numerics.random.fold_in(seed, next(numbers))
           if draws and part.is_random else None)
       x = result.y
       log_det += result.log_det
@@ -103,10 +89,3 @@ class Chain(bijection.SolvingBijection):
   def share_functions(self, functions: dict) -> None:
     for part in self.parts:
       part.share_functions(functions)
-
-  def get_config(self) -> dict:
-    return super().get_config() | {'parts': parts_lib.serialize(self.parts)}
-
-  @classmethod
-  def from_config(cls, config: dict) -> 'Chain':
-    return cls(**parts_lib.deserialize(config))

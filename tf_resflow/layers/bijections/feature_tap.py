@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
 
 
-@keras.saving.register_keras_serializable('tf_resflow')
-class FeatureTap(bijection.Bijection):
+@base_layer.configured
+class FeatureTap(bijection.SolvingBijection):
   """The identity, which lets its input out as a feature.
 
   So the features of a classifier come from the pass that computes the density.
@@ -29,21 +29,14 @@ class FeatureTap(bijection.Bijection):
     super().__init__(**kwargs)
     self.shape = None if shape is None else tuple(shape)
 
-  def forward_and_log_det(
-      self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    return x, bijection.zero_log_det(x)
-
   def transform(self, x: tf.Tensor, **unused: Any) -> bijection.Transformed:
     feature = x if self.shape is None else tf.reshape(
         x, [tf.shape(x)[0], *self.shape])
     return bijection.Transformed(
         x, bijection.zero_log_det(x), features=(feature,))
 
-  def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
-    return y
+  def solve_inverse(self, y: tf.Tensor, **unused: Any) -> bijection.Inverted:
+    return bijection.Inverted(y)
 
   def slope_bounds(self) -> bijection.SlopeBounds:
     return bijection.SlopeBounds(1.0, 1.0)
-
-  def get_config(self) -> dict:
-    return super().get_config() | {'shape': self.shape}

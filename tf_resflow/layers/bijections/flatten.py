@@ -1,16 +1,15 @@
 """Events as vectors."""
 
-from collections.abc import Sequence
 import math
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
 
 
-@keras.saving.register_keras_serializable('tf_resflow')
+@base_layer.configured
 class Flatten(bijection.Bijection):
   """`[..., H, W, C] -> [H W C]`, in this order; the log-determinant is 0.
 
@@ -21,20 +20,19 @@ class Flatten(bijection.Bijection):
     (TensorShape([5, 12]), TensorShape([5, 2, 2, 3]))
   """
 
-  def build(self, input_shape: Sequence) -> None:
+  def build(self, input_shape: tuple) -> None:
     self.event_shape = tuple(input_shape[1:])
 
   def forward_and_log_det(
       self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    if not self.built:
-      self.build(tuple(x.shape))
-    y = tf.reshape(x, [tf.shape(x)[0], math.prod(self.event_shape)])
-    return y, bijection.zero_log_det(x)
+    base_layer.build_once(self, x.shape)
+    return (tf.reshape(x, [tf.shape(x)[0], math.prod(self.event_shape)]),
+            bijection.zero_log_det(x))
 
   def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
     return tf.reshape(y, [tf.shape(y)[0], *self.event_shape])
 
-  def compute_output_shape(self, input_shape: Sequence) -> tuple:
+  def compute_output_shape(self, input_shape: tuple) -> tuple:
     return input_shape[0], math.prod(input_shape[1:])
 
   def slope_bounds(self) -> bijection.SlopeBounds:

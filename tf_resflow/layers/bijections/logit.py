@@ -2,16 +2,16 @@
 
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
 from tf_resflow.numerics import differentiation
 
 
-@keras.saving.register_keras_serializable('tf_resflow')
+@base_layer.configured
 class Logit(bijection.Bijection):
   """`y = logit(alpha + (1 - 2 alpha) x)` for `x` in [0, 1].
 
@@ -36,26 +36,20 @@ class Logit(bijection.Bijection):
     errors.check(0.0 < alpha < 0.5, 'alpha', alpha,
                  'a number strictly between 0 and 1/2')
     self.alpha = alpha
+    self.scale = 1.0 - 2.0 * alpha
 
   def forward_and_log_det(
       self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    scale = 1.0 - 2.0 * self.alpha
     # Both logarithms from s and 1 - s directly: 1 - s loses digits near 1.
-    log_s = tf.math.log(self.alpha + scale * x)
-    log_1ms = tf.math.log(self.alpha + scale * (1.0 - x))
-    log_det = differentiation.sum_per_example(
-        float(np.log(scale)) - log_s - log_1ms)
-    return log_s - log_1ms, log_det
+    log_s = tf.math.log(self.alpha + self.scale * x)
+    log_1ms = tf.math.log(self.alpha + self.scale * (1.0 - x))
+    return log_s - log_1ms, differentiation.sum_per_example(
+        float(np.log(self.scale)) - log_s - log_1ms)
 
   def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
-    scale = 1.0 - 2.0 * self.alpha
-    return (tf.sigmoid(y) - self.alpha) / scale
+    return (tf.sigmoid(y) - self.alpha) / self.scale
 
   def slope_bounds(self) -> bijection.SlopeBounds:
     """Those on [0, 1]."""
-    scale = 1.0 - 2.0 * self.alpha
     return bijection.SlopeBounds(
-        4.0 * scale, scale / (self.alpha * (1.0 - self.alpha)))
-
-  def get_config(self) -> dict:
-    return super().get_config() | {'alpha': self.alpha}
+        4.0 * self.scale, self.scale / (self.alpha * (1.0 - self.alpha)))

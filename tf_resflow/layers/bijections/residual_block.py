@@ -1,6 +1,5 @@
 """The invertible residual block."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -9,10 +8,10 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow.configuration import registries
+from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
 from tf_resflow.layers.lipschitz import keras_layer
 from tf_resflow.layers.lipschitz import lipschitz_layer
-from tf_resflow.numerics import random
 
 # Larger chunks were not faster on two cores.
 _CHUNK_BYTES = 4 * 2**20
@@ -23,23 +22,20 @@ class ResidualMap(bijection.SolvingBijection):
 
   Subclasses set `function`, `estimator`, `solver`, `memory`, `lipschitz_bound`
   (of `g`), `order` (of the norm in which it holds) and `known_by` (see
-  `SlopeBounds`), and define `tensors`.
+  `SlopeBounds`), and define `tensors`, which returns the variables and the
+  state that `function` takes.
   """
 
   is_random = True
   has_certificate = True
 
-  def tensors(self) -> tuple[Any, Any]:
-    """Returns the variables and the state that `function` takes."""
-    raise NotImplementedError
-
   def transform(
       self, x: tf.Tensor, *, condition: Any = None,
-      seed: random.SeedLike = None,
+      seed: numerics.random.SeedLike = None,
       estimator: numerics.Estimator | None = None,
       draw: Any = None) -> bijection.Transformed:
     """See `Bijection.transform`; `draw` forces that of the estimator."""
-    self.build_for(x)
+    base_layer.build_once(self, x.shape)
     variables, state = self.tensors()
     estimator = (estimator or self.estimator).for_bound(self.lipschitz_bound)
     return bijection.Transformed(*numerics.forward_and_log_det(
@@ -49,14 +45,13 @@ class ResidualMap(bijection.SolvingBijection):
   def solve_inverse(
       self, y: tf.Tensor, *, condition: Any = None,
       solver: numerics.Solver | None = None) -> bijection.Inverted:
-    self.build_for(y)
+    base_layer.build_once(self, y.shape)
     variables, state = self.tensors()
     solver = solver or self.solver
-    # The safeguard of acceleration works in l_2.
-    bound = self.lipschitz_bound if self.order == 2.0 else None
     solution = numerics.invert_residual(
         self.function, variables, y, solver, state=state,
-        lipschitz_bound=bound)
+        # The safeguard of acceleration works in l_2.
+        lipschitz_bound=self.lipschitz_bound if self.order == 2.0 else None)
     return bijection.Inverted(
         solution.x, (bijection.Solve(self, y, solution, solver),))
 
@@ -65,13 +60,8 @@ class ResidualMap(bijection.SolvingBijection):
         1.0 - self.lipschitz_bound, 1.0 + self.lipschitz_bound, self.order,
         self.known_by)
 
-  def build_for(self, x: tf.Tensor) -> None:
-    """Builds the layer for inputs like `x`, once."""
-    if not self.built:
-      self.build(tuple(x.shape))
 
-
-@keras.saving.register_keras_serializable('tf_resflow')
+@base_layer.configured
 class ResidualBlock(ResidualMap):
   """`f(x) = x + g(x)` with `Lip(g) < 1`, hence invertible.
 
@@ -116,14 +106,16 @@ class ResidualBlock(ResidualMap):
     kwargs.setdefault('dtype', g.compute_dtype)
     super().__init__(**kwargs)
     registries.MEMORY_MODES.check(memory)
-    bound = g.lipschitz_bound
+    self.lipschitz_bound = g.lipschitz_bound
     errors.check(
-        bound is not None, 'lipschitz_bound', None, f'that of g ({g.name!r})',
+        self.lipschitz_bound is not None, 'lipschitz_bound', None,
+        f'that of g ({g.name!r})',
         'It does not follow from the layers: build g from those of '
         'tf_resflow.layers in a keras.Sequential, or assert a bound with '
         'lipschitz_bound=.')
     errors.check(
-        0.0 <= bound < 1.0, 'lipschitz_bound', bound, 'a number in [0, 1)',
+        0.0 <= self.lipschitz_bound < 1.0, 'lipschitz_bound',
+        self.lipschitz_bound, 'a number in [0, 1)',
         f'The block of g ({g.name!r}) is not invertible otherwise.')
     orders = (g.domain or 2.0, g.codomain or g.domain or 2.0)
     errors.check(
@@ -152,14 +144,8 @@ class ResidualBlock(ResidualMap):
     size = self._largest_event * tf.as_dtype(self.compute_dtype).size
     return max(1, _CHUNK_BYTES // size) if size and self.g.is_on_cpu else None
 
-  @property
-  def lipschitz_bound(self) -> float:
-    """The bound of `g`."""
-    return self.g.lipschitz_bound
-
-  def build(self, input_shape: Sequence) -> None:
-    if not self.g.built:
-      self.g.build(input_shape)
+  def build(self, input_shape: tuple) -> None:
+    base_layer.build_once(self.g, input_shape)
     shape = self.g.compute_output_shape(input_shape)
     errors.check(
         tuple(shape[1:]) == tuple(input_shape[1:]), 'g', self.g.name,
@@ -173,7 +159,6 @@ class ResidualBlock(ResidualMap):
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
     # The layers themselves, not the function that a solver sees: what checks a
     # solution is independent of it.
-    self.build_for(inputs)
     return inputs + self.g(inputs)
 
   def certificate(self, target: float = 0.9999) -> lipschitz_layer.Certificate:
@@ -202,11 +187,6 @@ class ResidualBlock(ResidualMap):
         'memory': self.memory,
     }
 
-  @classmethod
-  def from_config(cls, config: dict) -> 'ResidualBlock':
-    return cls(**config | {
-        'g': keras.saving.deserialize_keras_object(config['g'])})
-
 
 class FrozenResidualBlock(ResidualMap):
   """A residual block with the weights that another one had.
@@ -222,12 +202,9 @@ class FrozenResidualBlock(ResidualMap):
 
   def __init__(self, block: ResidualBlock):
     super().__init__(name=block.name, dtype=block.dtype_policy)
-    self.estimator = block.estimator
-    self.solver = block.solver
+    for name in ('estimator', 'solver', 'lipschitz_bound', 'order', 'known_by'):
+      setattr(self, name, getattr(block, name))
     self.function = block.function.of_weights
-    self.lipschitz_bound = block.lipschitz_bound
-    self.order = block.order
-    self.known_by = block.known_by
     weights = block.function.weights(*block.tensors())
     self._structure = tf.nest.map_structure(lambda w: None, weights)
     self.weights_of_g = [

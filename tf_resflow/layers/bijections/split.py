@@ -1,19 +1,17 @@
 """Factoring out: a part of the numbers leaves, the rest goes on."""
 
-from collections.abc import Sequence
 import math
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow import numerics
+from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
-from tf_resflow.numerics import random
 
 
-@keras.saving.register_keras_serializable('tf_resflow')
+@base_layer.configured
 class Split(bijection.SolvingBijection):
   """The first channels go through a bijection, the others leave.
 
@@ -45,37 +43,35 @@ class Split(bijection.SolvingBijection):
     self.is_random = rest.is_random
     self.takes_condition = rest.takes_condition
 
-  def build(self, input_shape: Sequence) -> None:
+  def build(self, input_shape: tuple) -> None:
     *shape, channels = input_shape[1:]
     errors.check(channels > 1, 'input_shape', tuple(input_shape),
                  '2 channels or more', 'Nothing would go on otherwise.')
     kept = channels // 2
     self.kept_shape = (*shape, kept)
     self.leaving_shape = (*shape, channels - kept)
-    if not self.rest.built:
-      self.rest.build((None, *self.kept_shape))
+    base_layer.build_once(self.rest, (None, *self.kept_shape))
     self._rest_shape = tuple(self.rest.compute_output_shape(
         (None, *self.kept_shape))[1:])
 
-  def compute_output_shape(self, input_shape: Sequence) -> tuple:
+  def compute_output_shape(self, input_shape: tuple) -> tuple:
     return input_shape[0], math.prod(input_shape[1:])
 
   def transform(
       self, x: tf.Tensor, *, condition: Any = None,
-      seed: random.SeedLike = None,
+      seed: numerics.random.SeedLike = None,
       estimator: numerics.Estimator | None = None) -> bijection.Transformed:
-    if not self.built:
-      self.build(tuple(x.shape))
+    base_layer.build_once(self, x.shape)
     kept, leaving = tf.split(
         x, [self.kept_shape[-1], self.leaving_shape[-1]], axis=-1)
     result = self.rest.transform(
         kept, condition=condition, seed=seed, estimator=estimator)
     size = tf.shape(x)[0]
-    y = tf.concat([
-        tf.reshape(leaving, [size, math.prod(self.leaving_shape)]),
-        tf.reshape(result.y, [size, math.prod(self._rest_shape)])], axis=1)
     return result._replace(
-        y=y, features=(leaving,) * self.num_taps + result.features)
+        y=tf.concat([
+            tf.reshape(leaving, [size, math.prod(self.leaving_shape)]),
+            tf.reshape(result.y, [size, math.prod(self._rest_shape)])], axis=1),
+        features=(leaving,) * self.num_taps + result.features)
 
   def solve_inverse(
       self, y: tf.Tensor, *, condition: Any = None,
@@ -101,8 +97,7 @@ class Split(bijection.SolvingBijection):
   def frozen(self) -> bijection.Bijection:
     split = Split(self.rest.frozen(), self.num_taps, name=self.name,
                   dtype=self.dtype_policy)
-    split.build((None, *self.kept_shape[:-1], sum(
-        shape[-1] for shape in (self.kept_shape, self.leaving_shape))))
+    split.build_from_config(self.get_build_config())
     return split
 
   def elementary(self) -> list[bijection.Bijection]:
@@ -110,13 +105,3 @@ class Split(bijection.SolvingBijection):
 
   def share_functions(self, functions: dict) -> None:
     self.rest.share_functions(functions)
-
-  def get_config(self) -> dict:
-    return super().get_config() | {
-        'rest': keras.saving.serialize_keras_object(self.rest),
-        'num_taps': self.num_taps}
-
-  @classmethod
-  def from_config(cls, config: dict) -> 'Split':
-    return cls(**config | {
-        'rest': keras.saving.deserialize_keras_object(config['rest'])})

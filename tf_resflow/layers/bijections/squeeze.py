@@ -1,16 +1,15 @@
 """Invertible downsampling."""
 
-from collections.abc import Sequence
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
 
 
-@keras.saving.register_keras_serializable('tf_resflow')
+@base_layer.configured
 class Squeeze(bijection.Bijection):
   """Space to depth: `[H, W, C] -> [H/r, W/r, C r^2]`.
 
@@ -34,7 +33,7 @@ class Squeeze(bijection.Bijection):
     super().__init__(**kwargs)
     self.factor = factor
 
-  def build(self, input_shape: Sequence) -> None:
+  def build(self, input_shape: tuple) -> None:
     height, width = input_shape[1:3]
     errors.check(
         height % self.factor == 0 and width % self.factor == 0, 'input_shape',
@@ -47,8 +46,8 @@ class Squeeze(bijection.Bijection):
     y = tf.reshape(
         x, [-1, height // r, r, width // r, r, channels])
     y = tf.transpose(y, [0, 1, 3, 5, 2, 4])
-    y = tf.reshape(y, [-1, height // r, width // r, channels * r * r])
-    return y, bijection.zero_log_det(x)
+    return (tf.reshape(y, [-1, height // r, width // r, channels * r * r]),
+            bijection.zero_log_det(x))
 
   def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
     height, width, channels = y.shape[1:]
@@ -57,13 +56,10 @@ class Squeeze(bijection.Bijection):
     x = tf.transpose(x, [0, 1, 4, 2, 5, 3])
     return tf.reshape(x, [-1, height * r, width * r, channels // (r * r)])
 
-  def compute_output_shape(self, input_shape: Sequence) -> tuple:
+  def compute_output_shape(self, input_shape: tuple) -> tuple:
     batch, height, width, channels = input_shape
     r = self.factor
     return (batch, height // r, width // r, channels * r * r)
 
   def slope_bounds(self) -> bijection.SlopeBounds:
     return bijection.SlopeBounds(1.0, 1.0)
-
-  def get_config(self) -> dict:
-    return super().get_config() | {'factor': self.factor}

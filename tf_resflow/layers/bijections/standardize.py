@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
 from tf_resflow.numerics import differentiation
 
 
-@keras.saving.register_keras_serializable('tf_resflow')
+@base_layer.configured
 class Standardize(bijection.Bijection):
   """`y = (x - mean) / std` per channel; `log_det = -H W sum log std`.
 
@@ -35,7 +35,7 @@ class Standardize(bijection.Bijection):
     self.mean = tuple(mean)
     self.std = tuple(std)
 
-  def build(self, input_shape: Sequence) -> None:
+  def build(self, input_shape: tuple) -> None:
     errors.check(
         input_shape[-1] == len(self.mean), 'input_shape', tuple(input_shape),
         f'{len(self.mean)} channels, as mean and std have numbers')
@@ -51,6 +51,3 @@ class Standardize(bijection.Bijection):
 
   def slope_bounds(self) -> bijection.SlopeBounds:
     return bijection.SlopeBounds(1.0 / max(self.std), 1.0 / min(self.std))
-
-  def get_config(self) -> dict:
-    return super().get_config() | {'mean': self.mean, 'std': self.std}

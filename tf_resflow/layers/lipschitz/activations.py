@@ -1,15 +1,19 @@
 """Elementwise activations without variables, of slope at most one."""
 
-from typing import Any
-
-import keras
 import tensorflow as tf
 
-from tf_resflow.layers.lipschitz import elementwise
+from tf_resflow.layers import base_layer
+from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
-@keras.saving.register_keras_serializable('tf_resflow')
-class ELU(elementwise.Elementwise):
+class _OfSlopeOne(lipschitz_layer.Elementwise):
+  """Its slope is at most one."""
+
+  lipschitz_bound = 1.0
+
+
+@base_layer.configured
+class ELU(_OfSlopeOne):
   """ELU with alpha = 1: `x` for `x > 0`, `exp(x) - 1` otherwise; slope <= 1.
 
   Example:
@@ -20,28 +24,26 @@ class ELU(elementwise.Elementwise):
     Behrmann et al., 2019, Invertible Residual Networks, Section 5.
   """
 
-  lipschitz_bound = 1.0
-
-  def evaluate(self, weights: Any, x: tf.Tensor) -> tf.Tensor:
+  def evaluate(
+      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
     return tf.nn.elu(x)
 
 
-@keras.saving.register_keras_serializable('tf_resflow')
-class Softplus(elementwise.Elementwise):
+@base_layer.configured
+class Softplus(_OfSlopeOne):
   """`log(1 + exp(x))`; slope `sigmoid(x) < 1`.
 
   Example:
     >>> y = layers.Softplus()(tf.constant([0.0, 2.0]))
   """
 
-  lipschitz_bound = 1.0
-
-  def evaluate(self, weights: Any, x: tf.Tensor) -> tf.Tensor:
+  def evaluate(
+      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
     return tf.nn.softplus(x)
 
 
-@keras.saving.register_keras_serializable('tf_resflow')
-class ReLU(elementwise.Elementwise):
+@base_layer.configured
+class ReLU(_OfSlopeOne):
   """`max(x, 0)`; slope at most 1, second derivative 0.
 
   Log-determinant gradients need second derivatives, which vanish here: such
@@ -52,14 +54,13 @@ class ReLU(elementwise.Elementwise):
     [0.0, 2.0]
   """
 
-  lipschitz_bound = 1.0
-
-  def evaluate(self, weights: Any, x: tf.Tensor) -> tf.Tensor:
+  def evaluate(
+      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
     return tf.nn.relu(x)
 
 
-@keras.saving.register_keras_serializable('tf_resflow')
-class Identity(elementwise.Elementwise):
+@base_layer.configured
+class Identity(_OfSlopeOne):
   """`x`; for ablations, the block is then affine.
 
   Example:
@@ -67,14 +68,13 @@ class Identity(elementwise.Elementwise):
     [-1.0, 2.0]
   """
 
-  lipschitz_bound = 1.0
-
-  def evaluate(self, weights: Any, x: tf.Tensor) -> tf.Tensor:
+  def evaluate(
+      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
     return x
 
 
-@keras.saving.register_keras_serializable('tf_resflow')
-class LipschitzCube(elementwise.Elementwise):
+@base_layer.configured
+class LipschitzCube(_OfSlopeOne):
   """`x^3 / 3` for `|x| < 1`, continued with slope 1: `x - 2 sign(x) / 3`.
 
   Its slope is `min(x^2, 1)`. One of the activations that the authors' code
@@ -84,8 +84,7 @@ class LipschitzCube(elementwise.Elementwise):
     >>> y = layers.LipschitzCube()(tf.constant([0.0, 3.0]))  # [0, 7/3]
   """
 
-  lipschitz_bound = 1.0
-
-  def evaluate(self, weights: Any, x: tf.Tensor) -> tf.Tensor:
+  def evaluate(
+      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
     inner = tf.clip_by_value(x, -1.0, 1.0)
     return inner**3 / 3.0 + (x - inner)

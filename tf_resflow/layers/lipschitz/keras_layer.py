@@ -1,6 +1,6 @@
 """Keras layers as Lipschitz layers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 import json
 from typing import Any
 
@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow import private_apis
+from tf_resflow.layers import base_layer
 from tf_resflow.layers.lipschitz import lipschitz_layer
 from tf_resflow.layers.lipschitz import sequence
 
@@ -32,14 +33,15 @@ KERAS_BOUNDS: dict[type, Callable[[keras.layers.Layer], float | None]] = {
 
 def _depends_on_more_than_its_input(layer):
   """Whether a layer mixes examples, draws, or changes with what it sees."""
-  draws = any(isinstance(value, keras.random.SeedGenerator)
-              for value in vars(layer).values())
-  return (draws or getattr(layer, 'is_data_dependent', False) or
-          isinstance(layer, (
-              keras.layers.BatchNormalization, keras.layers.Dropout)))
+  return (
+      any(isinstance(value, keras.random.SeedGenerator)
+          for value in vars(layer).values()) or
+      getattr(layer, 'is_data_dependent', False) or
+      isinstance(layer, (
+          keras.layers.BatchNormalization, keras.layers.Dropout)))
 
 
-@keras.saving.register_keras_serializable('tf_resflow')
+@base_layer.configured
 class KerasLayer(lipschitz_layer.LipschitzLayer):
   """Any Keras layer or model that is a function of one example.
 
@@ -69,33 +71,27 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
     kwargs.setdefault('dtype', _dtype(layer))
     super().__init__(**kwargs)
     self.layer = layer
+    bound_fn = KERAS_BOUNDS.get(type(layer), lambda layer: None)
+    self.lipschitz_bound = bound_fn(layer)
     if self.lipschitz_bound is not None:
       self.domain = self.codomain = None
 
-  @property
-  def lipschitz_bound(self) -> float | None:
-    """The bound in `KERAS_BOUNDS`."""
-    bound_fn = KERAS_BOUNDS.get(type(self.layer))
-    return bound_fn(self.layer) if bound_fn else None
+  def build(self, input_shape: tuple) -> None:
+    base_layer.build_once(self.layer, input_shape)
 
-  def build(self, input_shape: Sequence) -> None:
-    if not self.layer.built:
-      self.layer.build(input_shape)
-
-  def tensors(self) -> tuple[Any, Any]:
-    kinds = (
-        self.layer.trainable_variables, self.layer.non_trainable_variables)
+  def tensors(self) -> tuple[lipschitz_layer.Tensors, lipschitz_layer.Tensors]:
     return [[tf.convert_to_tensor(v.value) for v in variables]
-            for variables in kinds], []
+            for variables in (self.layer.trainable_variables,
+                              self.layer.non_trainable_variables)], []
 
-  def evaluate(self, weights: Any, x: tf.Tensor) -> tf.Tensor:
-    outputs, _ = self.layer.stateless_call(*weights, x)
-    return outputs
+  def evaluate(
+      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
+    return self.layer.stateless_call(*weights, x)[0]
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
     return self.layer(inputs)
 
-  def compute_output_shape(self, input_shape: Sequence) -> tuple:
+  def compute_output_shape(self, input_shape: tuple) -> tuple:
     # Works for layers that define nothing but `call`, too.
     return tuple(self.layer.compute_output_spec(
         keras.KerasTensor(input_shape, dtype=self.compute_dtype)).shape)
@@ -106,24 +102,14 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
         if isinstance(part, lipschitz_layer.LipschitzLayer)
         and part.num_constrained]
 
-  def largest_event(self, input_shape: Sequence) -> int:
+  def largest_event(self, input_shape: tuple) -> int:
     return 0  # What is inside of it is not known.
 
   def structure(self) -> Any:
     if self.lipschitz_bound is None:
       return self.layer  # Its configuration may not tell all, if it has one.
-    config = self.layer.get_config() | {'name': ''}
     return type(self), type(self.layer), json.dumps(
-        config, sort_keys=True, default=str)
-
-  def get_config(self) -> dict:
-    return super().get_config() | {
-        'layer': keras.saving.serialize_keras_object(self.layer)}
-
-  @classmethod
-  def from_config(cls, config: dict) -> 'KerasLayer':
-    return cls(**config | {
-        'layer': keras.saving.deserialize_keras_object(config['layer'])})
+        self.layer.get_config() | {'name': ''}, sort_keys=True, default=str)
 
 
 def _dtype(layer):
@@ -133,14 +119,12 @@ def _dtype(layer):
       if not isinstance(part, (keras.Model, keras.layers.InputLayer))}
   # A functional model casts to the dtype of its inputs.
   dtypes.update(t.dtype for t in getattr(layer, 'inputs', None) or [])
-  errors.check(
-      len(dtypes) < 2, 'dtype', ' and '.join(sorted(dtypes)),
-      f'the same for all layers of {layer.name!r}', 'Give them one dtype=.')
-  return dtypes.pop() if dtypes else layer.compute_dtype
+  return base_layer.common_dtype(
+      dtypes or {layer.compute_dtype}, repr(layer.name))
 
 
-@keras.saving.register_keras_serializable('tf_resflow')
-class Asserted(lipschitz_layer.LipschitzLayer):
+@base_layer.configured
+class Asserted(sequence.Sequence):
   """A layer for whose Lipschitz bound the user vouches.
 
   Args:
@@ -155,60 +139,25 @@ class Asserted(lipschitz_layer.LipschitzLayer):
     Certificate(bound=0.9, methods=('asserted',))
   """
 
-  known_by = 'assertion'
-
   def __init__(self, layer: lipschitz_layer.LipschitzLayer,
                lipschitz_bound: float, **kwargs):
-    kwargs.setdefault('dtype', layer.compute_dtype)
-    super().__init__(**kwargs)
+    super().__init__([layer], **kwargs)
     self.layer = layer
     self.lipschitz_bound = lipschitz_bound
+    self.domain = self.codomain = 2.0
+    self.known_by = 'assertion'
+    self.num_constrained = 0
 
-  def build(self, input_shape: Sequence) -> None:
-    if not self.layer.built:
-      self.layer.build(input_shape)
-
-  def tensors(self) -> tuple[Any, Any]:
-    return self.layer.tensors()
-
-  def converge_norms(self, variables: Any, state: Any) -> Any:
-    return self.layer.converge_norms(variables, state)
-
-  def effective_weights(
-      self, variables: Any, norms: Any, input_scale: Any = 1.0,
-      output_scale: Any = 1.0) -> Any:
-    return self.layer.effective_weights(variables, norms)
-
-  def evaluate(self, weights: Any, x: tf.Tensor) -> tf.Tensor:
-    return self.layer.evaluate(weights, x)
-
-  def call(self, inputs: tf.Tensor) -> tf.Tensor:
-    return self.layer(inputs)
-
-  def compute_output_shape(self, input_shape: Sequence) -> tuple:
-    return self.layer.compute_output_shape(input_shape)
-
-  def largest_event(self, input_shape: Sequence) -> int:
-    return self.layer.largest_event(input_shape)
-
-  def constrained_layers(self) -> list[lipschitz_layer.LipschitzLayer]:
-    return self.layer.constrained_layers()
+  def norm_estimate(self) -> float:
+    return self.lipschitz_bound
 
   def certificate(self, target: float = 1.0) -> lipschitz_layer.Certificate:
     return lipschitz_layer.Certificate(self.lipschitz_bound, ('asserted',))
 
-  def structure(self) -> Any:
-    return type(self), self.layer.structure()
-
   def get_config(self) -> dict:
-    return super().get_config() | {
+    return keras.layers.Layer.get_config(self) | {
         'layer': keras.saving.serialize_keras_object(self.layer),
         'lipschitz_bound': self.lipschitz_bound}
-
-  @classmethod
-  def from_config(cls, config: dict) -> 'Asserted':
-    return cls(**config | {
-        'layer': keras.saving.deserialize_keras_object(config['layer'])})
 
 
 def as_lipschitz_layer(

@@ -1,12 +1,10 @@
 """LipSwish."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import keras
 import tensorflow as tf
 
-from tf_resflow.layers.lipschitz import elementwise
+from tf_resflow.layers import base_layer
+from tf_resflow.layers.lipschitz import lipschitz_layer
 
 # max_z d/dz [z sigmoid(z)], rounded up; swish_beta(z) = swish(beta z) / beta
 # has the same maximal slope for every beta > 0.
@@ -14,14 +12,14 @@ _SWISH_MAX_SLOPE = 1.09983933
 _SMALLEST_SCALE = 1e-12
 
 
-@keras.saving.register_keras_serializable('tf_resflow')
-class LipSwish(elementwise.Elementwise):
+@base_layer.configured
+class LipSwish(lipschitz_layer.Elementwise):
   """LipSwish: `x sigmoid(softplus(beta) x) / 1.1`.
 
   Its slope is at most 1.0999 / 1.1 < 1 for every `beta`, and its second
   derivative does not vanish where the slope is close to one. Between two linear
   layers of a residual block the scales become part of their kernels, see
-  `LipschitzLayer.scales`.
+  `LipschitzLayer.has_scales`.
 
   Args:
     beta_initial: initial value of the raw parameter, before softplus.
@@ -43,26 +41,27 @@ class LipSwish(elementwise.Elementwise):
     super().__init__(**kwargs)
     self.beta_initial = beta_initial
 
-  def build(self, input_shape: Sequence) -> None:
+  def build(self, input_shape: tuple) -> None:
     self.beta = self.add_weight(
         name='beta', shape=(),
         initializer=keras.initializers.Constant(self.beta_initial))
 
-  def scales(self, variables: Any) -> tuple[tf.Tensor, tf.Tensor]:
+  def scales(
+      self, variables: lipschitz_layer.Tensors,
+  ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `s = softplus(beta)` and `1 / (1.1 s)`."""
     # A smaller slope is 1 / 2 to rounding, and 1 / s would leave the range.
     scale = tf.maximum(tf.nn.softplus(variables[0]), _SMALLEST_SCALE)
     return scale, 1.0 / (1.1 * scale)
 
   def evaluate_unscaled(self, x: tf.Tensor) -> tf.Tensor:
+    """Returns `swish(x)`, what is left without the scales."""
     return swish(x)
 
-  def evaluate(self, weights: Any, x: tf.Tensor) -> tf.Tensor:
+  def evaluate(
+      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
     input_scale, output_scale = self.scales(weights)
     return output_scale * swish(input_scale * x)
-
-  def get_config(self) -> dict:
-    return super().get_config() | {'beta_initial': self.beta_initial}
 
 
 # An elementwise operation on the hidden layers of an image flow takes about a

@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from tf_resflow.layers.lipschitz import parts as parts_lib
+from tf_resflow.layers import base_layer
+
+# Nested lists of tensors.
+Tensors = Any
 
 
 class Certificate(NamedTuple):
@@ -24,7 +27,7 @@ class Certificate(NamedTuple):
   methods: tuple[str, ...] = ()
 
 
-class LipschitzLayer(keras.layers.Layer):
+class LipschitzLayer(base_layer.BaseLayer):
   """A map that knows the norms it is bounded in, and its bound.
 
   `|f(x) - f(x')|_q <= lipschitz_bound |x - x'|_p` at every call, whatever the
@@ -52,7 +55,11 @@ class LipschitzLayer(keras.layers.Layer):
       padding included; 0 where they do not count.
     num_outputs: numbers per example that such a map returns.
     absorbs_scales: whether `effective_weights` takes scales, see there.
-    has_scales: whether the layer is an activation with `scales`.
+    has_scales: whether the layer is an activation `x -> b h(a x)`, and has
+      methods `scales(variables)`, which returns `(a, b)`, and
+      `evaluate_unscaled(x)`, which is `h`. Between two linear layers that
+      absorb scales, `a` and `b` become part of their weights, and `h` is all
+      that is left of the activation: two passes less over a hidden layer.
 
   Example:
     >>> class Sine(layers.LipschitzLayer):
@@ -74,23 +81,19 @@ class LipschitzLayer(keras.layers.Layer):
   absorbs_scales = False
   has_scales = False
 
-  def __init__(self, **kwargs):
-    super().__init__(**kwargs)
-    parts_lib.check_precision(self)
-
   @property
   def norm_state(self) -> Sequence[keras.Variable]:
     """Variables that only save time when norms are converged anew."""
     return ()
 
-  def tensors(self) -> tuple[Any, Any]:
+  def tensors(self) -> tuple[Tensors, Tensors]:
     """Returns the values of the variables, and those of `norm_state`."""
     state = {id(v) for v in self.norm_state}
     return ([tf.convert_to_tensor(v.value) for v in self.variables
              if id(v) not in state],
             [tf.convert_to_tensor(v.value) for v in self.norm_state])
 
-  def converge_norms(self, variables: Any, state: Any) -> Any:
+  def converge_norms(self, variables: Tensors, state: Tensors) -> Tensors:
     """Iterates until the norms of the present weights are known.
 
     Args:
@@ -100,12 +103,12 @@ class LipschitzLayer(keras.layers.Layer):
     Returns:
       What `effective_weights` needs of them.
     """
-    del variables, state
     return []
 
   def effective_weights(
-      self, variables: Any, norms: Any, input_scale: Any = 1.0,
-      output_scale: Any = 1.0) -> Any:
+      self, variables: Tensors, norms: Tensors,
+      input_scale: float | tf.Tensor = 1.0,
+      output_scale: float | tf.Tensor = 1.0) -> Tensors:
     """Returns the weights that keep the bound, for `evaluate`.
 
     Args:
@@ -115,10 +118,9 @@ class LipschitzLayer(keras.layers.Layer):
         `x -> output_scale f(input_scale x)`; elsewhere 1.
       output_scale: see `input_scale`.
     """
-    del norms, input_scale, output_scale
     return variables
 
-  def evaluate(self, weights: Any, x: tf.Tensor) -> tf.Tensor:
+  def evaluate(self, weights: Tensors, x: tf.Tensor) -> tf.Tensor:
     """Evaluates the layer with given effective weights.
 
     Args:
@@ -127,26 +129,11 @@ class LipschitzLayer(keras.layers.Layer):
     """
     raise NotImplementedError
 
-  def scales(self, variables: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns `(a, b)` of an activation `x -> b h(a x)`.
-
-    Between two linear layers that absorb scales, `a` and `b` then become part
-    of their weights, and `h`, which is `evaluate_unscaled`, is all that is left
-    of the activation: two passes less over a hidden layer.
-    """
-    raise NotImplementedError
-
-  def evaluate_unscaled(self, x: tf.Tensor) -> tf.Tensor:
-    """Returns `h(x)`, see `scales`."""
-    raise NotImplementedError
-
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
     variables, state = self.tensors()
-    norms = self.converge_norms(variables, state)
-    return self.evaluate(self.effective_weights(variables, norms), inputs)
-
-  def compute_output_shape(self, input_shape: Sequence) -> tuple:
-    return tuple(input_shape)
+    weights = self.effective_weights(
+        variables, self.converge_norms(variables, state))
+    return self.evaluate(weights, inputs)
 
   def norm_estimate(self) -> float | None:
     """Returns the Lipschitz constant as power iteration sees it.
@@ -162,7 +149,6 @@ class LipschitzLayer(keras.layers.Layer):
     Args:
       target: a bound that is good enough; below it no dearer method is tried.
     """
-    del target
     return Certificate(self.lipschitz_bound)
 
   def constrained_layers(self) -> list['LipschitzLayer']:
@@ -177,7 +163,7 @@ class LipschitzLayer(keras.layers.Layer):
     """
     return tf.constant(0)
 
-  def largest_event(self, input_shape: Sequence) -> int:
+  def largest_event(self, input_shape: tuple) -> int:
     """Returns the numbers per example of the largest tensor on the way."""
     return math.prod(self.compute_output_shape(input_shape)[1:])
 
@@ -192,6 +178,24 @@ class LipschitzLayer(keras.layers.Layer):
               if k not in ('name', 'seed')}
     return (type(self), self.is_on_cpu, str([v.shape for v in self.variables]),
             json.dumps(config, sort_keys=True, default=str))
+
+
+class Elementwise(LipschitzLayer):
+  """An activation that maps every number on its own.
+
+  Its largest slope is its Lipschitz constant in every l_p.
+
+  Example:
+    >>> class Sine(layers.Elementwise):
+    ...   lipschitz_bound = 1.0
+    ...   def evaluate(self, weights, x):
+    ...     return tf.sin(x)
+    >>> layers.Sequence([layers.SpectralDense(2, coeff=0.5), Sine()]
+    ...     ).lipschitz_bound
+    0.5
+  """
+
+  domain = codomain = None
 
 
 def product(factors: Sequence[float | None]) -> float | None:

@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 import math
-from typing import Any
 
-import keras
 import tensorflow as tf
 
-from tf_resflow.layers.lipschitz import elementwise
+from tf_resflow.layers import base_layer
+from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
-@keras.saving.register_keras_serializable('tf_resflow')
-class Reshape(elementwise.Elementwise):
+@base_layer.configured
+class Reshape(lipschitz_layer.Elementwise):
   """Reshapes events, which keeps every norm.
 
   Args:
@@ -29,14 +28,12 @@ class Reshape(elementwise.Elementwise):
     super().__init__(**kwargs)
     self.target_shape = tuple(target_shape)
 
-  def evaluate(self, weights: Any, x: tf.Tensor) -> tf.Tensor:
+  def evaluate(
+      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
     size = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
     return tf.reshape(x, [size, *self.compute_output_shape(x.shape)[1:]])
 
-  def compute_output_shape(self, input_shape: Sequence) -> tuple:
-    size = math.prod(input_shape[1:])
+  def compute_output_shape(self, input_shape: tuple) -> tuple:
     return (input_shape[0], *(
-        size if n == -1 else n for n in self.target_shape))
-
-  def get_config(self) -> dict:
-    return super().get_config() | {'target_shape': self.target_shape}
+        math.prod(input_shape[1:]) if n == -1 else n
+        for n in self.target_shape))

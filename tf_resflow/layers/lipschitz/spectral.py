@@ -8,10 +8,10 @@ import keras
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow import numerics
+from tf_resflow.layers import base_layer
 from tf_resflow.layers.lipschitz import lipschitz_layer
-from tf_resflow.numerics import noinline
 from tf_resflow.numerics.norms import certificates
-from tf_resflow.numerics.norms import operators
 from tf_resflow.numerics.norms import power_iteration
 
 # After a change of the kernel the block takes at least this many steps with a
@@ -20,16 +20,11 @@ from tf_resflow.numerics.norms import power_iteration
 _MIN_STEPS = 3
 
 
-def _fingerprint(kernel):
-  """Two numbers that change with the kernel: `[sum W, sum W^2]`."""
-  return tf.stack([tf.reduce_sum(kernel), tf.reduce_sum(kernel * kernel)])
-
-
 def _make_operator(kernel, spatial_shape):
   """Returns the linear map of a kernel tensor; 1x1 kernels act on channels."""
   if math.prod(kernel.shape[:-2]) == 1:
-    return operators.LayerOperator(tf.reshape(kernel, kernel.shape[-2:]))
-  return operators.LayerOperator(kernel, spatial_shape)
+    return numerics.LayerOperator(tf.reshape(kernel, kernel.shape[-2:]))
+  return numerics.LayerOperator(kernel, spatial_shape)
 
 
 def _unit_kernel(kernel):
@@ -46,16 +41,18 @@ def _unit_kernel(kernel):
   return kernel / scale, scale
 
 
-@noinline.noinline_function
+@numerics.noinline_function
 def _power_iteration(
     kernel, v, fingerprint, spatial_shape, tolerance, max_steps):
   """Follows the singular vectors of a kernel from those of an earlier one.
 
   Returns:
-    A `PowerIterationResult`, and the fingerprint of the kernel.
+    A `PowerIterationResult`, and the fingerprint of the kernel: two numbers
+    that change with it.
   """
   kernel, scale = _unit_kernel(kernel)
-  new_fingerprint = _fingerprint(kernel)
+  new_fingerprint = tf.stack(
+      [tf.reduce_sum(kernel), tf.reduce_sum(kernel * kernel)])
   is_same = tf.reduce_all(new_fingerprint == fingerprint)
   # The same rows every time: replicas and XLA, whose kernels agree up to
   # rounding, then follow the same path. Drawn when traced, because XLA draws
@@ -83,7 +80,7 @@ def _normalize(kernel, scale, sigma, coeff):
   return kernel * (scale * coeff / tf.maximum(sigma, coeff))
 
 
-@noinline.noinline_function
+@numerics.noinline_function
 def _normalize_gradient(dnormalized, kernel, scale, v, spatial_shape, coeff):
   """Pulls a cotangent of `_normalize` back to `W` and `scale`.
 
@@ -98,6 +95,7 @@ def _normalize_gradient(dnormalized, kernel, scale, v, spatial_shape, coeff):
   return tape.gradient(normalized, [kernel, scale], dnormalized)
 
 
+@base_layer.configured
 class SpectralLayer(lipschitz_layer.LipschitzLayer):
   """A linear layer whose operator norm is at most `coeff`, at every call.
 
@@ -119,6 +117,8 @@ class SpectralLayer(lipschitz_layer.LipschitzLayer):
 
   num_constrained = 1
   absorbs_scales = True
+  # `(H, W)` of a convolution, None for a dense layer.
+  spatial_shape: tuple[int, int] | None = None
 
   def __init__(
       self, coeff: float = 0.98, use_bias: bool = True,
@@ -146,11 +146,6 @@ class SpectralLayer(lipschitz_layer.LipschitzLayer):
   def lipschitz_bound(self) -> float:
     """The bound that every call keeps, to a relative 1e-3: `coeff`."""
     return self.coeff
-
-  @property
-  def spatial_shape(self) -> tuple[int, int] | None:
-    """`(H, W)` of a convolution, None for a dense layer."""
-    return None
 
   @property
   def num_outputs(self) -> int:
@@ -192,14 +187,14 @@ class SpectralLayer(lipschitz_layer.LipschitzLayer):
   def norm_state(self) -> Sequence[keras.Variable]:
     return self.v, self.fingerprint
 
-  def _follow(self, kernel, state):
+  def _follow(self, variables, state):
     return _power_iteration(
-        tf.stop_gradient(kernel), *state, self.spatial_shape, self.tolerance,
-        self.max_power_iterations)
+        tf.stop_gradient(variables[0]), *state, self.spatial_shape,
+        self.tolerance, self.max_power_iterations)
 
   def converge_norms(self, variables: Any, state: Any) -> Any:
     """Returns the singular vectors of the kernel, and its norm."""
-    result, _ = self._follow(variables[0], state)
+    result, _ = self._follow(variables, state)
     return [result.v, result.sigma]
 
   def effective_weights(
@@ -220,12 +215,10 @@ class SpectralLayer(lipschitz_layer.LipschitzLayer):
 
   def power_iteration(self) -> power_iteration.PowerIterationResult:
     """Follows the singular vectors of the present kernel; stores nothing."""
-    (kernel, *_), state = self.tensors()
-    return self._follow(kernel, state)[0]
+    return self._follow(*self.tensors())[0]
 
   def save_norms(self) -> tf.Tensor:
-    (kernel, *_), state = self.tensors()
-    result, fingerprint = self._follow(kernel, state)
+    result, fingerprint = self._follow(*self.tensors())
     self.v.assign(result.v)
     self.fingerprint.assign(fingerprint)
     return result.num_steps
@@ -243,17 +236,3 @@ class SpectralLayer(lipschitz_layer.LipschitzLayer):
     result = certificates.certified_norm_bound(
         self.normalized_kernel().numpy(), self.spatial_shape, target=target)
     return lipschitz_layer.Certificate(result.bound, (result.method,))
-
-  def get_config(self) -> dict:
-    return super().get_config() | {
-        'coeff': self.coeff,
-        'use_bias': self.use_bias,
-        'kernel_initializer': keras.initializers.serialize(
-            self.kernel_initializer) if self.kernel_initializer else None,
-        'bias_initializer': keras.initializers.serialize(
-            self.bias_initializer) if self.bias_initializer else None,
-        'num_vectors': self.num_vectors,
-        'tolerance': self.tolerance,
-        'max_power_iterations': self.max_power_iterations,
-        'seed': self.seed,
-    }

@@ -1,17 +1,17 @@
 """Convolution with a bounded operator norm."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import keras
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow.layers import base_layer
+from tf_resflow.layers.lipschitz import lipschitz_layer
 from tf_resflow.layers.lipschitz import spectral
 from tf_resflow.numerics import convolution
 
 
-@keras.saving.register_keras_serializable('tf_resflow')
+@base_layer.configured
 class SpectralConv2D(spectral.SpectralLayer):
   """Convolution (stride 1, zero padding 'SAME') with norm at most `coeff`.
 
@@ -45,42 +45,33 @@ class SpectralConv2D(spectral.SpectralLayer):
   def __init__(self, filters: int, kernel_size: int | Sequence[int],
                coeff: float = 0.98, **kwargs):
     super().__init__(coeff=coeff, **kwargs)
-    if isinstance(kernel_size, int):
-      kernel_size = (kernel_size, kernel_size)
     self.filters = filters
-    self.kernel_size = tuple(kernel_size)
+    self.kernel_size = (
+        (kernel_size, kernel_size) if isinstance(kernel_size, int)
+        else tuple(kernel_size))
     errors.check(
         len(self.kernel_size) == 2 and all(k % 2 for k in self.kernel_size),
-        'kernel_size', kernel_size, 'one or two odd integers',
+        'kernel_size', self.kernel_size, 'one or two odd integers',
         'Zero padding is then symmetric.')
 
-  def build(self, input_shape: Sequence) -> None:
+  def build(self, input_shape: tuple) -> None:
     errors.check(
         len(input_shape) == 4 and None not in input_shape[1:], 'input_shape',
         tuple(input_shape), 'a static [B, H, W, C]',
         'The norm of a SpectralConv2D depends on the spatial size.')
-    self._size = tuple(input_shape[1:3])
+    self.spatial_shape = tuple(input_shape[1:3])
     self._add_weights((*self.kernel_size, input_shape[-1], self.filters))
 
-  @property
-  def spatial_shape(self) -> tuple[int, int]:
-    return self._size
-
-  def evaluate(self, weights: Any, x: tf.Tensor) -> tf.Tensor:
+  def evaluate(
+      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
     errors.check(
-        tuple(x.shape[1:3]) == self._size, 'inputs', tuple(x.shape),
-        f'images of {self._size[0]} x {self._size[1]} in {self.name}',
+        tuple(x.shape[1:3]) == self.spatial_shape, 'inputs', tuple(x.shape),
+        f'images of {" x ".join(map(str, self.spatial_shape))} in {self.name}',
         'The norm depends on the size: use one layer per spatial size.')
     kernel, *biases = weights
     outputs = convolution.conv2d(x, kernel, for_cpu=self.is_on_cpu)
     # Unlike a sum, this is fused into the convolution.
     return tf.nn.bias_add(outputs, biases[0]) if biases else outputs
 
-  def compute_output_shape(self, input_shape: Sequence) -> tuple:
+  def compute_output_shape(self, input_shape: tuple) -> tuple:
     return (*input_shape[:-1], self.filters)
-
-  def get_config(self) -> dict:
-    return super().get_config() | {
-        'filters': self.filters,
-        'kernel_size': self.kernel_size,
-    }

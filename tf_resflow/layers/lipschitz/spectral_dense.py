@@ -1,15 +1,13 @@
 """Dense layer with a bounded spectral norm."""
 
-from collections.abc import Sequence
-from typing import Any
-
-import keras
 import tensorflow as tf
 
+from tf_resflow.layers import base_layer
+from tf_resflow.layers.lipschitz import lipschitz_layer
 from tf_resflow.layers.lipschitz import spectral
 
 
-@keras.saving.register_keras_serializable('tf_resflow')
+@base_layer.configured
 class SpectralDense(spectral.SpectralLayer):
   """`y = x W / max(1, |W|_2 / coeff) + b`.
 
@@ -38,16 +36,14 @@ class SpectralDense(spectral.SpectralLayer):
     super().__init__(coeff=coeff, **kwargs)
     self.units = units
 
-  def build(self, input_shape: Sequence) -> None:
+  def build(self, input_shape: tuple) -> None:
     self._add_weights((input_shape[-1], self.units))
 
-  def evaluate(self, weights: Any, x: tf.Tensor) -> tf.Tensor:
+  def evaluate(
+      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
     kernel, *biases = weights
     outputs = tf.linalg.matmul(x, kernel)
     return outputs + biases[0] if biases else outputs
 
-  def compute_output_shape(self, input_shape: Sequence) -> tuple:
+  def compute_output_shape(self, input_shape: tuple) -> tuple:
     return (*input_shape[:-1], self.units)
-
-  def get_config(self) -> dict:
-    return super().get_config() | {'units': self.units}

@@ -7,28 +7,22 @@ import tensorflow as tf
 
 from tf_resflow.numerics import differentiation
 from tf_resflow.numerics import residual_function
-from tf_resflow.numerics.fixed_point import solution as solution_lib
 from tf_resflow.numerics.fixed_point import solver as solver_lib
-
-_ZERO = tf.UnconnectedGradients.ZERO
 
 
 def _solve(g, solver, lipschitz_bound, variables, state, y):
   """Returns the `Solution` of `x + g(x) = y`, and the norms."""
   norms = g.converge_norms(variables, state)
   weights = g.effective_weights(variables, norms)
-
-  def solve_chunk(y):
-    return list(solver.solve(
-        lambda x: g.evaluate(weights, x), y,
-        lipschitz_bound=lipschitz_bound)), []
-
   # A chunk stops when its own examples have converged.
-  one_each = differentiation.one_per_example(y)
   outputs, _ = g.map_in_chunks(
-      solve_chunk, [y], outputs_like=[
-          y, tf.cast(one_each, tf.int32), one_each > 0, one_each])
-  return solution_lib.Solution(*outputs), norms
+      lambda y: (list(solver.solve(
+          lambda x: g.evaluate(weights, x), y,
+          lipschitz_bound=lipschitz_bound)), []),
+      [y], outputs_like=[y, *(
+          tf.TensorSpec([None], dtype)
+          for dtype in (tf.int32, tf.bool, y.dtype))])
+  return solver_lib.Solution(*outputs), norms
 
 
 def _implicit_gradient(g, solver, lipschitz_bound, variables, norms, x, dx):
@@ -37,26 +31,26 @@ def _implicit_gradient(g, solver, lipschitz_bound, variables, norms, x, dx):
   Solves `lambda = dx - J^T lambda` on cotangents scaled to at most one per
   example, so that the tolerance of the solver is relative.
   """
-  flat = tf.nest.flatten(variables)
   with tf.GradientTape(persistent=True) as tape:
-    tape.watch([x, *flat])
+    tape.watch([x, variables])
     value = g.evaluate(g.effective_weights(variables, norms), x)
-  axes = list(range(1, dx.shape.rank))
-  scale = tf.reduce_max(tf.abs(dx), axis=axes, keepdims=True)
+  scale = tf.reduce_max(
+      tf.abs(dx), axis=list(range(1, dx.shape.rank)), keepdims=True)
   scale = tf.where(scale > 0, scale, tf.ones_like(scale))
   adjoint = solver.solve(
-      lambda u: tape.gradient(value, x, u, unconnected_gradients=_ZERO),
+      lambda u: tape.gradient(value, x, u, unconnected_gradients='zero'),
       dx / scale, lipschitz_bound=lipschitz_bound)
-  converged = tf.reshape(adjoint.converged, tf.shape(scale))
   dy = tf.where(
-      converged, adjoint.x * scale, tf.constant(float('nan'), dx.dtype))
-  return dy, tape.gradient(value, flat, -dy, unconnected_gradients=_ZERO)
+      tf.reshape(adjoint.converged, tf.shape(scale)), adjoint.x * scale,
+      tf.constant(float('nan'), dx.dtype))
+  return dy, tape.gradient(
+      value, variables, -dy, unconnected_gradients='zero')
 
 
 def invert_residual(
     g: residual_function.ResidualFunction, variables: Any, y: tf.Tensor,
     solver: solver_lib.Solver, *, state: Sequence[Any] = (),
-    lipschitz_bound: float | None = None) -> solution_lib.Solution:
+    lipschitz_bound: float | None = None) -> solver_lib.Solution:
   """Solves `x + g(x) = y`; differentiable in `y` and in `variables`.
 
   By the implicit function theorem, with `lambda = (I + J)^-T dx`,
@@ -92,21 +86,16 @@ def invert_residual(
   References:
     Behrmann et al., 2019, Invertible Residual Networks, Algorithm 1.
   """
-  flat = tf.nest.flatten(variables)
 
-  @tf.custom_gradient
-  def solve(y, *flat):
-    y0, *flat0 = [tf.stop_gradient(t) for t in (y, *flat)]
-    variables0 = tf.nest.pack_sequence_as(variables, flat0)
+  def solve(y, variables):
     solution, norms = g.traced(_solve, solver, lipschitz_bound)(
-        variables0, list(state), y0)
+        variables, list(state), y)
 
-    def backward(dx, *unused_diagnostics):
-      dy, dflat = g.traced(_implicit_gradient, solver, lipschitz_bound)(
-          variables0, norms, solution.x, dx)
-      return differentiation.once_differentiable([dy, *dflat], [y, *flat])
+    def gradients(dx, *unused_diagnostics):
+      return g.traced(_implicit_gradient, solver, lipschitz_bound)(
+          variables, norms, solution.x, dx)
 
-    x = differentiation.only_custom_gradient([solution.x], [y, *flat[:1]])[0]
-    return tuple(solution._replace(x=x)), backward
+    return [solution.x], solution[1:], gradients
 
-  return solution_lib.Solution(*solve(y, *flat))
+  return solver_lib.Solution(
+      *differentiation.with_gradient(solve, y, variables))

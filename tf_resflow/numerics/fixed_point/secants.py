@@ -63,26 +63,24 @@ def push(
   # Scaled first, so that squares neither overflow nor underflow.
   scale = _reciprocal(norm(dq))
   s, q = project(ds * scale, dq * scale)
-  is_safe = tf.norm(q, axis=-1) > _SAFE_REMAINDER
   # A second pass removes what rounding left behind.
   s, q = tf.cond(
-      tf.reduce_all(is_safe | ~is_secant),
+      tf.reduce_all((tf.norm(q, axis=-1) > _SAFE_REMAINDER) | ~is_secant),
       lambda: (s, q), lambda: project(s, q))
   remainder = tf.norm(q, axis=-1)
   is_secant &= remainder > tf.constant(_MIN_REMAINDER[q.dtype], q.dtype)
   scale = _reciprocal(remainder)
-  s = select(is_secant, s * scale, 0.0)
-  q = select(is_secant, q * scale, 0.0)
+  secant = (select(is_secant, s * scale, 0.0),
+            select(is_secant, q * scale, 0.0), tf.cast(is_secant, q.dtype))
   return History(*(
       tf.concat([old[1:], new[tf.newaxis]], axis=0)
-      for old, new in zip(history, (s, q, tf.cast(is_secant, q.dtype)),
-                          strict=True)))
+      for old, new in zip(history, secant, strict=True)))
 
 
 def clear(history: History, mask: tf.Tensor) -> History:
   """Forgets the secants of the samples in `mask`, bool `[B]`."""
-  in_use = tf.where(mask, tf.zeros_like(history.in_use), history.in_use)
-  return history._replace(in_use=in_use)
+  return history._replace(
+      in_use=tf.where(mask, tf.zeros_like(history.in_use), history.in_use))
 
 
 def correction(
@@ -114,17 +112,18 @@ def _combine(c, vectors):
 
 def select(mask: tf.Tensor, a: tf.Tensor, b: tf.Tensor | float) -> tf.Tensor:
   """Returns `a`, `[B, ...]`, for the samples in `mask`, `[B]`, else `b`."""
-  mask = mask[(slice(None),) + (tf.newaxis,) * (a.shape.rank - 1)]
-  return tf.where(mask, a, tf.cast(b, a.dtype))
+  return tf.where(
+      mask[(slice(None),) + (tf.newaxis,) * (a.shape.rank - 1)], a,
+      tf.cast(b, a.dtype))
 
 
 def max_abs(x: tf.Tensor) -> tf.Tensor:
   """Returns `max|x|` over the last axis; NaN if any element is."""
   x = tf.abs(x)
   # Devices differ in whether a maximum propagates NaN.
-  is_nan = tf.reduce_any(tf.math.is_nan(x), axis=-1)
-  largest = tf.reduce_max(x, axis=-1)
-  return tf.where(is_nan, tf.constant(float('nan'), x.dtype), largest)
+  return tf.where(
+      tf.reduce_any(tf.math.is_nan(x), axis=-1),
+      tf.constant(float('nan'), x.dtype), tf.reduce_max(x, axis=-1))
 
 
 def norm(x: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
@@ -134,8 +133,7 @@ def norm(x: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
     x: `[B, D]`.
     scale: `max_abs(x)`, if it is known already.
   """
-  if scale is None:
-    scale = max_abs(x)
+  scale = max_abs(x) if scale is None else scale
   safe = tf.where(scale > 0.0, scale, tf.ones_like(scale))
   return scale * tf.norm(x / safe[:, tf.newaxis], axis=-1)
 

@@ -1,4 +1,7 @@
-"""What a solver of the inverse of a residual block, `x = y - g(x)`, is."""
+"""What a solver of the inverse of a residual block, `x = y - g(x)`, is.
+
+What it returns, and its failure as an error.
+"""
 
 from collections.abc import Callable
 import dataclasses
@@ -9,14 +12,30 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow.configuration import registries
-from tf_resflow.configuration import registry as registry_lib
 from tf_resflow.configuration import spec
 from tf_resflow.numerics.fixed_point import secants
-from tf_resflow.numerics.fixed_point import solution as solution_lib
 
 # Acceptance factor of an accelerated step when no Lipschitz bound is given.
 _DEFAULT_RHO = 0.99
 _DEFAULT_ATOL = {tf.float32: 1e-6, tf.float64: 1e-10}
+
+
+class Solution(NamedTuple):
+  """What a fixed-point solver returns.
+
+  Attributes:
+    x: the solution, shaped and typed like `y`. For a sample that failed it is
+      the point at which it failed; for one that ran out of steps, the last
+      accepted point.
+    num_steps: int32 `[B]`, evaluations of `g` spent on each sample.
+    converged: bool `[B]`, whether the residual met the tolerance.
+    residual: `[B]`, `max|x + g(x) - y|` of the returned `x`.
+  """
+
+  x: tf.Tensor
+  num_steps: tf.Tensor
+  converged: tf.Tensor
+  residual: tf.Tensor
 
 
 class _State(NamedTuple):
@@ -57,7 +76,7 @@ class Solver(spec.Specified):
     max_steps: most evaluations of `g`.
   """
 
-  registry: ClassVar[registry_lib.Registry] = registries.SOLVERS
+  registry = registries.SOLVERS
   history: ClassVar[int] = 0
 
   atol: float | None = spec.option(None, 'atol')
@@ -65,8 +84,7 @@ class Solver(spec.Specified):
   max_steps: int = spec.option(2000, 'max_steps')
 
   def __post_init__(self):
-    for name in ('atol', 'rtol'):
-      value = getattr(self, name)
+    for name, value in (('atol', self.atol), ('rtol', self.rtol)):
       errors.check(value is None or 0.0 <= value < float('inf'), name, value,
                    'a finite number from 0')
     errors.check(
@@ -74,15 +92,16 @@ class Solver(spec.Specified):
 
   def tolerances(self, dtype: tf.DType) -> tuple[float, float]:
     """Returns the absolute and the relative tolerance for a dtype."""
-    atol = _DEFAULT_ATOL[dtype] if self.atol is None else self.atol
-    eps = float(np.finfo(dtype.as_numpy_dtype).eps)
-    return atol, 4.0 * eps if self.rtol is None else self.rtol
+    return (
+        _DEFAULT_ATOL[dtype] if self.atol is None else self.atol,
+        4.0 * float(np.finfo(dtype.as_numpy_dtype).eps)
+        if self.rtol is None else self.rtol)
 
   def solve(
       self, g_fn: Callable[[tf.Tensor], tf.Tensor], y: tf.Tensor,
       x_init: tf.Tensor | None = None,
       lipschitz_bound: float | tf.Tensor | None = None,
-  ) -> solution_lib.Solution:
+  ) -> Solution:
     """Solves `x + g(x) = y` for every sample.
 
     A sample stops, and keeps its `x` from then on, when
@@ -117,11 +136,16 @@ class Solver(spec.Specified):
     errors.check(y.dtype in _DEFAULT_ATOL, 'y', y.dtype.name,
                  'float32 or float64', 'Cast it first.')
     errors.check(y.shape.rank != 0, 'y', 'a scalar', 'a tensor [B, ...]')
-    if x_init is None:
-      x_init = y
-    x_init = tf.stop_gradient(tf.convert_to_tensor(x_init, y.dtype))
+    x_init = tf.stop_gradient(
+        tf.convert_to_tensor(y if x_init is None else x_init, y.dtype))
     _check_like(x_init, y, 'x_init')
-    rho = _acceptance_factor(lipschitz_bound, y.dtype)
+    errors.check(
+        lipschitz_bound is None or tf.is_tensor(lipschitz_bound) or
+        0.0 <= lipschitz_bound < 1.0, 'lipschitz_bound', lipschitz_bound,
+        'a number in [0, 1)', 'The fixed point need not exist otherwise.')
+    rho = (
+        tf.constant(_DEFAULT_RHO, y.dtype) if lipschitz_bound is None
+        else tf.cast(lipschitz_bound, y.dtype))
     shape = tf.shape(y)
     # Not -1: an empty batch would make it ambiguous. Static where possible, or
     # the loop variables would lose their shapes.
@@ -134,17 +158,15 @@ class Solver(spec.Specified):
     def unflatten(flat):
       # From its own batch size: XLA takes no size from outside of a loop.
       batch_size = tf.shape(flat)[0] if y.shape[0] is None else y.shape[0]
-      event_shape = shape[1:] if size is None else y.shape[1:]
-      return tf.ensure_shape(tf.reshape(
-          flat, tf.concat([[batch_size], event_shape], axis=0)), y.shape)
+      return tf.ensure_shape(tf.reshape(flat, tf.concat(
+          [[batch_size], shape[1:] if size is None else y.shape[1:]],
+          axis=0)), y.shape)
 
     atol, rtol = self.tolerances(y.dtype)
     tolerance = atol + rtol * secants.max_abs(flat_y)
-    select = secants.select
 
     def step_fn(s):
-      x_in = unflatten(s.trial)
-      g = tf.convert_to_tensor(g_fn(x_in))
+      g = tf.convert_to_tensor(g_fn(unflatten(s.trial)))
       _check_like(g, y, 'g(x)')
       f = flat_y - tf.reshape(g, tf.shape(s.trial)) - s.trial
       residual = secants.max_abs(f)
@@ -160,28 +182,29 @@ class Solver(spec.Specified):
         # The first evaluation has no predecessor, hence no secant.
         is_secant = accept & finite & (s.num_steps > 0)
         df = f - s.f
-        history = secants.push(history, s.trial - s.x + df, df, is_secant)
-        history = secants.clear(history, ~accept)
-      x = select(accept, s.trial, s.x)
-      f = select(accept, f, s.f)
+        history = secants.clear(
+            secants.push(history, s.trial - s.x + df, df, is_secant), ~accept)
+      x = secants.select(accept, s.trial, s.x)
+      f = secants.select(accept, f, s.f)
       trial = x + f
       accelerated = tf.zeros_like(accept)
       if self.history:
         step, accelerated = secants.correction(history, f)
         trial += step
       return _State(
-          trial=select(active, trial, x), accelerated=accelerated, x=x, f=f,
+          trial=secants.select(active, trial, x), accelerated=accelerated,
+          x=x, f=f,
           norm=tf.where(accept, norm, s.norm),
           residual=tf.where(accept, residual, s.residual),
           active=active, converged=converged,
           num_steps=s.num_steps + tf.cast(s.active, tf.int32),
           history=history)
 
-    zeros = tf.zeros_like(flat_y)
     nothing = tf.zeros_like(tolerance, tf.bool)
     start = tf.reshape(x_init, flat_shape)
     state = _State(
-        trial=start, accelerated=nothing, x=start, f=zeros,
+        trial=start, accelerated=nothing, x=start,
+        f=tf.zeros_like(flat_y),
         norm=tf.zeros_like(tolerance),
         residual=tf.fill(
             tf.shape(tolerance), tf.constant(float('inf'), y.dtype)),
@@ -191,20 +214,9 @@ class Solver(spec.Specified):
     (state,) = tf.while_loop(
         lambda s: tf.reduce_any(s.active), lambda s: (step_fn(s),), (state,),
         maximum_iterations=self.max_steps)
-    x = unflatten(state.x)
-    return solution_lib.Solution(
-        tf.stop_gradient(x), state.num_steps, state.converged,
+    return Solution(
+        tf.stop_gradient(unflatten(state.x)), state.num_steps, state.converged,
         tf.stop_gradient(state.residual))
-
-
-def _acceptance_factor(lipschitz_bound, dtype):
-  if lipschitz_bound is None:
-    return tf.constant(_DEFAULT_RHO, dtype)
-  errors.check(
-      tf.is_tensor(lipschitz_bound) or 0.0 <= lipschitz_bound < 1.0,
-      'lipschitz_bound', lipschitz_bound, 'a number in [0, 1)',
-      'The fixed point need not exist otherwise.')
-  return tf.cast(lipschitz_bound, dtype)
 
 
 def _check_like(tensor, y, name):
@@ -212,3 +224,48 @@ def _check_like(tensor, y, name):
       tensor.shape.is_compatible_with(y.shape) and tensor.dtype == y.dtype,
       name, f'{tensor.dtype.name} {tensor.shape}',
       f'{y.dtype.name} {y.shape}, like y')
+
+
+def check_converged(
+    solution: Solution, name: str, solver: Solver | None = None) -> Solution:
+  """Raises unless every sample converged, eagerly and in a `tf.function`.
+
+  Under XLA (`jit_compile=True`) TensorFlow drops assertions: call it outside.
+
+  Args:
+    solution: what `solve` returned.
+    name: what was being solved, for the message.
+    solver: the solver used; its tolerance and `max_steps` join the message.
+
+  Returns:
+    `solution`, with `x` depending on the check.
+
+  Raises:
+    tf.errors.InvalidArgumentError: if some samples did not converge.
+
+  Example:
+    >>> solution = numerics.Banach(max_steps=2).solve(
+    ...     lambda x: 0.5 * tf.tanh(x), tf.ones([2, 3]))
+    >>> numerics.check_converged(solution, 'inverse')
+    Traceback (most recent call last):
+    tensorflow.python.framework.errors_impl.InvalidArgumentError: ...
+  """
+  finite = tf.math.is_finite(solution.residual)
+  settings = ''
+  if solver is not None:
+    atol, rtol = solver.tolerances(solution.x.dtype)
+    settings = (
+        f' to {atol:.3g} + {rtol:.3g} * max|y| within max_steps '
+        f'{solver.max_steps}')
+  assertion = tf.debugging.Assert(tf.reduce_all(solution.converged), [
+      f'{name}: expected convergence{settings}. It did not converge for',
+      tf.math.count_nonzero(~solution.converged), 'of',
+      tf.size(solution.converged), 'samples,',
+      tf.math.count_nonzero(~finite & ~solution.converged),
+      'of them with a residual that is not finite; the largest finite one is',
+      tf.reduce_max(tf.where(finite, solution.residual, 0.0)),
+      'after at most', tf.reduce_max(solution.num_steps),
+      'evaluations of g. Check that g is a contraction (Lipschitz constant '
+      'below 1), raise max_steps, loosen atol, or use float64.'])
+  with tf.control_dependencies([assertion]):  # None, and no matter, eagerly.
+    return solution._replace(x=tf.identity(solution.x))

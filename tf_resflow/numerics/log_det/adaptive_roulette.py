@@ -1,15 +1,56 @@
 """Exact terms, then a random truncation that follows the size of the terms."""
 
 import dataclasses
-from typing import Self
+from typing import Any, Self
 
 import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow.configuration import spec
 from tf_resflow.numerics import random
-from tf_resflow.numerics.log_det import schedule as schedule_lib
+from tf_resflow.numerics.log_det import series as series_lib
 from tf_resflow.numerics.log_det import series_estimator
+
+
+class SurvivalSchedule(series_lib.Schedule):
+  """The weights of one draw of an `AdaptiveRoulette`."""
+
+  def __init__(
+      self, draw: series_estimator.Draw, estimator: 'AdaptiveRoulette'):
+    self._draw, self._estimator = draw, estimator
+    # P_k of the next term, and the size of u_1: of the batch, or of every
+    # example.
+    zeros = tf.zeros_like(self._size(draw.probe))
+    self.state = tf.ones_like(zeros), zeros
+
+  def _size(self, u):
+    """The root mean square of the batch, `[]`, or of examples, `[B, 1...]`."""
+    is_shared = self._estimator.batch_dependent
+    return tf.sqrt(tf.reduce_mean(
+        tf.square(u), None if is_shared else list(range(1, u.shape.rank)),
+        keepdims=not is_shared))
+
+  def _survives(self, state):
+    return tf.cast(state[0], tf.float64) >= self._draw.stop
+
+  def continues(self, k: tf.Tensor, state: Any) -> tf.Tensor:
+    return tf.reduce_any(self._survives(state))
+
+  def weights(self, k: tf.Tensor, state: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    # The series of an example ends where others go on.
+    c = tf.where(self._survives(state), 1.0 / state[0], 0.0)
+    return tf.reshape(c, [-1]), c
+
+  def advance(self, k: tf.Tensor, u: tf.Tensor, state: Any) -> Any:
+    survival, first = state
+    # The probability is a constant of the estimate, not a part of it.
+    size = self._size(tf.stop_gradient(u))
+    first = tf.where(k == 1, size, first)
+    ratio = tf.math.divide_no_nan(
+        size, self._estimator.tail * first * tf.cast(k + 1, size.dtype))
+    return tf.where(
+        k + 1 <= self._estimator.num_exact_terms, survival,
+        tf.minimum(survival, ratio)), first
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +130,5 @@ class AdaptiveRoulette(series_estimator.SeriesEstimator):
     return 1.0 - random.uniform_scalar(seed)
 
   def schedule(
-      self, draw: series_estimator.Draw) -> schedule_lib.SurvivalSchedule:
-    return schedule_lib.SurvivalSchedule(
-        draw, self.num_exact_terms, self.tail, self.batch_dependent)
+      self, draw: series_estimator.Draw) -> SurvivalSchedule:
+    return SurvivalSchedule(draw, self)

@@ -1,12 +1,12 @@
-"""What an estimator of a log-determinant is."""
+"""What an estimator of a log-determinant is, and a pass with one."""
 
+from collections.abc import Sequence
 import dataclasses
 from typing import Any, ClassVar, Self
 
 import tensorflow as tf
 
 from tf_resflow.configuration import registries
-from tf_resflow.configuration import registry as registry_lib
 from tf_resflow.configuration import spec
 from tf_resflow.numerics import random
 from tf_resflow.numerics import residual_function
@@ -31,7 +31,7 @@ class Estimator(spec.Specified):
     num_terms: number of terms of the series, where all draws have as many.
   """
 
-  registry: ClassVar[registry_lib.Registry] = registries.ESTIMATORS
+  registry = registries.ESTIMATORS
   is_random: ClassVar[bool] = True
   batch_dependent: ClassVar[bool] = False
   num_terms: ClassVar[int | None] = None
@@ -48,7 +48,6 @@ class Estimator(spec.Specified):
       Tensors in a structure of the estimator's own choice; tests may pass
       others of their own to `evaluate`.
     """
-    del x, seed
 
   def evaluate(
       self, g: residual_function.ResidualFunction, variables: Any, state: Any,
@@ -86,7 +85,6 @@ class Estimator(spec.Specified):
 
   def for_bound(self, lipschitz_bound: float) -> Self:
     """Returns the estimator to use for a `g` of this Lipschitz bound."""
-    del lipschitz_bound
     return self
 
   def max_batch_size(self, event_size: int, dtype: tf.DType) -> int | None:
@@ -95,5 +93,44 @@ class Estimator(spec.Specified):
     Raises:
       InvalidValueError: if not even one does.
     """
-    del event_size, dtype
-    return None
+
+
+def forward_and_log_det(
+    g: residual_function.ResidualFunction, variables: Any, x: tf.Tensor,
+    estimator: Estimator, *, state: Sequence[Any] = (),
+    seed: random.SeedLike = None, draw: Any = None, memory: str = 'recompute',
+) -> tuple[tf.Tensor, tf.Tensor]:
+  """Returns `f(x) = x + g(x)` and an estimate of `log|det df/dx|`.
+
+  Gradients are exact for per-example cotangents of both outputs, with respect
+  to `x` and to `variables` (`memory='naive'` differentiates the value; the
+  other modes return the unbiased Neumann estimate at the same draw, and agree
+  with each other). Backward may run more than once.
+
+  Args:
+    g: acts example by example, `Lip(g) < 1`.
+    variables: of `g`, a nested list of floating-point tensors.
+    x: `[B, ...]`.
+    estimator: of the log-determinant.
+    state: the state of the norms of `g`.
+    seed: see `random.as_seed`.
+    draw: a forced draw, in place of `estimator.draw(x, seed)`.
+    memory: one of `registries.MEMORY_MODES`, for estimators with a series.
+
+  Returns:
+    `y`: like `x`; `log_det`: `[B]`, nats.
+
+  Example:
+    >>> g = numerics.ResidualFunction(lambda weights, x: weights[0] * x)
+    >>> y, log_det = numerics.forward_and_log_det(
+    ...     g, [tf.constant(0.5)], tf.ones([5, 2]), numerics.RussianRoulette())
+    >>> log_det.shape
+    TensorShape([5])
+
+  References:
+    Chen et al., 2019, Theorems 1 and 2, Equations 7 to 9.
+  """
+  value, log_det = estimator.evaluate(
+      g, variables, list(state), x,
+      estimator.draw(x, seed) if draw is None else draw, memory=memory)
+  return x + value, log_det

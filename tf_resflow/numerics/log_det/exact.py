@@ -1,14 +1,56 @@
-"""The log-determinant of the full Jacobian."""
+"""The full Jacobian and its log-determinant."""
 
+from collections.abc import Callable
 import dataclasses
 from typing import Any, ClassVar
 
 import tensorflow as tf
 
+from tf_resflow import errors
+from tf_resflow.numerics import differentiation
 from tf_resflow.numerics import residual_function
 from tf_resflow.numerics.log_det import estimator
-from tf_resflow.numerics.log_det import jacobian
 from tf_resflow.numerics.log_det import series as series_lib
+
+# A Jacobian of one example that is larger than this is not taken.
+_MAX_JACOBIAN_BYTES = 4e9
+_MAX_BATCH_BYTES = 1e9
+
+
+def batch_jacobian(
+    fn: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> tf.Tensor:
+  """Returns the Jacobian of `fn` for every example.
+
+  Rows are vector-Jacobian products taken one after another, so that memory
+  stays that of a single product. Differentiable.
+
+  Args:
+    fn: maps `[B, ...]` to `[B, ...]`, example by example.
+    x: `[B, ...]` with a static event shape.
+
+  Returns:
+    `[B, M, D]`, the derivative of flattened output `m` in flattened input `d`.
+
+  Example:
+    >>> numerics.batch_jacobian(tf.square, tf.constant([[1.0, 3.0]])).numpy()
+    array([[[2., 0.],
+            [0., 6.]]], dtype=float32)
+  """
+  y, vjp_fn = differentiation.linearize(lambda _, x: fn(x), (), x)
+  batch_size = tf.shape(y)[0]
+  output_size = y.shape[1:].num_elements()
+  input_size = x.shape[1:].num_elements()
+
+  def row(index):
+    cotangent = tf.one_hot(
+        tf.fill([batch_size], index), output_size, dtype=y.dtype)
+    return tf.reshape(
+        vjp_fn(tf.reshape(cotangent, tf.shape(y))), [batch_size, input_size])
+
+  return tf.transpose(tf.map_fn(
+      row, tf.range(output_size),
+      fn_output_signature=tf.TensorSpec([None, input_size], x.dtype)),
+                      [1, 0, 2])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +75,14 @@ class Exact(estimator.Estimator):
       x: tf.Tensor, draw: None, *, memory: str = 'recompute',
       series: series_lib.LogDetSeries = series_lib.RESIDUAL,
   ) -> tuple[tf.Tensor, tf.Tensor]:
-    del draw, memory
     weights = g.weights(variables, state)
-    matrix = jacobian.batch_jacobian(lambda x: g.evaluate(weights, x), x)
-    return g.evaluate(weights, x), series.exact(matrix)
+    jacobian = batch_jacobian(lambda x: g.evaluate(weights, x), x)
+    return g.evaluate(weights, x), series.exact(jacobian)
 
   def max_batch_size(self, event_size: int, dtype: tf.DType) -> int:
-    return jacobian.max_batch_size(event_size, dtype)
+    size = event_size**2 * dtype.size
+    errors.check(
+        size <= _MAX_JACOBIAN_BYTES, 'estimator', 'exact',
+        'another one', f'The Jacobian of {event_size} dimensions takes '
+        f'{size / 1e9:.0f} GB per example.')
+    return max(1, int(_MAX_BATCH_BYTES / size))

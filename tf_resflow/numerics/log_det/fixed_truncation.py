@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow.numerics import random
-from tf_resflow.numerics.log_det import schedule as schedule_lib
+from tf_resflow.numerics.log_det import series as series_lib
 from tf_resflow.numerics.log_det import series_estimator
 
 
@@ -47,8 +47,8 @@ class FixedTruncation(series_estimator.SeriesEstimator):
     return self.num_terms + tf.minimum(seed.values[0], 0)
 
   def schedule(
-      self, draw: series_estimator.Draw) -> schedule_lib.TabulatedSchedule:
+      self, draw: series_estimator.Draw) -> series_lib.TabulatedSchedule:
     weights = np.ones(self.num_terms + 1)
     # The gradient of the n-term value ends with u_(n-1).
-    return schedule_lib.TabulatedSchedule(
+    return series_lib.TabulatedSchedule(
         draw.stop, weights, np.append(weights[1:], 0.0), draw.probe.dtype)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from typing import ClassVar
 
 import numpy as np
 from scipy import special
@@ -10,41 +9,43 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow.configuration import registries
-from tf_resflow.configuration import registry as registry_lib
 from tf_resflow.configuration import spec
 from tf_resflow.numerics import random
 
 # The uniform that is inverted has 53 random bits: indices whose tail
 # probability is below this are never drawn, so tables end there.
 _SMALLEST_TAIL = 2.0**-53
-_MAX_TABLE_SIZE = 2**20
+_MAX_LOG_TABLE_SIZE = 20
 
 
 @dataclasses.dataclass(frozen=True)
 class Law(spec.Specified):
   """A law of the number `N` of series terms kept by Russian roulette.
 
-  Subclasses are frozen dataclasses that give the tail `P(N >= k)` in closed
-  form. Sampling inverts the tail: `N = #{k >= 1 : P(N >= k) > u}` with one
-  uniform `u`, drawn on the device, so a traced function draws afresh on every
-  call.
+  Subclasses are frozen dataclasses that give the tail `P(N >= k)` and the mean
+  in closed form, or that have a law which does, `for_bound`. Sampling inverts
+  the tail: `N = #{k >= 1 : P(N >= k) > u}` with one uniform `u`, drawn on the
+  device, so a traced function draws afresh on every call.
   """
 
-  registry: ClassVar[registry_lib.Registry] = registries.LAWS
+  registry = registries.LAWS
 
   def for_bound(self, lipschitz_bound: float) -> 'Law':
     """Returns the law to use for a `g` of this Lipschitz bound: itself."""
-    del lipschitz_bound
     return self
 
   def tail(self, k: np.ndarray) -> np.ndarray:
     """Returns `P(N >= k)` in float64 for a NumPy array of integers `k >= 0`."""
-    raise NotImplementedError
+    raise errors.InvalidValueError(
+        'law', self.spec(), 'a law of known tail',
+        'Its for_bound(lipschitz_bound) returns one.')
 
   @property
   def mean(self) -> float:
     """Returns `E[N]`."""
-    raise NotImplementedError
+    raise errors.InvalidValueError(
+        'law', self.spec(), 'a law of known mean',
+        'Its for_bound(lipschitz_bound) returns one.')
 
   def has_finite_variance(self, spectral_radius: float) -> bool:
     """Whether roulette over terms of size `spectral_radius**k` has a variance.
@@ -66,15 +67,13 @@ class Law(spec.Specified):
     Raises:
       InvalidValueError: if the tail falls too slowly for a table.
     """
-    size = 8
-    while True:
-      table = self.tail(np.arange(1, size + 1))
+    for log_size in range(3, _MAX_LOG_TABLE_SIZE + 1):
+      table = self.tail(np.arange(1, 2**log_size + 1))
       if table[-1] < _SMALLEST_TAIL:
         return table[:int(np.argmax(table < _SMALLEST_TAIL)) + 1]
-      size *= 2
-      errors.check(
-          size <= _MAX_TABLE_SIZE, 'law', self.spec(),
-          f'a tail that falls below 2^-53 within {_MAX_TABLE_SIZE} terms')
+    raise errors.InvalidValueError(
+        'law', self.spec(), 'a tail that falls below 2^-53 within '
+        f'{2**_MAX_LOG_TABLE_SIZE} terms')
 
   def sample(self, seed: random.SeedLike) -> tf.Tensor:
     """Draws `N`.
@@ -85,8 +84,8 @@ class Law(spec.Specified):
     Returns:
       An int32 scalar tensor.
     """
-    exceeds = tf.constant(self.tail_table()) > random.uniform_scalar(seed)
-    return tf.reduce_sum(tf.cast(exceeds, tf.int32))
+    return tf.reduce_sum(tf.cast(
+        tf.constant(self.tail_table()) > random.uniform_scalar(seed), tf.int32))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,9 +168,8 @@ class Poisson(Law):
                  self.rate, 'a positive, finite number')
 
   def tail(self, k: np.ndarray) -> np.ndarray:
-    k = np.asarray(k)
-    positive = special.gammainc(np.maximum(k, 1).astype(np.float64), self.rate)
-    return np.where(k <= 0, 1.0, positive)
+    return np.where(np.asarray(k) <= 0, 1.0, special.gammainc(
+        np.maximum(k, 1).astype(np.float64), self.rate))
 
   @property
   def mean(self) -> float:
@@ -207,17 +205,6 @@ class SafeGeometric(Law):
     return Geometric(self.share * (
         1.0 if lipschitz_bound == 0.0
         else Geometric.largest_safe_probability(lipschitz_bound)))
-
-  def tail(self, k: np.ndarray) -> np.ndarray:
-    raise errors.InvalidValueError(
-        'law', self.spec(), 'a law of known tail',
-        'Its for_bound(lipschitz_bound) returns one.')
-
-  @property
-  def mean(self) -> float:
-    raise errors.InvalidValueError(
-        'law', self.spec(), 'a law of known mean',
-        'Its for_bound(lipschitz_bound) returns one.')
 
   def has_finite_variance(self, spectral_radius: float) -> bool:
     """True: whatever the bound, it holds for every radius up to it."""

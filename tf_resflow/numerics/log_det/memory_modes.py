@@ -16,9 +16,6 @@ from tf_resflow.numerics import residual_function
 from tf_resflow.numerics.log_det import series as series_lib
 from tf_resflow.numerics.log_det import series_estimator
 
-_ZERO = tf.UnconnectedGradients.ZERO
-Outputs = tuple[tf.Tensor, tf.Tensor]
-
 
 def _surrogate(evaluate, weights, x, v, w):
   """Returns `g(x)` and `w^T J v`, `[B]`.
@@ -37,13 +34,13 @@ def _forward(g, estimator, series, variables, state, x, draw):
 
   def evaluate(x, probe):
     value, vjp_fn = differentiation.linearize(g.evaluate, weights, x)
-    schedule = estimator.schedule(draw._replace(probe=probe))
     return [value, *series_lib.power_series(
-        vjp_fn, probe, schedule, series)], []
+        vjp_fn, probe, estimator.schedule(draw._replace(probe=probe)),
+        series)], []
 
   outputs, _ = g.map_in_chunks(
       evaluate, [x, draw.probe],
-      outputs_like=[x, differentiation.one_per_example(x), x],
+      outputs_like=[x, tf.TensorSpec([None], x.dtype), x],
       is_whole=estimator.batch_dependent)
   return *outputs, norms
 
@@ -64,50 +61,42 @@ def _backward(g, variables, norms, x, v, w, dg, dlog_det):
       outputs = _surrogate(g.evaluate, weights, x, v, w)
     dx, *dweights = tape.gradient(
         outputs, [x, *flat_weights], [dg, dlog_det],
-        unconnected_gradients=_ZERO)
+        unconnected_gradients='zero')
     return [dx], dweights
 
   (dx,), dweights = g.map_in_chunks(
       differentiate, [x, v, w, dg, dlog_det], outputs_like=[x],
       sums_like=flat_weights)
   return dx, outer.gradient(
-      flat_weights, variables, dweights, unconnected_gradients=_ZERO)
+      flat_weights, variables, dweights, unconnected_gradients='zero')
 
 
 def recompute(
     g: residual_function.ResidualFunction, variables: Any, state: Any,
     x: tf.Tensor, draw: series_estimator.Draw,
     estimator: series_estimator.SeriesEstimator,
-    series: series_lib.LogDetSeries) -> Outputs:
+    series: series_lib.LogDetSeries) -> tuple[tf.Tensor, tf.Tensor]:
   """Keeps `x, v, w` only; rebuilds `g` and `J v` in the backward pass.
 
   Memory per block is a few times that of its input, whatever the hidden width
   and the number of terms.
   """
-  flat = tf.nest.flatten(variables)
 
-  @tf.custom_gradient
-  def forward(x, *flat):
-    # An outer tape records nothing that starts from a stopped gradient.
-    x0, *flat0 = [tf.stop_gradient(t) for t in (x, *flat)]
-    variables0 = tf.nest.pack_sequence_as(variables, flat0)
+  def forward(x, variables):
     value, log_det, w, norms = g.traced(_forward, estimator, series)(
-        variables0, state, x0, draw)
+        variables, state, x, draw)
 
-    def backward(dg, dlog_det):
+    def gradients(dg, dlog_det):
       # Rebuilding waits for the incoming gradient; without that the scheduler
       # runs it early and the memory that it should save stays allocated.
       with tf.control_dependencies([dg, dlog_det]):
-        x1, v1, w1 = [tf.identity(t) for t in (x0, draw.probe, w)]
-      dx, dvariables = g.traced(_backward)(
-          variables0, norms, x1, v1, w1, dg, dlog_det)
-      return differentiation.once_differentiable(
-          [dx, *tf.nest.flatten(dvariables)], [x, *flat])
+        x1, v1, w1 = [tf.identity(t) for t in (x, draw.probe, w)]
+      return g.traced(_backward)(
+          variables, norms, x1, v1, w1, dg, dlog_det)
 
-    return differentiation.only_custom_gradient(
-        [value, log_det], [x, *flat[:1]]), backward
+    return [value, log_det], [], gradients
 
-  return forward(x, *flat)
+  return differentiation.with_gradient(forward, x, variables)
 
 
 def _keep_linearization(
@@ -116,42 +105,33 @@ def _keep_linearization(
 
   `gradients_fn(tape, g, surrogate, inputs)` returns the gradient function.
   """
-  weights = g.weights(variables, state)
 
-  @tf.custom_gradient
-  def forward(x, *flat):
-    inputs = [tf.stop_gradient(t) for t in (x, *flat)]
+  def forward(x, weights):
     with tf.GradientTape(persistent=True) as tape:
-      tape.watch(inputs)
-      value, vjp_fn = differentiation.linearize(
-          g.evaluate, tf.nest.pack_sequence_as(weights, inputs[1:]), inputs[0])
+      tape.watch([x, weights])
+      value, vjp_fn = differentiation.linearize(g.evaluate, weights, x)
       with tape.stop_recording():
         log_det, w = series_lib.power_series(
             vjp_fn, draw.probe, estimator.schedule(draw), series)
       surrogate = differentiation.sum_per_example(vjp_fn(w) * draw.probe)
-    pull_back = gradients_fn(tape, value, surrogate, inputs)
+    return [value, log_det], [], gradients_fn(
+        tape, value, surrogate, [x, weights])
 
-    def backward(dg, dlog_det):
-      return differentiation.once_differentiable(
-          pull_back(dg, dlog_det), [x, *flat])
-
-    return differentiation.only_custom_gradient(
-        [value, log_det], [x, *flat[:1]]), backward
-
-  return forward(x, *tf.nest.flatten(weights))
+  return differentiation.with_gradient(
+      forward, x, g.weights(variables, state))
 
 
 def neumann(
     g: residual_function.ResidualFunction, variables: Any, state: Any,
     x: tf.Tensor, draw: series_estimator.Draw,
     estimator: series_estimator.SeriesEstimator,
-    series: series_lib.LogDetSeries) -> Outputs:
+    series: series_lib.LogDetSeries) -> tuple[tf.Tensor, tf.Tensor]:
   """Keeps the linearisation of `g` (Eq. 8)."""
 
   def make(tape, value, surrogate, inputs):
     return lambda dg, dlog_det: tape.gradient(
         [value, surrogate], inputs, [dg, dlog_det],
-        unconnected_gradients=_ZERO)
+        unconnected_gradients='zero')
 
   return _keep_linearization(
       g, variables, state, x, draw, estimator, series, make)
@@ -161,7 +141,7 @@ def backward_in_forward(
     g: residual_function.ResidualFunction, variables: Any, state: Any,
     x: tf.Tensor, draw: series_estimator.Draw,
     estimator: series_estimator.SeriesEstimator,
-    series: series_lib.LogDetSeries) -> Outputs:
+    series: series_lib.LogDetSeries) -> tuple[tf.Tensor, tf.Tensor]:
   """Differentiates the log-determinant in the forward pass (Eq. 9).
 
   Needs one cotangent of the log-determinant for the whole batch, and raises
@@ -170,7 +150,7 @@ def backward_in_forward(
 
   def make(tape, value, surrogate, inputs):
     log_det_gradients = tape.gradient(
-        surrogate, inputs, unconnected_gradients=_ZERO)
+        surrogate, inputs, unconnected_gradients='zero')
 
     def pull_back(dg, dlog_det):
       common = tf.reduce_max(dlog_det)
@@ -179,11 +159,12 @@ def backward_in_forward(
           message='memory=backward_in_forward: expected one cotangent of '
           'log_det for all examples (Eq. 9). Use memory=recompute for '
           'per-example weights.')
-      with tf.control_dependencies([] if check is None else [check]):
+      with tf.control_dependencies([check]):  # None, and no matter, eagerly.
         common = tf.identity(common)
-      gradients = tape.gradient(value, inputs, dg, unconnected_gradients=_ZERO)
-      return [a + common * b
-              for a, b in zip(gradients, log_det_gradients, strict=True)]
+      return tf.nest.map_structure(
+          lambda a, b: a + common * b, tape.gradient(
+              value, inputs, dg, unconnected_gradients='zero'),
+          log_det_gradients)
 
     return pull_back
 
@@ -195,7 +176,7 @@ def naive(
     g: residual_function.ResidualFunction, variables: Any, state: Any,
     x: tf.Tensor, draw: series_estimator.Draw,
     estimator: series_estimator.SeriesEstimator,
-    series: series_lib.LogDetSeries) -> Outputs:
+    series: series_lib.LogDetSeries) -> tuple[tf.Tensor, tf.Tensor]:
   """Differentiates the series itself (Eq. 7); can be differentiated twice."""
   value, vjp_fn = differentiation.linearize(
       g.evaluate, g.weights(variables, state), x)

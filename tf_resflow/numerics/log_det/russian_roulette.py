@@ -10,7 +10,7 @@ from tf_resflow import errors
 from tf_resflow.configuration import spec
 from tf_resflow.numerics import random
 from tf_resflow.numerics.log_det import laws
-from tf_resflow.numerics.log_det import schedule as schedule_lib
+from tf_resflow.numerics.log_det import series as series_lib
 from tf_resflow.numerics.log_det import series_estimator
 
 
@@ -61,10 +61,10 @@ class RussianRoulette(series_estimator.SeriesEstimator):
 
   def weights(self) -> np.ndarray:
     """Returns `c_k` for `k = 0, ..., K`, float64."""
-    tail = self.law.tail_table()
-    return np.concatenate([np.ones(self.num_exact_terms + 1), 1.0 / tail])
+    return np.concatenate(
+        [np.ones(self.num_exact_terms + 1), 1.0 / self.law.tail_table()])
 
   def schedule(
-      self, draw: series_estimator.Draw) -> schedule_lib.TabulatedSchedule:
-    return schedule_lib.TabulatedSchedule(
+      self, draw: series_estimator.Draw) -> series_lib.TabulatedSchedule:
+    return series_lib.TabulatedSchedule(
         draw.stop, self.weights(), None, draw.probe.dtype)

@@ -1,18 +1,20 @@
-"""Series of log-determinants in powers of a Jacobian, and their gradients."""
+"""Series of log-determinants in powers of a Jacobian, and when they end."""
 
+import abc
 from collections.abc import Callable
 import dataclasses
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tf_resflow.numerics import differentiation
-from tf_resflow.numerics.log_det import schedule as schedule_lib
 
 Vjp = Callable[[tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
-class LogDetSeries:
+class LogDetSeries(abc.ABC):
   """A log-determinant as a sum of traces of powers of `J = dg/dx`.
 
   The terms `k = 1, 2, ...` belong to the bijection that is made of `g`; how
@@ -35,10 +37,11 @@ class LogDetSeries:
   vanish: `AdaptiveRoulette` goes by it.
   """
 
+  @abc.abstractmethod
   def start(self, probe: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `u_0` and `w_0`, each like the probe `v`, `[B, ...]`."""
-    raise NotImplementedError
 
+  @abc.abstractmethod
   def term(self, k: tf.Tensor, u: tf.Tensor, probe: tf.Tensor, vjp_fn: Vjp
            ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Computes term `k`.
@@ -53,11 +56,10 @@ class LogDetSeries:
       `u_k`, `[B, ...]`; `value_k`, `[B]`, nats; `w_k`, `[B, ...]`; all of them
       without the weight `c_k`.
     """
-    raise NotImplementedError
 
+  @abc.abstractmethod
   def exact(self, jacobian: tf.Tensor) -> tf.Tensor:
     """Returns the log-determinant, `[B]`, given `J`, `[B, D, D]`, itself."""
-    raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,8 +92,58 @@ class Residual(LogDetSeries):
 RESIDUAL = Residual()
 
 
+class Schedule(abc.ABC):
+  """The weights `c_k` of one draw; `state` is what decides on the next term.
+
+  Attributes:
+    state: a structure of tensors, the state before the first term.
+    max_terms: a Python int beyond which there are no terms, or None. XLA needs
+      it to differentiate loops.
+  """
+
+  state: Any = ()
+  max_terms: int | None = None
+
+  @abc.abstractmethod
+  def continues(self, k: tf.Tensor, state: Any) -> tf.Tensor:
+    """Whether term `k` is computed."""
+
+  @abc.abstractmethod
+  def weights(self, k: tf.Tensor, state: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns `c_k` of the value and `c_k` of the gradient vector."""
+
+  def advance(self, k: tf.Tensor, u: tf.Tensor, state: Any) -> Any:
+    """Returns the state that decides on term `k + 1`, after `u_k`."""
+    return state
+
+
+class TabulatedSchedule(Schedule):
+  """Weights that are known beforehand, of a number of terms that is drawn.
+
+  Args:
+    num_terms: int32 scalar.
+    weights: NumPy array, `c_k` of the value for `k = 0, 1, ...`.
+    gradient_weights: the same of the gradient vector, equal by default.
+    dtype: of the weights.
+  """
+
+  def __init__(self, num_terms: tf.Tensor, weights: np.ndarray,
+               gradient_weights: np.ndarray | None, dtype: tf.DType):
+    self._num_terms = num_terms
+    self._weights = tf.constant(weights, dtype)
+    self._gradient_weights = self._weights if gradient_weights is None else (
+        tf.constant(gradient_weights, dtype))
+    self.max_terms = weights.size - 1
+
+  def continues(self, k: tf.Tensor, state: Any) -> tf.Tensor:
+    return k <= self._num_terms
+
+  def weights(self, k: tf.Tensor, state: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    return self._weights[k], self._gradient_weights[k]
+
+
 def power_series(
-    vjp_fn: Vjp, probe: tf.Tensor, schedule: schedule_lib.Schedule,
+    vjp_fn: Vjp, probe: tf.Tensor, schedule: Schedule,
     series: LogDetSeries = RESIDUAL) -> tuple[tf.Tensor, tf.Tensor]:
   """Sums the terms of a series until the schedule ends it.
 

@@ -10,7 +10,6 @@ from tf_resflow.configuration import spec
 from tf_resflow.numerics import random
 from tf_resflow.numerics import residual_function
 from tf_resflow.numerics.log_det import estimator
-from tf_resflow.numerics.log_det import schedule as schedule_lib
 from tf_resflow.numerics.log_det import series as series_lib
 
 
@@ -48,16 +47,16 @@ class SeriesEstimator(estimator.Estimator):
 
   def draw(self, x: tf.Tensor, seed: random.SeedLike) -> Draw:
     seed = random.as_seed(seed)
-    draw_probe = registries.PROBES.get(self.probe)
     return Draw(
         self.draw_stop(random.fold_in(seed, 0)),
-        draw_probe(tf.shape(x), random.fold_in(seed, 1), dtype=x.dtype))
+        registries.PROBES.get(self.probe)(
+            tf.shape(x), random.fold_in(seed, 1), dtype=x.dtype))
 
   def draw_stop(self, seed: random.Seed) -> tf.Tensor:
     """Returns the scalar `Draw.stop`."""
     raise NotImplementedError
 
-  def schedule(self, draw: Draw) -> schedule_lib.Schedule:
+  def schedule(self, draw: Draw) -> series_lib.Schedule:
     """Returns the weights of the terms for a draw, and when they end."""
     raise NotImplementedError
 
@@ -66,5 +65,5 @@ class SeriesEstimator(estimator.Estimator):
       x: tf.Tensor, draw: Draw, *, memory: str = 'recompute',
       series: series_lib.LogDetSeries = series_lib.RESIDUAL,
   ) -> tuple[tf.Tensor, tf.Tensor]:
-    mode = registries.MEMORY_MODES.get(memory)
-    return mode(g, variables, state, x, draw, self, series)
+    return registries.MEMORY_MODES.get(memory)(
+        g, variables, state, x, draw, self, series)

@@ -29,6 +29,6 @@ class Skip(estimator.Estimator):
       x: tf.Tensor, draw: None, *, memory: str = 'recompute',
       series: series_lib.LogDetSeries = series_lib.RESIDUAL,
   ) -> tuple[tf.Tensor, tf.Tensor]:
-    del draw, memory, series
-    value = g.traced(residual_function.evaluate)(variables, state, x)
-    return value, tf.fill([tf.shape(x)[0]], tf.constant(float('nan'), x.dtype))
+    return (
+        g.traced(residual_function.evaluate)(variables, state, x),
+        tf.fill([tf.shape(x)[0]], tf.constant(float('nan'), x.dtype)))

@@ -69,24 +69,25 @@ def certified_norm_bound(
     'gram'
   """
   kernel = _as_float64('kernel', kernel)
+  target = -math.inf if target is None else target
   if kernel.ndim == 2 and spatial_shape is None:
     return Certificate(dense_bound(kernel, target), 'dense')
-  height, width = _check_conv(kernel, spatial_shape)
+  kernel, height, width = _as_conv(kernel, spatial_shape)
   if kernel.shape[:2] == (1, 1):
     return Certificate(dense_bound(kernel[0, 0], target), 'dense')
   dft = Certificate(conv_dft_bound(kernel, spatial_shape), 'dft')
   side = min(kernel.shape[2:]) * height * width
-  if (target is not None and dft.bound <= target) or side > _MAX_GRAM_SIDE:
+  if dft.bound <= target or side > _MAX_GRAM_SIDE:
     return dft
   kernel, exponent = _normalise(kernel)
-  scaled_target = None if target is None else math.ldexp(target, -exponent)
   gram, gram_error = conv_gram(kernel, spatial_shape)
-  bound = gram_trace_bound(gram, target=scaled_target, gram_error=gram_error)
-  gram = Certificate(math.ldexp(bound, exponent), 'gram')
-  return min(dft, gram, key=lambda certificate: certificate.bound)
+  bound = math.ldexp(gram_trace_bound(
+      gram, target=math.ldexp(target, -exponent), gram_error=gram_error),
+                     exponent)
+  return Certificate(bound, 'gram') if bound < dft.bound else dft
 
 
-def dense_bound(matrix: np.ndarray, target: float | None = None) -> float:
+def dense_bound(matrix: np.ndarray, target: float = -math.inf) -> float:
   """Upper bound of the spectral norm of a matrix, tight to about 1e-7.
 
   The Gram matrix of the smaller side, through `gram_trace_bound`. Its own
@@ -103,26 +104,22 @@ def dense_bound(matrix: np.ndarray, target: float | None = None) -> float:
   Raises:
     InvalidValueError: if `matrix` is not a finite matrix.
   """
-  matrix = _as_float64('matrix', matrix)
+  matrix, exponent = _normalise(_as_float64('matrix', matrix))
   errors.check(
       matrix.ndim == 2, 'matrix', f'an array of shape {matrix.shape}',
       'a matrix [in, out]',
       'certified_norm_bound takes the kernels of convolutions.')
-  matrix, exponent = _normalise(matrix)
-  if matrix.shape[0] > matrix.shape[1]:
-    matrix = matrix.T
-  if target is not None:
-    target = math.ldexp(target, -exponent)
-  squared = np.sum(matrix**2) * (1.0 + _gamma(matrix.size + 1))
+  matrix = min(matrix, matrix.T, key=len)
   bound = gram_trace_bound(
-      matrix @ matrix.T, target=target,
-      gram_error=_gamma(matrix.shape[1]) * squared)
+      matrix @ matrix.T, target=math.ldexp(target, -exponent),
+      gram_error=_gamma(matrix.shape[1]) * (
+          np.sum(matrix**2) * (1.0 + _gamma(matrix.size + 1))))
   return math.ldexp(bound, exponent)
 
 
 def gram_trace_bound(
     gram: np.ndarray, num_squarings: int = _NUM_SQUARINGS,
-    target: float | None = None, gram_error: float = 0.0) -> float:
+    target: float = -math.inf, gram_error: float = 0.0) -> float:
   """Upper bound of the norm of an operator from its Gram matrix A.
 
     |A|^(1/2) <= trace(A^(2^k))^(1/2^(k+1))   for every k,
@@ -160,24 +157,20 @@ def gram_trace_bound(
   errors.check(power.ndim == 2 and power.shape[0] == power.shape[1], 'gram',
                f'an array of shape {power.shape}', 'a square matrix')
   size = power.shape[0]
-  power_errors, exponents = [], []
-  best = math.inf
+  best, error, steps = math.inf, gram_error, []
   for k in range(num_squarings + 1):
     power, exponent = _normalise(power)
     frobenius = float(np.linalg.norm(power)) * (1.0 + _gamma(size**2 + 2))
-    exponents.append(exponent)
+    steps.append((exponent, error))
     bound = frobenius
-    for error, exponent in zip(
-        reversed(power_errors), reversed(exponents[1:]), strict=True):
+    for exponent, error in reversed(steps):
       bound = _up(math.sqrt(math.ldexp(bound, exponent) + error))
-    bound = _up(math.sqrt(math.ldexp(bound, exponents[0]) + gram_error))
     decrease = 1.0 - bound / best if best > 0.0 else 0.0
     best = min(best, bound)
-    is_enough = target is not None and best <= target
-    if is_enough or decrease < _MIN_DECREASE or k == num_squarings:
+    if best <= target or decrease < _MIN_DECREASE or k == num_squarings:
       break
     # The last term covers entries that underflow.
-    power_errors.append(_gamma(size + 4) * frobenius**2 + 1e-300)
+    error = _gamma(size + 4) * frobenius**2 + 1e-300
     power = power @ power.T
   return best
 
@@ -202,16 +195,11 @@ def conv_gram(
   Raises:
     InvalidValueError: if the kernel is not finite, or shapes do not fit.
   """
-  kernel = _as_float64('kernel', kernel)
-  height, width = _check_conv(kernel, spatial_shape)
+  kernel, height, width = _as_conv(kernel, spatial_shape)
   num_rows, num_columns, num_in, num_out = kernel.shape
   # Where a tap looks, relative to the output position (TF's SAME padding).
-  offsets = np.stack(
-      np.meshgrid(
-          np.arange(num_rows) - (num_rows - 1) // 2,
-          np.arange(num_columns) - (num_columns - 1) // 2,
-          indexing='ij'),
-      axis=-1).reshape([-1, 2])
+  offsets = np.argwhere(np.ones([num_rows, num_columns])) - [
+      (num_rows - 1) // 2, (num_columns - 1) // 2]
   taps = kernel.reshape([-1, num_in, num_out])
   if num_in > num_out:
     # A^T is the convolution with mirrored offsets and swapped channels.
@@ -222,21 +210,20 @@ def conv_gram(
 
   size = height * width
   gram = np.zeros([size, side, size, side])
-  position = np.stack(np.divmod(np.arange(size), width), axis=-1)
-  moved = position + offsets[:, np.newaxis]
+  positions = np.stack(np.divmod(np.arange(size), width), axis=-1)
+  moved = positions + offsets[:, np.newaxis]
   inside = np.all((moved >= 0) & (moved < [height, width]), axis=-1)
   index = moved[..., 0] * width + moved[..., 1]
-  for s in range(num_taps):
-    for t in range(num_taps):
-      both = inside[s] & inside[t]
-      gram[index[s][both], :, index[t][both], :] += products[s, :, t, :]
+  for s, t in np.ndindex(num_taps, num_taps):
+    both = inside[s] & inside[t]
+    gram[index[s][both], :, index[t][both], :] += products[s, :, t, :]
 
   # |error| <= gamma |taps| |taps|^T summed over pairs of taps, and the norm of
   # a symmetric nonnegative matrix is at most its largest row sum.
   row_sums = np.abs(flat) @ np.abs(flat).sum(axis=0)
-  largest = row_sums.reshape([num_taps, side]).sum(axis=0).max()
-  error = 1.01 * _gamma(inner + num_taps + 2) * largest
-  return gram.reshape([size * side, size * side]), float(error)
+  largest = float(row_sums.reshape([num_taps, side]).sum(axis=0).max())
+  return (gram.reshape([size * side, size * side]),
+          1.01 * _gamma(inner + num_taps + 2) * largest)
 
 
 def conv_dft_bound(
@@ -272,10 +259,7 @@ def conv_dft_bound(
   References:
     Sedghi, Gupta and Long, 2019 (singular values of circular convolutions).
   """
-  kernel = _as_float64('kernel', kernel)
-  height, width = _check_conv(kernel, spatial_shape)
-  if kernel.shape[:2] == (1, 1):
-    return dense_bound(kernel[0, 0])
+  kernel, height, width = _as_conv(kernel, spatial_shape)
   kernel, exponent = _normalise(kernel)
   num_rows, num_columns, num_in, num_out = kernel.shape
   num_taps = num_rows * num_columns
@@ -294,16 +278,17 @@ def conv_dft_bound(
     if num_in > num_out:
       symbols = symbols.transpose([0, 2, 1])
     grams = symbols @ symbols.conj().transpose([0, 2, 1])
-    traces = np.trace(grams, axis1=1, axis2=2).real
-    frobenius2 = max(frobenius2, float(traces.max()))
+    frobenius2 = max(
+        frobenius2, float(np.trace(grams, axis1=1, axis2=2).real.max()))
     largest = max(largest, float(np.linalg.eigvalsh(grams).max()))
 
   small, inner = sorted([num_in, num_out])
   relative = 4.0 * _gamma(inner + 4) + 10.0 * _gamma(small)
-  symbol_error = np.linalg.norm(np.abs(kernel).sum(axis=(0, 1)))
-  symbol_error *= 1.01 * _gamma(2 * num_taps + 64)
-  bound = math.sqrt(largest + 1.01 * relative * frobenius2) + symbol_error
-  return math.ldexp(_up(float(bound)), exponent)
+  symbol_error = 1.01 * _gamma(2 * num_taps + 64) * np.linalg.norm(
+      np.abs(kernel).sum(axis=(0, 1)))
+  return math.ldexp(_up(float(
+      math.sqrt(largest + 1.01 * relative * frobenius2) + symbol_error)),
+                    exponent)
 
 
 def _phases(period, num_frequencies, num_taps):
@@ -323,8 +308,8 @@ def _up(x):
 
 def _normalise(array):
   """(array / 2^e, e), exactly, with the largest magnitude below 1."""
-  largest = float(np.max(np.abs(array), initial=0.0))
-  exponent = max(math.frexp(largest)[1], -1000)  # 2^1000 is still finite.
+  _, exponent = math.frexp(np.max(np.abs(array), initial=0.0))
+  exponent = max(exponent, -1000)  # 2^1000 is still finite.
   return np.ldexp(array, -exponent), exponent
 
 
@@ -338,7 +323,9 @@ def _as_float64(name, array):
   return array
 
 
-def _check_conv(kernel, spatial_shape):
+def _as_conv(kernel, spatial_shape):
+  """The kernel of a convolution, the height and the width of its images."""
+  kernel = _as_float64('kernel', kernel)
   errors.check(
       kernel.ndim == 4, 'kernel', f'an array of shape {kernel.shape}',
       'the kernel [kh, kw, in, out] of a convolution with spatial_shape, or a '
@@ -347,4 +334,4 @@ def _check_conv(kernel, spatial_shape):
       spatial_shape is not None and len(spatial_shape) == 2 and
       min(spatial_shape) >= 1, 'spatial_shape', spatial_shape,
       'the height and width (H, W) of the images, each at least 1')
-  return tuple(int(size) for size in spatial_shape)
+  return kernel, *(int(size) for size in spatial_shape)

@@ -25,8 +25,7 @@ class LayerOperator:
 
   @property
   def _is_transposed(self):
-    c_in, c_out = self.kernel.shape[-2:]
-    return c_out < c_in
+    return self.kernel.shape[-1] < self.kernel.shape[-2]
 
   @property
   def size(self) -> int:
@@ -45,15 +44,11 @@ class LayerOperator:
   def _apply(self, x, transpose):
     if self.spatial_shape is None:
       return tf.linalg.matmul(x, self.kernel, transpose_b=transpose)
-    num_vectors = tf.shape(x)[0]
+    shape = [tf.shape(x)[0], *self.spatial_shape]
     c_in, c_out = self.kernel.shape[-2:]
-    if transpose:
-      y = tf.nn.conv2d_transpose(
-          tf.reshape(x, [num_vectors, *self.spatial_shape, c_out]),
-          self.kernel, [num_vectors, *self.spatial_shape, c_in],
-          strides=1, padding='SAME')
-    else:
-      y = tf.nn.conv2d(
-          tf.reshape(x, [num_vectors, *self.spatial_shape, c_in]),
-          self.kernel, strides=1, padding='SAME')
-    return tf.reshape(y, [num_vectors, -1])
+    images = tf.reshape(x, [*shape, c_out if transpose else c_in])
+    y = tf.nn.conv2d_transpose(
+        images, self.kernel, [*shape, c_in], strides=1, padding='SAME'
+    ) if transpose else tf.nn.conv2d(
+        images, self.kernel, strides=1, padding='SAME')
+    return tf.reshape(y, [shape[0], -1])

@@ -89,11 +89,11 @@ def _leading_combinations(space, images, num_vectors):
   # What was left out comes last, behind directions that the map sends to zero:
   # it would put a row of zeros into the block.
   trace = tf.linalg.trace(gram)
-  last = -tf.where(trace > 0.0, trace, tf.ones_like(trace))
-  last = tf.where(keep, tf.zeros_like(last), last)
+  last = tf.where(
+      keep, tf.zeros_like(trace), -tf.where(trace > 0.0, trace, 1.0))
   _, q = tf.linalg.eigh(gram + tf.linalg.diag(last))
-  q = tf.reverse(q, axis=[1])[:, :num_vectors]
-  return tf.matmul(q, basis, transpose_a=True)
+  return tf.matmul(
+      tf.reverse(q, axis=[1])[:, :num_vectors], basis, transpose_a=True)
 
 
 def _combine(c, space, images):
@@ -140,13 +140,7 @@ def power_iteration(
     """Applies `A = W^T W`: all vectors stay on the smaller side of `W`."""
     return operator.rmatvec(operator.matvec(v))
 
-  def cond(num_steps, v, image, p, p_image, r, residual):
-    del v, image, p, p_image, r
-    unfinished = (residual > tolerance) | (num_steps < min_steps)
-    return unfinished & (num_steps < max_steps)
-
   def body(num_steps, v, image, p, p_image, r, residual):
-    del residual
     r /= _row_norms(r)
     space = tf.concat([v, r, p], axis=0)
     images = tf.concat([image, normal_map(r), p_image], axis=0)
@@ -163,13 +157,15 @@ def power_iteration(
   # Or a vector that has overtaken the first one would go unnoticed.
   v, image = _combine(
       _leading_combinations(v, image, num_vectors), v, image)
-  state = (tf.constant(0), v, image, tf.zeros_like(v), tf.zeros_like(v),
-           *_residuals(v, image))
   num_steps, v, *_, residual = tf.while_loop(
-      cond, body, state, parallel_iterations=1)
-  sigma = tf.norm(operator.matvec(v[:1]))
+      lambda num_steps, *state: (num_steps < max_steps) & (
+          (state[-1] > tolerance) | (num_steps < min_steps)),
+      body, (
+          tf.constant(0), v, image, tf.zeros_like(v), tf.zeros_like(v),
+          *_residuals(v, image)), parallel_iterations=1)
   return PowerIterationResult(
-      v, sigma, residual, num_steps, residual <= tolerance)
+      v, tf.norm(operator.matvec(v[:1])), residual, num_steps,
+      residual <= tolerance)
 
 
 def spectral_norm(

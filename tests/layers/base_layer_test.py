@@ -1,4 +1,4 @@
-"""What layers made of layers share."""
+"""What all layers share."""
 
 import numpy as np
 import pytest
@@ -6,16 +6,15 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow import layers
-from tf_resflow.layers.lipschitz import parts
+from tf_resflow.layers import base_layer
 
 
 def test_common_dtype():
-  double = [layers.ELU(dtype='float64'), layers.ELU(dtype='float64')]
-  assert parts.common_dtype(double) == 'float64'
-  assert parts.common_dtype([]) == 'float32'
+  assert base_layer.common_dtype(['float64', 'float64'], 'g') == 'float64'
+  assert base_layer.common_dtype([], 'g') == 'float32'
   with pytest.raises(errors.InvalidValueError, match=(
-      'dtype=float32 and float64: expected the same')):
-    parts.common_dtype([*double, layers.ELU()])
+      'dtype=float32 and float64: expected the same for all layers of g. ')):
+    base_layer.common_dtype(['float64', 'float32', 'float64'], 'g')
 
 
 def test_checkpoints_find_tracked_parts(tmp_path):
@@ -36,9 +35,9 @@ def test_a_frozen_copy_does_not_follow():
   norm = layers.ActNorm()
   x = tf.random.stateless_normal([8, 3], [0, 1])
   y = norm(x)
-  copy = parts.frozen_copy(norm)
+  copy = base_layer.frozen_copy(norm)
   norm.bias.assign_add(tf.ones([3]))
   np.testing.assert_array_equal(copy(x), y)
   assert copy.name == norm.name and copy.is_initialized
   elu = layers.ELU()
-  assert parts.frozen_copy(elu) is elu
+  assert base_layer.frozen_copy(elu) is elu

@@ -1,0 +1,144 @@
+"""What all layers of this package share."""
+
+from collections.abc import Iterable, Iterator, Sequence
+import inspect
+import itertools
+
+import keras
+import tensorflow as tf
+
+from tf_resflow import errors
+
+_DTYPES = ('float32', 'float64')
+
+
+def configured(cls: type) -> type:
+  """Registers a class of layers, which its constructor's arguments describe.
+
+  `get_config` returns the named arguments, which a layer keeps in attributes of
+  their names, and what the base class says of those in `**kwargs`. A class may
+  define another one. `from_config` takes layers among the arguments, too.
+  """
+  _, *names = [
+      name for name, parameter in inspect.signature(
+          cls.__init__).parameters.items()
+      if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+
+  def get_config(self):
+    return super(cls, self).get_config() | {
+        name: keras.saving.serialize_keras_object(getattr(self, name))
+        for name in names}
+
+  def from_config(cls, config):
+    # Not strings: Keras takes them for names of objects.
+    return cls(**{
+        name: value if isinstance(value, str) else
+        keras.saving.deserialize_keras_object(value)
+        for name, value in config.items()})
+
+  if 'get_config' not in vars(cls):
+    cls.get_config = get_config
+  cls.from_config = classmethod(from_config)
+  return keras.saving.register_keras_serializable('tf_resflow')(cls)
+
+
+class BaseLayer(keras.layers.Layer):
+  """A layer that computes in float32 or float64, by default of one shape.
+
+  Raises:
+    InvalidValueError: if the dtype is another one.
+  """
+
+  def __init__(self, **kwargs):
+    super().__init__(**kwargs)
+    errors.check(
+        self.compute_dtype in _DTYPES and self.variable_dtype in _DTYPES,
+        'dtype', self.dtype_policy.name, ' or '.join(_DTYPES),
+        'Norms and log-determinants need that precision.')
+
+  def compute_output_shape(self, input_shape: tuple) -> tuple:
+    return tuple(input_shape)
+
+
+class Composition(BaseLayer):
+  """Layers one after another.
+
+  Args:
+    parts: the layers, the first one applied first.
+    **kwargs: of `keras.layers.Layer`; `dtype` is that of the parts.
+
+  Raises:
+    InvalidValueError: if the dtypes of the parts differ.
+  """
+
+  def __init__(self, parts: Sequence[keras.layers.Layer], **kwargs):
+    kwargs.setdefault('dtype', common_dtype(
+        [part.compute_dtype for part in parts], 'one g or chain'))
+    super().__init__(**kwargs)
+    self.parts = track(self, parts)
+
+  def shapes(self, input_shape: tuple) -> Iterator[tuple]:
+    """Yields the shapes of the inputs of every part, and of the outputs."""
+    return itertools.accumulate(
+        [input_shape, *self.parts],
+        lambda shape, part: part.compute_output_shape(shape))
+
+  def build(self, input_shape: tuple) -> None:
+    for part, shape in zip(self.parts, self.shapes(input_shape), strict=False):
+      build_once(part, shape)
+
+  def compute_output_shape(self, input_shape: tuple) -> tuple:
+    *_, shape = self.shapes(input_shape)
+    return tuple(shape)
+
+
+def build_once(layer: keras.layers.Layer, input_shape: Sequence) -> None:
+  """Builds a layer, unless it is built already."""
+  if not layer.built:
+    layer.build(tuple(input_shape))
+
+
+def common_dtype(dtypes: Iterable[str], owner: str) -> str:
+  """Returns the one dtype among those of layers, by default that of Keras.
+
+  Args:
+    dtypes: their names.
+    owner: what the layers belong to, for the message.
+
+  Raises:
+    InvalidValueError: if there are several.
+  """
+  dtypes = sorted(set(dtypes))
+  errors.check(
+      len(dtypes) < 2, 'dtype', ' and '.join(dtypes),
+      f'the same for all layers of {owner}', 'Give them one dtype=.')
+  return dtypes[0] if dtypes else keras.config.floatx()
+
+
+def track(owner: keras.layers.Layer, parts: Sequence[keras.layers.Layer],
+          ) -> list[keras.layers.Layer]:
+  """Shows parts to `tf.train.Checkpoint`; returns them as a list.
+
+  Keras tracks layers in lists for its own files only: without this a checkpoint
+  of the owner would hold no weights, and nothing would warn.
+  """
+  owner.tracked_parts = tf.Module(name='parts')
+  for i, part in enumerate(parts):
+    setattr(owner.tracked_parts, f'part_{i}', part)
+  return list(parts)
+
+
+def frozen_copy(layer: keras.layers.Layer) -> keras.layers.Layer:
+  """Returns a layer that computes alike and keeps the present weights.
+
+  That is the layer itself where it has none.
+
+  Args:
+    layer: built, and described by its configuration.
+  """
+  if not layer.variables:
+    return layer
+  copy = type(layer).from_config(layer.get_config())
+  copy.build_from_config(layer.get_build_config())
+  copy.set_weights(layer.get_weights())
+  return copy
