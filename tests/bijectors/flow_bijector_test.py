@@ -269,12 +269,12 @@ def test_nothing_is_kept_of_tensors_that_are_gone():
   for _ in range(3):
     chain.forward_log_det_jacobian(tf.ones([3, 2]))
     chain.inverse_log_det_jacobian(tf.ones([3, 2]))
-  assert [len(handover) for handover in handovers] == [0, 0, 0]
+  assert [len(handover._kept) for handover in handovers] == [0, 0, 0]
   # What may still be asked for is kept as long as its tensor, no longer.
   y = [chain.forward(tf.fill([3, 2], 0.1 * i)) for i in range(5)]
-  assert [len(handover) for handover in handovers] == [5, 0, 0]
+  assert [len(handover._kept) for handover in handovers] == [5, 0, 0]
   del y
-  assert [len(handover) for handover in handovers] == [0, 0, 0]
+  assert [len(handover._kept) for handover in handovers] == [0, 0, 0]
 
 
 @pytest.mark.parametrize('switch_off', [

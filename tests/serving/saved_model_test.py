@@ -4,15 +4,18 @@ The oracle is the Python model on noise drawn beside it; replies come from new
 processes that refuse to import this package and TensorFlow Probability.
 """
 
+import logging
 import math
 import os
 import pathlib
 import re
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import prediction_log_pb2
 
 from tests import flows
 from tf_resflow import datasets
@@ -154,6 +157,34 @@ def test_classes_are_those_of_the_model(model, images, replies):
       replies['classify']['probabilities'], tf.nn.softmax(logits), rtol=1e-4)
 
 
+def test_outputs_refuse_to_be_differentiated():
+
+  @tf.custom_gradient
+  def square(x):
+    return x * x, lambda dy: 2.0 * x * dy
+
+  function = tf.function(
+      saved_model._prevent_gradients(lambda x: {'y': square(x)}))
+  x = tf.constant(3.0)
+  assert function(x)['y'] == 9.0
+  with pytest.raises(LookupError, match='train the model it came from'):
+    with tf.GradientTape() as tape:
+      tape.watch(x)
+      y = function(x)['y']
+    tape.gradient(y, x)
+
+
+def test_loading_is_quiet_and_tapes_do_not_matter(exported, images, caplog):
+  with caplog.at_level(logging.WARNING):
+    loaded = tf.saved_model.load(exported)
+  assert not caplog.records
+  with tf.GradientTape() as tape:
+    outputs = loaded.signatures['log_prob'](
+        images=tf.constant(images), seed=tf.constant([0, 1]))
+  assert not tape.watched_variables()
+  assert outputs['log_prob'].shape == [5]
+
+
 def _saved_model(folder):
   data = pathlib.Path(folder, 'saved_model.pb').read_bytes()
   return saved_model_pb2.SavedModel.FromString(data)
@@ -229,12 +260,12 @@ def test_the_model_goes_on_as_before(make_small_model, images, tmp_path):
 
 def test_nothing_is_left_of_a_failure(model, estimator, tmp_path, monkeypatch):
 
-  def fail(folder, specs):
+  def fail(assets, specs):
     del specs
-    assert os.path.exists(os.path.join(folder, 'saved_model.pb'))
+    assert (assets.parent / 'saved_model.pb').exists()
     raise OSError('no space left')
 
-  monkeypatch.setattr('tf_resflow.serving.warmup.write_requests', fail)
+  monkeypatch.setattr(saved_model, '_write_requests', fail)
   with pytest.raises(OSError, match='no space left'):
     serving.export(model, str(tmp_path / 'served' / '1'), estimator)
   assert os.listdir(tmp_path / 'served') == []
@@ -290,3 +321,29 @@ def test_refuses_to_replace_anything(model, estimator, tmp_path):
     serving.export(model, 'gs://bucket/digits/1', estimator)
   assert (tmp_path / 'file').read_text() == 'mine'
   assert os.listdir(tmp_path) == ['file']
+
+
+def test_every_signature_is_warmed_up_once(exported, signatures):
+  records = tf.data.TFRecordDataset(os.path.join(
+      exported, 'assets.extra', 'tf_serving_warmup_requests'))
+  logs = [prediction_log_pb2.PredictionLog.FromString(record)
+          for record in records.as_numpy_iterator()]
+  requests = [log.predict_log.request for log in logs]
+  assert [r.model_spec.signature_name for r in requests] == [
+      'log_prob', 'sample', 'encode', 'decode', 'classify']
+  for request in requests:
+    signature = signatures[request.model_spec.signature_name]
+    outputs = signature(**{
+        name: tf.constant(tf.make_ndarray(proto))
+        for name, proto in request.inputs.items()})
+    assert set(outputs) == set(signature.structured_outputs)
+    for output in outputs.values():
+      assert output.shape[0] == 1
+
+
+def test_missing_package_names_the_extra(
+    model, estimator, tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'tensorflow_serving.apis', None)
+  with pytest.raises(ValueError, match=r"'tf_resflow\[serving\]', or .*warmup"):
+    serving.export(model, str(tmp_path / '1'), estimator)
+  assert os.listdir(tmp_path) == []

@@ -35,10 +35,8 @@ class ActNorm(layer_bijector.LayerBijector):
       self, event_shape: Sequence[int], variance_floor: float = 0.2,
       dtype: str = 'float32', layer: layers.ActNorm | None = None,
       caching: bool = True, name: str = 'act_norm'):
-    if layer is None:
-      layer = layers.ActNorm(variance_floor=variance_floor, dtype=dtype)
     # A `copy` of the bijector shares the layer.
-    parameters = dict(locals())
+    layer = layer or layers.ActNorm(
+        variance_floor=variance_floor, dtype=dtype)
     super().__init__(
-        layer, event_shape=event_shape, caching=caching, name=name,
-        parameters=parameters)
+        layer, event_shape, caching=caching, name=name, parameters=locals())

@@ -1,6 +1,7 @@
 """Composition of bijectors, of which no value outlives its call."""
 
 from collections.abc import Sequence
+import functools
 from typing import Any
 
 import tensorflow as tf
@@ -36,15 +37,12 @@ class Chain(flow_bijector.FlowBijector, tfb.Composition):
 
   def __init__(self, bijectors: Sequence[tfb.Bijector], caching: bool = True,
                validate_args: bool = False, name: str | None = None):
-    parameters = dict(locals())
-    if name is None:
-      name = '_of_'.join(['chain'] + [b.name for b in bijectors]).replace(
-          '/', '')
     self.set_caching(caching)
     super().__init__(
         bijectors=list(bijectors), forward_min_event_ndims=None,
         inverse_min_event_ndims=None, validate_args=validate_args,
-        parameters=parameters, name=name)
+        parameters=locals(), name=name or '_of_'.join(
+            ['chain', *(b.name for b in bijectors)]).replace('/', ''))
 
   def _walk_forward(self, step_fn, x, **kwargs):
     for bijector in reversed(self.bijectors):
@@ -58,25 +56,21 @@ class Chain(flow_bijector.FlowBijector, tfb.Composition):
 
   def transform(self, x: tf.Tensor, event_ndims: int, **kwargs: Any
                 ) -> tuple[tf.Tensor, tf.Tensor]:
-    total = 0.0
-    for bijector in reversed(self.bijectors):
-      x, log_det = flow_bijector.transform(
-          bijector, x, event_ndims, **kwargs.get(bijector.name, {}))
-      total += log_det
-      event_ndims = bijector.forward_event_ndims(event_ndims)
-    return x, total
+    return self._walk_forward(
+        functools.partial(_step, is_forward=True), (x, 0.0, event_ndims),
+        **kwargs)[:2]
 
   def invert(self, y: tf.Tensor, event_ndims: int, **kwargs: Any
              ) -> tuple[tf.Tensor, tf.Tensor]:
-    total = 0.0
-    for bijector in self.bijectors:
-      y, log_det = flow_bijector.invert(
-          bijector, y, event_ndims, **kwargs.get(bijector.name, {}))
-      total += log_det
-      event_ndims = bijector.inverse_event_ndims(event_ndims)
-    return y, total
-
-  def _inverse(self, y, **kwargs):
     return self._walk_inverse(
-        lambda bijector, y, **nested: bijector.inverse(y, **nested), y,
-        **kwargs)
+        functools.partial(_step, is_forward=False), (y, 0.0, event_ndims),
+        **kwargs)[:2]
+
+
+def _step(bijector, state, is_forward, **kwargs):
+  value, total, event_ndims = state
+  value, log_det = flow_bijector.value_and_log_det(
+      bijector, value, event_ndims, is_forward, **kwargs)
+  event_ndims = (bijector.forward_event_ndims(event_ndims) if is_forward
+                 else bijector.inverse_event_ndims(event_ndims))
+  return value, total + log_det, event_ndims

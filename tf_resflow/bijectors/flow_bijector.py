@@ -23,23 +23,20 @@ class _Handover:
 
   def keep(self, y: tf.Tensor, kwargs: dict, log_det: tf.Tensor) -> None:
     """Keeps the log-determinant that came with `y` while `y` lives."""
-    tensors = tf.nest.flatten(y)
-    key = tuple(map(id, tensors))
+    key = _ids(y)
+    # Python tells of the death of a tensor before another can take its id.
     alive = [weakref.ref(t, lambda _: self._kept.pop(key, None))
-             for t in tensors]
+             for t in tf.nest.flatten(y)]
     self._kept[key] = alive, kwargs, log_det
 
   def take(self, y: tf.Tensor, kwargs: dict) -> tf.Tensor | None:
     """Returns the log-determinant that belongs to `y`, or None."""
-    tensors = tf.nest.flatten(y)
-    alive, kept_kwargs, log_det = self._kept.pop(
-        tuple(map(id, tensors)), ([lambda: None] * len(tensors), None, None))
-    is_same = _are_same(kwargs, kept_kwargs) and all(
-        ref() is t for ref, t in zip(alive, tensors, strict=True))
-    return log_det if is_same else None
+    _, kept_kwargs, log_det = self._kept.pop(_ids(y), (None, None, None))
+    return log_det if _are_same(kwargs, kept_kwargs) else None
 
-  def __len__(self):
-    return len(self._kept)
+
+def _ids(y):
+  return tuple(map(id, tf.nest.flatten(y)))
 
 
 def _are_same(a, b):
@@ -68,24 +65,23 @@ class FlowBijector(tfb.Bijector):
 
   def _forward(self, x, **kwargs):
     y, log_det = self.transform(x, self.forward_min_event_ndims, **kwargs)
-    if self._handover is not None:
+    if self._handover:
       self._handover.keep(y, kwargs, log_det)
     return y
 
   def _forward_log_det_jacobian(self, x, event_ndims=None, **kwargs):
-    if event_ndims is None:
-      event_ndims = self.forward_min_event_ndims
-    return self.transform(x, event_ndims, **kwargs)[1]
+    return self.transform(
+        x, self.forward_min_event_ndims if event_ndims is None else event_ndims,
+        **kwargs)[1]
 
   def _inverse_log_det_jacobian(self, y, event_ndims=None, **kwargs):
-    if event_ndims in (None, self.inverse_min_event_ndims):
-      log_det = None if self._handover is None else self._handover.take(
-          y, kwargs)
-      if log_det is not None:
-        return -log_det
+    least = self.inverse_min_event_ndims
+    log_det = self._handover.take(y, kwargs) if (
+        self._handover and event_ndims in (None, least)) else None
+    if log_det is not None:
+      return -log_det
     return self.invert(
-        y, self.inverse_min_event_ndims if event_ndims is None else event_ndims,
-        **kwargs)[1]
+        y, least if event_ndims is None else event_ndims, **kwargs)[1]
 
   def invert(self, y: tf.Tensor, event_ndims: int, **kwargs: Any
              ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -95,31 +91,22 @@ class FlowBijector(tfb.Bijector):
     return x, -self.transform(x, ndims, **kwargs)[1]
 
 
-def transform(bijector: tfb.Bijector, x: tf.Tensor, event_ndims: int,
-              **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
-  """Returns `bijector.forward(x)` and its log-determinant.
+def value_and_log_det(
+    bijector: tfb.Bijector, value: tf.Tensor, event_ndims: int,
+    is_forward: bool, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
+  """Returns what a bijector or its inverse makes of a value, and the log-det.
 
   In one pass, where the bijector is of this package or an `Invert` of one.
   """
-  return _both(bijector, x, event_ndims, kwargs, is_forward=True)
-
-
-def invert(bijector: tfb.Bijector, y: tf.Tensor, event_ndims: int,
-           **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
-  """Returns `bijector.inverse(y)` and its log-determinant; see `transform`."""
-  return _both(bijector, y, event_ndims, kwargs, is_forward=False)
-
-
-def _both(bijector, value, event_ndims, kwargs, is_forward):
-  """See `transform` and `invert`."""
   inner = private_apis.inverted(bijector)
   if inner is not None:
-    return _both(inner, value, event_ndims, kwargs, not is_forward)
-  names = (('transform', 'forward', 'forward_log_det_jacobian') if is_forward
-           else ('invert', 'inverse', 'inverse_log_det_jacobian'))
-  one_pass, evaluate, log_det = (
-      getattr(bijector, name, None) for name in names)
+    return value_and_log_det(
+        inner, value, event_ndims, not is_forward, **kwargs)
   if isinstance(bijector, FlowBijector):
+    one_pass = bijector.transform if is_forward else bijector.invert
     return one_pass(value, event_ndims, **kwargs)
-  return evaluate(value, **kwargs), log_det(
-      value, event_ndims=event_ndims, **kwargs)
+  if is_forward:
+    return bijector.forward(value, **kwargs), bijector.forward_log_det_jacobian(
+        value, event_ndims, **kwargs)
+  return bijector.inverse(value, **kwargs), bijector.inverse_log_det_jacobian(
+      value, event_ndims, **kwargs)

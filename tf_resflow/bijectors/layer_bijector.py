@@ -48,13 +48,12 @@ class LayerBijector(flow_bijector.FlowBijector):
       seed: random.SeedLike = None, caching: bool = True, name: str = 'layer',
       parameters: dict[str, Any] | None = None):
     parameters = dict(locals()) if parameters is None else parameters
-    event_shape = layers.event_shape_of(event_shape)
     with tf.name_scope(name) as name:
-      self._input_shape = list(event_shape)
+      self._input_shape = list(layers.event_shape_of(event_shape))
       if not layer.built:
-        layer.build((None, *event_shape))
+        layer.build((None, *self._input_shape))
       self._output_shape = list(
-          layer.compute_output_shape((None, *event_shape))[1:])
+          layer.compute_output_shape((None, *self._input_shape))[1:])
       self._layer = layer
       self._seed = seed
       # Keras layers are not tf.Modules: without this list a bijector has no
@@ -80,39 +79,35 @@ class LayerBijector(flow_bijector.FlowBijector):
 
   def _flatten_batch(self, x, event_ndims):
     """Turns any batch shape into one axis; returns the way back."""
-    batch_shape = tf.shape(x)[:x.shape.rank - event_ndims]
-    static_batch = x.shape[:x.shape.rank - event_ndims]
-    flat = tf.reshape(
-        x, tf.concat([[-1], tf.shape(x)[x.shape.rank - event_ndims:]], 0))
-    flat = tf.ensure_shape(
-        flat, [None, *x.shape[x.shape.rank - event_ndims:]])
-    if x.shape.rank == event_ndims + 1:
+    rank = x.shape.rank - event_ndims
+    if rank == 1:
       return x, lambda t: t
 
     def restore(t):
-      shape = tf.concat([batch_shape, tf.shape(t)[1:]], 0)
+      shape = tf.concat([tf.shape(x)[:rank], tf.shape(t)[1:]], 0)
       return tf.ensure_shape(
-          tf.reshape(t, shape), static_batch.concatenate(t.shape[1:]))
+          tf.reshape(t, shape), x.shape[:rank].concatenate(t.shape[1:]))
 
-    return flat, restore
+    flat = tf.reshape(x, tf.concat([[-1], tf.shape(x)[rank:]], 0))
+    return tf.ensure_shape(flat, [None, *x.shape[rank:]]), restore
 
   def _forward_event_shape(self, input_shape):
-    return tf.TensorShape(
-        input_shape[:len(input_shape) - len(self._input_shape)]
-    ).concatenate(self._output_shape)
+    return input_shape[
+        :len(input_shape) - self.forward_min_event_ndims
+    ].concatenate(self._output_shape)
 
   def _inverse_event_shape(self, output_shape):
-    return tf.TensorShape(
-        output_shape[:len(output_shape) - len(self._output_shape)]
-    ).concatenate(self._input_shape)
+    return output_shape[
+        :len(output_shape) - self.inverse_min_event_ndims
+    ].concatenate(self._input_shape)
 
   def _forward_event_shape_tensor(self, input_shape):
-    rank = input_shape.shape[0] - len(self._input_shape)
-    return tf.concat([input_shape[:rank], self._output_shape], axis=0)
+    batch_ndims = input_shape.shape[0] - self.forward_min_event_ndims
+    return tf.concat([input_shape[:batch_ndims], self._output_shape], axis=0)
 
   def _inverse_event_shape_tensor(self, output_shape):
-    rank = output_shape.shape[0] - len(self._output_shape)
-    return tf.concat([output_shape[:rank], self._input_shape], axis=0)
+    batch_ndims = output_shape.shape[0] - self.inverse_min_event_ndims
+    return tf.concat([output_shape[:batch_ndims], self._input_shape], axis=0)
 
   def transform(
       self, x: tf.Tensor, event_ndims: int, seed: random.SeedLike = None,
@@ -122,12 +117,12 @@ class LayerBijector(flow_bijector.FlowBijector):
         least <= event_ndims <= x.shape.rank, 'event_ndims', event_ndims,
         f'{least} to {x.shape.rank} in {self.name}', 'It counts the axes of an '
         'event, from the last one.')
-    flat, restore = self._flatten_batch(x, self.forward_min_event_ndims)
+    flat, restore = self._flatten_batch(x, least)
     y, log_det = self._layer.forward_and_log_det(
         flat, condition=condition, seed=self._seed if seed is None else seed)
     # Axes of the batch that count as those of an event.
-    axes = range(self.forward_min_event_ndims - event_ndims, 0)
-    return restore(y), tf.reduce_sum(restore(log_det), axis=list(axes))
+    axes = list(range(least - event_ndims, 0))
+    return restore(y), tf.reduce_sum(restore(log_det), axis=axes)
 
   def _inverse(self, y, seed=None, condition=None):
     del seed  # The inverse draws nothing.

@@ -30,7 +30,6 @@ class Logit(layer_bijector.LayerBijector):
   def __init__(
       self, event_shape: Sequence[int], alpha: float = 0.05,
       dtype: str = 'float32', caching: bool = True, name: str = 'logit'):
-    parameters = dict(locals())
     super().__init__(
-        layers.Logit(alpha, dtype=dtype), event_shape=event_shape,
-        caching=caching, name=name, parameters=parameters)
+        layers.Logit(alpha, dtype=dtype), event_shape, caching=caching,
+        name=name, parameters=locals())

@@ -60,16 +60,13 @@ class ResidualBlock(layer_bijector.LayerBijector):
       layer: layers.ResidualBlock | None = None, caching: bool = True,
       name: str = 'residual_block'):
     parameters = dict(locals())
-    settings = (g, estimator, solver, memory, lipschitz_bound)
-    if layer is None:
-      layer = layers.ResidualBlock(
-          g, estimator=estimator, solver=solver,
-          memory=memory or 'recompute', lipschitz_bound=lipschitz_bound)
-    else:
-      errors.check(
-          all(s is None for s in settings), 'layer', layer.name,
-          'no settings beside a layer, whose own hold',
-          'Set them there.')
+    errors.check(
+        layer is None or
+        (g, estimator, solver, memory, lipschitz_bound) == (None,) * 5, 'layer',
+        layer and layer.name, 'no settings beside a layer, whose own hold',
+        'Set them there.')
+    layer = layer or layers.ResidualBlock(
+        g, estimator, solver, memory or 'recompute', lipschitz_bound)
     if event_shape is None:
       event_shape = _known_event_shape(g) or _known_event_shape(layer)
     errors.check(

@@ -27,7 +27,6 @@ class Squeeze(layer_bijector.LayerBijector):
   def __init__(
       self, event_shape: Sequence[int], factor: int = 2,
       dtype: str = 'float32', caching: bool = True, name: str = 'squeeze'):
-    parameters = dict(locals())
     super().__init__(
-        layers.Squeeze(factor, dtype=dtype), event_shape=event_shape,
-        caching=caching, name=name, parameters=parameters)
+        layers.Squeeze(factor, dtype=dtype), event_shape, caching=caching,
+        name=name, parameters=locals())

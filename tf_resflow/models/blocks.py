@@ -1,6 +1,6 @@
 """The blocks that flows stack, and the networks within them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 import math
 from typing import Any, NamedTuple
 
@@ -62,49 +62,47 @@ def make_network(request: BlockRequest) -> layers.Sequence:
   config, dtype = request.config, request.dtype
   constraint = registries.CONSTRAINTS.get(config.constraint)
   make_activation = registries.ACTIVATIONS.get(config.activation)
-  is_dense = request.kernel_sizes is None
-  is_flattened = is_dense and len(request.event_shape) > 1
-  widths = [*request.hidden, math.prod(request.event_shape) if is_dense
-            else request.event_shape[-1]]
+  if request.kernel_sizes is None:
+    make_linear, kind = constraint.dense, 'dense'
+    arguments = [(width,) for width in (
+        *request.hidden, math.prod(request.event_shape))]
+  else:
+    make_linear, kind = constraint.conv2d, 'conv'
+    arguments = zip(
+        (*request.hidden, request.event_shape[-1]), request.kernel_sizes,
+        strict=True)
   parts = []
-  if is_flattened:
-    parts.append(layers.Reshape((-1,), dtype=dtype))
-  for i, width in enumerate(widths):
+  for i, sizes in enumerate(arguments):
     if i > 0 or request.activate_input:
       parts.append(make_activation(
           name=f'{request.name}_act_{i}', dtype=dtype))
-    options = dict(
-        coeff=config.lipschitz_coeff, dtype=dtype,
-        seed=request.seed + i * _SEEDS_PER_LAYER)
-    parts.append(
-        constraint.dense(
-            width, name=f'{request.name}_dense_{i}', **options) if is_dense
-        else constraint.conv2d(
-            width, request.kernel_sizes[i], name=f'{request.name}_conv_{i}',
-            **options))
-  if is_flattened:
-    parts.append(layers.Reshape(request.event_shape, dtype=dtype))
+    parts.append(make_linear(
+        *sizes, name=f'{request.name}_{kind}_{i}', dtype=dtype,
+        coeff=config.lipschitz_coeff,
+        seed=request.seed + i * _SEEDS_PER_LAYER))
+  if request.kernel_sizes is None and len(request.event_shape) > 1:
+    parts = [layers.Reshape((-1,), dtype=dtype), *parts,
+             layers.Reshape(request.event_shape, dtype=dtype)]
   return layers.Sequence(parts, name=f'{request.name}_g')
 
 
 def make_residual_block(request: BlockRequest) -> layers.ResidualBlock:
   """Returns the residual block of the paper."""
-  config = request.config
   return layers.ResidualBlock(
-      make_network(request), estimator=config.estimator, memory=config.memory,
-      name=request.name, dtype=request.dtype)
+      make_network(request), estimator=request.config.estimator,
+      memory=request.config.memory, name=request.name, dtype=request.dtype)
 
 
-def make_block(
-    config: Any, event_shape: Sequence[int], index: int,
-    hidden: Sequence[int], kernel_sizes: Sequence[int] | None,
-    activate_input: bool, dtype: str) -> layers.Bijection:
-  """Returns block `index` of a flow, of the kind `config.block`.
+def make_blocks(
+    requests: Iterable[BlockRequest], make_norms: Callable,
+) -> list[layers.Bijection]:
+  """Returns blocks of the kind `config.block`, and what follows each.
 
-  The arguments are those of `BlockRequest`.
+  Args:
+    requests: what the flow asks for, block by block.
+    make_norms: from the index of a block to a list of bijections.
   """
-  make_fn: Callable = registries.BLOCKS.get(config.block)
-  return make_fn(BlockRequest(
-      config, tuple(event_shape), index, tuple(hidden),
-      None if kernel_sizes is None else tuple(kernel_sizes), activate_input,
-      dtype))
+  return [
+      part for request in requests for part in (
+          registries.BLOCKS.get(request.config.block)(request),
+          *make_norms(request.index))]

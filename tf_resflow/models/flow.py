@@ -14,7 +14,7 @@ from tf_resflow import bijectors
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import numerics
-from tf_resflow.layers.lipschitz import parts as parts_lib
+from tf_resflow.layers import base_layer
 from tf_resflow.numerics import random
 
 
@@ -76,8 +76,11 @@ class Flow(keras.Model):
     self.classifier = classifier
     self.built = True
 
-  def _events(self, x, event_shape, name):
-    """Returns `x` as a tensor `[B, *event_shape]`."""
+  def _events(self, x, event_shape, name, condition=None):
+    """Returns `x` as a tensor `[B, *event_shape]`; checks the condition."""
+    errors.check(
+        condition is None or self.bijection.takes_condition, 'condition',
+        condition, f'None, since {self.name} depends on no condition')
     x = tf.convert_to_tensor(x)
     errors.check(
         x.dtype.is_floating, name, x.dtype.name, 'floats',
@@ -87,11 +90,6 @@ class Flow(keras.Model):
         x.shape.is_compatible_with([None, *event_shape]), name,
         f'a tensor {x.shape}', f'[B, {", ".join(map(str, event_shape))}]')
     return x
-
-  def _check_condition(self, condition):
-    errors.check(
-        condition is None or self.bijection.takes_condition, 'condition',
-        condition, f'None, since {self.name} depends on no condition')
 
   @property
   def has_classifier(self) -> bool:
@@ -129,10 +127,9 @@ class Flow(keras.Model):
     Returns:
       A `layers.Transformed`: `y` `[B, D]`, `log_det`, `solves`, `features`.
     """
-    self._check_condition(condition)
     return self.bijection.transform(
-        self._events(x, self.event_shape, 'x'), condition=condition, seed=seed,
-        estimator=estimator)
+        self._events(x, self.event_shape, 'x', condition), condition=condition,
+        seed=seed, estimator=estimator)
 
   def forward_and_log_det(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
@@ -143,10 +140,9 @@ class Flow(keras.Model):
     The arguments are those of `transform`. Raises where a forward direction
     that is a solve does not converge.
     """
-    self._check_condition(condition)
     return self.bijection.forward_and_log_det(
-        self._events(x, self.event_shape, 'x'), condition=condition, seed=seed,
-        estimator=estimator)
+        self._events(x, self.event_shape, 'x', condition), condition=condition,
+        seed=seed, estimator=estimator)
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
     return self.bijection(self._events(inputs, self.event_shape, 'x'))
@@ -161,10 +157,9 @@ class Flow(keras.Model):
       condition: see `transform`.
       solver: a solver to use in place of the blocks' own.
     """
-    self._check_condition(condition)
     return self.bijection.solve_inverse(
-        self._events(z, (self.event_size,), 'z'), condition=condition,
-        solver=solver)
+        self._events(z, (self.event_size,), 'z', condition),
+        condition=condition, solver=solver)
 
   def inverse(
       self, z: tf.Tensor, condition: Any = None,
@@ -174,10 +169,9 @@ class Flow(keras.Model):
     Raises:
       tf.errors.InvalidArgumentError: when an example does not converge.
     """
-    self._check_condition(condition)
     return self.bijection.inverse(
-        self._events(z, (self.event_size,), 'z'), condition=condition,
-        solver=solver)
+        self._events(z, (self.event_size,), 'z', condition),
+        condition=condition, solver=solver)
 
   def base_log_prob(self, z: tf.Tensor) -> tf.Tensor:
     """Returns the log-density of latents `[B, D]` under the base, `[B]`."""
@@ -217,8 +211,8 @@ class Flow(keras.Model):
         self.num_levels is not None, 'num_levels', None,
         'a number from 2', 'bits_per_dim is defined for integers; use '
         'log_prob.')
-    nats_per_dim = math.log(self.num_levels) - log_prob / self.event_size
-    return nats_per_dim / math.log(2.0)
+    return (
+        math.log(self.num_levels) - log_prob / self.event_size) / math.log(2.0)
 
   def log_prob_and_logits(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
@@ -234,10 +228,9 @@ class Flow(keras.Model):
     Raises:
       InvalidValueError: if the model has no classifier.
     """
-    self._check_has_classifier()
     result = self.transform(x, condition, seed, estimator)
     return (self.base_log_prob(result.y) + result.log_det,
-            self.classifier(list(result.features)))
+            self._logits(result.features))
 
   def classify(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
     """Returns the class logits `[B, num_classes]`; takes no log-determinant.
@@ -249,22 +242,20 @@ class Flow(keras.Model):
     Raises:
       InvalidValueError: if the model has no classifier.
     """
-    self._check_has_classifier()
-    result = self.transform(x, condition, estimator=numerics.Skip())
-    return self.classifier(list(result.features))
+    return self._logits(
+        self.transform(x, condition, estimator=numerics.Skip()).features)
 
-  def _check_has_classifier(self):
+  def _logits(self, features):
     errors.check(
         self.has_classifier, 'num_classes', 0, 'a number from 2',
         f'{self.name} has no classifier: hybrid models are configured with '
         'num_classes.')
+    return self.classifier(list(features))
 
   def initialize(self, x: tf.Tensor) -> None:
     """Runs every layer once, so that ActNorms set themselves from a batch."""
-    if self.has_classifier:
-      self.classify(x)
-    else:
-      self(x)
+    run_fn = self.classify if self.has_classifier else self
+    run_fn(x)
 
   def draw_latents(
       self, num_samples: int | tf.Tensor, seed: random.SeedLike = None,
@@ -312,18 +303,19 @@ class Flow(keras.Model):
 
   def distribution(self) -> tfd.Distribution:
     """Returns the density as a distribution of events."""
-    base = tfd.MultivariateNormalDiag(
-        tf.zeros([self.event_size], tf.as_dtype(self.compute_dtype)))
-    return tfd.TransformedDistribution(base, tfb.Invert(self.bijector()))
+    return tfd.TransformedDistribution(
+        tfd.MultivariateNormalDiag(
+            tf.zeros([self.event_size], self.compute_dtype)),
+        tfb.Invert(self.bijector()))
 
   def frozen(self) -> 'Flow':
     """Returns a flow that computes alike and keeps its present weights.
 
     See `layers.Bijection.frozen`; exported models are made so.
     """
-    classifier = self.classifier and parts_lib.frozen_copy(self.classifier)
     return Flow(
-        self.bijection.frozen(), self.event_shape, self.num_levels, classifier,
+        self.bijection.frozen(), self.event_shape, self.num_levels,
+        self.classifier and base_layer.frozen_copy(self.classifier),
         name=self.name, dtype=self.dtype_policy)
 
   def save_norms(self) -> None:
@@ -338,14 +330,11 @@ class Flow(keras.Model):
       certify: whether to compute guaranteed upper bounds; for large images
         that takes minutes.
     """
-    bounds = []
-    for block in self.certified_bijections:
-      certificate = (
-          block.certificate() if certify else layers.Certificate(None))
-      bounds.append(BlockBound(
-          block.name, block.lipschitz_bound, block.norm_estimate(),
-          certificate.bound, certificate.methods))
-    return bounds
+    return [
+        BlockBound(
+            block.name, block.lipschitz_bound, block.norm_estimate(),
+            *(block.certificate() if certify else layers.Certificate(None)))
+        for block in self.certified_bijections]
 
   def get_config(self) -> dict:
     return {

@@ -20,7 +20,6 @@ def make_standardize(config: Any, dtype: str) -> layers.Bijection:
       config.mean, config.std, name='standardize', dtype=dtype)
 
 
-def make_nothing(config: Any, dtype: str) -> layers.Bijection:
+def make_nothing(unused_config: Any, dtype: str) -> layers.Bijection:
   """Returns the identity."""
-  del config
   return layers.Chain([], name='none', dtype=dtype)

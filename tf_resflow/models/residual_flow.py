@@ -32,6 +32,7 @@ class ResidualFlow(flow.Flow):
 
   Args:
     config: a `ResidualFlowConfig`, or its fields as a dict.
+    name: of the model.
     **kwargs: of `keras.Model`; `dtype` is 'float32' or 'float64'.
 
   Example:
@@ -47,14 +48,14 @@ class ResidualFlow(flow.Flow):
   """
 
   def __init__(
-      self, config: residual_flow_config.ResidualFlowConfig | dict, **kwargs):
+      self, config: residual_flow_config.ResidualFlowConfig | dict,
+      name: str = 'residual_flow', **kwargs):
     if isinstance(config, dict):
       config = residual_flow_config.ResidualFlowConfig(**config)
-    kwargs.setdefault('name', 'residual_flow')
     builder = _Builder(config, kwargs.get('dtype', keras.config.floatx()))
     super().__init__(
         builder.make_bijection(), config.image_shape, config.num_levels,
-        builder.make_classifier(), **kwargs)
+        builder.make_classifier(), name=name, **kwargs)
     self.config = config
     # Shapes [h, w, c] of the parts of the latents, in their order.
     self.latent_shapes = tuple(builder.latent_shapes)
@@ -78,103 +79,96 @@ class _Builder:
     self.feature_shapes = []
 
   def make_bijection(self) -> layers.Chain:
-    """Returns the whole flow, built."""
-    parts, shape = self._preprocessing()
-    if self.config.first_act_norm:
-      parts += self._act_norms('first')
-    parts += self._scales(0, shape)
-    chain = layers.Chain(parts, name='bijection', dtype=self.dtype)
-    chain.build((None, *self.config.image_shape))
-    return chain
-
-  def make_classifier(self) -> layers.HybridClassifier | None:
-    """Returns the classifier of a hybrid model, built, or None."""
-    config = self.config
-    if not config.num_classes:
-      return None
-    classifier = layers.HybridClassifier(
-        config.num_classes, config.head_channels, seed=config.seed,
-        name='classifier', dtype=self.dtype)
-    classifier.build([(None, *shape) for shape in self.feature_shapes])
-    return classifier
-
-  def _preprocessing(self):
-    """Returns the first parts of the flow, and the shape behind them."""
+    """Returns the whole flow."""
     config, shape = self.config, self.config.image_shape
-    make_fn = registries.PREPROCESSORS.get(config.preprocessing)
-    parts = [make_fn(config, self.dtype)]
+    parts = [registries.PREPROCESSORS.get(config.preprocessing)(
+        config, self.dtype)]
     if config.squeeze_first:
       squeeze = layers.Squeeze(name='squeeze_first', dtype=self.dtype)
       # Per channel of the squeezed images, if there are numbers for them.
       parts.insert(0 if len(config.mean) > shape[-1] else 1, squeeze)
       shape = squeeze.compute_output_shape((None, *shape))[1:]
-    return parts, shape
+    if config.first_act_norm:
+      parts += self._act_norms('first')
+    return layers.Chain(
+        parts + self._scales(0, shape), name='bijection', dtype=self.dtype)
 
-  def _act_norms(self, name, per_feature=None):
-    """Returns what follows every block."""
-    config = self.config
-    if per_feature is None:
-      per_feature = config.fully_connected
-    norms = []
-    if config.act_norm:
-      norms.append(layers.ActNorm(
-          per_feature=per_feature, name=f'act_norm_{name}', dtype=self.dtype))
-    if config.feature_act_norm:
-      norms.append(layers.ActNorm(
-          per_feature=True, name=f'feature_act_norm_{name}', dtype=self.dtype))
-    return norms
+  def make_classifier(self) -> layers.HybridClassifier | None:
+    """Returns the classifier of a hybrid model, built, or None."""
+    if not self.config.num_classes:
+      return None
+    classifier = layers.HybridClassifier(
+        self.config.num_classes, self.config.head_channels,
+        seed=self.config.seed, name='classifier', dtype=self.dtype)
+    classifier.build([(None, *shape) for shape in self.feature_shapes])
+    return classifier
+
+  def _act_norms(self, name):
+    """Returns what follows every block on images."""
+    kinds = (('act_norm', self.config.fully_connected),
+             ('feature_act_norm', True))
+    return [
+        layers.ActNorm(
+            per_feature=per_feature, name=f'{kind}_{name}', dtype=self.dtype)
+        for kind, per_feature in kinds if getattr(self.config, kind)]
+
+  def _vector_act_norms(self, name):
+    """Returns what follows every block on vectors."""
+    has_norms = self.config.act_norm or self.config.feature_act_norm
+    return [layers.ActNorm(name=f'act_norm_{name}', dtype=self.dtype)
+            ] if has_norms else []
 
   def _scales(self, scale, shape):
     """Returns the parts from a scale on."""
-    config, parts = self.config, []
+    config = self.config
     num_hidden = (config.num_dense_hidden_layers if config.fully_connected
                   else len(config.kernel_sizes) - 1)
-    for index in itertools.islice(self.indices, config.num_blocks[scale]):
-      parts.append(blocks.make_block(
-          config, shape, index, [config.hidden_channels] * num_hidden,
-          None if config.fully_connected else config.kernel_sizes,
-          config.preactivation and (index > 0 or config.activate_first_block),
-          self.dtype))
-      parts += self._act_norms(index)
+    parts = blocks.make_blocks((
+        blocks.BlockRequest(
+            config, shape, index, (config.hidden_channels,) * num_hidden,
+            None if config.fully_connected else config.kernel_sizes,
+            config.preactivation and (
+                index > 0 or config.activate_first_block), self.dtype)
+        for index in itertools.islice(
+            self.indices, config.num_blocks[scale])), self._act_norms)
     if scale == len(config.num_blocks) - 1:
       return parts + self._last(shape)
     squeeze = layers.Squeeze(name=f'squeeze_{scale}', dtype=self.dtype)
-    parts.append(squeeze)
     height, width, channels = squeeze.compute_output_shape((None, *shape))[1:]
     if not config.factor_out:
       shape = (height, width, channels)
-      return parts + self._tap(shape) + self._scales(scale + 1, shape)
+      return [*parts, squeeze, *self._tap(shape),
+              *self._scales(scale + 1, shape)]
     kept = channels // 2
     self.latent_shapes.append((height, width, channels - kept))
     # Where nothing leaves, at last, the head reads what left before.
     num_taps = 0 if not config.num_classes else (
         2 if scale == len(config.num_blocks) - 2 else 1)
     self.feature_shapes += self.latent_shapes[-1:] * num_taps
-    rest = layers.Chain(
-        self._scales(scale + 1, (height, width, kept)),
-        name=f'rest_{scale}', dtype=self.dtype)
-    return parts + [layers.Split(rest, num_taps, name=f'split_{scale}')]
+    return [*parts, squeeze, layers.Split(
+        layers.Chain(
+            self._scales(scale + 1, (height, width, kept)),
+            name=f'rest_{scale}', dtype=self.dtype),
+        num_taps, name=f'split_{scale}')]
 
   def _last(self, shape):
     """Returns what comes behind the blocks of the last scale."""
     config = self.config
-    self.latent_shapes.append(tuple(shape))
-    size = math.prod(shape)
-    parts = [layers.Flatten(name='flatten', dtype=self.dtype)]
-    for index in itertools.islice(self.indices, config.num_dense_blocks):
-      parts.append(blocks.make_block(
-          config, (size,), index,
-          [config.dense_hidden_units] * config.num_dense_hidden_layers, None,
-          config.preactivation, self.dtype))
-      if config.act_norm or config.feature_act_norm:
-        parts.append(layers.ActNorm(
-            name=f'act_norm_{index}', dtype=self.dtype))
-    return parts if config.factor_out else parts + self._tap(shape)
+    self.latent_shapes.append(shape)
+    parts = blocks.make_blocks((
+        blocks.BlockRequest(
+            config, (math.prod(shape),), index,
+            (config.dense_hidden_units,) * config.num_dense_hidden_layers,
+            None, config.preactivation, self.dtype)
+        for index in itertools.islice(self.indices, config.num_dense_blocks)),
+        self._vector_act_norms)
+    return [layers.Flatten(name='flatten', dtype=self.dtype), *parts,
+            *([] if config.factor_out else self._tap(shape))]
 
   def _tap(self, shape):
     """Returns what lets a feature out, for hybrid models."""
     if not self.config.num_classes:
       return []
-    self.feature_shapes.append(tuple(shape))
+    self.feature_shapes.append(shape)
     return [layers.FeatureTap(
         shape, name=f'tap_{len(self.feature_shapes)}', dtype=self.dtype)]

@@ -79,11 +79,21 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
       minimum=1)
 
   def check(self) -> None:
-    self._check_shapes()
+    errors.check(
+        len(self.image_shape) == 3, 'image_shape',
+        values.text_of(self.image_shape), 'height, width and channels')
+    height, width, channels = self.image_shape
+    num_squeezes = len(self.num_blocks) - 1 + int(self.squeeze_first)
+    divisor = 2**num_squeezes
+    errors.check(
+        height % divisor == 0 and width % divisor == 0, 'num_blocks',
+        values.text_of(self.num_blocks), 'fewer scales for images of '
+        f'{height} x {width}',
+        f'{len(self.num_blocks)} scales need {num_squeezes} squeezes by 2, so '
+        f'that both must be divisible by {divisor}.')
     errors.check(
         all(k % 2 for k in self.kernel_sizes), 'kernel_sizes',
         values.text_of(self.kernel_sizes), 'odd numbers')
-    channels = self.image_shape[-1]
     sizes = (channels, 4 * channels) if self.squeeze_first else (channels,)
     for name in ('mean', 'std'):
       numbers = getattr(self, name)
@@ -101,20 +111,6 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
         len(self.num_blocks) > 1, 'factor_out', 'true',
         'false in a hybrid flow of one scale',
         'The classifier reads what is factored out, which is nothing here.')
-
-  def _check_shapes(self) -> None:
-    errors.check(
-        len(self.image_shape) == 3, 'image_shape',
-        values.text_of(self.image_shape), 'height, width and channels')
-    height, width = self.image_shape[:2]
-    num_squeezes = len(self.num_blocks) - 1 + int(self.squeeze_first)
-    divisor = 2**num_squeezes
-    errors.check(
-        height % divisor == 0 and width % divisor == 0, 'num_blocks',
-        values.text_of(self.num_blocks), 'fewer scales for images of '
-        f'{height} x {width}',
-        f'{len(self.num_blocks)} scales need {num_squeezes} squeezes by 2, so '
-        f'that both must be divisible by {divisor}.')
 
   @property
   def event_size(self) -> int:

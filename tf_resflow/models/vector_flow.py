@@ -14,6 +14,7 @@ class VectorFlow(flow.Flow):
 
   Args:
     config: a `VectorFlowConfig`, or its fields as a dict.
+    name: of the model.
     **kwargs: of `keras.Model`; `dtype` is 'float32' or 'float64'.
 
   Example:
@@ -27,24 +28,25 @@ class VectorFlow(flow.Flow):
   """
 
   def __init__(
-      self, config: vector_flow_config.VectorFlowConfig | dict, **kwargs):
+      self, config: vector_flow_config.VectorFlowConfig | dict,
+      name: str = 'vector_flow', **kwargs):
     if isinstance(config, dict):
       config = vector_flow_config.VectorFlowConfig(**config)
-    kwargs.setdefault('name', 'vector_flow')
     dtype = keras.dtype_policies.get(
         kwargs.get('dtype', keras.config.floatx())).name
-    parts = []
-    if config.act_norm:
-      parts.append(layers.ActNorm(name='act_norm_first', dtype=dtype))
-    for index in range(config.num_blocks):
-      parts.append(blocks.make_block(
-          config, (config.event_size,), index, config.hidden_units, None,
-          activate_input=index > 0, dtype=dtype))
-      if config.act_norm:
-        parts.append(layers.ActNorm(name=f'act_norm_{index}', dtype=dtype))
+
+    def make_norms(name):
+      return [layers.ActNorm(name=f'act_norm_{name}', dtype=dtype)
+              ] if config.act_norm else []
+
+    parts = make_norms('first') + blocks.make_blocks((
+        blocks.BlockRequest(
+            config, (config.event_size,), index, config.hidden_units, None,
+            activate_input=index > 0, dtype=dtype)
+        for index in range(config.num_blocks)), make_norms)
     super().__init__(
         layers.Chain(parts, name='bijection', dtype=dtype),
-        (config.event_size,), **kwargs)
+        (config.event_size,), name=name, **kwargs)
     self.config = config
 
   def get_config(self) -> dict:

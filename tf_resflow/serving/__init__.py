@@ -8,6 +8,5 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'integer_flow': ['IntegerFlow'],
-    'saved_model': ['check_is_new', 'export'],
-    'warmup': ['check_is_installed'],
+    'saved_model': ['check_is_installed', 'check_is_new', 'export'],
 })

@@ -10,7 +10,6 @@ from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.numerics import chunking
 from tf_resflow.numerics import random
-from tf_resflow.serving import checks
 
 # Of what fits at a time: a server answers several requests at once.
 _SHARE_OF_BATCH = 1 / 16
@@ -76,26 +75,26 @@ class IntegerFlow:
     self.model = model
     self.estimator = estimator
     self.max_samples = max_samples
-    dtype = tf.as_dtype(model.compute_dtype)
-    self._images = tf.TensorSpec(
-        [None, *model.event_shape], tf.uint8, 'images')
-    self._latents = tf.TensorSpec([None, model.event_size], dtype, 'latents')
-    self._seed = tf.TensorSpec([2], tf.int32, 'seed')
-    self._num_samples = tf.TensorSpec([], tf.int32, 'num_samples')
-    self._temperature = tf.TensorSpec([], tf.float32, 'temperature')
+    self._dtype = tf.as_dtype(model.compute_dtype)
+    self._specs = {spec.name: spec for spec in (
+        tf.TensorSpec([None, *model.event_shape], tf.uint8, 'images'),
+        tf.TensorSpec([None, model.event_size], self._dtype, 'latents'),
+        tf.TensorSpec([2], tf.int32, 'seed'),
+        tf.TensorSpec([], tf.int32, 'num_samples'),
+        tf.TensorSpec([], tf.float32, 'temperature'))}
 
   def signatures(self) -> dict[str, tuple[Callable, list[tf.TensorSpec]]]:
     """Returns, by name, a method and the specs of what it takes."""
-    signatures = {
-        'log_prob': (self.log_prob, [self._images, self._seed]),
-        'sample': (
-            self.sample, [self._num_samples, self._seed, self._temperature]),
-        'encode': (self.encode, [self._images]),
-        'decode': (self.decode, [self._latents]),
+    inputs = {
+        self.log_prob: ('images', 'seed'),
+        self.sample: ('num_samples', 'seed', 'temperature'),
+        self.encode: ('images',),
+        self.decode: ('latents',),
     }
     if self.model.has_classifier:
-      signatures['classify'] = self.classify, [self._images]
-    return signatures
+      inputs[self.classify] = ('images',)
+    return {method.__name__: (method, [self._specs[name] for name in names])
+            for method, names in inputs.items()}
 
   def log_prob(
       self, images: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -113,8 +112,8 @@ class IntegerFlow:
       `log_prob`: `[B]`, nats, of the density of `x` on [0, 1)^D;
       `bits_per_dim`: `[B]`, `-(log_prob - D log n) / (D log 2)`.
     """
-    images = checks.check_images(images, self._images, self.model.num_levels)
-    seed = checks.check_seed(seed, self._seed)
+    images = self._checked_images(images)
+    seed = self._checked('seed', seed)
     noise = tf.random.stateless_uniform(
         tf.shape(images), random.fold_in(seed, 0).values)
     log_prob = self._log_prob(
@@ -138,12 +137,18 @@ class IntegerFlow:
     Raises:
       tf.errors.InvalidArgumentError: if an inverse does not converge.
     """
-    num_samples = checks.check_num_samples(
-        num_samples, self._num_samples, self.max_samples)
-    seed = checks.check_seed(seed, self._seed)
-    temperature = checks.check_temperature(temperature, self._temperature)
+    num_samples = self._checked('num_samples', num_samples)
+    num_samples = _require(
+        (num_samples >= 1) & (num_samples <= self.max_samples), num_samples,
+        ['num_samples is', num_samples, f'; expected 1 to {self.max_samples}.'])
+    temperature = self._checked('temperature', temperature)
+    temperature = _require(
+        (temperature >= 0.0) & tf.math.is_finite(temperature), temperature,
+        ['temperature is', temperature, '; expected a finite number, 0 or '
+         'more: 1 samples the model, less varies less.'])
     x = self.model.sample(
-        num_samples, seed, tf.cast(temperature, self._latents.dtype))
+        num_samples, self._checked('seed', seed),
+        tf.cast(temperature, self._dtype))
     return {'images': self._quantize(x)}
 
   def encode(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -169,7 +174,11 @@ class IntegerFlow:
     Raises:
       tf.errors.InvalidArgumentError: if an inverse does not converge.
     """
-    latents = checks.check_latents(latents, self._latents)
+    latents = self._checked_batch('latents', latents)
+    latents = _require(
+        tf.reduce_all(tf.math.is_finite(latents)), latents,
+        ['latents has numbers that are not finite; expected those of the '
+         'signature encode, or standard normal ones.'])
     return {'images': self._quantize(self.model.inverse(latents))}
 
   def classify(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -186,24 +195,63 @@ class IntegerFlow:
 
   def _log_prob(self, x, seed):
     largest = self.estimator.max_batch_size(
-        self.model.event_size, self._latents.dtype)
+        self.model.event_size, self._dtype)
     # Chunks of a batch would draw alike.
     is_whole = largest is None or self.estimator.is_random
-    (log_prob,), _ = chunking.map_in_chunks(
+    return chunking.map_in_chunks(
         lambda x: ([self.model.log_prob(
             x, seed=seed, estimator=self.estimator)], []),
         None if is_whole else max(1, int(_SHARE_OF_BATCH * largest)), [x],
-        outputs_like=[tf.reshape(x, [tf.shape(x)[0], -1])[:, 0]],
-        unknown_sizes=True)
-    return log_prob
+        outputs_like=[tf.TensorSpec([None], x.dtype)],
+        unknown_sizes=True)[0][0]
+
+  def _checked(self, name, value):
+    """Returns a value as a tensor of the dtype and shape of its `TensorSpec`.
+
+    A server does not compare shapes with those of a signature.
+    """
+    spec, tensor = self._specs[name], tf.convert_to_tensor(value)
+    errors.check(
+        tensor.dtype == spec.dtype, name, f'a tensor {tensor.dtype.name}',
+        f'{spec.dtype.name} {spec.shape}')
+    # When the graph runs; the message names the tensor.
+    return tf.ensure_shape(tensor, spec.shape)
+
+  def _checked_batch(self, name, value):
+    """One image or more: oneDNN's convolutions fail on an empty batch."""
+    tensor = self._checked(name, value)
+    return _require(
+        tf.shape(tensor)[0] >= 1, tensor,
+        [f'{name} is an empty batch; expected 1 or more.'])
+
+  def _checked_images(self, images):
+    """Returns images of levels 0, ..., num_levels - 1."""
+    images = self._checked_batch('images', images)
+    if self.model.num_levels == 256:
+      return images  # Any uint8 is a level.
+    largest = tf.reduce_max(images)
+    return _require(
+        largest < self.model.num_levels, images,
+        ['images has the level', largest, '; expected levels 0 to '
+         f'{self.model.num_levels - 1}, as in the data set (not scaled to 0 to '
+         '255).'])
 
   def _bin_centres(self, images):
-    images = checks.check_images(images, self._images, self.model.num_levels)
-    return self._dequantize(images, 0.5)
+    return self._dequantize(self._checked_images(images), 0.5)
 
   def _dequantize(self, images, noise):
-    x = datasets.dequantize(images, noise, self.model.num_levels)
-    return tf.cast(x, self._latents.dtype)
+    return tf.cast(
+        datasets.dequantize(images, noise, self.model.num_levels), self._dtype)
 
   def _quantize(self, x):
     return datasets.quantize(tf.cast(x, tf.float32), self.model.num_levels)
+
+
+def _require(condition, tensor, message):
+  """Returns `tensor`, behind an assertion with the parts of a message.
+
+  One that fails is a `tf.errors.InvalidArgumentError`, which TensorFlow Serving
+  returns to the client.
+  """
+  with tf.control_dependencies([tf.debugging.Assert(condition, message)]):
+    return tf.identity(tensor)

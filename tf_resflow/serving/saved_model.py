@@ -1,19 +1,17 @@
-"""Writes flows as SavedModels."""
+"""Writes flows as SavedModels, with requests that warm a server up."""
 
-from collections.abc import Mapping, Sequence
-import os
+from collections.abc import Callable, Mapping, Sequence
+import functools
+import pathlib
 import tempfile
 
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import numerics
-from tf_resflow.serving import gradients
 from tf_resflow.serving import integer_flow
-from tf_resflow.serving import warmup as warmup_lib
-
-_MODEL_JSON = 'model.json'
 
 
 def check_is_new(output: str) -> None:
@@ -21,16 +19,99 @@ def check_is_new(output: str) -> None:
   errors.check(
       bool(output) and '://' not in output, 'output', output,
       'a folder of this machine', 'The SavedModel can be copied from there.')
-  is_new = not os.path.exists(output) or (
-      os.path.isdir(output) and not os.listdir(output))
-  errors.check(is_new, 'output', output, 'a new or empty folder',
-               'Take the next version number, for example.')
+  path = pathlib.Path(output)
+  errors.check(
+      not path.exists() or (path.is_dir() and not any(path.iterdir())),
+      'output', output, 'a new or empty folder',
+      'Take the next version number, for example.')
 
 
-def _variables_read(flow, functions):
-  """Returns the variables of a flow that concrete functions read."""
-  captured = {id(t) for f in functions for t in f.captured_inputs}
-  return [v.value for v in flow.variables if id(v.value.handle) in captured]
+def check_is_installed() -> None:
+  """Raises `InvalidValueError` unless tensorflow-serving-api is installed."""
+  try:
+    from tensorflow_serving.apis import prediction_log_pb2  # noqa: F401
+  except ImportError as error:
+    raise errors.InvalidValueError(
+        'warmup', 'true', 'false where tensorflow-serving-api is missing',
+        f'Importing it says: {error}. Install it with pip install '
+        "'tf_resflow[serving]', or leave the requests out with --nowarmup."
+    ) from error
+
+
+def _example(spec):
+  """Returns a valid input of a signature: one image, latent or sample."""
+  if spec.name in ('num_samples', 'temperature'):
+    return tf.ones([], spec.dtype)
+  return tf.zeros([1 if n is None else n for n in spec.shape], spec.dtype)
+
+
+def _write_requests(
+    assets: pathlib.Path, specs: Mapping[str, Sequence[tf.TensorSpec]]) -> None:
+  """Writes one request per signature, for TensorFlow Serving to warm up with.
+
+  The first request of a signature takes longer than the others. The server
+  sends itself those of this file when it loads a model, before it serves it: a
+  TFRecord file of `PredictionLog` protocol buffers.
+
+  Args:
+    assets: the folder `assets.extra` of the SavedModel.
+    specs: of the inputs, by names of signatures.
+  """
+  from tensorflow_serving.apis import prediction_log_pb2
+
+  with tf.io.TFRecordWriter(
+      str(assets / 'tf_serving_warmup_requests')) as writer:
+    for name, inputs in specs.items():
+      log = prediction_log_pb2.PredictionLog(predict_log={'request': {
+          'model_spec': {'signature_name': name},
+          'inputs': {spec.name: tf.make_tensor_proto(_example(spec).numpy())
+                     for spec in inputs}}})
+      writer.write(log.SerializeToString())
+
+
+def _prevent_gradients(function: Callable) -> Callable:
+  """Returns a function of tensors whose outputs refuse to be differentiated.
+
+  Args:
+    function: returns a dict of tensors.
+  """
+
+  @functools.wraps(function)
+  def prevented(*tensors):
+    return {
+        name: tf.raw_ops.PreventGradient(
+            input=output, message='an exported flow answers requests; train '
+            'the model it came from.')
+        for name, output in function(*tensors).items()}
+
+  return prevented
+
+
+def _forget_gradients(folder: pathlib.Path) -> None:
+  """Removes what a SavedModel says of gradients.
+
+  Its custom gradients are named after Python functions of the process that
+  wrote it. TensorFlow would warn of every one when it loads the model, although
+  nothing can ask for them behind `_prevent_gradients`. Trainable variables
+  would be watched by every tape around a call. The fingerprint, which is of
+  another file then, goes as well; SavedModels need none.
+
+  Args:
+    folder: of the SavedModel.
+  """
+  path = folder / 'saved_model.pb'
+  saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+  for meta_graph in saved_model.meta_graphs:
+    for function in meta_graph.graph_def.library.function:
+      for node in function.node_def:
+        if '_gradient_op_type' in node.attr and node.attr[
+            '_gradient_op_type'].s.startswith(b'CustomGradient'):
+          del node.attr['_gradient_op_type']
+    for node in meta_graph.object_graph_def.nodes:
+      if node.HasField('variable'):
+        node.variable.trainable = False
+  path.write_bytes(saved_model.SerializeToString())
+  (folder / 'fingerprint.pb').unlink()
 
 
 def _try_out(functions: Mapping[str, tf.types.experimental.ConcreteFunction],
@@ -44,14 +125,13 @@ def _try_out(functions: Mapping[str, tf.types.experimental.ConcreteFunction],
   for name, function in functions.items():
     try:
       outputs = function(**{
-          spec.name: warmup_lib.example(spec) for spec in specs[name]})
+          spec.name: _example(spec) for spec in specs[name]})
     except tf.errors.InvalidArgumentError as error:
       # What failed comes after the lines of a traceback.
       start = max(0, error.message.find('assertion failed'))
-      reason = error.message[start:].splitlines()[0]
       raise errors.InvalidValueError(
           'signature', name, 'one that the model answers',
-          f'It fails: {reason}') from error
+          f'It fails: {error.message[start:].splitlines()[0]}') from error
     for key, output in outputs.items():
       errors.check(
           not output.dtype.is_floating or bool(
@@ -105,34 +185,37 @@ def export(
   """
   check_is_new(output)
   if warmup:
-    warmup_lib.check_is_installed()
+    check_is_installed()
   frozen = model.frozen()
   signatures = integer_flow.IntegerFlow(
       frozen, estimator, max_samples).signatures()
   functions = {
       name: tf.function(
-          gradients.prevent(method), input_signature=specs, autograph=False
+          _prevent_gradients(method), input_signature=specs, autograph=False
       ).get_concrete_function()
       for name, (method, specs) in signatures.items()}
+  captured = {id(t) for f in functions.values() for t in f.captured_inputs}
   module = tf.Module()
-  module.weights = _variables_read(frozen, functions.values())
+  module.weights = [
+      v.value for v in frozen.variables if id(v.value.handle) in captured]
   specs = {name: specs for name, (_, specs) in signatures.items()}
   _try_out(functions, specs)
-  parent, name = os.path.split(os.path.abspath(output))
-  os.makedirs(parent, exist_ok=True)
-  with tempfile.TemporaryDirectory(prefix=f'.{name}.', dir=parent) as folder:
-    draft = os.path.join(folder, name)
+  path = pathlib.Path(output).resolve()
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with tempfile.TemporaryDirectory(
+      prefix=f'.{path.name}.', dir=path.parent) as folder:
+    draft = pathlib.Path(folder, path.name)
     tf.saved_model.save(
-        module, draft, signatures=functions,
+        module, str(draft), signatures=functions,
         options=tf.saved_model.SaveOptions(experimental_custom_gradients=False))
-    gradients.forget(draft)
+    _forget_gradients(draft)
+    assets = draft / 'assets.extra'
+    assets.mkdir()
     if warmup:
-      warmup_lib.write_requests(draft, specs)
-    assets = os.path.join(draft, warmup_lib.ASSETS)
-    os.makedirs(assets, exist_ok=True)
+      _write_requests(assets, specs)
     if model.config is not None:
-      with open(os.path.join(assets, _MODEL_JSON), 'w', encoding='utf-8') as f:
-        f.write(model.config.to_json())
+      (assets / 'model.json').write_text(
+          model.config.to_json(), encoding='utf-8')
     # A rename replaces an empty folder, and fails where one has been filled.
-    os.rename(draft, output)
+    draft.rename(path)
   return list(signatures)
