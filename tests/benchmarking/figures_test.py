@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tf_resflow.benchmarking import figures
 from tf_resflow.benchmarking import operations
-from tf_resflow.benchmarking import scaling
+from tf_resflow.benchmarking import studies
 
 
 def _pixels(path):
@@ -13,14 +13,14 @@ def _pixels(path):
 
 
 def test_scaling(tmp_path):
-  model = scaling.CostModel(0.0, 0.0, 1.0, 0.0)
+  model = studies.CostModel(0.0, 0.0, 1.0, 0.0)
   sweeps = {
-      name: [(v, scaling.Measurement(v, operations.StepWork(v, 0, 0)))
+      name: [(v, studies.Measurement(v, operations.StepWork(v, 0, 0)))
              for v in (1, 2, 4)] for name in ('batch', 'hidden width')}
   figures.save_scaling(tmp_path / 'a.png', sweeps, model)
   # Curves that miss the points look otherwise.
   figures.save_scaling(
-      tmp_path / 'b.png', sweeps, scaling.CostModel(1.0, 0.0, 1.0, 0.0))
+      tmp_path / 'b.png', sweeps, studies.CostModel(1.0, 0.0, 1.0, 0.0))
   a, b = _pixels(tmp_path / 'a.png'), _pixels(tmp_path / 'b.png')
   assert a.shape[0] > 200 and a.shape[1] > 400
   assert a.shape != b.shape or np.any(a != b)

@@ -1,5 +1,8 @@
-"""Studies over a made-up measurement with known laws."""
+"""Known costs and laws are recovered, from measurements that are made up."""
 
+import itertools
+
+import numpy as np
 import pytest
 
 from tf_resflow import configuration
@@ -55,18 +58,44 @@ def test_memory():
   assert peaks['naive'] == {10: pytest.approx(3.1), 40: pytest.approx(3.4)}
 
 
-def test_prediction():
-  work, rows = studies.predict_training(_CONFIG, [1, 4])
-  # Two exact terms and two of Poisson(2).
-  assert work == operations.step_work(_CONFIG.model.build(), 4, 4)
-  for one, four in zip(rows[::2], rows[1::2], strict=True):
-    assert one['accelerator'] == four['accelerator']
-    assert (one['num_devices'], four['num_devices']) == (1, 4)
-    # As many steps as a day has seconds.
-    assert one['days'] == pytest.approx(one['train_step_s'])
-    assert 0.25 * one['days'] < four['days']
+def _measurements(costs, noise=0.0):
+  rng = np.random.default_rng(0)
+  measurements = []
+  for blocks, batch, width in itertools.product((30, 90), (8, 64), (16, 128)):
+    work = operations.StepWork(
+        operations=batch * width**2 * blocks * 1000,
+        hidden_entries=batch * width * blocks * 1000,
+        block_evaluations=blocks)
+    seconds = float(np.dot(costs, [
+        1.0, work.block_evaluations, work.operations, work.hidden_entries]))
+    measurements.append(studies.Measurement(
+        seconds * (1.0 + noise * rng.normal()), work))
+  return measurements
 
 
-def test_a_mean_that_depends_on_the_weights():
-  with pytest.raises(ValueError, match='estimator=adaptive.* mean number of'):
-    studies.predict_training(_CONFIG.replace(estimator='adaptive'), [1])
+def test_known_costs_are_found():
+  costs = [0.02, 1e-3, 5e-12, 3e-10]
+  model = studies.fit_costs(_measurements(costs))
+  np.testing.assert_allclose(
+      [model.seconds_per_step, model.seconds_per_block_evaluation,
+       model.seconds_per_operation, model.seconds_per_hidden_entry],
+      costs, rtol=1e-6)
+
+
+def test_costs_are_not_negative_and_noise_is_averaged():
+  measurements = _measurements([0.0, 1e-3, 5e-12, 0.0], noise=0.02)
+  model = studies.fit_costs(measurements)
+  assert model.seconds_per_step >= 0 and model.seconds_per_hidden_entry >= 0
+  for m in measurements:
+    assert abs(model.seconds(m.work) / m.seconds - 1.0) < 0.08
+
+
+def test_too_few_measurements():
+  with pytest.raises(ValueError, match='3 of them: expected 4 or more'):
+    studies.fit_costs(_measurements([1.0, 0.0, 0.0, 0.0])[:3])
+
+
+def test_exponents():
+  values = np.asarray([2.0, 4.0, 16.0])
+  assert studies.exponent(values, 3.0 * values**1.5) == pytest.approx(1.5)
+  assert studies.exponent(values, [2.0] * 3) == pytest.approx(0.0)

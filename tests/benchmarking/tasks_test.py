@@ -5,11 +5,15 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests import flows
+from tests import replicas
 from tf_resflow import benchmarking
 from tf_resflow import configuration
 from tf_resflow import numerics
+from tf_resflow import training
+from tf_resflow.benchmarking import tasks
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import registries
 
@@ -82,14 +86,27 @@ def test_a_flow_without_blocks(monkeypatch):
   registries.MODELS.register('plain', PlainConfig)
   settings = _settings(configuration.make_config(
       model='plain', dataset='digits', batch_size=4))
-  training = benchmarking.measure_training(settings, time.perf_counter())
-  assert training['train_step_s'] > 0.0 and 'work' not in training
+  trained = benchmarking.measure_training(settings, time.perf_counter())
+  assert trained['train_step_s'] > 0.0 and 'work' not in trained
   evaluation = benchmarking.measure_evaluation(settings)
   assert evaluation['evaluate_deviation_nats'] == 0.0
   sampling = benchmarking.measure_sampling(settings)
   assert sampling['sample_s'] > 0.0
   assert (sampling['sample_residual_max'], sampling['sample_num_steps_mean'],
           sampling['sample_num_not_converged']) == (0.0, 0.0, 0)
+
+
+def test_replicas_share_a_batch(monkeypatch):
+  """Two of them see what one sees, and initialise and step as one does."""
+  images = np.random.default_rng(0).random([4, 8, 8, 1])
+  norms = []
+  for strategy in (tf.distribute.get_strategy(), replicas.two_replicas()):
+    monkeypatch.setattr(
+        training, 'make_strategy', lambda _, strategy=strategy: strategy)
+    _, run = tasks._make_train_step(_settings(
+        _FIXED.replace(num_dense_blocks=0), images=images))
+    norms.append(run(tf.constant(0, tf.int64)).numpy())
+  np.testing.assert_allclose(norms[1], norms[0], rtol=1e-3)
 
 
 def test_too_few_images():
@@ -111,3 +128,7 @@ def test_an_accumulated_step_is_a_whole_one():
       _settings(_FIXED.replace(accumulation_steps=3)), time.perf_counter())
   np.testing.assert_allclose(
       values['images_per_second'], 12 / values['train_step_s'])
+
+
+def test_speed_of_products_is_within_reason():
+  assert 1e7 < benchmarking.matmul_rate(size=128, num_repeats=3) < 1e16

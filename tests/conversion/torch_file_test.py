@@ -12,6 +12,7 @@ from tests.conversion import torch_files
 from tests.conversion import torch_writer
 from tf_resflow.conversion import pickles
 from tf_resflow.conversion import torch_file
+from tf_resflow.conversion import torch_tensor
 
 _FLOAT_STORAGE = torch_writer.Global('torch', 'FloatStorage')
 
@@ -112,7 +113,7 @@ def _tensors(value):
     value = list(value.values())
   if isinstance(value, (list, tuple)):
     return itertools.chain.from_iterable(map(_tensors, value))
-  return [value] if isinstance(value, torch_file.Tensor) else []
+  return [value] if isinstance(value, torch_tensor.Tensor) else []
 
 
 @pytest.mark.parametrize('seal', [False, True])

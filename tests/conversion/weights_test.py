@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from tests.conversion import checkpoints
 from tf_resflow import conversion
-from tf_resflow import models
 from tf_resflow import numerics
 
 
@@ -53,23 +52,8 @@ def test_trained_weights(name, tmp_path):
   assert np.abs(made.expected('ema', x)['z'] - expected).max() > 0.1
 
 
-def test_order_of_latents():
-  model = models.ResidualFlow(models.ResidualFlowConfig(
-      image_shape=(4, 4, 1), num_blocks=(1, 1), factor_out=True,
-      hidden_channels=2, num_dense_blocks=0))
-  assert model.latent_shapes == ((2, 2, 2), (2, 2, 2))
-  z = tf.constant([[*range(16)]])
-  theirs = conversion.to_channels_first(model, z)
-  np.testing.assert_array_equal(
-      theirs, [[0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15]])
-  np.testing.assert_array_equal(
-      conversion.from_channels_first(model, theirs), z)
-  with pytest.raises(ValueError, match=r'shape \(16,\): expected the shape'):
-    conversion.to_channels_first(model, z[0])
-
-
 class _Tensor:
-  """An array with the method of `torch_file.Tensor` that is used."""
+  """An array with the method of `torch_tensor.Tensor` that is used."""
 
   def __init__(self, value):
     self._value = value

@@ -8,7 +8,6 @@ import pytest
 import tensorflow_datasets as tfds
 
 from tf_resflow import datasets
-from tf_resflow.datasets import embedded
 
 
 def _builder(name, folder):
@@ -78,9 +77,3 @@ def test_unknown_name_lists_the_known_ones():
 def test_facts_are_frozen():
   with pytest.raises(dataclasses.FrozenInstanceError):
     datasets.info('digits').num_levels = 16
-
-
-def test_split_order_stays_what_it_is():
-  # The first entries, written down: another generator would change every
-  # published figure on these sets.
-  assert embedded.split_order(1797)[:5].tolist() == [1081, 1707, 927, 713, 262]

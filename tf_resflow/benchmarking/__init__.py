@@ -4,13 +4,14 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'figures': ['save_memory', 'save_scaling'],
-    'operations': ['fixed_num_terms', 'matmul_rate', 'step_work'],
+    'operations': ['fixed_num_terms', 'step_work'],
+    'prediction': ['predict_training'],
     'processes': ['describe', 'measure', 'measure_step'],
     'report': [
         'check_ceiling', 'format_cost', 'format_memory', 'format_prediction',
         'format_table', 'read_baseline'],
-    'studies': ['predict_training', 'study_cost', 'study_memory'],
+    'studies': ['study_cost', 'study_memory'],
     'tasks': [
-        'measure_evaluation', 'measure_sampling', 'measure_task',
+        'matmul_rate', 'measure_evaluation', 'measure_sampling', 'measure_task',
         'measure_training', 'peak_memory_gb', 'Settings'],
 })

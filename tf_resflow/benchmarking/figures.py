@@ -3,23 +3,16 @@
 from collections.abc import Mapping, Sequence
 import os
 
+from matplotlib import figure as figure_lib
 import numpy as np
 
-from tf_resflow.benchmarking import scaling
-
-
-def _pyplot():
-  """Imports matplotlib with a backend that needs no display."""
-  import matplotlib  # Only figures need it, and it takes a second.
-  matplotlib.use('Agg')
-  from matplotlib import pyplot
-  return pyplot
+from tf_resflow.benchmarking import studies
 
 
 def save_scaling(
     path: str | os.PathLike,
-    sweeps: Mapping[str, Sequence[tuple[int, scaling.Measurement]]],
-    cost_model: scaling.CostModel) -> None:
+    sweeps: Mapping[str, Sequence[tuple[int, studies.Measurement]]],
+    cost_model: studies.CostModel) -> None:
   """Draws the time of a step against every setting, measured and fitted.
 
   Args:
@@ -27,10 +20,8 @@ def save_scaling(
     sweeps: values of every setting, and what was measured there.
     cost_model: the fit.
   """
-  pyplot = _pyplot()
-  figure, axes = pyplot.subplots(
-      1, len(sweeps), figsize=(2.6 * len(sweeps), 2.9), sharey=True,
-      layout='constrained', squeeze=False)
+  figure = figure_lib.Figure((2.6 * len(sweeps), 2.9), layout='constrained')
+  axes = figure.subplots(1, len(sweeps), sharey=True, squeeze=False)
   for panel, (name, points) in zip(axes[0], sweeps.items(), strict=True):
     values = [value for value, _ in points]
     panel.plot(values, [m.seconds for _, m in points], 'o', label='measured')
@@ -43,7 +34,6 @@ def save_scaling(
   axes[0, 0].set_ylabel('training step, s')
   axes[0, 0].legend(frameon=False)
   figure.savefig(path, dpi=120)
-  pyplot.close(figure)
 
 
 def save_memory(
@@ -57,9 +47,9 @@ def save_memory(
     baseline_gb: of a process that has imported everything and trained nothing.
     title: of the figure.
   """
-  pyplot = _pyplot()
   terms = list(next(iter(peaks.values())))
-  figure, panel = pyplot.subplots(figsize=(6.4, 3.4), layout='constrained')
+  figure = figure_lib.Figure((6.4, 3.4), layout='constrained')
+  panel = figure.subplots()
   width = 0.8 / len(terms)
   for i, n in enumerate(terms):
     x = np.arange(len(peaks)) + (i - (len(terms) - 1) / 2) * width
@@ -72,4 +62,3 @@ def save_memory(
   panel.set(ylabel='peak memory, GB', title=title)
   panel.legend(frameon=False)
   figure.savefig(path, dpi=120)
-  pyplot.close(figure)

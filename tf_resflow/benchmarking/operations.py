@@ -1,10 +1,6 @@
-"""Operation counts, and the speed of the machine they are compared with."""
+"""What a training step has to do, counted."""
 
-import time
 from typing import NamedTuple
-
-import numpy as np
-import tensorflow as tf
 
 from tf_resflow import configuration
 from tf_resflow import models
@@ -65,26 +61,3 @@ def fixed_num_terms(config: configuration.Config) -> int | None:
   estimator = estimator_of(config)
   is_counted = estimator is not None and not config.objective.hybrid
   return estimator.num_terms if is_counted else None
-
-
-def matmul_rate(size: int = 2048, num_repeats: int = 15) -> float:
-  """Returns the speed of plain matrix products, operations per second.
-
-  The ceiling of this machine for a float32 product of two square matrices, the
-  best of several, in the library that the flow uses as well.
-
-  Args:
-    size: of the matrices.
-    num_repeats: products that are timed.
-  """
-  rng = np.random.default_rng(0)
-  a, b = [tf.constant(rng.normal(size=[size, size]), tf.float32)
-          for _ in range(2)]
-  product = tf.function(lambda: tf.reduce_sum(tf.matmul(a, b)),
-                        autograph=False)
-  seconds = []
-  for _ in range(num_repeats):
-    start = time.perf_counter()
-    product().numpy()
-    seconds.append(time.perf_counter() - start)
-  return 2.0 * size**3 / min(seconds)

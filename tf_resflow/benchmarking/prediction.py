@@ -4,8 +4,11 @@ A prediction, not a measurement: it says what a run should cost where kernels
 reach the shares below, and shows which part of it is arithmetic.
 """
 
-import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+from tf_resflow import configuration
+from tf_resflow import errors
 from tf_resflow.benchmarking import operations
 
 # Passes over a hidden layer per evaluation of a block, reads and writes: the
@@ -14,8 +17,7 @@ _PASSES = 4
 _BYTES = 4
 
 
-@dataclasses.dataclass(frozen=True)
-class Accelerator:
+class Accelerator(NamedTuple):
   """Published peak figures of a device.
 
   Attributes:
@@ -66,3 +68,42 @@ def step_seconds(
   reduction = (2.0 * (num_devices - 1) / num_devices * _BYTES * num_parameters /
                accelerator.link_bytes_per_second)
   return compute + memory + reduction
+
+
+def predict_training(
+    config: configuration.Config, device_counts: Sequence[int],
+) -> tuple[operations.StepWork, list[dict[str, Any]]]:
+  """Predicts the time of a run from operation counts.
+
+  Args:
+    config: of the run.
+    device_counts: numbers of devices.
+
+  Returns:
+    The work of a step at the mean number of terms, and a list of dicts with
+    `accelerator`, `num_devices`, `train_step_s` and `days`.
+
+  Raises:
+    InvalidValueError: if that mean depends on the weights.
+  """
+  model = config.model.build()
+  estimator = operations.estimator_of(config)
+  num_terms = estimator and estimator.mean_num_terms
+  errors.check(
+      num_terms is not None, 'estimator', estimator and estimator.spec(),
+      'one whose mean number of terms is known, such as a roulette')
+  work = operations.step_work(
+      model, config.optimizer.batch_size * config.optimizer.accumulation_steps,
+      num_terms)
+  num_parameters = sum(
+      v.value.shape.num_elements() for v in model.trainable_variables)
+  rows = []
+  for accelerator in ACCELERATORS:
+    for num_devices in device_counts:
+      seconds = step_seconds(
+          work, num_parameters, accelerator, num_devices)
+      rows.append({
+          'accelerator': accelerator.name, 'num_devices': num_devices,
+          'train_step_s': seconds,
+          'days': seconds * config.optimizer.num_steps / 86400})
+  return work, rows

@@ -41,9 +41,9 @@ def read_baseline(path: str | os.PathLike) -> dict[str, Any]:
     InvalidValueError: if it holds nothing to compare with.
   """
   with open(path, encoding='utf-8', errors='replace') as file:
-    lines = file.read().strip().splitlines()
+    last_line = file.read().strip().rpartition('\n')[-1]
   try:
-    values = json.loads(lines[-1]) if lines else None
+    values = json.loads(last_line)
   except ValueError:
     values = None
   has_numbers = isinstance(values, dict) and any(
@@ -90,50 +90,45 @@ def format_table(values: Mapping[str, float],
     baseline: others, whose numbers and ratios stand beside.
   """
   compared = ratios(values, baseline) if baseline else {}
-  lines = []
-  if baseline:
-    lines.append(f'{"":42s}{"this":>12s}{"baseline":>12s}{"ratio":>8s}')
-  for key, label in _ROWS.items():
-    if key not in values:
-      continue
-    line = f'{label:42s}{values[key]:12.4g}'
-    if key in compared:
-      line += f'{baseline[key]:12.4g}{compared[key]:8.3f}'
-    lines.append(line)
-  return '\n'.join(lines)
+  header = f'{"":42s}{"this":>12s}{"baseline":>12s}{"ratio":>8s}'
+  lines = {'': header} if baseline else {}
+  lines |= {key: f'{label:42s}{values[key]:12.4g}'
+            for key, label in _ROWS.items() if key in values}
+  for key, ratio in compared.items():
+    lines[key] += f'{baseline[key]:12.4g}{ratio:8.3f}'
+  return '\n'.join(lines.values())
 
 
 def format_cost(study: studies.CostStudy) -> str:
   """Returns a study of the cost as text for people."""
-  lines = []
-  for name, points in study.sweeps.items():
-    listed = ', '.join(f'{v}: {m.seconds:.3f}' for v, m in points)
-    lines.append(
-        f'{name:18s}{listed} s; exponent {study.exponents[name]:.2f}')
-  lines += [f'{name:32s}{value:.3g}'
-            for name, value in study.report()['cost_model'].items()]
-  lines.append(f'largest relative error of the fit {study.fit_error_max:.2f}')
-  return '\n'.join(lines)
+  def times(points):
+    return ', '.join(f'{v}: {m.seconds:.3f}' for v, m in points)
+
+  return '\n'.join([
+      *(f'{name:18s}{times(points)} s; exponent {study.exponents[name]:.2f}'
+        for name, points in study.sweeps.items()),
+      *(f'{name:32s}{value:.3g}'
+        for name, value in study.report()['cost_model'].items()),
+      f'largest relative error of the fit {study.fit_error_max:.2f}'])
 
 
 def format_memory(peaks: Mapping[str, Mapping[int, float]],
                   imports_gb: float) -> str:
   """Returns the peaks of `studies.study_memory` as text for people."""
-  lines = [f'{"imports alone":22s}{imports_gb:8.2f} GB']
-  for mode, values in peaks.items():
-    listed = ''.join(f'{v:8.2f} GB at n = {n}' for n, v in values.items())
-    lines.append(f'{mode:22s}{listed}')
-  return '\n'.join(lines)
+  return '\n'.join([
+      f'{"imports alone":22s}{imports_gb:8.2f} GB',
+      *(f'{mode:22s}' + ''.join(
+          f'{v:8.2f} GB at n = {n}' for n, v in values.items())
+        for mode, values in peaks.items())])
 
 
 def format_prediction(
     work: operations.StepWork, rows: Sequence[Mapping[str, Any]],
     config: configuration.Config) -> str:
-  """Returns what `studies.predict_training` found as text for people."""
-  lines = [f'{work.operations / 1e12:.2f} TFLOP a step of '
-           f'{config.optimizer.batch_size} images, '
-           f'{config.optimizer.num_steps} steps. A prediction, not a '
-           'measurement:']
-  lines += ['{accelerator:16s} x {num_devices}  {train_step_s:7.3f} s a step  '
-            '{days:6.2f} days'.format(**row) for row in rows]
-  return '\n'.join(lines)
+  """Returns what `prediction.predict_training` found as text for people."""
+  return '\n'.join([
+      f'{work.operations / 1e12:.2f} TFLOP a step of '
+      f'{config.optimizer.batch_size} images, {config.optimizer.num_steps} '
+      'steps. A prediction, not a measurement:',
+      *('{accelerator:16s} x {num_devices}  {train_step_s:7.3f} s a step  '
+        '{days:6.2f} days'.format(**row) for row in rows)])

@@ -1,35 +1,115 @@
-"""Studies of many measurements: growth of the cost, memory by mode."""
+"""Studies of many measurements: growth of the cost, memory by mode.
+
+For the cost, one setting at a time is varied around a base, and a model of four
+costs is fitted to all measurements.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import functools
 from typing import Any, NamedTuple
+
+import numpy as np
+from numpy import typing as npt
+from scipy import optimize
 
 from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow.benchmarking import operations
-from tf_resflow.benchmarking import prediction
-from tf_resflow.benchmarking import scaling
 from tf_resflow.configuration import registries
 
-_BASE_TERMS = 4
-
+_BASE_ESTIMATOR = 'fixed:4'
 
 # From a run to what `tasks.measure_training` returns.
 MeasureFn = Callable[[configuration.Config], Mapping[str, Any]]
+
+
+class Measurement(NamedTuple):
+  """One measured training step.
+
+  Attributes:
+    seconds: of the step.
+    work: its `operations.StepWork`.
+  """
+
+  seconds: float
+  work: operations.StepWork
+
+
+@dataclasses.dataclass(frozen=True)
+class CostModel:
+  """`t = c_step + c_block B (n + 7) + F / rate + E / throughput`.
+
+  `B (n + 7)` counts evaluations of blocks, `F` operations of linear layers, `E`
+  entries of hidden layers.
+
+  Attributes:
+    seconds_per_step: `c_step`.
+    seconds_per_block_evaluation: `c_block`, what launching a block costs.
+    seconds_per_operation: `1 / rate`.
+    seconds_per_hidden_entry: `1 / throughput`.
+  """
+
+  seconds_per_step: float
+  seconds_per_block_evaluation: float
+  seconds_per_operation: float
+  seconds_per_hidden_entry: float
+
+  def seconds(self, work: operations.StepWork) -> float:
+    """Returns the time of a step with this work."""
+    return float(np.dot(_features(work), dataclasses.astuple(self)))
+
+
+def _features(work):
+  return [
+      1.0, work.block_evaluations, work.operations, work.hidden_entries]
+
+
+def fit_costs(measurements: Sequence[Measurement]) -> CostModel:
+  """Fits a `CostModel` with non-negative costs, by relative errors.
+
+  Args:
+    measurements: at least four.
+
+  Raises:
+    InvalidValueError: if there are fewer measurements than costs.
+  """
+  errors.check(
+      len(measurements) >= 4, 'measurements', f'{len(measurements)} of them',
+      '4 or more, one for every cost')
+  seconds = np.asarray([m.seconds for m in measurements])
+  features = np.asarray([_features(m.work) for m in measurements])
+  # Columns of very different sizes would stop the solver early.
+  scale = features.max(axis=0)
+  costs, _ = optimize.nnls(
+      features / scale / seconds[:, np.newaxis], np.ones_like(seconds))
+  return CostModel(*(float(c) for c in costs / scale))
+
+
+def exponent(values: npt.ArrayLike, seconds: npt.ArrayLike) -> float:
+  """Returns the slope of `log seconds` against `log values`, least squares.
+
+  1 where time is proportional to a setting, 0 where it does not matter.
+
+  Args:
+    values: `[k]` positive numbers, `k >= 2`.
+    seconds: `[k]`.
+  """
+  return float(np.polyfit(np.log(values), np.log(seconds), 1)[0])
 
 
 class CostStudy(NamedTuple):
   """Training steps around a base, one setting varied at a time.
 
   Attributes:
-    sweeps: dict from settings to lists of `(value, scaling.Measurement)`.
-    cost_model: the `scaling.CostModel` fitted to all of them.
+    sweeps: dict from settings to lists of `(value, Measurement)`.
+    cost_model: the `CostModel` fitted to all of them.
     fit_error_max: its largest relative error.
     exponents: dict from settings to slopes in double logarithms.
   """
 
   sweeps: dict
-  cost_model: scaling.CostModel
+  cost_model: CostModel
   fit_error_max: float
   exponents: dict
 
@@ -42,12 +122,6 @@ class CostStudy(NamedTuple):
         'train_step_s': {
             name: {value: m.seconds for value, m in points}
             for name, points in self.sweeps.items()}}
-
-
-def with_num_terms(
-    config: configuration.Config, num_terms: int) -> configuration.Config:
-  """Returns a run all of whose steps have the same number of series terms."""
-  return config.replace(estimator=f'fixed:{num_terms}')
 
 
 def study_cost(
@@ -65,35 +139,33 @@ def study_cost(
     image_sizes: heights and widths.
     terms: numbers of series terms; the other settings are varied at 4.
   """
-  base = with_num_terms(config, _BASE_TERMS)
-
-  def vary(name, values, change_fn=lambda value: value):
-    return [(v, base.replace(**{name: change_fn(v)})) for v in values]
-
+  num_scales = len(config.model.num_blocks)
   plan = {
-      'batch': vary('batch_size', batch_sizes),
-      'hidden width': vary('hidden_channels', hidden),
-      'blocks per scale': vary(
-          'num_blocks', blocks, lambda v: (v,) * len(config.model.num_blocks)),
-      'image size': vary('resize', image_sizes),
-      'terms n': [(n, with_num_terms(config, n)) for n in terms],
+      'batch': [(v, {'batch_size': v}) for v in batch_sizes],
+      'hidden width': [(v, {'hidden_channels': v}) for v in hidden],
+      'blocks per scale': [
+          (v, {'num_blocks': (v,) * num_scales}) for v in blocks],
+      'image size': [(v, {'resize': v}) for v in image_sizes],
+      'terms n': [(v, {'estimator': f'fixed:{v}'}) for v in terms],
   }
-  known, sweeps = {}, {}
-  for name, points in plan.items():
-    sweeps[name] = []
-    for value, varied in points:
-      if varied not in known:
-        values = measure_fn(varied)
-        known[varied] = scaling.Measurement(
-            values['train_step_s'], operations.StepWork(**values['work']))
-      sweeps[name].append((value, known[varied]))
-  cost_model = scaling.fit(list(known.values()))
+  base = config.replace(estimator=_BASE_ESTIMATOR)
+
+  @functools.cache  # The base is a point of several sweeps.
+  def measured(varied):
+    values = measure_fn(varied)
+    return Measurement(
+        values['train_step_s'], operations.StepWork(**values['work']))
+
+  sweeps = {
+      name: [(v, measured(base.replace(**change))) for v, change in points]
+      for name, points in plan.items()}
+  known = list(dict.fromkeys(
+      m for points in sweeps.values() for _, m in points))
+  cost_model = fit_costs(known)
   return CostStudy(
       sweeps, cost_model,
-      max(abs(cost_model.seconds(m.work) / m.seconds - 1.0)
-          for m in known.values()),
-      {name: scaling.exponent(
-          [v for v, _ in points], [m.seconds for _, m in points])
+      max(abs(cost_model.seconds(m.work) / m.seconds - 1.0) for m in known),
+      {name: exponent([v for v, _ in points], [m.seconds for _, m in points])
        for name, points in sweeps.items()})
 
 
@@ -112,46 +184,7 @@ def study_memory(
   """
   return {
       mode: {
-          n: measure_fn(with_num_terms(config.replace(memory=mode), n))[
+          n: measure_fn(config.replace(memory=mode, estimator=f'fixed:{n}'))[
               'peak_memory_gb']
           for n in terms}
       for mode in registries.MEMORY_MODES.names()}
-
-
-def predict_training(
-    config: configuration.Config, device_counts: Sequence[int],
-) -> tuple[operations.StepWork, list[dict[str, Any]]]:
-  """Predicts the time of a run from operation counts.
-
-  Args:
-    config: of the run.
-    device_counts: numbers of devices.
-
-  Returns:
-    The work of a step at the mean number of terms, and a list of dicts with
-    `accelerator`, `num_devices`, `train_step_s` and `days`.
-
-  Raises:
-    InvalidValueError: if that mean depends on the weights.
-  """
-  model = config.model.build()
-  estimator = operations.estimator_of(config)
-  num_terms = estimator and estimator.mean_num_terms
-  errors.check(
-      num_terms is not None, 'estimator', estimator and estimator.spec(),
-      'one whose mean number of terms is known, such as a roulette')
-  work = operations.step_work(
-      model, config.optimizer.batch_size * config.optimizer.accumulation_steps,
-      num_terms)
-  num_parameters = sum(
-      v.value.shape.num_elements() for v in model.trainable_variables)
-  rows = []
-  for accelerator in prediction.ACCELERATORS:
-    for num_devices in device_counts:
-      seconds = prediction.step_seconds(
-          work, num_parameters, accelerator, num_devices)
-      rows.append({
-          'accelerator': accelerator.name, 'num_devices': num_devices,
-          'train_step_s': seconds,
-          'days': seconds * config.optimizer.num_steps / 86400})
-  return work, rows

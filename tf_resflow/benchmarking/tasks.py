@@ -18,6 +18,7 @@ from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.benchmarking import operations
+from tf_resflow.training import strategies
 
 _NUM_WARM_UP = 2
 
@@ -59,14 +60,12 @@ class Settings:
 
   def make_model(self) -> tuple[models.Flow, tf.Tensor]:
     """Returns the model to evaluate or sample, and a batch."""
-    size = self.config.optimizer.batch_size
-    if self.workdir is not None:
-      model, _ = training.load_model(self.workdir)
-      return model, self.batch(model.event_shape, size)
-    model = self.config.model.build()
-    images = self.batch(model.event_shape, size)
-    model.save_norms()
-    model.initialize(images)
+    model = (self.config.model.build() if self.workdir is None
+             else training.load_model(self.workdir)[0])
+    images = self.batch(model.event_shape, self.config.optimizer.batch_size)
+    if self.workdir is None:
+      model.save_norms()
+      model.initialize(images)
     return model, images
 
 
@@ -75,13 +74,11 @@ def peak_memory_gb() -> float:
 
   On a GPU the allocations of TensorFlow there, else the resident memory.
   """
-  devices = tf.config.list_logical_devices('GPU')
-  if devices:
-    return tf.config.experimental.get_memory_info(
-        f'GPU:{devices[0].name.rsplit(":", 1)[-1]}')['peak'] / 1e9
-  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  if tf.config.list_logical_devices('GPU'):
+    return tf.config.experimental.get_memory_info('GPU:0')['peak'] / 1e9
   # macOS counts bytes, Linux units of 1024.
-  return peak * (1 if sys.platform == 'darwin' else 1024) / 1e9
+  return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss *
+          (1 if sys.platform == 'darwin' else 1024) / 1e9)
 
 
 def _times(function, num_repeats):
@@ -94,15 +91,30 @@ def _times(function, num_repeats):
   return seconds[_NUM_WARM_UP:], results[_NUM_WARM_UP:]
 
 
+def matmul_rate(size: int = 2048, num_repeats: int = 15) -> float:
+  """Returns the speed of plain matrix products, operations per second.
+
+  The ceiling of this machine for a float32 product of two square matrices, the
+  best of several, in the library that the flow uses as well.
+
+  Args:
+    size: of the matrices.
+    num_repeats: products that are timed.
+  """
+  rng = np.random.default_rng(0)
+  a, b = [tf.constant(rng.normal(size=[size, size]), tf.float32)
+          for _ in range(2)]
+  product = tf.function(lambda: tf.reduce_sum(tf.matmul(a, b)),
+                        autograph=False)
+  seconds, _ = _times(lambda _: product(), num_repeats)
+  return 2.0 * size**3 / min(seconds)
+
+
 def _make_train_step(settings: Settings) -> tuple[models.Flow, Callable]:
   """Returns a freshly initialised model, and what trains it for a step."""
   config, optimization = settings.config, settings.config.optimizer
   strategy = training.make_strategy(config.run.strategy)
-  num_replicas = strategy.num_replicas_in_sync
-  errors.check(
-      optimization.batch_size % num_replicas == 0, 'batch_size',
-      optimization.batch_size, f'a multiple of {num_replicas}, so that all '
-      'replicas have equal shares')
+  strategies.check_batch_size(optimization.batch_size, strategy)
   with strategy.scope():
     model = config.model.build()
     optimizer = training.make_optimizer(optimization)
@@ -115,16 +127,10 @@ def _make_train_step(settings: Settings) -> tuple[models.Flow, Callable]:
       accumulation_steps=optimization.accumulation_steps, seed=config.run.seed,
       jit_compile=config.run.jit_compile)
   size = optimization.batch_size * optimization.accumulation_steps
-  whole = training.Batch(
-      settings.batch(model.event_shape, size), tf.zeros([size], tf.int32))
-  per_replica = size // num_replicas
-
-  def share(context):
-    start = context.replica_id_in_sync_group * per_replica
-    return tf.nest.map_structure(
-        lambda t: t[start:start + per_replica], whole)
-
-  batch = strategy.experimental_distribute_values_from_function(share)
+  whole = tf.data.Dataset.from_tensor_slices(training.Batch(
+      settings.batch(model.event_shape, size), tf.zeros([size], tf.int32)))
+  batch = next(iter(strategy.experimental_distribute_dataset(
+      whole.batch(size, drop_remainder=True))))
   model.save_norms()
   training.initialize(model, strategy, batch.x)
 
@@ -159,8 +165,8 @@ def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
   seconds, _ = _times(
       lambda i: run(tf.constant(i + 1, tf.int64)), settings.num_repeats)
   step = statistics.median(seconds)
-  optimization = settings.config.optimizer
-  size = optimization.batch_size * optimization.accumulation_steps
+  size = (settings.config.optimizer.batch_size *
+          settings.config.optimizer.accumulation_steps)
   result |= {
       'train_step_s': step,
       'images_per_second': size / step,
@@ -168,11 +174,13 @@ def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
   }
   num_terms = operations.fixed_num_terms(settings.config)
   if num_terms is not None:
-    rate = operations.matmul_rate()
+    rate = matmul_rate()
     work = operations.step_work(model, size, num_terms)
-    result['matmul_gflops'] = rate / 1e9
-    result['ceiling_fraction'] = work.operations / rate / step
-    result['work'] = work._asdict()
+    result |= {
+        'matmul_gflops': rate / 1e9,
+        'ceiling_fraction': work.operations / rate / step,
+        'work': work._asdict(),
+    }
   return result
 
 

@@ -61,30 +61,33 @@ _IGNORED = {
 # Of the largest data set of the script.
 _MAX_IMAGE_SIZE = 256
 
-# Switches that change the function, with the only value that exists here.
-_SUPPORTED_VALUES = {
-    'block': ('resblock', 'Coupling layers'),
-    'learn_p': (False, 'Learned norms'),
-    'quadratic': (False, 'Invertible linear layers'),
-    'batchnorm': (False, 'Batch normalisation inside of g'),
-    'dropout': (0.0, 'Dropout inside of g'),
-    'padding': (0, 'Padded channels'),
+# Switches that change the function, and exist here with the default alone.
+_UNSUPPORTED = {
+    'block': 'Coupling layers',
+    'learn_p': 'Learned norms',
+    'quadratic': 'Invertible linear layers',
+    'batchnorm': 'Batch normalisation inside of g',
+    'dropout': 'Dropout inside of g',
+    'padding': 'Padded channels',
 }
 
 # Laws of the number of terms, with the parameters of the script.
 _LAWS = {'poisson': 'poisson:2', 'geometric': 'geometric:0.5'}
 
 # The same for training alone: the converted model is right, but training it
-# further in this package is done in another way.
+# further in this package is done in another way, that of the default.
 _TRAINED_OTHERWISE = {
-    'n_power_series': (None, 'the roulette estimator'),
-    'n_samples': (1, 'one draw of the number of terms per block'),
-    'neumann_grad': (True, 'the Neumann gradient'),
-    'add_noise': (True, 'dequantisation noise'),
-    'optimizer': ('adam', 'Adam'),
-    'scheduler': (False, 'a constant learning rate'),
-    'annealing_iters': (0, 'the whole log-determinant from the first step'),
+    'n_power_series': 'the roulette estimator',
+    'n_samples': 'one draw of the number of terms per block',
+    'neumann_grad': 'the Neumann gradient',
+    'add_noise': 'dequantisation noise',
+    'optimizer': 'Adam',
+    'scheduler': 'a constant learning rate',
+    'annealing_iters': 'the whole log-determinant from the first step',
 }
+
+# What stands for a default in `_check_types`, where it is not its own type.
+_ACCEPTED = {float: (int, float), type(None): (int, type(None))}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,21 +119,17 @@ def _integers(name, value):
   return tuple(map(int, parts))
 
 
-def _dashed(name):
-  return name.replace('_', '-')
-
-
 def _check_supported(args):
   """Refuses, by name, switches whose function does not exist here."""
-  for name, (supported, what) in _SUPPORTED_VALUES.items():
-    _check(args[name] == supported, name, args[name], repr(supported),
-           f'{what} cannot be converted.')
+  for name, what in _UNSUPPORTED.items():
+    _check(args[name] == _DEFAULTS[name], name, args[name],
+           repr(_DEFAULTS[name]), f'{what} cannot be converted.')
   vnorms = args['vnorms']
   _check(set(vnorms) == {'2'}, 'vnorms', vnorms, '2s alone',
          'Norms other than 2 -> 2 cannot be converted.')
-  num_kernels = len(_integers('kernels', args['kernels']))
-  _check(len(vnorms) == num_kernels + 1, 'vnorms', vnorms,
-         f'{num_kernels + 1} norms, one more than kernels')
+  num_norms = len(_integers('kernels', args['kernels'])) + 1
+  _check(len(vnorms) == num_norms, 'vnorms', vnorms,
+         f'{num_norms} norms, one more than kernels')
   for name, choices in (
       ('data', _DATASETS), ('act', _ACTIVATIONS), ('n_dist', _LAWS),
       ('task', ('density', 'hybrid', 'classification'))):
@@ -143,45 +142,37 @@ def _check_supported(args):
 def _check_types(args):
   """Refuses values that the script's parser would not have let through."""
   for name, default in _DEFAULTS.items():
-    value = args[name]
-    if default is None:
-      expected = (int, type(None))
-    else:
-      expected = (int, float) if isinstance(default, float) else type(default)
+    kind = type(default)
     _check(
-        isinstance(value, expected)
-        and isinstance(value, bool) == isinstance(default, bool),
-        name, value, f'a value like {default!r}')
+        isinstance(args[name], _ACCEPTED.get(kind, kind))
+        and isinstance(args[name], bool) == (kind is bool),
+        name, args[name], f'a value like {default!r}')
 
 
 def _training_notes(args, arguments):
   """Returns sentences about what this package does otherwise."""
-  notes = [
-      f'trained with --{_dashed(name)}={args[name]}; further training uses '
-      f'{what}'
-      for name, (usual, what) in _TRAINED_OTHERWISE.items()
-      if args[name] != usual
-  ]
-  if args['data'] == 'svhn' or (
-      args['data'] == 'cifar10' and args['task'] != 'density'):
-    notes.append(
-        'trained on random crops; training it further uses whole images')
-  if args['wd']:
-    notes.append(
-        f'trained with --wd={args["wd"]} (which the Adam of the published '
-        'script does not apply); further training does not decay weights')
-  if args['data'] == 'celebahq' and args['nbits'] < 8:
-    num_levels = 2**args['nbits']
-    notes.append(
-        f'trained on levels j as (j {num_levels - 1}/{num_levels} + U) / '
-        f'{num_levels}; this package dequantises them as (j + U) / '
-        f'{num_levels}, so that bits/dim are not those of the script')
   unknown = sorted(set(arguments) - set(_DEFAULTS) - _IGNORED)
-  if unknown:
-    notes.append(
-        'has training arguments that the published script does not know, '
-        f'which are ignored: {", ".join(map(_dashed, unknown))}')
-  return tuple(notes)
+  num_levels = 2**_num_bits(args)
+  conditions = [
+      (args[name] != _DEFAULTS[name],
+       f'trained with --{name.replace("_", "-")}={args[name]}; further '
+       f'training uses {what}') for name, what in _TRAINED_OTHERWISE.items()
+  ] + [
+      (args['data'] == 'svhn' or (
+          args['data'] == 'cifar10' and args['task'] != 'density'),
+       'trained on random crops; training it further uses whole images'),
+      (args['wd'],
+       f'trained with --wd={args["wd"]} (which the Adam of the published '
+       'script does not apply); further training does not decay weights'),
+      (args['data'] == 'celebahq' and args['nbits'] < 8,
+       f'trained on levels j as (j {num_levels - 1}/{num_levels} + U) / '
+       f'{num_levels}; this package dequantises them as (j + U) / '
+       f'{num_levels}, so that bits/dim are not those of the script'),
+      (unknown,
+       'has training arguments that the published script does not know, '
+       f'which are ignored: {", ".join(unknown).replace("_", "-")}'),
+  ]
+  return tuple(note for condition, note in conditions if condition)
 
 
 def _nll_weight(args):
@@ -189,16 +180,15 @@ def _nll_weight(args):
   if args['task'] == 'classification':
     return 0.0
   if args['task'] != 'density' and args['scale_dim']:
-    channels = datasets.info(_DATASETS[args['data']][0]).image_shape[-1]
-    return 1.0 / (args['imagesize']**2 * channels)
+    dataset, _ = _DATASETS[args['data']]
+    return 1.0 / (
+        args['imagesize']**2 * datasets.info(dataset).image_shape[-1])
   return 1.0
 
 
 def _num_bits(args):
   """The script reduces bits for two data sets alone."""
-  if args['data'] == 'celeba_5bit':
-    return 5
-  return args['nbits'] if args['data'] == 'celebahq' else 8
+  return {'celeba_5bit': 5, 'celebahq': args['nbits']}.get(args['data'], 8)
 
 
 def _preprocessing(args):
@@ -216,16 +206,13 @@ def _preprocessing(args):
   return {'preprocessing': 'logit', 'logit_alpha': _DATASETS[args['data']][1]}
 
 
-def _num_scales(args, num_listed):
+def _num_blocks(args):
   """The script leaves out scales whose images would be too small."""
   size = args['imagesize'] // (2 if args['squeeze_first'] else 1)
-  num_scales = 0
-  while size >= 4:
-    num_scales += 1
-    size //= 2
-  _check(num_scales > 0, 'imagesize', args['imagesize'],
+  _check(size >= 4, 'imagesize', args['imagesize'],
          'at least one scale of 4 x 4 or more')
-  return min(num_listed, num_scales)
+  # As often as the size can be halved and is 4 or more.
+  return _integers('nblocks', args['nblocks'])[:size.bit_length() - 2]
 
 
 def convert_arguments(arguments: Mapping[str, Any]) -> Conversion:
@@ -249,14 +236,8 @@ def convert_arguments(arguments: Mapping[str, Any]) -> Conversion:
   args = _DEFAULTS | dict(arguments)
   _check_types(args)
   _check_supported(args)
-  notes = _training_notes(args, arguments)
-  listed = _integers('nblocks', args['nblocks'])
-  num_blocks = listed[:_num_scales(args, len(listed))]
+  num_blocks = _num_blocks(args)
   kernel_sizes = _integers('kernels', args['kernels'])
-  num_dense_hidden_layers = len(kernel_sizes) - 1
-  if len(kernel_sizes) == 1:
-    # First and last convolution are always two.
-    kernel_sizes *= 2
   # A flow of one scale does not pass the rule of the first block on.
   is_first_bare = (
       args['first_resblock'] and len(num_blocks) > 1 and not args['fc'])
@@ -271,7 +252,8 @@ def convert_arguments(arguments: Mapping[str, Any]) -> Conversion:
         flip=args['data'] in ('cifar10', 'celebahq', 'celeba_5bit'),
         num_blocks=num_blocks,
         hidden_channels=args['idim'],
-        kernel_sizes=kernel_sizes,
+        # First and last convolution are always two.
+        kernel_sizes=kernel_sizes * (2 if len(kernel_sizes) == 1 else 1),
         activation=_ACTIVATIONS[args['act']],
         lipschitz_coeff=float(args['coeff']),
         factor_out=args['factor_out'],
@@ -281,7 +263,7 @@ def convert_arguments(arguments: Mapping[str, Any]) -> Conversion:
         fully_connected=args['fc'],
         num_dense_blocks=4 if args['fc_end'] else 0,
         dense_hidden_units=args['fc_idim'],
-        num_dense_hidden_layers=num_dense_hidden_layers,
+        num_dense_hidden_layers=len(kernel_sizes) - 1,
         act_norm=args['actnorm'],
         feature_act_norm=args['fc_actnorm'],
         first_act_norm=args['first_resblock'],
@@ -301,4 +283,4 @@ def convert_arguments(arguments: Mapping[str, Any]) -> Conversion:
     raise errors.InvalidValueError(
         'checkpoint.args', reprlib.repr(args), 'arguments that make a model',
         str(error)[:500]) from error
-  return Conversion(config, notes)
+  return Conversion(config, _training_notes(args, arguments))

@@ -79,56 +79,53 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
   """
   path = os.fspath(path)
   content = torch_file.read(path)
-  if not isinstance(content, dict) or not {
-      'state_dict', 'args'} <= content.keys():
-    raise _error(path, 'a checkpoint of train_img.py', content)
+  _check(
+      isinstance(content, dict) and {'state_dict', 'args'} <= content.keys(),
+      path, 'a checkpoint of train_img.py', content)
+  ema = content.get('ema')
+  averages = {} if ema is None else _attributes(path, 'ema', ema)
   return Checkpoint(
       path=path,
       arguments=_attributes(path, 'args', content['args']),
       state=_tensors(path, 'state_dict', content['state_dict']),
-      averages=_averages(path, content.get('ema')),
+      averages=_tensors(
+          path, 'ema.shadow_params', averages.get('shadow_params', {})),
       test_bits_per_dim=_number(content.get('test_bpd')))
 
 
-def _error(path, expected, found):
-  if isinstance(found, dict):
-    keys = ', '.join(map(reprlib.repr, itertools.islice(found, 6)))
-    text = f'a dict with the keys {keys}' if keys else 'an empty dict'
-  else:
+def _check(condition, path, expected, found):
+  if not condition:
     text = reprlib.repr(found)
-  return errors.InvalidValueError(
-      'checkpoint', path, expected, f'It holds {text}.')
-
-
-def _averages(path, ema):
-  if ema is None:
-    return {}
-  shadow = _attributes(path, 'ema', ema).get('shadow_params', {})
-  return _tensors(path, 'ema.shadow_params', shadow)
+    if isinstance(found, dict) and found:
+      keys = map(reprlib.repr, itertools.islice(found, 6))
+      text = f'a dict with the keys {", ".join(keys)}'
+    raise errors.InvalidValueError(
+        'checkpoint', path, expected, f'It holds {text}.')
 
 
 def _attributes(path, name, value):
   """Returns the attributes of an object that was pickled."""
   if isinstance(value, pickles.Object):
     value = value.state
-  if not isinstance(value, dict) or not all(isinstance(k, str) for k in value):
-    raise _error(path, f'an object with attributes as {name}', value)
+  _check(
+      isinstance(value, dict) and all(isinstance(k, str) for k in value),
+      path, f'an object with attributes as {name}', value)
   return value
 
 
 def _tensors(path, name, value):
   """Returns a dict of tensors; names lose the prefix of DataParallel."""
-  if not isinstance(value, dict) or not all(
-      isinstance(key, str) and isinstance(tensor, Tensor)
-      for key, tensor in value.items()):
-    raise _error(path, f'a dict of names and tensors as {name}', value)
+  _check(
+      isinstance(value, dict) and all(
+          isinstance(key, str) and isinstance(tensor, Tensor)
+          for key, tensor in value.items()),
+      path, f'a dict of names and tensors as {name}', value)
   return {key.removeprefix('module.'): v for key, v in value.items()}
 
 
 def _number(value):
   """Returns a number as a float, whatever holds it, and else None."""
   if isinstance(value, Tensor):
-    value = value.numpy()
-    value = value.item() if value.size == 1 else None
+    value = value.numpy().item() if math.prod(value.shape) == 1 else None
   is_number = isinstance(value, numbers.Real) and math.isfinite(value)
   return float(value) if is_number else None

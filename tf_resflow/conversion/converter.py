@@ -98,9 +98,11 @@ def convert(
           checkpoint.test_bits_per_dim),
       'notes': list(conversion.notes),
   }
+  with open(checkpoint.path, 'rb') as file:
+    digest = hashlib.file_digest(file, 'sha256')
   provenance = {
       'checkpoint': os.path.basename(checkpoint.path),
-      'sha256': _sha256(checkpoint.path),
+      'sha256': digest.hexdigest(),
       'arguments': {k: _plain(v) for k, v in checkpoint.arguments.items()},
       'latent_order': 'channels_first',
       **{k: v for k, v in report.items() if k != 'workdir'},
@@ -116,13 +118,8 @@ def is_converted(workdir: str | os.PathLike) -> bool:
   return os.path.exists(os.path.join(workdir, _CONVERSION_JSON))
 
 
-def _sha256(path):
-  with open(path, 'rb') as f:
-    return hashlib.file_digest(f, 'sha256').hexdigest()
-
-
 def _plain(value):
   """Numbers and strings as they are, anything else as text."""
-  is_plain = value is None or isinstance(value, (bool, int, float, str))
   # Of any depth, from anybody: `repr` could recurse too far.
-  return value if is_plain else reprlib.repr(value)
+  return (value if value is None or isinstance(value, (bool, int, float, str))
+          else reprlib.repr(value))

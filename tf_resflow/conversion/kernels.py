@@ -46,10 +46,11 @@ def check_kernels(
       sum(math.prod(tensor.shape) * tensor.dtype.itemsize
           for tensor in tensors.values()) <= 2 * os.path.getsize(path),
       'tensors that are not larger than the file')
-  found = {}
-  for name, tensor in tensors.items():
-    if match := _KERNEL.fullmatch(name):
-      found[tuple(map(int, match.groups()))] = tensor.shape
+  matches = ((_KERNEL.fullmatch(name), tensor.shape)
+             for name, tensor in tensors.items())
+  found = {
+      tuple(map(int, match.groups())): shape for match, shape in matches
+      if match}
   for scale, expected in enumerate(_kernel_shapes(config)):
     shapes = [found[key] for key in sorted(found) if key[0] == scale]
     # Lazily, up to the first difference: many may be expected.
@@ -64,15 +65,12 @@ def check_kernels(
 
 def _kernel_shapes(config) -> Iterator[Iterator[tuple[int, ...]]]:
   """Yields for every scale the shapes of its kernels, in their order."""
-  height, width, channels = config.image_shape
-  num_hidden = config.num_dense_hidden_layers
   conv_kernels = [(size, size) for size in config.kernel_sizes]
-  dense_kernels = [()] * (num_hidden + 1)
-  if config.squeeze_first:
-    height, width, channels = height // 2, width // 2, 4 * channels
-  for scale, num_blocks in enumerate(config.num_blocks):
-    is_last = scale == len(config.num_blocks) - 1
-    size = height * width * channels
+  dense_kernels = [()] * (config.num_dense_hidden_layers + 1)
+  channels = config.image_shape[-1] * (4 if config.squeeze_first else 1)
+  size = config.event_size
+  for scale, num_blocks in enumerate(config.num_blocks, 1):
+    is_last = scale == len(config.num_blocks)
     blocks = (
         _block(size, config.hidden_channels, dense_kernels)
         if config.fully_connected else
@@ -81,8 +79,8 @@ def _kernel_shapes(config) -> Iterator[Iterator[tuple[int, ...]]]:
     yield itertools.chain(
         itertools.chain.from_iterable(itertools.repeat(blocks, num_blocks)),
         dense_blocks * (config.num_dense_blocks if is_last else 0))
-    height, width = height // 2, width // 2
     channels *= 2 if config.factor_out else 4
+    size //= 2 if config.factor_out else 1
 
 
 def _block(num_outer, num_hidden, kernels):

@@ -29,11 +29,9 @@ def to_channels_first(model: models.ResidualFlow, z: tf.Tensor) -> tf.Tensor:
     >>> z = tf.zeros([4, model.event_size])
     >>> z_theirs = conversion.to_channels_first(model, z)
   """
-  parts = _split(model, z)
   return tf.concat([
       _flatten(tf.transpose(tf.reshape(part, [-1, *shape]), [0, 3, 1, 2]))
-      for part, shape in zip(parts, model.latent_shapes, strict=True)
-  ], axis=1)
+      for part, shape in _parts(model, z)], axis=1)
 
 
 def from_channels_first(model: models.ResidualFlow, z: tf.Tensor) -> tf.Tensor:
@@ -46,20 +44,19 @@ def from_channels_first(model: models.ResidualFlow, z: tf.Tensor) -> tf.Tensor:
   Returns:
     `[B, D]`, for `model.inverse`.
   """
-  parts = _split(model, z)
   return tf.concat([
       _flatten(tf.transpose(tf.reshape(part, [-1, c, h, w]), [0, 2, 3, 1]))
-      for part, (h, w, c) in zip(parts, model.latent_shapes, strict=True)
-  ], axis=1)
+      for part, (h, w, c) in _parts(model, z)], axis=1)
 
 
-def _split(model, z):
+def _parts(model, z):
+  """Returns pairs of a part of the latents and its shape `[h, w, c]`."""
   z = tf.convert_to_tensor(z)
   errors.check(
       z.shape.rank == 2 and z.shape[1] == model.event_size, 'z',
       f'a tensor of shape {z.shape}', f'the shape [B, {model.event_size}]')
-  return tf.split(
-      z, [math.prod(shape) for shape in model.latent_shapes], axis=1)
+  sizes = [math.prod(shape) for shape in model.latent_shapes]
+  return zip(tf.split(z, sizes, axis=1), model.latent_shapes, strict=True)
 
 
 def _flatten(x):

@@ -11,7 +11,6 @@ import sys
 
 from tf_resflow import errors
 
-_PROGRAM = pathlib.Path(__file__).with_name('unpickler.py')
 # A checkpoint of 100 blocks takes 0.2 s and 30 MB. The clock is for platforms
 # without the other limits.
 _CPU_SECONDS = 10
@@ -68,22 +67,22 @@ def load(
   """
   # By path, without the user's environment: nothing of this package, of
   # site-packages or of the current folder is imported.
-  command = [sys.executable, '-I', '-S', _PROGRAM, start, count, _CPU_SECONDS,
-             _MAX_BYTES]
+  command = [
+      sys.executable, '-I', '-S', pathlib.Path(__file__).with_name(
+          'unpickler.py'), start, count, _CPU_SECONDS, _MAX_BYTES]
   with open(path, 'rb') as file:
     try:
       process = subprocess.run(
           [str(part) for part in command], stdin=file, stdout=subprocess.PIPE,
-          stderr=subprocess.DEVNULL, timeout=_CLOCK_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-      raise errors.FormatError('reading it takes too much time') from None
-  if process.returncode == -getattr(signal, 'SIGXCPU', 0):
-    raise errors.FormatError('reading it takes too much time')
-  if process.returncode:
-    raise errors.FormatError('reading it crashes')
+          stderr=subprocess.DEVNULL, timeout=_CLOCK_SECONDS, check=True)
+    except subprocess.SubprocessError as error:
+      is_late = isinstance(error, subprocess.TimeoutExpired) or (
+          error.returncode == -getattr(signal, 'SIGXCPU', 0))
+      raise errors.FormatError(
+          'reading it takes too much time' if is_late
+          else 'reading it crashes') from None
   result = json.loads(process.stdout, object_hook=lambda node: (
       dict(node['dict']) if 'dict' in node else make_fn(Object(**node))))
-  if isinstance(result, str):
-    raise errors.FormatError(result)
+  errors.check_format(not isinstance(result, str), result)
   values, _, end = result
   return values, end

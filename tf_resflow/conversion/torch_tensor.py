@@ -6,16 +6,17 @@ of the file; several tensors may share it.
 
 import dataclasses
 import math
+import os
 import reprlib
 import sys
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 import zlib
 
 import numpy as np
 
 from tf_resflow import errors
 
-_CHUNK_BYTES = 2**20
+_CHUNK_BYTES = 2**22
 _MAX_DIMS = 32  # Of NumPy 1.
 # An expanded tensor names each of its numbers many times.
 _MAX_EXPANDED_BYTES = 2**20
@@ -40,9 +41,7 @@ DTYPES = {
 
 def damaged(path: str, reason: str | Exception) -> errors.InvalidValueError:
   """Returns the error of a file that is broken, whatever the reason."""
-  if isinstance(reason, EOFError):
-    reason = 'it ends early'
-  elif isinstance(reason, Exception) and not isinstance(reason, ValueError):
+  if isinstance(reason, Exception) and not isinstance(reason, ValueError):
     reason = f'{type(reason).__name__}: {reason}'
   reason = ' '.join(str(reason).split())[:300]
   return errors.InvalidValueError(
@@ -50,10 +49,9 @@ def damaged(path: str, reason: str | Exception) -> errors.InvalidValueError:
       f'It is truncated or damaged ({reason}): download it again.')
 
 
-def _read(file: BinaryIO, num_bytes: int) -> np.ndarray:
-  data = np.empty(num_bytes, np.uint8)
-  if file.readinto(data) != num_bytes:
-    raise EOFError
+def _read(path: str, start: int, num_bytes: int) -> np.ndarray:
+  data = np.fromfile(path, np.uint8, num_bytes, offset=start)
+  errors.check_format(data.size == num_bytes, 'it ends early')
   return data
 
 
@@ -77,32 +75,30 @@ class Storage:
   crc: int | None = None
   byte_order: str = '<'
 
-  def check_end(self, file_size: int) -> 'Storage':
+  def check_end(self) -> 'Storage':
     """Returns the storage; raises ValueError if the file is too short."""
-    if self.start + self.num_bytes > file_size:
-      raise errors.FormatError('the end of a tensor is missing')
+    errors.check_format(
+        self.start + self.num_bytes <= os.path.getsize(self.path),
+        'the end of a tensor is missing')
     return self
 
   def check_sum(self) -> None:
     """Raises ValueError if the checksum is wrong; reads all, but once."""
     if self.crc is None:
       return
-    crc = 0
-    with open(self.path, 'rb') as file:
-      file.seek(self.start)
-      for num_left in range(self.num_bytes, 0, -_CHUNK_BYTES):
-        crc = zlib.crc32(_read(file, min(num_left, _CHUNK_BYTES)), crc)
-    if crc != self.crc:
-      raise errors.FormatError(
-          f'wrong checksum of the {self.num_bytes} bytes at {self.start}')
+    crc, end = 0, self.start + self.num_bytes
+    for start in range(self.start, end, _CHUNK_BYTES):
+      crc = zlib.crc32(
+          _read(self.path, start, min(end - start, _CHUNK_BYTES)), crc)
+    errors.check_format(
+        crc == self.crc,
+        f'wrong checksum of the {self.num_bytes} bytes at {self.start}')
     self.crc = None
 
   def read(self, first: int, num_bytes: int) -> np.ndarray:
     """Returns bytes as a writable uint8 array, after `check_sum`."""
     self.check_sum()
-    with open(self.path, 'rb') as file:
-      file.seek(self.start + first)
-      return _read(file, num_bytes)
+    return _read(self.path, self.start + first, num_bytes)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -121,22 +117,22 @@ class Tensor:
 
   def __post_init__(self):
     numbers = (self._offset, *self.shape, *self._strides)
-    if (any(type(number) is not int or not 0 <= number <= sys.maxsize
+    errors.check_format(
+        all(type(number) is int and 0 <= number <= sys.maxsize
             for number in numbers)
-        or len(self.shape) != len(self._strides)
-        or len(self.shape) > _MAX_DIMS):
-      raise errors.FormatError(
-          'a tensor has an impossible shape, offset or strides')
+        and len(self.shape) == len(self._strides)
+        and len(self.shape) <= _MAX_DIMS,
+        'a tensor has an impossible shape, offset or strides')
     num_bytes = self.dtype.itemsize * math.prod(max(n, 1) for n in self.shape)
     num_stored = self._storage.num_bytes // self._dtype.stored.itemsize
-    if 0 not in self.shape and self._offset + self._extent > num_stored:
-      raise errors.FormatError(
-          f'a tensor of shape {reprlib.repr(self.shape)} reaches to number '
-          f'{self._offset + self._extent} of a storage of {num_stored}')
+    errors.check_format(
+        0 in self.shape or self._offset + self._extent <= num_stored,
+        f'a tensor of shape {reprlib.repr(self.shape)} reaches to number '
+        f'{self._offset + self._extent} of a storage of {num_stored}')
     is_expanded = 0 < self.dtype.itemsize * self._extent < num_bytes
-    if num_bytes > (_MAX_EXPANDED_BYTES if is_expanded else sys.maxsize):
-      raise errors.FormatError(
-          f'a tensor of the impossible shape {reprlib.repr(self.shape)}')
+    errors.check_format(
+        num_bytes <= (_MAX_EXPANDED_BYTES if is_expanded else sys.maxsize),
+        f'a tensor of the impossible shape {reprlib.repr(self.shape)}')
 
   def __repr__(self):
     return f'Tensor(shape={self.shape}, dtype={self.dtype})'
@@ -173,7 +169,7 @@ class Tensor:
     try:
       data = storage.read(
           self._offset * stored.itemsize, self._extent * stored.itemsize)
-    except (EOFError, ValueError) as error:
+    except ValueError as error:
       raise damaged(storage.path, error) from error
     flat = data.view(stored.newbyteorder(storage.byte_order))
     if self._dtype is DTYPES['bfloat16']:
@@ -182,5 +178,4 @@ class Tensor:
     # The stride of a single element means nothing, and may be any number.
     strides = [stride * self.dtype.itemsize if size > 1 else 0
                for size, stride in zip(self.shape, self._strides, strict=True)]
-    view = np.ndarray(self.shape, self.dtype, flat, strides=strides)
-    return np.array(view, order='C')
+    return np.ndarray(self.shape, self.dtype, flat, strides=strides).copy()

@@ -19,6 +19,7 @@ This file imports the standard library alone and starts in some 20 ms.
 """
 
 import collections
+import functools
 import json
 import os
 import pickle
@@ -67,6 +68,11 @@ class StandIn:
   __setitem__ = add = append = extend = _drop
 
 
+@functools.cache
+def _stand_in(path):
+  return type('StandIn', (StandIn,), {'__slots__': (), 'path': path})
+
+
 class Unpickler(pickle.Unpickler):
   """Reads one pickle, of `StandIn`s and plain objects.
 
@@ -80,28 +86,20 @@ class Unpickler(pickle.Unpickler):
   def __init__(self, file: BinaryIO):
     super().__init__(file, encoding='latin1')  # Keeps Python 2's bytes, too.
     self.persistent_ids: list[StandIn] = []
-    self._stand_ins: dict[str, type[StandIn]] = {}
 
   def find_class(self, module: str, name: str) -> type:
     """Returns a class that does nothing; never that of the name."""
-    path = f'{module}.{name}'
-    if path == 'collections.OrderedDict':
+    if (module, name) == ('collections', 'OrderedDict'):
       return collections.OrderedDict
-    return self._stand_in(path)
+    return _stand_in(f'{module}.{name}')
 
   def persistent_load(self, saved_id: object) -> object:
     """Returns a stand-in with the id as its arguments."""
     # PyTorch writes classes of modules in this way, to add their source.
     if isinstance(saved_id, tuple) and saved_id[:1] == ('module',):
       return saved_id[1]
-    self.persistent_ids.append(self._stand_in('persistent id')(saved_id))
+    self.persistent_ids.append(_stand_in('persistent id')(saved_id))
     return self.persistent_ids[-1]
-
-  def _stand_in(self, path):
-    if path not in self._stand_ins:
-      self._stand_ins[path] = type(
-          'StandIn', (StandIn,), {'__slots__': (), 'path': path})
-    return self._stand_ins[path]
 
 
 class Encoder:
@@ -133,13 +131,12 @@ class Encoder:
       # The pickle may have given the dict an attribute `items`.
       return {'dict': [[_checked_key(k), self.encode(v, num_dicts + 1)]
                        for k, v in dict.items(value)]}
-    if isinstance(value, StandIn):
-      return {'path': self.encode(value.path),
-              'args': self.encode(value.args, num_dicts),
-              'state': self.encode(value.state, num_dicts)}
-    is_class = kind is type and issubclass(value, StandIn)
-    path = value.path if is_class else kind.__name__
-    return {'path': self.encode(path), 'args': [], 'state': None}
+    if not isinstance(value, StandIn):
+      is_class = kind is type and issubclass(value, StandIn)
+      value = value() if is_class else _stand_in(kind.__name__)()
+    return {'path': self.encode(value.path),
+            'args': self.encode(value.args, num_dicts),
+            'state': self.encode(value.state, num_dicts)}
 
 
 def _checked_key(key):
@@ -161,26 +158,22 @@ def read(file: BinaryIO, count: int) -> str:
   except MemoryError:
     return '"it asks for too much memory"'  # None is left for JSON.
   except Exception as error:  # Whatever a broken pickle makes of the reader.
-    text = ' '.join(f'{type(error).__name__}: {error}'.split())
-    return json.dumps(text[:200])
-
-
-def limit(cpu_seconds: int, max_bytes: int) -> None:
-  """Limits this process, as far as the platform can."""
-  for name, value in {
-      'RLIMIT_AS': max_bytes, 'RLIMIT_CPU': cpu_seconds, 'RLIMIT_CORE': 0,
-      'RLIMIT_FSIZE': 0, 'RLIMIT_NPROC': 0}.items():
-    if hasattr(resource, name):
-      kind = getattr(resource, name)
-      try:
-        resource.setrlimit(kind, (value, resource.getrlimit(kind)[1]))
-      except (OSError, ValueError):
-        pass  # macOS knows limits that it does not let anybody set.
+    return json.dumps(
+        ' '.join(f'{type(error).__name__}: {error}'.split())[:200])
 
 
 def main(start: int, count: int, cpu_seconds: int, max_bytes: int) -> None:
   """Reads pickles from stdin and prints them; see the top of the file."""
-  limit(cpu_seconds, max_bytes)
+  for name, value in {
+      'RLIMIT_AS': max_bytes, 'RLIMIT_CPU': cpu_seconds, 'RLIMIT_CORE': 0,
+      'RLIMIT_FSIZE': 0, 'RLIMIT_NPROC': 0}.items():
+    try:
+      kind = getattr(resource, name)
+      resource.setrlimit(kind, (value, resource.getrlimit(kind)[1]))
+    except (AttributeError, OSError, ValueError):
+      # Not every platform has all, and macOS knows limits that it does not let
+      # anybody set.
+      pass
   sys.stdin.buffer.seek(start)
   sys.stdout.write(read(sys.stdin.buffer, count))
   sys.stdout.flush()

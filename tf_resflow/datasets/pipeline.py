@@ -64,32 +64,24 @@ def training_batches(
     >>> next(iter(batches))['image'].shape
     TensorShape([64, 8, 8, 1])
   """
-  _check_positive(batch_size=batch_size, max_in_memory=max_in_memory)
-  errors.check(
-    start_step >= 0, 'start_step', start_step, 'a whole number from 0'
-  )
+  for name, value, least in (
+    ('batch_size', batch_size, 1), ('max_in_memory', max_in_memory, 1),
+    ('start_step', start_step, 0),
+  ):
+    errors.check(value >= least, name, value, f'a whole number from {least}')
   num_examples = split.num_examples
   first = start_step * batch_size
   first_epoch, num_skipped = divmod(first, num_examples)
-  order_key = _key(seed, _ORDER)
-  flip_key = _key(seed, _FLIP)
-  noise_key = _key(seed, _NOISE)
+  order_key, flip_key, noise_key = (
+    _key(seed, purpose) for purpose in (_ORDER, _FLIP, _NOISE)
+  )
   arrays = split.arrays if num_examples <= max_in_memory else None
 
   def positions(epoch):
-    order = tf.argsort(
-      # Full-range integers: ties are rare, and a stable sort settles them.
-      tf.random.stateless_uniform(
-        [num_examples],
-        seed=tf.stack([order_key, epoch]),
-        minval=None,
-        maxval=None,
-        dtype=tf.int64,
-        alg='philox',
-      ),
-      stable=True,
+    # Full-range integers: ties are rare, and a stable sort settles them.
+    return tf.data.Dataset.from_tensor_slices(
+      tf.argsort(_integers([num_examples], order_key, epoch), stable=True)
     )
-    return tf.data.Dataset.from_tensor_slices(order)
 
   def streamed(epoch):
     if not tf.executing_eagerly():
@@ -109,9 +101,10 @@ def training_batches(
     if flip:
       heads = _uniform([], flip_key, index) < 0.5
       image = tf.where(heads, tf.reverse(image, axis=[1]), image)
-    noise = _uniform(split.image_shape, noise_key, index)
     return {
-      'image': quantization.dequantize(image, noise, split.num_levels),
+      'image': quantization.dequantize(
+        image, _uniform(split.image_shape, noise_key, index), split.num_levels
+      ),
       'label': example['label'],
     }
 
@@ -147,24 +140,25 @@ def evaluation_batches(
   Raises:
     InvalidValueError: If a number is out of range.
   """
-  _check_positive(batch_size=batch_size)
-  if num_examples is None:
-    num_examples = split.num_examples
+  errors.check(
+    batch_size >= 1, 'batch_size', batch_size, 'a whole number from 1'
+  )
+  num_examples = split.num_examples if num_examples is None else num_examples
   errors.check(
     1 <= num_examples <= split.num_examples, 'num_examples', num_examples,
     f'a whole number in [1, {split.num_examples}], the size of the split',
   )
   noise_key = _key(seed, _EVALUATION_NOISE)
-  if split.num_examples <= MAX_IN_MEMORY:
-    examples = tf.data.Dataset.from_tensor_slices(split.arrays)
-  else:
-    examples = split.examples
+  examples = (
+    tf.data.Dataset.from_tensor_slices(split.arrays)
+    if split.num_examples <= MAX_IN_MEMORY else split.examples
+  )
 
   def finish(index, example):
-    noise = _uniform(split.image_shape, noise_key, index)
     return {
       'image': quantization.dequantize(
-        example['image'], noise, split.num_levels
+        example['image'], _uniform(split.image_shape, noise_key, index),
+        split.num_levels,
       ),
       'label': example['label'],
       'index': index,
@@ -192,10 +186,15 @@ def _key(seed, purpose):
   """Returns an int64 key `[]`, a hash of two integers."""
   # tf.data runs on the CPU; the keys are drawn there as well.
   with tf.device('/CPU:0'):
-    pair = tf.stack([tf.cast(seed, tf.int64), tf.cast(purpose, tf.int64)])
-    return tf.random.stateless_uniform(
-      [], seed=pair, minval=None, maxval=None, dtype=tf.int64, alg='philox'
-    )
+    return _integers([], tf.cast(seed, tf.int64), tf.cast(purpose, tf.int64))
+
+
+def _integers(shape, key, index):
+  """Returns int64, equally likely each, drawn from (key, index)."""
+  return tf.random.stateless_uniform(
+    shape, seed=tf.stack([key, index]), minval=None, maxval=None,
+    dtype=tf.int64, alg='philox',
+  )
 
 
 def _uniform(shape, key, index):
@@ -203,9 +202,3 @@ def _uniform(shape, key, index):
   return tf.random.stateless_uniform(
     shape, seed=tf.stack([key, index]), alg='philox'
   )
-
-
-def _check_positive(**numbers: int) -> None:
-  """Raises `InvalidValueError` for the first argument below 1."""
-  for name, value in numbers.items():
-    errors.check(value >= 1, name, value, 'a whole number from 1')
