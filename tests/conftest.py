@@ -1,4 +1,8 @@
-"""Two logical CPU devices for the tests of replicas."""
+"""Two logical CPU devices for the tests of replicas, and the digits."""
+
+import pytest
+
+from tf_resflow import datasets
 
 NUM_LOGICAL_CPUS = 2
 
@@ -19,3 +23,11 @@ def pytest_configure(config):
   tf.config.set_logical_device_configuration(
       tf.config.list_physical_devices('CPU')[0],
       [tf.config.LogicalDeviceConfiguration()] * NUM_LOGICAL_CPUS)
+
+
+@pytest.fixture(scope='session')
+def data_dir(tmp_path_factory):
+  """A folder with the digits, prepared once."""
+  folder = tmp_path_factory.mktemp('data')
+  datasets.load('digits', 'train', data_dir=folder)
+  return str(folder)

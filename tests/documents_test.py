@@ -15,7 +15,7 @@ from tests import documents
 from tests.conversion import checkpoints
 from tf_resflow.commands import console
 from tf_resflow.commands import flagfiles
-from tf_resflow.commands import groups
+from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
 from tf_resflow.configuration import flags as flags_lib
 
@@ -104,7 +104,7 @@ def parse(tool, arguments):
   for name, value in flags_lib.field_values(
       fields.values(), flag_values).items():
     fields[name].check(value)
-  if issubclass(module.Options, groups.Configured):
+  if issubclass(module.Options, options_lib.Configured):
     flags_lib.config(flag_values)
 
 

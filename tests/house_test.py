@@ -25,7 +25,7 @@ _CONFIGURATION = 'tf_resflow/configuration'
 # Registries of what others named.
 _NO_KINDS = {'dataset'}
 # Bases that are no contract: what derives from them is no kind.
-_NO_CONTRACTS = {'Specified'}
+_NO_CONTRACTS = {'BaseLayer', 'Specified'}
 _OLD_MESSAGES = re.compile(
     r'^\S+ is \{\}(;|, which|, but)|\b(must be|expected)\b.*\bgot\b|'
     r'\bgot \{\}')

@@ -32,8 +32,8 @@ class InvalidValueError(ValueError):
     """Returns the message under another name, such as that of a flag."""
     if not self.expected:
       return name
-    text = f'{name}={self.value}: expected {self.expected}.'
-    return f'{text} {self.advice}' if self.advice else text
+    return (f'{name}={self.value}: expected {self.expected}. '
+            f'{self.advice}').rstrip()
 
 
 def check(condition: bool, name: str, value: object, expected: str,
@@ -45,6 +45,12 @@ def check(condition: bool, name: str, value: object, expected: str,
 
 class FormatError(ValueError):
   """Why the bytes of a file are refused; who reads the file adds its name."""
+
+
+def check_format(condition: bool, reason: str) -> None:
+  """Raises `FormatError` unless `condition` holds."""
+  if not condition:
+    raise FormatError(reason)
 
 
 class ExpectedError(RuntimeError):

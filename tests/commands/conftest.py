@@ -1,4 +1,4 @@
-"""The digits, prepared once, and the tools in this process."""
+"""Runs of the digits, and the tools in this process."""
 
 from collections.abc import Callable
 import dataclasses
@@ -16,13 +16,6 @@ _TRAIN = [
     '--num_blocks=1', '--hidden_channels=4', '--num_dense_blocks=0',
     '--batch_size=64', '--num_steps=4', '--warmup_steps=0',
     '--learning_rate=0.01', '--sample_every=3']
-
-
-@pytest.fixture(scope='session')
-def data_dir(tmp_path_factory):
-  folder = tmp_path_factory.mktemp('data')
-  datasets.load('digits', 'train', data_dir=folder)
-  return str(folder)
 
 
 @pytest.fixture(scope='session')

@@ -9,9 +9,9 @@ from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import numerics
 from tf_resflow import training
-from tf_resflow.evaluation import comparison
+from tf_resflow.evaluation import archives
 from tf_resflow.evaluation import inversion
-from tf_resflow.numerics.log_det import jacobian
+from tf_resflow.numerics.log_det import exact
 
 _CONTRACT = {
     'bits_per_dim', 'bits_per_dim_stderr', 'estimator_stderr', 'num_examples',
@@ -150,7 +150,7 @@ def test_comparison_with_other_models(run_tool, workdir, tmp_path):
   assert result.status == 0, result.stderr
   with np.load(tmp_path / 'flow.npz') as stored:
     bits = stored['bits_per_dim'].mean(axis=0)
-  comparison.write_bits(
+  archives.write_bits(
       tmp_path / 'b.npz', {'worse': bits + np.linspace(0.0, 0.2, 16)},
       {'dataset': 'digits', 'split': 'test', 'num_levels': 17,
        'image_shape': (8, 8, 1)})
@@ -186,7 +186,7 @@ def test_failures_are_not_numbers(run_tool, workdir, monkeypatch):
 
 def test_exact_log_determinants_of_large_images(
     run_tool, workdir, monkeypatch):
-  monkeypatch.setattr(jacobian, '_MAX_JACOBIAN_BYTES', 1e4)
+  monkeypatch.setattr(exact, '_MAX_JACOBIAN_BYTES', 1e4)
   result = run_tool('evaluate', f'--workdir={workdir}', '--estimator=exact',
                     '--batch_size=1')
   assert result.status == 2

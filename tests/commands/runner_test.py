@@ -10,7 +10,6 @@ import pytest
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow.commands import groups
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
 from tf_resflow.configuration import fields
@@ -125,7 +124,7 @@ def test_imports_come_before_the_flags(run, tmp_path, monkeypatch):
   seen = []
 
   @dataclasses.dataclass(frozen=True, kw_only=True)
-  class WithEstimator(Options, groups.Estimation):
+  class WithEstimator(Options, options_lib.Estimation):
     """With one more flag."""
 
   monkeypatch.setattr(sys.modules[__name__], 'Options', WithEstimator)

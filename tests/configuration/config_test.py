@@ -108,7 +108,7 @@ def test_names_are_unique_over_the_tree():
            for f in section.fields()]
   for config_class in (models.ResidualFlowConfig, models.VectorFlowConfig):
     all_names = names + [
-        f.name for f in config_class.fields() if f.rules.is_flag]
+        f.name for f in config_class.flag_fields()]
     assert len(set(all_names)) == len(all_names)
 
 

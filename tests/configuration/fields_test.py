@@ -124,7 +124,8 @@ def test_fields():
   assert FIELDS['spec'].flag == 'paint' and FIELDS['count'].flag == 'count'
   assert FIELDS['size'].element is int and FIELDS['size'].is_optional
   assert FIELDS['widths'].element is int and FIELDS['widths'].is_tuple
-  assert FIELDS['plain'].rules == fields.Rules()
+  assert FIELDS['plain'] == fields.Field(
+      name='plain', type=int, default=3, flag='plain')
 
 
 def test_differences():
@@ -146,6 +147,6 @@ def test_changed_keeps_the_rules():
 
   assert Other().rate == 0.25
   (rate,) = [f for f in Other.fields() if f.name == 'rate']
-  assert rate.rules is FIELDS['rate'].rules
+  assert rate == dataclasses.replace(FIELDS['rate'], default=0.25)
   with pytest.raises(ValueError, match='above 0'):
     Other(rate=-1.0)

@@ -1,9 +1,19 @@
 """Archives come back whole, or in part; what is none is named."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
 from tf_resflow.evaluation import archives
+
+_SHAPE = (4, 4, 1)
+_FACTS = {'dataset': 'digits', 'split': 'test', 'num_levels': 17,
+          'image_shape': (8, 8, 1)}
+
+
+def _images(num_images=5):
+  return np.random.default_rng(1).uniform(size=[num_images, *_SHAPE])
 
 
 def test_all_arrays_or_some(tmp_path):
@@ -33,3 +43,98 @@ def test_messages_begin_with_the_name(tmp_path):
       archives.read_arrays(path, 'compare')
     assert str(error.value).startswith(f'compare={path}: expected an .npz file')
     assert error.value.name == 'compare'
+
+
+@pytest.mark.parametrize('dtype', [np.float16, np.float32, np.float64])
+def test_reads_inputs(tmp_path, dtype):
+  x = _images().astype(dtype)
+  np.savez(tmp_path / 'x.npz', x=x)
+  found = archives.read_inputs(tmp_path / 'x.npz', _SHAPE)
+  assert found.dtype == np.float64
+  np.testing.assert_array_equal(found, x)
+
+
+@pytest.mark.parametrize('arrays, message', [
+    ({'images': _images()}, 'Its arrays are images.'),
+    ({}, 'Its arrays are none.'),
+    ({'x': np.zeros([2, 4, 4, 1], np.uint8)}, 'has the dtype uint8: dequant'),
+    ({'x': _images()[..., 0]}, r'Its x has the shape \(5, 4, 4\).'),
+    ({'x': _images(0)}, r'Its x has the shape \(0, 4, 4, 1\).'),
+    ({'x': 255 * _images()}, r'Its x lies in \[.*, 2\d\d\.\d+\].'),
+    ({'x': _images() - 0.5}, r'Its x lies in \[-0.4.*\].'),
+    ({'x': np.full([1, 4, 4, 1], np.nan)}, r'Its x lies in \[nan, nan\].'),
+    ({'x': np.array([{}])}, 'It cannot be read: Object arrays'),
+])
+def test_bad_inputs(tmp_path, arrays, message):
+  path = tmp_path / 'x.npz'
+  np.savez(path, **arrays)
+  with pytest.raises(ValueError, match=message) as error:
+    archives.read_inputs(path, _SHAPE)
+  assert str(error.value).startswith(f'inputs={path}: expected an .npz file')
+
+
+@pytest.mark.parametrize('content', [b'', b'text', b'PK\x03\x04cut'])
+def test_bad_files_of_inputs(tmp_path, content):
+  path = tmp_path / 'x.npz'
+  path.write_bytes(content)
+  with pytest.raises(ValueError, match='expected an .npz file'):
+    archives.read_inputs(path, _SHAPE)
+  # One array alone is no archive.
+  np.save(tmp_path / 'x.npy', _images())
+  with pytest.raises(ValueError, match='expected an .npz file'):
+    archives.read_inputs(tmp_path / 'x.npy', _SHAPE)
+  with pytest.raises(ValueError, match='It does not exist'):
+    archives.read_inputs(tmp_path / 'none.npz', _SHAPE)
+
+
+def test_damaged_bytes(tmp_path):
+  path = tmp_path / 'x.npz'
+  np.savez_compressed(path, x=_images())
+  data = bytearray(path.read_bytes())
+  data[100:140] = bytes(255 - b for b in data[100:140])
+  path.write_bytes(data)
+  with pytest.raises(ValueError, match='expected an .npz file'):
+    archives.read_inputs(path, _SHAPE)
+  with zipfile.ZipFile(path, 'w') as archive:
+    archive.writestr('x', b'no array')
+  with pytest.raises(ValueError, match='Its x is not an array'):
+    archives.read_inputs(path, _SHAPE)
+
+
+def test_what_was_written_is_read(tmp_path):
+  bits = {'gaussian': np.array([2.0, 3.0, 4.0]), 'flow': np.ones([3])}
+  archives.write_bits(tmp_path / 'b.npz', bits, _FACTS)
+  found = archives.read_bits(tmp_path / 'b.npz', 3, _FACTS)
+  assert found.keys() == bits.keys()
+  for name, values in bits.items():
+    np.testing.assert_array_equal(found[name], values)
+
+
+@pytest.mark.parametrize(('name', 'value', 'said'), [
+    ('dataset', 'mnist', 'of the dataset mnist. It is of digits; only the'),
+    ('split', 'train', 'of the split train. It is of test; only the same'),
+    ('num_levels', 32, 'of the num_levels 32. It is of 17; only the same'),
+    ('image_shape', (16, 16, 1), r'\[16, 16, 1\]. It is of \[8, 8, 1\]; only'),
+])
+def test_other_examples_are_refused(tmp_path, name, value, said):
+  path = tmp_path / 'b.npz'
+  archives.write_bits(path, {'gaussian': np.ones([3])}, _FACTS)
+  with pytest.raises(ValueError, match=said) as error:
+    archives.read_bits(path, 3, _FACTS | {name: value})
+  assert str(error.value).startswith(f'compare={path}: expected a file of the')
+
+
+@pytest.mark.parametrize(('arrays', 'said'), [
+    ({}, 'with bits/dim. It holds no model'),
+    ({'a': np.ones([4])}, r'floats \(3,\) .* Its a has the shape \(4,\)'),
+    ({'a': np.ones([3], np.int32)}, 'Its a has the dtype int32'),
+    ({'a': np.array([1.0, np.nan, np.inf])}, '2 of its a are not finite'),
+    ({'a': np.array([{}])}, 'expected an .npz file'),
+])
+def test_bad_files_of_bits(tmp_path, arrays, said):
+  np.savez(tmp_path / 'b.npz', **arrays)
+  with pytest.raises(ValueError, match=said):
+    archives.read_bits(tmp_path / 'b.npz', 3, _FACTS)
+  (tmp_path / 'b.npz').write_bytes(b'PK\x03\x04cut')
+  with pytest.raises(ValueError, match='expected an .npz file'):
+    archives.read_bits(tmp_path / 'b.npz', 3, _FACTS)

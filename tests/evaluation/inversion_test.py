@@ -1,14 +1,15 @@
-"""Inversion checks tell good inverses from crippled ones."""
+"""Checks tell good inverses from crippled ones; events come from latents."""
 
 import contextlib
 
 import numpy as np
 import pytest
+from scipy import stats
 import tensorflow as tf
 
 from tests import flows
 from tests import replicas
-from tf_resflow import datasets
+from tests import splits
 from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow import numerics
@@ -17,11 +18,7 @@ from tf_resflow.evaluation import inversion
 
 @pytest.fixture(scope='module')
 def split():
-  images = np.random.default_rng(0).integers(0, 16, [7, 4, 4, 1])
-  return datasets.ImageSplit(
-      tf.data.Dataset.from_tensor_slices({
-          'image': images.astype(np.uint8), 'label': np.zeros(7, np.int32)}),
-      7, (4, 4, 1), 16)
+  return splits.random_split(7, 16)
 
 
 @pytest.fixture
@@ -101,3 +98,104 @@ def test_a_flow_that_solves_nothing(split, strategy):
   assert (report.residual_max, report.num_steps_max,
           report.num_not_converged) == (0.0, 0, 0)
   assert 0.0 < report.reconstruction_error_max < 1e-5
+
+
+_CONFIG = models.ResidualFlowConfig(
+    image_shape=(4, 4, 1), num_levels=16, num_blocks=(1,), hidden_channels=4,
+    num_dense_blocks=1, dense_hidden_units=4)
+
+
+@pytest.fixture(scope='module')
+def steep():
+  model = _CONFIG.build()
+  for layer in model.constrained_layers:
+    layer.kernel.assign(4.0 * layer.kernel)  # The bound is active.
+  model(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
+  return model
+
+
+def test_latents_follow_from_seed_and_number(steep):
+  z = steep.draw_latents(30, seed=5).numpy()
+  assert z.shape == (30, 16) and z.dtype == np.float32
+  np.testing.assert_array_equal(steep.draw_latents(7, seed=5), z[:7])
+  np.testing.assert_array_equal(
+      steep.draw_latents(4, seed=5, start=11), z[11:15])
+  assert np.all(steep.draw_latents(30, seed=6) != z)
+  assert np.unique(z).size == z.size
+
+
+def test_latents_are_standard_normal(steep):
+  z = steep.draw_latents(500, seed=1).numpy()
+  assert stats.kstest(z.ravel(), 'norm').pvalue > 1e-3
+  correlations = np.corrcoef(z.T)[np.triu_indices(16, 1)]
+  assert np.max(np.abs(correlations)) < 5.0 / np.sqrt(500)
+
+
+@pytest.fixture(scope='module')
+def decoded(steep):
+  """Of six latents, in batches of three."""
+  return evaluation.decode(
+      steep, steep.draw_latents(6, seed=0), batch_size=3)
+
+
+def test_decoded_events_are_inverses(steep, decoded):
+  np.testing.assert_array_equal(decoded.z, steep.draw_latents(6, seed=0))
+  np.testing.assert_allclose(steep(decoded.x), decoded.z, atol=1e-4)
+  assert decoded.x.shape == (6, 4, 4, 1)
+  assert decoded.residual.shape == decoded.num_steps.shape == (6, 2)
+  report = decoded.report()
+  assert 0.0 < report['inverse_residual_max'] < 1e-5
+  assert 2 <= report['inverse_num_steps_mean'] <= (
+      report['inverse_num_steps_max']) < 100
+
+
+def test_tolerance(steep, decoded):
+  coarse = evaluation.decode(steep, decoded.z, numerics.Anderson(atol=1e-2))
+  assert coarse.num_steps.max() < decoded.num_steps.max()
+  assert 1e-4 < coarse.residual.max() < 2e-2
+
+
+def test_two_devices_agree_with_one(steep, decoded):
+  with replicas.two_replicas().scope():
+    model = _CONFIG.build()
+    for target, source in zip(model.variables, steep.variables, strict=True):
+      target.assign(source)
+  found = evaluation.decode(
+      model, decoded.z, batch_size=3, strategy=replicas.two_replicas())
+  np.testing.assert_array_equal(found.z, decoded.z)
+  np.testing.assert_allclose(found.x, decoded.x, atol=1e-5)
+  np.testing.assert_array_equal(found.num_steps, decoded.num_steps)
+
+
+def test_failures_name_example_and_block(steep):
+  """What streams its batches has those before the failure."""
+  z = np.array(steep.draw_latents(6, seed=0))
+  z[4, 0] = np.nan
+  batches = evaluation.decode_batches(steep, [z[:3], z[3:]])
+  assert len(next(batches).x) == 3
+  with pytest.raises(evaluation.NotConvergedError, match=(
+      '1 of 3 examples in a batch did not converge, the first of them number 4 '
+      'in block_1: residual nan after 1 of at most 500 steps. A larger tol')):
+    next(batches)
+
+
+def test_samples_of_the_tool_are_those_of_the_model(steep):
+  """Also where the tool draws more of them, in batches of its own."""
+  x = steep.sample(4, seed=9, temperature=0.7)
+  picture = evaluation.samples(
+      steep, 6, seed=9, temperatures=(0.7,), batch_size=5)
+  np.testing.assert_allclose(picture.arrays['x'][:4], x, atol=1e-5)
+  # Another seed would be noticed.
+  assert np.abs(steep.sample(4, seed=8, temperature=0.7) - x).max() > 0.1
+
+
+def test_events_of_a_flow_that_solves_nothing():
+  model = flows.make_flow_without_blocks()
+  z = model.draw_latents(5, seed=1)
+  decoded = evaluation.decode(model, z, batch_size=2)
+  np.testing.assert_allclose(model(decoded.x), z, atol=1e-4)
+  np.testing.assert_allclose(decoded.x, model.sample(5, seed=1), atol=1e-6)
+  assert decoded.residual.shape == decoded.num_steps.shape == (5, 0)
+  assert decoded.report() == {
+      'inverse_residual_max': 0.0, 'inverse_num_steps_max': 0,
+      'inverse_num_steps_mean': 0.0}

@@ -1,4 +1,4 @@
-"""Bits/dim of a data set against a density in closed form."""
+"""Likelihoods against a density in closed form, and whole Jacobians."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from tests import flows
 from tests import replicas
+from tests import splits
+from tests import testing
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import models
@@ -21,9 +23,7 @@ def split():
   rng = np.random.default_rng(0)
   images = rng.integers(0, 16, [_NUM_EXAMPLES, 4, 4, 1]).astype(np.uint8)
   labels = np.arange(_NUM_EXAMPLES, dtype=np.int32)
-  return datasets.ImageSplit(
-      tf.data.Dataset.from_tensor_slices({'image': images, 'label': labels}),
-      _NUM_EXAMPLES, (4, 4, 1), 16)
+  return splits.make_split(images, 16, labels)
 
 
 @pytest.fixture(scope='module')
@@ -222,3 +222,120 @@ def test_a_flow_without_blocks(split):
   for repeat in (0, 7):
     expected = model.bits_per_dim(_images(split, repeat))
     np.testing.assert_allclose(bits[repeat], expected, rtol=1e-5)
+
+
+@pytest.fixture(scope='module')
+def flow64():
+  """A flow with random blocks, in float64."""
+  model = models.ResidualFlowConfig(
+      image_shape=(4, 4, 1), num_levels=16, num_blocks=(1,), hidden_channels=4,
+      num_dense_blocks=1, dense_hidden_units=4).build('float64')
+  for layer in model.constrained_layers:
+    layer.kernel.assign(4.0 * layer.kernel)  # The bound is active.
+  model(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1], dtype=tf.float64))
+  return model
+
+
+def _uniform(num_images=5):
+  return np.random.default_rng(1).uniform(size=[num_images, 4, 4, 1])
+
+
+def test_exact_results_are_those_of_the_whole_jacobian(flow64):
+  x = _uniform()
+  results = evaluation.evaluate_inputs(
+      flow64, x, batch_size=2, estimator=numerics.Exact())
+  # In a graph: eager passes take batches of any size in chunks, which
+  # `batch_jacobian` cannot vectorise.
+  jacobian = testing.full_jacobian(
+      tf.function(flow64, autograph=False), tf.constant(x))
+  log_det = np.linalg.slogdet(jacobian)[1]
+  np.testing.assert_allclose(results['log_det'], log_det, rtol=1e-9)
+  z = np.asarray(flow64(x))
+  np.testing.assert_allclose(results['z'], z, rtol=1e-12)
+  log_prob = log_det - 0.5 * np.sum(z**2, 1) - 8 * np.log(2 * np.pi)
+  np.testing.assert_allclose(results['log_prob'], log_prob, rtol=1e-9)
+  np.testing.assert_allclose(
+      results['bits_per_dim'], (np.log(16) - log_prob / 16) / np.log(2),
+      rtol=1e-9)
+  assert results['log_det_repeats'].shape == (1, 5)
+  report, _ = evaluation.report_inputs(flow64, x, results, batch_size=2)
+  assert report['estimator_stderr'] == 0.0
+  assert report['num_examples'] == report['num_reconstructions'] == 5
+  assert report['reconstruction_error_max'] < 1e-6
+  assert report['lipschitz_bound_max'] < 1.0
+
+
+def test_estimates_average_to_the_exact_value(flow64):
+  x = _uniform()
+  exact = evaluation.evaluate_inputs(flow64, x, estimator=numerics.Exact())
+  results = evaluation.evaluate_inputs(flow64, x, num_repeats=100, seed=3)
+  repeats = results['log_det_repeats']
+  assert repeats.shape == (100, 5)
+  np.testing.assert_allclose(results['log_det'], repeats.mean(0), rtol=1e-12)
+  stderr = repeats.std(0, ddof=1) / 10
+  assert np.all(stderr > 1e-3)
+  assert np.all(np.abs(results['log_det'] - exact['log_det']) < 4 * stderr)
+  report, _ = evaluation.report_inputs(flow64, x, results, certify=False)
+  np.testing.assert_allclose(
+      report['estimator_stderr'],
+      repeats.mean(1).std(ddof=1) / 10 / 16 / np.log(2), rtol=1e-9)
+  again = evaluation.evaluate_inputs(flow64, x, num_repeats=100, seed=3)
+  np.testing.assert_array_equal(again['log_det_repeats'], repeats)
+
+
+def test_probes_of_given_images_are_averaged(flow64):
+  x = _uniform()
+  exact = evaluation.evaluate_inputs(flow64, x, estimator=numerics.Exact())
+  one, four = [
+      evaluation.evaluate_inputs(
+          flow64, x, batch_size=2, num_repeats=30, num_probes=n)
+      for n in (1, 4)]
+  np.testing.assert_array_equal(one['z'], four['z'])
+  errors = [r['log_det_repeats'] - exact['log_det'] for r in (one, four)]
+  ratio = np.mean(errors[1]**2) / np.mean(errors[0]**2)
+  assert 0.12 < ratio < 0.5  # A quarter, but for chance.
+  stderr = errors[1].std(0, ddof=1) / np.sqrt(30)
+  assert np.all(np.abs(errors[1].mean(0)) < 4.5 * stderr)
+
+
+def test_one_image(flow64):
+  x = _uniform(1)
+  results = evaluation.evaluate_inputs(flow64, x, estimator=numerics.Exact())
+  report, _ = evaluation.report_inputs(flow64, x, results, certify=False)
+  assert report['bits_per_dim_stderr'] is None
+  assert report['lipschitz_bound_max'] is None
+
+
+def test_too_few_repeats_of_given_images(flow64):
+  with pytest.raises(ValueError, match='num_repeats=7: expected a number from'):
+    evaluation.evaluate_inputs(flow64, _uniform(), num_repeats=7)
+
+
+def test_size_of_batches(flow64):
+  assert evaluation.fitting_batch_size(
+      flow64, evaluation.default_estimator(), largest=100) == 100
+  largest = int(1e9 // (16 * 16 * 8))
+  for limit, expected in ((100, 100), (10**9, largest)):
+    assert evaluation.fitting_batch_size(
+        flow64, numerics.Exact(), limit) == expected
+
+  class Large:
+    event_size = 3 * 256 * 256
+    compute_dtype = 'float32'
+
+  with pytest.raises(ValueError, match='196608 dimensions takes 155 GB per ex'):
+    evaluation.fitting_batch_size(Large(), numerics.Exact())
+
+
+def test_given_images_without_blocks():
+  """Nothing is drawn, so all repeats agree, with the whole Jacobian."""
+  model = flows.make_flow_without_blocks(dtype='float64')
+  x = _uniform()
+  results = evaluation.evaluate_inputs(model, x, batch_size=2)
+  log_det = np.linalg.slogdet(testing.full_jacobian(model, tf.constant(x)))[1]
+  np.testing.assert_allclose(
+      results['log_det_repeats'], np.tile(log_det, [8, 1]), rtol=1e-9)
+  report, bounds = evaluation.report_inputs(model, x, results, batch_size=2)
+  assert report['estimator_stderr'] == 0.0
+  assert report['reconstruction_error_max'] < 1e-12
+  assert bounds == []

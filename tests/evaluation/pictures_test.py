@@ -4,18 +4,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_resflow import datasets
+from tests import splits
 from tf_resflow import models
 from tf_resflow.evaluation import pictures
 
 
 @pytest.fixture(scope='module')
 def split():
-  images = np.random.default_rng(0).integers(0, 17, [9, 4, 4, 1])
-  return datasets.ImageSplit(
-      tf.data.Dataset.from_tensor_slices({
-          'image': images.astype(np.uint8), 'label': np.zeros(9, np.int32)}),
-      9, (4, 4, 1), 17)
+  return splits.random_split(9, 17)
 
 
 @pytest.fixture(scope='module')

@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from tests import flows
-from tf_resflow import datasets
+from tests import replicas
+from tests import splits
 from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow import numerics
@@ -23,11 +24,7 @@ _KEYS = {
 
 @pytest.fixture(scope='module')
 def split():
-  images = np.random.default_rng(0).integers(0, 16, [9, 4, 4, 1])
-  return datasets.ImageSplit(
-      tf.data.Dataset.from_tensor_slices({
-          'image': images.astype(np.uint8), 'label': np.zeros(9, np.int32)}),
-      9, (4, 4, 1), 16)
+  return splits.random_split(9, 16)
 
 
 @pytest.fixture(scope='module')
@@ -117,9 +114,7 @@ def test_hybrids_report_their_accuracy(split):
       num_dense_blocks=0, num_classes=3, head_channels=4).build()
   model.initialize(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
   labels = np.array([0, 0, 0, 1, 1, 2, 2, 2, 1], np.int32)
-  labelled = datasets.ImageSplit(
-      tf.data.Dataset.from_tensor_slices({
-          'image': split.arrays['image'], 'label': labels}), 9, (4, 4, 1), 16)
+  labelled = splits.make_split(split.arrays['image'].numpy(), 16, labels)
   # A bias decides.
   for favourite, expected in enumerate((3 / 8, 2 / 8, 3 / 8)):
     model.classifier.dense.bias.assign(100.0 * tf.one_hot(favourite, 3))
@@ -153,3 +148,31 @@ def test_norms_that_are_not_known():
   bounds = [models.BlockBound('a', 0.5, None, None, ())]
   table = evaluation.format_table({'num_examples': 1}, bounds)
   assert table.splitlines()[-1].split() == ['a', 'unknown', 'uncertified']
+
+
+_LABELS = np.array([0, 0, 1, 2, 2, 2, 1], np.int32)
+
+
+class _Brightness:
+  """Takes the number of bright halves for the class of an image."""
+
+  def classify(self, x):
+    bright = tf.cast(tf.reduce_mean(x, axis=[2, 3]) > 0.5, tf.int32)
+    return tf.one_hot(tf.reduce_sum(bright, axis=1), 3)
+
+
+@pytest.fixture(scope='module')
+def labelled():
+  images = np.zeros([7, 2, 2, 1], np.uint8)
+  for image, label in zip(images, _LABELS, strict=True):
+    image[:label] = 15
+  images[4] = 0  # The only one that is taken for another.
+  return splits.make_split(images, 16, _LABELS)
+
+
+@pytest.mark.parametrize('num_examples, expected', [(None, 6 / 7), (4, 1.0)])
+@pytest.mark.parametrize('strategy', [None, replicas.two_replicas])
+def test_share_of_right_classes(labelled, num_examples, expected, strategy):
+  assert evaluation.accuracy(
+      _Brightness(), labelled, batch_size=2, num_examples=num_examples,
+      strategy=strategy and strategy()) == expected

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_resflow import datasets
+from tests import splits
 from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow import numerics
@@ -19,13 +19,6 @@ def flow():
       num_dense_blocks=0).build()
   model(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
   return model
-
-
-def _split(images):
-  return datasets.ImageSplit(
-      tf.data.Dataset.from_tensor_slices({
-          'image': images, 'label': np.zeros(len(images), np.int32)}),
-      len(images), (4, 4, 1), 17)
 
 
 def _extractor():
@@ -50,8 +43,8 @@ def result(flow):
   images = np.random.default_rng(0).integers(0, 17, [60, 4, 4, 1])
   images = images.astype(np.uint8)
   report = sample_quality.compare_samples(
-      flow, _split(images), _extractor(), num_images=50, num_samples=45,
-      seed=3, temperature=0.8, batch_size=16)
+      flow, splits.make_split(images, 17), _extractor(), num_images=50,
+      num_samples=45, seed=3, temperature=0.8, batch_size=16)
   return images[:50], report
 
 
@@ -85,7 +78,7 @@ def test_own_samples_are_near_and_darker_images_far(flow):
   own = _levels(pictures.samples(flow, 50, seed=8).images)
   near, far = [
       sample_quality.compare_samples(
-          flow, _split(images), _extractor(), batch_size=50)
+          flow, splits.make_split(images, 17), _extractor(), batch_size=50)
       for images in (own, own // 2)]
   assert near['num_samples'] == near['num_images'] == 50
   assert abs(near['kid']) < 4.0 * near['kid_stderr']
@@ -97,5 +90,5 @@ def test_failing_samples_are_an_error(flow, result):
   images, _ = result
   with pytest.raises(evaluation.NotConvergedError, match='did not converge'):
     sample_quality.compare_samples(
-        flow, _split(images), _extractor(),
+        flow, splits.make_split(images, 17), _extractor(),
         solver=numerics.Banach(max_steps=1))

@@ -1,17 +1,9 @@
-"""The digits, prepared once, and a finished run."""
+"""A finished run of the digits."""
 
 import pytest
 
 from tests.training import runs
-from tf_resflow import datasets
 from tf_resflow import training
-
-
-@pytest.fixture(scope='session')
-def data_dir(tmp_path_factory):
-  folder = tmp_path_factory.mktemp('data')
-  datasets.load('digits', 'train', data_dir=folder)
-  return str(folder)
 
 
 @pytest.fixture(scope='session')

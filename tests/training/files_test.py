@@ -17,6 +17,13 @@ def test_errors_of_tensorflow_become_those_of_python(tmp_path):
       _ = 1 / 0
 
 
+def test_names(tmp_path):
+  assert files.names(str(tmp_path / 'missing')) == set()
+  (tmp_path / 'folder').mkdir()
+  (tmp_path / '.hidden').write_text('')
+  assert files.names(str(tmp_path)) == {'folder', '.hidden'}
+
+
 def test_write_text_replaces_a_file(tmp_path):
   path = tmp_path / 'text'
   for text in ('one', 'zwei\n'):

@@ -22,9 +22,10 @@ def test_learning_rate(schedule, warmup):
   config = configuration.make_config(
       learning_rate=0.02, warmup_steps=warmup, schedule=schedule,
       num_steps=50)
-  schedule_fn = optimizers.make_learning_rate(config.optimizer)
+  optimizer = optimizers.make_optimizer(config.optimizer)
   for t in (0, 1, 5, 9, 10, 11, 30, 49, 50, 60):
-    found = schedule_fn(t) if callable(schedule_fn) else schedule_fn
+    optimizer.iterations.assign(t)
     np.testing.assert_allclose(
-        float(found), _expected_rate(t, 0.02, warmup, 50, schedule),
+        float(optimizer.learning_rate),
+        _expected_rate(t, 0.02, warmup, 50, schedule),
         rtol=1e-5, atol=1e-8)

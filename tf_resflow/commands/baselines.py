@@ -17,14 +17,14 @@ import dataclasses
 
 from tf_resflow import datasets
 from tf_resflow import evaluation
-from tf_resflow.commands import groups
+from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import output
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import sections
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(groups.OutputFile):
+class Options(options_lib.OutputFile):
   """The data and the mixture."""
 
   suffixes = ('.npz',)

@@ -27,7 +27,7 @@ from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import numerics
 from tf_resflow import training
-from tf_resflow.commands import groups
+from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import output
 from tf_resflow.commands import runner
 from tf_resflow.configuration import fields
@@ -40,7 +40,7 @@ _WITH_WORKDIR = {'batch_size', 'import'}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(groups.Configured):
+class Options(options_lib.Configured):
   """What is measured."""
 
   workdir: str | None = fields.field(
@@ -54,7 +54,7 @@ class Options(groups.Configured):
       5, help='Timed repeats, of which the median counts; with --tasks=train, '
       '0 measures the first step alone: start-up and memory.', minimum=0)
   evaluation_estimator: str = fields.changed(
-      groups.Estimation, 'estimator', 'adaptive:0.02')
+      options_lib.Estimation, 'estimator', 'adaptive:0.02')
   tolerance: float = fields.field(
       1e-5, help='Residual at which sampling stops.', minimum=0)
   baseline_json: str | None = fields.field(
@@ -70,13 +70,13 @@ class Options(groups.Configured):
   def check(self) -> None:
     super().check()
     least = 0 if self.tasks == ('train',) else 2
-    errors.check(
-        self.num_repeats >= least, 'num_repeats', self.num_repeats,
+    self.require(
+        self.num_repeats >= least, 'num_repeats',
         '2 or more with the tasks evaluate and sample')
-    errors.check(
+    self.require(
         self.min_ceiling_fraction is None or (
             self.num_repeats > 0 and 'train' in self.tasks),
-        'min_ceiling_fraction', self.min_ceiling_fraction,
+        'min_ceiling_fraction',
         'no such flag unless --tasks has train, with --num_repeats')
 
   def run_config(self, config: configuration.Config) -> configuration.Config:
@@ -85,23 +85,18 @@ class Options(groups.Configured):
       return config
     run = training.load_config(self.workdir)
     for name in flags_lib.names():
-      if name in self.given and name not in _WITH_WORKDIR:
-        raise errors.InvalidValueError(
-            name, values_lib.text_of(config.values().get(name)),
-            'no such flag with --workdir',
-            'The run has a configuration of its own.')
-    if 'batch_size' in self.given:
-      run = run.replace(batch_size=config.optimizer.batch_size)
-    return run
+      errors.check(
+          name not in self.given or name in _WITH_WORKDIR, name,
+          values_lib.text_of(config.values().get(name)),
+          'no such flag with --workdir',
+          'The run has a configuration of its own.')
+    return run if 'batch_size' not in self.given else run.replace(
+        batch_size=config.optimizer.batch_size)
 
   def settings(self, config: configuration.Config) -> 'benchmarking.Settings':
     """Returns what to measure."""
-    try:
-      estimator = numerics.Estimator.get(self.evaluation_estimator)
-    except errors.InvalidValueError as error:
-      raise errors.InvalidValueError(
-          'evaluation_estimator', error.value, error.expected, error.advice
-      ) from error
+    estimator = numerics.Estimator.get(
+        self.evaluation_estimator, 'evaluation_estimator')
     images = None if self.inputs is None else evaluation.read_inputs(
         self.inputs, config.data.facts()['image_shape'])
     return benchmarking.Settings(
@@ -113,10 +108,9 @@ class Options(groups.Configured):
 def main(options: Options, config: configuration.Config) -> None:
   """Measures, and reports."""
   config = options.run_config(config)
-  errors.check(
+  options.require(
       options.min_ceiling_fraction is None or
       benchmarking.fixed_num_terms(config) is not None, 'min_ceiling_fraction',
-      options.min_ceiling_fraction,
       'no such flag without --estimator=fixed:N, or with --hybrid',
       'A drawn number of terms has no fixed cost.')
   settings = options.settings(config)
@@ -125,9 +119,8 @@ def main(options: Options, config: configuration.Config) -> None:
     print(json.dumps(benchmarking.measure_task(
         options.worker, settings, commands.START)))
     return
-  baseline = None
-  if options.baseline_json is not None:
-    baseline = benchmarking.read_baseline(options.baseline_json)
+  baseline = options.baseline_json and benchmarking.read_baseline(
+      options.baseline_json)
   values = benchmarking.measure(
       runner.command('benchmark', options.arguments),
       options.tasks, lambda task: output.note(f'Measuring {task} ...'))

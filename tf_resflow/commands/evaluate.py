@@ -26,10 +26,9 @@ from typing import Any
 import numpy as np
 
 from tf_resflow import conversion
-from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import numerics
-from tf_resflow.commands import groups
+from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import output
 from tf_resflow.configuration import fields
 
@@ -39,8 +38,9 @@ _BATCH_SIZE = 128
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(
-    groups.Run, groups.Split, groups.Estimation, groups.Randomness,
-    groups.Certification, groups.OutputFile, groups.Devices):
+    options_lib.Run, options_lib.Split, options_lib.Estimation,
+    options_lib.Randomness, options_lib.Certification, options_lib.OutputFile,
+    options_lib.Devices):
   """What is evaluated, and how often."""
 
   suffixes = ('.npz',)
@@ -75,25 +75,24 @@ class Options(
 
   def check(self) -> None:
     super().check()
-    errors.check(self.inputs != '', 'inputs', '', 'the path of an .npz file')
-    if self.inputs is not None:
-      self.refuse(
-          ('split', 'compare', 'num_examples', 'num_reconstructions',
-           'data_dir'), 'with --inputs', 'It goes with a split.')
+    self.require(self.inputs != '', 'inputs', 'the path of an .npz file')
+    self.refuse(
+        self.inputs is not None, ('split', 'compare', 'num_examples',
+        'num_reconstructions', 'data_dir'), 'with --inputs',
+        'It goes with a split.')
     for name in ('inputs', 'compare'):
       source = getattr(self, name)
       is_same = source and self.output and os.path.exists(source) and (
           os.path.exists(self.output)) and os.path.samefile(source, self.output)
-      errors.check(
-          not is_same, 'output', self.output, 'another file than that of '
-          f'--{name}', 'It would be replaced.')
+      self.require(not is_same, 'output', f'another file than that of --{name}',
+                   'It would be replaced.')
 
   def check_estimator(self, estimator: 'numerics.Estimator') -> None:
     """Refuses repeats of what is not random."""
-    if not estimator.is_random:
-      self.refuse(
-          ('num_probes', 'num_repeats') if self.inputs else ('num_probes',),
-          f'with --estimator={self.estimator}', 'It goes with estimates.')
+    self.refuse(
+        not estimator.is_random,
+        ('num_probes', 'num_repeats') if self.inputs else ('num_probes',),
+        f'with --estimator={self.estimator}', 'It goes with estimates.')
 
 
 def main(options: Options) -> None:
@@ -125,7 +124,7 @@ def main(options: Options) -> None:
   output.print_json(report)
 
 
-def _evaluate_inputs(options: Options, run: groups.OpenedRun,
+def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
                      settings: dict[str, Any]):
   """Evaluates the images of --inputs."""
   x = evaluation.read_inputs(options.inputs, run.model.event_shape)
@@ -143,7 +142,7 @@ def _evaluate_inputs(options: Options, run: groups.OpenedRun,
   return report, results, bounds
 
 
-def _evaluate_split(options: Options, run: groups.OpenedRun,
+def _evaluate_split(options: Options, run: options_lib.OpenedRun,
                     settings: dict[str, Any]):
   """Evaluates a part of the data set."""
   split = options.load_split(run)

@@ -18,14 +18,13 @@ import dataclasses
 
 from tf_resflow import evaluation
 from tf_resflow import serving
-from tf_resflow.commands import groups
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import output
 from tf_resflow.configuration import fields
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(groups.Run, groups.Estimation):
+class Options(options_lib.Run, options_lib.Estimation):
   """The SavedModel."""
 
   output: str = options_lib.required(

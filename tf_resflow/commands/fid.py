@@ -28,22 +28,19 @@ subsets. A table goes to stderr; the last line of stdout is one JSON object.
 
 import dataclasses
 
-from tf_resflow import errors
 from tf_resflow import evaluation
-from tf_resflow.commands import groups
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import output
 from tf_resflow.configuration import fields
-from tf_resflow.configuration import values as values_lib
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(
-    groups.Run, groups.Split, groups.Randomness, groups.Inversion,
-    groups.Devices):
+    options_lib.Run, options_lib.Split, options_lib.Randomness,
+    options_lib.Inversion, options_lib.Devices):
   """The comparison."""
 
-  split: str = fields.changed(groups.Split, 'split', 'train')
+  split: str = fields.changed(options_lib.Split, 'split', 'train')
   inception: str = options_lib.required(
       help='The feature network: a .keras or .h5 file, or the folder of a '
       "SavedModel, such as TF-GAN's Inception, or the file that "
@@ -67,10 +64,9 @@ class Options(
 
   def check(self) -> None:
     super().check()
-    errors.check(
+    self.require(
         len(self.input_range) == 2 and self.input_range[0] < (
             self.input_range[1]), 'input_range',
-        values_lib.text_of(self.input_range),
         'two numbers that rise, such as -1,1')
 
 

@@ -1,7 +1,6 @@
 """Flagfiles by their names: `--flagfile=digits`."""
 
 from collections.abc import Sequence
-import os
 import pathlib
 
 from tf_resflow import errors
@@ -27,19 +26,16 @@ def find(value: str) -> str:
   Raises:
     InvalidValueError: if there is no such file, or it is no text.
   """
-  paths = [pathlib.Path(value).expanduser()]
-  if os.path.basename(value) == value:
-    name = value.removesuffix('.flags')
-    paths += [folder / f'{name}.flags' for folder in _FOLDERS]
-  for path in paths:
-    if not path.exists():
-      continue
-    try:
-      path.read_text(encoding='utf-8')
-    except (OSError, UnicodeError) as error:
-      raise errors.InvalidValueError(
-          'flagfile', value, 'a file of flags', f'{error}.') from error
-    return str(path)
+  name = f'{value.removesuffix(".flags")}.flags'
+  for path in (pathlib.Path(value).expanduser(),
+               *(folder / name for folder in _FOLDERS)):
+    if path.exists():
+      try:
+        path.read_text(encoding='utf-8')
+      except (OSError, UnicodeError) as error:
+        raise errors.InvalidValueError(
+            'flagfile', value, 'a file of flags', f'{error}.') from error
+      return str(path)
   raise errors.InvalidValueError(
       'flagfile', value, f'a file of flags, or one of {", ".join(names())}')
 

@@ -11,6 +11,7 @@ from tf_resflow.commands import flagfiles
 from tf_resflow.commands import options
 from tf_resflow.configuration import config as config_lib
 from tf_resflow.configuration import registries
+from tf_resflow.configuration import sections as sections_lib
 
 _WIDTH = 80
 # What is not worth saying of a value.
@@ -33,18 +34,16 @@ def text(tool: ModuleType, flag_values: flags.FlagValues,
     common: names of the flags that every tool has.
   """
   common = list(dict.fromkeys(flag_values[name].name for name in common))
-  sections = list(options.groups(tool.Options))
+  sections = [*options.groups(tool.Options)]
   if tool.Options.takes_configuration:
     sections += _configuration()
-  blocks = [inspect.getdoc(tool)]
-  shown = set(common)
+  blocks, shown = [inspect.getdoc(tool)], set(common)
   for title, names in [*sections, ('Every tool.', common)]:
     names = [n for n in names if n not in shown or names is common]
     shown.update(names)
     if names:
-      blocks.append('\n'.join([
-          f'{title.rstrip(".")}:',
-          *(_flag(flag_values[name]) for name in names)]))
+      texts = [_flag(flag_values[name]) for name in names]
+      blocks.append('\n'.join([f'{title.rstrip(".")}:', *texts]))
   blocks.append(textwrap.fill(
       'Flagfiles that come with the package: '
       f'{", ".join(flagfiles.names())}.', _WIDTH))
@@ -55,12 +54,8 @@ def _configuration() -> list[Group]:
   """Returns the groups of the configuration of a run."""
   data, *others = config_lib.SECTIONS.values()
   models = [registries.MODELS.get(name) for name in registries.MODELS.names()]
-  sections = [group for section in (data, *models, *others)
-              for group in options.groups(section)]
-  first = next(i for i, group in enumerate(sections)
-               if group not in list(options.groups(data)))
-  return [*sections[:first], ('The type of the model.', ['model']),
-          *sections[first:]]
+  return [group for section in (data, sections_lib.KindConfig, *models, *others)
+          for group in options.groups(section)]
 
 
 def _flag(flag: flags.Flag) -> str:

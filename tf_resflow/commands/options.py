@@ -1,15 +1,23 @@
-"""What the flags of a tool are: fields of a frozen dataclass."""
+"""The flags of a tool, fields of a dataclass, and groups that tools share."""
 
 from collections.abc import Iterator, Sequence
 import dataclasses
-from typing import Any, ClassVar, Self
+import os
+from typing import Any, ClassVar, NamedTuple, Self
 
 from absl import flags
 
+from tf_resflow import configuration
+from tf_resflow import datasets
 from tf_resflow import errors
+from tf_resflow import numerics
+from tf_resflow import training
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import flags as flags_lib
+from tf_resflow.configuration import registries
 from tf_resflow.configuration import values as values_lib
+
+_SPLITS = ('train', 'validation', 'test')
 
 
 def required(**rules: Any) -> Any:
@@ -76,34 +84,28 @@ class Options(fields.Section):
     values = flags_lib.field_values(cls.flag_fields(), flag_values)
     for field in cls.flag_fields():
       if field.default is dataclasses.MISSING and not values.get(field.name):
-        raise MissingFlagError(field.flag, None, field.rules.help)
+        raise MissingFlagError(field.flag, None, field.help)
     given = tuple(name for name in flag_values if flag_values[name].present)
     return cls(**values, arguments=tuple(arguments), given=given)
 
-  @classmethod
-  def flag_fields(cls) -> list[fields.Field]:
-    """Returns the fields that are flags."""
-    return [field for field in cls.fields() if field.rules.is_flag]
-
-  def refuse(self, names: Sequence[str], where: str, advice: str) -> None:
+  def refuse(self, condition: bool, names: Sequence[str], where: str,
+             advice: str) -> None:
     """Raises `InvalidValueError` for flags that would be ignored.
 
     Args:
+      condition: whether they would be.
       names: of the flags.
       where: what they do not go with, such as `with --inputs`.
       advice: what they do go with, a sentence.
     """
-    for field in self.flag_fields():
-      if field.flag in names and field.flag in self.given:
-        raise errors.InvalidValueError(
-            field.flag, values_lib.text_of(getattr(self, field.name)),
-            f'no such flag {where}', advice)
+    for name in names:
+      self.require(not condition or name not in self.given, name,
+                   f'no such flag {where}', advice)
 
 
 def groups(section: type[fields.Section]) -> Iterator[tuple[str, list[str]]]:
   """Yields the groups of a section: a title, and the names of its flags."""
-  flag_names = {
-      f.name: f.flag for f in section.fields() if f.rules.is_flag}
+  flag_names = {f.name: f.flag for f in section.flag_fields()}
   for owner in (*section.__mro__[1:], section):
     names = [flag_names.pop(name) for name in vars(owner).get(
         '__annotations__', ()) if name in flag_names]
@@ -112,10 +114,172 @@ def groups(section: type[fields.Section]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _help(field: fields.Field) -> str:
+  if field.default in (None, ()):
+    return field.help
   if field.default is dataclasses.MISSING:
-    note = 'required'
-  elif field.default in (None, ()):
-    return field.rules.help
-  else:
-    note = f'default: {values_lib.text_of(field.default)}'
-  return f'{field.rules.help} ({note})'
+    return f'{field.help} (required)'
+  return f'{field.help} (default: {values_lib.text_of(field.default)})'
+
+
+class OpenedRun(NamedTuple):
+  """A run that was opened.
+
+  Attributes:
+    config: its configuration.
+    model: its `models.Flow`, with the weights of the latest checkpoint.
+    step: of that checkpoint.
+    strategy: the `tf.distribute.Strategy` in whose scope the model is.
+  """
+
+  config: configuration.Config
+  model: Any
+  step: int
+  strategy: Any
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run(Options):
+  """The run."""
+
+  workdir: str = required(help='Folder of the run.')
+  averaged: bool = fields.field(
+      True, help='Take the averaged weights (EMA) rather than the last ones.')
+
+  def open(self, dtype: str = 'float32', strategy: str = 'single') -> OpenedRun:
+    """Opens the run; every tool does it here."""
+    devices = training.make_strategy(strategy)
+    with devices.scope():
+      model, step = training.load_model(
+          self.workdir, averaged=self.averaged, dtype=dtype)
+    return OpenedRun(
+        training.load_config(self.workdir), model, step, devices)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Devices(Options):
+  """Devices and precision."""
+
+  strategy: str = fields.field(
+      'auto', help='single, mirrored (all devices share the batches, the '
+      'result is that of one), or auto (mirrored where there are several '
+      'GPUs).', choices=('auto', 'single', 'mirrored'))
+  dtype: str = fields.field(
+      'float32', help='Precision of the flow.', choices=('float32', 'float64'))
+  batch_size: int = fields.field(
+      64, help='Examples per batch and device.', minimum=1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Split(Options):
+  """The data."""
+
+  split: str = fields.field(
+      'test', help='Part of the data set of the run.', choices=_SPLITS)
+  data_dir: str | None = fields.field(
+      None, help='Folder of prepared data sets, by default that of the run.')
+
+  def load_split(self, run: OpenedRun) -> 'datasets.ImageSplit':
+    """Opens the part of the run's data set."""
+    return datasets.load_split(run.config.data, self.split, self.data_dir)
+
+  def check_count(self, name: str, num_examples: int) -> None:
+    """Raises `InvalidValueError` if the split has not so many examples."""
+    self.require(
+        (getattr(self, name) or 0) <= num_examples, name,
+        f'at most {num_examples}',
+        f'That many examples are in the {self.split} split.')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OutputFile(Options):
+  """The file to write."""
+
+  suffixes: ClassVar[tuple[str, ...]]
+
+  output: str | None = fields.field(None, help='File to write.')
+  overwrite: bool = fields.field(
+      False, help='Replace the file of --output if it exists.')
+
+  def check(self) -> None:
+    """Finds out whether the file can be written, before the work for it."""
+    super().check()
+    path = self.output
+    if path is None:
+      return
+    exists = os.path.exists(path)
+    folder = os.path.dirname(os.path.abspath(path))
+    for condition, expected, advice in (
+        (path.endswith(self.suffixes),
+         f'a name that ends in {" or ".join(self.suffixes)}', ''),
+        (os.path.isdir(folder), 'a file in a folder that exists',
+         f'There is no folder {folder}.'),
+        (not os.path.isdir(path), 'a file', 'It is a folder.'),
+        (self.overwrite or not exists, 'a new file',
+         'It exists: name another one, or give --overwrite to replace it.'),
+        (os.access(path if exists else folder, os.W_OK),
+         'a file that may be written', '')):
+      self.require(condition, 'output', expected, advice)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Estimation(Options):
+  """Log-determinants."""
+
+  estimator: str = fields.field(
+      'adaptive:0.02', help='Estimator of the log-determinants: adaptive:0.02 '
+      '(unbiased: terms until they are small, then a roulette), '
+      'roulette:safe,exact=20 (the protocol of the paper: 20 terms, then a '
+      'roulette of finite variance), fixed:10 (10 terms, biased), exact (the '
+      'determinant of the full Jacobian, for small events).',
+      kinds=registries.ESTIMATORS)
+
+  def make_estimator(self) -> 'numerics.Estimator':
+    """Returns the estimator that the flag names."""
+    return numerics.Estimator.get(self.estimator)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inversion(Options):
+  """The inverse."""
+
+  tolerance: float | None = fields.field(
+      None, help='Largest residual |x + g(x) - y| of the inverse of a block: '
+      '1e-6 by default, 1e-10 in float64.', above=0)
+  max_steps: int = fields.field(
+      500, help='Most steps of the inverse of a block.', minimum=1)
+
+  def make_solver(self) -> 'numerics.Solver':
+    """Returns the solver that the flags describe."""
+    return numerics.Anderson(atol=self.tolerance, max_steps=self.max_steps)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Certification(Options):
+  """Lipschitz bounds."""
+
+  certify: bool | None = fields.field(
+      None, help='Compute guaranteed Lipschitz bounds; by default for the '
+      'embedded data sets, since it takes minutes for large images.')
+
+  def should_certify(self, config: 'configuration.Config') -> bool:
+    """Whether to compute them for a run of this configuration."""
+    by_default = datasets.info(config.data.dataset).is_embedded
+    return by_default if self.certify is None else self.certify
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Randomness(Options):
+  """Randomness."""
+
+  seed: int = fields.field(
+      0, help='The result is a function of it.', minimum=0, maximum=2**31 - 1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Configured(Options):
+  """What tools derive from that take the configuration of a run as flags.
+
+  Their `main` is called with the options and a `configuration.Config`.
+  """
+
+  takes_configuration = True

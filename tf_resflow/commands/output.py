@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 import json
-import math
 import sys
 from typing import Any
 
@@ -17,14 +16,5 @@ def print_json(report: Mapping[str, Any]) -> None:
 
   JSON has no NaN and no infinity: such a number becomes null.
   """
-  print(json.dumps(_without_nan(report), allow_nan=False))
-
-
-def _without_nan(value: Any) -> Any:
-  if isinstance(value, Mapping):
-    return {key: _without_nan(v) for key, v in value.items()}
-  if isinstance(value, (list, tuple)):
-    return [_without_nan(v) for v in value]
-  if isinstance(value, float) and not math.isfinite(value):
-    return None
-  return value
+  strict = json.loads(json.dumps(report), parse_constant=lambda number: None)
+  print(json.dumps(strict, allow_nan=False))

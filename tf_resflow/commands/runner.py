@@ -46,34 +46,32 @@ def run(name: str, arguments: Sequence[str], program: str = 'bin/') -> int:
   flag_values = _common_flags()
   try:
     arguments = flagfiles.resolve(arguments)
-    early = _parse(flag_values, arguments, known_only=True)
     flags_lib.import_modules(arguments)
     flag_values = _define(tool)
-    if early.help:
+    _parse(flag_values, arguments)
+    if flag_values.help:
       text = manual.text(tool, flag_values, _common_flags())
       print(text.replace('bin/', program), end='')
       return 0
-    values = [tool.Options.parse(_parse(flag_values, arguments), arguments)]
+    values = [tool.Options.parse(flag_values, arguments)]
     if tool.Options.takes_configuration:
       values.append(flags_lib.config(flag_values))
     _start_logging()
-    startup.load_tensorflow(show_log=early.tf_log)
+    startup.load_tensorflow(show_log=flag_values.tf_log)
     tool.main(*values)
     return 0
-  except errors.InvalidValueError as error:
-    return fail(name, _message(error, flag_values))
   except flags.UnrecognizedFlagError as error:
     return fail(name, _unknown(error.flagname, flag_values))
-  except flags.IllegalFlagValueError as error:
-    return fail(name, _message(error.__context__ or error, flag_values))
   except (ValueError, OSError, flags.Error) as error:
-    return fail(name, errors.sentence(error))
+    return fail(name, _message(error, flag_values))
   except errors.ExpectedError as error:
     return fail(name, str(error), error.exit_status)
   except KeyboardInterrupt:
     return fail(name, 'interrupted.', _INTERRUPTED)
   except Exception as error:  # pylint: disable=broad-exception-caught
-    if not _is_operating_error(error):
+    kind = type(error)
+    if (not kind.__module__.startswith('tensorflow.') or
+        kind.__name__ not in _OPERATING_ERRORS):
       raise
     return fail(name, error.message)
 
@@ -109,14 +107,13 @@ def _define(tool: ModuleType) -> flags.FlagValues:
   return flag_values
 
 
-def _parse(flag_values: flags.FlagValues, arguments: Sequence[str],
-           known_only: bool = False) -> flags.FlagValues:
+def _parse(flag_values: flags.FlagValues,
+           arguments: Sequence[str]) -> flags.FlagValues:
   """Parses a command line."""
   flag_values.set_gnu_getopt(True)
-  _, *rest = flag_values(['', *arguments], known_only=known_only)
-  if rest and not known_only:
-    raise errors.InvalidValueError(
-        'argument', rest[0], 'flags alone, such as --name=value')
+  _, *rest = flag_values(['', *arguments])
+  errors.check(not rest, 'argument', ''.join(rest[:1]),
+               'flags alone, such as --name=value')
   return flag_values
 
 
@@ -139,12 +136,6 @@ def _unknown(name: str, flag_values: flags.FlagValues) -> str:
   similar = difflib.get_close_matches(name, list(flag_values), n=1)
   advice = f' Did you mean --{similar[0]}?' if similar else ''
   return f'--{name} is no flag of this tool.{advice} --help lists them all.'
-
-
-def _is_operating_error(error: Exception) -> bool:
-  tensorflow = sys.modules.get('tensorflow')
-  return tensorflow is not None and isinstance(error, tuple(
-      getattr(tensorflow.errors, name) for name in _OPERATING_ERRORS))
 
 
 def fail(name: str, message: str, status: int = _BAD_INPUT) -> int:

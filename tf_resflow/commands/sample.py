@@ -35,19 +35,16 @@ from typing import Any
 
 import numpy as np
 
-from tf_resflow import errors
 from tf_resflow import evaluation
-from tf_resflow.commands import groups
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import output
 from tf_resflow.configuration import fields
-from tf_resflow.configuration import values
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(
-    groups.Run, groups.OutputFile, groups.Split, groups.Randomness,
-    groups.Inversion, groups.Devices):
+    options_lib.Run, options_lib.OutputFile, options_lib.Split,
+    options_lib.Randomness, options_lib.Inversion, options_lib.Devices):
   """The picture."""
 
   suffixes = ('.png', '.npz')
@@ -79,44 +76,43 @@ class Options(
   def check(self) -> None:
     """Refuses what would be ignored."""
     super().check()
-    errors.check(
-        not (self.interpolate and self.reconstruct), 'interpolate', 'true',
+    self.require(
+        not (self.interpolate and self.reconstruct), 'interpolate',
         'false with --reconstruct', 'They make two pictures; choose one.')
-    if self.interpolate or self.reconstruct:
-      self.refuse(('temperature', 'seed'), 'with --interpolate or '
-                  '--reconstruct', 'They draw nothing.')
-    else:
-      self.refuse(
-          ('split', 'indices', 'data_dir'), 'without --interpolate or '
-          '--reconstruct', 'Samples need no images.')
-    if self.interpolate:
-      self.refuse(('num_columns',), 'with --interpolate',
-                  '--num_points says how many images are in a row.')
-      errors.check(
-          len(self.indices) % 2 == 0, 'indices', values.text_of(self.indices),
-          'pairs: start, end, start, end')
-    else:
-      self.refuse(('path', 'num_points'), 'without --interpolate',
-                  'It describes its paths.')
-    if self.indices:
-      self.refuse(
-          ('num_samples',), 'with --indices', 'They say how many.')
+    shows_split = self.interpolate or self.reconstruct
+    self.refuse(
+        shows_split, ('temperature', 'seed'), 'with --interpolate or '
+        '--reconstruct', 'They draw nothing.')
+    self.refuse(
+        not shows_split, ('split', 'indices', 'data_dir'), 'without '
+        '--interpolate or --reconstruct', 'Samples need no images.')
+    self.refuse(
+        self.interpolate, ('num_columns',), 'with --interpolate',
+        '--num_points says how many images are in a row.')
+    self.require(
+        not self.interpolate or len(self.indices) % 2 == 0, 'indices',
+        'pairs: start, end, start, end')
+    self.refuse(
+        not self.interpolate, ('path', 'num_points'), 'without --interpolate',
+        'It describes its paths.')
+    self.refuse(bool(self.indices), ('num_samples',), 'with --indices',
+                'They say how many.')
 
-  def images(self, run: groups.OpenedRun, default: int, per_sample: int = 1
+  def images(self, run: options_lib.OpenedRun, default: int, per_sample: int = 1
              ) -> tuple[Any, Sequence[int]]:
     """Returns the split and the places of the chosen images in it."""
     split = self.load_split(run)
     if self.indices:
-      errors.check(
+      self.require(
           max(self.indices) < split.num_examples, 'indices',
-          values.text_of(self.indices), f'numbers below {split.num_examples}',
+          f'numbers below {split.num_examples}',
           f'So many images are in the {self.split} split.')
       return split, self.indices
     self.check_count('num_samples', split.num_examples // per_sample)
     return split, range(per_sample * (self.num_samples or default))
 
 
-def _picture(options: Options, run: groups.OpenedRun):
+def _picture(options: Options, run: options_lib.OpenedRun):
   """Returns the picture that the flags ask for."""
   settings = {
       'solver': options.make_solver(), 'strategy': run.strategy,

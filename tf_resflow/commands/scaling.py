@@ -21,12 +21,10 @@ from typing import Any
 from tf_resflow import benchmarking
 from tf_resflow import configuration
 from tf_resflow import errors
-from tf_resflow.commands import groups
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import output
 from tf_resflow.commands import runner
 from tf_resflow.configuration import fields
-from tf_resflow.configuration import values as values_lib
 
 _NUM_DEVICES = (1, 4, 8)
 
@@ -36,7 +34,7 @@ def _several(default: tuple[int, ...], help_: str) -> Any:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(groups.Configured, groups.OutputFile):
+class Options(options_lib.Configured, options_lib.OutputFile):
   """The study."""
 
   suffixes = ('.png', '.svg')
@@ -58,18 +56,16 @@ class Options(groups.Configured, groups.OutputFile):
 
   def check(self) -> None:
     super().check()
-    if self.study == 'prediction':
-      self.refuse(('output',), 'with --study=prediction',
-                  'A prediction has no figure.')
-    else:
-      errors.check(
-          self.output is not None, 'output', '', 'the .png or .svg file of the '
-          'figure')
+    has_figure = self.study != 'prediction'
+    self.refuse(not has_figure, ('output',), 'with --study=prediction',
+                'A prediction has no figure.')
+    errors.check(not has_figure or self.output is not None, 'output', '',
+                 'the .png or .svg file of the figure')
     for name in ('batch_sizes', 'hidden', 'blocks', 'image_sizes', 'terms'):
       value = getattr(self, name)
-      errors.check(
+      self.require(
           len(set(value)) > 1 or (name == 'terms' and not value), name,
-          values_lib.text_of(value), 'two or more different whole numbers')
+          'two or more different whole numbers')
 
 
 def _measure(num_repeats: int) -> Callable:

@@ -20,14 +20,13 @@ from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import training
-from tf_resflow.commands import groups
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import output
 from tf_resflow.configuration import fields
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(groups.Certification, groups.Configured):
+class Options(options_lib.Certification, options_lib.Configured):
   """The run."""
 
   workdir: str = options_lib.required(

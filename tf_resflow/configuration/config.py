@@ -33,34 +33,29 @@ class Config:
   run: sections.RunConfig
 
   def __post_init__(self):
-    errors.check(
+    self.run.require(
         self.run.evaluate_every == 0 or self.data.num_validation > 0,
-        'evaluate_every', self.run.evaluate_every,
-        '0 where num_validation is 0',
+        'evaluate_every', '0 where num_validation is 0',
         'Validation takes examples of its own; set num_validation.')
     facts = _facts(self.data, self.objective, self.run)
     for name, right in self.model.derived(facts).items():
-      given = getattr(self.model, name)
-      errors.check(
-          given == right, name, values_lib.text_of(given),
-          values_lib.text_of(right),
+      self.model.require(
+          getattr(self.model, name) == right, name, values_lib.text_of(right),
           'It follows from other values; make_config fills it in.')
-    errors.check(
+    self.objective.require(
         not self.objective.hybrid or hasattr(self.model, 'num_classes'),
-        'hybrid', 'true', f'false with model={self.model.name()}',
+        'hybrid', f'false with model={self.model.name()}',
         'That model has no classifier.')
 
   def values(self) -> dict[str, Any]:
     """Returns all values that are flags, by names of fields, and `model`."""
-    values = {'model': self.model.name()}
-    for section in self.sections():
-      values |= {f.name: getattr(section, f.name) for f in section.fields()
-                 if f.rules.is_flag}
-    return values
+    return {f.name: getattr(section, f.name) for section in self.sections()
+            for f in section.flag_fields()}
 
   def sections(self) -> list[fields.Section]:
-    """Returns the parts of the configuration, in the order of its fields."""
-    return [getattr(self, f.name) for f in dataclasses.fields(self)]
+    """Returns the kind of the model, and the parts in the order of fields."""
+    return [sections.KindConfig(model=self.model.name()), *(
+        getattr(self, f.name) for f in dataclasses.fields(self))]
 
   def replace(self, **values: Any) -> 'Config':
     """Returns the configuration with other values, see `make_config`."""
@@ -72,22 +67,20 @@ class Config:
     Returns:
       From names of flags to the values here and there.
     """
-    different = {}
-    if type(self.model) is not type(other.model):
-      different['model'] = self.model.name(), other.model.name()
-    for mine, theirs in zip(self.sections(), other.sections(), strict=True):
-      if type(mine) is type(theirs):
-        different |= mine.differences(theirs)
-    return different
+    return {
+        name: pair
+        for mine, theirs in zip(self.sections(), other.sections(), strict=True)
+        if type(mine) is type(theirs)
+        for name, pair in mine.differences(theirs).items()}
 
 
 SECTIONS = {
     'data': sections.DataConfig, 'objective': sections.ObjectiveConfig,
     'optimizer': sections.OptimizerConfig, 'run': sections.RunConfig}
-DEFAULT_MODEL = 'image'
 
 
-def make_config(model: str = DEFAULT_MODEL, **values: Any) -> Config:
+def make_config(
+    model: str = sections.KindConfig.model, **values: Any) -> Config:
   """Returns a configuration; what is not given has its default.
 
   What the model has to know of the data is filled in.
@@ -104,37 +97,30 @@ def make_config(model: str = DEFAULT_MODEL, **values: Any) -> Config:
   given = {key: _take(section, values) for key, section in {
       **SECTIONS, 'model': model_class}.items()}
   for name, value in values.items():
+    others = [
+        other for other in registries.MODELS.names() if name in {
+            f.name for f in registries.MODELS.get(other).flag_fields()}]
     raise errors.InvalidValueError(
         name, values_lib.text_of(value), f'no such value with model={model}',
-        _advice(name))
+        f'It goes with model={" or ".join(others)}.' if others else '')
   made = {key: section(**given[key]) for key, section in SECTIONS.items()}
-  facts = _facts(made['data'], made['objective'], made['run'])
-  return Config(
-      model=model_class(**given['model'], **model_class.derived(facts)), **made)
+  derived = model_class.derived(
+      _facts(made['data'], made['objective'], made['run']))
+  return Config(model=model_class(**given['model'], **derived), **made)
 
 
 def _take(section: type[fields.Section], values: dict[str, Any]) -> dict[
     str, Any]:
   """Takes out the values of a section's flags."""
-  return {f.name: values.pop(f.name) for f in section.fields()
-          if f.rules.is_flag and f.name in values}
-
-
-def _advice(name: str) -> str:
-  """Says which models have a field."""
-  models = [
-      model for model in registries.MODELS.names()
-      if name in {f.name for f in registries.MODELS.get(model).fields()
-                  if f.rules.is_flag}]
-  return f'It goes with model={" or ".join(models)}.' if models else ''
+  return {f.name: values.pop(f.name) for f in section.flag_fields()
+          if f.name in values}
 
 
 def _facts(data: sections.DataConfig, objective: sections.ObjectiveConfig,
            run: sections.RunConfig) -> Mapping[str, Any]:
   """Returns the values of fields of the model that are no flags."""
-  facts = data.facts()
-  errors.check(
-      not objective.hybrid or facts.get('num_classes', 0) > 0, 'hybrid', 'true',
+  facts = {'num_classes': 0, **data.facts(), 'seed': run.seed}
+  objective.require(
+      not objective.hybrid or facts['num_classes'] > 0, 'hybrid',
       f'false, since {data.dataset} has no labels')
-  num_classes = facts.get('num_classes', 0) if objective.hybrid else 0
-  return {**facts, 'num_classes': num_classes, 'seed': run.seed}
+  return facts if objective.hybrid else facts | {'num_classes': 0}

@@ -3,7 +3,7 @@
 Flags, their help, files and checks all follow from the fields.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 import dataclasses
 import functools
 import math
@@ -15,37 +15,11 @@ from tf_resflow.configuration import registry
 from tf_resflow.configuration import spec as spec_lib
 from tf_resflow.configuration import values
 
-_METADATA = 'tf_resflow'
-
 _EXPECTED = {
     bool: 'true or false', int: 'a whole number', float: 'a number',
     str: 'a text'}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Rules:
-  """What is known of a field beside its name, type and default.
-
-  Limits hold for numbers, and for every number of a tuple.
-  """
-
-  help: str = ''
-  minimum: float | None = None
-  maximum: float | None = None
-  above: float | None = None
-  below: float | None = None
-  min_length: int = 0
-  choices: tuple[str, ...] | registry.Registry | None = None
-  kinds: registry.Registry | None = None
-  resumable: bool | Callable[['Section', 'Section'], bool] = False
-  changes_function: bool = True
-  is_flag: bool = True
-  flag: str | None = None
-
-  def names(self) -> tuple[str, ...]:
-    """Returns the names that the value may have, none if it is free."""
-    names = self.choices or self.kinds or ()
-    return names.names() if isinstance(names, registry.Registry) else names
+_SEVERAL = {int: 'whole numbers', float: 'numbers', str: 'texts'}
+_EXAMPLES = {int: (3, 4), float: (0.5, 0.25), str: ('a', 'b')}
 
 
 def field(default: Any, **rules: Any) -> Any:
@@ -53,15 +27,7 @@ def field(default: Any, **rules: Any) -> Any:
 
   Args:
     default: its value where none is given.
-    **rules: `help`: what it means, one sentence without its limits, names and
-      default, which `--help` adds; `minimum`, `maximum`: the least and largest
-      number; `above`, `below`: numbers that it must not reach; `min_length`: of
-      a tuple; `choices`: the names it may have, or a `Registry` of them;
-      `kinds`: a `Registry` that knows the name in front of a spec; `resumable`:
-      whether it may change when a run is continued, or a function of both
-      sections that says so; `changes_function`: whether models with equal
-      weights compute something else where it differs; `is_flag`: False for what
-      follows from other fields or the data; `flag`: the name of its flag.
+    **rules: the attributes of `Field` behind the first three.
 
   Example:
     >>> @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,8 +38,7 @@ def field(default: Any, **rules: Any) -> Any:
     tf_resflow.errors.InvalidValueError: num_cooks=0: expected a whole number
     from 1.
   """
-  return dataclasses.field(
-      default=default, metadata={_METADATA: Rules(**rules)})
+  return dataclasses.field(default=default, metadata=rules)
 
 
 def changed(section: type['Section'], name: str, default: Any) -> Any:
@@ -82,19 +47,51 @@ def changed(section: type['Section'], name: str, default: Any) -> Any:
   return dataclasses.field(default=default, metadata=field_.metadata)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Field:
-  """One field of a `Section`, as flags, files and checks see it."""
+  """One field of a `Section`, as flags, files and checks see it.
+
+  Attributes:
+    name: of the field.
+    type: its annotation.
+    default: its value where none is given.
+    flag: the name of its flag, by default that of the field.
+    help: what it means, one sentence without its limits, names and default,
+      which `--help` adds.
+    minimum: the least number; limits hold for every number of a tuple.
+    maximum: the greatest number.
+    above: a number that it must not reach.
+    below: likewise.
+    min_length: of a tuple.
+    choices: the names it may have, or a `Registry` of them.
+    kinds: a `Registry` that knows the name in front of a spec.
+    resumable: whether it may change when a run is continued, or a function of
+      both sections that says so.
+    changes_function: whether models with equal weights compute something else
+      where it differs.
+    is_flag: False for what follows from other fields or the data.
+  """
 
   name: str
   type: Any
   default: Any
-  rules: Rules
+  flag: str
+  help: str = ''
+  minimum: float = -math.inf
+  maximum: float = math.inf
+  above: float = -math.inf
+  below: float = math.inf
+  min_length: int = 0
+  choices: tuple[str, ...] | registry.Registry | None = None
+  kinds: registry.Registry | None = None
+  resumable: bool | Callable[['Section', 'Section'], bool] = False
+  changes_function: bool = True
+  is_flag: bool = True
 
-  @property
-  def flag(self) -> str:
-    """The name of its flag."""
-    return self.rules.flag or self.name
+  def names(self) -> tuple[str, ...]:
+    """Returns the names that the value may have, none if it is free."""
+    names = self.choices or self.kinds or ()
+    return names.names() if isinstance(names, registry.Registry) else names
 
   @property
   def is_tuple(self) -> bool:
@@ -109,35 +106,29 @@ class Field:
   @property
   def element(self) -> type:
     """The type of the value, or of the values of a tuple."""
-    if self.is_tuple or self.is_optional:
-      (element,) = {*typing.get_args(self.type)} - {type(None), Ellipsis}
-      return element
-    return self.type
+    types = {*typing.get_args(self.type)} - {type(None), Ellipsis}
+    return types.pop() if types else self.type
 
   @property
   def expected(self) -> str:
     """What a value has to be, in words."""
-    rules = self.rules
-    if rules.names():
-      what = f'one of {", ".join(rules.names())}'
-      return f'{what}, with arguments' if rules.kinds else what
-    if self.is_tuple:
-      what = 'whole numbers' if self.element is int else 'numbers'
-      if rules.min_length:
-        what = f'{rules.min_length} or more {what}'
-    else:
-      what = _EXPECTED[self.element]
-    low = f'[{rules.minimum}' if rules.above is None else f'({rules.above}'
-    high = f'{rules.maximum}]' if rules.below is None else f'{rules.below})'
-    has_low = (rules.minimum, rules.above) != (None, None)
-    if has_low and (rules.maximum, rules.below) != (None, None):
+    if self.names():
+      what = f'one of {", ".join(self.names())}'
+      return f'{what}, with arguments' if self.kinds else what
+    what = (_SEVERAL if self.is_tuple else _EXPECTED)[self.element]
+    if self.min_length:
+      what = f'{self.min_length} or more {what}'
+    is_open = self.above > self.minimum
+    low = f'({self.above}' if is_open else f'[{self.minimum}'
+    has_low = max(self.minimum, self.above) > -math.inf
+    if has_low and min(self.maximum, self.below) < math.inf:
+      high = f'{self.below})' if self.below < self.maximum else (
+          f'{self.maximum}]')
       what += f' in {low}, {high}'
     elif has_low:
-      what += f' above {rules.above}' if rules.minimum is None else (
-          f' from {rules.minimum}')
+      what += f' {"above" if is_open else "from"} {low[1:]}'
     if self.is_tuple:
-      example = self.default or (
-          (3, 4) if self.element is int else (0.5, 0.25))
+      example = self.default or _EXAMPLES[self.element]
       what += f', such as {values.text_of(example)}'
     return what
 
@@ -167,39 +158,32 @@ class Field:
     """
     if value is None and self.is_optional:
       return None
-    rules = self.rules
-    if self.is_tuple:
-      is_valid = isinstance(value, (tuple, list)) and (
-          len(value) >= rules.min_length)
-      if is_valid:
-        value = tuple(self._converted(v) for v in value)
-        is_valid = all(self._is_valid(v) for v in value)
-    else:
-      value = self._converted(value)
-      is_valid = self._is_valid(value)
+    is_tuple = isinstance(value, (tuple, list))
+    items = tuple(
+        float(item) if type(item) is int and self.element is float else item
+        for item in (value if is_tuple else (value,)))
+    is_valid = is_tuple == self.is_tuple and (
+        len(items) >= self.min_length and all(map(self._is_valid, items)))
+    value = items if is_tuple else items[0]
     errors.check(is_valid, self.flag, values.text_of(value), self.expected)
     return value
 
-  def _converted(self, value: Any) -> Any:
-    if self.element is float and type(value) is int:
-      return float(value)
-    return value
-
   def _is_valid(self, value: Any) -> bool:
-    rules = self.rules
     if type(value) is not self.element:
       return False
-    if rules.kinds is not None:
+    if self.kinds is not None:
       value = spec_lib.Spec.parse(value, self.flag).name
-    if rules.names():
-      return value in rules.names()
-    if self.element not in (int, float):
-      return True
-    return math.isfinite(value) and (
-        (rules.minimum is None or value >= rules.minimum) and
-        (rules.maximum is None or value <= rules.maximum) and
-        (rules.above is None or value > rules.above) and
-        (rules.below is None or value < rules.below))
+    if self.names():
+      return value in self.names()
+    # NaN and infinity are within no limits.
+    return self.element not in (int, float) or (
+        self.minimum <= value <= self.maximum and
+        self.above < value < self.below)
+
+  def may_change(self, here: 'Section', there: 'Section') -> bool:
+    """Whether a run of `there` can be continued as `here` in spite of it."""
+    may = self.resumable
+    return may(here, there) if callable(may) else may
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -215,19 +199,37 @@ class Section:
   def check(self) -> None:
     """Raises `InvalidValueError` where fields do not suit each other."""
 
+  def require(self, condition: bool, name: str, expected: str,
+              advice: str = '') -> None:
+    """Raises `InvalidValueError` for a field unless `condition` holds."""
+    errors.check(condition, name, values.text_of(getattr(self, name)), expected,
+                 advice)
+
   @classmethod
   @functools.cache
   def fields(cls) -> tuple[Field, ...]:
     """Returns what is known of the fields, in their order."""
     hints = typing.get_type_hints(cls)
     return tuple(
-        Field(f.name, hints[f.name], f.default,
-              f.metadata.get(_METADATA, Rules()))
+        Field(name=f.name, type=hints[f.name], default=f.default,
+              **{'flag': f.name, **f.metadata})
         for f in dataclasses.fields(cls))
+
+  @classmethod
+  def flag_fields(cls) -> list[Field]:
+    """Returns the fields that are flags."""
+    return [f for f in cls.fields() if f.is_flag]
 
   def values(self) -> dict[str, Any]:
     """Returns the values of all fields, by their names."""
     return {f.name: getattr(self, f.name) for f in self.fields()}
+
+  def changes(self, other: Self) -> Iterator[tuple[Field, tuple[Any, Any]]]:
+    """Yields the fields that differ, with their values here and there."""
+    for field_ in self.fields():
+      pair = getattr(self, field_.name), getattr(other, field_.name)
+      if pair[0] != pair[1]:
+        yield field_, pair
 
   def differences(self, other: Self) -> dict[str, tuple[Any, Any]]:
     """Returns what forbids to continue a run of `other`.
@@ -235,12 +237,5 @@ class Section:
     Returns:
       From the names of flags to the values here and there.
     """
-    different = {}
-    for field_ in self.fields():
-      pair = getattr(self, field_.name), getattr(other, field_.name)
-      resumable = field_.rules.resumable
-      if callable(resumable):
-        resumable = resumable(self, other)
-      if field_.rules.is_flag and pair[0] != pair[1] and not resumable:
-        different[field_.flag] = pair
-    return different
+    return {f.flag: pair for f, pair in self.changes(other)
+            if f.is_flag and not f.may_change(self, other)}

@@ -26,29 +26,14 @@ flags.disclaim_key_flags()
 _FLAGS_OF_0_1 = ('--truncation=', '--num_exact_terms=', '--probe=')
 
 
+_SECTIONS = {'kind': sections.KindConfig, **config_lib.SECTIONS}
+
+
 class _TextParser(flags.ArgumentParser):
   """Leaves a value as it is given; says in the help what it has to be."""
 
   def __init__(self, expected: str):
-    super().__init__()
     self.syntactic_help = expected
-
-  def flag_type(self) -> str:
-    return 'string'
-
-
-class _BooleanParser(flags.BooleanParser):
-  """Says what was expected as everything else does."""
-
-  def __init__(self, field: fields.Field):
-    super().__init__()
-    self._field = field
-
-  def parse(self, argument: str | int) -> bool:
-    try:
-      return super().parse(argument)
-    except ValueError:
-      return self._field.parse(str(argument))
 
 
 def import_modules(arguments: Sequence[str]) -> tuple[str, ...]:
@@ -89,39 +74,30 @@ def import_modules(arguments: Sequence[str]) -> tuple[str, ...]:
 
 def define_import(flag_values: flags.FlagValues) -> None:
   """Defines `--import` alone, for tools that take no configuration."""
-  (field,) = [f for f in sections.RunConfig.fields() if f.flag == 'import']
-  flags.DEFINE_multi_string(
-      field.flag, None, field.rules.help, flag_values=flag_values)
+  help_ = next(
+      f.help for f in sections.RunConfig.fields() if f.flag == 'import')
+  flags.DEFINE_multi_string('import', None, help_, flag_values=flag_values)
 
 
 def define(flag_values: flags.FlagValues) -> None:
-  """Defines `--model`, `--import` and one flag per field of all models.
+  """Defines `--import` and one flag per field of all models.
 
   Values stay texts until `config` knows the type of the model. The default of
   all flags is None; those of the fields stand in the help.
   """
   if 'import' not in flag_values:
     define_import(flag_values)
-  flags.DEFINE(
-      _TextParser(f'one of {", ".join(registries.MODELS.names())}'), 'model',
-      None, f'Type of the model. (default: {config_lib.DEFAULT_MODEL})',
-      flag_values)
   for name, owners in _owners().items():
-    if name in flag_values:
-      continue
-    define_field(next(iter(owners.values())), _help(owners), flag_values)
+    if name not in flag_values:
+      define_field(next(iter(owners.values())), _help(owners), flag_values)
 
 
 def define_field(field: fields.Field, help_: str,
                  flag_values: flags.FlagValues) -> None:
   """Defines the flag of one field; its value stays a text, or None."""
-  if field.element is bool:
-    flag = flags.BooleanFlag(field.flag, None, help_)
-    flag.parser = _BooleanParser(field)
-    flags.DEFINE_flag(flag, flag_values)
-  else:
-    flags.DEFINE(
-        _TextParser(field.expected), field.flag, None, help_, flag_values)
+  flags.DEFINE(
+      _TextParser(field.expected), field.flag, None, help_, flag_values,
+      boolean=field.element is bool)
 
 
 def field_values(fields_: Iterable[fields.Field],
@@ -131,28 +107,22 @@ def field_values(fields_: Iterable[fields.Field],
   Raises:
     InvalidValueError: naming the flag whose text is no value of its field.
   """
-  values = {}
-  for field in fields_:
-    value = flag_values[field.flag].value
-    if value is not None:
-      values[field.name] = (
-          value if isinstance(value, bool) else field.parse(value))
-  return values
+  return {
+      field.name: field.parse(flag_values[field.flag].value)
+      for field in fields_ if flag_values[field.flag].value is not None}
 
 
 def names() -> tuple[str, ...]:
   """Returns the names of all flags that `define` defines."""
-  return ('model', *_owners())
+  return tuple(_owners())
 
 
 def _owners() -> dict[str, dict[str, fields.Field]]:
   """Returns, per flag, from the sections or models with it to their field."""
   owners = {}
   models = {n: registries.MODELS.get(n) for n in registries.MODELS.names()}
-  for owner, section in {**config_lib.SECTIONS, **models}.items():
-    for field in section.fields():
-      if not field.rules.is_flag:
-        continue
+  for owner, section in {**_SECTIONS, **models}.items():
+    for field in section.flag_fields():
       others = owners.setdefault(field.flag, {})
       errors.check(
           all(name in models and (field.element is bool) ==
@@ -165,17 +135,16 @@ def _owners() -> dict[str, dict[str, fields.Field]]:
 
 def _help(owners: dict[str, fields.Field]) -> str:
   """Returns the help of a flag: meaning, defaults, and the models with it."""
-  (owner, field), *others = owners.items()
-  defaults = {name: 'none' if f.default in (None, ()) else values_lib.text_of(
+  texts = {name: 'none' if f.default in (None, ()) else values_lib.text_of(
       f.default) for name, f in owners.items()}
-  if owner in config_lib.SECTIONS:
-    note = f'default: {defaults[owner]}'
-  elif len(set(defaults.values())) == 1:
-    note = f'default: {defaults[owner]}; of models: {", ".join(owners)}'
+  first, *_ = owners
+  if len({*texts.values()}) > 1:
+    note = ', '.join(f'{text} of {name}' for name, text in texts.items())
+  elif first in _SECTIONS:
+    note = texts[first]
   else:
-    note = 'default: ' + ', '.join(
-        f'{text} of {name}' for name, text in defaults.items())
-  return f'{field.rules.help} ({note})'
+    note = f'{texts[first]}; of models: {", ".join(owners)}'
+  return f'{owners[first].help} (default: {note})'
 
 
 def config(flag_values: flags.FlagValues) -> config_lib.Config:
@@ -184,14 +153,13 @@ def config(flag_values: flags.FlagValues) -> config_lib.Config:
   Raises:
     InvalidValueError: naming the flag.
   """
-  model = flag_values['model'].value or config_lib.DEFAULT_MODEL
-  registries.MODELS.check(model)
-  values = {'imports': _imports(flag_values)}
-  values |= field_values(
-      (owners[model if model in owners else next(iter(owners))]
-       for name, owners in _owners().items()
-       if name != 'import' and name in flag_values), flag_values)
-  return config_lib.make_config(model=model, **values)
+  model = flag_values['model'].value or sections.KindConfig.model
+  fields_ = [
+      owners.get(model, next(iter(owners.values())))
+      for name, owners in _owners().items()
+      if name != 'import' and name in flag_values]
+  return config_lib.make_config(
+      imports=_imports(flag_values), **field_values(fields_, flag_values))
 
 
 def _imports(flag_values: flags.FlagValues) -> tuple[str, ...]:
@@ -203,17 +171,16 @@ def _imports(flag_values: flags.FlagValues) -> tuple[str, ...]:
 
 def to_flagfile(config: config_lib.Config) -> str:
   """Returns the text of a flagfile that replays a run."""
-  lines = [f'--model={config.model.name()}']
-  for section in config.sections():
-    for field in section.fields():
-      value = getattr(section, field.name)
-      if not field.rules.is_flag or value is None:
-        continue
-      if isinstance(value, bool):
-        lines.append(f'--{"" if value else "no"}{field.flag}')
-      else:
-        lines.append(f'--{field.flag}={values_lib.text_of(value)}')
-  return '\n'.join(lines) + '\n'
+  return ''.join(
+      _argument(field.flag, getattr(section, field.name))
+      for section in config.sections() for field in section.flag_fields())
+
+
+def _argument(name: str, value: Any) -> str:
+  """Returns the line of a flag, or nothing for None."""
+  if isinstance(value, bool):
+    return f'--{"" if value else "no"}{name}\n'
+  return '' if value is None else f'--{name}={values_lib.text_of(value)}\n'
 
 
 def from_flagfile(path: str | os.PathLike) -> config_lib.Config:
@@ -223,25 +190,19 @@ def from_flagfile(path: str | os.PathLike) -> config_lib.Config:
     InvalidValueError: if it cannot be read, is of an older version, or a flag
       or its value is not known.
   """
-  expected = 'the flags of a run of this version'
   arguments = [f'--flagfile={os.fspath(path)}']
   try:
     with open(path, encoding='utf-8') as f:
       text = f.read()
-  except (OSError, UnicodeError) as error:
-    raise errors.InvalidValueError(
-        'file', path, expected, errors.sentence(error)) from error
-  is_old = all(flag in text for flag in _FLAGS_OF_0_1)
-  errors.check(not is_old, 'file', path, expected, model_config.MADE_BY_0_1)
-  try:
+    if all(flag in text for flag in _FLAGS_OF_0_1):
+      raise errors.FormatError(model_config.MADE_BY_0_1)
     import_modules(arguments)
     values = flags.FlagValues()
     define(values)
     values(['', *arguments])
     return config(values)
-  except errors.InvalidValueError as error:
+  except (OSError, UnicodeError, errors.FormatError, errors.InvalidValueError,
+          flags.Error) as error:
     raise errors.InvalidValueError(
-        'file', path, expected, str(error)) from error
-  except flags.Error as error:
-    raise errors.InvalidValueError(
-        'file', path, expected, errors.sentence(error)) from error
+        'file', path, 'the flags of a run of this version',
+        errors.sentence(error)) from error

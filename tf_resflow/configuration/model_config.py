@@ -49,7 +49,7 @@ class ModelConfig(fields.Section):
       InvalidValueError: if one is missing, because the data are of another
         kind.
     """
-    names = [f.name for f in cls.fields() if not f.rules.is_flag]
+    names = [f.name for f in cls.fields() if not f.is_flag]
     missing = [name for name in names if name not in facts]
     errors.check(
         not missing, 'model', cls.name(), 'a model of such data',
@@ -68,13 +68,8 @@ class ModelConfig(fields.Section):
     """
     if type(self) is not type(other):
       return {'model': (self.name(), other.name())}
-    pairs = {f.name: (getattr(self, f.name), getattr(other, f.name))
-             for f in self.fields() if f.rules.changes_function}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-  def is_same_function(self, other: 'ModelConfig') -> bool:
-    """Whether models of both compute alike with equal weights."""
-    return not self.function_differences(other)
+    return {
+        f.name: pair for f, pair in self.changes(other) if f.changes_function}
 
   def to_json(self) -> str:
     """Returns the type and all fields as JSON."""
@@ -98,21 +93,18 @@ def model_from_json(text: str, file: str = 'model.json') -> ModelConfig:
   Raises:
     InvalidValueError: if it is of another version, or describes no model.
   """
-  expected = 'a model of this version'
   try:
     values = json.loads(text)
-  except ValueError as error:
-    raise errors.InvalidValueError(
-        'file', file, expected, errors.sentence(error)) from None
-  errors.check(isinstance(values, dict), 'file', file, expected)
-  errors.check(
-      'truncation' not in values, 'file', file, expected, MADE_BY_0_1)
-  try:
+    is_object = isinstance(values, dict)
+    if not is_object or 'truncation' in values:
+      raise errors.FormatError(
+          MADE_BY_0_1 if is_object else 'It is no JSON object.')
     config_class = registries.MODELS.get(values.pop('model', None))
     names = [f.name for f in config_class.fields()]
     for name in values:
       errors.check(name in names, 'field', name, f'one of {", ".join(names)}')
     return config_class(**values)
-  except errors.InvalidValueError as error:
+  except ValueError as error:
     raise errors.InvalidValueError(
-        'file', file, expected, str(error)) from None
+        'file', file, 'a model of this version', errors.sentence(error)
+    ) from None

@@ -75,9 +75,9 @@ class Registry:
                  f'one of {", ".join(self._entries)}')
     return name
 
-  def get(self, name: str) -> Any:
-    """Returns what a name stands for; imports it if need be."""
-    value = self._entries[self.check(name)]
+  def get(self, name: str, field: str | None = None) -> Any:
+    """Returns what a name stands for; imports it if need be; see `check`."""
+    value = self._entries[self.check(name, field)]
     if not isinstance(value, str):
       return value
     module, attribute = value.split(':')

@@ -3,9 +3,16 @@
 import dataclasses
 from typing import Any
 
-from tf_resflow import errors
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import registries
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KindConfig(fields.Section):
+  """The type of the model."""
+
+  model: str = fields.field(
+      'image', help='Type of the model.', choices=registries.MODELS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,13 +36,11 @@ class DataConfig(fields.Section):
       False, help='Flip training images left to right at random.')
 
   def check(self) -> None:
-    facts = self.facts()
-    if self.image_size is not None:
-      height, width = facts['image_shape'][:2]
-      errors.check(
-          (self.image_size, self.image_size) == (height, width), 'image_size',
-          self.image_size, f'the size of the images of {self.dataset}, '
-          f'{height} x {width}', 'Leave it out or give that size.')
+    height, width = self.facts()['image_shape'][:2]
+    self.require(
+        self.image_size is None or self.image_size == height == width,
+        'image_size', f'the size of the images of {self.dataset}, {height} x '
+        f'{width}', 'Leave it out or give that size.')
 
   def facts(self) -> dict[str, Any]:
     """Returns what a model has to know of the data, by names of its fields."""

@@ -67,8 +67,12 @@ class Specified:
   registry: ClassVar[registry_lib.Registry]
 
   @classmethod
-  def get(cls, value: Self | str) -> Self:
+  def get(cls, value: Self | str, field: str | None = None) -> Self:
     """Returns the object that a spec names; objects are returned as they are.
+
+    Args:
+      value: a spec, or an object of this class.
+      field: what holds it, for messages; the kind of object by default.
 
     Raises:
       InvalidValueError: if the spec does not name a registered kind or its
@@ -76,69 +80,69 @@ class Specified:
     """
     if not isinstance(value, str):
       return value
-    kind = cls.registry.kind
-    spec = Spec.parse(value, kind)
+    field = field or cls.registry.kind
+    spec = Spec.parse(value, field)
     try:
-      return cls.registry.get(spec.name).from_spec(spec, value)
+      return cls.registry.get(spec.name, field).from_spec(spec, value, field)
     except errors.InvalidValueError as error:
-      if (error.name, error.value) == (kind, value):
+      if (error.name, error.value) == (field, value):
         raise
       # Of a part; the message starts with the whole, as it was given.
       raise errors.InvalidValueError(
-          kind, value, 'a spec whose parts are valid', str(error)) from error
+          field, value, 'a spec whose parts are valid', str(error)) from error
 
   @classmethod
-  def from_spec(cls, spec: Spec, text: str) -> Self:
+  def from_spec(cls, spec: Spec, text: str, field: str) -> Self:
     """Returns the object of a spec whose name stands for this class."""
-    fields = [f for f in dataclasses.fields(cls) if f.init]
+    fields, kind = dataclasses.fields(cls), spec.name
     positional = [f for f in fields if 'option' not in f.metadata]
     options = {f.metadata['option']: f for f in fields
                if 'option' in f.metadata}
-    field, kind = cls.registry.kind, spec.name
-
-    def convert(f: dataclasses.Field, value: str) -> Any:
+    arguments, last = list(spec.arguments), len(positional) - 1
+    if positional and arguments[last:] and isinstance(
+        positional[last].default, Specified):
+      arguments[last:] = [':'.join(arguments[last:])]
+    errors.check(len(arguments) <= len(positional), field, text,
+                 f'at most {len(positional)} arguments of {kind}')
+    for key in spec.options:
+      errors.check(key in options, field, text, (
+          f'{kind} with the options {", ".join(options)}' if options
+          else f'{kind}, which has no options'))
+    given = list(zip(positional, arguments, strict=False))
+    given += [(options[key], value) for key, value in spec.options.items()]
+    values = {}
+    for f, value in given:
       try:
-        return _parse(f.default, value)
+        values[f.name] = _parse(f.default, value)
+      except errors.InvalidValueError:
+        raise
       except ValueError:
         raise errors.InvalidValueError(
             field, text, f'a value of {f.name} of {kind} like '
             f'{values_lib.text_of(f.default)}') from None
-
-    values, arguments = {}, list(spec.arguments)
-    for f in positional:
-      if not arguments:
-        break
-      if isinstance(f.default, Specified):
-        values[f.name] = type(f.default).get(':'.join(arguments))
-        arguments = []
-      else:
-        values[f.name] = convert(f, arguments.pop(0))
-    errors.check(not arguments, field, text,
-                 f'at most {len(positional)} arguments of {kind}')
-    for key, value in spec.options.items():
-      errors.check(key in options, field, text, (
-          f'{kind} with the options {", ".join(options)}' if options
-          else f'{kind}, which has no options'))
-      values[options[key].name] = convert(options[key], value)
     return cls(**values)
 
   def spec(self) -> str:
     """Returns the spec that `get` turns into an equal object."""
-    arguments, options = [], {}
-    for f in dataclasses.fields(self):
-      value = getattr(self, f.name)
-      if isinstance(value, Specified):
-        arguments.append(value.spec())
-      elif 'option' not in f.metadata:
-        arguments.append(values_lib.text_of(value))
-      elif value != f.default:
-        options[f.metadata['option']] = values_lib.text_of(value)
-    name = type(self).registry.name_of(type(self))
+    fields = dataclasses.fields(self)
+    arguments = [_text_of(getattr(self, f.name)) for f in fields
+                 if 'option' not in f.metadata]
+    options = {
+        f.metadata['option']: _text_of(getattr(self, f.name)) for f in fields
+        if 'option' in f.metadata and getattr(self, f.name) != f.default}
+    name = self.registry.name_of(type(self))
     return str(Spec(name, tuple(arguments), options))
 
 
 def _parse(default: Any, text: str) -> Any:
   """Returns a value like a default, or a number where that is None."""
+  if isinstance(default, Specified):
+    return type(default).get(text)
   if default is None:
     return None if text == 'none' else values_lib.parse(float, text)
   return values_lib.parse(type(default), text)
+
+
+def _text_of(value: Any) -> str:
+  is_specified = isinstance(value, Specified)
+  return value.spec() if is_specified else values_lib.text_of(value)

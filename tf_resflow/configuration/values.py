@@ -1,15 +1,8 @@
 """Values and their texts in flags, specs and files."""
 
-from collections.abc import Callable
 from typing import Any
 
-
-def _boolean(text: str) -> bool:
-  return bool(('false', 'true').index(text.lower()))  # Or a ValueError.
-
-
-_PARSERS: dict[type, Callable[[str], Any]] = {
-    bool: _boolean, int: int, float: float, str: str}
+from absl import flags
 
 
 def parse(kind: type, text: str) -> Any:
@@ -22,13 +15,12 @@ def parse(kind: type, text: str) -> Any:
   Raises:
     ValueError: if it stands for none.
   """
-  return _PARSERS[kind](text)
+  return flags.BooleanParser().parse(text) if kind is bool else kind(text)
 
 
 def text_of(value: Any) -> str:
   """Returns the text of a value, which `parse` reads; commas in a tuple."""
   if isinstance(value, tuple):
     return ','.join(map(text_of, value))
-  if value is None or isinstance(value, bool):
-    return str(value).lower()
-  return str(value)
+  is_word = value is None or isinstance(value, bool)
+  return str(value).lower() if is_word else str(value)

@@ -1,13 +1,17 @@
-"""Reads .npz files that users name."""
+"""The .npz files that users name: given images, and bits/dim of models."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 import os
+from typing import Any
 import zipfile
 import zlib
 
 import numpy as np
 
 from tf_resflow import errors
+
+# What bits/dim are of, beside the arrays of the models.
+_FACTS = ('dataset', 'split', 'num_levels', 'image_shape')
 
 
 def read_arrays(
@@ -42,4 +46,91 @@ def read_arrays(
   for key, array in arrays.items():
     errors.check(isinstance(array, (np.ndarray, type(None))), name, path,
                  expected, f'Its {key} is not an array.')
+  return arrays
+
+
+def read_inputs(
+    path: str | os.PathLike, event_shape: Sequence[int]) -> np.ndarray:
+  """Reads dequantised images from an .npz file.
+
+  Args:
+    path: of a file with the array `x`, floats `[n, H, W, C]` in [0, 1].
+    event_shape: `(H, W, C)` of the model that they are meant for.
+
+  Returns:
+    `x` as float64.
+
+  Raises:
+    InvalidValueError: if it is no such file, or `x` does not suit the model.
+    OSError: if the file cannot be opened.
+  """
+  arrays = read_arrays(path, 'inputs', keys=('x',))
+  x = arrays.get('x')
+
+  def check(condition, advice):
+    errors.check(
+        condition, 'inputs', path, 'an .npz file with an array x, floats '
+        f'[n, {", ".join(map(str, event_shape))}] in [0, 1)', advice)
+
+  check(x is not None, f'Its arrays are {", ".join(arrays) or "none"}.')
+  check(np.issubdtype(x.dtype, np.floating), f'Its x has the dtype {x.dtype}: '
+        'dequantise integers as (X + U) / num_levels.')
+  check(x.ndim > 0 and len(x) > 0 and x.shape[1:] == tuple(event_shape),
+        f'Its x has the shape {x.shape}.')
+  check(np.all(np.isfinite(x)) and x.min() >= 0 and x.max() <= 1,
+        f'Its x lies in [{x.min()}, {x.max()}].')
+  return x.astype(np.float64)
+
+
+def write_bits(
+    path: str | os.PathLike, bits: Mapping[str, np.ndarray],
+    facts: Mapping[str, Any]) -> None:
+  """Writes the bits/dim of several models.
+
+  Args:
+    path: of the .npz file.
+    bits: from the name of a model to its bits/dim `[N]`, in the order of the
+      split.
+    facts: `dataset`, `split`, `num_levels` and `image_shape`.
+  """
+  np.savez(path, **{name: facts[name] for name in _FACTS}, **bits)
+
+
+def read_bits(
+    path: str | os.PathLike, num_examples: int, facts: Mapping[str, Any],
+) -> dict[str, np.ndarray]:
+  """Reads what `write_bits` wrote, for comparisons with another model.
+
+  Args:
+    path: of the .npz file. One that says nothing of the data set is taken as
+      it is.
+    num_examples: number of examples that the other model is evaluated on.
+    facts: what these are, see `write_bits`.
+
+  Returns:
+    From names to bits/dim `[num_examples]`.
+
+  Raises:
+    OSError: if the file cannot be opened.
+    InvalidValueError: if it is no such file, holds no model, or other examples.
+  """
+  arrays = read_arrays(path, 'compare')
+
+  def check(condition, expected, advice):
+    errors.check(condition, 'compare', path, expected, advice)
+
+  for name in [fact for fact in _FACTS if fact in arrays]:
+    stored, right = arrays.pop(name).tolist(), np.asarray(facts[name]).tolist()
+    check(stored == right, f'a file of the {name} {right}',
+          f'It is of {stored}; only the same examples make pairs.')
+  check(arrays, 'a file with bits/dim', 'It holds no model.')
+  expected = (f'floats ({num_examples},) for every model, one per evaluated '
+              'example, as bin/baselines --output writes them')
+  for name, values in arrays.items():
+    check(values.shape == (num_examples,), expected,
+          f'Its {name} has the shape {values.shape}.')
+    check(np.issubdtype(values.dtype, np.floating), expected,
+          f'Its {name} has the dtype {values.dtype}.')
+    check(np.all(np.isfinite(values)), expected,
+          f'{np.sum(~np.isfinite(values))} of its {name} are not finite.')
   return arrays

@@ -13,8 +13,10 @@ chosen on a validation part of the training split; the chosen one is refitted
 on the whole training split; the test split is touched once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import functools
+import itertools
 import logging
 from typing import Any
 import warnings
@@ -53,7 +55,6 @@ class BaselineSettings:
       the space that is modelled.
     num_noise_draws: dequantisation noises drawn for every training image.
     seed: non-negative integer; fixes noise and initialisation.
-    max_iter: limit of EM iterations.
   """
 
   num_components: int = 1
@@ -61,19 +62,16 @@ class BaselineSettings:
   reg_covar: float = 1e-4
   num_noise_draws: int = 8
   seed: int = 0
-  max_iter: int = 200
 
   def __post_init__(self):
-    for name in ('num_components', 'num_noise_draws'):
-      value = getattr(self, name)
-      errors.check(value >= 1, name, value, 'a number from 1')
-    errors.check(
-        self.alpha is None or 0.0 < self.alpha < 0.5, 'alpha', self.alpha,
-        'a number strictly between 0 and 1/2, or None for raw space')
-    errors.check(
-        self.reg_covar >= 0.0, 'reg_covar', self.reg_covar, 'a number from 0')
-    errors.check(0 <= self.seed < 2**32, 'seed', self.seed,
-                 'a number from 0, below 2^32')
+    for name, is_valid, expected in (
+        ('num_components', self.num_components >= 1, 'a number from 1'),
+        ('alpha', self.alpha is None or 0.0 < self.alpha < 0.5,
+         'a number strictly between 0 and 1/2, or None for raw space'),
+        ('reg_covar', self.reg_covar >= 0.0, 'a number from 0'),
+        ('num_noise_draws', self.num_noise_draws >= 1, 'a number from 1'),
+        ('seed', 0 <= self.seed < 2**32, 'a number from 0, below 2^32')):
+      errors.check(is_valid, name, getattr(self, name), expected)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,12 +142,10 @@ class DensityBaseline:
       bits/dim, float64 [N].
     """
     _check_images(images, self.num_levels, 'images')
-    draws = [
-        self.bits_per_dim(_dequantize(images, self.num_levels,
-                                      (seed, _TEST_STREAM, i)))
-        for i in range(num_draws)
-    ]
-    return np.mean(draws, axis=0)
+    return np.mean([
+        self.bits_per_dim(
+            _dequantize(images, self.num_levels, (seed, _TEST_STREAM, i)))
+        for i in range(num_draws)], axis=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,16 +166,15 @@ class BaselineResult:
   def report(self) -> dict[str, Any]:
     """Returns what a tool says of it, a dict for JSON."""
     bits = statistics.mean_and_stderr(self.bits_per_dim)
-    settings = dataclasses.asdict(self.baseline.settings)
-    del settings['max_iter']
+    settings = self.baseline.settings
     return {
         'bits_per_dim': bits.mean,
         'bits_per_dim_stderr': bits.stderr,
         'num_examples': bits.num_examples,
         'validation_bits_per_dim': self.validation_bits_per_dim,
         'settings': {
-            'space': 'raw' if settings['alpha'] is None else 'logit',
-            **settings,
+            'space': 'raw' if settings.alpha is None else 'logit',
+            **dataclasses.asdict(settings),
             'converged': bool(self.baseline.mixture.converged_)}}
 
 
@@ -211,13 +206,11 @@ def fit_baseline(images: np.ndarray, num_levels: int,
       settings.num_components, f'at most {len(images)}, the number of images')
   x = np.concatenate([
       _dequantize(images, num_levels, (settings.seed, _TRAIN_STREAM, i))
-      for i in range(settings.num_noise_draws)
-  ])
+      for i in range(settings.num_noise_draws)])
   z, _ = _preprocess(x, settings.alpha)
   model = mixture.GaussianMixture(
       settings.num_components, covariance_type='full',
-      reg_covar=settings.reg_covar, max_iter=settings.max_iter,
-      random_state=settings.seed)
+      reg_covar=settings.reg_covar, max_iter=200, random_state=settings.seed)
   with warnings.catch_warnings():
     # EM that stops at max_iter is still a valid density; `mixture.converged_`
     # says that it did.
@@ -246,18 +239,12 @@ def default_candidates(num_components: int, num_levels: int, *,
   Returns:
     `BaselineSettings` in raw space and in logit space.
   """
-  common = dict(num_components=num_components, seed=seed,
-                num_noise_draws=num_noise_draws)
   noise_variance = 1.0 / (12.0 * num_levels**2)
-  raw = [
-      BaselineSettings(reg_covar=factor * noise_variance, **common)
-      for factor in _RAW_REG_FACTORS
-  ]
-  logit = [
-      BaselineSettings(alpha=alpha, reg_covar=reg_covar, **common)
-      for alpha in _LOGIT_ALPHAS for reg_covar in _LOGIT_REG_COVARS
-  ]
-  return raw + logit
+  grid = [(None, factor * noise_variance) for factor in _RAW_REG_FACTORS]
+  grid += itertools.product(_LOGIT_ALPHAS, _LOGIT_REG_COVARS)
+  return [
+      BaselineSettings(num_components, alpha, reg_covar, num_noise_draws, seed)
+      for alpha, reg_covar in grid]
 
 
 def validation_scores(images: np.ndarray, num_levels: int,
@@ -276,23 +263,21 @@ def validation_scores(images: np.ndarray, num_levels: int,
   Returns:
     float64 [len(candidates)]; inf where a candidate could not be fitted.
   """
-  _check_images(images, num_levels, 'images')
   num_validation = int(round(validation_fraction * len(images)))
   errors.check(
       1 <= num_validation < len(images), 'validation_fraction',
       validation_fraction, f'a part of the {len(images)} images that leaves '
       'some to fit and some to validate on')
-  order = np.random.default_rng((seed, _SPLIT_STREAM)).permutation(len(images))
-  held_out, fitted = np.split(order, [num_validation])
+  rng = np.random.default_rng((seed, _SPLIT_STREAM))
+  held_out, fitted = np.split(rng.permutation(len(images)), [num_validation])
   x = np.concatenate([
       _dequantize(images[held_out], num_levels, (seed, _VALIDATION_STREAM, i))
-      for i in range(4)
-  ])
+      for i in range(4)])
   scores = []
   for settings in candidates:
     try:
-      baseline = fit_baseline(images[fitted], num_levels, settings)
-      scores.append(np.mean(baseline.bits_per_dim(x)))
+      scores.append(np.mean(fit_baseline(
+          images[fitted], num_levels, settings).bits_per_dim(x)))
     except BaselineFitError:
       # A grid may contain too little regularisation; it must not win.
       scores.append(np.inf)
@@ -344,30 +329,48 @@ def evaluate_baselines(
   errors.check(
       train.shape[1:] == test.shape[1:], 'test', f'images {test.shape[1:]}',
       f'images {train.shape[1:]}, as those of train')
+  fit = functools.cache(functools.partial(fit_baseline, train, num_levels))
   results = {}
   for name, count in (('gaussian', 1), ('gaussian_mixture', num_components)):
     candidates = candidates_fn(count, num_levels, seed=seed,
                                num_noise_draws=num_noise_draws)
     scores = validation_scores(train, num_levels, candidates, seed=seed)
-    is_raw = np.array([c.alpha is None for c in candidates])
-    best = np.argmin(scores)
-    best_raw = np.argmin(np.where(is_raw, scores, np.inf))
-    for key, index in ((name, best), (f'{name}_raw', best_raw)):
-      if not np.isfinite(scores[index]):
+    is_raw = [c.alpha is None for c in candidates]
+    for key, allowed in (
+        (name, scores), (f'{name}_raw', np.where(is_raw, scores, np.inf))):
+      best = np.argmin(allowed)
+      if not np.isfinite(allowed[best]):
         raise BaselineFitError(
             f'no setting of {key} with {count} components could be fitted to '
             f'{len(train)} images; lower num_components.')
-    fits = {i: fit_baseline(train, num_levels, candidates[i])
-            for i in {best, best_raw}}
-    for key, index in ((name, best), (f'{name}_raw', best_raw)):
-      bits = fits[index].expected_bits_per_dim(test, seed=seed)
-      results[key] = BaselineResult(bits, float(scores[index]), fits[index])
+      baseline = fit(candidates[best])
+      results[key] = BaselineResult(
+          baseline.expected_bits_per_dim(test, seed=seed), float(scores[best]),
+          baseline)
   return results
+
+
+def format_baselines(entries: Mapping[str, Mapping[str, Any]]) -> str:
+  """Returns baselines as text for people, one a line.
+
+  Args:
+    entries: from names to what `BaselineResult.report` returns.
+  """
+  lines = [f'{"baseline":22}{"bits/dim":>9}{"stderr":>9}{"space":>7}'
+           f'{"alpha":>8}{"reg_covar":>11}{"validation":>12}']
+  for name, entry in entries.items():
+    settings = entry['settings']
+    alpha = '-' if settings['alpha'] is None else f'{settings["alpha"]:g}'
+    lines.append(
+        f'{name:22}{entry["bits_per_dim"]:9.4f}'
+        f'{entry["bits_per_dim_stderr"]:9.4f}{settings["space"]:>7}'
+        f'{alpha:>8}{settings["reg_covar"]:11.2e}'
+        f'{entry["validation_bits_per_dim"]:12.4f}')
+  return '\n'.join(lines)
 
 
 def _check_images(images, num_levels, name):
   """Raises unless `images` are integers [N, H, W, C] in 0..num_levels - 1."""
-  images = np.asarray(images)
   errors.check(
       images.ndim == 4 and np.issubdtype(images.dtype, np.integer) and
       images.size > 0, name, f'{images.dtype} {images.shape}',
@@ -380,8 +383,8 @@ def _check_images(images, num_levels, name):
 
 def _dequantize(images, num_levels, seed):
   """x = (X + U) / n in float64, flattened to [N, D]."""
-  noise = np.random.default_rng(seed).random(images.shape)
-  return ((images + noise) / num_levels).reshape(len(images), -1)
+  x = (images + np.random.default_rng(seed).random(images.shape)) / num_levels
+  return x.reshape(len(images), -1)
 
 
 def _preprocess(x, alpha):

@@ -2,17 +2,40 @@
 
 from collections.abc import Callable, Iterable, Iterator
 import itertools
+import logging
+import sys
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tf_resflow import private_apis
 
+_logger = logging.getLogger(__name__)
 
-def make_batch_map(
-    function: Callable, strategy: tf.distribute.Strategy | None = None,
-) -> Callable[[Iterable[tuple]], Iterator[Any]]:
-  """Returns a generator function that applies `function` to batches.
+
+def progress_bar(
+    num_images: int, verbose: int, title: str = '') -> keras.utils.Progbar:
+  """Returns a Keras progress bar, on stdout.
+
+  Args:
+    num_images: how many there will be.
+    verbose: 1 shows it, 0 does not.
+    title: is logged before it is shown.
+  """
+  if verbose and title:
+    _logger.info(title)
+  return keras.utils.Progbar(
+      num_images, verbose=verbose, unit_name='image',
+      # Few lines where the output is not a terminal.
+      interval=0.5 if sys.stdout.isatty() else 30.0)
+
+
+def map_batches(
+    function: Callable, batches: Iterable[tuple],
+    strategy: tf.distribute.Strategy | None = None,
+    bar: keras.utils.Progbar | None = None) -> Iterator[Any]:
+  """Applies a function to batches.
 
   With several replicas, as many batches are computed at once as there are
   replicas, each of them whole on one device. So results are those of one
@@ -24,17 +47,18 @@ def make_batch_map(
   Args:
     function: maps tensors to a structure of tensors; traced. Where it draws,
       it says that its batch is whole, see `numerics.random.whole_batch`.
+    batches: tuples, the arguments of `function`, read as they are needed.
     strategy: in its scope the variables that `function` reads were made; None
       for the default device.
+    bar: a progress bar; it counts the examples of the first argument.
 
-  Returns:
-    `map_fn(batches)`: takes an iterable of tuples, the arguments of
-    `function`, and yields its results in this order, as NumPy arrays.
+  Yields:
+    The results of `function` in the order of the batches, as NumPy arrays.
 
   Example:
-    >>> double = make_batch_map(lambda x: 2.0 * x)
-    >>> [y.tolist() for y in double([(tf.ones([3]),), (tf.ones([2]),)])]
-    [[2.0, 2.0, 2.0], [2.0, 2.0]]
+    >>> doubled = map_batches(lambda x: 2.0 * x, [(tf.ones([3]),)])
+    >>> [y.tolist() for y in doubled]
+    [[2.0, 2.0, 2.0]]
   """
   num_replicas = 1 if strategy is None else strategy.num_replicas_in_sync
 
@@ -50,17 +74,16 @@ def make_batch_map(
                 context.replica_id_in_sync_group])
         for values in zip(*parts, strict=True)]
     results = strategy.run(function, args=arguments)
-    leaves = [strategy.experimental_local_results(leaf)
-              for leaf in tf.nest.flatten(results)]
-    return [tf.nest.pack_sequence_as(results, leaf)
-            for leaf in zip(*leaves, strict=True)]
+    return [
+        tf.nest.map_structure(
+            lambda leaf, i=i: strategy.experimental_local_results(leaf)[i],
+            results)
+        for i in range(num_replicas)]
 
-  def map_fn(batches):
-    batches = iter(batches)
-    while parts := list(itertools.islice(batches, num_replicas)):
-      idle = num_replicas - len(parts)
-      results = run(parts + parts[-1:] * idle)
-      for result in results[:len(parts)]:
-        yield tf.nest.map_structure(lambda t: t.numpy(), result)
-
-  return map_fn
+  batches = iter(batches)
+  while parts := list(itertools.islice(batches, num_replicas)):
+    idle = parts[-1:] * (num_replicas - len(parts))
+    for part, result in zip(parts, run(parts + idle), strict=False):
+      if bar is not None:
+        bar.add(len(part[0]))
+      yield tf.nest.map_structure(lambda t: t.numpy(), result)

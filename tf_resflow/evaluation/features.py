@@ -93,30 +93,26 @@ class FeatureExtractor:
             else str(image_shape[-1])),
     }
 
-  def prepare(self, images: tf.Tensor) -> tf.Tensor:
-    """Returns uint8 images `[B, H, W, C]` as the network is given them."""
+  def _extract_batch(self, images):
+    """Returns features `[B, F]` of uint8 images `[B, H, W, C]`."""
     errors.check(images.dtype == tf.uint8, 'images', images.dtype.name, 'uint8')
     low, high = self.input_range
     x = low + tf.cast(images, tf.float32) * ((high - low) / 255.0)
     x = tf.image.resize(x, self.input_size, antialias=True)
-    channels = x.shape[-1]
-    if self.num_channels in (None, channels):
-      return x
-    errors.check(
-        channels == 1, 'images', f'{channels} channels',
-        f'1 or {self.num_channels}, which the network takes')
-    return tf.repeat(x, self.num_channels, axis=-1)
-
-  def _extract_batch(self, images):
-    outputs = self._function(self.prepare(images))
+    if self.num_channels not in (None, x.shape[-1]):
+      errors.check(
+          x.shape[-1] == 1, 'images', f'{x.shape[-1]} channels',
+          f'1 or {self.num_channels}, which the network takes')
+      x = tf.repeat(x, self.num_channels, axis=-1)
+    outputs = self._function(x)
     if not isinstance(outputs, dict):
       outputs = {'output': outputs}
-    name = self._feature_name or next(iter(outputs))
-    is_chosen = bool(self._feature_name) or len(outputs) == 1
+    chosen = [output for name, output in outputs.items()
+              if not self._feature_name or name == self._feature_name]
     errors.check(
-        name in outputs and is_chosen, 'feature_name', self._feature_name,
+        len(chosen) == 1, 'feature_name', self._feature_name,
         f'one of the outputs {", ".join(sorted(outputs))}')
-    features = outputs[name]
+    (features,) = chosen
     if features.shape.rank == 4 and list(features.shape[1:3]) == [1, 1]:
       features = features[:, 0, 0]
     errors.check(
@@ -182,21 +178,19 @@ def _input_shape(shapes):
 
 def _callable_input_shape(model):
   """Returns `(h, w, c)` of a SavedModel that is called directly."""
-  traced = getattr(model.__call__, 'concrete_functions', ())
   # The same function once per shape, structure or flag that it was saved with.
+  traced = getattr(model.__call__, 'concrete_functions', ())
   shapes = [
       _input_shape([arguments[0].shape])
       for arguments, _ in (f.structured_input_signature for f in traced)
       if arguments and isinstance(arguments[0], tf.TensorSpec)]
-  if not shapes:
-    return (None, None, None)
   return tuple(sizes.pop() if len(sizes) == 1 else None
-               for sizes in map(set, zip(*shapes, strict=True)))
+               for sizes in map(set, zip(*shapes, strict=True))) or (
+                   None, None, None)
 
 
 def _from_keras(path):
   model = keras.models.load_model(path, compile=False)
-  shapes = [tf.TensorShape(t.shape) for t in model.inputs or []]
 
   def function(x):
     outputs = model(x, training=False)
@@ -204,7 +198,8 @@ def _from_keras(path):
       return dict(zip(model.output_names, outputs, strict=True))
     return outputs
 
-  return function, _input_shape(shapes)
+  return function, _input_shape(
+      [tf.TensorShape(t.shape) for t in model.inputs or []])
 
 
 def _from_saved_model(path):

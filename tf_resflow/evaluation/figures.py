@@ -45,23 +45,23 @@ def image_grid(
   """
   images = _to_bytes(images)
   num_images, height, width, num_channels = images.shape
-  if num_columns is None:
-    num_columns = math.ceil(math.sqrt(num_images))
-  if scale is None:
-    scale = max(1, math.ceil(_TARGET_CELL_SIZE / max(height, width)))
+  num_columns = (
+      math.ceil(math.sqrt(num_images)) if num_columns is None else num_columns)
+  scale = (
+      max(1, math.ceil(_TARGET_CELL_SIZE / max(height, width)))
+      if scale is None else scale)
   for name, value, least in (
       ('num_columns', num_columns, 1), ('scale', scale, 1),
       ('padding', padding, 0)):
     errors.check(value >= least, name, value, f'a number from {least}')
-  num_rows = math.ceil(num_images / num_columns)
-  step_y, step_x = height + padding, width + padding
-  grid = np.full(
-      [num_rows * step_y + padding, num_columns * step_x + padding,
-       num_channels], _BACKGROUND, np.uint8)
-  for i, image in enumerate(images):
-    row, column = divmod(i, num_columns)
-    y, x = padding + row * step_y, padding + column * step_x
-    grid[y:y + height, x:x + width] = image
+  # Every cell has the background above and on its left; missing ones are it.
+  cells = np.pad(
+      images, [(0, -num_images % num_columns), (padding, 0), (padding, 0),
+               (0, 0)], constant_values=_BACKGROUND)
+  rows = cells.reshape([-1, num_columns, *cells.shape[1:]]).swapaxes(1, 2)
+  grid = np.pad(
+      rows.reshape([-1, num_columns * cells.shape[2], num_channels]),
+      [(0, padding), (0, padding), (0, 0)], constant_values=_BACKGROUND)
   return grid.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
@@ -104,19 +104,14 @@ def save_image(path: str | os.PathLike, image: npt.ArrayLike) -> None:
   Example:
     >>> save_image('grid.png', image_grid(np.zeros([4, 8, 8, 1])))
   """
-  path = os.fspath(path)
   image = np.asarray(image)
-  errors.check(path.lower().endswith('.png'), 'path', path,
+  errors.check(os.fspath(path).lower().endswith('.png'), 'path', path,
                'a name that ends in .png')
   errors.check(
       image.dtype == np.uint8 and image.ndim == 3 and image.shape[-1] in (1, 3),
       'image', f'{image.dtype} {image.shape}', 'uint8 [H, W, 1 or 3]',
       'image_grid makes one from a batch.')
-  folder = os.path.dirname(path)
-  if folder:
-    tf.io.gfile.makedirs(folder)
-  with tf.io.gfile.GFile(path, 'wb') as file:
-    file.write(tf.io.encode_png(image).numpy())
+  tf.io.write_file(os.fspath(path), tf.io.encode_png(image))
 
 
 def save_image_grid(

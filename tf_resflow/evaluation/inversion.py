@@ -1,17 +1,18 @@
-"""How well a flow inverts: residuals, convergence, reconstruction error."""
+"""Inverses of a flow: events of latents, and how well they were found."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_resflow import datasets
+from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
+from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
-from tf_resflow.evaluation import progress
 
 
 class InversionReport(NamedTuple):
@@ -53,20 +54,16 @@ class Convergence(NamedTuple):
 
 def convergence(inverted: layers.Inverted) -> Convergence:
   """Returns how the solves of an inverse went, without trusting the solver."""
-  solutions = [solve.solution for solve in inverted.solves]
-
   def columns(values, dtype):
     return tf.stack(values, axis=1) if values else tf.zeros(
         [tf.shape(inverted.x)[0], 0], dtype)
 
-  # bijection(x) runs its layers, not the function that was solved.
-  residuals = [
-      _largest_error(solve.bijection(solve.solution.x), solve.target)
-      for solve in inverted.solves]
   return Convergence(
-      columns(residuals, inverted.x.dtype),
-      columns([s.num_steps for s in solutions], tf.int32),
-      columns([s.converged for s in solutions], tf.bool))
+      # bijection(x) runs its layers, not the function that was solved.
+      columns([_largest_error(s.bijection(s.solution.x), s.target)
+               for s in inverted.solves], inverted.x.dtype),
+      columns([s.solution.num_steps for s in inverted.solves], tf.int32),
+      columns([s.solution.converged for s in inverted.solves], tf.bool))
 
 
 def _largest_error(x, y):
@@ -92,40 +89,153 @@ def check_inverse(
     strategy: see `likelihood.bits_per_dim`.
     verbose: 1 shows a progress bar.
   """
-  batches = datasets.evaluation_batches(
-      split, batch_size=batch_size, seed=seed, num_examples=num_examples)
-  bar = progress.progress_bar(num_examples or split.num_examples, verbose)
+  images = (batch['image'] for batch in datasets.evaluation_batches(
+      split, batch_size=batch_size, seed=seed, num_examples=num_examples))
   return check_inverse_of(
-      model, (batch['image'] for batch in batches), strategy, bar)
+      model, images, num_examples or split.num_examples, strategy, verbose)
 
 
 def check_inverse_of(
-    model: models.Flow, batches: Iterable[tf.Tensor],
-    strategy: tf.distribute.Strategy | None = None,
-    bar: keras.utils.Progbar | None = None) -> InversionReport:
+    model: models.Flow, batches: Iterable[tf.Tensor], num_images: int,
+    strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
+) -> InversionReport:
   """Does what `check_inverse` does, for given images.
 
   Args:
     model: the flow.
     batches: float images `[B, ...]`.
+    num_images: how many there are.
     strategy: see `likelihood.bits_per_dim`.
-    bar: a progress bar.
+    verbose: 1 shows a progress bar.
   """
 
   def check(images):
     images = tf.cast(images, tf.as_dtype(model.compute_dtype))
     inverted = model.solve_inverse(model(images))
-    return _largest_error(inverted.x, images), convergence(inverted)
+    return _largest_error(inverted.x, images), *convergence(inverted)
 
-  results = []
-  for result in batch_map.make_batch_map(check, strategy)(
-      (images,) for images in batches):
-    results.append(tf.nest.flatten(result))
-    if bar is not None:
-      bar.add(len(result[0]))
-  reconstruction_errors, residuals, num_steps, converged = [
-      np.concatenate(arrays) for arrays in zip(*results, strict=True)]
+  results = batch_map.map_batches(
+      check, ((images,) for images in batches), strategy,
+      batch_map.progress_bar(num_images, verbose, 'Inverting.'))
+  reconstruction_errors, residuals, num_steps, converged = map(
+      np.concatenate, zip(*results, strict=True))
   return InversionReport(
       float(reconstruction_errors.max()), float(residuals.max(initial=0.0)),
       int(num_steps.max(initial=0)), int(np.sum(~converged)),
       len(reconstruction_errors))
+
+
+class NotConvergedError(errors.ExpectedError):
+  """The inverse of some examples was not found."""
+
+
+class Decoded(NamedTuple):
+  """Events and how they were found, by `K` solves each; `K` may be 0.
+
+  Attributes:
+    z: `[N, D]`, the latents.
+    x: `[N, ...]`, the events.
+    residual: `[N, K]`, see `Convergence`.
+    num_steps: `[N, K]`, see `Convergence`.
+  """
+
+  z: np.ndarray
+  x: np.ndarray
+  residual: np.ndarray
+  num_steps: np.ndarray
+
+  def report(self) -> dict[str, Any]:
+    """Returns what a tool says of the inverse, a dict for JSON."""
+    return {
+        'inverse_residual_max': float(self.residual.max(initial=0.0)),
+        'inverse_num_steps_max': int(self.num_steps.max(initial=0)),
+        'inverse_num_steps_mean': (
+            float(self.num_steps.mean()) if self.num_steps.size else 0.0),
+    }
+
+
+def decode_batches(
+    model: models.Flow, latents: Iterable[tf.Tensor],
+    solver: numerics.Solver | None = None,
+    strategy: tf.distribute.Strategy | None = None,
+    bar: keras.utils.Progbar | None = None) -> Iterator[Decoded]:
+  """Sends batches of latents to events.
+
+  Args:
+    model: the flow.
+    latents: batches `[B, D]`.
+    solver: a solver to use in place of the blocks' own.
+    strategy: see `likelihood.bits_per_dim`.
+    bar: a progress bar.
+
+  Yields:
+    A `Decoded` for every batch.
+
+  Raises:
+    NotConvergedError: at the first batch in which an example failed.
+  """
+  solves = []
+
+  def decode(z):
+    z = tf.cast(z, tf.as_dtype(model.compute_dtype))
+    inverted = model.solve_inverse(z, solver=solver)
+    # Known when this is traced: which solves there are, not what they found.
+    solves[:] = [(s.bijection.name, s.solver) for s in inverted.solves]
+    return z, inverted.x, convergence(inverted)
+
+  first = 0
+  for z, x, found in batch_map.map_batches(
+      decode, ((z,) for z in latents), strategy, bar):
+    _check_converged(found, solves, first)
+    first += len(z)
+    yield Decoded(z, x, found.residual, found.num_steps)
+
+
+def decode(
+    model: models.Flow, latents: np.ndarray | tf.Tensor,
+    solver: numerics.Solver | None = None,
+    strategy: tf.distribute.Strategy | None = None, batch_size: int = 64,
+    bar: keras.utils.Progbar | None = None) -> Decoded:
+  """Sends latents to events, see `decode_batches`.
+
+  Args:
+    model: the flow.
+    latents: `[N, D]`.
+    solver: a solver to use in place of the blocks' own.
+    strategy: see `likelihood.bits_per_dim`.
+    batch_size: examples per batch.
+    bar: a progress bar.
+
+  Raises:
+    NotConvergedError: if an example failed.
+  """
+  batches = (
+      latents[i:i + batch_size] for i in range(0, len(latents), batch_size))
+  return join(decode_batches(model, batches, solver, strategy, bar))
+
+
+def join(parts: Iterable[Decoded]) -> Decoded:
+  """Returns the results of several batches as one."""
+  return Decoded(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _check_converged(found, solves, first):
+  """Raises `NotConvergedError` unless every example converged.
+
+  Args:
+    found: a `Convergence` of NumPy arrays.
+    solves: of every column, the name of its bijection and its solver.
+    first: number of the first example.
+  """
+  failures = np.argwhere(~found.converged)
+  if failures.size:
+    number, column = failures[0]
+    name, solver = solves[column]
+    raise NotConvergedError(
+        f'{len(np.unique(failures[:, 0]))} of {len(found.converged)} '
+        'examples in a batch did not converge, the first of them number '
+        f'{first + number} in {name}: residual '
+        f'{found.residual[number, column]:.3g} after '
+        f'{found.num_steps[number, column]} of at most '
+        f'{solver.max_steps} steps. A larger tolerance, more steps (max_steps) '
+        'or float64 (dtype) may help.')

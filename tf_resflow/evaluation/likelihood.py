@@ -1,6 +1,6 @@
-"""Bits/dim of a data set under a flow."""
+"""Log-likelihoods under a flow: of a data set, and of given images."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -10,12 +10,8 @@ from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
-from tf_resflow.evaluation import progress
 from tf_resflow.evaluation import statistics
 from tf_resflow.numerics import random
-
-# Larger tails are faster and noisier.
-_DEFAULT_ESTIMATOR = 'adaptive:0.02'
 
 
 def default_estimator() -> numerics.Estimator:
@@ -30,55 +26,26 @@ def default_estimator() -> numerics.Estimator:
   References:
     Chen et al., 2019, Residual Flows, Section 5.1.
   """
-  return numerics.Estimator.get(_DEFAULT_ESTIMATOR)
+  # Larger tails are faster and noisier.
+  return numerics.Estimator.get('adaptive:0.02')
 
 
-def check_num_repeats(num_repeats: int) -> None:
-  """Raises `InvalidValueError` for fewer repeats than a standard error needs.
-  """
-  errors.check(
-      num_repeats >= statistics.MIN_REPEATS, 'num_repeats', num_repeats,
-      f'a number from {statistics.MIN_REPEATS}',
-      'The standard error of the estimator is taken from the repeats.')
-
-
-def check_num_probes(num_probes: int, estimator: numerics.Estimator) -> None:
-  """Raises `InvalidValueError` for a number of probes that does not suit."""
-  errors.check(
-      num_probes >= 1, 'num_probes', num_probes, 'a number from 1')
-  errors.check(
-      num_probes == 1 or estimator.is_random, 'num_probes', num_probes,
-      '1 with an estimator that draws nothing')
-
-
-def seeded_batches(
-    batches: Iterable[tf.Tensor], seed: int, repeat: int, num_probes: int,
-) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-  """Yields `(batch, seed)`, every batch `num_probes` times.
+def fitting_batch_size(
+    model: models.Flow, estimator: numerics.Estimator, largest: int = 128,
+) -> int:
+  """Returns how many examples at a time suit an estimator.
 
   Args:
-    batches: the batches.
-    seed: Python int, of the evaluation.
-    repeat: number of the repeat.
-    num_probes: `P`.
+    model: a flow.
+    estimator: of its log-determinants.
+    largest: number where the estimator takes any.
+
+  Raises:
+    InvalidValueError: if the events are too large for it.
   """
-  for i, batch in enumerate(batches):
-    for probe in range(num_probes):
-      draw = random.fold_in(seed, repeat * num_probes + probe)
-      yield batch, random.fold_in(draw, i).values
-
-
-def average_probes(
-    values: Sequence[np.ndarray], num_probes: int) -> np.ndarray:
-  """Returns the means over the probes, joined: float64 `[N]`.
-
-  Args:
-    values: arrays `[B]`, in the order of `seeded_batches`.
-    num_probes: `P`.
-  """
-  return np.concatenate([
-      np.mean(np.asarray(values[i:i + num_probes], np.float64), axis=0)
-      for i in range(0, len(values), num_probes)])
+  limit = estimator.max_batch_size(
+      model.event_size, tf.as_dtype(model.compute_dtype))
+  return largest if limit is None else min(largest, limit)
 
 
 def bits_per_dim(
@@ -109,24 +76,128 @@ def bits_per_dim(
     Float64 `[R, N]`; `statistics.summarize_repeats` has its mean and both
     standard errors.
   """
-  check_num_repeats(num_repeats)
   estimator = estimator or default_estimator()
-  check_num_probes(num_probes, estimator)
-  evaluate = batch_map.make_batch_map(
+  _check_draws(estimator, num_repeats, num_probes, is_random=True)
+
+  def images_of(repeat):
+    return (batch['image'] for batch in datasets.evaluation_batches(
+        split, batch_size=batch_size, seed=seed * 1009 + repeat,
+        num_examples=num_examples))
+
+  values = batch_map.map_batches(
       lambda images, batch_seed: model.bits_per_dim(
           images, seed=random.whole_batch(batch_seed), estimator=estimator),
-      strategy)
-  count = num_examples or split.num_examples
-  bar = progress.progress_bar(num_repeats * num_probes * count, verbose)
-  results = []
+      _seeded(images_of, seed, num_repeats, num_probes), strategy,
+      batch_map.progress_bar(
+          num_repeats * num_probes * (num_examples or split.num_examples),
+          verbose))
+  return _average(list(values), num_repeats, num_probes)
+
+
+def evaluate_inputs(
+    model: models.Flow, x: np.ndarray, *, batch_size: int = 128,
+    num_repeats: int = 8, seed: int = 0,
+    estimator: numerics.Estimator | None = None, verbose: int = 0,
+    num_probes: int = 1, strategy: tf.distribute.Strategy | None = None,
+) -> dict[str, np.ndarray]:
+  """Evaluates the density at given images.
+
+  Args:
+    model: a flow on images of integers.
+    x: `[n, ...]` in [0, 1).
+    batch_size: images per batch.
+    num_repeats: independent estimates of the log-determinant that are
+      averaged; an estimator that draws nothing is used once.
+    seed: Python int; the result is a function of it.
+    estimator: of the log-determinant, `default_estimator()` by default.
+    verbose: 1 shows a progress bar.
+    num_probes: see `bits_per_dim`.
+    strategy: see `bits_per_dim`.
+
+  Returns:
+    Float64 arrays: `z` `[n, D]` (in the order of the model), `log_det` `[n]`
+    (`log|det dz/dx|`, nats), `log_prob` `[n]` (of the density of `x`, nats),
+    `bits_per_dim` `[n]`, and `log_det_repeats` `[R, n]`, the estimates whose
+    mean `log_det` is.
+
+  References:
+    Chen et al., 2019, Residual Flows, Equation 1.
+  """
+  estimator = estimator or default_estimator()
+  _check_draws(estimator, num_repeats, num_probes, estimator.is_random)
+  num_repeats = num_repeats if estimator.is_random else 1
+  batches = [
+      tf.constant(x[start:start + batch_size], tf.as_dtype(model.compute_dtype))
+      for start in range(0, len(x), batch_size)]
+  latents, log_dets = [], []
+  for z, log_det in batch_map.map_batches(
+      lambda images, batch_seed: model.forward_and_log_det(
+          images, seed=random.whole_batch(batch_seed), estimator=estimator),
+      _seeded(lambda repeat: batches, seed, num_repeats, num_probes), strategy,
+      batch_map.progress_bar(num_repeats * num_probes * len(x), verbose)):
+    # No draw changes z: that of the first is kept.
+    if len(log_dets) in range(0, num_probes * len(batches), num_probes):
+      latents.append(z)
+    log_dets.append(log_det)
+  z = np.concatenate(latents).astype(np.float64)
+  log_dets = _average(log_dets, num_repeats, num_probes)
+  log_det = log_dets.mean(axis=0)
+  log_prob = model.base_log_prob(z).numpy() + log_det
+  return {'z': z, 'log_det': log_det, 'log_prob': log_prob,
+          'bits_per_dim': model.bits_per_dim_of(log_prob),
+          'log_det_repeats': log_dets}
+
+
+def _check_draws(estimator, num_repeats, num_probes, is_random):
+  """Refuses numbers of draws that do not suit.
+
+  Args:
+    estimator: of the log-determinant.
+    num_repeats: must suffice for a standard error where repeats differ.
+    num_probes: must be 1 where the estimator draws nothing.
+    is_random: whether repeats differ.
+  """
+  errors.check(
+      num_repeats >= statistics.MIN_REPEATS or not is_random, 'num_repeats',
+      num_repeats, f'a number from {statistics.MIN_REPEATS}',
+      'The standard error of the estimator is taken from the repeats.')
+  errors.check(
+      num_probes >= 1, 'num_probes', num_probes, 'a number from 1')
+  errors.check(
+      num_probes == 1 or estimator.is_random, 'num_probes', num_probes,
+      '1 with an estimator that draws nothing')
+
+
+def _seeded(
+    batches_of: Callable[[int], Iterable[tf.Tensor]], seed: int,
+    num_repeats: int, num_probes: int,
+) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+  """Yields `(batch, seed)` of all repeats, every batch `num_probes` times.
+
+  Args:
+    batches_of: from the number of a repeat to its batches.
+    seed: Python int, of the evaluation.
+    num_repeats: `R`.
+    num_probes: `P`.
+  """
   for repeat in range(num_repeats):
-    batches = datasets.evaluation_batches(
-        split, batch_size=batch_size, seed=seed * 1009 + repeat,
-        num_examples=num_examples)
-    values = []
-    for value in evaluate(seeded_batches(
-        (batch['image'] for batch in batches), seed, repeat, num_probes)):
-      values.append(value)
-      bar.add(value.size)
-    results.append(average_probes(values, num_probes))
-  return np.asarray(results)
+    for i, batch in enumerate(batches_of(repeat)):
+      for probe in range(num_probes):
+        draw = random.fold_in(seed, repeat * num_probes + probe)
+        yield batch, random.fold_in(draw, i).values
+
+
+def _average(
+    values: Sequence[np.ndarray], num_repeats: int, num_probes: int,
+) -> np.ndarray:
+  """Returns the means over the probes: float64 `[R, N]`.
+
+  Args:
+    values: arrays `[B]`, in the order of `_seeded`.
+    num_repeats: `R`.
+    num_probes: `P`.
+  """
+  means = [
+      np.mean(np.asarray(values[i:i + num_probes], np.float64), axis=0)
+      for i in range(0, len(values), num_probes)]
+  return np.concatenate(means).reshape([num_repeats, -1])

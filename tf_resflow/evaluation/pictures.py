@@ -8,10 +8,10 @@ import numpy as np
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import models
+from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import figures
 from tf_resflow.evaluation import interpolation
-from tf_resflow.evaluation import progress
-from tf_resflow.evaluation import sampling
+from tf_resflow.evaluation import inversion
 
 PATHS = {
     'spherical': interpolation.spherical_path,
@@ -69,7 +69,7 @@ def samples(
       row each.
     num_columns: images in a row.
     verbose: 1 shows a progress bar.
-    **options: of `sampling.decode`.
+    **options: of `inversion.decode`.
 
   Returns:
     A `Picture` with the arrays `x`, `image`, `z` and `temperature`.
@@ -87,23 +87,22 @@ def samples(
                  'a finite number from 0')
   draws = model.draw_latents(num_samples, seed).numpy()
   z = np.concatenate([draws.dtype.type(t) * draws for t in temperatures])
-  decoded = sampling.decode(
-      model, z, bar=progress.progress_bar(len(z), verbose), **options)
+  decoded = inversion.decode(
+      model, z, bar=batch_map.progress_bar(len(z), verbose), **options)
   images = to_bytes(decoded.x, model.num_levels)
   is_single = len(temperatures) == 1
-  report = {
-      'num_samples': num_samples, 'seed': seed,
-      'temperature': temperatures[0] if is_single else list(temperatures),
-      # The flow has mass beside the unit cube; it is shown as 0 or 255.
-      'share_of_pixels_outside': float(
-          np.mean((decoded.x < 0.0) | (decoded.x >= 1.0))),
-      **decoded.report()}
-  arrays = {
-      'x': decoded.x, 'image': images, 'z': decoded.z,
-      'temperature': np.repeat(temperatures, num_samples)}
   return Picture(
-      images, num_columns or (None if is_single else num_samples), arrays,
-      report)
+      images, num_columns or (None if is_single else num_samples),
+      arrays={
+          'x': decoded.x, 'image': images, 'z': decoded.z,
+          'temperature': np.repeat(temperatures, num_samples)},
+      report={
+          'num_samples': num_samples, 'seed': seed,
+          'temperature': temperatures[0] if is_single else list(temperatures),
+          # The flow has mass beside the unit cube; it is shown as 0 or 255.
+          'share_of_pixels_outside': float(
+              np.mean((decoded.x < 0.0) | (decoded.x >= 1.0))),
+          **decoded.report()})
 
 
 def reconstructions(
@@ -118,7 +117,7 @@ def reconstructions(
     indices: their places in it.
     num_columns: images in a row.
     verbose: 1 shows a progress bar.
-    **options: of `sampling.decode`.
+    **options: of `inversion.decode`.
 
   Returns:
     A `Picture`: rows of images, each above a row of what became of them. Its
@@ -131,24 +130,26 @@ def reconstructions(
     InvalidValueError: if a place is not in the split.
   """
   levels, x, z = _encode(model, split, indices, options)
-  decoded = sampling.decode(
-      model, z, bar=progress.progress_bar(len(z), verbose), **options)
+  decoded = inversion.decode(
+      model, z, bar=batch_map.progress_bar(len(z), verbose), **options)
   originals = figures.levels_to_bytes(levels, model.num_levels)
   restored = to_bytes(decoded.x, model.num_levels)
   num_columns = num_columns or min(len(x), _NUM_COLUMNS)
-  rows = []
-  for start in range(0, len(x), num_columns):
-    for images in (originals, restored):
-      row = images[start:start + num_columns]
-      rows += [row, np.full_like(
-          images, 255, shape=[num_columns - len(row), *row.shape[1:]])]
-  report = {
-      'num_images': len(x),
-      **_errors(levels, x, decoded.x, model.num_levels), **decoded.report()}
-  arrays = {
-      'x': x, 'image': originals, 'z': z, 'index': np.asarray(indices),
-      'reconstruction': decoded.x, 'reconstruction_image': restored}
-  return Picture(np.concatenate(rows), num_columns, arrays, report)
+  # The last row is filled with white.
+  filled = np.pad(
+      np.stack([originals, restored]),
+      [(0, 0), (0, -len(x) % num_columns), (0, 0), (0, 0), (0, 0)],
+      constant_values=255)
+  rows = filled.reshape([2, -1, num_columns, *x.shape[1:]]).swapaxes(0, 1)
+  return Picture(
+      rows.reshape([-1, *x.shape[1:]]), num_columns,
+      arrays={
+          'x': x, 'image': originals, 'z': z, 'index': np.asarray(indices),
+          'reconstruction': decoded.x, 'reconstruction_image': restored},
+      report={
+          'num_images': len(x),
+          **_errors(levels, x, decoded.x, model.num_levels),
+          **decoded.report()})
 
 
 def interpolations(
@@ -164,7 +165,7 @@ def interpolations(
     num_points: images of a path, both ends included.
     path: one of `PATHS`, see `interpolation`.
     verbose: 1 shows a progress bar.
-    **options: of `sampling.decode`.
+    **options: of `inversion.decode`.
 
   Returns:
     A `Picture` with a row for every pair, whose ends are the images
@@ -181,25 +182,22 @@ def interpolations(
                'pairs of places')
   levels, x, z = _encode(model, split, indices, options)
   points = PATHS[path](z[::2], z[1::2], num_points)  # [P, T, D]
-  decoded = sampling.decode(
+  decoded = inversion.decode(
       model, points.reshape([-1, points.shape[-1]]).astype(z.dtype),
-      bar=progress.progress_bar(len(points) * num_points, verbose), **options)
-  starts = num_points * np.arange(len(points))
-  ends = np.stack([starts, starts + num_points - 1], axis=1).ravel()
+      bar=batch_map.progress_bar(len(points) * num_points, verbose), **options)
+  rows = decoded.x.reshape([*points.shape[:2], *x.shape[1:]])
   report = {
       'num_pairs': len(points), 'num_points': num_points, 'path': path,
-      **_errors(levels, x, decoded.x[ends], model.num_levels),
+      **_errors(levels, x, rows[:, [0, -1]].reshape(x.shape), model.num_levels),
       **decoded.report()}
-  decoded.x[ends] = x
-  images = to_bytes(decoded.x, model.num_levels)
-
-  def rows(array):
-    return array.reshape([len(points), num_points, *array.shape[1:]])
-
-  arrays = {
-      'x': rows(decoded.x), 'image': rows(images), 'z': rows(decoded.z),
-      'index': np.reshape(indices, [-1, 2])}
-  return Picture(images, num_points, arrays, report)
+  rows[:, [0, -1]] = x.reshape([-1, 2, *x.shape[1:]])
+  images = to_bytes(rows, model.num_levels)
+  return Picture(
+      images.reshape([-1, *x.shape[1:]]), num_points,
+      arrays={
+          'x': rows, 'image': images, 'z': decoded.z.reshape(points.shape),
+          'index': np.reshape(indices, [-1, 2])},
+      report=report)
 
 
 def _encode(model, split, indices, options):

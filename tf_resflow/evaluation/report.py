@@ -11,10 +11,9 @@ import tensorflow as tf
 from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow import numerics
-from tf_resflow.evaluation import classification
+from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import inversion
 from tf_resflow.evaluation import likelihood
-from tf_resflow.evaluation import progress
 from tf_resflow.evaluation import statistics
 
 _logger = logging.getLogger(__name__)
@@ -61,27 +60,40 @@ def evaluate(
       estimator=estimator, num_examples=num_examples, verbose=verbose,
       num_probes=num_probes, strategy=strategy)
   summary = statistics.summarize_repeats(bits)
-  if verbose:
-    _logger.info('Inverting.')
   inverse = inversion.check_inverse(
       model, split, batch_size=batch_size,
       num_examples=num_reconstructions or num_examples, seed=seed,
       strategy=strategy, verbose=verbose)
-  bounds = _bounds(model, certify, verbose)
-  report = {
-      'bits_per_dim': summary.mean,
-      'bits_per_dim_stderr': summary.stderr,
-      'estimator_stderr': summary.estimator_stderr,
-      'num_examples': summary.num_examples,
-      'num_repeats': summary.num_repeats,
-      'num_probes': num_probes,
-      **_inverse_and_bounds(inverse, bounds),
-  }
+  report, bounds = _report(
+      model, summary, num_probes, inverse, certify, verbose)
   if model.has_classifier:
-    report['accuracy'] = classification.accuracy(
+    report['accuracy'] = accuracy(
         model, split, batch_size=batch_size, num_examples=num_examples,
         seed=seed, strategy=strategy)
   return report, bits, bounds
+
+
+def accuracy(
+    model: models.Flow, split: datasets.ImageSplit, batch_size: int = 128,
+    num_examples: int | None = None, seed: int = 0,
+    strategy: tf.distribute.Strategy | None = None) -> float:
+  """Returns the share of images whose label has the largest logit, in [0, 1].
+
+  Args:
+    model: a flow with a classifier.
+    split: images with labels.
+    batch_size: examples per batch.
+    num_examples: use the first this many examples only.
+    seed: of the dequantisation noise.
+    strategy: see `likelihood.bits_per_dim`.
+  """
+  batches = datasets.evaluation_batches(
+      split, batch_size=batch_size, seed=seed, num_examples=num_examples)
+  results = batch_map.map_batches(
+      lambda images, labels: (model.classify(images), labels),
+      ((batch['image'], batch['label']) for batch in batches), strategy)
+  return float(np.mean(np.concatenate([
+      np.argmax(logits, axis=1) == labels for logits, labels in results])))
 
 
 def report_inputs(
@@ -89,7 +101,7 @@ def report_inputs(
     batch_size: int = 128, certify: bool = True, num_probes: int = 1,
     strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
 ) -> tuple[dict[str, Any], list[models.BlockBound]]:
-  """Makes the report of `inputs.evaluate_inputs`.
+  """Makes the report of `likelihood.evaluate_inputs`.
 
   Args:
     model: the flow.
@@ -106,41 +118,35 @@ def report_inputs(
     for a single image, `estimator_stderr` 0 where nothing was drawn), and the
     bounds of all blocks that have some.
   """
-  if verbose:
-    _logger.info('Inverting.')
   inverse = inversion.check_inverse_of(
       model, (tf.constant(x[i:i + batch_size])
               for i in range(0, len(x), batch_size)),
-      strategy, progress.progress_bar(len(x), verbose))
-  bounds = _bounds(model, certify, verbose)
-  bits = results['bits_per_dim']
-  repeats = results['log_det_repeats']
-  estimator_stderr = 0.0 if len(repeats) == 1 else statistics.estimator_stderr(
-      repeats / (model.event_size * math.log(2.0)))
-  report = {
-      'bits_per_dim': float(bits.mean()),
-      'bits_per_dim_stderr': (
+      len(x), strategy, verbose)
+  bits, repeats = results['bits_per_dim'], results['log_det_repeats']
+  summary = statistics.RepeatedMean(
+      mean=float(bits.mean()),
+      stderr=(
           statistics.mean_and_stderr(bits).stderr if len(bits) > 1 else None),
-      'estimator_stderr': estimator_stderr,
-      'num_examples': len(bits),
-      'num_repeats': len(repeats),
-      'num_probes': num_probes,
-      **_inverse_and_bounds(inverse, bounds),
-  }
-  return report, bounds
+      estimator_stderr=0.0 if len(repeats) == 1 else (
+          statistics.estimator_stderr(
+              repeats / (model.event_size * math.log(2.0)))),
+      num_examples=len(bits), num_repeats=len(repeats))
+  return _report(model, summary, num_probes, inverse, certify, verbose)
 
 
-def _bounds(model, certify, verbose):
-  """Returns the bounds of all blocks."""
+def _report(model, summary, num_probes, inverse, certify, verbose):
+  """Returns a report, and the bounds of all blocks."""
   if verbose and certify:
     _logger.info(
         'Certifying %d blocks.', len(model.certified_bijections))
-  return model.lipschitz_bounds(certify=certify)
-
-
-def _inverse_and_bounds(inverse, bounds):
-  """Returns the part of a report that both kinds of evaluation share."""
-  return {
+  bounds = model.lipschitz_bounds(certify=certify)
+  report = {
+      'bits_per_dim': summary.mean,
+      'bits_per_dim_stderr': summary.stderr,
+      'estimator_stderr': summary.estimator_stderr,
+      'num_examples': summary.num_examples,
+      'num_repeats': summary.num_repeats,
+      'num_probes': num_probes,
       'reconstruction_error_max': inverse.reconstruction_error_max,
       'inverse_residual_max': inverse.residual_max,
       'inverse_num_steps_max': inverse.num_steps_max,
@@ -150,6 +156,7 @@ def _inverse_and_bounds(inverse, bounds):
       'lipschitz_power_iteration_max': _largest(
           [b.power_iteration for b in bounds]),
   }
+  return report, bounds
 
 
 def _largest(bounds):
@@ -157,31 +164,23 @@ def _largest(bounds):
   return None if None in bounds else max(bounds, default=None)
 
 
-def _format(value):
+def _format(value, missing='not computed', digits='.6g'):
   if value is None:
-    return 'not computed'
-  if isinstance(value, float) and not math.isinf(value):
-    return f'{value:.6g}'
-  return str(value)
+    return missing
+  return f'{value:{digits}}' if isinstance(value, float) else str(value)
 
 
 def format_table(
     report: dict[str, Any], bounds: Sequence[models.BlockBound] = ()) -> str:
   """Returns a report and the bounds of all blocks as text for people."""
-
-  def number(value, missing):
-    return missing if value is None else f'{value:.6f}'
-
   width = max(len(name) for name in report)
   lines = [f'{name:{width}}  {_format(value)}'
            for name, value in report.items()]
-  if not bounds:
-    return '\n'.join(lines)
-  lines += ['', f'{"block":12}{"power iteration":>17}{"certificate":>13}'
-            '  layers certified by']
-  for bound in bounds:
-    lines.append(
-        f'{bound.name:12}{number(bound.power_iteration, "unknown"):>17}'
-        f'{number(bound.certificate, "uncertified"):>13}'
-        f'  {", ".join(bound.methods)}')
+  if bounds:
+    lines += ['', f'{"block":12}{"power iteration":>17}{"certificate":>13}'
+              '  layers certified by']
+  lines += [
+      f'{bound.name:12}{_format(bound.power_iteration, "unknown", ".6f"):>17}'
+      f'{_format(bound.certificate, "uncertified", ".6f"):>13}'
+      f'  {", ".join(bound.methods)}' for bound in bounds]
   return '\n'.join(lines)

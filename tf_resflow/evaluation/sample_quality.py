@@ -1,6 +1,5 @@
 """Distances between samples of a flow and images: FID and KID."""
 
-import logging
 from typing import Any
 
 import numpy as np
@@ -10,17 +9,14 @@ from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import numerics
+from tf_resflow.evaluation import batch_map
+from tf_resflow.evaluation import feature_distances
 from tf_resflow.evaluation import features as features_lib
 from tf_resflow.evaluation import figures
-from tf_resflow.evaluation import frechet
-from tf_resflow.evaluation import kernel_distance
+from tf_resflow.evaluation import inversion
 from tf_resflow.evaluation import pictures
-from tf_resflow.evaluation import progress
-from tf_resflow.evaluation import sampling
 
-_MIN_EXAMPLES = 2 * kernel_distance.NUM_SUBSETS
-
-_logger = logging.getLogger(__name__)
+_MIN_EXAMPLES = 2 * feature_distances.NUM_SUBSETS
 
 
 def compare_samples(
@@ -69,10 +65,9 @@ def compare_samples(
         value >= _MIN_EXAMPLES, name, value, f'{_MIN_EXAMPLES} or more',
         'The standard error of the kernel distance needs them.')
 
-  def image_batches():
-    for batch in split.examples.take(num_images).batch(batch_size):
-      yield figures.levels_to_bytes(batch['image'], split.num_levels)
-
+  image_batches = (
+      figures.levels_to_bytes(batch['image'], split.num_levels)
+      for batch in split.examples.take(num_images).batch(batch_size))
   decoded = []
 
   def sample_batches():
@@ -80,24 +75,22 @@ def compare_samples(
         temperature * model.draw_latents(
             min(batch_size, num_samples - start), seed, start)
         for start in range(0, num_samples, batch_size))
-    for part in sampling.decode_batches(model, latents, solver, strategy):
+    for part in inversion.decode_batches(model, latents, solver, strategy):
       # Of the images and latents themselves there may be too many to keep.
       decoded.append(part._replace(x=part.x[:0], z=part.z[:0]))
       yield pictures.to_bytes(part.x, model.num_levels)
 
   # Samples first: their inverses are what may fail.
-  if verbose:
-    _logger.info('Features of %d samples.', num_samples)
   sample_moments, sample_features = _gather(
-      extractor, sample_batches(), progress.progress_bar(num_samples, verbose))
-  if verbose:
-    _logger.info('Features of %d images.', num_images)
+      extractor, sample_batches(), batch_map.progress_bar(
+          num_samples, verbose, f'Features of {num_samples} samples.'))
   image_moments, image_features = _gather(
-      extractor, image_batches(), progress.progress_bar(num_images, verbose))
-  kernel = kernel_distance.squared_mmd_of_subsets(
+      extractor, image_batches, batch_map.progress_bar(
+          num_images, verbose, f'Features of {num_images} images.'))
+  kernel = feature_distances.squared_mmd_of_subsets(
       image_features, sample_features, seed=seed)
   return {
-      'fid': frechet.frechet_distance(
+      'fid': feature_distances.frechet_distance(
           image_moments.mean, image_moments.covariance,
           sample_moments.mean, sample_moments.covariance),
       'kid': kernel.mean,
@@ -109,13 +102,13 @@ def compare_samples(
       'seed': seed,
       'temperature': temperature,
       **extractor.description(split.image_shape),
-      **sampling.join(decoded).report(),
+      **inversion.join(decoded).report(),
   }
 
 
 def _gather(extractor, batches, bar):
   """Returns the `FeatureMoments` and the features `[N, F]` of batches."""
-  moments, kept = frechet.FeatureMoments(), []
+  moments, kept = feature_distances.FeatureMoments(), []
   for images in batches:
     features = extractor(tf.constant(images))
     moments.update(features)

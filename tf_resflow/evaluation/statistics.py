@@ -7,6 +7,8 @@ this very split, because log-dets are estimated; it falls with the number of
 repeats. All inputs are per-example values, in any unit (bits/dim, nats).
 """
 
+from collections.abc import Mapping
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -25,20 +27,15 @@ class MeanAndStderr(NamedTuple):
   num_examples: int
 
 
-class PairedDifference(NamedTuple):
-  """Mean of a - b over pairs, its standard error, and their ratio.
+class PairedDifference(MeanAndStderr):
+  """Mean of a - b over pairs, its standard error, and the number of pairs."""
 
-  Attributes:
-    mean: mean of a - b.
-    stderr: standard error of that mean.
-    num_stderrs: mean / stderr; negative where a is below b.
-    num_examples: number of pairs.
-  """
-
-  mean: float
-  stderr: float
-  num_stderrs: float
-  num_examples: int
+  @property
+  def num_stderrs(self) -> float:
+    """mean / stderr; negative where a is below b, and 0 where both are 0."""
+    if self.stderr:
+      return self.mean / self.stderr
+    return math.copysign(math.inf, self.mean) if self.mean else 0.0
 
   def __str__(self) -> str:
     side = 'below' if self.mean < 0 else 'above'
@@ -52,14 +49,14 @@ class RepeatedMean(NamedTuple):
 
   Attributes:
     mean: mean over all repeats and examples.
-    stderr: data error, across examples.
+    stderr: data error, across examples; None for a single one.
     estimator_stderr: estimator error of `mean`, across repeats.
     num_examples: number of examples.
     num_repeats: number of repeats.
   """
 
   mean: float
-  stderr: float
+  stderr: float | None
   estimator_stderr: float
   num_examples: int
   num_repeats: int
@@ -117,12 +114,24 @@ def paired_difference(
   errors.check(
       a.shape == b.shape, 'b', f'{len(b)} values', f'{len(a)}, as a has',
       'Pairs need the same examples in the same order.')
-  mean, stderr, num_examples = mean_and_stderr(a - b)
-  if stderr > 0.0:
-    num_stderrs = mean / stderr
-  else:
-    num_stderrs = float(np.copysign(np.inf, mean)) if mean else 0.0
-  return PairedDifference(mean, stderr, num_stderrs, num_examples)
+  return PairedDifference(*mean_and_stderr(a - b))
+
+
+def paired_differences(
+    bits: np.ndarray, others: Mapping[str, np.ndarray],
+) -> dict[str, PairedDifference]:
+  """Compares a model with others on the same examples.
+
+  Args:
+    bits: bits/dim `[N]` of the model.
+    others: from names to bits/dim `[N]`.
+
+  Returns:
+    From names to the differences of `bits` less the other's: negative where the
+    model needs fewer bits.
+  """
+  return {name: paired_difference(bits, other)
+          for name, other in others.items()}
 
 
 def estimator_stderr(repeats: npt.ArrayLike) -> float:
@@ -178,8 +187,8 @@ def summarize_repeats(repeats: npt.ArrayLike) -> RepeatedMean:
     0.0387...
   """
   between_repeats = estimator_stderr(repeats)
-  repeats = np.asarray(repeats, np.float64)
-  mean, stderr, num_examples = mean_and_stderr(np.mean(repeats, axis=0))
+  mean, stderr, num_examples = mean_and_stderr(
+      np.mean(np.asarray(repeats, np.float64), axis=0))
   return RepeatedMean(mean, stderr, between_repeats, num_examples, len(repeats))
 
 

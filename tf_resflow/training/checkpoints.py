@@ -5,6 +5,9 @@ data files. TensorFlow's file `checkpoint` there lists them, but what counts is
 the newest one whose files are complete: a copy may lack the list.
 """
 
+import collections
+from collections.abc import Iterator
+import contextlib
 import logging
 import os
 import re
@@ -18,7 +21,6 @@ from tf_resflow.training import metrics
 _logger = logging.getLogger(__name__)
 
 _LIST = 'checkpoint'
-_INDEX = re.compile(r'ckpt-(\d+)\.index')
 _DATA = re.compile(r'ckpt-(\d+)\.data-\d+-of-(\d+)')
 
 # TensorFlow turns an unexpected end of a file into an IndexError, and an object
@@ -30,20 +32,14 @@ _DAMAGED = re.compile(
     'checksum|sstable|corrupt|truncated|Read less bytes', re.IGNORECASE)
 
 
-def directory(workdir: str) -> str:
-  """Returns the folder of the checkpoints."""
-  return os.path.join(workdir, 'checkpoints')
-
-
 def _complete_steps(folder: str) -> list[int]:
   """Returns the steps of the checkpoints all of whose files are there."""
-  names = os.listdir(folder) if os.path.isdir(folder) else []
-  missing = {}
-  for match in filter(None, map(_DATA.fullmatch, names)):
-    step, num_files = map(int, match.groups())
-    missing[step] = missing.get(step, num_files) - 1
-  indices = {int(match[1]) for match in map(_INDEX.fullmatch, names) if match}
-  return sorted(step for step in indices if missing.get(step) == 0)
+  names = files.names(folder)
+  found = collections.Counter(
+      match.groups() for match in map(_DATA.fullmatch, names) if match)
+  return sorted(
+      int(step) for (step, num_files), count in found.items()
+      if count == int(num_files) and f'ckpt-{step}.index' in names)
 
 
 def _listed(folder: str) -> list[str]:
@@ -52,8 +48,8 @@ def _listed(folder: str) -> list[str]:
     state = tf.train.get_checkpoint_state(folder)
   except ValueError:  # Of an empty list, and of what is no text.
     return []
-  paths = state.all_model_checkpoint_paths if state else ()
-  return [os.path.basename(path) for path in paths]
+  return [os.path.basename(path)
+          for path in (state.all_model_checkpoint_paths if state else ())]
 
 
 def latest(workdir: str) -> str | None:
@@ -68,14 +64,14 @@ def latest(workdir: str) -> str | None:
   Raises:
     InvalidValueError: if checkpoints were written and none is left.
   """
-  folder = directory(workdir)
+  folder = os.path.join(workdir, 'checkpoints')
   steps = _complete_steps(folder)
   if steps:
     return os.path.join(folder, f'ckpt-{steps[-1]}')
-  names = os.listdir(folder) if os.path.isdir(folder) else []
   last_step = metrics.last_step(workdir)
-  is_lost = last_step is not None or _LIST in names or any(
-      map(_INDEX.fullmatch, names))
+  is_lost = last_step is not None or any(
+      name == _LIST or name.endswith('.index')
+      for name in files.names(folder))
   errors.check(
       not is_lost, 'workdir', workdir, 'a run with a complete checkpoint',
       f'None is left in {folder}' + (
@@ -99,22 +95,20 @@ def make_manager(
     workdir: folder of the run.
     num_to_keep: number of latest checkpoints that saving leaves.
   """
-  folder, path = directory(workdir), latest(workdir)
-  if path:
-    newest, listed = os.path.basename(path), _listed(folder)
-    if listed[-1:] != [newest]:
-      _logger.warning(
-          '%s names %s as the latest; going on from %s, the newest complete '
-          'checkpoint.', os.path.join(folder, _LIST),
-          listed[-1] if listed else 'nothing', newest)
-      kept = [f'ckpt-{step}' for step in _complete_steps(folder)
-              if f'ckpt-{step}' in listed]
-      # TensorFlow passes over names without a time after 0, the default.
-      files.write_text(os.path.join(folder, _LIST), '\n'.join([
-          f'model_checkpoint_path: "{newest}"',
-          *(f'all_model_checkpoint_paths: "{name}"\n'
-            'all_model_checkpoint_timestamps: 1.0'
-            for name in dict.fromkeys([*kept, newest])), '']))
+  folder = os.path.join(workdir, 'checkpoints')
+  newest, listed = os.path.basename(latest(workdir) or ''), _listed(folder)
+  if newest and listed[-1:] != [newest]:
+    _logger.warning(
+        '%s names %s as the latest; going on from %s, the newest complete '
+        'checkpoint.', os.path.join(folder, _LIST),
+        listed[-1] if listed else 'nothing', newest)
+    # TensorFlow passes over names without a time after 0, the default.
+    files.write_text(os.path.join(folder, _LIST), '\n'.join([
+        f'model_checkpoint_path: "{newest}"',
+        *(f'all_model_checkpoint_paths: "{name}"\n'
+          'all_model_checkpoint_timestamps: 1.0'
+          for name in map('ckpt-{}'.format, _complete_steps(folder))
+          if name in [*listed, newest]), '']))
   return tf.train.CheckpointManager(
       checkpoint, folder, max_to_keep=num_to_keep)
 
@@ -131,34 +125,35 @@ def restore(
   Raises:
     InvalidValueError: if a file is damaged or does not fit.
   """
-  try:
+  with _reading(path):
     status = checkpoint.restore(path)
     if partial:
       status.assert_existing_objects_matched().expect_partial()
     else:
       status.assert_consumed()
+
+
+@contextlib.contextmanager
+def _reading(path: str) -> Iterator[None]:
+  """Inside, the errors of a checkpoint's files say what to do."""
+  try:
+    yield
   except _UNREADABLE as error:
-    raise _unreadable(path, error) from error
-
-
-def _unreadable(path: str, error: Exception) -> errors.InvalidValueError:
-  """Returns the error that says what to do."""
-  said = f'{files.first_line(error)}.'
-  if _DAMAGED.search(str(error)):
-    return errors.InvalidValueError(
-        'checkpoint', path, 'undamaged files',
-        f'{said} Delete its files to go on from the one before.')
-  return errors.InvalidValueError(
-      'checkpoint', path, 'readable files that fit the configuration', said)
+    said = f'{files.first_line(error)}.'
+    if _DAMAGED.search(str(error)):
+      raise errors.InvalidValueError(
+          'checkpoint', path, 'undamaged files',
+          f'{said} Delete its files to go on from the one before.') from error
+    raise errors.InvalidValueError(
+        'checkpoint', path, 'readable files that fit the configuration',
+        said) from error
 
 
 def has_optimizer(path: str) -> bool:
   """Whether a checkpoint holds the state of an optimizer."""
-  try:
-    names = [name for name, _ in tf.train.list_variables(path)]
-  except _UNREADABLE as error:
-    raise _unreadable(path, error) from error
-  return any(name.startswith('optimizer/') for name in names)
+  with _reading(path):
+    return any(name.startswith('optimizer/')
+               for name, _ in tf.train.list_variables(path))
 
 
 def restore_run(checkpoint: tf.train.Checkpoint, path: str) -> bool:
@@ -175,11 +170,9 @@ def restore_run(checkpoint: tf.train.Checkpoint, path: str) -> bool:
   Raises:
     InvalidValueError: if a file is damaged or does not fit.
   """
-  if has_optimizer(path):
-    restore(checkpoint, path)
-    return True
+  is_whole = has_optimizer(path)
   restore(
-      tf.train.Checkpoint(
+      checkpoint if is_whole else tf.train.Checkpoint(
           model=checkpoint.model, ema=checkpoint.ema, step=checkpoint.step),
-      path, partial=True)
-  return False
+      path, partial=not is_whole)
+  return is_whole

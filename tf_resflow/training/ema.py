@@ -1,10 +1,17 @@
 """Exponential moving average of the trained weights."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 import contextlib
 
 import keras
 import tensorflow as tf
+
+
+def assign(
+    targets: Iterable[tf.Variable], values: Iterable[tf.Tensor]) -> None:
+  """Sets variables to as many values."""
+  for target, value in zip(targets, values, strict=True):
+    target.assign(value)
 
 
 class ExponentialMovingAverage(tf.Module):
@@ -39,8 +46,7 @@ class ExponentialMovingAverage(tf.Module):
 
   def reset(self) -> None:
     """Starts again from the present weights."""
-    for average, variable in zip(self.averages, self._variables, strict=True):
-      average.assign(variable)
+    assign(self.averages, self._variables)
 
   def update(self, step: tf.Tensor) -> None:
     """Moves the averages towards the weights after an update.
@@ -58,10 +64,8 @@ class ExponentialMovingAverage(tf.Module):
   def swapped(self) -> Iterator[None]:
     """Inside, the model's weights are the averages; afterwards the old ones."""
     trained = [tf.identity(v) for v in self._variables]
-    for average, variable in zip(self.averages, self._variables, strict=True):
-      variable.assign(average)
+    assign(self._variables, self.averages)
     try:
       yield
     finally:
-      for value, variable in zip(trained, self._variables, strict=True):
-        variable.assign(value)
+      assign(self._variables, trained)

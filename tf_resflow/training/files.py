@@ -9,8 +9,8 @@ import tensorflow as tf
 
 def first_line(error: Exception) -> str:
   """Returns what an error says first, without a full stop."""
-  lines = str(error).strip().splitlines() or [type(error).__name__]
-  return lines[0].rstrip('.')
+  text = str(error).strip() or type(error).__name__
+  return text.splitlines()[0].rstrip('.')
 
 
 @contextlib.contextmanager
@@ -27,9 +27,16 @@ def writing(what: str) -> Iterator[None]:
         f'{what} cannot be written: {first_line(error)}.') from error
 
 
+def names(folder: str) -> set[str]:
+  """Returns the names in a folder, none where there is no folder."""
+  return set(os.listdir(folder)) if os.path.isdir(folder) else set()
+
+
 def write_text(path: str, text: str) -> None:
   """Writes a file, whole or not at all."""
   temporary = f'{path}.tmp'
   with open(temporary, 'w', encoding='utf-8') as f:
     f.write(text)
+    f.flush()
+    os.fsync(f.fileno())
   os.replace(temporary, path)

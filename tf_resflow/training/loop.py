@@ -48,7 +48,12 @@ def train(
     workdir_lib.prepare(workdir, config)
     trainer.restore_or_initialize()
     if trainer.step >= config.optimizer.num_steps:
-      _warn_of_finished_run(trainer)
+      longer = config.replace(num_steps=config.optimizer.num_steps + 1)
+      _logger.warning(
+          'The run has finished %d of %d steps: nothing is trained.%s',
+          trainer.step, config.optimizer.num_steps,
+          '' if longer.differences(config) else
+          ' Raise --num_steps to continue it.')
       return trainer
     signals.check(trainer.step)
     with metrics.MetricsWriter(
@@ -56,15 +61,6 @@ def train(
         save_images_fn=save_images_fn) as writer:
       _run(trainer, writer, signals, evaluate_fn)
   return trainer
-
-
-def _warn_of_finished_run(trainer: trainer_lib.Trainer) -> None:
-  config, num_steps = trainer.config, trainer.config.optimizer.num_steps
-  longer = config.replace(num_steps=num_steps + 1)
-  _logger.warning(
-      'The run has finished %d of %d steps: nothing is trained.%s',
-      trainer.step, num_steps, '' if longer.differences(config) else
-      ' Raise --num_steps to continue it.')
 
 
 def _is_due(step: int, every: int) -> bool:
@@ -121,5 +117,5 @@ def _write_samples(
     # The run would end at this step again, however often it is continued.
     _logger.warning(
         'No samples of step %d: %s', step, ' '.join(error.message.split()))
-    return
-  writer.write_images(step, 'samples', images)
+  else:
+    writer.write_images(step, 'samples', images)

@@ -90,7 +90,6 @@ class CrossEntropy(Objective):
   def __call__(
       self, model: models.Flow, batch: batches.Batch, seed: random.SeedLike
   ) -> tuple[tf.Tensor, Metrics]:
-    del seed
     metrics = _classification_metrics(model.classify(batch.x), batch.labels)
     return metrics['cross_entropy'], metrics
 
@@ -136,11 +135,12 @@ class Hybrid(Objective):
 
 def _classification_metrics(logits: tf.Tensor, labels: tf.Tensor) -> Metrics:
   """Returns mean cross entropy and accuracy of logits `[B, K]`."""
-  hits = tf.argmax(logits, axis=1, output_type=labels.dtype) == labels
+  predicted = tf.argmax(logits, axis=1, output_type=labels.dtype)
   return {
       'cross_entropy': tf.reduce_mean(
           tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)),
-      'accuracy': tf.reduce_mean(tf.cast(hits, logits.dtype))}
+      'accuracy': tf.reduce_mean(
+          tf.cast(predicted == labels, logits.dtype))}
 
 
 def objective_of(model: models.Flow, nll_weight: float = 1.0) -> Objective:

@@ -9,7 +9,6 @@ from tf_resflow import errors
 from tf_resflow import private_apis
 from tf_resflow.configuration import registries
 from tf_resflow.configuration import sections
-from tf_resflow.training import schedules
 
 
 class _FusedUpdate(private_apis.SharedNumbers):
@@ -56,13 +55,6 @@ class AdamW(_FusedUpdate, keras.optimizers.AdamW):
   """`keras.optimizers.AdamW` in fewer operations."""
 
 
-def make_learning_rate(
-    config: sections.OptimizerConfig) -> schedules.LearningRate:
-  """Returns the schedule of a run."""
-  return registries.SCHEDULES.get(config.schedule)(
-      config.learning_rate, config.warmup_steps, config.num_steps)
-
-
 def make_optimizer(
     config: sections.OptimizerConfig) -> keras.optimizers.Optimizer:
   """Returns `Adam`, or `AdamW` where the weight decay is positive.
@@ -73,9 +65,11 @@ def make_optimizer(
   Args:
     config: of the optimizer.
   """
+  make_learning_rate = registries.SCHEDULES.get(config.schedule)
   arguments = dict(
-      learning_rate=make_learning_rate(config), beta_2=config.beta_2,
-      epsilon=config.epsilon)
+      learning_rate=make_learning_rate(
+          config.learning_rate, config.warmup_steps, config.num_steps),
+      beta_2=config.beta_2, epsilon=config.epsilon)
   if not config.weight_decay:
     return Adam(**arguments)
   optimizer = AdamW(weight_decay=config.weight_decay, **arguments)

@@ -49,9 +49,9 @@ class Progress:
         name: int(column.max()) if column.dtype.kind == 'i'
         else float(np.mean(column, dtype=np.float64))
         for name, column in columns.items()}
-    elapsed = time.perf_counter() - self._window_start
     row['images_per_second'] = (
-        len(self._window) * self._images_per_step / elapsed)
+        len(self._window) * self._images_per_step /
+        (time.perf_counter() - self._window_start))
     finite = np.isfinite(list(columns.values())).all(axis=0)
     first_bad_step = None if finite.all() else (
         step - len(finite) + 1 + int(np.argmin(finite)))
@@ -63,9 +63,7 @@ class Progress:
     headline = next(iter(row))
     shown = {headline: row[headline], 'images/s': row['images_per_second']}
     self._bar.stateful_metrics = set(shown)
-    done = step - self._start_step
-    self._bar.update(
-        done, list(shown.items()), finalize=done == self._bar.target)
+    self._bar.update(step - self._start_step, list(shown.items()))
 
   def continue_clock(self) -> None:
     """Leaves out what was done since the window ended, such as saving."""

@@ -18,7 +18,6 @@ def constant(
     warmup_steps: number of steps of the warm-up, may be 0.
     num_steps: number of steps of the run.
   """
-  del num_steps
   if not warmup_steps:
     return learning_rate
   return keras.optimizers.schedules.PolynomialDecay(

@@ -1,5 +1,6 @@
 """SIGTERM and SIGINT end a run after the step at hand."""
 
+import contextlib
 import signal
 from typing import Self
 
@@ -12,29 +13,25 @@ class TrainingInterruptedError(errors.ExpectedError):
   exit_status = 3
 
 
-class StopOnSignal:
+class StopOnSignal(contextlib.ExitStack):
   """Inside, a signal is noted instead of ending the process.
 
   Attributes:
     received: the name of the latest signal; None before the first.
   """
 
+  received = None
+
   def __enter__(self) -> Self:
-    self.received = None
-    self._previous = {}
     for number in (signal.SIGTERM, signal.SIGINT):
-      try:
-        self._previous[number] = signal.signal(number, self._receive)
-      except ValueError:  # Not in the main thread: signals go elsewhere.
-        pass
+      # Outside of the main thread, where signals go elsewhere.
+      with contextlib.suppress(ValueError):
+        self.callback(
+            signal.signal, number, signal.signal(number, self._receive))
     return self
 
   def _receive(self, number, unused_frame):
     self.received = signal.Signals(number).name
-
-  def __exit__(self, *unused_error: object) -> None:
-    for number, handler in self._previous.items():
-      signal.signal(number, handler)
 
   def check(self, step: int) -> None:
     """Raises `TrainingInterruptedError` if a signal has come.

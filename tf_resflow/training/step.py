@@ -46,10 +46,9 @@ class TrainStep:
     self._accumulation_steps = accumulation_steps
     self._seed = seed
     self._variables = model.trainable_variables
-    self._compute = self.gradients
-    if jit_compile:
-      self._compute = tf.function(
-          self.gradients, autograph=False, jit_compile=True)
+    self._compute = tf.function(
+        self.gradients, autograph=False, jit_compile=True
+    ) if jit_compile else self.gradients
 
   def gradients(
       self, batch: batches.Batch, step: tf.Tensor
@@ -70,18 +69,16 @@ class TrainStep:
       return self._part_gradients(batch, random.fold_in(step_seed, 0))
 
     def split(tensor):
-      if tensor is None:
-        return None
-      parts = tf.reshape(tensor, tf.concat(
-          [[num_parts, -1], tf.shape(tensor)[1:]], axis=0))
-      return tf.ensure_shape(parts, [num_parts, None, *tensor.shape[1:]])
+      shape = tf.concat([[num_parts, -1], tf.shape(tensor)[1:]], axis=0)
+      return tf.ensure_shape(
+          tf.reshape(tensor, shape), [num_parts, None, *tensor.shape[1:]])
 
-    parts = [split(tensor) for tensor in batch]
+    # There may be no labels, which come last.
+    parts = [split(tensor) for tensor in batch if tensor is not None]
 
     def body(i, *sums):
       values = self._part_gradients(
-          batches.Batch(*(None if part is None else part[i]
-                          for part in parts)),
+          batches.Batch(*(part[i] for part in parts)),
           random.fold_in(step_seed, i))
       return i + 1, *tf.nest.map_structure(tf.add, sums, values)
 
@@ -107,9 +104,8 @@ class TrainStep:
   ) -> tuple[objectives.Metrics, list[tf.Tensor]]:
     """Returns the global batch's metrics and gradients; see `gradients`."""
     metrics, gradients = self._compute(batch, step)
-    context = tf.distribute.get_replica_context()
-    if context is not None and context.num_replicas_in_sync > 1:
-      metrics, gradients = context.all_reduce(
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+      metrics, gradients = tf.distribute.get_replica_context().all_reduce(
           tf.distribute.ReduceOp.MEAN, (metrics, list(gradients)))
     return metrics, list(gradients)
 
@@ -132,8 +128,7 @@ class TrainStep:
     if self._clip_norm is not None:
       gradients, _ = tf.clip_by_global_norm(
           gradients, self._clip_norm, use_norm=norm)
-    context = tf.distribute.get_replica_context()
-    num_replicas = 1 if context is None else context.num_replicas_in_sync
+    num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if num_replicas > 1:
       # In replica context a Keras optimizer sums what the replicas hand it,
       # and each of them hands it the gradient of the global batch.

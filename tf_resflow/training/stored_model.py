@@ -78,22 +78,15 @@ def load_model(
   errors.check(latest is not None, 'workdir', workdir,
                'a run with a checkpoint', 'Train until the first one.')
   model = config.build()
-  averages = [
-      tf.Variable(v.value, trainable=False) for v in model.trainable_variables
-  ]
+  ema = ema_lib.ExponentialMovingAverage(model)
   step = tf.Variable(0, dtype=tf.int64)
-  ema = tf.train.Checkpoint(averages=averages)
   checkpoints.restore(
       tf.train.Checkpoint(model=model, ema=ema, step=step), latest,
       partial=True)
   if averaged:
-    for variable, average in zip(
-        model.trainable_variables, averages, strict=True):
-      variable.assign(average)
+    ema_lib.assign(model.trainable_variables, ema.averages)
   if dtype != model.compute_dtype:
-    wide = config.build(dtype)
-    for target, source in zip(wide.variables, model.variables, strict=True):
-      target.assign(tf.cast(source.value, target.dtype))
-    model = wide
+    narrow, model = model, config.build(dtype)
+    ema_lib.assign(model.variables, (v.numpy() for v in narrow.variables))
   model.save_norms()
   return model, int(step.numpy())

@@ -24,9 +24,8 @@ def mirrored() -> tf.distribute.Strategy:
 
 def auto() -> tf.distribute.Strategy:
   """Returns `mirrored()` where there are several GPUs, else `single()`."""
-  devices = _devices()
-  is_several = len(devices) > 1 and devices[0].device_type == 'GPU'
-  return mirrored() if is_several else single()
+  num_gpus = len(tf.config.list_logical_devices('GPU'))
+  return mirrored() if num_gpus > 1 else single()
 
 
 def make_strategy(name: str) -> tf.distribute.Strategy:

@@ -1,6 +1,7 @@
 """The state of a run, and what changes it."""
 
 from collections.abc import Iterator
+import functools
 import logging
 
 import numpy as np
@@ -19,10 +20,7 @@ from tf_resflow.training import optimizers
 from tf_resflow.training import step as step_lib
 from tf_resflow.training import strategies
 
-_NUM_SAMPLES = 64
-
 _logger = logging.getLogger(__name__)
-_EIGENVALUES_FAILED = 'Self-adjoint eigen decomposition was not successful'
 
 
 class TrainingDivergedError(errors.ExpectedError):
@@ -39,11 +37,10 @@ def initialize(
     strategy: of the run.
     x: the batch `[B, ...]`, per replica.
   """
-  function = model.initialize
-  if strategy.num_replicas_in_sync > 1:
-    # One replica is faster without: every operation runs once.
-    function = tf.function(function, autograph=False)
-  strategy.run(function, args=(x,))
+  # One replica is faster without a graph: every operation runs once.
+  strategy.run(
+      model.initialize if strategy.num_replicas_in_sync == 1 else
+      tf.function(model.initialize, autograph=False), args=(x,))
 
 
 class Trainer:
@@ -76,7 +73,9 @@ class Trainer:
     self.strategy = strategy or strategies.make_strategy(
         config.run.strategy)
     strategies.check_batch_size(config.optimizer.batch_size, self.strategy)
-    self._split = datasets.load_split(config.data, 'train')
+    self._batches_fn = functools.partial(
+        batches.distributed_batches, config,
+        datasets.load_split(config.data, 'train'), self.strategy)
     with self.strategy.scope():
       self.model = config.model.build()
       self.optimizer = optimizers.make_optimizer(config.optimizer)
@@ -103,23 +102,18 @@ class Trainer:
   def restore_or_initialize(self) -> None:
     """Loads the latest checkpoint, else initialises from the first batch."""
     latest = checkpoints.latest(self.workdir)
-    if latest:
-      if checkpoints.restore_run(self._manager.checkpoint, latest):
-        _logger.info('Restored step %d from %s.', self.step, latest)
-      else:
-        _logger.info(
-            'Starting from the weights in %s, with a new optimizer.', latest)
-      return
-    # Before the first pass, which then needs no power iteration.
-    self.model.save_norms()
-    initialize(self.model, self.strategy, next(iter(self._batches(0))).x)
-    self.ema.reset()
-    self.save()
-    _logger.info('Initialised from the first batch.')
-
-  def _batches(self, start_step):
-    return batches.distributed_batches(
-        self.config, self._split, self.strategy, start_step)
+    if latest is None:
+      # Before the first pass, which then needs no power iteration.
+      self.model.save_norms()
+      initialize(self.model, self.strategy, next(iter(self._batches_fn(0))).x)
+      self.ema.reset()
+      self.save()
+      _logger.info('Initialised from the first batch.')
+    elif checkpoints.restore_run(self._manager.checkpoint, latest):
+      _logger.info('Restored step %d from %s.', self.step, latest)
+    else:
+      _logger.info(
+          'Starting from the weights in %s, with a new optimizer.', latest)
 
   def save(self) -> str:
     """Writes a checkpoint of the present step, and returns its path.
@@ -141,10 +135,11 @@ class Trainer:
 
   @tf.function(autograph=False)
   def _is_finite(self):
-    variables = [*self.model.variables, *self.optimizer.variables]
     return tf.reduce_all(tf.stack([
         tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(v)))
-        for v in [*(v.value for v in variables), *self.ema.averages]
+        for v in [*(v.value for v in self.model.variables),
+                  *(v.value for v in self.optimizer.variables),
+                  *self.ema.averages]
         if v.dtype.is_floating]))
 
   def diverged_error(self, reason: str) -> TrainingDivergedError:
@@ -169,15 +164,14 @@ class Trainer:
     Raises:
       TrainingDivergedError: if the weights have become too large for a norm.
     """
-    iterator = iter(self._batches(self.step))
-    while self.step < self.config.optimizer.num_steps:
-      step = self.step
+    iterator = iter(self._batches_fn(self.step))
+    for step in range(self.step, self.config.optimizer.num_steps):
       try:
         metrics = self._run_step(next(iterator), tf.constant(step, tf.int64))
       except tf.errors.InvalidArgumentError as error:
         # On CPUs the power iteration of a kernel that is not finite, or whose
         # square overflows, is an error.
-        if _EIGENVALUES_FAILED not in str(error):
+        if 'Self-adjoint eigen decomposition was not' not in str(error):
           raise
         raise self.diverged_error(
             f'the weights have no finite norm after step {step + 1}'
@@ -185,7 +179,7 @@ class Trainer:
       self._step.assign(step + 1)
       yield step + 1, metrics
 
-  def sample(self, num_samples: int = _NUM_SAMPLES) -> np.ndarray:
+  def sample(self, num_samples: int = 64) -> np.ndarray:
     """Returns images in [0, 1], `[N, H, W, C]`, of the averaged weights."""
     with self.ema.swapped():
       images = self.model.sample(num_samples, seed=self.config.run.seed)

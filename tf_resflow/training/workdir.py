@@ -55,10 +55,9 @@ def check(workdir: str, config: configuration.Config) -> None:
   check_path(workdir)
   run_flags = os.path.join(workdir, RUN_FLAGS)
   if not os.path.exists(run_flags):
-    is_free = not os.path.isdir(workdir) or (
-        set(os.listdir(workdir)) <= _LEFTOVERS)
     errors.check(
-        is_free, 'workdir', workdir, 'a new or empty folder, or one of a run',
+        files.names(workdir) <= _LEFTOVERS, 'workdir', workdir,
+        'a new or empty folder, or one of a run',
         f'It holds files, but no {RUN_FLAGS}.')
     return
   latest = checkpoints.latest(workdir)
@@ -66,33 +65,26 @@ def check(workdir: str, config: configuration.Config) -> None:
   differences = config.differences(previous)
   if differences and latest and not checkpoints.has_optimizer(latest):
     # Weights that no run has trained yet may be trained in any way.
-    _check_same_model(workdir, config, previous)
-  elif differences:
+    differences = config.model.function_differences(previous.model)
+    listed = ', '.join(
+        f'{name} is {values.text_of(ours)}, not {values.text_of(theirs)}'
+        for name, (ours, theirs) in differences.items())
+    errors.check(
+        not differences, 'workdir', workdir, 'weights of this model',
+        f'For those there {listed}. Give the flags of the model as they are in '
+        f'{workdir}/{RUN_FLAGS} (--flagfile), and data of the same shape.')
+  else:
     listed = ', '.join(
         f'--{name} was {values.text_of(theirs)} and is {values.text_of(ours)}'
         for name, (ours, theirs) in differences.items())
-    raise errors.InvalidValueError(
-        'workdir', workdir, 'a run of this configuration',
+    errors.check(
+        not differences, 'workdir', workdir, 'a run of this configuration',
         f'In the run there {listed}. Use the same flags to continue it, or '
         'another workdir.')
 
 
-def _check_same_model(
-    workdir: str, config: configuration.Config,
-    previous: configuration.Config) -> None:
-  differences = config.model.function_differences(previous.model)
-  listed = ', '.join(
-      f'{name} is {values.text_of(ours)}, not {values.text_of(theirs)}'
-      for name, (ours, theirs) in differences.items())
-  errors.check(
-      not differences, 'workdir', workdir, 'weights of this model',
-      f'For those there {listed}. Give the flags of the model as they are in '
-      f'{workdir}/{RUN_FLAGS} (--flagfile), and data of the same shape.')
-
-
 def prepare(workdir: str, config: configuration.Config) -> None:
-  """Creates a run's folder and writes its flags and model; see `check`."""
-  check(workdir, config)
+  """Creates a run's folder, which was checked; writes flags and model."""
   os.makedirs(workdir, exist_ok=True)
   files.write_text(
       os.path.join(workdir, MODEL_JSON), config.model.to_json())
@@ -109,8 +101,8 @@ def check_is_new(workdir: str) -> None:
   """
   check_path(workdir)
   errors.check(
-      not os.path.isdir(workdir) or not os.listdir(workdir), 'workdir',
-      workdir, 'a new or empty folder', 'It holds files.')
+      not files.names(workdir), 'workdir', workdir, 'a new or empty folder',
+      'It holds files.')
 
 
 def path_of(workdir: str, name: str) -> str:

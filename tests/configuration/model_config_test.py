@@ -1,0 +1,93 @@
+"""What all configurations of models have in common, on one of a test."""
+
+import dataclasses
+import json
+
+import pytest
+
+from tf_resflow import configuration
+from tf_resflow import errors
+from tf_resflow.configuration import fields
+from tf_resflow.configuration import registries
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WaveConfig(configuration.ModelConfig):
+  """Waves on data of a given length."""
+
+  length: int = fields.field(4, help='Of the data.', is_flag=False)
+  num_waves: int = fields.field(3, help='Waves.', minimum=1)
+  widths: tuple[float, ...] = fields.field((), help='Of waves.')
+  seed: int = fields.field(
+      0, help='Of the start.', is_flag=False, changes_function=False)
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch):
+  monkeypatch.setitem(registries.MODELS._entries, 'wave', WaveConfig)
+
+
+def test_name():
+  assert WaveConfig.name() == WaveConfig().name() == 'wave'
+
+
+def test_a_type_that_nobody_registered():
+  class Other(WaveConfig):
+    pass
+
+  with pytest.raises(errors.InvalidValueError, match='^model=.*Register yours'):
+    Other.name()
+
+
+def test_building_is_left_to_the_types():
+  with pytest.raises(NotImplementedError):
+    WaveConfig().build()
+
+
+def test_derived():
+  facts = {'length': 7, 'seed': 2, 'image_shape': (8, 8, 1)}
+  assert WaveConfig.derived(facts) == {'length': 7, 'seed': 2}
+  with pytest.raises(errors.InvalidValueError) as info:
+    WaveConfig.derived({'seed': 2})
+  assert str(info.value) == (
+      'model=wave: expected a model of such data. The data have no length.')
+
+
+def test_what_makes_another_function():
+  config = WaveConfig(seed=1)
+  assert config.function_differences(WaveConfig(seed=2)) == {}
+  assert config.function_differences(WaveConfig(num_waves=4, length=5)) == {
+      'num_waves': (3, 4), 'length': (4, 5)}
+  image = configuration.make_config().model
+  assert config.function_differences(image) == {'model': ('wave', 'image')}
+
+
+def test_json():
+  config = WaveConfig(length=5, widths=(0.1 + 0.2, 1.0), seed=3)
+  text = config.to_json()
+  assert json.loads(text) == {
+      'model': 'wave', 'length': 5, 'num_waves': 3,
+      'widths': [0.1 + 0.2, 1.0], 'seed': 3}
+  assert configuration.model_from_json(text) == config
+  assert WaveConfig.from_json(text) == config
+  assert configuration.model_from_json('{"model": "wave"}') == WaveConfig()
+
+
+def test_json_of_another_type():
+  text = configuration.make_config().model.to_json()
+  with pytest.raises(errors.InvalidValueError, match='model=image: expected w'):
+    WaveConfig.from_json(text)
+
+
+@pytest.mark.parametrize('text, advice', [
+    ('[1]', 'It is no JSON object.'), ('3', 'It is no JSON object.'),
+    ('{"model": "wave", "num_waves": 0}', 'num_waves=0: expected a whole numb'),
+    ('{"model": "wave", "waves": 1}', 'field=waves: expected one of length, '),
+    ('{"model": "waves"}', 'model=waves: expected one of image, vector, wave.'),
+    ('{"truncation": 1}', 'It was made by version 0.1.0 of tf_resflow, which'),
+    ('', 'Expecting value')])
+def test_json_that_is_no_model(text, advice):
+  with pytest.raises(errors.InvalidValueError) as info:
+    configuration.model_from_json(text, 'a.json')
+  assert str(info.value).startswith(
+      f'file=a.json: expected a model of this version. {advice}')

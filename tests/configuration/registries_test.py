@@ -1,0 +1,73 @@
+"""Every name stands for what is there, and for a kind of its registry."""
+
+import pytest
+
+from tf_resflow import layers
+from tf_resflow import numerics
+from tf_resflow.configuration import model_config
+from tf_resflow.configuration import registries
+from tf_resflow.configuration import registry
+from tf_resflow.configuration import spec
+from tf_resflow.datasets import catalog
+from tf_resflow.training import objectives
+
+_TABLES = {name: table for name, table in vars(registries).items()
+           if isinstance(table, registry.Registry)}
+_NAMES = [(name, kind) for name, table in _TABLES.items()
+          for kind in table.names()]
+
+
+@pytest.mark.parametrize('name, kind', _NAMES)
+def test_every_name_leads_to_a_kind(name, kind):
+  assert _TABLES[name].get(kind) is not None
+
+
+def test_kinds_of_tables_are_their_names_in_messages():
+  kinds = [table.kind for table in _TABLES.values()]
+  assert len(set(kinds)) == len(kinds)
+  for name, table in _TABLES.items():
+    with pytest.raises(ValueError, match=f'^{table.kind}=none_such: expected'):
+      table.get('none_such')
+    assert name.lower().startswith(table.kind[:4])
+
+
+@pytest.mark.parametrize('name, base', [
+    ('ESTIMATORS', numerics.Estimator), ('LAWS', numerics.Law),
+    ('SOLVERS', numerics.Solver), ('OBJECTIVES', objectives.Objective),
+    ('ACTIVATIONS', layers.LipschitzLayer),
+    ('MODELS', model_config.ModelConfig)])
+def test_kinds_derive_from_their_base(name, base):
+  table = _TABLES[name]
+  for kind in table.names():
+    assert issubclass(table.get(kind), base), kind
+    assert table.name_of(table.get(kind)) == kind
+
+
+def test_specified_kinds_ask_their_own_table():
+  for name in ('ESTIMATORS', 'LAWS', 'SOLVERS', 'OBJECTIVES'):
+    table = _TABLES[name]
+    for kind in map(table.get, table.names()):
+      assert issubclass(kind, spec.Specified) and kind.registry is table
+
+
+def test_data_sets_and_constraints():
+  for name in registries.DATASETS.names():
+    info = registries.DATASETS.get(name)
+    assert isinstance(info, catalog.DatasetInfo) and info.name == name
+  for name in registries.CONSTRAINTS.names():
+    assert isinstance(registries.CONSTRAINTS.get(name), layers.Constraint)
+
+
+@pytest.mark.parametrize('name', [
+    'BLOCKS', 'MEMORY_MODES', 'PREPROCESSORS', 'PROBES', 'SCHEDULES',
+    'STRATEGIES'])
+def test_functions(name):
+  table = _TABLES[name]
+  assert all(callable(table.get(kind)) for kind in table.names())
+
+
+@pytest.mark.parametrize('chosen, table', [
+    (registries.AGREEING_MEMORY_MODES, registries.MEMORY_MODES),
+    (registries.ENDLESS_SCHEDULES, registries.SCHEDULES)])
+def test_choices_are_of_their_table(chosen, table):
+  assert set(chosen) < set(table.names())

@@ -1,0 +1,56 @@
+"""The one dialect of errors."""
+
+import pickle
+
+import pytest
+
+from tf_resflow import errors
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (('num_steps', 0, 'a number from 1'),
+     'num_steps=0: expected a number from 1.'),
+    (('split', 'all', 'train or test', 'Give one.'),
+     'split=all: expected train or test. Give one.'),
+    (('x', None, 'a tensor'), 'x=None: expected a tensor.'),
+    (('it is as it is.',), 'it is as it is.')])
+def test_messages(arguments, message):
+  error = errors.InvalidValueError(*arguments)
+  assert isinstance(error, ValueError)
+  assert str(error) == message
+
+
+def test_message_under_the_name_of_a_flag():
+  error = errors.InvalidValueError('imports', 'a/b', 'a module', 'Write a.b.')
+  assert error.message('--import') == (
+      '--import=a/b: expected a module. Write a.b.')
+  assert (error.name, error.value, error.expected, error.advice) == (
+      'imports', 'a/b', 'a module', 'Write a.b.')
+
+
+def test_errors_that_are_made_anew_from_their_message():
+  """As Keras and pickle do."""
+  error = errors.InvalidValueError('x', 1, 'two', 'Add one.')
+  assert str(type(error)(str(error))) == str(error)
+  assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_check():
+  errors.check(True, 'x', 1, 'two')
+  with pytest.raises(errors.InvalidValueError) as info:
+    errors.check(False, 'x', 1, 'two', 'Add one.')
+  assert str(info.value) == 'x=1: expected two. Add one.'
+
+
+def test_kinds_of_errors():
+  assert issubclass(errors.FormatError, ValueError)
+  # A right program with right values: nothing that `except ValueError` hides.
+  assert not issubclass(errors.ExpectedError, ValueError)
+  assert errors.ExpectedError('stopped.').exit_status == 2
+
+
+@pytest.mark.parametrize('text, sentence', [
+    ('two\nlines', 'two lines.'), ('one.', 'one.'), ('  a   b...', 'a b.'),
+    ('', '.')])
+def test_sentence(text, sentence):
+  assert errors.sentence(RuntimeError(text)) == sentence
