@@ -1,4 +1,4 @@
-"""Small flows that are no `ResidualFlow`."""
+"""Small flows."""
 
 import tensorflow as tf
 
@@ -16,4 +16,20 @@ def make_flow_without_blocks(
   model = models.Flow(chain, event_shape, num_levels, name='plain')
   model.initialize(tf.random.stateless_uniform(
       [16, *event_shape], [0, 2], dtype=dtype))
+  return model
+
+
+def make_image_flow(
+    num_levels, num_dense_blocks=1, is_steep=False, dtype='float32'):
+  """Returns an initialised `ResidualFlow` of 4 x 4 images, random blocks.
+
+  The Lipschitz bounds of a steep one are active.
+  """
+  model = models.ResidualFlowConfig(
+      image_shape=(4, 4, 1), num_levels=num_levels, num_blocks=(1,),
+      hidden_channels=4, num_dense_blocks=num_dense_blocks,
+      dense_hidden_units=4).build(dtype)
+  for layer in model.constrained_layers if is_steep else ():
+    layer.kernel.assign(4.0 * layer.kernel)
+  model(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1], dtype=dtype))
   return model

@@ -12,12 +12,6 @@ import re
 import pytest
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
-# Rules that are not kept everywhere yet: `--runxfail` shows where. Each fails
-# as soon as it is kept; then its line goes.
-_NOT_YET = {
-    'strayed_tests',
-    'untested_modules',
-}
 
 _MAX_LINES = 400
 _PRIVATE_APIS = 'tf_resflow/private_apis.py'
@@ -246,10 +240,7 @@ _RULES = (files, isinstance_over_kinds, messages, names_of_kinds, private_names,
           raises, shadowed_names, strayed_tests, type_hints, untested_modules)
 
 
-@pytest.mark.parametrize('rule', [
-    pytest.param(rule, id=rule.__name__, marks=pytest.mark.xfail(
-        rule.__name__ in _NOT_YET, reason='not kept everywhere yet'))
-    for rule in _RULES])
+@pytest.mark.parametrize('rule', _RULES, ids=lambda rule: rule.__name__)
 def test_house(rule):
   complaints = list(rule(_ROOT))
   assert not complaints, '\n' + '\n'.join(complaints)

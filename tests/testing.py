@@ -5,7 +5,10 @@ matrix of a linear map, central differences.
 """
 
 import numpy as np
+import pytest
 import tensorflow as tf
+
+from tf_resflow import errors
 
 
 def make_block(kind, dtype=tf.float64, scale=0.6, batch=3, seed=0):
@@ -95,3 +98,22 @@ def relative_error(actual, expected):
   pairs = list(zip(actual, expected, strict=True))
   scale = max(np.abs(b).max() for _, b in pairs)
   return max(np.abs(np.subtract(a, b)).max() for a, b in pairs) / scale
+
+
+def count_traces(g_fn):
+  """Returns `g_fn`, and a list that grows by one whenever it is called."""
+  num_traces = []
+
+  def counted(weights, x):
+    num_traces.append(1)
+    return g_fn(weights, x)
+
+  return counted, num_traces
+
+
+def check_refusal(make_fn, values, message):
+  """Checks that values are refused in one line that begins with a message."""
+  with pytest.raises(errors.InvalidValueError) as error:
+    make_fn(**values)
+  assert str(error.value).startswith(message)
+  assert '\n' not in str(error.value)

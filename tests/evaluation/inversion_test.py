@@ -100,18 +100,9 @@ def test_a_flow_that_solves_nothing(split, strategy):
   assert 0.0 < report.reconstruction_error_max < 1e-5
 
 
-_CONFIG = models.ResidualFlowConfig(
-    image_shape=(4, 4, 1), num_levels=16, num_blocks=(1,), hidden_channels=4,
-    num_dense_blocks=1, dense_hidden_units=4)
-
-
 @pytest.fixture(scope='module')
 def steep():
-  model = _CONFIG.build()
-  for layer in model.constrained_layers:
-    layer.kernel.assign(4.0 * layer.kernel)  # The bound is active.
-  model(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
-  return model
+  return flows.make_image_flow(16, is_steep=True)
 
 
 def test_latents_follow_from_seed_and_number(steep):
@@ -157,7 +148,7 @@ def test_tolerance(steep, decoded):
 
 def test_two_devices_agree_with_one(steep, decoded):
   with replicas.two_replicas().scope():
-    model = _CONFIG.build()
+    model = steep.config.build()
     for target, source in zip(model.variables, steep.variables, strict=True):
       target.assign(source)
   found = evaluation.decode(

@@ -45,11 +45,7 @@ def logistic_normal():
 @pytest.fixture(scope='module')
 def flow():
   """A flow with random blocks."""
-  model = models.ResidualFlowConfig(
-      image_shape=(4, 4, 1), num_levels=16, num_blocks=(1,), hidden_channels=4,
-      num_dense_blocks=0).build()
-  model(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
-  return model
+  return flows.make_image_flow(16, num_dense_blocks=0)
 
 
 def _images(split, seed, batch_size=_NUM_EXAMPLES):
@@ -227,13 +223,7 @@ def test_a_flow_without_blocks(split):
 @pytest.fixture(scope='module')
 def flow64():
   """A flow with random blocks, in float64."""
-  model = models.ResidualFlowConfig(
-      image_shape=(4, 4, 1), num_levels=16, num_blocks=(1,), hidden_channels=4,
-      num_dense_blocks=1, dense_hidden_units=4).build('float64')
-  for layer in model.constrained_layers:
-    layer.kernel.assign(4.0 * layer.kernel)  # The bound is active.
-  model(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1], dtype=tf.float64))
-  return model
+  return flows.make_image_flow(16, is_steep=True, dtype='float64')
 
 
 def _uniform(num_images=5):

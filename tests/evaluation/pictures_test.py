@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import flows
 from tests import splits
-from tf_resflow import models
 from tf_resflow.evaluation import pictures
 
 
@@ -16,11 +16,7 @@ def split():
 
 @pytest.fixture(scope='module')
 def flow():
-  model = models.ResidualFlowConfig(
-      image_shape=(4, 4, 1), num_levels=17, num_blocks=(1,), hidden_channels=4,
-      num_dense_blocks=1, dense_hidden_units=4).build()
-  model(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
-  return model
+  return flows.make_image_flow(17)
 
 
 def _shown(levels):

@@ -29,13 +29,7 @@ def split():
 
 @pytest.fixture(scope='module')
 def flow():
-  model = models.ResidualFlowConfig(
-      image_shape=(4, 4, 1), num_levels=16, num_blocks=(1,), hidden_channels=4,
-      num_dense_blocks=1, dense_hidden_units=4).build()
-  for layer in model.constrained_layers:
-    layer.kernel.assign(4.0 * layer.kernel)  # The bound is active.
-  model(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
-  return model
+  return flows.make_image_flow(16, is_steep=True)
 
 
 def test_report_agrees_with_its_parts(split, flow):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import flows
 from tests import splits
 from tf_resflow import evaluation
-from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import pictures
 from tf_resflow.evaluation import sample_quality
@@ -14,11 +14,7 @@ from tf_resflow.evaluation import sample_quality
 
 @pytest.fixture(scope='module')
 def flow():
-  model = models.ResidualFlowConfig(
-      image_shape=(4, 4, 1), num_levels=17, num_blocks=(1,), hidden_channels=4,
-      num_dense_blocks=0).build()
-  model(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
-  return model
+  return flows.make_image_flow(17, num_dense_blocks=0)
 
 
 def _extractor():

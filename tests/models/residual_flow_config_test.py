@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from tests import testing
 from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow import models
@@ -41,16 +42,9 @@ _IMAGE_ERRORS = [
     (dict(std=(0.1, 0.0, 0.1)), 'std=0.1,0.0,0.1: expected numbers above 0'),
 ]
 
-def check(config_class, values, message):
-  with pytest.raises(errors.InvalidValueError) as error:
-    config_class(**values)
-  assert str(error.value).startswith(message)
-  assert '\n' not in str(error.value)
-
-
 @pytest.mark.parametrize('values, message', _IMAGE_ERRORS)
 def test_errors_of_image_flows(values, message):
-  check(models.ResidualFlowConfig, values, message)
+  testing.check_refusal(models.ResidualFlowConfig, values, message)
 
 
 @pytest.mark.parametrize('config', [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tf_resflow import errors
+from tests import testing
 from tf_resflow import models
 
 _VECTOR_ERRORS = [
@@ -13,13 +13,6 @@ _VECTOR_ERRORS = [
 ]
 
 
-def check(config_class, values, message):
-  with pytest.raises(errors.InvalidValueError) as error:
-    config_class(**values)
-  assert str(error.value).startswith(message)
-  assert '\n' not in str(error.value)
-
-
 @pytest.mark.parametrize('values, message', _VECTOR_ERRORS)
 def test_errors(values, message):
-  check(models.VectorFlowConfig, values, message)
+  testing.check_refusal(models.VectorFlowConfig, values, message)

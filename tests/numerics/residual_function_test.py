@@ -166,12 +166,7 @@ def test_functions_are_traced_once_for_equal_settings():
 def test_eager_calls_with_batches_of_many_sizes_share_one_graph():
   """Every graph costs time, and memory that is never freed."""
   g_fn, weights, _ = testing.make_block('dense')
-  num_traces = []
-
-  def counted(weights, x):
-    num_traces.append(1)
-    return g_fn(weights, x)
-
+  counted, num_traces = testing.count_traces(g_fn)
   g = numerics.ResidualFunction(counted, max_examples=lambda: 3)
   plain = numerics.ResidualFunction(g_fn)
   estimator = numerics.RussianRoulette()

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tests import cases
+from tests.layers import stated_norms
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import numerics
@@ -303,24 +304,11 @@ def test_a_law_is_made_safe_for_the_bound_of_the_block():
       block.forward_and_log_det(x, seed=2, estimator=explicit)[1])
 
 
-class Order(layers.LipschitzLayer):
-  """`x / 2` with stated norms."""
-
-  lipschitz_bound = 0.5
-
-  def __init__(self, domain, codomain):
-    super().__init__()
-    self.domain, self.codomain = domain, codomain
-
-  def evaluate(self, weights, x):
-    return 0.5 * x
-
-
 @pytest.mark.parametrize('orders, order', [
     ((None, None), 2.0), ((2.0, 2.0), 2.0), ((np.inf, 1.0), np.inf),
     ((3.0, 2.0), 3.0), ((1.0, 1.0), 1.0)])
 def test_order_of_the_norm_in_which_slopes_are_bounded(orders, order):
-  block = layers.ResidualBlock(Order(*orders))
+  block = layers.ResidualBlock(stated_norms.Half(*orders))
   assert block.slope_bounds() == (0.5, 1.5, order, 'construction')
   np.testing.assert_allclose(
       block.inverse(1.5 * inputs()), inputs(), atol=1e-5)
@@ -330,7 +318,7 @@ def test_order_of_the_norm_in_which_slopes_are_bounded(orders, order):
 def test_refuses_what_is_a_contraction_in_no_norm(orders):
   with pytest.raises(errors.InvalidValueError, match=(
       f'codomain={orders[1]}: expected at most {orders[0]}')):
-    layers.ResidualBlock(Order(*orders))
+    layers.ResidualBlock(stated_norms.Half(*orders))
 
 
 def test_solvers_are_told_bounds_of_l_2_only():
@@ -345,7 +333,7 @@ def test_solvers_are_told_bounds_of_l_2_only():
       return super().solve(g_fn, y, x_init, lipschitz_bound)
 
   for domain in (2.0, np.inf):
-    layers.ResidualBlock(Order(domain, domain)).solve_inverse(
+    layers.ResidualBlock(stated_norms.Half(domain, domain)).solve_inverse(
         inputs(), solver=Recorder())
   assert Recorder.bounds == [0.5, None]
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.layers import stated_norms
 from tf_resflow import errors
 from tf_resflow import layers
 
@@ -112,26 +113,13 @@ def test_folded_scales_leave_the_variables_alone():
     np.testing.assert_array_equal(a, b)
 
 
-class Norms(layers.LipschitzLayer):
-  """The identity with stated norms."""
-
-  lipschitz_bound = 0.5
-
-  def __init__(self, domain, codomain):
-    super().__init__()
-    self.domain, self.codomain = domain, codomain
-
-  def evaluate(self, weights, x):
-    return x
-
-
 @pytest.mark.parametrize('orders, ends', [
     ([(1.0, 2.0), (None, None), (2.0, np.inf)], (1.0, np.inf)),
     ([(None, None), (2.0, 1.0), (None, None)], (2.0, 1.0)),
     ([(None, None)], (None, None)),
     ([], (None, None))])
 def test_norms_are_those_of_the_ends(orders, ends):
-  layer = layers.Sequence([Norms(*pair) for pair in orders])
+  layer = layers.Sequence([stated_norms.Half(*pair) for pair in orders])
   assert (layer.domain, layer.codomain) == ends
   assert layer.lipschitz_bound == 0.5**len(orders)
   assert layer.known_by == 'construction'
@@ -140,7 +128,8 @@ def test_norms_are_those_of_the_ends(orders, ends):
 def test_refuses_norms_that_do_not_chain():
   with pytest.raises(errors.InvalidValueError, match=(
       'domain=1.0: expected 2.0, the order of the norm that comes before')):
-    layers.Sequence([Norms(1.0, 2.0), layers.ELU(), Norms(1.0, 1.0)])
+    layers.Sequence([
+        stated_norms.Half(1.0, 2.0), layers.ELU(), stated_norms.Half(1.0, 1.0)])
 
 
 def test_a_nested_sequence_is_certified():

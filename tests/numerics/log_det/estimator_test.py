@@ -130,11 +130,7 @@ def test_unknown_batch_size_and_shared_traces():
 
 def test_equal_blocks_share_one_trace():
   g_fn, weights, x = testing.make_block('dense')
-  num_traces = []
-
-  def counted(weights, x):
-    num_traces.append(1)
-    return g_fn(weights, x)
+  counted, num_traces = testing.count_traces(g_fn)
 
   def count(num_blocks):
     g = numerics.ResidualFunction(counted)
