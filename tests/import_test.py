@@ -70,7 +70,8 @@ def loaded(names):
 
 
 def test_rooms_load_no_other_package():
-  assert loaded(['tf_resflow', *_ROOMS]) == {'lazy_loader', 'tf_resflow'}
+  assert loaded(['tf_resflow', *_ROOMS]) == {
+      'absl', 'lazy_loader', 'tf_resflow'}
 
 
 def test_configuration_needs_no_tensorflow():
