@@ -51,7 +51,7 @@ setuptools.setup(
   package_dir={'tf_resflow.flagfiles': 'bin/flags'},
   package_data={'tf_resflow.flagfiles': ['*.flags']},
   entry_points={
-    'console_scripts': ['tf_resflow = tf_resflow.commands.console:main'],
+    'console_scripts': ['tf_resflow = tf_resflow.commands.runner:main'],
   },
   python_requires='>=3.11,<3.14',
   install_requires=INSTALL_REQUIRES,

@@ -13,7 +13,6 @@ import pytest
 
 from tests import documents
 from tests.conversion import checkpoints
-from tf_resflow.commands import console
 from tf_resflow.commands import flagfiles
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
@@ -94,12 +93,13 @@ def test_a_failing_block_names_its_line(folder):
 
 def parse(tool, arguments):
   """Takes the values of all flags, and checks those of a run."""
-  assert tool in console.TOOLS
+  assert tool in runner.TOOLS
   module = importlib.import_module(f'tf_resflow.commands.{tool}')
   # A run that the page made has a file of flags.
   arguments = flagfiles.resolve(
       [a for a in arguments if not a.startswith('--flagfile=runs/')])
-  flag_values = runner._parse(runner._define(module), arguments)
+  flag_values = runner._common_flags()
+  runner._parse(flag_values, module, arguments)
   fields = {field.name: field for field in module.Options.flag_fields()}
   for name, value in flags_lib.field_values(
       fields.values(), flag_values).items():
@@ -125,7 +125,7 @@ def test_flags_of_calls(call, monkeypatch):
 
 
 def test_every_tool_is_called_somewhere():
-  assert {call.tool for call in calls()} == set(console.TOOLS)
+  assert {call.tool for call in calls()} == set(runner.TOOLS)
 
 
 @pytest.mark.parametrize('call, error', [

@@ -42,6 +42,15 @@ def test_check():
   assert str(info.value) == 'x=1: expected two. Add one.'
 
 
+def test_check_format():
+  errors.check_format(True, 'It is no file of images.')
+  with pytest.raises(errors.FormatError) as info:
+    errors.check_format(False, 'It is no file of images.')
+  assert str(info.value) == 'It is no file of images.'
+  # Who reads the file adds its name: it is no refused argument yet.
+  assert not isinstance(info.value, errors.InvalidValueError)
+
+
 def test_kinds_of_errors():
   assert issubclass(errors.FormatError, ValueError)
   # A right program with right values: nothing that `except ValueError` hides.

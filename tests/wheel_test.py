@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from tests.commands import processes
-from tf_resflow.commands import console
 from tf_resflow.commands import flagfiles
+from tf_resflow.commands import runner
 
 pytestmark = pytest.mark.slow
 
@@ -60,11 +60,11 @@ def test_the_installed_package_is_meant(run, installed):
 def test_the_script_lists_the_tools(run, installed):
   process = run('--help', command=(str(installed / 'bin' / 'tf_resflow'),))
   assert (process.returncode, process.stderr) == (0, '')
-  for name in console.TOOLS:
+  for name in runner.TOOLS:
     assert f'\n  {name} ' in process.stdout
 
 
-@pytest.mark.parametrize('name', console.TOOLS)
+@pytest.mark.parametrize('name', runner.TOOLS)
 def test_help(run, name):
   process = run(name, '--help')
   assert (process.returncode, process.stderr) == (0, '')

@@ -1,5 +1,5 @@
 """`python -m tf_resflow TOOL` is the console script `tf_resflow TOOL`."""
 
-from tf_resflow.commands import console
+from tf_resflow.commands import runner
 
-console.main()
+runner.main()

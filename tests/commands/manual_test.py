@@ -8,17 +8,17 @@ import sys
 import pytest
 
 from tests.commands import processes
-from tf_resflow.commands import console
 from tf_resflow.commands import manual
+from tf_resflow.commands import runner
 from tf_resflow.configuration import flags as flags_lib
 
 # Everything that a tool does without work, and what it imports for that.
 _SCRIPT = """
 import contextlib, io, json, sys
 sys.path.insert(0, sys.argv[1])
-from tf_resflow.commands import console, runner
+from tf_resflow.commands import runner
 texts = {}
-for name in console.TOOLS:
+for name in runner.TOOLS:
   for argument in ('--help', '--no_such_flag=1'):
     with contextlib.redirect_stdout(io.StringIO()) as text, (
         contextlib.redirect_stderr(text)):
@@ -43,7 +43,7 @@ def test_nothing_heavy_is_imported(shown):
   assert shown[0] == []
 
 
-@pytest.mark.parametrize('name', console.TOOLS)
+@pytest.mark.parametrize('name', runner.TOOLS)
 def test_help(shown, name):
   status, text = shown[1][f'{name} --help']
   assert status == 0
@@ -63,14 +63,14 @@ def test_help(shown, name):
 @pytest.mark.parametrize('name', ['train', 'benchmark', 'scaling'])
 def test_help_has_the_whole_configuration(shown, name):
   _, text = shown[1][f'{name} --help']
-  for flag in flags_lib.names():
+  for flag in flags_lib.by_name():
     assert text.count(f'\n  --{flag}: ') + text.count(
         f'\n  --[no]{flag}: ') == 1, flag
   for title in ('The data set', 'The type of the model:', 'Batches and upd'):
     assert f'\n{title}' in text
 
 
-@pytest.mark.parametrize('name', console.TOOLS)
+@pytest.mark.parametrize('name', runner.TOOLS)
 def test_errors_of_flags(shown, name):
   status, text = shown[1][f'{name} --no_such_flag=1']
   assert status == 2

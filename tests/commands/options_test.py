@@ -17,8 +17,8 @@ from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import numerics
 from tf_resflow import training
-from tf_resflow.commands import console
 from tf_resflow.commands import options
+from tf_resflow.commands import runner
 from tf_resflow.configuration import fields
 
 
@@ -210,7 +210,7 @@ def test_a_run_is_opened_in_one_way(digits_workdir):
   assert run.strategy.num_replicas_in_sync == 2
 
 
-@pytest.mark.parametrize('name', console.TOOLS)
+@pytest.mark.parametrize('name', runner.TOOLS)
 def test_tools_share_what_is_the_same(name):
   """A flag of a group has its help in every tool, or one of its own."""
   shared = {field.name: group for group in (
@@ -289,3 +289,21 @@ def test_fid(run_tool, trained_workdir, data_dir, latents, tmp_path):
     report = json.loads(result.stdout.splitlines()[-1])
     np.testing.assert_allclose(
         report['fid'], evaluation.frechet_distance(*moments), rtol=1e-3)
+
+
+def test_numbers_that_are_not_finite_are_null(capsys):
+  options.print_report({
+      'a': float('nan'), 'b': [1.0, float('inf')], 'c': {'d': (2, None)}})
+  (line,) = capsys.readouterr().out.splitlines()
+  assert json.loads(line, parse_constant=pytest.fail) == {
+      'a': None, 'b': [1.0, None], 'c': {'d': [2, None]}}
+
+
+def test_notes_go_to_stderr(capsys):
+  options.note('hello')
+  assert capsys.readouterr() == ('', 'hello\n')
+
+
+def test_lines_beside_a_report(capsys):
+  options.print_report({'a': 1}, 'a table', 'a note')
+  assert capsys.readouterr() == ('{"a": 1}\n', 'a table\na note\n')

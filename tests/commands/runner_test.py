@@ -1,6 +1,7 @@
 """Whatever goes wrong is one line and a status; defects are tracebacks."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 import types
@@ -9,6 +10,7 @@ from absl import flags
 import pytest
 import tensorflow as tf
 
+from tests.commands import processes
 from tf_resflow import errors
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
@@ -150,3 +152,92 @@ def test_a_new_process_runs_a_tool(tmp_path):
   assert process.returncode == 2
   assert process.stderr == (
       'evaluate: error: --num_repeats=7: expected a whole number from 8.\n')
+
+
+@pytest.mark.parametrize('name', runner.TOOLS)
+def test_launchers_are_alike(name):
+  folder = processes.ROOT / 'bin'
+  text = (folder / name).read_text()
+  assert text == (folder / 'train').read_text()
+  assert len(text.splitlines()) < 15
+
+
+def test_a_launcher_for_every_tool():
+  launchers = {p.name for p in (processes.ROOT / 'bin').iterdir()
+               if p.is_file() and os.access(p, os.X_OK)}
+  assert launchers == set(runner.TOOLS)
+
+
+def _console(capsys, monkeypatch, *arguments):
+  monkeypatch.setattr(sys, 'argv', ['tf_resflow', *arguments])
+  with pytest.raises(SystemExit) as info:
+    runner.main()
+  return info.value.code or 0, *capsys.readouterr()
+
+
+@pytest.mark.parametrize('arguments', [[], ['--help']])
+def test_overview(capsys, monkeypatch, arguments):
+  status, stdout, stderr = _console(capsys, monkeypatch, *arguments)
+  assert (status, stderr) == (0, '')
+  for name in runner.TOOLS:
+    assert f'\n  {name:12}' in stdout
+
+
+def test_console_tools(capsys, monkeypatch):
+  status, stdout, _ = _console(capsys, monkeypatch, 'convert', '--help')
+  assert status == 0
+  assert '\n  tf_resflow convert --checkpoint=' in stdout
+  assert 'bin/' not in stdout
+  status, stdout, stderr = _console(capsys, monkeypatch, 'paint')
+  assert (status, stdout) == (2, '')
+  assert stderr.startswith('tf_resflow: error: paint is no tool; expected one')
+
+
+# TensorFlow's start-up lines are the user's only if asked for.
+_LOAD = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from tf_resflow.commands import runner
+runner.load_tensorflow(show_log=bool(sys.argv[2:]))
+print('mine', file=sys.stderr)
+import tensorflow as tf
+tf.function(lambda x: x + 1.0, jit_compile=True)(tf.ones([2]))
+"""
+
+
+def _python(script, *arguments, **env):
+  kept = {k: v for k, v in os.environ.items() if k != 'TF_CPP_MIN_LOG_LEVEL'}
+  return subprocess.run(
+      [sys.executable, '-c', script, str(processes.ROOT), *arguments],
+      capture_output=True, text=True, check=False, env=kept | env)
+
+
+def test_quiet():
+  """Also of the lines before logging starts, and of devices and compilers."""
+  process = _python(_LOAD)
+  assert (process.returncode, process.stderr) == (0, 'mine\n')
+
+
+@pytest.mark.parametrize(('arguments', 'env'), [
+    (['show'], {}), ([], {'TF_CPP_MIN_LOG_LEVEL': '0'})])
+def test_shown_where_asked_for(arguments, env):
+  process = _python(_LOAD, *arguments, **env)
+  assert process.returncode == 0
+  assert len(process.stderr.splitlines()) > 1
+
+
+_FAIL = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from tf_resflow.commands import runner
+with runner._held_back_stderr():
+  os.write(2, b'from the library\\n')
+  raise ImportError('broken')
+"""
+
+
+def test_a_failure_shows_what_was_held_back():
+  process = _python(_FAIL)
+  assert process.returncode == 1
+  assert process.stderr.startswith('from the library\n')
+  assert 'ImportError: broken' in process.stderr

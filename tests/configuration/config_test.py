@@ -8,7 +8,6 @@ from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.configuration import config as config_lib
-from tf_resflow.configuration import sections
 
 # What is wrong in one section alone is in fields_test.py.
 _BAD = [
@@ -174,6 +173,58 @@ def test_the_naive_gradient_is_another_estimate():
 
 
 def test_sections_alone():
-  assert sections.OptimizerConfig(schedule='cosine').num_steps == 1000
-  assert sections.DataConfig(dataset='mnist').facts() == {
+  assert config_lib.OptimizerConfig(schedule='cosine').num_steps == 1000
+  assert config_lib.DataConfig(dataset='mnist').facts() == {
       'image_shape': (28, 28, 1), 'num_levels': 256, 'num_classes': 10}
+
+
+@pytest.mark.parametrize('section', [
+    config_lib.KindConfig, *config_lib.SECTIONS.values()])
+def test_defaults_are_admissible_and_explained(section):
+  made = section()
+  assert made.differences(section()) == {}
+  for field in section.fields():
+    assert field.help.endswith('.') and field.is_flag, field.name
+    assert getattr(made, field.name) == field.default
+
+
+@pytest.mark.parametrize('section, change, message', [
+    (config_lib.KindConfig, dict(model='audio'), 'model=audio: expected one'),
+    (config_lib.DataConfig, dict(dataset='none'), 'dataset=none: expected one'),
+    (config_lib.DataConfig, dict(num_bits=5), 'num_bits=5: expected 8, since'),
+    (config_lib.DataConfig, dict(image_size=9),
+     'image_size=9: expected the size of the images of digits, 8 x 8. Leave'),
+    (config_lib.ObjectiveConfig, dict(nll_weight=-0.5),
+     'nll_weight=-0.5: expected a number from 0.'),
+    (config_lib.OptimizerConfig, dict(beta_2=1.0),
+     'beta_2=1.0: expected a number in [0, 1).'),
+    (config_lib.RunConfig, dict(imports='json'),
+     'import=json: expected texts, such as a,b.'),
+    (config_lib.RunConfig, dict(log_every=0), 'log_every=0: expected a whole')])
+def test_bad_values_of_sections(section, change, message):
+  with pytest.raises(errors.InvalidValueError) as info:
+    section(**change)
+  assert str(info.value).startswith(message)
+
+
+def test_facts_follow_from_the_data():
+  digits = config_lib.DataConfig(image_size=8)
+  assert digits.facts() == {
+      'image_shape': (8, 8, 1), 'num_levels': 17, 'num_classes': 10}
+  changed = config_lib.DataConfig(
+      dataset='cifar10', num_bits=5, resize=16, image_size=16)
+  assert changed.facts() == {
+      'image_shape': (16, 16, 3), 'num_levels': 32, 'num_classes': 10}
+
+
+@pytest.mark.parametrize('schedule, names', [
+    ('constant', set()), ('cosine', {'num_steps'})])
+def test_only_endless_schedules_are_prolonged(schedule, names):
+  start = config_lib.OptimizerConfig(schedule=schedule)
+  longer = dataclasses.replace(start, num_steps=5)
+  assert set(longer.differences(start)) == names
+
+
+def test_the_name_of_import_is_that_of_its_flag():
+  (field,) = [f for f in config_lib.RunConfig.fields() if f.name == 'imports']
+  assert field.flag == 'import' and field.element is str

@@ -39,7 +39,7 @@ def test_every_value_is_a_flag_with_help():
   flag_values = _defined()
   names = {*configuration.make_config().values(), 'hidden_units'}
   names = names - {'imports'} | {'import'}
-  assert set(flags_lib.names()) == names
+  assert set(flags_lib.by_name()) == names
   for name in names:
     assert len(flag_values[name].help) > 10, name
     assert flag_values[name].value is None  # Defaults stand in the fields.

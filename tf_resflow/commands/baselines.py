@@ -18,9 +18,8 @@ import dataclasses
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow.commands import options as options_lib
-from tf_resflow.commands import output
+from tf_resflow.configuration import config as config_lib
 from tf_resflow.configuration import fields
-from tf_resflow.configuration import sections
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,10 +31,10 @@ class Options(options_lib.OutputFile):
   output: str | None = fields.field(
       None, help='Also write per-example bits/dim to this .npz file.')
   dataset: str = fields.changed(
-      sections.DataConfig, 'dataset', dataclasses.MISSING)
-  data_dir: str | None = fields.changed(sections.DataConfig, 'data_dir', None)
-  num_bits: int = fields.changed(sections.DataConfig, 'num_bits', 8)
-  resize: int | None = fields.changed(sections.DataConfig, 'resize', None)
+      config_lib.DataConfig, 'dataset', dataclasses.MISSING)
+  data_dir: str | None = fields.changed(config_lib.DataConfig, 'data_dir', None)
+  num_bits: int = fields.changed(config_lib.DataConfig, 'num_bits', 8)
+  resize: int | None = fields.changed(config_lib.DataConfig, 'resize', None)
   num_components: int = fields.field(
       10, help='Components of the mixture.', minimum=1)
   num_noise_draws: int = fields.field(
@@ -45,9 +44,9 @@ class Options(options_lib.OutputFile):
       0, help='Fixes the validation part, the noise and the start of EM.',
       minimum=0, maximum=2**32 - 1)
 
-  def data(self) -> sections.DataConfig:
+  def data(self) -> config_lib.DataConfig:
     """Returns the data that the flags describe, or raises."""
-    return sections.DataConfig(
+    return config_lib.DataConfig(
         dataset=self.dataset, data_dir=self.data_dir, num_bits=self.num_bits,
         resize=self.resize)
 
@@ -71,7 +70,6 @@ def main(options: Options) -> None:
         {'dataset': options.dataset, 'split': 'test',
          'num_levels': test.num_levels, 'image_shape': test.image_shape})
   entries = {name: result.report() for name, result in results.items()}
-  output.note(evaluation.format_baselines(entries))
-  output.print_json({
+  options_lib.print_report({
       'dataset': options.dataset, 'num_train': train.num_examples,
-      'baselines': entries})
+      'baselines': entries}, evaluation.format_baselines(entries))

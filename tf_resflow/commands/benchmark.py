@@ -28,7 +28,6 @@ from tf_resflow import evaluation
 from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.commands import options as options_lib
-from tf_resflow.commands import output
 from tf_resflow.commands import runner
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import flags as flags_lib
@@ -69,9 +68,8 @@ class Options(options_lib.Configured):
 
   def check(self) -> None:
     super().check()
-    least = 0 if self.tasks == ('train',) else 2
     self.require(
-        self.num_repeats >= least, 'num_repeats',
+        self.tasks == ('train',) or self.num_repeats >= 2, 'num_repeats',
         '2 or more with the tasks evaluate and sample')
     self.require(
         self.min_ceiling_fraction is None or (
@@ -84,7 +82,7 @@ class Options(options_lib.Configured):
     if self.workdir is None:
       return config
     run = training.load_config(self.workdir)
-    for name in flags_lib.names():
+    for name in flags_lib.by_name():
       errors.check(
           name not in self.given or name in _WITH_WORKDIR, name,
           values_lib.text_of(config.values().get(name)),
@@ -92,17 +90,6 @@ class Options(options_lib.Configured):
           'The run has a configuration of its own.')
     return run if 'batch_size' not in self.given else run.replace(
         batch_size=config.optimizer.batch_size)
-
-  def settings(self, config: configuration.Config) -> 'benchmarking.Settings':
-    """Returns what to measure."""
-    estimator = numerics.Estimator.get(
-        self.evaluation_estimator, 'evaluation_estimator')
-    images = None if self.inputs is None else evaluation.read_inputs(
-        self.inputs, config.data.facts()['image_shape'])
-    return benchmarking.Settings(
-        config, workdir=self.workdir, num_repeats=self.num_repeats,
-        estimator=estimator, tolerance=self.tolerance, seed=config.run.seed,
-        images=images)
 
 
 def main(options: Options, config: configuration.Config) -> None:
@@ -113,7 +100,13 @@ def main(options: Options, config: configuration.Config) -> None:
       benchmarking.fixed_num_terms(config) is not None, 'min_ceiling_fraction',
       'no such flag without --estimator=fixed:N, or with --hybrid',
       'A drawn number of terms has no fixed cost.')
-  settings = options.settings(config)
+  images = None if options.inputs is None else evaluation.read_inputs(
+      options.inputs, config.data.facts()['image_shape'])
+  settings = benchmarking.Settings(
+      config, workdir=options.workdir, num_repeats=options.num_repeats,
+      estimator=numerics.Estimator.get(
+          options.evaluation_estimator, 'evaluation_estimator'),
+      tolerance=options.tolerance, seed=config.run.seed, images=images)
   if options.worker is not None:
     # For the process that started this one, which tells NaN from nothing.
     print(json.dumps(benchmarking.measure_task(
@@ -123,10 +116,10 @@ def main(options: Options, config: configuration.Config) -> None:
       options.baseline_json)
   values = benchmarking.measure(
       runner.command('benchmark', options.arguments),
-      options.tasks, lambda task: output.note(f'Measuring {task} ...'))
-  output.note(benchmarking.format_table(values, baseline))
-  output.print_json({
+      options.tasks, lambda task: options_lib.note(f'Measuring {task} ...'))
+  options_lib.print_report({
       'batch_size': config.optimizer.batch_size,
-      'estimator': config.values().get('estimator'), **values})
+      'estimator': config.values().get('estimator'), **values},
+      benchmarking.format_table(values, baseline))
   if options.min_ceiling_fraction is not None:
     benchmarking.check_ceiling(values, options.min_ceiling_fraction)

@@ -15,7 +15,6 @@ import dataclasses
 
 from tf_resflow import conversion
 from tf_resflow.commands import options as options_lib
-from tf_resflow.commands import output
 from tf_resflow.configuration import fields
 
 
@@ -35,9 +34,7 @@ def main(options: Options) -> None:
   """Converts, and reports."""
   report = conversion.convert(
       options.checkpoint, options.workdir, options.weights)
-  for name, value in report.items():
-    if name != 'notes':
-      output.note(f'{name:28}{value}')
-  for text in report['notes']:
-    output.note(f'note: the checkpoint was {text}')
-  output.print_json(report)
+  rows = [f'{name:28}{value}' for name, value in report.items()
+          if name != 'notes']
+  notes = [f'note: the checkpoint was {text}' for text in report['notes']]
+  options_lib.print_report(report, *rows, *notes)

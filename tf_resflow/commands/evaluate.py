@@ -27,9 +27,7 @@ import numpy as np
 
 from tf_resflow import conversion
 from tf_resflow import evaluation
-from tf_resflow import numerics
 from tf_resflow.commands import options as options_lib
-from tf_resflow.commands import output
 from tf_resflow.configuration import fields
 
 # Unless the estimator wants fewer.
@@ -87,20 +85,17 @@ class Options(
       self.require(not is_same, 'output', f'another file than that of --{name}',
                    'It would be replaced.')
 
-  def check_estimator(self, estimator: 'numerics.Estimator') -> None:
-    """Refuses repeats of what is not random."""
-    self.refuse(
-        not estimator.is_random,
-        ('num_probes', 'num_repeats') if self.inputs else ('num_probes',),
-        f'with --estimator={self.estimator}', 'It goes with estimates.')
-
 
 def main(options: Options) -> None:
   """Evaluates, writes the output, and reports."""
   estimator = options.make_estimator()
-  options.check_estimator(estimator)
-  default_dtype = 'float64' if options.inputs else 'float32'
-  run = options.open(options.dtype or default_dtype, options.strategy)
+  options.refuse(
+      not estimator.is_random,
+      ('num_probes', 'num_repeats') if options.inputs else ('num_probes',),
+      f'with --estimator={options.estimator}', 'It goes with estimates.')
+  run = options.open(
+      options.dtype or ('float64' if options.inputs else 'float32'),
+      options.strategy)
   fitting = evaluation.fitting_batch_size(run.model, estimator, _BATCH_SIZE)
   settings = {
       'estimator': estimator, 'strategy': run.strategy, 'seed': options.seed,
@@ -115,13 +110,13 @@ def main(options: Options) -> None:
       'step': run.step, 'num_devices': run.strategy.num_replicas_in_sync,
       'estimator': estimator.spec(), 'dtype': run.model.compute_dtype, **report}
   # The differences stand above the table, as sentences.
-  rows = {k: v for k, v in report.items() if k != 'paired_differences'}
-  output.note(evaluation.format_table(rows, bounds))
+  options_lib.print_report(report, evaluation.format_table(
+      {k: v for k, v in report.items() if k != 'paired_differences'}, bounds))
   num_failed = report['inverse_num_not_converged']
   if num_failed:
-    output.note(f'note: {num_failed} inverses of a block did not converge; '
-                'reconstruction_error_max counts them.')
-  output.print_json(report)
+    options_lib.note(
+        f'note: {num_failed} inverses of a block did not converge; '
+        'reconstruction_error_max counts them.')
 
 
 def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
@@ -138,8 +133,8 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
     results['z'] = conversion.to_channels_first(
         run.model, results['z']).numpy()
   order = 'channels_first' if is_converted else 'channels_last'
-  report = {'inputs': options.inputs, 'latent_order': order, **report}
-  return report, results, bounds
+  return {'inputs': options.inputs, 'latent_order': order, **report
+          }, results, bounds
 
 
 def _evaluate_split(options: Options, run: options_lib.OpenedRun,
@@ -160,7 +155,7 @@ def _evaluate_split(options: Options, run: options_lib.OpenedRun,
   report = {'split': options.split, **report}
   differences = evaluation.paired_differences(bits.mean(axis=0), others)
   for name, difference in differences.items():
-    output.note(f'flow (a) against {name} (b): {difference}')
+    options_lib.note(f'flow (a) against {name} (b): {difference}')
   if others:
     report['paired_differences'] = {
         name: {'mean': d.mean, 'stderr': d.stderr}

@@ -19,7 +19,6 @@ import dataclasses
 from tf_resflow import evaluation
 from tf_resflow import serving
 from tf_resflow.commands import options as options_lib
-from tf_resflow.commands import output
 from tf_resflow.configuration import fields
 
 
@@ -50,7 +49,7 @@ def main(options: Options) -> None:
   signatures = serving.export(
       run.model, options.output, estimator, warmup=options.warmup,
       max_samples=options.max_samples)
-  output.print_json({
+  options_lib.print_report({
       'output': options.output, 'step': run.step, 'averaged': options.averaged,
       'estimator': estimator.spec(), 'warmup': options.warmup,
       'max_samples': options.max_samples,

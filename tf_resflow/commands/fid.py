@@ -30,7 +30,6 @@ import dataclasses
 
 from tf_resflow import evaluation
 from tf_resflow.commands import options as options_lib
-from tf_resflow.commands import output
 from tf_resflow.configuration import fields
 
 
@@ -87,12 +86,11 @@ def main(options: Options) -> None:
       'step': run.step, 'dtype': options.dtype, 'split': options.split,
       'inception': options.inception,
       'feature_name': options.feature_name or 'the only output', **report}
-  output.note(evaluation.format_table(report))
+  options_lib.print_report(report, evaluation.format_table(report))
   smallest = min(report['num_images'], report['num_samples'])
   if smallest <= report['num_features']:
-    output.note(
+    options_lib.note(
         f'note: {smallest} images or samples span no more than {smallest - 1} '
         f'of {report["num_features"]} dimensions of the features: a covariance '
         'is singular and FID is far too large. Use the kernel distance, or '
         'more images.')
-  output.print_json(report)

@@ -8,7 +8,6 @@ from tf_resflow import errors
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 # A wheel has them in the package, a checkout in bin/.
 _FOLDERS = (_PACKAGE / 'flagfiles', _PACKAGE.parent / 'bin' / 'flags')
-_FLAG = '--flagfile'
 
 
 def names() -> list[str]:
@@ -49,9 +48,7 @@ def resolve(arguments: Sequence[str]) -> list[str]:
   resolved, rest = [], iter(arguments)
   for argument in rest:
     name, equals, value = argument.partition('=')
-    if f'-{name.lstrip("-")}' != _FLAG[1:] or not argument.startswith('-'):
-      resolved.append(argument)
-    else:
-      value = value if equals else next(rest, '')
-      resolved.append(f'{_FLAG}={find(value)}')
+    if name in ('-flagfile', '--flagfile'):
+      argument = f'--flagfile={find(value if equals else next(rest, ""))}'
+    resolved.append(argument)
   return resolved

@@ -11,7 +11,6 @@ from tf_resflow.commands import flagfiles
 from tf_resflow.commands import options
 from tf_resflow.configuration import config as config_lib
 from tf_resflow.configuration import registries
-from tf_resflow.configuration import sections as sections_lib
 
 _WIDTH = 80
 # What is not worth saying of a value.
@@ -54,7 +53,7 @@ def _configuration() -> list[Group]:
   """Returns the groups of the configuration of a run."""
   data, *others = config_lib.SECTIONS.values()
   models = [registries.MODELS.get(name) for name in registries.MODELS.names()]
-  return [group for section in (data, sections_lib.KindConfig, *models, *others)
+  return [group for section in (data, config_lib.KindConfig, *models, *others)
           for group in options.groups(section)]
 
 

@@ -1,8 +1,10 @@
-"""The flags of a tool, fields of a dataclass, and groups that tools share."""
+"""What tools share: flags, fields of dataclasses in groups, and reports."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
+import json
 import os
+import sys
 from typing import Any, ClassVar, NamedTuple, Self
 
 from absl import flags
@@ -16,8 +18,6 @@ from tf_resflow.configuration import fields
 from tf_resflow.configuration import flags as flags_lib
 from tf_resflow.configuration import registries
 from tf_resflow.configuration import values as values_lib
-
-_SPLITS = ('train', 'validation', 'test')
 
 
 def required(**rules: Any) -> Any:
@@ -116,9 +116,9 @@ def groups(section: type[fields.Section]) -> Iterator[tuple[str, list[str]]]:
 def _help(field: fields.Field) -> str:
   if field.default in (None, ()):
     return field.help
-  if field.default is dataclasses.MISSING:
-    return f'{field.help} (required)'
-  return f'{field.help} (default: {values_lib.text_of(field.default)})'
+  note_ = 'required' if field.default is dataclasses.MISSING else (
+      f'default: {values_lib.text_of(field.default)}')
+  return f'{field.help} ({note_})'
 
 
 class OpenedRun(NamedTuple):
@@ -174,7 +174,8 @@ class Split(Options):
   """The data."""
 
   split: str = fields.field(
-      'test', help='Part of the data set of the run.', choices=_SPLITS)
+      'test', help='Part of the data set of the run.',
+      choices=('train', 'validation', 'test'))
   data_dir: str | None = fields.field(
       None, help='Folder of prepared data sets, by default that of the run.')
 
@@ -263,8 +264,8 @@ class Certification(Options):
 
   def should_certify(self, config: 'configuration.Config') -> bool:
     """Whether to compute them for a run of this configuration."""
-    by_default = datasets.info(config.data.dataset).is_embedded
-    return by_default if self.certify is None else self.certify
+    return datasets.info(config.data.dataset).is_embedded if (
+        self.certify is None) else self.certify
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -283,3 +284,19 @@ class Configured(Options):
   """
 
   takes_configuration = True
+
+
+def note(text: str) -> None:
+  """Prints a line for people, on stderr."""
+  print(text, file=sys.stderr)
+
+
+def print_report(report: Mapping[str, Any], *notes: str) -> None:
+  """Prints lines for people, and a report as one line of strict JSON on stdout.
+
+  JSON has no NaN and no infinity: such a number becomes null.
+  """
+  for text in notes:
+    note(text)
+  strict = json.loads(json.dumps(report), parse_constant=lambda number: None)
+  print(json.dumps(strict, allow_nan=False))

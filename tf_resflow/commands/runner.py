@@ -1,12 +1,15 @@
 """Runs a tool: flags, help, errors as one line, a quiet start."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+import contextlib
 import difflib
 import importlib
 import logging
+import os
 import pathlib
 import signal
 import sys
+import tempfile
 from types import ModuleType
 
 from absl import flags
@@ -15,15 +18,47 @@ from absl import logging as absl_logging
 from tf_resflow import errors
 from tf_resflow.commands import flagfiles
 from tf_resflow.commands import manual
-from tf_resflow.commands import startup
 from tf_resflow.configuration import flags as flags_lib
 
-_BAD_INPUT = 2
-_INTERRUPTED = 128 + signal.SIGINT
+TOOLS = (
+    'train', 'evaluate', 'sample', 'fid', 'export', 'convert', 'baselines',
+    'benchmark', 'scaling')
+
 # Errors of files and devices, not of programs; TensorFlow has its own kinds.
 _OPERATING_ERRORS = (
     'NotFoundError', 'PermissionDeniedError', 'ResourceExhaustedError',
     'DataLossError')
+_LOG_LEVEL = 'TF_CPP_MIN_LOG_LEVEL'
+
+
+def main() -> None:
+  """Runs the tool that the first argument names, and exits.
+
+  This is the console script: `tf_resflow TOOL --FLAG=VALUE ...`.
+  """
+  name, *arguments = sys.argv[1:] or ['--help']
+  if name in TOOLS:
+    sys.exit(run(name, arguments, program='tf_resflow '))
+  if name in ('-h', '--help', 'help'):
+    print(_overview())
+    sys.exit()
+  sys.exit(fail('tf_resflow', (
+      f'{name} is no tool; expected one of {", ".join(TOOLS)}, or --help.')))
+
+
+def _overview() -> str:
+  """Returns the list of all tools."""
+  return '\n'.join([
+      'Residual Flows: invertible residual networks as generative models.', '',
+      '  tf_resflow train --flagfile=digits --workdir=runs/digits',
+      '  tf_resflow evaluate --workdir=runs/digits',
+      '  tf_resflow sample --workdir=runs/digits --output=samples.png', '',
+      'Tools, each of which explains itself with --help:',
+      *(f'  {name:12}{manual.summary(_tool(name))}' for name in TOOLS)])
+
+
+def _tool(name: str) -> ModuleType:
+  return importlib.import_module(f'tf_resflow.commands.{name}')
 
 
 def run(name: str, arguments: Sequence[str], program: str = 'bin/') -> int:
@@ -42,22 +77,21 @@ def run(name: str, arguments: Sequence[str], program: str = 'bin/') -> int:
   Returns:
     The exit status.
   """
-  tool = importlib.import_module(f'tf_resflow.commands.{name}')
+  tool = _tool(name)
   flag_values = _common_flags()
   try:
     arguments = flagfiles.resolve(arguments)
     flags_lib.import_modules(arguments)
-    flag_values = _define(tool)
-    _parse(flag_values, arguments)
+    _parse(flag_values, tool, arguments)
     if flag_values.help:
-      text = manual.text(tool, flag_values, _common_flags())
-      print(text.replace('bin/', program), end='')
+      print(manual.text(tool, flag_values, _common_flags()).replace(
+          'bin/', program), end='')
       return 0
     values = [tool.Options.parse(flag_values, arguments)]
     if tool.Options.takes_configuration:
       values.append(flags_lib.config(flag_values))
     _start_logging()
-    startup.load_tensorflow(show_log=flag_values.tf_log)
+    load_tensorflow(show_log=flag_values.tf_log)
     tool.main(*values)
     return 0
   except flags.UnrecognizedFlagError as error:
@@ -67,7 +101,7 @@ def run(name: str, arguments: Sequence[str], program: str = 'bin/') -> int:
   except errors.ExpectedError as error:
     return fail(name, str(error), error.exit_status)
   except KeyboardInterrupt:
-    return fail(name, 'interrupted.', _INTERRUPTED)
+    return fail(name, 'interrupted.', 128 + signal.SIGINT)
   except Exception as error:  # pylint: disable=broad-exception-caught
     kind = type(error)
     if (not kind.__module__.startswith('tensorflow.') or
@@ -98,23 +132,16 @@ def _common_flags() -> flags.FlagValues:
   return flag_values
 
 
-def _define(tool: ModuleType) -> flags.FlagValues:
-  """Returns all flags of a tool."""
-  flag_values = _common_flags()
+def _parse(flag_values: flags.FlagValues, tool: ModuleType,
+           arguments: Sequence[str]) -> None:
+  """Adds the flags of a tool, and parses its command line."""
   if tool.Options.takes_configuration:
     flags_lib.define(flag_values)
   tool.Options.define(flag_values)
-  return flag_values
-
-
-def _parse(flag_values: flags.FlagValues,
-           arguments: Sequence[str]) -> flags.FlagValues:
-  """Parses a command line."""
   flag_values.set_gnu_getopt(True)
   _, *rest = flag_values(['', *arguments])
   errors.check(not rest, 'argument', ''.join(rest[:1]),
                'flags alone, such as --name=value')
-  return flag_values
 
 
 def _start_logging() -> None:
@@ -138,7 +165,43 @@ def _unknown(name: str, flag_values: flags.FlagValues) -> str:
   return f'--{name} is no flag of this tool.{advice} --help lists them all.'
 
 
-def fail(name: str, message: str, status: int = _BAD_INPUT) -> int:
+def fail(name: str, message: str, status: int = 2) -> int:
   """Says what went wrong, in one line on stderr; returns the exit status."""
   print(f'{name}: error: {" ".join(message.split())}', file=sys.stderr)
   return status
+
+
+def load_tensorflow(show_log: bool = False) -> None:
+  """Imports TensorFlow without its start-up lines, unless they are wanted.
+
+  Args:
+    show_log: whether they are. They are as well where the environment sets
+      TF_CPP_MIN_LOG_LEVEL.
+  """
+  if show_log or _LOG_LEVEL in os.environ or 'tensorflow' in sys.modules:
+    return  # It comes with the first module that needs it.
+  os.environ[_LOG_LEVEL] = '3'
+  with _held_back_stderr():
+    import tensorflow  # noqa: F401
+
+
+@contextlib.contextmanager
+def _held_back_stderr() -> Iterator[None]:
+  """Drops what the process writes to stderr, unless an error ends the block.
+
+  TensorFlow's libraries write some lines before they ask how much to log.
+  """
+  sys.stderr.flush()
+  stderr = os.dup(2)
+  with tempfile.TemporaryFile() as file:
+    os.dup2(file.fileno(), 2)
+    try:
+      yield
+    except BaseException:
+      file.seek(0)
+      os.write(stderr, file.read())
+      raise
+    finally:
+      sys.stderr.flush()
+      os.dup2(stderr, 2)
+      os.close(stderr)

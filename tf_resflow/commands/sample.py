@@ -37,7 +37,6 @@ import numpy as np
 
 from tf_resflow import evaluation
 from tf_resflow.commands import options as options_lib
-from tf_resflow.commands import output
 from tf_resflow.configuration import fields
 
 
@@ -80,23 +79,21 @@ class Options(
         not (self.interpolate and self.reconstruct), 'interpolate',
         'false with --reconstruct', 'They make two pictures; choose one.')
     shows_split = self.interpolate or self.reconstruct
-    self.refuse(
-        shows_split, ('temperature', 'seed'), 'with --interpolate or '
-        '--reconstruct', 'They draw nothing.')
-    self.refuse(
-        not shows_split, ('split', 'indices', 'data_dir'), 'without '
-        '--interpolate or --reconstruct', 'Samples need no images.')
-    self.refuse(
-        self.interpolate, ('num_columns',), 'with --interpolate',
-        '--num_points says how many images are in a row.')
+    for condition, names, where, advice in (
+        (shows_split, ('temperature', 'seed'),
+         'with --interpolate or --reconstruct', 'They draw nothing.'),
+        (not shows_split, ('split', 'indices', 'data_dir'),
+         'without --interpolate or --reconstruct', 'Samples need no images.'),
+        (self.interpolate, ('num_columns',), 'with --interpolate',
+         '--num_points says how many images are in a row.'),
+        (not self.interpolate, ('path', 'num_points'), 'without --interpolate',
+         'It describes its paths.'),
+        (bool(self.indices), ('num_samples',), 'with --indices',
+         'They say how many.')):
+      self.refuse(condition, names, where, advice)
     self.require(
         not self.interpolate or len(self.indices) % 2 == 0, 'indices',
         'pairs: start, end, start, end')
-    self.refuse(
-        not self.interpolate, ('path', 'num_points'), 'without --interpolate',
-        'It describes its paths.')
-    self.refuse(bool(self.indices), ('num_samples',), 'with --indices',
-                'They say how many.')
 
   def images(self, run: options_lib.OpenedRun, default: int, per_sample: int = 1
              ) -> tuple[Any, Sequence[int]]:
@@ -142,5 +139,4 @@ def main(options: Options) -> None:
         options.output, picture.images, num_columns=picture.num_columns)
   report = {'step': run.step, 'output': options.output, 'dtype': options.dtype,
             **picture.report}
-  output.note(evaluation.format_table(report))
-  output.print_json(report)
+  options_lib.print_report(report, evaluation.format_table(report))

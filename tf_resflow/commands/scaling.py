@@ -22,11 +22,8 @@ from tf_resflow import benchmarking
 from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow.commands import options as options_lib
-from tf_resflow.commands import output
 from tf_resflow.commands import runner
 from tf_resflow.configuration import fields
-
-_NUM_DEVICES = (1, 4, 8)
 
 
 def _several(default: tuple[int, ...], help_: str) -> Any:
@@ -72,7 +69,7 @@ def _measure(num_repeats: int) -> Callable:
   """Returns the function that measures a training step in a new process."""
   return functools.partial(
       benchmarking.measure_step, runner.command('benchmark', []),
-      num_repeats=num_repeats, progress_fn=output.note)
+      num_repeats=num_repeats, progress_fn=options_lib.note)
 
 
 def _cost(options: Options, config: configuration.Config) -> dict[str, Any]:
@@ -82,7 +79,7 @@ def _cost(options: Options, config: configuration.Config) -> dict[str, Any]:
       blocks=options.blocks, image_sizes=options.image_sizes,
       terms=options.terms or (2, 4, 8, 16))
   benchmarking.save_scaling(options.output, study.sweeps, study.cost_model)
-  output.note(benchmarking.format_cost(study))
+  options_lib.note(benchmarking.format_cost(study))
   return study.report()
 
 
@@ -93,14 +90,13 @@ def _memory(options: Options, config: configuration.Config) -> dict[str, Any]:
   benchmarking.save_memory(
       options.output, peaks, imports,
       f'Training step, {benchmarking.describe(config)}')
-  output.note(benchmarking.format_memory(peaks, imports))
+  options_lib.note(benchmarking.format_memory(peaks, imports))
   return {'imports_gb': imports, 'peak_memory_gb': peaks}
 
 
-def _predict(options: Options, config: configuration.Config) -> dict[str, Any]:
-  del options
-  work, rows = benchmarking.predict_training(config, _NUM_DEVICES)
-  output.note(benchmarking.format_prediction(work, rows, config))
+def _predict(_: Options, config: configuration.Config) -> dict[str, Any]:
+  work, rows = benchmarking.predict_training(config, (1, 4, 8))
+  options_lib.note(benchmarking.format_prediction(work, rows, config))
   return {'step_operations': work.operations,
           'num_steps': config.optimizer.num_steps, 'predictions': rows}
 
@@ -113,4 +109,4 @@ def main(options: Options, config: configuration.Config) -> None:
   errors.check(
       not config.objective.hybrid, 'hybrid', 'true', 'false',
       'The operations of a classifier are not counted.')
-  output.print_json(_STUDIES[options.study](options, config))
+  options_lib.print_report(_STUDIES[options.study](options, config))

@@ -21,7 +21,6 @@ from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import training
 from tf_resflow.commands import options as options_lib
-from tf_resflow.commands import output
 from tf_resflow.configuration import fields
 
 
@@ -59,5 +58,4 @@ def main(options: Options, config: configuration.Config) -> None:
         trainer.model, datasets.load_split(config.data, 'test'),
         seed=config.run.seed, certify=options.should_certify(config), verbose=1,
         strategy=strategy)
-  output.note(evaluation.format_table(report, bounds))
-  output.print_json(report)
+  options_lib.print_report(report, evaluation.format_table(report, bounds))

@@ -1,4 +1,8 @@
-"""The configuration of a run: a tree of frozen dataclasses."""
+"""The configuration of a run: a tree of frozen dataclasses.
+
+The data, the objective, the optimizer and the run are here; every type of model
+has a `ModelConfig` of its own.
+"""
 
 from collections.abc import Mapping
 import dataclasses
@@ -8,8 +12,125 @@ from tf_resflow import errors
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import model_config
 from tf_resflow.configuration import registries
-from tf_resflow.configuration import sections
 from tf_resflow.configuration import values as values_lib
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KindConfig(fields.Section):
+  """The type of the model."""
+
+  model: str = fields.field(
+      'image', help='Type of the model.', choices=registries.MODELS)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig(fields.Section):
+  """The data set, and what is done to its images before the model."""
+
+  dataset: str = fields.field(
+      'digits', help='Data set.', choices=registries.DATASETS)
+  data_dir: str | None = fields.field(
+      None, help='Folder of prepared data sets, by default that of TFDS.',
+      resumable=True)
+  num_bits: int = fields.field(
+      8, help='Reduce 8-bit images to this many bits.', minimum=1, maximum=8)
+  image_size: int | None = fields.field(
+      None, help='Checked against the size of the images.', minimum=1)
+  resize: int | None = fields.field(
+      None, help='Resize the images to this height and width.', minimum=1)
+  num_validation: int = fields.field(
+      0, help='Training examples set aside for validation.', minimum=0)
+  flip: bool = fields.field(
+      False, help='Flip training images left to right at random.')
+
+  def check(self) -> None:
+    height, width = self.facts()['image_shape'][:2]
+    self.require(
+        self.image_size is None or self.image_size == height == width,
+        'image_size', f'the size of the images of {self.dataset}, {height} x '
+        f'{width}', 'Leave it out or give that size.')
+
+  def facts(self) -> dict[str, Any]:
+    """Returns what a model has to know of the data, by names of its fields."""
+    info = registries.DATASETS.get(self.dataset)
+    return info.changed(num_bits=self.num_bits, resize=self.resize).facts()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ObjectiveConfig(fields.Section):
+  """What is minimised."""
+
+  hybrid: bool = fields.field(
+      False, help='Learn the labels as well, with a classifier on the flow.')
+  nll_weight: float = fields.field(
+      1.0, help='lambda of the hybrid loss lambda * nats(x) + cross entropy.',
+      minimum=0)
+
+
+def _is_endless(config: fields.Section, _: fields.Section) -> bool:
+  return config.schedule in registries.ENDLESS_SCHEDULES
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OptimizerConfig(fields.Section):
+  """Batches and updates."""
+
+  num_steps: int = fields.field(
+      1000, help='Optimizer updates in all; raise it to continue a run.',
+      minimum=1, resumable=_is_endless)
+  batch_size: int = fields.field(
+      64, help='Global batch, shared by the replicas.', minimum=1)
+  accumulation_steps: int = fields.field(
+      1, help='Batches whose gradients make one update.', minimum=1)
+  learning_rate: float = fields.field(
+      1e-3, help='Learning rate of Adam after the warm-up.', above=0)
+  warmup_steps: int = fields.field(
+      1000, help='Updates of linear warm-up.', minimum=0)
+  schedule: str = fields.field(
+      'constant', help='The learning rate after the warm-up; cosine falls to '
+      'zero at the end of the run.', choices=registries.SCHEDULES)
+  beta_2: float = fields.field(
+      0.99, help='Second-moment decay of Adam.', minimum=0, below=1)
+  epsilon: float = fields.field(1e-8, help='Epsilon of Adam.', above=0)
+  weight_decay: float = fields.field(
+      0.0, help='Decoupled weight decay (AdamW).', minimum=0)
+  clip_norm: float = fields.field(
+      1.0, help='Global norm at which gradients are clipped.', above=0)
+  ema_decay: float = fields.field(
+      0.999, help='Decay of the weight average that evaluation uses.',
+      minimum=0, below=1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig(fields.Section):
+  """Where and how often, and the seed."""
+
+  seed: int = fields.field(
+      0, help='Seed of weights, data order, noise and estimators.', minimum=0,
+      maximum=2**31 - 1)
+  imports: tuple[str, ...] = fields.field(
+      (), help='Modules to import first, which register your own kinds: '
+      'my_package.my_module, several separated by commas.',
+      flag='import', resumable=True)
+  strategy: str = fields.field(
+      'auto', help='Devices: single takes one, mirrored all, auto all where '
+      'there are several GPUs.', choices=registries.STRATEGIES, resumable=True)
+  jit_compile: bool = fields.field(
+      False, help='Compile the gradient computation with XLA.', resumable=True)
+  checkpoint_every: int = fields.field(
+      1000, help='Updates between checkpoints.', minimum=1, resumable=True)
+  checkpoints_to_keep: int = fields.field(
+      3, help='Number of latest checkpoints to keep.', minimum=1,
+      resumable=True)
+  log_every: int = fields.field(
+      50, help='Updates between rows of metrics.csv.', minimum=1,
+      resumable=True)
+  sample_every: int = fields.field(
+      1000, help='Updates between sample grids; 0 for none.', minimum=0,
+      resumable=True)
+  evaluate_every: int = fields.field(
+      0, help='Updates between validations; 0 for none.', minimum=0,
+      resumable=True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,11 +147,11 @@ class Config:
     {}
   """
 
-  data: sections.DataConfig
+  data: DataConfig
   model: model_config.ModelConfig
-  objective: sections.ObjectiveConfig
-  optimizer: sections.OptimizerConfig
-  run: sections.RunConfig
+  objective: ObjectiveConfig
+  optimizer: OptimizerConfig
+  run: RunConfig
 
   def __post_init__(self):
     self.run.require(
@@ -54,7 +175,7 @@ class Config:
 
   def sections(self) -> list[fields.Section]:
     """Returns the kind of the model, and the parts in the order of fields."""
-    return [sections.KindConfig(model=self.model.name()), *(
+    return [KindConfig(model=self.model.name()), *(
         getattr(self, f.name) for f in dataclasses.fields(self))]
 
   def replace(self, **values: Any) -> 'Config':
@@ -75,12 +196,12 @@ class Config:
 
 
 SECTIONS = {
-    'data': sections.DataConfig, 'objective': sections.ObjectiveConfig,
-    'optimizer': sections.OptimizerConfig, 'run': sections.RunConfig}
+    'data': DataConfig, 'objective': ObjectiveConfig,
+    'optimizer': OptimizerConfig, 'run': RunConfig}
 
 
 def make_config(
-    model: str = sections.KindConfig.model, **values: Any) -> Config:
+    model: str = KindConfig.model, **values: Any) -> Config:
   """Returns a configuration; what is not given has its default.
 
   What the model has to know of the data is filled in.
@@ -116,8 +237,8 @@ def _take(section: type[fields.Section], values: dict[str, Any]) -> dict[
           if f.name in values}
 
 
-def _facts(data: sections.DataConfig, objective: sections.ObjectiveConfig,
-           run: sections.RunConfig) -> Mapping[str, Any]:
+def _facts(data: DataConfig, objective: ObjectiveConfig,
+           run: RunConfig) -> Mapping[str, Any]:
   """Returns the values of fields of the model that are no flags."""
   facts = {'num_classes': 0, **data.facts(), 'seed': run.seed}
   objective.require(

@@ -180,11 +180,6 @@ class Field:
         self.minimum <= value <= self.maximum and
         self.above < value < self.below)
 
-  def may_change(self, here: 'Section', there: 'Section') -> bool:
-    """Whether a run of `there` can be continued as `here` in spite of it."""
-    may = self.resumable
-    return may(here, there) if callable(may) else may
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Section:
@@ -237,5 +232,7 @@ class Section:
     Returns:
       From the names of flags to the values here and there.
     """
-    return {f.flag: pair for f, pair in self.changes(other)
-            if f.is_flag and not f.may_change(self, other)}
+    return {
+        f.flag: pair for f, pair in self.changes(other) if f.is_flag and not (
+            f.resumable(self, other) if callable(f.resumable)
+            else f.resumable)}

@@ -16,7 +16,6 @@ from tf_resflow.configuration import config as config_lib
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import model_config
 from tf_resflow.configuration import registries
-from tf_resflow.configuration import sections
 from tf_resflow.configuration import values as values_lib
 
 # The flags belong to the tool that defines them, so that its --help lists them.
@@ -26,7 +25,7 @@ flags.disclaim_key_flags()
 _FLAGS_OF_0_1 = ('--truncation=', '--num_exact_terms=', '--probe=')
 
 
-_SECTIONS = {'kind': sections.KindConfig, **config_lib.SECTIONS}
+_SECTIONS = {'kind': config_lib.KindConfig, **config_lib.SECTIONS}
 
 
 class _TextParser(flags.ArgumentParser):
@@ -75,7 +74,7 @@ def import_modules(arguments: Sequence[str]) -> tuple[str, ...]:
 def define_import(flag_values: flags.FlagValues) -> None:
   """Defines `--import` alone, for tools that take no configuration."""
   help_ = next(
-      f.help for f in sections.RunConfig.fields() if f.flag == 'import')
+      f.help for f in config_lib.RunConfig.fields() if f.flag == 'import')
   flags.DEFINE_multi_string('import', None, help_, flag_values=flag_values)
 
 
@@ -87,7 +86,7 @@ def define(flag_values: flags.FlagValues) -> None:
   """
   if 'import' not in flag_values:
     define_import(flag_values)
-  for name, owners in _owners().items():
+  for name, owners in by_name().items():
     if name not in flag_values:
       define_field(next(iter(owners.values())), _help(owners), flag_values)
 
@@ -112,13 +111,8 @@ def field_values(fields_: Iterable[fields.Field],
       for field in fields_ if flag_values[field.flag].value is not None}
 
 
-def names() -> tuple[str, ...]:
-  """Returns the names of all flags that `define` defines."""
-  return tuple(_owners())
-
-
-def _owners() -> dict[str, dict[str, fields.Field]]:
-  """Returns, per flag, from the sections or models with it to their field."""
+def by_name() -> dict[str, dict[str, fields.Field]]:
+  """Returns, per flag of `define`, from sections or models to their field."""
   owners = {}
   models = {n: registries.MODELS.get(n) for n in registries.MODELS.names()}
   for owner, section in {**_SECTIONS, **models}.items():
@@ -153,10 +147,10 @@ def config(flag_values: flags.FlagValues) -> config_lib.Config:
   Raises:
     InvalidValueError: naming the flag.
   """
-  model = flag_values['model'].value or sections.KindConfig.model
+  model = flag_values['model'].value or config_lib.KindConfig.model
   fields_ = [
       owners.get(model, next(iter(owners.values())))
-      for name, owners in _owners().items()
+      for name, owners in by_name().items()
       if name != 'import' and name in flag_values]
   return config_lib.make_config(
       imports=_imports(flag_values), **field_values(fields_, flag_values))

@@ -130,8 +130,8 @@ class Specified:
     options = {
         f.metadata['option']: _text_of(getattr(self, f.name)) for f in fields
         if 'option' in f.metadata and getattr(self, f.name) != f.default}
-    name = self.registry.name_of(type(self))
-    return str(Spec(name, tuple(arguments), options))
+    return str(Spec(
+        self.registry.name_of(type(self)), tuple(arguments), options))
 
 
 def _parse(default: Any, text: str) -> Any:
@@ -144,5 +144,5 @@ def _parse(default: Any, text: str) -> Any:
 
 
 def _text_of(value: Any) -> str:
-  is_specified = isinstance(value, Specified)
-  return value.spec() if is_specified else values_lib.text_of(value)
+  return value.spec() if isinstance(
+      value, Specified) else values_lib.text_of(value)

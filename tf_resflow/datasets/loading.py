@@ -15,7 +15,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from tf_resflow import errors
-from tf_resflow.configuration import sections
+from tf_resflow.configuration import config as config_lib
 from tf_resflow.datasets import catalog
 
 SPLITS = ('train', 'validation', 'test')
@@ -77,7 +77,7 @@ class ImageSplit:
 
 
 def load_split(
-  config: sections.DataConfig,
+  config: config_lib.DataConfig,
   split: str,
   data_dir: str | os.PathLike | None = None,
 ) -> ImageSplit:

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow import private_apis
+from tf_resflow.configuration import config as config_lib
 from tf_resflow.configuration import registries
-from tf_resflow.configuration import sections
 
 
 class _FusedUpdate(private_apis.SharedNumbers):
@@ -56,7 +56,7 @@ class AdamW(_FusedUpdate, keras.optimizers.AdamW):
 
 
 def make_optimizer(
-    config: sections.OptimizerConfig) -> keras.optimizers.Optimizer:
+    config: config_lib.OptimizerConfig) -> keras.optimizers.Optimizer:
   """Returns `Adam`, or `AdamW` where the weight decay is positive.
 
   Clipping is left to `TrainStep`: a Keras optimizer clips before replicas
