@@ -26,17 +26,17 @@ def find(value: str) -> str:
     InvalidValueError: if there is no such file, or it is no text.
   """
   name = f'{value.removesuffix(".flags")}.flags'
-  for path in (pathlib.Path(value).expanduser(),
-               *(folder / name for folder in _FOLDERS)):
-    if path.exists():
-      try:
-        path.read_text(encoding='utf-8')
-      except (OSError, UnicodeError) as error:
-        raise errors.InvalidValueError(
-            'flagfile', value, 'a file of flags', f'{error}.') from error
-      return str(path)
-  raise errors.InvalidValueError(
-      'flagfile', value, f'a file of flags, or one of {", ".join(names())}')
+  paths = [path for path in (
+      pathlib.Path(value).expanduser(), *(f / name for f in _FOLDERS)
+  ) if path.exists()]
+  errors.check(bool(paths), 'flagfile', value,
+               f'a file of flags, or one of {", ".join(names())}')
+  try:
+    paths[0].read_text(encoding='utf-8')
+  except (OSError, UnicodeError) as error:
+    raise errors.InvalidValueError(
+        'flagfile', value, 'a file of flags', f'{error}.') from error
+  return str(paths[0])
 
 
 def resolve(arguments: Sequence[str]) -> list[str]:

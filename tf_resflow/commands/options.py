@@ -85,8 +85,9 @@ class Options(fields.Section):
     for field in cls.flag_fields():
       if field.default is dataclasses.MISSING and not values.get(field.name):
         raise MissingFlagError(field.flag, None, field.help)
-    given = tuple(name for name in flag_values if flag_values[name].present)
-    return cls(**values, arguments=tuple(arguments), given=given)
+    return cls(
+        **values, arguments=tuple(arguments),
+        given=tuple(f for f in flag_values if flag_values[f].present))
 
   def refuse(self, condition: bool, names: Sequence[str], where: str,
              advice: str) -> None:

@@ -113,9 +113,10 @@ def run(name: str, arguments: Sequence[str], program: str = 'bin/') -> int:
 def command(name: str, arguments: Sequence[str]) -> list[str]:
   """Returns the command that runs a tool of this package in a new process."""
   root = str(pathlib.Path(__file__).resolve().parents[2])
-  code = (f'import sys; sys.path.insert(0, {root!r}); from tf_resflow.commands '
-          f'import runner; sys.exit(runner.run({name!r}, sys.argv[1:]))')
-  return [sys.executable, '-c', code, *arguments]
+  return [
+      sys.executable, '-c', f'import sys; sys.path.insert(0, {root!r}); '
+      'from tf_resflow.commands import runner; '
+      f'sys.exit(runner.run({name!r}, sys.argv[1:]))', *arguments]
 
 
 def _common_flags() -> flags.FlagValues:

@@ -13,7 +13,6 @@ and asks what they would take on 1, 4 and 8 GPUs, for --num_steps steps.
 A table goes to stderr; the last line of stdout is one JSON object.
 """
 
-from collections.abc import Callable
 import dataclasses
 import functools
 from typing import Any
@@ -24,10 +23,6 @@ from tf_resflow import errors
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
 from tf_resflow.configuration import fields
-
-
-def _several(default: tuple[int, ...], help_: str) -> Any:
-  return fields.field(default, help=help_, minimum=1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,13 +38,17 @@ class Options(options_lib.Configured, options_lib.OutputFile):
   num_repeats: int = fields.field(
       5, help='Timed steps, of which the median counts, for cost; memory is '
       'that of the first step.', minimum=1)
-  batch_sizes: tuple[int, ...] = _several((8, 16, 32, 64, 128), 'For cost.')
-  hidden: tuple[int, ...] = _several((32, 64, 128, 256), 'For cost.')
-  blocks: tuple[int, ...] = _several((1, 2, 4, 8), 'Per scale, for cost.')
-  image_sizes: tuple[int, ...] = _several((12, 20, 28, 40), 'For cost.')
-  terms: tuple[int, ...] = _several(
-      (), 'Numbers of series terms: 2,4,8,16 for cost by default, 10,40 for '
-      'memory.')
+  batch_sizes: tuple[int, ...] = fields.field(
+      (8, 16, 32, 64, 128), help='For cost.', minimum=1)
+  hidden: tuple[int, ...] = fields.field(
+      (32, 64, 128, 256), help='For cost.', minimum=1)
+  blocks: tuple[int, ...] = fields.field(
+      (1, 2, 4, 8), help='Per scale, for cost.', minimum=1)
+  image_sizes: tuple[int, ...] = fields.field(
+      (12, 20, 28, 40), help='For cost.', minimum=1)
+  terms: tuple[int, ...] = fields.field(
+      (), help='Numbers of series terms: 2,4,8,16 for cost by default, 10,40 '
+      'for memory.', minimum=1)
 
   def check(self) -> None:
     super().check()
@@ -65,7 +64,7 @@ class Options(options_lib.Configured, options_lib.OutputFile):
           'two or more different whole numbers')
 
 
-def _measure(num_repeats: int) -> Callable:
+def _measure(num_repeats: int) -> functools.partial:
   """Returns the function that measures a training step in a new process."""
   return functools.partial(
       benchmarking.measure_step, runner.command('benchmark', []),

@@ -52,8 +52,8 @@ class DataConfig(fields.Section):
 
   def facts(self) -> dict[str, Any]:
     """Returns what a model has to know of the data, by names of its fields."""
-    info = registries.DATASETS.get(self.dataset)
-    return info.changed(num_bits=self.num_bits, resize=self.resize).facts()
+    return registries.DATASETS.get(self.dataset).changed(
+        num_bits=self.num_bits, resize=self.resize).facts()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -215,8 +215,10 @@ def make_config(
     InvalidValueError: if a value breaks a rule, or is none of these fields.
   """
   model_class = registries.MODELS.get(model)
-  given = {key: _take(section, values) for key, section in {
-      **SECTIONS, 'model': model_class}.items()}
+  given = {
+      key: {f.name: values.pop(f.name) for f in section.flag_fields()
+            if f.name in values}
+      for key, section in {**SECTIONS, 'model': model_class}.items()}
   for name, value in values.items():
     others = [
         other for other in registries.MODELS.names() if name in {
@@ -228,13 +230,6 @@ def make_config(
   derived = model_class.derived(
       _facts(made['data'], made['objective'], made['run']))
   return Config(model=model_class(**given['model'], **derived), **made)
-
-
-def _take(section: type[fields.Section], values: dict[str, Any]) -> dict[
-    str, Any]:
-  """Takes out the values of a section's flags."""
-  return {f.name: values.pop(f.name) for f in section.flag_fields()
-          if f.name in values}
 
 
 def _facts(data: DataConfig, objective: ObjectiveConfig,
