@@ -15,7 +15,7 @@ def _pixels(path):
 def test_scaling(tmp_path):
   model = studies.CostModel(0.0, 0.0, 1.0, 0.0)
   sweeps = {
-      name: [(v, studies.Measurement(v, operations.StepWork(v, 0, 0)))
+      name: [(v, studies.Measurement(v, operations.StepWork(0, v, 0)))
              for v in (1, 2, 4)] for name in ('batch', 'hidden width')}
   figures.save_scaling(tmp_path / 'a.png', sweeps, model)
   # Curves that miss the points look otherwise.

@@ -12,10 +12,10 @@ from tests import replicas
 from tf_resflow import benchmarking
 from tf_resflow import configuration
 from tf_resflow import numerics
-from tf_resflow import training
 from tf_resflow.benchmarking import tasks
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import registries
+from tf_resflow.training import strategies
 
 _CONFIG = configuration.make_config(
     dataset='digits', num_blocks=(1, 1), hidden_channels=4,
@@ -102,10 +102,11 @@ def test_replicas_share_a_batch(monkeypatch):
   norms = []
   for strategy in (tf.distribute.get_strategy(), replicas.two_replicas()):
     monkeypatch.setattr(
-        training, 'make_strategy', lambda _, strategy=strategy: strategy)
-    _, run = tasks._make_train_step(_settings(
-        _FIXED.replace(num_dense_blocks=0), images=images))
-    norms.append(run(tf.constant(0, tf.int64)).numpy())
+        strategies, 'make_strategy', lambda _, strategy=strategy: strategy)
+    learner, batch = tasks._make_learner(_settings(
+        _FIXED.replace(num_dense_blocks=0), images=images), 4)
+    metrics = learner.run_step(batch, tf.constant(0, tf.int64))
+    norms.append(metrics['gradient_norm'].numpy())
   np.testing.assert_allclose(norms[1], norms[0], rtol=1e-3)
 
 

@@ -1,4 +1,7 @@
-"""A run that diverges stops, says where, and keeps its last good state."""
+"""A run that diverges stops, says where, and keeps its last good state.
+
+Replicas share every part of a batch that is accumulated.
+"""
 
 import glob
 import re
@@ -8,7 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import replicas
+from tests.training import runs
 from tf_resflow import configuration
+from tf_resflow import datasets
 from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.training import loop
@@ -52,7 +58,7 @@ def test_absurd_learning_rate(tmp_path, data_dir):
 
 @pytest.mark.parametrize('poisoned', ['log_scale', 'kernel'])
 def test_poisoned_weights(tmp_path, data_dir, monkeypatch, poisoned):
-  run_step = trainer_lib.Trainer._run_step
+  run_step = trainer_lib.Trainer.run_step
   num_calls = [0]
 
   def poisoned_run_step(self, images, step):
@@ -63,7 +69,7 @@ def test_poisoned_weights(tmp_path, data_dir, monkeypatch, poisoned):
       variable.assign(np.nan * variable)
     return run_step(self, images, step)
 
-  monkeypatch.setattr(trainer_lib.Trainer, '_run_step', poisoned_run_step)
+  monkeypatch.setattr(trainer_lib.Trainer, 'run_step', poisoned_run_step)
   config = _config(data_dir, log_every=5)
   with pytest.raises(training.TrainingDivergedError) as error:
     training.train(config, str(tmp_path))
@@ -99,3 +105,31 @@ def test_overflow_of_an_update_is_not_saved(tmp_path, data_dir):
       training.TrainingDivergedError, match='not finite after step 0'):
     trainer.save()
   assert _assert_all_finite(tmp_path) == [0]
+
+
+def _batch(config, strategy, start_step=0):
+  split = datasets.load_split(config.data, 'train')
+  dataset = trainer_lib.distributed_batches(config, split, strategy, start_step)
+  return next(iter(dataset))
+
+
+def test_parts_are_unions_of_the_replicas_parts(data_dir):
+  config = runs.config(data_dir, batch_size=6, accumulation_steps=3)
+  one = _batch(config, training.make_strategy('single'))
+  assert one.x.shape == (18, 8, 8, 1) and one.labels.shape == (18,)
+  two = _batch(config, replicas.two_replicas())
+  for expected, values in zip(one, two, strict=True):
+    parts = np.split(expected.numpy(), 3)
+    halves = [np.split(v, 3) for v in replicas.local_values(values)]
+    for i, part in enumerate(parts):
+      np.testing.assert_array_equal(
+          part, np.concatenate([half[i] for half in halves]))
+
+
+def test_a_stream_is_entered_anywhere(data_dir):
+  config = runs.config(data_dir)
+  strategy = training.make_strategy('single')
+  split = datasets.load_split(config.data, 'train')
+  iterator = iter(trainer_lib.distributed_batches(config, split, strategy, 0))
+  third = [next(iterator) for _ in range(3)][-1]
+  np.testing.assert_array_equal(third.x, _batch(config, strategy, 2).x)

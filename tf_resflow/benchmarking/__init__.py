@@ -4,8 +4,7 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'figures': ['save_memory', 'save_scaling'],
-    'operations': ['fixed_num_terms', 'step_work'],
-    'prediction': ['predict_training'],
+    'operations': ['fixed_num_terms', 'predict_training', 'step_work'],
     'processes': ['describe', 'measure', 'measure_step'],
     'report': [
         'check_ceiling', 'format_cost', 'format_memory', 'format_prediction',

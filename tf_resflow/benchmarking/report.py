@@ -90,8 +90,8 @@ def format_table(values: Mapping[str, float],
     baseline: others, whose numbers and ratios stand beside.
   """
   compared = ratios(values, baseline) if baseline else {}
-  header = f'{"":42s}{"this":>12s}{"baseline":>12s}{"ratio":>8s}'
-  lines = {'': header} if baseline else {}
+  lines = {'': f'{"":42s}{"this":>12s}{"baseline":>12s}{"ratio":>8s}'
+           } if baseline else {}
   lines |= {key: f'{label:42s}{values[key]:12.4g}'
             for key, label in _ROWS.items() if key in values}
   for key, ratio in compared.items():
@@ -125,7 +125,7 @@ def format_memory(peaks: Mapping[str, Mapping[int, float]],
 def format_prediction(
     work: operations.StepWork, rows: Sequence[Mapping[str, Any]],
     config: configuration.Config) -> str:
-  """Returns what `prediction.predict_training` found as text for people."""
+  """Returns what `operations.predict_training` found as text for people."""
   return '\n'.join([
       f'{work.operations / 1e12:.2f} TFLOP a step of '
       f'{config.optimizer.batch_size} images, {config.optimizer.num_steps} '

@@ -5,7 +5,6 @@ costs is fitted to all measurements.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -36,8 +35,7 @@ class Measurement(NamedTuple):
   work: operations.StepWork
 
 
-@dataclasses.dataclass(frozen=True)
-class CostModel:
+class CostModel(NamedTuple):
   """`t = c_step + c_block B (n + 7) + F / rate + E / throughput`.
 
   `B (n + 7)` counts evaluations of blocks, `F` operations of linear layers, `E`
@@ -57,12 +55,7 @@ class CostModel:
 
   def seconds(self, work: operations.StepWork) -> float:
     """Returns the time of a step with this work."""
-    return float(np.dot(_features(work), dataclasses.astuple(self)))
-
-
-def _features(work):
-  return [
-      1.0, work.block_evaluations, work.operations, work.hidden_entries]
+    return float(np.dot([1.0, *work], self))
 
 
 def fit_costs(measurements: Sequence[Measurement]) -> CostModel:
@@ -78,7 +71,7 @@ def fit_costs(measurements: Sequence[Measurement]) -> CostModel:
       len(measurements) >= 4, 'measurements', f'{len(measurements)} of them',
       '4 or more, one for every cost')
   seconds = np.asarray([m.seconds for m in measurements])
-  features = np.asarray([_features(m.work) for m in measurements])
+  features = np.asarray([[1.0, *m.work] for m in measurements])
   # Columns of very different sizes would stop the solver early.
   scale = features.max(axis=0)
   costs, _ = optimize.nnls(
@@ -116,7 +109,7 @@ class CostStudy(NamedTuple):
   def report(self) -> dict[str, Any]:
     """Returns what a tool says of it, a dict for JSON."""
     return {
-        'cost_model': dataclasses.asdict(self.cost_model),
+        'cost_model': self.cost_model._asdict(),
         'exponents': self.exponents,
         'fit_error_max': self.fit_error_max,
         'train_step_s': {
@@ -139,12 +132,12 @@ def study_cost(
     image_sizes: heights and widths.
     terms: numbers of series terms; the other settings are varied at 4.
   """
-  num_scales = len(config.model.num_blocks)
   plan = {
       'batch': [(v, {'batch_size': v}) for v in batch_sizes],
       'hidden width': [(v, {'hidden_channels': v}) for v in hidden],
       'blocks per scale': [
-          (v, {'num_blocks': (v,) * num_scales}) for v in blocks],
+          (v, {'num_blocks': (v,) * len(config.model.num_blocks)})
+          for v in blocks],
       'image size': [(v, {'resize': v}) for v in image_sizes],
       'terms n': [(v, {'estimator': f'fixed:{v}'}) for v in terms],
   }

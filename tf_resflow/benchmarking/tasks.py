@@ -1,6 +1,6 @@
 """The tasks that are timed: a training step, an evaluation, sampling."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import dataclasses
 import resource
 import statistics
@@ -18,7 +18,7 @@ from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.benchmarking import operations
-from tf_resflow.training import strategies
+from tf_resflow.training import trainer
 
 _NUM_WARM_UP = 2
 
@@ -52,8 +52,8 @@ class Settings:
   def batch(self, event_shape: Sequence[int], size: int) -> tf.Tensor:
     """Returns images `[size, H, W, C]`."""
     if self.images is None:
-      rng = np.random.default_rng(self.seed)
-      return tf.constant(rng.random([size, *event_shape]), tf.float32)
+      return tf.constant(np.random.default_rng(self.seed).random(
+          [size, *event_shape]), tf.float32)
     errors.check(len(self.images) >= size, 'batch_size', size,
                  f'at most {len(self.images)}, the number of images')
     return tf.constant(self.images[:size], tf.float32)
@@ -110,36 +110,17 @@ def matmul_rate(size: int = 2048, num_repeats: int = 15) -> float:
   return 2.0 * size**3 / min(seconds)
 
 
-def _make_train_step(settings: Settings) -> tuple[models.Flow, Callable]:
-  """Returns a freshly initialised model, and what trains it for a step."""
-  config, optimization = settings.config, settings.config.optimizer
-  strategy = training.make_strategy(config.run.strategy)
-  strategies.check_batch_size(optimization.batch_size, strategy)
-  with strategy.scope():
-    model = config.model.build()
-    optimizer = training.make_optimizer(optimization)
-    optimizer.build(model.trainable_variables)
-    ema = training.ExponentialMovingAverage(model, optimization.ema_decay)
-  train_step = training.TrainStep(
-      model, optimizer,
-      training.objectives.objective_of(model, config.objective.nll_weight), ema,
-      clip_norm=optimization.clip_norm,
-      accumulation_steps=optimization.accumulation_steps, seed=config.run.seed,
-      jit_compile=config.run.jit_compile)
-  size = optimization.batch_size * optimization.accumulation_steps
+def _make_learner(
+    settings: Settings, size: int) -> tuple[trainer.Learner, training.Batch]:
+  """Returns a freshly initialised model, and a batch for its steps."""
+  learner = trainer.Learner(settings.config)
   whole = tf.data.Dataset.from_tensor_slices(training.Batch(
-      settings.batch(model.event_shape, size), tf.zeros([size], tf.int32)))
-  batch = next(iter(strategy.experimental_distribute_dataset(
+      settings.batch(learner.model.event_shape, size),
+      tf.zeros([size], tf.int32)))
+  batch = next(iter(learner.strategy.experimental_distribute_dataset(
       whole.batch(size, drop_remainder=True))))
-  model.save_norms()
-  training.initialize(model, strategy, batch.x)
-
-  @tf.function(autograph=False)
-  def run(step):
-    metrics = strategy.run(train_step, args=(batch, step))
-    return strategy.experimental_local_results(metrics['gradient_norm'])[0]
-
-  return model, run
+  learner.initialize(batch.x)
+  return learner, batch
 
 
 def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
@@ -157,16 +138,20 @@ def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
     would take for the operations of a step over the time of the step, and
     `work`, a dict of its `operations.StepWork`.
   """
-  model, run = _make_train_step(settings)
-  run(tf.constant(0, tf.int64)).numpy()
+  size = (settings.config.optimizer.batch_size *
+          settings.config.optimizer.accumulation_steps)
+  learner, batch = _make_learner(settings, size)
+
+  def run(step):
+    return learner.run_step(
+        batch, tf.constant(step, tf.int64))['gradient_norm']
+
+  run(0).numpy()
   result = {'first_step_s': time.perf_counter() - start_time}
   if not settings.num_repeats:
     return result | {'peak_memory_gb': peak_memory_gb()}
-  seconds, _ = _times(
-      lambda i: run(tf.constant(i + 1, tf.int64)), settings.num_repeats)
+  seconds, _ = _times(lambda i: run(i + 1), settings.num_repeats)
   step = statistics.median(seconds)
-  size = (settings.config.optimizer.batch_size *
-          settings.config.optimizer.accumulation_steps)
   result |= {
       'train_step_s': step,
       'images_per_second': size / step,
@@ -175,7 +160,7 @@ def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
   num_terms = operations.fixed_num_terms(settings.config)
   if num_terms is not None:
     rate = matmul_rate()
-    work = operations.step_work(model, size, num_terms)
+    work = operations.step_work(learner.model, size, num_terms)
     result |= {
         'matmul_gflops': rate / 1e9,
         'ceiling_fraction': work.operations / rate / step,

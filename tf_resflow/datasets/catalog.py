@@ -124,26 +124,28 @@ IMAGENET32 = DatasetInfo(
   name='downsampled_imagenet/32x32', image_shape=(32, 32, 3), num_levels=256,
   num_classes=0, num_train=1_281_149, num_test=49_999,
   test_split='validation',
-  description='Small ImageNet, as van den Oord et al. (2016) made it; not the '
-  'later version by Chrabaszcz et al.',
+  description='ImageNet at 32 x 32, as van den Oord et al. (2016) made it; '
+  'not the later version by Chrabaszcz et al.',
   homepage='https://image-net.org/small/download.php',
 )
 
 IMAGENET64 = dataclasses.replace(
-  IMAGENET32, name='downsampled_imagenet/64x64', image_shape=(64, 64, 3)
+  IMAGENET32, name='downsampled_imagenet/64x64', image_shape=(64, 64, 3),
+  description=IMAGENET32.description.replace('32 x 32', '64 x 64'),
 )
 
 CELEB_A_HQ64 = DatasetInfo(
   name='celeb_a_hq/64', image_shape=(64, 64, 3), num_levels=256, num_classes=0,
   num_train=27_000, num_test=3_000,
   train_split='train[:27000]', test_split='train[27000:]',
-  description='Faces; the last 3,000 images are the test part, a choice of '
-  'this package.',
+  description='Faces, 64 x 64; the last 3,000 images are the test part, a '
+  'choice of this package.',
   homepage='https://github.com/tkarras/progressive_growing_of_gans',
 )
 
 CELEB_A_HQ256 = dataclasses.replace(
-  CELEB_A_HQ64, name='celeb_a_hq/256', image_shape=(256, 256, 3)
+  CELEB_A_HQ64, name='celeb_a_hq/256', image_shape=(256, 256, 3),
+  description=CELEB_A_HQ64.description.replace('64 x 64', '256 x 256'),
 )
 
 

@@ -70,9 +70,11 @@ class ImageSplit:
         0 <= position < self.num_examples, 'position', position,
         f'one of the {self.num_examples} places of this part, from 0 on',
       )
-    wanted = set(positions)
-    examples = enumerate(self.examples.take(max(wanted) + 1))
-    found = {i: row['image'].numpy() for i, row in examples if i in wanted}
+    found = {
+      i: row['image'].numpy()
+      for i, row in enumerate(self.examples.take(max(positions) + 1))
+      if i in positions
+    }
     return np.stack([found[i] for i in positions])
 
 
@@ -219,8 +221,10 @@ def _open_arrays(
     images.max(initial=0) < facts.num_levels, 'images', images.max(initial=0),
     f'levels below {facts.num_levels} of load_fn of {facts.name}',
   )
-  examples = {'image': images, 'label': labels}
-  return tf.data.Dataset.from_tensor_slices(examples), tf.identity, num_examples
+  return (
+    tf.data.Dataset.from_tensor_slices({'image': images, 'label': labels}),
+    tf.identity, num_examples,
+  )
 
 
 def _open_stored(
@@ -267,8 +271,7 @@ def _prepared_builder(
   Raises:
     DatasetNotFoundError: If the data are neither there nor to be made.
   """
-  if data_dir is not None:
-    data_dir = os.path.expanduser(data_dir)
+  data_dir = None if data_dir is None else os.path.expanduser(data_dir)
   if facts.is_embedded:
     # Importing the module registers its builder with tfds.
     importlib.import_module(f'tf_resflow.datasets.{facts.name}')

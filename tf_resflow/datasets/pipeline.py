@@ -164,8 +164,10 @@ def evaluation_batches(
       'index': index,
     }
 
-  elements = examples.take(num_examples).enumerate()
-  return _batches(elements, finish, batch_size, drop_remainder=False)
+  return _batches(
+    examples.take(num_examples).enumerate(), finish, batch_size,
+    drop_remainder=False,
+  )
 
 
 def _batches(elements, finish, batch_size, *, drop_remainder):

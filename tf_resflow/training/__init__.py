@@ -6,16 +6,15 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=['objectives'],
     submod_attrs={
-        'batches': ['Batch'],
         'ema': ['ExponentialMovingAverage'],
         'loop': ['train'],
         'metrics': ['MetricsWriter'],
-        'objectives': ['Objective'],
+        'objectives': ['Batch', 'Objective'],
         'optimizers': ['make_optimizer'],
         'signals': ['TrainingInterruptedError'],
         'step': ['TrainStep'],
-        'stored_model': ['create_workdir', 'load_model'],
         'strategies': ['make_strategy'],
         'trainer': ['initialize', 'Trainer', 'TrainingDivergedError'],
-        'workdir': ['check_is_new', 'load_config'],
+        'workdir': [
+            'check_is_new', 'create_workdir', 'load_config', 'load_model'],
     })

@@ -5,7 +5,7 @@ To add one: a subclass of `Objective` and a line in `registries.OBJECTIVES`.
 
 import dataclasses
 import math
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
 
@@ -14,9 +14,20 @@ from tf_resflow import models
 from tf_resflow.configuration import registries
 from tf_resflow.configuration import spec
 from tf_resflow.numerics import random
-from tf_resflow.training import batches
 
 Metrics = dict[str, tf.Tensor]
+
+
+class Batch(NamedTuple):
+  """What an objective is computed of.
+
+  Attributes:
+    x: `[B, ...]`, events: images dequantised to [0, 1), or vectors.
+    labels: int32 `[B]`; None where there are none.
+  """
+
+  x: tf.Tensor
+  labels: tf.Tensor | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +50,7 @@ class Objective(spec.Specified):
   metric_names: ClassVar[tuple[str, ...]]
 
   def __call__(
-      self, model: models.Flow, batch: batches.Batch, seed: random.SeedLike
+      self, model: models.Flow, batch: Batch, seed: random.SeedLike
   ) -> tuple[tf.Tensor, Metrics]:
     """Returns the loss and its metrics, scalars.
 
@@ -58,7 +69,7 @@ class BitsPerDim(Objective):
   metric_names: ClassVar = ('bits_per_dim',)
 
   def __call__(
-      self, model: models.Flow, batch: batches.Batch, seed: random.SeedLike
+      self, model: models.Flow, batch: Batch, seed: random.SeedLike
   ) -> tuple[tf.Tensor, Metrics]:
     loss = tf.reduce_mean(model.bits_per_dim(batch.x, seed=seed))
     return loss, {'bits_per_dim': loss}
@@ -71,7 +82,7 @@ class Nats(Objective):
   metric_names: ClassVar = ('nats',)
 
   def __call__(
-      self, model: models.Flow, batch: batches.Batch, seed: random.SeedLike
+      self, model: models.Flow, batch: Batch, seed: random.SeedLike
   ) -> tuple[tf.Tensor, Metrics]:
     loss = -tf.reduce_mean(model.log_prob(batch.x, seed=seed))
     return loss, {'nats': loss}
@@ -88,7 +99,7 @@ class CrossEntropy(Objective):
   metric_names: ClassVar = ('cross_entropy', 'accuracy')
 
   def __call__(
-      self, model: models.Flow, batch: batches.Batch, seed: random.SeedLike
+      self, model: models.Flow, batch: Batch, seed: random.SeedLike
   ) -> tuple[tf.Tensor, Metrics]:
     metrics = _classification_metrics(model.classify(batch.x), batch.labels)
     return metrics['cross_entropy'], metrics
@@ -122,7 +133,7 @@ class Hybrid(Objective):
         'a finite number above 0', 'Without the density use cross_entropy.')
 
   def __call__(
-      self, model: models.Flow, batch: batches.Batch, seed: random.SeedLike
+      self, model: models.Flow, batch: Batch, seed: random.SeedLike
   ) -> tuple[tf.Tensor, Metrics]:
     log_prob, logits = model.log_prob_and_logits(batch.x, seed=seed)
     metrics = {

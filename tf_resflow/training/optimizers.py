@@ -65,9 +65,8 @@ def make_optimizer(
   Args:
     config: of the optimizer.
   """
-  make_learning_rate = registries.SCHEDULES.get(config.schedule)
   arguments = dict(
-      learning_rate=make_learning_rate(
+      learning_rate=registries.SCHEDULES.get(config.schedule)(
           config.learning_rate, config.warmup_steps, config.num_steps),
       beta_2=config.beta_2, epsilon=config.epsilon)
   if not config.weight_decay:

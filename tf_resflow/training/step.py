@@ -5,7 +5,6 @@ import tensorflow as tf
 
 from tf_resflow import models
 from tf_resflow.numerics import random
-from tf_resflow.training import batches
 from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import objectives
 
@@ -51,7 +50,7 @@ class TrainStep:
     ) if jit_compile else self.gradients
 
   def gradients(
-      self, batch: batches.Batch, step: tf.Tensor
+      self, batch: objectives.Batch, step: tf.Tensor
   ) -> tuple[objectives.Metrics, list[tf.Tensor]]:
     """Returns this replica's metrics and the gradients of its loss.
 
@@ -78,7 +77,7 @@ class TrainStep:
 
     def body(i, *sums):
       values = self._part_gradients(
-          batches.Batch(*(part[i] for part in parts)),
+          objectives.Batch(*(part[i] for part in parts)),
           random.fold_in(step_seed, i))
       return i + 1, *tf.nest.map_structure(tf.add, sums, values)
 
@@ -100,7 +99,7 @@ class TrainStep:
         unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
   def reduced_gradients(
-      self, batch: batches.Batch, step: tf.Tensor
+      self, batch: objectives.Batch, step: tf.Tensor
   ) -> tuple[objectives.Metrics, list[tf.Tensor]]:
     """Returns the global batch's metrics and gradients; see `gradients`."""
     metrics, gradients = self._compute(batch, step)
@@ -110,7 +109,7 @@ class TrainStep:
     return metrics, list(gradients)
 
   def __call__(
-      self, batch: batches.Batch, step: tf.Tensor) -> objectives.Metrics:
+      self, batch: objectives.Batch, step: tf.Tensor) -> objectives.Metrics:
     """Updates model, optimizer and average.
 
     Args:

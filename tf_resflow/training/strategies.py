@@ -24,8 +24,8 @@ def mirrored() -> tf.distribute.Strategy:
 
 def auto() -> tf.distribute.Strategy:
   """Returns `mirrored()` where there are several GPUs, else `single()`."""
-  num_gpus = len(tf.config.list_logical_devices('GPU'))
-  return mirrored() if num_gpus > 1 else single()
+  return mirrored() if len(
+      tf.config.list_logical_devices('GPU')) > 1 else single()
 
 
 def make_strategy(name: str) -> tf.distribute.Strategy:

@@ -1,7 +1,6 @@
 """The state of a run, and what changes it."""
 
 from collections.abc import Iterator
-import functools
 import logging
 
 import numpy as np
@@ -11,7 +10,6 @@ from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import models
-from tf_resflow.training import batches
 from tf_resflow.training import checkpoints
 from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import files
@@ -43,7 +41,102 @@ def initialize(
       tf.function(model.initialize, autograph=False), args=(x,))
 
 
-class Trainer:
+def distributed_batches(
+    config: configuration.Config, split: datasets.ImageSplit,
+    strategy: tf.distribute.Strategy, start_step: int
+) -> tf.distribute.DistributedDataset:
+  """Returns the endless `objectives.Batch`es of a run, shared by the replicas.
+
+  What step `t` gets follows from (seed, t) alone. With `accumulation_steps`
+  parts, part `i` of the global batch is the union of the replicas' parts `i`,
+  so that it does not depend on their number.
+
+  Args:
+    config: of the run.
+    split: the training data.
+    strategy: of the run.
+    start_step: number of steps that are finished.
+  """
+  num_parts = config.optimizer.accumulation_steps
+  num_replicas = strategy.num_replicas_in_sync
+
+  def interleave(tensor):
+    if num_parts == 1 or num_replicas == 1:
+      return tensor
+    shape = tensor.shape
+    tensor = tf.reshape(tensor, [num_parts, num_replicas, -1, *shape[1:]])
+    return tf.reshape(
+        tf.transpose(tensor, [1, 0, *range(2, tensor.shape.rank)]), shape)
+
+  dataset = datasets.training_batches(
+      split, batch_size=config.optimizer.batch_size * num_parts,
+      seed=config.run.seed, start_step=start_step, flip=config.data.flip)
+  dataset = dataset.map(lambda batch: objectives.Batch(
+      interleave(batch['image']), interleave(batch['label'])))
+  return strategy.experimental_distribute_dataset(dataset.prefetch(2))
+
+
+class Learner:
+  """A model in training on the devices of a strategy, and its step.
+
+  Args:
+    config: of the run.
+    strategy: by default that of the configuration.
+
+  Attributes:
+    config: of the run.
+    strategy: of the run.
+    model: with the weights of the latest update.
+    ema: their averages.
+    optimizer: a Keras optimizer.
+
+  Raises:
+    InvalidValueError: if the replicas cannot share a batch.
+  """
+
+  def __init__(
+      self, config: configuration.Config,
+      strategy: tf.distribute.Strategy | None = None):
+    self.config = config
+    self.strategy = strategy or strategies.make_strategy(
+        config.run.strategy)
+    strategies.check_batch_size(config.optimizer.batch_size, self.strategy)
+    with self.strategy.scope():
+      self.model = config.model.build()
+      self.optimizer = optimizers.make_optimizer(config.optimizer)
+      self.optimizer.build(self.model.trainable_variables)
+      self.ema = ema_lib.ExponentialMovingAverage(
+          self.model, config.optimizer.ema_decay)
+    self._train_step = step_lib.TrainStep(
+        self.model, self.optimizer,
+        objectives.objective_of(self.model, config.objective.nll_weight),
+        self.ema, clip_norm=config.optimizer.clip_norm,
+        accumulation_steps=config.optimizer.accumulation_steps,
+        seed=config.run.seed, jit_compile=config.run.jit_compile)
+
+  def initialize(self, x: tf.Tensor) -> None:
+    """Sets norms, ActNorms and averages, from the first batch.
+
+    Args:
+      x: the batch `[B, ...]`, per replica.
+    """
+    # Before the first pass, which then needs no power iteration.
+    self.model.save_norms()
+    initialize(self.model, self.strategy, x)
+    self.ema.reset()
+
+  @tf.function(autograph=False)
+  def run_step(
+      self, batch: objectives.Batch, step: tf.Tensor) -> objectives.Metrics:
+    """Updates the model; see `TrainStep`, of whose batches this is the whole.
+    """
+    per_replica = self.strategy.run(self._train_step, args=(batch, step))
+    # Metrics are of the global batch, so every replica holds the same.
+    return tf.nest.map_structure(
+        lambda v: self.strategy.experimental_local_results(v)[0], per_replica)
+
+
+class Trainer(Learner):
   """The state of a run and its transitions.
 
   Everything that a step depends on is a function of the configuration and of
@@ -56,11 +149,6 @@ class Trainer:
     workdir: folder of the run, checked already; see `workdir.check`.
     strategy: by default that of the configuration.
 
-  Attributes:
-    model: with the weights of the latest update.
-    ema: their averages.
-    optimizer: a Keras optimizer.
-
   Raises:
     InvalidValueError: if the replicas cannot share a batch.
   """
@@ -68,31 +156,16 @@ class Trainer:
   def __init__(
       self, config: configuration.Config, workdir: str,
       strategy: tf.distribute.Strategy | None = None):
-    self.config = config
+    # First, since a deep model is built for longer than data are missed.
+    self._split = datasets.load_split(config.data, 'train')
+    super().__init__(config, strategy)
     self.workdir = workdir
-    self.strategy = strategy or strategies.make_strategy(
-        config.run.strategy)
-    strategies.check_batch_size(config.optimizer.batch_size, self.strategy)
-    self._batches_fn = functools.partial(
-        batches.distributed_batches, config,
-        datasets.load_split(config.data, 'train'), self.strategy)
     with self.strategy.scope():
-      self.model = config.model.build()
-      self.optimizer = optimizers.make_optimizer(config.optimizer)
-      self.optimizer.build(self.model.trainable_variables)
-      self.ema = ema_lib.ExponentialMovingAverage(
-          self.model, config.optimizer.ema_decay)
       self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
     self._manager = checkpoints.make_manager(
         tf.train.Checkpoint(
             model=self.model, optimizer=self.optimizer, ema=self.ema,
             step=self._step), workdir, config.run.checkpoints_to_keep)
-    self._train_step = step_lib.TrainStep(
-        self.model, self.optimizer,
-        objectives.objective_of(self.model, config.objective.nll_weight),
-        self.ema, clip_norm=config.optimizer.clip_norm,
-        accumulation_steps=config.optimizer.accumulation_steps,
-        seed=config.run.seed, jit_compile=config.run.jit_compile)
 
   @property
   def step(self) -> int:
@@ -103,10 +176,8 @@ class Trainer:
     """Loads the latest checkpoint, else initialises from the first batch."""
     latest = checkpoints.latest(self.workdir)
     if latest is None:
-      # Before the first pass, which then needs no power iteration.
-      self.model.save_norms()
-      initialize(self.model, self.strategy, next(iter(self._batches_fn(0))).x)
-      self.ema.reset()
+      self.initialize(next(iter(distributed_batches(
+          self.config, self._split, self.strategy, 0))).x)
       self.save()
       _logger.info('Initialised from the first batch.')
     elif checkpoints.restore_run(self._manager.checkpoint, latest):
@@ -151,23 +222,17 @@ class Trainer:
         '--warmup_steps or a smaller --clip_norm in a new workdir usually '
         'help.')
 
-  @tf.function(autograph=False)
-  def _run_step(self, batch, step):
-    per_replica = self.strategy.run(self._train_step, args=(batch, step))
-    # Metrics are of the global batch, so every replica holds the same.
-    return tf.nest.map_structure(
-        lambda v: self.strategy.experimental_local_results(v)[0], per_replica)
-
   def steps(self) -> Iterator[tuple[int, objectives.Metrics]]:
     """Yields the step and its metrics, after every remaining update.
 
     Raises:
       TrainingDivergedError: if the weights have become too large for a norm.
     """
-    iterator = iter(self._batches_fn(self.step))
+    iterator = iter(distributed_batches(
+        self.config, self._split, self.strategy, self.step))
     for step in range(self.step, self.config.optimizer.num_steps):
       try:
-        metrics = self._run_step(next(iterator), tf.constant(step, tf.int64))
+        metrics = self.run_step(next(iterator), tf.constant(step, tf.int64))
       except tf.errors.InvalidArgumentError as error:
         # On CPUs the power iteration of a kernel that is not finite, or whose
         # square overflows, is an error.
