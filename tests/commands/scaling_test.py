@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tf_resflow.benchmarking import processes
+from tf_resflow.benchmarking import studies
 
 _TINY = ['--dataset=digits', '--num_blocks=1', '--hidden_channels=4',
          '--num_dense_blocks=0', '--batch_size=4']
@@ -29,7 +29,7 @@ def test_memory_measures_processes_and_draws(run_tool, tmp_path, monkeypatch):
       commands.append((file.read(), options, tasks))
     return {'peak_memory_gb': 1.0 + len(commands)}
 
-  monkeypatch.setattr(processes, 'measure', measure)
+  monkeypatch.setattr(studies, 'measure', measure)
   output = tmp_path / 'memory.png'
   result = run_tool('scaling', '--study=memory', *_TINY, '--terms=10,40',
                     f'--output={output}')

@@ -24,6 +24,12 @@ def test_names():
   )
 
 
+@pytest.mark.parametrize('name', [n for n in datasets.names() if '/' in n])
+def test_descriptions_say_the_size(name):
+  height, width, _ = datasets.info(name).image_shape
+  assert f' {height} x {width}' in datasets.info(name).description
+
+
 @pytest.mark.parametrize('name', datasets.names())
 def test_facts_agree_with_the_builder(name, tmp_path):
   facts = datasets.info(name)

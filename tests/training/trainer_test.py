@@ -15,6 +15,7 @@ from tests import replicas
 from tests.training import runs
 from tf_resflow import configuration
 from tf_resflow import datasets
+from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.training import loop
@@ -133,3 +134,11 @@ def test_a_stream_is_entered_anywhere(data_dir):
   iterator = iter(trainer_lib.distributed_batches(config, split, strategy, 0))
   third = [next(iterator) for _ in range(3)][-1]
   np.testing.assert_array_equal(third.x, _batch(config, strategy, 2).x)
+
+
+def test_batches_that_replicas_cannot_share_are_refused():
+  trainer_lib.Learner(_config(None, batch_size=4), replicas.two_replicas())
+  with pytest.raises(
+      errors.InvalidValueError,
+      match='^batch_size=3: expected a multiple of 2, the number of replicas'):
+    trainer_lib.Learner(_config(None, batch_size=3), replicas.two_replicas())

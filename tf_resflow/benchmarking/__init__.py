@@ -5,11 +5,11 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'figures': ['save_memory', 'save_scaling'],
     'operations': ['fixed_num_terms', 'predict_training', 'step_work'],
-    'processes': ['describe', 'measure', 'measure_step'],
     'report': [
         'check_ceiling', 'format_cost', 'format_memory', 'format_prediction',
         'format_table', 'read_baseline'],
-    'studies': ['study_cost', 'study_memory'],
+    'studies': [
+        'describe', 'measure', 'measure_step', 'study_cost', 'study_memory'],
     'tasks': [
         'matmul_rate', 'measure_evaluation', 'measure_sampling', 'measure_task',
         'measure_training', 'peak_memory_gb', 'Settings'],

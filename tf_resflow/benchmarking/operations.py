@@ -71,8 +71,8 @@ def fixed_num_terms(config: configuration.Config) -> int | None:
   work, which it does not for classifiers.
   """
   estimator = estimator_of(config)
-  is_counted = estimator is not None and not config.objective.hybrid
-  return estimator.num_terms if is_counted else None
+  return estimator.num_terms if (
+      estimator is not None and not config.objective.hybrid) else None
 
 
 class Accelerator(NamedTuple):

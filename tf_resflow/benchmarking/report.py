@@ -89,12 +89,11 @@ def format_table(values: Mapping[str, float],
     values: the measurements.
     baseline: others, whose numbers and ratios stand beside.
   """
-  compared = ratios(values, baseline) if baseline else {}
   lines = {'': f'{"":42s}{"this":>12s}{"baseline":>12s}{"ratio":>8s}'
            } if baseline else {}
   lines |= {key: f'{label:42s}{values[key]:12.4g}'
             for key, label in _ROWS.items() if key in values}
-  for key, ratio in compared.items():
+  for key, ratio in ratios(values, baseline or {}).items():
     lines[key] += f'{baseline[key]:12.4g}{ratio:8.3f}'
   return '\n'.join(lines.values())
 

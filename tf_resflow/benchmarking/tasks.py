@@ -188,10 +188,10 @@ def measure_evaluation(settings: Settings) -> dict[str, Any]:
 
   seconds, values = _times(
       lambda i: run(tf.constant([settings.seed, i])), settings.num_repeats)
-  variance = np.var(np.asarray(values, np.float64), axis=0, ddof=1)
   return {
       'evaluate_s': statistics.median(seconds),
-      'evaluate_deviation_nats': float(np.sqrt(np.mean(variance))),
+      'evaluate_deviation_nats': float(np.sqrt(np.mean(
+          np.var(np.asarray(values, np.float64), axis=0, ddof=1)))),
   }
 
 

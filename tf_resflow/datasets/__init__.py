@@ -9,6 +9,6 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
   'catalog': ['DatasetInfo', 'info', 'names'],
   'loading': ['DatasetNotFoundError', 'ImageSplit', 'load', 'load_split'],
-  'pipeline': ['evaluation_batches', 'training_batches'],
-  'quantization': ['dequantize', 'quantize'],
+  'pipeline': [
+    'dequantize', 'evaluation_batches', 'quantize', 'training_batches'],
 })

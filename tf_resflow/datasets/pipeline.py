@@ -1,4 +1,4 @@
-"""Deterministic tf.data pipelines for training and evaluation.
+"""Deterministic tf.data pipelines, from integers to the unit interval.
 
 Every random draw depends on the seed and on the number of the element alone,
 never on what was drawn before, on threads or on the number of replicas. So a
@@ -6,10 +6,12 @@ stream can be entered anywhere, and a run that resumes sees what it would have
 seen.
 """
 
+import functools
+
+import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow.datasets import quantization
 from tf_resflow.datasets.loading import ImageSplit
 
 # Above this size examples are streamed through a buffer of so many.
@@ -17,6 +19,101 @@ MAX_IN_MEMORY = 100_000
 
 # One stream of random numbers for each purpose.
 _ORDER, _FLIP, _NOISE, _EVALUATION_NOISE = range(4)
+
+
+@functools.cache
+def _cell_bounds(num_levels: int) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the first and last float32 that `quantize` maps to each level.
+
+  Rounding makes these differ from X/n and (X + 1)/n: in float32
+  255 + 0.99999 is 256, and (X/n) * n can fall just below X when n is no power
+  of two.
+
+  Args:
+    num_levels: Number of levels n.
+
+  Returns:
+    Two float32 arrays `[n]`.
+  """
+  n = np.float32(num_levels)
+  level = np.arange(num_levels, dtype=np.float32)
+  low, high = level / n, (level + 1) / n
+  while (short := low * n < level).any():
+    low = np.where(short, np.nextafter(low, np.float32(1)), low)
+  while (long := high * n >= level + 1).any():
+    high = np.where(long, np.nextafter(high, np.float32(0)), high)
+  return low, high
+
+
+def dequantize(
+  image_uint8: tf.Tensor, noise: tf.Tensor, num_levels: int
+) -> tf.Tensor:
+  """Spreads every integer level over its cell of the unit interval.
+
+      x = (X + U) / n
+
+  rounded towards the inside of the cell where float32 would leave it, so that
+  always `0 <= x < 1` and `quantize(x, n) == X`, for `U = 1` too.
+
+  Args:
+    image_uint8: Integers X in 0..n-1, any shape.
+    noise: U in [0, 1], float32, same shape.
+    num_levels: Number of levels n, 1..256.
+
+  Returns:
+    x, float32, same shape, in [0, 1).
+
+  Raises:
+    InvalidValueError: If `num_levels` is not in 1..256.
+
+  Example:
+    >>> x = dequantize(tf.constant([255], tf.uint8), tf.constant([1.0]), 256)
+    >>> bool(x < 1)
+    True
+
+  References:
+    Theis, van den Oord and Bethge, 2016, Section 3.1 (why uniform noise makes
+    the density of x bound the probability of X).
+  """
+  _check_num_levels(num_levels)
+  low, high = _cell_bounds(num_levels)
+  level = tf.cast(image_uint8, tf.int32)
+  x = (tf.cast(image_uint8, tf.float32) + noise) / np.float32(num_levels)
+  return tf.clip_by_value(x, tf.gather(low, level), tf.gather(high, level))
+
+
+def quantize(x: tf.Tensor, num_levels: int) -> tf.Tensor:
+  """Returns the level of the cell in which each number lies.
+
+      X = min(max(floor(n x), 0), n - 1)
+
+  The inverse of `dequantize`, whatever the noise. Values outside [0, 1), as a
+  model may sample them, go to the nearest level.
+
+  Args:
+    x: float32, any shape.
+    num_levels: Number of levels n, 1..256.
+
+  Returns:
+    X, uint8, same shape.
+
+  Raises:
+    InvalidValueError: If `num_levels` is not in 1..256.
+
+  Example:
+    >>> quantize(tf.constant([-0.1, 0.5, 1.0]), 4).numpy().tolist()
+    [0, 2, 3]
+  """
+  _check_num_levels(num_levels)
+  level = tf.floor(x * np.float32(num_levels))
+  return tf.cast(tf.clip_by_value(level, 0.0, num_levels - 1.0), tf.uint8)
+
+
+def _check_num_levels(num_levels: int) -> None:
+  errors.check(
+    1 <= num_levels <= 256, 'num_levels', num_levels,
+    'a whole number in [1, 256], since images have 8 bits',
+  )
 
 
 def training_batches(
@@ -102,16 +199,18 @@ def training_batches(
       heads = _uniform([], flip_key, index) < 0.5
       image = tf.where(heads, tf.reverse(image, axis=[1]), image)
     return {
-      'image': quantization.dequantize(
+      'image': dequantize(
         image, _uniform(split.image_shape, noise_key, index), split.num_levels
       ),
       'label': example['label'],
     }
 
-  epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
-  examples = epochs.flat_map(streamed if arrays is None else positions)
-  index = tf.data.Dataset.range(first, tf.int64.max)
-  elements = tf.data.Dataset.zip((index, examples.skip(num_skipped)))
+  examples = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(
+    streamed if arrays is None else positions
+  )
+  elements = tf.data.Dataset.zip((
+    tf.data.Dataset.range(first, tf.int64.max), examples.skip(num_skipped)
+  ))
   return _batches(elements, finish, batch_size, drop_remainder=True)
 
 
@@ -156,7 +255,7 @@ def evaluation_batches(
 
   def finish(index, example):
     return {
-      'image': quantization.dequantize(
+      'image': dequantize(
         example['image'], _uniform(split.image_shape, noise_key, index),
         split.num_levels,
       ),

@@ -175,9 +175,8 @@ class MetricsWriter(contextlib.AbstractContextManager):
 
   def _replace_csv(self, rows: Iterable[Mapping[str, str]]):
     """Puts a file with these rows in place of metrics.csv and opens it."""
-    header = dict(zip(self._columns, self._columns, strict=True))
-    files.write_text(
-        self._csv_path, _csv_lines(self._columns, [header, *rows]))
+    files.write_text(self._csv_path, _csv_lines(self._columns, [
+        dict(zip(self._columns, self._columns, strict=True)), *rows]))
     self._file.close()
     self._file = open(self._csv_path, 'a', encoding='utf-8')
 

@@ -2,7 +2,6 @@
 
 import tensorflow as tf
 
-from tf_resflow import errors
 from tf_resflow.configuration import registries
 
 
@@ -35,11 +34,3 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     name: one of `registries.STRATEGIES`: auto, single, mirrored.
   """
   return registries.STRATEGIES.get(name)()
-
-
-def check_batch_size(
-    batch_size: int, strategy: tf.distribute.Strategy) -> None:
-  """Raises `InvalidValueError` unless replicas can share a batch equally."""
-  num_replicas = strategy.num_replicas_in_sync
-  errors.check(batch_size % num_replicas == 0, 'batch_size', batch_size,
-               f'a multiple of {num_replicas}, the number of replicas')

@@ -100,7 +100,11 @@ class Learner:
     self.config = config
     self.strategy = strategy or strategies.make_strategy(
         config.run.strategy)
-    strategies.check_batch_size(config.optimizer.batch_size, self.strategy)
+    num_replicas = self.strategy.num_replicas_in_sync
+    errors.check(
+        config.optimizer.batch_size % num_replicas == 0, 'batch_size',
+        config.optimizer.batch_size,
+        f'a multiple of {num_replicas}, the number of replicas')
     with self.strategy.scope():
       self.model = config.model.build()
       self.optimizer = optimizers.make_optimizer(config.optimizer)
@@ -130,10 +134,10 @@ class Learner:
       self, batch: objectives.Batch, step: tf.Tensor) -> objectives.Metrics:
     """Updates the model; see `TrainStep`, of whose batches this is the whole.
     """
-    per_replica = self.strategy.run(self._train_step, args=(batch, step))
     # Metrics are of the global batch, so every replica holds the same.
     return tf.nest.map_structure(
-        lambda v: self.strategy.experimental_local_results(v)[0], per_replica)
+        lambda v: self.strategy.experimental_local_results(v)[0],
+        self.strategy.run(self._train_step, args=(batch, step)))
 
 
 class Trainer(Learner):
@@ -228,11 +232,14 @@ class Trainer(Learner):
     Raises:
       TrainingDivergedError: if the weights have become too large for a norm.
     """
-    iterator = iter(distributed_batches(
-        self.config, self._split, self.strategy, self.step))
-    for step in range(self.step, self.config.optimizer.num_steps):
+    # The batches have no end.
+    for step, batch in zip(
+        range(self.step, self.config.optimizer.num_steps),
+        distributed_batches(
+            self.config, self._split, self.strategy, self.step),
+        strict=False):
       try:
-        metrics = self.run_step(next(iterator), tf.constant(step, tf.int64))
+        metrics = self.run_step(batch, tf.constant(step, tf.int64))
       except tf.errors.InvalidArgumentError as error:
         # On CPUs the power iteration of a kernel that is not finite, or whose
         # square overflows, is an error.

@@ -166,12 +166,12 @@ def create_workdir(
     prepare(draft, config)
     for file_name, text in (extra_files or {}).items():
       files.write_text(os.path.join(draft, file_name), text)
-    checkpoint = tf.train.Checkpoint(
-        model=model, ema=ema_lib.ExponentialMovingAverage(model),
-        step=tf.Variable(0, dtype=tf.int64))
     with files.writing('the weights'):
       checkpoints.make_manager(
-          checkpoint, draft, config.run.checkpoints_to_keep).save(0)
+          tf.train.Checkpoint(
+              model=model, ema=ema_lib.ExponentialMovingAverage(model),
+              step=tf.Variable(0, dtype=tf.int64)),
+          draft, config.run.checkpoints_to_keep).save(0)
     # A rename replaces an empty folder, and fails where one has been filled.
     os.rename(draft, workdir)
 
