@@ -160,7 +160,7 @@ class Trainer(Learner):
   def __init__(
       self, config: configuration.Config, workdir: str,
       strategy: tf.distribute.Strategy | None = None):
-    # First, since a deep model is built for longer than data are missed.
+    # First: missing data are noticed before a deep model is built.
     self._split = datasets.load_split(config.data, 'train')
     super().__init__(config, strategy)
     self.workdir = workdir
