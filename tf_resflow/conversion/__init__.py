@@ -3,8 +3,8 @@
 Chen et al. (2019) published their trained models as PyTorch checkpoints
 (https://github.com/rtqichen/residual-flows). They are read here without
 PyTorch: `torch_file` reads the file, `arguments` turns its training arguments
-into a configuration, `weights` moves its tensors, `latents` translates the
-order of latents.
+into a configuration, `weights` moves its tensors and translates the order of
+latents.
 """
 
 import lazy_loader
@@ -15,6 +15,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'arguments': ['Conversion', 'convert_arguments'],
         'checkpoint': ['Checkpoint', 'WEIGHTS', 'load_checkpoint'],
         'converter': ['convert', 'is_converted', 'load_model'],
-        'latents': ['from_channels_first', 'to_channels_first'],
-        'weights': ['load_weights'],
+        'weights': [
+            'from_channels_first', 'load_weights', 'to_channels_first'],
     })

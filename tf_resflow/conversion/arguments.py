@@ -74,6 +74,10 @@ _UNSUPPORTED = {
 # Laws of the number of terms, with the parameters of the script.
 _LAWS = {'poisson': 'poisson:2', 'geometric': 'geometric:0.5'}
 
+_CHOICES = {
+    'data': _DATASETS, 'act': _ACTIVATIONS, 'n_dist': _LAWS,
+    'task': ('density', 'hybrid', 'classification')}
+
 # The same for training alone: the converted model is right, but training it
 # further in this package is done in another way, that of the default.
 _TRAINED_OTHERWISE = {
@@ -121,22 +125,20 @@ def _integers(name, value):
 
 def _check_supported(args):
   """Refuses, by name, switches whose function does not exist here."""
-  for name, what in _UNSUPPORTED.items():
-    _check(args[name] == _DEFAULTS[name], name, args[name],
-           repr(_DEFAULTS[name]), f'{what} cannot be converted.')
-  vnorms = args['vnorms']
-  _check(set(vnorms) == {'2'}, 'vnorms', vnorms, '2s alone',
-         'Norms other than 2 -> 2 cannot be converted.')
   num_norms = len(_integers('kernels', args['kernels'])) + 1
-  _check(len(vnorms) == num_norms, 'vnorms', vnorms,
-         f'{num_norms} norms, one more than kernels')
-  for name, choices in (
-      ('data', _DATASETS), ('act', _ACTIVATIONS), ('n_dist', _LAWS),
-      ('task', ('density', 'hybrid', 'classification'))):
-    _check(args[name] in choices, name, args[name],
-           f'one of {", ".join(choices)}')
-  _check(args['imagesize'] <= _MAX_IMAGE_SIZE, 'imagesize', args['imagesize'],
-         f'at most {_MAX_IMAGE_SIZE}')
+  for is_supported, name, expected, advice in (
+      *((args[name] == _DEFAULTS[name], name, repr(_DEFAULTS[name]),
+         f'{what} cannot be converted.')
+        for name, what in _UNSUPPORTED.items()),
+      (set(args['vnorms']) == {'2'}, 'vnorms', '2s alone',
+       'Norms other than 2 -> 2 cannot be converted.'),
+      (len(args['vnorms']) == num_norms, 'vnorms',
+       f'{num_norms} norms, one more than kernels', ''),
+      *((args[name] in choices, name, f'one of {", ".join(choices)}', '')
+        for name, choices in _CHOICES.items()),
+      (args['imagesize'] <= _MAX_IMAGE_SIZE, 'imagesize',
+       f'at most {_MAX_IMAGE_SIZE}', '')):
+    _check(is_supported, name, args[name], expected, advice)
 
 
 def _check_types(args):
@@ -175,15 +177,12 @@ def _training_notes(args, arguments):
   return tuple(note for condition, note in conditions if condition)
 
 
-def _nll_weight(args):
+def _nll_weight(args, num_channels):
   """The weight of the density in the loss, both terms in nats."""
   if args['task'] == 'classification':
     return 0.0
-  if args['task'] != 'density' and args['scale_dim']:
-    dataset, _ = _DATASETS[args['data']]
-    return 1.0 / (
-        args['imagesize']**2 * datasets.info(dataset).image_shape[-1])
-  return 1.0
+  is_scaled = args['task'] == 'hybrid' and args['scale_dim']
+  return 1.0 / (args['imagesize']**2 * num_channels) if is_scaled else 1.0
 
 
 def _num_bits(args):
@@ -193,14 +192,13 @@ def _num_bits(args):
 
 def _preprocessing(args):
   """Returns the fields of the configuration that say how images enter."""
-  is_classifier = args['task'] != 'density'
-  if args['data'] == 'cifar10' and is_classifier:
-    mean, std = _CIFAR10_MEAN, _CIFAR10_STD
-    if args['squeeze_first']:
-      # The script squeezes first and standardises as many of the channels as
-      # there are colours: three of the four quarters of red.
-      mean, std = mean + (0.0,) * 9, std + (1.0,) * 9
-    return {'preprocessing': 'standardize', 'mean': mean, 'std': std}
+  if args['data'] == 'cifar10' and args['task'] != 'density':
+    # The script squeezes first and standardises as many of the channels as
+    # there are colours: three of the four quarters of red.
+    num_others = 9 if args['squeeze_first'] else 0
+    return {'preprocessing': 'standardize',
+            'mean': _CIFAR10_MEAN + (0.0,) * num_others,
+            'std': _CIFAR10_STD + (1.0,) * num_others}
   if not args['logit_transform']:
     return {'preprocessing': 'none'}
   return {'preprocessing': 'logit', 'logit_alpha': _DATASETS[args['data']][1]}
@@ -242,7 +240,7 @@ def convert_arguments(arguments: Mapping[str, Any]) -> Conversion:
   is_first_bare = (
       args['first_resblock'] and len(num_blocks) > 1 and not args['fc'])
   dataset, _ = _DATASETS[args['data']]
-  native_size = datasets.info(dataset).image_shape[0]
+  native_size, *_, num_channels = datasets.info(dataset).image_shape
   try:
     config = configuration.make_config(
         dataset=dataset,
@@ -269,7 +267,7 @@ def convert_arguments(arguments: Mapping[str, Any]) -> Conversion:
         first_act_norm=args['first_resblock'],
         hybrid=args['task'] != 'density',
         head_channels=args['cdim'],
-        nll_weight=_nll_weight(args),
+        nll_weight=_nll_weight(args, num_channels),
         estimator=f'roulette:{_LAWS[args["n_dist"]]},'
         f'exact={args["n_exact_terms"]}',
         batch_size=args['batchsize'],

@@ -82,8 +82,8 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
   _check(
       isinstance(content, dict) and {'state_dict', 'args'} <= content.keys(),
       path, 'a checkpoint of train_img.py', content)
-  ema = content.get('ema')
-  averages = {} if ema is None else _attributes(path, 'ema', ema)
+  averages = {} if content.get('ema') is None else _attributes(
+      path, 'ema', content['ema'])
   return Checkpoint(
       path=path,
       arguments=_attributes(path, 'args', content['args']),
@@ -94,13 +94,12 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
 
 
 def _check(condition, path, expected, found):
-  if not condition:
-    text = reprlib.repr(found)
-    if isinstance(found, dict) and found:
-      keys = map(reprlib.repr, itertools.islice(found, 6))
-      text = f'a dict with the keys {", ".join(keys)}'
-    raise errors.InvalidValueError(
-        'checkpoint', path, expected, f'It holds {text}.')
+  keys = map(reprlib.repr, itertools.islice(found, 6)) if isinstance(
+      found, dict) else ()
+  text = ', '.join(keys)
+  errors.check(
+      condition, 'checkpoint', path, expected, 'It holds '
+      f'{"a dict with the keys " + text if text else reprlib.repr(found)}.')
 
 
 def _attributes(path, name, value):

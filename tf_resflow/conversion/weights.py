@@ -1,15 +1,24 @@
-"""Moves the tensors of the authors' model into ours.
+"""Moves the weights and latents of the authors' model into ours, and back.
 
 Their tensors are channels-first (`NCHW`, `OIHW`), ours channels-last. Fully
 connected layers see flattened features, so their rows and columns are permuted
 between the two orders.
+
+Both flatten the parts of the latents (`model.latent_shapes`: what is factored
+out, scale by scale, then the rest) and join them in the same order. This
+package flattens every part from `[h, w, c]`, the authors' code from
+`[c, h, w]`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+import itertools
 import math
+import os
+import re
 import reprlib
 
 import numpy as np
+import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow import layers
@@ -27,11 +36,61 @@ _THEIR_LAYERS = {
     layers.ActNorm, layers.Logit, layers.ResidualBlock, layers.Squeeze,
     layers.Standardize}
 
+_MISMATCH = 'Its tensors and its training arguments do not belong together.'
 
-def _check(condition, name, value, expected, advice=(
-    'Its tensors and its training arguments do not belong together.')):
+_KERNEL = re.compile(
+    r'transforms\.(\d{1,9})\.chain\.(\d{1,9})\.nnet\.(?:nnet\.)?(\d{1,9})\.'
+    'weight')
+
+
+def _check(condition, name, value, expected, advice=_MISMATCH):
   # Names of unknown tensors may have any length.
   errors.check(condition, f'checkpoint.{name[:100]}', value, expected, advice)
+
+
+def check_kernels(
+    config: models.ResidualFlowConfig,
+    path: str | os.PathLike,
+    tensors: Mapping[str, Tensor],
+) -> None:
+  """Holds the kernels in a checkpoint against its arguments, before a model.
+
+  The arguments in a file of a few bytes may ask for a model that no memory
+  holds. The kernels are nearly all of a model, and the file has to have them.
+
+  Args:
+    config: of the model that the checkpoint's arguments ask for.
+    path: of the checkpoint.
+    tensors: by the authors' names, as `Checkpoint.weights` returns them.
+
+  Raises:
+    errors.InvalidValueError: if the model has other kernels than the file, or
+      the file is too small to hold its tensors.
+  """
+
+  def check(condition, expected):
+    errors.check(condition, 'checkpoint', path, expected, _MISMATCH)
+
+  # A tensor may repeat its numbers; those of bfloat16 grow to float32.
+  check(
+      sum(math.prod(tensor.shape) * tensor.dtype.itemsize
+          for tensor in tensors.values()) <= 2 * os.path.getsize(path),
+      'tensors that are not larger than the file')
+  matches = ((_KERNEL.fullmatch(name), tensor.shape)
+             for name, tensor in tensors.items())
+  found = {
+      tuple(map(int, match.groups())): shape for match, shape in matches
+      if match}
+  for scale, expected in enumerate(_kernel_shapes(config)):
+    shapes = [found[key] for key in sorted(found) if key[0] == scale]
+    # Lazily, up to the first difference: many may be expected.
+    for i, (want, have) in enumerate(itertools.zip_longest(expected, shapes)):
+      check(want == have, f'the shape {want or "none"} of kernel {i} of scale '
+            f'{scale}, not {have or "none"}')
+  if config.num_classes:
+    head = tensors.get('classification_heads.0.0.weight')
+    check(head and head.shape[:1] == (config.head_channels,),
+          f'a classifier of {config.head_channels} channels')
 
 
 def load_weights(
@@ -79,6 +138,43 @@ def load_weights(
   _check(not left, min(left, default=''), 'a tensor',
          f'none, as of {len(left)} in all')
   model.save_norms()
+
+
+def to_channels_first(model: models.ResidualFlow, z: tf.Tensor) -> tf.Tensor:
+  """Returns latents in the order of the authors' code.
+
+  Args:
+    model: a `models.ResidualFlow`.
+    z: `[B, D]`, latents of the model.
+
+  Returns:
+    `[B, D]`.
+
+  Example:
+    >>> model = conversion.load_model('cifar10_resflow.pth')
+    >>> z = tf.zeros([4, model.event_size])
+    >>> z_theirs = conversion.to_channels_first(model, z)
+  """
+  return tf.concat([
+      tf.reshape(tf.transpose(
+          tf.reshape(part, [-1, h, w, c]), [0, 3, 1, 2]), [-1, h * w * c])
+      for part, (h, w, c) in _parts(model, z)], axis=1)
+
+
+def from_channels_first(model: models.ResidualFlow, z: tf.Tensor) -> tf.Tensor:
+  """Returns latents of the authors' code in the order of the model.
+
+  Args:
+    model: a `models.ResidualFlow`.
+    z: `[B, D]`, in the order of the authors' code.
+
+  Returns:
+    `[B, D]`, for `model.inverse`.
+  """
+  return tf.concat([
+      tf.reshape(tf.transpose(
+          tf.reshape(part, [-1, c, h, w]), [0, 2, 3, 1]), [-1, h * w * c])
+      for part, (h, w, c) in _parts(model, z)], axis=1)
 
 
 def _check_standardization(model, remaining):
@@ -195,3 +291,40 @@ def _to_ours(value, image_shapes):
       value = value.take(order.transpose([1, 2, 0]).ravel(), axis)
   # `OIHW` to `HWIO`, `OI` to `IO`.
   return value.transpose([2, 3, 1, 0][-value.ndim:])
+
+
+def _kernel_shapes(config) -> Iterator[Iterator[tuple[int, ...]]]:
+  """Yields for every scale the shapes of its kernels, in their order."""
+  conv_kernels = [(size, size) for size in config.kernel_sizes]
+  dense_kernels = [()] * (config.num_dense_hidden_layers + 1)
+  channels = config.image_shape[-1] * (4 if config.squeeze_first else 1)
+  size = config.event_size
+  for scale, num_blocks in enumerate(config.num_blocks, 1):
+    is_last = scale == len(config.num_blocks)
+    blocks = (
+        _block_shapes(size, config.hidden_channels, dense_kernels)
+        if config.fully_connected else
+        _block_shapes(channels, config.hidden_channels, conv_kernels))
+    dense_blocks = _block_shapes(size, config.dense_hidden_units, dense_kernels)
+    yield itertools.chain(
+        itertools.chain.from_iterable(itertools.repeat(blocks, num_blocks)),
+        dense_blocks * (config.num_dense_blocks if is_last else 0))
+    channels *= 2 if config.factor_out else 4
+    size //= 2 if config.factor_out else 1
+
+
+def _block_shapes(num_outer, num_hidden, kernels):
+  """Returns the shapes of the kernels of a residual block."""
+  widths = [num_outer, *[num_hidden] * (len(kernels) - 1), num_outer]
+  return [(outputs, inputs, *kernel) for inputs, outputs, kernel
+          in zip(widths[:-1], widths[1:], kernels, strict=True)]
+
+
+def _parts(model, z):
+  """Returns pairs of a part of the latents and its shape `[h, w, c]`."""
+  z = tf.convert_to_tensor(z)
+  errors.check(
+      z.shape.rank == 2 and z.shape[1] == model.event_size, 'z',
+      f'a tensor of shape {z.shape}', f'the shape [B, {model.event_size}]')
+  sizes = [math.prod(shape) for shape in model.latent_shapes]
+  return zip(tf.split(z, sizes, axis=1), model.latent_shapes, strict=True)
