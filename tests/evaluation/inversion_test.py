@@ -77,14 +77,15 @@ def test_residuals_do_not_rely_on_the_solver(split, flow, monkeypatch):
 def test_every_solve_has_a_column(flow):
   z = flow.draw_latents(3, seed=0)
   inverted = flow.solve_inverse(z)
-  found = inversion.convergence(inverted)
+  residual, num_steps, converged = inversion.convergence(inverted)
+  assert np.all(converged)
   assert [s.bijection.name for s in inverted.solves] == ['block_1', 'block_0']
   for i, solve in enumerate(inverted.solves):
     error = np.abs(solve.bijection(solve.solution.x) - solve.target)
     np.testing.assert_allclose(
-        found.residual[:, i], error.max(axis=(1, 2, 3)), rtol=1e-6)
+        residual[:, i], error.max(axis=(1, 2, 3)), rtol=1e-6)
     np.testing.assert_array_equal(
-        found.num_steps[:, i], solve.solution.num_steps)
+        num_steps[:, i], solve.solution.num_steps)
 
 
 @pytest.mark.parametrize('strategy', [None, replicas.two_replicas])

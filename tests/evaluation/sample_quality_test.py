@@ -1,7 +1,14 @@
-"""FID and KID of a flow against the same from arrays."""
+"""FID and KID of a flow against the same from arrays.
+
+The distances themselves: Frechet's against closed forms, the kernel's by
+repetition.
+"""
+
+import itertools
 
 import numpy as np
 import pytest
+from scipy import linalg
 import tensorflow as tf
 
 from tests import flows
@@ -88,3 +95,211 @@ def test_failing_samples_are_an_error(flow, result):
     sample_quality.compare_samples(
         flow, splits.make_split(images, 17), _extractor(),
         solver=numerics.Banach(max_steps=1))
+
+
+_SIZE = 24
+
+
+def _distance(covariance_1, covariance_2, shift=0.0):
+  size = len(covariance_1)
+  return evaluation.frechet_distance(
+      np.zeros(size), covariance_1, np.full(size, shift), covariance_2)
+
+
+def _basis(rank, seed=0):
+  rng = np.random.default_rng(seed)
+  return np.linalg.qr(rng.normal(size=[_SIZE, _SIZE]))[0][:, :rank]
+
+
+def test_one_dimension():
+  # (m1 - m2)^2 + (s1 - s2)^2
+  assert evaluation.frechet_distance(
+      [1.0], [[4.0]], [3.0], [[25.0]]) == pytest.approx(4.0 + 9.0, rel=1e-14)
+
+
+@pytest.mark.parametrize('rank', [_SIZE, 10, 1])
+def test_commuting_covariances(rank):
+  """sum (sqrt d - sqrt e)^2 for common eigenvectors, of any rank."""
+  rng = np.random.default_rng(1)
+  basis = _basis(rank)
+  d, e = rng.uniform(0.5, 3.0, [2, rank])
+  expected = np.sum((np.sqrt(d) - np.sqrt(e))**2)
+  first, second = basis * d @ basis.T, basis * e @ basis.T
+  assert _distance(first, second) == pytest.approx(expected, rel=1e-12)
+  assert _distance(first, second, shift=2.0) == pytest.approx(
+      expected + 4.0 * _SIZE, rel=1e-12)
+  if rank < _SIZE:
+    # Eigenvalues of the product, the usual way, lose half of the digits here.
+    values = linalg.eigvals(first @ second).real
+    usual = np.sum(d) + np.sum(e) - 2.0 * np.sum(
+        np.sqrt(np.maximum(values, 0.0)))
+    assert abs(usual - expected) > 1e-9
+
+
+def test_rank_one():
+  """tr (a a^T b b^T)^(1/2) = |<a, b>|."""
+  a, b = np.random.default_rng(2).normal(size=[2, _SIZE])
+  expected = a @ a + b @ b - 2.0 * abs(a @ b)
+  found = _distance(np.outer(a, a), np.outer(b, b))
+  assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_orthogonal_supports():
+  """Nothing in common: the sum of the traces."""
+  basis = _basis(8)
+  first, second = basis[:, :4], basis[:, 4:]
+  assert _distance(first @ first.T, second @ second.T) == pytest.approx(
+      8.0, rel=1e-12)
+  zero = np.zeros([_SIZE, _SIZE])
+  assert _distance(first @ first.T, zero) == pytest.approx(4.0, rel=1e-12)
+  assert _distance(zero, zero) == 0.0
+
+
+def test_general_covariances_against_the_matrix_square_root():
+  rng = np.random.default_rng(3)
+  first, second = [a.T @ a / 40 for a in rng.normal(size=[2, 40, _SIZE])]
+  expected = np.trace(first + second - 2.0 * linalg.sqrtm(first @ second).real)
+  assert _distance(first, second) == pytest.approx(expected, rel=1e-9)
+  assert _distance(second, first) == pytest.approx(expected, rel=1e-9)
+
+
+def test_equal_distributions_from_few_examples():
+  """Fewer examples than features, so that covariances are singular."""
+  features = np.random.default_rng(4).normal(size=[9, _SIZE])
+  covariance = np.cov(features, rowvar=False)
+  distance = _distance(covariance, covariance)
+  assert 0.0 <= distance < 1e-13 * np.trace(covariance)
+
+
+@pytest.mark.parametrize('offset', [0.0, 1e6])
+def test_moments_of_batches(offset):
+  rng = np.random.default_rng(5)
+  features = offset + rng.normal(size=[50, 7]) @ rng.normal(size=[7, 7])
+  moments = evaluation.FeatureMoments()
+  for start, stop in ((0, 1), (1, 20), (20, 33), (33, 50)):
+    moments.update(features[start:stop])
+  assert moments.num_examples == 50
+  np.testing.assert_allclose(moments.mean, features.mean(0), rtol=1e-13)
+  np.testing.assert_allclose(
+      moments.covariance, np.cov(features, rowvar=False), rtol=1e-8, atol=1e-9)
+
+
+def test_moments_are_in_double_precision():
+  """Sums of float32 squares would have no digit left."""
+  features = (1e4 + np.random.default_rng(6).normal(size=[64, 3])).astype(
+      np.float32)
+  moments = evaluation.FeatureMoments()
+  for i in range(0, 64, 16):
+    moments.update(features[i:i + 16])
+  np.testing.assert_allclose(
+      moments.covariance, np.cov(features.astype(np.float64), rowvar=False),
+      rtol=1e-9, atol=1e-9)
+
+
+def test_what_is_refused():
+  moments = evaluation.FeatureMoments()
+  for features in (np.zeros([0, 3]), np.zeros(3)):
+    with pytest.raises(ValueError, match=r'expected \[B, F\]'):
+      moments.update(features)
+  moments.update(np.zeros([1, 3]))
+  with pytest.raises(ValueError, match=r'expected \[B, 3\], as before'):
+    moments.update(np.zeros([1, 4]))
+  with pytest.raises(ValueError, match='num_examples=1: expected a number fr'):
+    moments.covariance  # noqa: B018
+  with pytest.raises(ValueError, match=r'shapes=\(2,\), \(3,\)'):
+    evaluation.frechet_distance(np.zeros(2), np.eye(2), np.zeros(3), np.eye(3))
+  with pytest.raises(ValueError, match='covariance=NaN or infinite'):
+    _distance(np.eye(2), np.full([2, 2], np.nan))
+
+
+_POINTS = np.array([[0.0, 1.0], [2.0, -1.0], [0.5, 0.5]])
+_P, _Q = np.array([0.5, 0.3, 0.2]), np.array([0.1, 0.6, 0.3])
+
+
+def _kernel(a, b):
+  return (a @ b.T / a.shape[1] + 1.0)**3
+
+
+def _exact_mmd(p, q):
+  """The squared discrepancy of two distributions on `_POINTS`."""
+  difference = p - q
+  return difference @ _kernel(_POINTS, _POINTS) @ difference
+
+
+def _expectation(estimate, p, q, num_x, num_y):
+  """The mean over all possible sets of examples."""
+  total = 0.0
+  for x in itertools.product(range(3), repeat=num_x):
+    for y in itertools.product(range(3), repeat=num_y):
+      weight = np.prod(p[list(x)]) * np.prod(q[list(y)])
+      total += weight * estimate(_POINTS[list(x)], _POINTS[list(y)])
+  return total
+
+
+def _biased_mmd(x, y):
+  return _kernel(x, x).mean() + _kernel(y, y).mean() - 2 * _kernel(x, y).mean()
+
+
+@pytest.mark.parametrize('num_x, num_y', [(2, 2), (3, 2)])
+@pytest.mark.parametrize('q', [_Q, _P], ids=['different', 'equal'])
+def test_unbiased_for_the_smallest_sets(num_x, num_y, q):
+  exact = _exact_mmd(_P, q)
+  found = _expectation(evaluation.squared_mmd, _P, q, num_x, num_y)
+  assert found == pytest.approx(exact, rel=1e-12, abs=1e-12)
+  wrong = _expectation(_biased_mmd, _P, q, num_x, num_y)
+  assert wrong > exact + 0.1
+
+
+def test_equal_distributions_give_both_signs():
+  rng = np.random.default_rng(0)
+  values = [evaluation.squared_mmd(*rng.normal(size=[2, 20, 4]))
+            for _ in range(40)]
+  assert 8 <= np.sum(np.array(values) < 0.0) <= 36
+
+
+def test_subsets_partition_the_sets():
+  """All examples of `x` but one are zero: one subset alone is different."""
+  x, y = np.zeros([40, 2]), np.zeros([60, 2])
+  x[7] = 3.0
+  found = evaluation.squared_mmd_of_subsets(x, y, num_subsets=10, seed=1)
+  # Of 4 with one that is not zero; k(0, 0) = k(0, x) = 1.
+  assert found.mean == pytest.approx(0.0, abs=1e-12)
+  # Two of them either meet in a subset, or do not.
+  x[8] = 3.0
+  pair = 2 * (10.0**3 - 1.0) / (4 * 3)
+  means = {
+      round(evaluation.squared_mmd_of_subsets(x, y, 10, seed).mean, 9)
+      for seed in range(40)}
+  assert means == {0.0, round(pair / 10, 9)}
+
+
+def test_standard_error_is_that_of_repetitions():
+  rng = np.random.default_rng(1)
+  results = [
+      evaluation.squared_mmd_of_subsets(
+          rng.normal(size=[100, 3]), 0.5 + rng.normal(size=[80, 3]), seed=i)
+      for i in range(60)]
+  spread = np.std([r.mean for r in results], ddof=1)
+  claimed = np.sqrt(np.mean([r.stderr**2 for r in results]))
+  assert 0.7 < claimed / spread < 1.4
+  assert results[0].num_examples == 10
+  assert min(r.mean for r in results) > 0.0
+
+
+def test_repeatable_and_blind_to_the_order():
+  x = np.repeat(np.arange(5.0), 20)[:, np.newaxis]  # Sorted by class.
+  first = evaluation.squared_mmd_of_subsets(x, x, seed=3)
+  assert first == evaluation.squared_mmd_of_subsets(x, x, seed=3)
+  assert first != evaluation.squared_mmd_of_subsets(x, x, seed=4)
+  # Cut in the given order, the subsets would be constant: distance 0 and
+  # standard error 0.
+  assert first.stderr > 1.0
+
+
+def test_what_kernel_distances_refuse():
+  with pytest.raises(ValueError, match='2 or more examples each'):
+    evaluation.squared_mmd(np.zeros([1, 2]), np.zeros([5, 2]))
+  with pytest.raises(ValueError, match=r'arrays \(5, 2\) and \(5, 3\)'):
+    evaluation.squared_mmd(np.zeros([5, 2]), np.zeros([5, 3]))
+  with pytest.raises(ValueError, match='num_subsets=10: .* of the 19 example'):
+    evaluation.squared_mmd_of_subsets(np.zeros([19, 2]), np.zeros([50, 2]))

@@ -268,8 +268,9 @@ def validation_scores(images: np.ndarray, num_levels: int,
       1 <= num_validation < len(images), 'validation_fraction',
       validation_fraction, f'a part of the {len(images)} images that leaves '
       'some to fit and some to validate on')
-  rng = np.random.default_rng((seed, _SPLIT_STREAM))
-  held_out, fitted = np.split(rng.permutation(len(images)), [num_validation])
+  held_out, fitted = np.split(
+      np.random.default_rng((seed, _SPLIT_STREAM)).permutation(len(images)),
+      [num_validation])
   x = np.concatenate([
       _dequantize(images[held_out], num_levels, (seed, _VALIDATION_STREAM, i))
       for i in range(4)])
@@ -335,9 +336,10 @@ def evaluate_baselines(
     candidates = candidates_fn(count, num_levels, seed=seed,
                                num_noise_draws=num_noise_draws)
     scores = validation_scores(train, num_levels, candidates, seed=seed)
-    is_raw = [c.alpha is None for c in candidates]
     for key, allowed in (
-        (name, scores), (f'{name}_raw', np.where(is_raw, scores, np.inf))):
+        (name, scores),
+        (f'{name}_raw', np.where(
+            [c.alpha is None for c in candidates], scores, np.inf))):
       best = np.argmin(allowed)
       if not np.isfinite(allowed[best]):
         raise BaselineFitError(
@@ -383,8 +385,8 @@ def _check_images(images, num_levels, name):
 
 def _dequantize(images, num_levels, seed):
   """x = (X + U) / n in float64, flattened to [N, D]."""
-  x = (images + np.random.default_rng(seed).random(images.shape)) / num_levels
-  return x.reshape(len(images), -1)
+  noise = np.random.default_rng(seed).random(images.shape)
+  return ((images + noise) / num_levels).reshape(len(images), -1)
 
 
 def _preprocess(x, alpha):

@@ -194,9 +194,8 @@ def _from_keras(path):
 
   def function(x):
     outputs = model(x, training=False)
-    if isinstance(outputs, (list, tuple)):
-      return dict(zip(model.output_names, outputs, strict=True))
-    return outputs
+    return dict(zip(model.output_names, outputs, strict=True)) if isinstance(
+        outputs, (list, tuple)) else outputs
 
   return function, _input_shape(
       [tf.TensorShape(t.shape) for t in model.inputs or []])

@@ -37,28 +37,24 @@ class InversionReport(NamedTuple):
   num_examples: int
 
 
-class Convergence(NamedTuple):
-  """How the `K` solves of an inverse went, in its order; `K` may be 0.
+def convergence(
+    inverted: layers.Inverted) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+  """Says how the solves of an inverse went, without trusting the solver.
 
-  Attributes:
+  Args:
+    inverted: of `K` solves; `K` may be 0.
+
+  Returns:
     residual: `[B, K]`, largest `|f(x) - y|` of the solution `x` of a
       bijection `f`, computed anew.
     num_steps: int32 `[B, K]`, evaluations of `g`.
     converged: `[B, K]`, whether the solver met its tolerance.
   """
-
-  residual: tf.Tensor
-  num_steps: tf.Tensor
-  converged: tf.Tensor
-
-
-def convergence(inverted: layers.Inverted) -> Convergence:
-  """Returns how the solves of an inverse went, without trusting the solver."""
   def columns(values, dtype):
     return tf.stack(values, axis=1) if values else tf.zeros(
         [tf.shape(inverted.x)[0], 0], dtype)
 
-  return Convergence(
+  return (
       # bijection(x) runs its layers, not the function that was solved.
       columns([_largest_error(s.bijection(s.solution.x), s.target)
                for s in inverted.solves], inverted.x.dtype),
@@ -89,10 +85,10 @@ def check_inverse(
     strategy: see `likelihood.bits_per_dim`.
     verbose: 1 shows a progress bar.
   """
-  images = (batch['image'] for batch in datasets.evaluation_batches(
-      split, batch_size=batch_size, seed=seed, num_examples=num_examples))
   return check_inverse_of(
-      model, images, num_examples or split.num_examples, strategy, verbose)
+      model, (batch['image'] for batch in datasets.evaluation_batches(
+          split, batch_size=batch_size, seed=seed, num_examples=num_examples)),
+      num_examples or split.num_examples, strategy, verbose)
 
 
 def check_inverse_of(
@@ -135,8 +131,8 @@ class Decoded(NamedTuple):
   Attributes:
     z: `[N, D]`, the latents.
     x: `[N, ...]`, the events.
-    residual: `[N, K]`, see `Convergence`.
-    num_steps: `[N, K]`, see `Convergence`.
+    residual: `[N, K]`, see `convergence`.
+    num_steps: `[N, K]`, see `convergence`.
   """
 
   z: np.ndarray
@@ -181,14 +177,14 @@ def decode_batches(
     inverted = model.solve_inverse(z, solver=solver)
     # Known when this is traced: which solves there are, not what they found.
     solves[:] = [(s.bijection.name, s.solver) for s in inverted.solves]
-    return z, inverted.x, convergence(inverted)
+    return z, inverted.x, *convergence(inverted)
 
   first = 0
-  for z, x, found in batch_map.map_batches(
+  for z, x, residual, num_steps, converged in batch_map.map_batches(
       decode, ((z,) for z in latents), strategy, bar):
-    _check_converged(found, solves, first)
+    _check_converged(residual, num_steps, converged, solves, first)
     first += len(z)
-    yield Decoded(z, x, found.residual, found.num_steps)
+    yield Decoded(z, x, residual, num_steps)
 
 
 def decode(
@@ -219,23 +215,25 @@ def join(parts: Iterable[Decoded]) -> Decoded:
   return Decoded(*map(np.concatenate, zip(*parts, strict=True)))
 
 
-def _check_converged(found, solves, first):
+def _check_converged(residual, num_steps, converged, solves, first):
   """Raises `NotConvergedError` unless every example converged.
 
   Args:
-    found: a `Convergence` of NumPy arrays.
+    residual: see `convergence`; NumPy arrays.
+    num_steps: likewise.
+    converged: likewise.
     solves: of every column, the name of its bijection and its solver.
     first: number of the first example.
   """
-  failures = np.argwhere(~found.converged)
+  failures = np.argwhere(~converged)
   if failures.size:
     number, column = failures[0]
     name, solver = solves[column]
     raise NotConvergedError(
-        f'{len(np.unique(failures[:, 0]))} of {len(found.converged)} '
+        f'{len(np.unique(failures[:, 0]))} of {len(converged)} '
         'examples in a batch did not converge, the first of them number '
         f'{first + number} in {name}: residual '
-        f'{found.residual[number, column]:.3g} after '
-        f'{found.num_steps[number, column]} of at most '
+        f'{residual[number, column]:.3g} after '
+        f'{num_steps[number, column]} of at most '
         f'{solver.max_steps} steps. A larger tolerance, more steps (max_steps) '
         'or float64 (dtype) may help.')

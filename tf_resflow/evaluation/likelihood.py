@@ -197,7 +197,6 @@ def _average(
     num_repeats: `R`.
     num_probes: `P`.
   """
-  means = [
+  return np.concatenate([
       np.mean(np.asarray(values[i:i + num_probes], np.float64), axis=0)
-      for i in range(0, len(values), num_probes)]
-  return np.concatenate(means).reshape([num_repeats, -1])
+      for i in range(0, len(values), num_probes)]).reshape([num_repeats, -1])

@@ -3,6 +3,8 @@
 from typing import Any
 
 import numpy as np
+from numpy import typing as npt
+from scipy import linalg
 import tensorflow as tf
 
 from tf_resflow import datasets
@@ -10,13 +12,196 @@ from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
-from tf_resflow.evaluation import feature_distances
 from tf_resflow.evaluation import features as features_lib
 from tf_resflow.evaluation import figures
 from tf_resflow.evaluation import inversion
 from tf_resflow.evaluation import pictures
+from tf_resflow.evaluation import statistics
 
-_MIN_EXAMPLES = 2 * feature_distances.NUM_SUBSETS
+_NUM_SUBSETS = 10
+_MIN_EXAMPLES = 2 * _NUM_SUBSETS
+
+
+class FeatureMoments:
+  """Mean and covariance of feature vectors that come batch by batch.
+
+  Kept in float64 and merged about their means, so that neither the number of
+  batches nor a large mean costs digits.
+
+  Example:
+    >>> moments = FeatureMoments()
+    >>> for features in ([[0.0, 1.0]], [[2.0, 1.0]]):
+    ...   moments.update(features)
+    >>> moments.mean.tolist(), moments.covariance.tolist()
+    ([1.0, 1.0], [[2.0, 0.0], [0.0, 0.0]])
+
+  References:
+    Chan, Golub and LeVeque, 1983, Algorithms for Computing the Sample
+    Variance.
+  """
+
+  def __init__(self):
+    self.num_examples = 0
+    self.mean = self._scatter = 0.0
+
+  def update(self, features: npt.ArrayLike) -> None:
+    """Takes a batch of features `[B, F]` into account."""
+    features = np.asarray(features, np.float64)
+    errors.check(features.ndim == 2 and len(features) > 0, 'features',
+                 f'an array {features.shape}', '[B, F]')
+    errors.check(
+        self.num_examples == 0 or features.shape[1] == np.size(self.mean),
+        'features', f'an array {features.shape}',
+        f'[B, {np.size(self.mean)}], as before')
+    batch_size, batch_mean = len(features), features.mean(axis=0)
+    centred = features - batch_mean
+    total = self.num_examples + batch_size
+    shift = batch_mean - self.mean
+    self._scatter += centred.T @ centred
+    self._scatter += np.outer(
+        shift, shift) * (self.num_examples * batch_size / total)
+    self.mean = self.mean + shift * (batch_size / total)
+    self.num_examples = total
+
+  @property
+  def covariance(self) -> np.ndarray:
+    """The unbiased covariance `[F, F]`, scatter / (N - 1)."""
+    errors.check(self.num_examples > 1, 'num_examples', self.num_examples,
+                 'a number from 2 for a covariance')
+    return self._scatter / (self.num_examples - 1)
+
+
+def _factor(covariance):
+  """Returns `A` `[F, r]` with `A A^T = covariance`, of its numerical rank."""
+  values, vectors = linalg.eigh(covariance)
+  # What lies below is rounding of zero; its square root would be 1e-8.
+  threshold = len(values) * np.finfo(np.float64).eps * max(values[-1], 0.0)
+  kept = values > threshold
+  return vectors[:, kept] * np.sqrt(values[kept])
+
+
+def frechet_distance(
+    mean_1: npt.ArrayLike, covariance_1: npt.ArrayLike, mean_2: npt.ArrayLike,
+    covariance_2: npt.ArrayLike) -> float:
+  """Squared 2-Wasserstein distance of two normal distributions.
+
+    d = |m_1 - m_2|^2 + tr C_1 + tr C_2 - 2 tr (C_1 C_2)^(1/2)
+
+  With factors `C_i = A_i A_i^T` the last trace is the sum of the singular
+  values of `A_1^T A_2`. Unlike a square root of the product matrix that stays
+  exact where covariances are singular, which is always so with fewer examples
+  than features: zero singular values come out at 1e-16 of the largest, zero
+  eigenvalues of a product as 1e-8 after their square root.
+
+  Args:
+    mean_1: `[F]`.
+    covariance_1: `[F, F]`, symmetric and positive semidefinite.
+    mean_2: `[F]`.
+    covariance_2: `[F, F]`.
+
+  Returns:
+    The distance, in squared units of the features, at least 0.
+
+  Raises:
+    InvalidValueError: if the shapes do not fit, or a value is not finite.
+
+  Example:
+    >>> float(frechet_distance([0.0], [[1.0]], [3.0], [[4.0]]))  # 9 + (2 - 1)^2
+    10.0
+
+  References:
+    Dowson and Landau, 1982, The Frechet Distance between Multivariate Normal
+    Distributions; Heusel et al., 2017, GANs Trained by a Two Time-Scale Update
+    Rule (FID).
+  """
+  means = [np.asarray(m, np.float64) for m in (mean_1, mean_2)]
+  covariances = [
+      np.asarray(c, np.float64) for c in (covariance_1, covariance_2)]
+  size = means[0].size
+  shapes = [a.shape for a in means + covariances]
+  errors.check(
+      shapes == [(size,)] * 2 + [(size, size)] * 2, 'shapes',
+      ', '.join(map(str, shapes)), 'two means [F] and two covariances [F, F]')
+  for name, arrays in (('mean', means), ('covariance', covariances)):
+    errors.check(all(np.all(np.isfinite(a)) for a in arrays), name,
+                 'NaN or infinite', 'finite numbers')
+  factors = [_factor(c) for c in covariances]
+  common = (linalg.svdvals(factors[0].T @ factors[1]).sum()
+            if factors[0].size and factors[1].size else 0.0)
+  distance = np.sum(np.square(means[0] - means[1])) + sum(
+      np.trace(c) for c in covariances) - 2.0 * common
+  # Rounding may leave -1e-16 of the traces for equal distributions.
+  return float(max(distance, 0.0))
+
+
+def squared_mmd(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
+  """Unbiased estimate of the squared maximum mean discrepancy.
+
+    MMD^2 = E k(x, x') + E k(y, y') - 2 E k(x, y),
+    k(x, y) = (<x, y> / F + 1)^3.
+
+  Pairs of an example with itself are left out, so the estimate is unbiased for
+  any number of examples, and below zero about as often as above it where the
+  distributions are equal.
+
+  Args:
+    x: `[M, F]`, features of one set, `M >= 2`.
+    y: `[N, F]`, features of the other, `N >= 2`.
+
+  Raises:
+    InvalidValueError: if the shapes do not fit.
+
+  References:
+    Gretton et al., 2012, A Kernel Two-Sample Test, Lemma 6; Binkowski et al.,
+    2018, Demystifying MMD GANs (the cubic kernel).
+  """
+  x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+  errors.check(
+      x.ndim == y.ndim == 2 and x.shape[1] == y.shape[1] and (
+          min(len(x), len(y)) > 1), 'features',
+      f'arrays {x.shape} and {y.shape}',
+      '[M, F] and [N, F] with 2 or more examples each')
+
+  def kernel(a, b):
+    return (a @ b.T / x.shape[1] + 1.0)**3
+
+  def mean_over_pairs(a):
+    values = kernel(a, a)
+    return (values.sum() - np.trace(values)) / (len(a) * (len(a) - 1))
+
+  return float(mean_over_pairs(x) + mean_over_pairs(y) - 2.0 * kernel(
+      x, y).mean())
+
+
+def squared_mmd_of_subsets(
+    x: np.ndarray, y: np.ndarray, num_subsets: int = _NUM_SUBSETS,
+    seed: int = 0) -> statistics.MeanAndStderr:
+  """Squared MMD with its standard error, over disjoint random subsets.
+
+  Subsets that share no example are independent, so the spread of their
+  estimates gives the error of the mean; and they keep the kernel matrices
+  small.
+
+  Args:
+    x: `[M, F]`, features of one set.
+    y: `[N, F]`, features of the other.
+    num_subsets: number of parts into which either set is cut.
+    seed: of the random order; the order in which sets come often means
+      something.
+
+  Raises:
+    InvalidValueError: if a subset would have fewer than 2 examples.
+  """
+  smallest = min(len(x), len(y))
+  errors.check(
+      2 <= num_subsets <= smallest // 2, 'num_subsets', num_subsets,
+      f'a number from 2 to half of the {smallest} examples',
+      'A standard error needs 2 subsets, of 2 examples each.')
+  rng = np.random.default_rng(seed)
+  parts = [np.array_split(rng.permutation(len(a)), num_subsets)
+           for a in (x, y)]
+  return statistics.mean_and_stderr([
+      squared_mmd(x[i], y[j]) for i, j in zip(*parts, strict=True)])
 
 
 def compare_samples(
@@ -87,10 +272,10 @@ def compare_samples(
   image_moments, image_features = _gather(
       extractor, image_batches, batch_map.progress_bar(
           num_images, verbose, f'Features of {num_images} images.'))
-  kernel = feature_distances.squared_mmd_of_subsets(
+  kernel = squared_mmd_of_subsets(
       image_features, sample_features, seed=seed)
   return {
-      'fid': feature_distances.frechet_distance(
+      'fid': frechet_distance(
           image_moments.mean, image_moments.covariance,
           sample_moments.mean, sample_moments.covariance),
       'kid': kernel.mean,
@@ -108,7 +293,7 @@ def compare_samples(
 
 def _gather(extractor, batches, bar):
   """Returns the `FeatureMoments` and the features `[N, F]` of batches."""
-  moments, kept = feature_distances.FeatureMoments(), []
+  moments, kept = FeatureMoments(), []
   for images in batches:
     features = extractor(tf.constant(images))
     moments.update(features)
