@@ -216,6 +216,9 @@ def test_refuses_what_the_flow_has_not():
   for method in (model.classify, model.log_prob_and_logits):
     with pytest.raises(errors.InvalidValueError, match='has no classifier'):
       method(x)
+    # Before the pass, which would refuse these events.
+    with pytest.raises(errors.InvalidValueError, match='has no classifier'):
+      method(tf.zeros([2, 3], tf.int32))
   for method in (model.transform, model.log_prob, model.inverse):
     with pytest.raises(errors.InvalidValueError, match='on no condition'):
       method(x, condition=x)

@@ -71,9 +71,9 @@ BLOCKS = registry.Registry('block', {
 
 # What happens to images before the first block: `--preprocessing=`.
 PREPROCESSORS = registry.Registry('preprocessing', {
-    'logit': 'tf_resflow.models.preprocessing:make_logit',
-    'standardize': 'tf_resflow.models.preprocessing:make_standardize',
-    'none': 'tf_resflow.models.preprocessing:make_nothing',
+    'logit': 'tf_resflow.models.blocks:make_logit',
+    'standardize': 'tf_resflow.models.blocks:make_standardize',
+    'none': 'tf_resflow.models.blocks:make_nothing',
 })
 
 # What training minimises.

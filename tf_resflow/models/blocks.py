@@ -1,9 +1,10 @@
-"""The blocks that flows stack, and the networks within them."""
+"""The blocks that flows stack, their networks, and what images pass first."""
 
 from collections.abc import Callable, Iterable
 import math
 from typing import Any, NamedTuple
 
+from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow.configuration import registries
 
@@ -106,3 +107,22 @@ def make_blocks(
       part for request in requests for part in (
           registries.BLOCKS.get(request.config.block)(request),
           *make_norms(request.index))]
+
+
+def make_logit(config: Any, dtype: str) -> layers.Bijection:
+  """Returns the logit transform of `config.logit_alpha`."""
+  return layers.Logit(config.logit_alpha, name='logit', dtype=dtype)
+
+
+def make_standardize(config: Any, dtype: str) -> layers.Bijection:
+  """Returns the standardisation by `config.mean` and `config.std`."""
+  errors.check(
+      bool(config.mean), 'mean', '', 'one number per channel',
+      'Give it and std, which the images are standardised by.')
+  return layers.Standardize(
+      config.mean, config.std, name='standardize', dtype=dtype)
+
+
+def make_nothing(unused_config: Any, dtype: str) -> layers.Bijection:
+  """Returns the identity."""
+  return layers.Chain([], name='none', dtype=dtype)

@@ -228,9 +228,10 @@ class Flow(keras.Model):
     Raises:
       InvalidValueError: if the model has no classifier.
     """
+    self._check_has_classifier()
     result = self.transform(x, condition, seed, estimator)
     return (self.base_log_prob(result.y) + result.log_det,
-            self._logits(result.features))
+            self.classifier(list(result.features)))
 
   def classify(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
     """Returns the class logits `[B, num_classes]`; takes no log-determinant.
@@ -242,20 +243,19 @@ class Flow(keras.Model):
     Raises:
       InvalidValueError: if the model has no classifier.
     """
-    return self._logits(
-        self.transform(x, condition, estimator=numerics.Skip()).features)
+    self._check_has_classifier()
+    return self.classifier(list(
+        self.transform(x, condition, estimator=numerics.Skip()).features))
 
-  def _logits(self, features):
+  def _check_has_classifier(self):
     errors.check(
         self.has_classifier, 'num_classes', 0, 'a number from 2',
         f'{self.name} has no classifier: hybrid models are configured with '
         'num_classes.')
-    return self.classifier(list(features))
 
   def initialize(self, x: tf.Tensor) -> None:
     """Runs every layer once, so that ActNorms set themselves from a batch."""
-    run_fn = self.classify if self.has_classifier else self
-    run_fn(x)
+    (self.classify if self.has_classifier else self)(x)
 
   def draw_latents(
       self, num_samples: int | tf.Tensor, seed: random.SeedLike = None,

@@ -105,18 +105,18 @@ class _Builder:
 
   def _act_norms(self, name):
     """Returns what follows every block on images."""
-    kinds = (('act_norm', self.config.fully_connected),
-             ('feature_act_norm', True))
     return [
         layers.ActNorm(
             per_feature=per_feature, name=f'{kind}_{name}', dtype=self.dtype)
-        for kind, per_feature in kinds if getattr(self.config, kind)]
+        for kind, per_feature in (
+            ('act_norm', self.config.fully_connected),
+            ('feature_act_norm', True))
+        if getattr(self.config, kind)]
 
   def _vector_act_norms(self, name):
     """Returns what follows every block on vectors."""
-    has_norms = self.config.act_norm or self.config.feature_act_norm
     return [layers.ActNorm(name=f'act_norm_{name}', dtype=self.dtype)
-            ] if has_norms else []
+            ] if self.config.act_norm or self.config.feature_act_norm else []
 
   def _scales(self, scale, shape):
     """Returns the parts from a scale on."""

@@ -85,32 +85,25 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
     height, width, channels = self.image_shape
     num_squeezes = len(self.num_blocks) - 1 + int(self.squeeze_first)
     divisor = 2**num_squeezes
-    errors.check(
-        height % divisor == 0 and width % divisor == 0, 'num_blocks',
-        values.text_of(self.num_blocks), 'fewer scales for images of '
-        f'{height} x {width}',
-        f'{len(self.num_blocks)} scales need {num_squeezes} squeezes by 2, so '
-        f'that both must be divisible by {divisor}.')
-    errors.check(
-        all(k % 2 for k in self.kernel_sizes), 'kernel_sizes',
-        values.text_of(self.kernel_sizes), 'odd numbers')
     sizes = (channels, 4 * channels) if self.squeeze_first else (channels,)
-    for name in ('mean', 'std'):
-      numbers = getattr(self, name)
+    per_channel = f'one number per channel, {" or ".join(map(str, sizes))}'
+    for name, is_valid, expected, advice in (
+        ('num_blocks', height % divisor == 0 and width % divisor == 0,
+         f'fewer scales for images of {height} x {width}',
+         f'{len(self.num_blocks)} scales need {num_squeezes} squeezes by 2, so '
+         f'that both must be divisible by {divisor}.'),
+        ('kernel_sizes', all(k % 2 for k in self.kernel_sizes), 'odd numbers',
+         ''),
+        ('mean', len(self.mean) in (0, *sizes), per_channel, ''),
+        ('std', len(self.std) in (0, *sizes), per_channel, ''),
+        ('std', len(self.mean) == len(self.std), 'as many numbers as mean has',
+         ''),
+        ('num_classes', self.num_classes != 1, '0, or 2 and more', ''),
+        ('factor_out', self.num_classes == 0 or not self.factor_out or
+         len(self.num_blocks) > 1, 'false in a hybrid flow of one scale',
+         'The classifier reads what is factored out, which is nothing here.')):
       errors.check(
-          len(numbers) in (0, *sizes), name, values.text_of(numbers),
-          f'one number per channel, {" or ".join(map(str, sizes))}')
-    errors.check(
-        len(self.mean) == len(self.std), 'std', values.text_of(self.std),
-        'as many numbers as mean has')
-    errors.check(
-        self.num_classes != 1, 'num_classes', self.num_classes,
-        '0, or 2 and more')
-    errors.check(
-        self.num_classes == 0 or not self.factor_out or
-        len(self.num_blocks) > 1, 'factor_out', 'true',
-        'false in a hybrid flow of one scale',
-        'The classifier reads what is factored out, which is nothing here.')
+          is_valid, name, values.text_of(getattr(self, name)), expected, advice)
 
   @property
   def event_size(self) -> int:

@@ -39,13 +39,14 @@ class VectorFlow(flow.Flow):
       return [layers.ActNorm(name=f'act_norm_{name}', dtype=dtype)
               ] if config.act_norm else []
 
-    parts = make_norms('first') + blocks.make_blocks((
-        blocks.BlockRequest(
-            config, (config.event_size,), index, config.hidden_units, None,
-            activate_input=index > 0, dtype=dtype)
-        for index in range(config.num_blocks)), make_norms)
     super().__init__(
-        layers.Chain(parts, name='bijection', dtype=dtype),
+        layers.Chain(
+            make_norms('first') + blocks.make_blocks((
+                blocks.BlockRequest(
+                    config, (config.event_size,), index, config.hidden_units,
+                    None, activate_input=index > 0, dtype=dtype)
+                for index in range(config.num_blocks)), make_norms),
+            name='bijection', dtype=dtype),
         (config.event_size,), name=name, **kwargs)
     self.config = config
 
