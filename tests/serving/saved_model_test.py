@@ -323,6 +323,17 @@ def test_refuses_to_replace_anything(model, estimator, tmp_path):
   assert os.listdir(tmp_path) == ['file']
 
 
+def test_what_a_link_points_to_is_left_alone(
+    make_small_model, estimator, tmp_path):
+  (tmp_path / 'other').mkdir()
+  (tmp_path / 'link').symlink_to('other')
+  with pytest.raises(NotADirectoryError):
+    serving.export(
+        make_small_model(), str(tmp_path / 'link'), estimator, warmup=False)
+  assert not os.listdir(tmp_path / 'other')
+  assert sorted(os.listdir(tmp_path)) == ['link', 'other']
+
+
 def test_every_signature_is_warmed_up_once(exported, signatures):
   records = tf.data.TFRecordDataset(os.path.join(
       exported, 'assets.extra', 'tf_serving_warmup_requests'))

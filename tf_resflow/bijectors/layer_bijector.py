@@ -30,6 +30,9 @@ class LayerBijector(flow_bijector.FlowBijector):
     name: name of the bijector, the key of its keyword arguments in a
       `tfb.Chain`.
 
+  Attributes:
+    layer: the Keras layer that computes, and owns the variables.
+
   Keyword arguments of the methods: `seed` (None, a Python int or int32 `[2]`)
   reaches the log-determinant estimator, `condition` the layer, as in
   `flow.forward_log_det_jacobian(x, seed=1)` or, inside of a chain,
@@ -54,7 +57,7 @@ class LayerBijector(flow_bijector.FlowBijector):
         layer.build((None, *self._input_shape))
       self._output_shape = list(
           layer.compute_output_shape((None, *self._input_shape))[1:])
-      self._layer = layer
+      self.layer = layer
       self._seed = seed
       # Keras layers are not tf.Modules: without this list a bijector has no
       # variables, and nothing warns.
@@ -71,11 +74,6 @@ class LayerBijector(flow_bijector.FlowBijector):
   @classmethod
   def _parameter_properties(cls, dtype):
     return {}
-
-  @property
-  def layer(self) -> layers.Bijection:
-    """The Keras layer that computes, and owns the variables."""
-    return self._layer
 
   def _flatten_batch(self, x, event_ndims):
     """Turns any batch shape into one axis; returns the way back."""
@@ -102,12 +100,14 @@ class LayerBijector(flow_bijector.FlowBijector):
     ].concatenate(self._input_shape)
 
   def _forward_event_shape_tensor(self, input_shape):
-    batch_ndims = input_shape.shape[0] - self.forward_min_event_ndims
-    return tf.concat([input_shape[:batch_ndims], self._output_shape], axis=0)
+    return tf.concat([
+        input_shape[:input_shape.shape[0] - self.forward_min_event_ndims],
+        self._output_shape], axis=0)
 
   def _inverse_event_shape_tensor(self, output_shape):
-    batch_ndims = output_shape.shape[0] - self.inverse_min_event_ndims
-    return tf.concat([output_shape[:batch_ndims], self._input_shape], axis=0)
+    return tf.concat([
+        output_shape[:output_shape.shape[0] - self.inverse_min_event_ndims],
+        self._input_shape], axis=0)
 
   def transform(
       self, x: tf.Tensor, event_ndims: int, seed: random.SeedLike = None,
@@ -118,7 +118,7 @@ class LayerBijector(flow_bijector.FlowBijector):
         f'{least} to {x.shape.rank} in {self.name}', 'It counts the axes of an '
         'event, from the last one.')
     flat, restore = self._flatten_batch(x, least)
-    y, log_det = self._layer.forward_and_log_det(
+    y, log_det = self.layer.forward_and_log_det(
         flat, condition=condition, seed=self._seed if seed is None else seed)
     # Axes of the batch that count as those of an event.
     axes = list(range(least - event_ndims, 0))
@@ -127,4 +127,4 @@ class LayerBijector(flow_bijector.FlowBijector):
   def _inverse(self, y, seed=None, condition=None):
     del seed  # The inverse draws nothing.
     flat, restore = self._flatten_batch(y, self.inverse_min_event_ndims)
-    return restore(self._layer.inverse(flat, condition=condition))
+    return restore(self.layer.inverse(flat, condition=condition))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 import functools
+import os
 import pathlib
 import tempfile
 
@@ -200,7 +201,7 @@ def export(
       v.value for v in frozen.variables if id(v.value.handle) in captured]
   specs = {name: specs for name, (_, specs) in signatures.items()}
   _try_out(functions, specs)
-  path = pathlib.Path(output).resolve()
+  path = pathlib.Path(os.path.abspath(output))
   path.parent.mkdir(parents=True, exist_ok=True)
   with tempfile.TemporaryDirectory(
       prefix=f'.{path.name}.', dir=path.parent) as folder:
@@ -217,5 +218,5 @@ def export(
       (assets / 'model.json').write_text(
           model.config.to_json(), encoding='utf-8')
     # A rename replaces an empty folder, and fails where one has been filled.
-    draft.rename(path)
+    draft.rename(output)
   return list(signatures)
