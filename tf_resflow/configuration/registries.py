@@ -61,7 +61,7 @@ ACTIVATIONS = registry.Registry('activation', {
 
 # Constrained linear layers, dense and convolutional: `--constraint=`.
 CONSTRAINTS = registry.Registry('constraint', {
-    'spectral': f'{_LIPSCHITZ}.constraint:SPECTRAL',
+    'spectral': f'{_LIPSCHITZ}.spectral:SPECTRAL',
 })
 
 # Blocks that flows stack: `--block=`.

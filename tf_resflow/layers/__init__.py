@@ -20,15 +20,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'classifier_head': ['ClassifierHead', 'HybridClassifier'],
         'lipschitz.activations': [
             'ELU', 'Identity', 'LipschitzCube', 'ReLU', 'Softplus'],
-        'lipschitz.constraint': ['Constraint'],
         'lipschitz.keras_layer': [
             'Asserted', 'KERAS_BOUNDS', 'KerasLayer', 'as_lipschitz_layer'],
         'lipschitz.lip_swish': ['LipSwish'],
         'lipschitz.lipschitz_layer': [
-            'Certificate', 'Elementwise', 'LipschitzLayer'],
+            'Certificate', 'Constraint', 'Elementwise', 'LipschitzLayer'],
         'lipschitz.reshape': ['Reshape'],
         'lipschitz.sequence': ['Sequence'],
-        'lipschitz.spectral': ['SpectralLayer'],
-        'lipschitz.spectral_conv2d': ['SpectralConv2D'],
-        'lipschitz.spectral_dense': ['SpectralDense'],
+        'lipschitz.spectral': [
+            'SpectralConv2D', 'SpectralDense', 'SpectralLayer'],
     })

@@ -50,8 +50,8 @@ class ClassifierHead(keras.layers.Layer):
     return self.act_norm.is_initialized
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
-    x = tf.nn.relu(self.act_norm(self.conv(inputs)))
-    return tf.reduce_mean(x, axis=[1, 2])
+    return tf.reduce_mean(
+        tf.nn.relu(self.act_norm(self.conv(inputs))), axis=[1, 2])
 
   def compute_output_shape(self, input_shape: tuple) -> tuple:
     return (input_shape[0], self.channels)

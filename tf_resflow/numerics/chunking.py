@@ -35,8 +35,9 @@ def map_in_chunks(
     batch_size = tf.shape(tensors[0])[0]
     # An empty batch is one chunk.
     num_chunks = tf.maximum((batch_size + max_examples - 1) // max_examples, 1)
-    size = (batch_size + num_chunks - 1) // num_chunks
-    return _loop(function, num_chunks, size, tensors, outputs_like, sums_like)
+    return _loop(
+        function, num_chunks, (batch_size + num_chunks - 1) // num_chunks,
+        tensors, outputs_like, sums_like)
   if None in (max_examples, batch_size) or batch_size <= max_examples:
     return function(*tensors)
   # Chunks of nearly equal size.

@@ -73,10 +73,10 @@ def uniform_scalar(seed: SeedLike) -> tf.Tensor:
 
   Made of integers, which XLA draws as the CPU kernels do; floats it does not.
   """
-  bits = tf.random.stateless_uniform(
-      [2], as_seed(seed).values, minval=None, maxval=None, dtype=tf.int32)
+  bits = tf.cast(tf.random.stateless_uniform(
+      [2], as_seed(seed).values, minval=None, maxval=None, dtype=tf.int32),
+                 tf.float64)
   # Signed to unsigned, exactly: 32 and 21 random bits.
-  bits = tf.cast(bits, tf.float64)
   high, low = tf.unstack(tf.where(bits < 0.0, bits + 2.0**32, bits))
   return (high * 2.0**21 + tf.floor(low * 2.0**-11)) * 2.0**-53
 

@@ -7,7 +7,9 @@ import tensorflow as tf
 
 from tests import cases
 from tests.layers import operators
+from tf_resflow import errors
 from tf_resflow import layers
+from tf_resflow.configuration import registries
 
 _TOLERANCE = 1e-3
 _NAMES = [name for name in cases.LIPSCHITZ if name.startswith('spectral')]
@@ -220,3 +222,67 @@ def test_coeff_is_read_only(make_fn):
   with pytest.raises(AttributeError, match='coeff'):
     layer.coeff = 0.3
   assert layer.coeff == layer.lipschitz_bound == 0.98
+
+
+def test_values_are_those_of_the_divided_kernel():
+  layer = layers.SpectralDense(3, coeff=0.5, seed=1, dtype='float64')
+  x = tf.random.stateless_normal([4, 5], [0, 1], dtype=tf.float64)
+  layer.build((None, 5))
+  layer.tolerance = 1e-9
+  layer.kernel.assign(3.0 * layer.kernel.value)
+  kernel = layer.kernel.numpy()
+  norm = np.linalg.norm(kernel, 2)
+  assert norm > 0.5
+  expected = x @ (0.5 / norm * kernel) + layer.bias.numpy()
+  np.testing.assert_allclose(layer(x), expected, rtol=1e-7)
+  assert layer.compute_output_shape((None, 5)) == (None, 3)
+
+
+def test_zero_kernel():
+  layer = layers.SpectralDense(3, kernel_initializer='zeros')
+  with tf.GradientTape() as tape:
+    y = layer(tf.ones([2, 3]))
+  gradient = tape.gradient(y, layer.kernel.value)
+  np.testing.assert_array_equal(gradient, 2.0 * np.ones([3, 3]))
+
+
+@pytest.mark.parametrize('kernel_size', [2, (3, 4), (3, 3, 3)])
+def test_refuses_even_kernels(kernel_size):
+  with pytest.raises(ValueError, match='odd integers'):
+    layers.SpectralConv2D(3, kernel_size)
+
+
+@pytest.mark.parametrize('shape', [(None, None, 4, 2), (None, 4, 2)])
+def test_refuses_an_unknown_spatial_size(shape):
+  with pytest.raises(ValueError, match=r'static \[B, H, W, C\]'):
+    layers.SpectralConv2D(3, 3).build(shape)
+
+
+def test_refuses_another_spatial_size():
+  """The norm grows with the image: 0.98 at 2 x 2 is more at 8 x 8."""
+  layer = layers.SpectralConv2D(
+      1, 3, kernel_initializer='ones', dtype='float64')
+  layer.build((None, 2, 2, 1))
+  with pytest.raises(errors.InvalidValueError, match=(
+      r'^inputs=\(1, 8, 8, 1\): expected images of 2 x 2 in .* one layer per '
+      'spatial size.$')):
+    layer(tf.ones([1, 8, 8, 1], tf.float64))
+  larger = layers.SpectralConv2D(
+      1, 3, kernel_initializer='zeros', use_bias=False, dtype='float64')
+  larger.build((None, 8, 8, 1))
+  larger.kernel.assign(layer.normalized_kernel() * 0.4)
+  assert operators.true_norm(larger, (8, 8, 1)) > 0.98 * 0.8
+
+
+@pytest.mark.parametrize('name', registries.CONSTRAINTS.names())
+def test_makers_take_the_same_arguments(name):
+  constraint = registries.CONSTRAINTS.get(name)
+  options = dict(coeff=0.7, seed=1, name='linear', dtype='float64')
+  for layer, shape in (
+      (constraint.dense(3, **options), (5,)),
+      (constraint.conv2d(3, 3, **options), (4, 4, 2))):
+    y = layer(tf.ones([2, *shape], tf.float64))
+    assert isinstance(layer, layers.LipschitzLayer)
+    assert y.shape == (2, *shape[:-1], 3) and y.dtype == tf.float64
+    assert (layer.name, layer.lipschitz_bound) == ('linear', 0.7)
+    assert layer.num_constrained == 1

@@ -109,8 +109,8 @@ class ActNorm(bijection.Bijection):
       self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
     base_layer.build_once(self, x.shape)
     bias, log_scale = self._maybe_initialize(x)
-    num_positions = math.prod(x.shape[1:]) // math.prod(self.bias.shape)
-    log_det = num_positions * tf.reduce_sum(log_scale)
+    log_det = math.prod(x.shape[1:]) // math.prod(
+        self.bias.shape) * tf.reduce_sum(log_scale)
     return ((x + bias) * tf.exp(log_scale),
             tf.fill([tf.shape(x)[0]], log_det))
 

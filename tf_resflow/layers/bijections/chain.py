@@ -1,6 +1,7 @@
 """Bijections one after another."""
 
 from collections.abc import Sequence
+import functools
 import itertools
 from typing import Any
 
@@ -74,10 +75,10 @@ class Chain(base_layer.Composition, bijection.SolvingBijection):
     return all(part.is_initialized for part in self.parts)
 
   def slope_bounds(self) -> bijection.SlopeBounds:
-    bounds = bijection.SlopeBounds(1.0, 1.0)
-    for part in self.parts:
-      bounds = bounds.then(part.slope_bounds())
-    return bounds
+    return functools.reduce(
+        bijection.SlopeBounds.then,
+        (part.slope_bounds() for part in self.parts),
+        bijection.SlopeBounds(1.0, 1.0))
 
   def frozen(self) -> bijection.Bijection:
     return Chain([part.frozen() for part in self.parts], name=self.name,

@@ -176,8 +176,8 @@ class ResidualBlock(ResidualMap):
     return FrozenResidualBlock(self)
 
   def share_functions(self, functions: dict) -> None:
-    structure = self.dtype_policy.name, self.g.structure()
-    self.function = functions.setdefault(structure, self.function)
+    self.function = functions.setdefault(
+        (self.dtype_policy.name, self.g.structure()), self.function)
 
   def get_config(self) -> dict:
     return super().get_config() | {

@@ -43,17 +43,18 @@ class Squeeze(bijection.Bijection):
       self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
     height, width, channels = x.shape[1:]
     r = self.factor
-    y = tf.reshape(
-        x, [-1, height // r, r, width // r, r, channels])
-    y = tf.transpose(y, [0, 1, 3, 5, 2, 4])
+    y = tf.transpose(
+        tf.reshape(x, [-1, height // r, r, width // r, r, channels]),
+        [0, 1, 3, 5, 2, 4])
     return (tf.reshape(y, [-1, height // r, width // r, channels * r * r]),
             bijection.zero_log_det(x))
 
   def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
     height, width, channels = y.shape[1:]
     r = self.factor
-    x = tf.reshape(y, [-1, height, width, channels // (r * r), r, r])
-    x = tf.transpose(x, [0, 1, 4, 2, 5, 3])
+    x = tf.transpose(
+        tf.reshape(y, [-1, height, width, channels // (r * r), r, r]),
+        [0, 1, 4, 2, 5, 3])
     return tf.reshape(x, [-1, height * r, width * r, channels // (r * r)])
 
   def compute_output_shape(self, input_shape: tuple) -> tuple:

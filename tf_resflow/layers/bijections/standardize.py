@@ -43,8 +43,8 @@ class Standardize(bijection.Bijection):
   def forward_and_log_det(
       self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
     y = (x - tf.constant(self.mean, x.dtype)) / tf.constant(self.std, x.dtype)
-    log_std = tf.constant(np.log(self.std), x.dtype)
-    return y, -differentiation.sum_per_example(log_std + tf.zeros_like(x))
+    return y, -differentiation.sum_per_example(
+        tf.constant(np.log(self.std), x.dtype) + tf.zeros_like(x))
 
   def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
     return y * tf.constant(self.std, y.dtype) + tf.constant(self.mean, y.dtype)

@@ -71,8 +71,8 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
     kwargs.setdefault('dtype', _dtype(layer))
     super().__init__(**kwargs)
     self.layer = layer
-    bound_fn = KERAS_BOUNDS.get(type(layer), lambda layer: None)
-    self.lipschitz_bound = bound_fn(layer)
+    self.lipschitz_bound = KERAS_BOUNDS.get(
+        type(layer), lambda layer: None)(layer)
     if self.lipschitz_bound is not None:
       self.domain = self.codomain = None
 

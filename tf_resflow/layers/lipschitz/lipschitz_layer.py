@@ -1,6 +1,6 @@
 """What a Lipschitz layer is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import json
 import math
 from typing import Any, NamedTuple
@@ -131,9 +131,8 @@ class LipschitzLayer(base_layer.BaseLayer):
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
     variables, state = self.tensors()
-    weights = self.effective_weights(
-        variables, self.converge_norms(variables, state))
-    return self.evaluate(weights, inputs)
+    return self.evaluate(self.effective_weights(
+        variables, self.converge_norms(variables, state)), inputs)
 
   def norm_estimate(self) -> float | None:
     """Returns the Lipschitz constant as power iteration sees it.
@@ -196,6 +195,20 @@ class Elementwise(LipschitzLayer):
   """
 
   domain = codomain = None
+
+
+class Constraint(NamedTuple):
+  """The layers by which networks keep their bound, as registered by name.
+
+  Attributes:
+    dense: `dense(units, coeff=, seed=, name=, dtype=)` returns a
+      `LipschitzLayer` on vectors.
+    conv2d: `conv2d(filters, kernel_size, coeff=, seed=, name=, dtype=)` returns
+      one on images.
+  """
+
+  dense: Callable
+  conv2d: Callable
 
 
 def product(factors: Sequence[float | None]) -> float | None:

@@ -8,15 +8,15 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow.configuration import spec
 from tf_resflow.numerics import random
+from tf_resflow.numerics.log_det import estimator
 from tf_resflow.numerics.log_det import series as series_lib
-from tf_resflow.numerics.log_det import series_estimator
 
 
 class SurvivalSchedule(series_lib.Schedule):
   """The weights of one draw of an `AdaptiveRoulette`."""
 
   def __init__(
-      self, draw: series_estimator.Draw, estimator: 'AdaptiveRoulette'):
+      self, draw: estimator.Draw, estimator: 'AdaptiveRoulette'):
     self._draw, self._estimator = draw, estimator
     # P_k of the next term, and the size of u_1: of the batch, or of every
     # example.
@@ -54,7 +54,7 @@ class SurvivalSchedule(series_lib.Schedule):
 
 
 @dataclasses.dataclass(frozen=True)
-class AdaptiveRoulette(series_estimator.SeriesEstimator):
+class AdaptiveRoulette(estimator.SeriesEstimator):
   """The unbiased estimator whose roulette follows the size of the terms.
 
   Term `k` is computed with the probability of survival `P_k` and, if it is,
@@ -130,5 +130,5 @@ class AdaptiveRoulette(series_estimator.SeriesEstimator):
     return 1.0 - random.uniform_scalar(seed)
 
   def schedule(
-      self, draw: series_estimator.Draw) -> SurvivalSchedule:
+      self, draw: estimator.Draw) -> SurvivalSchedule:
     return SurvivalSchedule(draw, self)

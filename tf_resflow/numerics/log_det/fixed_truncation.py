@@ -7,12 +7,12 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow.numerics import random
+from tf_resflow.numerics.log_det import estimator
 from tf_resflow.numerics.log_det import series as series_lib
-from tf_resflow.numerics.log_det import series_estimator
 
 
 @dataclasses.dataclass(frozen=True)
-class FixedTruncation(series_estimator.SeriesEstimator):
+class FixedTruncation(estimator.SeriesEstimator):
   """The biased estimator of i-ResNets: the first `num_terms` terms.
 
   `c_k = 1`; the gradient vector sums `k = 0, ..., n - 1`, which is the
@@ -47,7 +47,7 @@ class FixedTruncation(series_estimator.SeriesEstimator):
     return self.num_terms + tf.minimum(seed.values[0], 0)
 
   def schedule(
-      self, draw: series_estimator.Draw) -> series_lib.TabulatedSchedule:
+      self, draw: estimator.Draw) -> series_lib.TabulatedSchedule:
     weights = np.ones(self.num_terms + 1)
     # The gradient of the n-term value ends with u_(n-1).
     return series_lib.TabulatedSchedule(

@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from tf_resflow.numerics import differentiation
 from tf_resflow.numerics import residual_function
+from tf_resflow.numerics.log_det import estimator as estimator_lib
 from tf_resflow.numerics.log_det import series as series_lib
-from tf_resflow.numerics.log_det import series_estimator
 
 
 def _surrogate(evaluate, weights, x, v, w):
@@ -73,8 +73,8 @@ def _backward(g, variables, norms, x, v, w, dg, dlog_det):
 
 def recompute(
     g: residual_function.ResidualFunction, variables: Any, state: Any,
-    x: tf.Tensor, draw: series_estimator.Draw,
-    estimator: series_estimator.SeriesEstimator,
+    x: tf.Tensor, draw: estimator_lib.Draw,
+    estimator: estimator_lib.SeriesEstimator,
     series: series_lib.LogDetSeries) -> tuple[tf.Tensor, tf.Tensor]:
   """Keeps `x, v, w` only; rebuilds `g` and `J v` in the backward pass.
 
@@ -123,8 +123,8 @@ def _keep_linearization(
 
 def neumann(
     g: residual_function.ResidualFunction, variables: Any, state: Any,
-    x: tf.Tensor, draw: series_estimator.Draw,
-    estimator: series_estimator.SeriesEstimator,
+    x: tf.Tensor, draw: estimator_lib.Draw,
+    estimator: estimator_lib.SeriesEstimator,
     series: series_lib.LogDetSeries) -> tuple[tf.Tensor, tf.Tensor]:
   """Keeps the linearisation of `g` (Eq. 8)."""
 
@@ -139,8 +139,8 @@ def neumann(
 
 def backward_in_forward(
     g: residual_function.ResidualFunction, variables: Any, state: Any,
-    x: tf.Tensor, draw: series_estimator.Draw,
-    estimator: series_estimator.SeriesEstimator,
+    x: tf.Tensor, draw: estimator_lib.Draw,
+    estimator: estimator_lib.SeriesEstimator,
     series: series_lib.LogDetSeries) -> tuple[tf.Tensor, tf.Tensor]:
   """Differentiates the log-determinant in the forward pass (Eq. 9).
 
@@ -174,8 +174,8 @@ def backward_in_forward(
 
 def naive(
     g: residual_function.ResidualFunction, variables: Any, state: Any,
-    x: tf.Tensor, draw: series_estimator.Draw,
-    estimator: series_estimator.SeriesEstimator,
+    x: tf.Tensor, draw: estimator_lib.Draw,
+    estimator: estimator_lib.SeriesEstimator,
     series: series_lib.LogDetSeries) -> tuple[tf.Tensor, tf.Tensor]:
   """Differentiates the series itself (Eq. 7); can be differentiated twice."""
   value, vjp_fn = differentiation.linearize(

@@ -9,13 +9,13 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow.configuration import spec
 from tf_resflow.numerics import random
+from tf_resflow.numerics.log_det import estimator
 from tf_resflow.numerics.log_det import laws
 from tf_resflow.numerics.log_det import series as series_lib
-from tf_resflow.numerics.log_det import series_estimator
 
 
 @dataclasses.dataclass(frozen=True)
-class RussianRoulette(series_estimator.SeriesEstimator):
+class RussianRoulette(estimator.SeriesEstimator):
   """The unbiased estimator: exact terms, then a random truncation.
 
   `n = num_exact_terms + N`; `c_k = 1` for `k <= num_exact_terms`, otherwise
@@ -65,6 +65,6 @@ class RussianRoulette(series_estimator.SeriesEstimator):
         [np.ones(self.num_exact_terms + 1), 1.0 / self.law.tail_table()])
 
   def schedule(
-      self, draw: series_estimator.Draw) -> series_lib.TabulatedSchedule:
+      self, draw: estimator.Draw) -> series_lib.TabulatedSchedule:
     return series_lib.TabulatedSchedule(
         draw.stop, self.weights(), None, draw.probe.dtype)

@@ -85,8 +85,9 @@ class Residual(LogDetSeries):
     return u, -sign / tf.cast(k, u.dtype) * value, sign * u
 
   def exact(self, jacobian: tf.Tensor) -> tf.Tensor:
-    identity = tf.eye(jacobian.shape[-1], dtype=jacobian.dtype)
-    return tf.linalg.slogdet(identity + jacobian).log_abs_determinant
+    return tf.linalg.slogdet(tf.eye(
+        jacobian.shape[-1], dtype=jacobian.dtype) + jacobian
+                             ).log_abs_determinant
 
 
 RESIDUAL = Residual()

@@ -110,11 +110,10 @@ def dense_bound(matrix: np.ndarray, target: float = -math.inf) -> float:
       'a matrix [in, out]',
       'certified_norm_bound takes the kernels of convolutions.')
   matrix = min(matrix, matrix.T, key=len)
-  bound = gram_trace_bound(
+  return math.ldexp(gram_trace_bound(
       matrix @ matrix.T, target=math.ldexp(target, -exponent),
       gram_error=_gamma(matrix.shape[1]) * (
-          np.sum(matrix**2) * (1.0 + _gamma(matrix.size + 1))))
-  return math.ldexp(bound, exponent)
+          np.sum(matrix**2) * (1.0 + _gamma(matrix.size + 1)))), exponent)
 
 
 def gram_trace_bound(
@@ -210,8 +209,8 @@ def conv_gram(
 
   size = height * width
   gram = np.zeros([size, side, size, side])
-  positions = np.stack(np.divmod(np.arange(size), width), axis=-1)
-  moved = positions + offsets[:, np.newaxis]
+  moved = offsets[:, np.newaxis] + np.stack(
+      np.divmod(np.arange(size), width), axis=-1)
   inside = np.all((moved >= 0) & (moved < [height, width]), axis=-1)
   index = moved[..., 0] * width + moved[..., 1]
   for s, t in np.ndindex(num_taps, num_taps):
