@@ -7,7 +7,6 @@ import tensorflow as tf
 from tests import flows
 from tests import splits
 from tf_resflow import evaluation
-from tf_resflow import models
 from tf_resflow.evaluation import pictures
 
 
