@@ -181,7 +181,7 @@ def _nll_weight(args, num_channels):
   """The weight of the density in the loss, both terms in nats."""
   if args['task'] == 'classification':
     return 0.0
-  is_scaled = args['task'] == 'hybrid' and args['scale_dim']
+  is_scaled = args['task'] != 'density' and args['scale_dim']
   return 1.0 / (args['imagesize']**2 * num_channels) if is_scaled else 1.0
 
 

@@ -74,21 +74,24 @@ def check(workdir: str, config: configuration.Config) -> None:
   if differences and latest and not checkpoints.has_optimizer(latest):
     # Weights that no run has trained yet may be trained in any way.
     differences = config.model.function_differences(previous.model)
-    listed = ', '.join(
-        f'{name} is {values.text_of(ours)}, not {values.text_of(theirs)}'
-        for name, (ours, theirs) in differences.items())
+    listed = _listed(differences, '{} is {}, not {}')
     errors.check(
         not differences, 'workdir', workdir, 'weights of this model',
         f'For those there {listed}. Give the flags of the model as they are in '
         f'{workdir}/{RUN_FLAGS} (--flagfile), and data of the same shape.')
   else:
-    listed = ', '.join(
-        f'--{name} was {values.text_of(theirs)} and is {values.text_of(ours)}'
-        for name, (ours, theirs) in differences.items())
+    listed = _listed(differences, '--{0} was {2} and is {1}')
     errors.check(
         not differences, 'workdir', workdir, 'a run of this configuration',
         f'In the run there {listed}. Use the same flags to continue it, or '
         'another workdir.')
+
+
+def _listed(differences, template):
+  """Returns a list of fields, of our value and of theirs."""
+  return ', '.join(
+      template.format(name, *map(values.text_of, pair))
+      for name, pair in differences.items())
 
 
 def prepare(workdir: str, config: configuration.Config) -> None:

@@ -8,21 +8,8 @@ import pytest
 import tensorflow as tf
 
 from tests import testing
+from tests.numerics.norms import kernels
 from tf_resflow.numerics.norms import operators
-
-_SHAPES = {
-    'dense': ((3, 5), None),
-    'dense_transposed': ((5, 3), None),
-    'conv': ((3, 3, 2, 3), (4, 5)),
-    'conv_transposed': ((3, 3, 3, 2), (4, 5)),
-    'conv_square': ((3, 3, 2, 2), (3, 3)),
-    'conv_5x3': ((5, 3, 1, 2), (4, 3)),
-    'conv_wider_than_image': ((3, 3, 1, 2), (2, 1)),
-    'conv_1x1': ((1, 1, 2, 3), (2, 3)),
-    'conv_1x1_transposed': ((1, 1, 3, 2), (2, 3)),
-}
-_EACH_SHAPE = pytest.mark.parametrize(
-    'shape, spatial_shape', _SHAPES.values(), ids=list(_SHAPES))
 
 
 def _kernel(shape):
@@ -46,7 +33,7 @@ def _layer_matrix(kernel, spatial_shape):
   return matrix.reshape([height * width * c_in, height * width * c_out])
 
 
-@_EACH_SHAPE
+@kernels.EACH_SHAPE
 def test_matvec_is_the_layer_or_its_transpose(shape, spatial_shape):
   kernel = _kernel(shape)
   operator = operators.LayerOperator(tf.constant(kernel), spatial_shape)
@@ -59,7 +46,7 @@ def test_matvec_is_the_layer_or_its_transpose(shape, spatial_shape):
       atol=1e-12)
 
 
-@_EACH_SHAPE
+@kernels.EACH_SHAPE
 @pytest.mark.parametrize('dtype', [tf.float32, tf.float64])
 def test_rmatvec_is_the_adjoint(shape, spatial_shape, dtype):
   operator = operators.LayerOperator(

@@ -8,22 +8,9 @@ import pytest
 import tensorflow as tf
 
 from tests import testing
+from tests.numerics.norms import kernels
 from tf_resflow.numerics.norms import operators
 from tf_resflow.numerics.norms import power_iteration
-
-_SHAPES = {
-    'dense': ((12, 20), None),
-    'dense_transposed': ((20, 12), None),
-    'dense_two_inputs': ((2, 16), None),
-    'conv': ((3, 3, 2, 6), (5, 5)),
-    'conv_transposed': ((3, 3, 6, 2), (5, 5)),
-    'conv_one_channel': ((3, 3, 1, 8), (6, 4)),
-    'conv_5x5': ((5, 5, 3, 3), (4, 4)),
-    'conv_1x1': ((1, 1, 5, 7), (3, 3)),
-    'conv_1x1_transposed': ((1, 1, 7, 5), (3, 3)),
-}
-_EACH_SHAPE = pytest.mark.parametrize(
-    'shape, spatial_shape', _SHAPES.values(), ids=list(_SHAPES))
 
 
 def _kernel(shape, seed=0):
@@ -43,7 +30,7 @@ def _svd_norm(kernel, spatial_shape):
       testing.materialize(operator.matvec, operator.size), 2)
 
 
-@_EACH_SHAPE
+@kernels.EACH_SHAPE
 @pytest.mark.parametrize('num_vectors', [1, 4])
 @pytest.mark.parametrize('seed', [0, 1])
 def test_sigma_is_the_largest_singular_value(
@@ -182,7 +169,7 @@ def test_block_sees_the_next_in_rank_before_it_leads():
   assert float(result.sigma) > 1.05
 
 
-@_EACH_SHAPE
+@kernels.EACH_SHAPE
 def test_derivative_is_that_of_the_svd_norm(shape, spatial_shape):
   kernel = tf.constant(_kernel(shape))
   with tf.GradientTape() as tape:

@@ -1,5 +1,7 @@
 """Elementwise activations without variables, of slope at most one."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from tf_resflow.layers import base_layer
@@ -7,9 +9,14 @@ from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
 class _OfSlopeOne(lipschitz_layer.Elementwise):
-  """Its slope is at most one."""
+  """A function whose slope is at most one."""
 
   lipschitz_bound = 1.0
+  function: Callable[[tf.Tensor], tf.Tensor]
+
+  def evaluate(
+      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
+    return self.function(x)
 
 
 @base_layer.configured
@@ -24,9 +31,7 @@ class ELU(_OfSlopeOne):
     Behrmann et al., 2019, Invertible Residual Networks, Section 5.
   """
 
-  def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
-    return tf.nn.elu(x)
+  function = staticmethod(tf.nn.elu)
 
 
 @base_layer.configured
@@ -37,9 +42,7 @@ class Softplus(_OfSlopeOne):
     >>> y = layers.Softplus()(tf.constant([0.0, 2.0]))
   """
 
-  def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
-    return tf.nn.softplus(x)
+  function = staticmethod(tf.nn.softplus)
 
 
 @base_layer.configured
@@ -54,9 +57,7 @@ class ReLU(_OfSlopeOne):
     [0.0, 2.0]
   """
 
-  def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
-    return tf.nn.relu(x)
+  function = staticmethod(tf.nn.relu)
 
 
 @base_layer.configured
@@ -68,9 +69,7 @@ class Identity(_OfSlopeOne):
     [-1.0, 2.0]
   """
 
-  def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
-    return x
+  function = staticmethod(tf.identity)
 
 
 @base_layer.configured
@@ -84,7 +83,6 @@ class LipschitzCube(_OfSlopeOne):
     >>> y = layers.LipschitzCube()(tf.constant([0.0, 3.0]))  # [0, 7/3]
   """
 
-  def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
+  def function(self, x: tf.Tensor) -> tf.Tensor:
     inner = tf.clip_by_value(x, -1.0, 1.0)
     return inner**3 / 3.0 + (x - inner)

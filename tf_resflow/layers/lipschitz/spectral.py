@@ -110,6 +110,17 @@ class SpectralLayer(lipschitz_layer.LipschitzLayer):
   Power iteration bounds the norm from below, to a relative 1e-3;
   `certificate` gives a guaranteed upper bound.
 
+  Args:
+    coeff: bound of the operator norm, in (0, 1).
+    use_bias: whether to add a bias, one number per output channel.
+    kernel_initializer: Keras initializer; None is U(+-1/sqrt(fan_in)).
+    bias_initializer: the same for the bias.
+    num_vectors: block size of the power iteration.
+    tolerance: its relative residual.
+    max_power_iterations: its largest number of steps per call.
+    seed: Python int that makes the default initializers deterministic.
+    **kwargs: of `keras.layers.Layer`.
+
   References:
     Miyato et al., 2018, Spectral Normalization; Gouk et al., 2018 (the norm of
     the convolution instead of that of the flattened kernel); Chen et al.,
@@ -246,14 +257,7 @@ class SpectralDense(SpectralLayer):
   Args:
     units: number of outputs.
     coeff: bound of the spectral norm, in (0, 1).
-    use_bias: whether to add `b`.
-    kernel_initializer: Keras initializer; None is U(+-1/sqrt(fan_in)).
-    bias_initializer: the same for the bias.
-    num_vectors: block size of the power iteration.
-    tolerance: its relative residual.
-    max_power_iterations: its largest number of steps per call.
-    seed: Python int that makes the default initializers deterministic.
-    **kwargs: of `keras.layers.Layer`.
+    **kwargs: of `SpectralLayer`.
 
   Example:
     >>> layer = layers.SpectralDense(8, coeff=0.9)
@@ -293,14 +297,7 @@ class SpectralConv2D(SpectralLayer):
     filters: number of output channels.
     kernel_size: odd integer or a pair of odd integers.
     coeff: bound of the operator norm, in (0, 1).
-    use_bias: whether to add a bias per channel.
-    kernel_initializer: Keras initializer; None is U(+-1/sqrt(fan_in)).
-    bias_initializer: the same for the bias.
-    num_vectors: block size of the power iteration.
-    tolerance: its relative residual.
-    max_power_iterations: its largest number of steps per call.
-    seed: Python int that makes the default initializers deterministic.
-    **kwargs: of `keras.layers.Layer`.
+    **kwargs: of `SpectralLayer`.
 
   Example:
     >>> layer = layers.SpectralConv2D(8, 3, coeff=0.9)

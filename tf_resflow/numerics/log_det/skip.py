@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from tf_resflow.numerics import residual_function
 from tf_resflow.numerics.log_det import estimator
-from tf_resflow.numerics.log_det import series as series_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +25,7 @@ class Skip(estimator.Estimator):
 
   def evaluate(
       self, g: residual_function.ResidualFunction, variables: Any, state: Any,
-      x: tf.Tensor, draw: None, *, memory: str = 'recompute',
-      series: series_lib.LogDetSeries = series_lib.RESIDUAL,
+      x: tf.Tensor, draw: None, **unused: Any,
   ) -> tuple[tf.Tensor, tf.Tensor]:
     return (
         g.traced(residual_function.evaluate)(variables, state, x),
