@@ -57,17 +57,17 @@ def test_without_a_network_it_says_what_to_get(run_tool, digits_workdir):
 @pytest.mark.parametrize(('change', 'said'), [
     (['--inception=/none.keras'], '--inception=/none.keras: expected '),
     (['--inception=/'], '--inception=/: expected '),
+    (['--feature_name=pool', '--num_samples=20'],
+     '--feature_name=pool: expected '),
+    (['--input_size=32'], '--input_size=32: expected '),
+    (['--input_range=0'], '--input_range=0.0: expected two numbers that rise'),
+    (['--input_range=1,0'], '--input_range=1.0,0.0: expected two numbers'),
     (['--workdir=/nowhere'], '--workdir=/nowhere: expected '),
     (['--num_samples=0'], '--num_samples=0: expected a whole number from 1'),
     (['--num_samples=19'], '--num_samples=19: expected '),
     (['--num_images=361'], '--num_images=361: expected at most 360'),
     (['--temperature=nan'], '--temperature=nan: expected a number from 0'),
     (['--temperature=-1'], '--temperature=-1.0: expected a number from 0'),
-    (['--input_size=32'], '--input_size=32: expected '),
-    (['--input_range=0'], '--input_range=0.0: expected two numbers that rise'),
-    (['--input_range=1,0'], '--input_range=1.0,0.0: expected two numbers'),
-    (['--feature_name=pool', '--num_samples=20'],
-     '--feature_name=pool: expected '),
 ])
 def test_bad_input(run_tool, digits_workdir, network, change, said):
   result = run_tool(*_command(
