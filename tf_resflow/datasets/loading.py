@@ -269,7 +269,8 @@ def _prepared_builder(
     The builder, prepared.
 
   Raises:
-    DatasetNotFoundError: If the data are neither there nor to be made.
+    DatasetNotFoundError: If the data are neither there nor to be made, or need
+      a package that is not installed.
   """
   data_dir = None if data_dir is None else os.path.expanduser(data_dir)
   if facts.is_embedded:
@@ -285,6 +286,10 @@ def _prepared_builder(
         builder.download_and_prepare()
     if data_dir is None:
       builder.download_and_prepare()
+  except ImportError as error:
+    raise DatasetNotFoundError(
+      'dataset', facts.name, f'the package {error.name} to be installed',
+      f'Run `pip install {error.name}`.') from None
   except Exception as error:  # tfds documents no common error type.
     # Another process may have prepared the same folder meanwhile.
     with _quiet(), contextlib.suppress(Exception):
@@ -294,8 +299,6 @@ def _prepared_builder(
     raise _not_found(
       facts, data_dir,
       f'{type(error).__name__}: {textwrap.shorten(str(error), 300)}',
-      # The message of an ImportError itself says what to install.
-      has_advice=not (facts.is_embedded and isinstance(error, ImportError)),
     ) from None
   if data_dir is not None and not builder.is_prepared():
     raise _not_found(facts, data_dir, f'nothing is in {builder.data_dir}')
@@ -304,7 +307,6 @@ def _prepared_builder(
 
 def _not_found(
   facts: catalog.DatasetInfo, data_dir: str | None, reason: str,
-  has_advice: bool = True,
 ) -> DatasetNotFoundError:
   """Returns the error of missing data; says what the user can do."""
   advice = (
@@ -315,7 +317,7 @@ def _not_found(
   return DatasetNotFoundError(
     'data_dir', data_dir,
     f'a folder with the prepared data set {facts.name}, but {reason}',
-    advice if has_advice else '',
+    advice,
   )
 
 

