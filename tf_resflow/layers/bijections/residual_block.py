@@ -154,6 +154,7 @@ class ResidualBlock(ResidualMap):
     self._largest_event = self.g.largest_event(input_shape)
 
   def tensors(self) -> tuple[Any, Any]:
+    """Returns those of `g`, see `LipschitzLayer.tensors`."""
     return self.g.tensors()
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -213,6 +214,7 @@ class FrozenResidualBlock(ResidualMap):
     self.built = True
 
   def tensors(self) -> tuple[Any, Any]:
+    """Returns the effective weights, and no state."""
     return tf.nest.pack_sequence_as(
         self._structure,
         [tf.convert_to_tensor(w.value) for w in self.weights_of_g]), []
