@@ -12,11 +12,11 @@ class _OfSlopeOne(lipschitz_layer.Elementwise):
   """A function whose slope is at most one."""
 
   lipschitz_bound = 1.0
-  function: Callable[[tf.Tensor], tf.Tensor]
+  _function: Callable[[tf.Tensor], tf.Tensor]
 
   def evaluate(
       self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
-    return self.function(x)
+    return self._function(x)
 
 
 @base_layer.configured
@@ -31,7 +31,7 @@ class ELU(_OfSlopeOne):
     Behrmann et al., 2019, Invertible Residual Networks, Section 5.
   """
 
-  function = staticmethod(tf.nn.elu)
+  _function = staticmethod(tf.nn.elu)
 
 
 @base_layer.configured
@@ -42,7 +42,7 @@ class Softplus(_OfSlopeOne):
     >>> y = layers.Softplus()(tf.constant([0.0, 2.0]))
   """
 
-  function = staticmethod(tf.nn.softplus)
+  _function = staticmethod(tf.nn.softplus)
 
 
 @base_layer.configured
@@ -57,7 +57,7 @@ class ReLU(_OfSlopeOne):
     [0.0, 2.0]
   """
 
-  function = staticmethod(tf.nn.relu)
+  _function = staticmethod(tf.nn.relu)
 
 
 @base_layer.configured
@@ -69,7 +69,7 @@ class Identity(_OfSlopeOne):
     [-1.0, 2.0]
   """
 
-  function = staticmethod(tf.identity)
+  _function = staticmethod(tf.identity)
 
 
 @base_layer.configured
@@ -83,6 +83,6 @@ class LipschitzCube(_OfSlopeOne):
     >>> y = layers.LipschitzCube()(tf.constant([0.0, 3.0]))  # [0, 7/3]
   """
 
-  def function(self, x: tf.Tensor) -> tf.Tensor:
+  def _function(self, x: tf.Tensor) -> tf.Tensor:
     inner = tf.clip_by_value(x, -1.0, 1.0)
     return inner**3 / 3.0 + (x - inner)
