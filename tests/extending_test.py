@@ -41,7 +41,9 @@ def workdir_of(call):
 
 def test_flags_know_the_kinds(folder):
   """Without TensorFlow's own work: `--help` imports the module alone."""
-  text = run_tool(folder, 'train', '--import=my_kinds', '--help').stdout
+  process = run_tool(folder, 'train', '--import=my_kinds', '--help')
+  assert process.stderr == ''
+  text = process.stdout
   for name in ('concatenated_elu', 'frobenius', 'averaged', 'checkerboard',
                'inverse', 'gaussian', 'stripes', '--pixel_alpha'):
     assert name in text

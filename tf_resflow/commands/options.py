@@ -148,12 +148,12 @@ class Run(Options):
 
   def open(self, dtype: str = 'float32', strategy: str = 'single') -> OpenedRun:
     """Opens the run; every tool does it here."""
+    config = training.load_config(self.workdir)  # Imports the model's kinds.
     devices = training.make_strategy(strategy)
     with devices.scope():
       model, step = training.load_model(
           self.workdir, averaged=self.averaged, dtype=dtype)
-    return OpenedRun(
-        training.load_config(self.workdir), model, step, devices)
+    return OpenedRun(config, model, step, devices)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

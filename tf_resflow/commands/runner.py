@@ -81,7 +81,9 @@ def run(name: str, arguments: Sequence[str], program: str = 'bin/') -> int:
   flag_values = _common_flags()
   try:
     arguments = flagfiles.resolve(arguments)
-    flags_lib.import_modules(arguments)
+    # A reader's module imports TensorFlow.
+    flags_lib.import_modules(
+        arguments, lambda: load_tensorflow('--tf_log' in arguments))
     _parse(flag_values, tool, arguments)
     if flag_values.help:
       print(manual.text(tool, flag_values, _common_flags()).replace(

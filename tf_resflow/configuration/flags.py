@@ -3,7 +3,7 @@
 Every function takes the `FlagValues` to use; the tools give absl's own.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 import importlib
 import os
 import sys
@@ -35,7 +35,9 @@ class _TextParser(flags.ArgumentParser):
     self.syntactic_help = expected
 
 
-def import_modules(arguments: Sequence[str]) -> tuple[str, ...]:
+def import_modules(
+    arguments: Sequence[str], before_fn: Callable[[], None] | None = None,
+) -> tuple[str, ...]:
   """Imports the modules that `--import` names, here and in flagfiles.
 
   To be called before `define`, so that flags and their help know what the
@@ -43,6 +45,7 @@ def import_modules(arguments: Sequence[str]) -> tuple[str, ...]:
 
   Args:
     arguments: of the command line, without the name of the tool.
+    before_fn: called first, if there are such modules.
 
   Returns:
     The names of the modules.
@@ -58,6 +61,8 @@ def import_modules(arguments: Sequence[str]) -> tuple[str, ...]:
   modules = _imports(values)
   if modules and os.getcwd() not in sys.path:
     sys.path.append(os.getcwd())
+  if modules and before_fn is not None:
+    before_fn()
   for module in modules:
     expected = 'a module that can be imported'
     errors.check(
