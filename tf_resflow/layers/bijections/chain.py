@@ -60,6 +60,12 @@ class Chain(base_layer.Composition, bijection.SolvingBijection):
       features += result.features
     return bijection.Transformed(x, log_det, solves, features)
 
+  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    # Layer by layer: the first batch needs no graph of its own.
+    for part in self.parts:
+      inputs = part(inputs)
+    return inputs
+
   def solve_inverse(
       self, y: tf.Tensor, *, condition: Any = None,
       solver: numerics.Solver | None = None) -> bijection.Inverted:

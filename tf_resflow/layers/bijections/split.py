@@ -62,16 +62,28 @@ class Split(bijection.SolvingBijection):
       seed: numerics.random.SeedLike = None,
       estimator: numerics.Estimator | None = None) -> bijection.Transformed:
     base_layer.build_once(self, x.shape)
-    kept, leaving = tf.split(
-        x, [self.kept_shape[-1], self.leaving_shape[-1]], axis=-1)
+    kept, leaving = self._halves(x)
     result = self.rest.transform(
         kept, condition=condition, seed=seed, estimator=estimator)
-    size = tf.shape(x)[0]
     return result._replace(
-        y=tf.concat([
-            tf.reshape(leaving, [size, math.prod(self.leaving_shape)]),
-            tf.reshape(result.y, [size, math.prod(self._rest_shape)])], axis=1),
+        y=self._join(leaving, result.y),
         features=(leaving,) * self.num_taps + result.features)
+
+  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    kept, leaving = self._halves(inputs)
+    return self._join(leaving, self.rest(kept))
+
+  def _halves(self, x):
+    """Returns what goes on and what leaves."""
+    return tf.split(
+        x, [self.kept_shape[-1], self.leaving_shape[-1]], axis=-1)
+
+  def _join(self, leaving, y):
+    """Returns what has left before what went on, flattened."""
+    size = tf.shape(y)[0]
+    return tf.concat([
+        tf.reshape(leaving, [size, math.prod(self.leaving_shape)]),
+        tf.reshape(y, [size, math.prod(self._rest_shape)])], axis=1)
 
   def solve_inverse(
       self, y: tf.Tensor, *, condition: Any = None,
