@@ -96,12 +96,15 @@ def test_seeds(name):
   case = cases.everything()[name]
   subject = initialized(name)
   x = case.inputs()
+  # Without a seed, draws follow TensorFlow's own. Several of them, since a
+  # diagonal Jacobian leaves only the number of terms to chance.
+  tf.random.set_seed(1)
   log_dets = [
       cases.evaluate(subject, tf.identity(x), seed)[1].numpy()
-      for seed in (1, 1, 2, None, None)]
+      for seed in (1, 1, 2, *[None] * 5)]
   np.testing.assert_array_equal(log_dets[0], log_dets[1])
   assert not np.array_equal(log_dets[0], log_dets[2])
-  assert not np.array_equal(log_dets[3], log_dets[4])
+  assert len(np.unique(log_dets[3:], axis=0)) > 1
 
 
 @pytest.mark.parametrize('is_traced', [False, True])
