@@ -9,6 +9,7 @@ A reader's own kinds take the same tests, see `tests/extending_kinds/plugin.py`.
 
 from collections.abc import Callable
 import dataclasses
+import functools
 from typing import Any
 
 import keras
@@ -114,24 +115,25 @@ def _plain(layer_class, event_shape=(5,), **kwargs):
               has_variables=False)
 
 
-def dense_g(dtype: str) -> keras.Sequential:
+def dense_g(dtype: str, activation: str = 'lipswish') -> keras.Sequential:
   """Returns a network of constrained dense layers, on events `[3]`."""
   return keras.Sequential([
       keras.Input((3,)),
       layers.SpectralDense(6, coeff=0.9, seed=1, dtype=dtype),
-      layers.LipSwish(dtype=dtype),
+      registries.ACTIVATIONS.get(activation)(dtype=dtype),
       layers.SpectralDense(3, coeff=0.9, seed=5, dtype=dtype)])
 
 
-def conv_g(dtype: str) -> keras.Sequential:
+def conv_g(dtype: str, activation: str = 'lipswish') -> keras.Sequential:
   """Returns a network of constrained convolutions, on events `[4, 4, 2]`."""
+  make_activation = registries.ACTIVATIONS.get(activation)
   return keras.Sequential([
       keras.Input((4, 4, 2)),
-      layers.LipSwish(dtype=dtype),
-      layers.SpectralConv2D(5, 3, coeff=0.9, seed=1, dtype=dtype),
-      layers.LipSwish(dtype=dtype),
-      layers.SpectralConv2D(5, 1, coeff=0.9, seed=5, dtype=dtype),
-      layers.LipSwish(dtype=dtype),
+      make_activation(dtype=dtype),
+      layers.SpectralConv2D(6, 3, coeff=0.9, seed=1, dtype=dtype),
+      make_activation(dtype=dtype),
+      layers.SpectralConv2D(6, 1, coeff=0.9, seed=5, dtype=dtype),
+      make_activation(dtype=dtype),
       layers.SpectralConv2D(2, 3, coeff=0.9, seed=9, dtype=dtype)])
 
 
@@ -154,8 +156,14 @@ LIPSCHITZ = {
     'elu': _plain(layers.ELU),
     'softplus': _plain(layers.Softplus),
     'relu': _plain(layers.ReLU),
+    'tanh': _plain(layers.Tanh),
     'identity': _plain(layers.Identity),
     'lipschitz_cube': _plain(layers.LipschitzCube),
+    'cpila': _plain(layers.CPila),
+    'clipswish': Case(lambda dtype: layers.CLipSwish(dtype=dtype), (5,)),
+    'crelu': _plain(layers.CReLU),
+    'maxmin': _plain(layers.MaxMin, (6,)),
+    'fullsort': _plain(layers.FullSort),
     'reshape': _plain(layers.Reshape, (2, 3), target_shape=(3, 2)),
     'spectral_dense': Case(
         lambda dtype: layers.SpectralDense(3, seed=1, dtype=dtype), (5,)),
@@ -236,6 +244,11 @@ BIJECTIONS = {
     'residual_asserted': _block(
         lambda dtype: ScaledTanh(dtype=dtype), lipschitz_bound=0.5,
         solver='banach'),
+    **{f'residual_{name}_{kind}': _block(
+        functools.partial(make_g_fn, activation=name), event_shape)
+       for name in ('cpila', 'clipswish', 'crelu', 'maxmin', 'fullsort')
+       for kind, make_g_fn, event_shape in (
+           ('dense', dense_g, (3,)), ('conv', conv_g, (4, 4, 2)))},
     **{f'residual_{memory}': _block(
         memory=memory, per_example=memory != 'backward_in_forward')
        for memory in registries.MEMORY_MODES.names()},

@@ -53,10 +53,20 @@ SOLVERS = registry.Registry('solver', {
 ACTIVATIONS = registry.Registry('activation', {
     'lipswish': f'{_LIPSCHITZ}.lip_swish:LipSwish',
     'elu': f'{_LIPSCHITZ}.activations:ELU',
+    'cpila': f'{_LIPSCHITZ}.pila:CPila',
+    'clipswish': f'{_LIPSCHITZ}.concatenated:CLipSwish',
+    'crelu': f'{_LIPSCHITZ}.concatenated:CReLU',
+    'maxmin': f'{_LIPSCHITZ}.sorting:MaxMin',
+    'fullsort': f'{_LIPSCHITZ}.sorting:FullSort',
     'softplus': f'{_LIPSCHITZ}.activations:Softplus',
     'relu': f'{_LIPSCHITZ}.activations:ReLU',
+    'tanh': f'{_LIPSCHITZ}.activations:Tanh',
     'identity': f'{_LIPSCHITZ}.activations:Identity',
     'lipschitz_cube': f'{_LIPSCHITZ}.activations:LipschitzCube',
+}, refused={
+    'selu': 'The slope of SELU reaches 1.7581: g would be no contraction.',
+    'swish': 'The slope of swish reaches 1.0998; lipswish is swish / 1.1.',
+    'gelu': 'The slope of GELU reaches 1.1289: g would be no contraction.',
 })
 
 # Constrained linear layers, dense and convolutional: `--constraint=`.

@@ -17,6 +17,8 @@ class Registry:
   Args:
     kind: what the table holds, the name of the value in messages.
     entries: from names to `'module:attribute'`.
+    refused: from names that a user may look for in vain to the reason, a
+      sentence.
 
   Example:
     >>> numbers = Registry('number', {'pi': 'math:pi'})
@@ -33,9 +35,11 @@ class Registry:
     tf_resflow.errors.InvalidValueError: number=three: expected one of pi, two.
   """
 
-  def __init__(self, kind: str, entries: Mapping[str, str]):
+  def __init__(self, kind: str, entries: Mapping[str, str],
+               refused: Mapping[str, str] | None = None):
     self.kind = kind
     self._entries: dict[str, Any] = dict(entries)
+    self._refused = refused or {}
 
   def names(self) -> tuple[str, ...]:
     """Returns all names, in the order in which they were registered."""
@@ -72,7 +76,8 @@ class Registry:
       field: the field or flag that asked; the kind by default.
     """
     errors.check(name in self.names(), field or self.kind, name,
-                 f'one of {", ".join(self._entries)}')
+                 f'one of {", ".join(self._entries)}',
+                 self._refused.get(name, ''))
     return name
 
   def get(self, name: str, field: str | None = None) -> Any:

@@ -19,14 +19,17 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'bijections.standardize': ['Standardize'],
         'classifier_head': ['ClassifierHead', 'HybridClassifier'],
         'lipschitz.activations': [
-            'ELU', 'Identity', 'LipschitzCube', 'ReLU', 'Softplus'],
+            'ELU', 'Identity', 'LipschitzCube', 'ReLU', 'Softplus', 'Tanh'],
+        'lipschitz.concatenated': ['CLipSwish', 'Concatenated', 'CReLU'],
         'lipschitz.keras_layer': [
             'Asserted', 'KERAS_BOUNDS', 'KerasLayer', 'as_lipschitz_layer'],
         'lipschitz.lip_swish': ['LipSwish'],
         'lipschitz.lipschitz_layer': [
             'Certificate', 'Constraint', 'Elementwise', 'LipschitzLayer'],
+        'lipschitz.pila': ['CPila'],
         'lipschitz.reshape': ['Reshape'],
         'lipschitz.sequence': ['Sequence'],
+        'lipschitz.sorting': ['FullSort', 'MaxMin'],
         'lipschitz.spectral': [
             'SpectralConv2D', 'SpectralDense', 'SpectralLayer'],
     })

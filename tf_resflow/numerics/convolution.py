@@ -39,8 +39,12 @@ def conv2d(x: tf.Tensor, kernel: tf.Tensor, for_cpu: bool = True) -> tf.Tensor:
 def _narrow_conv2d(x, kernel):
   y = (_sum_of_taps(x, kernel) if kernel.shape[2] > kernel.shape[3] else
        tf.nn.conv2d(x, kernel, strides=1, padding='SAME'))
-  return y, lambda dy: (
-      _narrow_transpose(dy, kernel), _kernel_gradient(x, dy, kernel.shape))
+
+  def backward(dy):
+    dy.set_shape(y.shape)  # Gradients of some operations forget it.
+    return _narrow_transpose(dy, kernel), _kernel_gradient(x, dy, kernel.shape)
+
+  return y, backward
 
 
 @tf.custom_gradient
@@ -53,8 +57,12 @@ def _narrow_transpose(y, kernel):
         y.shape[:3] + [kernel.shape[2]])
   else:
     x = _sum_of_transposed_taps(y, kernel)
-  return x, lambda dx: (
-      _narrow_conv2d(dx, kernel), _kernel_gradient(dx, y, kernel.shape))
+
+  def backward(dx):
+    dx.set_shape(x.shape)
+    return _narrow_conv2d(dx, kernel), _kernel_gradient(dx, y, kernel.shape)
+
+  return x, backward
 
 
 def _is_narrow(kernel):

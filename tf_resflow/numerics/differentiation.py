@@ -32,7 +32,9 @@ def linearize(
     g = g_fn(weights, x)
 
   def vjp_fn(u):
-    return tape.gradient(g, x, u, unconnected_gradients='zero')
+    product = tape.gradient(g, x, u, unconnected_gradients='zero')
+    product.set_shape(x.shape)  # Gradients of some operations forget it.
+    return product
 
   return g, vjp_fn
 

@@ -1,5 +1,6 @@
 """Activations of slope at most one: values and slopes."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -13,6 +14,7 @@ from tf_resflow.configuration import registries
     ('elu', lambda x: np.where(x > 0, x, np.expm1(x))),
     ('softplus', lambda x: np.logaddexp(0.0, x)),
     ('relu', lambda x: np.maximum(x, 0.0)),
+    ('tanh', np.tanh),
     ('identity', lambda x: x),
     ('lipschitz_cube', lambda x: np.where(
         np.abs(x) < 1, x**3 / 3, x - 2 / 3 * np.sign(x))),
@@ -32,5 +34,27 @@ def test_names():
     assert isinstance(
         registries.ACTIVATIONS.get(name)(), layers.LipschitzLayer)
   with pytest.raises(errors.InvalidValueError, match=(
-      'activation=tanh: expected one of lipswish, elu')):
-    registries.ACTIVATIONS.get('tanh')
+      'activation=sine: expected one of lipswish, elu')):
+    registries.ACTIVATIONS.get('sine')
+
+
+@pytest.mark.parametrize('name, function', [
+    ('selu', keras.activations.selu), ('gelu', keras.activations.gelu),
+    ('swish', keras.activations.silu)])
+def test_steeper_ones_are_refused_with_their_constant(name, function):
+  x = np.linspace(-8.0, 8.0, 400_001)
+  slope = np.diff(np.asarray(function(tf.constant(x)))) / np.diff(x)
+  with pytest.raises(errors.InvalidValueError, match=(
+      f'activation={name}: expected one of .*reaches {slope.max():.4f}')):
+    registries.ACTIVATIONS.get(name)
+
+
+def test_keras_selu_is_known_to_be_steep():
+  layer = layers.as_lipschitz_layer(keras.layers.Activation('selu'))
+  x = tf.constant([-1e-6, 0.0], tf.float64)
+  slope = np.diff(keras.activations.selu(x)) / 1e-6
+  np.testing.assert_allclose(layer.lipschitz_bound, slope[0], rtol=1e-5)
+  with pytest.raises(errors.InvalidValueError, match='lipschitz_bound=1.58'):
+    layers.ResidualBlock(keras.Sequential([
+        keras.Input((3,)), layers.SpectralDense(3, coeff=0.9),
+        keras.layers.Activation('selu')]))

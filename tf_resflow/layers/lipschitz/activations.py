@@ -61,6 +61,19 @@ class ReLU(_OfSlopeOne):
 
 
 @base_layer.configured
+class Tanh(_OfSlopeOne):
+  """`tanh(x)`; slope `1 - tanh(x)^2 <= 1`.
+
+  Its second derivative vanishes at 0, the one place where its slope is 1.
+
+  Example:
+    >>> y = layers.Tanh()(tf.constant([0.0, 2.0]))
+  """
+
+  _function = staticmethod(tf.tanh)
+
+
+@base_layer.configured
 class Identity(_OfSlopeOne):
   """`x`; for ablations, the block is then affine.
 

@@ -18,7 +18,7 @@ _ACTIVATION_BOUNDS = {
     keras.activations.linear: 1.0, keras.activations.relu: 1.0,
     keras.activations.elu: 1.0, keras.activations.softplus: 1.0,
     keras.activations.tanh: 1.0, keras.activations.sigmoid: 0.25,
-    keras.activations.softsign: 1.0}
+    keras.activations.softsign: 1.0, keras.activations.selu: 1.7580994}
 
 # The bounds of Keras layers, in every l_p. A reader's own layers join with
 # `KERAS_BOUNDS[MyLayer] = lambda layer: ...`; None is an unknown bound.

@@ -1,4 +1,4 @@
-"""LipSwish."""
+"""LipSwish, and what it shares with CLipSwish."""
 
 import keras
 import tensorflow as tf
@@ -12,8 +12,42 @@ _SWISH_MAX_SLOPE = 1.09983933
 _SMALLEST_SCALE = 1e-12
 
 
+class ScaledSwish(lipschitz_layer.LipschitzLayer):
+  """`h(s x) / (divisor s)` with `s = softplus(beta)`, `beta` trainable.
+
+  Args:
+    beta_initial: initial value of the raw parameter, before softplus.
+    **kwargs: of `keras.layers.Layer`.
+  """
+
+  has_scales = True
+  divisor: float
+
+  def __init__(self, beta_initial: float = 0.5, **kwargs):
+    super().__init__(**kwargs)
+    self.beta_initial = beta_initial
+
+  def build(self, input_shape: tuple) -> None:
+    self.beta = self.add_weight(
+        name='beta', shape=(),
+        initializer=keras.initializers.Constant(self.beta_initial))
+
+  def scales(
+      self, variables: lipschitz_layer.Tensors,
+  ) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns `s` and `1 / (divisor s)`."""
+    # A smaller slope is 1 / 2 to rounding, and 1 / s would leave the range.
+    scale = tf.maximum(tf.nn.softplus(variables[0]), _SMALLEST_SCALE)
+    return scale, 1.0 / (self.divisor * scale)
+
+  def evaluate(
+      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
+    input_scale, output_scale = self.scales(weights)
+    return output_scale * self.evaluate_unscaled(input_scale * x)
+
+
 @base_layer.configured
-class LipSwish(lipschitz_layer.Elementwise):
+class LipSwish(ScaledSwish, lipschitz_layer.Elementwise):
   """LipSwish: `x sigmoid(softplus(beta) x) / 1.1`.
 
   Its slope is at most 1.0999 / 1.1 < 1 for every `beta`, and its second
@@ -35,33 +69,11 @@ class LipSwish(lipschitz_layer.Elementwise):
   """
 
   lipschitz_bound = _SWISH_MAX_SLOPE / 1.1
-  has_scales = True
-
-  def __init__(self, beta_initial: float = 0.5, **kwargs):
-    super().__init__(**kwargs)
-    self.beta_initial = beta_initial
-
-  def build(self, input_shape: tuple) -> None:
-    self.beta = self.add_weight(
-        name='beta', shape=(),
-        initializer=keras.initializers.Constant(self.beta_initial))
-
-  def scales(
-      self, variables: lipschitz_layer.Tensors,
-  ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns `s = softplus(beta)` and `1 / (1.1 s)`."""
-    # A smaller slope is 1 / 2 to rounding, and 1 / s would leave the range.
-    scale = tf.maximum(tf.nn.softplus(variables[0]), _SMALLEST_SCALE)
-    return scale, 1.0 / (1.1 * scale)
+  divisor = 1.1
 
   def evaluate_unscaled(self, x: tf.Tensor) -> tf.Tensor:
     """Returns `swish(x)`, what is left without the scales."""
     return swish(x)
-
-  def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
-    input_scale, output_scale = self.scales(weights)
-    return output_scale * swish(input_scale * x)
 
 
 # An elementwise operation on the hidden layers of an image flow takes about a

@@ -1,0 +1,63 @@
+"""Concatenating activations: values, singular values of the derivative."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.layers.lipschitz import slopes
+from tf_resflow import layers
+
+
+def lip_swish(x, beta):
+  slope = np.logaddexp(0.0, beta)
+  return x / (1.0 + np.exp(-slope * x)) / 1.1
+
+
+@pytest.mark.parametrize('beta', [-8.0, 0.5, 3.0])
+def test_clipswish(beta):
+  layer = layers.CLipSwish(beta_initial=beta, dtype='float64')
+  x = np.linspace(-6.0, 6.0, 82).reshape(2, 41)
+  expected = np.concatenate(
+      [lip_swish(x, beta), lip_swish(-x, beta)], axis=1) / 1.004
+  np.testing.assert_allclose(layer(tf.constant(x)), expected, atol=1e-14)
+  slopes.check(
+      layer, np.linspace(-40.0, 40.0, 100_001) / np.logaddexp(0.0, beta))
+  assert layer.lipschitz_bound < 1.0
+
+
+def test_clipswish_is_accurate_in_float32():
+  x = np.linspace(-30.0, 30.0, 601, dtype=np.float32)[np.newaxis]
+  np.testing.assert_allclose(
+      layers.CLipSwish()(x), layers.CLipSwish(dtype='float64')(x), atol=3e-6)
+
+
+def test_crelu():
+  layer = layers.CReLU(dtype='float64')
+  x = np.array([[-1.5, 0.0, 2.0], [0.5, -0.1, 3.0]])
+  np.testing.assert_array_equal(layer(x), np.concatenate(
+      [np.maximum(x, 0.0), np.maximum(-x, 0.0)], axis=1))
+  slopes.check(layer, np.linspace(-2.0, 2.0, 1_000))
+
+
+@pytest.mark.parametrize('order', [1.0, 2.0, np.inf])
+def test_crelu_keeps_every_norm(order):
+  x = np.random.default_rng(0).normal(size=[5, 7])
+  np.testing.assert_allclose(
+      np.linalg.norm(layers.CReLU(dtype='float64')(x), order, axis=1),
+      np.linalg.norm(x, order, axis=1))
+
+
+@pytest.mark.parametrize('layer_class', [
+    layers.CReLU, layers.CLipSwish, layers.CPila])
+def test_channels_double(layer_class):
+  layer = layer_class()
+  assert layer.compute_output_shape((None, 4, 4, 3)) == (None, 4, 4, 6)
+  assert layer(tf.ones([2, 4, 4, 3])).shape == [2, 4, 4, 6]
+
+
+def test_only_crelu_is_bounded_in_every_norm():
+  """In l_1 both halves add: CLipSwish and CPila are not contractions there."""
+  assert layers.CReLU().domain is None
+  for layer in layers.CLipSwish(dtype='float64'), layers.CPila(dtype='float64'):
+    assert (layer.domain, layer.codomain) == (2.0, 2.0)
+    assert slopes.norms(layer, np.linspace(-8.0, 8.0, 1_601), 1).max() > 1.05

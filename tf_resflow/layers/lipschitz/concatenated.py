@@ -1,0 +1,89 @@
+"""Activations that concatenate: `[a(x), a(-x)]`, twice the channels."""
+
+import tensorflow as tf
+
+from tf_resflow.layers import base_layer
+from tf_resflow.layers.lipschitz import lip_swish
+from tf_resflow.layers.lipschitz import lipschitz_layer
+
+# max_z |(D(z), 1 - D(z))|_2 / 1.1 with D the slope of z sigmoid(z), at most
+# 1.09983933; rounded up.
+_LIP_SWISH_NORM = 1.003966
+
+
+class Concatenated(lipschitz_layer.LipschitzLayer):
+  """`[a(x), a(-x)]` along the channels, the last axis, which it doubles.
+
+  Both halves see one number, so the derivative is a column
+  `(a'(x), -a'(-x))` for every entry of the input, and the Lipschitz constant
+  in l_2 is `sup_x sqrt(a'(x)^2 + a'(-x)^2)`. In l_p it is
+  `sup_x (|a'(x)|^p + |a'(-x)|^p)^(1/p)`, which differs from order to order
+  unless one of the two slopes vanishes.
+
+  References:
+    Perugachi-Diaz, Tomczak, Bhulai, 2021, Invertible DenseNets with
+    Concatenated LipSwish, Section 3.2.
+  """
+
+  def compute_output_shape(self, input_shape: tuple) -> tuple:
+    return (*input_shape[:-1], 2 * input_shape[-1])
+
+
+@base_layer.configured
+class CReLU(Concatenated):
+  """`[max(x, 0), max(-x, 0)]`; Lipschitz constant 1 in every l_p.
+
+  One of the two slopes is 1 and the other 0, for every entry. It keeps every
+  norm of its input, but its second derivative vanishes, as that of `ReLU`.
+
+  Args:
+    **kwargs: of `keras.layers.Layer`.
+
+  Example:
+    >>> layers.CReLU()(tf.constant([[-1.0, 2.0]])).numpy().tolist()
+    [[0.0, 2.0, 1.0, 0.0]]
+
+  References:
+    Shang et al., 2016, Understanding and Improving Convolutional Neural
+    Networks via Concatenated Rectified Linear Units.
+  """
+
+  domain = codomain = None
+  lipschitz_bound = 1.0
+
+  def evaluate(
+      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
+    return tf.nn.relu(tf.concat([x, -x], axis=-1))
+
+
+@base_layer.configured
+class CLipSwish(lip_swish.ScaledSwish, Concatenated):
+  """`[s(x), s(-x)] / 1.004` with `s` LipSwish; Lipschitz constant < 1 in l_2.
+
+  With `f(z) = z sigmoid(z)`, `f(z) - f(-z) = z`, so the slopes of `f`, `D` at
+  `z` and `1 - D` at `-z`, add up to one. `D^2 + (1 - D)^2` is largest where `D`
+  is, at 1.09984: the constant of `[s(x), s(-x)]` is `sqrt(1.09984^2 +
+  0.09984^2) / 1.1 = 1.00397` for every `beta`. The second half costs a
+  subtraction. Scales become part of the kernels around it, as those of
+  `LipSwish`.
+
+  Args:
+    beta_initial: initial value of the raw parameter, before softplus.
+    **kwargs: of `keras.layers.Layer`.
+
+  Example:
+    >>> layers.CLipSwish()(tf.ones([2, 3])).shape
+    TensorShape([2, 6])
+
+  References:
+    Perugachi-Diaz, Tomczak, Bhulai, 2021, Invertible DenseNets with
+    Concatenated LipSwish, Section 3.2.
+  """
+
+  lipschitz_bound = _LIP_SWISH_NORM / 1.004
+  divisor = 1.1 * 1.004
+
+  def evaluate_unscaled(self, x: tf.Tensor) -> tf.Tensor:
+    """Returns `[f(x), f(-x)]`, what is left without the scales."""
+    y = lip_swish.swish(x)
+    return tf.concat([y, y - x], axis=-1)
