@@ -219,6 +219,41 @@ def _chain(dtype):
           layers.ActNorm(dtype=dtype)]), num_taps=1)])
 
 
+def _plain_network(kind, sizes, dtype, **kwargs):
+  """What a user writes: two layers of Keras, the second one bare."""
+  return keras.Sequential([
+      kind(size, activation=activation, dtype=dtype, **kwargs,
+           kernel_initializer=keras.initializers.GlorotUniform(seed))
+      for seed, (size, activation) in enumerate(
+          zip(sizes, ('tanh', None), strict=True))])
+
+
+def coupling(event_shape: tuple, num_outputs: int, **kwargs: Any) -> Case:
+  """Returns a case of a `layers.AffineCoupling`, convolutional for images."""
+  def make(dtype):
+    network = _plain_network(
+        keras.layers.Dense, (6, num_outputs), dtype
+    ) if len(event_shape) == 1 else _plain_network(
+        keras.layers.Conv2D, (6, num_outputs), dtype, kernel_size=3,
+        padding='same')
+    return layers.AffineCoupling(network, **kwargs)
+
+  return Case(make, event_shape, has_slope_bounds=False, kernel_scale=0.2)
+
+
+def _linear(kind, parameterization, dtype):
+  return kind(parameterization, seed=1, dtype=dtype)
+
+
+def _flattened_coupling(dtype):
+  """A dense network that scales and shifts the channels of flat images."""
+  return layers.AffineCoupling(layers.Sequence([
+      layers.Reshape((-1,), dtype=dtype),
+      layers.as_lipschitz_layer(
+          _plain_network(keras.layers.Dense, (5, 24), dtype)),
+      layers.Reshape((2, 3, 4), dtype=dtype)]), swap=True, shape=(2, 3, 4))
+
+
 BIJECTIONS = {
     'act_norm_image': Case(
         lambda dtype: layers.ActNorm(dtype=dtype), (2, 3, 2)),
@@ -238,6 +273,21 @@ BIJECTIONS = {
     'chain': Case(_chain, (4, 4, 1), is_random=True),
     'split': Case(
         lambda dtype: layers.Split(layers.ActNorm(dtype=dtype)), (2, 2, 5)),
+    'coupling_channel': coupling((3, 2, 4), 4),
+    'coupling_channel_swapped': coupling((3, 2, 4), 4, swap=True),
+    'coupling_checkerboard': coupling((3, 4, 2), 4, mask='checkerboard'),
+    'coupling_checkerboard_swapped': coupling(
+        (3, 3, 1), 2, mask='checkerboard', swap=True),
+    'coupling_vector': coupling((4,), 4),
+    'coupling_flattened': Case(
+        _flattened_coupling, (24,), has_slope_bounds=False, kernel_scale=0.2),
+    **{f'{name}_{parameterization}': Case(
+        functools.partial(_linear, kind, parameterization), event_shape)
+       for name, kind, event_shape in (
+           ('invertible_conv', layers.InvertibleConv1x1, (2, 3, 4)),
+           ('invertible_linear', layers.InvertibleLinear, (5,)),
+           ('invertible_linear_image', layers.InvertibleLinear, (2, 2, 2)))
+       for parameterization in registries.MATRICES.names()},
     'residual_conv': _block(conv_g, (4, 4, 2)),
     'residual_exact': _block(estimator='exact', is_random=False,
                              compiles=False),
@@ -257,6 +307,16 @@ BIJECTIONS = {
 BIJECTORS = {
     'bijector_act_norm': Case(
         lambda dtype: bijectors.ActNorm([3], dtype=dtype), (3,)),
+    'bijector_coupling': Case(
+        lambda dtype: bijectors.AffineCoupling(
+            _plain_network(keras.layers.Dense, (6, 4), dtype), [4]), (4,),
+        kernel_scale=0.2),
+    'bijector_invertible_linear': Case(
+        lambda dtype: bijectors.InvertibleLinear(
+            [3], 'lu', seed=1, dtype=dtype), (3,)),
+    'bijector_invertible_conv': Case(
+        lambda dtype: bijectors.InvertibleConv1x1(
+            [2, 2, 3], seed=1, dtype=dtype), (2, 2, 3)),
     'bijector_squeeze': Case(
         lambda dtype: bijectors.Squeeze([4, 2, 1], dtype=dtype), (4, 2, 1),
         has_variables=False),
@@ -283,13 +343,15 @@ BIJECTORS = {
 }
 
 
-def image_flow(event_shape: tuple = (4, 4, 1), **fields: Any) -> Case:
+def image_flow(event_shape: tuple = (4, 4, 1), is_random: bool = True,
+               kernel_scale: float = 1.0, **fields: Any) -> Case:
   """Returns a case of a small `models.ResidualFlow`."""
   fields = {
       'num_levels': 17, 'num_blocks': (1, 1), 'hidden_channels': 4,
       'num_dense_blocks': 1, 'dense_hidden_units': 4, **fields}
   config = models.ResidualFlowConfig(image_shape=event_shape, **fields)
-  return Case(config.build, event_shape, is_pixels=True, is_random=True)
+  return Case(config.build, event_shape, is_pixels=True, is_random=is_random,
+              kernel_scale=kernel_scale)
 
 
 MODELS = {
@@ -312,6 +374,20 @@ MODELS = {
         feature_act_norm=True, act_norm=False, first_act_norm=False),
     'flow_hybrid_factor_out': image_flow(
         num_classes=3, head_channels=4, factor_out=True, num_dense_blocks=0),
+    'flow_linear_maps': image_flow(
+        invertible_linear='lu', num_blocks=(1, 1), num_dense_blocks=1),
+    'flow_coupling': image_flow(
+        block='coupling', activation='relu', num_blocks=(2, 1),
+        num_dense_blocks=2, is_random=False, kernel_scale=0.2),
+    'flow_coupling_hybrid': image_flow(
+        block='coupling', activation='relu', invertible_linear='free',
+        num_classes=3, head_channels=4, factor_out=True, num_dense_blocks=0,
+        is_random=False, kernel_scale=0.2),
+    'vector_flow_coupling': Case(
+        models.VectorFlowConfig(
+            event_size=4, num_blocks=2, hidden_units=(5, 4), block='coupling',
+            activation='relu', invertible_linear='lu').build, (4,),
+        kernel_scale=0.2),
     'vector_flow': Case(
         models.VectorFlowConfig(
             event_size=3, num_blocks=2, hidden_units=(5, 4)).build, (3,),

@@ -73,6 +73,17 @@ class Doubler(keras.layers.Layer):
     raise errors.InvalidValueError('inputs', inputs.shape, 'others')
 
 
+def test_errors_that_keras_hands_on_as_they_are():
+  class Layer(keras.layers.Layer):
+    def call(self, inputs):
+      raise private_apis.as_it_is(tf.errors.InvalidArgumentError(
+          None, None, 'a line'))
+
+  with pytest.raises(tf.errors.InvalidArgumentError) as info:
+    Layer()(tf.zeros([1]))
+  assert info.value.message == 'a line'
+
+
 def test_errors_within_calls_stay_one_line_of_their_class():
   with pytest.raises(errors.InvalidValueError, match=(
       r'^inputs=\(2,\): expected others.$')):

@@ -21,6 +21,12 @@ from tf_resflow import errors
 errors.InvalidValueError._keras_call_info_injected = True  # pylint: disable=protected-access
 
 
+def as_it_is(error: Exception) -> Exception:
+  """Returns an error that Keras hands on as it is, for the reason above."""
+  error._keras_call_info_injected = True  # pylint: disable=protected-access
+  return error
+
+
 def allow_frequent_tracing(function: Callable) -> Callable:
   """Returns a `tf.function` that may be traced often without a warning.
 

@@ -119,8 +119,9 @@ OTHER = dict(
     activate_first_block=True, fully_connected=True, num_dense_hidden_layers=1,
     feature_act_norm=True, first_act_norm=False, preprocessing='none',
     mean=(0.5,), std=(0.5,), hybrid=True, head_channels=3, nll_weight=0.5,
-    activation='elu', lipschitz_coeff=0.5, factor_out=True, squeeze_first=True,
-    num_dense_blocks=1, dense_hidden_units=3, act_norm=False, logit_alpha=0.1,
+    invertible_linear='free', activation='elu', lipschitz_coeff=0.5,
+    factor_out=True, squeeze_first=True, num_dense_blocks=1,
+    dense_hidden_units=3, act_norm=False, logit_alpha=0.1,
     estimator='fixed:5', memory='neumann', num_steps=5, batch_size=3,
     accumulation_steps=2, learning_rate=0.5, warmup_steps=3,
     schedule='cosine', beta_2=0.5, epsilon=0.5, weight_decay=0.5,
@@ -136,7 +137,8 @@ _RESUMABLE = (
     'log_every', 'sample_every', 'evaluate_every', 'strategy', 'jit_compile',
     'memory', 'imports')
 
-# Registries with one name so far.
+# Registries with one name so far, and one whose other name leaves some of the
+# fields above without an effect.
 _WITHOUT_OTHER = {'model', 'block', 'constraint'}
 
 

@@ -9,6 +9,9 @@ from tf_resflow.configuration import registries
 from tf_resflow.configuration import registry
 from tf_resflow.configuration import spec
 from tf_resflow.datasets import catalog
+from tf_resflow.layers.bijections import invertible_matrix
+from tf_resflow.layers.bijections import masks
+from tf_resflow.models import block_flow_config
 from tf_resflow.training import objectives
 
 _TABLES = {name: table for name, table in vars(registries).items()
@@ -35,6 +38,7 @@ def test_kinds_of_tables_are_their_names_in_messages():
     ('ESTIMATORS', numerics.Estimator), ('LAWS', numerics.Law),
     ('SOLVERS', numerics.Solver), ('OBJECTIVES', objectives.Objective),
     ('ACTIVATIONS', layers.LipschitzLayer),
+    ('MASKS', masks.Mask), ('MATRICES', invertible_matrix.Parameterization),
     ('MODELS', model_config.ModelConfig)])
 def test_kinds_derive_from_their_base(name, base):
   table = _TABLES[name]
@@ -59,8 +63,8 @@ def test_data_sets_and_constraints():
 
 
 @pytest.mark.parametrize('name', [
-    'BLOCKS', 'MEMORY_MODES', 'PREPROCESSORS', 'PROBES', 'SCHEDULES',
-    'STRATEGIES'])
+    'BLOCKS', 'INVERTIBLE_LINEARS', 'MEMORY_MODES', 'PREPROCESSORS', 'PROBES',
+    'SCHEDULES', 'STRATEGIES'])
 def test_functions(name):
   table = _TABLES[name]
   assert all(callable(table.get(kind)) for kind in table.names())
@@ -71,3 +75,10 @@ def test_functions(name):
     (registries.ENDLESS_SCHEDULES, registries.SCHEDULES)])
 def test_choices_are_of_their_table(chosen, table):
   assert set(chosen) < set(table.names())
+
+
+def test_unused_fields_are_those_of_blocks():
+  fields = {f.name for f in block_flow_config.BlockFlowConfig.fields()}
+  assert set(registries.UNUSED_FIELDS) <= set(registries.BLOCKS.names())
+  for names in registries.UNUSED_FIELDS.values():
+    assert set(names) <= fields

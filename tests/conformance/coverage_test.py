@@ -73,11 +73,17 @@ def test_everything_registered_is_in_a_case():
   for name in registries.MODELS.names():
     assert registries.MODELS.get(name) in map(type, configs), name
   for field, registry in (
-      ('block', registries.BLOCKS), ('constraint', registries.CONSTRAINTS)):
+      ('block', registries.BLOCKS), ('constraint', registries.CONSTRAINTS),
+      ('invertible_linear', registries.INVERTIBLE_LINEARS)):
     used = {getattr(c, field) for c in configs if hasattr(c, field)}
     assert used == set(registry.names())
   preprocessing = {getattr(c, 'preprocessing', None) for c in configs}
   assert preprocessing >= set(registries.PREPROCESSORS.names())
+  couplings = [case.make_fn('float32') for case in cases.BIJECTIONS.values()]
+  for field, registry in (
+      ('mask', registries.MASKS), ('parameterization', registries.MATRICES)):
+    used = {getattr(c, field) for c in couplings if hasattr(c, field)}
+    assert used == set(registry.names())
   infos = map(registries.DATASETS.get, registries.DATASETS.names())
   at_hand = {i.name for i in infos if i.is_embedded or i.load_fn}
   assert at_hand == set(cases.DATASETS.values())

@@ -310,6 +310,7 @@ def test_size_of_batches(flow64):
         flow64, numerics.Exact(), limit) == expected
 
   class Large:
+    is_random = True
     event_size = 3 * 256 * 256
     compute_dtype = 'float32'
 

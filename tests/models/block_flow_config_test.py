@@ -12,7 +12,13 @@ _BLOCK_ERRORS = [
     (dict(estimator='best'), 'estimator=best: expected one of roulette, adap'),
     (dict(estimator='fixed:'), 'estimator=fixed:: expected NAME, NAME:ARGUME'),
     (dict(memory='little'), 'memory=little: expected one of recompute, neuma'),
-    (dict(block='dense'), 'block=dense: expected one of residual'),
+    (dict(block='dense'), 'block=dense: expected one of residual, coup'),
+    (dict(block='coupling', estimator='fixed:3'),
+     'estimator=fixed:3: expected its default, roulette:poisson:2,exact=2, '
+     'with block=coupling. It makes no difference to such blocks.'),
+    (dict(block='coupling', memory='neumann'), 'memory=neumann: expected its '),
+    (dict(block='coupling', lipschitz_coeff=0.5), 'lipschitz_coeff=0.5: expec'),
+    (dict(invertible_linear='qr'), 'invertible_linear=qr: expected one of non'),
     (dict(constraint='none'), 'constraint=none: expected one of spectral'),
     (dict(seed=-1), 'seed=-1: expected a whole number from 0.'),
 ]
@@ -23,6 +29,14 @@ _BLOCK_ERRORS = [
 @pytest.mark.parametrize('values, message', _BLOCK_ERRORS)
 def test_errors(values, message, config_class):
   testing.check_refusal(config_class, values, message)
+
+
+@pytest.mark.parametrize('config_class', [
+    models.ResidualFlowConfig, models.VectorFlowConfig])
+def test_defaults_go_with_every_block(config_class):
+  for block in registries.BLOCKS.names():
+    config = config_class(block=block)
+    assert config.unused_fields() == registries.UNUSED_FIELDS.get(block, ())
 
 
 def test_lists_of_names_are_parts_of_their_registries():

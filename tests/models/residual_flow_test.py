@@ -81,6 +81,44 @@ def test_variants():
   assert order(standardized)[0] == 'Standardize'
 
 
+def couplings(flow):
+  """Masks of the coupling blocks, and whether they are swapped."""
+  return [(b.mask, b.swap) for b in flow.bijection.elementary()
+          if hasattr(b, 'mask')]
+
+
+def test_couplings_take_turns_within_a_scale():
+  """Checkerboards at the first scale, and as many turns as it has blocks."""
+  flow = make_flow(block='coupling', num_blocks=(3, 3), num_dense_blocks=2)
+  turns = [False, True, False]
+  assert couplings(flow) == [
+      *(('checkerboard', t) for t in turns), *(('channel', t) for t in turns),
+      ('channel', True), ('channel', False)]
+
+
+def test_couplings_without_preprocessing_see_channels():
+  flow = make_flow(block='coupling', squeeze_first=True, num_blocks=(1, 1),
+                   num_dense_blocks=0, preprocessing='none')
+  assert couplings(flow) == [('channel', False)] * 2
+  flow = make_flow(block='coupling', squeeze_first=True, num_blocks=(1, 1),
+                   num_dense_blocks=0)
+  assert couplings(flow)[0] == ('checkerboard', False)
+
+
+@pytest.mark.parametrize('block, kind', [
+    ('residual', 'ResidualBlock'), ('coupling', 'AffineCoupling')])
+def test_linear_maps_stand_before_blocks_of_images(block, kind):
+  flow = make_flow(block=block, invertible_linear='free', num_dense_blocks=1)
+  group = ['InvertibleConv1x1', kind, 'ActNorm']
+  assert order(flow) == [
+      'Logit', 'ActNorm', *group * 2, 'Squeeze', *group, 'Flatten', kind,
+      'ActNorm']
+  dense = make_flow(
+      block=block, invertible_linear='lu', fully_connected=True,
+      num_dense_blocks=0)
+  assert order(dense).count('InvertibleLinear') == 3
+
+
 def test_weights_follow_the_seed():
   def weights(seed):
     flow = make_flow(seed=seed)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tf_resflow import errors
 from tf_resflow import models
 
 
@@ -23,6 +24,19 @@ def test_order_of_parts(act_norm, expected):
       'SpectralDense']
   assert [type(p).__name__ for p in second.g.parts][0] == 'LipSwish'
   assert [p.units for p in first.constrained_layers()] == [5, 4, 3]
+
+
+def test_couplings_take_turns():
+  flow = models.VectorFlowConfig(
+      event_size=4, num_blocks=3, hidden_units=(5,), block='coupling',
+      invertible_linear='free').build()
+  names = [type(b).__name__ for b in flow.bijection.elementary()]
+  assert names == ['ActNorm', *[
+      'InvertibleLinear', 'AffineCoupling', 'ActNorm'] * 3]
+  assert [b.swap for b in flow.bijection.elementary()
+          if hasattr(b, 'swap')] == [False, True, False]
+  with pytest.raises(errors.InvalidValueError, match='an even number of chann'):
+    models.VectorFlowConfig(event_size=3, block='coupling').build()
 
 
 def test_the_bound_is_that_of_the_layers():

@@ -84,6 +84,40 @@ def test_poisoned_weights(tmp_path, data_dir, monkeypatch, poisoned):
   assert _assert_all_finite(tmp_path) == [0, 2, 4, 6, 8]
 
 
+@pytest.mark.parametrize('num_calls', [4, 5])
+def test_a_matrix_without_an_inverse_ends_a_run(
+    tmp_path, data_dir, monkeypatch, num_calls):
+  """Before its step, or after a step whose state would be saved."""
+  run_step = trainer_lib.Trainer.run_step
+  calls = []
+
+  def singular(self):
+    for variable in self.model.trainable_variables:
+      if variable.name == 'entries':
+        variable.assign(0.0 * variable)
+
+  def poisoned_run_step(self, images, step):
+    calls.append(step)
+    if num_calls == len(calls) == 5:
+      singular(self)
+    metrics = run_step(self, images, step)
+    if num_calls == len(calls) == 4:
+      singular(self)
+    return metrics
+
+  monkeypatch.setattr(trainer_lib.Trainer, 'run_step', poisoned_run_step)
+  config = _config(
+      data_dir, invertible_linear='free', block='coupling', activation='relu')
+  with pytest.raises(training.TrainingDivergedError) as error:
+    training.train(config, str(tmp_path))
+  message = str(error.value)
+  last = 2 if num_calls == 4 else 4
+  assert 'after step 4' in message and f'ckpt-{last};' in message, message
+  assert '\n' not in message
+  monkeypatch.undo()
+  assert training.train(config, str(tmp_path)).step == 8
+
+
 def test_samples_that_fail_do_not_end_a_run(tmp_path, data_dir, monkeypatch):
   monkeypatch.setattr(
       trainer_lib.Trainer, 'sample', lambda self: numerics.check_converged(

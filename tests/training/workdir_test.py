@@ -184,3 +184,15 @@ def test_missing_parts_of_a_model(tmp_path):
     (tmp_path / 'model.json').write_text(text)
     with pytest.raises(ValueError, match='model.json: expected a model of'):
       training.load_model(str(tmp_path))
+
+
+def test_weights_without_an_inverse_are_refused(tmp_path):
+  config = runs.config(invertible_linear='free')
+  model = config.model.build()
+  (entries,) = [v for v in model.variables if v.name == 'entries']
+  entries.assign(tf.zeros_like(entries.value))
+  training.create_workdir(str(tmp_path / 'run'), config, model)
+  with pytest.raises(errors.InvalidValueError) as error:
+    training.load_model(str(tmp_path / 'run'))
+  assert str(error.value).startswith(
+      'block_0_linear.matrix=condition number inf: expected at most 1e+04 in ')

@@ -58,9 +58,9 @@ def step_work(
 
 
 def estimator_of(config: configuration.Config) -> numerics.Estimator | None:
-  """Returns the estimator that a run trains with; None if its model has none.
-  """
-  spec = config.values().get('estimator')
+  """Returns the estimator that a run trains with; None if it needs none."""
+  spec = None if 'estimator' in config.model.unused_fields() else (
+      config.values().get('estimator'))
   return None if spec is None else numerics.Estimator.get(spec)
 
 
@@ -149,7 +149,9 @@ def predict_training(
   num_terms = estimator and estimator.mean_num_terms
   errors.check(
       num_terms is not None, 'estimator', estimator and estimator.spec(),
-      'one whose mean number of terms is known, such as a roulette')
+      'one whose mean number of terms is known, such as a roulette',
+      '' if estimator else 'The operations of residual blocks alone are '
+      'counted.')
   work = step_work(
       model, config.optimizer.batch_size * config.optimizer.accumulation_steps,
       num_terms)

@@ -100,6 +100,9 @@ def main(options: Options, config: configuration.Config) -> None:
       benchmarking.fixed_num_terms(config) is not None, 'min_ceiling_fraction',
       'no such flag without --estimator=fixed:N, or with --hybrid',
       'A drawn number of terms has no fixed cost.')
+  estimator = benchmarking.estimator_of(config)
+  options.refuse(estimator is None, ('evaluation_estimator',),
+                 options_lib.EXACT, 'It goes with residual blocks.')
   images = None if options.inputs is None else evaluation.read_inputs(
       options.inputs, config.data.facts()['image_shape'])
   settings = benchmarking.Settings(
@@ -119,7 +122,7 @@ def main(options: Options, config: configuration.Config) -> None:
       options.tasks, lambda task: options_lib.note(f'Measuring {task} ...'))
   options_lib.print_report({
       'batch_size': config.optimizer.batch_size,
-      'estimator': config.values().get('estimator'), **values},
+      'estimator': estimator and estimator.spec(), **values},
       benchmarking.format_table(values, baseline))
   if options.min_ceiling_fraction is not None:
     benchmarking.check_ceiling(values, options.min_ceiling_fraction)

@@ -85,17 +85,22 @@ class Options(
       self.require(not is_same, 'output', f'another file than that of --{name}',
                    'It would be replaced.')
 
+  def refuse_draws(self, condition: bool, where: str) -> None:
+    """Refuses numbers of draws where nothing is drawn, see `refuse`."""
+    names = ('num_probes', 'num_repeats') if self.inputs else ('num_probes',)
+    self.refuse(condition, names, where, 'It goes with estimates.')
+
 
 def main(options: Options) -> None:
   """Evaluates, writes the output, and reports."""
-  estimator = options.make_estimator()
-  options.refuse(
-      not estimator.is_random,
-      ('num_probes', 'num_repeats') if options.inputs else ('num_probes',),
-      f'with --estimator={options.estimator}', 'It goes with estimates.')
+  options.refuse_draws(
+      not options.make_estimator().is_random,
+      f'with --estimator={options.estimator}')
   run = options.open(
       options.dtype or ('float64' if options.inputs else 'float32'),
       options.strategy)
+  options.refuse_draws(not run.model.is_random, options_lib.EXACT)
+  estimator = options.estimator_for(run)
   fitting = evaluation.fitting_batch_size(run.model, estimator, _BATCH_SIZE)
   settings = {
       'estimator': estimator, 'strategy': run.strategy, 'seed': options.seed,

@@ -43,8 +43,9 @@ def main(options: Options) -> None:
   serving.check_is_new(options.output)
   if options.warmup:
     serving.check_is_installed()
-  estimator = options.make_estimator().per_example()
+  options.make_estimator()  # Or an error.
   run = options.open()
+  estimator = options.estimator_for(run).per_example()
   evaluation.fitting_batch_size(run.model, estimator)  # Or an error.
   signatures = serving.export(
       run.model, options.output, estimator, warmup=options.warmup,

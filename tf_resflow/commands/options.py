@@ -19,6 +19,9 @@ from tf_resflow.configuration import flags as flags_lib
 from tf_resflow.configuration import registries
 from tf_resflow.configuration import values as values_lib
 
+# Where flags about estimates are refused.
+EXACT = 'with a model whose log-determinants are exact'
+
 
 def required(**rules: Any) -> Any:
   """Returns a field that has to be given; see `fields.field`."""
@@ -238,6 +241,17 @@ class Estimation(Options):
   def make_estimator(self) -> 'numerics.Estimator':
     """Returns the estimator that the flag names."""
     return numerics.Estimator.get(self.estimator)
+
+  def estimator_for(self, run: OpenedRun) -> 'numerics.Estimator':
+    """Returns the estimator of a run: `numerics.Exact` if it draws nothing.
+
+    Raises:
+      InvalidValueError: for a flag that would be ignored then.
+    """
+    if run.model.is_random:
+      return self.make_estimator()
+    self.refuse(True, ('estimator',), EXACT, 'It goes with residual blocks.')
+    return numerics.Exact()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -53,6 +53,7 @@ def main(options: Options, config: configuration.Config) -> None:
   logging.getLogger('tf_resflow').info(
       'Evaluating the averaged weights on the test set.')
   with trainer.ema.swapped():
+    trainer.model.bijection.check_weights()
     trainer.model.save_norms()
     report, _, bounds = evaluation.evaluate(
         trainer.model, datasets.load_split(config.data, 'test'),

@@ -32,6 +32,10 @@ class ModelConfig(fields.Section):
     """
     raise NotImplementedError
 
+  def unused_fields(self) -> tuple[str, ...]:
+    """Returns the names of fields that make no difference to its model."""
+    return ()
+
   @classmethod
   def name(cls) -> str:
     """Returns the name under which this type of model is registered."""

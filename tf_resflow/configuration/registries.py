@@ -8,6 +8,7 @@ from tf_resflow.configuration import registry
 _LOG_DET = 'tf_resflow.numerics.log_det'
 _FIXED_POINT = 'tf_resflow.numerics.fixed_point'
 _LIPSCHITZ = 'tf_resflow.layers.lipschitz'
+_BIJECTIONS = 'tf_resflow.layers.bijections'
 _TRAINING = 'tf_resflow.training'
 _CATALOG = 'tf_resflow.datasets.catalog'
 
@@ -77,6 +78,31 @@ CONSTRAINTS = registry.Registry('constraint', {
 # Blocks that flows stack: `--block=`.
 BLOCKS = registry.Registry('block', {
     'residual': 'tf_resflow.models.blocks:make_residual_block',
+    'coupling': 'tf_resflow.models.blocks:make_coupling_block',
+})
+
+# Fields of a configuration that make no difference to a block: it is refused
+# to set them.
+UNUSED_FIELDS = {
+    'coupling': ('constraint', 'lipschitz_coeff', 'estimator', 'memory')}
+
+# What passes a coupling, and what it changes.
+MASKS = registry.Registry('mask', {
+    'channel': f'{_BIJECTIONS}.masks:Channel',
+    'checkerboard': f'{_BIJECTIONS}.masks:Checkerboard',
+})
+
+# How the matrix of an invertible linear map is trained.
+MATRICES = registry.Registry('matrix', {
+    'free': f'{_BIJECTIONS}.invertible_matrix:Free',
+    'lu': f'{_BIJECTIONS}.invertible_matrix:LU',
+})
+
+# Invertible linear maps before the blocks of a flow: `--invertible_linear=`.
+INVERTIBLE_LINEARS = registry.Registry('invertible_linear', {
+    'none': 'tf_resflow.models.linear_maps:make_none',
+    'free': 'tf_resflow.models.linear_maps:make_free',
+    'lu': 'tf_resflow.models.linear_maps:make_lu',
 })
 
 # What happens to images before the first block: `--preprocessing=`.

@@ -38,13 +38,14 @@ def fitting_batch_size(
   Args:
     model: a flow.
     estimator: of its log-determinants.
-    largest: number where the estimator takes any.
+    largest: number where the estimator takes any, or has nothing to do.
 
   Raises:
     InvalidValueError: if the events are too large for it.
   """
   limit = estimator.max_batch_size(
-      model.event_size, tf.as_dtype(model.compute_dtype))
+      model.event_size, tf.as_dtype(model.compute_dtype)
+  ) if model.is_random else None
   return largest if limit is None else min(largest, limit)
 
 

@@ -6,12 +6,15 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         'bijections.act_norm': ['ActNorm'],
+        'bijections.affine_coupling': ['AffineCoupling'],
         'bijections.bijection': [
             'Bijection', 'Inverted', 'SlopeBounds', 'Solve', 'SolvingBijection',
             'Transformed', 'event_shape_of'],
         'bijections.chain': ['Chain'],
         'bijections.feature_tap': ['FeatureTap'],
         'bijections.flatten': ['Flatten'],
+        'bijections.invertible_linear': [
+            'InvertibleConv1x1', 'InvertibleLinear'],
         'bijections.logit': ['Logit'],
         'bijections.residual_block': ['FrozenResidualBlock', 'ResidualBlock'],
         'bijections.split': ['Split'],

@@ -1,10 +1,11 @@
-"""What the configurations of all flows of residual blocks have in common."""
+"""What the configurations of all flows of blocks have in common."""
 
 import dataclasses
 
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import model_config
 from tf_resflow.configuration import registries
+from tf_resflow.configuration import values
 
 
 def _have_equal_gradients(
@@ -17,8 +18,16 @@ class BlockFlowConfig(model_config.ModelConfig):
   """Blocks of one kind, and how their log-determinants are estimated."""
 
   block: str = fields.field(
-      'residual', help='Block that the flow stacks.',
+      'residual', help='Block that the flow stacks. Coupling blocks are the '
+      'baseline of Tables 4 and 5, with --activation=relu there: exact, '
+      'unconstrained, and without --constraint, --lipschitz_coeff, --estimator '
+      'and --memory, which make no difference to them.',
       choices=registries.BLOCKS)
+  invertible_linear: str = fields.field(
+      'none', help='Invertible linear map before every block but those on '
+      'flattened images: a 1 x 1 convolution, or a matrix where the block is '
+      'dense; free trains the matrix, lu its factors.',
+      choices=registries.INVERTIBLE_LINEARS)
   constraint: str = fields.field(
       'spectral', help='What keeps the linear layers to lipschitz_coeff.',
       choices=registries.CONSTRAINTS)
@@ -39,3 +48,14 @@ class BlockFlowConfig(model_config.ModelConfig):
   seed: int = fields.field(
       0, help='Seed of the initial weights, that of the run.', minimum=0,
       changes_function=False, is_flag=False)
+
+  def unused_fields(self) -> tuple[str, ...]:
+    return registries.UNUSED_FIELDS.get(self.block, ())
+
+  def check(self) -> None:
+    for field in self.fields():
+      if field.name in self.unused_fields():
+        self.require(
+            getattr(self, field.name) == field.default, field.name,
+            f'its default, {values.text_of(field.default)}, with '
+            f'block={self.block}', 'It makes no difference to such blocks.')

@@ -1,16 +1,20 @@
 """The blocks that flows stack, their networks, and what images pass first."""
 
 from collections.abc import Callable, Iterable
+import functools
 import math
 from typing import Any, NamedTuple
+
+import keras
 
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow.configuration import registries
+from tf_resflow.layers import classifier_head
 
 # Initializer seeds of one layer span three integers, see `SpectralLayer`.
 _SEEDS_PER_LAYER = 4
-_SEEDS_PER_BLOCK = 64
+SEEDS_PER_BLOCK = 64
 
 
 class BlockRequest(NamedTuple):
@@ -30,6 +34,11 @@ class BlockRequest(NamedTuple):
       networks, which see flattened events.
     activate_input: whether its networks start with an activation.
     dtype: of the block.
+    place: number of the block in its scale, where blocks take turns.
+    sees_pixels: whether its events are preprocessed pixels, squeezed or not:
+      those of the first scale, where images are preprocessed.
+    flattened_from: the shape `(H, W, C)` of images whose flattened values its
+      events are; None elsewhere.
   """
 
   config: Any
@@ -39,6 +48,9 @@ class BlockRequest(NamedTuple):
   kernel_sizes: tuple | None
   activate_input: bool
   dtype: str
+  place: int = 0
+  sees_pixels: bool = False
+  flattened_from: tuple | None = None
 
   @property
   def name(self) -> str:
@@ -48,7 +60,7 @@ class BlockRequest(NamedTuple):
   @property
   def seed(self) -> int:
     """The first of the seeds that its initial weights may take."""
-    return self.config.seed * 100_003 + self.index * _SEEDS_PER_BLOCK
+    return self.config.seed * 100_003 + self.index * SEEDS_PER_BLOCK
 
 
 def make_network(request: BlockRequest) -> layers.Sequence:
@@ -60,30 +72,77 @@ def make_network(request: BlockRequest) -> layers.Sequence:
   Args:
     request: what the flow asked for.
   """
+  constraint = registries.CONSTRAINTS.get(request.config.constraint)
+  kind = (constraint.dense if request.kernel_sizes is None
+          else constraint.conv2d)
+
+  def make_linear(*sizes, num_inputs, **settings):
+    return kind(*sizes, coeff=request.config.lipschitz_coeff, **settings)
+
+  return _make_sequence(
+      request, request.event_shape, request.event_shape, make_linear)
+
+
+def make_unconstrained_network(
+    request: BlockRequest, input_shape: tuple, output_shape: tuple,
+) -> layers.Sequence:
+  """Returns a network like that of `make_network`, of plain layers.
+
+  They start as the constrained ones do.
+
+  Args:
+    request: what the flow asked for.
+    input_shape: of the events that it maps.
+    output_shape: of what it returns; that of the input but for the last axis,
+      unless it is dense.
+  """
+
+  def make_linear(*sizes, num_inputs, seed, **settings):
+    kind = (keras.layers.Dense if request.kernel_sizes is None else
+            functools.partial(keras.layers.Conv2D, padding='same'))
+    fan_in = num_inputs * math.prod(sizes[1:])**2
+    return layers.KerasLayer(kind(
+        *sizes, **classifier_head.uniform_initializers(fan_in, seed),
+        **settings), name=settings['name'])
+
+  return _make_sequence(request, input_shape, output_shape, make_linear)
+
+
+def _make_sequence(request, input_shape, output_shape, make_linear):
+  """Returns linear layers with activations between them.
+
+  Args:
+    request: what the flow asked for.
+    input_shape: of an event.
+    output_shape: of what the network makes of it.
+    make_linear: called with the sizes of a layer (outputs, and the kernel of a
+      convolution), `num_inputs=`, `seed=`, `name=` and `dtype=`.
+  """
   config, dtype = request.config, request.dtype
-  constraint = registries.CONSTRAINTS.get(config.constraint)
   make_activation = registries.ACTIVATIONS.get(config.activation)
   if request.kernel_sizes is None:
-    make_linear, kind = constraint.dense, 'dense'
+    kind, size = 'dense', math.prod(input_shape)
     arguments = [(width,) for width in (
-        *request.hidden, math.prod(request.event_shape))]
+        *request.hidden, math.prod(output_shape))]
   else:
-    make_linear, kind = constraint.conv2d, 'conv'
+    kind, size = 'conv', input_shape[-1]
     arguments = zip(
-        (*request.hidden, request.event_shape[-1]), request.kernel_sizes,
-        strict=True)
+        (*request.hidden, output_shape[-1]), request.kernel_sizes, strict=True)
   parts = []
   for i, sizes in enumerate(arguments):
     if i > 0 or request.activate_input:
       parts.append(make_activation(
           name=f'{request.name}_act_{i}', dtype=dtype))
+      _, size = parts[-1].compute_output_shape((None, size))
     parts.append(make_linear(
-        *sizes, name=f'{request.name}_{kind}_{i}', dtype=dtype,
-        coeff=config.lipschitz_coeff,
+        *sizes, num_inputs=size, name=f'{request.name}_{kind}_{i}', dtype=dtype,
         seed=request.seed + i * _SEEDS_PER_LAYER))
-  if request.kernel_sizes is None and len(request.event_shape) > 1:
-    parts = [layers.Reshape((-1,), dtype=dtype), *parts,
-             layers.Reshape(request.event_shape, dtype=dtype)]
+    size = sizes[0]
+  if request.kernel_sizes is None:
+    if len(input_shape) > 1:
+      parts.insert(0, layers.Reshape((-1,), dtype=dtype))
+    if len(output_shape) > 1:
+      parts.append(layers.Reshape(output_shape, dtype=dtype))
   return layers.Sequence(parts, name=f'{request.name}_g')
 
 
@@ -94,17 +153,43 @@ def make_residual_block(request: BlockRequest) -> layers.ResidualBlock:
       memory=request.config.memory, name=request.name, dtype=request.dtype)
 
 
+def make_coupling_block(request: BlockRequest) -> layers.AffineCoupling:
+  """Returns the coupling block of the paper's Tables 4 and 5.
+
+  Its network is that of the residual block, unconstrained. As in the authors'
+  code, convolutions see a checkerboard where events are preprocessed pixels,
+  and half of the channels elsewhere; dense networks see half of the channels of
+  the flattened image, or, where their number is odd, of its values.
+  """
+  is_dense = request.kernel_sizes is None
+  shape = request.flattened_from or request.event_shape
+  if is_dense and shape[-1] % 2:
+    shape = (math.prod(shape),)
+  mask = 'checkerboard' if request.sees_pixels and not is_dense else 'channel'
+  swap = request.place % 2 == 1
+  halves = registries.MASKS.get(mask)(shape, swap)
+  return layers.AffineCoupling(
+      make_unconstrained_network(
+          request, halves.network_shape, halves.output_shape), mask, swap,
+      None if shape == request.event_shape else shape, name=request.name,
+      dtype=request.dtype)
+
+
 def make_blocks(
     requests: Iterable[BlockRequest], make_norms: Callable,
 ) -> list[layers.Bijection]:
-  """Returns blocks of the kind `config.block`, and what follows each.
+  """Returns blocks of the kind `config.block`, and what is around each.
+
+  That is a linear map of `config.invertible_linear` before it.
 
   Args:
     requests: what the flow asks for, block by block.
-    make_norms: from the index of a block to a list of bijections.
+    make_norms: from the index of a block to a list of bijections behind it.
   """
   return [
       part for request in requests for part in (
+          *registries.INVERTIBLE_LINEARS.get(
+              request.config.invertible_linear)(request),
           registries.BLOCKS.get(request.config.block)(request),
           *make_norms(request.index))]
 

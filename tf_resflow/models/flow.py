@@ -103,6 +103,11 @@ class Flow(keras.Model):
         self.classifier is None or self.classifier.is_initialized)
 
   @property
+  def is_random(self) -> bool:
+    """Whether log-determinants are drawn; if not, all estimators are alike."""
+    return self.bijection.is_random
+
+  @property
   def certified_bijections(self) -> list[layers.Bijection]:
     """The parts with a `g` whose Lipschitz bound can be certified."""
     return [b for b in self.bijection.elementary() if b.has_certificate]

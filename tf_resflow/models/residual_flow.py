@@ -14,10 +14,11 @@ from tf_resflow.models import residual_flow_config
 
 @keras.saving.register_keras_serializable('tf_resflow')
 class ResidualFlow(flow.Flow):
-  """Multi-scale residual flow on images `[H, W, C]` in [0, 1).
+  """Multi-scale flow on images `[H, W, C]` in [0, 1), of blocks of one kind.
 
   Preprocessing, then per scale: blocks, each followed by ActNorm (the first
-  scale starts with one as well), then a 2 x 2 squeeze except after the last
+  scale starts with one as well), and behind an invertible linear map where the
+  configuration says so, then a 2 x 2 squeeze except after the last
   scale. With `factor_out` the second half of the channels leaves after every
   squeeze. After the last scale come fully connected blocks on the flattened
   features. The very first block of the flow has no leading activation.
@@ -81,8 +82,10 @@ class _Builder:
   def make_bijection(self) -> layers.Chain:
     """Returns the whole flow."""
     config, shape = self.config, self.config.image_shape
-    parts = [registries.PREPROCESSORS.get(config.preprocessing)(
-        config, self.dtype)]
+    preprocessing = registries.PREPROCESSORS.get(config.preprocessing)(
+        config, self.dtype)
+    self.is_preprocessed = bool(preprocessing.elementary())
+    parts = [preprocessing]
     if config.squeeze_first:
       squeeze = layers.Squeeze(name='squeeze_first', dtype=self.dtype)
       # Per channel of the squeezed images, if there are numbers for them.
@@ -128,9 +131,10 @@ class _Builder:
             config, shape, index, (config.hidden_channels,) * num_hidden,
             None if config.fully_connected else config.kernel_sizes,
             config.preactivation and (
-                index > 0 or config.activate_first_block), self.dtype)
-        for index in itertools.islice(
-            self.indices, config.num_blocks[scale])), self._act_norms)
+                index > 0 or config.activate_first_block), self.dtype,
+            place, sees_pixels=self.is_preprocessed and scale == 0)
+        for place, index in enumerate(itertools.islice(
+            self.indices, config.num_blocks[scale]))), self._act_norms)
     if scale == len(config.num_blocks) - 1:
       return parts + self._last(shape)
     squeeze = layers.Squeeze(name=f'squeeze_{scale}', dtype=self.dtype)
@@ -159,9 +163,10 @@ class _Builder:
         blocks.BlockRequest(
             config, (math.prod(shape),), index,
             (config.dense_hidden_units,) * config.num_dense_hidden_layers,
-            None, config.preactivation, self.dtype)
-        for index in itertools.islice(self.indices, config.num_dense_blocks)),
-        self._vector_act_norms)
+            None, config.preactivation, self.dtype, place, flattened_from=shape)
+        for place, index in enumerate(
+            itertools.islice(self.indices, config.num_dense_blocks),
+            start=config.num_blocks[-1])), self._vector_act_norms)
     return [layers.Flatten(name='flatten', dtype=self.dtype), *parts,
             *([] if config.factor_out else self._tap(shape))]
 

@@ -79,6 +79,7 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
       minimum=1)
 
   def check(self) -> None:
+    super().check()
     errors.check(
         len(self.image_shape) == 3, 'image_shape',
         values.text_of(self.image_shape), 'height, width and channels')

@@ -1,4 +1,4 @@
-"""A residual flow on vectors."""
+"""A flow of dense blocks on vectors."""
 
 import keras
 
@@ -44,7 +44,7 @@ class VectorFlow(flow.Flow):
             make_norms('first') + blocks.make_blocks((
                 blocks.BlockRequest(
                     config, (config.event_size,), index, config.hidden_units,
-                    None, activate_input=index > 0, dtype=dtype)
+                    None, activate_input=index > 0, dtype=dtype, place=index)
                 for index in range(config.num_blocks)), make_norms),
             name='bijection', dtype=dtype),
         (config.event_size,), name=name, **kwargs)

@@ -9,7 +9,7 @@ from tf_resflow.models import block_flow_config
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VectorFlowConfig(block_flow_config.BlockFlowConfig):
-  """A residual flow on vectors; `bin/train --help` lists the fields.
+  """A flow of dense blocks on vectors; `bin/train --help` lists the fields.
 
   Example:
     >>> config = models.VectorFlowConfig(event_size=4, hidden_units=(32,))

@@ -195,7 +195,7 @@ class IntegerFlow:
 
   def _log_prob(self, x, seed):
     largest = self.estimator.max_batch_size(
-        self.model.event_size, self._dtype)
+        self.model.event_size, self._dtype) if self.model.is_random else None
     # Chunks of a batch would draw alike.
     is_whole = largest is None or self.estimator.is_random
     return chunking.map_in_chunks(

@@ -10,6 +10,7 @@ from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import models
+from tf_resflow.layers.bijections import invertible_matrix
 from tf_resflow.training import checkpoints
 from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import files
@@ -22,7 +23,7 @@ _logger = logging.getLogger(__name__)
 
 
 class TrainingDivergedError(errors.ExpectedError):
-  """The loss or its gradient is not finite; the last good state is saved."""
+  """A step cannot be gone on from; the last good state is saved."""
 
 
 def initialize(
@@ -202,11 +203,17 @@ class Trainer(Learner):
       return self._manager.save(checkpoint_number=self.step)
 
   def check_finite(self) -> None:
-    """Raises `TrainingDivergedError` unless the state is finite."""
+    """Raises `TrainingDivergedError` unless the state can be gone on from."""
     # An update can overflow although its loss and gradient are finite.
     if not self._is_finite():
       raise self.diverged_error(
           f'the weights are not finite after step {self.step}')
+    try:
+      self.model.bijection.check_weights()
+    except errors.InvalidValueError as error:
+      raise self.diverged_error(
+          f'after step {self.step} there is no inverse: '
+          f'{errors.sentence(error)[:-1]}') from error
 
   @tf.function(autograph=False)
   def _is_finite(self):
@@ -230,7 +237,8 @@ class Trainer(Learner):
     """Yields the step and its metrics, after every remaining update.
 
     Raises:
-      TrainingDivergedError: if the weights have become too large for a norm.
+      TrainingDivergedError: if the weights have become too large for a norm, or
+        a matrix has no inverse.
     """
     # The batches have no end.
     for step, batch in zip(
@@ -243,11 +251,13 @@ class Trainer(Learner):
       except tf.errors.InvalidArgumentError as error:
         # On CPUs the power iteration of a kernel that is not finite, or whose
         # square overflows, is an error.
-        if 'Self-adjoint eigen decomposition was not' not in str(error):
+        if 'Self-adjoint eigen decomposition was not' in str(error):
+          reason = f'the weights have no finite norm after step {step + 1}'
+        elif invertible_matrix.NEARLY_SINGULAR in str(error):
+          reason = f'a matrix is nearly singular after step {step}'
+        else:
           raise
-        raise self.diverged_error(
-            f'the weights have no finite norm after step {step + 1}'
-        ) from error
+        raise self.diverged_error(reason) from error
       self._step.assign(step + 1)
       yield step + 1, metrics
 

@@ -193,7 +193,8 @@ def load_model(
     The model, and the step of the checkpoint.
 
   Raises:
-    InvalidValueError: if there is no run, no checkpoint, or a broken one.
+    InvalidValueError: if there is no run, no checkpoint, a broken one, or one
+      of a bijection that has no inverse in this dtype.
   """
   path = path_of(workdir, MODEL_JSON)
   with open(path, encoding='utf-8') as f:
@@ -212,5 +213,6 @@ def load_model(
   if dtype != model.compute_dtype:
     narrow, model = model, config.build(dtype)
     ema_lib.assign(model.variables, (v.numpy() for v in narrow.variables))
+  model.bijection.check_weights()
   model.save_norms()
   return model, int(step.numpy())

@@ -191,6 +191,12 @@ class Bijection(base_layer.BaseLayer):
     """Returns the least and the greatest slope; 0 and infinity if not known."""
     return SlopeBounds(0.0, math.inf)
 
+  def check_weights(self) -> None:
+    """Raises `InvalidValueError` for weights with which there is no inverse."""
+    for part in self.elementary():
+      if part is not self:
+        part.check_weights()
+
   def frozen(self) -> 'Bijection':
     """Returns a bijection that computes alike and keeps its present weights.
 

@@ -1,0 +1,149 @@
+"""Affine couplings against NumPy, and what they refuse."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import cases
+from tests import testing
+from tf_resflow import errors
+from tf_resflow import layers
+
+_NAMES = [name for name in cases.BIJECTIONS if name.startswith('coupling')]
+
+
+def sigmoid(x):
+  return 1.0 / (1.0 + np.exp(-x))
+
+
+def affine(size):
+  """A network whose outputs follow from its inputs by hand."""
+  return keras.layers.Dense(size, dtype='float64', kernel_initializer='ones',
+                            bias_initializer=lambda shape, dtype: tf.range(
+                                shape[0], dtype=dtype))
+
+
+@pytest.mark.parametrize('swap', [False, True])
+def test_vectors_by_hand(swap):
+  x = np.array([[0.5, -1.0, 2.0, 3.0]])
+  coupling = layers.AffineCoupling(affine(4), swap=swap)
+  a, b = (x[:, 2:], x[:, :2]) if swap else (x[:, :2], x[:, 2:])
+  s = sigmoid(a.sum() + np.array([0.0, 1.0]) + 2.0)
+  changed = b * s + a.sum() + np.array([2.0, 3.0])
+  expected = np.hstack([changed, a] if swap else [a, changed])
+  y, log_det = coupling.forward_and_log_det(tf.constant(x))
+  np.testing.assert_allclose(y, expected, rtol=1e-14)
+  np.testing.assert_allclose(log_det, [np.log(s).sum()], rtol=1e-14)
+
+
+def test_checkerboard_by_hand():
+  x = np.array([[[[1.0], [2.0]], [[3.0], [4.0]]]])
+  coupling = layers.AffineCoupling(affine(2), 'checkerboard')
+  # The network sees zeros at the two pixels that change.
+  s, t = sigmoid(2.0), 1.0
+  y, log_det = coupling.forward_and_log_det(tf.constant(x))
+  np.testing.assert_allclose(
+      y[0, ..., 0], [[1.0, 2.0 * s + t], [3.0 * s + t, 4.0]], rtol=1e-14)
+  np.testing.assert_allclose(log_det, [2 * np.log(s)], rtol=1e-14)
+
+
+def test_a_shape_of_its_own_is_a_view_of_the_event():
+  rng = np.random.default_rng(0)
+  x = tf.constant(rng.normal(size=[3, 2 * 2 * 4]))
+
+  def make(**kwargs):
+    return layers.AffineCoupling(
+        keras.layers.Dense(4, dtype='float64', kernel_initializer=(
+            keras.initializers.GlorotUniform(3))), **kwargs)
+
+  y, log_det = make(shape=(2, 2, 4)).forward_and_log_det(x)
+  image, expected = make().forward_and_log_det(tf.reshape(x, [3, 2, 2, 4]))
+  np.testing.assert_array_equal(y, np.reshape(image, [3, -1]))
+  np.testing.assert_array_equal(log_det, expected)
+
+
+@pytest.mark.parametrize('name', _NAMES)
+def test_round_trip_in_double_precision(name):
+  case = cases.BIJECTIONS[name]
+  coupling, x = case.make('float64'), case.inputs('float64')
+  y = coupling.forward_and_log_det(x)[0]
+  assert np.abs(y - x).max() > 0.1
+  np.testing.assert_allclose(coupling.inverse(y), x, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize('name', _NAMES)
+def test_gradients_against_differences(name):
+  case = cases.BIJECTIONS[name]
+  coupling, x = case.make('float64'), case.inputs('float64', batch_size=2)
+  kernel = coupling.trainable_variables[0]
+
+  def loss(x):
+    y, log_det = coupling.forward_and_log_det(x)
+    return tf.reduce_sum(tf.sin(y)) + tf.reduce_sum(
+        tf.constant([1.0, -0.5], tf.float64) * log_det)
+
+  with tf.GradientTape() as tape:
+    tape.watch(x)
+    value = loss(x)
+  gradients = tape.gradient(value, [x, kernel.value])
+  rng = np.random.default_rng(4)
+  direction = rng.normal(size=x.shape)
+  np.testing.assert_allclose(
+      np.sum(gradients[0] * direction),
+      testing.central_difference(
+          lambda x: loss(tf.constant(x)), x, direction), rtol=1e-7)
+  direction = rng.normal(size=kernel.shape)
+  at = kernel.numpy()
+
+  def loss_of_kernel(values):
+    kernel.assign(values)
+    return loss(x)
+
+  np.testing.assert_allclose(
+      np.sum(gradients[1] * direction),
+      testing.central_difference(loss_of_kernel, at, direction), rtol=1e-7)
+
+
+def test_small_scales_stay_finite():
+  """The logarithm of a sigmoid that is 0 in float32 would be infinite."""
+  network = keras.layers.Dense(2, kernel_initializer='zeros', bias_initializer=(
+      lambda shape, dtype: tf.constant([-150.0, 1.0], dtype)))
+  y, log_det = layers.AffineCoupling(network).forward_and_log_det(
+      tf.ones([1, 2]))
+  np.testing.assert_allclose(y, [[1.0, 1.0]])
+  np.testing.assert_allclose(log_det, [-148.0])
+
+
+def build(event_shape, size=4, **kwargs):
+  layers.AffineCoupling(
+      keras.layers.Dense(size, name='f'), **kwargs).build((None, *event_shape))
+
+
+@pytest.mark.parametrize('values, message', [
+    (dict(event_shape=(2, 2, 3)),
+     'event_shape=(2, 2, 3): expected an even number of channels'),
+    (dict(event_shape=(4,), mask='checkerboard'),
+     'event_shape=(4,): expected images'),
+    (dict(event_shape=(4,), size=3),
+     'network=f: expected outputs (4,) for inputs (2,), not (3,). They are '),
+    (dict(event_shape=(2, 2, 2), mask='checkerboard', size=2),
+     'network=f: expected outputs (2, 2, 4) for inputs (2, 2, 2), not (2, '),
+    (dict(event_shape=(4,), shape=(2, 3)),
+     'shape=(2, 3): expected one of 4 numbers, as events (4,) have.'),
+    (dict(event_shape=(4,), mask='rows'), 'mask=rows: expected one of channel'),
+])
+def test_refusals(values, message):
+  testing.check_refusal(build, values, message)
+
+
+def test_networks_that_mix_examples_are_refused():
+  with pytest.raises(errors.InvalidValueError, match='BatchNormalization'):
+    layers.AffineCoupling(keras.Sequential([
+        keras.layers.Dense(4), keras.layers.BatchNormalization()]))
+
+
+def test_constrained_layers_of_a_network_are_found():
+  dense = layers.SpectralDense(4)
+  coupling = layers.AffineCoupling(keras.Sequential([dense]))
+  assert coupling.constrained_layers() == [dense]

@@ -1,0 +1,186 @@
+"""Invertible linear maps against NumPy; matrices that are nearly singular."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import cases
+from tests import testing
+from tf_resflow import errors
+from tf_resflow import layers
+
+_NAMES = [name for name in cases.BIJECTIONS if name.startswith('invertible')]
+_KINDS = (('free', 1e-9), ('lu', -20.0))
+
+
+def matrix(size, seed=0):
+  return np.random.default_rng(seed).normal(size=[size, size])
+
+
+@pytest.mark.parametrize('parameterization', ['free', 'lu'])
+def test_vectors(parameterization):
+  w, x = matrix(4), np.random.default_rng(1).normal(size=[3, 4])
+  linear = layers.InvertibleLinear(
+      parameterization, initial_matrix=w, dtype='float64')
+  y, log_det = linear.forward_and_log_det(tf.constant(x))
+  np.testing.assert_allclose(y, x @ w.T, rtol=1e-12)
+  np.testing.assert_allclose(
+      log_det, np.full(3, np.linalg.slogdet(w)[1]), rtol=1e-12)
+  np.testing.assert_allclose(linear.inverse(y), x, rtol=0, atol=1e-12)
+  np.testing.assert_allclose(linear.matrix(), w, rtol=0, atol=1e-13)
+
+
+def test_pixels():
+  w, x = matrix(2), np.random.default_rng(1).normal(size=[3, 4, 5, 2])
+  conv = layers.InvertibleConv1x1(initial_matrix=w, dtype='float64')
+  y, log_det = conv.forward_and_log_det(tf.constant(x))
+  np.testing.assert_allclose(y, np.einsum('bijc,dc->bijd', x, w), rtol=1e-12)
+  np.testing.assert_allclose(
+      log_det, np.full(3, 20 * np.linalg.slogdet(w)[1]), rtol=1e-12)
+
+
+@pytest.mark.parametrize('parameterization', ['free', 'lu'])
+def test_starts_as_a_permutation_of_its_seed(parameterization):
+  def start(seed):
+    linear = layers.InvertibleLinear(parameterization, seed=seed)
+    linear.build((None, 8))
+    return linear.matrix().numpy()
+
+  for seed in (1, 2):
+    np.testing.assert_array_equal(np.sort(start(seed)), np.sort(np.eye(8)))
+    np.testing.assert_array_equal(np.sort(start(seed).T), np.sort(np.eye(8)))
+  np.testing.assert_array_equal(start(1), start(1))
+  assert not np.array_equal(start(1), start(2))
+
+
+def test_a_given_start_is_part_of_the_configuration():
+  w = matrix(2)
+  config = json.loads(json.dumps(
+      layers.InvertibleLinear(initial_matrix=w).get_config()))
+  copy = layers.InvertibleLinear.from_config(config)
+  copy.build((None, 2))
+  np.testing.assert_allclose(copy.matrix(), w, rtol=1e-6)
+
+
+@pytest.mark.parametrize('name', _NAMES)
+def test_round_trip_in_double_precision(name):
+  case = cases.BIJECTIONS[name]
+  linear, x = case.make('float64'), case.inputs('float64')
+  y = linear.forward_and_log_det(x)[0]
+  np.testing.assert_allclose(linear.inverse(y), x, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize('name', _NAMES)
+def test_gradients_against_differences(name):
+  """Of both directions and of the log-determinant, in the trained numbers."""
+  case = cases.BIJECTIONS[name]
+  linear, x = case.make('float64'), case.inputs('float64', batch_size=2)
+  (variable,) = linear.trainable_variables
+
+  def loss():
+    y, log_det = linear.forward_and_log_det(x)
+    return tf.reduce_sum(tf.sin(y)) + tf.reduce_sum(
+        log_det**2) + tf.reduce_sum(tf.sin(linear.inverse(x)))
+
+  with tf.GradientTape() as tape:
+    value = loss()
+  gradient = tape.gradient(value, variable.value)
+  direction = np.random.default_rng(4).normal(size=variable.shape)
+  at = variable.numpy()
+
+  def loss_at(values):
+    variable.assign(values)
+    return loss()
+
+  np.testing.assert_allclose(
+      np.sum(gradient * direction),
+      testing.central_difference(loss_at, at, direction), rtol=1e-6)
+
+
+def make_singular(parameterization, value, dtype='float32'):
+  """A map that was fine when it was made."""
+  linear = layers.InvertibleConv1x1(
+      parameterization, initial_matrix=np.eye(2), dtype=dtype, name='conv')
+  linear.build((None, 2, 2, 2))
+  (variable,) = linear.trainable_variables
+  variable.assign([[0.0 if value < 0 else 1.0, 0.0], [0.0, value]])
+  return linear
+
+
+def passes(linear):
+  x = tf.ones([3, 2, 2, 2], linear.compute_dtype)
+  return [lambda: linear.forward_and_log_det(x), lambda: linear.inverse(x),
+          lambda: linear(x)]
+
+
+@pytest.mark.parametrize('parameterization, value', _KINDS)
+def test_a_nearly_singular_matrix_is_an_error(parameterization, value):
+  linear = make_singular(parameterization, value)
+  for fn in passes(linear):
+    for is_traced in (False, True):
+      with pytest.raises(tf.errors.InvalidArgumentError) as error:
+        (tf.function(fn, autograph=False) if is_traced else fn)()
+      for part in ('conv.matrix=condition number', 'expected at most 1e+04 in '
+                   'float32. A nearly singular matrix'):
+        assert part in error.value.message
+  testing.check_refusal(
+      linear.check_weights, {}, 'conv.matrix=condition number ')
+  # Float64 bears it.
+  wide = make_singular(parameterization, value, 'float64')
+  wide.check_weights()
+  for fn in passes(wide):
+    assert np.all(np.isfinite(tf.nest.flatten(fn())[0]))
+
+
+@pytest.mark.parametrize('parameterization, value', _KINDS)
+def test_under_xla_everything_is_nan(parameterization, value):
+  for fn in passes(make_singular(parameterization, value)):
+    outputs = tf.function(fn, autograph=False, jit_compile=True)()
+    for output in tf.nest.flatten(outputs):
+      assert np.all(np.isnan(output))
+
+
+def test_a_singular_matrix_stops_no_gradient_silently():
+  linear = layers.InvertibleLinear(dtype='float64')
+  linear.build((None, 3))
+  linear.entries.assign(np.ones([3, 3]))
+
+  @tf.function(autograph=False)
+  def gradient():
+    with tf.GradientTape() as tape:
+      log_det = linear.forward_and_log_det(tf.ones([2, 3], tf.float64))[1]
+    return tape.gradient(log_det, linear.entries.value)
+
+  with pytest.raises(tf.errors.InvalidArgumentError):
+    gradient()
+
+
+@pytest.mark.parametrize('values, message', [
+    (dict(initial_matrix=np.ones([2, 2])),
+     'initial_matrix=condition number inf: expected at most 1e+04 in float32.'),
+    (dict(initial_matrix=np.diag([1.0, 1e-5])),
+     'initial_matrix=condition number 1e+05: expected at most 1e+04 in float'),
+    (dict(initial_matrix=np.diag([1.0, np.nan])),
+     'initial_matrix=condition number nan: expected at most'),
+    (dict(initial_matrix=np.ones([2, 3])),
+     'initial_matrix=an array (2, 3): expected a square matrix.'),
+    (dict(initial_matrix=np.eye(3)),
+     'initial_matrix=an array (3, 3): expected [2, 2], for events (2,).'),
+    (dict(parameterization='qr'), 'parameterization=qr: expected one of free')])
+def test_refusals(values, message):
+  testing.check_refusal(
+      lambda **kwargs: layers.InvertibleLinear(**kwargs).build((None, 2)),
+      values, message)
+
+
+def test_images_alone_have_pixels():
+  with pytest.raises(errors.InvalidValueError, match='InvertibleLinear is for'):
+    layers.InvertibleConv1x1().build((None, 3))
+
+
+def test_slopes_are_singular_values():
+  linear = layers.InvertibleLinear(initial_matrix=np.diag([3.0, -0.5]))
+  linear.build((None, 2))
+  np.testing.assert_allclose(linear.slope_bounds()[:2], (0.5, 3.0))

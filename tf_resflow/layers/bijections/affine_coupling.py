@@ -1,0 +1,116 @@
+"""The affine coupling of Real NVP."""
+
+from collections.abc import Sequence
+import math
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow.configuration import registries
+from tf_resflow.layers import base_layer
+from tf_resflow.layers.bijections import bijection
+from tf_resflow.layers.lipschitz import keras_layer
+from tf_resflow.layers.lipschitz import lipschitz_layer
+from tf_resflow.numerics import differentiation
+
+
+@base_layer.configured
+class AffineCoupling(bijection.Bijection):
+  """One part of an event passes, and says how the other is scaled and shifted.
+
+    y_a = x_a,   y_b = x_b s + t,   s = sigmoid(f_s + 2),   (f_s, t) = f(x_a)
+    x_b = (y_b - t) / s,   log_det = sum log s
+
+  Both are exact, and `f` may be any network, which nothing constrains.
+
+  Args:
+    network: `f`, a Keras layer or model that treats every example on its own.
+      Its outputs are `f_s`, then `t`, along the last axis.
+    mask: which part passes, a name of `registries.MASKS`. With 'channel' it is
+      the first half of the channels: `[..., C / 2] -> [..., C]` is what `f`
+      maps. With 'checkerboard' it is every other pixel, and `f` maps
+      `[H, W, C]` with zeros in between to `[H, W, 2 C]`.
+    swap: whether the two parts change their roles, as they do from block to
+      block.
+    shape: of an event, as the mask sees it; that of the input by default.
+    **kwargs: of `keras.layers.Layer`; `dtype` is that of the layers of `f`.
+
+  Raises:
+    InvalidValueError: if the mask does not suit the events, such as an odd
+      number of channels, the network returns another shape, or contains a
+      layer that is not a function of one example, such as batch normalisation.
+
+  Example:
+    >>> f = keras.Sequential([
+    ...     keras.layers.Dense(32, 'relu'), keras.layers.Dense(4)])
+    >>> coupling = layers.AffineCoupling(f)
+    >>> y, log_det = coupling.forward_and_log_det(tf.ones([5, 4]))
+    >>> np.allclose(coupling.inverse(y), 1.0, atol=1e-5)
+    True
+
+  References:
+    Dinh et al., 2017, Real NVP, Sections 3.2 to 3.4; Chen et al., 2019,
+    Residual Flows, Section 5.4 (the coupling blocks of Tables 4 and 5).
+  """
+
+  def __init__(self, network: keras.layers.Layer, mask: str = 'channel',
+               swap: bool = False, shape: Sequence[int] | None = None,
+               **kwargs):
+    network = keras_layer.as_lipschitz_layer(network)
+    kwargs.setdefault('dtype', network.compute_dtype)
+    super().__init__(**kwargs)
+    self.network = network
+    self.mask = registries.MASKS.check(mask)
+    self.swap = swap
+    self.shape = None if shape is None else tuple(shape)
+
+  def build(self, input_shape: tuple) -> None:
+    event_shape = tuple(input_shape[1:])
+    shape = event_shape if self.shape is None else self.shape
+    errors.check(
+        math.prod(shape) == math.prod(event_shape), 'shape', shape,
+        f'one of {math.prod(event_shape)} numbers, as events '
+        f'{event_shape} have')
+    self._halves = registries.MASKS.get(self.mask)(shape, self.swap)
+    network_shape = (None, *self._halves.network_shape)
+    base_layer.build_once(self.network, network_shape)
+    output_shape = tuple(self.network.compute_output_shape(network_shape)[1:])
+    errors.check(
+        output_shape == self._halves.output_shape, 'network',
+        self.network.name, f'outputs {self._halves.output_shape} for inputs '
+        f'{self._halves.network_shape}, not {output_shape}',
+        'They are scales and shifts, in this order.')
+
+  def forward_and_log_det(
+      self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    base_layer.build_once(self, x.shape)
+    passed, rest = self._split(x)
+    log_scale, shift = self._log_scale_and_shift(passed)
+    return (self._join(passed, rest * tf.exp(log_scale) + shift, x),
+            differentiation.sum_per_example(log_scale))
+
+  def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
+    base_layer.build_once(self, y.shape)
+    passed, rest = self._split(y)
+    log_scale, shift = self._log_scale_and_shift(passed)
+    return self._join(passed, (rest - shift) * tf.exp(-log_scale), y)
+
+  def _split(self, x):
+    return self._halves.split(x if self.shape is None else tf.reshape(
+        x, [tf.shape(x)[0], *self.shape]))
+
+  def _log_scale_and_shift(self, passed):
+    raw_scale, shift = tf.split(self.network(passed), 2, axis=-1)
+    return (self._halves.restrict(tf.math.log_sigmoid(raw_scale + 2.0)),
+            self._halves.restrict(shift))
+
+  def _join(self, passed, rest, like):
+    """Returns the event of two parts, in the shape of `like`."""
+    y = self._halves.join(passed, rest)
+    return y if self.shape is None else tf.reshape(
+        y, [tf.shape(y)[0], *like.shape[1:]])
+
+  def constrained_layers(self) -> list[lipschitz_layer.LipschitzLayer]:
+    return self.network.constrained_layers()

@@ -1,0 +1,216 @@
+"""Invertible linear maps: of vectors, and of the channels of images."""
+
+from collections.abc import Sequence
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow.configuration import registries
+from tf_resflow.layers import base_layer
+from tf_resflow.layers.bijections import bijection
+from tf_resflow.layers.bijections import invertible_matrix
+
+
+class MatrixBijection(bijection.Bijection):
+  """`y = W x` for every row of numbers of an event; `W` is trained.
+
+  `log_det = P log|det W|` with `P` rows per event. `W`, its inverse and its
+  log-determinant are computed in float64.
+
+  Args:
+    parameterization: what is trained, a name of `registries.MATRICES`: 'free'
+      or 'lu'.
+    seed: Python int that makes the first matrix, a random permutation,
+      deterministic.
+    initial_matrix: the first matrix `[D, D]`, in place of a permutation.
+    **kwargs: of `keras.layers.Layer`.
+
+  Raises:
+    InvalidValueError: if `initial_matrix` is no square matrix or nearly
+      singular, see `forward_and_log_det`.
+  """
+
+  def __init__(
+      self, parameterization: str = 'free', seed: int | None = None,
+      initial_matrix: Sequence[Sequence[float]] | None = None, **kwargs):
+    super().__init__(**kwargs)
+    self.parameterization = registries.MATRICES.check(
+        parameterization, 'parameterization')
+    self.seed = seed
+    self.initial_matrix = None
+    if initial_matrix is not None:
+      matrix = np.asarray(initial_matrix, np.float64)
+      errors.check(
+          matrix.ndim == 2 and len(set(matrix.shape)) == 1, 'initial_matrix',
+          f'an array {matrix.shape}', 'a square matrix')
+      self._check(np.linalg.cond(matrix, 1), 'initial_matrix')
+      self.initial_matrix = matrix.tolist()
+
+  def row_size(self, event_shape: Sequence[int]) -> int:
+    """Returns `D`, how many numbers of an event make a row."""
+    raise NotImplementedError
+
+  def build(self, input_shape: tuple) -> None:
+    event_shape = tuple(input_shape[1:])
+    size = self.row_size(event_shape)
+    matrix = np.asarray(
+        np.eye(size)[np.random.default_rng(self.seed).permutation(size)]
+        if self.initial_matrix is None else self.initial_matrix)
+    errors.check(
+        len(matrix) == size, 'initial_matrix', f'an array {matrix.shape}',
+        f'[{size}, {size}], for events {event_shape}')
+    self._size, self._num_rows = size, math.prod(event_shape) // size
+    self._maker = registries.MATRICES.get(self.parameterization)()
+    initial = self._maker.initial_weights(matrix)
+    for weights, trainable in zip(initial, (True, False), strict=True):
+      for name, value in weights.items():
+        setattr(self, name, self.add_weight(
+            name=name, shape=value.shape, trainable=trainable,
+            dtype=value.dtype.name if value.dtype.kind == 'i' else None,
+            initializer=_constant(value)))
+    self._names = [name for weights in initial for name in weights]
+
+  def _evaluate(self):
+    """Returns `W` and `log|det W|`, float64."""
+    weights = {
+        name: tf.convert_to_tensor(getattr(self, name).value)
+        for name in self._names}
+    return self._maker.evaluate({
+        name: tf.cast(w, tf.float64) if w.dtype.is_floating else w
+        for name, w in weights.items()})
+
+  def _checked(self, values, condition):
+    """Returns values in the dtype of the layer, behind the check of `W`.
+
+    Under XLA they are NaN where it fails.
+    """
+    dtype = tf.as_dtype(self.compute_dtype)
+    is_regular = condition <= invertible_matrix.max_condition(dtype)
+    with tf.control_dependencies(invertible_matrix.require_invertible(
+        condition, dtype, f'{self.name}.matrix')):
+      return [tf.cast(tf.where(
+          is_regular, value, tf.constant(np.nan, value.dtype)), dtype)
+              for value in values]
+
+  def _check(self, condition, name):
+    dtype = tf.as_dtype(self.compute_dtype)
+    value, expected, advice = invertible_matrix.refusal(
+        float(condition), dtype)
+    errors.check(
+        bool(condition <= invertible_matrix.max_condition(dtype)), name, value,
+        expected, advice)
+
+  def _apply(self, matrix, x):
+    """Returns `W x` of every row."""
+    y = tf.linalg.matmul(
+        tf.reshape(x, [-1, self._size]), matrix, transpose_b=True)
+    return tf.reshape(y, [tf.shape(x)[0], *x.shape[1:]])
+
+  def matrix(self) -> tf.Tensor:
+    """Returns `W`, float64 `[D, D]`."""
+    return self._evaluate()[0]
+
+  def check_weights(self) -> None:
+    self._check(
+        invertible_matrix.inverse_and_condition(self.matrix())[1],
+        f'{self.name}.matrix')
+
+  def forward_and_log_det(
+      self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns `W x` and its log-determinant, see `Bijection`.
+
+    Raises:
+      tf.errors.InvalidArgumentError: if the matrix is nearly singular: its
+        condition number is above 1e4 in float32, or above 1e12 in float64.
+        Under XLA, which drops assertions, everything is NaN then.
+    """
+    base_layer.build_once(self, x.shape)
+    matrix, log_det = self._evaluate()
+    _, condition = invertible_matrix.inverse_and_condition(matrix)
+    matrix, log_det = self._checked(
+        [matrix, self._num_rows * log_det], condition)
+    return self._apply(matrix, x), tf.fill([tf.shape(x)[0]], log_det)
+
+  def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
+    """Returns `W^-1 y`; raises as `forward_and_log_det` does."""
+    base_layer.build_once(self, y.shape)
+    inverse, condition = invertible_matrix.inverse_and_condition(self.matrix())
+    return self._apply(*self._checked([inverse], condition), y)
+
+  def slope_bounds(self) -> bijection.SlopeBounds:
+    values = np.linalg.svd(self.matrix().numpy(), compute_uv=False)
+    return bijection.SlopeBounds(
+        float(values[-1]), float(values[0]), order=2.0, known_by='weights')
+
+
+def _constant(value):
+  """Returns an initializer that makes this array."""
+  return lambda shape, dtype: tf.constant(value, dtype)
+
+
+@base_layer.configured
+class InvertibleLinear(MatrixBijection):
+  """`y = W x` for an event as a vector `x` `[D]`, row by row; `W` is trained.
+
+  `log_det = log|det W|`. See `MatrixBijection` for what a nearly singular
+  matrix does.
+
+  Args:
+    parameterization: 'free', where `W` is trained, or 'lu', where the factors
+      `W = P L (U + diag(signs exp(log_scale)))` are.
+    seed: Python int that makes the first matrix, a random permutation,
+      deterministic.
+    initial_matrix: the first matrix `[D, D]`, in place of a permutation.
+    **kwargs: of `keras.layers.Layer`.
+
+  Example:
+    >>> linear = layers.InvertibleLinear(
+    ...     initial_matrix=[[0.0, 2.0], [1.0, 0.0]])
+    >>> linear(tf.constant([[3.0, 4.0]])).numpy().tolist()
+    [[8.0, 3.0]]
+    >>> layers.InvertibleLinear(initial_matrix=[[1.0, 1.0], [1.0, 1.0]])
+    Traceback (most recent call last):
+    tf_resflow.errors.InvalidValueError: initial_matrix=condition number inf:
+    expected at most 1e+04 in float32. A nearly singular matrix ...
+
+  References:
+    Kingma and Dhariwal, 2018, Glow, Section 3.2.
+  """
+
+  def row_size(self, event_shape: Sequence[int]) -> int:
+    return math.prod(event_shape)
+
+
+@base_layer.configured
+class InvertibleConv1x1(MatrixBijection):
+  """The invertible 1 x 1 convolution: `y = W x` for the channels of a pixel.
+
+  `log_det = H W log|det W|`. See `MatrixBijection` for what a nearly singular
+  matrix does.
+
+  Args:
+    parameterization: see `InvertibleLinear`.
+    seed: Python int that makes the first matrix, a random permutation of the
+      channels, deterministic.
+    initial_matrix: the first matrix `[C, C]`, in place of a permutation.
+    **kwargs: of `keras.layers.Layer`.
+
+  Example:
+    >>> conv = layers.InvertibleConv1x1('lu', seed=1)
+    >>> y, log_det = conv.forward_and_log_det(tf.ones([5, 2, 2, 3]))
+    >>> np.allclose(conv.inverse(y), 1.0, atol=1e-5)
+    True
+
+  References:
+    Kingma and Dhariwal, 2018, Glow, Section 3.2; Chen et al., 2019, Residual
+    Flows, Section 5.4 (Tables 4 and 5).
+  """
+
+  def row_size(self, event_shape: Sequence[int]) -> int:
+    errors.check(
+        len(event_shape) == 3, 'event_shape', tuple(event_shape),
+        'images [H, W, C]', 'InvertibleLinear is for vectors.')
+    return event_shape[-1]

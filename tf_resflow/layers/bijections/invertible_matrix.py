@@ -1,0 +1,167 @@
+"""Matrices that are trained and stay invertible, or say that they are not."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from scipy import linalg
+import tensorflow as tf
+
+from tf_resflow import private_apis
+
+# Named in every error of a matrix without an inverse.
+NEARLY_SINGULAR = 'A nearly singular matrix has no inverse worth the name'
+
+# Condition numbers |W|_1 |W^-1|_1 from which on fewer than four digits of an
+# inverse, and of a log-determinant, are right.
+_MAX_CONDITION = {tf.float32: 1e4, tf.float64: 1e12}
+
+_ADVICE = (
+    f'{NEARLY_SINGULAR}. A smaller learning rate keeps it away from that; '
+    'float64 bears more.')
+
+
+class InitialWeights(NamedTuple):
+  """The numbers that make a matrix, by their names.
+
+  Attributes:
+    trainable: what is trained.
+    fixed: what is kept beside it.
+  """
+
+  trainable: dict[str, np.ndarray]
+  fixed: dict[str, np.ndarray]
+
+
+class Parameterization:
+  """How trained numbers make a square matrix."""
+
+  def initial_weights(self, matrix: np.ndarray) -> InitialWeights:
+    """Returns the numbers that make a given matrix `[D, D]`."""
+    raise NotImplementedError
+
+  def evaluate(
+      self, weights: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the matrix `W` and `log|det W|`.
+
+    Args:
+      weights: as `initial_weights` names them, floats in float64.
+    """
+    raise NotImplementedError
+
+
+class Free(Parameterization):
+  """`W` itself is trained: `entries` `[D, D]`, of `y = W x`."""
+
+  def initial_weights(self, matrix: np.ndarray) -> InitialWeights:
+    return InitialWeights({'entries': matrix}, {})
+
+  def evaluate(
+      self, weights: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    matrix = weights['entries']
+    # XLA has no determinants.
+    _, r = tf.linalg.qr(matrix)
+    return matrix, tf.reduce_sum(
+        tf.math.log(tf.abs(tf.linalg.diag_part(r))))
+
+
+class LU(Parameterization):
+  """`W = P L (U + diag(signs exp(log_scale)))`.
+
+  `P` permutes rows and is fixed, as the signs are; `L` is lower triangular with
+  ones on its diagonal, `U` strictly upper triangular; `log|det W| =
+  sum log_scale`. The three trained parts are stored as one matrix `factors`
+  `[D, D]`: `L` below its diagonal, `U` above, `log_scale` on it.
+
+  References:
+    Kingma and Dhariwal, 2018, Glow, Section 3.2.
+  """
+
+  def initial_weights(self, matrix: np.ndarray) -> InitialWeights:
+    permutation, lower, upper = linalg.lu(matrix)
+    diagonal = np.diag(upper)
+    return InitialWeights(
+        {'factors': np.tril(lower, -1) + np.triu(upper, 1) + np.diag(
+            np.log(np.abs(diagonal)))},
+        {'permutation': np.argmax(permutation, axis=1).astype(np.int32),
+         'signs': np.sign(diagonal)})
+
+  def evaluate(
+      self, weights: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    factors = weights['factors']
+    log_scale = tf.linalg.diag_part(factors)
+    # The strict parts, whatever the diagonal holds.
+    upper = tf.linalg.set_diag(
+        tf.linalg.band_part(factors, 0, -1),
+        weights['signs'] * tf.exp(log_scale))
+    lower = tf.linalg.set_diag(
+        tf.linalg.band_part(factors, -1, 0), tf.ones_like(log_scale))
+    return (tf.gather(tf.linalg.matmul(lower, upper), weights['permutation']),
+            tf.reduce_sum(log_scale))
+
+
+def inverse_and_condition(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+  """Returns `W^-1` and the condition number `|W|_1 |W^-1|_1`.
+
+  That is infinite, and the inverse meaningless, where there is none; nothing is
+  raised, neither eagerly nor in a graph.
+
+  Args:
+    matrix: float64 `[D, D]`.
+  """
+  # Unlike other factors these exist for every matrix.
+  q, r = tf.linalg.qr(matrix)
+  pivots = tf.abs(tf.linalg.diag_part(r))
+  # TensorFlow refuses to solve with a pivot that is 0.
+  is_regular = tf.reduce_all((pivots > 0.0) & tf.math.is_finite(pivots))
+  inverse = tf.linalg.triangular_solve(
+      tf.where(is_regular, r, tf.eye(r.shape[0], dtype=r.dtype)),
+      tf.transpose(q), lower=False)
+  condition = tf.stop_gradient(_norm(matrix) * _norm(inverse))
+  return inverse, tf.where(
+      is_regular & tf.math.is_finite(condition), condition,
+      tf.constant(np.inf, matrix.dtype))
+
+
+def _norm(matrix):
+  return tf.reduce_max(tf.reduce_sum(tf.abs(matrix), axis=0))
+
+
+def max_condition(dtype: tf.DType) -> float:
+  """Returns the largest condition number that arithmetic of a dtype bears."""
+  return _MAX_CONDITION[dtype]
+
+
+def refusal(condition: float, dtype: tf.DType) -> tuple[str, str, str]:
+  """Returns value, expectation and advice of an error, see `errors`."""
+  return (f'condition number {condition:.3g}',
+          f'at most {max_condition(dtype):.0e} in {dtype.name}', _ADVICE)
+
+
+def require_invertible(
+    condition: tf.Tensor, dtype: tf.DType, name: str) -> list[tf.Operation]:
+  """Raises unless a condition number is one that arithmetic bears.
+
+  Under XLA, which drops assertions, nothing happens.
+
+  Args:
+    condition: scalar.
+    dtype: in which the matrix is used.
+    name: of the matrix.
+
+  Returns:
+    What a graph has to run before it uses the matrix.
+
+  Raises:
+    tf.errors.InvalidArgumentError: eagerly at once, else when the graph runs.
+  """
+  if tf.executing_eagerly():
+    if not condition <= max_condition(dtype):
+      value, expected, advice = refusal(float(condition), dtype)
+      raise private_apis.as_it_is(tf.errors.InvalidArgumentError(
+          None, None, f'{name}={value}: expected {expected}. {advice}'))
+    return []
+  _, expected, advice = refusal(0.0, dtype)
+  return [tf.debugging.Assert(condition <= max_condition(dtype), [
+      f'{name}=condition number', condition,
+      f': expected {expected}. {advice}'])]

@@ -1,0 +1,117 @@
+"""Which part of an event a coupling passes on, and which it transforms."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import tensorflow as tf
+
+from tf_resflow import errors
+
+
+class Mask:
+  """Two parts of events `[B, *event_shape]`: one passes, the rest changes.
+
+  Args:
+    event_shape: shape of one event.
+    swap: whether the two parts change their roles.
+
+  Attributes:
+    network_shape: of the part that passes, as a network sees it.
+    output_shape: what a network has to return for it: of every channel that
+      changes a scale, and behind all of these as many shifts.
+
+  Raises:
+    InvalidValueError: if such events have no such parts.
+  """
+
+  network_shape: tuple[int, ...]
+  output_shape: tuple[int, ...]
+  # What a shape has to be, for messages.
+  expected: ClassVar[str]
+
+  def __init__(self, event_shape: Sequence[int], swap: bool = False):
+    self.event_shape = tuple(event_shape)
+    self.swap = swap
+    errors.check(
+        self.is_valid(), 'event_shape', self.event_shape, self.expected)
+
+  def is_valid(self) -> bool:
+    """Whether events of this shape have such parts."""
+    raise NotImplementedError
+
+  def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns what passes, as a network sees it, and the rest."""
+    raise NotImplementedError
+
+  def restrict(self, parameters: tf.Tensor) -> tf.Tensor:
+    """Returns parameters of the rest, 0 wherever it holds what passes."""
+    raise NotImplementedError
+
+  def join(self, passed: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:
+    """Returns the event of the two parts that `split` returned."""
+    raise NotImplementedError
+
+
+class Channel(Mask):
+  """The first half of the channels (the last axis) passes; swapped, the second.
+
+  References:
+    Dinh et al., 2017, Real NVP, Section 3.4.
+  """
+
+  expected = 'an even number of channels, of which one half passes'
+
+  def __init__(self, event_shape: Sequence[int], swap: bool = False):
+    super().__init__(event_shape, swap)
+    *shape, channels = self.event_shape
+    self.network_shape = (*shape, channels // 2)
+    self.output_shape = self.event_shape
+
+  def is_valid(self) -> bool:
+    return bool(self.event_shape) and self.event_shape[-1] % 2 == 0
+
+  def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return self._in_order(*tf.split(x, 2, axis=-1))
+
+  def restrict(self, parameters: tf.Tensor) -> tf.Tensor:
+    return parameters
+
+  def join(self, passed: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:
+    return tf.concat(self._in_order(passed, rest), axis=-1)
+
+  def _in_order(self, first, second):
+    return (second, first) if self.swap else (first, second)
+
+
+class Checkerboard(Mask):
+  """Pixels with even `i + j` pass, all channels of them; swapped, with odd.
+
+  A network sees the whole image with 0 in place of the others, and so is the
+  rest the whole image.
+
+  References:
+    Dinh et al., 2017, Real NVP, Section 3.4.
+  """
+
+  expected = 'images [H, W, C]'
+
+  def __init__(self, event_shape: Sequence[int], swap: bool = False):
+    super().__init__(event_shape, swap)
+    height, width, channels = self.event_shape
+    self.network_shape = self.event_shape
+    self.output_shape = (height, width, 2 * channels)
+    fields = np.add.outer(np.arange(height), np.arange(width)) + swap
+    self._changes = (fields % 2)[..., np.newaxis]
+
+  def is_valid(self) -> bool:
+    return len(self.event_shape) == 3
+
+  def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return x * tf.constant(1 - self._changes, x.dtype), x
+
+  def restrict(self, parameters: tf.Tensor) -> tf.Tensor:
+    return parameters * tf.constant(self._changes, parameters.dtype)
+
+  def join(self, passed: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:
+    return rest
