@@ -19,6 +19,11 @@ _CASES = {
     'softplus_dense': {'act': 'softplus', 'fc': True, 'actnorm': False},
     'lcube': {'act': 'lcube', 'first_resblock': False},
     'relu_raw': {'act': 'relu', 'logit_transform': False},
+    'coupling': {'block': 'coupling', 'act': 'elu', 'nblocks': '2-2'},
+    'linear': {'quadratic': True, 'factor_out': True},
+    'dense_coupling': {
+        'block': 'coupling', 'squeeze_first': True, 'fc': True,
+        'quadratic': True},
 }
 
 
@@ -160,11 +165,10 @@ def test_number_of_parameters_of_the_published_models(changes, count):
 
 @pytest.mark.parametrize('changes, error', [
     ({'learn_p': True}, NotImplementedError),
-    ({'quadratic': True}, NotImplementedError),
     ({'batchnorm': True}, NotImplementedError),
     ({'dropout': 0.1}, NotImplementedError),
     ({'padding': 1}, NotImplementedError),
-    ({'block': 'coupling'}, NotImplementedError),
+    ({'block': 'coupling', 'logit_transform': False}, ValueError),
     ({'vnorms': '222f'}, NotImplementedError),
     ({'vnorms': '222'}, ValueError),
     ({'imagesize': 9}, ValueError),
@@ -174,3 +178,19 @@ def test_refuses_what_it_does_not_compute(changes, error):
   arguments = reference_flow.default_arguments(**{**_TINY, **changes})
   with pytest.raises(error):
     reference_flow.make_state(arguments, seed=0)
+
+
+def test_couplings_move_what_they_do_not_pass_and_take_turns():
+  arguments, _, _ = make_case('coupling')
+  first, second = [
+      layer for layer in reference_state.build_scales(arguments, 8)[0]
+      if layer.kind == 'coupling']
+  # Pixels whose row and column have an even sum pass the very first.
+  assert first.passed[0, :2, :3].tolist() == [
+      [True, False, True], [False, True, False]]
+  assert not np.any(first.passed & second.passed)
+  # Behind the squeeze, halves of the channels.
+  later = [layer for layer in reference_state.build_scales(arguments, 8)[1]
+           if layer.kind == 'coupling']
+  assert [layer.passed[:, 0, 0].tolist() for layer in later] == [
+      [True, True, False, False], [False, False, True, True]] * 3

@@ -43,6 +43,23 @@ VARIANTS = {
     'classification_squeezed': {
         'data': 'cifar10', 'task': 'classification', 'squeeze_first': True,
         'nblocks': '1'},
+    'linear': {'data': 'mnist', 'quadratic': True, 'factor_out': True},
+    'coupling': {
+        'data': 'mnist', 'block': 'coupling', 'act': 'relu',
+        'nblocks': '2-3', 'kernels': '3-1-1-3'},
+    'coupling_linear': {
+        'data': 'cifar10', 'block': 'coupling', 'quadratic': True,
+        'factor_out': True, 'nblocks': '2-2-1'},
+    'coupling_squeezed': {
+        'data': 'mnist', 'block': 'coupling', 'squeeze_first': True,
+        'act': 'elu', 'first_resblock': False, 'fc_actnorm': True,
+        'actnorm': False},
+    'coupling_fully_connected': {
+        'data': 'svhn', 'block': 'coupling', 'quadratic': True, 'fc': True,
+        'squeeze_first': True, 'logit_transform': False, 'nblocks': '2'},
+    'coupling_hybrid': {
+        'data': 'cifar10', 'block': 'coupling', 'quadratic': True,
+        'task': 'hybrid', 'act': 'softplus', 'fc_end': False},
 }
 
 

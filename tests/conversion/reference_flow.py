@@ -91,6 +91,9 @@ def _draw(entry, rng):
       'bias': lambda: 0.3 * rng.normal(size=shape),
       'log_scale': lambda: 0.2 * rng.normal(size=shape),
       'beta': lambda: rng.normal(0.5, 0.5, shape),
+      # Singular values around one; neither symmetric nor triangular.
+      'matrix': lambda: np.linalg.qr(rng.normal(size=shape))[0] + (
+          0.3 / np.sqrt(shape[0])) * rng.normal(size=shape),
   }[entry.role]()
 
 
@@ -262,31 +265,61 @@ def _apply_act_norm(arguments, state, layer, x):
   return y, log_scale.sum() * (x[0].size // log_scale.size)
 
 
+def _apply_linear(arguments, state, layer, x):
+  matrix = _load(state, f'{layer.name}.weight')
+  y = np.einsum('oi,nis->nos', matrix, x.reshape([len(x), len(matrix), -1]))
+  return y.reshape(x.shape), (
+      np.linalg.slogdet(matrix)[1] * (x[0].size // len(matrix)))
+
+
 def _apply_block(arguments, state, layer, x):
   value = _flatten(x)
   identity = np.eye(value.shape[1])
   jacobian = identity
+  for value, slope, matrix in _modules(arguments, state, layer, value):
+    jacobian = (
+        slope[:, :, None] * jacobian if matrix is None else matrix @ jacobian)
+  log_det = np.linalg.slogdet(identity + jacobian)[1]
+  return x + value.reshape(x.shape), log_det
+
+
+def _apply_coupling(arguments, state, layer, x):
+  y = _flatten(x)
+  passed = layer.passed.ravel()
+  value = np.where(passed, y, 0.0) if layer.masked else y[:, passed]
+  for value, *_ in _modules(arguments, state, layer, value):
+    pass
+  raw_scale, shift = np.split(value, 2, axis=1)
+  if layer.masked:
+    raw_scale, shift = raw_scale[:, ~passed], shift[:, ~passed]
+  scale = _sigmoid(raw_scale + 2.0)
+  y = y.copy()
+  y[:, ~passed] = y[:, ~passed] * scale + shift
+  return y.reshape(x.shape), np.log(scale).sum(1)
+
+
+def _modules(arguments, state, layer, value):
+  """Yields what every module of a net makes, and its slopes or its matrix."""
   for module in layer.net:
     if isinstance(module, reference_state.Activation):
       value, slope = _activate(arguments['act'], state, module, value)
-      jacobian = slope[:, :, None] * jacobian
-    else:
-      kernel = _load(state, f'{module.name}.weight')
+      yield value, slope, None
+      continue
+    kernel = _load(state, f'{module.name}.weight')
+    if module.constrained:
       sigma = top_singular(norm_matrix(module, kernel))[0]
-      matrix = operator_matrix(
-          module, kernel / max(1.0, sigma / arguments['coeff']))
-      bias = np.repeat(
-          _load(state, f'{module.name}.bias'), module.height * module.width)
-      value = value @ matrix.T + bias
-      jacobian = matrix @ jacobian
-  log_det = np.linalg.slogdet(identity + jacobian)[1]
-  return x + value.reshape(x.shape), log_det
+      kernel = kernel / max(1.0, sigma / arguments['coeff'])
+    matrix = operator_matrix(module, kernel)
+    bias = np.repeat(
+        _load(state, f'{module.name}.bias'), module.height * module.width)
+    value = value @ matrix.T + bias
+    yield value, None, matrix
 
 
 _LAYERS = {
     'squeeze': _apply_squeeze, 'logit': _apply_logit,
     'normalize': _apply_normalize, 'act_norm': _apply_act_norm,
-    'block': _apply_block,
+    'linear': _apply_linear, 'block': _apply_block, 'coupling': _apply_coupling,
 }
 
 

@@ -5,6 +5,7 @@ training arguments, and names, shapes, dtypes and order of the state they have.
 `tests.conversion.reference_flow` computes with them.
 """
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +40,8 @@ _FORCED_SIZES = {
     'celebahq': 256, 'celeba_5bit': 64, 'imagenet32': 32, 'imagenet64': 64}
 _NUM_CLASSES = {'cifar10': 10, 'mnist': 10, 'svhn': 10}
 _NUM_DENSE_BLOCKS = 4
-_PARAMETER_ROLES = ('geom_p', 'lamb', 'kernel', 'bias', 'beta', 'log_scale')
+_PARAMETER_ROLES = (
+    'geom_p', 'lamb', 'kernel', 'bias', 'beta', 'log_scale', 'matrix')
 
 
 class Operator(NamedTuple):
@@ -74,11 +76,16 @@ class Layer(NamedTuple):
   """One step of the flow.
 
   Attributes:
-    kind: 'logit', 'normalize', 'act_norm', 'block' or 'squeeze'.
+    kind: 'logit', 'normalize', 'act_norm', 'linear', 'block', 'coupling' or
+      'squeeze'.
     name: of the module in the authors' state.
     shape: `(channels, rows, columns)` of what goes in.
-    dense: whether an ActNorm has a scale for every element, not every channel.
-    net: `Operator`s and `Activation`s of a block.
+    dense: whether an ActNorm has a scale for every element, not every channel;
+      whether a linear layer mixes all elements, not the channels alone.
+    net: `Operator`s and `Activation`s of a block or a coupling.
+    passed: `[channels, rows, columns]`, which elements a coupling lets pass.
+    masked: whether the network of a coupling sees whole images, with zeros
+      where they do not pass, and makes scales and shifts of whole images.
   """
 
   kind: str
@@ -86,6 +93,8 @@ class Layer(NamedTuple):
   shape: tuple
   dense: bool = False
   net: tuple = ()
+  passed: np.ndarray | None = None
+  masked: bool = False
 
 
 class Entry(NamedTuple):
@@ -134,18 +143,19 @@ def check_supported(arguments):
   """Raises for what this oracle leaves out, and for what never ran.
 
   Raises:
-    NotImplementedError: for another kind of model than a residual flow with
-      spectral norms.
+    NotImplementedError: for another kind of model than a flow of couplings, or
+      of residual blocks with spectral norms.
     ValueError: for arguments with which the authors' code fails.
   """
-  for name in ('learn_p', 'quadratic', 'batchnorm', 'dropout', 'padding'):
+  for name in ('learn_p', 'batchnorm', 'dropout', 'padding'):
     if arguments[name]:
       raise NotImplementedError(f'{name}={arguments[name]}')
-  if arguments['block'] != 'resblock' or set(arguments['vnorms']) != {'2'}:
-    raise NotImplementedError('only blocks of spectral norm')
   kernels = kernel_widths(arguments)
-  if len(arguments['vnorms']) != len(kernels) + 1:
-    raise ValueError('vnorms has one character more than kernels has entries')
+  if arguments['block'] == 'resblock':
+    if set(arguments['vnorms']) != {'2'}:
+      raise NotImplementedError('only blocks of spectral norm')
+    if len(arguments['vnorms']) != len(kernels) + 1:
+      raise ValueError('vnorms has one character more than kernels has entries')
   if not arguments['fc'] and any(kernel % 2 == 0 for kernel in kernels):
     raise ValueError('an even kernel does not keep the size of the image')
 
@@ -183,13 +193,15 @@ def build_scales(arguments, image_size=None):
 def _scale(arguments, index, shape, num_blocks, last):
   layers = []
   first = arguments['first_resblock'] and index == 0
+  # Couplings take turns in what they let pass, anew in every scale.
+  swaps = itertools.cycle([False, True])
+  start = _preprocessing(arguments) if index == 0 else None
 
-  def add(kind, dense=False, net_fn=None):
+  def add(kind, dense=False, **attributes):
     name = f'transforms.{index}.chain.{len(layers)}'
-    if kind == 'act_norm' and dense:
+    if kind in ('act_norm', 'linear') and dense:
       name += '.fc_module'
-    net = net_fn(name) if net_fn else ()
-    layers.append(Layer(kind, name, shape, dense, tuple(net)))
+    layers.append(Layer(kind, name, shape, dense, **attributes))
 
   def add_act_norms():
     if arguments['actnorm']:
@@ -198,19 +210,30 @@ def _scale(arguments, index, shape, num_blocks, last):
       add('act_norm', True)
 
   def add_block(dense, width, leading):
-    build = _dense_net if dense else _conv_net
-    leading = arguments['preact'] and (leading or dense)
-    add('block', net_fn=lambda name: build(
-        name, shape, width, kernel_widths(arguments), leading))
+    coupled = arguments['block'] == 'coupling'
+    # A preprocessing layer makes the couplings of its scale checkerboards.
+    masked = coupled and start is not None and not dense
+    if coupled and not masked and shape[0] % 2:
+      raise ValueError(f'{shape[0]} channels have no halves')
+    # What the network takes and makes, in multiples of what there is.
+    ends = (1, 1) if not coupled else (1, 2) if masked else (1 / 2, 1)
+    net = (_dense_net if dense else _conv_net)(
+        f'transforms.{index}.chain.{len(layers)}.nnet', shape, ends, width,
+        kernel_widths(arguments), arguments['preact'] and (leading or dense),
+        not coupled)
+    if coupled:
+      add('coupling', net=net, passed=_passed(shape, masked) ^ next(swaps),
+          masked=masked)
+    else:
+      add('block', net=net)
 
-  if index == 0 and arguments['data'] == 'cifar10' and (
-      arguments['task'] != 'density'):
-    add('normalize')
-  elif index == 0 and arguments['logit_transform']:
-    add('logit')
+  if start:
+    add(start)
   if first:
     add_act_norms()
   for block in range(num_blocks):
+    if arguments['quadratic']:
+      add('linear', arguments['fc'])
     # The last scale, also when it is the only one, keeps its first activation.
     add_block(arguments['fc'], arguments['idim'],
               leading=last or not (first and block == 0))
@@ -225,23 +248,40 @@ def _scale(arguments, index, shape, num_blocks, last):
   return layers
 
 
-def _conv_net(name, shape, width, kernels, leading):
+def _preprocessing(arguments):
+  if arguments['data'] == 'cifar10' and arguments['task'] != 'density':
+    return 'normalize'
+  return 'logit' if arguments['logit_transform'] else None
+
+
+def _passed(shape, checkerboard):
+  """What the first coupling of a scale lets pass."""
+  channel, row, column = np.indices(shape)
+  if checkerboard:
+    return (row + column) % 2 == 0
+  return channel < shape[0] // 2
+
+
+def _conv_net(name, shape, ends, width, kernels, leading, constrained):
   channels, rows, columns = shape
   # The first and the last are always there, and the same for one entry.
   kernels = [kernels[0], *kernels[1:-1], kernels[-1]]
-  widths = [channels] + [width] * (len(kernels) - 1) + [channels]
+  return _alternate(name, leading, [
+      Operator('', outputs, inputs, kernel, rows, columns, constrained)
+      for (inputs, outputs), kernel in zip(
+          _widths(channels, ends, width, len(kernels)), kernels, strict=True)])
+
+
+def _dense_net(name, shape, ends, width, kernels, leading, constrained):
   return _alternate(f'{name}.nnet', leading, [
-      (outputs, inputs, kernel, rows, columns)
-      for inputs, outputs, kernel in zip(
-          widths[:-1], widths[1:], kernels, strict=True)])
+      Operator('', outputs, inputs, constrained=constrained)
+      for inputs, outputs in _widths(
+          np.prod(shape), ends, width, len(kernels))])
 
 
-def _dense_net(name, shape, width, kernels, leading):
-  size = int(np.prod(shape))
-  widths = [size] + [width] * (len(kernels) - 1) + [size]
-  return _alternate(f'{name}.nnet.nnet', leading, [
-      (outputs, inputs)
-      for inputs, outputs in zip(widths[:-1], widths[1:], strict=True)])
+def _widths(size, ends, width, num_operators):
+  first, last = (int(end * size) for end in ends)
+  return itertools.pairwise([first, *[width] * (num_operators - 1), last])
 
 
 def _alternate(prefix, leading, operators):
@@ -249,8 +289,8 @@ def _alternate(prefix, leading, operators):
   for operator in operators:
     if net or leading:
       net.append(Activation(f'{prefix}.{len(net)}'))
-    net.append(Operator(f'{prefix}.{len(net)}', *operator))
-  return net
+    net.append(operator._replace(name=f'{prefix}.{len(net)}'))
+  return tuple(net)
 
 
 def build_heads(arguments, image_size=None):
@@ -284,8 +324,11 @@ def state_entries(arguments, image_size=None):
     elif layer.kind == 'act_norm':
       size = int(np.prod(layer.shape)) if layer.dense else layer.shape[0]
       entries += _act_norm_entries(layer.name, size)
-    elif layer.kind == 'block':
-      entries += _block_entries(arguments, layer)
+    elif layer.kind == 'linear':
+      size = int(np.prod(layer.shape)) if layer.dense else layer.shape[0]
+      entries.append(Entry(f'{layer.name}.weight', (size, size), 'matrix'))
+    elif layer.kind in ('block', 'coupling'):
+      entries += _net_entries(arguments, layer)
   heads = build_heads(arguments, image_size)
   for head in heads:
     entries += _operator_entries(head)
@@ -308,8 +351,8 @@ def _act_norm_entries(name, size):
           Entry(f'{name}.initialized', (), 'initialized')]
 
 
-def _block_entries(arguments, layer):
-  entries = [
+def _net_entries(arguments, layer):
+  entries = [] if layer.kind == 'coupling' else [
       Entry(f'{layer.name}.geom_p', (), 'geom_p'),
       Entry(f'{layer.name}.lamb', (), 'lamb'),
       Entry(f'{layer.name}.last_n_samples', (arguments['n_samples'],), 'count'),
