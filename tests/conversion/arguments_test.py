@@ -99,6 +99,27 @@ def test_switches():
       warmup_steps=3, estimator='roulette:geometric:0.5,exact=4')
 
 
+def test_couplings():
+  """What their norms and log-determinants would take makes no difference."""
+  expected = configuration.make_config(
+      dataset='mnist', logit_alpha=1e-6, block='coupling', activation='relu',
+      kernel_sizes=(3, 1, 1, 3), num_dense_hidden_layers=3)
+  arguments = {'data': 'mnist', 'imagesize': 28, 'block': 'coupling',
+               'act': 'relu', 'kernels': '3-1-1-3'}
+  for changes in (
+      {}, {'vnorms': '222f'}, {'learn_p': True}, {'coeff': 7.0},
+      {'n_exact_terms': 8, 'n_dist': 'geometric', 'n_power_series': 5,
+       'n_samples': 3, 'neumann_grad': False}):
+    conversion_ = convert(**arguments, **changes)
+    assert conversion_.config == expected
+    assert not conversion_.notes
+  linear = convert(**arguments, quadratic=True).config
+  assert linear == expected.replace(invertible_linear='free')
+  # With residual blocks, too.
+  assert convert(quadratic=True).config == configuration.make_config(
+      dataset='cifar10', flip=True, invertible_linear='free')
+
+
 def test_hybrids():
   config = convert(data='cifar10', task='hybrid', cdim=7).config
   model = config.model
@@ -131,13 +152,16 @@ def test_rule_of_the_first_block():
 
 
 @pytest.mark.parametrize('change, message', [
-    ({'block': 'coupling'}, "block='coupling': expected 'resblock'. Coupling"),
+    ({'block': 'glow'}, "block='glow': expected one of resblock, coupling"),
     ({'vnorms': '122f'}, "vnorms='122f': expected 2s alone. Norms other"),
     ({'vnorms': '222'}, "vnorms='222': expected 4 norms, one more than"),
-    ({'learn_p': True}, 'learn_p=True: expected False. Learned norms cannot'),
-    ({'quadratic': True}, 'quadratic=True: expected False. Invertible'),
-    ({'batchnorm': True}, 'batchnorm=True: expected False. Batch norm'),
-    ({'dropout': 0.5}, 'dropout=0.5: expected 0.0. Dropout inside of g'),
+    ({'learn_p': True}, 'learn_p=True: expected False. Learned norms cannot be '
+     'converted: layers bound'),
+    ({'batchnorm': True}, 'batchnorm=True: expected False. Batch normalisation '
+     'inside of g .*: its moving statistics make g another function'),
+    ({'dropout': 0.5}, 'dropout=0.5: expected 0.0. Dropout inside of g .*: it '
+     'makes g another function at every evaluation'),
+    ({'block': 'coupling', 'dropout': 0.5}, 'dropout=0.5: expected 0.0'),
     ({'padding': 3}, 'padding=3: expected 0. Padded channels cannot be'),
     ({'data': 'lsun'}, "data='lsun': expected one of mnist, cifar10"),
     ({'act': 'gelu'}, "act='gelu': expected one of swish, elu"),

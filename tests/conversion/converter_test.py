@@ -114,7 +114,7 @@ def test_nothing_is_overwritten(converted, tmp_path):
   assert conversion.is_converted(tmp_path / 'empty')
 
 
-@pytest.mark.parametrize('change', [{'quadratic': True}, {'idim': 4}])
+@pytest.mark.parametrize('change', [{'batchnorm': True}, {'idim': 4}])
 def test_a_failure_leaves_nothing(tmp_path, change):
   path = tmp_path / 'model.pth'
   made = checkpoints.make('grey')

@@ -273,23 +273,22 @@ def _apply_linear(arguments, state, layer, x):
 
 
 def _apply_block(arguments, state, layer, x):
-  value = _flatten(x)
-  identity = np.eye(value.shape[1])
+  results = list(_modules(arguments, state, layer, _flatten(x)))
+  identity = np.eye(x[0].size)
   jacobian = identity
-  for value, slope, matrix in _modules(arguments, state, layer, value):
+  for _, slope, matrix in results:
     jacobian = (
         slope[:, :, None] * jacobian if matrix is None else matrix @ jacobian)
   log_det = np.linalg.slogdet(identity + jacobian)[1]
-  return x + value.reshape(x.shape), log_det
+  return x + results[-1][0].reshape(x.shape), log_det
 
 
 def _apply_coupling(arguments, state, layer, x):
   y = _flatten(x)
   passed = layer.passed.ravel()
-  value = np.where(passed, y, 0.0) if layer.masked else y[:, passed]
-  for value, *_ in _modules(arguments, state, layer, value):
-    pass
-  raw_scale, shift = np.split(value, 2, axis=1)
+  seen = np.where(passed, y, 0.0) if layer.masked else y[:, passed]
+  *_, (made, _, _) = _modules(arguments, state, layer, seen)
+  raw_scale, shift = np.split(made, 2, axis=1)
   if layer.masked:
     raw_scale, shift = raw_scale[:, ~passed], shift[:, ~passed]
   scale = _sigmoid(raw_scale + 2.0)

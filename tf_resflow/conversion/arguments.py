@@ -32,6 +32,13 @@ _DATASETS = {
 _CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
 _CIFAR10_STD = (0.2023, 0.1994, 0.2010)
 
+_BLOCKS = {'resblock': 'residual', 'coupling': 'coupling'}
+
+# Switches of the script that make no difference to a kind of its blocks.
+_UNUSED = {'coupling': (
+    'coeff', 'vnorms', 'learn_p', 'n_power_series', 'n_dist', 'n_samples',
+    'n_exact_terms', 'neumann_grad')}
+
 _ACTIVATIONS = {
     'swish': 'lipswish', 'elu': 'elu', 'softplus': 'softplus', 'relu': 'relu',
     'identity': 'identity', 'lcube': 'lipschitz_cube'}
@@ -61,21 +68,23 @@ _IGNORED = {
 # Of the largest data set of the script.
 _MAX_IMAGE_SIZE = 256
 
-# Switches that change the function, and exist here with the default alone.
+# Switches that change the function, and exist here with the default alone: why.
 _UNSUPPORTED = {
-    'block': 'Coupling layers',
-    'learn_p': 'Learned norms',
-    'quadratic': 'Invertible linear layers',
-    'batchnorm': 'Batch normalisation inside of g',
-    'dropout': 'Dropout inside of g',
-    'padding': 'Padded channels',
+    'learn_p': 'Learned norms cannot be converted: layers bound the norm 2 -> '
+               '2 here.',
+    'batchnorm': 'Batch normalisation inside of g cannot be converted: its '
+                 'moving statistics make g another function after every batch.',
+    'dropout': 'Dropout inside of g cannot be converted: it makes g another '
+               'function at every evaluation, of which no log-determinant is '
+               'known.',
+    'padding': 'Padded channels cannot be converted.',
 }
 
 # Laws of the number of terms, with the parameters of the script.
 _LAWS = {'poisson': 'poisson:2', 'geometric': 'geometric:0.5'}
 
 _CHOICES = {
-    'data': _DATASETS, 'act': _ACTIVATIONS, 'n_dist': _LAWS,
+    'data': _DATASETS, 'block': _BLOCKS, 'act': _ACTIVATIONS, 'n_dist': _LAWS,
     'task': ('density', 'hybrid', 'classification')}
 
 # The same for training alone: the converted model is right, but training it
@@ -123,13 +132,23 @@ def _integers(name, value):
   return tuple(map(int, parts))
 
 
+def _num_norms(args):
+  return len(_integers('kernels', args['kernels'])) + 1
+
+
+def _without_unused(args):
+  """Resets the switches that make no difference to the blocks asked for."""
+  defaults = _DEFAULTS | {'vnorms': '2' * _num_norms(args)}
+  return args | {
+      name: defaults[name] for name in _UNUSED.get(args['block'], ())}
+
+
 def _check_supported(args):
   """Refuses, by name, switches whose function does not exist here."""
-  num_norms = len(_integers('kernels', args['kernels'])) + 1
+  num_norms = _num_norms(args)
   for is_supported, name, expected, advice in (
-      *((args[name] == _DEFAULTS[name], name, repr(_DEFAULTS[name]),
-         f'{what} cannot be converted.')
-        for name, what in _UNSUPPORTED.items()),
+      *((args[name] == _DEFAULTS[name], name, repr(_DEFAULTS[name]), why)
+        for name, why in _UNSUPPORTED.items()),
       (set(args['vnorms']) == {'2'}, 'vnorms', '2s alone',
        'Norms other than 2 -> 2 cannot be converted.'),
       (len(args['vnorms']) == num_norms, 'vnorms',
@@ -233,6 +252,7 @@ def convert_arguments(arguments: Mapping[str, Any]) -> Conversion:
   """
   args = _DEFAULTS | dict(arguments)
   _check_types(args)
+  args = _without_unused(args)
   _check_supported(args)
   num_blocks = _num_blocks(args)
   kernel_sizes = _integers('kernels', args['kernels'])
@@ -248,6 +268,8 @@ def convert_arguments(arguments: Mapping[str, Any]) -> Conversion:
         resize=(None if native_size == args['imagesize']
                 else args['imagesize']),
         flip=args['data'] in ('cifar10', 'celebahq', 'celeba_5bit'),
+        block=_BLOCKS[args['block']],
+        invertible_linear='free' if args['quadratic'] else 'none',
         num_blocks=num_blocks,
         hidden_channels=args['idim'],
         # First and last convolution are always two.

@@ -12,6 +12,7 @@ from tf_resflow import models
 from tf_resflow import training
 from tf_resflow.conversion import arguments as arguments_lib
 from tf_resflow.conversion import checkpoint as checkpoint_lib
+from tf_resflow.conversion import kernels
 from tf_resflow.conversion import weights as weights_lib
 
 _CONVERSION_JSON = 'conversion.json'
@@ -45,7 +46,7 @@ def load_model(
     checkpoint = checkpoint_lib.load_checkpoint(checkpoint)
   config = arguments_lib.convert_arguments(checkpoint.arguments).config.model
   tensors = checkpoint.weights(weights)
-  weights_lib.check_kernels(config, checkpoint.path, tensors)
+  kernels.check_kernels(config, checkpoint.path, tensors)
   model = config.build(dtype)
   weights_lib.load_weights(model, tensors)
   return model

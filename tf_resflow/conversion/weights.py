@@ -10,13 +10,12 @@ package flattens every part from `[h, w, c]`, the authors' code from
 `[c, h, w]`.
 """
 
-from collections.abc import Iterator, Mapping
-import itertools
+from collections.abc import Mapping, Sequence
 import math
-import os
-import re
 import reprlib
+from typing import NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -31,66 +30,11 @@ _NOT_WEIGHTS = {
     'u', 'v', 'scale', 'spatial_dims', 'initialized', 'last_n_samples',
     'last_firmom', 'last_secmom', 'geom_p', 'lamb'}
 
-# The layers of our flows that theirs have as well.
-_THEIR_LAYERS = {
-    layers.ActNorm, layers.Logit, layers.ResidualBlock, layers.Squeeze,
-    layers.Standardize}
-
 _MISMATCH = 'Its tensors and its training arguments do not belong together.'
-
-_KERNEL = re.compile(
-    r'transforms\.(\d{1,9})\.chain\.(\d{1,9})\.nnet\.(?:nnet\.)?(\d{1,9})\.'
-    'weight')
-
 
 def _check(condition, name, value, expected, advice=_MISMATCH):
   # Names of unknown tensors may have any length.
   errors.check(condition, f'checkpoint.{name[:100]}', value, expected, advice)
-
-
-def check_kernels(
-    config: models.ResidualFlowConfig,
-    path: str | os.PathLike,
-    tensors: Mapping[str, Tensor],
-) -> None:
-  """Holds the kernels in a checkpoint against its arguments, before a model.
-
-  The arguments in a file of a few bytes may ask for a model that no memory
-  holds. The kernels are nearly all of a model, and the file has to have them.
-
-  Args:
-    config: of the model that the checkpoint's arguments ask for.
-    path: of the checkpoint.
-    tensors: by the authors' names, as `Checkpoint.weights` returns them.
-
-  Raises:
-    errors.InvalidValueError: if the model has other kernels than the file, or
-      the file is too small to hold its tensors.
-  """
-
-  def check(condition, expected):
-    errors.check(condition, 'checkpoint', path, expected, _MISMATCH)
-
-  # A tensor may repeat its numbers; those of bfloat16 grow to float32.
-  check(
-      sum(math.prod(tensor.shape) * tensor.dtype.itemsize
-          for tensor in tensors.values()) <= 2 * os.path.getsize(path),
-      'tensors that are not larger than the file')
-  matches = ((_KERNEL.fullmatch(name), tensor.shape)
-             for name, tensor in tensors.items())
-  found = {
-      tuple(map(int, match.groups())): shape for match, shape in matches
-      if match}
-  for scale, expected in enumerate(_kernel_shapes(config)):
-    shapes = [found[key] for key in sorted(found) if key[0] == scale]
-    # Lazily, up to the first difference: many may be expected.
-    for i, (want, have) in enumerate(itertools.zip_longest(expected, shapes)):
-      check(want == have, f'the shape {want or "none"} of kernel {i} of scale '
-            f'{scale}, not {have or "none"}')
-  if config.num_classes:
-    head = tensors.get('classification_heads.0.0.weight')
-    check(head and head.shape[:1] == (config.head_channels,),
-          f'a classifier of {config.head_channels} channels')
 
 
 def load_weights(
@@ -109,8 +53,8 @@ def load_weights(
 
   Raises:
     errors.InvalidValueError: naming the first tensor that is missing, left
-      over, of another shape or not finite; the model may then be assigned in
-      part.
+      over, of another shape or not finite, or the first matrix without an
+      inverse; the model may then be assigned in part.
   """
   remaining = dict(weights)
 
@@ -121,13 +65,13 @@ def load_weights(
            'finite numbers', 'The training that wrote it diverged.')
     return value
 
-  for name, variable, image_shapes in _pairs(model):
-    value = take(name)
+  for pair in _pairs(model):
+    value = take(pair.name)
     # Before it is brought in our order, which could cut it to fit.
-    expected = _their_shape(tuple(variable.shape))
-    _check(value.shape == expected, name, f'a tensor of shape {value.shape}',
-           f'the shape {expected}')
-    variable.assign(_to_ours(value, image_shapes).reshape(variable.shape))
+    expected = pair.expected_shape()
+    _check(value.shape == expected, pair.name,
+           f'a tensor of shape {value.shape}', f'the shape {expected}')
+    pair.assign(value)
   for name, layer, _ in _act_norms(model):
     if f'{name}.initialized' in remaining:
       _check(take(f'{name}.initialized'), f'{name}.initialized', 0, '1',
@@ -137,6 +81,7 @@ def load_weights(
   left = [n for n in remaining if n.rpartition('.')[2] not in _NOT_WEIGHTS]
   _check(not left, min(left, default=''), 'a tensor',
          f'none, as of {len(left)} in all')
+  model.bijection.check_weights()
   model.save_norms()
 
 
@@ -216,7 +161,7 @@ def _heads(model):
 
 
 def _act_norms(model):
-  """Yields name, layer and shape (see `_pairs`) of every ActNorm."""
+  """Yields name, layer and shape (see `_Pair`) of every ActNorm."""
   for name, layer, shape in _chains(model):
     if layer.is_data_dependent:
       shape = tuple(layer.bias.shape) if layer.per_feature else shape
@@ -226,98 +171,117 @@ def _act_norms(model):
     yield f'classification_heads.{scale}.1', head.act_norm, None
 
 
-def _pairs(model):
-  """Yields the name of every tensor, its variable, and shapes for its axes.
+class _Pair(NamedTuple):
+  """A tensor of theirs and a variable of ours.
 
-  A shape is that of the images, `(h, w, c)`, whose flattened features stand
-  along the axis; None if there are other numbers along it.
+  Attributes:
+    name: of the tensor.
+    variable: ours.
+    image_shapes: for every axis of the tensor the shape `(h, w, c)` of the
+      images whose flattened features stand along it; None if there are other
+      numbers along it.
+    axes: those of the tensor in the order of the variable, for tensors of less
+      than four the last ones: `OIHW` to `HWIO`, `OI` to `IO` by default.
   """
+
+  name: str
+  variable: keras.Variable
+  image_shapes: Sequence[tuple | None] = ()
+  axes: tuple[int, ...] = (2, 3, 1, 0)
+
+  def expected_shape(self):
+    """Returns the shape that the tensor has to have."""
+    shape = tuple(self.variable.shape)
+    if len(shape) < 2:  # One number or all features are a vector, too.
+      return (math.prod(shape),)
+    return tuple(shape[i] for i in np.argsort(self.axes[-len(shape):]))
+
+  def assign(self, value):
+    """Gives the variable the numbers of the tensor, an array."""
+    for axis, image_shape in enumerate(self.image_shapes):
+      if image_shape:
+        h, w, c = image_shape
+        order = np.arange(value.shape[axis]).reshape([c, h, w])
+        value = value.take(order.transpose([1, 2, 0]).ravel(), axis)
+    self.variable.assign(value.transpose(self.axes[-value.ndim:]).reshape(
+        self.variable.shape))
+
+
+def _pairs(model):
+  """Yields a `_Pair` for every variable."""
   for name, layer, shape in _act_norms(model):
-    yield f'{name}.weight', layer.log_scale, [shape]
-    yield f'{name}.bias', layer.bias, [shape]
+    yield _Pair(f'{name}.weight', layer.log_scale, [shape])
+    yield _Pair(f'{name}.bias', layer.bias, [shape])
   for name, layer, shape in _chains(model):
-    if layer.constrained_layers():
-      yield from _block_pairs(name, layer, shape)
+    yield from _THEIR_LAYERS[type(layer)](name, layer, shape)
   for scale, head in _heads(model):
     yield from _linear_pairs(f'classification_heads.{scale}.0', head.conv)
   if model.has_classifier:
     yield from _linear_pairs('logit_layer', model.classifier.dense)
 
 
-def _linear_pairs(name, layer, output_shape=None, input_shape=None):
-  """Yields the pairs of a convolution or a dense layer; see `_pairs`."""
-  yield f'{name}.weight', layer.kernel, [output_shape, input_shape]
-  yield f'{name}.bias', layer.bias, [output_shape]
-
-
-def _block_pairs(name, block, image_shape):
-  """Yields the pairs of a residual block.
+def _no_pairs(name, layer, image_shape):
+  """Yields the pairs of a layer, none here.
 
   Args:
-    name: the authors' name of the block.
-    block: ours.
-    image_shape: `(h, w, c)` of the features that a block on vectors flattens;
-      None for a block on images.
+    name: the authors' name of it.
+    layer: ours.
+    image_shape: `(h, w, c)` of the features that a layer on vectors flattens;
+      None for a layer on images.
   """
-  parts = list(block.g.parts)
-  if not parts[-1].num_constrained:  # Flattened, and brought in shape again.
+  return ()
+
+
+def _conv1x1_pairs(name, layer, image_shape):
+  yield _Pair(f'{name}.weight', layer.entries, axes=(0, 1))
+
+
+def _invertible_linear_pairs(name, layer, image_shape):
+  *_, h, w, c = layer.get_build_config()['input_shape']
+  yield _Pair(
+      f'{name}.fc_module.weight', layer.entries, [(h, w, c)] * 2, axes=(0, 1))
+
+
+def _linear_pairs(name, layer, output_shape=None, input_shape=None):
+  kernel, bias = layer.trainable_variables
+  yield _Pair(f'{name}.weight', kernel, [output_shape, input_shape])
+  yield _Pair(f'{name}.bias', bias, [output_shape])
+
+
+def _network_pairs(name, network, image_shape):
+  parts = list(network.parts)
+  if not parts[-1].trainable_variables:  # Flattened, and in shape again.
     image_shape = parts[-1].target_shape
     parts = parts[1:-1]
-  linear = block.constrained_layers()
   prefix = f'{name}.nnet.nnet' if image_shape else f'{name}.nnet'
+  linear = [i for i, part in enumerate(parts)
+            if part.trainable_variables and not part.has_scales]
   for i, part in enumerate(parts):
     if part.has_scales:
-      yield f'{prefix}.{i}.beta', part.beta, []
-    if part.num_constrained:
+      yield _Pair(f'{prefix}.{i}.beta', part.beta)
+    if i in linear:
+      inputs = image_shape if i == linear[0] else None
+      if inputs:  # Those of a coupling have half of the channels.
+        h, w, _ = image_shape
+        inputs = (h, w, part.trainable_variables[0].shape[0] // (h * w))
       yield from _linear_pairs(
-          f'{prefix}.{i}', part, image_shape if part is linear[-1] else None,
-          image_shape if part is linear[0] else None)
+          f'{prefix}.{i}', part, image_shape if i == linear[-1] else None,
+          inputs)
 
 
-def _their_shape(shape):
-  """Returns the shape that a tensor of ours has in the authors' model."""
-  if len(shape) in (2, 4):
-    *size, inputs, outputs = shape
-    return (outputs, inputs, *size)
-  return (math.prod(shape),)  # One number or all features are a vector, too.
-
-
-def _to_ours(value, image_shapes):
-  """Returns a tensor in our order of features and of axes; see `_pairs`."""
-  for axis, image_shape in enumerate(image_shapes):
-    if image_shape:
-      h, w, c = image_shape
-      order = np.arange(value.shape[axis]).reshape([c, h, w])
-      value = value.take(order.transpose([1, 2, 0]).ravel(), axis)
-  # `OIHW` to `HWIO`, `OI` to `IO`.
-  return value.transpose([2, 3, 1, 0][-value.ndim:])
-
-
-def _kernel_shapes(config) -> Iterator[Iterator[tuple[int, ...]]]:
-  """Yields for every scale the shapes of its kernels, in their order."""
-  conv_kernels = [(size, size) for size in config.kernel_sizes]
-  dense_kernels = [()] * (config.num_dense_hidden_layers + 1)
-  channels = config.image_shape[-1] * (4 if config.squeeze_first else 1)
-  size = config.event_size
-  for scale, num_blocks in enumerate(config.num_blocks, 1):
-    is_last = scale == len(config.num_blocks)
-    blocks = (
-        _block_shapes(size, config.hidden_channels, dense_kernels)
-        if config.fully_connected else
-        _block_shapes(channels, config.hidden_channels, conv_kernels))
-    dense_blocks = _block_shapes(size, config.dense_hidden_units, dense_kernels)
-    yield itertools.chain(
-        itertools.chain.from_iterable(itertools.repeat(blocks, num_blocks)),
-        dense_blocks * (config.num_dense_blocks if is_last else 0))
-    channels *= 2 if config.factor_out else 4
-    size //= 2 if config.factor_out else 1
-
-
-def _block_shapes(num_outer, num_hidden, kernels):
-  """Returns the shapes of the kernels of a residual block."""
-  widths = [num_outer, *[num_hidden] * (len(kernels) - 1), num_outer]
-  return [(outputs, inputs, *kernel) for inputs, outputs, kernel
-          in zip(widths[:-1], widths[1:], kernels, strict=True)]
+# The layers of our flows that theirs have as well, and their variables.
+_THEIR_LAYERS = {
+    layers.ActNorm: _no_pairs,  # Those of the classifier are with them.
+    layers.AffineCoupling: lambda name, block, image_shape: _network_pairs(
+        name, block.network, image_shape),
+    layers.InvertibleConv1x1: _conv1x1_pairs,
+    layers.InvertibleLinear: _invertible_linear_pairs,
+    layers.Logit: _no_pairs,
+    layers.ResidualBlock: lambda name, block, image_shape: _network_pairs(
+        name, block.g, image_shape),
+    layers.Squeeze: _no_pairs,
+    layers.Standardize: _no_pairs,
+}
 
 
 def _parts(model, z):
