@@ -20,7 +20,8 @@ def make_flow_without_blocks(
 
 
 def make_image_flow(
-    num_levels, num_dense_blocks=1, is_steep=False, dtype='float32'):
+    num_levels, num_dense_blocks=1, is_steep=False, dtype='float32',
+    **changes):
   """Returns an initialised `ResidualFlow` of 4 x 4 images, random blocks.
 
   The Lipschitz bounds of a steep one are active.
@@ -28,8 +29,15 @@ def make_image_flow(
   model = models.ResidualFlowConfig(
       image_shape=(4, 4, 1), num_levels=num_levels, num_blocks=(1,),
       hidden_channels=4, num_dense_blocks=num_dense_blocks,
-      dense_hidden_units=4).build(dtype)
+      dense_hidden_units=4, **changes).build(dtype)
   for layer in model.constrained_layers if is_steep else ():
     layer.kernel.assign(4.0 * layer.kernel)
-  model(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1], dtype=dtype))
+  model.initialize(
+      tf.random.stateless_uniform([8, 4, 4, 1], [0, 1], dtype=dtype))
   return model
+
+
+def make_hybrid_flow(num_levels, **changes):
+  """Returns such a flow with three classes."""
+  return make_image_flow(
+      num_levels, num_classes=3, head_channels=4, **changes)

@@ -330,3 +330,48 @@ def test_given_images_without_blocks():
   assert report['estimator_stderr'] == 0.0
   assert report['reconstruction_error_max'] < 1e-12
   assert bounds == []
+
+
+def test_deviation_of_given_images(flow64):
+  results = evaluation.evaluate_inputs(flow64, _uniform(), num_repeats=20)
+  np.testing.assert_allclose(
+      results['log_prob_deviation'],
+      stats.sem(results['log_det_repeats'], axis=0), rtol=1e-12)
+  exact = evaluation.evaluate_inputs(
+      flow64, _uniform(), estimator=numerics.Exact())
+  assert not exact['log_prob_deviation'].any()
+  assert 'class_log_prob' not in exact
+
+
+def test_classes_of_given_images():
+  model = flows.make_hybrid_flow(16)
+  x = _uniform().astype(np.float32)
+  results = evaluation.evaluate_inputs(model, x, batch_size=2)
+  np.testing.assert_allclose(
+      results['class_log_prob'], tf.nn.log_softmax(model.classify(x)),
+      atol=1e-5)
+
+
+def test_results_per_example_of_a_split(split):
+  """The log-density whose bits/dim they are, of the first examples."""
+  model = flows.make_hybrid_flow(16)
+  bits = evaluation.bits_per_dim(model, split, seed=2, num_examples=7)
+  results = evaluation.results_of_split(
+      model, split, bits, batch_size=4, seed=2)
+  np.testing.assert_allclose(
+      model.bits_per_dim_of(results['log_prob']), bits.mean(axis=0), rtol=1e-12)
+  np.testing.assert_allclose(
+      results['log_prob_deviation'],
+      16 * np.log(2) * stats.sem(bits, axis=0), rtol=1e-9)
+  np.testing.assert_array_equal(results['label'], np.arange(7))
+  np.testing.assert_array_equal(results['bits_per_dim'], bits)
+  np.testing.assert_allclose(
+      results['class_log_prob'],
+      tf.nn.log_softmax(model.classify(_images(split, 2)[:7])), atol=1e-5)
+
+
+def test_results_of_a_split_without_labels_or_classifier(flow):
+  split = splits.make_split(
+      np.zeros([3, 4, 4, 1], np.uint8), 16, np.full([3], -1, np.int32))
+  results = evaluation.results_of_split(flow, split, np.ones([8, 3]))
+  assert results.keys() == {'bits_per_dim', 'log_prob', 'log_prob_deviation'}

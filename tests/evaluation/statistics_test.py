@@ -112,3 +112,19 @@ def test_summarize_repeats_splits_the_two_errors():
 def test_bad_input_is_named(call, message):
   with pytest.raises(ValueError, match=message):
     call()
+
+
+def test_deviation_of_means():
+  """That of a mean of R draws: smaller than that of a draw by sqrt(R)."""
+  scales = np.array([0.5, 3.0, 0.0])
+  draws = np.random.RandomState(6).randn(4000, 3) * scales + 7.0
+  np.testing.assert_allclose(
+      statistics.deviation_of_means(draws), scales / np.sqrt(4000), rtol=0.05)
+  np.testing.assert_allclose(
+      statistics.deviation_of_means(draws)[0], stats.sem(draws[:, 0]),
+      rtol=1e-12)
+  # One value is no estimate.
+  np.testing.assert_array_equal(
+      statistics.deviation_of_means([[1.0, 2.0]]), [0.0, 0.0])
+  with pytest.raises(ValueError, match='1 NaN'):
+    statistics.deviation_of_means([[1.0, np.nan]])

@@ -235,3 +235,15 @@ def test_a_flow_of_any_bijection():
   np.testing.assert_allclose(flow.log_prob(x), expected, rtol=1e-5)
   assert not flow.lipschitz_bounds() and not flow.constrained_layers
   assert flow.is_initialized and flow.solve_inverse(x).solves == ()
+
+
+@pytest.mark.parametrize('name', cases.MODELS)
+def test_what_is_drawn(name):
+  """Where something is, seeds make a difference, and nowhere else."""
+  case = cases.MODELS[name]
+  model, x = case.make(), case.inputs()
+  model.initialize(x)
+  for estimator in (numerics.Exact(), numerics.RussianRoulette()):
+    one, two = (
+        model.log_prob(x, seed=seed, estimator=estimator) for seed in (1, 2))
+    assert model.draws(estimator) != np.allclose(one, two, rtol=1e-6)

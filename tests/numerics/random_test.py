@@ -144,3 +144,49 @@ def test_uniform_scalar_is_uniform_and_the_same_under_xla():
   assert np.any(np.mod(values * 2.0**32, 1.0) != 0.0)
   for i in range(50):
     assert float(compiled(tf.constant(i))) == values[i]
+
+
+@pytest.mark.parametrize('draw_fn', _DRAWS.values(), ids=_DRAWS)
+def test_numbered_examples_are_drawn_alike_in_any_batch(draw_fn):
+  numbers = np.array([5, 0, 7, 2**31 - 1, 3])
+  whole = draw_fn([5, 2, 4], random.numbered(11, numbers)).numpy()
+  assert len({tuple(example.flat) for example in whole}) == 5
+  # Of another shape and order, in a graph that does not know the size.
+  draw = tf.function(
+      lambda x, numbers: draw_fn(tf.shape(x), random.numbered(11, numbers)),
+      input_signature=[tf.TensorSpec([None, 2, 4]),
+                       tf.TensorSpec([None], tf.int64)])
+  assert draw.get_concrete_function().output_shapes == [None, 2, 4]
+  for part in ([3], [4, 0], [2, 1, 0, 4, 3]):
+    np.testing.assert_array_equal(
+        draw(tf.zeros([len(part), 2, 4]), numbers[part]), whole[part])
+  # Parts of a flow draw from seeds that are made of this one.
+  folded = random.fold_in(random.numbered(11, numbers), 3)
+  np.testing.assert_array_equal(
+      draw_fn([5, 2, 4], folded),
+      draw_fn([5, 2, 4], random.numbered(random.fold_in(11, 3), numbers)))
+  assert not np.array_equal(draw_fn([5, 2, 4], folded), whole)
+
+
+def test_moments_of_numbered_draws():
+  x = random.normal([400, 50], random.numbered(3, tf.range(400))).numpy()
+  assert abs(x.mean()) < 4 / np.sqrt(x.size)
+  assert abs((x**2).mean() - 1.0) < 4 * np.sqrt(2 / x.size)
+  # Neighbours are independent.
+  assert abs(np.mean(x[1:] * x[:-1])) < 4 / np.sqrt(x.size)
+
+
+def test_numbers_that_do_not_fit_the_batch():
+  with pytest.raises(tf.errors.InvalidArgumentError):
+    random.normal([3, 2], random.numbered(0, [1, 2]))
+
+
+@pytest.mark.parametrize('draw_fn', _DRAWS.values(), ids=_DRAWS)
+def test_replicas_with_numbers_draw_for_their_own_examples(draw_fn):
+  def draw():
+    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+    return draw_fn([2, 3], random.numbered(11, 2 * replica + [0, 1]))
+
+  np.testing.assert_array_equal(
+      np.concatenate([part.numpy() for part in _run_on_two_replicas(draw)]),
+      draw_fn([4, 3], random.numbered(11, tf.range(4))))

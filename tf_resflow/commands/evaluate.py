@@ -5,12 +5,28 @@
   bin/baselines --dataset=digits --output=/tmp/baselines.npz
   bin/evaluate --workdir=/tmp/digits --compare=/tmp/baselines.npz
   bin/evaluate --workdir=/tmp/digits --inputs=x.npz --output=y.npz
+  bin/evaluate --workdir=/tmp/cifar10 --against=svhn_cropped
 
 The second command is the protocol of the paper. --inputs takes an .npz file
 with dequantised images x [n, H, W, C] in [0, 1), in place of a split; --output
-then gets log_prob and log_det [n] in nats, bits_per_dim [n], z [n, D] and
-log_det_repeats [repeats, n]. z is flattened from channels-last features; for a
-workdir of bin/convert from channels-first ones, as the authors' code does.
+then gets log_prob, its deviation log_prob_deviation and log_det [n] in nats,
+bits_per_dim [n], z [n, D] and log_det_repeats [repeats, n]. z is flattened from
+channels-last features; for a workdir of bin/convert from channels-first ones,
+as the authors' code does.
+
+--output of a split gets bits_per_dim [repeats, n], log_prob and
+log_prob_deviation [n], means over the repeats and so over the noise of
+dequantisation, and label [n]; of hybrids all files get class_log_prob [n, K].
+
+--against takes the log p(x) of single images for a score that tells the data of
+the run (in) from others (out): AUROC is the probability that an image of the
+run has the higher one, below 1/2 where the other data look likelier, as they do
+in Nalisnick et al., 2019. Images are dequantised once. Log-determinants are
+exact up to 64 dimensions, else means of 16 draws or more (--num_repeats); the
+report says how large the deviation of that mean is per image, and against the
+spread of the scores (noise_share). The scores do not depend on --batch_size.
+--output then gets log_prob, log_prob_deviation, class_log_prob and label [n],
+and the same of the others as against_log_prob and so on.
 
 A readable table goes to stderr; the last line of stdout is one JSON object:
 bits_per_dim, bits_per_dim_stderr (across examples), estimator_stderr (across
@@ -28,6 +44,7 @@ import numpy as np
 from tf_resflow import conversion
 from tf_resflow import evaluation
 from tf_resflow.commands import options as options_lib
+from tf_resflow.commands import out_of_distribution
 from tf_resflow.configuration import fields
 
 # Unless the estimator wants fewer.
@@ -36,9 +53,9 @@ _BATCH_SIZE = 128
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(
-    options_lib.Run, options_lib.Split, options_lib.Estimation,
-    options_lib.Randomness, options_lib.Certification, options_lib.OutputFile,
-    options_lib.Devices):
+    options_lib.Run, options_lib.Split, out_of_distribution.Against,
+    options_lib.Estimation, options_lib.Randomness, options_lib.Certification,
+    options_lib.OutputFile, options_lib.Devices):
   """What is evaluated, and how often."""
 
   suffixes = ('.npz',)
@@ -50,8 +67,9 @@ class Options(
       None, help='Precision: by default float64 with --inputs, else float32.',
       choices=('float32', 'float64'))
   output: str | None = fields.field(
-      None, help='Write bits_per_dim [repeats, examples] to this .npz file; '
-      'with --inputs the results per example, see above.')
+      None, help='Write the results per example to this .npz file, see above.')
+  overwrite: bool = fields.field(
+      False, help='Replace the files of --output and --picture if they exist.')
   inputs: str | None = fields.field(
       None, help='An .npz file with dequantised images x [n, H, W, C] in '
       '[0, 1) to evaluate in place of a split.')
@@ -64,7 +82,8 @@ class Options(
   num_reconstructions: int | None = fields.field(
       None, help='Invert only the first this many.', minimum=1)
   num_repeats: int = fields.field(
-      8, help='Independent repeats of the estimate.', minimum=8)
+      8, help='Independent repeats of the estimate; 16 with --against, or '
+      'more.', minimum=8)
   num_probes: int = fields.field(
       1, help='Independent draws of probe and number of terms per example and '
       'repeat, which are averaged: k of them cost k times as much, and divide '
@@ -78,7 +97,13 @@ class Options(
         self.inputs is not None, ('split', 'compare', 'num_examples',
         'num_reconstructions', 'data_dir'), 'with --inputs',
         'It goes with a split.')
-    for name in ('inputs', 'compare'):
+    self.refuse(
+        self.against is not None, ('inputs', 'compare', 'num_reconstructions',
+        'certify', 'num_probes'), 'with --against',
+        'It has scores only, and draws are averaged by --num_repeats.')
+    if self.against is not None:
+      self.check_picture(self.workdir)
+    for name in ('inputs', 'compare', 'against'):
       source = getattr(self, name)
       is_same = source and self.output and os.path.exists(source) and (
           os.path.exists(self.output)) and os.path.samefile(source, self.output)
@@ -93,6 +118,10 @@ class Options(
 
 def main(options: Options) -> None:
   """Evaluates, writes the output, and reports."""
+  if options.against is not None:
+    run = options.open(options.dtype or 'float32', options.strategy)
+    out_of_distribution.main(options, run)
+    return
   options.refuse_draws(
       not options.make_estimator().is_random,
       f'with --estimator={options.estimator}')
@@ -165,4 +194,7 @@ def _evaluate_split(options: Options, run: options_lib.OpenedRun,
     report['paired_differences'] = {
         name: {'mean': d.mean, 'stderr': d.stderr}
         for name, d in differences.items()}
-  return report, {'bits_per_dim': bits}, bounds
+  arrays = evaluation.results_of_split(
+      run.model, split, bits, batch_size=settings['batch_size'],
+      seed=options.seed, strategy=run.strategy) if options.output else {}
+  return report, arrays, bounds

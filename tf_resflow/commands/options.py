@@ -208,14 +208,23 @@ class OutputFile(Options):
   def check(self) -> None:
     """Finds out whether the file can be written, before the work for it."""
     super().check()
-    path = self.output
-    if path is None:
-      return
+    if self.output is not None:
+      self.check_file('output', self.output, self.suffixes)
+
+  def check_file(
+      self, name: str, path: str, suffixes: tuple[str, ...]) -> None:
+    """Raises `InvalidValueError` if a file cannot be written.
+
+    Args:
+      name: of the flag that names it.
+      path: of the file.
+      suffixes: one of which it must have.
+    """
     exists = os.path.exists(path)
     folder = os.path.dirname(os.path.abspath(path))
     for condition, expected, advice in (
-        (path.endswith(self.suffixes),
-         f'a name that ends in {" or ".join(self.suffixes)}', ''),
+        (path.endswith(suffixes),
+         f'a name that ends in {" or ".join(suffixes)}', ''),
         (os.path.isdir(folder), 'a file in a folder that exists',
          f'There is no folder {folder}.'),
         (not os.path.isdir(path), 'a file', 'It is a folder.'),
@@ -223,7 +232,7 @@ class OutputFile(Options):
          'It exists: name another one, or give --overwrite to replace it.'),
         (os.access(path if exists else folder, os.W_OK),
          'a file that may be written', '')):
-      self.require(condition, 'output', expected, advice)
+      errors.check(condition, name, path, expected, advice)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

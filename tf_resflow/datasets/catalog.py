@@ -154,11 +154,12 @@ def names() -> tuple[str, ...]:
   return registries.DATASETS.names()
 
 
-def info(name: str) -> DatasetInfo:
+def info(name: str, field: str | None = None) -> DatasetInfo:
   """Returns the facts about one data set.
 
   Args:
     name: One of `names()`.
+    field: The argument or flag that names it, for messages.
 
   Returns:
     Its `DatasetInfo`.
@@ -170,4 +171,4 @@ def info(name: str) -> DatasetInfo:
     >>> info('digits').num_levels
     17
   """
-  return registries.DATASETS.get(name)
+  return registries.DATASETS.get(name, field)

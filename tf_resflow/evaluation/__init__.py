@@ -5,20 +5,27 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'archives': ['read_bits', 'read_inputs', 'write_bits'],
     'baselines': ['evaluate_baselines', 'format_baselines'],
+    'classification': ['class_log_probs'],
+    'examples': ['Examples', 'examples_from_file', 'examples_from_split'],
     'features': ['FeatureExtractor', 'load_feature_extractor'],
     'figures': [
         'image_grid', 'levels_to_bytes', 'save_image', 'save_image_grid'],
+    'histograms': ['HistogramPanel', 'save_histograms'],
     'inversion': [
         'Decoded', 'InversionReport', 'NotConvergedError', 'check_inverse',
         'decode', 'decode_batches'],
     'likelihood': [
         'bits_per_dim', 'default_estimator', 'evaluate_inputs',
-        'fitting_batch_size'],
+        'fitting_batch_size', 'results_of_split'],
+    'out_of_distribution': [
+        'Scores', 'ScoringRule', 'compare_scores', 'score_examples',
+        'scoring_rule'],
     'pictures': [
         'Picture', 'interpolations', 'linear_path', 'reconstructions',
         'samples', 'spherical_path'],
     'report': [
         'accuracy', 'evaluate', 'format_table', 'report_inputs'],
+    'roc': ['Auroc', 'auroc'],
     'sample_quality': [
         'FeatureMoments', 'compare_samples', 'frechet_distance', 'squared_mmd',
         'squared_mmd_of_subsets'],

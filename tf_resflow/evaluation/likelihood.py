@@ -1,6 +1,7 @@
 """Log-likelihoods under a flow: of a data set, and of given images."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +11,7 @@ from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
+from tf_resflow.evaluation import classification
 from tf_resflow.evaluation import statistics
 from tf_resflow.numerics import random
 
@@ -118,8 +120,9 @@ def evaluate_inputs(
   Returns:
     Float64 arrays: `z` `[n, D]` (in the order of the model), `log_det` `[n]`
     (`log|det dz/dx|`, nats), `log_prob` `[n]` (of the density of `x`, nats),
-    `bits_per_dim` `[n]`, and `log_det_repeats` `[R, n]`, the estimates whose
-    mean `log_det` is.
+    `log_prob_deviation` `[n]` (see `statistics.deviation_of_means`),
+    `bits_per_dim` `[n]`, `log_det_repeats` `[R, n]`, the estimates whose mean
+    `log_det` is, and of hybrids `class_log_prob` `[n, K]` (nats).
 
   References:
     Chen et al., 2019, Residual Flows, Equation 1.
@@ -144,9 +147,52 @@ def evaluate_inputs(
   log_dets = _average(log_dets, num_repeats, num_probes)
   log_det = log_dets.mean(axis=0)
   log_prob = model.base_log_prob(z).numpy() + log_det
-  return {'z': z, 'log_det': log_det, 'log_prob': log_prob,
-          'bits_per_dim': model.bits_per_dim_of(log_prob),
-          'log_det_repeats': log_dets}
+  results = {
+      'z': z, 'log_det': log_det, 'log_prob': log_prob,
+      'log_prob_deviation': statistics.deviation_of_means(log_dets),
+      'bits_per_dim': model.bits_per_dim_of(log_prob),
+      'log_det_repeats': log_dets}
+  if model.has_classifier:
+    results['class_log_prob'] = classification.class_log_probs(
+        model, batches, strategy)
+  return results
+
+
+def results_of_split(
+    model: models.Flow, split: datasets.ImageSplit, bits: np.ndarray, *,
+    batch_size: int = 128, seed: int = 0,
+    strategy: tf.distribute.Strategy | None = None) -> dict[str, np.ndarray]:
+  """Returns what a file keeps of every example of a split.
+
+  Args:
+    model: the flow.
+    split: the images.
+    bits: `[R, N]`, what `bits_per_dim` returned for the first `N` of them.
+    batch_size: examples per batch.
+    seed: of the noise of the images that are classified.
+    strategy: see `bits_per_dim`.
+
+  Returns:
+    `bits_per_dim` `[R, N]`; `log_prob` `[N]`, the mean over the repeats, and
+    thereby over the noise of dequantisation, of `log p(x)`, nats;
+    `log_prob_deviation` `[N]` of that mean; of hybrids `class_log_prob`
+    `[N, K]`, nats; and `label` `[N]` where they are known.
+  """
+  num_examples = bits.shape[1]
+  log_prob = model.event_size * (
+      math.log(model.num_levels) - math.log(2.0) * bits)
+  results = {
+      'bits_per_dim': bits, 'log_prob': log_prob.mean(axis=0),
+      'log_prob_deviation': statistics.deviation_of_means(log_prob)}
+  batches = datasets.evaluation_batches(
+      split, batch_size=batch_size, seed=seed, num_examples=num_examples)
+  if model.has_classifier:
+    results['class_log_prob'] = classification.class_log_probs(
+        model, (batch['image'] for batch in batches), strategy)
+  label = np.concatenate([batch['label'] for batch in batches])
+  if np.any(label >= 0):
+    results['label'] = label
+  return results
 
 
 def _check_draws(estimator, num_repeats, num_probes, is_random):

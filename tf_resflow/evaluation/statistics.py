@@ -165,6 +165,27 @@ def estimator_stderr(repeats: npt.ArrayLike) -> float:
   return mean_and_stderr(np.mean(repeats, axis=1)).stderr
 
 
+def deviation_of_means(repeats: npt.ArrayLike) -> np.ndarray:
+  """Standard deviation of the mean over repeats, of every example.
+
+    deviation_i = sqrt(sum_r (x_ri - mean_i)^2 / (R - 1)) / sqrt(R)
+
+  Args:
+    repeats: [R, N], independent estimates.
+
+  Returns:
+    [N], in the unit of the values; 0 for a single repeat, values that are no
+    estimates.
+
+  Raises:
+    InvalidValueError: if a value is not finite.
+  """
+  repeats = _as_finite(repeats, 2, 'repeats', 'R, N')
+  if len(repeats) == 1:
+    return np.zeros(repeats.shape[1])
+  return np.std(repeats, axis=0, ddof=1) / np.sqrt(len(repeats))
+
+
 def summarize_repeats(repeats: npt.ArrayLike) -> RepeatedMean:
   """Mean of repeated per-example estimates with data and estimator error.
 

@@ -96,6 +96,10 @@ class Flow(keras.Model):
     """Whether the flow is a hybrid model."""
     return self.classifier is not None
 
+  def draws(self, estimator: numerics.Estimator) -> bool:
+    """Whether log-determinants that `estimator` takes are drawn."""
+    return self.bijection.is_random and estimator.is_random
+
   @property
   def is_initialized(self) -> bool:
     """Whether everything that a first batch sets has been set."""

@@ -15,10 +15,13 @@ class Seed(NamedTuple):
     values: int32 `[2]`, as stateless TensorFlow random ops take it.
     is_whole_batch: whether the batch that a replica holds is one of its own.
       By default it is a part of a global batch, which the replicas share.
+    numbers: integers `[B]`, those of the examples where they do not follow from
+      the places in the batch, see `numbered`.
   """
 
   values: tf.Tensor
   is_whole_batch: bool = False
+  numbers: tf.Tensor | None = None
 
 
 # What functions take for a seed.
@@ -60,6 +63,25 @@ def whole_batch(seed: SeedLike) -> Seed:
   return as_seed(seed)._replace(is_whole_batch=True)
 
 
+def numbered(seed: SeedLike, numbers: tf.Tensor) -> Seed:
+  """Returns a seed whose draws go by the numbers of the examples.
+
+  What an example gets then depends on the seed and on its number alone, not on
+  the batch that it comes in. What a batch shares (see `uniform_scalar`) depends
+  on the seed alone, as ever.
+
+  Args:
+    seed: see `as_seed`.
+    numbers: integers `[B]`, of the examples of the batch.
+
+  Example:
+    >>> draw = normal([2, 3], numbered(0, [4, 7]))
+    >>> bool(tf.reduce_all(draw[1:] == normal([1, 3], numbered(0, [7]))))
+    True
+  """
+  return as_seed(seed)._replace(numbers=tf.cast(numbers, tf.int32))
+
+
 def fold_in(seed: SeedLike, data: int | tf.Tensor) -> Seed:
   """Returns a seed that depends on `seed` and the integer `data`."""
   seed = as_seed(seed)
@@ -89,11 +111,16 @@ def _draw_for_global_batch(
   Inside `strategy.run`, example `i` of replica `r` is example `r * B + i` of
   the global batch. Every replica draws for the whole batch and keeps its own
   part, so that what an example gets depends on its place in the global batch
-  and not on how many replicas share the work. See `whole_batch` for the other
-  case.
+  and not on how many replicas share the work. See `whole_batch` and `numbered`
+  for the other cases.
   """
   seed = as_seed(seed)
   shape = tf.convert_to_tensor(shape, tf.int32)
+  if seed.numbers is not None:
+    drawn = tf.map_fn(
+        lambda i: draw_fn(shape[1:], fold_in(seed, i).values), seed.numbers,
+        fn_output_signature=draw_fn([0], seed.values).dtype)
+    return tf.reshape(drawn, shape)  # Its static shape is lost in the loop.
   context = tf.distribute.get_replica_context()
   num_replicas = 1 if context is None else context.num_replicas_in_sync
   if num_replicas == 1 or seed.is_whole_batch:

@@ -1,0 +1,214 @@
+"""Scores against exact densities, and their comparison against closed forms."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+import tensorflow as tf
+
+from tests import flows
+from tests import replicas
+from tests import splits
+from tests import testing
+from tf_resflow import models
+from tf_resflow import numerics
+from tf_resflow.evaluation import examples as examples_lib
+from tf_resflow.evaluation import out_of_distribution as ood
+
+_NUM_EXAMPLES = 11
+
+
+@pytest.fixture(scope='module')
+def flow():
+  """A flow with random blocks, in float64."""
+  return flows.make_image_flow(16, is_steep=True, dtype='float64')
+
+
+def _examples(num_examples=_NUM_EXAMPLES):
+  rng = np.random.default_rng(0)
+  return examples_lib.examples_from_split(splits.make_split(
+      rng.integers(0, 16, [num_examples, 4, 4, 1]).astype(np.uint8), 16,
+      np.arange(num_examples, dtype=np.int32) % 3))
+
+
+def _images(examples):
+  return np.concatenate(
+      [batch['image'] for batch in examples.batches(5)]).astype(np.float64)
+
+
+def _rule(spec, flow, num_repeats=None):
+  return ood.scoring_rule(flow, numerics.Estimator.get(spec), num_repeats)
+
+
+def _wide_flow():
+  """Of 72 dimensions."""
+  return models.ResidualFlowConfig(
+      image_shape=(9, 8, 1), num_levels=16, num_blocks=(1,), hidden_channels=2,
+      num_dense_blocks=0).build()
+
+
+def test_exact_up_to_64_dimensions_and_16_draws_beyond(flow):
+  assert ood.scoring_rule(flow) == (
+      numerics.Exact(), 1, 'exact, as up to 64 dimensions')
+  wide = _wide_flow()
+  rule = ood.scoring_rule(wide)
+  assert rule[1:] == (16, 'averaged draws, as beyond 64 dimensions')
+  assert rule.estimator.is_random and not rule.estimator.batch_dependent
+  assert ood.scoring_rule(wide, num_repeats=40).num_repeats == 40
+  assert ood.scoring_rule(wide, numerics.Exact())[:2] == (numerics.Exact(), 1)
+  assert _rule('roulette:poisson:2', flow)[1:] == (
+      16, 'the estimator that was asked for')
+  with pytest.raises(ValueError, match='num_repeats=15: expected a number fr'):
+    ood.scoring_rule(wide, num_repeats=15)
+  with pytest.raises(ValueError, match='num_repeats=16: expected no such numb'):
+    ood.scoring_rule(flow, num_repeats=16)
+
+
+def test_a_flow_that_draws_nothing_is_evaluated_once():
+  model = flows.make_flow_without_blocks((9, 8, 1))
+  rule = ood.scoring_rule(model)
+  assert rule[1:] == (1, 'no log-determinant of this flow is estimated')
+  images = np.zeros([3, 9, 8, 1], np.uint8)
+  examples = examples_lib.examples_from_split(splits.make_split(images, 16))
+  scores = ood.score_examples(model, examples, rule, batch_size=2)
+  np.testing.assert_allclose(
+      scores.log_prob, model.log_prob(_images(examples)), rtol=1e-6)
+  np.testing.assert_array_equal(scores.deviation, np.zeros(3))
+
+
+def test_exact_scores_are_those_of_the_whole_jacobian(flow):
+  examples = _examples()
+  scores = ood.score_examples(
+      flow, examples, ood.scoring_rule(flow), batch_size=4)
+  x = tf.constant(_images(examples))
+  log_det = np.linalg.slogdet(testing.full_jacobian(
+      tf.function(flow, autograph=False), x))[1]
+  z = flow(x).numpy()
+  expected = log_det - 0.5 * np.sum(z**2, 1) - 8 * np.log(2 * np.pi)
+  np.testing.assert_allclose(scores.log_prob, expected, rtol=1e-9)
+  assert np.ptp(expected) > 0.1
+  np.testing.assert_array_equal(scores.deviation, np.zeros(_NUM_EXAMPLES))
+  np.testing.assert_array_equal(scores.label, np.arange(_NUM_EXAMPLES) % 3)
+  assert scores.class_log_prob is None
+  assert scores.arrays().keys() == {'log_prob', 'log_prob_deviation', 'label'}
+
+
+@pytest.mark.parametrize(
+    'spec', ['adaptive:0.2', 'roulette:geometric:0.3,exact=1', 'fixed:3'])
+def test_batches_and_devices_change_nothing(flow, spec):
+  """With draws of any kind, whoever else is in the batch."""
+  rule = _rule(spec, flow)
+  scores = [
+      ood.score_examples(flow, _examples(), rule, batch_size=size, seed=5)
+      for size in (11, 4, 1)]
+  with replicas.two_replicas().scope():
+    model = flow.config.build('float64')
+    for target, source in zip(model.variables, flow.variables, strict=True):
+      target.assign(source)
+  scores.append(ood.score_examples(
+      model, _examples(), rule, batch_size=4, seed=5,
+      strategy=replicas.two_replicas()))
+  for other in scores[1:]:
+    np.testing.assert_allclose(other.repeats, scores[0].repeats, rtol=1e-9)
+    np.testing.assert_array_equal(other.label, scores[0].label)
+  # A draw more or less would be noticed, and so would another seed.
+  assert np.all(scores[0].deviation > 1e-4)
+  other = ood.score_examples(flow, _examples(), rule, seed=6)
+  assert np.all(np.abs(other.log_prob - scores[0].log_prob) > 1e-7)
+
+
+def test_deviation_is_that_of_the_error(flow):
+  """Unbiased, and as far from the exact score as it says."""
+  examples = _examples(60)
+  exact = ood.score_examples(flow, examples, ood.scoring_rule(flow))
+  found = ood.score_examples(flow, examples, _rule('adaptive:0.3', flow, 24))
+  assert found.repeats.shape == (24, 60)
+  standardized = (found.log_prob - exact.log_prob) / found.deviation
+  # Student's t of 23 degrees of freedom; examples share their numbers of terms.
+  assert np.max(np.abs(standardized)) < 6.0
+  assert 0.6 < np.mean(standardized**2) < 2.0
+  # That of one draw would be larger by sqrt(24).
+  assert np.mean((standardized / np.sqrt(24))**2) < 0.1
+
+
+@pytest.fixture(scope='module')
+def hybrid():
+  return flows.make_hybrid_flow(16, num_dense_blocks=0)
+
+
+def test_hybrids(hybrid):
+  examples = _examples()
+  scores = ood.score_examples(
+      hybrid, examples, _rule('adaptive:0.1', hybrid), batch_size=4)
+  x = tf.constant(_images(examples), tf.float32)
+  np.testing.assert_allclose(
+      scores.class_log_prob, tf.nn.log_softmax(hybrid.classify(x)), atol=1e-5)
+  report = ood.compare_scores(hybrid, scores, scores)
+  assert report['accuracy'] == np.mean(
+      np.argmax(hybrid.classify(x), axis=1) == scores.label)
+  np.testing.assert_allclose(
+      [report['auroc'], report['class_auroc']], 0.5, rtol=1e-12)
+  np.testing.assert_array_equal(
+      scores.arrays()['class_log_prob'], scores.class_log_prob)
+
+
+def _scores(log_prob, deviation=0.0, seed=0, confidence=None):
+  """Scores of two draws each, whose mean deviates as given."""
+  repeats = np.asarray(log_prob)[np.newaxis]
+  if deviation:
+    noise = np.random.default_rng(seed).normal(
+        size=[2, repeats.size]) * deviation * np.sqrt(2)
+    repeats = repeats + noise
+  if confidence is not None:
+    confidence = np.log(np.stack([confidence, 1.0 - confidence], axis=1))
+  return ood.Scores(
+      repeats, confidence, np.full([repeats.size], -1, np.int32))
+
+
+def test_noise_brings_the_auroc_down_as_the_share_says(flow):
+  rng = np.random.default_rng(0)
+  inside, outside = 1.5 + rng.normal(size=20_000), 2.0 * rng.normal(size=20_000)
+  exact = ood.compare_scores(flow, _scores(inside), _scores(outside))
+  noisy = ood.compare_scores(
+      flow, _scores(inside, 0.8, 1), _scores(outside, 1.1, 2))
+  assert exact['auroc'] == pytest.approx(
+      stats.norm.cdf(1.5 / np.sqrt(5)), abs=4 * exact['auroc_stderr'])
+  assert exact['noise_share'] == exact['auroc_estimator_stderr'] == 0.0
+  noise = 0.8**2 + 1.1**2
+  assert noisy['noise_share'] == pytest.approx(
+      np.sqrt(noise / (noise + 5)), rel=0.03)
+  factor = np.sqrt(1 - noisy['noise_share']**2)
+  assert factor < 0.9
+  assert stats.norm.ppf(noisy['auroc']) == pytest.approx(
+      factor * stats.norm.ppf(exact['auroc']), rel=0.02)
+  assert noisy['auroc_estimator_stderr'] > 0.0
+  assert noisy['in_deviation_rms'] == pytest.approx(0.8, rel=0.03)
+  assert noisy['out_deviation_rms'] == pytest.approx(1.1, rel=0.03)
+  assert noisy['out_deviation_max'] > 3.0
+  assert noisy['in_log_prob_mean'] == pytest.approx(1.5, abs=0.05)
+  assert json.loads(json.dumps(noisy)) == noisy
+
+
+def test_below_one_half_where_the_others_look_likelier(flow):
+  inside, outside = np.array([-40.0, -30.0, -20.0]), np.array([-25.0, -5.0])
+  report = ood.compare_scores(flow, _scores(inside), _scores(outside))
+  assert report['auroc'] == pytest.approx(1 / 6)
+  assert (report['in_num_examples'], report['out_num_examples']) == (3, 2)
+  # -(log p - D log 16) / (D log 2), D = 16.
+  assert report['in_bits_per_dim'] == pytest.approx(
+      4.0 + 30.0 / 16 / np.log(2))
+  assert report['in_log_prob_std'] == pytest.approx(10.0)
+  assert 'class_auroc' not in report and 'accuracy' not in report
+
+
+def test_confidence_is_a_score_of_its_own(hybrid):
+  report = ood.compare_scores(
+      hybrid,
+      _scores([0.0, 1.0, 2.0], confidence=np.array([0.999, 0.1, 0.8])),
+      _scores([5.0, 6.0], confidence=np.array([0.6, 0.95])))
+  assert report['auroc'] == 0.0
+  # Classes are symmetric: 0.1 is a confidence of 0.9.
+  assert report['class_auroc'] == pytest.approx(4 / 6)
+  assert report['class_auroc_stderr'] > 0.0
+  assert 'accuracy' not in report

@@ -1,0 +1,172 @@
+"""The half of bin/evaluate that sets other data against those of a run."""
+
+import dataclasses
+import os
+import re
+from typing import Any
+
+import numpy as np
+
+from tf_resflow import datasets
+from tf_resflow import evaluation
+from tf_resflow.commands import options as options_lib
+from tf_resflow.configuration import fields
+from tf_resflow.numerics import random
+
+_PICTURES = ('.png', '.svg')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Against(options_lib.OutputFile):
+  """Other data."""
+
+  against: str | None = fields.field(
+      None, help='Other data of the same shape, to be told from those of the '
+      'run by log p(x): the name of a data set, whose test part is taken, or '
+      'an .npz file with an array x (or image) [n, H, W, C], integers from 0 '
+      'to num_levels - 1 or dequantised floats in [0, 1), and perhaps one of '
+      'integers, label [n]. Prints AUROC and draws histograms.')
+  picture: str | None = fields.field(
+      None, help='The .png or .svg file of the histograms, by default '
+      'against_NAME.png in the workdir.')
+
+  def check(self) -> None:
+    super().check()
+    self.require(self.against != '', 'against',
+                 'the name of a data set or the path of an .npz file')
+    self.refuse(self.against is None, ('picture',), 'without --against',
+                'It shows the scores of both data.')
+
+  @property
+  def is_against_file(self) -> bool:
+    """Whether the other data are a file of images, not a data set."""
+    return self.against.endswith('.npz') and not re.match(
+        '[a-z0-9]+:', self.against)
+
+  def picture_path(self, workdir: str) -> str:
+    """Returns where the histograms go."""
+    name = self.against
+    if self.is_against_file:
+      name, _ = os.path.splitext(os.path.basename(name))
+    return self.picture or os.path.join(
+        workdir, f'against_{re.sub("[^A-Za-z0-9_.-]", "_", name)}.png')
+
+  def check_picture(self, workdir: str) -> None:
+    """Raises `InvalidValueError` if the picture cannot be written."""
+    # A workdir that there is not has an error of its own.
+    if self.picture is not None or os.path.isdir(workdir):
+      self.check_file('picture', self.picture_path(workdir), _PICTURES)
+
+
+def main(options: Any, run: options_lib.OpenedRun) -> None:
+  """Scores both data, writes pictures and files, and reports.
+
+  Args:
+    options: those of bin/evaluate, with `Against`.
+    run: the run.
+  """
+  rule = evaluation.scoring_rule(
+      run.model,
+      options.make_estimator() if 'estimator' in options.given else None,
+      options.num_repeats if 'num_repeats' in options.given else None)
+  batch_size = options.batch_size or evaluation.fitting_batch_size(
+      run.model, rule.estimator)
+  inside, outside = [
+      evaluation.score_examples(
+          run.model, examples, rule, batch_size=batch_size,
+          seed=random.fold_in(options.seed, i), strategy=run.strategy,
+          verbose=1)
+      for i, examples in enumerate(_examples(options, run))]
+  report = evaluation.compare_scores(run.model, inside, outside)
+  names = (f'{run.config.data.dataset}, {options.split}',
+           os.path.basename(options.against) if options.is_against_file
+           else options.against)
+  picture = options.picture_path(options.workdir)
+  evaluation.save_histograms(picture, names, _panels(report, inside, outside))
+  if options.output is not None:
+    np.savez(options.output, **inside.arrays(), **{
+        f'against_{name}': array for name, array in outside.arrays().items()})
+  report = {
+      'step': run.step, 'num_devices': run.strategy.num_replicas_in_sync,
+      'estimator': rule.estimator.spec(), 'dtype': run.model.compute_dtype,
+      'split': options.split, 'against': options.against, 'picture': picture,
+      'rule': rule.reason, 'num_repeats': rule.num_repeats, **report}
+  options_lib.print_report(
+      report, evaluation.format_table(report), '', *_sentences(report, names))
+
+
+def _examples(options, run):
+  """Returns the images of the run and the others, as `evaluation.Examples`."""
+  # First, because they may not suit.
+  others = (_examples_of_file if options.is_against_file
+            else _examples_of_dataset)(options, run)
+  split = options.load_split(run)
+  options.check_count('num_examples', split.num_examples)
+  return evaluation.examples_from_split(
+      split, options.seed, 0, options.num_examples), others
+
+
+def _examples_of_file(options, run):
+  return evaluation.examples_from_file(
+      options.against, run.model, options.seed, 1, options.num_examples,
+      'against')
+
+
+def _examples_of_dataset(options, run):
+  model, data = run.model, run.config.data
+  info = datasets.info(options.against, 'against')
+  # What has no more levels than these cannot be reduced.
+  num_bits = data.num_bits if info.num_levels == 256 else 8
+  info = info.changed(num_bits=num_bits)
+  options.require(
+      (info.image_shape, info.num_levels) == (
+          model.event_shape, model.num_levels), 'against',
+      f'images {model.event_shape} of {model.num_levels} levels, as those of '
+      'the run', f'These are {info.image_shape} of {info.num_levels} levels, '
+      'and nothing is resized, coloured or scaled here: give an .npz file of '
+      'images that suit.')
+  split = datasets.load(
+      options.against, 'test', data_dir=options.data_dir or data.data_dir,
+      num_bits=num_bits)
+  options.require(
+      (options.num_examples or 0) <= split.num_examples, 'num_examples',
+      f'at most {split.num_examples}',
+      f'That many examples are in the test part of {options.against}.')
+  return evaluation.examples_from_split(
+      split, options.seed, 1, options.num_examples)
+
+
+def _panels(report, inside, outside):
+  """Returns one panel for every score."""
+  title = 'AUROC {:.3f} +- {:.3f}'
+  deviation = np.hypot(
+      report['in_deviation_rms'], report['out_deviation_rms']) / 2.0**0.5
+  panels = [evaluation.HistogramPanel(
+      'log p(x), nats', title.format(report['auroc'], report['auroc_stderr']),
+      (inside.log_prob, outside.log_prob), deviation)]
+  if 'class_auroc' in report:
+    panels.append(evaluation.HistogramPanel(
+        'probability of the likeliest class',
+        title.format(report['class_auroc'], report['class_auroc_stderr']),
+        tuple(np.exp(scores.class_log_prob.max(axis=1))
+              for scores in (inside, outside))))
+  return panels
+
+
+def _sentences(report, names):
+  """Yields what the report says, for people."""
+  for key, score in (('auroc', 'log p(x)'),
+                     ('class_auroc', 'the probability of the likeliest class')):
+    if key in report:
+      side = 'above' if report[key] >= 0.5 else 'BELOW'
+      yield (f'{score}: AUROC {report[key]:.4f} +- '
+             f'{report[f"{key}_stderr"]:.4f}; that of {names[0]} (in) is more '
+             f'often {side} that of {names[1]} (out)')
+      if not report[f'{key}_stderr']:
+        yield ('note: the scores do not overlap, or are all equal: the formula '
+               'of the standard error then gives 0.')
+  yield (f'estimator: {report["rule"]}; its deviation per image is '
+         f'{report["in_deviation_rms"]:.3g} nats (in) and '
+         f'{report["out_deviation_rms"]:.3g} (out), '
+         f'{report["noise_share"]:.2%} of the spread of the scores, and leaves '
+         f'AUROC uncertain by {report["auroc_estimator_stderr"]:.2g}')

@@ -1,0 +1,38 @@
+"""What the classifier of a hybrid model says of images."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy import typing as npt
+from scipy import special
+import tensorflow as tf
+
+from tf_resflow import models
+from tf_resflow.evaluation import batch_map
+
+
+def log_probs_of_logits(logits: npt.ArrayLike) -> np.ndarray:
+  """Returns `log p(y|x)` of logits `[..., K]` in nats, float64."""
+  return special.log_softmax(np.asarray(logits, np.float64), axis=-1)
+
+
+def class_log_probs(
+    model: models.Flow, batches: Iterable[tf.Tensor],
+    strategy: tf.distribute.Strategy | None = None) -> np.ndarray:
+  """Returns the log-probability of every class, in nats.
+
+  Takes no log-determinant.
+
+  Args:
+    model: a flow with a classifier.
+    batches: images `[B, ...]` in [0, 1).
+    strategy: see `likelihood.bits_per_dim`.
+
+  Returns:
+    `log p(y|x)`: float64 `[N, K]`.
+
+  Raises:
+    InvalidValueError: if the model has no classifier.
+  """
+  return log_probs_of_logits(np.concatenate(list(batch_map.map_batches(
+      model.classify, ((images,) for images in batches), strategy))))
