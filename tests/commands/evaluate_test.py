@@ -60,6 +60,9 @@ def test_evaluate_agrees_with_the_api(run_tool, workdir, data_dir, tmp_path):
   assert report['lipschitz_bound_max'] < 1.0
   with np.load(output) as stored:
     np.testing.assert_allclose(stored['bits_per_dim'], bits, rtol=1e-6)
+    assert {name: stored[name].shape for name in stored.files} == {
+        'bits_per_dim': (8, 20), 'log_prob': (20,), 'label': (20,),
+        'log_prob_deviation': (20,)}
 
 
 def test_raw_weights_and_other_splits(run_tool, workdir):
@@ -102,7 +105,8 @@ def test_inputs_of_an_own_model(run_tool, workdir, tmp_path):
   with np.load(tmp_path / 'y.npz') as found:
     assert {name: found[name].shape for name in found.files} == {
         'z': (3, 64), 'log_det': (3,), 'log_prob': (3,),
-        'bits_per_dim': (3,), 'log_det_repeats': (8, 3)}
+        'log_prob_deviation': (3,), 'bits_per_dim': (3,),
+        'log_det_repeats': (8, 3)}
     model, _ = training.load_model(str(workdir))
     np.testing.assert_allclose(found['z'], model(x), atol=1e-4)
 
