@@ -43,7 +43,8 @@ def test_training():
 def test_the_first_step_alone():
   settings = dataclasses.replace(_settings(), num_repeats=0)
   values = benchmarking.measure_training(settings, time.perf_counter())
-  assert set(values) == {'first_step_s', 'peak_memory_gb'}
+  assert set(values) == {
+      'num_parameters', 'first_step_s', 'first_metrics', 'peak_memory_gb'}
 
 
 def test_a_drawn_number_of_terms_has_no_ceiling():

@@ -1,16 +1,28 @@
-"""Flagfiles by name or path; those of bin/flags say what they are."""
+"""Flagfiles by name or path; those of bin/flags say what they are, and train.
+"""
+
+import csv
+import dataclasses
+import functools
+import re
 
 from absl import flags
+import numpy as np
 import pytest
 
+from tests import symbolic
 from tests.commands import processes
 from tf_resflow import errors
 from tf_resflow.commands import flagfiles
 from tf_resflow.configuration import flags as flags_lib
+from tf_resflow.configuration import registries
 
-_FOLDER = processes.ROOT / 'bin' / 'flags'
-_FILES = sorted(_FOLDER.glob('*.flags'))
-_PAPER = ('celebahq256', 'cifar10', 'imagenet32', 'imagenet64', 'mnist')
+_FILES = sorted((processes.ROOT / 'bin' / 'flags').glob('*.flags'))
+# The others say which tool takes them.
+_EXPERIMENTS = [
+    path for path in _FILES if not path.read_text().startswith('# For bin/')]
+# One of a row of the paper, and the one that README.md starts with.
+_FAST = ('cifar10', 'digits')
 
 
 def test_names():
@@ -49,6 +61,12 @@ def test_what_is_no_file_of_flags(value, tmp_path, monkeypatch):
 # What the files hold.
 
 
+def _each(paths, is_slow=lambda name: False):
+  return pytest.mark.parametrize('path', [
+      pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * is_slow(
+          path.stem)) for path in paths])
+
+
 def _read(path):
   flag_values = flags.FlagValues()
   flags_lib.define(flag_values)
@@ -56,24 +74,107 @@ def _read(path):
   return flags_lib.config(flag_values)
 
 
-@pytest.mark.parametrize('path', _FILES, ids=[path.stem for path in _FILES])
-def test_is_read_and_opens_with_what_it_is(path):
+def _header(path):
+  """Returns what stands at the top: `row`, and what follows on every `Key: `.
+  """
+  lines = path.read_text().partition('\n--')[0].splitlines()
+  assert all(line.startswith('# ') for line in lines)
+  row, *rest = re.split(
+      r'(?:^| )(Expected|Cost|Parameters|Departures): ',
+      ' '.join(line.removeprefix('# ') for line in lines))
+  return {'row': row, **dict(zip(rest[::2], rest[1::2], strict=True))}
+
+
+def _is_of_the_paper(path):
+  return not _header(path)['row'].startswith('Not in the paper: ')
+
+
+@_each(_FILES)
+def test_describes_a_run(path):
+  assert _read(path).optimizer.num_steps > 0
+
+
+@_each(_EXPERIMENTS)
+def test_opens_with_its_row_and_what_to_expect(path):
+  header = _header(path)
+  assert re.match(
+      r'(Table|Figure|Section) \d|Not in the paper: \S', header['row'])
+  assert list(header)[:4] == ['row', 'Expected', 'Cost', 'Parameters']
+  for key in ('Expected', 'Cost'):
+    assert re.search(r'\d', header[key]), key
+
+
+@_each(_EXPERIMENTS)
+def test_builds_at_full_size_with_the_parameters_that_it_states(path):
+  """Those that are learned, without the singular vectors."""
+  num_parameters = symbolic.build(_read(path).model).num_parameters
+  assert _header(path)['Parameters'].split()[:1] == [f'{num_parameters:,}']
+
+
+@_each(filter(_is_of_the_paper, _EXPERIMENTS))
+def test_rows_of_the_paper_say_where_they_depart(path):
+  config, departures = _read(path), _header(path).get('Departures', '')
+  optimizer = config.optimizer
+  # Of a thousand batches.
+  assert optimizer.warmup_steps * optimizer.accumulation_steps == 1000
+  # Couplings draw nothing.
+  if (symbolic.build(config.model).bijection.is_random and
+      config.model.estimator.startswith('roulette:poisson')):
+    for words in ('Geometric(0.5)', 'Rademacher',
+                  '--estimator=roulette:safe,exact=20'):
+      assert words in departures
+
+
+# Two steps of each.
+
+
+@pytest.fixture(name='train')
+def _train(run_tool, tmp_path, data_dir, monkeypatch):
+  """Returns a function that trains by a flagfile at a small size.
+
+  Noise stands in for data that would have to be downloaded.
+  """
+
+  def noise(info, num_train, part):
+    rng = np.random.default_rng(0)
+    size = num_train if part == 'train' else 2
+    return (
+        rng.integers(0, info.num_levels, [size, *info.image_shape], np.uint8),
+        rng.integers(0, max(info.num_classes, 1), [size]))
+
+  def train(path, flags_):
+    config = _read(path)
+    name, num_train = config.data.dataset, config.data.num_validation + 12
+    info = registries.DATASETS.get(name)
+    if not info.is_embedded:
+      monkeypatch.setitem(
+          registries.DATASETS._entries, name, dataclasses.replace(
+              info, load_fn=functools.partial(noise, info, num_train)))
+    workdir = tmp_path / 'run'
+    result = run_tool(
+        'train', f'--flagfile={path}', f'--workdir={workdir}',
+        f'--data_dir={data_dir}', '--noevaluate_at_end',
+        *(f'--{name}={value}' for name, value in flags_.items()))
+    assert result.status == 0, result.stderr
+    return workdir
+
+  return train
+
+
+@_each(_EXPERIMENTS, is_slow=lambda name: name not in _FAST)
+def test_takes_two_steps(path, train):
   config = _read(path)
-  text = path.read_text()
-  assert text.startswith('# ') and len(text[:text.index('--')]) > 60
-  assert config.model.estimator.startswith('roulette:poisson:2,exact=')
-
-
-@pytest.mark.parametrize('name', _PAPER)
-def test_rows_of_the_paper_say_where_they_depart(name):
-  text = (_FOLDER / f'{name}.flags').read_text()
-  comment = ' '.join(text[:text.index('\n--')].replace('#', '').split())
-  for word in ('published, not measured here', 'Geometric(0.5)', 'Rademacher',
-               '--estimator=roulette:safe,exact=20'):
-    assert word in comment
-
-
-def test_warm_ups_are_of_a_thousand_batches():
-  for name in _PAPER:
-    optimizer = _read(_FOLDER / f'{name}.flags').optimizer
-    assert optimizer.warmup_steps * optimizer.accumulation_steps == 1000
+  # Two logical CPUs cannot share one image.
+  changes = {
+      'num_blocks': ','.join('1' for _ in config.model.num_blocks),
+      'hidden_channels': 8, 'batch_size': 1, 'num_steps': 2, 'log_every': 1,
+      'sample_every': 0, 'strategy': 'single'}
+  workdir = train(path, changes)
+  ran, given = _read(workdir / 'run.flags').values(), config.values()
+  assert {name for name in given if ran[name] != given[name]} <= {
+      'data_dir', *changes}
+  with open(workdir / 'metrics.csv', newline='', encoding='utf-8') as file:
+    rows = list(csv.DictReader(file))
+  assert [row['step'] for row in rows] == ['1', '2']
+  assert np.isfinite([
+      float(value) for row in rows for value in row.values() if value]).all()

@@ -155,11 +155,10 @@ def predict_training(
   work = step_work(
       model, config.optimizer.batch_size * config.optimizer.accumulation_steps,
       num_terms)
-  num_parameters = sum(
-      v.value.shape.num_elements() for v in model.trainable_variables)
 
   def predict(accelerator, num_devices):
-    seconds = step_seconds(work, num_parameters, accelerator, num_devices)
+    seconds = step_seconds(
+        work, model.num_parameters, accelerator, num_devices)
     return {
         'accelerator': accelerator.name, 'num_devices': num_devices,
         'train_step_s': seconds,

@@ -131,8 +131,9 @@ def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
     start_time: `time.perf_counter()` when the process started.
 
   Returns:
-    `first_step_s` (from the start of the process to the end of the first step:
-    imports, building, tracing, compilation), `train_step_s`,
+    `num_parameters`; `first_step_s` (from the start of the process to the end
+    of the first step: imports, building, tracing, compilation) and
+    `first_metrics`, what that step would log; `train_step_s`,
     `images_per_second`, `peak_memory_gb`; with a fixed number of terms also
     `matmul_gflops` and `ceiling_fraction`, the time that plain matrix products
     would take for the operations of a step over the time of the step, and
@@ -143,11 +144,14 @@ def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
   learner, batch = _make_learner(settings, size)
 
   def run(step):
-    return learner.run_step(
-        batch, tf.constant(step, tf.int64))['gradient_norm']
+    return learner.run_step(batch, tf.constant(step, tf.int64))
 
-  run(0).numpy()
-  result = {'first_step_s': time.perf_counter() - start_time}
+  metrics = {name: float(value) for name, value in run(0).items()}
+  result = {
+      'num_parameters': learner.model.num_parameters,
+      'first_step_s': time.perf_counter() - start_time,
+      'first_metrics': metrics,
+  }
   if not settings.num_repeats:
     return result | {'peak_memory_gb': peak_memory_gb()}
   seconds, _ = _times(lambda i: run(i + 1), settings.num_repeats)

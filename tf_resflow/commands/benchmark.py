@@ -12,8 +12,9 @@ fixes the number of log-det terms of a training step, which is drawn otherwise;
 model of the flags is freshly initialised.
 
 A table goes to stderr; the last line of stdout is one JSON object with
-first_step_s (from the start of the process), train_step_s, evaluate_s,
-sample_s, peak_memory_gb and more. --baseline_json takes such a line, of an
+num_parameters, first_step_s (from the start of the process), first_metrics
+(such as the loss of that step), train_step_s, evaluate_s, sample_s,
+peak_memory_gb and more. --baseline_json takes such a line, of an
 earlier run or of another program, and puts ratios beside.
 """
 

@@ -117,6 +117,11 @@ class Flow(keras.Model):
     return [b for b in self.bijection.elementary() if b.has_certificate]
 
   @property
+  def num_parameters(self) -> int:
+    """How many numbers are learned: neither singular vectors nor states."""
+    return sum(math.prod(v.shape) for v in self.trainable_variables)
+
+  @property
   def constrained_layers(self) -> list[layers.LipschitzLayer]:
     """Every linear layer whose operator norm is constrained."""
     return self.bijection.constrained_layers()
