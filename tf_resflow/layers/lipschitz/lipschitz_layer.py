@@ -169,7 +169,8 @@ class LipschitzLayer(base_layer.BaseLayer):
   @property
   def is_on_cpu(self) -> bool:
     """Whether the layer computes on a CPU: where its variables are."""
-    return not any('GPU' in v.value.device for v in self.variables)
+    return not tf.config.list_logical_devices('GPU') or not any(
+        'GPU' in v.value.device for v in self.variables)
 
   def structure(self) -> Any:
     """Returns what two layers share that are the same function of weights."""
