@@ -4,6 +4,7 @@ import pytest
 
 from tests.commands import processes
 from tf_resflow import configuration
+from tf_resflow import training
 from tf_resflow.training import workdir as workdir_lib
 
 # Flags, and what the line says.
@@ -43,7 +44,7 @@ _BAD = {
         ['--num_validation=2000'], '--num_validation=2000: expected '),
     'evaluate_every': (
         ['--evaluate_every=5'],
-        '--evaluate_every=5: expected 0 where num_validation is 0.'),
+        '--evaluate_every=5: expected 0 where num_validation is below 2.'),
     'argument': (
         ['digits'], 'argument=digits: expected flags alone, such as --name'),
 }
@@ -111,15 +112,23 @@ def test_missing_workdir(run_tool):
       '--workdir is missing. Folder of the run: flags, metrics, ')
 
 
-def test_other_kinds_of_estimators_are_trained(run_tool, tmp_path, data_dir):
-  """Such as the one of i-ResNets; run.flags keeps it."""
+def test_biased_estimators_are_trained_and_named(run_tool, tmp_path, data_dir):
+  """As of i-ResNets: the columns say which bits/dim are biased."""
   result = run_tool(
       'train', f'--workdir={tmp_path}/run', f'--data_dir={data_dir}',
       '--num_blocks=1', '--hidden_channels=4', '--num_dense_blocks=0',
       '--num_steps=1', '--sample_every=0', '--estimator=fixed:3',
-      '--noevaluate_at_end')
+      '--noevaluate_at_end', '--num_validation=5', '--evaluate_every=1')
   assert result.status == 0, result.stderr
   assert '--estimator=fixed:3\n' in (tmp_path / 'run/run.flags').read_text()
+  assert 'biased_bits_per_dim: ' in result.stdout
+  columns = training.read_metrics(tmp_path / 'run')
+  assert list(columns)[:2] == ['step', 'biased_bits_per_dim']
+  assert 'bits_per_dim' not in columns
+  assert columns['validation_bias'] == pytest.approx(
+      columns['validation_biased_bits_per_dim'] -
+      columns['validation_bits_per_dim'], rel=1e-6)
+  assert columns['validation_bits_per_dim_stderr'] > 0.0
 
 
 def test_real_process(tmp_path):

@@ -11,6 +11,7 @@ from tests import cases
 from tf_resflow import bijectors
 from tf_resflow import layers
 from tf_resflow import models
+from tf_resflow import numerics
 from tf_resflow.configuration import registries
 
 # Base classes, which cannot be used as they are.
@@ -96,6 +97,14 @@ def test_flags_of_cases_are_right(name):
   assert case.has_variables == bool(layer.trainable_variables)
   if name in cases.BIJECTIONS and case.is_random:
     assert layer.is_random
+
+
+@pytest.mark.parametrize('name', cases.BIJECTIONS)
+def test_what_takes_an_estimator_has_one(name):
+  case = cases.BIJECTIONS[name]
+  layer = case.make()
+  log_det = layer.transform(case.inputs(), estimator=numerics.Skip()).log_det
+  assert bool(layer.estimators()) == bool(np.isnan(log_det).any())
 
 
 @pytest.mark.parametrize('name', cases.LIPSCHITZ | cases.BIJECTIONS)

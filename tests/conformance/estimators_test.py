@@ -69,6 +69,15 @@ def test_mean_for_images(case):
       averages.oracle(log_det_fn, block, cotangents), _ATOL)
 
 
+@_EACH_ESTIMATOR
+def test_is_biased_says_whether_the_mean_is_the_log_determinant(case):
+  g_fn, weights, x = block = testing.make_block('dense')
+  mean, _ = _expected(case, cases.SERIES['residual'], 'recompute', block,
+                      averages.cotangents(x))
+  error = np.abs(mean - testing.full_log_det(g_fn, weights, x)).max()
+  assert (error > 1e-6) == case.estimator.is_biased
+
+
 def _map(function, draw):
   """Maps the tensors of a draw, which may be None."""
   return tf.nest.map_structure(

@@ -189,6 +189,16 @@ def test_num_examples(split, flow):
     evaluation.bits_per_dim(flow, split, num_examples=12)
 
 
+def test_own_estimators_take_the_same_noise_and_draws(split):
+  own = numerics.FixedTruncation(1)
+  flow = flows.make_image_flow(16, num_dense_blocks=0, estimator=own.spec())
+  options = dict(batch_size=6, seed=3)
+  bits = evaluation.bits_per_dim(flow, split, own_estimator=True, **options)
+  np.testing.assert_array_equal(
+      bits, evaluation.bits_per_dim(flow, split, estimator=own, **options))
+  assert np.all(bits != evaluation.bits_per_dim(flow, split, **options))
+
+
 def test_too_few_repeats(split, flow):
   with pytest.raises(ValueError, match='num_repeats=7: expected a number from'):
     evaluation.bits_per_dim(flow, split, num_repeats=7)

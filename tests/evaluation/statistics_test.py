@@ -100,6 +100,20 @@ def test_summarize_repeats_splits_the_two_errors():
   assert result.estimator_stderr == statistics.estimator_stderr(repeats)
 
 
+def test_total_stderr_covers_examples_and_repeats():
+  """Means of other examples and other repeats scatter no more than it says."""
+  rng = np.random.RandomState(6)
+  summaries = [
+      statistics.summarize_repeats(
+          rng.randn(50) + 0.4 * rng.randn(16, 1) + 0.1 * rng.randn(16, 50))
+      for _ in range(300)]
+  spread = np.std([s.mean for s in summaries])
+  total = np.mean([s.total_stderr for s in summaries])
+  assert 0.9 * spread < total < 1.2 * spread
+  assert max(np.mean([(s.stderr, s.estimator_stderr) for s in summaries], 0)
+             ) < 0.9 * spread
+
+
 @pytest.mark.parametrize('call, message', [
     (lambda: statistics.mean_and_stderr([1.0]), '1 of them: expected 2'),
     (lambda: statistics.mean_and_stderr([]), 'not empty'),

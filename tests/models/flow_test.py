@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests import cases
+from tests import flows
 from tests.layers import operators
 from tf_resflow import errors
 from tf_resflow import layers
@@ -146,6 +147,23 @@ def test_samples_depend_on_the_seed_and_their_number_alone():
   np.testing.assert_array_equal(
       tf.function(model.draw_latents)(tf.constant(5), 3), latents)
   assert len({row.tobytes() for row in latents.numpy()}) == 5
+
+
+@pytest.mark.parametrize('spec, is_biased', [
+    ('fixed:3', True), ('exact', False), ('adaptive:0.1', False)])
+def test_a_flow_says_whether_its_own_log_determinants_are_biased(
+    spec, is_biased):
+  flow = models.ResidualFlowConfig(
+      image_shape=(4, 4, 1), num_blocks=(1, 1), hidden_channels=2,
+      num_dense_blocks=0, factor_out=True, estimator=spec).build()
+  assert flow.is_biased == is_biased
+  estimators = flow.bijection.estimators()
+  assert [e.spec() for e in estimators] == [spec] * 2
+
+
+def test_a_flow_without_estimators_is_unbiased():
+  flow = flows.make_flow_without_blocks()
+  assert flow.bijection.estimators() == [] and not flow.is_biased
 
 
 @pytest.mark.parametrize('name', ['flow', 'flow_elu', 'vector_flow'])

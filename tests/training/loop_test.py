@@ -273,6 +273,13 @@ def test_rows(capsys):
   assert progress.end_window(18)[1] == 16
 
 
+def test_biased_metrics_are_called_so():
+  progress = loop.Progress(0, 1, images_per_step=8, biased=('bits_per_dim',))
+  _add(progress, 2.0, 3)
+  row, _ = progress.end_window(1)
+  assert list(row.items())[:2] == [('biased_bits_per_dim', 2.0), ('steps', 3)]
+
+
 def test_the_bar_shows_the_first_metric(capsys):
   progress = loop.Progress(0, 2, images_per_step=8)
   progress.show(1, {'nats': 2.5, 'other': 7.25, 'images_per_second': 12.0})

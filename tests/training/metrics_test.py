@@ -56,6 +56,18 @@ def test_scalars_reach_csv_and_tensorboard(tmp_path):
   assert [tf.make_ndarray(e.tensor_proto) for e in events] == [64, 192]
 
 
+def test_columns_are_read_back(tmp_path):
+  with metrics.MetricsWriter(tmp_path) as writer:
+    writer.write(1, {'loss': 2.5})
+    writer.write(3, {'loss': 0.1, 'validation': 1.5})
+  columns = metrics.read_metrics(tmp_path)
+  assert list(columns) == ['step', 'loss', 'validation']
+  np.testing.assert_array_equal(columns['step'], [1, 3])
+  np.testing.assert_array_equal(columns['loss'], [2.5, 0.1])
+  np.testing.assert_array_equal(columns['validation'], [np.nan, 1.5])
+  assert list(metrics.read_metrics(tmp_path / 'none')) == ['step']
+
+
 def test_rows_are_on_file_before_close(tmp_path):
   writer = metrics.MetricsWriter(tmp_path)
   writer.write(1, {'loss': 1.0})

@@ -130,6 +130,15 @@ def test_classification_alone_runs_no_series(spec, runs_series):
   assert bool(draw_stop.call_count) == runs_series
 
 
+@pytest.mark.parametrize('name', registries.OBJECTIVES.names())
+def test_density_metrics_are_those_that_an_estimate_changes(name):
+  objective, model = objectives.Objective.get(name), _make_model()
+  one, other = [
+      objective(model, _batch(), random.as_seed(seed))[1] for seed in (3, 4)]
+  assert objective.density_metrics == tuple(
+      metric for metric in one if one[metric] != other[metric])
+
+
 def test_variables_that_no_class_depends_on_stay():
   """With factor-out the last scale reaches no head."""
   config = dataclasses.replace(_CONFIG, num_blocks=(1, 1), factor_out=True)

@@ -22,7 +22,7 @@ from tf_resflow.configuration import flags as flags_lib
 
 TOOLS = (
     'train', 'evaluate', 'sample', 'fid', 'export', 'convert', 'baselines',
-    'benchmark', 'scaling')
+    'benchmark', 'scaling', 'bias')
 
 # Errors of files and devices, not of programs; TensorFlow has its own kinds.
 _OPERATING_ERRORS = (

@@ -40,10 +40,8 @@ def main(options: Options, config: configuration.Config) -> None:
   strategy = training.make_strategy(config.run.strategy)
 
   def validate(model):
-    bits = evaluation.bits_per_dim(
-        model, datasets.load_split(config.data, 'validation'),
-        strategy=strategy)
-    return {'validation_bits_per_dim': float(bits.mean())}
+    return evaluation.validate(
+        model, datasets.load_split(config.data, 'validation'), strategy)
 
   trainer = training.train(
       config, options.workdir, evaluate_fn=validate,

@@ -129,8 +129,8 @@ class RunConfig(fields.Section):
       1000, help='Updates between sample grids; 0 for none.', minimum=0,
       resumable=True)
   evaluate_every: int = fields.field(
-      0, help='Updates between validations; 0 for none.', minimum=0,
-      resumable=True)
+      0, help='Updates between validations (unbiased bits/dim, and the bias of '
+      'a biased estimator); 0 for none.', minimum=0, resumable=True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -155,8 +155,8 @@ class Config:
 
   def __post_init__(self):
     self.run.require(
-        self.run.evaluate_every == 0 or self.data.num_validation > 0,
-        'evaluate_every', '0 where num_validation is 0',
+        self.run.evaluate_every == 0 or self.data.num_validation > 1,
+        'evaluate_every', '0 where num_validation is below 2',
         'Validation takes examples of its own; set num_validation.')
     facts = _facts(self.data, self.objective, self.run)
     for name, right in self.model.derived(facts).items():

@@ -4,6 +4,8 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'archives': ['read_bits', 'read_inputs', 'write_bits'],
+    'bias': ['measure_bias', 'validate'],
+    'bias_figure': ['save_bias'],
     'baselines': ['evaluate_baselines', 'format_baselines'],
     'classification': ['class_log_probs'],
     'examples': ['Examples', 'examples_from_file', 'examples_from_split'],

@@ -56,7 +56,8 @@ def bits_per_dim(
     num_repeats: int = 8, seed: int = 0,
     estimator: numerics.Estimator | None = None,
     num_examples: int | None = None, verbose: int = 0, num_probes: int = 1,
-    strategy: tf.distribute.Strategy | None = None) -> np.ndarray:
+    strategy: tf.distribute.Strategy | None = None,
+    own_estimator: bool = False) -> np.ndarray:
   """Estimates the bits/dim of every example of a split, several times.
 
   Each repeat draws dequantisation noise, probes and numbers of terms anew.
@@ -74,6 +75,8 @@ def bits_per_dim(
       the same noise, which are averaged.
     strategy: in whose scope the model was made; its devices share the batches,
       and the result does not depend on their number.
+    own_estimator: take the estimators of the model's blocks, those that it was
+      trained with, in place of `estimator`; the noise is the same.
 
   Returns:
     Float64 `[R, N]`; `statistics.summarize_repeats` has its mean and both
@@ -81,6 +84,8 @@ def bits_per_dim(
   """
   estimator = estimator or default_estimator()
   _check_draws(estimator, num_repeats, num_probes, is_random=True)
+  if own_estimator:
+    estimator = None
 
   def images_of(repeat):
     return (batch['image'] for batch in datasets.evaluation_batches(

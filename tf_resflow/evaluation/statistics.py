@@ -61,6 +61,14 @@ class RepeatedMean(NamedTuple):
   num_examples: int
   num_repeats: int
 
+  @property
+  def total_stderr(self) -> float:
+    """Both errors together, for the mean over all data.
+
+    A little too large: the data error has a share of the estimator's already.
+    """
+    return math.hypot(self.stderr, self.estimator_stderr)
+
 
 def mean_and_stderr(values: npt.ArrayLike) -> MeanAndStderr:
   """Mean of independent values and its standard error.

@@ -101,6 +101,11 @@ class Flow(keras.Model):
     return self.bijection.is_random and estimator.is_random
 
   @property
+  def is_biased(self) -> bool:
+    """Whether its own log-determinants are, as those of i-ResNets."""
+    return any(e.is_biased for e in self.bijection.estimators())
+
+  @property
   def is_initialized(self) -> bool:
     """Whether everything that a first batch sets has been set."""
     return self.bijection.is_initialized and (
@@ -195,8 +200,9 @@ class Flow(keras.Model):
   def log_prob(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
       estimator: numerics.Estimator | None = None) -> tf.Tensor:
-    """Returns an unbiased estimate of `log p(x)`, `[B]`, nats.
+    """Returns an estimate of `log p(x)`, `[B]`, nats.
 
+    It is unbiased if the estimator is; `is_biased` says so of the flow's own.
     The arguments are those of `transform`.
     """
     z, log_det = self.forward_and_log_det(x, condition, seed, estimator)

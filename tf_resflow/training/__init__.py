@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         'ema': ['ExponentialMovingAverage'],
         'loop': ['train'],
-        'metrics': ['MetricsWriter'],
+        'metrics': ['MetricsWriter', 'read_metrics'],
         'objectives': ['Batch', 'Objective'],
         'optimizers': ['make_optimizer'],
         'signals': ['TrainingInterruptedError'],

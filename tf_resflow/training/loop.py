@@ -1,6 +1,6 @@
 """The training loop: steps, logs, validation, samples, checkpoints."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 import logging
 import sys
 import time
@@ -26,10 +26,14 @@ class Progress:
     start_step: number of steps that are finished.
     num_steps: number of steps of the whole run.
     images_per_step: number of examples of a step.
+    biased: names of metrics that a biased estimator makes; in rows, and on the
+      bar, they are called `biased_NAME`.
   """
 
-  def __init__(self, start_step: int, num_steps: int, images_per_step: int):
+  def __init__(self, start_step: int, num_steps: int, images_per_step: int,
+               biased: Collection[str] = ()):
     self._start_step = start_step
+    self._biased = biased
     self._images_per_step = images_per_step
     self._window: list[Mapping[str, tf.Tensor]] = []
     self._window_start = time.perf_counter()
@@ -53,7 +57,8 @@ class Progress:
       and the first step with a metric that is not finite, None if all are.
     """
     columns = {
-        name: np.array([m[name] for m in self._window])
+        f'biased_{name}' if name in self._biased else name:
+            np.array([m[name] for m in self._window])
         for name in self._window[0]}
     row = {
         name: int(column.max()) if column.dtype.kind == 'i'
@@ -137,7 +142,8 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
   config, optimizer = trainer.config.run, trainer.config.optimizer
   progress = Progress(
       trainer.step, optimizer.num_steps,
-      optimizer.batch_size * optimizer.accumulation_steps)
+      optimizer.batch_size * optimizer.accumulation_steps,
+      trainer.biased_metrics)
   # Only images make a picture.
   sample_every = config.sample_every if len(
       trainer.model.event_shape) == 3 else 0

@@ -208,6 +208,25 @@ def _read_csv(path):
   return columns, rows
 
 
+def read_metrics(workdir: str | os.PathLike) -> dict[str, np.ndarray]:
+  """Returns the columns of a run's metrics.csv.
+
+  Args:
+    workdir: folder of the run.
+
+  Returns:
+    From names to float64 `[number of rows]`, NaN where a cell is empty; `step`
+    comes first.
+
+  Raises:
+    InvalidValueError: if metrics.csv is not a file of `MetricsWriter`.
+  """
+  columns, rows = _read_csv(os.path.join(workdir, _CSV))
+  return {
+      name: np.array([float(row[name] or 'nan') for row in rows])
+      for name in columns}
+
+
 def last_step(workdir: str | os.PathLike) -> int | None:
   """Returns the step of the last row of a run, None where there is no row.
 

@@ -40,6 +40,9 @@ class Objective(spec.Specified):
   Attributes:
     metric_names: the keys of the metrics, columns of metrics.csv; the first is
       what a progress bar shows.
+    density_metrics: those among them that a log-determinant is part of. Where
+      the model estimates it with a bias, their columns are called
+      `biased_NAME`.
 
   Example:
     >>> objectives.Objective.get('hybrid:0.5')
@@ -48,6 +51,7 @@ class Objective(spec.Specified):
 
   registry: ClassVar = registries.OBJECTIVES
   metric_names: ClassVar[tuple[str, ...]]
+  density_metrics: ClassVar[tuple[str, ...]] = ()
 
   def __call__(
       self, model: models.Flow, batch: Batch, seed: random.SeedLike
@@ -67,6 +71,7 @@ class BitsPerDim(Objective):
   """The density of dequantised images: mean bits per dimension."""
 
   metric_names: ClassVar = ('bits_per_dim',)
+  density_metrics: ClassVar = metric_names
 
   def __call__(
       self, model: models.Flow, batch: Batch, seed: random.SeedLike
@@ -80,6 +85,7 @@ class Nats(Objective):
   """The density of vectors: mean of `-log p(x)`, nats."""
 
   metric_names: ClassVar = ('nats',)
+  density_metrics: ClassVar = metric_names
 
   def __call__(
       self, model: models.Flow, batch: Batch, seed: random.SeedLike
@@ -124,6 +130,7 @@ class Hybrid(Objective):
   """
 
   metric_names: ClassVar = ('bits_per_dim', 'cross_entropy', 'accuracy')
+  density_metrics: ClassVar = ('bits_per_dim',)
 
   nll_weight: float = 1.0
 

@@ -90,6 +90,7 @@ class Learner:
     model: with the weights of the latest update.
     ema: their averages.
     optimizer: a Keras optimizer.
+    objective: what is minimised.
 
   Raises:
     InvalidValueError: if the replicas cannot share a batch.
@@ -112,12 +113,19 @@ class Learner:
       self.optimizer.build(self.model.trainable_variables)
       self.ema = ema_lib.ExponentialMovingAverage(
           self.model, config.optimizer.ema_decay)
+    self.objective = objectives.objective_of(
+        self.model, config.objective.nll_weight)
     self._train_step = step_lib.TrainStep(
-        self.model, self.optimizer,
-        objectives.objective_of(self.model, config.objective.nll_weight),
-        self.ema, clip_norm=config.optimizer.clip_norm,
+        self.model, self.optimizer, self.objective, self.ema,
+        clip_norm=config.optimizer.clip_norm,
         accumulation_steps=config.optimizer.accumulation_steps,
         seed=config.run.seed, jit_compile=config.run.jit_compile)
+
+  @property
+  def biased_metrics(self) -> tuple[str, ...]:
+    """The metrics that the model's own estimator of log-determinants biases.
+    """
+    return self.objective.density_metrics if self.model.is_biased else ()
 
   def initialize(self, x: tf.Tensor) -> None:
     """Sets norms, ActNorms and averages, from the first batch.

@@ -10,17 +10,19 @@ from tests.numerics import cases
 from tf_resflow import numerics
 
 
-@pytest.mark.parametrize('kind', ['dense', 'conv'])
+@pytest.mark.parametrize('kind, memory', [
+    *(('dense', memory) for memory in cases.MEMORY_MODES),
+    ('conv', 'recompute')])
 @pytest.mark.parametrize('num_terms', [1, 2, 5])
 @pytest.mark.parametrize('series', cases.SERIES.values(), ids=cases.SERIES)
-def test_it_has_the_gradient_of_its_value(kind, num_terms, series):
+def test_it_has_the_gradient_of_its_value(kind, memory, num_terms, series):
   block = testing.make_block(kind)
   x = block[2]
-  cotangents = averages.cotangents(x)
+  cotangents = averages.cotangents(x, cases.MEMORY_MODES[memory].per_example)
   draw = numerics.Draw(tf.constant(num_terms), averages.all_probes(x))
   value, gradients = averages.expected(
       [(draw, 1.0)], numerics.FixedTruncation(num_terms), block, cotangents,
-      copies=x.shape[1:].num_elements(), series=series.series)
+      copies=x.shape[1:].num_elements(), series=series.series, memory=memory)
   expected_value, expected = averages.oracle(
       series.truncated(num_terms), block, cotangents)
   np.testing.assert_allclose(value, expected_value, atol=1e-12)

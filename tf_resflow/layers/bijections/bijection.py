@@ -215,6 +215,11 @@ class Bijection(base_layer.BaseLayer):
     return [c for b in self.elementary() if b is not self
             for c in b.constrained_layers()]
 
+  def estimators(self) -> list[numerics.Estimator]:
+    """Returns the estimators within that are used where none is given."""
+    return [e for b in self.elementary() if b is not self
+            for e in b.estimators()]
+
   def share_functions(self, functions: dict) -> None:
     """Lets residual branches of one structure share their graphs.
 

@@ -55,6 +55,9 @@ class ResidualMap(bijection.SolvingBijection):
     return bijection.Inverted(
         solution.x, (bijection.Solve(self, y, solution, solver),))
 
+  def estimators(self) -> list[numerics.Estimator]:
+    return [self.estimator]
+
   def slope_bounds(self) -> bijection.SlopeBounds:
     return bijection.SlopeBounds(
         1.0 - self.lipschitz_bound, 1.0 + self.lipschitz_bound, self.order,

@@ -29,6 +29,8 @@ class Estimator(spec.Specified):
 
   Attributes:
     is_random: whether two draws differ; repeats are pointless otherwise.
+    is_biased: whether the mean over draws is another number than the
+      log-determinant.
     batch_dependent: whether the estimate of an example depends on the other
       examples of its batch.
     num_terms: number of terms of the series, where all draws have as many.
@@ -36,6 +38,7 @@ class Estimator(spec.Specified):
 
   registry = registries.ESTIMATORS
   is_random: ClassVar[bool] = True
+  is_biased: ClassVar[bool] = False
   batch_dependent: ClassVar[bool] = False
   num_terms: ClassVar[int | None] = None
 

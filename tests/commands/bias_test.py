@@ -1,0 +1,90 @@
+"""bin/bias: numbers of the Python API, its figure, and what it refuses."""
+
+import json
+import shutil
+
+import pytest
+
+from tf_resflow import configuration
+from tf_resflow import datasets
+from tf_resflow import evaluation
+from tf_resflow import numerics
+from tf_resflow import training
+
+
+@pytest.fixture(scope='module')
+def biased_workdir(digits_workdir, tmp_path_factory):
+  """The weights of the digits flow, as an i-ResNet with one validation."""
+  model, _ = training.load_model(str(digits_workdir))
+  config = training.load_config(str(digits_workdir)).replace(
+      estimator='fixed:1')
+  biased = config.model.build()
+  for target, source in zip(biased.variables, model.variables, strict=True):
+    target.assign(source)
+  folder = tmp_path_factory.mktemp('runs') / 'biased'
+  training.create_workdir(str(folder), config, biased)
+  _write_metrics(folder, 'biased_bits_per_dim')
+  return folder
+
+
+def _write_metrics(folder, name):
+  with training.MetricsWriter(folder) as writer:
+    writer.write(1, {name: 2.5})
+    writer.write(2, {name: 2.0, 'validation_bits_per_dim': 2.25})
+
+
+def test_runs_are_compared_and_drawn(
+    run_tool, biased_workdir, digits_workdir, tmp_path):
+  unbiased = shutil.copytree(digits_workdir, tmp_path / 'unbiased')
+  _write_metrics(unbiased, 'bits_per_dim')
+  output = tmp_path / 'bias.png'
+  result = run_tool(
+      'bias', f'--workdirs={biased_workdir},{unbiased}', '--estimator=exact',
+      '--num_examples=10', '--seed=3', f'--output={output}',
+      '--strategy=single')
+  assert result.status == 0, result.stderr
+  assert output.read_bytes().startswith(b'\x89PNG')
+  report = json.loads(result.stdout.splitlines()[-1])
+  assert (report['split'], report['estimator']) == ('train', 'exact')
+  assert list(report['runs']) == [str(biased_workdir), str(unbiased)]
+  biased, other = report['runs'].values()
+  assert [biased['own_estimator'], other['own_estimator']] == [
+      numerics.Estimator.get(spec).spec()
+      for spec in ('fixed:1', 'roulette:poisson:2,exact=2')]
+  # The weights are the same.
+  assert biased['bits_per_dim'] == other['bits_per_dim']
+  model, _ = training.load_model(str(biased_workdir))
+  split = datasets.load_split(
+      training.load_config(str(biased_workdir)).data, 'train')
+  expected = evaluation.measure_bias(
+      model, split, estimator=numerics.Exact(), num_examples=10, seed=3,
+      batch_size=64).report()
+  assert expected.items() <= biased.items()
+  assert f'{biased_workdir}, step 0: ' in result.stderr
+
+
+@pytest.mark.parametrize('arguments, said', [
+    (['--estimator=fixed:10'],
+     '--estimator=fixed:10: expected an unbiased estimator.'),
+    (['--num_examples=2000'], '--num_examples=2000: expected at most 1417.'),
+    (['--output=a.jpg'], '--output=a.jpg: expected a name that ends in .png'),
+    (['--workdirs={run},{run}/.'], 'expected different folders.'),
+    (['--workdirs={run},{other}'],
+     'expected runs on the same data. Theirs differ in num_validation.'),
+    (['--workdirs=/nowhere'], 'expected the folder of a run.'),
+    (['--workdirs='], '--workdirs is missing. '),
+    (['--output={other}/a.png', '--workdirs={digits}'],
+     'expected runs with validations in metrics.csv. Train with'),
+])
+def test_bad_input(run_tool, biased_workdir, digits_workdir, tmp_path,
+                   arguments, said):
+  config = configuration.make_config(
+      num_blocks=(1,), hidden_channels=4, num_dense_blocks=0)
+  training.create_workdir(
+      str(tmp_path / 'other'), config, config.model.build())
+  result = run_tool('bias', f'--workdirs={biased_workdir}', *(
+      argument.format(run=biased_workdir, other=tmp_path / 'other',
+                      digits=digits_workdir) for argument in arguments))
+  assert (result.status, result.stdout) == (2, '')
+  (line,) = result.stderr.splitlines()
+  assert line.startswith('bias: error: ') and said in line

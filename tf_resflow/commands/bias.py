@@ -1,0 +1,122 @@
+"""Compares what runs train by with unbiased bits/dim, and draws both.
+
+  bin/train --flagfile=digits_iresnet --workdir=runs/iresnet
+  bin/train --flagfile=digits_iresnet --workdir=runs/roulette \
+    --estimator=roulette:poisson:2,exact=2
+  bin/bias --workdirs=runs/iresnet,runs/roulette --output=bias.png
+  bin/bias --workdirs=runs/iresnet --split=validation --estimator=exact
+
+Figure 2 of the paper, from the metrics of runs on one data set that were
+validated as they went (--evaluate_every). For the latest checkpoint of each
+run, the estimator that it trains by is compared with an unbiased one on the
+same examples at the same noise: the mean difference is its bias. The standard
+error of it is of both examples and repeats.
+
+Sentences go to stderr; the last line of stdout is one JSON object: split,
+estimator, and for every run own_estimator, bits_per_dim (unbiased),
+own_bits_per_dim, bias, bias_stderr, bias_num_stderrs.
+"""
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+
+from tf_resflow import errors
+from tf_resflow import evaluation
+from tf_resflow import numerics
+from tf_resflow import training
+from tf_resflow.commands import options as options_lib
+from tf_resflow.configuration import fields
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(
+    options_lib.Split, options_lib.Estimation, options_lib.Randomness,
+    options_lib.OutputFile, options_lib.Devices):
+  """The runs, and what they are compared on."""
+
+  suffixes = ('.png', '.svg')
+
+  workdirs: tuple[str, ...] = options_lib.required(
+      help='Folders of the runs, separated by commas.', min_length=1)
+  split: str = fields.changed(options_lib.Split, 'split', 'train')
+  output: str | None = fields.field(
+      None, help='The figure, a new .png or .svg file.')
+  num_examples: int | None = fields.field(
+      None, help='Only the first this many; a standard error needs 2.',
+      minimum=2)
+  num_repeats: int = fields.field(
+      8, help='Independent repeats of noise and estimates.', minimum=8)
+
+  def check(self) -> None:
+    super().check()
+    self.require(len({*map(os.path.abspath, self.workdirs)}) == len(
+        self.workdirs), 'workdirs', 'different folders')
+
+  def columns(self, workdir: str) -> dict[str, np.ndarray]:
+    """Returns the metrics of a run, if they can be drawn."""
+    columns = training.read_metrics(workdir)
+    errors.check(
+        'validation_bits_per_dim' in columns, 'workdirs', workdir,
+        'runs with validations in metrics.csv',
+        'Train with --num_validation and --evaluate_every, or leave --output '
+        'out.')
+    return columns
+
+
+def main(options: Options) -> None:
+  """Compares, draws, and reports."""
+  estimator = options.make_estimator()
+  options.require(
+      not estimator.is_biased, 'estimator', 'an unbiased estimator',
+      'Those that the runs were trained by are compared with it.')
+  data = [training.load_config(workdir).data for workdir in options.workdirs]
+  names = [name for other in data for name in other.differences(data[0])]
+  options.require(not names, 'workdirs', 'runs on the same data',
+                  f'Theirs differ in {", ".join(dict.fromkeys(names))}.')
+  curves = {
+      workdir: options.columns(workdir)
+      for workdir in options.workdirs} if options.output else {}
+  reports = {
+      workdir: _measure(options, estimator, workdir)
+      for workdir in options.workdirs}
+  if options.output:
+    evaluation.save_bias(options.output, {
+        _title(options, workdir, reports[workdir]): columns
+        for workdir, columns in curves.items()})
+  options_lib.print_report(
+      {'split': options.split, 'estimator': estimator.spec(), 'runs': reports},
+      *(_sentence(workdir, report) for workdir, report in reports.items()))
+
+
+def _measure(options: Options, estimator: numerics.Estimator, workdir: str
+             ) -> dict[str, Any]:
+  """Opens a run and compares its estimator with an unbiased one."""
+  run = options_lib.Run(workdir=workdir).open(options.dtype, options.strategy)
+  split = options.load_split(run)
+  options.check_count('num_examples', split.num_examples)
+  bias = evaluation.measure_bias(
+      run.model, split, estimator=estimator, seed=options.seed,
+      batch_size=evaluation.fitting_batch_size(
+          run.model, estimator, options.batch_size),
+      num_repeats=options.num_repeats, num_examples=options.num_examples,
+      strategy=run.strategy, verbose=1)
+  own = {e.spec(): None for e in run.model.bijection.estimators()}
+  return {'step': run.step, 'own_estimator': ' '.join(own) or 'none',
+          **bias.report()}
+
+
+def _title(options: Options, workdir: str, report: dict[str, Any]) -> str:
+  return (f'{workdir}, {report["own_estimator"]}\nbias on {options.split}: '
+          f'{report["bias"]:+.4f} +- {report["bias_stderr"]:.4f}')
+
+
+def _sentence(workdir: str, report: dict[str, Any]) -> str:
+  return (
+      f'{workdir}, step {report["step"]}: {report["bits_per_dim"]:.4f} +- '
+      f'{report["bits_per_dim_stderr"]:.4f} bits/dim, '
+      f'{report["own_bits_per_dim"]:.4f} by {report["own_estimator"]}: a bias '
+      f'of {report["bias"]:+.4f} +- {report["bias_stderr"]:.4f} '
+      f'({report["bias_num_stderrs"]:+.1f} standard errors).')
