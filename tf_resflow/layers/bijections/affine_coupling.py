@@ -58,10 +58,11 @@ class AffineCoupling(bijection.Bijection):
   def __init__(self, network: keras.layers.Layer, mask: str = 'channel',
                swap: bool = False, shape: Sequence[int] | None = None,
                **kwargs):
-    network = keras_layer.as_lipschitz_layer(network)
-    kwargs.setdefault('dtype', network.compute_dtype)
+    adapted = keras_layer.as_lipschitz_layer(network)
+    kwargs.setdefault('dtype', adapted.compute_dtype)
     super().__init__(**kwargs)
-    self.network = network
+    self.network = adapted
+    self._network_name = network.name
     self.mask = registries.MASKS.check(mask)
     self.swap = swap
     self.shape = None if shape is None else tuple(shape)
@@ -79,7 +80,7 @@ class AffineCoupling(bijection.Bijection):
     output_shape = tuple(self.network.compute_output_shape(network_shape)[1:])
     errors.check(
         output_shape == self._halves.output_shape, 'network',
-        self.network.name, f'outputs {self._halves.output_shape} for inputs '
+        self._network_name, f'outputs {self._halves.output_shape} for inputs '
         f'{self._halves.network_shape}, not {output_shape}',
         'They are scales and shifts, in this order.')
 
