@@ -153,10 +153,10 @@ def _constant(value):
 
 @base_layer.configured
 class InvertibleLinear(MatrixBijection):
-  """`y = W x` for an event as a vector `x` `[D]`, row by row; `W` is trained.
+  """`y = W x` for an event as a vector `x` `[D]`; `W` is trained.
 
-  `log_det = log|det W|`. See `MatrixBijection` for what a nearly singular
-  matrix does.
+  `log_det = log|det W|`. A nearly singular matrix is an error, see
+  `forward_and_log_det`.
 
   Args:
     parameterization: 'free', where `W` is trained, or 'lu', where the factors
@@ -188,8 +188,8 @@ class InvertibleLinear(MatrixBijection):
 class InvertibleConv1x1(MatrixBijection):
   """The invertible 1 x 1 convolution: `y = W x` for the channels of a pixel.
 
-  `log_det = H W log|det W|`. See `MatrixBijection` for what a nearly singular
-  matrix does.
+  `log_det = H W log|det W|`. A nearly singular matrix is an error, see
+  `forward_and_log_det`.
 
   Args:
     parameterization: see `InvertibleLinear`.
