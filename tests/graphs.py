@@ -1,4 +1,4 @@
-"""Counts the graphs that TensorFlow traces."""
+"""Counts the graphs that TensorFlow traces, and the operations in one."""
 
 from collections.abc import Iterator
 import contextlib
@@ -22,3 +22,16 @@ def count_graphs() -> Iterator[list[str]]:
 
   with mock.patch.object(_FUNC_GRAPH, '__init__', record):
     yield names
+
+
+def operations(function: tf.types.experimental.ConcreteFunction) -> list[
+    tuple[str, str]]:
+  """Returns type and owner of every operation of a graph.
+
+  The owner is the function of the library that holds the operation, however
+  deep it is called, or '' for the graph itself.
+  """
+  graph = function.graph.as_graph_def()
+  return [(node.op, '') for node in graph.node] + [
+      (node.op, f.signature.name) for f in graph.library.function
+      for node in f.node_def]

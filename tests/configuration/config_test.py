@@ -29,7 +29,13 @@ _BAD = [
     (dict(clip_norm=0.0), 'clip_norm=0.0: expected a number above 0.'),
     (dict(epsilon=0.0), 'epsilon=0.0: expected a number above 0.'),
     (dict(weight_decay=-1.0), 'weight_decay=-1.0: expected a number from 0.'),
-    (dict(nll_weight=-1.0), 'nll_weight=-1.0: expected a number from 0.'),
+    (dict(nll_weight=-1.0),
+     'nll_weight=-1.0: expected a number from 0, or 1/D.'),
+    (dict(nll_weight='D'), 'nll_weight=D: expected a number from 0, or 1/D.'),
+    (dict(crop_padding=8), 'crop_padding=8: expected a whole number in [0, 7], '
+     'less than the sides of the images, 8 x 8.'),
+    (dict(resize=4, crop_padding=4), 'crop_padding=4: expected a whole numb'),
+    (dict(crop_mode='wrap'), 'crop_mode=wrap: expected one of reflect, const'),
     (dict(ema_decay=1.0), 'ema_decay=1.0: expected a number in [0, 1).'),
     (dict(beta_2=-0.1), 'beta_2=-0.1: expected a number in [0, 1).'),
     (dict(strategy='tpu'), 'strategy=tpu: expected one of auto, single, mirr'),
@@ -114,11 +120,12 @@ def test_names_are_unique_over_the_tree():
 # One admissible other value per field.
 OTHER = dict(
     dataset='mnist5k', data_dir='/other', num_bits=7, image_size=28,
-    num_validation=11, flip=True, num_blocks=(2, 2), hidden_channels=3,
+    num_validation=11, flip=True, crop_padding=4, crop_mode='constant',
+    num_blocks=(2, 2), hidden_channels=3,
     kernel_sizes=(3, 3), resize=28, preactivation=False,
     activate_first_block=True, fully_connected=True, num_dense_hidden_layers=1,
     feature_act_norm=True, first_act_norm=False, preprocessing='none',
-    mean=(0.5,), std=(0.5,), hybrid=True, head_channels=3, nll_weight=0.5,
+    mean=(0.5,), std=(0.5,), hybrid=True, head_channels=3, nll_weight='1/D',
     invertible_linear='free', activation='elu', lipschitz_coeff=0.5,
     factor_out=True, squeeze_first=True, num_dense_blocks=1,
     dense_hidden_units=3, act_norm=False, logit_alpha=0.1,
@@ -197,7 +204,7 @@ def test_defaults_are_admissible_and_explained(section):
     (config_lib.DataConfig, dict(image_size=9),
      'image_size=9: expected the size of the images of digits, 8 x 8. Leave'),
     (config_lib.ObjectiveConfig, dict(nll_weight=-0.5),
-     'nll_weight=-0.5: expected a number from 0.'),
+     'nll_weight=-0.5: expected a number from 0, or 1/D.'),
     (config_lib.OptimizerConfig, dict(beta_2=1.0),
      'beta_2=1.0: expected a number in [0, 1).'),
     (config_lib.RunConfig, dict(imports='json'),
@@ -207,6 +214,21 @@ def test_bad_values_of_sections(section, change, message):
   with pytest.raises(errors.InvalidValueError) as info:
     section(**change)
   assert str(info.value).startswith(message)
+
+
+@pytest.mark.parametrize('nll_weight, number', [
+    ('1/D', 1.0 / 48.0), (0, 0.0), (0.25, 0.25), (1.0, 1.0)])
+def test_nll_weight_as_a_number(nll_weight, number):
+  objective = config_lib.ObjectiveConfig(nll_weight=nll_weight)
+  assert objective.nll_weight_of(48) == number
+
+
+def test_nll_weights_of_equal_value_are_different_texts():
+  """What 1/D means is known of the data, not of the objective."""
+  start = configuration.make_config(hybrid=True, nll_weight='1/D')
+  assert start.replace(num_steps=5).differences(start) == {}
+  assert start.replace(nll_weight=1.0 / 64.0).differences(start) == {
+      'nll_weight': (1.0 / 64.0, '1/D')}
 
 
 def test_facts_follow_from_the_data():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Literal
 
 import pytest
 
@@ -30,6 +31,8 @@ class Sample(fields.Section):
   widths: tuple[int, ...] = fields.field(
       (1, 2), help='Widths.', minimum=1, min_length=2)
   means: tuple[float, ...] = fields.field((), help='Means.', is_flag=False)
+  share: float | Literal['1/D', 'all'] = fields.field(
+      'all', help='Share.', minimum=0)
   plain: int = 3
 
   def check(self):
@@ -44,7 +47,8 @@ FIELDS = {f.name: f for f in Sample.fields()}
     ('flip', 'true', True), ('flip', 'False', False), ('count', '12', 12),
     ('size', '3', 3), ('rate', '1e-3', 1e-3), ('name', 'b', 'b'),
     ('widths', '3,1', (3, 1)), ('widths', ' 3, 1', (3, 1)), ('means', '', ()),
-    ('means', '1,1e-7', (1.0, 1e-7)), ('spec', 'blue:1,x=2', 'blue:1,x=2')])
+    ('means', '1,1e-7', (1.0, 1e-7)), ('spec', 'blue:1,x=2', 'blue:1,x=2'),
+    ('share', '0.5', 0.5), ('share', '1/D', '1/D')])
 def test_parse(name, text, value):
   parsed = FIELDS[name].parse(text)
   assert parsed == value and type(parsed) is type(value)
@@ -63,6 +67,7 @@ def test_floats_keep_every_bit(value):
     ('rate', 'fast', 'rate=fast: expected a number above 0.'),
     ('widths', '4,x', 'widths=4,x: expected 2 or more whole numbers from 1, '
      'such as 1,2.'),
+    ('share', '1/d', 'share=1/d: expected a number from 0, or 1/D, or all.'),
     ('means', '1,', 'means=1,: expected numbers, such as 0.5,0.25.')])
 def test_texts_that_are_no_value(name, text, message):
   with pytest.raises(errors.InvalidValueError) as error:
@@ -84,6 +89,10 @@ def test_texts_that_are_no_value(name, text, message):
     (dict(rate=math.inf), 'rate=inf: expected a number above 0.'),
     (dict(decay=1), 'decay=1.0: expected a number in [0, 1).'),
     (dict(name='c'), 'name=c: expected one of a, b.'),
+    (dict(share=-1), 'share=-1.0: expected a number from 0, or 1/D, or all.'),
+    (dict(share='D'), 'share=D: expected a number from 0, or 1/D, or all.'),
+    (dict(share=('1/D',)),
+     'share=1/D: expected a number from 0, or 1/D, or all.'),
     (dict(colour='green'), 'colour=green: expected one of red, blue.'),
     (dict(spec='green:2'),
      'paint=green:2: expected one of red, blue, with arguments.'),
@@ -124,6 +133,8 @@ def test_fields():
   assert FIELDS['spec'].flag == 'paint' and FIELDS['count'].flag == 'count'
   assert FIELDS['size'].element is int and FIELDS['size'].is_optional
   assert FIELDS['widths'].element is int and FIELDS['widths'].is_tuple
+  assert FIELDS['share'].element is float and not FIELDS['share'].is_optional
+  assert FIELDS['share'].words == ('1/D', 'all') and not FIELDS['rate'].words
   assert FIELDS['plain'] == fields.Field(
       name='plain', type=int, default=3, flag='plain')
 

@@ -65,6 +65,7 @@ def test_help_says_what_is_expected():
   assert '(one of digits, mnist5k, mnist' in help_text
   assert '(a number in [0, 1))' in help_text
   assert '--[no]flip' in help_text
+  assert '(a number from 0, or 1/D)' in help_text
 
 
 def test_no_flag_is_the_default():

@@ -1,5 +1,6 @@
 """Training arguments become a configuration, or are refused by name."""
 
+import math
 import pathlib
 
 import pytest
@@ -75,6 +76,23 @@ def test_flagfiles_describe_the_published_models(name):
     assert ours[field] == theirs[field], field
 
 
+@pytest.mark.parametrize('name, arguments', [
+    ('mnist_hybrid', {'data': 'mnist', 'imagesize': 28}),
+    ('svhn_hybrid', {'data': 'svhn', 'rcrop_pad_mode': 'constant'}),
+    ('cifar10_hybrid', {'data': 'cifar10'})])
+def test_flagfiles_of_hybrids_describe_those_of_the_authors(name, arguments):
+  flagfile = flags_lib.from_flagfile(_FLAGS / f'{name}.flags')
+  converted = convert(task='hybrid', scale_dim=True, **arguments).config
+  assert not flagfile.model.function_differences(converted.model)
+  # They clip a loss in bits.
+  expected = converted.replace(clip_norm=math.log(2.0)).values()
+  ours = flagfile.values()
+  for field in ('dataset', 'flip', 'crop_padding', 'crop_mode', 'hybrid',
+                'nll_weight', 'batch_size', 'learning_rate', 'warmup_steps',
+                'clip_norm', 'estimator'):
+    assert ours[field] == expected[field], field
+
+
 def test_arguments_of_older_versions_may_be_missing():
   arguments = reference_flow.default_arguments(data='mnist', imagesize=28)
   expected = conversion.convert_arguments(arguments).config
@@ -128,12 +146,24 @@ def test_hybrids():
   assert model.preprocessing == 'standardize'
   assert (model.mean, model.std) == (
       (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
+  assert (config.data.crop_padding, config.data.crop_mode) == (4, 'reflect')
   scaled = convert(task='hybrid', scale_dim=True).config
-  assert scaled.objective.nll_weight == 1 / 3072
+  assert scaled.objective.nll_weight == '1/D'
   assert convert(task='classification').config.objective.nll_weight == 0.0
   # Other data sets keep their logit transform.
   grey = convert(data='mnist', imagesize=28, task='hybrid').config.model
   assert (grey.preprocessing, grey.logit_alpha) == ('logit', 1e-6)
+
+
+@pytest.mark.parametrize('change, padding, mode', [
+    ({'data': 'svhn'}, 4, 'reflect'),
+    ({'data': 'svhn', 'task': 'hybrid', 'rcrop_pad_mode': 'constant'}, 4,
+     'constant'),
+    ({'task': 'classification'}, 4, 'reflect'), ({}, 0, 'reflect'),
+    ({'data': 'mnist', 'imagesize': 28, 'task': 'hybrid'}, 0, 'reflect')])
+def test_crops(change, padding, mode):
+  data = convert(**change).config.data
+  assert (data.crop_padding, data.crop_mode) == (padding, mode)
 
 
 def test_bits_of_other_data_sets_are_ignored():
@@ -166,6 +196,7 @@ def test_rule_of_the_first_block():
     ({'data': 'lsun'}, "data='lsun': expected one of mnist, cifar10"),
     ({'act': 'gelu'}, "act='gelu': expected one of swish, elu"),
     ({'task': 'ood'}, "task='ood': expected one of density, hybrid"),
+    ({'rcrop_pad_mode': 'wrap'}, "rcrop_pad_mode='wrap': expected one of cons"),
     ({'n_dist': 'zipf'}, "n_dist='zipf': expected one of poisson, geometric"),
     ({'kernels': '3-2-3'}, 'kernel_sizes=3,2,3: expected odd numbers'),
     ({'kernels': 'big'}, "kernels='big': expected integers joined by"),
@@ -209,8 +240,9 @@ def test_values_of_any_depth_are_harmless(name):
     ({'n_samples': 2}, 'trained with --n-samples=2; further training uses'),
     ({'neumann_grad': False}, 'trained with --neumann-grad=False; further'),
     ({'optimizer': 'sgd'}, 'trained with --optimizer=sgd; further'),
-    ({'task': 'hybrid'}, 'trained on random crops'),
-    ({'data': 'svhn'}, 'trained on random crops'),
+    ({'task': 'hybrid', 'imagesize': 16, 'nblocks': '1-1'},
+     'trained on crops of 32 x 32'),
+    ({'data': 'svhn', 'imagesize': 64}, 'trained on crops of 32 x 32'),
     ({'wd': 0.5}, 'trained with --wd=0.5 (which the Adam of the published'),
     ({'data': 'celebahq', 'imagesize': 256, 'nbits': 5},
      'trained on levels j as (j 31/32 + U) / 32; this package dequantises'),

@@ -10,18 +10,19 @@ import tensorflow as tf
 from tests import cases
 from tests import flows
 from tests.layers import operators
+from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
 
 
-def make_identity_flow(num_levels=256):
+def make_identity_flow(num_levels=256, mean=(0.5,), std=(0.25,)):
   """An image flow that only standardises."""
   flow = models.ResidualFlowConfig(
-      image_shape=(2, 2, 1), num_levels=num_levels, num_blocks=(1,),
+      image_shape=(2, 2, len(mean)), num_levels=num_levels, num_blocks=(1,),
       hidden_channels=2, num_dense_blocks=0, act_norm=False,
-      preprocessing='standardize', mean=(0.5,), std=(0.25,)).build()
+      preprocessing='standardize', mean=mean, std=std).build()
   for layer in flow.constrained_layers:
     layer.kernel.assign(tf.zeros_like(layer.kernel.value))
     layer.bias.assign(tf.zeros_like(layer.bias.value))
@@ -60,6 +61,27 @@ def test_bits_per_dim_of_a_gaussian(num_levels):
                      axis=(1, 2, 3))
   bits = flow.bits_per_dim(tf.constant(x, tf.float32), seed=0)
   np.testing.assert_allclose(bits, expected, rtol=1e-5)
+
+
+def test_bits_per_dim_of_standardized_colours():
+  """Averaged over the noise U of levels X, in closed form, per channel:
+
+    E -log2(p((X + U) / n) / n) = log2(n sqrt(2 pi) std) +
+        (((X + 1/2) / n - mean)^2 + 1 / (12 n^2)) / (2 std^2 ln 2).
+  """
+  mean, std = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+  levels = np.random.default_rng(0).integers(0, 256, [5, 2, 2, 3])
+  # The two points that integrate a square over [0, 1] exactly.
+  points = 0.5 - 0.5 / math.sqrt(3.0), 0.5 + 0.5 / math.sqrt(3.0)
+  flow = make_identity_flow(mean=mean, std=std)
+  bits = np.mean([
+      flow.bits_per_dim(datasets.dequantize(
+          tf.constant(levels, tf.uint8), tf.fill(levels.shape, point), 256))
+      for point in points], axis=0)
+  square = ((levels + 0.5) / 256 - mean)**2 + 1.0 / (12 * 256**2)
+  expected = math.log2(256 * math.sqrt(2 * math.pi)) + np.log2(
+      std) + square / (2 * np.square(std) * math.log(2.0))
+  np.testing.assert_allclose(bits, expected.mean(axis=(1, 2, 3)), rtol=1e-5)
 
 
 def test_bits_per_dim_need_levels():

@@ -144,7 +144,7 @@ def _start(data_dir, workdir, *runner):
       '--hidden_channels=8', '--num_dense_blocks=1', '--dense_hidden_units=8',
       '--batch_size=128', f'--num_steps={_NUM_STEPS}', '--warmup_steps=5',
       f'--checkpoint_every={_CHECKPOINT_EVERY}', '--log_every=1',
-      '--sample_every=0', '--noevaluate_at_end']
+      '--sample_every=0', '--noevaluate_at_end', '--flip', '--crop_padding=1']
   return subprocess.Popen(
       [sys.executable, *runner, 'bin/train', *arguments], cwd=_ROOT,
       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,

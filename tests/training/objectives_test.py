@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import cases
+from tests import graphs
 from tests import replicas
 from tf_resflow import configuration
 from tf_resflow import errors
+from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import training
@@ -139,6 +142,90 @@ def test_density_metrics_are_those_that_an_estimate_changes(name):
       metric for metric in one if one[metric] != other[metric])
 
 
+def _graph_of_step(objective, model):
+  """Returns the operations of a whole training step."""
+  optimizer = keras.optimizers.SGD(0.1)
+  optimizer.build(model.trainable_variables)
+  step = training.TrainStep(model, optimizer, objective)
+  batch = training.Batch(
+      tf.zeros([8, *model.event_shape], model.compute_dtype),
+      tf.zeros([8], tf.int32))
+  return graphs.operations(tf.function(step, autograph=False)
+                           .get_concrete_function(batch, tf.constant(0)))
+
+
+def _loops(operations):
+  """Returns the owners of all loops."""
+  return [owner for op, owner in operations if op.endswith('While')]
+
+
+def _make_model_without_norms():
+  """Returns a hybrid model whose `g` has nothing to iterate."""
+  model = models.Flow(
+      layers.Chain([
+          layers.ResidualBlock(cases.ScaledTanh(), lipschitz_bound=0.5),
+          layers.FeatureTap(), layers.Flatten()]),
+      (4, 4, 1), num_levels=17, classifier=layers.HybridClassifier(3, 4))
+  model.initialize(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
+  return model
+
+
+@pytest.mark.parametrize('spec, has_series', [
+    ('hybrid:0.0625', True), ('cross_entropy', False)])
+def test_no_loop_in_the_graph_of_classification_alone(
+    spec, has_series):
+  objective = objectives.Objective.get(spec)
+  operations = _graph_of_step(objective, _make_model_without_norms())
+  assert bool(_loops(operations)) == has_series
+  # Where norms are iterated those loops are left, and no other.
+  operations = _graph_of_step(objective, _make_model())
+  owners = _loops(operations)
+  assert any('power_iteration' in owner for owner in owners)
+  assert all('power_iteration' in owner for owner in owners) != has_series
+
+
+def _plain_cross_entropy(model, x, labels):
+  """By operations of TensorFlow and the layers of `g`, part after part."""
+  features = []
+  for part in model.bijection.parts:
+    x = part.transform(x).features[0] if isinstance(
+        part, layers.FeatureTap) else (
+            x + part.g(x) if hasattr(part, 'g') else part(x))
+    features += [x] if isinstance(part, layers.FeatureTap) else []
+  pooled = []
+  for head, feature in zip(model.classifier.heads, features, strict=True):
+    y = tf.nn.conv2d(feature, head.conv.kernel, 1, 'SAME') + head.conv.bias
+    y = (y + head.act_norm.bias) * tf.exp(head.act_norm.log_scale)
+    pooled.append(tf.reduce_mean(tf.maximum(y, 0.0), axis=[1, 2]))
+  dense = model.classifier.dense
+  logits = tf.concat(pooled, axis=1) @ dense.kernel + dense.bias
+  right = tf.gather(logits, labels, batch_dims=1)
+  return tf.reduce_mean(tf.reduce_logsumexp(logits, axis=1) - right)
+
+
+@pytest.mark.parametrize('accumulation_steps', [1, 2])
+def test_gradients_of_classification_alone(accumulation_steps):
+  config = dataclasses.replace(
+      _CONFIG, num_blocks=(2, 1), num_dense_blocks=1, dense_hidden_units=5)
+  model, batch = config.build('float64'), _batch()
+  model.initialize(batch.x)
+  step = training.TrainStep(
+      model, keras.optimizers.SGD(0.1), objectives.objective_of(model, 0.0),
+      accumulation_steps=accumulation_steps)
+  metrics, gradients = tf.function(step.gradients, autograph=False)(
+      batch, tf.constant(0))
+  with tf.GradientTape() as tape:
+    loss = _plain_cross_entropy(model, *batch)
+  expected = tape.gradient(loss, [v.value for v in model.trainable_variables])
+  np.testing.assert_allclose(metrics['cross_entropy'], loss, rtol=1e-12)
+  assert set(metrics) == {'cross_entropy', 'accuracy'}
+  for variable, a, b in zip(
+      model.trainable_variables, gradients, expected, strict=True):
+    assert np.any(b != 0.0), variable.path
+    np.testing.assert_allclose(
+        a, b, rtol=1e-8, atol=1e-12, err_msg=variable.path)
+
+
 def test_variables_that_no_class_depends_on_stay():
   """With factor-out the last scale reaches no head."""
   config = dataclasses.replace(_CONFIG, num_blocks=(1, 1), factor_out=True)
@@ -241,11 +328,13 @@ def test_two_replicas_agree_with_one(tmp_path, data_dir, accumulation_steps):
 
 def test_the_weight_of_the_density_reaches_the_step(tmp_path, data_dir):
   norms = []
-  for nll_weight in (0.0, 1.0):
+  for name, nll_weight in (
+      ('0', 0.0), ('1', 1.0), ('D', '1/D'), ('64', 1.0 / 64.0)):
     trainer = training.Trainer(
         _config(data_dir, nll_weight=nll_weight, num_steps=1),
-        str(tmp_path / str(nll_weight)))
+        str(tmp_path / name))
     trainer.restore_or_initialize()
     norms += [float(m['gradient_norm']) for _, m in trainer.steps()]
   # 64 dimensions of nats against one of classification.
   assert norms[1] > 5 * norms[0] > 0
+  assert norms[2] == norms[3] != norms[0]

@@ -4,9 +4,9 @@ The data, the objective, the optimizer and the run are here; every type of model
 has a `ModelConfig` of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 from tf_resflow import errors
 from tf_resflow.configuration import fields
@@ -42,9 +42,18 @@ class DataConfig(fields.Section):
       0, help='Training examples set aside for validation.', minimum=0)
   flip: bool = fields.field(
       False, help='Flip training images left to right at random.')
+  crop_padding: int = fields.field(
+      0, help='Pixels that are put on every side of a training image, of which '
+      'a random part of its former size is taken.', minimum=0)
+  crop_mode: str = fields.field(
+      'reflect', help='What these pixels hold: reflect mirrors the image at '
+      'those of its edge, constant takes zeros.',
+      choices=registries.CROP_MODES)
 
   def check(self) -> None:
-    height, width = self.facts()['image_shape'][:2]
+    image_shape = self.facts()['image_shape']
+    check_crop_padding(self.crop_padding, image_shape)
+    height, width = image_shape[:2]
     self.require(
         self.image_size is None or self.image_size == height == width,
         'image_size', f'the size of the images of {self.dataset}, {height} x '
@@ -56,15 +65,38 @@ class DataConfig(fields.Section):
         num_bits=self.num_bits, resize=self.resize).facts()
 
 
+def check_crop_padding(padding: int, image_shape: Sequence[int]) -> None:
+  """Checks that every crop holds pixels of its image.
+
+  So there are as many pixels to mirror as the padding has, too.
+
+  Args:
+    padding: pixels that are added on every side.
+    image_shape: `(height, width, channels)`.
+
+  Raises:
+    InvalidValueError: if there are too many.
+  """
+  errors.check(
+      0 <= padding < min(image_shape[:2]), 'crop_padding', padding,
+      f'a whole number in [0, {min(image_shape[:2]) - 1}], less than the sides '
+      f'of the images, {image_shape[0]} x {image_shape[1]}')
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ObjectiveConfig(fields.Section):
   """What is minimised."""
 
   hybrid: bool = fields.field(
       False, help='Learn the labels as well, with a classifier on the flow.')
-  nll_weight: float = fields.field(
-      1.0, help='lambda of the hybrid loss lambda * nats(x) + cross entropy.',
-      minimum=0)
+  nll_weight: float | Literal['1/D'] = fields.field(
+      1.0, help='lambda of the hybrid loss lambda * nats(x) + cross entropy: '
+      '1/D divides by the number of dimensions of x, 0 trains the classifier '
+      'alone.', minimum=0)
+
+  def nll_weight_of(self, event_size: int) -> float:
+    """Returns `nll_weight` as a number, of events of `D = event_size`."""
+    return 1.0 / event_size if self.nll_weight == '1/D' else self.nll_weight
 
 
 def _is_endless(config: fields.Section, _: fields.Section) -> bool:

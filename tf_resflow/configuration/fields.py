@@ -106,8 +106,19 @@ class Field:
   @property
   def element(self) -> type:
     """The type of the value, or of the values of a tuple."""
-    types = {*typing.get_args(self.type)} - {type(None), Ellipsis}
+    types = {
+        part for part in typing.get_args(self.type)
+        if typing.get_origin(part) is not typing.Literal}
+    types -= {type(None), Ellipsis}
     return types.pop() if types else self.type
+
+  @property
+  def words(self) -> tuple[str, ...]:
+    """Texts that are values as well: `1/D` of `float | Literal['1/D']`."""
+    return tuple(
+        word for part in typing.get_args(self.type)
+        if typing.get_origin(part) is typing.Literal
+        for word in typing.get_args(part))
 
   @property
   def expected(self) -> str:
@@ -130,7 +141,7 @@ class Field:
     if self.is_tuple:
       example = self.default or _EXAMPLES[self.element]
       what += f', such as {values.text_of(example)}'
-    return what
+    return ', or '.join([what, *self.words])
 
   def parse(self, text: str) -> Any:
     """Returns the value that a text stands for.
@@ -138,6 +149,8 @@ class Field:
     Raises:
       InvalidValueError: if it stands for none.
     """
+    if text in self.words:
+      return text
     try:
       if not self.is_tuple:
         return values.parse(self.element, text)
@@ -169,6 +182,8 @@ class Field:
     return value
 
   def _is_valid(self, value: Any) -> bool:
+    if value in self.words:
+      return True
     if type(value) is not self.element:
       return False
     if self.kinds is not None:

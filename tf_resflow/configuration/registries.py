@@ -112,6 +112,12 @@ PREPROCESSORS = registry.Registry('preprocessing', {
     'none': 'tf_resflow.models.blocks:make_nothing',
 })
 
+# What lies around an image before it is cropped: `--crop_mode=`.
+CROP_MODES = registry.Registry('crop_mode', {
+    'reflect': 'tf_resflow.datasets.crops:reflect',
+    'constant': 'tf_resflow.datasets.crops:constant',
+})
+
 # What training minimises.
 OBJECTIVES = registry.Registry('objective', {
     'bits_per_dim': f'{_TRAINING}.objectives:BitsPerDim',

@@ -27,8 +27,7 @@ _DATASETS = {
     'celebahq': ('celeb_a_hq/256', 0.05),
 }
 
-# The CIFAR-10 classifier sees standardised images: mean and deviation of the
-# training pixels, per channel.
+# The CIFAR-10 classifier sees images standardised by these, per channel.
 _CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
 _CIFAR10_STD = (0.2023, 0.1994, 0.2010)
 
@@ -55,15 +54,17 @@ _DEFAULTS = {
     'padding': 0, 'first_resblock': True, 'cdim': 256, 'optimizer': 'adam',
     'scheduler': False, 'batchsize': 64, 'lr': 1e-3, 'wd': 0.0,
     'warmup_iters': 1000, 'annealing_iters': 0, 'update_freq': 1,
-    'task': 'density', 'scale_dim': False,
+    'task': 'density', 'scale_dim': False, 'rcrop_pad_mode': 'reflect',
 }
 
 # Neither the function nor its training in this package depends on these.
 _IGNORED = {
     'dataroot', 'n_lipschitz_iters', 'sn_tol', 'var_reduc_lr', 'mem_eff',
-    'nepochs', 'save', 'val_batchsize', 'seed', 'ema_val', 'rcrop_pad_mode',
-    'padding_dist', 'resume', 'begin_epoch', 'nworkers', 'print_freq',
-    'vis_freq'}
+    'nepochs', 'save', 'val_batchsize', 'seed', 'ema_val', 'padding_dist',
+    'resume', 'begin_epoch', 'nworkers', 'print_freq', 'vis_freq'}
+
+# Random crops of the script, of images with so many more pixels on every side.
+_CROP_SIZE, _CROP_PADDING = 32, 4
 
 # Of the largest data set of the script.
 _MAX_IMAGE_SIZE = 256
@@ -85,7 +86,8 @@ _LAWS = {'poisson': 'poisson:2', 'geometric': 'geometric:0.5'}
 
 _CHOICES = {
     'data': _DATASETS, 'block': _BLOCKS, 'act': _ACTIVATIONS, 'n_dist': _LAWS,
-    'task': ('density', 'hybrid', 'classification')}
+    'task': ('density', 'hybrid', 'classification'),
+    'rcrop_pad_mode': ('constant', 'reflect')}
 
 # The same for training alone: the converted model is right, but training it
 # further in this package is done in another way, that of the default.
@@ -179,9 +181,9 @@ def _training_notes(args, arguments):
        f'trained with --{name.replace("_", "-")}={args[name]}; further '
        f'training uses {what}') for name, what in _TRAINED_OTHERWISE.items()
   ] + [
-      (args['data'] == 'svhn' or (
-          args['data'] == 'cifar10' and args['task'] != 'density'),
-       'trained on random crops; training it further uses whole images'),
+      (_is_cropped(args) and args['imagesize'] != _CROP_SIZE,
+       f'trained on crops of {_CROP_SIZE} x {_CROP_SIZE}; training it further '
+       'uses whole images'),
       (args['wd'],
        f'trained with --wd={args["wd"]} (which the Adam of the published '
        'script does not apply); further training does not decay weights'),
@@ -196,12 +198,17 @@ def _training_notes(args, arguments):
   return tuple(note for condition, note in conditions if condition)
 
 
-def _nll_weight(args, num_channels):
+def _nll_weight(args):
   """The weight of the density in the loss, both terms in nats."""
   if args['task'] == 'classification':
     return 0.0
-  is_scaled = args['task'] != 'density' and args['scale_dim']
-  return 1.0 / (args['imagesize']**2 * num_channels) if is_scaled else 1.0
+  return '1/D' if args['task'] != 'density' and args['scale_dim'] else 1.0
+
+
+def _is_cropped(args):
+  """The script crops the images of two data sets, always to 32 x 32."""
+  return args['data'] == 'svhn' or (
+      args['data'] == 'cifar10' and args['task'] != 'density')
 
 
 def _num_bits(args):
@@ -260,7 +267,7 @@ def convert_arguments(arguments: Mapping[str, Any]) -> Conversion:
   is_first_bare = (
       args['first_resblock'] and len(num_blocks) > 1 and not args['fc'])
   dataset, _ = _DATASETS[args['data']]
-  native_size, *_, num_channels = datasets.info(dataset).image_shape
+  native_size = datasets.info(dataset).image_shape[0]
   try:
     config = configuration.make_config(
         dataset=dataset,
@@ -268,6 +275,9 @@ def convert_arguments(arguments: Mapping[str, Any]) -> Conversion:
         resize=(None if native_size == args['imagesize']
                 else args['imagesize']),
         flip=args['data'] in ('cifar10', 'celebahq', 'celeba_5bit'),
+        crop_padding=_CROP_PADDING if _is_cropped(args) and (
+            args['imagesize'] == _CROP_SIZE) else 0,
+        crop_mode=args['rcrop_pad_mode'],
         block=_BLOCKS[args['block']],
         invertible_linear='free' if args['quadratic'] else 'none',
         num_blocks=num_blocks,
@@ -289,7 +299,7 @@ def convert_arguments(arguments: Mapping[str, Any]) -> Conversion:
         first_act_norm=args['first_resblock'],
         hybrid=args['task'] != 'density',
         head_channels=args['cdim'],
-        nll_weight=_nll_weight(args, num_channels),
+        nll_weight=_nll_weight(args),
         estimator=f'roulette:{_LAWS[args["n_dist"]]},'
         f'exact={args["n_exact_terms"]}',
         batch_size=args['batchsize'],

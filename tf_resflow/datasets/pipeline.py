@@ -12,13 +12,16 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow.configuration import config as config_lib
+from tf_resflow.configuration import registries
+from tf_resflow.datasets import crops
 from tf_resflow.datasets.loading import ImageSplit
 
 # Above this size examples are streamed through a buffer of so many.
 MAX_IN_MEMORY = 100_000
 
 # One stream of random numbers for each purpose.
-_ORDER, _FLIP, _NOISE, _EVALUATION_NOISE = range(4)
+_ORDER, _FLIP, _NOISE, _EVALUATION_NOISE, _CROP = range(5)
 
 
 @functools.cache
@@ -123,6 +126,8 @@ def training_batches(
   seed: int,
   start_step: int = 0,
   flip: bool = False,
+  crop_padding: int = 0,
+  crop_mode: str = 'reflect',
   max_in_memory: int = MAX_IN_MEMORY,
 ) -> tf.data.Dataset:
   """Returns an endless stream of dequantised batches.
@@ -130,8 +135,9 @@ def training_batches(
   Element `i = step * batch_size + position` belongs to epoch
   `e = i // num_examples`. The order within an epoch is a permutation drawn
   from (seed, e), so that an epoch holds each example once and batches run
-  across its end; flip and noise are drawn from (seed, i). Hence the stream
-  from `start_step` equals, bit for bit, that from 0 after `start_step` batches.
+  across its end; crop, flip and noise are drawn from (seed, i). Hence the
+  stream from `start_step` equals, bit for bit, that from 0 after `start_step`
+  batches.
 
   Up to `max_in_memory` examples are decoded once and kept, and every order is
   equally likely. Larger sets are read in turn through a shuffle buffer of
@@ -145,6 +151,11 @@ def training_batches(
     seed: Seed of the whole stream.
     start_step: Number of batches to leave out.
     flip: Whether to mirror each image left to right with probability 1/2.
+    crop_padding: Number of pixels p, less than H and W, that are added on every
+      side of an image, of which a random part `[H, W, C]` is taken, every one
+      of the (2 p + 1)^2 equally likely; then comes the flip.
+    crop_mode: One of `registries.CROP_MODES`: what these pixels hold, on the
+      integers.
     max_in_memory: Largest number of examples that are kept in memory.
 
   Returns:
@@ -166,11 +177,13 @@ def training_batches(
     ('start_step', start_step, 0),
   ):
     errors.check(value >= least, name, value, f'a whole number from {least}')
+  config_lib.check_crop_padding(crop_padding, split.image_shape)
+  pad_fn = registries.CROP_MODES.get(crop_mode)
   num_examples = split.num_examples
   first = start_step * batch_size
   first_epoch, num_skipped = divmod(first, num_examples)
-  order_key, flip_key, noise_key = (
-    _key(seed, purpose) for purpose in (_ORDER, _FLIP, _NOISE)
+  order_key, crop_key, flip_key, noise_key = (
+    _key(seed, purpose) for purpose in (_ORDER, _CROP, _FLIP, _NOISE)
   )
   arrays = split.arrays if num_examples <= max_in_memory else None
 
@@ -195,6 +208,12 @@ def training_batches(
     if arrays is not None:
       example = {key: value[example] for key, value in arrays.items()}
     image = example['image']
+    if crop_padding:
+      corner = crops.random_corner(crop_padding, tf.stack([crop_key, index]))
+      image = tf.slice(
+        pad_fn(image, crop_padding), tf.concat([corner, [0]], axis=0),
+        split.image_shape,
+      )
     if flip:
       heads = _uniform([], flip_key, index) < 0.5
       image = tf.where(heads, tf.reverse(image, axis=[1]), image)

@@ -71,7 +71,8 @@ def distributed_batches(
 
   dataset = datasets.training_batches(
       split, batch_size=config.optimizer.batch_size * num_parts,
-      seed=config.run.seed, start_step=start_step, flip=config.data.flip)
+      seed=config.run.seed, start_step=start_step, flip=config.data.flip,
+      crop_padding=config.data.crop_padding, crop_mode=config.data.crop_mode)
   dataset = dataset.map(lambda batch: objectives.Batch(
       interleave(batch['image']), interleave(batch['label'])))
   return strategy.experimental_distribute_dataset(dataset.prefetch(2))
@@ -114,7 +115,7 @@ class Learner:
       self.ema = ema_lib.ExponentialMovingAverage(
           self.model, config.optimizer.ema_decay)
     self.objective = objectives.objective_of(
-        self.model, config.objective.nll_weight)
+        self.model, config.objective.nll_weight_of(self.model.event_size))
     self._train_step = step_lib.TrainStep(
         self.model, self.optimizer, self.objective, self.ema,
         clip_norm=config.optimizer.clip_norm,
