@@ -64,7 +64,7 @@ def test_data_sets_and_constraints():
 
 @pytest.mark.parametrize('name', [
     'BLOCKS', 'CROP_MODES', 'INVERTIBLE_LINEARS', 'MEMORY_MODES',
-    'PREPROCESSORS', 'PROBES',    'SCHEDULES', 'STRATEGIES'])
+    'PREPROCESSORS', 'PROBES', 'SCHEDULES', 'STRATEGIES'])
 def test_functions(name):
   table = _TABLES[name]
   assert all(callable(table.get(kind)) for kind in table.names())

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import splits
 from tf_resflow import datasets
 from tf_resflow.datasets import pipeline
 
@@ -137,6 +138,21 @@ def test_only_the_seed_argument_matters(max_in_memory):
   other_label, other_image = labels_and_images(1, 1)
   assert (label != other_label).any()
   assert (np.sort(image.ravel()) != np.sort(other_image.ravel())).any()
+
+
+def test_streams_are_those_of_earlier_versions():
+  """A run that goes on under a new version sees what it would have seen."""
+  images = 10 * np.arange(24, dtype=np.uint8).reshape([6, 2, 2, 1])
+  split = splits.make_split(images, 256, np.arange(6, dtype=np.int32))
+  rows = _take(
+    datasets.training_batches(split, batch_size=5, seed=3, flip=True), 1
+  )
+  assert rows['label'].tolist() == [[3, 4, 2, 5, 1]]
+  np.testing.assert_array_equal(256 * rows['image'][0, :2].ravel(), np.float32([
+    120.43209075927734, 130.95504760742188, 140.9925994873047,
+    150.6319122314453, 160.5126190185547, 170.5005645751953,
+    180.6820831298828, 190.51808166503906,
+  ]))
 
 
 def test_levels_survive_the_noise():

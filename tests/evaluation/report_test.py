@@ -116,7 +116,10 @@ def test_hybrids_report_their_accuracy(split):
         model, labelled, batch_size=4, num_examples=8,
         certify=False)
     assert report['accuracy'] == expected
-    assert set(report) == _KEYS | {'accuracy'}
+    # That of 8 zeros and ones.
+    np.testing.assert_allclose(
+        report['accuracy_stderr'], np.sqrt(expected * (1 - expected) / 7))
+    assert set(report) == _KEYS | {'accuracy', 'accuracy_stderr'}
 
 
 def test_a_flow_without_classifier_says_so(flow):
@@ -167,6 +170,10 @@ def labelled():
 @pytest.mark.parametrize('num_examples, expected', [(None, 6 / 7), (4, 1.0)])
 @pytest.mark.parametrize('strategy', [None, replicas.two_replicas])
 def test_share_of_right_classes(labelled, num_examples, expected, strategy):
-  assert evaluation.accuracy(
+  found = evaluation.accuracy(
       _Brightness(), labelled, batch_size=2, num_examples=num_examples,
-      strategy=strategy and strategy()) == expected
+      strategy=strategy and strategy())
+  num_examples = num_examples or 7
+  assert found.mean == expected and found.num_examples == num_examples
+  np.testing.assert_allclose(
+      found.stderr, np.sqrt(expected * (1 - expected) / (num_examples - 1)))

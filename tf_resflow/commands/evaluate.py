@@ -31,7 +31,8 @@ and the same of the others as against_log_prob and so on.
 A readable table goes to stderr; the last line of stdout is one JSON object:
 bits_per_dim, bits_per_dim_stderr (across examples), estimator_stderr (across
 independent repeats of noise, probes and numbers of terms), num_examples,
-reconstruction_error_max (in [0, 1] units), lipschitz_bound_max (certificate).
+reconstruction_error_max (in [0, 1] units), lipschitz_bound_max (certificate);
+of hybrid models accuracy and accuracy_stderr (across examples), too.
 A number that is not finite is null there.
 """
 

@@ -40,8 +40,12 @@ def main(options: Options, config: configuration.Config) -> None:
   strategy = training.make_strategy(config.run.strategy)
 
   def validate(model):
-    return evaluation.validate(
-        model, datasets.load_split(config.data, 'validation'), strategy)
+    split = datasets.load_split(config.data, 'validation')
+    row = evaluation.validate(model, split, strategy)
+    if model.has_classifier:
+      row['validation_accuracy'] = evaluation.accuracy(
+          model, split, strategy=strategy).mean
+    return row
 
   trainer = training.train(
       config, options.workdir, evaluate_fn=validate,

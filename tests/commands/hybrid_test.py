@@ -1,0 +1,97 @@
+"""A hybrid model from its flagfile to the exported classifier."""
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_resflow import datasets
+from tf_resflow import training
+
+_SMALL = [
+    '--num_blocks=1,1', '--hidden_channels=4', '--num_dense_blocks=0',
+    '--head_channels=8', '--batch_size=32', '--num_steps=4', '--log_every=1',
+    '--warmup_steps=0', '--sample_every=0', '--num_validation=64',
+    '--evaluate_every=4', '--crop_padding=1', '--nocertify']
+
+
+@pytest.fixture
+def run(run_tool):
+  """Returns a function that runs a tool and returns its JSON."""
+
+  def run_(*arguments):
+    result = run_tool(*arguments)
+    assert result.status == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+  return run_
+
+
+@pytest.mark.parametrize('nll_weight, density', [('1/D', True), ('0', False)])
+def test_from_flags_to_the_exported_classifier(
+    run, tmp_path, data_dir, nll_weight, density):
+  workdir, served = tmp_path / 'run', tmp_path / 'served'
+  report = run(
+      'train', '--flagfile=digits_hybrid', f'--workdir={workdir}',
+      f'--data_dir={data_dir}', *_SMALL, f'--nll_weight={nll_weight}')
+  text = (workdir / 'run.flags').read_text()
+  assert f'--nll_weight={nll_weight if density else 0.0}\n' in text
+  assert '--crop_padding=1\n' in text
+
+  with open(workdir / 'metrics.csv', newline='', encoding='utf-8') as file:
+    rows = list(csv.DictReader(file))
+  assert len(rows) == 4 and ('bits_per_dim' in rows[0]) == density
+  for row in rows:
+    assert math.isfinite(float(row['cross_entropy']))
+    assert 0.0 <= float(row['accuracy']) <= 1.0
+  assert 0.0 <= float(rows[-1]['validation_accuracy']) <= 1.0
+  # Of the density that there is, with lambda = 0 as well.
+  assert math.isfinite(float(rows[-1]['validation_bits_per_dim']))
+
+  again = run('evaluate', f'--workdir={workdir}', '--nocertify')
+  for name in ('accuracy', 'accuracy_stderr', 'bits_per_dim'):
+    assert again[name] == pytest.approx(report[name], rel=1e-6)
+  p = report['accuracy']
+  assert report['accuracy_stderr'] == pytest.approx(
+      math.sqrt(p * (1.0 - p) / 359))
+
+  exported = run(
+      'export', f'--workdir={workdir}', f'--output={served}', '--nowarmup')
+  assert exported['signatures'][-1] == 'classify'
+  images = datasets.load('digits', 'test', data_dir=data_dir).arrays['image']
+  found = tf.saved_model.load(str(served)).signatures['classify'](
+      images=images[:5])
+  model, _ = training.load_model(str(workdir))
+  logits = model.classify((tf.cast(images[:5], tf.float32) + 0.5) / 17.0)
+  np.testing.assert_allclose(found['logits'], logits, rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(
+      found['probabilities'], tf.nn.softmax(logits), rtol=1e-4)
+
+
+@pytest.mark.parametrize('flags, said', [
+    (['--nll_weight=1/d'], '--nll_weight=1/d: expected a number from 0, or 1'),
+    (['--crop_padding=8'], '--crop_padding=8: expected a whole number in [0,'),
+    (['--crop_mode=wrap'], '--crop_mode=wrap: expected one of reflect, cons'),
+])
+def test_bad_flags_are_one_line(run_tool, tmp_path, flags, said):
+  workdir = tmp_path / 'run'
+  result = run_tool(
+      'train', '--flagfile=digits_hybrid', f'--workdir={workdir}', *flags)
+  assert (result.status, result.stdout) == (2, '')
+  (line,) = result.stderr.splitlines()
+  assert line.startswith(f'train: error: {said}')
+  assert not workdir.exists()
+
+
+def test_a_run_keeps_its_lambda(run_tool, tmp_path, data_dir):
+  """The number that 1/D is for these images is another flag."""
+  command = ['train', '--flagfile=digits_hybrid', f'--data_dir={data_dir}',
+             f'--workdir={tmp_path}/run', *_SMALL, '--noevaluate_at_end',
+             '--num_steps=1']
+  assert run_tool(*command).status == 0
+  result = run_tool(*command, '--nll_weight=0.015625')
+  assert result.status == 2
+  assert '--nll_weight was 1/D and is 0.015625' in result.stderr
