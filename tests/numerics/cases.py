@@ -7,6 +7,7 @@ property that applies to it.
 
 from collections.abc import Callable, Iterator
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,25 @@ def every_number(law: Any) -> Callable:
   return outcomes
 
 
+def every_pair(law: Any) -> Callable:
+  """All pairs of such numbers, in any order."""
+
+  def outcomes(estimator, probes, u):
+    del u
+    n = np.arange(46)
+    p = law.pmf(n)
+    for pair in itertools.combinations_with_replacement(n, 2):
+      # Its largest weight belongs to the last term of the larger number.
+      if p[pair[0]] * LIPSCHITZ_BOUND**pair[1] > 1e-12:
+        stop = tuple(
+            tf.constant(estimator.num_exact_terms + number, tf.int32)
+            for number in pair)
+        num_orders = len(set(pair))
+        yield numerics.Draw(stop, probes), num_orders * p[[*pair]].prod()
+
+  return outcomes
+
+
 def survival(estimator: numerics.AdaptiveRoulette, u: np.ndarray) -> np.ndarray:
   """Returns `P_1, ..., P_K` by their definition, `[K, 1]` or `[K, B]`."""
   axes = (1, 2) if estimator.batch_dependent else 2
@@ -107,6 +127,9 @@ ESTIMATORS = {
         every_number(stats.geom(0.6))),
     'roulette_safe': EstimatorCase(
         'roulette:safe,exact=1', every_number(_SAFE)),
+    'roulette_of_two': EstimatorCase(
+        'roulette:poisson:0.5,exact=1,samples=2',
+        every_pair(stats.poisson(0.5))),
     'adaptive': EstimatorCase('adaptive:0.02', every_threshold),
     'adaptive_per_example': EstimatorCase(
         'adaptive:0.5,exact=1,batch_dependent=false', every_threshold),

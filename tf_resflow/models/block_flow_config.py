@@ -39,7 +39,8 @@ class BlockFlowConfig(model_config.ModelConfig):
   act_norm: bool = fields.field(True, help='ActNorm after every block.')
   estimator: str = fields.field(
       'roulette:poisson:2,exact=2', help='Estimator of the log-determinants, '
-      'such as roulette:geometric:0.5,exact=2,probe=gaussian.',
+      'such as roulette:geometric:0.5,exact=2,probe=gaussian; samples=4 '
+      'averages four draws of the number of terms, in one series.',
       kinds=registries.ESTIMATORS, changes_function=False)
   memory: str = fields.field(
       'recompute', help='How the gradient of the log-determinants is computed.',

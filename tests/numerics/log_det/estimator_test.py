@@ -23,6 +23,8 @@ _ESTIMATOR = numerics.RussianRoulette(numerics.Poisson(2.0), num_exact_terms=2)
     ('roulette:geometric:0.25,exact=3,probe=gaussian',
      numerics.RussianRoulette(
          numerics.Geometric(0.25), num_exact_terms=3, probe='gaussian')),
+    ('roulette:poisson:2,exact=2,samples=4', numerics.RussianRoulette(
+        numerics.Poisson(2.0), num_exact_terms=2, num_samples=4)),
     ('adaptive:0.02', numerics.AdaptiveRoulette(0.02)),
     ('adaptive:0.02,batch_dependent=false,exact=4',
      numerics.AdaptiveRoulette(
@@ -40,6 +42,7 @@ def test_specs(text, expected):
     ('roulette:poisson:two', 'law=poisson:two: expected a value of rate'),
     ('roulette:poisson:-2', 'rate=-2.0: expected a positive'),
     ('roulette,terms=2', 'expected roulette with the options probe, exact'),
+    ('roulette,samples=0', 'num_samples=0: expected a number from 1'),
     ('adaptive:0.1:0.2', 'expected at most 1 arguments of adaptive'),
     ('adaptive,batch_dependent=maybe',
      'expected a value of batch_dependent of adaptive like true'),

@@ -5,6 +5,8 @@ its probability, until what is left is below 1e-10. Oracle: the log-det of the
 full float64 Jacobian.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -14,6 +16,7 @@ from tests import testing
 from tests.numerics import averages
 from tf_resflow import numerics
 from tf_resflow.numerics import random
+from tf_resflow.numerics.log_det import series as series_lib
 
 _LAWS = {
     'geometric': (numerics.Geometric(0.6), stats.geom(0.6)),
@@ -79,6 +82,102 @@ def test_weights_follow_the_theorems():
     assert bool(schedule.continues(tf.constant(k), ())) == (k <= 4)
 
 
+def test_one_draw_is_what_it_always_was():
+  estimator = numerics.Estimator.get('roulette:poisson:2,exact=2')
+  assert estimator.num_samples == 1
+  x = tf.zeros([1, 2])
+  assert [int(estimator.draw(x, seed).stop) for seed in range(8)] == [
+      2, 4, 2, 3, 5, 5, 7, 3]
+
+
+# Several draws of N, whose weights are averaged.
+
+
+def _several(num_samples, num_exact_terms=1, probability=0.5):
+  return numerics.RussianRoulette(
+      numerics.Geometric(probability), num_exact_terms=num_exact_terms,
+      num_samples=num_samples)
+
+
+@pytest.mark.parametrize('numbers', [(2, 5, 3), (4, 4, 4), (1, 1, 6)])
+def test_weights_of_several_draws_are_their_mean(numbers):
+  probe = tf.ones([1, 2], tf.float64)
+  one = [_several(1).schedule(numerics.Draw(tf.constant(n), probe))
+         for n in numbers]
+  schedule = _several(3).schedule(
+      numerics.Draw(tuple(map(tf.constant, numbers)), probe))
+  for k in map(tf.constant, range(1, 8)):
+    singles = [float(s.weights(k, ())[0]) if s.continues(k, ()) else 0.0
+               for s in one]
+    assert bool(schedule.continues(k, ())) == any(singles)
+    np.testing.assert_allclose(
+        schedule.weights(k, ()), [np.mean(singles)] * 2, rtol=1e-15)
+
+
+def test_several_draws_cost_one_series_of_the_largest():
+  num_products = []
+
+  def vjp_fn(u):
+    num_products.append(1)
+    return 0.5 * u
+
+  estimator, probe = _several(3), tf.ones([1, 2], tf.float64)
+  series_lib.power_series(vjp_fn, probe, estimator.schedule(
+      numerics.Draw(tuple(map(tf.constant, (2, 7, 3))), probe)))
+  assert len(num_products) == 7
+
+
+def test_mean_number_of_terms_of_several_draws():
+  n = np.arange(1, 60)
+  p = stats.geom(0.5).pmf(n)
+  largest = np.maximum.outer(n, n)
+  np.testing.assert_allclose(
+      _several(2, num_exact_terms=3).mean_num_terms,
+      3 + np.sum(np.outer(p, p) * largest), rtol=1e-12)
+  assert _several(1, num_exact_terms=3).mean_num_terms == 5.0
+
+
+def test_several_draws_are_independent():
+  estimator, x = _several(2, num_exact_terms=0), tf.zeros([1, 2])
+  draw = tf.function(lambda seed: tf.stack(estimator.draw(x, seed).stop))
+  numbers = np.array([draw(tf.constant([0, i])) for i in range(800)])
+  assert abs(np.corrcoef(numbers.T)[0, 1]) < 4 / np.sqrt(800)
+  error = numbers.std(axis=0) / np.sqrt(800)
+  np.testing.assert_array_less(np.abs(numbers.mean(axis=0) - 2.0), 4 * error)
+
+
+def test_variance_given_the_probe_falls_by_the_number_of_draws():
+  """Against the closed form, over all pairs of numbers."""
+  g_fn, weights, x = testing.make_block('dense')
+  law = stats.geom(0.4)
+  probe = tf.constant(np.random.default_rng(0).normal(size=x.shape))
+  num_terms = 40
+  u = averages.vectors(g_fn, weights, x, probe, num_terms=num_terms)
+  k = np.arange(1, num_terms + 1)
+  terms = (-1.0)**(k + 1) / k * np.einsum(
+      'kbd,bd->bk', u, probe.numpy().reshape([3, -1]))
+  # sum_kl a_k a_l (1 / P(N >= min(k, l)) - 1)
+  excess = 1.0 / law.sf(np.minimum.outer(k, k) - 1) - 1.0
+  expected = np.einsum('bk,bl,kl->b', terms, terms, excess) / 2
+
+  estimator = _several(2, num_exact_terms=0, probability=0.4)
+  g = numerics.ResidualFunction(g_fn)
+
+  @tf.function
+  def estimate(n, m):
+    return estimator.evaluate(
+        g, weights, [], x, numerics.Draw((n, m), probe))[1]
+
+  last, mean, square = 16, 0.0, 0.0
+  for n, m in itertools.combinations_with_replacement(range(1, last + 1), 2):
+    # What is beyond the last number has no further terms that count.
+    p = np.prod([law.pmf(i) if i < last else law.sf(i - 1) for i in (n, m)])
+    value = estimate(tf.constant(n), tf.constant(m)).numpy()
+    mean += (1 + (n != m)) * p * value
+    square += (1 + (n != m)) * p * value**2
+  np.testing.assert_allclose(square - mean**2, expected, rtol=1e-6)
+
+
 def test_for_bound_resolves_the_safe_law():
   estimator = numerics.RussianRoulette(
       numerics.SafeGeometric(0.5), num_exact_terms=7)
@@ -90,10 +189,12 @@ def test_for_bound_resolves_the_safe_law():
   assert numerics.RussianRoulette().for_bound(0.8) == numerics.RussianRoulette()
 
 
-def test_impossible_settings_are_refused():
-  with pytest.raises(
-      ValueError, match='num_exact_terms=-1: expected a number from 0'):
-    numerics.RussianRoulette(num_exact_terms=-1)
+@pytest.mark.parametrize(('settings', 'message'), [
+    ({'num_exact_terms': -1}, 'num_exact_terms=-1: expected a number from 0'),
+    ({'num_samples': 0}, 'num_samples=0: expected a number from 1')])
+def test_impossible_settings_are_refused(settings, message):
+  with pytest.raises(ValueError, match=message):
+    numerics.RussianRoulette(**settings)
 
 
 def _two_blocks():

@@ -107,11 +107,12 @@ class Draw(NamedTuple):
   Attributes:
     stop: a scalar tensor, shared by the batch, that decides when the series
       ends: the number of terms (int32), or a threshold (float64) of
-      `AdaptiveRoulette`, uniform on (0, 1].
+      `AdaptiveRoulette`, uniform on (0, 1]. A tuple of numbers of terms where
+      `RussianRoulette` averages several.
     probe: the tensor `v`, shaped like the input `x`.
   """
 
-  stop: tf.Tensor
+  stop: tf.Tensor | tuple[tf.Tensor, ...]
   probe: tf.Tensor
 
 
@@ -140,8 +141,9 @@ class SeriesEstimator(Estimator):
         registries.PROBES.get(self.probe)(
             tf.shape(x), random.fold_in(seed, 1), dtype=x.dtype))
 
-  def draw_stop(self, seed: random.Seed) -> tf.Tensor:
-    """Returns the scalar `Draw.stop`."""
+  def draw_stop(
+      self, seed: random.Seed) -> tf.Tensor | tuple[tf.Tensor, ...]:
+    """Returns `Draw.stop`."""
     raise NotImplementedError
 
   def schedule(self, draw: Draw) -> series_lib.Schedule:

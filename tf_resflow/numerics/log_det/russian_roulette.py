@@ -23,9 +23,14 @@ class RussianRoulette(estimator.SeriesEstimator):
   law of `N` whose tail is positive; whether their variance is finite depends
   on the law, see `laws`.
 
+  Several draws of `N` at one probe are averaged by averaging their weights,
+  `c_k` times the share of the draws that reach `k`: one series, as long as the
+  longest. The variance given the probe falls by the number of draws.
+
   Args:
     law: of `N`.
     num_exact_terms: number of terms that are always computed.
+    num_samples: number of independent draws of `N` that are averaged.
     probe: 'rademacher' (+-1 entries, the lower variance) or 'gaussian' (as in
       the paper).
 
@@ -43,21 +48,34 @@ class RussianRoulette(estimator.SeriesEstimator):
 
   law: laws.Law = laws.Poisson(2.0)
   num_exact_terms: int = spec.option(2, 'exact')
+  num_samples: int = spec.option(1, 'samples')
 
   def __post_init__(self):
     super().__post_init__()
     errors.check(self.num_exact_terms >= 0, 'num_exact_terms',
                  self.num_exact_terms, 'a number from 0')
+    errors.check(self.num_samples >= 1, 'num_samples', self.num_samples,
+                 'a number from 1')
 
   def for_bound(self, lipschitz_bound: float) -> Self:
     return dataclasses.replace(self, law=self.law.for_bound(lipschitz_bound))
 
   @property
   def mean_num_terms(self) -> float:
-    return self.num_exact_terms + self.law.mean
+    if self.num_samples == 1:
+      return self.num_exact_terms + self.law.mean
+    # That of the largest: P(max >= k) = 1 - P(N < k)^samples.
+    below = 1.0 - self.law.tail_table()
+    return self.num_exact_terms + float(
+        np.sum(1.0 - below**self.num_samples))
 
-  def draw_stop(self, seed: random.Seed) -> tf.Tensor:
-    return self.num_exact_terms + self.law.sample(seed)
+  def draw_stop(
+      self, seed: random.Seed) -> tf.Tensor | tuple[tf.Tensor, ...]:
+    if self.num_samples == 1:
+      return self.num_exact_terms + self.law.sample(seed)
+    return tuple(
+        self.num_exact_terms + self.law.sample(random.fold_in(seed, i))
+        for i in range(self.num_samples))
 
   def weights(self) -> np.ndarray:
     """Returns `c_k` for `k = 0, ..., K`, float64."""
@@ -66,5 +84,8 @@ class RussianRoulette(estimator.SeriesEstimator):
 
   def schedule(
       self, draw: estimator.Draw) -> series_lib.TabulatedSchedule:
-    return series_lib.TabulatedSchedule(
-        draw.stop, self.weights(), None, draw.probe.dtype)
+    if self.num_samples == 1:
+      return series_lib.TabulatedSchedule(
+          draw.stop, self.weights(), None, draw.probe.dtype)
+    return series_lib.AveragedSchedule(
+        draw.stop, self.weights(), draw.probe.dtype)

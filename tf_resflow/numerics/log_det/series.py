@@ -1,7 +1,7 @@
 """Series of log-determinants in powers of a Jacobian, and when they end."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
 from typing import Any
 
@@ -141,6 +141,29 @@ class TabulatedSchedule(Schedule):
 
   def weights(self, k: tf.Tensor, state: Any) -> tuple[tf.Tensor, tf.Tensor]:
     return self._weights[k], self._gradient_weights[k]
+
+
+class AveragedSchedule(TabulatedSchedule):
+  """The mean of the schedules of several numbers of terms.
+
+  A term has the share of its weight that the numbers have which reach it, so
+  that the series runs once, to the largest of them.
+
+  Args:
+    numbers: int32 scalars.
+    weights: see `TabulatedSchedule`; also those of the gradient vector.
+    dtype: of the weights.
+  """
+
+  def __init__(self, numbers: Sequence[tf.Tensor], weights: np.ndarray,
+               dtype: tf.DType):
+    self._numbers = tf.stack(numbers)
+    super().__init__(tf.reduce_max(self._numbers), weights, None, dtype)
+
+  def weights(self, k: tf.Tensor, state: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    weight, _ = super().weights(k, state)
+    weight *= tf.reduce_mean(tf.cast(self._numbers >= k, weight.dtype))
+    return weight, weight
 
 
 def power_series(
