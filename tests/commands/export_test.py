@@ -68,7 +68,7 @@ def _break(path):
     (shutil.rmtree, [], 'export: error: --workdir={workdir}: expected '),
     (lambda path: shutil.rmtree(f'{path}/checkpoints'), [],
      'export: error: --workdir={workdir}: expected '),
-    (_break, [], 'export: error: checkpoint={workdir}/checkpoints/ckpt-0: '
+    (_break, [], 'export: error: file={workdir}/checkpoints/ckpt-0: '
      'expected undamaged files'),
     (lambda path: os.makedirs(f'{path}/../new/1'), [],
      'export: error: --output={output}: expected a new or empty folder'),

@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import json
 import os
+import shutil
 import types
 
 from absl import flags
@@ -20,6 +21,7 @@ from tf_resflow import training
 from tf_resflow.commands import options
 from tf_resflow.commands import runner
 from tf_resflow.configuration import fields
+from tf_resflow.training import best_checkpoint
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -210,6 +212,45 @@ def test_a_run_is_opened_in_one_way(digits_workdir):
   assert run.strategy.num_replicas_in_sync == 2
 
 
+def test_the_best_checkpoint_of_a_run(digits_workdir, tmp_path, run_tool):
+  workdir = str(shutil.copytree(digits_workdir, tmp_path / 'run'))
+  model, _ = training.load_model(workdir)
+  model.trainable_variables[0].assign_add(
+      tf.ones(model.trainable_variables[0].shape))
+  best_checkpoint.BestCheckpoint(
+      workdir, model=model, ema=training.ExponentialMovingAverage(model),
+      step=tf.Variable(7, dtype=tf.int64)).offer(1.5, 7)
+  latest, best = [
+      options.Run(workdir=workdir, checkpoint=which).open()
+      for which in ('latest', 'best')]
+  assert (latest.step, best.step) == (0, 7)
+  np.testing.assert_array_equal(
+      best.model.trainable_variables[0].value,
+      model.trainable_variables[0].value)
+  assert np.any(latest.model.trainable_variables[0].value !=
+                model.trainable_variables[0].value)
+  result = run_tool(
+      'evaluate', f'--workdir={workdir}', '--checkpoint=best',
+      '--num_examples=2', '--nocertify')
+  assert json.loads(result.stdout.splitlines()[-1])['step'] == 7
+
+
+@pytest.mark.parametrize(('tool', 'flags_'), [
+    ('evaluate', []), ('sample', ['--output={}/x.png']),
+    ('export', ['--output={}/x', '--nowarmup'])])
+def test_a_run_without_a_best_checkpoint(
+    tool, flags_, digits_workdir, tmp_path, run_tool):
+  result = run_tool(
+      tool, f'--workdir={digits_workdir}', '--checkpoint=best',
+      *(flag.format(tmp_path) for flag in flags_))
+  assert (result.status, result.stdout) == (2, '')
+  assert result.stderr == (
+      f'{tool}: error: --checkpoint=best: expected latest, since '
+      f'{digits_workdir} has no best one. bin/train keeps it with '
+      '--keep_best.\n')
+  assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize('name', runner.TOOLS)
 def test_tools_share_what_is_the_same(name):
   """A flag of a group has its help in every tool, or one of its own."""
@@ -221,8 +262,10 @@ def test_tools_share_what_is_the_same(name):
   redefined = {
       field.name for field in tool.Options.fields() if field.name in shared
       and not issubclass(tool.Options, shared[field.name])}
-  # What means something else there: a run to make, a folder to write.
-  assert redefined <= {'workdir', 'output', 'seed', 'data_dir', 'tolerance'}
+  # What means something else there: a run to make, a folder to write, the file
+  # of another program.
+  assert redefined <= {
+      'workdir', 'output', 'seed', 'data_dir', 'tolerance', 'checkpoint'}
 
 
 # Tools take the averaged weights of a run, or the others where asked to.

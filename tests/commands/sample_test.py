@@ -162,4 +162,4 @@ def test_broken_checkpoints(run_tool, digits_workdir, tmp_path):
   assert result.status == 2
   (line,) = result.stderr.splitlines()
   assert line.startswith(
-      f'sample: error: checkpoint={workdir}/checkpoints/ckpt-0: expected und')
+      f'sample: error: file={workdir}/checkpoints/ckpt-0: expected und')

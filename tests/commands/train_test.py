@@ -1,8 +1,12 @@
 """bin/train on bad input: one clear line, a status, and nothing written."""
 
+import math
+
+import numpy as np
 import pytest
 
 from tests.commands import processes
+from tests.training import runs
 from tf_resflow import configuration
 from tf_resflow import training
 from tf_resflow.training import workdir as workdir_lib
@@ -45,6 +49,17 @@ _BAD = {
     'evaluate_every': (
         ['--evaluate_every=5'],
         '--evaluate_every=5: expected 0 where num_validation is below 2.'),
+    'optimizer': (
+        ['--optimizer=lion'],
+        '--optimizer=lion: expected one of adam, sgd, rmsprop, adamax.'),
+    'momentum': (
+        ['--momentum=0.5'],
+        '--momentum=0.5: expected 0.9 with optimizer=adam.'),
+    'annealing_steps': (
+        ['--annealing_steps=5', '--hybrid', '--nll_weight=0'],
+        '--annealing_steps=5: expected 0 with nll_weight=0.'),
+    'keep_best': (
+        ['--keep_best'], '--keep_best=true: expected false where evaluate_ev'),
     'argument': (
         ['digits'], 'argument=digits: expected flags alone, such as --name'),
 }
@@ -129,6 +144,32 @@ def test_biased_estimators_are_trained_and_named(run_tool, tmp_path, data_dir):
       columns['validation_biased_bits_per_dim'] -
       columns['validation_bits_per_dim'], rel=1e-6)
   assert columns['validation_bits_per_dim_stderr'] > 0.0
+
+
+def test_further_switches_are_trained(run_tool, tmp_path, data_dir):
+  """Together; and the best checkpoint is that of the lowest row."""
+  workdir = tmp_path / 'run'
+  flags = (
+      '--estimator=roulette:poisson:2,exact=1,samples=2', '--optimizer=adamax',
+      '--annealing_steps=2', '--keep_best', '--evaluate_every=1',
+      '--num_validation=16', '--hybrid', '--nll_weight=0.5')
+  result = run_tool(
+      'train', f'--workdir={workdir}', f'--data_dir={data_dir}',
+      '--num_blocks=1', '--hidden_channels=4', '--num_dense_blocks=0',
+      '--head_channels=4', '--num_steps=3', '--warmup_steps=0',
+      '--accumulation_steps=2', '--batch_size=16', '--sample_every=0',
+      '--noevaluate_at_end', *flags)
+  assert result.status == 0, result.stderr
+  assert set(flags) <= set((workdir / 'run.flags').read_text().split())
+  rows = runs.rows(workdir)
+  losses = [float(row['validation_loss']) for row in rows]
+  for row, loss in zip(rows, losses, strict=True):
+    nats = 64 * math.log(2.0) * float(row['validation_bits_per_dim'])
+    np.testing.assert_allclose(
+        loss, 0.5 * nats + float(row['validation_cross_entropy']), rtol=1e-6)
+  assert len(losses) == 3
+  assert training.load_model(str(workdir), checkpoint='best')[1] == (
+      1 + np.argmin(losses))
 
 
 def test_real_process(tmp_path):

@@ -131,10 +131,11 @@ OTHER = dict(
     dense_hidden_units=3, act_norm=False, logit_alpha=0.1,
     estimator='fixed:5', memory='neumann', num_steps=5, batch_size=3,
     accumulation_steps=2, learning_rate=0.5, warmup_steps=3,
-    schedule='cosine', beta_2=0.5, epsilon=0.5, weight_decay=0.5,
-    clip_norm=0.5, ema_decay=0.5, seed=9, imports=('json',),
+    schedule='cosine', optimizer='sgd', momentum=0.5, beta_2=0.5, epsilon=0.5,
+    weight_decay=0.5, clip_norm=0.5, ema_decay=0.5, seed=9, imports=('json',),
     strategy='single', jit_compile=True, checkpoint_every=2,
-    checkpoints_to_keep=2, log_every=2, sample_every=2, evaluate_every=2)
+    checkpoints_to_keep=2, log_every=2, sample_every=2, evaluate_every=2,
+    annealing_steps=5, keep_best=True)
 
 # What may differ between the start of a run and its continuation: nothing here
 # changes what a step computes, except for rounding, the length of a
@@ -142,7 +143,7 @@ OTHER = dict(
 _RESUMABLE = (
     'data_dir', 'num_steps', 'checkpoint_every', 'checkpoints_to_keep',
     'log_every', 'sample_every', 'evaluate_every', 'strategy', 'jit_compile',
-    'memory', 'imports')
+    'memory', 'imports', 'keep_best')
 
 # Registries with one name so far, and one whose other name leaves some of the
 # fields above without an effect.
@@ -158,8 +159,8 @@ def test_every_field_has_another_value():
 def test_differences(name):
   # A start from which each field can change alone.
   start = configuration.make_config(
-      dataset='mnist', num_validation=10, num_blocks=(1, 1), mean=(0.25,),
-      std=(0.25,))
+      dataset='mnist', num_validation=10, evaluate_every=5, num_blocks=(1, 1),
+      mean=(0.25,), std=(0.25,))
   other = start.replace(**{name: OTHER[name]})
   assert other != start
   different = {} if name in _RESUMABLE else {
@@ -205,6 +206,14 @@ def test_defaults_are_admissible_and_explained(section):
      'image_size=9: expected the size of the images of digits, 8 x 8. Leave'),
     (config_lib.ObjectiveConfig, dict(nll_weight=-0.5),
      'nll_weight=-0.5: expected a number from 0, or 1/D.'),
+    (config_lib.ObjectiveConfig,
+     dict(annealing_steps=3, hybrid=True, nll_weight=0.0),
+     'annealing_steps=3: expected 0 with nll_weight=0. Classification alone'),
+    (config_lib.OptimizerConfig, dict(optimizer='adagrad'),
+     'optimizer=adagrad: expected one of adam, sgd, rmsprop, adamax.'),
+    (config_lib.RunConfig, dict(keep_best=True),
+     'keep_best=true: expected false where evaluate_every is 0. Set it, and '
+     'num_validation'),
     (config_lib.OptimizerConfig, dict(beta_2=1.0),
      'beta_2=1.0: expected a number in [0, 1).'),
     (config_lib.RunConfig, dict(imports='json'),

@@ -63,7 +63,7 @@ def test_data_sets_and_constraints():
 
 
 @pytest.mark.parametrize('name', [
-    'BLOCKS', 'CROP_MODES', 'INVERTIBLE_LINEARS', 'MEMORY_MODES',
+    'BLOCKS', 'CROP_MODES', 'INVERTIBLE_LINEARS', 'MEMORY_MODES', 'OPTIMIZERS',
     'PREPROCESSORS', 'PROBES', 'SCHEDULES', 'STRATEGIES'])
 def test_functions(name):
   table = _TABLES[name]

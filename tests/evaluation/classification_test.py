@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy import special
 import tensorflow as tf
 
 from tests import flows
 from tests import replicas
+from tests import splits
+from tf_resflow import models
 from tf_resflow.evaluation import classification
 
 
@@ -37,3 +40,22 @@ def test_without_a_classifier():
   with pytest.raises(ValueError, match='has no classifier'):
     classification.class_log_probs(
         flows.make_flow_without_blocks(), [tf.zeros([2, 4, 4, 1])])
+
+
+def test_cross_entropy():
+  model = models.ResidualFlowConfig(
+      image_shape=(4, 4, 1), num_levels=16, num_blocks=(1,), hidden_channels=2,
+      num_dense_blocks=0, num_classes=3, head_channels=4).build()
+  model.initialize(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
+  dense = model.classifier.dense
+  dense.kernel.assign(tf.zeros_like(dense.kernel))
+  logits = np.array([1.0, -0.5, 0.25])
+  dense.bias.assign(logits)
+  labels = np.array([0, 0, 1, 2, 1], np.int32)
+  split = splits.make_split(np.zeros([5, 4, 4, 1], np.uint8), 16, labels)
+  for num_examples in (None, 4):
+    found = classification.cross_entropy(
+        model, split, batch_size=3, num_examples=num_examples)
+    np.testing.assert_allclose(
+        found, -np.mean(special.log_softmax(logits)[labels[:num_examples]]),
+        rtol=1e-6)

@@ -104,6 +104,16 @@ def test_hybrid_is_ln_2_times_the_loss_of_the_authors():
   np.testing.assert_allclose(loss, math.log(2.0) * theirs, rtol=1e-12)
 
 
+@pytest.mark.parametrize('spec', [
+    'bits_per_dim', 'nats', 'cross_entropy', 'hybrid:0.0625', 'hybrid'])
+def test_loss_of_metrics_is_the_loss(spec):
+  model, objective = _make_model(), objectives.Objective.get(spec)
+  loss, metrics = objective(model, _batch(), random.as_seed(3))
+  np.testing.assert_allclose(
+      objective.loss_of({n: float(v) for n, v in metrics.items()}, 16), loss,
+      rtol=1e-12)
+
+
 def test_bits_per_dim_and_nats():
   model, batch, seed = _make_model(), _batch(), random.as_seed(3)
   nats, metrics, in_nats = _gradients(objectives.Nats(), model, batch, seed)
@@ -118,6 +128,46 @@ def test_bits_per_dim_and_nats():
   for a, b in zip(in_bits, in_nats, strict=True):
     np.testing.assert_allclose(
         a, b / 16 / math.log(2), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize('beta', [0.0, 0.3, 1.0])
+@pytest.mark.parametrize(('spec', 'scale'), [
+    ('nats', 1.0), ('bits_per_dim', 1.0 / 16 / math.log(2.0)),
+    ('hybrid:0.5', 0.5)])
+def test_gradients_of_an_annealed_log_determinant(spec, scale, beta):
+  """They are weighted; what is logged is the density."""
+  model, batch, seed = _make_model(), _batch(), random.as_seed(3)
+  objective = objectives.Objective.get(spec)
+  plain_loss, plain_metrics = objective(model, batch, seed)
+
+  def gradients(loss_fn):
+    with tf.GradientTape() as tape:
+      loss, metrics = loss_fn()
+    return loss, metrics, tape.gradient(
+        loss, [v.value for v in model.trainable_variables],
+        unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+  loss, metrics, found = gradients(lambda: objective(
+      model, batch, seed, log_det_weight=tf.constant(beta)))
+  np.testing.assert_array_equal(loss, plain_loss)
+  assert metrics.keys() == plain_metrics.keys()
+  for name, value in metrics.items():
+    np.testing.assert_array_equal(value, plain_metrics[name])
+
+  def annealed():
+    z, log_det = model.forward_and_log_det(batch.x, seed=seed)
+    loss = -scale * tf.reduce_mean(
+        model.base_log_prob(z) + np.float32(beta) * log_det)
+    if 'cross_entropy' in metrics:
+      loss += tf.reduce_mean(
+          tf.nn.sparse_softmax_cross_entropy_with_logits(
+              batch.labels, model.classify(batch.x)))
+    return loss, {}
+
+  for variable, a, b in zip(
+      model.trainable_variables, found, gradients(annealed)[2], strict=True):
+    np.testing.assert_allclose(
+        a, b, rtol=1e-9, atol=1e-12, err_msg=variable.path)
 
 
 @pytest.mark.parametrize(('spec', 'runs_series'), [

@@ -1,12 +1,25 @@
-"""The fused update against that of Keras; weight decay in closed form."""
+"""The fused update against that of Keras; weight decay in closed form.
+
+The other optimizers against the formulas of PyTorch, on two replicas, and in
+continued runs.
+"""
+
+import dataclasses
+import math
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import replicas
 from tf_resflow import configuration
+from tf_resflow import errors
 from tf_resflow import models
+from tf_resflow import training
+from tf_resflow.configuration import registries
+from tf_resflow.training import checkpoints
+from tf_resflow.training import objectives
 from tf_resflow.training import optimizers
 
 
@@ -21,13 +34,18 @@ def test_optimizer_settings():
   assert optimizer.global_clipnorm is None
 
 
-def test_weight_decay_is_decoupled_and_of_kernels_alone():
-  config = configuration.make_config(
-      weight_decay=0.1, learning_rate=0.5, warmup_steps=0)
-  optimizer = optimizers.make_optimizer(config.optimizer)
-  model = models.ResidualFlow(models.ResidualFlowConfig(
+@pytest.fixture(scope='module')
+def model():
+  return models.ResidualFlow(models.ResidualFlowConfig(
       image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1),
       hidden_channels=3, num_dense_blocks=1, dense_hidden_units=3))
+
+
+@pytest.mark.parametrize('name', registries.OPTIMIZERS.names())
+def test_weight_decay_is_decoupled_and_of_kernels_alone(name, model):
+  config = configuration.make_config(
+      optimizer=name, weight_decay=0.1, learning_rate=0.5, warmup_steps=0)
+  optimizer = optimizers.make_optimizer(config.optimizer)
   for i, variable in enumerate(model.trainable_variables):
     variable.assign(tf.fill(variable.shape, 1.0 + 0.01 * i))
   before = [v.numpy() for v in model.trainable_variables]
@@ -36,7 +54,7 @@ def test_weight_decay_is_decoupled_and_of_kernels_alone():
     optimizer.apply(zeros, model.trainable_variables)
   names = set()
   for old, variable in zip(before, model.trainable_variables, strict=True):
-    # With zero gradients Adam itself moves nothing.
+    # With zero gradients the optimizer itself moves nothing.
     factor = (1.0 - 0.5 * 0.1)**3 if variable.name == 'kernel' else 1.0
     np.testing.assert_allclose(
         variable.numpy(), old * factor, rtol=1e-6, err_msg=variable.path)
@@ -85,3 +103,182 @@ def test_optimizers_can_be_saved_by_name():
 def test_amsgrad_is_refused():
   with pytest.raises(ValueError, match='^amsgrad=True: expected False'):
     optimizers.Adam(amsgrad=True)
+
+def _config(name, **changes):
+  return configuration.make_config(**{
+      'optimizer': name, 'warmup_steps': 0, **changes}).optimizer
+
+
+def _update(name, gradients, **changes):
+  """Returns a number that starts at 1, after its updates in float64."""
+  optimizer = optimizers.make_optimizer(_config(name, **changes))
+  variable = keras.Variable(1.0, dtype='float64', name='kernel')
+  optimizer.build([variable])
+  for gradient in gradients:
+    optimizer.apply([tf.constant(gradient, tf.float64)], [variable])
+  return float(variable.numpy())
+
+
+# The updates of PyTorch, by their formulas.
+
+
+def _sgd(gradients, rate, momentum=0.9):
+  w, m = 1.0, 0.0
+  for g in gradients:
+    m = momentum * m + g
+    w -= rate * m
+  return w
+
+
+def _rmsprop(gradients, rate, alpha=0.99, eps=1e-8):
+  w, v = 1.0, 0.0
+  for g in gradients:
+    v = alpha * v + (1.0 - alpha) * g**2
+    w -= rate * g / (math.sqrt(v) + eps)
+  return w
+
+
+def _adamax(gradients, rate, betas=(0.9, 0.99), eps=1e-8):
+  w, m, u = 1.0, 0.0, 0.0
+  for t, g in enumerate(gradients, 1):
+    m = betas[0] * m + (1.0 - betas[0]) * g
+    u = max(betas[1] * u, abs(g) + eps)
+    w -= rate / (1.0 - betas[0]**t) * m / u
+  return w
+
+
+@pytest.mark.parametrize(('name', 'expected_fn'), [
+    ('sgd', _sgd), ('rmsprop', _rmsprop), ('adamax', _adamax)])
+def test_defaults_are_the_numbers_of_the_released_code(name, expected_fn):
+  gradients = np.random.default_rng(0).normal(size=9)
+  expected = expected_fn(gradients, 0.05)
+  # The rate and the decays of Keras are float32 numbers.
+  np.testing.assert_allclose(
+      _update(name, gradients, learning_rate=0.05), expected, atol=2e-6)
+  # Other numbers are seen.
+  for name_, other in {'sgd': {'momentum': 0.8}, 'rmsprop': {'alpha': 0.9},
+                       'adamax': {'betas': (0.9, 0.5)}}.items():
+    if name_ == name:
+      assert abs(expected_fn(gradients, 0.05, **other) - expected) > 1e-4
+
+
+def test_values_of_the_configuration_reach_the_optimizers():
+  gradients = np.random.default_rng(0).normal(size=9)
+  for name, changes, expected in (
+      ('sgd', {'momentum': 0.5}, _sgd(gradients, 0.05, 0.5)),
+      ('sgd', {'momentum': 0.0}, 1.0 - 0.05 * gradients.sum()),
+      ('rmsprop', {'beta_2': 0.7}, _rmsprop(gradients, 0.05, 0.7)),
+      ('adamax', {'beta_2': 0.7, 'epsilon': 1e-4},
+       _adamax(gradients, 0.05, (0.9, 0.7)))):
+    np.testing.assert_allclose(
+        _update(name, gradients, learning_rate=0.05, **changes), expected,
+        atol=3e-5 if 'epsilon' in changes else 2e-6)
+
+
+def test_epsilon_of_rmsprop_is_not_under_the_root():
+  """As small gradients show: theirs is at most sqrt(2) below."""
+  for gradient in (1e-6, 1e-7, 1e-8, 1e-10):
+    theirs, ours = [
+        1.0 - w for w in (_rmsprop([gradient], 0.05),
+                          _update('rmsprop', [gradient], learning_rate=0.05))]
+    assert 0.99 < ours / theirs < 1.001 * math.sqrt(2.0)
+
+
+@pytest.mark.parametrize(('name', 'change'), [
+    ('adam', {'momentum': 0.5}), ('rmsprop', {'momentum': 0.5}),
+    ('adamax', {'momentum': 0.5}), ('sgd', {'beta_2': 0.5}),
+    ('sgd', {'epsilon': 0.5})])
+def test_what_an_optimizer_has_not_is_refused(name, change):
+  ((field, value),) = change.items()
+  with pytest.raises(
+      errors.InvalidValueError,
+      match=f'^{field}={value}: expected .* with optimizer={name}. It has no'):
+    optimizers.make_optimizer(_config(name, **change))
+
+
+# A linear map that is trained: on replicas, and continued.
+
+
+class _Linear(keras.layers.Dense):
+
+  constrained_layers = ()
+
+  def __init__(self):
+    super().__init__(
+        2, kernel_initializer=keras.initializers.GlorotUniform(0),
+        dtype='float64')
+    self.build((None, 3))
+
+
+@dataclasses.dataclass(frozen=True)
+class _SquaredError(objectives.Objective):
+
+  metric_names = ('error',)
+
+  def __call__(self, model, batch, seed):
+    error = tf.reduce_mean(tf.square(model(batch.x) - 1.0))
+    return error, {'error': error}
+
+
+class _Run:
+  """A model and its step."""
+
+  def __init__(self, name, strategy):
+    self.strategy = strategy
+    with strategy.scope():
+      self.model = _Linear()
+      self.optimizer = optimizers.make_optimizer(_config(
+          name, learning_rate=0.05, weight_decay=0.1))
+      self.optimizer.build(self.model.trainable_variables)
+    self._step = training.TrainStep(
+        self.model, self.optimizer, _SquaredError(), clip_norm=1.0)
+    self.checkpoint = tf.train.Checkpoint(
+        model=self.model, optimizer=self.optimizer)
+
+  @tf.function(autograph=False)
+  def _run_step(self, x, t):
+    parts = x if self.strategy.num_replicas_in_sync == 1 else (
+        replicas.per_replica(*tf.split(x, 2)))
+    self.strategy.run(self._step, args=(training.Batch(parts), t))
+
+  def train(self, start, stop):
+    """Returns the trained weights."""
+    for t in range(start, stop):
+      x = tf.constant(np.random.default_rng(t).random([4, 3]))
+      self._run_step(x, tf.constant(t, tf.int64))
+    return [v.numpy() for v in self.model.trainable_variables]
+
+
+_EACH_OPTIMIZER = pytest.mark.parametrize(
+    'name', registries.OPTIMIZERS.names())
+
+
+@_EACH_OPTIMIZER
+def test_two_replicas_do_what_one_does(name):
+  one, two = [
+      _Run(name, strategy).train(0, 5) for strategy in (
+          tf.distribute.OneDeviceStrategy('/cpu:0'), replicas.two_replicas())]
+  initial = [v.numpy() for v in _Linear().trainable_variables]
+  for start, a, b in zip(initial, one, two, strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-9)
+    assert np.abs(a - start).max() > 1e-3
+
+
+@_EACH_OPTIMIZER
+def test_a_continued_run_is_bit_identical(name, tmp_path):
+  strategy = tf.distribute.OneDeviceStrategy('/cpu:0')
+  run = _Run(name, strategy)
+  run.train(0, 3)
+  path = run.checkpoint.save(str(tmp_path / 'ckpt'))
+  expected = run.train(3, 6)
+  state = [v.numpy() for v in run.optimizer.variables]
+  again = _Run(name, strategy)
+  checkpoints.restore(again.checkpoint, path)
+  for a, b in zip(again.train(3, 6), expected, strict=True):
+    np.testing.assert_array_equal(a, b)
+  for variable, value in zip(again.optimizer.variables, state, strict=True):
+    np.testing.assert_array_equal(variable.numpy(), value)
+  # Without the state of the optimizer it is another one.
+  tf.train.Checkpoint(model=again.model).restore(path).expect_partial()
+  assert any(np.any(a != b) for a, b in zip(
+      again.train(3, 6), expected, strict=True))

@@ -1,15 +1,19 @@
-"""One step: XLA, accumulation, metrics; two replicas compute what one does.
+"""One step: XLA, accumulation, annealing; two replicas compute what one does.
 
 Replicas are compared in float64, so that the rounding of another order of
 summation stays small, and with SGD, because Adam hides a wrong factor.
 """
+
+import dataclasses
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import flows
 from tests import replicas
+from tests.training import runs
 from tf_resflow import configuration
 from tf_resflow import models
 from tf_resflow import training
@@ -139,6 +143,69 @@ def test_seeds_depend_on_the_step():
       float(step.gradients(batch, tf.constant(t, tf.int64))[0]['bits_per_dim'])
       for t in (0, 1, 0)]
   assert values[0] == values[2] != values[1]
+
+
+# Annealing of the log-determinant.
+
+
+@dataclasses.dataclass(frozen=True)
+class _Weight(objectives.Objective):
+  """Logs the weight that it gets, which its gradient has as well."""
+
+  metric_names = ('weight',)
+
+  def __call__(self, model, batch, seed, log_det_weight=None):
+    weight = tf.ones([], batch.x.dtype) if log_det_weight is None else (
+        log_det_weight)
+    return weight * tf.reduce_sum(
+        model.trainable_variables[0].value), {'weight': weight}
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+@pytest.mark.parametrize('accumulation_steps', [1, 3])
+@pytest.mark.parametrize('num_replicas', [1, 2])
+def test_weights_rise_by_updates(num_replicas, accumulation_steps, dtype):
+  """Whatever the number of parts of a batch, and of replicas."""
+  strategy = replicas.two_replicas() if num_replicas == 2 else (
+      tf.distribute.OneDeviceStrategy('/cpu:0'))
+  with strategy.scope():
+    flow = flows.make_flow_without_blocks(dtype=dtype)
+
+  def weights_of(**kwargs):
+    step = training.TrainStep(
+        flow, None, _Weight(), accumulation_steps=accumulation_steps, **kwargs)
+
+    @tf.function(autograph=False)
+    def run(t):
+      metrics, gradients = strategy.run(step.reduced_gradients, args=(
+          training.Batch(tf.zeros([6, 4, 4, 1], dtype)), t))
+      return [strategy.experimental_local_results(v)[0]
+              for v in (metrics['weight'], gradients[0])]
+
+    found = [run(tf.constant(t, tf.int64)) for t in range(6)]
+    for weight, gradient in found:
+      np.testing.assert_allclose(
+          gradient, weight * np.ones(gradient.shape), rtol=1e-6)
+    return [float(weight) for weight, _ in found]
+
+  np.testing.assert_allclose(
+      weights_of(annealing_steps=4), [0, 0.25, 0.5, 0.75, 1, 1], rtol=1e-6)
+  assert weights_of() == [1.0] * 6
+
+
+def test_a_run_is_annealed_and_logs_the_density(tmp_path, data_dir):
+  results = {}
+  for annealing_steps in (0, 2):
+    trainer = training.Trainer(
+        runs.config(data_dir, annealing_steps=annealing_steps, num_steps=2),
+        str(tmp_path / str(annealing_steps)))
+    trainer.restore_or_initialize()
+    results[annealing_steps] = [m for _, m in trainer.steps()]
+  plain, annealed = results[0], results[2]
+  # The same weights at first, which the first update changes otherwise.
+  assert annealed[0]['bits_per_dim'] == plain[0]['bits_per_dim']
+  assert annealed[0]['gradient_norm'] != plain[0]['gradient_norm']
+  assert annealed[1]['bits_per_dim'] != plain[1]['bits_per_dim']
 
 
 # Two replicas on the same global batch.

@@ -1,13 +1,14 @@
-"""Evaluates the latest checkpoint of a run on its data set or given images.
+"""Evaluates a checkpoint of a run on its data set or given images.
 
   bin/evaluate --workdir=/tmp/digits
+  bin/evaluate --workdir=/tmp/digits --checkpoint=best
   bin/evaluate --workdir=/tmp/digits --estimator=roulette:safe,exact=20
   bin/baselines --dataset=digits --output=/tmp/baselines.npz
   bin/evaluate --workdir=/tmp/digits --compare=/tmp/baselines.npz
   bin/evaluate --workdir=/tmp/digits --inputs=x.npz --output=y.npz
   bin/evaluate --workdir=/tmp/cifar10 --against=svhn_cropped
 
-The second command is the protocol of the paper. --inputs takes an .npz file
+The third command is the protocol of the paper. --inputs takes an .npz file
 with dequantised images x [n, H, W, C] in [0, 1), in place of a split; --output
 then gets log_prob, its deviation log_prob_deviation and log_det [n] in nats,
 bits_per_dim [n], z [n, D] and log_det_repeats [repeats, n]. z is flattened from

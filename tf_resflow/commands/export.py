@@ -1,4 +1,4 @@
-"""Writes the latest checkpoint of a run as a SavedModel for TensorFlow Serving.
+"""Writes a checkpoint of a run as a SavedModel for TensorFlow Serving.
 
   bin/export --workdir=runs/digits --output=served/digits/1
   tensorflow_model_server --rest_api_port=8501 --model_name=digits \\

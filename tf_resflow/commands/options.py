@@ -130,7 +130,7 @@ class OpenedRun(NamedTuple):
 
   Attributes:
     config: its configuration.
-    model: its `models.Flow`, with the weights of the latest checkpoint.
+    model: its `models.Flow`, with the weights of a checkpoint.
     step: of that checkpoint.
     strategy: the `tf.distribute.Strategy` in whose scope the model is.
   """
@@ -148,6 +148,9 @@ class Run(Options):
   workdir: str = required(help='Folder of the run.')
   averaged: bool = fields.field(
       True, help='Take the averaged weights (EMA) rather than the last ones.')
+  checkpoint: str = fields.field(
+      'latest', help='latest, or best: that of the lowest validation loss, '
+      'which bin/train keeps with --keep_best.', choices=('latest', 'best'))
 
   def open(self, dtype: str = 'float32', strategy: str = 'single') -> OpenedRun:
     """Opens the run; every tool does it here."""
@@ -155,7 +158,8 @@ class Run(Options):
     devices = training.make_strategy(strategy)
     with devices.scope():
       model, step = training.load_model(
-          self.workdir, averaged=self.averaged, dtype=dtype)
+          self.workdir, averaged=self.averaged, dtype=dtype,
+          checkpoint=self.checkpoint)
     return OpenedRun(config, model, step, devices)
 
 

@@ -3,12 +3,15 @@
   bin/train --flagfile=digits --workdir=/tmp/digits
   bin/train --flagfile=/tmp/digits/run.flags --workdir=/tmp/digits
   bin/train --flagfile=digits --workdir=/tmp/fixed --estimator=fixed:5
+  bin/train --flagfile=digits --workdir=/tmp/best --num_validation=200 \\
+    --evaluate_every=500 --keep_best
 
 The workdir holds the run: run.flags (replays it), metrics.csv, checkpoints/,
-tensorboard/ and samples/. The same command continues a run that was stopped,
-at any step, with the same result. Flags after --flagfile override it; the
-flagfiles that come with the package are the configurations of the paper and
-say what they cost.
+tensorboard/ and samples/; with --keep_best also best/, the checkpoint of the
+lowest validation loss, for the tools' --checkpoint=best. The same command
+continues a run that was stopped, at any step, with the same result. Flags after
+--flagfile override it; the flagfiles that come with the package are the
+configurations of the paper and say what they cost.
 
 The last line of stdout is one JSON object with the test bits/dim.
 """
@@ -41,11 +44,13 @@ def main(options: Options, config: configuration.Config) -> None:
 
   def validate(model):
     split = datasets.load_split(config.data, 'validation')
-    row = evaluation.validate(model, split, strategy)
+    values = evaluation.validate(model, split, strategy)
     if model.has_classifier:
-      row['validation_accuracy'] = evaluation.accuracy(
+      values['validation_accuracy'] = evaluation.accuracy(
           model, split, strategy=strategy).mean
-    return row
+      values['validation_cross_entropy'] = evaluation.cross_entropy(
+          model, split, strategy=strategy)
+    return values
 
   trainer = training.train(
       config, options.workdir, evaluate_fn=validate,

@@ -93,6 +93,16 @@ class ObjectiveConfig(fields.Section):
       1.0, help='lambda of the hybrid loss lambda * nats(x) + cross entropy: '
       '1/D divides by the number of dimensions of x, 0 trains the classifier '
       'alone.', minimum=0)
+  annealing_steps: int = fields.field(
+      0, help='Updates over which the weight of the log-determinant in the '
+      'loss rises from 0 to 1; metrics have the whole. 0 for the whole from '
+      'the first.', minimum=0)
+
+  def check(self) -> None:
+    self.require(
+        not (self.annealing_steps and self.hybrid and self.nll_weight == 0),
+        'annealing_steps', '0 with nll_weight=0',
+        'Classification alone takes no log-determinant.')
 
   def nll_weight_of(self, event_size: int) -> float:
     """Returns `nll_weight` as a number, of events of `D = event_size`."""
@@ -114,18 +124,28 @@ class OptimizerConfig(fields.Section):
       64, help='Global batch, shared by the replicas.', minimum=1)
   accumulation_steps: int = fields.field(
       1, help='Batches whose gradients make one update.', minimum=1)
+  optimizer: str = fields.field(
+      'adam', help='What makes updates of gradients: adam; sgd, with momentum; '
+      'rmsprop; adamax, Adam by the largest gradient of late.',
+      choices=registries.OPTIMIZERS)
   learning_rate: float = fields.field(
-      1e-3, help='Learning rate of Adam after the warm-up.', above=0)
+      1e-3, help='Learning rate after the warm-up.', above=0)
   warmup_steps: int = fields.field(
       1000, help='Updates of linear warm-up.', minimum=0)
   schedule: str = fields.field(
       'constant', help='The learning rate after the warm-up; cosine falls to '
       'zero at the end of the run.', choices=registries.SCHEDULES)
+  momentum: float = fields.field(
+      0.9, help='Momentum of sgd; that of adam and adamax is 0.9, rmsprop has '
+      'none.', minimum=0, below=1)
   beta_2: float = fields.field(
-      0.99, help='Second-moment decay of Adam.', minimum=0, below=1)
-  epsilon: float = fields.field(1e-8, help='Epsilon of Adam.', above=0)
+      0.99, help='Decay of what adam, rmsprop and adamax know of the size of '
+      'gradients.', minimum=0, below=1)
+  epsilon: float = fields.field(
+      1e-8, help='Added by adam, rmsprop and adamax to that size.', above=0)
   weight_decay: float = fields.field(
-      0.0, help='Decoupled weight decay (AdamW).', minimum=0)
+      0.0, help='Share of the kernels, times the learning rate, that every '
+      'update takes away: decoupled, with every optimizer.', minimum=0)
   clip_norm: float = fields.field(
       1.0, help='Global norm at which gradients are clipped.', above=0)
   ema_decay: float = fields.field(
@@ -163,6 +183,16 @@ class RunConfig(fields.Section):
   evaluate_every: int = fields.field(
       0, help='Updates between validations (unbiased bits/dim, and the bias of '
       'a biased estimator); 0 for none.', minimum=0, resumable=True)
+  keep_best: bool = fields.field(
+      False, help='Keep the checkpoint of the lowest validation loss as well, '
+      'in best/ of the workdir; the tools take it with --checkpoint=best.',
+      resumable=True)
+
+  def check(self) -> None:
+    self.require(
+        self.evaluate_every > 0 or not self.keep_best, 'keep_best',
+        'false where evaluate_every is 0',
+        'Set it, and num_validation: validations say what is best.')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

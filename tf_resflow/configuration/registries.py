@@ -126,6 +126,14 @@ OBJECTIVES = registry.Registry('objective', {
     'hybrid': f'{_TRAINING}.objectives:Hybrid',
 })
 
+# What makes updates of gradients: `--optimizer=`.
+OPTIMIZERS = registry.Registry('optimizer', {
+    'adam': f'{_TRAINING}.optimizers:make_adam',
+    'sgd': f'{_TRAINING}.optimizers:make_sgd',
+    'rmsprop': f'{_TRAINING}.optimizers:make_rmsprop',
+    'adamax': f'{_TRAINING}.optimizers:make_adamax',
+})
+
 # Learning rates over a run, after the warm-up: `--schedule=`.
 SCHEDULES = registry.Registry('schedule', {
     'constant': f'{_TRAINING}.schedules:constant',

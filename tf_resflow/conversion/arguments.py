@@ -87,18 +87,16 @@ _LAWS = {'poisson': 'poisson:2', 'geometric': 'geometric:0.5'}
 _CHOICES = {
     'data': _DATASETS, 'block': _BLOCKS, 'act': _ACTIVATIONS, 'n_dist': _LAWS,
     'task': ('density', 'hybrid', 'classification'),
-    'rcrop_pad_mode': ('constant', 'reflect')}
+    'rcrop_pad_mode': ('constant', 'reflect'),
+    'optimizer': ('adam', 'adamax', 'rmsprop', 'sgd')}
 
 # The same for training alone: the converted model is right, but training it
 # further in this package is done in another way, that of the default.
 _TRAINED_OTHERWISE = {
     'n_power_series': 'the roulette estimator',
-    'n_samples': 'one draw of the number of terms per block',
     'neumann_grad': 'the Neumann gradient',
     'add_noise': 'dequantisation noise',
-    'optimizer': 'Adam',
     'scheduler': 'a constant learning rate',
-    'annealing_iters': 'the whole log-determinant from the first step',
 }
 
 # What stands for a default in `_check_types`, where it is not its own type.
@@ -157,6 +155,7 @@ def _check_supported(args):
        f'{num_norms} norms, one more than kernels', ''),
       *((args[name] in choices, name, f'one of {", ".join(choices)}', '')
         for name, choices in _CHOICES.items()),
+      (args['n_samples'] >= 1, 'n_samples', 'a number from 1', ''),
       (args['imagesize'] <= _MAX_IMAGE_SIZE, 'imagesize',
        f'at most {_MAX_IMAGE_SIZE}', '')):
     _check(is_supported, name, args[name], expected, advice)
@@ -301,13 +300,17 @@ def convert_arguments(arguments: Mapping[str, Any]) -> Conversion:
         head_channels=args['cdim'],
         nll_weight=_nll_weight(args),
         estimator=f'roulette:{_LAWS[args["n_dist"]]},'
-        f'exact={args["n_exact_terms"]}',
+        f'exact={args["n_exact_terms"]}' + (
+            f',samples={args["n_samples"]}' if args['n_samples'] > 1 else ''),
+        optimizer=args['optimizer'],
         batch_size=args['batchsize'],
         accumulation_steps=args['update_freq'],
         learning_rate=float(args['lr']),
         # The script counts batches, of which an update takes several.
         warmup_steps=math.ceil(
             args['warmup_iters'] / max(args['update_freq'], 1)),
+        annealing_steps=0 if args['task'] == 'classification' else math.ceil(
+            args['annealing_iters'] / max(args['update_freq'], 1)),
         **_preprocessing(args))
   except (ArithmeticError, TypeError, ValueError) as error:
     raise errors.InvalidValueError(

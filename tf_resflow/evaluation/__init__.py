@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'bias': ['measure_bias', 'validate'],
     'bias_figure': ['save_bias'],
     'baselines': ['evaluate_baselines', 'format_baselines'],
-    'classification': ['class_log_probs'],
+    'classification': ['class_log_probs', 'cross_entropy'],
     'examples': ['Examples', 'examples_from_file', 'examples_from_split'],
     'features': ['FeatureExtractor', 'load_feature_extractor'],
     'figures': [

@@ -7,6 +7,7 @@ from numpy import typing as npt
 from scipy import special
 import tensorflow as tf
 
+from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow.evaluation import batch_map
 
@@ -36,3 +37,27 @@ def class_log_probs(
   """
   return log_probs_of_logits(np.concatenate(list(batch_map.map_batches(
       model.classify, ((images,) for images in batches), strategy))))
+
+
+def cross_entropy(
+    model: models.Flow, split: datasets.ImageSplit, batch_size: int = 128,
+    num_examples: int | None = None, seed: int = 0,
+    strategy: tf.distribute.Strategy | None = None) -> float:
+  """Returns the mean of `-log p(y|x)` over images, nats; runs no series.
+
+  Args:
+    model: a flow with a classifier.
+    split: images with labels.
+    batch_size: examples per batch.
+    num_examples: use the first this many examples only.
+    seed: of the dequantisation noise.
+    strategy: see `likelihood.bits_per_dim`.
+  """
+  batches = datasets.evaluation_batches(
+      split, batch_size=batch_size, seed=seed, num_examples=num_examples)
+  results = batch_map.map_batches(
+      lambda images, labels: (model.classify(images), labels),
+      ((batch['image'], batch['label']) for batch in batches), strategy)
+  return float(np.mean(np.concatenate([
+      -log_probs_of_logits(logits)[np.arange(len(labels)), labels]
+      for logits, labels in results])))

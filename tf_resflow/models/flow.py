@@ -199,14 +199,16 @@ class Flow(keras.Model):
 
   def log_prob(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
-      estimator: numerics.Estimator | None = None) -> tf.Tensor:
+      estimator: numerics.Estimator | None = None,
+      log_det_weight: tf.Tensor | None = None) -> tf.Tensor:
     """Returns an estimate of `log p(x)`, `[B]`, nats.
 
     It is unbiased if the estimator is; `is_biased` says so of the flow's own.
-    The arguments are those of `transform`.
+    The arguments are those of `transform`; with `log_det_weight`, a scalar
+    `beta`, gradients are those of `log p(z) + beta log|det dz/dx|`.
     """
     z, log_det = self.forward_and_log_det(x, condition, seed, estimator)
-    return self.base_log_prob(z) + log_det
+    return self.base_log_prob(z) + _weighted(log_det, log_det_weight)
 
   def bits_per_dim(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
@@ -237,10 +239,11 @@ class Flow(keras.Model):
   def log_prob_and_logits(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
       estimator: numerics.Estimator | None = None,
+      log_det_weight: tf.Tensor | None = None,
   ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns what `log_prob` does and the class logits, from one pass.
 
-    The arguments are those of `transform`.
+    The arguments are those of `log_prob`.
 
     Returns:
       `log_prob`: `[B]`, nats; `logits`: `[B, num_classes]`.
@@ -250,7 +253,8 @@ class Flow(keras.Model):
     """
     self._check_has_classifier()
     result = self.transform(x, condition, seed, estimator)
-    return (self.base_log_prob(result.y) + result.log_det,
+    log_det = _weighted(result.log_det, log_det_weight)
+    return (self.base_log_prob(result.y) + log_det,
             self.classifier(list(result.features)))
 
   def classify(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
@@ -371,6 +375,14 @@ class Flow(keras.Model):
     return cls(**config | {
         name: keras.saving.deserialize_keras_object(config[name])
         for name in ('bijection', 'classifier') if name in config})
+
+
+def _weighted(log_det, weight):
+  """Returns a log-determinant; its gradients are multiplied by a weight."""
+  if weight is None:
+    return log_det
+  value = tf.stop_gradient(log_det)
+  return value + tf.cast(weight, value.dtype) * (log_det - value)
 
 
 @functools.partial(tf.function, autograph=False, reduce_retracing=True)

@@ -6,7 +6,7 @@ the newest one whose files are complete: a copy may lack the list.
 """
 
 import collections
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 import contextlib
 import logging
 import os
@@ -42,6 +42,15 @@ def _complete_steps(folder: str) -> list[int]:
       if count == int(num_files) and f'ckpt-{step}.index' in names)
 
 
+def complete(folder: str) -> list[str]:
+  """Returns the paths of the checkpoints in a folder, in the order of steps.
+
+  Without the suffixes of their files, all of which are there.
+  """
+  return [os.path.join(folder, f'ckpt-{step}')
+          for step in _complete_steps(folder)]
+
+
 def _listed(folder: str) -> list[str]:
   """Returns the names that TensorFlow's list has, none if it is unreadable."""
   try:
@@ -65,9 +74,9 @@ def latest(workdir: str) -> str | None:
     InvalidValueError: if checkpoints were written and none is left.
   """
   folder = os.path.join(workdir, 'checkpoints')
-  steps = _complete_steps(folder)
-  if steps:
-    return os.path.join(folder, f'ckpt-{steps[-1]}')
+  paths = complete(folder)
+  if paths:
+    return paths[-1]
   last_step = metrics.last_step(workdir)
   is_lost = last_step is not None or any(
       name == _LIST or name.endswith('.index')
@@ -79,6 +88,16 @@ def latest(workdir: str) -> str | None:
           if last_step is not None else '') +
       '; copy one back, or name another folder to start again.')
   return None
+
+
+def write_list(folder: str, names: Iterable[str]) -> None:
+  """Writes TensorFlow's list of a folder; the last name is the latest."""
+  *_, newest = names = list(names)
+  # TensorFlow passes over names without a time after 0, the default.
+  files.write_text(os.path.join(folder, _LIST), '\n'.join([
+      f'model_checkpoint_path: "{newest}"',
+      *(f'all_model_checkpoint_paths: "{name}"\n'
+        'all_model_checkpoint_timestamps: 1.0' for name in names), '']))
 
 
 def make_manager(
@@ -102,13 +121,8 @@ def make_manager(
         '%s names %s as the latest; going on from %s, the newest complete '
         'checkpoint.', os.path.join(folder, _LIST),
         listed[-1] if listed else 'nothing', newest)
-    # TensorFlow passes over names without a time after 0, the default.
-    files.write_text(os.path.join(folder, _LIST), '\n'.join([
-        f'model_checkpoint_path: "{newest}"',
-        *(f'all_model_checkpoint_paths: "{name}"\n'
-          'all_model_checkpoint_timestamps: 1.0'
-          for name in map('ckpt-{}'.format, _complete_steps(folder))
-          if name in [*listed, newest]), '']))
+    names = map(os.path.basename, complete(folder))
+    write_list(folder, [n for n in names if n in [*listed, newest]])
   return tf.train.CheckpointManager(
       checkpoint, folder, max_to_keep=num_to_keep)
 
@@ -125,7 +139,7 @@ def restore(
   Raises:
     InvalidValueError: if a file is damaged or does not fit.
   """
-  with _reading(path):
+  with reading(path):
     status = checkpoint.restore(path)
     if partial:
       status.assert_existing_objects_matched().expect_partial()
@@ -134,7 +148,7 @@ def restore(
 
 
 @contextlib.contextmanager
-def _reading(path: str) -> Iterator[None]:
+def reading(path: str) -> Iterator[None]:
   """Inside, the errors of a checkpoint's files say what to do."""
   try:
     yield
@@ -142,16 +156,16 @@ def _reading(path: str) -> Iterator[None]:
     said = f'{files.first_line(error)}.'
     if _DAMAGED.search(str(error)):
       raise errors.InvalidValueError(
-          'checkpoint', path, 'undamaged files',
-          f'{said} Delete its files to go on from the one before.') from error
+          'file', path, 'undamaged files',
+          f'{said} Delete its files to go on without it.') from error
     raise errors.InvalidValueError(
-        'checkpoint', path, 'readable files that fit the configuration',
+        'file', path, 'readable files that fit the configuration',
         said) from error
 
 
 def has_optimizer(path: str) -> bool:
   """Whether a checkpoint holds the state of an optimizer."""
-  with _reading(path):
+  with reading(path):
     return any(name.startswith('optimizer/')
                for name, _ in tf.train.list_variables(path))
 

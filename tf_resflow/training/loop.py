@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import configuration
+from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.training import metrics
 from tf_resflow.training import signals as signals_lib
@@ -97,7 +98,8 @@ def train(
     config: of the run.
     workdir: folder of the run.
     evaluate_fn: called as `evaluate_fn(model)` with averaged weights every
-      `evaluate_every` steps; returns a dict of scalars to log.
+      `evaluate_every` steps; returns a dict of scalars to log. `keep_best`
+      goes by their `validation_NAME`, of the metrics of the objective.
     save_images_fn: called as `save_images_fn(path, images)` for sample grids.
     strategy: by default that of the configuration.
 
@@ -110,6 +112,9 @@ def train(
     TrainingInterruptedError: after SIGTERM or SIGINT, with the state saved.
     OSError: if a file cannot be written.
   """
+  errors.check(
+      evaluate_fn is not None or not config.run.keep_best, 'keep_best', 'true',
+      'false without evaluate_fn', 'Nothing would say what is best.')
   workdir_lib.check(workdir, config)
   with signals_lib.StopOnSignal() as signals:
     # Checks data and batch as well, before anything is written.
@@ -167,7 +172,13 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
       trainer.check_finite()
     if is_evaluation:
       with trainer.ema.swapped():
-        writer.write(step, evaluate_fn(trainer.model))
+        values = dict(evaluate_fn(trainer.model))
+      if config.keep_best:
+        values['validation_loss'] = trainer.validation_loss(values)
+      writer.write(step, values)
+      if config.keep_best:
+        writer.flush()
+        trainer.save_if_best(values['validation_loss'])
     if is_sample:
       _write_samples(trainer, writer, step)
     if is_save or signals.received:

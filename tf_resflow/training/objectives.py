@@ -3,9 +3,10 @@
 To add one: a subclass of `Objective` and a line in `registries.OBJECTIVES`.
 """
 
+from collections.abc import Mapping
 import dataclasses
 import math
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 
@@ -54,16 +55,27 @@ class Objective(spec.Specified):
   density_metrics: ClassVar[tuple[str, ...]] = ()
 
   def __call__(
-      self, model: models.Flow, batch: Batch, seed: random.SeedLike
-  ) -> tuple[tf.Tensor, Metrics]:
+      self, model: models.Flow, batch: Batch, seed: random.SeedLike,
+      log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
     """Returns the loss and its metrics, scalars.
 
     Args:
       model: to be trained.
       batch: of `B` examples.
       seed: of everything that is drawn; equal seeds give equal losses.
+      log_det_weight: a scalar; gradients, but no values, are those with
+        log-determinants times it. Not given where they are whole.
     """
     raise NotImplementedError
+
+  def loss_of(self, metrics: Mapping[str, Any], event_size: int) -> Any:
+    """Returns the loss that metrics amount to, as of a validation.
+
+    Args:
+      metrics: numbers or scalars, by names.
+      event_size: number of dimensions of an event.
+    """
+    return metrics[self.metric_names[0]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,9 +86,10 @@ class BitsPerDim(Objective):
   density_metrics: ClassVar = metric_names
 
   def __call__(
-      self, model: models.Flow, batch: Batch, seed: random.SeedLike
-  ) -> tuple[tf.Tensor, Metrics]:
-    loss = tf.reduce_mean(model.bits_per_dim(batch.x, seed=seed))
+      self, model: models.Flow, batch: Batch, seed: random.SeedLike,
+      log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
+    loss = tf.reduce_mean(model.bits_per_dim_of(model.log_prob(
+        batch.x, seed=seed, log_det_weight=log_det_weight)))
     return loss, {'bits_per_dim': loss}
 
 
@@ -88,9 +101,10 @@ class Nats(Objective):
   density_metrics: ClassVar = metric_names
 
   def __call__(
-      self, model: models.Flow, batch: Batch, seed: random.SeedLike
-  ) -> tuple[tf.Tensor, Metrics]:
-    loss = -tf.reduce_mean(model.log_prob(batch.x, seed=seed))
+      self, model: models.Flow, batch: Batch, seed: random.SeedLike,
+      log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
+    loss = -tf.reduce_mean(model.log_prob(
+        batch.x, seed=seed, log_det_weight=log_det_weight))
     return loss, {'nats': loss}
 
 
@@ -105,8 +119,8 @@ class CrossEntropy(Objective):
   metric_names: ClassVar = ('cross_entropy', 'accuracy')
 
   def __call__(
-      self, model: models.Flow, batch: Batch, seed: random.SeedLike
-  ) -> tuple[tf.Tensor, Metrics]:
+      self, model: models.Flow, batch: Batch, seed: random.SeedLike,
+      log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
     metrics = _classification_metrics(model.classify(batch.x), batch.labels)
     return metrics['cross_entropy'], metrics
 
@@ -140,15 +154,19 @@ class Hybrid(Objective):
         'a finite number above 0', 'Without the density use cross_entropy.')
 
   def __call__(
-      self, model: models.Flow, batch: Batch, seed: random.SeedLike
-  ) -> tuple[tf.Tensor, Metrics]:
-    log_prob, logits = model.log_prob_and_logits(batch.x, seed=seed)
+      self, model: models.Flow, batch: Batch, seed: random.SeedLike,
+      log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
+    log_prob, logits = model.log_prob_and_logits(
+        batch.x, seed=seed, log_det_weight=log_det_weight)
     metrics = {
         'bits_per_dim': tf.reduce_mean(model.bits_per_dim_of(log_prob)),
         **_classification_metrics(logits, batch.labels)}
+    return self.loss_of(metrics, model.event_size), metrics
+
+  def loss_of(self, metrics: Mapping[str, Any], event_size: int) -> Any:
     # -log p(x) + D log n: the constant changes no gradient.
-    nats = metrics['bits_per_dim'] * model.event_size * math.log(2.0)
-    return self.nll_weight * nats + metrics['cross_entropy'], metrics
+    nats = metrics['bits_per_dim'] * event_size * math.log(2.0)
+    return self.nll_weight * nats + metrics['cross_entropy']
 
 
 def _classification_metrics(logits: tf.Tensor, labels: tf.Tensor) -> Metrics:

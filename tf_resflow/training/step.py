@@ -27,6 +27,9 @@ class TrainStep:
     accumulation_steps: number of equal parts that a batch is processed in;
       with several replicas, part `i` of the global batch is the union of the
       replicas' parts `i`.
+    annealing_steps: number of updates over which the weight of the
+      log-determinant in the gradient rises from 0 to 1, linearly; 0 takes the
+      whole from the first update. Metrics have the whole always.
     seed: Python int.
     jit_compile: compile the gradient computation with XLA.
   """
@@ -36,13 +39,14 @@ class TrainStep:
       objective: objectives.Objective,
       ema: ema_lib.ExponentialMovingAverage | None = None,
       clip_norm: float | None = 1.0, accumulation_steps: int = 1,
-      seed: int = 0, jit_compile: bool = False):
+      annealing_steps: int = 0, seed: int = 0, jit_compile: bool = False):
     self._model = model
     self._optimizer = optimizer
     self._objective = objective
     self._ema = ema
     self._clip_norm = clip_norm
     self._accumulation_steps = accumulation_steps
+    self._annealing_steps = annealing_steps
     self._seed = seed
     self._variables = model.trainable_variables
     self._compute = tf.function(
@@ -63,9 +67,13 @@ class TrainStep:
       variables.
     """
     step_seed = random.fold_in(random.as_seed(self._seed), step)
-    num_parts = self._accumulation_steps
+    num_parts, weights = self._accumulation_steps, {}
+    if self._annealing_steps:
+      weights['log_det_weight'] = tf.minimum(
+          tf.cast(step, batch.x.dtype) / self._annealing_steps, 1.0)
     if num_parts == 1:
-      return self._part_gradients(batch, random.fold_in(step_seed, 0))
+      return self._part_gradients(
+          batch, random.fold_in(step_seed, 0), weights)
 
     def split(tensor):
       shape = tf.concat([[num_parts, -1], tf.shape(tensor)[1:]], axis=0)
@@ -78,7 +86,7 @@ class TrainStep:
     def body(i, *sums):
       values = self._part_gradients(
           objectives.Batch(*(part[i] for part in parts)),
-          random.fold_in(step_seed, i))
+          random.fold_in(step_seed, i), weights)
       return i + 1, *tf.nest.map_structure(tf.add, sums, values)
 
     dtype = batch.x.dtype
@@ -90,9 +98,9 @@ class TrainStep:
         parallel_iterations=1)
     return tuple(tf.nest.map_structure(lambda t: t / num_parts, sums))
 
-  def _part_gradients(self, batch, seed):
+  def _part_gradients(self, batch, seed, weights):
     with tf.GradientTape() as tape:
-      loss, metrics = self._objective(self._model, batch, seed)
+      loss, metrics = self._objective(self._model, batch, seed, **weights)
     # TensorFlow has no zeros for a variable of Keras.
     return metrics, tape.gradient(
         loss, [v.value for v in self._variables],

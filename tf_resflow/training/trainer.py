@@ -1,6 +1,6 @@
 """The state of a run, and what changes it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 import logging
 
 import numpy as np
@@ -11,6 +11,7 @@ from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.layers.bijections import invertible_matrix
+from tf_resflow.training import best_checkpoint
 from tf_resflow.training import checkpoints
 from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import files
@@ -120,6 +121,7 @@ class Learner:
         self.model, self.optimizer, self.objective, self.ema,
         clip_norm=config.optimizer.clip_norm,
         accumulation_steps=config.optimizer.accumulation_steps,
+        annealing_steps=config.objective.annealing_steps,
         seed=config.run.seed, jit_compile=config.run.jit_compile)
 
   @property
@@ -176,10 +178,12 @@ class Trainer(Learner):
     self.workdir = workdir
     with self.strategy.scope():
       self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
+    state = {'model': self.model, 'optimizer': self.optimizer,
+             'ema': self.ema, 'step': self._step}
     self._manager = checkpoints.make_manager(
-        tf.train.Checkpoint(
-            model=self.model, optimizer=self.optimizer, ema=self.ema,
-            step=self._step), workdir, config.run.checkpoints_to_keep)
+        tf.train.Checkpoint(**state), workdir, config.run.checkpoints_to_keep)
+    self._best = best_checkpoint.BestCheckpoint(
+        workdir, **state) if config.run.keep_best else None
 
   @property
   def step(self) -> int:
@@ -210,6 +214,32 @@ class Trainer(Learner):
     self.check_finite()
     with files.writing(f'the checkpoint of step {self.step}'):
       return self._manager.save(checkpoint_number=self.step)
+
+  def validation_loss(self, values: Mapping[str, float]) -> float:
+    """Returns the loss that the metrics of a validation amount to.
+
+    Args:
+      values: with `validation_NAME` for the metrics of the objective.
+
+    Raises:
+      InvalidValueError: if one is missing.
+    """
+    try:
+      return float(self.objective.loss_of(
+          {name.removeprefix('validation_'): value
+           for name, value in values.items()}, self.model.event_size))
+    except KeyError as error:
+      raise errors.InvalidValueError(
+          'validation', ', '.join(values), f'also validation_{error.args[0]}',
+          'keep_best goes by it.') from error
+
+  def save_if_best(self, value: float) -> None:
+    """Writes the best checkpoint if the validation loss is the lowest so far.
+
+    Raises:
+      OSError: if the checkpoint cannot be written.
+    """
+    self._best.offer(value, self.step)
 
   def check_finite(self) -> None:
     """Raises `TrainingDivergedError` unless the state can be gone on from."""

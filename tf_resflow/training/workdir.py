@@ -6,6 +6,7 @@ It can be made of a model, and gives its model back.
     model.json     that of the model
     metrics.csv    one row every `log_every` updates
     checkpoints/   weights, optimizer, averages
+    best/          the same of the update that validated best, with keep_best
     tensorboard/   the metrics once more, and samples
     samples/       grids of samples
 """
@@ -21,6 +22,7 @@ from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.configuration import flags as flags_lib
 from tf_resflow.configuration import values
+from tf_resflow.training import best_checkpoint
 from tf_resflow.training import checkpoints
 from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import files
@@ -179,15 +181,31 @@ def create_workdir(
     os.rename(draft, workdir)
 
 
+def _checkpoint_of(workdir, which):
+  """Returns the path of the latest or the best checkpoint."""
+  if which == 'best':
+    path = best_checkpoint.find(workdir)
+    errors.check(
+        path is not None, 'checkpoint', which,
+        f'latest, since {workdir} has no best one',
+        'bin/train keeps it with --keep_best.')
+    return path
+  path = checkpoints.latest(workdir)
+  errors.check(path is not None, 'workdir', workdir,
+               'a run with a checkpoint', 'Train until the first one.')
+  return path
+
+
 def load_model(
-    workdir: str, averaged: bool = True, dtype: str = 'float32'
-) -> tuple[models.Flow, int]:
-  """Returns the model of a run with the weights of its latest checkpoint.
+    workdir: str, averaged: bool = True, dtype: str = 'float32',
+    checkpoint: str = 'latest') -> tuple[models.Flow, int]:
+  """Returns the model of a run with the weights of a checkpoint.
 
   Args:
     workdir: path of the run.
     averaged: whether to take the averaged weights (EMA), as evaluation does.
     dtype: 'float32' or 'float64'.
+    checkpoint: 'latest', or 'best' for that of the lowest validation loss.
 
   Returns:
     The model, and the step of the checkpoint.
@@ -199,14 +217,12 @@ def load_model(
   path = path_of(workdir, MODEL_JSON)
   with open(path, encoding='utf-8') as f:
     config = configuration.model_from_json(f.read(), path)
-  latest = checkpoints.latest(workdir)
-  errors.check(latest is not None, 'workdir', workdir,
-               'a run with a checkpoint', 'Train until the first one.')
+  checkpoint_path = _checkpoint_of(workdir, checkpoint)
   model = config.build()
   ema = ema_lib.ExponentialMovingAverage(model)
   step = tf.Variable(0, dtype=tf.int64)
   checkpoints.restore(
-      tf.train.Checkpoint(model=model, ema=ema, step=step), latest,
+      tf.train.Checkpoint(model=model, ema=ema, step=step), checkpoint_path,
       partial=True)
   if averaged:
     ema_lib.assign(model.trainable_variables, ema.averages)

@@ -105,9 +105,12 @@ def test_the_name_of_a_function_is_no_bound():
 
 @pytest.mark.parametrize('make_layer', [
     lambda: keras.layers.RandomFlip(), lambda: keras.layers.SpatialDropout1D(
-        0.5), lambda: keras.layers.GaussianNoise(0.1)])
-def test_refuses_whatever_draws(make_layer):
-  with pytest.raises(ValueError, match='deterministic'):
+        0.5), lambda: keras.layers.GaussianNoise(0.1),
+    lambda: keras.layers.Dropout(0.5),
+    lambda: keras.layers.BatchNormalization()])
+def test_refuses_whatever_draws_or_sees_the_batch(make_layer):
+  with pytest.raises(
+      ValueError, match='deterministic .* of one example, by its Lipschitz bo'):
     layers.KerasLayer(keras.Sequential([make_layer()]))
 
 

@@ -66,8 +66,10 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
           not _depends_on_more_than_its_input(part), 'g', (
               f'{type(part).__name__} ({part.name!r})'),
           'a function that is deterministic and treats every example on its '
-          'own', 'Remove that layer; ActNorm outside of the block is the usual '
-          'replacement for batch normalisation.')
+          'own', 'Inverse and log-determinant are those of one map of one '
+          'example, by its Lipschitz bound; what draws, or depends on the rest '
+          'of the batch, is no such map. Remove that layer; ActNorm outside of '
+          'the block is the usual replacement for batch normalisation.')
     kwargs.setdefault('dtype', _dtype(layer))
     super().__init__(**kwargs)
     self.layer = layer
