@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
+from tests import networks
 from tf_resflow import bijectors
 from tf_resflow import layers
 from tf_resflow import models
@@ -97,58 +98,10 @@ def evaluate(subject: Any, x: tf.Tensor, seed: Any = 1) -> list[tf.Tensor]:
   return outputs
 
 
-@keras.saving.register_keras_serializable('tf_resflow_tests')
-class ScaledTanh(keras.layers.Layer):
-  """What a user writes: `tanh(x sigmoid(scale)) / 2`, of slope 1/2 at most."""
-
-  def build(self, input_shape):
-    self.scale = self.add_weight(
-        name='scale', shape=input_shape[-1:], initializer='ones')
-
-  def call(self, inputs):
-    return 0.5 * tf.tanh(inputs * tf.sigmoid(self.scale.value))
-
-
 def _plain(layer_class, event_shape=(5,), **kwargs):
   """A case of a layer without variables."""
   return Case(lambda dtype: layer_class(**kwargs, dtype=dtype), event_shape,
               has_variables=False)
-
-
-def dense_g(dtype: str, activation: str = 'lipswish') -> keras.Sequential:
-  """Returns a network of constrained dense layers, on events `[3]`."""
-  return keras.Sequential([
-      keras.Input((3,)),
-      layers.SpectralDense(6, coeff=0.9, seed=1, dtype=dtype),
-      registries.ACTIVATIONS.get(activation)(dtype=dtype),
-      layers.SpectralDense(3, coeff=0.9, seed=5, dtype=dtype)])
-
-
-def conv_g(dtype: str, activation: str = 'lipswish') -> keras.Sequential:
-  """Returns a network of constrained convolutions, on events `[4, 4, 2]`."""
-  make_activation = registries.ACTIVATIONS.get(activation)
-  return keras.Sequential([
-      keras.Input((4, 4, 2)),
-      make_activation(dtype=dtype),
-      layers.SpectralConv2D(6, 3, coeff=0.9, seed=1, dtype=dtype),
-      make_activation(dtype=dtype),
-      layers.SpectralConv2D(6, 1, coeff=0.9, seed=5, dtype=dtype),
-      make_activation(dtype=dtype),
-      layers.SpectralConv2D(2, 3, coeff=0.9, seed=9, dtype=dtype)])
-
-
-def _mixed_g(dtype):
-  """A dense network on images, with a layer of Keras and a nested sequence."""
-  return layers.Sequence([
-      layers.Reshape((-1,), dtype=dtype),
-      layers.SpectralDense(5, coeff=0.9, seed=1, dtype=dtype),
-      layers.LipSwish(beta_initial=1.5, dtype=dtype),
-      layers.Sequence([
-          layers.SpectralDense(4, coeff=0.9, seed=5, dtype=dtype),
-          layers.LipSwish(dtype=dtype)]),
-      layers.as_lipschitz_layer(keras.layers.Activation('tanh', dtype=dtype)),
-      layers.SpectralDense(12, coeff=0.9, seed=9, use_bias=False, dtype=dtype),
-      layers.Reshape((2, 2, 3), dtype=dtype)])
 
 
 LIPSCHITZ = {
@@ -177,17 +130,18 @@ LIPSCHITZ = {
         lambda dtype: layers.SpectralConv2D(3, 1, seed=1, dtype=dtype),
         (4, 4, 2)),
     'sequence_dense': Case(
-        lambda dtype: layers.as_lipschitz_layer(dense_g(dtype)), (3,)),
+        lambda dtype: layers.as_lipschitz_layer(networks.dense_g(dtype)), (3,)),
     'sequence_conv': Case(
-        lambda dtype: layers.as_lipschitz_layer(conv_g(dtype)), (4, 4, 2)),
-    'sequence_mixed': Case(_mixed_g, (2, 2, 3)),
+        lambda dtype: layers.as_lipschitz_layer(networks.conv_g(dtype)),
+        (4, 4, 2)),
+    'sequence_mixed': Case(networks.mixed_g, (2, 2, 3)),
     'keras_layer': Case(
         lambda dtype: layers.KerasLayer(
             keras.layers.Activation('sigmoid', dtype=dtype)), (5,),
         has_variables=False),
     'asserted': Case(
         lambda dtype: layers.as_lipschitz_layer(
-            ScaledTanh(dtype=dtype), lipschitz_bound=0.5), (5,)),
+            networks.ScaledTanh(dtype=dtype), lipschitz_bound=0.5), (5,)),
 }
 
 # Layers that are neither Lipschitz nor invertible.
@@ -198,7 +152,7 @@ CLASSIFIERS = {
 }
 
 
-def _block(make_g_fn=dense_g, event_shape=(3,), is_random=True,
+def _block(make_g_fn=networks.dense_g, event_shape=(3,), is_random=True,
            per_example=True, compiles=True, **kwargs):
   return Case(
       lambda dtype: layers.ResidualBlock(make_g_fn(dtype), **kwargs),
@@ -288,17 +242,18 @@ BIJECTIONS = {
            ('invertible_linear', layers.InvertibleLinear, (5,)),
            ('invertible_linear_image', layers.InvertibleLinear, (2, 2, 2)))
        for parameterization in registries.MATRICES.names()},
-    'residual_conv': _block(conv_g, (4, 4, 2)),
+    'residual_conv': _block(networks.conv_g, (4, 4, 2)),
     'residual_exact': _block(estimator='exact', is_random=False,
                              compiles=False),
     'residual_asserted': _block(
-        lambda dtype: ScaledTanh(dtype=dtype), lipschitz_bound=0.5,
+        lambda dtype: networks.ScaledTanh(dtype=dtype), lipschitz_bound=0.5,
         solver='banach'),
     **{f'residual_{name}_{kind}': _block(
         functools.partial(make_g_fn, activation=name), event_shape)
        for name in ('cpila', 'clipswish', 'crelu', 'maxmin', 'fullsort')
        for kind, make_g_fn, event_shape in (
-           ('dense', dense_g, (3,)), ('conv', conv_g, (4, 4, 2)))},
+           ('dense', networks.dense_g, (3,)),
+           ('conv', networks.conv_g, (4, 4, 2)))},
     **{f'residual_{memory}': _block(
         memory=memory, per_example=memory != 'backward_in_forward')
        for memory in registries.MEMORY_MODES.names()},
@@ -324,11 +279,11 @@ BIJECTORS = {
         lambda dtype: bijectors.Logit([2, 2, 1], dtype=dtype), (2, 2, 1),
         is_pixels=True, has_variables=False),
     'bijector_residual': Case(
-        lambda dtype: bijectors.ResidualBlock(conv_g(dtype)), (4, 4, 2),
-        is_random=True),
+        lambda dtype: bijectors.ResidualBlock(networks.conv_g(dtype)),
+        (4, 4, 2), is_random=True),
     'bijector_residual_exact': Case(
         lambda dtype: bijectors.ResidualBlock(
-            dense_g(dtype), estimator='exact'), (3,), compiles=False),
+            networks.dense_g(dtype), estimator='exact'), (3,), compiles=False),
     'bijector_of_layer': Case(
         lambda dtype: bijectors.LayerBijector(
             layers.Standardize([0.5, 0.2], [0.2, 0.3], dtype=dtype),

@@ -1,8 +1,13 @@
-"""Two logical CPU devices for the tests of replicas, and the digits."""
+"""Two logical CPU devices for the tests of replicas; digits; the tools."""
 
+from collections.abc import Callable
+import dataclasses
+
+from absl import logging
 import pytest
 
 from tf_resflow import datasets
+from tf_resflow.commands import runner
 
 NUM_LOGICAL_CPUS = 2
 
@@ -31,3 +36,28 @@ def data_dir(tmp_path_factory):
   folder = tmp_path_factory.mktemp('data')
   datasets.load('digits', 'train', data_dir=folder)
   return str(folder)
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+  """What a tool returned and wrote."""
+
+  status: int
+  stdout: str
+  stderr: str
+
+
+@pytest.fixture
+def run_tool(capsys) -> Callable[..., Result]:
+  """Returns `run_tool(name, *arguments)`: a tool without a new process."""
+
+  def run(name, *arguments):
+    capsys.readouterr()
+    verbosity = logging.get_verbosity()
+    try:
+      status = runner.run(name, [str(argument) for argument in arguments])
+    finally:
+      logging.set_verbosity(verbosity)
+    return Result(status, *capsys.readouterr())
+
+  return run

@@ -1,16 +1,11 @@
-"""Runs of the digits, and the tools in this process."""
+"""Runs of the digits."""
 
-from collections.abc import Callable
-import dataclasses
-
-from absl import logging
 import pytest
 
 from tests.commands import processes
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import training
-from tf_resflow.commands import runner
 
 _TRAIN = [
     '--num_blocks=1', '--hidden_channels=4', '--num_dense_blocks=0',
@@ -42,28 +37,3 @@ def trained_workdir(tmp_path_factory, data_dir):
       '--noevaluate_at_end')
   assert process.returncode == 0, process.stderr
   return folder
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-  """What a tool returned and wrote."""
-
-  status: int
-  stdout: str
-  stderr: str
-
-
-@pytest.fixture
-def run_tool(capsys) -> Callable[..., Result]:
-  """Returns `run_tool(name, *arguments)`: a tool without a new process."""
-
-  def run(name, *arguments):
-    capsys.readouterr()
-    verbosity = logging.get_verbosity()
-    try:
-      status = runner.run(name, [str(argument) for argument in arguments])
-    finally:
-      logging.set_verbosity(verbosity)
-    return Result(status, *capsys.readouterr())
-
-  return run

@@ -11,6 +11,7 @@ from tensorflow_probability import bijectors as tfb
 
 from tests import cases
 from tests import graphs
+from tests import networks
 from tf_resflow import bijectors
 from tf_resflow import layers
 from tf_resflow import numerics
@@ -96,7 +97,7 @@ def test_counts_every_graph():
 
 def test_a_chain_of_bijectors_traces_no_more():
   chain = bijectors.Chain([
-      bijectors.ResidualBlock(cases.dense_g('float32')),
+      bijectors.ResidualBlock(networks.dense_g('float32')),
       bijectors.ActNorm([3])])
   for size in _SIZES[:2]:
     chain.inverse(chain.forward(tf.ones([size, 3])))
@@ -108,7 +109,7 @@ def test_a_chain_of_bijectors_traces_no_more():
 
 def test_chunks_of_unknown_size_change_no_result():
   """Eager batches go through the graph in chunks, as those of known size."""
-  block = layers.ResidualBlock(cases.conv_g('float64'))
+  block = layers.ResidualBlock(networks.conv_g('float64'))
   block.build((None, 4, 4, 2))
   block._largest_event = 2**19  # Chunks of one example.
   x = cases.BIJECTIONS['residual_conv'].inputs('float64', batch_size=5)

@@ -54,8 +54,41 @@ def test_cross_entropy():
   labels = np.array([0, 0, 1, 2, 1], np.int32)
   split = splits.make_split(np.zeros([5, 4, 4, 1], np.uint8), 16, labels)
   for num_examples in (None, 4):
-    found = classification.cross_entropy(
-        model, split, batch_size=3, num_examples=num_examples)
+    found = classification.classification_metrics(
+        model, split, batch_size=3, num_examples=num_examples)['cross_entropy']
+    values = -special.log_softmax(logits)[labels[:num_examples]]
     np.testing.assert_allclose(
-        found, -np.mean(special.log_softmax(logits)[labels[:num_examples]]),
+        found[:2], [values.mean(), values.std(ddof=1) / len(values)**0.5],
         rtol=1e-6)
+
+
+_LABELS = np.array([0, 0, 1, 2, 2, 2, 1], np.int32)
+
+
+class _Brightness:
+  """Takes the number of bright halves for the class of an image."""
+
+  def classify(self, x):
+    bright = tf.cast(tf.reduce_mean(x, axis=[2, 3]) > 0.5, tf.int32)
+    return tf.one_hot(tf.reduce_sum(bright, axis=1), 3)
+
+
+@pytest.fixture(scope='module')
+def labelled():
+  images = np.zeros([7, 2, 2, 1], np.uint8)
+  for image, label in zip(images, _LABELS, strict=True):
+    image[:label] = 15
+  images[4] = 0  # The only one that is taken for another.
+  return splits.make_split(images, 16, _LABELS)
+
+
+@pytest.mark.parametrize('num_examples, expected', [(None, 6 / 7), (4, 1.0)])
+@pytest.mark.parametrize('strategy', [None, replicas.two_replicas])
+def test_share_of_right_classes(labelled, num_examples, expected, strategy):
+  found = classification.classification_metrics(
+      _Brightness(), labelled, batch_size=2, num_examples=num_examples,
+      strategy=strategy and strategy())['accuracy']
+  num_examples = num_examples or 7
+  assert found.mean == expected and found.num_examples == num_examples
+  np.testing.assert_allclose(
+      found.stderr, np.sqrt(expected * (1 - expected) / (num_examples - 1)))

@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 
 from tests import flows
-from tests import replicas
 from tests import splits
 from tf_resflow import evaluation
 from tf_resflow import models
@@ -145,35 +144,3 @@ def test_norms_that_are_not_known():
   bounds = [models.BlockBound('a', 0.5, None, None, ())]
   table = evaluation.format_table({'num_examples': 1}, bounds)
   assert table.splitlines()[-1].split() == ['a', 'unknown', 'uncertified']
-
-
-_LABELS = np.array([0, 0, 1, 2, 2, 2, 1], np.int32)
-
-
-class _Brightness:
-  """Takes the number of bright halves for the class of an image."""
-
-  def classify(self, x):
-    bright = tf.cast(tf.reduce_mean(x, axis=[2, 3]) > 0.5, tf.int32)
-    return tf.one_hot(tf.reduce_sum(bright, axis=1), 3)
-
-
-@pytest.fixture(scope='module')
-def labelled():
-  images = np.zeros([7, 2, 2, 1], np.uint8)
-  for image, label in zip(images, _LABELS, strict=True):
-    image[:label] = 15
-  images[4] = 0  # The only one that is taken for another.
-  return splits.make_split(images, 16, _LABELS)
-
-
-@pytest.mark.parametrize('num_examples, expected', [(None, 6 / 7), (4, 1.0)])
-@pytest.mark.parametrize('strategy', [None, replicas.two_replicas])
-def test_share_of_right_classes(labelled, num_examples, expected, strategy):
-  found = evaluation.accuracy(
-      _Brightness(), labelled, batch_size=2, num_examples=num_examples,
-      strategy=strategy and strategy())
-  num_examples = num_examples or 7
-  assert found.mean == expected and found.num_examples == num_examples
-  np.testing.assert_allclose(
-      found.stderr, np.sqrt(expected * (1 - expected) / (num_examples - 1)))

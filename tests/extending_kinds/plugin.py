@@ -38,6 +38,7 @@ def pytest_sessionstart(session):
 
 def _add_cases(my_kinds):
   from tests import cases
+  from tests import networks
   from tests.numerics import cases as numerics_cases
   from tf_resflow import layers
 
@@ -51,7 +52,7 @@ def _add_cases(my_kinds):
       (3, 4, 2), has_slope_bounds=False, kernel_scale=0.2)
   cases.BIJECTIONS['mine_inverse'] = cases.Case(
       lambda dtype: my_kinds.InverseBlock(
-          layers.ResidualBlock(cases.dense_g(dtype))), (3,), is_random=True,
+          layers.ResidualBlock(networks.dense_g(dtype))), (3,), is_random=True,
       solves_forward=True)
   cases.MODELS['mine_model'] = cases.Case(
       my_kinds.GaussianConfig(image_shape=(4, 4, 1)).build, (4, 4, 1),

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests import cases
 from tests import graphs
+from tests import networks
 from tests import replicas
 from tf_resflow import configuration
 from tf_resflow import errors
@@ -213,7 +213,7 @@ def _make_model_without_norms():
   """Returns a hybrid model whose `g` has nothing to iterate."""
   model = models.Flow(
       layers.Chain([
-          layers.ResidualBlock(cases.ScaledTanh(), lipschitz_bound=0.5),
+          layers.ResidualBlock(networks.ScaledTanh(), lipschitz_bound=0.5),
           layers.FeatureTap(), layers.Flatten()]),
       (4, 4, 1), num_levels=17, classifier=layers.HybridClassifier(3, 4))
   model.initialize(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))

@@ -46,10 +46,10 @@ def main(options: Options, config: configuration.Config) -> None:
     split = datasets.load_split(config.data, 'validation')
     values = evaluation.validate(model, split, strategy)
     if model.has_classifier:
-      values['validation_accuracy'] = evaluation.accuracy(
-          model, split, strategy=strategy).mean
-      values['validation_cross_entropy'] = evaluation.cross_entropy(
-          model, split, strategy=strategy)
+      values |= {
+          f'validation_{name}': value.mean for name, value in
+          evaluation.classification_metrics(
+              model, split, strategy=strategy).items()}
     return values
 
   trainer = training.train(

@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'bias': ['measure_bias', 'validate'],
     'bias_figure': ['save_bias'],
     'baselines': ['evaluate_baselines', 'format_baselines'],
-    'classification': ['class_log_probs', 'cross_entropy'],
+    'classification': ['class_log_probs', 'classification_metrics'],
     'examples': ['Examples', 'examples_from_file', 'examples_from_split'],
     'features': ['FeatureExtractor', 'load_feature_extractor'],
     'figures': [
@@ -25,8 +25,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'pictures': [
         'Picture', 'interpolations', 'linear_path', 'reconstructions',
         'samples', 'spherical_path'],
-    'report': [
-        'accuracy', 'evaluate', 'format_table', 'report_inputs'],
+    'report': ['evaluate', 'format_table', 'report_inputs'],
     'roc': ['Auroc', 'auroc'],
     'sample_quality': [
         'FeatureMoments', 'compare_samples', 'frechet_distance', 'squared_mmd',

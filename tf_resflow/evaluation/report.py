@@ -11,7 +11,7 @@ import tensorflow as tf
 from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow import numerics
-from tf_resflow.evaluation import batch_map
+from tf_resflow.evaluation import classification
 from tf_resflow.evaluation import inversion
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import statistics
@@ -51,8 +51,8 @@ def evaluate(
       `inverse_residual_max`, `inverse_num_steps_max`,
       `inverse_num_not_converged`, `lipschitz_bound_max` (certificate, None
       when a block is uncertified, there is none, or `certify` is off),
-      `lipschitz_power_iteration_max`, and `accuracy` and `accuracy_stderr`
-      (across examples) of a hybrid model;
+      `lipschitz_power_iteration_max`, and of a hybrid model `accuracy` and
+      `cross_entropy` with their `_stderr` (across examples);
     bits: `[R, N]`, the estimates;
     bounds: those of all blocks that have some.
   """
@@ -68,38 +68,11 @@ def evaluate(
   report, bounds = _report(
       model, summary, num_probes, inverse, certify, verbose)
   if model.has_classifier:
-    share = accuracy(
+    for name, value in classification.classification_metrics(
         model, split, batch_size=batch_size, num_examples=num_examples,
-        seed=seed, strategy=strategy)
-    report |= {'accuracy': share.mean, 'accuracy_stderr': share.stderr}
+        seed=seed, strategy=strategy).items():
+      report |= {name: value.mean, f'{name}_stderr': value.stderr}
   return report, bits, bounds
-
-
-def accuracy(
-    model: models.Flow, split: datasets.ImageSplit, batch_size: int = 128,
-    num_examples: int | None = None, seed: int = 0,
-    strategy: tf.distribute.Strategy | None = None,
-) -> statistics.MeanAndStderr:
-  """Returns the share of images whose label has the largest logit, in [0, 1].
-
-  The standard error is the binomial one, `sqrt(p (1 - p) / (N - 1))`. It says
-  nothing where all or none are right: it is 0 then.
-
-  Args:
-    model: a flow with a classifier.
-    split: images with labels.
-    batch_size: examples per batch.
-    num_examples: use the first this many examples only.
-    seed: of the dequantisation noise.
-    strategy: see `likelihood.bits_per_dim`.
-  """
-  batches = datasets.evaluation_batches(
-      split, batch_size=batch_size, seed=seed, num_examples=num_examples)
-  results = batch_map.map_batches(
-      lambda images, labels: (model.classify(images), labels),
-      ((batch['image'], batch['label']) for batch in batches), strategy)
-  return statistics.mean_and_stderr(np.concatenate([
-      np.argmax(logits, axis=1) == labels for logits, labels in results]))
 
 
 def report_inputs(

@@ -1,0 +1,55 @@
+"""Networks that the cases put into residual blocks."""
+
+import keras
+import tensorflow as tf
+
+from tf_resflow import layers
+from tf_resflow.configuration import registries
+
+
+@keras.saving.register_keras_serializable('tf_resflow_tests')
+class ScaledTanh(keras.layers.Layer):
+  """What a user writes: `tanh(x sigmoid(scale)) / 2`, of slope 1/2 at most."""
+
+  def build(self, input_shape):
+    self.scale = self.add_weight(
+        name='scale', shape=input_shape[-1:], initializer='ones')
+
+  def call(self, inputs):
+    return 0.5 * tf.tanh(inputs * tf.sigmoid(self.scale.value))
+
+
+def dense_g(dtype: str, activation: str = 'lipswish') -> keras.Sequential:
+  """Returns a network of constrained dense layers, on events `[3]`."""
+  return keras.Sequential([
+      keras.Input((3,)),
+      layers.SpectralDense(6, coeff=0.9, seed=1, dtype=dtype),
+      registries.ACTIVATIONS.get(activation)(dtype=dtype),
+      layers.SpectralDense(3, coeff=0.9, seed=5, dtype=dtype)])
+
+
+def conv_g(dtype: str, activation: str = 'lipswish') -> keras.Sequential:
+  """Returns a network of constrained convolutions, on events `[4, 4, 2]`."""
+  make_activation = registries.ACTIVATIONS.get(activation)
+  return keras.Sequential([
+      keras.Input((4, 4, 2)),
+      make_activation(dtype=dtype),
+      layers.SpectralConv2D(6, 3, coeff=0.9, seed=1, dtype=dtype),
+      make_activation(dtype=dtype),
+      layers.SpectralConv2D(6, 1, coeff=0.9, seed=5, dtype=dtype),
+      make_activation(dtype=dtype),
+      layers.SpectralConv2D(2, 3, coeff=0.9, seed=9, dtype=dtype)])
+
+
+def mixed_g(dtype):
+  """A dense network on images, with a layer of Keras and a nested sequence."""
+  return layers.Sequence([
+      layers.Reshape((-1,), dtype=dtype),
+      layers.SpectralDense(5, coeff=0.9, seed=1, dtype=dtype),
+      layers.LipSwish(beta_initial=1.5, dtype=dtype),
+      layers.Sequence([
+          layers.SpectralDense(4, coeff=0.9, seed=5, dtype=dtype),
+          layers.LipSwish(dtype=dtype)]),
+      layers.as_lipschitz_layer(keras.layers.Activation('tanh', dtype=dtype)),
+      layers.SpectralDense(12, coeff=0.9, seed=9, use_bias=False, dtype=dtype),
+      layers.Reshape((2, 2, 3), dtype=dtype)])
