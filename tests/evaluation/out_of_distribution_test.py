@@ -59,6 +59,7 @@ def test_exact_up_to_64_dimensions_and_16_draws_beyond(flow):
   assert ood.scoring_rule(wide, numerics.Exact())[:2] == (numerics.Exact(), 1)
   assert _rule('roulette:poisson:2', flow)[1:] == (
       16, 'the estimator that was asked for')
+  assert 'bias' in _rule('fixed:3', flow).reason
   with pytest.raises(ValueError, match='num_repeats=15: expected a number fr'):
     ood.scoring_rule(wide, num_repeats=15)
   with pytest.raises(ValueError, match='num_repeats=16: expected no such numb'):

@@ -9,9 +9,9 @@ import numpy as np
 
 from tf_resflow import datasets
 from tf_resflow import evaluation
+from tf_resflow import numerics
 from tf_resflow.commands import options as options_lib
 from tf_resflow.configuration import fields
-from tf_resflow.numerics import random
 
 _PICTURES = ('.png', '.svg')
 
@@ -74,7 +74,7 @@ def main(options: Any, run: options_lib.OpenedRun) -> None:
   inside, outside = [
       evaluation.score_examples(
           run.model, examples, rule, batch_size=batch_size,
-          seed=random.fold_in(options.seed, i), strategy=run.strategy,
+          seed=numerics.random.fold_in(options.seed, i), strategy=run.strategy,
           verbose=1)
       for i, examples in enumerate(_examples(options, run))]
   report = evaluation.compare_scores(run.model, inside, outside)

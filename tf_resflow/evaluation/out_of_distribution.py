@@ -68,6 +68,8 @@ def scoring_rule(
   """
   if estimator is not None:
     reason = 'the estimator that was asked for'
+    if estimator.is_biased:
+      reason += ', whose bias no deviation shows'
   elif model.event_size <= MAX_EXACT_SIZE:
     estimator = numerics.Exact()
     reason = f'exact, as up to {MAX_EXACT_SIZE} dimensions'
