@@ -109,7 +109,7 @@ def _measure(options: Options, estimator: numerics.Estimator, workdir: str
 
 
 def _title(options: Options, workdir: str, report: dict[str, Any]) -> str:
-  return (f'{workdir}, {report["own_estimator"]}\nbias on {options.split}: '
+  return (f'{workdir}\n{report["own_estimator"]}\nbias on {options.split}: '
           f'{report["bias"]:+.4f} +- {report["bias_stderr"]:.4f}')
 
 

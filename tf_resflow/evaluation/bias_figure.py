@@ -35,7 +35,8 @@ def save_bias(
       if is_there.any():
         panel.plot(columns['step'][is_there], values[is_there], style,
                    label=label, linewidth=width, markersize=3)
-    panel.set(title=title, xlabel='step')
+    panel.set_title(title, fontsize=9)
+    panel.set_xlabel('step')
     panel.grid(alpha=0.3)
     panel.legend(frameon=False, fontsize=8)
   axes[0, 0].set_ylabel('bits/dim')
