@@ -28,7 +28,7 @@ def _offer(workdir, values, start=1):
     state.assign(10.0 * step)
     if best.offer(value, step):
       taken.append(step)
-    assert len(_steps(workdir)) <= 1
+      assert _steps(workdir) == [step]
   return taken
 
 

@@ -157,7 +157,7 @@ def test_gradients_of_an_annealed_log_determinant(spec, scale, beta):
   def annealed():
     z, log_det = model.forward_and_log_det(batch.x, seed=seed)
     loss = -scale * tf.reduce_mean(
-        model.base_log_prob(z) + np.float32(beta) * log_det)
+        model.base_log_prob(z) + float(np.float32(beta)) * log_det)
     if 'cross_entropy' in metrics:
       loss += tf.reduce_mean(
           tf.nn.sparse_softmax_cross_entropy_with_logits(
