@@ -90,11 +90,13 @@ def evaluate(subject: Any, x: tf.Tensor, seed: Any = 1) -> list[tf.Tensor]:
   if isinstance(subject, tfb.Bijector):
     y = subject.forward(x, seed=seed)
     return [y, subject.forward_log_det_jacobian(x, seed=seed)]
+  if isinstance(subject, layers.Embedding):
+    return list(subject.embed(x, seed=seed))
   if not hasattr(subject, 'forward_and_log_det'):
     return [subject(x)]
   outputs = list(subject.forward_and_log_det(x, seed=seed))
   if getattr(subject, 'has_classifier', False):
-    outputs.append(subject.classify(x))
+    outputs.append(subject.classify(x, seed=seed))
   return outputs
 
 
@@ -150,6 +152,23 @@ CLASSIFIERS = {
         lambda dtype: layers.ClassifierHead(3, seed=1, dtype=dtype),
         (4, 3, 2)),
 }
+
+
+# From data to events: their log-weights stand for log-determinants.
+EMBEDDINGS = {
+    'identity_embedding': _plain(layers.IdentityEmbedding, (3, 2)),
+    'noise_uniform': _plain(layers.NoiseChannels, (2, 3, 2), num_channels=3),
+    'noise_gaussian': Case(
+        lambda dtype: layers.NoiseChannels(1, 'gaussian', dtype=dtype), (5,),
+        is_random=True, has_variables=False),
+}
+
+
+def _moving_mean(dtype):
+  layer = layers.MovingMean(dtype=dtype)
+  layer.build((None, 2, 3, 2))
+  layer.moving_mean.assign([0.3, -0.5])
+  return layer
 
 
 def _block(make_g_fn=networks.dense_g, event_shape=(3,), is_random=True,
@@ -215,6 +234,7 @@ BIJECTIONS = {
         lambda dtype: layers.ActNorm(per_feature=True, dtype=dtype),
         (2, 3, 2)),
     'act_norm_vector': Case(lambda dtype: layers.ActNorm(dtype=dtype), (3,)),
+    'moving_mean': Case(_moving_mean, (2, 3, 2)),
     'squeeze': _plain(layers.Squeeze, (4, 2, 2)),
     'flatten': _plain(layers.Flatten, (2, 3, 2)),
     'feature_tap': _plain(layers.FeatureTap, (2, 3, 2), shape=(6, 2)),
@@ -327,6 +347,7 @@ MODELS = {
     'flow_hybrid': image_flow(
         num_classes=3, head_channels=4, preactivation=False,
         feature_act_norm=True, act_norm=False, first_act_norm=False),
+    'flow_moving_mean': image_flow(moving_mean=True, num_blocks=(1,)),
     'flow_hybrid_factor_out': image_flow(
         num_classes=3, head_channels=4, factor_out=True, num_dense_blocks=0),
     'flow_linear_maps': image_flow(
@@ -352,6 +373,15 @@ MODELS = {
         is_random=True),
 }
 
+# No bijections of their data, beside which they have noise.
+EMBEDDED_MODELS = {
+    'flow_noise': image_flow(noise_channels=1, num_dense_blocks=0),
+    'flow_noise_hybrid': image_flow(
+        noise_channels=2, noise_law='gaussian', num_classes=3, head_channels=4,
+        squeeze_first=True, num_blocks=(1,), preprocessing='standardize',
+        mean=(0.4,), std=(0.3,), moving_mean=True),
+}
+
 # Data sets that are read without a network.
 DATASETS = {name: name for name in ('digits', 'mnist5k')}
 
@@ -363,7 +393,8 @@ def invertible() -> dict[str, Case]:
 
 def everything() -> dict[str, Case]:
   """Returns all cases."""
-  return {**LIPSCHITZ, **CLASSIFIERS, **invertible()}
+  return {**LIPSCHITZ, **CLASSIFIERS, **EMBEDDINGS, **EMBEDDED_MODELS,
+          **invertible()}
 
 
 def keras_layers() -> dict[str, Case]:

@@ -76,7 +76,8 @@ def test_the_sample_differs_everywhere():
   default = configuration.make_config().values()
   same = {name for name, value in _OTHER.values().items()
           if value == default[name]}
-  assert same == {'model', 'block', 'constraint', 'image_size'}
+  assert same == {
+      'model', 'block', 'constraint', 'embedding', 'image_size'}
 
 
 @pytest.mark.parametrize('config', [configuration.make_config(), _OTHER])

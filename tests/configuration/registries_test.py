@@ -36,7 +36,8 @@ def test_kinds_of_tables_are_their_names_in_messages():
 
 @pytest.mark.parametrize('name, base', [
     ('ESTIMATORS', numerics.Estimator), ('LAWS', numerics.Law),
-    ('SOLVERS', numerics.Solver), ('OBJECTIVES', objectives.Objective),
+    ('NOISE_LAWS', numerics.NoiseLaw), ('SOLVERS', numerics.Solver),
+    ('OBJECTIVES', objectives.Objective),
     ('ACTIVATIONS', layers.LipschitzLayer),
     ('MASKS', masks.Mask), ('MATRICES', invertible_matrix.Parameterization),
     ('MODELS', model_config.ModelConfig)])
@@ -48,7 +49,7 @@ def test_kinds_derive_from_their_base(name, base):
 
 
 def test_specified_kinds_ask_their_own_table():
-  for name in ('ESTIMATORS', 'LAWS', 'SOLVERS', 'OBJECTIVES'):
+  for name in ('ESTIMATORS', 'LAWS', 'NOISE_LAWS', 'SOLVERS', 'OBJECTIVES'):
     table = _TABLES[name]
     for kind in map(table.get, table.names()):
       assert issubclass(kind, spec.Specified) and kind.registry is table
@@ -63,8 +64,8 @@ def test_data_sets_and_constraints():
 
 
 @pytest.mark.parametrize('name', [
-    'BLOCKS', 'CROP_MODES', 'INVERTIBLE_LINEARS', 'MEMORY_MODES', 'OPTIMIZERS',
-    'PREPROCESSORS', 'PROBES', 'SCHEDULES', 'STRATEGIES'])
+    'BLOCKS', 'CROP_MODES', 'EMBEDDINGS', 'INVERTIBLE_LINEARS', 'MEMORY_MODES',
+    'OPTIMIZERS', 'PREPROCESSORS', 'PROBES', 'SCHEDULES', 'STRATEGIES'])
 def test_functions(name):
   table = _TABLES[name]
   assert all(callable(table.get(kind)) for kind in table.names())

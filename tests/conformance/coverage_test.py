@@ -17,7 +17,8 @@ from tf_resflow.configuration import registries
 # Base classes, which cannot be used as they are.
 _ABSTRACT = (
     layers.LipschitzLayer, layers.Elementwise, layers.SpectralLayer,
-    layers.Bijection, layers.SolvingBijection, bijectors.FlowBijector)
+    layers.Bijection, layers.SolvingBijection, layers.Embedding,
+    bijectors.FlowBijector)
 # Not to be made by a constructor and driven alone: frozen_test.py has every
 # frozen bijection, 'flow_hybrid' the classifier of several features, and
 # tests/bijectors/chain_test.py compares the chain with that of TFP.
@@ -57,8 +58,9 @@ def test_complains_about_a_missing_class():
 @pytest.mark.parametrize('kinds, table', [
     (layers.LipschitzLayer, cases.LIPSCHITZ),
     (layers.Bijection, cases.BIJECTIONS),
+    (layers.Embedding, cases.EMBEDDINGS),
     (tfb.Bijector, cases.BIJECTORS),
-    (models.Flow, cases.MODELS)])
+    (models.Flow, cases.MODELS | cases.EMBEDDED_MODELS)])
 def test_every_table_holds_its_kind(kinds, table):
   for name, case in table.items():
     assert isinstance(case.make_fn('float32'), kinds), name
@@ -73,8 +75,12 @@ def test_everything_registered_is_in_a_case():
              if hasattr(case.make_fn('float32'), 'config')]
   for name in registries.MODELS.names():
     assert registries.MODELS.get(name) in map(type, configs), name
+  laws = {case.make_fn('float32').noise_law.spec().partition(':')[0]
+          for name, case in cases.EMBEDDINGS.items() if 'noise' in name}
+  assert laws == set(registries.NOISE_LAWS.names())
   for field, registry in (
       ('block', registries.BLOCKS), ('constraint', registries.CONSTRAINTS),
+      ('embedding', registries.EMBEDDINGS),
       ('invertible_linear', registries.INVERTIBLE_LINEARS)):
     used = {getattr(c, field) for c in configs if hasattr(c, field)}
     assert used == set(registry.names())

@@ -321,7 +321,7 @@ def test_size_of_batches(flow64):
 
   class Large:
     is_random = True
-    event_size = 3 * 256 * 256
+    latent_size = 3 * 256 * 256
     compute_dtype = 'float32'
 
   with pytest.raises(ValueError, match='196608 dimensions takes 155 GB per ex'):

@@ -144,3 +144,25 @@ def test_norms_that_are_not_known():
   bounds = [models.BlockBound('a', 0.5, None, None, ())]
   table = evaluation.format_table({'num_examples': 1}, bounds)
   assert table.splitlines()[-1].split() == ['a', 'unknown', 'uncertified']
+
+
+def test_reports_say_where_bits_are_a_bound(split):
+  model = models.ResidualFlowConfig(
+      image_shape=(4, 4, 1), num_levels=16, num_blocks=(1,), hidden_channels=4,
+      num_dense_blocks=0, num_classes=2, head_channels=4,
+      noise_channels=2, noise_law='gaussian').build()
+  model.initialize(
+      tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]), seed=0)
+  report, bits, _ = evaluation.evaluate(
+      model, split, batch_size=4, certify=False)
+  again, same_bits, _ = evaluation.evaluate(
+      model, split, batch_size=4, certify=False)
+  assert set(report) == _KEYS | {
+      'accuracy', 'accuracy_stderr', 'cross_entropy', 'cross_entropy_stderr',
+      'bits_per_dim_is'}
+  assert report['bits_per_dim_is'].startswith('an upper bound')
+  assert 'an upper bound' in evaluation.format_table(report)
+  assert report == again
+  np.testing.assert_array_equal(bits, same_bits)
+  assert report['reconstruction_error_max'] < 1e-4
+  assert report['inverse_num_not_converged'] == 0

@@ -2,14 +2,12 @@
 
 import math
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests import cases
 from tests import flows
-from tests.layers import operators
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import layers
@@ -186,37 +184,6 @@ def test_a_flow_says_whether_its_own_log_determinants_are_biased(
 def test_a_flow_without_estimators_is_unbiased():
   flow = flows.make_flow_without_blocks()
   assert flow.bijection.estimators() == [] and not flow.is_biased
-
-
-@pytest.mark.parametrize('name', ['flow', 'flow_elu', 'vector_flow'])
-def test_lipschitz_bounds(name):
-  model = cases.MODELS[name].make()
-  bounds = model.lipschitz_bounds()
-  assert [b.name for b in bounds] == [
-      b.name for b in model.certified_bijections]
-  for bound, block in zip(bounds, model.certified_bijections, strict=True):
-    assert isinstance(bound, models.BlockBound)
-    assert 0.0 < bound.power_iteration <= bound.certificate * (1.0 + 1e-3)
-    assert bound.certificate < 1.0
-    assert len(bound.methods) == len(block.constrained_layers())
-    # The product of the true norms lies below the certificate.
-    shape, product = block.g.parts[0].get_build_config()['input_shape'][1:], 1.0
-    for part in block.g.parts:
-      product *= (operators.true_norm(part, shape) if part.num_constrained
-                  else part.lipschitz_bound)
-      shape = part.compute_output_shape((None, *shape))[1:]
-    assert product <= bound.certificate * (1.0 + 1e-6)
-  uncertified = model.lipschitz_bounds(certify=False)
-  assert all(b.certificate is None and not b.methods for b in uncertified)
-  for a, b in zip(bounds, uncertified, strict=True):
-    assert a.power_iteration == pytest.approx(b.power_iteration, rel=1e-5)
-
-
-def test_an_asserted_bound_is_reported_as_such():
-  block = layers.ResidualBlock(keras.layers.Dense(2), lipschitz_bound=0.5)
-  flow = models.Flow(block, [2])
-  assert flow.lipschitz_bounds() == [
-      models.BlockBound(block.name, 0.5, 0.5, 0.5, ('asserted',))]
 
 
 def test_saving_norms_changes_no_result():

@@ -120,6 +120,37 @@ def test_linear_maps_stand_before_blocks_of_images(block, kind):
   assert order(dense).count('InvertibleLinear') == 3
 
 
+def test_moving_means_stand_behind_every_block():
+  assert order(make_flow(moving_mean=True, num_dense_blocks=1)) == [
+      'Logit', 'ActNorm', *['ResidualBlock', 'MovingMean', 'ActNorm'] * 2,
+      'Squeeze', 'ResidualBlock', 'MovingMean', 'ActNorm', 'Flatten',
+      'ResidualBlock', 'MovingMean', 'ActNorm']
+
+
+@pytest.mark.parametrize('squeeze_first', [False, True])
+def test_noise_is_standardised_as_the_images_are(squeeze_first):
+  """By its own mean and deviation; squeezed channels of the noise come last."""
+  channels = 4 if squeeze_first else 1
+  flow = make_flow(
+      preprocessing='standardize', mean=(0.4,) * channels,
+      std=(0.3,) * channels, noise_channels=2, noise_law='gaussian',
+      squeeze_first=squeeze_first, num_blocks=(1,))
+  standardize = next(b for b in flow.bijection.elementary()
+                     if isinstance(b, layers.Standardize))
+  assert standardize.mean == (0.4,) * channels + (0.5,) * 2 * channels
+  np.testing.assert_allclose(
+      standardize.std, [0.3] * channels + [0.125] * 2 * channels, rtol=2e-3)
+  x = tf.random.stateless_uniform([500, 4, 4, 1], [0, 1])
+  y, _ = flow.embed(x, seed=0)
+  for part in flow.bijection.parts[:2]:
+    y = part(y)
+    if part is standardize:
+      break
+  noise = y[..., channels:]
+  np.testing.assert_allclose(np.mean(noise), 0.0, atol=0.03)
+  np.testing.assert_allclose(np.std(noise), 1.0, atol=0.03)
+
+
 def test_weights_follow_the_seed():
   def weights(seed):
     flow = make_flow(seed=seed)

@@ -9,6 +9,7 @@ from tf_resflow import numerics
 from tf_resflow.numerics import random
 
 _DRAWS = {'normal': random.normal, 'rademacher': random.rademacher}
+_ALL_DRAWS = _DRAWS | {'uniform': random.uniform}
 
 
 def _seed_list(seed):
@@ -76,6 +77,32 @@ def test_moments(draw_fn, dtype):
   assert abs(np.mean(x[0] * x[1])) < 0.4
 
 
+@pytest.mark.parametrize('dtype', [tf.float32, tf.float64])
+def test_uniform_draws(dtype):
+  x = random.uniform([200, 10, 10], 3, dtype)
+  assert x.dtype == dtype
+  assert np.min(x) >= 0.0 and np.max(x) < 1.0
+  assert stats.kstest(np.ravel(x), 'uniform').pvalue > 1e-6
+
+
+@pytest.mark.parametrize(
+    'draw_fn', _ALL_DRAWS.values(), ids=_ALL_DRAWS)
+def test_a_draw_depends_on_the_place_in_the_batch_alone(draw_fn):
+  whole = draw_fn([7, 3, 5], 11)
+  for size in (1, 2, 5):
+    np.testing.assert_array_equal(draw_fn([size, 3, 5], 11), whole[:size])
+
+
+def test_rows_depend_on_their_numbers_alone():
+  seed = random.as_seed(2).values
+  rows = random.normal_rows(tf.range(4), seed, 3, tf.float64)
+  assert rows.shape == [4, 3] and rows.dtype == tf.float64
+  np.testing.assert_array_equal(
+      random.normal_rows(tf.constant([3, 1]), seed, 3, tf.float64),
+      tf.gather(rows, [3, 1]))
+  assert len(np.unique(rows)) == 12
+
+
 def _run_on_two_replicas(fn):
   """Runs `fn` in a traced step and returns its outputs per replica."""
   devices = [f'CPU:{i}' for i in range(2)]
@@ -85,7 +112,8 @@ def _run_on_two_replicas(fn):
   return tf.nest.map_structure(strategy.experimental_local_results, results)
 
 
-@pytest.mark.parametrize('draw_fn', _DRAWS.values(), ids=_DRAWS)
+@pytest.mark.parametrize(
+    'draw_fn', _ALL_DRAWS.values(), ids=_ALL_DRAWS)
 def test_two_replicas_share_the_draw_of_the_global_batch(draw_fn):
   seed = random.as_seed(11)
   halves = _run_on_two_replicas(lambda: draw_fn([3, 4], seed))
@@ -96,7 +124,8 @@ def test_two_replicas_share_the_draw_of_the_global_batch(draw_fn):
   assert np.any(halves[0].numpy() != halves[1].numpy())
 
 
-@pytest.mark.parametrize('draw_fn', _DRAWS.values(), ids=_DRAWS)
+@pytest.mark.parametrize(
+    'draw_fn', _ALL_DRAWS.values(), ids=_ALL_DRAWS)
 def test_two_replicas_with_whole_batches_draw_as_one_device_does(draw_fn):
   seed = random.as_seed(11)
 

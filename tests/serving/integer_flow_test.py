@@ -143,3 +143,74 @@ def test_dtypes_from_python(model):
   with pytest.raises(ValueError, match='images=a tensor int64: expected uint8 '
                      r'\(None, 8, 8, 1\)'):
     flow.encode(np.zeros([1, 8, 8, 1], np.int64))
+
+
+@pytest.fixture(scope='module', name='noisy')
+def noisy_fixture():
+  """A hybrid flow on images and two channels of noise, in float64."""
+  model = models.ResidualFlowConfig(
+      image_shape=(8, 8, 1), num_levels=17, num_blocks=(1,), hidden_channels=4,
+      num_dense_blocks=0, num_classes=3, head_channels=4,
+      noise_channels=2).build('float64')
+  model.initialize(tf.random.stateless_uniform(
+      [16, 8, 8, 1], [0, 1], dtype=tf.float64), seed=0)
+  return model
+
+
+def test_noise_channels_take_a_seed(noisy, images, estimator):
+  flow = serving.IntegerFlow(noisy, estimator)
+  inputs = {name: [spec.name for spec in specs]
+            for name, (_, specs) in flow.signatures().items()}
+  assert inputs['encode'] == inputs['classify'] == ['images', 'seed']
+  z, other = [flow.encode(images, seed)['latents']
+              for seed in ([0, 1], [0, 2])]
+  assert z.shape == [5, 3 * 64] and np.all(z != other)
+  for latents in (z, other):
+    np.testing.assert_array_equal(flow.decode(latents)['images'], images)
+  # What an image draws depends on its place alone.
+  np.testing.assert_allclose(
+      flow.encode(images[:2], [0, 1])['latents'], z[:2], rtol=1e-9)
+  np.testing.assert_allclose(
+      flow.classify(images, [0, 1])['logits'],
+      noisy.classify((images + 0.5) / 17.0, seed=[0, 1]), rtol=1e-5)
+  for method in (flow.encode, flow.classify):
+    with pytest.raises(ValueError, match='^seed=None: expected two whole num'):
+      method(images)
+
+
+def test_noise_is_not_repeated_from_part_to_part(noisy, images, monkeypatch):
+  monkeypatch.setattr(  # Two images at a time, of 192 dimensions.
+      integer_flow, '_SHARE_OF_BATCH', 2.5 * 192**2 * 8 / 1e9)
+  flow = serving.IntegerFlow(noisy, numerics.Exact())
+  same = np.repeat(images[:1], 5, axis=0)
+  log_prob = tf.function(flow.log_prob, autograph=False, input_signature=[
+      tf.TensorSpec([None, 8, 8, 1], tf.uint8), tf.TensorSpec([2], tf.int32)])
+  seed = tf.constant([3, 4])
+  found = log_prob(same, seed)['log_prob']
+  noise = tf.random.stateless_uniform(
+      same.shape, random.fold_in(seed, 0).values)
+  expected = noisy.log_prob(
+      datasets.dequantize(same, noise, 17), seed=random.fold_in(seed, 1),
+      estimator=numerics.Exact())
+  np.testing.assert_allclose(found, expected, rtol=5e-6)
+  assert len(np.unique(found)) == 5
+
+
+def test_an_exported_flow_with_noise_channels(noisy, images, tmp_path):
+  estimator = numerics.Estimator.get('fixed:3')
+  folder = str(tmp_path / 'noisy')
+  serving.export(noisy, folder, estimator, warmup=False)
+  signatures = tf.saved_model.load(folder).signatures
+  flow = serving.IntegerFlow(noisy, estimator)
+  images, seed = tf.constant(images), tf.constant([5, 6])
+  latents = signatures['encode'](images=images, seed=seed)['latents']
+  np.testing.assert_allclose(
+      latents, flow.encode(images, seed)['latents'], atol=1e-5)
+  np.testing.assert_array_equal(
+      signatures['decode'](latents=latents)['images'], images)
+  np.testing.assert_allclose(
+      signatures['log_prob'](images=images, seed=seed)['log_prob'],
+      flow.log_prob(images, seed)['log_prob'], rtol=1e-5)
+  assert signatures['sample'](
+      num_samples=tf.constant(2), seed=seed, temperature=tf.constant(1.0)
+  )['images'].shape == [2, 8, 8, 1]

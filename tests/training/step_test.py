@@ -31,10 +31,10 @@ def _batch(dtype, batch_size=8):
       tf.constant(rng.random([batch_size, *_CONFIG.image_shape]), dtype))
 
 
-def _make_step(dtype, **kwargs):
+def _make_step(dtype, config=_CONFIG, **kwargs):
   """Returns an initialised model and its step."""
-  model = _CONFIG.build(dtype)
-  model(_batch(dtype).x)
+  model = config.build(dtype)
+  model.initialize(_batch(dtype).x, seed=0)
   optimizer = keras.optimizers.SGD(0.1)
   optimizer.build(model.trainable_variables)
   ema = training.ExponentialMovingAverage(model)
@@ -228,12 +228,12 @@ class _Run:
   """A model and its step, on one replica or two."""
 
   def __init__(self, num_replicas, step_class=training.TrainStep,
-               optimizer_class=keras.optimizers.SGD):
+               optimizer_class=keras.optimizers.SGD, config=_CONFIG):
     self.strategy = (
         tf.distribute.OneDeviceStrategy('/cpu:0') if num_replicas == 1 else
         replicas.two_replicas())
     with self.strategy.scope():
-      self.model = _CONFIG.build('float64')
+      self.model = config.build('float64')
       optimizer = optimizer_class(learning_rate=0.05)
       optimizer.build(self.model.trainable_variables)
       self.ema = training.ExponentialMovingAverage(self.model, 0.9)
@@ -241,7 +241,9 @@ class _Run:
         self.model, optimizer, objectives.BitsPerDim(), self.ema,
         clip_norm=_CLIP_NORM, seed=3)
     self._step_fn = self._compiled(self.train_step)
-    self._compiled(lambda batch, step: self.model(batch.x))(_global_batch(0), 0)
+    self._compiled(
+        lambda batch, step: self.model.initialize(batch.x, seed=0) or step)(
+            _global_batch(0), 0)
     # Set by the statistics of the global batch.
     self.initial = self.local_variables()
     # There the gradients of some offsets and scales vanish; not elsewhere.

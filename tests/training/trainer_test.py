@@ -176,3 +176,18 @@ def test_batches_that_replicas_cannot_share_are_refused():
       errors.InvalidValueError,
       match='^batch_size=3: expected a multiple of 2, the number of replicas'):
     trainer_lib.Learner(_config(None, batch_size=3), replicas.two_replicas())
+
+
+def test_noise_and_moving_means_resume_bit_for_bit(tmp_path, data_dir):
+  config = runs.config(
+      data_dir, moving_mean=True, noise_channels=1, noise_law='gaussian')
+  whole = training.train(config, str(tmp_path / 'whole'))
+  training.train(config.replace(num_steps=2), str(tmp_path / 'resumed'))
+  resumed = training.train(config, str(tmp_path / 'resumed'))
+  assert whole.step == resumed.step == 4
+  for a, b in zip(whole.model.variables, resumed.model.variables, strict=True):
+    np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
+  counts = [int(v.numpy()) for v in whole.model.variables
+            if v.path.endswith('num_updates')]
+  # One at the initialisation, and one a step.
+  assert counts == [5] and whole.sample(3).shape == (3, 8, 8, 1)

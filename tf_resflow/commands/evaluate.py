@@ -11,9 +11,9 @@
 The third command is the protocol of the paper. --inputs takes an .npz file
 with dequantised images x [n, H, W, C] in [0, 1), in place of a split; --output
 then gets log_prob, its deviation log_prob_deviation and log_det [n] in nats,
-bits_per_dim [n], z [n, D] and log_det_repeats [repeats, n]. z is flattened from
-channels-last features; for a workdir of bin/convert from channels-first ones,
-as the authors' code does.
+bits_per_dim [n], z [n, D] and log_det_repeats [repeats, n], with noise channels
+also log_prob_repeats. z is flattened from channels-last features; for a workdir
+of bin/convert from channels-first ones, as the authors' code does.
 
 --output of a split gets bits_per_dim [repeats, n], log_prob and
 log_prob_deviation [n], means over the repeats and so over the noise of
@@ -34,6 +34,7 @@ bits_per_dim, bits_per_dim_stderr (across examples), estimator_stderr (across
 independent repeats of noise, probes and numbers of terms), num_examples,
 reconstruction_error_max (in [0, 1] units), lipschitz_bound_max (certificate);
 of hybrid models accuracy and accuracy_stderr (across examples), too.
+With noise channels bits_per_dim is an upper bound, and bits_per_dim_is says so.
 A number that is not finite is null there.
 """
 

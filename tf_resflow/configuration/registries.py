@@ -6,6 +6,7 @@ To add a kind: one file, one line here, one case in `tests/cases.py`.
 from tf_resflow.configuration import registry
 
 _LOG_DET = 'tf_resflow.numerics.log_det'
+_NOISE = 'tf_resflow.numerics.noise_laws'
 _FIXED_POINT = 'tf_resflow.numerics.fixed_point'
 _LIPSCHITZ = 'tf_resflow.layers.lipschitz'
 _BIJECTIONS = 'tf_resflow.layers.bijections'
@@ -116,6 +117,17 @@ PREPROCESSORS = registry.Registry('preprocessing', {
 CROP_MODES = registry.Registry('crop_mode', {
     'reflect': 'tf_resflow.datasets.crops:reflect',
     'constant': 'tf_resflow.datasets.crops:constant',
+})
+
+# What happens to images before the flow: `--embedding=`.
+EMBEDDINGS = registry.Registry('embedding', {
+    'noise_channels': 'tf_resflow.models.blocks:make_noise_channels',
+})
+
+# Laws of the noise in the channels that it appends: `--noise_law=`.
+NOISE_LAWS = registry.Registry('noise_law', {
+    'uniform': f'{_NOISE}:UniformNoise',
+    'gaussian': f'{_NOISE}:GaussianNoise',
 })
 
 # What training minimises.

@@ -11,6 +11,7 @@ from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import statistics
+from tf_resflow.numerics import random
 
 
 def log_probs_of_logits(logits: npt.ArrayLike) -> np.ndarray:
@@ -20,7 +21,8 @@ def log_probs_of_logits(logits: npt.ArrayLike) -> np.ndarray:
 
 def class_log_probs(
     model: models.Flow, batches: Iterable[tf.Tensor],
-    strategy: tf.distribute.Strategy | None = None) -> np.ndarray:
+    strategy: tf.distribute.Strategy | None = None, seed: int = 0,
+) -> np.ndarray:
   """Returns the log-probability of every class, in nats.
 
   Takes no log-determinant.
@@ -29,6 +31,7 @@ def class_log_probs(
     model: a flow with a classifier.
     batches: images `[B, ...]` in [0, 1).
     strategy: see `likelihood.bits_per_dim`.
+    seed: of an embedding that draws.
 
   Returns:
     `log p(y|x)`: float64 `[N, K]`.
@@ -37,7 +40,10 @@ def class_log_probs(
     InvalidValueError: if the model has no classifier.
   """
   return log_probs_of_logits(np.concatenate(list(batch_map.map_batches(
-      model.classify, ((images,) for images in batches), strategy))))
+      lambda images, batch_seed: model.classify(
+          images, seed=random.whole_batch(batch_seed)),
+      ((images, random.fold_in(seed, i).values)
+       for i, images in enumerate(batches)), strategy))))
 
 
 def classification_metrics(
@@ -52,7 +58,7 @@ def classification_metrics(
     split: images with labels.
     batch_size: examples per batch.
     num_examples: use the first this many examples only.
-    seed: of the dequantisation noise.
+    seed: of the dequantisation noise, and of an embedding's.
     strategy: see `likelihood.bits_per_dim`.
 
   Returns:
@@ -64,8 +70,10 @@ def classification_metrics(
   batches = datasets.evaluation_batches(
       split, batch_size=batch_size, seed=seed, num_examples=num_examples)
   results = list(batch_map.map_batches(
-      lambda images, labels: (model.classify(images), labels),
-      ((batch['image'], batch['label']) for batch in batches), strategy))
+      lambda images, labels, batch_seed: (
+          model.classify(images, seed=random.whole_batch(batch_seed)), labels),
+      ((batch['image'], batch['label'], random.fold_in(seed, i).values)
+       for i, batch in enumerate(batches)), strategy))
   logits, labels = (np.concatenate(arrays) for arrays in zip(
       *results, strict=True))
   return {

@@ -13,6 +13,7 @@ from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
+from tf_resflow.numerics import random
 
 
 class InversionReport(NamedTuple):
@@ -22,7 +23,7 @@ class InversionReport(NamedTuple):
 
   Attributes:
     reconstruction_error_max: largest `|inverse(forward(x)) - x|`, in the units
-      of the pixels, [0, 1].
+      of the pixels, [0, 1]; of the data, where an embedding adds noise.
     residual_max: largest `|f(x) - y|` over blocks and examples, computed anew
       from the returned `x`.
     num_steps_max: most evaluations of `g` that a block needed.
@@ -81,20 +82,20 @@ def check_inverse(
     split: the images.
     batch_size: examples per batch.
     num_examples: use the first this many examples only.
-    seed: of the dequantisation noise.
+    seed: of the dequantisation noise, and of an embedding's.
     strategy: see `likelihood.bits_per_dim`.
     verbose: 1 shows a progress bar.
   """
   return check_inverse_of(
       model, (batch['image'] for batch in datasets.evaluation_batches(
           split, batch_size=batch_size, seed=seed, num_examples=num_examples)),
-      num_examples or split.num_examples, strategy, verbose)
+      num_examples or split.num_examples, strategy, verbose, seed)
 
 
 def check_inverse_of(
     model: models.Flow, batches: Iterable[tf.Tensor], num_images: int,
     strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
-) -> InversionReport:
+    seed: int = 0) -> InversionReport:
   """Does what `check_inverse` does, for given images.
 
   Args:
@@ -103,15 +104,18 @@ def check_inverse_of(
     num_images: how many there are.
     strategy: see `likelihood.bits_per_dim`.
     verbose: 1 shows a progress bar.
+    seed: of an embedding that draws.
   """
 
-  def check(images):
+  def check(images, batch_seed):
     images = tf.cast(images, tf.as_dtype(model.compute_dtype))
-    inverted = model.solve_inverse(model(images))
+    inverted = model.solve_inverse(model.encode(
+        images, seed=random.whole_batch(batch_seed)))
     return _largest_error(inverted.x, images), *convergence(inverted)
 
   results = batch_map.map_batches(
-      check, ((images,) for images in batches), strategy,
+      check, ((images, random.fold_in(seed, i).values)
+              for i, images in enumerate(batches)), strategy,
       batch_map.progress_bar(num_images, verbose, 'Inverting.'))
   reconstruction_errors, residuals, num_steps, converged = map(
       np.concatenate, zip(*results, strict=True))

@@ -46,7 +46,7 @@ def fitting_batch_size(
     InvalidValueError: if the events are too large for it.
   """
   limit = estimator.max_batch_size(
-      model.event_size, tf.as_dtype(model.compute_dtype)
+      model.latent_size, tf.as_dtype(model.compute_dtype)
   ) if model.is_random else None
   return largest if limit is None else min(largest, limit)
 
@@ -60,7 +60,9 @@ def bits_per_dim(
     own_estimator: bool = False) -> np.ndarray:
   """Estimates the bits/dim of every example of a split, several times.
 
-  Each repeat draws dequantisation noise, probes and numbers of terms anew.
+  Each repeat draws dequantisation noise, probes and numbers of terms anew, and
+  what the model's embedding draws: with noise channels the mean over repeats is
+  an upper bound of bits/dim in expectation, see `models.Flow`.
 
   Args:
     model: a flow on images of integers.
@@ -71,8 +73,8 @@ def bits_per_dim(
     estimator: of the log-determinant, `default_estimator()` by default.
     num_examples: evaluate the first this many examples only.
     verbose: 1 shows a progress bar.
-    num_probes: independent draws of the estimator per example and repeat, at
-      the same noise, which are averaged.
+    num_probes: independent draws of the estimator (and of an embedding) per
+      example and repeat, at the same noise, which are averaged.
     strategy: in whose scope the model was made; its devices share the batches,
       and the result does not depend on their number.
     own_estimator: take the estimators of the model's blocks, those that it was
@@ -115,7 +117,7 @@ def evaluate_inputs(
     x: `[n, ...]` in [0, 1).
     batch_size: images per batch.
     num_repeats: independent estimates of the log-determinant that are
-      averaged; an estimator that draws nothing is used once.
+      averaged; where nothing is drawn, there is one.
     seed: Python int; the result is a function of it.
     estimator: of the log-determinant, `default_estimator()` by default.
     verbose: 1 shows a progress bar.
@@ -127,36 +129,54 @@ def evaluate_inputs(
     (`log|det dz/dx|`, nats), `log_prob` `[n]` (of the density of `x`, nats),
     `log_prob_deviation` `[n]` (see `statistics.deviation_of_means`),
     `bits_per_dim` `[n]`, `log_det_repeats` `[R, n]`, the estimates whose mean
-    `log_det` is, and of hybrids `class_log_prob` `[n, K]` (nats).
+    `log_det` is, and of hybrids `class_log_prob` `[n, K]` (nats). Where the
+    model's embedding draws noise `u`, `z` and `log_det` are those of `(x, u)`,
+    `z` of the first draw, `log_prob` is the mean of `log_prob_repeats`
+    `[R, n]`, estimates of a lower bound, and `bits_per_dim` of an upper one.
 
   References:
     Chen et al., 2019, Residual Flows, Equation 1.
   """
   estimator = estimator or default_estimator()
-  _check_draws(estimator, num_repeats, num_probes, estimator.is_random)
-  num_repeats = num_repeats if estimator.is_random else 1
+  is_random = estimator.is_random or model.embedding.is_random
+  _check_draws(estimator, num_repeats, num_probes, is_random)
+  num_repeats = num_repeats if is_random else 1
   batches = [
       tf.constant(x[start:start + batch_size], tf.as_dtype(model.compute_dtype))
       for start in range(0, len(x), batch_size)]
-  latents, log_dets = [], []
-  for z, log_det in batch_map.map_batches(
-      lambda images, batch_seed: model.forward_and_log_det(
-          images, seed=random.whole_batch(batch_seed), estimator=estimator),
+  latents, log_dets, others = [], [], []
+
+  def evaluate(images, batch_seed):
+    batch_seed = random.whole_batch(batch_seed)
+    return (*model.forward_and_log_det(
+        images, seed=batch_seed, estimator=estimator),
+            model.embed(images, seed=batch_seed).log_weight)
+
+  for z, log_det, log_weight in batch_map.map_batches(
+      evaluate,
       _seeded(lambda repeat: batches, seed, num_repeats, num_probes), strategy,
       batch_map.progress_bar(num_repeats * num_probes * len(x), verbose)):
-    # No draw changes z: that of the first is kept.
+    # An estimator changes no z: that of the first draw is kept.
     if len(log_dets) in range(0, num_probes * len(batches), num_probes):
       latents.append(z)
     log_dets.append(log_det)
+    if model.embedding.is_random:
+      others.append(
+          model.base_log_prob(z.astype(np.float64)).numpy() + log_weight)
   z = np.concatenate(latents).astype(np.float64)
   log_dets = _average(log_dets, num_repeats, num_probes)
-  log_det = log_dets.mean(axis=0)
-  log_prob = model.base_log_prob(z).numpy() + log_det
   results = {
-      'z': z, 'log_det': log_det, 'log_prob': log_prob,
-      'log_prob_deviation': statistics.deviation_of_means(log_dets),
-      'bits_per_dim': model.bits_per_dim_of(log_prob),
-      'log_det_repeats': log_dets}
+      'z': z, 'log_det': log_dets.mean(axis=0), 'log_det_repeats': log_dets}
+  if model.embedding.is_random:
+    repeats = log_dets + _average(others, num_repeats, num_probes)
+    results |= {
+        'log_prob': repeats.mean(axis=0), 'log_prob_repeats': repeats}
+  else:
+    repeats = log_dets
+    results['log_prob'] = model.base_log_prob(z).numpy() + results['log_det']
+  results |= {
+      'log_prob_deviation': statistics.deviation_of_means(repeats),
+      'bits_per_dim': model.bits_per_dim_of(results['log_prob'])}
   if model.has_classifier:
     results['class_log_prob'] = classification.class_log_probs(
         model, batches, strategy)

@@ -55,7 +55,8 @@ def scoring_rule(
   Log-determinants are exact for events of up to 64 dimensions. Beyond, they are
   the means of 16 draws of `likelihood.default_estimator()`, or more. What an
   image gets does not depend on its batch. A flow that draws nothing, such as
-  one of coupling blocks, is evaluated once.
+  one of coupling blocks, is evaluated once. With noise channels the noise is
+  drawn as well, and scores are means of the bound.
 
   Args:
     model: a flow.
@@ -70,7 +71,7 @@ def scoring_rule(
     reason = 'the estimator that was asked for'
     if estimator.is_biased:
       reason += ', whose bias no deviation shows'
-  elif model.event_size <= MAX_EXACT_SIZE:
+  elif model.latent_size <= MAX_EXACT_SIZE:
     estimator = numerics.Exact()
     reason = f'exact, as up to {MAX_EXACT_SIZE} dimensions'
   else:

@@ -287,7 +287,8 @@ def _encode(model, split, indices, options):
           model.compute_dtype)
   batch_size = options.get('batch_size', len(x))
   z = np.concatenate([
-      model(x[i:i + batch_size]).numpy() for i in range(0, len(x), batch_size)])
+      model.encode(x[i:i + batch_size], seed=i).numpy()
+      for i in range(0, len(x), batch_size)])
   return levels, x, z
 
 

@@ -15,6 +15,7 @@ from tf_resflow.evaluation import classification
 from tf_resflow.evaluation import inversion
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import statistics
+from tf_resflow.numerics import random
 
 _logger = logging.getLogger(__name__)
 
@@ -51,8 +52,10 @@ def evaluate(
       `inverse_residual_max`, `inverse_num_steps_max`,
       `inverse_num_not_converged`, `lipschitz_bound_max` (certificate, None
       when a block is uncertified, there is none, or `certify` is off),
-      `lipschitz_power_iteration_max`, and of a hybrid model `accuracy` and
-      `cross_entropy` with their `_stderr` (across examples);
+      `lipschitz_power_iteration_max`, of a hybrid model `accuracy` and
+      `cross_entropy` with their `_stderr` (across examples), and
+      `bits_per_dim_is`, which says so where bits/dim are a bound because the
+      model's embedding draws;
     bits: `[R, N]`, the estimates;
     bounds: those of all blocks that have some.
   """
@@ -101,7 +104,8 @@ def report_inputs(
       model, (tf.constant(x[i:i + batch_size])
               for i in range(0, len(x), batch_size)),
       len(x), strategy, verbose)
-  bits, repeats = results['bits_per_dim'], results['log_det_repeats']
+  bits = results['bits_per_dim']
+  repeats = results.get('log_prob_repeats', results['log_det_repeats'])
   summary = statistics.RepeatedMean(
       mean=float(bits.mean()),
       stderr=(
@@ -135,6 +139,9 @@ def _report(model, summary, num_probes, inverse, certify, verbose):
       'lipschitz_power_iteration_max': _largest(
           [b.power_iteration for b in bounds]),
   }
+  if model.embedding.is_random:
+    report['bits_per_dim_is'] = (
+        'an upper bound: the mean over noise u of -log p(x, u) + log q(u)')
   return report, bounds
 
 

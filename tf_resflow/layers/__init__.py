@@ -16,11 +16,15 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'bijections.invertible_linear': [
             'InvertibleConv1x1', 'InvertibleLinear'],
         'bijections.logit': ['Logit'],
+        'bijections.moving_mean': ['MovingMean'],
         'bijections.residual_block': ['FrozenResidualBlock', 'ResidualBlock'],
         'bijections.split': ['Split'],
         'bijections.squeeze': ['Squeeze'],
         'bijections.standardize': ['Standardize'],
         'classifier_head': ['ClassifierHead', 'HybridClassifier'],
+        'embeddings.embedding': [
+            'Embedded', 'Embedding', 'IdentityEmbedding'],
+        'embeddings.noise_channels': ['NoiseChannels'],
         'lipschitz.activations': [
             'ELU', 'Identity', 'LipschitzCube', 'ReLU', 'Softplus', 'Tanh'],
         'lipschitz.concatenated': ['CLipSwish', 'Concatenated', 'CReLU'],

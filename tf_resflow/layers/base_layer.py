@@ -128,6 +128,14 @@ def track(owner: keras.layers.Layer, parts: Sequence[keras.layers.Layer],
   return list(parts)
 
 
+def sum_over_replicas(tensor: tf.Tensor) -> tf.Tensor:
+  """Returns the sum of the tensors of all replicas, in each of them."""
+  context = tf.distribute.get_replica_context()
+  if context is None or context.num_replicas_in_sync == 1:
+    return tensor
+  return context.all_reduce(tf.distribute.ReduceOp.SUM, tensor)
+
+
 def frozen_copy(layer: keras.layers.Layer) -> keras.layers.Layer:
   """Returns a layer that computes alike and keeps the present weights.
 

@@ -3,7 +3,8 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
-    'flow': ['BlockBound', 'Flow'],
+    'block_bound': ['BlockBound'],
+    'flow': ['Flow'],
     'residual_flow': ['ResidualFlow'],
     'residual_flow_config': ['ResidualFlowConfig'],
     'vector_flow': ['VectorFlow'],

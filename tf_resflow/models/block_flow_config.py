@@ -37,6 +37,9 @@ class BlockFlowConfig(model_config.ModelConfig):
       0.98, help='Bound of the operator norm of every layer.', above=0,
       below=1)
   act_norm: bool = fields.field(True, help='ActNorm after every block.')
+  moving_mean: bool = fields.field(
+      False, help='Batch normalisation of means alone after every block, by '
+      'moving statistics.')
   estimator: str = fields.field(
       'roulette:poisson:2,exact=2', help='Estimator of the log-determinants, '
       'such as roulette:geometric:0.5,exact=2,probe=gaussian; samples=4 '

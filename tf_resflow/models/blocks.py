@@ -9,6 +9,7 @@ import keras
 
 from tf_resflow import errors
 from tf_resflow import layers
+from tf_resflow import numerics
 from tf_resflow.configuration import registries
 from tf_resflow.layers import classifier_head
 
@@ -194,18 +195,41 @@ def make_blocks(
           *make_norms(request.index))]
 
 
+def make_moving_mean(
+    config: Any, name: Any, dtype: str) -> list[layers.Bijection]:
+  """Returns the moving mean behind a block, if `config.moving_mean`."""
+  return [layers.MovingMean(name=f'moving_mean_{name}', dtype=dtype)
+          ] if config.moving_mean else []
+
+
+def make_noise_channels(config: Any, dtype: str) -> layers.Embedding | None:
+  """Returns `config.noise_channels` of them; None, for the images alone, of 0.
+  """
+  return layers.NoiseChannels(
+      config.noise_channels, config.noise_law, name='noise_channels',
+      dtype=dtype) if config.noise_channels else None
+
+
 def make_logit(config: Any, dtype: str) -> layers.Bijection:
   """Returns the logit transform of `config.logit_alpha`."""
   return layers.Logit(config.logit_alpha, name='logit', dtype=dtype)
 
 
 def make_standardize(config: Any, dtype: str) -> layers.Bijection:
-  """Returns the standardisation by `config.mean` and `config.std`."""
+  """Returns the standardisation by `config.mean` and `config.std`.
+
+  Noise channels have the mean and the deviation of their law.
+  """
   errors.check(
       bool(config.mean), 'mean', '', 'one number per channel',
       'Give it and std, which the images are standardised by.')
+  law = numerics.NoiseLaw.get(config.noise_law)
+  # Squeezed, every channel is several.
+  num_noisy = config.noise_channels * (
+      len(config.mean) // config.image_shape[-1])
   return layers.Standardize(
-      config.mean, config.std, name='standardize', dtype=dtype)
+      config.mean + (law.mean,) * num_noisy,
+      config.std + (law.stddev,) * num_noisy, name='standardize', dtype=dtype)
 
 
 def make_nothing(unused_config: Any, dtype: str) -> layers.Bijection:

@@ -1,9 +1,8 @@
 """What all flows share: densities, samples and certificates."""
 
 from collections.abc import Sequence
-import functools
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -15,40 +14,28 @@ from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
+from tf_resflow.models import block_bound
+from tf_resflow.models import embeds_data
 from tf_resflow.numerics import random
 
 
-class BlockBound(NamedTuple):
-  """Lipschitz constants of the `g` of one block.
-
-  Attributes:
-    name: of the block.
-    lipschitz_bound: what the block keeps to at every call.
-    power_iteration: product of the layers' norms as power iteration sees them
-      (from below, to a relative 1e-3) and of the activations' constants.
-    certificate: product of guaranteed upper bounds of the present weights;
-      None if uncertified.
-    methods: how every layer was certified, or ('asserted',).
-  """
-
-  name: str
-  lipschitz_bound: float
-  power_iteration: float | None
-  certificate: float | None
-  methods: tuple[str, ...]
-
-
 @keras.saving.register_keras_serializable('tf_resflow')
-class Flow(keras.Model):
+class Flow(embeds_data.EmbedsData):
   """A density: a bijection from events to latents `[D]`, standard normal there.
+
+  With an embedding that draws, events `y = (x, u)` hold noise beside the data
+  `x`. What is called a log-density of `x` is then `log p(x, u) - log q(u|x)`
+  of one draw `u ~ q`: an unbiased estimate of a lower bound of `log p(x)`, and
+  bits/dim, per dimension of `x`, bound from above; see `layers.Embedding`.
 
   Args:
     bijection: maps events to `[D]`; it is built if need be.
-    event_shape: shape of an event.
+    event_shape: shape of the data, that of an event without an embedding.
     num_levels: number of integer levels of a pixel, for `bits_per_dim`; None
       for continuous data.
     classifier: a layer from the features that the bijection lets out to
       logits, or None.
+    embedding: from data to events; None where they are the same.
     **kwargs: of `keras.Model`.
 
   Example:
@@ -64,14 +51,18 @@ class Flow(keras.Model):
   def __init__(
       self, bijection: layers.Bijection, event_shape: Sequence[int],
       num_levels: int | None = None,
-      classifier: keras.layers.Layer | None = None, **kwargs):
+      classifier: keras.layers.Layer | None = None,
+      embedding: layers.Embedding | None = None, **kwargs):
     kwargs.setdefault('dtype', bijection.compute_dtype)
     super().__init__(**kwargs)
     self.event_shape = layers.event_shape_of(event_shape)
     self.event_size = math.prod(self.event_shape)
     self.num_levels = num_levels
-    if not bijection.built:
-      bijection.build((None, *event_shape))
+    self._embedding = embedding
+    embedded = self.embedding.compute_output_shape((None, *self.event_shape))
+    self.latent_size = math.prod(embedded[1:])  # `event_size`, with noise.
+    base_layer.build_once(self.embedding, (None, *self.event_shape))
+    base_layer.build_once(bijection, embedded)
     self.bijection = bijection
     self.classifier = classifier
     self.built = True
@@ -97,8 +88,9 @@ class Flow(keras.Model):
     return self.classifier is not None
 
   def draws(self, estimator: numerics.Estimator) -> bool:
-    """Whether log-determinants that `estimator` takes are drawn."""
-    return self.bijection.is_random and estimator.is_random
+    """Whether log-densities that take `estimator` are drawn."""
+    return self.embedding.is_random or (
+        self.bijection.is_random and estimator.is_random)
 
   @property
   def is_biased(self) -> bool:
@@ -108,8 +100,8 @@ class Flow(keras.Model):
   @property
   def is_initialized(self) -> bool:
     """Whether everything that a first batch sets has been set."""
-    return self.bijection.is_initialized and (
-        self.classifier is None or self.classifier.is_initialized)
+    return all(part is None or part.is_initialized for part in (
+        self.bijection, self.classifier, self._embedding))
 
   @property
   def is_random(self) -> bool:
@@ -147,24 +139,21 @@ class Flow(keras.Model):
       A `layers.Transformed`: `y` `[B, D]`, `log_det`, `solves`, `features`.
     """
     return self.bijection.transform(
-        self._events(x, self.event_shape, 'x', condition), condition=condition,
-        seed=seed, estimator=estimator)
+        self.embed(x, condition, seed).y, condition=condition,
+        seed=self._seeds(seed)[1], estimator=estimator)
 
   def forward_and_log_det(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
       estimator: numerics.Estimator | None = None,
   ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns latents `[B, D]` and an estimate of `log|det dz/dx|`, `[B]`.
+    """Returns latents `[B, D]` and an estimate of `log|det dz/dy|`, `[B]`.
 
     The arguments are those of `transform`. Raises where a forward direction
     that is a solve does not converge.
     """
     return self.bijection.forward_and_log_det(
-        self._events(x, self.event_shape, 'x', condition), condition=condition,
-        seed=seed, estimator=estimator)
-
-  def call(self, inputs: tf.Tensor) -> tf.Tensor:
-    return self.bijection(self._events(inputs, self.event_shape, 'x'))
+        self.embed(x, condition, seed).y, condition=condition,
+        seed=self._seeds(seed)[1], estimator=estimator)
 
   def solve_inverse(
       self, z: tf.Tensor, condition: Any = None,
@@ -176,9 +165,10 @@ class Flow(keras.Model):
       condition: see `transform`.
       solver: a solver to use in place of the blocks' own.
     """
-    return self.bijection.solve_inverse(
-        self._events(z, (self.event_size,), 'z', condition),
+    result = self.bijection.solve_inverse(
+        self._events(z, (self.latent_size,), 'z', condition),
         condition=condition, solver=solver)
+    return result._replace(x=self.embedding.project(result.x))
 
   def inverse(
       self, z: tf.Tensor, condition: Any = None,
@@ -188,14 +178,23 @@ class Flow(keras.Model):
     Raises:
       tf.errors.InvalidArgumentError: when an example does not converge.
     """
-    return self.bijection.inverse(
-        self._events(z, (self.event_size,), 'z', condition),
-        condition=condition, solver=solver)
+    return self.embedding.project(self.bijection.inverse(
+        self._events(z, (self.latent_size,), 'z', condition),
+        condition=condition, solver=solver))
 
   def base_log_prob(self, z: tf.Tensor) -> tf.Tensor:
     """Returns the log-density of latents `[B, D]` under the base, `[B]`."""
     return -0.5 * tf.reduce_sum(
         z * z + math.log(2.0 * math.pi), axis=1)
+
+  def joint_log_prob(
+      self, y: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
+      estimator: numerics.Estimator | None = None,
+      log_det_weight: tf.Tensor | None = None) -> tf.Tensor:
+    """Returns an estimate of the log-density of events `y`; see `log_prob`."""
+    z, log_det = self.bijection.forward_and_log_det(
+        y, condition=condition, seed=seed, estimator=estimator)
+    return self.base_log_prob(z) + _weighted(log_det, log_det_weight)
 
   def log_prob(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
@@ -204,11 +203,14 @@ class Flow(keras.Model):
     """Returns an estimate of `log p(x)`, `[B]`, nats.
 
     It is unbiased if the estimator is; `is_biased` says so of the flow's own.
-    The arguments are those of `transform`; with `log_det_weight`, a scalar
-    `beta`, gradients are those of `log p(z) + beta log|det dz/dx|`.
+    With an embedding that draws, it is one of a lower bound, see `Flow`. The
+    arguments are those of `transform`; with `log_det_weight`, a scalar `beta`,
+    gradients are those of `log p(z) + beta log|det dz/dx|`.
     """
-    z, log_det = self.forward_and_log_det(x, condition, seed, estimator)
-    return self.base_log_prob(z) + _weighted(log_det, log_det_weight)
+    y, log_weight = self.embed(x, condition, seed)
+    return self.joint_log_prob(
+        y, condition, self._seeds(seed)[1], estimator, log_det_weight
+    ) + log_weight
 
   def bits_per_dim(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
@@ -219,8 +221,8 @@ class Flow(keras.Model):
     `X` in {0, ..., n - 1} and uniform `U`.
 
     Returns:
-      `[B]`, bits per dimension; its mean over `U` bounds that of the integers
-      from above (Theis et al., 2015).
+      `[B]`, bits per dimension; its mean over `U`, and over the draws of an
+      embedding, bounds that of the integers from above (Theis et al., 2015).
 
     Raises:
       InvalidValueError: if the model has no `num_levels`.
@@ -252,24 +254,28 @@ class Flow(keras.Model):
       InvalidValueError: if the model has no classifier.
     """
     self._check_has_classifier()
-    result = self.transform(x, condition, seed, estimator)
+    y, log_weight = self.embed(x, condition, seed)
+    result = self.bijection.transform(
+        y, condition=condition, seed=self._seeds(seed)[1], estimator=estimator)
     log_det = _weighted(result.log_det, log_det_weight)
-    return (self.base_log_prob(result.y) + log_det,
+    return (self.base_log_prob(result.y) + log_det + log_weight,
             self.classifier(list(result.features)))
 
-  def classify(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
+  def classify(self, x: tf.Tensor, condition: Any = None,
+               seed: random.SeedLike = None) -> tf.Tensor:
     """Returns the class logits `[B, num_classes]`; takes no log-determinant.
 
     Args:
       x: `[B, ...]`.
       condition: see `transform`.
+      seed: of an embedding that draws.
 
     Raises:
       InvalidValueError: if the model has no classifier.
     """
     self._check_has_classifier()
-    return self.classifier(list(
-        self.transform(x, condition, estimator=numerics.Skip()).features))
+    return self.classifier(list(self.transform(
+        x, condition, seed, estimator=numerics.Skip()).features))
 
   def _check_has_classifier(self):
     errors.check(
@@ -277,9 +283,11 @@ class Flow(keras.Model):
         f'{self.name} has no classifier: hybrid models are configured with '
         'num_classes.')
 
-  def initialize(self, x: tf.Tensor) -> None:
+  def initialize(self, x: tf.Tensor, seed: random.SeedLike = None) -> None:
     """Runs every layer once, so that ActNorms set themselves from a batch."""
-    (self.classify if self.has_classifier else self)(x)
+    if self.bijection.has_moving_statistics:
+      self.update_statistics(x, seed)
+    (self.classify if self.has_classifier else self.encode)(x, seed=seed)
 
   def draw_latents(
       self, num_samples: int | tf.Tensor, seed: random.SeedLike = None,
@@ -296,9 +304,9 @@ class Flow(keras.Model):
     Returns:
       `[num_samples, D]`.
     """
-    return _draw_latents(
+    return random.normal_rows(
         tf.range(start, start + num_samples), random.as_seed(seed).values,
-        self.event_size, tf.as_dtype(self.compute_dtype))
+        self.latent_size, tf.as_dtype(self.compute_dtype))
 
   def sample(
       self, num_samples: int | tf.Tensor, seed: random.SeedLike = None,
@@ -309,7 +317,7 @@ class Flow(keras.Model):
     Args:
       num_samples: Python int or int32 scalar.
       seed: see `draw_latents`.
-      temperature: standard deviation of the latents (the reduced entropy of
+      temperature: standard deviation of all latents (the reduced entropy of
         the paper's Figure 7 below one).
       condition: see `transform`.
       solver: a solver to use in place of the blocks' own.
@@ -323,42 +331,46 @@ class Flow(keras.Model):
   def bijector(self, name: str = 'flow') -> bijectors.LayerBijector:
     """Returns the flow as a `tfb.Bijector` from events to latents `[D]`."""
     return bijectors.LayerBijector(
-        self.bijection, event_shape=self.event_shape, name=name)
+        self.bijection, event_shape=self.embedding.compute_output_shape(
+            (None, *self.event_shape))[1:], name=name)
 
   def distribution(self) -> tfd.Distribution:
-    """Returns the density as a distribution of events."""
+    """Returns the density as a distribution of data, unless it is a bound."""
+    errors.check(
+        not self.embedding.is_random, 'embedding', self.embedding.name,
+        'none that draws', 'Only a bound of the density of data is known; '
+        'joint_distribution() is that of data and draws.')
+    return self.joint_distribution()
+
+  def joint_distribution(self) -> tfd.Distribution:
+    """Returns the density as a distribution of events of the bijection."""
     return tfd.TransformedDistribution(
         tfd.MultivariateNormalDiag(
-            tf.zeros([self.event_size], self.compute_dtype)),
+            tf.zeros([self.latent_size], self.compute_dtype)),
         tfb.Invert(self.bijector()))
 
   def frozen(self) -> 'Flow':
-    """Returns a flow that computes alike and keeps its present weights.
-
-    See `layers.Bijection.frozen`; exported models are made so.
-    """
+    """Returns a flow that keeps its weights; see `layers.Bijection.frozen`."""
     return Flow(
         self.bijection.frozen(), self.event_shape, self.num_levels,
         self.classifier and base_layer.frozen_copy(self.classifier),
-        name=self.name, dtype=self.dtype_policy)
+        self._embedding and self._embedding.frozen(), name=self.name,
+        dtype=self.dtype_policy)
 
   def save_norms(self) -> None:
     """Stores the norms of the present kernels; saves time only."""
     for layer in self.constrained_layers:
       layer.save_norms()
 
-  def lipschitz_bounds(self, certify: bool = True) -> list[BlockBound]:
+  def lipschitz_bounds(
+      self, certify: bool = True) -> list[block_bound.BlockBound]:
     """Returns the Lipschitz constants of every block that has some.
 
     Args:
       certify: whether to compute guaranteed upper bounds; for large images
         that takes minutes.
     """
-    return [
-        BlockBound(
-            block.name, block.lipschitz_bound, block.norm_estimate(),
-            *(block.certificate() if certify else layers.Certificate(None)))
-        for block in self.certified_bijections]
+    return block_bound.bounds_of(self.certified_bijections, certify)
 
   def get_config(self) -> dict:
     return {
@@ -366,6 +378,7 @@ class Flow(keras.Model):
         'event_shape': self.event_shape,
         'num_levels': self.num_levels,
         'classifier': keras.saving.serialize_keras_object(self.classifier),
+        'embedding': keras.saving.serialize_keras_object(self._embedding),
         'name': self.name,
         'dtype': self.compute_dtype,
     }
@@ -374,7 +387,8 @@ class Flow(keras.Model):
   def from_config(cls, config: dict) -> 'Flow':
     return cls(**config | {
         name: keras.saving.deserialize_keras_object(config[name])
-        for name in ('bijection', 'classifier') if name in config})
+        for name in ('bijection', 'classifier', 'embedding')
+        if name in config})
 
 
 def _weighted(log_det, weight):
@@ -383,11 +397,3 @@ def _weighted(log_det, weight):
     return log_det
   value = tf.stop_gradient(log_det)
   return value + tf.cast(weight, value.dtype) * (log_det - value)
-
-
-@functools.partial(tf.function, autograph=False, reduce_retracing=True)
-def _draw_latents(numbers, seed, size, dtype):
-  return tf.map_fn(
-      lambda i: random.normal(
-          [size], random.whole_batch(random.fold_in(seed, i)), dtype),
-      numbers, fn_output_signature=tf.TensorSpec([size], dtype))

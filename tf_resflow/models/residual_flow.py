@@ -27,6 +27,9 @@ class ResidualFlow(flow.Flow):
   then the rest, each part flattened from `[h, w, c]` (`latent_shapes`);
   `inverse` takes all of them.
 
+  With `noise_channels` the events have further channels, of noise, which
+  samples leave out, and log-densities are lower bounds; see `flow.Flow`.
+
   With `num_classes` the flow is a hybrid model: a `layers.HybridClassifier`
   reads every scale's output (with `factor_out` what leaves there; for the last
   scale, where nothing leaves, once more what left before it).
@@ -56,7 +59,7 @@ class ResidualFlow(flow.Flow):
     builder = _Builder(config, kwargs.get('dtype', keras.config.floatx()))
     super().__init__(
         builder.make_bijection(), config.image_shape, config.num_levels,
-        builder.make_classifier(), name=name, **kwargs)
+        builder.make_classifier(), builder.embedding, name=name, **kwargs)
     self.config = config
     # Shapes [h, w, c] of the parts of the latents, in their order.
     self.latent_shapes = tuple(builder.latent_shapes)
@@ -75,6 +78,8 @@ class _Builder:
   def __init__(self, config, dtype):
     self.config = config
     self.dtype = keras.dtype_policies.get(dtype).name
+    self.embedding = registries.EMBEDDINGS.get(config.embedding)(
+        config, self.dtype)
     self.indices = itertools.count()
     self.latent_shapes = []
     self.feature_shapes = []
@@ -82,6 +87,9 @@ class _Builder:
   def make_bijection(self) -> layers.Chain:
     """Returns the whole flow."""
     config, shape = self.config, self.config.image_shape
+    num_channels = shape[-1]
+    if self.embedding is not None:
+      shape = self.embedding.compute_output_shape((None, *shape))[1:]
     preprocessing = registries.PREPROCESSORS.get(config.preprocessing)(
         config, self.dtype)
     self.is_preprocessed = bool(preprocessing.elementary())
@@ -89,7 +97,7 @@ class _Builder:
     if config.squeeze_first:
       squeeze = layers.Squeeze(name='squeeze_first', dtype=self.dtype)
       # Per channel of the squeezed images, if there are numbers for them.
-      parts.insert(0 if len(config.mean) > shape[-1] else 1, squeeze)
+      parts.insert(0 if len(config.mean) > num_channels else 1, squeeze)
       shape = squeeze.compute_output_shape((None, *shape))[1:]
     if config.first_act_norm:
       parts += self._act_norms('first')
@@ -107,7 +115,7 @@ class _Builder:
     return classifier
 
   def _act_norms(self, name):
-    """Returns what follows every block on images."""
+    """Returns what stands before the first block on images."""
     return [
         layers.ActNorm(
             per_feature=per_feature, name=f'{kind}_{name}', dtype=self.dtype)
@@ -116,10 +124,16 @@ class _Builder:
             ('feature_act_norm', True))
         if getattr(self.config, kind)]
 
-  def _vector_act_norms(self, name):
+  def _norms(self, name):
+    """Returns what follows every block on images."""
+    return [*blocks.make_moving_mean(self.config, name, self.dtype),
+            *self._act_norms(name)]
+
+  def _vector_norms(self, name):
     """Returns what follows every block on vectors."""
-    return [layers.ActNorm(name=f'act_norm_{name}', dtype=self.dtype)
-            ] if self.config.act_norm or self.config.feature_act_norm else []
+    return [*blocks.make_moving_mean(self.config, name, self.dtype), *(
+        [layers.ActNorm(name=f'act_norm_{name}', dtype=self.dtype)]
+        if self.config.act_norm or self.config.feature_act_norm else [])]
 
   def _scales(self, scale, shape):
     """Returns the parts from a scale on."""
@@ -134,7 +148,7 @@ class _Builder:
                 index > 0 or config.activate_first_block), self.dtype,
             place, sees_pixels=self.is_preprocessed and scale == 0)
         for place, index in enumerate(itertools.islice(
-            self.indices, config.num_blocks[scale]))), self._act_norms)
+            self.indices, config.num_blocks[scale]))), self._norms)
     if scale == len(config.num_blocks) - 1:
       return parts + self._last(shape)
     squeeze = layers.Squeeze(name=f'squeeze_{scale}', dtype=self.dtype)
@@ -166,7 +180,7 @@ class _Builder:
             None, config.preactivation, self.dtype, place, flattened_from=shape)
         for place, index in enumerate(
             itertools.islice(self.indices, config.num_dense_blocks),
-            start=config.num_blocks[-1])), self._vector_act_norms)
+            start=config.num_blocks[-1])), self._vector_norms)
     return [layers.Flatten(name='flatten', dtype=self.dtype), *parts,
             *([] if config.factor_out else self._tap(shape))]
 

@@ -35,13 +35,17 @@ class VectorFlow(flow.Flow):
     dtype = keras.dtype_policies.get(
         kwargs.get('dtype', keras.config.floatx())).name
 
-    def make_norms(name):
+    def make_act_norms(name):
       return [layers.ActNorm(name=f'act_norm_{name}', dtype=dtype)
               ] if config.act_norm else []
 
+    def make_norms(name):
+      return [*blocks.make_moving_mean(config, name, dtype),
+              *make_act_norms(name)]
+
     super().__init__(
         layers.Chain(
-            make_norms('first') + blocks.make_blocks((
+            make_act_norms('first') + blocks.make_blocks((
                 blocks.BlockRequest(
                     config, (config.event_size,), index, config.hidden_units,
                     None, activate_input=index > 0, dtype=dtype, place=index)

@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'log_det.russian_roulette': ['RussianRoulette'],
         'log_det.series': ['LogDetSeries'],
         'log_det.skip': ['Skip'],
+        'noise_laws': ['GaussianNoise', 'NoiseLaw', 'UniformNoise'],
         'norms.certificates': ['Certificate'],
         'norms.operators': ['LayerOperator'],
         'norms.power_iteration': ['PowerIterationResult'],

@@ -1,6 +1,7 @@
 """Stateless random draws that do not depend on the number of replicas."""
 
 from collections.abc import Callable, Sequence
+import functools
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -132,12 +133,36 @@ def _draw_for_global_batch(
       seed.values)[start:start + batch_size]
 
 
+def uniform(shape: Sequence[int] | tf.Tensor, seed: SeedLike,
+            dtype: tf.DType = tf.float32) -> tf.Tensor:
+  """Draws on [0, 1), `shape = [B, ...]`, by place in the global batch."""
+  return _draw_for_global_batch(
+      lambda shape, seed: tf.random.stateless_uniform(shape, seed, dtype=dtype),
+      shape, seed)
+
+
 def normal(shape: Sequence[int] | tf.Tensor, seed: SeedLike,
            dtype: tf.DType = tf.float32) -> tf.Tensor:
   """Standard normal draws `shape = [B, ...]`, by place in the global batch."""
   return _draw_for_global_batch(
       lambda shape, seed: tf.random.stateless_normal(shape, seed, dtype=dtype),
       shape, seed)
+
+
+@functools.partial(tf.function, autograph=False, reduce_retracing=True)
+def normal_rows(numbers: tf.Tensor, seed: tf.Tensor, size: int,
+                dtype: tf.DType) -> tf.Tensor:
+  """Standard normal draws, row `i` of which depends on `numbers[i]` alone.
+
+  Args:
+    numbers: int32 `[N]`.
+    seed: int32 `[2]`.
+    size: of a row.
+    dtype: of the result, `[N, size]`.
+  """
+  return tf.map_fn(
+      lambda i: normal([size], whole_batch(fold_in(seed, i)), dtype),
+      numbers, fn_output_signature=tf.TensorSpec([size], dtype))
 
 
 def rademacher(shape: Sequence[int] | tf.Tensor, seed: SeedLike,

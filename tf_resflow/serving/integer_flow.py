@@ -23,9 +23,10 @@ class IntegerFlow:
 
     x = (X + U) / n,   U uniform on [0, 1) for `log_prob`, U = 1/2 elsewhere,
 
-  and `X = floor(n x)` leads back. Methods return dicts, named like the outputs
-  of the signatures that `export` makes of them; they work eagerly and in a
-  `tf.function`.
+  and `X = floor(n x)` leads back. Where the model's embedding draws noise, so
+  do `encode` and `classify`, which then take a seed. Methods return dicts,
+  named like the outputs of the signatures that `export` makes of them; they
+  work eagerly and in a `tf.function`.
 
   Draws are functions of the seed and of the place of an image in its batch.
   What an image gets does not depend on the other images, up to rounding.
@@ -78,21 +79,23 @@ class IntegerFlow:
     self._dtype = tf.as_dtype(model.compute_dtype)
     self._specs = {spec.name: spec for spec in (
         tf.TensorSpec([None, *model.event_shape], tf.uint8, 'images'),
-        tf.TensorSpec([None, model.event_size], self._dtype, 'latents'),
+        tf.TensorSpec([None, model.latent_size], self._dtype, 'latents'),
         tf.TensorSpec([2], tf.int32, 'seed'),
         tf.TensorSpec([], tf.int32, 'num_samples'),
         tf.TensorSpec([], tf.float32, 'temperature'))}
 
   def signatures(self) -> dict[str, tuple[Callable, list[tf.TensorSpec]]]:
     """Returns, by name, a method and the specs of what it takes."""
+    embedded = ('images', 'seed') if self.model.embedding.is_random else (
+        'images',)
     inputs = {
         self.log_prob: ('images', 'seed'),
         self.sample: ('num_samples', 'seed', 'temperature'),
-        self.encode: ('images',),
+        self.encode: embedded,
         self.decode: ('latents',),
     }
     if self.model.has_classifier:
-      inputs[self.classify] = ('images',)
+      inputs[self.classify] = embedded
     return {method.__name__: (method, [self._specs[name] for name in names])
             for method, names in inputs.items()}
 
@@ -101,8 +104,9 @@ class IntegerFlow:
     """Estimates the log-likelihood of images.
 
     One draw of noise, probes and number of terms; unbiased for
-    `E_U log p((X + U) / n)`, a lower bound of `log P(X) + D log n`. Average
-    over seeds for a lower variance.
+    `E_U log p((X + U) / n)`, a lower bound of `log P(X) + D log n`, or for a
+    bound of that where the model's embedding draws. Average over seeds for a
+    lower variance.
 
     Args:
       images: uint8 `[B, H, W, C]`.
@@ -151,16 +155,20 @@ class IntegerFlow:
         tf.cast(temperature, self._dtype))
     return {'images': self._quantize(x)}
 
-  def encode(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+  def encode(self, images: tf.Tensor, seed: tf.Tensor | None = None
+             ) -> dict[str, tf.Tensor]:
     """Maps images, at the centres of their bins, to latents.
 
     Args:
       images: uint8 `[B, H, W, C]`.
+      seed: int32 `[2]`, of an embedding that draws; None without one.
 
     Returns:
-      `latents`: `[B, D]`; standard normal for images of the model.
+      `latents`: `[B, D]`; standard normal for images of the model. `D` counts
+      noise channels as well.
     """
-    return {'latents': self.model(self._bin_centres(images))}
+    return {'latents': self.model.encode(
+        self._bin_centres(images), self._embedding_seed(seed))}
 
   def decode(self, latents: tf.Tensor) -> dict[str, tf.Tensor]:
     """Maps latents to images: `decode(encode(images))` returns `images`.
@@ -181,28 +189,41 @@ class IntegerFlow:
          'signature encode, or standard normal ones.'])
     return {'images': self._quantize(self.model.inverse(latents))}
 
-  def classify(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+  def classify(self, images: tf.Tensor, seed: tf.Tensor | None = None
+               ) -> dict[str, tf.Tensor]:
     """Classifies images, at the centres of their bins, with a hybrid model.
 
     Args:
       images: uint8 `[B, H, W, C]`.
+      seed: see `encode`.
 
     Returns:
       `logits`, `probabilities`: `[B, num_classes]`.
     """
-    logits = self.model.classify(self._bin_centres(images))
+    logits = self.model.classify(
+        self._bin_centres(images), seed=self._embedding_seed(seed))
     return {'logits': logits, 'probabilities': tf.nn.softmax(logits)}
+
+  def _embedding_seed(self, seed):
+    """Returns the seed of what an embedding draws, None if nothing is."""
+    if not self.model.embedding.is_random:
+      return None
+    errors.check(seed is not None, 'seed', None, 'two whole numbers',
+                 'The embedding of this model draws noise.')
+    return self._checked('seed', seed)
 
   def _log_prob(self, x, seed):
     largest = self.estimator.max_batch_size(
-        self.model.event_size, self._dtype) if self.model.is_random else None
-    # Chunks of a batch would draw alike.
-    is_whole = largest is None or self.estimator.is_random
-    return chunking.map_in_chunks(
-        lambda x: ([self.model.log_prob(
-            x, seed=seed, estimator=self.estimator)], []),
-        None if is_whole else max(1, int(_SHARE_OF_BATCH * largest)), [x],
-        outputs_like=[tf.TensorSpec([None], x.dtype)],
+        self.model.latent_size, self._dtype) if self.model.is_random else None
+    if largest is None or self.estimator.is_random:
+      return self.model.log_prob(x, seed=seed, estimator=self.estimator)
+    # What is drawn is drawn for the whole batch: chunks would draw alike.
+    y, log_weight = self.model.embed(x, seed=seed)
+    return log_weight + chunking.map_in_chunks(
+        lambda y: ([self.model.joint_log_prob(
+            y, estimator=self.estimator)], []),
+        max(1, int(_SHARE_OF_BATCH * largest)), [y],
+        outputs_like=[tf.TensorSpec([None], y.dtype)],
         unknown_sizes=True)[0][0]
 
   def _checked(self, name, value):

@@ -19,7 +19,8 @@ class ExponentialMovingAverage(tf.Module):
 
   `a <- a + (1 - d_t) (w - a)` with `d_t = min(decay, (1 + t) / (10 + t))`, so
   that short runs forget their start. Make it after the initialisation from
-  data, or call `reset` then.
+  data, or call `reset` then. Moving statistics, which are averages already
+  (`layers.MovingMean`), stay those of the latest weights.
 
   Args:
     model: a built Keras model.

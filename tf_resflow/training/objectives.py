@@ -121,7 +121,8 @@ class CrossEntropy(Objective):
   def __call__(
       self, model: models.Flow, batch: Batch, seed: random.SeedLike,
       log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
-    metrics = _classification_metrics(model.classify(batch.x), batch.labels)
+    metrics = _classification_metrics(
+        model.classify(batch.x, seed=seed), batch.labels)
     return metrics['cross_entropy'], metrics
 
 

@@ -116,6 +116,13 @@ class TrainStep:
           tf.distribute.ReduceOp.MEAN, (metrics, list(gradients)))
     return metrics, list(gradients)
 
+  def _update_statistics(self, batch, step):
+    """Hands the last part of the batch on, with the noise that it had."""
+    num_parts = self._accumulation_steps
+    self._model.update_statistics(
+        tf.split(batch.x, num_parts)[-1],
+        random.fold_in(random.fold_in(self._seed, step), num_parts - 1))
+
   def __call__(
       self, batch: objectives.Batch, step: tf.Tensor) -> objectives.Metrics:
     """Updates model, optimizer and average.
@@ -144,6 +151,8 @@ class TrainStep:
     if self._ema is not None:
       self._ema.update(step)
     counts = [layer.save_norms() for layer in self._model.constrained_layers]
+    if self._model.bijection.has_moving_statistics:
+      self._update_statistics(batch, step)
     num_steps = tf.reduce_max(tf.stack(counts)) if counts else tf.constant(0)
     return {**metrics, 'gradient_norm': norm,
             'power_iteration_steps': num_steps}

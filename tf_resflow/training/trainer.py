@@ -1,6 +1,7 @@
 """The state of a run, and what changes it."""
 
 from collections.abc import Iterator, Mapping
+import functools
 import logging
 
 import numpy as np
@@ -28,19 +29,21 @@ class TrainingDivergedError(errors.ExpectedError):
 
 
 def initialize(
-    model: models.Flow, strategy: tf.distribute.Strategy, x: tf.Tensor
-) -> None:
-  """Sets ActNorms from a batch.
+    model: models.Flow, strategy: tf.distribute.Strategy, x: tf.Tensor,
+    seed: int = 0) -> None:
+  """Sets ActNorms and moving means from a batch.
 
   Args:
     model: made in the scope of `strategy`.
     strategy: of the run.
     x: the batch `[B, ...]`, per replica.
+    seed: of an embedding that draws.
   """
+  run = functools.partial(model.initialize, seed=seed)
   # One replica is faster without a graph: every operation runs once.
   strategy.run(
-      model.initialize if strategy.num_replicas_in_sync == 1 else
-      tf.function(model.initialize, autograph=False), args=(x,))
+      run if strategy.num_replicas_in_sync == 1 else
+      tf.function(run, autograph=False), args=(x,))
 
 
 def distributed_batches(
@@ -138,7 +141,7 @@ class Learner:
     """
     # Before the first pass, which then needs no power iteration.
     self.model.save_norms()
-    initialize(self.model, self.strategy, x)
+    initialize(self.model, self.strategy, x, self.config.run.seed)
     self.ema.reset()
 
   @tf.function(autograph=False)

@@ -52,7 +52,8 @@ def test_constants_of_keras_activations(name):
 
 @pytest.mark.parametrize('make_fn', [
     keras.layers.BatchNormalization, lambda: keras.layers.Dropout(0.1),
-    lambda: keras.layers.GaussianNoise(0.1), layers.ActNorm])
+    lambda: keras.layers.GaussianNoise(0.1), layers.ActNorm,
+    layers.MovingMean])
 def test_refuses_what_is_no_function_of_one_example(make_fn):
   layer = make_fn()
   g = keras.Sequential([dense(), keras.Sequential([layer]), dense()])

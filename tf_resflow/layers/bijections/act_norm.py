@@ -69,12 +69,9 @@ class ActNorm(bijection.Bijection):
     wide = tf.cast(tf.stop_gradient(x), tf.float64)
     shape = self.bias.shape
     count = tf.cast(tf.size(x) // math.prod(shape), tf.float64)
-    sums = tf.stack([
+    sums = base_layer.sum_over_replicas(tf.stack([
         tf.reduce_sum(wide, axes), tf.reduce_sum(wide * wide, axes),
-        tf.fill(shape, count)])
-    context = tf.distribute.get_replica_context()
-    if context is not None and context.num_replicas_in_sync > 1:
-      sums = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
+        tf.fill(shape, count)]))
     mean, mean_square = tf.unstack(sums[:2] / sums[2])
     variance = tf.maximum(mean_square - mean * mean, self.variance_floor)
     # An empty batch, or one that is not finite, must not count as the first.

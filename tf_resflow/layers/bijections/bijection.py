@@ -100,7 +100,9 @@ class Bijection(base_layer.BaseLayer):
     takes_condition: whether `condition` makes a difference.
     has_certificate: whether it has a `g` whose Lipschitz bound can be
       certified: `lipschitz_bound`, `norm_estimate()` and `certificate()`.
-    is_data_dependent: whether its first batch sets weights, see `ActNorm`.
+    is_data_dependent: whether batches set weights, see `ActNorm` and
+      `MovingMean`.
+    has_moving_statistics: whether `update_statistics` changes something.
     is_initialized: False until a first batch has set what depends on data.
 
   Example:
@@ -119,6 +121,7 @@ class Bijection(base_layer.BaseLayer):
   takes_condition = False
   has_certificate = False
   is_data_dependent = False
+  has_moving_statistics = False
   is_initialized = True
 
   def forward_and_log_det(
@@ -186,6 +189,16 @@ class Bijection(base_layer.BaseLayer):
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
     return self.transform(inputs, estimator=numerics.Skip()).y
+
+  def update_statistics(self, x: tf.Tensor) -> tf.Tensor:
+    """Lets moving statistics see a batch; returns `f(x)` behind the change.
+
+    A training step calls it after its update; passes change no statistics.
+
+    Args:
+      x: `[B, ...]`, a replica's part of the global batch.
+    """
+    return self(x)
 
   def slope_bounds(self) -> SlopeBounds:
     """Returns the least and the greatest slope; 0 and infinity if not known."""

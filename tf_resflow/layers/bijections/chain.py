@@ -35,6 +35,8 @@ class Chain(base_layer.Composition, bijection.SolvingBijection):
     super().__init__(parts, **kwargs)
     self.is_random = any(part.is_random for part in parts)
     self.takes_condition = any(part.takes_condition for part in parts)
+    self.has_moving_statistics = any(
+        part.has_moving_statistics for part in parts)
 
   def build(self, input_shape: tuple) -> None:
     super().build(input_shape)
@@ -65,6 +67,12 @@ class Chain(base_layer.Composition, bijection.SolvingBijection):
     for part in self.parts:
       inputs = part(inputs)
     return inputs
+
+  def update_statistics(self, x: tf.Tensor) -> tf.Tensor:
+    base_layer.build_once(self, x.shape)
+    for part in self.parts:
+      x = part.update_statistics(x)
+    return x
 
   def solve_inverse(
       self, y: tf.Tensor, *, condition: Any = None,

@@ -42,6 +42,7 @@ class Split(bijection.SolvingBijection):
     self.num_taps = num_taps
     self.is_random = rest.is_random
     self.takes_condition = rest.takes_condition
+    self.has_moving_statistics = rest.has_moving_statistics
 
   def build(self, input_shape: tuple) -> None:
     *shape, channels = input_shape[1:]
@@ -72,6 +73,11 @@ class Split(bijection.SolvingBijection):
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
     kept, leaving = self._halves(inputs)
     return self._join(leaving, self.rest(kept))
+
+  def update_statistics(self, x: tf.Tensor) -> tf.Tensor:
+    base_layer.build_once(self, x.shape)
+    kept, leaving = self._halves(x)
+    return self._join(leaving, self.rest.update_statistics(kept))
 
   def _halves(self, x):
     """Returns what goes on and what leaves."""

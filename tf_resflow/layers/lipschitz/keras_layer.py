@@ -68,8 +68,9 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
           'a function that is deterministic and treats every example on its '
           'own', 'Inverse and log-determinant are those of one map of one '
           'example, by its Lipschitz bound; what draws, or depends on the rest '
-          'of the batch, is no such map. Remove that layer; ActNorm outside of '
-          'the block is the usual replacement for batch normalisation.')
+          'of the batch, is no such map. Remove that layer; ActNorm or '
+          'MovingMean outside of the block take the place of batch '
+          'normalisation.')
     kwargs.setdefault('dtype', _dtype(layer))
     super().__init__(**kwargs)
     self.layer = layer

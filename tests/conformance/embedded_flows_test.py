@@ -1,0 +1,193 @@
+"""Flows on data and noise: bounds of log-densities, and what leaves noise out.
+"""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+from scipy import stats
+import tensorflow as tf
+
+from tests import cases
+from tests import testing
+from tf_resflow import errors
+from tf_resflow import layers
+from tf_resflow import models
+from tf_resflow import numerics
+
+_EXACT = numerics.Exact()
+_LAWS = {'uniform': stats.uniform(),
+         'gaussian': stats.truncnorm(-4.0, 4.0, 0.5, 0.125)}
+
+
+@functools.cache
+def make(name, dtype='float64'):
+  """Returns an initialised flow and a batch."""
+  case = cases.EMBEDDED_MODELS[name]
+  model, x = case.make(dtype), case.inputs(dtype)
+  model.initialize(x, seed=0)
+  return model, x
+
+
+@pytest.mark.parametrize('name', cases.EMBEDDED_MODELS)
+def test_log_prob_is_that_of_data_and_noise_less_that_of_the_noise(name):
+  model, x = make(name)
+  y, _ = model.embed(x, seed=3)
+  num_noisy = y.shape[-1] - x.shape[-1]
+  assert num_noisy == model.config.noise_channels
+  u = y[..., -num_noisy:].numpy()
+  jacobian = testing.full_jacobian(
+      tf.function(model.bijection, autograph=False), y)
+  expected = (
+      stats.norm.logpdf(model.bijection(y)).sum(1) +
+      np.linalg.slogdet(jacobian)[1] -
+      _LAWS[model.config.noise_law].logpdf(u).sum((1, 2, 3)))
+  log_prob = model.log_prob(x, seed=3, estimator=_EXACT)
+  np.testing.assert_allclose(log_prob, expected, rtol=1e-8)
+  # Per dimension of the data.
+  assert model.event_size == 16 and model.latent_size == 16 * (1 + num_noisy)
+  np.testing.assert_allclose(
+      model.bits_per_dim(x, seed=3, estimator=_EXACT),
+      (np.log(17) - expected / 16) / np.log(2), rtol=1e-8)
+
+
+@pytest.mark.parametrize('name', cases.EMBEDDED_MODELS)
+def test_all_methods_draw_the_same_at_one_seed(name):
+  model, x = make(name)
+  y, log_weight = model.embed(x, seed=3)
+  z, log_det = model.forward_and_log_det(x, seed=3)
+  np.testing.assert_array_equal(model.transform(x, seed=3).y, z)
+  np.testing.assert_allclose(model.encode(x, seed=3), z, atol=1e-12)
+  np.testing.assert_allclose(model.bijection(y), z, atol=1e-12)
+  np.testing.assert_array_equal(
+      model.log_prob(x, seed=3),
+      model.base_log_prob(z) + log_det + log_weight)
+  # Noise and log-determinant draw apart from each other.
+  seeds = {tuple(seed.values.numpy()) for seed in model._seeds(3)}
+  assert len(seeds) == 2
+  if model.has_classifier:
+    log_prob, logits = model.log_prob_and_logits(x, seed=3)
+    np.testing.assert_allclose(log_prob, model.log_prob(x, seed=3), rtol=1e-9)
+    np.testing.assert_allclose(logits, model.classify(x, seed=3), rtol=1e-9)
+    assert np.all(model.classify(x, seed=4) != logits)
+  assert np.all(model(x) != model(x))
+
+
+@pytest.mark.parametrize('name', cases.EMBEDDED_MODELS)
+def test_log_prob_does_not_depend_on_the_size_of_the_batch(name):
+  model, x = make(name)
+  whole = model.log_prob(x, seed=3, estimator=_EXACT)
+  for size in (1, 2):
+    np.testing.assert_allclose(
+        model.log_prob(x[:size], seed=3, estimator=_EXACT), whole[:size],
+        rtol=1e-9)
+  assert np.all(model.log_prob(x, seed=4, estimator=_EXACT) != whole)
+
+
+@pytest.mark.parametrize('name', cases.EMBEDDED_MODELS)
+def test_noise_is_left_out_on_the_way_back(name):
+  model, x = make(name)
+  z = model.encode(x, seed=3)
+  np.testing.assert_allclose(model.inverse(z), x, atol=1e-8)
+  inverted = model.solve_inverse(z)
+  np.testing.assert_allclose(inverted.x, x, atol=1e-8)
+  assert len(inverted.solves) == len(model.certified_bijections)
+  samples = model.sample(3, seed=1, temperature=0.5)
+  assert samples.shape == [3, *model.event_shape]
+  np.testing.assert_allclose(samples, model.inverse(
+      0.5 * model.draw_latents(3, seed=1)), atol=1e-8)
+  with pytest.raises(errors.InvalidValueError, match=r'expected \[B, \d+\]'):
+    model.inverse(z[:, :16])
+
+
+@pytest.mark.parametrize('name', cases.EMBEDDED_MODELS)
+def test_distributions(name):
+  model, x = make(name)
+  with pytest.raises(errors.InvalidValueError, match=(
+      '^embedding=noise_channels: expected none that draws. Only a bound')):
+    model.distribution()
+  y, _ = model.embed(x, seed=3)
+  joint = model.joint_distribution()
+  assert joint.event_shape == y.shape[1:]
+  np.testing.assert_allclose(
+      joint.log_prob(y, bijector_kwargs={'seed': 5}),
+      model.joint_log_prob(y, seed=5), rtol=1e-9)
+  assert model.bijector().forward_event_shape(y.shape[1:]) == [
+      model.latent_size]
+
+
+@pytest.mark.parametrize('name', cases.EMBEDDED_MODELS)
+def test_frozen_and_saved_flows_draw_alike(name, tmp_path):
+  model, x = make(name)
+  model.save(tmp_path / 'model.keras')
+  for other in (
+      model.frozen(), keras.saving.load_model(tmp_path / 'model.keras')):
+    np.testing.assert_allclose(
+        other.log_prob(x, seed=3), model.log_prob(x, seed=3), rtol=1e-8)
+    np.testing.assert_allclose(
+        other.sample(2, seed=1), model.sample(2, seed=1), atol=1e-7)
+    assert other.is_initialized and other.event_shape == model.event_shape
+
+
+# Flows of one number and one channel of noise, whose densities are known.
+
+_X = 0.7
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(400)
+_NODES, _WEIGHTS = (_NODES + 1.0) / 2.0, _WEIGHTS / 2.0
+
+
+class Probit(layers.Bijection):
+  """`z = [x, the normal quantile of u]`: the noise becomes a latent."""
+
+  def forward_and_log_det(self, x, **unused):
+    z = tf.math.ndtri(x[:, 1])
+    log_det = 0.5 * z**2 + 0.5 * np.log(2.0 * np.pi)
+    return tf.stack([x[:, 0], z], axis=1), log_det
+
+
+class Shear(layers.Bijection):
+  """`z = [x - 2 u, 3 u - 1]`: noise and data depend on each other."""
+
+  def forward_and_log_det(self, x, **unused):
+    y = tf.stack([x[:, 0] - 2.0 * x[:, 1], 3.0 * x[:, 1] - 1.0], axis=1)
+    return y, tf.fill([tf.shape(x)[0]], tf.constant(np.log(3.0), x.dtype))
+
+
+def make_flow(bijection, law):
+  return models.Flow(
+      bijection(dtype='float64'), [1],
+      embedding=layers.NoiseChannels(1, law, dtype='float64'))
+
+
+def test_the_bound_is_tight_where_noise_is_independent():
+  flow = make_flow(Probit, 'uniform')
+  log_prob = flow.log_prob(tf.fill([50, 1], tf.constant(_X, tf.float64)))
+  np.testing.assert_allclose(log_prob, stats.norm.logpdf(_X), rtol=1e-12)
+
+
+@pytest.mark.parametrize('law', _LAWS)
+def test_the_bound_lies_below_the_density_by_a_divergence(law):
+  flow, q = make_flow(Shear, law), _LAWS[law]
+
+  def joint(u):
+    return (stats.norm.logpdf(_X - 2.0 * u) + stats.norm.logpdf(3.0 * u - 1.0) +
+            np.log(3.0))
+
+  density = _WEIGHTS * q.pdf(_NODES)
+  bound = density @ (joint(_NODES) - q.logpdf(_NODES))
+  # What Jensen's inequality starts from: p(x, u in [0, 1]).
+  log_mass = np.log(_WEIGHTS @ np.exp(joint(_NODES)))
+  posterior = joint(_NODES) - log_mass
+  gap = density @ (q.logpdf(_NODES) - posterior)
+  assert log_mass - bound == pytest.approx(gap, rel=1e-9) and gap > 0.1
+
+  x = tf.fill([20_000, 1], tf.constant(_X, tf.float64))
+  log_prob = flow.log_prob(x, seed=1).numpy()
+  u = flow.embed(x, seed=1).y[:, 1].numpy()
+  np.testing.assert_allclose(log_prob, joint(u) - q.logpdf(u), rtol=1e-10)
+  stderr = log_prob.std() / np.sqrt(len(log_prob))
+  assert abs(log_prob.mean() - bound) < 4.5 * stderr
+  assert log_prob.mean() < log_mass - 0.5 * gap
+  # The mean of the ratio, not of its logarithm, is the mass.
+  assert np.exp(log_prob).mean() == pytest.approx(np.exp(log_mass), rel=0.03)

@@ -1,0 +1,82 @@
+"""The contract of embeddings, on one that a flow could learn."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_resflow import layers
+from tf_resflow import models
+from tf_resflow import numerics
+
+
+@keras.saving.register_keras_serializable('tf_resflow_tests')
+class ScaledDequantization(layers.Embedding):
+  """`y = x + u`, `u` with density `a u^(a - 1)` on [0, 1), `a` learned."""
+
+  def build(self, input_shape):
+    self.log_a = self.add_weight(name='log_a', shape=(), initializer='zeros')
+
+  def embed(self, x, *, condition=None, seed=None):
+    a = tf.exp(self.log_a.value)
+    u = numerics.random.uniform(tf.shape(x), seed, x.dtype)**(1.0 / a)
+    log_q = tf.math.log(a) + (a - 1.0) * tf.math.log(u)
+    return layers.Embedded(x + u, -tf.reduce_sum(log_q, axis=1))
+
+  def project(self, y):
+    return tf.floor(y)
+
+
+def make_flow():
+  embedding = ScaledDequantization(dtype='float64')
+  embedding.build((None, 1))
+  return models.Flow(
+      layers.Standardize([0.5], [1.0], dtype='float64'), [1],
+      embedding=embedding, dtype='float64')
+
+
+def test_the_identity_adds_nothing():
+  x = tf.constant([[1.0, 2.0], [3.0, 4.0]])
+  embedding = layers.IdentityEmbedding()
+  y, log_weight = embedding.embed(x, seed=1)
+  assert y is x and embedding.project(y) is x
+  np.testing.assert_array_equal(log_weight, np.zeros(2))
+
+
+def test_a_law_that_is_learned_raises_the_bound():
+  """Dequantised integers: P(0), the mass of [0, 1) under a normal law."""
+  flow = make_flow()
+  x = tf.zeros([4000, 1], tf.float64)
+  # int_0^1 N(y; 1/2, 1) dy.
+  log_mass = np.log(0.38292492254802624)
+
+  def bound(seed):
+    return tf.reduce_mean(flow.log_prob(x, seed=seed))
+
+  embedding = flow.embedding
+  assert embedding.log_a.value.ref() in {
+      v.value.ref() for v in flow.trainable_variables}
+  with tf.GradientTape() as tape:
+    value = bound(1)
+  gradient = tape.gradient(value, embedding.log_a.value)
+  # The same draws on both sides: the derivative of the estimate itself.
+  values = []
+  for log_a in (1e-5, -1e-5, 1.0):
+    embedding.log_a.assign(log_a)
+    values.append(float(bound(1)))
+  np.testing.assert_allclose(
+      gradient, (values[0] - values[1]) / 2e-5, rtol=1e-6)
+  # Uniform noise is nearly the posterior; a law far from it costs.
+  assert log_mass - 0.02 < value < log_mass
+  assert values[2] < value - 0.1
+
+
+def test_a_frozen_embedding_keeps_its_weights():
+  flow = make_flow()
+  x = tf.zeros([3, 1], tf.float64)
+  frozen = flow.frozen()
+  before = frozen.log_prob(x, seed=1)
+  flow.embedding.log_a.assign(1.0)
+  np.testing.assert_array_equal(frozen.log_prob(x, seed=1), before)
+  assert np.all(flow.log_prob(x, seed=1) != before)
+  np.testing.assert_array_equal(
+      frozen.inverse(frozen.encode(x, seed=1)), x)

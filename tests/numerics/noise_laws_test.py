@@ -1,0 +1,66 @@
+"""Laws of noise: against SciPy, quadrature, and their own draws."""
+
+import numpy as np
+import pytest
+from scipy import stats
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow import numerics
+
+_REFERENCES = {
+    'uniform': stats.uniform(),
+    **{f'gaussian:{s}': stats.truncnorm(-0.5 / s, 0.5 / s, 0.5, s)
+       for s in (0.125, 0.6)}}
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(200)
+_NODES, _WEIGHTS = (_NODES + 1.0) / 2.0, _WEIGHTS / 2.0
+
+
+@pytest.fixture(params=_REFERENCES, name='law')
+def law_fixture(request):
+  return numerics.NoiseLaw.get(request.param)
+
+
+def test_density(law):
+  log_q = law.log_prob(tf.constant(_NODES)).numpy()
+  reference = _REFERENCES[law.spec()]
+  np.testing.assert_allclose(log_q, reference.logpdf(_NODES), rtol=1e-12)
+  q = np.exp(log_q)
+  assert _WEIGHTS @ q == pytest.approx(1.0, abs=1e-12)
+  mean = _WEIGHTS @ (q * _NODES)
+  assert law.mean == pytest.approx(mean, rel=1e-12)
+  assert law.stddev == pytest.approx(
+      np.sqrt(_WEIGHTS @ (q * (_NODES - mean)**2)), rel=1e-12)
+
+
+@pytest.mark.parametrize('dtype', [tf.float32, tf.float64])
+def test_draws_follow_the_density(law, dtype):
+  u = law.draw([400, 5, 10], 1, dtype)
+  assert u.dtype == dtype and u.shape == [400, 5, 10]
+  assert np.min(u) >= 0.0 and np.max(u) <= 1.0
+  assert stats.kstest(
+      np.ravel(u), _REFERENCES[law.spec()].cdf).pvalue > 1e-6
+  assert np.abs(np.corrcoef(u[:, 0, 0], u[:, 0, 1])[0, 1]) < 0.2
+
+
+def test_draws_depend_on_seed_and_place_alone(law):
+  whole = law.draw([5, 3], 1)
+  np.testing.assert_array_equal(law.draw([2, 3], 1), whole[:2])
+  assert np.all(law.draw([5, 3], 2) != whole)
+
+
+def test_a_normal_law_would_leave_the_interval():
+  """What is cut off, of as many numbers as an epoch of MNIST would draw."""
+  inside = stats.norm.cdf(4.0) - stats.norm.cdf(-4.0)
+  assert 1.0 - inside == pytest.approx(6.3e-5, rel=0.01)
+  law = numerics.GaussianNoise()
+  edges = law.log_prob(tf.constant([0.0, 1.0], tf.float64))
+  np.testing.assert_allclose(
+      edges, stats.norm.logpdf(4.0) + np.log(8.0) - np.log(inside), rtol=1e-12)
+
+
+@pytest.mark.parametrize('spec', ['gaussian:0', 'gaussian:-1', 'gaussian:inf'])
+def test_refuses_scales(spec):
+  with pytest.raises(errors.InvalidValueError, match=(
+      f'^noise_law={spec}: .*scale=.*: expected a finite number above 0')):
+    numerics.NoiseLaw.get(spec)

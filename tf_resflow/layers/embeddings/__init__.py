@@ -1,0 +1,1 @@
+"""What happens to data before the first bijection of a flow."""

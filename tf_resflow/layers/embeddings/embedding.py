@@ -1,0 +1,106 @@
+"""What an embedding is: the way from data to the events of a bijection."""
+
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from tf_resflow import numerics
+from tf_resflow.layers import base_layer
+from tf_resflow.layers.bijections import bijection
+
+
+class Embedded(NamedTuple):
+  """Events of a bijection that stand for data.
+
+  Attributes:
+    y: `[B, ...]`, the events.
+    log_weight: `[B]`, `-log q(u|x)` of what was drawn, nats.
+  """
+
+  y: tf.Tensor
+  log_weight: tf.Tensor
+
+
+class Embedding(base_layer.BaseLayer):
+  """Completes data `x` by draws `u` to events `y = (x, u)` of a bijection.
+
+  For a density `p` of events and any law `q` of the draws, Jensen's inequality
+  gives
+
+    log p(x) = log int p(x, u) du = log E_q[p(x, u) / q(u|x)]
+            >= E_q[log p(x, u) + log_weight],    log_weight = -log q(u|x),
+
+  where the two sides differ by `KL(q(u|x) | p(u|x))`. One draw is thus an
+  unbiased estimate of a lower bound, not of `log p(x)`: whatever reports it
+  says so. Noise channels are one kind; with `x` the integers of pixels and `u`
+  the place in their bins, dequantisation is another.
+
+  A kind defines `embed`, `project` and `compute_output_shape`. It may own
+  variables, in which both results are differentiable where `u` is a function
+  of them.
+
+  Attributes:
+    is_random: whether something is drawn, so that it takes a seed and what
+      flows call a log-density is a bound.
+    is_initialized: see `Bijection`.
+
+  Example:
+    >>> y, log_weight = layers.NoiseChannels(2).embed(tf.zeros([5, 4, 4, 1]))
+    >>> y.shape, log_weight.shape
+    (TensorShape([5, 4, 4, 3]), TensorShape([5]))
+
+  References:
+    Huang, Dinh and Courville, 2020, Augmented Normalizing Flows, Section 3; Ho
+    et al., 2019, Flow++, Section 3.1 (dequantisation).
+  """
+
+  is_random = True
+  is_initialized = True
+
+  def embed(self, x: tf.Tensor, *, condition: Any = None,
+            seed: numerics.random.SeedLike = None) -> Embedded:
+    """Returns events that stand for data, and the weight of their draws.
+
+    What an example draws depends on the seed and on its place in the global
+    batch alone.
+
+    Args:
+      x: `[B, ...]`.
+      condition: `[B, ...]`, what `q` depends on beside `x`.
+      seed: see `numerics.random.as_seed`.
+    """
+    raise NotImplementedError
+
+  def project(self, y: tf.Tensor) -> tf.Tensor:
+    """Returns the data that events stand for: `project(embed(x).y)` is `x`.
+
+    Args:
+      y: `[B, ...]`.
+    """
+    raise NotImplementedError
+
+  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    return self.embed(inputs).y
+
+  def frozen(self) -> keras.layers.Layer:
+    """Returns an embedding that computes alike; see `Bijection.frozen`."""
+    return base_layer.frozen_copy(self)
+
+
+@base_layer.configured
+class IdentityEmbedding(Embedding):
+  """Data are events: nothing is drawn, and log-densities are no bounds.
+
+  Example:
+    >>> layers.IdentityEmbedding().embed(tf.ones([1, 2])).log_weight.numpy()
+    array([0.], dtype=float32)
+  """
+
+  is_random = False
+
+  def embed(self, x: tf.Tensor, **unused: Any) -> Embedded:
+    return Embedded(x, bijection.zero_log_det(x))
+
+  def project(self, y: tf.Tensor) -> tf.Tensor:
+    return y

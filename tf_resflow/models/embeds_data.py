@@ -1,0 +1,72 @@
+"""What a flow does with data before its bijection."""
+
+import functools
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tf_resflow import layers
+from tf_resflow.numerics import random
+
+
+class EmbedsData(keras.Model):
+  """A model of data that become events of a bijection, see `layers.Embedding`.
+
+  With an embedding that draws, the noise of every method takes
+  `fold_in(seed, 0)` and the log-determinant `fold_in(seed, 1)`; without one the
+  log-determinant takes `seed`.
+
+  Attributes:
+    bijection: maps events to latents.
+    event_shape: shape of the data.
+  """
+
+  bijection: layers.Bijection
+  event_shape: tuple[int, ...]
+  _embedding: layers.Embedding | None = None
+
+  @property
+  def embedding(self) -> layers.Embedding:
+    """What takes data to events; the identity where there is none."""
+    return self._embedding or _identity(self.compute_dtype)
+
+  def _seeds(self, seed):
+    """Returns the seeds of the embedding and of the bijection."""
+    return (random.fold_in(seed, 0), random.fold_in(seed, 1)
+            ) if self.embedding.is_random else (None, seed)
+
+  def _events(self, x, event_shape, name, condition=None):
+    """Returns `x` as a tensor `[B, *event_shape]`; checks the condition."""
+    raise NotImplementedError
+
+  def embed(self, x: tf.Tensor, condition: Any = None,
+            seed: random.SeedLike = None) -> layers.Embedded:
+    """Returns events that stand for data: those of all methods at this seed.
+
+    Args:
+      x: `[B, ...]`.
+      condition: see `Flow.transform`.
+      seed: see `numerics.random.as_seed`.
+    """
+    return self.embedding.embed(
+        self._events(x, self.event_shape, 'x', condition), condition=condition,
+        seed=self._seeds(seed)[0])
+
+  def encode(self, x: tf.Tensor, seed: random.SeedLike = None) -> tf.Tensor:
+    """Returns latents `[B, D]` alone; the seed is that of an embedding."""
+    return self.bijection(self.embed(x, seed=seed).y)
+
+  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    return self.encode(inputs)
+
+  def update_statistics(
+      self, x: tf.Tensor, seed: random.SeedLike = None) -> None:
+    """Lets moving statistics see a batch; see `layers.MovingMean`."""
+    self.bijection.update_statistics(self.embed(x, seed=seed).y)
+
+
+# Not a part of the model, whose checkpoints hold what is.
+@functools.cache
+def _identity(dtype):
+  return layers.IdentityEmbedding(dtype=dtype)
