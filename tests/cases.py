@@ -164,13 +164,6 @@ EMBEDDINGS = {
 }
 
 
-def _moving_mean(dtype):
-  layer = layers.MovingMean(dtype=dtype)
-  layer.build((None, 2, 3, 2))
-  layer.moving_mean.assign([0.3, -0.5])
-  return layer
-
-
 def _block(make_g_fn=networks.dense_g, event_shape=(3,), is_random=True,
            per_example=True, compiles=True, **kwargs):
   return Case(
@@ -234,7 +227,7 @@ BIJECTIONS = {
         lambda dtype: layers.ActNorm(per_feature=True, dtype=dtype),
         (2, 3, 2)),
     'act_norm_vector': Case(lambda dtype: layers.ActNorm(dtype=dtype), (3,)),
-    'moving_mean': Case(_moving_mean, (2, 3, 2)),
+    'moving_mean': Case(networks.moving_mean, (2, 3, 2)),
     'squeeze': _plain(layers.Squeeze, (4, 2, 2)),
     'flatten': _plain(layers.Flatten, (2, 3, 2)),
     'feature_tap': _plain(layers.FeatureTap, (2, 3, 2), shape=(6, 2)),
@@ -347,7 +340,7 @@ MODELS = {
     'flow_hybrid': image_flow(
         num_classes=3, head_channels=4, preactivation=False,
         feature_act_norm=True, act_norm=False, first_act_norm=False),
-    'flow_moving_mean': image_flow(moving_mean=True, num_blocks=(1,)),
+    'flownetworks.moving_mean': image_flow(moving_mean=True, num_blocks=(1,)),
     'flow_hybrid_factor_out': image_flow(
         num_classes=3, head_channels=4, factor_out=True, num_dense_blocks=0),
     'flow_linear_maps': image_flow(

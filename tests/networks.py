@@ -1,4 +1,4 @@
-"""Networks that the cases put into residual blocks."""
+"""Networks that the cases put into residual blocks, and other parts."""
 
 import keras
 import tensorflow as tf
@@ -53,3 +53,11 @@ def mixed_g(dtype):
       layers.as_lipschitz_layer(keras.layers.Activation('tanh', dtype=dtype)),
       layers.SpectralDense(12, coeff=0.9, seed=9, use_bias=False, dtype=dtype),
       layers.Reshape((2, 2, 3), dtype=dtype)])
+
+
+def moving_mean(dtype: str) -> layers.MovingMean:
+  """Returns a layer with means that are not zero, on events `[2, 3, 2]`."""
+  layer = layers.MovingMean(dtype=dtype)
+  layer.build((None, 2, 3, 2))
+  layer.moving_mean.assign([0.3, -0.5])
+  return layer

@@ -15,7 +15,6 @@ from tf_resflow.evaluation import classification
 from tf_resflow.evaluation import inversion
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import statistics
-from tf_resflow.numerics import random
 
 _logger = logging.getLogger(__name__)
 
