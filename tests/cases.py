@@ -340,7 +340,7 @@ MODELS = {
     'flow_hybrid': image_flow(
         num_classes=3, head_channels=4, preactivation=False,
         feature_act_norm=True, act_norm=False, first_act_norm=False),
-    'flownetworks.moving_mean': image_flow(moving_mean=True, num_blocks=(1,)),
+    'flow_moving_mean': image_flow(moving_mean=True, num_blocks=(1,)),
     'flow_hybrid_factor_out': image_flow(
         num_classes=3, head_channels=4, factor_out=True, num_dense_blocks=0),
     'flow_linear_maps': image_flow(
