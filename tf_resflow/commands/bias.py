@@ -25,7 +25,6 @@ import numpy as np
 
 from tf_resflow import errors
 from tf_resflow import evaluation
-from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.commands import options as options_lib
 from tf_resflow.configuration import fields
@@ -91,8 +90,7 @@ def main(options: Options) -> None:
       *(_sentence(workdir, report) for workdir, report in reports.items()))
 
 
-def _measure(options: Options, estimator: numerics.Estimator, workdir: str
-             ) -> dict[str, Any]:
+def _measure(options, estimator, workdir):
   """Opens a run and compares its estimator with an unbiased one."""
   run = options_lib.Run(workdir=workdir).open(options.dtype, options.strategy)
   split = options.load_split(run)
