@@ -7,7 +7,7 @@ from tf_resflow import models
 from tf_resflow.configuration import registries
 
 _BLOCK_ERRORS = [
-    (dict(activation='tanh'), 'activation=tanh: expected one of lipswish, elu'),
+    (dict(activation='sine'), 'activation=sine: expected one of lipswish, elu'),
     (dict(lipschitz_coeff=1.0), 'lipschitz_coeff=1.0: expected a number in (0'),
     (dict(estimator='best'), 'estimator=best: expected one of roulette, adap'),
     (dict(estimator='fixed:'), 'estimator=fixed:: expected NAME, NAME:ARGUME'),
