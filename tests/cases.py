@@ -40,6 +40,8 @@ class Case:
     solves_forward: whether the forward direction is a solve, not the inverse.
     has_slope_bounds: whether there are slopes that it keeps to.
     kernel_scale: of what is added to initial kernels.
+    is_slow: whether its tests are among the slow ones, as those of a case that
+      is much like another.
   """
 
   make_fn: Callable[[str], Any]
@@ -52,6 +54,7 @@ class Case:
   solves_forward: bool = False
   has_slope_bounds: bool = True
   kernel_scale: float = 1.0
+  is_slow: bool = False
 
   def make(self, dtype: str = 'float32', seed: int = 0) -> Any:
     """Returns a built subject with weights away from their initial values.
@@ -165,11 +168,11 @@ EMBEDDINGS = {
 
 
 def _block(make_g_fn=networks.dense_g, event_shape=(3,), is_random=True,
-           per_example=True, compiles=True, **kwargs):
+           per_example=True, compiles=True, is_slow=False, **kwargs):
   return Case(
       lambda dtype: layers.ResidualBlock(make_g_fn(dtype), **kwargs),
       event_shape, is_random=is_random, per_example=per_example,
-      compiles=compiles)
+      compiles=compiles, is_slow=is_slow)
 
 
 def _chain(dtype):
@@ -185,21 +188,12 @@ def _chain(dtype):
           layers.ActNorm(dtype=dtype)]), num_taps=1)])
 
 
-def _plain_network(kind, sizes, dtype, **kwargs):
-  """What a user writes: two layers of Keras, the second one bare."""
-  return keras.Sequential([
-      kind(size, activation=activation, dtype=dtype, **kwargs,
-           kernel_initializer=keras.initializers.GlorotUniform(seed))
-      for seed, (size, activation) in enumerate(
-          zip(sizes, ('tanh', None), strict=True))])
-
-
 def coupling(event_shape: tuple, num_outputs: int, **kwargs: Any) -> Case:
   """Returns a case of a `layers.AffineCoupling`, convolutional for images."""
   def make(dtype):
-    network = _plain_network(
+    network = networks.plain_network(
         keras.layers.Dense, (6, num_outputs), dtype
-    ) if len(event_shape) == 1 else _plain_network(
+    ) if len(event_shape) == 1 else networks.plain_network(
         keras.layers.Conv2D, (6, num_outputs), dtype, kernel_size=3,
         padding='same')
     return layers.AffineCoupling(network, **kwargs)
@@ -216,7 +210,7 @@ def _flattened_coupling(dtype):
   return layers.AffineCoupling(layers.Sequence([
       layers.Reshape((-1,), dtype=dtype),
       layers.as_lipschitz_layer(
-          _plain_network(keras.layers.Dense, (5, 24), dtype)),
+          networks.plain_network(keras.layers.Dense, (5, 24), dtype)),
       layers.Reshape((2, 3, 4), dtype=dtype)]), swap=True, shape=(2, 3, 4))
 
 
@@ -262,7 +256,8 @@ BIJECTIONS = {
         lambda dtype: networks.ScaledTanh(dtype=dtype), lipschitz_bound=0.5,
         solver='banach'),
     **{f'residual_{name}_{kind}': _block(
-        functools.partial(make_g_fn, activation=name), event_shape)
+        functools.partial(make_g_fn, activation=name), event_shape,
+        is_slow=name != 'cpila')
        for name in ('cpila', 'clipswish', 'crelu', 'maxmin', 'fullsort')
        for kind, make_g_fn, event_shape in (
            ('dense', networks.dense_g, (3,)),
@@ -277,8 +272,8 @@ BIJECTORS = {
         lambda dtype: bijectors.ActNorm([3], dtype=dtype), (3,)),
     'bijector_coupling': Case(
         lambda dtype: bijectors.AffineCoupling(
-            _plain_network(keras.layers.Dense, (6, 4), dtype), [4]), (4,),
-        kernel_scale=0.2),
+            networks.plain_network(keras.layers.Dense, (6, 4), dtype), [4]),
+        (4,), kernel_scale=0.2),
     'bijector_invertible_linear': Case(
         lambda dtype: bijectors.InvertibleLinear(
             [3], 'lu', seed=1, dtype=dtype), (3,)),

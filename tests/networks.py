@@ -55,6 +55,15 @@ def mixed_g(dtype):
       layers.Reshape((2, 2, 3), dtype=dtype)])
 
 
+def plain_network(kind, sizes, dtype: str, **kwargs) -> keras.Sequential:
+  """What a user writes: two layers of Keras, the second one bare."""
+  return keras.Sequential([
+      kind(size, activation=activation, dtype=dtype, **kwargs,
+           kernel_initializer=keras.initializers.GlorotUniform(seed))
+      for seed, (size, activation) in enumerate(
+          zip(sizes, ('tanh', None), strict=True))])
+
+
 def moving_mean(dtype: str) -> layers.MovingMean:
   """Returns a layer with means that are not zero, on events `[2, 3, 2]`."""
   layer = layers.MovingMean(dtype=dtype)
