@@ -192,7 +192,7 @@ class _Pair(NamedTuple):
   def expected_shape(self):
     """Returns the shape that the tensor has to have."""
     shape = tuple(self.variable.shape)
-    if len(shape) < 2:  # One number or all features are a vector, too.
+    if len(shape) not in (2, 4):  # One number or all features: a vector, too.
       return (math.prod(shape),)
     return tuple(shape[i] for i in np.argsort(self.axes[-len(shape):]))
 
