@@ -21,7 +21,7 @@ _BAD = {
     'coeff': (
         ['--lipschitz_coeff=1'], '--lipschitz_coeff=1.0: expected a number in'),
     'activation': (
-        ['--activation=tanh'], '--activation=tanh: expected one of lipswish'),
+        ['--activation=sine'], '--activation=sine: expected one of lipswish'),
     'estimator': (
         ['--estimator=best'], '--estimator=best: expected one of roulette, ad'),
     'estimator_argument': (

@@ -6,6 +6,7 @@ continued runs.
 
 import dataclasses
 import math
+import types
 
 import keras
 import numpy as np
@@ -206,6 +207,7 @@ def test_what_an_optimizer_has_not_is_refused(name, change):
 class _Linear(keras.layers.Dense):
 
   constrained_layers = ()
+  bijection = types.SimpleNamespace(has_moving_statistics=False)
 
   def __init__(self):
     super().__init__(

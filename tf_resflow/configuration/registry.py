@@ -77,7 +77,7 @@ class Registry:
     """
     errors.check(name in self.names(), field or self.kind, name,
                  f'one of {", ".join(self._entries)}',
-                 self._refused.get(name, ''))
+                 self._refused.get(str(name), ''))
     return name
 
   def get(self, name: str, field: str | None = None) -> Any:
