@@ -1,10 +1,13 @@
 """Compares what runs train by with unbiased bits/dim, and draws both.
 
+  bin/bias --workdirs=runs/iresnet,runs/roulette --output=bias.png
+  bin/bias --workdirs=runs/iresnet --split=validation --estimator=exact
+
+for runs such as these:
+
   bin/train --flagfile=digits_iresnet --workdir=runs/iresnet
   bin/train --flagfile=digits_iresnet --workdir=runs/roulette \
     --estimator=roulette:poisson:2,exact=2
-  bin/bias --workdirs=runs/iresnet,runs/roulette --output=bias.png
-  bin/bias --workdirs=runs/iresnet --split=validation --estimator=exact
 
 Figure 2 of the paper, from the metrics of runs on one data set that were
 validated as they went (--evaluate_every). For the latest checkpoint of each
