@@ -6,8 +6,8 @@
 for runs such as these:
 
   bin/train --flagfile=digits_iresnet --workdir=runs/iresnet
-  bin/train --flagfile=digits_iresnet --workdir=runs/roulette \
-    --estimator=roulette:poisson:2,exact=2
+  bin/train --flagfile=digits_iresnet --estimator=roulette:poisson:2,exact=2
+    --workdir=runs/roulette
 
 Figure 2 of the paper, from the metrics of runs on one data set that were
 validated as they went (--evaluate_every). For the latest checkpoint of each
