@@ -118,7 +118,8 @@ def test_hybrids_report_their_accuracy(split):
     # That of 8 zeros and ones.
     np.testing.assert_allclose(
         report['accuracy_stderr'], np.sqrt(expected * (1 - expected) / 7))
-    assert set(report) == _KEYS | {'accuracy', 'accuracy_stderr'}
+    assert set(report) == _KEYS | {
+        'accuracy', 'accuracy_stderr', 'cross_entropy', 'cross_entropy_stderr'}
 
 
 def test_a_flow_without_classifier_says_so(flow):
