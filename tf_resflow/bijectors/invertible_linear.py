@@ -6,7 +6,27 @@ from tf_resflow import layers
 from tf_resflow.bijectors import layer_bijector
 
 
-class InvertibleLinear(layer_bijector.LayerBijector):
+class _MatrixBijector(layer_bijector.LayerBijector):
+  """What both have in common: the layer's arguments."""
+
+  _layer_class: type[layers.Bijection]
+  _default_name: str
+
+  def __init__(
+      self, event_shape: Sequence[int], parameterization: str = 'free',
+      seed: int | None = None,
+      initial_matrix: Sequence[Sequence[float]] | None = None,
+      dtype: str = 'float32', layer: layers.Bijection | None = None,
+      caching: bool = True, name: str | None = None):
+    # A `copy` of the bijector shares the layer.
+    layer = layer or self._layer_class(
+        parameterization, seed, initial_matrix, dtype=dtype)
+    super().__init__(
+        layer, event_shape, caching=caching, name=name or self._default_name,
+        parameters=locals())
+
+
+class InvertibleLinear(_MatrixBijector):
   """`forward(x) = W x` of an event as a vector; `W` is trained.
 
   See `layers.InvertibleLinear`.
@@ -32,20 +52,11 @@ class InvertibleLinear(layer_bijector.LayerBijector):
     Kingma and Dhariwal, 2018, Glow, Section 3.2.
   """
 
-  def __init__(
-      self, event_shape: Sequence[int], parameterization: str = 'free',
-      seed: int | None = None,
-      initial_matrix: Sequence[Sequence[float]] | None = None,
-      dtype: str = 'float32', layer: layers.InvertibleLinear | None = None,
-      caching: bool = True, name: str = 'invertible_linear'):
-    # A `copy` of the bijector shares the layer.
-    layer = layer or layers.InvertibleLinear(
-        parameterization, seed, initial_matrix, dtype=dtype)
-    super().__init__(
-        layer, event_shape, caching=caching, name=name, parameters=locals())
+  _layer_class = layers.InvertibleLinear
+  _default_name = 'invertible_linear'
 
 
-class InvertibleConv1x1(layer_bijector.LayerBijector):
+class InvertibleConv1x1(_MatrixBijector):
   """`forward(x) = W x` of the channels of every pixel; `W` is trained.
 
   See `layers.InvertibleConv1x1`.
@@ -70,14 +81,5 @@ class InvertibleConv1x1(layer_bijector.LayerBijector):
     Kingma and Dhariwal, 2018, Glow, Section 3.2.
   """
 
-  def __init__(
-      self, event_shape: Sequence[int], parameterization: str = 'free',
-      seed: int | None = None,
-      initial_matrix: Sequence[Sequence[float]] | None = None,
-      dtype: str = 'float32', layer: layers.InvertibleConv1x1 | None = None,
-      caching: bool = True, name: str = 'invertible_conv_1x1'):
-    # A `copy` of the bijector shares the layer.
-    layer = layer or layers.InvertibleConv1x1(
-        parameterization, seed, initial_matrix, dtype=dtype)
-    super().__init__(
-        layer, event_shape, caching=caching, name=name, parameters=locals())
+  _layer_class = layers.InvertibleConv1x1
+  _default_name = 'invertible_conv_1x1'

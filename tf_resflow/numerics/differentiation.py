@@ -39,6 +39,28 @@ def linearize(
   return g, vjp_fn
 
 
+def elementwise(
+    value_and_derivative: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+) -> Callable[[tf.Tensor], tf.Tensor]:
+  """Returns an elementwise function that is cheap to differentiate often.
+
+  A log-determinant takes many vector-Jacobian products at one point. The
+  derivative is a tensor of the linearisation, so each of them costs one
+  product.
+
+  Args:
+    value_and_derivative: maps a tensor to the values and the derivatives there;
+      its own gradient gives the second derivatives.
+  """
+
+  @tf.custom_gradient
+  def function(x):
+    y, derivative = value_and_derivative(x)
+    return y, lambda dy: dy * derivative
+
+  return function
+
+
 def with_gradient(body: Callable, *inputs: Any) -> tuple[tf.Tensor, ...]:
   """Evaluates `body(*inputs)`, whose gradient is what it says, and no other.
 

@@ -78,34 +78,41 @@ class Objective(spec.Specified):
     return metrics[self.metric_names[0]]
 
 
+class _Density(Objective):
+  """The mean of what `-log p(x)` is in some unit."""
+
+  def in_units(self, model: models.Flow, log_prob: tf.Tensor) -> tf.Tensor:
+    """Returns the loss per example, `[B]`, for log p(x) in nats."""
+    raise NotImplementedError
+
+  def __call__(
+      self, model: models.Flow, batch: Batch, seed: random.SeedLike,
+      log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
+    loss = tf.reduce_mean(self.in_units(model, model.log_prob(
+        batch.x, seed=seed, log_det_weight=log_det_weight)))
+    return loss, {self.metric_names[0]: loss}
+
+
 @dataclasses.dataclass(frozen=True)
-class BitsPerDim(Objective):
+class BitsPerDim(_Density):
   """The density of dequantised images: mean bits per dimension."""
 
   metric_names: ClassVar = ('bits_per_dim',)
   density_metrics: ClassVar = metric_names
 
-  def __call__(
-      self, model: models.Flow, batch: Batch, seed: random.SeedLike,
-      log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
-    loss = tf.reduce_mean(model.bits_per_dim_of(model.log_prob(
-        batch.x, seed=seed, log_det_weight=log_det_weight)))
-    return loss, {'bits_per_dim': loss}
+  def in_units(self, model: models.Flow, log_prob: tf.Tensor) -> tf.Tensor:
+    return model.bits_per_dim_of(log_prob)
 
 
 @dataclasses.dataclass(frozen=True)
-class Nats(Objective):
+class Nats(_Density):
   """The density of vectors: mean of `-log p(x)`, nats."""
 
   metric_names: ClassVar = ('nats',)
   density_metrics: ClassVar = metric_names
 
-  def __call__(
-      self, model: models.Flow, batch: Batch, seed: random.SeedLike,
-      log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
-    loss = -tf.reduce_mean(model.log_prob(
-        batch.x, seed=seed, log_det_weight=log_det_weight))
-    return loss, {'nats': loss}
+  def in_units(self, model: models.Flow, log_prob: tf.Tensor) -> tf.Tensor:
+    return -log_prob
 
 
 @dataclasses.dataclass(frozen=True)

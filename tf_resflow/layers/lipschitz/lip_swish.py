@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.lipschitz import lipschitz_layer
+from tf_resflow.numerics import differentiation
 
 # max_z d/dz [z sigmoid(z)], rounded up; swish_beta(z) = swish(beta z) / beta
 # has the same maximal slope for every beta > 0.
@@ -81,21 +82,6 @@ class LipSwish(ScaledSwish, lipschitz_layer.Elementwise):
 
 
 @tf.custom_gradient
-def swish(z: tf.Tensor) -> tf.Tensor:
-  """Returns `z sigmoid(z)`, differentiable twice at little cost.
-
-  A log-determinant takes many vector-Jacobian products at one point. The
-  derivative is a tensor of the linearisation, so each of them costs one
-  product.
-
-  Args:
-    z: a tensor.
-  """
-  y, derivative = _value_and_derivative(z)
-  return y, lambda dy: dy * derivative
-
-
-@tf.custom_gradient
 def _value_and_derivative(z):
   """Returns `y = z s` and `D = s + z s (1 - s)` with `s = sigmoid(z)`.
 
@@ -113,3 +99,15 @@ def _value_and_derivative(z):
         (dy + dderivative) - (product + product)) + product
 
   return (z * sigmoid, derivative), backward
+
+
+_swish = differentiation.elementwise(_value_and_derivative)
+
+
+def swish(z: tf.Tensor) -> tf.Tensor:
+  """Returns `z sigmoid(z)`, differentiable twice at little cost.
+
+  Args:
+    z: a tensor.
+  """
+  return _swish(z)

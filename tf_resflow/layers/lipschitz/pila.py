@@ -5,6 +5,7 @@ import tensorflow as tf
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.lipschitz import concatenated
 from tf_resflow.layers.lipschitz import lipschitz_layer
+from tf_resflow.numerics import differentiation
 
 # sqrt(1 + (19 exp(-4))^2), see below, rounded up.
 _CPILA_NORM = 1.058822
@@ -61,21 +62,6 @@ class CPila(concatenated.Concatenated):
 
 
 @tf.custom_gradient
-def pila(x: tf.Tensor) -> tf.Tensor:
-  """Returns `k p(x / k)`, differentiable twice at little cost.
-
-  With `s = min(x, 0)` that is `max(x, 0) + s (1 - s + s^2 / 2) exp(s)`. As of
-  `lip_swish.swish`, the derivative is a tensor of the linearisation, and each
-  of many vector-Jacobian products at one point costs one product.
-
-  Args:
-    x: a tensor.
-  """
-  y, derivative = _value_and_derivative(x)
-  return y, lambda dy: dy * derivative
-
-
-@tf.custom_gradient
 def _value_and_derivative(x):
   """Returns `k p(x / k)` and its derivative, in few passes over memory."""
   s = tf.clip_by_value(x, _SMALLEST, 0.0)
@@ -92,3 +78,17 @@ def _value_and_derivative(x):
     return dy * derivative + dderivative * second
 
   return (y, derivative), backward
+
+
+_pila = differentiation.elementwise(_value_and_derivative)
+
+
+def pila(x: tf.Tensor) -> tf.Tensor:
+  """Returns `k p(x / k)`, differentiable twice at little cost.
+
+  With `s = min(x, 0)` that is `max(x, 0) + s (1 - s + s^2 / 2) exp(s)`.
+
+  Args:
+    x: a tensor.
+  """
+  return _pila(x)
