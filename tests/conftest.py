@@ -1,7 +1,11 @@
-"""Two logical CPU devices for the tests of replicas; digits; the tools."""
+"""Two logical CPU devices for the tests of replicas; digits; the tools.
+
+And little memory: graphs are forgotten with the module that made them.
+"""
 
 from collections.abc import Callable
 import dataclasses
+import gc
 
 from absl import logging
 import pytest
@@ -28,6 +32,29 @@ def pytest_configure(config):
   tf.config.set_logical_device_configuration(
       tf.config.list_physical_devices('CPU')[0],
       [tf.config.LogicalDeviceConfiguration()] * NUM_LOGICAL_CPUS)
+
+
+def pytest_collection_finish():
+  """What the imports made stays: the collector need not look at it again."""
+  gc.collect()
+  gc.freeze()
+
+
+@pytest.fixture(scope='module', autouse=True)
+def forget_graphs():
+  """Frees the graphs that the tests of a module traced.
+
+  TensorFlow keeps the gradient of every function with a custom one that was
+  ever traced, and with it the graph: 10 GB a process over all tests.
+  """
+  yield
+  from tensorflow.python.framework import ops
+
+  gradients = ops.gradient_registry._registry
+  for name in [name for name in gradients if name.startswith(
+      ('CustomGradient-', 'PartitionedCall-', 'StatefulPartitionedCall-'))]:
+    del gradients[name]
+  gc.collect()
 
 
 @pytest.fixture(scope='session')

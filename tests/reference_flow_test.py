@@ -181,7 +181,8 @@ def test_refuses_what_it_does_not_compute(changes, error):
 
 
 def test_couplings_move_what_they_do_not_pass_and_take_turns():
-  arguments, _, _ = make_case('coupling')
+  arguments = reference_flow.default_arguments(
+      **{**_TINY, 'block': 'coupling', 'nblocks': '2-2'})
   first, second = [
       layer for layer in reference_state.build_scales(arguments, 8)[0]
       if layer.kind == 'coupling']
