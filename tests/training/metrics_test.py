@@ -18,7 +18,10 @@ def _rows(workdir):
 
 
 def _event_files(workdir):
-  return sorted(glob.glob(str(workdir / 'tensorboard' / '*tfevents*')))
+  """In the order in which this process wrote them, also within a second."""
+  return sorted(
+      glob.glob(str(workdir / 'tensorboard' / '*tfevents*')),
+      key=lambda path: int(path.split('.')[-2]))  # ...SECONDS.HOST.PID.N.v2
 
 
 def _scalars(workdir, name):
