@@ -55,6 +55,7 @@ def forget_graphs():
       ('CustomGradient-', 'PartitionedCall-', 'StatefulPartitionedCall-'))]:
     del gradients[name]
   gc.collect()
+  gc.freeze()
 
 
 @pytest.fixture(scope='session')
