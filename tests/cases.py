@@ -307,14 +307,15 @@ BIJECTORS = {
 
 
 def image_flow(event_shape: tuple = (4, 4, 1), is_random: bool = True,
-               kernel_scale: float = 1.0, **fields: Any) -> Case:
+               kernel_scale: float = 1.0, is_slow: bool = False,
+               **fields: Any) -> Case:
   """Returns a case of a small `models.ResidualFlow`."""
   fields = {
       'num_levels': 17, 'num_blocks': (1, 1), 'hidden_channels': 4,
       'num_dense_blocks': 1, 'dense_hidden_units': 4, **fields}
   config = models.ResidualFlowConfig(image_shape=event_shape, **fields)
   return Case(config.build, event_shape, is_pixels=True, is_random=is_random,
-              kernel_scale=kernel_scale)
+              kernel_scale=kernel_scale, is_slow=is_slow)
 
 
 MODELS = {
@@ -337,7 +338,8 @@ MODELS = {
         feature_act_norm=True, act_norm=False, first_act_norm=False),
     'flow_moving_mean': image_flow(moving_mean=True, num_blocks=(1,)),
     'flow_hybrid_factor_out': image_flow(
-        num_classes=3, head_channels=4, factor_out=True, num_dense_blocks=0),
+        num_classes=3, head_channels=4, factor_out=True, num_dense_blocks=0,
+        is_slow=True),
     'flow_linear_maps': image_flow(
         invertible_linear='lu', num_blocks=(1, 1), num_dense_blocks=1),
     'flow_coupling': image_flow(
@@ -367,7 +369,7 @@ EMBEDDED_MODELS = {
     'flow_noise_hybrid': image_flow(
         noise_channels=2, noise_law='gaussian', num_classes=3, head_channels=4,
         squeeze_first=True, num_blocks=(1,), preprocessing='standardize',
-        mean=(0.4,), std=(0.3,), moving_mean=True),
+        mean=(0.4,), std=(0.3,), moving_mean=True, is_slow=True),
 }
 
 # Data sets that are read without a network.

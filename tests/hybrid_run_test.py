@@ -30,6 +30,7 @@ def run(run_tool):
   return run_
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('nll_weight, density', [('1/D', True), ('0', False)])
 def test_from_flags_to_the_exported_classifier(
     run, tmp_path, data_dir, nll_weight, density):

@@ -12,6 +12,7 @@ _TINY = [
     '--num_dense_blocks=0', '--batch_size=4', '--num_repeats=2']
 
 
+@pytest.mark.slow
 def test_one_json_line_and_ratios(tmp_path):
   peer = tmp_path / 'peer.json'
   peer.write_text('{"train_step_s": 1e9, "evaluate_s": 1e9}')
@@ -31,6 +32,7 @@ def test_one_json_line_and_ratios(tmp_path):
   assert row.split()[-1] == '0.000'
 
 
+@pytest.mark.slow
 def test_guard_fails_where_the_share_is_not_reached(tmp_path):
   """All of the speed of plain products is out of reach."""
   process = processes.run_launcher(

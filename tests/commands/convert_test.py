@@ -43,6 +43,7 @@ def workdir(made):
   return folder / 'w'
 
 
+@pytest.mark.slow
 def test_evaluate_inputs_exactly(run_tool, made, workdir, tmp_path):
   x = checkpoints.images(made[1], num_images=5)
   np.savez(tmp_path / 'x.npz', x=x, label=np.arange(5))

@@ -95,6 +95,7 @@ def test_exact_scores_are_those_of_the_whole_jacobian(flow):
   assert scores.arrays().keys() == {'log_prob', 'log_prob_deviation', 'label'}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'spec', ['adaptive:0.2', 'roulette:geometric:0.3,exact=1'])
 def test_batches_and_devices_change_nothing(flow, spec):

@@ -147,6 +147,7 @@ def test_norms_that_are_not_known():
   assert table.splitlines()[-1].split() == ['a', 'unknown', 'uncertified']
 
 
+@pytest.mark.slow
 def test_reports_say_where_bits_are_a_bound(split):
   model = models.ResidualFlowConfig(
       image_shape=(4, 4, 1), num_levels=16, num_blocks=(1,), hidden_channels=4,

@@ -376,6 +376,7 @@ def test_two_replicas_agree_with_one(tmp_path, data_dir, accumulation_steps):
   np.testing.assert_allclose(results[0], results[1], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_weight_of_the_density_reaches_the_step(tmp_path, data_dir):
   norms = []
   for name, nll_weight in (

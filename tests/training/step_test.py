@@ -48,6 +48,7 @@ def _assert_close(found, expected, rtol, floor=1e-3):
     assert np.max(np.abs(a - b)) <= rtol * max(np.max(np.abs(b)), floor)
 
 
+@pytest.mark.slow
 def test_whole_step_compiles_under_xla():
   results = []
   for jit_compile in (False, True):
@@ -362,6 +363,7 @@ class Undivided(keras.optimizers.SGD):
     dict(step_class=_Doubled), dict(step_class=_Summed),
     dict(optimizer_class=Undivided)
 ], ids=['doubled', 'summed', 'undivided'])
+@pytest.mark.slow
 def test_a_wrong_factor_is_seen(one, wrong):
   initial, gradients, _, _, final = one
   run = _Run(2, **wrong)
