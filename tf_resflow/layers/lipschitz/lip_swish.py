@@ -101,13 +101,5 @@ def _value_and_derivative(z):
   return (z * sigmoid, derivative), backward
 
 
-_swish = differentiation.elementwise(_value_and_derivative)
-
-
-def swish(z: tf.Tensor) -> tf.Tensor:
-  """Returns `z sigmoid(z)`, differentiable twice at little cost.
-
-  Args:
-    z: a tensor.
-  """
-  return _swish(z)
+# `z sigmoid(z)`.
+swish = differentiation.elementwise(_value_and_derivative)

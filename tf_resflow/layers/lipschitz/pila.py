@@ -80,15 +80,5 @@ def _value_and_derivative(x):
   return (y, derivative), backward
 
 
-_pila = differentiation.elementwise(_value_and_derivative)
-
-
-def pila(x: tf.Tensor) -> tf.Tensor:
-  """Returns `k p(x / k)`, differentiable twice at little cost.
-
-  With `s = min(x, 0)` that is `max(x, 0) + s (1 - s + s^2 / 2) exp(s)`.
-
-  Args:
-    x: a tensor.
-  """
-  return _pila(x)
+# `k p(x / k)`: with `s = min(x, 0)`, `max(x, 0) + s (1 - s + s^2 / 2) exp(s)`.
+pila = differentiation.elementwise(_value_and_derivative)
