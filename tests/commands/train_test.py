@@ -60,6 +60,11 @@ _BAD = {
         '--annealing_steps=5: expected 0 with nll_weight=0.'),
     'keep_best': (
         ['--keep_best'], '--keep_best=true: expected false where evaluate_ev'),
+    'steep_activation': (
+        ['--activation=selu'],
+        '--activation=selu: expected one of lipswish, elu, cpila, clipswish, '
+        'crelu, maxmin, fullsort, softplus, relu, tanh, identity, '
+        'lipschitz_cube. The slope of SELU reaches 1.7581'),
     'argument': (
         ['digits'], 'argument=digits: expected flags alone, such as --name'),
 }

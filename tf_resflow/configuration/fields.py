@@ -178,7 +178,10 @@ class Field:
     is_valid = is_tuple == self.is_tuple and (
         len(items) >= self.min_length and all(map(self._is_valid, items)))
     value = items if is_tuple else items[0]
-    errors.check(is_valid, self.flag, values.text_of(value), self.expected)
+    advice = self.choices.advice(value) if isinstance(
+        self.choices, registry.Registry) else ''
+    errors.check(
+        is_valid, self.flag, values.text_of(value), self.expected, advice)
     return value
 
   def _is_valid(self, value: Any) -> bool:

@@ -76,9 +76,12 @@ class Registry:
       field: the field or flag that asked; the kind by default.
     """
     errors.check(name in self.names(), field or self.kind, name,
-                 f'one of {", ".join(self._entries)}',
-                 self._refused.get(str(name), ''))
+                 f'one of {", ".join(self._entries)}', self.advice(name))
     return name
+
+  def advice(self, name: Any) -> str:
+    """Returns why a name is refused, the end of an error; empty if unknown."""
+    return self._refused.get(str(name), '')
 
   def get(self, name: str, field: str | None = None) -> Any:
     """Returns what a name stands for; imports it if need be; see `check`."""
