@@ -13,6 +13,8 @@ INSTALL_REQUIRES = [
   'lazy_loader>=0.4,<1',
   'matplotlib>=3.8,<4',
   'numpy>=1.26,<3',
+  # Reads the image files of a reader's own folder; Matplotlib brings it, too.
+  'pillow>=10.1,<14',
   'scikit-learn>=1.4,<2',
   'scipy>=1.11,<2',
   'tensorboard>=2.21,<2.22',

@@ -20,6 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # brings tf_keras does not survive in Bazel's lock file.
 DISTRIBUTIONS = {
     'absl': ('absl_py',),
+    'PIL': ('pillow',),
     'importlinter': ('import_linter',),
     'sklearn': ('scikit_learn',),
     'tensorflow_probability': ('tensorflow_probability', 'tf_keras'),

@@ -373,7 +373,10 @@ EMBEDDED_MODELS = {
 }
 
 # Data sets that are read without a network.
-DATASETS = {name: name for name in ('digits', 'mnist5k')}
+DATASETS = {name: name for name in (
+    'digits', 'mnist5k', 'patches32', '2d/swissroll', '2d/circles', '2d/rings',
+    '2d/moons', '2d/8gaussians', '2d/pinwheel', '2d/2spirals',
+    '2d/checkerboard')}
 
 
 def invertible() -> dict[str, Case]:

@@ -4,15 +4,20 @@ Their calls of tools have flags that there are.
 """
 
 import importlib
+import re
 import shlex
 
 from absl import flags
 import matplotlib
 import numpy as np
 import pytest
+from sklearn import datasets as sklearn_datasets
+import tensorflow as tf
 
 from tests import documents
 from tests.conversion import checkpoints
+from tf_resflow import configuration
+from tf_resflow import training
 from tf_resflow.commands import flagfiles
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
@@ -37,8 +42,21 @@ def folder(tmp_path, monkeypatch):
   return tmp_path
 
 
+def make_run_of_a_table(folder):
+  """Makes the run that the pages load, at step 0 and without its data."""
+  data = sklearn_datasets.load_breast_cancer(as_frame=True).data.iloc[:, :10]
+  data.to_csv(folder / 'cancer.csv', index=False)
+  config = configuration.make_config(
+      dataset=f'table:{folder / "cancer.csv"}', num_blocks=1)
+  model = config.model.build()
+  model.initialize(tf.constant(data.to_numpy(), tf.float32))
+  training.create_workdir(str(folder / 'runs' / 'cancer'), config, model)
+  (folder / 'cancer.csv').unlink()
+
+
 def test_readme(folder):
   """Every block stands alone, given the checkpoint and images it speaks of."""
+  make_run_of_a_table(folder)
   made = checkpoints.write(folder / 'mnist_resflow_16-16-16.pth', 'grey')
   x = checkpoints.images(made)
   np.savez(folder / 'x.npz', x=x)
@@ -47,8 +65,11 @@ def test_readme(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('page', _PAGES, ids=lambda page: page.name)
-def test_page(page):
-  documents.run(page, is_short=True)
+def test_page(page, folder):
+  make_run_of_a_table(folder)
+  x, y = np.zeros([12, 4, 4, 3], np.uint8), np.zeros([12], int)
+  documents.run(page, is_short=True, names={
+      'images': x, 'others': x, 'label': y, 'theirs': y})
 
 
 def test_the_density_of_the_tfp_page_has_thirty_lines():
@@ -98,6 +119,11 @@ def parse(tool, arguments):
   # A run that the page made has a file of flags.
   arguments = flagfiles.resolve(
       [a for a in arguments if not a.startswith('--flagfile=runs/')])
+  # Data of the reader's own, which only he has.
+  arguments = [re.sub(
+      '^--dataset=(images|array|table):.*', lambda match: {
+          'images': '--dataset=patches32', 'array': '--dataset=digits',
+          'table': '--dataset=2d/moons'}[match[1]], a) for a in arguments]
   flag_values = runner._common_flags()
   runner._parse(flag_values, module, arguments)
   fields = {field.name: field for field in module.Options.flag_fields()}

@@ -62,7 +62,7 @@ def test_from_flags_to_the_exported_classifier(
   exported = run(
       'export', f'--workdir={workdir}', f'--output={served}', '--nowarmup')
   assert exported['signatures'][-1] == 'classify'
-  images = datasets.load('digits', 'test', data_dir=data_dir).arrays['image']
+  images = datasets.load('digits', 'test', data_dir=data_dir).arrays['x']
   found = tf.saved_model.load(str(served)).signatures['classify'](
       images=images[:5])
   model, _ = training.load_model(str(workdir))

@@ -16,7 +16,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'benchmarking', 'bijectors', 'configuration', 'conversion', 'datasets',
         'errors', 'evaluation', 'layers', 'models', 'numerics', 'serving',
         'training'],
-    submod_attrs={'models': ['ResidualFlow', 'ResidualFlowConfig']})
+    submod_attrs={
+        'models': ['ResidualFlow', 'ResidualFlowConfig'],
+        'training': ['load']})
 __version__ = '0.2.0'
 
 if 'keras' in sys.modules:

@@ -22,7 +22,7 @@ def digits_workdir(tmp_path_factory, data_dir):
   model = config.model.build()
   model.initialize(next(iter(datasets.training_batches(
       datasets.load_split(config.data, 'train'), batch_size=64, seed=0)))[
-          'image'])
+          'x'])
   folder = tmp_path_factory.mktemp('runs') / 'digits'
   training.create_workdir(str(folder), config, model)
   return folder

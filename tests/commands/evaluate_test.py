@@ -201,7 +201,7 @@ def test_exact_log_determinants_of_large_images(
 def test_exact_and_double_precision_of_a_split(run_tool, workdir, data_dir):
   """The size of batches does not matter, other than for estimates."""
   model, _ = training.load_model(str(workdir))
-  bits = evaluation.bits_per_dim(
+  bits = evaluation.nll(
       model, datasets.load('digits', 'test', data_dir=data_dir),
       num_examples=4, estimator=numerics.Exact())
   reports = []
@@ -233,7 +233,7 @@ def test_exact_and_double_precision_of_a_split(run_tool, workdir, data_dir):
      '--estimator=exact,exact=3: expected exact, which has no options.'),
     (['--estimator=best'], '--estimator=best: expected one of roulette, '),
     (['--inputs=/none.npz'], '--inputs=/none.npz: expected '),
-    (['--output='], '--output=: expected a name that ends in .npz.'),
+    (['--output='], '--output=: expected a name that ends in .npz or .csv.'),
     (['--split=validation'], '--split=validation: expected '),
     (['--split=all'], '--split=all: expected one of train, validation, test.'),
     (['--num_examples=361'], '--num_examples=361: expected at most 360.'),

@@ -316,7 +316,7 @@ def test_fid(run_tool, trained_workdir, data_dir, latents, tmp_path):
   split = datasets.load_split(
       training.load_config(str(trained_workdir)).data, 'test')
   images = evaluation.levels_to_bytes(
-      split.arrays['image'][:40], split.num_levels)
+      split.arrays['x'][:40], split.num_levels)
   for flag, averaged in (('--averaged', True), ('--noaveraged', False)):
     result = run_tool(
         'fid', f'--workdir={trained_workdir}', flag, f'--inception={network}',

@@ -23,7 +23,7 @@ def others(data_dir, tmp_path_factory):
   """Inverted digits, which have the same shape and levels."""
   split = datasets.load('digits', 'test', data_dir=data_dir)
   path = tmp_path_factory.mktemp('others') / 'inverted.npz'
-  np.savez(path, image=16 - split.arrays['image'].numpy(),
+  np.savez(path, image=16 - split.arrays['x'].numpy(),
            label=split.arrays['label'])
   return path
 
@@ -125,7 +125,8 @@ def test_a_data_set_against_itself(run_tool, workdir, tmp_path):
     (['--against=mnist5k'], '--against=mnist5k: expected images (8, 8, 1) of '
      '17 levels, as those of the run. These are (28, 28, 1) of 256 levels,'),
     (['--against=cifar11'], '--against=cifar11: expected one of digits, mn'),
-    (['--against=array:a.npz'], '--against=array:a.npz: expected one of digi'),
+    (['--against=lists:a.npz'], '--against=lists:a.npz: expected one of digi'),
+    (['--against=array:a.npz'], 'dataset=array:a.npz: expected an .npz file'),
     (['--against='], '--against=: expected the name of a data set or the path'),
     (['--against=/none.npz'], '--against=/none.npz: expected an .npz file'),
     (['--against={wrong}'], '--against={wrong}: expected an .npz file with an '

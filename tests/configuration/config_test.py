@@ -57,7 +57,15 @@ _BAD = [
     (dict(image_shape=(8, 8, 1)), 'image_shape=8,8,1: expected no such value'),
     (dict(model='audio'), 'model=audio: expected one of image, vector.'),
     (dict(model='vector'), 'model=vector: expected a model of such data. The '
-     'data have no event_size.'),
+     'data have no event_size, column_mean, column_std, column_names.'),
+    (dict(dataset='2d/moons', flip=True), 'flip=True: expected False with '
+     'dataset=2d/moons. It is for images'),
+    (dict(dataset='2d/moons', model='image'), 'model=image: expected a model '
+     'of such data. The data have no image_shape, num_levels.'),
+    (dict(dataset='table:none.csv'), 'dataset=table:none.csv: expected a .csv '
+     'file with a line of names and lines of numbers, comma-separated. There '
+     'is no such file.'),
+    (dict(dataset='table:'), 'dataset=table:: expected one of digits, '),
 ]
 
 
@@ -95,8 +103,10 @@ def test_model_follows_from_the_data():
 def test_a_tree_with_a_model_of_other_data(change, message):
   config = configuration.make_config()
   model = dataclasses.replace(config.model, **change)
+  other = dataclasses.replace(config, model=model)
+  config.check_data()
   with pytest.raises(ValueError, match=message):
-    dataclasses.replace(config, model=model)
+    other.check_data()
 
 
 def test_replace():

@@ -62,7 +62,7 @@ def test_help(name, text):
 
 def test_help_says_what_is_expected():
   help_text = ' '.join(_defined().get_help().split())
-  assert '(one of digits, mnist5k, mnist' in help_text
+  assert '(one of digits, mnist5k, patches32' in help_text
   assert '(a number in [0, 1))' in help_text
   assert '--[no]flip' in help_text
   assert '(a number from 0, or 1/D)' in help_text

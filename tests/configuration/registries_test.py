@@ -2,13 +2,13 @@
 
 import pytest
 
+from tf_resflow import datasets
 from tf_resflow import layers
 from tf_resflow import numerics
 from tf_resflow.configuration import model_config
 from tf_resflow.configuration import registries
 from tf_resflow.configuration import registry
 from tf_resflow.configuration import spec
-from tf_resflow.datasets import catalog
 from tf_resflow.layers.bijections import invertible_matrix
 from tf_resflow.layers.bijections import masks
 from tf_resflow.models import block_flow_config
@@ -58,7 +58,8 @@ def test_specified_kinds_ask_their_own_table():
 def test_data_sets_and_constraints():
   for name in registries.DATASETS.names():
     info = registries.DATASETS.get(name)
-    assert isinstance(info, catalog.DatasetInfo) and info.name == name
+    assert isinstance(info, datasets.DatasetInfo) and info.name == name
+    assert info.model in registries.MODELS.names()
   for name in registries.CONSTRAINTS.names():
     assert isinstance(registries.CONSTRAINTS.get(name), layers.Constraint)
 

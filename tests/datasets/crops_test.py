@@ -33,7 +33,7 @@ def _elements(split, num_elements, *, batch_size=10, start_step=0, **changes):
     **{'seed': 0, 'crop_padding': _PADDING, **changes},
   )
   (row,) = batches.unbatch().batch(num_elements).take(1).as_numpy_iterator()
-  return row['label'], row['image']
+  return row['label'], row['x']
 
 
 def _found(split, labels, images, mode, is_flipped=False):
@@ -41,7 +41,7 @@ def _found(split, labels, images, mode, is_flipped=False):
 
   All crops are made by NumPy; none of two is the same.
   """
-  originals = split.arrays['image'].numpy()
+  originals = split.arrays['x'].numpy()
   height, width, _ = _SHAPE
   places = []
   for label, image in zip(
@@ -107,7 +107,7 @@ def test_crops_and_flips_are_drawn_apart(split):
     places[:, :2], _found(split, labels, whole, 'reflect')[:, :2]
   )
   _, uncropped = _elements(split, 200, flip=True, crop_padding=0)
-  originals = split.arrays['image'].numpy()[labels]
+  originals = split.arrays['x'].numpy()[labels]
   heads = (datasets.quantize(uncropped, 256) == originals[:, :, ::-1]).numpy()
   np.testing.assert_array_equal(places[:, 2], heads.all(axis=(1, 2, 3)))
   # Binomial(200, 1/2) has standard deviation 7.
@@ -163,6 +163,6 @@ def test_the_widest_padding_that_can_be_mirrored(split):
   """One more is an error of TensorFlow, without a word on flags."""
   labels, images = _elements(split, 5, crop_padding=4)
   assert images.shape == (5, *_SHAPE)
-  image = split.arrays['image'][labels[0]]
+  image = split.arrays['x'][labels[0]]
   with pytest.raises(tf.errors.InvalidArgumentError):
     crops.reflect(image, 5)

@@ -12,7 +12,7 @@ def test_the_builder_serves_tfds_load(embedded_dir):
   stored = tfds.load('digits', split='test', data_dir=embedded_dir)
   first = next(stored.as_numpy_iterator())
   part = datasets.load('digits', 'test', data_dir=embedded_dir)
-  np.testing.assert_array_equal(first['image'], part.arrays['image'][0])
+  np.testing.assert_array_equal(first['image'], part.arrays['x'][0])
 
 
 def test_images_are_those_of_the_package(tmp_path):

@@ -8,6 +8,7 @@ from sklearn import datasets as sklearn_datasets
 from tf_resflow import datasets
 from tf_resflow.datasets import digits
 from tf_resflow.datasets import embedded
+from tf_resflow.datasets import own_files
 
 
 def _digits_source():
@@ -26,7 +27,7 @@ _SOURCES = {'digits': _digits_source, 'mnist5k': _mnist5k_source}
 def test_split_order_stays_what_it_is():
   # The first entries, written down: another generator would change every
   # published figure on these sets.
-  assert embedded.split_order(1797)[:5].tolist() == [1081, 1707, 927, 713, 262]
+  assert own_files.split_order(1797)[:5].tolist() == [1081, 1707, 927, 713, 262]
 
 
 @pytest.mark.parametrize('name, sizes', [
@@ -40,9 +41,9 @@ def test_embedded_sets_are_the_permuted_source(name, sizes, embedded_dir):
   for split, index in parts.items():
     loaded = datasets.load(name, split, data_dir=embedded_dir)
     assert loaded.num_examples == len(index)
-    assert loaded.image_shape == datasets.info(name).image_shape
+    assert loaded.event_shape == datasets.info(name).image_shape
     got_images, got_labels = [
-        loaded.arrays[key].numpy() for key in ('image', 'label')]
+        loaded.arrays[key].numpy() for key in ('x', 'label')]
     assert got_images.dtype == np.uint8
     assert got_labels.dtype == np.int32
     assert got_images.max() == loaded.num_levels - 1

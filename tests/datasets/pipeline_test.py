@@ -26,12 +26,12 @@ def _split(num_examples=_NUM, shape=_SHAPE, num_levels=256):
   rng = np.random.default_rng(0)
   images = rng.integers(0, num_levels, [num_examples, *shape], dtype=np.uint8)
   labels = np.arange(num_examples, dtype=np.int32)
-  return datasets.ImageSplit(
+  return datasets.Split(
     examples=tf.data.Dataset.from_tensor_slices(
-      {'image': images, 'label': labels}
+      {'x': images, 'label': labels}
     ),
     num_examples=num_examples,
-    image_shape=shape,
+    event_shape=shape,
     num_levels=num_levels,
   )
 
@@ -50,7 +50,7 @@ def _elements(batches, num_elements):
 def test_element_spec():
   batches = datasets.training_batches(_split(), batch_size=4, seed=0)
   assert batches.element_spec == {
-    'image': tf.TensorSpec([4, *_SHAPE], tf.float32),
+    'x': tf.TensorSpec([4, *_SHAPE], tf.float32),
     'label': tf.TensorSpec([4], tf.int32),
   }
 
@@ -129,7 +129,7 @@ def test_only_the_seed_argument_matters(max_in_memory):
     rows = _take(datasets.training_batches(
       _split(), batch_size=10, seed=seed, max_in_memory=max_in_memory
     ), 2)
-    return rows['label'], rows['image']
+    return rows['label'], rows['x']
 
   label, image = labels_and_images(0, 1)
   same_label, same_image = labels_and_images(0, 2)
@@ -148,7 +148,7 @@ def test_streams_are_those_of_earlier_versions():
     datasets.training_batches(split, batch_size=5, seed=3, flip=True), 1
   )
   assert rows['label'].tolist() == [[3, 4, 2, 5, 1]]
-  np.testing.assert_array_equal(256 * rows['image'][0, :2].ravel(), np.float32([
+  np.testing.assert_array_equal(256 * rows['x'][0, :2].ravel(), np.float32([
     120.43209075927734, 130.95504760742188, 140.9925994873047,
     150.6319122314453, 160.5126190185547, 170.5005645751953,
     180.6820831298828, 190.51808166503906,
@@ -159,9 +159,9 @@ def test_levels_survive_the_noise():
   split = _split(num_levels=17)
   batches = datasets.training_batches(split, batch_size=_NUM, seed=0)
   rows = _take(batches, 3)
-  expected = split.arrays['image'].numpy()[rows['label']]
+  expected = split.arrays['x'].numpy()[rows['label']]
   np.testing.assert_array_equal(
-    datasets.quantize(rows['image'], 17), expected
+    datasets.quantize(rows['x'], 17), expected
   )
 
 
@@ -177,9 +177,9 @@ def test_noise_is_uniform_and_independent(kind):
       for seed in (0, 1)
     ]
     rows = {key: np.concatenate([r[key] for r in rows]) for key in rows[0]}
-  level = split.arrays['image'].numpy()[rows['label']]
+  level = split.arrays['x'].numpy()[rows['label']]
   # float32 keeps 22 bits of the noise with two levels.
-  noise = (rows['image'].astype(np.float64) * 2 - level).reshape([400, 64])
+  noise = (rows['x'].astype(np.float64) * 2 - level).reshape([400, 64])
   num = noise.size
   assert noise.min() >= 0
   assert noise.max() <= 1
@@ -206,9 +206,9 @@ def test_flips_mirror_half_of_the_images():
     for flip in (False, True)
   )
   np.testing.assert_array_equal(plain['label'], mirrored['label'])
-  levels = datasets.quantize(mirrored['image'], 256).numpy()
+  levels = datasets.quantize(mirrored['x'], 256).numpy()
   levels = levels.reshape([400, *_SHAPE])
-  original = split.arrays['image'].numpy()[mirrored['label'].ravel()]
+  original = split.arrays['x'].numpy()[mirrored['label'].ravel()]
   kept = (levels == original).all(axis=(1, 2, 3))
   flipped = (levels == original[:, :, ::-1]).all(axis=(1, 2, 3))
   assert (kept ^ flipped).all()
@@ -224,18 +224,18 @@ def test_examples_in_memory_are_read_once():
   def rows():
     reads.append(None)
     for label in range(_NUM):
-      yield {'image': np.zeros(_SHAPE, np.uint8), 'label': np.int32(label)}
+      yield {'x': np.zeros(_SHAPE, np.uint8), 'label': np.int32(label)}
 
-  split = datasets.ImageSplit(
+  split = datasets.Split(
     examples=tf.data.Dataset.from_generator(
       rows,
       output_signature={
-        'image': tf.TensorSpec(_SHAPE, tf.uint8),
+        'x': tf.TensorSpec(_SHAPE, tf.uint8),
         'label': tf.TensorSpec([], tf.int32),
       },
     ),
     num_examples=_NUM,
-    image_shape=_SHAPE,
+    event_shape=_SHAPE,
     num_levels=256,
   )
   _take(datasets.training_batches(split, batch_size=4, seed=0), 10)
@@ -262,16 +262,16 @@ def test_evaluation_visits_each_example_once(in_memory, monkeypatch):
   np.testing.assert_array_equal(
     np.concatenate([row['label'] for row in rows]), index
   )
-  image = np.concatenate([row['image'] for row in rows])
+  image = np.concatenate([row['x'] for row in rows])
   np.testing.assert_array_equal(
-    datasets.quantize(image, 256), split.arrays['image']
+    datasets.quantize(image, 256), split.arrays['x']
   )
 
 
 def test_evaluation_noise_depends_on_seed_and_index_alone():
   def images(**arguments):
     batches = datasets.evaluation_batches(_split(), **arguments)
-    return np.concatenate([row['image'] for row in batches])
+    return np.concatenate([row['x'] for row in batches])
 
   expected = images(batch_size=4, seed=0)
   np.testing.assert_array_equal(images(batch_size=7, seed=0), expected)
@@ -285,15 +285,15 @@ def test_training_and_evaluation_noise_differ():
   split = _split(1)
   train = _take(datasets.training_batches(split, batch_size=1, seed=0), 1)
   test = _take(datasets.evaluation_batches(split, batch_size=1, seed=0), 1)
-  assert (train['image'] != test['image']).any()
+  assert (train['x'] != test['x']).any()
 
 
 def test_streams_from_a_real_set(embedded_dir):
   split = datasets.load('digits', 'train', data_dir=embedded_dir)
   # 23 batches of 64 are 1472 examples: the second epoch begins in the last.
   rows = _take(datasets.training_batches(split, batch_size=64, seed=0), 23)
-  levels = datasets.quantize(rows['image'], 17).numpy().reshape([-1, 64])
-  stored = split.arrays['image'].numpy().reshape([-1, 64])
+  levels = datasets.quantize(rows['x'], 17).numpy().reshape([-1, 64])
+  stored = split.arrays['x'].numpy().reshape([-1, 64])
   np.testing.assert_array_equal(
     np.sort(levels[:1437], axis=0), np.sort(stored, axis=0)
   )

@@ -73,7 +73,7 @@ def test_what_a_run_logs(split):
   row = evaluation.validate(flow, split)
   # The weights are equal, and so is what is unbiased.
   assert unbiased.items() <= row.items()
-  bits = evaluation.bits_per_dim(flow, split)
+  bits = evaluation.nll(flow, split)
   summary = evaluation.statistics.summarize_repeats(bits)
   assert unbiased == {
       'validation_bits_per_dim': bits.mean(),

@@ -8,7 +8,7 @@ from tests import splits
 from tf_resflow import datasets
 from tf_resflow.evaluation import examples as examples_lib
 
-_KEYS = ('image', 'label', 'index')
+_KEYS = ('x', 'label', 'index')
 
 
 @pytest.fixture(scope='module')
@@ -36,11 +36,11 @@ def test_a_split_gets_the_noise_of_a_repeat(batch_size):
   for key in _KEYS:
     np.testing.assert_array_equal(found[key], expected[key])
   other = _all(examples_lib.examples_from_split(split, 3, 0), batch_size)
-  assert np.all(np.any(other['image'] != found['image'], axis=(1, 2, 3)))
+  assert np.all(np.any(other['x'] != found['x'], axis=(1, 2, 3)))
   few = examples_lib.examples_from_split(split, 3, 1, num_examples=5)
   assert few.num_examples == 5
   np.testing.assert_array_equal(
-      _all(few, batch_size)['image'], found['image'][:5])
+      _all(few, batch_size)['x'], found['x'][:5])
 
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.int32, np.int64])
@@ -55,7 +55,7 @@ def test_integers_of_a_file_are_those_of_a_split(tmp_path, model, key, dtype):
   found, expected = _all(found, 2), _all(expected, 7)
   for name in _KEYS:
     np.testing.assert_array_equal(found[name], expected[name])
-  np.testing.assert_array_equal(np.floor(16 * found['image']), levels)
+  np.testing.assert_array_equal(np.floor(16 * found['x']), levels)
 
 
 @pytest.mark.parametrize('num_examples', [None, 5])
@@ -68,7 +68,7 @@ def test_floats_of_a_file_are_what_they_are(tmp_path, model, num_examples):
   assert examples.num_examples == (num_examples or 7)
   for _ in range(2):
     found = _all(examples, 3)
-    np.testing.assert_array_equal(found['image'], x[:num_examples])
+    np.testing.assert_array_equal(found['x'], x[:num_examples])
     np.testing.assert_array_equal(
         found['index'], np.arange(examples.num_examples))
     assert set(found['label']) == {-1}

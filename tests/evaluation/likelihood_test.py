@@ -50,7 +50,7 @@ def flow():
 
 def _images(split, seed, batch_size=_NUM_EXAMPLES):
   return np.concatenate([
-      batch['image'] for batch in datasets.evaluation_batches(
+      batch['x'] for batch in datasets.evaluation_batches(
           split, batch_size=batch_size, seed=seed)])
 
 
@@ -66,7 +66,7 @@ def _closed_form(x):
 
 @pytest.mark.parametrize('batch_size', [11, 4, 1])
 def test_closed_form(split, logistic_normal, batch_size):
-  bits = evaluation.bits_per_dim(
+  bits = evaluation.nll(
       logistic_normal, split, batch_size=batch_size, seed=2)
   assert bits.shape == (8, _NUM_EXAMPLES) and bits.dtype == np.float64
   # Repeat r takes the noise of seed 1009 seed + r, whatever the batches.
@@ -79,19 +79,19 @@ def test_closed_form(split, logistic_normal, batch_size):
 
 def test_repeats_are_independent_and_seeds_repeatable(split, flow):
   # A large seed: those of the repeats must not run into each other.
-  bits = evaluation.bits_per_dim(flow, split, batch_size=6, seed=2**31 - 1)
-  again = evaluation.bits_per_dim(flow, split, batch_size=6, seed=2**31 - 1)
+  bits = evaluation.nll(flow, split, batch_size=6, seed=2**31 - 1)
+  again = evaluation.nll(flow, split, batch_size=6, seed=2**31 - 1)
   np.testing.assert_array_equal(bits, again)
   assert len({tuple(row) for row in bits}) == 8
-  other = evaluation.bits_per_dim(flow, split, batch_size=6, seed=1)
+  other = evaluation.nll(flow, split, batch_size=6, seed=1)
   assert np.all(other != bits)
 
 
 def test_estimates_draw_anew_for_every_repeat_and_batch(split, flow):
   """Beyond the noise: the same images, so only the estimator differs."""
-  exact = evaluation.bits_per_dim(
+  exact = evaluation.nll(
       flow, split, estimator=numerics.Exact(), batch_size=6)
-  estimated = evaluation.bits_per_dim(
+  estimated = evaluation.nll(
       flow, split, estimator=numerics.RussianRoulette(
           numerics.Geometric(0.3), num_exact_terms=1, probe='gaussian'),
       batch_size=6)
@@ -104,8 +104,8 @@ def test_estimates_draw_anew_for_every_repeat_and_batch(split, flow):
 
 @pytest.mark.parametrize('estimator', [None, 'roulette:safe,exact=20'])
 def test_estimators_are_accurate(split, flow, estimator):
-  exact = evaluation.bits_per_dim(flow, split, estimator=numerics.Exact())
-  bits = evaluation.bits_per_dim(
+  exact = evaluation.nll(flow, split, estimator=numerics.Exact())
+  bits = evaluation.nll(
       flow, split, estimator=estimator and numerics.Estimator.get(estimator))
   summary = evaluation.statistics.summarize_repeats(bits - exact)
   assert abs(summary.mean) < 5.0 * summary.estimator_stderr + 1e-6
@@ -117,25 +117,26 @@ class _Recording:
 
   def __init__(self, flow):
     self._flow = flow
+    self.num_levels, self.in_unit = flow.num_levels, flow.in_unit
     self.seeds = []
 
-  def bits_per_dim(self, images, seed, estimator):
+  def log_prob(self, images, seed, estimator):
     tf.py_function(
         lambda s: self.seeds.append(tuple(s.numpy())), [seed.values], [])
-    return self._flow.bits_per_dim(images, seed=seed, estimator=estimator)
+    return self._flow.log_prob(images, seed=seed, estimator=estimator)
 
 
 def test_probes_are_averaged(split, flow):
   """Three probes are the means of three evaluations with the same noise."""
   estimator = numerics.Estimator.get('roulette:geometric:0.5,exact=1')
   recording = _Recording(flow)
-  bits = evaluation.bits_per_dim(
+  bits = evaluation.nll(
       recording, split, batch_size=6, estimator=estimator, num_probes=3)
   # Eight repeats of two batches.
   assert len(set(recording.seeds)) == len(recording.seeds) == 8 * 2 * 3
-  exact = evaluation.bits_per_dim(
+  exact = evaluation.nll(
       flow, split, batch_size=6, estimator=numerics.Exact())
-  one = evaluation.bits_per_dim(
+  one = evaluation.nll(
       flow, split, batch_size=6, estimator=estimator)
   for repeat in (0, 7):
     images = _images(split, repeat)
@@ -153,9 +154,9 @@ def test_probes_are_averaged(split, flow):
 
 def test_numbers_of_probes_that_do_not_suit(split, flow):
   with pytest.raises(ValueError, match='num_probes=0: expected a number from'):
-    evaluation.bits_per_dim(flow, split, num_probes=0)
+    evaluation.nll(flow, split, num_probes=0)
   with pytest.raises(ValueError, match='num_probes=2: expected 1 with an est'):
-    evaluation.bits_per_dim(
+    evaluation.nll(
         flow, split, num_probes=2, estimator=numerics.Exact())
 
 
@@ -170,8 +171,8 @@ def test_two_devices_agree_with_one(split, flow):
     for target, source in zip(model.variables, flow.variables, strict=True):
       target.assign(source)
   options = dict(batch_size=4, seed=5, num_probes=2)
-  one = evaluation.bits_per_dim(flow, split, **options)
-  two = evaluation.bits_per_dim(
+  one = evaluation.nll(flow, split, **options)
+  two = evaluation.nll(
       model, split, strategy=replicas.two_replicas(), **options)
   assert one.shape == two.shape == (8, _NUM_EXAMPLES)
   np.testing.assert_allclose(two, one, rtol=1e-6)
@@ -181,27 +182,27 @@ def test_two_devices_agree_with_one(split, flow):
 
 
 def test_num_examples(split, flow):
-  bits = evaluation.bits_per_dim(flow, split, batch_size=4, num_examples=7)
-  whole = evaluation.bits_per_dim(flow, split, batch_size=4)
+  bits = evaluation.nll(flow, split, batch_size=4, num_examples=7)
+  whole = evaluation.nll(flow, split, batch_size=4)
   assert bits.shape == (8, 7)
   np.testing.assert_array_equal(bits[:, :4], whole[:, :4])
   with pytest.raises(ValueError, match='num_examples=12: expected'):
-    evaluation.bits_per_dim(flow, split, num_examples=12)
+    evaluation.nll(flow, split, num_examples=12)
 
 
 def test_own_estimators_take_the_same_noise_and_draws(split):
   own = numerics.FixedTruncation(1)
   flow = flows.make_image_flow(16, num_dense_blocks=0, estimator=own.spec())
   options = dict(batch_size=6, seed=3)
-  bits = evaluation.bits_per_dim(flow, split, own_estimator=True, **options)
+  bits = evaluation.nll(flow, split, own_estimator=True, **options)
   np.testing.assert_array_equal(
-      bits, evaluation.bits_per_dim(flow, split, estimator=own, **options))
-  assert np.all(bits != evaluation.bits_per_dim(flow, split, **options))
+      bits, evaluation.nll(flow, split, estimator=own, **options))
+  assert np.all(bits != evaluation.nll(flow, split, **options))
 
 
 def test_too_few_repeats(split, flow):
   with pytest.raises(ValueError, match='num_repeats=7: expected a number from'):
-    evaluation.bits_per_dim(flow, split, num_repeats=7)
+    evaluation.nll(flow, split, num_repeats=7)
 
 
 @pytest.mark.parametrize('coeff', [0.5, 0.9, 0.98])
@@ -224,7 +225,7 @@ def test_roulette_of_the_paper_has_a_variance(coeff):
 def test_a_flow_without_blocks(split):
   """The density in closed form: nothing but the noise is drawn."""
   model = flows.make_flow_without_blocks()
-  bits = evaluation.bits_per_dim(model, split, batch_size=4, num_probes=2)
+  bits = evaluation.nll(model, split, batch_size=4, num_probes=2)
   for repeat in (0, 7):
     expected = model.bits_per_dim(_images(split, repeat))
     np.testing.assert_allclose(bits[repeat], expected, rtol=1e-5)
@@ -365,7 +366,7 @@ def test_classes_of_given_images():
 def test_results_per_example_of_a_split(split):
   """The log-density whose bits/dim they are, of the first examples."""
   model = flows.make_hybrid_flow(16)
-  bits = evaluation.bits_per_dim(model, split, seed=2, num_examples=7)
+  bits = evaluation.nll(model, split, seed=2, num_examples=7)
   results = evaluation.results_of_split(
       model, split, bits, batch_size=4, seed=2)
   np.testing.assert_allclose(

@@ -34,7 +34,7 @@ def _examples(num_examples=_NUM_EXAMPLES):
 
 def _images(examples):
   return np.concatenate(
-      [batch['image'] for batch in examples.batches(5)]).astype(np.float64)
+      [batch['x'] for batch in examples.batches(5)]).astype(np.float64)
 
 
 def _rule(spec, flow, num_repeats=None):

@@ -60,7 +60,7 @@ def test_temperatures_that_mean_nothing(flow, temperature):
 def test_reconstructions(flow, split):
   indices = [8, 0, 3, 5, 1]
   picture = pictures.reconstructions(flow, split, indices, num_columns=3)
-  levels = split.arrays['image'].numpy()[indices]
+  levels = split.arrays['x'].numpy()[indices]
   np.testing.assert_allclose(
       picture.arrays['x'], (levels + 0.5) / 17, rtol=1e-6)
   # Three originals above what became of them, then two, filled with white.
@@ -99,7 +99,7 @@ def test_interpolations(flow, split):
   path, indices = 'linear', [2, 7, 4, 0]
   picture = pictures.interpolations(
       flow, split, indices, num_points=4, path=path, batch_size=8)
-  levels = split.arrays['image'].numpy()[indices]
+  levels = split.arrays['x'].numpy()[indices]
   shown = picture.images.reshape([2, 4, 4, 4, 1])
   np.testing.assert_array_equal(shown[:, 0], _shown(levels[::2]))
   np.testing.assert_array_equal(shown[:, -1], _shown(levels[1::2]))

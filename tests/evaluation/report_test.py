@@ -39,7 +39,7 @@ def test_report_agrees_with_its_parts(split, flow):
   assert set(report) == _KEYS
   assert json.loads(json.dumps(report)) == report
 
-  expected = evaluation.bits_per_dim(
+  expected = evaluation.nll(
       flow, split, batch_size=4, seed=3, num_examples=8,
       estimator=numerics.Estimator.get('roulette:safe,exact=5'))
   np.testing.assert_array_equal(bits, expected)
@@ -107,7 +107,7 @@ def test_hybrids_report_their_accuracy(split):
       num_dense_blocks=0, num_classes=3, head_channels=4).build()
   model.initialize(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
   labels = np.array([0, 0, 0, 1, 1, 2, 2, 2, 1], np.int32)
-  labelled = splits.make_split(split.arrays['image'].numpy(), 16, labels)
+  labelled = splits.make_split(split.arrays['x'].numpy(), 16, labels)
   # A bias decides.
   for favourite, expected in enumerate((3 / 8, 2 / 8, 3 / 8)):
     model.classifier.dense.bias.assign(100.0 * tf.one_hot(favourite, 3))

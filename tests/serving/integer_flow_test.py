@@ -9,7 +9,7 @@ from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import serving
 from tf_resflow.numerics import random
-from tf_resflow.serving import integer_flow
+from tf_resflow.serving import served_flow
 
 _IMAGES = np.zeros([2, 8, 8, 1], np.uint8)
 _SEED = np.array([0, 1], np.int32)
@@ -50,7 +50,7 @@ def test_only_hybrid_models_classify(flow, make_small_model, estimator):
 def test_exact_log_dets_of_parts_in_double_precision(
     make_small_model, images, monkeypatch):
   monkeypatch.setattr(
-      integer_flow, '_SHARE_OF_BATCH', 2 * 64**2 * 8 / 1e9)  # Two images.
+      served_flow, '_SHARE_OF_BATCH', 2 * 64**2 * 8 / 1e9)  # Two images.
   model = make_small_model('float64')
   flow = serving.IntegerFlow(model, numerics.Exact())
   log_prob = tf.function(flow.log_prob, autograph=False, input_signature=[
@@ -82,7 +82,7 @@ def test_refuses_a_model_that_the_first_request_would_change(estimator):
 
 def test_refuses_densities_of_real_vectors(estimator):
   model = models.VectorFlowConfig(act_norm=False).build()
-  with pytest.raises(ValueError, match='num_levels=None: .* Only flows on im'):
+  with pytest.raises(ValueError, match='num_levels=None: .* Flows on vectors'):
     serving.IntegerFlow(model, estimator)
 
 
@@ -180,7 +180,7 @@ def test_noise_channels_take_a_seed(noisy, images, estimator):
 
 def test_noise_is_not_repeated_from_part_to_part(noisy, images, monkeypatch):
   monkeypatch.setattr(  # Two images at a time, of 192 dimensions.
-      integer_flow, '_SHARE_OF_BATCH', 2.5 * 192**2 * 8 / 1e9)
+      served_flow, '_SHARE_OF_BATCH', 2.5 * 192**2 * 8 / 1e9)
   flow = serving.IntegerFlow(noisy, numerics.Exact())
   same = np.repeat(images[:1], 5, axis=0)
   log_prob = tf.function(flow.log_prob, autograph=False, input_signature=[

@@ -38,7 +38,7 @@ def test_what_a_run_writes(tmp_path, data_dir):
   assert [row['step'] for row in rows] == ['2', '3']
   assert list(rows[0]) == [
       'step', 'bits_per_dim', 'gradient_norm', 'power_iteration_steps',
-      'images_per_second', 'learning_rate', 'validation']
+      'examples_per_second', 'learning_rate', 'validation']
   assert [row['validation'] for row in rows] == ['1.5', '']
   assert pictures == [('samples_00000002.png', (64, 8, 8, 1)),
                       ('samples_00000003.png', (64, 8, 8, 1))]
@@ -255,12 +255,12 @@ def _add(progress, bits, count):
 
 
 def test_rows(capsys):
-  progress = loop.Progress(10, 15, images_per_step=8)
+  progress = loop.Progress(10, 15, examples_per_step=8)
   for bits, count in ((1.0, 3), (2.0, 7), (6.0, 5)):
     _add(progress, bits, count)
   row, bad = progress.end_window(13)
   assert bad is None
-  assert row.pop('images_per_second') > 0
+  assert row.pop('examples_per_second') > 0
   assert row == {'bits_per_dim': 3.0, 'steps': 7}
   assert isinstance(row['steps'], int)
   # The next window is empty, and its bad steps are counted from the run's.
@@ -274,31 +274,31 @@ def test_rows(capsys):
 
 
 def test_biased_metrics_are_called_so():
-  progress = loop.Progress(0, 1, images_per_step=8, biased=('bits_per_dim',))
+  progress = loop.Progress(0, 1, examples_per_step=8, biased=('bits_per_dim',))
   _add(progress, 2.0, 3)
   row, _ = progress.end_window(1)
   assert list(row.items())[:2] == [('biased_bits_per_dim', 2.0), ('steps', 3)]
 
 
 def test_the_bar_shows_the_first_metric(capsys):
-  progress = loop.Progress(0, 2, images_per_step=8)
-  progress.show(1, {'nats': 2.5, 'other': 7.25, 'images_per_second': 12.0})
-  progress.show(2, {'nats': 1.5, 'other': 7.25, 'images_per_second': 13.0})
+  progress = loop.Progress(0, 2, examples_per_step=8)
+  progress.show(1, {'nats': 2.5, 'other': 7.25, 'examples_per_second': 12.0})
+  progress.show(2, {'nats': 1.5, 'other': 7.25, 'examples_per_second': 13.0})
   out = capsys.readouterr().out
-  assert 'nats: 1.5' in out and 'images/s: 13.0' in out
+  assert 'nats: 1.5' in out and 'examples/s: 13.0' in out
   assert '7.25' not in out
 
 
 def test_the_clock_leaves_out_what_comes_between(monkeypatch):
   now = [0.0]
   monkeypatch.setattr(loop.time, 'perf_counter', lambda: now[0])
-  progress = loop.Progress(0, 2, images_per_step=8)
+  progress = loop.Progress(0, 2, examples_per_step=8)
   _add(progress, 1.0, 0)
   now[0] = 4.0
-  assert progress.end_window(1)[0]['images_per_second'] == 2.0
+  assert progress.end_window(1)[0]['examples_per_second'] == 2.0
   now[0] = 100.0  # An evaluation.
   progress.continue_clock()
   _add(progress, 1.0, 0)
   now[0] = 102.0
   progress.continue_clock()  # Within a window it changes nothing.
-  assert progress.end_window(2)[0]['images_per_second'] == 4.0
+  assert progress.end_window(2)[0]['examples_per_second'] == 4.0

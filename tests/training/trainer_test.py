@@ -120,7 +120,8 @@ def test_a_matrix_without_an_inverse_ends_a_run(
 
 def test_samples_that_fail_do_not_end_a_run(tmp_path, data_dir, monkeypatch):
   monkeypatch.setattr(
-      trainer_lib.Trainer, 'sample', lambda self: numerics.check_converged(
+      trainer_lib.Trainer, 'sample_images',
+      lambda self, model: numerics.check_converged(
           numerics.Banach(max_steps=1).solve(
               lambda x: 0.5 * tf.sin(x), tf.ones([2, 3])), 'a block'))
   config = _config(data_dir, num_steps=2, sample_every=1)
@@ -190,4 +191,5 @@ def test_noise_and_moving_means_resume_bit_for_bit(tmp_path, data_dir):
   counts = [int(v.numpy()) for v in whole.model.variables
             if v.path.endswith('num_updates')]
   # One at the initialisation, and one a step.
-  assert counts == [5] and whole.sample(3).shape == (3, 8, 8, 1)
+  assert counts == [5] and whole.sample_images(
+      whole.model, 3).shape == (3, 8, 8, 1)

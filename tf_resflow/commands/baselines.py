@@ -60,7 +60,7 @@ def main(options: Options) -> None:
   train, test = [
       datasets.load_split(options.data(), name) for name in ('train', 'test')]
   results = evaluation.evaluate_baselines(
-      train.arrays['image'].numpy(), test.arrays['image'].numpy(),
+      train.arrays['x'].numpy(), test.arrays['x'].numpy(),
       train.num_levels, num_components=options.num_components,
       seed=options.seed, num_noise_draws=options.num_noise_draws)
   if options.output is not None:
@@ -68,7 +68,7 @@ def main(options: Options) -> None:
         options.output,
         {name: result.bits_per_dim for name, result in results.items()},
         {'dataset': options.dataset, 'split': 'test',
-         'num_levels': test.num_levels, 'image_shape': test.image_shape})
+         'num_levels': test.num_levels, 'image_shape': test.event_shape})
   entries = {name: result.report() for name, result in results.items()}
   options_lib.print_report({
       'dataset': options.dataset, 'num_train': train.num_examples,

@@ -16,8 +16,8 @@ same examples at the same noise: the mean difference is its bias. The standard
 error of it is of both examples and repeats.
 
 Sentences go to stderr; the last line of stdout is one JSON object: split,
-estimator, and for every run own_estimator, bits_per_dim (unbiased),
-own_bits_per_dim, bias, bias_stderr, bias_num_stderrs.
+estimator, and for every run own_estimator, bits_per_dim or nats (unbiased),
+own_bits_per_dim or own_nats, bias, bias_stderr, bias_num_stderrs.
 """
 
 import dataclasses
@@ -31,6 +31,8 @@ from tf_resflow import evaluation
 from tf_resflow import training
 from tf_resflow.commands import options as options_lib
 from tf_resflow.configuration import fields
+
+_UNITS = {'bits_per_dim': 'bits/dim', 'nats': 'nats'}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,9 +117,10 @@ def _title(options: Options, workdir: str, report: dict[str, Any]) -> str:
 
 
 def _sentence(workdir: str, report: dict[str, Any]) -> str:
+  unit = report['unit']
   return (
-      f'{workdir}, step {report["step"]}: {report["bits_per_dim"]:.4f} +- '
-      f'{report["bits_per_dim_stderr"]:.4f} bits/dim, '
-      f'{report["own_bits_per_dim"]:.4f} by {report["own_estimator"]}: a bias '
+      f'{workdir}, step {report["step"]}: {report[unit]:.4f} +- '
+      f'{report[f"{unit}_stderr"]:.4f} {_UNITS[unit]}, '
+      f'{report[f"own_{unit}"]:.4f} by {report["own_estimator"]}: a bias '
       f'of {report["bias"]:+.4f} +- {report["bias_stderr"]:.4f} '
       f'({report["bias_num_stderrs"]:+.1f} standard errors).')

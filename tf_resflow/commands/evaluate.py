@@ -6,6 +6,7 @@
   bin/baselines --dataset=digits --output=/tmp/baselines.npz
   bin/evaluate --workdir=/tmp/digits --compare=/tmp/baselines.npz
   bin/evaluate --workdir=/tmp/digits --inputs=x.npz --output=y.npz
+  bin/evaluate --workdir=/tmp/wine --inputs=new.csv --output=scores.csv
   bin/evaluate --workdir=/tmp/cifar10 --against=svhn_cropped
 
 The third command is the protocol of the paper. --inputs takes an .npz file
@@ -30,7 +31,8 @@ spread of the scores (noise_share). The scores do not depend on --batch_size.
 and the same of the others as against_log_prob and so on.
 
 A readable table goes to stderr; the last line of stdout is one JSON object:
-bits_per_dim, bits_per_dim_stderr (across examples), estimator_stderr (across
+bits_per_dim of images or nats of vectors, with its _stderr (across examples),
+estimator_stderr (across
 independent repeats of noise, probes and numbers of terms), num_examples,
 reconstruction_error_max (in [0, 1] units), lipschitz_bound_max (certificate);
 of hybrid models accuracy and accuracy_stderr (across examples), too.
@@ -61,7 +63,7 @@ class Options(
     options_lib.OutputFile, options_lib.Devices):
   """What is evaluated, and how often."""
 
-  suffixes = ('.npz',)
+  suffixes = ('.npz', '.csv')
 
   batch_size: int | None = fields.field(
       None, help=f'Examples per batch and device: {_BATCH_SIZE} by default, '
@@ -70,12 +72,14 @@ class Options(
       None, help='Precision: by default float64 with --inputs, else float32.',
       choices=('float32', 'float64'))
   output: str | None = fields.field(
-      None, help='Write the results per example to this .npz file, see above.')
+      None, help='Write the results per example to this .npz file, see above; '
+      'with --inputs of vectors also to a .csv file.')
   overwrite: bool = fields.field(
       False, help='Replace the files of --output and --picture if they exist.')
   inputs: str | None = fields.field(
       None, help='An .npz file with dequantised images x [n, H, W, C] in '
-      '[0, 1) to evaluate in place of a split.')
+      '[0, 1), or vectors x [n, D], to evaluate in place of a split; or a .csv '
+      'file with the columns of the table of the run.')
   compare: str | None = fields.field(
       None, help='Per-example bits/dim of other models on the same split, an '
       '.npz file of bin/baselines --output: prints paired differences.')
@@ -96,6 +100,9 @@ class Options(
   def check(self) -> None:
     super().check()
     self.require(self.inputs != '', 'inputs', 'the path of an .npz file')
+    self.require(
+        self.inputs is not None or not (self.output or '').endswith('.csv'),
+        'output', 'an .npz file without --inputs')
     self.refuse(
         self.inputs is not None, ('split', 'compare', 'num_examples',
         'num_reconstructions', 'data_dir'), 'with --inputs',
@@ -126,13 +133,16 @@ def main(options: Options) -> None:
     out_of_distribution.main(options, run)
     return
   options.refuse_draws(
-      not options.make_estimator().is_random,
+      options.estimator is not None and not options.make_estimator().is_random,
       f'with --estimator={options.estimator}')
   run = options.open(
       options.dtype or ('float64' if options.inputs else 'float32'),
       options.strategy)
   options.refuse_draws(not run.model.is_random, options_lib.EXACT)
   estimator = options.estimator_for(run)
+  options.refuse_draws(
+      not estimator.is_random,
+      f'with --estimator={estimator.spec()}, the default for so few numbers')
   fitting = evaluation.fitting_batch_size(run.model, estimator, _BATCH_SIZE)
   settings = {
       'estimator': estimator, 'strategy': run.strategy, 'seed': options.seed,
@@ -142,7 +152,7 @@ def main(options: Options) -> None:
   evaluate = _evaluate_split if options.inputs is None else _evaluate_inputs
   report, arrays, bounds = evaluate(options, run, settings)
   if options.output is not None:
-    np.savez(options.output, **arrays)
+    _write(options, run, arrays)
   report = {
       'step': run.step, 'num_devices': run.strategy.num_replicas_in_sync,
       'estimator': estimator.spec(), 'dtype': run.model.compute_dtype, **report}
@@ -156,10 +166,28 @@ def main(options: Options) -> None:
         'reconstruction_error_max counts them.')
 
 
+def _write(options: Options, run: options_lib.OpenedRun,
+           arrays: dict[str, np.ndarray]) -> None:
+  """Writes the results per example."""
+  if not options.output.endswith('.csv'):
+    np.savez(options.output, **arrays)
+    return
+  names = evaluation.column_names(run.model)
+  scores = ('log_prob', 'log_prob_deviation')
+  evaluation.write_table(options.output, (*names, *scores), np.column_stack(
+      [arrays['x'], *(arrays[name] for name in scores)]))
+
+
 def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
                      settings: dict[str, Any]):
-  """Evaluates the images of --inputs."""
-  x = evaluation.read_inputs(options.inputs, run.model.event_shape)
+  """Evaluates the examples of --inputs."""
+  is_vector = len(run.model.event_shape) == 1
+  options.require(
+      is_vector or not (options.output or '').endswith('.csv'), 'output',
+      'an .npz file with images')
+  x = evaluation.read_rows(options.inputs, run.model) if (
+      options.inputs.endswith('.csv') and is_vector
+  ) else evaluation.read_inputs(options.inputs, run.model.event_shape)
   results = evaluation.evaluate_inputs(run.model, x, **settings)
   report, bounds = evaluation.report_inputs(
       run.model, x, results, batch_size=settings['batch_size'],
@@ -170,6 +198,8 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
     results['z'] = conversion.to_channels_first(
         run.model, results['z']).numpy()
   order = 'channels_first' if is_converted else 'channels_last'
+  if is_vector:
+    results['x'] = x
   return {'inputs': options.inputs, 'latent_order': order, **report
           }, results, bounds
 
@@ -183,14 +213,14 @@ def _evaluate_split(options: Options, run: options_lib.OpenedRun,
   others = evaluation.read_bits(
       options.compare, options.num_examples or split.num_examples,
       {'dataset': run.config.data.dataset, 'split': options.split,
-       'num_levels': split.num_levels, 'image_shape': split.image_shape}
+       'num_levels': split.num_levels, 'image_shape': split.event_shape}
   ) if options.compare else {}
-  report, bits, bounds = evaluation.evaluate(
+  report, costs, bounds = evaluation.evaluate(
       run.model, split, num_examples=options.num_examples,
       num_reconstructions=options.num_reconstructions,
       certify=options.should_certify(run.config), **settings)
   report = {'split': options.split, **report}
-  differences = evaluation.paired_differences(bits.mean(axis=0), others)
+  differences = evaluation.paired_differences(costs.mean(axis=0), others)
   for name, difference in differences.items():
     options_lib.note(f'flow (a) against {name} (b): {difference}')
   if others:
@@ -198,6 +228,6 @@ def _evaluate_split(options: Options, run: options_lib.OpenedRun,
         name: {'mean': d.mean, 'stderr': d.stderr}
         for name, d in differences.items()}
   arrays = evaluation.results_of_split(
-      run.model, split, bits, batch_size=settings['batch_size'],
+      run.model, split, costs, batch_size=settings['batch_size'],
       seed=options.seed, strategy=run.strategy) if options.output else {}
   return report, arrays, bounds

@@ -54,5 +54,5 @@ def main(options: Options) -> None:
       'output': options.output, 'step': run.step, 'averaged': options.averaged,
       'estimator': estimator.spec(), 'warmup': options.warmup,
       'max_samples': options.max_samples,
-      'image_shape': list(run.model.event_shape),
+      'event_shape': list(run.model.event_shape),
       'num_levels': run.model.num_levels, 'signatures': signatures})

@@ -12,6 +12,7 @@ from absl import flags
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import errors
+from tf_resflow import evaluation
 from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.configuration import fields
@@ -187,7 +188,7 @@ class Split(Options):
   data_dir: str | None = fields.field(
       None, help='Folder of prepared data sets, by default that of the run.')
 
-  def load_split(self, run: OpenedRun) -> 'datasets.ImageSplit':
+  def load_split(self, run: OpenedRun) -> 'datasets.Split':
     """Opens the part of the run's data set."""
     return datasets.load_split(run.config.data, self.split, self.data_dir)
 
@@ -243,16 +244,20 @@ class OutputFile(Options):
 class Estimation(Options):
   """Log-determinants."""
 
-  estimator: str = fields.field(
-      'adaptive:0.02', help='Estimator of the log-determinants: adaptive:0.02 '
+  estimator: str | None = fields.field(
+      None, help='Estimator of the log-determinants: adaptive:0.02 '
       '(unbiased: terms until they are small, then a roulette), '
       'roulette:safe,exact=20 (the protocol of the paper: 20 terms, then a '
       'roulette of finite variance), fixed:10 (10 terms, biased), exact (the '
-      'determinant of the full Jacobian, for small events).',
+      'determinant of the full Jacobian, for small events). By default exact '
+      'for vectors of up to 16 numbers, adaptive:0.02 for other data.',
       kinds=registries.ESTIMATORS)
 
-  def make_estimator(self) -> 'numerics.Estimator':
-    """Returns the estimator that the flag names."""
+  def make_estimator(
+      self, model: Any | None = None) -> 'numerics.Estimator':
+    """Returns the estimator that the flag names, or the default of a model."""
+    if self.estimator is None:
+      return evaluation.default_estimator(model)
     return numerics.Estimator.get(self.estimator)
 
   def estimator_for(self, run: OpenedRun) -> 'numerics.Estimator':
@@ -262,7 +267,7 @@ class Estimation(Options):
       InvalidValueError: for a flag that would be ignored then.
     """
     if run.model.is_random:
-      return self.make_estimator()
+      return self.make_estimator(run.model)
     self.refuse(True, ('estimator',), EXACT, 'It goes with residual blocks.')
     return numerics.Exact()
 

@@ -1,10 +1,11 @@
-"""Draws images from a trained flow, interpolates between images, inverts them.
+"""Draws from a trained flow; interpolates between images, inverts them.
 
   bin/sample --workdir=runs/digits --output=samples.png
   bin/sample --workdir=runs/digits --output=figure7.png --num_samples=8 \\
     --temperature=0.7,0.8,0.9,1.0
   bin/sample --workdir=runs/digits --output=paths.png --interpolate
   bin/sample --workdir=runs/digits --output=inverse.png --reconstruct
+  bin/sample --workdir=runs/wine --output=samples.csv --num_samples=1000
 
 Samples: latents are drawn from a normal distribution of standard deviation
 --temperature and inverted. Below 1 that is the reduced entropy of Figure 7 of
@@ -23,6 +24,10 @@ of their latents; the largest error is reported.
 Images are taken at the middle of their levels, (X + 1/2) / num_levels, and
 shown as the integers whose cell a point lies in.
 
+Flows on vectors are sampled from only: .csv has a line per sample, in the units
+and under the names of the data; .png, of flows on the plane, shows the density
+and the samples.
+
 --output ends in .png for a picture, or in .npz for arrays: x (what the flow
 returns), image (uint8 0..255, what is shown), z (latents), and temperature,
 or index (places in the split). Nothing is written unless every inverse has
@@ -31,6 +36,7 @@ converged. A table goes to stderr; the last line of stdout is one JSON object.
 
 from collections.abc import Sequence
 import dataclasses
+import os
 from typing import Any
 
 import numpy as np
@@ -46,9 +52,10 @@ class Options(
     options_lib.Randomness, options_lib.Inversion, options_lib.Devices):
   """The picture."""
 
-  suffixes = ('.png', '.npz')
+  suffixes = ('.png', '.npz', '.csv')
 
-  output: str = options_lib.required(help='File to write, .png or .npz.')
+  output: str = options_lib.required(
+      help='File to write, .png or .npz, or .csv of vectors.')
   num_samples: int | None = fields.field(
       None, help='Samples for every temperature (64 by default), pairs of '
       '--interpolate (8), or images of --reconstruct (32).', minimum=1)
@@ -128,15 +135,49 @@ def _picture(options: Options, run: options_lib.OpenedRun):
       **settings)
 
 
+def _draw_vectors(options: Options, run: options_lib.OpenedRun) -> dict:
+  """Draws vectors, writes them, and returns the report."""
+  names = evaluation.column_names(run.model)
+  suffix = os.path.splitext(options.output)[1]
+  options.require(
+      suffix != '.png' or len(names) == 2, 'output',
+      'a file .csv or .npz with vectors of other than two numbers')
+  options.refuse(
+      True, ('interpolate', 'reconstruct', 'num_columns'),
+      f'with model={run.config.model.name()}', 'It goes with images.')
+  arrays, report = evaluation.draw(
+      run.model, options.num_samples or (20_000 if suffix == '.png' else 64),
+      seed=options.seed, temperatures=options.temperature,
+      solver=options.make_solver(), strategy=run.strategy,
+      batch_size=options.batch_size, verbose=1)
+  if suffix == '.npz':
+    np.savez(options.output, **arrays)
+  elif suffix == '.csv':
+    evaluation.write_table(options.output, names, arrays['x'])
+  else:
+    evaluation.save_image(options.output, evaluation.density_picture(
+        run.model, samples=arrays['x']))
+  return report
+
+
 def main(options: Options) -> None:
   """Makes the picture, writes it, and reports."""
   run = options.open(options.dtype, options.strategy)
+  if len(run.model.event_shape) == 1:
+    _report(options, run, _draw_vectors(options, run))
+    return
+  options.require(not options.output.endswith('.csv'), 'output',
+                  'a file .png or .npz with images')
   picture = _picture(options, run)
   if options.output.endswith('.npz'):
     np.savez(options.output, **picture.arrays)
   else:
     evaluation.save_image_grid(
         options.output, picture.images, num_columns=picture.num_columns)
+  _report(options, run, picture.report)
+
+
+def _report(options: Options, run: options_lib.OpenedRun, values: dict) -> None:
   report = {'step': run.step, 'output': options.output, 'dtype': options.dtype,
-            **picture.report}
+            **values}
   options_lib.print_report(report, evaluation.format_table(report))

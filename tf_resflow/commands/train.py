@@ -3,6 +3,8 @@
   bin/train --flagfile=digits --workdir=/tmp/digits
   bin/train --flagfile=/tmp/digits/run.flags --workdir=/tmp/digits
   bin/train --flagfile=digits --workdir=/tmp/fixed --estimator=fixed:5
+  bin/train --flagfile=2d --dataset=2d/pinwheel --workdir=/tmp/pinwheel
+  bin/train --flagfile=table --dataset=table:wine.csv --workdir=/tmp/wine
   bin/train --flagfile=digits --workdir=/tmp/best --num_validation=200 \\
     --evaluate_every=500 --keep_best
 
@@ -13,11 +15,14 @@ continues a run that was stopped, at any step, with the same result. Flags after
 --flagfile override it; the flagfiles that come with the package are the
 configurations of the paper and say what they cost.
 
-The last line of stdout is one JSON object with the test bits/dim.
+The last line of stdout is one JSON object with the test bits/dim of images, or
+the nats of vectors.
 """
 
 import dataclasses
 import logging
+
+import numpy as np
 
 from tf_resflow import configuration
 from tf_resflow import datasets
@@ -52,9 +57,18 @@ def main(options: Options, config: configuration.Config) -> None:
               model, split, strategy=strategy).items()}
     return values
 
+  picture_fn = None
+  if datasets.info(config.data.dataset).event_shape == (2,):
+    points = datasets.load_split(config.data, 'train').arrays['x'].numpy()
+
+    def picture_fn(model):
+      return evaluation.density_picture(
+          model, points, seed=config.run.seed)[np.newaxis]
+
   trainer = training.train(
       config, options.workdir, evaluate_fn=validate,
-      save_images_fn=evaluation.save_image_grid, strategy=strategy)
+      save_images_fn=evaluation.save_image_grid, picture_fn=picture_fn,
+      strategy=strategy)
   if not options.evaluate_at_end:
     return
   logging.getLogger('tf_resflow').info(

@@ -19,8 +19,9 @@ from tf_resflow.configuration import values as values_lib
 class KindConfig(fields.Section):
   """The type of the model."""
 
-  model: str = fields.field(
-      'image', help='Type of the model.', choices=registries.MODELS)
+  model: str | None = fields.field(
+      None, help='Type of the model, by default that of the data: image for '
+      'images, vector for vectors.', choices=registries.MODELS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,9 @@ class DataConfig(fields.Section):
   """The data set, and what is done to its images before the model."""
 
   dataset: str = fields.field(
-      'digits', help='Data set.', choices=registries.DATASETS)
+      'digits', help='Data set: a name, or a folder of PNG or JPEG images, an '
+      'array x (uint8 images or float vectors), or a table of numeric columns '
+      'of your own.', choices=registries.DATASETS)
   data_dir: str | None = fields.field(
       None, help='Folder of prepared data sets, by default that of TFDS.',
       resumable=True)
@@ -51,18 +54,29 @@ class DataConfig(fields.Section):
       choices=registries.CROP_MODES)
 
   def check(self) -> None:
-    image_shape = self.facts()['image_shape']
-    check_crop_padding(self.crop_padding, image_shape)
-    height, width = image_shape[:2]
-    self.require(
-        self.image_size is None or self.image_size == height == width,
-        'image_size', f'the size of the images of {self.dataset}, {height} x '
-        f'{width}', 'Leave it out or give that size.')
+    # A data set of the reader's is opened only where that is needed: a run
+    # can be sampled from when its data are gone.
+    for name in ('flip', 'crop_padding', 'image_size', 'num_bits', 'resize'):
+      field = next(f for f in self.fields() if f.name == name)
+      if getattr(self, name) != field.default:
+        self.info().require_images(name, getattr(self, name), field.default)
+    if self.crop_padding:
+      check_crop_padding(self.crop_padding, self.info().event_shape)
+    if self.image_size is not None:
+      height, width = self.info().event_shape[:2]
+      self.require(
+          self.image_size == height == width, 'image_size', 'the size of the '
+          f'images of {self.dataset}, {height} x {width}',
+          'Leave it out or give that size.')
+
+  def info(self) -> Any:
+    """Returns what is known of the data, a `datasets.DatasetInfo`."""
+    return registries.DATASETS.get(self.dataset, 'dataset').changed(
+        num_bits=self.num_bits, resize=self.resize)
 
   def facts(self) -> dict[str, Any]:
     """Returns what a model has to know of the data, by names of its fields."""
-    return registries.DATASETS.get(self.dataset).changed(
-        num_bits=self.num_bits, resize=self.resize).facts()
+    return self.info().facts()
 
 
 def check_crop_padding(padding: int, image_shape: Sequence[int]) -> None:
@@ -220,15 +234,18 @@ class Config:
         self.run.evaluate_every == 0 or self.data.num_validation > 1,
         'evaluate_every', '0 where num_validation is below 2',
         'Validation takes examples of its own; set num_validation.')
-    facts = _facts(self.data, self.objective, self.run)
-    for name, right in self.model.derived(facts).items():
-      self.model.require(
-          getattr(self.model, name) == right, name, values_lib.text_of(right),
-          'It follows from other values; make_config fills it in.')
     self.objective.require(
         not self.objective.hybrid or hasattr(self.model, 'num_classes'),
         'hybrid', f'false with model={self.model.name()}',
         'That model has no classifier.')
+
+  def check_data(self) -> None:
+    """Raises `InvalidValueError` if the model is not one of the data."""
+    facts = _facts(self.data, self.objective, self.run)
+    for name, right in self.model.derived(facts).items():
+      self.model.require(
+          getattr(self.model, name) == right, name, values_lib.text_of(right),
+          f'It follows from {self.data.dataset}; make_config fills it in.')
 
   def values(self) -> dict[str, Any]:
     """Returns all values that are flags, by names of fields, and `model`."""
@@ -263,24 +280,29 @@ SECTIONS = {
 
 
 def make_config(
-    model: str = KindConfig.model, **values: Any) -> Config:
+    model: str | None = None, facts: Mapping[str, Any] | None = None,
+    **values: Any) -> Config:
   """Returns a configuration; what is not given has its default.
 
   What the model has to know of the data is filled in.
 
   Args:
-    model: the name of a type of model.
+    model: the name of a type of model, by default that of the data.
+    facts: what the model has to know, by names of its fields; the data are
+      asked by default.
     **values: fields of the data, the model, the objective, the optimizer and
       the run.
 
   Raises:
     InvalidValueError: if a value breaks a rule, or is none of these fields.
   """
+  data = _section(DataConfig, values)
+  model = model or data.info().model
   model_class = registries.MODELS.get(model)
-  given = {
-      key: {f.name: values.pop(f.name) for f in section.flag_fields()
-            if f.name in values}
-      for key, section in {**SECTIONS, 'model': model_class}.items()}
+  made = {'data': data} | {
+      key: _section(section, values) for key, section in SECTIONS.items()
+      if key != 'data'}
+  given = _given(model_class, values)
   for name, value in values.items():
     others = [
         other for other in registries.MODELS.names() if name in {
@@ -288,10 +310,22 @@ def make_config(
     raise errors.InvalidValueError(
         name, values_lib.text_of(value), f'no such value with model={model}',
         f'It goes with model={" or ".join(others)}.' if others else '')
-  made = {key: section(**given[key]) for key, section in SECTIONS.items()}
-  derived = model_class.derived(
-      _facts(made['data'], made['objective'], made['run']))
-  return Config(model=model_class(**given['model'], **derived), **made)
+  if facts is None:
+    facts = _facts(data, made['objective'], made['run'])
+  return Config(
+      model=model_class(**given, **model_class.derived(facts)), **made)
+
+
+def _given(section: type[fields.Section], values: dict[str, Any]
+           ) -> dict[str, Any]:
+  """Takes the values of a section out of others."""
+  return {f.name: values.pop(f.name) for f in section.flag_fields()
+          if f.name in values}
+
+
+def _section(section: type[fields.Section], values: dict[str, Any]) -> Any:
+  """Returns a section of its values, which are taken out of others."""
+  return section(**_given(section, values))
 
 
 def _facts(data: DataConfig, objective: ObjectiveConfig,

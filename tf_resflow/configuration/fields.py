@@ -123,8 +123,10 @@ class Field:
   @property
   def expected(self) -> str:
     """What a value has to be, in words."""
-    if self.names():
-      what = f'one of {", ".join(self.names())}'
+    known = self.choices or self.kinds
+    if known:
+      what = known.expected if isinstance(known, registry.Registry) else (
+          f'one of {", ".join(known)}')
       return f'{what}, with arguments' if self.kinds else what
     what = (_SEVERAL if self.is_tuple else _EXPECTED)[self.element]
     if self.min_length:
@@ -191,8 +193,10 @@ class Field:
       return False
     if self.kinds is not None:
       value = spec_lib.Spec.parse(value, self.flag).name
-    if self.names():
-      return value in self.names()
+    known = self.choices or self.kinds
+    if known:
+      return known.knows(value) if isinstance(known, registry.Registry) else (
+          value in known)
     # NaN and infinity are within no limits.
     return self.element not in (int, float) or (
         self.minimum <= value <= self.maximum and

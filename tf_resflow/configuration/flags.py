@@ -146,19 +146,33 @@ def _help(owners: dict[str, fields.Field]) -> str:
   return f'{owners[first].help} (default: {note})'
 
 
-def config(flag_values: flags.FlagValues) -> config_lib.Config:
+def config(
+    flag_values: flags.FlagValues,
+    model: model_config.ModelConfig | None = None,
+) -> config_lib.Config:
   """Returns the configuration that parsed flags describe.
+
+  Args:
+    flag_values: the parsed flags.
+    model: what the model has to know of the data is taken from this one; the
+      data are asked by default.
 
   Raises:
     InvalidValueError: naming the flag.
   """
-  model = flag_values['model'].value or config_lib.KindConfig.model
+  kind = field_values(config_lib.KindConfig.flag_fields(), flag_values)
+  data = config_lib.DataConfig(**field_values(
+      config_lib.DataConfig.flag_fields(), flag_values))
+  name_ = kind.get('model') or data.info().model
   fields_ = [
-      owners.get(model, next(iter(owners.values())))
+      owners.get(name_, next(iter(owners.values())))
       for name, owners in by_name().items()
       if name != 'import' and name in flag_values]
+  facts = None if model is None else {
+      f.name: getattr(model, f.name) for f in model.fields() if not f.is_flag}
   return config_lib.make_config(
-      imports=_imports(flag_values), **field_values(fields_, flag_values))
+      facts=facts, imports=_imports(flag_values),
+      **(field_values(fields_, flag_values) | {'model': name_}))
 
 
 def _imports(flag_values: flags.FlagValues) -> tuple[str, ...]:
@@ -182,8 +196,15 @@ def _argument(name: str, value: Any) -> str:
   return '' if value is None else f'--{name}={values_lib.text_of(value)}\n'
 
 
-def from_flagfile(path: str | os.PathLike) -> config_lib.Config:
+def from_flagfile(
+    path: str | os.PathLike, model_path: str | os.PathLike | None = None,
+) -> config_lib.Config:
   """Returns the configuration of a `run.flags` file; imports its modules.
+
+  Args:
+    path: of the file.
+    model_path: of the `model.json` beside it, which knows what its model has to
+      know of the data; the data are asked by default.
 
   Raises:
     InvalidValueError: if it cannot be read, is of an older version, or a flag
@@ -199,7 +220,7 @@ def from_flagfile(path: str | os.PathLike) -> config_lib.Config:
     values = flags.FlagValues()
     define(values)
     values(['', *arguments])
-    return config(values)
+    return config(values, model_path and model_config.load(model_path))
   except (OSError, UnicodeError, errors.FormatError, errors.InvalidValueError,
           flags.Error) as error:
     raise errors.InvalidValueError(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 import dataclasses
 import json
+import os
 from typing import Any, Self
 
 from tf_resflow import errors
@@ -112,3 +113,13 @@ def model_from_json(text: str, file: str = 'model.json') -> ModelConfig:
     raise errors.InvalidValueError(
         'file', file, 'a model of this version', errors.sentence(error)
     ) from None
+
+
+def load(path: str | os.PathLike) -> ModelConfig:
+  """Returns the configuration in a file; see `model_from_json`.
+
+  Raises:
+    OSError: if the file cannot be read.
+  """
+  with open(path, encoding='utf-8') as file:
+    return model_from_json(file.read(), os.fspath(path))

@@ -168,15 +168,30 @@ MODELS = registry.Registry('model', {
     'vector': 'tf_resflow.models.vector_flow_config:VectorFlowConfig',
 })
 
-# Data sets of images, each a `datasets.DatasetInfo`: `--dataset=`.
+# Data sets, each a `datasets.DatasetInfo`: `--dataset=`.
 DATASETS = registry.Registry('dataset', {
     'digits': f'{_CATALOG}:DIGITS',
     'mnist5k': f'{_CATALOG}:MNIST5K',
+    'patches32': f'{_CATALOG}:PATCHES32',
     'mnist': f'{_CATALOG}:MNIST',
     'cifar10': f'{_CATALOG}:CIFAR10',
     'svhn_cropped': f'{_CATALOG}:SVHN_CROPPED',
     'downsampled_imagenet/32x32': f'{_CATALOG}:IMAGENET32',
     'downsampled_imagenet/64x64': f'{_CATALOG}:IMAGENET64',
+    'imagenet_resized/32x32': f'{_CATALOG}:IMAGENET_RESIZED32',
+    'imagenet_resized/64x64': f'{_CATALOG}:IMAGENET_RESIZED64',
     'celeb_a_hq/64': f'{_CATALOG}:CELEB_A_HQ64',
     'celeb_a_hq/256': f'{_CATALOG}:CELEB_A_HQ256',
+    '2d/swissroll': f'{_CATALOG}:SWISSROLL',
+    '2d/circles': f'{_CATALOG}:CIRCLES',
+    '2d/rings': f'{_CATALOG}:RINGS',
+    '2d/moons': f'{_CATALOG}:MOONS',
+    '2d/8gaussians': f'{_CATALOG}:EIGHT_GAUSSIANS',
+    '2d/pinwheel': f'{_CATALOG}:PINWHEEL',
+    '2d/2spirals': f'{_CATALOG}:TWO_SPIRALS',
+    '2d/checkerboard': f'{_CATALOG}:CHECKERBOARD',
+}, families={
+    'images:FOLDER': 'tf_resflow.datasets.image_folder:open_folder',
+    'array:FILE.npz': 'tf_resflow.datasets.array_file:open_file',
+    'table:FILE.csv': 'tf_resflow.datasets.table_file:open_file',
 })

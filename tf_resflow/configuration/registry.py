@@ -19,6 +19,8 @@ class Registry:
     entries: from names to `'module:attribute'`.
     refused: from names that a user may look for in vain to the reason, a
       sentence.
+    families: from patterns such as `'table:FILE.csv'` to functions, likewise,
+      that make the kind of `table:anything` from `anything`.
 
   Example:
     >>> numbers = Registry('number', {'pi': 'math:pi'})
@@ -36,14 +38,34 @@ class Registry:
   """
 
   def __init__(self, kind: str, entries: Mapping[str, str],
-               refused: Mapping[str, str] | None = None):
+               refused: Mapping[str, str] | None = None,
+               families: Mapping[str, str] | None = None):
     self.kind = kind
     self._entries: dict[str, Any] = dict(entries)
     self._refused = refused or {}
+    self._families: dict[str, Any] = dict(families or {})
 
   def names(self) -> tuple[str, ...]:
     """Returns all names, in the order in which they were registered."""
     return tuple(self._entries)
+
+  @property
+  def expected(self) -> str:
+    """The names and patterns that it knows, in words."""
+    return f'one of {", ".join([*self._entries, *self._families])}'
+
+  def knows(self, name: Any) -> bool:
+    """Whether a name is registered, or is one of a family."""
+    return name in self.names() or self._family_of(name) is not None
+
+  def _family_of(self, name: Any) -> Any:
+    """Returns what makes the kind of a name of a family, or None."""
+    family, colon, rest = str(name).partition(':')
+    if not colon or not rest:
+      return None
+    return next((
+        value for pattern, value in self._families.items()
+        if pattern.partition(':')[0] == family), None)
 
   def register(self, name: str, value: Any) -> Any:
     """Adds a kind.
@@ -75,8 +97,8 @@ class Registry:
       name: what was asked for.
       field: the field or flag that asked; the kind by default.
     """
-    errors.check(name in self.names(), field or self.kind, name,
-                 f'one of {", ".join(self._entries)}', self.advice(name))
+    errors.check(self.knows(name), field or self.kind, name, self.expected,
+                 self.advice(name))
     return name
 
   def advice(self, name: Any) -> str:
@@ -85,11 +107,10 @@ class Registry:
 
   def get(self, name: str, field: str | None = None) -> Any:
     """Returns what a name stands for; imports it if need be; see `check`."""
-    value = self._entries[self.check(name, field)]
-    if not isinstance(value, str):
-      return value
-    module, attribute = value.split(':')
-    return getattr(importlib.import_module(module), attribute)
+    self.check(name, field)
+    if name in self._entries:
+      return _imported(self._entries[name])
+    return _imported(self._family_of(name))(name.partition(':')[2])
 
   def name_of(self, value: Any) -> str:
     """Returns the name under which `value` is registered.
@@ -103,6 +124,14 @@ class Registry:
       if entry is value or entry == path:
         return name
     raise errors.InvalidValueError(
-        self.kind, value, f'one of {", ".join(self._entries)}',
+        self.kind, value, self.expected,
         'Register yours: register(NAME, VALUE) of its registry in '
         'tf_resflow.configuration.registries.')
+
+
+def _imported(value: Any) -> Any:
+  """Returns what `'module:attribute'` stands for; other values as they are."""
+  if not isinstance(value, str):
+    return value
+  module, attribute = value.split(':')
+  return getattr(importlib.import_module(module), attribute)

@@ -1,4 +1,4 @@
-"""Image data sets and their deterministic tf.data pipelines.
+"""Data sets, and their deterministic tf.data pipelines.
 
 The tfds builders of the embedded sets, `Digits` and `Mnist5k`, live in the
 modules `digits` and `mnist5k`; `load` registers them when they are asked for.
@@ -7,8 +7,13 @@ modules `digits` and `mnist5k`; `load` registers them when they are asked for.
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
-  'catalog': ['DatasetInfo', 'info', 'names'],
-  'loading': ['DatasetNotFoundError', 'ImageSplit', 'load', 'load_split'],
+  'catalog': ['info', 'names'],
+  'dataset_info': ['DatasetInfo'],
+  'image_info': ['ImageInfo'],
+  'loading': ['load', 'load_split'],
   'pipeline': [
     'dequantize', 'evaluation_batches', 'quantize', 'training_batches'],
+  'split': ['Split'],
+  'tfds_images': ['DatasetNotFoundError'],
+  'vector_info': ['DrawnInfo', 'VectorInfo'],
 })

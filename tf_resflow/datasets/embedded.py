@@ -9,22 +9,7 @@ import tensorflow_datasets as tfds
 
 from tf_resflow import errors
 from tf_resflow.datasets import catalog
-
-
-def split_order(num_examples: int) -> np.ndarray:
-  """Returns the fixed order in which an embedded set is split.
-
-  `RandomState` rather than `default_rng`: NumPy promises that its stream stays
-  the same in every later version.
-
-  Args:
-    num_examples: Size of the whole set.
-
-  Returns:
-    Permutation of `range(num_examples)`, int `[num_examples]`. The training
-    part takes its first entries, the test part the rest.
-  """
-  return np.random.RandomState(0).permutation(num_examples)
+from tf_resflow.datasets import own_files
 
 
 class EmbeddedImages(
@@ -74,7 +59,7 @@ class EmbeddedImages(
       f'{expected} in the installed package that holds {self.name}',
       'Install another version of it.',
     )
-    parts = np.split(split_order(expected), [facts.num_train])
+    parts = np.split(own_files.split_order(expected), [facts.num_train])
     return {
       name: self._generate_examples(images[part], labels[part])
       for name, part in zip(('train', 'test'), parts, strict=True)

@@ -8,7 +8,7 @@ from tf_resflow.datasets import embedded
 class Mnist5k(embedded.EmbeddedImages):
   """5,000 images of MNIST, 28 x 28 pixels with 256 levels, 500 of each digit.
 
-  The first 4,000 of `embedded.split_order(5000)` are the training part, the
+  The first 4,000 of `own_files.split_order(5000)` are the training part, the
   other 1,000 the test part. Nothing is downloaded. Bits per dimension on it do
   not compare with those of the full MNIST: it is a stand-in for runs without
   network.

@@ -1,4 +1,4 @@
-"""Deterministic tf.data pipelines, from integers to the unit interval.
+"""Deterministic tf.data pipelines; integers become numbers in [0, 1).
 
 Every random draw depends on the seed and on the number of the element alone,
 never on what was drawn before, on threads or on the number of replicas. So a
@@ -15,13 +15,13 @@ from tf_resflow import errors
 from tf_resflow.configuration import config as config_lib
 from tf_resflow.configuration import registries
 from tf_resflow.datasets import crops
-from tf_resflow.datasets.loading import ImageSplit
+from tf_resflow.datasets.split import Split
 
 # Above this size examples are streamed through a buffer of so many.
 MAX_IN_MEMORY = 100_000
 
 # One stream of random numbers for each purpose.
-_ORDER, _FLIP, _NOISE, _EVALUATION_NOISE, _CROP = range(5)
+_ORDER, _FLIP, _NOISE, _EVALUATION_NOISE, _CROP, _DRAW = range(6)
 
 
 @functools.cache
@@ -120,7 +120,7 @@ def _check_num_levels(num_levels: int) -> None:
 
 
 def training_batches(
-  split: ImageSplit,
+  split: Split,
   *,
   batch_size: int,
   seed: int,
@@ -130,7 +130,7 @@ def training_batches(
   crop_mode: str = 'reflect',
   max_in_memory: int = MAX_IN_MEMORY,
 ) -> tf.data.Dataset:
-  """Returns an endless stream of dequantised batches.
+  """Returns an endless stream of batches; integers are dequantised.
 
   Element `i = step * batch_size + position` belongs to epoch
   `e = i // num_examples`. The order within an epoch is a permutation drawn
@@ -144,6 +144,9 @@ def training_batches(
   `max_in_memory` examples: still each once an epoch and a function of
   (seed, e), but neighbours on disk stay closer than chance. Entering at a step
   then reads over the earlier part of its epoch, never over earlier epochs.
+
+  Where examples are drawn (`Split.draw_fn`), element `i` is a fresh one, drawn
+  from (seed, i).
 
   Args:
     split: What to train on.
@@ -159,8 +162,8 @@ def training_batches(
     max_in_memory: Largest number of examples that are kept in memory.
 
   Returns:
-    `tf.data.Dataset` of dicts: `image` float32 `[B, H, W, C]` in [0, 1),
-    `label` int32 `[B]`.
+    `tf.data.Dataset` of dicts: `x` float32 `[B, ...]`, images in [0, 1) or
+    vectors; `label` int32 `[B]`.
 
   Raises:
     InvalidValueError: If a number is out of range.
@@ -169,7 +172,7 @@ def training_batches(
     >>> from tf_resflow import datasets
     >>> train = datasets.load('digits', 'train', data_dir='data')
     >>> batches = datasets.training_batches(train, batch_size=64, seed=0)
-    >>> next(iter(batches))['image'].shape
+    >>> next(iter(batches))['x'].shape
     TensorShape([64, 8, 8, 1])
   """
   for name, value, least in (
@@ -177,14 +180,23 @@ def training_batches(
     ('start_step', start_step, 0),
   ):
     errors.check(value >= least, name, value, f'a whole number from {least}')
-  config_lib.check_crop_padding(crop_padding, split.image_shape)
+  if crop_padding:
+    config_lib.check_crop_padding(crop_padding, split.event_shape)
   pad_fn = registries.CROP_MODES.get(crop_mode)
   num_examples = split.num_examples
   first = start_step * batch_size
   first_epoch, num_skipped = divmod(first, num_examples)
-  order_key, crop_key, flip_key, noise_key = (
-    _key(seed, purpose) for purpose in (_ORDER, _CROP, _FLIP, _NOISE)
+  order_key, crop_key, flip_key, noise_key, draw_key = (
+    _key(seed, purpose) for purpose in (_ORDER, _CROP, _FLIP, _NOISE, _DRAW)
   )
+  if split.draw_fn is not None:
+    return _batches(
+      tf.data.Dataset.range(first, tf.int64.max), lambda index: {
+        'x': tf.ensure_shape(
+          split.draw_fn(tf.stack([draw_key, index])), split.event_shape),
+        'label': tf.constant(-1, tf.int32),
+      }, batch_size, drop_remainder=True,
+    )
   arrays = split.arrays if num_examples <= max_in_memory else None
 
   def positions(epoch):
@@ -207,21 +219,18 @@ def training_batches(
   def finish(index, example):
     if arrays is not None:
       example = {key: value[example] for key, value in arrays.items()}
-    image = example['image']
+    x = example['x']
     if crop_padding:
       corner = crops.random_corner(crop_padding, tf.stack([crop_key, index]))
-      image = tf.slice(
-        pad_fn(image, crop_padding), tf.concat([corner, [0]], axis=0),
-        split.image_shape,
+      x = tf.slice(
+        pad_fn(x, crop_padding), tf.concat([corner, [0]], axis=0),
+        split.event_shape,
       )
     if flip:
       heads = _uniform([], flip_key, index) < 0.5
-      image = tf.where(heads, tf.reverse(image, axis=[1]), image)
+      x = tf.where(heads, tf.reverse(x, axis=[1]), x)
     return {
-      'image': dequantize(
-        image, _uniform(split.image_shape, noise_key, index), split.num_levels
-      ),
-      'label': example['label'],
+      'x': _continuous(x, split, noise_key, index), 'label': example['label'],
     }
 
   examples = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(
@@ -234,13 +243,13 @@ def training_batches(
 
 
 def evaluation_batches(
-  split: ImageSplit,
+  split: Split,
   *,
   batch_size: int,
   seed: int,
   num_examples: int | None = None,
 ) -> tf.data.Dataset:
-  """Returns every example once, in order, dequantised.
+  """Returns every example once, in order; integers are dequantised.
 
   The noise of an example is drawn from (seed, its index), so results do not
   depend on the batch size.
@@ -252,8 +261,8 @@ def evaluation_batches(
     num_examples: If given, only the first so many.
 
   Returns:
-    `tf.data.Dataset` of dicts: `image` float32 `[B, H, W, C]` in [0, 1),
-    `label` int32 `[B]`, `index` int64 `[B]`, the position in the split.
+    `tf.data.Dataset` of dicts: `x` float32 `[B, ...]`, images in [0, 1) or
+    vectors; `label` int32 `[B]`; `index` int64 `[B]`, the place in the split.
 
   Raises:
     InvalidValueError: If a number is out of range.
@@ -274,10 +283,7 @@ def evaluation_batches(
 
   def finish(index, example):
     return {
-      'image': dequantize(
-        example['image'], _uniform(split.image_shape, noise_key, index),
-        split.num_levels,
-      ),
+      'x': _continuous(example['x'], split, noise_key, index),
       'label': example['label'],
       'index': index,
     }
@@ -285,6 +291,15 @@ def evaluation_batches(
   return _batches(
     examples.take(num_examples).enumerate(), finish, batch_size,
     drop_remainder=False,
+  )
+
+
+def _continuous(x, split, noise_key, index):
+  """Returns an example of a split as floats; dequantises that of integers."""
+  if split.num_levels is None:
+    return x
+  return dequantize(
+    x, _uniform(split.event_shape, noise_key, index), split.num_levels
   )
 
 

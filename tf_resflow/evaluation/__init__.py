@@ -17,18 +17,20 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
         'Decoded', 'InversionReport', 'NotConvergedError', 'check_inverse',
         'decode', 'decode_batches'],
     'likelihood': [
-        'bits_per_dim', 'default_estimator', 'evaluate_inputs',
-        'fitting_batch_size', 'results_of_split'],
+        'default_estimator', 'evaluate_inputs', 'fitting_batch_size',
+        'nll', 'results_of_split'],
     'out_of_distribution': [
         'Scores', 'ScoringRule', 'compare_scores', 'score_examples',
         'scoring_rule'],
     'pictures': [
-        'Picture', 'interpolations', 'linear_path', 'reconstructions',
+        'Picture', 'draw', 'interpolations', 'linear_path', 'reconstructions',
         'samples', 'spherical_path'],
+    'planes': ['Square', 'density_on_grid', 'density_picture', 'integral'],
     'report': ['evaluate', 'format_table', 'report_inputs'],
     'roc': ['Auroc', 'auroc'],
     'sample_quality': [
         'FeatureMoments', 'compare_samples', 'frechet_distance', 'squared_mmd',
         'squared_mmd_of_subsets'],
     'statistics': ['paired_differences'],
+    'tables': ['column_names', 'read_rows', 'write_table'],
 })

@@ -51,11 +51,12 @@ def read_arrays(
 
 def read_inputs(
     path: str | os.PathLike, event_shape: Sequence[int]) -> np.ndarray:
-  """Reads dequantised images from an .npz file.
+  """Reads dequantised images or vectors from an .npz file.
 
   Args:
-    path: of a file with the array `x`, floats `[n, H, W, C]` in [0, 1].
-    event_shape: `(H, W, C)` of the model that they are meant for.
+    path: of a file with the array `x`, floats `[n, H, W, C]` in [0, 1] or
+      `[n, D]`.
+    event_shape: `(H, W, C)` or `(D,)` of the model that they are meant for.
 
   Returns:
     `x` as float64.
@@ -66,18 +67,21 @@ def read_inputs(
   """
   arrays = read_arrays(path, 'inputs', keys=('x',))
   x = arrays.get('x')
+  is_image = len(event_shape) == 3
 
   def check(condition, advice):
     errors.check(
         condition, 'inputs', path, 'an .npz file with an array x, floats '
-        f'[n, {", ".join(map(str, event_shape))}] in [0, 1)', advice)
+        f'[n, {", ".join(map(str, event_shape))}]'
+        f'{" in [0, 1)" if is_image else ""}', advice)
 
   check(x is not None, f'Its arrays are {", ".join(arrays) or "none"}.')
   check(np.issubdtype(x.dtype, np.floating), f'Its x has the dtype {x.dtype}: '
         'dequantise integers as (X + U) / num_levels.')
   check(x.ndim > 0 and len(x) > 0 and x.shape[1:] == tuple(event_shape),
         f'Its x has the shape {x.shape}.')
-  check(np.all(np.isfinite(x)) and x.min() >= 0 and x.max() <= 1,
+  is_inside = not is_image or (x.min() >= 0 and x.max() <= 1)
+  check(np.all(np.isfinite(x)) and is_inside,
         f'Its x lies in [{x.min()}, {x.max()}].')
   return x.astype(np.float64)
 

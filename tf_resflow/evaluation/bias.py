@@ -1,4 +1,4 @@
-"""How far the bits/dim that a flow trains by are from unbiased ones.
+"""How far the densities that a flow trains by are from unbiased ones.
 
 Both are of the same examples at the same dequantisation noise, so that their
 difference is the bias of the estimator, and nothing that generalisation does.
@@ -16,14 +16,16 @@ from tf_resflow.evaluation import statistics
 
 
 class Bias(NamedTuple):
-  """The bits/dim of a split by two estimators.
+  """The bits/dim or nats of a split by two estimators.
 
   Attributes:
+    unit: of all of them, see `models.Flow.unit`.
     own: by those of the flow's blocks.
     unbiased: by an unbiased one.
     difference: own less unbiased, example by example.
   """
 
+  unit: str
   own: statistics.RepeatedMean
   unbiased: statistics.RepeatedMean
   difference: statistics.RepeatedMean
@@ -38,9 +40,10 @@ class Bias(NamedTuple):
   def report(self) -> dict[str, Any]:
     """Returns what a tool says of it, a dict for JSON."""
     return {
-        'bits_per_dim': self.unbiased.mean,
-        'bits_per_dim_stderr': self.unbiased.stderr,
-        'own_bits_per_dim': self.own.mean,
+        'unit': self.unit,
+        self.unit: self.unbiased.mean,
+        f'{self.unit}_stderr': self.unbiased.stderr,
+        f'own_{self.unit}': self.own.mean,
         'bias': self.difference.mean,
         'bias_stderr': self.difference.total_stderr,
         'bias_num_stderrs': self.num_stderrs,
@@ -50,17 +53,17 @@ class Bias(NamedTuple):
 
 
 def measure_bias(
-    model: models.Flow, split: datasets.ImageSplit, *,
+    model: models.Flow, split: datasets.Split, *,
     estimator: numerics.Estimator | None = None, batch_size: int = 128,
     num_repeats: int = 8, seed: int = 0, num_examples: int | None = None,
     verbose: int = 0, strategy: tf.distribute.Strategy | None = None) -> Bias:
   """Compares the estimates of a flow's own estimators with unbiased ones.
 
   Args:
-    model: a flow on images of integers.
-    split: the images.
-    estimator: an unbiased one, `likelihood.default_estimator()` by default.
-    batch_size: see `likelihood.bits_per_dim`; the other arguments, too.
+    model: a flow.
+    split: the data.
+    estimator: an unbiased one, `likelihood.default_estimator` by default.
+    batch_size: see `likelihood.nll`; the other arguments, too.
     num_repeats: of both.
     seed: of noise and draws.
     num_examples: take the first this many examples only.
@@ -71,44 +74,44 @@ def measure_bias(
     Chen et al., 2019, Residual Flows, Figure 2.
   """
   own, unbiased = [
-      likelihood.bits_per_dim(
+      likelihood.nll(
           model, split, batch_size=batch_size, num_repeats=num_repeats,
           seed=seed, estimator=estimator, num_examples=num_examples,
           verbose=verbose, strategy=strategy, own_estimator=is_own)
       for is_own in (True, False)]
-  return Bias(*map(
+  return Bias(model.unit, *map(
       statistics.summarize_repeats, (own, unbiased, own - unbiased)))
 
 
 def validate(
-    model: models.Flow, split: datasets.ImageSplit,
+    model: models.Flow, split: datasets.Split,
     strategy: tf.distribute.Strategy | None = None) -> dict[str, float]:
   """Returns what a run logs of its validation part.
 
   Args:
     model: with the weights to validate.
     split: the validation part, two examples or more.
-    strategy: see `likelihood.bits_per_dim`.
+    strategy: see `likelihood.nll`.
 
   Returns:
-    `validation_bits_per_dim`, unbiased; `validation_bits_per_dim_stderr` across
-    examples, and `validation_estimator_stderr`. Where the estimators that the
-    flow trains by are biased, also `validation_biased_bits_per_dim`, by these;
-    `validation_bias`, that less the unbiased number, and
-    `validation_bias_stderr`.
+    With the model's unit for UNIT, `validation_UNIT`, unbiased;
+    `validation_UNIT_stderr` across examples, and `validation_estimator_stderr`.
+    Where the estimators that the flow trains by are biased, also
+    `validation_biased_UNIT`, by these; `validation_bias`, that less the
+    unbiased number, and `validation_bias_stderr`.
   """
-  bits = likelihood.bits_per_dim(model, split, strategy=strategy)
-  summary = statistics.summarize_repeats(bits)
+  costs = likelihood.nll(model, split, strategy=strategy)
+  summary = statistics.summarize_repeats(costs)
   row = {
-      'validation_bits_per_dim': float(bits.mean()),
-      'validation_bits_per_dim_stderr': summary.stderr,
+      f'validation_{model.unit}': float(costs.mean()),
+      f'validation_{model.unit}_stderr': summary.stderr,
       'validation_estimator_stderr': summary.estimator_stderr}
   if model.is_biased:
-    biased = likelihood.bits_per_dim(
+    biased = likelihood.nll(
         model, split, strategy=strategy, own_estimator=True)
-    difference = statistics.summarize_repeats(biased - bits)
+    difference = statistics.summarize_repeats(biased - costs)
     row |= {
-        'validation_biased_bits_per_dim': float(biased.mean()),
+        f'validation_biased_{model.unit}': float(biased.mean()),
         'validation_bias': difference.mean,
         'validation_bias_stderr': difference.total_stderr}
   return row

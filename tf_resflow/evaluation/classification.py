@@ -30,7 +30,7 @@ def class_log_probs(
   Args:
     model: a flow with a classifier.
     batches: images `[B, ...]` in [0, 1).
-    strategy: see `likelihood.bits_per_dim`.
+    strategy: see `likelihood.nll`.
     seed: of an embedding that draws.
 
   Returns:
@@ -47,7 +47,7 @@ def class_log_probs(
 
 
 def classification_metrics(
-    model: models.Flow, split: datasets.ImageSplit, batch_size: int = 128,
+    model: models.Flow, split: datasets.Split, batch_size: int = 128,
     num_examples: int | None = None, seed: int = 0,
     strategy: tf.distribute.Strategy | None = None,
 ) -> dict[str, statistics.MeanAndStderr]:
@@ -59,7 +59,7 @@ def classification_metrics(
     batch_size: examples per batch.
     num_examples: use the first this many examples only.
     seed: of the dequantisation noise, and of an embedding's.
-    strategy: see `likelihood.bits_per_dim`.
+    strategy: see `likelihood.nll`.
 
   Returns:
     `accuracy`: the share of images whose label has the largest logit, in
@@ -72,7 +72,7 @@ def classification_metrics(
   results = list(batch_map.map_batches(
       lambda images, labels, batch_seed: (
           model.classify(images, seed=random.whole_batch(batch_seed)), labels),
-      ((batch['image'], batch['label'], random.fold_in(seed, i).values)
+      ((batch['x'], batch['label'], random.fold_in(seed, i).values)
        for i, batch in enumerate(batches)), strategy))
   logits, labels = (np.concatenate(arrays) for arrays in zip(
       *results, strict=True))

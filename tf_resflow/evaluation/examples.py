@@ -29,14 +29,14 @@ class Examples(NamedTuple):
 
 
 def examples_from_split(
-    split: datasets.ImageSplit, seed: int = 0, stream: int = 0,
+    split: datasets.Split, seed: int = 0, stream: int = 0,
     num_examples: int | None = None) -> Examples:
   """Returns the examples of a split, with one draw of noise for each.
 
   Args:
     split: the images.
     seed: of the noise.
-    stream: the noise is that of this repeat of `likelihood.bits_per_dim`, so
+    stream: the noise is that of this repeat of `likelihood.nll`, so
       that of several splits can be independent.
     num_examples: only the first so many.
   """
@@ -101,15 +101,15 @@ def examples_from_file(
       f'at most {len(images)}', f'That many examples are in {path}.')
   labels = labels.astype(np.int32)
   if is_integer:
-    return examples_from_split(datasets.ImageSplit(
+    return examples_from_split(datasets.Split(
         tf.data.Dataset.from_tensor_slices(
-            {'image': images.astype(np.uint8), 'label': labels}),
+            {'x': images.astype(np.uint8), 'label': labels}),
         len(images), shape, num_levels), seed, stream, num_examples)
   return _of_arrays(images[:num_examples], labels[:num_examples])
 
 
 def _of_arrays(images, labels):
-  arrays = {'image': images, 'label': labels, 'index': np.arange(len(images))}
+  arrays = {'x': images, 'label': labels, 'index': np.arange(len(images))}
   return Examples(len(images), lambda batch_size: (
       {key: tf.constant(value[i:i + batch_size])
        for key, value in arrays.items()}

@@ -69,7 +69,7 @@ def _largest_error(x, y):
 
 
 def check_inverse(
-    model: models.Flow, split: datasets.ImageSplit, batch_size: int = 128,
+    model: models.Flow, split: datasets.Split, batch_size: int = 128,
     num_examples: int | None = None, seed: int = 0,
     strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
 ) -> InversionReport:
@@ -83,11 +83,11 @@ def check_inverse(
     batch_size: examples per batch.
     num_examples: use the first this many examples only.
     seed: of the dequantisation noise, and of an embedding's.
-    strategy: see `likelihood.bits_per_dim`.
+    strategy: see `likelihood.nll`.
     verbose: 1 shows a progress bar.
   """
   return check_inverse_of(
-      model, (batch['image'] for batch in datasets.evaluation_batches(
+      model, (batch['x'] for batch in datasets.evaluation_batches(
           split, batch_size=batch_size, seed=seed, num_examples=num_examples)),
       num_examples or split.num_examples, strategy, verbose, seed)
 
@@ -102,7 +102,7 @@ def check_inverse_of(
     model: the flow.
     batches: float images `[B, ...]`.
     num_images: how many there are.
-    strategy: see `likelihood.bits_per_dim`.
+    strategy: see `likelihood.nll`.
     verbose: 1 shows a progress bar.
     seed: of an embedding that draws.
   """
@@ -165,7 +165,7 @@ def decode_batches(
     model: the flow.
     latents: batches `[B, D]`.
     solver: a solver to use in place of the blocks' own.
-    strategy: see `likelihood.bits_per_dim`.
+    strategy: see `likelihood.nll`.
     bar: a progress bar.
 
   Yields:
@@ -202,7 +202,7 @@ def decode(
     model: the flow.
     latents: `[N, D]`.
     solver: a solver to use in place of the blocks' own.
-    strategy: see `likelihood.bits_per_dim`.
+    strategy: see `likelihood.nll`.
     batch_size: examples per batch.
     bar: a progress bar.
 

@@ -1,7 +1,6 @@
 """Log-likelihoods under a flow: of a data set, and of given images."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-import math
 
 import numpy as np
 import tensorflow as tf
@@ -15,8 +14,11 @@ from tf_resflow.evaluation import classification
 from tf_resflow.evaluation import statistics
 from tf_resflow.numerics import random
 
+# Numbers of a vector up to which log-determinants of vectors are exact.
+MAX_EXACT_SIZE = 16
 
-def default_estimator() -> numerics.Estimator:
+
+def default_estimator(model: models.Flow | None = None) -> numerics.Estimator:
   """Returns the estimator of an evaluation: `numerics.AdaptiveRoulette`.
 
   Unbiased, of finite variance, at a fraction of the cost of the paper's, which
@@ -25,9 +27,16 @@ def default_estimator() -> numerics.Estimator:
   that standard errors mean what they say. (The Poisson roulette of training has
   no finite variance.)
 
+  Args:
+    model: that is evaluated. Log-determinants of flows on vectors of up to 16
+      numbers are exact, `numerics.Exact`.
+
   References:
     Chen et al., 2019, Residual Flows, Section 5.1.
   """
+  if model is not None and model.num_levels is None and (
+      model.latent_size <= MAX_EXACT_SIZE):
+    return numerics.Exact()
   # Larger tails are faster and noisier.
   return numerics.Estimator.get('adaptive:0.02')
 
@@ -51,26 +60,27 @@ def fitting_batch_size(
   return largest if limit is None else min(largest, limit)
 
 
-def bits_per_dim(
-    model: models.Flow, split: datasets.ImageSplit, batch_size: int = 128,
+def nll(
+    model: models.Flow, split: datasets.Split, batch_size: int = 128,
     num_repeats: int = 8, seed: int = 0,
     estimator: numerics.Estimator | None = None,
     num_examples: int | None = None, verbose: int = 0, num_probes: int = 1,
     strategy: tf.distribute.Strategy | None = None,
     own_estimator: bool = False) -> np.ndarray:
-  """Estimates the bits/dim of every example of a split, several times.
+  """Estimates the bits/dim or nats of every example of a split, several times.
 
   Each repeat draws dequantisation noise, probes and numbers of terms anew, and
   what the model's embedding draws: with noise channels the mean over repeats is
   an upper bound of bits/dim in expectation, see `models.Flow`.
 
   Args:
-    model: a flow on images of integers.
-    split: the images.
+    model: a flow.
+    split: the data.
     batch_size: examples per batch, each on one device.
-    num_repeats: `R`, independent repeats; at least 8.
+    num_repeats: `R`, independent repeats, at least 8; where nothing is drawn,
+      there is one.
     seed: Python int; the result is a function of it.
-    estimator: of the log-determinant, `default_estimator()` by default.
+    estimator: of the log-determinant, `default_estimator(model)` by default.
     num_examples: evaluate the first this many examples only.
     verbose: 1 shows a progress bar.
     num_probes: independent draws of the estimator (and of an embedding) per
@@ -81,23 +91,27 @@ def bits_per_dim(
       trained with, in place of `estimator`; the noise is the same.
 
   Returns:
-    Float64 `[R, N]`; `statistics.summarize_repeats` has its mean and both
-    standard errors.
+    Float64 `[R, N]`, in `model.unit`; `statistics.summarize_repeats` has its
+    mean and both standard errors.
   """
-  estimator = estimator or default_estimator()
-  _check_draws(estimator, num_repeats, num_probes, is_random=True)
+  estimator = estimator or default_estimator(model)
+  # Integers are dequantised with noise.
+  is_random = model.num_levels is not None or own_estimator or model.draws(
+      estimator)
+  _check_draws(estimator, num_repeats, num_probes, is_random)
+  num_repeats = num_repeats if is_random else 1
   if own_estimator:
     estimator = None
 
-  def images_of(repeat):
-    return (batch['image'] for batch in datasets.evaluation_batches(
+  def batches_of(repeat):
+    return (batch['x'] for batch in datasets.evaluation_batches(
         split, batch_size=batch_size, seed=seed * 1009 + repeat,
         num_examples=num_examples))
 
   values = batch_map.map_batches(
-      lambda images, batch_seed: model.bits_per_dim(
-          images, seed=random.whole_batch(batch_seed), estimator=estimator),
-      _seeded(images_of, seed, num_repeats, num_probes), strategy,
+      lambda x, batch_seed: model.in_unit(model.log_prob(
+          x, seed=random.whole_batch(batch_seed), estimator=estimator)),
+      _seeded(batches_of, seed, num_repeats, num_probes), strategy,
       batch_map.progress_bar(
           num_repeats * num_probes * (num_examples or split.num_examples),
           verbose))
@@ -110,34 +124,35 @@ def evaluate_inputs(
     estimator: numerics.Estimator | None = None, verbose: int = 0,
     num_probes: int = 1, strategy: tf.distribute.Strategy | None = None,
 ) -> dict[str, np.ndarray]:
-  """Evaluates the density at given images.
+  """Evaluates the density at given images or vectors.
 
   Args:
-    model: a flow on images of integers.
-    x: `[n, ...]` in [0, 1).
-    batch_size: images per batch.
+    model: a flow.
+    x: `[n, ...]`, images in [0, 1).
+    batch_size: examples per batch.
     num_repeats: independent estimates of the log-determinant that are
       averaged; where nothing is drawn, there is one.
     seed: Python int; the result is a function of it.
-    estimator: of the log-determinant, `default_estimator()` by default.
+    estimator: of the log-determinant, `default_estimator(model)` by default.
     verbose: 1 shows a progress bar.
-    num_probes: see `bits_per_dim`.
-    strategy: see `bits_per_dim`.
+    num_probes: see `nll`.
+    strategy: see `nll`.
 
   Returns:
     Float64 arrays: `z` `[n, D]` (in the order of the model), `log_det` `[n]`
     (`log|det dz/dx|`, nats), `log_prob` `[n]` (of the density of `x`, nats),
     `log_prob_deviation` `[n]` (see `statistics.deviation_of_means`),
-    `bits_per_dim` `[n]`, `log_det_repeats` `[R, n]`, the estimates whose mean
-    `log_det` is, and of hybrids `class_log_prob` `[n, K]` (nats). Where the
-    model's embedding draws noise `u`, `z` and `log_det` are those of `(x, u)`,
-    `z` of the first draw, `log_prob` is the mean of `log_prob_repeats`
-    `[R, n]`, estimates of a lower bound, and `bits_per_dim` of an upper one.
+    `bits_per_dim` or `nats` `[n]`, `log_det_repeats` `[R, n]`, the estimates
+    whose mean `log_det` is, and of hybrids `class_log_prob` `[n, K]` (nats).
+    Where the model's embedding draws noise `u`, `z` and `log_det` are those of
+    `(x, u)`, `z` of the first draw, `log_prob` is the mean of
+    `log_prob_repeats` `[R, n]`, estimates of a lower bound, and `bits_per_dim`
+    of an upper one.
 
   References:
     Chen et al., 2019, Residual Flows, Equation 1.
   """
-  estimator = estimator or default_estimator()
+  estimator = estimator or default_estimator(model)
   is_random = estimator.is_random or model.embedding.is_random
   _check_draws(estimator, num_repeats, num_probes, is_random)
   num_repeats = num_repeats if is_random else 1
@@ -176,7 +191,7 @@ def evaluate_inputs(
     results['log_prob'] = model.base_log_prob(z).numpy() + results['log_det']
   results |= {
       'log_prob_deviation': statistics.deviation_of_means(repeats),
-      'bits_per_dim': model.bits_per_dim_of(results['log_prob'])}
+      model.unit: model.in_unit(results['log_prob'])}
   if model.has_classifier:
     results['class_log_prob'] = classification.class_log_probs(
         model, batches, strategy)
@@ -184,36 +199,35 @@ def evaluate_inputs(
 
 
 def results_of_split(
-    model: models.Flow, split: datasets.ImageSplit, bits: np.ndarray, *,
+    model: models.Flow, split: datasets.Split, costs: np.ndarray, *,
     batch_size: int = 128, seed: int = 0,
     strategy: tf.distribute.Strategy | None = None) -> dict[str, np.ndarray]:
   """Returns what a file keeps of every example of a split.
 
   Args:
     model: the flow.
-    split: the images.
-    bits: `[R, N]`, what `bits_per_dim` returned for the first `N` of them.
+    split: the data.
+    costs: `[R, N]`, what `nll` returned for the first `N` of them.
     batch_size: examples per batch.
     seed: of the noise of the images that are classified.
-    strategy: see `bits_per_dim`.
+    strategy: see `nll`.
 
   Returns:
-    `bits_per_dim` `[R, N]`; `log_prob` `[N]`, the mean over the repeats, and
-    thereby over the noise of dequantisation, of `log p(x)`, nats;
+    `bits_per_dim` or `nats` `[R, N]`; `log_prob` `[N]`, the mean over the
+    repeats, and thereby over the noise of dequantisation, of `log p(x)`, nats;
     `log_prob_deviation` `[N]` of that mean; of hybrids `class_log_prob`
     `[N, K]`, nats; and `label` `[N]` where they are known.
   """
-  num_examples = bits.shape[1]
-  log_prob = model.event_size * (
-      math.log(model.num_levels) - math.log(2.0) * bits)
+  num_examples = costs.shape[1]
+  log_prob = model.log_prob_of(costs)
   results = {
-      'bits_per_dim': bits, 'log_prob': log_prob.mean(axis=0),
+      model.unit: costs, 'log_prob': log_prob.mean(axis=0),
       'log_prob_deviation': statistics.deviation_of_means(log_prob)}
   batches = datasets.evaluation_batches(
       split, batch_size=batch_size, seed=seed, num_examples=num_examples)
   if model.has_classifier:
     results['class_log_prob'] = classification.class_log_probs(
-        model, (batch['image'] for batch in batches), strategy)
+        model, (batch['x'] for batch in batches), strategy)
   label = np.concatenate([batch['label'] for batch in batches])
   if np.any(label >= 0):
     results['label'] = label

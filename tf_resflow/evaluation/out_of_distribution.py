@@ -150,7 +150,7 @@ def score_examples(
     batch_size: images per batch; it does not change the scores, but for
       rounding.
     seed: the scores are a function of it.
-    strategy: see `likelihood.bits_per_dim`.
+    strategy: see `likelihood.nll`.
     verbose: 1 shows a progress bar.
   """
   draws = [random.fold_in(seed, repeat).values
@@ -169,7 +169,7 @@ def score_examples(
 
   bar = batch_map.progress_bar(
       rule.num_repeats * examples.num_examples, verbose)
-  batches = ((batch['image'], batch['label'], batch['index'], draw)
+  batches = ((batch['x'], batch['label'], batch['index'], draw)
              for draw in draws for batch in examples.batches(batch_size))
   log_prob, logits, label = map(np.concatenate, zip(
       *batch_map.map_batches(evaluate, batches, strategy, bar), strict=True))

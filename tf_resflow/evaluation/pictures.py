@@ -161,6 +161,33 @@ def samples(
     Chen et al., 2019, Residual Flows, Figure 7 (temperatures below 1, which
     reduce the entropy of the latents and do not anneal the density of images).
   """
+  arrays, report = draw(
+      model, num_samples, seed=seed, temperatures=temperatures, verbose=verbose,
+      **options)
+  x = arrays['x']
+  arrays['image'] = to_bytes(x, model.num_levels)
+  # The flow has mass beside the unit cube; it is shown as 0 or 255.
+  report['share_of_pixels_outside'] = float(np.mean((x < 0.0) | (x >= 1.0)))
+  return Picture(
+      arrays['image'],
+      num_columns or (None if len(temperatures) == 1 else num_samples),
+      arrays, report)
+
+
+def draw(
+    model: models.Flow, num_samples: int, *, seed: int = 0,
+    temperatures: Sequence[float] = (1.0,), verbose: int = 0, **options: Any,
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+  """Draws events of any flow; the arguments are those of `samples`.
+
+  Returns:
+    arrays: `x` `[N, ...]`, `z` `[N, D]` and `temperature` `[N]`;
+    report: a dict for JSON.
+
+  Raises:
+    NotConvergedError: if the inverse of a sample was not found.
+    InvalidValueError: for a temperature below 0.
+  """
   for temperature in temperatures:
     errors.check(0.0 <= temperature < float('inf'), 'temperature', temperature,
                  'a finite number from 0')
@@ -168,24 +195,17 @@ def samples(
   z = np.concatenate([draws.dtype.type(t) * draws for t in temperatures])
   decoded = inversion.decode(
       model, z, bar=batch_map.progress_bar(len(z), verbose), **options)
-  images = to_bytes(decoded.x, model.num_levels)
   is_single = len(temperatures) == 1
-  return Picture(
-      images, num_columns or (None if is_single else num_samples),
-      arrays={
-          'x': decoded.x, 'image': images, 'z': decoded.z,
-          'temperature': np.repeat(temperatures, num_samples)},
-      report={
+  return {
+      'x': decoded.x, 'z': decoded.z,
+      'temperature': np.repeat(temperatures, num_samples)}, {
           'num_samples': num_samples, 'seed': seed,
           'temperature': temperatures[0] if is_single else list(temperatures),
-          # The flow has mass beside the unit cube; it is shown as 0 or 255.
-          'share_of_pixels_outside': float(
-              np.mean((decoded.x < 0.0) | (decoded.x >= 1.0))),
-          **decoded.report()})
+          **decoded.report()}
 
 
 def reconstructions(
-    model: models.Flow, split: datasets.ImageSplit, indices: Sequence[int], *,
+    model: models.Flow, split: datasets.Split, indices: Sequence[int], *,
     num_columns: int | None = None, verbose: int = 0, **options: Any,
 ) -> Picture:
   """Sends images to latents and back.
@@ -232,7 +252,7 @@ def reconstructions(
 
 
 def interpolations(
-    model: models.Flow, split: datasets.ImageSplit, indices: Sequence[int], *,
+    model: models.Flow, split: datasets.Split, indices: Sequence[int], *,
     num_points: int = 10, path: str = 'spherical', verbose: int = 0,
     **options: Any) -> Picture:
   """Goes from image to image through latent space.
@@ -281,7 +301,7 @@ def interpolations(
 
 def _encode(model, split, indices, options):
   """Returns levels, points in the middle of their cells, and latents."""
-  levels = split.images_at(indices)
+  levels = split.examples_at(indices)
   x = datasets.dequantize(
       levels, np.float32(0.5), model.num_levels).numpy().astype(
           model.compute_dtype)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 import logging
-import math
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ _logger = logging.getLogger(__name__)
 
 
 def evaluate(
-    model: models.Flow, split: datasets.ImageSplit, *, batch_size: int = 128,
+    model: models.Flow, split: datasets.Split, *, batch_size: int = 128,
     num_repeats: int = 8, seed: int = 0, num_examples: int | None = None,
     num_reconstructions: int | None = None, certify: bool = True,
     estimator: numerics.Estimator | None = None, verbose: int = 0,
@@ -30,7 +29,7 @@ def evaluate(
 
   Args:
     model: with the weights to evaluate.
-    split: the images.
+    split: the data.
     batch_size: examples per batch.
     num_repeats: independent repeats of the estimate, at least 8.
     seed: Python int; the result is a function of it.
@@ -41,13 +40,13 @@ def evaluate(
     verbose: 1 shows progress.
     num_probes: independent draws of the estimator per example and repeat,
       which are averaged.
-    strategy: see `likelihood.bits_per_dim`.
+    strategy: see `likelihood.nll`.
 
   Returns:
-    report: a dict for JSON: `bits_per_dim`, `bits_per_dim_stderr` (across
-      examples), `estimator_stderr` (of the mean, across repeats),
-      `num_examples`, `num_repeats`, `num_probes`,
-      `reconstruction_error_max` ([0, 1] units),
+    report: a dict for JSON: `bits_per_dim` of images or `nats` of vectors,
+      with their `_stderr` (across examples), `estimator_stderr` (of the mean,
+      across repeats), `num_examples`, `num_repeats`, `num_probes`,
+      `reconstruction_error_max` (in units of the data, [0, 1] of images),
       `inverse_residual_max`, `inverse_num_steps_max`,
       `inverse_num_not_converged`, `lipschitz_bound_max` (certificate, None
       when a block is uncertified, there is none, or `certify` is off),
@@ -55,14 +54,14 @@ def evaluate(
       `cross_entropy` with their `_stderr` (across examples), and
       `bits_per_dim_is`, which says so where bits/dim are a bound because the
       model's embedding draws;
-    bits: `[R, N]`, the estimates;
+    costs: `[R, N]`, the estimates;
     bounds: those of all blocks that have some.
   """
-  bits = likelihood.bits_per_dim(
+  costs = likelihood.nll(
       model, split, batch_size=batch_size, num_repeats=num_repeats, seed=seed,
       estimator=estimator, num_examples=num_examples, verbose=verbose,
       num_probes=num_probes, strategy=strategy)
-  summary = statistics.summarize_repeats(bits)
+  summary = statistics.summarize_repeats(costs)
   inverse = inversion.check_inverse(
       model, split, batch_size=batch_size,
       num_examples=num_reconstructions or num_examples, seed=seed,
@@ -74,7 +73,7 @@ def evaluate(
         model, split, batch_size=batch_size, num_examples=num_examples,
         seed=seed, strategy=strategy).items():
       report |= {name: value.mean, f'{name}_stderr': value.stderr}
-  return report, bits, bounds
+  return report, costs, bounds
 
 
 def report_inputs(
@@ -86,33 +85,33 @@ def report_inputs(
 
   Args:
     model: the flow.
-    x: the images.
+    x: the images or vectors.
     results: what `evaluate_inputs` returned for them.
-    batch_size: images per batch, for the inverse.
+    batch_size: examples per batch, for the inverse.
     certify: compute guaranteed Lipschitz bounds.
     num_probes: that of `evaluate_inputs`.
     strategy: see `evaluate`.
     verbose: 1 shows progress.
 
   Returns:
-    A dict for JSON with the keys of `evaluate` (`bits_per_dim_stderr` is None
-    for a single image, `estimator_stderr` 0 where nothing was drawn), and the
-    bounds of all blocks that have some.
+    A dict for JSON with the keys of `evaluate` (the `_stderr` of the density is
+    None for a single example, `estimator_stderr` 0 where nothing was drawn),
+    and the bounds of all blocks that have some.
   """
   inverse = inversion.check_inverse_of(
       model, (tf.constant(x[i:i + batch_size])
               for i in range(0, len(x), batch_size)),
       len(x), strategy, verbose)
-  bits = results['bits_per_dim']
+  costs = results[model.unit]
   repeats = results.get('log_prob_repeats', results['log_det_repeats'])
   summary = statistics.RepeatedMean(
-      mean=float(bits.mean()),
+      mean=float(costs.mean()),
       stderr=(
-          statistics.mean_and_stderr(bits).stderr if len(bits) > 1 else None),
+          statistics.mean_and_stderr(costs).stderr if len(costs) > 1 else None),
+      # Costs are a linear function of log-densities.
       estimator_stderr=0.0 if len(repeats) == 1 else (
-          statistics.estimator_stderr(
-              repeats / (model.event_size * math.log(2.0)))),
-      num_examples=len(bits), num_repeats=len(repeats))
+          statistics.estimator_stderr(model.in_unit(repeats))),
+      num_examples=len(costs), num_repeats=len(repeats))
   return _report(model, summary, num_probes, inverse, certify, verbose)
 
 
@@ -123,8 +122,8 @@ def _report(model, summary, num_probes, inverse, certify, verbose):
         'Certifying %d blocks.', len(model.certified_bijections))
   bounds = model.lipschitz_bounds(certify=certify)
   report = {
-      'bits_per_dim': summary.mean,
-      'bits_per_dim_stderr': summary.stderr,
+      model.unit: summary.mean,
+      f'{model.unit}_stderr': summary.stderr,
       'estimator_stderr': summary.estimator_stderr,
       'num_examples': summary.num_examples,
       'num_repeats': summary.num_repeats,
@@ -139,7 +138,7 @@ def _report(model, summary, num_probes, inverse, certify, verbose):
           [b.power_iteration for b in bounds]),
   }
   if model.embedding.is_random:
-    report['bits_per_dim_is'] = (
+    report[f'{model.unit}_is'] = (
         'an upper bound: the mean over noise u of -log p(x, u) + log q(u)')
   return report, bounds
 

@@ -205,7 +205,7 @@ def squared_mmd_of_subsets(
 
 
 def compare_samples(
-    model: models.Flow, split: datasets.ImageSplit,
+    model: models.Flow, split: datasets.Split,
     extractor: features_lib.FeatureExtractor, *,
     num_images: int | None = None, num_samples: int | None = None,
     seed: int = 0, temperature: float = 1.0,
@@ -227,7 +227,7 @@ def compare_samples(
     temperature: standard deviation of the latents.
     solver: a solver to use in place of the blocks' own.
     batch_size: images per batch.
-    strategy: see `likelihood.bits_per_dim`; its devices share the samples.
+    strategy: see `likelihood.nll`; its devices share the samples.
     verbose: 1 shows progress.
 
   Returns:
@@ -251,7 +251,7 @@ def compare_samples(
         'The standard error of the kernel distance needs them.')
 
   image_batches = (
-      figures.levels_to_bytes(batch['image'], split.num_levels)
+      figures.levels_to_bytes(batch['x'], split.num_levels)
       for batch in split.examples.take(num_images).batch(batch_size))
   decoded = []
 
@@ -286,7 +286,7 @@ def compare_samples(
       'num_features': image_features.shape[1],
       'seed': seed,
       'temperature': temperature,
-      **extractor.description(split.image_shape),
+      **extractor.description(split.event_shape),
       **inversion.join(decoded).report(),
   }
 

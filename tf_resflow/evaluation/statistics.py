@@ -197,12 +197,15 @@ def deviation_of_means(repeats: npt.ArrayLike) -> np.ndarray:
 def summarize_repeats(repeats: npt.ArrayLike) -> RepeatedMean:
   """Mean of repeated per-example estimates with data and estimator error.
 
+  A single repeat stands for values that are no estimates, whose estimator error
+  is 0.
+
   The data error is taken across examples after averaging each over its
   repeats. It still holds 1/R of every example's private estimator variance,
   so it errs on the high side, by little.
 
   Args:
-    repeats: [R, N], R >= 8 independent estimates of N >= 2 examples.
+    repeats: [R, N], R >= 8 independent estimates of N >= 2 examples, or R = 1.
 
   Returns:
     A `RepeatedMean`.
@@ -215,7 +218,7 @@ def summarize_repeats(repeats: npt.ArrayLike) -> RepeatedMean:
     >>> summarize_repeats(3.0 + noise).estimator_stderr
     0.0387...
   """
-  between_repeats = estimator_stderr(repeats)
+  between_repeats = 0.0 if len(repeats) == 1 else estimator_stderr(repeats)
   mean, stderr, num_examples = mean_and_stderr(
       np.mean(np.asarray(repeats, np.float64), axis=0))
   return RepeatedMean(mean, stderr, between_repeats, num_examples, len(repeats))

@@ -232,6 +232,14 @@ def make_standardize(config: Any, dtype: str) -> layers.Bijection:
       config.std + (law.stddev,) * num_noisy, name='standardize', dtype=dtype)
 
 
+def make_standardize_columns(
+    config: Any, dtype: str) -> list[layers.Bijection]:
+  """Returns the standardisation by `config.column_mean`, if there is one."""
+  return [layers.Standardize(
+      config.column_mean, config.column_std, name='standardize', dtype=dtype)
+          ] if config.column_mean else []
+
+
 def make_nothing(unused_config: Any, dtype: str) -> layers.Bijection:
   """Returns the identity."""
   return layers.Chain([], name='none', dtype=dtype)

@@ -15,12 +15,13 @@ from tf_resflow import layers
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.models import block_bound
+from tf_resflow.models import density_unit
 from tf_resflow.models import embeds_data
 from tf_resflow.numerics import random
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
-class Flow(embeds_data.EmbedsData):
+class Flow(embeds_data.EmbedsData, density_unit.DensityUnit):
   """A density: a bijection from events to latents `[D]`, standard normal there.
 
   With an embedding that draws, events `y = (x, u)` hold noise beside the data
@@ -47,6 +48,8 @@ class Flow(embeds_data.EmbedsData):
 
   # What built it; None for a flow that was put together by hand.
   config = None
+  # What the numbers of its vectors are called, where they have names.
+  column_names = ()
 
   def __init__(
       self, bijection: layers.Bijection, event_shape: Sequence[int],
@@ -228,15 +231,6 @@ class Flow(embeds_data.EmbedsData):
       InvalidValueError: if the model has no `num_levels`.
     """
     return self.bits_per_dim_of(self.log_prob(x, condition, seed, estimator))
-
-  def bits_per_dim_of(self, log_prob: tf.Tensor) -> tf.Tensor:
-    """Returns `-(log_prob - D log n) / (D log 2)`, see `bits_per_dim`."""
-    errors.check(
-        self.num_levels is not None, 'num_levels', None,
-        'a number from 2', 'bits_per_dim is defined for integers; use '
-        'log_prob.')
-    return (
-        math.log(self.num_levels) - log_prob / self.event_size) / math.log(2.0)
 
   def log_prob_and_logits(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,

@@ -12,6 +12,9 @@ from tf_resflow.models import vector_flow_config
 class VectorFlow(flow.Flow):
   """Blocks with dense networks on events `[D]`, ActNorm between them.
 
+  With `column_mean` and `column_std` the first of its bijections standardises
+  vectors, and densities are those of vectors in their own units.
+
   Args:
     config: a `VectorFlowConfig`, or its fields as a dict.
     name: of the model.
@@ -45,7 +48,8 @@ class VectorFlow(flow.Flow):
 
     super().__init__(
         layers.Chain(
-            make_act_norms('first') + blocks.make_blocks((
+            blocks.make_standardize_columns(config, dtype)
+            + make_act_norms('first') + blocks.make_blocks((
                 blocks.BlockRequest(
                     config, (config.event_size,), index, config.hidden_units,
                     None, activate_input=index > 0, dtype=dtype, place=index)
@@ -53,6 +57,7 @@ class VectorFlow(flow.Flow):
             name='bijection', dtype=dtype),
         (config.event_size,), name=name, **kwargs)
     self.config = config
+    self.column_names = config.column_names
 
   def get_config(self) -> dict:
     return {

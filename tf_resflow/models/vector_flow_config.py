@@ -17,11 +17,29 @@ class VectorFlowConfig(block_flow_config.BlockFlowConfig):
 
   event_size: int = fields.field(
       2, help='Numbers of a vector.', minimum=1, is_flag=False)
+  column_mean: tuple[float, ...] = fields.field(
+      (), help='What is subtracted from vectors first, a number per column; '
+      'none leaves them as they are.', is_flag=False)
+  column_std: tuple[float, ...] = fields.field(
+      (), help='What they are divided by then.', above=0, is_flag=False)
+  column_names: tuple[str, ...] = fields.field(
+      (), help='What their numbers are called.', is_flag=False,
+      changes_function=False)
   num_blocks: int = fields.field(8, help='Blocks.', minimum=1)
   hidden_units: tuple[int, ...] = fields.field(
       (64, 64), help='Widths of the hidden layers of g.', minimum=1)
   lipschitz_coeff: float = fields.changed(
       block_flow_config.BlockFlowConfig, 'lipschitz_coeff', 0.9)
+
+  def check(self) -> None:
+    super().check()
+    for name in ('column_mean', 'column_std', 'column_names'):
+      self.require(
+          len(getattr(self, name)) in (0, self.event_size), name,
+          f'{self.event_size} of them, one per column, or none')
+    self.require(
+        len(self.column_mean) == len(self.column_std), 'column_std',
+        'as many numbers as column_mean has')
 
   def build(self, dtype: str = 'float32') -> 'models.VectorFlow':
     """Returns a new `models.VectorFlow`; see `ModelConfig.build`."""

@@ -8,14 +8,11 @@ from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import numerics
-from tf_resflow.numerics import chunking
 from tf_resflow.numerics import random
-
-# Of what fits at a time: a server answers several requests at once.
-_SHARE_OF_BATCH = 1 / 16
+from tf_resflow.serving import served_flow
 
 
-class IntegerFlow:
+class IntegerFlow(served_flow.ServedFlow):
   """What a server answers: a flow on integers in place of densities on [0, 1).
 
   Images are uint8 `[B, H, W, C]` with the levels `X` in {0, ..., n - 1} of the
@@ -60,29 +57,14 @@ class IntegerFlow:
 
   def __init__(self, model: models.Flow, estimator: numerics.Estimator,
                max_samples: int = 4096):
-    errors.check(1 <= max_samples < 2**31, 'max_samples', max_samples,
-                 'a number from 1 to 2147483647')
     errors.check(
         model.num_levels is not None, 'num_levels', None, 'a number from 2',
-        'Only flows on images of integers can be served.')
-    errors.check(
-        not estimator.batch_dependent, 'estimator', estimator,
-        'one with batch_dependent=False',
-        'An image would depend on the other images of its batch.')
-    errors.check(
-        model.is_initialized, 'model', model.name, 'an initialised one',
-        'The first request would initialise it: train the model, load a '
-        'checkpoint or call model.initialize(x).')
-    self.model = model
-    self.estimator = estimator
-    self.max_samples = max_samples
-    self._dtype = tf.as_dtype(model.compute_dtype)
-    self._specs = {spec.name: spec for spec in (
-        tf.TensorSpec([None, *model.event_shape], tf.uint8, 'images'),
-        tf.TensorSpec([None, model.latent_size], self._dtype, 'latents'),
-        tf.TensorSpec([2], tf.int32, 'seed'),
-        tf.TensorSpec([], tf.int32, 'num_samples'),
-        tf.TensorSpec([], tf.float32, 'temperature'))}
+        'Flows on vectors are served as VectorSignatures.')
+    super().__init__(model, estimator, max_samples)
+
+  def data_specs(self) -> list[tf.TensorSpec]:
+    return [tf.TensorSpec(
+        [None, *self.model.event_shape], tf.uint8, 'images')]
 
   def signatures(self) -> dict[str, tuple[Callable, list[tf.TensorSpec]]]:
     """Returns, by name, a method and the specs of what it takes."""
@@ -141,18 +123,7 @@ class IntegerFlow:
     Raises:
       tf.errors.InvalidArgumentError: if an inverse does not converge.
     """
-    num_samples = self._checked('num_samples', num_samples)
-    num_samples = _require(
-        (num_samples >= 1) & (num_samples <= self.max_samples), num_samples,
-        ['num_samples is', num_samples, f'; expected 1 to {self.max_samples}.'])
-    temperature = self._checked('temperature', temperature)
-    temperature = _require(
-        (temperature >= 0.0) & tf.math.is_finite(temperature), temperature,
-        ['temperature is', temperature, '; expected a finite number, 0 or '
-         'more: 1 samples the model, less varies less.'])
-    x = self.model.sample(
-        num_samples, self._checked('seed', seed),
-        tf.cast(temperature, self._dtype))
+    x = self._draw(num_samples, seed, temperature)
     return {'images': self._quantize(x)}
 
   def encode(self, images: tf.Tensor, seed: tf.Tensor | None = None
@@ -182,12 +153,7 @@ class IntegerFlow:
     Raises:
       tf.errors.InvalidArgumentError: if an inverse does not converge.
     """
-    latents = self._checked_batch('latents', latents)
-    latents = _require(
-        tf.reduce_all(tf.math.is_finite(latents)), latents,
-        ['latents has numbers that are not finite; expected those of the '
-         'signature encode, or standard normal ones.'])
-    return {'images': self._quantize(self.model.inverse(latents))}
+    return {'images': self._quantize(self._invert(latents))}
 
   def classify(self, images: tf.Tensor, seed: tf.Tensor | None = None
                ) -> dict[str, tf.Tensor]:
@@ -212,46 +178,13 @@ class IntegerFlow:
                  'The embedding of this model draws noise.')
     return self._checked('seed', seed)
 
-  def _log_prob(self, x, seed):
-    largest = self.estimator.max_batch_size(
-        self.model.latent_size, self._dtype) if self.model.is_random else None
-    if largest is None or self.estimator.is_random:
-      return self.model.log_prob(x, seed=seed, estimator=self.estimator)
-    # What is drawn is drawn for the whole batch: chunks would draw alike.
-    y, log_weight = self.model.embed(x, seed=seed)
-    return log_weight + chunking.map_in_chunks(
-        lambda y: ([self.model.joint_log_prob(
-            y, estimator=self.estimator)], []),
-        max(1, int(_SHARE_OF_BATCH * largest)), [y],
-        outputs_like=[tf.TensorSpec([None], y.dtype)],
-        unknown_sizes=True)[0][0]
-
-  def _checked(self, name, value):
-    """Returns a value as a tensor of the dtype and shape of its `TensorSpec`.
-
-    A server does not compare shapes with those of a signature.
-    """
-    spec, tensor = self._specs[name], tf.convert_to_tensor(value)
-    errors.check(
-        tensor.dtype == spec.dtype, name, f'a tensor {tensor.dtype.name}',
-        f'{spec.dtype.name} {spec.shape}')
-    # When the graph runs; the message names the tensor.
-    return tf.ensure_shape(tensor, spec.shape)
-
-  def _checked_batch(self, name, value):
-    """One image or more: oneDNN's convolutions fail on an empty batch."""
-    tensor = self._checked(name, value)
-    return _require(
-        tf.shape(tensor)[0] >= 1, tensor,
-        [f'{name} is an empty batch; expected 1 or more.'])
-
   def _checked_images(self, images):
     """Returns images of levels 0, ..., num_levels - 1."""
     images = self._checked_batch('images', images)
     if self.model.num_levels == 256:
       return images  # Any uint8 is a level.
     largest = tf.reduce_max(images)
-    return _require(
+    return served_flow.require(
         largest < self.model.num_levels, images,
         ['images has the level', largest, '; expected levels 0 to '
          f'{self.model.num_levels - 1}, as in the data set (not scaled to 0 to '
@@ -266,13 +199,3 @@ class IntegerFlow:
 
   def _quantize(self, x):
     return datasets.quantize(tf.cast(x, tf.float32), self.model.num_levels)
-
-
-def _require(condition, tensor, message):
-  """Returns `tensor`, behind an assertion with the parts of a message.
-
-  One that fails is a `tf.errors.InvalidArgumentError`, which TensorFlow Serving
-  returns to the client.
-  """
-  with tf.control_dependencies([tf.debugging.Assert(condition, message)]):
-    return tf.identity(tensor)

@@ -13,6 +13,7 @@ from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.serving import integer_flow
+from tf_resflow.serving import vector_signatures
 
 
 def check_is_new(output: str) -> None:
@@ -145,7 +146,8 @@ def export(
     warmup: bool = True, max_samples: int = 4096) -> list[str]:
   """Writes a flow as a SavedModel that needs no Python of this package.
 
-  Its signatures are the methods of `IntegerFlow`. Kernels are normalised
+  Its signatures are the methods of `IntegerFlow`, or of `VectorSignatures` for
+  flows on vectors. Kernels are normalised
   already, so nothing iterates but the inverses and the series. The graph is
   that for the devices of this process: with a GPU, batches are not taken in
   chunks, which on CPUs bounds the memory of a request.
@@ -156,7 +158,7 @@ def export(
   was built by one: `assets.extra/model.json`.
 
   Args:
-    model: an initialised flow on images of integers.
+    model: an initialised flow on images of integers or on vectors.
     output: a folder that does not exist or is empty.
     estimator: of the log-determinant in `log_prob`, see `IntegerFlow`.
     warmup: whether to add requests for TensorFlow Serving to warm up with,
@@ -188,8 +190,11 @@ def export(
   if warmup:
     check_is_installed()
   frozen = model.frozen()
-  signatures = integer_flow.IntegerFlow(
-      frozen, estimator, max_samples).signatures()
+  served = vector_signatures.VectorSignatures(
+      frozen, estimator, max_samples, model.column_names
+  ) if model.num_levels is None else integer_flow.IntegerFlow(
+      frozen, estimator, max_samples)
+  signatures = served.signatures()
   functions = {
       name: tf.function(
           _prevent_gradients(method), input_signature=specs, autograph=False

@@ -16,5 +16,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'strategies': ['make_strategy'],
         'trainer': ['initialize', 'Trainer', 'TrainingDivergedError'],
         'workdir': [
-            'check_is_new', 'create_workdir', 'load_config', 'load_model'],
+            'check_is_new', 'create_workdir', 'load', 'load_config',
+            'load_model'],
     })

@@ -26,16 +26,16 @@ class Progress:
   Args:
     start_step: number of steps that are finished.
     num_steps: number of steps of the whole run.
-    images_per_step: number of examples of a step.
+    examples_per_step: number of examples of a step.
     biased: names of metrics that a biased estimator makes; in rows, and on the
       bar, they are called `biased_NAME`.
   """
 
-  def __init__(self, start_step: int, num_steps: int, images_per_step: int,
+  def __init__(self, start_step: int, num_steps: int, examples_per_step: int,
                biased: Collection[str] = ()):
     self._start_step = start_step
     self._biased = biased
-    self._images_per_step = images_per_step
+    self._examples_per_step = examples_per_step
     self._window: list[Mapping[str, tf.Tensor]] = []
     self._window_start = time.perf_counter()
     # Few lines where the output is not a terminal.
@@ -54,7 +54,7 @@ class Progress:
       step: the latest step.
 
     Returns:
-      The means of metrics, of counts the largest, and `images_per_second`;
+      The means of metrics, of counts the largest, and `examples_per_second`;
       and the first step with a metric that is not finite, None if all are.
     """
     columns = {
@@ -65,8 +65,8 @@ class Progress:
         name: int(column.max()) if column.dtype.kind == 'i'
         else float(np.mean(column, dtype=np.float64))
         for name, column in columns.items()}
-    row['images_per_second'] = (
-        len(self._window) * self._images_per_step /
+    row['examples_per_second'] = (
+        len(self._window) * self._examples_per_step /
         (time.perf_counter() - self._window_start))
     finite = np.isfinite(list(columns.values())).all(axis=0)
     first_bad_step = None if finite.all() else (
@@ -77,7 +77,7 @@ class Progress:
   def show(self, step: int, row: Mapping[str, float]) -> None:
     """Moves the bar; it shows the first metric of the row, and the speed."""
     headline = next(iter(row))
-    shown = {headline: row[headline], 'images/s': row['images_per_second']}
+    shown = {headline: row[headline], 'examples/s': row['examples_per_second']}
     self._bar.stateful_metrics = set(shown)
     self._bar.update(step - self._start_step, list(shown.items()))
 
@@ -91,6 +91,7 @@ def train(
     config: configuration.Config, workdir: str,
     evaluate_fn: Callable[[models.Flow], dict[str, float]] | None = None,
     save_images_fn: Callable[[str, np.ndarray], None] | None = None,
+    picture_fn: Callable[[models.Flow], np.ndarray] | None = None,
     strategy: tf.distribute.Strategy | None = None) -> trainer_lib.Trainer:
   """Trains a flow, or continues the run in `workdir`.
 
@@ -101,6 +102,9 @@ def train(
       `evaluate_every` steps; returns a dict of scalars to log. `keep_best`
       goes by their `validation_NAME`, of the metrics of the objective.
     save_images_fn: called as `save_images_fn(path, images)` for sample grids.
+    picture_fn: called as `picture_fn(model)` with averaged weights every
+      `sample_every` steps; returns what `MetricsWriter.write_images` takes. By
+      default flows on images are sampled from, and others make no picture.
     strategy: by default that of the configuration.
 
   Returns:
@@ -133,7 +137,7 @@ def train(
     with metrics.MetricsWriter(
         workdir, start_step=trainer.step,
         save_images_fn=save_images_fn) as writer:
-      _run(trainer, writer, signals, evaluate_fn)
+      _run(trainer, writer, signals, evaluate_fn, picture_fn)
   return trainer
 
 
@@ -142,16 +146,16 @@ def _is_due(step: int, every: int) -> bool:
 
 
 def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
-         signals: signals_lib.StopOnSignal, evaluate_fn: Callable | None):
+         signals: signals_lib.StopOnSignal, evaluate_fn: Callable | None,
+         picture_fn: Callable | None):
   """Runs the remaining steps; see `train`."""
   config, optimizer = trainer.config.run, trainer.config.optimizer
   progress = Progress(
       trainer.step, optimizer.num_steps,
       optimizer.batch_size * optimizer.accumulation_steps,
       trainer.biased_metrics)
-  # Only images make a picture.
-  sample_every = config.sample_every if len(
-      trainer.model.event_shape) == 3 else 0
+  is_image = len(trainer.model.event_shape) == 3
+  picture_fn = picture_fn or (trainer.sample_images if is_image else None)
   for step, values in trainer.steps():
     progress.add(values)
     is_last = step == optimizer.num_steps
@@ -167,7 +171,8 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
       progress.show(step, row)
     is_evaluation = _is_due(step, config.evaluate_every) and (
         evaluate_fn is not None)
-    is_sample = sample_every and (is_last or _is_due(step, sample_every))
+    is_sample = picture_fn is not None and config.sample_every > 0 and (
+        is_last or _is_due(step, config.sample_every))
     if is_evaluation or is_sample:
       trainer.check_finite()
     if is_evaluation:
@@ -180,7 +185,7 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
         writer.flush()
         trainer.save_if_best(values['validation_loss'])
     if is_sample:
-      _write_samples(trainer, writer, step)
+      _write_samples(trainer, writer, step, picture_fn)
     if is_save or signals.received:
       writer.flush()
       trainer.save()
@@ -189,11 +194,12 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
 
 
 def _write_samples(
-    trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter, step: int
-) -> None:
-  """Writes a grid of samples; training goes on where an inverse fails."""
+    trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter, step: int,
+    picture_fn: Callable) -> None:
+  """Writes a picture of samples; training goes on where an inverse fails."""
   try:
-    images = trainer.sample()
+    with trainer.ema.swapped():
+      images = picture_fn(trainer.model)
   except tf.errors.InvalidArgumentError as error:
     # The run would end at this step again, however often it is continued.
     _logger.warning(

@@ -197,4 +197,4 @@ def objective_of(model: models.Flow, nll_weight: float = 1.0) -> Objective:
   """
   if model.has_classifier:
     return Hybrid(nll_weight) if nll_weight else CrossEntropy()
-  return Nats() if model.num_levels is None else BitsPerDim()
+  return Objective.get(model.unit)

@@ -47,7 +47,7 @@ def initialize(
 
 
 def distributed_batches(
-    config: configuration.Config, split: datasets.ImageSplit,
+    config: configuration.Config, split: datasets.Split,
     strategy: tf.distribute.Strategy, start_step: int
 ) -> tf.distribute.DistributedDataset:
   """Returns the endless `objectives.Batch`es of a run, shared by the replicas.
@@ -78,7 +78,7 @@ def distributed_batches(
       seed=config.run.seed, start_step=start_step, flip=config.data.flip,
       crop_padding=config.data.crop_padding, crop_mode=config.data.crop_mode)
   dataset = dataset.map(lambda batch: objectives.Batch(
-      interleave(batch['image']), interleave(batch['label'])))
+      interleave(batch['x']), interleave(batch['label'])))
   return strategy.experimental_distribute_dataset(dataset.prefetch(2))
 
 
@@ -303,8 +303,8 @@ class Trainer(Learner):
       self._step.assign(step + 1)
       yield step + 1, metrics
 
-  def sample(self, num_samples: int = 64) -> np.ndarray:
-    """Returns images in [0, 1], `[N, H, W, C]`, of the averaged weights."""
-    with self.ema.swapped():
-      images = self.model.sample(num_samples, seed=self.config.run.seed)
+  def sample_images(
+      self, model: models.Flow, num_samples: int = 64) -> np.ndarray:
+    """Returns images in [0, 1], `[N, H, W, C]`, of a flow."""
+    images = model.sample(num_samples, seed=self.config.run.seed)
     return np.clip(images.numpy(), 0.0, 1.0)

@@ -21,6 +21,7 @@ from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.configuration import flags as flags_lib
+from tf_resflow.configuration import model_config
 from tf_resflow.configuration import values
 from tf_resflow.training import best_checkpoint
 from tf_resflow.training import checkpoints
@@ -54,6 +55,8 @@ def check_path(workdir: str) -> None:
 def check(workdir: str, config: configuration.Config) -> None:
   """Checks that a folder is new, empty, or a run that may be continued.
 
+  And that the configuration is one of the data that it names.
+
   Args:
     workdir: path.
     config: of the run that is to start or go on there.
@@ -63,6 +66,7 @@ def check(workdir: str, config: configuration.Config) -> None:
       whose checkpoints are lost, or files that are not of a run.
   """
   check_path(workdir)
+  config.check_data()
   run_flags = os.path.join(workdir, RUN_FLAGS)
   if not os.path.exists(run_flags):
     errors.check(
@@ -71,7 +75,7 @@ def check(workdir: str, config: configuration.Config) -> None:
         f'It holds files, but no {RUN_FLAGS}.')
     return
   latest = checkpoints.latest(workdir)
-  previous = flags_lib.from_flagfile(run_flags)
+  previous = load_config(workdir)
   differences = config.differences(previous)
   if differences and latest and not checkpoints.has_optimizer(latest):
     # Weights that no run has trained yet may be trained in any way.
@@ -87,6 +91,13 @@ def check(workdir: str, config: configuration.Config) -> None:
         not differences, 'workdir', workdir, 'a run of this configuration',
         f'In the run there {listed}. Use the same flags to continue it, or '
         'another workdir.')
+  changed = {} if config.differences(previous) else {
+      f.name: pair for f, pair in config.model.changes(previous.model)
+      if not f.is_flag}
+  errors.check(
+      not changed, 'dataset', config.data.dataset, 'the data of the run',
+      f'They have changed: {_listed(changed, "{0} was {2} and is {1}")}. Put '
+      'them back, or take another workdir.')
 
 
 def _listed(differences, template):
@@ -138,7 +149,8 @@ def load_config(workdir: str) -> configuration.Config:
   Raises:
     InvalidValueError: if there is none.
   """
-  return flags_lib.from_flagfile(path_of(workdir, RUN_FLAGS))
+  return flags_lib.from_flagfile(
+      path_of(workdir, RUN_FLAGS), path_of(workdir, MODEL_JSON))
 
 
 def create_workdir(
@@ -214,9 +226,7 @@ def load_model(
     InvalidValueError: if there is no run, no checkpoint, a broken one, or one
       of a bijection that has no inverse in this dtype.
   """
-  path = path_of(workdir, MODEL_JSON)
-  with open(path, encoding='utf-8') as f:
-    config = configuration.model_from_json(f.read(), path)
+  config = model_config.load(path_of(workdir, MODEL_JSON))
   checkpoint_path = _checkpoint_of(workdir, checkpoint)
   model = config.build()
   ema = ema_lib.ExponentialMovingAverage(model)
@@ -232,3 +242,31 @@ def load_model(
   model.bijection.check_weights()
   model.save_norms()
   return model, int(step.numpy())
+
+
+def load(
+    workdir: str, averaged: bool = True, dtype: str = 'float32',
+    checkpoint: str = 'latest') -> models.Flow:
+  """Returns the model of a run, ready to be used.
+
+  Its `log_prob`, `sample`, `bijector()` and `distribution()` are what a run is
+  trained for. The data of the run need not be there.
+
+  Args:
+    workdir: folder of the run.
+    averaged: whether to take the averaged weights (EMA), as evaluation does.
+    dtype: 'float32' or 'float64'.
+    checkpoint: 'latest', or 'best' for that of the lowest validation loss.
+
+  Raises:
+    InvalidValueError: see `load_model`.
+
+  Example:
+    >>> config = configuration.make_config(dataset='2d/moons', num_blocks=1)
+    >>> create_workdir('moons', config, config.model.build())
+    >>> load('moons').sample(4, seed=0).shape
+    TensorShape([4, 2])
+  """
+  load_config(workdir)  # Imports the modules that register the run's kinds.
+  model, _ = load_model(workdir, averaged, dtype, checkpoint)
+  return model

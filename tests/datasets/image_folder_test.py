@@ -1,0 +1,205 @@
+"""Folders of images of the reader's own, and what is said of bad ones."""
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from tf_resflow import datasets
+from tf_resflow import errors
+from tf_resflow.datasets import image_folder
+
+_RNG = np.random.default_rng(0)
+
+
+def _array(height=6, width=4, channels=3):
+  return _RNG.integers(0, 256, [height, width, channels], dtype=np.uint8)
+
+
+def _write(path, array, **options):
+  path.parent.mkdir(parents=True, exist_ok=True)
+  image = Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
+  image.save(path, **options)
+
+
+@pytest.fixture(name='folder')
+def _folder(tmp_path):
+  """Writes twelve PNG files, and returns their pixels by names."""
+  arrays = {f'{i:02}.png': _array() for i in range(12)}
+  for name, array in arrays.items():
+    _write(tmp_path / name, array)
+  return tmp_path, arrays
+
+
+def _load(folder, split, **arguments):
+  return datasets.load(f'images:{folder}', split, **arguments)
+
+
+def test_parts_hold_every_image_once(folder):
+  folder, arrays = folder
+  (folder / 'notes.txt').write_text('no image')
+  (folder / '.hidden.png').write_text('no image')
+  info = datasets.info(f'images:{folder}')
+  assert (info.image_shape, info.num_levels, info.num_classes) == (
+    (6, 4, 3), 256, 0
+  )
+  parts = [_load(folder, s).arrays['x'].numpy() for s in ('train', 'test')]
+  assert [len(part) for part in parts] == [10, 2]
+  assert {image.tobytes() for part in parts for image in part} == {
+    array.tobytes() for array in arrays.values()
+  }
+  reduced = _load(folder, 'test', num_bits=5).arrays['x'].numpy()
+  np.testing.assert_array_equal(reduced, parts[1] // 8)
+
+
+def test_folders_of_parts_and_classes(tmp_path):
+  names = {'train': ['cat', 'dog', 'dog'], 'test': ['dog', 'cat']}
+  for part, classes in names.items():
+    for i, name in enumerate(classes):
+      _write(tmp_path / part / name / f'{i}.png', _array(channels=1))
+  info = datasets.info(f'images:{tmp_path}')
+  assert info.image_shape == (6, 4, 1)
+  assert (info.classes, info.num_classes) == (('cat', 'dog'), 2)
+  labels = {
+    part: sorted(_load(tmp_path, part).arrays['label'].numpy())
+    for part in names
+  }
+  assert labels == {'train': [0, 1, 1], 'test': [0, 1]}
+
+
+def test_classes_without_parts(tmp_path):
+  for i in range(10):
+    _write(tmp_path / 'ab'[i % 2] / f'{i}.png', _array(channels=1) // 2 +
+           np.uint8(128 * (i % 2)))
+  for part in ('train', 'test'):
+    arrays = _load(tmp_path, part).arrays
+    np.testing.assert_array_equal(
+      arrays['label'], arrays['x'].numpy().max(axis=(1, 2, 3)) >= 128
+    )
+
+
+def test_grey_among_coloured_and_a_palette(folder):
+  folder, arrays = folder
+  grey = _array(channels=1)
+  _write(folder / 'grey.png', grey)
+  colours = np.array([[255, 0, 0], [0, 0, 255]], np.uint8)
+  places = _RNG.integers(0, 2, [6, 4])
+  Image.fromarray(colours[places]).quantize(2).save(folder / 'palette.png')
+  found = {
+    image.tobytes() for part in ('train', 'test')
+    for image in _load(folder, part).arrays['x'].numpy()
+  }
+  assert np.repeat(grey, 3, axis=2).tobytes() in found
+  assert colours[places].tobytes() in found
+  assert len(found) == len(arrays) + 2
+
+
+def test_turned_images_are_turned_back(tmp_path):
+  """Orientation 6: the camera was turned clockwise by a quarter."""
+  exif = Image.Exif()
+  exif[0x0112] = 6
+  upright = {}
+  for i in range(10):
+    array = _array()
+    _write(tmp_path / f'{i}.png', np.rot90(array), exif=exif)
+    upright[array.tobytes()] = i
+  info = datasets.info(f'images:{tmp_path}')
+  assert info.image_shape == (6, 4, 3)
+  for part in ('train', 'test'):
+    for image in _load(tmp_path, part).arrays['x'].numpy():
+      assert image.tobytes() in upright
+
+
+def test_an_opaque_alpha_channel_is_dropped(folder):
+  folder, arrays = folder
+  array = np.dstack([_array(), np.full([6, 4], 255, np.uint8)])
+  _write(folder / '00.png', array)
+  found = {
+    image.tobytes() for part in ('train', 'test')
+    for image in _load(folder, part).arrays['x'].numpy()
+  }
+  assert array[..., :3].tobytes() in found
+  array[0, 0, 3] = 254
+  _write(folder / '00.png', array)
+  with pytest.raises(errors.InvalidValueError, match='00.png is transparent'):
+    for part in ('train', 'test'):
+      _load(folder, part)
+
+
+def test_sizes(folder):
+  folder, _ = folder
+  _write(folder / 'x.png', _array(8, 10))
+  with pytest.raises(
+    errors.InvalidValueError,
+    match='00.png is 6 x 4 and x.png 8 x 10; --resize=SIZE takes the square',
+  ):
+    _load(folder, 'train')
+  for part in ('train', 'test'):
+    split = _load(folder, part, resize=2)
+    assert split.event_shape == (2, 2, 3)
+    assert split.arrays['x'].shape[1:] == (2, 2, 3)
+
+
+def test_the_square_in_the_middle_is_averaged(tmp_path):
+  # Four constant quarters of the middle square, and other pixels beside it.
+  for i in range(10):
+    array = np.full([4, 8, 1], 255, np.uint8)
+    array[:2, 2:4], array[:2, 4:6] = 10, 20
+    array[2:, 2:4], array[2:, 4:6] = 30, 40
+    _write(tmp_path / f'{i}.png', array)
+  found = _load(tmp_path, 'test', resize=4).arrays['x'].numpy()
+  np.testing.assert_array_equal(found[0, ..., 0], array[:, 2:6, 0])
+
+
+def test_jpeg_files(tmp_path):
+  array = np.full([8, 8, 3], 100, np.uint8)
+  for i in range(10):
+    _write(tmp_path / f'{i}.JPG', array, format='JPEG')
+  found = _load(tmp_path, 'train').arrays['x'].numpy()
+  assert np.abs(found.astype(int) - 100).max() <= 2
+
+
+def test_no_images(tmp_path):
+  for path, message in (
+    (tmp_path / 'none', 'There is no such folder'),
+    (tmp_path, r'No file below it ends in \.png, \.jpg, \.jpeg'),
+  ):
+    with pytest.raises(errors.InvalidValueError, match=message) as error:
+      image_folder.open_folder(str(path))
+    assert str(error.value).startswith(f'dataset=images:{path}: expected a fol')
+  _write(tmp_path / 'one.png', _array())
+  with pytest.raises(errors.InvalidValueError, match='It has 1 of them'):
+    image_folder.open_folder(str(tmp_path))
+
+
+def _deep_grey(path):
+  Image.fromarray(np.zeros([6, 4], np.uint16)).save(path)
+
+
+def _deep_colours(path):
+  # What Pillow cannot write: the head of a PNG file with 16 bits a channel.
+  _write(path, _array())
+  data = bytearray(path.read_bytes())
+  data[24] = 16
+  path.write_bytes(bytes(data))
+
+
+def _cut(path):
+  _write(path, _array(60, 40))
+  path.write_bytes(path.read_bytes()[:2000])
+
+
+@pytest.mark.parametrize('write, message', [
+  (_deep_grey, 'bad.png has 16 bits or more a channel. Convert it to 8'),
+  (_deep_colours, 'bad.png (has 16 bits or more|cannot be read)'),
+  (lambda path: path.write_text('text'), 'bad.png cannot be read'),
+  (_cut, 'bad.png cannot be read'),
+])
+def test_bad_files(folder, write, message):
+  folder, _ = folder
+  for name in ('00.png', '01.png'):
+    (folder / name).unlink()
+  write(folder / 'bad.png')
+  with pytest.raises(errors.InvalidValueError, match=message) as error:
+    for part in ('train', 'test'):
+      _load(folder, part, resize=4)
+  assert '\n' not in str(error.value)

@@ -1,0 +1,45 @@
+"""The held-out part, and files that are read once."""
+
+import os
+
+import numpy as np
+import pytest
+
+from tf_resflow.datasets import own_files
+
+
+@pytest.mark.parametrize('num_examples, num_test', [
+  (10, 2), (4, 2), (100, 20), (178, 36),
+])
+def test_a_fifth_is_held_out(num_examples, num_test):
+  train, test = own_files.held_out(num_examples)
+  assert len(test) == num_test
+  np.testing.assert_array_equal(
+    np.sort(np.concatenate([train, test])), np.arange(num_examples)
+  )
+  again = own_files.held_out(num_examples)
+  np.testing.assert_array_equal(again[1], test)
+
+
+def test_which_are_held_out_stays_what_it_is():
+  """Another choice would train runs on what they were tested on."""
+  assert own_files.held_out(20)[1].tolist() == [18, 1, 19, 8]
+
+
+def test_files_are_read_again_when_they_change(tmp_path):
+  read = []
+
+  @own_files.cached_by_file
+  def content(path):
+    read.append(path)
+    with open(path, encoding='utf-8') as file:
+      return file.read()
+
+  path = str(tmp_path / 'file')
+  with pytest.raises(FileNotFoundError):
+    content(path)
+  (tmp_path / 'file').write_text('one')
+  assert [content(path), content(path)] == ['one', 'one']
+  (tmp_path / 'file').write_text('two')
+  os.utime(path, ns=(1, 1))
+  assert content(path) == 'two' and len(read) == 3

@@ -1,0 +1,176 @@
+"""Images that tfds prepares: sizes, parts, and every error line.
+
+Not tested here: real downloads. Their code path runs on generated stand-ins
+and on a small set written to disk in their name.
+"""
+
+import dataclasses
+import socket
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from tf_resflow import datasets
+from tf_resflow.configuration import registries
+from tf_resflow.datasets import digits
+
+_DOWNLOADED = (
+  'mnist', 'cifar10', 'svhn_cropped', 'downsampled_imagenet/32x32',
+  'downsampled_imagenet/64x64', 'imagenet_resized/32x32',
+  'imagenet_resized/64x64', 'celeb_a_hq/64', 'celeb_a_hq/256',
+)
+
+
+def _arrays(split):
+  """Returns images and labels read from `examples`, one by one."""
+  rows = list(split.examples.as_numpy_iterator())
+  images = np.stack([row['x'] for row in rows])
+  return images, np.stack([row['label'] for row in rows])
+
+
+def _one_line(error_info):
+  text = str(error_info.value)
+  assert '\n' not in text
+  return text
+
+
+def test_embedded_preparation_is_silent_and_offline(
+  tmp_path, monkeypatch, capfd
+):
+  def refuse(*args, **kwargs):
+    raise AssertionError('tried to reach the network')
+
+  monkeypatch.setattr(socket.socket, 'connect', refuse)
+  monkeypatch.setattr(socket, 'getaddrinfo', refuse)
+  loaded = datasets.load('digits', 'train', data_dir=tmp_path / 'new')
+  assert loaded.num_examples == 1437
+  assert (tmp_path / 'new' / 'digits').is_dir()
+  out, err = capfd.readouterr()
+  assert 'digits' not in out + err
+
+
+@pytest.mark.parametrize('name', _DOWNLOADED)
+@pytest.mark.parametrize('split, num_examples', [
+  ('train', 5), ('validation', 2), ('test', 7),
+])
+def test_downloaded_sets_on_stand_ins(name, split, num_examples):
+  with tfds.testing.mock_data(
+    num_examples=7, policy=tfds.testing.MockPolicy.USE_CODE
+  ):
+    size = datasets.info(name).image_shape[0]
+    loaded = datasets.load(
+      # The stand-ins of ImageNet have sizes of all kinds.
+      name, split, num_bits=5, num_validation=2, resize=size
+    )
+    images, labels = _arrays(loaded)
+  assert loaded.num_examples == len(images) == len(labels) == num_examples
+  assert loaded.num_levels == 32
+  assert images.shape[1:] == datasets.info(name).image_shape
+  assert images.dtype == np.uint8
+  assert 0 < images.max() < 32
+  num_classes = datasets.info(name).num_classes
+  assert set(labels) <= (set(range(num_classes)) if num_classes else {-1})
+
+
+@pytest.fixture(name='small_mnist')
+def _small_mnist(tmp_path):
+  """Writes 12 and 4 images to disk under the name of MNIST."""
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 256, [16, 28, 28, 1], dtype=np.uint8)
+
+  class SmallMnist(tfds.image_classification.MNIST, skip_registration=True):
+    name = 'mnist'
+    code_path = None
+
+    def _split_generators(self, dl_manager):
+      del dl_manager
+      return {'train': self._rows(0, 12), 'test': self._rows(12, 16)}
+
+    def _rows(self, start, stop):
+      for i in range(start, stop):
+        yield i, {'image': images[i], 'label': i % 10}
+
+  SmallMnist(data_dir=str(tmp_path)).download_and_prepare()
+  return tmp_path, images
+
+
+def test_downloaded_set_from_disk(small_mnist, monkeypatch):
+  folder, images = small_mnist
+  facts = dataclasses.replace(datasets.info('mnist'), num_train=12, num_test=4)
+  monkeypatch.setitem(registries.DATASETS._entries, 'mnist', facts)
+  parts = {
+    split: _arrays(datasets.load(
+      'mnist', split, data_dir=folder, num_validation=3
+    ))[0]
+    for split in ('train', 'validation', 'test')
+  }
+  assert [len(part) for part in parts.values()] == [9, 3, 4]
+  got = np.concatenate(list(parts.values()))
+  # tfds permutes what it stores, so compare as sets of images.
+  assert {row.tobytes() for row in got} == {row.tobytes() for row in images}
+
+
+def test_incomplete_data_are_refused(small_mnist):
+  folder, _ = small_mnist
+  message = 'expected 60000 examples .* not 12'
+  with pytest.raises(ValueError, match=message) as error:
+    datasets.load('mnist', 'train', data_dir=folder)
+  assert str(folder) in _one_line(error)
+
+
+@pytest.mark.parametrize('name', _DOWNLOADED)
+def test_missing_folder(name, tmp_path):
+  folder = tmp_path / 'absent'
+  with pytest.raises(datasets.DatasetNotFoundError) as error:
+    datasets.load(name, 'train', data_dir=folder)
+  text = _one_line(error)
+  assert f'data_dir={folder}: ' in text and 'no such folder' in text
+  assert f'tfds build {name} --data_dir {folder}' in text
+  assert not folder.exists()
+
+
+@pytest.mark.parametrize('name', _DOWNLOADED)
+def test_folder_without_prepared_data(name, tmp_path):
+  with pytest.raises(datasets.DatasetNotFoundError) as error:
+    datasets.load(name, 'train', data_dir=tmp_path)
+  text = _one_line(error)
+  assert f'nothing is in {tmp_path / name}' in text
+  assert f'tfds build {name} --data_dir {tmp_path}' in text
+
+
+def test_failing_download(monkeypatch):
+  def fail(self):
+    raise ConnectionError('no route\nto host')
+
+  monkeypatch.setattr(
+    tfds.core.DatasetBuilder, 'is_prepared', lambda self: False
+  )
+  monkeypatch.setattr(tfds.core.DatasetBuilder, 'download_and_prepare', fail)
+  with pytest.raises(datasets.DatasetNotFoundError) as error:
+    datasets.load('cifar10', 'train')
+  text = _one_line(error)
+  assert 'ConnectionError: no route to host' in text
+  assert 'tfds build cifar10 --data_dir DIR' in text
+  # A reader shall not see a trace through tfds.
+  assert error.value.__suppress_context__
+
+
+def test_folder_that_cannot_be_written(tmp_path):
+  blocker = tmp_path / 'file'
+  blocker.write_text('')
+  with pytest.raises(datasets.DatasetNotFoundError) as error:
+    datasets.load('digits', 'train', data_dir=blocker / 'below')
+  assert 'Give a folder that can be written to.' in _one_line(error)
+
+
+def test_two_processes_may_prepare_at_once(tmp_path, monkeypatch):
+  prepare = digits.Digits.download_and_prepare
+
+  def lose_the_race(self):
+    prepare(self)
+    raise OSError('directory not empty')
+
+  monkeypatch.setattr(digits.Digits, 'download_and_prepare', lose_the_race)
+  loaded = datasets.load('digits', 'train', data_dir=tmp_path)
+  assert loaded.num_examples == 1437

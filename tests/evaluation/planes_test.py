@@ -1,0 +1,86 @@
+"""Densities in the plane against closed forms."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow import evaluation
+from tf_resflow import layers
+from tf_resflow import models
+
+
+@pytest.fixture(scope='module', name='normal')
+def _normal():
+  """A normal distribution with mean (1, -2) and deviations (0.5, 2)."""
+  return models.Flow(
+      layers.Standardize([1.0, -2.0], [0.5, 2.0]), (2,))
+
+
+@pytest.fixture(scope='module', name='flow')
+def _flow():
+  model = models.VectorFlowConfig(
+      num_blocks=4, hidden_units=(16, 16), activation='cpila').build()
+  rng = np.random.default_rng(0)
+  model.initialize(tf.constant(rng.normal(size=[256, 2]), tf.float32))
+  for variable in model.trainable_variables:
+    variable.assign_add(0.3 * rng.normal(size=variable.shape))
+  return model
+
+
+def test_density_on_a_grid(normal):
+  square = evaluation.Square((0.5, -1.0), 3.0)
+  found = evaluation.density_on_grid(normal, square, 6, batch_size=7)
+  x = 0.5 + np.arange(-2.5, 3.0)
+  y = -1.0 + np.arange(-2.5, 3.0)
+  expected = np.exp(
+      -0.5 * ((x - 1.0) / 0.5)**2 - 0.5 * ((y[:, np.newaxis] + 2.0) / 2.0)**2
+  ) / (2.0 * np.pi)
+  np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_integrals(normal, flow):
+  """1 of what a square holds, whatever the flow has learned."""
+  wide = evaluation.Square((1.0, -2.0), 16.0)
+  assert evaluation.integral(normal, wide, 400) == pytest.approx(1.0, abs=1e-5)
+  # Half of it.
+  half = evaluation.Square((17.0, -2.0), 16.0)
+  assert evaluation.integral(normal, half, 400) == pytest.approx(0.5, abs=1e-5)
+  around = evaluation.Square((0.0, 0.0), 20.0)
+  assert evaluation.integral(flow, around, 500) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_the_square_around_points():
+  points = np.random.default_rng(0).uniform(
+      [-1.0, 4.0], [3.0, 5.0], [100_000, 2])
+  points[0] = [1e6, 0.0]  # One that lies far away is left out.
+  square = evaluation.Square.around(points, margin=0.25)
+  np.testing.assert_allclose(square.center, [1.0, 4.5], atol=0.01)
+  assert square.half_width == pytest.approx(2.5, abs=0.02)
+  np.testing.assert_allclose(
+      square.ranges, [(-1.5, 3.5), (2.0, 7.0)], atol=0.04)
+  assert evaluation.Square.around(np.zeros([3, 2])).half_width > 0
+
+
+def test_picture(normal):
+  """Where there are points, panels are bright; elsewhere they are dark."""
+  points = np.random.default_rng(0).normal([1.0, -2.0], [0.5, 2.0], [5000, 2])
+  picture = evaluation.density_picture(normal, points, num_samples=5000)
+  assert picture.dtype == np.uint8 and picture.shape[2] == 3
+  assert picture.shape[1] == pytest.approx(900, abs=2)
+  few = evaluation.density_picture(normal, samples=points)
+  assert few.shape[1] == pytest.approx(600, abs=2)
+  again = evaluation.density_picture(normal, points, num_samples=5000)
+  np.testing.assert_array_equal(again, picture)
+  other = evaluation.density_picture(normal, points, seed=1, num_samples=5000)
+  changed = np.any(other != picture, axis=(0, 2))
+  assert not changed[:600].any() and changed[600:].any()
+  for panel in np.array_split(picture, 3, axis=1):
+    middle, side = panel[140:190, 130:170], panel[140:190, 20:60]
+    assert middle.astype(int).sum() > 1.5 * side.astype(int).sum()
+
+
+def test_only_of_the_plane():
+  line = models.Flow(layers.Standardize([0.0], [1.0]), (1,))
+  with pytest.raises(errors.InvalidValueError, match='a flow on points of the'):
+    evaluation.density_on_grid(line, evaluation.Square((0.0, 0.0), 1.0))

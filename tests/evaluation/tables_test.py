@@ -1,0 +1,61 @@
+"""Vectors as tables: written, read back, columns found by their names."""
+
+import numpy as np
+import pytest
+
+from tf_resflow import errors
+from tf_resflow import evaluation
+from tf_resflow import models
+
+_ROWS = np.random.default_rng(0).normal(size=[5, 3])
+
+
+@pytest.fixture(scope='module', name='model')
+def _model():
+  return models.VectorFlowConfig(
+      event_size=3, num_blocks=1, hidden_units=(2,),
+      column_names=('a', 'b "c"', 'd,e')).build()
+
+
+def test_names(model):
+  assert evaluation.column_names(model) == ('a', 'b "c"', 'd,e')
+  plain = models.VectorFlowConfig(
+      event_size=2, num_blocks=1, hidden_units=(2,)).build()
+  assert evaluation.column_names(plain) == ('x0', 'x1')
+
+
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+def test_numbers_come_back(model, tmp_path, dtype):
+  rows = _ROWS.astype(dtype)
+  path = tmp_path / 'table.csv'
+  evaluation.write_table(path, evaluation.column_names(model), rows)
+  np.testing.assert_array_equal(
+      evaluation.read_rows(path, model).astype(dtype), rows)
+
+
+def test_columns_in_another_order_among_others(model, tmp_path):
+  path = tmp_path / 'table.csv'
+  evaluation.write_table(
+      path, ['d,e', 'other', 'a', 'b "c"'],
+      np.column_stack([_ROWS[:, 2], np.ones(5), _ROWS[:, :2]]))
+  np.testing.assert_array_equal(evaluation.read_rows(path, model), _ROWS)
+
+
+@pytest.mark.parametrize('text, message', [
+    ('a,d\n1,2\n', 'It has no b "c", d,e.'),
+    ('a,"b ""c""","d,e"\n', 'It has no lines of numbers.'),
+    ('a,"b ""c""","d,e"\n1,x,2\n', "Line 2, column b \"c\" holds 'x'"),
+])
+def test_bad_tables(model, tmp_path, text, message):
+  path = tmp_path / 'table.csv'
+  path.write_text(text)
+  with pytest.raises(errors.InvalidValueError) as error:
+    evaluation.read_rows(path, model)
+  assert str(error.value).startswith(f'inputs={path}: expected a .csv file of')
+  assert message in str(error.value)
+
+
+def test_as_many_names_as_columns(tmp_path):
+  with pytest.raises(errors.InvalidValueError, match='names=2: expected one p'):
+    evaluation.write_table(tmp_path / 'table.csv', ['a', 'b'], _ROWS)
+  assert not (tmp_path / 'table.csv').exists()

@@ -1,0 +1,89 @@
+"""What is known about a data set before any of it is read."""
+
+import abc
+from collections.abc import Callable
+import dataclasses
+import os
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from tf_resflow import datasets
+from tf_resflow import errors
+
+# A function from 'train' or 'test' to examples and their labels or None.
+LoadFn = Callable[[str], tuple[np.ndarray, np.ndarray | None]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DatasetInfo(abc.ABC):
+  """Facts about one data set; kinds are `ImageInfo`, `VectorInfo` and others.
+
+  A reader's own one joins the others in one line,
+  `registries.DATASETS.register(NAME, INFO)`; then `--dataset=NAME` takes it.
+
+  Attributes:
+    model: Class attribute, the name of the type of model that such data get
+      where none is asked for, of `registries.MODELS`.
+    name: As `--dataset=` has it.
+    num_classes: Number of labels; 0 if there are none.
+    num_train: Examples in the training part, validation included; None where
+      that need not be checked.
+    num_test: Examples in the test part, likewise.
+    is_embedded: Whether nothing is downloaded, and examples are so small that
+      certificates take seconds.
+    description: One sentence.
+    homepage: Where it is described.
+  """
+
+  model: ClassVar[str]
+
+  name: str
+  num_classes: int = 0
+  num_train: int | None = None
+  num_test: int | None = None
+  is_embedded: bool = False
+  description: str = ''
+  homepage: str = ''
+
+  @property
+  @abc.abstractmethod
+  def event_shape(self) -> tuple[int, ...]:
+    """The shape of an example."""
+
+  @abc.abstractmethod
+  def facts(self) -> dict[str, Any]:
+    """Returns what a model has to know, by names of the model's fields."""
+
+  @abc.abstractmethod
+  def open(
+    self, split: str, data_dir: str | os.PathLike | None = None,
+    num_validation: int = 0,
+  ) -> 'datasets.Split':
+    """Opens a part; `datasets.load` has the arguments, and has checked them."""
+
+  def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
+    """Returns the facts about images with fewer bits or of another size.
+
+    Raises:
+      InvalidValueError: For what only images can be.
+    """
+    for name, value, default in (
+      ('num_bits', num_bits, 8), ('resize', resize, None)
+    ):
+      if value != default:
+        self.require_images(name, value, default)
+    return self
+
+  def require_images(self, name: str, value: Any, default: Any) -> None:
+    """Raises `InvalidValueError` for a value that only images can have.
+
+    Args:
+      name: Of the field.
+      value: That was given.
+      default: That has no effect.
+    """
+    raise errors.InvalidValueError(
+      name, value, f'{default} with dataset={self.name}',
+      'It is for images, and these are vectors.',
+    )

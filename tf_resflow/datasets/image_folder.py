@@ -1,0 +1,208 @@
+"""A folder of image files, as a data set."""
+
+import dataclasses
+import functools
+import os
+from typing import Self
+
+import numpy as np
+from PIL import Image
+from PIL import ImageOps
+
+from tf_resflow import errors
+from tf_resflow.datasets import image_info
+from tf_resflow.datasets import own_files
+
+_EXPECTED = 'a folder with PNG or JPEG images of 8 bits'
+_SUFFIXES = ('.png', '.jpg', '.jpeg')
+_MIN_IMAGES = 10
+_GREY_MODES = ('1', 'L', 'LA', 'La')
+_COLOUR_MODES = ('RGB', 'RGBA', 'RGBa', 'RGBX', 'P', 'PA', 'CMYK', 'YCbCr')
+_ORIENTATION = 0x0112  # The EXIF tag; from 5 on width and height change places.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FolderInfo(image_info.ImageInfo):
+  """Facts about the images below a folder; see `open_folder`.
+
+  Attributes:
+    root: The folder.
+    parts: From 'train' and 'test' to the files, below the root.
+    classes: Names of folders whose places are the labels; none by default.
+    sizes: From `(height, width)` of the images to one that has it.
+  """
+
+  root: str
+  parts: dict[str, tuple[str, ...]]
+  classes: tuple[str, ...] = ()
+  sizes: dict[tuple[int, int], str]
+
+  def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
+    if resize is None:
+      (first, one), *others = self.sizes.items()
+      for other, another in others[:1]:
+        own_files.check(
+          False, 'images', self.root, _EXPECTED + ' and one size',
+          f'{one} is {first[0]} x {first[1]} and {another} {other[0]} x '
+          f'{other[1]}; --resize=SIZE takes the square in the middle of each.',
+        )
+    else:
+      errors.check(resize >= 1, 'resize', resize, 'a whole number from 1')
+      self = dataclasses.replace(
+        self, image_shape=(resize, resize, self.image_shape[-1]),
+        load_fn=functools.partial(_load, self, resize),
+      )
+    # Resized already, where they are.
+    return super().changed(num_bits)
+
+
+def open_folder(path: str) -> FolderInfo:
+  """Looks at the images in a folder and below it.
+
+  Folders `train` and `test` are the parts; where these are not there, a fifth
+  of the images, always the same, is the test part. Where all images of the
+  parts lie in folders, these are classes. Images that a camera turned are
+  turned back; grey ones among coloured ones become coloured. All must have one
+  size, unless they are resized: then the square in the middle of each is.
+
+  Args:
+    path: Of the folder.
+
+  Raises:
+    InvalidValueError: If there are too few images, or one is of a kind that
+      would have to be changed, naming it.
+  """
+
+  def check(condition, advice):
+    own_files.check(condition, 'images', path, _EXPECTED, advice)
+
+  check(os.path.isdir(path), 'There is no such folder.')
+  files = []
+  for folder, folders, names in os.walk(path):
+    folders[:] = sorted(f for f in folders if not f.startswith('.'))
+    for name in sorted(names):
+      if name.lower().endswith(_SUFFIXES) and not name.startswith('.'):
+        file = os.path.join(folder, name)
+        status = os.stat(file)
+        files.append((
+          os.path.relpath(file, path), status.st_size, status.st_mtime_ns
+        ))
+  check(files, f'No file below it ends in {", ".join(_SUFFIXES)}.')
+  return _info_of(path, tuple(files))
+
+
+@functools.lru_cache(maxsize=8)
+def _info_of(path: str, files: tuple) -> FolderInfo:
+  """Returns the facts about files `(name, size, time)` below a folder."""
+
+  def check(condition, advice):
+    own_files.check(condition, 'images', path, _EXPECTED, advice)
+
+  names = [name for name, *_ in files]
+  is_coloured, sizes = False, {}
+  for name in names:
+    size, is_colour = _look_at(path, name)
+    sizes.setdefault(size, name)
+    is_coloured |= is_colour
+  parts = {
+    part: tuple(n for n in names if n.startswith(part + os.sep))
+    for part in ('train', 'test')
+  }
+  if parts['train'] and parts['test']:
+    inside = {
+      n: n.partition(os.sep)[2] for part in parts.values() for n in part
+    }
+  else:
+    check(
+      len(names) >= _MIN_IMAGES, f'It has {len(names)} of them; a held-out '
+      f'part needs {_MIN_IMAGES} at least.',
+    )
+    inside = {n: n for n in names}
+    parts = {
+      part: tuple(names[i] for i in places) for part, places in zip(
+        ('train', 'test'), own_files.held_out(len(names)), strict=True
+      )
+    }
+  folders = {n.partition(os.sep)[0] for n in inside.values() if os.sep in n}
+  has_classes = len(folders) > 1 and all(os.sep in n for n in inside.values())
+  (height, width), *_ = sizes
+  info = FolderInfo(
+    name=f'images:{path}', root=path, parts=parts, sizes=sizes,
+    image_shape=(height, width, 3 if is_coloured else 1),
+    classes=tuple(sorted(folders)) if has_classes else (),
+    num_classes=len(folders) if has_classes else 0,
+    num_train=len(parts['train']), num_test=len(parts['test']),
+    description='Images of your own.',
+  )
+  return dataclasses.replace(
+    info, load_fn=functools.partial(_load, info, None)
+  )
+
+
+def _look_at(root: str, name: str) -> tuple[tuple[int, int], bool]:
+  """Returns height and width of an image, and whether it has colours."""
+  path = os.path.join(root, name)
+  try:
+    with open(path, 'rb') as file:
+      head = file.read(25)
+    with Image.open(path) as image:
+      mode, (width, height) = image.mode, image.size
+      is_turned = image.getexif().get(_ORIENTATION, 1) >= 5
+  except (OSError, SyntaxError, ValueError) as error:
+    raise _bad_file(root, name, f'cannot be read: {error}') from None
+  # Pillow drops half of 16 bits without a word where there are colours.
+  is_deep = head.startswith(b'\x89PNG') and head[24:25] == b'\x10'
+  if is_deep or mode not in _GREY_MODES + _COLOUR_MODES:
+    raise _bad_file(
+      root, name, 'has 16 bits or more a channel. Convert it to 8'
+    )
+  return (
+    (width, height) if is_turned else (height, width), mode in _COLOUR_MODES
+  )
+
+
+def _bad_file(root, name, problem):
+  return errors.InvalidValueError(
+    'dataset', f'images:{root}', _EXPECTED, f'{name} {problem}.'
+  )
+
+
+def _load(
+  info: FolderInfo, resize: int | None, part: str
+) -> tuple[np.ndarray, np.ndarray | None]:
+  """Returns the images of a part, uint8 `[N, H, W, C]`, and their labels."""
+  names = info.parts[part]
+  images = np.stack([_read(info, name, resize) for name in names])
+  if not info.classes:
+    return images, None
+  depth = 1 if names[0].startswith(part + os.sep) else 0
+  return images, np.array([
+    info.classes.index(name.split(os.sep)[depth]) for name in names
+  ])
+
+
+def _read(info: FolderInfo, name: str, resize: int | None) -> np.ndarray:
+  """Returns one image, uint8 `[H, W, C]`."""
+  try:
+    with Image.open(os.path.join(info.root, name)) as file:
+      image = ImageOps.exif_transpose(file)
+      image.load()
+  except (OSError, SyntaxError, ValueError) as error:
+    raise _bad_file(info.root, name, f'cannot be read: {error}') from None
+  if image.has_transparency_data:
+    alpha = np.asarray(image.convert('RGBA'))[..., 3]
+    if alpha.min() < 255:
+      raise _bad_file(
+        info.root, name, 'is transparent in places. Put it on a background'
+      )
+    image = image.convert('RGBA')
+  image = image.convert('RGB' if info.image_shape[-1] == 3 else 'L')
+  if resize is not None:
+    side = min(image.size)
+    left, top = ((length - side) // 2 for length in image.size)
+    image = image.resize(
+      (resize, resize), Image.Resampling.BILINEAR,
+      box=(left, top, left + side, top + side),
+    )
+  array = np.asarray(image)
+  return array if array.ndim == 3 else array[..., np.newaxis]

@@ -1,0 +1,82 @@
+"""Vectors as tables with named columns."""
+
+from collections.abc import Sequence
+import csv
+import os
+
+import numpy as np
+from numpy import typing as npt
+
+from tf_resflow import errors
+from tf_resflow import models
+from tf_resflow.datasets import table_file
+
+
+def column_names(model: models.Flow) -> tuple[str, ...]:
+  """Returns what the numbers of a flow's vectors are called.
+
+  Args:
+    model: a flow on vectors `[D]`.
+
+  Returns:
+    `D` names, those of its data or `x0`, `x1` and so on.
+  """
+  (size,) = model.event_shape
+  return model.column_names or tuple(f'x{i}' for i in range(size))
+
+
+def read_rows(
+    path: str | os.PathLike, model: models.Flow, name: str = 'inputs',
+) -> np.ndarray:
+  """Reads the vectors of a flow from a .csv file.
+
+  Columns are found by their names, in any order; others are passed over.
+
+  Args:
+    path: of the file.
+    model: a flow on vectors.
+    name: of the argument or flag that names the file, for messages.
+
+  Returns:
+    Float64 `[N, D]`.
+
+  Raises:
+    InvalidValueError: if it is no table of numbers, or lacks a column.
+  """
+  names = column_names(model)
+
+  def check(condition, advice):
+    errors.check(
+        condition, name, path, 'a .csv file of numbers with the columns '
+        f'{", ".join(names)}', advice)
+
+  found, rows = table_file.read(os.fspath(path), check)
+  missing = [n for n in names if n not in found]
+  check(not missing, f'It has no {", ".join(missing)}.')
+  check(len(rows) > 0, 'It has no lines of numbers.')
+  return rows[:, [found.index(n) for n in names]]
+
+
+def write_table(
+    path: str | os.PathLike, names: Sequence[str], rows: npt.ArrayLike) -> None:
+  """Writes vectors as a .csv file.
+
+  Numbers have the digits that give them back.
+
+  Args:
+    path: of the file.
+    names: of the columns, `D`.
+    rows: `[N, D]`.
+
+  Raises:
+    InvalidValueError: if there are other than `D` names.
+    OSError: if the file cannot be written.
+  """
+  rows = np.asarray(rows)
+  errors.check(
+      rows.ndim == 2 and rows.shape[1] == len(names), 'names', len(names),
+      f'one per column of an array {list(rows.shape)}')
+  with open(path, 'w', encoding='utf-8', newline='') as file:
+    writer = csv.writer(file, lineterminator='\n')
+    writer.writerow(names)
+    writer.writerows([str(value) for value in row] for row in rows)

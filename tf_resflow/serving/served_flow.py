@@ -1,0 +1,134 @@
+"""What all flows have in common that are served."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow import models
+from tf_resflow import numerics
+from tf_resflow.numerics import chunking
+
+# Of what fits at a time: a server answers several requests at once.
+_SHARE_OF_BATCH = 1 / 16
+
+
+class ServedFlow:
+  """A flow as clients see it: what they send and receive, checked.
+
+  A kind says what data look like, and has the methods of which `export` makes
+  signatures. Draws are functions of the seed and of the place of an example in
+  its batch. What an example gets does not depend on the others, up to rounding.
+
+  Args:
+    model: an initialised flow.
+    estimator: of the log-determinant in `log_prob`, one whose estimate of an
+      example does not depend on its batch, see `Estimator.per_example`.
+    max_samples: most samples of one request: a few bytes could ask for more
+      than there is memory.
+
+  Raises:
+    InvalidValueError: if the model is not initialised, `max_samples` is not
+      positive, or the estimator lets the examples of a batch depend on each
+      other.
+  """
+
+  def __init__(self, model: models.Flow, estimator: numerics.Estimator,
+               max_samples: int = 4096):
+    errors.check(1 <= max_samples < 2**31, 'max_samples', max_samples,
+                 'a number from 1 to 2147483647')
+    errors.check(
+        not estimator.batch_dependent, 'estimator', estimator,
+        'one with batch_dependent=False',
+        'An image would depend on the other images of its batch.')
+    errors.check(
+        model.is_initialized, 'model', model.name, 'an initialised one',
+        'The first request would initialise it: train the model, load a '
+        'checkpoint or call model.initialize(x).')
+    self.model = model
+    self.estimator = estimator
+    self.max_samples = max_samples
+    self._dtype = tf.as_dtype(model.compute_dtype)
+    self._specs = {spec.name: spec for spec in (
+        *self.data_specs(),
+        tf.TensorSpec([None, model.latent_size], self._dtype, 'latents'),
+        tf.TensorSpec([2], tf.int32, 'seed'),
+        tf.TensorSpec([], tf.int32, 'num_samples'),
+        tf.TensorSpec([], tf.float32, 'temperature'))}
+
+  def data_specs(self) -> list[tf.TensorSpec]:
+    """Returns what the data of a request look like."""
+    raise NotImplementedError
+
+  def signatures(self) -> dict[str, tuple[Callable, list[tf.TensorSpec]]]:
+    """Returns, by name, a function and the specs of what it takes."""
+    raise NotImplementedError
+
+  def _draw(self, num_samples, seed, temperature):
+    """Returns samples of the model, `[num_samples, ...]`."""
+    num_samples = self._checked('num_samples', num_samples)
+    num_samples = require(
+        (num_samples >= 1) & (num_samples <= self.max_samples), num_samples,
+        ['num_samples is', num_samples, f'; expected 1 to {self.max_samples}.'])
+    temperature = self._checked('temperature', temperature)
+    temperature = require(
+        (temperature >= 0.0) & tf.math.is_finite(temperature), temperature,
+        ['temperature is', temperature, '; expected a finite number, 0 or '
+         'more: 1 samples the model, less varies less.'])
+    return self.model.sample(
+        num_samples, self._checked('seed', seed),
+        tf.cast(temperature, self._dtype))
+
+  def _invert(self, latents):
+    """Returns the events of latents `[B, D]`."""
+    latents = self._checked_batch('latents', latents)
+    latents = require(
+        tf.reduce_all(tf.math.is_finite(latents)), latents,
+        ['latents has numbers that are not finite; expected those of the '
+         'signature encode, or standard normal ones.'])
+    return self.model.inverse(latents)
+
+  def _log_prob(self, x, seed):
+    largest = self.estimator.max_batch_size(
+        self.model.latent_size, self._dtype) if self.model.is_random else None
+    if largest is None or self.estimator.is_random:
+      return self.model.log_prob(x, seed=seed, estimator=self.estimator)
+    # What is drawn is drawn for the whole batch: chunks would draw alike.
+    y, log_weight = self.model.embed(x, seed=seed)
+    return log_weight + chunking.map_in_chunks(
+        lambda y: ([self.model.joint_log_prob(
+            y, estimator=self.estimator)], []),
+        max(1, int(_SHARE_OF_BATCH * largest)), [y],
+        outputs_like=[tf.TensorSpec([None], y.dtype)],
+        unknown_sizes=True)[0][0]
+
+  def _checked(self, name, value):
+    """Returns a value as a tensor of the dtype and shape of its `TensorSpec`.
+
+    A server does not compare shapes with those of a signature.
+    """
+    spec, tensor = self._specs[name], tf.convert_to_tensor(value)
+    errors.check(
+        tensor.dtype == spec.dtype, name, f'a tensor {tensor.dtype.name}',
+        f'{spec.dtype.name} {spec.shape}')
+    # When the graph runs; the message names the tensor.
+    return tf.ensure_shape(tensor, spec.shape)
+
+  def _checked_batch(self, name, value):
+    """One image or more: oneDNN's convolutions fail on an empty batch."""
+    tensor = self._checked(name, value)
+    return require(
+        tf.shape(tensor)[0] >= 1, tensor,
+        [f'{name} is an empty batch; expected 1 or more.'])
+
+
+def require(condition: tf.Tensor, tensor: tf.Tensor,
+            message: Sequence[Any]) -> tf.Tensor:
+  """Returns `tensor`, behind an assertion with the parts of a message.
+
+  One that fails is a `tf.errors.InvalidArgumentError`, which TensorFlow Serving
+  returns to the client.
+  """
+  with tf.control_dependencies([tf.debugging.Assert(condition, message)]):
+    return tf.identity(tensor)

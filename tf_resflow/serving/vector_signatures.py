@@ -1,0 +1,136 @@
+"""A flow on vectors, as clients send and receive them."""
+
+from collections.abc import Callable, Sequence
+import re
+
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow import models
+from tf_resflow import numerics
+from tf_resflow.serving import served_flow
+
+# What else signatures take and return.
+_TAKEN = ('seed', 'num_samples', 'temperature', 'latents', 'log_prob')
+
+
+def tensor_names(names: Sequence[str]) -> tuple[str, ...]:
+  """Returns names of tensors for columns: `_` stands for what TensorFlow bars.
+
+  Args:
+    names: of the columns, each another.
+
+  Raises:
+    InvalidValueError: if two of them would have one name.
+
+  Example:
+    >>> tensor_names(['mean radius', 'area (mm2)', 'x'])
+    ('mean_radius', 'area__mm2_', 'x')
+  """
+  tensors = tuple(re.sub('[^A-Za-z0-9_]', '_', name) for name in names)
+  for name, tensor in zip(names, tensors, strict=True):
+    same = [n for n, t in zip(names, tensors, strict=True) if t == tensor]
+    errors.check(
+        len(same) == 1, 'columns', ', '.join(map(repr, same)),
+        'names that differ in letters, digits or "_"',
+        f'Both would be served as {tensor}; rename one of them.')
+    errors.check(
+        tensor not in _TAKEN, 'column', repr(name), 'another name',
+        'The signatures have a tensor of that name.')
+  return tensors
+
+
+class VectorSignatures(served_flow.ServedFlow):
+  """What a server answers: a flow on vectors, in the units of the data.
+
+  Requests and replies have one tensor `[B]` for every column of a table, under
+  its name, see `tensor_names`; vectors without names are one tensor `x` `[B,
+  D]`. `log_prob` takes
+  a seed where log-determinants are estimated.
+
+  Args:
+    model: an initialised flow on vectors.
+    estimator: see `ServedFlow`.
+    max_samples: see `ServedFlow`.
+    names: of the columns of a table, by default those of the model.
+
+  Raises:
+    InvalidValueError: see `ServedFlow`, and for a model of images.
+
+  Example:
+    >>> model = models.VectorFlowConfig(
+    ...     event_size=2, num_blocks=1, column_names=('size', 'mass')).build()
+    >>> model.initialize(tf.random.stateless_normal([8, 2], [0, 0]))
+    >>> served = VectorSignatures(model, numerics.Exact())
+    >>> served.encode(tf.zeros([3]), tf.ones([3]))['latents'].shape
+    TensorShape([3, 2])
+  """
+
+  def __init__(self, model: models.Flow, estimator: numerics.Estimator,
+               max_samples: int = 4096,
+               names: Sequence[str] | None = None):
+    errors.check(
+        model.num_levels is None and len(model.event_shape) == 1, 'model',
+        model.name, 'a flow on vectors',
+        'Flows on images are served as IntegerFlow.')
+    names = model.column_names if names is None else names
+    # The names of the inputs, and of the outputs.
+    self.names = tensor_names(names) or ('x',)
+    self._is_table = bool(names)
+    super().__init__(model, estimator, max_samples)
+
+  def data_specs(self) -> list[tf.TensorSpec]:
+    shape = [None] if self._is_table else [None, *self.model.event_shape]
+    return [tf.TensorSpec(shape, self._dtype, name) for name in self.names]
+
+  def signatures(self) -> dict[str, tuple[Callable, list[tf.TensorSpec]]]:
+    drawn = ('seed',) if self.model.draws(self.estimator) else ()
+    inputs = {
+        self.log_prob: (*self.names, *drawn),
+        self.sample: ('num_samples', 'seed', 'temperature'),
+        self.encode: self.names,
+        self.decode: ('latents',)}
+    return {method.__name__: (method, [self._specs[name] for name in names])
+            for method, names in inputs.items()}
+
+  def log_prob(self, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns the log-density of vectors, or estimates it.
+
+    Args:
+      *inputs: the data, then int32 `[2]`, a seed, where something is drawn.
+
+    Returns:
+      `log_prob`: `[B]`, nats, of the density in the units of the data.
+    """
+    data, rest = inputs[:len(self.names)], inputs[len(self.names):]
+    seed = self._checked('seed', rest[0]) if rest else None
+    return {'log_prob': self._log_prob(self._vectors(data), seed)}
+
+  def sample(
+      self, num_samples: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor,
+  ) -> dict[str, tf.Tensor]:
+    """Draws vectors; see `IntegerFlow.sample` for what it takes and raises."""
+    return self._data(self._draw(num_samples, seed, temperature))
+
+  def encode(self, *data: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns `latents` `[B, D]`; standard normal for data of the model."""
+    return {'latents': self.model.encode(self._vectors(data))}
+
+  def decode(self, latents: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns the data of latents `[B, D]`; see `IntegerFlow.decode`."""
+    return self._data(self._invert(latents))
+
+  def _vectors(self, data):
+    """Returns vectors `[B, D]` of what a request holds."""
+    tensors = [self._checked_batch(name, value)
+               for name, value in zip(self.names, data, strict=True)]
+    x = tf.stack(tensors, axis=1) if self._is_table else tensors[0]
+    return served_flow.require(
+        tf.reduce_all(tf.math.is_finite(x)), x,
+        ['The data have numbers that are not finite; expected numbers in the '
+         'units of the data set.'])
+
+  def _data(self, x):
+    """Returns what a reply holds of vectors `[B, D]`."""
+    columns = tf.unstack(x, axis=1) if self._is_table else [x]
+    return dict(zip(self.names, columns, strict=True))
