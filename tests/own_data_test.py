@@ -208,6 +208,15 @@ def test_points_of_the_plane(run_tool, tmp_path):
   assert _read_csv(tmp_path / 'samples.csv')[0] == ['x0', 'x1']
 
 
+def test_baselines_of_vectors(run_tool, wine):
+  report = _report(run_tool(
+      'baselines', f'--dataset=table:{wine}', '--num_components=2'))
+  assert report['num_train'] == 142
+  assert set(report['baselines']) == {'gaussian', 'gaussian_mixture'}
+  refused = run_tool('baselines', '--dataset=2d/moons', '--output=x.npz')
+  assert refused.status == 2 and '--output=x.npz: expected no' in refused.stderr
+
+
 @pytest.mark.parametrize('flags, message', [
     (['--interpolate'], '--interpolate=true: expected no such flag with mo'),
     (['--reconstruct'], '--reconstruct=true: expected no such flag with mo'),

@@ -1,6 +1,7 @@
-"""Bits/dim of a Gaussian and a Gaussian mixture: what a flow has to beat.
+"""Costs of a Gaussian and a Gaussian mixture: what a flow has to beat.
 
   bin/baselines --dataset=digits
+  bin/baselines --dataset=2d/checkerboard
   bin/baselines --dataset=digits --num_components=20 --output=/tmp/bits.npz
 
 Fits full-covariance baselines to the dequantised training split, chooses
@@ -11,9 +12,13 @@ stdout is one JSON object.
 The .npz file holds the per-example bits/dim of every baseline, in the order of
 the test split, and says of which data they are: for paired comparisons with a
 flow, bin/evaluate --compare.
+
+Vectors are standardised, their nats are in the units of the data, and there is
+no file.
 """
 
 import dataclasses
+from typing import Any
 
 from tf_resflow import datasets
 from tf_resflow import evaluation
@@ -55,10 +60,29 @@ class Options(options_lib.OutputFile):
     self.data()
 
 
+def _fit_vectors(options: Options, train: Any, test: Any) -> None:
+  """Does what `main` does for vectors."""
+  options.refuse(
+      True, ('output', 'num_noise_draws'), f'with --dataset={options.dataset}',
+      'It is for images.')
+  entries = {
+      name: evaluation.fit_vector_baseline(
+          train.arrays['x'].numpy(), test.arrays['x'].numpy(), num_components,
+          options.seed).report()
+      for name, num_components in (
+          ('gaussian', 1), ('gaussian_mixture', options.num_components))}
+  options_lib.print_report({
+      'dataset': options.dataset, 'num_train': train.num_examples,
+      'baselines': entries}, evaluation.format_vector_baselines(entries))
+
+
 def main(options: Options) -> None:
   """Fits, evaluates, writes the output, and reports."""
   train, test = [
       datasets.load_split(options.data(), name) for name in ('train', 'test')]
+  if train.num_levels is None:
+    _fit_vectors(options, train, test)
+    return
   results = evaluation.evaluate_baselines(
       train.arrays['x'].numpy(), test.arrays['x'].numpy(),
       train.num_levels, num_components=options.num_components,
