@@ -135,11 +135,17 @@ def test_a_run_outlives_its_data_and_notices_other_data(
   evaluation.write_table(path, names, 2.0 * rows)
   refused = run_tool(*command, '--num_steps=8')
   assert refused.status == 2
-  assert 'the data of the run. They have changed: column_mean' in refused.stderr
+  assert 'the data of the run. They have changed since' in refused.stderr
+  refused = run_tool('evaluate', f'--workdir={workdir}')
+  assert refused.status == 2
+  assert 'the data of the run. They have changed since' in refused.stderr
   path.unlink()
   assert tf_resflow.load(str(workdir)).event_shape == (4,)
   _report(run_tool('sample', f'--workdir={workdir}',
                    f'--output={tmp_path / "samples.npz"}'))
+  new = tmp_path / 'new.csv'
+  evaluation.write_table(new, names, rows[:5])
+  _report(run_tool('evaluate', f'--workdir={workdir}', f'--inputs={new}'))
   refused = run_tool('evaluate', f'--workdir={workdir}')
   assert refused.status == 2 and 'There is no such file' in refused.stderr
   assert refused.stderr.count('\n') == 1
@@ -188,6 +194,22 @@ def test_an_array(run_tool, tmp_path, kind):
                    f'--output={tmp_path / "served"}'))
 
 
+def test_tools_that_are_for_images(run_tool, table_run, wine):
+  workdir, _ = table_run
+  for arguments, message in (
+      (['evaluate', '--against=digits'], 'no such flag with vectors'),
+      (['fid', '--inception=none.keras'], ''),
+      (['bias', '--output=bias.png'], 'no figure of runs on vectors')):
+    tool, *flags = arguments
+    flag = 'workdirs' if tool == 'bias' else 'workdir'
+    result = run_tool(tool, f'--{flag}={workdir}', *flags)
+    assert result.status == 2 and message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+  result = run_tool('scaling', '--study=memory', '--output=memory.png',
+                    f'--dataset=table:{wine}')
+  assert result.status == 2 and 'a data set of images' in result.stderr
+
+
 def test_points_of_the_plane(run_tool, tmp_path):
   workdir = tmp_path / 'run'
   report = _report(run_tool(
@@ -220,6 +242,7 @@ def test_baselines_of_vectors(run_tool, wine):
 @pytest.mark.parametrize('flags, message', [
     (['--interpolate'], '--interpolate=true: expected no such flag with mo'),
     (['--reconstruct'], '--reconstruct=true: expected no such flag with mo'),
+    (['--temperature=0.5,1'], '--temperature=0.5,1.0: expected one number'),
 ])
 def test_pictures_of_images_are_none_of_tables(
     run_tool, table_run, tmp_path, flags, message):

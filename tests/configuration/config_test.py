@@ -62,9 +62,9 @@ _BAD = [
      'dataset=2d/moons. It is for images'),
     (dict(dataset='2d/moons', model='image'), 'model=image: expected a model '
      'of such data. The data have no image_shape, num_levels.'),
-    (dict(dataset='table:none.csv'), 'dataset=table:none.csv: expected a .csv '
-     'file with a line of names and lines of numbers, comma-separated. There '
-     'is no such file.'),
+    (dict(dataset='table:/none.csv'), 'dataset=table:/none.csv: expected a '
+     '.csv file with a line of names and lines of numbers, comma-separated. '
+     'There is no such file.'),
     (dict(dataset='table:'), 'dataset=table:: expected one of digits, '),
 ]
 

@@ -46,7 +46,10 @@ def test_building_is_left_to_the_types():
 
 def test_derived():
   facts = {'length': 7, 'seed': 2, 'image_shape': (8, 8, 1)}
-  assert WaveConfig.derived(facts) == {'length': 7, 'seed': 2}
+  assert WaveConfig.derived(facts) == {
+      'length': 7, 'seed': 2, 'data_fingerprint': ''}
+  assert WaveConfig.derived({**facts, 'data_fingerprint': 'f'})[
+      'data_fingerprint'] == 'f'
   with pytest.raises(errors.InvalidValueError) as info:
     WaveConfig.derived({'seed': 2})
   assert str(info.value) == (
@@ -67,7 +70,7 @@ def test_json():
   text = config.to_json()
   assert json.loads(text) == {
       'model': 'wave', 'length': 5, 'num_waves': 3,
-      'widths': [0.1 + 0.2, 1.0], 'seed': 3}
+      'widths': [0.1 + 0.2, 1.0], 'seed': 3, 'data_fingerprint': ''}
   assert configuration.model_from_json(text) == config
   assert WaveConfig.from_json(text) == config
   assert configuration.model_from_json('{"model": "wave"}') == WaveConfig()
@@ -82,7 +85,7 @@ def test_json_of_another_type():
 @pytest.mark.parametrize('text, advice', [
     ('[1]', 'It is no JSON object.'), ('3', 'It is no JSON object.'),
     ('{"model": "wave", "num_waves": 0}', 'num_waves=0: expected a whole numb'),
-    ('{"model": "wave", "waves": 1}', 'field=waves: expected one of length, '),
+    ('{"model": "wave", "waves": 1}', 'field=waves: expected one of data_fing'),
     ('{"model": "waves"}', 'model=waves: expected one of image, vector, wave.'),
     ('{"truncation": 1}', 'It was made by version 0.1.0 of tf_resflow, which'),
     ('', 'Expecting value')])

@@ -46,6 +46,9 @@ def test_a_test_part_of_the_file(tmp_path):
     label_test=_LABELS[15:],
   )
   test = _load(path, 'test').arrays
+  assert set(_load(path, 'train').arrays['label'].numpy()) == {0, 1, 2}
+  assert set(_load(path, 'validation', num_validation=6).arrays[
+    'label'].numpy()) == {0, 1, 2}
   np.testing.assert_array_equal(test['x'], _VECTORS[15:].astype(np.float32))
   np.testing.assert_array_equal(test['label'], _LABELS[15:])
   info = datasets.info(f'array:{path}')
@@ -69,7 +72,16 @@ def test_a_plain_array(tmp_path):
   ({'x': _VECTORS[:9]}, 'It has 9 examples; a held-out part needs 10'),
   ({'x': np.where(_VECTORS == _VECTORS[5, 1], np.nan, _VECTORS)},
    'Its x holds 1 numbers that are not finite, the first in row 5'),
-  ({'x': np.ones([20, 2])}, r'Column \[0\] of x is constant'),
+  ({'x': np.full([20, 2], 0.1)}, 'Column 0 of x has the value 0.1 in all rows'),
+  ({'x': _VECTORS + [0.0, 1e9]}, 'Column 1 of x varies by .* Subtract a const'),
+  ({'x': _VECTORS * 1e39}, 'Column 0 of x reaches .*, beyond what float32'),
+  ({'x': _VECTORS, 'x_test': _VECTORS[:1]}, 'Its x_test has one example'),
+  ({'x': _VECTORS, 'label': _LABELS, 'x_test': _VECTORS},
+   'label and label_test go together'),
+  ({'x': _VECTORS, 'label_test': _LABELS, 'x_test': _VECTORS},
+   'label and label_test go together'),
+  ({'x': _VECTORS, 'label': _LABELS, 'x_test': _VECTORS,
+    'label_test': _LABELS + 1}, 'Its label_test has a class that label lacks'),
   ({'x': _VECTORS, 'label': _LABELS[:3]}, r'The labels of x are int64 \[3\]'),
   ({'x': _VECTORS, 'label': _LABELS - 1}, 'The labels of x are int64'),
   ({'x': _VECTORS, 'x_test': _IMAGES}, r'Its x is float64 \[20, 2\] and x_test '
@@ -89,5 +101,11 @@ def test_no_file_and_other_files(tmp_path):
     array_file.open_file(str(tmp_path / 'none.npz'))
   text = tmp_path / 'text.npz'
   text.write_text('x = 3')
+  with pytest.raises(errors.InvalidValueError, match='It cannot be read'):
+    array_file.open_file(str(text))
+  np.savez_compressed(text, x=_VECTORS)
+  data = bytearray(text.read_bytes())
+  data[60:120] = bytes(60)
+  text.write_bytes(bytes(data))
   with pytest.raises(errors.InvalidValueError, match='It cannot be read'):
     array_file.open_file(str(text))

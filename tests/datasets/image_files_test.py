@@ -86,6 +86,9 @@ def test_missing_images_and_other_arrays(monkeypatch, tmp_path):
   np.save(tmp_path / 'train_32x32.npy', _images(9, 16))
   with pytest.raises(errors.InvalidValueError, match=r'array is \[9, 16, 16'):
     datasets.load(name, 'train', data_dir=tmp_path)
+  np.save(tmp_path / 'train_32x32.npy', _images(9, 32) / 255)
+  with pytest.raises(errors.InvalidValueError, match='Its array is float64'):
+    datasets.load(name, 'train', data_dir=tmp_path)
   (tmp_path / 'train_32x32.npy').write_bytes(b'text')
   with pytest.raises(errors.InvalidValueError, match='It cannot be read'):
     datasets.load(name, 'train', data_dir=tmp_path)

@@ -66,6 +66,51 @@ def test_folders_of_parts_and_classes(tmp_path):
   assert labels == {'train': [0, 1, 1], 'test': [0, 1]}
 
 
+@pytest.mark.parametrize('names, message', [
+  (['train/a/0', 'train/b/1', 'val/a/2'], 'both are needed, and nothing besi'),
+  (['train/0', 'train/1', 'test/2', 'test/3', 'val/4'], r'beside them \(val'),
+  (['train/0', 'test/1', 'test/2', '3'], r'beside them \(3.png'),
+  (['train/0', 'train/1'], r'beside them \(one is missing'),
+  (['Train/a', 'Test/b'] * 5, r"Its folder \['Test'\] is no class"),
+  (['train/0', 'train/1', 'test/2'], 'Its test part has one image'),
+])
+def test_folders_that_are_not_quite_parts(tmp_path, names, message):
+  for i, name in enumerate(names):
+    _write(tmp_path / f'{name}{i if "T" in name else ""}.png', _array())
+  with pytest.raises(errors.InvalidValueError, match=message):
+    image_folder.open_folder(str(tmp_path))
+
+
+def test_the_validation_part_has_all_classes(tmp_path):
+  for part, number in (('train', 20), ('test', 2)):
+    for name in ('cat', 'dog'):
+      for i in range(number):
+        _write(tmp_path / part / name / f'{i}.png', _array(channels=1))
+  labels = _load(tmp_path, 'validation', num_validation=12).arrays['label']
+  assert set(labels.numpy()) == {0, 1}
+
+
+def test_links_are_followed_once(tmp_path):
+  for i in range(10):
+    _write(tmp_path / 'elsewhere' / f'{i}.png', _array())
+  (tmp_path / 'own' / 'cat').mkdir(parents=True)
+  (tmp_path / 'own' / 'linked').symlink_to(tmp_path / 'elsewhere')
+  (tmp_path / 'own' / 'loop').symlink_to(tmp_path / 'own')
+  info = image_folder.open_folder(str(tmp_path / 'own'))
+  assert info.num_train + info.num_test == 10
+  (tmp_path / 'own' / 'gone.png').symlink_to(tmp_path / 'nowhere')
+  with pytest.raises(errors.InvalidValueError, match='gone.png: No such file'):
+    image_folder.open_folder(str(tmp_path / 'own'))
+
+
+def test_another_folder_has_another_fingerprint(folder):
+  folder, _ = folder
+  before = image_folder.open_folder(str(folder)).fingerprint
+  assert image_folder.open_folder(str(folder)).fingerprint == before
+  _write(folder / 'more.png', _array())
+  assert image_folder.open_folder(str(folder)).fingerprint != before
+
+
 def test_classes_without_parts(tmp_path):
   for i in range(10):
     _write(tmp_path / 'ab'[i % 2] / f'{i}.png', _array(channels=1) // 2 +
@@ -193,6 +238,8 @@ def _cut(path):
   (_deep_colours, 'bad.png (has 16 bits or more|cannot be read)'),
   (lambda path: path.write_text('text'), 'bad.png cannot be read'),
   (_cut, 'bad.png cannot be read'),
+  (lambda path: Image.new('1', (20_000, 20_000)).save(path),
+   'bad.png cannot be read'),
 ])
 def test_bad_files(folder, write, message):
   folder, _ = folder

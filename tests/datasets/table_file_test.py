@@ -70,6 +70,24 @@ def test_a_changed_file_is_read_again(tmp_path):
   assert table_file.open_file(path).num_train == 40
 
 
+def test_names_that_are_numbers_as_pandas_writes_them(tmp_path):
+  path = _write_rows(tmp_path / 'own.csv', _rows(), names=(0, 1, 2))
+  info = datasets.info(f'table:{path}')
+  assert info.columns == ('0', '1', '2')
+  assert info.num_train + info.num_test == 30
+
+
+def test_another_table_has_another_fingerprint(tmp_path):
+  rows, found = _rows(), set()
+  for names, table in (
+    (('a', 'b', 'c'), rows), (('b', 'a', 'c'), rows),
+    (('a', 'b', 'c'), rows[::-1]), (('a', 'b', 'c'), rows[:-1]),
+  ):
+    path = _write_rows(tmp_path / 'own.csv', table, names)
+    found.add(table_file.open_file(path).fingerprint)
+  assert len(found) == 4
+
+
 def test_blank_lines_spaces_and_a_byte_order_mark(tmp_path):
   text = '\ufeffa, b\n\n' + ''.join(f' {i} , {i * i}\n' for i in range(12))
   info = table_file.open_file(_write(tmp_path / 'own.csv', text))
@@ -93,6 +111,11 @@ _GOOD = ''.join(f'{i},{i % 5}\n' for i in range(12))
   ('a,\n' + _GOOD, "names the columns 'a', ''"),
   ('a,b\n' + ''.join(f'{i},7\n' for i in range(12)),
    'Column b has the value 7 in all rows that train: it has no density'),
+  ('a,3\n' + _GOOD, 'Its first line, a, 3, mixes names and numbers'),
+  ('a,b\n' + ''.join(f'{i},{i}e30\n' for i in range(12)),
+   'Column b reaches 1.1e[+]31, beyond what float32 can square'),
+  ('a,b\n' + ''.join(f'{i},{i}e-30\n' for i in range(12)),
+   'Column b varies by .*, less than float32 can square'),
   ('a,b\n' + ''.join(f'{i},{1e9 + i}\n' for i in range(12)),
    'Column b varies by .* float32 cannot tell its values apart. Subtract'),
 ])

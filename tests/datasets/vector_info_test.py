@@ -12,7 +12,9 @@ def test_facts_are_those_that_a_model_asks_for():
   )
   assert info.model == 'vector' and info.event_shape == (2,)
   fields = registries.MODELS.get('vector').fields()
-  assert {f.name for f in fields if not f.is_flag} <= {'seed', *info.facts()}
+  assert {f.name for f in fields if not f.is_flag} <= {
+    'seed', 'data_fingerprint', *info.facts()
+  }
 
 
 def test_a_model_standardises_by_them(monkeypatch):

@@ -38,6 +38,8 @@ def test_columns_in_another_order_among_others(model, tmp_path):
   evaluation.write_table(
       path, ['d,e', 'other', 'a', 'b "c"'],
       np.column_stack([_ROWS[:, 2], np.ones(5), _ROWS[:, :2]]))
+  # Also such that hold no numbers.
+  path.write_text(path.read_text().replace('1.0', 'one'))
   np.testing.assert_array_equal(evaluation.read_rows(path, model), _ROWS)
 
 

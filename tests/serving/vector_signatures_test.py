@@ -86,13 +86,22 @@ def test_another_dtype(served):
     served.encode(_ROWS[:, 0], np.zeros([9], np.int64))
 
 
-@pytest.mark.parametrize('names, message', [
-    (('a b', 'a_b'), "columns='a b', 'a_b': expected names that differ"),
-    (('seed', 'b'), "column='seed': expected another name.")])
-def test_names_that_cannot_be_served(names, message):
-  with pytest.raises(errors.InvalidValueError) as error:
-    vector_signatures.tensor_names(names)
-  assert str(error.value).startswith(message)
+def test_every_name_becomes_one_of_a_tensor(tmp_path):
+  names = ('self', 'class', '_fat', '%', 'x', 'X', 'a b', 'a_b', 'seed',
+           'log_prob', '2nd', 'größe')
+  tensors = vector_signatures.tensor_names(names)
+  assert len({name.lower() for name in tensors}) == len(names)
+  assert tensors[4:8] == ('x', 'X_2', 'a_b', 'a_b_2')
+  specs = [tf.TensorSpec([None], tf.float32, name) for name in tensors]
+  function = tf.function(
+      lambda *columns: dict(zip(tensors, columns, strict=True)),
+      input_signature=specs, autograph=False).get_concrete_function()
+  tf.saved_model.save(tf.Module(), str(tmp_path), signatures={'f': function})
+  loaded = tf.saved_model.load(str(tmp_path)).signatures['f']
+  outputs = loaded(**{
+      name: tf.fill([2], float(i)) for i, name in enumerate(tensors)})
+  assert {name: float(value[0]) for name, value in outputs.items()} == {
+      name: float(i) for i, name in enumerate(tensors)}
 
 
 def test_images_are_refused(make_small_model, estimator):

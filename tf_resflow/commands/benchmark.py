@@ -105,7 +105,7 @@ def main(options: Options, config: configuration.Config) -> None:
   options.refuse(estimator is None, ('evaluation_estimator',),
                  options_lib.EXACT, 'It goes with residual blocks.')
   images = None if options.inputs is None else evaluation.read_inputs(
-      options.inputs, config.data.facts()['image_shape'])
+      options.inputs, config.data.info().event_shape)
   settings = benchmarking.Settings(
       config, workdir=options.workdir, num_repeats=options.num_repeats,
       estimator=numerics.Estimator.get(

@@ -15,9 +15,9 @@ run, the estimator that it trains by is compared with an unbiased one on the
 same examples at the same noise: the mean difference is its bias. The standard
 error of it is of both examples and repeats.
 
-Sentences go to stderr; the last line of stdout is one JSON object: split,
-estimator, and for every run own_estimator, bits_per_dim or nats (unbiased),
-own_bits_per_dim or own_nats, bias, bias_stderr, bias_num_stderrs.
+Sentences go to stderr; the last line of stdout is one JSON object: split, and
+for every run estimator (unbiased), own_estimator, bits_per_dim or nats
+(unbiased), own_bits_per_dim or own_nats, bias, bias_stderr, bias_num_stderrs.
 """
 
 import dataclasses
@@ -63,6 +63,9 @@ class Options(
     """Returns the metrics of a run, if they can be drawn."""
     columns = training.read_metrics(workdir)
     errors.check(
+        'validation_nats' not in columns, 'output', self.output,
+        'no figure of runs on vectors', 'It shows bits/dim.')
+    errors.check(
         'validation_bits_per_dim' in columns, 'workdirs', workdir,
         'runs with validations in metrics.csv',
         'Train with --num_validation and --evaluate_every, or leave --output '
@@ -72,7 +75,7 @@ class Options(
 
 def main(options: Options) -> None:
   """Compares, draws, and reports."""
-  estimator = options.make_estimator()
+  estimator = options.make_estimator()  # Of images, unless it is given.
   options.require(
       not estimator.is_biased, 'estimator', 'an unbiased estimator',
       'Those that the runs were trained by are compared with it.')
@@ -84,20 +87,21 @@ def main(options: Options) -> None:
       workdir: options.columns(workdir)
       for workdir in options.workdirs} if options.output else {}
   reports = {
-      workdir: _measure(options, estimator, workdir)
+      workdir: _measure(options, workdir)
       for workdir in options.workdirs}
   if options.output:
     evaluation.save_bias(options.output, {
         _title(options, workdir, reports[workdir]): columns
         for workdir, columns in curves.items()})
   options_lib.print_report(
-      {'split': options.split, 'estimator': estimator.spec(), 'runs': reports},
+      {'split': options.split, 'runs': reports},
       *(_sentence(workdir, report) for workdir, report in reports.items()))
 
 
-def _measure(options, estimator, workdir):
+def _measure(options, workdir):
   """Opens a run and compares its estimator with an unbiased one."""
   run = options_lib.Run(workdir=workdir).open(options.dtype, options.strategy)
+  estimator = options.make_estimator(run.model)
   split = options.load_split(run)
   options.check_count('num_examples', split.num_examples)
   bias = evaluation.measure_bias(
@@ -108,6 +112,7 @@ def _measure(options, estimator, workdir):
       strategy=run.strategy, verbose=1)
   own = {e.spec(): None for e in run.model.bijection.estimators()}
   return {'step': run.step, 'own_estimator': ' '.join(own) or 'none',
+          'estimator': estimator.spec(),
           **bias.report()}
 
 

@@ -75,6 +75,8 @@ def main(options: Options) -> None:
       options.inception, options.input_size, options.input_range,
       options.feature_name)
   run = options.open(options.dtype, options.strategy)
+  options.require(run.model.num_levels is not None, 'workdir',
+                  'a run on images', 'Their features are compared.')
   split = options.load_split(run)
   options.check_count('num_images', split.num_examples)
   report = evaluation.compare_samples(

@@ -189,7 +189,8 @@ class Split(Options):
       None, help='Folder of prepared data sets, by default that of the run.')
 
   def load_split(self, run: OpenedRun) -> 'datasets.Split':
-    """Opens the part of the run's data set."""
+    """Opens the part of the run's data set; refuses data that have changed."""
+    run.config.check_data()
     return datasets.load_split(run.config.data, self.split, self.data_dir)
 
   def check_count(self, name: str, num_examples: int) -> None:
@@ -297,8 +298,12 @@ class Certification(Options):
 
   def should_certify(self, config: 'configuration.Config') -> bool:
     """Whether to compute them for a run of this configuration."""
-    return datasets.info(config.data.dataset).is_embedded if (
-        self.certify is None) else self.certify
+    if self.certify is not None:
+      return self.certify
+    # A reader's own images may be gone, and their size says nothing.
+    name = config.data.dataset
+    return datasets.info(name).is_embedded if name in datasets.names() else (
+        getattr(config.model, 'num_levels', None) is None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -65,6 +65,9 @@ def main(options: Any, run: options_lib.OpenedRun) -> None:
     options: those of bin/evaluate, with `Against`.
     run: the run.
   """
+  options.require(
+      run.model.num_levels is not None, 'against', 'no such flag with vectors',
+      'bin/evaluate --inputs --output has the log-density of any of them.')
   rule = evaluation.scoring_rule(
       run.model,
       options.make_estimator() if 'estimator' in options.given else None,
@@ -115,6 +118,7 @@ def _examples_of_file(options, run):
 def _examples_of_dataset(options, run):
   model, data = run.model, run.config.data
   info = datasets.info(options.against, 'against')
+  options.require(info.num_levels is not None, 'against', 'a data set of images')
   # What has no more levels than these cannot be reduced.
   num_bits = data.num_bits if info.num_levels == 256 else 8
   info = info.changed(num_bits=num_bits)

@@ -142,6 +142,10 @@ def _draw_vectors(options: Options, run: options_lib.OpenedRun) -> dict:
   options.require(
       suffix != '.png' or len(names) == 2, 'output',
       'a file .csv or .npz with vectors of other than two numbers')
+  options.require(
+      suffix == '.npz' or len(options.temperature) == 1, 'temperature',
+      'one number with .csv and .png of vectors', 'An .npz file says which is '
+      'which.')
   options.refuse(
       True, ('interpolate', 'reconstruct', 'num_columns'),
       f'with model={run.config.model.name()}', 'It goes with images.')

@@ -6,6 +6,7 @@ has a `ModelConfig` of its own.
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+import os
 from typing import Any, Literal
 
 from tf_resflow import errors
@@ -56,6 +57,7 @@ class DataConfig(fields.Section):
   def check(self) -> None:
     # A data set of the reader's is opened only where that is needed: a run
     # can be sampled from when its data are gone.
+    object.__setattr__(self, 'dataset', _whole_path(self.dataset))
     for name in ('flip', 'crop_padding', 'image_size', 'num_bits', 'resize'):
       field = next(f for f in self.fields() if f.name == name)
       if getattr(self, name) != field.default:
@@ -77,6 +79,13 @@ class DataConfig(fields.Section):
   def facts(self) -> dict[str, Any]:
     """Returns what a model has to know of the data, by names of its fields."""
     return self.info().facts()
+
+
+def _whole_path(dataset: str) -> str:
+  """Returns `table:FILE` with the whole path: a run is opened from anywhere."""
+  family, colon, path = dataset.partition(':')
+  return f'{family}:{os.path.abspath(os.path.expanduser(path))}' if (
+      colon) else dataset
 
 
 def check_crop_padding(padding: int, image_shape: Sequence[int]) -> None:
@@ -242,6 +251,10 @@ class Config:
   def check_data(self) -> None:
     """Raises `InvalidValueError` if the model is not one of the data."""
     facts = _facts(self.data, self.objective, self.run)
+    self.data.require(
+        self.model.data_fingerprint == facts['data_fingerprint'], 'dataset',
+        'the data of the run', 'They have changed since it began: put them '
+        'back, or take another workdir.')
     for name, right in self.model.derived(facts).items():
       self.model.require(
           getattr(self.model, name) == right, name, values_lib.text_of(right),
@@ -258,8 +271,15 @@ class Config:
         getattr(self, f.name) for f in dataclasses.fields(self))]
 
   def replace(self, **values: Any) -> 'Config':
-    """Returns the configuration with other values, see `make_config`."""
-    return make_config(**{**self.values(), **values})
+    """Returns the configuration with other values, see `make_config`.
+
+    The data are asked only where what the model has to know may change.
+    """
+    asked = {f.name for f in DataConfig.fields()} | {'model', 'hybrid', 'seed'}
+    facts = None if asked & values.keys() else {
+        f.name: getattr(self.model, f.name)
+        for f in self.model.fields() if not f.is_flag}
+    return make_config(facts=facts, **{**self.values(), **values})
 
   def differences(self, other: 'Config') -> dict[str, tuple[Any, Any]]:
     """Returns what forbids to continue the run of `other`.
@@ -331,7 +351,8 @@ def _section(section: type[fields.Section], values: dict[str, Any]) -> Any:
 def _facts(data: DataConfig, objective: ObjectiveConfig,
            run: RunConfig) -> Mapping[str, Any]:
   """Returns the values of fields of the model that are no flags."""
-  facts = {'num_classes': 0, **data.facts(), 'seed': run.seed}
+  facts = {'num_classes': 0, **data.facts(), 'seed': run.seed,
+           'data_fingerprint': data.info().fingerprint}
   objective.require(
       not objective.hybrid or facts['num_classes'] > 0, 'hybrid',
       f'false, since {data.dataset} has no labels')

@@ -22,6 +22,10 @@ class ModelConfig(fields.Section):
   become flags, and `--model=NAME` trains it.
   """
 
+  data_fingerprint: str = fields.field(
+      '', help="Digest of a reader's own data that it is trained on.",
+      is_flag=False, changes_function=False)
+
   def build(self, dtype: str = 'float32') -> Any:
     """Returns a new model, a `models.Flow`.
 
@@ -54,6 +58,7 @@ class ModelConfig(fields.Section):
       InvalidValueError: if one is missing, because the data are of another
         kind.
     """
+    facts = {'data_fingerprint': '', **facts}
     names = [f.name for f in cls.fields() if not f.is_flag]
     missing = [name for name in names if name not in facts]
     errors.check(

@@ -1,6 +1,7 @@
 """An array of images or vectors in a file, as a data set."""
 
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -52,7 +53,22 @@ def open_file(path: str) -> dataset_info.DatasetInfo:
       f'Its x is {x.dtype} {list(x.shape)} and x_test {test.dtype} '
       f'{list(test.shape)}.',
     )
-    parts = {'train': (x, labels), 'test': (test, test_labels)}
+    check(
+      (labels is None) == (test_labels is None), 'It has labels of x or of '
+      'x_test alone: label and label_test go together.',
+    )
+    check(
+      labels is None or test_labels.max() <= labels.max(),
+      'Its label_test has a class that label lacks.',
+    )
+    check(len(test) >= 2, 'Its x_test has one example; a standard error needs '
+          'two.')
+    # A validation part is the end of what trains: it should hold all classes.
+    order = own_files.split_order(len(x))
+    parts = {
+      'train': (x[order], None if labels is None else labels[order]),
+      'test': (test, test_labels),
+    }
   else:
     check(
       len(x) >= _MIN_EXAMPLES, f'It has {len(x)} examples; a held-out part '
@@ -69,21 +85,20 @@ def open_file(path: str) -> dataset_info.DatasetInfo:
     'num_train': len(parts['train'][0]), 'num_test': len(parts['test'][0]),
     'num_classes': 0 if labels is None else int(labels.max()) + 1,
     'load_fn': parts.__getitem__,
+    'fingerprint': own_files.fingerprint(
+      *(part for name in sorted(arrays) for part in (name, arrays[name]))
+    ),
   }
   if x.dtype == np.uint8:
     return image_info.ImageInfo(
       image_shape=x.shape[1:], num_levels=256, **facts
     )
-  train = parts['train'][0].astype(np.float64)
-  mean, std = train.mean(axis=0), train.std(axis=0)
-  constant = np.flatnonzero(std == 0.0)
-  check(
-    not len(constant), f'Column {constant[:1]} of x is constant: it has no '
-    'density. Leave it out.',
+  mean, std = own_files.standardisation(
+    [f'{i} of x' for i in range(x.shape[1])], parts['train'][0],
+    parts['test'][0], check,
   )
   return vector_info.VectorInfo(
-    event_size=x.shape[1], mean=tuple(mean.tolist()), std=tuple(std.tolist()),
-    **facts,
+    event_size=x.shape[1], mean=mean, std=std, **facts
   )
 
 
@@ -97,7 +112,8 @@ def _read(path, check):
       return {name: loaded[name] for name in loaded.files}
   except FileNotFoundError:
     check(False, 'There is no such file.')
-  except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+  except (OSError, ValueError, EOFError, NotImplementedError,
+          zipfile.BadZipFile, zlib.error) as error:
     check(False, f'It cannot be read: {error}.')
 
 

@@ -25,6 +25,7 @@ class DatasetInfo(abc.ABC):
   Attributes:
     model: Class attribute, the name of the type of model that such data get
       where none is asked for, of `registries.MODELS`.
+    num_levels: Number of levels of images of integers; None for vectors.
     name: As `--dataset=` has it.
     num_classes: Number of labels; 0 if there are none.
     num_train: Examples in the training part, validation included; None where
@@ -34,6 +35,8 @@ class DatasetInfo(abc.ABC):
       certificates take seconds.
     description: One sentence.
     homepage: Where it is described.
+    fingerprint: A digest of data that may change, so that a run notices it;
+      empty for those of the catalogue.
   """
 
   model: ClassVar[str]
@@ -45,6 +48,7 @@ class DatasetInfo(abc.ABC):
   is_embedded: bool = False
   description: str = ''
   homepage: str = ''
+  fingerprint: str = ''
 
   @property
   @abc.abstractmethod

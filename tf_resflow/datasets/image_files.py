@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 import glob
 import os
 import zipfile
+import zlib
 
 import numpy as np
 import tensorflow as tf
@@ -77,15 +78,17 @@ def _num_images(path, info):
   """Returns how many images a file has; reads its head only."""
   try:
     if path.endswith('.npy'):
-      shape = np.load(path, mmap_mode='r').shape
+      array = np.load(path, mmap_mode='r')
+      shape, dtype = array.shape, array.dtype
     else:
       with zipfile.ZipFile(path) as archive, archive.open('data.npy') as file:
         version = np.lib.format.read_magic(file)
-        shape, *_ = (
+        shape, _, dtype = (
           np.lib.format.read_array_header_1_0 if version == (1, 0)
           else np.lib.format.read_array_header_2_0
         )(file)
-  except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+  except (OSError, ValueError, KeyError, EOFError, NotImplementedError,
+          zipfile.BadZipFile, zlib.error) as error:
     raise errors.InvalidValueError(
       'file', path, f'images of {info.name}', f'It cannot be read: {error}.'
     ) from None
@@ -96,6 +99,10 @@ def _num_images(path, info):
       (channels * height * width,),
     ), 'file', path, f'images {height} x {width} of {info.name}',
     f'Its array is {list(shape)}.',
+  )
+  errors.check(
+    dtype == np.uint8, 'file', path, f'uint8 images of {info.name}',
+    f'Its array is {dtype}.',
   )
   return shape[0]
 

@@ -18,6 +18,11 @@ _SUFFIXES = ('.png', '.jpg', '.jpeg')
 _MIN_IMAGES = 10
 _GREY_MODES = ('1', 'L', 'LA', 'La')
 _COLOUR_MODES = ('RGB', 'RGBA', 'RGBa', 'RGBX', 'P', 'PA', 'CMYK', 'YCbCr')
+# Names of folders that are meant as parts.
+_PARTS = ('train', 'training', 'test', 'testing', 'val', 'valid', 'validation',
+          'dev')
+# What Pillow raises where a file is broken, or a picture too large to be one.
+_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 _ORIENTATION = 0x0112  # The EXIF tag; from 5 on width and height change places.
 
 
@@ -77,18 +82,35 @@ def open_folder(path: str) -> FolderInfo:
     own_files.check(condition, 'images', path, _EXPECTED, advice)
 
   check(os.path.isdir(path), 'There is no such folder.')
-  files = []
-  for folder, folders, names in os.walk(path):
-    folders[:] = sorted(f for f in folders if not f.startswith('.'))
+  try:
+    files = tuple(_files_below(path))
+  except OSError as error:
+    check(False, f'{error.filename}: {error.strerror}.')
+  check(files, f'No file below it ends in {", ".join(_SUFFIXES)}.')
+  return _info_of(os.path.abspath(path), files)
+
+
+def _files_below(root):
+  """Yields the images below a folder: their names, sizes and times."""
+
+  def fail(error):
+    raise error
+
+  seen = set()
+  for folder, folders, names in os.walk(root, onerror=fail, followlinks=True):
+    seen.add(os.path.realpath(folder))
+    # A link that leads back to where it is would never end.
+    folders[:] = sorted(
+      f for f in folders if not f.startswith('.')
+      and os.path.realpath(os.path.join(folder, f)) not in seen
+    )
     for name in sorted(names):
       if name.lower().endswith(_SUFFIXES) and not name.startswith('.'):
         file = os.path.join(folder, name)
         status = os.stat(file)
-        files.append((
-          os.path.relpath(file, path), status.st_size, status.st_mtime_ns
-        ))
-  check(files, f'No file below it ends in {", ".join(_SUFFIXES)}.')
-  return _info_of(path, tuple(files))
+        yield (
+          os.path.relpath(file, root), status.st_size, status.st_mtime_ns
+        )
 
 
 @functools.lru_cache(maxsize=8)
@@ -104,15 +126,28 @@ def _info_of(path: str, files: tuple) -> FolderInfo:
     size, is_colour = _look_at(path, name)
     sizes.setdefault(size, name)
     is_coloured |= is_colour
-  parts = {
-    part: tuple(n for n in names if n.startswith(part + os.sep))
-    for part in ('train', 'test')
-  }
-  if parts['train'] and parts['test']:
-    inside = {
-      n: n.partition(os.sep)[2] for part in parts.values() for n in part
+  tops = {n.partition(os.sep)[0] for n in names if os.sep in n}
+  if tops & {'train', 'test'}:
+    others = [n for n in names if n.partition(os.sep)[0] not in (
+      'train', 'test')]
+    check(
+      tops >= {'train', 'test'} and not others, 'Folders train and test are '
+      'its parts: both are needed, and nothing beside them '
+      f'({", ".join(others[:1]) or "one is missing"}).',
+    )
+    inside = {n: n.partition(os.sep)[2] for n in names}
+    # A validation part is the end of what trains: it should hold all classes.
+    train = [n for n in names if n.startswith('train' + os.sep)]
+    parts = {
+      'train': tuple(train[i] for i in own_files.split_order(len(train))),
+      'test': tuple(n for n in names if n.startswith('test' + os.sep)),
     }
+    check(len(parts['test']) >= 2, 'Its test part has one image; a standard '
+          'error needs two.')
   else:
+    odd = sorted(t for t in tops if t.lower() in _PARTS)
+    check(not odd, f'Its folder {odd[:1]} is no class; its parts are called '
+          'train and test.')
     check(
       len(names) >= _MIN_IMAGES, f'It has {len(names)} of them; a held-out '
       f'part needs {_MIN_IMAGES} at least.',
@@ -132,6 +167,7 @@ def _info_of(path: str, files: tuple) -> FolderInfo:
     classes=tuple(sorted(folders)) if has_classes else (),
     num_classes=len(folders) if has_classes else 0,
     num_train=len(parts['train']), num_test=len(parts['test']),
+    fingerprint=own_files.fingerprint(*(file[:2] for file in files)),
     description='Images of your own.',
   )
   return dataclasses.replace(
@@ -148,7 +184,7 @@ def _look_at(root: str, name: str) -> tuple[tuple[int, int], bool]:
     with Image.open(path) as image:
       mode, (width, height) = image.mode, image.size
       is_turned = image.getexif().get(_ORIENTATION, 1) >= 5
-  except (OSError, SyntaxError, ValueError) as error:
+  except _ERRORS as error:
     raise _bad_file(root, name, f'cannot be read: {error}') from None
   # Pillow drops half of 16 bits without a word where there are colours.
   is_deep = head.startswith(b'\x89PNG') and head[24:25] == b'\x10'
@@ -187,7 +223,7 @@ def _read(info: FolderInfo, name: str, resize: int | None) -> np.ndarray:
     with Image.open(os.path.join(info.root, name)) as file:
       image = ImageOps.exif_transpose(file)
       image.load()
-  except (OSError, SyntaxError, ValueError) as error:
+  except _ERRORS as error:
     raise _bad_file(info.root, name, f'cannot be read: {error}') from None
   if image.has_transparency_data:
     alpha = np.asarray(image.convert('RGBA'))[..., 3]

@@ -1,7 +1,8 @@
 """What the reader's own data have in common: errors, and the held-out part."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import functools
+import hashlib
 import os
 from typing import Any
 
@@ -11,6 +12,9 @@ from tf_resflow import errors
 
 # Share of the examples that are held out where the data name no test part.
 _TEST_SHARE = 0.2
+# Of the largest number of a column: float32 has 7 digits.
+_MIN_RELATIVE_DEVIATION = 1e-4
+_LARGEST = 1e18
 
 
 def check(condition: Any, kind: str, path: str, expected: str,
@@ -35,7 +39,7 @@ def cached_by_file(function: Callable[[str], Any]) -> Callable[[str], Any]:
   """
 
   @functools.lru_cache(maxsize=8)
-  def read(path, unused_state):
+  def read(path, unused_folder, unused_state):
     return function(path)
 
   @functools.wraps(function)
@@ -44,9 +48,60 @@ def cached_by_file(function: Callable[[str], Any]) -> Callable[[str], Any]:
       status = os.stat(path)
     except OSError:
       return function(path)  # Which says what is wrong.
-    return read(path, (status.st_mtime_ns, status.st_size))
+    return read(path, os.getcwd(), (status.st_mtime_ns, status.st_size))
 
   return cached
+
+
+def fingerprint(*parts: Any) -> str:
+  """Returns a digest of texts and arrays, 16 hexadecimal digits."""
+  digest = hashlib.sha256()
+  for part in parts:
+    if isinstance(part, np.ndarray):
+      digest.update(f'{part.dtype} {part.shape}'.encode())
+      digest.update(np.ascontiguousarray(part).tobytes())
+    else:
+      digest.update(str(part).encode())
+    digest.update(b'\0')
+  return digest.hexdigest()[:16]
+
+
+def standardisation(
+  names: Sequence[str], train: np.ndarray, test: np.ndarray,
+  check_fn: Callable[[Any, str], None],
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+  """Returns the mean and the deviation of the columns for training.
+
+  Args:
+    names: Of the columns, D.
+    train: `[N, D]`.
+    test: `[M, D]`.
+    check_fn: Called with whether a column can be learned in float32, and what
+      is wrong otherwise; it raises then.
+  """
+  train, test = train.astype(np.float64), test.astype(np.float64)
+  for name, column, others in zip(names, train.T, test.T, strict=True):
+    largest = np.abs(np.concatenate([column, others])).max()
+    check_fn(
+      largest < _LARGEST, f'Column {name} reaches {largest:.3g}, beyond what '
+      'float32 can square. Take other units.',
+    )
+    check_fn(
+      np.ptp(column) > 0, f'Column {name} has the value {column[0]:g} in all '
+      'rows that train: it has no density. Leave it out.',
+    )
+    deviation = column.std()
+    check_fn(
+      deviation > 1 / _LARGEST, f'Column {name} varies by {deviation:.3g}, '
+      'less than float32 can square. Take other units.',
+    )
+    check_fn(
+      deviation >= _MIN_RELATIVE_DEVIATION * np.abs(column).max(),
+      f'Column {name} varies by {deviation:.3g} around {column.mean():.10g}: '
+      'float32 cannot tell its values apart. Subtract a constant.',
+    )
+  return (tuple(train.mean(axis=0).tolist()),
+          tuple(train.std(axis=0).tolist()))
 
 
 def split_order(num_examples: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """A table of numeric columns, as a data set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import csv
 import math
 from typing import Any
@@ -14,8 +14,6 @@ _EXPECTED = (
   'a .csv file with a line of names and lines of numbers, comma-separated'
 )
 _MIN_ROWS = 10
-# Of the largest number of a column: float32 has 7 digits.
-_MIN_RELATIVE_DEVIATION = 1e-4
 
 
 @own_files.cached_by_file
@@ -49,21 +47,12 @@ def open_file(path: str) -> vector_info.VectorInfo:
     f'and a held-out part need {_MIN_ROWS} at least.',
   )
   train, test = (rows[part] for part in own_files.held_out(len(rows)))
-  mean, std = train.mean(axis=0), train.std(axis=0)
-  for name, deviation, column in zip(names, std, train.T, strict=True):
-    check(
-      deviation > 0, f'Column {name} has the value {column[0]:g} in all rows '
-      'that train: it has no density. Leave it out.',
-    )
-    check(
-      deviation >= _MIN_RELATIVE_DEVIATION * np.abs(column).max(),
-      f'Column {name} varies by {deviation:.3g} around {column.mean():.10g}: '
-      'float32 cannot tell its values apart. Subtract a constant.',
-    )
+  mean, std = own_files.standardisation(names, train, test, check)
   parts = {'train': train, 'test': test}
   return vector_info.VectorInfo(
     name=f'table:{path}', event_size=len(names), columns=names,
-    mean=tuple(mean.tolist()), std=tuple(std.tolist()),
+    mean=mean, std=std,
+    fingerprint=own_files.fingerprint(','.join(names), rows),
     num_train=len(train), num_test=len(test),
     load_fn=lambda part: (parts[part].astype(np.float32), None),
     description='A table of your own.',
@@ -71,7 +60,8 @@ def open_file(path: str) -> vector_info.VectorInfo:
 
 
 def read(
-  path: str, check: Callable[[Any, str], None]
+  path: str, check: Callable[[Any, str], None],
+  wanted: Sequence[str] | None = None,
 ) -> tuple[tuple[str, ...], np.ndarray]:
   """Returns the names of the columns and the rows, float64 `[N, D]`.
 
@@ -79,6 +69,7 @@ def read(
     path: Of a .csv file.
     check: Called with whether all is well, and what is wrong otherwise; it
       raises then.
+    wanted: Names of the columns to read, in this order; all by default.
   """
   try:
     with open(path, encoding='utf-8-sig', newline='') as file:
@@ -92,7 +83,14 @@ def read(
     check(False, f'It cannot be read: {error}.')
   check(lines, 'It is empty.')
   first = [cell.strip() for cell in lines[0][1]]
-  has_names = any(_number(cell) is None for cell in first)
+  numbers = [_number(cell) for cell in first]
+  # pandas calls columns without names 0, 1, 2.
+  has_names = None in numbers or numbers == list(range(len(first)))
+  is_mixed = None in numbers and any(n is not None for n in numbers)
+  check(
+    not is_mixed, f'Its first line, {", ".join(first)}, mixes names and '
+    'numbers. Give every column a name that is no number, or none.',
+  )
   names = tuple(first) if has_names else tuple(
     f'x{i}' for i in range(len(first))
   )
@@ -101,21 +99,27 @@ def read(
     f'Its first line names the columns {", ".join(map(repr, names))}: every '
     'one needs a name of its own.',
   )
+  missing = [name for name in wanted or () if name not in names]
+  check(not missing, f'It has no {", ".join(missing)}.')
+  places = [names.index(name) for name in wanted or names]
   rows = []
   for number, cells in lines[has_names:]:
     check(
       len(cells) == len(names), f'Line {number} has {len(cells)} cells, and '
       f'there are {len(names)} columns.',
     )
-    row = [_number(cell) for cell in cells]
-    for name, cell, value in zip(names, cells, row, strict=True):
+    row = [_number(cells[place]) for place in places]
+    for place, value in zip(places, row, strict=True):
+      name, cell = names[place], cells[place]
       check(
         value is not None and math.isfinite(value),
         f'Line {number}, column {name} holds {cell.strip()!r}, not a number. '
         'Fill it, or leave the line or the column out.',
       )
     rows.append(row)
-  return names, np.array(rows, np.float64).reshape([-1, len(names)])
+  return tuple(wanted or names), np.array(rows, np.float64).reshape(
+    [-1, len(places)]
+  )
 
 
 def _number(cell):

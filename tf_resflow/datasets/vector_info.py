@@ -30,6 +30,7 @@ class VectorInfo(dataset_info.DatasetInfo):
   """
 
   model: ClassVar[str] = 'vector'
+  num_levels: ClassVar[None] = None
 
   event_size: int
   mean: tuple[float, ...] = ()

@@ -25,7 +25,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'pictures': [
         'Picture', 'draw', 'interpolations', 'linear_path', 'reconstructions',
         'samples', 'spherical_path'],
-    'planes': ['Square', 'density_on_grid', 'density_picture', 'integral'],
+    'planes': ['Box', 'density_on_grid', 'density_picture', 'integral'],
     'report': ['evaluate', 'format_table', 'report_inputs'],
     'roc': ['Auroc', 'auroc'],
     'sample_quality': [

@@ -14,40 +14,48 @@ from tf_resflow.evaluation import likelihood
 
 _NUM_BINS = 160
 _PANEL_SIZE = 3.0
+_MAX_ASPECT = 3.0
 _DPI = 100
 
 
-class Square(NamedTuple):
-  """Part of the plane: a square around a point.
+class Box(NamedTuple):
+  """Part of the plane: a box around a point.
 
   Attributes:
     center: `(x, y)`.
-    half_width: half the length of a side.
+    half_widths: half the length of the sides, along x and y.
   """
 
   center: tuple[float, float]
-  half_width: float
+  half_widths: tuple[float, float]
 
   @classmethod
-  def around(cls, points: npt.ArrayLike, margin: float = 0.1) -> 'Square':
-    """Returns the square around all but 2 in 1000 points.
+  def around(cls, points: npt.ArrayLike, margin: float = 0.1) -> 'Box':
+    """Returns the box around all but 2 in 1000 points, a square if that suits.
 
     Args:
       points: `[N, 2]`.
-      margin: share of its half width that is left free.
+      margin: share of its half widths that is left free.
     """
-    low, high = np.quantile(np.asarray(points), [0.001, 0.999], axis=0)
+    low, high = np.quantile(
+        np.asarray(points, np.float64), [0.001, 0.999], axis=0)
+    widths = 0.5 * (high - low)
+    widths = np.where(widths > 0.0, widths, 1.0)
+    # One unit for both axes, unless one of them would be a line then.
+    if widths.max() < _MAX_ASPECT * widths.min():
+      widths = np.full([2], widths.max())
     return cls(tuple((0.5 * (low + high)).tolist()),
-               float((1.0 + margin) * 0.5 * np.max(high - low)) or 1.0)
+               tuple(((1.0 + margin) * widths).tolist()))
 
   @property
   def ranges(self) -> list[tuple[float, float]]:
     """The interval of either axis."""
-    return [(c - self.half_width, c + self.half_width) for c in self.center]
+    return [(c - w, c + w) for c, w in zip(
+        self.center, self.half_widths, strict=True)]
 
 
 def density_on_grid(
-    model: models.Flow, square: Square, num_points: int = 200,
+    model: models.Flow, box: Box, num_points: int = 200,
     batch_size: int = 10_000) -> np.ndarray:
   """Returns `p(x)` in the middle of every cell of a grid.
 
@@ -55,7 +63,7 @@ def density_on_grid(
 
   Args:
     model: a flow on the plane.
-    square: what the grid divides.
+    box: what the grid divides.
     num_points: cells of a side.
     batch_size: points at a time.
 
@@ -66,7 +74,7 @@ def density_on_grid(
                'a flow on points of the plane',
                f'Its events have the shape {list(model.event_shape)}.')
   axes = [np.linspace(low, high, num_points, endpoint=False) +
-          square.half_width / num_points for low, high in square.ranges]
+          0.5 * (high - low) / num_points for low, high in box.ranges]
   points = np.stack(np.meshgrid(*axes), axis=-1).reshape([-1, 2])
   results = likelihood.evaluate_inputs(
       model, points, batch_size=batch_size, estimator=numerics.Exact())
@@ -74,25 +82,25 @@ def density_on_grid(
 
 
 def integral(
-    model: models.Flow, square: Square, num_points: int = 1000) -> float:
+    model: models.Flow, box: Box, num_points: int = 1000) -> float:
   """Returns the sum of `p(x)` over a grid, times the area of a cell.
 
-  It is 1 for a density of which the square holds all and whose details the
+  It is 1 for a density of which the box holds all and whose details the
   cells resolve, whatever the flow has learned.
 
   Args:
     model: a flow on the plane.
-    square: see `density_on_grid`.
+    box: see `density_on_grid`.
     num_points: likewise.
   """
-  cell = (2.0 * square.half_width / num_points)**2
-  return float(np.sum(density_on_grid(model, square, num_points)) * cell)
+  cell = np.prod([2.0 * width / num_points for width in box.half_widths])
+  return float(np.sum(density_on_grid(model, box, num_points)) * cell)
 
 
 def density_picture(
     model: models.Flow, points: npt.ArrayLike | None = None,
     samples: npt.ArrayLike | None = None, seed: int = 0,
-    num_samples: int = 20_000, square: Square | None = None) -> np.ndarray:
+    num_samples: int = 20_000, box: Box | None = None) -> np.ndarray:
   """Draws the data, the density of a flow, and its samples, side by side.
 
   Args:
@@ -101,7 +109,7 @@ def density_picture(
     samples: `[N, 2]`; drawn by default.
     seed: of the draws.
     num_samples: how many.
-    square: what is shown; around the data, or the samples, by default.
+    box: what is shown; around the data, or the samples, by default.
 
   Returns:
     uint8 `[height, width, 3]`.
@@ -111,28 +119,29 @@ def density_picture(
   """
   if samples is None:
     samples = model.sample(num_samples, seed).numpy()
-  square = square or Square.around(samples if points is None else points)
-  panels = [] if points is None else [('data', _histogram(points, square))]
+  box = box or Box.around(samples if points is None else points)
+  panels = [] if points is None else [('data', _histogram(points, box))]
   panels += [
-      ('density', density_on_grid(model, square)),
-      ('samples', _histogram(samples, square))]
+      ('density', density_on_grid(model, box)),
+      ('samples', _histogram(samples, box))]
   figure = figure_lib.Figure(
       (_PANEL_SIZE * len(panels), _PANEL_SIZE + 0.3), dpi=_DPI,
       layout='constrained')
   canvas = backend_agg.FigureCanvasAgg(figure)
   for axis, (title, values) in zip(
       figure.subplots(1, len(panels)), panels, strict=True):
-    (left, right), (low, high) = square.ranges
+    (left, right), (low, high) = box.ranges
     axis.imshow(
-        values, origin='lower', extent=(left, right, low, high), cmap='viridis')
+        values, origin='lower', extent=(left, right, low, high), cmap='viridis',
+        aspect='auto')
     axis.set(title=title, xticks=[], yticks=[])
   canvas.draw()
   return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def _histogram(points: npt.ArrayLike, square: Square) -> np.ndarray:
+def _histogram(points: npt.ArrayLike, box: Box) -> np.ndarray:
   """Returns the numbers of points per cell, rows are `y`."""
   points = np.asarray(points)
   counts, _, _ = np.histogram2d(
-      points[:, 0], points[:, 1], bins=_NUM_BINS, range=square.ranges)
+      points[:, 0], points[:, 1], bins=_NUM_BINS, range=box.ranges)
   return counts.T

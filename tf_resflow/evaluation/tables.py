@@ -50,11 +50,9 @@ def read_rows(
         condition, name, path, 'a .csv file of numbers with the columns '
         f'{", ".join(names)}', advice)
 
-  found, rows = table_file.read(os.fspath(path), check)
-  missing = [n for n in names if n not in found]
-  check(not missing, f'It has no {", ".join(missing)}.')
+  _, rows = table_file.read(os.fspath(path), check, names)
   check(len(rows) > 0, 'It has no lines of numbers.')
-  return rows[:, [found.index(n) for n in names]]
+  return rows
 
 
 def write_table(

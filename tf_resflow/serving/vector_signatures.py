@@ -1,6 +1,8 @@
 """A flow on vectors, as clients send and receive them."""
 
 from collections.abc import Callable, Sequence
+import itertools
+import keyword
 import re
 
 import tensorflow as tf
@@ -15,29 +17,28 @@ _TAKEN = ('seed', 'num_samples', 'temperature', 'latents', 'log_prob')
 
 
 def tensor_names(names: Sequence[str]) -> tuple[str, ...]:
-  """Returns names of tensors for columns: `_` stands for what TensorFlow bars.
+  """Returns names of tensors for columns, such as TensorFlow takes.
+
+  `_` stands for other characters than letters and digits, `c_` comes before a
+  name that begins with none of these or is a word of Python, and numbers behind
+  names that are taken, whether their letters are large or small.
 
   Args:
     names: of the columns, each another.
 
-  Raises:
-    InvalidValueError: if two of them would have one name.
-
   Example:
-    >>> tensor_names(['mean radius', 'area (mm2)', 'x'])
-    ('mean_radius', 'area__mm2_', 'x')
+    >>> tensor_names(['mean radius', 'area (mm2)', 'class', 'X', 'x', 'seed'])
+    ('mean_radius', 'area__mm2_', 'c_class', 'X', 'x_2', 'seed_2')
   """
-  tensors = tuple(re.sub('[^A-Za-z0-9_]', '_', name) for name in names)
-  for name, tensor in zip(names, tensors, strict=True):
-    same = [n for n, t in zip(names, tensors, strict=True) if t == tensor]
-    errors.check(
-        len(same) == 1, 'columns', ', '.join(map(repr, same)),
-        'names that differ in letters, digits or "_"',
-        f'Both would be served as {tensor}; rename one of them.')
-    errors.check(
-        tensor not in _TAKEN, 'column', repr(name), 'another name',
-        'The signatures have a tensor of that name.')
-  return tensors
+  tensors, taken = [], set(_TAKEN)
+  for name in names:
+    stem = re.sub('[^A-Za-z0-9_]', '_', name)
+    if not stem[0].isalpha() or keyword.iskeyword(stem) or stem == 'self':
+      stem = f'c_{stem}'
+    free = (f'{stem}_{i}' if i > 1 else stem for i in itertools.count(1))
+    tensors.append(next(n for n in free if n.lower() not in taken))
+    taken.add(tensors[-1].lower())
+  return tuple(tensors)
 
 
 class VectorSignatures(served_flow.ServedFlow):

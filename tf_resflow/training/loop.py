@@ -200,9 +200,10 @@ def _write_samples(
   try:
     with trainer.ema.swapped():
       images = picture_fn(trainer.model)
-  except tf.errors.InvalidArgumentError as error:
+  except (tf.errors.InvalidArgumentError, errors.InvalidValueError) as error:
     # The run would end at this step again, however often it is continued.
     _logger.warning(
-        'No samples of step %d: %s', step, ' '.join(error.message.split()))
+        'No samples of step %d: %s', step,
+        ' '.join(str(error).split()))
   else:
     writer.write_images(step, 'samples', images)

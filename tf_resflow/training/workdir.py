@@ -96,8 +96,8 @@ def check(workdir: str, config: configuration.Config) -> None:
       if not f.is_flag}
   errors.check(
       not changed, 'dataset', config.data.dataset, 'the data of the run',
-      f'They have changed: {_listed(changed, "{0} was {2} and is {1}")}. Put '
-      'them back, or take another workdir.')
+      f'They have changed since it began ({", ".join(changed)}): put them '
+      'back, or take another workdir.')
 
 
 def _listed(differences, template):
