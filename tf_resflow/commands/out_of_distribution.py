@@ -118,7 +118,8 @@ def _examples_of_file(options, run):
 def _examples_of_dataset(options, run):
   model, data = run.model, run.config.data
   info = datasets.info(options.against, 'against')
-  options.require(info.num_levels is not None, 'against', 'a data set of images')
+  options.require(
+      info.num_levels is not None, 'against', 'a data set of images')
   # What has no more levels than these cannot be reduced.
   num_bits = data.num_bits if info.num_levels == 256 else 8
   info = info.changed(num_bits=num_bits)

@@ -109,6 +109,7 @@ def main(options: Options, config: configuration.Config) -> None:
       not config.objective.hybrid, 'hybrid', 'true', 'false',
       'The operations of a classifier are not counted.')
   config.data.require(
-      config.data.info().num_levels is not None, 'dataset', 'a data set of images',
+      config.data.info().num_levels is not None, 'dataset',
+      'a data set of images',
       'The studies vary the scales of image flows.')
   options_lib.print_report(_STUDIES[options.study](options, config))
