@@ -239,7 +239,7 @@ BIJECTIONS = {
     'coupling_checkerboard': coupling((3, 4, 2), 4, mask='checkerboard'),
     'coupling_checkerboard_swapped': coupling(
         (3, 3, 1), 2, mask='checkerboard', swap=True),
-    'coupling_vector': coupling((4,), 4),
+    'coupling_vector': coupling((5,), 6),
     'coupling_flattened': Case(
         _flattened_coupling, (24,), has_slope_bounds=False, kernel_scale=0.2),
     **{f'{name}_{parameterization}': Case(

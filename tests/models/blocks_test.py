@@ -114,10 +114,10 @@ def test_networks_of_couplings_are_those_of_residual_blocks():
   assert not network.constrained_layers()
 
 
-def test_couplings_refuse_an_odd_number_of_channels():
+def test_couplings_want_two_channels():
   with pytest.raises(errors.InvalidValueError, match=(
-      r'^event_shape=\(4, 4, 3\): expected an even number of channels')):
-    blocks.make_coupling_block(make_request((4, 4, 3)))
+      r'^event_shape=\(4, 4, 1\): expected two channels or more')):
+    blocks.make_coupling_block(make_request((4, 4, 1)))
 
 
 _X = tf.constant([[[[0.2], [0.7]]]])

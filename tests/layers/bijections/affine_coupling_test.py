@@ -121,8 +121,8 @@ def build(event_shape, size=4, **kwargs):
 
 
 @pytest.mark.parametrize('values, message', [
-    (dict(event_shape=(2, 2, 3)),
-     'event_shape=(2, 2, 3): expected an even number of channels'),
+    (dict(event_shape=(2, 2, 1)),
+     'event_shape=(2, 2, 1): expected two channels or more, of which one'),
     (dict(event_shape=(4,), mask='checkerboard'),
      'event_shape=(4,): expected images'),
     (dict(event_shape=(4,), size=3),

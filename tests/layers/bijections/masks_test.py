@@ -27,6 +27,19 @@ def test_channels(swap):
 
 
 @pytest.mark.parametrize('swap', [False, True])
+def test_an_odd_number_of_channels(swap):
+  x = event(2, 5)
+  mask = masks.Channel((2, 5), swap)
+  first, second = (x[..., 2:], x[..., :2]) if swap else (x[..., :2], x[..., 2:])
+  passed, rest = mask.split(tf.constant(x))
+  np.testing.assert_array_equal(passed, first)
+  np.testing.assert_array_equal(rest, second)
+  np.testing.assert_array_equal(mask.join(passed, rest), x)
+  assert mask.network_shape == first.shape[1:]
+  assert mask.output_shape == (2, 2 * second.shape[-1])
+
+
+@pytest.mark.parametrize('swap', [False, True])
 def test_checkerboards(swap):
   x = event(3, 4, 2)
   mask = masks.Checkerboard((3, 4, 2), swap)
@@ -42,9 +55,9 @@ def test_checkerboards(swap):
 
 
 @pytest.mark.parametrize('kind, shape, message', [
-    (masks.Channel, (2, 2, 3), 'event_shape=(2, 2, 3): expected an even numb'),
-    (masks.Channel, (5,), 'event_shape=(5,): expected an even number'),
-    (masks.Channel, (), 'event_shape=(): expected an even number'),
+    (masks.Channel, (2, 2, 1), 'event_shape=(2, 2, 1): expected two channels'),
+    (masks.Channel, (1,), 'event_shape=(1,): expected two channels or more'),
+    (masks.Channel, (), 'event_shape=(): expected two channels or more'),
     (masks.Checkerboard, (4,), 'event_shape=(4,): expected images [H, W, C].')])
 def test_events_without_two_parts(kind, shape, message):
   testing.check_refusal(kind, {'event_shape': shape}, message)

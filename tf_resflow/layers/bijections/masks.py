@@ -56,23 +56,27 @@ class Mask:
 class Channel(Mask):
   """The first half of the channels (the last axis) passes; swapped, the second.
 
+  Of an odd number the first half is the smaller one.
+
   References:
     Dinh et al., 2017, Real NVP, Section 3.4.
   """
 
-  expected = 'an even number of channels, of which one half passes'
+  expected = 'two channels or more, of which one half passes'
 
   def __init__(self, event_shape: Sequence[int], swap: bool = False):
     super().__init__(event_shape, swap)
     *shape, channels = self.event_shape
-    self.network_shape = (*shape, channels // 2)
-    self.output_shape = self.event_shape
+    self._sizes = [channels // 2, channels - channels // 2]
+    passed, changed = self._in_order(*self._sizes)
+    self.network_shape = (*shape, passed)
+    self.output_shape = (*shape, 2 * changed)
 
   def is_valid(self) -> bool:
-    return bool(self.event_shape) and self.event_shape[-1] % 2 == 0
+    return bool(self.event_shape) and self.event_shape[-1] >= 2
 
   def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return self._in_order(*tf.split(x, 2, axis=-1))
+    return self._in_order(*tf.split(x, self._sizes, axis=-1))
 
   def restrict(self, parameters: tf.Tensor) -> tf.Tensor:
     return parameters
