@@ -1,9 +1,11 @@
 """Small splits of images that are no data set."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tf_resflow import datasets
+from tf_resflow import errors
 
 
 def make_split(images, num_levels, labels=None):
@@ -20,3 +22,31 @@ def random_split(num_images, num_levels):
   images = np.random.default_rng(0).integers(
       0, num_levels, [num_images, 4, 4, 1])
   return make_split(images.astype(np.uint8), num_levels)
+
+
+def read(split):
+  """Returns `x` and labels of the examples, read one by one."""
+  rows = list(split.examples.as_numpy_iterator())
+  return np.stack([row['x'] for row in rows]), np.stack(
+      [row['label'] for row in rows])
+
+
+def one_line(error_info):
+  """Returns the message of an error, which is one line."""
+  text = str(error_info.value)
+  assert '\n' not in text
+  return text
+
+
+def check_refused(open_fn, path, start, message):
+  """Checks that a file is refused in one line.
+
+  Args:
+    open_fn: opens the path.
+    path: of the file.
+    start: of the line.
+    message: a pattern that it has.
+  """
+  with pytest.raises(errors.InvalidValueError, match=message) as error:
+    open_fn(path)
+  assert one_line(error).startswith(start)

@@ -50,6 +50,7 @@ def test_derived():
       'length': 7, 'seed': 2, 'data_fingerprint': ''}
   assert WaveConfig.derived({**facts, 'data_fingerprint': 'f'})[
       'data_fingerprint'] == 'f'
+  assert WaveConfig(length=7, seed=2).facts() == WaveConfig.derived(facts)
   with pytest.raises(errors.InvalidValueError) as info:
     WaveConfig.derived({'seed': 2})
   assert str(info.value) == (

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests import splits
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow.datasets import array_file
@@ -89,11 +90,10 @@ def test_a_plain_array(tmp_path):
 ])
 def test_bad_arrays(tmp_path, arrays, message):
   path = _save(tmp_path, **arrays)
-  with pytest.raises(errors.InvalidValueError, match=message) as error:
-    array_file.open_file(path)
-  line = str(error.value)
-  assert line.startswith(f'dataset=array:{path}: expected an .npz file')
-  assert '\n' not in line
+  splits.check_refused(
+    array_file.open_file, path, f'dataset=array:{path}: expected an .npz file',
+    message,
+  )
 
 
 def test_no_file_and_other_files(tmp_path):

@@ -5,15 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from tests import splits
 from tf_resflow import datasets
 from tf_resflow.configuration import registries
-
-
-def _arrays(split):
-  """Returns images and labels read from `examples`, one by one."""
-  rows = list(split.examples.as_numpy_iterator())
-  images = np.stack([row['x'] for row in rows])
-  return images, np.stack([row['label'] for row in rows])
 
 
 @pytest.fixture(name='grey')
@@ -39,12 +33,12 @@ def test_arrays_of_the_reader(grey):
   }
   assert [part.num_examples for part in parts.values()] == [4, 2, 3]
   assert parts['train'].event_shape == (2, 4, 3)
-  got = [_arrays(part) for part in parts.values()]
+  got = [splits.read(part) for part in parts.values()]
   np.testing.assert_array_equal(np.concatenate([x for x, _ in got]), images)
   assert np.concatenate([y for _, y in got]).tolist() == [
     0, 1, 2, 3, 4, 5, -1, -1, -1
   ]
-  assert _arrays(datasets.load('grey', 'test', resize=4))[0].shape == (
+  assert splits.read(datasets.load('grey', 'test', resize=4))[0].shape == (
     3, 4, 4, 3
   )
 

@@ -8,26 +8,14 @@ and on a small set written to disk in their name.
 import numpy as np
 import pytest
 
+from tests import splits
 from tf_resflow import configuration
 from tf_resflow import datasets
 
 
-def _arrays(split):
-  """Returns images and labels read from `examples`, one by one."""
-  rows = list(split.examples.as_numpy_iterator())
-  images = np.stack([row['x'] for row in rows])
-  return images, np.stack([row['label'] for row in rows])
-
-
-def _one_line(error_info):
-  text = str(error_info.value)
-  assert '\n' not in text
-  return text
-
-
 def test_validation_is_the_end_of_the_training_part(embedded_dir):
   def read(split, num_validation):
-    return _arrays(datasets.load(
+    return splits.read(datasets.load(
       'digits', split, data_dir=embedded_dir, num_validation=num_validation
     ))
 
@@ -66,7 +54,7 @@ def test_validation_is_the_end_of_the_training_part(embedded_dir):
 def test_bad_arguments(name, split, arguments, message, embedded_dir):
   with pytest.raises(ValueError, match=message) as error:
     datasets.load(name, split, data_dir=embedded_dir, **arguments)
-  _one_line(error)
+  splits.one_line(error)
 
 
 def test_load_split(embedded_dir):

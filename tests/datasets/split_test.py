@@ -4,21 +4,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import splits
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow.datasets import split as split_lib
 
 
-def _arrays(split):
-  """Returns images and labels read from `examples`, one by one."""
-  rows = list(split.examples.as_numpy_iterator())
-  images = np.stack([row['x'] for row in rows])
-  return images, np.stack([row['label'] for row in rows])
-
-
 def test_examples_at_places(embedded_dir):
   split = datasets.load('digits', 'test', data_dir=embedded_dir)
-  images, _ = _arrays(split)
+  images, _ = splits.read(split)
   found = split.examples_at([7, 0, 359, 7])
   assert found.dtype == np.uint8
   np.testing.assert_array_equal(found, images[[7, 0, 359, 7]])
@@ -34,7 +28,7 @@ def test_arrays_are_the_examples_also_inside_a_function(embedded_dir):
   def total():
     return tf.reduce_sum(tf.cast(split.arrays['x'], tf.int32))
 
-  images, labels = _arrays(split)
+  images, labels = splits.read(split)
   assert total().numpy() == images.sum()
   np.testing.assert_array_equal(split.arrays['x'], images)
   np.testing.assert_array_equal(split.arrays['label'], labels)

@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 
+from tests import splits
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow.datasets import table_file
@@ -121,11 +122,10 @@ _GOOD = ''.join(f'{i},{i % 5}\n' for i in range(12))
 ])
 def test_bad_tables(tmp_path, text, message):
   path = _write(tmp_path / 'own.csv', text)
-  with pytest.raises(errors.InvalidValueError, match=message) as error:
-    table_file.open_file(path)
-  line = str(error.value)
-  assert line.startswith(f'dataset=table:{path}: expected a .csv file')
-  assert '\n' not in line
+  splits.check_refused(
+    table_file.open_file, path, f'dataset=table:{path}: expected a .csv file',
+    message,
+  )
 
 
 def test_a_missing_file_and_one_that_is_no_text(tmp_path):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from tests import splits
 from tf_resflow import datasets
 from tf_resflow.configuration import registries
 from tf_resflow.datasets import digits
@@ -20,19 +21,6 @@ _DOWNLOADED = (
   'downsampled_imagenet/64x64', 'imagenet_resized/32x32',
   'imagenet_resized/64x64', 'celeb_a_hq/64', 'celeb_a_hq/256',
 )
-
-
-def _arrays(split):
-  """Returns images and labels read from `examples`, one by one."""
-  rows = list(split.examples.as_numpy_iterator())
-  images = np.stack([row['x'] for row in rows])
-  return images, np.stack([row['label'] for row in rows])
-
-
-def _one_line(error_info):
-  text = str(error_info.value)
-  assert '\n' not in text
-  return text
 
 
 def test_embedded_preparation_is_silent_and_offline(
@@ -63,7 +51,7 @@ def test_downloaded_sets_on_stand_ins(name, split, num_examples):
       # The stand-ins of ImageNet have sizes of all kinds.
       name, split, num_bits=5, num_validation=2, resize=size
     )
-    images, labels = _arrays(loaded)
+    images, labels = splits.read(loaded)
   assert loaded.num_examples == len(images) == len(labels) == num_examples
   assert loaded.num_levels == 32
   assert images.shape[1:] == datasets.info(name).image_shape
@@ -100,7 +88,7 @@ def test_downloaded_set_from_disk(small_mnist, monkeypatch):
   facts = dataclasses.replace(datasets.info('mnist'), num_train=12, num_test=4)
   monkeypatch.setitem(registries.DATASETS._entries, 'mnist', facts)
   parts = {
-    split: _arrays(datasets.load(
+    split: splits.read(datasets.load(
       'mnist', split, data_dir=folder, num_validation=3
     ))[0]
     for split in ('train', 'validation', 'test')
@@ -116,7 +104,7 @@ def test_incomplete_data_are_refused(small_mnist):
   message = 'expected 60000 examples .* not 12'
   with pytest.raises(ValueError, match=message) as error:
     datasets.load('mnist', 'train', data_dir=folder)
-  assert str(folder) in _one_line(error)
+  assert str(folder) in splits.one_line(error)
 
 
 @pytest.mark.parametrize('name', _DOWNLOADED)
@@ -124,7 +112,7 @@ def test_missing_folder(name, tmp_path):
   folder = tmp_path / 'absent'
   with pytest.raises(datasets.DatasetNotFoundError) as error:
     datasets.load(name, 'train', data_dir=folder)
-  text = _one_line(error)
+  text = splits.one_line(error)
   assert f'data_dir={folder}: ' in text and 'no such folder' in text
   assert f'tfds build {name} --data_dir {folder}' in text
   assert not folder.exists()
@@ -134,7 +122,7 @@ def test_missing_folder(name, tmp_path):
 def test_folder_without_prepared_data(name, tmp_path):
   with pytest.raises(datasets.DatasetNotFoundError) as error:
     datasets.load(name, 'train', data_dir=tmp_path)
-  text = _one_line(error)
+  text = splits.one_line(error)
   assert f'nothing is in {tmp_path / name}' in text
   assert f'tfds build {name} --data_dir {tmp_path}' in text
 
@@ -149,7 +137,7 @@ def test_failing_download(monkeypatch):
   monkeypatch.setattr(tfds.core.DatasetBuilder, 'download_and_prepare', fail)
   with pytest.raises(datasets.DatasetNotFoundError) as error:
     datasets.load('cifar10', 'train')
-  text = _one_line(error)
+  text = splits.one_line(error)
   assert 'ConnectionError: no route to host' in text
   assert 'tfds build cifar10 --data_dir DIR' in text
   # A reader shall not see a trace through tfds.
@@ -161,7 +149,7 @@ def test_folder_that_cannot_be_written(tmp_path):
   blocker.write_text('')
   with pytest.raises(datasets.DatasetNotFoundError) as error:
     datasets.load('digits', 'train', data_dir=blocker / 'below')
-  assert 'Give a folder that can be written to.' in _one_line(error)
+  assert 'Give a folder that can be written to.' in splits.one_line(error)
 
 
 def test_two_processes_may_prepare_at_once(tmp_path, monkeypatch):

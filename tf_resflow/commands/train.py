@@ -58,7 +58,7 @@ def main(options: Options, config: configuration.Config) -> None:
     return values
 
   picture_fn = None
-  if datasets.info(config.data.dataset).event_shape == (2,):
+  if config.data.info().event_shape == (2,):
     points = datasets.load_split(config.data, 'train').arrays['x'].numpy()
 
     def picture_fn(model):

@@ -276,9 +276,7 @@ class Config:
     The data are asked only where what the model has to know may change.
     """
     asked = {f.name for f in DataConfig.fields()} | {'model', 'hybrid', 'seed'}
-    facts = None if asked & values.keys() else {
-        f.name: getattr(self.model, f.name)
-        for f in self.model.fields() if not f.is_flag}
+    facts = None if asked & values.keys() else self.model.facts()
     return make_config(facts=facts, **{**self.values(), **values})
 
   def differences(self, other: 'Config') -> dict[str, tuple[Any, Any]]:

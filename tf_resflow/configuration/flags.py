@@ -168,10 +168,8 @@ def config(
       owners.get(name_, next(iter(owners.values())))
       for name, owners in by_name().items()
       if name != 'import' and name in flag_values]
-  facts = None if model is None else {
-      f.name: getattr(model, f.name) for f in model.fields() if not f.is_flag}
   return config_lib.make_config(
-      facts=facts, imports=_imports(flag_values),
+      facts=model and model.facts(), imports=_imports(flag_values),
       **(field_values(fields_, flag_values) | {'model': name_}))
 
 

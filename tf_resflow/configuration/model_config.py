@@ -66,6 +66,11 @@ class ModelConfig(fields.Section):
         f'The data have no {", ".join(missing)}.')
     return {name: facts[name] for name in names}
 
+  def facts(self) -> dict[str, Any]:
+    """Returns the fields that are no flags: what `derived` made of facts."""
+    return {f.name: getattr(self, f.name)
+            for f in self.fields() if not f.is_flag}
+
   def function_differences(self, other: 'ModelConfig') -> dict[
       str, tuple[Any, Any]]:
     """Returns what makes the model another function than that of `other`.

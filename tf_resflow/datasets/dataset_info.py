@@ -3,6 +3,7 @@
 import abc
 from collections.abc import Callable
 import dataclasses
+import importlib
 import os
 from typing import Any, ClassVar, Self
 
@@ -25,6 +26,7 @@ class DatasetInfo(abc.ABC):
   Attributes:
     model: Class attribute, the name of the type of model that such data get
       where none is asked for, of `registries.MODELS`.
+    opener: Class attribute, `'module:function'` of what opens a part.
     num_levels: Number of levels of images of integers; None for vectors.
     name: As `--dataset=` has it.
     num_classes: Number of labels; 0 if there are none.
@@ -40,6 +42,7 @@ class DatasetInfo(abc.ABC):
   """
 
   model: ClassVar[str]
+  opener: ClassVar[str]
 
   name: str
   num_classes: int = 0
@@ -59,12 +62,16 @@ class DatasetInfo(abc.ABC):
   def facts(self) -> dict[str, Any]:
     """Returns what a model has to know, by names of the model's fields."""
 
-  @abc.abstractmethod
   def open(
     self, split: str, data_dir: str | os.PathLike | None = None,
     num_validation: int = 0,
   ) -> 'datasets.Split':
     """Opens a part; `datasets.load` has the arguments, and has checked them."""
+    # Imported here: facts need no TensorFlow.
+    module, function = self.opener.split(':')
+    return getattr(importlib.import_module(module), function)(
+      self, split, data_dir, num_validation
+    )
 
   def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
     """Returns the facts about images with fewer bits or of another size.

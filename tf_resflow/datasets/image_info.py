@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping
 import dataclasses
-import os
 from typing import Any, ClassVar, Self
 
-from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow.datasets import dataset_info
 
@@ -37,6 +35,7 @@ class ImageInfo(dataset_info.DatasetInfo):
   """
 
   model: ClassVar[str] = 'image'
+  opener: ClassVar[str] = 'tf_resflow.datasets.images:open_split'
 
   image_shape: tuple[int, int, int]
   num_levels: int = 256
@@ -76,15 +75,6 @@ class ImageInfo(dataset_info.DatasetInfo):
       'num_levels': self.num_levels,
       'num_classes': self.num_classes,
     }
-
-  def open(
-    self, split: str, data_dir: str | os.PathLike | None = None,
-    num_validation: int = 0,
-  ) -> 'datasets.Split':
-    # Imported here: facts need no TensorFlow.
-    from tf_resflow.datasets import images
-
-    return images.open_split(self, split, data_dir, num_validation)
 
   def require_images(self, name: str, value: Any, default: Any) -> None:
     pass

@@ -2,10 +2,8 @@
 
 from collections.abc import Callable
 import dataclasses
-import os
 from typing import Any, ClassVar
 
-from tf_resflow import datasets
 from tf_resflow.datasets import dataset_info
 
 
@@ -30,6 +28,7 @@ class VectorInfo(dataset_info.DatasetInfo):
   """
 
   model: ClassVar[str] = 'vector'
+  opener: ClassVar[str] = 'tf_resflow.datasets.vectors:open_split'
   num_levels: ClassVar[None] = None
 
   event_size: int
@@ -52,15 +51,6 @@ class VectorInfo(dataset_info.DatasetInfo):
       'num_classes': self.num_classes,
     }
 
-  def open(
-    self, split: str, data_dir: str | os.PathLike | None = None,
-    num_validation: int = 0,
-  ) -> 'datasets.Split':
-    # Imported here: facts need no TensorFlow.
-    from tf_resflow.datasets import vectors
-
-    return vectors.open_split(self, split, num_validation)
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DrawnInfo(VectorInfo):
@@ -74,14 +64,8 @@ class DrawnInfo(VectorInfo):
       of tensors.
   """
 
+  opener: ClassVar[str] = 'tf_resflow.datasets.vectors:open_drawn'
+
   num_train: int = 20_000
   num_test: int = 20_000
   draw_fn: Callable[[Any], Any] | None = None
-
-  def open(
-    self, split: str, data_dir: str | os.PathLike | None = None,
-    num_validation: int = 0,
-  ) -> 'datasets.Split':
-    from tf_resflow.datasets import vectors
-
-    return vectors.open_drawn(self, split, num_validation)

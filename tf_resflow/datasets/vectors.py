@@ -1,5 +1,7 @@
 """Opens a part of a data set of vectors, stored or drawn."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -14,7 +16,8 @@ _SEEDS = {'train': 2_147_483_001, 'validation': 2_147_483_002,
 
 
 def open_split(
-  info: vector_info.VectorInfo, split: str, num_validation: int
+  info: vector_info.VectorInfo, split: str, unused_data_dir: Any,
+  num_validation: int,
 ) -> split_lib.Split:
   """Opens a part of a data set of vectors; see `datasets.load`."""
   x, labels = info.load_fn('test' if split == 'test' else 'train')
@@ -37,7 +40,8 @@ def open_split(
 
 
 def open_drawn(
-  info: vector_info.DrawnInfo, split: str, num_validation: int
+  info: vector_info.DrawnInfo, split: str, unused_data_dir: Any,
+  num_validation: int,
 ) -> split_lib.Split:
   """Opens a part of a data set that is drawn; see `datasets.load`.
 

@@ -14,6 +14,7 @@ It can be made of a model, and gives its model back.
 from collections.abc import Mapping
 import os
 import tempfile
+from typing import Any
 
 import tensorflow as tf
 
@@ -244,9 +245,7 @@ def load_model(
   return model, int(step.numpy())
 
 
-def load(
-    workdir: str, averaged: bool = True, dtype: str = 'float32',
-    checkpoint: str = 'latest') -> models.Flow:
+def load(workdir: str, **options: Any) -> models.Flow:
   """Returns the model of a run, ready to be used.
 
   Its `log_prob`, `sample`, `bijector()` and `distribution()` are what a run is
@@ -254,9 +253,7 @@ def load(
 
   Args:
     workdir: folder of the run.
-    averaged: whether to take the averaged weights (EMA), as evaluation does.
-    dtype: 'float32' or 'float64'.
-    checkpoint: 'latest', or 'best' for that of the lowest validation loss.
+    **options: of `load_model`: `averaged`, `dtype`, `checkpoint`.
 
   Raises:
     InvalidValueError: see `load_model`.
@@ -268,5 +265,5 @@ def load(
     TensorShape([4, 2])
   """
   load_config(workdir)  # Imports the modules that register the run's kinds.
-  model, _ = load_model(workdir, averaged, dtype, checkpoint)
+  model, _ = load_model(workdir, **options)
   return model
