@@ -38,15 +38,15 @@ def one_line(error_info):
   return text
 
 
-def check_refused(open_fn, path, start, message):
-  """Checks that a file is refused in one line.
+def check_refused(open_fn, kind, path, message):
+  """Checks that `--dataset=KIND:PATH` is refused in one line.
 
   Args:
     open_fn: opens the path.
+    kind: of the data.
     path: of the file.
-    start: of the line.
-    message: a pattern that it has.
+    message: a pattern that the line has.
   """
   with pytest.raises(errors.InvalidValueError, match=message) as error:
     open_fn(path)
-  assert one_line(error).startswith(start)
+  assert one_line(error).startswith(f'dataset={kind}:{path}: expected a')
