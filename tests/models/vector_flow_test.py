@@ -35,8 +35,24 @@ def test_couplings_take_turns():
       'InvertibleLinear', 'AffineCoupling', 'ActNorm'] * 3]
   assert [b.swap for b in flow.bijection.elementary()
           if hasattr(b, 'swap')] == [False, True, False]
-  with pytest.raises(errors.InvalidValueError, match='an even number of chann'):
-    models.VectorFlowConfig(event_size=3, block='coupling').build()
+
+
+@pytest.mark.parametrize('event_size, expected', [
+    (3, [[1, 4], [2, 2]]), (2, [[1, 2], [1, 2]])])
+def test_couplings_of_odd_numbers_pass_the_smaller_half_first(
+    event_size, expected):
+  flow = models.VectorFlowConfig(
+      event_size=event_size, num_blocks=2, hidden_units=(5,),
+      block='coupling').build()
+  kernels = [[v.shape for v in b.network.weights if len(v.shape) == 2]
+             for b in flow.bijection.elementary() if hasattr(b, 'swap')]
+  sizes = [[shapes[0][0], shapes[-1][-1]] for shapes in kernels]
+  assert sizes == expected
+
+
+def test_couplings_of_one_number_are_refused():
+  with pytest.raises(errors.InvalidValueError, match='two channels or more'):
+    models.VectorFlowConfig(event_size=1, block='coupling').build()
 
 
 def test_the_bound_is_that_of_the_layers():

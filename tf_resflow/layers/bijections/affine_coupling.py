@@ -38,8 +38,8 @@ class AffineCoupling(bijection.Bijection):
     **kwargs: of `keras.layers.Layer`; `dtype` is that of the layers of `f`.
 
   Raises:
-    InvalidValueError: if the mask does not suit the events, such as an odd
-      number of channels, the network returns another shape, or contains a
+    InvalidValueError: if the mask does not suit the events, such as a
+      single channel, the network returns another shape, or contains a
       layer that is not a function of one example, such as batch normalisation.
 
   Example:
