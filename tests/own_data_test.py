@@ -73,10 +73,11 @@ def test_a_table(run_tool, wine, table_run, tmp_path):
   _report(run_tool('evaluate', f'--workdir={workdir}', f'--inputs={shuffled}',
                    f'--output={scores}'))
   found_names, found = _read_csv(scores)
-  assert found_names == [*names, 'log_prob', 'log_prob_deviation']
-  np.testing.assert_array_equal(found[:, :4], rows)
+  assert found_names == [
+      'other', *names[::-1], 'log_prob', 'log_prob_deviation']
+  np.testing.assert_array_equal(found[:, 1:5], rows[:, ::-1])
   np.testing.assert_allclose(
-      found[:, 4],
+      found[:, 5],
       flow.log_prob(test, estimator=tf_resflow.numerics.Exact()).numpy(),
       rtol=1e-4, atol=1e-4)
 
@@ -100,6 +101,8 @@ def test_an_exported_table_has_its_columns(
   report = _report(run_tool(
       'export', f'--workdir={workdir}', f'--output={output}'))
   assert report['signatures'] == ['log_prob', 'sample', 'encode', 'decode']
+  assert json.loads((output / 'assets.extra' / 'columns.json').read_text()
+                    ) == report['columns']
   signatures = tf.saved_model.load(str(output)).signatures
   columns = {
       spec.name: spec for spec in
@@ -262,7 +265,8 @@ def test_pictures_of_images_are_none_of_tables(
     ('list:none', [], 'expected one of digits'),
     ('2d/moons', ['--flip'], '--flip=True: expected False with dataset=2d/'),
     ('2d/moons', ['--hybrid'], '--hybrid=true: expected false, since 2d/moons'),
-    ('2d/moons', ['--model=image'], '--model=image: expected a model of such'),
+    ('2d/moons', ['--model=image'],
+     '--model=image: expected a model of 2d/moons. These data'),
 ])
 def test_one_line(run_tool, tmp_path, dataset, flags, message):
   result = run_tool('train', f'--dataset={dataset}',

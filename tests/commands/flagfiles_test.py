@@ -71,7 +71,8 @@ def _read(path):
   flag_values = flags.FlagValues()
   flags_lib.define(flag_values)
   # Some leave the data to the reader.
-  flag_values(['train', '--dataset=2d/moons', f'--flagfile={path}'])
+  dataset = {'table': '2d/moons'}.get(path.stem, 'patches32')
+  flag_values(['train', f'--dataset={dataset}', f'--flagfile={path}'])
   return flags_lib.config(flag_values)
 
 

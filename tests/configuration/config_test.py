@@ -56,12 +56,12 @@ _BAD = [
     (dict(num_block=4), 'num_block=4: expected no such value with model=image'),
     (dict(image_shape=(8, 8, 1)), 'image_shape=8,8,1: expected no such value'),
     (dict(model='audio'), 'model=audio: expected one of image, vector.'),
-    (dict(model='vector'), 'model=vector: expected a model of such data. The '
-     'data have no event_size, column_mean, column_std, column_names.'),
+    (dict(model='vector'), 'model=vector: expected a model of digits. These '
+     'data have no event_size, column_mean, column_std, column_names. Name '),
     (dict(dataset='2d/moons', flip=True), 'flip=True: expected False with '
      'dataset=2d/moons. It is for images'),
     (dict(dataset='2d/moons', model='image'), 'model=image: expected a model '
-     'of such data. The data have no image_shape, num_levels.'),
+     'of 2d/moons. These data have no image_shape, num_levels. Name others '),
     (dict(dataset='table:/none.csv'), 'dataset=table:/none.csv: expected a '
      '.csv file with a line of names and lines of numbers, comma-separated. '
      'There is no such file.'),

@@ -46,8 +46,8 @@ def test_every_value_is_a_flag_with_help():
 
 
 @pytest.mark.parametrize('name, text', [
-    ('num_steps', 'Optimizer updates in all; raise it to continue a run. '
-     '(default: 1000)'),
+    ('num_steps', 'Optimizer updates in all; raise it to continue a run with '
+     '--schedule=constant. The rates of cosine depend on it. (default: 1000)'),
     ('lipschitz_coeff', 'Bound of the operator norm of every layer. (default: '
      '0.98 of image, 0.9 of vector)'),
     ('num_blocks', 'Blocks per scale. (default: 16,16,16 of image, 8 of '

@@ -54,7 +54,8 @@ def test_derived():
   with pytest.raises(errors.InvalidValueError) as info:
     WaveConfig.derived({'seed': 2})
   assert str(info.value) == (
-      'model=wave: expected a model of such data. The data have no length.')
+      'model=wave: expected a model of such data. These data have no length. '
+      'Name others as the dataset, or leave the model out.')
 
 
 def test_what_makes_another_function():

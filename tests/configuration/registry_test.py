@@ -57,3 +57,15 @@ def test_name_of(table):
   assert table.name_of(fractions.Fraction) == 'half'
   with pytest.raises(errors.InvalidValueError, match='Register yours'):
     table.name_of(int)
+
+
+@pytest.mark.parametrize('name, meant', [
+    ('my/own.csv', 'table:my/own.csv'), ('own.npz', 'array:own.npz'),
+    ('swisroll', 'swissroll'), ('faces', 'faces/64 or faces/256'),
+    ('xyz', None), ('', None)])
+def test_what_was_meant(name, meant):
+  table = registry.Registry(
+      'dataset', {'swissroll': '', 'faces/64': '', 'faces/256': ''},
+      families={'images:FOLDER': '', 'array:FILE.npz': '',
+                'table:FILE.csv': ''})
+  assert table.advice(name) == (f'Did you mean {meant}?' if meant else '')

@@ -43,3 +43,25 @@ def test_files_are_read_again_when_they_change(tmp_path):
   (tmp_path / 'file').write_text('two')
   os.utime(path, ns=(1, 1))
   assert content(path) == 'two' and len(read) == 3
+
+
+def _warnings(caplog, *columns):
+  caplog.clear()
+  own_files.standardisation(
+    [f'c{i}' for i in range(len(columns))], np.stack(columns, axis=1),
+    np.zeros([2, len(columns)]), lambda condition, advice: None,
+  )
+  return [record.getMessage() for record in caplog.records]
+
+
+def test_columns_without_a_density_are_warned_of(caplog):
+  a, b = np.random.default_rng(0).normal(size=[2, 200])
+  assert _warnings(caplog, a, b) == []
+  # Rounded measurements pass.
+  assert _warnings(caplog, a, np.round(b, 1)) == []
+  (text,) = _warnings(caplog, a, np.round(b))
+  assert 'Column c1 has 8 different values in 200 rows' in text
+  (text,) = _warnings(caplog, a, b, 2.0 * a - 3.0 * b + 1.0)
+  assert 'depend on each other linearly' in text
+  # Fewer rows than columns say nothing of it.
+  assert _warnings(caplog, *np.eye(3)[:, :2] + a[:2]) == []

@@ -100,18 +100,20 @@ _GOOD = ''.join(f'{i},{i % 5}\n' for i in range(12))
 
 @pytest.mark.parametrize('text, message', [
   ('', 'It is empty'),
-  ('a,b\n', 'It has 0 lines of numbers; a density and a held-out part need 10'),
-  ('a,b\n1,2\n', 'It has 1 lines of numbers'),
+  ('a,b\n', 'It has 0 of 10 lines of numbers that a density'),
+  ('a,b\n1,2\n', 'It has 1 of 10 lines of numbers'),
   ('a,b\n' + _GOOD + '3,red\n', "Line 14, column b holds 'red', not a number"),
   ('a,b\n' + _GOOD + '3,\n', "Line 14, column b holds '', not a number"),
   ('a,b\n1,nan\n' + _GOOD, "Line 2, column b holds 'nan', not a number"),
   ('a,b\n1,inf\n' + _GOOD, "Line 2, column b holds 'inf', not a number"),
   ('a,b\n1,1_0\n' + _GOOD, "Line 2, column b holds '1_0', not a number"),
-  ('a,b\n1,2,3\n' + _GOOD, 'Line 2 has 3 cells, and there are 2 columns'),
+  ('a,b\n1,2,3\n' + _GOOD, 'Line 2 has 3 cells, not 2 as the first one'),
   ('a,a\n' + _GOOD, "names the columns 'a', 'a': every one needs a name"),
   ('a,\n' + _GOOD, "names the columns 'a', ''"),
   ('a,b\n' + ''.join(f'{i},7\n' for i in range(12)),
    'Column b has the value 7 in all rows that train: it has no density'),
+  ('a;b\n' + _GOOD.replace(',', ';'), 'Its cells seem to lie between semicolo'),
+  ('a\tb\n' + _GOOD.replace(',', '\t'), 'Its cells seem to lie between tabs'),
   ('a,3\n' + _GOOD, 'Its first line, a, 3, mixes names and numbers'),
   ('a,b\n' + ''.join(f'{i},{i}e30\n' for i in range(12)),
    'Column b reaches 1.1e[+]31, beyond what float32 can square'),
@@ -129,7 +131,7 @@ def test_a_missing_file_and_one_that_is_no_text(tmp_path):
   with pytest.raises(errors.InvalidValueError, match='There is no such file'):
     table_file.open_file(str(tmp_path / 'none.csv'))
   (tmp_path / 'bytes.csv').write_bytes(b'\xff\xfe\x00\x01')
-  with pytest.raises(errors.InvalidValueError, match='It cannot be read'):
+  with pytest.raises(errors.InvalidValueError, match='Save it as UTF-8'):
     table_file.open_file(str(tmp_path / 'bytes.csv'))
-  with pytest.raises(errors.InvalidValueError, match='It cannot be read'):
+  with pytest.raises(errors.InvalidValueError, match='It is a folder'):
     table_file.open_file(str(tmp_path))

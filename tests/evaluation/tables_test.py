@@ -61,3 +61,24 @@ def test_as_many_names_as_columns(tmp_path):
   with pytest.raises(errors.InvalidValueError, match='names=2: expected one p'):
     evaluation.write_table(tmp_path / 'table.csv', ['a', 'b'], _ROWS)
   assert not (tmp_path / 'table.csv').exists()
+
+
+def test_columns_behind_those_of_a_file(tmp_path):
+  source, path = tmp_path / 'source.csv', tmp_path / 'scores.csv'
+  source.write_text('id,"d,e"\nfirst,01.50\n\n"a ""b""",2\n')
+  evaluation.append_columns(
+      source, path, {'score': np.float32([0.1, 2.0]), 'rank': [1, 2]})
+  assert path.read_text() == (
+      'id,"d,e",score,rank\nfirst,01.50,0.1,1\n"a ""b""",2,2.0,2\n')
+  with pytest.raises(errors.InvalidValueError) as error:
+    evaluation.append_columns(path, source, {'score': [3, 4]})
+  assert 'It has a column score already.' in str(error.value)
+  assert source.read_text().startswith('id,"d,e"\nfirst')
+
+
+def test_columns_behind_those_of_a_file_without_names(tmp_path):
+  source = tmp_path / 'source.csv'
+  source.write_text('1.5,2.5\n3.5,4.5\n')
+  evaluation.append_columns(source, tmp_path / 'b.csv', {'score': [7, 8]})
+  assert (tmp_path / 'b.csv').read_text() == (
+      'x0,x1,score\n1.5,2.5,7\n3.5,4.5,8\n')

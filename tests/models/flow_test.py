@@ -259,3 +259,16 @@ def test_estimates_are_drawn():
   assert make_identity_flow().draws(numerics.RussianRoulette())
   plain = models.Flow(layers.Chain([layers.Flatten()]), (2, 2, 1))
   assert not plain.draws(numerics.RussianRoulette())
+
+
+def test_estimators_by_their_specs():
+  flow = models.VectorFlowConfig(event_size=2, num_blocks=1).build()
+  x = tf.ones([3, 2])
+  exact = numerics.Exact()
+  np.testing.assert_array_equal(
+      flow.log_prob(x, estimator='exact'), flow.log_prob(x, estimator=exact))
+  np.testing.assert_array_equal(
+      flow.forward_and_log_det(x, estimator='exact')[1],
+      flow.transform(x, estimator='exact').log_det)
+  with pytest.raises(errors.InvalidValueError, match='estimator=guess'):
+    flow.log_prob(x, estimator='guess')

@@ -172,10 +172,14 @@ def _write(options: Options, run: options_lib.OpenedRun,
   if not options.output.endswith('.csv'):
     np.savez(options.output, **arrays)
     return
+  columns = {
+      name: arrays[name] for name in ('log_prob', 'log_prob_deviation')}
+  if options.inputs.endswith('.csv'):
+    evaluation.append_columns(options.inputs, options.output, columns)
+    return
   names = evaluation.column_names(run.model)
-  scores = ('log_prob', 'log_prob_deviation')
-  evaluation.write_table(options.output, (*names, *scores), np.column_stack(
-      [arrays['x'], *(arrays[name] for name in scores)]))
+  evaluation.write_table(options.output, (*names, *columns), np.column_stack(
+      [arrays['x'], *columns.values()]))
 
 
 def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,

@@ -50,13 +50,11 @@ def main(options: Options) -> None:
   signatures = serving.export(
       run.model, options.output, estimator, warmup=options.warmup,
       max_samples=options.max_samples)
-  names = run.model.column_names
-  columns = {'columns': dict(zip(
-      names, serving.tensor_names(names), strict=True))} if names else {}
+  columns = serving.tensors_of_columns(run.model)
   options_lib.print_report({
       'output': options.output, 'step': run.step, 'averaged': options.averaged,
       'estimator': estimator.spec(), 'warmup': options.warmup,
       'max_samples': options.max_samples,
       'event_shape': list(run.model.event_shape),
       'num_levels': run.model.num_levels, 'signatures': signatures,
-      **columns})
+      **({'columns': columns} if columns else {})})

@@ -141,7 +141,8 @@ class OptimizerConfig(fields.Section):
   """Batches and updates."""
 
   num_steps: int = fields.field(
-      1000, help='Optimizer updates in all; raise it to continue a run.',
+      1000, help='Optimizer updates in all; raise it to continue a run with '
+      '--schedule=constant. The rates of cosine depend on it.',
       minimum=1, resumable=_is_endless)
   batch_size: int = fields.field(
       64, help='Global batch, shared by the replicas.', minimum=1)
@@ -349,7 +350,8 @@ def _section(section: type[fields.Section], values: dict[str, Any]) -> Any:
 def _facts(data: DataConfig, objective: ObjectiveConfig,
            run: RunConfig) -> Mapping[str, Any]:
   """Returns the values of fields of the model that are no flags."""
-  facts = {'num_classes': 0, **data.facts(), 'seed': run.seed,
+  facts = {'num_classes': 0, 'dataset': data.dataset, **data.facts(),
+           'seed': run.seed,
            'data_fingerprint': data.info().fingerprint}
   objective.require(
       not objective.hybrid or facts['num_classes'] > 0, 'hybrid',

@@ -51,8 +51,9 @@ class ModelConfig(fields.Section):
     """Returns the values of the fields that are no flags.
 
     Args:
-      facts: values that follow from the data and the run, by names of fields;
-        those of other types of models are passed over.
+      facts: values that follow from the data and the run, by names of fields,
+        and the name of the data, `dataset`; those of other types of models are
+        passed over.
 
     Raises:
       InvalidValueError: if one is missing, because the data are of another
@@ -62,8 +63,10 @@ class ModelConfig(fields.Section):
     names = [f.name for f in cls.fields() if not f.is_flag]
     missing = [name for name in names if name not in facts]
     errors.check(
-        not missing, 'model', cls.name(), 'a model of such data',
-        f'The data have no {", ".join(missing)}.')
+        not missing, 'model', cls.name(),
+        f'a model of {facts.get("dataset", "such data")}',
+        f'These data have no {", ".join(missing)}. Name others as the dataset, '
+        'or leave the model out.')
     return {name: facts[name] for name in names}
 
   def facts(self) -> dict[str, Any]:

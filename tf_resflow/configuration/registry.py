@@ -1,7 +1,9 @@
 """Tables from names to kinds, which are imported when they are asked for."""
 
 from collections.abc import Mapping
+import difflib
 import importlib
+import os
 from typing import Any
 
 from tf_resflow import errors
@@ -102,8 +104,18 @@ class Registry:
     return name
 
   def advice(self, name: Any) -> str:
-    """Returns why a name is refused, the end of an error; empty if unknown."""
-    return self._refused.get(str(name), '')
+    """Returns why a name is refused, or what was meant; empty if unknown."""
+    name = str(name)
+    if name in self._refused:
+      return self._refused[name]
+    # A file without the word before it.
+    meant = [f'{pattern.partition(":")[0]}:{name}' for pattern in self._families
+             if (suffix := os.path.splitext(pattern)[1])
+             and os.path.splitext(name)[1] == suffix]
+    meant += difflib.get_close_matches(name, self.names())
+    meant += [other for other in self.names()
+              if name and other.partition('/')[0] == name]
+    return f'Did you mean {" or ".join(dict.fromkeys(meant))}?' if meant else ''
 
   def get(self, name: str, field: str | None = None) -> Any:
     """Returns what a name stands for; imports it if need be; see `check`."""

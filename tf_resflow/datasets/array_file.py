@@ -112,6 +112,8 @@ def _read(path, check):
       return {name: loaded[name] for name in loaded.files}
   except FileNotFoundError:
     check(False, 'There is no such file.')
+  except IsADirectoryError:
+    check(False, 'It is a folder; images:FOLDER takes one.')
   except (OSError, ValueError, EOFError, NotImplementedError,
           zipfile.BadZipFile, zlib.error) as error:
     check(False, f'It cannot be read: {error}.')

@@ -76,7 +76,7 @@ IMAGENET_RESIZED64 = dataclasses.replace(
 
 CELEB_A_HQ64 = image_info.ImageInfo(
   name='celeb_a_hq/64', image_shape=(64, 64, 3), num_levels=256, num_classes=0,
-  num_train=27_000, num_test=3_000,
+  manual_file='data64x64.tar', num_train=27_000, num_test=3_000,
   train_split='train[:27000]', test_split='train[27000:]',
   description='Faces, 64 x 64; the last 3,000 images are the test part, a '
   'choice of this package.',
@@ -85,6 +85,7 @@ CELEB_A_HQ64 = image_info.ImageInfo(
 
 CELEB_A_HQ256 = dataclasses.replace(
   CELEB_A_HQ64, name='celeb_a_hq/256', image_shape=(256, 256, 3),
+  manual_file='data256x256.tar',
   description=CELEB_A_HQ64.description.replace('64 x 64', '256 x 256'),
 )
 

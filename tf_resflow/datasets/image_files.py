@@ -58,7 +58,8 @@ def open_part(
   errors.check(
     num_examples == expected, 'data_dir', os.path.dirname(paths[0]),
     f'{expected} examples in the {part} part of {info.name}, not '
-    f'{num_examples}', 'Look which of its files are missing or cut.',
+    f'{num_examples}', f'It has {", ".join(map(os.path.basename, paths))}: '
+    'look which are missing or cut.',
   )
 
   def rows() -> Iterator[dict]:

@@ -81,6 +81,7 @@ def open_folder(path: str) -> FolderInfo:
   def check(condition, advice):
     own_files.check(condition, 'images', path, _EXPECTED, advice)
 
+  check(not os.path.isfile(path), 'It is a file.')
   check(os.path.isdir(path), 'There is no such folder.')
   try:
     files = tuple(_files_below(path))

@@ -21,6 +21,7 @@ class ImageInfo(dataset_info.DatasetInfo):
       `[N]` or None; for data that tfds does not know.
     files: Names of the array files of 'train' and 'test', patterns with `*`;
       such files in `data_dir` take the place of a tfds data set.
+    manual_file: Name of the file that tfds cannot download, if there is one.
     resize: Height and width that stored images are resized to; None for none.
     stored: The images that these are made of, with more bits or of another
       size; None where they are stored as they are.
@@ -43,6 +44,7 @@ class ImageInfo(dataset_info.DatasetInfo):
   test_split: str = 'test'
   load_fn: dataset_info.LoadFn | None = None
   files: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  manual_file: str = ''
   resize: int | None = None
   stored: Self | None = None
 

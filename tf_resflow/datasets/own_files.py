@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 import functools
 import hashlib
+import logging
 import os
 from typing import Any
 
@@ -10,11 +11,14 @@ import numpy as np
 
 from tf_resflow import errors
 
+_logger = logging.getLogger(__name__)
 # Share of the examples that are held out where the data name no test part.
 _TEST_SHARE = 0.2
 # Of the largest number of a column: float32 has 7 digits.
 _MIN_RELATIVE_DEVIATION = 1e-4
 _LARGEST = 1e18
+# Of the rows: columns with fewer different values are taken for discrete.
+_MAX_SHARE_OF_VALUES = 0.1
 
 
 def check(condition: Any, kind: str, path: str, expected: str,
@@ -100,8 +104,29 @@ def standardisation(
       f'Column {name} varies by {deviation:.3g} around {column.mean():.10g}: '
       'float32 cannot tell its values apart. Subtract a constant.',
     )
+  _warn_where_no_density_is(names, train)
   return (tuple(train.mean(axis=0).tolist()),
           tuple(train.std(axis=0).tolist()))
+
+
+def _warn_where_no_density_is(names, train):
+  """Warns of columns on which nats can fall without a limit."""
+  for name, column in zip(names, train.T, strict=True):
+    num_values = len(np.unique(column))
+    if num_values <= _MAX_SHARE_OF_VALUES * len(column):
+      _logger.warning(
+        'Column %s has %d different values in %d rows, so that a density can '
+        'rise without limit there: add noise as wide as its steps, or leave '
+        'it out.', name, num_values, len(column),
+      )
+  if len(train) > len(names) > 1:
+    scaled = (train - train.mean(axis=0)) / train.std(axis=0)
+    smallest = np.linalg.svd(scaled, compute_uv=False)[-1]
+    if smallest < _MIN_RELATIVE_DEVIATION * np.sqrt(len(train)):
+      _logger.warning(
+        'The columns depend on each other linearly, so that a density can '
+        'rise without limit there: leave one of them out.',
+      )
 
 
 def split_order(num_examples: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 import csv
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ _EXPECTED = (
   'a .csv file with a line of names and lines of numbers, comma-separated'
 )
 _MIN_ROWS = 10
+_OTHER_MARKS = {'semicolons': ';', 'tabs': '\t', 'bars': '|'}
 
 
 @own_files.cached_by_file
@@ -43,8 +44,8 @@ def open_file(path: str) -> vector_info.VectorInfo:
 
   names, rows = read(path, check)
   check(
-    len(rows) >= _MIN_ROWS, f'It has {len(rows)} lines of numbers; a density '
-    f'and a held-out part need {_MIN_ROWS} at least.',
+    len(rows) >= _MIN_ROWS, f'It has {len(rows)} of {_MIN_ROWS} lines of '
+    'numbers that a density and a held-out part need at least.',
   )
   train, test = (rows[part] for part in own_files.held_out(len(rows)))
   mean, std = own_files.standardisation(names, train, test, check)
@@ -59,6 +60,18 @@ def open_file(path: str) -> vector_info.VectorInfo:
   )
 
 
+class Cells(NamedTuple):
+  """The cells of a table as text.
+
+  Attributes:
+    names: Of the columns.
+    lines: Number and cells of every line but that of names and empty ones.
+  """
+
+  names: tuple[str, ...]
+  lines: list[tuple[int, list[str]]]
+
+
 def read(
   path: str, check: Callable[[Any, str], None],
   wanted: Sequence[str] | None = None,
@@ -71,43 +84,12 @@ def read(
       raises then.
     wanted: Names of the columns to read, in this order; all by default.
   """
-  try:
-    with open(path, encoding='utf-8-sig', newline='') as file:
-      lines = [
-        (number, cells) for number, cells in enumerate(csv.reader(file), 1)
-        if any(cell.strip() for cell in cells)
-      ]
-  except FileNotFoundError:
-    check(False, 'There is no such file.')
-  except (OSError, UnicodeError, csv.Error) as error:
-    check(False, f'It cannot be read: {error}.')
-  check(lines, 'It is empty.')
-  first = [cell.strip() for cell in lines[0][1]]
-  numbers = [_number(cell) for cell in first]
-  # pandas calls columns without names 0, 1, 2.
-  has_names = None in numbers or numbers == list(range(len(first)))
-  is_mixed = None in numbers and any(n is not None for n in numbers)
-  check(
-    not is_mixed, f'Its first line, {", ".join(first)}, mixes names and '
-    'numbers. Give every column a name that is no number, or none.',
-  )
-  names = tuple(first) if has_names else tuple(
-    f'x{i}' for i in range(len(first))
-  )
-  check(
-    all(names) and len(set(names)) == len(names),
-    f'Its first line names the columns {", ".join(map(repr, names))}: every '
-    'one needs a name of its own.',
-  )
+  names, lines = read_cells(path, check)
   missing = [name for name in wanted or () if name not in names]
   check(not missing, f'It has no {", ".join(missing)}.')
   places = [names.index(name) for name in wanted or names]
   rows = []
-  for number, cells in lines[has_names:]:
-    check(
-      len(cells) == len(names), f'Line {number} has {len(cells)} cells, and '
-      f'there are {len(names)} columns.',
-    )
+  for number, cells in lines:
     row = [_number(cells[place]) for place in places]
     for place, value in zip(places, row, strict=True):
       name, cell = names[place], cells[place]
@@ -120,6 +102,55 @@ def read(
   return tuple(wanted or names), np.array(rows, np.float64).reshape(
     [-1, len(places)]
   )
+
+
+def read_cells(path: str, check: Callable[[Any, str], None]) -> Cells:
+  """Returns the names of the columns, and the lines; see `read`."""
+  try:
+    with open(path, encoding='utf-8-sig', newline='') as file:
+      lines = [
+        (number, cells) for number, cells in enumerate(csv.reader(file), 1)
+        if any(cell.strip() for cell in cells)
+      ]
+  except FileNotFoundError:
+    check(False, 'There is no such file.')
+  except IsADirectoryError:
+    check(False, 'It is a folder; images:FOLDER takes one.')
+  except UnicodeError as error:
+    check(False, f'It cannot be read: {error}. Save it as UTF-8.')
+  except (OSError, csv.Error) as error:
+    check(False, f'It cannot be read: {error}.')
+  check(lines, 'It is empty.')
+  first = [cell.strip() for cell in lines[0][1]]
+  numbers = [_number(cell) for cell in first]
+  # pandas calls columns without names 0, 1, 2.
+  has_names = None in numbers or numbers == list(range(len(first)))
+  is_mixed = None in numbers and any(n is not None for n in numbers)
+  check(
+    not is_mixed, f'Its first line, {", ".join(first)}, mixes names and '
+    'numbers. Give every column a name that is no number, or none.',
+  )
+  other = [name for name, mark in _OTHER_MARKS.items() if mark in first[0]]
+  check(
+    len(first) > 1 or not other, f'Its cells seem to lie between '
+    f'{other[0] if other else ""}: write it with commas, and numbers with '
+    'decimal points.',
+  )
+  names = tuple(first) if has_names else tuple(
+    f'x{i}' for i in range(len(first))
+  )
+  check(
+    all(names) and len(set(names)) == len(names),
+    f'Its first line names the columns {", ".join(map(repr, names))}: every '
+    'one needs a name of its own.',
+  )
+  lines = lines[has_names:]
+  for number, cells in lines:
+    check(
+      len(cells) == len(names), f'Line {number} has {len(cells)} cells, not '
+      f'{len(names)} as the first one.',
+    )
+  return Cells(names, lines)
 
 
 def _number(cell):

@@ -4,15 +4,18 @@ from collections.abc import Callable, Iterator
 import contextlib
 import importlib
 import io
+import logging
 import os
 import textwrap
 
-from absl import logging
+from absl import logging as absl_logging
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from tf_resflow import errors
 from tf_resflow.datasets import image_info
+
+_logger = logging.getLogger(__name__)
 
 
 class DatasetNotFoundError(errors.InvalidValueError):
@@ -89,7 +92,11 @@ def _prepared_builder(
       builder = tfds.builder(facts.name, data_dir=data_dir)
       if facts.is_embedded:
         builder.download_and_prepare()
-    if data_dir is None:
+    if data_dir is None and not builder.is_prepared():
+      _logger.info(
+        'TFDS prepares %s in %s, and downloads what it needs.', facts.name,
+        builder.data_dir,
+      )
       builder.download_and_prepare()
   except ImportError as error:
     raise DatasetNotFoundError(
@@ -119,6 +126,13 @@ def _not_found(
     else f'Run `tfds build {facts.name} --data_dir {data_dir or "DIR"}` on a '
     'machine with network, or give the folder that holds it.'
   )
+  if facts.manual_file:
+    folder = data_dir or 'DIR'
+    advice = (
+      f'Make {facts.manual_file} as {facts.homepage} says, put it into '
+      f'{folder}/downloads/manual, run `tfds build {facts.name} --data_dir '
+      f'{folder}`, and give --data_dir={folder}.'
+    )
   if facts.files:
     advice += (
       f' Or put its files there: {", ".join(facts.files.values())} '
@@ -138,8 +152,8 @@ def _quiet() -> Iterator[None]:
   It prints a notice, progress bars and a warning for every folder that it is
   about to create.
   """
-  verbosity = logging.get_verbosity()
-  logging.set_verbosity(logging.ERROR)
+  verbosity = absl_logging.get_verbosity()
+  absl_logging.set_verbosity(absl_logging.ERROR)
   try:
     with (
       contextlib.redirect_stdout(io.StringIO()),
@@ -147,4 +161,4 @@ def _quiet() -> Iterator[None]:
     ):
       yield
   finally:
-    logging.set_verbosity(verbosity)
+    absl_logging.set_verbosity(verbosity)

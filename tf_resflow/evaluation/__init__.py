@@ -33,5 +33,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
         'squared_mmd_of_subsets'],
     'statistics': ['paired_differences'],
     'vector_baselines': ['fit_vector_baseline', 'format_vector_baselines'],
-    'tables': ['column_names', 'read_rows', 'write_table'],
+    'tables': [
+        'append_columns', 'column_names', 'read_rows', 'write_table'],
 })

@@ -1,6 +1,6 @@
 """Vectors as tables with named columns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import csv
 import os
 
@@ -55,6 +55,33 @@ def read_rows(
   return rows
 
 
+def append_columns(
+    source: str | os.PathLike, path: str | os.PathLike,
+    columns: Mapping[str, npt.ArrayLike], name: str = 'inputs') -> None:
+  """Writes the lines of a .csv file with further columns behind its own.
+
+  Args:
+    source: the file, as `read_rows` reads it.
+    path: of the file to write.
+    columns: from names to numbers, one per line.
+    name: of the argument or flag that names the source, for messages.
+
+  Raises:
+    InvalidValueError: if the source has a column of such a name.
+    OSError: if a file cannot be read or written.
+  """
+  def check(condition, advice):
+    errors.check(condition, name, source, 'a .csv file', advice)
+
+  names, lines = table_file.read_cells(os.fspath(source), check)
+  taken = [column for column in columns if column in names]
+  check(not taken, f'It has a column {", ".join(taken)} already.')
+  rows = zip(*columns.values(), strict=True)
+  _write(path, (*names, *columns), (
+      [*cells, *map(str, values)]
+      for (_, cells), values in zip(lines, rows, strict=True)))
+
+
 def write_table(
     path: str | os.PathLike, names: Sequence[str], rows: npt.ArrayLike) -> None:
   """Writes vectors as a .csv file.
@@ -74,7 +101,11 @@ def write_table(
   errors.check(
       rows.ndim == 2 and rows.shape[1] == len(names), 'names', len(names),
       f'one per column of an array {list(rows.shape)}')
+  _write(path, names, ([str(value) for value in row] for row in rows))
+
+
+def _write(path, names, lines):
   with open(path, 'w', encoding='utf-8', newline='') as file:
     writer = csv.writer(file, lineterminator='\n')
     writer.writerow(names)
-    writer.writerows([str(value) for value in row] for row in rows)
+    writer.writerows(lines)

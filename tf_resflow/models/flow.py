@@ -128,7 +128,7 @@ class Flow(embeds_data.EmbedsData, density_unit.DensityUnit):
 
   def transform(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
-      estimator: numerics.Estimator | None = None) -> layers.Transformed:
+      estimator: numerics.Estimator | str | None = None) -> layers.Transformed:
     """Sends events to latents: the one pass behind everything below.
 
     Args:
@@ -136,18 +136,19 @@ class Flow(embeds_data.EmbedsData, density_unit.DensityUnit):
       condition: for flows whose bijection takes one.
       seed: see `numerics.random.as_seed`; fresh draws at every execution by
         default.
-      estimator: of the log-determinant, in place of the bijection's own.
+      estimator: of the log-determinant, in place of the bijection's own, or its
+        spec, such as 'exact'.
 
     Returns:
       A `layers.Transformed`: `y` `[B, D]`, `log_det`, `solves`, `features`.
     """
     return self.bijection.transform(
         self.embed(x, condition, seed).y, condition=condition,
-        seed=self._seeds(seed)[1], estimator=estimator)
+        seed=self._seeds(seed)[1], estimator=_as_estimator(estimator))
 
   def forward_and_log_det(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
-      estimator: numerics.Estimator | None = None,
+      estimator: numerics.Estimator | str | None = None,
   ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns latents `[B, D]` and an estimate of `log|det dz/dy|`, `[B]`.
 
@@ -156,7 +157,7 @@ class Flow(embeds_data.EmbedsData, density_unit.DensityUnit):
     """
     return self.bijection.forward_and_log_det(
         self.embed(x, condition, seed).y, condition=condition,
-        seed=self._seeds(seed)[1], estimator=estimator)
+        seed=self._seeds(seed)[1], estimator=_as_estimator(estimator))
 
   def solve_inverse(
       self, z: tf.Tensor, condition: Any = None,
@@ -192,16 +193,16 @@ class Flow(embeds_data.EmbedsData, density_unit.DensityUnit):
 
   def joint_log_prob(
       self, y: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
-      estimator: numerics.Estimator | None = None,
+      estimator: numerics.Estimator | str | None = None,
       log_det_weight: tf.Tensor | None = None) -> tf.Tensor:
     """Returns an estimate of the log-density of events `y`; see `log_prob`."""
     z, log_det = self.bijection.forward_and_log_det(
-        y, condition=condition, seed=seed, estimator=estimator)
+        y, condition=condition, seed=seed, estimator=_as_estimator(estimator))
     return self.base_log_prob(z) + _weighted(log_det, log_det_weight)
 
   def log_prob(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
-      estimator: numerics.Estimator | None = None,
+      estimator: numerics.Estimator | str | None = None,
       log_det_weight: tf.Tensor | None = None) -> tf.Tensor:
     """Returns an estimate of `log p(x)`, `[B]`, nats.
 
@@ -217,7 +218,7 @@ class Flow(embeds_data.EmbedsData, density_unit.DensityUnit):
 
   def bits_per_dim(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
-      estimator: numerics.Estimator | None = None) -> tf.Tensor:
+      estimator: numerics.Estimator | str | None = None) -> tf.Tensor:
     """Returns `-(log p(x) - D log n) / (D log 2)` for dequantised images.
 
     The arguments are those of `transform`, with `x = (X + U) / n` for integers
@@ -234,7 +235,7 @@ class Flow(embeds_data.EmbedsData, density_unit.DensityUnit):
 
   def log_prob_and_logits(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
-      estimator: numerics.Estimator | None = None,
+      estimator: numerics.Estimator | str | None = None,
       log_det_weight: tf.Tensor | None = None,
   ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns what `log_prob` does and the class logits, from one pass.
@@ -250,7 +251,8 @@ class Flow(embeds_data.EmbedsData, density_unit.DensityUnit):
     self._check_has_classifier()
     y, log_weight = self.embed(x, condition, seed)
     result = self.bijection.transform(
-        y, condition=condition, seed=self._seeds(seed)[1], estimator=estimator)
+        y, condition=condition, seed=self._seeds(seed)[1],
+        estimator=_as_estimator(estimator))
     log_det = _weighted(result.log_det, log_det_weight)
     return (self.base_log_prob(result.y) + log_det + log_weight,
             self.classifier(list(result.features)))
@@ -383,6 +385,11 @@ class Flow(embeds_data.EmbedsData, density_unit.DensityUnit):
         name: keras.saving.deserialize_keras_object(config[name])
         for name in ('bijection', 'classifier', 'embedding')
         if name in config})
+
+
+def _as_estimator(
+    estimator: numerics.Estimator | str | None) -> numerics.Estimator | None:
+  return None if estimator is None else numerics.Estimator.get(estimator)
 
 
 def _weighted(log_det, weight):

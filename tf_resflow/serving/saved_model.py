@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 import functools
+import json
 import os
 import pathlib
 import tempfile
@@ -154,8 +155,9 @@ def export(
 
   Every signature answers one request before anything is written. The folder
   appears whole or not at all, so it may be named in the folder that a server
-  watches. Beside the SavedModel it holds the configuration of the model, if it
-  was built by one: `assets.extra/model.json`.
+  watches. Beside the SavedModel, in `assets.extra`, it holds model.json, the
+  configuration of the model, if it was built by one, and for a table
+  columns.json, from the names of its columns to those of tensors.
 
   Args:
     model: an initialised flow on images of integers or on vectors.
@@ -222,6 +224,10 @@ def export(
     if model.config is not None:
       (assets / 'model.json').write_text(
           model.config.to_json(), encoding='utf-8')
+    columns = vector_signatures.tensors_of_columns(model)
+    if columns:
+      (assets / 'columns.json').write_text(
+          json.dumps(columns, indent=2) + '\n', encoding='utf-8')
     # A rename replaces an empty folder, and fails where one has been filled.
     draft.rename(output)
   return list(signatures)

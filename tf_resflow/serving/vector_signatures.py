@@ -41,13 +41,22 @@ def tensor_names(names: Sequence[str]) -> tuple[str, ...]:
   return tuple(tensors)
 
 
+def tensors_of_columns(model: models.Flow) -> dict[str, str]:
+  """Returns the names of the tensors of a table, by those of its columns.
+
+  Args:
+    model: any flow; empty for one that is not of a table.
+  """
+  names = model.column_names or ()
+  return dict(zip(names, tensor_names(names), strict=True))
+
+
 class VectorSignatures(served_flow.ServedFlow):
   """What a server answers: a flow on vectors, in the units of the data.
 
   Requests and replies have one tensor `[B]` for every column of a table, under
-  its name, see `tensor_names`; vectors without names are one tensor `x` `[B,
-  D]`. `log_prob` takes
-  a seed where log-determinants are estimated.
+  its name, see `tensor_names`; vectors without names are one tensor `x`
+  `[B, D]`. `log_prob` takes a seed where log-determinants are estimated.
 
   Args:
     model: an initialised flow on vectors.

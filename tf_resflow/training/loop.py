@@ -120,9 +120,10 @@ def train(
       evaluate_fn is not None or not config.run.keep_best, 'keep_best', 'true',
       'false without evaluate_fn', 'Nothing would say what is best.')
   workdir_lib.check(workdir, config)
+  # Checks data and batch as well, before anything is written. There is nothing
+  # to save yet, and a download takes long: a signal ends it at once.
+  trainer = trainer_lib.Trainer(config, workdir, strategy)
   with signals_lib.StopOnSignal() as signals:
-    # Checks data and batch as well, before anything is written.
-    trainer = trainer_lib.Trainer(config, workdir, strategy)
     workdir_lib.prepare(workdir, config)
     trainer.restore_or_initialize()
     if trainer.step >= config.optimizer.num_steps:

@@ -178,6 +178,10 @@ class Trainer(Learner):
     # First: missing data are noticed before a deep model is built.
     self._split = datasets.load_split(config.data, 'train')
     super().__init__(config, strategy)
+    _logger.info(
+        '%s: %s examples train a flow with %s parameters.',
+        config.data.dataset, f'{self._split.num_examples:,}',
+        f'{self.model.num_parameters:,}')
     self.workdir = workdir
     with self.strategy.scope():
       self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
