@@ -1,6 +1,7 @@
 """The linear map of a dense or convolutional layer, on blocks of vectors."""
 
 import dataclasses
+import math
 
 import tensorflow as tf
 
@@ -30,18 +31,40 @@ class LayerOperator:
   @property
   def size(self) -> int:
     """Length of the vectors that `matvec` takes."""
-    height, width = self.spatial_shape or (1, 1)
-    return height * width * min(self.kernel.shape[-2:])
+    return min(self.num_inputs, self.num_outputs)
+
+  @property
+  def num_inputs(self) -> int:
+    """Numbers that the layer takes."""
+    return self._num_positions * self.kernel.shape[-2]
+
+  @property
+  def num_outputs(self) -> int:
+    """Numbers that the layer returns."""
+    return self._num_positions * self.kernel.shape[-1]
+
+  @property
+  def _num_positions(self):
+    return math.prod(self.spatial_shape or ())
 
   def matvec(self, v: tf.Tensor) -> tf.Tensor:
     """Maps `[k, size]` to `[k, larger size]`."""
-    return self._apply(v, transpose=self._is_transposed)
+    return self.apply(v, transpose=self._is_transposed)
 
   def rmatvec(self, u: tf.Tensor) -> tf.Tensor:
     """The transpose of `matvec`."""
-    return self._apply(u, transpose=not self._is_transposed)
+    return self.apply(u, transpose=not self._is_transposed)
 
-  def _apply(self, x, transpose):
+  def apply(self, x: tf.Tensor, transpose: bool = False) -> tf.Tensor:
+    """Applies the layer, or its transpose.
+
+    Args:
+      x: `[k, num_inputs]`; of the transpose `[k, num_outputs]`.
+      transpose: which.
+
+    Returns:
+      `[k, num_outputs]`; of the transpose `[k, num_inputs]`.
+    """
     if self.spatial_shape is None:
       return tf.linalg.matmul(x, self.kernel, transpose_b=transpose)
     shape = [tf.shape(x)[0], *self.spatial_shape]

@@ -1,0 +1,114 @@
+"""Closed forms and upper bounds of induced norms, against brute force."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import testing
+from tests.numerics.norms import induced_oracle
+from tf_resflow.numerics.norms import induced_bounds
+from tf_resflow.numerics.norms import operators
+
+_SHAPES = [
+    ((5, 6), None), ((7, 3), None), ((3, 3, 2, 3), (3, 2)),
+    ((3, 3, 3, 1), (2, 1)), ((1, 1, 3, 4), (2, 2))]
+_EACH_SHAPE = pytest.mark.parametrize('shape, spatial_shape', _SHAPES)
+_EACH_PAIR = pytest.mark.parametrize('domain, codomain', induced_oracle.PAIRS)
+
+
+def _operator(shape, spatial_shape, seed=0):
+  return operators.LayerOperator(
+      tf.constant(np.random.default_rng(seed).normal(size=shape)),
+      spatial_shape)
+
+
+def _matrix(operator):
+  return operator.apply(
+      tf.eye(operator.num_inputs, dtype=tf.float64)).numpy().T
+
+
+@_EACH_SHAPE
+@pytest.mark.parametrize('domain, codomain', [
+    (p, q) for p, q in induced_oracle.PAIRS if p == 1.0 or q == np.inf])
+def test_closed_forms(shape, spatial_shape, domain, codomain):
+  operator = _operator(shape, spatial_shape)
+  norms = induced_bounds.closed_norms(operator, domain, codomain)
+  tf.broadcast_static_shape(norms.shape, operator.kernel.shape)
+  assert float(tf.reduce_max(norms)) == pytest.approx(
+      induced_oracle.brute_force(
+          _matrix(operator), domain, codomain, num_starts=200), rel=1e-6)
+
+
+@_EACH_PAIR
+def test_what_is_closed(domain, codomain):
+  assert induced_bounds.is_closed(domain, codomain) == (
+      domain == 1.0 or codomain == np.inf)
+  assert not induced_bounds.is_closed(
+      tf.constant(domain), tf.constant(codomain))
+
+
+@_EACH_SHAPE
+@_EACH_PAIR
+def test_upper_bounds(shape, spatial_shape, domain, codomain):
+  """None is below the norm, and the best is not far above it."""
+  operator = _operator(shape, spatial_shape)
+  matrix = _matrix(operator)
+  expected = induced_oracle.brute_force(
+      matrix, domain, codomain, num_starts=50)
+  spectral = np.linalg.norm(matrix, 2)
+  bounds = induced_bounds.upper_bounds(operator, domain, codomain, spectral)
+  assert set(bounds) == {'rows', 'columns', 'riesz_thorin', 'spectral'}
+  for name, bound in bounds.items():
+    assert float(bound) >= expected * (1.0 - 1e-9), name
+  best = induced_bounds.upper_bound(operator, domain, codomain, spectral)
+  assert float(best) == min(map(float, bounds.values()))
+  assert float(best) <= 1.6 * expected
+  if induced_bounds.is_closed(domain, codomain) or domain == codomain == 2.0:
+    assert float(best) == pytest.approx(expected, rel=1e-3)
+  without = induced_bounds.upper_bounds(operator, domain, codomain)
+  assert set(bounds) - set(without) == {'spectral'}
+  if np.inf not in (domain, codomain):
+    learned = induced_bounds.upper_bounds(
+        operator, *(tf.constant(order, tf.float64) for order in (
+            max(domain, 1.0 + 1e-12), max(codomain, 1.0 + 1e-12))), spectral)
+    for name, bound in bounds.items():
+      assert float(learned[name]) == pytest.approx(float(bound), rel=1e-6)
+
+
+@pytest.mark.parametrize('order', [1.0, 2.0, np.inf])
+def test_of_the_identity(order):
+  """Where bounds are sharp: every `|I|_p->p` is 1."""
+  operator = operators.LayerOperator(tf.eye(4, dtype=tf.float64))
+  for other in (1.3, 2.0, 3.0):
+    assert float(induced_bounds.upper_bound(
+        operator, other, other, 1.0)) == pytest.approx(1.0)
+  assert float(induced_bounds.upper_bound(
+      operator, order, order, 1.0)) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize('orders', [(1.4, 3.0), (2.5, 1.7), (2.2, 2.2)])
+def test_derivatives(orders):
+  operator = _operator((4, 3), None)
+  arguments = [operator.kernel, *(
+      tf.constant(order, tf.float64) for order in orders)]
+
+  def fn(kernel, domain, codomain):
+    return induced_bounds.upper_bound(
+        operators.LayerOperator(kernel), domain, codomain)
+
+  with tf.GradientTape() as tape:
+    tape.watch(arguments)
+    bound = fn(*arguments)
+  found = tape.gradient(bound, arguments)
+  rng = np.random.default_rng(3)
+  directions = [tf.constant(rng.normal(size=t.shape)) for t in arguments]
+  for i, (gradient, direction) in enumerate(zip(
+      found, directions, strict=True)):
+    expected = testing.central_difference(
+        lambda value, i=i: fn(*arguments[:i], value, *arguments[i + 1:]),
+        arguments[i], direction)
+    # The last pair lies where the larger of the orders changes.
+    if orders[0] != orders[1] or i == 0:
+      assert float(tf.reduce_sum(gradient * direction)) == pytest.approx(
+          float(expected), rel=1e-5)
+    assert np.all(np.isfinite(gradient))

@@ -1,0 +1,155 @@
+"""The nonlinear power method, against brute force."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import testing
+from tests.numerics.norms import induced_oracle
+from tests.numerics.norms import kernels
+from tf_resflow.numerics.norms import induced_power
+from tf_resflow.numerics.norms import operators
+
+_PAIRS = [(p, q) for p, q in induced_oracle.PAIRS]
+
+
+def _operator(shape, spatial_shape=None, seed=0, nonnegative=False):
+  kernel = np.random.default_rng(seed).normal(size=shape)
+  return operators.LayerOperator(
+      tf.constant(np.abs(kernel) if nonnegative else kernel), spatial_shape)
+
+
+def _matrix(operator):
+  """`A` as an array `[m, n]`."""
+  return operator.apply(
+      tf.eye(operator.num_inputs, dtype=tf.float64)).numpy().T
+
+
+def _starts(operator, num_starts=8, positive=False):
+  x = np.random.default_rng(1).normal(size=[num_starts, operator.num_inputs])
+  return tf.constant(np.abs(x) if positive else x)
+
+
+@pytest.mark.parametrize('domain, codomain', _PAIRS)
+@pytest.mark.parametrize('shape, spatial_shape', [
+    ((5, 6), None), ((3, 3, 2, 2), (3, 2))])
+def test_never_above_the_norm(shape, spatial_shape, domain, codomain):
+  """And equal to it where that is known; every step goes up."""
+  operator = _operator(shape, spatial_shape)
+  expected = induced_oracle.brute_force(
+      _matrix(operator), domain, codomain, num_starts=200)
+  starts = _starts(operator)
+  norms = [float(induced_power.power_method(
+      operator, starts, domain, codomain, tolerance=0.0, max_steps=steps).norm)
+           for steps in (0, 1, 2, 5, 100, 500)]
+  assert np.all(np.diff(norms) >= -1e-12 * norms[-1])
+  assert norms[-1] <= expected * (1.0 + 1e-9)
+  if domain == 1.0 or codomain == np.inf or domain == codomain == 2.0:
+    assert norms[-1] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    'domain, codomain', [(p, q) for p, q in _PAIRS if p >= q])
+@pytest.mark.parametrize('shape, spatial_shape', [
+    ((5, 6), None), ((3, 3, 2, 2), (3, 2))])
+def test_the_maximum_of_nonnegative_kernels(
+    shape, spatial_shape, domain, codomain):
+  operator = _operator(shape, spatial_shape, nonnegative=True)
+  result = induced_power.power_method(
+      operator, _starts(operator, 1, positive=True), domain, codomain,
+      tolerance=1e-10, max_steps=2000)
+  assert float(result.norm) == pytest.approx(induced_oracle.brute_force(
+      _matrix(operator), domain, codomain, num_starts=200), rel=1e-6)
+
+
+@pytest.mark.parametrize('domain, codomain', _PAIRS)
+def test_the_oracle_finds_the_maximum_in_the_plane(domain, codomain):
+  matrix = np.random.default_rng(0).normal(size=[4, 2])
+  assert induced_oracle.brute_force(
+      matrix, domain, codomain, num_starts=100) == pytest.approx(
+          induced_oracle.on_a_circle(matrix, domain, codomain), rel=1e-8)
+
+
+@pytest.mark.parametrize('domain, codomain', [(1.5, 3.0), (4.0, 2.0)])
+def test_results(domain, codomain):
+  operator = _operator((5, 6))
+  result = induced_power.power_method(
+      operator, _starts(operator), domain, codomain, tolerance=1e-8,
+      max_steps=1000)
+  assert result.converged and abs(result.gap) <= 1e-8
+  np.testing.assert_allclose(
+      np.linalg.norm(result.x, domain, axis=1), np.ones(8))
+  images = np.linalg.norm(result.x @ operator.kernel, codomain, axis=1)
+  assert np.all(np.diff(images) <= 0)
+  assert images[0] == pytest.approx(float(result.norm))
+  warm = induced_power.power_method(
+      operator, result.x, domain, codomain, tolerance=1e-8)
+  assert warm.num_steps == 0 and warm.converged
+  more = induced_power.power_method(
+      operator, result.x, domain, codomain, tolerance=1e-8, min_steps=3)
+  assert more.num_steps == 3
+  few = induced_power.power_method(
+      operator, _starts(operator), domain, codomain, tolerance=0.0, max_steps=1)
+  assert few.num_steps == 1 and not few.converged
+
+
+def test_of_a_kernel_of_zeros():
+  operator = operators.LayerOperator(tf.zeros([3, 4], tf.float64))
+  result = induced_power.power_method(
+      operator, _starts(operator), 1.5, 3.0)
+  assert result.norm == 0.0 and result.converged
+  assert np.all(np.isfinite(result.x))
+
+
+@kernels.EACH_SHAPE
+@pytest.mark.parametrize('dtype', [tf.float32, tf.float64])
+def test_learned_orders_and_shapes(shape, spatial_shape, dtype):
+  """In a graph, with orders that are tensors; compiled, too."""
+  operator = _operator(shape, spatial_shape)
+
+  def run(kernel, starts, p, q):
+    return induced_power.power_method(
+        operators.LayerOperator(kernel, spatial_shape), starts, p, q,
+        tolerance=1e-4)
+
+  arguments = [tf.cast(t, dtype) for t in (
+      operator.kernel, _starts(operator), 1.7, 2.6)]
+  expected = induced_power.power_method(
+      operator, _starts(operator), 1.7, 2.6, tolerance=1e-4)
+  for jit_compile in (False, True):
+    found = tf.function(run, jit_compile=jit_compile)(*arguments)
+    assert found.converged and found.x.dtype == dtype
+    assert float(found.norm) == pytest.approx(float(expected.norm), rel=1e-3)
+
+
+@pytest.mark.parametrize('domain, codomain', [(1.5, 3.0), (2.5, 1.7)])
+def test_derivatives_are_those_of_the_norm(domain, codomain):
+  """The norm is converged anew on either side."""
+  kernel = tf.constant(np.random.default_rng(0).normal(size=[4, 3]))
+  domain, codomain = [
+      tf.constant(order, tf.float64) for order in (domain, codomain)]
+
+  def follow(kernel, domain, codomain):
+    operator = operators.LayerOperator(kernel)
+    return operator, induced_power.power_method(
+        operator, _starts(operator, 20), domain, codomain, tolerance=0.0,
+        max_steps=3000)
+
+  operator, result = follow(kernel, domain, codomain)
+  with tf.GradientTape() as tape:
+    arguments = [kernel, domain, codomain]
+    tape.watch(arguments)
+    norm = induced_power.induced_norm(
+        operators.LayerOperator(kernel), result.x, domain, codomain)
+  assert float(norm) == pytest.approx(float(result.norm), rel=1e-12)
+  found = tape.gradient(norm, arguments)
+  directions = [tf.constant(np.random.default_rng(2).normal(size=t.shape))
+                for t in arguments]
+  for i, (gradient, direction) in enumerate(zip(
+      found, directions, strict=True)):
+    def fn(value, i=i):
+      changed = [*arguments[:i], value, *arguments[i + 1:]]
+      return follow(*changed)[1].norm
+    expected = testing.central_difference(fn, arguments[i], direction, 1e-4)
+    assert float(tf.reduce_sum(gradient * direction)) == pytest.approx(
+        float(expected), rel=1e-5)

@@ -1,0 +1,152 @@
+"""Upper bounds of induced norms `|A|_p->q`, from rows, columns and `|A|_2`."""
+
+import functools
+
+import tensorflow as tf
+
+from tf_resflow.numerics.norms import kernel_norms
+from tf_resflow.numerics.norms import operators
+from tf_resflow.numerics.norms import orders
+
+
+def is_closed(domain: orders.Order, codomain: orders.Order) -> bool:
+  """Whether `|A|_p->q` is the largest norm of a column or of a row.
+
+  Args:
+    domain: `p`; 1 asks for columns.
+    codomain: `q`; inf asks for rows.
+  """
+  return not tf.is_tensor(domain) and not tf.is_tensor(codomain) and (
+      domain == 1.0 or codomain == float('inf'))
+
+
+def closed_norms(
+    operator: operators.LayerOperator, domain: orders.Order,
+    codomain: orders.Order) -> tf.Tensor:
+  """Returns what `|A|_p->q` is the largest of, where `is_closed`.
+
+  Args:
+    operator: of the layer.
+    domain: `p`.
+    codomain: `q`.
+
+  Returns:
+    Norms of the columns `[c_in, 1]` if `p` is 1, else of the rows `[c_out]`:
+    such that they broadcast against the kernel.
+  """
+  if domain == 1.0:
+    return kernel_norms.column_norms(operator, codomain)[:, tf.newaxis]
+  return kernel_norms.row_norms(operator, orders.dual(domain))
+
+
+def upper_bounds(
+    operator: operators.LayerOperator, domain: orders.Order,
+    codomain: orders.Order, spectral_norm: tf.Tensor | None = None,
+) -> dict[str, tf.Tensor]:
+  """Returns upper bounds of `|A|_p->q`, differentiable in kernel and orders.
+
+  With `a = 1/p`, `b = 1/q`, `n` inputs and `m` outputs:
+
+  - 'rows', 'columns': `|A x|_q` is at most the q-norm of `|row_i|_p* |x|_p` over
+    the rows, by Hoelder's inequality for each; and `A x` is a sum of columns, so
+    `|A x|_q <= sum |x_j| |column_j|_q <= |x|_p` times the p*-norm of the
+    `|column_j|_q`.
+  - 'riesz_thorin': log `|A|_1/a->1/b` is convex along lines in the square of (a,
+    b) (Riesz and Thorin, for the complex norm, which is no smaller). At a = 1 it
+    is a norm of columns and at b = 0 one of rows, real and complex alike, and
+    where `p <= q` lines through (a, b) join two such points. Two are taken, that
+    through (1, 1) and that through (0, 0). Where `p > q`, one goes to `p = q`
+    first: `|x|_q <= n^(b - a) |x|_p`, or `|y|_q <= m^(b - a) |y|_p`.
+  - 'spectral': the same from (1/2, 1/2), where `|A|_2` is known, to the edges
+    a = 1 and b = 0; elsewhere from `|x|_2 <= n^max(0, 1/2 - a) |x|_p` and
+    `|y|_q <= m^max(0, b - 1/2) |y|_2`.
+
+  For one row or column per channel the largest is taken, as many times as there
+  are pixels.
+
+  Args:
+    operator: of the layer.
+    domain: `p`.
+    codomain: `q`.
+    spectral_norm: `|A|_2->2` or a bound of it; None leaves 'spectral' out.
+
+  Returns:
+    From names to scalars, each of which is at least `|A|_p->q`.
+
+  References:
+    Riesz, 1926; Thorin, 1948; Bergh and Loefstroem, 1976, Theorem 1.1.1.
+  """
+  dtype = operator.kernel.dtype
+  a, b = [orders.as_tensor(orders.reciprocal(o), dtype) for o in (domain, codomain)]
+  n, m = [tf.constant(float(size), dtype) for size in (
+      operator.num_inputs, operator.num_outputs)]
+  rows = functools.partial(kernel_norms.row_norms, operator)
+  columns = functools.partial(kernel_norms.column_norms, operator)
+  num_positions = operator.num_inputs // operator.kernel.shape[-2]
+
+  def repeated(norms, order):
+    """The norm of the norms of all rows, or of all columns."""
+    times = tf.pow(tf.constant(float(num_positions), dtype),
+                   orders.as_tensor(orders.reciprocal(order), dtype))
+    return times * orders.vector_norms(norms, order)
+
+  dual = orders.dual(domain)
+  bounds = {
+      'rows': repeated(rows(dual), codomain),
+      'columns': repeated(columns(codomain), dual)}
+
+  # To p <= q.
+  excess = tf.maximum(b - a, 0.0)
+  bounds['riesz_thorin'] = tf.minimum(
+      _between_edges(rows, columns, a + excess, b) * tf.pow(n, excess),
+      _between_edges(rows, columns, a, b - excess) * tf.pow(m, excess))
+  if spectral_norm is not None:
+    bounds['spectral'] = _from_spectral_norm(
+        rows, columns, tf.cast(spectral_norm, dtype), a, b, n, m)
+  return bounds
+
+
+def upper_bound(*args, **kwargs) -> tf.Tensor:
+  """Returns the smallest of `upper_bounds`, which takes the same arguments."""
+  return functools.reduce(tf.minimum, upper_bounds(*args, **kwargs).values())
+
+
+def _between_edges(rows, columns, a, b):
+  """The bound of a line between the edges a = 1 and b = 0, for a >= b.
+
+  That through (0, 0) meets a = 1 at b / a; that through (1, 1) meets b = 0 at
+  (a - b) / (1 - b), whose dual is (1 - a) / (1 - b).
+  """
+  def divide(x, y):
+    # 0 / 0 at a corner, where the exponent is 0 and any order will do.
+    return x / tf.where(y > 0.0, y, tf.ones_like(y))
+
+  through_zero = tf.pow(_largest(columns, divide(b, a)), a) * tf.pow(
+      _largest(rows, 1.0), 1.0 - a)
+  through_one = tf.pow(_largest(columns, 1.0), b) * tf.pow(
+      _largest(rows, divide(1.0 - a, 1.0 - b)), 1.0 - b)
+  return tf.minimum(through_zero, through_one)
+
+
+def _from_spectral_norm(rows, columns, spectral_norm, a, b, n, m):
+  """The bound of the line from (1/2, 1/2) through (a, b)."""
+  right, down = 2.0 * a - 1.0, 1.0 - 2.0 * b
+  infinite = tf.constant(float('inf'), a.dtype)
+  bounds = [spectral_norm * tf.pow(n, tf.maximum(0.0, 0.5 - a)) * tf.pow(
+      m, tf.maximum(0.0, b - 0.5))]
+  # It meets a = 1 at 1/2 - down / right / 2, and b = 0 at 1/2 + right / down / 2,
+  # whose dual is 1/2 - right / down / 2.
+  for length, other, norms in ((right, down, columns), (down, right, rows)):
+    is_there = (length > 0.0) & (tf.abs(other) <= length)
+    safe = tf.where(is_there, length, 1.0)
+    inverse = 0.5 - 0.5 * tf.where(is_there, other, 0.0) / safe
+    bounds.append(tf.where(
+        is_there, tf.pow(_largest(norms, inverse), safe) * tf.pow(
+            spectral_norm, 1.0 - safe), infinite))
+  return functools.reduce(tf.minimum, bounds)
+
+
+def _largest(norms, inverse):
+  """The largest of norms of the order `1 / inverse`, or of a bound of them."""
+  # Norms fall with their orders, so that of 1000 is a bound of that of inf.
+  return tf.reduce_max(norms(1.0 / tf.maximum(inverse, 1e-3)))

@@ -1,0 +1,123 @@
+"""The nonlinear power method for induced norms `|A|_p->q`."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tf_resflow.numerics.norms import operators
+from tf_resflow.numerics.norms import orders
+
+
+class InducedNormResult(NamedTuple):
+  """Result of `power_method`.
+
+  Attributes:
+    x: `[k, n]`, rows with `|x|_p = 1`, that with the largest `|A x|_q` first;
+      the starts of the next call.
+    norm: scalar, the largest `|A x|_q`: a lower bound of `|A|_p->q`.
+    gap: scalar, `|A^T u|_p* / |A x|_q - 1 >= 0` for the first row, with `u` the
+      dual vector of `A x`. It is 0 where, and only where, `x` is a critical
+      point, which need not be the largest one.
+    num_steps: int32 scalar.
+    converged: bool scalar, whether the gap met the tolerance.
+  """
+
+  x: tf.Tensor
+  norm: tf.Tensor
+  gap: tf.Tensor
+  num_steps: tf.Tensor
+  converged: tf.Tensor
+
+
+def power_method(
+    operator: operators.LayerOperator, x: tf.Tensor, domain: orders.Order,
+    codomain: orders.Order, tolerance: float = 1e-3, max_steps: int = 200,
+    min_steps: int | tf.Tensor = 0) -> InducedNormResult:
+  """Climbs from several starts to critical points of `|A x|_q / |x|_p`.
+
+    u <- dual vector of A x in l_q,   x <- dual vector of A^T u in l_p*
+
+  No step goes down: with `u` of a step, `|A x|_q = <u, A x> <= |A^T u|_p*` by
+  Hoelder's inequality, and the next `x` has `<u, A x> = |A^T u|_p*`, which is at
+  most `|A x|_q` there. For `p = q = 2` it is the power iteration of `A^T A`.
+
+  If `A` has no negative entry and `p >= q`, there is one critical point with no
+  negative entry (if A^T A is irreducible and p > q or p = q > 1), to which every
+  positive start climbs, and it is the maximum. Elsewhere to find the maximum is
+  NP-hard, and what is returned is a lower bound of the norm.
+
+  Nothing here is differentiated: use `induced_norm`.
+
+  Args:
+    operator: of the layer.
+    x: `[k, n]`, the starts.
+    domain: `p`.
+    codomain: `q`.
+    tolerance: bound of the gap of the best row, see `InducedNormResult`.
+    max_steps: bound of the number of steps.
+    min_steps: steps to take although the tolerance is met.
+
+  References:
+    Boyd, 1974, The Power Method for l^p Norms; Bhaskara and Vijayaraghavan,
+    2011, Approximating Matrix p-norms (nonnegative matrices, p >= q); Steinberg,
+    2005, Computation of Matrix Norms with Applications to Robust Optimization
+    (hardness).
+  """
+  domain, codomain = [tf.stop_gradient(o) if tf.is_tensor(o) else o
+                      for o in (domain, codomain)]
+  dual_domain = orders.dual(domain)
+
+  def climb(x):
+    """Returns the rows after a step, `|A x|_q` before it, and the gaps."""
+    image = operator.apply(x)
+    norms = orders.vector_norms(image, codomain)
+    back = operator.apply(
+        orders.dual_vectors(image, codomain), transpose=True)
+    above = orders.vector_norms(back, dual_domain)
+    gaps = tf.where(
+        norms > 0.0, above / tf.where(norms > 0.0, norms, 1.0) - 1.0, 0.0)
+    climbed = orders.dual_vectors(back, dual_domain)
+    # Starts in the kernel of A stay where they are.
+    moved = tf.where((above > 0.0)[:, tf.newaxis], climbed, x)
+    return moved, norms, gaps
+
+  def gap_of_best(norms, gaps):
+    return gaps[tf.argmax(norms)]
+
+  def body(num_steps, x, moved, norms, gaps):
+    return (num_steps + 1, moved, *climb(moved))
+
+  x = tf.stop_gradient(x)
+  size = orders.vector_norms(x, domain, keepdims=True)
+  x = x / tf.where(size > 0.0, size, tf.ones_like(size))
+  num_steps, x, _, norms, gaps = tf.while_loop(
+      lambda num_steps, x, moved, norms, gaps: (num_steps < max_steps) & (
+          (gap_of_best(norms, gaps) > tolerance) | (num_steps < min_steps)),
+      body, (tf.constant(0), x, *climb(x)), parallel_iterations=1)
+  order = tf.argsort(norms, direction='DESCENDING', stable=True)
+  gap = gap_of_best(norms, gaps)
+  return InducedNormResult(
+      tf.gather(x, order), tf.reduce_max(norms), gap, num_steps,
+      gap <= tolerance)
+
+
+def induced_norm(
+    operator: operators.LayerOperator, x: tf.Tensor, domain: orders.Order,
+    codomain: orders.Order) -> tf.Tensor:
+  """Returns `|A x_0|_q / |x_0|_p`, differentiable in the kernel and the orders.
+
+  At a maximiser the derivatives are those of the norm: that of the quotient with
+  respect to x is zero there (envelope theorem).
+
+  Args:
+    operator: as in `power_method`.
+    x: `[k, n]`, as returned by it.
+    domain: `p`.
+    codomain: `q`.
+
+  Returns:
+    A scalar.
+  """
+  first = tf.stop_gradient(x[:1])
+  return (orders.vector_norms(operator.apply(first), codomain) /
+          orders.vector_norms(first, domain))[0]
