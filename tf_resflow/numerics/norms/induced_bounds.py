@@ -47,22 +47,23 @@ def upper_bounds(
 
   With `a = 1/p`, `b = 1/q`, `n` inputs and `m` outputs:
 
-  - 'rows', 'columns': `|A x|_q` is at most the q-norm of `|row_i|_p* |x|_p` over
-    the rows, by Hoelder's inequality for each; and `A x` is a sum of columns, so
-    `|A x|_q <= sum |x_j| |column_j|_q <= |x|_p` times the p*-norm of the
-    `|column_j|_q`.
-  - 'riesz_thorin': log `|A|_1/a->1/b` is convex along lines in the square of (a,
-    b) (Riesz and Thorin, for the complex norm, which is no smaller). At a = 1 it
-    is a norm of columns and at b = 0 one of rows, real and complex alike, and
-    where `p <= q` lines through (a, b) join two such points. Two are taken, that
-    through (1, 1) and that through (0, 0). Where `p > q`, one goes to `p = q`
-    first: `|x|_q <= n^(b - a) |x|_p`, or `|y|_q <= m^(b - a) |y|_p`.
+  - 'rows', 'columns': `|A x|_q` is at most the q-norm of `|row_i|_p* |x|_p`
+    over the rows, by Hoelder's inequality for each; and `A x` is a sum of
+    columns, so `|A x|_q <= sum |x_j| |column_j|_q <= |x|_p` times the p*-norm of
+    the `|column_j|_q`.
+  - 'riesz_thorin': log `|A|_1/a->1/b` is convex along lines in the square of
+    (a, b) (Riesz and Thorin, for the complex norm, which is no smaller). At
+    a = 1 it is a norm of columns and at b = 0 one of rows, real and complex
+    alike, and where `p <= q` lines through (a, b) join two such points. Two are
+    taken, that through (1, 1) and that through (0, 0). Where `p > q`, one goes
+    to `p = q` first: `|x|_q <= n^(b - a) |x|_p`, or
+    `|y|_q <= m^(b - a) |y|_p`.
   - 'spectral': the same from (1/2, 1/2), where `|A|_2` is known, to the edges
     a = 1 and b = 0; elsewhere from `|x|_2 <= n^max(0, 1/2 - a) |x|_p` and
     `|y|_q <= m^max(0, b - 1/2) |y|_2`.
 
-  For one row or column per channel the largest is taken, as many times as there
-  are pixels.
+  Of the rows or columns of a channel the largest is taken, as many times as
+  there are pixels.
 
   Args:
     operator: of the layer.
@@ -77,7 +78,8 @@ def upper_bounds(
     Riesz, 1926; Thorin, 1948; Bergh and Loefstroem, 1976, Theorem 1.1.1.
   """
   dtype = operator.kernel.dtype
-  a, b = [orders.as_tensor(orders.reciprocal(o), dtype) for o in (domain, codomain)]
+  a, b = [orders.as_tensor(orders.reciprocal(order), dtype)
+          for order in (domain, codomain)]
   n, m = [tf.constant(float(size), dtype) for size in (
       operator.num_inputs, operator.num_outputs)]
   rows = functools.partial(kernel_norms.row_norms, operator)
@@ -134,8 +136,8 @@ def _from_spectral_norm(rows, columns, spectral_norm, a, b, n, m):
   infinite = tf.constant(float('inf'), a.dtype)
   bounds = [spectral_norm * tf.pow(n, tf.maximum(0.0, 0.5 - a)) * tf.pow(
       m, tf.maximum(0.0, b - 0.5))]
-  # It meets a = 1 at 1/2 - down / right / 2, and b = 0 at 1/2 + right / down / 2,
-  # whose dual is 1/2 - right / down / 2.
+  # It meets a = 1 at b = 1/2 - down / right / 2, and b = 0 at
+  # a = 1/2 + right / down / 2, whose dual is 1/2 - right / down / 2.
   for length, other, norms in ((right, down, columns), (down, right, rows)):
     is_there = (length > 0.0) & (tf.abs(other) <= length)
     safe = tf.where(is_there, length, 1.0)

@@ -38,13 +38,13 @@ def power_method(
     u <- dual vector of A x in l_q,   x <- dual vector of A^T u in l_p*
 
   No step goes down: with `u` of a step, `|A x|_q = <u, A x> <= |A^T u|_p*` by
-  Hoelder's inequality, and the next `x` has `<u, A x> = |A^T u|_p*`, which is at
-  most `|A x|_q` there. For `p = q = 2` it is the power iteration of `A^T A`.
+  Hoelder's inequality, and the next `x` has `<u, A x> = |A^T u|_p*`, which is
+  at most `|A x|_q` there. For `p = q = 2` it is the power iteration of `A^T A`.
 
-  If `A` has no negative entry and `p >= q`, there is one critical point with no
-  negative entry (if A^T A is irreducible and p > q or p = q > 1), to which every
-  positive start climbs, and it is the maximum. Elsewhere to find the maximum is
-  NP-hard, and what is returned is a lower bound of the norm.
+  If `A` has positive entries only and `p >= q`, there is one critical point
+  without a negative entry, to which every positive start climbs, and it is the
+  maximum. Elsewhere to find the maximum is NP-hard, and what is returned is a
+  lower bound of the norm.
 
   Nothing here is differentiated: use `induced_norm`.
 
@@ -59,8 +59,8 @@ def power_method(
 
   References:
     Boyd, 1974, The Power Method for l^p Norms; Bhaskara and Vijayaraghavan,
-    2011, Approximating Matrix p-norms (nonnegative matrices, p >= q); Steinberg,
-    2005, Computation of Matrix Norms with Applications to Robust Optimization
+    2011, Approximating Matrix p-norms (nonnegative matrices, p >= q);
+    Steinberg, 2005, Computation of Matrix Norms with Applications to Robust Optimization
     (hardness).
   """
   domain, codomain = [tf.stop_gradient(o) if tf.is_tensor(o) else o
@@ -106,8 +106,8 @@ def induced_norm(
     codomain: orders.Order) -> tf.Tensor:
   """Returns `|A x_0|_q / |x_0|_p`, differentiable in the kernel and the orders.
 
-  At a maximiser the derivatives are those of the norm: that of the quotient with
-  respect to x is zero there (envelope theorem).
+  At a maximiser the derivatives are those of the norm: that of the quotient
+  with respect to x is zero there (envelope theorem).
 
   Args:
     operator: as in `power_method`.
