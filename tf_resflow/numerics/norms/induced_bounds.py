@@ -49,8 +49,8 @@ def upper_bounds(
 
   - 'rows', 'columns': `|A x|_q` is at most the q-norm of `|row_i|_p* |x|_p`
     over the rows, by Hoelder's inequality for each; and `A x` is a sum of
-    columns, so `|A x|_q <= sum |x_j| |column_j|_q <= |x|_p` times the p*-norm of
-    the `|column_j|_q`.
+    columns, so `|A x|_q <= sum |x_j| |column_j|_q <= |x|_p` times the p*-norm
+    of the `|column_j|_q`.
   - 'riesz_thorin': log `|A|_1/a->1/b` is convex along lines in the square of
     (a, b) (Riesz and Thorin, for the complex norm, which is no smaller). At
     a = 1 it is a norm of columns and at b = 0 one of rows, real and complex

@@ -60,8 +60,8 @@ def power_method(
   References:
     Boyd, 1974, The Power Method for l^p Norms; Bhaskara and Vijayaraghavan,
     2011, Approximating Matrix p-norms (nonnegative matrices, p >= q);
-    Steinberg, 2005, Computation of Matrix Norms with Applications to Robust Optimization
-    (hardness).
+    Steinberg, 2005, Computation of Matrix Norms with Applications to Robust
+    Optimization (hardness).
   """
   domain, codomain = [tf.stop_gradient(o) if tf.is_tensor(o) else o
                       for o in (domain, codomain)]
