@@ -7,11 +7,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
+from tf_resflow.layers.lipschitz import linear
 from tf_resflow.layers.lipschitz import lipschitz_layer
-from tf_resflow.numerics import convolution
 from tf_resflow.numerics.norms import certificates
 from tf_resflow.numerics.norms import power_iteration
 
@@ -97,7 +96,7 @@ def _normalize_gradient(dnormalized, kernel, scale, v, spatial_shape, coeff):
 
 
 @base_layer.configured
-class SpectralLayer(lipschitz_layer.LipschitzLayer):
+class SpectralLayer(linear.LinearLayer):
   """A linear layer whose operator norm is at most `coeff`, at every call.
 
   The layer computes with `W / max(1, sigma / coeff)`, where `sigma` is the
@@ -127,69 +126,25 @@ class SpectralLayer(lipschitz_layer.LipschitzLayer):
     2019, Residual Flows, Section 5.1 (coeff = 0.98).
   """
 
-  num_constrained = 1
-  absorbs_scales = True
-  # `(H, W)` of a convolution, None for a dense layer.
-  spatial_shape: tuple[int, int] | None = None
-
   def __init__(
       self, coeff: float = 0.98, use_bias: bool = True,
       kernel_initializer: Any = None, bias_initializer: Any = None,
       num_vectors: int = 3, tolerance: float = 1e-3,
       max_power_iterations: int = 200, seed: int | None = None, **kwargs):
-    super().__init__(**kwargs)
-    errors.check(0.0 < coeff < 1.0, 'coeff', coeff,
-                 'a number strictly between 0 and 1')
-    self._coeff = coeff
-    self.use_bias = use_bias
-    self.kernel_initializer = keras.initializers.get(kernel_initializer)
-    self.bias_initializer = keras.initializers.get(bias_initializer)
+    super().__init__(
+        coeff, use_bias, kernel_initializer, bias_initializer, seed, **kwargs)
     self.num_vectors = num_vectors
     self.tolerance = tolerance
     self.max_power_iterations = max_power_iterations
-    self.seed = seed
 
-  @property
-  def coeff(self) -> float:
-    """The bound of the operator norm; it is fixed, since graphs hold it."""
-    return self._coeff
-
-  @property
-  def lipschitz_bound(self) -> float:
-    """The bound that every call keeps, to a relative 1e-3: `coeff`."""
-    return self.coeff
-
-  @property
-  def num_outputs(self) -> int:
-    return math.prod(self.spatial_shape or ()) * self.kernel.shape[-1]
-
-  @property
-  def num_multiply_adds(self) -> int:
-    return self.num_outputs * math.prod(self.kernel.shape[:-1])
-
-  def _add_weights(self, kernel_shape):
-    """Kernel and bias start U(+-1/sqrt(fan_in)) unless told otherwise."""
-    limit = math.prod(kernel_shape[:-1])**-0.5
-
-    def seeded(offset):
-      return None if self.seed is None else self.seed + offset
-
-    self.kernel = self.add_weight(
-        name='kernel', shape=kernel_shape,
-        initializer=self.kernel_initializer or
-        keras.initializers.RandomUniform(-limit, limit, seed=seeded(0)))
-    self.bias = None
-    if self.use_bias:
-      self.bias = self.add_weight(
-          name='bias', shape=kernel_shape[-1:],
-          initializer=self.bias_initializer or
-          keras.initializers.RandomUniform(-limit, limit, seed=seeded(1)))
+  def add_weights(self, kernel_shape: tuple) -> None:
+    super().add_weights(kernel_shape)
     # Replicas hold equal kernels, hence equal vectors; naming the aggregation
     # keeps them equal to the last bit.
     size = _make_operator(tf.zeros(kernel_shape), self.spatial_shape).size
     self.v = self.add_weight(
         name='v', shape=(min(self.num_vectors, size), size),
-        initializer=keras.initializers.Orthogonal(seed=seeded(2)),
+        initializer=keras.initializers.Orthogonal(seed=self.seeded(2)),
         trainable=False, aggregation='only_first_replica')
     self.fingerprint = self.add_weight(
         name='fingerprint', shape=(2,), initializer='zeros', trainable=False,
@@ -235,12 +190,6 @@ class SpectralLayer(lipschitz_layer.LipschitzLayer):
     self.fingerprint.assign(fingerprint)
     return result.num_steps
 
-  def normalized_kernel(self) -> tf.Tensor:
-    """Returns the kernel that the layer computes with."""
-    variables, state = self.tensors()
-    return self.effective_weights(
-        variables, self.converge_norms(variables, state))[0]
-
   def norm_estimate(self) -> float:
     return min(float(self.power_iteration().sigma), self.coeff)
 
@@ -251,7 +200,7 @@ class SpectralLayer(lipschitz_layer.LipschitzLayer):
 
 
 @base_layer.configured
-class SpectralDense(SpectralLayer):
+class SpectralDense(linear.Dense, SpectralLayer):
   """`y = x W / max(1, |W|_2 / coeff) + b`.
 
   Args:
@@ -268,25 +217,9 @@ class SpectralDense(SpectralLayer):
     Miyato et al., 2018; Gouk et al., 2018.
   """
 
-  def __init__(self, units: int, coeff: float = 0.98, **kwargs):
-    super().__init__(coeff=coeff, **kwargs)
-    self.units = units
-
-  def build(self, input_shape: tuple) -> None:
-    self._add_weights((input_shape[-1], self.units))
-
-  def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
-    kernel, *biases = weights
-    outputs = tf.linalg.matmul(x, kernel)
-    return outputs + biases[0] if biases else outputs
-
-  def compute_output_shape(self, input_shape: tuple) -> tuple:
-    return (*input_shape[:-1], self.units)
-
 
 @base_layer.configured
-class SpectralConv2D(SpectralLayer):
+class SpectralConv2D(linear.Conv2D, SpectralLayer):
   """Convolution (stride 1, zero padding 'SAME') with norm at most `coeff`.
 
   The norm is that of the linear map from `[H, W, c_in]` to `[H, W, c_out]` at
@@ -308,40 +241,6 @@ class SpectralConv2D(SpectralLayer):
     Gouk et al., 2018, Regularisation of Neural Networks by Enforcing Lipschitz
     Continuity; Chen et al., 2019, Appendix E.
   """
-
-  def __init__(self, filters: int, kernel_size: int | Sequence[int],
-               coeff: float = 0.98, **kwargs):
-    super().__init__(coeff=coeff, **kwargs)
-    self.filters = filters
-    self.kernel_size = (
-        (kernel_size, kernel_size) if isinstance(kernel_size, int)
-        else tuple(kernel_size))
-    errors.check(
-        len(self.kernel_size) == 2 and all(k % 2 for k in self.kernel_size),
-        'kernel_size', self.kernel_size, 'one or two odd integers',
-        'Zero padding is then symmetric.')
-
-  def build(self, input_shape: tuple) -> None:
-    errors.check(
-        len(input_shape) == 4 and None not in input_shape[1:], 'input_shape',
-        tuple(input_shape), 'a static [B, H, W, C]',
-        'The norm of a SpectralConv2D depends on the spatial size.')
-    self.spatial_shape = tuple(input_shape[1:3])
-    self._add_weights((*self.kernel_size, input_shape[-1], self.filters))
-
-  def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
-    errors.check(
-        tuple(x.shape[1:3]) == self.spatial_shape, 'inputs', tuple(x.shape),
-        f'images of {" x ".join(map(str, self.spatial_shape))} in {self.name}',
-        'The norm depends on the size: use one layer per spatial size.')
-    kernel, *biases = weights
-    outputs = convolution.conv2d(x, kernel, for_cpu=self.is_on_cpu)
-    # Unlike a sum, this is fused into the convolution.
-    return tf.nn.bias_add(outputs, biases[0]) if biases else outputs
-
-  def compute_output_shape(self, input_shape: tuple) -> tuple:
-    return (*input_shape[:-1], self.filters)
 
 
 SPECTRAL = lipschitz_layer.Constraint(
