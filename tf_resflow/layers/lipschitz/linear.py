@@ -1,4 +1,4 @@
-"""Linear layers as such: a kernel, a bias, and what they map."""
+"""Linear layers of bounded norm: a kernel, a bias, and what they map."""
 
 from collections.abc import Sequence
 import math
@@ -8,36 +8,124 @@ import keras
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow import numerics
 from tf_resflow.layers.lipschitz import lipschitz_layer
+from tf_resflow.layers.lipschitz import operator_norms
 from tf_resflow.numerics import convolution
+
+# After a change of the kernel the vectors take at least this many steps with a
+# random row among them, or directions that they do not contain could overtake
+# them unnoticed.
+_MIN_STEPS = 3
+
+
+def _unit_kernel(kernel):
+  """Divides a kernel by its largest entry.
+
+  Squares of very small or very large kernels would leave the range of the
+  dtype, and with them the bound would be lost.
+
+  Returns:
+    The quotient, and the largest entry: a constant for differentiation.
+  """
+  scale = tf.reduce_max(tf.abs(tf.stop_gradient(kernel)))
+  scale = tf.where(scale > 0.0, scale, tf.ones_like(scale))
+  return kernel / scale, scale
+
+
+@numerics.noinline_function
+def _follow(kernel, rows, fingerprint, domain, codomain, kind, spatial_shape,
+            tolerance, max_steps):
+  """Follows the vectors of a kernel from those of an earlier one.
+
+  Returns:
+    A `Followed`, and the fingerprint of the kernel: two numbers that change
+    with it.
+  """
+  kernel, scale = _unit_kernel(kernel)
+  new_fingerprint = tf.stack(
+      [tf.reduce_sum(kernel), tf.reduce_sum(kernel * kernel)])
+  is_same = tf.reduce_all(new_fingerprint == fingerprint)
+  # The same rows every time: replicas and XLA, whose kernels agree up to
+  # rounding, then follow the same path. Drawn when traced, because XLA draws
+  # other normals.
+  with tf.init_scope():
+    random_rows = tf.random.stateless_normal(
+        rows.shape, [0, 0], dtype=rows.dtype).numpy()
+  norms = tf.norm(rows, axis=1, keepdims=True)
+  is_usable = tf.math.is_finite(norms) & (norms > 0.0)
+  if rows.shape[0] > 1:
+    is_last = tf.range(rows.shape[0])[:, tf.newaxis] == rows.shape[0] - 1
+    is_usable &= is_same | ~is_last
+  rows = tf.where(is_usable, rows, random_rows)
+  rows /= tf.norm(rows, axis=1, keepdims=True)
+  result = kind.follow(
+      kernel, rows, spatial_shape, domain, codomain, tolerance, max_steps,
+      tf.where(is_same, 0, _MIN_STEPS))
+  return result._replace(norm=scale * result.norm), new_fingerprint
+
+
+def _normalize(kernel, scale, norm, coeff):
+  """Returns `scale W / max(1, norm / coeff)`."""
+  # Exactly W for a kernel that is small enough. The kernel is multiplied once:
+  # every further product would be kept for the backward pass.
+  return kernel * (scale * coeff / tf.maximum(norm, coeff))
+
+
+@numerics.noinline_function
+def _normalize_gradient(dnormalized, kernel, scale, rows, domain, codomain,
+                        kind, spatial_shape, coeff):
+  """Pulls a cotangent of `_normalize` back to `W`, `scale` and the orders."""
+  inputs = [kernel, scale, domain, codomain]
+  with tf.GradientTape() as tape:
+    tape.watch([value for value in inputs if tf.is_tensor(value)])
+    unit_kernel, largest = _unit_kernel(kernel)
+    norm = kind.norm(unit_kernel, rows, spatial_shape, domain, codomain)
+    normalized = _normalize(kernel, scale, largest * norm, coeff)
+  return tape.gradient(
+      normalized, [value for value in inputs if tf.is_tensor(value)],
+      dnormalized, unconnected_gradients='zero')
 
 
 class LinearLayer(lipschitz_layer.LipschitzLayer):
   """A linear map of bounded norm, and a bias.
 
-  Its form, `Dense` or `Conv2D`, says what a kernel does with inputs; a subclass
-  says by what the kernel is divided, in `converge_norms` and
-  `effective_weights`, which returns the kernel first and then the bias, if
-  there is one.
+  The layer computes with `W / max(1, norm / coeff)`, `norm` being that of the
+  real operator (a convolution at its real padding and spatial size), or a bound
+  of it, see `operator_norm`. Every call converges it for the kernel as it is
+  then, so the bound holds in any training loop. The vectors by which it is
+  found, `v`, only save time: the iteration starts from them, and needs no step
+  when the kernel is the one that they were saved for (`save_norms`, known by a
+  fingerprint of the kernel).
+
+  The form of a layer, `Dense` or `Conv2D`, says what a kernel does with inputs.
 
   Args:
     coeff: bound of the operator norm, in (0, 1).
     use_bias: whether to add a bias, one number per output channel.
     kernel_initializer: Keras initializer; None is U(+-1/sqrt(fan_in)).
     bias_initializer: the same for the bias.
+    num_vectors: how many vectors are followed.
+    tolerance: of the iteration: its relative residual or gap.
+    max_power_iterations: its largest number of steps per call.
     seed: Python int that makes the default initializers deterministic.
     **kwargs: of `keras.layers.Layer`.
+
+  Attributes:
+    operator_norm: the `OperatorNorm` that kernels are divided by.
   """
 
   num_constrained = 1
   absorbs_scales = True
   # `(H, W)` of a convolution, None for a dense layer.
   spatial_shape: tuple[int, int] | None = None
+  operator_norm = operator_norms.SPECTRAL
 
   def __init__(
       self, coeff: float = 0.98, use_bias: bool = True,
       kernel_initializer: Any = None, bias_initializer: Any = None,
-      seed: int | None = None, **kwargs):
+      num_vectors: int = 3, tolerance: float = 1e-3,
+      max_power_iterations: int = 200, seed: int | None = None, **kwargs):
     super().__init__(**kwargs)
     errors.check(0.0 < coeff < 1.0, 'coeff', coeff,
                  'a number strictly between 0 and 1')
@@ -45,6 +133,9 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
     self.use_bias = use_bias
     self.kernel_initializer = keras.initializers.get(kernel_initializer)
     self.bias_initializer = keras.initializers.get(bias_initializer)
+    self.num_vectors = num_vectors
+    self.tolerance = tolerance
+    self.max_power_iterations = max_power_iterations
     self.seed = seed
 
   @property
@@ -54,7 +145,7 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
 
   @property
   def lipschitz_bound(self) -> float:
-    """The bound that every call keeps: `coeff`."""
+    """The bound that every call keeps, to a relative 1e-3: `coeff`."""
     return self.coeff
 
   @property
@@ -65,35 +156,112 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
   def num_multiply_adds(self) -> int:
     return self.num_outputs * math.prod(self.kernel.shape[:-1])
 
-  def seeded(self, offset: int) -> int | None:
-    """Returns a seed of an initializer, the same in every run if one is set."""
-    return None if self.seed is None else self.seed + offset
-
   def add_weights(self, kernel_shape: tuple) -> None:
-    """Adds the kernel and the bias: U(+-1/sqrt(fan_in)) unless told otherwise.
-
-    Subclasses add what follows the norm of the kernel.
-
-    Args:
-      kernel_shape: `[in, out]` or `[kh, kw, in, out]`.
-    """
+    """Kernel and bias start U(+-1/sqrt(fan_in)) unless told otherwise."""
     limit = math.prod(kernel_shape[:-1])**-0.5
+
+    def seeded(offset):
+      return None if self.seed is None else self.seed + offset
+
     self.kernel = self.add_weight(
         name='kernel', shape=kernel_shape,
         initializer=self.kernel_initializer or
-        keras.initializers.RandomUniform(-limit, limit, seed=self.seeded(0)))
+        keras.initializers.RandomUniform(-limit, limit, seed=seeded(0)))
     self.bias = None
     if self.use_bias:
       self.bias = self.add_weight(
           name='bias', shape=kernel_shape[-1:],
           initializer=self.bias_initializer or
-          keras.initializers.RandomUniform(-limit, limit, seed=self.seeded(1)))
+          keras.initializers.RandomUniform(-limit, limit, seed=seeded(1)))
+    if self.operator_norm.has_rows:
+      # Replicas hold equal kernels, hence equal vectors; naming the aggregation
+      # keeps them equal to the last bit.
+      size = self.operator_norm.row_size(
+          tf.zeros(kernel_shape), self.spatial_shape)
+      self.v = self.add_weight(
+          name='v', shape=(min(self.num_vectors, size), size),
+          initializer=keras.initializers.Orthogonal(seed=seeded(2)),
+          trainable=False, aggregation='only_first_replica')
+      self.fingerprint = self.add_weight(
+          name='fingerprint', shape=(2,), initializer='zeros', trainable=False,
+          aggregation='only_first_replica')
+
+  @property
+  def norm_state(self) -> Sequence[keras.Variable]:
+    return (self.v, self.fingerprint) if self.operator_norm.has_rows else ()
+
+  def orders_of(self, variables: lipschitz_layer.Tensors) -> tuple[Any, Any]:
+    """Returns `p` and `q`; learned ones are among the variables."""
+    return self.domain, self.codomain
+
+  def _follow(self, variables, state):
+    return _follow(
+        tf.stop_gradient(variables[0]), *state, *self.orders_of(variables),
+        self.operator_norm, self.spatial_shape, self.tolerance,
+        self.max_power_iterations)
+
+  def converge_norms(
+      self, variables: lipschitz_layer.Tensors, state: lipschitz_layer.Tensors,
+  ) -> lipschitz_layer.Tensors:
+    """Returns the vectors for the kernel, and what it is divided by."""
+    if not self.operator_norm.has_rows:
+      return []
+    result, _ = self._follow(variables, state)
+    return [result.rows, result.norm]
+
+  def effective_weights(
+      self, variables: lipschitz_layer.Tensors, norms: lipschitz_layer.Tensors,
+      input_scale: float | tf.Tensor = 1.0,
+      output_scale: float | tf.Tensor = 1.0) -> lipschitz_layer.Tensors:
+    """Returns the normalised kernel and, if there is one, the bias."""
+    domain, codomain = self.orders_of(variables)
+    rows, norm = norms or (None, None)
+
+    @tf.custom_gradient
+    def normalize(kernel, scale, *learned):
+      p, q = learned or (domain, codomain)
+      divisor = norm
+      if divisor is None:
+        unit_kernel, largest = _unit_kernel(kernel)
+        divisor = largest * self.operator_norm.norm(
+            unit_kernel, rows, self.spatial_shape, p, q)
+      return _normalize(kernel, scale, divisor, self.coeff), (
+          lambda dy: _normalize_gradient(
+              dy, kernel, scale, rows, p, q, self.operator_norm,
+              self.spatial_shape, self.coeff))
+
+    kernel, *biases = variables[:1 + self.use_bias]
+    scale = tf.convert_to_tensor(input_scale * output_scale, kernel.dtype)
+    learned = [domain, codomain] if tf.is_tensor(domain) else []
+    return [normalize(kernel, scale, *learned),
+            *(output_scale * b for b in biases)]
+
+  def follow_norm(self) -> operator_norms.Followed:
+    """Follows the vectors of the present kernel; stores nothing."""
+    return self._follow(*self.tensors())[0]
+
+  def save_norms(self) -> tf.Tensor:
+    if not self.operator_norm.has_rows:
+      return tf.constant(0)
+    result, fingerprint = self._follow(*self.tensors())
+    self.v.assign(result.rows)
+    self.fingerprint.assign(fingerprint)
+    return result.num_steps
 
   def normalized_kernel(self) -> tf.Tensor:
     """Returns the kernel that the layer computes with."""
     variables, state = self.tensors()
     return self.effective_weights(
         variables, self.converge_norms(variables, state))[0]
+
+  def norm_estimate(self) -> float:
+    return min(float(self.follow_norm().norm), self.coeff)
+
+  def certificate(self, target: float = 1.0) -> lipschitz_layer.Certificate:
+    result = self.operator_norm.certify(
+        self.normalized_kernel().numpy(), self.spatial_shape,
+        *(float(order) for order in self.orders_of(self.tensors()[0])), target)
+    return lipschitz_layer.Certificate(result.bound, (result.method,))
 
 
 class Dense(lipschitz_layer.LipschitzLayer):
