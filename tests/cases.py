@@ -10,6 +10,7 @@ A reader's own kinds take the same tests, see `tests/extending_kinds/plugin.py`.
 from collections.abc import Callable
 import dataclasses
 import functools
+import math
 from typing import Any
 
 import keras
@@ -134,6 +135,29 @@ LIPSCHITZ = {
     'spectral_conv_1x1': Case(
         lambda dtype: layers.SpectralConv2D(3, 1, seed=1, dtype=dtype),
         (4, 4, 2)),
+    **{f'induced_{name}': Case(
+        functools.partial(
+            lambda settings, dtype: layers.InducedNormDense(
+                3, seed=1, dtype=dtype, **settings), settings), (5,))
+       for name, settings in {
+           'rows': {'domain': 1.5, 'codomain': math.inf},
+           'columns': {'domain': 1, 'codomain': 2},
+           'spectral': {},
+           'upper': {'domain': 3, 'codomain': 1.5},
+           'estimate': {'domain': 1.5, 'codomain': 3, 'bound': 'estimate'},
+       }.items()},
+    'induced_conv_rows': Case(
+        lambda dtype: layers.InducedNormConv2D(
+            3, 3, domain=math.inf, codomain=math.inf, seed=1, dtype=dtype),
+        (2, 3, 2)),
+    'induced_conv_upper': Case(
+        lambda dtype: layers.InducedNormConv2D(
+            2, 3, domain=1.5, codomain=3, seed=1, dtype=dtype), (3, 4, 2)),
+    'induced_conv_1x1': Case(
+        lambda dtype: layers.InducedNormConv2D(
+            3, 1, domain=3, codomain=1.5, seed=1, dtype=dtype), (3, 4, 2)),
+    'sequence_induced': Case(lambda dtype: layers.as_lipschitz_layer(
+        networks.induced_g(dtype)), (3,)),
     'sequence_dense': Case(
         lambda dtype: layers.as_lipschitz_layer(networks.dense_g(dtype)), (3,)),
     'sequence_conv': Case(
@@ -249,6 +273,7 @@ BIJECTIONS = {
            ('invertible_linear', layers.InvertibleLinear, (5,)),
            ('invertible_linear_image', layers.InvertibleLinear, (2, 2, 2)))
        for parameterization in registries.MATRICES.names()},
+    'residual_block_induced': _block(networks.induced_g),
     'residual_conv': _block(networks.conv_g, (4, 4, 2)),
     'residual_exact': _block(estimator='exact', is_random=False,
                              compiles=False),

@@ -1,5 +1,7 @@
 """Networks that the cases put into residual blocks, and other parts."""
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -26,6 +28,17 @@ def dense_g(dtype: str, activation: str = 'lipswish') -> keras.Sequential:
       layers.SpectralDense(6, coeff=0.9, seed=1, dtype=dtype),
       registries.ACTIVATIONS.get(activation)(dtype=dtype),
       layers.SpectralDense(3, coeff=0.9, seed=5, dtype=dtype)])
+
+
+def induced_g(dtype: str) -> keras.Sequential:
+  """Returns a contraction in l_inf, on events `[3]`, by way of l_3."""
+  return keras.Sequential([
+      keras.Input((3,)),
+      layers.InducedNormDense(
+          6, coeff=0.9, domain=math.inf, codomain=3, seed=1, dtype=dtype),
+      layers.LipSwish(dtype=dtype),
+      layers.InducedNormDense(
+          3, coeff=0.9, domain=3, codomain=math.inf, seed=5, dtype=dtype)])
 
 
 def conv_g(dtype: str, activation: str = 'lipswish') -> keras.Sequential:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tests import cases
 from tests import testing
+from tests.numerics.norms import induced_oracle
 from tf_resflow import errors
 from tf_resflow import layers
 
@@ -14,15 +15,18 @@ from tf_resflow import layers
 _TOLERANCE = 1e-3
 
 
-def singular_value(layer, x):
-  """Returns the largest singular value of the Jacobians at examples `x`."""
+def slope(layer, x, domain=2.0, codomain=2.0):
+  """Returns the largest norm `|J|_p->q` of the Jacobians at examples `x`."""
   with tf.GradientTape(persistent=True) as tape:
     tape.watch(x)
     y = layer(x)
   jacobian = tape.batch_jacobian(y, x, experimental_use_pfor=False)
   size = x.shape[1:].num_elements()
   matrices = np.reshape(jacobian, [x.shape[0], -1, size])
-  return np.linalg.norm(matrices, 2, axis=(1, 2)).max()
+  if domain == codomain == 2.0:
+    return np.linalg.norm(matrices, 2, axis=(1, 2)).max()
+  return max(induced_oracle.brute_force(
+      matrix, domain, codomain, num_starts=50) for matrix in matrices)
 
 
 def pure(layer, variables, state, x):
@@ -51,10 +55,13 @@ def test_no_slope_exceeds_the_bound_or_the_certificate(name, scale):
   """At examples near zero, where activations are steep, and far from it."""
   case = cases.LIPSCHITZ[name]
   layer = case.make('float64')
-  measured = singular_value(
-      layer, scale * case.inputs('float64', batch_size=12))
+  domain = layer.domain or 2.0
+  measured = slope(layer, scale * case.inputs('float64', batch_size=12),
+                   domain, layer.codomain or domain)
   margin = (1.0 + _TOLERANCE)**layer.num_constrained * (1.0 + 1e-9)
-  assert measured <= layer.lipschitz_bound * margin
+  # Whoever estimates a norm does not know a bound.
+  if layer.known_by != 'estimate':
+    assert measured <= layer.lipschitz_bound * margin
   certificate = layer.certificate()
   assert measured <= certificate.bound * (1.0 + 1e-9)
   assert certificate.bound <= layer.lipschitz_bound * 1.5**(
@@ -67,7 +74,8 @@ def test_estimate_is_below_the_certificate(name):
   layer = cases.LIPSCHITZ[name].make('float64')
   estimate, certificate = layer.norm_estimate(), layer.certificate()
   assert 0.0 < estimate <= certificate.bound * (1.0 + 1e-9)
-  assert estimate <= layer.lipschitz_bound * (1.0 + 1e-9)
+  if layer.known_by != 'estimate':
+    assert estimate <= layer.lipschitz_bound * (1.0 + 1e-9)
   num_methods = 1 if layer.known_by == 'assertion' else layer.num_constrained
   assert len(certificate.methods) == num_methods
   assert layer.num_constrained == len(layer.constrained_layers())
@@ -101,7 +109,7 @@ def test_pure_parts_know_nothing_of_the_layer_but_its_structure(name):
   x = case.inputs('float64')
   # Of a layer that a user wrote it is not known.
   assert (layer.structure() == other.structure()) == (
-      layer.known_by == 'construction')
+      layer.known_by in ('construction', 'estimate'))
   actual = pure(layer, *other.tensors(), x)
   np.testing.assert_allclose(actual, other(x), rtol=1e-10, atol=1e-12)
   if case.has_variables:
@@ -166,7 +174,9 @@ def test_the_oracle_sees_a_layer_that_breaks_its_bound():
   def raw(x):
     return x @ layer.kernel.value
 
-  assert singular_value(raw, x) > 1.02 * layer.coeff
+  assert slope(raw, x) > 1.02 * layer.coeff
   matrix = testing.materialize(raw, 5)
   np.testing.assert_allclose(
-      singular_value(raw, x), np.linalg.norm(matrix, 2), rtol=1e-12)
+      slope(raw, x), np.linalg.norm(matrix, 2), rtol=1e-12)
+  np.testing.assert_allclose(
+      slope(raw, x, 1.0, np.inf), np.abs(matrix).max(), rtol=1e-12)

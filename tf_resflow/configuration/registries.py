@@ -76,6 +76,12 @@ CONSTRAINTS = registry.Registry('constraint', {
     'spectral': f'{_LIPSCHITZ}.spectral:SPECTRAL',
 })
 
+# What bounds a norm that is hard to compute: the argument `bound` of layers.
+NORM_BOUNDS = registry.Registry('norm_bound', {
+    'upper': f'{_LIPSCHITZ}.operator_norms:UPPER',
+    'estimate': f'{_LIPSCHITZ}.operator_norms:ESTIMATE',
+})
+
 # Blocks that flows stack: `--block=`.
 BLOCKS = registry.Registry('block', {
     'residual': 'tf_resflow.models.blocks:make_residual_block',

@@ -28,6 +28,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'lipschitz.activations': [
             'ELU', 'Identity', 'LipschitzCube', 'ReLU', 'Softplus', 'Tanh'],
         'lipschitz.concatenated': ['CLipSwish', 'Concatenated', 'CReLU'],
+        'lipschitz.induced': [
+            'InducedNormConv2D', 'InducedNormDense', 'InducedNormLayer'],
         'lipschitz.keras_layer': [
             'Asserted', 'KERAS_BOUNDS', 'KerasLayer', 'as_lipschitz_layer'],
         'lipschitz.lip_swish': ['LipSwish'],

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
+from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
 class Solve(NamedTuple):
@@ -62,8 +63,7 @@ class SlopeBounds(NamedTuple):
     least: `a`.
     greatest: `b`.
     order: of the norm in which they hold; None for every l_p.
-    known_by: 'construction' where they hold for all weights, 'weights' for the
-      present ones, 'assertion' where a user vouches for them.
+    known_by: how, one of `lipschitz_layer.KNOWN_BY`.
   """
 
   least: float
@@ -80,8 +80,7 @@ class SlopeBounds(NamedTuple):
     return SlopeBounds(
         self.least * other.least, self.greatest * other.greatest,
         math.nan if len(orders) > 1 else orders.pop() if orders else None,
-        max(self.known_by, other.known_by,
-            key=('construction', 'weights', 'assertion').index))
+        lipschitz_layer.least_known([self.known_by, other.known_by]))
 
 
 class Bijection(base_layer.BaseLayer):

@@ -75,16 +75,13 @@ def _normalize(kernel, scale, norm, coeff):
 @numerics.noinline_function
 def _normalize_gradient(dnormalized, kernel, scale, rows, domain, codomain,
                         kind, spatial_shape, coeff):
-  """Pulls a cotangent of `_normalize` back to `W`, `scale` and the orders."""
-  inputs = [kernel, scale, domain, codomain]
+  """Pulls a cotangent of `_normalize` back to `W` and `scale`."""
   with tf.GradientTape() as tape:
-    tape.watch([value for value in inputs if tf.is_tensor(value)])
+    tape.watch([kernel, scale])
     unit_kernel, largest = _unit_kernel(kernel)
     norm = kind.norm(unit_kernel, rows, spatial_shape, domain, codomain)
     normalized = _normalize(kernel, scale, largest * norm, coeff)
-  return tape.gradient(
-      normalized, [value for value in inputs if tf.is_tensor(value)],
-      dnormalized, unconnected_gradients='zero')
+  return tape.gradient(normalized, [kernel, scale], dnormalized)
 
 
 class LinearLayer(lipschitz_layer.LipschitzLayer):
@@ -190,13 +187,9 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
   def norm_state(self) -> Sequence[keras.Variable]:
     return (self.v, self.fingerprint) if self.operator_norm.has_rows else ()
 
-  def orders_of(self, variables: lipschitz_layer.Tensors) -> tuple[Any, Any]:
-    """Returns `p` and `q`; learned ones are among the variables."""
-    return self.domain, self.codomain
-
   def _follow(self, variables, state):
     return _follow(
-        tf.stop_gradient(variables[0]), *state, *self.orders_of(variables),
+        tf.stop_gradient(variables[0]), *state, self.domain, self.codomain,
         self.operator_norm, self.spatial_shape, self.tolerance,
         self.max_power_iterations)
 
@@ -214,27 +207,37 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
       input_scale: float | tf.Tensor = 1.0,
       output_scale: float | tf.Tensor = 1.0) -> lipschitz_layer.Tensors:
     """Returns the normalised kernel and, if there is one, the bias."""
-    domain, codomain = self.orders_of(variables)
     rows, norm = norms or (None, None)
 
+    divisor = tf.stop_gradient(self._divisor(variables, rows, norm))
+
     @tf.custom_gradient
-    def normalize(kernel, scale, *learned):
-      p, q = learned or (domain, codomain)
-      divisor = norm
-      if divisor is None:
-        unit_kernel, largest = _unit_kernel(kernel)
-        divisor = largest * self.operator_norm.norm(
-            unit_kernel, rows, self.spatial_shape, p, q)
+    def normalize(kernel, scale):
       return _normalize(kernel, scale, divisor, self.coeff), (
           lambda dy: _normalize_gradient(
-              dy, kernel, scale, rows, p, q, self.operator_norm,
+              dy, kernel, scale, rows, self.domain, self.codomain,
+              self.operator_norm,
               self.spatial_shape, self.coeff))
 
-    kernel, *biases = variables[:1 + self.use_bias]
+    kernel, *biases = variables
     scale = tf.convert_to_tensor(input_scale * output_scale, kernel.dtype)
-    learned = [domain, codomain] if tf.is_tensor(domain) else []
-    return [normalize(kernel, scale, *learned),
-            *(output_scale * b for b in biases)]
+    return [normalize(kernel, scale), *(output_scale * b for b in biases)]
+
+  def norm(self) -> tf.Tensor:
+    """Returns what the kernel is divided by where it exceeds `coeff`.
+
+    One number, or one per column or row where they are divided each for itself.
+    """
+    variables, state = self.tensors()
+    return self._divisor(
+        variables, *self.converge_norms(variables, state) or (None, None))
+
+  def _divisor(self, variables, rows, norm):
+    if norm is not None:
+      return norm
+    unit_kernel, largest = _unit_kernel(variables[0])
+    return largest * self.operator_norm.norm(
+        unit_kernel, rows, self.spatial_shape, self.domain, self.codomain)
 
   def follow_norm(self) -> operator_norms.Followed:
     """Follows the vectors of the present kernel; stores nothing."""
@@ -255,12 +258,12 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
         variables, self.converge_norms(variables, state))[0]
 
   def norm_estimate(self) -> float:
-    return min(float(self.follow_norm().norm), self.coeff)
+    return min(float(tf.reduce_max(self.norm())), self.coeff)
 
   def certificate(self, target: float = 1.0) -> lipschitz_layer.Certificate:
     result = self.operator_norm.certify(
         self.normalized_kernel().numpy(), self.spatial_shape,
-        *(float(order) for order in self.orders_of(self.tensors()[0])), target)
+        self.domain, self.codomain, target)
     return lipschitz_layer.Certificate(result.bound, (result.method,))
 
 

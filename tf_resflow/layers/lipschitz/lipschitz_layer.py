@@ -1,6 +1,6 @@
 """What a Lipschitz layer is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 import json
 import math
 from typing import Any, NamedTuple
@@ -12,6 +12,9 @@ from tf_resflow.layers import base_layer
 
 # Nested lists of tensors.
 Tensors = Any
+# How a bound is known: it holds for all weights, for the present ones, a search
+# found nothing above it, or a user vouches for it. The strongest first.
+KNOWN_BY = ('construction', 'weights', 'estimate', 'assertion')
 
 
 class Certificate(NamedTuple):
@@ -49,7 +52,7 @@ class LipschitzLayer(base_layer.BaseLayer):
       every order, with `q = p`, as that of elementwise activations does.
     codomain: the order `q` of the norm of outputs; None likewise.
     lipschitz_bound: the bound; None if it is not known.
-    known_by: 'construction', or 'assertion' where a user vouches for the bound.
+    known_by: how, one of `KNOWN_BY`.
     num_constrained: number of linear maps in it whose norm is bounded.
     num_multiply_adds: of one evaluation of such a map, per example, zero
       padding included; 0 where they do not count.
@@ -210,6 +213,15 @@ class Constraint(NamedTuple):
 
   dense: Callable
   conv2d: Callable
+
+
+def least_known(words: Iterable[str]) -> str:
+  """Returns how a bound is known that follows from others.
+
+  Args:
+    words: how those are, of `KNOWN_BY`.
+  """
+  return max(words, key=KNOWN_BY.index, default=KNOWN_BY[0])
 
 
 def product(factors: Sequence[float | None]) -> float | None:

@@ -51,8 +51,9 @@ def pixel_factor(
   """Returns how much larger the norm is over an image than at one pixel.
 
   Of a 1 x 1 kernel, whose operator is a block for each of `P` pixels:
-  `|y_i|_q` is at most `|A|` times `|x_i|_p` at every pixel, and over `P` numbers `|t|_q`
-  is at most `P^max(0, 1/q - 1/p) |t|_p`, which equal blocks attain. 1 of others.
+  `|y_i|_q` is at most `|A| |x_i|_p` at every pixel, and over `P` numbers
+  `|t|_q` is at most `P^max(0, 1/q - 1/p) |t|_p`, which equal blocks attain. It
+  is 1 of other kernels.
 
   Args:
     kernel: `[in, out]` or `[kh, kw, in, out]`.
@@ -208,3 +209,17 @@ class _Estimate(OperatorNorm):
 
 CLOSED, SPECTRAL, UPPER, ESTIMATE = (
     _Closed(), _Spectral(), _Upper(), _Estimate())
+
+
+def of_orders(
+    domain: float, codomain: float, bound: OperatorNorm) -> OperatorNorm:
+  """Returns what `|A|_p->q` is bounded by: itself, where it is known.
+
+  Args:
+    domain: `p`.
+    codomain: `q`.
+    bound: what to take elsewhere.
+  """
+  if induced_bounds.is_closed(domain, codomain):
+    return CLOSED
+  return SPECTRAL if domain == codomain == 2.0 else bound

@@ -47,9 +47,8 @@ class Sequence(base_layer.Composition, lipschitz_layer.LipschitzLayer):
     self.lipschitz_bound = lipschitz_layer.product(
         [part.lipschitz_bound for part in parts])
     self.num_constrained = sum(part.num_constrained for part in parts)
-    # 'assertion', the smaller word, if any is.
-    self.known_by = min(
-        (part.known_by for part in parts), default='construction')
+    self.known_by = lipschitz_layer.least_known(
+        part.known_by for part in parts)
     self._folded = frozenset(
         i for i in range(1, len(parts) - 1)
         if parts[i - 1].absorbs_scales and parts[i].has_scales

@@ -134,8 +134,8 @@ def _from_spectral_norm(rows, columns, spectral_norm, a, b, n, m):
   """The bound of the line from (1/2, 1/2) through (a, b)."""
   right, down = 2.0 * a - 1.0, 1.0 - 2.0 * b
   infinite = tf.constant(float('inf'), a.dtype)
-  bounds = [spectral_norm * tf.pow(n, tf.maximum(0.0, 0.5 - a)) * tf.pow(
-      m, tf.maximum(0.0, b - 0.5))]
+  bounds = [spectral_norm * tf.pow(n, tf.maximum(0.5 - a, 0.0)) * tf.pow(
+      m, tf.maximum(b - 0.5, 0.0))]
   # It meets a = 1 at b = 1/2 - down / right / 2, and b = 0 at
   # a = 1/2 + right / down / 2, whose dual is 1/2 - right / down / 2.
   for length, other, norms in ((right, down, columns), (down, right, rows)):

@@ -1,0 +1,226 @@
+"""Layers with induced norms: what they divide by, keep, and refuse.
+
+Oracle: brute force on the materialised operator, in float64.
+"""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
+
+from tests.numerics.norms import induced_oracle
+from tf_resflow import bijectors
+from tf_resflow import errors
+from tf_resflow import layers
+from tf_resflow import numerics
+
+_INF = math.inf
+
+
+def _dense(size, num_inputs=6, scale=1.0, seed=0, **kwargs):
+  """A layer with a Gaussian kernel."""
+  layer = layers.InducedNormDense(size, coeff=0.9, dtype='float64', **kwargs)
+  layer.build((None, num_inputs))
+  layer.kernel.assign(scale * np.random.default_rng(seed).normal(
+      size=[num_inputs, size]))
+  return layer
+
+
+def _norm(layer, kernel=None):
+  """The norm of the operator of a layer, by default of that it computes with.
+  """
+  operator = numerics.LayerOperator(
+      layer.normalized_kernel() if kernel is None else kernel,
+      layer.spatial_shape)
+  matrix = operator.apply(
+      tf.eye(operator.num_inputs, dtype=operator.kernel.dtype)).numpy().T
+  return induced_oracle.brute_force(
+      np.float64(matrix), layer.domain, layer.codomain, num_starts=200)
+
+
+@pytest.mark.parametrize('bound', ['upper', 'estimate'])
+@pytest.mark.parametrize('shape', [(5,), (4, 3, 2)])
+def test_order_2_is_the_spectral_layer(shape, bound):
+  def make(dense, conv, **kwargs):
+    kwargs |= {'seed': 3, 'dtype': 'float64', 'coeff': 0.5}
+    return dense(4, **kwargs) if len(shape) == 1 else conv(4, 3, **kwargs)
+
+  x = tf.constant(np.random.default_rng(0).normal(size=[2, *shape]))
+  induced = make(
+      layers.InducedNormDense, layers.InducedNormConv2D, bound=bound)
+  spectral = make(layers.SpectralDense, layers.SpectralConv2D)
+  np.testing.assert_array_equal(induced(x), spectral(x))
+  assert induced.known_by == 'construction'
+  assert induced.certificate() == spectral.certificate()
+
+
+@pytest.mark.parametrize('domain, codomain', induced_oracle.PAIRS)
+@pytest.mark.parametrize('size', [3, 8])
+def test_the_bound_is_kept_where_it_is_proven(domain, codomain, size):
+  layer = _dense(size, domain=domain, codomain=codomain)
+  assert _norm(layer, layer.kernel.value) > 1.5
+  assert layer.known_by == 'construction'
+  norm = _norm(layer)
+  assert 0.5 * layer.coeff < norm <= layer.coeff * (1.0 + 1e-3)
+  certificate = layer.certificate(target=layer.coeff)
+  assert norm <= certificate.bound <= layer.coeff * (1.0 + 1e-3)
+  assert layer.norm_estimate() == pytest.approx(layer.coeff)
+  # A kernel that is small enough stays as it is.
+  small = _dense(size, scale=0.01, domain=domain, codomain=codomain)
+  np.testing.assert_array_equal(small.normalized_kernel(), small.kernel.value)
+
+
+@pytest.mark.parametrize('kernel_size, image', [
+    (3, (3, 4)), (3, (2, 1)), (1, (3, 2))])
+@pytest.mark.parametrize('domain, codomain', [
+    (1, 1.5), (1.5, _INF), (3, 1.5), (1.5, 3), (2, 1)])
+def test_convolutions_at_their_real_size(kernel_size, image, domain, codomain):
+  layer = layers.InducedNormConv2D(
+      3, kernel_size, domain=domain, codomain=codomain, coeff=0.9,
+      dtype='float64')
+  layer.build((None, *image, 2))
+  layer.kernel.assign(np.random.default_rng(0).normal(
+      size=layer.kernel.shape))
+  norm = _norm(layer)
+  assert 0.4 * layer.coeff < norm <= layer.coeff * (1.0 + 1e-3)
+  assert norm <= layer.certificate().bound * (1.0 + 1e-9)
+
+
+def test_rows_and_columns_are_divided_each_for_itself():
+  rows = _dense(3, domain=_INF, codomain=_INF)
+  rows.kernel.assign(np.diag([0.1, 5.0, 0.2, 0.0, 0.0, 0.0])[:, :3])
+  np.testing.assert_allclose(
+      np.diag(rows.normalized_kernel()), [0.1, 0.9, 0.2])
+  columns = _dense(6, domain=1, codomain=1)
+  columns.kernel.assign(np.diag([0.1, 5.0, 0.2, 0.3, 2.0, 0.0]))
+  np.testing.assert_allclose(
+      np.diag(columns.normalized_kernel()), [0.1, 0.9, 0.2, 0.3, 0.9, 0.0])
+
+
+def test_an_estimate_says_that_it_is_one():
+  """It is below the norm; a search says how far, a certificate what holds."""
+  exceeded = 0
+  for seed in range(12):
+    layer = _dense(12, 12, seed=seed, domain=_INF, codomain=2,
+                   bound='estimate', num_vectors=1)
+    assert layer.known_by == 'estimate' and layer.lipschitz_bound == 0.9
+    found, norm = layer.norm_estimate(), _norm(layer)
+    assert found <= norm * (1.0 + 1e-6)
+    assert 0.9 * (1.0 - 1e-3) <= norm <= layer.certificate().bound
+    exceeded += found > 0.9 * 1.005
+  assert exceeded >= 2
+
+
+@pytest.mark.parametrize('domain, codomain, bound', [
+    (1, 2, 'upper'), (_INF, 3, 'upper'), (1.5, _INF, 'estimate'),
+    (1.5, 3, 'upper'), (3, 1.5, 'estimate'), (1.5, 3, 'estimate')])
+def test_gradients_are_those_of_the_normalised_kernel(domain, codomain, bound):
+  """Norms are converged anew on either side of a finite difference."""
+  layer = _dense(4, 3, domain=domain, codomain=codomain, bound=bound,
+                 tolerance=1e-10, max_power_iterations=2000, seed=2)
+  kernel = layer.kernel.numpy()
+  rng = np.random.default_rng(1)
+  weights, direction = rng.normal(size=[2, 3, 4])
+  with tf.GradientTape() as tape:
+    value = tf.reduce_sum(weights * layer.normalized_kernel())
+  gradient = tape.gradient(value, layer.kernel.value)
+
+  def fn(step):
+    layer.kernel.assign(kernel + step * direction)
+    return float(tf.reduce_sum(weights * layer.normalized_kernel()))
+
+  assert np.sum(gradient * direction) == pytest.approx(
+      (fn(1e-5) - fn(-1e-5)) / 2e-5, rel=1e-4)
+
+
+def _make_g(orders, dtype='float32', **kwargs):
+  return keras.Sequential([
+      layers.InducedNormDense(
+          16, coeff=0.9, domain=orders[0], codomain=orders[1], seed=1,
+          dtype=dtype, **kwargs),
+      layers.LipSwish(dtype=dtype),
+      layers.InducedNormDense(
+          2, coeff=0.9, domain=orders[1], codomain=orders[2], seed=5,
+          dtype=dtype, **kwargs)])
+
+
+@pytest.mark.parametrize('orders, bound', [
+    ((_INF, _INF, _INF), 'upper'), ((1, 1, 1), 'upper'),
+    ((_INF, 3, 2), 'upper'), ((3, 1.5, 3), 'upper'),
+    ((_INF, 1.5, 2), 'estimate')])
+def test_wild_training_through_log_prob_and_apply_alone(orders, bound):
+  """200 steps at a large rate: bounds hold, inverses converge."""
+  g = _make_g(orders, bound=bound)
+  block = bijectors.ResidualBlock(
+      g, event_shape=[2], estimator=numerics.Exact())
+  density = tfd.TransformedDistribution(
+      tfd.MultivariateNormalDiag(tf.zeros(2)), tfb.Invert(block))
+  x = tf.random.stateless_normal([64, 2], [0, 0]) * [2.0, 0.1] + [1.0, -3.0]
+  optimizer = keras.optimizers.Adam(0.3)
+  variables = density.trainable_variables
+  optimizer.build(variables)
+
+  @tf.function
+  def train_step():
+    with tf.GradientTape() as tape:
+      loss = -tf.reduce_mean(density.log_prob(x))
+    optimizer.apply(tape.gradient(loss, variables), variables)
+    return loss
+
+  losses = [float(train_step()) for _ in range(200)]
+  assert losses[-1] < losses[0]
+  first, _, last = g.layers
+  for layer in (first, last):
+    assert np.abs(layer.kernel.value).max() > 2.0  # It was wild.
+    if bound == 'upper':
+      assert _norm(layer) <= layer.coeff * (1.0 + 1e-3)
+    else:
+      assert _norm(layer) <= layer.certificate().bound * (1.0 + 1e-6)
+  z = density.bijector.inverse(x)
+  np.testing.assert_allclose(density.bijector.forward(z), x, atol=1e-4)
+
+
+def test_log_det_is_that_of_the_jacobian():
+  block = layers.ResidualBlock(
+      _make_g((_INF, 3, _INF), dtype='float64'), estimator='exact')
+  x = tf.constant(np.random.default_rng(0).normal(size=[5, 2]))
+  with tf.GradientTape(persistent=True) as tape:
+    tape.watch(x)
+    y, log_det = block.forward_and_log_det(x)
+  jacobian = tape.batch_jacobian(y, x, experimental_use_pfor=False)
+  np.testing.assert_allclose(
+      log_det, np.linalg.slogdet(jacobian)[1], atol=1e-10)
+
+
+def test_order_of_a_block():
+  block = layers.ResidualBlock(_make_g((_INF, 3, 2)))
+  bounds = block.slope_bounds()
+  assert bounds.order == _INF and bounds.known_by == 'construction'
+  assert bounds.greatest == pytest.approx(1.81, rel=1e-3)
+  estimated = layers.ResidualBlock(_make_g((3, 2, 1.5), bound='estimate'))
+  assert estimated.slope_bounds().known_by == 'estimate'
+
+
+@pytest.mark.parametrize('make_fn, message', [
+    (lambda: layers.InducedNormDense(3, domain=0.5),
+     r'domain=0.5: expected an order in \[1, inf\]'),
+    (lambda: layers.InducedNormDense(3, codomain=math.nan), 'codomain=nan'),
+    (lambda: layers.InducedNormDense(3, bound='guess'),
+     'bound=guess: expected one of upper, estimate'),
+    # 122f of the authors: no contraction in any one norm.
+    (lambda: layers.ResidualBlock(_make_g((1, 2, _INF))),
+     'codomain=inf: expected at most 1.0, the order of the domain of g'),
+    (lambda: layers.Sequence([
+        layers.InducedNormDense(3, codomain=3),
+        layers.InducedNormDense(3, domain=2)]), 'domain=2.0: expected 3.0'),
+    # The constant of a concatenating activation is derived in l_2 alone.
+    (lambda: layers.Sequence([
+        layers.InducedNormDense(3, domain=_INF, codomain=_INF),
+        layers.CPila()]), 'domain=2.0: expected inf, the order of the norm')])
+def test_refuses(make_fn, message):
+  with pytest.raises(errors.InvalidValueError, match=message):
+    make_fn()
