@@ -10,7 +10,6 @@ A reader's own kinds take the same tests, see `tests/extending_kinds/plugin.py`.
 from collections.abc import Callable
 import dataclasses
 import functools
-import math
 from typing import Any
 
 import keras
@@ -124,40 +123,7 @@ LIPSCHITZ = {
     'maxmin': _plain(layers.MaxMin, (6,)),
     'fullsort': _plain(layers.FullSort),
     'reshape': _plain(layers.Reshape, (2, 3), target_shape=(3, 2)),
-    'spectral_dense': Case(
-        lambda dtype: layers.SpectralDense(3, seed=1, dtype=dtype), (5,)),
-    'spectral_conv': Case(
-        lambda dtype: layers.SpectralConv2D(3, 3, seed=1, dtype=dtype),
-        (4, 5, 2)),
-    'spectral_conv_narrow': Case(
-        lambda dtype: layers.SpectralConv2D(1, (3, 5), seed=1, dtype=dtype),
-        (4, 5, 3)),
-    'spectral_conv_1x1': Case(
-        lambda dtype: layers.SpectralConv2D(3, 1, seed=1, dtype=dtype),
-        (4, 4, 2)),
-    **{f'induced_{name}': Case(
-        functools.partial(
-            lambda settings, dtype: layers.InducedNormDense(
-                3, seed=1, dtype=dtype, **settings), settings), (5,))
-       for name, settings in {
-           'rows': {'domain': 1.5, 'codomain': math.inf},
-           'columns': {'domain': 1, 'codomain': 2},
-           'spectral': {},
-           'upper': {'domain': 3, 'codomain': 1.5},
-           'estimate': {'domain': 1.5, 'codomain': 3, 'bound': 'estimate'},
-       }.items()},
-    'induced_conv_rows': Case(
-        lambda dtype: layers.InducedNormConv2D(
-            3, 3, domain=math.inf, codomain=math.inf, seed=1, dtype=dtype),
-        (2, 3, 2)),
-    'induced_conv_upper': Case(
-        lambda dtype: layers.InducedNormConv2D(
-            2, 3, domain=1.5, codomain=3, seed=1, dtype=dtype), (3, 4, 2)),
-    'induced_conv_1x1': Case(
-        lambda dtype: layers.InducedNormConv2D(
-            3, 1, domain=3, codomain=1.5, seed=1, dtype=dtype), (3, 4, 2)),
-    'sequence_induced': Case(lambda dtype: layers.as_lipschitz_layer(
-        networks.induced_g(dtype)), (3,)),
+    **{name: Case(*case) for name, case in networks.LINEAR.items()},
     'sequence_dense': Case(
         lambda dtype: layers.as_lipschitz_layer(networks.dense_g(dtype)), (3,)),
     'sequence_conv': Case(

@@ -83,3 +83,36 @@ def moving_mean(dtype: str) -> layers.MovingMean:
   layer.build((None, 2, 3, 2))
   layer.moving_mean.assign([0.3, -0.5])
   return layer
+
+
+def _linear(kind, *sizes, **settings):
+  return lambda dtype: kind(*sizes, seed=1, dtype=dtype, **settings)
+
+
+# Cases of linear layers: what makes one, and the shape of an event.
+LINEAR = {
+    'spectral_dense': (_linear(layers.SpectralDense, 3), (5,)),
+    'spectral_conv': (_linear(layers.SpectralConv2D, 3, 3), (4, 5, 2)),
+    'spectral_conv_narrow': (
+        _linear(layers.SpectralConv2D, 1, (3, 5)), (4, 5, 3)),
+    'spectral_conv_1x1': (_linear(layers.SpectralConv2D, 3, 1), (4, 4, 2)),
+    'induced_rows': (_linear(
+        layers.InducedNormDense, 3, domain=1.5, codomain=math.inf), (5,)),
+    'induced_columns': (_linear(
+        layers.InducedNormDense, 3, domain=1, codomain=2), (5,)),
+    'induced_spectral': (_linear(layers.InducedNormDense, 3), (5,)),
+    'induced_upper': (_linear(
+        layers.InducedNormDense, 3, domain=3, codomain=1.5), (5,)),
+    'induced_estimate': (_linear(
+        layers.InducedNormDense, 3, domain=1.5, codomain=3, bound='estimate'),
+                         (5,)),
+    'induced_conv_rows': (_linear(
+        layers.InducedNormConv2D, 3, 3, domain=math.inf, codomain=math.inf),
+                          (2, 3, 2)),
+    'induced_conv_upper': (_linear(
+        layers.InducedNormConv2D, 2, 3, domain=1.5, codomain=3), (3, 4, 2)),
+    'induced_conv_1x1': (_linear(
+        layers.InducedNormConv2D, 3, 1, domain=3, codomain=1.5), (3, 4, 2)),
+    'sequence_induced': (
+        lambda dtype: layers.as_lipschitz_layer(induced_g(dtype)), (3,)),
+}

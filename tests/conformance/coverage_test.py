@@ -17,7 +17,7 @@ from tf_resflow.configuration import registries
 # Base classes, which cannot be used as they are.
 _ABSTRACT = (
     layers.LipschitzLayer, layers.Elementwise, layers.Concatenated,
-    layers.SpectralLayer,
+    layers.SpectralLayer, layers.InducedNormLayer,
     layers.Bijection, layers.SolvingBijection, layers.Embedding,
     bijectors.FlowBijector)
 # Not to be made by a constructor and driven alone: frozen_test.py has every

@@ -1,0 +1,66 @@
+"""What linear layers share, whatever bounds their norms."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import cases
+from tf_resflow import errors
+from tf_resflow import layers
+
+_NAMES = [name for name, case in cases.LIPSCHITZ.items()
+          if name.startswith(('spectral', 'induced'))]
+
+
+@pytest.mark.parametrize('name', _NAMES)
+def test_the_divisor_follows_the_kernel(name):
+  """It scales with it, and is differentiated through."""
+  case = cases.LIPSCHITZ[name]
+  layer = case.make('float64')
+  layer(case.inputs('float64'))
+  layer.kernel.assign(10.0 * layer.kernel.value)
+  norm, before = layer.norm(), layer.normalized_kernel()
+  assert float(tf.reduce_max(norm)) > layer.coeff
+  layer.kernel.assign(3.0 * layer.kernel.value)
+  np.testing.assert_allclose(layer.norm(), 3.0 * norm, rtol=1e-5)
+  np.testing.assert_allclose(layer.normalized_kernel(), before, rtol=1e-4)
+
+
+@pytest.mark.parametrize('name', _NAMES)
+@pytest.mark.parametrize('scale', [1e-30, 1e30])
+def test_kernels_of_any_size(name, scale):
+  case = cases.LIPSCHITZ[name]
+  layer = case.make('float32')
+  layer(case.inputs('float32'))
+  kernel = layer.kernel.numpy() / np.abs(layer.kernel.numpy()).max()
+  layer.kernel.assign(kernel)
+  norm = layer.norm()
+  layer.kernel.assign(scale * kernel)
+  np.testing.assert_allclose(layer.norm(), scale * norm, rtol=1e-3)
+  normalized = layer.normalized_kernel()
+  assert np.all(np.isfinite(normalized))
+  if scale < 1:
+    np.testing.assert_array_equal(normalized, layer.kernel.value)
+
+
+@pytest.mark.parametrize('name', _NAMES)
+def test_scales_of_activations_join_the_weights(name):
+  case = cases.LIPSCHITZ[name]
+  layer = case.make('float64')
+  x = case.inputs('float64')
+  variables, state = layer.tensors()
+  norms = layer.converge_norms(variables, state)
+  scaled = layer.effective_weights(
+      variables, norms, input_scale=0.3, output_scale=2.0)
+  np.testing.assert_allclose(
+      layer.evaluate(scaled, x), 2.0 * layer(0.3 * x), rtol=1e-10)
+
+
+@pytest.mark.parametrize('coeff', [0.0, 1.0, -0.5, math.nan])
+@pytest.mark.parametrize('kind', [
+    layers.SpectralDense, layers.InducedNormDense])
+def test_refuses_other_bounds(kind, coeff):
+  with pytest.raises(errors.InvalidValueError, match='strictly between 0 and'):
+    kind(3, coeff=coeff)

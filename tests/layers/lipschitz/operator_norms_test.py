@@ -1,0 +1,68 @@
+"""Norms and bounds of kernels, one kind beside the other."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.numerics.norms import induced_oracle
+from tf_resflow import numerics
+from tf_resflow.layers.lipschitz import operator_norms
+
+_KINDS = {
+    'upper': operator_norms.UPPER, 'estimate': operator_norms.ESTIMATE}
+
+
+def _followed(kind, kernel, spatial_shape, domain, codomain):
+  size = kind.row_size(kernel, spatial_shape)
+  rows = tf.random.stateless_normal([8, size], [0, 0], dtype=tf.float64)
+  rows, _ = tf.linalg.qr(tf.transpose(rows))
+  return kind.follow(kernel, tf.transpose(rows), spatial_shape, domain,
+                     codomain, 1e-9, 2000, tf.constant(20))
+
+
+@pytest.mark.parametrize('domain, codomain', [
+    (1.5, 1.5), (1.5, 3), (3, 1.5), (math.inf, 2), (2, 1)])
+@pytest.mark.parametrize('kernel_shape, spatial_shape', [
+    ((3, 4), None), ((3, 3, 2, 2), (3, 2)), ((1, 1, 3, 2), (3, 2))])
+def test_the_norm_lies_between_the_kinds(
+    kernel_shape, spatial_shape, domain, codomain):
+  """And what is differentiated is what was found."""
+  kernel = tf.constant(np.random.default_rng(0).normal(size=kernel_shape))
+  # Of the whole operator: 1 x 1 kernels at every pixel, too.
+  operator = numerics.LayerOperator(kernel, spatial_shape)
+  matrix = operator.apply(
+      tf.eye(operator.num_inputs, dtype=tf.float64)).numpy().T
+  expected = induced_oracle.brute_force(
+      matrix, domain, codomain, num_starts=200)
+  found = {name: _followed(kind, kernel, spatial_shape, domain, codomain)
+           for name, kind in _KINDS.items()}
+  assert 0.8 * expected <= found['estimate'].norm <= expected * (1 + 1e-9)
+  assert expected * (1 - 1e-9) <= found['upper'].norm <= 1.6 * expected
+  for name, kind in _KINDS.items():
+    np.testing.assert_allclose(kind.norm(
+        kernel, found[name].rows, spatial_shape, domain, codomain),
+                               found[name].norm, rtol=1e-6)
+
+
+@pytest.mark.parametrize('domain, codomain, expected', [
+    (1, 3, operator_norms.CLOSED), (3, math.inf, operator_norms.CLOSED),
+    (2, 2, operator_norms.SPECTRAL), (2, 3, operator_norms.UPPER)])
+def test_kinds_of_orders(domain, codomain, expected):
+  assert operator_norms.of_orders(
+      domain, codomain, operator_norms.UPPER) is expected
+
+
+@pytest.mark.parametrize('domain, codomain, expected', [
+    (3, 1.5, 6**(1 / 3)), (1.5, 3, 1.0), (math.inf, 1, 6.0)])
+def test_pixel_factor(domain, codomain, expected):
+  kernel = tf.zeros([1, 1, 2, 2], tf.float64)
+  assert operator_norms.pixel_factor(
+      kernel, (2, 3), domain, codomain) == pytest.approx(expected)
+  learned = operator_norms.pixel_factor(
+      kernel, (2, 3), *(tf.constant(float(min(o, 1e9)), tf.float64)
+                        for o in (domain, codomain)))
+  assert float(learned) == pytest.approx(expected, rel=1e-6)
+  assert operator_norms.pixel_factor(
+      tf.zeros([3, 3, 2, 2]), (2, 3), domain, codomain) == 1.0
