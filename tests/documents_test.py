@@ -22,6 +22,7 @@ from tf_resflow.commands import flagfiles
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
 from tf_resflow.configuration import flags as flags_lib
+from tf_resflow.configuration import registries
 
 _README = documents.ROOT / 'README.md'
 # tests/serving_document_test.py plays the server of that page, and
@@ -54,6 +55,22 @@ def make_run_of_a_table(folder):
   (folder / 'cancer.csv').unlink()
 
 
+def make_runs_of_densities(folder):
+  """Makes the runs that docs/densities.md draws, at step 0."""
+  for name in registries.DATASETS.names():
+    plane, _, density = name.partition('2d/')
+    for kind, settings in (
+        ('cpila', {'activation': 'cpila'}), ('lipswish', {}),
+        ('coupling', {'block': 'coupling', 'activation': 'relu'})):
+      if not plane:
+        config = configuration.make_config(
+            dataset=name, num_blocks=1, hidden_units=(4,), **settings)
+        model = config.model.build()
+        model.initialize(tf.random.stateless_normal([64, 2], [0, 0]))
+        training.create_workdir(
+            str(folder / 'runs' / f'{density}_{kind}'), config, model)
+
+
 def test_readme(folder):
   """Every block stands alone, given the checkpoint and images it speaks of."""
   make_run_of_a_table(folder)
@@ -67,6 +84,8 @@ def test_readme(folder):
 @pytest.mark.parametrize('page', _PAGES, ids=lambda page: page.name)
 def test_page(page, folder):
   make_run_of_a_table(folder)
+  if page.name == 'densities.md':
+    make_runs_of_densities(folder)
   x, y = np.zeros([12, 4, 4, 3], np.uint8), np.zeros([12], int)
   documents.run(page, is_short=True, names={
       'images': x, 'others': x, 'label': y, 'theirs': y})
