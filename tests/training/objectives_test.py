@@ -230,8 +230,8 @@ def test_no_loop_in_the_graph_of_classification_alone(
   # Where norms are iterated those loops are left, and no other.
   operations = _graph_of_step(objective, _make_model())
   owners = _loops(operations)
-  assert any('power_iteration' in owner for owner in owners)
-  assert all('power_iteration' in owner for owner in owners) != has_series
+  assert any('follow_norm' in owner for owner in owners)
+  assert all('follow_norm' in owner for owner in owners) != has_series
 
 
 def _plain_cross_entropy(model, x, labels):

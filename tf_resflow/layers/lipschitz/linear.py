@@ -34,8 +34,8 @@ def _unit_kernel(kernel):
 
 
 @numerics.noinline_function
-def _follow(kernel, rows, fingerprint, domain, codomain, kind, spatial_shape,
-            tolerance, max_steps):
+def _follow_norm(kernel, rows, fingerprint, domain, codomain, kind,
+                 spatial_shape, tolerance, max_steps):
   """Follows the vectors of a kernel from those of an earlier one.
 
   Returns:
@@ -188,7 +188,7 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
     return (self.v, self.fingerprint) if self.operator_norm.has_rows else ()
 
   def _follow(self, variables, state):
-    return _follow(
+    return _follow_norm(
         tf.stop_gradient(variables[0]), *state, self.domain, self.codomain,
         self.operator_norm, self.spatial_shape, self.tolerance,
         self.max_power_iterations)
@@ -208,7 +208,6 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
       output_scale: float | tf.Tensor = 1.0) -> lipschitz_layer.Tensors:
     """Returns the normalised kernel and, if there is one, the bias."""
     rows, norm = norms or (None, None)
-
     divisor = tf.stop_gradient(self._divisor(variables, rows, norm))
 
     @tf.custom_gradient
@@ -216,8 +215,7 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
       return _normalize(kernel, scale, divisor, self.coeff), (
           lambda dy: _normalize_gradient(
               dy, kernel, scale, rows, self.domain, self.codomain,
-              self.operator_norm,
-              self.spatial_shape, self.coeff))
+              self.operator_norm, self.spatial_shape, self.coeff))
 
     kernel, *biases = variables
     scale = tf.convert_to_tensor(input_scale * output_scale, kernel.dtype)
