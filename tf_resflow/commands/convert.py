@@ -28,12 +28,16 @@ class Options(options_lib.Options):
   weights: str = fields.field(
       'ema', help='ema: the averaged parameters, with which the authors '
       'evaluate; raw: the trained ones.', choices=('ema', 'raw'))
+  uncertified: bool = fields.field(
+      False, help='Convert norms that prove no contraction, too, such as those '
+      'of --vnorms=122f.')
 
 
 def main(options: Options) -> None:
   """Converts, and reports."""
   report = conversion.convert(
-      options.checkpoint, options.workdir, options.weights)
+      options.checkpoint, options.workdir, options.weights,
+      options.uncertified)
   rows = [f'{name:28}{value}' for name, value in report.items()
           if name != 'notes']
   notes = [f'note: the checkpoint was {text}' for text in report['notes']]

@@ -120,6 +120,10 @@ class ObjectiveConfig(fields.Section):
       0, help='Updates over which the weight of the log-determinant in the '
       'loss rises from 0 to 1; metrics have the whole. 0 for the whole from '
       'the first.', minimum=0)
+  order_gradient: str = fields.field(
+      'likelihood', help='By what learned norms are trained: likelihood, the '
+      'gradient of the loss; norm, as in the released code, that of 0.01 times '
+      'the mean norm of the layers.', choices=('likelihood', 'norm'))
 
   def check(self) -> None:
     self.require(
@@ -248,6 +252,10 @@ class Config:
         not self.objective.hybrid or hasattr(self.model, 'num_classes'),
         'hybrid', f'false with model={self.model.name()}',
         'That model has no classifier.')
+    self.objective.require(
+        self.objective.order_gradient == 'likelihood' or
+        getattr(self.model, 'norms', ()) == ('learned',), 'order_gradient',
+        'likelihood unless norms=learned', 'There are no orders to learn.')
 
   def check_data(self) -> None:
     """Raises `InvalidValueError` if the model is not one of the data."""

@@ -73,13 +73,15 @@ ACTIVATIONS = registry.Registry('activation', {
 
 # Constrained linear layers, dense and convolutional: `--constraint=`.
 CONSTRAINTS = registry.Registry('constraint', {
-    'spectral': f'{_LIPSCHITZ}.spectral:SPECTRAL',
+    'spectral': f'{_LIPSCHITZ}.constraints:SPECTRAL',
 })
 
-# What bounds a norm that is hard to compute: the argument `bound` of layers.
+# What bounds a norm that is hard to compute: `--norm_bound=`, and the argument
+# `bound` of layers.
 NORM_BOUNDS = registry.Registry('norm_bound', {
     'upper': f'{_LIPSCHITZ}.operator_norms:UPPER',
     'estimate': f'{_LIPSCHITZ}.operator_norms:ESTIMATE',
+    'released': f'{_LIPSCHITZ}.operator_norms:RELEASED',
 })
 
 # Blocks that flows stack: `--block=`.
@@ -91,7 +93,8 @@ BLOCKS = registry.Registry('block', {
 # Fields of a configuration that make no difference to a block: it is refused
 # to set them.
 UNUSED_FIELDS = {
-    'coupling': ('constraint', 'lipschitz_coeff', 'estimator', 'memory')}
+    'coupling': ('constraint', 'norms', 'norm_bound', 'uncertified',
+                 'lipschitz_coeff', 'estimator', 'memory')}
 
 # What passes a coupling, and what it changes.
 MASKS = registry.Registry('mask', {

@@ -71,8 +71,6 @@ _MAX_IMAGE_SIZE = 256
 
 # Switches that change the function, and exist here with the default alone: why.
 _UNSUPPORTED = {
-    'learn_p': 'Learned norms cannot be converted: layers bound the norm 2 -> '
-               '2 here.',
     'batchnorm': 'Batch normalisation inside of g cannot be converted: its '
                  'moving statistics make g another function after every batch.',
     'dropout': 'Dropout inside of g cannot be converted: it makes g another '
@@ -149,8 +147,8 @@ def _check_supported(args):
   for is_supported, name, expected, advice in (
       *((args[name] == _DEFAULTS[name], name, repr(_DEFAULTS[name]), why)
         for name, why in _UNSUPPORTED.items()),
-      (set(args['vnorms']) == {'2'}, 'vnorms', '2s alone',
-       'Norms other than 2 -> 2 cannot be converted.'),
+      (re.fullmatch('[1-9f]+', args['vnorms']), 'vnorms',
+       'digits from 1, and f for infinity', ''),
       (len(args['vnorms']) == num_norms, 'vnorms',
        f'{num_norms} norms, one more than kernels', ''),
       *((args[name] in choices, name, f'one of {", ".join(choices)}', '')
@@ -159,6 +157,35 @@ def _check_supported(args):
       (args['imagesize'] <= _MAX_IMAGE_SIZE, 'imagesize',
        f'at most {_MAX_IMAGE_SIZE}', '')):
     _check(is_supported, name, args[name], expected, advice)
+
+
+def _norms(args, num_blocks, uncertified):
+  """Returns the fields of the configuration that say how layers are bounded.
+
+  Args:
+    args: the arguments.
+    num_blocks: per scale.
+    uncertified: whether orders may be such that they prove no contraction.
+  """
+  norms = tuple('inf' if norm == 'f' else norm for norm in args['vnorms'])
+  if args['learn_p']:
+    norms = ('learned',)
+  elif set(norms) == {'2'}:
+    return {}
+  kernels = _integers('kernels', args['kernels'])
+  # The script has two convolutions then, both with these orders.
+  is_repeated = len(kernels) == 1
+  _check(not is_repeated or len(set(args['vnorms'])) == 1 > args['learn_p'],
+         'kernels', args['kernels'], 'two or more with such norms')
+  _check(uncertified or args['learn_p'] or float(norms[-1]) <= float(norms[0]),
+         'vnorms', args['vnorms'], 'a last norm that is at most the first',
+         'Nothing proves that its blocks are invertible; --uncertified converts '
+         'it all the same.')
+  size = args['imagesize'] >> (len(num_blocks) - 1 + args['squeeze_first'])
+  _check(args['fc'] or max(kernels) <= size, 'kernels', args['kernels'],
+         f'at most {size}, the size of the smallest images, with such norms')
+  return {'norms': norms[:1] if is_repeated else norms,
+          'norm_bound': 'released', 'uncertified': uncertified}
 
 
 def _check_types(args):
@@ -190,6 +217,12 @@ def _training_notes(args, arguments):
        f'trained on levels j as (j {num_levels - 1}/{num_levels} + U) / '
        f'{num_levels}; this package dequantises them as (j + U) / '
        f'{num_levels}, so that bits/dim are not those of the script'),
+      (args['learn_p'] or set(args['vnorms']) != {'2'},
+       f'bounded in norms {"learned" if args["learn_p"] else args["vnorms"]} '
+       'by estimates, which may be too low; bin/evaluate says what is proven'),
+      (args['learn_p'],
+       'trained by the gradient of the mean norm for its orders; further '
+       'training takes 0.01 times it'),
       (unknown,
        'has training arguments that the published script does not know, '
        f'which are ignored: {", ".join(unknown).replace("_", "-")}'),
@@ -238,12 +271,15 @@ def _num_blocks(args):
   return _integers('nblocks', args['nblocks'])[:size.bit_length() - 2]
 
 
-def convert_arguments(arguments: Mapping[str, Any]) -> Conversion:
+def convert_arguments(
+    arguments: Mapping[str, Any], uncertified: bool = False) -> Conversion:
   """Turns training arguments into a configuration.
 
   Args:
     arguments: from the names of the flags of `train_img.py`, with
       underscores, to their values.
+    uncertified: whether to accept norms that prove no contraction, such as
+      1, 2, 2, inf.
 
   Returns:
     A `Conversion`.
@@ -302,6 +338,7 @@ def convert_arguments(arguments: Mapping[str, Any]) -> Conversion:
         estimator=f'roulette:{_LAWS[args["n_dist"]]},'
         f'exact={args["n_exact_terms"]}' + (
             f',samples={args["n_samples"]}' if args['n_samples'] > 1 else ''),
+        order_gradient='norm' if args['learn_p'] else 'likelihood',
         optimizer=args['optimizer'],
         batch_size=args['batchsize'],
         accumulation_steps=args['update_freq'],
@@ -311,7 +348,7 @@ def convert_arguments(arguments: Mapping[str, Any]) -> Conversion:
             args['warmup_iters'] / max(args['update_freq'], 1)),
         annealing_steps=0 if args['task'] == 'classification' else math.ceil(
             args['annealing_iters'] / max(args['update_freq'], 1)),
-        **_preprocessing(args))
+        **_norms(args, num_blocks, uncertified), **_preprocessing(args))
   except (ArithmeticError, TypeError, ValueError) as error:
     raise errors.InvalidValueError(
         'checkpoint.args', reprlib.repr(args), 'arguments that make a model',

@@ -22,6 +22,7 @@ def load_model(
     checkpoint: str | os.PathLike | checkpoint_lib.Checkpoint,
     weights: str = 'ema',
     dtype: str = 'float32',
+    uncertified: bool = False,
 ) -> models.Flow:
   """Returns the model of a checkpoint of the authors' code.
 
@@ -29,9 +30,10 @@ def load_model(
     checkpoint: path of the `.pth` file, or a `Checkpoint`.
     weights: 'ema', the averaged parameters, or 'raw', the trained ones.
     dtype: 'float32' or 'float64'.
+    uncertified: see `convert_arguments`.
 
   Returns:
-    A `models.ResidualFlow` with converged spectral norms.
+    A `models.ResidualFlow` with converged norms.
 
   Raises:
     errors.InvalidValueError: if there is no such file, it is damaged, or asks
@@ -44,7 +46,8 @@ def load_model(
   """
   if not isinstance(checkpoint, checkpoint_lib.Checkpoint):
     checkpoint = checkpoint_lib.load_checkpoint(checkpoint)
-  config = arguments_lib.convert_arguments(checkpoint.arguments).config.model
+  config = arguments_lib.convert_arguments(
+      checkpoint.arguments, uncertified).config.model
   tensors = checkpoint.weights(weights)
   kernels.check_kernels(config, checkpoint.path, tensors)
   model = config.build(dtype)
@@ -56,6 +59,7 @@ def convert(
     checkpoint_path: str | os.PathLike,
     workdir: str | os.PathLike,
     weights: str = 'ema',
+    uncertified: bool = False,
 ) -> dict[str, Any]:
   """Turns a checkpoint of the authors' code into a workdir.
 
@@ -68,6 +72,7 @@ def convert(
     checkpoint_path: of the `.pth` file.
     workdir: a folder that does not exist or is empty.
     weights: 'ema', the averaged parameters, or 'raw', the trained ones.
+    uncertified: see `convert_arguments`.
 
   Returns:
     A dict for JSON: `workdir`, `weights`, `num_parameters`, `dataset`,
@@ -82,8 +87,9 @@ def convert(
   """
   training.check_is_new(workdir)
   checkpoint = checkpoint_lib.load_checkpoint(checkpoint_path)
-  conversion = arguments_lib.convert_arguments(checkpoint.arguments)
-  model = load_model(checkpoint, weights)
+  conversion = arguments_lib.convert_arguments(
+      checkpoint.arguments, uncertified)
+  model = load_model(checkpoint, weights, uncertified=uncertified)
   report = {
       'workdir': os.fspath(workdir),
       'weights': weights,

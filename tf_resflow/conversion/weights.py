@@ -24,10 +24,11 @@ from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow.conversion.torch_tensor import Tensor
 
-# Buffers, with which the authors' code remembers something, and the
-# parameters of the roulette, which never train.
+# Buffers, with which the authors' code remembers something, the parameters of
+# the roulette, which never train, and the other names of learned orders: every
+# one belongs to two layers.
 _NOT_WEIGHTS = {
-    'u', 'v', 'scale', 'spatial_dims', 'initialized', 'last_n_samples',
+    'domain', 'codomain', 'u', 'v', 'scale', 'spatial_dims', 'initialized', 'last_n_samples',
     'last_firmom', 'last_secmom', 'geom_p', 'lamb'}
 
 _MISMATCH = 'Its tensors and its training arguments do not belong together.'
@@ -43,7 +44,8 @@ def load_weights(
 
   Every tensor must find its variable and every variable its tensor. Singular
   vectors are not taken over: the spectral norms converge anew, to the layers'
-  own tolerance.
+  own tolerance. Norms of other orders, of which estimates depend on where they
+  begin, do so from the vectors `v` of the file, as far as 2,000 steps go.
 
   Args:
     model: a `models.ResidualFlow` of the configuration that
@@ -82,7 +84,25 @@ def load_weights(
   _check(not left, min(left, default=''), 'a tensor',
          f'none, as of {len(left)} in all')
   model.bijection.check_weights()
+  _converge_estimates(model)
   model.save_norms()
+
+
+def _converge_estimates(model):
+  """Takes the vectors of estimated norms to where they climb, in float64.
+
+  Near a maximum they hardly move, and a layer's own tolerance ends before.
+  """
+  for layer in model.constrained_layers:
+    if layer.known_by == 'estimate':
+      variables, (rows, _) = layer.tensors()
+      orders = [tf.cast(order, tf.float64) if tf.is_tensor(order) else order
+                for order in layer.orders(variables)]
+      result = layer.operator_norm.follow(
+          tf.cast(variables[0], tf.float64), tf.cast(rows, tf.float64),
+          layer.spatial_shape, *orders, tolerance=1e-8, max_steps=2000,
+          min_steps=tf.constant(0))
+      layer.v.assign(tf.cast(result.rows, rows.dtype))
 
 
 def to_channels_first(model: models.ResidualFlow, z: tf.Tensor) -> tf.Tensor:
@@ -180,6 +200,7 @@ class _Pair(NamedTuple):
     image_shapes: for every axis of the tensor the shape `(h, w, c)` of the
       images whose flattened features stand along it; None if there are other
       numbers along it.
+    shape: of the tensor, where it does not follow from that of the variable.
     axes: those of the tensor in the order of the variable, for tensors of less
       than four the last ones: `OIHW` to `HWIO`, `OI` to `IO` by default.
   """
@@ -188,9 +209,12 @@ class _Pair(NamedTuple):
   variable: keras.Variable
   image_shapes: Sequence[tuple | None] = ()
   axes: tuple[int, ...] = (2, 3, 1, 0)
+  shape: tuple[int, ...] | None = None
 
   def expected_shape(self):
     """Returns the shape that the tensor has to have."""
+    if self.shape is not None:
+      return self.shape
     shape = tuple(self.variable.shape)
     if len(shape) not in (2, 4):  # One number or all features: a vector, too.
       return (math.prod(shape),)
@@ -203,8 +227,8 @@ class _Pair(NamedTuple):
         h, w, c = image_shape
         order = np.arange(value.shape[axis]).reshape([c, h, w])
         value = value.take(order.transpose([1, 2, 0]).ravel(), axis)
-    self.variable.assign(value.transpose(self.axes[-value.ndim:]).reshape(
-        self.variable.shape))
+    self.variable.assign(value.transpose(
+        self.axes[len(self.axes) - value.ndim:]).reshape(self.variable.shape))
 
 
 def _pairs(model):
@@ -242,8 +266,22 @@ def _invertible_linear_pairs(name, layer, image_shape):
       f'{name}.fc_module.weight', layer.entries, [(h, w, c)] * 2, axes=(0, 1))
 
 
+def _norm_pairs(name, layer, input_shape, previous):
+  """Yields those of the norms of a layer, which `previous` comes before."""
+  if layer.learns_orders:
+    # Averages have an order by its first name alone.
+    yield _Pair(f'{previous}.codomain' if previous else f'{name}.domain',
+                layer.domain.raw, shape=())
+  if layer.known_by == 'estimate':
+    *kernel_size, num_inputs, _ = layer.kernel.shape
+    if math.prod(kernel_size) > 1:
+      input_shape = (*layer.spatial_shape, num_inputs)
+    yield _Pair(f'{name}.v', layer.v, [input_shape],
+                shape=(layer.v.shape[-1],))
+
+
 def _linear_pairs(name, layer, output_shape=None, input_shape=None):
-  kernel, bias = layer.trainable_variables
+  kernel, bias = layer.trainable_variables[:2]
   yield _Pair(f'{name}.weight', kernel, [output_shape, input_shape])
   yield _Pair(f'{name}.bias', bias, [output_shape])
 
@@ -256,6 +294,7 @@ def _network_pairs(name, network, image_shape):
   prefix = f'{name}.nnet.nnet' if image_shape else f'{name}.nnet'
   linear = [i for i, part in enumerate(parts)
             if part.trainable_variables and not part.has_scales]
+  previous = None
   for i, part in enumerate(parts):
     if part.has_scales:
       yield _Pair(f'{prefix}.{i}.beta', part.beta)
@@ -264,9 +303,11 @@ def _network_pairs(name, network, image_shape):
       if inputs:  # Those of a coupling have half of the channels.
         h, w, _ = image_shape
         inputs = (h, w, part.trainable_variables[0].shape[0] // (h * w))
+      name = f'{prefix}.{i}'
       yield from _linear_pairs(
-          f'{prefix}.{i}', part, image_shape if i == linear[-1] else None,
-          inputs)
+          name, part, image_shape if i == linear[-1] else None, inputs)
+      yield from _norm_pairs(name, part, inputs, previous)
+      previous = name
 
 
 # The layers of our flows that theirs have as well, and their variables.

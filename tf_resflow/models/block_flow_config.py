@@ -6,6 +6,7 @@ from tf_resflow.configuration import fields
 from tf_resflow.configuration import model_config
 from tf_resflow.configuration import registries
 from tf_resflow.configuration import values
+from tf_resflow.models import norm_orders
 
 
 def _have_equal_gradients(
@@ -29,8 +30,22 @@ class BlockFlowConfig(model_config.ModelConfig):
       'dense; free trains the matrix, lu its factors.',
       choices=registries.INVERTIBLE_LINEARS)
   constraint: str = fields.field(
-      'spectral', help='What keeps the linear layers to lipschitz_coeff.',
-      choices=registries.CONSTRAINTS)
+      'spectral', help='What keeps the linear layers to lipschitz_coeff; '
+      'spectral divides kernels by their norm.', choices=registries.CONSTRAINTS)
+  norms: tuple[str, ...] = fields.field(
+      ('2',), help='Orders p of the norms l_p that layers of g go from and to: '
+      'one for all, such as inf; one more than there are layers, the last at '
+      'most the first, such as 2,1.5,2,2; or learned, each in (1, 5).',
+      min_length=1)
+  norm_bound: str = fields.field(
+      'upper', help='What kernels are divided by where their norm is hard to '
+      'compute, unlike 2 to 2, 1 to q and p to inf: upper, a proven bound; '
+      'estimate, what a power method finds, which may be too low; released, '
+      'that of the released code, lower still for 1 x 1 kernels.',
+      choices=registries.NORM_BOUNDS)
+  uncertified: bool = fields.field(
+      False, help='Take norms that prove no contraction, such as 1,2,2,inf: '
+      'whether such blocks are invertible is not known.')
   activation: str = fields.field(
       'lipswish', help='Activation of g.', choices=registries.ACTIVATIONS)
   lipschitz_coeff: float = fields.field(
@@ -57,6 +72,7 @@ class BlockFlowConfig(model_config.ModelConfig):
     return registries.UNUSED_FIELDS.get(self.block, ())
 
   def check(self) -> None:
+    norm_orders.check(self.norms, self.uncertified)
     for field in self.fields():
       if field.name in self.unused_fields():
         self.require(

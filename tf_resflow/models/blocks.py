@@ -11,7 +11,9 @@ from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import numerics
 from tf_resflow.configuration import registries
+from tf_resflow.configuration import values
 from tf_resflow.layers import classifier_head
+from tf_resflow.models import norm_orders
 
 # Initializer seeds of one layer span three integers, see `SpectralLayer`.
 _SEEDS_PER_LAYER = 4
@@ -73,15 +75,26 @@ def make_network(request: BlockRequest) -> layers.Sequence:
   Args:
     request: what the flow asked for.
   """
-  constraint = registries.CONSTRAINTS.get(request.config.constraint)
+  config = request.config
+  constraint = registries.CONSTRAINTS.get(config.constraint)
   kind = (constraint.dense if request.kernel_sizes is None
           else constraint.conv2d)
+  orders = iter(norm_orders.of_layers(config.norms, len(request.hidden) + 1))
+  in_l2 = norm_orders.is_spectral(config.norms)
+  errors.check(
+      in_l2 or constraint.takes_orders, 'norms',
+      values.text_of(config.norms), f'2 with constraint={config.constraint}',
+      'It has no orders.')
 
   def make_linear(*sizes, num_inputs, **settings):
-    return kind(*sizes, coeff=request.config.lipschitz_coeff, **settings)
+    if not in_l2:
+      settings |= next(orders)._asdict() | {'bound': config.norm_bound}
+    return kind(*sizes, coeff=config.lipschitz_coeff, **settings)
 
   return _make_sequence(
-      request, request.event_shape, request.event_shape, make_linear)
+      request, request.event_shape, request.event_shape, make_linear,
+      layers.LearnedNorms if config.norms == (norm_orders.LEARNED,)
+      else layers.Sequence, in_l2)
 
 
 def make_unconstrained_network(
@@ -109,7 +122,8 @@ def make_unconstrained_network(
   return _make_sequence(request, input_shape, output_shape, make_linear)
 
 
-def _make_sequence(request, input_shape, output_shape, make_linear):
+def _make_sequence(request, input_shape, output_shape, make_linear,
+                   kind_of_sequence=layers.Sequence, in_l2=True):
   """Returns linear layers with activations between them.
 
   Args:
@@ -118,6 +132,8 @@ def _make_sequence(request, input_shape, output_shape, make_linear):
     output_shape: of what the network makes of it.
     make_linear: called with the sizes of a layer (outputs, and the kernel of a
       convolution), `num_inputs=`, `seed=`, `name=` and `dtype=`.
+    kind_of_sequence: what is made of the layers.
+    in_l2: whether activations need no constant but that in l_2.
   """
   config, dtype = request.config, request.dtype
   make_activation = registries.ACTIVATIONS.get(config.activation)
@@ -134,6 +150,10 @@ def _make_sequence(request, input_shape, output_shape, make_linear):
     if i > 0 or request.activate_input:
       parts.append(make_activation(
           name=f'{request.name}_act_{i}', dtype=dtype))
+      errors.check(
+          in_l2 or parts[-1].domain is None, 'activation', config.activation,
+          f'another one with norms={values.text_of(config.norms)}',
+          'Its Lipschitz constant is known in l_2 alone.')
       _, size = parts[-1].compute_output_shape((None, size))
     parts.append(make_linear(
         *sizes, num_inputs=size, name=f'{request.name}_{kind}_{i}', dtype=dtype,
@@ -144,14 +164,15 @@ def _make_sequence(request, input_shape, output_shape, make_linear):
       parts.insert(0, layers.Reshape((-1,), dtype=dtype))
     if len(output_shape) > 1:
       parts.append(layers.Reshape(output_shape, dtype=dtype))
-  return layers.Sequence(parts, name=f'{request.name}_g')
+  return kind_of_sequence(parts, name=f'{request.name}_g')
 
 
 def make_residual_block(request: BlockRequest) -> layers.ResidualBlock:
   """Returns the residual block of the paper."""
   return layers.ResidualBlock(
       make_network(request), estimator=request.config.estimator,
-      memory=request.config.memory, name=request.name, dtype=request.dtype)
+      memory=request.config.memory, uncertified=request.config.uncertified,
+      name=request.name, dtype=request.dtype)
 
 
 def make_coupling_block(request: BlockRequest) -> layers.AffineCoupling:

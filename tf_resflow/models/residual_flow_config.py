@@ -9,6 +9,7 @@ from tf_resflow.configuration import fields
 from tf_resflow.configuration import registries
 from tf_resflow.configuration import values
 from tf_resflow.models import block_flow_config
+from tf_resflow.models import norm_orders
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -114,6 +115,13 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
          'The classifier reads what is factored out, which is nothing here.')):
       errors.check(
           is_valid, name, values.text_of(getattr(self, name)), expected, advice)
+
+    if not self.fully_connected:
+      norm_orders.check_length(
+          self.norms, len(self.kernel_sizes), 'convolutional blocks')
+    if self.fully_connected or self.num_dense_blocks:
+      norm_orders.check_length(
+          self.norms, self.num_dense_hidden_layers + 1, 'dense blocks')
 
   @property
   def event_size(self) -> int:

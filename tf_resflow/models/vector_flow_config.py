@@ -5,6 +5,7 @@ import dataclasses
 from tf_resflow import models
 from tf_resflow.configuration import fields
 from tf_resflow.models import block_flow_config
+from tf_resflow.models import norm_orders
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,7 @@ class VectorFlowConfig(block_flow_config.BlockFlowConfig):
 
   def check(self) -> None:
     super().check()
+    norm_orders.check_length(self.norms, len(self.hidden_units) + 1, 'blocks')
     for name in ('column_mean', 'column_std', 'column_names'):
       self.require(
           len(getattr(self, name)) in (0, self.event_size), name,

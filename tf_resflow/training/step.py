@@ -6,6 +6,7 @@ import tensorflow as tf
 from tf_resflow import models
 from tf_resflow.numerics import random
 from tf_resflow.training import ema as ema_lib
+from tf_resflow.training import norm_gradients
 from tf_resflow.training import objectives
 
 
@@ -30,6 +31,9 @@ class TrainStep:
     annealing_steps: number of updates over which the weight of the
       log-determinant in the gradient rises from 0 to 1, linearly; 0 takes the
       whole from the first update. Metrics have the whole always.
+    order_gradient: by what learned norms are trained: 'likelihood', the
+      objective; or 'norm', which puts the gradient of 0.01 times the mean norm
+      of their layers in place of its own.
     seed: Python int.
     jit_compile: compile the gradient computation with XLA.
   """
@@ -39,7 +43,8 @@ class TrainStep:
       objective: objectives.Objective,
       ema: ema_lib.ExponentialMovingAverage | None = None,
       clip_norm: float | None = 1.0, accumulation_steps: int = 1,
-      annealing_steps: int = 0, seed: int = 0, jit_compile: bool = False):
+      annealing_steps: int = 0, order_gradient: str = 'likelihood',
+      seed: int = 0, jit_compile: bool = False):
     self._model = model
     self._optimizer = optimizer
     self._objective = objective
@@ -49,6 +54,7 @@ class TrainStep:
     self._annealing_steps = annealing_steps
     self._seed = seed
     self._variables = model.trainable_variables
+    self._follows_norms = order_gradient == 'norm'
     self._compute = tf.function(
         self.gradients, autograph=False, jit_compile=True
     ) if jit_compile else self.gradients
@@ -142,6 +148,10 @@ class TrainStep:
     if self._clip_norm is not None:
       gradients, _ = tf.clip_by_global_norm(
           gradients, self._clip_norm, use_norm=norm)
+    if self._follows_norms:
+      # Replicas agree on them; they are not clipped.
+      gradients = norm_gradients.replace(
+          gradients, self._variables, self._model.constrained_layers)
     num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if num_replicas > 1:
       # In replica context a Keras optimizer sums what the replicas hand it,

@@ -125,6 +125,7 @@ class Learner:
         clip_norm=config.optimizer.clip_norm,
         accumulation_steps=config.optimizer.accumulation_steps,
         annealing_steps=config.objective.annealing_steps,
+        order_gradient=config.objective.order_gradient,
         seed=config.run.seed, jit_compile=config.run.jit_compile)
 
   @property

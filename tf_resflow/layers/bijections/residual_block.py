@@ -1,5 +1,6 @@
 """The invertible residual block."""
 
+import math
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ from tf_resflow.configuration import registries
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
 from tf_resflow.layers.lipschitz import keras_layer
+from tf_resflow.layers.lipschitz import learned_order
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
 # Larger chunks were not faster on two cores.
@@ -59,9 +61,11 @@ class ResidualMap(bijection.SolvingBijection):
     return [self.estimator]
 
   def slope_bounds(self) -> bijection.SlopeBounds:
+    if self.known_by == 'nothing':
+      return bijection.SlopeBounds(0.0, math.inf, self.order, self.known_by)
     return bijection.SlopeBounds(
-        1.0 - self.lipschitz_bound, 1.0 + self.lipschitz_bound, self.order,
-        self.known_by)
+        1.0 - self.lipschitz_bound, 1.0 + self.lipschitz_bound,
+        learned_order.present_order(self.order), self.known_by)
 
 
 @base_layer.configured
@@ -77,6 +81,9 @@ class ResidualBlock(ResidualMap):
       default.
     memory: how gradients of the log-determinant are computed, one of
       `registries.MEMORY_MODES`.
+    uncertified: accepts a `g` whose norms do not chain into a contraction, such
+      as 1 to 2 to inf. Nothing is known then of its slopes, nor whether the
+      block is invertible; solves report whether they converged.
     lipschitz_bound: asserts `Lip(g) <= lipschitz_bound` in l_2 for a `g` whose
       bound is not known from its layers.
     **kwargs: of `keras.layers.Layer`; `dtype` is that of the layers of `g`.
@@ -104,7 +111,8 @@ class ResidualBlock(ResidualMap):
       self, g: keras.layers.Layer,
       estimator: numerics.Estimator | str | None = None,
       solver: numerics.Solver | str | None = None, memory: str = 'recompute',
-      lipschitz_bound: float | None = None, **kwargs):
+      uncertified: bool = False, lipschitz_bound: float | None = None,
+      **kwargs):
     g = keras_layer.as_lipschitz_layer(g, lipschitz_bound)
     kwargs.setdefault('dtype', g.compute_dtype)
     super().__init__(**kwargs)
@@ -121,13 +129,16 @@ class ResidualBlock(ResidualMap):
         self.lipschitz_bound, 'a number in [0, 1)',
         f'The block of g ({g.name!r}) is not invertible otherwise.')
     orders = (g.domain or 2.0, g.codomain or g.domain or 2.0)
+    is_proven = orders[1] is orders[0] or orders[1] <= orders[0]
     errors.check(
-        orders[1] <= orders[0], 'codomain', orders[1],
+        is_proven or uncertified, 'codomain', orders[1],
         f'at most {orders[0]}, the order of the domain of g ({g.name!r})',
-        'It is a contraction in no one norm otherwise.')
+        'It is a contraction in no one norm otherwise; uncertified=True takes '
+        'it all the same.')
     self.g = g
-    self.order = orders[0]
-    self.known_by = g.known_by
+    self.uncertified = uncertified
+    self.order = orders[0] if is_proven else math.nan
+    self.known_by = g.known_by if is_proven else 'nothing'
     self.estimator = numerics.Estimator.get(
         numerics.RussianRoulette() if estimator is None else estimator)
     self.solver = numerics.Solver.get(
@@ -166,7 +177,12 @@ class ResidualBlock(ResidualMap):
     return inputs + self.g(inputs)
 
   def certificate(self, target: float = 0.9999) -> lipschitz_layer.Certificate:
-    """Returns a guaranteed upper bound of `Lip(g)` for the present weights."""
+    """Returns a guaranteed upper bound of `Lip(g)` for the present weights.
+
+    In the norm of `order`; none if the norms of `g` do not chain.
+    """
+    if self.known_by == 'nothing':
+      return lipschitz_layer.Certificate(None, ('uncertified',))
     return self.g.certificate(target)
 
   def norm_estimate(self) -> float:
@@ -189,6 +205,7 @@ class ResidualBlock(ResidualMap):
         'estimator': self.estimator.spec(),
         'solver': self.solver.spec(),
         'memory': self.memory,
+        'uncertified': self.uncertified,
     }
 
 
@@ -206,8 +223,9 @@ class FrozenResidualBlock(ResidualMap):
 
   def __init__(self, block: ResidualBlock):
     super().__init__(name=block.name, dtype=block.dtype_policy)
-    for name in ('estimator', 'solver', 'lipschitz_bound', 'order', 'known_by'):
+    for name in ('estimator', 'solver', 'lipschitz_bound', 'known_by'):
       setattr(self, name, getattr(block, name))
+    self.order = learned_order.present_order(block.order)
     self.function = block.function.of_weights
     weights = block.function.weights(*block.tensors())
     self._structure = tf.nest.map_structure(lambda w: None, weights)

@@ -7,8 +7,10 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow.configuration import registries
 from tf_resflow.layers import base_layer
+from tf_resflow.layers.lipschitz import learned_order
 from tf_resflow.layers.lipschitz import linear
-from tf_resflow.layers.lipschitz import operator_norms
+from tf_resflow.layers.lipschitz import lipschitz_layer
+from tf_resflow.numerics.norms import orders
 
 # Starts of the search for how far an estimate is exceeded.
 _NUM_STARTS = 64
@@ -30,13 +32,16 @@ class InducedNormLayer(linear.LinearLayer):
     `bound='estimate'` divides by the largest quotient that a nonlinear power
     method finds, as the authors do, which is below the norm: `lipschitz_bound`
     is an estimate then, `norm_estimate()` searches for how far it is exceeded,
-    and `certificate()` says what is proven.
+    and `certificate()` says what is proven. `bound='released'` is for converted
+    weights: the estimate of the released code, from one vector, and for 1 x 1
+    kernels without regard to the image.
 
   Args:
     coeff: bound of the norm, in (0, 1).
-    domain: `p`, in [1, inf].
-    codomain: `q`, in [1, inf].
-    bound: 'upper' or 'estimate', see above.
+    domain: `p`, in [1, inf]; 'learned' in a `LearnedNorms`, which then
+      provides it.
+    codomain: `q`, likewise.
+    bound: 'upper', 'estimate' or 'released', see above.
     use_bias: whether to add a bias, one number per output channel.
     kernel_initializer: Keras initializer; None is U(+-1/sqrt(fan_in)).
     bias_initializer: the same for the bias.
@@ -51,22 +56,56 @@ class InducedNormLayer(linear.LinearLayer):
   """
 
   def __init__(
-      self, coeff: float = 0.98, domain: float = 2.0, codomain: float = 2.0,
-      bound: str = 'upper', use_bias: bool = True,
+      self, coeff: float = 0.98, domain: float | str = 2.0,
+      codomain: float | str = 2.0, bound: str = 'upper', use_bias: bool = True,
       kernel_initializer: Any = None, bias_initializer: Any = None,
       num_vectors: int = 3, tolerance: float = 1e-3,
       max_power_iterations: int = 200, seed: int | None = None, **kwargs):
     super().__init__(
         coeff, use_bias, kernel_initializer, bias_initializer, num_vectors,
         tolerance, max_power_iterations, seed, **kwargs)
-    for name, order in (('domain', domain), ('codomain', codomain)):
-      errors.check(order >= 1.0, name, order, 'an order in [1, inf]')
-    self.domain, self.codomain = float(domain), float(codomain)
+    self.learns_orders = domain == codomain == learned_order.LEARNED
+    if not self.learns_orders:
+      for name, order in (('domain', domain), ('codomain', codomain)):
+        errors.check(
+            not isinstance(order, str) and order >= 1.0, name, order,
+            f'an order in [1, inf], or {learned_order.LEARNED} for both')
+      domain, codomain = float(domain), float(codomain)
+    self.domain, self.codomain = domain, codomain
     self.bound = registries.NORM_BOUNDS.check(bound, 'bound')
-    self.operator_norm = operator_norms.of_orders(
-        self.domain, self.codomain, registries.NORM_BOUNDS.get(bound))
+    self.operator_norm = registries.NORM_BOUNDS.get(bound).of_orders(
+        domain, codomain)
     self.known_by = (
         'construction' if self.operator_norm.is_proven else 'estimate')
+
+  def bind_orders(
+      self, domain: learned_order.LearnedOrder,
+      codomain: learned_order.LearnedOrder) -> None:
+    """Takes orders that are learned, before the layer is built."""
+    self.domain, self.codomain = domain, codomain
+
+  def get_build_config(self) -> dict | None:
+    # Layers of a LearnedNorms are built by it, once they have orders.
+    return None if self.learns_orders else super().get_build_config()
+
+  def add_weights(self, kernel_shape: tuple) -> None:
+    super().add_weights(kernel_shape)
+    if self.learns_orders:
+      for name, order in (('domain', self.domain), ('codomain', self.codomain)):
+        errors.check(
+            not isinstance(order, str), name, order,
+            'a number, outside of layers.LearnedNorms',
+            f'Put {self.name} and its neighbours into one.')
+        base_layer.build_once(order, ())
+
+  def orders(
+      self, variables: lipschitz_layer.Tensors,
+  ) -> tuple[orders.Order, orders.Order]:
+    if not self.learns_orders:
+      return super().orders(variables)
+    # One variable, if the layer is alone in its sequence.
+    raw = variables[1 + self.use_bias:]
+    return orders.squashed(raw[0]), orders.squashed(raw[-1])
 
   def norm_estimate(self) -> float:
     """Returns the norm of the present operator, or a bound of it.
@@ -81,8 +120,16 @@ class InducedNormLayer(linear.LinearLayer):
     starts = tf.random.stateless_normal(
         [_NUM_STARTS, size], [0, 1], dtype=tf.float64)
     return float(self.operator_norm.follow(
-        kernel, starts, self.spatial_shape, self.domain, self.codomain, 1e-6,
+        kernel, starts, self.spatial_shape,
+        *map(float, self.orders(self.tensors()[0])), 1e-4,
         self.max_power_iterations, tf.constant(20)).norm)
+
+  def get_config(self) -> dict:
+    domain, codomain = (
+        (learned_order.LEARNED, learned_order.LEARNED) if self.learns_orders
+        else (self.domain, self.codomain))
+    return super().get_config() | {
+        'domain': domain, 'codomain': codomain, 'bound': self.bound}
 
 
 @base_layer.configured

@@ -9,9 +9,11 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow import numerics
+from tf_resflow.layers import base_layer
 from tf_resflow.layers.lipschitz import lipschitz_layer
 from tf_resflow.layers.lipschitz import operator_norms
 from tf_resflow.numerics import convolution
+from tf_resflow.numerics.norms import orders as orders_lib
 
 # After a change of the kernel the vectors take at least this many steps with a
 # random row among them, or directions that they do not contain could overtake
@@ -65,6 +67,11 @@ def _follow_norm(kernel, rows, fingerprint, domain, codomain, kind,
   return result._replace(norm=scale * result.norm), new_fingerprint
 
 
+def _constant(order):
+  """Returns an order without what it depends on."""
+  return tf.stop_gradient(order) if tf.is_tensor(order) else order
+
+
 def _normalize(kernel, scale, norm, coeff):
   """Returns `scale W / max(1, norm / coeff)`."""
   # Exactly W for a kernel that is small enough. The kernel is multiplied once:
@@ -75,15 +82,19 @@ def _normalize(kernel, scale, norm, coeff):
 @numerics.noinline_function
 def _normalize_gradient(dnormalized, kernel, scale, rows, domain, codomain,
                         kind, spatial_shape, coeff):
-  """Pulls a cotangent of `_normalize` back to `W` and `scale`."""
+  """Pulls a cotangent of `_normalize` back to `W`, `scale`, learned orders."""
+  sources = [kernel, scale, *filter(tf.is_tensor, (domain, codomain))]
   with tf.GradientTape() as tape:
-    tape.watch([kernel, scale])
+    tape.watch(sources)
     unit_kernel, largest = _unit_kernel(kernel)
     norm = kind.norm(unit_kernel, rows, spatial_shape, domain, codomain)
     normalized = _normalize(kernel, scale, largest * norm, coeff)
-  return tape.gradient(normalized, [kernel, scale], dnormalized)
+  return tape.gradient(
+      normalized, sources, dnormalized,
+      unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
+@base_layer.configured
 class LinearLayer(lipschitz_layer.LipschitzLayer):
   """A linear map of bounded norm, and a bias.
 
@@ -175,8 +186,9 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
       # keeps them equal to the last bit.
       size = self.operator_norm.row_size(
           tf.zeros(kernel_shape), self.spatial_shape)
+      num_vectors = self.operator_norm.max_rows or self.num_vectors
       self.v = self.add_weight(
-          name='v', shape=(min(self.num_vectors, size), size),
+          name='v', shape=(min(num_vectors, size), size),
           initializer=keras.initializers.Orthogonal(seed=seeded(2)),
           trainable=False, aggregation='only_first_replica')
       self.fingerprint = self.add_weight(
@@ -187,11 +199,22 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
   def norm_state(self) -> Sequence[keras.Variable]:
     return (self.v, self.fingerprint) if self.operator_norm.has_rows else ()
 
+  def orders(
+      self, variables: lipschitz_layer.Tensors,
+  ) -> tuple[orders_lib.Order, orders_lib.Order]:
+    """Returns domain and codomain: numbers, or tensors where they are learned.
+
+    Args:
+      variables: see `tensors`; the kernel, the bias if there is one, and what
+        learned orders are made of.
+    """
+    return self.domain, self.codomain
+
   def _follow(self, variables, state):
     return _follow_norm(
-        tf.stop_gradient(variables[0]), *state, self.domain, self.codomain,
-        self.operator_norm, self.spatial_shape, self.tolerance,
-        self.max_power_iterations)
+        tf.stop_gradient(variables[0]), *state,
+        *map(_constant, self.orders(variables)), self.operator_norm,
+        self.spatial_shape, self.tolerance, self.max_power_iterations)
 
   def converge_norms(
       self, variables: lipschitz_layer.Tensors, state: lipschitz_layer.Tensors,
@@ -208,34 +231,36 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
       output_scale: float | tf.Tensor = 1.0) -> lipschitz_layer.Tensors:
     """Returns the normalised kernel and, if there is one, the bias."""
     rows, norm = norms or (None, None)
-    divisor = tf.stop_gradient(self._divisor(variables, rows, norm))
+    divisor = tf.stop_gradient(
+        self._norm(variables, rows) if norm is None else norm)
+    kernel, biases = variables[0], variables[1:1 + self.use_bias]
+    orders = self.orders(variables)
 
     @tf.custom_gradient
-    def normalize(kernel, scale):
+    def normalize(kernel, scale, *unused_learned_orders):
       return _normalize(kernel, scale, divisor, self.coeff), (
           lambda dy: _normalize_gradient(
-              dy, kernel, scale, rows, self.domain, self.codomain,
-              self.operator_norm, self.spatial_shape, self.coeff))
+              dy, kernel, scale, rows, *orders, self.operator_norm,
+              self.spatial_shape, self.coeff))
 
-    kernel, *biases = variables
     scale = tf.convert_to_tensor(input_scale * output_scale, kernel.dtype)
-    return [normalize(kernel, scale), *(output_scale * b for b in biases)]
+    return [normalize(kernel, scale, *filter(tf.is_tensor, orders)),
+            *(output_scale * b for b in biases)]
 
   def norm(self) -> tf.Tensor:
     """Returns what the kernel is divided by where it exceeds `coeff`.
 
     One number, or one per column or row where they are divided each for itself.
+    Differentiable in the kernel and in learned orders.
     """
     variables, state = self.tensors()
-    return self._divisor(
-        variables, *self.converge_norms(variables, state) or (None, None))
+    return self._norm(
+        variables, *self.converge_norms(variables, state)[:1] or [None])
 
-  def _divisor(self, variables, rows, norm):
-    if norm is not None:
-      return norm
+  def _norm(self, variables, rows):
     unit_kernel, largest = _unit_kernel(variables[0])
     return largest * self.operator_norm.norm(
-        unit_kernel, rows, self.spatial_shape, self.domain, self.codomain)
+        unit_kernel, rows, self.spatial_shape, *self.orders(variables))
 
   def follow_norm(self) -> operator_norms.Followed:
     """Follows the vectors of the present kernel; stores nothing."""
@@ -261,7 +286,7 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
   def certificate(self, target: float = 1.0) -> lipschitz_layer.Certificate:
     result = self.operator_norm.certify(
         self.normalized_kernel().numpy(), self.spatial_shape,
-        self.domain, self.codomain, target)
+        *map(float, self.orders(self.tensors()[0])), target)
     return lipschitz_layer.Certificate(result.bound, (result.method,))
 
 

@@ -13,8 +13,9 @@ from tf_resflow.layers import base_layer
 # Nested lists of tensors.
 Tensors = Any
 # How a bound is known: it holds for all weights, for the present ones, a search
-# found nothing above it, or a user vouches for it. The strongest first.
-KNOWN_BY = ('construction', 'weights', 'estimate', 'assertion')
+# found nothing above it, a user vouches for it, or not at all. The strongest
+# first.
+KNOWN_BY = ('construction', 'weights', 'estimate', 'assertion', 'nothing')
 
 
 class Certificate(NamedTuple):
@@ -49,8 +50,10 @@ class LipschitzLayer(base_layer.BaseLayer):
 
   Attributes:
     domain: the order `p` of the norm of inputs; None if the bound holds for
-      every order, with `q = p`, as that of elementwise activations does.
-    codomain: the order `q` of the norm of outputs; None likewise.
+      every order, with `q = p`, as that of elementwise activations does; a
+      `LearnedOrder` where it is learned.
+    codomain: the order `q` of the norm of outputs, likewise.
+    learns_orders: whether these are learned, see `LearnedNorms`.
     lipschitz_bound: the bound; None if it is not known.
     known_by: how, one of `KNOWN_BY`.
     num_constrained: number of linear maps in it whose norm is bounded.
@@ -74,8 +77,9 @@ class LipschitzLayer(base_layer.BaseLayer):
     Certificate(bound=1.0, methods=())
   """
 
-  domain: float | None = 2.0
-  codomain: float | None = 2.0
+  domain: Any = 2.0
+  codomain: Any = 2.0
+  learns_orders = False
   lipschitz_bound: float | None = None
   known_by = 'construction'
   num_constrained = 0
@@ -209,10 +213,13 @@ class Constraint(NamedTuple):
       `LipschitzLayer` on vectors.
     conv2d: `conv2d(filters, kernel_size, coeff=, seed=, name=, dtype=)` returns
       one on images.
+    takes_orders: whether both take `domain=`, `codomain=` and `bound=` as well,
+      as induced-norm layers do; without, bounds are those of l_2.
   """
 
   dense: Callable
   conv2d: Callable
+  takes_orders: bool = False
 
 
 def least_known(words: Iterable[str]) -> str:

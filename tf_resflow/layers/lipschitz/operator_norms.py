@@ -80,10 +80,23 @@ class OperatorNorm:
     is_proven: whether it is at least the norm: a layer that divides by it keeps
       its bound, to a relative 1e-3 where it iterates.
     has_rows: whether there are vectors to follow from call to call.
+    max_rows: the most of them; None for as many as layers ask for.
   """
 
   is_proven = True
   has_rows = True
+  max_rows: int | None = None
+
+  def of_orders(
+      self, domain: orders.Order | str, codomain: orders.Order | str,
+  ) -> 'OperatorNorm':
+    """Returns what is used of given orders: the norm itself, if it is known."""
+    if domain == codomain == 2.0:
+      return SPECTRAL
+    return CLOSED if self._knows_closed(domain, codomain) else self
+
+  def _knows_closed(self, domain, codomain):
+    return induced_bounds.is_closed(domain, codomain)
 
   def row_size(
       self, kernel: Any, spatial_shape: tuple[int, int] | None) -> int:
@@ -186,7 +199,12 @@ class _Upper(_Spectral):
 
 
 class _Estimate(OperatorNorm):
-  """The largest `|A x|_q / |x|_p` that the nonlinear power method finds."""
+  """The largest `|A x|_q / |x|_p` that the nonlinear power method finds.
+
+  The tolerance is that of the vectors, as with the power iteration: the
+  quotient, flat at its maximum, is iterated to the square of it, or as far as
+  the dtype goes.
+  """
 
   is_proven = False
 
@@ -195,31 +213,40 @@ class _Estimate(OperatorNorm):
 
   def follow(self, kernel, rows, spatial_shape, domain, codomain, tolerance,
              max_steps, min_steps):
+    gap = max(tolerance**2, 100.0 * np.finfo(kernel.dtype.as_numpy_dtype).eps)
     result = induced_power.power_method(
-        make_operator(kernel, spatial_shape), rows, domain, codomain,
-        tolerance, max_steps, min_steps)
-    return Followed(result.x, result.norm * pixel_factor(
+        make_operator(kernel, spatial_shape), rows, domain, codomain, gap,
+        max_steps, min_steps)
+    return Followed(result.x, result.norm * self._pixel_factor(
         kernel, spatial_shape, domain, codomain), result.num_steps)
 
   def norm(self, kernel, rows, spatial_shape, domain, codomain):
-    return pixel_factor(
+    return self._pixel_factor(
         kernel, spatial_shape, domain, codomain) * induced_power.induced_norm(
             make_operator(kernel, spatial_shape), rows, domain, codomain)
 
+  def _pixel_factor(self, *args):
+    return pixel_factor(*args)
 
-CLOSED, SPECTRAL, UPPER, ESTIMATE = (
-    _Closed(), _Spectral(), _Upper(), _Estimate())
 
+class _Released(_Estimate):
+  """What the released code divides by: one vector is followed.
 
-def of_orders(
-    domain: float, codomain: float, bound: OperatorNorm) -> OperatorNorm:
-  """Returns what `|A|_p->q` is bounded by: itself, where it is known.
-
-  Args:
-    domain: `p`.
-    codomain: `q`.
-    bound: what to take elsewhere.
+  Of a 1 x 1 kernel it is the norm at one pixel, which is that over the image
+  where `p <= q`, and below it elsewhere. Closed forms are those of orders 1, 2
+  and infinity.
   """
-  if induced_bounds.is_closed(domain, codomain):
-    return CLOSED
-  return SPECTRAL if domain == codomain == 2.0 else bound
+
+  max_rows = 1
+
+  def _knows_closed(self, domain, codomain):
+    return super()._knows_closed(domain, codomain) and {
+        domain, codomain} <= {1.0, 2.0, math.inf}
+
+  def _pixel_factor(self, *unused_args):
+    return 1.0
+
+
+CLOSED, SPECTRAL, UPPER, ESTIMATE, RELEASED = (
+    _Closed(), _Spectral(), _Upper(), _Estimate(), _Released())
+

@@ -2,7 +2,6 @@
 
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.lipschitz import linear
-from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
 @base_layer.configured
@@ -72,7 +71,3 @@ class SpectralConv2D(linear.Conv2D, SpectralLayer):
     Gouk et al., 2018, Regularisation of Neural Networks by Enforcing Lipschitz
     Continuity; Chen et al., 2019, Appendix E.
   """
-
-
-SPECTRAL = lipschitz_layer.Constraint(
-    dense=SpectralDense, conv2d=SpectralConv2D)

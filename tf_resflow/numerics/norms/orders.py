@@ -8,6 +8,27 @@ import math
 import tensorflow as tf
 
 Order = float | tf.Tensor
+# The least order that is learned: that of its dual is 1001 then.
+_LEAST_LEARNED = 1.001
+
+
+def squashed(raw: tf.Tensor) -> tf.Tensor:
+  """Returns an order in (1, 5) for any number, increasing, 2 for 0.
+
+    3 + 2 tanh(-leaky_elu(atanh(1/2) - raw)),
+    leaky_elu(a) = 0.3 a + 0.7 elu(a)
+
+  It is at least 1.001, which `raw` reaches at -3.6.
+
+  Args:
+    raw: a scalar.
+
+  References:
+    The released code of Chen et al., 2019, Residual Flows.
+  """
+  a = math.atanh(0.5) - raw
+  order = 3.0 + 2.0 * tf.tanh(-(0.3 * a + 0.7 * tf.nn.elu(a)))
+  return tf.maximum(order, _LEAST_LEARNED)
 
 
 def dual(order: Order) -> Order:

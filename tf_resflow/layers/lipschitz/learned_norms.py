@@ -1,0 +1,63 @@
+"""Linear layers that learn, together, in which norms they are bounded."""
+
+from collections.abc import Sequence
+
+from tf_resflow import errors
+from tf_resflow.layers import base_layer
+from tf_resflow.layers.lipschitz import learned_order
+from tf_resflow.layers.lipschitz import lipschitz_layer
+from tf_resflow.layers.lipschitz import sequence
+
+
+@base_layer.configured
+class LearnedNorms(sequence.Sequence):
+  """A `Sequence` that is a contraction in an l_p whose order it learns.
+
+  The codomain of a linear layer is the domain of the next one, and that of the
+  last one the domain of the first: with `n` linear layers there are `n` orders,
+  each in (1, 5) and 2 at first, and whatever they are, the sequence maps l_p to
+  l_p with the product of the bounds. They are trained as weights are, through
+  the norms that kernels are divided by.
+
+  Args:
+    parts: the layers, the first one applied first; linear ones are induced-norm
+      layers with `domain='learned', codomain='learned'`.
+    **kwargs: of `keras.layers.Layer`; `dtype` is that of the parts.
+
+  Raises:
+    InvalidValueError: if a linear layer does not learn its orders, or the
+      dtypes of the parts differ.
+
+  Example:
+    >>> learned = {'domain': 'learned', 'codomain': 'learned'}
+    >>> g = layers.LearnedNorms([
+    ...     layers.InducedNormDense(8, coeff=0.9, **learned), layers.ELU(),
+    ...     layers.InducedNormDense(2, coeff=0.5, **learned)])
+    >>> g(tf.ones([3, 2])).shape
+    TensorShape([3, 2])
+    >>> [float(order.value()) for order in g.orders]
+    [2.0, 2.0]
+
+  References:
+    Chen et al., 2019, Residual Flows, Section 5.1 and Appendix D.
+  """
+
+  def __init__(
+      self, parts: Sequence[lipschitz_layer.LipschitzLayer], **kwargs):
+    linear = [c for part in parts for c in part.constrained_layers()]
+    for layer in linear:
+      errors.check(
+          layer.learns_orders, 'domain', layer.domain,
+          f'{learned_order.LEARNED} for every linear layer of a LearnedNorms',
+          f'{layer.name} has orders of its own.')
+    orders = [
+        learned_order.LearnedOrder(name=f'order_{i}', dtype=layer.dtype_policy)
+        for i, layer in enumerate(linear)]
+    for i, layer in enumerate(linear):
+      layer.bind_orders(orders[i], orders[(i + 1) % len(orders)])
+    super().__init__(parts, **kwargs)
+
+  @property
+  def orders(self) -> list[learned_order.LearnedOrder]:
+    """Those of the domains of the linear layers, the first one's first."""
+    return [layer.domain for layer in self.constrained_layers()]

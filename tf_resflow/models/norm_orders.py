@@ -1,0 +1,85 @@
+"""The orders of norms that a flag lists, layer by layer."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tf_resflow import errors
+from tf_resflow.configuration import values
+
+LEARNED = 'learned'
+_EXPECTED = (
+    'orders in [1, inf], one for all layers or one more than there are layers, '
+    f'such as inf or 2,1.5,2,2, or {LEARNED}')
+
+
+class Orders(NamedTuple):
+  """The orders of the norms of a layer.
+
+  Attributes:
+    domain: `p`, a number or 'learned'.
+    codomain: `q`.
+  """
+
+  domain: float | str
+  codomain: float | str
+
+  @property
+  def is_spectral(self) -> bool:
+    """Whether the norm is the spectral one."""
+    return self.domain == self.codomain == 2.0
+
+
+def is_spectral(norms: Sequence[str]) -> bool:
+  """Whether all norms are those of l_2."""
+  return norms != (LEARNED,) and all(float(norm) == 2.0 for norm in norms)
+
+
+def check(norms: Sequence[str], uncertified: bool) -> None:
+  """Raises `InvalidValueError` unless norms are orders that make sense.
+
+  Args:
+    norms: texts, see `of_layers`.
+    uncertified: whether they may be such that they prove nothing.
+  """
+  text = values.text_of(tuple(norms))
+  if norms == (LEARNED,):
+    return
+  try:
+    orders = [float(norm) for norm in norms]
+  except ValueError:
+    orders = []
+  errors.check(
+      bool(orders) and all(order >= 1.0 for order in orders), 'norms', text,
+      _EXPECTED)
+  errors.check(
+      uncertified or orders[-1] <= orders[0], 'norms', text,
+      f'a last order that is at most the first, {norms[0]}',
+      'g is proven to be a contraction in no norm otherwise; --uncertified '
+      'takes it all the same.')
+
+
+def check_length(norms: Sequence[str], num_layers: int, what: str) -> None:
+  """Raises `InvalidValueError` unless there are as many as layers ask for.
+
+  Args:
+    norms: texts, see `of_layers`.
+    num_layers: number of linear layers.
+    what: those that they belong to, for the message.
+  """
+  errors.check(
+      len(norms) in (1, num_layers + 1), 'norms', values.text_of(tuple(norms)),
+      f'one order, or {num_layers + 1}: one more than {what} have layers')
+
+
+def of_layers(norms: Sequence[str], num_layers: int) -> list[Orders]:
+  """Returns the orders of every linear layer of a network.
+
+  Args:
+    norms: texts of the orders between layers, one more than there are layers;
+      one alone is that of all; or 'learned' alone.
+    num_layers: number of linear layers.
+  """
+  orders = [norm if norm == LEARNED else float(norm) for norm in norms]
+  if len(orders) == 1:
+    orders *= num_layers + 1
+  return [Orders(*pair) for pair in zip(orders, orders[1:], strict=False)]
