@@ -44,6 +44,13 @@ VARIANTS = {
         'data': 'cifar10', 'task': 'classification', 'squeeze_first': True,
         'nblocks': '1'},
     'linear': {'data': 'mnist', 'quadratic': True, 'factor_out': True},
+    'largest_rows': {'data': 'mnist', 'vnorms': 'ffff'},
+    'mixed': {'data': 'mnist', 'vnorms': 'f22f', 'squeeze_first': True},
+    'mixed_columns': {'data': 'mnist', 'vnorms': '2112', 'nblocks': '1'},
+    'mixed_1x1': {'data': 'mnist', 'vnorms': '3223', 'kernels': '1-1-1'},
+    'order_3': {'data': 'mnist', 'vnorms': '33', 'kernels': '3'},
+    'not_closed': {'data': 'mnist', 'vnorms': '3133', 'fc': True},
+    'learned': {'data': 'mnist', 'learn_p': True},
     'coupling': {
         'data': 'mnist', 'block': 'coupling', 'act': 'relu',
         'nblocks': '2-3', 'kernels': '3-1-1-3'},

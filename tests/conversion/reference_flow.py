@@ -19,6 +19,7 @@ from collections import OrderedDict
 
 import numpy as np
 
+from tests.conversion import reference_norms
 from tests.conversion import reference_state
 from tests.conversion.reference_state import default_arguments
 from tests.conversion.reference_state import parameter_names
@@ -64,6 +65,13 @@ def make_state(arguments, seed, image_size=None):
       else:
         kernel *= np.sqrt(2.0 / kernel[0].size)
       value = kernel
+    elif entry.role == 'order_again':
+      names = dict(zip(('domain', 'codomain'), entry.operator.orders,
+                       strict=True))
+      value = state[names[entry.name.rpartition('.')[2]]]
+    elif entry.role in 'uv' and entry.operator.orders != (2.0, 2.0):
+      # Wherever training left them.
+      value = rng.normal(size=entry.shape)
     elif entry.role in ('scale', 'u', 'v'):
       value = singular[entry.role]
     else:
@@ -91,6 +99,7 @@ def _draw(entry, rng):
       'bias': lambda: 0.3 * rng.normal(size=shape),
       'log_scale': lambda: 0.2 * rng.normal(size=shape),
       'beta': lambda: rng.normal(0.5, 0.5, shape),
+      'order': lambda: rng.normal(0.0, 0.5, shape),
       # Singular values around one; neither symmetric nor triangular.
       'matrix': lambda: np.linalg.qr(rng.normal(size=shape))[0] + (
           0.3 / np.sqrt(shape[0])) * rng.normal(size=shape),
@@ -306,13 +315,25 @@ def _modules(arguments, state, layer, value):
       continue
     kernel = _load(state, f'{module.name}.weight')
     if module.constrained:
-      sigma = top_singular(norm_matrix(module, kernel))[0]
-      kernel = kernel / max(1.0, sigma / arguments['coeff'])
+      kernel = _normalized(arguments, state, module, kernel)
     matrix = operator_matrix(module, kernel)
     bias = np.repeat(
         _load(state, f'{module.name}.bias'), module.height * module.width)
     value = value @ matrix.T + bias
     yield value, None, matrix
+
+
+def _normalized(arguments, state, module, kernel):
+  matrix = norm_matrix(module, kernel)
+  if module.orders == (2.0, 2.0):
+    return kernel / max(1.0, top_singular(matrix)[0] / arguments['coeff'])
+  orders = [
+      reference_norms.squash(_load(state, order)) if isinstance(order, str)
+      else order for order in module.orders]
+  v = (_load(state, f'{module.name}.v')
+       if reference_norms.has_vectors(module.orders) else None)
+  return reference_norms.normalize(
+      kernel, matrix, v, orders, arguments['coeff'])
 
 
 _LAYERS = {

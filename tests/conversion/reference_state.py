@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tests.conversion import reference_norms
+
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR10_STD = (0.2023, 0.1994, 0.2010)
 _DEFAULTS = {
@@ -41,7 +43,7 @@ _FORCED_SIZES = {
 _NUM_CLASSES = {'cifar10': 10, 'mnist': 10, 'svhn': 10}
 _NUM_DENSE_BLOCKS = 4
 _PARAMETER_ROLES = (
-    'geom_p', 'lamb', 'kernel', 'bias', 'beta', 'log_scale', 'matrix')
+    'geom_p', 'lamb', 'kernel', 'bias', 'beta', 'log_scale', 'matrix', 'order')
 
 
 class Operator(NamedTuple):
@@ -55,6 +57,8 @@ class Operator(NamedTuple):
     height: rows of the image; 1 for a matrix.
     width: columns of the image; 1 for a matrix.
     constrained: whether its norm is limited to `coeff`.
+    orders: of the norms of inputs and outputs: numbers, or, where they are
+      learned, names in the state.
   """
 
   name: str
@@ -64,6 +68,7 @@ class Operator(NamedTuple):
   height: int = 1
   width: int = 1
   constrained: bool = True
+  orders: tuple = (2.0, 2.0)
 
 
 class Activation(NamedTuple):
@@ -144,16 +149,14 @@ def check_supported(arguments):
 
   Raises:
     NotImplementedError: for another kind of model than a flow of couplings, or
-      of residual blocks with spectral norms.
+      of residual blocks.
     ValueError: for arguments with which the authors' code fails.
   """
-  for name in ('learn_p', 'batchnorm', 'dropout', 'padding'):
+  for name in ('batchnorm', 'dropout', 'padding'):
     if arguments[name]:
       raise NotImplementedError(f'{name}={arguments[name]}')
   kernels = kernel_widths(arguments)
   if arguments['block'] == 'resblock':
-    if set(arguments['vnorms']) != {'2'}:
-      raise NotImplementedError('only blocks of spectral norm')
     if len(arguments['vnorms']) != len(kernels) + 1:
       raise ValueError('vnorms has one character more than kernels has entries')
   if not arguments['fc'] and any(kernel % 2 == 0 for kernel in kernels):
@@ -220,7 +223,7 @@ def _scale(arguments, index, shape, num_blocks, last):
     net = (_dense_net if dense else _conv_net)(
         f'transforms.{index}.chain.{len(layers)}.nnet', shape, ends, width,
         kernel_widths(arguments), arguments['preact'] and (leading or dense),
-        not coupled)
+        not coupled, [] if coupled else _orders(arguments))
     if coupled:
       add('coupling', net=net, passed=_passed(shape, masked) ^ next(swaps),
           masked=masked)
@@ -262,18 +265,28 @@ def _passed(shape, checkerboard):
   return channel < shape[0] // 2
 
 
-def _conv_net(name, shape, ends, width, kernels, leading, constrained):
+def _orders(arguments):
+  """Pairs of orders, layer by layer; none where they are learned."""
+  if arguments['learn_p']:
+    return []
+  return list(itertools.pairwise(
+      np.inf if norm == 'f' else float(norm) for norm in arguments['vnorms']))
+
+
+def _conv_net(name, shape, ends, width, kernels, leading, constrained, orders):
   channels, rows, columns = shape
   # The first and the last are always there, and the same for one entry.
   kernels = [kernels[0], *kernels[1:-1], kernels[-1]]
-  return _alternate(name, leading, [
+  if orders:
+    orders = [orders[0], *orders[1:-1], orders[-1]]
+  return _alternate(name, leading, orders, [
       Operator('', outputs, inputs, kernel, rows, columns, constrained)
       for (inputs, outputs), kernel in zip(
           _widths(channels, ends, width, len(kernels)), kernels, strict=True)])
 
 
-def _dense_net(name, shape, ends, width, kernels, leading, constrained):
-  return _alternate(f'{name}.nnet', leading, [
+def _dense_net(name, shape, ends, width, kernels, leading, constrained, orders):
+  return _alternate(f'{name}.nnet', leading, orders, [
       Operator('', outputs, inputs, constrained=constrained)
       for inputs, outputs in _widths(
           np.prod(shape), ends, width, len(kernels))])
@@ -284,12 +297,19 @@ def _widths(size, ends, width, num_operators):
   return itertools.pairwise([first, *[width] * (num_operators - 1), last])
 
 
-def _alternate(prefix, leading, operators):
-  net = []
-  for operator in operators:
-    if net or leading:
+def _alternate(prefix, leading, orders, operators):
+  first = int(leading)
+  names = [f'{prefix}.{2 * i + first}' for i in range(len(operators))]
+  if operators[0].constrained and not orders:
+    # The codomain of a layer is the domain of the next; one has two names.
+    learned = [f'{names[0]}.domain', *(f'{n}.codomain' for n in names[:-1])]
+    orders = list(zip(learned, learned[1:] + learned[:1], strict=True))
+  net = [Activation(f'{prefix}.0')] if leading else []
+  for i, operator in enumerate(operators):
+    if i:
       net.append(Activation(f'{prefix}.{len(net)}'))
-    net.append(operator._replace(name=f'{prefix}.{len(net)}'))
+    net.append(operator._replace(
+        name=names[i], **({'orders': orders[i]} if orders else {})))
   return tuple(net)
 
 
@@ -375,6 +395,14 @@ def _operator_entries(operator):
       Entry(f'{name}.bias', (outputs,), 'bias')]
   if not operator.constrained:
     return entries
+  for suffix, order in zip(('domain', 'codomain'), operator.orders,
+                           strict=True):
+    if isinstance(order, str):
+      entries.append(Entry(
+          f'{name}.{suffix}', (),
+          'order' if order == f'{name}.{suffix}' else 'order_again', operator))
+  if not reference_norms.has_vectors(operator.orders):
+    return [*entries, Entry(f'{name}.scale', (), 'scale', operator)]
   if not dense:
     entries += [
         Entry(f'{name}.initialized', (), 'initialized'),
