@@ -240,6 +240,9 @@ BIJECTIONS = {
            ('invertible_linear_image', layers.InvertibleLinear, (2, 2, 2)))
        for parameterization in registries.MATRICES.names()},
     'residual_block_induced': _block(networks.induced_g),
+    'residual_block_learned': _block(networks.learned_g),
+    'residual_block_learned_estimate': _block(
+        functools.partial(networks.learned_g, bound='estimate')),
     'residual_conv': _block(networks.conv_g, (4, 4, 2)),
     'residual_exact': _block(estimator='exact', is_random=False,
                              compiles=False),
@@ -349,6 +352,12 @@ MODELS = {
         models.VectorFlowConfig(
             event_size=3, num_blocks=2, hidden_units=(5, 4)).build, (3,),
         is_random=True),
+    'vector_flow_norms': Case(
+        models.VectorFlowConfig(
+            event_size=3, num_blocks=2, hidden_units=(5, 4), norms=('learned',),
+            norm_bound='estimate').build, (3,), is_random=True),
+    'flow_norms': image_flow(
+        norms=('inf', '2', '3', 'inf'), num_blocks=(1, 1), num_dense_blocks=1),
     'flow_of_chain': Case(
         lambda dtype: models.Flow(_chain(dtype), (4, 4, 1)), (4, 4, 1),
         is_random=True),

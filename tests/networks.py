@@ -41,6 +41,15 @@ def induced_g(dtype: str) -> keras.Sequential:
           3, coeff=0.9, domain=3, codomain=math.inf, seed=5, dtype=dtype)])
 
 
+def learned_g(dtype: str, bound: str = 'upper') -> layers.LearnedNorms:
+  """Returns a contraction in a norm that it learns, on events `[3]`."""
+  learned = {'domain': 'learned', 'codomain': 'learned', 'bound': bound}
+  return layers.LearnedNorms([
+      layers.InducedNormDense(6, coeff=0.9, seed=1, dtype=dtype, **learned),
+      layers.LipSwish(dtype=dtype),
+      layers.InducedNormDense(3, coeff=0.9, seed=5, dtype=dtype, **learned)])
+
+
 def conv_g(dtype: str, activation: str = 'lipswish') -> keras.Sequential:
   """Returns a network of constrained convolutions, on events `[4, 4, 2]`."""
   make_activation = registries.ACTIVATIONS.get(activation)
@@ -113,6 +122,10 @@ LINEAR = {
         layers.InducedNormConv2D, 2, 3, domain=1.5, codomain=3), (3, 4, 2)),
     'induced_conv_1x1': (_linear(
         layers.InducedNormConv2D, 3, 1, domain=3, codomain=1.5), (3, 4, 2)),
+    'induced_released': (_linear(
+        layers.InducedNormConv2D, 3, 1, domain=3, codomain=1.5,
+        bound='released'), (3, 4, 2)),
+    'learned_norms': (learned_g, (3,)),
     'sequence_induced': (
         lambda dtype: layers.as_lipschitz_layer(induced_g(dtype)), (3,)),
 }

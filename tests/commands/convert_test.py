@@ -117,7 +117,7 @@ def test_fine_tuning(run_tool, made, workdir, data_dir, tmp_path):
 
 @pytest.mark.parametrize('change, said', [
     ({'batchnorm': True}, 'checkpoint.args.batchnorm=True: expected False.'),
-    ({'vnorms': '1222'}, "checkpoint.args.vnorms='1222': expected 2s alone."),
+    ({'vnorms': '1222'}, "checkpoint.args.vnorms='1222': expected a last norm"),
 ])
 def test_unsupported_switches(run_tool, tmp_path, change, said):
   made = checkpoints.make('grey')

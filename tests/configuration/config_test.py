@@ -146,7 +146,8 @@ OTHER = dict(
     weight_decay=0.5, clip_norm=0.5, ema_decay=0.5, seed=9, imports=('json',),
     strategy='single', jit_compile=True, checkpoint_every=2,
     checkpoints_to_keep=2, log_every=2, sample_every=2, evaluate_every=2,
-    annealing_steps=5, keep_best=True)
+    annealing_steps=5, keep_best=True, norms=('inf',), norm_bound='estimate',
+    uncertified=True, order_gradient='norm')
 
 # What may differ between the start of a run and its continuation: nothing here
 # changes what a step computes, except for rounding, the length of a
@@ -171,7 +172,7 @@ def test_differences(name):
   # A start from which each field can change alone.
   start = configuration.make_config(
       dataset='mnist', num_validation=10, evaluate_every=5, num_blocks=(1, 1),
-      mean=(0.25,), std=(0.25,))
+      mean=(0.25,), std=(0.25,), norms=('learned',))
   other = start.replace(**{name: OTHER[name]})
   assert other != start
   different = {} if name in _RESUMABLE else {

@@ -20,7 +20,7 @@ _OTHER = configuration.make_config(**{
     'mean': (0.1 + 0.2, 0.5, 1e-7), 'std': (0.25, 1.0, 2.0),
     'lipschitz_coeff': 1.0 / 3.0, 'learning_rate': 1.2345678901234567e-5,
     'estimator': 'roulette:geometric:0.30000000000000004,exact=9',
-    'imports': ('json', 'math')})
+    'imports': ('json', 'math'), 'norms': ('learned',)})
 
 
 def _defined():

@@ -117,6 +117,22 @@ def test_switches():
       warmup_steps=3, estimator='roulette:geometric:0.5,exact=4')
 
 
+@pytest.mark.parametrize('change, expected', [
+    ({'vnorms': 'f2ff'}, {'norms': ('inf', '2', 'inf', 'inf')}),
+    ({'vnorms': '33', 'kernels': '3'},
+     {'norms': ('3',), 'kernel_sizes': (3, 3), 'num_dense_hidden_layers': 0}),
+    ({'vnorms': '122f'}, {'norms': ('1', '2', '2', 'inf'),
+                          'uncertified': True}),
+    ({'learn_p': True}, {'norms': ('learned',), 'order_gradient': 'norm'})])
+def test_norms(change, expected):
+  arguments = reference_flow.default_arguments(**change)
+  uncertified = 'uncertified' in expected
+  made = conversion.convert_arguments(arguments, uncertified)
+  assert made.config == convert().config.replace(
+      norm_bound='released', **expected)
+  assert 'by estimates, which may be too low' in made.notes[0]
+
+
 def test_couplings():
   """What their norms and log-determinants would take makes no difference."""
   expected = configuration.make_config(
@@ -196,10 +212,17 @@ def test_rule_of_the_first_block():
 
 @pytest.mark.parametrize('change, message', [
     ({'block': 'glow'}, "block='glow': expected one of resblock, coupling"),
-    ({'vnorms': '122f'}, "vnorms='122f': expected 2s alone. Norms other"),
+    ({'vnorms': '122f'}, "vnorms='122f': expected a last norm that is at most "
+     'the first. Nothing proves that its blocks are invertible; --uncertified'),
+    ({'vnorms': '2i22'}, "vnorms='2i22': expected digits from 1, and f"),
+    ({'vnorms': '2022'}, "vnorms='2022': expected digits from 1, and f"),
+    ({'vnorms': 'f2', 'kernels': '3'}, "kernels='3': expected two or more with "
+     'such norms'),
+    ({'vnorms': 'ffff', 'kernels': '3-3-9', 'imagesize': 32},
+     "kernels='3-3-9': expected at most 8, the size of the smallest images"),
     ({'vnorms': '222'}, "vnorms='222': expected 4 norms, one more than"),
-    ({'learn_p': True}, 'learn_p=True: expected False. Learned norms cannot be '
-     'converted: layers bound'),
+    ({'learn_p': True, 'vnorms': '22', 'kernels': '3'},
+     "kernels='3': expected two or more with such norms"),
     ({'batchnorm': True}, 'batchnorm=True: expected False. Batch normalisation '
      'inside of g .*: its moving statistics make g another function'),
     ({'dropout': 0.5}, 'dropout=0.5: expected 0.0. Dropout inside of g .*: it '

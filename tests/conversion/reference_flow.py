@@ -19,6 +19,7 @@ from collections import OrderedDict
 
 import numpy as np
 
+from tests.conversion import reference_nets
 from tests.conversion import reference_norms
 from tests.conversion import reference_state
 from tests.conversion.reference_state import default_arguments
@@ -309,7 +310,7 @@ def _apply_coupling(arguments, state, layer, x):
 def _modules(arguments, state, layer, value):
   """Yields what every module of a net makes, and its slopes or its matrix."""
   for module in layer.net:
-    if isinstance(module, reference_state.Activation):
+    if isinstance(module, reference_nets.Activation):
       value, slope = _activate(arguments['act'], state, module, value)
       yield value, slope, None
       continue

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tests.conversion import reference_nets
 from tests.conversion import reference_norms
 
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
@@ -46,37 +47,6 @@ _PARAMETER_ROLES = (
     'geom_p', 'lamb', 'kernel', 'bias', 'beta', 'log_scale', 'matrix', 'order')
 
 
-class Operator(NamedTuple):
-  """A convolution of stride 1 that keeps the size, or a dense matrix.
-
-  Attributes:
-    name: of the module in the authors' state.
-    outputs: channels or, of a matrix, rows.
-    inputs: channels or, of a matrix, columns.
-    kernel: odd width of the square kernel; `None` for a matrix.
-    height: rows of the image; 1 for a matrix.
-    width: columns of the image; 1 for a matrix.
-    constrained: whether its norm is limited to `coeff`.
-    orders: of the norms of inputs and outputs: numbers, or, where they are
-      learned, names in the state.
-  """
-
-  name: str
-  outputs: int
-  inputs: int
-  kernel: int | None = None
-  height: int = 1
-  width: int = 1
-  constrained: bool = True
-  orders: tuple = (2.0, 2.0)
-
-
-class Activation(NamedTuple):
-  """A nonlinearity inside a residual block, by the name of its module."""
-
-  name: str
-
-
 class Layer(NamedTuple):
   """One step of the flow.
 
@@ -108,7 +78,7 @@ class Entry(NamedTuple):
   name: str
   shape: tuple
   role: str
-  operator: Operator | None = None
+  operator: reference_nets.Operator | None = None
 
   @property
   def dtype(self):
@@ -220,10 +190,10 @@ def _scale(arguments, index, shape, num_blocks, last):
       raise ValueError(f'{shape[0]} channels have no halves')
     # What the network takes and makes, in multiples of what there is.
     ends = (1, 1) if not coupled else (1, 2) if masked else (1 / 2, 1)
-    net = (_dense_net if dense else _conv_net)(
+    net = (reference_nets.dense_net if dense else reference_nets.conv_net)(
         f'transforms.{index}.chain.{len(layers)}.nnet', shape, ends, width,
         kernel_widths(arguments), arguments['preact'] and (leading or dense),
-        not coupled, [] if coupled else _orders(arguments))
+        not coupled, [] if coupled else reference_nets.orders(arguments))
     if coupled:
       add('coupling', net=net, passed=_passed(shape, masked) ^ next(swaps),
           masked=masked)
@@ -265,54 +235,6 @@ def _passed(shape, checkerboard):
   return channel < shape[0] // 2
 
 
-def _orders(arguments):
-  """Pairs of orders, layer by layer; none where they are learned."""
-  if arguments['learn_p']:
-    return []
-  return list(itertools.pairwise(
-      np.inf if norm == 'f' else float(norm) for norm in arguments['vnorms']))
-
-
-def _conv_net(name, shape, ends, width, kernels, leading, constrained, orders):
-  channels, rows, columns = shape
-  # The first and the last are always there, and the same for one entry.
-  kernels = [kernels[0], *kernels[1:-1], kernels[-1]]
-  if orders:
-    orders = [orders[0], *orders[1:-1], orders[-1]]
-  return _alternate(name, leading, orders, [
-      Operator('', outputs, inputs, kernel, rows, columns, constrained)
-      for (inputs, outputs), kernel in zip(
-          _widths(channels, ends, width, len(kernels)), kernels, strict=True)])
-
-
-def _dense_net(name, shape, ends, width, kernels, leading, constrained, orders):
-  return _alternate(f'{name}.nnet', leading, orders, [
-      Operator('', outputs, inputs, constrained=constrained)
-      for inputs, outputs in _widths(
-          np.prod(shape), ends, width, len(kernels))])
-
-
-def _widths(size, ends, width, num_operators):
-  first, last = (int(end * size) for end in ends)
-  return itertools.pairwise([first, *[width] * (num_operators - 1), last])
-
-
-def _alternate(prefix, leading, orders, operators):
-  first = int(leading)
-  names = [f'{prefix}.{2 * i + first}' for i in range(len(operators))]
-  if operators[0].constrained and not orders:
-    # The codomain of a layer is the domain of the next; one has two names.
-    learned = [f'{names[0]}.domain', *(f'{n}.codomain' for n in names[:-1])]
-    orders = list(zip(learned, learned[1:] + learned[:1], strict=True))
-  net = [Activation(f'{prefix}.0')] if leading else []
-  for i, operator in enumerate(operators):
-    if i:
-      net.append(Activation(f'{prefix}.{len(net)}'))
-    net.append(operator._replace(
-        name=names[i], **({'orders': orders[i]} if orders else {})))
-  return tuple(net)
-
-
 def build_heads(arguments, image_size=None):
   """Returns the unconstrained convolution of each scale's classifier."""
   if arguments['task'] == 'density':
@@ -324,7 +246,7 @@ def build_heads(arguments, image_size=None):
     if index < len(scales) - 1:
       channels *= 2 if arguments['factor_out'] else 4
       height, width = height // 2, width // 2
-    heads.append(Operator(
+    heads.append(reference_nets.Operator(
         f'classification_heads.{index}.0', arguments['cdim'], channels, 3,
         height, width, constrained=False))
   return heads
@@ -354,7 +276,7 @@ def state_entries(arguments, image_size=None):
     entries += _operator_entries(head)
     entries += _act_norm_entries(head.name[:-1] + '1', head.outputs)
   if heads:
-    entries += _operator_entries(Operator(
+    entries += _operator_entries(reference_nets.Operator(
         'logit_layer', num_classes(arguments), len(heads) * arguments['cdim'],
         constrained=False))
   return entries
@@ -379,7 +301,7 @@ def _net_entries(arguments, layer):
       Entry(f'{layer.name}.last_firmom', (1,), 'moment'),
       Entry(f'{layer.name}.last_secmom', (1,), 'moment')]
   for module in layer.net:
-    if isinstance(module, Operator):
+    if isinstance(module, reference_nets.Operator):
       entries += _operator_entries(module)
     elif arguments['act'] == 'swish':
       entries.append(Entry(f'{module.name}.beta', (1,), 'beta'))

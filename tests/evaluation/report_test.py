@@ -1,5 +1,6 @@
 """The report of an evaluation agrees with its parts."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -98,7 +99,7 @@ def test_format_table():
   assert lines[1] == 'num_examples  360'
   assert lines[2] == 'nothing       not computed'
   assert lines[-1].split() == [
-      'block_0', '0.912346', '0.950000', 'dft,', 'gram']
+      'block_0', '0.912346', '0.950000', 'l_2', 'dft,', 'gram']
 
 
 def test_hybrids_report_their_accuracy(split):
@@ -144,7 +145,40 @@ def test_a_flow_without_blocks(split):
 def test_norms_that_are_not_known():
   bounds = [models.BlockBound('a', 0.5, None, None, ())]
   table = evaluation.format_table({'num_examples': 1}, bounds)
-  assert table.splitlines()[-1].split() == ['a', 'unknown', 'uncertified']
+  assert table.splitlines()[-1].split() == [
+      'a', 'unknown', 'uncertified', 'l_2']
+
+
+@pytest.mark.parametrize('order, name', [
+    (np.inf, 'l_inf'), (2.345, 'l_2.35'), (np.nan, 'none'), (None, 'any')])
+def test_norms_in_which_bounds_hold(order, name):
+  table = evaluation.format_table(
+      {'num_examples': 1},
+      [models.BlockBound('a', 0.5, 0.4, 0.4, ('closed',), order)])
+  assert table.splitlines()[-1].split()[-2:] == [name, 'closed']
+
+
+def test_estimates_say_by_how_much_they_were_exceeded(split):
+  config = models.ResidualFlowConfig(
+      image_shape=(4, 4, 1), num_levels=16, num_blocks=(1,), hidden_channels=4,
+      num_dense_blocks=1, dense_hidden_units=4,
+      norms=('inf', '1.5', '2', 'inf'))
+  reports = {}
+  for bound in ('upper', 'estimate'):
+    model = dataclasses.replace(config, norm_bound=bound).build()
+    model.initialize(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
+    for layer in model.constrained_layers:
+      layer.kernel.assign(np.random.default_rng(1).normal(
+          size=layer.kernel.shape))
+    reports[bound], _, bounds = evaluation.evaluate(
+        model, split, batch_size=4, num_examples=8)
+    assert {b.order for b in bounds} == {np.inf}
+  assert set(reports['upper']) == _KEYS
+  assert reports['upper']['lipschitz_bound_max'] < 1.0
+  excess = reports['estimate']['lipschitz_bound_exceeded_by_max']
+  assert excess == max(
+      b.power_iteration / b.lipschitz_bound for b in bounds) - 1.0
+  assert 1e-3 < excess < 0.5
 
 
 @pytest.mark.slow

@@ -37,6 +37,53 @@ def test_networks_keep_the_shape(event_shape, kernel_sizes, activate_input):
   assert network.lipschitz_bound < 0.98**2
 
 
+@pytest.mark.parametrize('kernel_sizes', [(3, 1), None])
+def test_networks_take_the_orders_of_norms(kernel_sizes):
+  dense = kernel_sizes is None
+  network = blocks.make_network(make_request(
+      (4, 4, 2), kernel_sizes, norms=('inf',)))
+  kind = layers.InducedNormDense if dense else layers.InducedNormConv2D
+  assert [type(c) for c in network.constrained_layers()] == [kind, kind]
+  assert (network.domain, network.codomain) == (np.inf, np.inf)
+  learned = blocks.make_network(make_request(
+      (4, 4, 2), kernel_sizes, norms=('learned',), norm_bound='estimate'))
+  assert isinstance(learned, layers.LearnedNorms)
+  assert len(learned.orders) == 2
+  assert {c.bound for c in learned.constrained_layers()} == {'estimate'}
+  assert learned.known_by == 'estimate'
+
+
+@pytest.mark.parametrize('activation', ['cpila', 'clipswish'])
+def test_activations_bounded_in_l2_alone_need_it(activation):
+  blocks.make_network(make_request(activation=activation))
+  with pytest.raises(errors.InvalidValueError, match=(
+      f'activation={activation}: expected another one with norms=inf')):
+    blocks.make_network(make_request(activation=activation, norms=('inf',)))
+
+
+def test_a_constraint_without_orders_is_one_of_l2(monkeypatch):
+  monkeypatch.setattr(
+      registries.CONSTRAINTS, '_entries',
+      dict(registries.CONSTRAINTS._entries))
+  registries.CONSTRAINTS.register('mine', layers.Constraint(
+      layers.SpectralDense, layers.SpectralConv2D))
+  blocks.make_network(make_request(constraint='mine', norms=('2.0',)))
+  with pytest.raises(errors.InvalidValueError, match=(
+      'norms=inf: expected 2 with constraint=mine')):
+    blocks.make_network(make_request(constraint='mine', norms=('inf',)))
+
+
+def test_uncertified_norms():
+  norms = {'norms': ('1', '2', '2', 'inf'), 'uncertified': True}
+  request = blocks.BlockRequest(
+      models.ResidualFlowConfig(**norms), (4, 4, 2), 0, (5, 5), (3, 1, 3),
+      True, 'float64')
+  block = blocks.make_residual_block(request)
+  assert block.known_by == 'nothing'
+  assert block.slope_bounds()[:2] == (0.0, np.inf)
+  assert block.certificate() == layers.Certificate(None, ('uncertified',))
+
+
 def test_names_and_seeds_follow_the_index():
   networks = [blocks.make_network(make_request(index=i, seed=s))
               for i, s in ((0, 0), (1, 0), (0, 1), (0, 0))]

@@ -179,8 +179,8 @@ def _norms(args, num_blocks, uncertified):
          'kernels', args['kernels'], 'two or more with such norms')
   _check(uncertified or args['learn_p'] or float(norms[-1]) <= float(norms[0]),
          'vnorms', args['vnorms'], 'a last norm that is at most the first',
-         'Nothing proves that its blocks are invertible; --uncertified converts '
-         'it all the same.')
+         'Nothing proves that its blocks are invertible; --uncertified '
+         'converts it all the same.')
   size = args['imagesize'] >> (len(num_blocks) - 1 + args['squeeze_first'])
   _check(args['fc'] or max(kernels) <= size, 'kernels', args['kernels'],
          f'at most {size}, the size of the smallest images, with such norms')
@@ -301,6 +301,7 @@ def convert_arguments(
   # A flow of one scale does not pass the rule of the first block on.
   is_first_bare = (
       args['first_resblock'] and len(num_blocks) > 1 and not args['fc'])
+  norms = _norms(args, num_blocks, uncertified)
   dataset, _ = _DATASETS[args['data']]
   native_size = datasets.info(dataset).image_shape[0]
   try:
@@ -348,7 +349,7 @@ def convert_arguments(
             args['warmup_iters'] / max(args['update_freq'], 1)),
         annealing_steps=0 if args['task'] == 'classification' else math.ceil(
             args['annealing_iters'] / max(args['update_freq'], 1)),
-        **_norms(args, num_blocks, uncertified), **_preprocessing(args))
+        **norms, **_preprocessing(args))
   except (ArithmeticError, TypeError, ValueError) as error:
     raise errors.InvalidValueError(
         'checkpoint.args', reprlib.repr(args), 'arguments that make a model',

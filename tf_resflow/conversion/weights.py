@@ -28,8 +28,8 @@ from tf_resflow.conversion.torch_tensor import Tensor
 # the roulette, which never train, and the other names of learned orders: every
 # one belongs to two layers.
 _NOT_WEIGHTS = {
-    'domain', 'codomain', 'u', 'v', 'scale', 'spatial_dims', 'initialized', 'last_n_samples',
-    'last_firmom', 'last_secmom', 'geom_p', 'lamb'}
+    'domain', 'codomain', 'u', 'v', 'scale', 'spatial_dims', 'initialized',
+    'last_n_samples', 'last_firmom', 'last_secmom', 'geom_p', 'lamb'}
 
 _MISMATCH = 'Its tensors and its training arguments do not belong together.'
 
@@ -94,7 +94,7 @@ def _converge_estimates(model):
   Near a maximum they hardly move, and a layer's own tolerance ends before.
   """
   for layer in model.constrained_layers:
-    if layer.known_by == 'estimate':
+    if not layer.is_proven:
       variables, (rows, _) = layer.tensors()
       orders = [tf.cast(order, tf.float64) if tf.is_tensor(order) else order
                 for order in layer.orders(variables)]
@@ -272,7 +272,7 @@ def _norm_pairs(name, layer, input_shape, previous):
     # Averages have an order by its first name alone.
     yield _Pair(f'{previous}.codomain' if previous else f'{name}.domain',
                 layer.domain.raw, shape=())
-  if layer.known_by == 'estimate':
+  if not layer.is_proven:
     *kernel_size, num_inputs, _ = layer.kernel.shape
     if math.prod(kernel_size) > 1:
       input_shape = (*layer.spatial_shape, num_inputs)

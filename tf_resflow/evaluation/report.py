@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 import logging
+import math
 from typing import Any
 
 import numpy as np
@@ -50,8 +51,10 @@ def evaluate(
       `inverse_residual_max`, `inverse_num_steps_max`,
       `inverse_num_not_converged`, `lipschitz_bound_max` (certificate, None
       when a block is uncertified, there is none, or `certify` is off),
-      `lipschitz_power_iteration_max`, of a hybrid model `accuracy` and
-      `cross_entropy` with their `_stderr` (across examples), and
+      `lipschitz_power_iteration_max`, where norms are estimates
+      `lipschitz_bound_exceeded_by_max` (by which share of its bound a search
+      found more, of the worst block; 0 if it did not), of a hybrid model
+      `accuracy` and `cross_entropy` with their `_stderr` (across examples), and
       `bits_per_dim_is`, which says so where bits/dim are a bound because the
       model's embedding draws;
     costs: `[R, N]`, the estimates;
@@ -137,6 +140,11 @@ def _report(model, summary, num_probes, inverse, certify, verbose):
       'lipschitz_power_iteration_max': _largest(
           [b.power_iteration for b in bounds]),
   }
+  estimated = [b for b in bounds if b.known_by == 'estimate']
+  if estimated:
+    report['lipschitz_bound_is'] = 'an estimate of norms: see --norm_bound'
+    report['lipschitz_bound_exceeded_by_max'] = max(
+        b.excess for b in estimated)
   if model.embedding.is_random:
     report[f'{model.unit}_is'] = (
         'an upper bound: the mean over noise u of -log p(x, u) + log q(u)')
@@ -154,6 +162,12 @@ def _format(value, missing='not computed', digits='.6g'):
   return f'{value:{digits}}' if isinstance(value, float) else str(value)
 
 
+def _norm_name(order):
+  """Returns the name of an l_p; None is for all of them, NaN for none."""
+  return 'any' if order is None else 'none' if math.isnan(order) else (
+      f'l_{order:.3g}')
+
+
 def format_table(
     report: dict[str, Any], bounds: Sequence[models.BlockBound] = ()) -> str:
   """Returns a report and the bounds of all blocks as text for people."""
@@ -162,9 +176,10 @@ def format_table(
            for name, value in report.items()]
   if bounds:
     lines += ['', f'{"block":12}{"power iteration":>17}{"certificate":>13}'
-              '  layers certified by']
+              '  norm    layers certified by']
   lines += [
       f'{bound.name:12}{_format(bound.power_iteration, "unknown", ".6f"):>17}'
       f'{_format(bound.certificate, "uncertified", ".6f"):>13}'
-      f'  {", ".join(bound.methods)}' for bound in bounds]
+      f'  {_norm_name(bound.order):8}{", ".join(bound.methods)}'
+      for bound in bounds]
   return '\n'.join(lines)

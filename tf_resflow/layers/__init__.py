@@ -33,7 +33,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'lipschitz.keras_layer': [
             'Asserted', 'KERAS_BOUNDS', 'KerasLayer', 'as_lipschitz_layer'],
         'lipschitz.learned_norms': ['LearnedNorms'],
-        'lipschitz.learned_order': ['LearnedOrder'],
         'lipschitz.lip_swish': ['LipSwish'],
         'lipschitz.lipschitz_layer': [
             'Certificate', 'Constraint', 'Elementwise', 'LipschitzLayer'],

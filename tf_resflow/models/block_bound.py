@@ -17,6 +17,8 @@ class BlockBound(NamedTuple):
     certificate: product of guaranteed upper bounds of the present weights;
       None if uncertified.
     methods: how every layer was certified, or ('asserted',).
+    order: the `p` of the l_p in which the bounds hold.
+    known_by: how `lipschitz_bound` is known, one of `lipschitz_layer.KNOWN_BY`.
   """
 
   name: str
@@ -24,13 +26,24 @@ class BlockBound(NamedTuple):
   power_iteration: float | None
   certificate: float | None
   methods: tuple[str, ...]
+  order: float | None = 2.0
+  known_by: str = 'construction'
+
+  @property
+  def excess(self) -> float:
+    """By which share of the bound a search found more, at least 0."""
+    return max(0.0, self.power_iteration / self.lipschitz_bound - 1.0)
 
 
 def bounds_of(
     blocks: Iterable[layers.Bijection], certify: bool) -> list[BlockBound]:
   """Returns those of blocks that have some, see `Flow.lipschitz_bounds`."""
-  return [
-      BlockBound(
-          block.name, block.lipschitz_bound, block.norm_estimate(),
-          *(block.certificate() if certify else layers.Certificate(None)))
-      for block in blocks]
+  bounds = []
+  for block in blocks:
+    slopes = block.slope_bounds()
+    certificate = (
+        block.certificate() if certify else layers.Certificate(None))
+    bounds.append(BlockBound(
+        block.name, block.lipschitz_bound, block.norm_estimate(),
+        certificate.bound, certificate.methods, slopes.order, slopes.known_by))
+  return bounds

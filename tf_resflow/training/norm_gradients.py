@@ -31,8 +31,9 @@ def replace(
   with tf.GradientTape() as tape:
     tape.watch(list(raw.values()))
     mean = tf.add_n([layer.norm() for layer in linear]) / len(linear)
+    loss = WEIGHT * mean
   found = dict(zip(raw, tape.gradient(
-      WEIGHT * mean, list(raw.values()),
+      loss, list(raw.values()),
       unconnected_gradients=tf.UnconnectedGradients.ZERO), strict=True))
   return [found.get(id(variable), gradient) for variable, gradient in zip(
       variables, gradients, strict=True)]

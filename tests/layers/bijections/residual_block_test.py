@@ -340,6 +340,6 @@ def test_solvers_are_told_bounds_of_l_2_only():
 
 def test_certificate_of_an_asserted_bound_says_so():
   block = layers.ResidualBlock(keras.layers.Dense(3), lipschitz_bound=0.5)
-  assert block.certificate() == layers.Certificate(0.5, ('asserted',))
+  assert block.certificate() == layers.Certificate(0.5, ('asserted',), 2.0)
   assert block.slope_bounds().known_by == 'assertion'
   assert block.norm_estimate() == 0.5

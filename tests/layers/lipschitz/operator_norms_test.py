@@ -50,8 +50,15 @@ def test_the_norm_lies_between_the_kinds(
     (1, 3, operator_norms.CLOSED), (3, math.inf, operator_norms.CLOSED),
     (2, 2, operator_norms.SPECTRAL), (2, 3, operator_norms.UPPER)])
 def test_kinds_of_orders(domain, codomain, expected):
-  assert operator_norms.of_orders(
-      domain, codomain, operator_norms.UPPER) is expected
+  assert operator_norms.UPPER.of_orders(domain, codomain) is expected
+
+
+@pytest.mark.parametrize('domain, codomain, expected', [
+    (1, 2, operator_norms.CLOSED), (math.inf, math.inf, operator_norms.CLOSED),
+    (2, 2, operator_norms.SPECTRAL), (1, 3, operator_norms.RELEASED),
+    (3, math.inf, operator_norms.RELEASED)])
+def test_closed_forms_of_the_released_code(domain, codomain, expected):
+  assert operator_norms.RELEASED.of_orders(domain, codomain) is expected
 
 
 @pytest.mark.parametrize('domain, codomain, expected', [

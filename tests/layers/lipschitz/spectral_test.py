@@ -9,7 +9,6 @@ from tests import cases
 from tests.layers import operators
 from tf_resflow import errors
 from tf_resflow import layers
-from tf_resflow.configuration import registries
 
 _TOLERANCE = 1e-3
 _NAMES = [name for name in cases.LIPSCHITZ if name.startswith('spectral')]
@@ -272,17 +271,3 @@ def test_refuses_another_spatial_size():
   larger.build((None, 8, 8, 1))
   larger.kernel.assign(layer.normalized_kernel() * 0.4)
   assert operators.true_norm(larger, (8, 8, 1)) > 0.98 * 0.8
-
-
-@pytest.mark.parametrize('name', registries.CONSTRAINTS.names())
-def test_makers_take_the_same_arguments(name):
-  constraint = registries.CONSTRAINTS.get(name)
-  options = dict(coeff=0.7, seed=1, name='linear', dtype='float64')
-  for layer, shape in (
-      (constraint.dense(3, **options), (5,)),
-      (constraint.conv2d(3, 3, **options), (4, 4, 2))):
-    y = layer(tf.ones([2, *shape], tf.float64))
-    assert isinstance(layer, layers.LipschitzLayer)
-    assert y.shape == (2, *shape[:-1], 3) and y.dtype == tf.float64
-    assert (layer.name, layer.lipschitz_bound) == ('linear', 0.7)
-    assert layer.num_constrained == 1

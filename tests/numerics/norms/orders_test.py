@@ -91,3 +91,17 @@ def test_derivatives(order):
       testing.central_difference(
           lambda x: orders.vector_norms(x, order), x, direction)), rel=1e-7)
   assert dx[1] == 0.0
+
+
+def test_learned_orders_lie_in_1_to_5():
+  raw = np.linspace(-40.0, 40.0, 2001)
+  values = np.array([orders.squashed(tf.constant(t)) for t in raw])
+  a = np.arctanh(0.5) - raw
+  expected = 3.0 - 2.0 * np.tanh(
+      0.3 * a + 0.7 * np.where(a > 0.0, a, np.expm1(np.minimum(a, 0.0))))
+  inner = expected > 1.001
+  np.testing.assert_allclose(values[inner], expected[inner], rtol=1e-13)
+  assert np.all(np.diff(values) >= 0.0)
+  assert values.min() == 1.001 and 4.99 < values.max() <= 5.0
+  assert float(orders.squashed(tf.constant(0.0, tf.float64))) == pytest.approx(
+      2.0, abs=1e-15)

@@ -183,7 +183,8 @@ class ResidualBlock(ResidualMap):
     """
     if self.known_by == 'nothing':
       return lipschitz_layer.Certificate(None, ('uncertified',))
-    return self.g.certificate(target)
+    return self.g.certificate(target)._replace(
+        order=learned_order.present_order(self.order))
 
   def norm_estimate(self) -> float:
     """Returns `Lip(g)` as power iteration sees it, from below."""

@@ -139,7 +139,7 @@ class Asserted(sequence.Sequence):
     >>> g = layers.as_lipschitz_layer(
     ...     keras.layers.Dense(2), lipschitz_bound=0.9)
     >>> g.certificate()
-    Certificate(bound=0.9, methods=('asserted',))
+    Certificate(bound=0.9, methods=('asserted',), order=None)
   """
 
   def __init__(self, layer: lipschitz_layer.LipschitzLayer,

@@ -25,10 +25,13 @@ class Certificate(NamedTuple):
     bound: the Lipschitz constant is at most this; None if nothing is proven.
     methods: how every constrained layer was bounded, `('asserted',)` where a
       user vouches for it.
+    order: of a residual block the `p` of the l_p in which its `g` is bounded;
+      None elsewhere, where the domain and the codomain of the layer say it.
   """
 
   bound: float | None
   methods: tuple[str, ...] = ()
+  order: float | None = None
 
 
 class LipschitzLayer(base_layer.BaseLayer):
@@ -74,7 +77,7 @@ class LipschitzLayer(base_layer.BaseLayer):
     ...   def evaluate(self, weights, x):
     ...     return tf.sin(x)
     >>> Sine().certificate()
-    Certificate(bound=1.0, methods=())
+    Certificate(bound=1.0, methods=(), order=None)
   """
 
   domain: Any = 2.0
@@ -87,6 +90,11 @@ class LipschitzLayer(base_layer.BaseLayer):
   num_outputs = 0
   absorbs_scales = False
   has_scales = False
+
+  @property
+  def is_proven(self) -> bool:
+    """Whether the bound is: neither an estimate nor an assertion."""
+    return self.known_by in KNOWN_BY[:2]
 
   @property
   def norm_state(self) -> Sequence[keras.Variable]:

@@ -1,0 +1,87 @@
+"""The networks of the authors' blocks: names, sizes, and orders of norms."""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Operator(NamedTuple):
+  """A convolution of stride 1 that keeps the size, or a dense matrix.
+
+  Attributes:
+    name: of the module in the authors' state.
+    outputs: channels or, of a matrix, rows.
+    inputs: channels or, of a matrix, columns.
+    kernel: odd width of the square kernel; `None` for a matrix.
+    height: rows of the image; 1 for a matrix.
+    width: columns of the image; 1 for a matrix.
+    constrained: whether its norm is limited to `coeff`.
+    orders: of the norms of inputs and outputs: numbers, or, where they are
+      learned, names in the state.
+  """
+
+  name: str
+  outputs: int
+  inputs: int
+  kernel: int | None = None
+  height: int = 1
+  width: int = 1
+  constrained: bool = True
+  orders: tuple = (2.0, 2.0)
+
+
+class Activation(NamedTuple):
+  """A nonlinearity inside a residual block, by the name of its module."""
+
+  name: str
+
+
+def orders(arguments):
+  """Pairs of orders, layer by layer; none where they are learned."""
+  if arguments['learn_p']:
+    return []
+  return list(itertools.pairwise(
+      np.inf if norm == 'f' else float(norm) for norm in arguments['vnorms']))
+
+
+def conv_net(name, shape, ends, width, kernels, leading, constrained, pairs):
+  """The convolutions of a block, with activations between them."""
+  channels, rows, columns = shape
+  # The first and the last are always there, and the same for one entry.
+  kernels = [kernels[0], *kernels[1:-1], kernels[-1]]
+  if pairs:
+    pairs = [pairs[0], *pairs[1:-1], pairs[-1]]
+  return _alternate(name, leading, pairs, [
+      Operator('', outputs, inputs, kernel, rows, columns, constrained)
+      for (inputs, outputs), kernel in zip(
+          _widths(channels, ends, width, len(kernels)), kernels, strict=True)])
+
+
+def dense_net(name, shape, ends, width, kernels, leading, constrained, pairs):
+  """The matrices of a block, with activations between them."""
+  return _alternate(f'{name}.nnet', leading, pairs, [
+      Operator('', outputs, inputs, constrained=constrained)
+      for inputs, outputs in _widths(
+          np.prod(shape), ends, width, len(kernels))])
+
+
+def _widths(size, ends, width, num_operators):
+  first, last = (int(end * size) for end in ends)
+  return itertools.pairwise([first, *[width] * (num_operators - 1), last])
+
+
+def _alternate(prefix, leading, pairs, operators):
+  first = int(leading)
+  names = [f'{prefix}.{2 * i + first}' for i in range(len(operators))]
+  if operators[0].constrained and not pairs:
+    # The codomain of a layer is the domain of the next; one has two names.
+    learned = [f'{names[0]}.domain', *(f'{n}.codomain' for n in names[:-1])]
+    pairs = list(zip(learned, learned[1:] + learned[:1], strict=True))
+  net = [Activation(f'{prefix}.0')] if leading else []
+  for i, operator in enumerate(operators):
+    if i:
+      net.append(Activation(f'{prefix}.{len(net)}'))
+    net.append(operator._replace(
+        name=names[i], **({'orders': pairs[i]} if pairs else {})))
+  return tuple(net)
