@@ -179,6 +179,20 @@ def test_batches_that_replicas_cannot_share_are_refused():
     trainer_lib.Learner(_config(None, batch_size=3), replicas.two_replicas())
 
 
+@pytest.mark.parametrize('order_gradient', ['likelihood', 'norm'])
+def test_learned_norms_resume_bit_for_bit(tmp_path, data_dir, order_gradient):
+  config = runs.config(
+      data_dir, norms=('learned',), norm_bound='estimate',
+      order_gradient=order_gradient)
+  whole = training.train(config, str(tmp_path / 'whole'))
+  training.train(config.replace(num_steps=2), str(tmp_path / 'resumed'))
+  resumed = training.train(config, str(tmp_path / 'resumed'))
+  for a, b in zip(whole.model.variables, resumed.model.variables, strict=True):
+    np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
+  raw = [v.numpy() for v in whole.model.variables if v.name == 'raw']
+  assert len(raw) > 1 and np.all(raw)
+
+
 def test_noise_and_moving_means_resume_bit_for_bit(tmp_path, data_dir):
   config = runs.config(
       data_dir, moving_mean=True, noise_channels=1, noise_law='gaussian')

@@ -140,7 +140,7 @@ def _report(model, summary, num_probes, inverse, certify, verbose):
       'lipschitz_power_iteration_max': _largest(
           [b.power_iteration for b in bounds]),
   }
-  estimated = [b for b in bounds if b.known_by == 'estimate']
+  estimated = [b for b in bounds if b.is_estimated]
   if estimated:
     report['lipschitz_bound_is'] = 'an estimate of norms: see --norm_bound'
     report['lipschitz_bound_exceeded_by_max'] = max(

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from tf_resflow import layers
+from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
 class BlockBound(NamedTuple):
@@ -28,6 +29,11 @@ class BlockBound(NamedTuple):
   methods: tuple[str, ...]
   order: float | None = 2.0
   known_by: str = 'construction'
+
+  @property
+  def is_estimated(self) -> bool:
+    """Whether `lipschitz_bound` comes from norms that may be too low."""
+    return self.known_by == lipschitz_layer.ESTIMATED
 
   @property
   def excess(self) -> float:

@@ -152,6 +152,10 @@ class TrainStep:
       # Replicas agree on them; they are not clipped.
       gradients = norm_gradients.replace(
           gradients, self._variables, self._model.constrained_layers)
+      # Grappler's dependency optimizer lets their reads of a kernel race with
+      # its update: no update begins before they are done.
+      with tf.control_dependencies(gradients):
+        gradients = [tf.identity(g) for g in gradients]
     num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if num_replicas > 1:
       # In replica context a Keras optimizer sums what the replicas hand it,

@@ -15,7 +15,8 @@ Tensors = Any
 # How a bound is known: it holds for all weights, for the present ones, a search
 # found nothing above it, a user vouches for it, or not at all. The strongest
 # first.
-KNOWN_BY = ('construction', 'weights', 'estimate', 'assertion', 'nothing')
+ESTIMATED = 'estimate'
+KNOWN_BY = ('construction', 'weights', ESTIMATED, 'assertion', 'nothing')
 
 
 class Certificate(NamedTuple):
