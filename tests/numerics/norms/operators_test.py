@@ -60,3 +60,18 @@ def test_rmatvec_is_the_adjoint(shape, spatial_shape, dtype):
   np.testing.assert_allclose(
       np.sum(image * u, axis=1), np.sum(v * pulled, axis=1),
       rtol=1e-4 if dtype == tf.float32 else 1e-11)
+
+
+@kernels.EACH_SHAPE
+@pytest.mark.parametrize('transpose', [False, True])
+def test_sizes_are_known_where_the_number_of_vectors_is_not(
+    shape, spatial_shape, transpose):
+  operator = operators.LayerOperator(
+      tf.constant(_kernel(shape)), spatial_shape)
+  sizes = [operator.num_inputs, operator.num_outputs]
+  size, expected = sizes[::-1] if transpose else sizes
+  apply = tf.function(
+      lambda x: operator.apply(x, transpose),
+      input_signature=[tf.TensorSpec([None, size], tf.float64)])
+  assert apply.get_concrete_function().output_shapes.as_list() == [
+      None, expected]

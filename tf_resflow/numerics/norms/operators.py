@@ -74,4 +74,5 @@ class LayerOperator:
         images, self.kernel, [*shape, c_in], strides=1, padding='SAME'
     ) if transpose else tf.nn.conv2d(
         images, self.kernel, strides=1, padding='SAME')
-    return tf.reshape(y, [shape[0], -1])
+    return tf.reshape(
+        y, [shape[0], self.num_inputs if transpose else self.num_outputs])
