@@ -23,12 +23,12 @@ from tf_resflow import errors
 from tf_resflow.layers.lipschitz import operator_norms
 
 # Tolerance, largest and smallest number of steps: those of layers, of
-# their `norm_estimate`, of |A|_2->2 (whose error is of the order of the square
-# of the tolerance), and of the norms of nonnegative kernels.
+# their `norm_estimate`, of |A|_2->2, and of the norms of nonnegative kernels.
+# Errors of norms are of the order of the square of the tolerance.
 _LAYERS = 1e-3, 200, 3
-_CONVERGED = 1e-6, 200, 20
+_CONVERGED = 1e-4, 200, 20
 _SPECTRAL = 1e-6, 200, 3
-_EXACTLY = 1e-12, 5000, 20
+_EXACTLY = 1e-6, 5000, 20
 _NUM_ROWS = (1, 3, 8, 32)
 _NUM_CONVERGED_ROWS = (1, 3, 8, 32, 64)
 _ROUNDING = 1e-9
@@ -119,8 +119,7 @@ def measure(
     for domain, codomain in induced_oracle.PAIRS:
       record = Record(case, domain, codomain, induced_oracle.brute_force(
           matrix, domain, codomain, num_starts, seed=index))
-      norm = operator_norms.of_orders(
-          domain, codomain, operator_norms.UPPER)
+      norm = operator_norms.UPPER.of_orders(domain, codomain)
       if norm is operator_norms.CLOSED:
         record.kind = 'closed'
         record.exact = float(tf.reduce_max(norm.norm(
