@@ -115,6 +115,20 @@ def test_an_estimate_says_that_it_is_one():
   assert exceeded >= 2
 
 
+def test_the_released_norm_of_1x1_kernels_leaves_the_image_out():
+  """12 pixels with p > q: a search finds 12^(1/q - 1/p) times the bound."""
+  layer = layers.InducedNormConv2D(
+      3, 1, coeff=0.9, domain=3, codomain=1.5, bound='released',
+      dtype='float64')
+  layer.build((None, 3, 4, 2))
+  layer.kernel.assign(np.random.default_rng(0).normal(size=[1, 1, 2, 3]))
+  assert layer.v.shape == (1, 2)
+  assert layer.norm_estimate() == pytest.approx(
+      0.9 * 12**(1 / 1.5 - 1 / 3), rel=1e-3)
+  assert _norm(layer) == pytest.approx(layer.norm_estimate(), rel=1e-3)
+  assert layer.certificate().bound >= layer.norm_estimate()
+
+
 @pytest.mark.parametrize('domain, codomain, bound', [
     (1, 2, 'upper'), (_INF, 3, 'upper'), (1.5, _INF, 'estimate'),
     (1.5, 3, 'upper'), (3, 1.5, 'estimate'), (1.5, 3, 'estimate')])

@@ -10,6 +10,7 @@ from tf_resflow.layers import base_layer
 from tf_resflow.layers.lipschitz import learned_order
 from tf_resflow.layers.lipschitz import linear
 from tf_resflow.layers.lipschitz import lipschitz_layer
+from tf_resflow.layers.lipschitz import operator_norms
 from tf_resflow.numerics.norms import orders
 
 # Starts of the search for how far an estimate is exceeded.
@@ -119,7 +120,8 @@ class InducedNormLayer(linear.LinearLayer):
     size = self.operator_norm.row_size(kernel, self.spatial_shape)
     starts = tf.random.stateless_normal(
         [_NUM_STARTS, size], [0, 1], dtype=tf.float64)
-    return float(self.operator_norm.follow(
+    # Over the image, whatever the kernel was divided by.
+    return float(operator_norms.ESTIMATE.follow(
         kernel, starts, self.spatial_shape,
         *map(float, self.orders(self.tensors()[0])), 1e-4,
         self.max_power_iterations, tf.constant(20)).norm)
