@@ -213,7 +213,9 @@ class _Estimate(OperatorNorm):
 
   def follow(self, kernel, rows, spatial_shape, domain, codomain, tolerance,
              max_steps, min_steps):
-    gap = max(tolerance**2, 100.0 * np.finfo(kernel.dtype.as_numpy_dtype).eps)
+    rounding = 100.0 * np.finfo(kernel.dtype.as_numpy_dtype).eps
+    gap = tf.maximum(
+        orders.as_tensor(tolerance, kernel.dtype)**2, rounding)
     result = induced_power.power_method(
         make_operator(kernel, spatial_shape), rows, domain, codomain, gap,
         max_steps, min_steps)
