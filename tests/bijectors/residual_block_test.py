@@ -221,7 +221,7 @@ def test_certificate():
   assert certificate.bound < 1.0
   asserted = bijectors.ResidualBlock(
       keras.layers.Dense(3), lipschitz_bound=0.5, event_shape=[3])
-  assert asserted.certificate() == (0.5, ('asserted',))
+  assert asserted.certificate() == (0.5, ('asserted',), 2.0)
 
 
 def test_takes_specs():

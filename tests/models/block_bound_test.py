@@ -37,4 +37,5 @@ def test_an_asserted_bound_is_reported_as_such():
   block = layers.ResidualBlock(keras.layers.Dense(2), lipschitz_bound=0.5)
   flow = models.Flow(block, [2])
   assert flow.lipschitz_bounds() == [
-      models.BlockBound(block.name, 0.5, 0.5, 0.5, ('asserted',))]
+      models.BlockBound(block.name, 0.5, 0.5, 0.5, ('asserted',), 2.0,
+                        'assertion')]

@@ -20,7 +20,7 @@ def test_product_of_bounds(factors, expected):
 def test_an_unknown_bound_is_no_certificate():
   layer = Unknown()
   assert layer.lipschitz_bound is None
-  assert layer.certificate() == (None, ())
+  assert layer.certificate() == (None, (), None)
   assert layers.Sequence([Unknown(), layers.ELU()]).lipschitz_bound is None
   with pytest.raises(NotImplementedError):
     layer.evaluate([], None)

@@ -17,4 +17,4 @@ def test_values(target_shape, expected, batch_size):
   assert y.shape == (batch_size, *expected)
   np.testing.assert_array_equal(np.ravel(y), np.ravel(x))
   assert layer.compute_output_shape((None, 6, 2)) == (None, *expected)
-  assert layer.certificate() == (1.0, ())
+  assert layer.certificate() == (1.0, (), None)

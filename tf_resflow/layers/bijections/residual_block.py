@@ -81,11 +81,11 @@ class ResidualBlock(ResidualMap):
       default.
     memory: how gradients of the log-determinant are computed, one of
       `registries.MEMORY_MODES`.
+    lipschitz_bound: asserts `Lip(g) <= lipschitz_bound` in l_2 for a `g` whose
+      bound is not known from its layers.
     uncertified: accepts a `g` whose norms do not chain into a contraction, such
       as 1 to 2 to inf. Nothing is known then of its slopes, nor whether the
       block is invertible; solves report whether they converged.
-    lipschitz_bound: asserts `Lip(g) <= lipschitz_bound` in l_2 for a `g` whose
-      bound is not known from its layers.
     **kwargs: of `keras.layers.Layer`; `dtype` is that of the layers of `g`.
 
   Raises:
@@ -111,7 +111,7 @@ class ResidualBlock(ResidualMap):
       self, g: keras.layers.Layer,
       estimator: numerics.Estimator | str | None = None,
       solver: numerics.Solver | str | None = None, memory: str = 'recompute',
-      uncertified: bool = False, lipschitz_bound: float | None = None,
+      lipschitz_bound: float | None = None, uncertified: bool = False,
       **kwargs):
     g = keras_layer.as_lipschitz_layer(g, lipschitz_bound)
     kwargs.setdefault('dtype', g.compute_dtype)
