@@ -218,8 +218,9 @@ def _training_notes(args, arguments):
        f'{num_levels}; this package dequantises them as (j + U) / '
        f'{num_levels}, so that bits/dim are not those of the script'),
       (args['learn_p'] or set(args['vnorms']) != {'2'},
-       f'bounded in norms {"learned" if args["learn_p"] else args["vnorms"]} '
-       'by estimates, which may be too low; bin/evaluate says what is proven'),
+       f'bounded in norms {"learned" if args["learn_p"] else args["vnorms"]}, '
+       'those that are hard to compute by estimates, which may be too low; '
+       'bin/evaluate says what is proven'),
       (args['learn_p'],
        'trained by the gradient of the mean norm for its orders; further '
        'training takes 0.01 times it'),

@@ -23,11 +23,6 @@ class Orders(NamedTuple):
   domain: float | str
   codomain: float | str
 
-  @property
-  def is_spectral(self) -> bool:
-    """Whether the norm is the spectral one."""
-    return self.domain == self.codomain == 2.0
-
 
 def is_spectral(norms: Sequence[str]) -> bool:
   """Whether all norms are those of l_2."""

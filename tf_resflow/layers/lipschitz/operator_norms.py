@@ -251,4 +251,3 @@ class _Released(_Estimate):
 
 CLOSED, SPECTRAL, UPPER, ESTIMATE, RELEASED = (
     _Closed(), _Spectral(), _Upper(), _Estimate(), _Released())
-
