@@ -123,7 +123,7 @@ LINEAR = {
     'induced_conv_1x1': (_linear(
         layers.InducedNormConv2D, 3, 1, domain=3, codomain=1.5), (3, 4, 2)),
     'induced_released': (_linear(
-        layers.InducedNormConv2D, 3, 1, domain=1.5, codomain=3,
+        layers.InducedNormConv2D, 3, 1, coeff=0.5, domain=1.5, codomain=3,
         bound='released'), (3, 4, 2)),
     'learned_norms': (learned_g, (3,)),
     'sequence_induced': (
