@@ -119,7 +119,7 @@ def _make_learner(
       tf.zeros([size], tf.int32)))
   batch = next(iter(learner.strategy.experimental_distribute_dataset(
       whole.batch(size, drop_remainder=True))))
-  learner.initialize(batch.x)
+  learner.initialize(batch)
   return learner, batch
 
 

@@ -53,6 +53,10 @@ class DataConfig(fields.Section):
       'reflect', help='What these pixels hold: reflect mirrors the image at '
       'those of its edge, constant takes zeros.',
       choices=registries.CROP_MODES)
+  condition: tuple[str, ...] = fields.field(
+      (), help='Learn p(x|c): label, for data with labels; names of columns of '
+      'a table, which are no part of x then; condition, the array of that name '
+      'of an .npz file.')
 
   def check(self) -> None:
     # A data set of the reader's is opened only where that is needed: a run
@@ -70,15 +74,19 @@ class DataConfig(fields.Section):
           self.image_size == height == width, 'image_size', 'the size of the '
           f'images of {self.dataset}, {height} x {width}',
           'Leave it out or give that size.')
+    if self.condition:
+      self.info()  # Or an error.
 
   def info(self) -> Any:
     """Returns what is known of the data, a `datasets.DatasetInfo`."""
-    return registries.DATASETS.get(self.dataset, 'dataset').changed(
+    info = registries.DATASETS.get(self.dataset, 'dataset').changed(
         num_bits=self.num_bits, resize=self.resize)
+    return info.conditioned(self.condition) if self.condition else info
 
   def facts(self) -> dict[str, Any]:
     """Returns what a model has to know of the data, by names of its fields."""
-    return self.info().facts()
+    info = self.info()
+    return {**info.facts(), **info.condition_facts()}
 
 
 def _whole_path(dataset: str) -> str:
@@ -252,6 +260,11 @@ class Config:
         not self.objective.hybrid or hasattr(self.model, 'num_classes'),
         'hybrid', f'false with model={self.model.name()}',
         'That model has no classifier.')
+    self.data.require(
+        not self.data.condition or
+        getattr(self.model, 'is_conditional', False), 'condition',
+        f'none with model={self.model.name()}',
+        'That model takes no condition.')
     self.objective.require(
         self.objective.order_gradient == 'likelihood' or
         getattr(self.model, 'norms', ()) == ('learned',), 'order_gradient',

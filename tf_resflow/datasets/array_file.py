@@ -5,6 +5,7 @@ import zlib
 
 import numpy as np
 
+from tf_resflow.datasets import condition_info
 from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import image_info
 from tf_resflow.datasets import own_files
@@ -12,8 +13,8 @@ from tf_resflow.datasets import vector_info
 
 _EXPECTED = (
   'an .npz file with an array x, uint8 images [n, H, W, 1 or 3] or float '
-  'vectors [n, D], and perhaps label [n], x_test and label_test; or an .npy '
-  'file of such an x'
+  'vectors [n, D], and perhaps label [n], condition [n, K] (or whole numbers '
+  '[n]), and the same with _test; or an .npy file of such an x'
 )
 _MIN_EXAMPLES = 10
 
@@ -45,8 +46,11 @@ def open_file(path: str) -> dataset_info.DatasetInfo:
   x, labels = arrays.get('x'), arrays.get('label')
   check(x is not None, f'Its arrays are {", ".join(arrays) or "none"}.')
   _check_examples('x', x, labels, check)
+  condition = arrays.get('condition')
+  _check_condition('condition', condition, x, check)
   if 'x_test' in arrays:
     test, test_labels = arrays['x_test'], arrays.get('label_test')
+    test_condition = arrays.get('condition_test')
     _check_examples('x_test', test, test_labels, check)
     check(
       test.shape[1:] == x.shape[1:] and test.dtype.kind == x.dtype.kind,
@@ -61,13 +65,21 @@ def open_file(path: str) -> dataset_info.DatasetInfo:
       labels is None or test_labels.max() <= labels.max(),
       'Its label_test has a class that label lacks.',
     )
+    _check_condition('condition_test', test_condition, test, check)
+    check(
+      (condition is None) == (test_condition is None) and (
+        condition is None
+        or (condition.shape[1:], condition.dtype.kind) == (
+          test_condition.shape[1:], test_condition.dtype.kind)),
+      'Its condition and condition_test do not go together.',
+    )
     check(len(test) >= 2, 'Its x_test has one example; a standard error needs '
           'two.')
     # A validation part is the end of what trains: it should hold all classes.
     order = own_files.split_order(len(x))
     parts = {
-      'train': (x[order], None if labels is None else labels[order]),
-      'test': (test, test_labels),
+      'train': _rows((x, labels, condition), order),
+      'test': (test, test_labels, *filter(_is_given, [test_condition])),
     }
   else:
     check(
@@ -75,7 +87,7 @@ def open_file(path: str) -> dataset_info.DatasetInfo:
       f'needs {_MIN_EXAMPLES} at least.',
     )
     parts = {
-      name: (x[part], None if labels is None else labels[part])
+      name: _rows((x, labels, condition), part)
       for name, part in zip(
         ('train', 'test'), own_files.held_out(len(x)), strict=True
       )
@@ -85,6 +97,7 @@ def open_file(path: str) -> dataset_info.DatasetInfo:
     'num_train': len(parts['train'][0]), 'num_test': len(parts['test'][0]),
     'num_classes': 0 if labels is None else int(labels.max()) + 1,
     'load_fn': parts.__getitem__,
+    'entry': None if condition is None else _entry(parts, check),
     'fingerprint': own_files.fingerprint(
       *(part for name in sorted(arrays) for part in (name, arrays[name]))
     ),
@@ -141,3 +154,49 @@ def _check_examples(name, x, labels, check):
     f'{"none" if labels is None else f"{labels.dtype} {list(labels.shape)}"}, '
     'not one whole number from 0 for each example.',
   )
+
+
+def _is_given(array):
+  return array is not None
+
+
+def _rows(arrays, rows):
+  """Returns rows of examples, of labels or None, and of conditions, if any."""
+  x, labels, *condition = (None if a is None else a[rows] for a in arrays)
+  return (x, labels, *filter(_is_given, condition))
+
+
+def _check_condition(name, condition, x, check):
+  """Checks an array of conditions, if there is one."""
+  if condition is None:
+    return
+  is_label = np.issubdtype(condition.dtype, np.integer)
+  is_right = len(condition.shape) > 0 and len(condition) == len(x) and (
+    condition.ndim == 1 and condition.min() >= 0 if is_label else
+    np.issubdtype(condition.dtype, np.floating) and condition.ndim in (1, 2)
+    and condition.size > 0 and np.all(np.isfinite(condition)))
+  check(
+    is_right, f'Its {name} is {condition.dtype} {list(condition.shape)}, not '
+    f'finite floats [{len(x)}, K] or whole numbers [{len(x)}] from 0.',
+  )
+
+
+def _entry(parts, check):
+  """Returns the facts about conditions, of the parts of examples."""
+  train, test = (parts[name][2] for name in ('train', 'test'))
+  if np.issubdtype(train.dtype, np.integer):
+    check(
+      test.max() <= train.max(), 'Its condition_test has a label that '
+      'condition lacks.',
+    )
+    return condition_info.ConditionInfo(num_labels=int(train.max()) + 1)
+  for name in parts:  # A number each is a vector of one.
+    x, labels, condition = parts[name]
+    parts[name] = x, labels, condition.reshape([len(condition), -1])
+  train, test = (parts[name][2] for name in ('train', 'test'))
+  mean, std = own_files.standardisation(
+    [f'{i} of condition' for i in range(train.shape[1])], train, test, check,
+    has_density=False,
+  )
+  return condition_info.ConditionInfo(
+    size=train.shape[1], mean=mean, std=std)

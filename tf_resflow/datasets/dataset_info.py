@@ -1,7 +1,7 @@
 """What is known about a data set before any of it is read."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
 import importlib
 import os
@@ -11,9 +11,11 @@ import numpy as np
 
 from tf_resflow import datasets
 from tf_resflow import errors
+from tf_resflow.datasets import condition_info
 
-# A function from 'train' or 'test' to examples and their labels or None.
-LoadFn = Callable[[str], tuple[np.ndarray, np.ndarray | None]]
+# A function from 'train' or 'test' to examples, their labels or None, and
+# perhaps their conditions.
+LoadFn = Callable[[str], tuple[np.ndarray | None, ...]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,10 @@ class DatasetInfo(abc.ABC):
     homepage: Where it is described.
     fingerprint: A digest of data that may change, so that a run notices it;
       empty for those of the catalogue.
+    entry: Facts about the conditions that come with the examples, where some
+      do.
+    condition: Facts about those that a model depends on, see `conditioned`;
+      None for none.
   """
 
   model: ClassVar[str]
@@ -52,6 +58,8 @@ class DatasetInfo(abc.ABC):
   description: str = ''
   homepage: str = ''
   fingerprint: str = ''
+  entry: condition_info.ConditionInfo | None = None
+  condition: condition_info.ConditionInfo | None = None
 
   @property
   @abc.abstractmethod
@@ -69,9 +77,40 @@ class DatasetInfo(abc.ABC):
     """Opens a part; `datasets.load` has the arguments, and has checked them."""
     # Imported here: facts need no TensorFlow.
     module, function = self.opener.split(':')
-    return getattr(importlib.import_module(module), function)(
+    opened = getattr(importlib.import_module(module), function)(
       self, split, data_dir, num_validation
     )
+    return opened if self.condition is None else opened.conditioned(
+      self.condition)
+
+  def conditioned(self, names: Sequence[str]) -> Self:
+    """Returns the facts about the same data, for a model `p(x|c)`.
+
+    Args:
+      names: What the condition is: `('label',)`, or `('condition',)` for the
+        conditions that come with the examples. Of a table, names of columns,
+        which are no part of `x` then.
+
+    Raises:
+      InvalidValueError: If the data have nothing of the kind.
+    """
+    known = {}
+    if self.num_classes:
+      known[condition_info.LABEL] = condition_info.ConditionInfo(
+        num_labels=self.num_classes, is_label=True)
+    if self.entry is not None:
+      known[condition_info.ENTRY] = self.entry
+    errors.check(
+      len(names) == 1 and names[0] in known, 'condition', ','.join(names),
+      ' or '.join(known) or f'none with dataset={self.name}',
+      f'It is what {self.name} has beside x.' if known else
+      'These data have neither labels nor conditions, nor columns with names.',
+    )
+    return dataclasses.replace(self, condition=known[names[0]])
+
+  def condition_facts(self) -> dict[str, Any]:
+    """Returns what a model has to know of conditions."""
+    return (self.condition or condition_info.ConditionInfo()).facts()
 
   def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
     """Returns the facts about images with fewer bits or of another size.

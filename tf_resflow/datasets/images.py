@@ -26,7 +26,8 @@ def open_split(
   stored_info = info.stored or info
   part = 'test' if split == 'test' else 'train'
   if stored_info.load_fn is not None:
-    stored, decode_fn, num_examples = _open_arrays(stored_info, part)
+    stored, decode_fn, num_examples = _open_arrays(
+      stored_info, part, info)
   elif paths := image_files.find(stored_info, part, data_dir):
     stored, decode_fn, num_examples = image_files.open_part(
       stored_info, part, paths
@@ -49,7 +50,10 @@ def open_split(
     image = tf.ensure_shape(image, info.image_shape)
     if num_halvings:
       image = tf.bitwise.right_shift(image, tf.cast(num_halvings, tf.uint8))
-    return {'x': image, 'label': tf.cast(label, tf.int32)}
+    return {
+      'x': image, 'label': tf.cast(label, tf.int32),
+      **{key: example[key] for key in ('condition',) if key in example},
+    }
 
   return split_lib.Split(
     examples=examples.map(
@@ -62,14 +66,14 @@ def open_split(
 
 
 def _open_arrays(
-  facts: image_info.ImageInfo, part: str
+  facts: image_info.ImageInfo, part: str, info: image_info.ImageInfo
 ) -> tuple[tf.data.Dataset, Callable, int]:
   """Opens a part of a data set that a function loads as arrays.
 
   Returns:
     The part as it is stored, what decodes an image, and the number of examples.
   """
-  images, labels = facts.load_fn(part)
+  images, labels, *others = facts.load_fn(part)
   num_examples = len(images)
   labels = np.full([num_examples], -1) if labels is None else labels
   expected = (num_examples, *facts.image_shape)
@@ -87,6 +91,9 @@ def _open_arrays(
     f'levels below {facts.num_levels} of load_fn of {facts.name}',
   )
   return (
-    tf.data.Dataset.from_tensor_slices({'image': images, 'label': labels}),
+    tf.data.Dataset.from_tensor_slices({
+      'image': images, 'label': labels,
+      **split_lib.conditions_of(info, others),
+    }),
     tf.identity, num_examples,
   )

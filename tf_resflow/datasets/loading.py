@@ -1,5 +1,6 @@
 """Finds a data set and opens a part of it."""
 
+from collections.abc import Sequence
 import os
 
 from tf_resflow import errors
@@ -32,7 +33,7 @@ def load_split(
   return load(
     config.dataset, split, data_dir=data_dir or config.data_dir,
     num_bits=config.num_bits, num_validation=config.num_validation,
-    resize=config.resize,
+    resize=config.resize, condition=config.condition,
   )
 
 
@@ -44,6 +45,7 @@ def load(
   num_bits: int = 8,
   num_validation: int = 0,
   resize: int | None = None,
+  condition: Sequence[str] = (),
 ) -> split_lib.Split:
   """Opens one part of a data set.
 
@@ -65,6 +67,8 @@ def load(
     num_validation: Size of the validation part.
     resize: Height and width to resize the images to, bilinear with
       antialiasing, rounded to whole levels; before bits are reduced.
+    condition: What examples come with as a condition of `p(x|c)`, see
+      `DatasetInfo.conditioned`; nothing by default.
 
   Returns:
     The part, as a `Split`.
@@ -80,6 +84,8 @@ def load(
     (1437, (8, 8, 1), 17)
   """
   info = catalog.info(name).changed(num_bits=num_bits, resize=resize)
+  if condition:
+    info = info.conditioned(condition)
   errors.check(split in SPLITS, 'split', split, f'one of {", ".join(SPLITS)}')
   errors.check(
     num_validation >= 0, 'num_validation', num_validation,

@@ -72,7 +72,7 @@ def fingerprint(*parts: Any) -> str:
 
 def standardisation(
   names: Sequence[str], train: np.ndarray, test: np.ndarray,
-  check_fn: Callable[[Any, str], None],
+  check_fn: Callable[[Any, str], None], has_density: bool = True,
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
   """Returns the mean and the deviation of the columns for training.
 
@@ -82,6 +82,7 @@ def standardisation(
     test: `[M, D]`.
     check_fn: Called with whether a column can be learned in float32, and what
       is wrong otherwise; it raises then.
+    has_density: Whether to warn of columns where that could be infinite.
   """
   train, test = train.astype(np.float64), test.astype(np.float64)
   for name, column, others in zip(names, train.T, test.T, strict=True):
@@ -104,12 +105,13 @@ def standardisation(
       f'Column {name} varies by {deviation:.3g} around {column.mean():.10g}: '
       'float32 cannot tell its values apart. Subtract a constant.',
     )
-  _warn_where_no_density_is(names, train)
+  if has_density:
+    warn_where_no_density_is(names, train)
   return (tuple(train.mean(axis=0).tolist()),
           tuple(train.std(axis=0).tolist()))
 
 
-def _warn_where_no_density_is(names, train):
+def warn_where_no_density_is(names: Sequence[str], train: np.ndarray) -> None:
   """Warns of columns on which nats can fall without a limit."""
   for name, column in zip(names, train.T, strict=True):
     num_values = len(np.unique(column))

@@ -163,7 +163,8 @@ def training_batches(
 
   Returns:
     `tf.data.Dataset` of dicts: `x` float32 `[B, ...]`, images in [0, 1) or
-    vectors; `label` int32 `[B]`.
+    vectors; `label` int32 `[B]`; `condition` `[B, ...]` where examples have
+    some.
 
   Raises:
     InvalidValueError: If a number is out of range.
@@ -229,9 +230,7 @@ def training_batches(
     if flip:
       heads = _uniform([], flip_key, index) < 0.5
       x = tf.where(heads, tf.reverse(x, axis=[1]), x)
-    return {
-      'x': _continuous(x, split, noise_key, index), 'label': example['label'],
-    }
+    return {**example, 'x': _continuous(x, split, noise_key, index)}
 
   examples = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(
     streamed if arrays is None else positions
@@ -262,7 +261,8 @@ def evaluation_batches(
 
   Returns:
     `tf.data.Dataset` of dicts: `x` float32 `[B, ...]`, images in [0, 1) or
-    vectors; `label` int32 `[B]`; `index` int64 `[B]`, the place in the split.
+    vectors; `label` int32 `[B]`; `condition` where examples have some; `index`
+    int64 `[B]`, the place in the split.
 
   Raises:
     InvalidValueError: If a number is out of range.
@@ -283,8 +283,7 @@ def evaluation_batches(
 
   def finish(index, example):
     return {
-      'x': _continuous(example['x'], split, noise_key, index),
-      'label': example['label'],
+      **example, 'x': _continuous(example['x'], split, noise_key, index),
       'index': index,
     }
 

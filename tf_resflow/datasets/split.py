@@ -3,11 +3,14 @@
 from collections.abc import Callable, Sequence
 import dataclasses
 import functools
+from typing import Self
 
 import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow.datasets import condition_info
+from tf_resflow.datasets import dataset_info
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -17,10 +20,12 @@ class Split:
   Attributes:
     examples: `tf.data.Dataset` of dicts: `x`, uint8 `[H, W, C]` with values
       0..num_levels-1, or float32 `[D]`; `label` int32 `[]`, -1 where the set
-      has no labels.
+      has no labels; `condition`, int32 `[]` or float32 `[K]`, of data for
+      `p(x|c)` alone.
     num_examples: How many there are.
     event_shape: Shape of `x`.
     num_levels: Number of grey levels n of images; None for vectors.
+    num_condition_labels: Number of labels that are conditions; 0 for none.
     draw_fn: Draws an `x` for training from an int64 `[2]`, a key and the number
       of the example; None where `examples` are all there are.
   """
@@ -30,6 +35,7 @@ class Split:
   event_shape: tuple[int, ...]
   num_levels: int | None = None
   draw_fn: Callable[[tf.Tensor], tf.Tensor] | None = None
+  num_condition_labels: int = 0
 
   @functools.cached_property
   def arrays(self) -> dict[str, tf.Tensor]:
@@ -42,14 +48,29 @@ class Split:
     with tf.init_scope(), tf.device('/CPU:0'):
       return self.examples.batch(self.num_examples).get_single_element()
 
-  def examples_at(self, positions: Sequence[int]) -> np.ndarray:
+  @property
+  def is_conditional(self) -> bool:
+    """Whether examples have conditions."""
+    return 'condition' in self.examples.element_spec
+
+  def conditioned(self, info: condition_info.ConditionInfo) -> Self:
+    """Returns the part for a model of such conditions."""
+    return dataclasses.replace(
+      self, num_condition_labels=info.num_labels,
+      examples=self.examples.map(
+        lambda example: {**example, 'condition': example['label']}
+      ) if info.is_label else self.examples,
+    )
+
+  def examples_at(self, positions: Sequence[int]) -> dict[str, np.ndarray]:
     """Returns a few examples; reads the part up to the last of them.
 
     Args:
       positions: Places in the order of the part, from 0 on.
 
     Returns:
-      `x` `[len(positions), ...]`, in the given order.
+      Arrays by the keys of `examples`, such as `x` `[len(positions), ...]`, in
+      the given order.
 
     Raises:
       InvalidValueError: If a place is not in the part.
@@ -60,11 +81,13 @@ class Split:
         f'one of the {self.num_examples} places of this part, from 0 on',
       )
     found = {
-      i: row['x'].numpy()
-      for i, row in enumerate(self.examples.take(max(positions) + 1))
+      i: row for i, row in enumerate(self.examples.take(max(positions) + 1))
       if i in positions
     }
-    return np.stack([found[i] for i in positions])
+    return {
+      key: np.stack([found[i][key].numpy() for i in positions])
+      for key in self.examples.element_spec
+    }
 
 
 def take_part(
@@ -96,3 +119,40 @@ def take_part(
     'test': (0, num_examples),
   }[split]
   return examples.skip(start).take(size), size
+
+
+def conditions_of(
+  info: dataset_info.DatasetInfo, others: Sequence[np.ndarray],
+) -> dict[str, np.ndarray]:
+  """Returns the conditions that came with examples, if a model takes them.
+
+  Args:
+    info: Of the data set.
+    others: What its `load_fn` returned behind examples and labels.
+  """
+  if info.condition is None or info.condition.is_label:
+    return {}
+  (condition,) = others
+  return {'condition': condition.astype(
+    np.int32 if info.condition.num_labels else np.float32
+  )}
+
+
+def some_conditions(split: Split, num_examples: int) -> tf.Tensor | None:
+  """Returns conditions `[N, ...]` to draw samples for.
+
+  Labels take turns. Other conditions are those of the first examples, again
+  from the first one where these are fewer. None where there are none.
+
+  Args:
+    split: Of the data.
+    num_examples: N.
+  """
+  if not split.is_conditional:
+    return None
+  if split.num_condition_labels:
+    return tf.range(num_examples) % split.num_condition_labels
+  first = split.examples_at(range(min(num_examples, split.num_examples)))
+  return tf.constant(np.resize(
+    first['condition'], [num_examples, *first['condition'].shape[1:]]
+  ))

@@ -1,9 +1,11 @@
 """Data sets of vectors of real numbers, stored or drawn."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+from tf_resflow import errors
+from tf_resflow.datasets import condition_info
 from tf_resflow.datasets import dataset_info
 
 
@@ -17,8 +19,8 @@ class VectorInfo(dataset_info.DatasetInfo):
       part, so that densities are in the units of the data.
     std: What it divides by then.
     columns: What the numbers are called, D names or none.
-    load_fn: Maps 'train' or 'test' to float32 `[N, D]` and labels `[N]` or
-      None.
+    load_fn: Maps 'train' or 'test' to float32 `[N, D]`, labels `[N]` or None,
+      and perhaps conditions.
 
   Example:
     >>> def load(part):
@@ -41,6 +43,38 @@ class VectorInfo(dataset_info.DatasetInfo):
   @property
   def event_shape(self) -> tuple[int, ...]:
     return (self.event_size,)
+
+  def conditioned(self, names: Sequence[str]) -> Self:
+    if not self.columns:
+      return super().conditioned(names)
+    foreign = [name for name in names if name not in self.columns]
+    errors.check(
+      not foreign and len(set(names)) == len(names), 'condition',
+      ','.join(names), f'columns of {self.name}: {", ".join(self.columns)}',
+    )
+    errors.check(
+      len(names) < self.event_size, 'condition', ','.join(names),
+      'fewer columns than there are', 'The others are what is modelled.',
+    )
+    chosen = [self.columns.index(name) for name in names]
+    kept = [i for i in range(self.event_size) if i not in chosen]
+
+    def values_at(places):
+      return {
+        key: tuple(values[i] for i in places) for key, values in (
+          ('mean', self.mean), ('std', self.std)) if values
+      }
+
+    def load(part):
+      x, labels = self.load_fn(part)
+      return x[:, kept], labels, x[:, chosen]
+
+    return dataclasses.replace(
+      self, event_size=len(kept), load_fn=load,
+      columns=tuple(self.columns[i] for i in kept), **values_at(kept),
+      condition=condition_info.ConditionInfo(
+        size=len(chosen), names=tuple(names), **values_at(chosen)),
+    )
 
   def facts(self) -> dict[str, Any]:
     return {

@@ -20,7 +20,7 @@ def open_split(
   num_validation: int,
 ) -> split_lib.Split:
   """Opens a part of a data set of vectors; see `datasets.load`."""
-  x, labels = info.load_fn('test' if split == 'test' else 'train')
+  x, labels, *others = info.load_fn('test' if split == 'test' else 'train')
   errors.check(
     np.issubdtype(x.dtype, np.floating) and x.shape[1:] == info.event_shape
     and np.all(np.isfinite(x)), 'x', f'{x.dtype} {list(x.shape)}',
@@ -33,7 +33,10 @@ def open_split(
   )
   examples, size = split_lib.take_part(
     tf.data.Dataset.from_tensor_slices(
-      {'x': x.astype(np.float32), 'label': labels.astype(np.int32)}
+      {
+        'x': x.astype(np.float32), 'label': labels.astype(np.int32),
+        **split_lib.conditions_of(info, others),
+      }
     ), len(x), split, num_validation, info.name,
   )
   return split_lib.Split(examples, size, info.event_shape)

@@ -11,6 +11,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             'Bijection', 'Inverted', 'SlopeBounds', 'Solve', 'SolvingBijection',
             'Transformed', 'event_shape_of'],
         'bijections.chain': ['Chain'],
+        'bijections.conditional': ['Conditional'],
+        'bijections.conditional_affine': ['ConditionalAffine'],
+        'bijections.conditional_linear': ['ConditionalLinear'],
         'bijections.feature_tap': ['FeatureTap'],
         'bijections.flatten': ['Flatten'],
         'bijections.invertible_linear': [
@@ -22,12 +25,18 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'bijections.squeeze': ['Squeeze'],
         'bijections.standardize': ['Standardize'],
         'classifier_head': ['ClassifierHead', 'HybridClassifier'],
+        'condition_spec': ['ConditionSpec'],
+        'conditions.condition_network': ['ConditionNetwork', 'KerasNetwork'],
+        'conditions.label_embedding': ['LabelEmbedding'],
+        'conditions.vector_network': ['VectorNetwork'],
         'embeddings.embedding': [
             'Embedded', 'Embedding', 'IdentityEmbedding'],
         'embeddings.noise_channels': ['NoiseChannels'],
         'lipschitz.activations': [
             'ELU', 'Identity', 'LipschitzCube', 'ReLU', 'Softplus', 'Tanh'],
         'lipschitz.concatenated': ['CLipSwish', 'Concatenated', 'CReLU'],
+        'lipschitz.conditional': [
+            'ConditionGate', 'ConditionShift', 'ConditionalLayer'],
         'lipschitz.induced': [
             'InducedNormConv2D', 'InducedNormDense', 'InducedNormLayer'],
         'lipschitz.keras_layer': [

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 import inspect
 import itertools
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -96,6 +97,13 @@ def build_once(layer: keras.layers.Layer, input_shape: Sequence) -> None:
   """Builds a layer, unless it is built already."""
   if not layer.built:
     layer.build(tuple(input_shape))
+
+
+def call_with(layer: keras.layers.Layer, inputs: tf.Tensor,
+              condition: Any) -> tf.Tensor:
+  """Calls a layer, with the condition if it takes one."""
+  return (layer(inputs, condition=condition) if layer.takes_condition
+          else layer(inputs))
 
 
 def common_dtype(dtypes: Iterable[str], owner: str) -> str:

@@ -3,9 +3,9 @@
 import dataclasses
 
 from tf_resflow.configuration import fields
-from tf_resflow.configuration import model_config
 from tf_resflow.configuration import registries
 from tf_resflow.configuration import values
+from tf_resflow.models import conditional_config
 from tf_resflow.models import norm_orders
 
 
@@ -15,7 +15,7 @@ def _have_equal_gradients(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BlockFlowConfig(model_config.ModelConfig):
+class BlockFlowConfig(conditional_config.ConditionalConfig):
   """Blocks of one kind, and how their log-determinants are estimated."""
 
   block: str = fields.field(
@@ -72,6 +72,7 @@ class BlockFlowConfig(model_config.ModelConfig):
     return registries.UNUSED_FIELDS.get(self.block, ())
 
   def check(self) -> None:
+    super().check()
     norm_orders.check(self.norms, self.uncertified)
     for field in self.fields():
       if field.name in self.unused_fields():

@@ -13,6 +13,7 @@ from tf_resflow import numerics
 from tf_resflow.configuration import registries
 from tf_resflow.configuration import values
 from tf_resflow.layers import classifier_head
+from tf_resflow.models import conditions
 from tf_resflow.models import norm_orders
 
 # Initializer seeds of one layer span three integers, see `SpectralLayer`.
@@ -94,7 +95,7 @@ def make_network(request: BlockRequest) -> layers.Sequence:
   return _make_sequence(
       request, request.event_shape, request.event_shape, make_linear,
       layers.LearnedNorms if config.norms == (norm_orders.LEARNED,)
-      else layers.Sequence, in_l2)
+      else layers.Sequence, in_l2, conditions.make_gate(request))
 
 
 def make_unconstrained_network(
@@ -123,7 +124,7 @@ def make_unconstrained_network(
 
 
 def _make_sequence(request, input_shape, output_shape, make_linear,
-                   kind_of_sequence=layers.Sequence, in_l2=True):
+                   kind_of_sequence=layers.Sequence, in_l2=True, last=()):
   """Returns linear layers with activations between them.
 
   Args:
@@ -134,6 +135,7 @@ def _make_sequence(request, input_shape, output_shape, make_linear,
       convolution), `num_inputs=`, `seed=`, `name=` and `dtype=`.
     kind_of_sequence: what is made of the layers.
     in_l2: whether activations need no constant but that in l_2.
+    last: layers behind the others.
   """
   config, dtype = request.config, request.dtype
   make_activation = registries.ACTIVATIONS.get(config.activation)
@@ -159,6 +161,9 @@ def _make_sequence(request, input_shape, output_shape, make_linear,
         *sizes, num_inputs=size, name=f'{request.name}_{kind}_{i}', dtype=dtype,
         seed=request.seed + i * _SEEDS_PER_LAYER))
     size = sizes[0]
+    if i == 0:
+      parts += conditions.make_shift(request)
+  parts += last
   if request.kernel_sizes is None:
     if len(input_shape) > 1:
       parts.insert(0, layers.Reshape((-1,), dtype=dtype))
@@ -202,7 +207,8 @@ def make_blocks(
 ) -> list[layers.Bijection]:
   """Returns blocks of the kind `config.block`, and what is around each.
 
-  That is a linear map of `config.invertible_linear` before it.
+  That is a linear map of `config.invertible_linear` before it, and what a
+  condition chooses.
 
   Args:
     requests: what the flow asks for, block by block.
@@ -210,10 +216,11 @@ def make_blocks(
   """
   return [
       part for request in requests for part in (
+          *conditions.make_linear(request),
           *registries.INVERTIBLE_LINEARS.get(
               request.config.invertible_linear)(request),
           registries.BLOCKS.get(request.config.block)(request),
-          *make_norms(request.index))]
+          *make_norms(request.index), *conditions.make_affine(request))]
 
 
 def make_moving_mean(

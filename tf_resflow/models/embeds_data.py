@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from tf_resflow import layers
+from tf_resflow.layers import base_layer
 from tf_resflow.numerics import random
 
 
@@ -53,17 +54,20 @@ class EmbedsData(keras.Model):
         self._events(x, self.event_shape, 'x', condition), condition=condition,
         seed=self._seeds(seed)[0])
 
-  def encode(self, x: tf.Tensor, seed: random.SeedLike = None) -> tf.Tensor:
+  def encode(self, x: tf.Tensor, seed: random.SeedLike = None,
+             condition: Any = None) -> tf.Tensor:
     """Returns latents `[B, D]` alone; the seed is that of an embedding."""
-    return self.bijection(self.embed(x, seed=seed).y)
+    return base_layer.call_with(
+        self.bijection, self.embed(x, condition, seed).y, condition)
 
-  def call(self, inputs: tf.Tensor) -> tf.Tensor:
-    return self.encode(inputs)
+  def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
+    return self.encode(inputs, condition=condition)
 
-  def update_statistics(
-      self, x: tf.Tensor, seed: random.SeedLike = None) -> None:
+  def update_statistics(self, x: tf.Tensor, seed: random.SeedLike = None,
+                        condition: Any = None) -> None:
     """Lets moving statistics see a batch; see `layers.MovingMean`."""
-    self.bijection.update_statistics(self.embed(x, seed=seed).y)
+    self.bijection.update_statistics(
+        self.embed(x, condition, seed).y, condition)
 
 
 # Not a part of the model, whose checkpoints hold what is.

@@ -15,13 +15,16 @@ from tf_resflow import layers
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.models import block_bound
+from tf_resflow.models import classifies
 from tf_resflow.models import density_unit
 from tf_resflow.models import embeds_data
+from tf_resflow.models import estimation
 from tf_resflow.numerics import random
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
-class Flow(embeds_data.EmbedsData, density_unit.DensityUnit):
+class Flow(classifies.Classifies, embeds_data.EmbedsData,
+           density_unit.DensityUnit):
   """A density: a bijection from events to latents `[D]`, standard normal there.
 
   With an embedding that draws, events `y = (x, u)` hold noise beside the data
@@ -74,7 +77,7 @@ class Flow(embeds_data.EmbedsData, density_unit.DensityUnit):
     """Returns `x` as a tensor `[B, *event_shape]`; checks the condition."""
     errors.check(
         condition is None or self.bijection.takes_condition, 'condition',
-        condition, f'None, since {self.name} depends on no condition')
+        'given', f'none, since {self.name} depends on no condition')
     x = tf.convert_to_tensor(x)
     errors.check(
         x.dtype.is_floating, name, x.dtype.name, 'floats',
@@ -84,11 +87,6 @@ class Flow(embeds_data.EmbedsData, density_unit.DensityUnit):
         x.shape.is_compatible_with([None, *event_shape]), name,
         f'a tensor {x.shape}', f'[B, {", ".join(map(str, event_shape))}]')
     return x
-
-  @property
-  def has_classifier(self) -> bool:
-    """Whether the flow is a hybrid model."""
-    return self.classifier is not None
 
   def draws(self, estimator: numerics.Estimator) -> bool:
     """Whether log-densities that take `estimator` are drawn."""
@@ -105,6 +103,11 @@ class Flow(embeds_data.EmbedsData, density_unit.DensityUnit):
     """Whether everything that a first batch sets has been set."""
     return all(part is None or part.is_initialized for part in (
         self.bijection, self.classifier, self._embedding))
+
+  @property
+  def condition_spec(self) -> layers.ConditionSpec | None:
+    """What its conditions are; None where it depends on none."""
+    return self.bijection.condition_spec
 
   @property
   def is_random(self) -> bool:
@@ -133,7 +136,8 @@ class Flow(embeds_data.EmbedsData, density_unit.DensityUnit):
 
     Args:
       x: `[B, ...]`, images dequantised to [0, 1).
-      condition: for flows whose bijection takes one.
+      condition: what flows depend on that are `p(x|c)`, see
+        `condition_spec`; `[B, ...]`, or that of a single example for all.
       seed: see `numerics.random.as_seed`; fresh draws at every execution by
         default.
       estimator: of the log-determinant, in place of the bijection's own, or its
@@ -144,7 +148,7 @@ class Flow(embeds_data.EmbedsData, density_unit.DensityUnit):
     """
     return self.bijection.transform(
         self.embed(x, condition, seed).y, condition=condition,
-        seed=self._seeds(seed)[1], estimator=_as_estimator(estimator))
+        seed=self._seeds(seed)[1], estimator=estimation.as_estimator(estimator))
 
   def forward_and_log_det(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
@@ -157,7 +161,7 @@ class Flow(embeds_data.EmbedsData, density_unit.DensityUnit):
     """
     return self.bijection.forward_and_log_det(
         self.embed(x, condition, seed).y, condition=condition,
-        seed=self._seeds(seed)[1], estimator=_as_estimator(estimator))
+        seed=self._seeds(seed)[1], estimator=estimation.as_estimator(estimator))
 
   def solve_inverse(
       self, z: tf.Tensor, condition: Any = None,
@@ -197,8 +201,9 @@ class Flow(embeds_data.EmbedsData, density_unit.DensityUnit):
       log_det_weight: tf.Tensor | None = None) -> tf.Tensor:
     """Returns an estimate of the log-density of events `y`; see `log_prob`."""
     z, log_det = self.bijection.forward_and_log_det(
-        y, condition=condition, seed=seed, estimator=_as_estimator(estimator))
-    return self.base_log_prob(z) + _weighted(log_det, log_det_weight)
+        y, condition=condition, seed=seed,
+        estimator=estimation.as_estimator(estimator))
+    return self.base_log_prob(z) + estimation.weighted(log_det, log_det_weight)
 
   def log_prob(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
@@ -233,57 +238,13 @@ class Flow(embeds_data.EmbedsData, density_unit.DensityUnit):
     """
     return self.bits_per_dim_of(self.log_prob(x, condition, seed, estimator))
 
-  def log_prob_and_logits(
-      self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
-      estimator: numerics.Estimator | str | None = None,
-      log_det_weight: tf.Tensor | None = None,
-  ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns what `log_prob` does and the class logits, from one pass.
-
-    The arguments are those of `log_prob`.
-
-    Returns:
-      `log_prob`: `[B]`, nats; `logits`: `[B, num_classes]`.
-
-    Raises:
-      InvalidValueError: if the model has no classifier.
-    """
-    self._check_has_classifier()
-    y, log_weight = self.embed(x, condition, seed)
-    result = self.bijection.transform(
-        y, condition=condition, seed=self._seeds(seed)[1],
-        estimator=_as_estimator(estimator))
-    log_det = _weighted(result.log_det, log_det_weight)
-    return (self.base_log_prob(result.y) + log_det + log_weight,
-            self.classifier(list(result.features)))
-
-  def classify(self, x: tf.Tensor, condition: Any = None,
-               seed: random.SeedLike = None) -> tf.Tensor:
-    """Returns the class logits `[B, num_classes]`; takes no log-determinant.
-
-    Args:
-      x: `[B, ...]`.
-      condition: see `transform`.
-      seed: of an embedding that draws.
-
-    Raises:
-      InvalidValueError: if the model has no classifier.
-    """
-    self._check_has_classifier()
-    return self.classifier(list(self.transform(
-        x, condition, seed, estimator=numerics.Skip()).features))
-
-  def _check_has_classifier(self):
-    errors.check(
-        self.has_classifier, 'num_classes', 0, 'a number from 2',
-        f'{self.name} has no classifier: hybrid models are configured with '
-        'num_classes.')
-
-  def initialize(self, x: tf.Tensor, seed: random.SeedLike = None) -> None:
+  def initialize(self, x: tf.Tensor, seed: random.SeedLike = None,
+                 condition: Any = None) -> None:
     """Runs every layer once, so that ActNorms set themselves from a batch."""
     if self.bijection.has_moving_statistics:
-      self.update_statistics(x, seed)
-    (self.classify if self.has_classifier else self.encode)(x, seed=seed)
+      self.update_statistics(x, seed, condition)
+    (self.classify if self.has_classifier else self.encode)(
+        x, seed=seed, condition=condition)
 
   def draw_latents(
       self, num_samples: int | tf.Tensor, seed: random.SeedLike = None,
@@ -385,16 +346,3 @@ class Flow(embeds_data.EmbedsData, density_unit.DensityUnit):
         name: keras.saving.deserialize_keras_object(config[name])
         for name in ('bijection', 'classifier', 'embedding')
         if name in config})
-
-
-def _as_estimator(
-    estimator: numerics.Estimator | str | None) -> numerics.Estimator | None:
-  return None if estimator is None else numerics.Estimator.get(estimator)
-
-
-def _weighted(log_det, weight):
-  """Returns a log-determinant; its gradients are multiplied by a weight."""
-  if weight is None:
-    return log_det
-  value = tf.stop_gradient(log_det)
-  return value + tf.cast(weight, value.dtype) * (log_det - value)

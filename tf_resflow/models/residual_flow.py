@@ -8,6 +8,7 @@ import keras
 from tf_resflow import layers
 from tf_resflow.configuration import registries
 from tf_resflow.models import blocks
+from tf_resflow.models import conditions
 from tf_resflow.models import flow
 from tf_resflow.models import residual_flow_config
 
@@ -84,7 +85,7 @@ class _Builder:
     self.latent_shapes = []
     self.feature_shapes = []
 
-  def make_bijection(self) -> layers.Chain:
+  def make_bijection(self) -> layers.Bijection:
     """Returns the whole flow."""
     config, shape = self.config, self.config.image_shape
     num_channels = shape[-1]
@@ -101,8 +102,8 @@ class _Builder:
       shape = squeeze.compute_output_shape((None, *shape))[1:]
     if config.first_act_norm:
       parts += self._act_norms('first')
-    return layers.Chain(
-        parts + self._scales(0, shape), name='bijection', dtype=self.dtype)
+    return conditions.make_flow(
+        parts + self._scales(0, shape), config, self.dtype)
 
   def make_classifier(self) -> layers.HybridClassifier | None:
     """Returns the classifier of a hybrid model, built, or None."""

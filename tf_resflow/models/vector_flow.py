@@ -4,6 +4,7 @@ import keras
 
 from tf_resflow import layers
 from tf_resflow.models import blocks
+from tf_resflow.models import conditions
 from tf_resflow.models import flow
 from tf_resflow.models import vector_flow_config
 
@@ -47,14 +48,14 @@ class VectorFlow(flow.Flow):
               *make_act_norms(name)]
 
     super().__init__(
-        layers.Chain(
+        conditions.make_flow(
             blocks.make_standardize_columns(config, dtype)
             + make_act_norms('first') + blocks.make_blocks((
                 blocks.BlockRequest(
                     config, (config.event_size,), index, config.hidden_units,
                     None, activate_input=index > 0, dtype=dtype, place=index)
                 for index in range(config.num_blocks)), make_norms),
-            name='bijection', dtype=dtype),
+            config, dtype),
         (config.event_size,), name=name, **kwargs)
     self.config = config
     self.column_names = config.column_names

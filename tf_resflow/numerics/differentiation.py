@@ -12,24 +12,25 @@ def sum_per_example(x: tf.Tensor) -> tf.Tensor:
 
 
 def linearize(
-    g_fn: Callable[[Any, tf.Tensor], tf.Tensor], weights: Any, x: tf.Tensor,
-) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    g_fn: Callable[..., tf.Tensor], weights: Any, x: tf.Tensor,
+    *context: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
   """Evaluates `g` and its linearisation at `x`.
 
   Args:
-    g_fn: pure function `g_fn(weights, x)`.
+    g_fn: pure function `g_fn(weights, x, *context)`.
     weights: nested list of tensors.
     x: `[B, ...]`.
+    *context: tensors `[B, ...]` that it depends on beside `x`.
 
   Returns:
-    `g`: `g_fn(weights, x)`;
+    `g`: `g_fn(weights, x, *context)`;
     `vjp_fn`: maps a cotangent `u`, like `g`, to `J^T u`, like `x`. It may be
     called any number of times, also inside `tf.while_loop`, and is itself
     differentiable.
   """
   with tf.GradientTape(persistent=True) as tape:
     tape.watch(x)
-    g = g_fn(weights, x)
+    g = g_fn(weights, x, *context)
 
   def vjp_fn(u):
     product = tape.gradient(g, x, u, unconnected_gradients='zero')

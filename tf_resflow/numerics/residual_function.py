@@ -38,12 +38,14 @@ class ResidualFunction:
     norms   = converge_norms(variables, state)     iterations, not
                                                    differentiated
     weights = effective_weights(variables, norms)  differentiable
-    g(x)    = evaluate(weights, x)                 example by example
+    g(x)    = evaluate(weights, x, *context)       example by example
 
   The first part runs once per forward pass; the second once in the forward and
   once in the backward pass, so that no weights are kept in between; and
   `evaluate` as often as a series or a solver asks. `variables`, `state`,
   `norms` and `weights` are nested lists of tensors of the owner's choice.
+  `context` is what `g` depends on beside `x`, example by example: tensors
+  `[B, ...]` that the owner computed once, none of an unconditional `g`.
 
   This is all that the forward pass, the log-determinant, the inverse and their
   gradients know of `g`: each of them is a function `f(g, *settings, *tensors)`
@@ -52,7 +54,7 @@ class ResidualFunction:
   structure share one `ResidualFunction`, and with it one graph per shape.
 
   Args:
-    evaluate: `evaluate(weights, x)`.
+    evaluate: `evaluate(weights, x, *context)`.
     converge_norms: by default there is nothing to iterate.
     effective_weights: by default `g` computes with its variables as they are.
     max_examples: returns how many examples a pass should take at a time, which
@@ -68,7 +70,7 @@ class ResidualFunction:
   """
 
   def __init__(
-      self, evaluate: Callable[[Tensors, tf.Tensor], tf.Tensor], *,
+      self, evaluate: Callable[..., tf.Tensor], *,
       converge_norms: Callable[[Tensors, Tensors], Tensors] = (
           lambda variables, state: []),
       effective_weights: Callable[[Tensors, Tensors], Tensors] = (
@@ -140,9 +142,10 @@ class ResidualFunction:
 
 def evaluate(
     g: ResidualFunction, variables: Tensors, state: Tensors,
-    x: tf.Tensor) -> tf.Tensor:
+    x: tf.Tensor, *context: tf.Tensor) -> tf.Tensor:
   """Returns `g(x)`, to be traced by `ResidualFunction.traced`."""
   weights = g.weights(variables, state)
   (value,), _ = g.map_in_chunks(
-      lambda x: ([g.evaluate(weights, x)], []), [x], outputs_like=[x])
+      lambda x, *context: ([g.evaluate(weights, x, *context)], []),
+      [x, *context], outputs_like=[x])
   return value

@@ -25,10 +25,12 @@ class Batch(NamedTuple):
   Attributes:
     x: `[B, ...]`, events: images dequantised to [0, 1), or vectors.
     labels: int32 `[B]`; None where there are none.
+    condition: `[B, ...]`, what flows `p(x|c)` depend on; None elsewhere.
   """
 
   x: tf.Tensor
   labels: tf.Tensor | None = None
+  condition: tf.Tensor | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +91,7 @@ class _Density(Objective):
       self, model: models.Flow, batch: Batch, seed: random.SeedLike,
       log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
     loss = tf.reduce_mean(self.in_units(model, model.log_prob(
-        batch.x, seed=seed, log_det_weight=log_det_weight)))
+        batch.x, batch.condition, seed, log_det_weight=log_det_weight)))
     return loss, {self.metric_names[0]: loss}
 
 
@@ -129,7 +131,7 @@ class CrossEntropy(Objective):
       self, model: models.Flow, batch: Batch, seed: random.SeedLike,
       log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
     metrics = _classification_metrics(
-        model.classify(batch.x, seed=seed), batch.labels)
+        model.classify(batch.x, batch.condition, seed), batch.labels)
     return metrics['cross_entropy'], metrics
 
 
@@ -165,7 +167,7 @@ class Hybrid(Objective):
       self, model: models.Flow, batch: Batch, seed: random.SeedLike,
       log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
     log_prob, logits = model.log_prob_and_logits(
-        batch.x, seed=seed, log_det_weight=log_det_weight)
+        batch.x, batch.condition, seed, log_det_weight=log_det_weight)
     metrics = {
         'bits_per_dim': tf.reduce_mean(model.bits_per_dim_of(log_prob)),
         **_classification_metrics(logits, batch.labels)}

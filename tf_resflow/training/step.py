@@ -86,12 +86,14 @@ class TrainStep:
       return tf.ensure_shape(
           tf.reshape(tensor, shape), [num_parts, None, *tensor.shape[1:]])
 
-    # There may be no labels, which come last.
-    parts = [split(tensor) for tensor in batch if tensor is not None]
+    parts = tf.nest.map_structure(
+        split, {name: tensor for name, tensor in batch._asdict().items()
+                if tensor is not None})
 
     def body(i, *sums):
       values = self._part_gradients(
-          objectives.Batch(*(part[i] for part in parts)),
+          objectives.Batch(
+              **{name: part[i] for name, part in parts.items()}),
           random.fold_in(step_seed, i), weights)
       return i + 1, *tf.nest.map_structure(tf.add, sums, values)
 
@@ -125,9 +127,12 @@ class TrainStep:
   def _update_statistics(self, batch, step):
     """Hands the last part of the batch on, with the noise that it had."""
     num_parts = self._accumulation_steps
+    x, condition = (
+        None if tensor is None else tf.split(tensor, num_parts)[-1]
+        for tensor in (batch.x, batch.condition))
     self._model.update_statistics(
-        tf.split(batch.x, num_parts)[-1],
-        random.fold_in(random.fold_in(self._seed, step), num_parts - 1))
+        x, random.fold_in(random.fold_in(self._seed, step), num_parts - 1),
+        condition)
 
   def __call__(
       self, batch: objectives.Batch, step: tf.Tensor) -> objectives.Metrics:

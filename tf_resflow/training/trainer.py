@@ -1,7 +1,6 @@
 """The state of a run, and what changes it."""
 
 from collections.abc import Iterator, Mapping
-import functools
 import logging
 
 import numpy as np
@@ -29,21 +28,24 @@ class TrainingDivergedError(errors.ExpectedError):
 
 
 def initialize(
-    model: models.Flow, strategy: tf.distribute.Strategy, x: tf.Tensor,
-    seed: int = 0) -> None:
+    model: models.Flow, strategy: tf.distribute.Strategy,
+    batch: objectives.Batch, seed: int = 0) -> None:
   """Sets ActNorms and moving means from a batch.
 
   Args:
     model: made in the scope of `strategy`.
     strategy: of the run.
-    x: the batch `[B, ...]`, per replica.
+    batch: per replica.
     seed: of an embedding that draws.
   """
-  run = functools.partial(model.initialize, seed=seed)
+
+  def run(batch):
+    model.initialize(batch.x, seed, batch.condition)
+
   # One replica is faster without a graph: every operation runs once.
   strategy.run(
       run if strategy.num_replicas_in_sync == 1 else
-      tf.function(run, autograph=False), args=(x,))
+      tf.function(run, autograph=False), args=(batch,))
 
 
 def distributed_batches(
@@ -78,7 +80,8 @@ def distributed_batches(
       seed=config.run.seed, start_step=start_step, flip=config.data.flip,
       crop_padding=config.data.crop_padding, crop_mode=config.data.crop_mode)
   dataset = dataset.map(lambda batch: objectives.Batch(
-      interleave(batch['x']), interleave(batch['label'])))
+      interleave(batch['x']), interleave(batch['label']),
+      *([interleave(batch['condition'])] if split.is_conditional else [])))
   return strategy.experimental_distribute_dataset(dataset.prefetch(2))
 
 
@@ -134,15 +137,15 @@ class Learner:
     """
     return self.objective.density_metrics if self.model.is_biased else ()
 
-  def initialize(self, x: tf.Tensor) -> None:
+  def initialize(self, batch: objectives.Batch) -> None:
     """Sets norms, ActNorms and averages, from the first batch.
 
     Args:
-      x: the batch `[B, ...]`, per replica.
+      batch: per replica.
     """
     # Before the first pass, which then needs no power iteration.
     self.model.save_norms()
-    initialize(self.model, self.strategy, x, self.config.run.seed)
+    initialize(self.model, self.strategy, batch, self.config.run.seed)
     self.ema.reset()
 
   @tf.function(autograph=False)
@@ -203,7 +206,7 @@ class Trainer(Learner):
     latest = checkpoints.latest(self.workdir)
     if latest is None:
       self.initialize(next(iter(distributed_batches(
-          self.config, self._split, self.strategy, 0))).x)
+          self.config, self._split, self.strategy, 0))))
       self.save()
       _logger.info('Initialised from the first batch.')
     elif checkpoints.restore_run(self._manager.checkpoint, latest):
@@ -310,6 +313,12 @@ class Trainer(Learner):
 
   def sample_images(
       self, model: models.Flow, num_samples: int = 64) -> np.ndarray:
-    """Returns images in [0, 1], `[N, H, W, C]`, of a flow."""
-    images = model.sample(num_samples, seed=self.config.run.seed)
+    """Returns images in [0, 1], `[N, H, W, C]`, of a flow.
+
+    With labels for conditions they take turns, image by image; other conditions
+    are those of the first examples.
+    """
+    images = model.sample(
+        num_samples, seed=self.config.run.seed,
+        condition=datasets.some_conditions(self._split, num_samples))
     return np.clip(images.numpy(), 0.0, 1.0)

@@ -11,6 +11,7 @@ from tf_resflow import errors
 from tf_resflow.configuration import registries
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
+from tf_resflow.layers.bijections import conditioning
 from tf_resflow.layers.lipschitz import keras_layer
 from tf_resflow.layers.lipschitz import lipschitz_layer
 from tf_resflow.numerics import differentiation
@@ -27,7 +28,8 @@ class AffineCoupling(bijection.Bijection):
 
   Args:
     network: `f`, a Keras layer or model that treats every example on its own.
-      Its outputs are `f_s`, then `t`, along the last axis.
+      Its outputs are `f_s`, then `t`, along the last axis. With a
+      `ConditionShift` in it the coupling takes a condition `[B, K]`.
     mask: which part passes, a name of `registries.MASKS`. With 'channel' it is
       the first half of the channels: `[..., C / 2] -> [..., C]` is what `f`
       maps. With 'checkerboard' it is every other pixel, and `f` maps
@@ -62,6 +64,8 @@ class AffineCoupling(bijection.Bijection):
     kwargs.setdefault('dtype', adapted.compute_dtype)
     super().__init__(**kwargs)
     self.network = adapted
+    self.takes_condition = adapted.takes_condition
+    self.condition_spec = conditioning.spec_of_network(adapted)
     self._network_name = network.name
     self.mask = registries.MASKS.check(mask)
     self.swap = swap
@@ -85,25 +89,28 @@ class AffineCoupling(bijection.Bijection):
         'They are scales and shifts, in this order.')
 
   def forward_and_log_det(
-      self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
+      self, x: tf.Tensor, *, condition: Any = None, **unused: Any,
+  ) -> tuple[tf.Tensor, tf.Tensor]:
     base_layer.build_once(self, x.shape)
     passed, rest = self._split(x)
-    log_scale, shift = self._log_scale_and_shift(passed)
+    log_scale, shift = self._log_scale_and_shift(passed, condition)
     return (self._join(passed, rest * tf.exp(log_scale) + shift, x),
             differentiation.sum_per_example(log_scale))
 
-  def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
+  def inverse(self, y: tf.Tensor, *, condition: Any = None,
+              **unused: Any) -> tf.Tensor:
     base_layer.build_once(self, y.shape)
     passed, rest = self._split(y)
-    log_scale, shift = self._log_scale_and_shift(passed)
+    log_scale, shift = self._log_scale_and_shift(passed, condition)
     return self._join(passed, (rest - shift) * tf.exp(-log_scale), y)
 
   def _split(self, x):
     return self._halves.split(x if self.shape is None else tf.reshape(
         x, [tf.shape(x)[0], *self.shape]))
 
-  def _log_scale_and_shift(self, passed):
-    raw_scale, shift = tf.split(self.network(passed), 2, axis=-1)
+  def _log_scale_and_shift(self, passed, condition):
+    raw_scale, shift = tf.split(
+        base_layer.call_with(self.network, passed, condition), 2, axis=-1)
     return (self._halves.restrict(tf.math.log_sigmoid(raw_scale + 2.0)),
             self._halves.restrict(shift))
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
+from tf_resflow.layers import condition_spec as spec_lib
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
@@ -20,12 +21,19 @@ class Solve(NamedTuple):
       `f(x) = target` in an inverse.
     solution: a `numerics.Solution`, with the convergence of every example.
     solver: the `numerics.Solver` that found it.
+    condition: that of the bijection.
   """
 
   bijection: 'Bijection'
   target: tf.Tensor
   solution: numerics.Solution
   solver: numerics.Solver
+  condition: Any = None
+
+  def residual(self) -> tf.Tensor:
+    """Returns `f(x) - target`, computed by other means than the solver's."""
+    return base_layer.call_with(
+        self.bijection, self.solution.x, self.condition) - self.target
 
 
 class Transformed(NamedTuple):
@@ -96,7 +104,10 @@ class Bijection(base_layer.BaseLayer):
 
   Attributes:
     is_random: whether the log-determinant is drawn, so that it takes a seed.
-    takes_condition: whether `condition` makes a difference.
+    takes_condition: whether `condition` makes a difference. Kinds that take
+      none pass over it.
+    condition_spec: what the condition of one example is; None where it takes
+      none.
     has_certificate: whether it has a `g` whose Lipschitz bound can be
       certified: `lipschitz_bound`, `norm_estimate()` and `certificate()`.
     is_data_dependent: whether batches set weights, see `ActNorm` and
@@ -118,6 +129,7 @@ class Bijection(base_layer.BaseLayer):
 
   is_random = False
   takes_condition = False
+  condition_spec: spec_lib.ConditionSpec | None = None
   has_certificate = False
   is_data_dependent = False
   has_moving_statistics = False
@@ -132,7 +144,8 @@ class Bijection(base_layer.BaseLayer):
 
     Args:
       x: `[B, ...]`.
-      condition: `[B, ...]`, what the map depends on beside `x`.
+      condition: `[B, ...]`, what the map depends on beside `x`; that of a
+        single example, `[...]` or `[1, ...]`, is that of all.
       seed: see `numerics.random.as_seed`.
       estimator: of the log-determinant, in place of the bijection's own.
 
@@ -186,18 +199,21 @@ class Bijection(base_layer.BaseLayer):
         x, condition=condition, seed=seed, estimator=estimator)
     return x, -log_det
 
-  def call(self, inputs: tf.Tensor) -> tf.Tensor:
-    return self.transform(inputs, estimator=numerics.Skip()).y
+  def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
+    return self.transform(
+        inputs, condition=condition, estimator=numerics.Skip()).y
 
-  def update_statistics(self, x: tf.Tensor) -> tf.Tensor:
+  def update_statistics(
+      self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
     """Lets moving statistics see a batch; returns `f(x)` behind the change.
 
     A training step calls it after its update; passes change no statistics.
 
     Args:
       x: `[B, ...]`, a replica's part of the global batch.
+      condition: see `forward_and_log_det`.
     """
-    return self(x)
+    return base_layer.call_with(self, x, condition)
 
   def slope_bounds(self) -> SlopeBounds:
     """Returns the least and the greatest slope; 0 and infinity if not known."""

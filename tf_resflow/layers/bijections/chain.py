@@ -10,6 +10,7 @@ import tensorflow as tf
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
+from tf_resflow.layers.bijections import conditioning
 
 
 @base_layer.configured
@@ -20,8 +21,11 @@ class Chain(base_layer.Composition, bijection.SolvingBijection):
   `fold_in(seed, number)`.
 
   Args:
-    parts: the bijections.
+    parts: the bijections; those that take a condition take the same one.
     **kwargs: of `keras.layers.Layer`; `dtype` is that of the parts.
+
+  Raises:
+    InvalidValueError: if the dtypes of the parts differ, or their conditions.
 
   Example:
     >>> flow = layers.Chain([
@@ -35,6 +39,7 @@ class Chain(base_layer.Composition, bijection.SolvingBijection):
     super().__init__(parts, **kwargs)
     self.is_random = any(part.is_random for part in parts)
     self.takes_condition = any(part.takes_condition for part in parts)
+    self.condition_spec = conditioning.common_spec(parts)
     self.has_moving_statistics = any(
         part.has_moving_statistics for part in parts)
 
@@ -62,16 +67,17 @@ class Chain(base_layer.Composition, bijection.SolvingBijection):
       features += result.features
     return bijection.Transformed(x, log_det, solves, features)
 
-  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+  def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
     # Layer by layer: the first batch needs no graph of its own.
     for part in self.parts:
-      inputs = part(inputs)
+      inputs = base_layer.call_with(part, inputs, condition)
     return inputs
 
-  def update_statistics(self, x: tf.Tensor) -> tf.Tensor:
+  def update_statistics(
+      self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
     base_layer.build_once(self, x.shape)
     for part in self.parts:
-      x = part.update_statistics(x)
+      x = part.update_statistics(x, condition)
     return x
 
   def solve_inverse(

@@ -78,7 +78,8 @@ class MovingMean(bijection.Bijection):
   def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
     return y - self._shift()
 
-  def update_statistics(self, x: tf.Tensor) -> tf.Tensor:
+  def update_statistics(
+      self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
     base_layer.build_once(self, x.shape)
     # Sums and a count, because replicas may hold parts of different sizes.
     sums = tf.reduce_sum(

@@ -10,7 +10,9 @@ from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow.configuration import registries
 from tf_resflow.layers import base_layer
+from tf_resflow.layers import condition_spec
 from tf_resflow.layers.bijections import bijection
+from tf_resflow.layers.bijections import conditioning
 from tf_resflow.layers.lipschitz import keras_layer
 from tf_resflow.layers.lipschitz import learned_order
 from tf_resflow.layers.lipschitz import lipschitz_layer
@@ -25,7 +27,7 @@ class ResidualMap(bijection.SolvingBijection):
   Subclasses set `function`, `estimator`, `solver`, `memory`, `lipschitz_bound`
   (of `g`), `order` (of the norm in which it holds) and `known_by` (see
   `SlopeBounds`), and define `tensors`, which returns the variables and the
-  state that `function` takes.
+  state that `function` takes, and `context`, see `LipschitzLayer.context`.
   """
 
   is_random = True
@@ -42,7 +44,8 @@ class ResidualMap(bijection.SolvingBijection):
     estimator = (estimator or self.estimator).for_bound(self.lipschitz_bound)
     return bijection.Transformed(*numerics.forward_and_log_det(
         self.function, variables, x, estimator, state=state, seed=seed,
-        draw=draw, memory=self.memory))
+        draw=draw, memory=self.memory,
+        context=self._context_of_batch(condition, x)))
 
   def solve_inverse(
       self, y: tf.Tensor, *, condition: Any = None,
@@ -53,9 +56,20 @@ class ResidualMap(bijection.SolvingBijection):
     solution = numerics.invert_residual(
         self.function, variables, y, solver, state=state,
         # The safeguard of acceleration works in l_2.
-        lipschitz_bound=self.lipschitz_bound if self.order == 2.0 else None)
+        lipschitz_bound=self.lipschitz_bound if self.order == 2.0 else None,
+        context=self._context_of_batch(condition, y))
     return bijection.Inverted(
-        solution.x, (bijection.Solve(self, y, solution, solver),))
+        solution.x,
+        (bijection.Solve(self, y, solution, solver, condition),))
+
+  def context(self, condition: Any) -> tuple[tf.Tensor, ...]:
+    """Returns what `function` takes of a condition."""
+    raise NotImplementedError
+
+  def _context_of_batch(self, condition, x):
+    """Returns the context with the batch size of `x`."""
+    return [condition_spec.as_batch(t, x) for t in self.context(condition)
+            ] if self.takes_condition else []
 
   def estimators(self) -> list[numerics.Estimator]:
     return [self.estimator]
@@ -74,7 +88,9 @@ class ResidualBlock(ResidualMap):
 
   Args:
     g: a Lipschitz layer, or a Keras layer or model that maps `[B, ...]` to the
-      same shape, example by example and deterministically.
+      same shape, example by example and deterministically. With a
+      `ConditionShift` or `ConditionGate` in it the block takes a condition
+      `[B, K]`, and is invertible for every one.
     estimator: of the log-determinant: a `numerics.Estimator` or its spec, such
       as 'exact'; `RussianRoulette()`, which is unbiased, by default.
     solver: of the inverse, a `numerics.Solver` or its spec; `Anderson()` by
@@ -136,6 +152,8 @@ class ResidualBlock(ResidualMap):
         'It is a contraction in no one norm otherwise; uncertified=True takes '
         'it all the same.')
     self.g = g
+    self.takes_condition = g.takes_condition
+    self.condition_spec = conditioning.spec_of_network(g)
     self.uncertified = uncertified
     self.order = orders[0] if is_proven else math.nan
     self.known_by = g.known_by if is_proven else 'nothing'
@@ -171,10 +189,13 @@ class ResidualBlock(ResidualMap):
     """Returns those of `g`, see `LipschitzLayer.tensors`."""
     return self.g.tensors()
 
-  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+  def context(self, condition: Any) -> tuple[tf.Tensor, ...]:
+    return self.g.context(condition)
+
+  def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
     # The layers themselves, not the function that a solver sees: what checks a
     # solution is independent of it.
-    return inputs + self.g(inputs)
+    return inputs + base_layer.call_with(self.g, inputs, condition)
 
   def certificate(self, target: float = 0.9999) -> lipschitz_layer.Certificate:
     """Returns a guaranteed upper bound of `Lip(g)` for the present weights.
@@ -224,8 +245,11 @@ class FrozenResidualBlock(ResidualMap):
 
   def __init__(self, block: ResidualBlock):
     super().__init__(name=block.name, dtype=block.dtype_policy)
-    for name in ('estimator', 'solver', 'lipschitz_bound', 'known_by'):
+    for name in ('estimator', 'solver', 'lipschitz_bound', 'known_by',
+                 'takes_condition', 'condition_spec'):
       setattr(self, name, getattr(block, name))
+    self._conditional_layers = base_layer.track(self, [
+        base_layer.frozen_copy(c) for c in block.g.conditional_layers()])
     self.order = learned_order.present_order(block.order)
     self.function = block.function.of_weights
     weights = block.function.weights(*block.tensors())
@@ -240,3 +264,7 @@ class FrozenResidualBlock(ResidualMap):
     return tf.nest.pack_sequence_as(
         self._structure,
         [tf.convert_to_tensor(w.value) for w in self.weights_of_g]), []
+
+  def context(self, condition: Any) -> tuple[tf.Tensor, ...]:
+    return tuple(
+        t for c in self._conditional_layers for t in c.context(condition))

@@ -42,6 +42,7 @@ class Split(bijection.SolvingBijection):
     self.num_taps = num_taps
     self.is_random = rest.is_random
     self.takes_condition = rest.takes_condition
+    self.condition_spec = rest.condition_spec
     self.has_moving_statistics = rest.has_moving_statistics
 
   def build(self, input_shape: tuple) -> None:
@@ -70,14 +71,16 @@ class Split(bijection.SolvingBijection):
         y=self._join(leaving, result.y),
         features=(leaving,) * self.num_taps + result.features)
 
-  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+  def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
     kept, leaving = self._halves(inputs)
-    return self._join(leaving, self.rest(kept))
+    return self._join(
+        leaving, base_layer.call_with(self.rest, kept, condition))
 
-  def update_statistics(self, x: tf.Tensor) -> tf.Tensor:
+  def update_statistics(
+      self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
     base_layer.build_once(self, x.shape)
     kept, leaving = self._halves(x)
-    return self._join(leaving, self.rest.update_statistics(kept))
+    return self._join(leaving, self.rest.update_statistics(kept, condition))
 
   def _halves(self, x):
     """Returns what goes on and what leaves."""

@@ -45,12 +45,16 @@ class LipschitzLayer(base_layer.BaseLayer):
     norms   = converge_norms(variables, state)     iterations, not
                                                    differentiated
     weights = effective_weights(variables, norms)  differentiable
-    y       = evaluate(weights, x)                 example by example
+    y       = evaluate(weights, x, *context)       example by example
 
   such that a residual block can do the first once per pass and the last as
   often as a series or a solver asks; `call` does one after the other. What the
   parts hand on are nested lists of tensors. Subclasses define `lipschitz_bound`
   and `evaluate`, and the others where there is something to normalise.
+
+  Layers that take a condition `c` are bounded so in `x` for every `c`. What
+  they make of it, tensors `[B, ...]`, is their `context(c)`, computed once per
+  pass; the other layers have none, and `evaluate(weights, x)`.
 
   Attributes:
     domain: the order `p` of the norm of inputs; None if the bound holds for
@@ -60,6 +64,9 @@ class LipschitzLayer(base_layer.BaseLayer):
     learns_orders: whether these are learned, see `LearnedNorms`.
     lipschitz_bound: the bound; None if it is not known.
     known_by: how, one of `KNOWN_BY`.
+    takes_condition: whether it depends on a condition beside its input.
+    is_translation: whether it is `x -> x + shift`, and takes an `output_scale`
+      that the layer before it has multiplied `x` by.
     num_constrained: number of linear maps in it whose norm is bounded.
     num_multiply_adds: of one evaluation of such a map, per example, zero
       padding included; 0 where they do not count.
@@ -86,6 +93,8 @@ class LipschitzLayer(base_layer.BaseLayer):
   learns_orders = False
   lipschitz_bound: float | None = None
   known_by = 'construction'
+  takes_condition = False
+  is_translation = False
   num_constrained = 0
   num_multiply_adds = 0
   num_outputs = 0
@@ -136,14 +145,31 @@ class LipschitzLayer(base_layer.BaseLayer):
     """
     return variables
 
-  def evaluate(self, weights: Tensors, x: tf.Tensor) -> tf.Tensor:
+  def evaluate(self, weights: Tensors, x: tf.Tensor,
+               *context: tf.Tensor) -> tf.Tensor:
     """Evaluates the layer with given effective weights.
 
     Args:
       weights: as `effective_weights` returns them.
       x: `[B, ...]`.
+      *context: as the method of this name returns it.
     """
     raise NotImplementedError
+
+  def context(self, condition: Any) -> tuple[tf.Tensor, ...]:
+    """Returns what `evaluate` takes of a condition, differentiable.
+
+    One tensor for each of the `conditional_layers`, `[B, ...]`, or `[1, ...]`
+    for all examples.
+
+    Args:
+      condition: `[B, K]`, or `[1, K]`.
+    """
+    return ()
+
+  def conditional_layers(self) -> list['LipschitzLayer']:
+    """Returns the layers within that take the condition, in order."""
+    return []
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
     variables, state = self.tensors()

@@ -1,6 +1,8 @@
 """Lipschitz layers one after another."""
 
 from collections.abc import Sequence as SequenceOf
+import itertools
+from typing import Any
 
 import tensorflow as tf
 
@@ -15,7 +17,8 @@ class Sequence(base_layer.Composition, lipschitz_layer.LipschitzLayer):
 
   Its norms are those of its ends, and neighbours must agree: the codomain of
   one is the domain of the next. Scales of an activation between two linear
-  layers become part of their weights, see `LipschitzLayer.has_scales`.
+  layers, with translations before it or not, become part of their weights, see
+  `LipschitzLayer.has_scales`.
 
   Args:
     parts: the layers, the first one applied first.
@@ -49,10 +52,16 @@ class Sequence(base_layer.Composition, lipschitz_layer.LipschitzLayer):
     self.num_constrained = sum(part.num_constrained for part in parts)
     self.known_by = lipschitz_layer.least_known(
         part.known_by for part in parts)
-    self._folded = frozenset(
-        i for i in range(1, len(parts) - 1)
-        if parts[i - 1].absorbs_scales and parts[i].has_scales
-        and parts[i + 1].absorbs_scales)
+    self.takes_condition = any(part.takes_condition for part in parts)
+    self._folded = {}
+    for i in range(1, len(parts) - 1):
+      first = i - 1
+      while first > 0 and parts[first].is_translation:
+        first -= 1
+      if (parts[first].absorbs_scales and parts[i].has_scales
+          and parts[i + 1].absorbs_scales):
+        self._folded[i] = range(first, i)
+    self._num_contexts = [len(part.conditional_layers()) for part in parts]
 
   def constrained_layers(self) -> list[lipschitz_layer.LipschitzLayer]:
     return [c for part in self.parts for c in part.constrained_layers()]
@@ -78,24 +87,33 @@ class Sequence(base_layer.Composition, lipschitz_layer.LipschitzLayer):
     # Those of the parts: an activation hands its scales to its neighbours.
     input_scales = [1.0] * len(self.parts)
     output_scales = [1.0] * len(self.parts)
-    for i in self._folded:
-      output_scales[i - 1], input_scales[i + 1] = self.parts[i].scales(
-          variables[i])
+    for i, before in self._folded.items():
+      output_scale, input_scales[i + 1] = self.parts[i].scales(variables[i])
+      for k in before:
+        output_scales[k] = output_scale
     return [
         [] if i in self._folded else part.effective_weights(
             variables[i], norms[i], input_scales[i], output_scales[i])
         for i, part in enumerate(self.parts)]
 
   def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
+      self, weights: lipschitz_layer.Tensors, x: tf.Tensor,
+      *context: tf.Tensor) -> tf.Tensor:
+    context = iter(context)
     for i, part in enumerate(self.parts):
-      x = (part.evaluate_unscaled(x) if i in self._folded else
-           part.evaluate(weights[i], x))
+      x = part.evaluate_unscaled(x) if i in self._folded else part.evaluate(
+          weights[i], x, *itertools.islice(context, self._num_contexts[i]))
     return x
 
-  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+  def context(self, condition: Any) -> tuple[tf.Tensor, ...]:
+    return tuple(t for part in self.parts for t in part.context(condition))
+
+  def conditional_layers(self) -> list[lipschitz_layer.LipschitzLayer]:
+    return [c for part in self.parts for c in part.conditional_layers()]
+
+  def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
     for part in self.parts:
-      inputs = part(inputs)
+      inputs = base_layer.call_with(part, inputs, condition)
     return inputs
 
   def norm_estimate(self) -> float | None:

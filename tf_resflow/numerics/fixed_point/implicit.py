@@ -10,30 +10,33 @@ from tf_resflow.numerics import residual_function
 from tf_resflow.numerics.fixed_point import solver as solver_lib
 
 
-def _solve(g, solver, lipschitz_bound, variables, state, y):
+def _solve(g, solver, lipschitz_bound, variables, state, y, *context):
   """Returns the `Solution` of `x + g(x) = y`, and the norms."""
   norms = g.converge_norms(variables, state)
   weights = g.effective_weights(variables, norms)
   # A chunk stops when its own examples have converged.
   outputs, _ = g.map_in_chunks(
-      lambda y: (list(solver.solve(
-          lambda x: g.evaluate(weights, x), y,
+      lambda y, *context: (list(solver.solve(
+          lambda x: g.evaluate(weights, x, *context), y,
           lipschitz_bound=lipschitz_bound)), []),
-      [y], outputs_like=[y, *(
+      [y, *context], outputs_like=[y, *(
           tf.TensorSpec([None], dtype)
           for dtype in (tf.int32, tf.bool, y.dtype))])
   return solver_lib.Solution(*outputs), norms
 
 
-def _implicit_gradient(g, solver, lipschitz_bound, variables, norms, x, dx):
-  """Returns `dy` and a structure like `variables`: gradients of the inverse.
+def _implicit_gradient(
+    g, solver, lipschitz_bound, variables, norms, x, dx, *context):
+  """Returns gradients of the inverse.
+
+  As `dy`, a structure like `variables` and a list like `context`.
 
   Solves `lambda = dx - J^T lambda` on cotangents scaled to at most one per
   example, so that the tolerance of the solver is relative.
   """
   with tf.GradientTape(persistent=True) as tape:
-    tape.watch([x, variables])
-    value = g.evaluate(g.effective_weights(variables, norms), x)
+    tape.watch([x, variables, context])
+    value = g.evaluate(g.effective_weights(variables, norms), x, *context)
   scale = tf.reduce_max(
       tf.abs(dx), axis=list(range(1, dx.shape.rank)), keepdims=True)
   scale = tf.where(scale > 0, scale, tf.ones_like(scale))
@@ -43,19 +46,21 @@ def _implicit_gradient(g, solver, lipschitz_bound, variables, norms, x, dx):
   dy = tf.where(
       tf.reshape(adjoint.converged, tf.shape(scale)), adjoint.x * scale,
       tf.constant(float('nan'), dx.dtype))
-  return dy, tape.gradient(
-      value, variables, -dy, unconnected_gradients='zero')
+  return dy, *tape.gradient(
+      value, [variables, list(context)], -dy, unconnected_gradients='zero')
 
 
 def invert_residual(
     g: residual_function.ResidualFunction, variables: Any, y: tf.Tensor,
     solver: solver_lib.Solver, *, state: Sequence[Any] = (),
-    lipschitz_bound: float | None = None) -> solver_lib.Solution:
-  """Solves `x + g(x) = y`; differentiable in `y` and in `variables`.
+    lipschitz_bound: float | None = None,
+    context: Sequence[tf.Tensor] = ()) -> solver_lib.Solution:
+  """Solves `x + g(x) = y`; differentiable in `y`, `variables`, `context`.
 
   By the implicit function theorem, with `lambda = (I + J)^-T dx`,
 
-    dy = lambda,   dvariables = -lambda^T dg/dvariables.
+    dy = lambda,   dvariables = -lambda^T dg/dvariables,
+    dcontext = -lambda^T dg/dcontext.
 
   `lambda` is the fixed point of `lambda = dx - J^T lambda`, found by the same
   solver on cotangents scaled to at most one per example. An example whose
@@ -68,6 +73,7 @@ def invert_residual(
     solver: of the fixed point.
     state: the state of the norms of `g`.
     lipschitz_bound: `Lip(g)` in l2 if known; safeguards acceleration.
+    context: what `g` depends on beside `x`, tensors `[B, ...]`.
 
   Returns:
     The solver's `Solution`; `x` carries the gradient, the rest does not.
@@ -87,15 +93,15 @@ def invert_residual(
     Behrmann et al., 2019, Invertible Residual Networks, Algorithm 1.
   """
 
-  def solve(y, variables):
+  def solve(y, variables, context):
     solution, norms = g.traced(_solve, solver, lipschitz_bound)(
-        variables, list(state), y)
+        variables, list(state), y, *context)
 
     def gradients(dx, *unused_diagnostics):
       return g.traced(_implicit_gradient, solver, lipschitz_bound)(
-          variables, norms, solution.x, dx)
+          variables, norms, solution.x, dx, *context)
 
     return [solution.x], solution[1:], gradients
 
   return solver_lib.Solution(
-      *differentiation.with_gradient(solve, y, variables))
+      *differentiation.with_gradient(solve, y, variables, list(context)))

@@ -59,11 +59,12 @@ class Estimator(spec.Specified):
       self, g: residual_function.ResidualFunction, variables: Any, state: Any,
       x: tf.Tensor, draw: Any, *, memory: str = 'recompute',
       series: series_lib.LogDetSeries = series_lib.RESIDUAL,
+      context: Sequence[tf.Tensor] = (),
   ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `g(x)` and the estimate of the log-determinant at `x`.
 
-    Gradients are exact for per-example cotangents of both, with respect to `x`
-    and to `variables`.
+    Gradients are exact for per-example cotangents of both, with respect to `x`,
+    to `variables` and to `context`.
 
     Args:
       g: the function.
@@ -74,6 +75,7 @@ class Estimator(spec.Specified):
       memory: one of `registries.MEMORY_MODES`, for estimators that run a
         series.
       series: the log-determinant that is meant, that of `x + g(x)` by default.
+      context: what `g` depends on beside `x`, tensors `[B, ...]`.
 
     Returns:
       `g(x)`: like `x`; `log_det`: `[B]`, nats.
@@ -154,22 +156,23 @@ class SeriesEstimator(Estimator):
       self, g: residual_function.ResidualFunction, variables: Any, state: Any,
       x: tf.Tensor, draw: Draw, *, memory: str = 'recompute',
       series: series_lib.LogDetSeries = series_lib.RESIDUAL,
+      context: Sequence[tf.Tensor] = (),
   ) -> tuple[tf.Tensor, tf.Tensor]:
     return registries.MEMORY_MODES.get(memory)(
-        g, variables, state, x, draw, self, series)
+        g, variables, state, x, draw, self, series, context)
 
 
 def forward_and_log_det(
     g: residual_function.ResidualFunction, variables: Any, x: tf.Tensor,
     estimator: Estimator, *, state: Sequence[Any] = (),
     seed: random.SeedLike = None, draw: Any = None, memory: str = 'recompute',
-) -> tuple[tf.Tensor, tf.Tensor]:
+    context: Sequence[tf.Tensor] = ()) -> tuple[tf.Tensor, tf.Tensor]:
   """Returns `f(x) = x + g(x)` and an estimate of `log|det df/dx|`.
 
   Gradients are exact for per-example cotangents of both outputs, with respect
-  to `x` and to `variables` (`memory='naive'` differentiates the value; the
-  other modes return the unbiased Neumann estimate at the same draw, and agree
-  with each other). Backward may run more than once.
+  to `x`, to `variables` and to `context` (`memory='naive'` differentiates the
+  value; the other modes return the unbiased Neumann estimate at the same draw,
+  and agree with each other). Backward may run more than once.
 
   Args:
     g: acts example by example, `Lip(g) < 1`.
@@ -180,6 +183,7 @@ def forward_and_log_det(
     seed: see `random.as_seed`.
     draw: a forced draw, in place of `estimator.draw(x, seed)`.
     memory: one of `registries.MEMORY_MODES`, for estimators with a series.
+    context: what `g` depends on beside `x`, tensors `[B, ...]`.
 
   Returns:
     `y`: like `x`; `log_det`: `[B]`, nats.
@@ -196,5 +200,6 @@ def forward_and_log_det(
   """
   value, log_det = estimator.evaluate(
       g, variables, list(state), x,
-      estimator.draw(x, seed) if draw is None else draw, memory=memory)
+      estimator.draw(x, seed) if draw is None else draw, memory=memory,
+      **({'context': context} if context else {}))
   return x + value, log_det

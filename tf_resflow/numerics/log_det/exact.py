@@ -1,6 +1,6 @@
 """The full Jacobian and its log-determinant."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
 from typing import Any, ClassVar
 
@@ -74,10 +74,14 @@ class Exact(estimator.Estimator):
       self, g: residual_function.ResidualFunction, variables: Any, state: Any,
       x: tf.Tensor, draw: None, *, memory: str = 'recompute',
       series: series_lib.LogDetSeries = series_lib.RESIDUAL,
+      context: Sequence[tf.Tensor] = (),
   ) -> tuple[tf.Tensor, tf.Tensor]:
     weights = g.weights(variables, state)
-    jacobian = batch_jacobian(lambda x: g.evaluate(weights, x), x)
-    return g.evaluate(weights, x), series.exact(jacobian)
+
+    def evaluate(x):
+      return g.evaluate(weights, x, *context)
+
+    return evaluate(x), series.exact(batch_jacobian(evaluate, x))
 
   def max_batch_size(self, event_size: int, dtype: tf.DType) -> int:
     size = event_size**2 * dtype.size

@@ -1,12 +1,14 @@
 """How the gradient of a log-determinant is computed, and what is kept for it.
 
-Every mode is a function of `g`, its variables, an input, a draw, an estimator
-and a series; it returns `g(x)` and the estimate `[B]`, differentiable. The
+Every mode is a function of `g`, its variables, an input, a draw, an estimator,
+a series, and the context of `g`; it returns `g(x)` and the estimate `[B]`,
+differentiable. The
 gradient comes from the Neumann series (Chen et al., 2019, Theorem 2) through
 `tf.custom_gradient`. For the same draws `recompute`, `neumann` and
 `backward_in_forward` agree; `naive` agrees with them in the mean.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -17,74 +19,75 @@ from tf_resflow.numerics.log_det import estimator as estimator_lib
 from tf_resflow.numerics.log_det import series as series_lib
 
 
-def _surrogate(evaluate, weights, x, v, w):
+def _surrogate(evaluate, weights, x, v, w, *context):
   """Returns `g(x)` and `w^T J v`, `[B]`.
 
   The value of the second means nothing; its gradient at constant `v` and `w` is
   that of the log-determinant.
   """
-  g, vjp_fn = differentiation.linearize(evaluate, weights, x)
+  g, vjp_fn = differentiation.linearize(evaluate, weights, x, *context)
   return g, differentiation.sum_per_example(vjp_fn(w) * v)
 
 
-def _forward(g, estimator, series, variables, state, x, draw):
+def _forward(g, estimator, series, variables, state, x, draw, *context):
   """Returns `g(x)`, the estimate, the vector `w` of its gradient, norms."""
   norms = g.converge_norms(variables, state)
   weights = g.effective_weights(variables, norms)
 
-  def evaluate(x, probe):
-    value, vjp_fn = differentiation.linearize(g.evaluate, weights, x)
+  def evaluate(x, probe, *context):
+    value, vjp_fn = differentiation.linearize(g.evaluate, weights, x, *context)
     return [value, *series_lib.power_series(
         vjp_fn, probe, estimator.schedule(draw._replace(probe=probe)),
         series)], []
 
   outputs, _ = g.map_in_chunks(
-      evaluate, [x, draw.probe],
+      evaluate, [x, draw.probe, *context],
       outputs_like=[x, tf.TensorSpec([None], x.dtype), x],
       is_whole=estimator.batch_dependent)
   return *outputs, norms
 
 
-def _backward(g, variables, norms, x, v, w, dg, dlog_det):
+def _backward(g, variables, norms, x, v, w, dg, dlog_det, *context):
   """Returns the gradients of `<g, dg> + <w^T J v, dlog_det>`.
 
-  As `dx` and a structure like `variables`.
+  As `dx`, a structure like `variables` and a list like `context`.
   """
   with tf.GradientTape() as outer:
     outer.watch(variables)
     weights = g.effective_weights(variables, norms)
   flat_weights = tf.nest.flatten(weights)
 
-  def differentiate(x, v, w, dg, dlog_det):
+  def differentiate(x, v, w, dg, dlog_det, *context):
+    inputs = [x, *context]
     with tf.GradientTape() as tape:
-      tape.watch([x, *flat_weights])
-      outputs = _surrogate(g.evaluate, weights, x, v, w)
-    dx, *dweights = tape.gradient(
-        outputs, [x, *flat_weights], [dg, dlog_det],
+      tape.watch([inputs, flat_weights])
+      outputs = _surrogate(g.evaluate, weights, x, v, w, *context)
+    return tape.gradient(
+        outputs, [inputs, flat_weights], [dg, dlog_det],
         unconnected_gradients='zero')
-    return [dx], dweights
 
-  (dx,), dweights = g.map_in_chunks(
-      differentiate, [x, v, w, dg, dlog_det], outputs_like=[x],
-      sums_like=flat_weights)
+  (dx, *dcontext), dweights = g.map_in_chunks(
+      differentiate, [x, v, w, dg, dlog_det, *context],
+      outputs_like=[x, *context], sums_like=flat_weights)
   return dx, outer.gradient(
-      flat_weights, variables, dweights, unconnected_gradients='zero')
+      flat_weights, variables, dweights, unconnected_gradients='zero'), dcontext
 
 
 def recompute(
     g: residual_function.ResidualFunction, variables: Any, state: Any,
     x: tf.Tensor, draw: estimator_lib.Draw,
     estimator: estimator_lib.SeriesEstimator,
-    series: series_lib.LogDetSeries) -> tuple[tf.Tensor, tf.Tensor]:
+    series: series_lib.LogDetSeries, context: Sequence[tf.Tensor] = (),
+) -> tuple[tf.Tensor, tf.Tensor]:
   """Keeps `x, v, w` only; rebuilds `g` and `J v` in the backward pass.
 
   Memory per block is a few times that of its input, whatever the hidden width
   and the number of terms.
   """
 
-  def forward(x, variables):
+  def forward(x, variables, context):
     value, log_det, w, norms = g.traced(_forward, estimator, series)(
-        variables, state, x, draw)
+        variables, state, x, draw, *context)
 
     def gradients(dg, dlog_det):
       # Rebuilding waits for the incoming gradient; without that the scheduler
@@ -92,40 +95,42 @@ def recompute(
       with tf.control_dependencies([dg, dlog_det]):
         x1, v1, w1 = [tf.identity(t) for t in (x, draw.probe, w)]
       return g.traced(_backward)(
-          variables, norms, x1, v1, w1, dg, dlog_det)
+          variables, norms, x1, v1, w1, dg, dlog_det, *context)
 
     return [value, log_det], [], gradients
 
-  return differentiation.with_gradient(forward, x, variables)
+  return differentiation.with_gradient(forward, x, variables, list(context))
 
 
 def _keep_linearization(
-    g, variables, state, x, draw, estimator, series, gradients_fn):
+    g, variables, state, x, draw, estimator, series, context, gradients_fn):
   """The modes that keep the linearisation of `g` for the backward pass.
 
   `gradients_fn(tape, g, surrogate, inputs)` returns the gradient function.
   """
 
-  def forward(x, weights):
+  def forward(x, weights, context):
     with tf.GradientTape(persistent=True) as tape:
-      tape.watch([x, weights])
-      value, vjp_fn = differentiation.linearize(g.evaluate, weights, x)
+      tape.watch([x, weights, context])
+      value, vjp_fn = differentiation.linearize(
+          g.evaluate, weights, x, *context)
       with tape.stop_recording():
         log_det, w = series_lib.power_series(
             vjp_fn, draw.probe, estimator.schedule(draw), series)
       surrogate = differentiation.sum_per_example(vjp_fn(w) * draw.probe)
     return [value, log_det], [], gradients_fn(
-        tape, value, surrogate, [x, weights])
+        tape, value, surrogate, [x, weights, context])
 
   return differentiation.with_gradient(
-      forward, x, g.weights(variables, state))
+      forward, x, g.weights(variables, state), list(context))
 
 
 def neumann(
     g: residual_function.ResidualFunction, variables: Any, state: Any,
     x: tf.Tensor, draw: estimator_lib.Draw,
     estimator: estimator_lib.SeriesEstimator,
-    series: series_lib.LogDetSeries) -> tuple[tf.Tensor, tf.Tensor]:
+    series: series_lib.LogDetSeries, context: Sequence[tf.Tensor] = (),
+) -> tuple[tf.Tensor, tf.Tensor]:
   """Keeps the linearisation of `g` (Eq. 8)."""
 
   def make(tape, value, surrogate, inputs):
@@ -134,14 +139,15 @@ def neumann(
         unconnected_gradients='zero')
 
   return _keep_linearization(
-      g, variables, state, x, draw, estimator, series, make)
+      g, variables, state, x, draw, estimator, series, context, make)
 
 
 def backward_in_forward(
     g: residual_function.ResidualFunction, variables: Any, state: Any,
     x: tf.Tensor, draw: estimator_lib.Draw,
     estimator: estimator_lib.SeriesEstimator,
-    series: series_lib.LogDetSeries) -> tuple[tf.Tensor, tf.Tensor]:
+    series: series_lib.LogDetSeries, context: Sequence[tf.Tensor] = (),
+) -> tuple[tf.Tensor, tf.Tensor]:
   """Differentiates the log-determinant in the forward pass (Eq. 9).
 
   Needs one cotangent of the log-determinant for the whole batch, and raises
@@ -169,17 +175,18 @@ def backward_in_forward(
     return pull_back
 
   return _keep_linearization(
-      g, variables, state, x, draw, estimator, series, make)
+      g, variables, state, x, draw, estimator, series, context, make)
 
 
 def naive(
     g: residual_function.ResidualFunction, variables: Any, state: Any,
     x: tf.Tensor, draw: estimator_lib.Draw,
     estimator: estimator_lib.SeriesEstimator,
-    series: series_lib.LogDetSeries) -> tuple[tf.Tensor, tf.Tensor]:
+    series: series_lib.LogDetSeries, context: Sequence[tf.Tensor] = (),
+) -> tuple[tf.Tensor, tf.Tensor]:
   """Differentiates the series itself (Eq. 7); can be differentiated twice."""
   value, vjp_fn = differentiation.linearize(
-      g.evaluate, g.weights(variables, state), x)
+      g.evaluate, g.weights(variables, state), x, *context)
   log_det, _ = series_lib.power_series(
       vjp_fn, draw.probe, estimator.schedule(draw), series)
   return value, log_det

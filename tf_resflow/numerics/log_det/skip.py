@@ -1,5 +1,6 @@
 """No log-determinant, for passes that need none."""
 
+from collections.abc import Sequence
 import dataclasses
 from typing import Any, ClassVar
 
@@ -25,8 +26,8 @@ class Skip(estimator.Estimator):
 
   def evaluate(
       self, g: residual_function.ResidualFunction, variables: Any, state: Any,
-      x: tf.Tensor, draw: None, **unused: Any,
-  ) -> tuple[tf.Tensor, tf.Tensor]:
+      x: tf.Tensor, draw: None, *, context: Sequence[tf.Tensor] = (),
+      **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
     return (
-        g.traced(residual_function.evaluate)(variables, state, x),
+        g.traced(residual_function.evaluate)(variables, state, x, *context),
         tf.fill([tf.shape(x)[0]], tf.constant(float('nan'), x.dtype)))

@@ -1,0 +1,109 @@
+"""What a condition of one example is, and checks of what was given."""
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from tf_resflow import errors
+
+
+class ConditionSpec(NamedTuple):
+  """What the condition of one example is: numbers, or a label.
+
+  Attributes:
+    shape: of that of one example; `()` for a label.
+    num_labels: number of labels, integers from 0; 0 for numbers.
+    names: of the numbers of a vector, where they have some.
+
+  Example:
+    >>> spec = layers.ConditionSpec(shape=(), num_labels=10)
+    >>> spec.convert([3, 1]).shape
+    TensorShape([2])
+    >>> spec.convert([3, 12])
+    Traceback (most recent call last):
+    tf_resflow.errors.InvalidValueError: condition=12: expected labels [B], ...
+  """
+
+  shape: tuple[int, ...]
+  num_labels: int = 0
+  names: tuple[str, ...] = ()
+
+  @property
+  def expected(self) -> str:
+    """What messages ask for."""
+    if self.num_labels:
+      return f'labels [B], whole numbers from 0 to {self.num_labels - 1}'
+    names = f', {", ".join(self.names)}' if self.names else ''
+    return f'numbers [{", ".join(map(str, ("B", *self.shape)))}]{names}'
+
+  def convert(self, condition: Any, dtype: str = 'float32') -> tf.Tensor:
+    """Returns a condition as a tensor `[B, ...]`, or `[1, ...]` for all.
+
+    Args:
+      condition: what was given, a tensor, an array or a list; that of a single
+        example, `[...]`, is that of all.
+      dtype: of numbers; labels are int32.
+
+    Raises:
+      InvalidValueError: if there is none, or it is no such condition. Labels
+        that do not exist are found in a graph by
+        `tf.errors.InvalidArgumentError`.
+    """
+    self._check(condition is not None, None, 'Give it as condition=.')
+    try:
+      condition = tf.convert_to_tensor(condition)
+    except (TypeError, ValueError):
+      self._check(False, repr(condition), '')
+    if self.num_labels:
+      is_right = condition.dtype.is_integer
+    else:
+      # Python's whole numbers are numbers.
+      is_right = condition.dtype.is_floating or condition.dtype.is_integer
+    shape = condition.shape
+    self._check(
+        is_right and shape.rank in (len(self.shape), len(self.shape) + 1)
+        and shape[shape.rank - len(self.shape):].is_compatible_with(self.shape),
+        f'a tensor {condition.dtype.name} {shape}', '')
+    condition = tf.cast(condition, 'int32' if self.num_labels else dtype)
+    if shape.rank == len(self.shape):
+      condition = condition[tf.newaxis]
+    return self._existing(condition) if self.num_labels else condition
+
+  def _existing(self, labels):
+    """Returns labels; those that do not exist are an error."""
+    is_known = (labels >= 0) & (labels < self.num_labels)
+    if tf.executing_eagerly():
+      foreign = labels[~is_known].numpy()
+      self._check(not foreign.size, foreign[0] if foreign.size else '', '')
+      return labels
+    with tf.control_dependencies([tf.debugging.Assert(
+        tf.reduce_all(is_known),
+        [f'condition: expected {self.expected}, not', labels])]):
+      return tf.identity(labels)
+
+  def _check(self, condition, value, advice):
+    errors.check(condition, 'condition', value, self.expected, advice)
+
+
+def check_batch(condition: tf.Tensor, x: tf.Tensor) -> None:
+  """Raises `InvalidValueError` unless a condition goes with the batch of `x`.
+
+  Args:
+    condition: `[B, ...]`, or `[1, ...]` for all examples.
+    x: `[B, ...]`.
+  """
+  given, size = condition.shape[0], x.shape[0]
+  errors.check(
+      given in (1, size) or None in (given, size), 'condition',
+      f'a batch of {given}', f'one of {size}, as the inputs, or of 1 for all')
+
+
+def as_batch(tensor: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+  """Returns a tensor `[B, ...]` or `[1, ...]` as one with the batch of `x`.
+
+  Raises:
+    InvalidValueError: if its batch has another size.
+  """
+  check_batch(tensor, x)
+  return tf.broadcast_to(tensor, tf.concat(
+      [tf.shape(x)[:1], tensor.shape[1:]], axis=0))

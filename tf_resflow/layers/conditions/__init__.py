@@ -1,0 +1,1 @@
+"""Networks that conditions pass before they enter a flow."""

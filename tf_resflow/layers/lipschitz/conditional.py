@@ -1,0 +1,146 @@
+"""Where a condition enters a network: added to it, or damping it."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow.layers import base_layer
+from tf_resflow.layers import condition_spec
+from tf_resflow.layers.lipschitz import lipschitz_layer
+
+
+class ConditionalLayer(lipschitz_layer.LipschitzLayer):
+  """A map `[B, ..., C] -> [B, ..., C]` that a condition chooses.
+
+  Its bound, that in the input, holds for every condition. The condition
+  `[B, K]` passes a matrix `[K, C]`, once per pass: what a series or a solver
+  evaluates again and again sees the result, its `context`.
+
+  Args:
+    condition_size: `K`, numbers of a condition.
+    kernel_initializer: Keras initializer of the matrix; with zeros, the
+      default, the condition makes no difference at first.
+    **kwargs: of `keras.layers.Layer`.
+  """
+
+  domain = codomain = None
+  lipschitz_bound = 1.0
+  takes_condition = True
+
+  def __init__(
+      self, condition_size: int, kernel_initializer: Any = 'zeros', **kwargs):
+    super().__init__(**kwargs)
+    errors.check(
+        isinstance(condition_size, int) and condition_size > 0,
+        'condition_size', condition_size, 'a number from 1')
+    self.condition_size = condition_size
+    self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+  def build(self, input_shape: tuple) -> None:
+    self.kernel = self.add_weight(
+        name='condition_kernel', shape=(self.condition_size, input_shape[-1]),
+        initializer=self.kernel_initializer)
+    # The shape of one number per channel.
+    self._context_shape = (*[1] * (len(input_shape) - 2), input_shape[-1])
+
+  def tensors(self) -> tuple[lipschitz_layer.Tensors, lipschitz_layer.Tensors]:
+    return [], []  # `context` has seen the matrix.
+
+  def conditional_layers(self) -> list[lipschitz_layer.LipschitzLayer]:
+    return [self]
+
+  def _project(self, condition):
+    """Returns the condition behind the matrix, `[B, 1, ..., C]`."""
+    product = tf.linalg.matmul(
+        condition_spec.ConditionSpec((self.condition_size,)).convert(
+            condition, self.compute_dtype),
+        tf.convert_to_tensor(self.kernel.value))
+    return tf.reshape(product, [-1, *self._context_shape])
+
+  def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
+    variables, state = self.tensors()
+    return self.evaluate(
+        self.effective_weights(
+            variables, self.converge_norms(variables, state)), inputs,
+        *(condition_spec.as_batch(t, inputs)
+          for t in self.context(condition)))
+
+  def structure(self) -> tuple:
+    # What chooses is no part of the function that is evaluated.
+    return type(self), self.dtype_policy.name, self._context_shape
+
+
+@base_layer.configured
+class ConditionShift(ConditionalLayer):
+  """`x + W c`, per channel (the last axis): an isometry in every l_p.
+
+  Behind the first linear layer of `g` it makes `g(x, c)` a contraction in `x`
+  for every `c`, with the bound of the linear layers alone.
+
+  Args:
+    condition_size: see `ConditionalLayer`.
+    kernel_initializer: see `ConditionalLayer`.
+    **kwargs: of `keras.layers.Layer`.
+
+  Example:
+    >>> g = keras.Sequential([
+    ...     layers.SpectralDense(32, coeff=0.9), layers.ConditionShift(4),
+    ...     layers.LipSwish(), layers.SpectralDense(2, coeff=0.9)])
+    >>> block = layers.ResidualBlock(g)
+    >>> y, _ = block.forward_and_log_det(
+    ...     tf.ones([5, 2]), condition=tf.random.normal([5, 4]))
+    >>> round(block.lipschitz_bound, 2)
+    0.81
+  """
+
+  is_translation = True
+
+  def context(self, condition: Any) -> tuple[tf.Tensor, ...]:
+    return (self._project(condition),)
+
+  def effective_weights(
+      self, variables: lipschitz_layer.Tensors, norms: lipschitz_layer.Tensors,
+      input_scale: float | tf.Tensor = 1.0,
+      output_scale: float | tf.Tensor = 1.0) -> lipschitz_layer.Tensors:
+    """Returns what the shift is multiplied by.
+
+    Of `x -> output_scale (x + W c)`, where whatever comes before multiplies `x`
+    already.
+    """
+    return [tf.convert_to_tensor(output_scale, self.compute_dtype)]
+
+  def evaluate(
+      self, weights: lipschitz_layer.Tensors, x: tf.Tensor, shift: tf.Tensor,
+  ) -> tf.Tensor:
+    return x + weights[0] * shift
+
+
+@base_layer.configured
+class ConditionGate(ConditionalLayer):
+  """`x phi(c)`, `phi = sigmoid(W c + 2)` in (0, 1), per channel.
+
+  A contraction in every l_p for every `c`. At the end of `g` it makes
+  `phi(c) g(x)`: the condition says how much a block does.
+
+  Args:
+    condition_size: see `ConditionalLayer`.
+    kernel_initializer: see `ConditionalLayer`.
+    **kwargs: of `keras.layers.Layer`.
+
+  Example:
+    >>> gate = layers.ConditionGate(4)
+    >>> y = gate(tf.ones([5, 2]), condition=tf.random.normal([5, 4]))
+    >>> bool(tf.reduce_all((y > 0.0) & (y < 1.0)))
+    True
+  """
+
+  def context(self, condition: Any) -> tuple[tf.Tensor, ...]:
+    # Gates begin nearly open.
+    return (tf.sigmoid(self._project(condition) + 2.0),)
+
+  def evaluate(
+      self, weights: lipschitz_layer.Tensors, x: tf.Tensor, gate: tf.Tensor,
+  ) -> tf.Tensor:
+    return x * gate
