@@ -37,7 +37,8 @@ class LayerBijector(flow_bijector.FlowBijector):
   reaches the log-determinant estimator, `condition` the layer, as in
   `flow.forward_log_det_jacobian(x, seed=1)` or, inside of a chain,
   `chain.forward(x, residual_block=dict(seed=1))`. Use one name per block to
-  seed the blocks of a chain apart.
+  seed the blocks of a chain apart. Conditions have a batch shape that
+  broadcasts with that of `x`; without one, a condition is that of all.
 
   Example:
     >>> bijector = bijectors.LayerBijector(
@@ -75,19 +76,56 @@ class LayerBijector(flow_bijector.FlowBijector):
   def _parameter_properties(cls, dtype):
     return {}
 
-  def _flatten_batch(self, x, event_ndims):
-    """Turns any batch shape into one axis; returns the way back."""
+  def _flatten_batch(self, x, event_ndims, condition=None):
+    """Turns any batch shape into one axis.
+
+    Returns:
+      `x`, the condition, and the way back.
+    """
+    x, condition = self._broadcast(x, event_ndims, condition)
     rank = x.shape.rank - event_ndims
     if rank == 1:
-      return x, lambda t: t
+      return x, condition, lambda t: t
 
     def restore(t):
       shape = tf.concat([tf.shape(x)[:rank], tf.shape(t)[1:]], 0)
       return tf.ensure_shape(
           tf.reshape(t, shape), x.shape[:rank].concatenate(t.shape[1:]))
 
-    flat = tf.reshape(x, tf.concat([[-1], tf.shape(x)[rank:]], 0))
-    return tf.ensure_shape(flat, [None, *x.shape[rank:]]), restore
+    def flatten(t, rank):
+      flat = tf.reshape(t, tf.concat([[-1], tf.shape(t)[rank:]], 0))
+      return tf.ensure_shape(flat, [None, *t.shape[rank:]])
+
+    if condition is not None:
+      ndims = len(self.layer.condition_spec.shape)
+      if condition.shape.rank > ndims:
+        condition = flatten(condition, condition.shape.rank - ndims)
+    return flatten(x, rank), condition, restore
+
+  def _broadcast(self, x, event_ndims, condition):
+    """Returns inputs and conditions with one batch shape.
+
+    A condition that has none, or that of the inputs, stays as it is.
+    """
+    spec = self.layer.condition_spec
+    if condition is None or spec is None:
+      return x, condition
+    condition = tf.convert_to_tensor(condition)
+    ndims = len(spec.shape)
+    errors.check(
+        condition.shape.rank >= ndims, 'condition',
+        f'a tensor {condition.shape}', spec.expected)
+    batches = [t.shape[:t.shape.rank - n]
+               for t, n in ((x, event_ndims), (condition, ndims))]
+    if not batches[1] or batches[0].is_fully_defined() and (
+        batches[0] == batches[1]):
+      return x, condition
+    shape = tf.broadcast_dynamic_shape(*(
+        tf.shape(t)[:batch.rank] for t, batch in zip(
+            (x, condition), batches, strict=True)))
+    return tuple(
+        tf.broadcast_to(t, tf.concat([shape, tf.shape(t)[batch.rank:]], 0))
+        for t, batch in zip((x, condition), batches, strict=True))
 
   def _forward_event_shape(self, input_shape):
     return input_shape[
@@ -117,7 +155,7 @@ class LayerBijector(flow_bijector.FlowBijector):
         least <= event_ndims <= x.shape.rank, 'event_ndims', event_ndims,
         f'{least} to {x.shape.rank} in {self.name}', 'It counts the axes of an '
         'event, from the last one.')
-    flat, restore = self._flatten_batch(x, least)
+    flat, condition, restore = self._flatten_batch(x, least, condition)
     y, log_det = self.layer.forward_and_log_det(
         flat, condition=condition, seed=self._seed if seed is None else seed)
     # Axes of the batch that count as those of an event.
@@ -126,5 +164,6 @@ class LayerBijector(flow_bijector.FlowBijector):
 
   def _inverse(self, y, seed=None, condition=None):
     del seed  # The inverse draws nothing.
-    flat, restore = self._flatten_batch(y, self.inverse_min_event_ndims)
+    flat, condition, restore = self._flatten_batch(
+        y, self.inverse_min_event_ndims, condition)
     return restore(self.layer.inverse(flat, condition=condition))

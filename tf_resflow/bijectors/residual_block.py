@@ -28,6 +28,8 @@ class ResidualBlock(layer_bijector.LayerBijector):
     layer: a `layers.ResidualBlock` to adapt, in place of a new one.
     caching: see `LayerBijector`.
     name: of the bijector.
+    condition_network: what the condition passes first, for a `g` with a
+      `layers.ConditionShift` or `layers.ConditionGate`.
 
   Raises:
     InvalidValueError: see `layers.ResidualBlock`; also if the shape of the
@@ -58,7 +60,8 @@ class ResidualBlock(layer_bijector.LayerBijector):
       lipschitz_bound: float | None = None,
       event_shape: Sequence[int] | None = None, seed: random.SeedLike = None,
       layer: layers.ResidualBlock | None = None, caching: bool = True,
-      name: str = 'residual_block'):
+      name: str = 'residual_block',
+      condition_network: layers.ConditionNetwork | None = None):
     parameters = dict(locals())
     errors.check(
         layer is None or
@@ -74,6 +77,8 @@ class ResidualBlock(layer_bijector.LayerBijector):
         'the shape of one event, without the batch axis',
         f'That of {name} does not follow from g. Or start g with a '
         'keras.Input.')
+    if condition_network is not None:
+      layer = layers.Conditional(layer, condition_network, name=layer.name)
     super().__init__(
         layer, event_shape=event_shape, seed=seed, caching=caching, name=name,
         parameters=parameters)
@@ -83,7 +88,8 @@ class ResidualBlock(layer_bijector.LayerBijector):
 
     See `layers.LipschitzLayer.certificate`.
     """
-    return self.layer.certificate()
+    (block,) = self.layer.elementary()
+    return block.certificate()
 
 
 def _known_event_shape(layer):

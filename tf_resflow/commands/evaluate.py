@@ -47,7 +47,9 @@ from typing import Any
 import numpy as np
 
 from tf_resflow import conversion
+from tf_resflow import datasets
 from tf_resflow import evaluation
+from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import out_of_distribution
 from tf_resflow.configuration import fields
@@ -97,6 +99,28 @@ class Options(
       'their share of estimator_stderr by sqrt(k), not that of the '
       'dequantisation noise.', minimum=1)
 
+  classify: bool | None = fields.field(
+      None, help="Classify by Bayes' rule from log p(x|y), with a flow whose "
+      'condition is the label: one evaluation for every label, and 16 draws '
+      'each where log-determinants are estimated. By default where they are '
+      'exact, up to 64 dimensions.')
+
+  def classify_examples(
+      self, run: options_lib.OpenedRun, split: Any,
+  ) -> evaluation.ClassScores | None:
+    """Classifies a split, where that was asked for or takes one draw."""
+    self.require(
+        not self.classify or conditions.has_labels(run.model), 'classify',
+        'false unless the condition of the flow is the label',
+        'bin/train --condition=label makes it that.')
+    if not conditions.should_classify(run.model, self.classify):
+      return None
+    return evaluation.class_scores(
+        run.model, split, evaluation.log_frequencies(
+            datasets.load_split(run.config.data, 'train', self.data_dir)),
+        seed=self.seed, num_examples=self.num_examples, strategy=run.strategy,
+        verbose=1)
+
   def check(self) -> None:
     super().check()
     self.require(self.inputs != '', 'inputs', 'the path of an .npz file')
@@ -105,11 +129,11 @@ class Options(
         'output', 'an .npz file without --inputs')
     self.refuse(
         self.inputs is not None, ('split', 'compare', 'num_examples',
-        'num_reconstructions', 'data_dir'), 'with --inputs',
+        'num_reconstructions', 'data_dir', 'classify'), 'with --inputs',
         'It goes with a split.')
     self.refuse(
         self.against is not None, ('inputs', 'compare', 'num_reconstructions',
-        'certify', 'num_probes'), 'with --against',
+        'certify', 'num_probes', 'classify'), 'with --against',
         'It has scores only, and draws are averaged by --num_repeats.')
     if self.against is not None:
       self.check_picture(self.workdir)
@@ -186,17 +210,32 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
                      settings: dict[str, Any]):
   """Evaluates the examples of --inputs."""
   is_vector = len(run.model.event_shape) == 1
+  spec = run.model.condition_spec
   options.require(
       is_vector or not (options.output or '').endswith('.csv'), 'output',
       'an .npz file with images')
-  x = evaluation.read_rows(options.inputs, run.model) if (
-      options.inputs.endswith('.csv') and is_vector
-  ) else evaluation.read_inputs(options.inputs, run.model.event_shape)
-  results = evaluation.evaluate_inputs(run.model, x, **settings)
+  is_table = options.inputs.endswith('.csv') and is_vector
+  x = evaluation.read_rows(
+      options.inputs, evaluation.column_names(run.model)
+  ) if is_table else evaluation.read_inputs(
+      options.inputs, run.model.event_shape)
+  condition = None
+  if spec is not None:
+    condition = evaluation.read_rows(
+        options.inputs, evaluation.condition_names(spec)
+    ) if is_table else evaluation.read_condition(options.inputs, spec)
+    if spec.num_labels and is_table:
+      condition = condition[:, 0]
+    options.require(
+        len(condition) == len(x), 'inputs', 'a file with as many conditions as '
+        f'examples, {len(x)}', f'It has {len(condition)}.')
+  results = evaluation.evaluate_inputs(
+      run.model, x, condition=condition, **settings)
   report, bounds = evaluation.report_inputs(
       run.model, x, results, batch_size=settings['batch_size'],
       certify=options.should_certify(run.config),
-      num_probes=options.num_probes, strategy=run.strategy, verbose=1)
+      num_probes=options.num_probes, strategy=run.strategy, verbose=1,
+      condition=condition)
   is_converted = conversion.is_converted(options.workdir)
   if is_converted:
     results['z'] = conversion.to_channels_first(
@@ -224,6 +263,9 @@ def _evaluate_split(options: Options, run: options_lib.OpenedRun,
       num_reconstructions=options.num_reconstructions,
       certify=options.should_certify(run.config), **settings)
   report = {'split': options.split, **report}
+  scores = options.classify_examples(run, split)
+  if scores is not None:
+    report |= scores.report()
   differences = evaluation.paired_differences(costs.mean(axis=0), others)
   for name, difference in differences.items():
     options_lib.note(f'flow (a) against {name} (b): {difference}')
@@ -234,4 +276,6 @@ def _evaluate_split(options: Options, run: options_lib.OpenedRun,
   arrays = evaluation.results_of_split(
       run.model, split, costs, batch_size=settings['batch_size'],
       seed=options.seed, strategy=run.strategy) if options.output else {}
+  if scores is not None:
+    arrays |= scores.arrays()
   return report, arrays, bounds

@@ -68,6 +68,9 @@ def main(options: Any, run: options_lib.OpenedRun) -> None:
   options.require(
       run.model.num_levels is not None, 'against', 'no such flag with vectors',
       'bin/evaluate --inputs --output has the log-density of any of them.')
+  options.require(
+      run.model.condition_spec is None, 'against',
+      'no such flag with a flow p(x|c)', 'Other data have no such condition.')
   rule = evaluation.scoring_rule(
       run.model,
       options.make_estimator() if 'estimator' in options.given else None,

@@ -6,6 +6,7 @@
   bin/sample --workdir=runs/digits --output=paths.png --interpolate
   bin/sample --workdir=runs/digits --output=inverse.png --reconstruct
   bin/sample --workdir=runs/wine --output=samples.csv --num_samples=1000
+  bin/sample --workdir=runs/labelled --output=rows.png --condition=all
 
 Samples: latents are drawn from a normal distribution of standard deviation
 --temperature and inverted. Below 1 that is the reduced entropy of Figure 7 of
@@ -23,6 +24,10 @@ of their latents; the largest error is reported.
 
 Images are taken at the middle of their levels, (X + 1/2) / num_levels, and
 shown as the integers whose cell a point lies in.
+
+Flows p(x|c) are sampled for --condition: labels make a row each, all of them
+from the same latents; a file has one condition for every sample. A path of
+--interpolate has one condition, images of --reconstruct their own.
 
 Flows on vectors are sampled from only: .csv has a line per sample, in the units
 and under the names of the data; .png, of flows on the plane, shows the density
@@ -42,14 +47,19 @@ from typing import Any
 import numpy as np
 
 from tf_resflow import evaluation
+from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
 from tf_resflow.configuration import fields
+
+# In the row of a label.
+_SAMPLES_OF_A_LABEL = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(
     options_lib.Run, options_lib.OutputFile, options_lib.Split,
-    options_lib.Randomness, options_lib.Inversion, options_lib.Devices):
+    conditions.Condition, options_lib.Randomness, options_lib.Inversion,
+    options_lib.Devices):
   """The picture."""
 
   suffixes = ('.png', '.npz', '.csv')
@@ -95,6 +105,10 @@ class Options(
          '--num_points says how many images are in a row.'),
         (not self.interpolate, ('path', 'num_points'), 'without --interpolate',
          'It describes its paths.'),
+        (self.reconstruct, ('condition',), 'with --reconstruct',
+         'Images come with their own.'),
+        (self.is_condition_file, ('num_samples',), 'with a file of conditions',
+         'There is a sample for each.'),
         (bool(self.indices), ('num_samples',), 'with --indices',
          'They say how many.')):
       self.refuse(condition, names, where, advice)
@@ -122,17 +136,39 @@ def _picture(options: Options, run: options_lib.OpenedRun):
       'solver': options.make_solver(), 'strategy': run.strategy,
       'batch_size': options.batch_size, 'verbose': 1}
   if options.interpolate:
+    condition = options.read_conditions(run.model)
+    options.require(
+        condition is None or len(condition) == 1, 'condition',
+        'one condition with --interpolate', 'All points of a path have it.')
     return evaluation.interpolations(
         run.model, *options.images(run, default=8, per_sample=2),
-        num_points=options.num_points, path=options.path, **settings)
+        num_points=options.num_points, path=options.path, condition=condition,
+        **settings)
   if options.reconstruct:
     return evaluation.reconstructions(
         run.model, *options.images(run, default=32),
         num_columns=options.num_columns, **settings)
   return evaluation.samples(
-      run.model, options.num_samples or 64, seed=options.seed,
-      temperatures=options.temperature, num_columns=options.num_columns,
+      run.model, seed=options.seed, temperatures=options.temperature,
+      num_columns=options.num_columns, **_conditions(options, run, 64),
       **settings)
+
+
+def _conditions(
+    options: Options, run: options_lib.OpenedRun, default: int) -> dict:
+  """Returns how many samples to draw, and their conditions."""
+  condition = options.read_conditions(run.model)
+  num_samples = options.num_samples or default
+  if options.is_condition_file:
+    num_samples = len(condition)
+  elif condition is not None and len(condition) > 1:
+    options.require(
+        len(options.temperature) == 1, 'temperature',
+        'one number with several labels', 'Both make rows.')
+    if options.num_samples is None:
+      num_samples = _SAMPLES_OF_A_LABEL
+    condition = np.repeat(condition, num_samples, axis=0)
+  return {'num_samples': num_samples, 'condition': condition}
 
 
 def _draw_vectors(options: Options, run: options_lib.OpenedRun) -> dict:
@@ -150,17 +186,26 @@ def _draw_vectors(options: Options, run: options_lib.OpenedRun) -> dict:
       True, ('interpolate', 'reconstruct', 'num_columns'),
       f'with model={run.config.model.name()}', 'It goes with images.')
   arrays, report = evaluation.draw(
-      run.model, options.num_samples or (20_000 if suffix == '.png' else 64),
-      seed=options.seed, temperatures=options.temperature,
+      run.model, seed=options.seed, temperatures=options.temperature,
       solver=options.make_solver(), strategy=run.strategy,
-      batch_size=options.batch_size, verbose=1)
+      batch_size=options.batch_size, verbose=1,
+      **_conditions(options, run, 20_000 if suffix == '.png' else 64))
   if suffix == '.npz':
     np.savez(options.output, **arrays)
   elif suffix == '.csv':
-    evaluation.write_table(options.output, names, arrays['x'])
+    condition, spec = arrays.get('condition'), run.model.condition_spec
+    conditions = [] if condition is None else [
+        condition.reshape([len(arrays['x']), -1])]
+    evaluation.write_table(
+        options.output, (*names, *evaluation.condition_names(spec)),
+        np.column_stack([arrays['x'], *conditions]))
   else:
+    condition = options.read_conditions(run.model)
+    options.require(
+        condition is None or len(condition) == 1, 'condition',
+        'one condition with .png of vectors', 'It shows one density.')
     evaluation.save_image(options.output, evaluation.density_picture(
-        run.model, samples=arrays['x']))
+        run.model, samples=arrays['x'], condition=condition))
   return report
 
 

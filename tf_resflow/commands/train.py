@@ -28,6 +28,7 @@ from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import training
+from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
 from tf_resflow.configuration import fields
 
@@ -58,7 +59,7 @@ def main(options: Options, config: configuration.Config) -> None:
     return values
 
   picture_fn = None
-  if config.data.info().event_shape == (2,):
+  if config.data.info().event_shape == (2,) and not config.data.condition:
     points = datasets.load_split(config.data, 'train').arrays['x'].numpy()
 
     def picture_fn(model):
@@ -80,4 +81,10 @@ def main(options: Options, config: configuration.Config) -> None:
         trainer.model, datasets.load_split(config.data, 'test'),
         seed=config.run.seed, certify=options.should_certify(config), verbose=1,
         strategy=strategy)
+    if conditions.should_classify(trainer.model, None):
+      report |= evaluation.class_scores(
+          trainer.model, datasets.load_split(config.data, 'test'),
+          evaluation.log_frequencies(
+              datasets.load_split(config.data, 'train')),
+          seed=config.run.seed, strategy=strategy, verbose=1).report()
   options_lib.print_report(report, evaluation.format_table(report, bounds))

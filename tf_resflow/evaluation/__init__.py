@@ -3,7 +3,9 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
-    'archives': ['read_bits', 'read_inputs', 'write_bits'],
+    'archives': [
+        'read_bits', 'read_condition', 'read_inputs', 'write_bits'],
+    'bayes': ['ClassScores', 'class_scores', 'log_frequencies'],
     'bias': ['measure_bias', 'validate'],
     'bias_figure': ['save_bias'],
     'baselines': ['evaluate_baselines', 'format_baselines'],
@@ -34,5 +36,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'statistics': ['paired_differences'],
     'vector_baselines': ['fit_vector_baseline', 'format_vector_baselines'],
     'tables': [
-        'append_columns', 'column_names', 'read_rows', 'write_table'],
+        'append_columns', 'column_names', 'condition_names', 'read_rows',
+        'write_table'],
 })

@@ -9,6 +9,7 @@ import zlib
 import numpy as np
 
 from tf_resflow import errors
+from tf_resflow import layers
 
 # What bits/dim are of, beside the arrays of the models.
 _FACTS = ('dataset', 'split', 'num_levels', 'image_shape')
@@ -84,6 +85,42 @@ def read_inputs(
   check(np.all(np.isfinite(x)) and is_inside,
         f'Its x lies in [{x.min()}, {x.max()}].')
   return x.astype(np.float64)
+
+
+def read_condition(
+    path: str | os.PathLike, spec: layers.ConditionSpec, name: str = 'inputs',
+) -> np.ndarray:
+  """Reads the array `condition` of an .npz file.
+
+  Args:
+    path: of the file.
+    spec: what the conditions of the flow are.
+    name: of the argument or flag that names the file, for messages.
+
+  Raises:
+    InvalidValueError: if it is no such file, or its conditions do not suit.
+    OSError: if the file cannot be opened.
+  """
+  arrays = read_arrays(path, name, keys=('condition',))
+  condition = arrays.get('condition')
+
+  def check(is_right, advice):
+    errors.check(
+        is_right, name, path, 'an .npz file with an array condition, '
+        f'{spec.expected}', advice)
+
+  check(condition is not None,
+        f'Its arrays are {", ".join(arrays) or "none"}.')
+  is_whole = np.issubdtype(condition.dtype, np.integer)
+  check(condition.shape[1:] == spec.shape and condition.size > 0 and (
+      is_whole or (not spec.num_labels and np.issubdtype(
+          condition.dtype, np.floating))),
+        f'Its condition is {condition.dtype} {list(condition.shape)}.')
+  lies = f'Its condition lies in [{condition.min()}, {condition.max()}].'
+  check(not spec.num_labels or (
+      condition.min() >= 0 and condition.max() < spec.num_labels), lies)
+  check(is_whole or np.all(np.isfinite(condition)), lies)
+  return condition
 
 
 def write_bits(

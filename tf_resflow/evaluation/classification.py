@@ -1,6 +1,7 @@
 """What the classifier of a hybrid model says of images."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy import typing as npt
@@ -10,6 +11,7 @@ import tensorflow as tf
 from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow.evaluation import batch_map
+from tf_resflow.evaluation import inputs
 from tf_resflow.evaluation import statistics
 from tf_resflow.numerics import random
 
@@ -20,7 +22,7 @@ def log_probs_of_logits(logits: npt.ArrayLike) -> np.ndarray:
 
 
 def class_log_probs(
-    model: models.Flow, batches: Iterable[tf.Tensor],
+    model: models.Flow, batches: Iterable[Any],
     strategy: tf.distribute.Strategy | None = None, seed: int = 0,
 ) -> np.ndarray:
   """Returns the log-probability of every class, in nats.
@@ -29,7 +31,7 @@ def class_log_probs(
 
   Args:
     model: a flow with a classifier.
-    batches: images `[B, ...]` in [0, 1).
+    batches: images `[B, ...]` in [0, 1), or as `inputs.inputs_of` takes them.
     strategy: see `likelihood.nll`.
     seed: of an embedding that draws.
 
@@ -40,10 +42,10 @@ def class_log_probs(
     InvalidValueError: if the model has no classifier.
   """
   return log_probs_of_logits(np.concatenate(list(batch_map.map_batches(
-      lambda images, batch_seed: model.classify(
-          images, seed=random.whole_batch(batch_seed)),
-      ((images, random.fold_in(seed, i).values)
-       for i, images in enumerate(batches)), strategy))))
+      lambda batch_seed, *given: model.classify(
+          *given, seed=random.whole_batch(batch_seed)),
+      ((random.fold_in(seed, i).values, *inputs.inputs_of(batch))
+       for i, batch in enumerate(batches)), strategy))))
 
 
 def classification_metrics(
@@ -70,9 +72,10 @@ def classification_metrics(
   batches = datasets.evaluation_batches(
       split, batch_size=batch_size, seed=seed, num_examples=num_examples)
   results = list(batch_map.map_batches(
-      lambda images, labels, batch_seed: (
-          model.classify(images, seed=random.whole_batch(batch_seed)), labels),
-      ((batch['x'], batch['label'], random.fold_in(seed, i).values)
+      lambda labels, batch_seed, *given: (
+          model.classify(*given, seed=random.whole_batch(batch_seed)), labels),
+      ((batch['label'], random.fold_in(seed, i).values,
+        *inputs.inputs_of(batch))
        for i, batch in enumerate(batches)), strategy))
   logits, labels = (np.concatenate(arrays) for arrays in zip(
       *results, strict=True))

@@ -13,6 +13,7 @@ from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
+from tf_resflow.evaluation import inputs
 from tf_resflow.numerics import random
 
 
@@ -56,16 +57,15 @@ def convergence(
         [tf.shape(inverted.x)[0], 0], dtype)
 
   return (
-      # bijection(x) runs its layers, not the function that was solved.
-      columns([_largest_error(s.bijection(s.solution.x), s.target)
-               for s in inverted.solves], inverted.x.dtype),
+      columns([_largest(s.residual()) for s in inverted.solves],
+              inverted.x.dtype),
       columns([s.solution.num_steps for s in inverted.solves], tf.int32),
       columns([s.solution.converged for s in inverted.solves], tf.bool))
 
 
-def _largest_error(x, y):
-  """Returns `max|x - y|` of every example, `[B]`."""
-  return tf.reduce_max(tf.abs(x - y), axis=list(range(1, x.shape.rank)))
+def _largest(x):
+  """Returns `max|x|` of every example, `[B]`."""
+  return tf.reduce_max(tf.abs(x), axis=list(range(1, x.shape.rank)))
 
 
 def check_inverse(
@@ -87,35 +87,39 @@ def check_inverse(
     verbose: 1 shows a progress bar.
   """
   return check_inverse_of(
-      model, (batch['x'] for batch in datasets.evaluation_batches(
-          split, batch_size=batch_size, seed=seed, num_examples=num_examples)),
+      model, datasets.evaluation_batches(
+          split, batch_size=batch_size, seed=seed, num_examples=num_examples),
       num_examples or split.num_examples, strategy, verbose, seed)
 
 
 def check_inverse_of(
-    model: models.Flow, batches: Iterable[tf.Tensor], num_images: int,
+    model: models.Flow, batches: Iterable[Any], num_images: int,
     strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
     seed: int = 0) -> InversionReport:
   """Does what `check_inverse` does, for given images.
 
   Args:
     model: the flow.
-    batches: float images `[B, ...]`.
+    batches: of the images, see `inputs.inputs_of`.
     num_images: how many there are.
     strategy: see `likelihood.nll`.
     verbose: 1 shows a progress bar.
     seed: of an embedding that draws.
   """
 
-  def check(images, batch_seed):
+  def check(images, batch_seed, *condition):
     images = tf.cast(images, tf.as_dtype(model.compute_dtype))
+    given = inputs.as_keyword(condition)
     inverted = model.solve_inverse(model.encode(
-        images, seed=random.whole_batch(batch_seed)))
-    return _largest_error(inverted.x, images), *convergence(inverted)
+        images, seed=random.whole_batch(batch_seed), **given), **given)
+    return _largest(inverted.x - images), *convergence(inverted)
+
+  def arguments(i, images, *condition):
+    return images, random.fold_in(seed, i).values, *condition
 
   results = batch_map.map_batches(
-      check, ((images, random.fold_in(seed, i).values)
-              for i, images in enumerate(batches)), strategy,
+      check, (arguments(i, *inputs.inputs_of(batch))
+              for i, batch in enumerate(batches)), strategy,
       batch_map.progress_bar(num_images, verbose, 'Inverting.'))
   reconstruction_errors, residuals, num_steps, converged = map(
       np.concatenate, zip(*results, strict=True))
@@ -155,7 +159,7 @@ class Decoded(NamedTuple):
 
 
 def decode_batches(
-    model: models.Flow, latents: Iterable[tf.Tensor],
+    model: models.Flow, latents: Iterable[Any],
     solver: numerics.Solver | None = None,
     strategy: tf.distribute.Strategy | None = None,
     bar: keras.utils.Progbar | None = None) -> Iterator[Decoded]:
@@ -163,7 +167,7 @@ def decode_batches(
 
   Args:
     model: the flow.
-    latents: batches `[B, D]`.
+    latents: batches `[B, D]`, with conditions `(z, condition)`.
     solver: a solver to use in place of the blocks' own.
     strategy: see `likelihood.nll`.
     bar: a progress bar.
@@ -176,16 +180,16 @@ def decode_batches(
   """
   solves = []
 
-  def decode(z):
+  def decode(z, *condition):
     z = tf.cast(z, tf.as_dtype(model.compute_dtype))
-    inverted = model.solve_inverse(z, solver=solver)
+    inverted = model.solve_inverse(z, *condition, solver=solver)
     # Known when this is traced: which solves there are, not what they found.
     solves[:] = [(s.bijection.name, s.solver) for s in inverted.solves]
     return z, inverted.x, *convergence(inverted)
 
   first = 0
   for z, x, residual, num_steps, converged in batch_map.map_batches(
-      decode, ((z,) for z in latents), strategy, bar):
+      decode, map(inputs.inputs_of, latents), strategy, bar):
     _check_converged(residual, num_steps, converged, solves, first)
     first += len(z)
     yield Decoded(z, x, residual, num_steps)
@@ -195,7 +199,8 @@ def decode(
     model: models.Flow, latents: np.ndarray | tf.Tensor,
     solver: numerics.Solver | None = None,
     strategy: tf.distribute.Strategy | None = None, batch_size: int = 64,
-    bar: keras.utils.Progbar | None = None) -> Decoded:
+    bar: keras.utils.Progbar | None = None,
+    condition: Any = None) -> Decoded:
   """Sends latents to events, see `decode_batches`.
 
   Args:
@@ -205,12 +210,14 @@ def decode(
     strategy: see `likelihood.nll`.
     batch_size: examples per batch.
     bar: a progress bar.
+    condition: of a flow `p(x|c)`, `[N, ...]`, or that of one for all.
 
   Raises:
     NotConvergedError: if an example failed.
   """
-  batches = (
-      latents[i:i + batch_size] for i in range(0, len(latents), batch_size))
+  condition = inputs.conditions_for(model, condition, len(latents))
+  batches = inputs.slices(
+      (latents, *([] if condition is None else [condition])), batch_size)
   return join(decode_batches(model, batches, solver, strategy, bar))
 
 

@@ -1,6 +1,7 @@
 """Log-likelihoods under a flow: of a data set, and of given images."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +12,7 @@ from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import classification
+from tf_resflow.evaluation import inputs
 from tf_resflow.evaluation import statistics
 from tf_resflow.numerics import random
 
@@ -104,13 +106,14 @@ def nll(
     estimator = None
 
   def batches_of(repeat):
-    return (batch['x'] for batch in datasets.evaluation_batches(
+    return (inputs.inputs_of(batch) for batch in datasets.evaluation_batches(
         split, batch_size=batch_size, seed=seed * 1009 + repeat,
         num_examples=num_examples))
 
   values = batch_map.map_batches(
-      lambda x, batch_seed: model.in_unit(model.log_prob(
-          x, seed=random.whole_batch(batch_seed), estimator=estimator)),
+      lambda x, batch_seed, *condition: model.in_unit(model.log_prob(
+          x, *condition, seed=random.whole_batch(batch_seed),
+          estimator=estimator)),
       _seeded(batches_of, seed, num_repeats, num_probes), strategy,
       batch_map.progress_bar(
           num_repeats * num_probes * (num_examples or split.num_examples),
@@ -123,7 +126,7 @@ def evaluate_inputs(
     num_repeats: int = 8, seed: int = 0,
     estimator: numerics.Estimator | None = None, verbose: int = 0,
     num_probes: int = 1, strategy: tf.distribute.Strategy | None = None,
-) -> dict[str, np.ndarray]:
+    condition: Any = None) -> dict[str, np.ndarray]:
   """Evaluates the density at given images or vectors.
 
   Args:
@@ -137,6 +140,7 @@ def evaluate_inputs(
     verbose: 1 shows a progress bar.
     num_probes: see `nll`.
     strategy: see `nll`.
+    condition: of a flow `p(x|c)`, `[n, ...]`, or that of one for all.
 
   Returns:
     Float64 arrays: `z` `[n, D]` (in the order of the model), `log_det` `[n]`
@@ -156,16 +160,17 @@ def evaluate_inputs(
   is_random = estimator.is_random or model.embedding.is_random
   _check_draws(estimator, num_repeats, num_probes, is_random)
   num_repeats = num_repeats if is_random else 1
-  batches = [
-      tf.constant(x[start:start + batch_size], tf.as_dtype(model.compute_dtype))
-      for start in range(0, len(x), batch_size)]
+  condition = inputs.conditions_for(model, condition, len(x))
+  batches = inputs.slices(
+      (np.asarray(x, model.compute_dtype),
+       *([] if condition is None else [condition])), batch_size)
   latents, log_dets, others = [], [], []
 
-  def evaluate(images, batch_seed):
+  def evaluate(images, batch_seed, *condition):
     batch_seed = random.whole_batch(batch_seed)
     return (*model.forward_and_log_det(
-        images, seed=batch_seed, estimator=estimator),
-            model.embed(images, seed=batch_seed).log_weight)
+        images, *condition, seed=batch_seed, estimator=estimator),
+            model.embed(images, *condition, seed=batch_seed).log_weight)
 
   for z, log_det, log_weight in batch_map.map_batches(
       evaluate,
@@ -227,7 +232,7 @@ def results_of_split(
       split, batch_size=batch_size, seed=seed, num_examples=num_examples)
   if model.has_classifier:
     results['class_log_prob'] = classification.class_log_probs(
-        model, (batch['x'] for batch in batches), strategy)
+        model, batches, strategy)
   label = np.concatenate([batch['label'] for batch in batches])
   if np.any(label >= 0):
     results['label'] = label
@@ -255,22 +260,25 @@ def _check_draws(estimator, num_repeats, num_probes, is_random):
 
 
 def _seeded(
-    batches_of: Callable[[int], Iterable[tf.Tensor]], seed: int,
+    batches_of: Callable[[int], Iterable[tuple]], seed: int,
     num_repeats: int, num_probes: int,
-) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-  """Yields `(batch, seed)` of all repeats, every batch `num_probes` times.
+) -> Iterator[tuple[tf.Tensor, ...]]:
+  """Yields `(x, seed)` or `(x, seed, condition)` of all repeats.
+
+  Every batch comes `num_probes` times.
 
   Args:
-    batches_of: from the number of a repeat to its batches.
+    batches_of: from the number of a repeat to its batches, `(x,)` or
+      `(x, condition)`.
     seed: Python int, of the evaluation.
     num_repeats: `R`.
     num_probes: `P`.
   """
   for repeat in range(num_repeats):
-    for i, batch in enumerate(batches_of(repeat)):
+    for i, (x, *condition) in enumerate(batches_of(repeat)):
       for probe in range(num_probes):
         draw = random.fold_in(seed, repeat * num_probes + probe)
-        yield batch, random.fold_in(draw, i).values
+        yield x, random.fold_in(draw, i).values, *condition
 
 
 def _average(

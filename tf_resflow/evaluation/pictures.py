@@ -11,6 +11,7 @@ from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import figures
+from tf_resflow.evaluation import inputs
 from tf_resflow.evaluation import inversion
 
 # Longest row of reconstructions.
@@ -136,7 +137,7 @@ def _quantize(x, num_levels):
 def samples(
     model: models.Flow, num_samples: int, *, seed: int = 0,
     temperatures: Sequence[float] = (1.0,), num_columns: int | None = None,
-    verbose: int = 0, **options: Any) -> Picture:
+    verbose: int = 0, condition: Any = None, **options: Any) -> Picture:
   """Draws samples, of several temperatures from the same draws.
 
   Args:
@@ -148,10 +149,13 @@ def samples(
       row each.
     num_columns: images in a row.
     verbose: 1 shows a progress bar.
+    condition: of a flow `p(x|c)`: `[num_samples, ...]`, or that of one for all,
+      or `[R num_samples, ...]` for `R` rows from the same latents.
     **options: of `inversion.decode`.
 
   Returns:
-    A `Picture` with the arrays `x`, `image`, `z` and `temperature`.
+    A `Picture` with the arrays `x`, `image`, `z`, `temperature` and, where
+    there are some, `condition`.
 
   Raises:
     NotConvergedError: if the inverse of a sample was not found.
@@ -163,25 +167,27 @@ def samples(
   """
   arrays, report = draw(
       model, num_samples, seed=seed, temperatures=temperatures, verbose=verbose,
-      **options)
+      condition=condition, **options)
   x = arrays['x']
   arrays['image'] = to_bytes(x, model.num_levels)
   # The flow has mass beside the unit cube; it is shown as 0 or 255.
   report['share_of_pixels_outside'] = float(np.mean((x < 0.0) | (x >= 1.0)))
   return Picture(
       arrays['image'],
-      num_columns or (None if len(temperatures) == 1 else num_samples),
+      num_columns or (None if len(x) == num_samples else num_samples),
       arrays, report)
 
 
 def draw(
     model: models.Flow, num_samples: int, *, seed: int = 0,
-    temperatures: Sequence[float] = (1.0,), verbose: int = 0, **options: Any,
+    temperatures: Sequence[float] = (1.0,), verbose: int = 0,
+    condition: Any = None, **options: Any,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
   """Draws events of any flow; the arguments are those of `samples`.
 
   Returns:
-    arrays: `x` `[N, ...]`, `z` `[N, D]` and `temperature` `[N]`;
+    arrays: `x` `[N, ...]`, `z` `[N, D]`, `temperature` `[N]`, and `condition`
+      `[N, ...]` where there are some;
     report: a dict for JSON.
 
   Raises:
@@ -193,15 +199,36 @@ def draw(
                  'a finite number from 0')
   draws = model.draw_latents(num_samples, seed).numpy()
   z = np.concatenate([draws.dtype.type(t) * draws for t in temperatures])
+  condition, num_rows = _conditions_of_rows(
+      model, condition, num_samples, len(temperatures))
+  z = np.tile(z, [num_rows, 1])
   decoded = inversion.decode(
-      model, z, bar=batch_map.progress_bar(len(z), verbose), **options)
+      model, z, bar=batch_map.progress_bar(len(z), verbose),
+      condition=condition, **options)
   is_single = len(temperatures) == 1
   return {
       'x': decoded.x, 'z': decoded.z,
-      'temperature': np.repeat(temperatures, num_samples)}, {
+      'temperature': np.tile(np.repeat(temperatures, num_samples), num_rows),
+      **({} if condition is None else {'condition': condition})}, {
           'num_samples': num_samples, 'seed': seed,
           'temperature': temperatures[0] if is_single else list(temperatures),
           **decoded.report()}
+
+
+def _conditions_of_rows(model, condition, num_samples, num_temperatures):
+  """Returns the conditions of all samples, row by row, and how many rows."""
+  condition = inputs.conditions_for(model, condition, num_samples)
+  if condition is None:
+    return None, 1
+  num_rows, rest = divmod(len(condition), num_samples)
+  errors.check(
+      rest == 0, 'condition', f'{len(condition)} conditions',
+      f'one, or {num_samples}, one per sample, or a multiple of these')
+  shape = condition.shape[1:]
+  return np.broadcast_to(
+      condition.reshape([num_rows, 1, num_samples, *shape]),
+      [num_rows, num_temperatures, num_samples, *shape]
+  ).reshape([-1, *shape]), num_rows
 
 
 def reconstructions(
@@ -228,9 +255,10 @@ def reconstructions(
     NotConvergedError: if the inverse of an image was not found.
     InvalidValueError: if a place is not in the split.
   """
-  levels, x, z = _encode(model, split, indices, options)
+  levels, x, z, condition = _encode(model, split, indices, options)
   decoded = inversion.decode(
-      model, z, bar=batch_map.progress_bar(len(z), verbose), **options)
+      model, z, bar=batch_map.progress_bar(len(z), verbose),
+      condition=condition, **options)
   originals = figures.levels_to_bytes(levels, model.num_levels)
   restored = to_bytes(decoded.x, model.num_levels)
   num_columns = num_columns or min(len(x), _NUM_COLUMNS)
@@ -254,7 +282,7 @@ def reconstructions(
 def interpolations(
     model: models.Flow, split: datasets.Split, indices: Sequence[int], *,
     num_points: int = 10, path: str = 'spherical', verbose: int = 0,
-    **options: Any) -> Picture:
+    condition: Any = None, **options: Any) -> Picture:
   """Goes from image to image through latent space.
 
   Args:
@@ -264,6 +292,7 @@ def interpolations(
     num_points: images of a path, both ends included.
     path: one of `PATHS`.
     verbose: 1 shows a progress bar.
+    condition: of a flow `p(x|c)`, that of all points.
     **options: of `inversion.decode`.
 
   Returns:
@@ -279,11 +308,12 @@ def interpolations(
   """
   errors.check(len(indices) % 2 == 0, 'indices', f'{len(indices)} places',
                'pairs of places')
-  levels, x, z = _encode(model, split, indices, options)
+  levels, x, z, _ = _encode(model, split, indices, options, condition)
   points = PATHS[path](z[::2], z[1::2], num_points)  # [P, T, D]
   decoded = inversion.decode(
       model, points.reshape([-1, points.shape[-1]]).astype(z.dtype),
-      bar=batch_map.progress_bar(len(points) * num_points, verbose), **options)
+      bar=batch_map.progress_bar(len(points) * num_points, verbose),
+      condition=condition, **options)
   rows = decoded.x.reshape([*points.shape[:2], *x.shape[1:]])
   report = {
       'num_pairs': len(points), 'num_points': num_points, 'path': path,
@@ -299,17 +329,25 @@ def interpolations(
       report=report)
 
 
-def _encode(model, split, indices, options):
-  """Returns levels, points in the middle of their cells, and latents."""
-  levels = split.examples_at(indices)
+def _encode(model, split, indices, options, condition=None):
+  """Returns levels, points in the middle of their cells, latents, conditions.
+
+  These are those of the images unless one is given.
+  """
+  examples = split.examples_at(indices)
+  levels = examples['x']
+  condition = inputs.conditions_for(
+      model, examples.get('condition') if condition is None else condition,
+      len(levels))
   x = datasets.dequantize(
       levels, np.float32(0.5), model.num_levels).numpy().astype(
           model.compute_dtype)
   batch_size = options.get('batch_size', len(x))
   z = np.concatenate([
-      model.encode(x[i:i + batch_size], seed=i).numpy()
-      for i in range(0, len(x), batch_size)])
-  return levels, x, z
+      model.encode(part, i * batch_size, *given).numpy()
+      for i, (part, *given) in enumerate(inputs.slices(
+          (x, *([] if condition is None else [condition])), batch_size))])
+  return levels, x, z, condition
 
 
 def _errors(levels, x, restored, num_levels):

@@ -1,6 +1,6 @@
 """Pictures of densities in the plane, and what they integrate to."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib import figure as figure_lib
 from matplotlib.backends import backend_agg
@@ -56,7 +56,7 @@ class Box(NamedTuple):
 
 def density_on_grid(
     model: models.Flow, box: Box, num_points: int = 200,
-    batch_size: int = 10_000) -> np.ndarray:
+    batch_size: int = 10_000, condition: Any = None) -> np.ndarray:
   """Returns `p(x)` in the middle of every cell of a grid.
 
   Log-determinants are exact.
@@ -66,6 +66,7 @@ def density_on_grid(
     box: what the grid divides.
     num_points: cells of a side.
     batch_size: points at a time.
+    condition: of a flow `p(x|c)`, for all points.
 
   Returns:
     `[num_points, num_points]`, float64; rows are `y`, from low to high.
@@ -77,7 +78,8 @@ def density_on_grid(
           0.5 * (high - low) / num_points for low, high in box.ranges]
   points = np.stack(np.meshgrid(*axes), axis=-1).reshape([-1, 2])
   results = likelihood.evaluate_inputs(
-      model, points, batch_size=batch_size, estimator=numerics.Exact())
+      model, points, batch_size=batch_size, estimator=numerics.Exact(),
+      condition=condition)
   return np.exp(results['log_prob']).reshape([num_points, num_points])
 
 
@@ -100,7 +102,8 @@ def integral(
 def density_picture(
     model: models.Flow, points: npt.ArrayLike | None = None,
     samples: npt.ArrayLike | None = None, seed: int = 0,
-    num_samples: int = 20_000, box: Box | None = None) -> np.ndarray:
+    num_samples: int = 20_000, box: Box | None = None,
+    condition: Any = None) -> np.ndarray:
   """Draws the data, the density of a flow, and its samples, side by side.
 
   Args:
@@ -110,6 +113,7 @@ def density_picture(
     seed: of the draws.
     num_samples: how many.
     box: what is shown; around the data, or the samples, by default.
+    condition: of a flow `p(x|c)`.
 
   Returns:
     uint8 `[height, width, 3]`.
@@ -118,11 +122,11 @@ def density_picture(
     Chen et al., 2019, the released code of Residual Flows (`train_toy`).
   """
   if samples is None:
-    samples = model.sample(num_samples, seed).numpy()
+    samples = model.sample(num_samples, seed, condition=condition).numpy()
   box = box or Box.around(samples if points is None else points)
   panels = [] if points is None else [('data', _histogram(points, box))]
   panels += [
-      ('density', density_on_grid(model, box)),
+      ('density', density_on_grid(model, box, condition=condition)),
       ('samples', _histogram(samples, box))]
   figure = figure_lib.Figure(
       (_PANEL_SIZE * len(panels), _PANEL_SIZE + 0.3), dpi=_DPI,

@@ -12,6 +12,7 @@ from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import classification
+from tf_resflow.evaluation import inputs
 from tf_resflow.evaluation import inversion
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import statistics
@@ -83,7 +84,7 @@ def report_inputs(
     model: models.Flow, x: np.ndarray, results: dict[str, np.ndarray], *,
     batch_size: int = 128, certify: bool = True, num_probes: int = 1,
     strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
-) -> tuple[dict[str, Any], list[models.BlockBound]]:
+    condition: Any = None) -> tuple[dict[str, Any], list[models.BlockBound]]:
   """Makes the report of `likelihood.evaluate_inputs`.
 
   Args:
@@ -95,6 +96,7 @@ def report_inputs(
     num_probes: that of `evaluate_inputs`.
     strategy: see `evaluate`.
     verbose: 1 shows progress.
+    condition: that of `evaluate_inputs`.
 
   Returns:
     A dict for JSON with the keys of `evaluate` (the `_stderr` of the density is
@@ -102,8 +104,9 @@ def report_inputs(
     and the bounds of all blocks that have some.
   """
   inverse = inversion.check_inverse_of(
-      model, (tf.constant(x[i:i + batch_size])
-              for i in range(0, len(x), batch_size)),
+      model, inputs.slices(
+          (x, *([] if condition is None else [inputs.conditions_for(
+              model, condition, len(x))])), batch_size),
       len(x), strategy, verbose)
   costs = results[model.unit]
   repeats = results.get('log_prob_repeats', results['log_det_repeats'])

@@ -254,12 +254,18 @@ def compare_samples(
       figures.levels_to_bytes(batch['x'], split.num_levels)
       for batch in split.examples.take(num_images).batch(batch_size))
   decoded = []
+  # As often as in the data.
+  condition = np.resize(
+      split.examples_at(range(num_images))['condition'], [num_samples]
+      + list(model.condition_spec.shape)) if split.is_conditional else None
+
+  def latents_from(start):
+    size = min(batch_size, num_samples - start)
+    z = temperature * model.draw_latents(size, seed, start)
+    return z if condition is None else (z, condition[start:start + size])
 
   def sample_batches():
-    latents = (
-        temperature * model.draw_latents(
-            min(batch_size, num_samples - start), seed, start)
-        for start in range(0, num_samples, batch_size))
+    latents = map(latents_from, range(0, num_samples, batch_size))
     for part in inversion.decode_batches(model, latents, solver, strategy):
       # Of the images and latents themselves there may be too many to keep.
       decoded.append(part._replace(x=part.x[:0], z=part.z[:0]))

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 import csv
+import math
 import os
 
 import numpy as np
 from numpy import typing as npt
 
 from tf_resflow import errors
+from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow.datasets import table_file
 
@@ -25,16 +27,29 @@ def column_names(model: models.Flow) -> tuple[str, ...]:
   return model.column_names or tuple(f'x{i}' for i in range(size))
 
 
+def condition_names(spec: layers.ConditionSpec | None) -> tuple[str, ...]:
+  """Returns what the numbers of a flow's conditions are called, if any.
+
+  Args:
+    spec: of the flow.
+  """
+  if spec is None:
+    return ()
+  size = math.prod(spec.shape)
+  return spec.names or tuple(
+      f'condition_{i}' if size > 1 else 'condition' for i in range(size))
+
+
 def read_rows(
-    path: str | os.PathLike, model: models.Flow, name: str = 'inputs',
+    path: str | os.PathLike, names: Sequence[str], name: str = 'inputs',
 ) -> np.ndarray:
-  """Reads the vectors of a flow from a .csv file.
+  """Reads columns of a .csv file.
 
   Columns are found by their names, in any order; others are passed over.
 
   Args:
     path: of the file.
-    model: a flow on vectors.
+    names: of the columns, such as `column_names(model)`.
     name: of the argument or flag that names the file, for messages.
 
   Returns:
@@ -43,7 +58,6 @@ def read_rows(
   Raises:
     InvalidValueError: if it is no table of numbers, or lacks a column.
   """
-  names = column_names(model)
 
   def check(condition, advice):
     errors.check(

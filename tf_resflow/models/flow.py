@@ -75,9 +75,7 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData,
 
   def _events(self, x, event_shape, name, condition=None):
     """Returns `x` as a tensor `[B, *event_shape]`; checks the condition."""
-    errors.check(
-        condition is None or self.bijection.takes_condition, 'condition',
-        'given', f'none, since {self.name} depends on no condition')
+    self.check_condition(condition)
     x = tf.convert_to_tensor(x)
     errors.check(
         x.dtype.is_floating, name, x.dtype.name, 'floats',
@@ -103,6 +101,12 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData,
     """Whether everything that a first batch sets has been set."""
     return all(part is None or part.is_initialized for part in (
         self.bijection, self.classifier, self._embedding))
+
+  def check_condition(self, condition: Any) -> None:
+    """Raises `InvalidValueError` for a condition that has no effect."""
+    errors.check(
+        condition is None or self.bijection.takes_condition, 'condition',
+        'given', f'none, since {self.name} depends on no condition')
 
   @property
   def condition_spec(self) -> layers.ConditionSpec | None:

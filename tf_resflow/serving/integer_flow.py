@@ -78,11 +78,12 @@ class IntegerFlow(served_flow.ServedFlow):
     }
     if self.model.has_classifier:
       inputs[self.classify] = embedded
-    return {method.__name__: (method, [self._specs[name] for name in names])
+    return {method.__name__: self.signature(method, names)
             for method, names in inputs.items()}
 
   def log_prob(
-      self, images: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+      self, images: tf.Tensor, seed: tf.Tensor, *,
+      condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
     """Estimates the log-likelihood of images.
 
     One draw of noise, probes and number of terms; unbiased for
@@ -93,6 +94,8 @@ class IntegerFlow(served_flow.ServedFlow):
     Args:
       images: uint8 `[B, H, W, C]`.
       seed: int32 `[2]`.
+      condition: of a flow p(x|c), `[B, ...]`, or `[1, ...]` for all: int32
+        labels, or numbers.
 
     Returns:
       `log_prob`: `[B]`, nats, of the density of `x` on [0, 1)^D;
@@ -103,19 +106,20 @@ class IntegerFlow(served_flow.ServedFlow):
     noise = tf.random.stateless_uniform(
         tf.shape(images), random.fold_in(seed, 0).values)
     log_prob = self._log_prob(
-        self._dequantize(images, noise), random.fold_in(seed, 1))
+        self._dequantize(images, noise), random.fold_in(seed, 1), condition)
     return {'log_prob': log_prob,
             'bits_per_dim': self.model.bits_per_dim_of(log_prob)}
 
   def sample(
-      self, num_samples: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor,
-  ) -> dict[str, tf.Tensor]:
+      self, num_samples: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor, *,
+      condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
     """Draws images.
 
     Args:
       num_samples: int32 scalar, 1 to `max_samples`.
       seed: int32 `[2]`.
       temperature: float32 scalar, standard deviation of the latents.
+      condition: see `log_prob`; `[num_samples, ...]`.
 
     Returns:
       `images`: uint8 `[num_samples, H, W, C]`.
@@ -123,29 +127,35 @@ class IntegerFlow(served_flow.ServedFlow):
     Raises:
       tf.errors.InvalidArgumentError: if an inverse does not converge.
     """
-    x = self._draw(num_samples, seed, temperature)
+    x = self._draw(num_samples, seed, temperature, condition)
     return {'images': self._quantize(x)}
 
-  def encode(self, images: tf.Tensor, seed: tf.Tensor | None = None
-             ) -> dict[str, tf.Tensor]:
+  def encode(
+      self, images: tf.Tensor, seed: tf.Tensor | None = None, *,
+      condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
     """Maps images, at the centres of their bins, to latents.
 
     Args:
       images: uint8 `[B, H, W, C]`.
       seed: int32 `[2]`, of an embedding that draws; None without one.
+      condition: see `log_prob`.
 
     Returns:
       `latents`: `[B, D]`; standard normal for images of the model. `D` counts
       noise channels as well.
     """
+    x = self._bin_centres(images)
     return {'latents': self.model.encode(
-        self._bin_centres(images), self._embedding_seed(seed))}
+        x, self._embedding_seed(seed),
+        self._checked_condition(condition, tf.shape(x)[0]))}
 
-  def decode(self, latents: tf.Tensor) -> dict[str, tf.Tensor]:
+  def decode(self, latents: tf.Tensor, *, condition: tf.Tensor | None = None,
+             ) -> dict[str, tf.Tensor]:
     """Maps latents to images: `decode(encode(images))` returns `images`.
 
     Args:
       latents: `[B, D]`.
+      condition: see `log_prob`.
 
     Returns:
       `images`: uint8 `[B, H, W, C]`.
@@ -153,21 +163,25 @@ class IntegerFlow(served_flow.ServedFlow):
     Raises:
       tf.errors.InvalidArgumentError: if an inverse does not converge.
     """
-    return {'images': self._quantize(self._invert(latents))}
+    return {'images': self._quantize(self._invert(latents, condition))}
 
-  def classify(self, images: tf.Tensor, seed: tf.Tensor | None = None
-               ) -> dict[str, tf.Tensor]:
+  def classify(
+      self, images: tf.Tensor, seed: tf.Tensor | None = None, *,
+      condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
     """Classifies images, at the centres of their bins, with a hybrid model.
 
     Args:
       images: uint8 `[B, H, W, C]`.
       seed: see `encode`.
+      condition: see `log_prob`.
 
     Returns:
       `logits`, `probabilities`: `[B, num_classes]`.
     """
+    x = self._bin_centres(images)
     logits = self.model.classify(
-        self._bin_centres(images), seed=self._embedding_seed(seed))
+        x, self._checked_condition(condition, tf.shape(x)[0]),
+        self._embedding_seed(seed))
     return {'logits': logits, 'probabilities': tf.nn.softmax(logits)}
 
   def _embedding_seed(self, seed):

@@ -55,7 +55,36 @@ class ServedFlow:
         tf.TensorSpec([None, model.latent_size], self._dtype, 'latents'),
         tf.TensorSpec([2], tf.int32, 'seed'),
         tf.TensorSpec([], tf.int32, 'num_samples'),
-        tf.TensorSpec([], tf.float32, 'temperature'))}
+        tf.TensorSpec([], tf.float32, 'temperature'),
+        *self._condition_specs())}
+
+  def _condition_specs(self):
+    """Returns what the conditions of a request look like, if it has some."""
+    spec = self.model.condition_spec
+    return [] if spec is None else [tf.TensorSpec(
+        [None, *spec.shape], tf.int32 if spec.num_labels else self._dtype,
+        'condition')]
+
+  def signature(
+      self, method: Callable, names: Sequence[str],
+  ) -> tuple[Callable, list[tf.TensorSpec]]:
+    """Returns a function of tensors, and their specs.
+
+    Behind the others comes the condition, of a flow p(x|c).
+
+    Args:
+      method: of this flow.
+      names: of what it takes.
+    """
+    specs = [self._specs[name] for name in names]
+    if self.model.condition_spec is None:
+      return method, specs
+
+    def conditioned(*tensors):
+      *others, condition = tensors
+      return method(*others, condition=condition)
+
+    return conditioned, [*specs, self._specs['condition']]
 
   def data_specs(self) -> list[tf.TensorSpec]:
     """Returns what the data of a request look like."""
@@ -65,7 +94,7 @@ class ServedFlow:
     """Returns, by name, a function and the specs of what it takes."""
     raise NotImplementedError
 
-  def _draw(self, num_samples, seed, temperature):
+  def _draw(self, num_samples, seed, temperature, condition):
     """Returns samples of the model, `[num_samples, ...]`."""
     num_samples = self._checked('num_samples', num_samples)
     num_samples = require(
@@ -78,28 +107,56 @@ class ServedFlow:
          'more: 1 samples the model, less varies less.'])
     return self.model.sample(
         num_samples, self._checked('seed', seed),
-        tf.cast(temperature, self._dtype))
+        tf.cast(temperature, self._dtype),
+        self._checked_condition(condition, num_samples))
 
-  def _invert(self, latents):
+  def _checked_condition(self, condition, size):
+    """Returns conditions for a batch of a size; None where there are none."""
+    spec = self.model.condition_spec
+    if spec is None:
+      self.model.check_condition(condition)
+      return None
+    errors.check(condition is not None, 'condition', None, spec.expected)
+    condition = self._checked('condition', condition)
+    given = tf.shape(condition)[0]
+    condition = require(
+        (given == size) | (given == 1), condition,
+        ['condition has', given, 'rows; expected', size, 'or 1 for all.'])
+    if spec.num_labels:
+      largest = spec.num_labels - 1
+      condition = require(
+          tf.reduce_all((condition >= 0) & (condition <= largest)), condition,
+          ['condition is', condition, f'; expected labels 0 to {largest}.'])
+    else:
+      condition = require(
+          tf.reduce_all(tf.math.is_finite(condition)), condition,
+          ['condition has numbers that are not finite.'])
+    return tf.broadcast_to(condition, [size, *spec.shape])
+
+  def _invert(self, latents, condition):
     """Returns the events of latents `[B, D]`."""
     latents = self._checked_batch('latents', latents)
     latents = require(
         tf.reduce_all(tf.math.is_finite(latents)), latents,
         ['latents has numbers that are not finite; expected those of the '
          'signature encode, or standard normal ones.'])
-    return self.model.inverse(latents)
+    return self.model.inverse(
+        latents, self._checked_condition(condition, tf.shape(latents)[0]))
 
-  def _log_prob(self, x, seed):
+  def _log_prob(self, x, seed, condition):
+    condition = self._checked_condition(condition, tf.shape(x)[0])
     largest = self.estimator.max_batch_size(
         self.model.latent_size, self._dtype) if self.model.is_random else None
     if largest is None or self.estimator.is_random:
-      return self.model.log_prob(x, seed=seed, estimator=self.estimator)
+      return self.model.log_prob(
+          x, condition, seed, estimator=self.estimator)
     # What is drawn is drawn for the whole batch: chunks would draw alike.
-    y, log_weight = self.model.embed(x, seed=seed)
+    y, log_weight = self.model.embed(x, condition, seed)
+    conditions = [] if condition is None else [condition]
     return log_weight + chunking.map_in_chunks(
-        lambda y: ([self.model.joint_log_prob(
-            y, estimator=self.estimator)], []),
-        max(1, int(_SHARE_OF_BATCH * largest)), [y],
+        lambda y, *condition: ([self.model.joint_log_prob(
+            y, *condition, estimator=self.estimator)], []),
+        max(1, int(_SHARE_OF_BATCH * largest)), [y, *conditions],
         outputs_like=[tf.TensorSpec([None], y.dtype)],
         unknown_sizes=True)[0][0]
 

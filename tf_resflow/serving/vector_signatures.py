@@ -16,7 +16,8 @@ from tf_resflow.serving import served_flow
 _TAKEN = ('seed', 'num_samples', 'temperature', 'latents', 'log_prob')
 
 
-def tensor_names(names: Sequence[str]) -> tuple[str, ...]:
+def tensor_names(
+    names: Sequence[str], taken: Sequence[str] = _TAKEN) -> tuple[str, ...]:
   """Returns names of tensors for columns, such as TensorFlow takes.
 
   `_` stands for other characters than letters and digits, `c_` comes before a
@@ -25,12 +26,13 @@ def tensor_names(names: Sequence[str]) -> tuple[str, ...]:
 
   Args:
     names: of the columns, each another.
+    taken: names that are no columns.
 
   Example:
     >>> tensor_names(['mean radius', 'area (mm2)', 'class', 'X', 'x', 'seed'])
     ('mean_radius', 'area__mm2_', 'c_class', 'X', 'x_2', 'seed_2')
   """
-  tensors, taken = [], set(_TAKEN)
+  tensors, taken = [], set(taken)
   for name in names:
     stem = re.sub('[^A-Za-z0-9_]', '_', name)
     if not stem[0].isalpha() or keyword.iskeyword(stem) or stem == 'self':
@@ -45,10 +47,20 @@ def tensors_of_columns(model: models.Flow) -> dict[str, str]:
   """Returns the names of the tensors of a table, by those of its columns.
 
   Args:
-    model: any flow; empty for one that is not of a table.
+    model: any flow; empty for one that is not of a table. Columns that are
+      conditions are those of one tensor, `condition`.
   """
   names = model.column_names or ()
-  return dict(zip(names, tensor_names(names), strict=True))
+  columns = dict(zip(names, tensor_names(names, _taken(model)), strict=True))
+  spec = model.condition_spec
+  return columns | {
+      name: f'condition[:, {i}]' for i, name in enumerate(
+          () if spec is None else spec.names)}
+
+
+def _taken(model):
+  """Returns what the signatures of a model take beside its data."""
+  return _TAKEN if model.condition_spec is None else (*_TAKEN, 'condition')
 
 
 class VectorSignatures(served_flow.ServedFlow):
@@ -85,7 +97,7 @@ class VectorSignatures(served_flow.ServedFlow):
         'Flows on images are served as IntegerFlow.')
     names = model.column_names if names is None else names
     # The names of the inputs, and of the outputs.
-    self.names = tensor_names(names) or ('x',)
+    self.names = tensor_names(names, _taken(model)) or ('x',)
     self._is_table = bool(names)
     super().__init__(model, estimator, max_samples)
 
@@ -100,35 +112,44 @@ class VectorSignatures(served_flow.ServedFlow):
         self.sample: ('num_samples', 'seed', 'temperature'),
         self.encode: self.names,
         self.decode: ('latents',)}
-    return {method.__name__: (method, [self._specs[name] for name in names])
+    return {method.__name__: self.signature(method, names)
             for method, names in inputs.items()}
 
-  def log_prob(self, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+  def log_prob(
+      self, *inputs: tf.Tensor, condition: tf.Tensor | None = None,
+  ) -> dict[str, tf.Tensor]:
     """Returns the log-density of vectors, or estimates it.
 
     Args:
       *inputs: the data, then int32 `[2]`, a seed, where something is drawn.
+      condition: see `IntegerFlow.log_prob`; numbers in the order of the columns
+        that are conditions, in their units.
 
     Returns:
       `log_prob`: `[B]`, nats, of the density in the units of the data.
     """
     data, rest = inputs[:len(self.names)], inputs[len(self.names):]
     seed = self._checked('seed', rest[0]) if rest else None
-    return {'log_prob': self._log_prob(self._vectors(data), seed)}
+    return {'log_prob': self._log_prob(
+        self._vectors(data), seed, condition)}
 
   def sample(
-      self, num_samples: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor,
-  ) -> dict[str, tf.Tensor]:
+      self, num_samples: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor, *,
+      condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
     """Draws vectors; see `IntegerFlow.sample` for what it takes and raises."""
-    return self._data(self._draw(num_samples, seed, temperature))
+    return self._data(self._draw(num_samples, seed, temperature, condition))
 
-  def encode(self, *data: tf.Tensor) -> dict[str, tf.Tensor]:
+  def encode(self, *data: tf.Tensor, condition: tf.Tensor | None = None,
+             ) -> dict[str, tf.Tensor]:
     """Returns `latents` `[B, D]`; standard normal for data of the model."""
-    return {'latents': self.model.encode(self._vectors(data))}
+    x = self._vectors(data)
+    return {'latents': self.model.encode(
+        x, condition=self._checked_condition(condition, tf.shape(x)[0]))}
 
-  def decode(self, latents: tf.Tensor) -> dict[str, tf.Tensor]:
+  def decode(self, latents: tf.Tensor, *, condition: tf.Tensor | None = None,
+             ) -> dict[str, tf.Tensor]:
     """Returns the data of latents `[B, D]`; see `IntegerFlow.decode`."""
-    return self._data(self._invert(latents))
+    return self._data(self._invert(latents, condition))
 
   def _vectors(self, data):
     """Returns vectors `[B, D]` of what a request holds."""

@@ -1,0 +1,84 @@
+"""Flags about the conditions of flows p(x|c)."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from tf_resflow import evaluation
+from tf_resflow.commands import options as options_lib
+from tf_resflow.configuration import fields
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Condition(options_lib.Options):
+  """The condition of a flow p(x|c)."""
+
+  condition: str | None = fields.field(
+      None, help='Condition of samples: labels, such as 3 or 0,1,2, or all of '
+      'them, which make a row each from the same latents; numbers, one for '
+      'each of a condition; or a file with one condition per sample, .npz with '
+      'an array condition or .csv with the columns.')
+
+  def read_conditions(self, model: Any) -> Any:
+    """Returns the conditions that the flag names, `[N, ...]`.
+
+    None for a flow that takes none.
+
+    Raises:
+      InvalidValueError: if they are missing, foreign, or of the wrong shape.
+    """
+    spec = model.condition_spec
+    if spec is None:
+      self.refuse(True, ('condition',), 'with a flow that takes no condition',
+                  'Train with --condition for p(x|c).')
+      return None
+    expected = (f'labels from 0 to {spec.num_labels - 1}, all, or a file .npz'
+                if spec.num_labels else f'{spec.expected}, or a file .npz or '
+                '.csv')
+    if not self.condition:
+      raise options_lib.MissingFlagError(
+          'condition', None, f'The flow of this run is p(x|c): {expected}.')
+    if self.condition.endswith('.npz'):
+      return evaluation.read_condition(self.condition, spec, 'condition')
+    if self.condition.endswith('.csv') and spec.names:
+      return evaluation.read_rows(self.condition, spec.names, 'condition')
+    return self._parse(spec, expected)
+
+  def _parse(self, spec, expected):
+    """Returns the conditions that are written in the flag itself."""
+    if spec.num_labels and self.condition == 'all':
+      return np.arange(spec.num_labels)
+    try:
+      numbers = np.array([
+          (int if spec.num_labels else float)(part)
+          for part in self.condition.split(',')])
+    except ValueError:
+      numbers = np.array([])
+    is_right = numbers.size > 0 and np.all(
+        (numbers >= 0) & (numbers < spec.num_labels)) if spec.num_labels else (
+            numbers.shape == spec.shape and np.all(np.isfinite(numbers)))
+    self.require(is_right, 'condition', expected)
+    return numbers if spec.num_labels else numbers[np.newaxis]
+
+  @property
+  def is_condition_file(self) -> bool:
+    """Whether there is one condition per sample."""
+    return (self.condition or '').endswith(('.npz', '.csv'))
+
+def has_labels(model: Any) -> bool:
+  """Whether the condition of a flow is a label."""
+  spec = model.condition_spec
+  return spec is not None and spec.num_labels > 0
+
+
+def should_classify(model: Any, asked: bool | None) -> bool:
+  """Whether to classify by Bayes' rule.
+
+  Args:
+    model: a flow.
+    asked: what a flag says; None for where it takes one draw.
+  """
+  return has_labels(model) and (
+      evaluation.scoring_rule(model).num_repeats == 1 if asked is None
+      else asked)

@@ -1,0 +1,156 @@
+"""Classification by Bayes' rule, by a flow that knows the labels."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import special
+import tensorflow as tf
+
+from tf_resflow import datasets
+from tf_resflow import errors
+from tf_resflow import models
+from tf_resflow.evaluation import batch_map
+from tf_resflow.evaluation import out_of_distribution
+from tf_resflow.evaluation import statistics
+from tf_resflow.numerics import random
+
+
+class ClassScores(NamedTuple):
+  """What a flow `p(x|y)` says of the labels of `N` examples.
+
+  Attributes:
+    repeats: `[R, N, K]`, independent estimates of `log p(x|y)`, nats, those of
+      one repeat and example from the same draws for all labels.
+    log_prior: `[K]`, `log p(y)`.
+    label: `[N]`.
+    rule: how the estimates were made.
+  """
+
+  repeats: np.ndarray
+  log_prior: np.ndarray
+  label: np.ndarray
+  rule: out_of_distribution.ScoringRule
+
+  @property
+  def class_log_prob(self) -> np.ndarray:
+    """`log p(y|x)`, `[N, K]`, nats."""
+    return special.log_softmax(
+        self.repeats.mean(axis=0) + self.log_prior, axis=1)
+
+  @property
+  def deviation(self) -> np.ndarray:
+    """The standard deviation of the mean of `log p(x|y)`, `[N, K]`, nats."""
+    return _deviation(self.repeats)
+
+  @property
+  def difference_deviation(self) -> np.ndarray:
+    """That of `log p(x|y)` less its mean over labels, which decides."""
+    return _deviation(
+        self.repeats - self.repeats.mean(axis=2, keepdims=True))
+
+  def report(self) -> dict[str, Any]:
+    """Returns the accuracy and the cross entropy, a dict for JSON."""
+    log_prob = self.class_log_prob
+    accuracy = statistics.mean_and_stderr(log_prob.argmax(axis=1) == self.label)
+    cross_entropy = statistics.mean_and_stderr(
+        -log_prob[np.arange(len(self.label)), self.label])
+    return {
+        'accuracy': accuracy.mean, 'accuracy_stderr': accuracy.stderr,
+        'cross_entropy': cross_entropy.mean,
+        'cross_entropy_stderr': cross_entropy.stderr,
+        'accuracy_is': "by Bayes' rule from log p(x|y) and the frequencies of "
+        'the labels in the training part',
+        'accuracy_num_examples': len(self.label),
+        'class_score_estimator': self.rule.estimator.spec(),
+        'class_score_num_repeats': self.rule.num_repeats,
+        **{f'class_score_{name}_rms': float(np.sqrt(np.mean(values**2)))
+           for name, values in (
+               ('deviation', self.deviation),
+               ('difference_deviation', self.difference_deviation))},
+    }
+
+  def arrays(self) -> dict[str, np.ndarray]:
+    """Returns what a file keeps of every example."""
+    return {'class_log_prob': self.class_log_prob,
+            'class_log_density': self.repeats.mean(axis=0),
+            'class_log_density_deviation': self.deviation}
+
+
+def _deviation(repeats):
+  """Returns `statistics.deviation_of_means` of `[R, N, K]`, `[N, K]`."""
+  return statistics.deviation_of_means(
+      repeats.reshape([len(repeats), -1])).reshape(repeats.shape[1:])
+
+
+def log_frequencies(split: datasets.Split) -> np.ndarray:
+  """Returns the logarithms of the shares of all labels, `[K]`.
+
+  Args:
+    split: of a data set whose labels are conditions.
+  """
+  labels = np.concatenate([
+      batch.numpy() for batch in split.examples.map(
+          lambda example: example['condition']).batch(4096)])
+  counts = np.bincount(labels, minlength=split.num_condition_labels)
+  with np.errstate(divide='ignore'):
+    return np.log(counts / counts.sum())
+
+
+def class_scores(
+    model: models.Flow, split: datasets.Split, log_prior: np.ndarray, *,
+    rule: out_of_distribution.ScoringRule | None = None,
+    batch_size: int = 128, seed: int = 0, num_examples: int | None = None,
+    strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
+) -> ClassScores:
+  """Takes `log p(x|y)` of every example for every label.
+
+  Every image is dequantised once. For one example all labels see the same
+  noise, the same probes and the same numbers of terms.
+
+  Args:
+    model: a flow whose conditions are labels.
+    split: the data, whose conditions are labels.
+    log_prior: see `log_frequencies`.
+    rule: how log-determinants are taken, `scoring_rule(model)` by default: up
+      to 64 dimensions they are exact, beyond the means of 16 draws.
+    batch_size: examples per batch; it does not change the scores, but for
+      rounding.
+    seed: Python int; the scores are a function of it.
+    num_examples: take the first so many only.
+    strategy: see `likelihood.nll`.
+    verbose: 1 shows a progress bar.
+
+  Raises:
+    InvalidValueError: if conditions are no labels.
+  """
+  spec = model.condition_spec
+  errors.check(
+      spec is not None and spec.num_labels > 0, 'model', model.name,
+      'a flow whose conditions are labels', "Bayes' rule compares them.")
+  rule = rule or out_of_distribution.scoring_rule(model)
+  num_examples = num_examples or split.num_examples
+  draws = [random.fold_in(seed, repeat).values
+           for repeat in range(rule.num_repeats)]
+
+  def evaluate(x, numbers, draw, label):
+    return model.log_prob(
+        x, label, random.whole_batch(random.numbered(draw, numbers)),
+        estimator=rule.estimator)
+
+  def batches():
+    return datasets.evaluation_batches(
+        split, batch_size=batch_size, seed=seed, num_examples=num_examples)
+
+  arguments = (
+      (batch['x'], batch['index'], draw, tf.constant(label))
+      for draw in draws for label in range(spec.num_labels)
+      for batch in batches())
+  bar = batch_map.progress_bar(
+      rule.num_repeats * spec.num_labels * num_examples, verbose,
+      f"Classifying by Bayes' rule: {rule.reason}.")
+  values = np.concatenate(list(batch_map.map_batches(
+      evaluate, arguments, strategy, bar)))
+  return ClassScores(
+      values.astype(np.float64).reshape(
+          [rule.num_repeats, spec.num_labels, num_examples]).swapaxes(1, 2),
+      log_prior, np.concatenate([b['condition'] for b in batches()]), rule)

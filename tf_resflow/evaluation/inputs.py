@@ -1,0 +1,55 @@
+"""What a flow takes of a batch: data, and conditions where it has some."""
+
+from typing import Any
+
+import numpy as np
+
+from tf_resflow import models
+
+
+def inputs_of(batch: Any) -> tuple[Any, ...]:
+  """Returns `(x,)`, or `(x, condition)`.
+
+  Args:
+    batch: one of `datasets.evaluation_batches`, or such a tuple, or `x`.
+  """
+  if isinstance(batch, dict):
+    return tuple(batch[key] for key in ('x', 'condition') if key in batch)
+  return batch if isinstance(batch, tuple) else (batch,)
+
+
+def as_keyword(condition: tuple[Any, ...]) -> dict[str, Any]:
+  """Returns `{'condition': c}`, or nothing: for methods that take it by name.
+
+  Args:
+    condition: `(c,)`, or `()`.
+  """
+  return dict(zip(('condition',), condition, strict=False))
+
+
+def slices(
+    arrays: tuple[np.ndarray, ...], batch_size: int) -> list[tuple]:
+  """Returns arrays `[N, ...]` as tuples of batches."""
+  return [tuple(a[i:i + batch_size] for a in arrays)
+          for i in range(0, len(arrays[0]), batch_size)]
+
+
+def conditions_for(
+    model: models.Flow, condition: Any, num_examples: int) -> np.ndarray | None:
+  """Returns the conditions of so many examples; None where there are none.
+
+  Args:
+    model: a flow.
+    condition: `[N, ...]`, or that of a single example for all.
+    num_examples: `N`.
+
+  Raises:
+    InvalidValueError: if it is no condition of the flow.
+  """
+  spec = model.condition_spec
+  if spec is None:
+    model.check_condition(condition)
+    return None
+  condition = spec.convert(condition, model.compute_dtype).numpy()
+  return np.broadcast_to(condition, [num_examples, *spec.shape]) if (
+      len(condition) == 1) else condition
