@@ -63,6 +63,39 @@ def conv_g(dtype: str, activation: str = 'lipswish') -> keras.Sequential:
       layers.SpectralConv2D(2, 3, coeff=0.9, seed=9, dtype=dtype)])
 
 
+def conditional_g(dtype: str) -> layers.Sequence:
+  """A dense network of events `[3]` and conditions `[4]`."""
+  return layers.Sequence([
+      layers.SpectralDense(6, coeff=0.9, seed=1, dtype=dtype),
+      layers.ConditionShift(4, dtype=dtype),
+      layers.LipSwish(dtype=dtype),
+      layers.SpectralDense(3, coeff=0.9, seed=5, dtype=dtype),
+      layers.ConditionGate(4, dtype=dtype)])
+
+
+def conditional_conv_g(dtype: str) -> layers.Sequence:
+  """A network of convolutions, on events `[4, 4, 2]`, conditions `[4]`."""
+  return layers.Sequence([
+      layers.LipSwish(dtype=dtype),
+      layers.SpectralConv2D(6, 3, coeff=0.9, seed=1, dtype=dtype),
+      layers.ConditionShift(4, dtype=dtype),
+      layers.LipSwish(dtype=dtype),
+      layers.SpectralConv2D(2, 3, coeff=0.9, seed=9, dtype=dtype)])
+
+
+def conditional_network(dtype: str) -> layers.Sequence:
+  """What a coupling of events `[4]` takes, with conditions `[4]`."""
+  return layers.Sequence([
+      layers.KerasLayer(keras.layers.Dense(
+          6, kernel_initializer=keras.initializers.GlorotUniform(1),
+          dtype=dtype)),
+      layers.ConditionShift(4, dtype=dtype),
+      layers.Tanh(dtype=dtype),
+      layers.KerasLayer(keras.layers.Dense(
+          4, kernel_initializer=keras.initializers.GlorotUniform(2),
+          dtype=dtype))])
+
+
 def mixed_g(dtype):
   """A dense network on images, with a layer of Keras and a nested sequence."""
   return layers.Sequence([

@@ -131,7 +131,7 @@ def test_what_reports_computes_what_raises_does(name):
     assert np.all(solve.solution.converged)
     assert solve.solution.x.shape == solve.target.shape
     # The equation that was solved, computed by another path.
-    residual = solve.bijection(solve.solution.x) - solve.target
+    residual = solve.residual()
     atol, rtol = solve.solver.tolerances(tf.float64)
     assert np.abs(residual).max() <= 2 * (
         atol + rtol * np.abs(solve.target).max()) + 1e-12

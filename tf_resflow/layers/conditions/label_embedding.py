@@ -40,4 +40,7 @@ class LabelEmbedding(condition_network.ConditionNetwork):
         initializer=keras.initializers.RandomNormal(stddev=1.0, seed=self.seed))
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
-    return tf.gather(tf.convert_to_tensor(self.vectors.value), inputs)
+    # Unlike that of tf.gather, the gradient of a product is a plain tensor.
+    return tf.linalg.matmul(
+        tf.one_hot(inputs, self.num_labels, dtype=self.compute_dtype),
+        tf.convert_to_tensor(self.vectors.value))

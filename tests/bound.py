@@ -1,0 +1,150 @@
+"""Layers and bijections with a condition given, as ones that take none.
+
+So what takes a condition passes every conformance test: the condition of an
+example goes by its place in the batch.
+"""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_resflow import layers
+from tf_resflow.layers import base_layer
+
+# Halves of a batch of 4 get the same ones.
+_NUM_CONDITIONS = 2
+
+
+def conditions_of(spec: layers.ConditionSpec, x: tf.Tensor) -> tf.Tensor:
+  """Returns other conditions for neighbours in a batch `x`, `[B, ...]`."""
+  rng = np.random.default_rng(7)
+  values = np.arange(_NUM_CONDITIONS) % spec.num_labels if (
+      spec.num_labels) else rng.normal(size=[_NUM_CONDITIONS, *spec.shape])
+  return tf.gather(
+      tf.constant(values, tf.int32 if spec.num_labels else x.dtype),
+      tf.range(tf.shape(x)[0]) % _NUM_CONDITIONS)
+
+
+@base_layer.configured
+class BoundLayer(layers.LipschitzLayer):
+  """A Lipschitz layer of `x` alone; what is made of conditions is a weight."""
+
+  def __init__(self, layer: layers.LipschitzLayer, **kwargs):
+    kwargs.setdefault('dtype', layer.compute_dtype)
+    super().__init__(**kwargs)
+    self.layer = layer
+    for name in ('domain', 'codomain', 'known_by', 'num_constrained',
+                 'lipschitz_bound', 'learns_orders'):
+      setattr(self, name, getattr(layer, name))
+
+  def build(self, input_shape):
+    base_layer.build_once(self.layer, input_shape)
+
+  def compute_output_shape(self, input_shape):
+    return self.layer.compute_output_shape(input_shape)
+
+  def _conditions(self, x):
+    size = self.layer.conditional_layers()[0].condition_size
+    return conditions_of(layers.ConditionSpec((size,)), x)
+
+  def tensors(self):
+    variables, state = self.layer.tensors()
+    dtype = self.compute_dtype
+    every = self._conditions(tf.zeros([_NUM_CONDITIONS], dtype))
+    return [variables, list(self.layer.context(every))], state
+
+  def converge_norms(self, variables, state):
+    return self.layer.converge_norms(variables[0], state)
+
+  def effective_weights(self, variables, norms, input_scale=1.0,
+                        output_scale=1.0):
+    return [self.layer.effective_weights(
+        variables[0], norms, input_scale, output_scale), variables[1]]
+
+  def evaluate(self, weights, x):
+    places = tf.range(tf.shape(x)[0]) % _NUM_CONDITIONS
+    return self.layer.evaluate(
+        weights[0], x, *(tf.gather(t, places) for t in weights[1]))
+
+  def call(self, inputs):
+    return self.layer(inputs, condition=self._conditions(inputs))
+
+  def norm_estimate(self):
+    return self.layer.norm_estimate()
+
+  def certificate(self, target=1.0):
+    return self.layer.certificate(target)
+
+  def constrained_layers(self):
+    return self.layer.constrained_layers()
+
+  def save_norms(self):
+    return self.layer.save_norms()
+
+  def largest_event(self, input_shape):
+    return self.layer.largest_event(input_shape)
+
+  def structure(self):
+    return type(self), self.layer.structure()
+
+
+@base_layer.configured
+class BoundBijection(layers.SolvingBijection):
+  """A bijection of `x` alone."""
+
+  def __init__(self, bijection: layers.Bijection, **kwargs):
+    kwargs.setdefault('dtype', bijection.compute_dtype)
+    kwargs.setdefault('name', bijection.name)
+    super().__init__(**kwargs)
+    self.bijection = bijection
+    for name in ('is_random', 'has_moving_statistics'):
+      setattr(self, name, getattr(bijection, name))
+
+  def build(self, input_shape):
+    base_layer.build_once(self.bijection, input_shape)
+
+  def compute_output_shape(self, input_shape):
+    return self.bijection.compute_output_shape(input_shape)
+
+  def _conditions(self, x):
+    return conditions_of(self.bijection.condition_spec, x)
+
+  def transform(self, x: tf.Tensor, **settings: Any) -> layers.Transformed:
+    base_layer.build_once(self, x.shape)
+    return self.bijection.transform(
+        x, **{**settings, 'condition': self._conditions(x)})
+
+  def solve_inverse(self, y: tf.Tensor, **settings: Any) -> layers.Inverted:
+    return self.bijection.solve_inverse(
+        y, **{**settings, 'condition': self._conditions(y)})
+
+  def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
+    return self.bijection(inputs, condition=self._conditions(inputs))
+
+  def update_statistics(self, x, condition=None):
+    return self.bijection.update_statistics(x, self._conditions(x))
+
+  @property
+  def is_initialized(self):
+    return self.bijection.is_initialized
+
+  def slope_bounds(self):
+    return self.bijection.slope_bounds()
+
+  def frozen(self):
+    frozen = BoundBijection(self.bijection.frozen(), name=self.name)
+    frozen.built = True
+    return frozen
+
+  def elementary(self):
+    return self.bijection.elementary()
+
+  def constrained_layers(self):
+    return self.bijection.constrained_layers()
+
+  def estimators(self):
+    return self.bijection.estimators()
+
+  def share_functions(self, functions):
+    self.bijection.share_functions(functions)

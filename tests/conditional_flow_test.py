@@ -1,0 +1,342 @@
+"""Flows p(x|c) against oracles: for every condition, far ones among them."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import networks
+from tests import testing
+from tf_resflow import layers
+from tf_resflow import models
+from tf_resflow import numerics
+from tf_resflow.configuration import registries
+
+_NUM_CONDITIONS = 1000
+_SOLVER = numerics.Banach(atol=1e-13, max_steps=2000)
+
+
+def _grown(layer, scale=1.0, seed=0):
+  """Returns a layer whose kernels exceed their bounds, conditions at work."""
+  rng = np.random.default_rng(seed)
+  for variable in layer.trainable_variables:
+    noise = scale * rng.normal(size=variable.shape)
+    variable.assign(variable.numpy() + noise.astype(variable.dtype))
+  return layer
+
+
+def _dense_block(memory='recompute'):
+  block = layers.ResidualBlock(
+      networks.conditional_g('float64'), solver=_SOLVER, memory=memory)
+  block.build((None, 3))
+  return _grown(block)
+
+
+def _conv_block(memory='recompute'):
+  block = layers.ResidualBlock(
+      networks.conditional_conv_g('float64'), solver=_SOLVER, memory=memory)
+  block.build((None, 4, 4, 2))
+  for layer in block.constrained_layers():
+    # Gradients of norms are as exact as these.
+    layer.tolerance, layer.max_power_iterations = 1e-10, 5000
+  return _grown(block)
+
+
+_BLOCKS = {'dense': (_dense_block, (3,)), 'conv': (_conv_block, (4, 4, 2))}
+_EACH_BLOCK = pytest.mark.parametrize('kind', _BLOCKS)
+
+
+def _inputs(event_shape, size=3, condition_scale=1.0, seed=1):
+  rng = np.random.default_rng(seed)
+  return (tf.constant(rng.normal(size=[size, *event_shape])),
+          tf.constant(condition_scale * rng.normal(size=[size, 4])))
+
+
+def _conditions():
+  """A thousand random ones, of sizes from 1e-3 to 1e6."""
+  rng = np.random.default_rng(3)
+  scales = 10.0**rng.uniform(-3.0, 6.0, size=[_NUM_CONDITIONS, 1])
+  return tf.constant(scales * rng.normal(size=[_NUM_CONDITIONS, 4]))
+
+
+@_EACH_BLOCK
+def test_the_certificate_holds_for_a_thousand_conditions(kind):
+  make, event_shape = _BLOCKS[kind]
+  block, condition = make(), _conditions()
+  x = tf.constant(np.random.default_rng(4).normal(
+      size=[_NUM_CONDITIONS, *event_shape]))
+  jacobian = testing.full_jacobian(
+      lambda x: block(x, condition=condition) - x, x)
+  norms = np.linalg.norm(jacobian, 2, axis=(1, 2))
+  certificate = block.certificate().bound
+  assert norms.max() <= certificate < 1.0
+  # Conditions make a difference, and the bound is not far above.
+  assert norms.max() > 0.2 * certificate and norms.std() > 0.01
+
+
+@_EACH_BLOCK
+def test_a_thousand_conditions_round_trip(kind):
+  make, event_shape = _BLOCKS[kind]
+  block, condition = make(), _conditions()
+  x = tf.constant(np.random.default_rng(4).normal(
+      size=[_NUM_CONDITIONS, *event_shape]))
+  y, _ = block.forward_and_log_det(
+      x, condition=condition, estimator=numerics.Skip())
+  # Far conditions make large outputs: digits are lost in proportion.
+  solver = numerics.Anderson(atol=1e-12, rtol=1e-13, max_steps=2000)
+  solved = block.solve_inverse(
+      tf.identity(y), condition=condition, solver=solver)
+  assert np.all(solved.solves[0].solution.converged)
+  error = np.abs(solved.x - x).reshape([_NUM_CONDITIONS, -1]).max(axis=1)
+  size = np.abs(y).reshape([_NUM_CONDITIONS, -1]).max(axis=1)
+  assert np.all(error <= 1e-9 * np.maximum(size, 1.0))
+  near = size < 100
+  assert near.sum() > 500 and error[near].max() < 1e-10
+
+
+@_EACH_BLOCK
+def test_log_det_and_its_gradients(kind):
+  """Against the float64 Jacobian, per-example weights included."""
+  make, event_shape = _BLOCKS[kind]
+  block = make()
+  x, condition = _inputs(event_shape, condition_scale=2.0)
+  weights = tf.constant([1.0, -0.4, 2.5], tf.float64)
+  variables = [v.value for v in block.trainable_variables]
+
+  def differentiate(log_det_fn):
+    with tf.GradientTape() as tape:
+      tape.watch([x, condition])
+      log_det = log_det_fn()
+      loss = tf.reduce_sum(weights * log_det)
+    return log_det, tape.gradient(
+        loss, [x, condition, *variables], unconnected_gradients=(
+            tf.UnconnectedGradients.ZERO))
+
+  def oracle():
+    jacobian = testing.full_jacobian(
+        lambda x: block(x, condition=condition), x)
+    return tf.linalg.slogdet(jacobian)[1]
+
+  expected, expected_gradients = differentiate(oracle)
+  exact, exact_gradients = differentiate(lambda: block.forward_and_log_det(
+      x, condition=condition, estimator=numerics.Exact())[1])
+  np.testing.assert_allclose(exact, expected, rtol=0, atol=1e-8)
+  assert testing.relative_error(exact_gradients, expected_gradients) < 1e-8
+  # The series, averaged exactly over Rademacher probes of a small event, in
+  # a number of terms that leaves no remainder.
+  size = int(np.prod(event_shape))
+  if size > 3:
+    return
+  probes = np.array([[1.0, a, b] for a in (-1, 1) for b in (-1, 1)])
+  estimator = numerics.FixedTruncation(400)
+  totals = None
+  for probe in probes:
+    draw = numerics.Draw(
+        tf.constant(400), tf.constant(np.tile(probe, [3, 1])))
+    value, gradients = differentiate(lambda draw=draw: block.transform(
+        x, condition=condition, estimator=estimator, draw=draw).log_det)
+    parts = [value, *gradients]
+    totals = parts if totals is None else [
+        a + b for a, b in zip(totals, parts, strict=True)]
+  value, *gradients = [t / len(probes) for t in totals]
+  np.testing.assert_allclose(value, expected, rtol=0, atol=1e-8)
+  assert testing.relative_error(gradients, expected_gradients) < 1e-7
+
+
+@pytest.mark.parametrize('is_inverse', [False, True])
+@_EACH_BLOCK
+def test_gradients_are_those_of_finite_differences(kind, is_inverse):
+  """With respect to x, c and weights, forward and through the solve."""
+  make, event_shape = _BLOCKS[kind]
+  block = make()
+  x, condition = _inputs(event_shape)
+  variables = block.trainable_variables
+  rng = np.random.default_rng(8)
+  cotangent = tf.constant(rng.normal(size=x.shape))
+
+  def loss(x, condition):
+    y = block.inverse(x, condition=condition) if is_inverse else (
+        block.forward_and_log_det(
+            x, condition=condition, estimator=numerics.Skip())[0])
+    return tf.reduce_sum(y * cotangent)
+
+  with tf.GradientTape() as tape:
+    tape.watch([x, condition])
+    value = loss(x, condition)
+  actual = tape.gradient(
+      value, [x, condition, *(v.value for v in variables)])
+  for i, tensor in enumerate((x, condition)):
+    direction = rng.normal(size=tensor.shape)
+
+    def moved(value, i=i):
+      return loss(*[tf.constant(value) if i == k else t
+                    for k, t in enumerate((x, condition))])
+
+    expected = testing.central_difference(moved, tensor, direction)
+    assert np.sum(actual[i] * direction) == pytest.approx(expected, rel=1e-6)
+    assert abs(expected) > 1e-3
+  for variable, gradient in zip(variables, actual[2:], strict=True):
+    before = variable.numpy().copy()
+    direction = rng.normal(size=variable.shape)
+
+    def changed(value, variable=variable):
+      variable.assign(value)
+      return loss(x, condition)
+
+    expected = testing.central_difference(changed, before, direction)
+    variable.assign(before)
+    assert np.sum(gradient * direction) == pytest.approx(
+        expected, rel=1e-5, abs=1e-8), variable.path
+
+
+@pytest.mark.parametrize('memory', registries.MEMORY_MODES.names())
+def test_memory_modes_agree_for_the_condition(memory):
+  """All gradients of one draw, in every mode but the naive one."""
+  block, reference = _dense_block(memory), _dense_block()
+  x, condition = _inputs((3,))
+
+  def gradients(block):
+    with tf.GradientTape() as tape:
+      tape.watch([x, condition])
+      y, log_det = block.forward_and_log_det(x, condition=condition, seed=5)
+      loss = tf.reduce_sum(log_det) + tf.reduce_sum(tf.sin(y))
+    return loss, tape.gradient(
+        loss, [x, condition, *(v.value for v in block.trainable_variables)])
+
+  loss, actual = gradients(block)
+  expected_loss, expected = gradients(reference)
+  np.testing.assert_allclose(loss, expected_loss, rtol=1e-12)
+  error = testing.relative_error(actual, expected)
+  # The naive mode differentiates another series: equal in the mean alone.
+  assert error < 1e-10 if memory in registries.AGREEING_MEMORY_MODES else (
+      1e-6 < error)
+
+
+@pytest.mark.parametrize('is_eager', [True, False])
+@_EACH_BLOCK
+def test_one_condition_for_all_equals_its_copies(kind, is_eager):
+  make, event_shape = _BLOCKS[kind]
+  block = make()
+  x, condition = _inputs(event_shape)
+
+  def evaluate(condition):
+    with tf.GradientTape() as tape:
+      tape.watch(condition)
+      y, log_det = block.forward_and_log_det(x, condition=condition, seed=2)
+      loss = tf.reduce_sum(y) + tf.reduce_sum(log_det)
+    gradient = tape.gradient(loss, condition)
+    return [y, log_det, block.inverse(x, condition=condition),
+            tf.reduce_sum(tf.reshape(gradient, [-1, 4]), axis=0)]
+
+  if not is_eager:
+    evaluate = tf.function(evaluate, autograph=False)
+  copies = evaluate(tf.repeat(condition[:1], 3, axis=0))
+  for one in (condition[0], condition[:1]):
+    for a, b in zip(evaluate(one), copies, strict=True):
+      np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
+  others = evaluate(condition)
+  assert np.abs(others[0] - copies[0]).max() > 1e-2
+
+
+def test_the_network_is_evaluated_once_per_pass():
+  """Not per block, per term of a series or per step of a solve."""
+  calls = []
+
+  class Counting(keras.layers.Dense):
+
+    def call(self, inputs):
+      calls.append(1)
+      return super().call(inputs)
+
+  network = layers.KerasNetwork(
+      Counting(4, dtype='float64'), [2], dtype='float64')
+  flow = layers.Conditional(
+      layers.Chain([_dense_block(), _dense_block()]), network)
+  x, condition = tf.ones([3, 3], tf.float64), tf.ones([3, 2], tf.float64)
+  flow.build((None, 3))
+  calls.clear()
+  for run in (
+      lambda: flow.forward_and_log_det(x, condition=condition),
+      lambda: flow.inverse(x, condition=condition),
+      lambda: flow.inverse(
+          x, condition=condition, solver=numerics.Banach(max_steps=1000)),
+      lambda: flow(x, condition=condition)):
+    run()
+    assert len(calls) == 1
+    calls.clear()
+
+
+def test_large_batches_are_taken_in_chunks_with_their_conditions():
+  block = _conv_block()
+  x, condition = _inputs((4, 4, 2), size=5)
+  variables = [v.value for v in block.trainable_variables]
+
+  def evaluate(x, condition):
+    with tf.GradientTape(persistent=True) as tape:
+      tape.watch([x, condition])
+      y, log_det = block.forward_and_log_det(x, condition=condition, seed=2)
+      inverse = block.inverse(x, condition=condition)
+    return [y, log_det, inverse] + [
+        g for t in (y, log_det, inverse)
+        for g in tape.gradient(t, [x, condition, *variables], tf.cos(t))]
+
+  expected = evaluate(x, condition)
+  small = _conv_block()
+  small._largest_event = 2**19  # Chunks of one example.
+  block.set_weights(small.get_weights())
+  block = small
+  variables = [v.value for v in block.trainable_variables]
+  for run in (evaluate, tf.function(evaluate, autograph=False)):
+    for a, e in zip(run(x, condition), expected, strict=True):
+      np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize('config, shape, condition', [
+    (models.ResidualFlowConfig(
+        image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1),
+        hidden_channels=4, num_dense_blocks=1, dense_hidden_units=4,
+        condition_labels=3, invertible_linear='lu', preprocessing='none',
+        condition_at=('blocks', 'gates', 'act_norm', 'linear', 'base')),
+     (4, 4, 1), [0, 2, 1]),
+    (models.VectorFlowConfig(
+        event_size=4, num_blocks=2, condition_size=2,
+        condition_mean=(1.0, 2.0), condition_std=(2.0, 3.0)),
+     (4,), np.array([[1.0, 2.0], [0.0, 3.0], [1e9, -1e9]]))])
+def test_models_change_variables(config, shape, condition):
+  """`log p(x|c)` is that of the float64 Jacobian, and samples come from it."""
+  model = config.build('float64')
+  _grown(model, 0.2)
+  x = tf.constant(np.random.default_rng(0).uniform(
+      0.1, 0.9, size=[3, *shape]))
+  model.initialize(x, condition=condition)
+  z = model.encode(x, condition=condition)
+  jacobian = testing.full_jacobian(
+      lambda x: tf.reshape(model.encode(x, condition=condition), x.shape), x)
+  expected = np.linalg.slogdet(jacobian)[1] - 0.5 * np.sum(
+      np.square(z) + np.log(2 * np.pi), axis=1)
+  np.testing.assert_allclose(
+      model.log_prob(x, condition, estimator='exact'), expected, rtol=0,
+      atol=1e-8)
+  np.testing.assert_allclose(
+      model.inverse(z, condition), x, rtol=0, atol=1e-8)
+  # What a sample is follows from its latents and its condition.
+  samples = model.sample(3, seed=4, condition=condition)
+  np.testing.assert_allclose(
+      model.encode(samples, condition=condition), model.draw_latents(3, 4),
+      rtol=0, atol=1e-7)
+  other = model.log_prob(x, condition[::-1], estimator='exact')
+  assert np.abs(other - expected)[[0, 2]].min() > 1e-3
+
+
+def test_a_condition_makes_no_difference_at_first():
+  """So that a comparison with the unconditional flow begins at one model."""
+  fields = {'image_shape': (4, 4, 1), 'num_levels': 17, 'num_blocks': (2,),
+            'hidden_channels': 4, 'num_dense_blocks': 1}
+  plain = models.ResidualFlowConfig(**fields).build()
+  conditional = models.ResidualFlowConfig(
+      condition_labels=5, **fields).build()
+  x = tf.constant(np.random.default_rng(0).uniform(
+      size=[6, 4, 4, 1]), tf.float32)
+  np.testing.assert_allclose(
+      conditional.log_prob(x, np.arange(6) % 5, seed=3),
+      plain.log_prob(x, seed=3), rtol=1e-6)
