@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'bias': ['measure_bias', 'validate'],
     'bias_figure': ['save_bias'],
     'baselines': ['evaluate_baselines', 'format_baselines'],
+    'calibration': ['Band', 'ranks', 'save_ranks', 'simultaneous_band'],
     'classification': ['class_log_probs', 'classification_metrics'],
     'examples': ['Examples', 'examples_from_file', 'examples_from_split'],
     'features': ['FeatureExtractor', 'load_feature_extractor'],
