@@ -7,86 +7,23 @@ their tables in `tests/numerics/cases.py`.
 A reader's own kinds take the same tests, see `tests/extending_kinds/plugin.py`.
 """
 
-from collections.abc import Callable
-import dataclasses
 import functools
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
-from tests import bound
+from tests import case as case_lib
+from tests import conditional_cases
 from tests import networks
 from tf_resflow import bijectors
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow.configuration import registries
 
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-  """A named constructor and the inputs that suit it.
-
-  Attributes:
-    make_fn: maps a dtype name to a new, possibly unbuilt, subject: a layer, a
-      bijection, a bijector or a model.
-    event_shape: shape of one input.
-    is_pixels: whether inputs lie in [0, 1].
-    is_random: whether the log-determinant is drawn.
-    has_variables: whether there is something to train.
-    per_example: whether every example may have a cotangent of its own.
-    compiles: whether XLA compiles it.
-    solves_forward: whether the forward direction is a solve, not the inverse.
-    has_slope_bounds: whether there are slopes that it keeps to.
-    kernel_scale: of what is added to initial kernels.
-    is_slow: whether its tests are among the slow ones, as those of a case that
-      is much like another.
-  """
-
-  make_fn: Callable[[str], Any]
-  event_shape: tuple[int, ...]
-  is_pixels: bool = False
-  is_random: bool = False
-  has_variables: bool = True
-  per_example: bool = True
-  compiles: bool = True
-  solves_forward: bool = False
-  has_slope_bounds: bool = True
-  kernel_scale: float = 1.0
-  is_slow: bool = False
-
-  def make(self, dtype: str = 'float32', seed: int = 0) -> Any:
-    """Returns a built subject with weights away from their initial values.
-
-    Constrained kernels come out larger than their bound, so that
-    normalisation is at work.
-    """
-    subject = self.make_fn(dtype)
-    layer = layer_of(subject)
-    if not layer.built:
-      layer.build((None, *self.event_shape))
-    rng = np.random.default_rng(seed)
-    for variable in layer.trainable_variables:
-      is_kernel = variable.path.endswith('kernel')
-      scale = self.kernel_scale if is_kernel else 0.2
-      noise = scale * rng.normal(size=variable.shape)
-      variable.assign(variable.numpy() + noise.astype(dtype))
-    return subject
-
-  def inputs(self, dtype: str = 'float32', batch_size: int = 4,
-             seed: int = 0) -> tf.Tensor:
-    """Returns a batch, the same for the same seed."""
-    rng = np.random.default_rng(100 + seed)
-    shape = [batch_size, *self.event_shape]
-    draw = rng.uniform if self.is_pixels else rng.normal
-    return tf.constant(draw(size=shape), dtype)
-
-
-def layer_of(subject: Any) -> keras.layers.Layer:
-  """Returns the Keras layer that owns the variables of a subject."""
-  return subject.layer if isinstance(subject, tfb.Bijector) else subject
+Case = case_lib.Case
+layer_of = case_lib.layer_of
 
 
 def evaluate(subject: Any, x: tf.Tensor, seed: Any = 1) -> list[tf.Tensor]:
@@ -138,31 +75,7 @@ LIPSCHITZ = {
     'asserted': Case(
         lambda dtype: layers.as_lipschitz_layer(
             networks.ScaledTanh(dtype=dtype), lipschitz_bound=0.5), (5,)),
-}
-
-
-
-def _bound(make_fn, event_shape, **facts):
-  """A case of what takes a condition, for conditions that are given."""
-  def make(dtype):
-    subject = make_fn(dtype)
-    kind = (bound.BoundBijection if isinstance(subject, layers.Bijection)
-            else bound.BoundLayer)
-    return kind(subject)
-
-  return Case(make, event_shape, **facts)
-
-
-LIPSCHITZ |= {
-    'condition_shift': _bound(
-        lambda dtype: layers.ConditionShift(4, dtype=dtype), (5,)),
-    'condition_shift_image': _bound(
-        lambda dtype: layers.ConditionShift(4, dtype=dtype), (3, 2, 2)),
-    'condition_gate': _bound(
-        lambda dtype: layers.ConditionGate(4, dtype=dtype), (5,)),
-    'sequence_conditional': _bound(networks.conditional_g, (3,)),
-    'sequence_conditional_conv': _bound(
-        networks.conditional_conv_g, (4, 4, 2)),
+    **conditional_cases.LIPSCHITZ,
 }
 
 # Layers that are neither Lipschitz nor invertible.
@@ -285,72 +198,8 @@ BIJECTIONS = {
     **{f'residual_{memory}': _block(
         memory=memory, per_example=memory != 'backward_in_forward')
        for memory in registries.MEMORY_MODES.names()},
+    **conditional_cases.BIJECTIONS,
 }
-
-
-
-def _conditional_chain(dtype, network):
-  """All kinds of parts, behind a network of conditions."""
-  return layers.Conditional(layers.Chain([
-      layers.ConditionalLinear(4, max_log_scale=0.2, dtype=dtype),
-      layers.ResidualBlock(networks.conditional_conv_g(dtype)),
-      layers.ActNorm(dtype=dtype),
-      layers.ConditionalAffine(4, max_log_scale=0.5, dtype=dtype),
-      layers.Squeeze(dtype=dtype), layers.Split(layers.Chain([
-          layers.Flatten(dtype=dtype), layers.ConditionalAffine(
-              4, per_feature=True, max_log_scale=0.5, dtype=dtype)]))]),
-                            network)
-
-
-# For conditions that are given.
-CONDITIONAL = {
-    'residual_conditional_dense': _bound(
-        lambda dtype: layers.ResidualBlock(networks.conditional_g(dtype)),
-        (3,), is_random=True),
-    'residual_conditional_exact': _bound(
-        lambda dtype: layers.ResidualBlock(
-            networks.conditional_g(dtype), estimator='exact'), (3,),
-        compiles=False),
-    **{f'residual_conditional_{memory}': _bound(
-        lambda dtype, memory=memory: layers.ResidualBlock(
-            networks.conditional_conv_g(dtype), memory=memory), (4, 4, 2),
-        is_random=True, per_example=memory != 'backward_in_forward',
-        is_slow=memory != 'recompute')
-       for memory in registries.MEMORY_MODES.names()},
-    'conditional_coupling': _bound(
-        lambda dtype: layers.AffineCoupling(
-            networks.conditional_network(dtype)), (4,),
-        has_slope_bounds=False, kernel_scale=0.2),
-    'conditional_affine': _bound(
-        lambda dtype: layers.ConditionalAffine(4, dtype=dtype), (2, 3, 2),
-        kernel_scale=0.3),
-    'conditional_affine_feature': _bound(
-        lambda dtype: layers.ConditionalAffine(
-            4, per_feature=True, dtype=dtype), (2, 2), kernel_scale=0.3),
-    'conditional_linear': _bound(
-        lambda dtype: layers.ConditionalLinear(4, dtype=dtype), (2, 2, 3)),
-    'conditional_linear_feature': _bound(
-        lambda dtype: layers.ConditionalLinear(
-            4, per_feature=True, dtype=dtype), (4,)),
-    'conditional_labels': _bound(
-        lambda dtype: _conditional_chain(
-            dtype, layers.LabelEmbedding(3, 4, seed=1, dtype=dtype)),
-        (4, 4, 2), is_random=True, kernel_scale=0.3),
-    'conditional_vectors': _bound(
-        lambda dtype: _conditional_chain(dtype, layers.VectorNetwork(
-            2, 4, (3,), mean=(0.3, 0.1), std=(1.5, 2.0), seed=1, dtype=dtype)),
-        (4, 4, 2), is_random=True, kernel_scale=0.3, is_slow=True),
-    'conditional_images': _bound(
-        lambda dtype: layers.Conditional(
-            layers.ConditionalAffine(4, dtype=dtype), layers.KerasNetwork(
-                keras.Sequential([
-                    keras.layers.Conv2D(3, 2, dtype=dtype),
-                    keras.layers.Flatten(dtype=dtype),
-                    keras.layers.Dense(4, 'tanh', dtype=dtype)],
-                                 ), (3, 3, 1), dtype=dtype)), (3,),
-        kernel_scale=0.3),
-}
-BIJECTIONS |= CONDITIONAL
 
 BIJECTORS = {
     'bijector_act_norm': Case(
@@ -452,46 +301,7 @@ MODELS = {
     'flow_of_chain': Case(
         lambda dtype: models.Flow(_chain(dtype), (4, 4, 1)), (4, 4, 1),
         is_random=True),
-}
-
-
-
-def _conditional_flow(make_fn, event_shape, **facts):
-  """A case of a flow p(x|c), for conditions that are given."""
-  def make(dtype):
-    flow = make_fn(dtype)
-    return models.Flow(
-        bound.BoundBijection(flow.bijection), event_shape, flow.num_levels,
-        flow.classifier)
-
-  return Case(make, event_shape, **facts)
-
-
-# Every kind of block and of linear map, with everything that takes a condition.
-CONDITIONS_AT = ('blocks', 'gates', 'act_norm', 'linear', 'base')
-MODELS |= {
-    **{f'flow_conditional_{block}': _conditional_flow(
-        models.ResidualFlowConfig(
-            image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1),
-            hidden_channels=4, num_dense_blocks=1, dense_hidden_units=4,
-            block=block, condition_labels=3, condition_features=4,
-            condition_at=CONDITIONS_AT).build,
-        (4, 4, 1), is_pixels=True, is_random=block == 'residual',
-        kernel_scale=0.2)
-       for block in ('residual', 'coupling')},
-    **{f'vector_flow_conditional_{linear}': _conditional_flow(
-        models.VectorFlowConfig(
-            event_size=3, num_blocks=2, hidden_units=(5, 4),
-            invertible_linear=linear, condition_size=2, condition_features=4,
-            condition_hidden_units=(5,), condition_at=CONDITIONS_AT).build,
-        (3,), is_random=True, kernel_scale=0.3, is_slow=linear == 'free')
-       for linear in ('none', 'free', 'lu')},
-    'flow_conditional_factor_out': _conditional_flow(
-        models.ResidualFlowConfig(
-            image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1),
-            hidden_channels=4, num_dense_blocks=0, factor_out=True,
-            moving_mean=True, condition_size=1, condition_features=3).build,
-        (4, 4, 1), is_pixels=True, is_random=True, kernel_scale=0.3),
+    **conditional_cases.MODELS,
 }
 
 # No bijections of their data, beside which they have noise.

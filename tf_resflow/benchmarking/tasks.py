@@ -58,6 +58,17 @@ class Settings:
                  f'at most {len(self.images)}, the number of images')
     return tf.constant(self.images[:size], tf.float32)
 
+  def condition(self, model: models.Flow, size: int) -> tf.Tensor | None:
+    """Returns conditions `[size, ...]` that a flow takes; None if it does not.
+
+    Labels in turn, or zeros.
+    """
+    spec = model.condition_spec
+    if spec is None:
+      return None
+    return tf.range(size) % spec.num_labels if spec.num_labels else tf.zeros(
+        [size, *spec.shape])
+
   def make_model(self) -> tuple[models.Flow, tf.Tensor]:
     """Returns the model to evaluate or sample, and a batch."""
     model = (self.config.model.build() if self.workdir is None
@@ -65,7 +76,8 @@ class Settings:
     images = self.batch(model.event_shape, self.config.optimizer.batch_size)
     if self.workdir is None:
       model.save_norms()
-      model.initialize(images)
+      model.initialize(
+          images, condition=self.condition(model, len(images)))
     return model, images
 
 
@@ -114,9 +126,11 @@ def _make_learner(
     settings: Settings, size: int) -> tuple[trainer.Learner, training.Batch]:
   """Returns a freshly initialised model, and a batch for its steps."""
   learner = trainer.Learner(settings.config)
+  condition = settings.condition(learner.model, size)
   whole = tf.data.Dataset.from_tensor_slices(training.Batch(
       settings.batch(learner.model.event_shape, size),
-      tf.zeros([size], tf.int32)))
+      tf.zeros([size], tf.int32),
+      *([] if condition is None else [condition])))
   batch = next(iter(learner.strategy.experimental_distribute_dataset(
       whole.batch(size, drop_remainder=True))))
   learner.initialize(batch)
@@ -185,10 +199,12 @@ def measure_evaluation(settings: Settings) -> dict[str, Any]:
   """
   model, images = settings.make_model()
   estimator = settings.estimator or evaluation.default_estimator()
+  condition = settings.condition(model, len(images))
 
   @tf.function(autograph=False)
   def run(seed):
-    return model.forward_and_log_det(images, seed=seed, estimator=estimator)[1]
+    return model.forward_and_log_det(
+        images, condition, seed, estimator=estimator)[1]
 
   seconds, values = _times(
       lambda i: run(tf.constant([settings.seed, i])), settings.num_repeats)
@@ -210,14 +226,14 @@ def measure_sampling(settings: Settings) -> dict[str, Any]:
     `sample_num_steps_mean` (evaluations of a `g`) and
     `sample_num_not_converged`; these are 0 for a flow that solves nothing.
   """
-  model, _ = settings.make_model()
+  model, images = settings.make_model()
+  condition = settings.condition(model, len(images))
   solver = numerics.Anderson(atol=settings.tolerance, rtol=0.0)
 
   @tf.function(autograph=False)
   def run(seed):
     inverted = model.solve_inverse(
-        model.draw_latents(settings.config.optimizer.batch_size, seed),
-        solver=solver)
+        model.draw_latents(len(images), seed), condition, solver=solver)
     return inverted.x, [solve.solution._replace(x=()) for solve in
                         inverted.solves]
 

@@ -1,0 +1,74 @@
+"""What a case of the conformance tests is."""
+
+from collections.abc import Callable
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+  """A named constructor and the inputs that suit it.
+
+  Attributes:
+    make_fn: maps a dtype name to a new, possibly unbuilt, subject: a layer, a
+      bijection, a bijector or a model.
+    event_shape: shape of one input.
+    is_pixels: whether inputs lie in [0, 1].
+    is_random: whether the log-determinant is drawn.
+    has_variables: whether there is something to train.
+    per_example: whether every example may have a cotangent of its own.
+    compiles: whether XLA compiles it.
+    solves_forward: whether the forward direction is a solve, not the inverse.
+    has_slope_bounds: whether there are slopes that it keeps to.
+    kernel_scale: of what is added to initial kernels.
+    is_slow: whether its tests are among the slow ones, as those of a case that
+      is much like another.
+  """
+
+  make_fn: Callable[[str], Any]
+  event_shape: tuple[int, ...]
+  is_pixels: bool = False
+  is_random: bool = False
+  has_variables: bool = True
+  per_example: bool = True
+  compiles: bool = True
+  solves_forward: bool = False
+  has_slope_bounds: bool = True
+  kernel_scale: float = 1.0
+  is_slow: bool = False
+
+  def make(self, dtype: str = 'float32', seed: int = 0) -> Any:
+    """Returns a built subject with weights away from their initial values.
+
+    Constrained kernels come out larger than their bound, so that
+    normalisation is at work.
+    """
+    subject = self.make_fn(dtype)
+    layer = layer_of(subject)
+    if not layer.built:
+      layer.build((None, *self.event_shape))
+    rng = np.random.default_rng(seed)
+    for variable in layer.trainable_variables:
+      is_kernel = variable.path.endswith('kernel')
+      scale = self.kernel_scale if is_kernel else 0.2
+      noise = scale * rng.normal(size=variable.shape)
+      variable.assign(variable.numpy() + noise.astype(dtype))
+    return subject
+
+  def inputs(self, dtype: str = 'float32', batch_size: int = 4,
+             seed: int = 0) -> tf.Tensor:
+    """Returns a batch, the same for the same seed."""
+    rng = np.random.default_rng(100 + seed)
+    shape = [batch_size, *self.event_shape]
+    draw = rng.uniform if self.is_pixels else rng.normal
+    return tf.constant(draw(size=shape), dtype)
+
+
+def layer_of(subject: Any) -> keras.layers.Layer:
+  """Returns the Keras layer that owns the variables of a subject."""
+  return subject.layer if isinstance(subject, tfb.Bijector) else subject

@@ -1,0 +1,140 @@
+"""What takes a condition, for conformance tests.
+
+`tests/cases.py` adds these to its tables: conditions are given, so that the
+tests see functions of `x` alone.
+"""
+
+import keras
+
+from tests import bound
+from tests import case as case_lib
+from tests import networks
+from tf_resflow import layers
+from tf_resflow import models
+from tf_resflow.configuration import registries
+
+
+def _bound(make_fn, event_shape, **facts):
+  """A case of what takes a condition, for conditions that are given."""
+  def make(dtype):
+    subject = make_fn(dtype)
+    kind = (bound.BoundBijection if isinstance(subject, layers.Bijection)
+            else bound.BoundLayer)
+    return kind(subject)
+
+  return case_lib.Case(make, event_shape, **facts)
+
+
+LIPSCHITZ = {
+    'condition_shift': _bound(
+        lambda dtype: layers.ConditionShift(4, dtype=dtype), (5,)),
+    'condition_shift_image': _bound(
+        lambda dtype: layers.ConditionShift(4, dtype=dtype), (3, 2, 2)),
+    'condition_gate': _bound(
+        lambda dtype: layers.ConditionGate(4, dtype=dtype), (5,)),
+    'sequence_conditional': _bound(networks.conditional_g, (3,)),
+    'sequence_conditional_conv': _bound(
+        networks.conditional_conv_g, (4, 4, 2)),
+}
+
+
+def _conditional_chain(dtype, network):
+  """All kinds of parts, behind a network of conditions."""
+  return layers.Conditional(layers.Chain([
+      layers.ConditionalLinear(4, max_log_scale=0.2, dtype=dtype),
+      layers.ResidualBlock(networks.conditional_conv_g(dtype)),
+      layers.ActNorm(dtype=dtype),
+      layers.ConditionalAffine(4, max_log_scale=0.5, dtype=dtype),
+      layers.Squeeze(dtype=dtype), layers.Split(layers.Chain([
+          layers.Flatten(dtype=dtype), layers.ConditionalAffine(
+              4, per_feature=True, max_log_scale=0.5, dtype=dtype)]))]),
+                            network)
+
+
+# For conditions that are given.
+BIJECTIONS = {
+    'residual_conditional_dense': _bound(
+        lambda dtype: layers.ResidualBlock(networks.conditional_g(dtype)),
+        (3,), is_random=True),
+    'residual_conditional_exact': _bound(
+        lambda dtype: layers.ResidualBlock(
+            networks.conditional_g(dtype), estimator='exact'), (3,),
+        compiles=False),
+    **{f'residual_conditional_{memory}': _bound(
+        lambda dtype, memory=memory: layers.ResidualBlock(
+            networks.conditional_conv_g(dtype), memory=memory), (4, 4, 2),
+        is_random=True, per_example=memory != 'backward_in_forward',
+        is_slow=memory != 'recompute')
+       for memory in registries.MEMORY_MODES.names()},
+    'conditional_coupling': _bound(
+        lambda dtype: layers.AffineCoupling(
+            networks.conditional_network(dtype)), (4,),
+        has_slope_bounds=False, kernel_scale=0.2),
+    'conditional_affine': _bound(
+        lambda dtype: layers.ConditionalAffine(4, dtype=dtype), (2, 3, 2),
+        kernel_scale=0.3),
+    'conditional_affine_feature': _bound(
+        lambda dtype: layers.ConditionalAffine(
+            4, per_feature=True, dtype=dtype), (2, 2), kernel_scale=0.3),
+    'conditional_linear': _bound(
+        lambda dtype: layers.ConditionalLinear(4, dtype=dtype), (2, 2, 3)),
+    'conditional_linear_feature': _bound(
+        lambda dtype: layers.ConditionalLinear(
+            4, per_feature=True, dtype=dtype), (4,)),
+    'conditional_labels': _bound(
+        lambda dtype: _conditional_chain(
+            dtype, layers.LabelEmbedding(3, 4, seed=1, dtype=dtype)),
+        (4, 4, 2), is_random=True, kernel_scale=0.3),
+    'conditional_vectors': _bound(
+        lambda dtype: _conditional_chain(dtype, layers.VectorNetwork(
+            2, 4, (3,), mean=(0.3, 0.1), std=(1.5, 2.0), seed=1, dtype=dtype)),
+        (4, 4, 2), is_random=True, kernel_scale=0.3, is_slow=True),
+    'conditional_images': _bound(
+        lambda dtype: layers.Conditional(
+            layers.ConditionalAffine(4, dtype=dtype), layers.KerasNetwork(
+                keras.Sequential([
+                    keras.layers.Conv2D(3, 2, dtype=dtype),
+                    keras.layers.Flatten(dtype=dtype),
+                    keras.layers.Dense(4, 'tanh', dtype=dtype)],
+                                 ), (3, 3, 1), dtype=dtype)), (3,),
+        kernel_scale=0.3),
+}
+
+
+def _conditional_flow(make_fn, event_shape, **facts):
+  """A case of a flow p(x|c), for conditions that are given."""
+  def make(dtype):
+    flow = make_fn(dtype)
+    return models.Flow(
+        bound.BoundBijection(flow.bijection), event_shape, flow.num_levels,
+        flow.classifier)
+
+  return case_lib.Case(make, event_shape, **facts)
+
+
+# Every kind of block and of linear map, with everything that takes a condition.
+CONDITIONS_AT = ('blocks', 'gates', 'act_norm', 'linear', 'base')
+MODELS = {
+    **{f'flow_conditional_{block}': _conditional_flow(
+        models.ResidualFlowConfig(
+            image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1),
+            hidden_channels=4, num_dense_blocks=1, dense_hidden_units=4,
+            block=block, condition_labels=3, condition_features=4,
+            condition_at=CONDITIONS_AT).build,
+        (4, 4, 1), is_pixels=True, is_random=block == 'residual',
+        kernel_scale=0.2)
+       for block in ('residual', 'coupling')},
+    **{f'vector_flow_conditional_{linear}': _conditional_flow(
+        models.VectorFlowConfig(
+            event_size=3, num_blocks=2, hidden_units=(5, 4),
+            invertible_linear=linear, condition_size=2, condition_features=4,
+            condition_hidden_units=(5,), condition_at=CONDITIONS_AT).build,
+        (3,), is_random=True, kernel_scale=0.3, is_slow=linear == 'free')
+       for linear in ('none', 'free', 'lu')},
+    'flow_conditional_factor_out': _conditional_flow(
+        models.ResidualFlowConfig(
+            image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1),
+            hidden_channels=4, num_dense_blocks=0, factor_out=True,
+            moving_mean=True, condition_size=1, condition_features=3).build,
+        (4, 4, 1), is_pixels=True, is_random=True, kernel_scale=0.3),
+}
