@@ -25,6 +25,7 @@ class Case:
     compiles: whether XLA compiles it.
     solves_forward: whether the forward direction is a solve, not the inverse.
     has_slope_bounds: whether there are slopes that it keeps to.
+    has_condition: whether it is made of what takes a condition.
     kernel_scale: of what is added to initial kernels.
     is_slow: whether its tests are among the slow ones, as those of a case that
       is much like another.
@@ -39,6 +40,7 @@ class Case:
   compiles: bool = True
   solves_forward: bool = False
   has_slope_bounds: bool = True
+  has_condition: bool = False
   kernel_scale: float = 1.0
   is_slow: bool = False
 

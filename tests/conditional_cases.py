@@ -22,7 +22,7 @@ def _bound(make_fn, event_shape, **facts):
             else bound.BoundLayer)
     return kind(subject)
 
-  return case_lib.Case(make, event_shape, **facts)
+  return case_lib.Case(make, event_shape, has_condition=True, **facts)
 
 
 LIPSCHITZ = {
@@ -105,30 +105,40 @@ def _conditional_flow(make_fn, event_shape, **facts):
   """A case of a flow p(x|c), for conditions that are given."""
   def make(dtype):
     flow = make_fn(dtype)
-    return models.Flow(
+    given = models.Flow(
         bound.BoundBijection(flow.bijection), event_shape, flow.num_levels,
         flow.classifier)
+    given.config = flow.config
+    return given
 
-  return case_lib.Case(make, event_shape, **facts)
+  return case_lib.Case(make, event_shape, has_condition=True, **facts)
 
 
-# Every kind of block and of linear map, with everything that takes a condition.
-CONDITIONS_AT = ('blocks', 'gates', 'act_norm', 'linear', 'base')
+# Everything that takes a condition.
+_EVERYWHERE = ('blocks', 'gates', 'act_norm', 'linear', 'base')
+
+
+def conditional_image_flow(block: str, is_random: bool = True) -> case_lib.Case:
+  """Returns a case of a `models.ResidualFlow` p(x|c), of a kind of block."""
+  return _conditional_flow(
+      models.ResidualFlowConfig(
+          image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1),
+          hidden_channels=4, num_dense_blocks=1, dense_hidden_units=4,
+          block=block, condition_labels=3, condition_features=4,
+          condition_at=_EVERYWHERE).build,
+      (4, 4, 1), is_pixels=True, is_random=is_random, kernel_scale=0.2)
+
+
+# Every kind of block and of linear map.
 MODELS = {
-    **{f'flow_conditional_{block}': _conditional_flow(
-        models.ResidualFlowConfig(
-            image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1),
-            hidden_channels=4, num_dense_blocks=1, dense_hidden_units=4,
-            block=block, condition_labels=3, condition_features=4,
-            condition_at=CONDITIONS_AT).build,
-        (4, 4, 1), is_pixels=True, is_random=block == 'residual',
-        kernel_scale=0.2)
-       for block in ('residual', 'coupling')},
+    'flow_conditional_residual': conditional_image_flow('residual'),
+    'flow_conditional_coupling': conditional_image_flow(
+        'coupling', is_random=False),
     **{f'vector_flow_conditional_{linear}': _conditional_flow(
         models.VectorFlowConfig(
             event_size=3, num_blocks=2, hidden_units=(5, 4),
             invertible_linear=linear, condition_size=2, condition_features=4,
-            condition_hidden_units=(5,), condition_at=CONDITIONS_AT).build,
+            condition_hidden_units=(5,), condition_at=_EVERYWHERE).build,
         (3,), is_random=True, kernel_scale=0.3, is_slow=linear == 'free')
        for linear in ('none', 'free', 'lu')},
     'flow_conditional_factor_out': _conditional_flow(

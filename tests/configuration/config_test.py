@@ -66,6 +66,28 @@ _BAD = [
      '.csv file with a line of names and lines of numbers, comma-separated. '
      'There is no such file.'),
     (dict(dataset='table:'), 'dataset=table:: expected one of digits, '),
+    (dict(condition=('price',)), 'condition=price: expected label. It is what '
+     'digits has beside x.'),
+    (dict(condition=('label', 'label')), 'condition=label,label: expected lab'),
+    (dict(condition=('condition',)), 'condition=condition: expected label.'),
+    (dict(dataset='celeb_a_hq/64', condition=('label',)), 'condition=label: '
+     'expected none with dataset=celeb_a_hq/64. These data have neither'),
+    (dict(dataset='2d/moons', condition=('x0',)), 'condition=x0: expected none '
+     'with dataset=2d/moons.'),
+    (dict(dataset='table:/none.csv', condition=('a',)),
+     'dataset=table:/none.csv: expected a .csv file'),
+    (dict(condition_at=('base',)), 'condition_at=base: expected its default, '
+     'blocks,base, without a condition. --condition says what the condition '),
+    (dict(condition_features=3), 'condition_features=3: expected its default, '
+     '32, without a condition. --condition says'),
+    (dict(condition_hidden_units=(3,)), 'condition_hidden_units=3: expected '
+     'its default, 64,64, without a condition. --condition says'),
+    (dict(condition=('label',), condition_at=('blocks', 'head')),
+     'condition_at=blocks,head: expected one of blocks, gates, act_norm, '),
+    (dict(condition=('label',), condition_at=()), 'condition_at=: expected'),
+    (dict(condition=('label',), condition_features=0),
+     'condition_features=0: expected a whole number from 1.'),
+    (dict(condition_labels=10), 'condition_labels=10: expected no such value'),
 ]
 
 
@@ -96,8 +118,18 @@ def test_model_follows_from_the_data():
   assert (hybrid.mean, hybrid.std) == ((0.5,) * 3, (0.25,) * 3)
 
 
+def test_conditions_follow_from_the_data():
+  model = configuration.make_config(condition=('label',)).model
+  assert (model.condition_labels, model.condition_size) == (10, 0)
+  assert model.is_conditional and not model.num_classes
+  plain = configuration.make_config().model
+  assert not plain.is_conditional and plain.condition_labels == 0
+
+
 @pytest.mark.parametrize('change, message', [
     (dict(num_levels=16), 'num_levels=16: expected 17. It follows'),
+    (dict(condition_labels=3), 'condition_labels=3: expected 0. It follows'),
+    (dict(condition_size=2), 'condition_size=2: expected 0. It follows'),
     (dict(seed=1), 'seed=1: expected 0. It follows'),
     (dict(num_classes=10), 'num_classes=10: expected 0. It follows')])
 def test_a_tree_with_a_model_of_other_data(change, message):
@@ -147,7 +179,9 @@ OTHER = dict(
     strategy='single', jit_compile=True, checkpoint_every=2,
     checkpoints_to_keep=2, log_every=2, sample_every=2, evaluate_every=2,
     annealing_steps=5, keep_best=True, norms=('inf',), norm_bound='estimate',
-    uncertified=True, order_gradient='norm')
+    uncertified=True, order_gradient='norm', condition=('label',),
+    condition_at=('gates', 'act_norm'), condition_features=3,
+    condition_hidden_units=(5,))
 
 # What may differ between the start of a run and its continuation: nothing here
 # changes what a step computes, except for rounding, the length of a
@@ -172,13 +206,26 @@ def test_differences(name):
   # A start from which each field can change alone.
   start = configuration.make_config(
       dataset='mnist', num_validation=10, evaluate_every=5, num_blocks=(1, 1),
-      mean=(0.25,), std=(0.25,), norms=('learned',))
+      mean=(0.25,), std=(0.25,), norms=('learned',),
+      condition=('label',) if name.startswith('condition_') else ())
   other = start.replace(**{name: OTHER[name]})
   assert other != start
   different = {} if name in _RESUMABLE else {
       name: (OTHER[name], start.values()[name])}
   assert other.differences(start) == different
   assert start.differences(start) == {}
+
+
+@pytest.mark.parametrize('columns', [(), ('b',), ('a', 'c'), ('c', 'b')])
+def test_what_the_condition_is_is_fixed(tmp_path, columns):
+  rows = '\n'.join(f'{i},{i % 5},{i % 7}' for i in range(12))
+  path = tmp_path / 'own.csv'
+  path.write_text(f'a,b,c\n{rows}\n')
+  start = configuration.make_config(
+      dataset=f'table:{path}', condition=('b', 'c'))
+  other = start.replace(condition=columns)
+  assert other.differences(start) == {'condition': (columns, ('b', 'c'))}
+  assert start.replace(num_steps=9).differences(start) == {}
 
 
 def test_length_of_a_cosine_run_is_fixed():
@@ -194,10 +241,16 @@ def test_the_naive_gradient_is_another_estimate():
   assert list(start.differences(naive)) == ['memory']
 
 
+_WITHOUT_CONDITION = {
+    'condition_labels': 0, 'condition_size': 0, 'condition_mean': (),
+    'condition_std': (), 'condition_names': ()}
+
+
 def test_sections_alone():
   assert config_lib.OptimizerConfig(schedule='cosine').num_steps == 1000
   assert config_lib.DataConfig(dataset='mnist').facts() == {
-      'image_shape': (28, 28, 1), 'num_levels': 256, 'num_classes': 10}
+      'image_shape': (28, 28, 1), 'num_levels': 256, 'num_classes': 10,
+      **_WITHOUT_CONDITION}
 
 
 @pytest.mark.parametrize('section', [
@@ -255,11 +308,15 @@ def test_nll_weights_of_equal_value_are_different_texts():
 def test_facts_follow_from_the_data():
   digits = config_lib.DataConfig(image_size=8)
   assert digits.facts() == {
-      'image_shape': (8, 8, 1), 'num_levels': 17, 'num_classes': 10}
+      'image_shape': (8, 8, 1), 'num_levels': 17, 'num_classes': 10,
+      **_WITHOUT_CONDITION}
+  given = config_lib.DataConfig(condition=('label',))
+  assert given.facts() == digits.facts() | {'condition_labels': 10}
   changed = config_lib.DataConfig(
       dataset='cifar10', num_bits=5, resize=16, image_size=16)
   assert changed.facts() == {
-      'image_shape': (16, 16, 3), 'num_levels': 32, 'num_classes': 10}
+      'image_shape': (16, 16, 3), 'num_levels': 32, 'num_classes': 10,
+      **_WITHOUT_CONDITION}
 
 
 @pytest.mark.parametrize('schedule, names', [

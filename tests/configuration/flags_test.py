@@ -80,6 +80,13 @@ def test_the_sample_differs_everywhere():
       'model', 'block', 'constraint', 'embedding', 'image_size'}
 
 
+def test_a_condition_of_the_command_line():
+  config = _parse('--condition=label', '--condition_at=gates, base')
+  assert config == configuration.make_config(
+      condition=('label',), condition_at=('gates', 'base'))
+  assert _parse('--condition=') == configuration.make_config()
+
+
 @pytest.mark.parametrize('config', [configuration.make_config(), _OTHER])
 def test_flagfile_round_trip(tmp_path, config):
   path = tmp_path / 'run.flags'
@@ -101,7 +108,12 @@ def test_flagfile_round_trip(tmp_path, config):
     ('--model=audio', 'model=audio: expected one of image, vector.'),
     ('--estimator=best', 'estimator=best: expected one of roulette, adaptive'),
     ('--hidden_units=64', 'hidden_units=64: expected no such value with '
-     'model=image. It goes with model=vector.')])
+     'model=image. It goes with model=vector.'),
+    ('--condition=price', 'condition=price: expected label.'),
+    ('--condition_at=base', 'condition_at=base: expected its default, blocks,'),
+    ('--condition_features=8', 'condition_features=8: expected its default, '),
+    ('--condition_hidden_units=8', 'condition_hidden_units=8: expected its '),
+    ('--condition_at=head', 'condition_at=head: expected one of blocks')])
 def test_bad_values(argument, message):
   with pytest.raises(errors.InvalidValueError) as error:
     _parse(argument)
@@ -193,6 +205,12 @@ def test_models_of_the_reader_are_trained_like_ours(module, tmp_path):
     _parse('--num_waves=5')
   with pytest.raises(ValueError, match='factor_out=true: expected no such'):
     _parse('--model=wave', '--factor_out')
+  with pytest.raises(
+      errors.InvalidValueError, match='^condition=label: expected none with '
+      'model=wave. That model takes no condition.$'):
+    _parse('--model=wave', '--condition=label')
+  with pytest.raises(ValueError, match='condition_at=base: expected no such'):
+    _parse('--model=wave', '--condition_at=base')
   # Its files are read where nothing has been registered yet.
   (tmp_path / 'run.flags').write_text(flags_lib.to_flagfile(config))
   text = config.model.to_json()

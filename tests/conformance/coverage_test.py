@@ -19,12 +19,15 @@ _ABSTRACT = (
     layers.LipschitzLayer, layers.Elementwise, layers.Concatenated,
     layers.SpectralLayer, layers.InducedNormLayer,
     layers.Bijection, layers.SolvingBijection, layers.Embedding,
+    layers.ConditionalLayer, layers.ConditionNetwork,
     bijectors.FlowBijector)
 # Not to be made by a constructor and driven alone: frozen_test.py has every
-# frozen bijection, 'flow_hybrid' the classifier of several features, and
+# frozen bijection, 'flow_hybrid' the classifier of several features,
+# 'conditional_...' the networks of conditions, and
 # tests/bijectors/chain_test.py compares the chain with that of TFP.
 _DRIVEN_ELSEWHERE = (
-    layers.FrozenResidualBlock, layers.HybridClassifier, bijectors.Chain)
+    layers.FrozenResidualBlock, layers.HybridClassifier, layers.KerasNetwork,
+    layers.LabelEmbedding, layers.VectorNetwork, bijectors.Chain)
 
 
 def public_classes(room, base):
@@ -36,7 +39,12 @@ def public_classes(room, base):
 
 
 def missing(room, base, table):
-  covered = {type(case.make_fn('float32')) for case in table.values()}
+  covered = set()
+  for case in table.values():
+    subject = case.make_fn('float32')
+    # What a condition was given to.
+    covered |= {type(subject), type(getattr(subject, 'layer', None)),
+                type(getattr(subject, 'bijection', None))}
   return public_classes(room, base) - covered
 
 
@@ -85,6 +93,12 @@ def test_everything_registered_is_in_a_case():
       ('invertible_linear', registries.INVERTIBLE_LINEARS)):
     used = {getattr(c, field) for c in configs if hasattr(c, field)}
     assert used == set(registry.names())
+  conditional = [c for c in configs if getattr(c, 'is_conditional', False)]
+  for field, registry in (
+      ('block', registries.BLOCKS),
+      ('invertible_linear', registries.INVERTIBLE_LINEARS)):
+    used = {getattr(c, field) for c in conditional}
+    assert used == set(registry.names()), 'each with a condition, too'
   preprocessing = {getattr(c, 'preprocessing', None) for c in configs}
   assert preprocessing >= set(registries.PREPROCESSORS.names())
   couplings = [case.make_fn('float32') for case in cases.BIJECTIONS.values()]

@@ -8,6 +8,7 @@ import pytest
 from tests import splits
 from tf_resflow import datasets
 from tf_resflow.configuration import registries
+from tf_resflow.datasets import condition_info
 
 
 @pytest.fixture(name='grey')
@@ -41,6 +42,32 @@ def test_arrays_of_the_reader(grey):
   assert splits.read(datasets.load('grey', 'test', resize=4))[0].shape == (
     3, 4, 4, 3
   )
+
+
+@pytest.mark.parametrize('changes', [
+  {}, {'resize': 4}, {'num_bits': 1}, {'resize': 4, 'num_bits': 1},
+])
+def test_conditions_of_arrays_of_the_reader(monkeypatch, changes):
+  """Also of images that are made of others."""
+  rng = np.random.default_rng(1)
+  images = rng.integers(0, 256, [9, 2, 4, 3], dtype=np.uint8)
+  conditions = np.stack([np.arange(9.0), images.mean(axis=(1, 2, 3))], axis=1)
+  parts = {'train': (images[:6], None, conditions[:6]),
+           'test': (images[6:], None, conditions[6:])}
+  monkeypatch.setitem(
+    registries.DATASETS._entries, 'coloured', datasets.ImageInfo(
+      name='coloured', image_shape=(2, 4, 3), load_fn=parts.get,
+      entry=condition_info.ConditionInfo(size=2)))
+  plain, given = (
+    [datasets.load('coloured', split, num_validation=2, **changes, **asked)
+     for split in ('train', 'validation', 'test')]
+    for asked in ({}, {'condition': ('condition',)})
+  )
+  for one, other in zip(plain, given, strict=True):
+    assert not one.is_conditional and other.is_conditional
+    np.testing.assert_array_equal(one.arrays['x'], other.arrays['x'])
+  found = np.concatenate([split.arrays['condition'] for split in given])
+  np.testing.assert_array_equal(found, conditions.astype(np.float32))
 
 
 @pytest.mark.parametrize('images, labels, message', [

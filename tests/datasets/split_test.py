@@ -1,5 +1,7 @@
 """Parts: what they hold, in memory and one by one."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,10 +14,11 @@ from tf_resflow.datasets import split as split_lib
 
 def test_examples_at_places(embedded_dir):
   split = datasets.load('digits', 'test', data_dir=embedded_dir)
-  images, _ = splits.read(split)
+  images, labels = splits.read(split)
   found = split.examples_at([7, 0, 359, 7])
-  assert found.dtype == np.uint8
-  np.testing.assert_array_equal(found, images[[7, 0, 359, 7]])
+  assert set(found) == {'x', 'label'} and found['x'].dtype == np.uint8
+  np.testing.assert_array_equal(found['x'], images[[7, 0, 359, 7]])
+  np.testing.assert_array_equal(found['label'], labels[[7, 0, 359, 7]])
   for place in (-1, 360):
     with pytest.raises(ValueError, match=f'position={place}: expected one of'):
       split.examples_at([0, place])
@@ -32,6 +35,53 @@ def test_arrays_are_the_examples_also_inside_a_function(embedded_dir):
   assert total().numpy() == images.sum()
   np.testing.assert_array_equal(split.arrays['x'], images)
   np.testing.assert_array_equal(split.arrays['label'], labels)
+
+
+@pytest.mark.parametrize('name', ['train', 'validation', 'test'])
+def test_labels_of_digits_are_conditions(embedded_dir, name):
+  arguments = {'data_dir': embedded_dir, 'num_validation': 7}
+  plain = datasets.load('digits', name, **arguments)
+  split = datasets.load('digits', name, condition=('label',), **arguments)
+  assert split.is_conditional and not plain.is_conditional
+  assert (split.num_condition_labels, plain.num_condition_labels) == (10, 0)
+  assert split.num_examples == plain.num_examples
+  np.testing.assert_array_equal(split.arrays['x'], plain.arrays['x'])
+  for key in ('label', 'condition'):
+    np.testing.assert_array_equal(split.arrays[key], plain.arrays['label'])
+    assert split.arrays[key].dtype == tf.int32
+
+
+def _with_conditions(conditions):
+  images = np.arange(len(conditions), dtype=np.uint8)[:, None, None, None]
+  split = splits.make_split(images, 256)
+  return dataclasses.replace(split, examples=tf.data.Dataset.zip((
+    split.examples, tf.data.Dataset.from_tensor_slices(conditions),
+  )).map(lambda example, condition: {**example, 'condition': condition}))
+
+
+def test_examples_at_places_have_their_conditions():
+  conditions = np.arange(12, dtype=np.float32).reshape([6, 2])
+  found = _with_conditions(conditions).examples_at([4, 0, 4])
+  assert found['x'].ravel().tolist() == [4, 0, 4]
+  np.testing.assert_array_equal(found['condition'], conditions[[4, 0, 4]])
+
+
+def test_some_conditions(embedded_dir):
+  plain = datasets.load('digits', 'test', data_dir=embedded_dir)
+  assert datasets.some_conditions(plain, 3) is None
+  labels = datasets.load(
+    'digits', 'test', data_dir=embedded_dir, condition=('label',))
+  found = datasets.some_conditions(labels, 13)
+  assert found.dtype == tf.int32
+  assert found.numpy().tolist() == [*range(10), 0, 1, 2]
+  # Numbers have no order of their own: those of the data, from the first on.
+  conditions = np.random.default_rng(0).normal(size=[5, 2]).astype(np.float32)
+  split = _with_conditions(conditions)
+  for num_examples in (1, 5, 12):
+    found = datasets.some_conditions(split, num_examples)
+    assert found.dtype == tf.float32
+    np.testing.assert_array_equal(
+      found, conditions[np.arange(num_examples) % 5])
 
 
 @pytest.mark.parametrize('name, expected', [

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tf_resflow import datasets
 from tf_resflow import errors
+from tf_resflow.datasets import condition_info
 
 _ROWS = np.random.default_rng(0).normal(size=[9, 2])
 _INFO = datasets.VectorInfo(
@@ -30,6 +31,29 @@ def test_parts():
   assert [part.num_levels for part in parts] == [None] * 3
   labels = np.concatenate([part.arrays['label'] for part in parts])
   assert labels.tolist() == [0, 1, 2, 3, 4, 5, -1, -1, -1]
+
+
+@pytest.mark.parametrize('conditions, entry, dtype', [
+  (np.arange(18.0).reshape([9, 2]), {'size': 2}, np.float32),
+  (np.arange(9) % 4, {'num_labels': 4}, np.int32),
+])
+def test_conditions(conditions, entry, dtype):
+  parts = {'train': (_ROWS[:6], None, conditions[:6]),
+           'test': (_ROWS[6:], None, conditions[6:])}
+  info = dataclasses.replace(
+    _INFO, load_fn=parts.get,
+    entry=condition_info.ConditionInfo(**entry))
+  given = info.conditioned(['condition'])
+  found = [_open(given, name, 2) for name in ('train', 'validation', 'test')]
+  arrays = [split.arrays['condition'].numpy() for split in found]
+  np.testing.assert_array_equal(np.concatenate(arrays), conditions)
+  assert {array.dtype for array in arrays} == {np.dtype(dtype)}
+  np.testing.assert_array_equal(
+    np.concatenate([split.arrays['x'] for split in found]),
+    _ROWS.astype(np.float32))
+  assert all(split.is_conditional for split in found)
+  assert found[0].num_condition_labels == entry.get('num_labels', 0)
+  assert not _open(info, 'train').is_conditional
 
 
 @pytest.mark.parametrize('x, labels, message', [

@@ -5,6 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from tf_resflow import layers
 from tf_resflow.evaluation import archives
 
 _SHAPE = (4, 4, 1)
@@ -138,3 +139,49 @@ def test_bad_files_of_bits(tmp_path, arrays, said):
   (tmp_path / 'b.npz').write_bytes(b'PK\x03\x04cut')
   with pytest.raises(ValueError, match='expected an .npz file'):
     archives.read_bits(tmp_path / 'b.npz', 3, _FACTS)
+
+
+_LABELS = layers.ConditionSpec((), num_labels=3)
+_NUMBERS = layers.ConditionSpec((2,), names=('a', 'b'))
+
+
+@pytest.mark.parametrize('spec, condition', [
+    (_LABELS, np.array([2, 0, 1], np.uint8)),
+    (_NUMBERS, np.array([[0.5, -2.0]])), (_NUMBERS, np.array([[3, 4]]))])
+def test_reads_conditions(tmp_path, spec, condition):
+  # What else there is may be damaged.
+  np.savez(tmp_path / 'c.npz', condition=condition, y=np.array([{}]))
+  found = archives.read_condition(tmp_path / 'c.npz', spec)
+  np.testing.assert_array_equal(found, condition)
+
+
+@pytest.mark.parametrize('spec, arrays, message', [
+    (_LABELS, {'label': np.zeros(3, int)}, 'Its arrays are label.'),
+    (_LABELS, {}, 'Its arrays are none.'),
+    (_LABELS, {'condition': np.zeros(3)}, 'Its condition is float64 [3].'),
+    (_LABELS, {'condition': np.zeros([3, 1], int)}, 'is int64 [3, 1].'),
+    (_LABELS, {'condition': np.array(1)}, 'Its condition is int64 [].'),
+    (_LABELS, {'condition': np.zeros(0, int)}, 'Its condition is int64 [0].'),
+    (_LABELS, {'condition': [0, 3]}, 'Its condition lies in [0, 3].'),
+    (_LABELS, {'condition': [-1, 0]}, 'Its condition lies in [-1, 0].'),
+    (_NUMBERS, {'condition': np.zeros(2)}, 'Its condition is float64 [2].'),
+    (_NUMBERS, {'condition': np.zeros([4, 3])}, 'is float64 [4, 3].'),
+    (_NUMBERS, {'condition': [['a', 'b']]}, 'Its condition is <U1 [1, 2].'),
+    (_NUMBERS, {'condition': [[0.0, np.nan]]}, 'lies in [nan, nan].'),
+    (_NUMBERS, {'condition': [[0.0, np.inf]]}, 'lies in [0.0, inf].')])
+def test_what_are_no_conditions(tmp_path, spec, arrays, message):
+  path = tmp_path / 'c.npz'
+  np.savez(path, **arrays)
+  with pytest.raises(ValueError) as error:
+    archives.read_condition(path, spec, 'condition')
+  assert str(error.value).startswith(
+      f'condition={path}: expected an .npz file with an array condition, '
+      f'{spec.expected}')
+  assert message in str(error.value)
+
+
+def test_files_that_hold_no_conditions(tmp_path):
+  (tmp_path / 'c.npz').write_text('no archive')
+  for path in (tmp_path / 'c.npz', tmp_path / 'none.npz'):
+    with pytest.raises(ValueError, match='inputs=.*npz: expected an .npz file'):
+      archives.read_condition(path, _LABELS)

@@ -5,6 +5,7 @@ import pytest
 
 from tf_resflow import errors
 from tf_resflow import evaluation
+from tf_resflow import layers
 from tf_resflow import models
 
 _ROWS = np.random.default_rng(0).normal(size=[5, 3])
@@ -24,13 +25,24 @@ def test_names(model):
   assert evaluation.column_names(plain) == ('x0', 'x1')
 
 
+@pytest.mark.parametrize('spec, expected', [
+    (None, ()),
+    (layers.ConditionSpec((2,), names=('b', 'a')), ('b', 'a')),
+    (layers.ConditionSpec((2,)), ('condition_0', 'condition_1')),
+    (layers.ConditionSpec((1,)), ('condition',)),
+    (layers.ConditionSpec((), num_labels=3), ('condition',))])
+def test_names_of_conditions(spec, expected):
+  assert evaluation.condition_names(spec) == expected
+
+
 @pytest.mark.parametrize('dtype', [np.float32, np.float64])
 def test_numbers_come_back(model, tmp_path, dtype):
   rows = _ROWS.astype(dtype)
   path = tmp_path / 'table.csv'
   evaluation.write_table(path, evaluation.column_names(model), rows)
   np.testing.assert_array_equal(
-      evaluation.read_rows(path, model).astype(dtype), rows)
+      evaluation.read_rows(
+          path, evaluation.column_names(model)).astype(dtype), rows)
 
 
 def test_columns_in_another_order_among_others(model, tmp_path):
@@ -40,7 +52,11 @@ def test_columns_in_another_order_among_others(model, tmp_path):
       np.column_stack([_ROWS[:, 2], np.ones(5), _ROWS[:, :2]]))
   # Also such that hold no numbers.
   path.write_text(path.read_text().replace('1.0', 'one'))
-  np.testing.assert_array_equal(evaluation.read_rows(path, model), _ROWS)
+  names = evaluation.column_names(model)
+  np.testing.assert_array_equal(evaluation.read_rows(path, names), _ROWS)
+  # Some of them, in the order that is asked for.
+  np.testing.assert_array_equal(
+      evaluation.read_rows(path, ('d,e', 'a')), _ROWS[:, [2, 0]])
 
 
 @pytest.mark.parametrize('text, message', [
@@ -52,7 +68,7 @@ def test_bad_tables(model, tmp_path, text, message):
   path = tmp_path / 'table.csv'
   path.write_text(text)
   with pytest.raises(errors.InvalidValueError) as error:
-    evaluation.read_rows(path, model)
+    evaluation.read_rows(path, evaluation.column_names(model))
   assert str(error.value).startswith(f'inputs={path}: expected a .csv file of')
   assert message in str(error.value)
 

@@ -38,6 +38,7 @@ def pytest_sessionstart(session):
 
 def _add_cases(my_kinds):
   from tests import cases
+  from tests import conditional_cases
   from tests import networks
   from tests.numerics import cases as numerics_cases
   from tf_resflow import layers
@@ -65,6 +66,11 @@ def _add_cases(my_kinds):
       cases.image_flow(block='checkerboard'), kernel_scale=0.2)
   cases.MODELS['mine_flow_inverse'] = dataclasses.replace(
       cases.image_flow(block='inverse', num_blocks=(1,)), solves_forward=True)
+  # Every kind of block with a condition, too.
+  for block in ('checkerboard', 'inverse'):
+    cases.MODELS[f'mine_flow_conditional_{block}'] = dataclasses.replace(
+        conditional_cases.conditional_image_flow(block),
+        solves_forward=block == 'inverse')
   cases.DATASETS['mine_data'] = 'stripes'
   numerics_cases.ESTIMATORS['mine_estimator'] = numerics_cases.EstimatorCase(
       'averaged:2,exact=1', _pairs_of_draws)

@@ -149,17 +149,24 @@ def _batch(config, strategy, start_step=0):
   return next(iter(dataset))
 
 
-def test_parts_are_unions_of_the_replicas_parts(data_dir):
-  config = runs.config(data_dir, batch_size=6, accumulation_steps=3)
+@pytest.mark.parametrize('condition', [(), ('label',)])
+def test_parts_are_unions_of_the_replicas_parts(data_dir, condition):
+  config = runs.config(
+      data_dir, batch_size=6, accumulation_steps=3, condition=condition)
   one = _batch(config, training.make_strategy('single'))
   assert one.x.shape == (18, 8, 8, 1) and one.labels.shape == (18,)
   two = _batch(config, replicas.two_replicas())
   for expected, values in zip(one, two, strict=True):
+    if expected is None:
+      assert values is None and not condition
+      continue
     parts = np.split(expected.numpy(), 3)
     halves = [np.split(v, 3) for v in replicas.local_values(values)]
     for i, part in enumerate(parts):
       np.testing.assert_array_equal(
           part, np.concatenate([half[i] for half in halves]))
+  if condition:
+    np.testing.assert_array_equal(one.condition, one.labels)
 
 
 def test_a_stream_is_entered_anywhere(data_dir):

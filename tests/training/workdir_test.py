@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import splits
 from tests.training import runs
+from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import training
@@ -95,6 +97,35 @@ def test_run_of_another_configuration_is_refused(copied_run, data_dir):
   assert '--hidden_channels was 4 and is 5' in message
   assert '--seed was 0 and is 1' in message
   assert runs.contents(copied_run) == before
+
+
+def test_another_condition_is_refused(tmp_path, data_dir):
+  config = runs.config(data_dir, condition=('label',), condition_features=3)
+  workdir_lib.prepare(str(tmp_path), config)
+  workdir_lib.check(str(tmp_path), config.replace(num_steps=9))
+  with pytest.raises(errors.InvalidValueError) as error:
+    workdir_lib.check(str(tmp_path), runs.config(data_dir))
+  assert '--condition was label and is ' in splits.one_line(error)
+  with pytest.raises(errors.InvalidValueError) as error:
+    workdir_lib.check(
+        str(tmp_path), config.replace(condition_at=('base', 'gates')))
+  assert '--condition_at was blocks,base and is base,gates' in splits.one_line(
+      error)
+
+
+def test_a_run_with_conditions_outlives_its_data(tmp_path):
+  rows = np.random.default_rng(0).normal(size=[40, 3])
+  path = tmp_path / 'own.csv'
+  np.savetxt(path, rows, delimiter=',', header='a,b,c', comments='')
+  config = configuration.make_config(
+      dataset=f'table:{path}', condition=('b',), num_blocks=1, num_steps=1)
+  workdir = str(tmp_path / 'run')
+  workdir_lib.prepare(workdir, config)
+  path.unlink()
+  loaded = training.load_config(workdir)
+  assert loaded == config and loaded.model.condition_names == ('b',)
+  with pytest.raises(errors.InvalidValueError, match='There is no such file'):
+    loaded.data.info()
 
 
 def test_failing_start_writes_nothing(tmp_path):

@@ -74,8 +74,6 @@ class DataConfig(fields.Section):
           self.image_size == height == width, 'image_size', 'the size of the '
           f'images of {self.dataset}, {height} x {width}',
           'Leave it out or give that size.')
-    if self.condition:
-      self.info()  # Or an error.
 
   def info(self) -> Any:
     """Returns what is known of the data, a `datasets.DatasetInfo`."""

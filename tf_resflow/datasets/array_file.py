@@ -69,8 +69,8 @@ def open_file(path: str) -> dataset_info.DatasetInfo:
     check(
       (condition is None) == (test_condition is None) and (
         condition is None
-        or (condition.shape[1:], condition.dtype.kind) == (
-          test_condition.shape[1:], test_condition.dtype.kind)),
+        or (condition.shape[1:], _is_label(condition)) == (
+          test_condition.shape[1:], _is_label(test_condition))),
       'Its condition and condition_test do not go together.',
     )
     check(len(test) >= 2, 'Its x_test has one example; a standard error needs '
@@ -160,6 +160,10 @@ def _is_given(array):
   return array is not None
 
 
+def _is_label(condition):
+  return np.issubdtype(condition.dtype, np.integer)
+
+
 def _rows(arrays, rows):
   """Returns rows of examples, of labels or None, and of conditions, if any."""
   x, labels, *condition = (None if a is None else a[rows] for a in arrays)
@@ -170,9 +174,8 @@ def _check_condition(name, condition, x, check):
   """Checks an array of conditions, if there is one."""
   if condition is None:
     return
-  is_label = np.issubdtype(condition.dtype, np.integer)
   is_right = len(condition.shape) > 0 and len(condition) == len(x) and (
-    condition.ndim == 1 and condition.min() >= 0 if is_label else
+    condition.ndim == 1 and condition.min() >= 0 if _is_label(condition) else
     np.issubdtype(condition.dtype, np.floating) and condition.ndim in (1, 2)
     and condition.size > 0 and np.all(np.isfinite(condition)))
   check(
@@ -184,10 +187,10 @@ def _check_condition(name, condition, x, check):
 def _entry(parts, check):
   """Returns the facts about conditions, of the parts of examples."""
   train, test = (parts[name][2] for name in ('train', 'test'))
-  if np.issubdtype(train.dtype, np.integer):
+  if _is_label(train):
     check(
-      test.max() <= train.max(), 'Its condition_test has a label that '
-      'condition lacks.',
+      test.max() <= train.max(), f'Its test part has a condition {test.max()} '
+      'that no example that trains has.',
     )
     return condition_info.ConditionInfo(num_labels=int(train.max()) + 1)
   for name in parts:  # A number each is a vector of one.

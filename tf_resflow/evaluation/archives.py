@@ -112,7 +112,8 @@ def read_condition(
   check(condition is not None,
         f'Its arrays are {", ".join(arrays) or "none"}.')
   is_whole = np.issubdtype(condition.dtype, np.integer)
-  check(condition.shape[1:] == spec.shape and condition.size > 0 and (
+  check(condition.ndim > 0 and condition.shape[1:] == spec.shape and (
+      condition.size > 0) and (
       is_whole or (not spec.num_labels and np.issubdtype(
           condition.dtype, np.floating))),
         f'Its condition is {condition.dtype} {list(condition.shape)}.')

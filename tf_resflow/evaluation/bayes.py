@@ -52,8 +52,11 @@ class ClassScores(NamedTuple):
     """Returns the accuracy and the cross entropy, a dict for JSON."""
     log_prob = self.class_log_prob
     accuracy = statistics.mean_and_stderr(log_prob.argmax(axis=1) == self.label)
-    cross_entropy = statistics.mean_and_stderr(
-        -log_prob[np.arange(len(self.label)), self.label])
+    nats = -log_prob[np.arange(len(self.label)), self.label]
+    # Infinite where the training part lacks a label that occurs.
+    cross_entropy = statistics.mean_and_stderr(nats) if np.all(
+        np.isfinite(nats)) else statistics.MeanAndStderr(
+            np.inf, np.inf, len(nats))
     return {
         'accuracy': accuracy.mean, 'accuracy_stderr': accuracy.stderr,
         'cross_entropy': cross_entropy.mean,

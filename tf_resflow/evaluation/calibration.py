@@ -97,7 +97,7 @@ def simultaneous_band(
   num_points = min(_NUM_POINTS, num_draws)
   points = np.arange(1, num_points + 1) / (num_points + 1)
   # The probability of a rank being at most at a point.
-  shares = np.floor(points * (num_draws + 1)) / (num_draws + 1)
+  shares = _limits(points, num_draws) / (num_draws + 1)
   rng = np.random.default_rng(seed)
   counts = num_simulations * _shares(
       rng.integers(0, num_draws + 1, size=[_NUM_TRIALS, num_simulations]),
@@ -110,9 +110,15 @@ def simultaneous_band(
       law.isf(tail) / num_simulations, num_draws, level)
 
 
+def _limits(points, num_draws):
+  """Returns how many ranks are at most at points, `[K]`."""
+  # 0.29 * 100 is less than 29.
+  return np.floor(points * (num_draws + 1) + 1e-9)
+
+
 def _shares(rank_values, points, num_draws):
   """Returns the shares of ranks `[T, N]` at most at points, `[T, K]`."""
-  limits = np.floor(points * (num_draws + 1))
+  limits = _limits(points, num_draws)
   ordered = np.sort(rank_values, axis=1)
   return np.stack([
       np.searchsorted(row, limits, side='left') for row in ordered

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_resflow import errors
 from tf_resflow import models
 
 
@@ -44,12 +45,31 @@ def conditions_for(
     num_examples: `N`.
 
   Raises:
+    InvalidValueError: if it is no condition of the flow, or there are other
+      than `N`, or 1.
+  """
+  condition = as_conditions(model, condition)
+  if condition is None:
+    return None
+  # Of batches that are cut first, the last one might have one, for all.
+  errors.check(
+      len(condition) in (1, num_examples), 'condition',
+      f'a batch of {len(condition)}', f'one of {num_examples}, or of 1 for all')
+  return np.broadcast_to(condition, [num_examples, *condition.shape[1:]])
+
+
+def as_conditions(model: models.Flow, condition: Any) -> np.ndarray | None:
+  """Returns conditions `[N, ...]`, `[1, ...]` for one; None for a flow without.
+
+  Args:
+    model: a flow.
+    condition: any number of them, or that of a single example.
+
+  Raises:
     InvalidValueError: if it is no condition of the flow.
   """
   spec = model.condition_spec
   if spec is None:
     model.check_condition(condition)
     return None
-  condition = spec.convert(condition, model.compute_dtype).numpy()
-  return np.broadcast_to(condition, [num_examples, *spec.shape]) if (
-      len(condition) == 1) else condition
+  return spec.convert(condition, model.compute_dtype).numpy()

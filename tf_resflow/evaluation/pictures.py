@@ -217,9 +217,11 @@ def draw(
 
 def _conditions_of_rows(model, condition, num_samples, num_temperatures):
   """Returns the conditions of all samples, row by row, and how many rows."""
-  condition = inputs.conditions_for(model, condition, num_samples)
+  condition = inputs.as_conditions(model, condition)
   if condition is None:
     return None, 1
+  if len(condition) == 1:
+    condition = inputs.conditions_for(model, condition, num_samples)
   num_rows, rest = divmod(len(condition), num_samples)
   errors.check(
       rest == 0, 'condition', f'{len(condition)} conditions',

@@ -1,0 +1,171 @@
+"""Bayes' rule against the softmax of log-densities, label by label."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import special
+from scipy import stats
+import tensorflow as tf
+
+from tests import flows
+from tests.evaluation import conditional_flows
+from tf_resflow import datasets
+from tf_resflow import errors
+from tf_resflow import evaluation
+from tf_resflow import numerics
+from tf_resflow.evaluation import bayes
+from tf_resflow.evaluation import out_of_distribution
+
+_NUM_EXAMPLES = 7
+_PRIOR = np.log([0.2, 0.7, 0.1])
+_ROULETTE = numerics.RussianRoulette(
+    numerics.Geometric(0.5), num_exact_terms=1, probe='gaussian')
+
+
+@pytest.fixture(scope='module', name='model')
+def _model():
+  return conditional_flows.make_labelled_flow('float64')
+
+
+@pytest.fixture(scope='module', name='split')
+def _split():
+  return conditional_flows.make_labelled_split(_NUM_EXAMPLES)
+
+
+@pytest.fixture(scope='module', name='scores')
+def _scores(model, split):
+  return evaluation.class_scores(model, split, _PRIOR, batch_size=3, seed=5)
+
+
+def _log_densities(model, split, seed):
+  """`log p(x|y)` of every label in turn, exactly, `[N, K]`."""
+  (batch,) = datasets.evaluation_batches(
+      split, batch_size=_NUM_EXAMPLES, seed=seed)
+  return np.stack([
+      model.log_prob(
+          batch['x'], np.full(_NUM_EXAMPLES, label), estimator='exact')
+      for label in range(conditional_flows.NUM_LABELS)], axis=1)
+
+
+def test_posterior_is_the_softmax_of_joint_densities(model, split, scores):
+  log_density = _log_densities(model, split, seed=5)
+  expected = np.log(special.softmax(log_density + _PRIOR, axis=1))
+  np.testing.assert_allclose(scores.class_log_prob, expected, atol=1e-7)
+  np.testing.assert_allclose(scores.repeats, log_density[np.newaxis], atol=1e-7)
+  assert scores.rule.estimator == numerics.Exact()
+  # Without the prior, or with labels in another order, it is another one.
+  for wrong in (log_density, log_density[:, ::-1] + _PRIOR,
+                log_density + _PRIOR[::-1]):
+    assert np.abs(special.log_softmax(wrong, axis=1) - expected).max() > 0.1
+  np.testing.assert_array_equal(scores.label, np.arange(_NUM_EXAMPLES) % 3)
+
+
+def test_report_and_arrays(model, split, scores):
+  report = scores.report()
+  log_prob = special.log_softmax(
+      _log_densities(model, split, seed=5) + _PRIOR, axis=1)
+  labels = np.arange(_NUM_EXAMPLES) % 3
+  hits = np.argmax(log_prob, axis=1) == labels
+  nats = [-log_prob[i, label] for i, label in enumerate(labels)]
+  assert report['accuracy'] == pytest.approx(hits.mean())
+  assert report['accuracy_stderr'] == pytest.approx(stats.sem(hits))
+  assert report['cross_entropy'] == pytest.approx(np.mean(nats), abs=1e-7)
+  assert report['cross_entropy_stderr'] == pytest.approx(
+      stats.sem(nats), abs=1e-7)
+  assert report.keys() - {
+      'accuracy', 'accuracy_stderr', 'cross_entropy', 'cross_entropy_stderr'
+  } == {'accuracy_is', 'accuracy_num_examples', 'class_score_estimator',
+        'class_score_num_repeats', 'class_score_deviation_rms',
+        'class_score_difference_deviation_rms'}
+  assert (report['accuracy_num_examples'], report['class_score_estimator'],
+          report['class_score_num_repeats']) == (_NUM_EXAMPLES, 'exact', 1)
+  # One draw of what is exact deviates from nothing.
+  assert report['class_score_deviation_rms'] == 0.0
+  assert report['class_score_difference_deviation_rms'] == 0.0
+  json.dumps(report, allow_nan=False)
+  arrays = scores.arrays()
+  assert {name: array.shape for name, array in arrays.items()} == {
+      name: (_NUM_EXAMPLES, 3) for name in (
+          'class_log_prob', 'class_log_density', 'class_log_density_deviation')}
+  np.testing.assert_array_equal(arrays['class_log_prob'], scores.class_log_prob)
+
+
+def _roulette_rule(num_repeats):
+  return out_of_distribution.ScoringRule(
+      _ROULETTE.per_example(), num_repeats, 'for a test')
+
+
+def test_labels_share_their_draws(split):
+  """A flow that ignores its condition leaves the prior, whatever is drawn."""
+  ignorant = conditional_flows.make_labelled_flow('float64', is_grown=False)
+  scores = evaluation.class_scores(
+      ignorant, split, _PRIOR, rule=_roulette_rule(4), batch_size=4)
+  assert scores.repeats.shape == (4, _NUM_EXAMPLES, 3)
+  np.testing.assert_allclose(
+      scores.class_log_prob, np.tile(_PRIOR, [_NUM_EXAMPLES, 1]), atol=1e-9)
+  report = scores.report()
+  assert report['class_score_difference_deviation_rms'] < 1e-9
+  # Draws of their own would have left this.
+  assert report['class_score_deviation_rms'] > 1e-4
+  assert np.all(np.ptp(scores.repeats, axis=0) > 1e-4)
+  assert report['accuracy'] == pytest.approx(
+      np.mean(np.arange(_NUM_EXAMPLES) % 3 == 1))
+
+
+def test_estimates_are_those_of_the_exact_densities(model, split):
+  """And do not depend on the batches; others are drawn for other seeds."""
+  options = dict(rule=_roulette_rule(8), seed=5)
+  scores = evaluation.class_scores(
+      model, split, _PRIOR, batch_size=3, **options)
+  deviation = stats.sem(scores.repeats, axis=0)
+  np.testing.assert_allclose(scores.deviation, deviation, rtol=1e-9)
+  errors_ = scores.repeats.mean(axis=0) - _log_densities(model, split, seed=5)
+  assert np.all(deviation > 1e-6)
+  assert np.all(np.abs(errors_) < 6 * deviation)
+  centred = scores.repeats - scores.repeats.mean(axis=2, keepdims=True)
+  np.testing.assert_allclose(
+      scores.difference_deviation, stats.sem(centred, axis=0), rtol=1e-9)
+  few = evaluation.class_scores(
+      model, split, _PRIOR, batch_size=4, num_examples=4, **options)
+  np.testing.assert_allclose(few.repeats, scores.repeats[:, :4], rtol=1e-9)
+  np.testing.assert_array_equal(few.label, [0, 1, 2, 0])
+  other = evaluation.class_scores(
+      model, split, _PRIOR, num_examples=2, **{**options, 'seed': 6})
+  assert np.abs(other.repeats - scores.repeats[:, :2]).min() > 1e-6
+
+
+def test_log_frequencies():
+  split = conditional_flows.make_labelled_split(8, labels=[1] * 5 + [0] * 3)
+  np.testing.assert_allclose(
+      np.exp(evaluation.log_frequencies(split)), [3 / 8, 5 / 8, 0.0],
+      rtol=1e-12)
+
+
+def test_a_label_without_examples_is_impossible(model, split):
+  """Where one occurs after all, its cross entropy is no number."""
+  prior = evaluation.log_frequencies(
+      conditional_flows.make_labelled_split(4, labels=[0, 0, 2, 2]))
+  scores = evaluation.class_scores(model, split, prior)
+  probabilities = np.exp(scores.class_log_prob)
+  assert np.all(probabilities[:, 1] == 0.0)
+  np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-12)
+  report = scores.report()
+  assert np.isfinite(report['accuracy'])
+  assert report['cross_entropy'] == np.inf
+
+
+@pytest.mark.parametrize('make_fn', [
+    flows.make_flow_without_blocks, conditional_flows.make_vector_flow])
+def test_conditions_that_are_no_labels(split, make_fn):
+  model = make_fn()
+  with pytest.raises(errors.InvalidValueError, match=(
+      f'model={model.name}: expected a flow whose conditions are labels')):
+    bayes.class_scores(model, split, _PRIOR)
+
+
+def test_a_graph_finds_labels_that_do_not_exist(model):
+  """So that Bayes' rule cannot quietly take the last one in its place."""
+  with pytest.raises(tf.errors.InvalidArgumentError, match='labels .B., whole'):
+    tf.function(model.log_prob, autograph=False)(
+        tf.zeros([2, 4, 4, 1], tf.float64), tf.constant([0, 3]))

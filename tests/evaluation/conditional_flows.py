@@ -1,0 +1,85 @@
+"""Small flows p(x|c), and splits with conditions."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from tests import splits
+from tf_resflow import datasets
+from tf_resflow import models
+from tf_resflow.datasets import condition_info
+
+NUM_LABELS = 3
+NAMES = ('a', 'b')
+
+
+def _grown(model, scale=0.5):
+  """Returns a model in which conditions are at work."""
+  rng = np.random.default_rng(0)
+  for variable in model.trainable_variables:
+    noise = scale * rng.normal(size=variable.shape)
+    variable.assign(variable.numpy() + noise.astype(variable.dtype))
+  return model
+
+
+def make_labelled_flow(
+    dtype='float32', num_levels=16, is_grown=True, **changes):
+  """Returns an initialised flow of 4 x 4 images, given one of three labels.
+
+  One that is not grown ignores its condition.
+  """
+  model = models.ResidualFlowConfig(
+      image_shape=(4, 4, 1), num_levels=num_levels, num_blocks=(1,),
+      hidden_channels=4, num_dense_blocks=0, condition_labels=NUM_LABELS,
+      condition_features=4, **changes).build(dtype)
+  if is_grown:
+    _grown(model)
+  model.initialize(
+      tf.random.stateless_uniform([9, 4, 4, 1], [0, 1], dtype=dtype),
+      condition=np.arange(9) % NUM_LABELS)
+  return model
+
+
+def make_vector_flow(dtype='float64', event_size=2):
+  """Returns an initialised flow of vectors, given two numbers with names."""
+  model = models.VectorFlowConfig(
+      event_size=event_size, num_blocks=2, hidden_units=(8,), condition_size=2,
+      condition_names=NAMES, condition_mean=(1.0, -3.0),
+      condition_std=(0.5, 2.0), condition_features=4,
+      condition_hidden_units=(5,)).build(dtype)
+  x, condition = make_vectors(8, event_size)
+  _grown(model, 0.3).initialize(tf.constant(x, dtype), condition=condition)
+  return model
+
+
+def make_vectors(num_examples=11, event_size=2):
+  """Returns vectors `[N, D]`, and their conditions `[N, 2]`."""
+  rng = np.random.default_rng(1)
+  return rng.normal(size=[num_examples, event_size]), rng.normal(
+      [1.0, -3.0], [0.5, 2.0], [num_examples, 2])
+
+
+def make_labelled_split(num_examples=11, num_levels=16, labels=None):
+  """Returns images `[4, 4, 1]` of noise, whose labels are conditions."""
+  images = np.random.default_rng(0).integers(
+      0, num_levels, [num_examples, 4, 4, 1]).astype(np.uint8)
+  labels = np.arange(num_examples) % NUM_LABELS if labels is None else labels
+  return splits.make_split(
+      images, num_levels, np.asarray(labels, np.int32)).conditioned(
+          condition_info.ConditionInfo(num_labels=NUM_LABELS, is_label=True))
+
+
+def make_vector_split(x, condition):
+  """Returns a split of vectors with conditions."""
+  return datasets.Split(
+      tf.data.Dataset.from_tensor_slices({
+          'x': np.float32(x), 'label': np.full(len(x), -1, np.int32),
+          'condition': np.float32(condition)}), len(x), x.shape[1:])
+
+
+def reconditioned(split, condition):
+  """Returns a split with other conditions of its examples."""
+  return dataclasses.replace(split, examples=tf.data.Dataset.zip(
+      split.examples, tf.data.Dataset.from_tensor_slices(condition)).map(
+          lambda example, given: {**example, 'condition': given}))

@@ -1,0 +1,73 @@
+"""What conditions are: what is taken, and what is refused in one line."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow import layers
+from tf_resflow.layers import condition_spec
+
+_LABELS = layers.ConditionSpec((), num_labels=3)
+_VECTORS = layers.ConditionSpec((2,), names=('age', 'dose'))
+
+
+@pytest.mark.parametrize('condition, expected', [
+    (2, [2]), ([0, 2], [0, 2]), (np.array([1], np.uint8), [1]),
+    (tf.constant([2, 1], tf.int64), [2, 1])])
+def test_labels(condition, expected):
+  labels = _LABELS.convert(condition)
+  assert labels.dtype == 'int32'
+  np.testing.assert_array_equal(labels, expected)
+
+
+@pytest.mark.parametrize('condition, expected', [
+    ([1.0, 2.0], [[1, 2]]), ([[1, 2], [3, 4]], [[1, 2], [3, 4]]),
+    (np.ones([3, 2], np.float32), np.ones([3, 2]))])
+def test_numbers(condition, expected):
+  numbers = _VECTORS.convert(condition, 'float64')
+  assert numbers.dtype == 'float64'
+  np.testing.assert_array_equal(numbers, expected)
+
+
+@pytest.mark.parametrize('spec, condition, given', [
+    (_LABELS, None, 'None'), (_LABELS, [0, 3], '3'), (_LABELS, -1, '-1'),
+    (_LABELS, [1.0], 'a tensor float32 (1,)'),
+    (_LABELS, [[1]], 'a tensor int32 (1, 1)'),
+    (_LABELS, 'three', 'a tensor string ()'),
+    (_VECTORS, None, 'None'), (_VECTORS, [1.0], 'a tensor float32 (1,)'),
+    (_VECTORS, [[1.0, 2.0, 3.0]], 'a tensor float32 (1, 3)'),
+    (_VECTORS, [[1.0, 2.0], [3.0]], '[[1.0, 2.0], [3.0]]'),
+    (_VECTORS, [[True, False]], 'a tensor bool (1, 2)')])
+def test_what_is_refused(spec, condition, given):
+  with pytest.raises(errors.InvalidValueError) as error:
+    spec.convert(condition)
+  assert str(error.value).startswith(
+      f'condition={given}: expected {spec.expected}.')
+  assert '\n' not in str(error.value)
+
+
+def test_messages_say_what_is_expected():
+  assert _LABELS.expected == 'labels [B], whole numbers from 0 to 2'
+  assert _VECTORS.expected == 'numbers [B, 2], age, dose'
+
+
+def test_labels_in_a_graph():
+  """What is not known when it is traced is found when it runs."""
+  convert = tf.function(
+      _LABELS.convert, autograph=False,
+      input_signature=[tf.TensorSpec([None], tf.int32)])
+  np.testing.assert_array_equal(convert(tf.constant([2, 0])), [2, 0])
+  with pytest.raises(tf.errors.InvalidArgumentError, match='whole numbers'):
+    convert(tf.constant([3]))
+
+
+def test_as_batch():
+  x = tf.zeros([3, 5])
+  np.testing.assert_array_equal(
+      condition_spec.as_batch(tf.constant([[1, 2]]), x), [[1, 2]] * 3)
+  three = tf.constant([[1], [2], [3]])
+  np.testing.assert_array_equal(condition_spec.as_batch(three, x), three)
+  with pytest.raises(errors.InvalidValueError, match=(
+      'condition=a batch of 2: expected one of 3')):
+    condition_spec.as_batch(three[:2], x)

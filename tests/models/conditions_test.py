@@ -1,0 +1,63 @@
+"""Where a condition enters flows, place by place."""
+
+import numpy as np
+import pytest
+
+from tf_resflow import layers
+from tf_resflow import models
+
+_IMAGE = {
+    'image_shape': (4, 4, 1), 'num_levels': 17, 'num_blocks': (1, 1),
+    'hidden_channels': 4, 'num_dense_blocks': 1, 'dense_hidden_units': 4,
+    'condition_labels': 3}
+_PLACES = {
+    'blocks': {'block_0_shift', 'block_1_shift', 'block_2_shift'},
+    'gates': {'block_0_gate', 'block_1_gate', 'block_2_gate'},
+    'act_norm': {'block_0_affine', 'block_1_affine', 'block_2_affine'},
+    'linear': {'block_0_conditional_linear', 'block_1_conditional_linear'},
+    'base': {'base'}}
+
+
+def _owners(model):
+  """Names of the layers with a matrix for the condition."""
+  return {v.path.split('/')[-2] for v in model.trainable_variables
+          if v.path.endswith('condition_kernel')}
+
+
+@pytest.mark.parametrize('place', _PLACES)
+def test_a_place_has_its_layers_and_no_others(place):
+  model = models.ResidualFlowConfig(condition_at=(place,), **_IMAGE).build()
+  assert _owners(model) == _PLACES[place]
+  assert model.condition_spec == layers.ConditionSpec((), 3)
+
+
+def test_all_places_are_covered():
+  (field,) = [f for f in models.ResidualFlowConfig.fields()
+              if f.name == 'condition_at']
+  assert set(field.names()) == set(_PLACES)
+
+
+def test_vectors_pass_a_network_that_standardises():
+  model = models.VectorFlowConfig(
+      event_size=3, condition_size=2, condition_mean=(1.0, 2.0),
+      condition_std=(3.0, 4.0), condition_names=('a', 'b'),
+      condition_hidden_units=(5,), condition_features=6).build()
+  network = model.bijection.condition_network
+  assert (network.mean, network.std) == ((1.0, 2.0), (3.0, 4.0))
+  assert network.size == 6 and model.condition_spec.names == ('a', 'b')
+
+
+def test_seeds_make_models_alike():
+  first, again, other = (
+      models.ResidualFlowConfig(**_IMAGE, seed=seed).build().get_weights()
+      for seed in (0, 0, 1))
+  for a, b in zip(first, again, strict=True):
+    np.testing.assert_array_equal(a, b)
+  assert any(np.any(a != b) for a, b in zip(first, other, strict=True))
+
+
+def test_a_flow_without_a_condition_is_what_it_was():
+  plain = {k: v for k, v in _IMAGE.items() if k != 'condition_labels'}
+  model = models.ResidualFlowConfig(**plain).build()
+  assert isinstance(model.bijection, layers.Chain)
+  assert model.bijection.name == 'bijection' and model.condition_spec is None

@@ -1,0 +1,153 @@
+"""Conditions through TFP: keyword arguments, names, batch shapes."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
+
+from tf_resflow import bijectors
+from tf_resflow import errors
+from tf_resflow import layers
+
+
+def _block(name, network=None, seed=0):
+  """A block of events [2]; conditions [3] by default."""
+  normal = keras.initializers.RandomNormal(seed=seed)
+  g = keras.Sequential([
+      layers.SpectralDense(6, seed=seed, dtype='float64'),
+      layers.ConditionShift(4, kernel_initializer=normal, dtype='float64'),
+      layers.LipSwish(dtype='float64'),
+      layers.SpectralDense(2, seed=seed + 7, dtype='float64')])
+  return bijectors.ResidualBlock(
+      g, event_shape=[2], estimator='exact', solver='banach', name=name,
+      condition_network=network or layers.VectorNetwork(
+          3, 4, (5,), seed=seed, dtype='float64'))
+
+
+def _density(bijector):
+  return tfd.TransformedDistribution(
+      tfd.MultivariateNormalDiag(tf.zeros([2], tf.float64)),
+      tfb.Invert(bijector))
+
+
+def _draw(*shape, seed=0):
+  return tf.constant(np.random.default_rng(seed).normal(size=shape))
+
+
+def test_density_and_samples_are_those_of_the_layer():
+  block = _block('block')
+  density = _density(block)
+  x, condition = _draw(5, 2), _draw(5, 3, seed=1)
+  kwargs = {'bijector_kwargs': {'condition': condition}}
+  z, log_det = block.layer.forward_and_log_det(x, condition=condition)
+  base = -0.5 * np.sum(np.square(z) + np.log(2 * np.pi), axis=1)
+  np.testing.assert_allclose(
+      density.log_prob(x, **kwargs), base + log_det, rtol=1e-10)
+  samples = density.sample(5, seed=(0, 1), **kwargs)
+  again = density.sample(5, seed=(0, 1), **kwargs)
+  np.testing.assert_array_equal(samples, again)
+  other = density.sample(
+      5, seed=(0, 1), bijector_kwargs={'condition': condition[::-1]})
+  assert np.abs(other - samples).max() > 1e-3
+  # Each sample has its own condition: latents of the inverse tell.
+  np.testing.assert_allclose(
+      block.layer.inverse(
+          block.layer(samples, condition=condition), condition=condition),
+      samples, atol=1e-8)
+
+
+@pytest.mark.parametrize('x_batch, condition_batch', [
+    ((5,), (5,)), ((5,), ()), ((), (5,)), ((5, 1), (4,)), ((4,), (5, 1)),
+    ((3, 4), (4,)), ((3, 4), (3, 4)), ((), ()), ((1,), (6,))])
+@pytest.mark.parametrize('is_traced', [False, True])
+def test_batch_shapes_broadcast(x_batch, condition_batch, is_traced):
+  density = _density(_block('block'))
+  x, condition = _draw(*x_batch, 2), _draw(*condition_batch, 3, seed=1)
+
+  def log_prob(x, condition):
+    return density.log_prob(x, bijector_kwargs={'condition': condition})
+
+  batch = np.broadcast_shapes(x_batch, condition_batch)
+  expected = log_prob(
+      tf.reshape(tf.broadcast_to(x, [*batch, 2]), [-1, 2]),
+      tf.reshape(tf.broadcast_to(condition, [*batch, 3]), [-1, 3]))
+  actual = (tf.function(log_prob, autograph=False) if is_traced
+            else log_prob)(x, condition)
+  assert actual.shape == batch
+  np.testing.assert_allclose(
+      actual, np.reshape(expected, batch), rtol=1e-10)
+
+
+def test_unknown_batch_sizes():
+  density = _density(_block('block'))
+  log_prob = tf.function(
+      lambda x, c: density.log_prob(x, bijector_kwargs={'condition': c}),
+      autograph=False, input_signature=[
+          tf.TensorSpec([None, 2], tf.float64),
+          tf.TensorSpec([None, 3], tf.float64)])
+  x, condition = _draw(5, 2), _draw(5, 3, seed=1)
+  whole = log_prob(x, condition)
+  np.testing.assert_allclose(log_prob(x[:2], condition[:2]), whole[:2])
+  np.testing.assert_allclose(
+      log_prob(x, condition[:1]),
+      density.log_prob(x, bijector_kwargs={'condition': condition[0]}))
+
+
+@pytest.mark.parametrize('chain_class', [tfb.Chain, bijectors.Chain])
+def test_inside_of_a_chain_by_name(chain_class):
+  """Two blocks, each with a condition of its own."""
+  labels = _block('labels', layers.LabelEmbedding(3, 4, 1, dtype='float64'))
+  numbers = _block('numbers', seed=3)
+  chain = chain_class([labels, tfb.Scale(tf.constant(2.0, tf.float64)),
+                       numbers])
+  x, condition = _draw(4, 2), _draw(4, 3, seed=1)
+  kwargs = {'labels': {'condition': [0, 2, 1, 1]},
+            'numbers': {'condition': condition}}
+  inner = numbers.layer(x, condition=condition)
+  expected = labels.layer(2.0 * inner, condition=[0, 2, 1, 1])
+  y = chain.forward(x, **kwargs)
+  np.testing.assert_allclose(y, expected, rtol=1e-10)
+  np.testing.assert_allclose(
+      chain.inverse(tf.identity(y), **kwargs), x, atol=1e-8)
+  density = _density(chain)
+  name = tfb.Invert(chain).name
+  assert name == f'invert_{chain.name}'
+  np.testing.assert_allclose(
+      density.log_prob(x, bijector_kwargs=kwargs),
+      _density(chain).log_prob(tf.identity(x), bijector_kwargs=kwargs))
+
+
+def test_gradients_reach_the_network_and_the_condition():
+  density = _density(_block('block'))
+  x, condition = _draw(5, 2), _draw(5, 3, seed=1)
+  with tf.GradientTape() as tape:
+    tape.watch(condition)
+    loss = tf.reduce_sum(density.log_prob(
+        x, bijector_kwargs={'condition': condition}))
+  variables = density.trainable_variables
+  names = {v.name for v in variables}
+  assert len(names) > 5
+  for gradient in tape.gradient(loss, [condition, *variables]):
+    assert np.any(gradient != 0.0) and np.all(np.isfinite(gradient))
+
+
+@pytest.mark.parametrize('condition, message', [
+    (None, r'condition=None: expected numbers \[B, 3\]'),
+    (np.ones([5, 2]), r'condition=a tensor float64 \(5, 2\): expected'),
+    (np.float64(1.0), r'condition=a tensor \(\): expected numbers')])
+def test_refusals_are_one_line(condition, message):
+  density = _density(_block('block'))
+  kwargs = {} if condition is None else {'condition': condition}
+  for run in (
+      lambda: density.log_prob(_draw(5, 2), bijector_kwargs=kwargs),
+      lambda: density.sample(5, bijector_kwargs=kwargs)):
+    with pytest.raises(errors.InvalidValueError, match=message) as error:
+      run()
+    assert '\n' not in str(error.value)
+
+
+def test_certificate_of_a_conditional_block():
+  block = _block('block')
+  assert block.certificate().bound < 1.0

@@ -1,0 +1,328 @@
+"""Runs that learn p(x|c): steps, parts, replicas, and going on.
+
+As in step_test.py replicas are compared in float64 and with SGD.
+"""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import replicas
+from tests.training import runs
+from tf_resflow import configuration
+from tf_resflow import models
+from tf_resflow import training
+from tf_resflow.numerics import random
+from tf_resflow.training import objectives
+
+_EVERYWHERE = ('blocks', 'gates', 'act_norm', 'linear', 'base')
+_FIELDS = dict(
+    image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1), hidden_channels=4,
+    num_dense_blocks=0, condition_features=3, condition_hidden_units=(4,),
+    condition_at=_EVERYWHERE)
+_LABELS = models.ResidualFlowConfig(condition_labels=3, **_FIELDS)
+_NUMBERS = models.ResidualFlowConfig(
+    condition_size=2, condition_mean=(1.0, 0.0), condition_std=(2.0, 3.0),
+    **_FIELDS)
+_EACH = pytest.mark.parametrize(
+    'config', [_LABELS, _NUMBERS], ids=['labels', 'numbers'])
+
+
+def _batch(config, batch_size=8, seed=0):
+  rng = np.random.default_rng(seed)
+  labels = rng.integers(0, 3, [batch_size])
+  return training.Batch(
+      tf.constant(rng.random([batch_size, *config.image_shape])),
+      tf.constant(labels, tf.int32),
+      tf.constant(labels if config.condition_labels else
+                  rng.normal(size=[batch_size, 2]).astype(np.float32)))
+
+
+def _disturb(model):
+  """Makes conditions matter: at first they make no difference."""
+  rng = np.random.default_rng(9)
+  for variable in model.trainable_variables:
+    variable.assign(variable + 0.3 * rng.normal(size=variable.shape))
+
+
+def _make_step(config, learning_rate=0.1, **kwargs):
+  model, batch = config.build('float64'), _batch(config)
+  model.initialize(batch.x, seed=0, condition=batch.condition)
+  _disturb(model)
+  optimizer = keras.optimizers.SGD(learning_rate)
+  optimizer.build(model.trainable_variables)
+  return model, training.TrainStep(
+      model, optimizer, objectives.BitsPerDim(), seed=7, **kwargs)
+
+
+def _assert_close(found, expected, rtol):
+  for a, b in zip(found, expected, strict=True):
+    a, b = np.asarray(a), np.asarray(b)
+    assert np.max(np.abs(a - b)) <= rtol * max(np.max(np.abs(b)), 1e-3)
+
+
+def _gradients(model, batch, part_seeds):
+  """Returns the means over parts, by the definition of the loss."""
+  values, gradients = [], []
+  parts = zip(
+      tf.split(batch.x, len(part_seeds)),
+      tf.split(batch.condition, len(part_seeds)), part_seeds, strict=True)
+  for x, condition, seed in parts:
+    with tf.GradientTape() as tape:
+      log_prob = model.log_prob(x, condition, seed)
+      value = math.log2(17) - tf.reduce_mean(log_prob) / 16 / math.log(2)
+    values.append(value)
+    gradients.append(tape.gradient(
+        value, [v.value for v in model.trainable_variables],
+        unconnected_gradients=tf.UnconnectedGradients.ZERO))
+  return np.mean(values), [
+      np.mean(g, axis=0) for g in zip(*gradients, strict=True)]
+
+
+@_EACH
+@pytest.mark.parametrize('num_parts', [1, 2])
+def test_parts_have_their_conditions(config, num_parts):
+  model, step = _make_step(config, accumulation_steps=num_parts)
+  batch, t = _batch(config), tf.constant(4, tf.int64)
+  values, gradients = tf.function(step.reduced_gradients, autograph=False)(
+      batch, t)
+  step_seed = random.fold_in(random.as_seed(7), t)
+  seeds = [random.fold_in(step_seed, i) for i in range(num_parts)]
+  expected, expected_gradients = _gradients(model, batch, seeds)
+  np.testing.assert_allclose(values['bits_per_dim'], expected, rtol=1e-12)
+  _assert_close(gradients, expected_gradients, 1e-9)
+  # All weights of the network of conditions are trained.
+  names = [v.path for v, g in zip(
+      model.trainable_variables, gradients, strict=True)
+           if not np.any(g) and 'condition' in v.path]
+  assert not names
+  # Conditions in another order would be noticed.
+  other, _ = _gradients(
+      model, batch._replace(condition=batch.condition[::-1]), seeds)
+  assert abs(other - expected) > 1e-3
+
+
+def test_labels_may_be_absent():
+  """A batch of numbers alone: its parts are found by their names."""
+  _, step = _make_step(_NUMBERS, accumulation_steps=2)
+  batch, t = _batch(_NUMBERS), tf.constant(0, tf.int64)
+  found, expected = (
+      step.gradients(b, t)[0]['bits_per_dim']
+      for b in (batch._replace(labels=None), batch))
+  assert found == expected
+
+
+@_EACH
+def test_gradients_compile_under_xla(config):
+  _, step = _make_step(config)
+  _, compiled = _make_step(config, jit_compile=True)
+  arguments = _batch(config), tf.constant(2, tf.int32)
+  values, gradients = step.reduced_gradients(*arguments)
+  found_values, found = compiled.reduced_gradients(*arguments)
+  np.testing.assert_allclose(
+      found_values['bits_per_dim'], values['bits_per_dim'], rtol=1e-10)
+  # Singular vectors, converged to a tolerance, carry rounding further.
+  _assert_close(found, gradients, 1e-6)
+
+
+@pytest.mark.parametrize('spec', ['cross_entropy', 'hybrid:0.5'])
+def test_classifiers_of_conditional_flows(spec):
+  model = models.ResidualFlowConfig(
+      num_classes=3, head_channels=4, condition_size=2, **_FIELDS
+  ).build('float64')
+  batch, seed = _batch(_NUMBERS), random.as_seed(3)
+  model.initialize(batch.x, condition=batch.condition)
+  _disturb(model)
+  loss, _ = objectives.Objective.get(spec)(model, batch, seed)
+  logits = model.classify(batch.x, batch.condition)
+  expected = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(
+      batch.labels, logits))
+  if spec != 'cross_entropy':
+    expected += 0.5 * (16 * math.log(17) - tf.reduce_mean(
+        model.log_prob(batch.x, batch.condition, seed)))
+  np.testing.assert_allclose(loss, expected, rtol=1e-10)
+  other = model.classify(batch.x, batch.condition[::-1])
+  assert np.abs(other - logits).max() > 1e-3
+
+
+@_EACH
+@pytest.mark.parametrize('num_parts', [1, 2])
+def test_moving_means_are_those_given_the_condition(config, num_parts):
+  """The last part of a batch, passed on with its conditions."""
+  config = config.replace(moving_mean=True)
+  model, step = _make_step(
+      config, learning_rate=0.0, accumulation_steps=num_parts)
+  batch = _batch(config, seed=5)
+  x, condition = (
+      tf.split(t, num_parts)[-1] for t in (batch.x, batch.condition))
+  # What comes out of the first shift is that of the blocks before it: with
+  # nothing updated, its mean is what the old mean moves towards.
+  means = [v for v in model.variables if v.name == 'moving_mean']
+  before = [v.numpy() for v in means]
+  step(batch, tf.constant(0, tf.int64))
+  found = [v.numpy() for v in means]
+  assert [int(v.numpy()) for v in model.variables
+          if v.name == 'num_updates'] == [2, 2]
+
+  def after(condition):
+    for variable, value in zip(means, before, strict=True):
+      variable.assign(value)
+    for variable in model.variables:
+      if variable.name == 'num_updates':
+        variable.assign(1)
+    model.update_statistics(x, 0, condition)
+    return [v.numpy() for v in means]
+
+  _assert_close(found, after(condition), 1e-9)
+  assert np.abs(found[1] - after(condition[::-1])[1]).max() > 1e-6
+
+
+# Two replicas on the same global batch.
+
+
+class _Run:
+  """A model and its step, on one replica or two."""
+
+  def __init__(self, config, num_replicas, num_parts):
+    self.strategy = (
+        tf.distribute.OneDeviceStrategy('/cpu:0') if num_replicas == 1 else
+        replicas.two_replicas())
+    with self.strategy.scope():
+      self.model = config.build('float64')
+      optimizer = keras.optimizers.SGD(0.05)
+      optimizer.build(self.model.trainable_variables)
+    self._num_parts = num_parts
+    training.initialize(
+        self.model, self.strategy, self._shared(_batch(config)))
+    self.initial = self._values()
+    _disturb(self.model)
+    step = training.TrainStep(
+        self.model, optimizer, objectives.BitsPerDim(), seed=3,
+        accumulation_steps=num_parts)
+    self._step_fn = tf.function(
+        lambda batch, t: self.strategy.run(step, args=(batch, t)),
+        autograph=False)
+    self._config = config
+
+  def _shared(self, batch):
+    """Part i of the batch is the union of the replicas' parts i."""
+    if self.strategy.num_replicas_in_sync == 1:
+      return batch
+
+    def halves(tensor):
+      parts = [tf.split(part, 2) for part in tf.split(tensor, self._num_parts)]
+      return replicas.per_replica(*(
+          tf.concat([part[i] for part in parts], axis=0) for i in range(2)))
+
+    return training.Batch(*map(halves, batch))
+
+  def _values(self):
+    """Returns all but singular vectors: those have any sign."""
+    return [v.numpy() for v in self.model.variables
+            if v.trainable or v.name == 'moving_mean']
+
+  def train(self):
+    """Returns the bits/dim of five steps, and what is learned then."""
+    bits = []
+    for t in range(5):
+      metrics = self._step_fn(
+          self._shared(_batch(self._config, seed=t)), tf.constant(t, tf.int64))
+      bits.append(float(self.strategy.experimental_local_results(
+          metrics['bits_per_dim'])[0]))
+    return bits, self._values()
+
+
+@_EACH
+@pytest.mark.parametrize('num_parts', [1, 2])
+def test_two_replicas_equal_one(config, num_parts):
+  config = config.replace(moving_mean=True)
+  one, two = (_Run(config, num, num_parts) for num in (1, 2))
+  _assert_close(two.initial, one.initial, 1e-10)
+  (one_bits, expected), (two_bits, found) = one.train(), two.train()
+  np.testing.assert_allclose(two_bits, one_bits, rtol=1e-8)
+  _assert_close(found, expected, 1e-7)
+  assert max(np.max(np.abs(a - b)) for a, b in zip(
+      expected, one.initial, strict=True)) > 0.1
+
+
+# Whole runs.
+
+
+def _digits(data_dir, **changes):
+  return runs.config(data_dir, **{
+      'condition': ('label',), 'num_blocks': (1, 1), 'condition_features': 4,
+      **changes})
+
+
+def _assert_equal_runs(whole, resumed):
+  assert whole.step == resumed.step == 4
+  for a, b in zip(whole.model.variables, resumed.model.variables, strict=True):
+    np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
+  for a, b in zip(whole.ema.averages, resumed.ema.averages, strict=True):
+    np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+@pytest.mark.parametrize('changes', [
+    {}, {'accumulation_steps': 2, 'batch_size': 16, 'moving_mean': True,
+         'condition_at': _EVERYWHERE}], ids=['default', 'everything'])
+def test_digits_given_their_labels_resume_bit_for_bit(
+    tmp_path, data_dir, changes):
+  config = _digits(data_dir, sample_every=2, **changes)
+  pictures = []
+  whole = training.train(
+      config, str(tmp_path / 'whole'),
+      save_images_fn=lambda path, images: pictures.append(images.shape))
+  assert pictures == [(64, 8, 8, 1)] * 2
+  training.train(config.replace(num_steps=2), str(tmp_path / 'resumed'))
+  resumed = training.train(config, str(tmp_path / 'resumed'))
+  _assert_equal_runs(whole, resumed)
+  # The comparison sees steps, also those of what a label becomes.
+  start = config.model.build()
+  (vectors,) = [v for v in whole.model.variables if v.name == 'vectors']
+  (old,) = [v for v in start.variables if v.name == 'vectors']
+  assert vectors.shape == (10, 4) and np.all(np.any(vectors != old, axis=1))
+  loaded, step = training.load_model(str(tmp_path / 'whole'))
+  assert step == 4 and loaded.condition_spec.num_labels == 10
+
+
+def _write_pairs(path, num_rows=400):
+  """Writes b = 3 a + noise of deviation 0.3, and c of noise."""
+  rng = np.random.default_rng(0)
+  a, noise, c = rng.normal(size=[3, num_rows])
+  np.savetxt(path, np.stack([a, 3.0 * a + 0.3 * noise, c], axis=1),
+             delimiter=',', header='a,b,c', comments='')
+  return f'table:{path}'
+
+
+def _pairs(path, **changes):
+  return configuration.make_config(**{
+      'dataset': _write_pairs(path), 'num_blocks': 1, 'hidden_units': (4,),
+      'batch_size': 64, 'warmup_steps': 0, 'sample_every': 0, 'log_every': 1,
+      'learning_rate': 0.02, 'num_steps': 4, 'condition_features': 8,
+      'condition_hidden_units': (8,), **changes})
+
+
+def test_rows_given_columns_resume_bit_for_bit(tmp_path):
+  config = _pairs(
+      tmp_path / 'own.csv', condition=('c', 'a'), checkpoint_every=2)
+  whole = training.train(config, str(tmp_path / 'whole'))
+  training.train(config.replace(num_steps=2), str(tmp_path / 'resumed'))
+  _assert_equal_runs(whole, training.train(config, str(tmp_path / 'resumed')))
+  assert whole.model.condition_spec.names == ('c', 'a')
+
+
+@pytest.mark.parametrize('column', ['a', 'c'])
+def test_what_a_column_says_of_another_is_learned(tmp_path, column):
+  """Below what a density of `b, a` or `b, c` can reach without a condition."""
+  config = _pairs(tmp_path / 'own.csv', condition=(column,), num_steps=120)
+  training.train(config, str(tmp_path / 'run'))
+  nats = np.mean([
+      float(row['nats']) for row in runs.rows(tmp_path / 'run')[-10:]])
+  # Normal distributions: of b given a, and of what is left beside it.
+  normal = 0.5 * math.log(2 * math.pi * math.e)
+  given_a = normal + math.log(0.3) + normal
+  given_c = normal + math.log(0.3) + normal
+  assert nats > given_a - 0.3 if column == 'a' else nats > given_c - 0.3
