@@ -111,6 +111,31 @@ def test_replicas_share_a_batch(monkeypatch):
   np.testing.assert_allclose(norms[1], norms[0], rtol=1e-3)
 
 
+@pytest.mark.parametrize('config, size, expected', [
+    (_CONFIG, 3, None),
+    (_CONFIG.replace(condition=('label',)), 12, np.arange(12) % 10)])
+def test_conditions_of_a_batch(config, size, expected):
+  condition = _settings(config).condition(config.model.build(), size)
+  if expected is None:
+    assert condition is None
+  else:
+    np.testing.assert_array_equal(condition, expected)
+
+
+def test_conditional_flows():
+  """Trained, evaluated and sampled with a label each."""
+  settings = _settings(_FIXED.replace(
+      condition=('label',), num_dense_blocks=0, num_blocks=(1,)))
+  trained = benchmarking.measure_training(settings, time.perf_counter())
+  assert trained['train_step_s'] > 0.0
+  assert np.all(np.isfinite(list(trained['first_metrics'].values())))
+  evaluation = benchmarking.measure_evaluation(settings)
+  assert 0.0 < evaluation['evaluate_deviation_nats'] < 10.0
+  sampling = benchmarking.measure_sampling(settings)
+  assert sampling['sample_num_not_converged'] == 0
+  assert sampling['sample_num_steps_mean'] >= 1.0
+
+
 def test_too_few_images():
   with pytest.raises(ValueError, match='batch_size=4: expected at most 2'):
     benchmarking.measure_evaluation(

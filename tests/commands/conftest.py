@@ -1,10 +1,12 @@
-"""Runs of the digits."""
+"""Runs of the digits, and runs whose flows are p(x|c)."""
 
+import numpy as np
 import pytest
 
 from tests.commands import processes
 from tf_resflow import configuration
 from tf_resflow import datasets
+from tf_resflow import evaluation
 from tf_resflow import training
 
 _TRAIN = [
@@ -37,3 +39,59 @@ def trained_workdir(tmp_path_factory, data_dir):
       '--noevaluate_at_end')
   assert process.returncode == 0, process.stderr
   return folder
+
+
+_VECTORS = {'num_blocks': 1, 'hidden_units': (8,), 'condition_features': 4,
+            'condition_hidden_units': (5,)}
+
+
+def _create_workdir(folder, config):
+  """Makes a run at step 0, in whose flow conditions are at work."""
+  model = config.model.build()
+  rng = np.random.default_rng(0)
+  for variable in model.trainable_variables:
+    noise = 0.2 * rng.normal(size=variable.shape)
+    variable.assign(variable.numpy() + noise.astype(variable.dtype))
+  batch = next(iter(datasets.training_batches(
+      datasets.load_split(config.data, 'train'), batch_size=64, seed=0)))
+  model.initialize(batch['x'], condition=batch['condition'])
+  training.create_workdir(str(folder), config, model)
+  return folder
+
+
+@pytest.fixture(scope='session')
+def labelled_workdir(tmp_path_factory, data_dir):
+  """A flow of digits, given the label."""
+  return _create_workdir(
+      tmp_path_factory.mktemp('runs') / 'labelled', configuration.make_config(
+          data_dir=data_dir, condition=('label',), condition_features=4,
+          num_blocks=(1,), hidden_channels=4, num_dense_blocks=0))
+
+
+@pytest.fixture(scope='session')
+def table(tmp_path_factory):
+  """A table of four columns, a, b, c and d."""
+  path = tmp_path_factory.mktemp('own') / 'table.csv'
+  evaluation.write_table(path, 'abcd', np.random.default_rng(0).normal(
+      [0.0, 5.0, -1.0, 2.0], [1.0, 2.0, 0.5, 3.0], [100, 4]))
+  return path
+
+
+@pytest.fixture(scope='session')
+def table_workdir(tmp_path_factory, table):
+  """A flow of the columns b and d, given c and a."""
+  return _create_workdir(
+      tmp_path_factory.mktemp('runs') / 'table', configuration.make_config(
+          dataset=f'table:{table}', condition=('c', 'a'), **_VECTORS))
+
+
+@pytest.fixture(scope='session')
+def vectors_workdir(tmp_path_factory):
+  """A flow of vectors without names, given one of three labels."""
+  rng = np.random.default_rng(0)
+  folder = tmp_path_factory.mktemp('vectors')
+  np.savez(folder / 'own.npz', x=rng.normal(size=[90, 2]),
+           label=np.arange(90) % 3)
+  return _create_workdir(folder / 'run', configuration.make_config(
+      dataset=f'array:{folder / "own.npz"}', condition=('label',),
+      **_VECTORS))

@@ -247,3 +247,87 @@ def test_bad_input(run_tool, workdir, change, said):
   assert (result.status, result.stdout) == (2, '')
   (line,) = result.stderr.splitlines()
   assert line.startswith(f'evaluate: error: {said}'), line
+
+
+def _report(result):
+  assert result.status == 0, result.stderr
+  return json.loads(result.stdout.splitlines()[-1])
+
+
+def _arrays(path):
+  with np.load(path) as stored:
+    return {name: stored[name] for name in stored.files}
+
+
+def _line(result):
+  assert result.status == 2
+  return result.stderr.splitlines()[-1]
+
+
+def test_accuracy_by_bayes_rule(
+    run_tool, labelled_workdir, data_dir, tmp_path):
+  """By default where it takes one draw; bit for bit the same again."""
+  command = ['evaluate', f'--workdir={labelled_workdir}', '--num_examples=12',
+             '--batch_size=5', '--seed=3', '--nocertify']
+  outputs = [tmp_path / f'{i}.npz' for i in range(2)]
+  reports = [
+      _report(run_tool(*command, f'--output={path}')) for path in outputs]
+  assert reports[0] == reports[1]
+  first, second = map(_arrays, outputs)
+  assert first.keys() == second.keys() == {
+      'bits_per_dim', 'log_prob', 'log_prob_deviation', 'label',
+      'class_log_prob', 'class_log_density', 'class_log_density_deviation'}
+  for name, array in first.items():
+    np.testing.assert_array_equal(array, second[name], err_msg=name)
+
+  model, _ = training.load_model(str(labelled_workdir))
+  config = training.load_config(str(labelled_workdir))
+  train, test = (datasets.load_split(config.data, part)
+                 for part in ('train', 'test'))
+  digits = datasets.load('digits', 'train', data_dir=data_dir)
+  counts = np.bincount(digits.arrays['label'], minlength=10)
+  np.testing.assert_allclose(
+      evaluation.log_frequencies(train), np.log(counts / counts.sum()))
+  scores = evaluation.class_scores(
+      model, test, np.log(counts / counts.sum()), seed=3, num_examples=12)
+  np.testing.assert_allclose(
+      first['class_log_prob'], scores.class_log_prob, atol=1e-3)
+  for name, value in scores.report().items():
+    if isinstance(value, float):
+      value = pytest.approx(value, rel=1e-3, abs=1e-6)
+    assert reports[0][name] == value, name
+  assert reports[0]['class_score_estimator'] == 'exact'
+  bits = evaluation.nll(model, test, seed=3, num_examples=12, batch_size=5)
+  np.testing.assert_allclose(first['bits_per_dim'], bits, rtol=1e-5)
+  without = _report(run_tool(*command, '--noclassify'))
+  assert 'accuracy' not in without
+  assert without['bits_per_dim'] == reports[0]['bits_per_dim']
+
+
+@pytest.mark.parametrize('kind', ['digits', 'table'])
+def test_who_cannot_classify(
+    run_tool, digits_workdir, table_workdir, monkeypatch, kind):
+  """Said before all the work."""
+  workdir = {'digits': digits_workdir, 'table': table_workdir}[kind]
+  monkeypatch.setattr(evaluation, 'evaluate', pytest.fail)
+  line = _line(run_tool('evaluate', f'--workdir={workdir}', '--classify'))
+  assert line.startswith(
+      'evaluate: error: --classify=true: expected false unless the condition '
+      'of the flow is the label. bin/train --condition=label makes it that.')
+
+
+@pytest.mark.parametrize('flags, said', [
+    (['--classify', '--inputs=x.npz'],
+     '--classify=true: expected no such flag with --inputs.'),
+    (['--classify', '--against=x.npz'],
+     '--classify=true: expected no such flag with --against.'),
+    (['--against=digits', '--picture={new}'],
+     '--against=digits: expected no such flag with a flow p(x|c). Other data')])
+def test_flags_that_do_not_go_together(
+    run_tool, labelled_workdir, tmp_path, flags, said):
+  new = tmp_path / 'new.png'
+  line = _line(run_tool(
+      'evaluate', f'--workdir={labelled_workdir}',
+      *(flag.format(new=new) for flag in flags)))
+  assert line.startswith(f'evaluate: error: {said}'), line
+  assert not new.exists()

@@ -106,3 +106,40 @@ def test_missing_package_names_the_way_out(
   assert line.startswith('export: error: --warmup=')
   assert 'tensorflow-serving-api' in line and line.endswith('--nowarmup.')
   assert os.listdir(tmp_path) == []
+
+
+def _report(result):
+  assert result.status == 0, result.stderr
+  return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_exported_labels(run_tool, labelled_workdir, tmp_path):
+  output = tmp_path / 'served'
+  report = _report(run_tool(
+      'export', f'--workdir={labelled_workdir}', f'--output={output}'))
+  assert report['signatures'] == ['log_prob', 'sample', 'encode', 'decode']
+  signatures = tf.saved_model.load(str(output)).signatures
+  for signature in signatures.values():
+    spec = signature.structured_input_signature[1]['condition']
+    assert (spec.dtype, spec.shape.rank) == (tf.int32, 1)
+  seed, labels = tf.constant([0, 5]), tf.constant([8, 1])
+  images = signatures['sample'](
+      num_samples=tf.constant(2), seed=seed, temperature=tf.constant(1.0),
+      condition=labels)['images']
+  model, _ = training.load_model(str(labelled_workdir))
+  served = serving.IntegerFlow(
+      model, numerics.AdaptiveRoulette(0.02, batch_dependent=False))
+  found = signatures['log_prob'](images=images, seed=seed, condition=labels)
+  for name, value in served.log_prob(images, seed, condition=labels).items():
+    np.testing.assert_allclose(found[name], value, rtol=1e-5)
+
+
+def test_exported_columns(run_tool, table_workdir, tmp_path):
+  output = tmp_path / 'served'
+  report = _report(run_tool(
+      'export', f'--workdir={table_workdir}', f'--output={output}'))
+  assert report['columns'] == {
+      'b': 'b', 'd': 'd', 'c': 'condition[:, 0]', 'a': 'condition[:, 1]'}
+  assert json.loads(
+      (output / 'assets.extra' / 'columns.json').read_text()
+  ) == report['columns']

@@ -1,5 +1,9 @@
-"""bin/train on bad input: one clear line, a status, and nothing written."""
+"""bin/train on bad input: one clear line, a status, and nothing written.
 
+And what it reports of flows p(x|c).
+"""
+
+import json
 import math
 
 import numpy as np
@@ -8,9 +12,14 @@ import pytest
 from tests.commands import processes
 from tests.training import runs
 from tf_resflow import configuration
+from tf_resflow import evaluation
 from tf_resflow import training
 from tf_resflow.training import workdir as workdir_lib
 
+_TRAIN = ['--num_steps=3', '--warmup_steps=0', '--learning_rate=0.01',
+          '--batch_size=16', '--num_blocks=1', '--condition_features=4']
+_IMAGES = ['--hidden_channels=4', '--num_dense_blocks=0']
+_VECTORS = ['--hidden_units=8', '--condition_hidden_units=5']
 # Flags, and what the line says.
 _BAD = {
     'dataset': (
@@ -186,3 +195,64 @@ def test_real_process(tmp_path):
   (line,) = result.stderr.splitlines()
   assert line.startswith('train: error: ')
   assert list(tmp_path.iterdir()) == []
+
+
+def _report(result):
+  assert result.status == 0, result.stderr
+  return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_labels_are_trained_on(run_tool, tmp_path):
+  """The report at the end is that of bin/evaluate, accuracy and all."""
+  rng = np.random.default_rng(0)
+  label = np.arange(60) % 2
+  np.savez(tmp_path / 'own.npz', label=label, x=(rng.integers(
+      0, 100, [60, 4, 4, 1]) + 150 * label[:, None, None, None]
+      ).astype(np.uint8))
+  workdir = tmp_path / 'run'
+  trained = _report(run_tool(
+      'train', f'--dataset=array:{tmp_path / "own.npz"}',
+      f'--workdir={workdir}', '--condition=label', '--sample_every=3',
+      '--num_validation=10', '--evaluate_every=3', *_TRAIN, *_IMAGES))
+  assert '--condition=label\n' in (workdir / 'run.flags').read_text()
+  assert [p.name for p in (workdir / 'samples').iterdir()] == [
+      'samples_00000003.png']
+  assert 'validation_bits_per_dim' in (workdir / 'metrics.csv').read_text()
+  evaluated = _report(run_tool('evaluate', f'--workdir={workdir}'))
+  for name in ('bits_per_dim', 'accuracy', 'cross_entropy'):
+    assert evaluated[name] == pytest.approx(trained[name], rel=1e-5), name
+  assert trained['accuracy_num_examples'] == 12
+  assert training.load_model(str(workdir))[0].condition_spec.num_labels == 2
+
+
+def test_columns_are_trained_on(run_tool, table, tmp_path):
+  workdir = tmp_path / 'run'
+  trained = _report(run_tool(
+      'train', f'--dataset=table:{table}', f'--workdir={workdir}',
+      '--condition=d,a', *_TRAIN, *_VECTORS))
+  model, _ = training.load_model(str(workdir))
+  assert model.condition_spec.names == ('d', 'a')
+  assert evaluation.column_names(model) == ('b', 'c')
+  assert 'accuracy' not in trained
+  evaluated = _report(run_tool('evaluate', f'--workdir={workdir}'))
+  assert evaluated['nats'] == pytest.approx(trained['nats'], rel=1e-5)
+
+
+@pytest.mark.parametrize('flags, said', [
+    (['--condition=colour'], '--condition=colour: expected label. It is what '
+     'digits has beside x.'),
+    (['--condition=label,label'], '--condition=label,label: expected label.'),
+    (['--dataset={table}', '--condition=a,e'],
+     '--condition=a,e: expected columns of table:'),
+    (['--dataset={table}', '--condition=a,b,c,d'],
+     '--condition=a,b,c,d: expected fewer columns than there are'),
+    (['--dataset=2d/moons', '--condition=label'],
+     '--condition=label: expected none with dataset=2d/moons'),
+    (['--condition_features=4'], '--condition_features=4: expected its defau')])
+def test_conditions_that_data_have_not(
+    run_tool, table, data_dir, tmp_path, flags, said):
+  result = run_tool(
+      'train', f'--workdir={tmp_path}/run', f'--data_dir={data_dir}',
+      *(flag.format(table=f'table:{table}') for flag in flags))
+  _assert_one_line(result, said)
+  assert not (tmp_path / 'run').exists()

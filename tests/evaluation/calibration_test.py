@@ -119,7 +119,7 @@ def test_ranks_tell_a_posterior_from_wrong_ones():
 
 @pytest.mark.parametrize('level', [0.0, 1.0, 1.5, float('nan')])
 def test_levels_that_mean_nothing(level):
-  with pytest.raises(errors.InvalidValueError, match=f'level={level}: expected'):
+  with pytest.raises(errors.InvalidValueError, match=f'level={level}: expec'):
     evaluation.simultaneous_band(10, 10, level)
 
 

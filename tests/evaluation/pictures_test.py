@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from tests import flows
 from tests import splits
+from tests.evaluation import conditional_flows
+from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow.evaluation import pictures
 
@@ -193,3 +195,127 @@ def test_what_is_refused():
       path([[1.0]], [[2.0]], 1)
     with pytest.raises(ValueError, match=r'expected \[P, D\] both'):
       path([[1.0]], [[2.0, 3.0]], 2)
+
+
+@pytest.fixture(scope='module', name='labelled')
+def _labelled():
+  return conditional_flows.make_labelled_flow()
+
+
+@pytest.fixture(scope='module', name='labelled_split')
+def _labelled_split():
+  return conditional_flows.make_labelled_split(9)
+
+
+def test_rows_of_labels_come_from_the_same_latents(labelled):
+  labels = np.repeat([2, 0], 3)
+  picture = pictures.samples(
+      labelled, 3, seed=4, condition=labels, batch_size=4)
+  z = labelled.draw_latents(3, 4).numpy()
+  np.testing.assert_array_equal(picture.arrays['z'], np.tile(z, [2, 1]))
+  np.testing.assert_array_equal(picture.arrays['condition'], labels)
+  x = picture.arrays['x']
+  np.testing.assert_allclose(
+      x, labelled.inverse(np.tile(z, [2, 1]), labels), atol=1e-4)
+  assert np.abs(x[:3] - x[3:]).max(axis=(1, 2, 3)).min() > 1e-2
+  assert picture.num_columns == 3
+  assert picture.report['num_samples'] == 3
+  np.testing.assert_array_equal(picture.arrays['temperature'], np.ones(6))
+
+
+def test_one_condition_per_sample(labelled):
+  labels = np.array([1, 0, 2, 2])
+  picture = pictures.samples(
+      labelled, 4, seed=4, condition=labels, batch_size=3)
+  np.testing.assert_array_equal(
+      picture.arrays['z'], labelled.draw_latents(4, 4).numpy())
+  np.testing.assert_array_equal(picture.arrays['condition'], labels)
+  np.testing.assert_allclose(
+      picture.arrays['x'], labelled.sample(4, 4, condition=labels), atol=1e-4)
+  other = labelled.sample(4, 4, condition=labels[::-1])
+  assert np.abs(picture.arrays['x'] - other).max(axis=(1, 2, 3))[0] > 1e-2
+  assert picture.num_columns is None
+
+
+def test_temperatures_of_one_condition(labelled):
+  """A row for each of them; with two labels, two for each label."""
+  arrays, report = evaluation.draw(
+      labelled, 2, temperatures=(0.5, 1.0), condition=1)
+  z = labelled.draw_latents(2, 0).numpy()
+  np.testing.assert_array_equal(arrays['z'], np.concatenate([0.5 * z, z]))
+  np.testing.assert_array_equal(arrays['condition'], [1, 1, 1, 1])
+  assert report['temperature'] == [0.5, 1.0]
+  arrays, _ = evaluation.draw(
+      labelled, 2, temperatures=(0.5, 1.0), condition=[1, 1, 0, 0])
+  np.testing.assert_array_equal(
+      arrays['z'], np.concatenate([0.5 * z, z, 0.5 * z, z]))
+  np.testing.assert_array_equal(
+      arrays['condition'], [1, 1, 1, 1, 0, 0, 0, 0])
+  np.testing.assert_array_equal(
+      arrays['temperature'], [0.5, 0.5, 1, 1, 0.5, 0.5, 1, 1])
+  np.testing.assert_allclose(
+      arrays['x'], labelled.inverse(arrays['z'], arrays['condition']),
+      atol=1e-4)
+
+
+def test_vectors_of_several_conditions():
+  flow = conditional_flows.make_vector_flow()
+  conditions = np.array([[1.0, -3.0], [0.0, 5.0]])
+  arrays, _ = evaluation.draw(
+      flow, 3, seed=1, condition=np.repeat(conditions, 3, axis=0))
+  for i, condition in enumerate(conditions):
+    part = slice(3 * i, 3 * i + 3)
+    np.testing.assert_array_equal(
+        arrays['condition'][part], np.tile(condition, [3, 1]))
+    np.testing.assert_allclose(
+        arrays['x'][part], flow.sample(3, 1, condition=condition), atol=1e-5)
+
+
+@pytest.mark.parametrize('condition, message', [
+    (None, 'condition=None: expected labels'),
+    ([0, 1, 2, 0], 'condition=4 conditions: expected one, or 3, one per sam'),
+    ([0, 1], 'condition=2 conditions: expected one, or 3'),
+    ([0, 1, 3], 'condition=3: expected labels')])
+def test_conditions_that_do_not_suit(labelled, condition, message):
+  with pytest.raises(errors.InvalidValueError) as error:
+    pictures.samples(labelled, 3, condition=condition)
+  assert str(error.value).startswith(message)
+
+
+def test_images_are_reconstructed_with_their_own_conditions(
+    labelled, labelled_split):
+  indices = [8, 0, 4]
+  picture = pictures.reconstructions(
+      labelled, labelled_split, indices, batch_size=2)
+  assert picture.report['num_images_changed'] == 0
+  assert 0.0 < picture.report['reconstruction_error_max'] < 1e-3
+  # Every image with the latents of its label, and no others.
+  x, labels = picture.arrays['x'], np.array([2, 0, 1])
+  *_, z, condition = pictures._encode(
+      labelled, labelled_split, indices, {'batch_size': 2})
+  np.testing.assert_array_equal(condition, labels)
+  np.testing.assert_allclose(z, labelled.encode(x, condition=labels), atol=1e-5)
+  assert np.abs(z - labelled.encode(x, condition=labels[::-1])).max() > 1e-2
+
+
+def test_paths_at_one_condition_have_exact_ends(labelled, labelled_split):
+  """Also between images of other labels, which the path does not have."""
+  indices = [2, 7, 4, 0]
+  picture = pictures.interpolations(
+      labelled, labelled_split, indices, num_points=4, condition=[1],
+      batch_size=3)
+  levels = labelled_split.arrays['x'].numpy()[indices]
+  np.testing.assert_array_equal(
+      picture.arrays['image'][:, [0, 3]].reshape([4, 4, 4, 1]),
+      evaluation.levels_to_bytes(levels, 16))
+  assert picture.report['num_images_changed'] == 0
+  assert 0.0 < picture.report['reconstruction_error_max'] < 1e-3
+  x, z = picture.arrays['x'], picture.arrays['z']
+  np.testing.assert_allclose(
+      x.reshape([8, 4, 4, 1]), labelled.inverse(
+          z.reshape([8, -1]).astype(np.float32), 1), atol=1e-4)
+  other = labelled.inverse(z.reshape([8, -1]).astype(np.float32), 2)
+  assert np.abs(other - x.reshape([8, 4, 4, 1])).max(
+      axis=(1, 2, 3)).min() > 1e-2
+  with pytest.raises(errors.InvalidValueError, match='condition=None: expect'):
+    pictures.interpolations(labelled, labelled_split, indices, num_points=4)

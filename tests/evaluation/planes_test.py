@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.evaluation import conditional_flows
 from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import layers
@@ -88,3 +89,32 @@ def test_only_of_the_plane():
   line = models.Flow(layers.Standardize([0.0], [1.0]), (1,))
   with pytest.raises(errors.InvalidValueError, match='a flow on points of the'):
     evaluation.density_on_grid(line, evaluation.Box((0.0, 0.0), (1.0, 1.0)))
+
+
+def test_densities_at_a_condition():
+  flow = conditional_flows.make_vector_flow()
+  box = evaluation.Box((0.0, 0.0), (2.0, 2.0))
+  middles = -2.0 + 0.8 * (0.5 + np.arange(5))
+  points = np.stack(np.meshgrid(middles, middles), axis=-1).reshape([-1, 2])
+  grids = []
+  for condition in ([1.0, -3.0], [0.0, 5.0]):
+    grids.append(evaluation.density_on_grid(
+        flow, box, 5, batch_size=7, condition=condition))
+    expected = np.exp(flow.log_prob(
+        points, np.tile(condition, [25, 1]), estimator='exact'))
+    np.testing.assert_allclose(
+        grids[-1], expected.reshape([5, 5]), rtol=1e-9)
+  assert np.abs(grids[0] - grids[1]).max() > 1e-3
+
+
+def test_pictures_of_a_condition():
+  flow = conditional_flows.make_vector_flow()
+  first, again, other = (
+      evaluation.density_picture(flow, num_samples=200, condition=condition)
+      for condition in ([1.0, -3.0], [[1.0, -3.0]], [0.0, 5.0]))
+  np.testing.assert_array_equal(first, again)
+  # Samples and density alike.
+  changed = np.any(first != other, axis=(0, 2))
+  assert changed[:300].any() and changed[300:].any()
+  with pytest.raises(errors.InvalidValueError, match='condition=None: expect'):
+    evaluation.density_picture(flow, num_samples=200)

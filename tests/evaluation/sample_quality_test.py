@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tests import flows
 from tests import splits
+from tests.evaluation import conditional_flows
 from tf_resflow import evaluation
 from tf_resflow import numerics
 from tf_resflow.evaluation import pictures
@@ -303,3 +304,33 @@ def test_what_kernel_distances_refuse():
     evaluation.squared_mmd(np.zeros([5, 2]), np.zeros([5, 3]))
   with pytest.raises(ValueError, match='num_subsets=10: .* of the 19 example'):
     evaluation.squared_mmd_of_subsets(np.zeros([19, 2]), np.zeros([50, 2]))
+
+
+class _Extractor:
+  """Features that are pixels."""
+
+  def description(self, event_shape):
+    del event_shape
+    return {}
+
+  def __call__(self, images):
+    return np.float32(images)[:, 0, :3, 0]
+
+
+def test_samples_have_conditions_as_often_as_the_data(monkeypatch):
+  flow = conditional_flows.make_labelled_flow()
+  labels = np.arange(25) % 4 % 3
+  split = conditional_flows.make_labelled_split(25, labels=labels)
+  drawn = []
+
+  def decode_batches(model, latents, *options):
+    for z, condition in latents:
+      drawn.extend(condition)
+      yield from original(model, [(z, condition)], *options)
+
+  original = sample_quality.inversion.decode_batches
+  monkeypatch.setattr(
+      sample_quality.inversion, 'decode_batches', decode_batches)
+  evaluation.compare_samples(
+      flow, split, _Extractor(), num_samples=40, batch_size=16)
+  np.testing.assert_array_equal(drawn, np.resize(labels, 40))

@@ -41,8 +41,9 @@ class Condition(options_lib.Options):
           'condition', None, f'The flow of this run is p(x|c): {expected}.')
     if self.condition.endswith('.npz'):
       return evaluation.read_condition(self.condition, spec, 'condition')
-    if self.condition.endswith('.csv') and spec.names:
-      return evaluation.read_rows(self.condition, spec.names, 'condition')
+    if self.condition.endswith('.csv') and not spec.num_labels:
+      return evaluation.read_rows(
+          self.condition, evaluation.condition_names(spec), 'condition')
     return self._parse(spec, expected)
 
   def _parse(self, spec, expected):
@@ -65,6 +66,7 @@ class Condition(options_lib.Options):
   def is_condition_file(self) -> bool:
     """Whether there is one condition per sample."""
     return (self.condition or '').endswith(('.npz', '.csv'))
+
 
 def has_labels(model: Any) -> bool:
   """Whether the condition of a flow is a label."""

@@ -105,14 +105,20 @@ class Options(
       'each where log-determinants are estimated. By default where they are '
       'exact, up to 64 dimensions.')
 
-  def classify_examples(
-      self, run: options_lib.OpenedRun, split: Any,
-  ) -> evaluation.ClassScores | None:
-    """Classifies a split, where that was asked for or takes one draw."""
+  def check_classify(self, model: Any) -> None:
+    """Refuses to classify by a flow that knows no labels."""
     self.require(
-        not self.classify or conditions.has_labels(run.model), 'classify',
+        not self.classify or conditions.has_labels(model), 'classify',
         'false unless the condition of the flow is the label',
         'bin/train --condition=label makes it that.')
+
+  def classify_examples(
+      self, run: options_lib.OpenedRun, split: Any) -> Any:
+    """Classifies a split, where that was asked for or takes one draw.
+
+    Returns:
+      An `evaluation.ClassScores`, or None.
+    """
     if not conditions.should_classify(run.model, self.classify):
       return None
     return evaluation.class_scores(
@@ -225,7 +231,11 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
         options.inputs, evaluation.condition_names(spec)
     ) if is_table else evaluation.read_condition(options.inputs, spec)
     if spec.num_labels and is_table:
-      condition = condition[:, 0]
+      numbers, condition = condition[:, 0], condition[:, 0].astype(np.int32)
+      options.require(
+          np.array_equal(numbers, condition) and condition.min() >= 0
+          and condition.max() < spec.num_labels, 'inputs',
+          f'a .csv file whose column condition has {spec.expected}')
     options.require(
         len(condition) == len(x), 'inputs', 'a file with as many conditions as '
         f'examples, {len(x)}', f'It has {len(condition)}.')
@@ -250,6 +260,7 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
 def _evaluate_split(options: Options, run: options_lib.OpenedRun,
                     settings: dict[str, Any]):
   """Evaluates a part of the data set."""
+  options.check_classify(run.model)
   split = options.load_split(run)
   options.check_count('num_examples', split.num_examples)
   options.check_count('num_reconstructions', split.num_examples)

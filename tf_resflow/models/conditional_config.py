@@ -24,8 +24,8 @@ class ConditionalConfig(model_config.ModelConfig):
       32, help='Numbers that a condition becomes, in one network for the whole '
       'flow: a learned vector for every label.', minimum=1)
   condition_hidden_units: tuple[int, ...] = fields.field(
-      (64, 64), help='Widths of the hidden layers of the network of conditions '
-      'that are numbers.', minimum=1)
+      (64, 64), help='Widths of the hidden layers of the network '
+      'of conditions that are numbers.', minimum=1)
   condition_labels: int = fields.field(
       0, help='Number of labels that are conditions; 0 for none.', minimum=0,
       is_flag=False)

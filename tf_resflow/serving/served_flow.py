@@ -76,15 +76,15 @@ class ServedFlow:
       method: of this flow.
       names: of what it takes.
     """
-    specs = [self._specs[name] for name in names]
-    if self.model.condition_spec is None:
-      return method, specs
+    is_conditional = self.model.condition_spec is not None
+    keywords = ['condition'] * is_conditional
 
-    def conditioned(*tensors):
-      *others, condition = tensors
-      return method(*others, condition=condition)
+    def call(*tensors):
+      # The last tensor, if there is one more.
+      return method(*tensors[:len(names)], **dict(zip(
+          keywords, tensors[len(names):], strict=True)))
 
-    return conditioned, [*specs, self._specs['condition']]
+    return call, [self._specs[name] for name in (*names, *keywords)]
 
   def data_specs(self) -> list[tf.TensorSpec]:
     """Returns what the data of a request look like."""

@@ -196,7 +196,15 @@ def objective_of(model: models.Flow, nll_weight: float = 1.0) -> Objective:
     model: images with `num_levels` are measured in bits/dim, other events in
       nats; a classifier makes it a hybrid.
     nll_weight: `lambda` of a hybrid; 0 trains the classifier alone.
+
+  Raises:
+    InvalidValueError: for a hybrid whose condition is a label.
   """
+  spec = model.condition_spec
+  errors.check(
+      not model.has_classifier or spec is None or not spec.num_labels, 'hybrid',
+      'true', 'false where the condition is a label',
+      'The classifier would be given what it is to learn.')
   if model.has_classifier:
     return Hybrid(nll_weight) if nll_weight else CrossEntropy()
   return Objective.get(model.unit)

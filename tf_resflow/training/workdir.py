@@ -104,7 +104,7 @@ def check(workdir: str, config: configuration.Config) -> None:
 def _listed(differences, template):
   """Returns a list of fields, of our value and of theirs."""
   return ', '.join(
-      template.format(name, *map(values.text_of, pair))
+      template.format(name, *(values.text_of(v) or 'none' for v in pair))
       for name, pair in differences.items())
 
 

@@ -8,12 +8,12 @@ from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.layers import condition_spec as spec_lib
-from tf_resflow.layers.bijections import bijection
+from tf_resflow.layers.bijections import bijection as bijection_lib
 from tf_resflow.layers.conditions import condition_network as networks
 
 
 @base_layer.configured
-class Conditional(bijection.SolvingBijection):
+class Conditional(bijection_lib.SolvingBijection):
   """`f(x, h(c))`: all of a bijection shares one network of conditions.
 
   `h` is evaluated once per pass, however many blocks the bijection has and
@@ -43,7 +43,7 @@ class Conditional(bijection.SolvingBijection):
   takes_condition = True
 
   def __init__(
-      self, bijection: bijection.Bijection,  # noqa: F811
+      self, bijection: bijection_lib.Bijection,
       condition_network: networks.ConditionNetwork, **kwargs):
     kwargs.setdefault('dtype', bijection.compute_dtype)
     super().__init__(**kwargs)
@@ -94,7 +94,7 @@ class Conditional(bijection.SolvingBijection):
   def transform(
       self, x: tf.Tensor, *, condition: Any = None,
       seed: numerics.random.SeedLike = None,
-      estimator: numerics.Estimator | None = None) -> bijection.Transformed:
+      estimator: numerics.Estimator | None = None) -> bijection_lib.Transformed:
     base_layer.build_once(self, x.shape)
     return self.bijection.transform(
         x, condition=self.features(condition, x), seed=seed,
@@ -102,7 +102,7 @@ class Conditional(bijection.SolvingBijection):
 
   def solve_inverse(
       self, y: tf.Tensor, *, condition: Any = None,
-      solver: numerics.Solver | None = None) -> bijection.Inverted:
+      solver: numerics.Solver | None = None) -> bijection_lib.Inverted:
     return self.bijection.solve_inverse(
         y, condition=self.features(condition, y), solver=solver)
 
@@ -118,10 +118,10 @@ class Conditional(bijection.SolvingBijection):
   def is_initialized(self) -> bool:
     return self.bijection.is_initialized
 
-  def slope_bounds(self) -> bijection.SlopeBounds:
+  def slope_bounds(self) -> bijection_lib.SlopeBounds:
     return self.bijection.slope_bounds()
 
-  def frozen(self) -> bijection.Bijection:
+  def frozen(self) -> bijection_lib.Bijection:
     frozen = Conditional(
         self.bijection.frozen(),
         base_layer.frozen_copy(self.condition_network), name=self.name,
@@ -129,7 +129,7 @@ class Conditional(bijection.SolvingBijection):
     frozen.built = True
     return frozen
 
-  def elementary(self) -> list[bijection.Bijection]:
+  def elementary(self) -> list[bijection_lib.Bijection]:
     return self.bijection.elementary()
 
   def share_functions(self, functions: dict) -> None:
