@@ -185,6 +185,10 @@ def _draw_vectors(options: Options, run: options_lib.OpenedRun) -> dict:
   options.refuse(
       True, ('interpolate', 'reconstruct', 'num_columns'),
       f'with model={run.config.model.name()}', 'It goes with images.')
+  condition = options.read_conditions(run.model)
+  options.require(
+      suffix != '.png' or condition is None or len(condition) == 1, 'condition',
+      'one condition with .png of vectors', 'It shows one density.')
   arrays, report = evaluation.draw(
       run.model, seed=options.seed, temperatures=options.temperature,
       solver=options.make_solver(), strategy=run.strategy,
@@ -193,17 +197,13 @@ def _draw_vectors(options: Options, run: options_lib.OpenedRun) -> dict:
   if suffix == '.npz':
     np.savez(options.output, **arrays)
   elif suffix == '.csv':
-    condition, spec = arrays.get('condition'), run.model.condition_spec
-    conditions = [] if condition is None else [
-        condition.reshape([len(arrays['x']), -1])]
+    columns = [] if condition is None else [
+        arrays['condition'].reshape([len(arrays['x']), -1])]
     evaluation.write_table(
-        options.output, (*names, *evaluation.condition_names(spec)),
-        np.column_stack([arrays['x'], *conditions]))
+        options.output, (*names, *evaluation.condition_names(
+            run.model.condition_spec)),
+        np.column_stack([arrays['x'], *columns]))
   else:
-    condition = options.read_conditions(run.model)
-    options.require(
-        condition is None or len(condition) == 1, 'condition',
-        'one condition with .png of vectors', 'It shows one density.')
     evaluation.save_image(options.output, evaluation.density_picture(
         run.model, samples=arrays['x'], condition=condition))
   return report

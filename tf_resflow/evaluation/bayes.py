@@ -140,20 +140,26 @@ def class_scores(
         x, label, random.whole_batch(random.numbered(draw, numbers)),
         estimator=rule.estimator)
 
-  def batches():
-    return datasets.evaluation_batches(
-        split, batch_size=batch_size, seed=seed, num_examples=num_examples)
+  true_labels = []
 
-  arguments = (
-      (batch['x'], batch['index'], draw, tf.constant(label))
-      for draw in draws for label in range(spec.num_labels)
-      for batch in batches())
+  def arguments():
+    # The data are read once.
+    for batch in datasets.evaluation_batches(
+        split, batch_size=batch_size, seed=seed, num_examples=num_examples):
+      true_labels.append(batch['condition'])
+      for draw in draws:
+        for label in range(spec.num_labels):
+          yield batch['x'], batch['index'], draw, tf.constant(label)
+
   bar = batch_map.progress_bar(
       rule.num_repeats * spec.num_labels * num_examples, verbose,
       f"Classifying by Bayes' rule: {rule.reason}.")
-  values = np.concatenate(list(batch_map.map_batches(
-      evaluate, arguments, strategy, bar)))
+  values = list(batch_map.map_batches(evaluate, arguments(), strategy, bar))
+  num_values = rule.num_repeats * spec.num_labels
+  repeats = np.concatenate([
+      np.reshape(values[i:i + num_values], [
+          rule.num_repeats, spec.num_labels, -1])
+      for i in range(0, len(values), num_values)], axis=2)
   return ClassScores(
-      values.astype(np.float64).reshape(
-          [rule.num_repeats, spec.num_labels, num_examples]).swapaxes(1, 2),
-      log_prior, np.concatenate([b['condition'] for b in batches()]), rule)
+      repeats.astype(np.float64).swapaxes(1, 2), log_prior,
+      np.concatenate(true_labels), rule)
