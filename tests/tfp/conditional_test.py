@@ -80,6 +80,23 @@ def test_batch_shapes_broadcast(x_batch, condition_batch, is_traced):
       actual, np.reshape(expected, batch), rtol=1e-10)
 
 
+@pytest.mark.parametrize('kind', [np.array, tf.constant, np.ndarray.tolist])
+def test_a_log_det_is_that_of_the_condition_it_is_asked_for(kind):
+  """What `forward` hands over belongs to its condition alone."""
+  block = _block('block')
+  x, first = _draw(5, 2), np.asarray(_draw(5, 3, seed=1))
+  y = block.forward(x, condition=kind(first))
+  other = block.inverse_log_det_jacobian(y, condition=kind(first + 1.0))
+  x_of_other = block.layer.inverse(y, condition=first + 1.0)
+  np.testing.assert_allclose(
+      other, -block.layer.forward_and_log_det(
+          x_of_other, condition=first + 1.0)[1], atol=1e-8)
+  y = block.forward(x, condition=kind(first))
+  np.testing.assert_allclose(
+      block.inverse_log_det_jacobian(y, condition=kind(first)),
+      -block.forward_log_det_jacobian(x, condition=first), atol=1e-8)
+
+
 def test_unknown_batch_sizes():
   density = _density(_block('block'))
   log_prob = tf.function(
