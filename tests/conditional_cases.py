@@ -118,14 +118,17 @@ def _conditional_flow(make_fn, event_shape, **facts):
 _EVERYWHERE = ('blocks', 'gates', 'act_norm', 'linear', 'base')
 
 
-def conditional_image_flow(block: str, is_random: bool = True) -> case_lib.Case:
+def conditional_image_flow(
+    block: str, is_random: bool = True) -> case_lib.Case:
   """Returns a case of a `models.ResidualFlow` p(x|c), of a kind of block."""
+  unused = registries.UNUSED_PLACES.get(block, ())
   return _conditional_flow(
       models.ResidualFlowConfig(
           image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1),
           hidden_channels=4, num_dense_blocks=1, dense_hidden_units=4,
           block=block, condition_labels=3, condition_features=4,
-          condition_at=_EVERYWHERE).build,
+          condition_at=tuple(
+              place for place in _EVERYWHERE if place not in unused)).build,
       (4, 4, 1), is_pixels=True, is_random=is_random, kernel_scale=0.2)
 
 

@@ -340,3 +340,46 @@ def test_a_condition_makes_no_difference_at_first():
   np.testing.assert_allclose(
       conditional.log_prob(x, np.arange(6) % 5, seed=3),
       plain.log_prob(x, seed=3), rtol=1e-6)
+
+
+@pytest.mark.parametrize('is_inverse', [False, True])
+def test_a_dropped_gradient_of_the_condition_is_an_error(is_inverse):
+  """Where nothing else is differentiated: a frozen block, constant data."""
+  block = _dense_block().frozen()
+  x = _inputs((3,))[0][:1]
+
+  def loss(condition):
+    condition = condition[tf.newaxis]
+    return tf.reduce_sum(
+        block.inverse(x, condition=condition) if is_inverse else
+        block.forward_and_log_det(x, condition=condition, seed=1)[1])
+
+  def gradients(map_fn):
+    conditions = _inputs((3,))[1]
+
+    @tf.function(autograph=False)
+    def run(conditions):
+      with tf.GradientTape() as tape:
+        tape.watch(conditions)
+        values = map_fn(loss, conditions)
+      return tape.gradient(values, conditions)
+
+    return run(conditions)
+
+  assert np.abs(gradients(tf.map_fn)).max() > 1e-3
+  with pytest.raises(LookupError, match='custom gradient'):
+    gradients(tf.vectorized_map)
+
+
+def test_labels_that_do_not_exist_are_nan_under_xla():
+  """XLA drops assertions."""
+  flow = layers.Conditional(
+      _dense_block(), layers.LabelEmbedding(3, 4, dtype='float64'))
+  x = tf.ones([3, 3], tf.float64)
+  compiled = tf.function(
+      lambda x, labels: flow.forward_and_log_det(
+          x, condition=labels, seed=1)[0], autograph=False, jit_compile=True)
+  y = compiled(x, tf.constant([1, -1, 3]))
+  np.testing.assert_allclose(
+      y[0], flow.forward_and_log_det(x, condition=1, seed=1)[0][0], rtol=1e-6)
+  assert np.all(np.isnan(y[1:]))

@@ -15,7 +15,7 @@ def _blocks():
 
 
 def test_the_posterior_takes_twenty_lines():
-  code = _blocks()[1].code
+  code = _blocks()[2].code
   assert 'posterior.log_prob' in code and 'posterior.sample' in code
   assert len([line for line in code.splitlines() if line]) == 20
 
@@ -25,7 +25,7 @@ def test_ranks_are_uniform_and_those_of_a_narrow_posterior_are_not(
     tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   scope = {}
-  for line, code in _blocks()[:3]:
+  for line, code in _blocks()[:4]:
     exec(compile('\n' * (line - 1) + code, str(_PAGE), 'exec'), scope)
   assert scope['num_simulations'] == 500 and scope['band'].level == 0.99
   # With 99 % of both parameters a right one would fail one time in fifty.

@@ -96,7 +96,7 @@ def test_entries_of_an_array(tmp_path):
   numbers = rng.normal([3.0, -1.0], [2.0, 0.1], [40, 2])
   info = datasets.info(_array(tmp_path, condition=numbers))
   # Known, and of no matter until a model takes it.
-  assert info.entry.size == 2 and info.condition is None
+  assert info.entry_fn is not None and info.condition is None
   assert info.condition_facts()['condition_size'] == 0
   given = info.conditioned(['condition'])
   train = given.load_fn('train')[2]

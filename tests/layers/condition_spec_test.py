@@ -34,17 +34,22 @@ def test_numbers(condition, expected):
     (_LABELS, None, 'None'), (_LABELS, [0, 3], '3'), (_LABELS, -1, '-1'),
     (_LABELS, [1.0], 'a tensor float32 (1,)'),
     (_LABELS, [[1]], 'a tensor int32 (1, 1)'),
+    (_LABELS, np.array([2**32 + 1]), '4294967297'),
+    (_VECTORS, [[np.nan, 1.0]], 'numbers that are not finite'),
     (_LABELS, 'three', 'a tensor string ()'),
     (_VECTORS, None, 'None'), (_VECTORS, [1.0], 'a tensor float32 (1,)'),
     (_VECTORS, [[1.0, 2.0, 3.0]], 'a tensor float32 (1, 3)'),
-    (_VECTORS, [[1.0, 2.0], [3.0]], '[[1.0, 2.0], [3.0]]'),
-    (_VECTORS, [[True, False]], 'a tensor bool (1, 2)')])
+    (_VECTORS, [[1.0, 2.0], [3.0]], '[[1.0, 2.0], [3.0]]')])
 def test_what_is_refused(spec, condition, given):
   with pytest.raises(errors.InvalidValueError) as error:
     spec.convert(condition)
   assert str(error.value).startswith(
       f'condition={given}: expected {spec.expected}.')
   assert '\n' not in str(error.value)
+
+
+def test_python_numbers_keep_their_digits():
+  assert _VECTORS.convert([0.1, 0.2], 'float64').numpy()[0, 0] == 0.1
 
 
 def test_messages_say_what_is_expected():

@@ -22,6 +22,11 @@ def test_where_it_enters():
      'condition_at=head: expected one of blocks, gates, act_norm'),
     ({**_LABELS, 'condition_at': ()}, 'condition_at=: expected'),
     ({**_LABELS, 'condition_features': 0}, 'condition_features=0: expected'),
+    ({**_LABELS, 'condition_at': ('base', 'base')},
+     'condition_at=base,base: expected every place once'),
+    ({**_LABELS, 'condition_at': ('gates', 'base'), 'block': 'coupling',
+      'activation': 'relu'},
+     'condition_at=gates,base: expected others than gates with block=coupling'),
     ({'condition_features': 8}, 'condition_features=8: expected its default, '
      '32, without a condition'),
     ({'condition_at': ('base',)}, 'condition_at=base: expected its default'),

@@ -80,7 +80,9 @@ def test_batch_shapes_broadcast(x_batch, condition_batch, is_traced):
       actual, np.reshape(expected, batch), rtol=1e-10)
 
 
-@pytest.mark.parametrize('kind', [np.array, tf.constant, np.ndarray.tolist])
+@pytest.mark.parametrize('kind', [
+    np.array, tf.constant, np.ndarray.tolist,
+    lambda rows: [tf.constant(row) for row in rows], tf.Variable])
 def test_a_log_det_is_that_of_the_condition_it_is_asked_for(kind):
   """What `forward` hands over belongs to its condition alone."""
   block = _block('block')
@@ -95,6 +97,39 @@ def test_a_log_det_is_that_of_the_condition_it_is_asked_for(kind):
   np.testing.assert_allclose(
       block.inverse_log_det_jacobian(y, condition=kind(first)),
       -block.forward_log_det_jacobian(x, condition=first), atol=1e-8)
+
+
+@pytest.mark.parametrize('kind', [np.array, tf.Variable])
+def test_a_log_det_is_not_that_of_a_condition_that_has_changed(kind):
+  block = _block('block')
+  x, first = _draw(5, 2), np.asarray(_draw(5, 3, seed=1))
+  condition = kind(first)
+  y = block.forward(x, condition=condition)
+  if kind is np.array:
+    condition += 1.0
+  else:
+    condition.assign(first + 1.0)
+  x_of_other = block.layer.inverse(y, condition=first + 1.0)
+  np.testing.assert_allclose(
+      block.inverse_log_det_jacobian(y, condition=condition),
+      -block.layer.forward_and_log_det(
+          x_of_other, condition=first + 1.0)[1], atol=1e-8)
+
+
+def test_a_condition_for_all_passes_its_network_once():
+  sizes = []
+
+  class Counting(keras.layers.Dense):
+
+    def call(self, inputs):
+      sizes.append(inputs.shape[0])
+      return super().call(inputs)
+
+  block = _block('block', layers.KerasNetwork(
+      Counting(4, dtype='float64'), [3], dtype='float64'))
+  sizes.clear()
+  block.forward(_draw(4, 5, 2), condition=_draw(3))
+  assert sizes == [1]
 
 
 def test_unknown_batch_sizes():
@@ -153,7 +188,10 @@ def test_gradients_reach_the_network_and_the_condition():
 @pytest.mark.parametrize('condition, message', [
     (None, r'condition=None: expected numbers \[B, 3\]'),
     (np.ones([5, 2]), r'condition=a tensor float64 \(5, 2\): expected'),
-    (np.float64(1.0), r'condition=a tensor \(\): expected numbers')])
+    (np.float64(1.0), r'condition=a tensor \(\): expected numbers'),
+    (np.full([5, 3], np.nan), 'condition=numbers that are not finite'),
+    (np.ones([4, 3]), r'condition=a batch \(4,\): expected one that broadcasts '
+     r'with \(5,\), that of the inputs of block')])
 def test_refusals_are_one_line(condition, message):
   density = _density(_block('block'))
   kwargs = {} if condition is None else {'condition': condition}
@@ -168,3 +206,11 @@ def test_refusals_are_one_line(condition, message):
 def test_certificate_of_a_conditional_block():
   block = _block('block')
   assert block.certificate().bound < 1.0
+
+
+def test_a_layer_that_takes_none_refuses_one():
+  norm = bijectors.ActNorm([2], dtype='float64')
+  for x in (_draw(5, 2), _draw(2), _draw(3, 4, 2)):
+    with pytest.raises(errors.InvalidValueError, match=(
+        'condition=given: expected none, since act_norm depends on no')):
+      norm.forward(x, condition=tf.ones([7, 9]))

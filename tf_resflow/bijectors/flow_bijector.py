@@ -28,26 +28,47 @@ class _Handover:
     # Python tells of the death of a tensor before another can take its id.
     alive = [weakref.ref(t, lambda _: self._kept.pop(key, None))
              for t in tf.nest.flatten(y)]
-    self._kept[key] = alive, kwargs, log_det
+    self._kept[key] = alive, _snapshot(kwargs), log_det
 
   def take(self, y: tf.Tensor, kwargs: dict) -> tf.Tensor | None:
     """Returns the log-determinant that belongs to `y`, or None."""
     _, kept_kwargs, log_det = self._kept.pop(_ids(y), (None, None, None))
-    return log_det if _are_same(kwargs, kept_kwargs) else None
+    return log_det if kept_kwargs is not None and _are_same(
+        kwargs, kept_kwargs) else None
 
 
 def _ids(y):
   return tuple(map(id, tf.nest.flatten(y)))
 
 
-def _are_same(a, b):
-  if isinstance(a, dict) and isinstance(b, dict):
-    return a.keys() == b.keys() and all(_are_same(a[k], b[k]) for k in a)
-  if a is b:
-    return True
-  # Comparing tensors or arrays takes time, or has no single answer.
-  return not any(
-      tf.is_tensor(t) or isinstance(t, np.ndarray) for t in (a, b)) and a == b
+def _snapshot(value):
+  """Returns an argument such that it is known when it has changed."""
+  if isinstance(value, dict):
+    return {key: _snapshot(v) for key, v in value.items()}
+  if isinstance(value, (list, tuple)):
+    return [_snapshot(v) for v in value]
+  if isinstance(value, np.ndarray):
+    return value.copy()
+  if hasattr(value, 'assign') and tf.executing_eagerly():
+    return np.array(value)
+  return value
+
+
+def _are_same(a, kept):
+  """Whether an argument is what it was when `kept` was taken of it."""
+  if isinstance(kept, dict):
+    return isinstance(a, dict) and a.keys() == kept.keys() and all(
+        _are_same(a[k], kept[k]) for k in kept)
+  if isinstance(kept, list):
+    return isinstance(a, (list, tuple)) and len(a) == len(kept) and all(
+        map(_are_same, a, kept))
+  if isinstance(kept, np.ndarray):
+    return (isinstance(a, np.ndarray) or hasattr(a, 'assign')) and (
+        np.array_equal(np.array(a), kept))
+  # Comparing tensors takes time, and in a graph has no answer.
+  return a is kept or not any(
+      tf.is_tensor(t) or isinstance(t, np.ndarray) for t in (a, kept)
+  ) and a == kept
 
 
 class FlowBijector(tfb.Bijector):

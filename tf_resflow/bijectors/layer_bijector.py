@@ -108,18 +108,32 @@ class LayerBijector(flow_bijector.FlowBijector):
     A condition that has none, or that of the inputs, stays as it is.
     """
     spec = self.layer.condition_spec
-    if condition is None or spec is None:
+    if condition is None:
       return x, condition
-    condition = tf.convert_to_tensor(condition)
+    errors.check(
+        spec is not None, 'condition', 'given',
+        f'none, since {self.name} depends on no condition')
+    try:
+      condition = tf.convert_to_tensor(
+          condition, dtype_hint=None if spec.num_labels else self.dtype)
+    except (TypeError, ValueError):
+      raise errors.InvalidValueError(
+          'condition', repr(condition), spec.expected) from None
     ndims = len(spec.shape)
     errors.check(
-        condition.shape.rank >= ndims, 'condition',
-        f'a tensor {condition.shape}', spec.expected)
+        condition.shape.rank is not None and condition.shape.rank >= ndims,
+        'condition', f'a tensor {condition.shape}', spec.expected)
     batches = [t.shape[:t.shape.rank - n]
                for t, n in ((x, event_ndims), (condition, ndims))]
-    if not batches[1] or batches[0].is_fully_defined() and (
+    if batches[1].rank == 0 or batches[0].is_fully_defined() and (
         batches[0] == batches[1]):
       return x, condition
+    try:
+      tf.broadcast_static_shape(*batches)
+    except ValueError:
+      raise errors.InvalidValueError(
+          'condition', f'a batch {batches[1]}', 'one that broadcasts with '
+          f'{batches[0]}, that of the inputs of {self.name}') from None
     shape = tf.broadcast_dynamic_shape(*(
         tf.shape(t)[:batch.rank] for t, batch in zip(
             (x, condition), batches, strict=True)))

@@ -9,6 +9,9 @@ from tf_resflow import evaluation
 from tf_resflow.commands import options as options_lib
 from tf_resflow.configuration import fields
 
+# That are compared where nobody asked for it.
+_MAX_LABELS = 32
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Condition(options_lib.Options):
@@ -79,8 +82,10 @@ def should_classify(model: Any, asked: bool | None) -> bool:
 
   Args:
     model: a flow.
-    asked: what a flag says; None for where it takes one draw.
+    asked: what a flag says; None for where it takes one draw for each of a few
+      labels.
   """
   return has_labels(model) and (
-      evaluation.scoring_rule(model).num_repeats == 1 if asked is None
-      else asked)
+      asked if asked is not None else
+      model.condition_spec.num_labels <= _MAX_LABELS
+      and evaluation.scoring_rule(model).num_repeats == 1)

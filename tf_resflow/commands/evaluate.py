@@ -16,9 +16,14 @@ bits_per_dim [n], z [n, D] and log_det_repeats [repeats, n], with noise channels
 also log_prob_repeats. z is flattened from channels-last features; for a workdir
 of bin/convert from channels-first ones, as the authors' code does.
 
+A flow p(x|c) is evaluated given the condition of every example; --inputs then
+has an array condition, or the columns. Where it is the label, the accuracy is
+that by Bayes' rule (--classify).
+
 --output of a split gets bits_per_dim [repeats, n], log_prob and
 log_prob_deviation [n], means over the repeats and so over the noise of
-dequantisation, and label [n]; of hybrids all files get class_log_prob [n, K].
+dequantisation, and label [n]; of hybrids all files get class_log_prob [n, K],
+and where Bayes' rule classified class_log_density [n, K], log p(x|y).
 
 --against takes the log p(x) of single images for a score that tells the data of
 the run (in) from others (out): AUROC is the probability that an image of the
@@ -102,8 +107,9 @@ class Options(
   classify: bool | None = fields.field(
       None, help="Classify by Bayes' rule from log p(x|y), with a flow whose "
       'condition is the label: one evaluation for every label, and 16 draws '
-      'each where log-determinants are estimated. By default where they are '
-      'exact, up to 64 dimensions.')
+      'each where log-determinants are estimated. By default where one draw '
+      'will do (up to 64 dimensions, and coupling blocks), with up to 32 '
+      'labels.')
 
   def check_classify(self, model: Any) -> None:
     """Refuses to classify by a flow that knows no labels."""
@@ -208,8 +214,12 @@ def _write(options: Options, run: options_lib.OpenedRun,
     evaluation.append_columns(options.inputs, options.output, columns)
     return
   names = evaluation.column_names(run.model)
-  evaluation.write_table(options.output, (*names, *columns), np.column_stack(
-      [arrays['x'], *columns.values()]))
+  given = [] if run.model.condition_spec is None else [
+      np.reshape(arrays['condition'], [len(arrays['x']), -1])]
+  evaluation.write_table(
+      options.output, (*names, *evaluation.condition_names(
+          run.model.condition_spec), *columns),
+      np.column_stack([arrays['x'], *given, *columns.values()]))
 
 
 def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
@@ -253,6 +263,8 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
   order = 'channels_first' if is_converted else 'channels_last'
   if is_vector:
     results['x'] = x
+  if condition is not None:
+    results['condition'] = condition
   return {'inputs': options.inputs, 'latent_order': order, **report
           }, results, bounds
 

@@ -67,8 +67,9 @@ class Options(
   output: str = options_lib.required(
       help='File to write, .png or .npz, or .csv of vectors.')
   num_samples: int | None = fields.field(
-      None, help='Samples for every temperature (64 by default), pairs of '
-      '--interpolate (8), or images of --reconstruct (32).', minimum=1)
+      None, help='Samples for every temperature (64 by default), or for every '
+      'label of several (8), pairs of --interpolate (8), or images of '
+      '--reconstruct (32).', minimum=1)
   temperature: tuple[float, ...] = fields.field(
       (1.0,), help='Standard deviation of the latents, or several of them: '
       '0.7,0.8,0.9,1.0.', minimum=0, min_length=1)

@@ -96,6 +96,9 @@ UNUSED_FIELDS = {
     'coupling': ('constraint', 'norms', 'norm_bound', 'uncertified',
                  'lipschitz_coeff', 'estimator', 'memory')}
 
+# Places where a condition can enter that a block does not have.
+UNUSED_PLACES = {'coupling': ('gates',)}
+
 # What passes a coupling, and what it changes.
 MASKS = registry.Registry('mask', {
     'channel': f'{_BIJECTIONS}.masks:Channel',

@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
   'loading': ['load', 'load_split'],
   'pipeline': [
     'dequantize', 'evaluation_batches', 'quantize', 'training_batches'],
-  'split': ['Split', 'some_conditions'],
+  'split': ['Split', 'first_conditions', 'some_conditions'],
   'tfds_images': ['DatasetNotFoundError'],
   'vector_info': ['DrawnInfo', 'VectorInfo'],
 })

@@ -1,11 +1,12 @@
 """An array of images or vectors in a file, as a data set."""
 
+import functools
 import zipfile
 import zlib
 
 import numpy as np
 
-from tf_resflow.datasets import condition_info
+from tf_resflow.datasets import array_conditions
 from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import image_info
 from tf_resflow.datasets import own_files
@@ -46,11 +47,8 @@ def open_file(path: str) -> dataset_info.DatasetInfo:
   x, labels = arrays.get('x'), arrays.get('label')
   check(x is not None, f'Its arrays are {", ".join(arrays) or "none"}.')
   _check_examples('x', x, labels, check)
-  condition = arrays.get('condition')
-  _check_condition('condition', condition, x, check)
   if 'x_test' in arrays:
     test, test_labels = arrays['x_test'], arrays.get('label_test')
-    test_condition = arrays.get('condition_test')
     _check_examples('x_test', test, test_labels, check)
     check(
       test.shape[1:] == x.shape[1:] and test.dtype.kind == x.dtype.kind,
@@ -65,39 +63,32 @@ def open_file(path: str) -> dataset_info.DatasetInfo:
       labels is None or test_labels.max() <= labels.max(),
       'Its label_test has a class that label lacks.',
     )
-    _check_condition('condition_test', test_condition, test, check)
-    check(
-      (condition is None) == (test_condition is None) and (
-        condition is None
-        or (condition.shape[1:], _is_label(condition)) == (
-          test_condition.shape[1:], _is_label(test_condition))),
-      'Its condition and condition_test do not go together.',
-    )
     check(len(test) >= 2, 'Its x_test has one example; a standard error needs '
           'two.')
     # A validation part is the end of what trains: it should hold all classes.
-    order = own_files.split_order(len(x))
-    parts = {
-      'train': _rows((x, labels, condition), order),
-      'test': (test, test_labels, *filter(_is_given, [test_condition])),
-    }
+    rows = {'train': own_files.split_order(len(x))}
+    parts = {'test': (test, test_labels)}
   else:
     check(
       len(x) >= _MIN_EXAMPLES, f'It has {len(x)} examples; a held-out part '
       f'needs {_MIN_EXAMPLES} at least.',
     )
-    parts = {
-      name: _rows((x, labels, condition), part)
-      for name, part in zip(
-        ('train', 'test'), own_files.held_out(len(x)), strict=True
-      )
-    }
+    rows = dict(zip(
+      ('train', 'test'), own_files.held_out(len(x)), strict=True
+    ))
+    parts = {}
+  parts |= {
+    name: (x[part], None if labels is None else labels[part])
+    for name, part in rows.items()
+  }
   facts = {
     'name': f'array:{path}', 'description': 'An array of your own.',
     'num_train': len(parts['train'][0]), 'num_test': len(parts['test'][0]),
     'num_classes': 0 if labels is None else int(labels.max()) + 1,
     'load_fn': parts.__getitem__,
-    'entry': None if condition is None else _entry(parts, check),
+    'entry_fn': functools.partial(
+      array_conditions.read, arrays, rows, check
+    ) if 'condition' in arrays else None,
     'fingerprint': own_files.fingerprint(
       *(part for name in sorted(arrays) for part in (name, arrays[name]))
     ),
@@ -154,52 +145,3 @@ def _check_examples(name, x, labels, check):
     f'{"none" if labels is None else f"{labels.dtype} {list(labels.shape)}"}, '
     'not one whole number from 0 for each example.',
   )
-
-
-def _is_given(array):
-  return array is not None
-
-
-def _is_label(condition):
-  return np.issubdtype(condition.dtype, np.integer)
-
-
-def _rows(arrays, rows):
-  """Returns rows of examples, of labels or None, and of conditions, if any."""
-  x, labels, *condition = (None if a is None else a[rows] for a in arrays)
-  return (x, labels, *filter(_is_given, condition))
-
-
-def _check_condition(name, condition, x, check):
-  """Checks an array of conditions, if there is one."""
-  if condition is None:
-    return
-  is_right = len(condition.shape) > 0 and len(condition) == len(x) and (
-    condition.ndim == 1 and condition.min() >= 0 if _is_label(condition) else
-    np.issubdtype(condition.dtype, np.floating) and condition.ndim in (1, 2)
-    and condition.size > 0 and np.all(np.isfinite(condition)))
-  check(
-    is_right, f'Its {name} is {condition.dtype} {list(condition.shape)}, not '
-    f'finite floats [{len(x)}, K] or whole numbers [{len(x)}] from 0.',
-  )
-
-
-def _entry(parts, check):
-  """Returns the facts about conditions, of the parts of examples."""
-  train, test = (parts[name][2] for name in ('train', 'test'))
-  if _is_label(train):
-    check(
-      test.max() <= train.max(), f'Its test part has a condition {test.max()} '
-      'that no example that trains has.',
-    )
-    return condition_info.ConditionInfo(num_labels=int(train.max()) + 1)
-  for name in parts:  # A number each is a vector of one.
-    x, labels, condition = parts[name]
-    parts[name] = x, labels, condition.reshape([len(condition), -1])
-  train, test = (parts[name][2] for name in ('train', 'test'))
-  mean, std = own_files.standardisation(
-    [f'{i} of condition' for i in range(train.shape[1])], train, test, check,
-    has_density=False,
-  )
-  return condition_info.ConditionInfo(
-    size=train.shape[1], mean=mean, std=std)

@@ -1,7 +1,7 @@
 """What is known about a data set before any of it is read."""
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import importlib
 import os
@@ -41,8 +41,8 @@ class DatasetInfo(abc.ABC):
     homepage: Where it is described.
     fingerprint: A digest of data that may change, so that a run notices it;
       empty for those of the catalogue.
-    entry: Facts about the conditions that come with the examples, where some
-      do.
+    entry_fn: Returns facts about the conditions that come with the examples,
+      and these of 'train' and 'test', where some do.
     condition: Facts about those that a model depends on, see `conditioned`;
       None for none.
   """
@@ -58,7 +58,9 @@ class DatasetInfo(abc.ABC):
   description: str = ''
   homepage: str = ''
   fingerprint: str = ''
-  entry: condition_info.ConditionInfo | None = None
+  entry_fn: Callable[
+    [], tuple[condition_info.ConditionInfo, Mapping[str, np.ndarray]]
+  ] | None = None
   condition: condition_info.ConditionInfo | None = None
 
   @property
@@ -96,17 +98,27 @@ class DatasetInfo(abc.ABC):
     """
     known = {}
     if self.num_classes:
-      known[condition_info.LABEL] = condition_info.ConditionInfo(
-        num_labels=self.num_classes, is_label=True)
-    if self.entry is not None:
-      known[condition_info.ENTRY] = self.entry
+      known[condition_info.LABEL] = self._conditioned_on_labels
+    if self.entry_fn is not None:
+      known[condition_info.ENTRY] = self._conditioned_on_entry
     errors.check(
       len(names) == 1 and names[0] in known, 'condition', ','.join(names),
       ' or '.join(known) or f'none with dataset={self.name}',
       f'It is what {self.name} has beside x.' if known else
       'These data have neither labels nor conditions, nor columns with names.',
     )
-    return dataclasses.replace(self, condition=known[names[0]])
+    return known[names[0]]()
+
+  def _conditioned_on_labels(self):
+    return dataclasses.replace(self, condition=condition_info.ConditionInfo(
+      num_labels=self.num_classes, is_label=True))
+
+  def _conditioned_on_entry(self):
+    condition, parts = self.entry_fn()
+    return dataclasses.replace(
+      self, condition=condition,
+      load_fn=lambda part: (*self.load_fn(part), parts[part]),
+    )
 
   def condition_facts(self) -> dict[str, Any]:
     """Returns what a model has to know of conditions."""

@@ -73,7 +73,8 @@ def _open_arrays(
   Returns:
     The part as it is stored, what decodes an image, and the number of examples.
   """
-  images, labels, *others = facts.load_fn(part)
+  # Those of `info` come with conditions, where a model takes some.
+  images, labels, *others = info.load_fn(part)
   num_examples = len(images)
   labels = np.full([num_examples], -1) if labels is None else labels
   expected = (num_examples, *facts.image_shape)

@@ -152,7 +152,19 @@ def some_conditions(split: Split, num_examples: int) -> tf.Tensor | None:
     return None
   if split.num_condition_labels:
     return tf.range(num_examples) % split.num_condition_labels
-  first = split.examples_at(range(min(num_examples, split.num_examples)))
-  return tf.constant(np.resize(
-    first['condition'], [num_examples, *first['condition'].shape[1:]]
-  ))
+  first = first_conditions(split, min(num_examples, split.num_examples))
+  return tf.constant(np.resize(first, [num_examples, *first.shape[1:]]))
+
+
+def first_conditions(split: Split, num_examples: int) -> np.ndarray:
+  """Returns the conditions of the first examples, `[N, ...]`.
+
+  Args:
+    split: Of the data, which have some.
+    num_examples: N.
+  """
+  return np.concatenate([
+    batch.numpy() for batch in split.examples.take(num_examples).map(
+      lambda example: example['condition']
+    ).batch(4096)
+  ])

@@ -111,6 +111,8 @@ def read_condition(
 
   check(condition is not None,
         f'Its arrays are {", ".join(arrays) or "none"}.')
+  if condition.ndim == 1 and spec.shape == (1,):
+    condition = condition[:, np.newaxis]  # A number each.
   is_whole = np.issubdtype(condition.dtype, np.integer)
   check(condition.ndim > 0 and condition.shape[1:] == spec.shape and (
       condition.size > 0) and (

@@ -256,8 +256,9 @@ def compare_samples(
   decoded = []
   # As often as in the data.
   condition = np.resize(
-      split.examples_at(range(num_images))['condition'], [num_samples]
-      + list(model.condition_spec.shape)) if split.is_conditional else None
+      datasets.first_conditions(split, num_images),
+      [num_samples, *model.condition_spec.shape]
+  ) if split.is_conditional else None
 
   def latents_from(start):
     size = min(batch_size, num_samples - start)

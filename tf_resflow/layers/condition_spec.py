@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
@@ -47,11 +48,13 @@ class ConditionSpec(NamedTuple):
     Raises:
       InvalidValueError: if there is none, or it is no such condition. Labels
         that do not exist are found in a graph by
-        `tf.errors.InvalidArgumentError`.
+        `tf.errors.InvalidArgumentError`; under XLA, which drops assertions,
+        they make NaN. In a graph numbers need not be finite.
     """
     self._check(condition is not None, None, 'Give it as condition=.')
     try:
-      condition = tf.convert_to_tensor(condition)
+      condition = tf.convert_to_tensor(
+          condition, dtype_hint=None if self.num_labels else dtype)
     except (TypeError, ValueError):
       self._check(False, repr(condition), '')
     if self.num_labels:
@@ -64,16 +67,21 @@ class ConditionSpec(NamedTuple):
         is_right and shape.rank in (len(self.shape), len(self.shape) + 1)
         and shape[shape.rank - len(self.shape):].is_compatible_with(self.shape),
         f'a tensor {condition.dtype.name} {shape}', '')
-    condition = tf.cast(condition, 'int32' if self.num_labels else dtype)
-    if shape.rank == len(self.shape):
-      condition = condition[tf.newaxis]
-    return self._existing(condition) if self.num_labels else condition
+    if self.num_labels:
+      condition = tf.cast(self._existing(condition), tf.int32)
+    else:
+      condition = tf.cast(condition, dtype)
+      if tf.executing_eagerly():
+        self._check(
+            bool(tf.reduce_all(tf.math.is_finite(condition))),
+            'numbers that are not finite', '')
+    return condition[tf.newaxis] if shape.rank == len(self.shape) else condition
 
   def _existing(self, labels):
     """Returns labels; those that do not exist are an error."""
     is_known = (labels >= 0) & (labels < self.num_labels)
     if tf.executing_eagerly():
-      foreign = labels[~is_known].numpy()
+      foreign = np.asarray(labels)[~np.asarray(is_known)]
       self._check(not foreign.size, foreign[0] if foreign.size else '', '')
       return labels
     with tf.control_dependencies([tf.debugging.Assert(

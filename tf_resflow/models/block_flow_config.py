@@ -74,6 +74,11 @@ class BlockFlowConfig(conditional_config.ConditionalConfig):
   def check(self) -> None:
     super().check()
     norm_orders.check(self.norms, self.uncertified)
+    foreign = [place for place in registries.UNUSED_PLACES.get(self.block, ())
+               if place in self.condition_at]
+    self.require(
+        not foreign, 'condition_at', f'others than {", ".join(foreign)} with '
+        f'block={self.block}', 'Such blocks have no such place.')
     for field in self.fields():
       if field.name in self.unused_fields():
         self.require(

@@ -17,8 +17,8 @@ class ConditionalConfig(model_config.ModelConfig):
       ('blocks', 'base'), help='Where a condition enters: blocks, behind the '
       'first linear layer of their networks; gates, a factor in (0, 1) of '
       'every residual g; act_norm, scales and shifts behind every block; '
-      'linear, a linear map before every block; base, mean and scale of the '
-      'latents.',
+      'linear, a linear map before every block but those on flattened images; '
+      'base, mean and scale of the latents.',
       choices=_PLACES, min_length=1)
   condition_features: int = fields.field(
       32, help='Numbers that a condition becomes, in one network for the whole '
@@ -53,6 +53,9 @@ class ConditionalConfig(model_config.ModelConfig):
     self.require(
         not (self.condition_labels and self.condition_size), 'condition_size',
         '0 where conditions are labels')
+    self.require(
+        len(set(self.condition_at)) == len(self.condition_at), 'condition_at',
+        'every place once')
     for name in ('condition_mean', 'condition_std', 'condition_names'):
       self.require(
           len(getattr(self, name)) in (0, self.condition_size), name,

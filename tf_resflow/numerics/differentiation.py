@@ -82,12 +82,16 @@ def with_gradient(body: Callable, *inputs: Any) -> tuple[tf.Tensor, ...]:
     outputs, diagnostics, gradients_fn = body(
         *tf.nest.map_structure(tf.stop_gradient, inputs))
     flat = tf.nest.flatten(inputs)
+    first, variables, *others = inputs
+    # What else is differentiated may be a constant, or frozen.
+    guarded = [first, *tf.nest.flatten(variables)[:1],
+               *tf.nest.flatten(others)]
 
     def backward(*cotangents):
       return once_differentiable(
           tf.nest.flatten(gradients_fn(*cotangents)), flat)
 
-    return (*only_custom_gradient(outputs, flat[:2]), *diagnostics), backward
+    return (*only_custom_gradient(outputs, guarded), *diagnostics), backward
 
   return forward(*inputs)
 

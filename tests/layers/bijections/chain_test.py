@@ -84,7 +84,7 @@ def test_the_empty_chain_is_the_identity():
 def test_conditions_reach_the_parts():
 
   class Shift(layers.Bijection):
-    takes_condition = True
+    condition_spec = layers.ConditionSpec((3,))
 
     def forward_and_log_det(self, x, *, condition=None, **unused):
       return x + condition, tf.zeros([tf.shape(x)[0]])

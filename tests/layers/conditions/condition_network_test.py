@@ -27,3 +27,13 @@ def test_refuses_what_returns_no_vector(layer, shape, outputs):
     layers.KerasNetwork(layer, shape)
   assert f'not {outputs}' in str(error.value)
   assert str(error.value).startswith(f'condition_network={layer.name}')
+
+
+@pytest.mark.parametrize('layer', [
+    keras.layers.BatchNormalization(), keras.layers.Dropout(0.5)])
+def test_refuses_what_it_would_not_train(layer):
+  model = keras.Sequential([keras.layers.Dense(3), layer])
+  with pytest.raises(errors.InvalidValueError) as error:
+    layers.KerasNetwork(model, [2])
+  assert str(error.value).startswith(
+      f'condition_network={type(layer).__name__}')

@@ -103,3 +103,12 @@ def test_refuses_no_size():
   testing.check_refusal(
       layers.ConditionShift, {'condition_size': 0},
       'condition_size=0: expected a number from 1')
+
+
+def test_refuses_a_conditional_layer_inside_of_a_model_of_keras():
+  inputs = keras.Input((2,))
+  model = keras.Model(inputs, layers.ConditionShift(4, name='shift')(
+      inputs, condition=np.zeros([1, 4])))
+  with pytest.raises(errors.InvalidValueError, match=(
+      'g=shift: expected no layer that takes a condition inside')):
+    layers.as_lipschitz_layer(model)

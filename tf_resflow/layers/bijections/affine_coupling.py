@@ -64,7 +64,6 @@ class AffineCoupling(bijection.Bijection):
     kwargs.setdefault('dtype', adapted.compute_dtype)
     super().__init__(**kwargs)
     self.network = adapted
-    self.takes_condition = adapted.takes_condition
     self.condition_spec = conditioning.spec_of_network(adapted)
     self._network_name = network.name
     self.mask = registries.MASKS.check(mask)

@@ -104,10 +104,8 @@ class Bijection(base_layer.BaseLayer):
 
   Attributes:
     is_random: whether the log-determinant is drawn, so that it takes a seed.
-    takes_condition: whether `condition` makes a difference. Kinds that take
-      none pass over it.
-    condition_spec: what the condition of one example is; None where it takes
-      none.
+    condition_spec: what the condition of one example is; None where none makes
+      a difference. Such kinds pass over one.
     has_certificate: whether it has a `g` whose Lipschitz bound can be
       certified: `lipschitz_bound`, `norm_estimate()` and `certificate()`.
     is_data_dependent: whether batches set weights, see `ActNorm` and
@@ -128,12 +126,16 @@ class Bijection(base_layer.BaseLayer):
   """
 
   is_random = False
-  takes_condition = False
   condition_spec: spec_lib.ConditionSpec | None = None
   has_certificate = False
   is_data_dependent = False
   has_moving_statistics = False
   is_initialized = True
+
+  @property
+  def takes_condition(self) -> bool:
+    """Whether a condition makes a difference."""
+    return self.condition_spec is not None
 
   def forward_and_log_det(
       self, x: tf.Tensor, *, condition: Any = None,

@@ -38,7 +38,6 @@ class Chain(base_layer.Composition, bijection.SolvingBijection):
   def __init__(self, parts: Sequence[bijection.Bijection], **kwargs):
     super().__init__(parts, **kwargs)
     self.is_random = any(part.is_random for part in parts)
-    self.takes_condition = any(part.takes_condition for part in parts)
     self.condition_spec = conditioning.common_spec(parts)
     self.has_moving_statistics = any(
         part.has_moving_statistics for part in parts)

@@ -40,8 +40,6 @@ class Conditional(bijection_lib.SolvingBijection):
     True
   """
 
-  takes_condition = True
-
   def __init__(
       self, bijection: bijection_lib.Bijection,
       condition_network: networks.ConditionNetwork, **kwargs):

@@ -10,6 +10,7 @@ from tf_resflow import errors
 from tf_resflow.layers import base_layer
 from tf_resflow.layers import condition_spec
 from tf_resflow.layers.bijections import bijection
+from tf_resflow.layers.bijections import conditioning
 from tf_resflow.numerics import differentiation
 
 
@@ -39,12 +40,11 @@ class ConditionalAffine(bijection.Bijection):
     True
   """
 
-  takes_condition = True
-
   def __init__(
       self, condition_size: int, per_feature: bool = False,
       max_log_scale: float = 3.0, kernel_initializer: Any = 'zeros', **kwargs):
     super().__init__(**kwargs)
+    conditioning.check_size(condition_size)
     errors.check(max_log_scale > 0.0, 'max_log_scale', max_log_scale,
                  'a number above 0')
     self.condition_size = condition_size

@@ -6,9 +6,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tf_resflow import errors
 from tf_resflow.layers import base_layer
 from tf_resflow.layers import condition_spec
 from tf_resflow.layers.bijections import bijection
+from tf_resflow.layers.bijections import conditioning
 from tf_resflow.numerics import differentiation
 
 
@@ -25,7 +27,7 @@ class ConditionalLinear(bijection.Bijection):
   numbers. For a strictly triangular `N` with entries below `1 / D` the row and
   column sums of `|I + N|` are below 2 and those of `|(I + N)^-1|` at most
   `(1 + 1 / D)^(D - 1) < e`. So no condition, however far, stretches by more
-  than `4 exp(b)` or less than `exp(-2 - b)`.
+  than `4 exp(b)` or less than `exp(-2 - b)`, in any l_p.
 
   Args:
     condition_size: `K`, numbers of a condition `[B, K]`.
@@ -44,12 +46,13 @@ class ConditionalLinear(bijection.Bijection):
     True
   """
 
-  takes_condition = True
-
   def __init__(
       self, condition_size: int, per_feature: bool = False,
       max_log_scale: float = 1.0, kernel_initializer: Any = 'zeros', **kwargs):
     super().__init__(**kwargs)
+    conditioning.check_size(condition_size)
+    errors.check(max_log_scale > 0.0, 'max_log_scale', max_log_scale,
+                 'a number above 0')
     self.condition_size = condition_size
     self.condition_spec = condition_spec.ConditionSpec((condition_size,))
     self.per_feature = per_feature
@@ -107,5 +110,4 @@ class ConditionalLinear(bijection.Bijection):
 
   def slope_bounds(self) -> bijection.SlopeBounds:
     return bijection.SlopeBounds(
-        math.exp(-2.0 - self.max_log_scale), 4.0 * math.exp(self.max_log_scale),
-        order=2.0)
+        math.exp(-2.0 - self.max_log_scale), 4.0 * math.exp(self.max_log_scale))

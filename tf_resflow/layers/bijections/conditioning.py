@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from tf_resflow import errors
 from tf_resflow.layers import condition_spec
 from tf_resflow.layers.bijections import bijection
@@ -15,14 +17,23 @@ def common_spec(parts: Iterable[bijection.Bijection]
   Raises:
     InvalidValueError: if they take different ones.
   """
-  specs = {part.condition_spec: part.name for part in parts}
-  specs.pop(None, None)
+  parts = [part for part in parts if part.takes_condition]
+  # Names are for messages alone.
+  kinds = {part.condition_spec._replace(names=()): part for part in parts}
   errors.check(
-      len(specs) < 2, 'condition', ' and '.join(
-          f'{spec.expected} ({name})' for spec, name in specs.items()),
+      len(kinds) < 2, 'condition', ' and '.join(
+          f'{part.condition_spec.expected} ({part.name})'
+          for part in kinds.values()),
       'one for all parts of a chain', 'layers.Conditional gives a part a '
       'network of its own, from the condition of the whole.')
-  return next(iter(specs), None)
+  return parts[0].condition_spec if parts else None
+
+
+def check_size(condition_size: int) -> None:
+  """Raises `InvalidValueError` unless it is a number of numbers."""
+  errors.check(
+      isinstance(condition_size, (int, np.integer)) and condition_size > 0,
+      'condition_size', condition_size, 'a number from 1')
 
 
 def spec_of_network(network: lipschitz_layer.LipschitzLayer

@@ -152,7 +152,6 @@ class ResidualBlock(ResidualMap):
         'It is a contraction in no one norm otherwise; uncertified=True takes '
         'it all the same.')
     self.g = g
-    self.takes_condition = g.takes_condition
     self.condition_spec = conditioning.spec_of_network(g)
     self.uncertified = uncertified
     self.order = orders[0] if is_proven else math.nan
@@ -246,7 +245,7 @@ class FrozenResidualBlock(ResidualMap):
   def __init__(self, block: ResidualBlock):
     super().__init__(name=block.name, dtype=block.dtype_policy)
     for name in ('estimator', 'solver', 'lipschitz_bound', 'known_by',
-                 'takes_condition', 'condition_spec'):
+                 'condition_spec'):
       setattr(self, name, getattr(block, name))
     self._conditional_layers = base_layer.track(self, [
         base_layer.frozen_copy(c) for c in block.g.conditional_layers()])

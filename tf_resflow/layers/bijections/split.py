@@ -41,7 +41,6 @@ class Split(bijection.SolvingBijection):
     self.rest = rest
     self.num_taps = num_taps
     self.is_random = rest.is_random
-    self.takes_condition = rest.takes_condition
     self.condition_spec = rest.condition_spec
     self.has_moving_statistics = rest.has_moving_statistics
 

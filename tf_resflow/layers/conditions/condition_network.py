@@ -8,6 +8,7 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow.layers import base_layer
 from tf_resflow.layers import condition_spec as spec_lib
+from tf_resflow.layers.lipschitz import keras_layer
 
 
 class ConditionNetwork(base_layer.BaseLayer):
@@ -42,7 +43,8 @@ class KerasNetwork(ConditionNetwork):
     **kwargs: of `keras.layers.Layer`; `dtype` is that of `layer`.
 
   Raises:
-    InvalidValueError: if the layer returns another shape.
+    InvalidValueError: if the layer returns another shape, or contains batch
+      normalisation, dropout or the like.
 
   Example:
     >>> network = layers.KerasNetwork(keras.Sequential(
@@ -56,6 +58,9 @@ class KerasNetwork(ConditionNetwork):
                **kwargs):
     kwargs.setdefault('dtype', layer.compute_dtype)
     super().__init__(**kwargs)
+    keras_layer.check_is_function(
+        layer, 'condition_network', 'It would not be trained, and its moving '
+        'statistics not moved: remove that layer.')
     self.layer = layer
     self.condition_shape = tuple(condition_shape)
     self.condition_spec = spec_lib.ConditionSpec(self.condition_shape)

@@ -11,7 +11,7 @@ from tf_resflow.layers.conditions import condition_network
 
 @base_layer.configured
 class LabelEmbedding(condition_network.ConditionNetwork):
-  """One learned vector of numbers for every label.
+  """One learned vector of numbers for every label; NaN for other numbers.
 
   Args:
     num_labels: labels are whole numbers from 0 to `num_labels - 1`.
@@ -41,6 +41,9 @@ class LabelEmbedding(condition_network.ConditionNetwork):
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
     # Unlike that of tf.gather, the gradient of a product is a plain tensor.
-    return tf.linalg.matmul(
+    rows = tf.linalg.matmul(
         tf.one_hot(inputs, self.num_labels, dtype=self.compute_dtype),
         tf.convert_to_tensor(self.vectors.value))
+    is_known = (inputs >= 0) & (inputs < self.num_labels)
+    return tf.where(
+        is_known[:, tf.newaxis], rows, tf.constant(float('nan'), rows.dtype))

@@ -18,9 +18,9 @@ _SEEDS_PER_LAYER = 4
 class VectorNetwork(condition_network.ConditionNetwork):
   """A small dense network on vectors, standardised first.
 
-  Its last activation is tanh: whatever the condition, what enters the flow lies
-  in (-1, 1), so that a condition far from all others shifts no hidden layer to
-  where numbers lose their digits.
+  Its last activation is tanh: whatever the condition (up to 1e30, say, in
+  float32), what enters the flow lies in [-1, 1], so that a condition far from
+  all others shifts no hidden layer to where numbers lose their digits.
 
   Args:
     condition_size: numbers of a condition.

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
@@ -33,9 +34,9 @@ class ConditionalLayer(lipschitz_layer.LipschitzLayer):
       self, condition_size: int, kernel_initializer: Any = 'zeros', **kwargs):
     super().__init__(**kwargs)
     errors.check(
-        isinstance(condition_size, int) and condition_size > 0,
+        isinstance(condition_size, (int, np.integer)) and condition_size > 0,
         'condition_size', condition_size, 'a number from 1')
-    self.condition_size = condition_size
+    self.condition_size = int(condition_size)
     self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
   def build(self, input_shape: tuple) -> None:

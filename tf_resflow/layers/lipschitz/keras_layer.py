@@ -41,6 +41,23 @@ def _depends_on_more_than_its_input(layer):
           keras.layers.BatchNormalization, keras.layers.Dropout)))
 
 
+def check_is_function(
+    layer: keras.layers.Layer, name: str, advice: str) -> None:
+  """Raises `InvalidValueError` unless a layer is a function of one example.
+
+  Args:
+    layer: a Keras layer or model.
+    name: of the argument that it is.
+    advice: what to do.
+  """
+  for part in private_apis.sublayers(layer):
+    errors.check(
+        not _depends_on_more_than_its_input(part), name,
+        f'{type(part).__name__} ({part.name!r})',
+        'a function that is deterministic and treats every example on its own',
+        advice)
+
+
 @base_layer.configured
 class KerasLayer(lipschitz_layer.LipschitzLayer):
   """Any Keras layer or model that is a function of one example.
@@ -61,16 +78,18 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
   """
 
   def __init__(self, layer: keras.layers.Layer, **kwargs):
+    check_is_function(
+        layer, 'g', 'Inverse and log-determinant are those of one map of one '
+        'example, by its Lipschitz bound; what draws, or depends on the rest '
+        'of the batch, is no such map. Remove that layer; ActNorm or '
+        'MovingMean outside of the block take the place of batch '
+        'normalisation.')
     for part in private_apis.sublayers(layer):
       errors.check(
-          not _depends_on_more_than_its_input(part), 'g', (
-              f'{type(part).__name__} ({part.name!r})'),
-          'a function that is deterministic and treats every example on its '
-          'own', 'Inverse and log-determinant are those of one map of one '
-          'example, by its Lipschitz bound; what draws, or depends on the rest '
-          'of the batch, is no such map. Remove that layer; ActNorm or '
-          'MovingMean outside of the block take the place of batch '
-          'normalisation.')
+          not getattr(part, 'takes_condition', False), 'g', part.name,
+          'no layer that takes a condition inside of another one of Keras',
+          'Put it into a keras.Sequential or layers.Sequence, which hand the '
+          'condition on.')
     kwargs.setdefault('dtype', _dtype(layer))
     super().__init__(**kwargs)
     self.layer = layer
