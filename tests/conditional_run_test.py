@@ -14,6 +14,7 @@ import tensorflow as tf
 from tests import replicas
 from tests.training import runs
 from tf_resflow import configuration
+from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import training
 from tf_resflow.numerics import random
@@ -333,3 +334,13 @@ def test_what_conditions_say_is_learned(tmp_path, is_shuffled):
     assert nats > marginal - 0.3
   else:
     assert left - 0.1 < nats < left + 0.5 < marginal - 1.0
+
+
+def test_a_classifier_is_not_given_the_label():
+  model = models.ResidualFlowConfig(
+      image_shape=(4, 4, 1), num_levels=17, num_blocks=(1,),
+      hidden_channels=4, num_dense_blocks=0, num_classes=3, head_channels=4,
+      condition_labels=3).build()
+  with pytest.raises(errors.InvalidValueError, match=(
+      'hybrid=true: expected false where the condition is a label')):
+    objectives.objective_of(model)

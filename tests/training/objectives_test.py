@@ -389,13 +389,3 @@ def test_the_weight_of_the_density_reaches_the_step(tmp_path, data_dir):
   # 64 dimensions of nats against one of classification.
   assert norms[1] > 5 * norms[0] > 0
   assert norms[2] == norms[3] != norms[0]
-
-
-def test_a_classifier_is_not_given_the_label():
-  model = models.ResidualFlowConfig(
-      image_shape=(4, 4, 1), num_levels=17, num_blocks=(1,),
-      hidden_channels=4, num_dense_blocks=0, num_classes=3, head_channels=4,
-      condition_labels=3).build()
-  with pytest.raises(errors.InvalidValueError, match=(
-      'hybrid=true: expected false where the condition is a label')):
-    objectives.objective_of(model)
