@@ -93,9 +93,14 @@ BIJECTIONS = {
         lambda dtype: layers.Conditional(
             layers.ConditionalAffine(4, dtype=dtype), layers.KerasNetwork(
                 keras.Sequential([
-                    keras.layers.Conv2D(3, 2, dtype=dtype),
+                    keras.layers.Conv2D(
+                        3, 2, kernel_initializer=(
+                            keras.initializers.GlorotUniform(1)), dtype=dtype),
                     keras.layers.Flatten(dtype=dtype),
-                    keras.layers.Dense(4, 'tanh', dtype=dtype)],
+                    keras.layers.Dense(
+                        4, 'tanh', kernel_initializer=(
+                            keras.initializers.GlorotUniform(2)),
+                        dtype=dtype)]
                                  ), (3, 3, 1), dtype=dtype)), (3,),
         kernel_scale=0.3),
 }

@@ -52,12 +52,12 @@ def test_conditions_of_arrays_of_the_reader(monkeypatch, changes):
   rng = np.random.default_rng(1)
   images = rng.integers(0, 256, [9, 2, 4, 3], dtype=np.uint8)
   conditions = np.stack([np.arange(9.0), images.mean(axis=(1, 2, 3))], axis=1)
-  parts = {'train': (images[:6], None, conditions[:6]),
-           'test': (images[6:], None, conditions[6:])}
+  parts = {'train': (images[:6], None), 'test': (images[6:], None)}
+  given = {'train': conditions[:6], 'test': conditions[6:]}
   monkeypatch.setitem(
     registries.DATASETS._entries, 'coloured', datasets.ImageInfo(
       name='coloured', image_shape=(2, 4, 3), load_fn=parts.get,
-      entry=condition_info.ConditionInfo(size=2)))
+      entry_fn=lambda: (condition_info.ConditionInfo(size=2), given)))
   plain, given = (
     [datasets.load('coloured', split, num_validation=2, **changes, **asked)
      for split in ('train', 'validation', 'test')]

@@ -38,11 +38,11 @@ def test_parts():
   (np.arange(9) % 4, {'num_labels': 4}, np.int32),
 ])
 def test_conditions(conditions, entry, dtype):
-  parts = {'train': (_ROWS[:6], None, conditions[:6]),
-           'test': (_ROWS[6:], None, conditions[6:])}
+  parts = {'train': (_ROWS[:6], None), 'test': (_ROWS[6:], None)}
+  stored = {'train': conditions[:6], 'test': conditions[6:]}
   info = dataclasses.replace(
     _INFO, load_fn=parts.get,
-    entry=condition_info.ConditionInfo(**entry))
+    entry_fn=lambda: (condition_info.ConditionInfo(**entry), stored))
   given = info.conditioned(['condition'])
   found = [_open(given, name, 2) for name in ('train', 'validation', 'test')]
   arrays = [split.arrays['condition'].numpy() for split in found]
