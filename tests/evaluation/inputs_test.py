@@ -37,11 +37,6 @@ def test_inputs_of_batches(batch, expected):
   assert inputs.inputs_of(batch) == expected
 
 
-def test_keywords():
-  assert inputs.as_keyword(()) == {}
-  assert inputs.as_keyword((4,)) == {'condition': 4}
-
-
 @pytest.mark.parametrize('batch_size, sizes', [
     (3, [3, 3, 1]), (7, [7]), (10, [7])])
 def test_slices_keep_rows_together(batch_size, sizes):

@@ -48,6 +48,12 @@ def test_what_is_refused(spec, condition, given):
   assert '\n' not in str(error.value)
 
 
+def test_labels_of_few_bits_are_compared_with_many():
+  many = layers.ConditionSpec((), num_labels=1000)
+  np.testing.assert_array_equal(
+      many.convert(np.array([255, 3], np.uint8)), [255, 3])
+
+
 def test_python_numbers_keep_their_digits():
   assert _VECTORS.convert([0.1, 0.2], 'float64').numpy()[0, 0] == 0.1
 

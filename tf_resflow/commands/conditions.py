@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow.commands import options as options_lib
 from tf_resflow.configuration import fields
@@ -89,3 +90,26 @@ def should_classify(model: Any, asked: bool | None) -> bool:
       asked if asked is not None else
       model.condition_spec.num_labels <= _MAX_LABELS
       and evaluation.scoring_rule(model).num_repeats == 1)
+
+
+def class_scores(
+    run: options_lib.OpenedRun, split: Any, asked: bool | None = None,
+    data_dir: str | None = None, **settings: Any) -> Any:
+  """Classifies a split, where `should_classify` says so.
+
+  Args:
+    run: with the model.
+    split: the data.
+    asked: see `should_classify`.
+    data_dir: of the training part, which has the frequencies of the labels.
+    **settings: of `evaluation.class_scores`.
+
+  Returns:
+    An `evaluation.ClassScores`, or None.
+  """
+  if not should_classify(run.model, asked):
+    return None
+  train = datasets.load_split(run.config.data, 'train', data_dir)
+  return evaluation.class_scores(
+      run.model, split, evaluation.log_frequencies(train),
+      strategy=run.strategy, verbose=1, **settings)

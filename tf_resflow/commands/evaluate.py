@@ -52,7 +52,6 @@ from typing import Any
 import numpy as np
 
 from tf_resflow import conversion
-from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
@@ -117,21 +116,6 @@ class Options(
         not self.classify or conditions.has_labels(model), 'classify',
         'false unless the condition of the flow is the label',
         'bin/train --condition=label makes it that.')
-
-  def classify_examples(
-      self, run: options_lib.OpenedRun, split: Any) -> Any:
-    """Classifies a split, where that was asked for or takes one draw.
-
-    Returns:
-      An `evaluation.ClassScores`, or None.
-    """
-    if not conditions.should_classify(run.model, self.classify):
-      return None
-    return evaluation.class_scores(
-        run.model, split, evaluation.log_frequencies(
-            datasets.load_split(run.config.data, 'train', self.data_dir)),
-        seed=self.seed, num_examples=self.num_examples, strategy=run.strategy,
-        verbose=1)
 
   def check(self) -> None:
     super().check()
@@ -286,7 +270,9 @@ def _evaluate_split(options: Options, run: options_lib.OpenedRun,
       num_reconstructions=options.num_reconstructions,
       certify=options.should_certify(run.config), **settings)
   report = {'split': options.split, **report}
-  scores = options.classify_examples(run, split)
+  scores = conditions.class_scores(
+      run, split, options.classify, options.data_dir, seed=options.seed,
+      num_examples=options.num_examples)
   if scores is not None:
     report |= scores.report()
   differences = evaluation.paired_differences(costs.mean(axis=0), others)

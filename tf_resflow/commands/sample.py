@@ -151,14 +151,13 @@ def _picture(options: Options, run: options_lib.OpenedRun):
         num_columns=options.num_columns, **settings)
   return evaluation.samples(
       run.model, seed=options.seed, temperatures=options.temperature,
-      num_columns=options.num_columns, **_conditions(options, run, 64),
-      **settings)
+      num_columns=options.num_columns, **_conditions(
+          options, options.read_conditions(run.model), 64), **settings)
 
 
 def _conditions(
-    options: Options, run: options_lib.OpenedRun, default: int) -> dict:
-  """Returns how many samples to draw, and their conditions."""
-  condition = options.read_conditions(run.model)
+    options: Options, condition: np.ndarray | None, default: int) -> dict:
+  """Returns how many samples to draw, and the condition of each."""
   num_samples = options.num_samples or default
   if options.is_condition_file:
     num_samples = len(condition)
@@ -194,7 +193,7 @@ def _draw_vectors(options: Options, run: options_lib.OpenedRun) -> dict:
       run.model, seed=options.seed, temperatures=options.temperature,
       solver=options.make_solver(), strategy=run.strategy,
       batch_size=options.batch_size, verbose=1,
-      **_conditions(options, run, 20_000 if suffix == '.png' else 64))
+      **_conditions(options, condition, 20_000 if suffix == '.png' else 64))
   if suffix == '.npz':
     np.savez(options.output, **arrays)
   elif suffix == '.csv':

@@ -77,14 +77,13 @@ def main(options: Options, config: configuration.Config) -> None:
   with trainer.ema.swapped():
     trainer.model.bijection.check_weights()
     trainer.model.save_norms()
+    test = datasets.load_split(config.data, 'test')
     report, _, bounds = evaluation.evaluate(
-        trainer.model, datasets.load_split(config.data, 'test'),
-        seed=config.run.seed, certify=options.should_certify(config), verbose=1,
-        strategy=strategy)
-    if conditions.should_classify(trainer.model, None):
-      report |= evaluation.class_scores(
-          trainer.model, datasets.load_split(config.data, 'test'),
-          evaluation.log_frequencies(
-              datasets.load_split(config.data, 'train')),
-          seed=config.run.seed, strategy=strategy, verbose=1).report()
+        trainer.model, test, seed=config.run.seed,
+        certify=options.should_certify(config), verbose=1, strategy=strategy)
+    scores = conditions.class_scores(
+        options_lib.OpenedRun(config, trainer.model, trainer.step, strategy),
+        test, seed=config.run.seed)
+    if scores is not None:
+      report |= scores.report()
   options_lib.print_report(report, evaluation.format_table(report, bounds))

@@ -19,15 +19,6 @@ def inputs_of(batch: Any) -> tuple[Any, ...]:
   return batch if isinstance(batch, tuple) else (batch,)
 
 
-def as_keyword(condition: tuple[Any, ...]) -> dict[str, Any]:
-  """Returns `{'condition': c}`, or nothing: for methods that take it by name.
-
-  Args:
-    condition: `(c,)`, or `()`.
-  """
-  return dict(zip(('condition',), condition, strict=False))
-
-
 def slices(
     arrays: tuple[np.ndarray, ...], batch_size: int) -> list[tuple]:
   """Returns arrays `[N, ...]` as tuples of batches."""

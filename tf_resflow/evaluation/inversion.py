@@ -109,9 +109,8 @@ def check_inverse_of(
 
   def check(images, batch_seed, *condition):
     images = tf.cast(images, tf.as_dtype(model.compute_dtype))
-    given = inputs.as_keyword(condition)
     inverted = model.solve_inverse(model.encode(
-        images, seed=random.whole_batch(batch_seed), **given), **given)
+        images, random.whole_batch(batch_seed), *condition), *condition)
     return _largest(inverted.x - images), *convergence(inverted)
 
   def arguments(i, images, *condition):

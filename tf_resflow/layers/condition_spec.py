@@ -38,6 +38,20 @@ class ConditionSpec(NamedTuple):
     return f'numbers [{", ".join(map(str, ("B", *self.shape)))}]{names}'
 
   def convert(self, condition: Any, dtype: str = 'float32') -> tf.Tensor:
+    """Returns what a user gave as a tensor; see `as_tensor`.
+
+    Raises:
+      InvalidValueError: as `as_tensor`; outside of graphs also for numbers that
+        are not finite.
+    """
+    condition = self.as_tensor(condition, dtype)
+    if condition.dtype.is_floating and tf.executing_eagerly():
+      self._check(
+          bool(tf.reduce_all(tf.math.is_finite(condition))),
+          'numbers that are not finite', '')
+    return condition
+
+  def as_tensor(self, condition: Any, dtype: str = 'float32') -> tf.Tensor:
     """Returns a condition as a tensor `[B, ...]`, or `[1, ...]` for all.
 
     Args:
@@ -49,7 +63,7 @@ class ConditionSpec(NamedTuple):
       InvalidValueError: if there is none, or it is no such condition. Labels
         that do not exist are found in a graph by
         `tf.errors.InvalidArgumentError`; under XLA, which drops assertions,
-        they make NaN. In a graph numbers need not be finite.
+        they make NaN.
     """
     self._check(condition is not None, None, 'Give it as condition=.')
     try:
@@ -67,14 +81,10 @@ class ConditionSpec(NamedTuple):
         is_right and shape.rank in (len(self.shape), len(self.shape) + 1)
         and shape[shape.rank - len(self.shape):].is_compatible_with(self.shape),
         f'a tensor {condition.dtype.name} {shape}', '')
-    if self.num_labels:
-      condition = tf.cast(self._existing(condition), tf.int32)
-    else:
-      condition = tf.cast(condition, dtype)
-      if tf.executing_eagerly():
-        self._check(
-            bool(tf.reduce_all(tf.math.is_finite(condition))),
-            'numbers that are not finite', '')
+    # The range first: int32 does not hold all labels that may be given.
+    condition = tf.cast(
+        self._existing(tf.cast(condition, tf.int64)), tf.int32
+    ) if self.num_labels else tf.cast(condition, dtype)
     return condition[tf.newaxis] if shape.rank == len(self.shape) else condition
 
   def _existing(self, labels):

@@ -3,10 +3,8 @@
 import math
 from typing import Any
 
-import keras
 import tensorflow as tf
 
-from tf_resflow import errors
 from tf_resflow.layers import base_layer
 from tf_resflow.layers import condition_spec
 from tf_resflow.layers.bijections import bijection
@@ -15,7 +13,7 @@ from tf_resflow.numerics import differentiation
 
 
 @base_layer.configured
-class ConditionalAffine(bijection.Bijection):
+class ConditionalAffine(conditioning.ConditionalMap):
   """`y = (x - t(c)) exp(-s(c))`, with `s = b tanh(W_s c / b)`, `t = W_t c`.
 
   Behind an ActNorm it makes that one conditional; as the last bijection of a
@@ -27,7 +25,8 @@ class ConditionalAffine(bijection.Bijection):
     condition_size: `K`, numbers of a condition `[B, K]`.
     per_feature: one scale and shift per entry of the event, not per channel
       (the last axis).
-    max_log_scale: `b`, the bound of `|s|`, whatever the condition.
+    max_log_scale: `b`, the bound of `|s|`, whatever the condition; 3 by
+      default.
     kernel_initializer: Keras initializer of both matrices; with zeros, the
       default, it begins as the identity.
     **kwargs: of `keras.layers.Layer`.
@@ -40,36 +39,20 @@ class ConditionalAffine(bijection.Bijection):
     True
   """
 
-  def __init__(
-      self, condition_size: int, per_feature: bool = False,
-      max_log_scale: float = 3.0, kernel_initializer: Any = 'zeros', **kwargs):
-    super().__init__(**kwargs)
-    conditioning.check_size(condition_size)
-    errors.check(max_log_scale > 0.0, 'max_log_scale', max_log_scale,
-                 'a number above 0')
-    self.condition_size = condition_size
-    self.condition_spec = condition_spec.ConditionSpec((condition_size,))
-    self.per_feature = per_feature
-    self.max_log_scale = max_log_scale
-    self.kernel_initializer = keras.initializers.get(kernel_initializer)
+  default_max_log_scale = 3.0
 
   def build(self, input_shape: tuple) -> None:
     ones = [1] * (len(input_shape) - 2)
     self._shape = tuple(input_shape[1:]) if self.per_feature else (
         *ones, input_shape[-1])
-    self.kernel = self.add_weight(
-        name='condition_kernel',
-        shape=(self.condition_size, 2 * math.prod(self._shape)),
-        initializer=self.kernel_initializer)
+    self.add_matrix(2 * math.prod(self._shape))
 
   def _log_scale_and_shift(self, condition, x):
     """Returns `s` and `t`, which broadcast to `x`."""
-    condition = self.condition_spec.convert(condition, self.compute_dtype)
     raw, shift = (
         condition_spec.as_batch(tf.reshape(t, [-1, *self._shape]), x)
-        for t in tf.split(tf.linalg.matmul(
-            condition, tf.convert_to_tensor(self.kernel.value)), 2, axis=1))
-    return self.max_log_scale * tf.tanh(raw / self.max_log_scale), shift
+        for t in tf.split(self.project(condition), 2, axis=1))
+    return self.bounded(raw), shift
 
   def forward_and_log_det(
       self, x: tf.Tensor, *, condition: Any = None, **unused: Any,

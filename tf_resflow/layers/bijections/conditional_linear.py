@@ -3,10 +3,8 @@
 import math
 from typing import Any
 
-import keras
 import tensorflow as tf
 
-from tf_resflow import errors
 from tf_resflow.layers import base_layer
 from tf_resflow.layers import condition_spec
 from tf_resflow.layers.bijections import bijection
@@ -15,7 +13,7 @@ from tf_resflow.numerics import differentiation
 
 
 @base_layer.configured
-class ConditionalLinear(bijection.Bijection):
+class ConditionalLinear(conditioning.ConditionalMap):
   """`y = L(c) U(c) x` for every row of numbers of an event.
 
   In front of an `InvertibleLinear` or `InvertibleConv1x1` it makes that one
@@ -33,7 +31,7 @@ class ConditionalLinear(bijection.Bijection):
     condition_size: `K`, numbers of a condition `[B, K]`.
     per_feature: whether a row is the whole event; else its channels, the last
       axis.
-    max_log_scale: `b`, the bound of `|log U_ii|`.
+    max_log_scale: `b`, the bound of `|log U_ii|`; 1 by default.
     kernel_initializer: Keras initializer of `W`; with zeros, the default, it
       begins as the identity.
     **kwargs: of `keras.layers.Layer`.
@@ -46,40 +44,24 @@ class ConditionalLinear(bijection.Bijection):
     True
   """
 
-  def __init__(
-      self, condition_size: int, per_feature: bool = False,
-      max_log_scale: float = 1.0, kernel_initializer: Any = 'zeros', **kwargs):
-    super().__init__(**kwargs)
-    conditioning.check_size(condition_size)
-    errors.check(max_log_scale > 0.0, 'max_log_scale', max_log_scale,
-                 'a number above 0')
-    self.condition_size = condition_size
-    self.condition_spec = condition_spec.ConditionSpec((condition_size,))
-    self.per_feature = per_feature
-    self.max_log_scale = max_log_scale
-    self.kernel_initializer = keras.initializers.get(kernel_initializer)
+  default_max_log_scale = 1.0
 
   def build(self, input_shape: tuple) -> None:
     event_shape = tuple(input_shape[1:])
     self._size = math.prod(event_shape) if self.per_feature else event_shape[-1]
     self._num_rows = math.prod(event_shape) // self._size
-    self.kernel = self.add_weight(
-        name='condition_kernel', shape=(self.condition_size, self._size**2),
-        initializer=self.kernel_initializer)
+    self.add_matrix(self._size**2)
 
   def _factors(self, condition, x):
     """Returns `L` and `U`, `[B, D, D]`, and `log diag U`, `[B, D]`."""
-    condition = self.condition_spec.convert(condition, self.compute_dtype)
     raw = condition_spec.as_batch(tf.reshape(
-        tf.linalg.matmul(condition, tf.convert_to_tensor(self.kernel.value)),
-        [-1, self._size, self._size]), x)
-    bounded = tf.tanh(raw) / self._size
-    log_scale = self.max_log_scale * tf.tanh(
-        tf.linalg.diag_part(raw) / self.max_log_scale)
+        self.project(condition), [-1, self._size, self._size]), x)
+    entries = tf.tanh(raw) / self._size
+    log_scale = self.bounded(tf.linalg.diag_part(raw))
     lower = tf.linalg.set_diag(
-        tf.linalg.band_part(bounded, -1, 0), tf.ones_like(log_scale))
+        tf.linalg.band_part(entries, -1, 0), tf.ones_like(log_scale))
     upper = tf.linalg.set_diag(
-        tf.linalg.band_part(bounded, 0, -1), tf.ones_like(log_scale)
+        tf.linalg.band_part(entries, 0, -1), tf.ones_like(log_scale)
     ) * tf.exp(log_scale)[:, tf.newaxis]
     return lower, upper, log_scale
 

@@ -2,27 +2,25 @@
 
 from typing import Any
 
-import keras
-import numpy as np
 import tensorflow as tf
 
-from tf_resflow import errors
 from tf_resflow.layers import base_layer
+from tf_resflow.layers import condition_matrix
 from tf_resflow.layers import condition_spec
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
-class ConditionalLayer(lipschitz_layer.LipschitzLayer):
+class ConditionalLayer(
+    condition_matrix.ConditionMatrix, lipschitz_layer.LipschitzLayer):
   """A map `[B, ..., C] -> [B, ..., C]` that a condition chooses.
 
-  Its bound, that in the input, holds for every condition. The condition
-  `[B, K]` passes a matrix `[K, C]`, once per pass: what a series or a solver
-  evaluates again and again sees the result, its `context`.
+  Its bound, that in the input, holds for every condition. The condition passes
+  the matrix once per pass: what a series or a solver evaluates again and again
+  sees the result, its `context`.
 
   Args:
-    condition_size: `K`, numbers of a condition.
-    kernel_initializer: Keras initializer of the matrix; with zeros, the
-      default, the condition makes no difference at first.
+    condition_size: see `ConditionMatrix`.
+    kernel_initializer: see `ConditionMatrix`.
     **kwargs: of `keras.layers.Layer`.
   """
 
@@ -30,19 +28,8 @@ class ConditionalLayer(lipschitz_layer.LipschitzLayer):
   lipschitz_bound = 1.0
   takes_condition = True
 
-  def __init__(
-      self, condition_size: int, kernel_initializer: Any = 'zeros', **kwargs):
-    super().__init__(**kwargs)
-    errors.check(
-        isinstance(condition_size, (int, np.integer)) and condition_size > 0,
-        'condition_size', condition_size, 'a number from 1')
-    self.condition_size = int(condition_size)
-    self.kernel_initializer = keras.initializers.get(kernel_initializer)
-
   def build(self, input_shape: tuple) -> None:
-    self.kernel = self.add_weight(
-        name='condition_kernel', shape=(self.condition_size, input_shape[-1]),
-        initializer=self.kernel_initializer)
+    self.add_matrix(input_shape[-1])
     # The shape of one number per channel.
     self._context_shape = (*[1] * (len(input_shape) - 2), input_shape[-1])
 
@@ -52,13 +39,9 @@ class ConditionalLayer(lipschitz_layer.LipschitzLayer):
   def conditional_layers(self) -> list[lipschitz_layer.LipschitzLayer]:
     return [self]
 
-  def _project(self, condition):
-    """Returns the condition behind the matrix, `[B, 1, ..., C]`."""
-    product = tf.linalg.matmul(
-        condition_spec.ConditionSpec((self.condition_size,)).convert(
-            condition, self.compute_dtype),
-        tf.convert_to_tensor(self.kernel.value))
-    return tf.reshape(product, [-1, *self._context_shape])
+  def per_channel(self, condition: Any) -> tf.Tensor:
+    """Returns `W c`, `[B, 1, ..., C]`."""
+    return tf.reshape(self.project(condition), [-1, *self._context_shape])
 
   def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
     variables, state = self.tensors()
@@ -81,8 +64,8 @@ class ConditionShift(ConditionalLayer):
   for every `c`, with the bound of the linear layers alone.
 
   Args:
-    condition_size: see `ConditionalLayer`.
-    kernel_initializer: see `ConditionalLayer`.
+    condition_size: see `ConditionMatrix`.
+    kernel_initializer: see `ConditionMatrix`.
     **kwargs: of `keras.layers.Layer`.
 
   Example:
@@ -99,7 +82,7 @@ class ConditionShift(ConditionalLayer):
   is_translation = True
 
   def context(self, condition: Any) -> tuple[tf.Tensor, ...]:
-    return (self._project(condition),)
+    return (self.per_channel(condition),)
 
   def effective_weights(
       self, variables: lipschitz_layer.Tensors, norms: lipschitz_layer.Tensors,
@@ -126,8 +109,8 @@ class ConditionGate(ConditionalLayer):
   `phi(c) g(x)`: the condition says how much a block does.
 
   Args:
-    condition_size: see `ConditionalLayer`.
-    kernel_initializer: see `ConditionalLayer`.
+    condition_size: see `ConditionMatrix`.
+    kernel_initializer: see `ConditionMatrix`.
     **kwargs: of `keras.layers.Layer`.
 
   Example:
@@ -139,7 +122,7 @@ class ConditionGate(ConditionalLayer):
 
   def context(self, condition: Any) -> tuple[tf.Tensor, ...]:
     # Gates begin nearly open.
-    return (tf.sigmoid(self._project(condition) + 2.0),)
+    return (tf.sigmoid(self.per_channel(condition) + 2.0),)
 
   def evaluate(
       self, weights: lipschitz_layer.Tensors, x: tf.Tensor, gate: tf.Tensor,
