@@ -63,12 +63,17 @@ def make_runs_of_densities(folder):
         ('cpila', {'activation': 'cpila'}), ('lipswish', {}),
         ('coupling', {'block': 'coupling', 'activation': 'relu'})):
       if not plane:
-        config = configuration.make_config(
-            dataset=name, num_blocks=1, hidden_units=(4,), **settings)
-        model = config.model.build()
-        model.initialize(tf.random.stateless_normal([64, 2], [0, 0]))
-        training.create_workdir(
-            str(folder / 'runs' / f'{density}_{kind}'), config, model)
+        make_run_of_points(
+            folder, f'{density}_{kind}', dataset=name, **settings)
+
+
+def make_run_of_points(folder, run, **settings):
+  """Makes a run on points of the plane, at step 0."""
+  config = configuration.make_config(
+      num_blocks=1, hidden_units=(4,), **settings)
+  model = config.model.build()
+  model.initialize(tf.random.stateless_normal([64, 2], [0, 0]))
+  training.create_workdir(str(folder / 'runs' / run), config, model)
 
 
 def test_readme(folder):
@@ -86,6 +91,9 @@ def test_page(page, folder):
   make_run_of_a_table(folder)
   if page.name == 'densities.md':
     make_runs_of_densities(folder)
+  make_run_of_points(
+      folder, 'rings', dataset='2d/rings', norms=('learned',),
+      norm_bound='estimate')
   x, y = np.zeros([12, 4, 4, 3], np.uint8), np.zeros([12], int)
   documents.run(page, is_short=True, names={
       'images': x, 'others': x, 'label': y, 'theirs': y})
