@@ -1,16 +1,13 @@
 """What this package uses of other packages beyond their public names.
 
 Each entry says why. `tests/private_apis_test.py` fails where an upgrade changes
-one of them.
+one of them. What is used of TFP stands in `private_tfp_apis.py`.
 """
 
 from collections.abc import Callable, Iterator
 
 import keras
 import tensorflow as tf
-from tensorflow_probability import bijectors as tfb
-from tensorflow_probability.python.bijectors import invert
-from tensorflow_probability.python.internal import cache_util
 
 from tf_resflow import errors
 
@@ -45,31 +42,6 @@ def sublayers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
   an attribute of models alone.
   """
   return layer._flatten_layers()  # pylint: disable=protected-access
-
-
-class NoCache(cache_util.BijectorCache):
-  """A bijector cache that evaluates at every call.
-
-  TFP's caches identify values by tensor. They know nothing of variables that
-  have changed since, of the tape under which a value was computed, or of random
-  draws, and TFP has no public switch for them.
-  """
-
-  def _lookup(self, input, forward_name, inverse_name, **kwargs):  # pylint: disable=redefined-builtin
-    return self._invoke(input, forward_name, kwargs, {})
-
-  def _attributes(self, input, fn_name, **kwargs):  # pylint: disable=redefined-builtin
-    return {}
-
-
-def inverted(bijector: tfb.Bijector) -> tfb.Bijector | None:
-  """Returns what a `tfb.Invert` turns round; None for another bijector.
-
-  The constructor of `tfb.Invert` returns an object of a class that is not
-  public, for bijectors that are no composite tensors, such as ours.
-  """
-  return bijector.bijector if isinstance(
-      bijector, invert._Invert) else None  # pylint: disable=protected-access
 
 
 class SharedNumbers:

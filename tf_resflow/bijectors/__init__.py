@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'act_norm': ['ActNorm'],
         'affine_coupling': ['AffineCoupling'],
         'chain': ['Chain'],
+        'density': ['distribution'],
         'flow_bijector': ['FlowBijector'],
         'invertible_linear': ['InvertibleConv1x1', 'InvertibleLinear'],
         'layer_bijector': ['LayerBijector'],

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
-from tf_resflow import private_apis
+from tf_resflow import private_tfp_apis
 
 
 class _Handover:
@@ -78,7 +78,7 @@ class FlowBijector(tfb.Bijector):
   trained variables, tapes and draws change from call to call.
   """
 
-  _cache = private_apis.NoCache()
+  _cache = private_tfp_apis.NoCache()
 
   def transform(self, x: tf.Tensor, event_ndims: int, **kwargs: Any
                 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -124,7 +124,7 @@ def value_and_log_det(
 
   In one pass, where the bijector is of this package or an `Invert` of one.
   """
-  inner = private_apis.inverted(bijector)
+  inner = private_tfp_apis.inverted(bijector)
   if inner is not None:
     return value_and_log_det(
         inner, value, event_ndims, not is_forward, **kwargs)

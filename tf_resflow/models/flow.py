@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
-from tensorflow_probability import bijectors as tfb
-from tensorflow_probability import distributions as tfd
 
 from tf_resflow import bijectors
 from tf_resflow import errors
@@ -20,6 +18,10 @@ from tf_resflow.models import density_unit
 from tf_resflow.models import embeds_data
 from tf_resflow.models import estimation
 from tf_resflow.numerics import random
+
+if TYPE_CHECKING:
+  # It takes a second to import, which only those pay who ask for it.
+  from tensorflow_probability import distributions as tfd
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
@@ -289,13 +291,13 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData,
     z = temperature * self.draw_latents(num_samples, seed)
     return self.inverse(z, condition, solver)
 
-  def bijector(self, name: str = 'flow') -> bijectors.LayerBijector:
+  def bijector(self, name: str = 'flow') -> 'bijectors.LayerBijector':
     """Returns the flow as a `tfb.Bijector` from events to latents `[D]`."""
     return bijectors.LayerBijector(
         self.bijection, event_shape=self.embedding.compute_output_shape(
             (None, *self.event_shape))[1:], name=name)
 
-  def distribution(self) -> tfd.Distribution:
+  def distribution(self) -> 'tfd.Distribution':
     """Returns the density as a distribution of data, unless it is a bound."""
     errors.check(
         not self.embedding.is_random, 'embedding', self.embedding.name,
@@ -303,12 +305,10 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData,
         'joint_distribution() is that of data and draws.')
     return self.joint_distribution()
 
-  def joint_distribution(self) -> tfd.Distribution:
+  def joint_distribution(self) -> 'tfd.Distribution':
     """Returns the density as a distribution of events of the bijection."""
-    return tfd.TransformedDistribution(
-        tfd.MultivariateNormalDiag(
-            tf.zeros([self.latent_size], self.compute_dtype)),
-        tfb.Invert(self.bijector()))
+    return bijectors.distribution(
+        self.bijector(), self.latent_size, self.compute_dtype)
 
   def frozen(self) -> 'Flow':
     """Returns a flow that keeps its weights; see `layers.Bijection.frozen`."""
