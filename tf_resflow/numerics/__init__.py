@@ -23,5 +23,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'norms.certificates': ['Certificate'],
         'norms.operators': ['LayerOperator'],
         'norms.power_iteration': ['PowerIterationResult'],
-        'residual_function': ['ResidualFunction', 'noinline_function'],
+        'residual_function': ['ResidualFunction'],
+        'tracing': ['noinline_function'],
     })

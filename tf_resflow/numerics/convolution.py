@@ -89,18 +89,27 @@ def _sum_of_transposed_taps(y, kernel):
       transpose_b=True), y.shape[1:3], (k_h, k_w), is_reversed=True)
 
 
+def _shifts(kernel_size, num_channels, is_reversed=False):
+  """The filter `[k_h, k_w, k_h k_w, c]` that moves tap `n` to its place.
+
+  A depthwise convolution with it is one operation for all shifts, where slices
+  would be dozens, which take their time to trace, to launch and to run.
+  """
+  shifts = np.eye(np.prod(kernel_size), dtype=np.float32)
+  shifts = shifts[::-1] if is_reversed else shifts
+  return np.repeat(shifts.reshape(*kernel_size, -1, 1), num_channels, axis=3)
+
+
 def _sum_of_shifts(taps, image_size, kernel_size, is_reversed=False):
   """Adds the taps `[B H W, k_h k_w c]`, each shifted to where it belongs."""
-  (height, width), (k_h, k_w) = image_size, kernel_size
-  num_channels = taps.shape[1] // (k_h * k_w)
-  taps = tf.pad(
-      tf.reshape(taps, [-1, height, width, taps.shape[1]]),
-      [[0, 0], [k_h // 2] * 2, [k_w // 2] * 2, [0, 0]])
-  shifts = list(np.ndindex(k_h, k_w))[::-1 if is_reversed else 1]
-  return tf.add_n([
-      taps[:, i:i + height, j:j + width,
-           number * num_channels:(number + 1) * num_channels]
-      for number, (i, j) in enumerate(shifts)])
+  num_taps = np.prod(kernel_size)
+  num_channels = taps.shape[1] // num_taps
+  shifted = tf.nn.depthwise_conv2d(
+      tf.reshape(taps, [-1, *image_size, taps.shape[1]]),
+      tf.constant(_shifts(kernel_size, num_channels, is_reversed).reshape(
+          [*kernel_size, -1, 1]), taps.dtype), [1] * 4, 'SAME')
+  return tf.reduce_sum(tf.reshape(
+      shifted, [-1, *image_size, num_taps, num_channels]), axis=3)
 
 
 def _kernel_gradient(x, dy, shape):
@@ -111,14 +120,11 @@ def _kernel_gradient(x, dy, shape):
         input=x, filter_sizes=shape, out_backprop=dy, strides=[1, 1, 1, 1],
         padding='SAME')
   # Every entry of x meets the k_h k_w entries of dy that it contributed to.
-  height, width = x.shape[1:3]
-  padded = tf.pad(dy, [[0, 0], [k_h // 2] * 2, [k_w // 2] * 2, [0, 0]])
-  neighbours = tf.concat([
-      padded[:, k_h - 1 - i:k_h - 1 - i + height,
-             k_w - 1 - j:k_w - 1 - j + width]
-      for i, j in np.ndindex(k_h, k_w)], axis=-1)
+  neighbours = tf.nn.depthwise_conv2d(
+      dy, tf.constant(_shifts((k_h, k_w), c_out, is_reversed=True).swapaxes(
+          2, 3), dy.dtype), [1] * 4, 'SAME')
   gradient = tf.matmul(
       tf.reshape(x, [-1, c_in]),
-      tf.reshape(neighbours, [-1, k_h * k_w * c_out]), transpose_a=True)
+      tf.reshape(neighbours, [-1, c_out * k_h * k_w]), transpose_a=True)
   return tf.transpose(
-      tf.reshape(gradient, [c_in, k_h, k_w, c_out]), [1, 2, 0, 3])
+      tf.reshape(gradient, [c_in, c_out, k_h, k_w]), [2, 3, 0, 1])

@@ -114,9 +114,13 @@ def only_custom_gradient(
   if tf.executing_eagerly():
     return outputs  # What drops custom gradients works on graphs.
   # No numbers, only a path in the graph.
+  nothing, axis = tf.zeros([0], tf.int32), tf.constant(0)
   zeros = [
       tf.reduce_sum(tf.raw_ops.PreventGradient(
-          input=tf.reshape(t, [-1])[:0], message=(
+          input=tf.raw_ops.GatherV2(
+              params=t if t.shape.rank else tf.expand_dims(t, 0),
+              indices=nothing, axis=axis),
+          message=(
               'the custom gradient of a residual block was dropped, as '
               'tf.vectorized_map does. Use tfd.JointDistributionCoroutine with '
               'Root in place of tfd.JointDistributionCoroutineAutoBatched.')))
@@ -151,6 +155,6 @@ def once_differentiable(
           "second derivatives of a log-determinant use memory='naive' or "
           'estimator=Exact().')
 
-    return [tf.identity(t) for t in gradients], backward
+    return gradients, backward
 
   return identity(gradients, inputs)

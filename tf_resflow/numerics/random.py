@@ -7,6 +7,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow.numerics import tracing
 
 
 class Seed(NamedTuple):
@@ -86,9 +87,19 @@ def numbered(seed: SeedLike, numbers: tf.Tensor) -> Seed:
 def fold_in(seed: SeedLike, data: int | tf.Tensor) -> Seed:
   """Returns a seed that depends on `seed` and the integer `data`."""
   seed = as_seed(seed)
-  values = tf.random.experimental.stateless_fold_in(seed.values, data)
+  return seed._replace(values=_fold_in(
+      seed.values, tf.convert_to_tensor(data)))
+
+
+# A deep flow draws for every block: these are functions of their own, so that
+# its graph has one operation for a draw where there would be ten.
+
+
+@tracing.noinline_function
+def _fold_in(values, data):
+  values = tf.random.experimental.stateless_fold_in(values, data)
   # XLA takes another stream than the CPU kernels for negative seeds.
-  return seed._replace(values=tf.bitwise.bitwise_and(values, 0x7FFFFFFF))
+  return tf.bitwise.bitwise_and(values, 0x7FFFFFFF)
 
 
 def uniform_scalar(seed: SeedLike) -> tf.Tensor:
@@ -96,9 +107,13 @@ def uniform_scalar(seed: SeedLike) -> tf.Tensor:
 
   Made of integers, which XLA draws as the CPU kernels do; floats it does not.
   """
+  return _uniform_scalar(as_seed(seed).values)
+
+
+@tracing.noinline_function
+def _uniform_scalar(values):
   bits = tf.cast(tf.random.stateless_uniform(
-      [2], as_seed(seed).values, minval=None, maxval=None, dtype=tf.int32),
-                 tf.float64)
+      [2], values, minval=None, maxval=None, dtype=tf.int32), tf.float64)
   # Signed to unsigned, exactly: 32 and 21 random bits.
   high, low = tf.unstack(tf.where(bits < 0.0, bits + 2.0**32, bits))
   return (high * 2.0**21 + tf.floor(low * 2.0**-11)) * 2.0**-53

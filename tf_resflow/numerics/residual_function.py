@@ -6,30 +6,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_resflow import private_apis
 from tf_resflow.numerics import chunking
+from tf_resflow.numerics import tracing
 
 # A nested structure of tensors.
 Tensors = Any
-
-
-def noinline_function(
-    function: Callable, reduce_retracing: bool = False) -> Callable:
-  """Returns a `tf.function` that every graph keeps as one function.
-
-  TensorFlow copies the body of a called function into the caller, and then
-  optimises every copy: in a deep flow that is most of the time before the
-  first step. Here the body is optimised once per shape, however many layers
-  call it; a call costs some 5 microseconds more.
-
-  Args:
-    function: takes tensors and hashable Python values.
-    reduce_retracing: whether a second shape makes a graph for all shapes, in
-      place of one for every shape.
-  """
-  return private_apis.allow_frequent_tracing(tf.function(
-      function, autograph=False, reduce_retracing=reduce_retracing,
-      experimental_attributes={'_noinline': True}))
 
 
 class ResidualFunction:
@@ -133,7 +114,7 @@ class ResidualFunction:
     is_eager = tf.executing_eagerly()
     key = is_eager, function, *settings
     if key not in self._traced:
-      self._traced[key] = noinline_function(
+      self._traced[key] = tracing.noinline_function(
           functools.partial(
               function, self.of_any_size if is_eager else self, *settings),
           reduce_retracing=is_eager)

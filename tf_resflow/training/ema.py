@@ -1,10 +1,16 @@
 """Exponential moving average of the trained weights."""
 
+import collections
 from collections.abc import Iterable, Iterator
 import contextlib
 
 import keras
 import tensorflow as tf
+
+from tf_resflow import numerics
+
+# How many variables are updated by one operation.
+_GROUP_SIZE = 8
 
 
 def assign(
@@ -12,6 +18,20 @@ def assign(
   """Sets variables to as many values."""
   for target, value in zip(targets, values, strict=True):
     target.assign(value)
+
+
+@numerics.noinline_function
+def _move(share, averages, variables, dtype):
+  """Moves averages towards variables, given the handles of both.
+
+  A deep flow has many of the same shapes. As a function of their handles the
+  update is one operation for each group of them in its graph.
+  """
+  for average, variable in zip(averages, variables, strict=True):
+    old, new = (tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype)
+                for handle in (average, variable))
+    tf.raw_ops.AssignAddVariableOp(
+        resource=average, value=share * (new - old))
 
 
 class ExponentialMovingAverage(tf.Module):
@@ -58,8 +78,18 @@ class ExponentialMovingAverage(tf.Module):
     t = tf.cast(step, self.averages[0].dtype)
     share = 1.0 - tf.minimum(
         tf.cast(self._decay, t.dtype), (1.0 + t) / (10.0 + t))
-    for average, variable in zip(self.averages, self._variables, strict=True):
-      average.assign_add(share * (tf.convert_to_tensor(variable) - average))
+    for averages, variables in self._groups():
+      _move(share, [a.handle for a in averages], [v.handle for v in variables],
+            averages[0].dtype)
+
+  def _groups(self):
+    """Yields lists of averages and variables, alike in shape."""
+    groups = collections.defaultdict(list)
+    for pair in zip(self.averages, self._variables, strict=True):
+      groups[tuple(pair[0].shape), pair[0].dtype].append(pair)
+    for pairs in groups.values():
+      for i in range(0, len(pairs), _GROUP_SIZE):
+        yield zip(*pairs[i:i + _GROUP_SIZE], strict=True)
 
   @contextlib.contextmanager
   def swapped(self) -> Iterator[None]:

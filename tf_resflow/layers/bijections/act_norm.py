@@ -109,7 +109,7 @@ class ActNorm(bijection.Bijection):
     log_det = math.prod(x.shape[1:]) // math.prod(
         self.bias.shape) * tf.reduce_sum(log_scale)
     return ((x + bias) * tf.exp(log_scale),
-            tf.fill([tf.shape(x)[0]], log_det))
+            bijection.common_log_det(x, log_det))
 
   def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
     return (y * tf.exp(-tf.convert_to_tensor(self.log_scale.value)) -

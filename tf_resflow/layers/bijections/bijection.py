@@ -279,7 +279,13 @@ def event_shape_of(shape: Any) -> tuple[int, ...]:
 
 def zero_log_det(x: tf.Tensor) -> tf.Tensor:
   """Returns zeros `[B]`, the log-determinant of a rearrangement."""
-  return tf.zeros([tf.shape(x)[0]], x.dtype)
+  return common_log_det(x, tf.zeros([], x.dtype))
+
+
+def common_log_det(x: tf.Tensor, log_det: tf.Tensor) -> tf.Tensor:
+  """Returns a log-determinant that is the same for all examples, as `[B]`."""
+  size = x.shape[0]
+  return tf.fill([tf.shape(x)[0] if size is None else size], log_det)
 
 
 class SolvingBijection(Bijection):

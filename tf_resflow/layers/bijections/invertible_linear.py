@@ -132,7 +132,7 @@ class MatrixBijection(bijection.Bijection):
     _, condition = invertible_matrix.inverse_and_condition(matrix)
     matrix, log_det = self._checked(
         [matrix, self._num_rows * log_det], condition)
-    return self._apply(matrix, x), tf.fill([tf.shape(x)[0]], log_det)
+    return self._apply(matrix, x), bijection.common_log_det(x, log_det)
 
   def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
     """Returns `W^-1 y`; raises as `forward_and_log_det` does."""

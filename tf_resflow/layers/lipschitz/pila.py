@@ -53,7 +53,7 @@ class CPila(concatenated.Concatenated):
 
   def evaluate_unscaled(self, x: tf.Tensor) -> tf.Tensor:
     """Returns `k [p(x / k - 0.2), p(-x / k - 0.2)]`, with `0.2 k = 1`."""
-    return pila(tf.concat([x - 1.0, -1.0 - x], axis=-1))
+    return pila(concatenated.mirror(x, -1.0))
 
   def evaluate(
       self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:

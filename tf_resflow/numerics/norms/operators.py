@@ -67,7 +67,8 @@ class LayerOperator:
     """
     if self.spatial_shape is None:
       return tf.linalg.matmul(x, self.kernel, transpose_b=transpose)
-    shape = [tf.shape(x)[0], *self.spatial_shape]
+    size = x.shape[0]
+    shape = [tf.shape(x)[0] if size is None else size, *self.spatial_shape]
     c_in, c_out = self.kernel.shape[-2:]
     images = tf.reshape(x, [*shape, c_out if transpose else c_in])
     y = tf.nn.conv2d_transpose(
