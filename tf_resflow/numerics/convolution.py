@@ -16,7 +16,8 @@ import tensorflow as tf
 _MAX_TAPS = 40
 
 
-def conv2d(x: tf.Tensor, kernel: tf.Tensor, for_cpu: bool = True) -> tf.Tensor:
+def conv2d(
+    x: tf.Tensor, kernel: tf.Tensor, for_cpu: bool | None = None) -> tf.Tensor:
   """Convolution of stride 1 with zero padding 'SAME', differentiable twice.
 
   Equal to `tf.nn.conv2d` up to rounding; on CPUs faster where many channels
@@ -25,14 +26,40 @@ def conv2d(x: tf.Tensor, kernel: tf.Tensor, for_cpu: bool = True) -> tf.Tensor:
   Args:
     x: `[B, H, W, c_in]` with a static shape but for `B`.
     kernel: `[k_h, k_w, c_in, c_out]`, sizes odd.
-    for_cpu: whether to compute as suits a CPU.
+    for_cpu: whether to compute as suits a CPU; by default where there is no
+      GPU.
 
   Returns:
     `[B, H, W, c_out]`.
   """
-  if for_cpu and _is_narrow(kernel):
+  if _is_for_cpu(for_cpu) and _is_narrow(kernel):
     return _narrow_conv2d(x, kernel)
   return tf.nn.conv2d(x, kernel, strides=1, padding='SAME')
+
+
+def conv2d_transpose(
+    y: tf.Tensor, kernel: tf.Tensor, for_cpu: bool | None = None) -> tf.Tensor:
+  """The transpose of `conv2d` in `x`, as fast and as often differentiable.
+
+  Args:
+    y: `[B, H, W, c_out]` with a static shape but for `B`.
+    kernel: see `conv2d`.
+    for_cpu: see `conv2d`.
+
+  Returns:
+    `[B, H, W, c_in]`.
+  """
+  if _is_for_cpu(for_cpu) and _is_narrow(kernel):
+    return _narrow_transpose(y, kernel)
+  size = y.shape[0]
+  return tf.nn.conv2d_transpose(
+      y, kernel, [tf.shape(y)[0] if size is None else size, *y.shape[1:3],
+                  kernel.shape[2]], strides=1, padding='SAME')
+
+
+def _is_for_cpu(for_cpu):
+  return (not tf.config.list_logical_devices('GPU') if for_cpu is None
+          else for_cpu)
 
 
 @tf.custom_gradient

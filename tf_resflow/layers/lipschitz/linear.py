@@ -63,7 +63,7 @@ def _follow_norm(kernel, rows, fingerprint, domain, codomain, kind,
   rows /= tf.norm(rows, axis=1, keepdims=True)
   result = kind.follow(
       kernel, rows, spatial_shape, domain, codomain, tolerance, max_steps,
-      tf.where(is_same, 0, _MIN_STEPS))
+      tf.where(is_same, 0, _MIN_STEPS), is_same)
   return result._replace(norm=scale * result.norm), new_fingerprint
 
 

@@ -107,8 +107,12 @@ class OperatorNorm:
       self, kernel: tf.Tensor, rows: tf.Tensor,
       spatial_shape: tuple[int, int] | None, domain: orders.Order,
       codomain: orders.Order, tolerance: float, max_steps: int,
-      min_steps: tf.Tensor) -> Followed:
-    """Converges the vectors for the present kernel; not differentiated."""
+      min_steps: tf.Tensor, is_current: bool | tf.Tensor = False,
+  ) -> Followed:
+    """Converges the vectors for the present kernel; not differentiated.
+
+    `is_current` says that they are what an earlier call returned for it.
+    """
     raise NotImplementedError
 
   def norm(
@@ -159,10 +163,10 @@ class _Spectral(OperatorNorm):
   """`|A|_2->2` by power iteration."""
 
   def follow(self, kernel, rows, spatial_shape, domain, codomain, tolerance,
-             max_steps, min_steps):
+             max_steps, min_steps, is_current=False):
     result = power_iteration.power_iteration(
         make_operator(kernel, spatial_shape), rows, tolerance, max_steps,
-        min_steps)
+        min_steps, is_current)
     return Followed(result.v, result.sigma, result.num_steps)
 
   def norm(self, kernel, rows, spatial_shape, domain, codomain):
@@ -212,7 +216,7 @@ class _Estimate(OperatorNorm):
     return make_operator(kernel, spatial_shape).num_inputs
 
   def follow(self, kernel, rows, spatial_shape, domain, codomain, tolerance,
-             max_steps, min_steps):
+             max_steps, min_steps, is_current=False):
     rounding = 100.0 * np.finfo(kernel.dtype.as_numpy_dtype).eps
     gap = tf.maximum(
         orders.as_tensor(tolerance, kernel.dtype)**2, rounding)

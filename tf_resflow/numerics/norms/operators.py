@@ -5,6 +5,8 @@ import math
 
 import tensorflow as tf
 
+from tf_resflow.numerics import convolution
+
 
 @dataclasses.dataclass(frozen=True)
 class LayerOperator:
@@ -67,13 +69,9 @@ class LayerOperator:
     """
     if self.spatial_shape is None:
       return tf.linalg.matmul(x, self.kernel, transpose_b=transpose)
-    size = x.shape[0]
-    shape = [tf.shape(x)[0] if size is None else size, *self.spatial_shape]
-    c_in, c_out = self.kernel.shape[-2:]
-    images = tf.reshape(x, [*shape, c_out if transpose else c_in])
-    y = tf.nn.conv2d_transpose(
-        images, self.kernel, [*shape, c_in], strides=1, padding='SAME'
-    ) if transpose else tf.nn.conv2d(
-        images, self.kernel, strides=1, padding='SAME')
+    images = tf.reshape(
+        x, [-1, *self.spatial_shape, self.kernel.shape[-1 if transpose else -2]])
+    apply = convolution.conv2d_transpose if transpose else convolution.conv2d
     return tf.reshape(
-        y, [shape[0], self.num_inputs if transpose else self.num_outputs])
+        apply(images, self.kernel),
+        [-1, self.num_inputs if transpose else self.num_outputs])

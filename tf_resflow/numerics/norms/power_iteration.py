@@ -106,12 +106,14 @@ def _combine(c, space, images):
 def power_iteration(
     operator: operators.LayerOperator, v: tf.Tensor, tolerance: float = 1e-3,
     max_steps: int = 200, min_steps: int | tf.Tensor = 0,
-) -> PowerIterationResult:
+    is_current: bool | tf.Tensor = False) -> PowerIterationResult:
   """Advances a block of right singular vectors until the first has converged.
 
   When the start already meets the tolerance nothing is advanced: the call
   costs two applications of the map and one of its transpose and returns the
-  block, rotated. A small residual says that some singular value is near, not
+  block, rotated; a block that `is_current` is not even rotated, and costs one
+  of each. A block of as many vectors as there are dimensions is no start: the
+  eigenvalues of the map's Gram matrix are found at once. A small residual says that some singular value is near, not
   that it is the largest: vectors orthogonal to the block are invisible, and in
   a block of nearly equal singular values so are slightly larger ones. After a
   change of the map, start with a random row in the block and take a few steps
@@ -126,6 +128,9 @@ def power_iteration(
     tolerance: bound of the relative residual, see `PowerIterationResult`.
     max_steps: bound of the number of steps.
     min_steps: steps to take although the tolerance is met; may be a tensor.
+    is_current: whether the block is what an earlier call returned for this very
+      map; may be a tensor. One that misses the tolerance is advanced all the
+      same.
 
   Returns:
     A `PowerIterationResult`.
@@ -152,20 +157,44 @@ def power_iteration(
         c[:, num_vectors:], space[num_vectors:], images[num_vectors:])
     return (num_steps + 1, v, image, p, p_image, *_residuals(v, image))
 
+  if num_vectors == operator.size:
+    return _of_all_directions(operator, normal_map(tf.eye(
+        num_vectors, dtype=v.dtype)))
   v = tf.stop_gradient(v)
   image = normal_map(v)
-  # Or a vector that has overtaken the first one would go unnoticed.
-  v, image = _combine(
-      _leading_combinations(v, image, num_vectors), v, image)
-  num_steps, v, *_, residual = tf.while_loop(
-      lambda num_steps, *state: (num_steps < max_steps) & (
-          (state[-1] > tolerance) | (num_steps < min_steps)),
-      body, (
-          tf.constant(0), v, image, tf.zeros_like(v), tf.zeros_like(v),
-          *_residuals(v, image)), parallel_iterations=1)
+  _, start_residual = _residuals(v, image)
+
+  def keep():
+    return (tf.constant(0), v, tf.sqrt(tf.reduce_sum(v[0] * image[0])),
+            start_residual)
+
+  def advance():
+    # Or a vector that has overtaken the first one would go unnoticed.
+    start = _combine(_leading_combinations(v, image, num_vectors), v, image)
+    num_steps, rows, *_, residual = tf.while_loop(
+        lambda num_steps, *state: (num_steps < max_steps) & (
+            (state[-1] > tolerance) | (num_steps < min_steps)),
+        body, (
+            tf.constant(0), *start, tf.zeros_like(v), tf.zeros_like(v),
+            *_residuals(*start)), parallel_iterations=1)
+    return num_steps, rows, tf.norm(operator.matvec(rows[:1])), residual
+
+  num_steps, v, sigma, residual = advance() if is_current is False else tf.cond(
+      tf.convert_to_tensor(is_current) & (start_residual <= tolerance),
+      keep, advance)
   return PowerIterationResult(
-      v, tf.norm(operator.matvec(v[:1])), residual, num_steps,
-      residual <= tolerance)
+      v, sigma, residual, num_steps, residual <= tolerance)
+
+
+def _of_all_directions(operator, gram):
+  """Returns the result for the matrix `[k, k]` of `A` itself."""
+  finite = tf.where(tf.math.is_finite(gram), gram, tf.zeros_like(gram))
+  _, q = tf.linalg.eigh(finite)
+  v = tf.transpose(tf.reverse(q, axis=[1]))
+  _, residual = _residuals(v, tf.matmul(v, gram, transpose_b=True))
+  return PowerIterationResult(
+      v, tf.norm(operator.matvec(v[:1])), residual, tf.constant(0),
+      tf.math.is_finite(residual))
 
 
 def spectral_norm(
