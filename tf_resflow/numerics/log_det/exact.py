@@ -15,6 +15,8 @@ from tf_resflow.numerics.log_det import series as series_lib
 # A Jacobian of one example that is larger than this is not taken.
 _MAX_JACOBIAN_BYTES = 4e9
 _MAX_BATCH_BYTES = 1e9
+# Up to so many rows stand in the graph one by one, in place of a loop.
+_MAX_UNROLLED_ROWS = 8
 
 
 def batch_jacobian(
@@ -37,20 +39,36 @@ def batch_jacobian(
             [0., 6.]]], dtype=float32)
   """
   y, vjp_fn = differentiation.linearize(lambda _, x: fn(x), (), x)
-  batch_size = tf.shape(y)[0]
+  return _rows(vjp_fn, y, x)
+
+
+def _rows(vjp_fn, y, x):
+  """Returns the Jacobian `[B, M, D]` by one product for every row."""
+  size = y.shape[0]
+  batch_size = tf.shape(y)[0] if size is None else size
   output_size = y.shape[1:].num_elements()
   input_size = x.shape[1:].num_elements()
 
   def row(index):
     cotangent = tf.one_hot(
         tf.fill([batch_size], index), output_size, dtype=y.dtype)
-    return tf.reshape(
-        vjp_fn(tf.reshape(cotangent, tf.shape(y))), [batch_size, input_size])
+    return tf.reshape(vjp_fn(tf.reshape(
+        cotangent, tf.shape(y) if size is None else y.shape)),
+                      [batch_size, input_size])
 
+  if output_size <= _MAX_UNROLLED_ROWS:
+    return tf.stack([row(i) for i in range(output_size)], axis=1)
   return tf.transpose(tf.map_fn(
       row, tf.range(output_size),
       fn_output_signature=tf.TensorSpec([None, input_size], x.dtype)),
                       [1, 0, 2])
+
+
+def _value_and_log_det(g, series, variables, state, x, *context):
+  """Returns `g(x)` and the log-determinant."""
+  value, vjp_fn = differentiation.linearize(
+      g.evaluate, g.weights(variables, state), x, *context)
+  return value, series.exact(_rows(vjp_fn, value, x))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,12 +94,8 @@ class Exact(estimator.Estimator):
       series: series_lib.LogDetSeries = series_lib.RESIDUAL,
       context: Sequence[tf.Tensor] = (),
   ) -> tuple[tf.Tensor, tf.Tensor]:
-    weights = g.weights(variables, state)
-
-    def evaluate(x):
-      return g.evaluate(weights, x, *context)
-
-    return evaluate(x), series.exact(batch_jacobian(evaluate, x))
+    return g.traced(_value_and_log_det, series)(
+        variables, state, x, *context)
 
   def max_batch_size(self, event_size: int, dtype: tf.DType) -> int:
     size = event_size**2 * dtype.size
