@@ -57,7 +57,8 @@ def open_split(
 
   return split_lib.Split(
     examples=examples.map(
-      finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+      tf.autograph.experimental.do_not_convert(finish),
+      num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     ),
     num_examples=size,
     event_shape=info.image_shape,

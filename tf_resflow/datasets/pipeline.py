@@ -233,7 +233,9 @@ def training_batches(
     return {**example, 'x': _continuous(x, split, noise_key, index)}
 
   examples = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(
-    streamed if arrays is None else positions
+    tf.autograph.experimental.do_not_convert(
+      streamed if arrays is None else positions
+    )
   )
   elements = tf.data.Dataset.zip((
     tf.data.Dataset.range(first, tf.int64.max), examples.skip(num_skipped)
@@ -305,7 +307,9 @@ def _continuous(x, split, noise_key, index):
 def _batches(elements, finish, batch_size, *, drop_remainder):
   """Finishes elements in parallel and in order, and batches them."""
   batches = elements.map(
-    finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    # There is nothing for AutoGraph to convert, which takes its time.
+    tf.autograph.experimental.do_not_convert(finish),
+    num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
   ).batch(batch_size, drop_remainder=drop_remainder)
   options = tf.data.Options()
   options.deterministic = True

@@ -79,9 +79,13 @@ def distributed_batches(
       split, batch_size=config.optimizer.batch_size * num_parts,
       seed=config.run.seed, start_step=start_step, flip=config.data.flip,
       crop_padding=config.data.crop_padding, crop_mode=config.data.crop_mode)
-  dataset = dataset.map(lambda batch: objectives.Batch(
-      interleave(batch['x']), interleave(batch['label']),
-      *([interleave(batch['condition'])] if split.is_conditional else [])))
+  @tf.autograph.experimental.do_not_convert
+  def as_batch(examples):
+    return objectives.Batch(
+        interleave(examples['x']), interleave(examples['label']),
+        *([interleave(examples['condition'])] if split.is_conditional else []))
+
+  dataset = dataset.map(as_batch)
   return strategy.experimental_distribute_dataset(dataset.prefetch(2))
 
 
