@@ -104,7 +104,7 @@ def test_replicas_share_a_batch(monkeypatch):
   for strategy in (tf.distribute.get_strategy(), replicas.two_replicas()):
     monkeypatch.setattr(
         strategies, 'make_strategy', lambda _, strategy=strategy: strategy)
-    learner, batch = tasks._make_learner(_settings(
+    learner, batch = tasks.make_learner(_settings(
         _FIXED.replace(num_dense_blocks=0), images=images), 4)
     metrics = learner.run_step(batch, tf.constant(0, tf.int64))
     norms.append(metrics['gradient_norm'].numpy())

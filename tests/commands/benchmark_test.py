@@ -43,6 +43,52 @@ def test_guard_fails_where_the_share_is_not_reached(tmp_path):
       'benchmark: error: --min_ceiling_fraction=1.0: expected at most 0.')
 
 
+@pytest.mark.slow
+def test_a_program_of_a_step(tmp_path):
+  process = processes.run_launcher(
+      'benchmark', *_TINY[:-1], f'--program={tmp_path}/step')
+  assert process.returncode == 0, process.stderr
+  (line,) = process.stdout.splitlines()
+  report = json.loads(line)
+  assert {'bits_per_dim', 'gradient_norm', 'num_parameters', 'batch_size',
+          'text_bytes', 'stablehlo', 'per_term', 'optimized_hlo'} <= set(report)
+  assert {path.name for path in tmp_path.iterdir()} == {
+      'step.mlir', 'step.npz'}
+
+
+def test_a_program_that_xla_does_not_have(run_tool, tmp_path):
+  result = run_tool('benchmark', *_TINY[:-1], '--estimator=exact',
+                    f'--program={tmp_path}/step')
+  assert result.status == 2 and not list(tmp_path.iterdir())
+  assert result.stderr.splitlines()[-1].startswith(
+      'benchmark: error: XLA cannot compile this training step: ')
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['--program=/nowhere/step'], '--program=/nowhere/step: expected a prefix '
+     'of files in a folder that exists. There is no folder /nowhere.'),
+    (['--program=step', '--tasks=train,sample'],
+     '--tasks=train,sample: expected train alone, with --program. The program'),
+    (['--program=step', '--num_repeats=3'],
+     '--num_repeats=3: expected no such flag with --program. Nothing is timed'),
+    (['--program=step', '--baseline_json=/nowhere'],
+     '--baseline_json=/nowhere: expected no such flag with --program.')])
+def test_bad_programs_are_one_line(run_tool, arguments, message):
+  result = run_tool('benchmark', *_TINY[:-1], *arguments)
+  assert result.status == 2
+  (line,) = result.stderr.splitlines()
+  assert line.startswith('benchmark: error: ') and message in line
+
+
+def test_a_program_that_cannot_be_written(run_tool, tmp_path):
+  (tmp_path / 'step.npz').mkdir()
+  result = run_tool('benchmark', *_TINY[:-1], f'--program={tmp_path}/step')
+  assert result.status == 2
+  (line,) = result.stderr.splitlines()
+  assert line.endswith(f'expected a prefix of files that can be written. '
+                       f'{tmp_path}/step.npz cannot.')
+
+
 @pytest.mark.parametrize('arguments, message', [
     (['--tasks=train,draw'], '--tasks=train,draw: expected one of train, eva'),
     (['--evaluation_estimator=best'], '--evaluation_estimator=best: expected'),

@@ -6,6 +6,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'figures': ['save_memory', 'save_scaling'],
     'operations': [
         'estimator_of', 'fixed_num_terms', 'predict_training', 'step_work'],
+    'programs': [
+        'make_program', 'NoProgramError', 'Program', 'write_program'],
     'report': [
         'check_ceiling', 'format_cost', 'format_memory', 'format_prediction',
         'format_table', 'read_baseline'],

@@ -14,8 +14,10 @@ import tensorflow as tf
 from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow import evaluation
+from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
+from tf_resflow import private_apis
 from tf_resflow import training
 from tf_resflow.benchmarking import operations
 from tf_resflow.training import trainer
@@ -122,10 +124,21 @@ def matmul_rate(size: int = 2048, num_repeats: int = 15) -> float:
   return 2.0 * size**3 / min(seconds)
 
 
-def _make_learner(
-    settings: Settings, size: int) -> tuple[trainer.Learner, training.Batch]:
-  """Returns a freshly initialised model, and a batch for its steps."""
+def make_learner(
+    settings: Settings, size: int, computes_for: str | None = None,
+) -> tuple[trainer.Learner, training.Batch]:
+  """Returns a freshly initialised model, and a batch for its steps.
+
+  Args:
+    settings: what is measured.
+    size: of the batch.
+    computes_for: 'CPU' or 'GPU' to compute as suits that kind of device; by
+      default the one at hand. See `layers.LipschitzLayer`.
+  """
   learner = trainer.Learner(settings.config)
+  for layer in private_apis.sublayers(learner.model):
+    if isinstance(layer, layers.LipschitzLayer):
+      layer.computes_for = computes_for
   condition = settings.condition(learner.model, size)
   whole = tf.data.Dataset.from_tensor_slices(training.Batch(
       settings.batch(learner.model.event_shape, size),
@@ -155,7 +168,7 @@ def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
   """
   size = (settings.config.optimizer.batch_size *
           settings.config.optimizer.accumulation_steps)
-  learner, batch = _make_learner(settings, size)
+  learner, batch = make_learner(settings, size)
 
   def run(step):
     return learner.run_step(batch, tf.constant(step, tf.int64))

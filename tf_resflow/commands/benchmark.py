@@ -4,6 +4,7 @@
   bin/benchmark --flagfile=cifar10 --tasks=train --batch_size=16
   bin/benchmark --workdir=runs/mnist --inputs=x.npz --tasks=evaluate,sample
   bin/benchmark --flagfile=benchmark --baseline_json=peer.json
+  bin/benchmark --flagfile=cifar10 --program=/tmp/step --estimator=fixed:4
 
 Every task runs in a fresh process, on a batch of noise or of --inputs; its time
 is the median of --num_repeats after two warm-up calls. --estimator=fixed:4
@@ -16,10 +17,26 @@ num_parameters, first_step_s (from the start of the process), first_metrics
 (such as the loss of that step), train_step_s, evaluate_s, sample_s,
 peak_memory_gb and more. --baseline_json takes such a line, of an
 earlier run or of another program, and puts ratios beside.
+
+--program=PREFIX times nothing. It writes the gradients of a training step as
+XLA takes them, for a GPU and for any machine that has JAX but no TensorFlow:
+PREFIX.mlir (StableHLO) and PREFIX.npz (the arguments), which
+tf_resflow/benchmarking/run_program.py, a file that stands alone, compiles and
+times there:
+
+  python run_program.py /tmp/step --repeats=20
+
+It has to find the bits/dim and gradient_norm of the JSON line here, which also
+has what can be counted without a GPU: products, convolutions and their
+operations, outside and within loops (stablehlo; per_term is what one more term
+of the series adds in all blocks), and kernels and fusions of the compiler of
+this machine (optimized_hlo). Numbers are float32, as in training; whether
+products of them are float32 or TF32 is up to the compiler of the GPU.
 """
 
 import dataclasses
 import json
+import os
 
 from tf_resflow import benchmarking
 from tf_resflow import commands
@@ -35,6 +52,9 @@ from tf_resflow.configuration import flags as flags_lib
 from tf_resflow.configuration import values as values_lib
 
 _TASKS = ('train', 'evaluate', 'sample')
+# Flags of what is timed.
+_TIMING = ('num_repeats', 'evaluation_estimator', 'tolerance', 'baseline_json',
+           'min_ceiling_fraction')
 # Flags of a configuration that go with --workdir, too.
 _WITH_WORKDIR = {'batch_size', 'import'}
 
@@ -63,6 +83,9 @@ class Options(options_lib.Configured):
       None, help='Fail when a training step with --estimator=fixed:N runs at '
       'less than this share of the speed of plain matrix products, measured in '
       'the same process.', minimum=0, maximum=1)
+  program: str | None = fields.field(
+      None, help='Time nothing: write the gradients of a training step to '
+      'PREFIX.mlir and PREFIX.npz, which are replaced; see above.')
   worker: str | None = fields.field(
       None, help='Measure this task in this process; used internally.',
       choices=_TASKS)
@@ -77,6 +100,24 @@ class Options(options_lib.Configured):
             self.num_repeats > 0 and 'train' in self.tasks),
         'min_ceiling_fraction',
         'no such flag unless --tasks has train, with --num_repeats')
+    if self.program is not None:
+      self._check_program()
+
+  def _check_program(self):
+    self.require(
+        'tasks' not in self.given or self.tasks == ('train',), 'tasks',
+        'train alone, with --program',
+        'The program is that of a training step.')
+    self.refuse(True, _TIMING, 'with --program', 'Nothing is timed then.')
+    folder = os.path.dirname(os.path.abspath(self.program))
+    self.require(
+        os.path.isdir(folder), 'program', 'a prefix of files in a folder that '
+        'exists', f'There is no folder {folder}.')
+    for path in (f'{self.program}.mlir', f'{self.program}.npz'):
+      self.require(
+          not os.path.isdir(path) and os.access(
+              path if os.path.exists(path) else folder, os.W_OK), 'program',
+          'a prefix of files that can be written', f'{path} cannot.')
 
   def run_config(self, config: configuration.Config) -> configuration.Config:
     """Returns that of --workdir, if there is one."""
@@ -111,6 +152,11 @@ def main(options: Options, config: configuration.Config) -> None:
       estimator=numerics.Estimator.get(
           options.evaluation_estimator, 'evaluation_estimator'),
       tolerance=options.tolerance, seed=config.run.seed, images=images)
+  if options.program is not None:
+    options_lib.note(f'Compiling {options.program}.mlir ...')
+    options_lib.print_report(
+        benchmarking.write_program(settings, options.program))
+    return
   if options.worker is not None:
     # For the process that started this one, which tells NaN from nothing.
     print(json.dumps(benchmarking.measure_task(

@@ -103,6 +103,7 @@ class Learner:
     ema: their averages.
     optimizer: a Keras optimizer.
     objective: what is minimised.
+    train_step: the `step.TrainStep` of a replica.
 
   Raises:
     InvalidValueError: if the replicas cannot share a batch.
@@ -127,7 +128,7 @@ class Learner:
           self.model, config.optimizer.ema_decay)
     self.objective = objectives.objective_of(
         self.model, config.objective.nll_weight_of(self.model.event_size))
-    self._train_step = step_lib.TrainStep(
+    self.train_step = step_lib.TrainStep(
         self.model, self.optimizer, self.objective, self.ema,
         clip_norm=config.optimizer.clip_norm,
         accumulation_steps=config.optimizer.accumulation_steps,
@@ -160,7 +161,7 @@ class Learner:
     # Metrics are of the global batch, so every replica holds the same.
     return tf.nest.map_structure(
         lambda v: self.strategy.experimental_local_results(v)[0],
-        self.strategy.run(self._train_step, args=(batch, step)))
+        self.strategy.run(self.train_step, args=(batch, step)))
 
 
 class Trainer(Learner):

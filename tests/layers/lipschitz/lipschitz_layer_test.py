@@ -63,3 +63,17 @@ def test_joins_norms_of_every_order(order):
 
   sequence = layers.Sequence([Linear(), Sine(), Linear()])
   assert sequence.domain == sequence.codomain == order
+
+
+def test_what_a_layer_computes_for_is_no_other_function():
+  """A narrow convolution is one by taps on a CPU, and the same numbers."""
+  layer = layers.SpectralConv2D(2, 3, coeff=0.9)
+  x = tf.random.stateless_normal([2, 4, 4, 32], [0, 1])
+  outputs, structures = [], []
+  for kind, is_on_cpu in (('CPU', True), ('GPU', False)):
+    layer.computes_for = kind
+    assert layer.is_on_cpu is is_on_cpu
+    outputs.append(layer(x))
+    structures.append(str(layer.structure()))
+  tf.debugging.assert_near(*outputs, atol=1e-5)
+  assert structures[0] != structures[1]

@@ -72,6 +72,10 @@ class LipschitzLayer(base_layer.BaseLayer):
       padding included; 0 where they do not count.
     num_outputs: numbers per example that such a map returns.
     absorbs_scales: whether `effective_weights` takes scales, see there.
+    computes_for: the kind of device, 'CPU' or 'GPU', that convolutions and the
+      number of examples at a time suit; None for that where the variables are.
+      Whoever compiles a program for another machine sets it on every layer of a
+      model, before the first pass.
     has_scales: whether the layer is an activation `x -> b h(a x)`, and has
       methods `scales(variables)`, which returns `(a, b)`, and
       `evaluate_unscaled(x)`, which is `h`. Between two linear layers that
@@ -99,6 +103,7 @@ class LipschitzLayer(base_layer.BaseLayer):
   num_multiply_adds = 0
   num_outputs = 0
   absorbs_scales = False
+  computes_for: str | None = None
   has_scales = False
 
   @property
@@ -210,7 +215,9 @@ class LipschitzLayer(base_layer.BaseLayer):
 
   @property
   def is_on_cpu(self) -> bool:
-    """Whether the layer computes on a CPU: where its variables are."""
+    """Whether the layer computes as suits a CPU; see `computes_for`."""
+    if self.computes_for is not None:
+      return self.computes_for == 'CPU'
     return not tf.config.list_logical_devices('GPU') or not any(
         'GPU' in v.value.device for v in self.variables)
 

@@ -12,6 +12,9 @@ from tf_resflow.numerics import differentiation
 
 Vjp = Callable[[tf.Tensor], tf.Tensor]
 
+# The loop over the terms, so that it is found in graphs and compiled programs.
+LOOP_NAME = 'log_det_series'
+
 
 @dataclasses.dataclass(frozen=True)
 class LogDetSeries(abc.ABC):
@@ -194,5 +197,6 @@ def power_series(
       w, schedule.state)
   _, _, value, w, _ = tf.while_loop(
       lambda k, u, value, w, state: schedule.continues(k, state), body, start,
-      parallel_iterations=1, maximum_iterations=schedule.max_terms)
+      parallel_iterations=1, maximum_iterations=schedule.max_terms,
+      name=LOOP_NAME)
   return value, w

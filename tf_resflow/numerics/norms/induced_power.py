@@ -93,7 +93,8 @@ def power_method(
   num_steps, x, _, norms, gaps = tf.while_loop(
       lambda num_steps, x, moved, norms, gaps: (num_steps < max_steps) & (
           (gap_of_best(norms, gaps) > tolerance) | (num_steps < min_steps)),
-      body, (tf.constant(0), x, *climb(x)), parallel_iterations=1)
+      body, (tf.constant(0), x, *climb(x)), parallel_iterations=1,
+      name='induced_power_iteration')
   order = tf.argsort(norms, direction='DESCENDING', stable=True)
   gap = gap_of_best(norms, gaps)
   return InducedNormResult(

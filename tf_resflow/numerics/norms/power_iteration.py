@@ -176,7 +176,7 @@ def power_iteration(
             (state[-1] > tolerance) | (num_steps < min_steps)),
         body, (
             tf.constant(0), *start, tf.zeros_like(v), tf.zeros_like(v),
-            *_residuals(*start)), parallel_iterations=1)
+            *_residuals(*start)), parallel_iterations=1, name='power_iteration')
     return num_steps, rows, tf.norm(operator.matvec(rows[:1])), residual
 
   num_steps, v, sigma, residual = advance() if is_current is False else tf.cond(
