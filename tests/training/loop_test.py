@@ -7,7 +7,6 @@ number of threads: other machines may round differently.
 """
 
 import logging
-import math
 import os
 import pathlib
 import resource
@@ -22,7 +21,6 @@ import tensorflow as tf
 
 from tests.training import runs
 from tf_resflow import training
-from tf_resflow.training import loop
 
 
 def test_what_a_run_writes(tmp_path, data_dir):
@@ -248,57 +246,3 @@ def test_metrics_hold_every_step_once(workdirs):
     assert [row['step'] for row in rows] == steps
   for name in ('bits_per_dim', 'gradient_norm', 'learning_rate'):
     assert [row[name] for row in found] == [row[name] for row in expected]
-
-
-def _add(progress, bits, count):
-  progress.add({'bits_per_dim': tf.constant(bits), 'steps': tf.constant(count)})
-
-
-def test_rows(capsys):
-  progress = loop.Progress(10, 15, examples_per_step=8)
-  for bits, count in ((1.0, 3), (2.0, 7), (6.0, 5)):
-    _add(progress, bits, count)
-  row, bad = progress.end_window(13)
-  assert bad is None
-  assert row.pop('examples_per_second') > 0
-  assert row == {'bits_per_dim': 3.0, 'steps': 7}
-  assert isinstance(row['steps'], int)
-  # The next window is empty, and its bad steps are counted from the run's.
-  for bits in (1.0, math.nan):
-    _add(progress, bits, 0)
-  row, bad = progress.end_window(15)
-  assert bad == 15 and np.isnan(row['bits_per_dim'])
-  for bits in (math.inf, 1.0, math.nan):
-    _add(progress, bits, 0)
-  assert progress.end_window(18)[1] == 16
-
-
-def test_biased_metrics_are_called_so():
-  progress = loop.Progress(0, 1, examples_per_step=8, biased=('bits_per_dim',))
-  _add(progress, 2.0, 3)
-  row, _ = progress.end_window(1)
-  assert list(row.items())[:2] == [('biased_bits_per_dim', 2.0), ('steps', 3)]
-
-
-def test_the_bar_shows_the_first_metric(capsys):
-  progress = loop.Progress(0, 2, examples_per_step=8)
-  progress.show(1, {'nats': 2.5, 'other': 7.25, 'examples_per_second': 12.0})
-  progress.show(2, {'nats': 1.5, 'other': 7.25, 'examples_per_second': 13.0})
-  out = capsys.readouterr().out
-  assert 'nats: 1.5' in out and 'examples/s: 13.0' in out
-  assert '7.25' not in out
-
-
-def test_the_clock_leaves_out_what_comes_between(monkeypatch):
-  now = [0.0]
-  monkeypatch.setattr(loop.time, 'perf_counter', lambda: now[0])
-  progress = loop.Progress(0, 2, examples_per_step=8)
-  _add(progress, 1.0, 0)
-  now[0] = 4.0
-  assert progress.end_window(1)[0]['examples_per_second'] == 2.0
-  now[0] = 100.0  # An evaluation.
-  progress.continue_clock()
-  _add(progress, 1.0, 0)
-  now[0] = 102.0
-  progress.continue_clock()  # Within a window it changes nothing.
-  assert progress.end_window(2)[0]['examples_per_second'] == 4.0

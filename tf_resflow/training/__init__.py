@@ -6,10 +6,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=['objectives'],
     submod_attrs={
+        'durations': ['format_duration'],
         'ema': ['ExponentialMovingAverage'],
         'loop': ['train'],
         'metrics': ['MetricsWriter', 'read_metrics'],
         'objectives': ['Batch', 'Objective'],
+        'occasions': ['occasions_of'],
         'optimizers': ['make_optimizer'],
         'signals': ['TrainingInterruptedError'],
         'step': ['TrainStep'],

@@ -1,0 +1,201 @@
+"""Rows of metrics; the line and the bar that a user sees; the time left.
+
+The clock stands still but where a test moves it.
+"""
+
+import math
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_resflow.training import occasions as occasions_lib
+from tf_resflow.training import progress as progress_lib
+
+
+class _Run:
+  """A `Progress` and its clock."""
+
+  def __init__(self, start_step=0, num_steps=1000, **arguments):
+    self.now, self.step = 0.0, start_step
+    self.progress = progress_lib.Progress(
+        start_step, num_steps, examples_per_step=8, clock=lambda: self.now,
+        **arguments)
+
+  def add(self, bits=1.0, count=0, seconds=1.0):
+    self.now += seconds
+    self.step += 1
+    self.progress.add(
+        {'bits_per_dim': tf.constant(bits), 'steps': tf.constant(count)})
+
+  def window(self, *seconds):
+    """Takes steps of these times; returns their row."""
+    for step_seconds in seconds:
+      self.add(seconds=step_seconds)
+    return self.progress.end_window(self.step)[0]
+
+  def show(self, seconds):
+    """Takes a step, and shows it."""
+    row = self.window(seconds)
+    self.progress.show(self.step, row)
+
+  def between(self, name, seconds):
+    with self.progress.between(name):
+      self.now += seconds
+
+  @property
+  def left(self):
+    return self.progress.time_left(self.step)
+
+
+def test_rows():
+  run = _Run(10, 18)
+  for bits, count in ((1.0, 3), (2.0, 7), (6.0, 5)):
+    run.add(bits, count)
+  row, bad = run.progress.end_window(13)
+  assert bad is None
+  assert row == {
+      'bits_per_dim': 3.0, 'steps': 7, 'examples_per_second': 8.0}
+  assert isinstance(row['steps'], int)
+  # The next window is empty, and its bad steps are counted from the run's.
+  for bits in (1.0, math.nan):
+    run.add(bits)
+  row, bad = run.progress.end_window(15)
+  assert bad == 15 and np.isnan(row['bits_per_dim'])
+  for bits in (math.inf, 1.0, math.nan):
+    run.add(bits)
+  assert run.progress.end_window(18)[1] == 16
+
+
+def test_biased_metrics_are_called_so():
+  run = _Run(biased=('bits_per_dim',))
+  run.add(2.0, 3)
+  row, _ = run.progress.end_window(1)
+  assert list(row.items())[:2] == [('biased_bits_per_dim', 2.0), ('steps', 3)]
+
+
+def test_speed_leaves_out_what_comes_between():
+  run = _Run()
+  assert run.window(4.0)['examples_per_second'] == 2.0
+  run.between('validation', 96.0)
+  assert run.window(2.0)['examples_per_second'] == 4.0
+  # Within a window as well.
+  run.add(seconds=1.0)
+  run.between('validation', 50.0)
+  assert run.window(3.0)['examples_per_second'] == 4.0
+
+
+def test_the_first_step_does_not_count():
+  """It traces for 10 s; of 1000 steps, 995 are left."""
+  run = _Run()
+  assert run.window(10.0, 0.5, 0.5, 0.5, 0.5)['examples_per_second'] == 40 / 12
+  assert run.progress.step_seconds == 0.5
+  assert run.left == (995 * 0.5, [])
+
+
+def test_nothing_is_known_before_the_second_step():
+  run = _Run()
+  row = run.window(10.0)
+  assert run.progress.step_seconds is None and run.left == (None, [])
+  assert run.progress.describe(1, row) == 'bits_per_dim: 1.0000'
+  run.window(0.25)
+  assert run.left == (998 * 0.25, [])
+
+
+def test_a_run_that_goes_on_has_its_remaining_steps_left():
+  run = _Run(900, 1000)
+  run.window(10.0, 2.0)
+  assert run.left == (98 * 2.0, [])
+
+
+def test_the_latest_steps_count():
+  """The machine becomes slower: after 100 steps the old ones are forgotten."""
+  run = _Run()
+  run.window(*[1.0] * 60)
+  run.window(*[3.0] * 60)
+  assert run.progress.step_seconds == (59 * 1.0 + 60 * 3.0) / 119
+  run.window(*[3.0] * 60)
+  assert run.progress.step_seconds == 3.0
+  # A window that is long enough stands alone.
+  run.window(*[4.0] * 200)
+  assert run.progress.step_seconds == 4.0
+
+
+def test_time_left_has_what_is_known_of_the_rest():
+  run = _Run(num_steps=100, occasions={
+      'validation': occasions_lib.Occasion(10),
+      'samples': occasions_lib.Occasion(50, at_end=True),
+      'never': occasions_lib.Occasion(1000)})
+  run.window(9.0, *[1.0] * 9)
+  # What is due at this step is still to come.
+  assert run.left == (90.0, ['validation', 'samples'])
+  run.between('validation', 7.0)
+  run.window(1.0)
+  assert run.left == (89.0 + 9 * 7.0, ['samples'])
+  # The latest time counts: the first one included tracing.
+  run.between('validation', 5.0)
+  run.between('samples', 100.0)
+  run.window(*[1.0] * 39)
+  assert run.left == (50.0 + 6 * 5.0 + 2 * 100.0, [])
+
+
+def test_a_line():
+  run = _Run(num_steps=30000, occasions={
+      'validation': occasions_lib.Occasion(100)})
+  row = run.window(10.0, 0.124) | {'other': 7.25}
+  assert run.progress.describe(2, row) == (
+      'bits_per_dim: 1.0000 - step: 0.124 s - left: 1 h 02 min without '
+      'validation')
+  run.between('validation', 4.0)
+  assert run.progress.describe(2, row) == (
+      'bits_per_dim: 1.0000 - step: 0.124 s - left: 1 h 22 min')
+  assert run.progress.describe(30000, row) == (
+      'bits_per_dim: 1.0000 - step: 0.124 s')
+
+
+def test_a_log_has_a_line_every_half_minute(capsys):
+  run = _Run(num_steps=60)
+  for _ in range(60):
+    run.show(1.0)
+  assert capsys.readouterr().out.splitlines() == [
+      '1/60 - bits_per_dim: 1.0000',
+      '31/60 - bits_per_dim: 1.0000 - step: 1.00 s - left: 29.0 s',
+      '60/60 - bits_per_dim: 1.0000 - step: 1.00 s']
+
+
+def test_a_terminal_has_one_line_that_moves(capsys, monkeypatch):
+  monkeypatch.setattr(sys.stdout, 'isatty', lambda: True)
+  monkeypatch.setenv('COLUMNS', '200')
+  run = _Run(num_steps=4)
+  for _ in range(4):
+    run.show(1.0)
+  out = capsys.readouterr().out
+  assert out.count('\n') == 1 and out.endswith('\n')
+  _, first, second, _, last = out.split('\r')
+  assert first == '1/4 [=====...............] bits_per_dim: 1.0000'
+  assert second == ('2/4 [==========..........] bits_per_dim: 1.0000 - '
+                    'step: 1.00 s - left: 2.00 s')
+  # The rest of a longer line is wiped out.
+  assert last.rstrip() == (
+      '4/4 [====================] bits_per_dim: 1.0000 - step: 1.00 s')
+  assert len(last.rstrip('\n')) == len(second)
+
+
+def test_a_narrow_terminal_gets_no_second_line(capsys, monkeypatch):
+  monkeypatch.setattr(sys.stdout, 'isatty', lambda: True)
+  monkeypatch.setenv('COLUMNS', '40')
+  run = _Run(num_steps=4)
+  run.show(1.0)
+  assert len(capsys.readouterr().out) == len('\r') + 39
+
+
+@pytest.mark.parametrize('is_terminal, num_shown', [(True, 3), (False, 1)])
+def test_how_often_something_is_shown(
+    capsys, monkeypatch, is_terminal, num_shown):
+  """Five steps in 1 s: on a terminal two of them a second."""
+  monkeypatch.setattr(sys.stdout, 'isatty', lambda: is_terminal)
+  run = _Run()
+  for _ in range(5):
+    run.show(0.25)
+  assert capsys.readouterr().out.count('bits_per_dim') == num_shown

@@ -1,0 +1,181 @@
+"""What a user sees of a run: its metrics, the time of a step, the time left."""
+
+import collections
+from collections.abc import Callable, Collection, Iterator, Mapping
+import contextlib
+import shutil
+import sys
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from tf_resflow.training import durations
+from tf_resflow.training import occasions as occasions_lib
+
+# The time of a step is that of the latest windows with so many steps in all.
+_NUM_RECENT = 100
+_WIDTH = 20
+
+
+class Progress:
+  """Gathers the metrics of steps into rows, and shows them.
+
+  On a terminal a bar moves, elsewhere there is a line every half minute:
+
+    1200/20000 - bits_per_dim: 1.9500 - step: 0.124 s - left: 1 h 02 min
+
+  `step` is the mean time of the latest steps, without the first one, which
+  includes tracing, and without what is done between steps. The time left adds
+  that, as often as it is still to come and as long as it took the last time;
+  what was not done yet is named, since it comes on top.
+
+  Keras' `Progbar` would divide all time by all steps: tracing, and an hour of
+  validation that is over, would count for ever.
+
+  Args:
+    start_step: number of steps that are finished.
+    num_steps: number of steps of the whole run.
+    examples_per_step: number of examples of a step.
+    biased: names of metrics that a biased estimator makes; in rows, and on the
+      bar, they are called `biased_NAME`.
+    occasions: by names, what is done between steps.
+    clock: returns seconds.
+  """
+
+  def __init__(
+      self, start_step: int, num_steps: int, examples_per_step: int,
+      biased: Collection[str] = (),
+      occasions: Mapping[str, occasions_lib.Occasion] | None = None,
+      clock: Callable[[], float] = time.perf_counter):
+    self._start_step = start_step
+    self._num_steps = num_steps
+    self._examples_per_step = examples_per_step
+    self._biased = biased
+    self._occasions = occasions or {}
+    self._clock = clock
+    self._window: list[Mapping[str, tf.Tensor]] = []
+    self._window_start = clock()
+    self._first_step_seconds: float | None = None
+    # Numbers of steps, and their seconds.
+    self._recent: collections.deque[tuple[int, float]] = collections.deque()
+    self._seconds_between: dict[str, float] = {}
+    self._last_shown: float | None = None
+    self._last_length = 0
+
+  def add(self, metrics: Mapping[str, tf.Tensor]) -> None:
+    """Takes the metrics of the next step, scalars."""
+    if self._first_step_seconds is None:
+      self._first_step_seconds = self._clock() - self._window_start
+    self._window.append(metrics)
+
+  def end_window(self, step: int) -> tuple[dict[str, float], int | None]:
+    """Returns the row of the steps since the last one.
+
+    Args:
+      step: the latest step.
+
+    Returns:
+      The means of metrics, of counts the largest, and `examples_per_second`;
+      and the first step with a metric that is not finite, None if all are.
+    """
+    columns = {
+        f'biased_{name}' if name in self._biased else name:
+            np.array([m[name] for m in self._window])
+        for name in self._window[0]}
+    row = {
+        name: int(column.max()) if column.dtype.kind == 'i'
+        else float(np.mean(column, dtype=np.float64))
+        for name, column in columns.items()}
+    # A device is done only now that its metrics were fetched.
+    now = self._clock()
+    num_steps, seconds = len(self._window), now - self._window_start
+    row['examples_per_second'] = num_steps * self._examples_per_step / seconds
+    self._remember(num_steps, seconds, step)
+    finite = np.isfinite(list(columns.values())).all(axis=0)
+    first_bad_step = None if finite.all() else (
+        step - len(finite) + 1 + int(np.argmin(finite)))
+    self._window, self._window_start = [], now
+    return row, first_bad_step
+
+  def _remember(self, num_steps, seconds, step):
+    """Takes the time of a window, of the first one without the first step."""
+    if step - num_steps == self._start_step:
+      num_steps, seconds = num_steps - 1, seconds - self._first_step_seconds
+    if not num_steps:
+      return
+    self._recent.append((num_steps, seconds))
+    while sum(n for n, _ in self._recent) - self._recent[0][0] >= _NUM_RECENT:
+      self._recent.popleft()
+
+  @contextlib.contextmanager
+  def between(self, name: str) -> Iterator[None]:
+    """Inside, something is done that is no step; its time is remembered.
+
+    Args:
+      name: one of `occasions`.
+    """
+    start = self._clock()
+    yield
+    seconds = self._clock() - start
+    self._seconds_between[name] = seconds
+    self._window_start += seconds
+
+  @property
+  def step_seconds(self) -> float | None:
+    """Mean time of the latest steps; None before the second one."""
+    num_steps = sum(n for n, _ in self._recent)
+    return sum(s for _, s in self._recent) / num_steps if num_steps else None
+
+  def time_left(self, step: int) -> tuple[float | None, list[str]]:
+    """Returns the time to the end of the run.
+
+    Args:
+      step: the latest step, after which nothing else was done yet.
+
+    Returns:
+      Seconds, None before the second step; and the names of what they lack,
+      since it was not done before.
+    """
+    if self.step_seconds is None:
+      return None, []
+    seconds, missing = (self._num_steps - step) * self.step_seconds, []
+    for name, occasion in self._occasions.items():
+      count = occasion.count(step - 1, self._num_steps)
+      if name in self._seconds_between:
+        seconds += count * self._seconds_between[name]
+      elif count:
+        missing.append(name)
+    return seconds, missing
+
+  def describe(self, step: int, row: Mapping[str, float]) -> str:
+    """Returns a line: the first metric of a row, and the times."""
+    headline = next(iter(row))
+    parts = [f'{headline}: {row[headline]:.4f}']
+    if self.step_seconds is not None:
+      parts.append(f'step: {durations.format_duration(self.step_seconds)}')
+      seconds, missing = self.time_left(step)
+      if step < self._num_steps:
+        parts.append(f'left: {durations.format_duration(seconds)}' + (
+            f' without {", ".join(missing)}' if missing else ''))
+    return ' - '.join(parts)
+
+  def show(self, step: int, row: Mapping[str, float]) -> None:
+    """Moves the bar, or prints a line, if the last one is old enough."""
+    is_terminal, is_last = sys.stdout.isatty(), step >= self._num_steps
+    now, interval = self._clock(), 0.5 if is_terminal else 30.0
+    if (self._last_shown is not None and now - self._last_shown < interval and
+        not is_last):
+      return
+    self._last_shown = now
+    count, text = f'{step}/{self._num_steps}', self.describe(step, row)
+    if not is_terminal:
+      print(f'{count} - {text}', flush=True)
+      return
+    done = '=' * (_WIDTH * step // self._num_steps)
+    line = f'{count} [{done:.<{_WIDTH}}] {text}'
+    # A line that wraps would stay behind.
+    line = line[:shutil.get_terminal_size().columns - 1]
+    print(f'\r{line:{self._last_length}}', end='\n' if is_last else '',
+          flush=True)
+    self._last_length = len(line)
