@@ -23,6 +23,8 @@ _SCRIPT = """import json, os, sys
 task = sys.argv[-1].removeprefix('--worker=')
 if task == 'bad':
   sys.exit('first\\nno memory left')
+if task == 'large':
+  os.kill(os.getpid(), 9)
 print('noise')
 print(json.dumps({task: sys.argv[1], f'{task}_process': os.getpid()}))
 """
@@ -123,13 +125,15 @@ def test_reports_are_joined(tmp_path):
   assert values['train_process'] != values['sample_process']
 
 
-def test_failures_carry_their_reason(tmp_path):
+@pytest.mark.parametrize('task, message', [
+    ('bad', 'measuring bad ended with status 1: no memory left'),
+    ('large', 'measuring large ended with status -9: it was killed, as the '
+     'system does where memory is short')])
+def test_failures_carry_their_reason(tmp_path, task, message):
   script = tmp_path / 'script'
   script.write_text(_SCRIPT)
-  with pytest.raises(
-      studies.MeasurementError,
-      match='measuring bad ended with status 1: no memory left'):
-    studies.measure([sys.executable, str(script)], ['bad'])
+  with pytest.raises(studies.MeasurementError, match=message):
+    studies.measure([sys.executable, str(script)], [task])
 
 
 def test_a_step_of_a_run_is_measured_by_its_flags(tmp_path):

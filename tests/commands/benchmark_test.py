@@ -87,6 +87,31 @@ def test_a_program_that_cannot_be_written(run_tool, tmp_path):
   (line,) = result.stderr.splitlines()
   assert line.endswith(f'expected a prefix of files that can be written. '
                        f'{tmp_path}/step.npz cannot.')
+def test_advice():
+  """What a run costs, without its data set."""
+  process = processes.run_launcher(
+      'benchmark', '--advise', *_TINY, '--data_dir=/nowhere',
+      '--num_steps=1000000000', '--evaluate_every=500', '--num_validation=20',
+      '--checkpoint_every=1000')
+  assert process.returncode == 0, process.stderr
+  (line,) = process.stdout.splitlines()
+  report = json.loads(line)
+  step, times = report['train_step_mean_s'], report['times']
+  assert 0.0 < step < report['first_step_s']
+  assert times == {
+      'first step': 1, 'steps': 10**9 - 1, 'validation': 2 * 10**6,
+      'samples': 10**6, 'checkpoints': 10**6 + 1}
+  np.testing.assert_allclose(report['run_hours'] * 3600, (
+      report['first_step_s'] + step * times['steps'] + sum(
+          times[name] * report[f'{name}_s'] for name in (
+              'validation', 'samples', 'checkpoints'))))
+  assert report['left_out'] == []
+  assert 0.0 < report['peak_memory_gb'] < report['memory_gb']
+  # Said to people as well, with what to change.
+  assert f'{report["num_parameters"]:,}' in process.stderr
+  (warning,) = report['warnings']
+  assert process.stderr.splitlines()[-1] == f'Warning: {warning}'
+  assert '--num_steps' in warning and '--num_blocks' in warning
 
 
 @pytest.mark.parametrize('arguments, message', [
@@ -101,6 +126,11 @@ def test_a_program_that_cannot_be_written(run_tool, tmp_path):
      '--min_ceiling_fraction=0.5: expected no such flag unless --tasks has tr'),
     (['--min_ceiling_fraction=0.5', '--estimator=fixed:4', '--hybrid'],
      '--min_ceiling_fraction=0.5: expected no such flag without --estimator='),
+    (['--advise', '--tasks=train'],
+     '--tasks=train: expected no such flag with --advise. That measures a run'),
+    (['--advise', '--workdir=/nowhere'], '--workdir=/nowhere: expected no suc'),
+    (['--advise', '--baseline_json=/nowhere'], '--baseline_json=/nowhere: exp'),
+    (['--advise', '--num_repeats=0'], '--num_repeats=0: expected 1 or more w'),
     (['--workdir=/nowhere'], '/nowhere'),
     (['--inputs=/nowhere.npz'], '--inputs=/nowhere.npz: expected')])
 def test_bad_input_is_one_line(run_tool, arguments, message):

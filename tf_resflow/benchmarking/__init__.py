@@ -3,6 +3,7 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    'advice': ['format_advice', 'predict_run', 'warnings'],
     'figures': ['save_memory', 'save_scaling'],
     'operations': [
         'estimator_of', 'fixed_num_terms', 'predict_training', 'step_work'],
@@ -11,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'report': [
         'check_ceiling', 'format_cost', 'format_memory', 'format_prediction',
         'format_table', 'read_baseline'],
+    'runs': ['measure_run', 'memory_gb'],
     'studies': [
         'describe', 'measure', 'measure_step', 'study_cost', 'study_memory'],
     'tasks': [

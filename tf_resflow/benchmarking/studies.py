@@ -9,6 +9,7 @@ costs is fitted to all measurements.
 from collections.abc import Callable, Mapping, Sequence
 import functools
 import json
+import signal
 import subprocess
 import tempfile
 from typing import Any, NamedTuple
@@ -58,6 +59,9 @@ def measure(command: Sequence[str], tasks: Sequence[str],
         capture_output=True, check=False)
     if process.returncode:
       reason = (process.stderr.strip().splitlines() or ['no message'])[-1]
+      if process.returncode == -signal.SIGKILL:
+        reason = ('it was killed, as the system does where memory is short; '
+                  'a smaller --batch_size takes less')
       raise MeasurementError(
           f'measuring {task} ended with status {process.returncode}: {reason}')
     values.update(json.loads(process.stdout.splitlines()[-1]))

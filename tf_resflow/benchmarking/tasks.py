@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 import dataclasses
+import itertools
 import resource
 import statistics
 import sys
@@ -38,7 +39,10 @@ class Settings:
       taken; None for uniform noise.
     num_repeats: timed repeats; the median counts. 0 ends training after its
       first step, for start-up and memory alone.
-    estimator: of the evaluation, `evaluation.default_estimator()` by default.
+    min_seconds: training steps are repeated until they have taken so long in
+      all.
+    estimator: of the evaluation, `evaluation.default_estimator(model)` by
+      default.
     tolerance: residual at which sampling stops.
     seed: Python int.
   """
@@ -47,6 +51,7 @@ class Settings:
   workdir: str | None = None
   images: np.ndarray | None = None
   num_repeats: int = 5
+  min_seconds: float = 0.0
   estimator: numerics.Estimator | None = None
   tolerance: float = 1e-5
   seed: int = 0
@@ -95,10 +100,13 @@ def peak_memory_gb() -> float:
           (1 if sys.platform == 'darwin' else 1024) / 1e9)
 
 
-def _times(function, num_repeats):
+def _times(function, num_repeats, min_seconds=0.0):
   """Returns the seconds of calls after warm-up, and all results."""
   seconds, results = [], []
-  for i in range(_NUM_WARM_UP + num_repeats):
+  for i in itertools.count():
+    if (i >= _NUM_WARM_UP + num_repeats and
+        sum(seconds[_NUM_WARM_UP:]) >= min_seconds):
+      break
     start = time.perf_counter()
     results.append(tf.nest.map_structure(lambda t: t.numpy(), function(i)))
     seconds.append(time.perf_counter() - start)
@@ -160,11 +168,24 @@ def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
   Returns:
     `num_parameters`; `first_step_s` (from the start of the process to the end
     of the first step: imports, building, tracing, compilation) and
-    `first_metrics`, what that step would log; `train_step_s`,
-    `images_per_second`, `peak_memory_gb`; with a fixed number of terms also
-    `matmul_gflops` and `ceiling_fraction`, the time that plain matrix products
-    would take for the operations of a step over the time of the step, and
-    `work`, a dict of its `operations.StepWork`.
+    `first_metrics`, what that step would log; `train_step_s`, the median, and
+    `train_step_mean_s`, the mean over all draws of the number of terms;
+    `num_steps_measured`, `images_per_second`, `peak_memory_gb`; with a fixed
+    number of terms also `matmul_gflops` and `ceiling_fraction`, the time that
+    plain matrix products would take for the operations of a step over the time
+    of the step, and `work`, a dict of its `operations.StepWork`.
+  """
+  return measure_steps(settings, start_time)[0]
+
+
+def measure_steps(
+    settings: Settings, start_time: float
+) -> tuple[dict[str, Any], trainer.Learner]:
+  """Returns what `measure_training` does, and what was trained.
+
+  Args:
+    settings: what is measured.
+    start_time: `time.perf_counter()` when the process started.
   """
   size = (settings.config.optimizer.batch_size *
           settings.config.optimizer.accumulation_steps)
@@ -180,11 +201,14 @@ def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
       'first_metrics': metrics,
   }
   if not settings.num_repeats:
-    return result | {'peak_memory_gb': peak_memory_gb()}
-  seconds, _ = _times(lambda i: run(i + 1), settings.num_repeats)
+    return result | {'peak_memory_gb': peak_memory_gb()}, learner
+  seconds, _ = _times(
+      lambda i: run(i + 1), settings.num_repeats, settings.min_seconds)
   step = statistics.median(seconds)
   result |= {
       'train_step_s': step,
+      'train_step_mean_s': statistics.fmean(seconds),
+      'num_steps_measured': len(seconds),
       'images_per_second': size / step,
       'peak_memory_gb': peak_memory_gb(),
   }
@@ -197,7 +221,7 @@ def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
         'ceiling_fraction': work.operations / rate / step,
         'work': work._asdict(),
     }
-  return result
+  return result, learner
 
 
 def measure_evaluation(settings: Settings) -> dict[str, Any]:
@@ -211,7 +235,7 @@ def measure_evaluation(settings: Settings) -> dict[str, Any]:
     image's log-determinant over the repeats, root mean square over the images.
   """
   model, images = settings.make_model()
-  estimator = settings.estimator or evaluation.default_estimator()
+  estimator = settings.estimator or evaluation.default_estimator(model)
   condition = settings.condition(model, len(images))
 
   @tf.function(autograph=False)

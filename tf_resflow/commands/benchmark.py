@@ -5,6 +5,7 @@
   bin/benchmark --workdir=runs/mnist --inputs=x.npz --tasks=evaluate,sample
   bin/benchmark --flagfile=benchmark --baseline_json=peer.json
   bin/benchmark --flagfile=cifar10 --program=/tmp/step --estimator=fixed:4
+  bin/benchmark --advise --flagfile=cifar10 --batch_size=16
 
 Every task runs in a fresh process, on a batch of noise or of --inputs; its time
 is the median of --num_repeats after two warm-up calls. --estimator=fixed:4
@@ -32,9 +33,16 @@ operations, outside and within loops (stablehlo; per_term is what one more term
 of the series adds in all blocks), and kernels and fusions of the compiler of
 this machine (optimized_hlo). Numbers are float32, as in training; whether
 products of them are float32 or TF32 is up to the compiler of the GPU.
+
+--advise says what a run of the flags costs on this machine before it is begun,
+without its data set: parameters, time of a step and of the whole run with
+validations, samples and checkpoints, peak memory, room on the disk. Steps are
+measured for 10 s at least, with the run's own estimator, so that their mean is
+one over many draws of the number of terms.
 """
 
 import dataclasses
+import functools
 import json
 import os
 
@@ -55,6 +63,8 @@ _TASKS = ('train', 'evaluate', 'sample')
 # Flags of what is timed.
 _TIMING = ('num_repeats', 'evaluation_estimator', 'tolerance', 'baseline_json',
            'min_ceiling_fraction')
+_RUN = 'run'
+_ADVISE_SECONDS = 10.0
 # Flags of a configuration that go with --workdir, too.
 _WITH_WORKDIR = {'batch_size', 'import'}
 
@@ -73,8 +83,8 @@ class Options(options_lib.Configured):
   num_repeats: int = fields.field(
       5, help='Timed repeats, of which the median counts; with --tasks=train, '
       '0 measures the first step alone: start-up and memory.', minimum=0)
-  evaluation_estimator: str = fields.changed(
-      options_lib.Estimation, 'estimator', 'adaptive:0.02')
+  evaluation_estimator: str | None = fields.changed(
+      options_lib.Estimation, 'estimator', None)
   tolerance: float = fields.field(
       1e-5, help='Residual at which sampling stops.', minimum=0)
   baseline_json: str | None = fields.field(
@@ -86,14 +96,27 @@ class Options(options_lib.Configured):
   program: str | None = fields.field(
       None, help='Time nothing: write the gradients of a training step to '
       'PREFIX.mlir and PREFIX.npz, which are replaced; see above.')
+  advise: bool = fields.field(
+      False, help='Say what a run of these flags costs here: time, memory, '
+      'disk.')
   worker: str | None = fields.field(
       None, help='Measure this task in this process; used internally.',
-      choices=_TASKS)
+      choices=(*_TASKS, _RUN))
 
   def check(self) -> None:
     super().check()
+    self.refuse(
+        self.advise, (
+            'workdir', 'inputs', 'tasks', 'evaluation_estimator', 'tolerance',
+            'baseline_json', 'min_ceiling_fraction', 'program'),
+        'with --advise',
+        'That measures a run of its flags, on noise.')
     self.require(
-        self.tasks == ('train',) or self.num_repeats >= 2, 'num_repeats',
+        self.num_repeats > 0 or not self.advise, 'num_repeats',
+        '1 or more with --advise')
+    self.require(
+        self.tasks == ('train',) or self.advise or self.num_repeats >= 2,
+        'num_repeats',
         '2 or more with the tasks evaluate and sample')
     self.require(
         self.min_ceiling_fraction is None or (
@@ -149,9 +172,10 @@ def main(options: Options, config: configuration.Config) -> None:
       options.inputs, config.data.info().event_shape)
   settings = benchmarking.Settings(
       config, workdir=options.workdir, num_repeats=options.num_repeats,
-      estimator=numerics.Estimator.get(
+      estimator=options.evaluation_estimator and numerics.Estimator.get(
           options.evaluation_estimator, 'evaluation_estimator'),
-      tolerance=options.tolerance, seed=config.run.seed, images=images)
+      tolerance=options.tolerance, seed=config.run.seed, images=images,
+      min_seconds=_ADVISE_SECONDS if options.advise else 0.0)
   if options.program is not None:
     options_lib.note(f'Compiling {options.program}.mlir ...')
     options_lib.print_report(
@@ -159,8 +183,12 @@ def main(options: Options, config: configuration.Config) -> None:
     return
   if options.worker is not None:
     # For the process that started this one, which tells NaN from nothing.
-    print(json.dumps(benchmarking.measure_task(
-        options.worker, settings, commands.START)))
+    measure = (benchmarking.measure_run if options.worker == _RUN else
+               functools.partial(benchmarking.measure_task, options.worker))
+    print(json.dumps(measure(settings, commands.START)))
+    return
+  if options.advise:
+    _advise(options, config)
     return
   baseline = options.baseline_json and benchmarking.read_baseline(
       options.baseline_json)
@@ -173,3 +201,16 @@ def main(options: Options, config: configuration.Config) -> None:
       benchmarking.format_table(values, baseline))
   if options.min_ceiling_fraction is not None:
     benchmarking.check_ceiling(values, options.min_ceiling_fraction)
+
+
+def _advise(options: Options, config: configuration.Config) -> None:
+  """Says what a run costs."""
+  measured = benchmarking.measure(
+      runner.command('benchmark', options.arguments), [_RUN],
+      lambda task: options_lib.note('Measuring a run ...'))
+  prediction = benchmarking.predict_run(config, measured)
+  options_lib.print_report(
+      {'batch_size': config.optimizer.batch_size,
+       'num_steps': config.optimizer.num_steps, **measured, **prediction,
+       'warnings': benchmarking.warnings(config, measured, prediction)},
+      benchmarking.format_advice(config, measured, prediction))

@@ -142,6 +142,12 @@ class Learner:
     """
     return self.objective.density_metrics if self.model.is_biased else ()
 
+  @property
+  def state(self) -> dict[str, tf.Module]:
+    """What a checkpoint holds beside the step."""
+    return {
+        'model': self.model, 'optimizer': self.optimizer, 'ema': self.ema}
+
   def initialize(self, batch: objectives.Batch) -> None:
     """Sets norms, ActNorms and averages, from the first batch.
 
@@ -194,8 +200,7 @@ class Trainer(Learner):
     self.workdir = workdir
     with self.strategy.scope():
       self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
-    state = {'model': self.model, 'optimizer': self.optimizer,
-             'ema': self.ema, 'step': self._step}
+    state = {**self.state, 'step': self._step}
     self._manager = checkpoints.make_manager(
         tf.train.Checkpoint(**state), workdir, config.run.checkpoints_to_keep)
     self._best = best_checkpoint.BestCheckpoint(
