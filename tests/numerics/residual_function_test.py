@@ -1,9 +1,7 @@
-"""Tests of the three parts of a residual function, and of its traces.
+"""Tests of the three parts of a residual function.
 
 Oracle of normalised weights: the norm of the SVD, with its own gradient.
 """
-
-import logging
 
 import numpy as np
 import pytest
@@ -216,51 +214,3 @@ def test_chunks_of_unknown_size_are_for_effective_weights_only():
   assert g.map_in_chunks(
       lambda x: ([x], []), [tf.ones([5, 3])], [tf.ones([5, 3])],
       is_whole=True)[0][0].shape == [5, 3]
-
-
-def _calls(function, num_calls, x):
-  graph = tf.function(
-      lambda x: [function(x + i) for i in range(num_calls)], autograph=False
-  ).get_concrete_function(x).graph
-  definition = graph.as_graph_def()
-  names = [
-      node.attr['f'].func.name for node in definition.node
-      if node.op.endswith('PartitionedCall')]
-  return names, {f.signature.name: f for f in definition.library.function}
-
-
-def test_all_calls_share_one_function_that_is_not_inlined():
-  x = tf.ones([3])
-  names, functions = _calls(numerics.noinline_function(tf.tanh), 4, x)
-  assert len(names) == 4 and len(set(names)) == 1
-  assert functions[names[0]].attr['_noinline'].b
-  # A plain tf.function is inlined.
-  names, functions = _calls(tf.function(tf.tanh), 4, x)
-  assert not functions[names[0]].attr['_noinline'].b
-
-
-def test_value_and_gradient_of_a_shared_function():
-  function = numerics.noinline_function(lambda x, y: tf.tanh(x) * y)
-  x, y = tf.constant([0.3, -0.2]), tf.constant([2.0, 3.0])
-  with tf.GradientTape() as tape:
-    tape.watch(x)
-    value = function(x, y)
-  np.testing.assert_allclose(value, np.tanh(x) * y, rtol=1e-6)
-  np.testing.assert_allclose(
-      tape.gradient(value, x), (1 - np.tanh(x)**2) * y, rtol=1e-5)
-
-
-def test_it_is_traced_once_per_shape_without_a_warning(caplog):
-  num_traces = []
-
-  def function(x):
-    num_traces.append(1)
-    return x + 1.0
-
-  traced = numerics.noinline_function(function)
-  with caplog.at_level(logging.WARNING):
-    for size in range(1, 13):
-      traced(tf.ones([size]))
-      traced(tf.zeros([size]))
-  assert len(num_traces) == 12
-  assert not caplog.records

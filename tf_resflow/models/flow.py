@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any, TYPE_CHECKING
 
 import keras
 import tensorflow as tf

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tests.layers.lipschitz import slopes
 from tf_resflow import layers
+from tf_resflow.layers.lipschitz import concatenated
 
 
 def lip_swish(x, beta):
@@ -61,3 +62,27 @@ def test_only_crelu_is_bounded_in_every_norm():
   for layer in layers.CLipSwish(dtype='float64'), layers.CPila(dtype='float64'):
     assert (layer.domain, layer.codomain) == (2.0, 2.0)
     assert slopes.norms(layer, np.linspace(-8.0, 8.0, 1_601), 1).max() > 1.05
+
+
+@pytest.mark.parametrize('offset', [0.0, -1.0])
+def test_mirror_and_fold_are_transposes_to_every_order(offset):
+  x = tf.constant(np.random.default_rng(0).normal(size=[4, 3]))
+  weights = tf.constant(np.random.default_rng(1).normal(size=[4, 6]))
+
+  def plain(x):
+    return tf.concat([x + offset, offset - x], axis=-1)
+
+  def derivatives(mirror):
+    with tf.GradientTape() as outer:
+      outer.watch([x, weights])
+      with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = tf.reduce_sum(weights * mirror(x)**3)
+      gradient = tape.gradient(value, x)
+      square = tf.reduce_sum(gradient**2)
+    return [mirror(x), gradient, *outer.gradient(square, [x, weights])]
+
+  for a, b in zip(
+      derivatives(lambda x: concatenated.mirror(x, offset)),
+      derivatives(plain), strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-12)

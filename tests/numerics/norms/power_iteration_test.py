@@ -211,3 +211,59 @@ def test_traced_equals_eager(jit_compile):
   traced = tf.function(run, jit_compile=jit_compile)(kernel, v)
   assert traced.num_steps == eager.num_steps
   assert float(traced.sigma) == pytest.approx(float(eager.sigma), rel=1e-12)
+
+
+def test_a_current_block_is_kept():
+  kernel = _kernel((20, 30))
+  operator = operators.LayerOperator(tf.constant(kernel))
+  v = _block(operator.size, dtype=tf.float64)
+  result = power_iteration.power_iteration(operator, v, tolerance=1e-8)
+  kept = power_iteration.power_iteration(
+      operator, result.v, tolerance=1e-7, is_current=tf.constant(True))
+  np.testing.assert_array_equal(kept.v, result.v)
+  assert kept.num_steps == 0 and kept.converged
+  np.testing.assert_allclose(
+      kept.sigma, _svd_norm(kernel, None), rtol=1e-10)
+  # Rotated, and the same.
+  again = power_iteration.power_iteration(
+      operator, result.v, tolerance=1e-7, is_current=tf.constant(False))
+  assert again.num_steps == 0
+  np.testing.assert_allclose(again.sigma, kept.sigma, rtol=1e-12)
+
+
+def test_a_block_that_says_it_is_current_and_misses_the_tolerance_is_advanced():
+  kernel = _kernel((20, 30))
+  operator = operators.LayerOperator(tf.constant(kernel))
+  result = power_iteration.power_iteration(
+      operator, _block(operator.size, dtype=tf.float64), tolerance=1e-8,
+      is_current=tf.constant(True))
+  assert result.num_steps > 0 and result.converged
+  np.testing.assert_allclose(result.sigma, _svd_norm(kernel, None), rtol=1e-10)
+
+
+@pytest.mark.parametrize('shape', [(2, 40), (40, 2), (3, 3), (1, 5), (5, 1)])
+@pytest.mark.parametrize('start', ['block', 'zeros', 'same'])
+def test_all_directions_need_no_start_and_no_step(shape, start):
+  kernel = _kernel(shape)
+  operator = operators.LayerOperator(tf.constant(kernel))
+  v = {'block': _block(operator.size, dtype=tf.float64),
+       'zeros': tf.zeros([operator.size] * 2, tf.float64),
+       'same': tf.ones([operator.size] * 2, tf.float64)}[start]
+  result = power_iteration.power_iteration(
+      operator, v, tolerance=1e-10, min_steps=3)
+  assert result.num_steps == 0 and result.converged
+  np.testing.assert_allclose(result.sigma, _svd_norm(kernel, None), rtol=1e-12)
+  np.testing.assert_allclose(
+      result.v @ tf.transpose(result.v), np.eye(operator.size), atol=1e-12)
+  np.testing.assert_allclose(
+      tf.norm(operator.matvec(result.v), axis=1),
+      np.linalg.svd(kernel, compute_uv=False), rtol=1e-10)
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_all_directions_of_a_diverged_kernel_have_no_finite_norm(value):
+  kernel = np.full([2, 4], value)
+  result = power_iteration.power_iteration(
+      operators.LayerOperator(tf.constant(kernel)),
+      tf.eye(2, dtype=tf.float64))
+  assert not np.isfinite(result.sigma) and not result.converged

@@ -37,7 +37,7 @@ def _unit_kernel(kernel):
 
 @numerics.noinline_function
 def _follow_norm(kernel, rows, fingerprint, domain, codomain, kind,
-                 spatial_shape, tolerance, max_steps):
+                 spatial_shape, tolerance, max_steps, for_cpu):
   """Follows the vectors of a kernel from those of an earlier one.
 
   Returns:
@@ -63,7 +63,7 @@ def _follow_norm(kernel, rows, fingerprint, domain, codomain, kind,
   rows /= tf.norm(rows, axis=1, keepdims=True)
   result = kind.follow(
       kernel, rows, spatial_shape, domain, codomain, tolerance, max_steps,
-      tf.where(is_same, 0, _MIN_STEPS), is_same)
+      tf.where(is_same, 0, _MIN_STEPS), is_same, for_cpu)
   return result._replace(norm=scale * result.norm), new_fingerprint
 
 
@@ -81,13 +81,14 @@ def _normalize(kernel, scale, norm, coeff):
 
 @numerics.noinline_function
 def _normalize_gradient(dnormalized, kernel, scale, rows, domain, codomain,
-                        kind, spatial_shape, coeff):
+                        kind, spatial_shape, coeff, for_cpu):
   """Pulls a cotangent of `_normalize` back to `W`, `scale`, learned orders."""
   sources = [kernel, scale, *filter(tf.is_tensor, (domain, codomain))]
   with tf.GradientTape() as tape:
     tape.watch(sources)
     unit_kernel, largest = _unit_kernel(kernel)
-    norm = kind.norm(unit_kernel, rows, spatial_shape, domain, codomain)
+    norm = kind.norm(
+        unit_kernel, rows, spatial_shape, domain, codomain, for_cpu)
     normalized = _normalize(kernel, scale, largest * norm, coeff)
   return tape.gradient(
       normalized, sources, dnormalized,
@@ -214,7 +215,8 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
     return _follow_norm(
         tf.stop_gradient(variables[0]), *state,
         *map(_constant, self.orders(variables)), self.operator_norm,
-        self.spatial_shape, self.tolerance, self.max_power_iterations)
+        self.spatial_shape, self.tolerance, self.max_power_iterations,
+        self.is_on_cpu)
 
   def converge_norms(
       self, variables: lipschitz_layer.Tensors, state: lipschitz_layer.Tensors,
@@ -241,7 +243,7 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
       return _normalize(kernel, scale, divisor, self.coeff), (
           lambda dy: _normalize_gradient(
               dy, kernel, scale, rows, *orders, self.operator_norm,
-              self.spatial_shape, self.coeff))
+              self.spatial_shape, self.coeff, self.is_on_cpu))
 
     scale = tf.convert_to_tensor(input_scale * output_scale, kernel.dtype)
     return [normalize(kernel, scale, *filter(tf.is_tensor, orders)),
@@ -260,7 +262,8 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
   def _norm(self, variables, rows):
     unit_kernel, largest = _unit_kernel(variables[0])
     return largest * self.operator_norm.norm(
-        unit_kernel, rows, self.spatial_shape, *self.orders(variables))
+        unit_kernel, rows, self.spatial_shape, *self.orders(variables),
+        self.is_on_cpu)
 
   def follow_norm(self) -> operator_norms.Followed:
     """Follows the vectors of the present kernel; stores nothing."""

@@ -33,16 +33,17 @@ class Followed(NamedTuple):
 
 def make_operator(
     kernel: tf.Tensor, spatial_shape: tuple[int, int] | None,
-) -> numerics.LayerOperator:
+    for_cpu: bool | None = None) -> numerics.LayerOperator:
   """Returns the linear map of a kernel; 1 x 1 kernels act on channels.
 
   Args:
     kernel: `[in, out]` or `[kh, kw, in, out]`.
     spatial_shape: `(H, W)` of a convolution.
+    for_cpu: see `convolution.conv2d`.
   """
   if math.prod(kernel.shape[:-2]) == 1:
     return numerics.LayerOperator(tf.reshape(kernel, kernel.shape[-2:]))
-  return numerics.LayerOperator(kernel, spatial_shape)
+  return numerics.LayerOperator(kernel, spatial_shape, for_cpu)
 
 
 def pixel_factor(
@@ -108,17 +109,18 @@ class OperatorNorm:
       spatial_shape: tuple[int, int] | None, domain: orders.Order,
       codomain: orders.Order, tolerance: float, max_steps: int,
       min_steps: tf.Tensor, is_current: bool | tf.Tensor = False,
-  ) -> Followed:
+      for_cpu: bool | None = None) -> Followed:
     """Converges the vectors for the present kernel; not differentiated.
 
-    `is_current` says that they are what an earlier call returned for it.
+    `is_current` says that they are what an earlier call returned for it;
+    `for_cpu`, see `convolution.conv2d`.
     """
     raise NotImplementedError
 
   def norm(
       self, kernel: tf.Tensor, rows: tf.Tensor,
       spatial_shape: tuple[int, int] | None, domain: orders.Order,
-      codomain: orders.Order) -> tf.Tensor:
+      codomain: orders.Order, for_cpu: bool | None = None) -> tf.Tensor:
     """Returns the bound for converged vectors.
 
     Differentiable in the kernel and the orders.
@@ -147,7 +149,7 @@ class _Closed(OperatorNorm):
 
   has_rows = False
 
-  def norm(self, kernel, rows, spatial_shape, domain, codomain):
+  def norm(self, kernel, rows, spatial_shape, domain, codomain, for_cpu=None):
     # Those of 1 x 1 kernels are the same at every pixel.
     return induced_bounds.closed_norms(
         make_operator(kernel, spatial_shape), domain, codomain)
@@ -163,15 +165,15 @@ class _Spectral(OperatorNorm):
   """`|A|_2->2` by power iteration."""
 
   def follow(self, kernel, rows, spatial_shape, domain, codomain, tolerance,
-             max_steps, min_steps, is_current=False):
+             max_steps, min_steps, is_current=False, for_cpu=None):
     result = power_iteration.power_iteration(
-        make_operator(kernel, spatial_shape), rows, tolerance, max_steps,
-        min_steps, is_current)
+        make_operator(kernel, spatial_shape, for_cpu), rows, tolerance,
+        max_steps, min_steps, is_current)
     return Followed(result.v, result.sigma, result.num_steps)
 
-  def norm(self, kernel, rows, spatial_shape, domain, codomain):
+  def norm(self, kernel, rows, spatial_shape, domain, codomain, for_cpu=None):
     return power_iteration.spectral_norm(
-        make_operator(kernel, spatial_shape), rows)
+        make_operator(kernel, spatial_shape, for_cpu), rows)
 
   def certify(self, kernel, spatial_shape, domain, codomain, target):
     return certificates.certified_norm_bound(kernel, spatial_shape, target)
@@ -194,10 +196,10 @@ class _Upper(_Spectral):
     return result._replace(norm=self.bound(
         kernel, spatial_shape, domain, codomain, result.norm))
 
-  def norm(self, kernel, rows, spatial_shape, domain, codomain):
+  def norm(self, kernel, rows, spatial_shape, domain, codomain, for_cpu=None):
     return self.bound(
         kernel, spatial_shape, domain, codomain, super().norm(
-            kernel, rows, spatial_shape, domain, codomain))
+            kernel, rows, spatial_shape, domain, codomain, for_cpu))
 
   certify = OperatorNorm.certify
 
@@ -216,20 +218,21 @@ class _Estimate(OperatorNorm):
     return make_operator(kernel, spatial_shape).num_inputs
 
   def follow(self, kernel, rows, spatial_shape, domain, codomain, tolerance,
-             max_steps, min_steps, is_current=False):
+             max_steps, min_steps, is_current=False, for_cpu=None):
     rounding = 100.0 * np.finfo(kernel.dtype.as_numpy_dtype).eps
     gap = tf.maximum(
         orders.as_tensor(tolerance, kernel.dtype)**2, rounding)
     result = induced_power.power_method(
-        make_operator(kernel, spatial_shape), rows, domain, codomain, gap,
-        max_steps, min_steps)
+        make_operator(kernel, spatial_shape, for_cpu), rows, domain, codomain,
+        gap, max_steps, min_steps)
     return Followed(result.x, result.norm * self._pixel_factor(
         kernel, spatial_shape, domain, codomain), result.num_steps)
 
-  def norm(self, kernel, rows, spatial_shape, domain, codomain):
+  def norm(self, kernel, rows, spatial_shape, domain, codomain, for_cpu=None):
     return self._pixel_factor(
         kernel, spatial_shape, domain, codomain) * induced_power.induced_norm(
-            make_operator(kernel, spatial_shape), rows, domain, codomain)
+            make_operator(kernel, spatial_shape, for_cpu), rows, domain,
+            codomain)
 
   def _pixel_factor(self, *args):
     return pixel_factor(*args)

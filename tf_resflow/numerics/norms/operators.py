@@ -21,10 +21,12 @@ class LayerOperator:
     kernel: `[c_in, c_out]`, or `[k_h, k_w, c_in, c_out]` with
       `spatial_shape`.
     spatial_shape: `(H, W)` of a convolution, None for a dense layer.
+    for_cpu: see `convolution.conv2d`.
   """
 
   kernel: tf.Tensor
   spatial_shape: tuple | None = None
+  for_cpu: bool | None = None
 
   @property
   def _is_transposed(self):
@@ -69,9 +71,9 @@ class LayerOperator:
     """
     if self.spatial_shape is None:
       return tf.linalg.matmul(x, self.kernel, transpose_b=transpose)
-    images = tf.reshape(
-        x, [-1, *self.spatial_shape, self.kernel.shape[-1 if transpose else -2]])
+    num_channels = self.kernel.shape[-1 if transpose else -2]
+    images = tf.reshape(x, [-1, *self.spatial_shape, num_channels])
     apply = convolution.conv2d_transpose if transpose else convolution.conv2d
     return tf.reshape(
-        apply(images, self.kernel),
+        apply(images, self.kernel, self.for_cpu),
         [-1, self.num_inputs if transpose else self.num_outputs])

@@ -113,12 +113,14 @@ def power_iteration(
   costs two applications of the map and one of its transpose and returns the
   block, rotated; a block that `is_current` is not even rotated, and costs one
   of each. A block of as many vectors as there are dimensions is no start: the
-  eigenvalues of the map's Gram matrix are found at once. A small residual says that some singular value is near, not
-  that it is the largest: vectors orthogonal to the block are invisible, and in
-  a block of nearly equal singular values so are slightly larger ones. After a
-  change of the map, start with a random row in the block and take a few steps
-  (`min_steps`), which show it what lies outside. A block of one vector can
-  stay behind on the singular vector that used to lead.
+  eigenvalues of the map's Gram matrix are found at once.
+
+  A small residual says that some singular value is near, not that it is the
+  largest: vectors orthogonal to the block are invisible, and in a block of
+  nearly equal singular values so are slightly larger ones. After a change of
+  the map, start with a random row in the block and take a few steps
+  (`min_steps`), which show it what lies outside. A block of one vector can stay
+  behind on the singular vector that used to lead.
 
   Nothing here is differentiated: use `spectral_norm`.
 
