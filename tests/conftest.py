@@ -14,8 +14,6 @@ from tf_resflow import datasets
 from tf_resflow.commands import runner
 
 NUM_LOGICAL_CPUS = 2
-# Rooms of which people use the functions in programs of their own.
-_LIBRARY = {'numerics', 'layers', 'bijectors', 'models', 'tfp'}
 
 
 def pytest_configure(config):
@@ -40,19 +38,6 @@ def pytest_collection_finish():
   """What the imports made stays: the collector need not look at it again."""
   gc.collect()
   gc.freeze()
-
-
-@pytest.fixture(scope='module', autouse=True)
-def rewrite_graphs_of_libraries(request):
-  """Lets TensorFlow rewrite graphs before they run, or not, as the tools do.
-
-  See `runner.load_tensorflow`. Without it a test takes two thirds of its time.
-  """
-  import tensorflow as tf
-
-  room = request.path.relative_to(request.config.rootpath / 'tests').parts[0]
-  tf.config.optimizer.set_experimental_options(
-      {'disable_meta_optimizer': room not in _LIBRARY})
 
 
 @pytest.fixture(scope='module', autouse=True)
