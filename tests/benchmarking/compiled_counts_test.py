@@ -58,6 +58,12 @@ def test_counts():
           'convolutions': 1, 'while_loops': 0}}}
 
 
+def test_loops_of_a_branch():
+  text = _HLO.replace('PartitionedCall_5/log', 'PartitionedCall_5/cond_3/log')
+  assert list(compiled_counts.count_optimized(text)['loops']) == [
+      'log_det_series']
+
+
 def test_loops_without_a_name():
   text = _HLO.replace('op_name', 'op_type')
   assert list(compiled_counts.count_optimized(text)['loops']) == ['while']

@@ -131,6 +131,16 @@ def test_loops_are_counted_once_by_name():
   assert report['power']['custom_calls'] == {'Eigh': 1}
 
 
+@pytest.mark.parametrize('branch', ['cond_', 'cond_3_'])
+def test_loops_of_a_branch_have_their_name(branch):
+  name = f'{branch}power_iteration'
+  counts = _count(
+      _loop(1, name, _DOT.format(i=91), '%91') +
+      '\n    %0 = stablehlo.add %1#0, %1#0 : tensor<4x5xf32>',
+      _CONDITION.format(name=name))
+  assert [name for name, _ in counts.loops] == ['power_iteration']
+
+
 def test_a_loop_within_a_loop():
   functions = ''.join(_CONDITION.format(name=n) for n in ('parts', 'series'))
   counts = _count(

@@ -43,10 +43,13 @@ def _computations(text):
 
 
 def _loop_name(line):
-  """Returns the name that TensorFlow gave a loop, without its numbers."""
+  """Returns the name that TensorFlow gave a loop.
+
+  Without its numbers, and without the branches that it stands in.
+  """
   name = _NAME.search(line)
   return 'while' if name is None else re.sub(
-      r'\w*PartitionedCall(_\d+)?/|_\d+$', '', name[1])
+      r'\w*PartitionedCall(_\d+)?/|\bcond(_\d+)?/|_\d+$', '', name[1])
 
 
 def count_optimized(text: str) -> dict[str, Any]:

@@ -26,7 +26,8 @@ _CONTRACTING = re.compile(r'contracting_dims = \[([\d, ]*)\] x \[')
 _KERNEL_DIMS = re.compile(r'dim_numbers = \[[^\]]*\]x\[([^\]]*)\]->')
 _ARGUMENT = re.compile(r'%arg\d+: tensor<([^<>]*)>')
 # Of the function that a loop calls for its condition: what TensorFlow named it.
-_LOOP_OF_CONDITION = re.compile(r'(\w+?)_cond_\d+')
+# Without the branches that it stands in.
+_LOOP_OF_CONDITION = re.compile(r'(?:cond_(?:\d+_)?)*(\w+?)_cond_\d+')
 
 
 class TensorType(NamedTuple):
