@@ -78,7 +78,7 @@ def test_large_validations_are_extrapolated(monkeypatch):
   monkeypatch.setattr(runs.evaluation, 'nll', nll)
   config = configuration.make_config(
       **{**_SMALL, **_IMAGES, 'num_validation': 1000})
-  learner, _ = runs.tasks._make_learner(
+  learner, _ = runs.tasks.make_learner(
       benchmarking.Settings(config), config.optimizer.batch_size)
   found = runs._measure_validation(
       benchmarking.Settings(config), learner, 0.1)['validation_s']
