@@ -180,7 +180,7 @@ def load_tensorflow(show_log: bool = False) -> None:
 
   Without its start-up lines, unless they are wanted, and such that the first
   step comes early: garbage is not looked for in what was imported, and on CPUs
-  graphs are not rewritten before they run. Rewriting takes longer than tracing
+  graphs are not rewritten before they run. Rewriting takes as long as tracing
   and saves no time later, since the graphs are made for CPUs as they are.
 
   Args:

@@ -241,6 +241,15 @@ def test_a_block_that_says_it_is_current_and_misses_the_tolerance_is_advanced():
   np.testing.assert_allclose(result.sigma, _svd_norm(kernel, None), rtol=1e-10)
 
 
+def test_a_block_of_another_map_is_not_kept():
+  """The first vector is a singular one, of the second singular value."""
+  operator = operators.LayerOperator(
+      tf.constant(np.diag([1.0, 3.0, 0.5, 0.2, 0.1])))
+  result = power_iteration.power_iteration(
+      operator, tf.eye(5, dtype=tf.float64)[:2], is_current=tf.constant(True))
+  np.testing.assert_allclose(result.sigma, 3.0, rtol=1e-12)
+
+
 @pytest.mark.parametrize('shape', [(2, 40), (40, 2), (3, 3), (1, 5), (5, 1)])
 @pytest.mark.parametrize('start', ['block', 'zeros', 'same'])
 def test_all_directions_need_no_start_and_no_step(shape, start):

@@ -23,8 +23,8 @@ def batch_jacobian(
     fn: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> tf.Tensor:
   """Returns the Jacobian of `fn` for every example.
 
-  Rows are vector-Jacobian products taken one after another, so that memory
-  stays that of a single product. Differentiable.
+  Rows are vector-Jacobian products; more than eight are taken one after
+  another, so that memory stays that of a single product. Differentiable.
 
   Args:
     fn: maps `[B, ...]` to `[B, ...]`, example by example.

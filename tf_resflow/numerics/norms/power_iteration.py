@@ -131,8 +131,8 @@ def power_iteration(
     max_steps: bound of the number of steps.
     min_steps: steps to take although the tolerance is met; may be a tensor.
     is_current: whether the block is what an earlier call returned for this very
-      map; may be a tensor. One that misses the tolerance is advanced all the
-      same.
+      map; may be a tensor. One that misses the tolerance, or whose first vector
+      is not the best, is advanced all the same.
 
   Returns:
     A `PowerIterationResult`.
@@ -165,10 +165,12 @@ def power_iteration(
   v = tf.stop_gradient(v)
   image = normal_map(v)
   _, start_residual = _residuals(v, image)
+  squares = tf.reduce_sum(v * image, axis=1)
+  # Another map could pass for the one that the block is of.
+  is_leading = squares[0] >= (1.0 - tolerance) * tf.reduce_max(squares)
 
   def keep():
-    return (tf.constant(0), v, tf.sqrt(tf.reduce_sum(v[0] * image[0])),
-            start_residual)
+    return tf.constant(0), v, tf.sqrt(squares[0]), start_residual
 
   def advance():
     # Or a vector that has overtaken the first one would go unnoticed.
@@ -182,8 +184,8 @@ def power_iteration(
     return num_steps, rows, tf.norm(operator.matvec(rows[:1])), residual
 
   num_steps, v, sigma, residual = advance() if is_current is False else tf.cond(
-      tf.convert_to_tensor(is_current) & (start_residual <= tolerance),
-      keep, advance)
+      tf.convert_to_tensor(is_current) & is_leading & (
+          start_residual <= tolerance), keep, advance)
   return PowerIterationResult(
       v, sigma, residual, num_steps, residual <= tolerance)
 
