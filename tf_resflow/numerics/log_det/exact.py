@@ -64,10 +64,9 @@ def _rows(vjp_fn, y, x):
                       [1, 0, 2])
 
 
-def _value_and_log_det(g, series, variables, state, x, *context):
+def _value_and_log_det(g, series, weights, x, *context):
   """Returns `g(x)` and the log-determinant."""
-  value, vjp_fn = differentiation.linearize(
-      g.evaluate, g.weights(variables, state), x, *context)
+  value, vjp_fn = differentiation.linearize(g.evaluate, weights, x, *context)
   return value, series.exact(_rows(vjp_fn, value, x))
 
 
@@ -94,8 +93,10 @@ class Exact(estimator.Estimator):
       series: series_lib.LogDetSeries = series_lib.RESIDUAL,
       context: Sequence[tf.Tensor] = (),
   ) -> tuple[tf.Tensor, tf.Tensor]:
+    # Weights have gradients of their own, whose tensors must not be those of a
+    # function that `tf.vectorized_map` traces anew.
     return g.traced(_value_and_log_det, series)(
-        variables, state, x, *context)
+        g.weights(variables, state), x, *context)
 
   def max_batch_size(self, event_size: int, dtype: tf.DType) -> int:
     size = event_size**2 * dtype.size
