@@ -65,9 +65,7 @@ _TRACES = {
 # What more work of the same kind traces: two steps with a validation, samples
 # and a checkpoint; a second batch.
 _AGAIN = {
-    # Every validation is an evaluation of its own; no step traces anything.
     'train': {
-        'evaluation/batch_map.py: run': 1,
     },
     'evaluate': {
     },

@@ -32,9 +32,9 @@ def _function(x, seed, whole_batch=random.whole_batch):
 # An odd number of batches leaves one device idle; the last one is ragged.
 @pytest.mark.parametrize('sizes', [[4, 4, 3], [4, 4], [4, 2], [3], []])
 def test_two_devices_agree_with_one(sizes):
-  one = list(batch_map.map_batches(_function, _batches(sizes)))
-  two = list(batch_map.map_batches(
-      _function, _batches(sizes), replicas.two_replicas()))
+  one = list(batch_map.BatchMap(_function)(_batches(sizes)))
+  two = list(batch_map.BatchMap(
+      _function, replicas.two_replicas())(_batches(sizes)))
   assert len(one) == len(two) == len(sizes)
   for a, b, (x, _) in zip(one, two, _batches(sizes), strict=True):
     np.testing.assert_array_equal(a['sum'], np.sum(x, axis=1))
@@ -47,8 +47,8 @@ def test_both_devices_work():
     context = tf.distribute.get_replica_context()
     return tf.fill(tf.shape(x), context.replica_id_in_sync_group)
 
-  parts = list(batch_map.map_batches(
-      where, ((tf.zeros([2]),) for _ in range(5)), replicas.two_replicas()))
+  parts = list(batch_map.BatchMap(where, replicas.two_replicas())(
+      (tf.zeros([2]),) for _ in range(5)))
   np.testing.assert_array_equal([part[0] for part in parts], [0, 1, 0, 1, 0])
 
 
@@ -56,9 +56,9 @@ def test_draws_for_a_global_batch_would_differ():
   """What would go wrong: a device draws as the holder of half a batch."""
 
   def run(whole_batch):
-    return list(batch_map.map_batches(
-        lambda x, seed: _function(x, seed, whole_batch), _batches([4, 4]),
-        replicas.two_replicas()))
+    return list(batch_map.BatchMap(
+        lambda x, seed: _function(x, seed, whole_batch),
+        replicas.two_replicas())(_batches([4, 4])))
 
   right, wrong = run(random.whole_batch), run(random.as_seed)
   np.testing.assert_array_equal(right[0]['sum'], wrong[0]['sum'])
@@ -74,8 +74,8 @@ def test_batches_are_read_as_they_are_needed():
       read.append(i)
       yield (tf.constant([float(i)]),)
 
-  results = batch_map.map_batches(
-      lambda x: 2.0 * x, batches(), replicas.two_replicas())
+  results = batch_map.BatchMap(
+      lambda x: 2.0 * x, replicas.two_replicas())(batches())
   assert next(results) == [0.0]
   assert len(read) == 2
   assert [float(r[0]) for r in results] == [2.0, 4.0, 6.0, 8.0, 10.0]
@@ -98,6 +98,26 @@ def test_verbose(capsys, caplog):
 def test_the_bar_counts_every_example_once(capsys, strategy):
   """Also where a device is idle and repeats a batch."""
   bar = batch_map.progress_bar(11, 1)
-  assert len(list(batch_map.map_batches(
-      _function, _batches([4, 4, 3]), strategy and strategy(), bar))) == 3
+  assert len(list(batch_map.BatchMap(_function, strategy and strategy())(
+      _batches([4, 4, 3]), bar))) == 3
   assert '11/11' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('strategy', [None, replicas.two_replicas])
+def test_is_traced_once_and_follows_the_variables(strategy):
+  variable, traces = tf.Variable(1.0), []
+
+  def function(x):
+    traces.append(x)
+    return variable * x
+
+  mapped = batch_map.BatchMap(function, strategy and strategy())
+  for value in (1.0, 5.0):
+    variable.assign(value)
+    found = np.concatenate(list(mapped(_batches_of_ones(4))))
+    np.testing.assert_array_equal(found, np.full([12], value, np.float32))
+    assert len(traces) == (1 if strategy is None else 2)  # One a replica.
+
+
+def _batches_of_ones(count):
+  return ((tf.ones([3]),) for _ in range(count))

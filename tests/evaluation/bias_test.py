@@ -65,22 +65,3 @@ def test_report(split):
   assert report['bias_stderr'] == found.difference.total_stderr > 0
   assert report['bias_num_stderrs'] == pytest.approx(
       report['bias'] / report['bias_stderr'])
-
-
-def test_what_a_run_logs(split):
-  unbiased = evaluation.validate(_make_flow('roulette'), split)
-  flow = _make_flow('fixed:1')
-  row = evaluation.validate(flow, split)
-  # The weights are equal, and so is what is unbiased.
-  assert unbiased.items() <= row.items()
-  bits = evaluation.nll(flow, split)
-  summary = evaluation.statistics.summarize_repeats(bits)
-  assert unbiased == {
-      'validation_bits_per_dim': bits.mean(),
-      'validation_bits_per_dim_stderr': summary.stderr,
-      'validation_estimator_stderr': summary.estimator_stderr}
-  found = evaluation.measure_bias(flow, split)
-  assert row['validation_biased_bits_per_dim'] == pytest.approx(found.own.mean)
-  assert row['validation_bias'] == found.difference.mean
-  assert row['validation_bias_stderr'] == found.difference.total_stderr
-  assert len(row) == 6

@@ -54,8 +54,8 @@ def test_cross_entropy():
   labels = np.array([0, 0, 1, 2, 1], np.int32)
   split = splits.make_split(np.zeros([5, 4, 4, 1], np.uint8), 16, labels)
   for num_examples in (None, 4):
-    found = classification.classification_metrics(
-        model, split, batch_size=3, num_examples=num_examples)['cross_entropy']
+    found = classification.Classification(model)(
+        split, batch_size=3, num_examples=num_examples)['cross_entropy']
     values = -special.log_softmax(logits)[labels[:num_examples]]
     np.testing.assert_allclose(
         found[:2], [values.mean(), values.std(ddof=1) / len(values)**0.5],
@@ -86,9 +86,9 @@ def labelled():
 @pytest.mark.parametrize('num_examples, expected', [(None, 6 / 7), (4, 1.0)])
 @pytest.mark.parametrize('strategy', [None, replicas.two_replicas])
 def test_share_of_right_classes(labelled, num_examples, expected, strategy):
-  found = classification.classification_metrics(
-      _Brightness(), labelled, batch_size=2, num_examples=num_examples,
-      strategy=strategy and strategy())['accuracy']
+  found = classification.Classification(
+      _Brightness(), strategy and strategy())(
+          labelled, batch_size=2, num_examples=num_examples)['accuracy']
   num_examples = num_examples or 7
   assert found.mean == expected and found.num_examples == num_examples
   np.testing.assert_allclose(

@@ -312,6 +312,18 @@ def test_too_few_repeats_of_given_images(flow64):
     evaluation.evaluate_inputs(flow64, _uniform(), num_repeats=7)
 
 
+@pytest.mark.parametrize('size, expected', [
+    (1, numerics.Exact()), (64, numerics.Exact()), (65, None)])
+def test_default_estimator_of_vectors(size, expected):
+  model = models.VectorFlow(models.VectorFlowConfig(
+      event_size=size, num_blocks=1, hidden_units=(2,)))
+  assert evaluation.default_estimator(model) == (
+      expected or evaluation.default_estimator())
+  rule = evaluation.scoring_rule(model)
+  assert rule.estimator == (
+      expected or evaluation.default_estimator().per_example())
+
+
 def test_size_of_batches(flow64):
   assert evaluation.fitting_batch_size(
       flow64, evaluation.default_estimator(), largest=100) == 100

@@ -14,6 +14,7 @@ from tf_resflow import models
 from tf_resflow import numerics
 
 _KEYS = {
+    'estimator',
     'bits_per_dim', 'bits_per_dim_stderr', 'estimator_stderr', 'num_examples',
     'num_repeats', 'num_probes', 'reconstruction_error_max',
     'inverse_residual_max', 'inverse_num_steps_max',

@@ -107,17 +107,19 @@ def _measure_validation(
   model, count = learner.model, settings.config.data.num_validation
   size = int(np.clip(
       _SECONDS / _NUM_VALIDATION_REPEATS / seconds_per_example, 2, count))
-  split = _random_split(settings, model, size)
   if size == count:
-    return {'validation_s': _seconds(
-        lambda: evaluation.validate(model, split, learner.strategy)),
+    split = _random_split(settings, model, size)
+    validation = evaluation.Validation(model, learner.strategy)
+    return {'validation_s': _seconds(lambda: validation(split)),
             'validation_examples': size}
-  # More repeats take as long as more examples; every validation is traced.
-  # Small batches take longer for an example than large ones.
+  costs = evaluation.NegativeLogLikelihood(model, strategy=learner.strategy)
+  split = _random_split(settings, model, 2 * size)
+  # More repeats take as long as more examples, of which small batches would
+  # take longer for each. Where nothing is drawn, there is one repeat.
   seconds = {
-      size * factor: _seconds(lambda factor=factor: evaluation.nll(
-          model, split, num_repeats=factor * _NUM_VALIDATION_REPEATS,
-          strategy=learner.strategy), warms_up=factor == 1)
+      size * factor: _seconds(lambda factor=factor: costs(
+          split, num_examples=size if costs.is_random else factor * size,
+          num_repeats=factor * _NUM_VALIDATION_REPEATS))
       for factor in (1, 2)}
   return {'validation_s': extrapolate(seconds, max(count, 2 * size)) * (
       2 if model.is_biased else 1), 'validation_examples': size}

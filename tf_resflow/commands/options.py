@@ -251,7 +251,7 @@ class Estimation(Options):
       'roulette:safe,exact=20 (the protocol of the paper: 20 terms, then a '
       'roulette of finite variance), fixed:10 (10 terms, biased), exact (the '
       'determinant of the full Jacobian, for small events). By default exact '
-      'for vectors of up to 16 numbers, adaptive:0.02 for other data.',
+      'for vectors of up to 64 numbers, adaptive:0.02 for other data.',
       kinds=registries.ESTIMATORS)
 
   def make_estimator(

@@ -20,6 +20,7 @@ the nats of vectors.
 """
 
 import dataclasses
+import functools
 import logging
 
 import numpy as np
@@ -48,15 +49,12 @@ def main(options: Options, config: configuration.Config) -> None:
   """Trains and evaluates."""
   strategy = training.make_strategy(config.run.strategy)
 
+  @functools.cache
+  def validation_of(model):
+    return evaluation.Validation(model, strategy)
+
   def validate(model):
-    split = datasets.load_split(config.data, 'validation')
-    values = evaluation.validate(model, split, strategy)
-    if model.has_classifier:
-      values |= {
-          f'validation_{name}': value.mean for name, value in
-          evaluation.classification_metrics(
-              model, split, strategy=strategy).items()}
-    return values
+    return validation_of(model)(datasets.load_split(config.data, 'validation'))
 
   picture_fn = None
   if config.data.info().event_shape == (2,) and not config.data.condition:

@@ -6,11 +6,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'archives': [
         'read_bits', 'read_condition', 'read_inputs', 'write_bits'],
     'bayes': ['ClassScores', 'class_scores', 'log_frequencies'],
-    'bias': ['measure_bias', 'validate'],
+    'bias': ['measure_bias'],
     'bias_figure': ['save_bias'],
     'baselines': ['evaluate_baselines', 'format_baselines'],
     'calibration': ['Band', 'ranks', 'save_ranks', 'simultaneous_band'],
-    'classification': ['class_log_probs', 'classification_metrics'],
+    'classification': ['Classification', 'class_log_probs'],
     'examples': ['Examples', 'examples_from_file', 'examples_from_split'],
     'features': ['FeatureExtractor', 'load_feature_extractor'],
     'figures': [
@@ -20,8 +20,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
         'Decoded', 'InversionReport', 'NotConvergedError', 'check_inverse',
         'decode', 'decode_batches'],
     'likelihood': [
-        'default_estimator', 'evaluate_inputs', 'fitting_batch_size',
-        'nll', 'results_of_split'],
+        'NegativeLogLikelihood', 'default_estimator', 'evaluate_inputs',
+        'fitting_batch_size', 'nll', 'results_of_split'],
     'out_of_distribution': [
         'Scores', 'ScoringRule', 'compare_scores', 'score_examples',
         'scoring_rule'],
@@ -35,6 +35,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
         'FeatureMoments', 'compare_samples', 'frechet_distance', 'squared_mmd',
         'squared_mmd_of_subsets'],
     'statistics': ['paired_differences'],
+    'validation': ['Validation'],
     'vector_baselines': ['fit_vector_baseline', 'format_vector_baselines'],
     'tables': [
         'append_columns', 'column_names', 'condition_names', 'read_rows',

@@ -31,11 +31,8 @@ def progress_bar(
       interval=0.5 if sys.stdout.isatty() else 30.0)
 
 
-def map_batches(
-    function: Callable, batches: Iterable[tuple],
-    strategy: tf.distribute.Strategy | None = None,
-    bar: keras.utils.Progbar | None = None) -> Iterator[Any]:
-  """Applies a function to batches.
+class BatchMap:
+  """A function of batches, traced once for all calls.
 
   With several replicas, as many batches are computed at once as there are
   replicas, each of them whole on one device. So results are those of one
@@ -47,43 +44,56 @@ def map_batches(
   Args:
     function: maps tensors to a structure of tensors; traced. Where it draws,
       it says that its batch is whole, see `numerics.random.whole_batch`.
-    batches: tuples, the arguments of `function`, read as they are needed.
     strategy: in its scope the variables that `function` reads were made; None
       for the default device.
-    bar: a progress bar; it counts the examples of the first argument.
-
-  Yields:
-    The results of `function` in the order of the batches, as NumPy arrays.
 
   Example:
-    >>> doubled = map_batches(lambda x: 2.0 * x, [(tf.ones([3]),)])
-    >>> [y.tolist() for y in doubled]
+    >>> double = BatchMap(lambda x: 2.0 * x)
+    >>> [y.tolist() for y in double([(tf.ones([3]),)])]
     [[2.0, 2.0, 2.0]]
   """
-  num_replicas = 1 if strategy is None else strategy.num_replicas_in_sync
 
-  # It is traced for every evaluation.
-  @private_apis.allow_frequent_tracing
-  @tf.function(autograph=False, reduce_retracing=True)
-  def run(parts):
-    if num_replicas == 1:
-      return [function(*parts[0])]
-    arguments = [
-        strategy.experimental_distribute_values_from_function(
-            lambda context, values=values: values[
-                context.replica_id_in_sync_group])
-        for values in zip(*parts, strict=True)]
-    results = strategy.run(function, args=arguments)
-    return [
-        tf.nest.map_structure(
-            lambda leaf, i=i: strategy.experimental_local_results(leaf)[i],
-            results)
-        for i in range(num_replicas)]
+  def __init__(
+      self, function: Callable,
+      strategy: tf.distribute.Strategy | None = None):
+    self._num_replicas = num_replicas = (
+        1 if strategy is None else strategy.num_replicas_in_sync)
 
-  batches = iter(batches)
-  while parts := list(itertools.islice(batches, num_replicas)):
-    idle = parts[-1:] * (num_replicas - len(parts))
-    for part, result in zip(parts, run(parts + idle), strict=False):
-      if bar is not None:
-        bar.add(len(part[0]))
-      yield tf.nest.map_structure(lambda t: t.numpy(), result)
+    def run(parts):
+      if num_replicas == 1:
+        return [function(*parts[0])]
+      arguments = [
+          strategy.experimental_distribute_values_from_function(
+              lambda context, values=values: values[
+                  context.replica_id_in_sync_group])
+          for values in zip(*parts, strict=True)]
+      results = strategy.run(function, args=arguments)
+      return [
+          tf.nest.map_structure(
+              lambda leaf, i=i: strategy.experimental_local_results(leaf)[i],
+              results)
+          for i in range(num_replicas)]
+
+    # Every evaluation has one of its own.
+    self._run = private_apis.allow_frequent_tracing(
+        tf.function(run, autograph=False, reduce_retracing=True))
+
+  def __call__(
+      self, batches: Iterable[tuple],
+      bar: keras.utils.Progbar | None = None) -> Iterator[Any]:
+    """Applies the function.
+
+    Args:
+      batches: tuples, its arguments, read as they are needed.
+      bar: a progress bar; it counts the examples of the first argument.
+
+    Yields:
+      The results in the order of the batches, as NumPy arrays.
+    """
+    batches = iter(batches)
+    while parts := list(itertools.islice(batches, self._num_replicas)):
+      idle = parts[-1:] * (self._num_replicas - len(parts))
+      for part, result in zip(parts, self._run(parts + idle), strict=False):
+        if bar is not None:
+          bar.add(len(part[0]))
+        yield tf.nest.map_structure(lambda t: t.numpy(), result)

@@ -81,37 +81,3 @@ def measure_bias(
       for is_own in (True, False)]
   return Bias(model.unit, *map(
       statistics.summarize_repeats, (own, unbiased, own - unbiased)))
-
-
-def validate(
-    model: models.Flow, split: datasets.Split,
-    strategy: tf.distribute.Strategy | None = None) -> dict[str, float]:
-  """Returns what a run logs of its validation part.
-
-  Args:
-    model: with the weights to validate.
-    split: the validation part, two examples or more.
-    strategy: see `likelihood.nll`.
-
-  Returns:
-    With the model's unit for UNIT, `validation_UNIT`, unbiased;
-    `validation_UNIT_stderr` across examples, and `validation_estimator_stderr`.
-    Where the estimators that the flow trains by are biased, also
-    `validation_biased_UNIT`, by these; `validation_bias`, that less the
-    unbiased number, and `validation_bias_stderr`.
-  """
-  costs = likelihood.nll(model, split, strategy=strategy)
-  summary = statistics.summarize_repeats(costs)
-  row = {
-      f'validation_{model.unit}': float(costs.mean()),
-      f'validation_{model.unit}_stderr': summary.stderr,
-      'validation_estimator_stderr': summary.estimator_stderr}
-  if model.is_biased:
-    biased = likelihood.nll(
-        model, split, strategy=strategy, own_estimator=True)
-    difference = statistics.summarize_repeats(biased - costs)
-    row |= {
-        f'validation_biased_{model.unit}': float(biased.mean()),
-        'validation_bias': difference.mean,
-        'validation_bias_stderr': difference.total_stderr}
-  return row

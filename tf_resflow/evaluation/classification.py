@@ -41,47 +41,56 @@ def class_log_probs(
   Raises:
     InvalidValueError: if the model has no classifier.
   """
-  return log_probs_of_logits(np.concatenate(list(batch_map.map_batches(
+  return log_probs_of_logits(np.concatenate(list(batch_map.BatchMap(
       lambda batch_seed, *given: model.classify(
-          *given, seed=random.whole_batch(batch_seed)),
+          *given, seed=random.whole_batch(batch_seed)), strategy)(
       ((random.fold_in(seed, i).values, *inputs.inputs_of(batch))
-       for i, batch in enumerate(batches)), strategy))))
+       for i, batch in enumerate(batches))))))
 
 
-def classification_metrics(
-    model: models.Flow, split: datasets.Split, batch_size: int = 128,
-    num_examples: int | None = None, seed: int = 0,
-    strategy: tf.distribute.Strategy | None = None,
-) -> dict[str, statistics.MeanAndStderr]:
-  """Returns how well images are classified; runs no series.
+class Classification:
+  """How well a flow classifies; one graph for all calls, without a series.
 
   Args:
     model: a flow with a classifier.
-    split: images with labels.
-    batch_size: examples per batch.
-    num_examples: use the first this many examples only.
-    seed: of the dequantisation noise, and of an embedding's.
-    strategy: see `likelihood.nll`.
-
-  Returns:
-    `accuracy`: the share of images whose label has the largest logit, in
-    [0, 1]. Its standard error is the binomial one, `sqrt(p (1 - p) / (N - 1))`,
-    which says nothing where all or none are right: it is 0 then.
-    `cross_entropy`: the mean of `-log p(y|x)`, nats.
+    strategy: see `likelihood.NegativeLogLikelihood`.
   """
-  batches = datasets.evaluation_batches(
-      split, batch_size=batch_size, seed=seed, num_examples=num_examples)
-  results = list(batch_map.map_batches(
-      lambda labels, batch_seed, *given: (
-          model.classify(*given, seed=random.whole_batch(batch_seed)), labels),
-      ((batch['label'], random.fold_in(seed, i).values,
-        *inputs.inputs_of(batch))
-       for i, batch in enumerate(batches)), strategy))
-  logits, labels = (np.concatenate(arrays) for arrays in zip(
-      *results, strict=True))
-  return {
-      'accuracy': statistics.mean_and_stderr(
-          np.argmax(logits, axis=1) == labels),
-      'cross_entropy': statistics.mean_and_stderr(
-          -log_probs_of_logits(logits)[np.arange(len(labels)), labels]),
-  }
+
+  def __init__(
+      self, model: models.Flow,
+      strategy: tf.distribute.Strategy | None = None):
+    self._classify = batch_map.BatchMap(
+        lambda labels, batch_seed, *given: (model.classify(
+            *given, seed=random.whole_batch(batch_seed)), labels), strategy)
+
+  def __call__(
+      self, split: datasets.Split, batch_size: int = 128,
+      num_examples: int | None = None, seed: int = 0,
+  ) -> dict[str, statistics.MeanAndStderr]:
+    """Returns how well the images of a split are classified.
+
+    Args:
+      split: images with labels.
+      batch_size: examples per batch.
+      num_examples: use the first this many examples only.
+      seed: of the dequantisation noise, and of an embedding's.
+
+    Returns:
+      `accuracy`: the share of images whose label has the largest logit, in
+      [0, 1]. Its standard error is the binomial one,
+      `sqrt(p (1 - p) / (N - 1))`, which says nothing where all or none are
+      right: it is 0 then.
+      `cross_entropy`: the mean of `-log p(y|x)`, nats.
+    """
+    batches = datasets.evaluation_batches(
+        split, batch_size=batch_size, seed=seed, num_examples=num_examples)
+    logits, labels = (np.concatenate(arrays) for arrays in zip(*self._classify(
+        (batch['label'], random.fold_in(seed, i).values,
+         *inputs.inputs_of(batch))
+        for i, batch in enumerate(batches)), strict=True))
+    return {
+        'accuracy': statistics.mean_and_stderr(
+            np.argmax(logits, axis=1) == labels),
+        'cross_entropy': statistics.mean_and_stderr(
+            -log_probs_of_logits(logits)[np.arange(len(labels)), labels]),
+    }

@@ -116,9 +116,9 @@ def check_inverse_of(
   def arguments(i, images, *condition):
     return images, random.fold_in(seed, i).values, *condition
 
-  results = batch_map.map_batches(
-      check, (arguments(i, *inputs.inputs_of(batch))
-              for i, batch in enumerate(batches)), strategy,
+  results = batch_map.BatchMap(check, strategy)(
+      (arguments(i, *inputs.inputs_of(batch))
+       for i, batch in enumerate(batches)),
       batch_map.progress_bar(num_images, verbose, 'Inverting.'))
   reconstruction_errors, residuals, num_steps, converged = map(
       np.concatenate, zip(*results, strict=True))
@@ -187,8 +187,8 @@ def decode_batches(
     return z, inverted.x, *convergence(inverted)
 
   first = 0
-  for z, x, residual, num_steps, converged in batch_map.map_batches(
-      decode, map(inputs.inputs_of, latents), strategy, bar):
+  for z, x, residual, num_steps, converged in batch_map.BatchMap(
+      decode, strategy)(map(inputs.inputs_of, latents), bar):
     _check_converged(residual, num_steps, converged, solves, first)
     first += len(z)
     yield Decoded(z, x, residual, num_steps)

@@ -16,8 +16,9 @@ from tf_resflow.evaluation import inputs
 from tf_resflow.evaluation import statistics
 from tf_resflow.numerics import random
 
-# Numbers of a vector up to which log-determinants of vectors are exact.
-MAX_EXACT_SIZE = 16
+# Dimensions up to which the log-determinant of an example is exact where else
+# it would be drawn several times; docs/performance.md has the costs.
+MAX_EXACT_SIZE = 64
 
 
 def default_estimator(model: models.Flow | None = None) -> numerics.Estimator:
@@ -30,8 +31,10 @@ def default_estimator(model: models.Flow | None = None) -> numerics.Estimator:
   no finite variance.)
 
   Args:
-    model: that is evaluated. Log-determinants of flows on vectors of up to 16
-      numbers are exact, `numerics.Exact`.
+    model: that is evaluated. Log-determinants of flows on vectors of up to 64
+      numbers are exact, `numerics.Exact`, which costs less than the repeats
+      that estimates need. Images are drawn several times in any case, with
+      their noise, and estimated.
 
   References:
     Chen et al., 2019, Residual Flows, Section 5.1.
@@ -62,63 +65,98 @@ def fitting_batch_size(
   return largest if limit is None else min(largest, limit)
 
 
-def nll(
-    model: models.Flow, split: datasets.Split, batch_size: int = 128,
-    num_repeats: int = 8, seed: int = 0,
-    estimator: numerics.Estimator | None = None,
-    num_examples: int | None = None, verbose: int = 0, num_probes: int = 1,
-    strategy: tf.distribute.Strategy | None = None,
-    own_estimator: bool = False) -> np.ndarray:
-  """Estimates the bits/dim or nats of every example of a split, several times.
-
-  Each repeat draws dequantisation noise, probes and numbers of terms anew, and
-  what the model's embedding draws: with noise channels the mean over repeats is
-  an upper bound of bits/dim in expectation, see `models.Flow`.
+class NegativeLogLikelihood:
+  """The bits/dim or nats of examples under a flow; one graph for all calls.
 
   Args:
     model: a flow.
-    split: the data.
-    batch_size: examples per batch, each on one device.
-    num_repeats: `R`, independent repeats, at least 8; where nothing is drawn,
-      there is one.
-    seed: Python int; the result is a function of it.
     estimator: of the log-determinant, `default_estimator(model)` by default.
-    num_examples: evaluate the first this many examples only.
-    verbose: 1 shows a progress bar.
-    num_probes: independent draws of the estimator (and of an embedding) per
-      example and repeat, at the same noise, which are averaged.
     strategy: in whose scope the model was made; its devices share the batches,
       and the result does not depend on their number.
     own_estimator: take the estimators of the model's blocks, those that it was
       trained with, in place of `estimator`; the noise is the same.
 
-  Returns:
-    Float64 `[R, N]`, in `model.unit`; `statistics.summarize_repeats` has its
-    mean and both standard errors.
+  Attributes:
+    is_random: whether repeats differ.
   """
-  estimator = estimator or default_estimator(model)
-  # Integers are dequantised with noise.
-  is_random = model.num_levels is not None or own_estimator or model.draws(
-      estimator)
-  _check_draws(estimator, num_repeats, num_probes, is_random)
-  num_repeats = num_repeats if is_random else 1
-  if own_estimator:
-    estimator = None
 
-  def batches_of(repeat):
-    return (inputs.inputs_of(batch) for batch in datasets.evaluation_batches(
-        split, batch_size=batch_size, seed=seed * 1009 + repeat,
-        num_examples=num_examples))
+  def __init__(
+      self, model: models.Flow, estimator: numerics.Estimator | None = None,
+      strategy: tf.distribute.Strategy | None = None,
+      own_estimator: bool = False):
+    self._estimator = estimator or default_estimator(model)
+    # Integers are dequantised with noise.
+    self.is_random = (
+        model.num_levels is not None or own_estimator
+        or model.draws(self._estimator))
+    used = None if own_estimator else self._estimator
+    self._evaluate = batch_map.BatchMap(
+        lambda x, batch_seed, *condition: model.in_unit(model.log_prob(
+            x, *condition, seed=random.whole_batch(batch_seed),
+            estimator=used)), strategy)
 
-  values = batch_map.map_batches(
-      lambda x, batch_seed, *condition: model.in_unit(model.log_prob(
-          x, *condition, seed=random.whole_batch(batch_seed),
-          estimator=estimator)),
-      _seeded(batches_of, seed, num_repeats, num_probes), strategy,
-      batch_map.progress_bar(
-          num_repeats * num_probes * (num_examples or split.num_examples),
-          verbose))
-  return _average(list(values), num_repeats, num_probes)
+  def __call__(
+      self, split: datasets.Split, batch_size: int = 128, num_repeats: int = 8,
+      seed: int = 0, num_examples: int | None = None, verbose: int = 0,
+      num_probes: int = 1) -> np.ndarray:
+    """Estimates those of a split, several times.
+
+    Each repeat draws dequantisation noise, probes and numbers of terms anew,
+    and what the model's embedding draws: with noise channels the mean over
+    repeats is an upper bound of bits/dim in expectation, see `models.Flow`.
+
+    Args:
+      split: the data.
+      batch_size: examples per batch, each on one device.
+      num_repeats: `R`, independent repeats, at least 8; where nothing is drawn,
+        there is one.
+      seed: Python int; the result is a function of it.
+      num_examples: evaluate the first this many examples only.
+      verbose: 1 shows a progress bar.
+      num_probes: independent draws of the estimator (and of an embedding) per
+        example and repeat, at the same noise, which are averaged.
+
+    Returns:
+      Float64 `[R, N]`, in `model.unit`; `statistics.summarize_repeats` has its
+      mean and both standard errors.
+    """
+    _check_draws(self._estimator, num_repeats, num_probes, self.is_random)
+    num_repeats = num_repeats if self.is_random else 1
+
+    def batches_of(repeat):
+      return (inputs.inputs_of(batch) for batch in datasets.evaluation_batches(
+          split, batch_size=batch_size, seed=seed * 1009 + repeat,
+          num_examples=num_examples))
+
+    values = self._evaluate(
+        _seeded(batches_of, seed, num_repeats, num_probes),
+        batch_map.progress_bar(
+            num_repeats * num_probes * (num_examples or split.num_examples),
+            verbose))
+    return _average(list(values), num_repeats, num_probes)
+
+
+def nll(
+    model: models.Flow, split: datasets.Split, *,
+    estimator: numerics.Estimator | None = None,
+    strategy: tf.distribute.Strategy | None = None,
+    own_estimator: bool = False, **kwargs: Any) -> np.ndarray:
+  """Estimates the bits/dim or nats of every example of a split, several times.
+
+  Args:
+    model: a flow.
+    split: the data.
+    estimator: see `NegativeLogLikelihood`.
+    strategy: see there.
+    own_estimator: see there.
+    **kwargs: of its call: `batch_size`, `num_repeats`, `seed`, `num_examples`,
+      `verbose`, `num_probes`.
+
+  Returns:
+    Float64 `[R, N]`, in `model.unit`.
+  """
+  return NegativeLogLikelihood(model, estimator, strategy, own_estimator)(
+      split, **kwargs)
 
 
 def evaluate_inputs(
@@ -172,9 +210,8 @@ def evaluate_inputs(
         images, *condition, seed=batch_seed, estimator=estimator),
             model.embed(images, *condition, seed=batch_seed).log_weight)
 
-  for z, log_det, log_weight in batch_map.map_batches(
-      evaluate,
-      _seeded(lambda repeat: batches, seed, num_repeats, num_probes), strategy,
+  for z, log_det, log_weight in batch_map.BatchMap(evaluate, strategy)(
+      _seeded(lambda repeat: batches, seed, num_repeats, num_probes),
       batch_map.progress_bar(num_repeats * num_probes * len(x), verbose)):
     # An estimator changes no z: that of the first draw is kept.
     if len(log_dets) in range(0, num_probes * len(batches), num_probes):

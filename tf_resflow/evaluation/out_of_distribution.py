@@ -28,7 +28,6 @@ from tf_resflow.evaluation import roc
 from tf_resflow.evaluation import statistics
 from tf_resflow.numerics import random
 
-MAX_EXACT_SIZE = 64
 MIN_REPEATS = 16
 
 
@@ -71,12 +70,13 @@ def scoring_rule(
     reason = 'the estimator that was asked for'
     if estimator.is_biased:
       reason += ', whose bias no deviation shows'
-  elif model.latent_size <= MAX_EXACT_SIZE:
+  elif model.latent_size <= likelihood.MAX_EXACT_SIZE:
     estimator = numerics.Exact()
-    reason = f'exact, as up to {MAX_EXACT_SIZE} dimensions'
+    reason = f'exact, as up to {likelihood.MAX_EXACT_SIZE} dimensions'
   else:
     estimator = likelihood.default_estimator()
-    reason = f'averaged draws, as beyond {MAX_EXACT_SIZE} dimensions'
+    reason = (
+        f'averaged draws, as beyond {likelihood.MAX_EXACT_SIZE} dimensions')
   if not model.draws(estimator):
     errors.check(
         num_repeats is None, 'num_repeats', num_repeats,
@@ -172,7 +172,7 @@ def score_examples(
   batches = ((batch['x'], batch['label'], batch['index'], draw)
              for draw in draws for batch in examples.batches(batch_size))
   log_prob, logits, label = map(np.concatenate, zip(
-      *batch_map.map_batches(evaluate, batches, strategy, bar), strict=True))
+      *batch_map.BatchMap(evaluate, strategy)(batches, bar), strict=True))
   shape = rule.num_repeats, examples.num_examples
   class_log_prob = None
   if model.has_classifier:

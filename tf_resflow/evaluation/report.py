@@ -45,9 +45,10 @@ def evaluate(
     strategy: see `likelihood.nll`.
 
   Returns:
-    report: a dict for JSON: `bits_per_dim` of images or `nats` of vectors,
-      with their `_stderr` (across examples), `estimator_stderr` (of the mean,
-      across repeats), `num_examples`, `num_repeats`, `num_probes`,
+    report: a dict for JSON: `estimator`, its spec, `bits_per_dim` of images or
+      `nats` of vectors, with their `_stderr` (across examples),
+      `estimator_stderr` (of the mean, across repeats), `num_examples`,
+      `num_repeats`, `num_probes`,
       `reconstruction_error_max` (in units of the data, [0, 1] of images),
       `inverse_residual_max`, `inverse_num_steps_max`,
       `inverse_num_not_converged`, `lipschitz_bound_max` (certificate, None
@@ -61,6 +62,7 @@ def evaluate(
     costs: `[R, N]`, the estimates;
     bounds: those of all blocks that have some.
   """
+  estimator = estimator or likelihood.default_estimator(model)
   costs = likelihood.nll(
       model, split, batch_size=batch_size, num_repeats=num_repeats, seed=seed,
       estimator=estimator, num_examples=num_examples, verbose=verbose,
@@ -73,11 +75,13 @@ def evaluate(
   report, bounds = _report(
       model, summary, num_probes, inverse, certify, verbose)
   if model.has_classifier:
-    for name, value in classification.classification_metrics(
-        model, split, batch_size=batch_size, num_examples=num_examples,
-        seed=seed, strategy=strategy).items():
+    for name, value in classification.Classification(
+        model, strategy)(
+            split, batch_size=batch_size, num_examples=num_examples, seed=seed
+        ).items():
       report |= {name: value.mean, f'{name}_stderr': value.stderr}
-  return report, costs, bounds
+  used = estimator if model.is_random else numerics.Exact()
+  return {'estimator': used.spec(), **report}, costs, bounds
 
 
 def report_inputs(

@@ -251,7 +251,7 @@ def load(workdir: str, **options: Any) -> models.Flow:
   Its `log_prob`, `sample`, `bijector()` and `distribution()` are what a run is
   trained for. The data of the run need not be there. Log-determinants are drawn
   by the estimator of training; `log_prob(x, estimator='exact')` is exact, as
-  bin/evaluate is by default for vectors of up to 16 numbers.
+  bin/evaluate is by default for vectors of up to 64 numbers.
 
   Args:
     workdir: folder of the run.
