@@ -109,10 +109,11 @@ class TrainStep:
   def _part_gradients(self, batch, seed, weights):
     with tf.GradientTape() as tape:
       loss, metrics = self._objective(self._model, batch, seed, **weights)
-    # TensorFlow has no zeros for a variable of Keras.
-    return metrics, tape.gradient(
-        loss, [v.value for v in self._variables],
-        unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    gradients = tape.gradient(loss, [v.value for v in self._variables])
+    # TensorFlow would make zeros for every variable, most of them for nothing.
+    return metrics, [
+        tf.zeros(v.shape, v.dtype) if gradient is None else gradient
+        for gradient, v in zip(gradients, self._variables, strict=True)]
 
   def reduced_gradients(
       self, batch: objectives.Batch, step: tf.Tensor
