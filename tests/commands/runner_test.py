@@ -193,6 +193,34 @@ def test_console_tools(capsys, monkeypatch):
   assert stderr.startswith('tf_resflow: error: paint is no tool; expected one')
 
 
+_SKIPS = """
+import dataclasses, sys
+sys.path.insert(0, sys.argv[1])
+from tf_resflow.commands import runner
+from tf_resflow.commands import benchmark, train, sample
+tool = {'benchmark': benchmark, 'train': train, 'sample': sample}[sys.argv[2]]
+
+def main(options, *_):
+  import tensorflow as tf
+  print(tf.config.optimizer.get_experimental_options())
+
+tool.main = main
+sys.exit(runner.run(sys.argv[2], sys.argv[3:]))
+"""
+
+
+@pytest.mark.parametrize('arguments, skips', [
+    (['train', '--flagfile=2d', '--workdir=unused'], True),
+    (['benchmark', '--flagfile=2d', '--tasks=train'], True),
+    (['benchmark', '--flagfile=2d', '--advise'], True),
+    (['benchmark', '--flagfile=2d', '--tasks=train,sample'], False),
+    (['sample', '--workdir=unused', '--output=samples.png'], False)])
+def test_graphs_of_training_run_as_they_are(arguments, skips):
+  process = _python(_SKIPS, *arguments)
+  assert process.returncode == 0, process.stderr
+  assert ("'disable_meta_optimizer': True" in process.stdout) == skips
+
+
 # TensorFlow's start-up lines are the user's only if asked for.
 _LOAD = """
 import sys

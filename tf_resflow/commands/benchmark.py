@@ -103,6 +103,11 @@ class Options(options_lib.Configured):
       None, help='Measure this task in this process; used internally.',
       choices=(*_TASKS, _RUN))
 
+  @property
+  def optimizes_graphs(self) -> bool:
+    """As the tool does that is measured."""
+    return self.tasks != ('train',) and not self.advise
+
   def check(self) -> None:
     super().check()
     self.refuse(

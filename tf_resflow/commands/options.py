@@ -50,6 +50,8 @@ class Options(fields.Section):
     given: names of the flags in it.
     takes_configuration: whether the tool has the flags of a run's configuration
       as well; its `main` then takes that, too.
+    optimizes_graphs: whether TensorFlow rewrites graphs on CPUs before they
+      run; see `runner.skip_graph_optimization`.
 
   Example:
     >>> @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,7 @@ class Options(fields.Section):
   """
 
   takes_configuration: ClassVar[bool] = False
+  optimizes_graphs: ClassVar[bool] = True
 
   arguments: tuple[str, ...] = fields.field((), is_flag=False)
   given: tuple[str, ...] = fields.field((), is_flag=False)

@@ -80,6 +80,7 @@ def run(name: str, arguments: Sequence[str], program: str = 'bin/') -> int:
   """
   tool = _tool(name)
   flag_values = _common_flags()
+  is_own_process = 'tensorflow' not in sys.modules
   try:
     arguments = flagfiles.resolve(arguments)
     # A reader's module imports TensorFlow.
@@ -95,6 +96,8 @@ def run(name: str, arguments: Sequence[str], program: str = 'bin/') -> int:
       values.append(flags_lib.config(flag_values))
     _start_logging()
     load_tensorflow(show_log=flag_values.tf_log)
+    if is_own_process and not values[0].optimizes_graphs:
+      skip_graph_optimization()
     tool.main(*values)
     return 0
   except flags.UnrecognizedFlagError as error:
@@ -178,10 +181,8 @@ def fail(name: str, message: str, status: int = 2) -> int:
 def load_tensorflow(show_log: bool = False) -> None:
   """Imports TensorFlow for a process that runs a tool.
 
-  Without its start-up lines, unless they are wanted, and such that the first
-  step comes early: garbage is not looked for in what was imported, and on CPUs
-  graphs are not rewritten before they run. Rewriting takes as long as tracing
-  and saves no time later, since the graphs are made for CPUs as they are.
+  Without its start-up lines, unless they are wanted, and without looking for
+  garbage in what was imported.
 
   Args:
     show_log: whether the lines are wanted. They are as well where the
@@ -194,12 +195,21 @@ def load_tensorflow(show_log: bool = False) -> None:
     os.environ[_LOG_LEVEL] = '3'
   gc.disable()
   with _held_back_stderr() if is_quiet else contextlib.nullcontext():
-    import tensorflow as tf
-    if not tf.config.list_physical_devices('GPU'):
-      tf.config.optimizer.set_experimental_options(
-          {'disable_meta_optimizer': True})
+    import tensorflow  # noqa: F401
   gc.freeze()
   gc.enable()
+
+
+def skip_graph_optimization() -> None:
+  """On CPUs, lets TensorFlow run graphs as they are, from now on.
+
+  Rewriting those of a training step takes as long as tracing them, and saves no
+  time later: they are made for CPUs as they are. Inverses gain from it.
+  """
+  import tensorflow as tf
+  if not tf.config.list_physical_devices('GPU'):
+    tf.config.optimizer.set_experimental_options(
+        {'disable_meta_optimizer': True})
 
 
 @contextlib.contextmanager

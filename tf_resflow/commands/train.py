@@ -38,6 +38,8 @@ from tf_resflow.configuration import fields
 class Options(options_lib.Certification, options_lib.Configured):
   """The run."""
 
+  optimizes_graphs = False
+
   workdir: str = options_lib.required(
       help='Folder of the run: flags, metrics, checkpoints, TensorBoard files '
       'and samples. An existing run there is continued.')
