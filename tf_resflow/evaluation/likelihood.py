@@ -32,9 +32,9 @@ def default_estimator(model: models.Flow | None = None) -> numerics.Estimator:
 
   Args:
     model: that is evaluated. Log-determinants of flows on vectors of up to 64
-      numbers are exact, `numerics.Exact`, which costs less than the repeats
-      that estimates need. Images are drawn several times in any case, with
-      their noise, and estimated.
+      numbers are exact, `numerics.Exact`: that costs no more than the repeats
+      of an estimate, or little more, and has no noise. Images are drawn
+      several times in any case, with their noise, and estimated.
 
   References:
     Chen et al., 2019, Residual Flows, Section 5.1.
