@@ -59,8 +59,7 @@ def step_work(
 
 def estimator_of(config: configuration.Config) -> numerics.Estimator | None:
   """Returns the estimator that a run trains with; None if it needs none."""
-  spec = None if 'estimator' in config.model.unused_fields() else (
-      config.values().get('estimator'))
+  spec = config.model.training_estimator()
   return None if spec is None else numerics.Estimator.get(spec)
 
 

@@ -86,7 +86,7 @@ def measure_step(
     MeasurementError: if the process fails.
   """
   progress_fn(f'Measuring {describe(config)}, {config.model.memory}, '
-              f'{config.model.estimator} ...')
+              f'{config.model.training_estimator()} ...')
   with tempfile.NamedTemporaryFile('w', suffix='.flags') as file:
     file.write(flags_lib.to_flagfile(config))
     file.flush()

@@ -41,6 +41,10 @@ class ModelConfig(fields.Section):
     """Returns the names of fields that make no difference to its model."""
     return ()
 
+  def training_estimator(self) -> str | None:
+    """Returns the spec of the estimator of training; None if it needs none."""
+    return None
+
   @classmethod
   def name(cls) -> str:
     """Returns the name under which this type of model is registered."""

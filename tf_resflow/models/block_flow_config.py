@@ -1,12 +1,16 @@
 """What the configurations of all flows of blocks have in common."""
 
 import dataclasses
+from typing import Literal
 
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import registries
 from tf_resflow.configuration import values
 from tf_resflow.models import conditional_config
 from tf_resflow.models import norm_orders
+
+# That of the released code, and of every flow whose data are not tiny.
+_ROULETTE = 'roulette:poisson:2,exact=2'
 
 
 def _have_equal_gradients(
@@ -55,13 +59,15 @@ class BlockFlowConfig(conditional_config.ConditionalConfig):
   moving_mean: bool = fields.field(
       False, help='Batch normalisation of means alone after every block, by '
       'moving statistics.')
-  estimator: str = fields.field(
-      'roulette:poisson:2,exact=2', help='Estimator of the log-determinants, '
-      'such as roulette:geometric:0.5,exact=2,probe=gaussian; samples=4 '
-      'averages four draws of the number of terms, in one series.',
-      kinds=registries.ESTIMATORS, changes_function=False)
+  estimator: str | Literal['auto'] = fields.field(
+      _ROULETTE, help='Estimator of the log-determinants, such as '
+      'roulette:geometric:0.5,exact=2,probe=gaussian; samples=4 averages four '
+      'draws of the number of terms, in one series; auto is exact for vectors '
+      f'of two numbers, where that takes the least time, and {_ROULETTE} '
+      'elsewhere.', kinds=registries.ESTIMATORS, changes_function=False)
   memory: str = fields.field(
-      'recompute', help='How the gradient of the log-determinants is computed.',
+      'recompute', help='How the gradient of the log-determinants is computed, '
+      'by estimators that run a series: all but exact.',
       choices=registries.MEMORY_MODES, changes_function=False,
       resumable=_have_equal_gradients)
   seed: int = fields.field(
@@ -70,6 +76,11 @@ class BlockFlowConfig(conditional_config.ConditionalConfig):
 
   def unused_fields(self) -> tuple[str, ...]:
     return registries.UNUSED_FIELDS.get(self.block, ())
+
+  def training_estimator(self) -> str | None:
+    if 'estimator' in self.unused_fields():
+      return None
+    return _ROULETTE if self.estimator == 'auto' else self.estimator
 
   def check(self) -> None:
     super().check()

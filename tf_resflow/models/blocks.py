@@ -175,7 +175,7 @@ def _make_sequence(request, input_shape, output_shape, make_linear,
 def make_residual_block(request: BlockRequest) -> layers.ResidualBlock:
   """Returns the residual block of the paper."""
   return layers.ResidualBlock(
-      make_network(request), estimator=request.config.estimator,
+      make_network(request), estimator=request.config.training_estimator(),
       memory=request.config.memory, uncertified=request.config.uncertified,
       name=request.name, dtype=request.dtype)
 

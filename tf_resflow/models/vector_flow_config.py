@@ -1,11 +1,16 @@
 """The configuration of a flow on vectors."""
 
 import dataclasses
+from typing import Literal
 
 from tf_resflow import models
 from tf_resflow.configuration import fields
 from tf_resflow.models import block_flow_config
 from tf_resflow.models import norm_orders
+
+# Numbers of a vector up to which a training step with exact log-determinants
+# takes less time than one with the roulette; docs/performance.md has the times.
+_MAX_EXACT_SIZE = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,6 +36,13 @@ class VectorFlowConfig(block_flow_config.BlockFlowConfig):
       (64, 64), help='Widths of the hidden layers of g.', minimum=1)
   lipschitz_coeff: float = fields.changed(
       block_flow_config.BlockFlowConfig, 'lipschitz_coeff', 0.9)
+  estimator: str | Literal['auto'] = fields.changed(
+      block_flow_config.BlockFlowConfig, 'estimator', 'auto')
+
+  def training_estimator(self) -> str | None:
+    spec = super().training_estimator()
+    is_exact = self.estimator == 'auto' and self.event_size <= _MAX_EXACT_SIZE
+    return 'exact' if spec and is_exact else spec
 
   def check(self) -> None:
     super().check()

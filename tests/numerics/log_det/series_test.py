@@ -95,6 +95,35 @@ def test_terms_sum_to_the_exact_log_determinant(case):
       case.truncated(60)(g_fn, weights, x), expected, atol=1e-13)
 
 
+@pytest.mark.parametrize('size', [1, 2, 3])
+@pytest.mark.parametrize('condition', [3.0, 1e4])
+def test_determinants_are_as_accurate_as_float32_allows(size, condition):
+  rng = np.random.default_rng(size)
+  u, v = np.linalg.qr(rng.normal(size=[2, 500, size, size]))[0]
+  singular = np.geomspace(2.0, 2.0 / condition, size)
+  matrix = ((u * singular) @ v).astype(np.float32)
+  inverse = np.linalg.inv(matrix.astype(np.float64))
+  with tf.GradientTape() as tape:
+    tensor = tf.constant(matrix)
+    tape.watch(tensor)
+    value = series_lib.log_abs_det(tensor)
+  limit = 3 * condition * np.finfo(np.float32).eps
+  np.testing.assert_allclose(
+      value, np.linalg.slogdet(matrix.astype(np.float64))[1], atol=limit)
+  gradient = tape.gradient(value, tensor)
+  expected = np.swapaxes(inverse, 1, 2)
+  assert testing.relative_error([gradient], [expected]) < 10 * limit
+
+
+@pytest.mark.parametrize('size', [1, 2])
+def test_xla_compiles_determinants_of_up_to_two_numbers(size):
+  matrix = tf.random.stateless_normal(
+      [5, size, size], [1, 2], dtype=tf.float64)
+  compiled = tf.function(series_lib.log_abs_det, jit_compile=True)(matrix)
+  np.testing.assert_allclose(
+      compiled, np.linalg.slogdet(matrix.numpy())[1], atol=1e-14)
+
+
 def test_terms_beyond_the_weights_do_not_exist():
   g_fn, weights, x, v, _ = _inputs('dense')
   _, vjp_fn = differentiation.linearize(g_fn, weights, x)

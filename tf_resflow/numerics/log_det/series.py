@@ -65,6 +65,22 @@ class LogDetSeries(abc.ABC):
     """Returns the log-determinant, `[B]`, given `J`, `[B, D, D]`, itself."""
 
 
+def log_abs_det(matrix: tf.Tensor) -> tf.Tensor:
+  """Returns `log|det A|`, `[B]`, of matrices `[B, D, D]`.
+
+  Up to `D = 2` by the formula, which is as accurate as elimination: both lose
+  digits in proportion to the condition number. It takes less time, and XLA
+  compiles it, unlike TensorFlow's determinants.
+  """
+  size = matrix.shape[-1]
+  if size > 2:
+    return tf.linalg.slogdet(matrix).log_abs_determinant
+  det = matrix[:, 0, 0]
+  if size == 2:
+    det = det * matrix[:, 1, 1] - matrix[:, 0, 1] * matrix[:, 1, 0]
+  return tf.math.log(tf.abs(det))
+
+
 @dataclasses.dataclass(frozen=True)
 class Residual(LogDetSeries):
   """That of `x + g(x)`: `log det(I + J) = sum_{k>=1} (-1)^(k+1) / k tr(J^k)`.
@@ -88,9 +104,8 @@ class Residual(LogDetSeries):
     return u, -sign / tf.cast(k, u.dtype) * value, sign * u
 
   def exact(self, jacobian: tf.Tensor) -> tf.Tensor:
-    return tf.linalg.slogdet(tf.eye(
-        jacobian.shape[-1], dtype=jacobian.dtype) + jacobian
-                             ).log_abs_determinant
+    return log_abs_det(
+        tf.eye(jacobian.shape[-1], dtype=jacobian.dtype) + jacobian)
 
 
 RESIDUAL = Residual()
