@@ -26,15 +26,15 @@ def _function(x, seed, whole_batch=random.whole_batch):
   noise = random.normal(tf.shape(x), seed) * random.rademacher(
       tf.shape(x), random.fold_in(seed, 1))
   return {'sum': tf.reduce_sum(x, axis=1), 'noise': x + noise,
-          'mean': tf.reduce_mean(x)}
+          'mean': tf.fill([tf.shape(x)[0]], tf.reduce_mean(x))}
 
 
 # An odd number of batches leaves one device idle; the last one is ragged.
 @pytest.mark.parametrize('sizes', [[4, 4, 3], [4, 4], [4, 2], [3], []])
 def test_two_devices_agree_with_one(sizes):
-  one = list(batch_map.BatchMap(_function)(_batches(sizes)))
+  one = list(batch_map.BatchMap(_function, shared=[1])(_batches(sizes)))
   two = list(batch_map.BatchMap(
-      _function, replicas.two_replicas())(_batches(sizes)))
+      _function, replicas.two_replicas(), shared=[1])(_batches(sizes)))
   assert len(one) == len(two) == len(sizes)
   for a, b, (x, _) in zip(one, two, _batches(sizes), strict=True):
     np.testing.assert_array_equal(a['sum'], np.sum(x, axis=1))
@@ -58,7 +58,7 @@ def test_draws_for_a_global_batch_would_differ():
   def run(whole_batch):
     return list(batch_map.BatchMap(
         lambda x, seed: _function(x, seed, whole_batch),
-        replicas.two_replicas())(_batches([4, 4])))
+        replicas.two_replicas(), shared=[1])(_batches([4, 4])))
 
   right, wrong = run(random.whole_batch), run(random.as_seed)
   np.testing.assert_array_equal(right[0]['sum'], wrong[0]['sum'])
@@ -98,8 +98,9 @@ def test_verbose(capsys, caplog):
 def test_the_bar_counts_every_example_once(capsys, strategy):
   """Also where a device is idle and repeats a batch."""
   bar = batch_map.progress_bar(11, 1)
-  assert len(list(batch_map.BatchMap(_function, strategy and strategy())(
-      _batches([4, 4, 3]), bar))) == 3
+  mapped = batch_map.BatchMap(
+      _function, strategy and strategy(), shared=[1])
+  assert len(list(mapped(_batches([4, 4, 3]), bar))) == 3
   assert '11/11' in capsys.readouterr().out
 
 
@@ -117,6 +118,27 @@ def test_is_traced_once_and_follows_the_variables(strategy):
     found = np.concatenate(list(mapped(_batches_of_ones(4))))
     np.testing.assert_array_equal(found, np.full([12], value, np.float32))
     assert len(traces) == (1 if strategy is None else 2)  # One a replica.
+
+
+@pytest.mark.parametrize('strategy', [None, replicas.two_replicas])
+@pytest.mark.parametrize('sizes, traced', [
+    ([4, 4, 3], [4]),  # Filled up.
+    ([4, 2], [4]),
+    ([8, 8, 3], [8, None]),  # Most of a batch would be thrown away.
+    ([3], [3])])
+def test_a_smaller_last_batch_takes_the_graph_of_the_others(
+    strategy, sizes, traced):
+  shapes = []
+
+  def function(x, seed):
+    shapes.append(x.shape[0])
+    return x + tf.cast(seed[1], x.dtype)
+
+  mapped = batch_map.BatchMap(function, strategy and strategy(), shared=[1])
+  found = list(mapped(_batches(sizes)))
+  for i, (part, (x, _)) in enumerate(zip(found, _batches(sizes), strict=True)):
+    np.testing.assert_array_equal(part, x + i)
+  assert list(dict.fromkeys(shapes)) == traced
 
 
 def _batches_of_ones(count):

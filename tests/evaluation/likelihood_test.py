@@ -116,9 +116,9 @@ class _Recording:
   """A flow whose bits/dim are those of another, and that notes its seeds."""
 
   def __init__(self, flow):
-    self._flow = flow
+    self._flow, self.seeds = flow, []
     self.num_levels, self.in_unit = flow.num_levels, flow.in_unit
-    self.seeds = []
+    self.event_shape, self.is_random = flow.event_shape, False
 
   def log_prob(self, images, seed, estimator):
     tf.py_function(
@@ -132,8 +132,7 @@ def test_probes_are_averaged(split, flow):
   recording = _Recording(flow)
   bits = evaluation.nll(
       recording, split, batch_size=6, estimator=estimator, num_probes=3)
-  # Eight repeats of two batches.
-  assert len(set(recording.seeds)) == len(recording.seeds) == 8 * 2 * 3
+  assert len(set(recording.seeds)) == len(recording.seeds) == 8 * 2 * 3  # R N P
   exact = evaluation.nll(
       flow, split, batch_size=6, estimator=numerics.Exact())
   one = evaluation.nll(
@@ -312,9 +311,10 @@ def test_too_few_repeats_of_given_images(flow64):
     evaluation.evaluate_inputs(flow64, _uniform(), num_repeats=7)
 
 
-@pytest.mark.parametrize('size, expected', [
-    (1, numerics.Exact()), (64, numerics.Exact()), (65, None)])
-def test_default_estimator_of_vectors(size, expected):
+@pytest.mark.parametrize('size, expected, batch_size', [
+    (1, numerics.Exact(), 10_000), (64, numerics.Exact(), 1250),
+    (65, None, 1230), (1000, None, 128)])
+def test_defaults_of_vectors(size, expected, batch_size):
   model = models.VectorFlow(models.VectorFlowConfig(
       event_size=size, num_blocks=1, hidden_units=(2,)))
   assert evaluation.default_estimator(model) == (
@@ -322,6 +322,7 @@ def test_default_estimator_of_vectors(size, expected):
   rule = evaluation.scoring_rule(model)
   assert rule.estimator == (
       expected or evaluation.default_estimator().per_example())
+  assert evaluation.fitting_batch_size(model, rule.estimator) == batch_size
 
 
 def test_size_of_batches(flow64):
@@ -333,9 +334,8 @@ def test_size_of_batches(flow64):
         flow64, numerics.Exact(), limit) == expected
 
   class Large:
-    is_random = True
-    latent_size = 3 * 256 * 256
-    compute_dtype = 'float32'
+    is_random, compute_dtype = True, 'float32'
+    event_shape, latent_size = (256, 256, 3), 3 * 256 * 256
 
   with pytest.raises(ValueError, match='196608 dimensions takes 155 GB per ex'):
     evaluation.fitting_batch_size(Large(), numerics.Exact())

@@ -58,9 +58,6 @@ from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import out_of_distribution
 from tf_resflow.configuration import fields
 
-# Unless the estimator wants fewer.
-_BATCH_SIZE = 128
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(
@@ -72,8 +69,8 @@ class Options(
   suffixes = ('.npz', '.csv')
 
   batch_size: int | None = fields.field(
-      None, help=f'Examples per batch and device: {_BATCH_SIZE} by default, '
-      'fewer for large images with --estimator=exact.', minimum=1)
+      None, help='Examples per batch and device: 128 by default, more vectors, '
+      'and fewer large images with --estimator=exact.', minimum=1)
   dtype: str | None = fields.field(
       None, help='Precision: by default float64 with --inputs, else float32.',
       choices=('float32', 'float64'))
@@ -163,7 +160,7 @@ def main(options: Options) -> None:
   options.refuse_draws(
       not estimator.is_random,
       f'with --estimator={estimator.spec()}, the default for so few numbers')
-  fitting = evaluation.fitting_batch_size(run.model, estimator, _BATCH_SIZE)
+  fitting = evaluation.fitting_batch_size(run.model, estimator)
   settings = {
       'estimator': estimator, 'strategy': run.strategy, 'seed': options.seed,
       'batch_size': options.batch_size or fitting,

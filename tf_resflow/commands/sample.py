@@ -64,6 +64,9 @@ class Options(
 
   suffixes = ('.png', '.npz', '.csv')
 
+  batch_size: int | None = fields.field(
+      None, help='Examples per batch and device: 128 by default, more vectors.',
+      minimum=1)
   output: str = options_lib.required(
       help='File to write, .png or .npz, or .csv of vectors.')
   num_samples: int | None = fields.field(
@@ -117,6 +120,10 @@ class Options(
         not self.interpolate or len(self.indices) % 2 == 0, 'indices',
         'pairs: start, end, start, end')
 
+  def batch_size_of(self, run: options_lib.OpenedRun) -> int:
+    """Returns `--batch_size`, or its default."""
+    return self.batch_size or evaluation.fitting_batch_size(run.model)
+
   def images(self, run: options_lib.OpenedRun, default: int, per_sample: int = 1
              ) -> tuple[Any, Sequence[int]]:
     """Returns the split and the places of the chosen images in it."""
@@ -135,7 +142,7 @@ def _picture(options: Options, run: options_lib.OpenedRun):
   """Returns the picture that the flags ask for."""
   settings = {
       'solver': options.make_solver(), 'strategy': run.strategy,
-      'batch_size': options.batch_size, 'verbose': 1}
+      'batch_size': options.batch_size_of(run), 'verbose': 1}
   if options.interpolate:
     condition = options.read_conditions(run.model)
     options.require(
@@ -192,7 +199,7 @@ def _draw_vectors(options: Options, run: options_lib.OpenedRun) -> dict:
   arrays, report = evaluation.draw(
       run.model, seed=options.seed, temperatures=options.temperature,
       solver=options.make_solver(), strategy=run.strategy,
-      batch_size=options.batch_size, verbose=1,
+      batch_size=options.batch_size_of(run), verbose=1,
       **_conditions(options, condition, 20_000 if suffix == '.png' else 64))
   if suffix == '.npz':
     np.savez(options.output, **arrays)

@@ -1,6 +1,6 @@
 """One function for batch after batch, on one device or on several at once."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import itertools
 import logging
 import sys
@@ -12,6 +12,10 @@ import tensorflow as tf
 from tf_resflow import private_apis
 
 _logger = logging.getLogger(__name__)
+
+# A batch that is smaller than the first is filled up to its size from this
+# share of it on: below, another graph costs less than what is thrown away.
+_LEAST_SHARE = 0.5
 
 
 def progress_bar(
@@ -36,16 +40,23 @@ class BatchMap:
 
   With several replicas, as many batches are computed at once as there are
   replicas, each of them whole on one device. So results are those of one
-  device: nothing is padded, and what depends on the composition of a batch
+  device, and what depends on the composition of a batch
   (`numerics.AdaptiveRoulette`) does not see the number of devices. Where the
   last round has too few batches, the idle replicas repeat its last one, and
   what they return is dropped.
 
+  Tracing takes seconds, so a smaller last batch is filled up to the size of the
+  first one by repeating its last example, and what comes of that is dropped;
+  unless it is less than half as large.
+
   Args:
-    function: maps tensors to a structure of tensors; traced. Where it draws,
-      it says that its batch is whole, see `numerics.random.whole_batch`.
+    function: maps tensors `[B, ...]` to a structure of tensors `[B, ...]`;
+      traced. Where it draws, it says that its batch is whole, see
+      `numerics.random.whole_batch`.
     strategy: in its scope the variables that `function` reads were made; None
       for the default device.
+    shared: places of arguments that are not of examples, but of all of them,
+      such as a seed.
 
   Example:
     >>> double = BatchMap(lambda x: 2.0 * x)
@@ -55,7 +66,9 @@ class BatchMap:
 
   def __init__(
       self, function: Callable,
-      strategy: tf.distribute.Strategy | None = None):
+      strategy: tf.distribute.Strategy | None = None,
+      shared: Sequence[int] = ()):
+    self._shared = shared
     self._num_replicas = num_replicas = (
         1 if strategy is None else strategy.num_replicas_in_sync)
 
@@ -85,15 +98,34 @@ class BatchMap:
 
     Args:
       batches: tuples, its arguments, read as they are needed.
-      bar: a progress bar; it counts the examples of the first argument.
+      bar: a progress bar; it counts the examples.
 
     Yields:
       The results in the order of the batches, as NumPy arrays.
     """
     batches = iter(batches)
+    size = None
     while parts := list(itertools.islice(batches, self._num_replicas)):
-      idle = parts[-1:] * (self._num_replicas - len(parts))
-      for part, result in zip(parts, self._run(parts + idle), strict=False):
+      sizes = [self._size(part) for part in parts]
+      size = size or sizes[0]
+      whole = [self._filled(part, size) for part in parts]
+      idle = whole[-1:] * (self._num_replicas - len(parts))
+      for count, result in zip(sizes, self._run(whole + idle), strict=False):
         if bar is not None:
-          bar.add(len(part[0]))
-        yield tf.nest.map_structure(lambda t: t.numpy(), result)
+          bar.add(count)
+        yield tf.nest.map_structure(
+            lambda t, count=count: t.numpy()[:count], result)
+
+  def _size(self, part):
+    """Returns the number of examples of a batch."""
+    return next(len(a) for i, a in enumerate(part) if i not in self._shared)
+
+  def _filled(self, part, size):
+    """Returns a batch of `size`, or the batch itself."""
+    missing = size - self._size(part)
+    if not 0 < missing <= (1.0 - _LEAST_SHARE) * size:
+      return part
+    return tuple(
+        a if i in self._shared else tf.concat(
+            [a, tf.repeat(a[-1:], missing, axis=0)], axis=0)
+        for i, a in enumerate(part))

@@ -152,7 +152,8 @@ def class_scores(
   bar = batch_map.progress_bar(
       rule.num_repeats * spec.num_labels * num_examples, verbose,
       f"Classifying by Bayes' rule: {rule.reason}.")
-  values = list(batch_map.BatchMap(evaluate, strategy)(arguments(), bar))
+  values = list(batch_map.BatchMap(
+      evaluate, strategy, shared=[2, 3])(arguments(), bar))
   num_values = rule.num_repeats * spec.num_labels
   repeats = np.concatenate([
       np.reshape(values[i:i + num_values], [

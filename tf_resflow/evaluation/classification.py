@@ -43,7 +43,7 @@ def class_log_probs(
   """
   return log_probs_of_logits(np.concatenate(list(batch_map.BatchMap(
       lambda batch_seed, *given: model.classify(
-          *given, seed=random.whole_batch(batch_seed)), strategy)(
+          *given, seed=random.whole_batch(batch_seed)), strategy, shared=[0])(
       ((random.fold_in(seed, i).values, *inputs.inputs_of(batch))
        for i, batch in enumerate(batches))))))
 
@@ -61,7 +61,8 @@ class Classification:
       strategy: tf.distribute.Strategy | None = None):
     self._classify = batch_map.BatchMap(
         lambda labels, batch_seed, *given: (model.classify(
-            *given, seed=random.whole_batch(batch_seed)), labels), strategy)
+            *given, seed=random.whole_batch(batch_seed)), labels), strategy,
+        shared=[1])
 
   def __call__(
       self, split: datasets.Split, batch_size: int = 128,

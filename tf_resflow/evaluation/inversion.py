@@ -116,7 +116,7 @@ def check_inverse_of(
   def arguments(i, images, *condition):
     return images, random.fold_in(seed, i).values, *condition
 
-  results = batch_map.BatchMap(check, strategy)(
+  results = batch_map.BatchMap(check, strategy, shared=[1])(
       (arguments(i, *inputs.inputs_of(batch))
        for i, batch in enumerate(batches)),
       batch_map.progress_bar(num_images, verbose, 'Inverting.'))

@@ -20,6 +20,11 @@ from tf_resflow.numerics import random
 # it would be drawn several times; docs/performance.md has the costs.
 MAX_EXACT_SIZE = 64
 
+# How many examples are taken at a time; of vectors more, while they are short.
+_NUM_EXAMPLES = 128
+_MAX_VECTORS = 10_000
+_MAX_NUMBERS = 80_000
+
 
 def default_estimator(model: models.Flow | None = None) -> numerics.Estimator:
   """Returns the estimator of an evaluation: `numerics.AdaptiveRoulette`.
@@ -47,21 +52,26 @@ def default_estimator(model: models.Flow | None = None) -> numerics.Estimator:
 
 
 def fitting_batch_size(
-    model: models.Flow, estimator: numerics.Estimator, largest: int = 128,
-) -> int:
-  """Returns how many examples at a time suit an estimator.
+    model: models.Flow, estimator: numerics.Estimator | None = None,
+    largest: int | None = None) -> int:
+  """Returns how many examples at a time suit a model and an estimator.
 
   Args:
     model: a flow.
-    estimator: of its log-determinants.
-    largest: number where the estimator takes any, or has nothing to do.
+    estimator: of its log-determinants; None where none are taken.
+    largest: number where the estimator takes any, or has nothing to do. By
+      default 128, and up to 10,000 vectors if they are short: a batch of these
+      costs what launching its operations does.
 
   Raises:
     InvalidValueError: if the events are too large for it.
   """
+  if largest is None:
+    largest = _NUM_EXAMPLES if len(model.event_shape) > 1 else max(
+        _NUM_EXAMPLES, min(_MAX_VECTORS, _MAX_NUMBERS // model.latent_size))
   limit = estimator.max_batch_size(
       model.latent_size, tf.as_dtype(model.compute_dtype)
-  ) if model.is_random else None
+  ) if estimator is not None and model.is_random else None
   return largest if limit is None else min(largest, limit)
 
 
@@ -85,6 +95,7 @@ class NegativeLogLikelihood:
       strategy: tf.distribute.Strategy | None = None,
       own_estimator: bool = False):
     self._estimator = estimator or default_estimator(model)
+    self._batch_size = fitting_batch_size(model, self._estimator)
     # Integers are dequantised with noise.
     self.is_random = (
         model.num_levels is not None or own_estimator
@@ -93,10 +104,11 @@ class NegativeLogLikelihood:
     self._evaluate = batch_map.BatchMap(
         lambda x, batch_seed, *condition: model.in_unit(model.log_prob(
             x, *condition, seed=random.whole_batch(batch_seed),
-            estimator=used)), strategy)
+            estimator=used)), strategy, shared=[1])
 
   def __call__(
-      self, split: datasets.Split, batch_size: int = 128, num_repeats: int = 8,
+      self, split: datasets.Split, batch_size: int | None = None,
+      num_repeats: int = 8,
       seed: int = 0, num_examples: int | None = None, verbose: int = 0,
       num_probes: int = 1) -> np.ndarray:
     """Estimates those of a split, several times.
@@ -107,7 +119,8 @@ class NegativeLogLikelihood:
 
     Args:
       split: the data.
-      batch_size: examples per batch, each on one device.
+      batch_size: examples per batch, each on one device;
+        `fitting_batch_size` by default.
       num_repeats: `R`, independent repeats, at least 8; where nothing is drawn,
         there is one.
       seed: Python int; the result is a function of it.
@@ -122,6 +135,7 @@ class NegativeLogLikelihood:
     """
     _check_draws(self._estimator, num_repeats, num_probes, self.is_random)
     num_repeats = num_repeats if self.is_random else 1
+    batch_size = batch_size or self._batch_size
 
     def batches_of(repeat):
       return (inputs.inputs_of(batch) for batch in datasets.evaluation_batches(
@@ -160,7 +174,7 @@ def nll(
 
 
 def evaluate_inputs(
-    model: models.Flow, x: np.ndarray, *, batch_size: int = 128,
+    model: models.Flow, x: np.ndarray, *, batch_size: int | None = None,
     num_repeats: int = 8, seed: int = 0,
     estimator: numerics.Estimator | None = None, verbose: int = 0,
     num_probes: int = 1, strategy: tf.distribute.Strategy | None = None,
@@ -170,7 +184,7 @@ def evaluate_inputs(
   Args:
     model: a flow.
     x: `[n, ...]`, images in [0, 1).
-    batch_size: examples per batch.
+    batch_size: examples per batch; `fitting_batch_size` by default.
     num_repeats: independent estimates of the log-determinant that are
       averaged; where nothing is drawn, there is one.
     seed: Python int; the result is a function of it.
@@ -201,7 +215,8 @@ def evaluate_inputs(
   condition = inputs.conditions_for(model, condition, len(x))
   batches = inputs.slices(
       (np.asarray(x, model.compute_dtype),
-       *([] if condition is None else [condition])), batch_size)
+       *([] if condition is None else [condition])),
+      batch_size or fitting_batch_size(model, estimator))
   latents, log_dets, others = [], [], []
 
   def evaluate(images, batch_seed, *condition):
@@ -210,7 +225,8 @@ def evaluate_inputs(
         images, *condition, seed=batch_seed, estimator=estimator),
             model.embed(images, *condition, seed=batch_seed).log_weight)
 
-  for z, log_det, log_weight in batch_map.BatchMap(evaluate, strategy)(
+  mapped = batch_map.BatchMap(evaluate, strategy, shared=[1])
+  for z, log_det, log_weight in mapped(
       _seeded(lambda repeat: batches, seed, num_repeats, num_probes),
       batch_map.progress_bar(num_repeats * num_probes * len(x), verbose)):
     # An estimator changes no z: that of the first draw is kept.

@@ -172,7 +172,8 @@ def score_examples(
   batches = ((batch['x'], batch['label'], batch['index'], draw)
              for draw in draws for batch in examples.batches(batch_size))
   log_prob, logits, label = map(np.concatenate, zip(
-      *batch_map.BatchMap(evaluate, strategy)(batches, bar), strict=True))
+      *batch_map.BatchMap(evaluate, strategy, shared=[3])(batches, bar),
+      strict=True))
   shape = rule.num_repeats, examples.num_examples
   class_log_prob = None
   if model.has_classifier:

@@ -21,9 +21,10 @@ _logger = logging.getLogger(__name__)
 
 
 def evaluate(
-    model: models.Flow, split: datasets.Split, *, batch_size: int = 128,
-    num_repeats: int = 8, seed: int = 0, num_examples: int | None = None,
-    num_reconstructions: int | None = None, certify: bool = True,
+    model: models.Flow, split: datasets.Split, *,
+    batch_size: int | None = None, num_repeats: int = 8, seed: int = 0,
+    num_examples: int | None = None, num_reconstructions: int | None = None,
+    certify: bool = True,
     estimator: numerics.Estimator | None = None, verbose: int = 0,
     num_probes: int = 1, strategy: tf.distribute.Strategy | None = None,
 ) -> tuple[dict[str, Any], np.ndarray, list[models.BlockBound]]:
@@ -32,7 +33,7 @@ def evaluate(
   Args:
     model: with the weights to evaluate.
     split: the data.
-    batch_size: examples per batch.
+    batch_size: examples per batch; `likelihood.fitting_batch_size` by default.
     num_repeats: independent repeats of the estimate, at least 8.
     seed: Python int; the result is a function of it.
     num_examples: evaluate the first this many examples only.
@@ -63,6 +64,7 @@ def evaluate(
     bounds: those of all blocks that have some.
   """
   estimator = estimator or likelihood.default_estimator(model)
+  batch_size = batch_size or likelihood.fitting_batch_size(model, estimator)
   costs = likelihood.nll(
       model, split, batch_size=batch_size, num_repeats=num_repeats, seed=seed,
       estimator=estimator, num_examples=num_examples, verbose=verbose,
