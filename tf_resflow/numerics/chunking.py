@@ -51,10 +51,11 @@ def map_in_chunks(
     with tf.control_dependencies([*outputs, *sums]):
       last = [tf.identity(t[-rest:]) for t in tensors]
     last_outputs, last_sums = function(*last)
-    return ([tf.concat(pair, axis=0)
-             for pair in zip(outputs, last_outputs, strict=True)],
-            [a + b for a, b in zip(sums, last_sums, strict=True)])
-  return outputs, sums
+    outputs = [tf.concat(pair, axis=0)
+               for pair in zip(outputs, last_outputs, strict=True)]
+    sums = [a + b for a, b in zip(sums, last_sums, strict=True)]
+  # Joined arrays forget it, and what comes next would not be taken in chunks.
+  return [tf.ensure_shape(o, [batch_size, *o.shape[1:]]) for o in outputs], sums
 
 
 def _loop(function, num_chunks, size, tensors, outputs_like, sums_like):
