@@ -133,8 +133,10 @@ def class_scores(
   draws = [random.fold_in(seed, repeat).values
            for repeat in range(rule.num_repeats)]
 
+  frozen = batch_map.frozen(model, strategy)
+
   def evaluate(x, numbers, draw, label):
-    return model.log_prob(
+    return frozen.log_prob(
         x, label, random.whole_batch(random.numbered(draw, numbers)),
         estimator=rule.estimator)
 

@@ -107,9 +107,12 @@ def check_inverse_of(
     seed: of an embedding that draws.
   """
 
+  frozen = batch_map.frozen(model, strategy)
+
   def check(images, batch_seed, *condition):
     images = tf.cast(images, tf.as_dtype(model.compute_dtype))
-    inverted = model.solve_inverse(model.encode(
+    # Latents come from the layers themselves, not from what is solved with.
+    inverted = frozen.solve_inverse(model.encode(
         images, random.whole_batch(batch_seed), *condition), *condition)
     return _largest(inverted.x - images), *convergence(inverted)
 
@@ -178,10 +181,11 @@ def decode_batches(
     NotConvergedError: at the first batch in which an example failed.
   """
   solves = []
+  frozen = batch_map.frozen(model, strategy)
 
   def decode(z, *condition):
     z = tf.cast(z, tf.as_dtype(model.compute_dtype))
-    inverted = model.solve_inverse(z, *condition, solver=solver)
+    inverted = frozen.solve_inverse(z, *condition, solver=solver)
     # Known when this is traced: which solves there are, not what they found.
     solves[:] = [(s.bijection.name, s.solver) for s in inverted.solves]
     return z, inverted.x, *convergence(inverted)

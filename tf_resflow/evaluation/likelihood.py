@@ -169,8 +169,9 @@ def nll(
   Returns:
     Float64 `[R, N]`, in `model.unit`.
   """
-  return NegativeLogLikelihood(model, estimator, strategy, own_estimator)(
-      split, **kwargs)
+  return NegativeLogLikelihood(
+      batch_map.frozen(model, strategy), estimator, strategy, own_estimator)(
+          split, **kwargs)
 
 
 def evaluate_inputs(
@@ -218,12 +219,13 @@ def evaluate_inputs(
        *([] if condition is None else [condition])),
       batch_size or fitting_batch_size(model, estimator))
   latents, log_dets, others = [], [], []
+  frozen = batch_map.frozen(model, strategy)
 
   def evaluate(images, batch_seed, *condition):
     batch_seed = random.whole_batch(batch_seed)
-    return (*model.forward_and_log_det(
+    return (*frozen.forward_and_log_det(
         images, *condition, seed=batch_seed, estimator=estimator),
-            model.embed(images, *condition, seed=batch_seed).log_weight)
+            frozen.embed(images, *condition, seed=batch_seed).log_weight)
 
   mapped = batch_map.BatchMap(evaluate, strategy, shared=[1])
   for z, log_det, log_weight in mapped(
@@ -252,7 +254,7 @@ def evaluate_inputs(
       model.unit: model.in_unit(results['log_prob'])}
   if model.has_classifier:
     results['class_log_prob'] = classification.class_log_probs(
-        model, batches, strategy)
+        frozen, batches, strategy)
   return results
 
 
@@ -285,7 +287,7 @@ def results_of_split(
       split, batch_size=batch_size, seed=seed, num_examples=num_examples)
   if model.has_classifier:
     results['class_log_prob'] = classification.class_log_probs(
-        model, batches, strategy)
+        batch_map.frozen(model, strategy), batches, strategy)
   label = np.concatenate([batch['label'] for batch in batches])
   if np.any(label >= 0):
     results['label'] = label

@@ -156,13 +156,15 @@ def score_examples(
   draws = [random.fold_in(seed, repeat).values
            for repeat in range(rule.num_repeats)]
 
+  frozen = batch_map.frozen(model, strategy)
+
   def evaluate(images, labels, numbers, draw):
     pass_seed = random.whole_batch(random.numbered(draw, numbers))
     if model.has_classifier:
-      log_prob, logits = model.log_prob_and_logits(
+      log_prob, logits = frozen.log_prob_and_logits(
           images, seed=pass_seed, estimator=rule.estimator)
     else:
-      log_prob = model.log_prob(
+      log_prob = frozen.log_prob(
           images, seed=pass_seed, estimator=rule.estimator)
       logits = log_prob[:, tf.newaxis]
     return log_prob, logits, labels

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow import numerics
+from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import classification
 from tf_resflow.evaluation import inputs
 from tf_resflow.evaluation import inversion
@@ -78,7 +79,7 @@ def evaluate(
       model, summary, num_probes, inverse, certify, verbose)
   if model.has_classifier:
     for name, value in classification.Classification(
-        model, strategy)(
+        batch_map.frozen(model, strategy), strategy)(
             split, batch_size=batch_size, num_examples=num_examples, seed=seed
         ).items():
       report |= {name: value.mean, f'{name}_stderr': value.stderr}
