@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 
+import keras
 import pytest
 
 from tests.commands import processes
@@ -62,6 +63,45 @@ _TRACES = {
         'serving/saved_model.py: call': 4,
         'serving/saved_model.py: signature_wrapper': 4,
     },
+    'bias': {
+        'evaluation/batch_map.py: run': 2,
+        'layers/lipschitz/linear.py: _follow_norm': 8,
+        'numerics/log_det/memory_modes.py: function': 8,
+        'numerics/random.py: _fold_in': 1,
+        'numerics/random.py: _uniform_scalar': 1,
+    },
+    'fid': {
+        'evaluation/batch_map.py: run': 1,
+        'evaluation/features.py: _extract_batch': 1,
+        'layers/lipschitz/linear.py: _follow_norm': 8,
+        'models/flow.py: normal_rows': 1,
+        'numerics/fixed_point/implicit.py: function': 4,
+        'numerics/log_det/skip.py: function': 4,
+        'numerics/random.py: _fold_in': 1,
+    },
+    'benchmark --worker=train': {
+        'benchmarking/tasks.py: run_step': 1,
+        'layers/lipschitz/linear.py: _follow_norm': 9,
+        'layers/lipschitz/linear.py: _normalize_gradient': 9,
+        'numerics/log_det/memory_modes.py: function': 8,
+        'numerics/random.py: _fold_in': 3,
+        'numerics/random.py: _uniform_scalar': 1,
+        'training/ema.py: _move': 4,
+    },
+    'benchmark --worker=evaluate': {
+        'benchmarking/tasks.py: run': 1,
+        'layers/lipschitz/linear.py: _follow_norm': 9,
+        'numerics/log_det/memory_modes.py: function': 4,
+        'numerics/random.py: _fold_in': 1,
+        'numerics/random.py: _uniform_scalar': 1,
+    },
+    'benchmark --worker=sample': {
+        'benchmarking/tasks.py: run': 1,
+        'layers/lipschitz/linear.py: _follow_norm': 9,
+        'models/flow.py: normal_rows': 1,
+        'numerics/fixed_point/implicit.py: function': 4,
+        'numerics/random.py: _fold_in': 1,
+    },
 }
 
 # What more work of the same kind traces: two steps with a validation, samples
@@ -72,6 +112,16 @@ _AGAIN = {
     'evaluate': {
     },
     'sample': {
+    },
+    'bias': {
+    },
+    'fid': {
+    },
+    'benchmark --worker=train': {
+    },
+    'benchmark --worker=evaluate': {
+    },
+    'benchmark --worker=sample': {
     },
 }
 
@@ -84,12 +134,13 @@ _FLOW = (
     '--log_every=1', '--noevaluate_at_end')
 
 
-def _start(folder, name, *arguments):
+def _start(folder, tool, *arguments):
   """Starts a tool; its traces will be in FOLDER/traces.json."""
   folder.mkdir()
+  name, *options = tool.split()
   return subprocess.Popen(
       [sys.executable, '-m', 'tests.traces', str(folder / 'traces.json'), name,
-       *arguments], cwd=processes.ROOT, stdout=subprocess.DEVNULL,
+       *options, *arguments], cwd=processes.ROOT, stdout=subprocess.DEVNULL,
       stderr=subprocess.PIPE, text=True,
       env=os.environ | {'TF_CPP_MIN_LOG_LEVEL': '3'})
 
@@ -104,6 +155,16 @@ def _finish(folder, process):
       file, _, line = place.partition(':')
       lines[f'{file}: {name}'].append(line)
   return lines
+
+
+def _network(folder):
+  """Returns a file of a network for features of images."""
+  path = folder / 'network.keras'
+  if not path.exists():
+    keras.Sequential([
+        keras.Input((8, 8, 3)), keras.layers.GlobalAveragePooling2D()
+    ]).save(path)
+  return path
 
 
 def _counts(lines):
@@ -148,11 +209,20 @@ def trace(tmp_path_factory, data_dir):
       'sample': [(run, '--batch_size=16', f'--num_samples={n}',
                   f'--output={root}/samples{n}.png') for n in (16, 31)],
       'export': [(run, '--nowarmup', f'--output={root}/exported')],
+      'bias': [(run.replace('workdir', 'workdirs'), data, '--batch_size=16',
+                f'--num_examples={n}') for n in (16, 31)],
+      'fid': [(run, data, '--batch_size=16', f'--num_samples={n}',
+               '--num_images=20', f'--inception={_network(root)}')
+              for n in (32, 47)],
+      # The processes that it starts.
+      **{f'benchmark --worker={task}': [
+          ('--flagfile=digits', *_FLOW[:6], f'--num_repeats={n}')
+          for n in (2, 3)] for task in ('train', 'evaluate', 'sample')},
   }
 
   @functools.cache
   def trace(tool):
-    if tool != 'train':
+    if tool != 'train' and not tool.startswith('benchmark'):
       trace('train')  # Makes the run.
     folders = [root / f'{tool}{i}' for i in range(len(variants[tool]))]
     started = [_start(folder, tool, *arguments) for folder, arguments in zip(
@@ -163,12 +233,12 @@ def trace(tmp_path_factory, data_dir):
   return trace
 
 
-@pytest.mark.parametrize('tool', ['train', 'evaluate', 'sample', 'export'])
+@pytest.mark.parametrize('tool', _TRACES)
 def test_counts(trace, tool):
   _check(tool, trace(tool)[0], _TRACES, '_TRACES')
 
 
-@pytest.mark.parametrize('tool', ['train', 'evaluate', 'sample'])
+@pytest.mark.parametrize('tool', _AGAIN)
 def test_more_of_the_same(trace, tool):
   less, more = trace(tool)
   _check(tool, _difference(more, less), _AGAIN, '_AGAIN')

@@ -237,10 +237,11 @@ def measure_evaluation(settings: Settings) -> dict[str, Any]:
   model, images = settings.make_model()
   estimator = settings.estimator or evaluation.default_estimator(model)
   condition = settings.condition(model, len(images))
+  frozen = model.frozen()  # As evaluations take it.
 
   @tf.function(autograph=False)
   def run(seed):
-    return model.forward_and_log_det(
+    return frozen.forward_and_log_det(
         images, condition, seed, estimator=estimator)[1]
 
   seconds, values = _times(
@@ -266,10 +267,11 @@ def measure_sampling(settings: Settings) -> dict[str, Any]:
   model, images = settings.make_model()
   condition = settings.condition(model, len(images))
   solver = numerics.Anderson(atol=settings.tolerance, rtol=0.0)
+  frozen = model.frozen()
 
   @tf.function(autograph=False)
   def run(seed):
-    inverted = model.solve_inverse(
+    inverted = frozen.solve_inverse(
         model.draw_latents(len(images), seed), condition, solver=solver)
     return inverted.x, [solve.solution._replace(x=()) for solve in
                         inverted.solves]

@@ -55,8 +55,7 @@ class FeatureExtractor:
         np.isfinite(low) and np.isfinite(high) and low < high, 'input_range',
         f'{low},{high}', 'two numbers, the lower first')
     self._feature_name = feature_name
-    self._extract = tf.function(
-        self._extract_batch, autograph=False, reduce_retracing=True)
+    self._extract = tf.function(self._extract_batch, autograph=False)
 
   def __call__(self, images: npt.ArrayLike) -> np.ndarray:
     """Returns features of images.
@@ -71,7 +70,10 @@ class FeatureExtractor:
       InvalidValueError: if the network does not take such images, or its output
         is not one finite vector an image.
     """
-    features = self._extract(tf.convert_to_tensor(images)).numpy()
+    images = tf.convert_to_tensor(images)
+    # One graph for batches of all sizes.
+    features = self._extract.get_concrete_function(tf.TensorSpec(
+        [None, *images.shape[1:]], images.dtype))(images).numpy()
     errors.check(
         np.all(np.isfinite(features)), 'features', 'NaN or infinite',
         'finite numbers', 'Check that the network takes images in '

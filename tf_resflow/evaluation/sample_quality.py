@@ -262,7 +262,8 @@ def compare_samples(
 
   def latents_from(start):
     size = min(batch_size, num_samples - start)
-    z = temperature * model.draw_latents(size, seed, start)
+    # Of a whole batch, so that one graph draws all of them.
+    z = temperature * model.draw_latents(batch_size, seed, start)[:size]
     return z if condition is None else (z, condition[start:start + size])
 
   def sample_batches():
