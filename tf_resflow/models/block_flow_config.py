@@ -9,7 +9,9 @@ from tf_resflow.configuration import values
 from tf_resflow.models import conditional_config
 from tf_resflow.models import norm_orders
 
-# That of the released code, and of every flow whose data are not tiny.
+# Leaves the estimator to the size of the events.
+AUTO = 'auto'
+# That of the released code.
 _ROULETTE = 'roulette:poisson:2,exact=2'
 
 
@@ -80,7 +82,7 @@ class BlockFlowConfig(conditional_config.ConditionalConfig):
   def training_estimator(self) -> str | None:
     if 'estimator' in self.unused_fields():
       return None
-    return _ROULETTE if self.estimator == 'auto' else self.estimator
+    return _ROULETTE if self.estimator == AUTO else self.estimator
 
   def check(self) -> None:
     super().check()

@@ -37,12 +37,13 @@ class VectorFlowConfig(block_flow_config.BlockFlowConfig):
   lipschitz_coeff: float = fields.changed(
       block_flow_config.BlockFlowConfig, 'lipschitz_coeff', 0.9)
   estimator: str | Literal['auto'] = fields.changed(
-      block_flow_config.BlockFlowConfig, 'estimator', 'auto')
+      block_flow_config.BlockFlowConfig, 'estimator', block_flow_config.AUTO)
 
   def training_estimator(self) -> str | None:
     spec = super().training_estimator()
-    is_exact = self.estimator == 'auto' and self.event_size <= _MAX_EXACT_SIZE
-    return 'exact' if spec and is_exact else spec
+    is_auto = self.estimator == block_flow_config.AUTO
+    return 'exact' if (
+        spec and is_auto and self.event_size <= _MAX_EXACT_SIZE) else spec
 
   def check(self) -> None:
     super().check()
