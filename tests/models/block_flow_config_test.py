@@ -11,6 +11,8 @@ _BLOCK_ERRORS = [
     (dict(activation='sine'), 'activation=sine: expected one of lipswish, elu'),
     (dict(lipschitz_coeff=1.0), 'lipschitz_coeff=1.0: expected a number in (0'),
     (dict(estimator='best'), 'estimator=best: expected one of roulette, adap'),
+    (dict(estimator='autos'), 'estimator=autos: expected one of roulette, adap'
+     'tive, fixed, exact, with arguments, or auto'),
     (dict(estimator='fixed:'), 'estimator=fixed:: expected NAME, NAME:ARGUME'),
     (dict(memory='little'), 'memory=little: expected one of recompute, neuma'),
     (dict(block='dense'), 'block=dense: expected one of residual, coup'),

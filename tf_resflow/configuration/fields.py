@@ -127,7 +127,8 @@ class Field:
     if known:
       what = known.expected if isinstance(known, registry.Registry) else (
           f'one of {", ".join(known)}')
-      return f'{what}, with arguments' if self.kinds else what
+      what = f'{what}, with arguments' if self.kinds else what
+      return ', or '.join([what, *self.words])
     what = (_SEVERAL if self.is_tuple else _EXPECTED)[self.element]
     if self.min_length:
       what = f'{self.min_length} or more {what}'
