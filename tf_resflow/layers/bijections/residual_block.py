@@ -258,6 +258,9 @@ class FrozenResidualBlock(ResidualMap):
         for w in tf.nest.flatten(weights)]
     self.built = True
 
+  def frozen(self) -> bijection.Bijection:
+    return self  # Nothing changes its weights.
+
   def tensors(self) -> tuple[Any, Any]:
     """Returns the effective weights, and no state."""
     return tf.nest.pack_sequence_as(
