@@ -49,7 +49,8 @@ def test_frozen(name):
   for variable in subject.trainable_variables:
     variable.assign(-0.5 * variable.value + 0.1)
   # Neither eagerly nor in a graph does it follow the variables.
-  for outputs in (results(frozen, x), traced(x)):
+  # What is evaluated may be frozen already.
+  for outputs in (results(frozen, x), traced(x), results(frozen.frozen(), x)):
     for a, b in zip(outputs, before, strict=True):
       np.testing.assert_allclose(a, b, atol=1e-9)
   # Power iteration takes eigenvalues.
