@@ -72,6 +72,20 @@ def test_residual_is_that_of_the_returned_x(solver, dtype):
 
 
 @pytest.mark.parametrize('solver', _SOLVERS.values(), ids=_SOLVERS)
+def test_solutions_may_be_many_times_larger_than_their_right_hand_sides(solver):
+  # x is up to 50 y, and x + g(x) - y rounds as x does.
+  matrix = -0.96 * np.eye(8) + contractions.matrix('orthogonal', 0.02, dim=8)
+  g_fn = contractions.linear(matrix)
+  y = contractions.rhs(2000, 8, dtype=tf.float32)
+  solution = contractions.solve(solver, g_fn, y)
+  size = np.maximum(np.abs(solution.x), np.abs(y)).max(axis=1)
+  assert np.median(size) > 20.0 and solution.converged.numpy().all()
+  # Half of the allowance again for the rounding of g and of the residual.
+  assert np.all(_residual64(g_fn, solution.x, y) <=
+                1e-6 + 6 * np.finfo(np.float32).eps * size)
+
+
+@pytest.mark.parametrize('solver', _SOLVERS.values(), ids=_SOLVERS)
 def test_samples_stop_one_by_one_and_ignore_their_batch_mates(solver):
   scales = tf.constant([[0.0], [0.1], [0.5], [0.9]], tf.float64)
   matrix = contractions.matrix('symmetric', 1.0, dim=6)

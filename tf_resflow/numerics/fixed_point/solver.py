@@ -67,12 +67,12 @@ class Solver(spec.Specified):
 
   Attributes:
     atol: absolute tolerance; None means 1e-6 in float32, 1e-10 in float64.
-    rtol: tolerance relative to `max|y|` of the sample; None means 4 machine
-      epsilons, an allowance for the rounding of `x + g(x) - y`. For `|y|` up to
-      14 in float32 the two defaults add up to less than 1e-5. A solution many
-      times larger than `y` may round worse than that and is then reported as
-      not converged: raise `rtol` or use float64. Set `atol=0` and `rtol` for
-      systems without a natural scale, such as an adjoint solve.
+    rtol: tolerance relative to the larger of `max|x|` and `max|y|` of the
+      sample; None means 4 machine epsilons, an allowance for the rounding of
+      `x + g(x) - y`, whose terms may be many times larger than `y`. For numbers
+      up to 14 in float32 the two defaults add up to less than 1e-5. Set
+      `atol=0` and `rtol` for systems without a natural scale, such as an
+      adjoint solve.
     max_steps: most evaluations of `g`.
   """
 
@@ -106,7 +106,7 @@ class Solver(spec.Specified):
 
     A sample stops, and keeps its `x` from then on, when
 
-      max|x + g(x) - y| <= atol + rtol max|y|.
+      max|x + g(x) - y| <= atol + rtol max(max|x|, max|y|).
 
     It fails, and stops as well, when a plain step (or the start) has a residual
     that is not finite; an accelerated step with such a residual is undone
@@ -163,7 +163,7 @@ class Solver(spec.Specified):
           axis=0)), y.shape)
 
     atol, rtol = self.tolerances(y.dtype)
-    tolerance = atol + rtol * secants.max_abs(flat_y)
+    size_y = secants.max_abs(flat_y)
 
     def step_fn(s):
       g = tf.convert_to_tensor(g_fn(unflatten(s.trial)))
@@ -172,7 +172,8 @@ class Solver(spec.Specified):
       residual = secants.max_abs(f)
       norm = secants.norm(f, residual)
       finite = tf.math.is_finite(residual)
-      solved = residual <= tolerance
+      solved = finite & (residual <= atol + rtol * tf.maximum(
+          secants.max_abs(s.trial), size_y))
       accept = s.active & (
           ~s.accelerated | solved | (finite & (norm <= rho * s.norm)))
       converged = s.converged | (accept & solved)
@@ -200,16 +201,16 @@ class Solver(spec.Specified):
           num_steps=s.num_steps + tf.cast(s.active, tf.int32),
           history=history)
 
-    nothing = tf.zeros_like(tolerance, tf.bool)
+    nothing = tf.zeros_like(size_y, tf.bool)
     start = tf.reshape(x_init, flat_shape)
     state = _State(
         trial=start, accelerated=nothing, x=start,
         f=tf.zeros_like(flat_y),
-        norm=tf.zeros_like(tolerance),
+        norm=tf.zeros_like(size_y),
         residual=tf.fill(
-            tf.shape(tolerance), tf.constant(float('inf'), y.dtype)),
+            tf.shape(size_y), tf.constant(float('inf'), y.dtype)),
         active=~nothing, converged=nothing,
-        num_steps=tf.zeros_like(tolerance, tf.int32),
+        num_steps=tf.zeros_like(size_y, tf.int32),
         history=secants.empty(self.history, flat_y))
     (state,) = tf.while_loop(
         lambda s: tf.reduce_any(s.active), lambda s: (step_fn(s),), (state,),
@@ -255,8 +256,8 @@ def check_converged(
   if solver is not None:
     atol, rtol = solver.tolerances(solution.x.dtype)
     settings = (
-        f' to {atol:.3g} + {rtol:.3g} * max|y| within max_steps '
-        f'{solver.max_steps}')
+        f' to {atol:.3g} + {rtol:.3g} * max(max|x|, max|y|) within '
+        f'max_steps {solver.max_steps}')
   assertion = tf.debugging.Assert(tf.reduce_all(solution.converged), [
       f'{name}: expected convergence{settings}. It did not converge for',
       tf.math.count_nonzero(~solution.converged), 'of',
