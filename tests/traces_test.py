@@ -30,7 +30,6 @@ _TRACES = {
         'numerics/random.py: _fold_in': 3,
         'numerics/random.py: _uniform_scalar': 1,
         'training/ema.py: _move': 4,
-        'training/trainer.py: _is_finite': 1,
         'training/trainer.py: run_step': 1,
     },
     'evaluate': {

@@ -275,8 +275,8 @@ class Trainer(Learner):
           f'after step {self.step} there is no inverse: '
           f'{errors.sentence(error)[:-1]}') from error
 
-  @tf.function(autograph=False)
   def _is_finite(self):
+    # Eager: a graph of three operations a variable takes longer to trace.
     return tf.reduce_all(tf.stack([
         tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(v)))
         for v in [*(v.value for v in self.model.variables),

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
@@ -57,8 +58,8 @@ def _follow_norm(kernel, rows, fingerprint, domain, codomain, kind,
   norms = tf.norm(rows, axis=1, keepdims=True)
   is_usable = tf.math.is_finite(norms) & (norms > 0.0)
   if rows.shape[0] > 1:
-    is_last = tf.range(rows.shape[0])[:, tf.newaxis] == rows.shape[0] - 1
-    is_usable &= is_same | ~is_last
+    is_usable &= is_same | (np.arange(rows.shape[0])[:, np.newaxis] <
+                            rows.shape[0] - 1)
   rows = tf.where(is_usable, rows, random_rows)
   rows /= tf.norm(rows, axis=1, keepdims=True)
   result = kind.follow(
@@ -83,16 +84,33 @@ def _normalize(kernel, scale, norm, coeff):
 def _normalize_gradient(dnormalized, kernel, scale, rows, domain, codomain,
                         kind, spatial_shape, coeff, for_cpu):
   """Pulls a cotangent of `_normalize` back to `W`, `scale`, learned orders."""
-  sources = [kernel, scale, *filter(tf.is_tensor, (domain, codomain))]
+  unit_kernel, largest = _unit_kernel(kernel)
+  sources = [unit_kernel, *filter(tf.is_tensor, (domain, codomain))]
   with tf.GradientTape() as tape:
     tape.watch(sources)
-    unit_kernel, largest = _unit_kernel(kernel)
-    norm = kind.norm(
+    unit_norm = kind.norm(
         unit_kernel, rows, spatial_shape, domain, codomain, for_cpu)
-    normalized = _normalize(kernel, scale, largest * norm, coeff)
-  return tape.gradient(
-      normalized, sources, dnormalized,
+  norm = largest * unit_norm
+  divisor = tf.maximum(norm, coeff)
+  factor = scale * coeff / divisor
+  # One number, or one per row or column.
+  dfactor = _sum_like(dnormalized * kernel, factor)
+  dnorm = tf.where(
+      norm >= coeff, -dfactor * factor / divisor, tf.zeros_like(norm))
+  dunit_kernel, *dorders = tape.gradient(
+      unit_norm, sources, largest * dnorm,
       unconnected_gradients=tf.UnconnectedGradients.ZERO)
+  return [dnormalized * factor + dunit_kernel / largest,
+          _sum_like(dfactor * (coeff / divisor), scale), *dorders]
+
+
+def _sum_like(x, like):
+  """Returns the sum over the axes along which `like` is broadcast to `x`."""
+  if not like.shape.rank:
+    return tf.reduce_sum(x) if x.shape.rank else x
+  shape = [1] * (x.shape.rank - like.shape.rank) + like.shape.as_list()
+  axes = [axis for axis, size in enumerate(shape) if size == 1]
+  return tf.reshape(tf.reduce_sum(x, axis=axes), like.shape)
 
 
 @base_layer.configured

@@ -10,6 +10,7 @@ fewer steps from a random start.
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tf_resflow.numerics.norms import operators
@@ -42,17 +43,41 @@ class PowerIterationResult(NamedTuple):
   converged: tf.Tensor
 
 
+class _Residuals(NamedTuple):
+  """How far a block of vectors is from singular ones, `A = W^T W`.
+
+  Attributes:
+    directions: `[k, D]`, unit rows along `A v - sigma^2 v`.
+    residual: scalar, that of the first row, see `PowerIterationResult`.
+    squares: `[k, 1]`, `sigma^2 = v^T A v`.
+    first_square: scalar, that of the first row.
+  """
+
+  directions: tf.Tensor
+  residual: tf.Tensor
+  squares: tf.Tensor
+  first_square: tf.Tensor
+
+
+def _norm(x):
+  return tf.sqrt(tf.reduce_sum(x * x))
+
+
 def _row_norms(x):
-  return tf.maximum(tf.norm(x, axis=1, keepdims=True), _TINY)
+  return tf.norm(x, axis=1, keepdims=True)
+
+
+def _unit_rows(x, norms):
+  return x / tf.maximum(norms, _TINY)
 
 
 def _residuals(v, image):
-  """Returns `(A v - sigma^2 v) / sigma_0^2` and the norm of its first row."""
-  sigma_squared = tf.reduce_sum(v * image, axis=1, keepdims=True)
-  r = image - sigma_squared * v
-  # Scaled before the norm is taken: squares of small kernels underflow.
-  r /= tf.maximum(sigma_squared[0, 0], _TINY)
-  return r, tf.norm(r[0])
+  squares = tf.reduce_sum(v * image, axis=1, keepdims=True)
+  first_square = squares[0, 0]
+  # Scaled before norms are taken: squares of small kernels underflow.
+  r = (image - squares * v) / tf.maximum(first_square, _TINY)
+  norms = _row_norms(r)
+  return _Residuals(_unit_rows(r, norms), norms[0, 0], squares, first_square)
 
 
 def _finite_products(x, y):
@@ -79,28 +104,29 @@ def _leading_combinations(space, images, num_vectors):
     least `k` directions of `space` are independent.
   """
   eigenvalues, q = tf.linalg.eigh(_finite_products(space, space))
-  keep = eigenvalues > _INDEPENDENT * eigenvalues[-1]
-  scale = tf.where(
+  keep = eigenvalues > _INDEPENDENT * tf.reduce_max(eigenvalues)
+  basis = q * tf.where(
       keep, tf.math.rsqrt(tf.where(keep, eigenvalues, 1.0)), 0.0)
-  basis = scale[:, tf.newaxis] * tf.transpose(q)
   # Only the lower triangle is read, so rounding leaves it symmetric.
   gram = _finite_products(
-      tf.matmul(basis, space), tf.matmul(basis, images))
+      tf.matmul(basis, space, transpose_a=True),
+      tf.matmul(basis, images, transpose_a=True))
   # What was left out comes last, behind directions that the map sends to zero:
   # it would put a row of zeros into the block.
-  trace = tf.linalg.trace(gram)
-  last = tf.where(
-      keep, tf.zeros_like(trace), -tf.where(trace > 0.0, trace, 1.0))
-  _, q = tf.linalg.eigh(gram + tf.linalg.diag(last))
-  return tf.matmul(
-      tf.reverse(q, axis=[1])[:, :num_vectors], basis, transpose_a=True)
+  size = space.shape[0]
+  gram = tf.where(
+      ~keep & np.eye(size, dtype=bool),
+      -tf.maximum(tf.reduce_max(gram), _TINY), gram)
+  _, q = tf.linalg.eigh(gram)
+  leading = tf.gather(q, np.arange(size)[:-num_vectors - 1:-1], axis=1)
+  return tf.matmul(leading, basis, transpose_a=True, transpose_b=True)
 
 
 def _combine(c, space, images):
   """Returns the combinations and their images, scaled to unit vectors."""
   space, images = tf.matmul(c, space), tf.matmul(c, images)
   norms = _row_norms(space)
-  return space / norms, images / norms
+  return _unit_rows(space, norms), _unit_rows(images, norms)
 
 
 def power_iteration(
@@ -147,30 +173,30 @@ def power_iteration(
     """Applies `A = W^T W`: all vectors stay on the smaller side of `W`."""
     return operator.rmatvec(operator.matvec(v))
 
-  def body(num_steps, v, image, p, p_image, r, residual):
-    r /= _row_norms(r)
-    space = tf.concat([v, r, p], axis=0)
-    images = tf.concat([image, normal_map(r), p_image], axis=0)
+  def body(num_steps, v, image, p, p_image, r, _):
+    others = tf.concat([r, p], axis=0)
+    other_images = tf.concat([normal_map(r), p_image], axis=0)
+    space = tf.concat([v, others], axis=0)
+    images = tf.concat([image, other_images], axis=0)
     c = _leading_combinations(space, images, num_vectors)
     # Unit vectors make |W v| a lower bound of the norm whatever was rounded.
     v, image = _combine(c, space, images)
     # The direction of change: what the block gained from residuals and past.
-    p, p_image = _combine(
-        c[:, num_vectors:], space[num_vectors:], images[num_vectors:])
-    return (num_steps + 1, v, image, p, p_image, *_residuals(v, image))
+    p, p_image = _combine(c[:, num_vectors:], others, other_images)
+    return (num_steps + 1, v, image, p, p_image, *_residuals(v, image)[:2])
 
   if num_vectors == operator.size:
     return _of_all_directions(operator, normal_map(tf.eye(
         num_vectors, dtype=v.dtype)))
   v = tf.stop_gradient(v)
   image = normal_map(v)
-  _, start_residual = _residuals(v, image)
-  squares = tf.reduce_sum(v * image, axis=1)
+  found = _residuals(v, image)
   # Another map could pass for the one that the block is of.
-  is_leading = squares[0] >= (1.0 - tolerance) * tf.reduce_max(squares)
+  is_leading = found.first_square >= (1.0 - tolerance) * tf.reduce_max(
+      found.squares)
 
   def keep():
-    return tf.constant(0), v, tf.sqrt(squares[0]), start_residual
+    return tf.constant(0), v, tf.sqrt(found.first_square), found.residual
 
   def advance():
     # Or a vector that has overtaken the first one would go unnoticed.
@@ -180,12 +206,13 @@ def power_iteration(
             (state[-1] > tolerance) | (num_steps < min_steps)),
         body, (
             tf.constant(0), *start, tf.zeros_like(v), tf.zeros_like(v),
-            *_residuals(*start)), parallel_iterations=1, name='power_iteration')
-    return num_steps, rows, tf.norm(operator.matvec(rows[:1])), residual
+            *_residuals(*start)[:2]),
+        parallel_iterations=1, name='power_iteration')
+    return num_steps, rows, _norm(operator.matvec(rows[:1])), residual
 
   num_steps, v, sigma, residual = advance() if is_current is False else tf.cond(
       tf.convert_to_tensor(is_current) & is_leading & (
-          start_residual <= tolerance), keep, advance)
+          found.residual <= tolerance), keep, advance)
   return PowerIterationResult(
       v, sigma, residual, num_steps, residual <= tolerance)
 
@@ -195,9 +222,9 @@ def _of_all_directions(operator, gram):
   finite = tf.where(tf.math.is_finite(gram), gram, tf.zeros_like(gram))
   _, q = tf.linalg.eigh(finite)
   v = tf.transpose(tf.reverse(q, axis=[1]))
-  _, residual = _residuals(v, tf.matmul(v, gram, transpose_b=True))
+  residual = _residuals(v, tf.matmul(v, gram, transpose_b=True)).residual
   return PowerIterationResult(
-      v, tf.norm(operator.matvec(v[:1])), residual, tf.constant(0),
+      v, _norm(operator.matvec(v[:1])), residual, tf.constant(0),
       tf.math.is_finite(residual))
 
 
@@ -216,5 +243,5 @@ def spectral_norm(
     A scalar.
   """
   image = operator.matvec(tf.stop_gradient(v[:1]))
-  left = tf.stop_gradient(image / _row_norms(image))
+  left = tf.stop_gradient(_unit_rows(image, _row_norms(image)))
   return tf.reduce_sum(left * image)
