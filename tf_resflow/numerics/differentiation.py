@@ -41,7 +41,8 @@ def linearize(
 
 
 def elementwise(
-    value_and_derivative: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    derivatives: Callable[[tf.Tensor], tuple[
+        tf.Tensor, tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]],
 ) -> Callable[[tf.Tensor], tf.Tensor]:
   """Returns an elementwise function that is cheap to differentiate often.
 
@@ -50,14 +51,22 @@ def elementwise(
   product.
 
   Args:
-    value_and_derivative: maps a tensor to the values and the derivatives there;
-      its own gradient gives the second derivatives.
+    derivatives: maps a tensor to the values and the derivatives there, and to a
+      function that multiplies with the second derivatives.
   """
 
   @tf.custom_gradient
   def function(x):
-    y, derivative = value_and_derivative(x)
-    return y, lambda dy: dy * derivative
+    y, derivative, times_second = derivatives(x)
+
+    # A gradient of its own: in one with the values, theirs would be zeros that
+    # are multiplied and added all the same.
+    @tf.custom_gradient
+    def slope_at(unused_x):
+      return derivative, times_second
+
+    slope = slope_at(x)
+    return y, lambda dy: dy * slope
 
   return function
 

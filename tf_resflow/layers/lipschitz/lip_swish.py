@@ -81,25 +81,22 @@ class LipSwish(ScaledSwish, lipschitz_layer.Elementwise):
 # quarter of the time of a matrix product with them, so there are few below.
 
 
-@tf.custom_gradient
-def _value_and_derivative(z):
+def _derivatives(z):
   """Returns `y = z s` and `D = s + z s (1 - s)` with `s = sigmoid(z)`.
 
-  `z s (1 - s) = D - s` turns the second derivative
-  `s (1 - s) (2 + z (1 - 2 s))` into `s + D - 2 s D`.
+  And what multiplies with the second derivative, `s (1 - s) (2 + z (1 - 2 s))`,
+  which `z s (1 - s) = D - s` turns into `s + D - 2 s D`.
   """
   sigmoid = tf.sigmoid(z)
   # SigmoidGrad(s, t) = t s (1 - s), in one operation.
   derivative = sigmoid + tf.raw_ops.SigmoidGrad(y=sigmoid, dy=z)
 
-  def backward(dy, dderivative):
-    # dy D + dD (s + D - 2 s D), in few passes.
-    product = dderivative * sigmoid
-    return derivative * (
-        (dy + dderivative) - (product + product)) + product
+  def times_second(factor):
+    product = factor * sigmoid
+    return derivative * (factor - (product + product)) + product
 
-  return (z * sigmoid, derivative), backward
+  return z * sigmoid, derivative, times_second
 
 
 # `z sigmoid(z)`.
-swish = differentiation.elementwise(_value_and_derivative)
+swish = differentiation.elementwise(_derivatives)

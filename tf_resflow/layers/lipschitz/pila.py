@@ -61,9 +61,8 @@ class CPila(concatenated.Concatenated):
     return output_scale * self.evaluate_unscaled(input_scale * x)
 
 
-@tf.custom_gradient
-def _value_and_derivative(x):
-  """Returns `k p(x / k)` and its derivative, in few passes over memory."""
+def _derivatives(x):
+  """Returns `k p(x / k)` and its derivatives, in few passes over memory."""
   s = tf.clip_by_value(x, _SMALLEST, 0.0)
   power = tf.exp(s)
   # 2 (1 - s + s^2 / 2) = 1 + (1 - s)^2.
@@ -71,14 +70,10 @@ def _value_and_derivative(x):
   square = s * s
   y = tf.nn.relu(x) + 0.5 * (s * twice)
   derivative = 0.5 * (twice + square * s * power)
-
-  def backward(dy, dderivative):
-    # The second derivative, which is zero for positive numbers.
-    second = power * square * (2.0 + 0.5 * s)
-    return dy * derivative + dderivative * second
-
-  return (y, derivative), backward
+  # The second derivative is zero for positive numbers.
+  return y, derivative, lambda factor: factor * (
+      power * square * (2.0 + 0.5 * s))
 
 
 # `k p(x / k)`: with `s = min(x, 0)`, `max(x, 0) + s (1 - s + s^2 / 2) exp(s)`.
-pila = differentiation.elementwise(_value_and_derivative)
+pila = differentiation.elementwise(_derivatives)
