@@ -14,6 +14,7 @@ from tests.layers import stated_norms
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import numerics
+from tf_resflow.layers.bijections import residual_block
 
 ESTIMATORS = [
     numerics.RussianRoulette(
@@ -55,6 +56,34 @@ def test_forward_adds_g():
   y, _ = block.forward_and_log_det(x, seed=0)
   np.testing.assert_allclose(y, x + block.g(x), atol=1e-6)
   np.testing.assert_allclose(block(x), y, atol=1e-6)
+
+
+@pytest.mark.parametrize('batch_size', [0, 1, 4, 7])
+@pytest.mark.parametrize('condition_size', [None, 1, 'batch'])
+def test_large_batches_are_called_in_parts(
+    monkeypatch, batch_size, condition_size):
+  # 32 bytes for the hidden layer of an example: three at a time.
+  monkeypatch.setattr(residual_block, '_CHUNK_BYTES', 32)
+  monkeypatch.setattr(residual_block, '_EAGER_CHUNK_FACTOR', 3)
+  if condition_size is None:
+    block, options = make_block(), {}
+  else:
+    g = make_g()
+    block = layers.ResidualBlock(keras.Sequential(
+        [g.layers[0], layers.ConditionShift(2, kernel_initializer='normal'),
+         *g.layers[1:]]))
+    size = batch_size if condition_size == 'batch' else 1
+    options = {'condition': tf.reshape(
+        tf.range(2.0 * size), [size, 2])}
+  sizes = []
+  x = inputs(batch_size=batch_size)
+  expected = tf.function(block)(x, **options)
+  evaluate = block.g.call
+  monkeypatch.setattr(block.g, 'call', lambda x, *args, **kwargs: (
+      sizes.append(x.shape[0]), evaluate(x, *args, **kwargs))[1])
+  np.testing.assert_allclose(block(x, **options), expected, atol=1e-6)
+  assert sizes == [3] * (batch_size // 3) + (
+      [batch_size % 3] if batch_size % 3 or not batch_size else [])
 
 
 def test_exact_average_over_probes_is_the_log_det():
