@@ -87,3 +87,33 @@ def test_which_form_is_taken(shape, is_product):
       y, kernel).graph
   found = 'MatMul' in {op.type for op in graph.get_operations()}
   assert found == (shape == (3, 3, 4, 40) or is_product)
+
+
+@pytest.mark.parametrize('for_cpu', [True, False])
+@pytest.mark.parametrize('transpose', [False, True])
+@pytest.mark.parametrize('shape', _NARROW + _WIDE)
+def test_normal_map_is_the_convolution_and_its_adjoint(
+    shape, transpose, for_cpu):
+  x, kernel = make(shape)
+  if transpose:
+    x, _ = make((*shape[:2], *shape[:1:-1]))
+    expected = plain(
+        tf.nn.conv2d_transpose(
+            x, kernel, [*x.shape[:3], shape[2]], strides=1, padding='SAME'),
+        kernel)
+  else:
+    expected = tf.nn.conv2d_transpose(
+        plain(x, kernel), kernel, x.shape, strides=1, padding='SAME')
+  found = convolution.normal_map(kernel, transpose, for_cpu)(x)
+  np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize('num_channels, for_cpu, is_small', [
+    (27, True, True), (26, True, False), (27, False, False)])
+def test_normal_map_makes_fewer_channels_where_it_pays(
+    num_channels, for_cpu, is_small):
+  kernel = tf.ones([3, 3, 3, num_channels])
+  graph = tf.function(convolution.normal_map(kernel, for_cpu=for_cpu)
+                      ).get_concrete_function(tf.ones([2, 5, 4, 3])).graph
+  products = [op for op in graph.get_operations() if 'Conv2D' in op.type]
+  assert (len(products) == 1) is is_small

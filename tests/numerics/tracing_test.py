@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import numerics
+from tf_resflow.numerics import tracing
 
 
 def _calls(function, num_calls, x):
@@ -54,3 +55,36 @@ def test_it_is_traced_once_per_shape_without_a_warning(caplog):
       traced(tf.zeros([size]))
   assert len(num_traces) == 12
   assert not caplog.records
+
+
+def test_graphs_call_what_runs_as_it_is_eagerly():
+  num_calls = []
+
+  def function(x, y):
+    num_calls.append(1)
+    return tf.tanh(x) * y
+
+  shared = tracing.function_in_graphs(function)
+  x, y = tf.constant([0.3, -0.2]), tf.constant([2.0, 3.0])
+  for _ in range(3):
+    np.testing.assert_allclose(shared(x, y), np.tanh(x) * y, rtol=1e-6)
+  assert len(num_calls) == 3
+  names, functions = _calls(lambda x: shared(x, y), 4, x)
+  assert len(names) == 4 and len(set(names)) == 1
+  assert functions[names[0]].attr['_noinline'].b
+  assert len(num_calls) == 4
+
+  @tf.function
+  def gradient(x):
+    with tf.GradientTape() as outer:
+      outer.watch(x)
+      with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = shared(x, y)
+      first = tape.gradient(value, x)
+    return first, outer.gradient(first, x)
+
+  first, second = gradient(x)
+  t = np.tanh(x)
+  np.testing.assert_allclose(first, (1 - t**2) * y, rtol=1e-5)
+  np.testing.assert_allclose(second, -2 * t * (1 - t**2) * y, rtol=1e-5)

@@ -8,6 +8,8 @@ kernel. The adjoint of a convolution of few channels to many is such a map as
 well, so vector-Jacobian products gain as much as evaluations do.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -55,6 +57,43 @@ def conv2d_transpose(
   return tf.nn.conv2d_transpose(
       y, kernel, [tf.shape(y)[0] if size is None else size, *y.shape[1:3],
                   kernel.shape[2]], strides=1, padding='SAME')
+
+
+def normal_map(
+    kernel: tf.Tensor, transpose: bool = False, for_cpu: bool | None = None,
+) -> Callable[[tf.Tensor], tf.Tensor]:
+  """Returns `x -> A^T A x` of the convolution `A`, for repeated use.
+
+  An entry of `A x` is a combination of the `k_h k_w c` numbers around it. On
+  CPUs, where these are at most as many as the channels that `A` makes of them,
+  such numbers are mapped by the Gram matrix of the kernel, and the channels are
+  never computed: with 3 channels and 512 a twentieth of the arithmetic.
+
+  Args:
+    kernel: see `conv2d`.
+    transpose: whether `A` is the transpose of the convolution.
+    for_cpu: see `conv2d`.
+
+  Returns:
+    A function of images `[B, H, W, c]` of a static shape but for `B`, with the
+    channels that `A` takes. It is not meant to be differentiated.
+  """
+  k_h, k_w, *channels = kernel.shape
+  c_in, c_out = channels[::-1] if transpose else channels
+  num_taps = k_h * k_w * c_in
+  if not _is_for_cpu(for_cpu) or num_taps > c_out:
+    there, back = conv2d, conv2d_transpose
+    if transpose:
+      there, back = back, there
+    return lambda x: back(there(x, kernel, for_cpu), kernel, for_cpu)
+  if transpose:
+    kernel = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
+  taps = tf.reshape(kernel, [num_taps, c_out])
+  gram = tf.reshape(
+      tf.matmul(taps, taps, transpose_b=True), [k_h, k_w, c_in, num_taps])
+  return lambda x: _sum_of_shifts(
+      tf.reshape(tf.nn.conv2d(x, gram, 1, 'SAME'), [-1, num_taps]),
+      x.shape[1:3], (k_h, k_w), is_reversed=True)
 
 
 def _is_for_cpu(for_cpu):

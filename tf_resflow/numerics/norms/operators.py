@@ -1,5 +1,6 @@
 """The linear map of a dense or convolutional layer, on blocks of vectors."""
 
+from collections.abc import Callable
 import dataclasses
 import math
 
@@ -58,6 +59,16 @@ class LayerOperator:
   def rmatvec(self, u: tf.Tensor) -> tf.Tensor:
     """The transpose of `matvec`."""
     return self.apply(u, transpose=not self._is_transposed)
+
+  def normal_map(self) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns `v -> rmatvec(matvec(v))`, for repeated use."""
+    if self.spatial_shape is None:
+      return lambda v: self.rmatvec(self.matvec(v))
+    apply = convolution.normal_map(
+        self.kernel, self._is_transposed, self.for_cpu)
+    num_channels = min(self.kernel.shape[-2:])
+    return lambda v: tf.reshape(apply(tf.reshape(
+        v, [-1, *self.spatial_shape, num_channels])), [-1, self.size])
 
   def apply(self, x: tf.Tensor, transpose: bool = False) -> tf.Tensor:
     """Applies the layer, or its transpose.
