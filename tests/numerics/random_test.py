@@ -219,3 +219,13 @@ def test_replicas_with_numbers_draw_for_their_own_examples(draw_fn):
   np.testing.assert_array_equal(
       np.concatenate([part.numpy() for part in _run_on_two_replicas(draw)]),
       draw_fn([4, 3], random.numbered(11, tf.range(4))))
+
+
+@pytest.mark.parametrize('draw_fn', _DRAWS.values(), ids=_DRAWS)
+def test_graphs_know_the_shape_of_a_draw(draw_fn):
+  draw = tf.function(lambda x: draw_fn(tf.shape(x), 3))
+  for spec in ([4, 2, 3], [None, 2, 3]):
+    shape = draw.get_concrete_function(tf.TensorSpec(spec)).output_shapes
+    assert shape.as_list() == spec
+  np.testing.assert_array_equal(
+      draw(tf.ones([4, 2, 3])), draw_fn([4, 2, 3], 3))

@@ -124,7 +124,7 @@ def only_custom_gradient(
     return outputs  # What drops custom gradients works on graphs.
   # No numbers, only a path in the graph.
   nothing, axis = tf.zeros([0], tf.int32), tf.constant(0)
-  zeros = [
+  zero = tf.add_n([
       tf.reduce_sum(tf.raw_ops.PreventGradient(
           input=tf.raw_ops.GatherV2(
               params=t if t.shape.rank else tf.expand_dims(t, 0),
@@ -133,8 +133,8 @@ def only_custom_gradient(
               'the custom gradient of a residual block was dropped, as '
               'tf.vectorized_map does. Use tfd.JointDistributionCoroutine with '
               'Root in place of tfd.JointDistributionCoroutineAutoBatched.')))
-      for t in inputs]
-  return [output + tf.add_n(zeros) for output in outputs]
+      for t in inputs])
+  return [output + zero for output in outputs]
 
 
 def once_differentiable(

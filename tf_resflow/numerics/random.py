@@ -135,7 +135,7 @@ def _draw_for_global_batch(
   if seed.numbers is not None:
     drawn = tf.map_fn(
         lambda i: draw_fn(shape[1:], fold_in(seed, i).values), seed.numbers,
-        fn_output_signature=draw_fn([0], seed.values).dtype)
+        fn_output_signature=draw_fn(shape[:0], seed.values).dtype)
     return tf.reshape(drawn, shape)  # Its static shape is lost in the loop.
   context = tf.distribute.get_replica_context()
   num_replicas = 1 if context is None else context.num_replicas_in_sync
@@ -183,7 +183,20 @@ def normal_rows(numbers: tf.Tensor, seed: tf.Tensor, size: int,
 def rademacher(shape: Sequence[int] | tf.Tensor, seed: SeedLike,
                dtype: tf.DType = tf.float32) -> tf.Tensor:
   """Draws of +1 and -1 with probability 1/2, `shape = [B, ...]`."""
-  bits = _draw_for_global_batch(
-      lambda shape, seed: tf.random.stateless_uniform(
-          shape, seed, minval=None, maxval=None, dtype=tf.int32), shape, seed)
+
+  def draw(shape, values):
+    static_shape = tf.get_static_value(shape)
+    return (_signs(shape, values, dtype) if static_shape is None else
+            _signs_of_shape(tuple(static_shape.tolist()), values, dtype))
+
+  return _draw_for_global_batch(draw, shape, seed)
+
+
+def _signs(shape, values, dtype):
+  bits = tf.random.stateless_uniform(
+      shape, values, minval=None, maxval=None, dtype=tf.int32)
   return tf.cast(tf.where(bits >= 0, 1, -1), dtype)
+
+
+# Otherwise the result would not know its shape.
+_signs_of_shape = tracing.function_in_graphs(_signs)

@@ -7,6 +7,15 @@ import tensorflow as tf
 
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
+from tf_resflow.numerics import tracing
+
+
+@tracing.function_in_graphs
+def _shift_and_scale(x, bias, log_scale):
+  """Returns `y` and the log-determinants `[B]`."""
+  num_positions = math.prod(x.shape[1:]) // math.prod(bias.shape)
+  return (x + bias) * tf.exp(log_scale), bijection.common_log_det(
+      x, num_positions * tf.reduce_sum(log_scale))
 
 
 @base_layer.configured
@@ -105,11 +114,7 @@ class ActNorm(bijection.Bijection):
   def forward_and_log_det(
       self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
     base_layer.build_once(self, x.shape)
-    bias, log_scale = self._maybe_initialize(x)
-    log_det = math.prod(x.shape[1:]) // math.prod(
-        self.bias.shape) * tf.reduce_sum(log_scale)
-    return ((x + bias) * tf.exp(log_scale),
-            bijection.common_log_det(x, log_det))
+    return tuple(_shift_and_scale(x, *self._maybe_initialize(x)))
 
   def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
     return (y * tf.exp(-tf.convert_to_tensor(self.log_scale.value)) -
