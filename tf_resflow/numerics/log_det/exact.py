@@ -64,6 +64,10 @@ def _rows(vjp_fn, y, x):
                       [1, 0, 2])
 
 
+def _weights(g, variables, state):
+  return g.weights(variables, state)
+
+
 def _value_and_log_det(g, series, weights, x, *context):
   """Returns `g(x)` and the log-determinant."""
   value, vjp_fn = differentiation.linearize(g.evaluate, weights, x, *context)
@@ -93,10 +97,10 @@ class Exact(estimator.Estimator):
       series: series_lib.LogDetSeries = series_lib.RESIDUAL,
       context: Sequence[tf.Tensor] = (),
   ) -> tuple[tf.Tensor, tf.Tensor]:
-    # Weights have gradients of their own, whose tensors must not be those of a
-    # function that `tf.vectorized_map` traces anew.
+    # Two functions: weights have gradients of their own, whose tensors must not
+    # be those of one that `tf.vectorized_map` traces anew.
     return g.traced(_value_and_log_det, series)(
-        g.weights(variables, state), x, *context)
+        g.traced(_weights)(variables, state), x, *context)
 
   def max_batch_size(self, event_size: int, dtype: tf.DType) -> int:
     size = event_size**2 * dtype.size
