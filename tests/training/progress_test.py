@@ -190,6 +190,18 @@ def test_a_narrow_terminal_gets_no_second_line(capsys, monkeypatch):
   assert len(capsys.readouterr().out) == len('\r') + 39
 
 
+@pytest.mark.parametrize('columns, bar', [
+    (80, '[==========..........] '), (64, '[===...] '), (57, '')])
+def test_the_bar_gives_way_to_the_text(capsys, monkeypatch, columns, bar):
+  monkeypatch.setattr(sys.stdout, 'isatty', lambda: True)
+  monkeypatch.setenv('COLUMNS', str(columns))
+  run = _Run(num_steps=4)
+  run.show(1.0)
+  run.show(1.0)
+  assert capsys.readouterr().out.split('\r')[-1].rstrip() == (
+      f'2/4 {bar}bits_per_dim: 1.0000 - step: 1.00 s - left: 2.00 s')
+
+
 @pytest.mark.parametrize('is_terminal, num_shown', [(True, 3), (False, 1)])
 def test_how_often_something_is_shown(
     capsys, monkeypatch, is_terminal, num_shown):

@@ -172,10 +172,13 @@ class Progress:
     if not is_terminal:
       print(f'{count} - {text}', flush=True)
       return
-    done = '=' * (_WIDTH * step // self._num_steps)
-    line = f'{count} [{done:.<{_WIDTH}}] {text}'
-    # A line that wraps would stay behind.
-    line = line[:shutil.get_terminal_size().columns - 1]
+    # A line that wraps would stay behind: the bar is as long as the text lets
+    # it be.
+    num_columns = shutil.get_terminal_size().columns - 1
+    width = min(_WIDTH, max(0, num_columns - len(f'{count} [] {text}')))
+    done = '=' * (width * step // self._num_steps)
+    line = (f'{count} [{done:.<{width}}] {text}' if width else
+            f'{count} {text}')[:num_columns]
     print(f'\r{line:{self._last_length}}', end='\n' if is_last else '',
           flush=True)
     self._last_length = len(line)
