@@ -25,11 +25,39 @@ def _make_block(hidden_channels, memory):
   return layers.ResidualBlock(g, memory=memory)
 
 
-def _buffer(tensor):
-  """The tensor whose buffer this one shares."""
-  while tensor.op.type in ('Identity', 'StopGradient'):
-    tensor = tensor.op.inputs[0]
-  return tensor
+# Operations that hand on the buffers of their inputs.
+_ALIASES = ('Identity', 'IdentityN', 'StopGradient')
+
+
+def _returned(function, index):
+  """Returns what a function returns: an argument's index, or a node's name."""
+  nodes = {node.name: node for node in function.node_def}
+  arguments = [argument.name for argument in function.signature.input_arg]
+  source = function.ret[function.signature.output_arg[index].name]
+  while True:
+    name, *output = source.split(':')
+    if name in arguments:
+      return arguments.index(name)
+    if nodes[name].op not in _ALIASES:
+      return source
+    source = nodes[name].input[int(output[-1])]
+
+
+def _buffer(tensor, functions):
+  """Returns a name of the buffer of a tensor, the same for those that share it.
+  """
+  while True:
+    op = tensor.op
+    if op.type in _ALIASES:
+      tensor = op.inputs[tensor.value_index]
+    elif op.type.endswith('PartitionedCall'):
+      source = _returned(
+          functions[op.get_attr('f').name], tensor.value_index)
+      if isinstance(source, str):
+        return op.name, source
+      tensor = op.inputs[source]
+    else:
+      return tensor.name
 
 
 def _kept_bytes(block, batch_size, num_terms):
@@ -48,6 +76,8 @@ def _kept_bytes(block, batch_size, num_terms):
   spec = tf.TensorSpec([batch_size, *_SHAPE])
   graph = differentiate.get_concrete_function(
       spec, spec, tf.TensorSpec([batch_size])).graph
+  functions = {f.signature.name: f
+               for f in graph.as_graph_def().library.function}
   _, dy, dlog_det = graph.inputs[:3]
   backward = {dy.op, dlog_det.op}
   kept = {}
@@ -58,8 +88,8 @@ def _kept_bytes(block, batch_size, num_terms):
     backward.add(op)
     for tensor in op.inputs:
       if tensor.op not in backward and tensor.dtype.is_floating:
-        tensor = _buffer(tensor)
-        kept[tensor.ref()] = math.prod(tensor.shape) * tensor.dtype.size
+        kept[_buffer(tensor, functions)] = (
+            math.prod(tensor.shape) * tensor.dtype.size)
   return sum(kept.values())
 
 
