@@ -19,28 +19,40 @@ sys.path.insert(0, sys.argv[1])
 from tf_resflow.commands import runner
 texts = {}
 for name in runner.TOOLS:
-  for argument in ('--help', '--no_such_flag=1'):
+  for arguments in (['--help'], ['--no_such_flag=1'],
+                    ['--workdir=nowhere', '--output=x.png']):
     with contextlib.redirect_stdout(io.StringIO()) as text, (
         contextlib.redirect_stderr(text)):
-      status = runner.run(name, [argument])
-    texts[f'{name} {argument}'] = status, text.getvalue()
+      if arguments[0] != '--workdir=nowhere' or name in sys.argv[2:]:
+        status = runner.run(name, arguments)
+    texts[f'{name} {arguments[0]}'] = status, text.getvalue()
 heavy = {'tensorflow', 'keras', 'tensorflow_probability', 'sklearn',
          'matplotlib', 'tensorflow_datasets'} & set(sys.modules)
 print(json.dumps([sorted(heavy), texts]))
 """
+# Some tools that open a run.
+_OF_RUNS = ('sample', 'export')
 
 
 @pytest.fixture(scope='module')
 def shown(tmp_path_factory):
   """What all tools show in a process of their own."""
   process = subprocess.run(
-      [sys.executable, '-c', _SCRIPT, str(processes.ROOT)], check=True,
+      [sys.executable, '-c', _SCRIPT, str(processes.ROOT), *_OF_RUNS],
+      check=True,
       capture_output=True, text=True, cwd=tmp_path_factory.mktemp('folder'))
   return json.loads(process.stdout)
 
 
 def test_nothing_heavy_is_imported(shown):
   assert shown[0] == []
+
+
+@pytest.mark.parametrize('name', _OF_RUNS)
+def test_a_folder_without_a_run_is_noticed_at_once(shown, name):
+  assert shown[1][f'{name} --workdir=nowhere'] == [
+      2, f'{name}: error: --workdir=nowhere: expected the folder of a run. '
+      'There is no run.flags; train one with bin/train.\n']
 
 
 @pytest.mark.parametrize('name', runner.TOOLS)

@@ -19,6 +19,7 @@ from tf_resflow.configuration import fields
 from tf_resflow.configuration import flags as flags_lib
 from tf_resflow.configuration import registries
 from tf_resflow.configuration import values as values_lib
+from tf_resflow.training import run_files
 
 # Where flags about estimates are refused.
 EXACT = 'with a model whose log-determinants are exact'
@@ -155,6 +156,11 @@ class Run(Options):
   checkpoint: str = fields.field(
       'latest', help='latest, or best: that of the lowest validation loss, '
       'which bin/train keeps with --keep_best.', choices=('latest', 'best'))
+
+  def __post_init__(self):
+    super().__post_init__()
+    # At once: to load what else there is takes seconds of imports.
+    run_files.path_of(self.workdir, run_files.RUN_FLAGS)
 
   def open(self, dtype: str = 'float32', strategy: str = 'single') -> OpenedRun:
     """Opens the run; every tool does it here."""

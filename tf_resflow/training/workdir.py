@@ -28,29 +28,12 @@ from tf_resflow.training import best_checkpoint
 from tf_resflow.training import checkpoints
 from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import files
-
-RUN_FLAGS = 'run.flags'
-MODEL_JSON = 'model.json'
+from tf_resflow.training import run_files
 
 # What a process may leave that was killed while it made a run's folder.
-_LEFTOVERS = {MODEL_JSON, f'{MODEL_JSON}.tmp', f'{RUN_FLAGS}.tmp'}
-_PATTERN_CHARACTERS = '[]*?\\'
-
-
-def check_path(workdir: str) -> None:
-  """Checks that a path can be that of a run.
-
-  Raises:
-    InvalidValueError: if it is a file, or TensorFlow could save checkpoints
-      there but never find them again.
-  """
-  errors.check(
-      not set(_PATTERN_CHARACTERS) & set(os.fspath(workdir)), 'workdir',
-      workdir, f'a path without any of {" ".join(_PATTERN_CHARACTERS)}',
-      'TensorFlow takes them for patterns of file names; rename the folder.')
-  errors.check(
-      os.path.isdir(workdir) or not os.path.exists(workdir), 'workdir',
-      workdir, 'a folder', 'It is a file.')
+_LEFTOVERS = {
+    run_files.MODEL_JSON, f'{run_files.MODEL_JSON}.tmp',
+    f'{run_files.RUN_FLAGS}.tmp'}
 
 
 def check(workdir: str, config: configuration.Config) -> None:
@@ -66,14 +49,14 @@ def check(workdir: str, config: configuration.Config) -> None:
     InvalidValueError: if the folder holds a run of another configuration, one
       whose checkpoints are lost, or files that are not of a run.
   """
-  check_path(workdir)
+  run_files.check_path(workdir)
   config.check_data()
-  run_flags = os.path.join(workdir, RUN_FLAGS)
+  run_flags = os.path.join(workdir, run_files.RUN_FLAGS)
   if not os.path.exists(run_flags):
     errors.check(
         files.names(workdir) <= _LEFTOVERS, 'workdir', workdir,
         'a new or empty folder, or one of a run',
-        f'It holds files, but no {RUN_FLAGS}.')
+        f'It holds files, but no {run_files.RUN_FLAGS}.')
     return
   latest = checkpoints.latest(workdir)
   previous = load_config(workdir)
@@ -85,7 +68,8 @@ def check(workdir: str, config: configuration.Config) -> None:
     errors.check(
         not differences, 'workdir', workdir, 'weights of this model',
         f'For those there {listed}. Give the flags of the model as they are in '
-        f'{workdir}/{RUN_FLAGS} (--flagfile), and data of the same shape.')
+        f'{workdir}/{run_files.RUN_FLAGS} (--flagfile), and data of the same '
+        'shape.')
   else:
     listed = _listed(differences, '--{0} was {2} and is {1}')
     errors.check(
@@ -112,10 +96,10 @@ def prepare(workdir: str, config: configuration.Config) -> None:
   """Creates a run's folder, which was checked; writes flags and model."""
   os.makedirs(workdir, exist_ok=True)
   files.write_text(
-      os.path.join(workdir, MODEL_JSON), config.model.to_json())
+      os.path.join(workdir, run_files.MODEL_JSON), config.model.to_json())
   # Last, because its presence says that the folder is a run.
   files.write_text(
-      os.path.join(workdir, RUN_FLAGS), flags_lib.to_flagfile(config))
+      os.path.join(workdir, run_files.RUN_FLAGS), flags_lib.to_flagfile(config))
 
 
 def check_is_new(workdir: str) -> None:
@@ -124,24 +108,10 @@ def check_is_new(workdir: str) -> None:
   Raises:
     InvalidValueError: if it holds anything.
   """
-  check_path(workdir)
+  run_files.check_path(workdir)
   errors.check(
       not files.names(workdir), 'workdir', workdir, 'a new or empty folder',
       'It holds files.')
-
-
-def path_of(workdir: str, name: str) -> str:
-  """Returns the path of a file of a run.
-
-  Raises:
-    InvalidValueError: if there is none.
-  """
-  check_path(workdir)
-  path = os.path.join(workdir, name)
-  errors.check(
-      os.path.exists(path), 'workdir', workdir, 'the folder of a run',
-      f'There is no {name}; train one with bin/train.')
-  return path
 
 
 def load_config(workdir: str) -> configuration.Config:
@@ -151,7 +121,8 @@ def load_config(workdir: str) -> configuration.Config:
     InvalidValueError: if there is none.
   """
   return flags_lib.from_flagfile(
-      path_of(workdir, RUN_FLAGS), path_of(workdir, MODEL_JSON))
+      run_files.path_of(workdir, run_files.RUN_FLAGS),
+      run_files.path_of(workdir, run_files.MODEL_JSON))
 
 
 def create_workdir(
@@ -227,7 +198,8 @@ def load_model(
     InvalidValueError: if there is no run, no checkpoint, a broken one, or one
       of a bijection that has no inverse in this dtype.
   """
-  config = model_config.load(path_of(workdir, MODEL_JSON))
+  config = model_config.load(
+      run_files.path_of(workdir, run_files.MODEL_JSON))
   checkpoint_path = _checkpoint_of(workdir, checkpoint)
   model = config.build()
   ema = ema_lib.ExponentialMovingAverage(model)
