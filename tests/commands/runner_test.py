@@ -215,8 +215,10 @@ sys.exit(runner.run(sys.argv[2], sys.argv[3:]))
     (['benchmark', '--flagfile=2d', '--advise'], True),
     (['benchmark', '--flagfile=2d', '--tasks=train,sample'], False),
     (['sample', '--workdir=unused', '--output=samples.png'], False)])
-def test_graphs_of_training_run_as_they_are(arguments, skips):
-  process = _python(_SKIPS, *arguments)
+def test_graphs_of_training_run_as_they_are(arguments, skips, tmp_path):
+  (tmp_path / 'run.flags').touch()
+  process = _python(
+      _SKIPS, *(a.replace('unused', str(tmp_path)) for a in arguments))
   assert process.returncode == 0, process.stderr
   assert ("'disable_meta_optimizer': True" in process.stdout) == skips
 
