@@ -23,10 +23,12 @@ def record() -> list[tuple[str, str]]:
   traces, original = [], tracing_compilation._create_concrete_function
 
   def create(function_type, type_context, func_graph, tracing_options):
-    # From the outermost line of the package to the innermost.
+    # From the outermost line of the package to the innermost, without that of
+    # `tracing.function_in_graphs`.
     places = [
         f'{pathlib.Path(f.filename).relative_to(_PACKAGE)}:{f.lineno}'
-        for f in traceback.extract_stack() if f.filename.startswith(_PACKAGE)]
+        for f in traceback.extract_stack() if f.filename.startswith(_PACKAGE)
+        and pathlib.Path(f.filename).name != 'tracing.py']
     traces.append((tracing_options.name, (places or ['outside'])[-1]))
     return original(function_type, type_context, func_graph, tracing_options)
 
