@@ -62,7 +62,7 @@ def conv2d_transpose(
 def normal_map(
     kernel: tf.Tensor, transpose: bool = False, for_cpu: bool | None = None,
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-  """Returns `x -> A^T A x` of the convolution `A`, for repeated use.
+  """Returns `x -> A^T A x` of the convolution `A`, for use in a loop.
 
   An entry of `A x` is a combination of the `k_h k_w c` numbers around it. On
   CPUs, where these are at most as many as the channels that `A` makes of them,
@@ -81,7 +81,7 @@ def normal_map(
   k_h, k_w, *channels = kernel.shape
   c_in, c_out = channels[::-1] if transpose else channels
   num_taps = k_h * k_w * c_in
-  if not _is_for_cpu(for_cpu) or num_taps > c_out:
+  if not _is_for_cpu(for_cpu) or k_h * k_w == 1 or num_taps > c_out:
     there, back = conv2d, conv2d_transpose
     if transpose:
       there, back = back, there

@@ -50,21 +50,6 @@ def _implicit_gradient(
       value, [variables, list(context)], -dy, unconnected_gradients='zero')
 
 
-def _invert(g, solver, lipschitz_bound, variables, state, y, *context):
-
-  def solve(y, variables, context):
-    solution, norms = _solve(
-        g, solver, lipschitz_bound, variables, state, y, *context)
-
-    def gradients(dx, *unused_diagnostics):
-      return g.traced(_implicit_gradient, solver, lipschitz_bound)(
-          variables, norms, solution.x, dx, *context)
-
-    return [solution.x], solution[1:], gradients
-
-  return differentiation.with_gradient(solve, y, variables, list(context))
-
-
 def invert_residual(
     g: residual_function.ResidualFunction, variables: Any, y: tf.Tensor,
     solver: solver_lib.Solver, *, state: Sequence[Any] = (),
@@ -108,6 +93,15 @@ def invert_residual(
     Behrmann et al., 2019, Invertible Residual Networks, Algorithm 1.
   """
 
-  # With its gradient it is one function, which blocks of a shape share.
-  return solver_lib.Solution(*g.traced(_invert, solver, lipschitz_bound)(
-      variables, list(state), y, *context))
+  def solve(y, variables, context):
+    solution, norms = g.traced(_solve, solver, lipschitz_bound)(
+        variables, list(state), y, *context)
+
+    def gradients(dx, *unused_diagnostics):
+      return g.traced(_implicit_gradient, solver, lipschitz_bound)(
+          variables, norms, solution.x, dx, *context)
+
+    return [solution.x], solution[1:], gradients
+
+  return solver_lib.Solution(
+      *differentiation.with_gradient(solve, y, variables, list(context)))

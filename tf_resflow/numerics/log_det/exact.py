@@ -65,7 +65,7 @@ def _rows(vjp_fn, y, x):
 
 
 def _weights(g, variables, state):
-  return g.weights(variables, state)
+  return g.weights(variables, tf.nest.map_structure(tf.stop_gradient, state))
 
 
 def _value_and_log_det(g, series, weights, x, *context):
@@ -98,9 +98,11 @@ class Exact(estimator.Estimator):
       context: Sequence[tf.Tensor] = (),
   ) -> tuple[tf.Tensor, tf.Tensor]:
     # Two functions: weights have gradients of their own, whose tensors must not
-    # be those of one that `tf.vectorized_map` traces anew.
-    return g.traced(_value_and_log_det, series)(
-        g.traced(_weights)(variables, state), x, *context)
+    # be those of one that `tf.vectorized_map` traces anew. TensorFlow never
+    # forgets what has a custom gradient in a graph, so eagerly there is none.
+    weights = (g.weights if tf.executing_eagerly() else g.traced(_weights))(
+        variables, state)
+    return g.traced(_value_and_log_det, series)(weights, x, *context)
 
   def max_batch_size(self, event_size: int, dtype: tf.DType) -> int:
     size = event_size**2 * dtype.size

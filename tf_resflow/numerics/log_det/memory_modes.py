@@ -73,11 +73,21 @@ def _backward(g, variables, norms, x, v, w, dg, dlog_det, *context):
       flat_weights, variables, dweights, unconnected_gradients='zero'), dcontext
 
 
-def _recompute(g, estimator, series, variables, state, x, draw, *context):
+def recompute(
+    g: residual_function.ResidualFunction, variables: Any, state: Any,
+    x: tf.Tensor, draw: estimator_lib.Draw,
+    estimator: estimator_lib.SeriesEstimator,
+    series: series_lib.LogDetSeries, context: Sequence[tf.Tensor] = (),
+) -> tuple[tf.Tensor, tf.Tensor]:
+  """Keeps `x, v, w` only; rebuilds `g` and `J v` in the backward pass.
+
+  Memory per block is a few times that of its input, whatever the hidden width
+  and the number of terms.
+  """
 
   def forward(x, variables, context):
-    value, log_det, w, norms = _forward(
-        g, estimator, series, variables, state, x, draw, *context)
+    value, log_det, w, norms = g.traced(_forward, estimator, series)(
+        variables, state, x, draw, *context)
 
     def gradients(dg, dlog_det):
       # Rebuilding waits for the incoming gradient; without that the scheduler
@@ -90,22 +100,6 @@ def _recompute(g, estimator, series, variables, state, x, draw, *context):
     return [value, log_det], [], gradients
 
   return differentiation.with_gradient(forward, x, variables, list(context))
-
-
-def recompute(
-    g: residual_function.ResidualFunction, variables: Any, state: Any,
-    x: tf.Tensor, draw: estimator_lib.Draw,
-    estimator: estimator_lib.SeriesEstimator,
-    series: series_lib.LogDetSeries, context: Sequence[tf.Tensor] = (),
-) -> tuple[tf.Tensor, tf.Tensor]:
-  """Keeps `x, v, w` only; rebuilds `g` and `J v` in the backward pass.
-
-  Memory per block is a few times that of its input, whatever the hidden width
-  and the number of terms.
-  """
-  # With its gradient it is one function, which blocks of a shape share.
-  return g.traced(_recompute, estimator, series)(
-      variables, state, x, draw, *context)
 
 
 def _keep_linearization(

@@ -61,7 +61,7 @@ class LayerOperator:
     return self.apply(u, transpose=not self._is_transposed)
 
   def normal_map(self) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns `v -> rmatvec(matvec(v))`, for repeated use."""
+    """Returns `v -> rmatvec(matvec(v))`, for use in a loop."""
     if self.spatial_shape is None:
       return lambda v: self.rmatvec(self.matvec(v))
     apply = convolution.normal_map(

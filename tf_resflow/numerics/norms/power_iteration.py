@@ -227,18 +227,16 @@ def power_iteration(
     al., 2018, Spectral Normalization (power iteration, warm-started).
   """
   num_vectors = v.shape[0]
-  # `A = W^T W`: all vectors stay on the smaller side of `W`.
-  normal_map = operator.normal_map()
 
-  def body(num_steps, v, image, p, p_image, r, _):
-    return (num_steps + 1,
-            *_shared(_advanced, v, image, p, p_image, r, normal_map(r)))
+  def apply(v):
+    """Applies `A = W^T W`: all vectors stay on the smaller side of `W`."""
+    return operator.rmatvec(operator.matvec(v))
 
   if num_vectors == operator.size:
-    return _of_all_directions(operator, normal_map(tf.eye(
-        num_vectors, dtype=v.dtype)))
+    return _of_all_directions(
+        operator, apply(tf.eye(num_vectors, dtype=v.dtype)))
   v = tf.stop_gradient(v)
-  image = normal_map(v)
+  image = apply(v)
   found = _Residuals(*_shared(_residuals, v, image))
   # Another map could pass for the one that the block is of.
   is_leading = found.first_square >= (1.0 - tolerance) * tf.reduce_max(
@@ -250,6 +248,12 @@ def power_iteration(
   def advance():
     # Or a vector that has overtaken the first one would go unnoticed.
     *start, r, residual = _shared(_rotated, v, image)
+    normal_map = operator.normal_map()  # `A` for many applications.
+
+    def body(num_steps, v, image, p, p_image, r, _):
+      return (num_steps + 1,
+              *_shared(_advanced, v, image, p, p_image, r, normal_map(r)))
+
     num_steps, rows, *_, residual = tf.while_loop(
         lambda num_steps, *state: (num_steps < max_steps) & (
             (state[-1] > tolerance) | (num_steps < min_steps)),
