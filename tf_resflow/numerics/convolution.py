@@ -67,7 +67,8 @@ def normal_map(
   An entry of `A x` is a combination of the `k_h k_w c` numbers around it. On
   CPUs, where these are at most as many as the channels that `A` makes of them,
   such numbers are mapped by the Gram matrix of the kernel, and the channels are
-  never computed: with 3 channels and 512 a twentieth of the arithmetic.
+  never computed: with 3 channels and 512 less than a twentieth of the
+  arithmetic.
 
   Args:
     kernel: see `conv2d`.

@@ -198,5 +198,5 @@ def _signs(shape, values, dtype):
   return tf.cast(tf.where(bits >= 0, 1, -1), dtype)
 
 
-# Otherwise the result would not know its shape.
+# Takes the shape as a tuple: given a tensor, a function's result has none.
 _signs_of_shape = tracing.function_in_graphs(_signs)

@@ -65,6 +65,7 @@ def _rows(vjp_fn, y, x):
 
 
 def _weights(g, variables, state):
+  """Returns the effective weights, constant in the state of the norms."""
   return g.weights(variables, tf.nest.map_structure(tf.stop_gradient, state))
 
 

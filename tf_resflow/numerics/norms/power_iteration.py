@@ -156,7 +156,7 @@ def _shared(function: Callable, *blocks: tf.Tensor) -> list[tf.Tensor]:
 
 
 def _rotated(v, image):
-  """Returns the block rotated, its image, residuals and that of the first."""
+  """Returns the block rotated to its best rows, its image, `_Residuals[:2]`."""
   v, image = _combine(_leading_combinations(v, image, v.shape[0]), v, image)
   return v, image, *_residuals(v, image)[:2]
 
