@@ -66,6 +66,13 @@ def data_dir(tmp_path_factory):
   return str(folder)
 
 
+@pytest.fixture
+def two_cores(monkeypatch):
+  """Divides what is traced now between two cores, as training does."""
+  monkeypatch.setenv('TF_NUM_INTRAOP_THREADS', '1')
+  monkeypatch.setenv('TF_NUM_INTEROP_THREADS', '2')
+
+
 @dataclasses.dataclass(frozen=True)
 class Result:
   """What a tool returned and wrote."""

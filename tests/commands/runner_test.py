@@ -193,7 +193,7 @@ def test_console_tools(capsys, monkeypatch):
   assert stderr.startswith('tf_resflow: error: paint is no tool; expected one')
 
 
-_SKIPS = """
+_SET_UP = """
 import dataclasses, sys
 sys.path.insert(0, sys.argv[1])
 from tf_resflow.commands import runner
@@ -202,25 +202,47 @@ tool = {'benchmark': benchmark, 'train': train, 'sample': sample}[sys.argv[2]]
 
 def main(options, *_):
   import tensorflow as tf
-  print(tf.config.optimizer.get_experimental_options())
+  from tf_resflow import numerics
+  skips = tf.config.optimizer.get_experimental_options().get(
+      'disable_meta_optimizer')
+  print(bool(skips), tf.config.threading.get_intra_op_parallelism_threads(),
+        numerics.cores.num_parallel())
 
 tool.main = main
 sys.exit(runner.run(sys.argv[2], sys.argv[3:]))
 """
 
 
-@pytest.mark.parametrize('arguments, skips', [
-    (['train', '--flagfile=2d', '--workdir=unused'], True),
-    (['benchmark', '--flagfile=2d', '--tasks=train'], True),
-    (['benchmark', '--flagfile=2d', '--advise'], True),
-    (['benchmark', '--flagfile=2d', '--tasks=train,sample'], False),
-    (['sample', '--workdir=unused', '--output=samples.png'], False)])
-def test_graphs_of_training_run_as_they_are(arguments, skips, tmp_path):
+_TRAINING = ['train', '--flagfile=2d', '--workdir=unused']
+_BENCHMARK = ['benchmark', '--flagfile=2d', '--tasks=train,sample']
+_NUM_CORES = len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize('arguments, env, expected', [
+    (_TRAINING, {}, f'True 1 {_NUM_CORES}'),
+    (_TRAINING, {'TF_NUM_INTRAOP_THREADS': '2'}, 'True 0 1'),
+    ([*_BENCHMARK, '--worker=train'], {}, f'True 1 {_NUM_CORES}'),
+    ([*_BENCHMARK, '--worker=run'], {}, f'True 1 {_NUM_CORES}'),
+    ([*_BENCHMARK, '--worker=sample'], {}, 'False 0 1'),
+    (['sample', '--workdir=unused', '--output=samples.png'], {}, 'False 0 1')])
+def test_training_is_set_up(arguments, env, expected, tmp_path):
   (tmp_path / 'run.flags').touch()
   process = _python(
-      _SKIPS, *(a.replace('unused', str(tmp_path)) for a in arguments))
+      _SET_UP, *(a.replace('unused', str(tmp_path)) for a in arguments), **env)
   assert process.returncode == 0, process.stderr
-  assert ("'disable_meta_optimizer': True" in process.stdout) == skips
+  assert process.stdout.strip() == expected
+
+
+def test_a_module_that_runs_tensorflow_is_told(tmp_path):
+  (tmp_path / 'run.flags').touch()
+  (tmp_path / 'early.py').write_text(
+      'import tensorflow as tf\nONE = tf.ones([])\n')
+  process = _python(
+      _SET_UP, *_TRAINING[:2], f'--workdir={tmp_path}', '--import=early',
+      PYTHONPATH=str(tmp_path))
+  assert process.returncode == 0, process.stderr
+  assert process.stdout.strip() == 'True 0 1'
+  assert 'keeps its threads' in process.stderr
 
 
 # TensorFlow's start-up lines are the user's only if asked for.

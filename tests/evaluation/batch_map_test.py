@@ -42,6 +42,17 @@ def test_two_devices_agree_with_one(sizes):
       np.testing.assert_array_equal(a[name], b[name], err_msg=name)
 
 
+@pytest.mark.parametrize('sizes', [[4, 4, 3], [4, 4, 4, 4, 1], [3], []])
+def test_batches_at_once_agree(sizes, request):
+  alone = list(batch_map.BatchMap(_function, shared=[1])(_batches(sizes)))
+  request.getfixturevalue('two_cores')
+  at_once = list(batch_map.BatchMap(_function, shared=[1])(_batches(sizes)))
+  assert len(alone) == len(at_once) == len(sizes)
+  for a, b in zip(alone, at_once, strict=True):
+    for name in a:
+      np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
 def test_both_devices_work():
   def where(x):
     context = tf.distribute.get_replica_context()

@@ -50,6 +50,31 @@ def test_outputs_and_sums(batch_size, max_examples, kind):
     assert max(sizes) <= max_examples
 
 
+@pytest.mark.parametrize('batch_size, max_examples, sizes', [
+    (8, 8, [8]), (8, 7, [4, 4]), (8, 3, [2, 2, 2, 2]), (9, 4, [4, 4, 1]),
+    (9, 3, [2, 2, 2, 2, 1]), (3, 1, [1, 1, 1]), (64, 5, 16 * [4])])
+def test_two_cores_end_together(
+    batch_size, max_examples, sizes, two_cores):
+  x, y = _inputs(batch_size)
+
+  def evaluate():
+    numbers = []
+
+    def function(x, y):
+      tf.py_function(lambda n: numbers.append(int(n)), [tf.shape(x)[0]], [])
+      return _function(x, y)
+
+    results = tf.function(lambda: chunking.map_in_chunks(
+        function, max_examples, [x, y], [x, y], [tf.zeros([3], x.dtype)]))()
+    return numbers, results
+
+  numbers, results = evaluate()
+  assert numbers == sizes
+  for a, b in zip(tf.nest.flatten(results), tf.nest.flatten(_function(x, y)),
+                  strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-14)
+
+
 @pytest.mark.parametrize('batch_size', [0, 1, 6, 7])
 def test_chunks_of_unknown_size_are_small(batch_size):
   sizes = []
@@ -70,26 +95,35 @@ def test_chunks_of_unknown_size_are_small(batch_size):
   assert sizes == {0: [0], 1: [1], 6: [3, 3], 7: [3, 3, 1]}[batch_size]
 
 
+@pytest.mark.parametrize('is_divided', [False, True])
 @pytest.mark.parametrize('max_examples', [1, 2])
 @pytest.mark.parametrize('kind', ['dense', 'conv'])
-def test_log_det_and_gradients_do_not_depend_on_the_chunks(kind, max_examples):
+def test_log_det_and_gradients_do_not_depend_on_the_chunks(
+    kind, max_examples, is_divided, request):
   g_fn, weights, x = testing.make_block(kind)
   estimator = numerics.RussianRoulette()
   draw = estimator.draw(x, 3)
   cotangents = [tf.constant(np.random.default_rng(7).normal(size=x.shape)),
                 tf.constant([0.0, 1.5, -0.7], tf.float64)]
-  results = []
-  for n in (None, max_examples):
-    g = numerics.ResidualFunction(g_fn, max_examples=lambda n=n: n)
+  def evaluate(max_examples):
+    g = numerics.ResidualFunction(g_fn, max_examples=lambda: max_examples)
 
-    def fn(weights, x, g=g):
+    def fn(weights, x):
       return numerics.forward_and_log_det(
           g, weights, x, estimator, draw=draw)
 
-    results.append([*fn(weights, x), *testing.gradients(
-        fn, weights, x, cotangents)])
-  for a, b in zip(*results, strict=True):
+    # Chunks of training are those of graphs.
+    return tf.function(lambda: [*fn(weights, x), *testing.gradients(
+        fn, weights, x, cotangents)], autograph=False)
+
+  whole = evaluate(None)()
+  if is_divided:
+    request.getfixturevalue('two_cores')
+  in_chunks = evaluate(max_examples)
+  first, second = in_chunks(), in_chunks()
+  for a, b, c in zip(whole, first, second, strict=True):
     np.testing.assert_allclose(a, b, atol=1e-14)
+    np.testing.assert_array_equal(b, c)  # Whichever chunk is first.
 
 
 def test_adaptive_number_of_terms_is_that_of_the_batch():
@@ -106,16 +140,23 @@ def test_adaptive_number_of_terms_is_that_of_the_batch():
   np.testing.assert_array_equal(*values)
 
 
+@pytest.mark.parametrize('is_divided', [False, True])
 @pytest.mark.parametrize('max_examples', [1, 2])
-def test_solutions_do_not_depend_on_the_chunks(max_examples):
+def test_solutions_do_not_depend_on_the_chunks(
+    max_examples, is_divided, request):
   g_fn, weights, x = testing.make_block('conv', scale=0.9)
   y = x + g_fn(weights, x)
   solver = numerics.Anderson(atol=1e-9)
-  whole, some = [
-      numerics.invert_residual(
-          numerics.ResidualFunction(g_fn, max_examples=lambda n=n: n), weights,
-          y, solver)
-      for n in (None, max_examples)]
+
+  def solve(max_examples):
+    return tf.function(lambda: numerics.invert_residual(
+        numerics.ResidualFunction(g_fn, max_examples=lambda: max_examples),
+        weights, y, solver), autograph=False)()
+
+  whole = solve(None)
+  if is_divided:
+    request.getfixturevalue('two_cores')
+  some = solve(max_examples)
   np.testing.assert_allclose(some.x, x, atol=1e-7)
   np.testing.assert_allclose(some.x, whole.x, atol=1e-12)
   np.testing.assert_array_equal(some.num_steps, whole.num_steps)

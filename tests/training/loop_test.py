@@ -124,8 +124,8 @@ _TERMINATION = 21
 _STOPPED = """
 import os, runpy, sys
 from tf_resflow.commands import runner
-runner.load_tensorflow()  # As bin/train does, with the same graphs.
-runner.skip_graph_optimization()
+runner.load_tensorflow()  # As bin/train does.
+runner.set_up_training()
 from tf_resflow.training import metrics
 last_step, number, *sys.argv = sys.argv[1:]
 write = metrics.MetricsWriter.write

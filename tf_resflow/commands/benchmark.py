@@ -104,9 +104,9 @@ class Options(options_lib.Configured):
       choices=(*_TASKS, _RUN))
 
   @property
-  def optimizes_graphs(self) -> bool:
-    """As the tool does that is measured."""
-    return self.tasks != ('train',) and not self.advise
+  def sets_up_training(self) -> bool:
+    """As bin/train does, in the process that measures it."""
+    return self.worker in ('train', _RUN)
 
   def check(self) -> None:
     super().check()

@@ -51,8 +51,8 @@ class Options(fields.Section):
     given: names of the flags in it.
     takes_configuration: whether the tool has the flags of a run's configuration
       as well; its `main` then takes that, too.
-    optimizes_graphs: whether TensorFlow rewrites graphs on CPUs before they
-      run; see `runner.skip_graph_optimization`.
+    sets_up_training: whether TensorFlow is set up for training on CPUs, see
+      `runner.set_up_training`.
 
   Example:
     >>> @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class Options(fields.Section):
   """
 
   takes_configuration: ClassVar[bool] = False
-  optimizes_graphs: ClassVar[bool] = True
+  sets_up_training: ClassVar[bool] = False
 
   arguments: tuple[str, ...] = fields.field((), is_flag=False)
   given: tuple[str, ...] = fields.field((), is_flag=False)

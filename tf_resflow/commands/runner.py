@@ -96,8 +96,8 @@ def run(name: str, arguments: Sequence[str], program: str = 'bin/') -> int:
       values.append(flags_lib.config(flag_values))
     _start_logging()
     load_tensorflow(show_log=flag_values.tf_log)
-    if is_own_process and not values[0].optimizes_graphs:
-      skip_graph_optimization()
+    if is_own_process and values[0].sets_up_training:
+      set_up_training()
     tool.main(*values)
     return 0
   except flags.UnrecognizedFlagError as error:
@@ -200,16 +200,26 @@ def load_tensorflow(show_log: bool = False) -> None:
   gc.enable()
 
 
-def skip_graph_optimization() -> None:
-  """On CPUs, lets TensorFlow run graphs as they are, from now on.
+def set_up_training() -> None:
+  """Sets TensorFlow up for training on CPUs, from now on.
 
-  Rewriting those of a training step takes as long as tracing them, and saves no
-  time later: they are made for CPUs as they are. Inverses gain from it.
+  Operations have one thread each, and batches are divided among the cores. And
+  graphs run as they are: rewriting those of a training step takes as long as
+  tracing them, and saves no time later. Inverses would gain from it.
   """
   import tensorflow as tf
+
+  from tf_resflow import numerics
   if not tf.config.list_physical_devices('GPU'):
     tf.config.optimizer.set_experimental_options(
         {'disable_meta_optimizer': True})
+  try:
+    numerics.cores.give_operations_one_thread()
+  except RuntimeError:
+    # A reader's module has run something.
+    logging.getLogger('tf_resflow').warning(
+        'A module of --import runs TensorFlow operations when it is imported; '
+        'each operation keeps its threads, which makes training slower.')
 
 
 @contextlib.contextmanager

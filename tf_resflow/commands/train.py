@@ -38,7 +38,7 @@ from tf_resflow.configuration import fields
 class Options(options_lib.Certification, options_lib.Configured):
   """The run."""
 
-  optimizes_graphs = False
+  sets_up_training = True
 
   workdir: str = options_lib.required(
       help='Folder of the run: flags, metrics, checkpoints, TensorBoard files '

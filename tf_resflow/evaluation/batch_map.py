@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from tf_resflow import models
+from tf_resflow import numerics
 from tf_resflow import private_apis
 
 _logger = logging.getLogger(__name__)
@@ -18,6 +19,8 @@ _logger = logging.getLogger(__name__)
 # A batch that is smaller than the first is filled up to its size from this
 # share of it on: below, another graph costs less than what is thrown away.
 _LEAST_SHARE = 0.5
+# Batches at once, where operations have one thread: each needs its memory.
+_MAX_PARALLEL = 4
 
 
 def progress_bar(
@@ -61,6 +64,9 @@ class BatchMap:
   (`numerics.AdaptiveRoulette`) does not see the number of devices. Where the
   last round has too few batches, the idle replicas repeat its last one, and
   what they return is dropped.
+
+  On one device several batches are computed at once where operations have one
+  thread each, see `numerics.cores.num_parallel`; at most four.
 
   Tracing takes seconds, so a smaller last batch is filled up to the size of the
   first one by repeating its last example, and what comes of that is dropped;
@@ -120,18 +126,35 @@ class BatchMap:
     Yields:
       The results in the order of the batches, as NumPy arrays.
     """
-    batches = iter(batches)
+    for sizes, results in self._results(iter(batches)):
+      for count, result in zip(sizes, results, strict=False):
+        if bar is not None:
+          bar.add(count)
+        yield tf.nest.map_structure(
+            lambda t, count=count: t.numpy()[:count], result)
+
+  def _results(self, batches):
+    """Yields the sizes of some batches, and what the function returns."""
+
+    def evaluate(sizes_and_parts):
+      sizes, parts = sizes_and_parts
+      return sizes, self._run(parts)
+
+    rounds = self._rounds(batches)
+    # The first one traces, for all others.
+    yield from map(evaluate, itertools.islice(rounds, 1))
+    yield from numerics.cores.map_parallel(
+        evaluate, rounds,
+        max_parallel=_MAX_PARALLEL if self._num_replicas == 1 else 1)
+
+  def _rounds(self, batches):
+    """Yields the sizes of as many batches as there are replicas, and these."""
     size = None
     while parts := list(itertools.islice(batches, self._num_replicas)):
       sizes = [self._size(part) for part in parts]
       size = size or sizes[0]
       whole = [self._filled(part, size) for part in parts]
-      idle = whole[-1:] * (self._num_replicas - len(parts))
-      for count, result in zip(sizes, self._run(whole + idle), strict=False):
-        if bar is not None:
-          bar.add(count)
-        yield tf.nest.map_structure(
-            lambda t, count=count: t.numpy()[:count], result)
+      yield sizes, whole + whole[-1:] * (self._num_replicas - len(parts))
 
   def _size(self, part):
     """Returns the number of examples of a batch."""

@@ -4,7 +4,7 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=['random'],
+    submodules=['cores', 'random'],
     submod_attrs={
         'fixed_point.anderson': ['Anderson'],
         'fixed_point.banach': ['Banach'],

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from tf_resflow.numerics import cores
+
 
 def map_in_chunks(
     function: Callable, max_examples: int | None,
@@ -13,7 +15,8 @@ def map_in_chunks(
   """Evaluates a function of a batch on a few examples at a time.
 
   What the function allocates for an example is then needed `max_examples` times
-  at most. Where the batch is not larger it is called once; also where its size
+  at most, or so often for each of the chunks that are computed at once, see
+  `cores`. Where the batch is not larger it is called once; also where its size
   is not known when traced, unless `unknown_sizes` allows that.
 
   Args:
@@ -40,8 +43,7 @@ def map_in_chunks(
         tensors, outputs_like, sums_like)
   if None in (max_examples, batch_size) or batch_size <= max_examples:
     return function(*tensors)
-  # Chunks of nearly equal size.
-  size = -(-batch_size // -(-batch_size // max_examples))
+  size = _chunk_size(batch_size, max_examples, cores.num_parallel())
   num_chunks, rest = divmod(batch_size, size)
   outputs, sums = _loop(
       function, num_chunks, size, [t[:num_chunks * size] for t in tensors],
@@ -56,6 +58,21 @@ def map_in_chunks(
     sums = [a + b for a, b in zip(sums, last_sums, strict=True)]
   # Joined arrays forget it, and what comes next would not be taken in chunks.
   return [tf.ensure_shape(o, [batch_size, *o.shape[1:]]) for o in outputs], sums
+
+
+def _chunk_size(batch_size, max_examples, num_parallel):
+  """The size of nearly equal chunks, or that with which all cores end first.
+
+  Those that do not fill it up are a chunk of their own, after all others.
+  """
+  if num_parallel == 1:
+    return -(-batch_size // -(-batch_size // max_examples))
+
+  def duration(size):
+    num_chunks, rest = divmod(batch_size, size)
+    return -(-num_chunks // num_parallel) * size + rest
+
+  return min(range(max_examples, (max_examples - 1) // 2, -1), key=duration)
 
 
 def _loop(function, num_chunks, size, tensors, outputs_like, sums_like):
@@ -86,5 +103,5 @@ def _loop(function, num_chunks, size, tensors, outputs_like, sums_like):
   _, arrays, sums = tf.while_loop(
       lambda i, *_: i < num_chunks, body,
       (tf.constant(0), arrays, [tf.zeros_like(t) for t in sums_like]),
-      parallel_iterations=1)
+      parallel_iterations=cores.num_parallel())
   return [array.concat() for array in arrays], sums

@@ -5,7 +5,9 @@ reads, and TensorFlow's CPU kernels are slow at it. One matrix product with all
 `k^2 c` taps, whose results are shifted and added, took a third of the time (64
 images of 28 x 28, 128 channels to 1, two cores), as did the gradient of the
 kernel. The adjoint of a convolution of few channels to many is such a map as
-well, so vector-Jacobian products gain as much as evaluations do.
+well, so vector-Jacobian products gain as much as evaluations do. 1x1
+convolutions are matrix products there: at 128 channels a tenth faster forwards,
+a fourth in the gradient of the kernel.
 """
 
 from collections.abc import Callable
@@ -36,6 +38,8 @@ def conv2d(
   """
   if _is_for_cpu(for_cpu) and _is_narrow(kernel):
     return _narrow_conv2d(x, kernel)
+  if _is_for_cpu(for_cpu) and tuple(kernel.shape[:2]) == (1, 1):
+    return _map_channels(x, kernel)
   return tf.nn.conv2d(x, kernel, strides=1, padding='SAME')
 
 
@@ -100,6 +104,14 @@ def normal_map(
 def _is_for_cpu(for_cpu):
   return (not tf.config.list_logical_devices('GPU') if for_cpu is None
           else for_cpu)
+
+
+def _map_channels(x, kernel):
+  """The 1x1 convolution as the matrix product that it is."""
+  c_in, c_out = kernel.shape[2:]
+  return tf.reshape(
+      tf.matmul(tf.reshape(x, [-1, c_in]), tf.reshape(kernel, [c_in, c_out])),
+      [-1, *x.shape[1:3], c_out])
 
 
 @tf.custom_gradient

@@ -64,7 +64,7 @@ def test_large_batches_are_called_in_parts(
     monkeypatch, batch_size, condition_size):
   # 32 bytes for the hidden layer of an example: three at a time.
   monkeypatch.setattr(residual_block, '_CHUNK_BYTES', 32)
-  monkeypatch.setattr(residual_block, '_EAGER_CHUNK_FACTOR', 3)
+  monkeypatch.setattr(residual_block, '_EAGER_CHUNK_BYTES', 96)
   if condition_size is None:
     block, options = make_block(), {}
   else:

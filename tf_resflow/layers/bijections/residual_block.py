@@ -17,11 +17,13 @@ from tf_resflow.layers.lipschitz import keras_layer
 from tf_resflow.layers.lipschitz import learned_order
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
-# Larger chunks were not faster on two cores.
+# Larger chunks were not faster on two cores. Those that are computed at once
+# share that, but none takes less than the second.
 _CHUNK_BYTES = 4 * 2**20
+_MIN_CHUNK_BYTES = 2**19
 # The first batch of a model runs eagerly. Every chunk of it costs a look at the
 # norms, so they are larger.
-_EAGER_CHUNK_FACTOR = 8
+_EAGER_CHUNK_BYTES = 8 * _CHUNK_BYTES
 
 
 class ResidualMap(bijection.SolvingBijection):
@@ -170,13 +172,17 @@ class ResidualBlock(ResidualMap):
         max_examples=self._max_examples_at_a_time)
 
   def _max_examples_at_a_time(self):
-    """As many as keep a hidden layer of them within 4 MiB.
+    """As many as keep a hidden layer of all chunks at once within 4 MiB.
 
     A backward pass needs some twenty such tensors. GPUs need large batches, and
     take all.
     """
+    return self._num_examples_in(
+        max(_CHUNK_BYTES // numerics.cores.num_parallel(), _MIN_CHUNK_BYTES))
+
+  def _num_examples_in(self, num_bytes):
     size = self._largest_event * tf.as_dtype(self.compute_dtype).size
-    return max(1, _CHUNK_BYTES // size) if size and self.g.is_on_cpu else None
+    return max(1, num_bytes // size) if size and self.g.is_on_cpu else None
 
   def build(self, input_shape: tuple) -> None:
     base_layer.build_once(self.g, input_shape)
@@ -197,10 +203,9 @@ class ResidualBlock(ResidualMap):
   def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
     # The layers themselves, not the function that a solver sees: what checks a
     # solution is independent of it.
-    size = self._max_examples_at_a_time()
+    size = self._num_examples_in(_EAGER_CHUNK_BYTES)
     if not tf.executing_eagerly() or size is None:
       return inputs + base_layer.call_with(self.g, inputs, condition)
-    size *= _EAGER_CHUNK_FACTOR
     if self.takes_condition:
       condition = condition_spec.as_batch(
           self.condition_spec.convert(condition, self.compute_dtype), inputs)
