@@ -1,5 +1,7 @@
 """Narrow convolutions agree with TensorFlow's, with all derivatives."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -47,6 +49,20 @@ def test_values_and_derivatives(shape, wrap):
   expected = derivatives(plain, x, kernel)
   for a, b in zip(found, expected, strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize('wrap', [lambda f: f, tf.function])
+def test_single_pixels_where_operations_have_one_thread(wrap, two_cores):
+  test_values_and_derivatives((1, 1, 12, 5), wrap)
+
+
+def test_single_pixels_are_a_product_in_training_alone(request):
+  shape = (1, 1, 12, 5)
+  assert 'MatMul' not in ops(convolution.conv2d, shape)
+  request.getfixturevalue('two_cores')
+  assert 'MatMul' in ops(convolution.conv2d, shape)
+  assert 'MatMul' not in ops(functools.partial(
+      convolution.conv2d, for_cpu=False), shape)
 
 
 def test_unknown_batch_size_and_xla():
