@@ -221,6 +221,7 @@ _NUM_CORES = len(os.sched_getaffinity(0))
 @pytest.mark.parametrize('arguments, env, expected', [
     (_TRAINING, {}, f'True 1 {_NUM_CORES}'),
     (_TRAINING, {'TF_NUM_INTRAOP_THREADS': '2'}, 'True 0 1'),
+    ([*_TRAINING, '--jit_compile'], {}, 'True 0 1'),
     ([*_BENCHMARK, '--worker=train'], {}, f'True 1 {_NUM_CORES}'),
     ([*_BENCHMARK, '--worker=run'], {}, f'True 1 {_NUM_CORES}'),
     ([*_BENCHMARK, '--worker=sample'], {}, 'False 0 1'),

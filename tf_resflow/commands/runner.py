@@ -97,7 +97,7 @@ def run(name: str, arguments: Sequence[str], program: str = 'bin/') -> int:
     _start_logging()
     load_tensorflow(show_log=flag_values.tf_log)
     if is_own_process and values[0].sets_up_training:
-      set_up_training()
+      set_up_training(flag_values.jit_compile)
     tool.main(*values)
     return 0
   except flags.UnrecognizedFlagError as error:
@@ -200,12 +200,15 @@ def load_tensorflow(show_log: bool = False) -> None:
   gc.enable()
 
 
-def set_up_training() -> None:
+def set_up_training(jit_compile: bool = False) -> None:
   """Sets TensorFlow up for training on CPUs, from now on.
 
-  Operations have one thread each, and batches are divided among the cores. And
-  graphs run as they are: rewriting those of a training step takes as long as
-  tracing them, and saves no time later. Inverses would gain from it.
+  Graphs run as they are: rewriting those of a training step takes as long as
+  tracing them, and saves no time later. Inverses would gain from it. And
+  operations have one thread each, while batches are divided among the cores.
+
+  Args:
+    jit_compile: whether XLA compiles steps, which divides its own operations.
   """
   import tensorflow as tf
 
@@ -213,6 +216,8 @@ def set_up_training() -> None:
   if not tf.config.list_physical_devices('GPU'):
     tf.config.optimizer.set_experimental_options(
         {'disable_meta_optimizer': True})
+  if jit_compile:
+    return
   try:
     numerics.cores.give_operations_one_thread()
   except RuntimeError:
