@@ -4,8 +4,11 @@ Their calls of tools have flags that there are.
 """
 
 import importlib
+import os
 import re
 import shlex
+import subprocess
+import sys
 
 from absl import flags
 import matplotlib
@@ -29,8 +32,11 @@ _README = documents.ROOT / 'README.md'
 # tests/extending_test.py runs this one in processes of its own.
 _ELSEWHERE = [documents.ROOT / 'docs' / name
               for name in ('serving.md', 'extending.md')]
+# Its block is for programs in which TensorFlow has run nothing yet.
+_EARLY = documents.ROOT / 'docs/performance.md'
 _PAGES = [
-    page for page in documents.pages() if page not in (_README, *_ELSEWHERE)
+    page for page in documents.pages()
+    if page not in (_README, _EARLY, *_ELSEWHERE)
     and documents.python_blocks(page.read_text())]
 
 
@@ -97,6 +103,14 @@ def test_page(page, folder):
   x, y = np.zeros([12, 4, 4, 3], np.uint8), np.zeros([12], int)
   documents.run(page, is_short=True, names={
       'images': x, 'others': x, 'label': y, 'theirs': y})
+
+
+def test_a_page_of_what_comes_before_tensorflow_runs(folder):
+  result = subprocess.run(
+      [sys.executable, '-m', 'tests.documents', str(_EARLY)],
+      cwd=folder, env={**os.environ, 'PYTHONPATH': str(documents.ROOT)},
+      capture_output=True, text=True, check=False)
+  assert result.returncode == 0, result.stderr
 
 
 def test_the_density_of_the_tfp_page_has_thirty_lines():
