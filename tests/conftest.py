@@ -14,6 +14,8 @@ from tf_resflow import datasets
 from tf_resflow.commands import runner
 
 NUM_LOGICAL_CPUS = 2
+# Folders of what runs in programs that let TensorFlow rewrite graphs.
+_REWRITING = ('bijectors', 'evaluation', 'serving', 'tfp')
 
 
 def pytest_configure(config):
@@ -35,9 +37,30 @@ def pytest_configure(config):
 
 
 def pytest_collection_finish():
-  """What the imports made stays: the collector need not look at it again."""
+  """What the imports made stays: the collector need not look at it again.
+
+  And it looks at what tests make less often: they trace graphs, thousands of
+  objects that stay until the end of the module.
+  """
   gc.collect()
   gc.freeze()
+  gc.set_threshold(20_000, 10, 10)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def rewrite_graphs(request):
+  """TensorFlow rewrites graphs before it runs them in some folders alone.
+
+  `bin/train` leaves them as they are, and a test that runs a graph once waits
+  longer for the rewriting than for the result.
+
+  Args:
+    request: of pytest.
+  """
+  import tensorflow as tf
+
+  tf.config.optimizer.set_experimental_options({
+      'disable_meta_optimizer': request.path.parent.name not in _REWRITING})
 
 
 @pytest.fixture(scope='module', autouse=True)
