@@ -1,6 +1,6 @@
 """Two logical CPU devices for the tests of replicas; digits; the tools.
 
-And little memory: graphs are forgotten with the module that made them.
+And little memory: graphs are forgotten after the module that made them.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ import gc
 from absl import logging
 import pytest
 
+from tests import graphs
 from tf_resflow import datasets
 from tf_resflow.commands import runner
 
@@ -37,14 +38,9 @@ def pytest_configure(config):
 
 
 def pytest_collection_finish():
-  """What the imports made stays: the collector need not look at it again.
-
-  And it looks at what tests make less often: they trace graphs, thousands of
-  objects that stay until the end of the module.
-  """
+  """What the imports made stays: the collector need not look at it again."""
   gc.collect()
   gc.freeze()
-  gc.set_threshold(20_000, 10, 10)
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -63,22 +59,18 @@ def rewrite_graphs(request):
       'disable_meta_optimizer': request.path.parent.name not in _REWRITING})
 
 
-@pytest.fixture(scope='module', autouse=True)
-def forget_graphs():
-  """Frees the graphs that the tests of a module traced.
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item, nextitem):
+  """Forgets graphs after the last test of a module.
 
-  TensorFlow keeps the gradient of every function with a custom one that was
-  ever traced, and with it the graph: 10 GB a process over all tests.
+  Args:
+    item: the test.
+    nextitem: the one after it, or None.
   """
-  yield
-  from tensorflow.python.framework import ops
-
-  gradients = ops.gradient_registry._registry
-  for name in [name for name in gradients if name.startswith(
-      ('CustomGradient-', 'PartitionedCall-', 'StatefulPartitionedCall-'))]:
-    del gradients[name]
-  gc.collect()
-  gc.freeze()
+  result = yield
+  if nextitem is None or nextitem.path != item.path:
+    graphs.forget(item.module)
+  return result
 
 
 @pytest.fixture(scope='session')
