@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 import contextlib
 import gc
+import sys
 import types
 from unittest import mock
 
@@ -42,9 +43,10 @@ def operations(function: tf.types.experimental.ConcreteFunction) -> list[
 def forget(module: types.ModuleType) -> None:
   """Frees the graphs that the tests of a module traced.
 
-  Some 40 KB an operation. They are held by what the module caches, and by
-  TensorFlow, which keeps the gradient of every function with a custom one that
-  was ever traced.
+  Gigabytes over all tests. They are held by what the module caches, by
+  functions of the package that have a graph for every shape, and by TensorFlow,
+  which keeps the gradient of every function with a custom one that was ever
+  traced.
 
   Args:
     module: of tests.
@@ -54,6 +56,11 @@ def forget(module: types.ModuleType) -> None:
   for value in vars(module).values():
     if hasattr(value, 'cache_clear') and value.__module__ == module.__name__:
       value.cache_clear()
+  for name, package in sys.modules.items():
+    if name.startswith('tf_resflow.'):
+      for value in vars(package).values():
+        if isinstance(value, tf.types.experimental.PolymorphicFunction):
+          value._function_cache.clear()
   gradients = ops.gradient_registry._registry
   for name in [name for name in gradients if name.startswith(
       ('CustomGradient-', 'PartitionedCall-', 'StatefulPartitionedCall-'))]:
