@@ -16,7 +16,7 @@ from tf_resflow import bijectors
 from tf_resflow import layers
 from tf_resflow import numerics
 
-_SIZES = [3, 5, *range(6, 24)]
+_SIZES = [3, 5, *range(6, 12)]
 
 
 def make(name):
