@@ -61,14 +61,16 @@ def rewrite_graphs(request):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item, nextitem):
-  """Forgets graphs after the last test of a module.
+  """Forgets graphs after the last test of a module, or of a case.
 
   Args:
     item: the test.
     nextitem: the one after it, or None.
   """
   result = yield
-  if nextitem is None or nextitem.path != item.path:
+  if nextitem is None or (
+      (nextitem.path, nextitem.stash.get(graphs.CASE, None)) !=
+      (item.path, item.stash.get(graphs.CASE, None))):
     graphs.forget(item.module)
   return result
 

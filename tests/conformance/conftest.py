@@ -25,9 +25,11 @@ def pytest_collection_modifyitems(items):
         if isinstance(value, str)):
       item.add_marker(pytest.mark.slow)
   ranks = {}
+  for item in items:
+    item.stash[graphs.CASE] = _case(item)
   items.sort(key=lambda item: (
       ranks.setdefault(item.path, len(ranks)),
-      ranks.setdefault((item.path, _case(item)), len(ranks))))
+      ranks.setdefault((item.path, item.stash[graphs.CASE]), len(ranks))))
 
 
 def _case(item):
@@ -35,17 +37,3 @@ def _case(item):
   name = getattr(item, 'callspec', None) and item.callspec.params.get('name')
   is_here = item.path.parent == pathlib.Path(__file__).parent
   return name if is_here and isinstance(name, str) else None
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item, nextitem):
-  """Forgets the graphs of a case after its last test.
-
-  Args:
-    item: the test.
-    nextitem: the one after it, or None.
-  """
-  result = yield
-  if nextitem is not None and _case(nextitem) != _case(item):
-    graphs.forget(item.module)
-  return result
