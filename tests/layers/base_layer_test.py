@@ -17,6 +17,21 @@ def test_common_dtype():
     base_layer.common_dtype(['float64', 'float32', 'float64'], 'g')
 
 
+@pytest.mark.parametrize('name, expected', [
+    (None, ['a:0', 'b:0']), ('state', ['state:0', 'state:0'])])
+def test_names_of_variables(name, expected):
+  def make():
+    with base_layer.variables_named(name), tf.name_scope('scope'):
+      return [tf.Variable(0.0, name=own) for own in 'ab']
+
+  assert [v.name for v in make()] == expected
+  assert [v.name for v in make()] == expected
+  with tf.Graph().as_default():
+    assert [v.name for v in make()] == ['scope/a:0', 'scope/b:0']
+  with tf.name_scope('scope'):
+    assert tf.Variable(0.0, name='a').name == 'scope/a:0'
+
+
 def test_checkpoints_find_tracked_parts(tmp_path):
   def make():
     chain = layers.Chain([layers.ActNorm(), layers.ActNorm()])

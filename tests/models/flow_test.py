@@ -198,6 +198,37 @@ def test_saving_norms_changes_no_result():
     assert layer.save_norms() == 0
 
 
+def test_norms_are_those_of_one_core(two_cores):
+  case = cases.MODELS['flow']
+  model, expected = case.make(), case.make()
+  model.save_norms()
+  for layer in expected.constrained_layers:
+    layer.save_norms()
+  assert len(model.constrained_layers) > 2
+  for a, b in zip(model.variables, expected.variables, strict=True):
+    np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_norms_within_a_graph(two_cores):
+  model = cases.MODELS['flow'].make()
+  before = [v.numpy() for v in model.variables]
+  save = tf.function(model.save_norms, autograph=False)
+  save.get_concrete_function()
+  for variable, value in zip(model.variables, before, strict=True):
+    np.testing.assert_array_equal(variable.numpy(), value)
+  save()
+  for layer in model.constrained_layers:
+    assert layer.save_norms() == 0
+
+
+def test_tensorflow_knows_variables_by_their_own_names():
+  model = cases.MODELS['flow'].make()
+  names = {v.value.name for v in model.variables}
+  assert names >= {'kernel:0', 'bias:0', 'v:0', 'log_scale:0'}
+  assert not any('/' in name for name in names)
+  assert len({v.path for v in model.variables}) == len(model.variables) > 10
+
+
 @pytest.mark.parametrize('name', ['flow', 'flow_hybrid', 'flow_of_chain'])
 def test_initialize_sets_everything_that_depends_on_data(name):
   case = cases.MODELS[name]

@@ -214,3 +214,10 @@ def test_noise_and_moving_means_resume_bit_for_bit(tmp_path, data_dir):
   # One at the initialisation, and one a step.
   assert counts == [5] and whole.sample_images(
       whole.model, 3).shape == (3, 8, 8, 1)
+
+
+def test_names_of_what_training_keeps(data_dir):
+  learner = trainer_lib.Learner(_config(data_dir))
+  optimizer = [v.value.name for v in learner.optimizer.variables]
+  assert len(optimizer) > 20 and set(optimizer[2:]) == {'state:0'}
+  assert {v.name for v in learner.ema.averages} == {'average:0'}

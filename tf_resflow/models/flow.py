@@ -69,8 +69,9 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData,
     self._embedding = embedding
     embedded = self.embedding.compute_output_shape((None, *self.event_shape))
     self.latent_size = math.prod(embedded[1:])  # `event_size`, with noise.
-    base_layer.build_once(self.embedding, (None, *self.event_shape))
-    base_layer.build_once(bijection, embedded)
+    with base_layer.variables_named():
+      base_layer.build_once(self.embedding, (None, *self.event_shape))
+      base_layer.build_once(bijection, embedded)
     self.bijection = bijection
     self.classifier = classifier
     self.built = True
@@ -320,8 +321,11 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData,
 
   def save_norms(self) -> None:
     """Stores the norms of the present kernels; saves time only."""
-    for layer in self.constrained_layers:
-      layer.save_norms()
+    # Graphs are of one thread.
+    for _ in numerics.cores.map_parallel(
+        lambda layer: layer.save_norms(), self.constrained_layers,
+        max_parallel=None if tf.executing_eagerly() else 1):
+      pass
 
   def lipschitz_bounds(
       self, certify: bool = True) -> list[block_bound.BlockBound]:

@@ -67,7 +67,8 @@ def map_parallel(
   """Applies a function to items, to several at once where cores allow it.
 
   Python has one thread for each, so the function should spend its time in
-  TensorFlow, and trace nothing.
+  TensorFlow: tracing goes on in one of them at a time. What threads have for
+  themselves, such as a `tf.distribute` scope or a graph, they start without.
 
   Args:
     function: of one item.

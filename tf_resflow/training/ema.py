@@ -57,12 +57,13 @@ class ExponentialMovingAverage(tf.Module):
     super().__init__(name='ema')
     self._variables = [v.value for v in model.trainable_variables]
     self._decay = decay
-    # Every replica assigns the same value.
+    # Every replica assigns the same value. Names cost memory, see
+    # `base_layer.variables_named`.
     self.averages = [
         tf.Variable(
-            v, trainable=False, name=f'average_{i}',
+            v, trainable=False, name='average',
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
-        for i, v in enumerate(self._variables)
+        for v in self._variables
     ]
 
   def reset(self) -> None:

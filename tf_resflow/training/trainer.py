@@ -10,6 +10,7 @@ from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import models
+from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import invertible_matrix
 from tf_resflow.training import best_checkpoint
 from tf_resflow.training import checkpoints
@@ -123,7 +124,8 @@ class Learner:
     with self.strategy.scope():
       self.model = config.model.build()
       self.optimizer = optimizers.make_optimizer(config.optimizer)
-      self.optimizer.build(self.model.trainable_variables)
+      with base_layer.variables_named('state'):
+        self.optimizer.build(self.model.trainable_variables)
       self.ema = ema_lib.ExponentialMovingAverage(
           self.model, config.optimizer.ema_decay)
     self.objective = objectives.objective_of(
