@@ -102,7 +102,7 @@ def build_once(layer: keras.layers.Layer, input_shape: Sequence) -> None:
 
 def variables_named(
     name: str | None = None) -> contextlib.AbstractContextManager[None]:
-  """Inside, TensorFlow calls new variables alike, whatever holds them.
+  """Inside, TensorFlow names new variables without the layers that hold them.
 
   For every name that it has not seen TensorFlow compiles a kernel, which takes
   half a millisecond and 39 KB: for the weights, moments and averages of a flow
