@@ -9,6 +9,7 @@ from typing import Any, Self
 from tf_resflow import errors
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import registries
+from tf_resflow.configuration import renamed
 
 MADE_BY_0_1 = 'It was made by version 0.1.0 of tf_resflow, which reads it.'
 
@@ -121,6 +122,7 @@ def model_from_json(text: str, file: str = 'model.json') -> ModelConfig:
     if not is_object or 'truncation' in values:
       raise errors.FormatError(
           MADE_BY_0_1 if is_object else 'It is no JSON object.')
+    values = renamed.present_fields(values)
     config_class = registries.MODELS.get(values.pop('model', None))
     names = [f.name for f in config_class.fields()]
     for name in values:

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow.configuration import renamed
 
 _DTYPES = ('float32', 'float64')
 
@@ -36,12 +37,24 @@ def configured(cls: type) -> type:
     return cls(**{
         name: value if isinstance(value, str) else
         keras.saving.deserialize_keras_object(value)
-        for name, value in config.items()})
+        for name, value in renamed.present_arguments(
+            cls.__name__, config).items()})
 
   if 'get_config' not in vars(cls):
     cls.get_config = get_config
   cls.from_config = classmethod(from_config)
+  for old in renamed.old_classes(cls.__name__):
+    keras.saving.get_custom_objects()[f'tf_resflow>{old}'] = _renamed(cls, old)
   return keras.saving.register_keras_serializable('tf_resflow')(cls)
+
+
+def _renamed(cls, old):
+  """Returns what Keras makes layers of that were stored under an old name."""
+  def from_config(config):
+    renamed.warn('class', old, cls.__name__)
+    return cls.from_config(config)
+
+  return type(old, (), {'from_config': staticmethod(from_config)})
 
 
 class BaseLayer(keras.layers.Layer):

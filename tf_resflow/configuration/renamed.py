@@ -1,0 +1,73 @@
+"""Names that stand in stored files and have been replaced, from old to new.
+
+Flagfiles, `model.json` and Keras files are read with the old names, and a
+warning names the new ones. Python names and flags that are typed are not
+translated.
+
+To rename a field, a registered name, a class or an argument of a constructor,
+change it and add a line here: files that exist stay readable.
+"""
+
+from collections.abc import Mapping
+import logging
+from typing import Any
+
+_logger = logging.getLogger(__name__)
+
+# Fields of configurations, and so flags.
+FIELDS: dict[str, str] = {}
+# Names of types, which registries hold, by the present name of their field. The
+# options behind one (`name:options`) stay.
+VALUES: dict[str, dict[str, str]] = {}
+# Classes of Keras files.
+CLASSES: dict[str, str] = {}
+# Arguments of constructors, by the present name of their class.
+ARGUMENTS: dict[str, dict[str, str]] = {}
+
+
+def warn(noun: str, old: str, new: str) -> None:
+  """Says that a stored name was read, and what it is now."""
+  _logger.warning('The %s %s is called %s now.', noun, old, new)
+
+
+def _present(names: Mapping[str, str], name: str, noun: str) -> str:
+  if name not in names:
+    return name
+  warn(noun, name, names[name])
+  return names[name]
+
+
+def _present_value(field: str, value: Any) -> Any:
+  if not isinstance(value, str) or field not in VALUES:
+    return value
+  name, *options = value.split(':', 1)
+  return ':'.join([_present(VALUES[field], name, field), *options])
+
+
+def present_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns stored values of fields under their present names."""
+  return {(field := _present(FIELDS, name, 'field')): _present_value(
+      field, value) for name, value in values.items()}
+
+
+def present_flag(argument: str) -> str:
+  """Returns a stored `--flag=value` or `--noflag` as it is written now."""
+  if not argument.startswith('--'):
+    return argument
+  name, equals, value = argument[2:].partition('=')
+  negation = 'no' if not equals and name.removeprefix('no') in FIELDS else ''
+  field = _present(FIELDS, name.removeprefix(negation), 'flag')
+  return f'--{negation}{field}{equals}{_present_value(field, value)}'
+
+
+def present_arguments(
+    class_name: str, config: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the stored arguments of a constructor under their present names."""
+  names = ARGUMENTS.get(class_name, {})
+  return {_present(names, name, f'argument of {class_name}'): value
+          for name, value in config.items()}
+
+
+def old_classes(class_name: str) -> list[str]:
+  """Returns the names that a class had."""
+  return [old for old, new in CLASSES.items() if new == class_name]
