@@ -3,7 +3,7 @@
 import setuptools
 
 # The stack that is tested together; every import of the package and of bin/
-# must appear here or in an extra (tests/build_files_test.py checks it).
+# must appear here or in an extra (tests/setup_test.py checks it).
 INSTALL_REQUIRES = [
   'absl-py>=2.1,<3',
   # tfds imports it without declaring it.

@@ -212,32 +212,6 @@ def test_memory_modes_agree_for_the_condition(memory):
       1e-6 < error)
 
 
-@pytest.mark.parametrize('is_eager', [True, False])
-@_EACH_BLOCK
-def test_one_condition_for_all_equals_its_copies(kind, is_eager):
-  make, event_shape = _BLOCKS[kind]
-  block = make()
-  x, condition = _inputs(event_shape)
-
-  def evaluate(condition):
-    with tf.GradientTape() as tape:
-      tape.watch(condition)
-      y, log_det = block.forward_and_log_det(x, condition=condition, seed=2)
-      loss = tf.reduce_sum(y) + tf.reduce_sum(log_det)
-    gradient = tape.gradient(loss, condition)
-    return [y, log_det, block.inverse(x, condition=condition),
-            tf.reduce_sum(tf.reshape(gradient, [-1, 4]), axis=0)]
-
-  if not is_eager:
-    evaluate = tf.function(evaluate, autograph=False)
-  copies = evaluate(tf.repeat(condition[:1], 3, axis=0))
-  for one in (condition[0], condition[:1]):
-    for a, b in zip(evaluate(one), copies, strict=True):
-      np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
-  others = evaluate(condition)
-  assert np.abs(others[0] - copies[0]).max() > 1e-2
-
-
 def test_the_network_is_evaluated_once_per_pass():
   """Not per block, per term of a series or per step of a solve."""
   calls = []

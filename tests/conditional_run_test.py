@@ -1,7 +1,4 @@
-"""Runs that learn p(x|c): steps, parts, replicas, and going on.
-
-As in step_test.py replicas are compared in float64 and with SGD.
-"""
+"""Runs that learn p(x|c): steps, parts, and going on."""
 
 import dataclasses
 import math
@@ -11,7 +8,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests import replicas
 from tests.training import runs
 from tf_resflow import configuration
 from tf_resflow import errors
@@ -117,18 +113,6 @@ def test_labels_may_be_absent():
   assert found == expected
 
 
-def test_gradients_compile_under_xla():
-  _, step = _make_step(_LABELS)
-  _, compiled = _make_step(_LABELS, jit_compile=True)
-  arguments = _batch(_LABELS), tf.constant(2, tf.int32)
-  values, gradients = step.reduced_gradients(*arguments)
-  found_values, found = compiled.reduced_gradients(*arguments)
-  np.testing.assert_allclose(
-      found_values['bits_per_dim'], values['bits_per_dim'], rtol=1e-10)
-  # Singular vectors, converged to a tolerance, carry rounding further.
-  _assert_close(found, gradients, 1e-6)
-
-
 @pytest.mark.parametrize('spec', ['cross_entropy', 'hybrid:0.5'])
 def test_classifiers_of_conditional_flows(spec):
   model = models.ResidualFlowConfig(
@@ -177,75 +161,6 @@ def test_moving_means_are_those_given_the_condition(config, num_parts):
 
   _assert_close(found, after(condition), 1e-9)
   assert np.abs(found[0] - after(condition[::-1])[0]).max() > 1e-6
-
-
-# Two replicas on the same global batch.
-
-
-class _Run:
-  """A model and its step, on one replica or two."""
-
-  def __init__(self, config, num_replicas, num_parts):
-    self.strategy = (
-        tf.distribute.OneDeviceStrategy('/cpu:0') if num_replicas == 1 else
-        replicas.two_replicas())
-    with self.strategy.scope():
-      self.model = config.build('float64')
-      optimizer = keras.optimizers.SGD(0.05)
-      optimizer.build(self.model.trainable_variables)
-    self._num_parts = num_parts
-    training.initialize(
-        self.model, self.strategy, self._shared(_batch(config)))
-    self.initial = self._values()
-    _disturb(self.model)
-    step = training.TrainStep(
-        self.model, optimizer, objectives.BitsPerDim(), seed=3,
-        accumulation_steps=num_parts)
-    self._step_fn = tf.function(
-        lambda batch, t: self.strategy.run(step, args=(batch, t)),
-        autograph=False)
-    self._config = config
-
-  def _shared(self, batch):
-    """Part i of the batch is the union of the replicas' parts i."""
-    if self.strategy.num_replicas_in_sync == 1:
-      return batch
-
-    def halves(tensor):
-      parts = [tf.split(part, 2) for part in tf.split(tensor, self._num_parts)]
-      return replicas.per_replica(*(
-          tf.concat([part[i] for part in parts], axis=0) for i in range(2)))
-
-    return training.Batch(*map(halves, batch))
-
-  def _values(self):
-    """Returns all but singular vectors: those have any sign."""
-    return [v.numpy() for v in self.model.variables
-            if v.trainable or v.name == 'moving_mean']
-
-  def train(self):
-    """Returns the bits/dim of five steps, and what is learned then."""
-    bits = []
-    for t in range(5):
-      metrics = self._step_fn(
-          self._shared(_batch(self._config, seed=t)), tf.constant(t, tf.int64))
-      bits.append(float(self.strategy.experimental_local_results(
-          metrics['bits_per_dim'])[0]))
-    return bits, self._values()
-
-
-@pytest.mark.parametrize(
-    'config, num_parts', [(_LABELS, 2), (_NUMBERS, 1)],
-    ids=['labels', 'numbers'])
-def test_two_replicas_equal_one(config, num_parts):
-  config = dataclasses.replace(config, moving_mean=True)
-  one, two = (_Run(config, num, num_parts) for num in (1, 2))
-  _assert_close(two.initial, one.initial, 1e-10)
-  (one_bits, expected), (two_bits, found) = one.train(), two.train()
-  np.testing.assert_allclose(two_bits, one_bits, rtol=1e-8)
-  _assert_close(found, expected, 1e-7)
-  assert max(np.max(np.abs(a - b)) for a, b in zip(
-      expected, one.initial, strict=True)) > 0.1
 
 
 # Whole runs.

@@ -88,13 +88,6 @@ def test_example(name, folder, monkeypatch):
   assert not report, '\n' + report
 
 
-def test_a_wrong_example_fails():
-  parser = doctest.DocTestParser()
-  for text in ('>>> 1 + 1\n3\n', '>>> missing_name\n'):
-    assert run(parser.get_doctest(text, {}, 'wrong', None, None))
-  assert not run(parser.get_doctest('>>> 1 + 1\n2\n', {}, 'right', None, None))
-
-
 def test_code_in_docstrings_is_an_example():
   """A section `Example:` or a fence without `>>>` would not be run."""
   finder = doctest.DocTestFinder(exclude_empty=True)
@@ -145,21 +138,3 @@ def test_public_methods_have_docstrings():
       if inspect.isclass(value) and value.__module__ == module.__name__ and
       not name.startswith('_') for method in undocumented(value)]
   assert not missing, f'no docstring: {missing}'
-
-
-def test_a_method_without_a_docstring_is_found():
-  class Layer(keras.layers.Layer):
-    def call(self, x):
-      return x
-
-    def documented(self):
-      """Returns None."""
-
-    def bare(self):
-      pass
-
-    @property
-    def size(self):
-      return 1
-
-  assert undocumented(Layer) == ['bare', 'size']

@@ -94,7 +94,9 @@ def run(page: pathlib.Path, stand_alone=False, names=(), is_short=False):
     The names that the last block left.
   """
   scope = dict(names)
-  for line, code in python_blocks(page.read_text()):
+  blocks = python_blocks(page.read_text())
+  assert blocks, f'{page} has no block of Python.'
+  for line, code in blocks:
     if stand_alone:
       scope = dict(names)
     if is_short:

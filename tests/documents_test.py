@@ -10,7 +10,6 @@ import shlex
 import subprocess
 import sys
 
-from absl import flags
 import matplotlib
 import numpy as np
 import pytest
@@ -120,39 +119,6 @@ def test_the_density_of_the_tfp_page_has_thirty_lines():
   assert len([line for line in code.splitlines() if line]) <= 30
 
 
-_TEXT = """One.
-```python
-num_steps = 500
-count = sum(1 for _ in range(num_steps))
-```
-```bash
-exit 1
-```
-```python
-total = count + given
-```
-"""
-
-
-def test_blocks_run_in_turn_and_shortened(folder):
-  page = folder / 'page.md'
-  page.write_text(_TEXT)
-  assert documents.run(page, names={'given': 1})['total'] == 501
-  short = documents.run(page, names={'given': 1}, is_short=True)
-  assert short['total'] == 3
-  with pytest.raises(NameError, match='count'):
-    documents.run(page, names={'given': 1}, stand_alone=True)
-
-
-def test_a_failing_block_names_its_line(folder):
-  page = folder / 'page.md'
-  page.write_text(_TEXT)
-  with pytest.raises(NameError, match='given') as error:
-    documents.run(page)
-  frame = error.traceback[-1]
-  assert (str(frame.path), frame.lineno + 1) == (str(page), 10)
-
-
 def parse(tool, arguments):
   """Takes the values of all flags, and checks those of a run."""
   assert tool in runner.TOOLS
@@ -196,31 +162,3 @@ def test_flags_of_calls(call, monkeypatch):
 
 def test_every_tool_is_called_somewhere():
   assert {call.tool for call in calls()} == set(runner.TOOLS)
-
-
-@pytest.mark.parametrize('call, error', [
-    (('paint', ()), AssertionError),
-    (('train', ('--log_det=exact',)), flags.Error),
-    (('train', ('--estimator=guess',)), ValueError),
-    (('train', ('--num_blocks=x',)), ValueError),
-    (('sample', ('--num_samples=0',)), ValueError),
-    (('evaluate', ('--flagfile=none.flags',)), ValueError)])
-def test_parsing_sees_what_is_wrong(call, error):
-  with pytest.raises(error):
-    parse(*call)
-
-
-def test_calls_are_found():
-  text = """
-bin/train --a=1
-```bash
-pip install x && \\
-  .venv/bin/tf_resflow train --b=1 # no --c
-.venv/bin/python bin/fid --d="1 2" | tee x.json > y
-.venv/bin/pip freeze
-curl -d '{"a
-b": "}'
-```
-"""
-  assert documents.commands(text) == [
-      ('train', ('--b=1',)), ('fid', ('--d=1 2',))]

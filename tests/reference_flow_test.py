@@ -164,21 +164,6 @@ def test_number_of_parameters_of_the_published_models(changes, count):
       if entry.name in names)
 
 
-@pytest.mark.parametrize('changes, error', [
-    ({'batchnorm': True}, NotImplementedError),
-    ({'dropout': 0.1}, NotImplementedError),
-    ({'padding': 1}, NotImplementedError),
-    ({'block': 'coupling', 'logit_transform': False}, ValueError),
-    ({'vnorms': '222'}, ValueError),
-    ({'imagesize': 9}, ValueError),
-    ({'imagesize': 3}, ValueError),
-])
-def test_refuses_what_it_does_not_compute(changes, error):
-  arguments = reference_flow.default_arguments(**{**_TINY, **changes})
-  with pytest.raises(error):
-    reference_flow.make_state(arguments, seed=0)
-
-
 def test_couplings_move_what_they_do_not_pass_and_take_turns():
   arguments = reference_flow.default_arguments(
       **{**_TINY, 'block': 'coupling', 'nblocks': '2-2'})

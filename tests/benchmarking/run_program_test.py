@@ -8,7 +8,6 @@ import sys
 import numpy as np
 import pytest
 
-from tests import build_files
 from tf_resflow.benchmarking import run_program
 
 _TEXT = """module @m {
@@ -30,12 +29,6 @@ def prefix_fixture(tmp_path):
   np.savez(tmp_path / 'step.npz', np.float32([[1, 2, 0], [0, 0, 2]]),
            np.float32([[1], [1], [2]]), np.int64(2**40 + 1))
   return str(tmp_path / 'step')
-
-
-def test_it_needs_jax_and_numpy_alone():
-  path = build_files.ROOT / 'tf_resflow/benchmarking/run_program.py'
-  assert build_files.dependencies([path], build_files.ROOT) == {
-      '@pypi//jax', '@pypi//numpy'}
 
 
 def test_one_json_line(prefix, tmp_path):

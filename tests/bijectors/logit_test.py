@@ -5,7 +5,6 @@ import pytest
 import tensorflow as tf
 
 from tf_resflow import bijectors
-from tf_resflow import errors
 from tf_resflow import layers
 
 
@@ -16,8 +15,3 @@ def test_values_are_those_of_the_layer(alpha):
   y, log_det = layers.Logit(alpha, dtype='float64').forward_and_log_det(x)
   np.testing.assert_array_equal(bijector.forward(x), y)
   np.testing.assert_array_equal(bijector.forward_log_det_jacobian(x), log_det)
-
-
-def test_refuses_alpha():
-  with pytest.raises(errors.InvalidValueError, match='alpha=0.5: expected'):
-    bijectors.Logit([2], alpha=0.5)

@@ -222,10 +222,3 @@ def test_certificate():
   asserted = bijectors.ResidualBlock(
       keras.layers.Dense(3), lipschitz_bound=0.5, event_shape=[3])
   assert asserted.certificate() == (0.5, ('asserted',), 2.0)
-
-
-def test_takes_specs():
-  bijector = bijectors.ResidualBlock(
-      make_g(), event_shape=[3], estimator='fixed:3', solver='banach')
-  assert bijector.layer.estimator == numerics.FixedTruncation(3)
-  assert bijector.layer.solver == numerics.Banach()

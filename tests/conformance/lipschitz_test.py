@@ -151,8 +151,9 @@ def test_shapes_are_those_that_are_stated(name):
 
 
 @pytest.mark.parametrize('dtype', ['float16', 'bfloat16', 'mixed_float16'])
-@pytest.mark.parametrize('name', cases.LIPSCHITZ | cases.BIJECTIONS)
+@pytest.mark.parametrize('name', ['elu', 'spectral_dense', 'act_norm_image'])
 def test_refuses_low_precision_in_one_line(name, dtype):
+  """`BaseLayer` does, from which all layers derive."""
   with pytest.raises(errors.InvalidValueError, match=(
       rf'^dtype=(mixed_)?{dtype.removeprefix("mixed_")}: expected float32 or '
       'float64')) as error:

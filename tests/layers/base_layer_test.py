@@ -1,11 +1,9 @@
 """What all layers share."""
 
-import numpy as np
 import pytest
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow import layers
 from tf_resflow.layers import base_layer
 
 
@@ -30,29 +28,3 @@ def test_names_of_variables(name, expected):
     assert [v.name for v in make()] == ['scope/a:0', 'scope/b:0']
   with tf.name_scope('scope'):
     assert tf.Variable(0.0, name='a').name == 'scope/a:0'
-
-
-def test_checkpoints_find_tracked_parts(tmp_path):
-  def make():
-    chain = layers.Chain([layers.ActNorm(), layers.ActNorm()])
-    chain.build((None, 3))
-    return chain
-
-  source, target = make(), make()
-  source(tf.random.stateless_normal([8, 3], [0, 1]))
-  path = tf.train.Checkpoint(layer=source).write(str(tmp_path / 'ckpt'))
-  tf.train.Checkpoint(layer=target).read(path).assert_consumed()
-  for a, b in zip(source.variables, target.variables, strict=True):
-    np.testing.assert_array_equal(a.numpy(), b.numpy())
-
-
-def test_a_frozen_copy_does_not_follow():
-  norm = layers.ActNorm()
-  x = tf.random.stateless_normal([8, 3], [0, 1])
-  y = norm(x)
-  copy = base_layer.frozen_copy(norm)
-  norm.bias.assign_add(tf.ones([3]))
-  np.testing.assert_array_equal(copy(x), y)
-  assert copy.name == norm.name and copy.is_initialized
-  elu = layers.ELU()
-  assert base_layer.frozen_copy(elu) is elu

@@ -238,16 +238,6 @@ def test_initialize_sets_everything_that_depends_on_data(name):
   assert model.is_initialized
 
 
-def test_log_prob_and_logits_come_from_one_pass():
-  case = cases.MODELS['flow_hybrid']
-  model, x = case.make(), case.inputs()
-  model.initialize(x)
-  log_prob, logits = model.log_prob_and_logits(x, seed=1)
-  np.testing.assert_allclose(log_prob, model.log_prob(x, seed=1), rtol=1e-6)
-  np.testing.assert_allclose(logits, model.classify(x), rtol=1e-5, atol=1e-6)
-  assert logits.shape == [4, 3]
-
-
 def test_refuses_what_the_flow_has_not():
   model = cases.MODELS['vector_flow'].make()
   x = tf.zeros([2, 3])

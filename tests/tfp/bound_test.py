@@ -75,8 +75,3 @@ def test_200_steps_through_log_prob_and_optimizer_alone(optimizer_class):
   for layer, shape in parts:
     bound = layer.certificate(target=1.0).bound
     assert operators.true_norm(layer, shape) <= bound < 1.0
-
-
-def test_a_copy_of_act_norm_shares_its_weights():
-  bijector = bijectors.ActNorm([3])
-  assert bijector.copy(name='other').layer is bijector.layer

@@ -73,7 +73,7 @@ class LayerBijector(flow_bijector.FlowBijector):
           name=name)
 
   @classmethod
-  def _parameter_properties(cls, dtype):
+  def _parameter_properties(cls, dtype) -> dict[str, Any]:
     return {}
 
   def _flatten_batch(self, x, event_ndims, condition=None):

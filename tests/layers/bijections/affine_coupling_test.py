@@ -64,15 +64,6 @@ def test_a_shape_of_its_own_is_a_view_of_the_event():
 
 
 @pytest.mark.parametrize('name', _NAMES)
-def test_round_trip_in_double_precision(name):
-  case = cases.BIJECTIONS[name]
-  coupling, x = case.make('float64'), case.inputs('float64')
-  y = coupling.forward_and_log_det(x)[0]
-  assert np.abs(y - x).max() > 0.1
-  np.testing.assert_allclose(coupling.inverse(y), x, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize('name', _NAMES)
 def test_gradients_against_differences(name):
   case = cases.BIJECTIONS[name]
   coupling, x = case.make('float64'), case.inputs('float64', batch_size=2)

@@ -65,14 +65,6 @@ def test_a_given_start_is_part_of_the_configuration():
 
 
 @pytest.mark.parametrize('name', _NAMES)
-def test_round_trip_in_double_precision(name):
-  case = cases.BIJECTIONS[name]
-  linear, x = case.make('float64'), case.inputs('float64')
-  y = linear.forward_and_log_det(x)[0]
-  np.testing.assert_allclose(linear.inverse(y), x, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize('name', _NAMES)
 def test_gradients_against_differences(name):
   """Of both directions and of the log-determinant, in the trained numbers."""
   case = cases.BIJECTIONS[name]

@@ -86,36 +86,6 @@ def test_large_batches_are_called_in_parts(
       [batch_size % 3] if batch_size % 3 or not batch_size else [])
 
 
-def test_exact_average_over_probes_is_the_log_det():
-  """Probes sqrt(D) e_i, and a truncation whose remainder is small."""
-  block = make_block('float64', estimator=numerics.FixedTruncation(200))
-  x = inputs('float64')
-  exact = block.forward_and_log_det(x, estimator=numerics.Exact())[1]
-  estimates = []
-  for i in range(3):
-    probe = np.sqrt(3.0) * tf.one_hot([i] * 4, 3, dtype=tf.float64)
-    draw = numerics.Draw(tf.constant(200), probe)
-    estimates.append(block.transform(x, draw=draw).log_det)
-  np.testing.assert_allclose(np.mean(estimates, axis=0), exact, atol=1e-10)
-  assert np.abs(estimates[0] - exact).max() > 1e-3
-
-
-def test_roulette_is_unbiased():
-  block = make_block(
-      estimator=numerics.RussianRoulette(
-          numerics.Geometric(0.2), num_exact_terms=4))
-  x = inputs(batch_size=1)
-  exact = block.forward_and_log_det(x, estimator=numerics.Exact())[1]
-  draws = 4000
-  estimates = tf.function(lambda seeds: tf.map_fn(
-      lambda s: block.forward_and_log_det(x, seed=s)[1][0], seeds,
-      fn_output_signature=tf.float32))(
-          tf.stack([tf.range(draws), tf.ones(draws, tf.int32)], axis=1))
-  error = np.std(estimates) / np.sqrt(draws)
-  assert abs(np.mean(estimates) - exact[0]) < 4 * error
-  assert error < 0.02
-
-
 def gradients(block, x, log_det_weights):
   with tf.GradientTape() as tape:
     tape.watch(x)
@@ -123,22 +93,6 @@ def gradients(block, x, log_det_weights):
     loss = tf.reduce_sum(tf.sin(y)) + tf.reduce_sum(log_det_weights * log_det)
   variables = [v.value for v in block.trainable_variables]
   return [log_det, *tape.gradient(loss, [x, *variables])]
-
-
-@pytest.mark.parametrize('dtype, rtol', [('float32', 1e-4), ('float64', 1e-9)])
-def test_memory_modes_agree(dtype, rtol):
-  x = inputs(dtype)
-  results = {}
-  for memory in ('recompute', 'neumann', 'backward_in_forward'):
-    block = make_block(dtype, memory=memory)
-    results[memory] = gradients(block, x, tf.ones([4], dtype))
-  for memory in ('neumann', 'backward_in_forward'):
-    for a, b in zip(results[memory], results['recompute'], strict=True):
-      np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol)
-  # The series differentiated is another estimate of the same gradient.
-  naive = gradients(make_block(dtype, memory='naive'), x, tf.ones([4], dtype))
-  np.testing.assert_allclose(naive[0], results['neumann'][0], rtol=rtol)
-  assert np.abs(naive[1] - results['neumann'][1]).max() > 1e-3
 
 
 def test_estimators_are_values():
@@ -166,17 +120,6 @@ def test_solvers(solver):
   np.testing.assert_allclose(solution.x, x, atol=1e-11)
   residual = np.abs(block(solution.x) - y).max()
   assert residual < 2e-12
-
-
-@pytest.mark.parametrize('is_traced', [False, True])
-def test_inverse_raises_when_it_does_not_converge(is_traced):
-  block = make_block(solver=numerics.Banach(max_steps=2))
-  inverse = tf.function(block.inverse) if is_traced else block.inverse
-  with pytest.raises(tf.errors.InvalidArgumentError, match='did not converge'):
-    inverse(inputs())
-  solution = block.solve_inverse(inputs()).solves[0].solution
-  assert not np.any(solution.converged)
-  assert np.all(solution.residual > 1e-6)
 
 
 @pytest.mark.parametrize(
@@ -280,14 +223,6 @@ def test_refuses_g_of_another_shape():
   with pytest.raises(
       ValueError, match=r'expected events of shape \(3,\).*not \(4,\)'):
     block.build((None, 3))
-
-
-def test_refuses_a_mixture_of_dtypes():
-  g = keras.Sequential([
-      layers.SpectralDense(3, dtype='float64'), layers.SpectralDense(3)])
-  with pytest.raises(
-      ValueError, match='dtype=float32 and float64: expected the same'):
-    layers.ResidualBlock(g)
 
 
 def test_refuses_an_unknown_memory_mode():

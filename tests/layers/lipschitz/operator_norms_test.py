@@ -46,6 +46,16 @@ def test_the_norm_lies_between_the_kinds(
                                found[name].norm, rtol=1e-6)
 
 
+@pytest.mark.parametrize('row, expected', [
+    ([1.0, -1.0], 1.8), ([1.0, 1.0], 2.2)])
+def test_signs_of_the_start_matter_to_a_nonnegative_kernel(row, expected):
+  """From (1, -1) the method stays at a critical point below the norm."""
+  kernel = tf.constant([[1.0, 0.1], [0.1, 1.0]], tf.float64)
+  assert float(operator_norms.ESTIMATE.follow(
+      kernel, tf.constant([row], tf.float64), None, math.inf, 1.0, 1e-12, 100,
+      tf.constant(3)).norm) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize('domain, codomain, expected', [
     (1, 3, operator_norms.CLOSED), (3, math.inf, operator_norms.CLOSED),
     (2, 2, operator_norms.SPECTRAL), (2, 3, operator_norms.UPPER)])

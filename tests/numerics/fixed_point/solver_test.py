@@ -138,19 +138,6 @@ def test_failed_batch_does_not_burn_steps(solver):
   assert num_calls == 1
 
 
-@pytest.mark.parametrize('solver', _SOLVERS.values(), ids=_SOLVERS)
-def test_expansion_is_reported(solver):
-  solver = dataclasses.replace(solver, max_steps=40)
-  y = tf.constant([[0.0], [2.0]], tf.float64)
-  solution = contractions.solve(solver, _kinked, y, x_init=tf.ones_like(y))
-  np.testing.assert_array_equal(solution.converged, [False, True])
-  assert solution.num_steps.numpy()[0] == 40
-  assert solution.residual.numpy()[0] >= 1.0
-  np.testing.assert_allclose(
-      solution.residual, _residual64(_kinked, solution.x, y), rtol=1e-12
-  )
-
-
 @pytest.mark.parametrize('dtype', [tf.float32, tf.float64])
 @pytest.mark.parametrize('solver', _SOLVERS.values(), ids=_SOLVERS)
 def test_eager_graph_and_xla_agree(solver, dtype):
@@ -260,17 +247,6 @@ def test_no_gradient_flows_through_the_solution():
 def test_bad_input_is_refused(call, match):
   with pytest.raises(ValueError, match=match):
     call()
-
-
-@pytest.mark.parametrize(
-    'spec', cases.SOLVERS.values(), ids=cases.SOLVERS)
-@pytest.mark.parametrize('dtype', [tf.float32, tf.float64])
-def test_fields_of_a_solution(spec, dtype):
-  y = tf.ones([3, 2, 5], dtype)
-  solution = numerics.Solver.get(spec).solve(lambda x: 0.5 * x, y)
-  assert solution._fields == ('x', 'num_steps', 'converged', 'residual')
-  assert [(t.shape.as_list(), t.dtype) for t in solution] == [
-      ([3, 2, 5], dtype), ([3], tf.int32), ([3], tf.bool), ([3], dtype)]
 
 
 def _solve_and_check(y):

@@ -1,9 +1,9 @@
 """The adaptive roulette: its law, averaged exactly, and drawn.
 
 Averaged exactly means over every number of terms that the threshold can choose,
-weighted by its probability, until what is left is below 1e-10; and over the
-probes sqrt(D) e_i where the log-determinant is compared. Oracles: matrix powers
-in NumPy, and the log-det of the full float64 Jacobian.
+weighted by its probability, until what is left is below 1e-10. Oracles: matrix
+powers in NumPy, and the log-det of the full float64 Jacobian. Means over probes
+as well are the matter of tests/conformance/estimators_test.
 """
 
 import numpy as np
@@ -32,13 +32,13 @@ def _survival(g_fn, weights, x, probe, estimator):
   return cases.survival(estimator, u)[:, 0]
 
 
-def _average(block, probe, estimator, memory, cotangents, copies=1):
+def _average(block, probe, estimator, memory, cotangents):
   """Expected value and gradients over the threshold."""
   g_fn, weights, x = block
-  u = averages.vectors(g_fn, weights, tf.concat([x] * copies, 0), probe)
+  u = averages.vectors(g_fn, weights, x, probe)
   outcomes = cases.every_threshold(estimator, probe, u)
   return averages.expected(
-      outcomes, estimator, block, cotangents, copies=copies, memory=memory)
+      outcomes, estimator, block, cotangents, memory=memory)
 
 
 def _full_series(g_fn, weights, x, probe, cotangents):
@@ -78,17 +78,6 @@ def test_given_the_probe_it_is_unbiased(kind, name):
   assert np.abs(biased - expected[0]).max() > 1e-6
 
 
-@pytest.mark.parametrize('memory', ['recompute', 'naive'])
-def test_averaged_over_probes_it_is_the_log_det(memory):
-  block = testing.make_block('dense')
-  x = block[2]
-  cotangents = averages.cotangents(x)
-  averages.assert_equal(
-      _average(block, averages.all_probes(x), _ESTIMATORS['default'], memory,
-               cotangents, copies=x.shape[1]),
-      averages.oracle(testing.full_log_det, block, cotangents))
-
-
 def test_drawn_mean_agrees_within_four_standard_errors():
   g_fn, weights, x = testing.make_block('dense', scale=0.9)
   g = numerics.ResidualFunction(g_fn)
@@ -104,51 +93,6 @@ def test_drawn_mean_agrees_within_four_standard_errors():
   exact = testing.full_log_det(g_fn, weights, x)
   assert np.all(np.abs(values.mean(0) - exact) < 4 * stderr)
   assert np.all(stderr < 0.05)
-
-
-@pytest.mark.parametrize('kind', ['dense', 'conv'])
-@pytest.mark.parametrize('max_examples', [None, 2])
-def test_without_batch_dependence_examples_get_what_they_get_alone(
-    kind, max_examples):
-  g_fn, weights, x = testing.make_block(kind)
-  # Examples whose series need few terms and many.
-  x *= tf.reshape(tf.constant([0.1, 1.0, 4.0], x.dtype),
-                  [-1, *[1] * (x.shape.rank - 1)])
-  cotangents = averages.cotangents(x)
-  of_the_batch = numerics.AdaptiveRoulette(0.2, num_exact_terms=1)
-  estimator = of_the_batch.per_example()
-  assert of_the_batch.batch_dependent and not estimator.batch_dependent
-  probe = estimator.draw(x, 3).probe
-  g = numerics.ResidualFunction(g_fn, max_examples=lambda: max_examples)
-
-  def evaluate(estimator, threshold, of):
-    draw = numerics.Draw(tf.constant(threshold, tf.float64), probe[of])
-
-    def fn(weights, x):
-      return numerics.forward_and_log_det(
-          g, weights, x, estimator, draw=draw)
-
-    values = fn(weights, x[of])[1]
-    dx, *dweights = testing.gradients(
-        fn, weights, x[of], [c[of] for c in cotangents])
-    return values, dx, dweights
-
-  differences = []
-  for threshold in (0.9, 0.3, 0.03, 0.001):
-    values, dx, dweights = evaluate(estimator, threshold, slice(None))
-    sums = None
-    for i in range(3):
-      value, dx_alone, dweights_alone = evaluate(
-          of_the_batch, threshold, slice(i, i + 1))
-      np.testing.assert_allclose(values[i], value[0], rtol=1e-12, atol=1e-14)
-      np.testing.assert_allclose(dx[i], dx_alone[0], rtol=1e-10, atol=1e-13)
-      sums = dweights_alone if sums is None else [
-          a + b for a, b in zip(sums, dweights_alone, strict=True)]
-    for a, b in zip(dweights, sums, strict=True):
-      np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
-    together = evaluate(of_the_batch, threshold, slice(None))[0]
-    differences.append(np.abs(values - together).max())
-  assert max(differences) > 1e-3
 
 
 @pytest.mark.parametrize('jit_compile', [False, True])

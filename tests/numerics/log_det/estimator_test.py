@@ -77,16 +77,6 @@ def test_an_estimator_of_ones_own_needs_draw_and_evaluate_only():
   np.testing.assert_array_equal(log_det, [0.0] * 3)
 
 
-@pytest.mark.parametrize('kind', ['dense', 'conv'])
-def test_value_is_that_of_the_map(kind):
-  g_fn, weights, x = testing.make_block(kind)
-  y, log_det = numerics.forward_and_log_det(
-      numerics.ResidualFunction(g_fn), weights, x, numerics.Exact())
-  np.testing.assert_allclose(y, x + g_fn(weights, x), atol=1e-14)
-  np.testing.assert_allclose(
-      log_det, testing.full_log_det(g_fn, weights, x), atol=1e-13)
-
-
 def test_seed_and_draw():
   g_fn, weights, x = testing.make_block('dense')
   g = numerics.ResidualFunction(g_fn)
@@ -101,34 +91,6 @@ def test_seed_and_draw():
       first, log_det(draw=_ESTIMATOR.draw(x, 3)))
   assert np.any(first != log_det(seed=4))
   assert np.any(log_det() != log_det())
-
-
-def test_unknown_batch_size_and_shared_traces():
-  g_fn, weights, x = testing.make_block('conv')
-  g = numerics.ResidualFunction(g_fn)
-
-  @tf.function(input_signature=[tf.TensorSpec([None, 3, 3, 2], tf.float64)])
-  def run(x):
-    with tf.GradientTape() as tape:
-      tape.watch(weights)
-      y, log_det = numerics.forward_and_log_det(
-          g, weights, x, _ESTIMATOR, seed=3)
-    return y, log_det, *tape.gradient(log_det, weights)
-
-  draw = _ESTIMATOR.draw(x, 3)
-
-  def neumann(weights, x):
-    return numerics.forward_and_log_det(
-        g, weights, x, _ESTIMATOR, draw=draw, memory='neumann')
-
-  y, log_det = neumann(weights, x)
-  traced = run(x)
-  np.testing.assert_allclose(traced[0], y, atol=1e-14)
-  np.testing.assert_allclose(traced[1], log_det, atol=1e-14)
-  expected = testing.gradients(
-      lambda w, x: neumann(w, x)[1], weights, x, tf.ones([3], tf.float64))
-  assert testing.relative_error(traced[2:], expected[1:]) < 1e-12
-  assert run(x[:2])[1].shape == [2]
 
 
 def test_equal_blocks_share_one_trace():

@@ -1,8 +1,7 @@
-"""Tests of the roulette of a fixed law: averaged exactly, and by sampling.
+"""Tests of the roulette of a fixed law: its weights, and sampled means.
 
-Averaged exactly means over the probes sqrt(D) e_i and over every N, weighted by
-its probability, until what is left is below 1e-10. Oracle: the log-det of the
-full float64 Jacobian.
+Exact means, over all probes and numbers of terms, are the matter of
+tests/conformance/estimators_test.
 """
 
 import itertools
@@ -17,55 +16,6 @@ from tests.numerics import averages
 from tf_resflow import numerics
 from tf_resflow.numerics import random
 from tf_resflow.numerics.log_det import series as series_lib
-
-_LAWS = {
-    'geometric': (numerics.Geometric(0.6), stats.geom(0.6)),
-    'poisson': (numerics.Poisson(2.0), stats.poisson(2.0)),
-}
-
-
-def _average(block, estimator, num_terms, probabilities):
-  x = block[2]
-  probes = averages.all_probes(x)
-  outcomes = [
-      (numerics.Draw(tf.constant(n, tf.int32), probes), probability)
-      for n, probability in zip(num_terms, probabilities, strict=True)]
-  return averages.expected(
-      outcomes, estimator, block, averages.cotangents(x),
-      copies=x.shape[1:].num_elements())
-
-
-def _num_draws(oracle_law, size=18, radius=0.3):
-  """Smallest M such that leaving out every N > M changes less than 1e-10.
-
-  Term k <= M loses the share P(N > M) / P(N >= k), later terms are lost whole;
-  a term is at most D rho^k.
-  """
-  for m in range(1, 200):
-    k = np.arange(1, m + 1)
-    lost = oracle_law.sf(m) / oracle_law.sf(k - 1) * radius**k
-    if size * (lost.sum() + radius**(m + 1) / (1 - radius)) < 1e-10:
-      return m
-  raise AssertionError('the series decays too slowly')
-
-
-@pytest.mark.parametrize('kind', ['dense', 'conv'])
-@pytest.mark.parametrize('law', _LAWS)
-@pytest.mark.parametrize('num_exact_terms', [0, 2])
-def test_it_is_unbiased(kind, law, num_exact_terms):
-  law, scipy_law = _LAWS[law]
-  estimator = numerics.RussianRoulette(law, num_exact_terms=num_exact_terms)
-  block = testing.make_block(kind)
-  n = np.arange(_num_draws(scipy_law) + 1)
-  actual = _average(block, estimator, num_exact_terms + n, scipy_law.pmf(n))
-  expected = averages.oracle(
-      testing.full_log_det, block, averages.cotangents(block[2]))
-  averages.assert_equal(actual, expected)
-
-  # One N in place of all of them is far off.
-  biased = _average(block, estimator, [num_exact_terms + 2], [1.0])
-  assert np.abs(biased[0] - expected[0]).max() > 1e-6
-  assert testing.relative_error(biased[1], expected[1]) > 1e-6
 
 
 def test_weights_follow_the_theorems():

@@ -7,19 +7,17 @@ claim does not hold.
 """
 
 import argparse
-from collections.abc import Iterator
 import dataclasses
 import math
 import sys
 import time
 
+from matplotlib import figure as figure_lib
 import numpy as np
 import tensorflow as tf
 
-from tests.numerics.norms import induced_cases
 from tests.numerics.norms import induced_oracle
-from tests.numerics.norms import induced_report
-from tf_resflow import errors
+from tf_resflow import numerics
 from tf_resflow.layers.lipschitz import operator_norms
 
 # Tolerance, largest and smallest number of steps: those of layers, of
@@ -30,214 +28,290 @@ _CONVERGED = 1e-4, 200, 20
 _SPECTRAL = 1e-6, 200, 3
 _EXACTLY = 1e-6, 5000, 20
 _NUM_ROWS = (1, 3, 8, 32)
-_NUM_CONVERGED_ROWS = (1, 3, 8, 32, 64)
+_NUM_CONVERGED_ROWS = (*_NUM_ROWS, 64)
 _ROUNDING = 1e-9
 _EXACT = 1e-6
+_MISS = 1e-3
+_GROUPS = {
+    'p < q': lambda record: record.domain < record.codomain,
+    'p = q': lambda record: record.domain == record.codomain,
+    'p > q': lambda record: record.domain > record.codomain}
+
+# Operators. Laws, forms, sizes of kernels and of images go through their lists,
+# whose lengths have no common divisors, so that they meet in all combinations.
+_DENSE_LAWS = ('gaussian', 'nonnegative', 'uniform', 'sparse', 'gaussian',
+               'nonnegative', 'low_rank', 'nonnegative_sparse')
+_FORMS = ('tall', 'wide', 'square')
+_CONV_LAWS = ('gaussian', 'nonnegative', 'uniform', 'gaussian', 'nonnegative')
+_KERNEL_SIZES = ((3, 3), (1, 3), (5, 5), (1, 1))
+# Among them images smaller than the kernels.
+_IMAGES = ((1, 1), (2, 1), (1, 3), (2, 2), (3, 2), (3, 3), (4, 3), (5, 4),
+           (6, 5))
+
+
+def _operator(number):
+  """Returns a kernel and the size of its image, None for a dense one."""
+  index, rng = number // 2, np.random.default_rng([0, number])
+  if number % 2 == 0:
+    law = _DENSE_LAWS[index % len(_DENSE_LAWS)]
+    small, large = sorted(rng.choice(np.arange(2, 25), 2, replace=False))
+    shape = {'tall': (small, large), 'wide': (large, small),
+             'square': (small, small)}[_FORMS[index % len(_FORMS)]]
+    return _kernel(law, shape, rng), None
+  size = _KERNEL_SIZES[index % len(_KERNEL_SIZES)]
+  channels = rng.integers(2, 5, 2) if size == (1, 1) else rng.integers(1, 4, 2)
+  return (_kernel(_CONV_LAWS[index % len(_CONV_LAWS)], (*size, *channels), rng),
+          _IMAGES[index % len(_IMAGES)])
+
+
+def _kernel(law, shape, rng):
+  kernel = rng.normal(size=shape)
+  if law == 'uniform':
+    kernel = rng.uniform(-1.0, 1.0, size=shape)
+  if law == 'low_rank':
+    rank = min(2, min(shape) - 1)
+    kernel = rng.normal(size=[shape[0], rank]) @ rng.normal(
+        size=[rank, shape[1]])
+  if 'sparse' in law:
+    # Three in ten, and one at least.
+    is_kept = rng.random(shape) < 0.3
+    is_kept.flat[rng.integers(is_kept.size)] = True
+    kernel = np.where(is_kept, kernel, 0.0)
+  return np.abs(kernel) if 'nonnegative' in law else kernel
 
 
 @dataclasses.dataclass
-class Record:
+class _Record:
   """What was found for one operator and one pair of orders.
 
-  Attributes:
-    case: the operator.
-    domain: `p`.
-    codomain: `q`.
-    brute: brute force.
-    kind: 'closed', 'spectral' or 'elsewhere'.
-    exact: closed form, spectral norm, or the nonlinear power method from
-      positive rows, where one of them is the norm.
-    signed: the same method from rows of any sign.
-    with_telling: brute force from `induced_oracle.telling_starts` besides,
-      where `exact` exceeded `brute`.
-    estimates: from numbers of rows to estimates, with the settings of layers.
-    converged: the same, with the settings of `norm_estimate`.
-    unattained: by how much, relatively, an estimate differs from `|A x|_q /
-      |x|_p` of the vector that it comes with.
-    upper: upper bound.
+  `exact` is the closed form, the spectral norm, or the nonlinear power method
+  from a positive row, and `signed` that method from rows of any sign. Estimates
+  go by their numbers of rows and whether they have the settings of
+  `norm_estimate`; `unattained` is by how much, relatively, one differs from
+  `|A x|_q / |x|_p` of the vector that it comes with.
   """
 
-  case: induced_cases.Case
+  number: int
+  kernel: np.ndarray
+  spatial_shape: tuple[int, int] | None
   domain: float
   codomain: float
-  brute: float
+  brute: float = 0.0
   kind: str = 'elsewhere'
   exact: float | None = None
   signed: float | None = None
-  with_telling: float | None = None
-  estimates: dict[int, float] = dataclasses.field(default_factory=dict)
-  converged: dict[int, float] = dataclasses.field(default_factory=dict)
+  is_short: bool = False
+  deviation: float = 0.0
+  estimates: dict = dataclasses.field(default_factory=dict)
   unattained: float = 0.0
   upper: float | None = None
 
   @property
-  def pair(self) -> tuple[float, float]:
-    return self.domain, self.codomain
+  def is_nonnegative(self):
+    return bool(np.all(self.kernel >= 0.0))
 
   @property
-  def deviation(self) -> float:
-    """Of what is exact, relative, from brute force."""
-    return abs(self.exact / (self.with_telling or self.brute) - 1.0)
-
-  @property
-  def is_brute_short(self) -> bool:
-    """Whether an estimate exceeds brute force."""
-    return self.known > self.brute * (1.0 + _ROUNDING)
-
-  @property
-  def known(self) -> float:
+  def known(self):
     """The largest quotient known: brute force, or an estimate above it."""
-    return max(self.brute, *self.estimates.values(), *self.converged.values())
+    return max(self.brute, *self.estimates.values())
 
   @property
-  def looseness(self) -> float:
-    """The upper bound over what is known."""
+  def looseness(self):
     return self.upper / self.known
 
-  def shortfall(self, num_rows: int, is_converged: bool = False) -> float:
-    """Returns how far an estimate is below what is known, relatively.
+  def shortfall(self, num_rows, is_converged=False):
+    """How far an estimate is below what is known, relatively."""
+    return 1.0 - self.estimates[num_rows, is_converged] / self.known
 
-    Args:
-      num_rows: of the estimate.
-      is_converged: whether by the settings of `norm_estimate`.
-    """
-    found = self.converged if is_converged else self.estimates
-    return 1.0 - found[num_rows] / self.known
-
-
-def measure(
-    cases: list[induced_cases.Case], num_starts: int = 1000,
-) -> Iterator[Record]:
-  """Yields a record for every case and pair of orders.
-
-  Args:
-    cases: the operators.
-    num_starts: of brute force.
-  """
-  for index, case in enumerate(cases):
-    matrix = case.matrix()
-    for domain, codomain in induced_oracle.PAIRS:
-      record = Record(case, domain, codomain, induced_oracle.brute_force(
-          matrix, domain, codomain, num_starts, seed=index))
-      norm = operator_norms.UPPER.of_orders(domain, codomain)
-      if norm is operator_norms.CLOSED:
-        record.kind = 'closed'
-        record.exact = float(tf.reduce_max(norm.norm(
-            tf.constant(case.kernel), None, case.spatial_shape, domain,
-            codomain)))
-      elif norm is operator_norms.SPECTRAL:
-        record.kind = 'spectral'
-        # As many as layers have.
-        rows = _rows(norm, case, min(3, *matrix.shape), index)
-        record.exact = float(norm.follow(
-            tf.constant(case.kernel), rows, case.spatial_shape, 2.0, 2.0,
-            *_SPECTRAL).norm)
-      else:
-        _measure_elsewhere(record, matrix, index)
-      if (record.exact or 0.0) > record.brute * (1.0 + _EXACT):
-        record.with_telling = induced_oracle.brute_force(
-            matrix, domain, codomain, num_starts, seed=index,
-            further_starts=induced_oracle.telling_starts(matrix, domain))
-      yield record
+  def complaints(self):
+    """The claims that do not hold."""
+    claims = {
+        'exact': self.deviation <= _EXACT,
+        'estimate attained': self.unattained <= _ROUNDING,
+        'upper bound above': self.upper is None or
+                             self.looseness >= 1.0 - _ROUNDING}
+    return [claim for claim, holds in claims.items() if not holds]
 
 
-def _measure_elsewhere(record, matrix, seed):
+def _measure(record, num_starts):
+  """Fills in a record."""
+  kernel, p, q = tf.constant(record.kernel), record.domain, record.codomain
+  operator = numerics.LayerOperator(kernel, record.spatial_shape)
+  matrix = operator.apply(
+      tf.eye(operator.num_inputs, dtype=tf.float64)).numpy().T
+  record.brute = induced_oracle.brute_force(
+      matrix, p, q, num_starts, seed=record.number)
+  norm = operator_norms.UPPER.of_orders(p, q)
+  if norm is operator_norms.CLOSED:
+    record.kind = 'closed'
+    record.exact = float(tf.reduce_max(
+        norm.norm(kernel, None, record.spatial_shape, p, q)))
+  elif norm is operator_norms.SPECTRAL:
+    record.kind = 'spectral'
+    # As many rows as layers have.
+    record.exact = float(norm.follow(
+        kernel, _rows(norm, record, min(3, *matrix.shape)),
+        record.spatial_shape, p, q, *_SPECTRAL).norm)
+  else:
+    _measure_elsewhere(record, matrix)
+  if record.exact is None:
+    return
+  brute = record.brute
+  if record.exact > brute * (1.0 + _EXACT):
+    record.is_short = True
+    brute = induced_oracle.brute_force(
+        matrix, p, q, num_starts, seed=record.number,
+        further_starts=induced_oracle.telling_starts(matrix, p))
+  record.deviation = abs(record.exact / brute - 1.0)
+
+
+def _measure_elsewhere(record, matrix):
   """Fills in estimates and the upper bound."""
-  case, (p, q) = record.case, record.pair
-  norm = operator_norms.ESTIMATE
-  follow = _follower(norm, record)
-  rows = _rows(norm, case, max(_NUM_CONVERGED_ROWS), seed)
-  for found, numbers, settings in (
-      (record.estimates, _NUM_ROWS, _LAYERS),
-      (record.converged, _NUM_CONVERGED_ROWS, _CONVERGED)):
-    for number in numbers:
-      found[number], x = follow(rows[:number], settings)
-      quotient = _quotient(matrix, _over_image(x, record), p, q)
-      record.unattained = max(
-          record.unattained, abs(found[number] / quotient - 1.0))
-  if case.is_nonnegative and p >= q:
-    record.exact, _ = follow(tf.abs(rows[:1]), _EXACTLY)
-    record.signed, _ = follow(rows[:3], _EXACTLY)
-  record.upper = float(operator_norms.UPPER.bound(
-      tf.constant(case.kernel), case.spatial_shape, p, q,
-      np.linalg.norm(matrix, 2)))
-
-
-def _rows(norm, case, num_rows, seed):
-  size = norm.row_size(tf.constant(case.kernel), case.spatial_shape)
-  rows = np.random.default_rng([1, seed]).normal(size=[num_rows, size])
-  return tf.constant(rows / np.linalg.norm(rows, axis=1, keepdims=True))
-
-
-def _follower(norm, record):
-  """Returns `follow(rows, settings)`.
-
-  That is what a layer divides by, and the vector that it comes with.
-  """
-  kernel = tf.constant(record.case.kernel)
-  number = tf.TensorSpec([], tf.float64)
+  norm, p, q = operator_norms.ESTIMATE, record.domain, record.codomain
+  kernel, spatial_shape = tf.constant(record.kernel), record.spatial_shape
+  rows = _rows(norm, record, max(_NUM_CONVERGED_ROWS))
   steps = tf.TensorSpec([], tf.int32)
 
   # Traced once for all numbers of rows and settings.
   @tf.function(input_signature=[
-      tf.TensorSpec([None, norm.row_size(kernel, record.case.spatial_shape)],
-                    tf.float64), number, steps, steps], autograph=False)
-  def follow(rows, tolerance, max_steps, min_steps):
-    result = norm.follow(
-        kernel, rows, record.case.spatial_shape, *record.pair, tolerance,
-        max_steps, min_steps)
+      tf.TensorSpec([None, rows.shape[1]], tf.float64),
+      tf.TensorSpec([], tf.float64), steps, steps], autograph=False)
+  def follow(rows, *settings):
+    result = norm.follow(kernel, rows, spatial_shape, p, q, *settings)
     return result.norm, result.rows[0]
 
-  def as_numbers(rows, settings):
-    found, x = follow(rows, *settings)
-    return float(found), x.numpy()
+  def quotient(x):
+    if spatial_shape and math.prod(kernel.shape[:2]) == 1:
+      # A vector of one pixel; equal pixels attain the factor that is not 1.
+      image = np.zeros([math.prod(spatial_shape), x.size])
+      image[:None if p > q else 1] = x
+      x = image.reshape(-1)
+    return induced_oracle.vector_norms(
+        matrix @ x, q) / induced_oracle.vector_norms(x, p)
 
-  return as_numbers
+  for is_converged, numbers, settings in (
+      (False, _NUM_ROWS, _LAYERS), (True, _NUM_CONVERGED_ROWS, _CONVERGED)):
+    for number in numbers:
+      found, x = follow(rows[:number], *settings)
+      record.estimates[number, is_converged] = float(found)
+      record.unattained = max(
+          record.unattained, abs(float(found) / quotient(x.numpy()) - 1.0))
+  if record.is_nonnegative and p >= q:
+    record.exact = float(follow(tf.abs(rows[:1]), *_EXACTLY)[0])
+    record.signed = float(follow(rows[:3], *_EXACTLY)[0])
+  record.upper = float(operator_norms.UPPER.bound(
+      kernel, spatial_shape, p, q, np.linalg.norm(matrix, 2)))
 
 
-def _over_image(x, record):
-  """The vector for whole images; that of a 1 x 1 kernel is of one pixel."""
-  case = record.case
-  if case.spatial_shape is None or math.prod(case.kernel.shape[:2]) != 1:
-    return x
-  image = np.zeros([math.prod(case.spatial_shape), x.size])
-  # Equal pixels attain the factor where it is not 1.
-  image[:None if record.domain > record.codomain else 1] = x
-  return image.reshape(-1)
+def _rows(norm, record, num_rows):
+  size = norm.row_size(tf.constant(record.kernel), record.spatial_shape)
+  rows = np.random.default_rng([1, record.number]).normal(size=[num_rows, size])
+  return tf.constant(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
-def _quotient(matrix, x, domain, codomain):
-  return induced_oracle.vector_norms(
-      matrix @ x, codomain) / induced_oracle.vector_norms(x, domain)
+def _print_table(title, header, rows):
+  print(f'## {title}\n')
+  for line in header, ['---'] * len(header), *rows:
+    print('| ' + ' | '.join(map(str, line)) + ' |')
+  print()
 
 
-def complaints(records: list[Record]) -> list[str]:
-  """Returns where a claim does not hold, one line each.
+def _share(is_so):
+  return f'{100.0 * np.mean(list(is_so)):.1f}%'
 
-  Args:
-    records: what was measured.
-  """
-  found = []
+
+def _small(number):
+  """A shortfall; what lies below rounding is none."""
+  return '0' if number < 1e-12 else f'{number:.1e}'
+
+
+def _print_exact(records):
+  kinds = {
+      'p = 1 or q = inf': 'closed', '2 -> 2': 'spectral',
+      'nonnegative, p >= q, one positive row': 'elsewhere'}
+  rows = []
+  for name, kind in kinds.items():
+    kept = [r for r in records if r.kind == kind and r.exact is not None]
+    largest = max([r.deviation for r in kept], default=0.0)
+    rows.append((
+        name, len(kept), _small(largest), sum(r.is_short for r in kept)))
+  _print_table(
+      'What is exact',
+      ('', 'norms', 'largest deviation', 'brute force was short'), rows)
+  shortfalls = [1.0 - r.signed / r.exact for r in records if r.signed]
+  num_below = sum(shortfall > 1e-6 for shortfall in shortfalls)
+  print(f'From three rows of any sign instead: {num_below} of '
+        f'{len(shortfalls)} fall short by more than 1e-6, the largest by '
+        f'{_small(max(shortfalls, default=0.0))}.\n')
+
+
+def _print_estimates(records):
+  groups = {
+      name + (', nonnegative' if sign else ''):
+          [r for r in records if is_of(r) and r.is_nonnegative == sign]
+      for name, is_of in _GROUPS.items() for sign in (False, True)}
+
+  def cell(kept, number):
+    layers, converged = (
+        _share(r.shortfall(number, is_converged) > _MISS for r in kept)
+        if (number, is_converged) in kept[0].estimates else ''
+        for is_converged in (False, True))
+    return f'{layers} ({converged})'.strip()
+
+  _print_table(
+      'Share of misses (converged)',
+      ('', 'norms', *_NUM_CONVERGED_ROWS, 'above brute force'), [
+          (name, len(kept), *(cell(kept, n) for n in _NUM_CONVERGED_ROWS),
+           sum(r.known > r.brute * (1.0 + _ROUNDING) for r in kept))
+          for name, kept in (*groups.items(), ('all', records)) if kept])
+  pairs = {}
   for record in records:
-    claims = {
-        'exact': record.exact is None or record.deviation <= _EXACT,
-        'estimate attained': record.unattained <= _ROUNDING,
-        'upper bound above': record.upper is None or
-                             record.looseness >= 1.0 - _ROUNDING}
-    found += [f'{record.case.name}, {record.pair}: not {claim}: {record}'
-              for claim, holds in claims.items() if not holds]
-  return found
+    pairs.setdefault(
+        f'{record.domain:g} -> {record.codomain:g}', []).append(record)
+  shortfalls = {
+      name: [[r.shortfall(n) for r in kept] for n in _NUM_ROWS]
+      for name, kept in pairs.items()}
+  _print_table(
+      'Shortfall: share above 1e-3, median, largest', ('p -> q', *_NUM_ROWS), [
+          (name, *(f'{_share(s > _MISS for s in each)}, '
+                   f'{_small(np.median(each))}, {_small(max(each))}'
+                   for each in found))
+          for name, found in shortfalls.items()])
+  _print_table(
+      'Upper bound / brute force', ('p -> q', 'median', 'largest'), [
+          (name, f'{np.median(each):.3f}', f'{max(each):.3f}')
+          for name, kept in (*pairs.items(), ('all', records))
+          for each in [[r.looseness for r in kept]]])
+
+
+def _draw(records, path):
+  """Draws how loose bounds are, and how often estimates miss."""
+  figure = figure_lib.Figure(figsize=(10, 4), layout='constrained')
+  left, right = figure.subplots(1, 2)
+  groups = {name: [r for r in records if is_of(r)]
+            for name, is_of in _GROUPS.items()}
+  left.hist([[r.looseness for r in kept] for kept in groups.values()], 40,
+            stacked=True, label=list(groups))
+  left.set(xlabel='upper bound / brute force', ylabel='norms',
+           title='How loose the upper bound is')
+  for i, (name, kept) in enumerate(groups.items()):
+    for numbers, is_converged, style, of in (
+        (_NUM_ROWS, False, 'o-', ''),
+        (_NUM_CONVERGED_ROWS, True, 's:', ', converged')):
+      right.plot(numbers, [
+          100.0 * np.mean([r.shortfall(n, is_converged) > _MISS for r in kept])
+          for n in numbers], style, color=f'C{i}', label=name + of)
+  right.set_xscale('log', base=2)
+  right.set_xticks(_NUM_CONVERGED_ROWS, map(str, _NUM_CONVERGED_ROWS))
+  right.set(xlabel='random starts', ylabel='% of norms', ylim=(0.0, None),
+            title='Estimates more than 1e-3 short')
+  for axes in left, right:
+    axes.legend()
+  figure.savefig(path, dpi=100)
 
 
 def main(arguments: list[str] | None = None) -> int:
-  """Measures, prints and draws.
-
-  Args:
-    arguments: of the command line.
-
-  Returns:
-    0, or 1 where a claim does not hold.
-  """
+  """Measures, prints and draws; returns 1 where a claim does not hold."""
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument('--output', default='induced_norms',
                       help='the picture, without .png')
@@ -245,23 +319,24 @@ def main(arguments: list[str] | None = None) -> int:
   parser.add_argument('--num_starts', type=int, default=1000,
                       help='of brute force')
   options = parser.parse_args(arguments)
-  for name in ('num_operators', 'num_starts'):
-    value = getattr(options, name)
-    errors.check(value >= 1, name, value, 'a number from 1')
   start = time.monotonic()
-  records = []
-  cases = induced_cases.make_cases(options.num_operators)
-  total = len(cases) * len(induced_oracle.PAIRS)
-  for record in measure(cases, options.num_starts):
-    records.append(record)
+  records = [
+      _Record(number, *_operator(number), *pair)
+      for number in range(options.num_operators)
+      for pair in induced_oracle.PAIRS]
+  for i, record in enumerate(records, 1):
+    _measure(record, options.num_starts)
     minutes = (time.monotonic() - start) / 60.0
-    sys.stderr.write(f'\r{len(records)} of {total} norms, {minutes:.1f} min')
+    sys.stderr.write(f'\r{i} of {len(records)} norms, {minutes:.1f} min')
   sys.stderr.write('\n')
-  print(induced_report.tables(records))
-  induced_report.draw(records, f'{options.output}.png')
-  found = complaints(records)
-  print(*found, sep='\n', file=sys.stderr)
-  return 1 if found else 0
+  _print_exact(records)
+  estimated = [record for record in records if record.estimates]
+  _print_estimates(estimated)
+  _draw(estimated, f'{options.output}.png')
+  failed = [record for record in records if record.complaints()]
+  for record in failed:
+    print(record.complaints(), record, file=sys.stderr)
+  return 1 if failed else 0
 
 
 if __name__ == '__main__':
