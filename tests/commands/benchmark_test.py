@@ -51,7 +51,8 @@ def test_a_program_of_a_step(tmp_path):
   (line,) = process.stdout.splitlines()
   report = json.loads(line)
   assert {'bits_per_dim', 'gradient_norm', 'num_parameters', 'batch_size',
-          'text_bytes', 'stablehlo', 'per_term', 'optimized_hlo'} <= set(report)
+          'text_bytes', 'arguments_bytes', 'num_arguments', 'num_outputs'
+          } <= set(report)
   assert {path.name for path in tmp_path.iterdir()} == {
       'step.mlir', 'step.npz'}
 
@@ -87,25 +88,23 @@ def test_a_program_that_cannot_be_written(run_tool, tmp_path):
   (line,) = result.stderr.splitlines()
   assert line.endswith(f'expected a prefix of files that can be written. '
                        f'{tmp_path}/step.npz cannot.')
+
+
+@pytest.mark.slow
 def test_advice():
-  """What a run costs, without its data set."""
+  """What a run takes, without its data set."""
   process = processes.run_launcher(
-      'benchmark', '--advise', *_TINY, '--data_dir=/nowhere',
-      '--num_steps=1000000000', '--evaluate_every=500', '--num_validation=20',
-      '--checkpoint_every=1000')
+      'benchmark', '--advise', *_TINY[:-1], '--data_dir=/nowhere',
+      '--num_steps=1000000000')
   assert process.returncode == 0, process.stderr
   (line,) = process.stdout.splitlines()
   report = json.loads(line)
-  step, times = report['train_step_mean_s'], report['times']
+  step = report['train_step_mean_s']
   assert 0.0 < step < report['first_step_s']
-  assert times == {
-      'first step': 1, 'steps': 10**9 - 1, 'validation': 2 * 10**6,
-      'samples': 10**6, 'checkpoints': 10**6 + 1}
-  np.testing.assert_allclose(report['run_hours'] * 3600, (
-      report['first_step_s'] + step * times['steps'] + sum(
-          times[name] * report[f'{name}_s'] for name in (
-              'validation', 'samples', 'checkpoints'))))
-  assert report['left_out'] == []
+  assert report['measured_batch_size'] == report['batch_size'] == 4
+  assert report['num_steps_measured'] * step > 9.0
+  np.testing.assert_allclose(
+      report['run_hours'] * 3600, report['first_step_s'] + step * (10**9 - 1))
   assert 0.0 < report['peak_memory_gb'] < report['memory_gb']
   # Said to people as well, with what to change.
   assert f'{report["num_parameters"]:,}' in process.stderr
@@ -129,8 +128,7 @@ def test_advice():
     (['--advise', '--tasks=train'],
      '--tasks=train: expected no such flag with --advise. That measures a run'),
     (['--advise', '--workdir=/nowhere'], '--workdir=/nowhere: expected no suc'),
-    (['--advise', '--baseline_json=/nowhere'], '--baseline_json=/nowhere: exp'),
-    (['--advise', '--num_repeats=0'], '--num_repeats=0: expected 1 or more w'),
+    (['--advise'], '--num_repeats=2: expected no such flag with --advise. T'),
     (['--workdir=/nowhere'], '/nowhere'),
     (['--inputs=/nowhere.npz'], '--inputs=/nowhere.npz: expected')])
 def test_bad_input_is_one_line(run_tool, arguments, message):

@@ -104,6 +104,9 @@ def test_opens_with_its_row_and_what_to_expect(path):
   assert list(header)[:4] == ['row', 'Expected', 'Cost', 'Parameters']
   for key in ('Expected', 'Cost'):
     assert re.search(r'\d', header[key]), key
+  # How the number was got.
+  assert re.search(r'\bmeasured\b', header['Cost'])
+  assert ('TFLOP' in header['Cost']) == ('counted' in header['Cost'])
 
 
 @_each(_EXPERIMENTS)

@@ -1,23 +1,13 @@
-"""bin/scaling: a prediction, a study with its figure, and what it refuses."""
+"""bin/scaling: a study with its figure, and what it refuses."""
 
 import json
 
 import pytest
 
-from tf_resflow.benchmarking import studies
+from tf_resflow import benchmarking
 
 _TINY = ['--dataset=digits', '--num_blocks=1', '--hidden_channels=4',
          '--num_dense_blocks=0', '--batch_size=4']
-
-
-def test_prediction(run_tool):
-  result = run_tool(
-      'scaling', '--study=prediction', *_TINY, '--num_steps=1000')
-  assert result.status == 0
-  report = json.loads(result.stdout.splitlines()[-1])
-  assert report['num_steps'] == 1000 and report['step_operations'] > 0
-  assert {r['num_devices'] for r in report['predictions']} == {1, 4, 8}
-  assert 'A prediction, not a measurement' in result.stderr
 
 
 def test_memory_measures_processes_and_draws(run_tool, tmp_path, monkeypatch):
@@ -29,7 +19,7 @@ def test_memory_measures_processes_and_draws(run_tool, tmp_path, monkeypatch):
       commands.append((file.read(), options, tasks))
     return {'peak_memory_gb': 1.0 + len(commands)}
 
-  monkeypatch.setattr(studies, 'measure', measure)
+  monkeypatch.setattr(benchmarking, 'measure', measure)
   output = tmp_path / 'memory.png'
   result = run_tool('scaling', '--study=memory', *_TINY, '--terms=10,40',
                     f'--output={output}')
@@ -47,15 +37,13 @@ def test_memory_measures_processes_and_draws(run_tool, tmp_path, monkeypatch):
     (['--study=cost'], '--output=: expected the .png or .svg file of the fig'),
     (['--study=cost', '--output=/nowhere/a.png'], 'There is no folder'),
     (['--study=memory', f'--output={__file__}'], 'expected a name that ends'),
-    (['--study=prediction', '--hybrid'], '--hybrid=true: expected false. The'),
-    (['--study=prediction', '--estimator=adaptive'],
-     '--estimator=adaptive:'),
-    (['--study=prediction', '--output=a.png'], 'A prediction has no figure'),
+    (['--study=cost', '--output={folder}/a.png', '--hybrid'],
+     '--hybrid=true: expected false. The'),
     (['--study=memory', '--output={folder}/a.png', '--terms=1,x'],
      '--terms=1,x: expected whole numbers from 1'),
     (['--study=memory', '--output={folder}/a.png', '--terms=4,4'],
      '--terms=4,4: expected two or more different whole numbers'),
-    (['--study=none'], '--study=none: expected one of cost, memory, predict'),
+    (['--study=none'], '--study=none: expected one of cost, memory'),
     (['--study=memory', '--output={folder}/a.png', '--terms=0,3'],
      '--terms=0,3: expected whole numbers from 1'),
     ([], '--study is missing.'),

@@ -1,141 +1,100 @@
-"""What a run costs on this machine, of measurements of its parts."""
+"""What a run takes on this machine, by some of its steps on noise."""
 
 from collections.abc import Mapping
+import time
 from typing import Any
 
-from tf_resflow import configuration
-from tf_resflow import training
-from tf_resflow.configuration import registries
-from tf_resflow.training import occasions as occasions_lib
+import tensorflow as tf
 
-# Shares of the memory, and seconds, from which on a run is warned of.
-_MEMORY_SHARE = 0.9
-_LONG = 7 * 86400
-# Memory modes, the one that takes least first.
+from tf_resflow import configuration
+from tf_resflow.benchmarking import operations
+from tf_resflow.benchmarking import tasks
+from tf_resflow.configuration import registries
+from tf_resflow.training import trainer
+
+# Seconds that a step is to take, and all together at least; none begins later
+# than the last. A step is expected at this share of the speed of products.
+_STEP_S, _STEPS_S, _LAST_S, _SHARE = 10.0, 10.0, 60.0, 0.4
 _THRIFTY = registries.AGREEING_MEMORY_MODES[0]
 
 
-def predict_run(
+def measure_run(settings: tasks.Settings, start_time: float) -> dict[str, Any]:
+  """Measures steps, on fewer examples where a whole batch would take long.
+
+  Args:
+    settings: the run.
+    start_time: `time.perf_counter()` when the process started.
+  """
+  learner = trainer.Learner(settings.config)
+  parts = settings.config.optimizer.accumulation_steps
+  work = operations.step_work(learner.model, parts, num_terms=4).operations + 1
+  size = int(_STEP_S * _SHARE * tasks.matmul_rate(num_repeats=5) / work)
+  size = min(max(size, 4 // parts), settings.config.optimizer.batch_size)
+  devices = learner.strategy.num_replicas_in_sync
+  size = max(size // devices, 1) * devices
+  batch = settings.first_batch(learner, size * parts)
+  initial, ends = tasks.peak_memory_gb(), []
+  while len(ends) < 2 or (ends[-1] - ends[0] < _STEPS_S and
+                          ends[-1] - start_time < _LAST_S):
+    step = tf.constant(len(ends), tf.int64)
+    float(learner.run_step(batch, step)['gradient_norm'])
+    ends.append(time.perf_counter())
+  return {
+      'num_parameters': learner.model.num_parameters,
+      'first_step_s': ends[0] - start_time, 'measured_batch_size': size,
+      'measured_step_s': (ends[-1] - ends[0]) / (len(ends) - 1),
+      'num_steps_measured': len(ends) - 1, 'initial_memory_gb': initial,
+      'peak_memory_gb': tasks.peak_memory_gb(), 'memory_gb': tasks.memory_gb(),
+      'checkpoint_mb': sum(v.numpy().nbytes for m in learner.state.values()
+                           for v in m.variables) / 1e6}
+
+
+def advise(
     config: configuration.Config, measured: Mapping[str, Any]
 ) -> dict[str, Any]:
-  """Predicts what a run costs, from its start to its last step.
+  """Returns what a run takes at most, and what to change if that is too much.
 
-    seconds = first step + (steps - 1) * mean step
-              + sum over what is done between steps of count * seconds
-
-  The number of terms of a step is drawn, so the mean counts, not the median.
+  From fewer examples than a batch has, step and memory are extrapolated in
+  proportion, though parts of both come once. What is `left_out` is to be added.
 
   Args:
     config: of the run.
-    measured: what `runs.measure_run` returned.
+    measured: what `measure_run` returned.
 
   Returns:
-    `run_seconds`, `run_hours` and `run_days`; `seconds_of`, a dict of their
-    parts; `times`, how often each of these is done; `left_out`, names of what
-    is done and was not measured; `checkpoints_mb`, all that are kept at once.
+    A dict for JSON that includes `measured`; `warnings` is a list of texts.
   """
-  num_steps = config.optimizer.num_steps
-  # bin/train draws the density in the plane, which is not measured.
-  has_samples = 'samples_s' in measured or (
-      config.data.info().event_shape == (2,) and not config.data.condition)
-  times = {'first step': 1, 'steps': num_steps - 1} | {
-      name: occasion.count(0, num_steps) for name, occasion in
-      occasions_lib.occasions_of(config, True, has_samples).items()}
-  each = {'first step': measured['first_step_s'],
-          'steps': measured['train_step_mean_s']} | {
-              name.removesuffix('_s'): measured[name] for name in (
-                  'validation_s', 'samples_s', 'checkpoints_s')
-              if name in measured}
-  # A run begins with a checkpoint.
-  times[occasions_lib.CHECKPOINTS] += 1
-  seconds_of = {
-      name: count * each[name] for name, count in times.items()
-      if name in each}
-  seconds = sum(seconds_of.values())
-  num_kept = min(config.run.checkpoints_to_keep,
-                 times[occasions_lib.CHECKPOINTS]) + config.run.keep_best
-  return {
-      'run_seconds': seconds, 'run_hours': seconds / 3600,
-      'run_days': seconds / 86400, 'seconds_of': seconds_of, 'times': times,
-      'left_out': [name for name, count in times.items()
-                   if count and name not in each],
-      'checkpoints_kept': num_kept,
-      'checkpoints_mb': num_kept * measured['checkpoint_mb']}
-
-
-def warnings(
-    config: configuration.Config, measured: Mapping[str, Any],
-    prediction: Mapping[str, Any]) -> list[str]:
-  """Returns what to change where a run does not fit, or takes long.
-
-  Args:
-    config: of the run.
-    measured: what `runs.measure_run` returned.
-    prediction: of `predict_run`.
-  """
-  found, fields = [], config.values()
-  smaller = [f'fewer --{name}' for name in ('num_blocks',) if name in fields]
-  smaller += [f'smaller --{name}' for name in (
-      'hidden_channels', 'hidden_units') if name in fields]
-  memory, peak = measured['memory_gb'], measured['peak_memory_gb']
-  if memory is not None and peak > _MEMORY_SHARE * memory:
-    advice, batch = [], config.optimizer.batch_size
-    if batch > 1:
-      advice.append(
-          f'--batch_size={batch // 2} --accumulation_steps='
-          f'{2 * config.optimizer.accumulation_steps} (nearly the same steps)')
-    if fields.get('memory', _THRIFTY) != _THRIFTY:
+  optimizer, values = config.optimizer, config.values()
+  batch, memory = optimizer.batch_size, measured['memory_gb']
+  factor, initial = (
+      batch / measured['measured_batch_size'], measured['initial_memory_gb'])
+  peak = initial + factor * (measured['peak_memory_gb'] - initial)
+  step = factor * measured['measured_step_s']
+  seconds = measured['first_step_s'] + (optimizer.num_steps - 1) * step
+  smaller = [f'a smaller --{name}' for name in (
+      'num_blocks', 'hidden_channels', 'hidden_units') if name in values]
+  warnings = []
+  if memory is not None and peak > 0.9 * memory:
+    advice = [f'--batch_size={batch // 2} --accumulation_steps='
+              f'{2 * optimizer.accumulation_steps} (nearly the same steps)'
+              ] * (batch > 1)
+    if values.get('memory', _THRIFTY) != _THRIFTY:
       advice.append(f'--memory={_THRIFTY}')
-    found.append(
-        f'The peak is {peak:.3g} GB, the memory {memory:.3g} GB. To make '
-        f'it smaller: {", ".join([*advice, *smaller])}.')
-  if prediction['run_seconds'] > _LONG:
-    advice = ['fewer --num_steps', *(
-        ['a smaller --batch_size'] if config.optimizer.batch_size > 1 else []
-    ), *smaller]
-    found.append(
-        'The run takes '
-        f'{training.format_duration(prediction["run_seconds"])}. To make it '
-        f'shorter: {", ".join(advice)}; several GPUs share it with '
-        '--strategy=mirrored.')
-  return found
-
-
-def format_advice(
-    config: configuration.Config, measured: Mapping[str, Any],
-    prediction: Mapping[str, Any]) -> str:
-  """Returns all of this as text for people.
-
-  Args:
-    config: of the run.
-    measured: what `runs.measure_run` returned.
-    prediction: of `predict_run`.
-  """
-  duration, memory = training.format_duration, measured['memory_gb']
-  kept = prediction['checkpoints_kept']
-  rows = {
-      'parameters': f'{measured["num_parameters"]:,}',
-      'start to first step': duration(measured['first_step_s']),
-      'training step': (
-          f'{duration(measured["train_step_s"])}, the median of '
-          f'{measured["num_steps_measured"]}; mean '
-          f'{duration(measured["train_step_mean_s"])}'),
-      'peak memory': f'{measured["peak_memory_gb"]:.3g} GB of ' + (
-          'an unknown size' if memory is None else f'{memory:.3g} GB'),
-      'checkpoint': (
-          f'{measured["checkpoint_mb"]:.3g} MB; {kept} of them '
-          f'{prediction["checkpoints_mb"]:.3g} MB'),
-      'run': duration(prediction['run_seconds']),
-  }
-  for name, seconds in prediction['seconds_of'].items():
-    count = prediction['times'][name]
-    rows[f'  {name}'] = duration(seconds) + (
-        f', {count:,} times {duration(seconds / count)}' if count > 1 else ''
-    ) + (f', from {measured[f"{name}_examples"]} examples'
-         if f'{name}_examples' in measured else '')
-  rows['  left out'] = ', '.join(
-      [*prediction['left_out'], 'the evaluation after the last step'])
-  return '\n'.join([
-      *(f'{name:22s}{text}' for name, text in rows.items()),
-      *(f'Warning: {text}' for text in warnings(
-          config, measured, prediction))])
+    warnings.append(
+        f'The peak is {measured["peak_memory_gb"]:.3g} to {peak:.3g} GB, the '
+        f'memory {memory:.3g} GB; --tasks=train --num_repeats=0 measures it. '
+        f'To make it smaller: {", ".join(advice + smaller)}.')
+  if seconds > 7 * 86400:
+    advice = ['a smaller --batch_size'] if batch > 1 else []
+    warnings.append(
+        f'The run takes at most {seconds / 86400:.3g} days. To make it '
+        f'shorter: {", ".join(["fewer --num_steps", *advice, *smaller])}; '
+        'several GPUs share it with --strategy=mirrored.')
+  kept = config.run.checkpoints_to_keep + config.run.keep_best
+  return {
+      'batch_size': batch, 'num_steps': optimizer.num_steps, **measured,
+      'train_step_mean_s': step, 'peak_memory_at_most_gb': peak,
+      'checkpoints_mb': kept * measured['checkpoint_mb'],
+      'run_seconds': seconds, 'run_hours': seconds / 3600,
+      'run_days': seconds / 86400, 'warnings': warnings,
+      'left_out': ['validation', 'samples', 'checkpoints']}

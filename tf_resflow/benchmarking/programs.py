@@ -4,25 +4,24 @@ It is written as a GPU takes it, see `layers.LipschitzLayer.computes_for`:
 convolutions are convolutions, and a batch is one piece.
 """
 
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow import layers
+from tf_resflow import private_apis
 from tf_resflow import training
-from tf_resflow.benchmarking import compiled_counts
 from tf_resflow.benchmarking import operations
-from tf_resflow.benchmarking import program_counts
 from tf_resflow.benchmarking import tasks
-from tf_resflow.numerics.log_det import series
 from tf_resflow.training import files
+from tf_resflow.training import trainer
 
 _DEVICE = 'GPU'
-# Elements of StableHLO's types as TensorFlow calls them.
-_DTYPES = {
-    'f32': tf.float32, 'f64': tf.float64, 'i32': tf.int32, 'i64': tf.int64,
-    'ui32': tf.uint32, 'ui64': tf.uint64, 'i1': tf.bool}
+# What `main` of a StableHLO program takes; scalars have no sizes.
+_ARGUMENT = re.compile(r'%arg\d+: tensor<((?:\d+x)*)\w+>')
 
 
 class NoProgramError(errors.ExpectedError):
@@ -42,7 +41,6 @@ class Program(NamedTuple):
       the batch, and what the function captured: weights, and the vectors that
       power iterations start from.
     function: the `tf.function` that it is the program of, of no arguments.
-    compiler_ir: maps a stage, such as 'optimized_hlo', to its text.
     metric_name: of the first output.
     num_parameters: of the model.
   """
@@ -50,23 +48,15 @@ class Program(NamedTuple):
   text: str
   arguments: list[np.ndarray]
   function: Any
-  compiler_ir: Any
   metric_name: str
   num_parameters: int
 
 
-def _value(tensor, expected):
-  """Returns what a function captured, as the argument of a type."""
-  value = tensor.numpy() if tensor.dtype != tf.resource else (
-      tf.raw_ops.ReadVariableOp(
-          resource=tensor, dtype=_DTYPES[expected.element]).numpy())
-  # Or the program would take its arguments in another order.
-  errors.check_format(
-      (value.shape, _DTYPES[expected.element].as_numpy_dtype) == (
-          expected.shape, value.dtype.type),
-      f'XLA takes {expected} where TensorFlow has {value.dtype} '
-      f'{list(value.shape)}')
-  return value
+def shapes_of(text: str) -> list[tuple[int, ...]]:
+  """Returns the shapes of the arguments of a StableHLO program."""
+  main = text[text.index(' @main('):]
+  return [tuple(map(int, sizes.split('x')[:-1])) for sizes in
+          _ARGUMENT.findall(main[:main.index(' -> ')])]
 
 
 def make_program(settings: tasks.Settings) -> Program:
@@ -84,10 +74,11 @@ def make_program(settings: tasks.Settings) -> Program:
       the determinant of `numerics.Exact`.
   """
   config = settings.config.replace(strategy='single')
-  learner, batch = tasks.make_learner(
-      tasks.Settings(config, images=settings.images, seed=settings.seed),
-      config.optimizer.batch_size * config.optimizer.accumulation_steps,
-      _DEVICE)
+  learner = trainer.Learner(config)
+  for layer in private_apis.sublayers(learner.model):
+    if isinstance(layer, layers.LipschitzLayer):
+      layer.computes_for = _DEVICE
+  batch = settings.first_batch(learner)
   metric_name = learner.objective.metric_names[0]
   names = [name for name, t in batch._asdict().items() if t is not None]
 
@@ -98,18 +89,22 @@ def make_program(settings: tasks.Settings) -> Program:
     return metrics[metric_name], *values
 
   arguments = [tf.constant(0, tf.int64), *(getattr(batch, n) for n in names)]
-  compiler_ir = gradients.experimental_get_compiler_ir(*arguments)
   try:
-    text = compiler_ir(stage='stablehlo')
+    text = gradients.experimental_get_compiler_ir(*arguments)(stage='stablehlo')
   except ValueError as error:
     raise NoProgramError(
         'XLA cannot compile this training step: '
         f'{files.first_line(error)}.') from error
-  captured = gradients.get_concrete_function(*arguments).captured_inputs
-  values = [_value(tensor, expected) for tensor, expected in zip(
-      [*arguments, *captured], program_counts.arguments_of(text), strict=True)]
+  concrete = gradients.get_concrete_function(*arguments)
+  variables = {id(v.handle): v for v in concrete.graph.variables}
+  values = [variables.get(id(tensor), tensor).numpy()
+            for tensor in (*arguments, *concrete.captured_inputs)]
+  shapes = [value.shape for value in values]
+  errors.check_format(
+      shapes_of(text) == shapes, f'XLA takes arguments {shapes_of(text)} where '
+      f'TensorFlow has {shapes}')
   return Program(
-      text, values, lambda: gradients(*arguments), compiler_ir, metric_name,
+      text, values, lambda: gradients(*arguments), metric_name,
       learner.model.num_parameters)
 
 
@@ -121,12 +116,9 @@ def write_program(settings: tasks.Settings, prefix: str) -> dict[str, Any]:
     prefix: of the files, which are replaced.
 
   Returns:
-    A dict for JSON. What a run elsewhere has to find again: the first metric by
-    its name, and `gradient_norm`, of the same program compiled by TensorFlow
-    here. `stablehlo`, the counts of the program, loops once each; `per_term`,
-    what one more term of all series adds, None where there are none;
-    `optimized_hlo`, counts of what XLA made of it for the device
-    `optimized_for`.
+    A dict for JSON: what a run elsewhere has to find again, the first metric by
+    its name and `gradient_norm`, of the same program compiled by TensorFlow
+    here; and the sizes of the program.
 
   Raises:
     NoProgramError: see `make_program`.
@@ -135,9 +127,7 @@ def write_program(settings: tasks.Settings, prefix: str) -> dict[str, Any]:
   program = make_program(settings)
   files.write_text(f'{prefix}.mlir', program.text)
   np.savez(f'{prefix}.npz', *program.arguments)
-  counts = program_counts.count_stablehlo(program.text)
-  per_term = counts.loops_named(series.LOOP_NAME)
-  first, *others = program.function()
+  first, *gradients = program.function()
   estimator = operations.estimator_of(settings.config)
   return {
       'program': f'{prefix}.mlir', 'arguments': f'{prefix}.npz',
@@ -146,16 +136,10 @@ def write_program(settings: tasks.Settings, prefix: str) -> dict[str, Any]:
       'estimator': estimator and estimator.spec(),
       'num_parameters': program.num_parameters,
       'num_arguments': len(program.arguments),
-      'num_outputs': program_counts.num_outputs_of(program.text),
+      'num_outputs': 1 + len(gradients),
       'text_bytes': len(program.text.encode()),
       'arguments_bytes': sum(a.nbytes for a in program.arguments),
       'computes_for': _DEVICE,
       program.metric_name: float(first),
       'gradient_norm': float(np.sqrt(sum(
-          np.sum(np.square(g, dtype=np.float64)) for g in others))),
-      'stablehlo': counts.report(),
-      'per_term': per_term and per_term.report(),
-      'optimized_for': 'GPU' if tf.config.list_logical_devices('GPU') else (
-          'CPU'),
-      'optimized_hlo': compiled_counts.count_optimized(
-          program.compiler_ir(stage='optimized_hlo'))}
+          np.sum(np.square(g, dtype=np.float64)) for g in gradients)))}

@@ -1,14 +1,11 @@
 """Tables of measurements, alone or beside those of another program."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 import json
 import os
 from typing import Any
 
-from tf_resflow import configuration
 from tf_resflow import errors
-from tf_resflow.benchmarking import operations
-from tf_resflow.benchmarking import studies
 
 _ROWS = {
     'first_step_s': 'first training step after the start, s',
@@ -96,38 +93,3 @@ def format_table(values: Mapping[str, float],
   for key, ratio in ratios(values, baseline or {}).items():
     lines[key] += f'{baseline[key]:12.4g}{ratio:8.3f}'
   return '\n'.join(lines.values())
-
-
-def format_cost(study: studies.CostStudy) -> str:
-  """Returns a study of the cost as text for people."""
-  def times(points):
-    return ', '.join(f'{v}: {m.seconds:.3f}' for v, m in points)
-
-  return '\n'.join([
-      *(f'{name:18s}{times(points)} s; exponent {study.exponents[name]:.2f}'
-        for name, points in study.sweeps.items()),
-      *(f'{name:32s}{value:.3g}'
-        for name, value in study.report()['cost_model'].items()),
-      f'largest relative error of the fit {study.fit_error_max:.2f}'])
-
-
-def format_memory(peaks: Mapping[str, Mapping[int, float]],
-                  imports_gb: float) -> str:
-  """Returns the peaks of `studies.study_memory` as text for people."""
-  return '\n'.join([
-      f'{"imports alone":22s}{imports_gb:8.2f} GB',
-      *(f'{mode:22s}' + ''.join(
-          f'{v:8.2f} GB at n = {n}' for n, v in values.items())
-        for mode, values in peaks.items())])
-
-
-def format_prediction(
-    work: operations.StepWork, rows: Sequence[Mapping[str, Any]],
-    config: configuration.Config) -> str:
-  """Returns what `operations.predict_training` found as text for people."""
-  return '\n'.join([
-      f'{work.operations / 1e12:.2f} TFLOP a step of '
-      f'{config.optimizer.batch_size} images, {config.optimizer.num_steps} '
-      'steps. A prediction, not a measurement:',
-      *('{accelerator:16s} x {num_devices}  {train_step_s:7.3f} s a step  '
-        '{days:6.2f} days'.format(**row) for row in rows)])

@@ -1,10 +1,14 @@
 """The tasks that are timed: a training step, an evaluation, sampling."""
 
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import itertools
+import os
+import pathlib
 import resource
 import statistics
+import subprocess
 import sys
 import time
 from typing import Any
@@ -15,15 +19,14 @@ import tensorflow as tf
 from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow import evaluation
-from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
-from tf_resflow import private_apis
 from tf_resflow import training
 from tf_resflow.benchmarking import operations
 from tf_resflow.training import trainer
 
 _NUM_WARM_UP = 2
+_CONTROL_GROUP = pathlib.Path('/sys/fs/cgroup')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +42,6 @@ class Settings:
       taken; None for uniform noise.
     num_repeats: timed repeats; the median counts. 0 ends training after its
       first step, for start-up and memory alone.
-    min_seconds: training steps are repeated until they have taken so long in
-      all.
     estimator: of the evaluation, `evaluation.default_estimator(model)` by
       default.
     tolerance: residual at which sampling stops.
@@ -51,7 +52,6 @@ class Settings:
   workdir: str | None = None
   images: np.ndarray | None = None
   num_repeats: int = 5
-  min_seconds: float = 0.0
   estimator: numerics.Estimator | None = None
   tolerance: float = 1e-5
   seed: int = 0
@@ -75,6 +75,32 @@ class Settings:
       return None
     return tf.range(size) % spec.num_labels if spec.num_labels else tf.zeros(
         [size, *spec.shape])
+
+  @property
+  def step_size(self) -> int:
+    """Examples of a training step."""
+    optimizer = self.config.optimizer
+    return optimizer.batch_size * optimizer.accumulation_steps
+
+  def first_batch(
+      self, learner: trainer.Learner, size: int | None = None
+  ) -> training.Batch:
+    """Returns a batch per replica, by which the learner is initialised now.
+
+    Args:
+      learner: a new one.
+      size: of the batch; `step_size` by default.
+    """
+    size = size or self.step_size
+    condition = self.condition(learner.model, size)
+    whole = tf.data.Dataset.from_tensor_slices(training.Batch(
+        self.batch(learner.model.event_shape, size),
+        tf.zeros([size], tf.int32),
+        *([] if condition is None else [condition])))
+    batch = next(iter(learner.strategy.experimental_distribute_dataset(
+        whole.batch(size, drop_remainder=True))))
+    learner.initialize(batch)
+    return batch
 
   def make_model(self) -> tuple[models.Flow, tf.Tensor]:
     """Returns the model to evaluate or sample, and a batch."""
@@ -100,13 +126,29 @@ def peak_memory_gb() -> float:
           (1 if sys.platform == 'darwin' else 1024) / 1e9)
 
 
-def _times(function, num_repeats, min_seconds=0.0):
+def memory_gb() -> float | None:
+  """Returns the memory that a run can have here, 10^9 bytes.
+
+  Of the smallest GPU where there is one, else of the machine or of the control
+  group that the process is in; None if it cannot be found out.
+  """
+  limits = []
+  with contextlib.suppress(OSError, ValueError, subprocess.SubprocessError):
+    if tf.config.list_logical_devices('GPU'):  # TensorFlow does not tell.
+      return 2**20 / 1e9 * min(map(int, subprocess.check_output([
+          'nvidia-smi', '--query-gpu=memory.total',
+          '--format=csv,noheader,nounits']).split()))
+    limits.append(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'))
+    for name in ('memory.max', 'memory/memory.limit_in_bytes'):
+      limits += [int(path.read_text('utf-8'))  # Or `max`, which is no limit.
+                 for path in _CONTROL_GROUP.glob(name)]
+  return min(limits) / 1e9 if limits else None
+
+
+def _times(function, num_repeats):
   """Returns the seconds of calls after warm-up, and all results."""
   seconds, results = [], []
-  for i in itertools.count():
-    if (i >= _NUM_WARM_UP + num_repeats and
-        sum(seconds[_NUM_WARM_UP:]) >= min_seconds):
-      break
+  for i in range(_NUM_WARM_UP + num_repeats):
     start = time.perf_counter()
     results.append(tf.nest.map_structure(lambda t: t.numpy(), function(i)))
     seconds.append(time.perf_counter() - start)
@@ -135,32 +177,6 @@ def matmul_rate(size: int = 2048, num_repeats: int = 15) -> float:
   return num_products * 2.0 * size**3 / min(seconds)
 
 
-def make_learner(
-    settings: Settings, size: int, computes_for: str | None = None,
-) -> tuple[trainer.Learner, training.Batch]:
-  """Returns a freshly initialised model, and a batch for its steps.
-
-  Args:
-    settings: what is measured.
-    size: of the batch.
-    computes_for: 'CPU' or 'GPU' to compute as suits that kind of device; by
-      default the one at hand. See `layers.LipschitzLayer`.
-  """
-  learner = trainer.Learner(settings.config)
-  for layer in private_apis.sublayers(learner.model):
-    if isinstance(layer, layers.LipschitzLayer):
-      layer.computes_for = computes_for
-  condition = settings.condition(learner.model, size)
-  whole = tf.data.Dataset.from_tensor_slices(training.Batch(
-      settings.batch(learner.model.event_shape, size),
-      tf.zeros([size], tf.int32),
-      *([] if condition is None else [condition])))
-  batch = next(iter(learner.strategy.experimental_distribute_dataset(
-      whole.batch(size, drop_remainder=True))))
-  learner.initialize(batch)
-  return learner, batch
-
-
 def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
   """Measures training steps of a freshly initialised model.
 
@@ -178,21 +194,8 @@ def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
     plain matrix products would take for the operations of a step over the time
     of the step, and `work`, a dict of its `operations.StepWork`.
   """
-  return measure_steps(settings, start_time)[0]
-
-
-def measure_steps(
-    settings: Settings, start_time: float
-) -> tuple[dict[str, Any], trainer.Learner]:
-  """Returns what `measure_training` does, and what was trained.
-
-  Args:
-    settings: what is measured.
-    start_time: `time.perf_counter()` when the process started.
-  """
-  size = (settings.config.optimizer.batch_size *
-          settings.config.optimizer.accumulation_steps)
-  learner, batch = make_learner(settings, size)
+  learner = trainer.Learner(settings.config)
+  batch, size = settings.first_batch(learner), settings.step_size
 
   def run(step):
     return learner.run_step(batch, tf.constant(step, tf.int64))
@@ -204,9 +207,8 @@ def measure_steps(
       'first_metrics': metrics,
   }
   if not settings.num_repeats:
-    return result | {'peak_memory_gb': peak_memory_gb()}, learner
-  seconds, _ = _times(
-      lambda i: run(i + 1), settings.num_repeats, settings.min_seconds)
+    return result | {'peak_memory_gb': peak_memory_gb()}
+  seconds, _ = _times(lambda i: run(i + 1), settings.num_repeats)
   step = statistics.median(seconds)
   result |= {
       'train_step_s': step,
@@ -224,7 +226,7 @@ def measure_steps(
         'ceiling_fraction': work.operations / rate / step,
         'work': work._asdict(),
     }
-  return result, learner
+  return result
 
 
 def measure_evaluation(settings: Settings) -> dict[str, Any]:

@@ -20,25 +20,22 @@ peak_memory_gb and more. --baseline_json takes such a line, of an
 earlier run or of another program, and puts ratios beside.
 
 --program=PREFIX times nothing. It writes the gradients of a training step as
-XLA takes them, for a GPU and for any machine that has JAX but no TensorFlow:
-PREFIX.mlir (StableHLO) and PREFIX.npz (the arguments), which
-tf_resflow/benchmarking/run_program.py, a file that stands alone, compiles and
-times there:
+XLA takes them, for a GPU and for a machine without TensorFlow: PREFIX.mlir
+(StableHLO) and PREFIX.npz, its arguments arr_0, arr_1, ... in their order. Its
+outputs are bits/dim (or the first metric of the objective) and the gradients;
+the JSON line has the first and gradient_norm, which are to be found there.
+Numbers are float32, as in training; whether products of them are float32 or
+TF32 is up to the compiler of the GPU.
 
-  python run_program.py /tmp/step --repeats=20
-
-It has to find the bits/dim and gradient_norm of the JSON line here, which also
-has what can be counted without a GPU: products, convolutions and their
-operations, outside and within loops (stablehlo; per_term is what one more term
-of the series adds in all blocks), and kernels and fusions of the compiler of
-this machine (optimized_hlo). Numbers are float32, as in training; whether
-products of them are float32 or TF32 is up to the compiler of the GPU.
-
---advise says what a run of the flags costs on this machine before it is begun,
-without its data set: parameters, time of a step and of the whole run with
-validations, samples and checkpoints, peak memory, room on the disk. Steps are
-measured for 10 s at least, with the run's own estimator, so that their mean is
-one over many draws of the number of terms.
+--advise says what a run of the flags takes on this machine before it is begun,
+without its data set: parameters, time of the start, of a step and of the run,
+peak memory beside that of the machine, size of the checkpoints, and what to
+change where that is too much. One step or as many as take 10 s are measured
+after the first, with the run's own estimator. Where a step would take longer
+than some 10 s they have fewer examples, measured_batch_size. The step, the run
+and peak_memory_at_most_gb are extrapolated from these in proportion: upper
+bounds, since a part of each is there once, whatever the batch. Reading data,
+validations, samples and writing checkpoints come on top.
 """
 
 import dataclasses
@@ -64,7 +61,6 @@ _TASKS = ('train', 'evaluate', 'sample')
 _TIMING = ('num_repeats', 'evaluation_estimator', 'tolerance', 'baseline_json',
            'min_ceiling_fraction')
 _RUN = 'run'
-_ADVISE_SECONDS = 10.0
 # Flags of a configuration that go with --workdir, too.
 _WITH_WORKDIR = {'batch_size', 'import'}
 
@@ -97,7 +93,7 @@ class Options(options_lib.Configured):
       None, help='Time nothing: write the gradients of a training step to '
       'PREFIX.mlir and PREFIX.npz, which are replaced; see above.')
   advise: bool = fields.field(
-      False, help='Say what a run of these flags costs here: time, memory, '
+      False, help='Say what a run of these flags takes here: time, memory, '
       'disk.')
   worker: str | None = fields.field(
       None, help='Measure this task in this process; used internally.',
@@ -111,16 +107,10 @@ class Options(options_lib.Configured):
   def check(self) -> None:
     super().check()
     self.refuse(
-        self.advise, (
-            'workdir', 'inputs', 'tasks', 'evaluation_estimator', 'tolerance',
-            'baseline_json', 'min_ceiling_fraction', 'program'),
-        'with --advise',
-        'That measures a run of its flags, on noise.')
+        self.advise, ('workdir', 'inputs', 'tasks', 'program', *_TIMING),
+        'with --advise', 'That measures a run of its flags, on noise.')
     self.require(
-        self.num_repeats > 0 or not self.advise, 'num_repeats',
-        '1 or more with --advise')
-    self.require(
-        self.tasks == ('train',) or self.advise or self.num_repeats >= 2,
+        self.tasks == ('train',) or self.num_repeats >= 2,
         'num_repeats',
         '2 or more with the tasks evaluate and sample')
     self.require(
@@ -179,8 +169,7 @@ def main(options: Options, config: configuration.Config) -> None:
       config, workdir=options.workdir, num_repeats=options.num_repeats,
       estimator=options.evaluation_estimator and numerics.Estimator.get(
           options.evaluation_estimator, 'evaluation_estimator'),
-      tolerance=options.tolerance, seed=config.run.seed, images=images,
-      min_seconds=_ADVISE_SECONDS if options.advise else 0.0)
+      tolerance=options.tolerance, seed=config.run.seed, images=images)
   if options.program is not None:
     options_lib.note(f'Compiling {options.program}.mlir ...')
     options_lib.print_report(
@@ -209,13 +198,13 @@ def main(options: Options, config: configuration.Config) -> None:
 
 
 def _advise(options: Options, config: configuration.Config) -> None:
-  """Says what a run costs."""
-  measured = benchmarking.measure(
+  """Says what a run takes."""
+  report = benchmarking.advise(config, benchmarking.measure(
       runner.command('benchmark', options.arguments), [_RUN],
-      lambda task: options_lib.note('Measuring a run ...'))
-  prediction = benchmarking.predict_run(config, measured)
+      lambda task: options_lib.note('Measuring a run ...')))
   options_lib.print_report(
-      {'batch_size': config.optimizer.batch_size,
-       'num_steps': config.optimizer.num_steps, **measured, **prediction,
-       'warnings': benchmarking.warnings(config, measured, prediction)},
-      benchmarking.format_advice(config, measured, prediction))
+      report, *(f'{name:24s}{value:{",.4g" if value % 1 else ",.0f"}}'
+                for name, value in report.items()
+                if isinstance(value, int | float)),
+      f'To be added: {", ".join(report["left_out"])}.',
+      *(f'Warning: {text}' for text in report['warnings']))

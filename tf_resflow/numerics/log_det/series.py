@@ -12,9 +12,6 @@ from tf_resflow.numerics import differentiation
 
 Vjp = Callable[[tf.Tensor], tf.Tensor]
 
-# The loop over the terms, so that it is found in graphs and compiled programs.
-LOOP_NAME = 'log_det_series'
-
 
 @dataclasses.dataclass(frozen=True)
 class LogDetSeries(abc.ABC):
@@ -213,5 +210,5 @@ def power_series(
   _, _, value, w, _ = tf.while_loop(
       lambda k, u, value, w, state: schedule.continues(k, state), body, start,
       parallel_iterations=1, maximum_iterations=schedule.max_terms,
-      name=LOOP_NAME)
+      name='log_det_series')
   return value, w

@@ -1,0 +1,110 @@
+"""Known costs and laws are recovered, from measurements that are made up."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_resflow import benchmarking
+from tf_resflow import configuration
+from tf_resflow.configuration import registries
+from tf_resflow.experiments import scaling
+
+_CONFIG = configuration.make_config(
+    dataset='digits', num_blocks=(1, 1), hidden_channels=4,
+    num_dense_blocks=1, dense_hidden_units=4, batch_size=4, resize=8)
+_MODES = registries.MEMORY_MODES.names()
+_SWEEPS = {'batch_sizes': [4, 8], 'hidden': [4, 8], 'blocks': [1, 2],
+           'image_sizes': [8, 16], 'terms': [4, 8]}
+# By step, evaluation of a block, operation, hidden entry.
+_COSTS = [0.02, 1e-3, 5e-9, 3e-8]
+
+
+class _Machine:
+  """Takes what the costs say, and remembers what it was asked."""
+
+  def __init__(self, costs, noise=0.0):
+    self.asked, self._costs, self._noise = [], costs, noise
+    self._rng = np.random.default_rng(0)
+
+  def measure(self, config):
+    assert config not in self.asked
+    self.asked.append(config)
+    num_terms = benchmarking.fixed_num_terms(config)
+    work = benchmarking.step_work(
+        config.model.build(), config.optimizer.batch_size, num_terms)
+    seconds = np.dot(self._costs, [1.0, *work])
+    return {'train_step_s': seconds * (1.0 + self._noise * self._rng.normal()),
+            'work': work._asdict(), 'peak_memory_gb': (
+                _MODES.index(config.model.memory) + 0.01 * num_terms)}
+
+
+def _pixels(path):
+  return tf.io.decode_png(path.read_bytes(), channels=3).numpy()
+
+
+def test_known_costs_are_found(tmp_path):
+  machine = _Machine(_COSTS)
+  report = scaling.study_cost(
+      _CONFIG, machine.measure, tmp_path / 'a.png', **_SWEEPS)
+  # Each of the five sweeps has the base and one more.
+  assert len(machine.asked) == 6
+  assert report['fit_error_max'] < 1e-6
+  np.testing.assert_allclose(
+      list(report['cost_model'].values()), _COSTS, rtol=1e-5)
+  assert list(report['train_step_s']['terms n']) == [4, 8]
+  text = scaling.format_report(report)
+  assert 'exponent of batch' in text and 'seconds_per_operation' in text
+  # Where all is one operation after the other, time goes by these.
+  report = scaling.study_cost(
+      _CONFIG, _Machine([0, 0, 1e-9, 0]).measure, tmp_path / 'b.png',
+      **_SWEEPS)
+  assert report['exponents']['batch'] == pytest.approx(1.0)
+  # (8 + 7) / (4 + 7) of the time at twice the terms.
+  seconds = list(report['train_step_s']['terms n'].values())
+  assert seconds[1] / seconds[0] == pytest.approx(15 / 11)
+  a, b = _pixels(tmp_path / 'a.png'), _pixels(tmp_path / 'b.png')
+  assert a.shape[0] > 200 and a.shape[1] > 800
+  assert a.shape != b.shape or np.any(a != b)
+
+
+def test_costs_are_not_negative_and_noise_is_averaged(tmp_path):
+  report = scaling.study_cost(
+      _CONFIG, _Machine([0.0, 1e-3, 5e-9, 0.0], noise=0.02).measure,
+      tmp_path / 'a.png', **_SWEEPS)
+  assert min(report['cost_model'].values()) >= 0.0
+  assert report['fit_error_max'] < 0.08
+
+
+def test_memory(tmp_path):
+  report = scaling.study_memory(
+      _CONFIG, _Machine(_COSTS).measure, tmp_path / 'm.png')
+  peaks = report['peak_memory_gb']
+  assert list(peaks) == list(_MODES) and report['imports_gb'] > 0.1
+  assert peaks['naive'] == {10: pytest.approx(3.1), 40: pytest.approx(3.4)}
+  assert 'imports_gb' in scaling.format_report(report)
+  image = _pixels(tmp_path / 'm.png')
+  assert image.shape[0] > 200 and image.std() > 0
+
+
+@pytest.mark.parametrize('study, num_repeats', [('cost', 3), ('memory', 0)])
+def test_a_step_is_measured_by_the_flags_of_a_run(
+    monkeypatch, tmp_path, study, num_repeats):
+  """By the tool `benchmark`, in a process of its own."""
+  calls, lines = [], []
+
+  def measure(command, tasks):
+    flagfile, *options = command[1:]
+    with open(flagfile.removeprefix('--flagfile='), encoding='utf-8') as file:
+      calls.append((file.read().splitlines(), options, tasks))
+    return {'train_step_s': 1.0, 'peak_memory_gb': 1.0, 'work': {
+        'block_evaluations': 1, 'operations': 1, 'hidden_entries': 1}}
+
+  monkeypatch.setattr(benchmarking, 'measure', measure)
+  scaling.main(
+      study, _CONFIG.replace(memory='naive'), tmp_path / 'a.png', _SWEEPS,
+      command=['tool'], num_repeats=3, progress_fn=lines.append)
+  flags, *rest = calls[-1]
+  assert {'--estimator=fixed:8', '--memory=naive', '--num_blocks=1,1'} <= set(
+      flags)
+  assert rest == [['--tasks=train', f'--num_repeats={num_repeats}'], ['train']]
+  assert 'images 8-8-1, blocks 1-1' in lines[-1] and 'fixed:8' in lines[-1]

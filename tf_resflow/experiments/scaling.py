@@ -1,0 +1,201 @@
+"""How time and memory of a training step grow, measured, fitted and drawn."""
+
+from collections.abc import Callable, Mapping, Sequence
+import functools
+import os
+import tempfile
+from typing import Any
+
+from matplotlib import figure as figure_lib
+import numpy as np
+from scipy import optimize
+
+from tf_resflow import benchmarking
+from tf_resflow import configuration
+from tf_resflow.configuration import flags as flags_lib
+from tf_resflow.configuration import registries
+
+# From a run to what `benchmarking.measure_training` returns.
+MeasureFn = Callable[[configuration.Config], Mapping[str, Any]]
+
+# What is fitted, in the order of the sum in `study_cost`.
+_COSTS = ('seconds_per_step', 'seconds_per_block_evaluation',
+          'seconds_per_operation', 'seconds_per_hidden_entry')
+
+
+def _describe(config: configuration.Config) -> str:
+  blocks, shape = ['-'.join(map(str, sizes)) for sizes in (
+      config.model.num_blocks, config.model.image_shape)]
+  return (f'images {shape}, blocks {blocks}, hidden '
+          f'{config.model.hidden_channels}, batch '
+          f'{config.optimizer.batch_size}')
+
+
+def study_cost(
+    config: configuration.Config, measure_fn: MeasureFn,
+    path: str | os.PathLike, *, batch_sizes: Sequence[int],
+    hidden: Sequence[int], blocks: Sequence[int], image_sizes: Sequence[int],
+    terms: Sequence[int] = ()) -> dict[str, Any]:
+  """Measures how the time of a training step grows, and draws it.
+
+  One setting at a time is varied around a base, and non-negative costs are
+  fitted to all measurements, by relative errors:
+
+    t = c_step + c_block B (n + 7) + F / rate + E / throughput
+
+  `B (n + 7)` counts evaluations of blocks, `F` operations of linear layers, `E`
+  entries of hidden layers, see `benchmarking.StepWork`.
+
+  Args:
+    config: the base.
+    measure_fn: measures a step.
+    path: of the figure.
+    batch_sizes: values of this setting, likewise the others.
+    hidden: widths of the hidden layers.
+    blocks: residual blocks per scale.
+    image_sizes: heights and widths.
+    terms: numbers of series terms; the other settings are varied at 4.
+
+  Returns:
+    A dict for JSON: `cost_model`; `exponents`, slopes of `log t` against the
+    logarithms of the settings; `fit_error_max`, relative; `train_step_s`.
+  """
+  num_scales = len(config.model.num_blocks)
+  plan = {
+      'batch': ('batch_size', {v: v for v in batch_sizes}),
+      'hidden width': ('hidden_channels', {v: v for v in hidden}),
+      'blocks per scale': ('num_blocks', {v: (v,) * num_scales
+                                          for v in blocks}),
+      'image size': ('resize', {v: v for v in image_sizes}),
+      'terms n': ('estimator', {v: f'fixed:{v}'
+                                for v in terms or (2, 4, 8, 16)})}
+
+  @functools.cache  # The base is a point of several sweeps.
+  def measured(varied):
+    values = measure_fn(varied)
+    return values['train_step_s'], (
+        1.0, *benchmarking.StepWork(**values['work']))
+
+  base = config.replace(estimator='fixed:4')
+  sweeps = {
+      name: {v: measured(base.replace(**{field: value}))
+             for v, value in values.items()}
+      for name, (field, values) in plan.items()}
+  seconds, features = map(np.asarray, zip(*{
+      m for points in sweeps.values() for m in points.values()}, strict=True))
+  # Columns of very different sizes would stop the solver early.
+  scale = features.max(axis=0)
+  costs = optimize.nnls(features / scale / seconds[:, np.newaxis],
+                        np.ones_like(seconds))[0] / scale
+  exponents = {}
+  figure = figure_lib.Figure((2.6 * len(sweeps), 2.9), layout='constrained')
+  axes = figure.subplots(1, len(sweeps), sharey=True)
+  for panel, (name, points) in zip(axes, sweeps.items(), strict=True):
+    values, (times, works) = list(points), zip(*points.values(), strict=True)
+    exponents[name] = float(np.polyfit(np.log(values), np.log(times), 1)[0])
+    panel.plot(values, times, 'o', label='measured')
+    panel.plot(values, works @ costs, '-', label='fitted')
+    panel.set(xscale='log', yscale='log', xlabel=name)
+    panel.set_xticks(values, map(str, values))
+    panel.minorticks_off()
+    panel.grid(alpha=0.3)
+  axes[0].set_ylabel('training step, s')
+  axes[0].legend(frameon=False)
+  figure.savefig(path, dpi=120)
+  return {
+      'cost_model': dict(zip(_COSTS, costs.tolist(), strict=True)),
+      'exponents': exponents,
+      'fit_error_max': float(np.max(np.abs(features @ costs / seconds - 1.0))),
+      'train_step_s': {name: {v: m[0] for v, m in points.items()}
+                       for name, points in sweeps.items()}}
+
+
+def study_memory(
+    config: configuration.Config, measure_fn: MeasureFn,
+    path: str | os.PathLike, *, terms: Sequence[int] = ()) -> dict[str, Any]:
+  """Measures the peak memory of a training step in every mode, and draws it.
+
+  Args:
+    config: of the run.
+    measure_fn: measures a step.
+    path: of the figure.
+    terms: numbers of series terms.
+
+  Returns:
+    A dict for JSON: `imports_gb` of a process that has trained nothing, and
+    `peak_memory_gb` by modes and numbers of terms.
+  """
+  imports, terms = benchmarking.peak_memory_gb(), terms or (10, 40)
+  peaks = {
+      mode: {n: measure_fn(config.replace(
+          memory=mode, estimator=f'fixed:{n}'))['peak_memory_gb']
+             for n in terms}
+      for mode in registries.MEMORY_MODES.names()}
+  figure = figure_lib.Figure((6.4, 3.4), layout='constrained')
+  panel = figure.subplots()
+  width = 0.8 / len(terms)
+  for i, n in enumerate(terms):
+    bars = panel.bar(
+        np.arange(len(peaks)) + (i - (len(terms) - 1) / 2) * width,
+        [values[n] for values in peaks.values()], width, label=f'n = {n}')
+    panel.bar_label(bars, fmt='%.2f', fontsize=8)
+  panel.axhline(imports, color='black', linewidth=0.8, linestyle='--',
+                label='imports alone')
+  panel.set_xticks(range(len(peaks)), list(peaks))
+  panel.set(ylabel='peak memory, GB',
+            title=f'Training step, {_describe(config)}')
+  panel.legend(frameon=False)
+  figure.savefig(path, dpi=120)
+  return {'imports_gb': imports, 'peak_memory_gb': peaks}
+
+
+def main(
+    study: str, config: configuration.Config, path: str | os.PathLike,
+    settings: Mapping[str, Sequence[int]], *, command: Sequence[str],
+    num_repeats: int, progress_fn: Callable[[str], None]) -> dict[str, Any]:
+  """Studies the cost or the memory, every step in a process of its own.
+
+  Args:
+    study: 'cost' or 'memory'.
+    config: of the run whose step it is.
+    path: of the figure.
+    settings: what is varied, by the arguments of `study_cost`; for the memory
+      its `terms` alone.
+    command: that of the tool `benchmark`, without arguments.
+    num_repeats: timed steps; the memory is that of the first one.
+    progress_fn: called with a line about what is measured.
+
+  Returns:
+    What the study returns.
+
+  Raises:
+    MeasurementError: if a measuring process fails.
+  """
+  is_memory = study == 'memory'
+
+  def measure(varied):
+    progress_fn(f'Measuring {_describe(varied)}, {varied.model.memory}, '
+                f'{varied.model.training_estimator()} ...')
+    with tempfile.NamedTemporaryFile('w', suffix='.flags') as file:
+      file.write(flags_lib.to_flagfile(varied))
+      file.flush()
+      return benchmarking.measure([
+          *command, f'--flagfile={file.name}', '--tasks=train',
+          f'--num_repeats={0 if is_memory else num_repeats}'], ['train'])
+
+  if is_memory:
+    return study_memory(config, measure, path, terms=settings['terms'])
+  return study_cost(config, measure, path, **settings)
+
+
+def format_report(report: Mapping[str, Any]) -> str:
+  """Returns what a study returned as text for people."""
+  table = report.get('train_step_s') or report['peak_memory_gb']
+  numbers = {
+      **{f'exponent of {k}': v for k, v in report.get('exponents', {}).items()},
+      **report.get('cost_model', {}),
+      **{k: report[k] for k in ('fit_error_max', 'imports_gb') if k in report}}
+  return '\n'.join([
+      *(f'{name:32s}' + ', '.join(f'{v}: {y:.3f}' for v, y in values.items())
+        for name, values in table.items()),
+      *(f'{name:32s}{value:.3g}' for name, value in numbers.items())])
