@@ -11,6 +11,7 @@ from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.evaluation import archives
 from tf_resflow.evaluation import inversion
+from tf_resflow.experiments import bayes
 from tf_resflow.numerics.log_det import exact
 
 _CONTRACT = {
@@ -289,8 +290,8 @@ def test_accuracy_by_bayes_rule(
   digits = datasets.load('digits', 'train', data_dir=data_dir)
   counts = np.bincount(digits.arrays['label'], minlength=10)
   np.testing.assert_allclose(
-      evaluation.log_frequencies(train), np.log(counts / counts.sum()))
-  scores = evaluation.class_scores(
+      bayes.log_frequencies(train), np.log(counts / counts.sum()))
+  scores = bayes.class_scores(
       model, test, np.log(counts / counts.sum()), seed=3, num_examples=12)
   np.testing.assert_allclose(
       first['class_log_prob'], scores.class_log_prob, atol=1e-3)

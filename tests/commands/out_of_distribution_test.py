@@ -10,6 +10,7 @@ from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import numerics
 from tf_resflow import training
+from tf_resflow.experiments import out_of_distribution
 from tf_resflow.numerics import random
 
 
@@ -45,12 +46,12 @@ def test_inverted_digits(run_tool, workdir, data_dir, others, tmp_path):
   split = datasets.load('digits', 'test', data_dir=data_dir)
   rule = evaluation.scoring_rule(model)
   scores = [
-      evaluation.score_examples(
+      out_of_distribution.score_examples(
           model, examples, rule, seed=random.fold_in(4, i))
       for i, examples in enumerate((
           evaluation.examples_from_split(split, 4, 0),
           evaluation.examples_from_file(others, model, 4, 1)))]
-  expected = evaluation.compare_scores(model, *scores)
+  expected = out_of_distribution.compare_scores(model, *scores)
   for name, value in expected.items():
     np.testing.assert_allclose(
         report[name], value, rtol=1e-4, atol=1e-4, err_msg=name)

@@ -88,9 +88,7 @@ def mean_and_stderr(values: npt.ArrayLike) -> MeanAndStderr:
     >>> mean_and_stderr([1.0, 2.0, 3.0])
     MeanAndStderr(mean=2.0, stderr=0.577..., num_examples=3)
   """
-  values = _as_finite(values, 1, 'values', 'N')
-  errors.check(len(values) > 1, 'values', f'{len(values)} of them',
-               '2 or more', 'A standard error needs them.')
+  values = as_finite(values, 'values', least=2)
   stderr = np.std(values, ddof=1) / np.sqrt(len(values))
   return MeanAndStderr(float(np.mean(values)), float(stderr), len(values))
 
@@ -117,8 +115,7 @@ def paired_difference(
     >>> paired_difference([1.0, 2.0, 3.0], [2.0, 3.0, 4.5]).mean
     -1.1666...
   """
-  a = _as_finite(a, 1, 'a', 'N')
-  b = _as_finite(b, 1, 'b', 'N')
+  a, b = as_finite(a, 'a'), as_finite(b, 'b')
   errors.check(
       a.shape == b.shape, 'b', f'{len(b)} values', f'{len(a)}, as a has',
       'Pairs need the same examples in the same order.')
@@ -166,7 +163,7 @@ def estimator_stderr(repeats: npt.ArrayLike) -> float:
     InvalidValueError: if there are fewer than 8 repeats, or a value is not
       finite.
   """
-  repeats = _as_finite(repeats, 2, 'repeats', 'R, N')
+  repeats = as_finite(repeats, 'repeats', rank=2)
   errors.check(
       len(repeats) >= MIN_REPEATS, 'repeats', f'{len(repeats)} of them',
       f'{MIN_REPEATS} or more', 'An error worth quoting needs them.')
@@ -188,7 +185,7 @@ def deviation_of_means(repeats: npt.ArrayLike) -> np.ndarray:
   Raises:
     InvalidValueError: if a value is not finite.
   """
-  repeats = _as_finite(repeats, 2, 'repeats', 'R, N')
+  repeats = as_finite(repeats, 'repeats', rank=2)
   if len(repeats) == 1:
     return np.zeros(repeats.shape[1])
   return np.std(repeats, axis=0, ddof=1) / np.sqrt(len(repeats))
@@ -224,12 +221,25 @@ def summarize_repeats(repeats: npt.ArrayLike) -> RepeatedMean:
   return RepeatedMean(mean, stderr, between_repeats, num_examples, len(repeats))
 
 
-def _as_finite(values, rank, name, axes):
-  """Returns `values` as float64 of the given rank, all finite."""
+def as_finite(values: npt.ArrayLike, name: str, rank: int = 1,
+              least: int = 1) -> np.ndarray:
+  """Returns values as float64.
+
+  Args:
+    values: `[N]`, or `[R, N]`.
+    name: of the argument that they are, for the message.
+    rank: 1 or 2.
+    least: smallest `N`.
+
+  Raises:
+    InvalidValueError: if the shape is another, or a value is not finite.
+  """
   values = np.asarray(values, np.float64)
   errors.check(
-      values.ndim == rank and values.size > 0, name, f'an array {values.shape}',
-      f'[{axes}], not empty')
+      values.ndim == rank and values.size >= least, name,
+      f'an array {values.shape}',
+      f'[{"R, " * (rank - 1)}N], {least} or more',
+      'A standard error needs them.' if least > 1 else '')
   num_bad = np.count_nonzero(~np.isfinite(values))
   errors.check(
       num_bad == 0, name, f'{num_bad} NaN or infinite of {values.size}',

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from tests import flows
 from tests import splits
-from tf_resflow import evaluation
 from tf_resflow import numerics
+from tf_resflow.experiments import bias
 
 _NUM_LEVELS = 16
 
@@ -33,7 +33,7 @@ def test_bias_of_a_scaled_identity(split, num_terms):
     kernel[kernel.shape[0] // 2, kernel.shape[1] // 2, 0, 0] = 0.9
     layer.kernel.assign(kernel)
     layer.bias.assign(tf.zeros_like(layer.bias.value))
-  found = evaluation.measure_bias(
+  found = bias.measure_bias(
       flow, split, estimator=numerics.Exact(), seed=2, batch_size=5)
   a, k = 0.9**3, np.arange(1, num_terms + 1)
   error = np.sum((-1.0)**(k + 1) * a**k / k) - np.log1p(a)
@@ -47,21 +47,47 @@ def test_bias_of_a_scaled_identity(split, num_terms):
 
 
 def test_an_unbiased_estimator_has_no_bias(split):
-  found = evaluation.measure_bias(
+  found = bias.measure_bias(
       _make_flow('roulette:safe'), split, estimator=numerics.Exact(),
       num_repeats=24)
   assert abs(found.num_stderrs) < 4
   assert found.difference.estimator_stderr > 0
-  same = evaluation.measure_bias(
+  same = bias.measure_bias(
       _make_flow('exact'), split, estimator=numerics.Exact())
   assert same.num_stderrs == same.difference.mean == 0.0
 
 
 def test_report(split):
-  found = evaluation.measure_bias(_make_flow('fixed:1'), split)
+  found = bias.measure_bias(_make_flow('fixed:1'), split)
   report = found.report()
   assert report['bias'] == pytest.approx(
       report['own_bits_per_dim'] - report['bits_per_dim'])
   assert report['bias_stderr'] == found.difference.total_stderr > 0
   assert report['bias_num_stderrs'] == pytest.approx(
       report['bias'] / report['bias_stderr'])
+
+
+_NAN = float('nan')
+_COLUMNS = {
+    'step': np.arange(4.0),
+    'biased_bits_per_dim': np.array([2.0, 1.0, 0.5, 0.2]),
+    'validation_bits_per_dim': np.array([_NAN, 1.5, _NAN, 2.5])}
+
+
+def _draw(tmp_path, *runs):
+  path = tmp_path / 'bias.png'
+  bias.save_bias(path, {f'run {i}': run for i, run in enumerate(runs)})
+  return tf.io.decode_png(path.read_bytes(), channels=3).numpy()
+
+
+def test_every_run_has_a_panel_and_every_curve_is_drawn(tmp_path):
+  one = _draw(tmp_path, _COLUMNS)
+  two = _draw(tmp_path, _COLUMNS, _COLUMNS)
+  assert one.shape[0] == two.shape[0] > 200
+  assert two.shape[1] == 2 * one.shape[1] > 400
+  for name in ('biased_bits_per_dim', 'validation_bits_per_dim'):
+    without = {k: v for k, v in _COLUMNS.items() if k != name}
+    assert np.any(_draw(tmp_path, without) != one)
+  # A column without a value is none.
+  empty = _COLUMNS | {'bits_per_dim': np.full(4, _NAN)}
+  np.testing.assert_array_equal(_draw(tmp_path, empty), one)

@@ -1,0 +1,1 @@
+"""The studies of the paper and of this package, one file each."""
