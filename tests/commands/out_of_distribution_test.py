@@ -47,10 +47,9 @@ def test_inverted_digits(run_tool, workdir, data_dir, others, tmp_path):
   rule = evaluation.scoring_rule(model)
   scores = [
       out_of_distribution.score_examples(
-          model, examples, rule, seed=random.fold_in(4, i))
-      for i, examples in enumerate((
-          evaluation.examples_from_split(split, 4, 0),
-          evaluation.examples_from_file(others, model, 4, 1)))]
+          model, part, rule, seed=random.fold_in(4, i), noise_seed=4 * 1009 + i)
+      for i, part in enumerate((
+          split, evaluation.read_images(others, model)))]
   expected = out_of_distribution.compare_scores(model, *scores)
   for name, value in expected.items():
     np.testing.assert_allclose(

@@ -82,33 +82,34 @@ def main(options: Any, run: options_lib.OpenedRun) -> None:
       'step': run.step, 'num_devices': run.strategy.num_replicas_in_sync,
       'split': options.split, 'against': options.against,
       **out_of_distribution.main(
-          run.model, *_examples(options, run), rule, names=names,
+          run.model, *_splits(options, run), rule, names=names,
           picture=options.picture_path(options.workdir), output=options.output,
           batch_size=options.batch_size, seed=options.seed,
-          strategy=run.strategy)}
+          num_examples=options.num_examples, strategy=run.strategy, verbose=1)}
   options_lib.print_report(
       report, evaluation.format_table(report), '',
       *out_of_distribution.sentences(report, names))
 
 
-def _examples(options, run):
-  """Returns the images of the run and the others, as `evaluation.Examples`."""
+def _splits(options, run):
+  """Returns the images of the run and the others."""
   # First, because they may not suit.
-  others = (_examples_of_file if options.is_against_file
-            else _examples_of_dataset)(options, run)
+  if options.is_against_file:
+    others = evaluation.read_images(options.against, run.model, 'against')
+    where = options.against
+  else:
+    others = _other_split(options, run)
+    where = f'the test part of {options.against}'
+  options.require(
+      (options.num_examples or 0) <= others.num_examples, 'num_examples',
+      f'at most {others.num_examples}',
+      f'That many examples are in {where}.')
   split = options.load_split(run)
   options.check_count('num_examples', split.num_examples)
-  return evaluation.examples_from_split(
-      split, options.seed, 0, options.num_examples), others
+  return split, others
 
 
-def _examples_of_file(options, run):
-  return evaluation.examples_from_file(
-      options.against, run.model, options.seed, 1, options.num_examples,
-      'against')
-
-
-def _examples_of_dataset(options, run):
+def _other_split(options, run):
   model, data = run.model, run.config.data
   info = datasets.info(options.against, 'against')
   options.require(
@@ -123,12 +124,6 @@ def _examples_of_dataset(options, run):
       'the run', f'These are {info.image_shape} of {info.num_levels} levels, '
       'and nothing is resized, coloured or scaled here: give an .npz file of '
       'images that suit.')
-  split = datasets.load(
+  return datasets.load(
       options.against, 'test', data_dir=options.data_dir or data.data_dir,
       num_bits=num_bits)
-  options.require(
-      (options.num_examples or 0) <= split.num_examples, 'num_examples',
-      f'at most {split.num_examples}',
-      f'That many examples are in the test part of {options.against}.')
-  return evaluation.examples_from_split(
-      split, options.seed, 1, options.num_examples)

@@ -4,11 +4,11 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'archives': [
-        'read_bits', 'read_condition', 'read_inputs', 'write_bits'],
+        'read_bits', 'read_condition', 'read_images', 'read_inputs',
+        'write_bits'],
     'baselines': ['Baseline', 'fit_baselines'],
     'calibration': ['Band', 'ranks', 'save_ranks', 'simultaneous_band'],
     'classification': ['Classification', 'class_log_probs'],
-    'examples': ['Examples', 'examples_from_file', 'examples_from_split'],
     'features': ['FeatureExtractor', 'load_feature_extractor'],
     'figures': [
         'image_grid', 'levels_to_bytes', 'save_image', 'save_image_grid'],
@@ -24,7 +24,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'planes': ['Box', 'density_on_grid', 'density_picture', 'integral'],
     'report': ['evaluate', 'format_table', 'report_inputs'],
     'sample_quality': [
-        'FeatureMoments', 'compare_samples', 'frechet_distance', 'squared_mmd',
+        'compare_samples', 'frechet_distance', 'squared_mmd',
         'squared_mmd_of_subsets'],
     'scoring': ['ScoringRule', 'scoring_rule'],
     'statistics': ['paired_differences'],

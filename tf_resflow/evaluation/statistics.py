@@ -176,18 +176,19 @@ def deviation_of_means(repeats: npt.ArrayLike) -> np.ndarray:
     deviation_i = sqrt(sum_r (x_ri - mean_i)^2 / (R - 1)) / sqrt(R)
 
   Args:
-    repeats: [R, N], independent estimates.
+    repeats: [R, ...], independent estimates.
 
   Returns:
-    [N], in the unit of the values; 0 for a single repeat, values that are no
+    [...], in the unit of the values; 0 for a single repeat, values that are no
     estimates.
 
   Raises:
     InvalidValueError: if a value is not finite.
   """
-  repeats = as_finite(repeats, 'repeats', rank=2)
+  repeats = np.asarray(repeats, np.float64)
+  as_finite(repeats.ravel(), 'repeats')
   if len(repeats) == 1:
-    return np.zeros(repeats.shape[1])
+    return np.zeros(repeats.shape[1:])
   return np.std(repeats, axis=0, ddof=1) / np.sqrt(len(repeats))
 
 

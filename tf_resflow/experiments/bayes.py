@@ -57,12 +57,12 @@ class ClassScores(NamedTuple):
   @property
   def deviation(self) -> np.ndarray:
     """The standard deviation of the mean of `log p(x|y)`, `[N, K]`, nats."""
-    return _deviation(self.repeats)
+    return statistics.deviation_of_means(self.repeats)
 
   @property
   def difference_deviation(self) -> np.ndarray:
     """That of `log p(x|y)` less its mean over labels, which decides."""
-    return _deviation(
+    return statistics.deviation_of_means(
         self.repeats - self.repeats.mean(axis=2, keepdims=True))
 
   def report(self) -> dict[str, Any]:
@@ -94,12 +94,6 @@ class ClassScores(NamedTuple):
     return {'class_log_prob': self.class_log_prob,
             'class_log_density': self.repeats.mean(axis=0),
             'class_log_density_deviation': self.deviation}
-
-
-def _deviation(repeats):
-  """Returns `statistics.deviation_of_means` of `[R, N, K]`, `[N, K]`."""
-  return statistics.deviation_of_means(
-      repeats.reshape([len(repeats), -1])).reshape(repeats.shape[1:])
 
 
 def log_frequencies(split: datasets.Split) -> np.ndarray:

@@ -22,6 +22,7 @@ from scipy import special
 from scipy import stats
 import tensorflow as tf
 
+from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
@@ -38,12 +39,11 @@ _SCORES = {'auroc': 'log p(x)',
 
 
 def main(
-    model: models.Flow, inside: evaluation.Examples,
-    outside: evaluation.Examples, rule: evaluation.ScoringRule, *,
-    names: Sequence[str], picture: str | os.PathLike,
-    output: str | os.PathLike | None = None, batch_size: int | None = None,
-    seed: int = 0, strategy: tf.distribute.Strategy | None = None,
-    verbose: int = 1) -> dict[str, Any]:
+    model: models.Flow, inside: datasets.Split, outside: datasets.Split,
+    rule: evaluation.ScoringRule, *, names: Sequence[str],
+    picture: str | os.PathLike, output: str | os.PathLike | None = None,
+    batch_size: int | None = None, seed: int = 0, **settings: Any,
+) -> dict[str, Any]:
   """Scores two sets of images, draws the histograms, and compares them.
 
   Args:
@@ -56,8 +56,7 @@ def main(
     output: an .npz file for the scores, those of the others as `against_NAME`.
     batch_size: images per batch; what fits by default.
     seed: the scores are a function of it.
-    strategy: see `evaluation.nll`.
-    verbose: 1 shows progress bars.
+    **settings: of `score_examples`.
 
   Returns:
     A dict for JSON: how scores were taken, and what `compare_scores` says.
@@ -66,9 +65,9 @@ def main(
       model, rule.estimator)
   scores = [
       score_examples(
-          model, examples, rule, batch_size=batch_size,
-          seed=random.fold_in(seed, i), strategy=strategy, verbose=verbose)
-      for i, examples in enumerate((inside, outside))]
+          model, split, rule, batch_size=batch_size,
+          seed=random.fold_in(seed, i), noise_seed=seed * 1009 + i, **settings)
+      for i, split in enumerate((inside, outside))]
   report = compare_scores(model, *scores)
   save_histograms(picture, names, report, scores)
   if output is not None:
@@ -145,20 +144,22 @@ class Scores(NamedTuple):
 
 
 def score_examples(
-    model: models.Flow, examples: evaluation.Examples,
-    rule: evaluation.ScoringRule, *, batch_size: int = 128,
-    seed: random.SeedLike = 0,
+    model: models.Flow, split: datasets.Split, rule: evaluation.ScoringRule, *,
+    batch_size: int = 128, seed: random.SeedLike = 0, noise_seed: int = 0,
+    num_examples: int | None = None,
     strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
 ) -> Scores:
   """Takes the scores of images, one by one.
 
   Args:
     model: a flow on images of integers.
-    examples: the images.
+    split: the images, integers or dequantised ones.
     rule: see `evaluation.scoring_rule`.
     batch_size: images per batch; it does not change the scores, but for
       rounding.
-    seed: the scores are a function of it.
+    seed: of the estimates.
+    noise_seed: of the noise of integers.
+    num_examples: only the first so many.
     strategy: see `evaluation.nll`.
     verbose: 1 shows a progress bar.
   """
@@ -178,14 +179,16 @@ def score_examples(
       logits = log_prob[:, tf.newaxis]
     return log_prob, logits, labels
 
-  bar = batch_map.progress_bar(
-      rule.num_repeats * examples.num_examples, verbose)
+  num_examples = num_examples or split.num_examples
+  examples = datasets.evaluation_batches(
+      split, batch_size=batch_size, seed=noise_seed, num_examples=num_examples)
+  bar = batch_map.progress_bar(rule.num_repeats * num_examples, verbose)
   batches = ((batch['x'], batch['label'], batch['index'], draw)
-             for draw in draws for batch in examples.batches(batch_size))
+             for draw in draws for batch in examples)
   log_prob, logits, label = map(np.concatenate, zip(
       *batch_map.BatchMap(evaluate, strategy, shared=[3])(batches, bar),
       strict=True))
-  shape = rule.num_repeats, examples.num_examples
+  shape = rule.num_repeats, num_examples
   class_log_prob = None
   if model.has_classifier:
     # The mean probability, of passes that may draw on the way to the features.
@@ -193,7 +196,7 @@ def score_examples(
         classification.log_probs_of_logits(logits).reshape([*shape, -1]),
         axis=0) - np.log(rule.num_repeats)
   return Scores(log_prob.astype(np.float64).reshape(shape), class_log_prob,
-                label[:examples.num_examples])
+                label[:num_examples])
 
 
 def compare_scores(
