@@ -59,7 +59,7 @@ def test_runs_are_compared_and_drawn(
       training.load_config(str(biased_workdir)).data, 'train')
   expected = bias.measure_bias(
       model, split, estimator=numerics.Exact(), num_examples=10, seed=3,
-      batch_size=64).report()
+      batch_size=64)
   assert expected.items() <= biased.items()
   assert f'{biased_workdir}, step 0: ' in result.stderr
 

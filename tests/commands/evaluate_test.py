@@ -232,17 +232,12 @@ def test_exact_and_double_precision_of_a_split(run_tool, workdir, data_dir):
      '--num_probes=2: expected no such flag with --estimator=exact.'),
     (['--estimator=exact', '--num_repeats=9', '--inputs=x.npz'],
      '--num_repeats=9: expected no such flag with --estimator=exact.'),
-    (['--estimator=exact,exact=3'],
-     '--estimator=exact,exact=3: expected exact, which has no options.'),
-    (['--estimator=best'], '--estimator=best: expected one of roulette, '),
     (['--inputs=/none.npz'], '--inputs=/none.npz: expected '),
     (['--output='], '--output=: expected a name that ends in .npz or .csv.'),
     (['--split=validation'], '--split=validation: expected '),
     (['--split=all'], '--split=all: expected one of train, validation, test.'),
     (['--num_examples=361'], '--num_examples=361: expected at most 360.'),
-    (['--num_examples=1'], '--num_examples=1: expected a whole number from 2'),
     (['--num_reconstructions=361'], '--num_reconstructions=361: expected at'),
-    (['--num_repeats=7'], '--num_repeats=7: expected a whole number from 8.'),
     (['--workdir=/nowhere'], '--workdir=/nowhere: expected '),
 ])
 def test_bad_input(run_tool, workdir, change, said):

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 import tensorflow as tf
 
 from tests import flows
 from tests import splits
+from tf_resflow import evaluation
 from tf_resflow import numerics
 from tf_resflow.experiments import bias
 
@@ -37,34 +39,37 @@ def test_bias_of_a_scaled_identity(split, num_terms):
       flow, split, estimator=numerics.Exact(), seed=2, batch_size=5)
   a, k = 0.9**3, np.arange(1, num_terms + 1)
   error = np.sum((-1.0)**(k + 1) * a**k / k) - np.log1p(a)
-  difference = found.difference
   # By probes of signs it is known without noise.
-  assert difference.mean == pytest.approx(-error / np.log(2), rel=1e-4)
-  assert np.sign(found.num_stderrs) == (-1)**num_terms
-  assert difference.mean == pytest.approx(
-      found.own.mean - found.unbiased.mean, rel=1e-6)
-  assert (difference.num_examples, difference.num_repeats) == (9, 8)
+  assert found['bias'] == pytest.approx(-error / np.log(2), rel=1e-4)
+  assert np.sign(found['bias_num_stderrs']) == (-1)**num_terms
+  assert found['bias'] == pytest.approx(
+      found['own_bits_per_dim'] - found['bits_per_dim'], rel=1e-6)
+  assert (found['num_examples'], found['num_repeats']) == (9, 8)
 
 
 def test_an_unbiased_estimator_has_no_bias(split):
   found = bias.measure_bias(
       _make_flow('roulette:safe'), split, estimator=numerics.Exact(),
       num_repeats=24)
-  assert abs(found.num_stderrs) < 4
-  assert found.difference.estimator_stderr > 0
+  assert abs(found['bias_num_stderrs']) < 4
+  assert found['bias_stderr'] > 0
   same = bias.measure_bias(
       _make_flow('exact'), split, estimator=numerics.Exact())
-  assert same.num_stderrs == same.difference.mean == 0.0
+  assert same['bias_num_stderrs'] == same['bias'] == 0.0
 
 
-def test_report(split):
-  found = bias.measure_bias(_make_flow('fixed:1'), split)
-  report = found.report()
-  assert report['bias'] == pytest.approx(
-      report['own_bits_per_dim'] - report['bits_per_dim'])
-  assert report['bias_stderr'] == found.difference.total_stderr > 0
-  assert report['bias_num_stderrs'] == pytest.approx(
-      report['bias'] / report['bias_stderr'])
+def test_its_standard_error_is_of_examples_and_repeats(split):
+  flow = _make_flow('fixed:1')
+  found = bias.measure_bias(flow, split)
+  own, unbiased = (evaluation.nll(flow, split, own_estimator=is_own)
+                   for is_own in (True, False))
+  assert found['bias_stderr'] == pytest.approx(np.hypot(
+      stats.sem((own - unbiased).mean(axis=0)),
+      stats.sem((own - unbiased).mean(axis=1))))
+  assert found['bits_per_dim_stderr'] == pytest.approx(
+      stats.sem(unbiased.mean(axis=0)))
+  assert found['bias_num_stderrs'] == pytest.approx(
+      found['bias'] / found['bias_stderr'])
 
 
 _NAN = float('nan')

@@ -27,7 +27,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
         'compare_samples', 'frechet_distance', 'squared_mmd',
         'squared_mmd_of_subsets'],
     'scoring': ['ScoringRule', 'scoring_rule'],
-    'statistics': ['paired_differences'],
+    'statistics': ['paired_difference'],
     'validation': ['Validation'],
     'tables': [
         'append_columns', 'column_names', 'condition_names', 'read_rows',

@@ -7,7 +7,6 @@ this very split, because log-dets are estimated; it falls with the number of
 repeats. All inputs are per-example values, in any unit (bits/dim, nats).
 """
 
-from collections.abc import Mapping
 import math
 from typing import NamedTuple
 
@@ -120,23 +119,6 @@ def paired_difference(
       a.shape == b.shape, 'b', f'{len(b)} values', f'{len(a)}, as a has',
       'Pairs need the same examples in the same order.')
   return PairedDifference(*mean_and_stderr(a - b))
-
-
-def paired_differences(
-    bits: np.ndarray, others: Mapping[str, np.ndarray],
-) -> dict[str, PairedDifference]:
-  """Compares a model with others on the same examples.
-
-  Args:
-    bits: bits/dim `[N]` of the model.
-    others: from names to bits/dim `[N]`.
-
-  Returns:
-    From names to the differences of `bits` less the other's: negative where the
-    model needs fewer bits.
-  """
-  return {name: paired_difference(bits, other)
-          for name, other in others.items()}
 
 
 def estimator_stderr(repeats: npt.ArrayLike) -> float:

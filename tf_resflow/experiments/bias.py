@@ -6,7 +6,7 @@ difference is the bias of the estimator, and nothing that generalisation does.
 
 from collections.abc import Iterable, Mapping
 import os
-from typing import Any, NamedTuple
+from typing import Any
 
 from matplotlib import figure as figure_lib
 import numpy as np
@@ -54,7 +54,7 @@ def main(
         'estimator': estimator.spec(), **measure_bias(
             run.model, split, estimator=estimator, strategy=run.strategy,
             batch_size=evaluation.fitting_batch_size(
-                run.model, estimator, batch_size), **settings).report()}
+                run.model, estimator, batch_size), **settings)}
   if picture is not None:
     save_bias(picture, {
         f'{name}\n{report["own_estimator"]}\nbias on {split_name}: '
@@ -74,48 +74,12 @@ def sentence(name: str, report: dict[str, Any]) -> str:
       f'({report["bias_num_stderrs"]:+.1f} standard errors).')
 
 
-class Bias(NamedTuple):
-  """The bits/dim or nats of a split by two estimators.
-
-  Attributes:
-    unit: of all of them, see `models.Flow.unit`.
-    own: by those of the flow's blocks.
-    unbiased: by an unbiased one.
-    difference: own less unbiased, example by example.
-  """
-
-  unit: str
-  own: statistics.RepeatedMean
-  unbiased: statistics.RepeatedMean
-  difference: statistics.RepeatedMean
-
-  @property
-  def num_stderrs(self) -> float:
-    """The difference in units of its error; negative where it is below 0."""
-    return statistics.PairedDifference(
-        self.difference.mean, self.difference.total_stderr,
-        self.difference.num_examples).num_stderrs
-
-  def report(self) -> dict[str, Any]:
-    """Returns what a tool says of it, a dict for JSON."""
-    return {
-        'unit': self.unit,
-        self.unit: self.unbiased.mean,
-        f'{self.unit}_stderr': self.unbiased.stderr,
-        f'own_{self.unit}': self.own.mean,
-        'bias': self.difference.mean,
-        'bias_stderr': self.difference.total_stderr,
-        'bias_num_stderrs': self.num_stderrs,
-        'num_examples': self.difference.num_examples,
-        'num_repeats': self.difference.num_repeats,
-    }
-
-
 def measure_bias(
     model: models.Flow, split: datasets.Split, *,
     estimator: numerics.Estimator | None = None, batch_size: int = 128,
     num_repeats: int = 8, seed: int = 0, num_examples: int | None = None,
-    verbose: int = 0, strategy: tf.distribute.Strategy | None = None) -> Bias:
+    verbose: int = 0, strategy: tf.distribute.Strategy | None = None,
+) -> dict[str, Any]:
   """Compares the estimates of a flow's own estimators with unbiased ones.
 
   Args:
@@ -129,6 +93,12 @@ def measure_bias(
     verbose: 1 shows progress.
     strategy: in whose scope the model was made.
 
+  Returns:
+    A dict for JSON: `unit`; under its name the unbiased mean and its `_stderr`
+    across examples, and as `own_UNIT` that by the flow's own estimators; their
+    difference `bias`, example by example, with `bias_stderr` of examples and
+    repeats and `bias_num_stderrs`; `num_examples` and `num_repeats`.
+
   References:
     Chen et al., 2019, Residual Flows, Figure 2.
   """
@@ -138,8 +108,17 @@ def measure_bias(
           seed=seed, estimator=estimator, num_examples=num_examples,
           verbose=verbose, strategy=strategy, own_estimator=is_own)
       for is_own in (True, False)]
-  return Bias(model.unit, *map(
-      statistics.summarize_repeats, (own, unbiased, own - unbiased)))
+  own, unbiased, difference = map(
+      statistics.summarize_repeats, (own, unbiased, own - unbiased))
+  paired = statistics.PairedDifference(
+      difference.mean, difference.total_stderr, difference.num_examples)
+  unit = model.unit
+  return {
+      'unit': unit, unit: unbiased.mean, f'{unit}_stderr': unbiased.stderr,
+      f'own_{unit}': own.mean, 'bias': paired.mean,
+      'bias_stderr': paired.stderr, 'bias_num_stderrs': paired.num_stderrs,
+      'num_examples': paired.num_examples,
+      'num_repeats': difference.num_repeats}
 
 
 def save_bias(
