@@ -16,7 +16,7 @@ from tf_resflow.commands import runner
 
 NUM_LOGICAL_CPUS = 2
 # Folders of what runs in programs that let TensorFlow rewrite graphs.
-_REWRITING = ('bijectors', 'evaluation', 'serving', 'tfp')
+_REWRITING = ('bijectors', 'evaluation', 'experiments', 'serving', 'tfp')
 
 
 def pytest_configure(config):

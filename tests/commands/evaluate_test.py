@@ -11,6 +11,7 @@ from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.evaluation import archives
 from tf_resflow.evaluation import inversion
+from tf_resflow.experiments import bayes
 from tf_resflow.numerics.log_det import exact
 
 _CONTRACT = {
@@ -231,17 +232,12 @@ def test_exact_and_double_precision_of_a_split(run_tool, workdir, data_dir):
      '--num_probes=2: expected no such flag with --estimator=exact.'),
     (['--estimator=exact', '--num_repeats=9', '--inputs=x.npz'],
      '--num_repeats=9: expected no such flag with --estimator=exact.'),
-    (['--estimator=exact,exact=3'],
-     '--estimator=exact,exact=3: expected exact, which has no options.'),
-    (['--estimator=best'], '--estimator=best: expected one of roulette, '),
     (['--inputs=/none.npz'], '--inputs=/none.npz: expected '),
     (['--output='], '--output=: expected a name that ends in .npz or .csv.'),
     (['--split=validation'], '--split=validation: expected '),
     (['--split=all'], '--split=all: expected one of train, validation, test.'),
     (['--num_examples=361'], '--num_examples=361: expected at most 360.'),
-    (['--num_examples=1'], '--num_examples=1: expected a whole number from 2'),
     (['--num_reconstructions=361'], '--num_reconstructions=361: expected at'),
-    (['--num_repeats=7'], '--num_repeats=7: expected a whole number from 8.'),
     (['--workdir=/nowhere'], '--workdir=/nowhere: expected '),
 ])
 def test_bad_input(run_tool, workdir, change, said):
@@ -289,8 +285,8 @@ def test_accuracy_by_bayes_rule(
   digits = datasets.load('digits', 'train', data_dir=data_dir)
   counts = np.bincount(digits.arrays['label'], minlength=10)
   np.testing.assert_allclose(
-      evaluation.log_frequencies(train), np.log(counts / counts.sum()))
-  scores = evaluation.class_scores(
+      bayes.log_frequencies(train), np.log(counts / counts.sum()))
+  scores = bayes.class_scores(
       model, test, np.log(counts / counts.sum()), seed=3, num_examples=12)
   np.testing.assert_allclose(
       first['class_log_prob'], scores.class_log_prob, atol=1e-3)

@@ -4,7 +4,10 @@ import zipfile
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from tests import flows
+from tf_resflow import datasets
 from tf_resflow import layers
 from tf_resflow.evaluation import archives
 
@@ -58,9 +61,9 @@ def test_reads_inputs(tmp_path, dtype):
 @pytest.mark.parametrize('arrays, message', [
     ({'images': _images()}, 'Its arrays are images.'),
     ({}, 'Its arrays are none.'),
-    ({'x': np.zeros([2, 4, 4, 1], np.uint8)}, 'has the dtype uint8: dequant'),
-    ({'x': _images()[..., 0]}, r'Its x has the shape \(5, 4, 4\).'),
-    ({'x': _images(0)}, r'Its x has the shape \(0, 4, 4, 1\).'),
+    ({'x': np.zeros([2, 4, 4, 1], np.uint8)}, r'Its x is uint8 \[2, 4, 4, 1\]'),
+    ({'x': _images()[..., 0]}, r'Its x is float64 \[5, 4, 4\].'),
+    ({'x': _images(0)}, r'Its x is float64 \[0, 4, 4, 1\].'),
     ({'x': 255 * _images()}, r'Its x lies in \[.*, 2\d\d\.\d+\].'),
     ({'x': _images() - 0.5}, r'Its x lies in \[-0.4.*\].'),
     ({'x': np.full([1, 4, 4, 1], np.nan)}, r'Its x lies in \[nan, nan\].'),
@@ -75,17 +78,12 @@ def test_bad_inputs(tmp_path, arrays, message):
 
 
 @pytest.mark.parametrize('content', [b'', b'text', b'PK\x03\x04cut'])
-def test_bad_files_of_inputs(tmp_path, content):
-  path = tmp_path / 'x.npz'
-  path.write_bytes(content)
-  with pytest.raises(ValueError, match='expected an .npz file'):
-    archives.read_inputs(path, _SHAPE)
-  # One array alone is no archive.
-  np.save(tmp_path / 'x.npy', _images())
-  with pytest.raises(ValueError, match='expected an .npz file'):
-    archives.read_inputs(tmp_path / 'x.npy', _SHAPE)
-  with pytest.raises(ValueError, match='It does not exist'):
-    archives.read_inputs(tmp_path / 'none.npz', _SHAPE)
+def test_what_is_no_archive(tmp_path, content):
+  (tmp_path / 'x.npz').write_bytes(content)
+  np.save(tmp_path / 'x.npy', _images())  # One array alone is none either.
+  for name in ('x.npz', 'x.npy'):
+    with pytest.raises(ValueError, match='expected an .npz file'):
+      archives.read_arrays(tmp_path / name, 'inputs')
 
 
 def test_damaged_bytes(tmp_path):
@@ -95,11 +93,11 @@ def test_damaged_bytes(tmp_path):
   data[100:140] = bytes(255 - b for b in data[100:140])
   path.write_bytes(data)
   with pytest.raises(ValueError, match='expected an .npz file'):
-    archives.read_inputs(path, _SHAPE)
+    archives.read_arrays(path, 'inputs')
   with zipfile.ZipFile(path, 'w') as archive:
     archive.writestr('x', b'no array')
   with pytest.raises(ValueError, match='Its x is not an array'):
-    archives.read_inputs(path, _SHAPE)
+    archives.read_arrays(path, 'inputs')
 
 
 def test_what_was_written_is_read(tmp_path):
@@ -135,9 +133,6 @@ def test_other_examples_are_refused(tmp_path, name, value, said):
 def test_bad_files_of_bits(tmp_path, arrays, said):
   np.savez(tmp_path / 'b.npz', **arrays)
   with pytest.raises(ValueError, match=said):
-    archives.read_bits(tmp_path / 'b.npz', 3, _FACTS)
-  (tmp_path / 'b.npz').write_bytes(b'PK\x03\x04cut')
-  with pytest.raises(ValueError, match='expected an .npz file'):
     archives.read_bits(tmp_path / 'b.npz', 3, _FACTS)
 
 
@@ -180,8 +175,56 @@ def test_what_are_no_conditions(tmp_path, spec, arrays, message):
   assert message in str(error.value)
 
 
-def test_files_that_hold_no_conditions(tmp_path):
-  (tmp_path / 'c.npz').write_text('no archive')
-  for path in (tmp_path / 'c.npz', tmp_path / 'none.npz'):
-    with pytest.raises(ValueError, match='inputs=.*npz: expected an .npz file'):
-      archives.read_condition(path, _LABELS)
+@pytest.fixture(scope='module')
+def model():
+  return flows.make_flow_without_blocks(num_levels=16)
+
+
+def _integers(num_images=7):
+  return np.random.default_rng(2).integers(0, 16, [num_images, 4, 4, 1])
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.int64])
+@pytest.mark.parametrize('key', ['x', 'image'])
+def test_integers_are_levels(tmp_path, model, key, dtype):
+  levels, labels = _integers(), np.arange(7) % 3
+  np.savez(tmp_path / 'a.npz', label=labels, **{key: levels.astype(dtype)})
+  found = archives.read_images(tmp_path / 'a.npz', model)
+  assert (found.num_examples, found.num_levels) == (7, 16)
+  assert found.arrays['x'].dtype == tf.uint8
+  np.testing.assert_array_equal(found.arrays['x'], levels)
+  np.testing.assert_array_equal(found.arrays['label'], labels)
+
+
+def test_floats_are_what_they_are(tmp_path, model):
+  x = np.random.default_rng(0).uniform(size=[7, 4, 4, 1])
+  # As bin/sample writes them: the bytes of the picture stand beside x.
+  np.savez(tmp_path / 'a.npz', x=x, image=np.zeros([7, 4, 4, 1], np.uint8))
+  split = archives.read_images(tmp_path / 'a.npz', model)
+  (found,) = datasets.evaluation_batches(split, batch_size=7, seed=3)
+  np.testing.assert_array_equal(found['x'], x)
+  np.testing.assert_array_equal(found['label'], np.full(7, -1))
+
+
+@pytest.mark.parametrize('arrays, message', [
+    ({}, 'Its arrays are none.'),
+    ({'images': _integers()}, 'Its arrays are images.'),
+    ({'x': _integers() > 3}, r'Its x is bool \[7, 4, 4, 1\].'),
+    ({'image': _integers()[..., 0]}, r'Its image is int64 \[7, 4, 4\].'),
+    ({'x': _integers(0)}, r'Its x is int64 \[0, 4, 4, 1\].'),
+    ({'x': _integers() + 1}, r'Its x lies in \[1, 16\].'),
+    ({'x': _integers() - 1}, r'Its x lies in \[-1, 14\].'),
+    ({'x': 0.1 * _integers()}, r'Its x lies in \[0.0, 1.5\].'),
+    ({'x': np.full([1, 4, 4, 1], np.nan)}, r'Its x lies in \[nan, nan\].'),
+    ({'x': _integers(), 'label': np.arange(6)}, r'It is int64 \[6\].'),
+    ({'x': _integers(), 'label': np.ones([7])}, r'It is float64 \[7\].'),
+])
+def test_bad_images(tmp_path, model, arrays, message):
+  np.savez(tmp_path / 'a.npz', **arrays)
+  with pytest.raises(ValueError, match=message) as error:
+    archives.read_images(tmp_path / 'a.npz', model, 'against')
+  assert str(error.value).startswith(
+      f'against={tmp_path}/a.npz: expected an .npz file ')
+  if 'label' not in arrays:
+    assert (' with an array x or image [n, 4, 4, 1], integers from 0 to 15 or '
+            'dequantised floats in [0, 1). Its ') in str(error.value)

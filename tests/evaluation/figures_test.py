@@ -28,19 +28,14 @@ def test_enlargement_is_nearest_neighbour():
     np.testing.assert_array_equal(large[offset::3, offset::3], small)
 
 
-@pytest.mark.parametrize('size, scale', [(8, 8), (28, 3), (32, 2), (64, 1),
-                                         (256, 1)])
-def test_tiny_images_are_enlarged_by_default(size, scale):
-  grid = figures.image_grid(np.zeros([1, size, size, 1], np.uint8), padding=0)
-  assert grid.shape == (scale * size, scale * size, 1)
-
-
-@pytest.mark.parametrize('num_images, shape', [(1, (1, 1)), (10, (3, 4)),
-                                               (64, (8, 8))])
-def test_default_layout_is_nearly_square(num_images, shape):
-  images = np.zeros([num_images, 2, 2, 1], np.uint8)
-  grid = figures.image_grid(images, padding=0, scale=1)
-  assert grid.shape[:2] == (2 * shape[0], 2 * shape[1])
+@pytest.mark.parametrize('num_images, size, scale, shape', [
+    (1, 8, 8, (1, 1)), (10, 28, 3, (3, 4)), (64, 64, 1, (8, 8)),
+    (2, 256, 1, (1, 2))])
+def test_grids_are_nearly_square_and_tiny_images_enlarged(
+    num_images, size, scale, shape):
+  images = np.zeros([num_images, size, size, 1], np.uint8)
+  grid = figures.image_grid(images, padding=0)
+  assert grid.shape == (*(scale * size * n for n in shape), 1)
 
 
 @pytest.mark.parametrize('to_float', [

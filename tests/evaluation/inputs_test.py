@@ -5,7 +5,6 @@ import pytest
 import tensorflow as tf
 
 from tests import flows
-from tests import replicas
 from tests import splits
 from tests import testing
 from tests.evaluation import conditional_flows
@@ -75,29 +74,6 @@ def test_conditions_of_every_example(labelled, vector):
       inputs.conditions_for(vector, [5.0, 6.0], 3), [[5.0, 6.0]] * 3)
 
 
-@pytest.mark.parametrize('given, message', [
-    (None, 'condition=None: expected labels [B], whole numbers from 0 to 2. G'),
-    ([0, 3], 'condition=3: expected labels [B], whole numbers from 0 to 2.'),
-    ([0, -1], 'condition=-1: expected labels [B]'),
-    ([0.0, 1.0], 'condition=a tensor float32 (2,): expected labels [B]'),
-    ([[0, 1]], 'condition=a tensor int32 (1, 2): expected labels [B]'),
-    ('one', 'condition=a tensor string ()')])
-def test_what_is_no_label(labelled, given, message):
-  with pytest.raises(errors.InvalidValueError) as error:
-    inputs.conditions_for(labelled, given, 2)
-  assert str(error.value).startswith(message)
-
-
-@pytest.mark.parametrize('given, message', [
-    (None, 'condition=None: expected numbers [B, 2], a, b.'),
-    ([[1.0]], 'condition=a tensor float32 (1, 1): expected numbers [B, 2], a'),
-    (1.0, 'condition=a tensor float32 (): expected numbers [B, 2], a, b.')])
-def test_what_are_no_such_numbers(vector, given, message):
-  with pytest.raises(errors.InvalidValueError) as error:
-    inputs.conditions_for(vector, given, 2)
-  assert str(error.value).startswith(message)
-
-
 @pytest.mark.parametrize('num_given', [2, 3, 5, 6, 8])
 def test_as_many_conditions_as_examples(labelled, num_given):
   """Batches of 2 would not notice: [0, 1], [2] is one for each, one for all."""
@@ -160,20 +136,6 @@ def test_bits_of_images(labelled, labelled_split, batch_size):
       labelled, others, batch_size=batch_size, seed=2,
       estimator=numerics.Exact())
   assert np.abs(found - changed).min() > 1e-3
-
-
-def test_two_devices_agree_with_one(labelled, labelled_split):
-  """Batches of 4, 4 and 3: conditions go where their images go."""
-  with replicas.two_replicas().scope():
-    model = labelled.config.build()
-    for target, source in zip(
-        model.variables, labelled.variables, strict=True):
-      target.assign(source)
-  options = dict(batch_size=4, seed=5, estimator=numerics.Exact())
-  np.testing.assert_allclose(
-      evaluation.nll(model, labelled_split, strategy=replicas.two_replicas(),
-                     **options),
-      evaluation.nll(labelled, labelled_split, **options), rtol=1e-6)
 
 
 def test_given_vectors(vector64):

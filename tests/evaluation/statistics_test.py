@@ -58,15 +58,6 @@ def test_paired_difference_without_spread():
   assert lower.num_stderrs == -np.inf
 
 
-def test_differences_are_negative_where_the_model_is_better():
-  bits = np.array([1.0, 2.0, 3.0])
-  found = statistics.paired_differences(
-      bits, {'worse': bits + [0.1, 0.2, 0.3], 'better': bits - 1.0})
-  assert found['worse'].mean == pytest.approx(-0.2)
-  assert found['worse'].stderr == pytest.approx(0.1 / np.sqrt(3))
-  assert found['better'].mean == pytest.approx(1.0)
-
-
 def test_estimator_stderr_is_the_error_of_the_repeat_mean():
   repeats = np.random.RandomState(3).randn(9, 20)
   expected = np.std([np.mean(r) for r in repeats], ddof=1) / 3.0
@@ -115,8 +106,8 @@ def test_total_stderr_covers_examples_and_repeats():
 
 
 @pytest.mark.parametrize('call, message', [
-    (lambda: statistics.mean_and_stderr([1.0]), '1 of them: expected 2'),
-    (lambda: statistics.mean_and_stderr([]), 'not empty'),
+    (lambda: statistics.mean_and_stderr([1.0]), r'\(1,\): expected \[N\], 2'),
+    (lambda: statistics.mean_and_stderr([]), r'\(0,\): expected \[N\], 2'),
     (lambda: statistics.mean_and_stderr([[1.0, 2.0]]), r'\[N\]'),
     (lambda: statistics.mean_and_stderr([1.0, np.nan, np.inf]), '2 NaN or'),
     (lambda: statistics.paired_difference([1.0, 2.0], [1.0]), 'same examples'),

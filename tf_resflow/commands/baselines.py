@@ -60,40 +60,35 @@ class Options(options_lib.OutputFile):
     self.data()
 
 
-def _fit_vectors(options: Options, train: Any, test: Any) -> None:
-  """Does what `main` does for vectors."""
-  options.refuse(
-      True, ('output', 'num_noise_draws'), f'with --dataset={options.dataset}',
-      'It is for images.')
-  entries = {
-      name: evaluation.fit_vector_baseline(
-          train.arrays['x'].numpy(), test.arrays['x'].numpy(), num_components,
-          options.seed).report()
-      for name, num_components in (
-          ('gaussian', 1), ('gaussian_mixture', options.num_components))}
-  options_lib.print_report({
-      'dataset': options.dataset, 'num_train': train.num_examples,
-      'baselines': entries}, evaluation.format_vector_baselines(entries))
-
-
 def main(options: Options) -> None:
   """Fits, evaluates, writes the output, and reports."""
   train, test = [
       datasets.load_split(options.data(), name) for name in ('train', 'test')]
-  if train.num_levels is None:
-    _fit_vectors(options, train, test)
-    return
-  results = evaluation.evaluate_baselines(
-      train.arrays['x'].numpy(), test.arrays['x'].numpy(),
-      train.num_levels, num_components=options.num_components,
-      seed=options.seed, num_noise_draws=options.num_noise_draws)
+  options.refuse(
+      train.num_levels is None, ('output', 'num_noise_draws'),
+      f'with --dataset={options.dataset}', 'It is for images.')
+  results = evaluation.fit_baselines(
+      train.arrays['x'].numpy(), test.arrays['x'].numpy(), train.num_levels,
+      num_components=options.num_components, seed=options.seed,
+      num_noise_draws=options.num_noise_draws, verbose=1)
   if options.output is not None:
     evaluation.write_bits(
         options.output,
-        {name: result.bits_per_dim for name, result in results.items()},
+        {name: result.values for name, result in results.items()},
         {'dataset': options.dataset, 'split': 'test',
          'num_levels': test.num_levels, 'image_shape': test.event_shape})
   entries = {name: result.report() for name, result in results.items()}
   options_lib.print_report({
       'dataset': options.dataset, 'num_train': train.num_examples,
-      'baselines': entries}, evaluation.format_baselines(entries))
+      'baselines': entries}, *map(_line, entries, entries.values()))
+
+
+def _line(name: str, entry: dict[str, Any]) -> str:
+  """Returns a baseline as text for people."""
+  settings = {**entry, **entry.get('settings', {})}
+  unit = 'nats' if 'nats' in entry else 'bits_per_dim'
+  alpha = settings.get('alpha')
+  return (f'{name:22}{entry[unit]:9.4f} +- {entry[f"{unit}_stderr"]:.4f} {unit}'
+          f', {settings.get("space", "standardised")}'
+          f'{f" alpha={alpha:g}" if alpha else ""}'
+          f' reg_covar={settings["reg_covar"]:.2g}')

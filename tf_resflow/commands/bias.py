@@ -21,18 +21,15 @@ for every run estimator (unbiased), own_estimator, bits_per_dim or nats
 """
 
 import dataclasses
+import itertools
 import os
-from typing import Any
 
 import numpy as np
 
 from tf_resflow import errors
-from tf_resflow import evaluation
 from tf_resflow import training
 from tf_resflow.commands import options as options_lib
 from tf_resflow.configuration import fields
-
-_UNITS = {'bits_per_dim': 'bits/dim', 'nats': 'nats'}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,6 +72,8 @@ class Options(
 
 def main(options: Options) -> None:
   """Compares, draws, and reports."""
+  # Loads TensorFlow.
+  from tf_resflow.experiments import bias
   estimator = options.make_estimator()  # Of images, unless it is given.
   options.require(
       not estimator.is_biased, 'estimator', 'an unbiased estimator',
@@ -86,46 +85,19 @@ def main(options: Options) -> None:
   curves = {
       workdir: options.columns(workdir)
       for workdir in options.workdirs} if options.output else {}
-  reports = {
-      workdir: _measure(options, workdir)
-      for workdir in options.workdirs}
-  if options.output:
-    evaluation.save_bias(options.output, {
-        _title(options, workdir, reports[workdir]): columns
-        for workdir, columns in curves.items()})
-  options_lib.print_report(
-      {'split': options.split, 'runs': reports},
-      *(_sentence(workdir, report) for workdir, report in reports.items()))
-
-
-def _measure(options, workdir):
-  """Opens a run and compares its estimator with an unbiased one."""
-  run = options_lib.Run(workdir=workdir).open(options.dtype, options.strategy)
-  estimator = options.make_estimator(run.model)
-  split = options.load_split(run)
-  options.check_count('num_examples', split.num_examples)
-  bias = evaluation.measure_bias(
-      run.model, split, estimator=estimator, seed=options.seed,
-      batch_size=evaluation.fitting_batch_size(
-          run.model, estimator, options.batch_size),
+  report = bias.main(
+      _opened(options), options.split, picture=options.output, curves=curves,
+      batch_size=options.batch_size, seed=options.seed,
       num_repeats=options.num_repeats, num_examples=options.num_examples,
-      strategy=run.strategy, verbose=1)
-  own = {e.spec(): None for e in run.model.bijection.estimators()}
-  return {'step': run.step, 'own_estimator': ' '.join(own) or 'none',
-          'estimator': estimator.spec(),
-          **bias.report()}
+      verbose=1)
+  options_lib.print_report(
+      report, *itertools.starmap(bias.sentence, report['runs'].items()))
 
 
-def _title(options: Options, workdir: str, report: dict[str, Any]) -> str:
-  return (f'{workdir}\n{report["own_estimator"]}\nbias on {options.split}: '
-          f'{report["bias"]:+.4f} +- {report["bias_stderr"]:.4f}')
-
-
-def _sentence(workdir: str, report: dict[str, Any]) -> str:
-  unit = report['unit']
-  return (
-      f'{workdir}, step {report["step"]}: {report[unit]:.4f} +- '
-      f'{report[f"{unit}_stderr"]:.4f} {_UNITS[unit]}, '
-      f'{report[f"own_{unit}"]:.4f} by {report["own_estimator"]}: a bias '
-      f'of {report["bias"]:+.4f} +- {report["bias_stderr"]:.4f} '
-      f'({report["bias_num_stderrs"]:+.1f} standard errors).')
+def _opened(options):
+  """Yields every run, when the one before it is done."""
+  for workdir in options.workdirs:
+    run = options_lib.Run(workdir=workdir).open(options.dtype, options.strategy)
+    split = options.load_split(run)
+    options.check_count('num_examples', split.num_examples)
+    yield workdir, run, split, options.make_estimator(run.model)

@@ -102,14 +102,15 @@ def class_scores(
     split: the data.
     asked: see `should_classify`.
     data_dir: of the training part, which has the frequencies of the labels.
-    **settings: of `evaluation.class_scores`.
+    **settings: of `experiments.bayes.class_scores`.
 
   Returns:
-    An `evaluation.ClassScores`, or None.
+    Its `ClassScores`, or None.
   """
   if not should_classify(run.model, asked):
     return None
+  # Loads TensorFlow.
+  from tf_resflow.experiments import bayes
   train = datasets.load_split(run.config.data, 'train', data_dir)
-  return evaluation.class_scores(
-      run.model, split, evaluation.log_frequencies(train),
-      strategy=run.strategy, verbose=1, **settings)
+  return bayes.main(
+      run.model, split, train, strategy=run.strategy, verbose=1, **settings)

@@ -272,13 +272,11 @@ def _evaluate_split(options: Options, run: options_lib.OpenedRun,
       num_examples=options.num_examples)
   if scores is not None:
     report |= scores.report()
-  differences = evaluation.paired_differences(costs.mean(axis=0), others)
-  for name, difference in differences.items():
+  for name, other in others.items():
+    difference = evaluation.paired_difference(costs.mean(axis=0), other)
     options_lib.note(f'flow (a) against {name} (b): {difference}')
-  if others:
-    report['paired_differences'] = {
-        name: {'mean': d.mean, 'stderr': d.stderr}
-        for name, d in differences.items()}
+    report.setdefault('paired_differences', {})[name] = {
+        'mean': difference.mean, 'stderr': difference.stderr}
   arrays = evaluation.results_of_split(
       run.model, split, costs, batch_size=settings['batch_size'],
       seed=options.seed, strategy=run.strategy) if options.output else {}

@@ -5,11 +5,8 @@ import os
 import re
 from typing import Any
 
-import numpy as np
-
 from tf_resflow import datasets
 from tf_resflow import evaluation
-from tf_resflow import numerics
 from tf_resflow.commands import options as options_lib
 from tf_resflow.configuration import fields
 
@@ -65,6 +62,9 @@ def main(options: Any, run: options_lib.OpenedRun) -> None:
     options: those of bin/evaluate, with `Against`.
     run: the run.
   """
+  # Loads TensorFlow.
+  from tf_resflow.experiments import out_of_distribution
+
   options.require(
       run.model.num_levels is not None, 'against', 'no such flag with vectors',
       'bin/evaluate --inputs --output has the log-density of any of them.')
@@ -75,50 +75,41 @@ def main(options: Any, run: options_lib.OpenedRun) -> None:
       run.model,
       options.make_estimator() if 'estimator' in options.given else None,
       options.num_repeats if 'num_repeats' in options.given else None)
-  batch_size = options.batch_size or evaluation.fitting_batch_size(
-      run.model, rule.estimator)
-  inside, outside = [
-      evaluation.score_examples(
-          run.model, examples, rule, batch_size=batch_size,
-          seed=numerics.random.fold_in(options.seed, i), strategy=run.strategy,
-          verbose=1)
-      for i, examples in enumerate(_examples(options, run))]
-  report = evaluation.compare_scores(run.model, inside, outside)
   names = (f'{run.config.data.dataset}, {options.split}',
            os.path.basename(options.against) if options.is_against_file
            else options.against)
-  picture = options.picture_path(options.workdir)
-  evaluation.save_histograms(picture, names, _panels(report, inside, outside))
-  if options.output is not None:
-    np.savez(options.output, **inside.arrays(), **{
-        f'against_{name}': array for name, array in outside.arrays().items()})
   report = {
       'step': run.step, 'num_devices': run.strategy.num_replicas_in_sync,
-      'estimator': rule.estimator.spec(), 'dtype': run.model.compute_dtype,
-      'split': options.split, 'against': options.against, 'picture': picture,
-      'rule': rule.reason, 'num_repeats': rule.num_repeats, **report}
+      'split': options.split, 'against': options.against,
+      **out_of_distribution.main(
+          run.model, *_splits(options, run), rule, names=names,
+          picture=options.picture_path(options.workdir), output=options.output,
+          batch_size=options.batch_size, seed=options.seed,
+          num_examples=options.num_examples, strategy=run.strategy, verbose=1)}
   options_lib.print_report(
-      report, evaluation.format_table(report), '', *_sentences(report, names))
+      report, evaluation.format_table(report), '',
+      *out_of_distribution.sentences(report, names))
 
 
-def _examples(options, run):
-  """Returns the images of the run and the others, as `evaluation.Examples`."""
+def _splits(options, run):
+  """Returns the images of the run and the others."""
   # First, because they may not suit.
-  others = (_examples_of_file if options.is_against_file
-            else _examples_of_dataset)(options, run)
+  if options.is_against_file:
+    others = evaluation.read_images(options.against, run.model, 'against')
+    where = options.against
+  else:
+    others = _other_split(options, run)
+    where = f'the test part of {options.against}'
+  options.require(
+      (options.num_examples or 0) <= others.num_examples, 'num_examples',
+      f'at most {others.num_examples}',
+      f'That many examples are in {where}.')
   split = options.load_split(run)
   options.check_count('num_examples', split.num_examples)
-  return evaluation.examples_from_split(
-      split, options.seed, 0, options.num_examples), others
+  return split, others
 
 
-def _examples_of_file(options, run):
-  return evaluation.examples_from_file(
-      options.against, run.model, options.seed, 1, options.num_examples,
-      'against')
-
-
-def _examples_of_dataset(options, run):
+def _other_split(options, run):
   model, data = run.model, run.config.data
   info = datasets.info(options.against, 'against')
   options.require(
@@ -133,48 +124,6 @@ def _examples_of_dataset(options, run):
       'the run', f'These are {info.image_shape} of {info.num_levels} levels, '
       'and nothing is resized, coloured or scaled here: give an .npz file of '
       'images that suit.')
-  split = datasets.load(
+  return datasets.load(
       options.against, 'test', data_dir=options.data_dir or data.data_dir,
       num_bits=num_bits)
-  options.require(
-      (options.num_examples or 0) <= split.num_examples, 'num_examples',
-      f'at most {split.num_examples}',
-      f'That many examples are in the test part of {options.against}.')
-  return evaluation.examples_from_split(
-      split, options.seed, 1, options.num_examples)
-
-
-def _panels(report, inside, outside):
-  """Returns one panel for every score."""
-  title = 'AUROC {:.3f} +- {:.3f}'
-  deviation = np.hypot(
-      report['in_deviation_rms'], report['out_deviation_rms']) / 2.0**0.5
-  panels = [evaluation.HistogramPanel(
-      'log p(x), nats', title.format(report['auroc'], report['auroc_stderr']),
-      (inside.log_prob, outside.log_prob), deviation)]
-  if 'class_auroc' in report:
-    panels.append(evaluation.HistogramPanel(
-        'probability of the likeliest class',
-        title.format(report['class_auroc'], report['class_auroc_stderr']),
-        tuple(np.exp(scores.class_log_prob.max(axis=1))
-              for scores in (inside, outside))))
-  return panels
-
-
-def _sentences(report, names):
-  """Yields what the report says, for people."""
-  for key, score in (('auroc', 'log p(x)'),
-                     ('class_auroc', 'the probability of the likeliest class')):
-    if key in report:
-      side = 'above' if report[key] >= 0.5 else 'BELOW'
-      yield (f'{score}: AUROC {report[key]:.4f} +- '
-             f'{report[f"{key}_stderr"]:.4f}; that of {names[0]} (in) is more '
-             f'often {side} that of {names[1]} (out)')
-      if not report[f'{key}_stderr']:
-        yield ('note: the scores do not overlap, or are all equal: the formula '
-               'of the standard error then gives 0.')
-  yield (f'estimator: {report["rule"]}; its deviation per image is '
-         f'{report["in_deviation_rms"]:.3g} nats (in) and '
-         f'{report["out_deviation_rms"]:.3g} (out), '
-         f'{report["noise_share"]:.2%} of the spread of the scores, and leaves '
-         f'AUROC uncertain by {report["auroc_estimator_stderr"]:.2g}')

@@ -1,4 +1,4 @@
-"""The .npz files that users name: given images, and bits/dim of models."""
+"""The .npz files that users name: given examples, and bits/dim of models."""
 
 from collections.abc import Collection, Mapping, Sequence
 import os
@@ -7,9 +7,12 @@ import zipfile
 import zlib
 
 import numpy as np
+import tensorflow as tf
 
+from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import layers
+from tf_resflow import models
 
 # What bits/dim are of, beside the arrays of the models.
 _FACTS = ('dataset', 'split', 'num_levels', 'image_shape')
@@ -50,6 +53,46 @@ def read_arrays(
   return arrays
 
 
+def read_array(
+    path: str | os.PathLike, name: str, keys: Sequence[str],
+    shape: Sequence[int], limits: Mapping[type, tuple[float, float]],
+    expected: str) -> np.ndarray:
+  """Returns an array of an .npz file, one entry per example.
+
+  Args:
+    path: of the file.
+    name: of the argument or flag that names the file, for messages.
+    keys: names of the array; the first that there is is read.
+    shape: of an entry; for `(1,)` an array may be flat.
+    limits: from `np.integer` or `np.floating`, where it may be of these, to the
+      least and the greatest value.
+    expected: the array and what it should be, for messages.
+
+  Raises:
+    InvalidValueError: if it is no such file, or has no such array.
+    OSError: if the file cannot be opened.
+  """
+  arrays = read_arrays(path, name, keys)
+
+  def check(condition, advice):
+    errors.check(condition, name, path, f'an .npz file with {expected}', advice)
+
+  key = next((key for key in keys if key in arrays), None)
+  check(key is not None, f'Its arrays are {", ".join(arrays) or "none"}.')
+  array = arrays[key]
+  low, high = next((pair for dtype, pair in limits.items()
+                    if np.issubdtype(array.dtype, dtype)), (None, None))
+  if array.ndim == 1 and tuple(shape) == (1,):
+    array = array[:, np.newaxis]
+  check(low is not None and array.size > 0 and array.ndim > 0 and
+        array.shape[1:] == tuple(shape),
+        f'Its {key} is {array.dtype} {list(array.shape)}.')
+  check(np.all(np.isfinite(array)) and low <= array.min() and
+        array.max() <= high, f'Its {key} lies in [{array.min()}, '
+        f'{array.max()}].')
+  return array
+
+
 def read_inputs(
     path: str | os.PathLike, event_shape: Sequence[int]) -> np.ndarray:
   """Reads dequantised images or vectors from an .npz file.
@@ -66,25 +109,56 @@ def read_inputs(
     InvalidValueError: if it is no such file, or `x` does not suit the model.
     OSError: if the file cannot be opened.
   """
-  arrays = read_arrays(path, 'inputs', keys=('x',))
-  x = arrays.get('x')
   is_image = len(event_shape) == 3
+  return read_array(
+      path, 'inputs', ['x'], event_shape,
+      {np.floating: (0.0, 1.0) if is_image else (-np.inf, np.inf)},
+      f'an array x, floats [n, {", ".join(map(str, event_shape))}]' + (
+          ' in [0, 1), dequantised as (X + U) / num_levels' if is_image else ''
+      )).astype(np.float64)
 
-  def check(condition, advice):
-    errors.check(
-        condition, 'inputs', path, 'an .npz file with an array x, floats '
-        f'[n, {", ".join(map(str, event_shape))}]'
-        f'{" in [0, 1)" if is_image else ""}', advice)
 
-  check(x is not None, f'Its arrays are {", ".join(arrays) or "none"}.')
-  check(np.issubdtype(x.dtype, np.floating), f'Its x has the dtype {x.dtype}: '
-        'dequantise integers as (X + U) / num_levels.')
-  check(x.ndim > 0 and len(x) > 0 and x.shape[1:] == tuple(event_shape),
-        f'Its x has the shape {x.shape}.')
-  is_inside = not is_image or (x.min() >= 0 and x.max() <= 1)
-  check(np.all(np.isfinite(x)) and is_inside,
-        f'Its x lies in [{x.min()}, {x.max()}].')
-  return x.astype(np.float64)
+def read_images(
+    path: str | os.PathLike, model: models.Flow, name: str = 'path',
+) -> datasets.Split:
+  """Returns the images of an .npz file as a model sees them.
+
+  They are its array `x`, or `image` where it has no `x`: floats are dequantised
+  already and are taken as they are; integers are levels of the data set that
+  the model is of, and are dequantised as those are. An array `label` `[n]` of
+  integers is optional.
+
+  Args:
+    path: of the file.
+    model: of images of the same shape and levels.
+    name: of the argument or flag that names the file, for messages.
+
+  Raises:
+    InvalidValueError: if it is no such file, or its images do not suit the
+      model.
+    OSError: if the file cannot be opened.
+  """
+  shape, num_levels = model.event_shape, model.num_levels
+  images = read_array(
+      path, name, ['x', 'image'], shape,
+      {np.integer: (0, num_levels - 1), np.floating: (0.0, 1.0)},
+      f'an array x or image [n, {", ".join(map(str, shape))}], integers from 0 '
+      f'to {num_levels - 1} or dequantised floats in [0, 1)')
+  label = read_arrays(path, name, keys=('label',)).get('label')
+  if label is None:
+    label = np.full([len(images)], -1)
+  errors.check(
+      label.shape == (len(images),) and np.issubdtype(label.dtype, np.integer),
+      name, path, 'an .npz file whose label is one integer an image',
+      f'It is {label.dtype} {list(label.shape)}.')
+  if np.issubdtype(images.dtype, np.integer):
+    images = images.astype(np.uint8)
+  else:
+    num_levels = None
+  return datasets.Split(
+      tf.data.Dataset.from_tensor_slices(
+          {'x': images, 'label': label.astype(np.int32)}),
+      len(images), shape, num_levels)
 
 
 def read_condition(
@@ -101,29 +175,12 @@ def read_condition(
     InvalidValueError: if it is no such file, or its conditions do not suit.
     OSError: if the file cannot be opened.
   """
-  arrays = read_arrays(path, name, keys=('condition',))
-  condition = arrays.get('condition')
-
-  def check(is_right, advice):
-    errors.check(
-        is_right, name, path, 'an .npz file with an array condition, '
-        f'{spec.expected}', advice)
-
-  check(condition is not None,
-        f'Its arrays are {", ".join(arrays) or "none"}.')
-  if condition.ndim == 1 and spec.shape == (1,):
-    condition = condition[:, np.newaxis]  # A number each.
-  is_whole = np.issubdtype(condition.dtype, np.integer)
-  check(condition.ndim > 0 and condition.shape[1:] == spec.shape and (
-      condition.size > 0) and (
-      is_whole or (not spec.num_labels and np.issubdtype(
-          condition.dtype, np.floating))),
-        f'Its condition is {condition.dtype} {list(condition.shape)}.')
-  lies = f'Its condition lies in [{condition.min()}, {condition.max()}].'
-  check(not spec.num_labels or (
-      condition.min() >= 0 and condition.max() < spec.num_labels), lies)
-  check(is_whole or np.all(np.isfinite(condition)), lies)
-  return condition
+  numbers = (-np.inf, np.inf)
+  return read_array(
+      path, name, ['condition'], spec.shape,
+      {np.integer: (0, spec.num_labels - 1)} if spec.num_labels else
+      {np.integer: numbers, np.floating: numbers},
+      f'an array condition, {spec.expected}')
 
 
 def write_bits(

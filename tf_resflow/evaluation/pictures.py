@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import typing as npt
+from scipy import spatial
 
 from tf_resflow import datasets
 from tf_resflow import errors
@@ -60,23 +61,15 @@ def spherical_path(
   norms = [np.linalg.norm(z, axis=-1, keepdims=True) for z in (start, end)]
   errors.check(all(np.all(n > 0.0) for n in norms), 'latent', 'zero',
                'one with a direction')
-  a, b = start / norms[0], end / norms[1]
-  # Half the chord and half the sum: exact for small and for large angles.
-  angle = 2.0 * np.arctan2(
-      np.linalg.norm(a - b, axis=-1, keepdims=True),
-      np.linalg.norm(a + b, axis=-1, keepdims=True))
+  a, b = (z[:, 0] / n[:, 0] for z, n in zip((start, end), norms, strict=True))
   errors.check(
-      np.all(np.pi - angle >= 1e-6), 'latents', 'opposite to each other',
-      'two with one shortest arc between them', 'Choose another pair.')
-  # sin(s a) / sin(a), which is s in the limit of no angle.
-  sine = np.where(angle < 1e-6, 1.0, np.sin(angle))
-
-  def weight(s):
-    return np.where(angle < 1e-6, s, np.sin(s * angle) / sine)
-
+      np.all(np.linalg.norm(a + b, axis=-1) > 1e-6), 'latents',
+      'opposite to each other', 'two with one shortest arc between them',
+      'Choose another pair.')
   norm = (1.0 - t) * norms[0] + t * norms[1]
-  return _with_exact_ends(
-      norm * (weight(1.0 - t) * a + weight(t) * b), start, end)
+  return _with_exact_ends(norm * np.stack([
+      spatial.geometric_slerp(*pair, t[:, 0])
+      for pair in zip(a, b, strict=True)]), start, end)
 
 
 def linear_path(

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy import typing as npt
 from scipy import linalg
+from sklearn.metrics import pairwise
 import tensorflow as tf
 
 from tf_resflow import datasets
@@ -20,55 +21,6 @@ from tf_resflow.evaluation import statistics
 
 _NUM_SUBSETS = 10
 _MIN_EXAMPLES = 2 * _NUM_SUBSETS
-
-
-class FeatureMoments:
-  """Mean and covariance of feature vectors that come batch by batch.
-
-  Kept in float64 and merged about their means, so that neither the number of
-  batches nor a large mean costs digits.
-
-  Example:
-    >>> moments = FeatureMoments()
-    >>> for features in ([[0.0, 1.0]], [[2.0, 1.0]]):
-    ...   moments.update(features)
-    >>> moments.mean.tolist(), moments.covariance.tolist()
-    ([1.0, 1.0], [[2.0, 0.0], [0.0, 0.0]])
-
-  References:
-    Chan, Golub and LeVeque, 1983, Algorithms for Computing the Sample
-    Variance.
-  """
-
-  def __init__(self):
-    self.num_examples = 0
-    self.mean = self._scatter = 0.0
-
-  def update(self, features: npt.ArrayLike) -> None:
-    """Takes a batch of features `[B, F]` into account."""
-    features = np.asarray(features, np.float64)
-    errors.check(features.ndim == 2 and len(features) > 0, 'features',
-                 f'an array {features.shape}', '[B, F]')
-    errors.check(
-        self.num_examples == 0 or features.shape[1] == np.size(self.mean),
-        'features', f'an array {features.shape}',
-        f'[B, {np.size(self.mean)}], as before')
-    batch_size, batch_mean = len(features), features.mean(axis=0)
-    centred = features - batch_mean
-    total = self.num_examples + batch_size
-    shift = batch_mean - self.mean
-    self._scatter += centred.T @ centred
-    self._scatter += np.outer(
-        shift, shift) * (self.num_examples * batch_size / total)
-    self.mean = self.mean + shift * (batch_size / total)
-    self.num_examples = total
-
-  @property
-  def covariance(self) -> np.ndarray:
-    """The unbiased covariance `[F, F]`, scatter / (N - 1)."""
-    errors.check(self.num_examples > 1, 'num_examples', self.num_examples,
-                 'a number from 2 for a covariance')
-    return self._scatter / (self.num_examples - 1)
 
 
 def _factor(covariance):
@@ -163,7 +115,7 @@ def squared_mmd(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
       '[M, F] and [N, F] with 2 or more examples each')
 
   def kernel(a, b):
-    return (a @ b.T / x.shape[1] + 1.0)**3
+    return pairwise.polynomial_kernel(a, b, degree=3, coef0=1)
 
   def mean_over_pairs(a):
     values = kernel(a, a)
@@ -214,8 +166,7 @@ def compare_samples(
 ) -> dict[str, Any]:
   """Compares samples with images through the features of a network.
 
-  Means and covariances are gathered batch by batch; the features themselves
-  are kept in float32 for the kernel distance.
+  The features are kept in float32, and their moments taken in float64.
 
   Args:
     model: a flow on images of integers.
@@ -274,18 +225,17 @@ def compare_samples(
       yield pictures.to_bytes(part.x, model.num_levels)
 
   # Samples first: their inverses are what may fail.
-  sample_moments, sample_features = _gather(
+  sample_features = _gather(
       extractor, sample_batches(), batch_map.progress_bar(
           num_samples, verbose, f'Features of {num_samples} samples.'))
-  image_moments, image_features = _gather(
+  image_features = _gather(
       extractor, image_batches, batch_map.progress_bar(
           num_images, verbose, f'Features of {num_images} images.'))
   kernel = squared_mmd_of_subsets(
       image_features, sample_features, seed=seed)
   return {
       'fid': frechet_distance(
-          image_moments.mean, image_moments.covariance,
-          sample_moments.mean, sample_moments.covariance),
+          *_moments(image_features), *_moments(sample_features)),
       'kid': kernel.mean,
       'kid_stderr': kernel.stderr,
       'kid_num_subsets': kernel.num_examples,
@@ -299,12 +249,16 @@ def compare_samples(
   }
 
 
+def _moments(features):
+  """Returns the mean `[F]` and the unbiased covariance `[F, F]`, float64."""
+  return (np.mean(features, axis=0, dtype=np.float64),
+          np.atleast_2d(np.cov(features, rowvar=False, dtype=np.float64)))
+
+
 def _gather(extractor, batches, bar):
-  """Returns the `FeatureMoments` and the features `[N, F]` of batches."""
-  moments, kept = FeatureMoments(), []
+  """Returns the features `[N, F]` of batches of images."""
+  kept = []
   for images in batches:
-    features = extractor(tf.constant(images))
-    moments.update(features)
-    kept.append(features)
-    bar.add(len(features))
-  return moments, np.concatenate(kept)
+    kept.append(extractor(tf.constant(images)))
+    bar.add(len(images))
+  return np.concatenate(kept)

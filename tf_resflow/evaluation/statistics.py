@@ -7,7 +7,6 @@ this very split, because log-dets are estimated; it falls with the number of
 repeats. All inputs are per-example values, in any unit (bits/dim, nats).
 """
 
-from collections.abc import Mapping
 import math
 from typing import NamedTuple
 
@@ -88,9 +87,7 @@ def mean_and_stderr(values: npt.ArrayLike) -> MeanAndStderr:
     >>> mean_and_stderr([1.0, 2.0, 3.0])
     MeanAndStderr(mean=2.0, stderr=0.577..., num_examples=3)
   """
-  values = _as_finite(values, 1, 'values', 'N')
-  errors.check(len(values) > 1, 'values', f'{len(values)} of them',
-               '2 or more', 'A standard error needs them.')
+  values = as_finite(values, 'values', least=2)
   stderr = np.std(values, ddof=1) / np.sqrt(len(values))
   return MeanAndStderr(float(np.mean(values)), float(stderr), len(values))
 
@@ -117,29 +114,11 @@ def paired_difference(
     >>> paired_difference([1.0, 2.0, 3.0], [2.0, 3.0, 4.5]).mean
     -1.1666...
   """
-  a = _as_finite(a, 1, 'a', 'N')
-  b = _as_finite(b, 1, 'b', 'N')
+  a, b = as_finite(a, 'a'), as_finite(b, 'b')
   errors.check(
       a.shape == b.shape, 'b', f'{len(b)} values', f'{len(a)}, as a has',
       'Pairs need the same examples in the same order.')
   return PairedDifference(*mean_and_stderr(a - b))
-
-
-def paired_differences(
-    bits: np.ndarray, others: Mapping[str, np.ndarray],
-) -> dict[str, PairedDifference]:
-  """Compares a model with others on the same examples.
-
-  Args:
-    bits: bits/dim `[N]` of the model.
-    others: from names to bits/dim `[N]`.
-
-  Returns:
-    From names to the differences of `bits` less the other's: negative where the
-    model needs fewer bits.
-  """
-  return {name: paired_difference(bits, other)
-          for name, other in others.items()}
 
 
 def estimator_stderr(repeats: npt.ArrayLike) -> float:
@@ -166,7 +145,7 @@ def estimator_stderr(repeats: npt.ArrayLike) -> float:
     InvalidValueError: if there are fewer than 8 repeats, or a value is not
       finite.
   """
-  repeats = _as_finite(repeats, 2, 'repeats', 'R, N')
+  repeats = as_finite(repeats, 'repeats', rank=2)
   errors.check(
       len(repeats) >= MIN_REPEATS, 'repeats', f'{len(repeats)} of them',
       f'{MIN_REPEATS} or more', 'An error worth quoting needs them.')
@@ -179,18 +158,19 @@ def deviation_of_means(repeats: npt.ArrayLike) -> np.ndarray:
     deviation_i = sqrt(sum_r (x_ri - mean_i)^2 / (R - 1)) / sqrt(R)
 
   Args:
-    repeats: [R, N], independent estimates.
+    repeats: [R, ...], independent estimates.
 
   Returns:
-    [N], in the unit of the values; 0 for a single repeat, values that are no
+    [...], in the unit of the values; 0 for a single repeat, values that are no
     estimates.
 
   Raises:
     InvalidValueError: if a value is not finite.
   """
-  repeats = _as_finite(repeats, 2, 'repeats', 'R, N')
+  repeats = np.asarray(repeats, np.float64)
+  as_finite(repeats.ravel(), 'repeats')
   if len(repeats) == 1:
-    return np.zeros(repeats.shape[1])
+    return np.zeros(repeats.shape[1:])
   return np.std(repeats, axis=0, ddof=1) / np.sqrt(len(repeats))
 
 
@@ -224,12 +204,25 @@ def summarize_repeats(repeats: npt.ArrayLike) -> RepeatedMean:
   return RepeatedMean(mean, stderr, between_repeats, num_examples, len(repeats))
 
 
-def _as_finite(values, rank, name, axes):
-  """Returns `values` as float64 of the given rank, all finite."""
+def as_finite(values: npt.ArrayLike, name: str, rank: int = 1,
+              least: int = 1) -> np.ndarray:
+  """Returns values as float64.
+
+  Args:
+    values: `[N]`, or `[R, N]`.
+    name: of the argument that they are, for the message.
+    rank: 1 or 2.
+    least: smallest `N`.
+
+  Raises:
+    InvalidValueError: if the shape is another, or a value is not finite.
+  """
   values = np.asarray(values, np.float64)
   errors.check(
-      values.ndim == rank and values.size > 0, name, f'an array {values.shape}',
-      f'[{axes}], not empty')
+      values.ndim == rank and values.size >= least, name,
+      f'an array {values.shape}',
+      f'[{"R, " * (rank - 1)}N], {least} or more',
+      'A standard error needs them.' if least > 1 else '')
   num_bad = np.count_nonzero(~np.isfinite(values))
   errors.check(
       num_bad == 0, name, f'{num_bad} NaN or infinite of {values.size}',

@@ -8,11 +8,28 @@ import tensorflow as tf
 
 from tf_resflow import datasets
 from tf_resflow import errors
+from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow.evaluation import batch_map
-from tf_resflow.evaluation import out_of_distribution
 from tf_resflow.evaluation import statistics
 from tf_resflow.numerics import random
+
+
+def main(
+    model: models.Flow, split: datasets.Split, train: datasets.Split,
+    **settings: Any) -> 'ClassScores':
+  """Classifies a split by the frequencies of the labels in another.
+
+  Args:
+    model: a flow whose conditions are labels.
+    split: the data.
+    train: the training part.
+    **settings: of `class_scores`.
+
+  Returns:
+    The scores; their `report` is for JSON and their `arrays` for a file.
+  """
+  return class_scores(model, split, log_frequencies(train), **settings)
 
 
 class ClassScores(NamedTuple):
@@ -29,7 +46,7 @@ class ClassScores(NamedTuple):
   repeats: np.ndarray
   log_prior: np.ndarray
   label: np.ndarray
-  rule: out_of_distribution.ScoringRule
+  rule: evaluation.ScoringRule
 
   @property
   def class_log_prob(self) -> np.ndarray:
@@ -40,12 +57,12 @@ class ClassScores(NamedTuple):
   @property
   def deviation(self) -> np.ndarray:
     """The standard deviation of the mean of `log p(x|y)`, `[N, K]`, nats."""
-    return _deviation(self.repeats)
+    return statistics.deviation_of_means(self.repeats)
 
   @property
   def difference_deviation(self) -> np.ndarray:
     """That of `log p(x|y)` less its mean over labels, which decides."""
-    return _deviation(
+    return statistics.deviation_of_means(
         self.repeats - self.repeats.mean(axis=2, keepdims=True))
 
   def report(self) -> dict[str, Any]:
@@ -79,12 +96,6 @@ class ClassScores(NamedTuple):
             'class_log_density_deviation': self.deviation}
 
 
-def _deviation(repeats):
-  """Returns `statistics.deviation_of_means` of `[R, N, K]`, `[N, K]`."""
-  return statistics.deviation_of_means(
-      repeats.reshape([len(repeats), -1])).reshape(repeats.shape[1:])
-
-
 def log_frequencies(split: datasets.Split) -> np.ndarray:
   """Returns the logarithms of the shares of all labels, `[K]`.
 
@@ -99,7 +110,7 @@ def log_frequencies(split: datasets.Split) -> np.ndarray:
 
 def class_scores(
     model: models.Flow, split: datasets.Split, log_prior: np.ndarray, *,
-    rule: out_of_distribution.ScoringRule | None = None,
+    rule: evaluation.ScoringRule | None = None,
     batch_size: int = 128, seed: int = 0, num_examples: int | None = None,
     strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
 ) -> ClassScores:
@@ -112,13 +123,12 @@ def class_scores(
     model: a flow whose conditions are labels.
     split: the data, whose conditions are labels.
     log_prior: see `log_frequencies`.
-    rule: how log-determinants are taken, `scoring_rule(model)` by default: up
-      to 64 dimensions they are exact, beyond the means of 16 draws.
+    rule: see `evaluation.scoring_rule`, which says so by default.
     batch_size: examples per batch; it does not change the scores, but for
       rounding.
     seed: Python int; the scores are a function of it.
     num_examples: take the first so many only.
-    strategy: see `likelihood.nll`.
+    strategy: see `evaluation.nll`.
     verbose: 1 shows a progress bar.
 
   Raises:
@@ -128,7 +138,7 @@ def class_scores(
   errors.check(
       spec is not None and spec.num_labels > 0, 'model', model.name,
       'a flow whose conditions are labels', "Bayes' rule compares them.")
-  rule = rule or out_of_distribution.scoring_rule(model)
+  rule = rule or evaluation.scoring_rule(model)
   num_examples = num_examples or split.num_examples
   draws = [random.fold_in(seed, repeat).values
            for repeat in range(rule.num_repeats)]

@@ -14,8 +14,7 @@ from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import numerics
-from tf_resflow.evaluation import bayes
-from tf_resflow.evaluation import out_of_distribution
+from tf_resflow.experiments import bayes
 
 _NUM_EXAMPLES = 7
 _PRIOR = np.log([0.2, 0.7, 0.1])
@@ -35,7 +34,7 @@ def _split():
 
 @pytest.fixture(scope='module', name='scores')
 def _scores(model, split):
-  return evaluation.class_scores(model, split, _PRIOR, batch_size=3, seed=5)
+  return bayes.class_scores(model, split, _PRIOR, batch_size=3, seed=5)
 
 
 def _log_densities(model, split, seed):
@@ -92,14 +91,14 @@ def test_report_and_arrays(model, split, scores):
 
 
 def _roulette_rule(num_repeats):
-  return out_of_distribution.ScoringRule(
+  return evaluation.ScoringRule(
       _ROULETTE.per_example(), num_repeats, 'for a test')
 
 
 def test_labels_share_their_draws(split):
   """A flow that ignores its condition leaves the prior, whatever is drawn."""
   ignorant = conditional_flows.make_labelled_flow('float64', is_grown=False)
-  scores = evaluation.class_scores(
+  scores = bayes.class_scores(
       ignorant, split, _PRIOR, rule=_roulette_rule(4), batch_size=4)
   assert scores.repeats.shape == (4, _NUM_EXAMPLES, 3)
   np.testing.assert_allclose(
@@ -116,7 +115,7 @@ def test_labels_share_their_draws(split):
 def test_estimates_are_those_of_the_exact_densities(model, split):
   """And do not depend on the batches; others are drawn for other seeds."""
   options = dict(rule=_roulette_rule(8), seed=5)
-  scores = evaluation.class_scores(
+  scores = bayes.class_scores(
       model, split, _PRIOR, batch_size=3, **options)
   deviation = stats.sem(scores.repeats, axis=0)
   np.testing.assert_allclose(scores.deviation, deviation, rtol=1e-9)
@@ -126,11 +125,11 @@ def test_estimates_are_those_of_the_exact_densities(model, split):
   centred = scores.repeats - scores.repeats.mean(axis=2, keepdims=True)
   np.testing.assert_allclose(
       scores.difference_deviation, stats.sem(centred, axis=0), rtol=1e-9)
-  few = evaluation.class_scores(
+  few = bayes.class_scores(
       model, split, _PRIOR, batch_size=4, num_examples=4, **options)
   np.testing.assert_allclose(few.repeats, scores.repeats[:, :4], rtol=1e-9)
   np.testing.assert_array_equal(few.label, [0, 1, 2, 0])
-  other = evaluation.class_scores(
+  other = bayes.class_scores(
       model, split, _PRIOR, num_examples=2, **{**options, 'seed': 6})
   assert np.abs(other.repeats - scores.repeats[:, :2]).min() > 1e-6
 
@@ -138,15 +137,15 @@ def test_estimates_are_those_of_the_exact_densities(model, split):
 def test_log_frequencies():
   split = conditional_flows.make_labelled_split(8, labels=[1] * 5 + [0] * 3)
   np.testing.assert_allclose(
-      np.exp(evaluation.log_frequencies(split)), [3 / 8, 5 / 8, 0.0],
+      np.exp(bayes.log_frequencies(split)), [3 / 8, 5 / 8, 0.0],
       rtol=1e-12)
 
 
 def test_a_label_without_examples_is_impossible(model, split):
   """Where one occurs after all, its cross entropy is no number."""
-  prior = evaluation.log_frequencies(
+  prior = bayes.log_frequencies(
       conditional_flows.make_labelled_split(4, labels=[0, 0, 2, 2]))
-  scores = evaluation.class_scores(model, split, prior)
+  scores = bayes.class_scores(model, split, prior)
   probabilities = np.exp(scores.class_log_prob)
   assert np.all(probabilities[:, 1] == 0.0)
   np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-12)

@@ -2,6 +2,8 @@
 
 import json
 
+from matplotlib import colors
+from matplotlib import image as image_lib
 import numpy as np
 import pytest
 from scipy import stats
@@ -11,10 +13,11 @@ from tests import flows
 from tests import replicas
 from tests import splits
 from tests import testing
+from tf_resflow import datasets
+from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow import numerics
-from tf_resflow.evaluation import examples as examples_lib
-from tf_resflow.evaluation import out_of_distribution as ood
+from tf_resflow.experiments import out_of_distribution as ood
 
 _NUM_EXAMPLES = 11
 
@@ -27,18 +30,20 @@ def flow():
 
 def _examples(num_examples=_NUM_EXAMPLES):
   rng = np.random.default_rng(0)
-  return examples_lib.examples_from_split(splits.make_split(
+  return splits.make_split(
       rng.integers(0, 16, [num_examples, 4, 4, 1]).astype(np.uint8), 16,
-      np.arange(num_examples, dtype=np.int32) % 3))
+      np.arange(num_examples, dtype=np.int32) % 3)
 
 
 def _images(examples):
-  return np.concatenate(
-      [batch['x'] for batch in examples.batches(5)]).astype(np.float64)
+  return np.concatenate([
+      batch['x'] for batch in datasets.evaluation_batches(
+          examples, batch_size=5, seed=0)]).astype(np.float64)
 
 
 def _rule(spec, flow, num_repeats=None):
-  return ood.scoring_rule(flow, numerics.Estimator.get(spec), num_repeats)
+  return evaluation.scoring_rule(
+      flow, numerics.Estimator.get(spec), num_repeats)
 
 
 def _wide_flow():
@@ -49,29 +54,29 @@ def _wide_flow():
 
 
 def test_exact_up_to_64_dimensions_and_16_draws_beyond(flow):
-  assert ood.scoring_rule(flow) == (
+  assert evaluation.scoring_rule(flow) == (
       numerics.Exact(), 1, 'exact, as up to 64 dimensions')
   wide = _wide_flow()
-  rule = ood.scoring_rule(wide)
+  rule = evaluation.scoring_rule(wide)
   assert rule[1:] == (16, 'averaged draws, as beyond 64 dimensions')
   assert rule.estimator.is_random and not rule.estimator.batch_dependent
-  assert ood.scoring_rule(wide, num_repeats=40).num_repeats == 40
-  assert ood.scoring_rule(wide, numerics.Exact())[:2] == (numerics.Exact(), 1)
+  assert evaluation.scoring_rule(wide, num_repeats=40).num_repeats == 40
+  assert _rule('exact', wide)[:2] == (numerics.Exact(), 1)
   assert _rule('roulette:poisson:2', flow)[1:] == (
       16, 'the estimator that was asked for')
   assert 'bias' in _rule('fixed:3', flow).reason
   with pytest.raises(ValueError, match='num_repeats=15: expected a number fr'):
-    ood.scoring_rule(wide, num_repeats=15)
+    evaluation.scoring_rule(wide, num_repeats=15)
   with pytest.raises(ValueError, match='num_repeats=16: expected no such numb'):
-    ood.scoring_rule(flow, num_repeats=16)
+    evaluation.scoring_rule(flow, num_repeats=16)
 
 
 def test_a_flow_that_draws_nothing_is_evaluated_once():
   model = flows.make_flow_without_blocks((9, 8, 1))
-  rule = ood.scoring_rule(model)
+  rule = evaluation.scoring_rule(model)
   assert rule[1:] == (1, 'no log-determinant of this flow is estimated')
   images = np.zeros([3, 9, 8, 1], np.uint8)
-  examples = examples_lib.examples_from_split(splits.make_split(images, 16))
+  examples = splits.make_split(images, 16)
   scores = ood.score_examples(model, examples, rule, batch_size=2)
   np.testing.assert_allclose(
       scores.log_prob, model.log_prob(_images(examples)), rtol=1e-6)
@@ -81,7 +86,7 @@ def test_a_flow_that_draws_nothing_is_evaluated_once():
 def test_exact_scores_are_those_of_the_whole_jacobian(flow):
   examples = _examples()
   scores = ood.score_examples(
-      flow, examples, ood.scoring_rule(flow), batch_size=4)
+      flow, examples, evaluation.scoring_rule(flow), batch_size=4)
   x = tf.constant(_images(examples))
   log_det = np.linalg.slogdet(testing.full_jacobian(
       tf.function(flow, autograph=False), x))[1]
@@ -123,7 +128,7 @@ def test_batches_and_devices_change_nothing(flow, spec):
 def test_deviation_is_that_of_the_error(flow):
   """Unbiased, and as far from the exact score as it says."""
   examples = _examples(60)
-  exact = ood.score_examples(flow, examples, ood.scoring_rule(flow))
+  exact = ood.score_examples(flow, examples, evaluation.scoring_rule(flow))
   found = ood.score_examples(flow, examples, _rule('adaptive:0.3', flow, 24))
   assert found.repeats.shape == (24, 60)
   standardized = (found.log_prob - exact.log_prob) / found.deviation
@@ -214,3 +219,127 @@ def test_confidence_is_a_score_of_its_own(hybrid):
   assert report['class_auroc'] == pytest.approx(4 / 6)
   assert report['class_auroc_stderr'] > 0.0
   assert 'accuracy' not in report
+
+
+def _pairs(inside, outside):
+  """AUROC and its DeLong error from all pairs."""
+  psi = np.heaviside(np.subtract.outer(inside, outside), 0.5)
+  error = np.hypot(*(
+      np.std(psi.mean(axis=axis), ddof=1) / np.sqrt(psi.shape[1 - axis])
+      for axis in (0, 1)))
+  return psi.mean(), error
+
+
+@pytest.mark.parametrize('num_levels', [3, 10, 10**6])
+def test_all_pairs_with_ties(num_levels):
+  rng = np.random.default_rng(num_levels)
+  inside = rng.integers(1, num_levels + 1, 23)
+  outside = rng.integers(0, num_levels, 31)
+  found = ood.measure_auroc(inside, outside)
+  np.testing.assert_allclose(found, _pairs(inside, outside), rtol=1e-12)
+  # The other way round, and of ranks alone.
+  back = ood.measure_auroc(outside, inside)
+  np.testing.assert_allclose(
+      back, [1.0 - found.value, found.stderr], rtol=1e-12)
+  np.testing.assert_allclose(ood.measure_auroc(*(
+      np.exp(x / num_levels) for x in (inside, outside))), found, rtol=1e-12)
+
+
+def test_below_one_half_where_the_others_score_higher():
+  assert ood.measure_auroc([0.0, 1.0, 2.0], [3.0, 4.0]).value == 0.0
+  assert ood.measure_auroc([3.0, 4.0], [0.0, 1.0, 2.0]).value == 1.0
+  assert ood.measure_auroc([1.0, 1.0], [1.0, 1.0]) == (0.5, 0.0)
+
+
+@pytest.mark.parametrize('distance', [-0.5, 0.0, 1.0, 2.0])
+def test_gaussians(distance):
+  """AUROC = Phi(d / sqrt 2), and the variance of its components."""
+  m, n = 6000, 4000
+  rng = np.random.default_rng(3)
+  found = ood.measure_auroc(distance + rng.normal(size=m), rng.normal(size=n))
+  expected = stats.norm.cdf(distance / np.sqrt(2))
+  # V = Phi(X): E V^2 is the probability that two others lie below X.
+  limit = distance / np.sqrt(2)
+  second = stats.multivariate_normal.cdf(
+      [limit, limit], cov=[[1.0, 0.5], [0.5, 1.0]])
+  stderr = np.sqrt((second - expected**2) * (1 / m + 1 / n))
+  assert abs(found.value - expected) < 4 * stderr
+  assert found.stderr == pytest.approx(stderr, rel=0.04)
+
+
+@pytest.mark.parametrize(('inside', 'outside', 'said'), [
+    ([1.0], [1.0, 2.0], r'inside=an array \(1,\): expected \[N\], 2 or'),
+    ([1.0, 2.0], [[1.0, 2.0]], r'outside=an array \(1, 2\): expected'),
+    ([1.0, 2.0], [np.nan, np.inf, 0.0], 'outside=2 NaN or infinite of 3'),
+])
+def test_what_is_no_score(inside, outside, said):
+  with pytest.raises(ValueError, match=said):
+    ood.measure_auroc(inside, outside)
+
+
+def test_estimator_error_is_that_of_other_draws():
+  rng = np.random.default_rng(1)
+  scores = 1.0 + rng.normal(size=60), rng.normal(size=50)
+
+  def draw():
+    # A part of the noise is shared by all, as a number of terms is.
+    return [s + 0.7 * rng.normal(size=[16, len(s)]) + rng.normal(size=[16, 1])
+            for s in scores]
+
+  values = [ood.measure_auroc(*(r.mean(axis=0) for r in draw())).value
+            for _ in range(300)]
+  errors = [ood.estimator_stderr(*draw()) for _ in range(40)]
+  assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(
+      np.std(values), rel=0.15)
+
+
+def test_scores_that_are_no_estimates():
+  assert ood.estimator_stderr(np.ones([1, 3]), np.ones([1, 2])) == 0.0
+  with pytest.raises(ValueError, match='outside=4 repeats: expected 5, as ins'):
+    ood.estimator_stderr(np.ones([5, 3]), np.ones([4, 2]))
+
+
+def _columns(path, color):
+  """Returns where the area of a sample is, 0 to 1 from left to right."""
+  picture = image_lib.imread(path)[..., :3]
+  on_white = 1.0 - 0.4 * (1.0 - np.array(colors.to_rgb(color)))
+  is_color = np.all(np.abs(picture - on_white) < 0.02, axis=-1)
+  # Below the legend.
+  return np.nonzero(is_color[is_color.shape[0] // 2:])[1] / picture.shape[1]
+
+
+def _draw(path, deviation=0.0, confidence=False, swapped=False):
+  rng = np.random.default_rng(0)
+  scores = [_scores(
+      rng.normal(mean, 30.0, size),
+      confidence=rng.uniform(size=size) if confidence else None)
+            for mean, size in ((-900.0, 500), (-600.0, 300))]
+  report = {f'{part}_deviation_rms': deviation for part in ('in', 'out')} | {
+      f'{score}auroc{error}': 0.5 for score in ('', 'class_')[:1 + confidence]
+      for error in ('', '_stderr')}
+  ood.save_histograms(
+      path, ('mine', 'theirs'), report, scores[::-1] if swapped else scores)
+
+
+def test_samples_stand_where_they_are(tmp_path):
+  first, second = ood.COLORS
+  for swapped in (False, True):
+    _draw(tmp_path / 'a.png', swapped=swapped)
+    low, high = (_columns(tmp_path / 'a.png', color) for color in (
+        (second, first) if swapped else (first, second)))
+    assert min(len(low), len(high)) > 100
+    assert low.max() < high.min()
+
+
+def test_panels_and_the_bar_of_a_deviation(tmp_path):
+  blacks = []
+  for deviation in (0.0, 40.0):
+    for confidence in (False, True):
+      _draw(tmp_path / 'a.png', deviation, confidence)
+      picture = image_lib.imread(tmp_path / 'a.png')[..., :3]
+      assert picture.shape[1] == (1248 if confidence else 624)
+    # Black pixels of the upper half, by row.
+    blacks.append(np.sum(
+        picture[:len(picture) // 2].max(axis=-1) < 0.1, axis=1))
+  # The scores span 480 of the units of which the bar measures 80.
+  assert np.any(blacks[1] > blacks[0] + 60)

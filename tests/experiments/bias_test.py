@@ -1,0 +1,98 @@
+"""The bias of an estimator in closed form, and what reports say of it."""
+
+import numpy as np
+import pytest
+from scipy import stats
+import tensorflow as tf
+
+from tests import flows
+from tests import splits
+from tf_resflow import evaluation
+from tf_resflow import numerics
+from tf_resflow.experiments import bias
+
+_NUM_LEVELS = 16
+
+
+@pytest.fixture(scope='module')
+def split():
+  return splits.random_split(9, _NUM_LEVELS)
+
+
+def _make_flow(estimator, **fields):
+  """A flow of one block."""
+  return flows.make_image_flow(
+      _NUM_LEVELS, num_dense_blocks=0, is_steep=True, estimator=estimator,
+      **fields)
+
+
+@pytest.mark.parametrize('num_terms', [1, 2, 3])
+def test_bias_of_a_scaled_identity(split, num_terms):
+  """`g(x) = a x`: too few bits for odd numbers of terms, else too many."""
+  flow = _make_flow(f'fixed:{num_terms}', activation='identity')
+  for layer in flow.constrained_layers:
+    kernel = np.zeros(layer.kernel.shape)
+    kernel[kernel.shape[0] // 2, kernel.shape[1] // 2, 0, 0] = 0.9
+    layer.kernel.assign(kernel)
+    layer.bias.assign(tf.zeros_like(layer.bias.value))
+  found = bias.measure_bias(
+      flow, split, estimator=numerics.Exact(), seed=2, batch_size=5)
+  a, k = 0.9**3, np.arange(1, num_terms + 1)
+  error = np.sum((-1.0)**(k + 1) * a**k / k) - np.log1p(a)
+  # By probes of signs it is known without noise.
+  assert found['bias'] == pytest.approx(-error / np.log(2), rel=1e-4)
+  assert np.sign(found['bias_num_stderrs']) == (-1)**num_terms
+  assert found['bias'] == pytest.approx(
+      found['own_bits_per_dim'] - found['bits_per_dim'], rel=1e-6)
+  assert (found['num_examples'], found['num_repeats']) == (9, 8)
+
+
+def test_an_unbiased_estimator_has_no_bias(split):
+  found = bias.measure_bias(
+      _make_flow('roulette:safe'), split, estimator=numerics.Exact(),
+      num_repeats=24)
+  assert abs(found['bias_num_stderrs']) < 4
+  assert found['bias_stderr'] > 0
+  same = bias.measure_bias(
+      _make_flow('exact'), split, estimator=numerics.Exact())
+  assert same['bias_num_stderrs'] == same['bias'] == 0.0
+
+
+def test_its_standard_error_is_of_examples_and_repeats(split):
+  flow = _make_flow('fixed:1')
+  found = bias.measure_bias(flow, split)
+  own, unbiased = (evaluation.nll(flow, split, own_estimator=is_own)
+                   for is_own in (True, False))
+  assert found['bias_stderr'] == pytest.approx(np.hypot(
+      stats.sem((own - unbiased).mean(axis=0)),
+      stats.sem((own - unbiased).mean(axis=1))))
+  assert found['bits_per_dim_stderr'] == pytest.approx(
+      stats.sem(unbiased.mean(axis=0)))
+  assert found['bias_num_stderrs'] == pytest.approx(
+      found['bias'] / found['bias_stderr'])
+
+
+_NAN = float('nan')
+_COLUMNS = {
+    'step': np.arange(4.0),
+    'biased_bits_per_dim': np.array([2.0, 1.0, 0.5, 0.2]),
+    'validation_bits_per_dim': np.array([_NAN, 1.5, _NAN, 2.5])}
+
+
+def _draw(tmp_path, *runs):
+  path = tmp_path / 'bias.png'
+  bias.save_bias(path, {f'run {i}': run for i, run in enumerate(runs)})
+  return tf.io.decode_png(path.read_bytes(), channels=3).numpy()
+
+
+def test_every_run_has_a_panel_and_every_curve_is_drawn(tmp_path):
+  one = _draw(tmp_path, _COLUMNS)
+  two = _draw(tmp_path, _COLUMNS, _COLUMNS)
+  assert one.shape[0] == two.shape[0] > 200
+  assert two.shape[1] == 2 * one.shape[1] > 400
+  for name in ('biased_bits_per_dim', 'validation_bits_per_dim'):
+    without = {k: v for k, v in _COLUMNS.items() if k != name}
+    assert np.any(_draw(tmp_path, without) != one)
+  # A column without a value is none.
+  empty = _COLUMNS | {'bits_per_dim': np.full(4, _NAN)}
+  np.testing.assert_array_equal(_draw(tmp_path, empty), one)

@@ -1,0 +1,149 @@
+"""How far the densities that a flow trains by are from unbiased ones.
+
+Both are of the same examples at the same dequantisation noise, so that their
+difference is the bias of the estimator, and nothing that generalisation does.
+"""
+
+from collections.abc import Iterable, Mapping
+import os
+from typing import Any
+
+from matplotlib import figure as figure_lib
+import numpy as np
+import tensorflow as tf
+
+from tf_resflow import datasets
+from tf_resflow import evaluation
+from tf_resflow import models
+from tf_resflow import numerics
+from tf_resflow.evaluation import statistics
+
+# Columns of metrics.csv: their labels, styles and widths of lines.
+_CURVES = (
+    ('bits_per_dim', 'training, unbiased estimate', 'C0-', 0.8),
+    ('biased_bits_per_dim', 'training, biased estimate', 'C3-', 0.8),
+    ('validation_biased_bits_per_dim', 'validation, biased estimate', 'C3o--',
+     1.6),
+    ('validation_bits_per_dim', 'validation, unbiased', 'C0o-', 1.6))
+
+
+def main(
+    runs: Iterable[tuple[str, Any, datasets.Split, numerics.Estimator]],
+    split_name: str, *, picture: str | os.PathLike | None = None,
+    curves: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+    batch_size: int = 128, **settings: Any) -> dict[str, Any]:
+  """Measures the bias of runs one after the other, and draws their training.
+
+  Args:
+    runs: the name of each, the run with its `model`, `step` and `strategy`, the
+      data, and an unbiased estimator.
+    split_name: of the part that the data are.
+    picture: the file of the figure, of a type that matplotlib knows.
+    curves: the metrics of all runs by name, see `save_bias`.
+    batch_size: examples per batch, or fewer where so many do not fit.
+    **settings: of `measure_bias`.
+
+  Returns:
+    A dict for JSON: `split`, and under `runs` for each what was measured.
+  """
+  reports = {}
+  for name, run, split, estimator in runs:
+    own = {e.spec(): None for e in run.model.bijection.estimators()}
+    reports[name] = {
+        'step': run.step, 'own_estimator': ' '.join(own) or 'none',
+        'estimator': estimator.spec(), **measure_bias(
+            run.model, split, estimator=estimator, strategy=run.strategy,
+            batch_size=evaluation.fitting_batch_size(
+                run.model, estimator, batch_size), **settings)}
+  if picture is not None:
+    save_bias(picture, {
+        f'{name}\n{report["own_estimator"]}\nbias on {split_name}: '
+        f'{report["bias"]:+.4f} +- {report["bias_stderr"]:.4f}': curves[name]
+        for name, report in reports.items()})
+  return {'split': split_name, 'runs': reports}
+
+
+def sentence(name: str, report: dict[str, Any]) -> str:
+  """Returns what the report of a run says, for people."""
+  unit = report['unit']
+  return (
+      f'{name}, step {report["step"]}: {report[unit]:.4f} +- '
+      f'{report[f"{unit}_stderr"]:.4f} {unit.replace("bits_per_", "bits/")}, '
+      f'{report[f"own_{unit}"]:.4f} by {report["own_estimator"]}: a bias '
+      f'of {report["bias"]:+.4f} +- {report["bias_stderr"]:.4f} '
+      f'({report["bias_num_stderrs"]:+.1f} standard errors).')
+
+
+def measure_bias(
+    model: models.Flow, split: datasets.Split, *,
+    estimator: numerics.Estimator | None = None, batch_size: int = 128,
+    num_repeats: int = 8, seed: int = 0, num_examples: int | None = None,
+    verbose: int = 0, strategy: tf.distribute.Strategy | None = None,
+) -> dict[str, Any]:
+  """Compares the estimates of a flow's own estimators with unbiased ones.
+
+  Args:
+    model: a flow.
+    split: the data.
+    estimator: an unbiased one, `evaluation.default_estimator` by default.
+    batch_size: see `evaluation.nll`; the other arguments, too.
+    num_repeats: of both.
+    seed: of noise and draws.
+    num_examples: take the first this many examples only.
+    verbose: 1 shows progress.
+    strategy: in whose scope the model was made.
+
+  Returns:
+    A dict for JSON: `unit`; under its name the unbiased mean and its `_stderr`
+    across examples, and as `own_UNIT` that by the flow's own estimators; their
+    difference `bias`, example by example, with `bias_stderr` of examples and
+    repeats and `bias_num_stderrs`; `num_examples` and `num_repeats`.
+
+  References:
+    Chen et al., 2019, Residual Flows, Figure 2.
+  """
+  own, unbiased = [
+      evaluation.nll(
+          model, split, batch_size=batch_size, num_repeats=num_repeats,
+          seed=seed, estimator=estimator, num_examples=num_examples,
+          verbose=verbose, strategy=strategy, own_estimator=is_own)
+      for is_own in (True, False)]
+  own, unbiased, difference = map(
+      statistics.summarize_repeats, (own, unbiased, own - unbiased))
+  paired = statistics.PairedDifference(
+      difference.mean, difference.total_stderr, difference.num_examples)
+  unit = model.unit
+  return {
+      'unit': unit, unit: unbiased.mean, f'{unit}_stderr': unbiased.stderr,
+      f'own_{unit}': own.mean, 'bias': paired.mean,
+      'bias_stderr': paired.stderr, 'bias_num_stderrs': paired.num_stderrs,
+      'num_examples': paired.num_examples,
+      'num_repeats': difference.num_repeats}
+
+
+def save_bias(
+    path: str | os.PathLike, runs: Mapping[str, Mapping[str, np.ndarray]]
+) -> None:
+  """Draws the bits/dim of runs over their steps, one panel each.
+
+  Args:
+    path: of the image.
+    runs: from titles to the columns of their metrics: `step`; `bits_per_dim`
+      or `biased_bits_per_dim`, of training batches; and those of
+      `evaluation.Validation`. Cells without a value are NaN.
+  """
+  figure = figure_lib.Figure((4.2 * len(runs), 3.4), layout='constrained')
+  axes = figure.subplots(1, len(runs), sharey=True, squeeze=False)
+  for panel, (title, columns) in zip(axes[0], runs.items(), strict=True):
+    for name, label, style, width in _CURVES:
+      values = columns.get(name, np.array([np.nan]))
+      is_there = np.isfinite(values)
+      if is_there.any():
+        panel.plot(columns['step'][is_there], values[is_there], style,
+                   label=label, linewidth=width, markersize=3)
+    panel.set_title(title, fontsize=9)
+    panel.set_xlabel('step')
+    panel.grid(alpha=0.3)
+    panel.legend(frameon=False, fontsize=8)
+  axes[0, 0].set_ylabel('bits/dim')
+  figure.savefig(path, dpi=120)

@@ -1,0 +1,383 @@
+"""Scores that tell a model's data from other data, and how well they do.
+
+The score of an image is `log p(x)`, high where the model expects images;
+another one of hybrid models is the probability of the likeliest class. Flows
+give some data that they never saw more density than their own (Nalisnick et
+al., 2019, Do Deep Generative Models Know What They Don't Know?): then the AUROC
+of `log p(x)` is below 1/2.
+
+Every image is dequantised once, and its score is of that `x`. What is left to
+chance is the estimate of the log-determinant, whose deviation stands beside
+every score.
+"""
+
+from collections.abc import Iterator, Sequence
+import os
+from typing import Any, NamedTuple
+
+from matplotlib import figure as figure_lib
+import numpy as np
+from numpy import typing as npt
+from scipy import special
+from scipy import stats
+import tensorflow as tf
+
+from tf_resflow import datasets
+from tf_resflow import errors
+from tf_resflow import evaluation
+from tf_resflow import models
+from tf_resflow.evaluation import batch_map
+from tf_resflow.evaluation import classification
+from tf_resflow.evaluation import statistics
+from tf_resflow.numerics import random
+
+COLORS = ('#1f77b4', '#ff7f0e')
+_NUM_BINS = 60
+# The key of the area under the ROC curve of every score.
+_SCORES = {'auroc': 'log p(x)',
+           'class_auroc': 'the probability of the likeliest class'}
+
+
+def main(
+    model: models.Flow, inside: datasets.Split, outside: datasets.Split,
+    rule: evaluation.ScoringRule, *, names: Sequence[str],
+    picture: str | os.PathLike, output: str | os.PathLike | None = None,
+    batch_size: int | None = None, seed: int = 0, **settings: Any,
+) -> dict[str, Any]:
+  """Scores two sets of images, draws the histograms, and compares them.
+
+  Args:
+    model: a flow on images of integers.
+    inside: images like those that it was trained on.
+    outside: others.
+    rule: see `evaluation.scoring_rule`.
+    names: of both, for the picture.
+    picture: the file of the histograms, of a type that matplotlib knows.
+    output: an .npz file for the scores, those of the others as `against_NAME`.
+    batch_size: images per batch; what fits by default.
+    seed: the scores are a function of it.
+    **settings: of `score_examples`.
+
+  Returns:
+    A dict for JSON: how scores were taken, and what `compare_scores` says.
+  """
+  batch_size = batch_size or evaluation.fitting_batch_size(
+      model, rule.estimator)
+  scores = [
+      score_examples(
+          model, split, rule, batch_size=batch_size,
+          seed=random.fold_in(seed, i), noise_seed=seed * 1009 + i, **settings)
+      for i, split in enumerate((inside, outside))]
+  report = compare_scores(model, *scores)
+  save_histograms(picture, names, report, scores)
+  if output is not None:
+    np.savez(output, **{
+        prefix + name: array
+        for prefix, part in zip(('', 'against_'), scores, strict=True)
+        for name, array in part.arrays().items()})
+  return {
+      'estimator': rule.estimator.spec(), 'dtype': model.compute_dtype,
+      'picture': os.fspath(picture), 'rule': rule.reason,
+      'num_repeats': rule.num_repeats, **report}
+
+
+def sentences(report: dict[str, Any], names: Sequence[str]) -> Iterator[str]:
+  """Yields what a report of `main` says, for people."""
+  for key, score in _SCORES.items():
+    if key in report:
+      side = 'above' if report[key] >= 0.5 else 'BELOW'
+      yield (f'{score}: AUROC {report[key]:.4f} +- '
+             f'{report[f"{key}_stderr"]:.4f}; that of {names[0]} (in) is more '
+             f'often {side} that of {names[1]} (out)')
+      if not report[f'{key}_stderr']:
+        yield ('note: the scores do not overlap, or are all equal: the formula '
+               'of the standard error then gives 0.')
+  yield (f'estimator: {report["rule"]}; its deviation per image is '
+         f'{report["in_deviation_rms"]:.3g} nats (in) and '
+         f'{report["out_deviation_rms"]:.3g} (out), '
+         f'{report["noise_share"]:.2%} of the spread of the scores, and leaves '
+         f'AUROC uncertain by {report["auroc_estimator_stderr"]:.2g}')
+
+
+class Scores(NamedTuple):
+  """What a model says of `N` images.
+
+  Attributes:
+    repeats: `[R, N]`, independent estimates of `log p(x)`, nats.
+    class_log_prob: `log p(y|x)` `[N, K]`, nats; None without a classifier.
+    label: `[N]`, -1 where there is none.
+  """
+
+  repeats: np.ndarray
+  class_log_prob: np.ndarray | None
+  label: np.ndarray
+
+  @property
+  def log_prob(self) -> np.ndarray:
+    """The mean of the estimates, `[N]`, nats."""
+    return self.repeats.mean(axis=0)
+
+  @property
+  def deviation(self) -> np.ndarray:
+    """The standard deviation of that mean, `[N]`, nats."""
+    return statistics.deviation_of_means(self.repeats)
+
+  def arrays(self) -> dict[str, np.ndarray]:
+    """Returns what a file keeps of every image."""
+    arrays = {'log_prob': self.log_prob, 'log_prob_deviation': self.deviation}
+    if self.class_log_prob is not None:
+      arrays['class_log_prob'] = self.class_log_prob
+    if np.any(self.label >= 0):
+      arrays['label'] = self.label
+    return arrays
+
+  def report(self, model: models.Flow) -> dict[str, Any]:
+    """Returns means, spread and deviation, a dict for JSON."""
+    return {
+        'num_examples': len(self.label),
+        'bits_per_dim': float(model.bits_per_dim_of(self.log_prob).mean()),
+        'log_prob_mean': float(self.log_prob.mean()),
+        'log_prob_std': float(self.log_prob.std(ddof=1)),
+        'deviation_rms': float(np.sqrt(np.mean(self.deviation**2))),
+        'deviation_max': float(self.deviation.max()),
+    }
+
+
+def score_examples(
+    model: models.Flow, split: datasets.Split, rule: evaluation.ScoringRule, *,
+    batch_size: int = 128, seed: random.SeedLike = 0, noise_seed: int = 0,
+    num_examples: int | None = None,
+    strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
+) -> Scores:
+  """Takes the scores of images, one by one.
+
+  Args:
+    model: a flow on images of integers.
+    split: the images, integers or dequantised ones.
+    rule: see `evaluation.scoring_rule`.
+    batch_size: images per batch; it does not change the scores, but for
+      rounding.
+    seed: of the estimates.
+    noise_seed: of the noise of integers.
+    num_examples: only the first so many.
+    strategy: see `evaluation.nll`.
+    verbose: 1 shows a progress bar.
+  """
+  draws = [random.fold_in(seed, repeat).values
+           for repeat in range(rule.num_repeats)]
+
+  frozen = batch_map.frozen(model, strategy)
+
+  def evaluate(images, labels, numbers, draw):
+    pass_seed = random.whole_batch(random.numbered(draw, numbers))
+    if model.has_classifier:
+      log_prob, logits = frozen.log_prob_and_logits(
+          images, seed=pass_seed, estimator=rule.estimator)
+    else:
+      log_prob = frozen.log_prob(
+          images, seed=pass_seed, estimator=rule.estimator)
+      logits = log_prob[:, tf.newaxis]
+    return log_prob, logits, labels
+
+  num_examples = num_examples or split.num_examples
+  examples = datasets.evaluation_batches(
+      split, batch_size=batch_size, seed=noise_seed, num_examples=num_examples)
+  bar = batch_map.progress_bar(rule.num_repeats * num_examples, verbose)
+  batches = ((batch['x'], batch['label'], batch['index'], draw)
+             for draw in draws for batch in examples)
+  log_prob, logits, label = map(np.concatenate, zip(
+      *batch_map.BatchMap(evaluate, strategy, shared=[3])(batches, bar),
+      strict=True))
+  shape = rule.num_repeats, num_examples
+  class_log_prob = None
+  if model.has_classifier:
+    # The mean probability, of passes that may draw on the way to the features.
+    class_log_prob = special.logsumexp(
+        classification.log_probs_of_logits(logits).reshape([*shape, -1]),
+        axis=0) - np.log(rule.num_repeats)
+  return Scores(log_prob.astype(np.float64).reshape(shape), class_log_prob,
+                label[:num_examples])
+
+
+def compare_scores(
+    model: models.Flow, inside: Scores, outside: Scores) -> dict[str, Any]:
+  """Says how well the scores tell a model's own images from others.
+
+  The noise of estimates blurs the order of scores. Where both samples are
+  normal, AUROC is `Phi(d / s)`, `d` the difference of the means and `s^2` the
+  sum of both variances, a share of which is that of the estimator: so
+  `noise_share = sqrt(sum of mean squared deviations) / s` brings the
+  `Phi^-1(AUROC)` of exact scores down by the factor `sqrt(1 - noise_share^2)`.
+
+  Args:
+    model: the flow.
+    inside: of images like those that it was trained on.
+    outside: of others.
+
+  Returns:
+    A dict for JSON: `auroc` of `log p(x)`, above 1/2 where the model finds its
+    own images likelier, `auroc_stderr` (across images) and
+    `auroc_estimator_stderr`; `noise_share`; of hybrids `class_auroc` and
+    `class_auroc_stderr`, of the probability of the likeliest class, and where
+    the labels are known `accuracy` and `accuracy_stderr`; and for the images
+    `in` and `out` their number, mean bits/dim, mean and standard deviation of
+    `log p(x)`, and the deviation of the estimator per image (root mean square
+    and largest).
+  """
+  auroc = measure_auroc(inside.log_prob, outside.log_prob)
+  parts = inside.report(model), outside.report(model)
+  noise, spread = (
+      np.hypot(*(part[key] for part in parts))
+      for key in ('deviation_rms', 'log_prob_std'))
+  report = {
+      'auroc': auroc.value,
+      'auroc_stderr': auroc.stderr,
+      'auroc_estimator_stderr': estimator_stderr(
+          inside.repeats, outside.repeats),
+      'noise_share': float(noise / spread) if noise else 0.0,
+  }
+  if inside.class_log_prob is not None:
+    # The order of probabilities, without their rounding to 1.
+    confidence = measure_auroc(*(
+        scores.class_log_prob.max(axis=1) for scores in (inside, outside)))
+    report['class_auroc'] = confidence.value
+    report['class_auroc_stderr'] = confidence.stderr
+    if np.all(inside.label >= 0):
+      share = statistics.mean_and_stderr(
+          inside.class_log_prob.argmax(axis=1) == inside.label)
+      report |= {'accuracy': share.mean, 'accuracy_stderr': share.stderr}
+  for name, part in zip(('in', 'out'), parts, strict=True):
+    report |= {f'{name}_{key}': value for key, value in part.items()}
+  return report
+
+
+class Auroc(NamedTuple):
+  """The area under a ROC curve.
+
+  Attributes:
+    value: of the area, in [0, 1]; 1/2 for a score that says nothing.
+    stderr: its data error, across examples.
+  """
+
+  value: float
+  stderr: float
+
+
+def measure_auroc(inside: npt.ArrayLike, outside: npt.ArrayLike) -> Auroc:
+  """Says how well a score, high inside, tells two samples from each other.
+
+  With scores `X_1 ... X_m` inside and `Y_1 ... Y_n` outside,
+
+    AUROC = sum_ij psi(X_i, Y_j) / (m n),
+    psi(x, y) = 1 if x > y, 1/2 if x = y, else 0,
+
+  which is the statistic of Mann and Whitney over `m n`, and an unbiased
+  estimate of `P(X > Y) + P(X = Y) / 2`. Below 1/2 the examples outside have the
+  higher scores.
+
+  The standard error is that of DeLong et al., which supposes no distribution.
+  Of the deviation of a U-statistic from its mean, all but what vanishes faster
+  is a sum of two independent means,
+
+    AUROC - E ~ mean_i (V_i - E) + mean_j (W_j - E),
+    V_i = mean_j psi(X_i, Y_j),   W_j = mean_i psi(X_i, Y_j),
+
+  so that `stderr^2 = var(V) / m + var(W) / n`, with sample variances. The
+  components follow from ranks, ties at their mean: `V_i` is the rank of `X_i`
+  in both samples together less that in its own, over `n`, and `1 - W_j`
+  likewise.
+
+  Where the samples do not overlap the formula gives 0, which says no more than
+  that there was no example in between.
+
+  Args:
+    inside: `[m]`, 2 or more finite numbers.
+    outside: `[n]`, likewise.
+
+  Raises:
+    InvalidValueError: if they are not.
+
+  Example:
+    >>> measure_auroc([0.5, 0.7, 0.9], [0.1, 0.7]).value
+    0.75
+
+  References:
+    DeLong, DeLong and Clarke-Pearson, 1988, Comparing the Areas under Two or
+    More Correlated Receiver Operating Characteristic Curves; Sun and Xu, 2014,
+    Fast Implementation of DeLong's Algorithm (ranks).
+  """
+  parts = [statistics.as_finite(scores, name, least=2) for name, scores in (
+      ('inside', inside), ('outside', outside))]
+  ranks = np.split(stats.rankdata(np.concatenate(parts)), [len(parts[0])])
+  shares = [(ranks[i] - stats.rankdata(part)) / len(parts[1 - i])
+            for i, part in enumerate(parts)]
+  return Auroc(float(shares[0].mean()),
+               float(np.hypot(*map(stats.sem, shares))))
+
+
+def estimator_stderr(inside: np.ndarray, outside: np.ndarray) -> float:
+  """Returns the part of an estimator in the error of the AUROC of means.
+
+  By the jackknife over the repeats: with `A_r` the AUROC of the scores that are
+  averaged over all repeats but `r`,
+
+    stderr^2 = (R - 1) / R sum_r (A_r - mean A)^2.
+
+  Args:
+    inside: `[R, m]`, independent estimates of every score.
+    outside: `[R, n]`.
+
+  Returns:
+    The standard error; 0 for `R = 1`, scores that are no estimates.
+
+  References:
+    Efron and Stein, 1981, The Jackknife Estimate of Variance.
+  """
+  num_repeats = len(inside)
+  errors.check(len(outside) == num_repeats, 'outside',
+               f'{len(outside)} repeats', f'{num_repeats}, as inside')
+  if num_repeats == 1:
+    return 0.0
+  means = [[(a.sum(axis=0) - a[r]) / (num_repeats - 1)
+            for a in (inside, outside)] for r in range(num_repeats)]
+  values = [measure_auroc(*pair).value for pair in means]
+  return float(np.sqrt((num_repeats - 1) * np.var(values)))
+
+
+def save_histograms(
+    path: str | os.PathLike, names: Sequence[str], report: dict[str, Any],
+    scores: Sequence[Scores]) -> None:
+  """Draws the histograms of two samples above each other, one panel a score.
+
+  All bins of a panel have one width, and either histogram the area 1. A bar
+  shows the size of the deviation of estimates.
+
+  Args:
+    path: of the image, of a type that matplotlib knows.
+    names: of the two samples.
+    report: what `compare_scores` says of them.
+    scores: those of both.
+  """
+  panels = [('log p(x), nats', [part.log_prob for part in scores])]
+  if 'class_auroc' in report:
+    panels.append(('probability of the likeliest class', [
+        np.exp(part.class_log_prob.max(axis=1)) for part in scores]))
+  figure = figure_lib.Figure((5.2 * len(panels), 3.4), layout='constrained')
+  axes = figure.subplots(1, len(panels), squeeze=False)[0]
+  for axis, key, (label, samples) in zip(axes, _SCORES, panels, strict=False):
+    edges = np.histogram_bin_edges(np.concatenate(samples), _NUM_BINS)
+    for name, sample, color in zip(names, samples, COLORS, strict=True):
+      axis.hist(
+          sample, edges, density=True, histtype='stepfilled', edgecolor=color,
+          facecolor=(color, 0.4), label=f'{name} ({len(sample)})')
+    deviation = np.hypot(
+        report['in_deviation_rms'], report['out_deviation_rms']) / 2.0**0.5
+    if deviation and key == 'auroc':
+      axis.errorbar(
+          0.5 * (edges[0] + edges[-1]), 0.96 * axis.get_ylim()[1],
+          xerr=deviation, color='black', capsize=3,
+          label='estimator, one deviation')
+    axis.set(xlabel=label, ylabel='density', title=(
+        f'AUROC {report[key]:.3f} +- {report[f"{key}_stderr"]:.3f}'))
+    axis.legend(frameon=False)
+  figure.savefig(path, dpi=120)
