@@ -231,10 +231,10 @@ def test_rule_of_the_first_block():
     ({'padding': 3}, 'padding=3: expected 0. Padded channels cannot be'),
     ({'data': 'lsun'}, "data='lsun': expected one of mnist, cifar10"),
     ({'act': 'gelu'}, "act='gelu': expected one of swish, elu"),
-    ({'optimizer': 'lion'}, "optimizer='lion': expected one of adam, adamax"),
+    ({'optimizer': 'lion'}, 'optimizer=lion: expected one of adam, sgd'),
     ({'n_samples': 0}, 'n_samples=0: expected a number from 1'),
     ({'task': 'ood'}, "task='ood': expected one of density, hybrid"),
-    ({'rcrop_pad_mode': 'wrap'}, "rcrop_pad_mode='wrap': expected one of cons"),
+    ({'rcrop_pad_mode': 'wrap'}, 'crop_mode=wrap: expected one of reflect'),
     ({'n_dist': 'zipf'}, "n_dist='zipf': expected one of poisson, geometric"),
     ({'kernels': '3-2-3'}, 'kernel_sizes=3,2,3: expected odd numbers'),
     ({'kernels': 'big'}, "kernels='big': expected integers joined by"),
@@ -254,23 +254,6 @@ def test_what_cannot_be_converted_is_named(change, message):
     convert(**change)
   assert str(error.value).startswith('checkpoint.args')
   assert '\n' not in str(error.value) and len(str(error.value)) < 1000
-
-
-@pytest.mark.parametrize('name', ['idim', 'n_power_series', 'my_flag'])
-def test_values_of_any_depth_are_harmless(name):
-  nested, wide = [], (1,)
-  for _ in range(100_000):
-    nested = [nested]
-  for _ in range(60):
-    wide = (wide, wide)
-  for value in (nested, wide):
-    if name == 'my_flag':
-      (note,) = convert(**{name: value}).notes
-      assert len(note) < 200
-      continue
-    with pytest.raises(ValueError, match='expected a value like') as error:
-      convert(**{name: value})
-    assert len(str(error.value)) < 5000
 
 
 @pytest.mark.parametrize('change, note', [

@@ -43,15 +43,18 @@ def replace(key, value):
 
 
 @pytest.mark.parametrize('change, message', [
-    (without('args'), "checkpoint of train_img.py. It holds a dict .*'ema'"),
+    (without('args'), "checkpoint of train_img.py. It holds .*'ema': {"),
     (without('state_dict'), 'expected a checkpoint of train_img.py. It holds'),
     (replace('args', [1, 2]), r'object with attributes as args. .* \[1, 2\]'),
-    (replace('args', {1: 2}), 'an object with attributes as args. .* keys 1'),
     (replace('state_dict', 5), 'a dict of names and tensors as state_dict.* 5'),
-    (replace('state_dict', {'a': 5}), "a dict of names and .* the keys 'a'."),
-    (replace('state_dict', {'x' * 10**6: 5}), r"the keys 'xxx[x.]*'.$"),
+    (replace('state_dict', {'x' * 10**6: 5}), r"It holds {'xxx[x.]*': 5}.$"),
     (replace('args', ['x' * 10**6] * 9), 'with attributes as args'),
     (replace('ema', 'none'), "an object with attributes as ema. .* 'none'"),
+    # Numbers that are repeated.
+    *((replace('state_dict', {'a': torch_writer.View(
+        np.ones(1, 'f4'), 0, shape, (0,) * len(shape))}),
+       'tensors in state_dict that are not larger than the file. They have')
+      for shape in [(900, 3, 3, 3), (2**62, 2**62), (0, 2**40, 2**40)]),
 ])
 def test_what_is_no_checkpoint(tmp_path, change, message):
   content = checkpoints.content(checkpoints.make('grey'))
@@ -64,23 +67,17 @@ def test_what_is_no_checkpoint(tmp_path, change, message):
   assert len(str(error.value)) < 500
 
 
-@pytest.mark.parametrize('value', [
-    np.ones(3, np.float32), [np.ones(1, np.float32)]])
-def test_a_file_of_something_else(tmp_path, value):
-  path = tmp_path / 'tensor.pth'
-  torch_writer.save_zip(path, value)
-  with pytest.raises(ValueError, match='expected a checkpoint of train_img.py'):
-    conversion.load_checkpoint(path)
-
-
 @pytest.mark.parametrize('shadow, message', [
     ({}, 'weights=ema: expected raw. .* holds no averaged parameters'),
     ({'a.weight': np.ones(1)}, 'a.weight is in one of them alone'),
+    # Averages of a part do not pass for all.
+    ({'transforms.0.chain.1.bias': None}, 'chain.1.bias is in one of them'),
 ])
 def test_averages_that_do_not_fit(tmp_path, shadow, message):
   content = checkpoints.content(checkpoints.make('grey'))
-  content['ema'] = torch_writer.Instance(
-      'resflows.utils', 'ExponentialMovingAverage', {'shadow_params': shadow})
+  ema = content['ema'].state
+  shadow = {**ema['shadow_params'], **shadow} if shadow else {}
+  ema['shadow_params'] = {k: v for k, v in shadow.items() if v is not None}
   torch_writer.save_zip(tmp_path / 'model.pth', content)
   checkpoint = conversion.load_checkpoint(tmp_path / 'model.pth')
   checkpoint.weights('raw')
@@ -90,18 +87,9 @@ def test_averages_that_do_not_fit(tmp_path, shadow, message):
     checkpoint.weights('both')
 
 
-def test_averages_of_a_part_do_not_pass_for_all(tmp_path):
-  content = checkpoints.content(checkpoints.make('grey'))
-  del content['ema'].state['shadow_params']['transforms.0.chain.1.bias']
-  torch_writer.save_zip(tmp_path / 'model.pth', content)
-  checkpoint = conversion.load_checkpoint(tmp_path / 'model.pth')
-  with pytest.raises(ValueError, match='transforms.0.chain.1.bias is in one'):
-    checkpoint.weights()
-
-
 @pytest.mark.parametrize('saved, found', [
-    (None, None), (np.float32(2.5), 2.5), (np.array([1.5]), 1.5),
-    (np.ones(2), None), ('low', None)])
+    (None, None), (2.5, 2.5), (float('nan'), None), (10**400, None),
+    ('low', None)])
 def test_recorded_bits_per_dim(tmp_path, saved, found):
   content = checkpoints.content(checkpoints.make('grey'))
   content['test_bpd'] = saved

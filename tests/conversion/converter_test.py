@@ -9,7 +9,9 @@ import pytest
 import tensorflow as tf
 
 from tests.conversion import checkpoints
+from tests.conversion import torch_writer
 from tf_resflow import conversion
+from tf_resflow import models
 from tf_resflow import training
 
 
@@ -120,7 +122,30 @@ def test_a_failure_leaves_nothing(tmp_path, change):
   made = checkpoints.make('grey')
   content = checkpoints.content(made)
   content['args'].state.update(change)
-  checkpoints.torch_writer.save_zip(path, content)
+  torch_writer.save_zip(path, content)
   with pytest.raises(ValueError, match='checkpoint'):
     conversion.convert(path, tmp_path / 'a' / 'w')
   assert os.listdir(tmp_path) == ['model.pth']
+
+
+@pytest.fixture
+def no_models(monkeypatch):
+  """None may be built."""
+  def fail(*args, **kwargs):
+    raise AssertionError('built')
+  monkeypatch.setattr(models.ResidualFlow, '__init__', fail)
+
+
+@pytest.mark.usefixtures('no_models')
+@pytest.mark.parametrize('changes', [
+    {'nblocks': '999999999-1'}, {'idim': 10**12}, {'fc_idim': 10**12},
+    {'cdim': 10**12}, {'imagesize': 256}, {'kernels': '99999999-1-3'},
+    {'quadratic': True, 'fc': True, 'imagesize': 256},
+    {'kernels': '-'.join(['3'] * 10**4), 'vnorms': '2' * (10**4 + 1)}])
+def test_models_larger_than_the_file(changes, tmp_path):
+  content = checkpoints.content(checkpoints.make('hybrid'))
+  content['args'].state.update(changes)
+  torch_writer.save_zip(tmp_path / 'model.pth', content)
+  with pytest.raises(ValueError, match='do not belong together') as error:
+    conversion.convert(tmp_path / 'model.pth', tmp_path / 'w')
+  assert len(str(error.value)) < 500

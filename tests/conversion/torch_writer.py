@@ -209,18 +209,16 @@ def write_zip(path, data, storages, byteorder='little', extra_entries=()):
     path: of the file; its stem is the name of the archive.
     data: bytes of the pickle.
     storages: dict from keys to arrays.
-    byteorder: 'little' or 'big', or None to leave the entry out as PyTorch
-      before 2.1 did.
+    byteorder: what the file says of its numbers, or None to leave the entry
+      out as PyTorch before 2.1 did.
     extra_entries: pairs of a name and bytes.
   """
   folder = pathlib.Path(path).stem
-  order = '>' if byteorder == 'big' else '<'
   entries = [('data.pkl', data), ('.format_version', b'1')]
   if byteorder is not None:
     entries.append(('byteorder', byteorder.encode()))
   for key, array in storages.items():
-    swapped = array.astype(array.dtype.newbyteorder(order))
-    entries.append((f'data/{key}', swapped.tobytes()))
+    entries.append((f'data/{key}', array.tobytes()))
   entries.append(('version', b'3\n'))
   with zipfile.ZipFile(path, 'w', zipfile.ZIP_STORED) as archive:
     for name, content in [*entries, *extra_entries]:
@@ -244,15 +242,14 @@ def write_legacy(path, data, storages):
       file.write(array.astype(array.dtype.newbyteorder('<')).tobytes())
 
 
-def save_zip(path, obj, byteorder='little'):
+def save_zip(path, obj):
   """Writes an object as `torch.save(obj, path)` does since PyTorch 1.6.
 
   Args:
     path: of the file.
     obj: of plain containers, numbers, strings, arrays and the markers above.
-    byteorder: of the numbers; see `write_zip`.
   """
-  write_zip(path, *make_pickle(obj), byteorder=byteorder)
+  write_zip(path, *make_pickle(obj))
 
 
 def save_legacy(path, obj):

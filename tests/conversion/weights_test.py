@@ -60,7 +60,7 @@ def test_trained_weights(name, tmp_path):
 
 
 class _Tensor:
-  """An array with the method of `torch_tensor.Tensor` that is used."""
+  """An array with the method of `torch_file.Tensor` that is used."""
 
   def __init__(self, value):
     self._value = value

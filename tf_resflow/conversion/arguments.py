@@ -16,31 +16,9 @@ from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import errors
 
-# Data set of the script -> ours, alpha of its logit transform.
-_DATASETS = {
-    'mnist': ('mnist', 1e-6),
-    'cifar10': ('cifar10', 0.05),
-    'svhn': ('svhn_cropped', 0.05),
-    'imagenet32': ('downsampled_imagenet/32x32', 0.05),
-    'imagenet64': ('downsampled_imagenet/64x64', 0.05),
-    'celeba_5bit': ('celeb_a_hq/64', 0.05),
-    'celebahq': ('celeb_a_hq/256', 0.05),
-}
-
 # The CIFAR-10 classifier sees images standardised by these, per channel.
 _CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
 _CIFAR10_STD = (0.2023, 0.1994, 0.2010)
-
-_BLOCKS = {'resblock': 'residual', 'coupling': 'coupling'}
-
-# Switches of the script that make no difference to a kind of its blocks.
-_UNUSED = {'coupling': (
-    'coeff', 'vnorms', 'learn_p', 'n_power_series', 'n_dist', 'n_samples',
-    'n_exact_terms', 'neumann_grad')}
-
-_ACTIVATIONS = {
-    'swish': 'lipswish', 'elu': 'elu', 'softplus': 'softplus', 'relu': 'relu',
-    'identity': 'identity', 'lcube': 'lipschitz_cube'}
 
 _DEFAULTS = {
     'data': 'cifar10', 'imagesize': 32, 'nbits': 8, 'block': 'resblock',
@@ -57,11 +35,47 @@ _DEFAULTS = {
     'task': 'density', 'scale_dim': False, 'rcrop_pad_mode': 'reflect',
 }
 
+# Switches that are fields of ours by another name or the same, value for value.
+_SAME = {
+    'idim': 'hidden_channels', 'factor_out': 'factor_out',
+    'squeeze_first': 'squeeze_first', 'preact': 'preactivation',
+    'fc': 'fully_connected', 'fc_idim': 'dense_hidden_units',
+    'actnorm': 'act_norm', 'fc_actnorm': 'feature_act_norm',
+    'first_resblock': 'first_act_norm', 'cdim': 'head_channels',
+    'optimizer': 'optimizer', 'batchsize': 'batch_size',
+    'update_freq': 'accumulation_steps', 'rcrop_pad_mode': 'crop_mode',
+}
+
+# Switches with a few values: the field of ours, and what each value is there.
+_CHOICES = {
+    'data': ('dataset', {
+        'mnist': 'mnist', 'cifar10': 'cifar10', 'svhn': 'svhn_cropped',
+        'imagenet32': 'downsampled_imagenet/32x32',
+        'imagenet64': 'downsampled_imagenet/64x64',
+        'celeba_5bit': 'celeb_a_hq/64', 'celebahq': 'celeb_a_hq/256'}),
+    'block': ('block', {'resblock': 'residual', 'coupling': 'coupling'}),
+    'act': ('activation', {
+        'swish': 'lipswish', 'elu': 'elu', 'softplus': 'softplus',
+        'relu': 'relu', 'identity': 'identity', 'lcube': 'lipschitz_cube'}),
+    'task': ('hybrid', {
+        'density': False, 'hybrid': True, 'classification': True}),
+    'quadratic': ('invertible_linear', {False: 'none', True: 'free'}),
+    # Laws of the number of terms, with the parameters of the script.
+    'n_dist': ('estimator', {
+        'poisson': 'roulette:poisson:2',
+        'geometric': 'roulette:geometric:0.5'}),
+}
+
 # Neither the function nor its training in this package depends on these.
 _IGNORED = {
     'dataroot', 'n_lipschitz_iters', 'sn_tol', 'var_reduc_lr', 'mem_eff',
     'nepochs', 'save', 'val_batchsize', 'seed', 'ema_val', 'padding_dist',
     'resume', 'begin_epoch', 'nworkers', 'print_freq', 'vis_freq'}
+
+# Switches that make no difference to couplings.
+_NOT_OF_COUPLINGS = (
+    'coeff', 'vnorms', 'learn_p', 'n_power_series', 'n_dist', 'n_samples',
+    'n_exact_terms', 'neumann_grad')
 
 # Random crops of the script, of images with so many more pixels on every side.
 _CROP_SIZE, _CROP_PADDING = 32, 4
@@ -79,15 +93,6 @@ _UNSUPPORTED = {
     'padding': 'Padded channels cannot be converted.',
 }
 
-# Laws of the number of terms, with the parameters of the script.
-_LAWS = {'poisson': 'poisson:2', 'geometric': 'geometric:0.5'}
-
-_CHOICES = {
-    'data': _DATASETS, 'block': _BLOCKS, 'act': _ACTIVATIONS, 'n_dist': _LAWS,
-    'task': ('density', 'hybrid', 'classification'),
-    'rcrop_pad_mode': ('constant', 'reflect'),
-    'optimizer': ('adam', 'adamax', 'rmsprop', 'sgd')}
-
 # The same for training alone: the converted model is right, but training it
 # further in this package is done in another way, that of the default.
 _TRAINED_OTHERWISE = {
@@ -97,7 +102,7 @@ _TRAINED_OTHERWISE = {
     'scheduler': 'a constant learning rate',
 }
 
-# What stands for a default in `_check_types`, where it is not its own type.
+# What stands for a default in `_checked`, where it is not its own type.
 _ACCEPTED = {float: (int, float), type(None): (int, type(None))}
 
 
@@ -130,20 +135,21 @@ def _integers(name, value):
   return tuple(map(int, parts))
 
 
-def _num_norms(args):
-  return len(_integers('kernels', args['kernels'])) + 1
+def _checked(args):
+  """Refuses, by name, what the script or this package cannot do.
 
-
-def _without_unused(args):
-  """Resets the switches that make no difference to the blocks asked for."""
-  defaults = _DEFAULTS | {'vnorms': '2' * _num_norms(args)}
-  return args | {
-      name: defaults[name] for name in _UNUSED.get(args['block'], ())}
-
-
-def _check_supported(args):
-  """Refuses, by name, switches whose function does not exist here."""
-  num_norms = _num_norms(args)
+  Returns:
+    The arguments, without those that make no difference.
+  """
+  for name, default in _DEFAULTS.items():
+    value, kind = args[name], type(default)
+    _check(isinstance(value, _ACCEPTED.get(kind, kind))
+           and isinstance(value, bool) == (kind is bool),
+           name, value, f'a value like {default!r}')
+  num_norms = len(_integers('kernels', args['kernels'])) + 1
+  if args['block'] == 'coupling':
+    args |= {name: _DEFAULTS[name] for name in _NOT_OF_COUPLINGS}
+    args['vnorms'] = '2' * num_norms
   for is_supported, name, expected, advice in (
       *((args[name] == _DEFAULTS[name], name, repr(_DEFAULTS[name]), why)
         for name, why in _UNSUPPORTED.items()),
@@ -151,12 +157,13 @@ def _check_supported(args):
        'digits from 1, and f for infinity', ''),
       (len(args['vnorms']) == num_norms, 'vnorms',
        f'{num_norms} norms, one more than kernels', ''),
-      *((args[name] in choices, name, f'one of {", ".join(choices)}', '')
-        for name, choices in _CHOICES.items()),
+      *((args[name] in values, name, f'one of {", ".join(map(str, values))}',
+         '') for name, (_, values) in _CHOICES.items()),
       (args['n_samples'] >= 1, 'n_samples', 'a number from 1', ''),
       (args['imagesize'] <= _MAX_IMAGE_SIZE, 'imagesize',
        f'at most {_MAX_IMAGE_SIZE}', '')):
     _check(is_supported, name, args[name], expected, advice)
+  return args
 
 
 def _norms(args, num_blocks, uncertified):
@@ -175,27 +182,20 @@ def _norms(args, num_blocks, uncertified):
   kernels = _integers('kernels', args['kernels'])
   # The script has two convolutions then, both with these orders.
   is_repeated = len(kernels) == 1
-  _check(not is_repeated or len(set(args['vnorms'])) == 1 > args['learn_p'],
-         'kernels', args['kernels'], 'two or more with such norms')
-  _check(uncertified or args['learn_p'] or float(norms[-1]) <= float(norms[0]),
-         'vnorms', args['vnorms'], 'a last norm that is at most the first',
-         'Nothing proves that its blocks are invertible; --uncertified '
-         'converts it all the same.')
   size = args['imagesize'] >> (len(num_blocks) - 1 + args['squeeze_first'])
-  _check(args['fc'] or max(kernels) <= size, 'kernels', args['kernels'],
-         f'at most {size}, the size of the smallest images, with such norms')
+  for is_supported, name, expected, advice in (
+      (not is_repeated or len(set(args['vnorms'])) == 1 > args['learn_p'],
+       'kernels', 'two or more with such norms', ''),
+      (uncertified or args['learn_p'] or float(norms[-1]) <= float(norms[0]),
+       'vnorms', 'a last norm that is at most the first',
+       'Nothing proves that its blocks are invertible; --uncertified converts '
+       'it all the same.'),
+      (args['fc'] or max(kernels) <= size, 'kernels',
+       f'at most {size}, the size of the smallest images, with such norms',
+       '')):
+    _check(is_supported, name, args[name], expected, advice)
   return {'norms': norms[:1] if is_repeated else norms,
           'norm_bound': 'released', 'uncertified': uncertified}
-
-
-def _check_types(args):
-  """Refuses values that the script's parser would not have let through."""
-  for name, default in _DEFAULTS.items():
-    kind = type(default)
-    _check(
-        isinstance(args[name], _ACCEPTED.get(kind, kind))
-        and isinstance(args[name], bool) == (kind is bool),
-        name, args[name], f'a value like {default!r}')
 
 
 def _training_notes(args, arguments):
@@ -231,17 +231,13 @@ def _training_notes(args, arguments):
   return tuple(note for condition, note in conditions if condition)
 
 
-def _nll_weight(args):
-  """The weight of the density in the loss, both terms in nats."""
-  if args['task'] == 'classification':
-    return 0.0
-  return '1/D' if args['task'] != 'density' and args['scale_dim'] else 1.0
-
-
 def _is_cropped(args):
   """The script crops the images of two data sets, always to 32 x 32."""
-  return args['data'] == 'svhn' or (
-      args['data'] == 'cifar10' and args['task'] != 'density')
+  return args['data'] == 'svhn' or _is_standardized(args)
+
+
+def _is_standardized(args):
+  return args['data'] == 'cifar10' and args['task'] != 'density'
 
 
 def _num_bits(args):
@@ -251,7 +247,7 @@ def _num_bits(args):
 
 def _preprocessing(args):
   """Returns the fields of the configuration that say how images enter."""
-  if args['data'] == 'cifar10' and args['task'] != 'density':
+  if _is_standardized(args):
     # The script squeezes first and standardises as many of the channels as
     # there are colours: three of the four quarters of red.
     num_others = 9 if args['squeeze_first'] else 0
@@ -260,16 +256,8 @@ def _preprocessing(args):
             'std': _CIFAR10_STD + (1.0,) * num_others}
   if not args['logit_transform']:
     return {'preprocessing': 'none'}
-  return {'preprocessing': 'logit', 'logit_alpha': _DATASETS[args['data']][1]}
-
-
-def _num_blocks(args):
-  """The script leaves out scales whose images would be too small."""
-  size = args['imagesize'] // (2 if args['squeeze_first'] else 1)
-  _check(size >= 4, 'imagesize', args['imagesize'],
-         'at least one scale of 4 x 4 or more')
-  # As often as the size can be halved and is 4 or more.
-  return _integers('nblocks', args['nblocks'])[:size.bit_length() - 2]
+  return {'preprocessing': 'logit',
+          'logit_alpha': 1e-6 if args['data'] == 'mnist' else 0.05}
 
 
 def convert_arguments(
@@ -293,64 +281,51 @@ def convert_arguments(
     >>> conversion.config.data.dataset
     'mnist'
   """
-  args = _DEFAULTS | dict(arguments)
-  _check_types(args)
-  args = _without_unused(args)
-  _check_supported(args)
-  num_blocks = _num_blocks(args)
+  args = _checked(_DEFAULTS | dict(arguments))
+  size = args['imagesize'] // (2 if args['squeeze_first'] else 1)
+  _check(size >= 4, 'imagesize', args['imagesize'],
+         'at least one scale of 4 x 4 or more')
+  # The script leaves out scales whose images would be smaller.
+  num_blocks = _integers('nblocks', args['nblocks'])[:size.bit_length() - 2]
   kernel_sizes = _integers('kernels', args['kernels'])
   # A flow of one scale does not pass the rule of the first block on.
   is_first_bare = (
       args['first_resblock'] and len(num_blocks) > 1 and not args['fc'])
-  norms = _norms(args, num_blocks, uncertified)
-  dataset, _ = _DATASETS[args['data']]
-  native_size = datasets.info(dataset).image_shape[0]
+  fields = _norms(args, num_blocks, uncertified) | _preprocessing(args) | {
+      ours: args[name] for name, ours in _SAME.items()} | {
+          ours: values[args[name]] for name, (ours, values) in _CHOICES.items()}
+  native_size = datasets.info(fields['dataset']).image_shape[0]
+  fields['estimator'] += f',exact={args["n_exact_terms"]}' + (
+      f',samples={args["n_samples"]}' if args['n_samples'] > 1 else '')
+  is_classifier = args['task'] == 'classification'
+
+  def in_updates(num_batches):
+    # The script counts batches, of which an update takes several.
+    return math.ceil(num_batches / max(args['update_freq'], 1))
+
   try:
     config = configuration.make_config(
-        dataset=dataset,
         num_bits=_num_bits(args),
-        resize=(None if native_size == args['imagesize']
-                else args['imagesize']),
+        resize=None if args['imagesize'] == native_size else args['imagesize'],
         flip=args['data'] in ('cifar10', 'celebahq', 'celeba_5bit'),
         crop_padding=_CROP_PADDING if _is_cropped(args) and (
             args['imagesize'] == _CROP_SIZE) else 0,
-        crop_mode=args['rcrop_pad_mode'],
-        block=_BLOCKS[args['block']],
-        invertible_linear='free' if args['quadratic'] else 'none',
         num_blocks=num_blocks,
-        hidden_channels=args['idim'],
         # First and last convolution are always two.
         kernel_sizes=kernel_sizes * (2 if len(kernel_sizes) == 1 else 1),
-        activation=_ACTIVATIONS[args['act']],
         lipschitz_coeff=float(args['coeff']),
-        factor_out=args['factor_out'],
-        squeeze_first=args['squeeze_first'],
-        preactivation=args['preact'],
         activate_first_block=not is_first_bare,
-        fully_connected=args['fc'],
         num_dense_blocks=4 if args['fc_end'] else 0,
-        dense_hidden_units=args['fc_idim'],
         num_dense_hidden_layers=len(kernel_sizes) - 1,
-        act_norm=args['actnorm'],
-        feature_act_norm=args['fc_actnorm'],
-        first_act_norm=args['first_resblock'],
-        hybrid=args['task'] != 'density',
-        head_channels=args['cdim'],
-        nll_weight=_nll_weight(args),
-        estimator=f'roulette:{_LAWS[args["n_dist"]]},'
-        f'exact={args["n_exact_terms"]}' + (
-            f',samples={args["n_samples"]}' if args['n_samples'] > 1 else ''),
+        # Of the density in the loss, both terms in nats.
+        nll_weight=0.0 if is_classifier else (
+            '1/D' if fields['hybrid'] and args['scale_dim'] else 1.0),
         order_gradient='norm' if args['learn_p'] else 'likelihood',
-        optimizer=args['optimizer'],
-        batch_size=args['batchsize'],
-        accumulation_steps=args['update_freq'],
         learning_rate=float(args['lr']),
-        # The script counts batches, of which an update takes several.
-        warmup_steps=math.ceil(
-            args['warmup_iters'] / max(args['update_freq'], 1)),
-        annealing_steps=0 if args['task'] == 'classification' else math.ceil(
-            args['annealing_iters'] / max(args['update_freq'], 1)),
-        **norms, **_preprocessing(args))
+        warmup_steps=in_updates(args['warmup_iters']),
+        annealing_steps=(
+            0 if is_classifier else in_updates(args['annealing_iters'])),
+        **fields)
   except (ArithmeticError, TypeError, ValueError) as error:
     raise errors.InvalidValueError(
         'checkpoint.args', reprlib.repr(args), 'arguments that make a model',

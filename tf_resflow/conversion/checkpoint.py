@@ -1,16 +1,12 @@
 """What a checkpoint of the authors' code holds."""
 
 import dataclasses
-import itertools
 import math
-import numbers
 import os
 import reprlib
 
 from tf_resflow import errors
-from tf_resflow.conversion import pickles
 from tf_resflow.conversion import torch_file
-from tf_resflow.conversion.torch_tensor import Tensor
 
 WEIGHTS = ('ema', 'raw')
 
@@ -24,17 +20,17 @@ class Checkpoint:
     arguments: dict of the training arguments.
     state: dict from the authors' names to `Tensor`s, parameters and buffers.
     averages: the same for the averaged parameters; empty if there are none.
-    test_bits_per_dim: what the authors' code recorded when it saved the file,
-      or None.
+    test_bits_per_dim: what the authors' code recorded when it saved the file;
+      None if that is no finite float of Python.
   """
 
   path: str
   arguments: dict
-  state: dict[str, Tensor]
-  averages: dict[str, Tensor]
+  state: dict[str, torch_file.Tensor]
+  averages: dict[str, torch_file.Tensor]
   test_bits_per_dim: float | None
 
-  def weights(self, which: str = 'ema') -> dict[str, Tensor]:
+  def weights(self, which: str = 'ema') -> dict[str, torch_file.Tensor]:
     """Returns one set of weights, by the authors' names.
 
     Args:
@@ -78,53 +74,41 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
       something else.
   """
   path = os.fspath(path)
-  content = torch_file.read(path)
-  _check(
-      isinstance(content, dict) and {'state_dict', 'args'} <= content.keys(),
-      path, 'a checkpoint of train_img.py', content)
-  averages = {} if content.get('ema') is None else _attributes(
-      path, 'ema', content['ema'])
+
+  def check_dict(value, expected, item_type=object, names=frozenset()):
+    """Returns a dict of items of a type, `names` among its keys."""
+    errors.check(
+        isinstance(value, dict) and names <= value.keys() and all(
+            isinstance(item, item_type) for item in value.values()),
+        'checkpoint', path, expected, f'It holds {reprlib.repr(value)[:200]}.')
+    return value
+
+  def tensors(value, name):
+    """Returns a dict of tensors; names lose the prefix of DataParallel."""
+    value = check_dict(
+        value, f'a dict of names and tensors as {name}', torch_file.Tensor)
+    # A tensor may repeat its numbers; those of bfloat16 grow to float32.
+    num_bytes = sum(
+        tensor.dtype.itemsize * math.prod(max(size, 1) for size in tensor.shape)
+        for tensor in value.values())
+    errors.check(
+        num_bytes <= 2 * os.path.getsize(path), 'checkpoint', path,
+        f'tensors in {name} that are not larger than the file',
+        f'They have {num_bytes:.3g} bytes.')
+    return {key.removeprefix('module.'): v for key, v in value.items()}
+
+  content = check_dict(
+      torch_file.read(path), 'a checkpoint of train_img.py',
+      names={'state_dict', 'args'})
+  averages = check_dict(
+      content.get('ema') or {}, 'an object with attributes as ema')
+  bits = content.get('test_bpd')
   return Checkpoint(
       path=path,
-      arguments=_attributes(path, 'args', content['args']),
-      state=_tensors(path, 'state_dict', content['state_dict']),
-      averages=_tensors(
-          path, 'ema.shadow_params', averages.get('shadow_params', {})),
-      test_bits_per_dim=_number(content.get('test_bpd')))
-
-
-def _check(condition, path, expected, found):
-  keys = map(reprlib.repr, itertools.islice(found, 6)) if isinstance(
-      found, dict) else ()
-  text = ', '.join(keys)
-  errors.check(
-      condition, 'checkpoint', path, expected, 'It holds '
-      f'{"a dict with the keys " + text if text else reprlib.repr(found)}.')
-
-
-def _attributes(path, name, value):
-  """Returns the attributes of an object that was pickled."""
-  if isinstance(value, pickles.Object):
-    value = value.state
-  _check(
-      isinstance(value, dict) and all(isinstance(k, str) for k in value),
-      path, f'an object with attributes as {name}', value)
-  return value
-
-
-def _tensors(path, name, value):
-  """Returns a dict of tensors; names lose the prefix of DataParallel."""
-  _check(
-      isinstance(value, dict) and all(
-          isinstance(key, str) and isinstance(tensor, Tensor)
-          for key, tensor in value.items()),
-      path, f'a dict of names and tensors as {name}', value)
-  return {key.removeprefix('module.'): v for key, v in value.items()}
-
-
-def _number(value):
-  """Returns a number as a float, whatever holds it, and else None."""
-  if isinstance(value, Tensor):
-    value = value.numpy().item() if math.prod(value.shape) == 1 else None
-  is_number = isinstance(value, numbers.Real) and math.isfinite(value)
-  return float(value) if is_number else None
+      arguments=check_dict(
+          content['args'], 'an object with attributes as args'),
+      state=tensors(content['state_dict'], 'state_dict'),
+      averages=tensors(
+          averages.get('shadow_params', {}), 'ema.shadow_params'),
+      test_bits_per_dim=bits if isinstance(bits, float) and (
+          math.isfinite(bits)) else None)

@@ -1,18 +1,18 @@
 """From a checkpoint of the authors' code to a workdir of this package."""
 
 import hashlib
+import itertools
 import json
+import math
 import os
 import reprlib
 from typing import Any
 
-import numpy as np
-
+from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import training
 from tf_resflow.conversion import arguments as arguments_lib
 from tf_resflow.conversion import checkpoint as checkpoint_lib
-from tf_resflow.conversion import kernels
 from tf_resflow.conversion import weights as weights_lib
 
 _CONVERSION_JSON = 'conversion.json'
@@ -49,10 +49,50 @@ def load_model(
   config = arguments_lib.convert_arguments(
       checkpoint.arguments, uncertified).config.model
   tensors = checkpoint.weights(weights)
-  kernels.check_kernels(config, checkpoint.path, tensors)
+  _check_size(config, checkpoint.path, tensors)
   model = config.build(dtype)
   weights_lib.load_weights(model, tensors)
   return model
+
+
+def _check_size(config, path, tensors):
+  """Refuses a file that is too small for the model that it asks for.
+
+  The arguments in a file of a few bytes may ask for a model that no memory
+  holds. Here are the kernels and weights that it has at least;
+  `weights.load_weights` finds any other difference.
+  """
+
+  def block_size(width, num_hidden, kernel_sizes):
+    ends = (width + 1) // 2  # A coupling takes or makes one half.
+    widths = [ends, *[num_hidden] * (len(kernel_sizes) - 1), ends]
+    return sum(
+        inputs * outputs * size**2 for (inputs, outputs), size
+        in zip(itertools.pairwise(widths), kernel_sizes, strict=True))
+
+  dense_sizes = (1,) * (config.num_dense_hidden_layers + 1)
+  kernel_sizes = dense_sizes if config.fully_connected else config.kernel_sizes
+  factor = 2 if config.factor_out else 4
+  num_weights = 0
+  for scale, num_blocks in enumerate(config.num_blocks):
+    channels = (
+        config.image_shape[-1] * 4**config.squeeze_first * factor**scale)
+    size = config.event_size * factor**scale // 4**scale
+    width = size if config.fully_connected else channels
+    num_weights += num_blocks * (
+        block_size(width, config.hidden_channels, kernel_sizes)
+        + (width**2 if config.invertible_linear == 'free' else 0))
+    if config.num_classes:
+      num_weights += channels * config.head_channels
+  num_weights += config.num_dense_blocks * block_size(
+      size, config.dense_hidden_units, dense_sizes)
+  num_kernels = sum(config.num_blocks) * len(kernel_sizes)
+  errors.check(
+      num_kernels <= len(tensors) and num_weights <= sum(
+          math.prod(tensor.shape) for tensor in tensors.values()),
+      'checkpoint', path,
+      f'{num_kernels:.3g} kernels of {num_weights:.3g} weights in all, or more',
+      'Its tensors and its training arguments do not belong together.')
 
 
 def convert(
@@ -93,8 +133,7 @@ def convert(
   report = {
       'workdir': os.fspath(workdir),
       'weights': weights,
-      'num_parameters': sum(
-          int(np.prod(v.shape)) for v in model.trainable_variables),
+      'num_parameters': model.num_parameters,
       'dataset': conversion.config.data.dataset,
       'image_shape': list(model.config.image_shape),
       'num_levels': model.config.num_levels,
@@ -105,27 +144,21 @@ def convert(
       'notes': list(conversion.notes),
   }
   with open(checkpoint.path, 'rb') as file:
-    digest = hashlib.file_digest(file, 'sha256')
+    digest = hashlib.file_digest(file, 'sha256').hexdigest()
   provenance = {
       'checkpoint': os.path.basename(checkpoint.path),
-      'sha256': digest.hexdigest(),
-      'arguments': {k: _plain(v) for k, v in checkpoint.arguments.items()},
+      'sha256': digest,
+      'arguments': checkpoint.arguments,
       'latent_order': 'channels_first',
       **{k: v for k, v in report.items() if k != 'workdir'},
   }
   training.create_workdir(
       workdir, conversion.config, model,
-      extra_files={_CONVERSION_JSON: json.dumps(provenance, indent=2)})
+      extra_files={_CONVERSION_JSON: json.dumps(
+          provenance, indent=2, default=reprlib.repr)})
   return report
 
 
 def is_converted(workdir: str | os.PathLike) -> bool:
   """Whether a workdir was made by `convert`."""
   return os.path.exists(os.path.join(workdir, _CONVERSION_JSON))
-
-
-def _plain(value):
-  """Numbers and strings as they are, anything else as text."""
-  # Of any depth, from anybody: `repr` could recurse too far.
-  return (value if value is None or isinstance(value, (bool, int, float, str))
-          else reprlib.repr(value))

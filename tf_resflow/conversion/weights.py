@@ -11,6 +11,7 @@ package flattens every part from `[h, w, c]`, the authors' code from
 """
 
 from collections.abc import Mapping, Sequence
+import itertools
 import math
 import reprlib
 from typing import NamedTuple
@@ -22,7 +23,7 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
-from tf_resflow.conversion.torch_tensor import Tensor
+from tf_resflow.conversion import torch_file
 
 # Buffers, with which the authors' code remembers something, the parameters of
 # the roulette, which never train, and the other names of learned orders: every
@@ -31,7 +32,14 @@ _NOT_WEIGHTS = {
     'domain', 'codomain', 'u', 'v', 'scale', 'spatial_dims', 'initialized',
     'last_n_samples', 'last_firmom', 'last_secmom', 'geom_p', 'lamb'}
 
+# Ours that their flows have as well.
+_THEIR_LAYERS = (
+    layers.ActNorm, layers.AffineCoupling, layers.InvertibleConv1x1,
+    layers.InvertibleLinear, layers.Logit, layers.ResidualBlock,
+    layers.Squeeze, layers.Standardize)
+
 _MISMATCH = 'Its tensors and its training arguments do not belong together.'
+
 
 def _check(condition, name, value, expected, advice=_MISMATCH):
   # Names of unknown tensors may have any length.
@@ -39,7 +47,9 @@ def _check(condition, name, value, expected, advice=_MISMATCH):
 
 
 def load_weights(
-    model: models.ResidualFlow, weights: Mapping[str, Tensor]) -> None:
+    model: models.ResidualFlow,
+    weights: Mapping[str, torch_file.Tensor],
+) -> None:
   """Assigns the authors' tensors to a model.
 
   Every tensor must find its variable and every variable its tensor. Singular
@@ -79,7 +89,16 @@ def load_weights(
       _check(take(f'{name}.initialized'), f'{name}.initialized', 0, '1',
              'The checkpoint was saved before the first batch.')
     layer.initialized.assign(1)
-  _check_standardization(model, remaining)
+  # Their model holds the standardisation under two names.
+  for name, key in itertools.product(
+      ('init_layer', 'transforms.0.chain.0'), ('mean', 'std')):
+    if f'{name}.{key}' in remaining:
+      value, expected = take(f'{name}.{key}'), getattr(model.config, key)[:3]
+      _check(
+          value.shape == np.shape(expected)
+          and np.allclose(value, expected, rtol=0, atol=1e-6),
+          f'{name}.{key}', reprlib.repr(value.tolist()), list(expected),
+          'That is what train_img.py has for --data=cifar10 with labels.')
   left = [n for n in remaining if n.rpartition('.')[2] not in _NOT_WEIGHTS]
   _check(not left, min(left, default=''), 'a tensor',
          f'none, as of {len(left)} in all')
@@ -115,15 +134,15 @@ def to_channels_first(model: models.ResidualFlow, z: tf.Tensor) -> tf.Tensor:
   Returns:
     `[B, D]`.
 
+  Raises:
+    errors.InvalidValueError: if `z` has another shape.
+
   Example:
     >>> model = conversion.load_model('cifar10_resflow.pth')
     >>> z = tf.zeros([4, model.event_size])
     >>> z_theirs = conversion.to_channels_first(model, z)
   """
-  return tf.concat([
-      tf.reshape(tf.transpose(
-          tf.reshape(part, [-1, h, w, c]), [0, 3, 1, 2]), [-1, h * w * c])
-      for part, (h, w, c) in _parts(model, z)], axis=1)
+  return _reordered(model, z, np.argsort)
 
 
 def from_channels_first(model: models.ResidualFlow, z: tf.Tensor) -> tf.Tensor:
@@ -135,27 +154,29 @@ def from_channels_first(model: models.ResidualFlow, z: tf.Tensor) -> tf.Tensor:
 
   Returns:
     `[B, D]`, for `model.inverse`.
+
+  Raises:
+    errors.InvalidValueError: if `z` has another shape.
   """
+  return _reordered(model, z, np.asarray)
+
+
+def _positions(image_shape):
+  """For features in our order, where they are in that of the authors."""
+  h, w, c = image_shape
+  return np.arange(h * w * c).reshape([c, h, w]).transpose([1, 2, 0]).ravel()
+
+
+def _reordered(model, z, make_positions):
+  """Reorders every part of the latents."""
+  z = tf.convert_to_tensor(z)
+  errors.check(
+      z.shape.rank == 2 and z.shape[1] == model.event_size, 'z',
+      f'a tensor of shape {z.shape}', f'the shape [B, {model.event_size}]')
+  parts = tf.split(z, list(map(math.prod, model.latent_shapes)), axis=1)
   return tf.concat([
-      tf.reshape(tf.transpose(
-          tf.reshape(part, [-1, c, h, w]), [0, 2, 3, 1]), [-1, h * w * c])
-      for part, (h, w, c) in _parts(model, z)], axis=1)
-
-
-def _check_standardization(model, remaining):
-  """Holds the mean and deviation in the file against the configuration."""
-  for key in ('mean', 'std'):
-    # Their model holds the layer under two names.
-    remaining.pop(f'init_layer.{key}', None)
-    name = f'transforms.0.chain.0.{key}'
-    if name in remaining:
-      stored = np.asarray(remaining.pop(name).numpy())
-      expected = np.asarray(getattr(model.config, key))[:stored.size]
-      _check(
-          stored.shape == expected.shape
-          and np.allclose(stored, expected, rtol=0, atol=1e-6),
-          name, reprlib.repr(stored.tolist()), expected.tolist(),
-          'That is what train_img.py has for --data=cifar10 with labels.')
+      tf.gather(part, make_positions(_positions(shape)), axis=1)
+      for part, shape in zip(parts, model.latent_shapes, strict=True)], axis=1)
 
 
 def _chains(model):
@@ -224,9 +245,7 @@ class _Pair(NamedTuple):
     """Gives the variable the numbers of the tensor, an array."""
     for axis, image_shape in enumerate(self.image_shapes):
       if image_shape:
-        h, w, c = image_shape
-        order = np.arange(value.shape[axis]).reshape([c, h, w])
-        value = value.take(order.transpose([1, 2, 0]).ravel(), axis)
+        value = value.take(_positions(image_shape), axis)
     self.variable.assign(value.transpose(
         self.axes[len(self.axes) - value.ndim:]).reshape(self.variable.shape))
 
@@ -237,33 +256,20 @@ def _pairs(model):
     yield _Pair(f'{name}.weight', layer.log_scale, [shape])
     yield _Pair(f'{name}.bias', layer.bias, [shape])
   for name, layer, shape in _chains(model):
-    yield from _THEIR_LAYERS[type(layer)](name, layer, shape)
+    if isinstance(layer, layers.InvertibleConv1x1):
+      yield _Pair(f'{name}.weight', layer.entries, axes=(0, 1))
+    elif isinstance(layer, layers.InvertibleLinear):
+      shape = layer.get_build_config()['input_shape'][-3:]
+      yield _Pair(f'{name}.fc_module.weight', layer.entries, [shape] * 2,
+                  axes=(0, 1))
+    elif isinstance(layer, layers.AffineCoupling):
+      yield from _network_pairs(name, layer.network, shape)
+    elif isinstance(layer, layers.ResidualBlock):
+      yield from _network_pairs(name, layer.g, shape)
   for scale, head in _heads(model):
     yield from _linear_pairs(f'classification_heads.{scale}.0', head.conv)
   if model.has_classifier:
     yield from _linear_pairs('logit_layer', model.classifier.dense)
-
-
-def _no_pairs(name, layer, image_shape):
-  """Yields the pairs of a layer, none here.
-
-  Args:
-    name: the authors' name of it.
-    layer: ours.
-    image_shape: `(h, w, c)` of the features that a layer on vectors flattens;
-      None for a layer on images.
-  """
-  return ()
-
-
-def _conv1x1_pairs(name, layer, image_shape):
-  yield _Pair(f'{name}.weight', layer.entries, axes=(0, 1))
-
-
-def _invertible_linear_pairs(name, layer, image_shape):
-  *_, h, w, c = layer.get_build_config()['input_shape']
-  yield _Pair(
-      f'{name}.fc_module.weight', layer.entries, [(h, w, c)] * 2, axes=(0, 1))
 
 
 def _norm_pairs(name, layer, input_shape, previous):
@@ -308,28 +314,3 @@ def _network_pairs(name, network, image_shape):
           name, part, image_shape if i == linear[-1] else None, inputs)
       yield from _norm_pairs(name, part, inputs, previous)
       previous = name
-
-
-# The layers of our flows that theirs have as well, and their variables.
-_THEIR_LAYERS = {
-    layers.ActNorm: _no_pairs,  # Those of the classifier are with them.
-    layers.AffineCoupling: lambda name, block, image_shape: _network_pairs(
-        name, block.network, image_shape),
-    layers.InvertibleConv1x1: _conv1x1_pairs,
-    layers.InvertibleLinear: _invertible_linear_pairs,
-    layers.Logit: _no_pairs,
-    layers.ResidualBlock: lambda name, block, image_shape: _network_pairs(
-        name, block.g, image_shape),
-    layers.Squeeze: _no_pairs,
-    layers.Standardize: _no_pairs,
-}
-
-
-def _parts(model, z):
-  """Returns pairs of a part of the latents and its shape `[h, w, c]`."""
-  z = tf.convert_to_tensor(z)
-  errors.check(
-      z.shape.rank == 2 and z.shape[1] == model.event_size, 'z',
-      f'a tensor of shape {z.shape}', f'the shape [B, {model.event_size}]')
-  sizes = [math.prod(shape) for shape in model.latent_shapes]
-  return zip(tf.split(z, sizes, axis=1), model.latent_shapes, strict=True)

@@ -1,17 +1,22 @@
-"""Hostile and broken pickles: nothing runs, and every one comes to an end."""
+"""Hostile files: nothing runs, and the reading of every one comes to an end."""
 
+import collections
 import copyreg
+import io
 import os
+import pathlib
 import pickle
 import struct
+import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from tests.conversion import torch_files
 from tests.conversion import torch_writer
-from tf_resflow.conversion import pickles
 from tf_resflow.conversion import torch_file
+from tf_resflow.conversion import torch_reader
 
 _EXTENSION = 241
 _plain = torch_writer.fragment
@@ -22,12 +27,11 @@ _NAMESPACE = _get('argparse.Namespace') + b')' + pickle.NEWOBJ
 
 @pytest.fixture
 def load(tmp_path):
-  """Returns `load(data)`, which reads one pickle."""
+  """Returns `load(data)`, which reads a file around a pickle."""
 
   def load_fn(data):
-    (tmp_path / 'file.pkl').write_bytes(data)
-    (value,), _ = pickles.load(tmp_path / 'file.pkl')
-    return value
+    torch_writer.write_zip(tmp_path / 'file.pth', data, {})
+    return torch_file.read(tmp_path / 'file.pth')
 
   return load_fn
 
@@ -54,10 +58,6 @@ def _payloads(path):
       'partial': _call(_call(_get('functools.partial'), system, shell)),
       'map': _call(_get('builtins.list'), _call(
           _get('builtins.map'), system, shell + pickle.TUPLE1)),
-      'Popen': _call(_call(
-          _get('builtins.getattr'),
-          _call(_get('subprocess.Popen'), _plain(['touch', path])),
-          _plain('wait'))),
       'STACK_GLOBAL': _call(
           _plain('os') + _plain('system') + pickle.STACK_GLOBAL, shell),
       'INST': b'(' + shell + b'ios\nsystem\n',
@@ -68,8 +68,6 @@ def _payloads(path):
       '__newobj__': _call(
           _get('copyreg.__newobj__'), memmap, *map(_plain, memmap_args)),
       'EXT1': _call(pickle.EXT1 + bytes([_EXTENSION]), shell),
-      'EXT2': _call(pickle.EXT2 + struct.pack('<H', _EXTENSION), shell),
-      'EXT4': _call(pickle.EXT4 + struct.pack('<i', _EXTENSION), shell),
       '__setstate__': namespace('__setstate__', system) + shell + b'b',
       'append': namespace('append', system) + shell + b'a',
       'add': namespace('add', system) + b'(' + shell + pickle.ADDITEMS,
@@ -102,17 +100,14 @@ def extension(monkeypatch):
 
 @pytest.mark.parametrize('name', _payloads(''))
 @pytest.mark.usefixtures('extension')
-def test_payload_runs_in_plain_pickle_only(name, load, tmp_path):
+def test_payload_runs_in_plain_pickle_only(name, tmp_path):
   path = tmp_path / 'made'
   np.save(f'{path}.npy', np.array([_Evil(path)], object), allow_pickle=True)
   data = b'\x80\x02' + _payloads(str(path))[name] + b'.'
-  zipped, legacy = tmp_path / 'zip.pth', tmp_path / 'legacy.pth'
-  torch_writer.write_zip(zipped, data, {})
-  torch_writer.write_legacy(legacy, data, {})
-  for read, source in ((load, data), (torch_file.read, zipped),
-                       (torch_file.read, legacy)):
+  for kind, write in torch_files.WRITERS.items():
+    write(tmp_path / f'{kind}.pth', data, {})
     try:
-      read(source)
+      torch_file.read(tmp_path / f'{kind}.pth')
     except ValueError as error:
       assert '\n' not in str(error)
     assert not path.exists()
@@ -121,8 +116,35 @@ def test_payload_runs_in_plain_pickle_only(name, load, tmp_path):
   except Exception:  # Some fail after they have done the damage.
     pass
   assert path.exists()
-  with pytest.raises(ValueError, match=f'extension code {_EXTENSION}'):
-    load(pickle.EXT1 + bytes([_EXTENSION]) + b'.')
+
+
+def test_names_are_not_looked_up():
+  for name in ('this', 'antigravity', 'turtledemo.clock'):
+    assert name not in sys.modules
+    found = torch_reader.Unpickler(io.BytesIO(_get(f'{name}.s') + b'.')).load()
+    assert issubclass(found, torch_reader.StandIn)
+    assert name not in sys.modules
+
+
+@pytest.mark.parametrize('state', [{'args': 1, 'x': 3}, (None, {'x': 3})])
+def test_classes_cannot_be_changed(state):
+  before = dict(vars(torch_reader.StandIn))
+  for name in ('collections.OrderedDict', 'argparse.Namespace'):
+    for change in (_plain(state) + b'b', _plain('x') + _plain(1) + b's'):
+      with pytest.raises((AttributeError, TypeError)):
+        torch_reader.Unpickler(io.BytesIO(_get(name) + change + b'.')).load()
+  assert dict(vars(torch_reader.StandIn)) == before
+  assert not hasattr(collections.OrderedDict, 'x')
+
+
+def test_nothing_passes_for_a_storage(load):
+  """Objects with the attributes of one could name any bytes and types."""
+  storage = _plain(collections.OrderedDict()) + _plain(
+      {'key': '0', 'dtype': 'O8', 'itemsize': 8, 'numel': 10**6}) + b'b'
+  data = _call(_get('torch._utils._rebuild_tensor_v2'), storage,
+               *map(_plain, (0, (1,), (1,), False, None)))
+  with pytest.raises(ValueError, match='damaged .a tensor has an impossible'):
+    load(data + b'.')
 
 
 def test_surroundings_do_not_matter(load, tmp_path, monkeypatch):
@@ -132,21 +154,14 @@ def test_surroundings_do_not_matter(load, tmp_path, monkeypatch):
   monkeypatch.setenv('PYTHONPATH', str(tmp_path))
   monkeypatch.chdir(tmp_path)
   assert load(pickle.dumps([1])) == [1]
-
-
-def test_objects(tmp_path):
-  path = tmp_path / 'file.pkl'
-  data = b'rest' + _plain([1, _Evil('x')])
-  path.write_bytes(data + b'.' + pickle.dumps({2: {'a': None}}))
-  values, end = pickles.load(path, 4, 2)
-  name = f'{os.system.__module__}.system'
-  assert values == [
-      [1, pickles.Object(name, ['touch x'])], {2: {'a': None}}]
-  assert end == path.stat().st_size
-  values, _ = pickles.load(path, 4, 1, lambda obj: obj.args)
-  assert values == [[1, ['touch x']]]
-  with pytest.raises(FileNotFoundError):
-    pickles.load(tmp_path / 'none.pkl')
+  script = (
+      'import runpy, sys; runpy.run_path(sys.argv[1]); '
+      'print(*{name.partition(".")[0] for name in sys.modules})')
+  process = subprocess.run(
+      [sys.executable, '-I', '-S', '-c', script,
+       pathlib.Path(torch_reader.__file__)],
+      capture_output=True, text=True, check=True)
+  assert set(process.stdout.split()) <= sys.stdlib_module_names | {'__main__'}
 
 
 # Two sets of equal sets, each of which holds the one below twice.
@@ -154,7 +169,6 @@ _TOWER = b'(\x91' + 60 * b'q\x000(h\x00(h\x00\x91\x91'
 _HANGS = {
     # 2**100 leaves to hash.
     'wide key': b'})' + 100 * (pickle.DUP + pickle.TUPLE2) + b'Ns',
-    'wide set': b'()' + 100 * (pickle.DUP + pickle.TUPLE2) + b'\x91',
     'towers': b'}(' + _TOWER + b'N' + _TOWER + b'Nu',
     # All of the hash 0.
     'numbers': b'}(' + b''.join(
@@ -167,7 +181,7 @@ def test_time_is_limited(name, load, monkeypatch):
   assert len(_HANGS[name]) < 10**6
   for limit in ('_CPU_SECONDS', '_CLOCK_SECONDS'):
     with monkeypatch.context() as patch:
-      patch.setattr(pickles, limit, 1)
+      patch.setattr(torch_file, limit, 1)
       with pytest.raises(ValueError, match='takes too much time'):
         load(_HANGS[name] + b'.')
 
@@ -176,67 +190,56 @@ def test_time_is_limited(name, load, monkeypatch):
     sys.platform != 'linux', reason='macOS does not limit memory')
 @pytest.mark.parametrize('data', [
     b']' + pickle.LONG_BINPUT + struct.pack('<I', 2**32 - 1),
-    *(opcode + struct.pack('<Q', size)
-      for opcode in (pickle.BYTEARRAY8, pickle.BINBYTES8, pickle.BINUNICODE8)
-      for size in (2**31, 2**40)),
+    pickle.BINBYTES8 + struct.pack('<Q', 2**40),
     b'(' + 10**7 * b'}' + b'l',
 ])
 def test_memory_is_limited(data, load, monkeypatch):
-  monkeypatch.setattr(pickles, '_MAX_BYTES', 2**28)
+  monkeypatch.setattr(torch_file, '_MAX_BYTES', 2**28)
   with pytest.raises(ValueError, match='too much memory'):
     load(data + b'.')
 
 
 @pytest.mark.parametrize('before, after', [
-    (b'}', b'Ns'), (b'}(', b'Nu'), (b'(', b'Nd'), (b'(', pickle.FROZENSET),
-    (b'\x8f(', pickle.ADDITEMS)])
+    (b'}', b'Ns'), (b'(', pickle.FROZENSET), (b'\x8f(', pickle.ADDITEMS)])
 def test_crashes_are_errors(before, after, load):
   """Hashing what is nested deeply overflows the stack of C."""
   deep = b')' + 10**6 * pickle.TUPLE1
-  with pytest.raises(ValueError, match='crashes|a key is of type tuple|set'):
-    assert isinstance(load(before + deep + after + b'.'), set)
+  try:
+    assert load(before + deep + after + b'.') in ({}, '<set>', '<frozenset>')
+  except ValueError as error:
+    assert 'Reading it crashes' in str(error)
+
+
+def test_too_much(load, monkeypatch):
+  monkeypatch.setattr(torch_reader, '_MAX_SIZE', 1000)
+  encode = torch_reader.Encoder({}).encode
+  shared = ['x' * 100]
+  assert encode([shared] * 5) == [shared] * 5
+  for value in ([shared] * 10, 'x' * 1000, [0] * 1000, 2**1000):
+    with pytest.raises(ValueError, match='too many objects'):
+      torch_reader.Encoder({}).encode(value)
+  # However deep, and without an end.
+  assert load(b']' * 10**5 + b'a' * (10**5 - 1) + b'.') == [[['<list>']]]
+  cyclic = []
+  cyclic.append(cyclic)
+  assert load(pickle.dumps(cyclic)) == [[['<list>']]]
 
 
 @pytest.mark.parametrize('data', [
     # Sizes that the rest of the pickle does not have.
-    *(opcode + struct.pack('<Q', size)
-      for opcode in (pickle.BYTEARRAY8, pickle.BINBYTES8, pickle.BINUNICODE8,
-                     pickle.FRAME) for size in (2**24, 2**62, 2**63)),
-    pickle.LONG4 + struct.pack('<i', -1), b'Lx\n', b'Fx\n', b"S'\n",
-    b'I' + b'9' * 10000 + b'\n', pickle.LONG4 + struct.pack('<i', 10**5)
-    + b'\x01' * 10**5,
+    pickle.BINBYTES8 + struct.pack('<Q', 2**24),
+    pickle.FRAME + struct.pack('<Q', 2**63),
+    pickle.LONG4 + struct.pack('<i', -1), b'I' + b'9' * 10000 + b'\n',
     pickle.BINUNICODE + struct.pack('<I', 1) + b'\xff',
-    pickle.PROTO + b'\xff', pickle.NEXT_BUFFER,
-    _call(_plain('text')), _call(_get('collections.OrderedDict'), _plain(1)),
-    _get('builtins.list') + _plain(1) + b'R',
+    pickle.PROTO + b'\xff', pickle.NEXT_BUFFER, _call(_plain('text')),
+    _call(_get('collections.OrderedDict'), _plain(1)),
     # Of stack and memo.
-    b'h\x05', b'g1\n', b'p-1\n', *(bytes([code]) for code in b'01tasRb\xff('),
-    b'', b'NNNs', b'](Nu', b'}(Nu', b'(Nd', b')Na', b'}(N\x90', b'\x93',
-    b'NN\x93', b'c\xff\n\xff\n',
+    b'h\x05', b'g1\n', *(bytes([code]) for code in b'01tasRb('), b'', b'](Nu',
+    b'}(N\x90', b'NN\x93', b'c\xff\n\xff\n',
+    pickle.EXT1 + bytes([_EXTENSION]),
 ])
 def test_broken_pickles(data, load):
-  with pytest.raises(ValueError) as info:
+  with pytest.raises(ValueError, match='truncated or damaged') as info:
     load(data + b'.')
   message = str(info.value)
-  assert '\n' not in message and len(message) < 400
-
-
-_OBJECTS = [{'a': [1, 2.5, 'text', (None,)], 'b': {1, 2}}, np.float64(1.5),
-            _Evil('x'), _Evil]
-
-
-@pytest.mark.parametrize('protocol', [0, 2, 5])
-def test_random_changes(protocol, load):
-  data = pickle.dumps(_OBJECTS, protocol)
-  rng = np.random.default_rng(protocol)
-  num_errors = 0
-  for _ in range(100):
-    changed = bytearray(data)
-    for position in rng.integers(len(data), size=rng.integers(1, 4)):
-      changed[position] = rng.integers(256)
-    try:
-      load(bytes(changed))
-    except ValueError as error:
-      assert '\n' not in str(error)
-      num_errors += 1
-  assert 0 < num_errors < 100
+  assert '\n' not in message and len(message) < 600
