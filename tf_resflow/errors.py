@@ -3,6 +3,9 @@
 One dialect of messages: what was given, what was expected, what to do.
 """
 
+from collections.abc import Iterator
+import contextlib
+
 
 class InvalidValueError(ValueError):
   """A value is refused: `NAME=VALUE: expected WHAT. ADVICE`.
@@ -55,6 +58,24 @@ def check_format(condition: bool, reason: str) -> None:
   """Raises `FormatError` unless `condition` holds."""
   if not condition:
     raise FormatError(reason)
+
+
+@contextlib.contextmanager
+def refusing(name: str, value: object, expected: str) -> Iterator[None]:
+  """Inside, a `FormatError` becomes `NAME=VALUE: expected WHAT. REASON`.
+
+  Args:
+    name: of the argument or flag that names the file.
+    value: what was given.
+    expected: what the file should be, without a full stop.
+
+  Raises:
+    InvalidValueError: in place of it.
+  """
+  try:
+    yield
+  except FormatError as error:
+    raise InvalidValueError(name, value, expected, str(error)) from None
 
 
 class ExpectedError(RuntimeError):

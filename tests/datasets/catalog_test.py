@@ -18,7 +18,7 @@ _BUILT = [
 
 def _builder(name, folder):
   if datasets.info(name).is_embedded:
-    importlib.import_module(f'tf_resflow.datasets.{name}')
+    importlib.import_module('tf_resflow.datasets.embedded')
   return tfds.builder(name, data_dir=str(folder))
 
 

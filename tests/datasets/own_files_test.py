@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 
+from tf_resflow import errors
 from tf_resflow.datasets import own_files
 
 
@@ -12,31 +13,32 @@ from tf_resflow.datasets import own_files
   (10, 2), (4, 2), (100, 20), (178, 36),
 ])
 def test_a_fifth_is_held_out(num_examples, num_test):
-  train, test = own_files.held_out(num_examples)
-  assert len(test) == num_test
+  parts = own_files.held_out(num_examples)
+  assert len(parts['test']) == num_test
   np.testing.assert_array_equal(
-    np.sort(np.concatenate([train, test])), np.arange(num_examples)
+    np.sort(np.concatenate(list(parts.values()))), np.arange(num_examples)
   )
   again = own_files.held_out(num_examples)
-  np.testing.assert_array_equal(again[1], test)
+  np.testing.assert_array_equal(again['test'], parts['test'])
 
 
 def test_which_are_held_out_stays_what_it_is():
   """Another choice would train runs on what they were tested on."""
-  assert own_files.held_out(20)[1].tolist() == [18, 1, 19, 8]
+  assert own_files.held_out(20)['test'].tolist() == [18, 1, 19, 8]
 
 
 def test_files_are_read_again_when_they_change(tmp_path):
   read = []
 
-  @own_files.cached_by_file
+  @own_files.opener('text', 'a text')
   def content(path):
     read.append(path)
-    with open(path, encoding='utf-8') as file:
+    with own_files.reading(), open(path, encoding='utf-8') as file:
       return file.read()
 
   path = str(tmp_path / 'file')
-  with pytest.raises(FileNotFoundError):
+  with pytest.raises(errors.InvalidValueError, match=(
+      f'dataset=text:{path}: expected a text. There is no such file.')):
     content(path)
   (tmp_path / 'file').write_text('one')
   assert [content(path), content(path)] == ['one', 'one']
@@ -49,7 +51,7 @@ def _warnings(caplog, *columns):
   caplog.clear()
   own_files.standardisation(
     [f'c{i}' for i in range(len(columns))], np.stack(columns, axis=1),
-    np.zeros([2, len(columns)]), lambda condition, advice: None,
+    np.zeros([2, len(columns)]),
   )
   return [record.getMessage() for record in caplog.records]
 

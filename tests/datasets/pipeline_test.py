@@ -3,6 +3,7 @@
 Dequantisation: bounds, round trips, the formula.
 """
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -18,7 +19,6 @@ _SHAPE = (2, 3, 1)
 # In memory, and streamed through a buffer smaller than the set.
 _MODES = pytest.mark.parametrize('max_in_memory', [_NUM, 4])
 _LARGEST = np.nextafter(np.float32(1), np.float32(0))
-_NOISES = (0.0, 1e-30, 0.3, 0.5, 1 - 2.0**-20, _LARGEST, 1.0)
 
 
 def _split(num_examples=_NUM, shape=_SHAPE, num_levels=256):
@@ -80,7 +80,7 @@ def test_every_position_of_an_epoch_is_equally_likely():
 
 
 @_MODES
-@pytest.mark.parametrize('start_step', [1, 2, 3, 5, 8])
+@pytest.mark.parametrize('start_step', [2, 5, 8])
 def test_resuming_is_bit_identical(max_in_memory, start_step):
   # Epochs end inside steps 2 and 7 and after step 4.
   def stream(start_step):
@@ -281,6 +281,41 @@ def test_evaluation_noise_depends_on_seed_and_index_alone():
   assert (images(batch_size=4, seed=1) != expected).any(axis=(1, 2, 3)).all()
 
 
+@pytest.mark.parametrize('conditions', [
+  np.random.default_rng(3).normal(size=[_NUM, 3]).astype(np.float32),
+  np.arange(_NUM, dtype=np.int32) % 3,
+], ids=['numbers', 'labels'])
+@_MODES
+def test_conditions_stay_with_their_examples(
+    conditions, max_in_memory, monkeypatch):
+  """And everything else is what it is without them."""
+  monkeypatch.setattr(pipeline, 'MAX_IN_MEMORY', max_in_memory)
+  plain = _split()
+  given = dataclasses.replace(plain, examples=tf.data.Dataset.zip((
+    plain.examples, tf.data.Dataset.from_tensor_slices(conditions),
+  )).map(lambda example, condition: {**example, 'condition': condition}))
+
+  def rows(split, start_step):
+    return _take(datasets.training_batches(
+      split, batch_size=4, seed=3, flip=True, start_step=start_step,
+      max_in_memory=max_in_memory), 8)
+
+  def all_rows(split):
+    return list(datasets.evaluation_batches(
+      split, batch_size=4, seed=0).as_numpy_iterator())
+
+  for start_step in (0, 5):
+    found, expected = rows(given, start_step), rows(plain, start_step)
+    condition = found.pop('condition')
+    assert condition.dtype == conditions.dtype
+    np.testing.assert_array_equal(condition, conditions[found['label']])
+    np.testing.assert_equal(found, expected)
+  found, expected = all_rows(given), all_rows(plain)
+  np.testing.assert_array_equal(
+    np.concatenate([row.pop('condition') for row in found]), conditions)
+  np.testing.assert_equal(found, expected)
+
+
 def test_training_and_evaluation_noise_differ():
   split = _split(1)
   train = _take(datasets.training_batches(split, batch_size=1, seed=0), 1)
@@ -319,19 +354,14 @@ def test_bad_evaluation_arguments(arguments, message):
     datasets.evaluation_batches(_split(), seed=0, **arguments)
 
 
-def _levels(num_levels):
-  return tf.constant(np.arange(num_levels), tf.uint8)
-
-
-@pytest.mark.parametrize('noise', _NOISES)
 @pytest.mark.parametrize('num_levels', [1, 2, 3, 17, 32, 100, 255, 256])
-def test_every_level_comes_back(num_levels, noise):
-  level = _levels(num_levels)
-  x = datasets.dequantize(level, tf.fill([num_levels], noise), num_levels)
-  assert x.dtype == tf.float32
-  assert (x.numpy() >= 0).all()
-  assert (x.numpy() < 1).all()
-  np.testing.assert_array_equal(datasets.quantize(x, num_levels), level)
+def test_every_level_comes_back(num_levels):
+  level = tf.constant(np.arange(num_levels), tf.uint8)
+  for noise in (0.0, 1e-30, 0.3, 0.5, 1 - 2.0**-20, _LARGEST, 1.0):
+    x = datasets.dequantize(level, tf.fill([num_levels], noise), num_levels)
+    assert x.dtype == tf.float32
+    assert (x.numpy() >= 0).all() and (x.numpy() < 1).all()
+    np.testing.assert_array_equal(datasets.quantize(x, num_levels), level)
 
 
 def test_plain_float32_arithmetic_would_leave_the_cell():

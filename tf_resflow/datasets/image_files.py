@@ -1,41 +1,21 @@
 """Images in the array files that a benchmark is distributed as."""
 
-from collections.abc import Callable, Iterator, Sequence
-import glob
+from collections.abc import Callable, Iterator
 import os
+import pathlib
 import zipfile
-import zlib
 
 import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow.datasets import image_info
-
-
-def find(
-  info: image_info.ImageInfo, part: str, data_dir: str | os.PathLike | None
-) -> list[str]:
-  """Returns the files of a part in a folder, in order; none without them.
-
-  Args:
-    info: The data set.
-    part: 'train' or 'test'.
-    data_dir: The folder, or None.
-  """
-  if data_dir is None or part not in info.files:
-    return []
-  folder = os.path.expanduser(data_dir)
-  # batch_10 comes behind batch_9.
-  return sorted(
-    glob.glob(os.path.join(glob.escape(folder), info.files[part])),
-    key=lambda path: (len(path), path),
-  )
+from tf_resflow.datasets import dataset_info
+from tf_resflow.datasets import own_files
 
 
 def open_part(
-  info: image_info.ImageInfo, part: str, paths: Sequence[str]
-) -> tuple[tf.data.Dataset, Callable, int]:
+  info: dataset_info.ImageInfo, part: str, data_dir: str | os.PathLike | None,
+) -> tuple[tf.data.Dataset, Callable, int] | None:
   """Opens the files of a part; one after the other is in memory.
 
   An `.npy` file holds images, uint8 `[n, H, W, C]` or `[n, C, H, W]`; it is
@@ -45,28 +25,36 @@ def open_part(
   Args:
     info: The data set.
     part: 'train' or 'test'.
-    paths: Of its files.
+    data_dir: The folder of the files, or None.
 
   Returns:
-    See `tfds_images.open_part`.
+    See `tfds_images.open_part`; None where there are no files.
 
   Raises:
     InvalidValueError: If a file holds something else, or images are missing.
   """
+  if data_dir is None or part not in info.files:
+    return None
+  # batch_10 comes behind batch_9.
+  paths = sorted(
+    pathlib.Path(data_dir).expanduser().glob(info.files[part]),
+    key=lambda path: (len(path.name), path.name),
+  )
+  if not paths:
+    return None
   num_examples = sum(_num_images(path, info) for path in paths)
   expected = info.num_test if part == 'test' else info.num_train
   errors.check(
-    num_examples == expected, 'data_dir', os.path.dirname(paths[0]),
+    num_examples == expected, 'data_dir', paths[0].parent,
     f'{expected} examples in the {part} part of {info.name}, not '
-    f'{num_examples}', f'It has {", ".join(map(os.path.basename, paths))}: '
+    f'{num_examples}', f'It has {", ".join(path.name for path in paths)}: '
     'look which are missing or cut.',
   )
 
   def rows() -> Iterator[dict]:
     for path in paths:
-      images, labels = _read(path, info)
-      for i in range(len(images)):
-        yield {'image': images[i], 'label': labels[i]}
+      for image, label in zip(*_read(path, info), strict=True):
+        yield {'image': image, 'label': label}
 
   stored = tf.data.Dataset.from_generator(rows, output_signature={
     'image': tf.TensorSpec(info.image_shape, tf.uint8),
@@ -77,22 +65,15 @@ def open_part(
 
 def _num_images(path, info):
   """Returns how many images a file has; reads its head only."""
-  try:
-    if path.endswith('.npy'):
+  with (errors.refusing('file', path, f'images of {info.name}'),
+        own_files.reading()):
+    if path.suffix == '.npy':
       array = np.load(path, mmap_mode='r')
       shape, dtype = array.shape, array.dtype
     else:
       with zipfile.ZipFile(path) as archive, archive.open('data.npy') as file:
-        version = np.lib.format.read_magic(file)
-        shape, _, dtype = (
-          np.lib.format.read_array_header_1_0 if version == (1, 0)
-          else np.lib.format.read_array_header_2_0
-        )(file)
-  except (OSError, ValueError, KeyError, EOFError, NotImplementedError,
-          zipfile.BadZipFile, zlib.error) as error:
-    raise errors.InvalidValueError(
-      'file', path, f'images of {info.name}', f'It cannot be read: {error}.'
-    ) from None
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
   height, width, channels = info.image_shape
   errors.check(
     shape[1:] in (
@@ -111,8 +92,9 @@ def _num_images(path, info):
 def _read(path, info):
   """Returns images `[n, H, W, C]` and labels of one file."""
   height, width, channels = info.image_shape
-  if path.endswith('.npy'):
-    images, labels = np.load(path, mmap_mode='r'), None
+  labels = None
+  if path.suffix == '.npy':
+    images = np.load(path, mmap_mode='r')
   else:
     with np.load(path) as arrays:
       images = arrays['data']

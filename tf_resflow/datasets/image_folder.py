@@ -1,5 +1,7 @@
 """A folder of image files, as a data set."""
 
+from collections.abc import Iterator
+import contextlib
 import dataclasses
 import functools
 import os
@@ -10,12 +12,11 @@ from PIL import Image
 from PIL import ImageOps
 
 from tf_resflow import errors
-from tf_resflow.datasets import image_info
+from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import own_files
 
 _EXPECTED = 'a folder with PNG or JPEG images of 8 bits'
 _SUFFIXES = ('.png', '.jpg', '.jpeg')
-_MIN_IMAGES = 10
 _GREY_MODES = ('1', 'L', 'LA', 'La')
 _COLOUR_MODES = ('RGB', 'RGBA', 'RGBa', 'RGBX', 'P', 'PA', 'CMYK', 'YCbCr')
 # Names of folders that are meant as parts.
@@ -27,7 +28,7 @@ _ORIENTATION = 0x0112  # The EXIF tag; from 5 on width and height change places.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FolderInfo(image_info.ImageInfo):
+class FolderInfo(dataset_info.ImageInfo):
   """Facts about the images below a folder; see `open_folder`.
 
   Attributes:
@@ -44,13 +45,13 @@ class FolderInfo(image_info.ImageInfo):
 
   def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
     if resize is None:
-      (first, one), *others = self.sizes.items()
-      for other, another in others[:1]:
-        own_files.check(
-          False, 'images', self.root, _EXPECTED + ' and one size',
-          f'{one} is {first[0]} x {first[1]} and {another} {other[0]} x '
-          f'{other[1]}; --resize=SIZE takes the square in the middle of each.',
-        )
+      (first, one), (other, another), *_ = [*self.sizes.items()] * 2
+      errors.check(
+        len(self.sizes) == 1, 'dataset', f'images:{self.root}',
+        f'{_EXPECTED} and one size',
+        f'{one} is {first[0]} x {first[1]} and {another} {other[0]} x '
+        f'{other[1]}; --resize=SIZE takes the square in the middle of each.',
+      )
     else:
       errors.check(resize >= 1, 'resize', resize, 'a whole number from 1')
       self = dataclasses.replace(
@@ -77,18 +78,17 @@ def open_folder(path: str) -> FolderInfo:
     InvalidValueError: If there are too few images, or one is of a kind that
       would have to be changed, naming it.
   """
-
-  def check(condition, advice):
-    own_files.check(condition, 'images', path, _EXPECTED, advice)
-
-  check(not os.path.isfile(path), 'It is a file.')
-  check(os.path.isdir(path), 'There is no such folder.')
-  try:
-    files = tuple(_files_below(path))
-  except OSError as error:
-    check(False, f'{error.filename}: {error.strerror}.')
-  check(files, f'No file below it ends in {", ".join(_SUFFIXES)}.')
-  return _info_of(os.path.abspath(path), files)
+  with errors.refusing('dataset', f'images:{path}', _EXPECTED):
+    errors.check_format(not os.path.isfile(path), 'It is a file.')
+    errors.check_format(os.path.isdir(path), 'There is no such folder.')
+    try:
+      files = tuple(_files_below(path))
+    except OSError as error:
+      raise errors.FormatError(
+        f'{error.filename}: {error.strerror}.') from None
+    errors.check_format(
+      files, f'No file below it ends in {", ".join(_SUFFIXES)}.')
+    return _info_of(os.path.abspath(path), files)
 
 
 def _files_below(root):
@@ -117,55 +117,21 @@ def _files_below(root):
 @functools.lru_cache(maxsize=8)
 def _info_of(path: str, files: tuple) -> FolderInfo:
   """Returns the facts about files `(name, size, time)` below a folder."""
-
-  def check(condition, advice):
-    own_files.check(condition, 'images', path, _EXPECTED, advice)
-
   names = [name for name, *_ in files]
   is_coloured, sizes = False, {}
   for name in names:
     size, is_colour = _look_at(path, name)
     sizes.setdefault(size, name)
     is_coloured |= is_colour
-  tops = {n.partition(os.sep)[0] for n in names if os.sep in n}
-  if tops & {'train', 'test'}:
-    others = [n for n in names if n.partition(os.sep)[0] not in (
-      'train', 'test')]
-    check(
-      tops >= {'train', 'test'} and not others, 'Folders train and test are '
-      'its parts: both are needed, and nothing beside them '
-      f'({", ".join(others[:1]) or "one is missing"}).',
-    )
-    inside = {n: n.partition(os.sep)[2] for n in names}
-    # A validation part is the end of what trains: it should hold all classes.
-    train = [n for n in names if n.startswith('train' + os.sep)]
-    parts = {
-      'train': tuple(train[i] for i in own_files.split_order(len(train))),
-      'test': tuple(n for n in names if n.startswith('test' + os.sep)),
-    }
-    check(len(parts['test']) >= 2, 'Its test part has one image; a standard '
-          'error needs two.')
-  else:
-    odd = sorted(t for t in tops if t.lower() in _PARTS)
-    check(not odd, f'Its folder {odd[:1]} is no class; its parts are called '
-          'train and test.')
-    check(
-      len(names) >= _MIN_IMAGES, f'It has {len(names)} of them; a held-out '
-      f'part needs {_MIN_IMAGES} at least.',
-    )
-    inside = {n: n for n in names}
-    parts = {
-      part: tuple(names[i] for i in places) for part, places in zip(
-        ('train', 'test'), own_files.held_out(len(names)), strict=True
-      )
-    }
-  folders = {n.partition(os.sep)[0] for n in inside.values() if os.sep in n}
-  has_classes = len(folders) > 1 and all(os.sep in n for n in inside.values())
+  parts = _parts_of(names)
+  below = [_below_its_part(name, parts) for name in names]
+  folders = sorted({name.partition(os.sep)[0] for name in below})
+  has_classes = len(folders) > 1 and all(os.sep in name for name in below)
   (height, width), *_ = sizes
   info = FolderInfo(
     name=f'images:{path}', root=path, parts=parts, sizes=sizes,
     image_shape=(height, width, 3 if is_coloured else 1),
-    classes=tuple(sorted(folders)) if has_classes else (),
+    classes=tuple(folders) if has_classes else (),
     num_classes=len(folders) if has_classes else 0,
     num_train=len(parts['train']), num_test=len(parts['test']),
     fingerprint=own_files.fingerprint(*(file[:2] for file in files)),
@@ -176,31 +142,71 @@ def _info_of(path: str, files: tuple) -> FolderInfo:
   )
 
 
+def _parts_of(names):
+  """Returns the names of 'train' and 'test', in the order of the examples."""
+  tops = {name.partition(os.sep)[0] for name in names if os.sep in name}
+  if not tops & {'train', 'test'}:
+    odd = sorted(top for top in tops if top.lower() in _PARTS)
+    errors.check_format(
+      not odd, f'Its folder {odd[:1]} is no class; its parts are called train '
+      'and test.',
+    )
+    errors.check_format(
+      len(names) >= own_files.MIN_EXAMPLES, f'It has {len(names)} of them; a '
+      f'held-out part needs {own_files.MIN_EXAMPLES} at least.',
+    )
+    return {
+      part: tuple(names[i] for i in places)
+      for part, places in own_files.held_out(len(names)).items()
+    }
+  train, test = (
+    [name for name in names if name.startswith(part + os.sep)]
+    for part in ('train', 'test')
+  )
+  others = [
+    name for name in names if name.partition(os.sep)[0] not in ('train', 'test')
+  ]
+  errors.check_format(
+    train and test and not others, 'Folders train and test are its parts: both '
+    'are needed, and nothing beside them '
+    f'({", ".join(others[:1]) or "one is missing"}).',
+  )
+  errors.check_format(
+    len(test) >= 2, 'Its test part has one image; a standard error needs two.')
+  # A validation part is the end of what trains: it should hold all classes.
+  order = own_files.split_order(len(train))
+  return {'train': tuple(train[i] for i in order), 'test': tuple(test)}
+
+
+def _below_its_part(name, parts):
+  """Returns the name of a file without the folder of its part, if any."""
+  has_parts = parts['train'][0].startswith('train' + os.sep)
+  return name.partition(os.sep)[2] if has_parts else name
+
+
+@contextlib.contextmanager
+def _opened(root: str, name: str) -> Iterator[Image.Image]:
+  """Opens an image file; what Pillow raises inside says that it is broken."""
+  try:
+    with Image.open(os.path.join(root, name)) as image:
+      yield image
+  except _ERRORS as error:
+    raise errors.FormatError(f'{name} cannot be read: {error}.') from None
+
+
 def _look_at(root: str, name: str) -> tuple[tuple[int, int], bool]:
   """Returns height and width of an image, and whether it has colours."""
-  path = os.path.join(root, name)
-  try:
-    with open(path, 'rb') as file:
-      head = file.read(25)
-    with Image.open(path) as image:
-      mode, (width, height) = image.mode, image.size
-      is_turned = image.getexif().get(_ORIENTATION, 1) >= 5
-  except _ERRORS as error:
-    raise _bad_file(root, name, f'cannot be read: {error}') from None
-  # Pillow drops half of 16 bits without a word where there are colours.
-  is_deep = head.startswith(b'\x89PNG') and head[24:25] == b'\x10'
-  if is_deep or mode not in _GREY_MODES + _COLOUR_MODES:
-    raise _bad_file(
-      root, name, 'has 16 bits or more a channel. Convert it to 8'
-    )
+  with _opened(root, name) as image:
+    mode, (width, height) = image.mode, image.size
+    is_turned = image.getexif().get(_ORIENTATION, 1) >= 5
+    # Pillow drops half of 16 bits without a word where there are colours.
+    is_deep = any(';16' in str(arguments) for *_, arguments in image.tile)
+  errors.check_format(
+    not is_deep and mode in _GREY_MODES + _COLOUR_MODES,
+    f'{name} has 16 bits or more a channel. Convert it to 8.',
+  )
   return (
     (width, height) if is_turned else (height, width), mode in _COLOUR_MODES
-  )
-
-
-def _bad_file(root, name, problem):
-  return errors.InvalidValueError(
-    'dataset', f'images:{root}', _EXPECTED, f'{name} {problem}.'
   )
 
 
@@ -209,30 +215,25 @@ def _load(
 ) -> tuple[np.ndarray, np.ndarray | None]:
   """Returns the images of a part, uint8 `[N, H, W, C]`, and their labels."""
   names = info.parts[part]
-  images = np.stack([_read(info, name, resize) for name in names])
-  if not info.classes:
-    return images, None
-  depth = 1 if names[0].startswith(part + os.sep) else 0
+  with errors.refusing('dataset', f'images:{info.root}', _EXPECTED):
+    images = np.stack([_read(info, name, resize) for name in names])
   return images, np.array([
-    info.classes.index(name.split(os.sep)[depth]) for name in names
-  ])
+    info.classes.index(_below_its_part(name, info.parts).partition(os.sep)[0])
+    for name in names
+  ]) if info.classes else None
 
 
 def _read(info: FolderInfo, name: str, resize: int | None) -> np.ndarray:
   """Returns one image, uint8 `[H, W, C]`."""
-  try:
-    with Image.open(os.path.join(info.root, name)) as file:
-      image = ImageOps.exif_transpose(file)
-      image.load()
-  except _ERRORS as error:
-    raise _bad_file(info.root, name, f'cannot be read: {error}') from None
+  with _opened(info.root, name) as file:
+    image = ImageOps.exif_transpose(file)
+    image.load()
   if image.has_transparency_data:
-    alpha = np.asarray(image.convert('RGBA'))[..., 3]
-    if alpha.min() < 255:
-      raise _bad_file(
-        info.root, name, 'is transparent in places. Put it on a background'
-      )
     image = image.convert('RGBA')
+    errors.check_format(
+      np.asarray(image)[..., 3].min() == 255,
+      f'{name} is transparent in places. Put it on a background.',
+    )
   image = image.convert('RGB' if info.image_shape[-1] == 3 else 'L')
   if resize is not None:
     side = min(image.size)
@@ -241,5 +242,4 @@ def _read(info: FolderInfo, name: str, resize: int | None) -> np.ndarray:
       (resize, resize), Image.Resampling.BILINEAR,
       box=(left, top, left + side, top + side),
     )
-  array = np.asarray(image)
-  return array if array.ndim == 3 else array[..., np.newaxis]
+  return np.asarray(image).reshape([image.height, image.width, -1])

@@ -1,17 +1,26 @@
 """What the reader's own data have in common: errors, and the held-out part."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+import contextlib
+import csv
 import functools
 import hashlib
 import logging
 import os
 from typing import Any
+import zipfile
+import zlib
 
 import numpy as np
 
 from tf_resflow import errors
 
 _logger = logging.getLogger(__name__)
+# What is raised where a file is cut, or no array or table.
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, NotImplementedError,
+               csv.Error, zipfile.BadZipFile, zlib.error)
+# Examples that a density and a held-out part need at least.
+MIN_EXAMPLES = 10
 # Share of the examples that are held out where the data name no test part.
 _TEST_SHARE = 0.2
 # Of the largest number of a column: float32 has 7 digits.
@@ -21,40 +30,46 @@ _LARGEST = 1e18
 _MAX_SHARE_OF_VALUES = 0.1
 
 
-def check(condition: Any, kind: str, path: str, expected: str,
-          advice: str) -> None:
-  """Raises `InvalidValueError` of the flag `--dataset=KIND:PATH`.
+def opener(kind: str, expected: str) -> Callable[[Callable], Callable]:
+  """Returns a decorator of a function that opens `--dataset=KIND:FILE`.
+
+  A file is read again when it has changed, and a `FormatError` becomes an
+  `InvalidValueError` of that flag.
 
   Args:
-    condition: Whether all is well.
     kind: Of the data, such as 'table'.
-    path: Of the file or folder.
-    expected: What it should be.
-    advice: What it is, and what to do.
+    expected: What the file should be.
   """
-  errors.check(condition, 'dataset', f'{kind}:{path}', expected, advice)
+  def decorate(function):
+    read = functools.lru_cache(maxsize=8)(
+      lambda path, *unused_state: function(path))
+
+    @functools.wraps(function)
+    def opened(path):
+      with errors.refusing('dataset', f'{kind}:{path}', expected):
+        try:
+          status = os.stat(path)
+        except OSError:
+          return function(path)  # Which says what is wrong.
+        return read(path, os.getcwd(), status.st_mtime_ns, status.st_size)
+
+    return opened
+  return decorate
 
 
-def cached_by_file(function: Callable[[str], Any]) -> Callable[[str], Any]:
-  """Returns a function of a path that reads a file again when it has changed.
-
-  Args:
-    function: Of the path of a file.
-  """
-
-  @functools.lru_cache(maxsize=8)
-  def read(path, unused_folder, unused_state):
-    return function(path)
-
-  @functools.wraps(function)
-  def cached(path):
-    try:
-      status = os.stat(path)
-    except OSError:
-      return function(path)  # Which says what is wrong.
-    return read(path, os.getcwd(), (status.st_mtime_ns, status.st_size))
-
-  return cached
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+  """Inside, what is wrong with a file becomes a `FormatError` that says so."""
+  try:
+    yield
+  except FileNotFoundError:
+    raise errors.FormatError('There is no such file.') from None
+  except IsADirectoryError:
+    raise errors.FormatError(
+      'It is a folder; images:FOLDER takes one.') from None
+  except _UNREADABLE as error:
+    advice = ' Save it as UTF-8.' if isinstance(error, UnicodeError) else ''
+    raise errors.FormatError(f'It cannot be read: {error}.{advice}') from None
 
 
 def fingerprint(*parts: Any) -> str:
@@ -72,37 +87,38 @@ def fingerprint(*parts: Any) -> str:
 
 def standardisation(
   names: Sequence[str], train: np.ndarray, test: np.ndarray,
-  check_fn: Callable[[Any, str], None], has_density: bool = True,
+  has_density: bool = True,
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-  """Returns the mean and the deviation of the columns for training.
+  """Returns the mean and the standard deviation of the columns for training.
 
   Args:
     names: Of the columns, D.
     train: `[N, D]`.
     test: `[M, D]`.
-    check_fn: Called with whether a column can be learned in float32, and what
-      is wrong otherwise; it raises then.
     has_density: Whether to warn of columns where that could be infinite.
+
+  Raises:
+    FormatError: If a column cannot be learned in float32.
   """
   train, test = train.astype(np.float64), test.astype(np.float64)
   for name, column, others in zip(names, train.T, test.T, strict=True):
     largest = np.abs(np.concatenate([column, others])).max()
-    check_fn(
+    std = column.std()
+    errors.check_format(
       largest < _LARGEST, f'Column {name} reaches {largest:.3g}, beyond what '
       'float32 can square. Take other units.',
     )
-    check_fn(
+    errors.check_format(
       np.ptp(column) > 0, f'Column {name} has the value {column[0]:g} in all '
       'rows that train: it has no density. Leave it out.',
     )
-    deviation = column.std()
-    check_fn(
-      deviation > 1 / _LARGEST, f'Column {name} varies by {deviation:.3g}, '
-      'less than float32 can square. Take other units.',
+    errors.check_format(
+      std > 1 / _LARGEST, f'Column {name} varies by {std:.3g}, less than '
+      'float32 can square. Take other units.',
     )
-    check_fn(
-      deviation >= _MIN_RELATIVE_DEVIATION * np.abs(column).max(),
-      f'Column {name} varies by {deviation:.3g} around {column.mean():.10g}: '
+    errors.check_format(
+      std >= _MIN_RELATIVE_DEVIATION * np.abs(column).max(),
+      f'Column {name} varies by {std:.3g} around {column.mean():.10g}: '
       'float32 cannot tell its values apart. Subtract a constant.',
     )
   if has_density:
@@ -146,8 +162,8 @@ def split_order(num_examples: int) -> np.ndarray:
   return np.random.RandomState(0).permutation(num_examples)
 
 
-def held_out(num_examples: int) -> tuple[np.ndarray, np.ndarray]:
-  """Returns which examples train and which are held out, in random order.
+def held_out(num_examples: int) -> dict[str, np.ndarray]:
+  """Returns which examples are 'train' and which 'test', in random order.
 
   A fifth is held out, two at least. The choice depends on the number of the
   examples alone: no run and no seed changes it, so that nothing is tuned on
@@ -158,4 +174,4 @@ def held_out(num_examples: int) -> tuple[np.ndarray, np.ndarray]:
   """
   num_test = max(2, round(_TEST_SHARE * num_examples))
   order = split_order(num_examples)
-  return order[num_test:], order[:num_test]
+  return {'train': order[num_test:], 'test': order[:num_test]}

@@ -9,7 +9,6 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow.datasets import condition_info
 from tf_resflow.datasets import dataset_info
 
 
@@ -53,7 +52,7 @@ class Split:
     """Whether examples have conditions."""
     return 'condition' in self.examples.element_spec
 
-  def conditioned(self, info: condition_info.ConditionInfo) -> Self:
+  def conditioned(self, info: dataset_info.ConditionInfo) -> Self:
     """Returns the part for a model of such conditions."""
     return dataclasses.replace(
       self, num_condition_labels=info.num_labels,
@@ -119,23 +118,6 @@ def take_part(
     'test': (0, num_examples),
   }[split]
   return examples.skip(start).take(size), size
-
-
-def conditions_of(
-  info: dataset_info.DatasetInfo, others: Sequence[np.ndarray],
-) -> dict[str, np.ndarray]:
-  """Returns the conditions that came with examples, if a model takes them.
-
-  Args:
-    info: Of the data set.
-    others: What its `load_fn` returned behind examples and labels.
-  """
-  if info.condition is None or info.condition.is_label:
-    return {}
-  (condition,) = others
-  return {'condition': condition.astype(
-    np.int32 if info.condition.num_labels else np.float32
-  )}
 
 
 def some_conditions(split: Split, num_examples: int) -> tf.Tensor | None:

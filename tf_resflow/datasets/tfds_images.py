@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from tf_resflow import errors
-from tf_resflow.datasets import image_info
+from tf_resflow.datasets import dataset_info
 
 _logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class DatasetNotFoundError(errors.InvalidValueError):
 
 
 def open_part(
-  facts: image_info.ImageInfo, part: str, data_dir: str | os.PathLike | None
+  facts: dataset_info.ImageInfo, part: str, data_dir: str | os.PathLike | None
 ) -> tuple[tf.data.Dataset, Callable, int]:
   """Opens a part of a data set that tfds knows.
 
@@ -65,7 +65,7 @@ def open_part(
 
 
 def _prepared_builder(
-  facts: image_info.ImageInfo, data_dir: str | os.PathLike | None
+  facts: dataset_info.ImageInfo, data_dir: str | os.PathLike | None
 ) -> tfds.core.DatasetBuilder:
   """Returns a tfds builder whose data are on disk.
 
@@ -82,8 +82,8 @@ def _prepared_builder(
   """
   data_dir = None if data_dir is None else os.path.expanduser(data_dir)
   if facts.is_embedded:
-    # Importing the module registers its builder with tfds.
-    importlib.import_module(f'tf_resflow.datasets.{facts.name}')
+    # Importing the module registers its builders with tfds.
+    importlib.import_module('tf_resflow.datasets.embedded')
   elif data_dir is not None and not tf.io.gfile.isdir(data_dir):
     raise _not_found(facts, data_dir, 'there is no such folder')
   # Preparing does nothing where that is done.
@@ -118,7 +118,7 @@ def _prepared_builder(
 
 
 def _not_found(
-  facts: image_info.ImageInfo, data_dir: str | None, reason: str,
+  facts: dataset_info.ImageInfo, data_dir: str | None, reason: str,
 ) -> DatasetNotFoundError:
   """Returns the error of missing data; says what the user can do."""
   advice = (

@@ -58,14 +58,10 @@ def read_rows(
   Raises:
     InvalidValueError: if it is no table of numbers, or lacks a column.
   """
-
-  def check(condition, advice):
-    errors.check(
-        condition, name, path, 'a .csv file of numbers with the columns '
-        f'{", ".join(names)}', advice)
-
-  _, rows = table_file.read(os.fspath(path), check, names)
-  check(len(rows) > 0, 'It has no lines of numbers.')
+  expected = f'a .csv file of numbers with the columns {", ".join(names)}'
+  with errors.refusing(name, path, expected):
+    _, rows = table_file.read(os.fspath(path), names)
+    errors.check_format(len(rows) > 0, 'It has no lines of numbers.')
   return rows
 
 
@@ -84,12 +80,11 @@ def append_columns(
     InvalidValueError: if the source has a column of such a name.
     OSError: if a file cannot be read or written.
   """
-  def check(condition, advice):
-    errors.check(condition, name, source, 'a .csv file', advice)
-
-  names, lines = table_file.read_cells(os.fspath(source), check)
-  taken = [column for column in columns if column in names]
-  check(not taken, f'It has a column {", ".join(taken)} already.')
+  with errors.refusing(name, source, 'a .csv file'):
+    names, lines = table_file.read_cells(os.fspath(source))
+    taken = [column for column in columns if column in names]
+    errors.check_format(
+        not taken, f'It has a column {", ".join(taken)} already.')
   rows = zip(*columns.values(), strict=True)
   _write(path, (*names, *columns), (
       [*cells, *map(str, values)]
