@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.commands import processes
+from tests.commands import results
 from tests.conversion import checkpoints
 from tf_resflow import conversion
 from tf_resflow import training
@@ -115,46 +116,20 @@ def test_fine_tuning(run_tool, made, workdir, data_dir, tmp_path):
   assert bits[-1] < bits[0]
 
 
-@pytest.mark.parametrize('change, said', [
-    ({'batchnorm': True}, 'checkpoint.args.batchnorm=True: expected False.'),
-    ({'vnorms': '1222'}, "checkpoint.args.vnorms='1222': expected a last norm"),
-])
-def test_unsupported_switches(run_tool, tmp_path, change, said):
-  made = checkpoints.make('grey')
-  content = checkpoints.content(made)
-  content['args'].state.update(change)
+def test_unsupported_switches(run_tool, tmp_path):
+  content = checkpoints.content(checkpoints.make('grey'))
+  content['args'].state['batchnorm'] = True
   checkpoints.torch_writer.save_zip(tmp_path / 'model.pth', content)
   result = run_tool(
       'convert', f'--checkpoint={tmp_path}/model.pth',
       f'--workdir={tmp_path}/w')
-  assert_one_line(result, said)
+  results.check_error(
+      result, 'convert: error: checkpoint.args.batchnorm=True: expected False.')
   assert not (tmp_path / 'w').exists()
-
-
-def assert_one_line(result, start):
-  assert result.status == 2
-  (line,) = result.stderr.splitlines()
-  assert line.startswith(f'convert: error: {start}'), line
-  assert result.stdout == ''
-
-
-def test_bad_files(run_tool, made, tmp_path):
-  folder, _ = made
-  cut = tmp_path / 'cut.pth'
-  cut.write_bytes((folder / 'model.pth').read_bytes()[:-100])
-  text = tmp_path / 'text.pth'
-  text.write_text('hello')
-  for path, said in ((cut, 'damaged'), (text, 'text.pth'),
-                     (tmp_path / 'none.pth', 'none.pth')):
-    result = run_tool(
-        'convert', f'--checkpoint={path}', f'--workdir={tmp_path}/w')
-    assert result.status == 2
-    (line,) = result.stderr.splitlines()
-    assert said in line and str(path) in line, line
-    assert not (tmp_path / 'w').exists()
 
 
 def test_workdir_is_not_overwritten(run_tool, made, workdir):
   result = run_tool(
       'convert', f'--checkpoint={made[0]}/model.pth', f'--workdir={workdir}')
-  assert_one_line(result, f'--workdir={workdir}: expected a new or empty')
+  results.check_error(
+      result, f'convert: error: --workdir={workdir}: expected a new or empty')

@@ -1,25 +1,21 @@
 """Flags are the fields of groups, each once for all tools that share it."""
 
 import dataclasses
-import importlib
 import json
 import os
 import shutil
 import types
 
 from absl import flags
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.commands import options
-from tf_resflow.commands import runner
 from tf_resflow.configuration import fields
 from tf_resflow.training import best_checkpoint
 
@@ -70,28 +66,30 @@ def test_values():
   assert (speech.num_times, speech.language) == (2, None)
 
 
-def test_groups_are_those_of_the_classes():
-  assert list(options.groups(Speech)) == [
-      ('What is said.', ['text', 'num_times']),
-      ('How it sounds.', ['loudly', 'pitches', 'language']),
-      ('The speech.', ['title'])]
-
-
 def test_help_says_what_is_taken_by_default():
   flag_values = flags.FlagValues()
   Speech.define(flag_values)
   helps = {name: flag_values[name].help for name in flag_values}
   assert helps['text'] == 'What to say. (required)'
-  assert helps['num_times'] == 'How often. (default: 2)'
-  assert helps['language'] == 'By default English.'
-  assert flag_values['num_times'].parser.syntactic_help == (
-      'a whole number from 1')
+  assert helps['num_times'] == 'How often. (default: 2) (a whole number from 1)'
+  assert helps['language'] == 'By default English. (default: none)'
+
+
+def test_groups_are_those_of_the_classes():
+  flag_values = flags.FlagValues()
+  Speech.define(flag_values)
+  groups = flag_values.flags_by_module_dict()
+  assert {group: {flag.name for flag in members}
+          for group, members in groups.items()} == {
+              'The speech': {'title'}, 'What is said': {'text', 'num_times'},
+              'How it sounds': {'loudly', 'pitches', 'language'}}
+  assert next(iter(groups)) == 'The speech'
 
 
 @pytest.mark.parametrize('arguments', [['--loudly'], ['--text=']])
 def test_missing(arguments):
   with pytest.raises(
-      options.MissingFlagError, match='^text is missing. What to say.$'):
+      flags.Error, match='^--text is missing. What to say.$'):
     _parse(*arguments)
 
 
@@ -147,19 +145,12 @@ def test_a_file_that_may_not_be_written(tmp_path, monkeypatch):
     File(output=str(tmp_path / 'a.txt'))
 
 
-@pytest.mark.parametrize('spec', [
-    'adaptive:0.02', 'roulette:safe,exact=20', 'fixed:10', 'exact',
-    'roulette:poisson:2,exact=2,probe=gaussian'])
-def test_estimators_are_named_by_specs(spec):
+def test_estimators_are_named_by_specs():
+  spec = 'roulette:poisson:2,exact=2,probe=gaussian'
   estimator = options.Estimation(estimator=spec).make_estimator()
-  assert isinstance(estimator, numerics.Estimator)
-  assert numerics.Estimator.get(estimator.spec()) == estimator
-
-
-@pytest.mark.parametrize('spec', ['best', 'adaptive:x', 'fixed:10,exact=2'])
-def test_what_is_no_estimator(spec):
-  with pytest.raises(errors.InvalidValueError, match=f'^estimator={spec}: '):
-    options.Estimation(estimator=spec).make_estimator()
+  assert estimator == numerics.Estimator.get(spec)
+  with pytest.raises(errors.InvalidValueError, match='^estimator=adaptive:x: '):
+    options.Estimation(estimator='adaptive:x').make_estimator()
 
 
 def test_the_default_is_that_of_evaluation():
@@ -169,16 +160,6 @@ def test_the_default_is_that_of_evaluation():
 def test_solver():
   inversion = options.Inversion(tolerance=1e-3, max_steps=7)
   assert inversion.make_solver() == numerics.Anderson(atol=1e-3, max_steps=7)
-
-
-@pytest.mark.parametrize(('values', 'said'), [
-    ({'tolerance': 0.0}, 'tolerance=0.0: expected a number above 0.'),
-    ({'tolerance': float('nan')}, 'tolerance=nan: expected a number above 0'),
-    ({'max_steps': 0}, 'max_steps=0: expected a whole number from 1'),
-])
-def test_bad_solvers(values, said):
-  with pytest.raises(errors.InvalidValueError, match=f'^{said}'):
-    options.Inversion(**values)
 
 
 def test_counts_of_a_split():
@@ -212,7 +193,7 @@ def test_a_run_is_opened_in_one_way(digits_workdir):
   assert run.strategy.num_replicas_in_sync == 2
 
 
-def test_the_best_checkpoint_of_a_run(digits_workdir, tmp_path, run_tool):
+def test_the_best_checkpoint_of_a_run(digits_workdir, tmp_path):
   workdir = str(shutil.copytree(digits_workdir, tmp_path / 'run'))
   model, _ = training.load_model(workdir)
   model.trainable_variables[0].assign_add(
@@ -229,109 +210,30 @@ def test_the_best_checkpoint_of_a_run(digits_workdir, tmp_path, run_tool):
       model.trainable_variables[0].value)
   assert np.any(latest.model.trainable_variables[0].value !=
                 model.trainable_variables[0].value)
-  result = run_tool(
-      'evaluate', f'--workdir={workdir}', '--checkpoint=best',
-      '--num_examples=2', '--nocertify')
-  assert json.loads(result.stdout.splitlines()[-1])['step'] == 7
 
 
-@pytest.mark.parametrize(('tool', 'flags_'), [
-    ('evaluate', []), ('sample', ['--output={}/x.png']),
-    ('export', ['--output={}/x', '--nowarmup'])])
-def test_a_run_without_a_best_checkpoint(
-    tool, flags_, digits_workdir, tmp_path, run_tool):
+def test_a_run_without_a_best_checkpoint(digits_workdir, tmp_path, run_tool):
   result = run_tool(
-      tool, f'--workdir={digits_workdir}', '--checkpoint=best',
-      *(flag.format(tmp_path) for flag in flags_))
+      'sample', f'--workdir={digits_workdir}', '--checkpoint=best',
+      f'--output={tmp_path}/x.png')
   assert (result.status, result.stdout) == (2, '')
   assert result.stderr == (
-      f'{tool}: error: --checkpoint=best: expected latest, since '
+      'sample: error: --checkpoint=best: expected latest, since '
       f'{digits_workdir} has no best one. bin/train keeps it with '
       '--keep_best.\n')
   assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize('name', runner.TOOLS)
-def test_tools_share_what_is_the_same(name):
-  """A flag of a group has its help in every tool, or one of its own."""
-  shared = {field.name: group for group in (
-      options.Run, options.Devices, options.Split, options.OutputFile,
-      options.Estimation, options.Inversion, options.Randomness)
-      for field in group.flag_fields()}
-  tool = importlib.import_module(f'tf_resflow.commands.{name}')
-  redefined = {
-      field.name for field in tool.Options.fields() if field.name in shared
-      and not issubclass(tool.Options, shared[field.name])}
-  # What means something else there: a run to make, a folder to write, the file
-  # of another program.
-  assert redefined <= {
-      'workdir', 'output', 'seed', 'data_dir', 'tolerance', 'checkpoint'}
-
-
-# Tools take the averaged weights of a run, or the others where asked to.
-
-
-@pytest.fixture(scope='module')
-def latents(trained_workdir):
-  """Those of one image by the averaged weights, and by the others."""
+def test_averaged_weights_or_the_others(trained_workdir):
+  """`Run.open`, by which every tool gets its model, takes those asked for."""
   image = np.full([1, 8, 8, 1], 0.25, np.float32)
-  found = [
-      training.load_model(str(trained_workdir), averaged=averaged)[0](image)
-      for averaged in (True, False)]
+  found = []
+  for averaged in (True, False):
+    run = options.Run(workdir=str(trained_workdir), averaged=averaged).open()
+    found.append(run.model(image))
+    model, _ = training.load_model(str(trained_workdir), averaged=averaged)
+    np.testing.assert_array_equal(found[-1], model(image))
   assert np.abs(found[0] - found[1]).max() > 5e-3
-  return found
-
-
-def test_sample(run_tool, trained_workdir, latents, tmp_path):
-  for flag, averaged in (('--averaged', True), ('--noaveraged', False)):
-    output = tmp_path / f'{averaged}.npz'
-    result = run_tool('sample', f'--workdir={trained_workdir}', flag,
-                      '--num_samples=2', f'--output={output}')
-    assert result.status == 0, result.stderr
-    model, _ = training.load_model(str(trained_workdir), averaged=averaged)
-    with np.load(output) as stored:
-      np.testing.assert_allclose(model(stored['x']), stored['z'], atol=1e-3)
-
-
-def test_export(run_tool, trained_workdir, latents, tmp_path):
-  images = tf.constant(np.full([1, 8, 8, 1], 4, np.uint8))
-  for flag, averaged in (('--averaged', True), ('--noaveraged', False)):
-    output = tmp_path / f'{averaged}'
-    result = run_tool('export', f'--workdir={trained_workdir}', flag,
-                      f'--output={output}', '--nowarmup')
-    assert result.status == 0, result.stderr
-    found = tf.saved_model.load(str(output)).signatures['encode'](images=images)
-    model, _ = training.load_model(str(trained_workdir), averaged=averaged)
-    np.testing.assert_allclose(
-        found['latents'], model(tf.fill([1, 8, 8, 1], 4.5 / 17)), rtol=1e-4,
-        atol=1e-5)
-
-
-def test_fid(run_tool, trained_workdir, data_dir, latents, tmp_path):
-  network = tmp_path / 'network.keras'
-  keras.Sequential([
-      keras.Input((8, 8, 1)), keras.layers.AveragePooling2D(4),
-      keras.layers.Flatten()]).save(network)
-  extract = evaluation.load_feature_extractor(network)
-  split = datasets.load_split(
-      training.load_config(str(trained_workdir)).data, 'test')
-  images = evaluation.levels_to_bytes(
-      split.arrays['x'][:40], split.num_levels)
-  for flag, averaged in (('--averaged', True), ('--noaveraged', False)):
-    result = run_tool(
-        'fid', f'--workdir={trained_workdir}', flag, f'--inception={network}',
-        '--split=test', '--num_images=40')
-    assert result.status == 0, result.stderr
-    model, _ = training.load_model(str(trained_workdir), averaged=averaged)
-    x = evaluation.decode(model, model.draw_latents(40, seed=0)).x
-    levels = np.clip(np.floor(x * 17), 0, 16).astype(np.uint8)
-    moments = []
-    for batch in (images, evaluation.levels_to_bytes(levels, 17)):
-      features = extract(batch)
-      moments += [features.mean(axis=0), np.cov(features, rowvar=False)]
-    report = json.loads(result.stdout.splitlines()[-1])
-    np.testing.assert_allclose(
-        report['fid'], evaluation.frechet_distance(*moments), rtol=1e-3)
 
 
 def test_numbers_that_are_not_finite_are_null(capsys):
@@ -340,11 +242,6 @@ def test_numbers_that_are_not_finite_are_null(capsys):
   (line,) = capsys.readouterr().out.splitlines()
   assert json.loads(line, parse_constant=pytest.fail) == {
       'a': None, 'b': [1.0, None], 'c': {'d': [2, None]}}
-
-
-def test_notes_go_to_stderr(capsys):
-  options.note('hello')
-  assert capsys.readouterr() == ('', 'hello\n')
 
 
 def test_lines_beside_a_report(capsys):

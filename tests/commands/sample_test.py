@@ -1,21 +1,14 @@
 """bin/sample: pictures, arrays, what it reports and what it refuses."""
 
-import json
-import shutil
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.commands import results
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import training
 from tf_resflow.evaluation import pictures
-
-
-def _report(result):
-  assert result.status == 0, result.stderr
-  return json.loads(result.stdout.splitlines()[-1])
 
 
 def _pixels(path):
@@ -33,7 +26,7 @@ def test_contract(run_tool, digits_workdir, model, tmp_path):
   command = ['sample', f'--workdir={digits_workdir}', '--num_samples=9',
              '--seed=3', '--temperature=0.9', f'--output={output}']
   result = run_tool(*command)
-  report = _report(result)
+  report = results.report(result)
   expected = pictures.samples(model, 9, seed=3, temperatures=(0.9,))
   np.testing.assert_array_equal(
       _pixels(output), evaluation.image_grid(expected.images, num_columns=3))
@@ -53,13 +46,13 @@ def test_contract(run_tool, digits_workdir, model, tmp_path):
       f'sample: error: --output={output}: expected a new file. It exists: name '
       'another one, or give --overwrite')
   output.write_bytes(b'')
-  _report(run_tool(*command, '--overwrite'))
+  results.report(run_tool(*command, '--overwrite'))
   assert output.read_bytes() == before
 
 
 def test_temperatures_as_arrays(run_tool, digits_workdir, tmp_path):
   output = tmp_path / 'x.npz'
-  report = _report(run_tool(
+  report = results.report(run_tool(
       'sample', f'--workdir={digits_workdir}', '--num_samples=4',
       '--temperature=0,1', '--tolerance=1e-9', '--dtype=float64',
       '--batch_size=3', f'--output={output}'))
@@ -82,7 +75,7 @@ def test_reconstructions(run_tool, digits_workdir, tmp_path):
   result = run_tool(
       'sample', f'--workdir={digits_workdir}', '--reconstruct',
       '--indices=5,3,350', f'--output={output}')
-  report = _report(result)
+  report = results.report(result)
   assert report['num_images'] == 3 and report['num_images_changed'] == 0
   assert 0.0 < report['reconstruction_error_max'] < 1e-4
   assert 'reconstruction_error_max' in result.stderr
@@ -93,7 +86,7 @@ def test_reconstructions(run_tool, digits_workdir, tmp_path):
 
 def test_interpolations(run_tool, digits_workdir, data_dir, tmp_path):
   output = tmp_path / 'i.npz'
-  report = _report(run_tool(
+  report = results.report(run_tool(
       'sample', f'--workdir={digits_workdir}', '--interpolate',
       '--num_samples=2', '--num_points=3', '--split=validation',
       f'--data_dir={data_dir}', f'--output={output}'))
@@ -121,22 +114,13 @@ def test_inverses_that_fail_are_an_error(run_tool, digits_workdir, tmp_path):
 
 
 @pytest.mark.parametrize(('change', 'said'), [
-    (['--workdir=/nowhere'], '--workdir=/nowhere: expected '),
-    (['--num_samples=0'], '--num_samples=0: expected a whole number from 1'),
-    (['--seed=-1'], '--seed=-1: expected a whole number in [0, '),
-    (['--temperature=-0.5'], '--temperature=-0.5: expected 1 or more numbers'),
     (['--temperature=nan'], '--temperature=nan: expected 1 or more numbers'),
-    (['--temperature=hot'], '--temperature=hot: expected 1 or more numbers'),
-    (['--temperature='], '--temperature=: expected 1 or more numbers'),
-    (['--output=grid.jpg'], '--output=grid.jpg: expected a name that ends'),
     (['--interpolate', '--reconstruct'], '--interpolate=true: expected false '),
     (['--interpolate', '--seed=1'], '--seed=1: expected no such flag with '),
     (['--interpolate', '--num_columns=2'], '--num_columns=2: expected no such'),
     (['--interpolate', '--indices=1,2,3'], '--indices=1,2,3: expected '),
-    (['--interpolate', '--num_points=1'], '--num_points=1: expected a whole n'),
     (['--interpolate', '--num_samples=181'], '--num_samples=181: expected at '),
     (['--reconstruct', '--indices=360'], '--indices=360: expected '),
-    (['--reconstruct', '--indices=one'], '--indices=one: expected whole numb'),
     (['--reconstruct', '--num_samples=361'], '--num_samples=361: expected at '),
     (['--reconstruct', '--indices=1', '--num_samples=1'],
      '--num_samples=1: expected no such flag with --indices'),
@@ -144,22 +128,7 @@ def test_inverses_that_fail_are_an_error(run_tool, digits_workdir, tmp_path):
     (['--path=linear'], '--path=linear: expected no such flag without --inter'),
 ])
 def test_bad_input(run_tool, digits_workdir, tmp_path, change, said):
-  result = run_tool(
+  results.check_error(run_tool(
       'sample', f'--workdir={digits_workdir}', f'--output={tmp_path}/x.png',
-      *change)
-  assert result.status == 2
-  (line,) = result.stderr.splitlines()
-  assert line.startswith(f'sample: error: {said}'), line
+      *change), f'sample: error: {said}')
   assert not list(tmp_path.iterdir())
-
-
-def test_broken_checkpoints(run_tool, digits_workdir, tmp_path):
-  workdir = shutil.copytree(digits_workdir, tmp_path / 'copy')
-  (data,) = workdir.glob('checkpoints/*.data-*')
-  data.write_bytes(data.read_bytes()[:1000])
-  result = run_tool(
-      'sample', f'--workdir={workdir}', f'--output={tmp_path}/x.png')
-  assert result.status == 2
-  (line,) = result.stderr.splitlines()
-  assert line.startswith(
-      f'sample: error: file={workdir}/checkpoints/ckpt-0: expected und')

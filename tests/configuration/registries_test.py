@@ -16,13 +16,6 @@ from tf_resflow.training import objectives
 
 _TABLES = {name: table for name, table in vars(registries).items()
            if isinstance(table, registry.Registry)}
-_NAMES = [(name, kind) for name, table in _TABLES.items()
-          for kind in table.names()]
-
-
-@pytest.mark.parametrize('name, kind', _NAMES)
-def test_every_name_leads_to_a_kind(name, kind):
-  assert _TABLES[name].get(kind) is not None
 
 
 def test_kinds_of_tables_are_their_names_in_messages():
@@ -70,13 +63,6 @@ def test_data_sets_and_constraints():
 def test_functions(name):
   table = _TABLES[name]
   assert all(callable(table.get(kind)) for kind in table.names())
-
-
-@pytest.mark.parametrize('chosen, table', [
-    (registries.AGREEING_MEMORY_MODES, registries.MEMORY_MODES),
-    (registries.ENDLESS_SCHEDULES, registries.SCHEDULES)])
-def test_choices_are_of_their_table(chosen, table):
-  assert set(chosen) < set(table.names())
 
 
 def test_unused_fields_are_those_of_blocks():

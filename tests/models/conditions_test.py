@@ -34,7 +34,7 @@ def test_a_place_has_its_layers_and_no_others(place):
 def test_all_places_are_covered():
   (field,) = [f for f in models.ResidualFlowConfig.fields()
               if f.name == 'condition_at']
-  assert set(field.names()) == set(_PLACES)
+  assert set(field.known.names()) == set(_PLACES)
 
 
 def test_vectors_pass_a_network_that_standardises():

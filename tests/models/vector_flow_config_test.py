@@ -6,10 +6,11 @@ from tests import testing
 from tf_resflow import models
 
 _VECTOR_ERRORS = [
-    (dict(event_size=0), 'event_size=0: expected a whole number from 1.'),
-    (dict(num_blocks=0), 'num_blocks=0: expected a whole number from 1.'),
-    (dict(hidden_units=(4, 0)), 'hidden_units=4,0: expected whole numbers fro'),
-    (dict(hidden_units=64), 'hidden_units=64: expected whole numbers from 1, '),
+    (dict(column_mean=(0.0,), column_std=(1.0,)),
+     'column_mean=0.0: expected 2 of them, one per column, or none.'),
+    (dict(column_mean=(0.0, 1.0)), 'column_std=: expected as many numbers as '
+     'column_mean has.'),
+    (dict(column_names=('a',)), 'column_names=a: expected 2 of them'),
 ]
 
 

@@ -1,8 +1,10 @@
 """Flags about the conditions of flows p(x|c)."""
 
+from collections.abc import Mapping, Sequence
 import dataclasses
 from typing import Any
 
+from absl import flags
 import numpy as np
 
 from tf_resflow import datasets
@@ -41,8 +43,8 @@ class Condition(options_lib.Options):
                 if spec.num_labels else f'{spec.expected}, or a file .npz or '
                 '.csv')
     if not self.condition:
-      raise options_lib.MissingFlagError(
-          'condition', None, f'The flow of this run is p(x|c): {expected}.')
+      raise flags.Error('--condition is missing. The flow of this run is '
+                        f'p(x|c): {expected}.')
     if self.condition.endswith('.npz'):
       return evaluation.read_condition(self.condition, spec, 'condition')
     if self.condition.endswith('.csv') and not spec.num_labels:
@@ -55,13 +57,12 @@ class Condition(options_lib.Options):
     if spec.num_labels and self.condition == 'all':
       return np.arange(spec.num_labels)
     try:
-      numbers = np.array([
-          (int if spec.num_labels else float)(part)
-          for part in self.condition.split(',')])
+      numbers = np.array(self.condition.split(',')).astype(
+          int if spec.num_labels else float)
     except ValueError:
-      numbers = np.array([])
-    is_right = numbers.size > 0 and np.all(
-        (numbers >= 0) & (numbers < spec.num_labels)) if spec.num_labels else (
+      numbers = np.array([np.nan])
+    is_right = np.all((numbers >= 0) & (numbers < spec.num_labels)) if (
+        spec.num_labels) else (
             numbers.shape == spec.shape and np.all(np.isfinite(numbers)))
     self.require(is_right, 'condition', expected)
     return numbers if spec.num_labels else numbers[np.newaxis]
@@ -70,6 +71,25 @@ class Condition(options_lib.Options):
   def is_condition_file(self) -> bool:
     """Whether there is one condition per sample."""
     return (self.condition or '').endswith(('.npz', '.csv'))
+
+
+def write_table(path: str, model: Any, arrays: Mapping[str, np.ndarray],
+                columns: Sequence[str] = ()) -> None:
+  """Writes vectors, then what they are conditioned on, to a .csv file.
+
+  Args:
+    path: of the file.
+    model: a flow on vectors.
+    arrays: `x` `[N, D]`, and `condition` of a flow p(x|c).
+    columns: names of further arrays `[N]`, which stand behind those.
+  """
+  given = [] if model.condition_spec is None else [
+      np.reshape(arrays['condition'], [len(arrays['x']), -1])]
+  evaluation.write_table(
+      path, (*evaluation.column_names(model), *evaluation.condition_names(
+          model.condition_spec), *columns),
+      np.column_stack([arrays['x'], *given, *(
+          arrays[name] for name in columns)]))
 
 
 def has_labels(model: Any) -> bool:

@@ -107,16 +107,8 @@ class Options(
       'will do (up to 64 dimensions, and coupling blocks), with up to 32 '
       'labels.')
 
-  def check_classify(self, model: Any) -> None:
-    """Refuses to classify by a flow that knows no labels."""
-    self.require(
-        not self.classify or conditions.has_labels(model), 'classify',
-        'false unless the condition of the flow is the label',
-        'bin/train --condition=label makes it that.')
-
   def check(self) -> None:
     super().check()
-    self.require(self.inputs != '', 'inputs', 'the path of an .npz file')
     self.require(
         self.inputs is not None or not (self.output or '').endswith('.csv'),
         'output', 'an .npz file without --inputs')
@@ -137,11 +129,6 @@ class Options(
       self.require(not is_same, 'output', f'another file than that of --{name}',
                    'It would be replaced.')
 
-  def refuse_draws(self, condition: bool, where: str) -> None:
-    """Refuses numbers of draws where nothing is drawn, see `refuse`."""
-    names = ('num_probes', 'num_repeats') if self.inputs else ('num_probes',)
-    self.refuse(condition, names, where, 'It goes with estimates.')
-
 
 def main(options: Options) -> None:
   """Evaluates, writes the output, and reports."""
@@ -149,17 +136,15 @@ def main(options: Options) -> None:
     run = options.open(options.dtype or 'float32', options.strategy)
     out_of_distribution.main(options, run)
     return
-  options.refuse_draws(
-      options.estimator is not None and not options.make_estimator().is_random,
-      f'with --estimator={options.estimator}')
   run = options.open(
       options.dtype or ('float64' if options.inputs else 'float32'),
       options.strategy)
-  options.refuse_draws(not run.model.is_random, options_lib.EXACT)
   estimator = options.estimator_for(run)
-  options.refuse_draws(
+  options.refuse(
       not estimator.is_random,
-      f'with --estimator={estimator.spec()}, the default for so few numbers')
+      ('num_probes', 'num_repeats') if options.inputs else ('num_probes',),
+      f'with --estimator={estimator.spec()}' if run.model.is_random else
+      options_lib.EXACT, 'It goes with estimates.')
   fitting = evaluation.fitting_batch_size(run.model, estimator)
   settings = {
       'estimator': estimator, 'strategy': run.strategy, 'seed': options.seed,
@@ -189,18 +174,12 @@ def _write(options: Options, run: options_lib.OpenedRun,
   if not options.output.endswith('.csv'):
     np.savez(options.output, **arrays)
     return
-  columns = {
-      name: arrays[name] for name in ('log_prob', 'log_prob_deviation')}
+  columns = ('log_prob', 'log_prob_deviation')
   if options.inputs.endswith('.csv'):
-    evaluation.append_columns(options.inputs, options.output, columns)
+    evaluation.append_columns(options.inputs, options.output, {
+        name: arrays[name] for name in columns})
     return
-  names = evaluation.column_names(run.model)
-  given = [] if run.model.condition_spec is None else [
-      np.reshape(arrays['condition'], [len(arrays['x']), -1])]
-  evaluation.write_table(
-      options.output, (*names, *evaluation.condition_names(
-          run.model.condition_spec), *columns),
-      np.column_stack([arrays['x'], *given, *columns.values()]))
+  conditions.write_table(options.output, run.model, arrays, columns)
 
 
 def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
@@ -253,7 +232,10 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
 def _evaluate_split(options: Options, run: options_lib.OpenedRun,
                     settings: dict[str, Any]):
   """Evaluates a part of the data set."""
-  options.check_classify(run.model)
+  options.require(
+      not options.classify or conditions.has_labels(run.model), 'classify',
+      'false unless the condition of the flow is the label',
+      'bin/train --condition=label makes it that.')
   split = options.load_split(run)
   options.check_count('num_examples', split.num_examples)
   options.check_count('num_reconstructions', split.num_examples)

@@ -1,6 +1,6 @@
 """What tools share: flags, fields of dataclasses in groups, and reports."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 import json
 import os
@@ -18,7 +18,6 @@ from tf_resflow import training
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import flags as flags_lib
 from tf_resflow.configuration import registries
-from tf_resflow.configuration import values as values_lib
 from tf_resflow.training import run_files
 
 # Where flags about estimates are refused.
@@ -28,14 +27,6 @@ EXACT = 'with a model whose log-determinants are exact'
 def required(**rules: Any) -> Any:
   """Returns a field that has to be given; see `fields.field`."""
   return fields.field(dataclasses.MISSING, **rules)
-
-
-class MissingFlagError(errors.InvalidValueError):
-  """A flag has to be given; `expected` is its help."""
-
-  def message(self, name: str) -> str:
-    """Returns the message under a name, such as that of the flag."""
-    return f'{name} is missing. {self.expected}'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,9 +63,9 @@ class Options(fields.Section):
 
   @classmethod
   def define(cls, flag_values: flags.FlagValues) -> None:
-    """Defines one flag per field."""
-    for field in cls.flag_fields():
-      flags_lib.define_field(field, _help(field), flag_values)
+    """Defines one flag per field, those of the tool before shared ones."""
+    for field in reversed(cls.flag_fields()):
+      flags_lib.define_field({'tool': field}, flag_values)
 
   @classmethod
   def parse(cls, flag_values: flags.FlagValues,
@@ -86,13 +77,13 @@ class Options(fields.Section):
       arguments: the command line that they come from.
 
     Raises:
-      InvalidValueError: naming a flag that is missing, or whose value is
-        refused.
+      InvalidValueError: naming a flag whose value is refused.
+      absl.flags.Error: naming one that is missing.
     """
     values = flags_lib.field_values(cls.flag_fields(), flag_values)
     for field in cls.flag_fields():
       if field.default is dataclasses.MISSING and not values.get(field.name):
-        raise MissingFlagError(field.flag, None, field.help)
+        raise flags.Error(f'--{field.flag} is missing. {field.help}')
     return cls(
         **values, arguments=tuple(arguments),
         given=tuple(f for f in flag_values if flag_values[f].present))
@@ -110,24 +101,6 @@ class Options(fields.Section):
     for name in names:
       self.require(not condition or name not in self.given, name,
                    f'no such flag {where}', advice)
-
-
-def groups(section: type[fields.Section]) -> Iterator[tuple[str, list[str]]]:
-  """Yields the groups of a section: a title, and the names of its flags."""
-  flag_names = {f.name: f.flag for f in section.flag_fields()}
-  for owner in (*section.__mro__[1:], section):
-    names = [flag_names.pop(name) for name in vars(owner).get(
-        '__annotations__', ()) if name in flag_names]
-    if names:
-      yield owner.__doc__.partition('\n')[0], names
-
-
-def _help(field: fields.Field) -> str:
-  if field.default in (None, ()):
-    return field.help
-  note_ = 'required' if field.default is dataclasses.MISSING else (
-      f'default: {values_lib.text_of(field.default)}')
-  return f'{field.help} ({note_})'
 
 
 class OpenedRun(NamedTuple):

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 import contextlib
-import difflib
 import gc
 import importlib
 import logging
@@ -88,8 +87,7 @@ def run(name: str, arguments: Sequence[str], program: str = 'bin/') -> int:
         arguments, lambda: load_tensorflow('--tf_log' in arguments))
     _parse(flag_values, tool, arguments)
     if flag_values.help:
-      print(manual.text(tool, flag_values, _common_flags()).replace(
-          'bin/', program), end='')
+      print(manual.text(tool, flag_values).replace('bin/', program), end='')
       return 0
     values = [tool.Options.parse(flag_values, arguments)]
     if tool.Options.takes_configuration:
@@ -101,7 +99,9 @@ def run(name: str, arguments: Sequence[str], program: str = 'bin/') -> int:
     tool.main(*values)
     return 0
   except flags.UnrecognizedFlagError as error:
-    return fail(name, _unknown(error.flagname, flag_values))
+    _, _, suggestion = str(error).partition('. ')
+    return fail(name, f'--{error.flagname} is no flag of this tool. '
+                f'{suggestion} --help lists them all.')
   except (ValueError, OSError, flags.Error) as error:
     return fail(name, _message(error, flag_values))
   except errors.ExpectedError as error:
@@ -128,23 +128,24 @@ def command(name: str, arguments: Sequence[str]) -> list[str]:
 def _common_flags() -> flags.FlagValues:
   """Returns the flags that every tool has."""
   flag_values = flags.FlagValues()
+  where = {'flag_values': flag_values, 'module_name': flags_lib.COMMON}
   flags.DEFINE_string(
       'flagfile', None, 'Take flags from this file, a path or the name of one '
-      'that comes with the package; later flags win.', flag_values)
+      'that comes with the package; later flags win.', **where)
   flags_lib.define_import(flag_values)
   flags.DEFINE_bool(
-      'tf_log', False, "Show TensorFlow's own log; the environment variable "
-      'TF_CPP_MIN_LOG_LEVEL does so, too.', flag_values)
-  flags.DEFINE_bool('help', False, 'Show this.', flag_values, short_name='h')
+      'tf_log', None, "Show TensorFlow's own log; the environment variable "
+      'TF_CPP_MIN_LOG_LEVEL does so, too.', **where)
+  flags.DEFINE_bool('help', None, 'Show this.', short_name='h', **where)
   return flag_values
 
 
 def _parse(flag_values: flags.FlagValues, tool: ModuleType,
            arguments: Sequence[str]) -> None:
   """Adds the flags of a tool, and parses its command line."""
+  tool.Options.define(flag_values)
   if tool.Options.takes_configuration:
     flags_lib.define(flag_values)
-  tool.Options.define(flag_values)
   flag_values.set_gnu_getopt(True)
   _, *rest = flag_values(['', *arguments])
   errors.check(not rest, 'argument', ''.join(rest[:1]),
@@ -164,12 +165,6 @@ def _message(error: BaseException, flag_values: flags.FlagValues) -> str:
   if isinstance(error, errors.InvalidValueError) and error.name in flag_values:
     return error.message(f'--{error.name}')
   return errors.sentence(error)
-
-
-def _unknown(name: str, flag_values: flags.FlagValues) -> str:
-  similar = difflib.get_close_matches(name, list(flag_values), n=1)
-  advice = f' Did you mean --{similar[0]}?' if similar else ''
-  return f'--{name} is no flag of this tool.{advice} --help lists them all.'
 
 
 def fail(name: str, message: str, status: int = 2) -> int:

@@ -180,10 +180,9 @@ def _conditions(
 
 def _draw_vectors(options: Options, run: options_lib.OpenedRun) -> dict:
   """Draws vectors, writes them, and returns the report."""
-  names = evaluation.column_names(run.model)
   suffix = os.path.splitext(options.output)[1]
   options.require(
-      suffix != '.png' or len(names) == 2, 'output',
+      suffix != '.png' or run.model.event_size == 2, 'output',
       'a file .csv or .npz with vectors of other than two numbers')
   options.require(
       suffix == '.npz' or len(options.temperature) == 1, 'temperature',
@@ -204,12 +203,7 @@ def _draw_vectors(options: Options, run: options_lib.OpenedRun) -> dict:
   if suffix == '.npz':
     np.savez(options.output, **arrays)
   elif suffix == '.csv':
-    columns = [] if condition is None else [
-        arrays['condition'].reshape([len(arrays['x']), -1])]
-    evaluation.write_table(
-        options.output, (*names, *evaluation.condition_names(
-            run.model.condition_spec)),
-        np.column_stack([arrays['x'], *columns]))
+    conditions.write_table(options.output, run.model, arrays)
   else:
     evaluation.save_image(options.output, evaluation.density_picture(
         run.model, samples=arrays['x'], condition=condition))
@@ -220,20 +214,17 @@ def main(options: Options) -> None:
   """Makes the picture, writes it, and reports."""
   run = options.open(options.dtype, options.strategy)
   if len(run.model.event_shape) == 1:
-    _report(options, run, _draw_vectors(options, run))
-    return
-  options.require(not options.output.endswith('.csv'), 'output',
-                  'a file .png or .npz with images')
-  picture = _picture(options, run)
-  if options.output.endswith('.npz'):
-    np.savez(options.output, **picture.arrays)
+    report = _draw_vectors(options, run)
   else:
-    evaluation.save_image_grid(
-        options.output, picture.images, num_columns=picture.num_columns)
-  _report(options, run, picture.report)
-
-
-def _report(options: Options, run: options_lib.OpenedRun, values: dict) -> None:
+    options.require(not options.output.endswith('.csv'), 'output',
+                    'a file .png or .npz with images')
+    picture = _picture(options, run)
+    report = picture.report
+    if options.output.endswith('.npz'):
+      np.savez(options.output, **picture.arrays)
+    else:
+      evaluation.save_image_grid(
+          options.output, picture.images, num_columns=picture.num_columns)
   report = {'step': run.step, 'output': options.output, 'dtype': options.dtype,
-            **values}
+            **report}
   options_lib.print_report(report, evaluation.format_table(report))

@@ -50,14 +50,8 @@ class Options(options_lib.Certification, options_lib.Configured):
 def main(options: Options, config: configuration.Config) -> None:
   """Trains and evaluates."""
   strategy = training.make_strategy(config.run.strategy)
-
-  @functools.cache
-  def validation_of(model):
-    return evaluation.Validation(model, strategy)
-
-  def validate(model):
-    return validation_of(model)(datasets.load_split(config.data, 'validation'))
-
+  validation_of = functools.cache(
+      lambda model: evaluation.Validation(model, strategy))
   picture_fn = None
   if config.data.info().event_shape == (2,) and not config.data.condition:
     points = datasets.load_split(config.data, 'train').arrays['x'].numpy()
@@ -67,7 +61,9 @@ def main(options: Options, config: configuration.Config) -> None:
           model, points, seed=config.run.seed)[np.newaxis]
 
   trainer = training.train(
-      config, options.workdir, evaluate_fn=validate,
+      config, options.workdir,
+      evaluate_fn=lambda model: validation_of(model)(
+          datasets.load_split(config.data, 'validation')),
       save_images_fn=evaluation.save_image_grid, picture_fn=picture_fn,
       strategy=strategy)
   if not options.evaluate_at_end:

@@ -15,6 +15,9 @@ from tf_resflow.configuration import model_config
 from tf_resflow.configuration import registries
 from tf_resflow.configuration import values as values_lib
 
+# Fields of the data that are for images alone.
+_OF_IMAGES = ('flip', 'crop_padding', 'image_size', 'num_bits', 'resize')
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KindConfig(fields.Section):
@@ -62,10 +65,10 @@ class DataConfig(fields.Section):
     # A data set of the reader's is opened only where that is needed: a run
     # can be sampled from when its data are gone.
     object.__setattr__(self, 'dataset', _whole_path(self.dataset))
-    for name in ('flip', 'crop_padding', 'image_size', 'num_bits', 'resize'):
-      field = next(f for f in self.fields() if f.name == name)
-      if getattr(self, name) != field.default:
-        self.info().require_images(name, getattr(self, name), field.default)
+    for field in self.fields():
+      value = getattr(self, field.name)
+      if field.name in _OF_IMAGES and value != field.default:
+        self.info().require_images(field.name, value, field.default)
     if self.crop_padding:
       check_crop_padding(self.crop_padding, self.info().event_shape)
     if self.image_size is not None:
@@ -142,10 +145,6 @@ class ObjectiveConfig(fields.Section):
     return 1.0 / event_size if self.nll_weight == '1/D' else self.nll_weight
 
 
-def _is_endless(config: fields.Section, _: fields.Section) -> bool:
-  return config.schedule in registries.ENDLESS_SCHEDULES
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerConfig(fields.Section):
   """Batches and updates."""
@@ -153,7 +152,8 @@ class OptimizerConfig(fields.Section):
   num_steps: int = fields.field(
       1000, help='Optimizer updates in all; raise it to continue a run with '
       '--schedule=constant. The rates of cosine depend on it.',
-      minimum=1, resumable=_is_endless)
+      minimum=1, resumable=lambda config, _: (
+          config.schedule in registries.ENDLESS_SCHEDULES))
   batch_size: int = fields.field(
       64, help='Global batch, shared by the replicas.', minimum=1)
   accumulation_steps: int = fields.field(
@@ -334,13 +334,11 @@ def make_config(
   Raises:
     InvalidValueError: if a value breaks a rule, or is none of these fields.
   """
-  data = _section(DataConfig, values)
-  model = model or data.info().model
+  made = {key: section(**_taken(section, values))
+          for key, section in SECTIONS.items()}
+  model = model or made['data'].info().model
   model_class = registries.MODELS.get(model)
-  made = {'data': data} | {
-      key: _section(section, values) for key, section in SECTIONS.items()
-      if key != 'data'}
-  given = _given(model_class, values)
+  given = _taken(model_class, values)
   for name, value in values.items():
     others = [
         other for other in registries.MODELS.names() if name in {
@@ -349,21 +347,16 @@ def make_config(
         name, values_lib.text_of(value), f'no such value with model={model}',
         f'It goes with model={" or ".join(others)}.' if others else '')
   if facts is None:
-    facts = _facts(data, made['objective'], made['run'])
+    facts = _facts(made['data'], made['objective'], made['run'])
   return Config(
       model=model_class(**given, **model_class.derived(facts)), **made)
 
 
-def _given(section: type[fields.Section], values: dict[str, Any]
+def _taken(section: type[fields.Section], values: dict[str, Any]
            ) -> dict[str, Any]:
   """Takes the values of a section out of others."""
   return {f.name: values.pop(f.name) for f in section.flag_fields()
           if f.name in values}
-
-
-def _section(section: type[fields.Section], values: dict[str, Any]) -> Any:
-  """Returns a section of its values, which are taken out of others."""
-  return section(**_given(section, values))
 
 
 def _facts(data: DataConfig, objective: ObjectiveConfig,

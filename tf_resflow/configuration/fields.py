@@ -3,7 +3,7 @@
 Flags, their help, files and checks all follow from the fields.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 import dataclasses
 import functools
 import math
@@ -56,6 +56,7 @@ class Field:
     type: its annotation.
     default: its value where none is given.
     flag: the name of its flag, by default that of the field.
+    group: the first line of the docstring of the class that brought it in.
     help: what it means, one sentence without its limits, names and default,
       which `--help` adds.
     minimum: the least number; limits hold for every number of a tuple.
@@ -76,6 +77,7 @@ class Field:
   type: Any
   default: Any
   flag: str
+  group: str = ''
   help: str = ''
   minimum: float = -math.inf
   maximum: float = math.inf
@@ -88,10 +90,11 @@ class Field:
   changes_function: bool = True
   is_flag: bool = True
 
-  def names(self) -> tuple[str, ...]:
-    """Returns the names that the value may have, none if it is free."""
-    names = self.choices or self.kinds or ()
-    return names.names() if isinstance(names, registry.Registry) else names
+  @functools.cached_property
+  def known(self) -> registry.Registry | None:
+    """The names that it may have; None if it is free."""
+    return registry.Registry.of(self.flag, self.choices) if isinstance(
+        self.choices, tuple) else self.choices or self.kinds
 
   @property
   def is_tuple(self) -> bool:
@@ -99,48 +102,34 @@ class Field:
     return typing.get_origin(self.type) is tuple
 
   @property
-  def is_optional(self) -> bool:
-    """Whether it may be None."""
-    return type(None) in typing.get_args(self.type)
-
-  @property
   def element(self) -> type:
     """The type of the value, or of the values of a tuple."""
-    types = {
-        part for part in typing.get_args(self.type)
-        if typing.get_origin(part) is not typing.Literal}
-    types -= {type(None), Ellipsis}
-    return types.pop() if types else self.type
+    (element,) = _EXPECTED.keys() & {self.type, *typing.get_args(self.type)}
+    return element
 
   @property
   def words(self) -> tuple[str, ...]:
     """Texts that are values as well: `1/D` of `float | Literal['1/D']`."""
-    return tuple(
-        word for part in typing.get_args(self.type)
-        if typing.get_origin(part) is typing.Literal
-        for word in typing.get_args(part))
+    return tuple(word for part in typing.get_args(self.type)
+                 for word in typing.get_args(part))
 
   @property
   def expected(self) -> str:
     """What a value has to be, in words."""
-    known = self.choices or self.kinds
-    if known:
-      what = known.expected if isinstance(known, registry.Registry) else (
-          f'one of {", ".join(known)}')
-      what = f'{what}, with arguments' if self.kinds else what
+    if self.known:
+      what = self.known.expected + (', with arguments' if self.kinds else '')
       return ', or '.join([what, *self.words])
     what = (_SEVERAL if self.is_tuple else _EXPECTED)[self.element]
     if self.min_length:
       what = f'{self.min_length} or more {what}'
-    is_open = self.above > self.minimum
-    low = f'({self.above}' if is_open else f'[{self.minimum}'
-    has_low = max(self.minimum, self.above) > -math.inf
-    if has_low and min(self.maximum, self.below) < math.inf:
-      high = f'{self.below})' if self.below < self.maximum else (
-          f'{self.maximum}]')
+    low = (f'({self.above}' if self.above > self.minimum else
+           f'[{self.minimum}')
+    high = (f'{self.below})' if self.below < self.maximum else
+            f'{self.maximum}]')
+    if high != 'inf]':
       what += f' in {low}, {high}'
-    elif has_low:
-      what += f' {"above" if is_open else "from"} {low[1:]}'
+    elif low != '[-inf':
+      what += low.replace('(', ' above ').replace('[', ' from ')
     if self.is_tuple:
       example = self.default or _EXAMPLES[self.element]
       what += f', such as {values.text_of(example)}'
@@ -172,7 +161,7 @@ class Field:
     Raises:
       InvalidValueError: if the value breaks a rule.
     """
-    if value is None and self.is_optional:
+    if value is None and type(None) in typing.get_args(self.type):
       return None
     is_tuple = isinstance(value, (tuple, list))
     items = tuple(
@@ -181,10 +170,9 @@ class Field:
     is_valid = is_tuple == self.is_tuple and (
         len(items) >= self.min_length and all(map(self._is_valid, items)))
     value = items if is_tuple else items[0]
-    advice = self.choices.advice(value) if isinstance(
-        self.choices, registry.Registry) else ''
     errors.check(
-        is_valid, self.flag, values.text_of(value), self.expected, advice)
+        is_valid, self.flag, values.text_of(value), self.expected,
+        self.choices and self.known.advice(value) or '')
     return value
 
   def _is_valid(self, value: Any) -> bool:
@@ -192,12 +180,9 @@ class Field:
       return True
     if type(value) is not self.element:
       return False
-    if self.kinds is not None:
-      value = spec_lib.Spec.parse(value, self.flag).name
-    known = self.choices or self.kinds
-    if known:
-      return known.knows(value) if isinstance(known, registry.Registry) else (
-          value in known)
+    if self.known:
+      return self.known.knows(
+          spec_lib.Spec.parse(value, self.flag).name if self.kinds else value)
     # NaN and infinity are within no limits.
     return self.element not in (int, float) or (
         self.minimum <= value <= self.maximum and
@@ -223,14 +208,50 @@ class Section:
     errors.check(condition, name, values.text_of(getattr(self, name)), expected,
                  advice)
 
+  def require_defaults(
+      self, names: Collection[str], where: str, advice: str) -> None:
+    """Raises `InvalidValueError` for fields that make no difference here.
+
+    Args:
+      names: of the fields.
+      where: what they do not go with, such as `without a condition`.
+      advice: a sentence.
+    """
+    for field_ in self.fields():
+      if field_.name in names:
+        self.require(
+            getattr(self, field_.name) == field_.default, field_.name,
+            f'its default, {values.text_of(field_.default)}, {where}', advice)
+
+  def require_lengths(
+      self, names: Sequence[str], sizes: Collection[int], expected: str
+  ) -> None:
+    """Raises `InvalidValueError` for means and standard deviations of others.
+
+    Args:
+      names: of a mean and a standard deviation, and perhaps of more tuples.
+      sizes: one of which is the length of each that is not empty.
+      expected: what they hold, for the message.
+    """
+    for name in names:
+      self.require(len(getattr(self, name)) in (0, *sizes), name, expected)
+    mean, std, *_ = names
+    self.require(
+        len(getattr(self, mean)) == len(getattr(self, std)), std,
+        f'as many numbers as {mean} has')
+
   @classmethod
   @functools.cache
   def fields(cls) -> tuple[Field, ...]:
     """Returns what is known of the fields, in their order."""
     hints = typing.get_type_hints(cls)
+    groups = {
+        name: owner.__doc__.partition('\n')[0].rstrip('.')
+        for owner in (cls, *reversed(cls.__mro__[1:-1]))
+        for name in vars(owner).get('__annotations__', ())}
     return tuple(
         Field(name=f.name, type=hints[f.name], default=f.default,
-              **{'flag': f.name, **f.metadata})
+              group=groups[f.name], **{'flag': f.name, **f.metadata})
         for f in dataclasses.fields(cls))
 
   @classmethod

@@ -4,6 +4,7 @@ Every function takes the `FlagValues` to use; the tools give absl's own.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+import dataclasses
 import importlib
 import os
 import sys
@@ -18,21 +19,11 @@ from tf_resflow.configuration import model_config
 from tf_resflow.configuration import registries
 from tf_resflow.configuration import values as values_lib
 
-# The flags belong to the tool that defines them, so that its --help lists them.
-flags.disclaim_key_flags()
-
+# The group of the flags that every tool has.
+COMMON = 'Every tool'
 # A run's flags of version 0.1.0, all of which stood in every file.
 _FLAGS_OF_0_1 = ('--truncation=', '--num_exact_terms=', '--probe=')
-
-
 _SECTIONS = {'kind': config_lib.KindConfig, **config_lib.SECTIONS}
-
-
-class _TextParser(flags.ArgumentParser):
-  """Leaves a value as it is given; says in the help what it has to be."""
-
-  def __init__(self, expected: str):
-    self.syntactic_help = expected
 
 
 def import_modules(
@@ -80,7 +71,8 @@ def define_import(flag_values: flags.FlagValues) -> None:
   """Defines `--import` alone, for tools that take no configuration."""
   help_ = next(
       f.help for f in config_lib.RunConfig.fields() if f.flag == 'import')
-  flags.DEFINE_multi_string('import', None, help_, flag_values=flag_values)
+  flags.DEFINE_multi_string(
+      'import', None, help_, flag_values=flag_values, module_name=COMMON)
 
 
 def define(flag_values: flags.FlagValues) -> None:
@@ -93,15 +85,41 @@ def define(flag_values: flags.FlagValues) -> None:
     define_import(flag_values)
   for name, owners in by_name().items():
     if name not in flag_values:
-      define_field(next(iter(owners.values())), _help(owners), flag_values)
+      define_field(owners, flag_values)
 
 
-def define_field(field: fields.Field, help_: str,
-                 flag_values: flags.FlagValues) -> None:
-  """Defines the flag of one field; its value stays a text, or None."""
+def define_field(
+    owners: dict[str, fields.Field], flag_values: flags.FlagValues) -> None:
+  """Defines the flag of one field; its value stays a text, or None.
+
+  Args:
+    owners: from sections or models to their field of that name; the first one
+      says in which group the help shows the flag.
+    flag_values: get the flag.
+  """
+  field = next(iter(owners.values()))
   flags.DEFINE(
-      _TextParser(field.expected), field.flag, None, help_, flag_values,
-      boolean=field.element is bool)
+      flags.ArgumentParser(), field.flag, None, _help(owners), flag_values,
+      module_name=field.group, boolean=field.element is bool)
+
+
+def _help(owners: dict[str, fields.Field]) -> str:
+  """Returns the help of a flag: meaning, defaults, models with it, limits."""
+  texts = {name: values_lib.text_of(field.default) or 'none'
+           for name, field in owners.items()}
+  first, *_ = owners
+  field = owners[first]
+  if field.default is dataclasses.MISSING:
+    note = 'required'
+  elif len({*texts.values()}) > 1:
+    note = 'default: ' + ', '.join(
+        f'{text} of {name}' for name, text in texts.items())
+  else:
+    note = f'default: {texts[first]}'
+    if first in registries.MODELS.names():
+      note += f'; of models: {", ".join(owners)}'
+  is_free = field.element is bool or field.expected == 'a text'
+  return f'{field.help} ({note})' + ('' if is_free else f' ({field.expected})')
 
 
 def field_values(fields_: Iterable[fields.Field],
@@ -132,20 +150,6 @@ def by_name() -> dict[str, dict[str, fields.Field]]:
   return owners
 
 
-def _help(owners: dict[str, fields.Field]) -> str:
-  """Returns the help of a flag: meaning, defaults, and the models with it."""
-  texts = {name: 'none' if f.default in (None, ()) else values_lib.text_of(
-      f.default) for name, f in owners.items()}
-  first, *_ = owners
-  if len({*texts.values()}) > 1:
-    note = ', '.join(f'{text} of {name}' for name, text in texts.items())
-  elif first in _SECTIONS:
-    note = texts[first]
-  else:
-    note = f'{texts[first]}; of models: {", ".join(owners)}'
-  return f'{owners[first].help} (default: {note})'
-
-
 def config(
     flag_values: flags.FlagValues,
     model: model_config.ModelConfig | None = None,
@@ -160,17 +164,16 @@ def config(
   Raises:
     InvalidValueError: naming the flag.
   """
-  kind = field_values(config_lib.KindConfig.flag_fields(), flag_values)
-  data = config_lib.DataConfig(**field_values(
-      config_lib.DataConfig.flag_fields(), flag_values))
-  name_ = kind.get('model') or data.info().model
+  kind, data = (
+      section(**field_values(section.flag_fields(), flag_values))
+      for section in (config_lib.KindConfig, config_lib.DataConfig))
+  model_name = kind.model or data.info().model
   fields_ = [
-      owners.get(name_, next(iter(owners.values())))
-      for name, owners in by_name().items()
-      if name != 'import' and name in flag_values]
+      owners.get(model_name, next(iter(owners.values())))
+      for name, owners in by_name().items() if name != 'import']
   return config_lib.make_config(
       facts=model and model.facts(), imports=_imports(flag_values),
-      **(field_values(fields_, flag_values) | {'model': name_}))
+      **(field_values(fields_, flag_values) | {'model': model_name}))
 
 
 def _imports(flag_values: flags.FlagValues) -> tuple[str, ...]:

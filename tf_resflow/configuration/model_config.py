@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import dataclasses
 import json
 import os
-from typing import Any, Self
+from typing import Any
 
 from tf_resflow import errors
 from tf_resflow.configuration import fields
@@ -97,13 +97,6 @@ class ModelConfig(fields.Section):
   def to_json(self) -> str:
     """Returns the type and all fields as JSON."""
     return json.dumps({'model': self.name(), **self.values()}, indent=2)
-
-  @classmethod
-  def from_json(cls, text: str, file: str = 'model.json') -> Self:
-    """Returns the configuration that `to_json` wrote; see `model_from_json`."""
-    config = model_from_json(text, file)
-    errors.check(isinstance(config, cls), 'model', config.name(), cls.name())
-    return config
 
 
 def model_from_json(text: str, file: str = 'model.json') -> ModelConfig:

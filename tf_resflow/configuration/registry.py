@@ -1,10 +1,10 @@
 """Tables from names to kinds, which are imported when they are asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 import difflib
 import importlib
 import os
-from typing import Any
+from typing import Any, Self
 
 from tf_resflow import errors
 
@@ -46,6 +46,11 @@ class Registry:
     self._entries: dict[str, Any] = dict(entries)
     self._refused = refused or {}
     self._families: dict[str, Any] = dict(families or {})
+
+  @classmethod
+  def of(cls, kind: str, names: Iterable[str]) -> Self:
+    """Returns a table of names that stand for themselves."""
+    return cls(kind, dict.fromkeys(names, ''))
 
   def names(self) -> tuple[str, ...]:
     """Returns all names, in the order in which they were registered."""

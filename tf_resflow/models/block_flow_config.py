@@ -5,7 +5,6 @@ from typing import Literal
 
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import registries
-from tf_resflow.configuration import values
 from tf_resflow.models import conditional_config
 from tf_resflow.models import norm_orders
 
@@ -13,11 +12,6 @@ from tf_resflow.models import norm_orders
 AUTO = 'auto'
 # That of the released code.
 _ROULETTE = 'roulette:poisson:2,exact=2'
-
-
-def _have_equal_gradients(
-    config: fields.Section, other: fields.Section) -> bool:
-  return {config.memory, other.memory} <= {*registries.AGREEING_MEMORY_MODES}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,7 +65,8 @@ class BlockFlowConfig(conditional_config.ConditionalConfig):
       'recompute', help='How the gradient of the log-determinants is computed, '
       'by estimators that run a series: all but exact.',
       choices=registries.MEMORY_MODES, changes_function=False,
-      resumable=_have_equal_gradients)
+      resumable=lambda config, other: {config.memory, other.memory} <= {
+          *registries.AGREEING_MEMORY_MODES})
   seed: int = fields.field(
       0, help='Seed of the initial weights, that of the run.', minimum=0,
       changes_function=False, is_flag=False)
@@ -92,9 +87,6 @@ class BlockFlowConfig(conditional_config.ConditionalConfig):
     self.require(
         not foreign, 'condition_at', f'others than {", ".join(foreign)} with '
         f'block={self.block}', 'Such blocks have no such place.')
-    for field in self.fields():
-      if field.name in self.unused_fields():
-        self.require(
-            getattr(self, field.name) == field.default, field.name,
-            f'its default, {values.text_of(field.default)}, with '
-            f'block={self.block}', 'It makes no difference to such blocks.')
+    self.require_defaults(
+        self.unused_fields(), f'with block={self.block}',
+        'It makes no difference to such blocks.')

@@ -89,13 +89,15 @@ def make_network(request: BlockRequest) -> layers.Sequence:
 
   def make_linear(*sizes, num_inputs, **settings):
     if not in_l2:
-      settings |= next(orders)._asdict() | {'bound': config.norm_bound}
+      settings['domain'], settings['codomain'] = next(orders)
+      settings['bound'] = config.norm_bound
     return kind(*sizes, coeff=config.lipschitz_coeff, **settings)
 
   return _make_sequence(
       request, request.event_shape, request.event_shape, make_linear,
       layers.LearnedNorms if config.norms == (norm_orders.LEARNED,)
-      else layers.Sequence, in_l2, conditions.make_gate(request))
+      else layers.Sequence, in_l2,
+      conditions.make_parts('gates', request))
 
 
 def make_unconstrained_network(
@@ -162,7 +164,7 @@ def _make_sequence(request, input_shape, output_shape, make_linear,
         seed=request.seed + i * _SEEDS_PER_LAYER))
     size = sizes[0]
     if i == 0:
-      parts += conditions.make_shift(request)
+      parts += conditions.make_parts('blocks', request)
   parts += last
   if request.kernel_sizes is None:
     if len(input_shape) > 1:
@@ -216,11 +218,12 @@ def make_blocks(
   """
   return [
       part for request in requests for part in (
-          *conditions.make_linear(request),
+          *conditions.make_parts('linear', request),
           *registries.INVERTIBLE_LINEARS.get(
               request.config.invertible_linear)(request),
           registries.BLOCKS.get(request.config.block)(request),
-          *make_norms(request.index), *conditions.make_affine(request))]
+          *make_norms(request.index),
+          *conditions.make_parts('act_norm', request))]
 
 
 def make_moving_mean(

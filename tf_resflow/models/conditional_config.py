@@ -4,7 +4,6 @@ import dataclasses
 
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import model_config
-from tf_resflow.configuration import values
 
 _PLACES = ('blocks', 'gates', 'act_norm', 'linear', 'base')
 
@@ -56,17 +55,11 @@ class ConditionalConfig(model_config.ModelConfig):
     self.require(
         len(set(self.condition_at)) == len(self.condition_at), 'condition_at',
         'every place once')
-    for name in ('condition_mean', 'condition_std', 'condition_names'):
-      self.require(
-          len(getattr(self, name)) in (0, self.condition_size), name,
-          f'{self.condition_size} of them, one per number, or none')
-    self.require(
-        len(self.condition_mean) == len(self.condition_std), 'condition_std',
-        'as many numbers as condition_mean has')
-    for field in self.fields():
-      if field.name in ('condition_at', 'condition_features',
-                        'condition_hidden_units') and not self.is_conditional:
-        self.require(
-            getattr(self, field.name) == field.default, field.name,
-            f'its default, {values.text_of(field.default)}, without a '
-            'condition', '--condition says what the condition is.')
+    self.require_lengths(
+        ('condition_mean', 'condition_std', 'condition_names'),
+        (self.condition_size,),
+        f'{self.condition_size} of them, one per number, or none')
+    if not self.is_conditional:
+      self.require_defaults(
+          ('condition_at', 'condition_features', 'condition_hidden_units'),
+          'without a condition', '--condition says what the condition is.')

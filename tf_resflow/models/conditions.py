@@ -7,6 +7,13 @@ from tf_resflow import layers
 # Beside those of the blocks, which count from 0.
 _SEED_OFFSET = 50_021
 
+# From places to what they are called in names of layers, and their layers.
+_PARTS = {
+    'blocks': ('shift', layers.ConditionShift),
+    'gates': ('gate', layers.ConditionGate),
+    'linear': ('conditional_linear', layers.ConditionalLinear),
+    'act_norm': ('affine', layers.ConditionalAffine)}
+
 
 def make_network(config: Any, dtype: str) -> layers.ConditionNetwork:
   """Returns what all parts of a flow share: the network of its conditions."""
@@ -22,39 +29,27 @@ def make_network(config: Any, dtype: str) -> layers.ConditionNetwork:
       dtype=dtype)
 
 
-def make_shift(request: Any) -> list[layers.LipschitzLayer]:
-  """Returns what stands behind the first linear layer of a block's network.
+def make_parts(place: str, request: Any) -> list[Any]:
+  """Returns what a block has at a place: a layer, or none.
+
+  That is a shift behind the first linear layer of its network (blocks), a
+  factor that a residual `g` ends with (gates), a linear map before the block
+  (linear), or scales and shifts per channel behind it (act_norm).
 
   Args:
+    place: one of those.
     request: a `blocks.BlockRequest`.
   """
-  return [layers.ConditionShift(
-      request.config.condition_features, name=f'{request.name}_shift',
-      dtype=request.dtype)] if request.config.enters_at('blocks') else []
-
-
-def make_gate(request: Any) -> list[layers.LipschitzLayer]:
-  """Returns what a residual `g` ends with."""
-  return [layers.ConditionGate(
-      request.config.condition_features, name=f'{request.name}_gate',
-      dtype=request.dtype)] if request.config.enters_at('gates') else []
-
-
-def make_linear(request: Any) -> list[layers.Bijection]:
-  """Returns the linear map before a block."""
-  return [layers.ConditionalLinear(
-      request.config.condition_features,
-      per_feature=request.kernel_sizes is None,
-      name=f'{request.name}_conditional_linear', dtype=request.dtype)] if (
-          request.flattened_from is None
-          and request.config.enters_at('linear')) else []
-
-
-def make_affine(request: Any) -> list[layers.Bijection]:
-  """Returns the scales and shifts behind a block, per channel."""
-  return [layers.ConditionalAffine(
-      request.config.condition_features, name=f'{request.name}_affine',
-      dtype=request.dtype)] if request.config.enters_at('act_norm') else []
+  if not request.config.enters_at(place):
+    return []
+  suffix, kind = _PARTS[place]
+  settings = {}
+  if place == 'linear':
+    if request.flattened_from is not None:
+      return []
+    settings['per_feature'] = request.kernel_sizes is None
+  return [kind(request.config.condition_features, **settings,
+               name=f'{request.name}_{suffix}', dtype=request.dtype)]
 
 
 def make_flow(

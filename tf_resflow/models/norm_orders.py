@@ -1,7 +1,6 @@
 """The orders of norms that a flag lists, layer by layer."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from tf_resflow import errors
 from tf_resflow.configuration import values
@@ -10,18 +9,6 @@ LEARNED = 'learned'
 _EXPECTED = (
     'orders in [1, inf], one for all layers or one more than there are layers, '
     f'such as inf or 2,1.5,2,2, or {LEARNED}')
-
-
-class Orders(NamedTuple):
-  """The orders of the norms of a layer.
-
-  Attributes:
-    domain: `p`, a number or 'learned'.
-    codomain: `q`.
-  """
-
-  domain: float | str
-  codomain: float | str
 
 
 def is_spectral(norms: Sequence[str]) -> bool:
@@ -66,15 +53,20 @@ def check_length(norms: Sequence[str], num_layers: int, what: str) -> None:
       f'one order, or {num_layers + 1}: one more than {what} have layers')
 
 
-def of_layers(norms: Sequence[str], num_layers: int) -> list[Orders]:
+def of_layers(norms: Sequence[str], num_layers: int
+              ) -> list[tuple[float | str, float | str]]:
   """Returns the orders of every linear layer of a network.
 
   Args:
     norms: texts of the orders between layers, one more than there are layers;
       one alone is that of all; or 'learned' alone.
     num_layers: number of linear layers.
+
+  Returns:
+    Of every layer `(p, q)`, the orders of the norms that it goes from and to,
+    numbers or 'learned'.
   """
   orders = [norm if norm == LEARNED else float(norm) for norm in norms]
   if len(orders) == 1:
     orders *= num_layers + 1
-  return [Orders(*pair) for pair in zip(orders, orders[1:], strict=False)]
+  return list(zip(orders, orders[1:], strict=False))

@@ -3,11 +3,9 @@
 import dataclasses
 import math
 
-from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import registries
-from tf_resflow.configuration import values
 from tf_resflow.models import block_flow_config
 from tf_resflow.models import norm_orders
 
@@ -90,32 +88,28 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
 
   def check(self) -> None:
     super().check()
-    errors.check(
-        len(self.image_shape) == 3, 'image_shape',
-        values.text_of(self.image_shape), 'height, width and channels')
+    self.require(
+        len(self.image_shape) == 3, 'image_shape', 'height, width and channels')
     height, width, channels = self.image_shape
     num_squeezes = len(self.num_blocks) - 1 + int(self.squeeze_first)
     divisor = 2**num_squeezes
+    self.require(
+        height % divisor == 0 and width % divisor == 0, 'num_blocks',
+        f'fewer scales for images of {height} x {width}',
+        f'{len(self.num_blocks)} scales need {num_squeezes} squeezes by 2, so '
+        f'that both must be divisible by {divisor}.')
+    self.require(
+        all(k % 2 for k in self.kernel_sizes), 'kernel_sizes', 'odd numbers')
     sizes = (channels, 4 * channels) if self.squeeze_first else (channels,)
-    per_channel = f'one number per channel, {" or ".join(map(str, sizes))}'
-    for name, is_valid, expected, advice in (
-        ('num_blocks', height % divisor == 0 and width % divisor == 0,
-         f'fewer scales for images of {height} x {width}',
-         f'{len(self.num_blocks)} scales need {num_squeezes} squeezes by 2, so '
-         f'that both must be divisible by {divisor}.'),
-        ('kernel_sizes', all(k % 2 for k in self.kernel_sizes), 'odd numbers',
-         ''),
-        ('mean', len(self.mean) in (0, *sizes), per_channel, ''),
-        ('std', len(self.std) in (0, *sizes), per_channel, ''),
-        ('std', len(self.mean) == len(self.std), 'as many numbers as mean has',
-         ''),
-        ('num_classes', self.num_classes != 1, '0, or 2 and more', ''),
-        ('factor_out', self.num_classes == 0 or not self.factor_out or
-         len(self.num_blocks) > 1, 'false in a hybrid flow of one scale',
-         'The classifier reads what is factored out, which is nothing here.')):
-      errors.check(
-          is_valid, name, values.text_of(getattr(self, name)), expected, advice)
-
+    self.require_lengths(
+        ('mean', 'std'), sizes,
+        f'one number per channel, {" or ".join(map(str, sizes))}')
+    self.require(self.num_classes != 1, 'num_classes', '0, or 2 and more')
+    self.require(
+        self.num_classes == 0 or not self.factor_out or
+        len(self.num_blocks) > 1, 'factor_out',
+        'false in a hybrid flow of one scale',
+        'The classifier reads what is factored out, which is nothing here.')
     if not self.fully_connected:
       norm_orders.check_length(
           self.norms, len(self.kernel_sizes), 'convolutional blocks')

@@ -48,13 +48,9 @@ class VectorFlowConfig(block_flow_config.BlockFlowConfig):
   def check(self) -> None:
     super().check()
     norm_orders.check_length(self.norms, len(self.hidden_units) + 1, 'blocks')
-    for name in ('column_mean', 'column_std', 'column_names'):
-      self.require(
-          len(getattr(self, name)) in (0, self.event_size), name,
-          f'{self.event_size} of them, one per column, or none')
-    self.require(
-        len(self.column_mean) == len(self.column_std), 'column_std',
-        'as many numbers as column_mean has')
+    self.require_lengths(
+        ('column_mean', 'column_std', 'column_names'), (self.event_size,),
+        f'{self.event_size} of them, one per column, or none')
 
   def build(self, dtype: str = 'float32') -> 'models.VectorFlow':
     """Returns a new `models.VectorFlow`; see `ModelConfig.build`."""
