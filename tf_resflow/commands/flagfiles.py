@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import pathlib
 
 from tf_resflow import errors
+from tf_resflow.configuration import flags as flags_lib
 
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 # A wheel has them in the package, a checkout in bin/.
@@ -40,15 +41,18 @@ def find(value: str) -> str:
 
 
 def resolve(arguments: Sequence[str]) -> list[str]:
-  """Returns the arguments of a command line with paths for flagfiles.
+  """Returns the arguments of a command line with those of its flagfiles.
 
   Raises:
     InvalidValueError: see `find`.
+    absl.flags.Error: if a flagfile names one that cannot be read.
   """
   resolved, rest = [], iter(arguments)
   for argument in rest:
     name, equals, value = argument.partition('=')
     if name in ('-flagfile', '--flagfile'):
-      argument = f'--flagfile={find(value if equals else next(rest, ""))}'
-    resolved.append(argument)
+      path = find(value if equals else next(rest, ''))
+      resolved += flags_lib.stored_arguments(path)
+    else:
+      resolved.append(argument)
   return resolved

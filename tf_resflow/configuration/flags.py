@@ -17,6 +17,7 @@ from tf_resflow.configuration import config as config_lib
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import model_config
 from tf_resflow.configuration import registries
+from tf_resflow.configuration import renamed
 from tf_resflow.configuration import values as values_lib
 
 # The group of the flags that every tool has.
@@ -197,6 +198,16 @@ def _argument(name: str, value: Any) -> str:
   return '' if value is None else f'--{name}={values_lib.text_of(value)}\n'
 
 
+def stored_arguments(path: str | os.PathLike) -> list[str]:
+  """Returns the arguments in a flagfile, with present names for old ones.
+
+  Raises:
+    absl.flags.Error: if it cannot be read.
+  """
+  return list(map(renamed.present_flag, flags.FlagValues(
+      ).read_flags_from_files([f'--flagfile={os.fspath(path)}'])))
+
+
 def from_flagfile(
     path: str | os.PathLike, model_path: str | os.PathLike | None = None,
 ) -> config_lib.Config:
@@ -211,12 +222,12 @@ def from_flagfile(
     InvalidValueError: if it cannot be read, is of an older version, or a flag
       or its value is not known.
   """
-  arguments = [f'--flagfile={os.fspath(path)}']
   try:
     with open(path, encoding='utf-8') as f:
       text = f.read()
     if all(flag in text for flag in _FLAGS_OF_0_1):
       raise errors.FormatError(model_config.MADE_BY_0_1)
+    arguments = stored_arguments(path)
     import_modules(arguments)
     values = flags.FlagValues()
     define(values)
