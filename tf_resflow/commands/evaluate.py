@@ -10,11 +10,12 @@
   bin/evaluate --workdir=/tmp/cifar10 --against=svhn_cropped
 
 The third command is the protocol of the paper. --inputs takes an .npz file
-with dequantised images x [n, H, W, C] in [0, 1), in place of a split; --output
-then gets log_prob, its deviation log_prob_deviation and log_det [n] in nats,
-bits_per_dim [n], z [n, D] and log_det_repeats [repeats, n], with noise channels
-also log_prob_repeats. z is flattened from channels-last features; for a workdir
-of bin/convert from channels-first ones, as the authors' code does.
+with dequantised images x [n, H, W, C] in [0, 1), or vectors x [n, D], or a .csv
+file with the columns of the table of the run. --output then gets log_prob, its
+deviation log_prob_deviation and log_det [n] in nats, bits_per_dim [n], z [n, D]
+and log_det_repeats [repeats, n], with noise channels also log_prob_repeats. z
+is flattened from channels-last features; for a workdir of bin/convert from
+channels-first ones, as the authors' code does.
 
 A flow p(x|c) is evaluated given the condition of every example; --inputs then
 has an array condition, or the columns. Where it is the label, the accuracy is
@@ -80,9 +81,8 @@ class Options(
   overwrite: bool = fields.field(
       False, help='Replace the files of --output and --picture if they exist.')
   inputs: str | None = fields.field(
-      None, help='An .npz file with dequantised images x [n, H, W, C] in '
-      '[0, 1), or vectors x [n, D], to evaluate in place of a split; or a .csv '
-      'file with the columns of the table of the run.')
+      None, help='The .npz or .csv file of examples to evaluate in place of a '
+      'split, see above.')
   compare: str | None = fields.field(
       None, help='Per-example bits/dim of other models on the same split, an '
       '.npz file of bin/baselines --output: prints paired differences.')

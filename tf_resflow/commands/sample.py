@@ -89,8 +89,7 @@ class Options(
   num_points: int = fields.field(
       10, help='Images of a path, both ends included.', minimum=2)
   path: str = fields.field(
-      'spherical', help='Path between two latents: spherical is an arc with '
-      'norms in between, linear a straight line.',
+      'spherical', help='Path between two latents, see above.',
       choices=('spherical', 'linear'))
 
   def check(self) -> None:
