@@ -30,27 +30,6 @@ def test_sublayers():
   assert {inner.layers[0], outer.layers[1], inner, outer} <= set(found)
 
 
-class SharedSGD(private_apis.SharedNumbers, keras.optimizers.SGD):
-
-  def shared_numbers(self, learning_rate, dtype):
-    return {'rate': tf.cast(learning_rate, dtype), 'factor': 2.0}
-
-  def update_step(self, gradient, variable, learning_rate):
-    variable.assign_sub(
-        learning_rate['rate'] * learning_rate['factor'] * gradient)
-
-
-def test_shared_numbers_reach_every_update():
-  variables = [keras.Variable([1.0, 2.0]), keras.Variable(3.0)]
-  optimizer = SharedSGD(0.25)
-  optimizer.build(variables)
-  gradients = [tf.constant([1.0, 2.0]), tf.constant(4.0)]
-  tf.function(
-      lambda: optimizer.apply(gradients, variables), autograph=False)()
-  np.testing.assert_array_equal(variables[0], [0.5, 1.0])
-  np.testing.assert_array_equal(variables[1], 1.0)
-
-
 @pytest.mark.parametrize(
     'optimizer_class', [keras.optimizers.Adam, keras.optimizers.AdamW])
 def test_adam_moments(optimizer_class):

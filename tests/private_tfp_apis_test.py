@@ -50,11 +50,3 @@ def test_without_a_cache_every_call_evaluates():
       'forward', 'inverse', 'forward_log_det', 'inverse_log_det']
   # TFP's own cache remembers.
   assert len(ask_twice(Drawn())) < 8
-
-
-def test_inverted():
-  drawn = Drawn()
-  for bijector in (drawn, tfb.Scale(2.0), tfb.Exp()):
-    assert private_tfp_apis.inverted(tfb.Invert(bijector)) is bijector
-    assert private_tfp_apis.inverted(bijector) is None
-    assert private_tfp_apis.inverted(tfb.Chain([bijector])) is None

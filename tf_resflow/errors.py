@@ -19,6 +19,10 @@ class InvalidValueError(ValueError):
     tf_resflow.errors.InvalidValueError: num_steps=0: expected a number from 1.
   """
 
+  # Keras turns an error within `call` into one of many lines, but for those
+  # with this attribute: it has no public way to say that one is clear as it is.
+  _keras_call_info_injected = True
+
   # Keras and pickle make an error anew from its message, which is then `name`.
   def __init__(self, name: str, value: object = None, expected: str = '',
                advice: str = ''):

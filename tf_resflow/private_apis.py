@@ -8,18 +8,14 @@ from collections.abc import Callable, Iterator
 
 import keras
 import tensorflow as tf
-
-from tf_resflow import errors
-
-# Keras turns an error within `call` into one of many lines and, where it cannot
-# make one of its class from a message alone, into a RuntimeError. There is no
-# public way to say that an error is clear as it is; Keras takes those with this
-# attribute for wrapped already.
-errors.InvalidValueError._keras_call_info_injected = True  # pylint: disable=protected-access
+from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 
 def as_it_is(error: Exception) -> Exception:
-  """Returns an error that Keras hands on as it is, for the reason above."""
+  """Returns an error that Keras hands on as it is.
+
+  As those of `errors.InvalidValueError`, which say why.
+  """
   error._keras_call_info_injected = True  # pylint: disable=protected-access
   return error
 
@@ -44,25 +40,6 @@ def sublayers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
   return layer._flatten_layers()  # pylint: disable=protected-access
 
 
-class SharedNumbers:
-  """A mixin for Keras optimizers whose updates share numbers.
-
-  Keras hands `update_step` of every variable the learning rate, and has no
-  public place between the gradients and these updates. What `shared_numbers`
-  returns, computed once, is handed on in place of the rate.
-  """
-
-  def shared_numbers(
-      self, learning_rate: tf.Tensor, dtype: tf.DType) -> dict[str, tf.Tensor]:
-    """Returns what `update_step` of every variable gets; to be defined."""
-    raise NotImplementedError
-
-  def _backend_update_step(self, grads, trainable_variables, learning_rate):
-    super()._backend_update_step(
-        grads, trainable_variables, self.shared_numbers(
-            learning_rate, tf.as_dtype(trainable_variables[0].dtype)))
-
-
 def adam_moments(
     optimizer: keras.optimizers.Adam, variable: keras.Variable | tf.Variable
 ) -> tuple[tf.Variable, tf.Variable]:
@@ -73,3 +50,23 @@ def adam_moments(
   # pylint: disable=protected-access
   index = optimizer._get_variable_index(variable)
   return optimizer._momentums[index].value, optimizer._velocities[index].value
+
+
+def saved_children(path: str) -> list[dict[str, int]]:
+  """Returns what the objects in a checkpoint consist of.
+
+  TensorFlow has no public reader of this part of its files. Values by names
+  alone (`tf.train.list_variables`) do not tell which weight an element of a
+  list belongs to.
+
+  Args:
+    path: of a checkpoint, without the suffixes of its files.
+
+  Returns:
+    For every object the places of its parts in this list, by their names. The
+    first object is the checkpoint.
+  """
+  graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(
+      tf.train.load_checkpoint(path).get_tensor('_CHECKPOINTABLE_OBJECT_GRAPH'))
+  return [{child.local_name: child.node_id for child in node.children}
+          for node in graph.nodes]

@@ -4,8 +4,6 @@ As `private_apis.py`; on its own because TFP takes a second to import, which
 only those pay who use it.
 """
 
-from tensorflow_probability import bijectors as tfb
-from tensorflow_probability.python.bijectors import invert
 from tensorflow_probability.python.internal import cache_util
 
 
@@ -22,13 +20,3 @@ class NoCache(cache_util.BijectorCache):
 
   def _attributes(self, input, fn_name, **kwargs):  # pylint: disable=redefined-builtin
     return {}
-
-
-def inverted(bijector: tfb.Bijector) -> tfb.Bijector | None:
-  """Returns what a `tfb.Invert` turns round; None for another bijector.
-
-  The constructor of `tfb.Invert` returns an object of a class that is not
-  public, for bijectors that are no composite tensors, such as ours.
-  """
-  return bijector.bijector if isinstance(
-      bijector, invert._Invert) else None  # pylint: disable=protected-access

@@ -12,6 +12,7 @@ from tensorflow_probability import distributions as tfd
 
 from tf_resflow import bijectors
 from tf_resflow import layers
+from tf_resflow.bijectors import flow_bijector
 
 
 class CountingLayer(keras.layers.Layer):
@@ -318,3 +319,11 @@ def test_every_bijector_has_the_switch(make_fn):
         wraps=bijector.layer.forward_and_log_det) as evaluate:
       bijector.inverse_log_det_jacobian(y)
     assert evaluate.call_count == (0 if caching else 1)
+
+
+def test_inverted():
+  ours = bijectors.Logit([])
+  for bijector in (ours, tfb.Scale(2.0), tfb.Exp()):
+    assert flow_bijector._inverted(tfb.Invert(bijector)) is bijector
+    assert flow_bijector._inverted(bijector) is None
+    assert flow_bijector._inverted(tfb.Chain([bijector])) is None

@@ -6,6 +6,7 @@ continued runs.
 
 import dataclasses
 import math
+import sys
 import types
 
 import keras
@@ -236,10 +237,12 @@ class _Run:
       self.optimizer = optimizers.make_optimizer(_config(
           name, learning_rate=0.05, weight_decay=0.1))
       self.optimizer.build(self.model.trainable_variables)
+      ema = training.ExponentialMovingAverage(self.model)
     self._step = training.TrainStep(
         self.model, self.optimizer, _SquaredError(), clip_norm=1.0)
     self.checkpoint = tf.train.Checkpoint(
-        model=self.model, optimizer=self.optimizer)
+        model=self.model, optimizer=self.optimizer, ema=ema,
+        step=tf.Variable(0))
 
   @tf.function(autograph=False)
   def _run_step(self, x, t):
@@ -270,6 +273,14 @@ def test_two_replicas_do_what_one_does(name):
     assert np.abs(a - start).max() > 1e-3
 
 
+class _Reversed(_Linear):
+  """The same weights, in the other order."""
+
+  @property
+  def trainable_variables(self):
+    return super().trainable_variables[::-1]
+
+
 @_EACH_OPTIMIZER
 def test_a_continued_run_is_bit_identical(name, tmp_path):
   strategy = tf.distribute.OneDeviceStrategy('/cpu:0')
@@ -288,3 +299,24 @@ def test_a_continued_run_is_bit_identical(name, tmp_path):
   tf.train.Checkpoint(model=again.model).restore(path).expect_partial()
   assert any(np.any(a != b) for a, b in zip(
       again.train(3, 6), expected, strict=True))
+
+
+@_EACH_OPTIMIZER
+def test_moments_and_averages_follow_their_weights(name, tmp_path, monkeypatch):
+  """Not the order of the weights, which may change between versions."""
+  strategy = tf.distribute.OneDeviceStrategy('/cpu:0')
+  run = _Run(name, strategy)
+  run.train(0, 3)
+  kernel, bias = run.checkpoint.ema.averages
+  bias.assign([5.0, 6.0])
+  path = run.checkpoint.save(str(tmp_path / 'ckpt'))
+  expected = run.train(3, 6)
+  monkeypatch.setattr(sys.modules[__name__], '_Linear', _Reversed)
+  again = _Run(name, strategy)
+  assert [v.path for v in again.model.trainable_variables] == [
+      'linear/bias', 'linear/kernel']
+  checkpoints.restore(again.checkpoint, path)
+  for a, b in zip(again.checkpoint.ema.averages, (bias, kernel), strict=True):
+    np.testing.assert_array_equal(a, b)
+  for a, b in zip(again.train(3, 6), expected[::-1], strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-14)

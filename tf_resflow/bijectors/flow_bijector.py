@@ -117,6 +117,14 @@ class FlowBijector(tfb.Bijector):
     return x, -self.transform(x, ndims, **kwargs)[1]
 
 
+def _inverted(bijector):
+  """Returns what a `tfb.Invert` turns round; None for another bijector."""
+  # Of bijectors that are no composite tensors, such as ours, `tfb.Invert` makes
+  # objects of another class.
+  return bijector.bijector if isinstance(
+      bijector, type(tfb.Invert(bijector))) else None
+
+
 def value_and_log_det(
     bijector: tfb.Bijector, value: tf.Tensor, event_ndims: int,
     is_forward: bool, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
@@ -124,7 +132,7 @@ def value_and_log_det(
 
   In one pass, where the bijector is of this package or an `Invert` of one.
   """
-  inner = private_tfp_apis.inverted(bijector)
+  inner = _inverted(bijector)
   if inner is not None:
     return value_and_log_det(
         inner, value, event_ndims, not is_forward, **kwargs)

@@ -6,15 +6,18 @@ the newest one whose files are complete: a copy may lack the list.
 """
 
 import collections
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 import contextlib
 import logging
 import os
 import re
 
+import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow import private_apis
 from tf_resflow.training import files
 from tf_resflow.training import metrics
 
@@ -25,7 +28,8 @@ _DATA = re.compile(r'ckpt-(\d+)\.data-\d+-of-(\d+)')
 
 # TensorFlow turns an unexpected end of a file into an IndexError, and an object
 # that is missing there into an AssertionError.
-_UNREADABLE = (AssertionError, IndexError, ValueError, tf.errors.OpError)
+_UNREADABLE = (
+    AssertionError, IndexError, KeyError, ValueError, tf.errors.OpError)
 # Its errors of damaged files differ in nothing else from those of good ones
 # that it may not read or does not find.
 _DAMAGED = re.compile(
@@ -127,24 +131,105 @@ def make_manager(
       checkpoint, folder, max_to_keep=num_to_keep)
 
 
-def restore(
-    checkpoint: tf.train.Checkpoint, path: str, partial: bool = False) -> None:
-  """Loads a checkpoint.
+def _names(model: keras.Model) -> dict[int, tuple[str, ...]]:
+  """Returns by what names a checkpoint of a model leads to its variables."""
+  view, names = tf.train.TrackableView(model), {}
+  waiting = [((), model)]
+  while waiting:
+    path, owner = waiting.pop()
+    if id(owner) not in names:
+      names[id(owner)] = path
+      waiting += [((*path, name), child)
+                  for name, child in view.children(owner).items()]
+  return names
+
+
+def _positions(model: keras.Model, path: str) -> list[int] | None:
+  """Returns where the lists of a checkpoint have what belongs to each weight.
+
+  Averages and moments are lists, in the order that `trainable_variables` had in
+  the program that wrote them. The file knows the weights themselves by names.
 
   Args:
-    checkpoint: what to load.
+    model: whose `trainable_variables` are asked for.
+    path: of the checkpoint.
+
+  Returns:
+    The positions; None where the file has no optimizer.
+
+  Raises:
+    KeyError: if the file has other weights.
+  """
+  children = private_apis.saved_children(path)
+
+  def follow(names, node=0):
+    for name in names:
+      node = children[node][name]
+    return node
+
+  if 'optimizer' not in children[0]:
+    return None
+  positions = {node: int(position) for position, node in children[
+      follow(['optimizer', '_trainable_variables'])].items()}
+  names = _names(model)
+  found = [positions.pop(follow(['model', *names[id(v)]]))
+           for v in model.trainable_variables]
+  if positions:
+    raise KeyError(f'{len(positions)} weights more than the model')
+  return found
+
+
+def _as_saved(
+    checkpoint: tf.train.Checkpoint, positions: Sequence[int]
+) -> tf.train.Checkpoint:
+  """Returns a checkpoint of the same variables, with the lists of a file."""
+
+  def as_saved(variables):
+    """Sorts the variables that belong to the weights, some to each."""
+    number = len(variables) // len(positions)
+    return [variables[i * number + j] for i in np.argsort(positions)
+            for j in range(number)]
+
+  parts = dict(tf.train.TrackableView(checkpoint).children(checkpoint))
+  parts['ema'] = tf.train.Checkpoint(
+      averages=as_saved(checkpoint.ema.averages))
+  if 'optimizer' in parts:
+    optimizer = parts['optimizer']
+    # The number of steps, a rate that is a variable, then the moments.
+    num_others = 1 + isinstance(optimizer.get_config()['learning_rate'], float)
+    variables = [v.value for v in optimizer.variables]
+    parts['optimizer'] = tf.train.Checkpoint(_variables=[
+        *variables[:num_others], *as_saved(variables[num_others:])])
+  return tf.train.Checkpoint(**parts)
+
+
+def restore(checkpoint: tf.train.Checkpoint, path: str) -> bool:
+  """Loads a checkpoint of a run, or of weights that a run starts from.
+
+  Averages and moments go to the weights that they were saved for, whatever the
+  order in which the model has them now.
+
+  Args:
+    checkpoint: with model, ema and step; with the optimizer, where its state is
+      to be loaded.
     path: of a checkpoint, without the suffixes of its files.
-    partial: whether the file may hold more than `checkpoint` asks for.
+
+  Returns:
+    Whether the file holds an optimizer's state. Without it the optimizer
+    stays as it is, and the averages are the weights.
 
   Raises:
     InvalidValueError: if a file is damaged or does not fit.
   """
   with reading(path):
-    status = checkpoint.restore(path)
-    if partial:
-      status.assert_existing_objects_matched().expect_partial()
-    else:
-      status.assert_consumed()
+    positions = _positions(checkpoint.model, path)
+    saved = tf.train.Checkpoint(
+        model=checkpoint.model, step=checkpoint.step
+    ) if positions is None else _as_saved(checkpoint, positions)
+    saved.restore(path).assert_existing_objects_matched().expect_partial()
+    if positions is None:
+      checkpoint.ema.reset()
+  return positions is not None
 
 
 @contextlib.contextmanager
@@ -166,27 +251,4 @@ def reading(path: str) -> Iterator[None]:
 def has_optimizer(path: str) -> bool:
   """Whether a checkpoint holds the state of an optimizer."""
   with reading(path):
-    return any(name.startswith('optimizer/')
-               for name, _ in tf.train.list_variables(path))
-
-
-def restore_run(checkpoint: tf.train.Checkpoint, path: str) -> bool:
-  """Loads a checkpoint of a run, or of weights that a run starts from.
-
-  Args:
-    checkpoint: with model, optimizer, ema and step.
-    path: of a checkpoint, without the suffixes of its files.
-
-  Returns:
-    Whether the file holds an optimizer's state; without it the optimizer
-    stays as it is.
-
-  Raises:
-    InvalidValueError: if a file is damaged or does not fit.
-  """
-  is_whole = has_optimizer(path)
-  restore(
-      checkpoint if is_whole else tf.train.Checkpoint(
-          model=checkpoint.model, ema=checkpoint.ema, step=checkpoint.step),
-      path, partial=not is_whole)
-  return is_whole
+    return 'optimizer' in private_apis.saved_children(path)[0]

@@ -55,7 +55,9 @@ class ExponentialMovingAverage(tf.Module):
 
   def __init__(self, model: keras.Model, decay: float = 0.999):
     super().__init__(name='ema')
-    self._variables = [v.value for v in model.trainable_variables]
+    variables = [v.value for v in model.trainable_variables]
+    # A list would be tracked, and checkpoints hold the weights once more.
+    self._weights = lambda: variables
     self._decay = decay
     # Every replica assigns the same value. Names cost memory, see
     # `base_layer.variables_named`.
@@ -63,12 +65,12 @@ class ExponentialMovingAverage(tf.Module):
         tf.Variable(
             v, trainable=False, name='average',
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
-        for v in self._variables
+        for v in variables
     ]
 
   def reset(self) -> None:
     """Starts again from the present weights."""
-    assign(self.averages, self._variables)
+    assign(self.averages, self._weights())
 
   def update(self, step: tf.Tensor) -> None:
     """Moves the averages towards the weights after an update.
@@ -86,7 +88,7 @@ class ExponentialMovingAverage(tf.Module):
   def _groups(self):
     """Yields lists of averages and variables, alike in shape."""
     groups = collections.defaultdict(list)
-    for pair in zip(self.averages, self._variables, strict=True):
+    for pair in zip(self.averages, self._weights(), strict=True):
       groups[tuple(pair[0].shape), pair[0].dtype].append(pair)
     for pairs in groups.values():
       for i in range(0, len(pairs), _GROUP_SIZE):
@@ -95,9 +97,9 @@ class ExponentialMovingAverage(tf.Module):
   @contextlib.contextmanager
   def swapped(self) -> Iterator[None]:
     """Inside, the model's weights are the averages; afterwards the old ones."""
-    trained = [tf.identity(v) for v in self._variables]
-    assign(self._variables, self.averages)
+    trained = [tf.identity(v) for v in self._weights()]
+    assign(self._weights(), self.averages)
     try:
       yield
     finally:
-      assign(self._variables, trained)
+      assign(self._weights(), trained)

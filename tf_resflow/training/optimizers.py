@@ -4,6 +4,8 @@ To add one: a function of the configuration and the learning rate, and a line
 in `registries.OPTIMIZERS`.
 """
 
+from collections.abc import Sequence
+import types
 from typing import Any
 
 import keras
@@ -16,7 +18,7 @@ from tf_resflow.configuration import registries
 from tf_resflow.training import schedules
 
 
-class _FusedUpdate(private_apis.SharedNumbers):
+class _FusedUpdate:
   """The update of Keras' Adam as one operation per variable.
 
   The same arithmetic, by the kernel that TensorFlow has for it. Keras spells it
@@ -29,25 +31,38 @@ class _FusedUpdate(private_apis.SharedNumbers):
     errors.check(not self.amsgrad, 'amsgrad', True, 'False',
                  'The fused update has none of it; use the class of Keras.')
 
-  def shared_numbers(
-      self, learning_rate: tf.Tensor, dtype: tf.DType) -> dict[str, tf.Tensor]:
-    step = tf.cast(self.iterations.value + 1, dtype)
-    betas = [tf.constant(b, dtype) for b in (self.beta_1, self.beta_2)]
-    return {
-        'lr': tf.cast(learning_rate, dtype),
-        'beta1': betas[0], 'beta2': betas[1],
-        'beta1_power': betas[0]**step, 'beta2_power': betas[1]**step,
-        'epsilon': tf.constant(self.epsilon, dtype),
-    }
+  def apply(
+      self, grads: Sequence[tf.Tensor],
+      trainable_variables: Sequence[keras.Variable] | None = None) -> None:
+    """Updates the variables."""
+    # By learning rates, of which every device has its own: what the updates of
+    # all variables share. Tensors of a graph live no longer than it.
+    self._shared = types.SimpleNamespace(numbers={})
+    super().apply(grads, trainable_variables)
+    self._shared = None
+
+  def _numbers(self, learning_rate: tf.Tensor, dtype: tf.DType) -> dict:
+    numbers = self._shared.numbers
+    key = id(learning_rate), dtype
+    if key not in numbers:
+      step = tf.cast(self.iterations.value + 1, dtype)
+      betas = [tf.constant(b, dtype) for b in (self.beta_1, self.beta_2)]
+      numbers[key] = {
+          'lr': tf.cast(learning_rate, dtype),
+          'beta1': betas[0], 'beta2': betas[1],
+          'beta1_power': betas[0]**step, 'beta2_power': betas[1]**step,
+          'epsilon': tf.constant(self.epsilon, dtype),
+      }
+    return numbers[key]
 
   def update_step(
       self, gradient: tf.Tensor, variable: tf.Variable,
-      learning_rate: dict[str, tf.Tensor]) -> None:
-    """Updates one variable by what `shared_numbers` returned."""
+      learning_rate: tf.Tensor) -> None:
+    """Updates one variable."""
     m, v = private_apis.adam_moments(self, variable)
     tf.raw_ops.ResourceApplyAdam(
         var=variable.handle, m=m.handle, v=v.handle, grad=gradient,
-        **learning_rate)
+        **self._numbers(learning_rate, variable.dtype))
 
 
 @keras.saving.register_keras_serializable('tf_resflow')

@@ -221,7 +221,7 @@ class Trainer(Learner):
           self.config, self._split, self.strategy, 0))))
       self.save()
       _logger.info('Initialised from the first batch.')
-    elif checkpoints.restore_run(self._manager.checkpoint, latest):
+    elif checkpoints.restore(self._manager.checkpoint, latest):
       _logger.info('Restored step %d from %s.', self.step, latest)
     else:
       _logger.info(

@@ -205,8 +205,7 @@ def load_model(
   ema = ema_lib.ExponentialMovingAverage(model)
   step = tf.Variable(0, dtype=tf.int64)
   checkpoints.restore(
-      tf.train.Checkpoint(model=model, ema=ema, step=step), checkpoint_path,
-      partial=True)
+      tf.train.Checkpoint(model=model, ema=ema, step=step), checkpoint_path)
   if averaged:
     ema_lib.assign(model.trainable_variables, ema.averages)
   if dtype != model.compute_dtype:
