@@ -65,14 +65,13 @@ def _found(split, labels, images, mode, is_flipped=False):
 
 
 @_MODES
-@pytest.mark.parametrize('padding', [0, 1, 4])
-@pytest.mark.parametrize('dtype', [np.uint8, np.float32])
-def test_padding_is_that_of_numpy(mode, padding, dtype):
-  image = np.random.default_rng(1).integers(0, 256, [6, 5, 3]).astype(dtype)
-  found = registries.CROP_MODES.get(mode)(tf.constant(image), padding)
-  np.testing.assert_array_equal(
-    found, np.pad(image, [(padding, padding)] * 2 + [(0, 0)], mode=mode)
-  )
+def test_padding_is_that_of_numpy(mode):
+  image = np.random.default_rng(1).integers(0, 256, [6, 5, 3], np.uint8)
+  for padding in (0, 1, 4):
+    found = registries.CROP_MODES.get(mode)(tf.constant(image), padding)
+    np.testing.assert_array_equal(
+      found, np.pad(image, [(padding, padding)] * 2 + [(0, 0)], mode=mode)
+    )
 
 
 @_MODES

@@ -159,20 +159,6 @@ def test_columns_are_split_without_copies_of_facts_that_there_are_not():
   assert labels is None
 
 
-def test_entries_of_an_array(tmp_path):
-  numbers = np.random.default_rng(1).normal([3.0, -1.0], [2.0, 0.1], [40, 2])
-  info = datasets.info(_array(tmp_path, condition=numbers))
-  # Known, and of no matter until a model takes it.
-  assert info.entry_fn is not None and info.condition is None
-  assert info.condition_facts()['condition_size'] == 0
-  given = info.conditioned(['condition'])
-  train = given.load_fn('train')[2]
-  assert len(train) == 32
-  np.testing.assert_allclose(given.condition.mean, train.mean(axis=0))
-  np.testing.assert_allclose(given.condition.std, train.std(axis=0))
-  assert given.condition.names == () and given.event_size == 4
-
-
 @pytest.mark.parametrize('kind, names, message', [
   ('digits', ['label', 'label'], 'condition=label,label: expected label. It '
    'is what digits has beside x.'),

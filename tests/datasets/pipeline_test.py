@@ -323,17 +323,6 @@ def test_training_and_evaluation_noise_differ():
   assert (train['x'] != test['x']).any()
 
 
-def test_streams_from_a_real_set(embedded_dir):
-  split = datasets.load('digits', 'train', data_dir=embedded_dir)
-  # 23 batches of 64 are 1472 examples: the second epoch begins in the last.
-  rows = _take(datasets.training_batches(split, batch_size=64, seed=0), 23)
-  levels = datasets.quantize(rows['x'], 17).numpy().reshape([-1, 64])
-  stored = split.arrays['x'].numpy().reshape([-1, 64])
-  np.testing.assert_array_equal(
-    np.sort(levels[:1437], axis=0), np.sort(stored, axis=0)
-  )
-
-
 @pytest.mark.parametrize('arguments, message', [
   ({'batch_size': 0}, 'batch_size=0: expected a whole number from 1'),
   ({'batch_size': 4, 'start_step': -1}, 'start_step=-1: expected a whole'),

@@ -82,7 +82,7 @@ class DatasetInfo(abc.ABC):
   """
 
   model: ClassVar[str]
-  opener: ClassVar[str]
+  opener: ClassVar[str] = 'tf_resflow.datasets.loading:open_stored'
 
   name: str
   num_classes: int = 0
@@ -202,7 +202,6 @@ class ImageInfo(DatasetInfo):
   """
 
   model: ClassVar[str] = 'image'
-  opener: ClassVar[str] = 'tf_resflow.datasets.loading:open_images'
 
   image_shape: tuple[int, int, int]
   num_levels: int = 256
@@ -262,7 +261,6 @@ class VectorInfo(DatasetInfo):
   """
 
   model: ClassVar[str] = 'vector'
-  opener: ClassVar[str] = 'tf_resflow.datasets.loading:open_vectors'
   num_levels: ClassVar[None] = None
 
   event_size: int

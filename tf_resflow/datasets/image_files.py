@@ -1,6 +1,7 @@
 """Images in the array files that a benchmark is distributed as."""
 
 from collections.abc import Callable, Iterator
+import operator
 import os
 import pathlib
 import zipfile
@@ -54,13 +55,13 @@ def open_part(
   def rows() -> Iterator[dict]:
     for path in paths:
       for image, label in zip(*_read(path, info), strict=True):
-        yield {'image': image, 'label': label}
+        yield {'x': image, 'label': label}
 
   stored = tf.data.Dataset.from_generator(rows, output_signature={
-    'image': tf.TensorSpec(info.image_shape, tf.uint8),
+    'x': tf.TensorSpec(info.image_shape, tf.uint8),
     'label': tf.TensorSpec([], tf.int32),
   })
-  return stored, tf.identity, num_examples
+  return stored, operator.itemgetter('x'), num_examples
 
 
 def _num_images(path, info):

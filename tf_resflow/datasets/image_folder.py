@@ -198,9 +198,10 @@ def _look_at(root: str, name: str) -> tuple[tuple[int, int], bool]:
   """Returns height and width of an image, and whether it has colours."""
   with _opened(root, name) as image:
     mode, (width, height) = image.mode, image.size
-    is_turned = image.getexif().get(_ORIENTATION, 1) >= 5
-    # Pillow drops half of 16 bits without a word where there are colours.
+    # Pillow drops half of 16 bits without a word where there are colours. The
+    # tiles say so until the image is read, as its EXIF tags may do.
     is_deep = any(';16' in str(arguments) for *_, arguments in image.tile)
+    is_turned = image.getexif().get(_ORIENTATION, 1) >= 5
   errors.check_format(
     not is_deep and mode in _GREY_MODES + _COLOUR_MODES,
     f'{name} has 16 bits or more a channel. Convert it to 8.',

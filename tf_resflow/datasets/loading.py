@@ -1,6 +1,7 @@
 """Finds a data set and opens a part of it."""
 
 from collections.abc import Sequence
+import operator
 import os
 from typing import Any
 
@@ -108,66 +109,50 @@ def load(
   )
   return info.open(split, data_dir, num_validation)
 
-def open_images(
-  info: dataset_info.ImageInfo, split: str,
+
+def open_stored(
+  info: dataset_info.DatasetInfo, split: str,
   data_dir: str | os.PathLike | None, num_validation: int,
 ) -> split_lib.Split:
-  """Opens a part of a data set of images; see `load`.
+  """Opens a part of images or vectors; see `load`.
 
   Images that are made of others, see `ImageInfo.changed`, are resized first,
   bilinearly with antialiasing, and rounded to whole levels; then bits are
   reduced.
   """
-  stored_info, part = info.stored or info, _stored_part(split)
-  stored, decode_fn, num_examples = (
-    _open_arrays(info, part) if info.load_fn is not None else
+  part = 'test' if split == 'test' else 'train'
+  is_image = info.num_levels is not None
+  stored_info = (is_image and info.stored) or info
+  stored, image_fn, num_examples = (
+    _open_arrays(info, stored_info, part) if info.load_fn is not None else
     image_files.open_part(stored_info, part, data_dir)
     or tfds_images.open_part(stored_info, part, data_dir)
   )
   examples, size = split_lib.take_part(
     stored, num_examples, split, num_validation, info.name
   )
-  num_halvings = (stored_info.num_levels // info.num_levels).bit_length() - 1
 
   def finish(example):
-    image = decode_fn(example['image'])
+    image = image_fn(example)
     label = example['label'] if info.num_classes else -1
     if info.resize is not None:
       image = tf.image.resize(image, info.image_shape[:2], antialias=True)
       image = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
     image = tf.ensure_shape(image, info.image_shape)
-    if num_halvings:
+    if num_halvings := (
+        stored_info.num_levels // info.num_levels).bit_length() - 1:
       image = tf.bitwise.right_shift(image, tf.cast(num_halvings, tf.uint8))
     return {
       'x': image, 'label': tf.cast(label, tf.int32),
       **{key: example[key] for key in ('condition',) if key in example},
     }
 
-  return split_lib.Split(
-    examples.map(
+  if is_image:
+    examples = examples.map(
       tf.autograph.experimental.do_not_convert(finish),
-      num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    ), size, info.image_shape, info.num_levels,
-  )
-
-
-def open_vectors(
-  info: dataset_info.VectorInfo, split: str, unused_data_dir: Any,
-  num_validation: int,
-) -> split_lib.Split:
-  """Opens a part of a data set of vectors; see `load`."""
-  arrays = _load(info, _stored_part(split))
-  x = arrays['x']
-  errors.check(
-    np.issubdtype(x.dtype, np.floating) and x.shape[1:] == info.event_shape
-    and np.all(np.isfinite(x)), 'x', f'{x.dtype} {list(x.shape)}',
-    f'finite floats [N, {info.event_size}] of load_fn of {info.name}',
-  )
-  examples, size = split_lib.take_part(
-    tf.data.Dataset.from_tensor_slices({**arrays, 'x': x.astype(np.float32)}),
-    len(x), split, num_validation, info.name,
-  )
-  return split_lib.Split(examples, size, info.event_shape)
+      num_parallel_calls=tf.data.AUTOTUNE, deterministic=True,
+    )
+  return split_lib.Split(examples, size, info.event_shape, info.num_levels)
 
 
 def open_drawn(
@@ -203,14 +188,27 @@ def open_drawn(
   )
 
 
-def _stored_part(split):
-  """Returns the part that a split is taken of."""
-  return 'test' if split == 'test' else 'train'
-
-
-def _load(info, part):
-  """Returns the arrays of a part that `load_fn` loads, by names."""
+def _open_arrays(info, stored_info, part):
+  """Opens what `load_fn` loads, as `tfds_images.open_part` does others."""
   x, labels, *conditions = info.load_fn(part)
+  if stored_info.num_levels is None:
+    errors.check(
+      np.issubdtype(x.dtype, np.floating) and x.shape[1:] == info.event_shape
+      and np.all(np.isfinite(x)), 'x', f'{x.dtype} {list(x.shape)}',
+      f'finite floats [N, {info.event_size}] of load_fn of {info.name}',
+    )
+    x = x.astype(np.float32)
+  else:
+    expected = (len(x), *stored_info.event_shape)
+    errors.check(
+      x.dtype == np.uint8 and x.shape == expected, 'images',
+      f'{x.dtype} {list(x.shape)}',
+      f'uint8 {list(expected)} of load_fn of {info.name}',
+    )
+    errors.check(
+      x.max(initial=0) < stored_info.num_levels, 'images', x.max(initial=0),
+      f'levels below {stored_info.num_levels} of load_fn of {info.name}',
+    )
   labels = np.full([len(x)], -1) if labels is None else labels
   errors.check(
     len(labels) == len(x), 'labels', len(labels),
@@ -221,22 +219,5 @@ def _load(info, part):
     (condition,) = conditions
     arrays['condition'] = condition.astype(
       np.int32 if info.condition.num_labels else np.float32)
-  return arrays
-
-
-def _open_arrays(info, part):
-  """Opens arrays of images, as `tfds_images.open_part` does others."""
-  arrays, stored = _load(info, part), info.stored or info
-  images = arrays.pop('x')
-  expected = (len(images), *stored.image_shape)
-  errors.check(
-    images.dtype == np.uint8 and images.shape == expected, 'images',
-    f'{images.dtype} {list(images.shape)}',
-    f'uint8 {list(expected)} of load_fn of {info.name}',
-  )
-  errors.check(
-    images.max(initial=0) < stored.num_levels, 'images', images.max(initial=0),
-    f'levels below {stored.num_levels} of load_fn of {info.name}',
-  )
-  examples = tf.data.Dataset.from_tensor_slices({'image': images, **arrays})
-  return examples, tf.identity, len(images)
+  return (tf.data.Dataset.from_tensor_slices(arrays), operator.itemgetter('x'),
+          len(x))

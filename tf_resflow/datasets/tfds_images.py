@@ -33,7 +33,8 @@ def open_part(
     data_dir: See `datasets.load`.
 
   Returns:
-    The part as it is stored, what decodes an image, and the number of examples.
+    The part as it is stored, what takes the image out of an example, and the
+    number of examples.
 
   Raises:
     DatasetNotFoundError: If there are no prepared data and they cannot be made.
@@ -61,7 +62,8 @@ def open_part(
     f'{facts.name}, not {num_examples}',
     'Delete that folder and prepare the data set again.',
   )
-  return stored, builder.info.features['image'].decode_example, num_examples
+  decode = builder.info.features['image'].decode_example
+  return stored, lambda example: decode(example['image']), num_examples
 
 
 def _prepared_builder(
