@@ -72,10 +72,10 @@ _IGNORED = {
     'nepochs', 'save', 'val_batchsize', 'seed', 'ema_val', 'padding_dist',
     'resume', 'begin_epoch', 'nworkers', 'print_freq', 'vis_freq'}
 
-# Switches that make no difference to couplings.
-_NOT_OF_COUPLINGS = (
+# Switches that make no difference to one of the script's blocks.
+_UNUSED = {'coupling': (
     'coeff', 'vnorms', 'learn_p', 'n_power_series', 'n_dist', 'n_samples',
-    'n_exact_terms', 'neumann_grad')
+    'n_exact_terms', 'neumann_grad')}
 
 # Random crops of the script, of images with so many more pixels on every side.
 _CROP_SIZE, _CROP_PADDING = 32, 4
@@ -147,9 +147,8 @@ def _checked(args):
            and isinstance(value, bool) == (kind is bool),
            name, value, f'a value like {default!r}')
   num_norms = len(_integers('kernels', args['kernels'])) + 1
-  if args['block'] == 'coupling':
-    args |= {name: _DEFAULTS[name] for name in _NOT_OF_COUPLINGS}
-    args['vnorms'] = '2' * num_norms
+  defaults = _DEFAULTS | {'vnorms': '2' * num_norms}
+  args |= {name: defaults[name] for name in _UNUSED.get(args['block'], ())}
   for is_supported, name, expected, advice in (
       *((args[name] == _DEFAULTS[name], name, repr(_DEFAULTS[name]), why)
         for name, why in _UNSUPPORTED.items()),

@@ -81,7 +81,7 @@ def _check_size(config, path, tensors):
     width = size if config.fully_connected else channels
     num_weights += num_blocks * (
         block_size(width, config.hidden_channels, kernel_sizes)
-        + (width**2 if config.invertible_linear == 'free' else 0))
+        + {'free': width**2}.get(config.invertible_linear, 0))
     if config.num_classes:
       num_weights += channels * config.head_channels
   num_weights += config.num_dense_blocks * block_size(
