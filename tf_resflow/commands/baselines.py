@@ -86,7 +86,7 @@ def main(options: Options) -> None:
 def _line(name: str, entry: dict[str, Any]) -> str:
   """Returns a baseline as text for people."""
   settings = {**entry, **entry.get('settings', {})}
-  unit = 'nats' if 'nats' in entry else 'bits_per_dim'
+  unit = next(iter(entry))
   alpha = settings.get('alpha')
   return (f'{name:22}{entry[unit]:9.4f} +- {entry[f"{unit}_stderr"]:.4f} {unit}'
           f', {settings.get("space", "standardised")}'
