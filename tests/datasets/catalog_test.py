@@ -12,8 +12,7 @@ from tf_resflow import datasets
 # What tfds builds: images that no function of this package loads.
 _BUILT = [
   name for name in datasets.names() if datasets.info(name).model == 'image'
-  and datasets.info(name).load_fn is None
-]
+  and datasets.info(name).load_fn is None]
 
 
 def _builder(name, folder):
@@ -29,8 +28,7 @@ def test_names():
     'imagenet_resized/32x32', 'imagenet_resized/64x64',
     'celeb_a_hq/64', 'celeb_a_hq/256',
     '2d/swissroll', '2d/circles', '2d/rings', '2d/moons', '2d/8gaussians',
-    '2d/pinwheel', '2d/2spirals', '2d/checkerboard',
-  )
+    '2d/pinwheel', '2d/2spirals', '2d/checkerboard')
 
 
 @pytest.mark.parametrize('name', _BUILT)

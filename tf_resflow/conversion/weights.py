@@ -315,5 +315,4 @@ _THEIR_LAYERS = {
         f'{name}.fc_module.weight', layer.entries,
         [layer.get_build_config()['input_shape'][-3:]] * 2, axes=(0, 1))],
     layers.ResidualBlock: lambda name, block, image_shape: _network_pairs(
-        name, block.g, image_shape),
-}
+        name, block.g, image_shape)}

@@ -44,8 +44,7 @@ def load_split(
   return load(
     config.dataset, split, data_dir=data_dir or config.data_dir,
     num_bits=config.num_bits, num_validation=config.num_validation,
-    resize=config.resize, condition=config.condition,
-  )
+    resize=config.resize, condition=config.condition)
 
 
 def load(
@@ -100,13 +99,11 @@ def load(
   errors.check(split in _SEEDS, 'split', split, f'one of {", ".join(_SEEDS)}')
   errors.check(
     num_validation >= 0, 'num_validation', num_validation,
-    'a whole number from 0',
-  )
+    'a whole number from 0')
   errors.check(
     split != 'validation' or num_validation > 0, 'split', split,
     'another part where num_validation is 0',
-    'Set num_validation to take that many from the end of the training part.',
-  )
+    'Set num_validation to take that many from the end of the training part.')
   return info.open(split, data_dir, num_validation)
 
 
@@ -126,11 +123,9 @@ def open_stored(
   stored, image_fn, num_examples = (
     _open_arrays(info, stored_info, part) if info.load_fn is not None else
     image_files.open_part(stored_info, part, data_dir)
-    or tfds_images.open_part(stored_info, part, data_dir)
-  )
+    or tfds_images.open_part(stored_info, part, data_dir))
   examples, size = split_lib.take_part(
-    stored, num_examples, split, num_validation, info.name
-  )
+    stored, num_examples, split, num_validation, info.name)
 
   def finish(example):
     image = image_fn(example)
@@ -144,14 +139,12 @@ def open_stored(
       image = tf.bitwise.right_shift(image, tf.cast(num_halvings, tf.uint8))
     return {
       'x': image, 'label': tf.cast(label, tf.int32),
-      **{key: example[key] for key in ('condition',) if key in example},
-    }
+      **{key: example[key] for key in ('condition',) if key in example}}
 
   if is_image:
     examples = examples.map(
       tf.autograph.experimental.do_not_convert(finish),
-      num_parallel_calls=tf.data.AUTOTUNE, deterministic=True,
-    )
+      num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
   return split_lib.Split(examples, size, info.event_shape, info.num_levels)
 
 
@@ -171,21 +164,18 @@ def open_drawn(
   errors.check(
     (first.dtype, first.shape) == (tf.float32, info.event_shape), 'x',
     f'{first.dtype.name} {first.shape}',
-    f'float32 {list(info.event_shape)} of draw_fn of {info.name}',
-  )
+    f'float32 {list(info.event_shape)} of draw_fn of {info.name}')
 
   def example(index):
     x = info.draw_fn(tf.stack([seed, index]))
     return {
       'x': tf.ensure_shape(x, info.event_shape),
-      'label': tf.constant(-1, tf.int32),
-    }
+      'label': tf.constant(-1, tf.int32)}
 
   return split_lib.Split(
     tf.data.Dataset.range(size).map(
       example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    ), size, info.event_shape, draw_fn=info.draw_fn,
-  )
+    ), size, info.event_shape, draw_fn=info.draw_fn)
 
 
 def _open_arrays(info, stored_info, part):
@@ -195,25 +185,21 @@ def _open_arrays(info, stored_info, part):
     errors.check(
       np.issubdtype(x.dtype, np.floating) and x.shape[1:] == info.event_shape
       and np.all(np.isfinite(x)), 'x', f'{x.dtype} {list(x.shape)}',
-      f'finite floats [N, {info.event_size}] of load_fn of {info.name}',
-    )
+      f'finite floats [N, {info.event_size}] of load_fn of {info.name}')
     x = x.astype(np.float32)
   else:
     expected = (len(x), *stored_info.event_shape)
     errors.check(
       x.dtype == np.uint8 and x.shape == expected, 'images',
       f'{x.dtype} {list(x.shape)}',
-      f'uint8 {list(expected)} of load_fn of {info.name}',
-    )
+      f'uint8 {list(expected)} of load_fn of {info.name}')
     errors.check(
       x.max(initial=0) < stored_info.num_levels, 'images', x.max(initial=0),
-      f'levels below {stored_info.num_levels} of load_fn of {info.name}',
-    )
+      f'levels below {stored_info.num_levels} of load_fn of {info.name}')
   labels = np.full([len(x)], -1) if labels is None else labels
   errors.check(
     len(labels) == len(x), 'labels', len(labels),
-    f'{len(x)} labels of load_fn of {info.name}',
-  )
+    f'{len(x)} labels of load_fn of {info.name}')
   arrays = {'x': x, 'label': np.asarray(labels, np.int32)}
   if info.condition is not None and not info.condition.is_label:
     (condition,) = conditions
