@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'log_det.adaptive_roulette': ['AdaptiveRoulette'],
         'log_det.estimator': [
             'Draw', 'Estimator', 'SeriesEstimator', 'forward_and_log_det'],
-        'log_det.exact': ['Exact', 'batch_jacobian'],
+        'log_det.exact': ['Exact'],
         'log_det.fixed_truncation': ['FixedTruncation'],
         'log_det.laws': ['Geometric', 'Law', 'Poisson', 'SafeGeometric'],
         'log_det.russian_roulette': ['RussianRoulette'],

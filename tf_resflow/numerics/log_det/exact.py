@@ -1,6 +1,6 @@
 """The full Jacobian and its log-determinant."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import dataclasses
 from typing import Any, ClassVar
 
@@ -19,31 +19,11 @@ _MAX_BATCH_BYTES = 1e9
 _MAX_UNROLLED_ROWS = 8
 
 
-def batch_jacobian(
-    fn: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> tf.Tensor:
-  """Returns the Jacobian of `fn` for every example.
-
-  Rows are vector-Jacobian products; more than eight are taken one after
-  another, so that memory stays that of a single product. Differentiable.
-
-  Args:
-    fn: maps `[B, ...]` to `[B, ...]`, example by example.
-    x: `[B, ...]` with a static event shape.
-
-  Returns:
-    `[B, M, D]`, the derivative of flattened output `m` in flattened input `d`.
-
-  Example:
-    >>> numerics.batch_jacobian(tf.square, tf.constant([[1.0, 3.0]])).numpy()
-    array([[[2., 0.],
-            [0., 6.]]], dtype=float32)
-  """
-  y, vjp_fn = differentiation.linearize(lambda _, x: fn(x), (), x)
-  return _rows(vjp_fn, y, x)
-
-
 def _rows(vjp_fn, y, x):
-  """Returns the Jacobian `[B, M, D]` by one product for every row."""
+  """Returns the Jacobian `[B, M, D]` by one product for every row.
+
+  More than eight are taken one after another: the memory is that of one.
+  """
   size = y.shape[0]
   batch_size = tf.shape(y)[0] if size is None else size
   output_size = y.shape[1:].num_elements()
