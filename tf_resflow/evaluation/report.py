@@ -82,7 +82,7 @@ def evaluate(
         batch_map.frozen(model, strategy), strategy)(
             split, batch_size=batch_size, num_examples=num_examples, seed=seed
         ).items():
-      report |= {name: value.mean, f'{name}_stderr': value.stderr}
+      report |= value.report(name)
   used = estimator if model.is_random else numerics.Exact()
   return {'estimator': used.spec(), **report}, costs, bounds
 
@@ -164,6 +164,15 @@ def _largest(bounds):
   return None if None in bounds else max(bounds, default=None)
 
 
+def _flat(report, prefix=''):
+  """Yields the names and values of a report, of dicts in it `NAME.KEY`."""
+  for name, value in report.items():
+    if isinstance(value, dict):
+      yield from _flat(value, f'{prefix}{name}.')
+    else:
+      yield f'{prefix}{name}', value
+
+
 def _format(value, missing='not computed', digits='.6g'):
   if value is None:
     return missing
@@ -179,9 +188,9 @@ def _norm_name(order):
 def format_table(
     report: dict[str, Any], bounds: Sequence[models.BlockBound] = ()) -> str:
   """Returns a report and the bounds of all blocks as text for people."""
-  width = max(len(name) for name in report)
-  lines = [f'{name:{width}}  {_format(value)}'
-           for name, value in report.items()]
+  rows = dict(_flat(report))
+  width = max(map(len, rows))
+  lines = [f'{name:{width}}  {_format(value)}' for name, value in rows.items()]
   if bounds:
     lines += ['', f'{"block":12}{"power iteration":>17}{"certificate":>13}'
               '  norm    layers certified by']
