@@ -19,6 +19,8 @@ import tensorflow as tf
 from tests import documents
 from tests.conversion import checkpoints
 from tf_resflow import configuration
+from tf_resflow import numerics
+from tf_resflow import serving
 from tf_resflow import training
 from tf_resflow.commands import flagfiles
 from tf_resflow.commands import options as options_lib
@@ -49,7 +51,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def make_run_of_a_table(folder):
-  """Makes the run that the pages load, at step 0 and without its data."""
+  """Makes the run that the pages load, at step 0, and returns its flow."""
   data = sklearn_datasets.load_breast_cancer(as_frame=True).data.iloc[:, :10]
   data.to_csv(folder / 'cancer.csv', index=False)
   config = configuration.make_config(
@@ -57,7 +59,7 @@ def make_run_of_a_table(folder):
   model = config.model.build()
   model.initialize(tf.constant(data.to_numpy(), tf.float32))
   training.create_workdir(str(folder / 'runs' / 'cancer'), config, model)
-  (folder / 'cancer.csv').unlink()
+  return model
 
 
 def make_runs_of_densities(folder):
@@ -82,26 +84,28 @@ def make_run_of_points(folder, run, **settings):
 
 
 def test_readme(folder):
-  """Every block stands alone, given the checkpoint and images it speaks of."""
-  make_run_of_a_table(folder)
-  made = checkpoints.write(folder / 'mnist_resflow_16-16-16.pth', 'grey')
-  x = checkpoints.images(made)
-  np.savez(folder / 'x.npz', x=x)
-  documents.run(_README, stand_alone=True, names={'x': x}, is_short=True)
+  """Every block stands alone, given the table and the export it speaks of."""
+  serving.export(
+      make_run_of_a_table(folder), str(folder / 'served' / 'cancer' / '1'),
+      numerics.Exact(), warmup=False)
+  documents.run(_README, stand_alone=True, is_short=True)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('page', _PAGES, ids=lambda page: page.name)
 def test_page(page, folder):
   make_run_of_a_table(folder)
+  (folder / 'cancer.csv').unlink()  # Flows are loaded without their data.
   if page.name == 'densities.md':
     make_runs_of_densities(folder)
   make_run_of_points(
       folder, 'rings', dataset='2d/rings', norms=('learned',),
       norm_bound='estimate')
+  made = checkpoints.write(folder / 'mnist_resflow_16-16-16.pth', 'grey')
   x, y = np.zeros([12, 4, 4, 3], np.uint8), np.zeros([12], int)
   documents.run(page, is_short=True, names={
-      'images': x, 'others': x, 'label': y, 'theirs': y})
+      'images': x, 'others': x, 'label': y, 'theirs': y,
+      'x': checkpoints.images(made)})
 
 
 def test_a_page_of_what_comes_before_tensorflow_runs(folder):

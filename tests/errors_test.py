@@ -49,6 +49,12 @@ def test_check_format():
   assert str(info.value) == 'It is no file of images.'
   # Who reads the file adds its name: it is no refused argument yet.
   assert not isinstance(info.value, errors.InvalidValueError)
+  with pytest.raises(errors.InvalidValueError) as info:
+    with errors.refusing('dataset', 'images:x', 'a folder'):
+      errors.check_format(False, 'It is a file.')
+  assert str(info.value) == 'dataset=images:x: expected a folder. It is a file.'
+  with pytest.raises(ZeroDivisionError), errors.refusing('x', 1, 'two'):
+    _ = 1 / 0
 
 
 def test_kinds_of_errors():

@@ -72,13 +72,27 @@ def test_it_is_made_for_gpus(monkeypatch):
     assert (block._max_examples_at_a_time() is None) is not is_on_cpu
 
 
-def test_the_files_hold_what_the_report_says(tmp_path):
+def test_the_files_are_all_that_a_run_needs(tmp_path):
+  """Run by an operation of TensorFlow that takes StableHLO."""
+  xla = pytest.importorskip('tensorflow.compiler.tf2xla.ops.gen_xla_ops')
   prefix = str(tmp_path / 'step')
   report = benchmarking.write_program(benchmarking.Settings(_SMALL), prefix)
   text = (tmp_path / 'step.mlir').read_text()
-  assert report['text_bytes'] == len(text.encode())
   with np.load(f'{prefix}.npz') as arrays:
-    found = [arrays[f'arr_{i}'] for i in range(report['num_arguments'])]
-  assert [a.shape for a in found] == programs.shapes_of(text)
-  assert report['arguments_bytes'] == sum(a.nbytes for a in found)
-  assert report['gradient_norm'] > 0.0 and report['num_outputs'] == 13
+    arguments = [arrays[f'arr_{i}'] for i in range(len(arrays.files))]
+  size = report['num_outputs']
+
+  @tf.function(autograph=False, jit_compile=True)
+  def run(*tensors):
+    return xla.xla_call_module(
+        args=tensors, version=9, module=text, dim_args_spec=[],
+        Sout=[None] * size, Tout=[tf.float32] * size, platforms=['CPU'])
+
+  first, *gradients = run(*map(tf.constant, arguments))
+  np.testing.assert_allclose(first, report['bits_per_dim'], rtol=1e-6)
+  np.testing.assert_allclose(
+      tf.linalg.global_norm(gradients), report['gradient_norm'], rtol=1e-5)
+  assert report['gradient_norm'] > 0.0
+  assert report['text_bytes'] == len(text.encode())
+  assert report['num_arguments'] == len(arguments)
+  assert report['arguments_bytes'] == sum(a.nbytes for a in arguments)

@@ -32,18 +32,17 @@ def test_names():
 @pytest.mark.parametrize('value', ['digits', 'digits.flags'])
 def test_names_stand_for_the_files_of_the_package(value, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
-  (argument,) = flagfiles.resolve([f'--flagfile={value}'])
-  path = argument.removeprefix('--flagfile=')
-  with open(path, encoding='utf-8') as file:
-    assert '--dataset=digits\n' in file.read()
+  arguments = flagfiles.resolve([f'--flagfile={value}', '--num_steps=3'])
+  assert '--dataset=digits' in arguments
+  assert arguments[-1] == '--num_steps=3'
 
 
 def test_a_path_that_exists_wins(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   (tmp_path / 'digits').write_text('--dataset=mnist\n')
-  assert flagfiles.resolve(['--flagfile=digits']) == ['--flagfile=digits']
+  assert flagfiles.resolve(['--flagfile=digits']) == ['--dataset=mnist']
   assert flagfiles.resolve(['a', '-flagfile', 'digits', '--b']) == [
-      'a', '--flagfile=digits', '--b']
+      'a', '--dataset=mnist', '--b']
 
 
 @pytest.mark.parametrize('value', [

@@ -36,18 +36,11 @@ def test_memory_measures_processes_and_draws(run_tool, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('arguments, message', [
     (['--study=cost'], '--output=: expected the .png or .svg file of the fig'),
-    (['--study=cost', '--output=/nowhere/a.png'], 'There is no folder'),
-    (['--study=memory', f'--output={__file__}'], 'expected a name that ends'),
     (['--study=cost', '--output={folder}/a.png', '--hybrid'],
      '--hybrid=true: expected false. The'),
-    (['--study=memory', '--output={folder}/a.png', '--terms=1,x'],
-     '--terms=1,x: expected whole numbers from 1'),
     (['--study=memory', '--output={folder}/a.png', '--terms=4,4'],
      '--terms=4,4: expected two or more different whole numbers'),
     (['--study=none'], '--study=none: expected one of cost, memory'),
-    (['--study=memory', '--output={folder}/a.png', '--terms=0,3'],
-     '--terms=0,3: expected whole numbers from 1'),
-    ([], '--study is missing.'),
 ])
 def test_bad_input_is_one_line(run_tool, tmp_path, arguments, message):
   result = run_tool('scaling', *_TINY, *(

@@ -48,8 +48,7 @@ _PUBLISHED = {
          'warmup_steps': 200,  # The script counts batches, 1000 of them.
          'num_dense_blocks': 0, 'factor_out': True, 'squeeze_first': True,
          'num_blocks': (16,) * 6, 'flip': True},
-        (256, 256, 3), 32),
-}
+        (256, 256, 3), 32)}
 
 
 @pytest.mark.parametrize('name', _PUBLISHED)
@@ -247,8 +246,7 @@ def test_rule_of_the_first_block():
     ({'fc': 1}, 'fc=1: expected a value like False'),
     ({'idim': None}, 'idim=None: expected a value like 512'),
     ({'data': 'imagenet32', 'task': 'hybrid'}, 'has no labels'),
-    ({'imagesize': 30}, 'num_blocks=16,16,16: expected fewer scales'),
-])
+    ({'imagesize': 30}, 'num_blocks=16,16,16: expected fewer scales')])
 def test_what_cannot_be_converted_is_named(change, message):
   with pytest.raises(ValueError, match=message) as error:
     convert(**change)
@@ -265,8 +263,7 @@ def test_what_cannot_be_converted_is_named(change, message):
     ({'wd': 0.5}, 'trained with --wd=0.5 (which the Adam of the published'),
     ({'data': 'celebahq', 'imagesize': 256, 'nbits': 5},
      'trained on levels j as (j 31/32 + U) / 32; this package dequantises'),
-    ({'my_flag': 1}, 'script does not know, which are ignored: my-flag'),
-])
+    ({'my_flag': 1}, 'script does not know, which are ignored: my-flag')])
 def test_notes(change, note):
   (found,) = convert(**change).notes
   assert note in found

@@ -54,8 +54,7 @@ def replace(key, value):
     *((replace('state_dict', {'a': torch_writer.View(
         np.ones(1, 'f4'), 0, shape, (0,) * len(shape))}),
        'tensors in state_dict that are not larger than the file. They have')
-      for shape in [(900, 3, 3, 3), (2**62, 2**62), (0, 2**40, 2**40)]),
-])
+      for shape in [(900, 3, 3, 3), (2**62, 2**62), (0, 2**40, 2**40)])])
 def test_what_is_no_checkpoint(tmp_path, change, message):
   content = checkpoints.content(checkpoints.make('grey'))
   change(content)
@@ -71,8 +70,7 @@ def test_what_is_no_checkpoint(tmp_path, change, message):
     ({}, 'weights=ema: expected raw. .* holds no averaged parameters'),
     ({'a.weight': np.ones(1)}, 'a.weight is in one of them alone'),
     # Averages of a part do not pass for all.
-    ({'transforms.0.chain.1.bias': None}, 'chain.1.bias is in one of them'),
-])
+    ({'transforms.0.chain.1.bias': None}, 'chain.1.bias is in one of them')])
 def test_averages_that_do_not_fit(tmp_path, shadow, message):
   content = checkpoints.content(checkpoints.make('grey'))
   ema = content['ema'].state

@@ -66,8 +66,7 @@ VARIANTS = {
         'squeeze_first': True, 'logit_transform': False, 'nblocks': '2'},
     'coupling_hybrid': {
         'data': 'cifar10', 'block': 'coupling', 'quadratic': True,
-        'task': 'hybrid', 'act': 'softplus', 'fc_end': False},
-}
+        'task': 'hybrid', 'act': 'softplus', 'fc_end': False}}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -120,8 +119,7 @@ def content(made):
       'ema': torch_writer.Instance(
           'lib.utils', 'ExponentialMovingAverage',
           {'decay': 0.999, 'shadow_params': averages}),
-      'test_bpd': 3.25,
-  }
+      'test_bpd': 3.25}
 
 
 def write(path, name, seed=0, legacy=False, **changes):

@@ -340,8 +340,7 @@ def _normalized(arguments, state, module, kernel):
 _LAYERS = {
     'squeeze': _apply_squeeze, 'logit': _apply_logit,
     'normalize': _apply_normalize, 'act_norm': _apply_act_norm,
-    'linear': _apply_linear, 'block': _apply_block, 'coupling': _apply_coupling,
-}
+    'linear': _apply_linear, 'block': _apply_block, 'coupling': _apply_coupling}
 
 
 def _activate(kind, state, module, x):

@@ -36,8 +36,7 @@ _DEFAULTS = {
     'task': 'density', 'scale_dim': False, 'rcrop_pad_mode': 'reflect',
     'padding_dist': 'uniform',
     'resume': None, 'begin_epoch': 0,
-    'nworkers': 4, 'print_freq': 20, 'vis_freq': 500,
-}
+    'nworkers': 4, 'print_freq': 20, 'vis_freq': 500}
 # These data sets set the image size, whatever the arguments say.
 _FORCED_SIZES = {
     'celebahq': 256, 'celeba_5bit': 64, 'imagenet32': 32, 'imagenet64': 64}

@@ -35,8 +35,7 @@ def _expected():
       'bool': np.array([1, 0], 'u1'),
       'scalar': np.array(2.5, 'f4'), 'empty': np.zeros([0, 3], 'f4'),
       'parameter': np.array([-1, 0, 1], 'f4'),
-      'plain_parameter': np.array([0, 1], 'f4'),
-  }
+      'plain_parameter': np.array([0, 1], 'f4')}
 
 
 def test_files_of_pytorch(genuine):

@@ -30,5 +30,4 @@ def arrays():
       base.reshape(15, 4)[:, 1], np.broadcast_to(base[0, 0], [2, 5]),
       *(np.array([1, 0, 1], kind) for kind in (
           'f2', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1')),
-      np.array(3.5), np.zeros([0], 'i8'), base[::-1],
-  ]
+      np.array(3.5), np.zeros([0], 'i8'), base[::-1]]

@@ -22,8 +22,7 @@ PROTOCOL_VERSION = 1001
 _STORAGES = {
     'bool': 'BoolStorage', 'float16': 'HalfStorage', 'float32': 'FloatStorage',
     'float64': 'DoubleStorage', 'int8': 'CharStorage', 'int16': 'ShortStorage',
-    'int32': 'IntStorage', 'int64': 'LongStorage', 'uint8': 'ByteStorage',
-}
+    'int32': 'IntStorage', 'int64': 'LongStorage', 'uint8': 'ByteStorage'}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -107,8 +107,7 @@ def test_a_matrix_without_an_inverse_is_refused():
     (lambda s: s.update({'transforms.0.chain.9.weight': np.ones(1)}),
      '0.chain.9.weight=a tensor: expected none, as of 1 in all'),
     (lambda s: s.update({'transforms.0.chain.1.initialized': np.array(0)}),
-     'transforms.0.chain.1.initialized=0: expected 1. .* first batch'),
-])
+     'transforms.0.chain.1.initialized=0: expected 1. .* first batch')])
 def test_tensors_that_do_not_fit(change, message):
   made = checkpoints.make('grey')
   state = dict(made.raw)

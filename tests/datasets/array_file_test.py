@@ -41,8 +41,7 @@ def test_images_and_labels(tmp_path):
   assert [len(part['x']) for part in parts] == [16, 4]
   for image, label in zip(
     np.concatenate([part['x'] for part in parts]),
-    np.concatenate([part['label'] for part in parts]), strict=True,
-  ):
+    np.concatenate([part['label'] for part in parts]), strict=True):
     (place,) = np.flatnonzero((_IMAGES == image).all(axis=(1, 2, 3)))
     assert label == _LABELS[place]
   few = _load(path, 'test', num_bits=3, resize=2).arrays['x'].numpy()
@@ -52,8 +51,7 @@ def test_images_and_labels(tmp_path):
 def test_a_test_part_of_the_file(tmp_path):
   path = _save(
     tmp_path, x=_VECTORS[:15], x_test=_VECTORS[15:], label=_LABELS[:15],
-    label_test=_LABELS[15:],
-  )
+    label_test=_LABELS[15:])
   test = _load(path, 'test').arrays
   assert set(_load(path, 'train').arrays['label'].numpy()) == {0, 1, 2}
   assert set(_load(path, 'validation', num_validation=6).arrays[
@@ -83,8 +81,7 @@ def test_other_conditions_are_other_data(tmp_path):
     array_file.open_file(_save(tmp_path, x=_VECTORS, **others)).fingerprint
     for others in (
       {}, {'condition': _NUMBERS}, {'condition': _NUMBERS[::-1]},
-      {'label': _LABELS}, {'condition': _LABELS})
-  }
+      {'label': _LABELS}, {'condition': _LABELS})}
   assert len(found) == 5
 
 
@@ -122,8 +119,7 @@ def test_conditions_of_a_test_part_of_the_file(tmp_path, condition):
   path = _save(
     tmp_path, x=_VECTORS[:15], x_test=_VECTORS[15:],
     condition=condition[:15].astype(np.uint8 if condition is _LABELS else None),
-    condition_test=condition[15:],
-  )
+    condition_test=condition[15:])
   expected = condition.astype(np.float32)
   test = _check_together(path, expected)
   np.testing.assert_array_equal(test, expected[15:])
@@ -165,8 +161,7 @@ def test_conditions_without_a_density_are_not_warned_of(tmp_path, caplog):
   ({'x': _VECTORS, 'label': _LABELS[:3]}, r'The labels of x are int64 \[3\]'),
   ({'x': _VECTORS, 'label': _LABELS - 1}, 'The labels of x are int64'),
   ({'x': _VECTORS, 'x_test': _IMAGES}, r'Its x is float64 \[20, 2\] and x_test '
-   r'uint8 \[20, 4, 6, 3\]'),
-])
+   r'uint8 \[20, 4, 6, 3\]')])
 def test_bad_arrays(tmp_path, arrays, message):
   path = _save(tmp_path, **arrays)
   splits.check_refused(array_file.open_file, 'array', path, message)
@@ -197,8 +192,7 @@ def test_bad_arrays(tmp_path, arrays, message):
   ({'x_test': _VECTORS, 'condition': _NUMBERS},
    'It has x_test, and no condition_test'),
   ({'condition': np.where(_LABELS == 2, 2**33, _LABELS)},
-   'Its condition has a label 8589934592: labels are whole numbers below'),
-])
+   'Its condition has a label 8589934592: labels are whole numbers below')])
 def test_bad_conditions(tmp_path, arrays, message):
   path = _save(tmp_path, x=_VECTORS, **arrays)
   splits.check_refused(_open, 'array', path, message)

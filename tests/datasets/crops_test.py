@@ -30,8 +30,7 @@ def _elements(split, num_elements, *, batch_size=10, start_step=0, **changes):
   """Returns labels and images of the first elements of a stream."""
   batches = datasets.training_batches(
     split, batch_size=batch_size, start_step=start_step,
-    **{'seed': 0, 'crop_padding': _PADDING, **changes},
-  )
+    **{'seed': 0, 'crop_padding': _PADDING, **changes})
   (row,) = batches.unbatch().batch(num_elements).take(1).as_numpy_iterator()
   return row['label'], row['x']
 
@@ -45,34 +44,28 @@ def _found(split, labels, images, mode, is_flipped=False):
   height, width, _ = _SHAPE
   places = []
   for label, image in zip(
-    labels, datasets.quantize(images, 256).numpy(), strict=True
-  ):
+    labels, datasets.quantize(images, 256).numpy(), strict=True):
     padded = np.pad(
-      originals[label], [(_PADDING, _PADDING)] * 2 + [(0, 0)], mode=mode
-    )
+      originals[label], [(_PADDING, _PADDING)] * 2 + [(0, 0)], mode=mode)
     matches = [
       (row, column, flip)
       for row, column in itertools.product(range(2 * _PADDING + 1), repeat=2)
       for flip in ((False, True) if is_flipped else (False,))
       if np.array_equal(
         padded[row:row + height, column:column + width][:, ::1 - 2 * flip],
-        image,
-      )
-    ]
+        image)]
     assert len(matches) == 1
     places += matches
   return np.array(places)
 
 
 @_MODES
-@pytest.mark.parametrize('padding', [0, 1, 4])
-@pytest.mark.parametrize('dtype', [np.uint8, np.float32])
-def test_padding_is_that_of_numpy(mode, padding, dtype):
-  image = np.random.default_rng(1).integers(0, 256, [6, 5, 3]).astype(dtype)
-  found = registries.CROP_MODES.get(mode)(tf.constant(image), padding)
-  np.testing.assert_array_equal(
-    found, np.pad(image, [(padding, padding)] * 2 + [(0, 0)], mode=mode)
-  )
+def test_padding_is_that_of_numpy(mode):
+  image = np.random.default_rng(1).integers(0, 256, [6, 5, 3], np.uint8)
+  for padding in (0, 1, 4):
+    found = registries.CROP_MODES.get(mode)(tf.constant(image), padding)
+    np.testing.assert_array_equal(
+      found, np.pad(image, [(padding, padding)] * 2 + [(0, 0)], mode=mode))
 
 
 @_MODES
@@ -104,8 +97,7 @@ def test_crops_and_flips_are_drawn_apart(split):
   same_labels, whole = _elements(split, 200)
   np.testing.assert_array_equal(labels, same_labels)
   np.testing.assert_array_equal(
-    places[:, :2], _found(split, labels, whole, 'reflect')[:, :2]
-  )
+    places[:, :2], _found(split, labels, whole, 'reflect')[:, :2])
   _, uncropped = _elements(split, 200, flip=True, crop_padding=0)
   originals = split.arrays['x'].numpy()[labels]
   heads = (datasets.quantize(uncropped, 256) == originals[:, :, ::-1]).numpy()
@@ -120,8 +112,7 @@ def test_crops_and_flips_are_drawn_apart(split):
 def test_the_other_streams_stay_as_they_were():
   """Crops of an image of one level differ in nothing but the noise."""
   plain = splits.make_split(
-    np.full([_NUM, *_SHAPE], 7, np.uint8), 256, np.arange(_NUM)
-  )
+    np.full([_NUM, *_SHAPE], 7, np.uint8), 256, np.arange(_NUM))
   for change in ({}, {'flip': True}):
     whole = _elements(plain, 60, crop_padding=0, **change)
     cropped = _elements(plain, 60, **change)
@@ -142,8 +133,7 @@ def test_elements_follow_from_the_seed_and_their_number(
     np.testing.assert_array_equal(rest[0], labels[10 * start_step:])
     np.testing.assert_array_equal(rest[1], images[10 * start_step:])
   np.testing.assert_array_equal(
-    _elements(split, 60, batch_size=7, **options)[1], images
-  )
+    _elements(split, 60, batch_size=7, **options)[1], images)
   assert np.any(_elements(split, 60, **options, seed=1)[1] != images)
 
 

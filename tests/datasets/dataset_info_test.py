@@ -13,8 +13,7 @@ from tf_resflow.configuration import registries
 from tf_resflow.datasets import dataset_info
 
 _ROWS = np.random.default_rng(0).normal(
-  [5.0, -100.0, 0.25, 1.0], [1.0, 20.0, 0.01, 3.0], [40, 4]
-)
+  [5.0, -100.0, 0.25, 1.0], [1.0, 20.0, 0.01, 3.0], [40, 4])
 
 
 def _table(tmp_path):
@@ -39,8 +38,7 @@ def test_facts_of_images():
   info = datasets.info('cifar10')
   assert info.model == 'image' and info.event_shape == (32, 32, 3)
   assert info.facts() == {
-    'image_shape': (32, 32, 3), 'num_levels': 256, 'num_classes': 10
-  }
+    'image_shape': (32, 32, 3), 'num_levels': 256, 'num_classes': 10}
 
 
 def test_changes_know_what_is_stored():
@@ -70,19 +68,16 @@ def test_bad_changes(name, change, message):
 def test_facts_of_vectors_are_those_that_a_model_asks_for(monkeypatch):
   info = datasets.VectorInfo(
     name='two', event_size=2, mean=(1.0, 2.0), std=(3.0, 4.0),
-    columns=('a', 'b'),
-  )
+    columns=('a', 'b'))
   assert info.model == 'vector' and info.event_shape == (2,)
   assert info.changed() is info
   fields = registries.MODELS.get('vector').fields()
   assert {f.name for f in fields if not f.is_flag} <= {
-    'seed', 'data_fingerprint', *info.facts(), *info.condition_facts()
-  }
+    'seed', 'data_fingerprint', *info.facts(), *info.condition_facts()}
   monkeypatch.setitem(registries.DATASETS._entries, 'two', info)
   model = configuration.make_config(dataset='two', num_blocks=1).model
   assert (model.column_mean, model.column_std, model.column_names) == (
-    (1.0, 2.0), (3.0, 4.0), ('a', 'b')
-  )
+    (1.0, 2.0), (3.0, 4.0), ('a', 'b'))
   (first, *_) = model.build().bijection.elementary()
   assert (first.mean, first.std) == ((1.0, 2.0), (3.0, 4.0))
 
@@ -104,8 +99,7 @@ def test_labels():
   assert info.condition_facts() == dataset_info.ConditionInfo().facts()
   given = info.conditioned(['label'])
   assert given.condition == dataset_info.ConditionInfo(
-    num_labels=10, is_label=True
-  )
+    num_labels=10, is_label=True)
   # Nothing else changes, in either order: labels were no part of x.
   assert given == dataclasses.replace(info, condition=given.condition)
   assert datasets.info('mnist').conditioned(['label']).changed(
@@ -125,8 +119,7 @@ def test_columns_of_a_table(tmp_path):
   train = datasets.load(name, 'train').arrays['x'].numpy().astype(np.float64)
   for mean, std, places in (
     (info.mean, info.std, kept),
-    (info.condition.mean, info.condition.std, chosen),
-  ):
+    (info.condition.mean, info.condition.std, chosen)):
     np.testing.assert_allclose(mean, train[:, places].mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(std, train[:, places].std(axis=0), rtol=1e-4)
   assert info.fingerprint == whole.fingerprint
@@ -159,20 +152,6 @@ def test_columns_are_split_without_copies_of_facts_that_there_are_not():
   assert labels is None
 
 
-def test_entries_of_an_array(tmp_path):
-  numbers = np.random.default_rng(1).normal([3.0, -1.0], [2.0, 0.1], [40, 2])
-  info = datasets.info(_array(tmp_path, condition=numbers))
-  # Known, and of no matter until a model takes it.
-  assert info.entry_fn is not None and info.condition is None
-  assert info.condition_facts()['condition_size'] == 0
-  given = info.conditioned(['condition'])
-  train = given.load_fn('train')[2]
-  assert len(train) == 32
-  np.testing.assert_allclose(given.condition.mean, train.mean(axis=0))
-  np.testing.assert_allclose(given.condition.std, train.std(axis=0))
-  assert given.condition.names == () and given.event_size == 4
-
-
 @pytest.mark.parametrize('kind, names, message', [
   ('digits', ['label', 'label'], 'condition=label,label: expected label. It '
    'is what digits has beside x.'),
@@ -184,8 +163,7 @@ def test_entries_of_an_array(tmp_path):
   ('table', ['a', 'label'], 'condition=a,label: expected columns of table:'),
   ('table', ['a', 'a'], 'condition=a,a: expected columns of table:'),
   ('table', ['a', 'c', 'd', 'b b'], 'condition=a,c,d,b b: expected fewer '
-   'columns than there are. The others are what is modelled.'),
-])
+   'columns than there are. The others are what is modelled.')])
 def test_conditions_that_data_do_not_have(tmp_path, kind, names, message):
   labels = np.arange(40) % 2
   name = {

@@ -33,8 +33,7 @@ def test_split_order_stays_what_it_is():
 
 
 @pytest.mark.parametrize('name, sizes', [
-  ('digits', (1437, 360)), ('mnist5k', (4000, 1000)),
-])
+  ('digits', (1437, 360)), ('mnist5k', (4000, 1000))])
 def test_embedded_sets_are_the_permuted_source(name, sizes, embedded_dir):
   images, labels = _SOURCES[name]()
   order = np.random.RandomState(0).permutation(len(images))
@@ -80,8 +79,7 @@ def test_the_builder_serves_tfds_load(embedded_dir):
   # As UCI counts them: digits, of 16 dots at most in a field of 4 x 4.
   (embedded.Digits, (1797, 8, 8, 1), 16,
    [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]),
-  (embedded.Mnist5k, (5000, 28, 28, 1), 255, [500] * 10),
-])
+  (embedded.Mnist5k, (5000, 28, 28, 1), 255, [500] * 10)])
 def test_images_are_those_of_the_package(
     builder, shape, largest, counts, tmp_path):
   images, labels = builder(data_dir=str(tmp_path))._source()

@@ -19,16 +19,14 @@ def _images(num, size):
 
 def _shrink(monkeypatch, name, num_train, num_test):
   info = dataclasses.replace(
-    datasets.info(name), num_train=num_train, num_test=num_test
-  )
+    datasets.info(name), num_train=num_train, num_test=num_test)
   monkeypatch.setitem(registries.DATASETS._entries, name, info)
 
 
 @pytest.mark.parametrize('size', [32, 64])
 @pytest.mark.parametrize('channels_first', [False, True])
 def test_the_version_of_van_den_oord(
-  monkeypatch, tmp_path, size, channels_first
-):
+  monkeypatch, tmp_path, size, channels_first):
   name = f'downsampled_imagenet/{size}x{size}'
   _shrink(monkeypatch, name, 9, 4)
   stored = {'train': _images(9, size), 'valid': _images(4, size)}
@@ -37,11 +35,9 @@ def test_the_version_of_van_den_oord(
             np.moveaxis(images, 3, 1) if channels_first else images)
   train, validation, test = (
     datasets.load(name, split, data_dir=tmp_path, num_validation=2).arrays
-    for split in ('train', 'validation', 'test')
-  )
+    for split in ('train', 'validation', 'test'))
   np.testing.assert_array_equal(
-    np.concatenate([train['x'], validation['x']]), stored['train']
-  )
+    np.concatenate([train['x'], validation['x']]), stored['train'])
   np.testing.assert_array_equal(test['x'], stored['valid'])
   assert set(test['label'].numpy()) == {-1}
 
@@ -55,8 +51,7 @@ def test_the_version_of_chrabaszcz(monkeypatch, tmp_path, size):
   for i, part in enumerate(np.split(np.arange(22), 11), 1):
     np.savez_compressed(
       tmp_path / f'train_data_batch_{i}.npz', labels=labels[part],
-      data=np.moveaxis(images[part], 3, 1).reshape([len(part), -1]),
-    )
+      data=np.moveaxis(images[part], 3, 1).reshape([len(part), -1]))
   np.savez(tmp_path / 'val_data.npz', labels=labels[22:],
            data=np.moveaxis(images[22:], 3, 1).reshape([3, -1]))
   train = datasets.load(name, 'train', data_dir=tmp_path).arrays
@@ -69,8 +64,7 @@ def test_the_version_of_chrabaszcz(monkeypatch, tmp_path, size):
 def test_missing_files_get_instructions(tmp_path):
   for name, files in (
     ('downsampled_imagenet/32x32', 'train_32x32.npy, valid_32x32.npy'),
-    ('imagenet_resized/64x64', 'train_data_batch_*.npz, val_data.npz'),
-  ):
+    ('imagenet_resized/64x64', 'train_data_batch_*.npz, val_data.npz')):
     with pytest.raises(datasets.DatasetNotFoundError) as error:
       datasets.load(name, 'train', data_dir=tmp_path)
     text = str(error.value)

@@ -41,19 +41,16 @@ def _all(parts, key):
 def test_validation_is_the_end_of_the_training_part(embedded_dir):
   def read(split, num_validation):
     return splits.read(datasets.load(
-      'digits', split, data_dir=embedded_dir, num_validation=num_validation
-    ))
+      'digits', split, data_dir=embedded_dir, num_validation=num_validation))
 
   images, labels = read('train', 0)
   train_images, train_labels = read('train', 100)
   held_images, held_labels = read('validation', 100)
   assert (len(train_images), len(held_images)) == (1337, 100)
   np.testing.assert_array_equal(
-    np.concatenate([train_images, held_images]), images
-  )
+    np.concatenate([train_images, held_images]), images)
   np.testing.assert_array_equal(
-    np.concatenate([train_labels, held_labels]), labels
-  )
+    np.concatenate([train_labels, held_labels]), labels)
   np.testing.assert_array_equal(read('test', 100)[0], read('test', 0)[0])
 
 
@@ -64,8 +61,7 @@ def test_validation_is_the_end_of_the_training_part(embedded_dir):
   ('digits', 'train', {'num_validation': 1437}, 'fewer than the 1437'),
   ('digits', 'train', {'num_validation': -1}, 'a whole number from 0'),
   ('digits', 'train', {'num_bits': 5}, 'expected 8, since digits has 17'),
-  ('digits', 'train', {'condition': ('a',)}, '^condition=a: expected label'),
-])
+  ('digits', 'train', {'condition': ('a',)}, '^condition=a: expected label')])
 def test_bad_arguments(name, split, arguments, message, embedded_dir):
   with pytest.raises(ValueError, match=message) as error:
     datasets.load(name, split, data_dir=embedded_dir, **arguments)
@@ -75,8 +71,7 @@ def test_bad_arguments(name, split, arguments, message, embedded_dir):
 def test_load_split(embedded_dir):
   config = configuration.make_config(
     dataset='mnist5k', data_dir=str(embedded_dir), num_bits=5, resize=14,
-    num_validation=7, num_blocks=(1, 1),
-  )
+    num_validation=7, num_blocks=(1, 1))
   split = datasets.load_split(config.data, 'validation')
   assert split.num_examples == 7
   assert split.event_shape == config.model.image_shape == (14, 14, 1)
@@ -104,8 +99,7 @@ def test_arrays_of_the_reader(info, x, monkeypatch):
   # Also of images that are made of others.
   (_GREY, np.arange(9) % 4, {'resize': 4}),
   (_VECTORS, _RNG.normal(size=[9, 2]), {}),
-  (_VECTORS, np.arange(9) % 4, {}),
-])
+  (_VECTORS, np.arange(9) % 4, {})])
 def test_conditions_of_arrays_of_the_reader(info, conditions, changes):
   given = {'train': conditions[:6], 'test': conditions[6:]}
   entry = {'num_labels': 4} if conditions.ndim == 1 else {'size': 2}
@@ -146,8 +140,7 @@ def test_labels_of_vectors_are_conditions():
   (_VECTORS, _ROWS.astype(int), None, r'x=int64 \[9, 2\]'),
   (_VECTORS, np.full([3, 2], np.nan), None, 'expected finite floats'),
   (_VECTORS, _ROWS, np.arange(3), 'labels=3: expected 9 labels of load_fn of '
-   'rows'),
-])
+   'rows')])
 def test_bad_arrays_of_the_reader(info, x, labels, message):
   info = dataclasses.replace(info, load_fn=lambda _: (x, labels))
   with pytest.raises(errors.InvalidValueError, match=message):
@@ -158,12 +151,10 @@ def test_bad_arrays_of_the_reader(info, x, labels, message):
 def test_num_bits(num_bits, embedded_dir):
   full = datasets.load('mnist5k', 'test', data_dir=embedded_dir)
   less = datasets.load(
-    'mnist5k', 'test', data_dir=embedded_dir, num_bits=num_bits
-  )
+    'mnist5k', 'test', data_dir=embedded_dir, num_bits=num_bits)
   assert less.num_levels == 2**num_bits
   np.testing.assert_array_equal(
-    less.arrays['x'], full.arrays['x'].numpy() // 2**(8 - num_bits)
-  )
+    less.arrays['x'], full.arrays['x'].numpy() // 2**(8 - num_bits))
 
 
 def test_resize(embedded_dir):
@@ -180,25 +171,21 @@ def test_resize(embedded_dir):
            row[:, :, 4:28:2]) / 8
   assert np.abs(small[:, 1:13, 1:13] - block).max() <= 0.5 + 1e-4
   reduced = datasets.load(
-    'mnist5k', 'test', data_dir=embedded_dir, resize=14, num_bits=3
-  )
+    'mnist5k', 'test', data_dir=embedded_dir, resize=14, num_bits=3)
   np.testing.assert_array_equal(reduced.arrays['x'], small // 32)
 
 
 def _uniform(size, dtype=tf.float32):
   return lambda key: tf.cast(
-    tf.random.stateless_uniform([size], key, alg='philox'), dtype
-  )
+    tf.random.stateless_uniform([size], key, alg='philox'), dtype)
 
 
 def test_drawn_parts_are_streams_of_their_own():
   info = datasets.DrawnInfo(
-    name='cube', event_size=3, num_test=40, num_train=50, draw_fn=_uniform(3)
-  )
+    name='cube', event_size=3, num_test=40, num_train=50, draw_fn=_uniform(3))
   parts = {
     name: info.open(name, None, 10).arrays['x'].numpy()
-    for name in ('train', 'validation', 'test')
-  }
+    for name in ('train', 'validation', 'test')}
   assert [len(part) for part in parts.values()] == [50, 10, 40]
   assert len(np.unique(np.concatenate(list(parts.values())))) == 300
   assert info.open('train').draw_fn is info.draw_fn
@@ -211,6 +198,5 @@ def test_a_draw_of_another_shape_or_dtype_is_refused(draw_fn, given):
   info = datasets.DrawnInfo(name='odd', event_size=3, draw_fn=draw_fn)
   with pytest.raises(
     errors.InvalidValueError,
-    match=rf'x={given}: expected float32 \[3\] of draw_fn of odd',
-  ):
+    match=rf'x={given}: expected float32 \[3\] of draw_fn of odd'):
     info.open('test')

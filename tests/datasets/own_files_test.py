@@ -10,14 +10,12 @@ from tf_resflow.datasets import own_files
 
 
 @pytest.mark.parametrize('num_examples, num_test', [
-  (10, 2), (4, 2), (100, 20), (178, 36),
-])
+  (10, 2), (4, 2), (100, 20), (178, 36)])
 def test_a_fifth_is_held_out(num_examples, num_test):
   parts = own_files.held_out(num_examples)
   assert len(parts['test']) == num_test
   np.testing.assert_array_equal(
-    np.sort(np.concatenate(list(parts.values()))), np.arange(num_examples)
-  )
+    np.sort(np.concatenate(list(parts.values()))), np.arange(num_examples))
   again = own_files.held_out(num_examples)
   np.testing.assert_array_equal(again['test'], parts['test'])
 
@@ -51,8 +49,7 @@ def _warnings(caplog, *columns):
   caplog.clear()
   own_files.standardisation(
     [f'c{i}' for i in range(len(columns))], np.stack(columns, axis=1),
-    np.zeros([2, len(columns)]),
-  )
+    np.zeros([2, len(columns)]))
   return [record.getMessage() for record in caplog.records]
 
 

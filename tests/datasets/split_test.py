@@ -84,12 +84,10 @@ def test_some_conditions(embedded_dir):
 
 
 @pytest.mark.parametrize('name, expected', [
-  ('train', range(7)), ('validation', range(7, 10)), ('test', range(10)),
-])
+  ('train', range(7)), ('validation', range(7, 10)), ('test', range(10))])
 def test_take_part(name, expected):
   examples, size = split_lib.take_part(
-    tf.data.Dataset.range(10), 10, name, 3, 'ten'
-  )
+    tf.data.Dataset.range(10), 10, name, 3, 'ten')
   assert list(examples.as_numpy_iterator()) == list(expected)
   assert size == len(expected)
 

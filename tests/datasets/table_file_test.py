@@ -19,8 +19,7 @@ def _write(path, text):
 def _rows(num_rows=30, num_columns=3):
   return np.random.default_rng(0).normal(
     [5.0, -100.0, 0.25][:num_columns], [1.0, 20.0, 0.01][:num_columns],
-    [num_rows, num_columns],
-  )
+    [num_rows, num_columns])
 
 
 def _write_rows(path, rows, names=('a', 'b b', 'c')):
@@ -40,21 +39,18 @@ def test_parts_and_standardisation(tmp_path):
   assert info.columns == ('a', 'b b', 'c') and info.event_size == 3
   parts = {
     split: datasets.load(name, split, num_validation=4).arrays['x'].numpy()
-    for split in ('train', 'validation', 'test')
-  }
+    for split in ('train', 'validation', 'test')}
   assert [len(part) for part in parts.values()] == [20, 4, 6]
   found = np.concatenate(list(parts.values()))
   order = np.argsort(found[:, 0])
   np.testing.assert_array_equal(
-    found[order], rows[np.argsort(rows[:, 0])].astype(np.float32)
-  )
+    found[order], rows[np.argsort(rows[:, 0])].astype(np.float32))
   train = datasets.load(name, 'train').arrays['x'].numpy().astype(np.float64)
   np.testing.assert_allclose(info.mean, train.mean(axis=0), rtol=1e-6)
   np.testing.assert_allclose(info.std, train.std(axis=0), rtol=1e-5)
   # Nothing of the choice depends on a run.
   np.testing.assert_array_equal(
-    parts['test'], datasets.load(name, 'test').arrays['x']
-  )
+    parts['test'], datasets.load(name, 'test').arrays['x'])
 
 
 def test_columns_that_are_conditions(tmp_path):
@@ -95,8 +91,7 @@ def test_another_table_has_another_fingerprint(tmp_path):
   rows, found = _rows(), set()
   for names, table in (
     (('a', 'b', 'c'), rows), (('b', 'a', 'c'), rows),
-    (('a', 'b', 'c'), rows[::-1]), (('a', 'b', 'c'), rows[:-1]),
-  ):
+    (('a', 'b', 'c'), rows[::-1]), (('a', 'b', 'c'), rows[:-1])):
     path = _write_rows(tmp_path / 'own.csv', table, names)
     found.add(table_file.open_file(path).fingerprint)
   assert len(found) == 4
@@ -133,8 +128,7 @@ _GOOD = ''.join(f'{i},{i % 5}\n' for i in range(12))
   ('a,b\n' + ''.join(f'{i},{i}e-30\n' for i in range(12)),
    'Column b varies by .*, less than float32 can square'),
   ('a,b\n' + ''.join(f'{i},{1e9 + i}\n' for i in range(12)),
-   'Column b varies by .* float32 cannot tell its values apart. Subtract'),
-])
+   'Column b varies by .* float32 cannot tell its values apart. Subtract')])
 def test_bad_tables(tmp_path, text, message):
   path = _write(tmp_path / 'own.csv', text)
   splits.check_refused(table_file.open_file, 'table', path, message)

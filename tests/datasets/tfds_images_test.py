@@ -19,13 +19,11 @@ from tf_resflow.datasets import embedded
 _DOWNLOADED = (
   'mnist', 'cifar10', 'svhn_cropped', 'downsampled_imagenet/32x32',
   'downsampled_imagenet/64x64', 'imagenet_resized/32x32',
-  'imagenet_resized/64x64', 'celeb_a_hq/64', 'celeb_a_hq/256',
-)
+  'imagenet_resized/64x64', 'celeb_a_hq/64', 'celeb_a_hq/256')
 
 
 def test_embedded_preparation_is_silent_and_offline(
-  tmp_path, monkeypatch, capfd
-):
+  tmp_path, monkeypatch, capfd):
   def refuse(*args, **kwargs):
     raise AssertionError('tried to reach the network')
 
@@ -40,17 +38,14 @@ def test_embedded_preparation_is_silent_and_offline(
 
 @pytest.mark.parametrize('name, split, num_examples', [
   *((name, 'test', 7) for name in _DOWNLOADED),
-  ('mnist', 'train', 5), ('mnist', 'validation', 2),
-])
+  ('mnist', 'train', 5), ('mnist', 'validation', 2)])
 def test_downloaded_sets_on_stand_ins(name, split, num_examples):
   with tfds.testing.mock_data(
-    num_examples=7, policy=tfds.testing.MockPolicy.USE_CODE
-  ):
+    num_examples=7, policy=tfds.testing.MockPolicy.USE_CODE):
     size = datasets.info(name).image_shape[0]
     loaded = datasets.load(
       # The stand-ins of ImageNet have sizes of all kinds.
-      name, split, num_bits=5, num_validation=2, resize=size
-    )
+      name, split, num_bits=5, num_validation=2, resize=size)
     images, labels = splits.read(loaded)
   assert loaded.num_examples == len(images) == len(labels) == num_examples
   assert loaded.num_levels == 32
@@ -91,8 +86,7 @@ def test_downloaded_set_from_disk(small_mnist, monkeypatch):
     split: splits.read(datasets.load(
       'mnist', split, data_dir=folder, num_validation=3
     ))[0]
-    for split in ('train', 'validation', 'test')
-  }
+    for split in ('train', 'validation', 'test')}
   assert [len(part) for part in parts.values()] == [9, 3, 4]
   got = np.concatenate(list(parts.values()))
   # tfds permutes what it stores, so compare as sets of images.
@@ -132,8 +126,7 @@ def test_failing_download(monkeypatch):
     raise ConnectionError('no route\nto host')
 
   monkeypatch.setattr(
-    tfds.core.DatasetBuilder, 'is_prepared', lambda self: False
-  )
+    tfds.core.DatasetBuilder, 'is_prepared', lambda self: False)
   monkeypatch.setattr(tfds.core.DatasetBuilder, 'download_and_prepare', fail)
   with pytest.raises(datasets.DatasetNotFoundError) as error:
     datasets.load('cifar10', 'train')

@@ -12,8 +12,7 @@ _NAMES = [name for name in datasets.names() if name.startswith('2d/')]
 _DEVIATIONS = {
   'swissroll': (1.34, 1.40), 'circles': (1.70, 1.70), 'rings': (1.46, 1.46),
   'moons': (1.75, 1.01), '8gaussians': (2.03, 2.03), 'pinwheel': (1.48, 1.48),
-  '2spirals': (1.62, 1.59), 'checkerboard': (2.31, 2.31),
-}
+  '2spirals': (1.62, 1.59), 'checkerboard': (2.31, 2.31)}
 
 
 def _points(name, split='test', **arguments):
@@ -22,11 +21,9 @@ def _points(name, split='test', **arguments):
 
 def _batches(name, num_batches, **arguments):
   batches = datasets.training_batches(
-    datasets.load(name, 'train'), **{'batch_size': 64, 'seed': 0, **arguments}
-  )
+    datasets.load(name, 'train'), **{'batch_size': 64, 'seed': 0, **arguments})
   return np.stack([
-    batch['x'].numpy() for batch in itertools.islice(batches, num_batches)
-  ])
+    batch['x'].numpy() for batch in itertools.islice(batches, num_batches)])
 
 
 @pytest.mark.parametrize('name', _NAMES)
@@ -34,8 +31,7 @@ def test_scale(name):
   points = _points(name)
   assert points.shape == (20_000, 2) and points.dtype == np.float32
   np.testing.assert_allclose(
-    points.std(axis=0), _DEVIATIONS[name.removeprefix('2d/')], atol=0.025
-  )
+    points.std(axis=0), _DEVIATIONS[name.removeprefix('2d/')], atol=0.025)
   assert len(np.unique(points, axis=0)) > 19_990
 
 
@@ -63,16 +59,14 @@ def test_eight_gaussians_are_normal_around_their_centres():
   distance = np.linalg.norm(points[:, np.newaxis] - centres, axis=2)
   nearest = distance.argmin(axis=1)
   np.testing.assert_allclose(
-    np.bincount(nearest), [2500] * 8, atol=5 * 47
-  )
+    np.bincount(nearest), [2500] * 8, atol=5 * 47)
   noise = points - centres[nearest]
   np.testing.assert_allclose(np.cov(noise.T), 0.25 * np.eye(2), atol=0.012)
 
 
 @pytest.mark.parametrize('name, radii, noise', [
   ('2d/circles', [1.5, 3.0], 0.24),
-  ('2d/rings', [0.75, 1.5, 2.25, 3.0], 0.08),
-])
+  ('2d/rings', [0.75, 1.5, 2.25, 3.0], 0.08)])
 def test_circles(name, radii, noise):
   radius = np.linalg.norm(_points(name), axis=1)
   gaps = radius[:, np.newaxis] - np.array(radii)
@@ -106,11 +100,9 @@ def test_training_points_are_fresh_and_a_function_of_seed_and_number():
   flat = whole.reshape([-1, 2])
   assert len(np.unique(flat, axis=0)) == len(flat)
   np.testing.assert_array_equal(
-    whole[4:], _batches('2d/rings', 2, start_step=4)
-  )
+    whole[4:], _batches('2d/rings', 2, start_step=4))
   np.testing.assert_array_equal(
-    flat, _batches('2d/rings', 3, batch_size=128).reshape([-1, 2])
-  )
+    flat, _batches('2d/rings', 3, batch_size=128).reshape([-1, 2]))
   assert np.all(whole != _batches('2d/rings', 6, seed=1))
   assert not len(np.intersect1d(flat[:, 0], _points('2d/rings')[:, 0]))
 

@@ -15,7 +15,6 @@ from tests import splits
 from tests import testing
 from tf_resflow import datasets
 from tf_resflow import evaluation
-from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.experiments import out_of_distribution as ood
 
@@ -44,31 +43,6 @@ def _images(examples):
 def _rule(spec, flow, num_repeats=None):
   return evaluation.scoring_rule(
       flow, numerics.Estimator.get(spec), num_repeats)
-
-
-def _wide_flow():
-  """Of 72 dimensions."""
-  return models.ResidualFlowConfig(
-      image_shape=(9, 8, 1), num_levels=16, num_blocks=(1,), hidden_channels=2,
-      num_dense_blocks=0).build()
-
-
-def test_exact_up_to_64_dimensions_and_16_draws_beyond(flow):
-  assert evaluation.scoring_rule(flow) == (
-      numerics.Exact(), 1, 'exact, as up to 64 dimensions')
-  wide = _wide_flow()
-  rule = evaluation.scoring_rule(wide)
-  assert rule[1:] == (16, 'averaged draws, as beyond 64 dimensions')
-  assert rule.estimator.is_random and not rule.estimator.batch_dependent
-  assert evaluation.scoring_rule(wide, num_repeats=40).num_repeats == 40
-  assert _rule('exact', wide)[:2] == (numerics.Exact(), 1)
-  assert _rule('roulette:poisson:2', flow)[1:] == (
-      16, 'the estimator that was asked for')
-  assert 'bias' in _rule('fixed:3', flow).reason
-  with pytest.raises(ValueError, match='num_repeats=15: expected a number fr'):
-    evaluation.scoring_rule(wide, num_repeats=15)
-  with pytest.raises(ValueError, match='num_repeats=16: expected no such numb'):
-    evaluation.scoring_rule(flow, num_repeats=16)
 
 
 def test_a_flow_that_draws_nothing_is_evaluated_once():

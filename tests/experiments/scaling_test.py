@@ -81,27 +81,3 @@ def test_memory(tmp_path):
   assert peaks['naive'] == {10: pytest.approx(3.1), 40: pytest.approx(3.4)}
   image = _pixels(tmp_path / 'm.png')
   assert image.shape[0] > 200 and image.std() > 0
-
-
-@pytest.mark.parametrize('study, num_repeats', [('cost', 3), ('memory', 0)])
-def test_a_step_is_measured_by_the_flags_of_a_run(
-    monkeypatch, tmp_path, study, num_repeats):
-  """By the tool `benchmark`, in a process of its own."""
-  calls, lines = [], []
-
-  def measure(command, tasks):
-    flagfile, *options = command[1:]
-    with open(flagfile.removeprefix('--flagfile='), encoding='utf-8') as file:
-      calls.append((file.read().splitlines(), options, tasks))
-    return {'train_step_s': 1.0, 'peak_memory_gb': 1.0, 'work': {
-        'block_evaluations': 1, 'operations': 1, 'hidden_entries': 1}}
-
-  monkeypatch.setattr(benchmarking, 'measure', measure)
-  scaling.main(
-      study, _CONFIG.replace(memory='naive'), tmp_path / 'a.png', _SWEEPS,
-      command=['tool'], num_repeats=3, progress_fn=lines.append)
-  flags, *rest = calls[-1]
-  assert {'--estimator=fixed:8', '--memory=naive', '--num_blocks=1,1'} <= set(
-      flags)
-  assert rest == [['--tasks=train', f'--num_repeats={num_repeats}'], ['train']]
-  assert 'images 8-8-1, blocks 1-1' in lines[-1] and 'fixed:8' in lines[-1]

@@ -109,13 +109,6 @@ def test_resume_equals_a_run_that_was_never_killed(tmp_path):
           == _scalars(tmp_path / 'whole', 'loss'))
 
 
-def test_duplicates_appear_without_dropping(tmp_path):
-  # What the resume test guards against: start_step too late keeps old rows.
-  _write_run(tmp_path, 1, 7)
-  with pytest.raises(ValueError, match='step=6: expected 7, which was'):
-    _write_run(tmp_path, 6, 9, start_step=7)
-
-
 def test_resume_continues_the_row_of_its_step(tmp_path):
   _write_run(tmp_path, 1, 3)
   with metrics.MetricsWriter(tmp_path, start_step=2) as writer:

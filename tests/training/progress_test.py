@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_resflow import training
 from tf_resflow.training import occasions as occasions_lib
 from tf_resflow.training import progress as progress_lib
 
@@ -114,10 +115,7 @@ def test_the_latest_steps_count():
   run = _Run()
   run.window(*[1.0] * 60)
   run.window(*[3.0] * 60)
-  assert run.progress.step_seconds == (59 * 1.0 + 60 * 3.0) / 119
-  run.window(*[3.0] * 60)
-  assert run.progress.step_seconds == 3.0
-  # A window that is long enough stands alone.
+  assert run.progress.step_seconds == (40 * 1.0 + 60 * 3.0) / 100
   run.window(*[4.0] * 200)
   assert run.progress.step_seconds == 4.0
 
@@ -211,3 +209,12 @@ def test_how_often_something_is_shown(
   for _ in range(5):
     run.show(0.25)
   assert capsys.readouterr().out.count('bits_per_dim') == num_shown
+
+
+@pytest.mark.parametrize('seconds, expected', [
+    (0, '0.00 s'), (0.1238, '0.124 s'), (59.94, '59.9 s'),
+    (59.96, '1 min 00 s'), (3599.4, '59 min 59 s'), (3599.6, '1 h 00 min'),
+    (86369, '23 h 59 min'), (86371, '1 d 00 h'),
+    (86400 * 1234.5, '1234 d 12 h')])
+def test_no_duration_reaches_the_next_unit(seconds, expected):
+  assert training.format_duration(seconds) == expected

@@ -16,5 +16,4 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'checkpoint': ['Checkpoint', 'WEIGHTS', 'load_checkpoint'],
         'converter': ['convert', 'is_converted', 'load_model'],
         'weights': [
-            'from_channels_first', 'load_weights', 'to_channels_first'],
-    })
+            'from_channels_first', 'load_weights', 'to_channels_first']})

@@ -32,8 +32,7 @@ _DEFAULTS = {
     'padding': 0, 'first_resblock': True, 'cdim': 256, 'optimizer': 'adam',
     'scheduler': False, 'batchsize': 64, 'lr': 1e-3, 'wd': 0.0,
     'warmup_iters': 1000, 'annealing_iters': 0, 'update_freq': 1,
-    'task': 'density', 'scale_dim': False, 'rcrop_pad_mode': 'reflect',
-}
+    'task': 'density', 'scale_dim': False, 'rcrop_pad_mode': 'reflect'}
 
 # Switches that are fields of ours by another name or the same, value for value.
 _SAME = {
@@ -43,8 +42,7 @@ _SAME = {
     'actnorm': 'act_norm', 'fc_actnorm': 'feature_act_norm',
     'first_resblock': 'first_act_norm', 'cdim': 'head_channels',
     'optimizer': 'optimizer', 'batchsize': 'batch_size',
-    'update_freq': 'accumulation_steps', 'rcrop_pad_mode': 'crop_mode',
-}
+    'update_freq': 'accumulation_steps', 'rcrop_pad_mode': 'crop_mode'}
 
 # Switches with a few values: the field of ours, and what each value is there.
 _CHOICES = {
@@ -63,8 +61,7 @@ _CHOICES = {
     # Laws of the number of terms, with the parameters of the script.
     'n_dist': ('estimator', {
         'poisson': 'roulette:poisson:2',
-        'geometric': 'roulette:geometric:0.5'}),
-}
+        'geometric': 'roulette:geometric:0.5'})}
 
 # Neither the function nor its training in this package depends on these.
 _IGNORED = {
@@ -72,10 +69,10 @@ _IGNORED = {
     'nepochs', 'save', 'val_batchsize', 'seed', 'ema_val', 'padding_dist',
     'resume', 'begin_epoch', 'nworkers', 'print_freq', 'vis_freq'}
 
-# Switches that make no difference to couplings.
-_NOT_OF_COUPLINGS = (
+# Switches that make no difference to one of the script's blocks.
+_UNUSED = {'coupling': (
     'coeff', 'vnorms', 'learn_p', 'n_power_series', 'n_dist', 'n_samples',
-    'n_exact_terms', 'neumann_grad')
+    'n_exact_terms', 'neumann_grad')}
 
 # Random crops of the script, of images with so many more pixels on every side.
 _CROP_SIZE, _CROP_PADDING = 32, 4
@@ -90,8 +87,7 @@ _UNSUPPORTED = {
     'dropout': 'Dropout inside of g cannot be converted: it makes g another '
                'function at every evaluation, of which no log-determinant is '
                'known.',
-    'padding': 'Padded channels cannot be converted.',
-}
+    'padding': 'Padded channels cannot be converted.'}
 
 # The same for training alone: the converted model is right, but training it
 # further in this package is done in another way, that of the default.
@@ -99,8 +95,7 @@ _TRAINED_OTHERWISE = {
     'n_power_series': 'the roulette estimator',
     'neumann_grad': 'the Neumann gradient',
     'add_noise': 'dequantisation noise',
-    'scheduler': 'a constant learning rate',
-}
+    'scheduler': 'a constant learning rate'}
 
 # What stands for a default in `_checked`, where it is not its own type.
 _ACCEPTED = {float: (int, float), type(None): (int, type(None))}
@@ -147,9 +142,8 @@ def _checked(args):
            and isinstance(value, bool) == (kind is bool),
            name, value, f'a value like {default!r}')
   num_norms = len(_integers('kernels', args['kernels'])) + 1
-  if args['block'] == 'coupling':
-    args |= {name: _DEFAULTS[name] for name in _NOT_OF_COUPLINGS}
-    args['vnorms'] = '2' * num_norms
+  defaults = _DEFAULTS | {'vnorms': '2' * num_norms}
+  args |= {name: defaults[name] for name in _UNUSED.get(args['block'], ())}
   for is_supported, name, expected, advice in (
       *((args[name] == _DEFAULTS[name], name, repr(_DEFAULTS[name]), why)
         for name, why in _UNSUPPORTED.items()),
@@ -226,8 +220,7 @@ def _training_notes(args, arguments):
        'training takes 0.01 times it'),
       (unknown,
        'has training arguments that the published script does not know, '
-       f'which are ignored: {", ".join(unknown).replace("_", "-")}'),
-  ]
+       f'which are ignored: {", ".join(unknown).replace("_", "-")}')]
   return tuple(note for condition, note in conditions if condition)
 
 

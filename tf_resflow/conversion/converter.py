@@ -81,7 +81,7 @@ def _check_size(config, path, tensors):
     width = size if config.fully_connected else channels
     num_weights += num_blocks * (
         block_size(width, config.hidden_channels, kernel_sizes)
-        + (width**2 if config.invertible_linear == 'free' else 0))
+        + {'free': width**2}.get(config.invertible_linear, 0))
     if config.num_classes:
       num_weights += channels * config.head_channels
   num_weights += config.num_dense_blocks * block_size(
@@ -141,8 +141,7 @@ def convert(
       'recorded_test_bits_per_dim': (
           None if checkpoint.arguments.get('task') == 'classification' else
           checkpoint.test_bits_per_dim),
-      'notes': list(conversion.notes),
-  }
+      'notes': list(conversion.notes)}
   with open(checkpoint.path, 'rb') as file:
     digest = hashlib.file_digest(file, 'sha256').hexdigest()
   provenance = {
@@ -150,8 +149,7 @@ def convert(
       'sha256': digest,
       'arguments': checkpoint.arguments,
       'latent_order': 'channels_first',
-      **{k: v for k, v in report.items() if k != 'workdir'},
-  }
+      **{k: v for k, v in report.items() if k != 'workdir'}}
   training.create_workdir(
       workdir, conversion.config, model,
       extra_files={_CONVERSION_JSON: json.dumps(

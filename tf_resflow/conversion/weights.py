@@ -32,12 +32,6 @@ _NOT_WEIGHTS = {
     'domain', 'codomain', 'u', 'v', 'scale', 'spatial_dims', 'initialized',
     'last_n_samples', 'last_firmom', 'last_secmom', 'geom_p', 'lamb'}
 
-# Ours that their flows have as well.
-_THEIR_LAYERS = (
-    layers.ActNorm, layers.AffineCoupling, layers.InvertibleConv1x1,
-    layers.InvertibleLinear, layers.Logit, layers.ResidualBlock,
-    layers.Squeeze, layers.Standardize)
-
 _MISMATCH = 'Its tensors and its training arguments do not belong together.'
 
 
@@ -256,16 +250,7 @@ def _pairs(model):
     yield _Pair(f'{name}.weight', layer.log_scale, [shape])
     yield _Pair(f'{name}.bias', layer.bias, [shape])
   for name, layer, shape in _chains(model):
-    if isinstance(layer, layers.InvertibleConv1x1):
-      yield _Pair(f'{name}.weight', layer.entries, axes=(0, 1))
-    elif isinstance(layer, layers.InvertibleLinear):
-      shape = layer.get_build_config()['input_shape'][-3:]
-      yield _Pair(f'{name}.fc_module.weight', layer.entries, [shape] * 2,
-                  axes=(0, 1))
-    elif isinstance(layer, layers.AffineCoupling):
-      yield from _network_pairs(name, layer.network, shape)
-    elif isinstance(layer, layers.ResidualBlock):
-      yield from _network_pairs(name, layer.g, shape)
+    yield from _THEIR_LAYERS[type(layer)](name, layer, shape)
   for scale, head in _heads(model):
     yield from _linear_pairs(f'classification_heads.{scale}.0', head.conv)
   if model.has_classifier:
@@ -314,3 +299,20 @@ def _network_pairs(name, network, image_shape):
           name, part, image_shape if i == linear[-1] else None, inputs)
       yield from _norm_pairs(name, part, inputs, previous)
       previous = name
+
+
+# The layers of our flows that theirs have as well, and their variables; those
+# of ActNorm are with the ones of the classifier.
+_THEIR_LAYERS = {
+    **dict.fromkeys((
+        layers.ActNorm, layers.Logit, layers.Squeeze, layers.Standardize),
+                    lambda name, layer, image_shape: ()),
+    layers.AffineCoupling: lambda name, block, image_shape: _network_pairs(
+        name, block.network, image_shape),
+    layers.InvertibleConv1x1: lambda name, layer, image_shape: [
+        _Pair(f'{name}.weight', layer.entries, axes=(0, 1))],
+    layers.InvertibleLinear: lambda name, layer, image_shape: [_Pair(
+        f'{name}.fc_module.weight', layer.entries,
+        [layer.get_build_config()['input_shape'][-3:]] * 2, axes=(0, 1))],
+    layers.ResidualBlock: lambda name, block, image_shape: _network_pairs(
+        name, block.g, image_shape)}

@@ -13,5 +13,4 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
   'pipeline': [
     'dequantize', 'evaluation_batches', 'quantize', 'training_batches'],
   'split': ['Split', 'first_conditions', 'some_conditions'],
-  'tfds_images': ['DatasetNotFoundError'],
-})
+  'tfds_images': ['DatasetNotFoundError']})

@@ -11,8 +11,7 @@ from tf_resflow.datasets import own_files
 _EXPECTED = (
   'an .npz file with an array x, uint8 images [n, H, W, 1 or 3] or float '
   'vectors [n, D], and perhaps label [n], condition [n, K] (or whole numbers '
-  '[n]), and the same with _test; or an .npy file of such an x'
-)
+  '[n]), and the same with _test; or an .npy file of such an x')
 _MAX_LABELS = 100_000
 
 
@@ -56,17 +55,14 @@ def open_file(path: str) -> dataset_info.DatasetInfo:
     'load_fn': lambda part: (x[part], labels[part]),
     'entry_fn': conditions if 'condition' in arrays else None,
     'fingerprint': own_files.fingerprint(
-      *(part for name in sorted(arrays) for part in (name, arrays[name]))
-    ),
-  }
+      *(part for name in sorted(arrays) for part in (name, arrays[name])))}
   shape = arrays['x'].shape[1:]
   if arrays['x'].dtype == np.uint8:
     return dataset_info.ImageInfo(image_shape=shape, **facts)
   mean, std = own_files.standardisation(
     [f'{i} of x' for i in range(*shape)], x['train'], x['test'])
   return dataset_info.VectorInfo(
-    event_size=shape[0], mean=mean, std=std, **facts
-  )
+    event_size=shape[0], mean=mean, std=std, **facts)
 
 
 def _read(path):
@@ -87,18 +83,15 @@ def _check_examples(arrays, suffix):
   is_vector = np.issubdtype(x.dtype, np.floating) and x.ndim == 2
   errors.check_format(
     (is_image or is_vector) and x.size > 0,
-    f'Its {name} is {x.dtype} {list(x.shape)}.',
-  )
+    f'Its {name} is {x.dtype} {list(x.shape)}.')
   bad = np.argwhere(~np.isfinite(x)) if is_vector else ()
   errors.check_format(
     not len(bad), f'Its {name} holds {len(bad)} numbers that are not finite, '
-    f'the first in row {bad[0][0] if len(bad) else 0}.',
-  )
+    f'the first in row {bad[0][0] if len(bad) else 0}.')
   errors.check_format(
     labels is None or _are_labels(labels, len(x)), f'The labels of {name} are '
     f'{"" if labels is None else f"{labels.dtype} {list(labels.shape)}"}, '
-    'not one whole number from 0 for each example.',
-  )
+    'not one whole number from 0 for each example.')
 
 
 def _are_labels(array, num_examples):
@@ -112,16 +105,13 @@ def _check_test_part(arrays):
   errors.check_format(
     test.shape[1:] == x.shape[1:] and test.dtype.kind == x.dtype.kind,
     f'Its x is {x.dtype} {list(x.shape)} and x_test {test.dtype} '
-    f'{list(test.shape)}.',
-  )
+    f'{list(test.shape)}.')
   errors.check_format(
     ('label' in arrays) == ('label_test' in arrays), 'It has labels of x or of '
-    'x_test alone: label and label_test go together.',
-  )
+    'x_test alone: label and label_test go together.')
   errors.check_format(
     'label' not in arrays or arrays['label_test'].max() <= arrays[
-      'label'].max(), 'Its label_test has a class that label lacks.',
-  )
+      'label'].max(), 'Its label_test has a class that label lacks.')
   errors.check_format(
     len(test) >= 2, 'Its x_test has one example; a standard error needs two.')
 
@@ -134,8 +124,7 @@ def _rows_of(arrays):
     return {'train': own_files.split_order(num_examples)}
   errors.check_format(
     num_examples >= own_files.MIN_EXAMPLES, f'It has {num_examples} examples; '
-    f'a held-out part needs {own_files.MIN_EXAMPLES} at least.',
-  )
+    f'a held-out part needs {own_files.MIN_EXAMPLES} at least.')
   return own_files.held_out(num_examples)
 
 
@@ -171,17 +160,14 @@ def _conditions(
   errors.check_format(
     train.shape[1:] == test.shape[1:]
     and is_label == np.issubdtype(test.dtype, np.integer),
-    'Its condition and condition_test do not go together.',
-  )
+    'Its condition and condition_test do not go together.')
   if is_label:
     errors.check_format(
       train.max() < _MAX_LABELS, f'Its condition has a label {train.max()}: '
-      f'labels are whole numbers below {_MAX_LABELS:,}. Numbers are floats.',
-    )
+      f'labels are whole numbers below {_MAX_LABELS:,}. Numbers are floats.')
     errors.check_format(
       test.max() <= train.max(), f'Its test part has a condition {test.max()} '
-      'that no example that trains has.',
-    )
+      'that no example that trains has.')
     return dataset_info.ConditionInfo(num_labels=int(train.max()) + 1), parts
   # A number each is a vector of one.
   parts = {name: part.reshape([len(part), -1]) for name, part in parts.items()}
@@ -201,5 +187,4 @@ def _check_condition(arrays, suffix):
       and len(array) == num_examples and array.size > 0
       and np.all(np.isfinite(array))),
     f'Its {name} is {array.dtype} {list(array.shape)}, not finite floats '
-    f'[{num_examples}, K] or whole numbers [{num_examples}] from 0.',
-  )
+    f'[{num_examples}, K] or whole numbers [{num_examples}] from 0.')

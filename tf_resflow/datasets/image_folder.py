@@ -50,14 +50,12 @@ class FolderInfo(dataset_info.ImageInfo):
         len(self.sizes) == 1, 'dataset', f'images:{self.root}',
         f'{_EXPECTED} and one size',
         f'{one} is {first[0]} x {first[1]} and {another} {other[0]} x '
-        f'{other[1]}; --resize=SIZE takes the square in the middle of each.',
-      )
+        f'{other[1]}; --resize=SIZE takes the square in the middle of each.')
     else:
       errors.check(resize >= 1, 'resize', resize, 'a whole number from 1')
       self = dataclasses.replace(
         self, image_shape=(resize, resize, self.image_shape[-1]),
-        load_fn=functools.partial(_load, self, resize),
-      )
+        load_fn=functools.partial(_load, self, resize))
     # Resized already, where they are.
     return super().changed(num_bits)
 
@@ -103,15 +101,13 @@ def _files_below(root):
     # A link that leads back to where it is would never end.
     folders[:] = sorted(
       f for f in folders if not f.startswith('.')
-      and os.path.realpath(os.path.join(folder, f)) not in seen
-    )
+      and os.path.realpath(os.path.join(folder, f)) not in seen)
     for name in sorted(names):
       if name.lower().endswith(_SUFFIXES) and not name.startswith('.'):
         file = os.path.join(folder, name)
         status = os.stat(file)
         yield (
-          os.path.relpath(file, root), status.st_size, status.st_mtime_ns
-        )
+          os.path.relpath(file, root), status.st_size, status.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=8)
@@ -135,11 +131,9 @@ def _info_of(path: str, files: tuple) -> FolderInfo:
     num_classes=len(folders) if has_classes else 0,
     num_train=len(parts['train']), num_test=len(parts['test']),
     fingerprint=own_files.fingerprint(*(file[:2] for file in files)),
-    description='Images of your own.',
-  )
+    description='Images of your own.')
   return dataclasses.replace(
-    info, load_fn=functools.partial(_load, info, None)
-  )
+    info, load_fn=functools.partial(_load, info, None))
 
 
 def _parts_of(names):
@@ -149,28 +143,23 @@ def _parts_of(names):
     odd = sorted(top for top in tops if top.lower() in _PARTS)
     errors.check_format(
       not odd, f'Its folder {odd[:1]} is no class; its parts are called train '
-      'and test.',
-    )
+      'and test.')
     errors.check_format(
       len(names) >= own_files.MIN_EXAMPLES, f'It has {len(names)} of them; a '
-      f'held-out part needs {own_files.MIN_EXAMPLES} at least.',
-    )
+      f'held-out part needs {own_files.MIN_EXAMPLES} at least.')
     return {
       part: tuple(names[i] for i in places)
-      for part, places in own_files.held_out(len(names)).items()
-    }
+      for part, places in own_files.held_out(len(names)).items()}
   train, test = (
     [name for name in names if name.startswith(part + os.sep)]
-    for part in ('train', 'test')
-  )
+    for part in ('train', 'test'))
   others = [
     name for name in names if name.partition(os.sep)[0] not in ('train', 'test')
   ]
   errors.check_format(
     train and test and not others, 'Folders train and test are its parts: both '
     'are needed, and nothing beside them '
-    f'({", ".join(others[:1]) or "one is missing"}).',
-  )
+    f'({", ".join(others[:1]) or "one is missing"}).')
   errors.check_format(
     len(test) >= 2, 'Its test part has one image; a standard error needs two.')
   # A validation part is the end of what trains: it should hold all classes.
@@ -198,16 +187,15 @@ def _look_at(root: str, name: str) -> tuple[tuple[int, int], bool]:
   """Returns height and width of an image, and whether it has colours."""
   with _opened(root, name) as image:
     mode, (width, height) = image.mode, image.size
-    is_turned = image.getexif().get(_ORIENTATION, 1) >= 5
-    # Pillow drops half of 16 bits without a word where there are colours.
+    # Pillow drops half of 16 bits without a word where there are colours. The
+    # tiles say so until the image is read, as its EXIF tags may do.
     is_deep = any(';16' in str(arguments) for *_, arguments in image.tile)
+    is_turned = image.getexif().get(_ORIENTATION, 1) >= 5
   errors.check_format(
     not is_deep and mode in _GREY_MODES + _COLOUR_MODES,
-    f'{name} has 16 bits or more a channel. Convert it to 8.',
-  )
+    f'{name} has 16 bits or more a channel. Convert it to 8.')
   return (
-    (width, height) if is_turned else (height, width), mode in _COLOUR_MODES
-  )
+    (width, height) if is_turned else (height, width), mode in _COLOUR_MODES)
 
 
 def _load(
@@ -232,14 +220,12 @@ def _read(info: FolderInfo, name: str, resize: int | None) -> np.ndarray:
     image = image.convert('RGBA')
     errors.check_format(
       np.asarray(image)[..., 3].min() == 255,
-      f'{name} is transparent in places. Put it on a background.',
-    )
+      f'{name} is transparent in places. Put it on a background.')
   image = image.convert('RGB' if info.image_shape[-1] == 3 else 'L')
   if resize is not None:
     side = min(image.size)
     left, top = ((length - side) // 2 for length in image.size)
     image = image.resize(
       (resize, resize), Image.Resampling.BILINEAR,
-      box=(left, top, left + side, top + side),
-    )
+      box=(left, top, left + side, top + side))
   return np.asarray(image).reshape([image.height, image.width, -1])

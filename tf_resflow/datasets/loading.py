@@ -1,6 +1,7 @@
 """Finds a data set and opens a part of it."""
 
 from collections.abc import Sequence
+import operator
 import os
 from typing import Any
 
@@ -43,8 +44,7 @@ def load_split(
   return load(
     config.dataset, split, data_dir=data_dir or config.data_dir,
     num_bits=config.num_bits, num_validation=config.num_validation,
-    resize=config.resize, condition=config.condition,
-  )
+    resize=config.resize, condition=config.condition)
 
 
 def load(
@@ -99,75 +99,53 @@ def load(
   errors.check(split in _SEEDS, 'split', split, f'one of {", ".join(_SEEDS)}')
   errors.check(
     num_validation >= 0, 'num_validation', num_validation,
-    'a whole number from 0',
-  )
+    'a whole number from 0')
   errors.check(
     split != 'validation' or num_validation > 0, 'split', split,
     'another part where num_validation is 0',
-    'Set num_validation to take that many from the end of the training part.',
-  )
+    'Set num_validation to take that many from the end of the training part.')
   return info.open(split, data_dir, num_validation)
 
-def open_images(
-  info: dataset_info.ImageInfo, split: str,
+
+def open_stored(
+  info: dataset_info.DatasetInfo, split: str,
   data_dir: str | os.PathLike | None, num_validation: int,
 ) -> split_lib.Split:
-  """Opens a part of a data set of images; see `load`.
+  """Opens a part of images or vectors; see `load`.
 
   Images that are made of others, see `ImageInfo.changed`, are resized first,
   bilinearly with antialiasing, and rounded to whole levels; then bits are
   reduced.
   """
-  stored_info, part = info.stored or info, _stored_part(split)
-  stored, decode_fn, num_examples = (
-    _open_arrays(info, part) if info.load_fn is not None else
+  part = 'test' if split == 'test' else 'train'
+  is_image = info.num_levels is not None
+  stored_info = (is_image and info.stored) or info
+  stored, image_fn, num_examples = (
+    _open_arrays(info, stored_info, part) if info.load_fn is not None else
     image_files.open_part(stored_info, part, data_dir)
-    or tfds_images.open_part(stored_info, part, data_dir)
-  )
+    or tfds_images.open_part(stored_info, part, data_dir))
   examples, size = split_lib.take_part(
-    stored, num_examples, split, num_validation, info.name
-  )
-  num_halvings = (stored_info.num_levels // info.num_levels).bit_length() - 1
+    stored, num_examples, split, num_validation, info.name)
 
   def finish(example):
-    image = decode_fn(example['image'])
+    image = image_fn(example)
     label = example['label'] if info.num_classes else -1
     if info.resize is not None:
       image = tf.image.resize(image, info.image_shape[:2], antialias=True)
       image = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
     image = tf.ensure_shape(image, info.image_shape)
-    if num_halvings:
+    if num_halvings := (
+        stored_info.num_levels // info.num_levels).bit_length() - 1:
       image = tf.bitwise.right_shift(image, tf.cast(num_halvings, tf.uint8))
     return {
       'x': image, 'label': tf.cast(label, tf.int32),
-      **{key: example[key] for key in ('condition',) if key in example},
-    }
+      **{key: example[key] for key in ('condition',) if key in example}}
 
-  return split_lib.Split(
-    examples.map(
+  if is_image:
+    examples = examples.map(
       tf.autograph.experimental.do_not_convert(finish),
-      num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    ), size, info.image_shape, info.num_levels,
-  )
-
-
-def open_vectors(
-  info: dataset_info.VectorInfo, split: str, unused_data_dir: Any,
-  num_validation: int,
-) -> split_lib.Split:
-  """Opens a part of a data set of vectors; see `load`."""
-  arrays = _load(info, _stored_part(split))
-  x = arrays['x']
-  errors.check(
-    np.issubdtype(x.dtype, np.floating) and x.shape[1:] == info.event_shape
-    and np.all(np.isfinite(x)), 'x', f'{x.dtype} {list(x.shape)}',
-    f'finite floats [N, {info.event_size}] of load_fn of {info.name}',
-  )
-  examples, size = split_lib.take_part(
-    tf.data.Dataset.from_tensor_slices({**arrays, 'x': x.astype(np.float32)}),
-    len(x), split, num_validation, info.name,
-  )
-  return split_lib.Split(examples, size, info.event_shape)
+      num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+  return split_lib.Split(examples, size, info.event_shape, info.num_levels)
 
 
 def open_drawn(
@@ -186,57 +164,46 @@ def open_drawn(
   errors.check(
     (first.dtype, first.shape) == (tf.float32, info.event_shape), 'x',
     f'{first.dtype.name} {first.shape}',
-    f'float32 {list(info.event_shape)} of draw_fn of {info.name}',
-  )
+    f'float32 {list(info.event_shape)} of draw_fn of {info.name}')
 
   def example(index):
     x = info.draw_fn(tf.stack([seed, index]))
     return {
       'x': tf.ensure_shape(x, info.event_shape),
-      'label': tf.constant(-1, tf.int32),
-    }
+      'label': tf.constant(-1, tf.int32)}
 
   return split_lib.Split(
     tf.data.Dataset.range(size).map(
       example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    ), size, info.event_shape, draw_fn=info.draw_fn,
-  )
+    ), size, info.event_shape, draw_fn=info.draw_fn)
 
 
-def _stored_part(split):
-  """Returns the part that a split is taken of."""
-  return 'test' if split == 'test' else 'train'
-
-
-def _load(info, part):
-  """Returns the arrays of a part that `load_fn` loads, by names."""
+def _open_arrays(info, stored_info, part):
+  """Opens what `load_fn` loads, as `tfds_images.open_part` does others."""
   x, labels, *conditions = info.load_fn(part)
+  if stored_info.num_levels is None:
+    errors.check(
+      np.issubdtype(x.dtype, np.floating) and x.shape[1:] == info.event_shape
+      and np.all(np.isfinite(x)), 'x', f'{x.dtype} {list(x.shape)}',
+      f'finite floats [N, {info.event_size}] of load_fn of {info.name}')
+    x = x.astype(np.float32)
+  else:
+    expected = (len(x), *stored_info.event_shape)
+    errors.check(
+      x.dtype == np.uint8 and x.shape == expected, 'images',
+      f'{x.dtype} {list(x.shape)}',
+      f'uint8 {list(expected)} of load_fn of {info.name}')
+    errors.check(
+      x.max(initial=0) < stored_info.num_levels, 'images', x.max(initial=0),
+      f'levels below {stored_info.num_levels} of load_fn of {info.name}')
   labels = np.full([len(x)], -1) if labels is None else labels
   errors.check(
     len(labels) == len(x), 'labels', len(labels),
-    f'{len(x)} labels of load_fn of {info.name}',
-  )
+    f'{len(x)} labels of load_fn of {info.name}')
   arrays = {'x': x, 'label': np.asarray(labels, np.int32)}
   if info.condition is not None and not info.condition.is_label:
     (condition,) = conditions
     arrays['condition'] = condition.astype(
       np.int32 if info.condition.num_labels else np.float32)
-  return arrays
-
-
-def _open_arrays(info, part):
-  """Opens arrays of images, as `tfds_images.open_part` does others."""
-  arrays, stored = _load(info, part), info.stored or info
-  images = arrays.pop('x')
-  expected = (len(images), *stored.image_shape)
-  errors.check(
-    images.dtype == np.uint8 and images.shape == expected, 'images',
-    f'{images.dtype} {list(images.shape)}',
-    f'uint8 {list(expected)} of load_fn of {info.name}',
-  )
-  errors.check(
-    images.max(initial=0) < stored.num_levels, 'images', images.max(initial=0),
-    f'levels below {stored.num_levels} of load_fn of {info.name}',
-  )
-  examples = tf.data.Dataset.from_tensor_slices({'image': images, **arrays})
-  return examples, tf.identity, len(images)
+  return (tf.data.Dataset.from_tensor_slices(arrays), operator.itemgetter('x'),
+          len(x))

@@ -106,21 +106,17 @@ def standardisation(
     std = column.std()
     errors.check_format(
       largest < _LARGEST, f'Column {name} reaches {largest:.3g}, beyond what '
-      'float32 can square. Take other units.',
-    )
+      'float32 can square. Take other units.')
     errors.check_format(
       np.ptp(column) > 0, f'Column {name} has the value {column[0]:g} in all '
-      'rows that train: it has no density. Leave it out.',
-    )
+      'rows that train: it has no density. Leave it out.')
     errors.check_format(
       std > 1 / _LARGEST, f'Column {name} varies by {std:.3g}, less than '
-      'float32 can square. Take other units.',
-    )
+      'float32 can square. Take other units.')
     errors.check_format(
       std >= _MIN_RELATIVE_DEVIATION * np.abs(column).max(),
       f'Column {name} varies by {std:.3g} around {column.mean():.10g}: '
-      'float32 cannot tell its values apart. Subtract a constant.',
-    )
+      'float32 cannot tell its values apart. Subtract a constant.')
   if has_density:
     warn_where_no_density_is(names, train)
   return (tuple(train.mean(axis=0).tolist()),
@@ -135,16 +131,14 @@ def warn_where_no_density_is(names: Sequence[str], train: np.ndarray) -> None:
       _logger.warning(
         'Column %s has %d different values in %d rows, so that a density can '
         'rise without limit there: add noise as wide as its steps, or leave '
-        'it out.', name, num_values, len(column),
-      )
+        'it out.', name, num_values, len(column))
   if len(train) > len(names) > 1:
     scaled = (train - train.mean(axis=0)) / train.std(axis=0)
     smallest = np.linalg.svd(scaled, compute_uv=False)[-1]
     if smallest < _MIN_RELATIVE_DEVIATION * np.sqrt(len(train)):
       _logger.warning(
         'The columns depend on each other linearly, so that a density can '
-        'rise without limit there: leave one of them out.',
-      )
+        'rise without limit there: leave one of them out.')
 
 
 def split_order(num_examples: int) -> np.ndarray:

@@ -115,8 +115,7 @@ def quantize(x: tf.Tensor, num_levels: int) -> tf.Tensor:
 def _check_num_levels(num_levels: int) -> None:
   errors.check(
     1 <= num_levels <= 256, 'num_levels', num_levels,
-    'a whole number in [1, 256], since images have 8 bits',
-  )
+    'a whole number in [1, 256], since images have 8 bits')
 
 
 def training_batches(
@@ -178,8 +177,7 @@ def training_batches(
   """
   for name, value, least in (
     ('batch_size', batch_size, 1), ('max_in_memory', max_in_memory, 1),
-    ('start_step', start_step, 0),
-  ):
+    ('start_step', start_step, 0)):
     errors.check(value >= least, name, value, f'a whole number from {least}')
   if crop_padding:
     config_lib.check_crop_padding(crop_padding, split.event_shape)
@@ -188,23 +186,20 @@ def training_batches(
   first = start_step * batch_size
   first_epoch, num_skipped = divmod(first, num_examples)
   order_key, crop_key, flip_key, noise_key, draw_key = (
-    _key(seed, purpose) for purpose in (_ORDER, _CROP, _FLIP, _NOISE, _DRAW)
-  )
+    _key(seed, purpose) for purpose in (_ORDER, _CROP, _FLIP, _NOISE, _DRAW))
   if split.draw_fn is not None:
     return _batches(
       tf.data.Dataset.range(first, tf.int64.max), lambda index: {
         'x': tf.ensure_shape(
           split.draw_fn(tf.stack([draw_key, index])), split.event_shape),
         'label': tf.constant(-1, tf.int32),
-      }, batch_size, drop_remainder=True,
-    )
+      }, batch_size, drop_remainder=True)
   arrays = split.arrays if num_examples <= max_in_memory else None
 
   def positions(epoch):
     # Full-range integers: ties are rare, and a stable sort settles them.
     return tf.data.Dataset.from_tensor_slices(
-      tf.argsort(_integers([num_examples], order_key, epoch), stable=True)
-    )
+      tf.argsort(_integers([num_examples], order_key, epoch), stable=True))
 
   def streamed(epoch):
     if not tf.executing_eagerly():
@@ -214,8 +209,7 @@ def training_batches(
     return split.examples.shuffle(
       max_in_memory,
       seed=_key(order_key, epoch),
-      reshuffle_each_iteration=False,
-    )
+      reshuffle_each_iteration=False)
 
   def finish(index, example):
     if arrays is not None:
@@ -225,8 +219,7 @@ def training_batches(
       corner = crops.random_corner(crop_padding, tf.stack([crop_key, index]))
       x = tf.slice(
         pad_fn(x, crop_padding), tf.concat([corner, [0]], axis=0),
-        split.event_shape,
-      )
+        split.event_shape)
     if flip:
       heads = _uniform([], flip_key, index) < 0.5
       x = tf.where(heads, tf.reverse(x, axis=[1]), x)
@@ -234,12 +227,9 @@ def training_batches(
 
   examples = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(
     tf.autograph.experimental.do_not_convert(
-      streamed if arrays is None else positions
-    )
-  )
+      streamed if arrays is None else positions))
   elements = tf.data.Dataset.zip((
-    tf.data.Dataset.range(first, tf.int64.max), examples.skip(num_skipped)
-  ))
+    tf.data.Dataset.range(first, tf.int64.max), examples.skip(num_skipped)))
   return _batches(elements, finish, batch_size, drop_remainder=True)
 
 
@@ -270,29 +260,24 @@ def evaluation_batches(
     InvalidValueError: If a number is out of range.
   """
   errors.check(
-    batch_size >= 1, 'batch_size', batch_size, 'a whole number from 1'
-  )
+    batch_size >= 1, 'batch_size', batch_size, 'a whole number from 1')
   num_examples = split.num_examples if num_examples is None else num_examples
   errors.check(
     1 <= num_examples <= split.num_examples, 'num_examples', num_examples,
-    f'a whole number in [1, {split.num_examples}], the size of the split',
-  )
+    f'a whole number in [1, {split.num_examples}], the size of the split')
   noise_key = _key(seed, _EVALUATION_NOISE)
   examples = (
     tf.data.Dataset.from_tensor_slices(split.arrays)
-    if split.num_examples <= MAX_IN_MEMORY else split.examples
-  )
+    if split.num_examples <= MAX_IN_MEMORY else split.examples)
 
   def finish(index, example):
     return {
       **example, 'x': _continuous(example['x'], split, noise_key, index),
-      'index': index,
-    }
+      'index': index}
 
   return _batches(
     examples.take(num_examples).enumerate(), finish, batch_size,
-    drop_remainder=False,
-  )
+    drop_remainder=False)
 
 
 def _continuous(x, split, noise_key, index):
@@ -300,8 +285,7 @@ def _continuous(x, split, noise_key, index):
   if split.num_levels is None:
     return x
   return dequantize(
-    x, _uniform(split.event_shape, noise_key, index), split.num_levels
-  )
+    x, _uniform(split.event_shape, noise_key, index), split.num_levels)
 
 
 def _batches(elements, finish, batch_size, *, drop_remainder):
@@ -315,8 +299,7 @@ def _batches(elements, finish, batch_size, *, drop_remainder):
   options.deterministic = True
   # There are no files to share out between the workers of one job.
   options.experimental_distribute.auto_shard_policy = (
-    tf.data.experimental.AutoShardPolicy.DATA
-  )
+    tf.data.experimental.AutoShardPolicy.DATA)
   return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
 
 
@@ -331,12 +314,10 @@ def _integers(shape, key, index):
   """Returns int64, equally likely each, drawn from (key, index)."""
   return tf.random.stateless_uniform(
     shape, seed=tf.stack([key, index]), minval=None, maxval=None,
-    dtype=tf.int64, alg='philox',
-  )
+    dtype=tf.int64, alg='philox')
 
 
 def _uniform(shape, key, index):
   """Returns float32 noise in [0, 1) drawn from (key, index)."""
   return tf.random.stateless_uniform(
-    shape, seed=tf.stack([key, index]), alg='philox'
-  )
+    shape, seed=tf.stack([key, index]), alg='philox')

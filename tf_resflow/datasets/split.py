@@ -58,8 +58,7 @@ class Split:
       self, num_condition_labels=info.num_labels,
       examples=self.examples.map(
         lambda example: {**example, 'condition': example['label']}
-      ) if info.is_label else self.examples,
-    )
+      ) if info.is_label else self.examples)
 
   def examples_at(self, positions: Sequence[int]) -> dict[str, np.ndarray]:
     """Returns a few examples; reads the part up to the last of them.
@@ -77,16 +76,13 @@ class Split:
     for position in positions:
       errors.check(
         0 <= position < self.num_examples, 'position', position,
-        f'one of the {self.num_examples} places of this part, from 0 on',
-      )
+        f'one of the {self.num_examples} places of this part, from 0 on')
     found = {
       i: row for i, row in enumerate(self.examples.take(max(positions) + 1))
-      if i in positions
-    }
+      if i in positions}
     return {
       key: np.stack([found[i][key].numpy() for i in positions])
-      for key in self.examples.element_spec
-    }
+      for key in self.examples.element_spec}
 
 
 def take_part(
@@ -148,5 +144,4 @@ def first_conditions(split: Split, num_examples: int) -> np.ndarray:
   return np.concatenate([
     batch.numpy() for batch in split.examples.take(num_examples).map(
       lambda example: example['condition']
-    ).batch(4096)
-  ])
+    ).batch(4096)])

@@ -11,8 +11,7 @@ from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import own_files
 
 _EXPECTED = (
-  'a .csv file with a line of names and lines of numbers, comma-separated'
-)
+  'a .csv file with a line of names and lines of numbers, comma-separated')
 _OTHER_MARKS = {'semicolons': ';', 'tabs': '\t', 'bars': '|'}
 
 
@@ -41,12 +40,10 @@ def open_file(path: str) -> dataset_info.VectorInfo:
   errors.check_format(
     len(rows) >= own_files.MIN_EXAMPLES, f'It has {len(rows)} of '
     f'{own_files.MIN_EXAMPLES} lines of numbers that a density and a held-out '
-    'part need at least.',
-  )
+    'part need at least.')
   parts = {
     part: rows[places] for part, places in own_files.held_out(
-      len(rows)).items()
-  }
+      len(rows)).items()}
   mean, std = own_files.standardisation(names, **parts)
   return dataset_info.VectorInfo(
     name=f'table:{path}', event_size=len(names), columns=names,
@@ -54,8 +51,7 @@ def open_file(path: str) -> dataset_info.VectorInfo:
     fingerprint=own_files.fingerprint(','.join(names), rows),
     num_train=len(parts['train']), num_test=len(parts['test']),
     load_fn=lambda part: (parts[part].astype(np.float32), None),
-    description='A table of your own.',
-  )
+    description='A table of your own.')
 
 
 class Cells(NamedTuple):
@@ -99,8 +95,7 @@ def read(
     raise errors.FormatError(
       f'Line {number}, column {wanted[column]} holds '
       f'{cells[places[column]].strip()!r}, not a number. Fill it, or leave the '
-      'line or the column out.'
-    )
+      'line or the column out.')
   return wanted, rows
 
 
@@ -109,8 +104,7 @@ def read_cells(path: str) -> Cells:
   with own_files.reading(), open(path, encoding='utf-8-sig', newline='') as f:
     lines = [
       (number, cells) for number, cells in enumerate(csv.reader(f), 1)
-      if any(cell.strip() for cell in cells)
-    ]
+      if any(cell.strip() for cell in cells)]
   errors.check_format(lines, 'It is empty.')
   first = [cell.strip() for cell in lines[0][1]]
   numbers = [_number(cell) for cell in first]
@@ -119,26 +113,22 @@ def read_cells(path: str) -> Cells:
   errors.check_format(
     numbers.count(None) in (0, len(first)), 'Its first line, '
     f'{", ".join(first)}, mixes names and numbers. Give every column a name '
-    'that is no number, or none.',
-  )
+    'that is no number, or none.')
   for name, mark in _OTHER_MARKS.items():
     errors.check_format(
       len(first) > 1 or mark not in first[0], f'Its cells seem to lie between '
-      f'{name}: write it with commas, and numbers with decimal points.',
-    )
+      f'{name}: write it with commas, and numbers with decimal points.')
   names = tuple(
     name if has_names else f'x{i}' for i, name in enumerate(first))
   errors.check_format(
     all(names) and len(set(names)) == len(names),
     f'Its first line names the columns {", ".join(map(repr, names))}: every '
-    'one needs a name of its own.',
-  )
+    'one needs a name of its own.')
   lines = lines[has_names:]
   for number, cells in lines:
     errors.check_format(
       len(cells) == len(names), f'Line {number} has {len(cells)} cells, not '
-      f'{len(names)} as the first one.',
-    )
+      f'{len(names)} as the first one.')
   return Cells(names, lines)
 
 

@@ -33,7 +33,8 @@ def open_part(
     data_dir: See `datasets.load`.
 
   Returns:
-    The part as it is stored, what decodes an image, and the number of examples.
+    The part as it is stored, what takes the image out of an example, and the
+    number of examples.
 
   Raises:
     DatasetNotFoundError: If there are no prepared data and they cannot be made.
@@ -47,9 +48,7 @@ def open_part(
     shuffle_files=False,
     # One file after the other, so that the order is the stored one.
     read_config=tfds.ReadConfig(
-      interleave_cycle_length=1, try_autocache=False
-    ),
-  )
+      interleave_cycle_length=1, try_autocache=False))
   # Asked of the data rather than of the catalog, so that a set prepared in
   # part is noticed here and not as a missing batch in the middle of a run.
   num_examples = int(stored.cardinality())
@@ -59,9 +58,9 @@ def open_part(
     not builder.info.splits or expected in (None, num_examples), 'data_dir',
     builder.data_dir, f'{expected} examples in the {part} part of '
     f'{facts.name}, not {num_examples}',
-    'Delete that folder and prepare the data set again.',
-  )
-  return stored, builder.info.features['image'].decode_example, num_examples
+    'Delete that folder and prepare the data set again.')
+  decode = builder.info.features['image'].decode_example
+  return stored, lambda example: decode(example['image']), num_examples
 
 
 def _prepared_builder(
@@ -95,8 +94,7 @@ def _prepared_builder(
     if data_dir is None and not builder.is_prepared():
       _logger.info(
         'TFDS prepares %s in %s, and downloads what it needs.', facts.name,
-        builder.data_dir,
-      )
+        builder.data_dir)
       builder.download_and_prepare()
   except ImportError as error:
     raise DatasetNotFoundError(
@@ -124,25 +122,21 @@ def _not_found(
   advice = (
     'Give a folder that can be written to.' if facts.is_embedded
     else f'Run `tfds build {facts.name} --data_dir {data_dir or "DIR"}` on a '
-    'machine with network, or give the folder that holds it.'
-  )
+    'machine with network, or give the folder that holds it.')
   if facts.manual_file:
     folder = data_dir or 'DIR'
     advice = (
       f'Make {facts.manual_file} as {facts.homepage} says, put it into '
       f'{folder}/downloads/manual, run `tfds build {facts.name} --data_dir '
-      f'{folder}`, and give --data_dir={folder}.'
-    )
+      f'{folder}`, and give --data_dir={folder}.')
   if facts.files:
     advice += (
       f' Or put its files there: {", ".join(facts.files.values())} '
-      f'(see {facts.homepage}).'
-    )
+      f'(see {facts.homepage}).')
   return DatasetNotFoundError(
     'data_dir', data_dir,
     f'a folder with the prepared data set {facts.name}, but {reason}',
-    advice,
-  )
+    advice)
 
 
 @contextlib.contextmanager
@@ -157,8 +151,7 @@ def _quiet() -> Iterator[None]:
   try:
     with (
       contextlib.redirect_stdout(io.StringIO()),
-      contextlib.redirect_stderr(io.StringIO()),
-    ):
+      contextlib.redirect_stderr(io.StringIO())):
       yield
   finally:
     absl_logging.set_verbosity(verbosity)

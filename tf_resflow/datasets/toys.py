@@ -22,8 +22,7 @@ def _noise(key: tf.Tensor, stddev: float) -> tf.Tensor:
   """Returns normal noise `[2]`, independent of `_uniforms`."""
   # Another stream of the same key.
   return stddev * tf.random.stateless_normal(
-    [2], key + tf.constant([1 << 40, 0], tf.int64), alg='philox'
-  )
+    [2], key + tf.constant([1 << 40, 0], tf.int64), alg='philox')
 
 
 def _choice(uniform: tf.Tensor, num: int) -> tf.Tensor:

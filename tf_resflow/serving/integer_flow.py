@@ -1,7 +1,5 @@
 """A flow on images of integers, as clients send and receive them."""
 
-from collections.abc import Callable
-
 import tensorflow as tf
 
 from tf_resflow import datasets
@@ -66,21 +64,6 @@ class IntegerFlow(served_flow.ServedFlow):
     return [tf.TensorSpec(
         [None, *self.model.event_shape], tf.uint8, 'images')]
 
-  def signatures(self) -> dict[str, tuple[Callable, list[tf.TensorSpec]]]:
-    """Returns, by name, a method and the specs of what it takes."""
-    embedded = ('images', 'seed') if self.model.embedding.is_random else (
-        'images',)
-    inputs = {
-        self.log_prob: ('images', 'seed'),
-        self.sample: ('num_samples', 'seed', 'temperature'),
-        self.encode: embedded,
-        self.decode: ('latents',),
-    }
-    if self.model.has_classifier:
-      inputs[self.classify] = embedded
-    return {method.__name__: self.signature(method, names)
-            for method, names in inputs.items()}
-
   def log_prob(
       self, images: tf.Tensor, seed: tf.Tensor, *,
       condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
@@ -110,26 +93,6 @@ class IntegerFlow(served_flow.ServedFlow):
     return {'log_prob': log_prob,
             'bits_per_dim': self.model.bits_per_dim_of(log_prob)}
 
-  def sample(
-      self, num_samples: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor, *,
-      condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
-    """Draws images.
-
-    Args:
-      num_samples: int32 scalar, 1 to `max_samples`.
-      seed: int32 `[2]`.
-      temperature: float32 scalar, standard deviation of the latents.
-      condition: see `log_prob`; `[num_samples, ...]`.
-
-    Returns:
-      `images`: uint8 `[num_samples, H, W, C]`.
-
-    Raises:
-      tf.errors.InvalidArgumentError: if an inverse does not converge.
-    """
-    x = self._draw(num_samples, seed, temperature, condition)
-    return {'images': self._quantize(x)}
-
   def encode(
       self, images: tf.Tensor, seed: tf.Tensor | None = None, *,
       condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
@@ -144,26 +107,8 @@ class IntegerFlow(served_flow.ServedFlow):
       `latents`: `[B, D]`; standard normal for images of the model. `D` counts
       noise channels as well.
     """
-    x = self._bin_centres(images)
-    return {'latents': self.model.encode(
-        x, self._embedding_seed(seed),
-        self._checked_condition(condition, tf.shape(x)[0]))}
-
-  def decode(self, latents: tf.Tensor, *, condition: tf.Tensor | None = None,
-             ) -> dict[str, tf.Tensor]:
-    """Maps latents to images: `decode(encode(images))` returns `images`.
-
-    Args:
-      latents: `[B, D]`.
-      condition: see `log_prob`.
-
-    Returns:
-      `images`: uint8 `[B, H, W, C]`.
-
-    Raises:
-      tf.errors.InvalidArgumentError: if an inverse does not converge.
-    """
-    return {'images': self._quantize(self._invert(latents, condition))}
+    return self._encode(
+        self._bin_centres(images), self._embedding_seed(seed), condition)
 
   def classify(
       self, images: tf.Tensor, seed: tf.Tensor | None = None, *,
@@ -211,5 +156,7 @@ class IntegerFlow(served_flow.ServedFlow):
     return tf.cast(
         datasets.dequantize(images, noise, self.model.num_levels), self._dtype)
 
-  def _quantize(self, x):
-    return datasets.quantize(tf.cast(x, tf.float32), self.model.num_levels)
+  def _data(self, x):
+    """Returns a reply of images of integers."""
+    return {'images': datasets.quantize(
+        tf.cast(x, tf.float32), self.model.num_levels)}

@@ -92,10 +92,37 @@ class ServedFlow:
 
   def signatures(self) -> dict[str, tuple[Callable, list[tf.TensorSpec]]]:
     """Returns, by name, a function and the specs of what it takes."""
-    raise NotImplementedError
+    data = tuple(spec.name for spec in self.data_specs())
+    # Noise fills the bins of integers.
+    is_drawn = self.model.num_levels or self.model.draws(self.estimator)
+    embedded = (*data, *['seed'] * self.model.embedding.is_random)
+    inputs = {
+        'log_prob': (*data, *['seed'] * bool(is_drawn)),
+        'sample': ('num_samples', 'seed', 'temperature'),
+        'encode': embedded,
+        'decode': ('latents',),
+        **({'classify': embedded} if self.model.has_classifier else {})}
+    return {name: self.signature(getattr(self, name), names)
+            for name, names in inputs.items()}
 
-  def _draw(self, num_samples, seed, temperature, condition):
-    """Returns samples of the model, `[num_samples, ...]`."""
+  def sample(
+      self, num_samples: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor, *,
+      condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+    """Draws data.
+
+    Args:
+      num_samples: int32 scalar, 1 to `max_samples`.
+      seed: int32 `[2]`.
+      temperature: float32 scalar, standard deviation of the latents.
+      condition: of a flow p(x|c), `[num_samples, ...]`, or `[1, ...]` for all:
+        int32 labels, or numbers.
+
+    Returns:
+      Data of the model, by the names of `data_specs()`: `[num_samples, ...]`.
+
+    Raises:
+      tf.errors.InvalidArgumentError: if an inverse does not converge.
+    """
     num_samples = self._checked('num_samples', num_samples)
     num_samples = require(
         (num_samples >= 1) & (num_samples <= self.max_samples), num_samples,
@@ -105,10 +132,37 @@ class ServedFlow:
         (temperature >= 0.0) & tf.math.is_finite(temperature), temperature,
         ['temperature is', temperature, '; expected a finite number, 0 or '
          'more: 1 samples the model, less varies less.'])
-    return self.model.sample(
+    return self._data(self.model.sample(
         num_samples, self._checked('seed', seed),
         tf.cast(temperature, self._dtype),
-        self._checked_condition(condition, num_samples))
+        self._checked_condition(condition, num_samples)))
+
+  def decode(self, latents: tf.Tensor, *, condition: tf.Tensor | None = None,
+             ) -> dict[str, tf.Tensor]:
+    """Maps latents to data: `decode(encode(data))` returns `data`.
+
+    Args:
+      latents: `[B, D]`.
+      condition: see `sample`; `[B, ...]`.
+
+    Returns:
+      Data of the model, by the names of `data_specs()`: `[B, ...]`.
+
+    Raises:
+      tf.errors.InvalidArgumentError: if an inverse does not converge.
+    """
+    latents = self._checked_batch('latents', latents)
+    latents = require(
+        tf.reduce_all(tf.math.is_finite(latents)), latents,
+        ['latents has numbers that are not finite; expected those of the '
+         'signature encode, or standard normal ones.'])
+    return self._data(self.model.inverse(
+        latents, self._checked_condition(condition, tf.shape(latents)[0])))
+
+  def _encode(self, x, seed, condition):
+    """Returns the reply to events, of an embedding that takes a seed or not."""
+    return {'latents': self.model.encode(
+        x, seed, self._checked_condition(condition, tf.shape(x)[0]))}
 
   def _checked_condition(self, condition, size):
     """Returns conditions for a batch of a size; None where there are none."""
@@ -132,16 +186,6 @@ class ServedFlow:
           tf.reduce_all(tf.math.is_finite(condition)), condition,
           ['condition has numbers that are not finite.'])
     return tf.broadcast_to(condition, [size, *spec.shape])
-
-  def _invert(self, latents, condition):
-    """Returns the events of latents `[B, D]`."""
-    latents = self._checked_batch('latents', latents)
-    latents = require(
-        tf.reduce_all(tf.math.is_finite(latents)), latents,
-        ['latents has numbers that are not finite; expected those of the '
-         'signature encode, or standard normal ones.'])
-    return self.model.inverse(
-        latents, self._checked_condition(condition, tf.shape(latents)[0]))
 
   def _log_prob(self, x, seed, condition):
     condition = self._checked_condition(condition, tf.shape(x)[0])

@@ -1,6 +1,6 @@
 """A flow on vectors, as clients send and receive them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import itertools
 import keyword
 import re
@@ -105,16 +105,6 @@ class VectorSignatures(served_flow.ServedFlow):
     shape = [None] if self._is_table else [None, *self.model.event_shape]
     return [tf.TensorSpec(shape, self._dtype, name) for name in self.names]
 
-  def signatures(self) -> dict[str, tuple[Callable, list[tf.TensorSpec]]]:
-    drawn = ('seed',) if self.model.draws(self.estimator) else ()
-    inputs = {
-        self.log_prob: (*self.names, *drawn),
-        self.sample: ('num_samples', 'seed', 'temperature'),
-        self.encode: self.names,
-        self.decode: ('latents',)}
-    return {method.__name__: self.signature(method, names)
-            for method, names in inputs.items()}
-
   def log_prob(
       self, *inputs: tf.Tensor, condition: tf.Tensor | None = None,
   ) -> dict[str, tf.Tensor]:
@@ -133,23 +123,10 @@ class VectorSignatures(served_flow.ServedFlow):
     return {'log_prob': self._log_prob(
         self._vectors(data), seed, condition)}
 
-  def sample(
-      self, num_samples: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor, *,
-      condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
-    """Draws vectors; see `IntegerFlow.sample` for what it takes and raises."""
-    return self._data(self._draw(num_samples, seed, temperature, condition))
-
   def encode(self, *data: tf.Tensor, condition: tf.Tensor | None = None,
              ) -> dict[str, tf.Tensor]:
     """Returns `latents` `[B, D]`; standard normal for data of the model."""
-    x = self._vectors(data)
-    return {'latents': self.model.encode(
-        x, condition=self._checked_condition(condition, tf.shape(x)[0]))}
-
-  def decode(self, latents: tf.Tensor, *, condition: tf.Tensor | None = None,
-             ) -> dict[str, tf.Tensor]:
-    """Returns the data of latents `[B, D]`; see `IntegerFlow.decode`."""
-    return self._data(self._invert(latents, condition))
+    return self._encode(self._vectors(data), None, condition)
 
   def _vectors(self, data):
     """Returns vectors `[B, D]` of what a request holds."""

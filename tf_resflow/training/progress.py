@@ -4,18 +4,41 @@ import collections
 from collections.abc import Callable, Collection, Iterator, Mapping
 import contextlib
 import shutil
+import statistics
 import sys
 import time
 
 import numpy as np
 import tensorflow as tf
 
-from tf_resflow.training import durations
 from tf_resflow.training import occasions as occasions_lib
 
-# The time of a step is that of the latest windows with so many steps in all.
+# The time of a step is the mean of so many, the latest.
 _NUM_RECENT = 100
 _WIDTH = 20
+
+
+def format_duration(seconds: float) -> str:
+  """Returns a duration as text, in two units from one minute on.
+
+  Args:
+    seconds: 0 or more.
+
+  Example:
+    >>> [format_duration(s) for s in (0.1238, 75, 3725, 100000)]
+    ['0.124 s', '1 min 15 s', '1 h 02 min', '1 d 04 h']
+  """
+  # Each limit is where the text of the smaller unit would round up to it.
+  if seconds < 59.95:
+    return f'{seconds:#.3g} s'
+  if seconds < 3599.5:
+    large, small = divmod(round(seconds), 60)
+    return f'{large} min {small:02d} s'
+  if seconds < 86370:
+    large, small = divmod(round(seconds / 60), 60)
+    return f'{large} h {small:02d} min'
+  large, small = divmod(round(seconds / 3600), 24)
+  return f'{large} d {small:02d} h'
 
 
 class Progress:
@@ -57,8 +80,8 @@ class Progress:
     self._window: list[Mapping[str, tf.Tensor]] = []
     self._window_start = clock()
     self._first_step_seconds: float | None = None
-    # Numbers of steps, and their seconds.
-    self._recent: collections.deque[tuple[int, float]] = collections.deque()
+    self._recent: collections.deque[float] = collections.deque(
+        maxlen=_NUM_RECENT)
     self._seconds_between: dict[str, float] = {}
     self._last_shown: float | None = None
     self._last_length = 0
@@ -102,11 +125,8 @@ class Progress:
     """Takes the time of a window, of the first one without the first step."""
     if step - num_steps == self._start_step:
       num_steps, seconds = num_steps - 1, seconds - self._first_step_seconds
-    if not num_steps:
-      return
-    self._recent.append((num_steps, seconds))
-    while sum(n for n, _ in self._recent) - self._recent[0][0] >= _NUM_RECENT:
-      self._recent.popleft()
+    if num_steps:
+      self._recent.extend([seconds / num_steps] * num_steps)
 
   @contextlib.contextmanager
   def between(self, name: str) -> Iterator[None]:
@@ -124,8 +144,7 @@ class Progress:
   @property
   def step_seconds(self) -> float | None:
     """Mean time of the latest steps; None before the second one."""
-    num_steps = sum(n for n, _ in self._recent)
-    return sum(s for _, s in self._recent) / num_steps if num_steps else None
+    return statistics.fmean(self._recent) if self._recent else None
 
   def time_left(self, step: int) -> tuple[float | None, list[str]]:
     """Returns the time to the end of the run.
@@ -153,10 +172,10 @@ class Progress:
     headline = next(iter(row))
     parts = [f'{headline}: {row[headline]:.4f}']
     if self.step_seconds is not None:
-      parts.append(f'step: {durations.format_duration(self.step_seconds)}')
+      parts.append(f'step: {format_duration(self.step_seconds)}')
       seconds, missing = self.time_left(step)
       if step < self._num_steps:
-        parts.append(f'left: {durations.format_duration(seconds)}' + (
+        parts.append(f'left: {format_duration(seconds)}' + (
             f' without {", ".join(missing)}' if missing else ''))
     return ' - '.join(parts)
 

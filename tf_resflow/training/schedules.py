@@ -28,9 +28,7 @@ def constant(
 def cosine(
     learning_rate: float, warmup_steps: int, num_steps: int) -> LearningRate:
   """Returns the schedule that falls to zero at the end; see `constant`."""
-  warmup = dict(
-      initial_learning_rate=learning_rate / (warmup_steps + 1),
-      warmup_target=learning_rate, warmup_steps=warmup_steps,
-  ) if warmup_steps else dict(initial_learning_rate=learning_rate)
   return keras.optimizers.schedules.CosineDecay(
-      decay_steps=max(num_steps - warmup_steps, 1), alpha=0.0, **warmup)
+      learning_rate / (warmup_steps + 1),
+      decay_steps=max(num_steps - warmup_steps, 1), warmup_steps=warmup_steps,
+      warmup_target=learning_rate if warmup_steps else None)

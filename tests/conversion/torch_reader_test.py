@@ -76,8 +76,7 @@ def _payloads(path):
           _plain('latin1'))),
       'numpy.load': _call(
           _get('numpy.load'), _plain(f'{path}.npy'), b'N', pickle.NEWTRUE),
-      'in containers': b']}' + _plain('state_dict') + run + b'sa',
-  }
+      'in containers': b']}' + _plain('state_dict') + run + b'sa'}
 
 
 class _Evil:
@@ -172,8 +171,7 @@ _HANGS = {
     'towers': b'}(' + _TOWER + b'N' + _TOWER + b'Nu',
     # All of the hash 0.
     'numbers': b'}(' + b''.join(
-        _plain(i * (2**61 - 1)) + b'N' for i in range(1, 60_000)) + b'u',
-}
+        _plain(i * (2**61 - 1)) + b'N' for i in range(1, 60_000)) + b'u'}
 
 
 @pytest.mark.parametrize('name', _HANGS)
@@ -191,8 +189,7 @@ def test_time_is_limited(name, load, monkeypatch):
 @pytest.mark.parametrize('data', [
     b']' + pickle.LONG_BINPUT + struct.pack('<I', 2**32 - 1),
     pickle.BINBYTES8 + struct.pack('<Q', 2**40),
-    b'(' + 10**7 * b'}' + b'l',
-])
+    b'(' + 10**7 * b'}' + b'l'])
 def test_memory_is_limited(data, load, monkeypatch):
   monkeypatch.setattr(torch_file, '_MAX_BYTES', 2**28)
   with pytest.raises(ValueError, match='too much memory'):
@@ -236,8 +233,7 @@ def test_too_much(load, monkeypatch):
     # Of stack and memo.
     b'h\x05', b'g1\n', *(bytes([code]) for code in b'01tasRb('), b'', b'](Nu',
     b'}(N\x90', b'NN\x93', b'c\xff\n\xff\n',
-    pickle.EXT1 + bytes([_EXTENSION]),
-])
+    pickle.EXT1 + bytes([_EXTENSION])])
 def test_broken_pickles(data, load):
   with pytest.raises(ValueError, match='truncated or damaged') as info:
     load(data + b'.')
