@@ -98,27 +98,36 @@ def has_labels(model: Any) -> bool:
   return spec is not None and spec.num_labels > 0
 
 
+def should_classify(model: Any, asked: bool | None) -> bool:
+  """Whether to classify by Bayes' rule.
+
+  Args:
+    model: a flow.
+    asked: what a flag says; None for where it takes one draw for each of a few
+      labels.
+  """
+  return has_labels(model) and (
+      asked if asked is not None else
+      model.condition_spec.num_labels <= _MAX_LABELS
+      and evaluation.scoring_rule(model).num_repeats == 1)
+
+
 def class_scores(
     run: options_lib.OpenedRun, split: Any, asked: bool | None = None,
     data_dir: str | None = None, **settings: Any) -> Any:
-  """Classifies a split by Bayes' rule, if the conditions are labels.
+  """Classifies a split, where `should_classify` says so.
 
   Args:
     run: with the model.
     split: the data.
-    asked: whether to, as a flag says; None for where it takes one draw for
-      each of a few labels.
+    asked: see `should_classify`.
     data_dir: of the training part, which has the frequencies of the labels.
     **settings: of `experiments.bayes.class_scores`.
 
   Returns:
     Its `ClassScores`, or None.
   """
-  if asked is None:
-    asked = has_labels(run.model) and (
-        run.model.condition_spec.num_labels <= _MAX_LABELS
-        and evaluation.scoring_rule(run.model).num_repeats == 1)
-  if not (asked and has_labels(run.model)):
+  if not should_classify(run.model, asked):
     return None
   # Loads TensorFlow.
   from tf_resflow.experiments import bayes
