@@ -23,7 +23,7 @@ def test_report_and_file(run_tool, data_dir, tmp_path):
   assert bits.keys() == report['baselines'].keys() == {
       'gaussian', 'gaussian_raw', 'gaussian_mixture', 'gaussian_mixture_raw'}
   for name, entry in report['baselines'].items():
-    assert f'\n{name} ' in f'\n{result.stderr}'
+    assert f'{name}.bits_per_dim ' in result.stderr
     assert entry['num_examples'] == 360
     np.testing.assert_allclose(bits[name].mean(), entry['bits_per_dim'])
     np.testing.assert_allclose(

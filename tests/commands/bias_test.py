@@ -61,7 +61,7 @@ def test_runs_are_compared_and_drawn(
       model, split, estimator=numerics.Exact(), num_examples=10, seed=3,
       batch_size=64)
   assert expected.items() <= biased.items()
-  assert f'{biased_workdir}, step 0: ' in result.stderr
+  assert f'\n{biased_workdir}.bias ' in result.stderr
 
 
 @pytest.mark.parametrize('arguments, said', [

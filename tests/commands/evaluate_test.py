@@ -162,7 +162,7 @@ def test_failures_are_not_numbers(run_tool, workdir, monkeypatch):
 
   def fail(*args, **kwargs):
     return original(*args, **kwargs)._replace(
-        reconstruction_error_max=float('nan'), num_not_converged=3)
+        reconstruction_error_max=float('nan'), inverse_num_not_converged=3)
 
   monkeypatch.setattr(inversion, 'check_inverse', fail)
   result = run_tool('evaluate', f'--workdir={workdir}', '--num_examples=2',

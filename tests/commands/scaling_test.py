@@ -26,6 +26,7 @@ def test_memory_measures_processes_and_draws(run_tool, tmp_path, monkeypatch):
   assert result.status == 0 and output.stat().st_size > 0
   report = json.loads(result.stdout.splitlines()[-1])
   assert report['peak_memory_gb']['recompute'] == {'10': 2.0, '40': 3.0}
+  assert '\npeak_memory_gb.recompute.10 ' in result.stderr
   text, options, tasks = commands[-1]
   assert '--memory=naive\n' in text and '--hidden_channels=4\n' in text
   assert '--estimator=fixed:40\n' in text

@@ -38,14 +38,15 @@ def test_inputs_of_batches(batch, expected):
 
 @pytest.mark.parametrize('batch_size, sizes', [
     (3, [3, 3, 1]), (7, [7]), (10, [7])])
-def test_slices_keep_rows_together(batch_size, sizes):
-  x, c = np.arange(14).reshape([7, 2]), np.arange(7)
-  parts = inputs.slices((x, c), batch_size)
+def test_slices_keep_rows_together(labelled, batch_size, sizes):
+  x, c = np.arange(14).reshape([7, 2]), np.arange(7) % 3
+  parts = inputs.slices(labelled, x, c, batch_size)
   assert [len(part[0]) for part in parts] == sizes
   for i, whole in enumerate((x, c)):
     np.testing.assert_array_equal(
         np.concatenate([part[i] for part in parts]), whole)
-  assert all(len(part) == 1 for part in inputs.slices((x,), 2))
+  plain = flows.make_flow_without_blocks()
+  assert all(len(part) == 1 for part in inputs.slices(plain, x, None, 2))
 
 
 def test_no_conditions_of_a_flow_without():
@@ -182,8 +183,9 @@ def test_report_of_given_vectors(vector64):
 
 def test_inverses_of_conditional_flows(labelled, labelled_split):
   report = evaluation.check_inverse(labelled, labelled_split, batch_size=4)
-  assert (report.num_examples, report.num_not_converged) == (_NUM_EXAMPLES, 0)
-  assert 0.0 < report.residual_max < 1e-3
+  assert report.num_reconstructions == _NUM_EXAMPLES
+  assert report.inverse_num_not_converged == 0
+  assert 0.0 < report.inverse_residual_max < 1e-3
   assert 0.0 < report.reconstruction_error_max < 1e-3
   # Latents lead elsewhere with another condition, so it was their own.
   x, labels = _images(labelled_split, 0), np.arange(_NUM_EXAMPLES) % 3

@@ -36,11 +36,11 @@ def flow():
 def test_good_inverse(split, flow):
   report = evaluation.check_inverse(
       flow, split, batch_size=3, num_examples=5)
-  assert report.num_examples == 5
-  assert report.num_not_converged == 0
+  assert report.num_reconstructions == 5
+  assert report.inverse_num_not_converged == 0
   assert 0.0 < report.reconstruction_error_max < 1e-4
-  assert 0.0 < report.residual_max < 1e-4
-  assert 2 <= report.num_steps_max < 500
+  assert 0.0 < report.inverse_residual_max < 1e-4
+  assert 2 <= report.inverse_num_steps_max < 500
 
 
 def test_crippled_solver(split, flow):
@@ -48,9 +48,9 @@ def test_crippled_solver(split, flow):
     block.solver = numerics.Banach(max_steps=1)
   report = evaluation.check_inverse(flow, split, batch_size=3)
   # Every block of every example fails, and that is no error here.
-  assert report.num_not_converged == 2 * 7
-  assert report.num_steps_max == 1
-  assert report.residual_max > 1e-2
+  assert report.inverse_num_not_converged == 2 * 7
+  assert report.inverse_num_steps_max == 1
+  assert report.inverse_residual_max > 1e-2
   assert report.reconstruction_error_max > 1e-3
 
 
@@ -70,9 +70,9 @@ def test_residuals_do_not_rely_on_the_solver(split, flow, monkeypatch):
 
   monkeypatch.setattr(block, 'solve_inverse', wrong)
   report = evaluation.check_inverse(flow, split)
-  assert report.num_not_converged == 0
+  assert report.inverse_num_not_converged == 0
   # (1 - L) 0.01 <= |residual| <= (1 + L) 0.01 in the l2 norm.
-  assert 5e-4 < report.residual_max < 0.1
+  assert 5e-4 < report.inverse_residual_max < 0.1
   assert report.reconstruction_error_max > 5e-4
 
 
@@ -97,9 +97,9 @@ def test_a_flow_that_solves_nothing(split, strategy):
     model = flows.make_flow_without_blocks()
   report = evaluation.check_inverse(
       model, split, batch_size=3, strategy=strategy)
-  assert report.num_examples == 7
-  assert (report.residual_max, report.num_steps_max,
-          report.num_not_converged) == (0.0, 0, 0)
+  assert report.num_reconstructions == 7
+  assert (report.inverse_residual_max, report.inverse_num_steps_max,
+          report.inverse_num_not_converged) == (0.0, 0, 0)
   assert 0.0 < report.reconstruction_error_max < 1e-5
 
 

@@ -109,6 +109,13 @@ def test_format_table():
       'l_inf', 'l_2.35', 'none', 'any']
 
 
+def test_a_table_has_the_numbers_of_reports_in_a_report():
+  table = evaluation.format_table(
+      {'split': 'test', 'runs': {'a/b': {'step': 3, 'bias': -0.25}}})
+  assert table.splitlines() == [
+      'split          test', 'runs.a/b.step  3', 'runs.a/b.bias  -0.25']
+
+
 def test_hybrids_report_their_accuracy(split):
   model = models.ResidualFlowConfig(
       image_shape=(4, 4, 1), num_levels=16, num_blocks=(1,), hidden_channels=2,

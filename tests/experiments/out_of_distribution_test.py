@@ -210,19 +210,19 @@ def test_all_pairs_with_ties(num_levels):
   inside = rng.integers(1, num_levels + 1, 23)
   outside = rng.integers(0, num_levels, 31)
   found = ood.measure_auroc(inside, outside)
-  np.testing.assert_allclose(found, _pairs(inside, outside), rtol=1e-12)
+  np.testing.assert_allclose(found[:2], _pairs(inside, outside), rtol=1e-12)
   # The other way round, and of ranks alone.
   back = ood.measure_auroc(outside, inside)
   np.testing.assert_allclose(
-      back, [1.0 - found.value, found.stderr], rtol=1e-12)
+      back[:2], [1.0 - found.mean, found.stderr], rtol=1e-12)
   np.testing.assert_allclose(ood.measure_auroc(*(
       np.exp(x / num_levels) for x in (inside, outside))), found, rtol=1e-12)
 
 
 def test_below_one_half_where_the_others_score_higher():
-  assert ood.measure_auroc([0.0, 1.0, 2.0], [3.0, 4.0]).value == 0.0
-  assert ood.measure_auroc([3.0, 4.0], [0.0, 1.0, 2.0]).value == 1.0
-  assert ood.measure_auroc([1.0, 1.0], [1.0, 1.0]) == (0.5, 0.0)
+  assert ood.measure_auroc([0.0, 1.0, 2.0], [3.0, 4.0]).mean == 0.0
+  assert ood.measure_auroc([3.0, 4.0], [0.0, 1.0, 2.0]).mean == 1.0
+  assert ood.measure_auroc([1.0, 1.0], [1.0, 1.0]) == (0.5, 0.0, 4)
 
 
 @pytest.mark.parametrize('distance', [-0.5, 0.0, 1.0, 2.0])
@@ -237,7 +237,7 @@ def test_gaussians(distance):
   second = stats.multivariate_normal.cdf(
       [limit, limit], cov=[[1.0, 0.5], [0.5, 1.0]])
   stderr = np.sqrt((second - expected**2) * (1 / m + 1 / n))
-  assert abs(found.value - expected) < 4 * stderr
+  assert abs(found.mean - expected) < 4 * stderr
   assert found.stderr == pytest.approx(stderr, rel=0.04)
 
 
@@ -260,7 +260,7 @@ def test_estimator_error_is_that_of_other_draws():
     return [s + 0.7 * rng.normal(size=[16, len(s)]) + rng.normal(size=[16, 1])
             for s in scores]
 
-  values = [ood.measure_auroc(*(r.mean(axis=0) for r in draw())).value
+  values = [ood.measure_auroc(*(r.mean(axis=0) for r in draw())).mean
             for _ in range(300)]
   errors = [ood.estimator_stderr(*draw()) for _ in range(40)]
   assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(

@@ -18,7 +18,6 @@ no file.
 """
 
 import dataclasses
-from typing import Any
 
 from tf_resflow import datasets
 from tf_resflow import evaluation
@@ -80,15 +79,4 @@ def main(options: Options) -> None:
   entries = {name: result.report() for name, result in results.items()}
   options_lib.print_report({
       'dataset': options.dataset, 'num_train': train.num_examples,
-      'baselines': entries}, *map(_line, entries, entries.values()))
-
-
-def _line(name: str, entry: dict[str, Any]) -> str:
-  """Returns a baseline as text for people."""
-  settings = {**entry, **entry.get('settings', {})}
-  unit = next(iter(entry))
-  alpha = settings.get('alpha')
-  return (f'{name:22}{entry[unit]:9.4f} +- {entry[f"{unit}_stderr"]:.4f} {unit}'
-          f', {settings.get("space", "standardised")}'
-          f'{f" alpha={alpha:g}" if alpha else ""}'
-          f' reg_covar={settings["reg_covar"]:.2g}')
+      'baselines': entries}, evaluation.format_table(entries))

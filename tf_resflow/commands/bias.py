@@ -15,18 +15,18 @@ run, the estimator that it trains by is compared with an unbiased one on the
 same examples at the same noise: the mean difference is its bias. The standard
 error of it is of both examples and repeats.
 
-Sentences go to stderr; the last line of stdout is one JSON object: split, and
+A table goes to stderr; the last line of stdout is one JSON object: split, and
 for every run estimator (unbiased), own_estimator, bits_per_dim or nats
 (unbiased), own_bits_per_dim or own_nats, bias, bias_stderr, bias_num_stderrs.
 """
 
 import dataclasses
-import itertools
 import os
 
 import numpy as np
 
 from tf_resflow import errors
+from tf_resflow import evaluation
 from tf_resflow import training
 from tf_resflow.commands import options as options_lib
 from tf_resflow.configuration import fields
@@ -90,8 +90,7 @@ def main(options: Options) -> None:
       batch_size=options.batch_size, seed=options.seed,
       num_repeats=options.num_repeats, num_examples=options.num_examples,
       verbose=1)
-  options_lib.print_report(
-      report, *itertools.starmap(bias.sentence, report['runs'].items()))
+  options_lib.print_report(report, evaluation.format_table(report['runs']))
 
 
 def _opened(options):

@@ -14,6 +14,7 @@ object.
 import dataclasses
 
 from tf_resflow import conversion
+from tf_resflow import evaluation
 from tf_resflow.commands import options as options_lib
 from tf_resflow.configuration import fields
 
@@ -38,7 +39,6 @@ def main(options: Options) -> None:
   report = conversion.convert(
       options.checkpoint, options.workdir, options.weights,
       options.uncertified)
-  rows = [f'{name:28}{value}' for name, value in report.items()
-          if name != 'notes']
+  rows = {name: value for name, value in report.items() if name != 'notes'}
   notes = [f'note: the checkpoint was {text}' for text in report['notes']]
-  options_lib.print_report(report, *rows, *notes)
+  options_lib.print_report(report, evaluation.format_table(rows), *notes)

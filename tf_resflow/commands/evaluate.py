@@ -132,13 +132,12 @@ class Options(
 
 def main(options: Options) -> None:
   """Evaluates, writes the output, and reports."""
-  if options.against is not None:
-    run = options.open(options.dtype or 'float32', options.strategy)
-    out_of_distribution.main(options, run)
-    return
   run = options.open(
       options.dtype or ('float64' if options.inputs else 'float32'),
       options.strategy)
+  if options.against is not None:
+    out_of_distribution.main(options, run)
+    return
   estimator = options.estimator_for(run)
   options.refuse(
       not estimator.is_random,
@@ -158,9 +157,7 @@ def main(options: Options) -> None:
   report = {
       'step': run.step, 'num_devices': run.strategy.num_replicas_in_sync,
       'estimator': estimator.spec(), 'dtype': run.model.compute_dtype, **report}
-  # The differences stand above the table, as sentences.
-  options_lib.print_report(report, evaluation.format_table(
-      {k: v for k, v in report.items() if k != 'paired_differences'}, bounds))
+  options_lib.print_report(report, evaluation.format_table(report, bounds))
   num_failed = report['inverse_num_not_converged']
   if num_failed:
     options_lib.note(
@@ -171,15 +168,14 @@ def main(options: Options) -> None:
 def _write(options: Options, run: options_lib.OpenedRun,
            arrays: dict[str, np.ndarray]) -> None:
   """Writes the results per example."""
+  columns = ('log_prob', 'log_prob_deviation')
   if not options.output.endswith('.csv'):
     np.savez(options.output, **arrays)
-    return
-  columns = ('log_prob', 'log_prob_deviation')
-  if options.inputs.endswith('.csv'):
+  elif options.inputs.endswith('.csv'):
     evaluation.append_columns(options.inputs, options.output, {
         name: arrays[name] for name in columns})
-    return
-  conditions.write_table(options.output, run.model, arrays, columns)
+  else:
+    conditions.write_table(options.output, run.model, arrays, columns)
 
 
 def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,

@@ -119,10 +119,6 @@ class Options(
         not self.interpolate or len(self.indices) % 2 == 0, 'indices',
         'pairs: start, end, start, end')
 
-  def batch_size_of(self, run: options_lib.OpenedRun) -> int:
-    """Returns `--batch_size`, or its default."""
-    return self.batch_size or evaluation.fitting_batch_size(run.model)
-
   def images(self, run: options_lib.OpenedRun, default: int, per_sample: int = 1
              ) -> tuple[Any, Sequence[int]]:
     """Returns the split and the places of the chosen images in it."""
@@ -137,11 +133,9 @@ class Options(
     return split, range(per_sample * (self.num_samples or default))
 
 
-def _picture(options: Options, run: options_lib.OpenedRun):
+def _picture(options: Options, run: options_lib.OpenedRun,
+             settings: dict[str, Any]):
   """Returns the picture that the flags ask for."""
-  settings = {
-      'solver': options.make_solver(), 'strategy': run.strategy,
-      'batch_size': options.batch_size_of(run), 'verbose': 1}
   if options.interpolate:
     condition = options.read_conditions(run.model)
     options.require(
@@ -177,7 +171,8 @@ def _conditions(
   return {'num_samples': num_samples, 'condition': condition}
 
 
-def _draw_vectors(options: Options, run: options_lib.OpenedRun) -> dict:
+def _draw_vectors(options: Options, run: options_lib.OpenedRun,
+                  settings: dict[str, Any]) -> dict:
   """Draws vectors, writes them, and returns the report."""
   suffix = os.path.splitext(options.output)[1]
   options.require(
@@ -196,9 +191,8 @@ def _draw_vectors(options: Options, run: options_lib.OpenedRun) -> dict:
       'one condition with .png of vectors', 'It shows one density.')
   arrays, report = evaluation.draw(
       run.model, seed=options.seed, temperatures=options.temperature,
-      solver=options.make_solver(), strategy=run.strategy,
-      batch_size=options.batch_size_of(run), verbose=1,
-      **_conditions(options, condition, 20_000 if suffix == '.png' else 64))
+      **_conditions(options, condition, 20_000 if suffix == '.png' else 64),
+      **settings)
   if suffix == '.npz':
     np.savez(options.output, **arrays)
   elif suffix == '.csv':
@@ -212,12 +206,16 @@ def _draw_vectors(options: Options, run: options_lib.OpenedRun) -> dict:
 def main(options: Options) -> None:
   """Makes the picture, writes it, and reports."""
   run = options.open(options.dtype, options.strategy)
+  settings = {
+      'solver': options.make_solver(), 'strategy': run.strategy, 'verbose': 1,
+      'batch_size': (options.batch_size
+                     or evaluation.fitting_batch_size(run.model))}
   if len(run.model.event_shape) == 1:
-    report = _draw_vectors(options, run)
+    report = _draw_vectors(options, run, settings)
   else:
     options.require(not options.output.endswith('.csv'), 'output',
                     'a file .png or .npz with images')
-    picture = _picture(options, run)
+    picture = _picture(options, run, settings)
     report = picture.report
     if options.output.endswith('.npz'):
       np.savez(options.output, **picture.arrays)

@@ -15,6 +15,7 @@ import dataclasses
 
 from tf_resflow import configuration
 from tf_resflow import errors
+from tf_resflow import evaluation
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
 from tf_resflow.configuration import fields
@@ -73,4 +74,4 @@ def main(options: Options, config: configuration.Config) -> None:
       {name: getattr(options, name) for name in _SETTINGS},
       command=runner.command('benchmark', []),
       num_repeats=options.num_repeats, progress_fn=options_lib.note)
-  options_lib.print_report(report, scaling.format_report(report))
+  options_lib.print_report(report, evaluation.format_table(report))

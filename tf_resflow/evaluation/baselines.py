@@ -68,9 +68,8 @@ class Baseline:
   def report(self) -> dict[str, Any]:
     """Returns what a tool says of it, a dict for JSON."""
     unit = 'bits_per_dim' if 'settings' in self.facts else 'nats'
-    mean, stderr, num_examples = statistics.mean_and_stderr(self.values)
-    return {unit: mean, f'{unit}_stderr': stderr, 'num_examples': num_examples,
-            **self.facts}
+    return {**statistics.mean_and_stderr(self.values).report(unit),
+            'num_examples': len(self.values), **self.facts}
 
 
 def fit_baselines(

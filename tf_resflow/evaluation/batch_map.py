@@ -126,26 +126,22 @@ class BatchMap:
     Yields:
       The results in the order of the batches, as NumPy arrays.
     """
-    for sizes, results in self._results(iter(batches)):
-      for count, result in zip(sizes, results, strict=False):
-        if bar is not None:
-          bar.add(count)
-        yield tf.nest.map_structure(
-            lambda t, count=count: t.numpy()[:count], result)
-
-  def _results(self, batches):
-    """Yields the sizes of some batches, and what the function returns."""
+    rounds = self._rounds(iter(batches))
 
     def evaluate(sizes_and_parts):
       sizes, parts = sizes_and_parts
-      return sizes, self._run(parts)
+      return zip(sizes, self._run(parts), strict=False)
 
-    rounds = self._rounds(batches)
     # The first one traces, for all others.
-    yield from map(evaluate, itertools.islice(rounds, 1))
-    yield from numerics.cores.map_parallel(
-        evaluate, rounds,
-        max_parallel=_MAX_PARALLEL if self._num_replicas == 1 else 1)
+    for count, result in itertools.chain.from_iterable(itertools.chain(
+        map(evaluate, itertools.islice(rounds, 1)),
+        numerics.cores.map_parallel(
+            evaluate, rounds,
+            max_parallel=_MAX_PARALLEL if self._num_replicas == 1 else 1))):
+      if bar is not None:
+        bar.add(count)
+      yield tf.nest.map_structure(
+          lambda t, count=count: t.numpy()[:count], result)
 
   def _rounds(self, batches):
     """Yields the sizes of as many batches as there are replicas, and these."""

@@ -65,8 +65,9 @@ class Band(NamedTuple):
 
   def shares(self, rank_values: npt.ArrayLike) -> np.ndarray:
     """Returns the shares of ranks `[N]` that are at most at the points."""
-    return _shares(
-        np.asarray(rank_values)[np.newaxis], self.points, self.num_draws)[0]
+    return np.mean(
+        np.asarray(rank_values)[:, np.newaxis] < _limits(
+            self.points, self.num_draws), axis=0)
 
   def holds(self, rank_values: npt.ArrayLike) -> bool:
     """Whether ranks `[N]` lie inside."""
@@ -98,10 +99,10 @@ def simultaneous_band(
   points = np.arange(1, num_points + 1) / (num_points + 1)
   # The probability of a rank being at most at a point.
   shares = _limits(points, num_draws) / (num_draws + 1)
-  rng = np.random.default_rng(seed)
-  counts = num_simulations * _shares(
-      rng.integers(0, num_draws + 1, size=[_NUM_TRIALS, num_simulations]),
-      points, num_draws)
+  # Of ranks between two points and the next; the last are above all points.
+  parts = np.random.default_rng(seed).multinomial(
+      num_simulations, np.diff([0.0, *shares, 1.0]), size=_NUM_TRIALS)
+  counts = np.cumsum(parts, axis=1)[:, :-1]
   law = stats.binom(num_simulations, shares)
   tails = np.minimum(law.cdf(counts), law.sf(counts - 1)).min(axis=1)
   tail = np.quantile(tails, 1.0 - level)
@@ -114,15 +115,6 @@ def _limits(points, num_draws):
   """Returns how many ranks are at most at points, `[K]`."""
   # 0.29 * 100 is less than 29.
   return np.floor(points * (num_draws + 1) + 1e-9)
-
-
-def _shares(rank_values, points, num_draws):
-  """Returns the shares of ranks `[T, N]` at most at points, `[T, K]`."""
-  limits = _limits(points, num_draws)
-  ordered = np.sort(rank_values, axis=1)
-  return np.stack([
-      np.searchsorted(row, limits, side='left') for row in ordered
-  ]) / rank_values.shape[1]
 
 
 def save_ranks(

@@ -85,10 +85,8 @@ def levels_to_bytes(levels: npt.ArrayLike, num_levels: int) -> np.ndarray:
   low, high = levels.min(), levels.max()
   errors.check(0 <= low and high < num_levels, 'levels', f'{low}..{high}',
                f'numbers from 0 to {num_levels - 1}')
-  # In integers; halves are rounded up.
-  scale = num_levels - 1
-  return ((levels.astype(np.int64) * 510 + scale) // (2 * scale)).astype(
-      np.uint8)
+  # Halves are rounded up.
+  return np.floor(255.0 * levels / (num_levels - 1) + 0.5).astype(np.uint8)
 
 
 def save_image(path: str | os.PathLike, image: npt.ArrayLike) -> None:

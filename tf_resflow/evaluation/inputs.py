@@ -20,10 +20,20 @@ def inputs_of(batch: Any) -> tuple[Any, ...]:
 
 
 def slices(
-    arrays: tuple[np.ndarray, ...], batch_size: int) -> list[tuple]:
-  """Returns arrays `[N, ...]` as tuples of batches."""
+    model: models.Flow, x: np.ndarray, condition: Any, batch_size: int,
+) -> list[tuple[np.ndarray, ...]]:
+  """Returns `[N, ...]` in batches `(x,)`, or `(x, condition)`.
+
+  Args:
+    model: a flow.
+    x: events or latents.
+    condition: see `conditions_for`.
+    batch_size: examples of all but the last batch.
+  """
+  condition = conditions_for(model, condition, len(x))
+  arrays = (x,) if condition is None else (x, condition)
   return [tuple(a[i:i + batch_size] for a in arrays)
-          for i in range(0, len(arrays[0]), batch_size)]
+          for i in range(0, len(x), batch_size)]
 
 
 def conditions_for(

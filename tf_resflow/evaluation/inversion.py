@@ -18,25 +18,25 @@ from tf_resflow.numerics import random
 
 
 class InversionReport(NamedTuple):
-  """Result of `check_inverse`.
+  """Result of `check_inverse`, under the names of a report.
 
   The numbers of solves are 0 for a flow whose inverse solves nothing.
 
   Attributes:
     reconstruction_error_max: largest `|inverse(forward(x)) - x|`, in the units
       of the pixels, [0, 1]; of the data, where an embedding adds noise.
-    residual_max: largest `|f(x) - y|` over blocks and examples, computed anew
-      from the returned `x`.
-    num_steps_max: most evaluations of `g` that a block needed.
-    num_not_converged: number of (block, example) pairs that failed.
-    num_examples: number of images.
+    inverse_residual_max: largest `|f(x) - y|` over blocks and examples,
+      computed anew from the returned `x`.
+    inverse_num_steps_max: most evaluations of `g` that a block needed.
+    inverse_num_not_converged: number of (block, example) pairs that failed.
+    num_reconstructions: number of examples.
   """
 
   reconstruction_error_max: float
-  residual_max: float
-  num_steps_max: int
-  num_not_converged: int
-  num_examples: int
+  inverse_residual_max: float
+  inverse_num_steps_max: int
+  inverse_num_not_converged: int
+  num_reconstructions: int
 
 
 def convergence(
@@ -79,34 +79,13 @@ def check_inverse(
 
   Args:
     model: the flow.
-    split: the images.
+    split: images or vectors.
     batch_size: examples per batch.
     num_examples: use the first this many examples only.
     seed: of the dequantisation noise, and of an embedding's.
     strategy: see `likelihood.nll`.
     verbose: 1 shows a progress bar.
   """
-  return check_inverse_of(
-      model, datasets.evaluation_batches(
-          split, batch_size=batch_size, seed=seed, num_examples=num_examples),
-      num_examples or split.num_examples, strategy, verbose, seed)
-
-
-def check_inverse_of(
-    model: models.Flow, batches: Iterable[Any], num_images: int,
-    strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
-    seed: int = 0) -> InversionReport:
-  """Does what `check_inverse` does, for given images.
-
-  Args:
-    model: the flow.
-    batches: of the images, see `inputs.inputs_of`.
-    num_images: how many there are.
-    strategy: see `likelihood.nll`.
-    verbose: 1 shows a progress bar.
-    seed: of an embedding that draws.
-  """
-
   frozen = batch_map.frozen(model, strategy)
 
   def check(images, batch_seed, *condition):
@@ -116,13 +95,13 @@ def check_inverse_of(
         images, random.whole_batch(batch_seed), *condition), *condition)
     return _largest(inverted.x - images), *convergence(inverted)
 
-  def arguments(i, images, *condition):
-    return images, random.fold_in(seed, i).values, *condition
-
+  batches = map(inputs.inputs_of, datasets.evaluation_batches(
+      split, batch_size=batch_size, seed=seed, num_examples=num_examples))
   results = batch_map.BatchMap(check, strategy, shared=[1])(
-      (arguments(i, *inputs.inputs_of(batch))
-       for i, batch in enumerate(batches)),
-      batch_map.progress_bar(num_images, verbose, 'Inverting.'))
+      ((images, random.fold_in(seed, i).values, *condition)
+       for i, (images, *condition) in enumerate(batches)),
+      batch_map.progress_bar(
+          num_examples or split.num_examples, verbose, 'Inverting.'))
   reconstruction_errors, residuals, num_steps, converged = map(
       np.concatenate, zip(*results, strict=True))
   return InversionReport(
@@ -202,8 +181,7 @@ def decode(
     model: models.Flow, latents: np.ndarray | tf.Tensor,
     solver: numerics.Solver | None = None,
     strategy: tf.distribute.Strategy | None = None, batch_size: int = 64,
-    bar: keras.utils.Progbar | None = None,
-    condition: Any = None) -> Decoded:
+    verbose: int = 0, condition: Any = None) -> Decoded:
   """Sends latents to events, see `decode_batches`.
 
   Args:
@@ -212,16 +190,15 @@ def decode(
     solver: a solver to use in place of the blocks' own.
     strategy: see `likelihood.nll`.
     batch_size: examples per batch.
-    bar: a progress bar.
+    verbose: 1 shows a progress bar.
     condition: of a flow `p(x|c)`, `[N, ...]`, or that of one for all.
 
   Raises:
     NotConvergedError: if an example failed.
   """
-  condition = inputs.conditions_for(model, condition, len(latents))
-  batches = inputs.slices(
-      (latents, *([] if condition is None else [condition])), batch_size)
-  return join(decode_batches(model, batches, solver, strategy, bar))
+  return join(decode_batches(
+      model, inputs.slices(model, latents, condition, batch_size), solver,
+      strategy, batch_map.progress_bar(len(latents), verbose)))
 
 
 def join(parts: Iterable[Decoded]) -> Decoded:
@@ -232,12 +209,7 @@ def join(parts: Iterable[Decoded]) -> Decoded:
 def _check_converged(residual, num_steps, converged, solves, first):
   """Raises `NotConvergedError` unless every example converged.
 
-  Args:
-    residual: see `convergence`; NumPy arrays.
-    num_steps: likewise.
-    converged: likewise.
-    solves: of every column, the name of its bijection and its solver.
-    first: number of the first example.
+  `solves` has the name of the bijection and the solver of every column.
   """
   failures = np.argwhere(~converged)
   if failures.size:

@@ -1,6 +1,5 @@
 """Log-likelihoods under a flow: of a data set, and of given images."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -213,10 +212,8 @@ def evaluate_inputs(
   is_random = estimator.is_random or model.embedding.is_random
   _check_draws(estimator, num_repeats, num_probes, is_random)
   num_repeats = num_repeats if is_random else 1
-  condition = inputs.conditions_for(model, condition, len(x))
   batches = inputs.slices(
-      (np.asarray(x, model.compute_dtype),
-       *([] if condition is None else [condition])),
+      model, np.asarray(x, model.compute_dtype), condition,
       batch_size or fitting_batch_size(model, estimator))
   latents, log_dets, others = [], [], []
   frozen = batch_map.frozen(model, strategy)
@@ -295,14 +292,7 @@ def results_of_split(
 
 
 def _check_draws(estimator, num_repeats, num_probes, is_random):
-  """Refuses numbers of draws that do not suit.
-
-  Args:
-    estimator: of the log-determinant.
-    num_repeats: must suffice for a standard error where repeats differ.
-    num_probes: must be 1 where the estimator draws nothing.
-    is_random: whether repeats differ.
-  """
+  """Refuses numbers of draws that do not suit."""
   errors.check(
       num_repeats >= statistics.MIN_REPEATS or not is_random, 'num_repeats',
       num_repeats, f'a number from {statistics.MIN_REPEATS}',
@@ -314,20 +304,11 @@ def _check_draws(estimator, num_repeats, num_probes, is_random):
       '1 with an estimator that draws nothing')
 
 
-def _seeded(
-    batches_of: Callable[[int], Iterable[tuple]], seed: int,
-    num_repeats: int, num_probes: int,
-) -> Iterator[tuple[tf.Tensor, ...]]:
+def _seeded(batches_of, seed, num_repeats, num_probes):
   """Yields `(x, seed)` or `(x, seed, condition)` of all repeats.
 
-  Every batch comes `num_probes` times.
-
-  Args:
-    batches_of: from the number of a repeat to its batches, `(x,)` or
-      `(x, condition)`.
-    seed: Python int, of the evaluation.
-    num_repeats: `R`.
-    num_probes: `P`.
+  `batches_of` maps the number of a repeat to its batches, `(x,)` or
+  `(x, condition)`; each of them comes `num_probes` times.
   """
   for repeat in range(num_repeats):
     for i, (x, *condition) in enumerate(batches_of(repeat)):
@@ -336,16 +317,8 @@ def _seeded(
         yield x, random.fold_in(draw, i).values, *condition
 
 
-def _average(
-    values: Sequence[np.ndarray], num_repeats: int, num_probes: int,
-) -> np.ndarray:
-  """Returns the means over the probes: float64 `[R, N]`.
-
-  Args:
-    values: arrays `[B]`, in the order of `_seeded`.
-    num_repeats: `R`.
-    num_probes: `P`.
-  """
+def _average(values, num_repeats, num_probes):
+  """Returns means over the probes, `[R, N]`, of `[B]` in `_seeded`'s order."""
   return np.concatenate([
       np.mean(np.asarray(values[i:i + num_probes], np.float64), axis=0)
       for i in range(0, len(values), num_probes)]).reshape([num_repeats, -1])

@@ -10,7 +10,6 @@ from scipy import spatial
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import models
-from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import figures
 from tf_resflow.evaluation import inputs
 from tf_resflow.evaluation import inversion
@@ -57,19 +56,20 @@ def spherical_path(
     Shoemake, 1985, Animating Rotation with Quaternion Curves (slerp); White,
     2016, Sampling Generative Networks.
   """
-  start, end, t = _ends(start, end, num_points)
+  start, end = _ends(start, end, num_points)
   norms = [np.linalg.norm(z, axis=-1, keepdims=True) for z in (start, end)]
   errors.check(all(np.all(n > 0.0) for n in norms), 'latent', 'zero',
                'one with a direction')
-  a, b = (z[:, 0] / n[:, 0] for z, n in zip((start, end), norms, strict=True))
+  a, b = start / norms[0], end / norms[1]
   errors.check(
       np.all(np.linalg.norm(a + b, axis=-1) > 1e-6), 'latents',
       'opposite to each other', 'two with one shortest arc between them',
       'Choose another pair.')
-  norm = (1.0 - t) * norms[0] + t * norms[1]
-  return _with_exact_ends(norm * np.stack([
-      spatial.geometric_slerp(*pair, t[:, 0])
-      for pair in zip(a, b, strict=True)]), start, end)
+  t = np.linspace(0.0, 1.0, num_points)
+  path = np.linspace(*norms, num_points, axis=1) * np.stack([
+      spatial.geometric_slerp(*pair, t) for pair in zip(a, b, strict=True)])
+  path[:, 0], path[:, -1] = start, end
+  return path
 
 
 def linear_path(
@@ -87,8 +87,7 @@ def linear_path(
   Raises:
     InvalidValueError: if shapes do not fit.
   """
-  start, end, t = _ends(start, end, num_points)
-  return _with_exact_ends((1.0 - t) * start + t * end, start, end)
+  return np.linspace(*_ends(start, end, num_points), num_points, axis=1)
 
 
 PATHS = {'spherical': spherical_path, 'linear': linear_path}
@@ -196,8 +195,7 @@ def draw(
       model, condition, num_samples, len(temperatures))
   z = np.tile(z, [num_rows, 1])
   decoded = inversion.decode(
-      model, z, bar=batch_map.progress_bar(len(z), verbose),
-      condition=condition, **options)
+      model, z, verbose=verbose, condition=condition, **options)
   is_single = len(temperatures) == 1
   return {
       'x': decoded.x, 'z': decoded.z,
@@ -252,8 +250,7 @@ def reconstructions(
   """
   levels, x, z, condition = _encode(model, split, indices, options)
   decoded = inversion.decode(
-      model, z, bar=batch_map.progress_bar(len(z), verbose),
-      condition=condition, **options)
+      model, z, verbose=verbose, condition=condition, **options)
   originals = figures.levels_to_bytes(levels, model.num_levels)
   restored = to_bytes(decoded.x, model.num_levels)
   num_columns = num_columns or min(len(x), _NUM_COLUMNS)
@@ -307,8 +304,7 @@ def interpolations(
   points = PATHS[path](z[::2], z[1::2], num_points)  # [P, T, D]
   decoded = inversion.decode(
       model, points.reshape([-1, points.shape[-1]]).astype(z.dtype),
-      bar=batch_map.progress_bar(len(points) * num_points, verbose),
-      condition=condition, **options)
+      verbose=verbose, condition=condition, **options)
   rows = decoded.x.reshape([*points.shape[:2], *x.shape[1:]])
   report = {
       'num_pairs': len(points), 'num_points': num_points, 'path': path,
@@ -341,7 +337,7 @@ def _encode(model, split, indices, options, condition=None):
   z = np.concatenate([
       model.encode(part, i * batch_size, *given).numpy()
       for i, (part, *given) in enumerate(inputs.slices(
-          (x, *([] if condition is None else [condition])), batch_size))])
+          model, x, condition, batch_size))])
   return levels, x, z, condition
 
 
@@ -354,17 +350,11 @@ def _errors(levels, x, restored, num_levels):
 
 
 def _ends(start, end, num_points):
-  """Returns both ends as `[P, 1, D]` in float64, and `t` as `[T, 1]`."""
+  """Returns both ends in float64, if they suit."""
   start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
   errors.check(
       start.ndim == 2 and start.shape == end.shape, 'start, end',
       f'arrays {start.shape}, {end.shape}', '[P, D] both')
   errors.check(num_points > 1, 'num_points', num_points, 'a number from 2',
                'Both ends count.')
-  t = np.linspace(0.0, 1.0, num_points)[:, np.newaxis]
-  return start[:, np.newaxis], end[:, np.newaxis], t
-
-
-def _with_exact_ends(path, start, end):
-  path[:, :1], path[:, -1:] = start, end
-  return path
+  return start, end

@@ -143,9 +143,7 @@ def density_picture(
   return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def _histogram(points: npt.ArrayLike, box: Box) -> np.ndarray:
+def _histogram(points, box):
   """Returns the numbers of points per cell, rows are `y`."""
-  points = np.asarray(points)
-  counts, _, _ = np.histogram2d(
-      points[:, 0], points[:, 1], bins=_NUM_BINS, range=box.ranges)
-  return counts.T
+  return np.histogram2d(
+      *np.transpose(points), bins=_NUM_BINS, range=box.ranges)[0].T

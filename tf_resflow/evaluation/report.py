@@ -82,7 +82,7 @@ def evaluate(
         batch_map.frozen(model, strategy), strategy)(
             split, batch_size=batch_size, num_examples=num_examples, seed=seed
         ).items():
-      report |= {name: value.mean, f'{name}_stderr': value.stderr}
+      report |= value.report(name)
   used = estimator if model.is_random else numerics.Exact()
   return {'estimator': used.spec(), **report}, costs, bounds
 
@@ -110,11 +110,13 @@ def report_inputs(
     None for a single example, `estimator_stderr` 0 where nothing was drawn),
     and the bounds of all blocks that have some.
   """
-  inverse = inversion.check_inverse_of(
-      model, inputs.slices(
-          (x, *([] if condition is None else [inputs.conditions_for(
-              model, condition, len(x))])), batch_size),
-      len(x), strategy, verbose)
+  examples = {'x': x}
+  if condition is not None:
+    examples['condition'] = inputs.conditions_for(model, condition, len(x))
+  inverse = inversion.check_inverse(
+      model, datasets.Split(
+          tf.data.Dataset.from_tensor_slices(examples), len(x),
+          model.event_shape), batch_size, strategy=strategy, verbose=verbose)
   costs = results[model.unit]
   repeats = results.get('log_prob_repeats', results['log_det_repeats'])
   summary = statistics.RepeatedMean(
@@ -141,11 +143,7 @@ def _report(model, summary, num_probes, inverse, certify, verbose):
       'num_examples': summary.num_examples,
       'num_repeats': summary.num_repeats,
       'num_probes': num_probes,
-      'reconstruction_error_max': inverse.reconstruction_error_max,
-      'inverse_residual_max': inverse.residual_max,
-      'inverse_num_steps_max': inverse.num_steps_max,
-      'inverse_num_not_converged': inverse.num_not_converged,
-      'num_reconstructions': inverse.num_examples,
+      **inverse._asdict(),
       'lipschitz_bound_max': _largest([b.certificate for b in bounds]),
       'lipschitz_power_iteration_max': _largest(
           [b.power_iteration for b in bounds]),
@@ -166,6 +164,15 @@ def _largest(bounds):
   return None if None in bounds else max(bounds, default=None)
 
 
+def _flat(report, prefix=''):
+  """Yields the names and values of a report, of dicts in it `NAME.KEY`."""
+  for name, value in report.items():
+    if isinstance(value, dict):
+      yield from _flat(value, f'{prefix}{name}.')
+    else:
+      yield f'{prefix}{name}', value
+
+
 def _format(value, missing='not computed', digits='.6g'):
   if value is None:
     return missing
@@ -181,9 +188,9 @@ def _norm_name(order):
 def format_table(
     report: dict[str, Any], bounds: Sequence[models.BlockBound] = ()) -> str:
   """Returns a report and the bounds of all blocks as text for people."""
-  width = max(len(name) for name in report)
-  lines = [f'{name:{width}}  {_format(value)}'
-           for name, value in report.items()]
+  rows = dict(_flat(report))
+  width = max(map(len, rows))
+  lines = [f'{name:{width}}  {_format(value)}' for name, value in rows.items()]
   if bounds:
     lines += ['', f'{"block":12}{"power iteration":>17}{"certificate":>13}'
               '  norm    layers certified by']

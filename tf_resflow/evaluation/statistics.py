@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy import typing as npt
+from scipy import stats
 
 from tf_resflow import errors
 
@@ -24,6 +25,10 @@ class MeanAndStderr(NamedTuple):
   mean: float
   stderr: float
   num_examples: int
+
+  def report(self, name: str) -> dict[str, float]:
+    """Returns `name` and `name_stderr`, a dict for JSON."""
+    return {name: self.mean, f'{name}_stderr': self.stderr}
 
 
 class PairedDifference(MeanAndStderr):
@@ -88,8 +93,8 @@ def mean_and_stderr(values: npt.ArrayLike) -> MeanAndStderr:
     MeanAndStderr(mean=2.0, stderr=0.577..., num_examples=3)
   """
   values = as_finite(values, 'values', least=2)
-  stderr = np.std(values, ddof=1) / np.sqrt(len(values))
-  return MeanAndStderr(float(np.mean(values)), float(stderr), len(values))
+  return MeanAndStderr(
+      float(np.mean(values)), float(stats.sem(values)), len(values))
 
 
 def paired_difference(
@@ -171,7 +176,7 @@ def deviation_of_means(repeats: npt.ArrayLike) -> np.ndarray:
   as_finite(repeats.ravel(), 'repeats')
   if len(repeats) == 1:
     return np.zeros(repeats.shape[1:])
-  return np.std(repeats, axis=0, ddof=1) / np.sqrt(len(repeats))
+  return stats.sem(repeats, axis=0)
 
 
 def summarize_repeats(repeats: npt.ArrayLike) -> RepeatedMean:

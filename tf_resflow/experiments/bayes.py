@@ -75,9 +75,8 @@ class ClassScores(NamedTuple):
         np.isfinite(nats)) else statistics.MeanAndStderr(
             np.inf, np.inf, len(nats))
     return {
-        'accuracy': accuracy.mean, 'accuracy_stderr': accuracy.stderr,
-        'cross_entropy': cross_entropy.mean,
-        'cross_entropy_stderr': cross_entropy.stderr,
+        **accuracy.report('accuracy'),
+        **cross_entropy.report('cross_entropy'),
         'accuracy_is': "by Bayes' rule from log p(x|y) and the frequencies of "
         'the labels in the training part',
         'accuracy_num_examples': len(self.label),

@@ -10,7 +10,6 @@ from typing import Any
 
 from matplotlib import figure as figure_lib
 import numpy as np
-import tensorflow as tf
 
 from tf_resflow import datasets
 from tf_resflow import evaluation
@@ -63,35 +62,16 @@ def main(
   return {'split': split_name, 'runs': reports}
 
 
-def sentence(name: str, report: dict[str, Any]) -> str:
-  """Returns what the report of a run says, for people."""
-  unit = report['unit']
-  return (
-      f'{name}, step {report["step"]}: {report[unit]:.4f} +- '
-      f'{report[f"{unit}_stderr"]:.4f} {unit.replace("bits_per_", "bits/")}, '
-      f'{report[f"own_{unit}"]:.4f} by {report["own_estimator"]}: a bias '
-      f'of {report["bias"]:+.4f} +- {report["bias_stderr"]:.4f} '
-      f'({report["bias_num_stderrs"]:+.1f} standard errors).')
-
-
 def measure_bias(
-    model: models.Flow, split: datasets.Split, *,
-    estimator: numerics.Estimator | None = None, batch_size: int = 128,
-    num_repeats: int = 8, seed: int = 0, num_examples: int | None = None,
-    verbose: int = 0, strategy: tf.distribute.Strategy | None = None,
+    model: models.Flow, split: datasets.Split, **settings: Any,
 ) -> dict[str, Any]:
   """Compares the estimates of a flow's own estimators with unbiased ones.
 
   Args:
     model: a flow.
     split: the data.
-    estimator: an unbiased one, `evaluation.default_estimator` by default.
-    batch_size: see `evaluation.nll`; the other arguments, too.
-    num_repeats: of both.
-    seed: of noise and draws.
-    num_examples: take the first this many examples only.
-    verbose: 1 shows progress.
-    strategy: in whose scope the model was made.
+    **settings: of `evaluation.nll`, for both; its `estimator` is an unbiased
+      one, `evaluation.default_estimator` by default.
 
   Returns:
     A dict for JSON: `unit`; under its name the unbiased mean and its `_stderr`
@@ -103,10 +83,7 @@ def measure_bias(
     Chen et al., 2019, Residual Flows, Figure 2.
   """
   own, unbiased = [
-      evaluation.nll(
-          model, split, batch_size=batch_size, num_repeats=num_repeats,
-          seed=seed, estimator=estimator, num_examples=num_examples,
-          verbose=verbose, strategy=strategy, own_estimator=is_own)
+      evaluation.nll(model, split, own_estimator=is_own, **settings)
       for is_own in (True, False)]
   own, unbiased, difference = map(
       statistics.summarize_repeats, (own, unbiased, own - unbiased))
@@ -115,8 +92,8 @@ def measure_bias(
   unit = model.unit
   return {
       'unit': unit, unit: unbiased.mean, f'{unit}_stderr': unbiased.stderr,
-      f'own_{unit}': own.mean, 'bias': paired.mean,
-      'bias_stderr': paired.stderr, 'bias_num_stderrs': paired.num_stderrs,
+      f'own_{unit}': own.mean, **paired.report('bias'),
+      'bias_num_stderrs': paired.num_stderrs,
       'num_examples': paired.num_examples,
       'num_repeats': difference.num_repeats}
 

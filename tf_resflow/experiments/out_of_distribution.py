@@ -92,11 +92,6 @@ def sentences(report: dict[str, Any], names: Sequence[str]) -> Iterator[str]:
       if not report[f'{key}_stderr']:
         yield ('note: the scores do not overlap, or are all equal: the formula '
                'of the standard error then gives 0.')
-  yield (f'estimator: {report["rule"]}; its deviation per image is '
-         f'{report["in_deviation_rms"]:.3g} nats (in) and '
-         f'{report["out_deviation_rms"]:.3g} (out), '
-         f'{report["noise_share"]:.2%} of the spread of the scores, and leaves '
-         f'AUROC uncertain by {report["auroc_estimator_stderr"]:.2g}')
 
 
 class Scores(NamedTuple):
@@ -230,40 +225,27 @@ def compare_scores(
       np.hypot(*(part[key] for part in parts))
       for key in ('deviation_rms', 'log_prob_std'))
   report = {
-      'auroc': auroc.value,
-      'auroc_stderr': auroc.stderr,
+      **auroc.report('auroc'),
       'auroc_estimator_stderr': estimator_stderr(
           inside.repeats, outside.repeats),
       'noise_share': float(noise / spread) if noise else 0.0,
   }
   if inside.class_log_prob is not None:
     # The order of probabilities, without their rounding to 1.
-    confidence = measure_auroc(*(
-        scores.class_log_prob.max(axis=1) for scores in (inside, outside)))
-    report['class_auroc'] = confidence.value
-    report['class_auroc_stderr'] = confidence.stderr
+    report |= measure_auroc(*(
+        scores.class_log_prob.max(axis=1) for scores in (inside, outside)
+    )).report('class_auroc')
     if np.all(inside.label >= 0):
-      share = statistics.mean_and_stderr(
-          inside.class_log_prob.argmax(axis=1) == inside.label)
-      report |= {'accuracy': share.mean, 'accuracy_stderr': share.stderr}
+      report |= statistics.mean_and_stderr(
+          inside.class_log_prob.argmax(axis=1) == inside.label
+      ).report('accuracy')
   for name, part in zip(('in', 'out'), parts, strict=True):
     report |= {f'{name}_{key}': value for key, value in part.items()}
   return report
 
 
-class Auroc(NamedTuple):
-  """The area under a ROC curve.
-
-  Attributes:
-    value: of the area, in [0, 1]; 1/2 for a score that says nothing.
-    stderr: its data error, across examples.
-  """
-
-  value: float
-  stderr: float
-
-
-def measure_auroc(inside: npt.ArrayLike, outside: npt.ArrayLike) -> Auroc:
+def measure_auroc(
+    inside: npt.ArrayLike, outside: npt.ArrayLike) -> statistics.MeanAndStderr:
   """Says how well a score, high inside, tells two samples from each other.
 
   With scores `X_1 ... X_m` inside and `Y_1 ... Y_n` outside,
@@ -294,11 +276,15 @@ def measure_auroc(inside: npt.ArrayLike, outside: npt.ArrayLike) -> Auroc:
     inside: `[m]`, 2 or more finite numbers.
     outside: `[n]`, likewise.
 
+  Returns:
+    The AUROC, in [0, 1], 1/2 for a score that says nothing; its data error,
+    across examples; and `m + n`.
+
   Raises:
     InvalidValueError: if they are not.
 
   Example:
-    >>> measure_auroc([0.5, 0.7, 0.9], [0.1, 0.7]).value
+    >>> measure_auroc([0.5, 0.7, 0.9], [0.1, 0.7]).mean
     0.75
 
   References:
@@ -311,8 +297,9 @@ def measure_auroc(inside: npt.ArrayLike, outside: npt.ArrayLike) -> Auroc:
   ranks = np.split(stats.rankdata(np.concatenate(parts)), [len(parts[0])])
   shares = [(ranks[i] - stats.rankdata(part)) / len(parts[1 - i])
             for i, part in enumerate(parts)]
-  return Auroc(float(shares[0].mean()),
-               float(np.hypot(*map(stats.sem, shares))))
+  return statistics.MeanAndStderr(
+      float(shares[0].mean()), float(np.hypot(*map(stats.sem, shares))),
+      len(ranks[0]) + len(ranks[1]))
 
 
 def estimator_stderr(inside: np.ndarray, outside: np.ndarray) -> float:
@@ -340,7 +327,7 @@ def estimator_stderr(inside: np.ndarray, outside: np.ndarray) -> float:
     return 0.0
   means = [[(a.sum(axis=0) - a[r]) / (num_repeats - 1)
             for a in (inside, outside)] for r in range(num_repeats)]
-  values = [measure_auroc(*pair).value for pair in means]
+  values = [measure_auroc(*pair).mean for pair in means]
   return float(np.sqrt((num_repeats - 1) * np.var(values)))
 
 

@@ -186,16 +186,3 @@ def main(
   if is_memory:
     return study_memory(config, measure, path, terms=settings['terms'])
   return study_cost(config, measure, path, **settings)
-
-
-def format_report(report: Mapping[str, Any]) -> str:
-  """Returns what a study returned as text for people."""
-  table = report.get('train_step_s') or report['peak_memory_gb']
-  numbers = {
-      **{f'exponent of {k}': v for k, v in report.get('exponents', {}).items()},
-      **report.get('cost_model', {}),
-      **{k: report[k] for k in ('fit_error_max', 'imports_gb') if k in report}}
-  return '\n'.join([
-      *(f'{name:32s}' + ', '.join(f'{v}: {y:.3f}' for v, y in values.items())
-        for name, values in table.items()),
-      *(f'{name:32s}{value:.3g}' for name, value in numbers.items())])

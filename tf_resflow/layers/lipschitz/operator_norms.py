@@ -64,7 +64,7 @@ def pixel_factor(
   """
   if spatial_shape is None or math.prod(kernel.shape[:-2]) != 1:
     return 1.0
-  excess = orders.reciprocal(codomain) - orders.reciprocal(domain)
+  excess = 1.0 / codomain - 1.0 / domain
   if tf.is_tensor(excess):
     return tf.pow(tf.constant(float(math.prod(spatial_shape)), excess.dtype),
                   tf.maximum(excess, 0.0))

@@ -78,8 +78,7 @@ def upper_bounds(
     Riesz, 1926; Thorin, 1948; Bergh and Loefstroem, 1976, Theorem 1.1.1.
   """
   dtype = operator.kernel.dtype
-  a, b = [orders.as_tensor(orders.reciprocal(order), dtype)
-          for order in (domain, codomain)]
+  a, b = [orders.as_tensor(1.0 / order, dtype) for order in (domain, codomain)]
   n, m = [tf.constant(float(size), dtype) for size in (
       operator.num_inputs, operator.num_outputs)]
   rows = functools.partial(kernel_norms.row_norms, operator)
@@ -89,7 +88,7 @@ def upper_bounds(
   def repeated(norms, order):
     """The norm of the norms of all rows, or of all columns."""
     times = tf.pow(tf.constant(float(num_positions), dtype),
-                   orders.as_tensor(orders.reciprocal(order), dtype))
+                   orders.as_tensor(1.0 / order, dtype))
     return times * orders.vector_norms(norms, order)
 
   dual = orders.dual(domain)

@@ -47,11 +47,6 @@ def dual(order: Order) -> Order:
   return order / (order - 1.0)
 
 
-def reciprocal(order: Order) -> Order:
-  """Returns `1 / p`, which is 0 of inf."""
-  return 1.0 / order
-
-
 def as_tensor(order: Order, dtype: tf.DType) -> tf.Tensor:
   """Returns an order, or the reciprocal of one, as a scalar."""
   # tf.cast would take a number for a float32.
