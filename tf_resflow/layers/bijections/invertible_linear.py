@@ -171,6 +171,9 @@ class InvertibleLinear(MatrixBijection):
     ...     initial_matrix=[[0.0, 2.0], [1.0, 0.0]])
     >>> linear(tf.constant([[3.0, 4.0]])).numpy().tolist()
     [[8.0, 3.0]]
+    >>> bijectors.InvertibleLinear([2], layer=linear).forward(
+    ...     [[3.0, 4.0]]).numpy().tolist()
+    [[8.0, 3.0]]
     >>> layers.InvertibleLinear(initial_matrix=[[1.0, 1.0], [1.0, 1.0]])
     Traceback (most recent call last):
     tf_resflow.errors.InvalidValueError: initial_matrix=condition number inf:
@@ -188,8 +191,8 @@ class InvertibleLinear(MatrixBijection):
 class InvertibleConv1x1(MatrixBijection):
   """The invertible 1 x 1 convolution: `y = W x` for the channels of a pixel.
 
-  `log_det = H W log|det W|`. A nearly singular matrix is an error, see
-  `forward_and_log_det`.
+  For images `[H, W, C]`; `log_det = H W log|det W|`. A nearly singular matrix
+  is an error, see `forward_and_log_det`.
 
   Args:
     parameterization: see `InvertibleLinear`.
@@ -203,6 +206,9 @@ class InvertibleConv1x1(MatrixBijection):
     >>> y, log_det = conv.forward_and_log_det(tf.ones([5, 2, 2, 3]))
     >>> np.allclose(conv.inverse(y), 1.0, atol=1e-5)
     True
+    >>> bijectors.InvertibleConv1x1([4, 4, 3], 'lu').forward(
+    ...     tf.zeros([5, 4, 4, 3])).shape
+    TensorShape([5, 4, 4, 3])
 
   References:
     Kingma and Dhariwal, 2018, Glow, Section 3.2; Chen et al., 2019, Residual
