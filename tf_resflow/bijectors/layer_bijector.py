@@ -113,12 +113,7 @@ class LayerBijector(flow_bijector.FlowBijector):
     errors.check(
         spec is not None, 'condition', 'given',
         f'none, since {self.name} depends on no condition')
-    try:
-      condition = tf.convert_to_tensor(
-          condition, dtype_hint=None if spec.num_labels else self.dtype)
-    except (TypeError, ValueError):
-      raise errors.InvalidValueError(
-          'condition', repr(condition), spec.expected) from None
+    condition = spec.of_any_shape(condition, self.dtype)
     ndims = len(spec.shape)
     errors.check(
         condition.shape.rank is not None and condition.shape.rank >= ndims,

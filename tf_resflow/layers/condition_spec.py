@@ -66,16 +66,10 @@ class ConditionSpec(NamedTuple):
         they make NaN.
     """
     self._check(condition is not None, None, 'Give it as condition=.')
-    try:
-      condition = tf.convert_to_tensor(
-          condition, dtype_hint=None if self.num_labels else dtype)
-    except (TypeError, ValueError):
-      self._check(False, repr(condition), '')
-    if self.num_labels:
-      is_right = condition.dtype.is_integer
-    else:
-      # Python's whole numbers are numbers.
-      is_right = condition.dtype.is_floating or condition.dtype.is_integer
+    condition = self.of_any_shape(condition, dtype)
+    # Python's whole numbers are numbers.
+    is_right = condition.dtype.is_integer or (
+        condition.dtype.is_floating and not self.num_labels)
     shape = condition.shape
     self._check(
         is_right and shape.rank in (len(self.shape), len(self.shape) + 1)
@@ -86,6 +80,18 @@ class ConditionSpec(NamedTuple):
         self._existing(tf.cast(condition, tf.int64)), tf.int32
     ) if self.num_labels else tf.cast(condition, dtype)
     return condition[tf.newaxis] if shape.rank == len(self.shape) else condition
+
+  def of_any_shape(self, condition: Any, dtype: str) -> tf.Tensor:
+    """Returns a condition as a tensor, which has any dtype and shape yet.
+
+    Raises:
+      InvalidValueError: if it is none.
+    """
+    try:
+      return tf.convert_to_tensor(
+          condition, dtype_hint=None if self.num_labels else dtype)
+    except (TypeError, ValueError):
+      self._check(False, repr(condition), '')
 
   def _existing(self, labels):
     """Returns labels; those that do not exist are an error."""

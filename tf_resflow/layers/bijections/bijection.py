@@ -112,6 +112,7 @@ class Bijection(base_layer.BaseLayer):
       `MovingMean`.
     has_moving_statistics: whether `update_statistics` changes something.
     is_initialized: False until a first batch has set what depends on data.
+    slopes: the `slope_bounds` of all weights; 0 and infinity if not known.
 
   Example:
     >>> class Double(layers.Bijection):
@@ -131,6 +132,7 @@ class Bijection(base_layer.BaseLayer):
   is_data_dependent = False
   has_moving_statistics = False
   is_initialized = True
+  slopes = SlopeBounds(0.0, math.inf)
 
   @property
   def takes_condition(self) -> bool:
@@ -218,8 +220,8 @@ class Bijection(base_layer.BaseLayer):
     return base_layer.call_with(self, x, condition)
 
   def slope_bounds(self) -> SlopeBounds:
-    """Returns the least and the greatest slope; 0 and infinity if not known."""
-    return SlopeBounds(0.0, math.inf)
+    """Returns the least and the greatest slope, with the present weights."""
+    return self.slopes
 
   def check_weights(self) -> None:
     """Raises `InvalidValueError` for weights with which there is no inverse."""

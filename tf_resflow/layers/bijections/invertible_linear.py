@@ -88,7 +88,7 @@ class MatrixBijection(bijection.Bijection):
     Under XLA they are NaN where it fails.
     """
     dtype = tf.as_dtype(self.compute_dtype)
-    is_regular = condition <= invertible_matrix.max_condition(dtype)
+    is_regular = condition <= invertible_matrix.MAX_CONDITION[dtype]
     with tf.control_dependencies(invertible_matrix.require_invertible(
         condition, dtype, f'{self.name}.matrix')):
       return [tf.cast(tf.where(
@@ -97,11 +97,9 @@ class MatrixBijection(bijection.Bijection):
 
   def _check(self, condition, name):
     dtype = tf.as_dtype(self.compute_dtype)
-    value, expected, advice = invertible_matrix.refusal(
-        float(condition), dtype)
     errors.check(
-        bool(condition <= invertible_matrix.max_condition(dtype)), name, value,
-        expected, advice)
+        bool(condition <= invertible_matrix.MAX_CONDITION[dtype]), name,
+        *invertible_matrix.refusal(float(condition), dtype))
 
   def _apply(self, matrix, x):
     """Returns `W x` of every row."""

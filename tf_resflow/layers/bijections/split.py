@@ -9,6 +9,7 @@ from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
+from tf_resflow.layers.bijections import masks
 
 
 @base_layer.configured
@@ -48,12 +49,11 @@ class Split(bijection.SolvingBijection):
     *shape, channels = input_shape[1:]
     errors.check(channels > 1, 'input_shape', tuple(input_shape),
                  '2 channels or more', 'Nothing would go on otherwise.')
-    kept = channels // 2
-    self.kept_shape = (*shape, kept)
-    self.leaving_shape = (*shape, channels - kept)
-    base_layer.build_once(self.rest, (None, *self.kept_shape))
-    self._rest_shape = tuple(self.rest.compute_output_shape(
-        (None, *self.kept_shape))[1:])
+    self._halves = masks.Channel(input_shape[1:])
+    self._leaving_shape = (*shape, channels - channels // 2)
+    kept_shape = (None, *self._halves.network_shape)
+    base_layer.build_once(self.rest, kept_shape)
+    self._rest_shape = tuple(self.rest.compute_output_shape(kept_shape)[1:])
 
   def compute_output_shape(self, input_shape: tuple) -> tuple:
     return input_shape[0], math.prod(input_shape[1:])
@@ -63,7 +63,7 @@ class Split(bijection.SolvingBijection):
       seed: numerics.random.SeedLike = None,
       estimator: numerics.Estimator | None = None) -> bijection.Transformed:
     base_layer.build_once(self, x.shape)
-    kept, leaving = self._halves(x)
+    kept, leaving = self._halves.split(x)
     result = self.rest.transform(
         kept, condition=condition, seed=seed, estimator=estimator)
     return result._replace(
@@ -71,26 +71,21 @@ class Split(bijection.SolvingBijection):
         features=(leaving,) * self.num_taps + result.features)
 
   def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
-    kept, leaving = self._halves(inputs)
+    kept, leaving = self._halves.split(inputs)
     return self._join(
         leaving, base_layer.call_with(self.rest, kept, condition))
 
   def update_statistics(
       self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
     base_layer.build_once(self, x.shape)
-    kept, leaving = self._halves(x)
+    kept, leaving = self._halves.split(x)
     return self._join(leaving, self.rest.update_statistics(kept, condition))
-
-  def _halves(self, x):
-    """Returns what goes on and what leaves."""
-    return tf.split(
-        x, [self.kept_shape[-1], self.leaving_shape[-1]], axis=-1)
 
   def _join(self, leaving, y):
     """Returns what has left before what went on, flattened."""
     size = tf.shape(y)[0]
     return tf.concat([
-        tf.reshape(leaving, [size, math.prod(self.leaving_shape)]),
+        tf.reshape(leaving, [size, math.prod(self._leaving_shape)]),
         tf.reshape(y, [size, math.prod(self._rest_shape)])], axis=1)
 
   def solve_inverse(
@@ -98,12 +93,12 @@ class Split(bijection.SolvingBijection):
       solver: numerics.Solver | None = None) -> bijection.Inverted:
     size = tf.shape(y)[0]
     leaving, rest = tf.split(y, [
-        math.prod(self.leaving_shape), math.prod(self._rest_shape)], axis=1)
+        math.prod(self._leaving_shape), math.prod(self._rest_shape)], axis=1)
     result = self.rest.solve_inverse(
         tf.reshape(rest, [size, *self._rest_shape]), condition=condition,
         solver=solver)
-    return result._replace(x=tf.concat([
-        result.x, tf.reshape(leaving, [size, *self.leaving_shape])], axis=-1))
+    return result._replace(x=self._halves.join(
+        result.x, tf.reshape(leaving, [size, *self._leaving_shape])))
 
   @property
   def is_initialized(self) -> bool:

@@ -31,6 +31,8 @@ class Squeeze(bijection.Bijection):
     Dinh et al., 2017, Real NVP, Section 3.6.
   """
 
+  slopes = bijection.SlopeBounds(1.0, 1.0)
+
   def __init__(self, factor: int = 2, **kwargs):
     super().__init__(**kwargs)
     self.factor = factor
@@ -63,6 +65,3 @@ class Squeeze(bijection.Bijection):
     batch, height, width, channels = input_shape
     r = self.factor
     return (batch, height // r, width // r, channels * r * r)
-
-  def slope_bounds(self) -> bijection.SlopeBounds:
-    return bijection.SlopeBounds(1.0, 1.0)

@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow.layers import base_layer
-from tf_resflow.layers import classifier_head
 from tf_resflow.layers import condition_spec
 from tf_resflow.layers.conditions import condition_network
 
@@ -67,9 +66,9 @@ class VectorNetwork(condition_network.ConditionNetwork):
     self.network = keras.Sequential([
         keras.layers.Dense(
             units, activation, dtype=self.dtype_policy,
-            **classifier_head.uniform_initializers(
-                fan_in, None if self.seed is None
-                else self.seed + i * _SEEDS_PER_LAYER))
+            **base_layer.uniform_initializers(
+                fan_in, base_layer.shifted_seed(
+                    self.seed, i * _SEEDS_PER_LAYER)))
         for i, (fan_in, units, activation) in enumerate(zip(
             sizes, (*self.hidden_units, self.size), activations, strict=True))])
     self.network.build((None, self.condition_size))

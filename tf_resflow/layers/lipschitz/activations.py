@@ -8,15 +8,19 @@ from tf_resflow.layers import base_layer
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
-class _OfSlopeOne(lipschitz_layer.Elementwise):
-  """A function whose slope is at most one."""
+class OfBoundOne(lipschitz_layer.LipschitzLayer):
+  """A `_function` without variables, of Lipschitz bound 1 in every l_p."""
 
+  domain = codomain = None
   lipschitz_bound = 1.0
   _function: Callable[[tf.Tensor], tf.Tensor]
 
-  def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
+  def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
     return self._function(x)
+
+
+class _OfSlopeOne(OfBoundOne, lipschitz_layer.Elementwise):
+  """A function whose slope is at most one."""
 
 
 @base_layer.configured

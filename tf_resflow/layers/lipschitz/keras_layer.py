@@ -101,13 +101,12 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
   def build(self, input_shape: tuple) -> None:
     base_layer.build_once(self.layer, input_shape)
 
-  def tensors(self) -> tuple[lipschitz_layer.Tensors, lipschitz_layer.Tensors]:
+  def tensors(self) -> tuple[base_layer.Tensors, base_layer.Tensors]:
     return [[tf.convert_to_tensor(v.value) for v in variables]
             for variables in (self.layer.trainable_variables,
                               self.layer.non_trainable_variables)], []
 
-  def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
+  def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
     return self.layer.stateless_call(*weights, x)[0]
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:

@@ -4,19 +4,16 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow.layers import base_layer
-from tf_resflow.layers.lipschitz import lipschitz_layer
+from tf_resflow.layers.lipschitz import activations
 
 
-class _Sorting(lipschitz_layer.LipschitzLayer):
+class _Sorting(activations.OfBoundOne):
   """Sorts channels.
 
   Where no two are equal the derivative is a permutation, so the Lipschitz
   constant is 1 in every l_p, and gradients keep their norms. The second
   derivative vanishes, as that of `ReLU`.
   """
-
-  domain = codomain = None
-  lipschitz_bound = 1.0
 
 
 @base_layer.configured
@@ -46,8 +43,7 @@ class MaxMin(_Sorting):
         input_shape[-1] % 2 == 0, 'input_shape', tuple(input_shape),
         'an even number of channels', f'{self.name} compares them in pairs.')
 
-  def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
+  def _function(self, x: tf.Tensor) -> tf.Tensor:
     a, b = tf.split(x, 2, axis=-1)
     return tf.concat([tf.maximum(a, b), tf.minimum(a, b)], axis=-1)
 
@@ -68,6 +64,4 @@ class FullSort(_Sorting):
     Section 4.
   """
 
-  def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
-    return tf.sort(x, axis=-1)
+  _function = staticmethod(tf.sort)  # Along the last axis.
