@@ -129,12 +129,12 @@ class LayerBijector(flow_bijector.FlowBijector):
       raise errors.InvalidValueError(
           'condition', f'a batch {batches[1]}', 'one that broadcasts with '
           f'{batches[0]}, that of the inputs of {self.name}') from None
-    shape = tf.broadcast_dynamic_shape(*(
-        tf.shape(t)[:batch.rank] for t, batch in zip(
-            (x, condition), batches, strict=True)))
+    parts = list(zip((x, condition), batches, strict=True))
+    shape = tf.broadcast_dynamic_shape(
+        *(tf.shape(t)[:batch.rank] for t, batch in parts))
     return tuple(
         tf.broadcast_to(t, tf.concat([shape, tf.shape(t)[batch.rank:]], 0))
-        for t, batch in zip((x, condition), batches, strict=True))
+        for t, batch in parts)
 
   def _forward_event_shape(self, input_shape):
     return input_shape[

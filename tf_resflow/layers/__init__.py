@@ -33,7 +33,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             'Embedded', 'Embedding', 'IdentityEmbedding'],
         'embeddings.noise_channels': ['NoiseChannels'],
         'lipschitz.activations': [
-            'ELU', 'Identity', 'LipschitzCube', 'ReLU', 'Softplus', 'Tanh'],
+            'ELU', 'FullSort', 'Identity', 'LipschitzCube', 'MaxMin', 'ReLU',
+            'Softplus', 'Tanh'],
         'lipschitz.concatenated': ['CLipSwish', 'Concatenated', 'CReLU'],
         'lipschitz.conditional': [
             'ConditionGate', 'ConditionShift', 'ConditionalLayer'],
@@ -48,7 +49,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'lipschitz.pila': ['CPila'],
         'lipschitz.reshape': ['Reshape'],
         'lipschitz.sequence': ['Sequence'],
-        'lipschitz.sorting': ['FullSort', 'MaxMin'],
         'lipschitz.spectral': [
             'SpectralConv2D', 'SpectralDense', 'SpectralLayer'],
     })

@@ -75,12 +75,10 @@ class MatrixBijection(bijection.Bijection):
 
   def _evaluate(self):
     """Returns `W` and `log|det W|`, float64."""
-    weights = {
-        name: tf.convert_to_tensor(getattr(self, name).value)
-        for name in self._names}
     return self._maker.evaluate({
         name: tf.cast(w, tf.float64) if w.dtype.is_floating else w
-        for name, w in weights.items()})
+        for name in self._names
+        for w in [tf.convert_to_tensor(getattr(self, name).value)]})
 
   def _checked(self, values, condition):
     """Returns values in the dtype of the layer, behind the check of `W`.

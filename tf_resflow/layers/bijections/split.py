@@ -6,7 +6,6 @@ from typing import Any
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
 from tf_resflow.layers.bijections import masks
@@ -58,14 +57,10 @@ class Split(bijection.SolvingBijection):
   def compute_output_shape(self, input_shape: tuple) -> tuple:
     return input_shape[0], math.prod(input_shape[1:])
 
-  def transform(
-      self, x: tf.Tensor, *, condition: Any = None,
-      seed: numerics.random.SeedLike = None,
-      estimator: numerics.Estimator | None = None) -> bijection.Transformed:
+  def transform(self, x: tf.Tensor, **settings: Any) -> bijection.Transformed:
     base_layer.build_once(self, x.shape)
     kept, leaving = self._halves.split(x)
-    result = self.rest.transform(
-        kept, condition=condition, seed=seed, estimator=estimator)
+    result = self.rest.transform(kept, **settings)
     return result._replace(
         y=self._join(leaving, result.y),
         features=(leaving,) * self.num_taps + result.features)
@@ -88,21 +83,14 @@ class Split(bijection.SolvingBijection):
         tf.reshape(leaving, [size, math.prod(self._leaving_shape)]),
         tf.reshape(y, [size, math.prod(self._rest_shape)])], axis=1)
 
-  def solve_inverse(
-      self, y: tf.Tensor, *, condition: Any = None,
-      solver: numerics.Solver | None = None) -> bijection.Inverted:
+  def solve_inverse(self, y: tf.Tensor, **settings: Any) -> bijection.Inverted:
     size = tf.shape(y)[0]
     leaving, rest = tf.split(y, [
         math.prod(self._leaving_shape), math.prod(self._rest_shape)], axis=1)
     result = self.rest.solve_inverse(
-        tf.reshape(rest, [size, *self._rest_shape]), condition=condition,
-        solver=solver)
+        tf.reshape(rest, [size, *self._rest_shape]), **settings)
     return result._replace(x=self._halves.join(
         result.x, tf.reshape(leaving, [size, *self._leaving_shape])))
-
-  @property
-  def is_initialized(self) -> bool:
-    return self.rest.is_initialized
 
   def slope_bounds(self) -> bijection.SlopeBounds:
     bounds = self.rest.slope_bounds()
@@ -117,6 +105,3 @@ class Split(bijection.SolvingBijection):
 
   def elementary(self) -> list[bijection.Bijection]:
     return self.rest.elementary()
-
-  def share_functions(self, functions: dict) -> None:
-    self.rest.share_functions(functions)

@@ -1,6 +1,7 @@
 """Vectors of numbers as conditions."""
 
 from collections.abc import Sequence
+import itertools
 
 import keras
 import tensorflow as tf
@@ -61,16 +62,15 @@ class VectorNetwork(condition_network.ConditionNetwork):
         (condition_size,), names=self.names)
 
   def build(self, input_shape: tuple) -> None:
-    sizes = (self.condition_size, *self.hidden_units)
-    activations = ['silu'] * len(self.hidden_units) + ['tanh']
+    sizes = (self.condition_size, *self.hidden_units, self.size)
     self.network = keras.Sequential([
         keras.layers.Dense(
-            units, activation, dtype=self.dtype_policy,
+            units, 'silu' if i < len(self.hidden_units) else 'tanh',
+            dtype=self.dtype_policy,
             **base_layer.uniform_initializers(
                 fan_in, base_layer.shifted_seed(
                     self.seed, i * _SEEDS_PER_LAYER)))
-        for i, (fan_in, units, activation) in enumerate(zip(
-            sizes, (*self.hidden_units, self.size), activations, strict=True))])
+        for i, (fan_in, units) in enumerate(itertools.pairwise(sizes))])
     self.network.build((None, self.condition_size))
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:

@@ -5,13 +5,12 @@ from typing import Any
 import tensorflow as tf
 
 from tf_resflow.layers import base_layer
-from tf_resflow.layers import condition_matrix
 from tf_resflow.layers import condition_spec
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
 class ConditionalLayer(
-    condition_matrix.ConditionMatrix, lipschitz_layer.LipschitzLayer):
+    condition_spec.ConditionMatrix, lipschitz_layer.LipschitzLayer):
   """A map `[B, ..., C] -> [B, ..., C]` that a condition chooses.
 
   Its bound, that in the input, holds for every condition. The condition passes
