@@ -26,9 +26,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'bijections.standardize': ['Standardize'],
         'classifier_head': ['ClassifierHead', 'HybridClassifier'],
         'condition_spec': ['ConditionSpec'],
-        'conditions.condition_network': ['ConditionNetwork', 'KerasNetwork'],
-        'conditions.label_embedding': ['LabelEmbedding'],
-        'conditions.vector_network': ['VectorNetwork'],
+        'conditions.condition_network': [
+            'ConditionNetwork', 'KerasNetwork', 'LabelEmbedding',
+            'VectorNetwork'],
         'embeddings.embedding': [
             'Embedded', 'Embedding', 'IdentityEmbedding'],
         'embeddings.noise_channels': ['NoiseChannels'],
