@@ -125,10 +125,6 @@ class BoundBijection(layers.SolvingBijection):
   def update_statistics(self, x, condition=None):
     return self.bijection.update_statistics(x, self._conditions(x))
 
-  @property
-  def is_initialized(self):
-    return self.bijection.is_initialized
-
   def slope_bounds(self):
     return self.bijection.slope_bounds()
 
@@ -139,12 +135,3 @@ class BoundBijection(layers.SolvingBijection):
 
   def elementary(self):
     return self.bijection.elementary()
-
-  def constrained_layers(self):
-    return self.bijection.constrained_layers()
-
-  def estimators(self):
-    return self.bijection.estimators()
-
-  def share_functions(self, functions):
-    self.bijection.share_functions(functions)

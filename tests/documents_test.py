@@ -127,12 +127,11 @@ def parse(tool, arguments):
   """Takes the values of all flags, and checks those of a run."""
   assert tool in runner.TOOLS
   module = importlib.import_module(f'tf_resflow.commands.{tool}')
+  # Data of the reader's own, which only he has.
+  stand_in = '2d/moons' if '--flagfile=table' in arguments else 'patches32'
   # A run that the page made has a file of flags.
   arguments = flagfiles.resolve(
       [a for a in arguments if not a.startswith('--flagfile=runs/')])
-  # Data of the reader's own, which only he has.
-  stand_in = '2d/moons' if any(
-      a.endswith('table.flags') for a in arguments) else 'patches32'
   arguments = [re.sub(
       '^--dataset=table:.*', '--dataset=2d/moons', a) for a in arguments]
   arguments = [re.sub(

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import layers
-from tf_resflow.layers import classifier_head
+from tf_resflow.layers import base_layer
 
 
 def features(size=5):
@@ -50,6 +50,5 @@ def test_weights_start_as_those_of_the_authors():
     for variable in (layer.kernel, layer.bias):
       largest = np.abs(variable.numpy()).max()
       assert 0.8 < largest * np.sqrt(fan_in) <= 1.0
-  kernel, bias = [init for init in classifier_head.uniform_initializers(
-      4, 7).values()]
+  kernel, bias = base_layer.uniform_initializers(4, 7).values()
   assert (kernel.seed, bias.seed) == (7, 8)

@@ -45,16 +45,14 @@ class Chain(flow_bijector.FlowBijector, tfb.Composition):
             ['chain', *(b.name for b in bijectors)]).replace('/', ''))
 
   def _walk_forward(self, step_fn, x, **kwargs):
-    return functools.reduce(
-        lambda x, bijector: step_fn(
-            bijector, x, **kwargs.get(bijector.name, {})),
-        reversed(self.bijectors), x)
+    for bijector in reversed(self.bijectors):
+      x = step_fn(bijector, x, **kwargs.get(bijector.name, {}))
+    return x
 
   def _walk_inverse(self, step_fn, y, **kwargs):
-    return functools.reduce(
-        lambda y, bijector: step_fn(
-            bijector, y, **kwargs.get(bijector.name, {})),
-        self.bijectors, y)
+    for bijector in self.bijectors:
+      y = step_fn(bijector, y, **kwargs.get(bijector.name, {}))
+    return y
 
   def transform(self, x: tf.Tensor, event_ndims: int, **kwargs: Any
                 ) -> tuple[tf.Tensor, tf.Tensor]:

@@ -113,12 +113,7 @@ class LayerBijector(flow_bijector.FlowBijector):
     errors.check(
         spec is not None, 'condition', 'given',
         f'none, since {self.name} depends on no condition')
-    try:
-      condition = tf.convert_to_tensor(
-          condition, dtype_hint=None if spec.num_labels else self.dtype)
-    except (TypeError, ValueError):
-      raise errors.InvalidValueError(
-          'condition', repr(condition), spec.expected) from None
+    condition = spec.of_any_shape(condition, self.dtype)
     ndims = len(spec.shape)
     errors.check(
         condition.shape.rank is not None and condition.shape.rank >= ndims,
@@ -134,12 +129,12 @@ class LayerBijector(flow_bijector.FlowBijector):
       raise errors.InvalidValueError(
           'condition', f'a batch {batches[1]}', 'one that broadcasts with '
           f'{batches[0]}, that of the inputs of {self.name}') from None
-    shape = tf.broadcast_dynamic_shape(*(
-        tf.shape(t)[:batch.rank] for t, batch in zip(
-            (x, condition), batches, strict=True)))
+    parts = list(zip((x, condition), batches, strict=True))
+    shape = tf.broadcast_dynamic_shape(
+        *(tf.shape(t)[:batch.rank] for t, batch in parts))
     return tuple(
         tf.broadcast_to(t, tf.concat([shape, tf.shape(t)[batch.rank:]], 0))
-        for t, batch in zip((x, condition), batches, strict=True))
+        for t, batch in parts)
 
   def _forward_event_shape(self, input_shape):
     return input_shape[

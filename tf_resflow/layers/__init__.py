@@ -26,14 +26,15 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'bijections.standardize': ['Standardize'],
         'classifier_head': ['ClassifierHead', 'HybridClassifier'],
         'condition_spec': ['ConditionSpec'],
-        'conditions.condition_network': ['ConditionNetwork', 'KerasNetwork'],
-        'conditions.label_embedding': ['LabelEmbedding'],
-        'conditions.vector_network': ['VectorNetwork'],
+        'conditions.condition_network': [
+            'ConditionNetwork', 'KerasNetwork', 'LabelEmbedding',
+            'VectorNetwork'],
         'embeddings.embedding': [
             'Embedded', 'Embedding', 'IdentityEmbedding'],
         'embeddings.noise_channels': ['NoiseChannels'],
         'lipschitz.activations': [
-            'ELU', 'Identity', 'LipschitzCube', 'ReLU', 'Softplus', 'Tanh'],
+            'ELU', 'FullSort', 'Identity', 'LipschitzCube', 'MaxMin', 'ReLU',
+            'Softplus', 'Tanh'],
         'lipschitz.concatenated': ['CLipSwish', 'Concatenated', 'CReLU'],
         'lipschitz.conditional': [
             'ConditionGate', 'ConditionShift', 'ConditionalLayer'],
@@ -48,7 +49,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'lipschitz.pila': ['CPila'],
         'lipschitz.reshape': ['Reshape'],
         'lipschitz.sequence': ['Sequence'],
-        'lipschitz.sorting': ['FullSort', 'MaxMin'],
         'lipschitz.spectral': [
             'SpectralConv2D', 'SpectralDense', 'SpectralLayer'],
     })

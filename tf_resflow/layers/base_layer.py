@@ -12,6 +12,9 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow.configuration import renamed
 
+# Nested lists of tensors.
+Tensors = Any
+
 _DTYPES = ('float32', 'float64')
 
 
@@ -105,6 +108,23 @@ class Composition(BaseLayer):
   def compute_output_shape(self, input_shape: tuple) -> tuple:
     *_, shape = self.shapes(input_shape)
     return tuple(shape)
+
+
+def shifted_seed(seed: int | None, number: int) -> int | None:
+  """Returns a seed for the `number`-th variable; None draws afresh."""
+  return None if seed is None else seed + number
+
+
+def uniform_initializers(fan_in: int, seed: int | None) -> dict:
+  """Returns initializers U(+-1/sqrt(fan_in)) of kernel and bias.
+
+  Those of the authors' code, which are the defaults of PyTorch.
+  """
+  limit = fan_in**-0.5
+  return {
+      name: keras.initializers.RandomUniform(
+          -limit, limit, seed=shifted_seed(seed, number))
+      for number, name in enumerate(('kernel_initializer', 'bias_initializer'))}
 
 
 def build_once(layer: keras.layers.Layer, input_shape: Sequence) -> None:

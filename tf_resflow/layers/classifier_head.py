@@ -1,7 +1,6 @@
 """The classifier of hybrid models."""
 
 from collections.abc import Sequence
-import math
 
 import keras
 import tensorflow as tf
@@ -40,7 +39,8 @@ class ClassifierHead(keras.layers.Layer):
   def build(self, input_shape: tuple) -> None:
     self.conv = keras.layers.Conv2D(
         self.channels, 3, padding='same', name='conv', dtype=self.compute_dtype,
-        **uniform_initializers(9 * input_shape[-1], self.seed))
+        **base_layer.uniform_initializers(
+            9 * input_shape[-1], self.seed))
     self.conv.build(input_shape)
     self.act_norm.build((*input_shape[:-1], self.channels))
 
@@ -93,7 +93,7 @@ class HybridClassifier(keras.layers.Layer):
     size = self.head_channels * len(heads)
     self.dense = keras.layers.Dense(
         self.num_classes, name='dense', dtype=self.compute_dtype,
-        **uniform_initializers(size, self.seed))
+        **base_layer.uniform_initializers(size, self.seed))
     self.dense.build((None, size))
     self.heads = base_layer.track(self, heads)
 
@@ -105,15 +105,3 @@ class HybridClassifier(keras.layers.Layer):
   def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
     return self.dense(tf.concat(
         [head(x) for head, x in zip(self.heads, inputs, strict=True)], axis=1))
-
-
-def uniform_initializers(fan_in: int, seed: int | None) -> dict:
-  """Returns initializers U(+-1/sqrt(fan_in)) of kernel and bias.
-
-  Those of the authors' code, which are the defaults of PyTorch.
-  """
-  limit = 1.0 / math.sqrt(fan_in)
-  return {
-      name: keras.initializers.RandomUniform(
-          -limit, limit, seed=None if seed is None else seed + offset)
-      for offset, name in enumerate(('kernel_initializer', 'bias_initializer'))}

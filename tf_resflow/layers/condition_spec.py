@@ -1,11 +1,13 @@
-"""What a condition of one example is, and checks of what was given."""
+"""What a condition of one example is, checks of it, and how it enters."""
 
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow.layers import base_layer
 
 
 class ConditionSpec(NamedTuple):
@@ -66,16 +68,10 @@ class ConditionSpec(NamedTuple):
         they make NaN.
     """
     self._check(condition is not None, None, 'Give it as condition=.')
-    try:
-      condition = tf.convert_to_tensor(
-          condition, dtype_hint=None if self.num_labels else dtype)
-    except (TypeError, ValueError):
-      self._check(False, repr(condition), '')
-    if self.num_labels:
-      is_right = condition.dtype.is_integer
-    else:
-      # Python's whole numbers are numbers.
-      is_right = condition.dtype.is_floating or condition.dtype.is_integer
+    condition = self.of_any_shape(condition, dtype)
+    # Python's whole numbers are numbers.
+    is_right = condition.dtype.is_integer or (
+        condition.dtype.is_floating and not self.num_labels)
     shape = condition.shape
     self._check(
         is_right and shape.rank in (len(self.shape), len(self.shape) + 1)
@@ -86,6 +82,18 @@ class ConditionSpec(NamedTuple):
         self._existing(tf.cast(condition, tf.int64)), tf.int32
     ) if self.num_labels else tf.cast(condition, dtype)
     return condition[tf.newaxis] if shape.rank == len(self.shape) else condition
+
+  def of_any_shape(self, condition: Any, dtype: str) -> tf.Tensor:
+    """Returns a condition as a tensor, which has any dtype and shape yet.
+
+    Raises:
+      InvalidValueError: if it is none.
+    """
+    try:
+      return tf.convert_to_tensor(
+          condition, dtype_hint=None if self.num_labels else dtype)
+    except (TypeError, ValueError):
+      self._check(False, repr(condition), '')
 
   def _existing(self, labels):
     """Returns labels; those that do not exist are an error."""
@@ -125,3 +133,45 @@ def as_batch(tensor: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
   check_batch(tensor, x)
   return tf.broadcast_to(tensor, tf.concat(
       [tf.shape(x)[:1], tensor.shape[1:]], axis=0))
+
+
+class ConditionMatrix(base_layer.BaseLayer):
+  """A layer that takes conditions `[B, K]`, which a matrix `W` multiplies.
+
+  A mixin. What is done with `W c` is up to the layer.
+
+  Args:
+    condition_size: `K`, numbers of a condition.
+    kernel_initializer: Keras initializer of `W`; zeros, the default, make no
+      difference at first.
+    **kwargs: of `keras.layers.Layer`.
+
+  Raises:
+    InvalidValueError: if there are no numbers.
+  """
+
+  def __init__(
+      self, condition_size: int, kernel_initializer: Any = 'zeros', **kwargs):
+    super().__init__(**kwargs)
+    errors.check(
+        isinstance(condition_size, (int, np.integer)) and condition_size > 0,
+        'condition_size', condition_size, 'a number from 1')
+    self.condition_size = int(condition_size)
+    self.condition_spec = ConditionSpec((self.condition_size,))
+    self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+  def add_matrix(self, size: int) -> None:
+    """Adds `W`, `[K, size]`."""
+    self.kernel = self.add_weight(
+        name='condition_kernel', shape=(self.condition_size, size),
+        initializer=self.kernel_initializer)
+
+  def project(self, condition: Any) -> tf.Tensor:
+    """Returns `W c`, `[B, size]`, or `[1, size]` for all examples.
+
+    Raises:
+      InvalidValueError: if it is no such condition, see `ConditionSpec`.
+    """
+    return tf.linalg.matmul(
+        self.condition_spec.as_tensor(condition, self.compute_dtype),
+        tf.convert_to_tensor(self.kernel.value))

@@ -12,7 +12,7 @@ from tf_resflow import layers
 from tf_resflow import numerics
 from tf_resflow.configuration import registries
 from tf_resflow.configuration import values
-from tf_resflow.layers import classifier_head
+from tf_resflow.layers import base_layer
 from tf_resflow.models import conditions
 from tf_resflow.models import norm_orders
 
@@ -119,7 +119,7 @@ def make_unconstrained_network(
             functools.partial(keras.layers.Conv2D, padding='same'))
     fan_in = num_inputs * math.prod(sizes[1:])**2
     return layers.KerasLayer(kind(
-        *sizes, **classifier_head.uniform_initializers(fan_in, seed),
+        *sizes, **base_layer.uniform_initializers(fan_in, seed),
         **settings), name=settings['name'])
 
   return _make_sequence(request, input_shape, output_shape, make_linear)

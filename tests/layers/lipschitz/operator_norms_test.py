@@ -14,12 +14,11 @@ _KINDS = {
     'upper': operator_norms.UPPER, 'estimate': operator_norms.ESTIMATE}
 
 
-def _followed(kind, kernel, spatial_shape, domain, codomain):
-  size = kind.row_size(kernel, spatial_shape)
-  rows = tf.random.stateless_normal([8, size], [0, 0], dtype=tf.float64)
+def _followed(kind, mapping):
+  rows = tf.random.stateless_normal(
+      [8, kind.row_size(mapping)], [0, 0], dtype=tf.float64)
   rows, _ = tf.linalg.qr(tf.transpose(rows))
-  return kind.follow(kernel, tf.transpose(rows), spatial_shape, domain,
-                     codomain, 1e-9, 2000, tf.constant(20))
+  return kind.follow(mapping, tf.transpose(rows), 1e-9, 2000, tf.constant(20))
 
 
 @pytest.mark.parametrize('domain, codomain', [
@@ -36,14 +35,14 @@ def test_the_norm_lies_between_the_kinds(
       tf.eye(operator.num_inputs, dtype=tf.float64)).numpy().T
   expected = induced_oracle.brute_force(
       matrix, domain, codomain, num_starts=200)
-  found = {name: _followed(kind, kernel, spatial_shape, domain, codomain)
+  mapping = operator_norms.NormedMap(kernel, spatial_shape, domain, codomain)
+  found = {name: _followed(kind, mapping)
            for name, kind in _KINDS.items()}
   assert 0.8 * expected <= found['estimate'].norm <= expected * (1 + 1e-9)
   assert expected * (1 - 1e-9) <= found['upper'].norm <= 1.6 * expected
   for name, kind in _KINDS.items():
-    np.testing.assert_allclose(kind.norm(
-        kernel, found[name].rows, spatial_shape, domain, codomain),
-                               found[name].norm, rtol=1e-6)
+    np.testing.assert_allclose(
+        kind.norm(mapping, found[name].rows), found[name].norm, rtol=1e-6)
 
 
 @pytest.mark.parametrize('row, expected', [
@@ -52,8 +51,9 @@ def test_signs_of_the_start_matter_to_a_nonnegative_kernel(row, expected):
   """From (1, -1) the method stays at a critical point below the norm."""
   kernel = tf.constant([[1.0, 0.1], [0.1, 1.0]], tf.float64)
   assert float(operator_norms.ESTIMATE.follow(
-      kernel, tf.constant([row], tf.float64), None, math.inf, 1.0, 1e-12, 100,
-      tf.constant(3)).norm) == pytest.approx(expected)
+      operator_norms.NormedMap(kernel, None, math.inf, 1.0),
+      tf.constant([row], tf.float64), 1e-12, 100, tf.constant(3)
+  ).norm) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize('domain, codomain, expected', [
@@ -74,12 +74,11 @@ def test_closed_forms_of_the_released_code(domain, codomain, expected):
 @pytest.mark.parametrize('domain, codomain, expected', [
     (3, 1.5, 6**(1 / 3)), (1.5, 3, 1.0), (math.inf, 1, 6.0)])
 def test_pixel_factor(domain, codomain, expected):
-  kernel = tf.zeros([1, 1, 2, 2], tf.float64)
-  assert operator_norms.pixel_factor(
-      kernel, (2, 3), domain, codomain) == pytest.approx(expected)
-  learned = operator_norms.pixel_factor(
-      kernel, (2, 3), *(tf.constant(float(min(o, 1e9)), tf.float64)
-                        for o in (domain, codomain)))
-  assert float(learned) == pytest.approx(expected, rel=1e-6)
-  assert operator_norms.pixel_factor(
-      tf.zeros([3, 3, 2, 2]), (2, 3), domain, codomain) == 1.0
+  mapping = operator_norms.NormedMap(
+      tf.zeros([1, 1, 2, 2], tf.float64), (2, 3), domain, codomain)
+  assert mapping.pixel_factor() == pytest.approx(expected)
+  learned = mapping._replace(**{
+      name: tf.constant(float(min(getattr(mapping, name), 1e9)), tf.float64)
+      for name in ('domain', 'codomain')})
+  assert float(learned.pixel_factor()) == pytest.approx(expected, rel=1e-6)
+  assert mapping._replace(kernel=tf.zeros([3, 3, 2, 2])).pixel_factor() == 1.0

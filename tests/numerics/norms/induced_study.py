@@ -144,14 +144,13 @@ def _measure(record, num_starts):
   norm = operator_norms.UPPER.of_orders(p, q)
   if norm is operator_norms.CLOSED:
     record.kind = 'closed'
-    record.exact = float(tf.reduce_max(
-        norm.norm(kernel, None, record.spatial_shape, p, q)))
+    record.exact = float(tf.reduce_max(norm.norm(_mapping(record), None)))
   elif norm is operator_norms.SPECTRAL:
     record.kind = 'spectral'
     # As many rows as layers have.
     record.exact = float(norm.follow(
-        kernel, _rows(norm, record, min(3, *matrix.shape)),
-        record.spatial_shape, p, q, *_SPECTRAL).norm)
+        _mapping(record), _rows(norm, record, min(3, *matrix.shape)),
+        *_SPECTRAL).norm)
   else:
     _measure_elsewhere(record, matrix)
   if record.exact is None:
@@ -163,6 +162,12 @@ def _measure(record, num_starts):
         matrix, p, q, num_starts, seed=record.number,
         further_starts=induced_oracle.telling_starts(matrix, p))
   record.deviation = abs(record.exact / brute - 1.0)
+
+
+def _mapping(record):
+  return operator_norms.NormedMap(
+      tf.constant(record.kernel), record.spatial_shape, record.domain,
+      record.codomain)
 
 
 def _measure_elsewhere(record, matrix):
@@ -177,7 +182,7 @@ def _measure_elsewhere(record, matrix):
       tf.TensorSpec([None, rows.shape[1]], tf.float64),
       tf.TensorSpec([], tf.float64), steps, steps], autograph=False)
   def follow(rows, *settings):
-    result = norm.follow(kernel, rows, spatial_shape, p, q, *settings)
+    result = norm.follow(_mapping(record), rows, *settings)
     return result.norm, result.rows[0]
 
   def quotient(x):
@@ -200,11 +205,11 @@ def _measure_elsewhere(record, matrix):
     record.exact = float(follow(tf.abs(rows[:1]), *_EXACTLY)[0])
     record.signed = float(follow(rows[:3], *_EXACTLY)[0])
   record.upper = float(operator_norms.UPPER.bound(
-      kernel, spatial_shape, p, q, np.linalg.norm(matrix, 2)))
+      _mapping(record), np.linalg.norm(matrix, 2)))
 
 
 def _rows(norm, record, num_rows):
-  size = norm.row_size(tf.constant(record.kernel), record.spatial_shape)
+  size = norm.row_size(_mapping(record))
   rows = np.random.default_rng([1, record.number]).normal(size=[num_rows, size])
   return tf.constant(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 

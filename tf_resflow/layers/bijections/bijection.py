@@ -111,7 +111,7 @@ class Bijection(base_layer.BaseLayer):
     is_data_dependent: whether batches set weights, see `ActNorm` and
       `MovingMean`.
     has_moving_statistics: whether `update_statistics` changes something.
-    is_initialized: False until a first batch has set what depends on data.
+    slopes: the `slope_bounds` of all weights; 0 and infinity if not known.
 
   Example:
     >>> class Double(layers.Bijection):
@@ -130,12 +130,17 @@ class Bijection(base_layer.BaseLayer):
   has_certificate = False
   is_data_dependent = False
   has_moving_statistics = False
-  is_initialized = True
+  slopes = SlopeBounds(0.0, math.inf)
 
   @property
   def takes_condition(self) -> bool:
     """Whether a condition makes a difference."""
     return self.condition_spec is not None
+
+  @property
+  def is_initialized(self) -> bool:
+    """False until a first batch has set what depends on data."""
+    return all(part.is_initialized for part in self.parts_within())
 
   def forward_and_log_det(
       self, x: tf.Tensor, *, condition: Any = None,
@@ -218,14 +223,13 @@ class Bijection(base_layer.BaseLayer):
     return base_layer.call_with(self, x, condition)
 
   def slope_bounds(self) -> SlopeBounds:
-    """Returns the least and the greatest slope; 0 and infinity if not known."""
-    return SlopeBounds(0.0, math.inf)
+    """Returns the least and the greatest slope, with the present weights."""
+    return self.slopes
 
   def check_weights(self) -> None:
     """Raises `InvalidValueError` for weights with which there is no inverse."""
-    for part in self.elementary():
-      if part is not self:
-        part.check_weights()
+    for part in self.parts_within():
+      part.check_weights()
 
   def frozen(self) -> 'Bijection':
     """Returns a bijection that computes alike and keeps its present weights.
@@ -240,15 +244,17 @@ class Bijection(base_layer.BaseLayer):
     """Returns the bijections that this one is made of, in forward order."""
     return [self]
 
+  def parts_within(self) -> list['Bijection']:
+    """Returns the elementary bijections that are not this one itself."""
+    return [b for b in self.elementary() if b is not self]
+
   def constrained_layers(self) -> list:
     """Returns the linear layers within whose norms are bounded."""
-    return [c for b in self.elementary() if b is not self
-            for c in b.constrained_layers()]
+    return [c for b in self.parts_within() for c in b.constrained_layers()]
 
   def estimators(self) -> list[numerics.Estimator]:
     """Returns the estimators within that are used where none is given."""
-    return [e for b in self.elementary() if b is not self
-            for e in b.estimators()]
+    return [e for b in self.parts_within() for e in b.estimators()]
 
   def share_functions(self, functions: dict) -> None:
     """Lets residual branches of one structure share their graphs.
@@ -256,6 +262,8 @@ class Bijection(base_layer.BaseLayer):
     Args:
       functions: from structures to `numerics.ResidualFunction`s; is added to.
     """
+    for part in self.parts_within():
+      part.share_functions(functions)
 
 
 def event_shape_of(shape: Any) -> tuple[int, ...]:

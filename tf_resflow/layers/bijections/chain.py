@@ -79,19 +79,13 @@ class Chain(base_layer.Composition, bijection.SolvingBijection):
       x = part.update_statistics(x, condition)
     return x
 
-  def solve_inverse(
-      self, y: tf.Tensor, *, condition: Any = None,
-      solver: numerics.Solver | None = None) -> bijection.Inverted:
+  def solve_inverse(self, y: tf.Tensor, **settings: Any) -> bijection.Inverted:
     solves = ()
     for part in reversed(self.parts):
-      result = part.solve_inverse(y, condition=condition, solver=solver)
+      result = part.solve_inverse(y, **settings)
       y = result.x
       solves += result.solves
     return bijection.Inverted(y, solves)
-
-  @property
-  def is_initialized(self) -> bool:
-    return all(part.is_initialized for part in self.parts)
 
   def slope_bounds(self) -> bijection.SlopeBounds:
     return functools.reduce(
@@ -105,7 +99,3 @@ class Chain(base_layer.Composition, bijection.SolvingBijection):
 
   def elementary(self) -> list[bijection.Bijection]:
     return [b for part in self.parts for b in part.elementary()]
-
-  def share_functions(self, functions: dict) -> None:
-    for part in self.parts:
-      part.share_functions(functions)

@@ -5,7 +5,6 @@ from typing import Any
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.layers import condition_spec as spec_lib
 from tf_resflow.layers.bijections import bijection as bijection_lib
@@ -89,20 +88,17 @@ class Conditional(bijection_lib.SolvingBijection):
         self.condition_network, (None, *self.condition_spec.shape))
     return self.condition_network(condition)
 
-  def transform(
-      self, x: tf.Tensor, *, condition: Any = None,
-      seed: numerics.random.SeedLike = None,
-      estimator: numerics.Estimator | None = None) -> bijection_lib.Transformed:
+  def transform(self, x: tf.Tensor, *, condition: Any = None, **settings: Any,
+                ) -> bijection_lib.Transformed:
     base_layer.build_once(self, x.shape)
     return self.bijection.transform(
-        x, condition=self.features(condition, x), seed=seed,
-        estimator=estimator)
+        x, condition=self.features(condition, x), **settings)
 
   def solve_inverse(
-      self, y: tf.Tensor, *, condition: Any = None,
-      solver: numerics.Solver | None = None) -> bijection_lib.Inverted:
+      self, y: tf.Tensor, *, condition: Any = None, **settings: Any,
+  ) -> bijection_lib.Inverted:
     return self.bijection.solve_inverse(
-        y, condition=self.features(condition, y), solver=solver)
+        y, condition=self.features(condition, y), **settings)
 
   def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
     return self.bijection(inputs, condition=self.features(condition, inputs))
@@ -111,10 +107,6 @@ class Conditional(bijection_lib.SolvingBijection):
       self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
     base_layer.build_once(self, x.shape)
     return self.bijection.update_statistics(x, self.features(condition, x))
-
-  @property
-  def is_initialized(self) -> bool:
-    return self.bijection.is_initialized
 
   def slope_bounds(self) -> bijection_lib.SlopeBounds:
     return self.bijection.slope_bounds()
@@ -129,6 +121,3 @@ class Conditional(bijection_lib.SolvingBijection):
 
   def elementary(self) -> list[bijection_lib.Bijection]:
     return self.bijection.elementary()
-
-  def share_functions(self, functions: dict) -> None:
-    self.bijection.share_functions(functions)

@@ -6,7 +6,6 @@ from typing import Any
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow.layers import condition_matrix
 from tf_resflow.layers import condition_spec
 from tf_resflow.layers.bijections import bijection
 from tf_resflow.layers.lipschitz import lipschitz_layer
@@ -45,7 +44,7 @@ def spec_of_network(network: lipschitz_layer.LipschitzLayer
   return condition_spec.ConditionSpec((sizes[0],)) if sizes else None
 
 
-class ConditionalMap(condition_matrix.ConditionMatrix, bijection.Bijection):
+class ConditionalMap(condition_spec.ConditionMatrix, bijection.Bijection):
   """A map of an event that a condition chooses, by bounded scales and others.
 
   Args:

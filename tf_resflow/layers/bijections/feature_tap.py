@@ -25,6 +25,8 @@ class FeatureTap(bijection.SolvingBijection):
     TensorShape([5, 2])
   """
 
+  slopes = bijection.SlopeBounds(1.0, 1.0)
+
   def __init__(self, shape: Sequence[int] | None = None, **kwargs):
     super().__init__(**kwargs)
     self.shape = None if shape is None else tuple(shape)
@@ -37,6 +39,3 @@ class FeatureTap(bijection.SolvingBijection):
 
   def solve_inverse(self, y: tf.Tensor, **unused: Any) -> bijection.Inverted:
     return bijection.Inverted(y)
-
-  def slope_bounds(self) -> bijection.SlopeBounds:
-    return bijection.SlopeBounds(1.0, 1.0)

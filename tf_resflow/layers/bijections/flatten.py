@@ -20,6 +20,8 @@ class Flatten(bijection.Bijection):
     (TensorShape([5, 12]), TensorShape([5, 2, 2, 3]))
   """
 
+  slopes = bijection.SlopeBounds(1.0, 1.0)
+
   def build(self, input_shape: tuple) -> None:
     self.event_shape = tuple(input_shape[1:])
 
@@ -34,6 +36,3 @@ class Flatten(bijection.Bijection):
 
   def compute_output_shape(self, input_shape: tuple) -> tuple:
     return input_shape[0], math.prod(input_shape[1:])
-
-  def slope_bounds(self) -> bijection.SlopeBounds:
-    return bijection.SlopeBounds(1.0, 1.0)

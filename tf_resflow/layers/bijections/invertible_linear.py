@@ -75,12 +75,10 @@ class MatrixBijection(bijection.Bijection):
 
   def _evaluate(self):
     """Returns `W` and `log|det W|`, float64."""
-    weights = {
-        name: tf.convert_to_tensor(getattr(self, name).value)
-        for name in self._names}
     return self._maker.evaluate({
         name: tf.cast(w, tf.float64) if w.dtype.is_floating else w
-        for name, w in weights.items()})
+        for name in self._names
+        for w in [tf.convert_to_tensor(getattr(self, name).value)]})
 
   def _checked(self, values, condition):
     """Returns values in the dtype of the layer, behind the check of `W`.
@@ -88,7 +86,7 @@ class MatrixBijection(bijection.Bijection):
     Under XLA they are NaN where it fails.
     """
     dtype = tf.as_dtype(self.compute_dtype)
-    is_regular = condition <= invertible_matrix.max_condition(dtype)
+    is_regular = condition <= invertible_matrix.MAX_CONDITION[dtype]
     with tf.control_dependencies(invertible_matrix.require_invertible(
         condition, dtype, f'{self.name}.matrix')):
       return [tf.cast(tf.where(
@@ -97,11 +95,9 @@ class MatrixBijection(bijection.Bijection):
 
   def _check(self, condition, name):
     dtype = tf.as_dtype(self.compute_dtype)
-    value, expected, advice = invertible_matrix.refusal(
-        float(condition), dtype)
     errors.check(
-        bool(condition <= invertible_matrix.max_condition(dtype)), name, value,
-        expected, advice)
+        bool(condition <= invertible_matrix.MAX_CONDITION[dtype]), name,
+        *invertible_matrix.refusal(float(condition), dtype))
 
   def _apply(self, matrix, x):
     """Returns `W x` of every row."""
@@ -171,6 +167,9 @@ class InvertibleLinear(MatrixBijection):
     ...     initial_matrix=[[0.0, 2.0], [1.0, 0.0]])
     >>> linear(tf.constant([[3.0, 4.0]])).numpy().tolist()
     [[8.0, 3.0]]
+    >>> bijectors.InvertibleLinear([2], layer=linear).forward(
+    ...     [[3.0, 4.0]]).numpy().tolist()
+    [[8.0, 3.0]]
     >>> layers.InvertibleLinear(initial_matrix=[[1.0, 1.0], [1.0, 1.0]])
     Traceback (most recent call last):
     tf_resflow.errors.InvalidValueError: initial_matrix=condition number inf:
@@ -188,8 +187,8 @@ class InvertibleLinear(MatrixBijection):
 class InvertibleConv1x1(MatrixBijection):
   """The invertible 1 x 1 convolution: `y = W x` for the channels of a pixel.
 
-  `log_det = H W log|det W|`. A nearly singular matrix is an error, see
-  `forward_and_log_det`.
+  For images `[H, W, C]`; `log_det = H W log|det W|`. A nearly singular matrix
+  is an error, see `forward_and_log_det`.
 
   Args:
     parameterization: see `InvertibleLinear`.
@@ -203,6 +202,9 @@ class InvertibleConv1x1(MatrixBijection):
     >>> y, log_det = conv.forward_and_log_det(tf.ones([5, 2, 2, 3]))
     >>> np.allclose(conv.inverse(y), 1.0, atol=1e-5)
     True
+    >>> bijectors.InvertibleConv1x1([4, 4, 3], 'lu').forward(
+    ...     tf.zeros([5, 4, 4, 3])).shape
+    TensorShape([5, 4, 4, 3])
 
   References:
     Kingma and Dhariwal, 2018, Glow, Section 3.2; Chen et al., 2019, Residual

@@ -14,7 +14,7 @@ NEARLY_SINGULAR = 'A nearly singular matrix has no inverse worth the name'
 
 # Condition numbers |W|_1 |W^-1|_1 from which on fewer than four digits of an
 # inverse, and of a log-determinant, are right.
-_MAX_CONDITION = {tf.float32: 1e4, tf.float64: 1e12}
+MAX_CONDITION = {tf.float32: 1e4, tf.float64: 1e12}
 
 _ADVICE = (
     f'{NEARLY_SINGULAR}. A smaller learning rate keeps it away from that; '
@@ -127,15 +127,10 @@ def _norm(matrix):
   return tf.reduce_max(tf.reduce_sum(tf.abs(matrix), axis=0))
 
 
-def max_condition(dtype: tf.DType) -> float:
-  """Returns the largest condition number that arithmetic of a dtype bears."""
-  return _MAX_CONDITION[dtype]
-
-
 def refusal(condition: float, dtype: tf.DType) -> tuple[str, str, str]:
   """Returns value, expectation and advice of an error, see `errors`."""
   return (f'condition number {condition:.3g}',
-          f'at most {max_condition(dtype):.0e} in {dtype.name}', _ADVICE)
+          f'at most {MAX_CONDITION[dtype]:.0e} in {dtype.name}', _ADVICE)
 
 
 def require_invertible(
@@ -156,12 +151,12 @@ def require_invertible(
     tf.errors.InvalidArgumentError: eagerly at once, else when the graph runs.
   """
   if tf.executing_eagerly():
-    if not condition <= max_condition(dtype):
+    if not condition <= MAX_CONDITION[dtype]:
       value, expected, advice = refusal(float(condition), dtype)
       raise private_apis.as_it_is(tf.errors.InvalidArgumentError(
           None, None, f'{name}={value}: expected {expected}. {advice}'))
     return []
   _, expected, advice = refusal(0.0, dtype)
-  return [tf.debugging.Assert(condition <= max_condition(dtype), [
+  return [tf.debugging.Assert(condition <= MAX_CONDITION[dtype], [
       f'{name}=condition number', condition,
       f': expected {expected}. {advice}'])]

@@ -16,7 +16,8 @@ class Logit(bijection.Bijection):
   """`y = logit(alpha + (1 - 2 alpha) x)` for `x` in [0, 1].
 
   `log_det = sum log(1 - 2 alpha) - log s - log(1 - s)` with
-  `s = alpha + (1 - 2 alpha) x`.
+  `s = alpha + (1 - 2 alpha) x`. Unlike `tfb.Invert(tfb.Sigmoid())` it is finite
+  at 0 and 1.
 
   Args:
     alpha: in (0, 1/2); keeps the logit finite at 0 and 1.
@@ -26,6 +27,9 @@ class Logit(bijection.Bijection):
     >>> y, log_det = layers.Logit().forward_and_log_det(tf.zeros([5, 2]))
     >>> bool(tf.reduce_all(tf.math.is_finite(y)))
     True
+    >>> logit = bijectors.Logit([2])
+    >>> logit.inverse(logit.forward([[0.0, 1.0]])).numpy().tolist()
+    [[0.0, 1.0]]
 
   References:
     Dinh et al., 2017, Real NVP, Section 4.1.

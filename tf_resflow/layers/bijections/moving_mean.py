@@ -49,6 +49,7 @@ class MovingMean(bijection.Bijection):
   # What it has seen changes it, so it cannot be a part of some g.
   is_data_dependent = True
   has_moving_statistics = True
+  slopes = bijection.SlopeBounds(1.0, 1.0)
 
   def __init__(self, decay: float = 0.9, **kwargs):
     super().__init__(**kwargs)
@@ -98,6 +99,3 @@ class MovingMean(bijection.Bijection):
         tf.where(is_valid, old + share * (mean - old), old))
     self.num_updates.assign(t + tf.cast(is_valid, tf.int32))
     return self.forward_and_log_det(x)[0]
-
-  def slope_bounds(self) -> bijection.SlopeBounds:
-    return bijection.SlopeBounds(1.0, 1.0)

@@ -6,9 +6,9 @@ from typing import Any
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
+from tf_resflow.layers.bijections import masks
 
 
 @base_layer.configured
@@ -48,66 +48,49 @@ class Split(bijection.SolvingBijection):
     *shape, channels = input_shape[1:]
     errors.check(channels > 1, 'input_shape', tuple(input_shape),
                  '2 channels or more', 'Nothing would go on otherwise.')
-    kept = channels // 2
-    self.kept_shape = (*shape, kept)
-    self.leaving_shape = (*shape, channels - kept)
-    base_layer.build_once(self.rest, (None, *self.kept_shape))
-    self._rest_shape = tuple(self.rest.compute_output_shape(
-        (None, *self.kept_shape))[1:])
+    self._halves = masks.Channel(input_shape[1:])
+    self._leaving_shape = (*shape, channels - channels // 2)
+    kept_shape = (None, *self._halves.network_shape)
+    base_layer.build_once(self.rest, kept_shape)
+    self._rest_shape = tuple(self.rest.compute_output_shape(kept_shape)[1:])
 
   def compute_output_shape(self, input_shape: tuple) -> tuple:
     return input_shape[0], math.prod(input_shape[1:])
 
-  def transform(
-      self, x: tf.Tensor, *, condition: Any = None,
-      seed: numerics.random.SeedLike = None,
-      estimator: numerics.Estimator | None = None) -> bijection.Transformed:
+  def transform(self, x: tf.Tensor, **settings: Any) -> bijection.Transformed:
     base_layer.build_once(self, x.shape)
-    kept, leaving = self._halves(x)
-    result = self.rest.transform(
-        kept, condition=condition, seed=seed, estimator=estimator)
+    kept, leaving = self._halves.split(x)
+    result = self.rest.transform(kept, **settings)
     return result._replace(
         y=self._join(leaving, result.y),
         features=(leaving,) * self.num_taps + result.features)
 
   def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
-    kept, leaving = self._halves(inputs)
+    kept, leaving = self._halves.split(inputs)
     return self._join(
         leaving, base_layer.call_with(self.rest, kept, condition))
 
   def update_statistics(
       self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
     base_layer.build_once(self, x.shape)
-    kept, leaving = self._halves(x)
+    kept, leaving = self._halves.split(x)
     return self._join(leaving, self.rest.update_statistics(kept, condition))
-
-  def _halves(self, x):
-    """Returns what goes on and what leaves."""
-    return tf.split(
-        x, [self.kept_shape[-1], self.leaving_shape[-1]], axis=-1)
 
   def _join(self, leaving, y):
     """Returns what has left before what went on, flattened."""
     size = tf.shape(y)[0]
     return tf.concat([
-        tf.reshape(leaving, [size, math.prod(self.leaving_shape)]),
+        tf.reshape(leaving, [size, math.prod(self._leaving_shape)]),
         tf.reshape(y, [size, math.prod(self._rest_shape)])], axis=1)
 
-  def solve_inverse(
-      self, y: tf.Tensor, *, condition: Any = None,
-      solver: numerics.Solver | None = None) -> bijection.Inverted:
+  def solve_inverse(self, y: tf.Tensor, **settings: Any) -> bijection.Inverted:
     size = tf.shape(y)[0]
     leaving, rest = tf.split(y, [
-        math.prod(self.leaving_shape), math.prod(self._rest_shape)], axis=1)
+        math.prod(self._leaving_shape), math.prod(self._rest_shape)], axis=1)
     result = self.rest.solve_inverse(
-        tf.reshape(rest, [size, *self._rest_shape]), condition=condition,
-        solver=solver)
-    return result._replace(x=tf.concat([
-        result.x, tf.reshape(leaving, [size, *self.leaving_shape])], axis=-1))
-
-  @property
-  def is_initialized(self) -> bool:
-    return self.rest.is_initialized
+        tf.reshape(rest, [size, *self._rest_shape]), **settings)
+    return result._replace(x=self._halves.join(
+        result.x, tf.reshape(leaving, [size, *self._leaving_shape])))
 
   def slope_bounds(self) -> bijection.SlopeBounds:
     bounds = self.rest.slope_bounds()
@@ -122,6 +105,3 @@ class Split(bijection.SolvingBijection):
 
   def elementary(self) -> list[bijection.Bijection]:
     return self.rest.elementary()
-
-  def share_functions(self, functions: dict) -> None:
-    self.rest.share_functions(functions)

@@ -24,10 +24,14 @@ class Squeeze(bijection.Bijection):
   Example:
     >>> layers.Squeeze()(tf.zeros([5, 8, 8, 1])).shape
     TensorShape([5, 4, 4, 4])
+    >>> bijectors.Squeeze([8, 8, 1]).forward(tf.zeros([5, 8, 8, 1])).shape
+    TensorShape([5, 4, 4, 4])
 
   References:
     Dinh et al., 2017, Real NVP, Section 3.6.
   """
+
+  slopes = bijection.SlopeBounds(1.0, 1.0)
 
   def __init__(self, factor: int = 2, **kwargs):
     super().__init__(**kwargs)
@@ -61,6 +65,3 @@ class Squeeze(bijection.Bijection):
     batch, height, width, channels = input_shape
     r = self.factor
     return (batch, height // r, width // r, channels * r * r)
-
-  def slope_bounds(self) -> bijection.SlopeBounds:
-    return bijection.SlopeBounds(1.0, 1.0)

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from tf_resflow.layers import base_layer
+from tf_resflow.layers.lipschitz import activations
 from tf_resflow.layers.lipschitz import lip_swish
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
@@ -66,7 +67,7 @@ class Concatenated(lipschitz_layer.LipschitzLayer):
 
 
 @base_layer.configured
-class CReLU(Concatenated):
+class CReLU(activations.OfBoundOne, Concatenated):
   """`[max(x, 0), max(-x, 0)]`; Lipschitz constant 1 in every l_p.
 
   One of the two slopes is 1 and the other 0, for every entry. It keeps every
@@ -84,11 +85,7 @@ class CReLU(Concatenated):
     Networks via Concatenated Rectified Linear Units.
   """
 
-  domain = codomain = None
-  lipschitz_bound = 1.0
-
-  def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
+  def _function(self, x: tf.Tensor) -> tf.Tensor:
     return tf.nn.relu(mirror(x))
 
 

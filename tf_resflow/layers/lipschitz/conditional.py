@@ -5,13 +5,12 @@ from typing import Any
 import tensorflow as tf
 
 from tf_resflow.layers import base_layer
-from tf_resflow.layers import condition_matrix
 from tf_resflow.layers import condition_spec
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
 class ConditionalLayer(
-    condition_matrix.ConditionMatrix, lipschitz_layer.LipschitzLayer):
+    condition_spec.ConditionMatrix, lipschitz_layer.LipschitzLayer):
   """A map `[B, ..., C] -> [B, ..., C]` that a condition chooses.
 
   Its bound, that in the input, holds for every condition. The condition passes
@@ -33,7 +32,7 @@ class ConditionalLayer(
     # The shape of one number per channel.
     self._context_shape = (*[1] * (len(input_shape) - 2), input_shape[-1])
 
-  def tensors(self) -> tuple[lipschitz_layer.Tensors, lipschitz_layer.Tensors]:
+  def tensors(self) -> tuple[base_layer.Tensors, base_layer.Tensors]:
     return [], []  # `context` has seen the matrix.
 
   def conditional_layers(self) -> list[lipschitz_layer.LipschitzLayer]:
@@ -44,12 +43,8 @@ class ConditionalLayer(
     return tf.reshape(self.project(condition), [-1, *self._context_shape])
 
   def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
-    variables, state = self.tensors()
-    return self.evaluate(
-        self.effective_weights(
-            variables, self.converge_norms(variables, state)), inputs,
-        *(condition_spec.as_batch(t, inputs)
-          for t in self.context(condition)))
+    return self.evaluate(self.present_weights(), inputs, *(
+        condition_spec.as_batch(t, inputs) for t in self.context(condition)))
 
   def structure(self) -> tuple:
     # What chooses is no part of the function that is evaluated.
@@ -85,9 +80,9 @@ class ConditionShift(ConditionalLayer):
     return (self.per_channel(condition),)
 
   def effective_weights(
-      self, variables: lipschitz_layer.Tensors, norms: lipschitz_layer.Tensors,
+      self, variables: base_layer.Tensors, norms: base_layer.Tensors,
       input_scale: float | tf.Tensor = 1.0,
-      output_scale: float | tf.Tensor = 1.0) -> lipschitz_layer.Tensors:
+      output_scale: float | tf.Tensor = 1.0) -> base_layer.Tensors:
     """Returns what the shift is multiplied by.
 
     Of `x -> output_scale (x + W c)`, where whatever comes before multiplies `x`
@@ -96,7 +91,7 @@ class ConditionShift(ConditionalLayer):
     return [tf.convert_to_tensor(output_scale, self.compute_dtype)]
 
   def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor, shift: tf.Tensor,
+      self, weights: base_layer.Tensors, x: tf.Tensor, shift: tf.Tensor,
   ) -> tf.Tensor:
     return x + weights[0] * shift
 
@@ -125,6 +120,6 @@ class ConditionGate(ConditionalLayer):
     return (tf.sigmoid(self.per_channel(condition) + 2.0),)
 
   def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor, gate: tf.Tensor,
+      self, weights: base_layer.Tensors, x: tf.Tensor, gate: tf.Tensor,
   ) -> tf.Tensor:
     return x * gate

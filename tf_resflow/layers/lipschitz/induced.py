@@ -1,7 +1,5 @@
 """Linear layers whose norms go from one l_p to another."""
 
-from typing import Any
-
 import tensorflow as tf
 
 from tf_resflow import errors
@@ -9,7 +7,6 @@ from tf_resflow.configuration import registries
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.lipschitz import learned_order
 from tf_resflow.layers.lipschitz import linear
-from tf_resflow.layers.lipschitz import lipschitz_layer
 from tf_resflow.layers.lipschitz import operator_norms
 from tf_resflow.numerics.norms import orders
 
@@ -43,14 +40,8 @@ class InducedNormLayer(linear.LinearLayer):
       provides it.
     codomain: `q`, likewise.
     bound: 'upper', 'estimate' or 'released', see above.
-    use_bias: whether to add a bias, one number per output channel.
-    kernel_initializer: Keras initializer; None is U(+-1/sqrt(fan_in)).
-    bias_initializer: the same for the bias.
-    num_vectors: how many vectors the iteration follows.
-    tolerance: of the iteration: its relative residual or gap.
-    max_power_iterations: its largest number of steps per call.
-    seed: Python int that makes the default initializers deterministic.
-    **kwargs: of `keras.layers.Layer`.
+    **kwargs: of `SpectralLayer`; `tolerance` is that of the relative residual
+      of the iteration, or of its gap.
 
   References:
     Chen et al., 2019, Residual Flows, Section 5.1 and Appendix D.
@@ -58,13 +49,8 @@ class InducedNormLayer(linear.LinearLayer):
 
   def __init__(
       self, coeff: float = 0.98, domain: float | str = 2.0,
-      codomain: float | str = 2.0, bound: str = 'upper', use_bias: bool = True,
-      kernel_initializer: Any = None, bias_initializer: Any = None,
-      num_vectors: int = 3, tolerance: float = 1e-3,
-      max_power_iterations: int = 200, seed: int | None = None, **kwargs):
-    super().__init__(
-        coeff, use_bias, kernel_initializer, bias_initializer, num_vectors,
-        tolerance, max_power_iterations, seed, **kwargs)
+      codomain: float | str = 2.0, bound: str = 'upper', **kwargs):
+    super().__init__(coeff, **kwargs)
     self.learns_orders = domain == codomain == learned_order.LEARNED
     if not self.learns_orders:
       for name, order in (('domain', domain), ('codomain', codomain)):
@@ -99,9 +85,8 @@ class InducedNormLayer(linear.LinearLayer):
             f'Put {self.name} and its neighbours into one.')
         base_layer.build_once(order, ())
 
-  def orders(
-      self, variables: lipschitz_layer.Tensors,
-  ) -> tuple[orders.Order, orders.Order]:
+  def orders(self, variables: base_layer.Tensors,
+             ) -> tuple[orders.Order, orders.Order]:
     if not self.learns_orders:
       return super().orders(variables)
     # One variable, if the layer is alone in its sequence.
@@ -116,15 +101,13 @@ class InducedNormLayer(linear.LinearLayer):
     """
     if self.operator_norm.is_proven:
       return super().norm_estimate()
-    kernel = tf.cast(self.normalized_kernel(), tf.float64)
-    size = self.operator_norm.row_size(kernel, self.spatial_shape)
+    mapping = self.normalized_map()
     starts = tf.random.stateless_normal(
-        [_NUM_STARTS, size], [0, 1], dtype=tf.float64)
+        [_NUM_STARTS, self.operator_norm.row_size(mapping)], [0, 1],
+        dtype=tf.float64)
     # Over the image, whatever the kernel was divided by.
     return float(operator_norms.ESTIMATE.follow(
-        kernel, starts, self.spatial_shape,
-        *map(float, self.orders(self.tensors()[0])), 1e-4,
-        self.max_power_iterations, tf.constant(20)).norm)
+        mapping, starts, 1e-4, self.max_power_iterations, tf.constant(20)).norm)
 
   def get_config(self) -> dict:
     domain, codomain = (

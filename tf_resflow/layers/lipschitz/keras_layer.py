@@ -31,16 +31,6 @@ KERAS_BOUNDS: dict[type, Callable[[keras.layers.Layer], float | None]] = {
 }
 
 
-def _depends_on_more_than_its_input(layer):
-  """Whether a layer mixes examples, draws, or changes with what it sees."""
-  return (
-      any(isinstance(value, keras.random.SeedGenerator)
-          for value in vars(layer).values()) or
-      getattr(layer, 'is_data_dependent', False) or
-      isinstance(layer, (
-          keras.layers.BatchNormalization, keras.layers.Dropout)))
-
-
 def check_is_function(
     layer: keras.layers.Layer, name: str, advice: str) -> None:
   """Raises `InvalidValueError` unless a layer is a function of one example.
@@ -51,8 +41,14 @@ def check_is_function(
     advice: what to do.
   """
   for part in private_apis.sublayers(layer):
+    # It mixes examples, draws, or changes with what it sees.
+    depends_on_more = isinstance(part, (
+        keras.layers.BatchNormalization, keras.layers.Dropout)) or getattr(
+            part, 'is_data_dependent', False) or any(
+                isinstance(value, keras.random.SeedGenerator)
+                for value in vars(part).values())
     errors.check(
-        not _depends_on_more_than_its_input(part), name,
+        not depends_on_more, name,
         f'{type(part).__name__} ({part.name!r})',
         'a function that is deterministic and treats every example on its own',
         advice)
@@ -101,13 +97,12 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
   def build(self, input_shape: tuple) -> None:
     base_layer.build_once(self.layer, input_shape)
 
-  def tensors(self) -> tuple[lipschitz_layer.Tensors, lipschitz_layer.Tensors]:
+  def tensors(self) -> tuple[base_layer.Tensors, base_layer.Tensors]:
     return [[tf.convert_to_tensor(v.value) for v in variables]
             for variables in (self.layer.trainable_variables,
                               self.layer.non_trainable_variables)], []
 
-  def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
+  def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
     return self.layer.stateless_call(*weights, x)[0]
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:

@@ -62,9 +62,11 @@ def _follow_norm(kernel, rows, fingerprint, domain, codomain, kind,
                             rows.shape[0] - 1)
   rows = tf.where(is_usable, rows, random_rows)
   rows /= tf.norm(rows, axis=1, keepdims=True)
+  mapping = operator_norms.NormedMap(
+      kernel, spatial_shape, domain, codomain, for_cpu)
   result = kind.follow(
-      kernel, rows, spatial_shape, domain, codomain, tolerance, max_steps,
-      tf.where(is_same, 0, _MIN_STEPS), is_same, for_cpu)
+      mapping, rows, tolerance, max_steps, tf.where(is_same, 0, _MIN_STEPS),
+      is_same)
   return result._replace(norm=scale * result.norm), new_fingerprint
 
 
@@ -73,23 +75,19 @@ def _constant(order):
   return tf.stop_gradient(order) if tf.is_tensor(order) else order
 
 
-def _normalize(kernel, scale, norm, coeff):
-  """Returns `scale W / max(1, norm / coeff)`."""
-  # Exactly W for a kernel that is small enough. The kernel is multiplied once:
-  # every further product would be kept for the backward pass.
-  return kernel * (scale * coeff / tf.maximum(norm, coeff))
-
-
 @numerics.noinline_function
 def _normalize_gradient(dnormalized, kernel, scale, rows, domain, codomain,
                         kind, spatial_shape, coeff, for_cpu):
-  """Pulls a cotangent of `_normalize` back to `W`, `scale`, learned orders."""
+  """Pulls a cotangent of `scale W / max(1, norm / coeff)` back.
+
+  To `W`, `scale` and learned orders.
+  """
   unit_kernel, largest = _unit_kernel(kernel)
   sources = [unit_kernel, *filter(tf.is_tensor, (domain, codomain))]
   with tf.GradientTape() as tape:
     tape.watch(sources)
-    unit_norm = kind.norm(
-        unit_kernel, rows, spatial_shape, domain, codomain, for_cpu)
+    unit_norm = kind.norm(operator_norms.NormedMap(
+        unit_kernel, spatial_shape, domain, codomain, for_cpu), rows)
   norm = largest * unit_norm
   divisor = tf.maximum(norm, coeff)
   factor = scale * coeff / divisor
@@ -185,30 +183,25 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
 
   def add_weights(self, kernel_shape: tuple) -> None:
     """Kernel and bias start U(+-1/sqrt(fan_in)) unless told otherwise."""
-    limit = math.prod(kernel_shape[:-1])**-0.5
-
-    def seeded(offset):
-      return None if self.seed is None else self.seed + offset
-
+    kernel_initializer, bias_initializer = base_layer.uniform_initializers(
+        math.prod(kernel_shape[:-1]), self.seed).values()
     self.kernel = self.add_weight(
         name='kernel', shape=kernel_shape,
-        initializer=self.kernel_initializer or
-        keras.initializers.RandomUniform(-limit, limit, seed=seeded(0)))
-    self.bias = None
-    if self.use_bias:
-      self.bias = self.add_weight(
-          name='bias', shape=kernel_shape[-1:],
-          initializer=self.bias_initializer or
-          keras.initializers.RandomUniform(-limit, limit, seed=seeded(1)))
+        initializer=self.kernel_initializer or kernel_initializer)
+    self.bias = self.add_weight(
+        name='bias', shape=kernel_shape[-1:],
+        initializer=self.bias_initializer or bias_initializer
+    ) if self.use_bias else None
     if self.operator_norm.has_rows:
       # Replicas hold equal kernels, hence equal vectors; naming the aggregation
       # keeps them equal to the last bit.
-      size = self.operator_norm.row_size(
-          tf.zeros(kernel_shape), self.spatial_shape)
+      size = self.operator_norm.row_size(operator_norms.NormedMap(
+          tf.zeros(kernel_shape), self.spatial_shape))
       num_vectors = self.operator_norm.max_rows or self.num_vectors
       self.v = self.add_weight(
           name='v', shape=(min(num_vectors, size), size),
-          initializer=keras.initializers.Orthogonal(seed=seeded(2)),
+          initializer=keras.initializers.Orthogonal(
+              seed=base_layer.shifted_seed(self.seed, 2)),
           trainable=False, aggregation='only_first_replica')
       self.fingerprint = self.add_weight(
           name='fingerprint', shape=(2,), initializer='zeros', trainable=False,
@@ -218,9 +211,8 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
   def norm_state(self) -> Sequence[keras.Variable]:
     return (self.v, self.fingerprint) if self.operator_norm.has_rows else ()
 
-  def orders(
-      self, variables: lipschitz_layer.Tensors,
-  ) -> tuple[orders_lib.Order, orders_lib.Order]:
+  def orders(self, variables: base_layer.Tensors,
+             ) -> tuple[orders_lib.Order, orders_lib.Order]:
     """Returns domain and codomain: numbers, or tensors where they are learned.
 
     Args:
@@ -236,9 +228,8 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
         self.spatial_shape, self.tolerance, self.max_power_iterations,
         self.is_on_cpu)
 
-  def converge_norms(
-      self, variables: lipschitz_layer.Tensors, state: lipschitz_layer.Tensors,
-  ) -> lipschitz_layer.Tensors:
+  def converge_norms(self, variables: base_layer.Tensors,
+                     state: base_layer.Tensors) -> base_layer.Tensors:
     """Returns the vectors for the kernel, and what it is divided by."""
     if not self.operator_norm.has_rows:
       return []
@@ -246,9 +237,9 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
     return [result.rows, result.norm]
 
   def effective_weights(
-      self, variables: lipschitz_layer.Tensors, norms: lipschitz_layer.Tensors,
+      self, variables: base_layer.Tensors, norms: base_layer.Tensors,
       input_scale: float | tf.Tensor = 1.0,
-      output_scale: float | tf.Tensor = 1.0) -> lipschitz_layer.Tensors:
+      output_scale: float | tf.Tensor = 1.0) -> base_layer.Tensors:
     """Returns the normalised kernel and, if there is one, the bias."""
     rows, norm = norms or (None, None)
     divisor = tf.stop_gradient(
@@ -258,10 +249,12 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
 
     @tf.custom_gradient
     def normalize(kernel, scale, *unused_learned_orders):
-      return _normalize(kernel, scale, divisor, self.coeff), (
-          lambda dy: _normalize_gradient(
-              dy, kernel, scale, rows, *orders, self.operator_norm,
-              self.spatial_shape, self.coeff, self.is_on_cpu))
+      # Exactly W for a kernel that is small enough. The kernel is multiplied
+      # once: every further product would be kept for the backward pass.
+      factor = scale * self.coeff / tf.maximum(divisor, self.coeff)
+      return kernel * factor, lambda dy: _normalize_gradient(
+          dy, kernel, scale, rows, *orders, self.operator_norm,
+          self.spatial_shape, self.coeff, self.is_on_cpu)
 
     scale = tf.convert_to_tensor(input_scale * output_scale, kernel.dtype)
     return [normalize(kernel, scale, *filter(tf.is_tensor, orders)),
@@ -279,9 +272,9 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
 
   def _norm(self, variables, rows):
     unit_kernel, largest = _unit_kernel(variables[0])
-    return largest * self.operator_norm.norm(
-        unit_kernel, rows, self.spatial_shape, *self.orders(variables),
-        self.is_on_cpu)
+    return largest * self.operator_norm.norm(operator_norms.NormedMap(
+        unit_kernel, self.spatial_shape, *self.orders(variables),
+        self.is_on_cpu), rows)
 
   def follow_norm(self) -> operator_norms.Followed:
     """Follows the vectors of the present kernel; stores nothing."""
@@ -297,17 +290,19 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
 
   def normalized_kernel(self) -> tf.Tensor:
     """Returns the kernel that the layer computes with."""
-    variables, state = self.tensors()
-    return self.effective_weights(
-        variables, self.converge_norms(variables, state))[0]
+    return self.present_weights()[0]
+
+  def normalized_map(self) -> operator_norms.NormedMap:
+    """Returns the map that the layer computes with, in float64."""
+    return operator_norms.NormedMap(
+        tf.cast(self.normalized_kernel(), tf.float64), self.spatial_shape,
+        *map(float, self.orders(self.tensors()[0])))
 
   def norm_estimate(self) -> float:
     return min(float(tf.reduce_max(self.norm())), self.coeff)
 
   def certificate(self, target: float = 1.0) -> lipschitz_layer.Certificate:
-    result = self.operator_norm.certify(
-        self.normalized_kernel().numpy(), self.spatial_shape,
-        *map(float, self.orders(self.tensors()[0])), target)
+    result = self.operator_norm.certify(self.normalized_map(), target)
     return lipschitz_layer.Certificate(result.bound, (result.method,))
 
 
@@ -327,8 +322,7 @@ class Dense(lipschitz_layer.LipschitzLayer):
   def build(self, input_shape: tuple) -> None:
     self.add_weights((input_shape[-1], self.units))
 
-  def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
+  def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
     kernel, *biases = weights
     outputs = tf.linalg.matmul(x, kernel)
     return outputs + biases[0] if biases else outputs
@@ -367,8 +361,7 @@ class Conv2D(lipschitz_layer.LipschitzLayer):
     self.spatial_shape = tuple(input_shape[1:3])
     self.add_weights((*self.kernel_size, input_shape[-1], self.filters))
 
-  def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
+  def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
     errors.check(
         tuple(x.shape[1:3]) == self.spatial_shape, 'inputs', tuple(x.shape),
         f'images of {" x ".join(map(str, self.spatial_shape))} in {self.name}',

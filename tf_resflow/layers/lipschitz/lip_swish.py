@@ -13,7 +13,7 @@ _SWISH_MAX_SLOPE = 1.09983933
 _SMALLEST_SCALE = 1e-12
 
 
-class ScaledSwish(lipschitz_layer.LipschitzLayer):
+class ScaledSwish(lipschitz_layer.ScaledActivation):
   """`h(s x) / (divisor s)` with `s = softplus(beta)`, `beta` trainable.
 
   Args:
@@ -21,7 +21,6 @@ class ScaledSwish(lipschitz_layer.LipschitzLayer):
     **kwargs: of `keras.layers.Layer`.
   """
 
-  has_scales = True
   divisor: float
 
   def __init__(self, beta_initial: float = 0.5, **kwargs):
@@ -34,17 +33,11 @@ class ScaledSwish(lipschitz_layer.LipschitzLayer):
         initializer=keras.initializers.Constant(self.beta_initial))
 
   def scales(
-      self, variables: lipschitz_layer.Tensors,
-  ) -> tuple[tf.Tensor, tf.Tensor]:
+      self, variables: base_layer.Tensors) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `s` and `1 / (divisor s)`."""
     # A smaller slope is 1 / 2 to rounding, and 1 / s would leave the range.
     scale = tf.maximum(tf.nn.softplus(variables[0]), _SMALLEST_SCALE)
     return scale, 1.0 / (self.divisor * scale)
-
-  def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
-    input_scale, output_scale = self.scales(weights)
-    return output_scale * self.evaluate_unscaled(input_scale * x)
 
 
 @base_layer.configured

@@ -10,8 +10,6 @@ import tensorflow as tf
 
 from tf_resflow.layers import base_layer
 
-# Nested lists of tensors.
-Tensors = Any
 # How a bound is known: it holds for all weights, for the present ones, a search
 # found nothing above it, a user vouches for it, or not at all. The strongest
 # first.
@@ -116,14 +114,15 @@ class LipschitzLayer(base_layer.BaseLayer):
     """Variables that only save time when norms are converged anew."""
     return ()
 
-  def tensors(self) -> tuple[Tensors, Tensors]:
+  def tensors(self) -> tuple[base_layer.Tensors, base_layer.Tensors]:
     """Returns the values of the variables, and those of `norm_state`."""
     state = {id(v) for v in self.norm_state}
     return ([tf.convert_to_tensor(v.value) for v in self.variables
              if id(v) not in state],
             [tf.convert_to_tensor(v.value) for v in self.norm_state])
 
-  def converge_norms(self, variables: Tensors, state: Tensors) -> Tensors:
+  def converge_norms(self, variables: base_layer.Tensors,
+                     state: base_layer.Tensors) -> base_layer.Tensors:
     """Iterates until the norms of the present weights are known.
 
     Args:
@@ -136,9 +135,9 @@ class LipschitzLayer(base_layer.BaseLayer):
     return []
 
   def effective_weights(
-      self, variables: Tensors, norms: Tensors,
+      self, variables: base_layer.Tensors, norms: base_layer.Tensors,
       input_scale: float | tf.Tensor = 1.0,
-      output_scale: float | tf.Tensor = 1.0) -> Tensors:
+      output_scale: float | tf.Tensor = 1.0) -> base_layer.Tensors:
     """Returns the weights that keep the bound, for `evaluate`.
 
     Args:
@@ -150,7 +149,7 @@ class LipschitzLayer(base_layer.BaseLayer):
     """
     return variables
 
-  def evaluate(self, weights: Tensors, x: tf.Tensor,
+  def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor,
                *context: tf.Tensor) -> tf.Tensor:
     """Evaluates the layer with given effective weights.
 
@@ -176,10 +175,14 @@ class LipschitzLayer(base_layer.BaseLayer):
     """Returns the layers within that take the condition, in order."""
     return []
 
-  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+  def present_weights(self) -> base_layer.Tensors:
+    """Returns the effective weights of the present variables."""
     variables, state = self.tensors()
-    return self.evaluate(self.effective_weights(
-        variables, self.converge_norms(variables, state)), inputs)
+    return self.effective_weights(
+        variables, self.converge_norms(variables, state))
+
+  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    return self.evaluate(self.present_weights(), inputs)
 
   def norm_estimate(self) -> float | None:
     """Returns the Lipschitz constant as power iteration sees it.
@@ -245,6 +248,24 @@ class Elementwise(LipschitzLayer):
   """
 
   domain = codomain = None
+
+
+class ScaledActivation(LipschitzLayer):
+  """An activation `x -> b h(a x)`, see `has_scales`."""
+
+  has_scales = True
+
+  def scales(self, variables: base_layer.Tensors) -> tuple[Any, Any]:
+    """Returns `a` and `b`."""
+    raise NotImplementedError
+
+  def evaluate_unscaled(self, x: tf.Tensor) -> tf.Tensor:
+    """Returns `h(x)`."""
+    raise NotImplementedError
+
+  def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
+    input_scale, output_scale = self.scales(weights)
+    return output_scale * self.evaluate_unscaled(input_scale * x)
 
 
 class Constraint(NamedTuple):

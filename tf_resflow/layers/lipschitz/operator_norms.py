@@ -1,7 +1,7 @@
 """By what a kernel is divided: norms `|A|_p->q` and bounds of them."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -31,44 +31,51 @@ class Followed(NamedTuple):
   num_steps: tf.Tensor
 
 
-def make_operator(
-    kernel: tf.Tensor, spatial_shape: tuple[int, int] | None,
-    for_cpu: bool | None = None) -> numerics.LayerOperator:
-  """Returns the linear map of a kernel; 1 x 1 kernels act on channels.
+class NormedMap(NamedTuple):
+  """The linear map of a kernel, and the orders of the norms around it.
 
-  Args:
-    kernel: `[in, out]` or `[kh, kw, in, out]`.
-    spatial_shape: `(H, W)` of a convolution.
-    for_cpu: see `convolution.conv2d`.
-  """
-  if math.prod(kernel.shape[:-2]) == 1:
-    return numerics.LayerOperator(tf.reshape(kernel, kernel.shape[-2:]))
-  return numerics.LayerOperator(kernel, spatial_shape, for_cpu)
-
-
-def pixel_factor(
-    kernel: tf.Tensor, spatial_shape: tuple[int, int] | None,
-    domain: orders.Order, codomain: orders.Order) -> float | tf.Tensor:
-  """Returns how much larger the norm is over an image than at one pixel.
-
-  Of a 1 x 1 kernel, whose operator is a block for each of `P` pixels:
-  `|y_i|_q` is at most `|A| |x_i|_p` at every pixel, and over `P` numbers
-  `|t|_q` is at most `P^max(0, 1/q - 1/p) |t|_p`, which equal blocks attain. It
-  is 1 of other kernels.
-
-  Args:
+  Attributes:
     kernel: `[in, out]` or `[kh, kw, in, out]`.
     spatial_shape: `(H, W)` of a convolution.
     domain: `p`.
     codomain: `q`.
+    for_cpu: see `convolution.conv2d`.
   """
-  if spatial_shape is None or math.prod(kernel.shape[:-2]) != 1:
-    return 1.0
-  excess = 1.0 / codomain - 1.0 / domain
-  if tf.is_tensor(excess):
-    return tf.pow(tf.constant(float(math.prod(spatial_shape)), excess.dtype),
-                  tf.maximum(excess, 0.0))
-  return math.prod(spatial_shape)**max(excess, 0.0)
+
+  kernel: tf.Tensor
+  spatial_shape: tuple[int, int] | None = None
+  domain: orders.Order = 2.0
+  codomain: orders.Order = 2.0
+  for_cpu: bool | None = None
+
+  @property
+  def acts_on_channels(self) -> bool:
+    """Whether the map is the same at every pixel, that of a 1 x 1 kernel."""
+    return math.prod(self.kernel.shape[:-2]) == 1
+
+  def operator(self) -> numerics.LayerOperator:
+    """Returns the linear map; 1 x 1 kernels act on channels."""
+    if self.acts_on_channels:
+      return numerics.LayerOperator(
+          tf.reshape(self.kernel, self.kernel.shape[-2:]))
+    return numerics.LayerOperator(self.kernel, self.spatial_shape, self.for_cpu)
+
+  def pixel_factor(self) -> float | tf.Tensor:
+    """Returns how much larger the norm is over an image than at one pixel.
+
+    Of a 1 x 1 kernel, whose operator is a block for each of `P` pixels:
+    `|y_i|_q` is at most `|A| |x_i|_p` at every pixel, and over `P` numbers
+    `|t|_q` is at most `P^max(0, 1/q - 1/p) |t|_p`, which equal blocks attain.
+    It is 1 of other kernels.
+    """
+    if self.spatial_shape is None or not self.acts_on_channels:
+      return 1.0
+    size = math.prod(self.spatial_shape)
+    excess = 1.0 / self.codomain - 1.0 / self.domain
+    if tf.is_tensor(excess):
+      return tf.pow(
+          tf.constant(float(size), excess.dtype), tf.maximum(excess, 0.0))
+    return size**max(excess, 0.0)
 
 
 class OperatorNorm:
@@ -99,28 +106,21 @@ class OperatorNorm:
   def _knows_closed(self, domain, codomain):
     return induced_bounds.is_closed(domain, codomain)
 
-  def row_size(
-      self, kernel: Any, spatial_shape: tuple[int, int] | None) -> int:
+  def row_size(self, mapping: NormedMap) -> int:
     """Returns the length of the vectors."""
-    return make_operator(kernel, spatial_shape).size
+    return mapping.operator().size
 
   def follow(
-      self, kernel: tf.Tensor, rows: tf.Tensor,
-      spatial_shape: tuple[int, int] | None, domain: orders.Order,
-      codomain: orders.Order, tolerance: float, max_steps: int,
-      min_steps: tf.Tensor, is_current: bool | tf.Tensor = False,
-      for_cpu: bool | None = None) -> Followed:
+      self, mapping: NormedMap, rows: tf.Tensor, tolerance: float,
+      max_steps: int, min_steps: tf.Tensor,
+      is_current: bool | tf.Tensor = False) -> Followed:
     """Converges the vectors for the present kernel; not differentiated.
 
-    `is_current` says that they are what an earlier call returned for it;
-    `for_cpu`, see `convolution.conv2d`.
+    `is_current` says that they are what an earlier call returned for it.
     """
     raise NotImplementedError
 
-  def norm(
-      self, kernel: tf.Tensor, rows: tf.Tensor,
-      spatial_shape: tuple[int, int] | None, domain: orders.Order,
-      codomain: orders.Order, for_cpu: bool | None = None) -> tf.Tensor:
+  def norm(self, mapping: NormedMap, rows: tf.Tensor) -> tf.Tensor:
     """Returns the bound for converged vectors.
 
     Differentiable in the kernel and the orders.
@@ -128,16 +128,13 @@ class OperatorNorm:
     raise NotImplementedError
 
   def certify(
-      self, kernel: np.ndarray, spatial_shape: tuple[int, int] | None,
-      domain: float, codomain: float, target: float,
-  ) -> certificates.Certificate:
-    """Returns a guaranteed upper bound of the norm of a kernel."""
-    kernel = np.asarray(kernel, np.float64)
-    spectral = certificates.certified_norm_bound(kernel, spatial_shape)
-    bound = UPPER.bound(
-        tf.constant(kernel), spatial_shape, domain, codomain, spectral.bound)
+      self, mapping: NormedMap, target: float) -> certificates.Certificate:
+    """Returns a guaranteed upper bound of the norm of a kernel in float64."""
+    spectral = certificates.certified_norm_bound(
+        mapping.kernel.numpy(), mapping.spatial_shape)
     return certificates.Certificate(
-        float(bound) * _MARGIN, f'interpolated_{spectral.method}')
+        float(UPPER.bound(mapping, spectral.bound)) * _MARGIN,
+        f'interpolated_{spectral.method}')
 
 
 class _Closed(OperatorNorm):
@@ -149,57 +146,48 @@ class _Closed(OperatorNorm):
 
   has_rows = False
 
-  def norm(self, kernel, rows, spatial_shape, domain, codomain, for_cpu=None):
+  def norm(self, mapping, rows):
     # Those of 1 x 1 kernels are the same at every pixel.
     return induced_bounds.closed_norms(
-        make_operator(kernel, spatial_shape), domain, codomain)
+        mapping.operator(), mapping.domain, mapping.codomain)
 
-  def certify(self, kernel, spatial_shape, domain, codomain, target):
-    norms = self.norm(tf.constant(np.asarray(kernel, np.float64)), None,
-                      spatial_shape, domain, codomain)
+  def certify(self, mapping, target):
     return certificates.Certificate(
-        float(tf.reduce_max(norms)) * _MARGIN, 'closed')
+        float(tf.reduce_max(self.norm(mapping, None))) * _MARGIN, 'closed')
 
 
 class _Spectral(OperatorNorm):
   """`|A|_2->2` by power iteration."""
 
-  def follow(self, kernel, rows, spatial_shape, domain, codomain, tolerance,
-             max_steps, min_steps, is_current=False, for_cpu=None):
+  def follow(self, mapping, rows, *settings):
     result = power_iteration.power_iteration(
-        make_operator(kernel, spatial_shape, for_cpu), rows, tolerance,
-        max_steps, min_steps, is_current)
+        mapping.operator(), rows, *settings)
     return Followed(result.v, result.sigma, result.num_steps)
 
-  def norm(self, kernel, rows, spatial_shape, domain, codomain, for_cpu=None):
-    return power_iteration.spectral_norm(
-        make_operator(kernel, spatial_shape, for_cpu), rows)
+  def norm(self, mapping, rows):
+    return power_iteration.spectral_norm(mapping.operator(), rows)
 
-  def certify(self, kernel, spatial_shape, domain, codomain, target):
-    return certificates.certified_norm_bound(kernel, spatial_shape, target)
+  def certify(self, mapping, target):
+    return certificates.certified_norm_bound(
+        mapping.kernel.numpy(), mapping.spatial_shape, target)
 
 
 class _Upper(_Spectral):
   """The smallest of the upper bounds that follow from rows, columns, `|A|_2`.
   """
 
-  def bound(self, kernel, spatial_shape, domain, codomain, spectral_norm):
+  def bound(self, mapping, spectral_norm):
     """Returns it for a spectral norm that is given."""
-    return pixel_factor(
-        kernel, spatial_shape, domain, codomain) * induced_bounds.upper_bound(
-            make_operator(kernel, spatial_shape), domain, codomain,
-            spectral_norm)
+    return mapping.pixel_factor() * induced_bounds.upper_bound(
+        mapping._replace(for_cpu=None).operator(), mapping.domain,
+        mapping.codomain, spectral_norm)
 
-  def follow(self, kernel, rows, spatial_shape, domain, codomain, *settings):
-    result = super().follow(
-        kernel, rows, spatial_shape, domain, codomain, *settings)
-    return result._replace(norm=self.bound(
-        kernel, spatial_shape, domain, codomain, result.norm))
+  def follow(self, mapping, rows, *settings):
+    result = super().follow(mapping, rows, *settings)
+    return result._replace(norm=self.bound(mapping, result.norm))
 
-  def norm(self, kernel, rows, spatial_shape, domain, codomain, for_cpu=None):
-    return self.bound(
-        kernel, spatial_shape, domain, codomain, super().norm(
-            kernel, rows, spatial_shape, domain, codomain, for_cpu))
+  def norm(self, mapping, rows):
+    return self.bound(mapping, super().norm(mapping, rows))
 
   certify = OperatorNorm.certify
 
@@ -214,28 +202,26 @@ class _Estimate(OperatorNorm):
 
   is_proven = False
 
-  def row_size(self, kernel, spatial_shape):
-    return make_operator(kernel, spatial_shape).num_inputs
+  def row_size(self, mapping):
+    return mapping.operator().num_inputs
 
-  def follow(self, kernel, rows, spatial_shape, domain, codomain, tolerance,
-             max_steps, min_steps, is_current=False, for_cpu=None):
-    rounding = 100.0 * np.finfo(kernel.dtype.as_numpy_dtype).eps
-    gap = tf.maximum(
-        orders.as_tensor(tolerance, kernel.dtype)**2, rounding)
+  def follow(self, mapping, rows, tolerance, max_steps, min_steps,
+             is_current=False):
+    dtype = mapping.kernel.dtype
+    gap = tf.maximum(orders.as_tensor(tolerance, dtype)**2,
+                     100.0 * np.finfo(dtype.as_numpy_dtype).eps)
     result = induced_power.power_method(
-        make_operator(kernel, spatial_shape, for_cpu), rows, domain, codomain,
-        gap, max_steps, min_steps)
-    return Followed(result.x, result.norm * self._pixel_factor(
-        kernel, spatial_shape, domain, codomain), result.num_steps)
+        mapping.operator(), rows, mapping.domain, mapping.codomain, gap,
+        max_steps, min_steps)
+    return Followed(
+        result.x, result.norm * self._pixel_factor(mapping), result.num_steps)
 
-  def norm(self, kernel, rows, spatial_shape, domain, codomain, for_cpu=None):
-    return self._pixel_factor(
-        kernel, spatial_shape, domain, codomain) * induced_power.induced_norm(
-            make_operator(kernel, spatial_shape, for_cpu), rows, domain,
-            codomain)
+  def norm(self, mapping, rows):
+    return self._pixel_factor(mapping) * induced_power.induced_norm(
+        mapping.operator(), rows, mapping.domain, mapping.codomain)
 
-  def _pixel_factor(self, *args):
-    return pixel_factor(*args)
+  def _pixel_factor(self, mapping):
+    return mapping.pixel_factor()
 
 
 class _Released(_Estimate):
@@ -252,7 +238,7 @@ class _Released(_Estimate):
     return super()._knows_closed(domain, codomain) and {
         domain, codomain} <= {1.0, 2.0, math.inf}
 
-  def _pixel_factor(self, *unused_args):
+  def _pixel_factor(self, mapping):
     return 1.0
 
 

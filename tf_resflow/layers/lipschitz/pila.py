@@ -14,7 +14,7 @@ _SMALLEST = -750.0
 
 
 @base_layer.configured
-class CPila(concatenated.Concatenated):
+class CPila(lipschitz_layer.ScaledActivation, concatenated.Concatenated):
   """`[p(x - 0.2), p(-x - 0.2)] / 1.06`; Lipschitz constant < 1 in l_2.
 
   `p` is Pila with `k = 5`: `x` for `x > 0` and
@@ -44,21 +44,14 @@ class CPila(concatenated.Concatenated):
   """
 
   lipschitz_bound = _CPILA_NORM / 1.06
-  has_scales = True
 
-  def scales(
-      self, variables: lipschitz_layer.Tensors) -> tuple[float, float]:
+  def scales(self, variables: base_layer.Tensors) -> tuple[float, float]:
     """Returns `k` and `1 / (1.06 k)`."""
     return 5.0, 1.0 / 5.3
 
   def evaluate_unscaled(self, x: tf.Tensor) -> tf.Tensor:
     """Returns `k [p(x / k - 0.2), p(-x / k - 0.2)]`, with `0.2 k = 1`."""
     return pila(concatenated.mirror(x, -1.0))
-
-  def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
-    input_scale, output_scale = self.scales(weights)
-    return output_scale * self.evaluate_unscaled(input_scale * x)
 
 
 def _derivatives(x):

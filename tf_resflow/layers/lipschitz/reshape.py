@@ -28,8 +28,7 @@ class Reshape(lipschitz_layer.Elementwise):
     super().__init__(**kwargs)
     self.target_shape = tuple(target_shape)
 
-  def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
+  def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
     size = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
     return tf.reshape(x, [size, *self.compute_output_shape(x.shape)[1:]])
 

@@ -70,20 +70,19 @@ class Sequence(base_layer.Composition, lipschitz_layer.LipschitzLayer):
     return max((part.largest_event(shape) for part, shape in zip(
         self.parts, self.shapes(input_shape), strict=False)), default=0)
 
-  def tensors(self) -> tuple[lipschitz_layer.Tensors, lipschitz_layer.Tensors]:
+  def tensors(self) -> tuple[base_layer.Tensors, base_layer.Tensors]:
     variables, state = zip(*(p.tensors() for p in self.parts), strict=True)
     return list(variables), list(state)
 
-  def converge_norms(
-      self, variables: lipschitz_layer.Tensors, state: lipschitz_layer.Tensors,
-  ) -> lipschitz_layer.Tensors:
+  def converge_norms(self, variables: base_layer.Tensors,
+                     state: base_layer.Tensors) -> base_layer.Tensors:
     return [part.converge_norms(v, s) for part, v, s in zip(
         self.parts, variables, state, strict=True)]
 
   def effective_weights(
-      self, variables: lipschitz_layer.Tensors, norms: lipschitz_layer.Tensors,
+      self, variables: base_layer.Tensors, norms: base_layer.Tensors,
       input_scale: float | tf.Tensor = 1.0,
-      output_scale: float | tf.Tensor = 1.0) -> lipschitz_layer.Tensors:
+      output_scale: float | tf.Tensor = 1.0) -> base_layer.Tensors:
     # Those of the parts: an activation hands its scales to its neighbours.
     input_scales = [1.0] * len(self.parts)
     output_scales = [1.0] * len(self.parts)
@@ -97,7 +96,7 @@ class Sequence(base_layer.Composition, lipschitz_layer.LipschitzLayer):
         for i, part in enumerate(self.parts)]
 
   def evaluate(
-      self, weights: lipschitz_layer.Tensors, x: tf.Tensor,
+      self, weights: base_layer.Tensors, x: tf.Tensor,
       *context: tf.Tensor) -> tf.Tensor:
     context = iter(context)
     for i, part in enumerate(self.parts):
