@@ -24,6 +24,7 @@ from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow.conversion import torch_file
+from tf_resflow.layers.lipschitz import operator_norms
 
 # Buffers, with which the authors' code remembers something, the parameters of
 # the roulette, which never train, and the other names of learned orders: every
@@ -111,9 +112,10 @@ def _converge_estimates(model):
       variables, (rows, _) = layer.tensors()
       orders = [tf.cast(order, tf.float64) if tf.is_tensor(order) else order
                 for order in layer.orders(variables)]
+      mapping = operator_norms.NormedMap(
+          tf.cast(variables[0], tf.float64), layer.spatial_shape, *orders)
       result = layer.operator_norm.follow(
-          tf.cast(variables[0], tf.float64), tf.cast(rows, tf.float64),
-          layer.spatial_shape, *orders, tolerance=1e-8, max_steps=2000,
+          mapping, tf.cast(rows, tf.float64), tolerance=1e-8, max_steps=2000,
           min_steps=tf.constant(0))
       layer.v.assign(tf.cast(result.rows, rows.dtype))
 

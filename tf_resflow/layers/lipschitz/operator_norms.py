@@ -159,9 +159,9 @@ class _Closed(OperatorNorm):
 class _Spectral(OperatorNorm):
   """`|A|_2->2` by power iteration."""
 
-  def follow(self, mapping, rows, *settings):
+  def follow(self, mapping, rows, *args, **kwargs):
     result = power_iteration.power_iteration(
-        mapping.operator(), rows, *settings)
+        mapping.operator(), rows, *args, **kwargs)
     return Followed(result.v, result.sigma, result.num_steps)
 
   def norm(self, mapping, rows):
@@ -182,8 +182,8 @@ class _Upper(_Spectral):
         mapping._replace(for_cpu=None).operator(), mapping.domain,
         mapping.codomain, spectral_norm)
 
-  def follow(self, mapping, rows, *settings):
-    result = super().follow(mapping, rows, *settings)
+  def follow(self, mapping, rows, *args, **kwargs):
+    result = super().follow(mapping, rows, *args, **kwargs)
     return result._replace(norm=self.bound(mapping, result.norm))
 
   def norm(self, mapping, rows):
