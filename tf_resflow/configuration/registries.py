@@ -160,8 +160,8 @@ OPTIMIZERS = registry.Registry('optimizer', {
 
 # Learning rates over a run, after the warm-up: `--schedule=`.
 SCHEDULES = registry.Registry('schedule', {
-    'constant': f'{_TRAINING}.schedules:constant',
-    'cosine': f'{_TRAINING}.schedules:cosine',
+    'constant': f'{_TRAINING}.optimizers:make_constant_rate',
+    'cosine': f'{_TRAINING}.optimizers:make_cosine_rate',
 })
 
 # Those whose rates do not depend on the length of the run, which may change.

@@ -6,8 +6,8 @@ import tensorflow as tf
 from tf_resflow import models
 from tf_resflow.numerics import random
 from tf_resflow.training import ema as ema_lib
-from tf_resflow.training import norm_gradients
 from tf_resflow.training import objectives
+from tf_resflow.training import optimizers
 
 
 class TrainStep:
@@ -156,7 +156,7 @@ class TrainStep:
           gradients, self._clip_norm, use_norm=norm)
     if self._follows_norms:
       # Replicas agree on them; they are not clipped.
-      gradients = norm_gradients.replace(
+      gradients = optimizers.replace_order_gradients(
           gradients, self._variables, self._model.constrained_layers)
       # Grappler's dependency optimizer lets their reads of a kernel race with
       # its update: no update begins before they are done.
