@@ -166,19 +166,15 @@ class Progress:
     now = self._clock()
     num_steps, seconds = len(self._window), now - self._window_start
     row['examples_per_second'] = num_steps * self._examples_per_step / seconds
-    self._remember(num_steps, seconds, step)
+    if step - num_steps == self._start_step:  # Tracing is no step.
+      num_steps, seconds = num_steps - 1, seconds - self._first_step_seconds
+    if num_steps:
+      self._recent.extend([seconds / num_steps] * num_steps)
     finite = np.isfinite(list(columns.values())).all(axis=0)
     first_bad_step = None if finite.all() else (
         step - len(finite) + 1 + int(np.argmin(finite)))
     self._window, self._window_start = [], now
     return row, first_bad_step
-
-  def _remember(self, num_steps, seconds, step):
-    """Takes the time of a window, of the first one without the first step."""
-    if step - num_steps == self._start_step:
-      num_steps, seconds = num_steps - 1, seconds - self._first_step_seconds
-    if num_steps:
-      self._recent.extend([seconds / num_steps] * num_steps)
 
   @contextlib.contextmanager
   def between(self, name: str) -> Iterator[None]:

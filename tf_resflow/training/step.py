@@ -125,16 +125,6 @@ class TrainStep:
           tf.distribute.ReduceOp.MEAN, (metrics, list(gradients)))
     return metrics, list(gradients)
 
-  def _update_statistics(self, batch, step):
-    """Hands the last part of the batch on, with the noise that it had."""
-    num_parts = self._accumulation_steps
-    x, condition = (
-        None if tensor is None else tf.split(tensor, num_parts)[-1]
-        for tensor in (batch.x, batch.condition))
-    self._model.update_statistics(
-        x, random.fold_in(random.fold_in(self._seed, step), num_parts - 1),
-        condition)
-
   def __call__(
       self, batch: objectives.Batch, step: tf.Tensor) -> objectives.Metrics:
     """Updates model, optimizer and average.
@@ -172,7 +162,14 @@ class TrainStep:
       self._ema.update(step)
     counts = [layer.save_norms() for layer in self._model.constrained_layers]
     if self._model.bijection.has_moving_statistics:
-      self._update_statistics(batch, step)
+      # By the last part of the batch, with the noise that it had.
+      num_parts = self._accumulation_steps
+      x, condition = (
+          None if tensor is None else tf.split(tensor, num_parts)[-1]
+          for tensor in (batch.x, batch.condition))
+      self._model.update_statistics(
+          x, random.fold_in(random.fold_in(self._seed, step), num_parts - 1),
+          condition)
     num_steps = tf.reduce_max(tf.stack(counts)) if counts else tf.constant(0)
     return {**metrics, 'gradient_norm': norm,
             'power_iteration_steps': num_steps}
