@@ -254,8 +254,7 @@ def best(workdir: str) -> str | None:
   Raises:
     InvalidValueError: if the files of one are damaged.
   """
-  paths = _from_worst_to_best(workdir)
-  return paths[-1] if paths else None
+  return (_from_worst_to_best(workdir) or [None])[-1]
 
 
 def _value_of(path: str) -> float:
