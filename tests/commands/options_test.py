@@ -17,7 +17,7 @@ from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.commands import options
 from tf_resflow.configuration import fields
-from tf_resflow.training import best_checkpoint
+from tf_resflow.training import checkpoints
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -198,7 +198,7 @@ def test_the_best_checkpoint_of_a_run(digits_workdir, tmp_path):
   model, _ = training.load_model(workdir)
   model.trainable_variables[0].assign_add(
       tf.ones(model.trainable_variables[0].shape))
-  best_checkpoint.BestCheckpoint(
+  checkpoints.BestCheckpoint(
       workdir, model=model, ema=training.ExponentialMovingAverage(model),
       step=tf.Variable(7, dtype=tf.int64)).offer(1.5, 7)
   latest, best = [

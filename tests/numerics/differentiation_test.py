@@ -73,7 +73,7 @@ def _guarded_second_derivative(x, is_guarded):
     tape.watch(x)
     gradient = 3.0 * tf.stop_gradient(x) + 0.0 * x
     if is_guarded:
-      gradient, = differentiation.once_differentiable([gradient], [x])
+      gradient, = differentiation._once_differentiable([gradient], [x])
   return gradient, tape.gradient(gradient, x)
 
 
@@ -90,7 +90,7 @@ def test_guard_refuses_and_without_it_the_number_would_be_wrong(wrap):
 
 def test_guard_leaves_values_alone():
   x = tf.constant([1.0, 2.0])
-  first, second = differentiation.once_differentiable([x, 2.0 * x], [x])
+  first, second = differentiation._once_differentiable([x, 2.0 * x], [x])
   np.testing.assert_array_equal(first, [1.0, 2.0])
   np.testing.assert_array_equal(second, [2.0, 4.0])
 
@@ -99,7 +99,7 @@ def test_guard_refuses_dependence_on_any_input():
   x, weight = tf.constant(2.0), tf.constant(3.0)
   with tf.GradientTape() as tape:
     tape.watch(weight)
-    gradient, = differentiation.once_differentiable([x], [x, weight])
+    gradient, = differentiation._once_differentiable([x], [x, weight])
   with pytest.raises(LookupError, match="memory='naive'"):
     tape.gradient(gradient, weight)
 
@@ -111,7 +111,7 @@ def _square(x, is_guarded):
   def square(x):
     y = tf.stop_gradient(x)**2
     if is_guarded:
-      y, = differentiation.only_custom_gradient([y], [x])
+      y, = differentiation._only_custom_gradient([y], [x])
     return y, lambda dy: 3.0 * x**2 * dy
 
   return square(x)

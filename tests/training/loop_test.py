@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from tests.training import runs
 from tf_resflow import training
+from tf_resflow.training import loop
 
 
 def test_what_a_run_writes(tmp_path, data_dir):
@@ -51,6 +52,16 @@ def test_finished_run_is_left_as_it_is(
     assert training.train(runs.config(data_dir), str(workdir)).step == 4
   assert runs.contents(workdir / 'checkpoints') == before
   assert 'Raise --num_steps to continue' in caplog.records[-1].message
+
+
+def test_signals_are_handed_back():
+  before = signal.getsignal(signal.SIGTERM)
+  with loop.StopOnSignal() as signals:
+    signals.check(3)
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(training.TrainingInterruptedError, match='step 3'):
+      signals.check(3)
+  assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.parametrize('when', ['before', 'within'])

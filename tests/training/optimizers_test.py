@@ -1,7 +1,8 @@
 """The fused update against that of Keras; weight decay in closed form.
 
 The other optimizers against the formulas of PyTorch, on two replicas, and in
-continued runs.
+continued runs; learning rates against formulas; orders of norms that are
+trained by the norms themselves, against differences.
 """
 
 import dataclasses
@@ -24,16 +25,25 @@ from tf_resflow.training import checkpoints
 from tf_resflow.training import objectives
 from tf_resflow.training import optimizers
 
+_EACH_OPTIMIZER = pytest.mark.parametrize('name', registries.OPTIMIZERS.names())
+
+
+def _config(name, **changes):
+  return configuration.make_config(**{
+      'optimizer': name, 'warmup_steps': 0, **changes}).optimizer
+
 
 def test_optimizer_settings():
-  config = configuration.make_config(beta_2=0.97, epsilon=1e-6, warmup_steps=0)
-  optimizer = optimizers.make_optimizer(config.optimizer)
+  optimizer = optimizers.make_optimizer(
+      _config('adam', beta_2=0.97, epsilon=1e-6))
   assert type(optimizer).__name__ == 'Adam'
   assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon) == (
       0.9, 0.97, 1e-6)
   # Clipping in the optimizer would come before the replicas are reduced.
-  assert optimizer.clipnorm is None
-  assert optimizer.global_clipnorm is None
+  assert optimizer.clipnorm is None and optimizer.global_clipnorm is None
+  saved = keras.saving.serialize_keras_object(optimizer)
+  assert isinstance(
+      keras.saving.deserialize_keras_object(saved), optimizers.Adam)
 
 
 @pytest.fixture(scope='module')
@@ -43,35 +53,32 @@ def model():
       hidden_channels=3, num_dense_blocks=1, dense_hidden_units=3))
 
 
-@pytest.mark.parametrize('name', registries.OPTIMIZERS.names())
+@_EACH_OPTIMIZER
 def test_weight_decay_is_decoupled_and_of_kernels_alone(name, model):
-  config = configuration.make_config(
-      optimizer=name, weight_decay=0.1, learning_rate=0.5, warmup_steps=0)
-  optimizer = optimizers.make_optimizer(config.optimizer)
+  optimizer = optimizers.make_optimizer(
+      _config(name, weight_decay=0.1, learning_rate=0.5))
   for i, variable in enumerate(model.trainable_variables):
     variable.assign(tf.fill(variable.shape, 1.0 + 0.01 * i))
   before = [v.numpy() for v in model.trainable_variables]
   zeros = [tf.zeros(v.shape) for v in model.trainable_variables]
   for _ in range(3):
     optimizer.apply(zeros, model.trainable_variables)
-  names = set()
   for old, variable in zip(before, model.trainable_variables, strict=True):
     # With zero gradients the optimizer itself moves nothing.
     factor = (1.0 - 0.5 * 0.1)**3 if variable.name == 'kernel' else 1.0
     np.testing.assert_allclose(
         variable.numpy(), old * factor, rtol=1e-6, err_msg=variable.path)
-    names.add(variable.name)
-  assert names == {'kernel', 'bias', 'beta', 'log_scale'}
+  assert {v.name for v in model.trainable_variables} == {
+      'kernel', 'bias', 'beta', 'log_scale'}
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
 @pytest.mark.parametrize('weight_decay', [0.0, 0.1])
 @pytest.mark.parametrize('jit_compile', [False, True])
 def test_fused_update_is_that_of_keras(dtype, weight_decay, jit_compile):
-  config = configuration.make_config(
-      weight_decay=weight_decay, learning_rate=0.05, warmup_steps=3,
-      beta_2=0.9, epsilon=1e-3)
-  fused = optimizers.make_optimizer(config.optimizer)
+  fused = optimizers.make_optimizer(_config(
+      'adam', weight_decay=weight_decay, learning_rate=0.05, warmup_steps=3,
+      beta_2=0.9, epsilon=1e-3))
   # What Keras wrote: the update of the class that ours derives from.
   plain = type(fused).__bases__[1].from_config(fused.get_config())
   if weight_decay:
@@ -95,20 +102,9 @@ def test_fused_update_is_that_of_keras(dtype, weight_decay, jit_compile):
     np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
 
 
-def test_optimizers_can_be_saved_by_name():
-  optimizer = optimizers.make_optimizer(configuration.make_config().optimizer)
-  config = keras.saving.serialize_keras_object(optimizer)
-  assert isinstance(
-      keras.saving.deserialize_keras_object(config), optimizers.Adam)
-
-
 def test_amsgrad_is_refused():
   with pytest.raises(ValueError, match='^amsgrad=True: expected False'):
     optimizers.Adam(amsgrad=True)
-
-def _config(name, **changes):
-  return configuration.make_config(**{
-      'optimizer': name, 'warmup_steps': 0, **changes}).optimizer
 
 
 def _update(name, gradients, **changes):
@@ -202,10 +198,8 @@ def test_what_an_optimizer_has_not_is_refused(name, change):
     optimizers.make_optimizer(_config(name, **change))
 
 
-# A linear map that is trained: on replicas, and continued.
-
-
 class _Linear(keras.layers.Dense):
+  """A linear map that is trained: on replicas, and continued."""
 
   constrained_layers = ()
   bijection = types.SimpleNamespace(has_moving_statistics=False)
@@ -230,9 +224,9 @@ class _SquaredError(objectives.Objective):
 class _Run:
   """A model and its step."""
 
-  def __init__(self, name, strategy):
-    self.strategy = strategy
-    with strategy.scope():
+  def __init__(self, name, strategy=None):
+    self.strategy = strategy or tf.distribute.OneDeviceStrategy('/cpu:0')
+    with self.strategy.scope():
       self.model = _Linear()
       self.optimizer = optimizers.make_optimizer(_config(
           name, learning_rate=0.05, weight_decay=0.1))
@@ -258,15 +252,11 @@ class _Run:
     return [v.numpy() for v in self.model.trainable_variables]
 
 
-_EACH_OPTIMIZER = pytest.mark.parametrize(
-    'name', registries.OPTIMIZERS.names())
-
-
 @_EACH_OPTIMIZER
 def test_two_replicas_do_what_one_does(name):
   one, two = [
-      _Run(name, strategy).train(0, 5) for strategy in (
-          tf.distribute.OneDeviceStrategy('/cpu:0'), replicas.two_replicas())]
+      _Run(name, strategy).train(0, 5)
+      for strategy in (None, replicas.two_replicas())]
   initial = [v.numpy() for v in _Linear().trainable_variables]
   for start, a, b in zip(initial, one, two, strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-9)
@@ -283,13 +273,12 @@ class _Reversed(_Linear):
 
 @_EACH_OPTIMIZER
 def test_a_continued_run_is_bit_identical(name, tmp_path):
-  strategy = tf.distribute.OneDeviceStrategy('/cpu:0')
-  run = _Run(name, strategy)
+  run = _Run(name)
   run.train(0, 3)
   path = run.checkpoint.save(str(tmp_path / 'ckpt'))
   expected = run.train(3, 6)
   state = [v.numpy() for v in run.optimizer.variables]
-  again = _Run(name, strategy)
+  again = _Run(name)
   checkpoints.restore(again.checkpoint, path)
   for a, b in zip(again.train(3, 6), expected, strict=True):
     np.testing.assert_array_equal(a, b)
@@ -304,15 +293,14 @@ def test_a_continued_run_is_bit_identical(name, tmp_path):
 @_EACH_OPTIMIZER
 def test_moments_and_averages_follow_their_weights(name, tmp_path, monkeypatch):
   """Not the order of the weights, which may change between versions."""
-  strategy = tf.distribute.OneDeviceStrategy('/cpu:0')
-  run = _Run(name, strategy)
+  run = _Run(name)
   run.train(0, 3)
   kernel, bias = run.checkpoint.ema.averages
   bias.assign([5.0, 6.0])
   path = run.checkpoint.save(str(tmp_path / 'ckpt'))
   expected = run.train(3, 6)
   monkeypatch.setattr(sys.modules[__name__], '_Linear', _Reversed)
-  again = _Run(name, strategy)
+  again = _Run(name)
   assert [v.path for v in again.model.trainable_variables] == [
       'linear/bias', 'linear/kernel']
   checkpoints.restore(again.checkpoint, path)
@@ -320,3 +308,92 @@ def test_moments_and_averages_follow_their_weights(name, tmp_path, monkeypatch):
     np.testing.assert_array_equal(a, b)
   for a, b in zip(again.train(3, 6), expected[::-1], strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-14)
+
+
+def _expected_rate(t, rate, warmup, num_steps, schedule):
+  if t < warmup:
+    return rate * (t + 1) / (warmup + 1)
+  if schedule == 'constant':
+    return rate
+  progress = min((t - warmup) / (num_steps - warmup), 1.0)
+  return rate * 0.5 * (1.0 + np.cos(np.pi * progress))
+
+
+@pytest.mark.parametrize('schedule', ['constant', 'cosine'])
+@pytest.mark.parametrize('warmup', [0, 1, 10])
+def test_learning_rate(schedule, warmup):
+  optimizer = optimizers.make_optimizer(_config(
+      'adam', learning_rate=0.02, warmup_steps=warmup, schedule=schedule,
+      num_steps=50))
+  for t in (0, 1, 5, 9, 10, 11, 30, 49, 50, 60):
+    optimizer.iterations.assign(t)
+    np.testing.assert_allclose(
+        float(optimizer.learning_rate),
+        _expected_rate(t, 0.02, warmup, 50, schedule), rtol=1e-5, atol=1e-8)
+
+
+def _model_of_learned_orders():
+  model = models.VectorFlowConfig(
+      event_size=3, num_blocks=2, hidden_units=(4,), norms=('learned',),
+      norm_bound='estimate', act_norm=False).build('float64')
+  rng = np.random.default_rng(0)
+  for layer in model.constrained_layers:
+    layer.kernel.assign(rng.normal(size=layer.kernel.shape))
+    layer.tolerance, layer.max_power_iterations = 1e-8, 2000
+  for variable in model.trainable_variables:
+    if variable.name == 'raw':
+      variable.assign(rng.normal())
+  return model
+
+
+def _gradients_of_orders(model):
+  """Returns the gradients of a step, those of all else zeros."""
+  variables = model.trainable_variables
+  return optimizers.replace_order_gradients(
+      [tf.zeros(v.shape, tf.float64) for v in variables], variables,
+      model.constrained_layers)
+
+
+def test_gradients_of_orders_are_those_of_the_mean_norm():
+  model = _model_of_learned_orders()
+  variables = model.trainable_variables
+  assert [v.name for v in variables].count('raw') == 4
+  for variable, gradient in zip(
+      variables, _gradients_of_orders(model), strict=True):
+    if variable.name != 'raw':
+      np.testing.assert_array_equal(gradient, 0.0)
+      continue
+    value = float(variable.value)
+
+    def mean(raw, variable=variable):
+      variable.assign(raw)
+      return np.mean([float(c.norm()) for c in model.constrained_layers])
+
+    difference = (mean(value + 1e-5) - mean(value - 1e-5)) / 2e-5
+    variable.assign(value)
+    assert float(gradient) == pytest.approx(0.01 * difference, rel=1e-4)
+    assert gradient != 0.0
+
+
+@pytest.mark.parametrize('order_gradient', ['likelihood', 'norm'])
+def test_a_step_takes_gradients_of_norms_if_it_is_told_to(order_gradient):
+  """SGD shows gradients: those of norms are not clipped, the others are."""
+  model = _model_of_learned_orders()
+  before = [v.numpy() for v in model.trainable_variables]
+  norms = _gradients_of_orders(model)
+  optimizer = keras.optimizers.SGD(1.0)
+  optimizer.build(model.trainable_variables)
+  step = training.TrainStep(
+      model, optimizer, objectives.Nats(), clip_norm=1e-6,
+      order_gradient=order_gradient)
+  x = tf.constant(np.random.default_rng(1).normal(size=[8, 3]))
+  metrics = step(objectives.Batch(x), tf.constant(0))
+  assert metrics['gradient_norm'] > 1e-3
+  for variable, old, norm in zip(
+      model.trainable_variables, before, norms, strict=True):
+    moved = old - variable.numpy()
+    if variable.name == 'raw' and order_gradient == 'norm':
+      np.testing.assert_allclose(moved, norm, rtol=1e-9)
+      assert abs(norm) > 1e-5
+    else:
+      assert np.linalg.norm(moved) <= 1.1e-6

@@ -3,6 +3,7 @@
 The clock stands still but where a test moves it.
 """
 
+import itertools
 import math
 import sys
 
@@ -10,8 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_resflow import configuration
 from tf_resflow import training
-from tf_resflow.training import occasions as occasions_lib
 from tf_resflow.training import progress as progress_lib
 
 
@@ -122,9 +123,9 @@ def test_the_latest_steps_count():
 
 def test_time_left_has_what_is_known_of_the_rest():
   run = _Run(num_steps=100, occasions={
-      'validation': occasions_lib.Occasion(10),
-      'samples': occasions_lib.Occasion(50, at_end=True),
-      'never': occasions_lib.Occasion(1000)})
+      'validation': progress_lib.Occasion(10),
+      'samples': progress_lib.Occasion(50, at_end=True),
+      'never': progress_lib.Occasion(1000)})
   run.window(9.0, *[1.0] * 9)
   # What is due at this step is still to come.
   assert run.left == (90.0, ['validation', 'samples'])
@@ -140,7 +141,7 @@ def test_time_left_has_what_is_known_of_the_rest():
 
 def test_a_line():
   run = _Run(num_steps=30000, occasions={
-      'validation': occasions_lib.Occasion(100)})
+      'validation': progress_lib.Occasion(100)})
   row = run.window(10.0, 0.124) | {'other': 7.25}
   assert run.progress.describe(2, row) == (
       'bits_per_dim: 1.0000 - step: 0.124 s - left: 1 h 02 min without '
@@ -218,3 +219,37 @@ def test_how_often_something_is_shown(
     (86400 * 1234.5, '1234 d 12 h')])
 def test_no_duration_reaches_the_next_unit(seconds, expected):
   assert training.format_duration(seconds) == expected
+
+
+def test_counts_of_occasions():
+  """From every step on, against a walk through the run."""
+  for every, at_end, step, num_steps in itertools.product(
+      (0, 1, 3, 5, 40), (False, True), range(20), (1, 12, 15, 19)):
+    occasion = progress_lib.Occasion(every, at_end)
+    assert occasion.count(step, num_steps) == sum(
+        occasion.is_due(t, num_steps) for t in range(step + 1, num_steps + 1))
+
+
+def test_when_something_is_due():
+  assert [t for t in range(1, 11) if progress_lib.Occasion(4).is_due(t, 10)
+          ] == [4, 8]
+  assert [t for t in range(1, 11) if progress_lib.Occasion(4, True).is_due(
+      t, 10)] == [4, 8, 10]
+
+
+def test_occasions_of_a_run():
+  config = configuration.make_config(
+      evaluate_every=7, num_validation=20, sample_every=3, checkpoint_every=5)
+  whole = {'validation': progress_lib.Occasion(7),
+           'samples': progress_lib.Occasion(3, at_end=True),
+           'checkpoints': progress_lib.Occasion(5, at_end=True)}
+  assert progress_lib.occasions_of(config, True, True) == whole
+  del whole['validation']
+  assert progress_lib.occasions_of(config, False, True) == whole
+  del whole['samples']
+  assert progress_lib.occasions_of(config, False, False) == whole
+
+
+def test_what_is_never_done_is_left_out():
+  config = configuration.make_config(evaluate_every=0, sample_every=0)
+  assert list(progress_lib.occasions_of(config, True, True)) == ['checkpoints']

@@ -7,7 +7,7 @@ from tf_resflow.configuration import registry
 
 _LOG_DET = 'tf_resflow.numerics.log_det'
 _NOISE = 'tf_resflow.numerics.noise_laws'
-_FIXED_POINT = 'tf_resflow.numerics.fixed_point'
+_SOLVER = 'tf_resflow.numerics.fixed_point.solver'
 _LIPSCHITZ = 'tf_resflow.layers.lipschitz'
 _BIJECTIONS = 'tf_resflow.layers.bijections'
 _TRAINING = 'tf_resflow.training'
@@ -17,7 +17,7 @@ _CATALOG = 'tf_resflow.datasets.catalog'
 ESTIMATORS = registry.Registry('estimator', {
     'roulette': f'{_LOG_DET}.russian_roulette:RussianRoulette',
     'adaptive': f'{_LOG_DET}.adaptive_roulette:AdaptiveRoulette',
-    'fixed': f'{_LOG_DET}.fixed_truncation:FixedTruncation',
+    'fixed': f'{_LOG_DET}.truncation:FixedTruncation',
     'exact': f'{_LOG_DET}.exact:Exact',
 })
 
@@ -47,8 +47,8 @@ PROBES = registry.Registry('probe', {
 
 # Solvers of fixed points.
 SOLVERS = registry.Registry('solver', {
-    'anderson': f'{_FIXED_POINT}.anderson:Anderson',
-    'banach': f'{_FIXED_POINT}.banach:Banach',
+    'anderson': f'{_SOLVER}:Anderson',
+    'banach': f'{_SOLVER}:Banach',
 })
 
 # Activations of the residual functions: `--activation=`.
@@ -160,8 +160,8 @@ OPTIMIZERS = registry.Registry('optimizer', {
 
 # Learning rates over a run, after the warm-up: `--schedule=`.
 SCHEDULES = registry.Registry('schedule', {
-    'constant': f'{_TRAINING}.schedules:constant',
-    'cosine': f'{_TRAINING}.schedules:cosine',
+    'constant': f'{_TRAINING}.optimizers:make_constant_rate',
+    'cosine': f'{_TRAINING}.optimizers:make_cosine_rate',
 })
 
 # Those whose rates do not depend on the length of the run, which may change.

@@ -6,19 +6,17 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=['cores', 'random'],
     submod_attrs={
-        'fixed_point.anderson': ['Anderson'],
-        'fixed_point.banach': ['Banach'],
         'fixed_point.implicit': ['invert_residual'],
-        'fixed_point.solver': ['Solution', 'Solver', 'check_converged'],
+        'fixed_point.solver': [
+            'Anderson', 'Banach', 'Solution', 'Solver', 'check_converged'],
         'log_det.adaptive_roulette': ['AdaptiveRoulette'],
         'log_det.estimator': [
             'Draw', 'Estimator', 'SeriesEstimator', 'forward_and_log_det'],
         'log_det.exact': ['Exact'],
-        'log_det.fixed_truncation': ['FixedTruncation'],
         'log_det.laws': ['Geometric', 'Law', 'Poisson', 'SafeGeometric'],
         'log_det.russian_roulette': ['RussianRoulette'],
         'log_det.series': ['LogDetSeries'],
-        'log_det.skip': ['Skip'],
+        'log_det.truncation': ['FixedTruncation', 'Skip'],
         'noise_laws': ['GaussianNoise', 'NoiseLaw', 'UniformNoise'],
         'norms.certificates': ['Certificate'],
         'norms.operators': ['LayerOperator'],

@@ -42,8 +42,14 @@ def conv2d(
   """
   if _is_for_cpu(for_cpu) and _is_narrow(kernel):
     return _narrow_conv2d(x, kernel)
-  if _is_for_cpu(for_cpu) and _is_better_a_product(kernel):
-    return _map_channels(x, kernel)
+  # Where operations have one thread, as in training; elsewhere TensorFlow may
+  # fuse a convolution with what follows.
+  if (_is_for_cpu(for_cpu) and tuple(kernel.shape[:2]) == (1, 1) and
+      cores.num_parallel() > 1):
+    c_in, c_out = kernel.shape[2:]
+    return tf.reshape(
+        tf.matmul(tf.reshape(x, [-1, c_in]), tf.reshape(kernel, [c_in, c_out])),
+        [-1, *x.shape[1:3], c_out])
   return tf.nn.conv2d(x, kernel, strides=1, padding='SAME')
 
 
@@ -110,26 +116,16 @@ def _is_for_cpu(for_cpu):
           else for_cpu)
 
 
-def _is_better_a_product(kernel):
-  """Whether it is 1x1, where operations have one thread, as in training.
-
-  Elsewhere TensorFlow may fuse a convolution with what follows.
-  """
-  return tuple(kernel.shape[:2]) == (1, 1) and cores.num_parallel() > 1
-
-
-def _map_channels(x, kernel):
-  """The 1x1 convolution as the matrix product that it is."""
-  c_in, c_out = kernel.shape[2:]
-  return tf.reshape(
-      tf.matmul(tf.reshape(x, [-1, c_in]), tf.reshape(kernel, [c_in, c_out])),
-      [-1, *x.shape[1:3], c_out])
-
-
 @tf.custom_gradient
 def _narrow_conv2d(x, kernel):
-  y = (_sum_of_taps(x, kernel) if kernel.shape[2] > kernel.shape[3] else
-       tf.nn.conv2d(x, kernel, strides=1, padding='SAME'))
+  k_h, k_w, c_in, c_out = kernel.shape
+  if c_in > c_out:
+    y = _sum_of_shifts(tf.matmul(
+        tf.reshape(x, [-1, c_in]),
+        tf.reshape(tf.transpose(kernel, [2, 0, 1, 3]), [c_in, -1])),
+                       x.shape[1:3], (k_h, k_w))
+  else:
+    y = tf.nn.conv2d(x, kernel, strides=1, padding='SAME')
 
   def backward(dy):
     dy.set_shape(y.shape)  # Gradients of some operations forget it.
@@ -141,13 +137,17 @@ def _narrow_conv2d(x, kernel):
 @tf.custom_gradient
 def _narrow_transpose(y, kernel):
   """The transpose of `_narrow_conv2d` in its first argument."""
-  if kernel.shape[2] > kernel.shape[3]:
+  k_h, k_w, c_in, c_out = kernel.shape
+  if c_in > c_out:
     x = tf.ensure_shape(tf.raw_ops.Conv2DBackpropInput(
-        input_sizes=tf.concat([tf.shape(y)[:3], [kernel.shape[2]]], 0),
+        input_sizes=tf.concat([tf.shape(y)[:3], [c_in]], 0),
         filter=kernel, out_backprop=y, strides=[1, 1, 1, 1], padding='SAME'),
-        y.shape[:3] + [kernel.shape[2]])
+        y.shape[:3] + [c_in])
   else:
-    x = _sum_of_transposed_taps(y, kernel)
+    # No entry of the kernel has to be moved for it.
+    x = _sum_of_shifts(tf.matmul(
+        tf.reshape(y, [-1, c_out]), tf.reshape(kernel, [-1, c_out]),
+        transpose_b=True), y.shape[1:3], (k_h, k_w), is_reversed=True)
 
   def backward(dx):
     dx.set_shape(x.shape)
@@ -161,23 +161,6 @@ def _is_narrow(kernel):
   k_h, k_w, c_in, c_out = kernel.shape
   return k_h * k_w > 1 and k_h * k_w * min(c_in, c_out) <= min(
       _MAX_TAPS, max(c_in, c_out))
-
-
-def _sum_of_taps(x, kernel):
-  """The convolution as one matrix product and shifted sums."""
-  k_h, k_w, c_in, _ = kernel.shape
-  return _sum_of_shifts(tf.matmul(
-      tf.reshape(x, [-1, c_in]),
-      tf.reshape(tf.transpose(kernel, [2, 0, 1, 3]), [c_in, -1])),
-                        x.shape[1:3], (k_h, k_w))
-
-
-def _sum_of_transposed_taps(y, kernel):
-  """Its transpose; no entry of the kernel has to be moved for it."""
-  k_h, k_w, _, c_out = kernel.shape
-  return _sum_of_shifts(tf.matmul(
-      tf.reshape(y, [-1, c_out]), tf.reshape(kernel, [-1, c_out]),
-      transpose_b=True), y.shape[1:3], (k_h, k_w), is_reversed=True)
 
 
 def _shifts(kernel_size, num_channels, is_reversed=False):

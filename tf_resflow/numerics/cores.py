@@ -46,19 +46,13 @@ def num_parallel() -> int:
   if _setting(threading.get_intra_op_parallelism_threads(), _THREADS) != 1:
     return 1
   return (_setting(threading.get_inter_op_parallelism_threads(), _OPERATIONS) or
-          _num_cores())
+          (len(os.sched_getaffinity(0))  # Not on macOS.
+           if hasattr(os, 'sched_getaffinity') else os.cpu_count()) or 1)
 
 
 def _setting(value, variable):
   """Returns what the program set, else the environment, else 0."""
   return value or int(os.environ.get(variable) or 0)
-
-
-def _num_cores():
-  """Returns the number of cores that this process may use."""
-  if hasattr(os, 'sched_getaffinity'):  # Not on macOS.
-    return len(os.sched_getaffinity(0))
-  return os.cpu_count() or 1
 
 
 def map_parallel(

@@ -97,28 +97,21 @@ def with_gradient(body: Callable, *inputs: Any) -> tuple[tf.Tensor, ...]:
                *tf.nest.flatten(others)]
 
     def backward(*cotangents):
-      return once_differentiable(
+      return _once_differentiable(
           tf.nest.flatten(gradients_fn(*cotangents)), flat)
 
-    return (*only_custom_gradient(outputs, guarded), *diagnostics), backward
+    return (*_only_custom_gradient(outputs, guarded), *diagnostics), backward
 
   return forward(*inputs)
 
 
-def only_custom_gradient(
+def _only_custom_gradient(
     outputs: Sequence[tf.Tensor], inputs: Sequence[tf.Tensor],
 ) -> Sequence[tf.Tensor]:
   """Makes gradients that bypass a custom gradient an error.
 
   The body of a `tf.custom_gradient` starts from stopped gradients. Where
   TensorFlow drops the custom gradient, there would be zeros and no warning.
-
-  Args:
-    outputs: list of tensors, computed in the body of a `tf.custom_gradient`.
-    inputs: list of tensors, some that the body was called with.
-
-  Returns:
-    Tensors equal to `outputs`.
   """
   if tf.executing_eagerly():
     return outputs  # What drops custom gradients works on graphs.
@@ -137,7 +130,7 @@ def only_custom_gradient(
   return [output + zero for output in outputs]
 
 
-def once_differentiable(
+def _once_differentiable(
     gradients: Sequence[tf.Tensor], inputs: Sequence[tf.Tensor],
 ) -> Sequence[tf.Tensor]:
   """Returns `gradients` such that differentiating them again is an error.
@@ -145,13 +138,6 @@ def once_differentiable(
   A backward pass that treats the draw of an estimator or the solution of a
   solver as a constant has a wrong derivative of its own; this makes asking for
   it an error where it would otherwise be a wrong number.
-
-  Args:
-    gradients: list of tensors.
-    inputs: list of tensors that the gradients depend on.
-
-  Returns:
-    A list of tensors like `gradients`.
   """
 
   @tf.custom_gradient

@@ -124,11 +124,9 @@ def _draw_for_global_batch(
     seed: SeedLike) -> tf.Tensor:
   """Draws this replica's part of a draw for the global batch.
 
-  Inside `strategy.run`, example `i` of replica `r` is example `r * B + i` of
-  the global batch. Every replica draws for the whole batch and keeps its own
-  part, so that what an example gets depends on its place in the global batch
-  and not on how many replicas share the work. See `whole_batch` and `numbered`
-  for the other cases.
+  Example `i` of replica `r` is example `r * B + i` of the global batch, for
+  which every replica draws: what an example gets depends on its place in it and
+  not on how many replicas share the work. Or see `whole_batch`, `numbered`.
   """
   seed = as_seed(seed)
   shape = tf.convert_to_tensor(shape, tf.int32)
@@ -151,17 +149,15 @@ def _draw_for_global_batch(
 def uniform(shape: Sequence[int] | tf.Tensor, seed: SeedLike,
             dtype: tf.DType = tf.float32) -> tf.Tensor:
   """Draws on [0, 1), `shape = [B, ...]`, by place in the global batch."""
-  return _draw_for_global_batch(
-      lambda shape, seed: tf.random.stateless_uniform(shape, seed, dtype=dtype),
-      shape, seed)
+  return _draw_for_global_batch(functools.partial(
+      tf.random.stateless_uniform, dtype=dtype), shape, seed)
 
 
 def normal(shape: Sequence[int] | tf.Tensor, seed: SeedLike,
            dtype: tf.DType = tf.float32) -> tf.Tensor:
   """Standard normal draws `shape = [B, ...]`, by place in the global batch."""
-  return _draw_for_global_batch(
-      lambda shape, seed: tf.random.stateless_normal(shape, seed, dtype=dtype),
-      shape, seed)
+  return _draw_for_global_batch(functools.partial(
+      tf.random.stateless_normal, dtype=dtype), shape, seed)
 
 
 @functools.partial(tf.function, autograph=False, reduce_retracing=True)

@@ -1,4 +1,4 @@
-"""The checkpoints of a run: which is the latest, writing, reading.
+"""The checkpoints of a run: the latest and the best, writing, reading.
 
 They stand in `WORKDIR/checkpoints`: `ckpt-STEP.index`, written last, and its
 data files. TensorFlow's file `checkpoint` there lists them, but what counts is
@@ -9,8 +9,10 @@ import collections
 from collections.abc import Iterable, Iterator, Sequence
 import contextlib
 import logging
+import math
 import os
 import re
+from typing import Any
 
 import keras
 import numpy as np
@@ -24,6 +26,7 @@ from tf_resflow.training import metrics
 _logger = logging.getLogger(__name__)
 
 _LIST = 'checkpoint'
+_VALUE = 'value/.ATTRIBUTES/VARIABLE_VALUE'
 _DATA = re.compile(r'ckpt-(\d+)\.data-\d+-of-(\d+)')
 
 # TensorFlow turns an unexpected end of a file into an IndexError, and an object
@@ -36,23 +39,18 @@ _DAMAGED = re.compile(
     'checksum|sstable|corrupt|truncated|Read less bytes', re.IGNORECASE)
 
 
-def _complete_steps(folder: str) -> list[int]:
-  """Returns the steps of the checkpoints all of whose files are there."""
-  names = files.names(folder)
-  found = collections.Counter(
-      match.groups() for match in map(_DATA.fullmatch, names) if match)
-  return sorted(
-      int(step) for (step, num_files), count in found.items()
-      if count == int(num_files) and f'ckpt-{step}.index' in names)
-
-
 def complete(folder: str) -> list[str]:
   """Returns the paths of the checkpoints in a folder, in the order of steps.
 
   Without the suffixes of their files, all of which are there.
   """
-  return [os.path.join(folder, f'ckpt-{step}')
-          for step in _complete_steps(folder)]
+  names = files.names(folder)
+  found = collections.Counter(
+      match.groups() for match in map(_DATA.fullmatch, names) if match)
+  steps = sorted(
+      int(step) for (step, num_files), count in found.items()
+      if count == int(num_files) and f'ckpt-{step}.index' in names)
+  return [os.path.join(folder, f'ckpt-{step}') for step in steps]
 
 
 def _listed(folder: str) -> list[str]:
@@ -149,16 +147,7 @@ def _positions(model: keras.Model, path: str) -> list[int] | None:
 
   Averages and moments are lists, in the order that `trainable_variables` had in
   the program that wrote them. The file knows the weights themselves by names.
-
-  Args:
-    model: whose `trainable_variables` are asked for.
-    path: of the checkpoint.
-
-  Returns:
-    The positions; None where the file has no optimizer.
-
-  Raises:
-    KeyError: if the file has other weights.
+  None where the file has no optimizer; a `KeyError` if it has other weights.
   """
   children = private_apis.saved_children(path)
 
@@ -252,3 +241,79 @@ def has_optimizer(path: str) -> bool:
   """Whether a checkpoint holds the state of an optimizer."""
   with reading(path):
     return 'optimizer' in private_apis.saved_children(path)[0]
+
+
+def best(workdir: str) -> str | None:
+  """Returns the path of the best checkpoint of a run; None if there is none.
+
+  A kill may leave two, of which it is the one with the lower value.
+
+  Args:
+    workdir: folder of the run.
+
+  Raises:
+    InvalidValueError: if the files of one are damaged.
+  """
+  return (_from_worst_to_best(workdir) or [None])[-1]
+
+
+def _value_of(path: str) -> float:
+  with reading(path):
+    return float(tf.train.load_checkpoint(path).get_tensor(_VALUE))
+
+
+def _from_worst_to_best(workdir: str) -> list[str]:
+  return sorted(
+      complete(os.path.join(workdir, 'best')), key=_value_of, reverse=True)
+
+
+class BestCheckpoint:
+  """Keeps the state of the update whose validation was the lowest.
+
+  It stands in `WORKDIR/best`, with what it validated to, so that which one it
+  is follows from the folder alone. A run that was killed behind it and goes on
+  from before it finds it there, with a value that the steps in between do not
+  reach, and reaches it once more by the same steps.
+
+  Args:
+    workdir: folder of the run.
+    **state: what is saved, by names; `value` is added to it.
+
+  Attributes:
+    value: the lowest validation so far, infinite before the first.
+
+  Raises:
+    InvalidValueError: if the one that is there is damaged.
+  """
+
+  def __init__(self, workdir: str, **state: Any):
+    folder = os.path.join(workdir, 'best')
+    paths = _from_worst_to_best(workdir)
+    self.value = _value_of(paths[-1]) if paths else math.inf
+    self._saved_value = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+    if paths:
+      write_list(folder, map(os.path.basename, paths))
+    self._manager = tf.train.CheckpointManager(
+        tf.train.Checkpoint(value=self._saved_value, **state), folder,
+        max_to_keep=1)
+
+  def offer(self, value: float, step: int) -> bool:
+    """Saves the present state if its validation is the lowest so far.
+
+    Args:
+      value: of the validation; NaN is never the lowest.
+      step: number of finished updates.
+
+    Returns:
+      Whether it is.
+
+    Raises:
+      OSError: if the checkpoint cannot be written.
+    """
+    if not value < self.value:
+      return False
+    self._saved_value.assign(value)
+    with files.writing(f'the best checkpoint, of step {step},'):
+      self._manager.save(checkpoint_number=step)
+    self.value = value
+    return True

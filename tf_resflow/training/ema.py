@@ -81,18 +81,14 @@ class ExponentialMovingAverage(tf.Module):
     t = tf.cast(step, self.averages[0].dtype)
     share = 1.0 - tf.minimum(
         tf.cast(self._decay, t.dtype), (1.0 + t) / (10.0 + t))
-    for averages, variables in self._groups():
-      _move(share, [a.handle for a in averages], [v.handle for v in variables],
-            averages[0].dtype)
-
-  def _groups(self):
-    """Yields lists of averages and variables, alike in shape."""
-    groups = collections.defaultdict(list)
+    alike = collections.defaultdict(list)
     for pair in zip(self.averages, self._weights(), strict=True):
-      groups[tuple(pair[0].shape), pair[0].dtype].append(pair)
-    for pairs in groups.values():
+      alike[tuple(pair[0].shape), pair[0].dtype].append(pair)
+    for (_, dtype), pairs in alike.items():
       for i in range(0, len(pairs), _GROUP_SIZE):
-        yield zip(*pairs[i:i + _GROUP_SIZE], strict=True)
+        averages, variables = zip(*pairs[i:i + _GROUP_SIZE], strict=True)
+        _move(share, [a.handle for a in averages],
+              [v.handle for v in variables], dtype)
 
   @contextlib.contextmanager
   def swapped(self) -> Iterator[None]:

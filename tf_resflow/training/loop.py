@@ -1,7 +1,10 @@
 """The training loop: steps, logs, validation, samples, checkpoints."""
 
 from collections.abc import Callable
+import contextlib
 import logging
+import signal
+from typing import Self
 
 import numpy as np
 import tensorflow as tf
@@ -10,13 +13,49 @@ from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.training import metrics
-from tf_resflow.training import occasions as occasions_lib
 from tf_resflow.training import progress as progress_lib
-from tf_resflow.training import signals as signals_lib
 from tf_resflow.training import trainer as trainer_lib
 from tf_resflow.training import workdir as workdir_lib
 
 _logger = logging.getLogger(__name__)
+
+
+class TrainingInterruptedError(errors.ExpectedError):
+  """A signal ended the run; its state is saved."""
+
+  exit_status = 3
+
+
+class StopOnSignal(contextlib.ExitStack):
+  """Inside, a signal is noted instead of ending the process.
+
+  Attributes:
+    received: the name of the latest signal; None before the first.
+  """
+
+  received = None
+
+  def __enter__(self) -> Self:
+    for number in (signal.SIGTERM, signal.SIGINT):
+      # Outside of the main thread, where signals go elsewhere.
+      with contextlib.suppress(ValueError):
+        self.callback(
+            signal.signal, number, signal.signal(number, self._receive))
+    return self
+
+  def _receive(self, number, unused_frame):
+    self.received = signal.Signals(number).name
+
+  def check(self, step: int) -> None:
+    """Raises `TrainingInterruptedError` if a signal has come.
+
+    Args:
+      step: number of finished updates, whose state is saved.
+    """
+    if self.received:
+      raise TrainingInterruptedError(
+          f'{self.received} after step {step}: its state is saved; run the '
+          'same command again to continue.')
 
 
 def train(
@@ -55,7 +94,7 @@ def train(
   # Checks data and batch as well, before anything is written. There is nothing
   # to save yet, and a download takes long: a signal ends it at once.
   trainer = trainer_lib.Trainer(config, workdir, strategy)
-  with signals_lib.StopOnSignal() as signals:
+  with StopOnSignal() as signals:
     workdir_lib.prepare(workdir, config)
     trainer.restore_or_initialize()
     if trainer.step >= config.optimizer.num_steps:
@@ -75,14 +114,14 @@ def train(
 
 
 def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
-         signals: signals_lib.StopOnSignal, evaluate_fn: Callable | None,
+         signals: StopOnSignal, evaluate_fn: Callable | None,
          picture_fn: Callable | None):
   """Runs the remaining steps; see `train`."""
   config, optimizer = trainer.config.run, trainer.config.optimizer
   num_steps = optimizer.num_steps
   is_image = len(trainer.model.event_shape) == 3
   picture_fn = picture_fn or (trainer.sample_images if is_image else None)
-  occasions = occasions_lib.occasions_of(
+  occasions = progress_lib.occasions_of(
       trainer.config, evaluate_fn is not None, picture_fn is not None)
   progress = progress_lib.Progress(
       trainer.step, num_steps,
@@ -93,8 +132,8 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
     due = {name for name, occasion in occasions.items()
            if occasion.is_due(step, num_steps)}
     if signals.received:
-      due.add(occasions_lib.CHECKPOINTS)
-    if occasions_lib.CHECKPOINTS in due or step % config.log_every == 0:
+      due.add(progress_lib.CHECKPOINTS)
+    if progress_lib.CHECKPOINTS in due or step % config.log_every == 0:
       row, first_bad_step = progress.end_window(step)
       if first_bad_step is not None:
         raise trainer.diverged_error(
@@ -103,16 +142,16 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
       row['learning_rate'] = float(trainer.optimizer.learning_rate)
       writer.write(step, row)
       progress.show(step, row)
-    if due - {occasions_lib.CHECKPOINTS}:
+    if due - {progress_lib.CHECKPOINTS}:
       trainer.check_finite()
-    if occasions_lib.VALIDATION in due:
-      with progress.between(occasions_lib.VALIDATION):
+    if progress_lib.VALIDATION in due:
+      with progress.between(progress_lib.VALIDATION):
         _validate(trainer, writer, step, evaluate_fn)
-    if occasions_lib.SAMPLES in due:
-      with progress.between(occasions_lib.SAMPLES):
+    if progress_lib.SAMPLES in due:
+      with progress.between(progress_lib.SAMPLES):
         _write_samples(trainer, writer, step, picture_fn)
-    if occasions_lib.CHECKPOINTS in due or signals.received:
-      with progress.between(occasions_lib.CHECKPOINTS):
+    if progress_lib.CHECKPOINTS in due or signals.received:
+      with progress.between(progress_lib.CHECKPOINTS):
         writer.flush()
         trainer.save()
       signals.check(step)

@@ -1,7 +1,7 @@
-"""The optimizer of a run.
+"""The optimizer of a run, its learning rates, and gradients of norms.
 
-To add one: a function of the configuration and the learning rate, and a line
-in `registries.OPTIMIZERS`.
+To add an optimizer: a function of the configuration and the learning rate, and
+a line in `registries.OPTIMIZERS`. Learning rates are in `registries.SCHEDULES`.
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,15 @@ import keras
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow import layers
 from tf_resflow import private_apis
 from tf_resflow.configuration import config as config_lib
 from tf_resflow.configuration import registries
-from tf_resflow.training import schedules
+
+LearningRate = float | keras.optimizers.schedules.LearningRateSchedule
+
+# Of the mean norm, in the released code for points (train_toy).
+_NORM_WEIGHT = 0.01
 
 
 class _FusedUpdate:
@@ -86,7 +91,7 @@ def _refuse(config: config_lib.OptimizerConfig, *names: str) -> None:
 
 
 def make_adam(
-    config: config_lib.OptimizerConfig, learning_rate: schedules.LearningRate
+    config: config_lib.OptimizerConfig, learning_rate: LearningRate
 ) -> keras.optimizers.Optimizer:
   """Returns `Adam`, or `AdamW` where the weight decay is positive.
 
@@ -102,7 +107,7 @@ def make_adam(
 
 
 def make_sgd(
-    config: config_lib.OptimizerConfig, learning_rate: schedules.LearningRate
+    config: config_lib.OptimizerConfig, learning_rate: LearningRate
 ) -> keras.optimizers.Optimizer:
   """Returns gradient descent with momentum: `m <- momentum m - rate g`.
 
@@ -116,7 +121,7 @@ def make_sgd(
 
 
 def make_rmsprop(
-    config: config_lib.OptimizerConfig, learning_rate: schedules.LearningRate
+    config: config_lib.OptimizerConfig, learning_rate: LearningRate
 ) -> keras.optimizers.Optimizer:
   """Returns RMSprop: `w <- w - rate g / sqrt(v + epsilon^2)`.
 
@@ -134,7 +139,7 @@ def make_rmsprop(
 
 
 def make_adamax(
-    config: config_lib.OptimizerConfig, learning_rate: schedules.LearningRate
+    config: config_lib.OptimizerConfig, learning_rate: LearningRate
 ) -> keras.optimizers.Optimizer:
   """Returns Adamax: `w <- w - rate m / ((1 - 0.9^t) (u + epsilon))`.
 
@@ -148,6 +153,37 @@ def make_adamax(
   return keras.optimizers.Adamax(
       learning_rate, beta_2=config.beta_2, epsilon=config.epsilon,
       weight_decay=config.weight_decay or None)
+
+
+def make_constant_rate(
+    learning_rate: float, warmup_steps: int, num_steps: int) -> LearningRate:
+  """Returns the schedule that stays at its rate after the warm-up.
+
+  Step `t` (from 0) of a warm-up of `W` steps has the rate
+  `learning_rate (t + 1) / (W + 1)`.
+
+  Args:
+    learning_rate: after the warm-up.
+    warmup_steps: number of steps of the warm-up, may be 0.
+    num_steps: number of steps of the run.
+  """
+  if not warmup_steps:
+    return learning_rate
+  return keras.optimizers.schedules.PolynomialDecay(
+      learning_rate / (warmup_steps + 1), decay_steps=warmup_steps,
+      end_learning_rate=learning_rate, power=1.0)
+
+
+def make_cosine_rate(
+    learning_rate: float, warmup_steps: int, num_steps: int) -> LearningRate:
+  """Returns the schedule that falls to zero at the end.
+
+  The warm-up and the arguments are those of `make_constant_rate`.
+  """
+  return keras.optimizers.schedules.CosineDecay(
+      learning_rate / (warmup_steps + 1),
+      decay_steps=max(num_steps - warmup_steps, 1), warmup_steps=warmup_steps,
+      warmup_target=learning_rate if warmup_steps else None)
 
 
 def make_optimizer(
@@ -177,3 +213,31 @@ def make_optimizer(
     optimizer.exclude_from_weight_decay(
         var_names=['bias', 'beta', 'log_scale'])
   return optimizer
+
+
+def replace_order_gradients(
+    gradients: Sequence[tf.Tensor], variables: Sequence[keras.Variable],
+    linear: Sequence[layers.LipschitzLayer]) -> list[tf.Tensor]:
+  """Puts gradients of norms in place of those of learned orders.
+
+  That of 0.01 times the mean of `|W|_p->q` over the layers whose orders are
+  learned, as kernels are before they are divided by it: orders go to where the
+  norms are small.
+
+  Args:
+    gradients: of an objective, one per variable.
+    variables: the trainable ones of a model.
+    linear: its linear layers.
+  """
+  linear = [layer for layer in linear if layer.learns_orders]
+  raw = {id(order.raw): order.raw.value for layer in linear
+         for order in (layer.domain, layer.codomain)}
+  with tf.GradientTape() as tape:
+    tape.watch(list(raw.values()))
+    mean = tf.add_n([layer.norm() for layer in linear]) / len(linear)
+    loss = _NORM_WEIGHT * mean
+  found = dict(zip(raw, tape.gradient(
+      loss, list(raw.values()),
+      unconnected_gradients=tf.UnconnectedGradients.ZERO), strict=True))
+  return [found.get(id(variable), gradient) for variable, gradient in zip(
+      variables, gradients, strict=True)]

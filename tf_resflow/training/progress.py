@@ -1,4 +1,4 @@
-"""What a user sees of a run: its metrics, the time of a step, the time left."""
+"""What a run does between its steps, and what a user sees of its progress."""
 
 import collections
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -7,15 +7,67 @@ import shutil
 import statistics
 import sys
 import time
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tf_resflow.training import occasions as occasions_lib
+from tf_resflow import configuration
 
 # The time of a step is the mean of so many, the latest.
 _NUM_RECENT = 100
 _WIDTH = 20
+
+VALIDATION = 'validation'
+SAMPLES = 'samples'
+CHECKPOINTS = 'checkpoints'
+
+
+class Occasion(NamedTuple):
+  """When something is done.
+
+  Attributes:
+    every: number of steps from one time to the next; 0 for never.
+    at_end: whether it is done after the last step as well, if ever.
+
+  Example:
+    >>> saving = Occasion(every=10, at_end=True)
+    >>> [t for t in range(1, 26) if saving.is_due(t, 25)], saving.count(10, 25)
+    ([10, 20, 25], 2)
+  """
+
+  every: int
+  at_end: bool = False
+
+  def is_due(self, step: int, num_steps: int) -> bool:
+    """Whether it is done after a step of a run with so many steps."""
+    return self.every > 0 and (
+        step % self.every == 0 or self.at_end and step == num_steps)
+
+  def count(self, step: int, num_steps: int) -> int:
+    """Returns how many times it is done after steps later than `step`."""
+    if self.every <= 0 or step >= num_steps:
+      return 0
+    is_extra = self.at_end and num_steps % self.every > 0
+    return num_steps // self.every - step // self.every + is_extra
+
+
+def occasions_of(
+    config: configuration.Config, has_validation: bool, has_samples: bool
+) -> dict[str, Occasion]:
+  """Returns what is done between the steps of a run, without what never is.
+
+  Args:
+    config: of the run.
+    has_validation: whether anything validates the run.
+    has_samples: whether anything makes a picture of samples.
+  """
+  run = config.run
+  occasions = {
+      VALIDATION: Occasion(run.evaluate_every if has_validation else 0),
+      SAMPLES: Occasion(run.sample_every if has_samples else 0, at_end=True),
+      CHECKPOINTS: Occasion(run.checkpoint_every, at_end=True)}
+  return {name: o for name, o in occasions.items() if o.every > 0}
 
 
 def format_duration(seconds: float) -> str:
@@ -69,7 +121,7 @@ class Progress:
   def __init__(
       self, start_step: int, num_steps: int, examples_per_step: int,
       biased: Collection[str] = (),
-      occasions: Mapping[str, occasions_lib.Occasion] | None = None,
+      occasions: Mapping[str, Occasion] | None = None,
       clock: Callable[[], float] = time.perf_counter):
     self._start_step = start_step
     self._num_steps = num_steps
@@ -114,19 +166,15 @@ class Progress:
     now = self._clock()
     num_steps, seconds = len(self._window), now - self._window_start
     row['examples_per_second'] = num_steps * self._examples_per_step / seconds
-    self._remember(num_steps, seconds, step)
+    if step - num_steps == self._start_step:  # Tracing is no step.
+      num_steps, seconds = num_steps - 1, seconds - self._first_step_seconds
+    if num_steps:
+      self._recent.extend([seconds / num_steps] * num_steps)
     finite = np.isfinite(list(columns.values())).all(axis=0)
     first_bad_step = None if finite.all() else (
         step - len(finite) + 1 + int(np.argmin(finite)))
     self._window, self._window_start = [], now
     return row, first_bad_step
-
-  def _remember(self, num_steps, seconds, step):
-    """Takes the time of a window, of the first one without the first step."""
-    if step - num_steps == self._start_step:
-      num_steps, seconds = num_steps - 1, seconds - self._first_step_seconds
-    if num_steps:
-      self._recent.extend([seconds / num_steps] * num_steps)
 
   @contextlib.contextmanager
   def between(self, name: str) -> Iterator[None]:

@@ -6,8 +6,8 @@ import tensorflow as tf
 from tf_resflow import models
 from tf_resflow.numerics import random
 from tf_resflow.training import ema as ema_lib
-from tf_resflow.training import norm_gradients
 from tf_resflow.training import objectives
+from tf_resflow.training import optimizers
 
 
 class TrainStep:
@@ -125,16 +125,6 @@ class TrainStep:
           tf.distribute.ReduceOp.MEAN, (metrics, list(gradients)))
     return metrics, list(gradients)
 
-  def _update_statistics(self, batch, step):
-    """Hands the last part of the batch on, with the noise that it had."""
-    num_parts = self._accumulation_steps
-    x, condition = (
-        None if tensor is None else tf.split(tensor, num_parts)[-1]
-        for tensor in (batch.x, batch.condition))
-    self._model.update_statistics(
-        x, random.fold_in(random.fold_in(self._seed, step), num_parts - 1),
-        condition)
-
   def __call__(
       self, batch: objectives.Batch, step: tf.Tensor) -> objectives.Metrics:
     """Updates model, optimizer and average.
@@ -156,7 +146,7 @@ class TrainStep:
           gradients, self._clip_norm, use_norm=norm)
     if self._follows_norms:
       # Replicas agree on them; they are not clipped.
-      gradients = norm_gradients.replace(
+      gradients = optimizers.replace_order_gradients(
           gradients, self._variables, self._model.constrained_layers)
       # Grappler's dependency optimizer lets their reads of a kernel race with
       # its update: no update begins before they are done.
@@ -172,7 +162,14 @@ class TrainStep:
       self._ema.update(step)
     counts = [layer.save_norms() for layer in self._model.constrained_layers]
     if self._model.bijection.has_moving_statistics:
-      self._update_statistics(batch, step)
+      # By the last part of the batch, with the noise that it had.
+      num_parts = self._accumulation_steps
+      x, condition = (
+          None if tensor is None else tf.split(tensor, num_parts)[-1]
+          for tensor in (batch.x, batch.condition))
+      self._model.update_statistics(
+          x, random.fold_in(random.fold_in(self._seed, step), num_parts - 1),
+          condition)
     num_steps = tf.reduce_max(tf.stack(counts)) if counts else tf.constant(0)
     return {**metrics, 'gradient_norm': norm,
             'power_iteration_steps': num_steps}

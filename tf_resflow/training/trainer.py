@@ -12,7 +12,6 @@ from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import invertible_matrix
-from tf_resflow.training import best_checkpoint
 from tf_resflow.training import checkpoints
 from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import files
@@ -205,7 +204,7 @@ class Trainer(Learner):
     state = {**self.state, 'step': self._step}
     self._manager = checkpoints.make_manager(
         tf.train.Checkpoint(**state), workdir, config.run.checkpoints_to_keep)
-    self._best = best_checkpoint.BestCheckpoint(
+    self._best = checkpoints.BestCheckpoint(
         workdir, **state) if config.run.keep_best else None
 
   @property
@@ -266,8 +265,14 @@ class Trainer(Learner):
 
   def check_finite(self) -> None:
     """Raises `TrainingDivergedError` unless the state can be gone on from."""
-    # An update can overflow although its loss and gradient are finite.
-    if not self._is_finite():
+    # An update can overflow although its loss and gradient are finite. Eager: a
+    # graph of three operations a variable takes longer to trace.
+    if not tf.reduce_all(tf.stack([
+        tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(v)))
+        for v in [*(v.value for v in self.model.variables),
+                  *(v.value for v in self.optimizer.variables),
+                  *self.ema.averages]
+        if v.dtype.is_floating])):
       raise self.diverged_error(
           f'the weights are not finite after step {self.step}')
     try:
@@ -276,15 +281,6 @@ class Trainer(Learner):
       raise self.diverged_error(
           f'after step {self.step} there is no inverse: '
           f'{errors.sentence(error)[:-1]}') from error
-
-  def _is_finite(self):
-    # Eager: a graph of three operations a variable takes longer to trace.
-    return tf.reduce_all(tf.stack([
-        tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(v)))
-        for v in [*(v.value for v in self.model.variables),
-                  *(v.value for v in self.optimizer.variables),
-                  *self.ema.averages]
-        if v.dtype.is_floating]))
 
   def diverged_error(self, reason: str) -> TrainingDivergedError:
     """Returns the error that says what to do."""

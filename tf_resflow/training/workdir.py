@@ -24,7 +24,6 @@ from tf_resflow import models
 from tf_resflow.configuration import flags as flags_lib
 from tf_resflow.configuration import model_config
 from tf_resflow.configuration import values
-from tf_resflow.training import best_checkpoint
 from tf_resflow.training import checkpoints
 from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import files
@@ -165,21 +164,6 @@ def create_workdir(
     os.rename(draft, workdir)
 
 
-def _checkpoint_of(workdir, which):
-  """Returns the path of the latest or the best checkpoint."""
-  if which == 'best':
-    path = best_checkpoint.find(workdir)
-    errors.check(
-        path is not None, 'checkpoint', which,
-        f'latest, since {workdir} has no best one',
-        'bin/train keeps it with --keep_best.')
-    return path
-  path = checkpoints.latest(workdir)
-  errors.check(path is not None, 'workdir', workdir,
-               'a run with a checkpoint', 'Train until the first one.')
-  return path
-
-
 def load_model(
     workdir: str, averaged: bool = True, dtype: str = 'float32',
     checkpoint: str = 'latest') -> tuple[models.Flow, int]:
@@ -200,12 +184,21 @@ def load_model(
   """
   config = model_config.load(
       run_files.path_of(workdir, run_files.MODEL_JSON))
-  checkpoint_path = _checkpoint_of(workdir, checkpoint)
+  if checkpoint == 'best':
+    path = checkpoints.best(workdir)
+    errors.check(
+        path is not None, 'checkpoint', checkpoint,
+        f'latest, since {workdir} has no best one',
+        'bin/train keeps it with --keep_best.')
+  else:
+    path = checkpoints.latest(workdir)
+    errors.check(path is not None, 'workdir', workdir,
+                 'a run with a checkpoint', 'Train until the first one.')
   model = config.build()
   ema = ema_lib.ExponentialMovingAverage(model)
   step = tf.Variable(0, dtype=tf.int64)
   checkpoints.restore(
-      tf.train.Checkpoint(model=model, ema=ema, step=step), checkpoint_path)
+      tf.train.Checkpoint(model=model, ema=ema, step=step), path)
   if averaged:
     ema_lib.assign(model.trainable_variables, ema.averages)
   if dtype != model.compute_dtype:

@@ -1,8 +1,10 @@
-"""Tests of what the fixed-point solvers share, and of failure as an error.
+"""Tests of the fixed-point solvers, and of failure as an error.
+
+What they share; tolerances, where the plain iteration meets them exactly; speed
+of Anderson acceleration against that, and its safeguard.
 
 Oracles: numpy's float64 solve for linear maps, the residual recomputed in
-float64 for nonlinear ones. Not tested here: gradients through the solution
-(the solvers stop them).
+float64 for nonlinear ones.
 """
 
 import dataclasses
@@ -43,8 +45,7 @@ def test_linear_map_matches_direct_solve(solver, kind):
   assert solution.converged.numpy().all()
   # |x - x*| <= |residual|_2 / (1 - L).
   np.testing.assert_allclose(
-      solution.x, expected, rtol=0, atol=1e-10 * contractions.DIM**0.5 / 0.1
-  )
+      solution.x, expected, rtol=0, atol=1e-10 * contractions.DIM**0.5 / 0.1)
   assert solution.num_steps.dtype == tf.int32
   assert solution.x.shape == y.shape
 
@@ -65,10 +66,8 @@ def test_residual_is_that_of_the_returned_x(solver, dtype):
   # The second term is the rounding of the float32 evaluation itself.
   assert (residual <= (1e-5 if dtype == tf.float32 else 1e-9)).all()
   np.testing.assert_allclose(
-      solution.residual,
-      residual,
-      atol=3e-6 if dtype == tf.float32 else 1e-14,
-  )
+      solution.residual, residual,
+      atol=3e-6 if dtype == tf.float32 else 1e-14)
 
 
 @pytest.mark.parametrize('solver', _SOLVERS.values(), ids=_SOLVERS)
@@ -100,13 +99,11 @@ def test_samples_stop_one_by_one_and_ignore_their_batch_mates(solver):
   assert num_steps[0] == 1  # g = 0: y itself is the solution.
   for i in range(4):
     alone = contractions.solve(
-        solver, make_g_fn(scales[i : i + 1]), y[i : i + 1]
-    )
+        solver, make_g_fn(scales[i:i + 1]), y[i:i + 1])
     assert alone.num_steps.numpy()[0] == num_steps[i]
     np.testing.assert_allclose(alone.x[0], together.x[i], atol=1e-13)
     np.testing.assert_allclose(
-        alone.residual[0], together.residual[i], atol=1e-14
-    )
+        alone.residual[0], together.residual[i], atol=1e-14)
 
 
 @pytest.mark.parametrize('solver', _SOLVERS.values(), ids=_SOLVERS)
@@ -120,8 +117,7 @@ def test_non_finite_sample_fails_at_once_and_alone(solver, bad):
   assert solution.num_steps.numpy()[1] == 1
   assert not np.isfinite(solution.residual.numpy()[1])
   np.testing.assert_allclose(
-      solution.x.numpy()[[0, 2]], clean.x.numpy()[[0, 2]], atol=1e-14
-  )
+      solution.x.numpy()[[0, 2]], clean.x.numpy()[[0, 2]], atol=1e-14)
 
 
 @pytest.mark.parametrize('solver', _SOLVERS.values(), ids=_SOLVERS)
@@ -230,6 +226,8 @@ def test_no_gradient_flows_through_the_solution():
 @pytest.mark.parametrize('call, match', [
     (lambda: numerics.Banach(atol=-1.0), 'atol=-1.0: expected a finite'),
     (lambda: numerics.Banach(rtol=float('nan')), 'rtol=nan: expected'),
+    (lambda: numerics.Anderson(history=0), (
+        'history=0: expected a number from 1. Banach is the plain iteration.')),
     (lambda: numerics.Banach(max_steps=0), 'max_steps=0: expected a number'),
     (lambda: numerics.Banach().solve(abs, tf.ones([2], tf.float16)),
      'y=float16: expected float32 or float64'),
@@ -247,6 +245,120 @@ def test_no_gradient_flows_through_the_solution():
 def test_bad_input_is_refused(call, match):
   with pytest.raises(ValueError, match=match):
     call()
+
+
+def test_plain_iteration_that_blows_up_fails_before_max_steps():
+  y = tf.ones([1, 2], tf.float32)
+  solution = contractions.solve(numerics.Banach(), lambda x: 3.0 * x, y)
+  assert not solution.converged.numpy().any()
+  assert solution.num_steps.numpy()[0] < 100
+  assert not np.isfinite(solution.residual.numpy()).any()
+
+
+@pytest.mark.parametrize('bound', [0.3, 0.9])
+def test_every_step_multiplies_the_error_by_the_slope(bound):
+  y = tf.ones([1, 1], tf.float64)
+  solution = contractions.solve(
+      numerics.Banach(atol=1e-8, rtol=0.0), lambda x: bound * x, y)
+  # The residual of x_k is bound^(k + 1): of y itself it is bound.
+  num_steps = np.ceil(np.log(1e-8) / np.log(bound))
+  assert solution.num_steps.numpy().tolist() == [num_steps]
+  np.testing.assert_allclose(
+      solution.residual, [bound**num_steps], rtol=1e-5)
+
+
+def test_default_tolerance_in_float32_stays_below_1e_5():
+  # g = -1e-5 leaves a first residual of 1e-5; g = -9e-7 is within the default.
+  y = tf.constant([[14.0], [0.0], [0.0]])
+  shift = tf.constant([[1e-5], [9e-7], [1.1e-6]])
+  solution = contractions.solve(numerics.Banach(), lambda x: -shift, y)
+  assert solution.converged.numpy().all()
+  np.testing.assert_array_equal(solution.num_steps, [2, 1, 2])
+
+
+def test_rounding_allowance_can_be_switched_off():
+  y = tf.constant([[1024.0]])
+
+  def g_fn(x):
+    return tf.fill(tf.shape(x), 2e-4)
+
+  loose = numerics.Banach(max_steps=5).solve(g_fn, y)
+  exact = numerics.Banach(rtol=0.0, max_steps=5).solve(g_fn, y)
+  assert loose.num_steps.numpy()[0] == 1
+  assert exact.num_steps.numpy()[0] > 1
+
+
+def _linear(kind, bound):
+  return contractions.linear(contractions.matrix(kind, bound))
+
+
+@pytest.mark.parametrize('make_g_fn, most', [
+    (lambda bound: _linear('symmetric', bound), 60),
+    (lambda bound: _linear('skew', bound), 35),
+    (lambda bound: lambda x: -bound * tf.tanh(x), 80),
+    (lambda bound: lambda x: tf.tanh(_linear('skew', bound)(x)), 40),
+], ids=['symmetric', 'skew', 'tanh', 'tanh_skew'])
+@pytest.mark.parametrize('bound', [0.94, 0.98])
+def test_anderson_needs_several_times_fewer_steps(make_g_fn, most, bound):
+  g_fn, y = make_g_fn(bound), contractions.rhs(8)
+  banach = contractions.solve(numerics.Banach(), g_fn, y)
+  anderson = contractions.solve(
+      numerics.Anderson(), g_fn, y, lipschitz_bound=bound)
+  assert banach.converged.numpy().all() and anderson.converged.numpy().all()
+  num_anderson = anderson.num_steps.numpy().max()
+  assert num_anderson <= min(most, banach.num_steps.numpy().max() / 3)
+
+
+@pytest.mark.parametrize('kind', ['orthogonal', 'gauss'])
+def test_anderson_keeps_half_of_banachs_guaranteed_rate(kind):
+  # A full spectral circle: acceleration has nothing to gain here.
+  bound = 0.9
+  y, g_fn = contractions.rhs(), _linear(kind, bound)
+  solution = contractions.solve(
+      numerics.Anderson(max_steps=2000), g_fn, y, lipschitz_bound=bound)
+  start = np.linalg.norm(g_fn(y).numpy(), axis=-1).max()
+  guaranteed = 2 * np.ceil(np.log(1e-10 / start) / np.log(bound)) + 2
+  assert solution.converged.numpy().all()
+  assert solution.num_steps.numpy().max() <= guaranteed
+
+
+def _check_safeguard(points, f_fn, bound):
+  """Checks every step of a run; returns how many were rejected."""
+  norms = np.linalg.norm(f_fn(points), axis=-1)
+  best, num_rejected, k = norms[0], 0, 1
+  while k < len(norms):
+    if norms[k] > bound * best * (1 + 1e-9) and k + 1 < len(norms):
+      # The next point is a plain step from the best one.
+      num_rejected += 1
+      base = points[int(np.argmin(norms[:k]))]
+      np.testing.assert_allclose(
+          points[k + 1], base + f_fn(base[np.newaxis])[0], atol=1e-12)
+      k += 1
+    assert norms[k] <= bound * best * (1 + 1e-9)
+    best = norms[k]
+    k += 1
+  return num_rejected
+
+
+def test_safeguard_rejects_steps_that_do_not_reduce_the_residual():
+  # Secants of a kinked, oscillating map predict badly, now and then.
+  bound, num_rejected = 0.95, 0
+  matrix = contractions.matrix('orthogonal', bound, dim=8)
+  for seed in range(1, 9):
+    points = []
+
+    def g_fn(x, points=points):
+      points.append(x.numpy())
+      return tf.abs(contractions.linear(matrix)(tf.sin(3.0 * x) / 3.0))
+
+    y = contractions.rhs(1, 8, seed=seed)
+    solution = numerics.Anderson().solve(g_fn, y, lipschitz_bound=bound)
+    assert solution.converged.numpy().all()
+    num_rejected += _check_safeguard(
+        np.concatenate(points),
+        lambda x, y=y: y.numpy() - np.abs(np.sin(3 * x) / 3 @ matrix.T) - x,
+        bound)
+  assert num_rejected > 0
 
 
 def _solve_and_check(y):

@@ -77,16 +77,6 @@ def test_several_draws_cost_one_series_of_the_largest():
   assert len(num_products) == 7
 
 
-def test_mean_number_of_terms_of_several_draws():
-  n = np.arange(1, 60)
-  p = stats.geom(0.5).pmf(n)
-  largest = np.maximum.outer(n, n)
-  np.testing.assert_allclose(
-      _several(2, num_exact_terms=3).mean_num_terms,
-      3 + np.sum(np.outer(p, p) * largest), rtol=1e-12)
-  assert _several(1, num_exact_terms=3).mean_num_terms == 5.0
-
-
 def test_several_draws_are_independent():
   estimator, x = _several(2, num_exact_terms=0), tf.zeros([1, 2])
   draw = tf.function(lambda seed: tf.stack(estimator.draw(x, seed).stop))

@@ -1,4 +1,7 @@
-"""Closed forms and upper bounds of induced norms, against brute force."""
+"""Closed forms and upper bounds of induced norms, against brute force.
+
+Rows and columns, against those of the materialised operator.
+"""
 
 import numpy as np
 import pytest
@@ -6,6 +9,7 @@ import tensorflow as tf
 
 from tests import testing
 from tests.numerics.norms import induced_oracle
+from tests.numerics.norms import kernels
 from tf_resflow.numerics.norms import induced_bounds
 from tf_resflow.numerics.norms import operators
 
@@ -112,3 +116,32 @@ def test_derivatives(orders):
       assert float(tf.reduce_sum(gradient * direction)) == pytest.approx(
           float(expected), rel=1e-5)
     assert np.all(np.isfinite(gradient))
+
+
+@kernels.EACH_SHAPE
+@pytest.mark.parametrize('order', [1.0, 1.5, 2.0, np.inf])
+def test_rows_and_columns_are_those_of_the_matrix(shape, spatial_shape, order):
+  kernel = np.random.default_rng(0).normal(size=shape)
+  operator = operators.LayerOperator(tf.constant(kernel), spatial_shape)
+  # [inputs, outputs], channels last in both.
+  matrix = testing.materialize(operator.apply, operator.num_inputs)
+  if matrix.shape[0] != operator.num_inputs:
+    matrix = matrix.T
+  rows = np.linalg.norm(matrix, order, axis=0).reshape([-1, shape[-1]])
+  columns = np.linalg.norm(matrix, order, axis=1).reshape([-1, shape[-2]])
+  np.testing.assert_allclose(
+      induced_bounds.row_norms(operator, order), rows.max(axis=0))
+  np.testing.assert_allclose(
+      induced_bounds.column_norms(operator, order), columns.max(axis=0))
+
+
+def test_norms_of_an_image_smaller_than_its_kernel():
+  """The corners of the kernel never meet a pixel."""
+  kernel = np.zeros([3, 3, 1, 1])
+  kernel[0, 0] = 5.0
+  kernel[1, 1] = 1.0
+  one_pixel = operators.LayerOperator(tf.constant(kernel), (1, 1))
+  assert float(induced_bounds.row_norms(one_pixel, 1.0)[0]) == 1.0
+  assert float(induced_bounds.column_norms(one_pixel, 1.0)[0]) == 1.0
+  four = operators.LayerOperator(tf.constant(kernel), (2, 2))
+  assert float(induced_bounds.row_norms(four, 1.0)[0]) == 6.0

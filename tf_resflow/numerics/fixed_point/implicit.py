@@ -27,9 +27,7 @@ def _solve(g, solver, lipschitz_bound, variables, state, y, *context):
 
 def _implicit_gradient(
     g, solver, lipschitz_bound, variables, norms, x, dx, *context):
-  """Returns gradients of the inverse.
-
-  As `dy`, a structure like `variables` and a list like `context`.
+  """Returns `dy`, a structure like `variables` and a list like `context`.
 
   Solves `lambda = dx - J^T lambda` on cotangents scaled to at most one per
   example, so that the tolerance of the solver is relative.

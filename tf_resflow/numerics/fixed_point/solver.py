@@ -1,6 +1,6 @@
-"""What a solver of the inverse of a residual block, `x = y - g(x)`, is.
+"""Solvers of the inverse of a residual block, the fixed point `x = y - g(x)`.
 
-What it returns, and its failure as an error.
+The plain iteration, the accelerated one, and failure as an error.
 """
 
 from collections.abc import Callable
@@ -225,6 +225,88 @@ def _check_like(tensor, y, name):
       tensor.shape.is_compatible_with(y.shape) and tensor.dtype == y.dtype,
       name, f'{tensor.dtype.name} {tensor.shape}',
       f'{y.dtype.name} {y.shape}, like y')
+
+
+@dataclasses.dataclass(frozen=True)
+class Banach(Solver):
+  """The plain iteration `x <- y - g(x)`.
+
+  The error shrinks by the Lipschitz constant `L` of `g` at every step, so about
+  `log(tolerance) / log(L)` evaluations are needed: 680 at `L = 0.98` for 1e-6.
+
+  Example:
+    >>> solution = numerics.Banach().solve(
+    ...     lambda x: 0.5 * tf.tanh(x), tf.ones([2, 3]))
+    >>> solution.converged.numpy().tolist()
+    [True, True]
+
+  References:
+    Chen et al., 2019, Section 2; Behrmann et al., 2019, Algorithm 1.
+  """
+
+
+@dataclasses.dataclass(frozen=True)
+class Anderson(Solver):
+  """Anderson acceleration of `x <- y - g(x)`, safeguarded by the plain step.
+
+  With `f(x) = y - g(x) - x` the plain step leads from `x` to `x + f`, and is at
+  its end where `f = 0`. What past steps changed, `s` in `x + f` and `q` in `f`,
+  predicts what a step would change: of every sample the last pairs `(s_j, q_j)`
+  are kept, the secants, combined so that the `q_j` are orthonormal. The columns
+  of `S` and `Q` are the `s_j` and `q_j`. The accelerated step is to where the
+  secants predict the least `|f|_2`,
+
+    c = Q^T f,   x_new = (x + f) - S c.
+
+  A new secant is projected on the complement of the last `history` ones before
+  it is stored, which makes the method on linear problems a truncated
+  generalised conjugate residual method: for symmetric and for skew-symmetric
+  `g` a short history is as good as a full one.
+
+  An accelerated point is kept only if `|f|_2` fell by the factor `rho` (the
+  Lipschitz bound if given, else 0.99). Otherwise the secants are dropped and
+  the next evaluation is a plain step from the last accepted point. So if `g`
+  has the Lipschitz constant `L <= rho` in l2, two evaluations reduce `|f|_2` by
+  `rho` at least. One evaluation of `g` per iteration; memory for
+  `2 * history * B * D` numbers.
+
+  Evaluations of `g` to the default tolerance in float64, 60 dimensions,
+  Banach / Anderson (asserted loosely in the test):
+
+    g (Lipschitz constant)     0.94        0.98        0.99
+    linear, symmetric          363 / 44    1112 / 49   over 2000 / 50
+    linear, skew-symmetric     364 / 26    1114 / 27   over 2000 / 27
+    -L tanh(x)                 266 / 46     719 / 56   1396 / 61
+    tanh(S x), S skew          159 / 31     228 / 32    255 / 32
+    L * orthogonal matrix      388 / 380   1183 / 1148 over 2000 both
+
+  The last row is the worst case of every method of this kind: the spectrum
+  fills a circle around 1 and there is nothing to exploit.
+
+  Args:
+    history: number of secants kept, at least 1.
+    atol: see `Solver`, like the others.
+    rtol: relative tolerance.
+    max_steps: most evaluations of `g`.
+
+  Example:
+    >>> solution = numerics.Anderson().solve(
+    ...     lambda x: 0.5 * tf.tanh(x), tf.ones([2, 3]))
+    >>> solution.converged.numpy().tolist()
+    [True, True]
+
+  References:
+    Anderson, 1965; Walker and Ni, 2011 (least-squares form); Eisenstat, Elman
+    and Schultz, 1983 (truncated generalised conjugate residuals).
+  """
+
+  history: int = 5
+  max_steps: int = spec.option(500, 'max_steps')
+
+  def __post_init__(self):
+    super().__post_init__()
+    errors.check(self.history >= 1, 'history', self.history,
+                 'a number from 1', 'Banach is the plain iteration.')
 
 
 def check_converged(

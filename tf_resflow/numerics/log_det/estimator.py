@@ -83,11 +83,6 @@ class Estimator(spec.Specified):
     """
     raise NotImplementedError
 
-  @property
-  def mean_num_terms(self) -> float | None:
-    """The mean number of terms; None where it depends on `g`."""
-    return self.num_terms
-
   def per_example(self) -> Self:
     """Returns this estimator, or its kin without `batch_dependent`."""
     return self

@@ -22,9 +22,9 @@ _MAX_LOG_TABLE_SIZE = 20
 class Law(spec.Specified):
   """A law of the number `N` of series terms kept by Russian roulette.
 
-  Subclasses are frozen dataclasses that give the tail `P(N >= k)` and the mean
-  in closed form, or that have a law which does, `for_bound`. Sampling inverts
-  the tail: `N = #{k >= 1 : P(N >= k) > u}` with one uniform `u`, drawn on the
+  Subclasses are frozen dataclasses that give the tail `P(N >= k)` in closed
+  form, or that have a law which does, `for_bound`. Sampling inverts the tail:
+  `N = #{k >= 1 : P(N >= k) > u}` with one uniform `u`, drawn on the
   device, so a traced function draws afresh on every call.
   """
 
@@ -38,13 +38,6 @@ class Law(spec.Specified):
     """Returns `P(N >= k)` in float64 for a NumPy array of integers `k >= 0`."""
     raise errors.InvalidValueError(
         'law', self.spec(), 'a law of known tail',
-        'Its for_bound(lipschitz_bound) returns one.')
-
-  @property
-  def mean(self) -> float:
-    """Returns `E[N]`."""
-    raise errors.InvalidValueError(
-        'law', self.spec(), 'a law of known mean',
         'Its for_bound(lipschitz_bound) returns one.')
 
   def has_finite_variance(self, spectral_radius: float) -> bool:
@@ -132,10 +125,6 @@ class Geometric(Law):
   def tail(self, k: np.ndarray) -> np.ndarray:
     return (1.0 - self.probability)**(np.maximum(np.asarray(k), 1) - 1.0)
 
-  @property
-  def mean(self) -> float:
-    return 1.0 / self.probability
-
   def has_finite_variance(self, spectral_radius: float) -> bool:
     return spectral_radius**2 < 1.0 - self.probability
 
@@ -170,10 +159,6 @@ class Poisson(Law):
   def tail(self, k: np.ndarray) -> np.ndarray:
     return np.where(np.asarray(k) <= 0, 1.0, special.gammainc(
         np.maximum(k, 1).astype(np.float64), self.rate))
-
-  @property
-  def mean(self) -> float:
-    return self.rate
 
   def has_finite_variance(self, spectral_radius: float) -> bool:
     return spectral_radius == 0.0

@@ -2,13 +2,13 @@
 
 Every mode is a function of `g`, its variables, an input, a draw, an estimator,
 a series, and the context of `g`; it returns `g(x)` and the estimate `[B]`,
-differentiable. The
-gradient comes from the Neumann series (Chen et al., 2019, Theorem 2) through
-`tf.custom_gradient`. For the same draws `recompute`, `neumann` and
-`backward_in_forward` agree; `naive` agrees with them in the mean.
+differentiable. The gradient comes from the Neumann series (Chen et al., 2019,
+Theorem 2) through `tf.custom_gradient`. For the same draws `recompute`,
+`neumann` and `backward_in_forward` agree; `naive` agrees with them in the mean.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+import functools
 from typing import Any
 
 import tensorflow as tf
@@ -19,14 +19,13 @@ from tf_resflow.numerics.log_det import estimator as estimator_lib
 from tf_resflow.numerics.log_det import series as series_lib
 
 
-def _surrogate(evaluate, weights, x, v, w, *context):
-  """Returns `g(x)` and `w^T J v`, `[B]`.
+def _surrogate(vjp_fn, v, w):
+  """Returns `w^T J v`, `[B]`.
 
-  The value of the second means nothing; its gradient at constant `v` and `w` is
-  that of the log-determinant.
+  Its value means nothing; its gradient at constant `v` and `w` is that of the
+  log-determinant.
   """
-  g, vjp_fn = differentiation.linearize(evaluate, weights, x, *context)
-  return g, differentiation.sum_per_example(vjp_fn(w) * v)
+  return differentiation.sum_per_example(vjp_fn(w) * v)
 
 
 def _forward(g, estimator, series, variables, state, x, draw, *context):
@@ -61,7 +60,9 @@ def _backward(g, variables, norms, x, v, w, dg, dlog_det, *context):
     inputs = [x, *context]
     with tf.GradientTape() as tape:
       tape.watch([inputs, flat_weights])
-      outputs = _surrogate(g.evaluate, weights, x, v, w, *context)
+      value, vjp_fn = differentiation.linearize(
+          g.evaluate, weights, x, *context)
+      outputs = [value, _surrogate(vjp_fn, v, w)]
     return tape.gradient(
         outputs, [inputs, flat_weights], [dg, dlog_det],
         unconnected_gradients='zero')
@@ -103,10 +104,14 @@ def recompute(
 
 
 def _keep_linearization(
-    g, variables, state, x, draw, estimator, series, context, gradients_fn):
+    gradients_of: Callable, g: residual_function.ResidualFunction,
+    variables: Any, state: Any, x: tf.Tensor, draw: estimator_lib.Draw,
+    estimator: estimator_lib.SeriesEstimator,
+    series: series_lib.LogDetSeries, context: Sequence[tf.Tensor] = (),
+) -> tuple[tf.Tensor, tf.Tensor]:
   """The modes that keep the linearisation of `g` for the backward pass.
 
-  `gradients_fn(tape, g, surrogate, inputs)` returns the gradient function.
+  `gradients_of(tape, value, surrogate, inputs)` returns the gradient function.
   """
 
   def forward(x, weights, context):
@@ -117,65 +122,49 @@ def _keep_linearization(
       with tape.stop_recording():
         log_det, w = series_lib.power_series(
             vjp_fn, draw.probe, estimator.schedule(draw), series)
-      surrogate = differentiation.sum_per_example(vjp_fn(w) * draw.probe)
-    return [value, log_det], [], gradients_fn(
+      surrogate = _surrogate(vjp_fn, draw.probe, w)
+    return [value, log_det], [], gradients_of(
         tape, value, surrogate, [x, weights, context])
 
   return differentiation.with_gradient(
       forward, x, g.weights(variables, state), list(context))
 
 
-def neumann(
-    g: residual_function.ResidualFunction, variables: Any, state: Any,
-    x: tf.Tensor, draw: estimator_lib.Draw,
-    estimator: estimator_lib.SeriesEstimator,
-    series: series_lib.LogDetSeries, context: Sequence[tf.Tensor] = (),
-) -> tuple[tf.Tensor, tf.Tensor]:
-  """Keeps the linearisation of `g` (Eq. 8)."""
-
-  def make(tape, value, surrogate, inputs):
-    return lambda dg, dlog_det: tape.gradient(
-        [value, surrogate], inputs, [dg, dlog_det],
-        unconnected_gradients='zero')
-
-  return _keep_linearization(
-      g, variables, state, x, draw, estimator, series, context, make)
+def _both_backward(tape, value, surrogate, inputs):
+  return lambda dg, dlog_det: tape.gradient(
+      [value, surrogate], inputs, [dg, dlog_det],
+      unconnected_gradients='zero')
 
 
-def backward_in_forward(
-    g: residual_function.ResidualFunction, variables: Any, state: Any,
-    x: tf.Tensor, draw: estimator_lib.Draw,
-    estimator: estimator_lib.SeriesEstimator,
-    series: series_lib.LogDetSeries, context: Sequence[tf.Tensor] = (),
-) -> tuple[tf.Tensor, tf.Tensor]:
-  """Differentiates the log-determinant in the forward pass (Eq. 9).
+def _surrogate_forward(tape, value, surrogate, inputs):
+  log_det_gradients = tape.gradient(
+      surrogate, inputs, unconnected_gradients='zero')
 
-  Needs one cotangent of the log-determinant for the whole batch, and raises
-  where there are several.
-  """
+  def pull_back(dg, dlog_det):
+    common = tf.reduce_max(dlog_det)
+    check = tf.debugging.assert_equal(
+        tf.reduce_min(dlog_det), common,
+        message='memory=backward_in_forward: expected one cotangent of '
+        'log_det for all examples (Eq. 9). Use memory=recompute for '
+        'per-example weights.')
+    with tf.control_dependencies([check]):  # None, and no matter, eagerly.
+      common = tf.identity(common)
+    return tf.nest.map_structure(
+        lambda a, b: a + common * b, tape.gradient(
+            value, inputs, dg, unconnected_gradients='zero'),
+        log_det_gradients)
 
-  def make(tape, value, surrogate, inputs):
-    log_det_gradients = tape.gradient(
-        surrogate, inputs, unconnected_gradients='zero')
+  return pull_back
 
-    def pull_back(dg, dlog_det):
-      common = tf.reduce_max(dlog_det)
-      check = tf.debugging.assert_equal(
-          tf.reduce_min(dlog_det), common,
-          message='memory=backward_in_forward: expected one cotangent of '
-          'log_det for all examples (Eq. 9). Use memory=recompute for '
-          'per-example weights.')
-      with tf.control_dependencies([check]):  # None, and no matter, eagerly.
-        common = tf.identity(common)
-      return tf.nest.map_structure(
-          lambda a, b: a + common * b, tape.gradient(
-              value, inputs, dg, unconnected_gradients='zero'),
-          log_det_gradients)
 
-    return pull_back
+# Keeps the linearisation of `g` (Eq. 8).
+neumann = functools.partial(_keep_linearization, _both_backward)
 
-  return _keep_linearization(
-      g, variables, state, x, draw, estimator, series, context, make)
+# Differentiates the log-determinant in the forward pass (Eq. 9). Needs one
+# cotangent of the log-determinant for the whole batch, and raises where there
+# are several.
+backward_in_forward = functools.partial(
+    _keep_linearization, _surrogate_forward)
 
 
 def naive(

@@ -60,15 +60,6 @@ class RussianRoulette(estimator.SeriesEstimator):
   def for_bound(self, lipschitz_bound: float) -> Self:
     return dataclasses.replace(self, law=self.law.for_bound(lipschitz_bound))
 
-  @property
-  def mean_num_terms(self) -> float:
-    if self.num_samples == 1:
-      return self.num_exact_terms + self.law.mean
-    # That of the largest: P(max >= k) = 1 - P(N < k)^samples.
-    below = 1.0 - self.law.tail_table()
-    return self.num_exact_terms + float(
-        np.sum(1.0 - below**self.num_samples))
-
   def draw_stop(
       self, seed: random.Seed) -> tf.Tensor | tuple[tf.Tensor, ...]:
     if self.num_samples == 1:
@@ -84,8 +75,5 @@ class RussianRoulette(estimator.SeriesEstimator):
 
   def schedule(
       self, draw: estimator.Draw) -> series_lib.TabulatedSchedule:
-    if self.num_samples == 1:
-      return series_lib.TabulatedSchedule(
-          draw.stop, self.weights(), None, draw.probe.dtype)
-    return series_lib.AveragedSchedule(
-        draw.stop, self.weights(), draw.probe.dtype)
+    return series_lib.TabulatedSchedule(
+        draw.stop, self.weights(), None, draw.probe.dtype)

@@ -1,7 +1,7 @@
 """Series of log-determinants in powers of a Jacobian, and when they end."""
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 import dataclasses
 from typing import Any
 
@@ -136,16 +136,24 @@ class Schedule(abc.ABC):
 class TabulatedSchedule(Schedule):
   """Weights that are known beforehand, of a number of terms that is drawn.
 
+  Of several numbers it is the mean of their schedules: a term has the share of
+  its weight that the numbers have which reach it, so that the series runs once,
+  to the largest of them.
+
   Args:
-    num_terms: int32 scalar.
+    num_terms: int32 scalar, or a tuple of them.
     weights: NumPy array, `c_k` of the value for `k = 0, 1, ...`.
     gradient_weights: the same of the gradient vector, equal by default.
     dtype: of the weights.
   """
 
-  def __init__(self, num_terms: tf.Tensor, weights: np.ndarray,
-               gradient_weights: np.ndarray | None, dtype: tf.DType):
-    self._num_terms = num_terms
+  def __init__(
+      self, num_terms: tf.Tensor | tuple[tf.Tensor, ...], weights: np.ndarray,
+      gradient_weights: np.ndarray | None, dtype: tf.DType):
+    self._numbers = tf.stack(num_terms) if isinstance(
+        num_terms, tuple) else None
+    self._num_terms = num_terms if self._numbers is None else tf.reduce_max(
+        self._numbers)
     self._weights = tf.constant(weights, dtype)
     self._gradient_weights = self._weights if gradient_weights is None else (
         tf.constant(gradient_weights, dtype))
@@ -155,30 +163,13 @@ class TabulatedSchedule(Schedule):
     return k <= self._num_terms
 
   def weights(self, k: tf.Tensor, state: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    return self._weights[k], self._gradient_weights[k]
-
-
-class AveragedSchedule(TabulatedSchedule):
-  """The mean of the schedules of several numbers of terms.
-
-  A term has the share of its weight that the numbers have which reach it, so
-  that the series runs once, to the largest of them.
-
-  Args:
-    numbers: int32 scalars.
-    weights: see `TabulatedSchedule`; also those of the gradient vector.
-    dtype: of the weights.
-  """
-
-  def __init__(self, numbers: Sequence[tf.Tensor], weights: np.ndarray,
-               dtype: tf.DType):
-    self._numbers = tf.stack(numbers)
-    super().__init__(tf.reduce_max(self._numbers), weights, None, dtype)
-
-  def weights(self, k: tf.Tensor, state: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    weight, _ = super().weights(k, state)
-    weight *= tf.reduce_mean(tf.cast(self._numbers >= k, weight.dtype))
-    return weight, weight
+    weight, gradient_weight = self._weights[k], self._gradient_weights[k]
+    if self._numbers is None:
+      return weight, gradient_weight
+    share = tf.reduce_mean(tf.cast(self._numbers >= k, weight.dtype))
+    is_same = self._gradient_weights is self._weights
+    weight *= share
+    return weight, weight if is_same else gradient_weight * share
 
 
 def power_series(

@@ -47,19 +47,12 @@ class PowerIterationResult(NamedTuple):
 
 
 class _Residuals(NamedTuple):
-  """How far a block of vectors is from singular ones, `A = W^T W`.
+  """How far a block of vectors is from singular ones, `A = W^T W`."""
 
-  Attributes:
-    directions: `[k, D]`, unit rows along `A v - sigma^2 v`.
-    residual: scalar, that of the first row, see `PowerIterationResult`.
-    squares: `[k, 1]`, `sigma^2 = v^T A v`.
-    first_square: scalar, that of the first row.
-  """
-
-  directions: tf.Tensor
-  residual: tf.Tensor
-  squares: tf.Tensor
-  first_square: tf.Tensor
+  directions: tf.Tensor  # [k, D], unit rows along A v - sigma^2 v
+  residual: tf.Tensor  # scalar, of the first row, see `PowerIterationResult`
+  squares: tf.Tensor  # [k, 1], sigma^2 = v^T A v
+  first_square: tf.Tensor  # scalar, that of the first row
 
 
 def _norm(x):
@@ -97,14 +90,9 @@ def _finite_products(x, y):
 def _leading_combinations(space, images, num_vectors):
   """Rayleigh-Ritz: the combinations of the rows that `A` lengthens most.
 
-  Args:
-    space: `[m, D]`, unit rows or zeros.
-    images: `[m, D]`, their images under the symmetric `A`.
-    num_vectors: `k`.
-
-  Returns:
-    `[k, m]`; applied to `space` it gives orthonormal rows, best first, if at
-    least `k` directions of `space` are independent.
+  Of unit rows or zeros `[m, D]` and their images under the symmetric `A`.
+  Applied to `space`, the result `[k, m]` gives orthonormal rows, best first, if
+  at least `k` directions of `space` are independent.
   """
   eigenvalues, q = tf.linalg.eigh(_finite_products(space, space))
   keep = eigenvalues > _INDEPENDENT * tf.reduce_max(eigenvalues)
@@ -141,12 +129,7 @@ def _for_all_sizes(function, num_arguments, num_rows, dtype):
 
 
 def _shared(function: Callable, *blocks: tf.Tensor) -> list[tf.Tensor]:
-  """Evaluates a function that kernels of all shapes share.
-
-  Args:
-    function: returns a flat tuple, of blocks like its arguments and scalars.
-    *blocks: `[k, D]` each.
-  """
+  """Evaluates a function of blocks that kernels of all shapes share."""
   results = _for_all_sizes(
       function, len(blocks), *blocks[0].shape[:1], blocks[0].dtype)(*blocks)
   for result in results:
@@ -162,18 +145,9 @@ def _rotated(v, image):
 
 
 def _advanced(v, image, p, p_image, r, r_image):
-  """Takes a step.
+  """Returns the next block, directions of change and residuals `r`.
 
-  Args:
-    v: the block.
-    image: its image under `A`.
-    p: the last directions of change.
-    p_image: their image.
-    r: the residuals, unit rows.
-    r_image: their image.
-
-  Returns:
-    The next `v`, `image`, `p`, `p_image`, `r`, and the first residual.
+  The first two with their images under `A`; and the first residual.
   """
   num_vectors = v.shape[0]
   others = tf.concat([r, p], axis=0)
@@ -228,8 +202,7 @@ def power_iteration(
   """
   num_vectors = v.shape[0]
 
-  def apply(v):
-    """Applies `A = W^T W`: all vectors stay on the smaller side of `W`."""
+  def apply(v):  # A = W^T W: vectors stay on the smaller side of W.
     return operator.rmatvec(operator.matvec(v))
 
   if num_vectors == operator.size:

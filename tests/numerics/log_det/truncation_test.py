@@ -1,4 +1,7 @@
-"""Tests of the fixed truncation, against traces of powers of the Jacobian."""
+"""Tests of the fixed truncation, against traces of powers of the Jacobian.
+
+And of passes without a log-determinant.
+"""
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ from tests import testing
 from tests.numerics import averages
 from tests.numerics import cases
 from tf_resflow import numerics
+from tf_resflow.configuration import registries
 
 
 @pytest.mark.parametrize('kind, memory', [
@@ -57,3 +61,38 @@ def test_the_number_of_terms_is_not_a_constant_of_the_graph():
 def test_impossible_settings_are_refused():
   with pytest.raises(ValueError, match='num_terms=0: expected a number from 1'):
     numerics.FixedTruncation(0)
+
+
+@pytest.mark.parametrize('kind', ['dense', 'conv'])
+@pytest.mark.parametrize('max_examples', [None, 2])
+def test_skipped_value_and_gradient_are_those_of_the_block(kind, max_examples):
+  g_fn, weights, x = testing.make_block(kind)
+  g = numerics.ResidualFunction(g_fn, max_examples=lambda: max_examples)
+  cotangent = tf.constant(np.random.default_rng(7).normal(size=x.shape))
+
+  def skipped(weights, x):
+    return numerics.forward_and_log_det(g, weights, x, numerics.Skip())[0]
+
+  def plain(weights, x):
+    return x + g_fn(weights, x)
+
+  for fn in (skipped, tf.function(skipped)):
+    np.testing.assert_allclose(fn(weights, x), plain(weights, x), atol=1e-14)
+    assert testing.relative_error(
+        testing.gradients(fn, weights, x, cotangent),
+        testing.gradients(plain, weights, x, cotangent)) < 1e-12
+
+
+def test_a_skipped_log_determinant_is_nan_and_typed_as_the_input():
+  g = numerics.ResidualFunction(lambda weights, x: 0.5 * x)
+  for dtype in (tf.float32, tf.float64):
+    log_det = numerics.forward_and_log_det(
+        g, [], tf.ones([5, 2], dtype), numerics.Skip())[1]
+    assert (log_det.shape, log_det.dtype) == ([5], dtype)
+    assert np.all(np.isnan(log_det))
+
+
+def test_nobody_can_ask_for_skip_by_name():
+  assert not numerics.Skip.is_random
+  with pytest.raises(ValueError, match='Register yours'):
+    registries.ESTIMATORS.name_of(numerics.Skip)

@@ -1,13 +1,15 @@
-"""The first terms of the series, biased."""
+"""The series cut off at a fixed place: behind so many terms, or at once."""
 
+from collections.abc import Sequence
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow.numerics import random
+from tf_resflow.numerics import residual_function
 from tf_resflow.numerics.log_det import estimator
 from tf_resflow.numerics.log_det import series as series_lib
 
@@ -60,3 +62,26 @@ class FixedTruncation(estimator.SeriesEstimator):
     # The gradient of the n-term value ends with u_(n-1).
     return series_lib.TabulatedSchedule(
         draw.stop, weights, np.append(weights[1:], 0.0), draw.probe.dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class Skip(estimator.Estimator):
+  """Takes no log-determinant: `g(x)` and NaN, for latents and features alone.
+
+  Example:
+    >>> g = numerics.ResidualFunction(lambda weights, x: 0.5 * x)
+    >>> y, log_det = numerics.forward_and_log_det(
+    ...     g, [], tf.ones([5, 2]), numerics.Skip())
+    >>> bool(tf.reduce_all(tf.math.is_nan(log_det)))
+    True
+  """
+
+  is_random: ClassVar[bool] = False
+
+  def evaluate(
+      self, g: residual_function.ResidualFunction, variables: Any, state: Any,
+      x: tf.Tensor, draw: None, *, context: Sequence[tf.Tensor] = (),
+      **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    return (
+        g.traced(residual_function.evaluate)(variables, state, x, *context),
+        tf.fill([tf.shape(x)[0]], tf.constant(float('nan'), x.dtype)))
