@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 import difflib
-import importlib
 import os
+import pkgutil
 from typing import Any, Self
 
 from tf_resflow import errors
@@ -148,7 +148,4 @@ class Registry:
 
 def _imported(value: Any) -> Any:
   """Returns what `'module:attribute'` stands for; other values as they are."""
-  if not isinstance(value, str):
-    return value
-  module, attribute = value.split(':')
-  return getattr(importlib.import_module(module), attribute)
+  return pkgutil.resolve_name(value) if isinstance(value, str) else value
