@@ -151,8 +151,7 @@ def by_name() -> dict[str, dict[str, fields.Field]]:
 
 def config(
     flag_values: flags.FlagValues,
-    model: model_config.ModelConfig | None = None,
-) -> config_lib.Config:
+    model: model_config.ModelConfig | None = None) -> config_lib.Config:
   """Returns the configuration that parsed flags describe.
 
   Args:

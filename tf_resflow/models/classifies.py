@@ -29,8 +29,7 @@ class Classifies:
   def log_prob_and_logits(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
       estimator: numerics.Estimator | str | None = None,
-      log_det_weight: tf.Tensor | None = None,
-  ) -> tuple[tf.Tensor, tf.Tensor]:
+      log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns what `log_prob` does and the class logits, from one pass.
 
     The arguments are those of `log_prob`.

@@ -345,8 +345,7 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData,
         'classifier': keras.saving.serialize_keras_object(self.classifier),
         'embedding': keras.saving.serialize_keras_object(self._embedding),
         'name': self.name,
-        'dtype': self.compute_dtype,
-    }
+        'dtype': self.compute_dtype}
 
   @classmethod
   def from_config(cls, config: dict) -> 'Flow':

@@ -69,8 +69,7 @@ class ResidualFlow(flow.Flow):
     return {
         'config': self.config.values(),
         'name': self.name,
-        'dtype': self.compute_dtype,
-    }
+        'dtype': self.compute_dtype}
 
 
 class _Builder:

@@ -64,5 +64,4 @@ class VectorFlow(flow.Flow):
     return {
         'config': self.config.values(),
         'name': self.name,
-        'dtype': self.compute_dtype,
-    }
+        'dtype': self.compute_dtype}
