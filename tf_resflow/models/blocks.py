@@ -18,7 +18,9 @@ from tf_resflow.models import norm_orders
 
 # Initializer seeds of one layer span three integers, see `SpectralLayer`.
 _SEEDS_PER_LAYER = 4
-SEEDS_PER_BLOCK = 64
+_SEEDS_PER_BLOCK = 64
+# That of a linear map, behind those of the networks of its block.
+_LINEAR_MAP_SEED = _SEEDS_PER_BLOCK - 1
 
 
 class BlockRequest(NamedTuple):
@@ -64,7 +66,7 @@ class BlockRequest(NamedTuple):
   @property
   def seed(self) -> int:
     """The first of the seeds that its initial weights may take."""
-    return self.config.seed * 100_003 + self.index * SEEDS_PER_BLOCK
+    return self.config.seed * 100_003 + self.index * _SEEDS_PER_BLOCK
 
 
 def make_network(request: BlockRequest) -> layers.Sequence:
@@ -224,6 +226,31 @@ def make_blocks(
           registries.BLOCKS.get(request.config.block)(request),
           *make_norms(request.index),
           *conditions.make_parts('act_norm', request))]
+
+
+def _make_linear_map(
+    parameterization: str, request: BlockRequest) -> list[layers.Bijection]:
+  """Returns the linear map before a block, if there is one.
+
+  Convolutions for images, matrices where everything is dense. The blocks on
+  flattened images at the end of a flow have none, as in the authors' code.
+  """
+  if request.flattened_from is not None:
+    return []
+  kind = (layers.InvertibleLinear if request.kernel_sizes is None
+          else layers.InvertibleConv1x1)
+  return [kind(
+      parameterization, seed=request.seed + _LINEAR_MAP_SEED,
+      name=f'{request.name}_linear', dtype=request.dtype)]
+
+
+def make_no_linear_map(unused_request: BlockRequest) -> list[layers.Bijection]:
+  """Returns no map before a block."""
+  return []
+
+
+make_free_linear_map, make_lu_linear_map = (
+    functools.partial(_make_linear_map, name) for name in ('free', 'lu'))
 
 
 def make_moving_mean(

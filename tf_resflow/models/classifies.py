@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow import numerics
-from tf_resflow.models import estimation
 from tf_resflow.numerics import random
 
 
@@ -44,10 +43,9 @@ class Classifies:
     y, log_weight = self.embed(x, condition, seed)
     result = self.bijection.transform(
         y, condition=condition, seed=self._seeds(seed)[1],
-        estimator=estimation.as_estimator(estimator))
-    log_det = estimation.weighted(result.log_det, log_det_weight)
-    return (self.base_log_prob(result.y) + log_det + log_weight,
-            self.classifier(list(result.features)))
+        estimator=numerics.Estimator.get(estimator))
+    log_prob = self._log_density(result.y, result.log_det, log_det_weight)
+    return log_prob + log_weight, self.classifier(list(result.features))
 
   def classify(self, x: tf.Tensor, condition: Any = None,
                seed: random.SeedLike = None) -> tf.Tensor:

@@ -16,7 +16,6 @@ from tf_resflow.models import block_bound
 from tf_resflow.models import classifies
 from tf_resflow.models import density_unit
 from tf_resflow.models import embeds_data
-from tf_resflow.models import estimation
 from tf_resflow.numerics import random
 
 if TYPE_CHECKING:
@@ -155,7 +154,7 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData,
     """
     return self.bijection.transform(
         self.embed(x, condition, seed).y, condition=condition,
-        seed=self._seeds(seed)[1], estimator=estimation.as_estimator(estimator))
+        seed=self._seeds(seed)[1], estimator=numerics.Estimator.get(estimator))
 
   def forward_and_log_det(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
@@ -168,7 +167,7 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData,
     """
     return self.bijection.forward_and_log_det(
         self.embed(x, condition, seed).y, condition=condition,
-        seed=self._seeds(seed)[1], estimator=estimation.as_estimator(estimator))
+        seed=self._seeds(seed)[1], estimator=numerics.Estimator.get(estimator))
 
   def solve_inverse(
       self, z: tf.Tensor, condition: Any = None,
@@ -202,6 +201,13 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData,
     return -0.5 * tf.reduce_sum(
         z * z + math.log(2.0 * math.pi), axis=1)
 
+  def _log_density(self, z, log_det, log_det_weight):
+    """Returns `log p(z) + log_det`; a weight is for gradients of the latter."""
+    if log_det_weight is not None:
+      value = tf.stop_gradient(log_det)
+      log_det = value + tf.cast(log_det_weight, value.dtype) * (log_det - value)
+    return self.base_log_prob(z) + log_det
+
   def joint_log_prob(
       self, y: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
       estimator: numerics.Estimator | str | None = None,
@@ -209,8 +215,8 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData,
     """Returns an estimate of the log-density of events `y`; see `log_prob`."""
     z, log_det = self.bijection.forward_and_log_det(
         y, condition=condition, seed=seed,
-        estimator=estimation.as_estimator(estimator))
-    return self.base_log_prob(z) + estimation.weighted(log_det, log_det_weight)
+        estimator=numerics.Estimator.get(estimator))
+    return self._log_density(z, log_det, log_det_weight)
 
   def log_prob(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
@@ -338,6 +344,9 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData,
     return block_bound.bounds_of(self.certified_bijections, certify)
 
   def get_config(self) -> dict:
+    if self.config is not None:
+      return {'config': self.config.values(), 'name': self.name,
+              'dtype': self.compute_dtype}
     return {
         'bijection': keras.saving.serialize_keras_object(self.bijection),
         'event_shape': self.event_shape,

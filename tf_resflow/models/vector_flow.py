@@ -59,9 +59,3 @@ class VectorFlow(flow.Flow):
         (config.event_size,), name=name, **kwargs)
     self.config = config
     self.column_names = config.column_names
-
-  def get_config(self) -> dict:
-    return {
-        'config': self.config.values(),
-        'name': self.name,
-        'dtype': self.compute_dtype}
