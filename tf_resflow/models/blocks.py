@@ -129,17 +129,12 @@ def make_unconstrained_network(
 
 def _make_sequence(request, input_shape, output_shape, make_linear,
                    kind_of_sequence=layers.Sequence, in_l2=True, last=()):
-  """Returns linear layers with activations between them.
+  """Returns linear layers, activations between them, and `last` behind all.
 
   Args:
-    request: what the flow asked for.
-    input_shape: of an event.
-    output_shape: of what the network makes of it.
     make_linear: called with the sizes of a layer (outputs, and the kernel of a
       convolution), `num_inputs=`, `seed=`, `name=` and `dtype=`.
-    kind_of_sequence: what is made of the layers.
     in_l2: whether activations need no constant but that in l_2.
-    last: layers behind the others.
   """
   config, dtype = request.config, request.dtype
   make_activation = registries.ACTIVATIONS.get(config.activation)
@@ -288,14 +283,6 @@ def make_standardize(config: Any, dtype: str) -> layers.Bijection:
   return layers.Standardize(
       config.mean + (law.mean,) * num_noisy,
       config.std + (law.stddev,) * num_noisy, name='standardize', dtype=dtype)
-
-
-def make_standardize_columns(
-    config: Any, dtype: str) -> list[layers.Bijection]:
-  """Returns the standardisation by `config.column_mean`, if there is one."""
-  return [layers.Standardize(
-      config.column_mean, config.column_std, name='standardize', dtype=dtype)
-          ] if config.column_mean else []
 
 
 def make_nothing(unused_config: Any, dtype: str) -> layers.Bijection:

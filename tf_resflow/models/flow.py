@@ -14,7 +14,6 @@ from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.models import block_bound
 from tf_resflow.models import classifies
-from tf_resflow.models import density_unit
 from tf_resflow.models import embeds_data
 from tf_resflow.numerics import random
 
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
-class Flow(classifies.Classifies, embeds_data.EmbedsData,
-           density_unit.DensityUnit):
+class Flow(classifies.Classifies, embeds_data.EmbedsData):
   """A density: a bijection from events to latents `[D]`, standard normal there.
 
   With an embedding that draws, events `y = (x, u)` hold noise beside the data
