@@ -1,4 +1,4 @@
-"""Flows: normalisation, bits per dimension, samples, bounds."""
+"""Flows: normalisation, bits per dimension, samples, bounds, classifiers."""
 
 import math
 
@@ -312,3 +312,22 @@ def test_a_weight_of_log_determinants_changes_the_gradient_alone():
   np.testing.assert_array_equal(weighted, whole)
   for all_, base, found in zip(of_whole, of_base, of_weighted, strict=True):
     np.testing.assert_allclose(found, 0.25 * all_ + 0.75 * base, rtol=1e-5)
+
+
+def test_one_pass_gives_what_two_do():
+  case = cases.MODELS['flow_hybrid']
+  model, x = case.make(), case.inputs()
+  model.classify(x)
+  log_prob, logits = model.log_prob_and_logits(x, seed=1)
+  np.testing.assert_allclose(log_prob, model.log_prob(x, seed=1), rtol=1e-5)
+  np.testing.assert_allclose(logits, model.classify(x), atol=1e-5)
+  assert model.has_classifier and logits.shape == [4, 3]
+
+
+def test_a_flow_without_a_classifier_says_so():
+  case = cases.MODELS['flow_elu']
+  model = case.make()
+  assert not model.has_classifier
+  for method in (model.classify, model.log_prob_and_logits):
+    with pytest.raises(errors.InvalidValueError, match='has no classifier'):
+      method(case.inputs())

@@ -122,9 +122,6 @@ def _rows_of(arrays):
   if 'x_test' in arrays:
     # A validation part is the end of what trains: it should hold all classes.
     return {'train': own_files.split_order(num_examples)}
-  errors.check_format(
-    num_examples >= own_files.MIN_EXAMPLES, f'It has {num_examples} examples; '
-    f'a held-out part needs {own_files.MIN_EXAMPLES} at least.')
   return own_files.held_out(num_examples)
 
 

@@ -45,9 +45,24 @@ class EmbedsData(keras.Model):
     return (random.fold_in(seed, 0), random.fold_in(seed, 1)
             ) if self.embedding.is_random else (None, seed)
 
+  def check_condition(self, condition: Any) -> None:
+    """Raises `InvalidValueError` for a condition that has no effect."""
+    errors.check(
+        condition is None or self.bijection.takes_condition, 'condition',
+        'given', f'none, since {self.name} depends on no condition')
+
   def _events(self, x, event_shape, name, condition=None):
     """Returns `x` as a tensor `[B, *event_shape]`; checks the condition."""
-    raise NotImplementedError
+    self.check_condition(condition)
+    x = tf.convert_to_tensor(x)
+    errors.check(
+        x.dtype.is_floating, name, x.dtype.name, 'floats',
+        'datasets.dequantize turns integers into numbers in [0, 1).')
+    x = tf.cast(x, tf.as_dtype(self.compute_dtype))
+    errors.check(
+        x.shape.is_compatible_with([None, *event_shape]), name,
+        f'a tensor {x.shape}', f'[B, {", ".join(map(str, event_shape))}]')
+    return x
 
   def embed(self, x: tf.Tensor, condition: Any = None,
             seed: random.SeedLike = None) -> layers.Embedded:

@@ -13,7 +13,6 @@ from tf_resflow import layers
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.models import block_bound
-from tf_resflow.models import classifies
 from tf_resflow.models import embeds_data
 from tf_resflow.numerics import random
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
-class Flow(classifies.Classifies, embeds_data.EmbedsData):
+class Flow(embeds_data.EmbedsData):
   """A density: a bijection from events to latents `[D]`, standard normal there.
 
   With an embedding that draws, events `y = (x, u)` hold noise beside the data
@@ -73,19 +72,6 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData):
     self.classifier = classifier
     self.built = True
 
-  def _events(self, x, event_shape, name, condition=None):
-    """Returns `x` as a tensor `[B, *event_shape]`; checks the condition."""
-    self.check_condition(condition)
-    x = tf.convert_to_tensor(x)
-    errors.check(
-        x.dtype.is_floating, name, x.dtype.name, 'floats',
-        'datasets.dequantize turns integers into numbers in [0, 1).')
-    x = tf.cast(x, tf.as_dtype(self.compute_dtype))
-    errors.check(
-        x.shape.is_compatible_with([None, *event_shape]), name,
-        f'a tensor {x.shape}', f'[B, {", ".join(map(str, event_shape))}]')
-    return x
-
   def draws(self, estimator: numerics.Estimator) -> bool:
     """Whether log-densities that take `estimator` are drawn."""
     return self.embedding.is_random or (
@@ -101,12 +87,6 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData):
     """Whether everything that a first batch sets has been set."""
     return all(part is None or part.is_initialized for part in (
         self.bijection, self.classifier, self._embedding))
-
-  def check_condition(self, condition: Any) -> None:
-    """Raises `InvalidValueError` for a condition that has no effect."""
-    errors.check(
-        condition is None or self.bijection.takes_condition, 'condition',
-        'given', f'none, since {self.name} depends on no condition')
 
   @property
   def condition_spec(self) -> layers.ConditionSpec | None:
@@ -231,6 +211,55 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData):
     return self.joint_log_prob(
         y, condition, self._seeds(seed)[1], estimator, log_det_weight
     ) + log_weight
+
+  @property
+  def has_classifier(self) -> bool:
+    """Whether the flow is a hybrid model."""
+    return self.classifier is not None
+
+  def log_prob_and_logits(
+      self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
+      estimator: numerics.Estimator | str | None = None,
+      log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns what `log_prob` does and the class logits, from one pass.
+
+    The arguments are those of `log_prob`.
+
+    Returns:
+      `log_prob`: `[B]`, nats; `logits`: `[B, num_classes]`.
+
+    Raises:
+      InvalidValueError: if the model has no classifier.
+    """
+    self._check_has_classifier()
+    y, log_weight = self.embed(x, condition, seed)
+    result = self.bijection.transform(
+        y, condition=condition, seed=self._seeds(seed)[1],
+        estimator=numerics.Estimator.get(estimator))
+    log_prob = self._log_density(result.y, result.log_det, log_det_weight)
+    return log_prob + log_weight, self.classifier(list(result.features))
+
+  def classify(self, x: tf.Tensor, condition: Any = None,
+               seed: random.SeedLike = None) -> tf.Tensor:
+    """Returns the class logits `[B, num_classes]`; takes no log-determinant.
+
+    Args:
+      x: `[B, ...]`.
+      condition: see `transform`.
+      seed: of an embedding that draws.
+
+    Raises:
+      InvalidValueError: if the model has no classifier.
+    """
+    self._check_has_classifier()
+    return self.classifier(list(self.transform(
+        x, condition, seed, estimator=numerics.Skip()).features))
+
+  def _check_has_classifier(self):
+    errors.check(
+        self.has_classifier, 'num_classes', 0, 'a number from 2',
+        f'{self.name} has no classifier: hybrid models are configured with '
+        'num_classes.')
 
   def bits_per_dim(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
