@@ -8,8 +8,6 @@ import tensorflow as tf
 
 from tests import splits
 from tf_resflow import datasets
-from tf_resflow import errors
-from tf_resflow.datasets import split as split_lib
 
 
 def test_examples_at_places(embedded_dir):
@@ -81,17 +79,3 @@ def test_some_conditions(embedded_dir):
     assert found.dtype == tf.float32
     np.testing.assert_array_equal(
       found, conditions[np.arange(num_examples) % 5])
-
-
-@pytest.mark.parametrize('name, expected', [
-  ('train', range(7)), ('validation', range(7, 10)), ('test', range(10))])
-def test_take_part(name, expected):
-  examples, size = split_lib.take_part(
-    tf.data.Dataset.range(10), 10, name, 3, 'ten')
-  assert list(examples.as_numpy_iterator()) == list(expected)
-  assert size == len(expected)
-
-
-def test_something_is_left_to_train_on():
-  with pytest.raises(errors.InvalidValueError, match='fewer than the 10 train'):
-    split_lib.take_part(tf.data.Dataset.range(10), 10, 'train', 10, 'ten')

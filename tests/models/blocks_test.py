@@ -185,3 +185,36 @@ def test_values_of_preprocessing():
       make_preprocessing('logit', logit_alpha=0.1)(_X),
       np.log(s / (1.0 - s)), rtol=1e-5)
   np.testing.assert_array_equal(make_preprocessing('none')(_X), _X)
+
+
+@pytest.mark.parametrize('name', ['free', 'lu'])
+@pytest.mark.parametrize('event_shape, kernel_sizes, kind, size', [
+    ((4, 4, 3), (3, 1), layers.InvertibleConv1x1, 3),
+    ((2, 2, 3), None, layers.InvertibleLinear, 12),
+    ((6,), None, layers.InvertibleLinear, 6)])
+def test_linear_maps(name, event_shape, kernel_sizes, kind, size):
+  (linear,) = registries.INVERTIBLE_LINEARS.get(name)(
+      make_request(event_shape, kernel_sizes))
+  linear.build((None, *event_shape))
+  assert type(linear) is kind and linear.parameterization == name
+  assert linear.matrix().shape == (size, size)
+  assert (linear.name, linear.compute_dtype) == ('block_2_linear', 'float64')
+
+
+def test_where_there_is_no_linear_map():
+  request = make_request((16,), None)
+  assert blocks.make_no_linear_map(request) == []
+  assert blocks.make_free_linear_map(
+      request._replace(flattened_from=(2, 2, 4))) == []
+
+
+def test_seeds_of_linear_maps_follow_the_index():
+  def start(index, seed=0):
+    (linear,) = blocks.make_lu_linear_map(
+        make_request((8,), None, index=index, seed=seed))
+    linear.build((None, 8))
+    return linear.matrix().numpy()
+
+  np.testing.assert_array_equal(start(1), start(1))
+  assert not np.array_equal(start(1), start(2))
+  assert not np.array_equal(start(1), start(1, seed=1))

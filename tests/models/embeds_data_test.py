@@ -1,12 +1,17 @@
-"""Data without an embedding, and those with one."""
+"""Data without an embedding and with one; costs in bits/dim and nats."""
+
+import math
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tests import cases
+from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
+from tf_resflow.models import embeds_data
 
 
 def make_flow(embedding=None):
@@ -56,3 +61,35 @@ def test_an_embedding_may_learn():
   flow = make_flow(Shifted())
   assert any(v is flow.embedding.shift for v in flow.trainable_variables)
   assert any('embedding' in name for name in flow._trackable_children())
+
+
+def _unit(num_levels):
+  unit = embeds_data.EmbedsData()
+  unit.event_size, unit.num_levels = 6, num_levels
+  return unit
+
+
+def test_a_uniform_density_costs_all_its_bits():
+  assert _unit(32).unit == 'bits_per_dim'
+  np.testing.assert_allclose(_unit(32).in_unit(np.zeros([3])), 5.0)
+  # Twice the density on the cube, one bit less for all six numbers.
+  np.testing.assert_allclose(
+      _unit(32).in_unit(math.log(2.0)), 5.0 - 1.0 / 6.0)
+
+
+def test_nats_of_real_numbers():
+  assert _unit(None).unit == 'nats'
+  assert _unit(None).in_unit(2.5) == -2.5
+
+
+@pytest.mark.parametrize('num_levels', [None, 2, 256])
+def test_there_and_back(num_levels):
+  log_prob = np.linspace(-9.0, 40.0, 7)
+  unit = _unit(num_levels)
+  np.testing.assert_allclose(
+      unit.log_prob_of(unit.in_unit(log_prob)), log_prob, atol=1e-12)
+
+
+def test_no_bits_of_real_numbers():
+  with pytest.raises(errors.InvalidValueError, match='defined for integers'):
+    _unit(None).bits_per_dim_of(0.0)

@@ -1,4 +1,4 @@
-"""Flows: normalisation, bits per dimension, samples, bounds."""
+"""Flows: normalisation, bits per dimension, samples, bounds, classifiers."""
 
 import math
 
@@ -293,3 +293,41 @@ def test_estimators_by_their_specs():
       flow.transform(x, estimator='exact').log_det)
   with pytest.raises(errors.InvalidValueError, match='estimator=guess'):
     flow.log_prob(x, estimator='guess')
+
+
+def test_a_weight_of_log_determinants_changes_the_gradient_alone():
+  flow = models.Flow(
+      layers.Chain([layers.ActNorm(), layers.Flatten()]), (2, 2, 1))
+  x = tf.random.stateless_normal([5, 2, 2, 1], [0, 1])
+  flow.initialize(x)
+
+  def value_and_gradients(weight):
+    with tf.GradientTape() as tape:
+      log_prob = flow.log_prob(x, log_det_weight=weight)
+    return log_prob, tape.gradient(log_prob, flow.trainable_variables)
+
+  whole, of_whole = value_and_gradients(None)
+  _, of_base = value_and_gradients(0.0)
+  weighted, of_weighted = value_and_gradients(tf.constant(0.25))
+  np.testing.assert_array_equal(weighted, whole)
+  for all_, base, found in zip(of_whole, of_base, of_weighted, strict=True):
+    np.testing.assert_allclose(found, 0.25 * all_ + 0.75 * base, rtol=1e-5)
+
+
+def test_one_pass_gives_what_two_do():
+  case = cases.MODELS['flow_hybrid']
+  model, x = case.make(), case.inputs()
+  model.classify(x)
+  log_prob, logits = model.log_prob_and_logits(x, seed=1)
+  np.testing.assert_allclose(log_prob, model.log_prob(x, seed=1), rtol=1e-5)
+  np.testing.assert_allclose(logits, model.classify(x), atol=1e-5)
+  assert model.has_classifier and logits.shape == [4, 3]
+
+
+def test_a_flow_without_a_classifier_says_so():
+  case = cases.MODELS['flow_elu']
+  model = case.make()
+  assert not model.has_classifier
+  for method in (model.classify, model.log_prob_and_logits):
+    with pytest.raises(errors.InvalidValueError, match='has no classifier'):
+      method(case.inputs())

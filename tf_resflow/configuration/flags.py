@@ -22,8 +22,6 @@ from tf_resflow.configuration import values as values_lib
 
 # The group of the flags that every tool has.
 COMMON = 'Every tool'
-# A run's flags of version 0.1.0, all of which stood in every file.
-_FLAGS_OF_0_1 = ('--truncation=', '--num_exact_terms=', '--probe=')
 _SECTIONS = {'kind': config_lib.KindConfig, **config_lib.SECTIONS}
 
 
@@ -153,8 +151,7 @@ def by_name() -> dict[str, dict[str, fields.Field]]:
 
 def config(
     flag_values: flags.FlagValues,
-    model: model_config.ModelConfig | None = None,
-) -> config_lib.Config:
+    model: model_config.ModelConfig | None = None) -> config_lib.Config:
   """Returns the configuration that parsed flags describe.
 
   Args:
@@ -219,21 +216,19 @@ def from_flagfile(
       know of the data; the data are asked by default.
 
   Raises:
-    InvalidValueError: if it cannot be read, is of an older version, or a flag
-      or its value is not known.
+    InvalidValueError: if it cannot be read, or a flag or its value is not
+      known.
   """
   try:
     with open(path, encoding='utf-8') as f:
-      text = f.read()
-    if all(flag in text for flag in _FLAGS_OF_0_1):
-      raise errors.FormatError(model_config.MADE_BY_0_1)
+      f.read()  # What is wrong with a file, absl says in more words.
     arguments = stored_arguments(path)
     import_modules(arguments)
     values = flags.FlagValues()
     define(values)
     values(['', *arguments])
     return config(values, model_path and model_config.load(model_path))
-  except (OSError, UnicodeError, errors.FormatError, errors.InvalidValueError,
+  except (OSError, UnicodeError, errors.InvalidValueError,
           flags.Error) as error:
     raise errors.InvalidValueError(
         'file', path, 'the flags of a run of this version',

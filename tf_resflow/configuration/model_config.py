@@ -11,8 +11,6 @@ from tf_resflow.configuration import fields
 from tf_resflow.configuration import registries
 from tf_resflow.configuration import renamed
 
-MADE_BY_0_1 = 'It was made by version 0.1.0 of tf_resflow, which reads it.'
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig(fields.Section):
@@ -107,14 +105,11 @@ def model_from_json(text: str, file: str = 'model.json') -> ModelConfig:
     file: where it stands, for messages.
 
   Raises:
-    InvalidValueError: if it is of another version, or describes no model.
+    InvalidValueError: if it describes no model.
   """
   try:
     values = json.loads(text)
-    is_object = isinstance(values, dict)
-    if not is_object or 'truncation' in values:
-      raise errors.FormatError(
-          MADE_BY_0_1 if is_object else 'It is no JSON object.')
+    errors.check_format(isinstance(values, dict), 'It is no JSON object.')
     values = renamed.present_fields(values)
     config_class = registries.MODELS.get(values.pop('model', None))
     names = [f.name for f in config_class.fields()]

@@ -113,9 +113,9 @@ MATRICES = registry.Registry('matrix', {
 
 # Invertible linear maps before the blocks of a flow: `--invertible_linear=`.
 INVERTIBLE_LINEARS = registry.Registry('invertible_linear', {
-    'none': 'tf_resflow.models.linear_maps:make_none',
-    'free': 'tf_resflow.models.linear_maps:make_free',
-    'lu': 'tf_resflow.models.linear_maps:make_lu',
+    'none': 'tf_resflow.models.blocks:make_no_linear_map',
+    'free': 'tf_resflow.models.blocks:make_free_linear_map',
+    'lu': 'tf_resflow.models.blocks:make_lu_linear_map',
 })
 
 # What happens to images before the first block: `--preprocessing=`.

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 import difflib
-import importlib
 import os
+import pkgutil
+import re
 from typing import Any, Self
 
 from tf_resflow import errors
@@ -87,10 +88,9 @@ class Registry:
     Raises:
       InvalidValueError: if the name is taken by something else, or is no name.
     """
-    is_name = isinstance(name, str) and bool(name) and all(
-        c.isalnum() or c in '_-/' for c in name)
-    errors.check(is_name, self.kind, repr(name),
-                 'a name of letters, digits, "_", "-" and "/"')
+    errors.check(
+        isinstance(name, str) and bool(re.fullmatch(r'[\w/-]+', name)),
+        self.kind, repr(name), 'a name of letters, digits, "_", "-" and "/"')
     errors.check(
         self._entries.get(name, value) is value, self.kind, name,
         'a name that is not taken', 'Register it under another name.')
@@ -148,7 +148,4 @@ class Registry:
 
 def _imported(value: Any) -> Any:
   """Returns what `'module:attribute'` stands for; other values as they are."""
-  if not isinstance(value, str):
-    return value
-  module, attribute = value.split(':')
-  return getattr(importlib.import_module(module), attribute)
+  return pkgutil.resolve_name(value) if isinstance(value, str) else value

@@ -67,11 +67,12 @@ class Specified:
   registry: ClassVar[registry_lib.Registry]
 
   @classmethod
-  def get(cls, value: Self | str, field: str | None = None) -> Self:
-    """Returns the object that a spec names; objects are returned as they are.
+  def get(cls, value: Self | str | None,
+          field: str | None = None) -> Self | None:
+    """Returns the object that a spec names; others are returned as they are.
 
     Args:
-      value: a spec, or an object of this class.
+      value: a spec, an object of this class, or None.
       field: what holds it, for messages; the kind of object by default.
 
     Raises:

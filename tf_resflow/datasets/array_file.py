@@ -122,9 +122,6 @@ def _rows_of(arrays):
   if 'x_test' in arrays:
     # A validation part is the end of what trains: it should hold all classes.
     return {'train': own_files.split_order(num_examples)}
-  errors.check_format(
-    num_examples >= own_files.MIN_EXAMPLES, f'It has {num_examples} examples; '
-    f'a held-out part needs {own_files.MIN_EXAMPLES} at least.')
   return own_files.held_out(num_examples)
 
 
@@ -139,15 +136,9 @@ def _parts(arrays, name, rows):
 def _conditions(
   arrays: Mapping[str, np.ndarray], rows: Mapping[str, np.ndarray],
 ) -> tuple[dataset_info.ConditionInfo, dict[str, np.ndarray]]:
-  """Reads the array `condition`, where a model is to depend on it.
+  """Returns facts about the array `condition`, and both of its parts.
 
-  Args:
-    arrays: Those of the file, by their names.
-    rows: Of the arrays without `_test`, by the names of parts; the test part is
-      that of the arrays with it where it is not among them.
-
-  Returns:
-    The facts, and the conditions of 'train' and 'test'.
+  Where the rows have no 'test', the array with `_test` is that part.
   """
   _check_condition(arrays, '')
   parts = _parts(arrays, 'condition', rows)

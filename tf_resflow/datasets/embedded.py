@@ -76,7 +76,7 @@ class Digits(EmbeddedImages):
   """1,797 handwritten digits, 8 x 8 pixels with the 17 levels 0..16.
 
   The first 1,437 of `own_files.split_order(1797)` are the training part, the
-  other 360 the test part. Nothing is downloaded.
+  other 360 the test part.
 
   Example:
     >>> Digits(data_dir='data').info.features['image'].shape
@@ -101,9 +101,8 @@ class Mnist5k(EmbeddedImages):
   """5,000 images of MNIST, 28 x 28 pixels with 256 levels, 500 of each digit.
 
   The first 4,000 of `own_files.split_order(5000)` are the training part, the
-  other 1,000 the test part. Nothing is downloaded. Bits per dimension on it do
-  not compare with those of the full MNIST: it is a stand-in for runs without
-  network.
+  other 1,000 the test part. Bits per dimension on it do not compare with those
+  of the full MNIST: it is a stand-in for runs without network.
 
   References:
     Y. LeCun, C. Cortes and C. J. C. Burges, The MNIST database of handwritten

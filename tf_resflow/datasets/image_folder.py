@@ -144,12 +144,9 @@ def _parts_of(names):
     errors.check_format(
       not odd, f'Its folder {odd[:1]} is no class; its parts are called train '
       'and test.')
-    errors.check_format(
-      len(names) >= own_files.MIN_EXAMPLES, f'It has {len(names)} of them; a '
-      f'held-out part needs {own_files.MIN_EXAMPLES} at least.')
     return {
       part: tuple(names[i] for i in places)
-      for part, places in own_files.held_out(len(names)).items()}
+      for part, places in own_files.held_out(len(names), 'of them').items()}
   train, test = (
     [name for name in names if name.startswith(part + os.sep)]
     for part in ('train', 'test'))

@@ -124,7 +124,7 @@ def open_stored(
     _open_arrays(info, stored_info, part) if info.load_fn is not None else
     image_files.open_part(stored_info, part, data_dir)
     or tfds_images.open_part(stored_info, part, data_dir))
-  examples, size = split_lib.take_part(
+  examples, size = _take_part(
     stored, num_examples, split, num_validation, info.name)
 
   def finish(example):
@@ -176,6 +176,24 @@ def open_drawn(
     tf.data.Dataset.range(size).map(
       example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     ), size, info.event_shape, draw_fn=info.draw_fn)
+
+
+def _take_part(examples, num_examples, split, num_validation, name):
+  """Returns the examples of a split, and how many; see `load`.
+
+  Those given are of the training part with validation, or of the test part.
+  """
+  num_train = num_examples - num_validation
+  errors.check(
+    split == 'test' or num_validation == 0 or num_train > 0, 'num_validation',
+    num_validation, f'fewer than the {num_examples} training examples of {name}'
+  )
+  start, size = {
+    'train': (0, num_train),
+    'validation': (num_train, num_validation),
+    'test': (0, num_examples),
+  }[split]
+  return examples.skip(start).take(size), size
 
 
 def _open_arrays(info, stored_info, part):

@@ -156,16 +156,24 @@ def split_order(num_examples: int) -> np.ndarray:
   return np.random.RandomState(0).permutation(num_examples)
 
 
-def held_out(num_examples: int) -> dict[str, np.ndarray]:
+def held_out(
+  num_examples: int, noun: str = 'examples') -> dict[str, np.ndarray]:
   """Returns which examples are 'train' and which 'test', in random order.
 
-  A fifth is held out, two at least. The choice depends on the number of the
-  examples alone: no run and no seed changes it, so that nothing is tuned on
-  what a test measures.
+  A fifth is held out. The choice depends on the number of the examples alone:
+  no run and no seed changes it, so that nothing is tuned on what a test
+  measures.
 
   Args:
-    num_examples: Of the whole file, 4 or more.
+    num_examples: Of the whole file.
+    noun: What they are called, for the message.
+
+  Raises:
+    FormatError: If there are too few.
   """
-  num_test = max(2, round(_TEST_SHARE * num_examples))
+  errors.check_format(
+    num_examples >= MIN_EXAMPLES, f'It has {num_examples} {noun}; a held-out '
+    f'part needs {MIN_EXAMPLES} at least.')
+  num_test = round(_TEST_SHARE * num_examples)
   order = split_order(num_examples)
   return {'train': order[num_test:], 'test': order[:num_test]}

@@ -30,13 +30,7 @@ def _cell_bounds(num_levels: int) -> tuple[np.ndarray, np.ndarray]:
 
   Rounding makes these differ from X/n and (X + 1)/n: in float32
   255 + 0.99999 is 256, and (X/n) * n can fall just below X when n is no power
-  of two.
-
-  Args:
-    num_levels: Number of levels n.
-
-  Returns:
-    Two float32 arrays `[n]`.
+  of two. Both are float32 `[n]`.
   """
   n = np.float32(num_levels)
   level = np.arange(num_levels, dtype=np.float32)

@@ -85,37 +85,6 @@ class Split:
       for key in self.examples.element_spec}
 
 
-def take_part(
-  examples: tf.data.Dataset, num_examples: int, split: str,
-  num_validation: int, name: str,
-) -> tuple[tf.data.Dataset, int]:
-  """Returns the examples of a split, and how many they are.
-
-  The validation part is the end of the training part, which then lacks it.
-
-  Args:
-    examples: Those of the training part with validation, or of the test part.
-    num_examples: How many they are.
-    split: 'train', 'validation' or 'test'.
-    num_validation: Size of the validation part.
-    name: Of the data set, for messages.
-
-  Raises:
-    InvalidValueError: If nothing is left to train on.
-  """
-  num_train = num_examples - num_validation
-  errors.check(
-    split == 'test' or num_validation == 0 or num_train > 0, 'num_validation',
-    num_validation, f'fewer than the {num_examples} training examples of {name}'
-  )
-  start, size = {
-    'train': (0, num_train),
-    'validation': (num_train, num_validation),
-    'test': (0, num_examples),
-  }[split]
-  return examples.skip(start).take(size), size
-
-
 def some_conditions(split: Split, num_examples: int) -> tf.Tensor | None:
   """Returns conditions `[N, ...]` to draw samples for.
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 import csv
-from typing import NamedTuple
 
 import numpy as np
 
@@ -54,18 +53,6 @@ def open_file(path: str) -> dataset_info.VectorInfo:
     description='A table of your own.')
 
 
-class Cells(NamedTuple):
-  """The cells of a table as text.
-
-  Attributes:
-    names: Of the columns.
-    lines: Number and cells of every line but that of names and empty ones.
-  """
-
-  names: tuple[str, ...]
-  lines: list[tuple[int, list[str]]]
-
-
 def read(
   path: str, wanted: Sequence[str] | None = None,
 ) -> tuple[tuple[str, ...], np.ndarray]:
@@ -99,8 +86,13 @@ def read(
   return wanted, rows
 
 
-def read_cells(path: str) -> Cells:
-  """Returns the names of the columns, and the lines; see `read`."""
+def read_cells(
+  path: str,
+) -> tuple[tuple[str, ...], list[tuple[int, list[str]]]]:
+  """Returns the names of the columns, and the cells as text; see `read`.
+
+  Of every line but that of names and empty ones, its number and its cells.
+  """
   with own_files.reading(), open(path, encoding='utf-8-sig', newline='') as f:
     lines = [
       (number, cells) for number, cells in enumerate(csv.reader(f), 1)
@@ -129,7 +121,7 @@ def read_cells(path: str) -> Cells:
     errors.check_format(
       len(cells) == len(names), f'Line {number} has {len(cells)} cells, not '
       f'{len(names)} as the first one.')
-  return Cells(names, lines)
+  return names, lines
 
 
 def _number(cell):

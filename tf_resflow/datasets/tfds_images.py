@@ -66,19 +66,7 @@ def open_part(
 def _prepared_builder(
   facts: dataset_info.ImageInfo, data_dir: str | os.PathLike | None
 ) -> tfds.core.DatasetBuilder:
-  """Returns a tfds builder whose data are on disk.
-
-  Args:
-    facts: The data set.
-    data_dir: Folder given by the user, or None for that of tfds.
-
-  Returns:
-    The builder, prepared.
-
-  Raises:
-    DatasetNotFoundError: If the data are neither there nor to be made, or need
-      a package that is not installed.
-  """
+  """Returns a tfds builder whose data are on disk, see `open_part`."""
   data_dir = None if data_dir is None else os.path.expanduser(data_dir)
   if facts.is_embedded:
     # Importing the module registers its builders with tfds.

@@ -18,7 +18,9 @@ from tf_resflow.models import norm_orders
 
 # Initializer seeds of one layer span three integers, see `SpectralLayer`.
 _SEEDS_PER_LAYER = 4
-SEEDS_PER_BLOCK = 64
+_SEEDS_PER_BLOCK = 64
+# That of a linear map, behind those of the networks of its block.
+_LINEAR_MAP_SEED = _SEEDS_PER_BLOCK - 1
 
 
 class BlockRequest(NamedTuple):
@@ -64,7 +66,7 @@ class BlockRequest(NamedTuple):
   @property
   def seed(self) -> int:
     """The first of the seeds that its initial weights may take."""
-    return self.config.seed * 100_003 + self.index * SEEDS_PER_BLOCK
+    return self.config.seed * 100_003 + self.index * _SEEDS_PER_BLOCK
 
 
 def make_network(request: BlockRequest) -> layers.Sequence:
@@ -127,17 +129,12 @@ def make_unconstrained_network(
 
 def _make_sequence(request, input_shape, output_shape, make_linear,
                    kind_of_sequence=layers.Sequence, in_l2=True, last=()):
-  """Returns linear layers with activations between them.
+  """Returns linear layers, activations between them, and `last` behind all.
 
   Args:
-    request: what the flow asked for.
-    input_shape: of an event.
-    output_shape: of what the network makes of it.
     make_linear: called with the sizes of a layer (outputs, and the kernel of a
       convolution), `num_inputs=`, `seed=`, `name=` and `dtype=`.
-    kind_of_sequence: what is made of the layers.
     in_l2: whether activations need no constant but that in l_2.
-    last: layers behind the others.
   """
   config, dtype = request.config, request.dtype
   make_activation = registries.ACTIVATIONS.get(config.activation)
@@ -226,6 +223,31 @@ def make_blocks(
           *conditions.make_parts('act_norm', request))]
 
 
+def _make_linear_map(
+    parameterization: str, request: BlockRequest) -> list[layers.Bijection]:
+  """Returns the linear map before a block, if there is one.
+
+  Convolutions for images, matrices where everything is dense. The blocks on
+  flattened images at the end of a flow have none, as in the authors' code.
+  """
+  if request.flattened_from is not None:
+    return []
+  kind = (layers.InvertibleLinear if request.kernel_sizes is None
+          else layers.InvertibleConv1x1)
+  return [kind(
+      parameterization, seed=request.seed + _LINEAR_MAP_SEED,
+      name=f'{request.name}_linear', dtype=request.dtype)]
+
+
+def make_no_linear_map(unused_request: BlockRequest) -> list[layers.Bijection]:
+  """Returns no map before a block."""
+  return []
+
+
+make_free_linear_map, make_lu_linear_map = (
+    functools.partial(_make_linear_map, name) for name in ('free', 'lu'))
+
+
 def make_moving_mean(
     config: Any, name: Any, dtype: str) -> list[layers.Bijection]:
   """Returns the moving mean behind a block, if `config.moving_mean`."""
@@ -261,14 +283,6 @@ def make_standardize(config: Any, dtype: str) -> layers.Bijection:
   return layers.Standardize(
       config.mean + (law.mean,) * num_noisy,
       config.std + (law.stddev,) * num_noisy, name='standardize', dtype=dtype)
-
-
-def make_standardize_columns(
-    config: Any, dtype: str) -> list[layers.Bijection]:
-  """Returns the standardisation by `config.column_mean`, if there is one."""
-  return [layers.Standardize(
-      config.column_mean, config.column_std, name='standardize', dtype=dtype)
-          ] if config.column_mean else []
 
 
 def make_nothing(unused_config: Any, dtype: str) -> layers.Bijection:

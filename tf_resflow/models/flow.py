@@ -13,10 +13,7 @@ from tf_resflow import layers
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.models import block_bound
-from tf_resflow.models import classifies
-from tf_resflow.models import density_unit
 from tf_resflow.models import embeds_data
-from tf_resflow.models import estimation
 from tf_resflow.numerics import random
 
 if TYPE_CHECKING:
@@ -25,8 +22,7 @@ if TYPE_CHECKING:
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
-class Flow(classifies.Classifies, embeds_data.EmbedsData,
-           density_unit.DensityUnit):
+class Flow(embeds_data.EmbedsData):
   """A density: a bijection from events to latents `[D]`, standard normal there.
 
   With an embedding that draws, events `y = (x, u)` hold noise beside the data
@@ -76,19 +72,6 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData,
     self.classifier = classifier
     self.built = True
 
-  def _events(self, x, event_shape, name, condition=None):
-    """Returns `x` as a tensor `[B, *event_shape]`; checks the condition."""
-    self.check_condition(condition)
-    x = tf.convert_to_tensor(x)
-    errors.check(
-        x.dtype.is_floating, name, x.dtype.name, 'floats',
-        'datasets.dequantize turns integers into numbers in [0, 1).')
-    x = tf.cast(x, tf.as_dtype(self.compute_dtype))
-    errors.check(
-        x.shape.is_compatible_with([None, *event_shape]), name,
-        f'a tensor {x.shape}', f'[B, {", ".join(map(str, event_shape))}]')
-    return x
-
   def draws(self, estimator: numerics.Estimator) -> bool:
     """Whether log-densities that take `estimator` are drawn."""
     return self.embedding.is_random or (
@@ -104,12 +87,6 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData,
     """Whether everything that a first batch sets has been set."""
     return all(part is None or part.is_initialized for part in (
         self.bijection, self.classifier, self._embedding))
-
-  def check_condition(self, condition: Any) -> None:
-    """Raises `InvalidValueError` for a condition that has no effect."""
-    errors.check(
-        condition is None or self.bijection.takes_condition, 'condition',
-        'given', f'none, since {self.name} depends on no condition')
 
   @property
   def condition_spec(self) -> layers.ConditionSpec | None:
@@ -155,7 +132,7 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData,
     """
     return self.bijection.transform(
         self.embed(x, condition, seed).y, condition=condition,
-        seed=self._seeds(seed)[1], estimator=estimation.as_estimator(estimator))
+        seed=self._seeds(seed)[1], estimator=numerics.Estimator.get(estimator))
 
   def forward_and_log_det(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
@@ -168,7 +145,7 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData,
     """
     return self.bijection.forward_and_log_det(
         self.embed(x, condition, seed).y, condition=condition,
-        seed=self._seeds(seed)[1], estimator=estimation.as_estimator(estimator))
+        seed=self._seeds(seed)[1], estimator=numerics.Estimator.get(estimator))
 
   def solve_inverse(
       self, z: tf.Tensor, condition: Any = None,
@@ -202,6 +179,13 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData,
     return -0.5 * tf.reduce_sum(
         z * z + math.log(2.0 * math.pi), axis=1)
 
+  def _log_density(self, z, log_det, log_det_weight):
+    """Returns `log p(z) + log_det`; a weight is for gradients of the latter."""
+    if log_det_weight is not None:
+      value = tf.stop_gradient(log_det)
+      log_det = value + tf.cast(log_det_weight, value.dtype) * (log_det - value)
+    return self.base_log_prob(z) + log_det
+
   def joint_log_prob(
       self, y: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
       estimator: numerics.Estimator | str | None = None,
@@ -209,8 +193,8 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData,
     """Returns an estimate of the log-density of events `y`; see `log_prob`."""
     z, log_det = self.bijection.forward_and_log_det(
         y, condition=condition, seed=seed,
-        estimator=estimation.as_estimator(estimator))
-    return self.base_log_prob(z) + estimation.weighted(log_det, log_det_weight)
+        estimator=numerics.Estimator.get(estimator))
+    return self._log_density(z, log_det, log_det_weight)
 
   def log_prob(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
@@ -227,6 +211,55 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData,
     return self.joint_log_prob(
         y, condition, self._seeds(seed)[1], estimator, log_det_weight
     ) + log_weight
+
+  @property
+  def has_classifier(self) -> bool:
+    """Whether the flow is a hybrid model."""
+    return self.classifier is not None
+
+  def log_prob_and_logits(
+      self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
+      estimator: numerics.Estimator | str | None = None,
+      log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns what `log_prob` does and the class logits, from one pass.
+
+    The arguments are those of `log_prob`.
+
+    Returns:
+      `log_prob`: `[B]`, nats; `logits`: `[B, num_classes]`.
+
+    Raises:
+      InvalidValueError: if the model has no classifier.
+    """
+    self._check_has_classifier()
+    y, log_weight = self.embed(x, condition, seed)
+    result = self.bijection.transform(
+        y, condition=condition, seed=self._seeds(seed)[1],
+        estimator=numerics.Estimator.get(estimator))
+    log_prob = self._log_density(result.y, result.log_det, log_det_weight)
+    return log_prob + log_weight, self.classifier(list(result.features))
+
+  def classify(self, x: tf.Tensor, condition: Any = None,
+               seed: random.SeedLike = None) -> tf.Tensor:
+    """Returns the class logits `[B, num_classes]`; takes no log-determinant.
+
+    Args:
+      x: `[B, ...]`.
+      condition: see `transform`.
+      seed: of an embedding that draws.
+
+    Raises:
+      InvalidValueError: if the model has no classifier.
+    """
+    self._check_has_classifier()
+    return self.classifier(list(self.transform(
+        x, condition, seed, estimator=numerics.Skip()).features))
+
+  def _check_has_classifier(self):
+    errors.check(
+        self.has_classifier, 'num_classes', 0, 'a number from 2',
+        f'{self.name} has no classifier: hybrid models are configured with '
+        'num_classes.')
 
   def bits_per_dim(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
@@ -338,6 +371,9 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData,
     return block_bound.bounds_of(self.certified_bijections, certify)
 
   def get_config(self) -> dict:
+    if self.config is not None:
+      return {'config': self.config.values(), 'name': self.name,
+              'dtype': self.compute_dtype}
     return {
         'bijection': keras.saving.serialize_keras_object(self.bijection),
         'event_shape': self.event_shape,
@@ -345,8 +381,7 @@ class Flow(classifies.Classifies, embeds_data.EmbedsData,
         'classifier': keras.saving.serialize_keras_object(self.classifier),
         'embedding': keras.saving.serialize_keras_object(self._embedding),
         'name': self.name,
-        'dtype': self.compute_dtype,
-    }
+        'dtype': self.compute_dtype}
 
   @classmethod
   def from_config(cls, config: dict) -> 'Flow':

@@ -65,13 +65,6 @@ class ResidualFlow(flow.Flow):
     # Shapes [h, w, c] of the parts of the latents, in their order.
     self.latent_shapes = tuple(builder.latent_shapes)
 
-  def get_config(self) -> dict:
-    return {
-        'config': self.config.values(),
-        'name': self.name,
-        'dtype': self.compute_dtype,
-    }
-
 
 class _Builder:
   """Makes the parts of a `ResidualFlow` in the order of the forward pass."""

@@ -47,10 +47,12 @@ class VectorFlow(flow.Flow):
       return [*blocks.make_moving_mean(config, name, dtype),
               *make_act_norms(name)]
 
+    standardize = [layers.Standardize(
+        config.column_mean, config.column_std, name='standardize',
+        dtype=dtype)] if config.column_mean else []
     super().__init__(
         conditions.make_flow(
-            blocks.make_standardize_columns(config, dtype)
-            + make_act_norms('first') + blocks.make_blocks((
+            standardize + make_act_norms('first') + blocks.make_blocks((
                 blocks.BlockRequest(
                     config, (config.event_size,), index, config.hidden_units,
                     None, activate_input=index > 0, dtype=dtype, place=index)
@@ -59,10 +61,3 @@ class VectorFlow(flow.Flow):
         (config.event_size,), name=name, **kwargs)
     self.config = config
     self.column_names = config.column_names
-
-  def get_config(self) -> dict:
-    return {
-        'config': self.config.values(),
-        'name': self.name,
-        'dtype': self.compute_dtype,
-    }
