@@ -39,7 +39,6 @@ validations, samples and writing checkpoints come on top.
 """
 
 import dataclasses
-import functools
 import json
 import os
 
@@ -178,7 +177,7 @@ def main(options: Options, config: configuration.Config) -> None:
   if options.worker is not None:
     # For the process that started this one, which tells NaN from nothing.
     measure = (benchmarking.measure_run if options.worker == _RUN else
-               functools.partial(benchmarking.measure_task, options.worker))
+               benchmarking.TASKS[options.worker])
     print(json.dumps(measure(settings, commands.START)))
     return
   if options.advise:
