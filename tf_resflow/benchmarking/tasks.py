@@ -65,10 +65,7 @@ class Settings:
     return tf.constant(self.images[:size], tf.float32)
 
   def condition(self, model: models.Flow, size: int) -> tf.Tensor | None:
-    """Returns conditions `[size, ...]` that a flow takes; None if it does not.
-
-    Labels in turn, or zeros.
-    """
+    """Returns labels in turn, or zeros, `[size, ...]`; None without."""
     spec = model.condition_spec
     if spec is None:
       return None
