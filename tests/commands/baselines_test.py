@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tf_resflow.evaluation import archives
+from tf_resflow.evaluation import example_files
 
 
 def test_report_and_file(run_tool, data_dir, tmp_path):
@@ -17,7 +17,7 @@ def test_report_and_file(run_tool, data_dir, tmp_path):
   assert result.status == 0, result.stderr
   report = json.loads(result.stdout.splitlines()[-1])
   assert (report['dataset'], report['num_train']) == ('digits', 1437)
-  bits = archives.read_bits(
+  bits = example_files.read_bits(
       path, 360, {'dataset': 'digits', 'split': 'test', 'num_levels': 17,
                   'image_shape': (8, 8, 1)})
   assert bits.keys() == report['baselines'].keys() == {

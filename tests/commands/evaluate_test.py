@@ -10,7 +10,7 @@ from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import numerics
 from tf_resflow import training
-from tf_resflow.evaluation import archives
+from tf_resflow.evaluation import example_files
 from tf_resflow.evaluation import inversion
 from tf_resflow.experiments import bayes
 
@@ -141,7 +141,7 @@ def test_comparison_with_other_models(run_tool, workdir, tmp_path):
   assert result.status == 0, result.stderr
   with np.load(tmp_path / 'flow.npz') as stored:
     bits = stored['bits_per_dim'].mean(axis=0)
-  archives.write_bits(
+  example_files.write_bits(
       tmp_path / 'b.npz', {'worse': bits + np.linspace(0.0, 0.2, 16)},
       {'dataset': 'digits', 'split': 'test', 'num_levels': 17,
        'image_shape': (8, 8, 1)})
@@ -237,7 +237,7 @@ def test_accuracy_by_bayes_rule(
   counts = np.bincount(digits.arrays['label'], minlength=10)
   np.testing.assert_allclose(
       bayes.log_frequencies(train), np.log(counts / counts.sum()))
-  scores = bayes.class_scores(
+  scores = bayes.main(
       model, test, np.log(counts / counts.sum()), seed=3, num_examples=12)
   np.testing.assert_allclose(
       first['class_log_prob'], scores.class_log_prob, atol=1e-3)

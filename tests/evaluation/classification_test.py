@@ -28,8 +28,8 @@ def test_batches(strategy):
   x = tf.random.stateless_uniform([7, 4, 4, 1], [0, 1])
   logits = np.float64(model.classify(x))
   expected = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-  found = classification.class_log_probs(
-      model, (x[i:i + 3] for i in (0, 3, 6)), strategy)
+  found = classification.Classification(model, strategy).log_probs(
+      x[i:i + 3] for i in (0, 3, 6))
   assert found.shape == (7, 3)
   np.testing.assert_allclose(found, expected, atol=1e-5)
   # Other classes would be noticed.
@@ -38,8 +38,8 @@ def test_batches(strategy):
 
 def test_without_a_classifier():
   with pytest.raises(ValueError, match='has no classifier'):
-    classification.class_log_probs(
-        flows.make_flow_without_blocks(), [tf.zeros([2, 4, 4, 1])])
+    classification.Classification(flows.make_flow_without_blocks()).log_probs(
+        [tf.zeros([2, 4, 4, 1])])
 
 
 def test_cross_entropy():

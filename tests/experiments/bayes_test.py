@@ -34,7 +34,7 @@ def _split():
 
 @pytest.fixture(scope='module', name='scores')
 def _scores(model, split):
-  return bayes.class_scores(model, split, _PRIOR, batch_size=3, seed=5)
+  return bayes.main(model, split, _PRIOR, batch_size=3, seed=5)
 
 
 def _log_densities(model, split, seed):
@@ -98,7 +98,7 @@ def _roulette_rule(num_repeats):
 def test_labels_share_their_draws(split):
   """A flow that ignores its condition leaves the prior, whatever is drawn."""
   ignorant = conditional_flows.make_labelled_flow('float64', is_grown=False)
-  scores = bayes.class_scores(
+  scores = bayes.main(
       ignorant, split, _PRIOR, rule=_roulette_rule(4), batch_size=4)
   assert scores.repeats.shape == (4, _NUM_EXAMPLES, 3)
   np.testing.assert_allclose(
@@ -115,7 +115,7 @@ def test_labels_share_their_draws(split):
 def test_estimates_are_those_of_the_exact_densities(model, split):
   """And do not depend on the batches; others are drawn for other seeds."""
   options = dict(rule=_roulette_rule(8), seed=5)
-  scores = bayes.class_scores(
+  scores = bayes.main(
       model, split, _PRIOR, batch_size=3, **options)
   deviation = stats.sem(scores.repeats, axis=0)
   np.testing.assert_allclose(scores.deviation, deviation, rtol=1e-9)
@@ -125,11 +125,11 @@ def test_estimates_are_those_of_the_exact_densities(model, split):
   centred = scores.repeats - scores.repeats.mean(axis=2, keepdims=True)
   np.testing.assert_allclose(
       scores.difference_deviation, stats.sem(centred, axis=0), rtol=1e-9)
-  few = bayes.class_scores(
+  few = bayes.main(
       model, split, _PRIOR, batch_size=4, num_examples=4, **options)
   np.testing.assert_allclose(few.repeats, scores.repeats[:, :4], rtol=1e-9)
   np.testing.assert_array_equal(few.label, [0, 1, 2, 0])
-  other = bayes.class_scores(
+  other = bayes.main(
       model, split, _PRIOR, num_examples=2, **{**options, 'seed': 6})
   assert np.abs(other.repeats - scores.repeats[:, :2]).min() > 1e-6
 
@@ -145,7 +145,7 @@ def test_a_label_without_examples_is_impossible(model, split):
   """Where one occurs after all, its cross entropy is no number."""
   prior = bayes.log_frequencies(
       conditional_flows.make_labelled_split(4, labels=[0, 0, 2, 2]))
-  scores = bayes.class_scores(model, split, prior)
+  scores = bayes.main(model, split, prior)
   probabilities = np.exp(scores.class_log_prob)
   assert np.all(probabilities[:, 1] == 0.0)
   np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-12)
@@ -160,7 +160,7 @@ def test_conditions_that_are_no_labels(split, make_fn):
   model = make_fn()
   with pytest.raises(errors.InvalidValueError, match=(
       f'model={model.name}: expected a flow whose conditions are labels')):
-    bayes.class_scores(model, split, _PRIOR)
+    bayes.main(model, split, _PRIOR)
 
 
 def test_a_graph_finds_labels_that_do_not_exist(model):

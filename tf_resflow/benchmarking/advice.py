@@ -7,7 +7,6 @@ from typing import Any
 import tensorflow as tf
 
 from tf_resflow import configuration
-from tf_resflow.benchmarking import operations
 from tf_resflow.benchmarking import tasks
 from tf_resflow.configuration import registries
 from tf_resflow.training import trainer
@@ -27,7 +26,7 @@ def measure_run(settings: tasks.Settings, start_time: float) -> dict[str, Any]:
   """
   learner = trainer.Learner(settings.config)
   parts = settings.config.optimizer.accumulation_steps
-  work = operations.step_work(learner.model, parts, num_terms=4).operations + 1
+  work = tasks.step_work(learner.model, parts, num_terms=4).operations + 1
   size = int(_STEP_S * _SHARE * tasks.matmul_rate(num_repeats=5) / work)
   size = min(max(size, 4 // parts), settings.config.optimizer.batch_size)
   devices = learner.strategy.num_replicas_in_sync

@@ -14,7 +14,6 @@ from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import private_apis
 from tf_resflow import training
-from tf_resflow.benchmarking import operations
 from tf_resflow.benchmarking import tasks
 from tf_resflow.training import files
 from tf_resflow.training import trainer
@@ -128,7 +127,7 @@ def write_program(settings: tasks.Settings, prefix: str) -> dict[str, Any]:
   files.write_text(f'{prefix}.mlir', program.text)
   np.savez(f'{prefix}.npz', *program.arguments)
   first, *gradients = program.function()
-  estimator = operations.estimator_of(settings.config)
+  estimator = tasks.estimator_of(settings.config)
   return {
       'program': f'{prefix}.mlir', 'arguments': f'{prefix}.npz',
       'batch_size': settings.config.optimizer.batch_size,

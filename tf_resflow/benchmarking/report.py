@@ -1,8 +1,10 @@
-"""Tables of measurements, alone or beside those of another program."""
+"""Measurements in processes of their own, and tables of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 import json
 import os
+import signal
+import subprocess
 from typing import Any
 
 from tf_resflow import errors
@@ -25,6 +27,46 @@ _ROWS = {
 _COMPARED = (
     'first_step_s', 'train_step_s', 'evaluate_s', 'sample_s',
     'peak_memory_gb', 'evaluate_deviation_nats')
+
+
+class MeasurementError(errors.ExpectedError):
+  """A measuring process failed."""
+
+
+def measure(command: Sequence[str], tasks: Sequence[str],
+            progress_fn: Callable[[str], None] | None = None) -> dict[str, Any]:
+  """Runs a command once per task and joins what the processes report.
+
+  A fresh process has neither the traces nor the memory of another task.
+
+  Args:
+    command: of a program and its arguments; the process runs `command
+      --worker=TASK` and writes one JSON object to the last line of its output.
+    tasks: names of the tasks.
+    progress_fn: called with the name of a task before it starts.
+
+  Returns:
+    A dict with the entries of all objects.
+
+  Raises:
+    MeasurementError: if a process fails; it carries its last line of errors.
+  """
+  values = {}
+  for task in tasks:
+    if progress_fn is not None:
+      progress_fn(task)
+    process = subprocess.run(
+        [*command, f'--worker={task}'], text=True,
+        capture_output=True, check=False)
+    if process.returncode:
+      reason = (process.stderr.strip().splitlines() or ['no message'])[-1]
+      if process.returncode == -signal.SIGKILL:
+        reason = ('it was killed, as the system does where memory is short; '
+                  'a smaller --batch_size takes less')
+      raise MeasurementError(
+          f'measuring {task} ended with status {process.returncode}: {reason}')
+    values.update(json.loads(process.stdout.splitlines()[-1]))
+  return values
 
 
 def read_baseline(path: str | os.PathLike) -> dict[str, Any]:
@@ -50,14 +92,6 @@ def read_baseline(path: str | os.PathLike) -> dict[str, Any]:
       has_numbers, 'baseline_json', path, 'a file whose last line is a JSON '
       f'object with a positive number of {", ".join(_COMPARED)}')
   return values
-
-
-def ratios(values: Mapping[str, float], baseline: Mapping[str, float],
-           ) -> dict[str, float]:
-  """Returns `values / baseline` for what both measured."""
-  return {
-      key: values[key] / baseline[key] for key in _COMPARED
-      if values.get(key) is not None and baseline.get(key)}
 
 
 def check_ceiling(values: Mapping[str, Any], least: float) -> None:
@@ -90,6 +124,7 @@ def format_table(values: Mapping[str, float],
            } if baseline else {}
   lines |= {key: f'{label:42s}{values[key]:12.4g}'
             for key, label in _ROWS.items() if key in values}
-  for key, ratio in ratios(values, baseline or {}).items():
-    lines[key] += f'{baseline[key]:12.4g}{ratio:8.3f}'
+  for key in _COMPARED if baseline else ():
+    if values.get(key) is not None and baseline.get(key):
+      lines[key] += f'{baseline[key]:12.4g}{values[key] / baseline[key]:8.3f}'
   return '\n'.join(lines.values())

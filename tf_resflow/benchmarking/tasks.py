@@ -1,4 +1,4 @@
-"""The tasks that are timed: a training step, an evaluation, sampling."""
+"""The tasks that are timed, and what a training step has to do, counted."""
 
 from collections.abc import Sequence
 import contextlib
@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -22,7 +22,6 @@ from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import training
-from tf_resflow.benchmarking import operations
 from tf_resflow.training import trainer
 
 _NUM_WARM_UP = 2
@@ -66,10 +65,7 @@ class Settings:
     return tf.constant(self.images[:size], tf.float32)
 
   def condition(self, model: models.Flow, size: int) -> tf.Tensor | None:
-    """Returns conditions `[size, ...]` that a flow takes; None if it does not.
-
-    Labels in turn, or zeros.
-    """
+    """Returns labels in turn, or zeros, `[size, ...]`; None without."""
     spec = model.condition_spec
     if spec is None:
       return None
@@ -177,6 +173,61 @@ def matmul_rate(size: int = 2048, num_repeats: int = 15) -> float:
   return num_products * 2.0 * size**3 / min(seconds)
 
 
+class StepWork(NamedTuple):
+  """What a training step in the mode `recompute` has to do.
+
+  In units of one evaluation of every `g` that is `n + 7` per image: forward `g`
+  and `n` vector-Jacobian products; backward once more `g` and one product
+  `J^T w`, and from each of the two the gradient in its input and in the
+  kernels.
+
+  Attributes:
+    block_evaluations: their number over the blocks, whatever the batch.
+    operations: multiplications and additions of the linear layers, zero padding
+      included; activations and everything else are left out.
+    hidden_entries: entries of the hidden layers of all these evaluations.
+  """
+
+  block_evaluations: int
+  operations: int
+  hidden_entries: int
+
+
+def step_work(
+    model: models.Flow, batch_size: int, num_terms: float) -> StepWork:
+  """Returns the work of a training step.
+
+  Args:
+    model: a flow of blocks, without classifier.
+    batch_size: images per step.
+    num_terms: `n`, terms of the log-determinant.
+  """
+  evaluations = num_terms + 7
+  blocks = [b.constrained_layers() for b in model.certified_bijections]
+  operations = 2 * sum(m.num_multiply_adds for maps in blocks for m in maps)
+  hidden = sum(m.num_outputs for maps in blocks for m in maps[:-1])
+  return StepWork(
+      len(blocks) * evaluations, operations * batch_size * evaluations,
+      hidden * batch_size * evaluations)
+
+
+def estimator_of(config: configuration.Config) -> numerics.Estimator | None:
+  """Returns the estimator that a run trains with; None if it needs none."""
+  spec = config.model.training_estimator()
+  return None if spec is None else numerics.Estimator.get(spec)
+
+
+def fixed_num_terms(config: configuration.Config) -> int | None:
+  """Returns the number of series terms of every step of a run.
+
+  None where steps differ, and where `step_work` does not count all of their
+  work, which it does not for classifiers.
+  """
+  estimator = estimator_of(config)
+  return estimator.num_terms if (
+      estimator is not None and not config.objective.hybrid) else None
+
+
 def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
   """Measures training steps of a freshly initialised model.
 
@@ -192,7 +243,7 @@ def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
     `num_steps_measured`, `images_per_second`, `peak_memory_gb`; with a fixed
     number of terms also `matmul_gflops` and `ceiling_fraction`, the time that
     plain matrix products would take for the operations of a step over the time
-    of the step, and `work`, a dict of its `operations.StepWork`.
+    of the step, and `work`, a dict of its `StepWork`.
   """
   learner = trainer.Learner(settings.config)
   batch, size = settings.first_batch(learner), settings.step_size
@@ -217,10 +268,10 @@ def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
       'images_per_second': size / step,
       'peak_memory_gb': peak_memory_gb(),
   }
-  num_terms = operations.fixed_num_terms(settings.config)
+  num_terms = fixed_num_terms(settings.config)
   if num_terms is not None:
     rate = matmul_rate()
-    work = operations.step_work(learner.model, size, num_terms)
+    work = step_work(learner.model, size, num_terms)
     result |= {
         'matmul_gflops': rate / 1e9,
         'ceiling_fraction': work.operations / rate / step,
@@ -295,23 +346,9 @@ def measure_sampling(settings: Settings) -> dict[str, Any]:
   }
 
 
-_TASKS = {
+# By their names, with the time when the process started.
+TASKS = {
     'train': measure_training,
     'evaluate': lambda settings, _: measure_evaluation(settings),
     'sample': lambda settings, _: measure_sampling(settings),
 }
-
-
-def measure_task(
-    name: str, settings: Settings, start_time: float) -> dict[str, Any]:
-  """Measures one task in this process.
-
-  Args:
-    name: train, evaluate or sample.
-    settings: what is measured.
-    start_time: `time.perf_counter()` when the process started.
-
-  Returns:
-    What the function of the task returns.
-  """
-  return _TASKS[name](settings, start_time)

@@ -10,36 +10,31 @@
 Every task runs in a fresh process, on a batch of noise or of --inputs; its time
 is the median of --num_repeats after two warm-up calls. --estimator=fixed:4
 fixes the number of log-det terms of a training step, which is drawn otherwise;
---evaluation_estimator=fixed:22 that of an evaluation. Without --workdir the
-model of the flags is freshly initialised.
+--evaluation_estimator=fixed:22 that of an evaluation.
 
 A table goes to stderr; the last line of stdout is one JSON object with
 num_parameters, first_step_s (from the start of the process), first_metrics
 (such as the loss of that step), train_step_s, evaluate_s, sample_s,
-peak_memory_gb and more. --baseline_json takes such a line, of an
-earlier run or of another program, and puts ratios beside.
+peak_memory_gb and more. --baseline_json takes such a line, of an earlier run or
+of another program, and puts ratios beside.
 
---program=PREFIX times nothing. It writes the gradients of a training step as
-XLA takes them, for a GPU and for a machine without TensorFlow: PREFIX.mlir
-(StableHLO) and PREFIX.npz, its arguments arr_0, arr_1, ... in their order. Its
-outputs are bits/dim (or the first metric of the objective) and the gradients;
-the JSON line has the first and gradient_norm, which are to be found there.
-Numbers are float32, as in training; whether products of them are float32 or
-TF32 is up to the compiler of the GPU.
+--program=PREFIX writes the gradients of a training step as XLA takes them, for
+a GPU and for a machine without TensorFlow: PREFIX.mlir (StableHLO) and
+PREFIX.npz, its arguments arr_0, arr_1, ... in their order. Its outputs are
+bits/dim (or the first metric of the objective) and the gradients; the JSON line
+has the first and gradient_norm, which are to be found there, up to products in
+TF32 where the compiler of the GPU takes these.
 
---advise says what a run of the flags takes on this machine before it is begun,
-without its data set: parameters, time of the start, of a step and of the run,
-peak memory beside that of the machine, size of the checkpoints, and what to
-change where that is too much. One step or as many as take 10 s are measured
-after the first, with the run's own estimator. Where a step would take longer
-than some 10 s they have fewer examples, measured_batch_size. The step, the run
-and peak_memory_at_most_gb are extrapolated from these in proportion: upper
-bounds, since a part of each is there once, whatever the batch. Reading data,
-validations, samples and writing checkpoints come on top.
+--advise says what a run of the flags takes on this machine, without its data
+set, and what to change where that is too much. Steps of 10 s in all are
+measured after the first, with the run's own estimator; of fewer examples,
+measured_batch_size, where a step would take longer than that. The step, the run
+and peak_memory_at_most_gb are extrapolated in proportion: upper bounds, since a
+part of each is there once. Reading data, validations, samples and writing
+checkpoints come on top.
 """
 
 import dataclasses
-import functools
 import json
 import os
 
@@ -178,7 +173,7 @@ def main(options: Options, config: configuration.Config) -> None:
   if options.worker is not None:
     # For the process that started this one, which tells NaN from nothing.
     measure = (benchmarking.measure_run if options.worker == _RUN else
-               functools.partial(benchmarking.measure_task, options.worker))
+               benchmarking.TASKS[options.worker])
     print(json.dumps(measure(settings, commands.START)))
     return
   if options.advise:
@@ -198,7 +193,6 @@ def main(options: Options, config: configuration.Config) -> None:
 
 
 def _advise(options: Options, config: configuration.Config) -> None:
-  """Says what a run takes."""
   report = benchmarking.advise(config, benchmarking.measure(
       runner.command('benchmark', options.arguments), [_RUN],
       lambda task: options_lib.note('Measuring a run ...')))

@@ -3,12 +3,6 @@
   bin/bias --workdirs=runs/iresnet,runs/roulette --output=bias.png
   bin/bias --workdirs=runs/iresnet --split=validation --estimator=exact
 
-for runs such as these:
-
-  bin/train --flagfile=digits_iresnet --workdir=runs/iresnet
-  bin/train --flagfile=digits_iresnet --estimator=roulette:poisson:2,exact=2
-    --workdir=runs/roulette
-
 Figure 2 of the paper, from the metrics of runs on one data set that were
 validated as they went (--evaluate_every). For the latest checkpoint of each
 run, the estimator that it trains by is compared with an unbiased one on the
@@ -97,6 +91,5 @@ def _opened(options):
   """Yields every run, when the one before it is done."""
   for workdir in options.workdirs:
     run = options_lib.Run(workdir=workdir).open(options.dtype, options.strategy)
-    split = options.load_split(run)
-    options.check_count('num_examples', split.num_examples)
-    yield workdir, run, split, options.make_estimator(run.model)
+    yield (workdir, run, options.load_split(run, 'num_examples'),
+           options.make_estimator(run.model))

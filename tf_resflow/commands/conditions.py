@@ -122,7 +122,7 @@ def class_scores(
     split: the data.
     asked: see `should_classify`.
     data_dir: of the training part, which has the frequencies of the labels.
-    **settings: of `experiments.bayes.class_scores`.
+    **settings: of `experiments.bayes.main`.
 
   Returns:
     Its `ClassScores`, or None.
@@ -133,4 +133,5 @@ def class_scores(
   from tf_resflow.experiments import bayes
   train = datasets.load_split(run.config.data, 'train', data_dir)
   return bayes.main(
-      run.model, split, train, strategy=run.strategy, verbose=1, **settings)
+      run.model, split, bayes.log_frequencies(train), strategy=run.strategy,
+      verbose=1, **settings)

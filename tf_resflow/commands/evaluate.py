@@ -38,12 +38,10 @@ and the same of the others as against_log_prob and so on.
 
 A readable table goes to stderr; the last line of stdout is one JSON object:
 bits_per_dim of images or nats of vectors, with its _stderr (across examples),
-estimator_stderr (across
-independent repeats of noise, probes and numbers of terms), num_examples,
-reconstruction_error_max (in [0, 1] units), lipschitz_bound_max (certificate);
-of hybrid models accuracy and accuracy_stderr (across examples), too.
-With noise channels bits_per_dim is an upper bound, and bits_per_dim_is says so.
-A number that is not finite is null there.
+estimator_stderr (across repeats), num_examples, reconstruction_error_max (in
+[0, 1] units), lipschitz_bound_max (certificate); of hybrid models accuracy and
+accuracy_stderr, too. With noise channels bits_per_dim is an upper bound, and
+bits_per_dim_is says so. A number that is not finite is null there.
 """
 
 import dataclasses
@@ -96,10 +94,8 @@ class Options(
       'more.', minimum=8)
   num_probes: int = fields.field(
       1, help='Independent draws of probe and number of terms per example and '
-      'repeat, which are averaged: k of them cost k times as much, and divide '
-      'their share of estimator_stderr by sqrt(k), not that of the '
-      'dequantisation noise.', minimum=1)
-
+      'repeat, which are averaged: k of them divide their share of '
+      'estimator_stderr by sqrt(k).', minimum=1)
   classify: bool | None = fields.field(
       None, help="Classify by Bayes' rule from log p(x|y), with a flow whose "
       'condition is the label: one evaluation for every label, and 16 draws '
@@ -167,7 +163,6 @@ def main(options: Options) -> None:
 
 def _write(options: Options, run: options_lib.OpenedRun,
            arrays: dict[str, np.ndarray]) -> None:
-  """Writes the results per example."""
   columns = ('log_prob', 'log_prob_deviation')
   if not options.output.endswith('.csv'):
     np.savez(options.output, **arrays)
@@ -180,7 +175,6 @@ def _write(options: Options, run: options_lib.OpenedRun,
 
 def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
                      settings: dict[str, Any]):
-  """Evaluates the examples of --inputs."""
   is_vector = len(run.model.event_shape) == 1
   spec = run.model.condition_spec
   options.require(
@@ -227,14 +221,11 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
 
 def _evaluate_split(options: Options, run: options_lib.OpenedRun,
                     settings: dict[str, Any]):
-  """Evaluates a part of the data set."""
   options.require(
       not options.classify or conditions.has_labels(run.model), 'classify',
       'false unless the condition of the flow is the label',
       'bin/train --condition=label makes it that.')
-  split = options.load_split(run)
-  options.check_count('num_examples', split.num_examples)
-  options.check_count('num_reconstructions', split.num_examples)
+  split = options.load_split(run, 'num_examples', 'num_reconstructions')
   others = evaluation.read_bits(
       options.compare, options.num_examples or split.num_examples,
       {'dataset': run.config.data.dataset, 'split': options.split,

@@ -16,14 +16,12 @@ names it; nothing is downloaded here:
   .keras, .h5 or SavedModel. For digits, one trained on digits.
 
 Images of the split and samples are treated alike: as integers, scaled to
-0..255, scaled linearly to --input_range, resized (bilinear, half-pixel
-centres, antialiased) to the size that the network takes, grey ones repeated
-over its channels. By default there are as many samples as images of the split,
-all of the training split, as is usual; FID falls with the number of samples,
-so compare at equal numbers only.
-
-KID is unbiased for any number, and has a standard error, over disjoint random
-subsets. A table goes to stderr; the last line of stdout is one JSON object.
+0..255, then to --input_range, resized (bilinear, half-pixel centres,
+antialiased) to the size that the network takes, grey ones repeated over its
+channels. FID falls with the number of samples, so compare at equal numbers
+only. KID is unbiased for any number, and has a standard error, over disjoint
+random subsets. A table goes to stderr; the last line of stdout is one JSON
+object.
 """
 
 import dataclasses
@@ -77,8 +75,7 @@ def main(options: Options) -> None:
   run = options.open(options.dtype, options.strategy)
   options.require(run.model.num_levels is not None, 'workdir',
                   'a run on images', 'Their features are compared.')
-  split = options.load_split(run)
-  options.check_count('num_images', split.num_examples)
+  split = options.load_split(run, 'num_images')
   report = evaluation.compare_samples(
       run.model, split, extractor, num_images=options.num_images,
       num_samples=options.num_samples, seed=options.seed,

@@ -170,17 +170,25 @@ class Split(Options):
   data_dir: str | None = fields.field(
       None, help='Folder of prepared data sets, by default that of the run.')
 
-  def load_split(self, run: OpenedRun) -> 'datasets.Split':
-    """Opens the part of the run's data set; refuses data that have changed."""
-    run.config.check_data()
-    return datasets.load_split(run.config.data, self.split, self.data_dir)
+  def load_split(self, run: OpenedRun, *counts: str) -> 'datasets.Split':
+    """Opens the part of the run's data set; refuses data that have changed.
 
-  def check_count(self, name: str, num_examples: int) -> None:
-    """Raises `InvalidValueError` if the split has not so many examples."""
+    Args:
+      run: the run.
+      *counts: names of flags, see `check_count`.
+    """
+    run.config.check_data()
+    split = datasets.load_split(run.config.data, self.split, self.data_dir)
+    for name in counts:
+      self.check_count(name, split.num_examples)
+    return split
+
+  def check_count(self, name: str, num_examples: int, where: str = '') -> None:
+    """Raises `InvalidValueError` if there are not as many examples as asked."""
     self.require(
         (getattr(self, name) or 0) <= num_examples, name,
         f'at most {num_examples}',
-        f'That many examples are in the {self.split} split.')
+        f'That many examples are in {where or f"the {self.split} split"}.')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

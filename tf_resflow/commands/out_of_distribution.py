@@ -92,7 +92,6 @@ def main(options: Any, run: options_lib.OpenedRun) -> None:
 
 
 def _splits(options, run):
-  """Returns the images of the run and the others."""
   # First, because they may not suit.
   if options.is_against_file:
     others = evaluation.read_images(options.against, run.model, 'against')
@@ -100,13 +99,8 @@ def _splits(options, run):
   else:
     others = _other_split(options, run)
     where = f'the test part of {options.against}'
-  options.require(
-      (options.num_examples or 0) <= others.num_examples, 'num_examples',
-      f'at most {others.num_examples}',
-      f'That many examples are in {where}.')
-  split = options.load_split(run)
-  options.check_count('num_examples', split.num_examples)
-  return split, others
+  options.check_count('num_examples', others.num_examples, where)
+  return options.load_split(run, 'num_examples'), others
 
 
 def _other_split(options, run):

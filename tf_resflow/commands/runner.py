@@ -4,12 +4,14 @@ from collections.abc import Iterator, Sequence
 import contextlib
 import gc
 import importlib
+import inspect
 import logging
 import os
 import pathlib
 import signal
 import sys
 import tempfile
+import textwrap
 from types import ModuleType
 
 from absl import flags
@@ -17,7 +19,6 @@ from absl import logging as absl_logging
 
 from tf_resflow import errors
 from tf_resflow.commands import flagfiles
-from tf_resflow.commands import manual
 from tf_resflow.configuration import flags as flags_lib
 
 TOOLS = (
@@ -47,14 +48,23 @@ def main() -> None:
 
 
 def _overview() -> str:
-  """Returns the list of all tools."""
   return '\n'.join([
       'Residual Flows: invertible residual networks as generative models.', '',
       '  tf_resflow train --flagfile=digits --workdir=runs/digits',
       '  tf_resflow evaluate --workdir=runs/digits',
       '  tf_resflow sample --workdir=runs/digits --output=samples.png', '',
       'Tools, each of which explains itself with --help:',
-      *(f'  {name:12}{manual.summary(_tool(name))}' for name in TOOLS)])
+      *(f'  {name:12}{inspect.getdoc(_tool(name)).splitlines()[0]}'
+        for name in TOOLS)])
+
+
+def _manual(tool: ModuleType, flag_values: flags.FlagValues) -> str:
+  """Returns the text of `--help`: a manual, then the flags by groups."""
+  common, *groups = flag_values.flags_by_module_dict()
+  return '\n'.join([
+      inspect.getdoc(tool), *map(flag_values.module_help, [*groups, common]),
+      '', textwrap.fill('Flagfiles that come with the package: '
+                        f'{", ".join(flagfiles.names())}.', 80), ''])
 
 
 def _tool(name: str) -> ModuleType:
@@ -87,7 +97,7 @@ def run(name: str, arguments: Sequence[str], program: str = 'bin/') -> int:
         arguments, lambda: load_tensorflow('--tf_log' in arguments))
     _parse(flag_values, tool, arguments)
     if flag_values.help:
-      print(manual.text(tool, flag_values).replace('bin/', program), end='')
+      print(_manual(tool, flag_values).replace('bin/', program), end='')
       return 0
     values = [tool.Options.parse(flag_values, arguments)]
     if tool.Options.takes_configuration:
@@ -103,7 +113,10 @@ def run(name: str, arguments: Sequence[str], program: str = 'bin/') -> int:
     return fail(name, f'--{error.flagname} is no flag of this tool. '
                 f'{suggestion} --help lists them all.')
   except (ValueError, OSError, flags.Error) as error:
-    return fail(name, _message(error, flag_values))
+    is_of_flag = isinstance(error, errors.InvalidValueError) and (
+        error.name in flag_values)
+    return fail(name, error.message(f'--{error.name}') if is_of_flag
+                else errors.sentence(error))
   except errors.ExpectedError as error:
     return fail(name, str(error), error.exit_status)
   except KeyboardInterrupt:
@@ -126,7 +139,6 @@ def command(name: str, arguments: Sequence[str]) -> list[str]:
 
 
 def _common_flags() -> flags.FlagValues:
-  """Returns the flags that every tool has."""
   flag_values = flags.FlagValues()
   where = {'flag_values': flag_values, 'module_name': flags_lib.COMMON}
   flags.DEFINE_string(
@@ -142,7 +154,6 @@ def _common_flags() -> flags.FlagValues:
 
 def _parse(flag_values: flags.FlagValues, tool: ModuleType,
            arguments: Sequence[str]) -> None:
-  """Adds the flags of a tool, and parses its command line."""
   tool.Options.define(flag_values)
   if tool.Options.takes_configuration:
     flags_lib.define(flag_values)
@@ -158,13 +169,6 @@ def _start_logging() -> None:
   absl_logging.use_absl_handler()
   absl_logging.set_verbosity(absl_logging.WARNING)
   logging.getLogger('tf_resflow').setLevel(logging.INFO)
-
-
-def _message(error: BaseException, flag_values: flags.FlagValues) -> str:
-  """Returns a message with the name of its flag, where there is one."""
-  if isinstance(error, errors.InvalidValueError) and error.name in flag_values:
-    return error.message(f'--{error.name}')
-  return errors.sentence(error)
 
 
 def fail(name: str, message: str, status: int = 2) -> int:

@@ -8,11 +8,11 @@
   bin/sample --workdir=runs/wine --output=samples.csv --num_samples=1000
   bin/sample --workdir=runs/labelled --output=rows.png --condition=all
 
-Samples: latents are drawn from a normal distribution of standard deviation
---temperature and inverted. Below 1 that is the reduced entropy of Figure 7 of
-Chen et al., 2019, which is not annealing of the density of images. Several
-temperatures make one row of images each, from the same draws. Sample i depends
-on --seed, --dtype and i alone, not on how many are drawn.
+Latents are drawn from a normal distribution of standard deviation --temperature
+and inverted. Below 1 that is the reduced entropy of Figure 7 of Chen et al.,
+2019, which is not annealing of the density of images. Several temperatures, or
+labels (--condition), make one row of images each, from the same draws. Sample i
+depends on --seed, --dtype and i alone, not on how many are drawn.
 
 --interpolate: every row leads from one image of the split to another through
 latent space. Latents go along an arc with a norm between those of the two ends
@@ -23,20 +23,15 @@ norms that no sample has. Both ends are exactly the images themselves.
 of their latents; the largest error is reported.
 
 Images are taken at the middle of their levels, (X + 1/2) / num_levels, and
-shown as the integers whose cell a point lies in.
-
-Flows p(x|c) are sampled for --condition: labels make a row each, all of them
-from the same latents; a file has one condition for every sample. A path of
---interpolate has one condition, images of --reconstruct their own.
+shown as the integers whose cell a point lies in. A path has one condition,
+images of --reconstruct their own.
 
 Flows on vectors are sampled from only: .csv has a line per sample, in the units
 and under the names of the data; .png, of flows on the plane, shows the density
-and the samples.
-
---output ends in .png for a picture, or in .npz for arrays: x (what the flow
-returns), image (uint8 0..255, what is shown), z (latents), and temperature,
-or index (places in the split). Nothing is written unless every inverse has
-converged. A table goes to stderr; the last line of stdout is one JSON object.
+and the samples. An .npz file has the arrays x (what the flow returns), image
+(uint8 0..255, what is shown), z (latents), and temperature, or index (places in
+the split). Nothing is written unless every inverse has converged. A table goes
+to stderr; the last line of stdout is one JSON object.
 """
 
 from collections.abc import Sequence
@@ -135,7 +130,6 @@ class Options(
 
 def _picture(options: Options, run: options_lib.OpenedRun,
              settings: dict[str, Any]):
-  """Returns the picture that the flags ask for."""
   if options.interpolate:
     condition = options.read_conditions(run.model)
     options.require(
@@ -173,7 +167,6 @@ def _conditions(
 
 def _draw_vectors(options: Options, run: options_lib.OpenedRun,
                   settings: dict[str, Any]) -> dict:
-  """Draws vectors, writes them, and returns the report."""
   suffix = os.path.splitext(options.output)[1]
   options.require(
       suffix != '.png' or run.model.event_size == 2, 'output',

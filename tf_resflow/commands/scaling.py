@@ -19,7 +19,6 @@ from tf_resflow import evaluation
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
 from tf_resflow.configuration import fields
-from tf_resflow.experiments import scaling
 
 _SETTINGS = ('batch_sizes', 'hidden', 'blocks', 'image_sizes', 'terms')
 
@@ -62,6 +61,8 @@ class Options(options_lib.Configured, options_lib.OutputFile):
 
 def main(options: Options, config: configuration.Config) -> None:
   """Studies, and reports."""
+  # Loads matplotlib.
+  from tf_resflow.experiments import scaling
   errors.check(
       not config.objective.hybrid, 'hybrid', 'true', 'false',
       'The operations of a classifier are not counted.')

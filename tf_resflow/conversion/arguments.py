@@ -6,11 +6,10 @@ not have count as its behaviour then, which is their present default.
 """
 
 from collections.abc import Mapping
-import dataclasses
 import math
 import re
 import reprlib
-from typing import Any
+from typing import Any, NamedTuple
 
 from tf_resflow import configuration
 from tf_resflow import datasets
@@ -101,8 +100,7 @@ _TRAINED_OTHERWISE = {
 _ACCEPTED = {float: (int, float), type(None): (int, type(None))}
 
 
-@dataclasses.dataclass(frozen=True)
-class Conversion:
+class Conversion(NamedTuple):
   """What the arguments of a checkpoint say.
 
   Attributes:
@@ -131,11 +129,7 @@ def _integers(name, value):
 
 
 def _checked(args):
-  """Refuses, by name, what the script or this package cannot do.
-
-  Returns:
-    The arguments, without those that make no difference.
-  """
+  """Returns the arguments that matter; refuses, by name, what cannot be."""
   for name, default in _DEFAULTS.items():
     value, kind = args[name], type(default)
     _check(isinstance(value, _ACCEPTED.get(kind, kind))
@@ -161,13 +155,7 @@ def _checked(args):
 
 
 def _norms(args, num_blocks, uncertified):
-  """Returns the fields of the configuration that say how layers are bounded.
-
-  Args:
-    args: the arguments.
-    num_blocks: per scale.
-    uncertified: whether orders may be such that they prove no contraction.
-  """
+  """Returns the fields of the configuration that say how layers are bounded."""
   norms = tuple('inf' if norm == 'f' else norm for norm in args['vnorms'])
   if args['learn_p']:
     norms = ('learned',)
@@ -193,7 +181,6 @@ def _norms(args, num_blocks, uncertified):
 
 
 def _training_notes(args, arguments):
-  """Returns sentences about what this package does otherwise."""
   unknown = sorted(set(arguments) - set(_DEFAULTS) - _IGNORED)
   num_levels = 2**_num_bits(args)
   conditions = [
@@ -239,7 +226,6 @@ def _num_bits(args):
 
 
 def _preprocessing(args):
-  """Returns the fields of the configuration that say how images enter."""
   if _is_standardized(args):
     # The script squeezes first and standardises as many of the channels as
     # there are colours: three of the four quarters of red.

@@ -18,8 +18,6 @@ keys that are no strings, and tensors `{"tensor": [...]}`, the fields of a
 `torch_file.Tensor` from its shape on. Objects are the dicts of their
 attributes. Anything else, and any container inside of three others, is "<name
 of its type>".
-
-This file imports the standard library alone and starts in some 40 ms.
 """
 
 import collections
@@ -276,7 +274,6 @@ def _read_legacy(file):
 
 
 def _read(file):
-  """Reads a file in the format that its first bytes show."""
   head = file.read(len(_LEGACY_START))
   file.seek(0)
   if head.startswith(_ZIP_START):

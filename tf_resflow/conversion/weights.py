@@ -103,10 +103,7 @@ def load_weights(
 
 
 def _converge_estimates(model):
-  """Takes the vectors of estimated norms to where they climb, in float64.
-
-  Near a maximum they hardly move, and a layer's own tolerance ends before.
-  """
+  """Takes vectors of estimated norms beyond a layer's tolerance, in float64."""
   for layer in model.constrained_layers:
     if not layer.is_proven:
       variables, (rows, _) = layer.tensors()
@@ -132,11 +129,6 @@ def to_channels_first(model: models.ResidualFlow, z: tf.Tensor) -> tf.Tensor:
 
   Raises:
     errors.InvalidValueError: if `z` has another shape.
-
-  Example:
-    >>> model = conversion.load_model('cifar10_resflow.pth')
-    >>> z = tf.zeros([4, model.event_size])
-    >>> z_theirs = conversion.to_channels_first(model, z)
   """
   return _reordered(model, z, np.argsort)
 
@@ -164,7 +156,6 @@ def _positions(image_shape):
 
 
 def _reordered(model, z, make_positions):
-  """Reorders every part of the latents."""
   z = tf.convert_to_tensor(z)
   errors.check(
       z.shape.rank == 2 and z.shape[1] == model.event_size, 'z',
@@ -176,11 +167,7 @@ def _reordered(model, z, make_positions):
 
 
 def _chains(model):
-  """Yields the authors' name and our layer, for every layer of the flow.
-
-  The third is the shape `(h, w, c)` of what has been flattened behind the last
-  scale, None before.
-  """
+  """Yields the authors' names, our layers, and the shape that was flattened."""
   scale, i, shape = 0, 0, None
   for layer in model.bijection.elementary():
     if layer.name == 'flatten':
@@ -214,12 +201,11 @@ class _Pair(NamedTuple):
   Attributes:
     name: of the tensor.
     variable: ours.
-    image_shapes: for every axis of the tensor the shape `(h, w, c)` of the
-      images whose flattened features stand along it; None if there are other
-      numbers along it.
-    shape: of the tensor, where it does not follow from that of the variable.
+    image_shapes: for every axis of the tensor `(h, w, c)` of the images whose
+      flattened features stand along it, or None.
     axes: those of the tensor in the order of the variable, for tensors of less
       than four the last ones: `OIHW` to `HWIO`, `OI` to `IO` by default.
+    shape: of the tensor, where it does not follow from that of the variable.
   """
 
   name: str
@@ -247,7 +233,6 @@ class _Pair(NamedTuple):
 
 
 def _pairs(model):
-  """Yields a `_Pair` for every variable."""
   for name, layer, shape in _act_norms(model):
     yield _Pair(f'{name}.weight', layer.log_scale, [shape])
     yield _Pair(f'{name}.bias', layer.bias, [shape])

@@ -1,13 +1,11 @@
 """Gaussians and mixtures of them: what a flow has to beat.
 
 Images are dequantised, x = (X + U) / n, and modelled as they are ("raw") or
-behind z = logit(alpha + (1 - 2 alpha) x), vectors in standardised columns.
-Space and regularisation are those of the highest mean log p on a fifth of the
-training part; the mixture is then fitted to the whole of it.
+behind z = logit(alpha + (1 - 2 alpha) x), vectors in standardised columns; by
+the setting of the highest mean log p on a fifth of the training part.
 """
 
-import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 import warnings
 
 import numpy as np
@@ -18,8 +16,7 @@ from sklearn import model_selection
 from tf_resflow import errors
 from tf_resflow.evaluation import statistics
 
-# Added to the variances: of raw images in units of 1 / (12 n^2), the variance
-# that the noise alone gives to every pixel.
+# Added to the variances: of raw images in units of 1 / (12 n^2), of the noise.
 _RAW_FACTORS = np.array([0.1, 1.0, 10.0, 100.0, 1000.0])
 _LOGIT_GRID = {'alpha': [0.05, 0.01, 0.001], 'reg_covar': [0.01, 0.1, 0.3, 1.0]}
 _VECTOR_GRID = {'reg_covar': [1e-6, 1e-4, 1e-3, 1e-2, 1e-1]}
@@ -49,15 +46,13 @@ class _Mixture(mixture.GaussianMixture):
         np.log1p(-2.0 * self.alpha) - np.log(s) - np.log1p(-s), axis=1)
 
 
-@dataclasses.dataclass(frozen=True)
-class Baseline:
+class Baseline(NamedTuple):
   """A mixture on the test part.
 
   Attributes:
-    mixture: scikit-learn's; `score_samples(x)` is log p(x), of dequantised
-      images or standardised vectors `[N, D]`.
-    values: `[N]`, nats of the test vectors in units of the data, or bits/dim of
-      the test images, means over 8 draws of noise.
+    mixture: its `score_samples(x)` is log p(x), of dequantised images or
+      standardised vectors `[N, D]`.
+    values: `[N]`, nats in the units of the data, or bits/dim over 8 draws.
     facts: what else there is to report.
   """
 
@@ -88,13 +83,11 @@ def fit_baselines(
     verbose: 1 prints every setting that is tried, with its mean log p.
 
   Returns:
-    `gaussian` and `gaussian_mixture`; of images in the better space, and as
-    `gaussian_raw` and `gaussian_mixture_raw` those kept to raw space, which
-    spend mass outside [0, 1].
+    `gaussian` and `gaussian_mixture`; of images in the better space, and with
+    `_raw` behind the name in raw space, which spends mass outside [0, 1].
 
   Raises:
-    InvalidValueError: if images do not fit together or to num_levels, or are
-      too few for so many components.
+    InvalidValueError: if images do not suit, or are fewer than components.
 
   References:
     Theis et al., 2016, A Note on the Evaluation of Generative Models, 3.1.
@@ -117,12 +110,25 @@ def fit_baselines(
     scale = rows.shape[1] * np.log(2.0)
     offset = scale * np.log2(num_levels)
     grids = [{'reg_covar': _RAW_FACTORS / (12.0 * num_levels**2)}, _LOGIT_GRID]
-  results = {}
+  results, parts = {}, model_selection.GroupShuffleSplit(
+      1, test_size=0.2, random_state=seed)
   for name, count in (('gaussian', 1), ('gaussian_mixture', num_components)):
-    raw, *others = [_search(rows, len(train), grid, count, seed, verbose)
-                    for grid in grids]
-    best = max([raw, *others], key=lambda search: search.best_score_)
-    for key, search in ((name, best), *((f'{name}_raw', raw) for _ in others)):
+    searches = [model_selection.GridSearchCV(
+        _Mixture(count, random_state=seed), grid, verbose=3 * verbose, cv=parts)
+                for grid in grids]
+    # EM that stops early is still a density; what cannot be fitted never wins.
+    with warnings.catch_warnings(action='ignore'):
+      try:
+        for search in searches:  # All draws of an image are on one side.
+          search.fit(rows, groups=np.arange(len(rows)) % len(train))
+      except ValueError as error:
+        raise errors.InvalidValueError(
+            'num_components', count, 'what can be fitted to '
+            f'{len(train)} training examples') from error
+    best = {name: max(searches, key=lambda search: search.best_score_)}
+    if num_levels:
+      best[f'{name}_raw'] = searches[0]
+    for key, search in best.items():
       fitted = search.best_estimator_
       log_prob = np.reshape(
           fitted.score_samples(test_rows), [-1, len(test)]).mean(axis=0)
@@ -133,24 +139,8 @@ def fit_baselines(
           'settings': {
               'space': 'raw' if fitted.alpha is None else 'logit',
               'alpha': fitted.alpha, 'num_noise_draws': num_noise_draws,
-              'seed': seed, **facts}} if others else facts)
+              'seed': seed, **facts}} if num_levels else facts)
   return results
-
-
-def _search(rows, num_examples, grid, num_components, seed, verbose):
-  """Returns the fitted `GridSearchCV`; all draws of an image on one side."""
-  search = model_selection.GridSearchCV(
-      _Mixture(num_components, random_state=seed), grid, verbose=3 * verbose,
-      cv=model_selection.GroupShuffleSplit(1, test_size=0.2, random_state=seed))
-  with warnings.catch_warnings():
-    # EM that stops early is still a density; what cannot be fitted never wins.
-    warnings.simplefilter('ignore')
-    try:
-      return search.fit(rows, groups=np.arange(len(rows)) % num_examples)
-    except ValueError as error:
-      raise errors.InvalidValueError(
-          'num_components', num_components,
-          f'what can be fitted to {num_examples} training examples') from error
 
 
 def _dequantize(images, num_levels, seed, num_draws):

@@ -11,7 +11,6 @@ import tensorflow as tf
 from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow.evaluation import batch_map
-from tf_resflow.evaluation import inputs
 from tf_resflow.evaluation import statistics
 from tf_resflow.numerics import random
 
@@ -21,48 +20,37 @@ def log_probs_of_logits(logits: npt.ArrayLike) -> np.ndarray:
   return special.log_softmax(np.asarray(logits, np.float64), axis=-1)
 
 
-def class_log_probs(
-    model: models.Flow, batches: Iterable[Any],
-    strategy: tf.distribute.Strategy | None = None, seed: int = 0,
-) -> np.ndarray:
-  """Returns the log-probability of every class, in nats.
-
-  Takes no log-determinant.
-
-  Args:
-    model: a flow with a classifier.
-    batches: images `[B, ...]` in [0, 1), or as `inputs.inputs_of` takes them.
-    strategy: see `likelihood.nll`.
-    seed: of an embedding that draws.
-
-  Returns:
-    `log p(y|x)`: float64 `[N, K]`.
-
-  Raises:
-    InvalidValueError: if the model has no classifier.
-  """
-  return log_probs_of_logits(np.concatenate(list(batch_map.BatchMap(
-      lambda batch_seed, *given: model.classify(
-          *given, seed=random.whole_batch(batch_seed)), strategy, shared=[0])(
-      ((random.fold_in(seed, i).values, *inputs.inputs_of(batch))
-       for i, batch in enumerate(batches))))))
-
-
 class Classification:
   """How well a flow classifies; one graph for all calls, without a series.
 
   Args:
     model: a flow with a classifier.
     strategy: see `likelihood.NegativeLogLikelihood`.
+
+  Raises:
+    InvalidValueError: when it is called, if the model has no classifier.
   """
 
   def __init__(
       self, model: models.Flow,
       strategy: tf.distribute.Strategy | None = None):
     self._classify = batch_map.BatchMap(
-        lambda labels, batch_seed, *given: (model.classify(
-            *given, seed=random.whole_batch(batch_seed)), labels), strategy,
-        shared=[1])
+        lambda batch_seed, *given: model.classify(
+            *given, seed=random.whole_batch(batch_seed)), strategy, shared=[0])
+
+  def log_probs(self, batches: Iterable[Any], seed: int = 0) -> np.ndarray:
+    """Returns the log-probability of every class, in nats.
+
+    Args:
+      batches: images `[B, ...]` in [0, 1), or what `batch_map.inputs_of` takes.
+      seed: of an embedding that draws.
+
+    Returns:
+      `log p(y|x)`: float64 `[N, K]`.
+    """
+    return log_probs_of_logits(np.concatenate(list(self._classify(
+        (random.fold_in(seed, i).values, *batch_map.inputs_of(batch))
+        for i, batch in enumerate(batches)))))
 
   def __call__(
       self, split: datasets.Split, batch_size: int = 128,
@@ -83,15 +71,19 @@ class Classification:
       right: it is 0 then.
       `cross_entropy`: the mean of `-log p(y|x)`, nats.
     """
-    batches = datasets.evaluation_batches(
-        split, batch_size=batch_size, seed=seed, num_examples=num_examples)
-    logits, labels = (np.concatenate(arrays) for arrays in zip(*self._classify(
-        (batch['label'], random.fold_in(seed, i).values,
-         *inputs.inputs_of(batch))
-        for i, batch in enumerate(batches)), strict=True))
+    labels = []
+
+    def batches():
+      for batch in datasets.evaluation_batches(
+          split, batch_size=batch_size, seed=seed, num_examples=num_examples):
+        labels.append(batch['label'])
+        yield batch
+
+    log_probs = self.log_probs(batches(), seed)
+    label = np.concatenate(labels)
     return {
         'accuracy': statistics.mean_and_stderr(
-            np.argmax(logits, axis=1) == labels),
+            log_probs.argmax(axis=1) == label),
         'cross_entropy': statistics.mean_and_stderr(
-            -log_probs_of_logits(logits)[np.arange(len(labels)), labels]),
+            -log_probs[np.arange(len(label)), label]),
     }

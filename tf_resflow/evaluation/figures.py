@@ -98,9 +98,6 @@ def save_image(path: str | os.PathLike, image: npt.ArrayLike) -> None:
 
   Raises:
     InvalidValueError: for another file type, dtype or shape.
-
-  Example:
-    >>> save_image('grid.png', image_grid(np.zeros([4, 8, 8, 1])))
   """
   image = np.asarray(image)
   errors.check(os.fspath(path).lower().endswith('.png'), 'path', path,

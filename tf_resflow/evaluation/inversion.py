@@ -13,14 +13,11 @@ from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
-from tf_resflow.evaluation import inputs
 from tf_resflow.numerics import random
 
 
 class InversionReport(NamedTuple):
-  """Result of `check_inverse`, under the names of a report.
-
-  The numbers of solves are 0 for a flow whose inverse solves nothing.
+  """Result of `check_inverse`; those of solves are 0 where there are none.
 
   Attributes:
     reconstruction_error_max: largest `|inverse(forward(x)) - x|`, in the units
@@ -95,7 +92,7 @@ def check_inverse(
         images, random.whole_batch(batch_seed), *condition), *condition)
     return _largest(inverted.x - images), *convergence(inverted)
 
-  batches = map(inputs.inputs_of, datasets.evaluation_batches(
+  batches = map(batch_map.inputs_of, datasets.evaluation_batches(
       split, batch_size=batch_size, seed=seed, num_examples=num_examples))
   results = batch_map.BatchMap(check, strategy, shared=[1])(
       ((images, random.fold_in(seed, i).values, *condition)
@@ -171,7 +168,7 @@ def decode_batches(
 
   first = 0
   for z, x, residual, num_steps, converged in batch_map.BatchMap(
-      decode, strategy)(map(inputs.inputs_of, latents), bar):
+      decode, strategy)(map(batch_map.inputs_of, latents), bar):
     _check_converged(residual, num_steps, converged, solves, first)
     first += len(z)
     yield Decoded(z, x, residual, num_steps)
@@ -197,7 +194,7 @@ def decode(
     NotConvergedError: if an example failed.
   """
   return join(decode_batches(
-      model, inputs.slices(model, latents, condition, batch_size), solver,
+      model, batch_map.slices(model, latents, condition, batch_size), solver,
       strategy, batch_map.progress_bar(len(latents), verbose)))
 
 
@@ -207,10 +204,7 @@ def join(parts: Iterable[Decoded]) -> Decoded:
 
 
 def _check_converged(residual, num_steps, converged, solves, first):
-  """Raises `NotConvergedError` unless every example converged.
-
-  `solves` has the name of the bijection and the solver of every column.
-  """
+  """Raises an error unless all converged; `solves` names those of columns."""
   failures = np.argwhere(~converged)
   if failures.size:
     number, column = failures[0]

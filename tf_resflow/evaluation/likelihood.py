@@ -11,7 +11,6 @@ from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import classification
-from tf_resflow.evaluation import inputs
 from tf_resflow.evaluation import statistics
 from tf_resflow.numerics import random
 
@@ -137,7 +136,7 @@ class NegativeLogLikelihood:
     batch_size = batch_size or self._batch_size
 
     def batches_of(repeat):
-      return (inputs.inputs_of(batch) for batch in datasets.evaluation_batches(
+      return map(batch_map.inputs_of, datasets.evaluation_batches(
           split, batch_size=batch_size, seed=seed * 1009 + repeat,
           num_examples=num_examples))
 
@@ -212,7 +211,7 @@ def evaluate_inputs(
   is_random = estimator.is_random or model.embedding.is_random
   _check_draws(estimator, num_repeats, num_probes, is_random)
   num_repeats = num_repeats if is_random else 1
-  batches = inputs.slices(
+  batches = batch_map.slices(
       model, np.asarray(x, model.compute_dtype), condition,
       batch_size or fitting_batch_size(model, estimator))
   latents, log_dets, others = [], [], []
@@ -250,8 +249,8 @@ def evaluate_inputs(
       'log_prob_deviation': statistics.deviation_of_means(repeats),
       model.unit: model.in_unit(results['log_prob'])}
   if model.has_classifier:
-    results['class_log_prob'] = classification.class_log_probs(
-        frozen, batches, strategy)
+    results['class_log_prob'] = classification.Classification(
+        frozen, strategy).log_probs(batches)
   return results
 
 
@@ -283,8 +282,8 @@ def results_of_split(
   batches = datasets.evaluation_batches(
       split, batch_size=batch_size, seed=seed, num_examples=num_examples)
   if model.has_classifier:
-    results['class_log_prob'] = classification.class_log_probs(
-        batch_map.frozen(model, strategy), batches, strategy)
+    results['class_log_prob'] = classification.Classification(
+        batch_map.frozen(model, strategy), strategy).log_probs(batches)
   label = np.concatenate([batch['label'] for batch in batches])
   if np.any(label >= 0):
     results['label'] = label
@@ -292,7 +291,6 @@ def results_of_split(
 
 
 def _check_draws(estimator, num_repeats, num_probes, is_random):
-  """Refuses numbers of draws that do not suit."""
   errors.check(
       num_repeats >= statistics.MIN_REPEATS or not is_random, 'num_repeats',
       num_repeats, f'a number from {statistics.MIN_REPEATS}',
@@ -305,11 +303,7 @@ def _check_draws(estimator, num_repeats, num_probes, is_random):
 
 
 def _seeded(batches_of, seed, num_repeats, num_probes):
-  """Yields `(x, seed)` or `(x, seed, condition)` of all repeats.
-
-  `batches_of` maps the number of a repeat to its batches, `(x,)` or
-  `(x, condition)`; each of them comes `num_probes` times.
-  """
+  """Yields `(x, seed)` or `(x, seed, condition)` of all repeats and probes."""
   for repeat in range(num_repeats):
     for i, (x, *condition) in enumerate(batches_of(repeat)):
       for probe in range(num_probes):

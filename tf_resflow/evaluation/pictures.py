@@ -10,8 +10,8 @@ from scipy import spatial
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import models
+from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import figures
-from tf_resflow.evaluation import inputs
 from tf_resflow.evaluation import inversion
 
 # Longest row of reconstructions.
@@ -208,20 +208,19 @@ def draw(
 
 def _conditions_of_rows(model, condition, num_samples, num_temperatures):
   """Returns the conditions of all samples, row by row, and how many rows."""
-  condition = inputs.as_conditions(model, condition)
+  condition = batch_map.as_conditions(model, condition)
   if condition is None:
     return None, 1
   if len(condition) == 1:
-    condition = inputs.conditions_for(model, condition, num_samples)
+    condition = batch_map.conditions_for(model, condition, num_samples)
   num_rows, rest = divmod(len(condition), num_samples)
   errors.check(
       rest == 0, 'condition', f'{len(condition)} conditions',
       f'one, or {num_samples}, one per sample, or a multiple of these')
   shape = condition.shape[1:]
-  return np.broadcast_to(
-      condition.reshape([num_rows, 1, num_samples, *shape]),
-      [num_rows, num_temperatures, num_samples, *shape]
-  ).reshape([-1, *shape]), num_rows
+  return np.repeat(
+      condition.reshape([num_rows, 1, num_samples, *shape]), num_temperatures,
+      axis=1).reshape([-1, *shape]), num_rows
 
 
 def reconstructions(
@@ -321,13 +320,10 @@ def interpolations(
 
 
 def _encode(model, split, indices, options, condition=None):
-  """Returns levels, points in the middle of their cells, latents, conditions.
-
-  These are those of the images unless one is given.
-  """
+  """Returns levels, points amid their cells, latents and conditions."""
   examples = split.examples_at(indices)
   levels = examples['x']
-  condition = inputs.conditions_for(
+  condition = batch_map.conditions_for(
       model, examples.get('condition') if condition is None else condition,
       len(levels))
   x = datasets.dequantize(
@@ -336,13 +332,12 @@ def _encode(model, split, indices, options, condition=None):
   batch_size = options.get('batch_size', len(x))
   z = np.concatenate([
       model.encode(part, i * batch_size, *given).numpy()
-      for i, (part, *given) in enumerate(inputs.slices(
+      for i, (part, *given) in enumerate(batch_map.slices(
           model, x, condition, batch_size))])
   return levels, x, z, condition
 
 
 def _errors(levels, x, restored, num_levels):
-  """The part of a report on images that were restored."""
   is_other = _quantize(restored, num_levels) != levels
   return {
       'reconstruction_error_max': float(np.abs(restored - x).max()),

@@ -1,4 +1,4 @@
-"""Everything that bin/evaluate says of a model, as one dict."""
+"""What evaluations and the validations of a run say of a model."""
 
 from collections.abc import Sequence
 import logging
@@ -13,7 +13,6 @@ from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import classification
-from tf_resflow.evaluation import inputs
 from tf_resflow.evaluation import inversion
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import statistics
@@ -87,6 +86,59 @@ def evaluate(
   return {'estimator': used.spec(), **report}, costs, bounds
 
 
+class Validation:
+  """Validates a flow as often as a run does, with the graphs of the first time.
+
+  Args:
+    model: a flow; every call takes the weights that it has then.
+    strategy: see `likelihood.NegativeLogLikelihood`.
+  """
+
+  def __init__(
+      self, model: models.Flow,
+      strategy: tf.distribute.Strategy | None = None):
+    self._unit = model.unit
+    self._costs = likelihood.NegativeLogLikelihood(model, strategy=strategy)
+    self._biased_costs = likelihood.NegativeLogLikelihood(
+        model, strategy=strategy, own_estimator=True
+    ) if model.is_biased else None
+    self._classify = classification.Classification(
+        model, strategy) if model.has_classifier else None
+
+  def __call__(self, split: datasets.Split) -> dict[str, float]:
+    """Validates.
+
+    Args:
+      split: the validation part, two examples or more.
+
+    Returns:
+      With the model's unit for UNIT, `validation_UNIT`, unbiased;
+      `validation_UNIT_stderr` across examples, and
+      `validation_estimator_stderr`. Where the estimators that the flow trains
+      by are biased, also `validation_biased_UNIT`, by these; `validation_bias`,
+      that less the unbiased number, and `validation_bias_stderr`. Of hybrid
+      models, `validation_accuracy` and `validation_cross_entropy`, nats.
+    """
+    unit = self._unit
+    costs = self._costs(split)
+    summary = statistics.summarize_repeats(costs)
+    row = {
+        f'validation_{unit}': float(costs.mean()),
+        f'validation_{unit}_stderr': summary.stderr,
+        'validation_estimator_stderr': summary.estimator_stderr}
+    if self._biased_costs is not None:
+      biased = self._biased_costs(split)
+      difference = statistics.summarize_repeats(biased - costs)
+      row |= {
+          f'validation_biased_{unit}': float(biased.mean()),
+          'validation_bias': difference.mean,
+          'validation_bias_stderr': difference.total_stderr}
+    if self._classify is not None:
+      row |= {f'validation_{name}': value.mean
+              for name, value in self._classify(split).items()}
+    return row
+
+
 def report_inputs(
     model: models.Flow, x: np.ndarray, results: dict[str, np.ndarray], *,
     batch_size: int = 128, certify: bool = True, num_probes: int = 1,
@@ -112,7 +164,7 @@ def report_inputs(
   """
   examples = {'x': x}
   if condition is not None:
-    examples['condition'] = inputs.conditions_for(model, condition, len(x))
+    examples['condition'] = batch_map.conditions_for(model, condition, len(x))
   inverse = inversion.check_inverse(
       model, datasets.Split(
           tf.data.Dataset.from_tensor_slices(examples), len(x),
@@ -131,7 +183,6 @@ def report_inputs(
 
 
 def _report(model, summary, num_probes, inverse, certify, verbose):
-  """Returns a report, and the bounds of all blocks."""
   if verbose and certify:
     _logger.info(
         'Certifying %d blocks.', len(model.certified_bijections))

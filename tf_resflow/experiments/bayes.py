@@ -15,23 +15,6 @@ from tf_resflow.evaluation import statistics
 from tf_resflow.numerics import random
 
 
-def main(
-    model: models.Flow, split: datasets.Split, train: datasets.Split,
-    **settings: Any) -> 'ClassScores':
-  """Classifies a split by the frequencies of the labels in another.
-
-  Args:
-    model: a flow whose conditions are labels.
-    split: the data.
-    train: the training part.
-    **settings: of `class_scores`.
-
-  Returns:
-    The scores; their `report` is for JSON and their `arrays` for a file.
-  """
-  return class_scores(model, split, log_frequencies(train), **settings)
-
-
 class ClassScores(NamedTuple):
   """What a flow `p(x|y)` says of the labels of `N` examples.
 
@@ -107,7 +90,7 @@ def log_frequencies(split: datasets.Split) -> np.ndarray:
     return np.log(counts / counts.sum())
 
 
-def class_scores(
+def main(
     model: models.Flow, split: datasets.Split, log_prior: np.ndarray, *,
     rule: evaluation.ScoringRule | None = None,
     batch_size: int = 128, seed: int = 0, num_examples: int | None = None,

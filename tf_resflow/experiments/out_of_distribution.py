@@ -5,10 +5,6 @@ another one of hybrid models is the probability of the likeliest class. Flows
 give some data that they never saw more density than their own (Nalisnick et
 al., 2019, Do Deep Generative Models Know What They Don't Know?): then the AUROC
 of `log p(x)` is below 1/2.
-
-Every image is dequantised once, and its score is of that `x`. What is left to
-chance is the estimate of the log-determinant, whose deviation stands beside
-every score.
 """
 
 from collections.abc import Iterator, Sequence

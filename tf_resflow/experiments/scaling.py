@@ -15,9 +15,6 @@ from tf_resflow import configuration
 from tf_resflow.configuration import flags as flags_lib
 from tf_resflow.configuration import registries
 
-# From a run to what `benchmarking.measure_training` returns.
-MeasureFn = Callable[[configuration.Config], Mapping[str, Any]]
-
 # What is fitted, in the order of the sum in `study_cost`.
 _COSTS = ('seconds_per_step', 'seconds_per_block_evaluation',
           'seconds_per_operation', 'seconds_per_hidden_entry')
@@ -32,7 +29,7 @@ def _describe(config: configuration.Config) -> str:
 
 
 def study_cost(
-    config: configuration.Config, measure_fn: MeasureFn,
+    config: configuration.Config, measure_fn: Callable,
     path: str | os.PathLike, *, batch_sizes: Sequence[int],
     hidden: Sequence[int], blocks: Sequence[int], image_sizes: Sequence[int],
     terms: Sequence[int] = ()) -> dict[str, Any]:
@@ -48,7 +45,8 @@ def study_cost(
 
   Args:
     config: the base.
-    measure_fn: measures a step.
+    measure_fn: from a configuration to what `benchmarking.measure_training`
+      returns.
     path: of the figure.
     batch_sizes: values of this setting, likewise the others.
     hidden: widths of the hidden layers.
@@ -111,7 +109,7 @@ def study_cost(
 
 
 def study_memory(
-    config: configuration.Config, measure_fn: MeasureFn,
+    config: configuration.Config, measure_fn: Callable,
     path: str | os.PathLike, *, terms: Sequence[int] = ()) -> dict[str, Any]:
   """Measures the peak memory of a training step in every mode, and draws it.
 

@@ -8,9 +8,9 @@ warm the server up.
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
-    'integer_flow': ['IntegerFlow'],
-    'served_flow': ['ServedFlow'],
     'saved_model': ['check_is_installed', 'check_is_new', 'export'],
-    'vector_signatures': [
-        'VectorSignatures', 'tensor_names', 'tensors_of_columns'],
+    'served_flow': ['ServedFlow'],
+    'signatures': [
+        'IntegerFlow', 'VectorSignatures', 'tensor_names',
+        'tensors_of_columns'],
 })

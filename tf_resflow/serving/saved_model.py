@@ -13,8 +13,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import numerics
-from tf_resflow.serving import integer_flow
-from tf_resflow.serving import vector_signatures
+from tf_resflow.serving import signatures as signatures_lib
 
 
 def check_is_new(output: str) -> None:
@@ -50,15 +49,10 @@ def _example(spec):
 
 def _write_requests(
     assets: pathlib.Path, specs: Mapping[str, Sequence[tf.TensorSpec]]) -> None:
-  """Writes one request per signature, for TensorFlow Serving to warm up with.
+  """Writes one request per signature into a folder `assets.extra`.
 
-  The first request of a signature takes longer than the others. The server
-  sends itself those of this file when it loads a model, before it serves it: a
-  TFRecord file of `PredictionLog` protocol buffers.
-
-  Args:
-    assets: the folder `assets.extra` of the SavedModel.
-    specs: of the inputs, by names of signatures.
+  The first request takes longer than others: TensorFlow Serving sends itself
+  these before it serves a model.
   """
   from tensorflow_serving.apis import prediction_log_pb2
 
@@ -73,11 +67,7 @@ def _write_requests(
 
 
 def _prevent_gradients(function: Callable) -> Callable:
-  """Returns a function of tensors whose outputs refuse to be differentiated.
-
-  Args:
-    function: returns a dict of tensors.
-  """
+  """Returns a function whose dict of outputs refuses to be differentiated."""
 
   @functools.wraps(function)
   def prevented(*tensors):
@@ -94,13 +84,9 @@ def _forget_gradients(folder: pathlib.Path) -> None:
   """Removes what a SavedModel says of gradients.
 
   Its custom gradients are named after Python functions of the process that
-  wrote it. TensorFlow would warn of every one when it loads the model, although
-  nothing can ask for them behind `_prevent_gradients`. Trainable variables
-  would be watched by every tape around a call. The fingerprint, which is of
-  another file then, goes as well; SavedModels need none.
-
-  Args:
-    folder: of the SavedModel.
+  wrote it: TensorFlow would warn of every one when it loads the model. Every
+  tape would watch trainable variables. The fingerprint is of another file then;
+  SavedModels need none.
   """
   path = folder / 'saved_model.pb'
   saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
@@ -119,12 +105,7 @@ def _forget_gradients(folder: pathlib.Path) -> None:
 
 def _try_out(functions: Mapping[str, tf.types.experimental.ConcreteFunction],
              specs: Mapping[str, Sequence[tf.TensorSpec]]) -> None:
-  """Answers one request of every signature, as a server does to warm up.
-
-  Raises:
-    InvalidValueError: if one of them fails, or its reply has numbers that are
-      not finite: the server would refuse the model, or serve such replies.
-  """
+  """Refuses signatures that fail, or whose replies are not finite."""
   for name, function in functions.items():
     try:
       outputs = function(**{
@@ -148,10 +129,9 @@ def export(
   """Writes a flow as a SavedModel that needs no Python of this package.
 
   Its signatures are the methods of `IntegerFlow`, or of `VectorSignatures` for
-  flows on vectors. Kernels are normalised
-  already, so nothing iterates but the inverses and the series. The graph is
-  that for the devices of this process: with a GPU, batches are not taken in
-  chunks, which on CPUs bounds the memory of a request.
+  flows on vectors. Kernels are normalised already, so nothing iterates but the
+  inverses and the series. The graph is that for the devices of this process:
+  on CPUs batches are taken in chunks, which bounds the memory of a request.
 
   Every signature answers one request before anything is written. The folder
   appears whole or not at all, so it may be named in the folder that a server
@@ -162,10 +142,10 @@ def export(
   Args:
     model: an initialised flow on images of integers or on vectors.
     output: a folder that does not exist or is empty.
-    estimator: of the log-determinant in `log_prob`, see `IntegerFlow`.
+    estimator: of the log-determinant in `log_prob`, see `ServedFlow`.
     warmup: whether to add requests for TensorFlow Serving to warm up with,
       which needs tensorflow-serving-api.
-    max_samples: see `IntegerFlow`.
+    max_samples: see `ServedFlow`.
 
   Returns:
     The names of the signatures.
@@ -192,9 +172,9 @@ def export(
   if warmup:
     check_is_installed()
   frozen = model.frozen()
-  served = vector_signatures.VectorSignatures(
+  served = signatures_lib.VectorSignatures(
       frozen, estimator, max_samples, model.column_names
-  ) if model.num_levels is None else integer_flow.IntegerFlow(
+  ) if model.num_levels is None else signatures_lib.IntegerFlow(
       frozen, estimator, max_samples)
   signatures = served.signatures()
   functions = {
@@ -224,7 +204,7 @@ def export(
     if model.config is not None:
       (assets / 'model.json').write_text(
           model.config.to_json(), encoding='utf-8')
-    columns = vector_signatures.tensors_of_columns(model)
+    columns = signatures_lib.tensors_of_columns(model)
     if columns:
       (assets / 'columns.json').write_text(
           json.dumps(columns, indent=2) + '\n', encoding='utf-8')

@@ -55,15 +55,12 @@ class ServedFlow:
         tf.TensorSpec([None, model.latent_size], self._dtype, 'latents'),
         tf.TensorSpec([2], tf.int32, 'seed'),
         tf.TensorSpec([], tf.int32, 'num_samples'),
-        tf.TensorSpec([], tf.float32, 'temperature'),
-        *self._condition_specs())}
-
-  def _condition_specs(self):
-    """Returns what the conditions of a request look like, if it has some."""
-    spec = self.model.condition_spec
-    return [] if spec is None else [tf.TensorSpec(
-        [None, *spec.shape], tf.int32 if spec.num_labels else self._dtype,
-        'condition')]
+        tf.TensorSpec([], tf.float32, 'temperature'))}
+    condition = model.condition_spec
+    if condition is not None:
+      self._specs['condition'] = tf.TensorSpec(
+          [None, *condition.shape],
+          tf.int32 if condition.num_labels else self._dtype, 'condition')
 
   def signature(
       self, method: Callable, names: Sequence[str],
@@ -137,6 +134,23 @@ class ServedFlow:
         tf.cast(temperature, self._dtype),
         self._checked_condition(condition, num_samples)))
 
+  def encode(self, *inputs: tf.Tensor, condition: tf.Tensor | None = None,
+             ) -> dict[str, tf.Tensor]:
+    """Maps data, images at the centres of their bins, to latents.
+
+    Args:
+      *inputs: the data, see `data_specs()`, then int32 `[2]`, a seed, where the
+        embedding of the model draws.
+      condition: see `sample`; `[B, ...]`.
+
+    Returns:
+      `latents`: `[B, D]`; standard normal for data of the model. `D` counts
+      noise channels as well.
+    """
+    x, seed = self._events(*inputs)
+    return {'latents': self.model.encode(
+        x, seed, self._checked_condition(condition, tf.shape(x)[0]))}
+
   def decode(self, latents: tf.Tensor, *, condition: tf.Tensor | None = None,
              ) -> dict[str, tf.Tensor]:
     """Maps latents to data: `decode(encode(data))` returns `data`.
@@ -158,11 +172,6 @@ class ServedFlow:
          'signature encode, or standard normal ones.'])
     return self._data(self.model.inverse(
         latents, self._checked_condition(condition, tf.shape(latents)[0])))
-
-  def _encode(self, x, seed, condition):
-    """Returns the reply to events, of an embedding that takes a seed or not."""
-    return {'latents': self.model.encode(
-        x, seed, self._checked_condition(condition, tf.shape(x)[0]))}
 
   def _checked_condition(self, condition, size):
     """Returns conditions for a batch of a size; None where there are none."""

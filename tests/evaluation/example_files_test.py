@@ -1,4 +1,4 @@
-"""Archives come back whole, or in part; what is none is named."""
+"""Arrays and columns come back whole, or in part; what is none is named."""
 
 import zipfile
 
@@ -8,8 +8,11 @@ import tensorflow as tf
 
 from tests import flows
 from tf_resflow import datasets
+from tf_resflow import errors
+from tf_resflow import evaluation
 from tf_resflow import layers
-from tf_resflow.evaluation import archives
+from tf_resflow import models
+from tf_resflow.evaluation import example_files
 
 _SHAPE = (4, 4, 1)
 _FACTS = {'dataset': 'digits', 'split': 'test', 'num_levels': 17,
@@ -23,10 +26,10 @@ def _images(num_images=5):
 def test_all_arrays_or_some(tmp_path):
   path = tmp_path / 'a.npz'
   np.savez(path, x=np.arange(3), y=np.ones([2, 2]))
-  arrays = archives.read_arrays(path, 'inputs')
+  arrays = example_files.read_arrays(path, 'inputs')
   assert list(arrays) == ['x', 'y']
   np.testing.assert_array_equal(arrays['x'], [0, 1, 2])
-  arrays = archives.read_arrays(path, 'inputs', keys=('y',))
+  arrays = example_files.read_arrays(path, 'inputs', keys=('y',))
   assert arrays['x'] is None
   np.testing.assert_array_equal(arrays['y'], np.ones([2, 2]))
 
@@ -35,16 +38,16 @@ def test_what_is_not_read_may_be_damaged(tmp_path):
   """Objects would run code where they are loaded."""
   path = tmp_path / 'a.npz'
   np.savez(path, x=np.arange(3), y=np.array([{}]))
-  arrays = archives.read_arrays(path, 'inputs', keys=('x',))
+  arrays = example_files.read_arrays(path, 'inputs', keys=('x',))
   np.testing.assert_array_equal(arrays['x'], [0, 1, 2])
   with pytest.raises(ValueError, match='It cannot be read: Object arrays'):
-    archives.read_arrays(path, 'inputs')
+    example_files.read_arrays(path, 'inputs')
 
 
 def test_messages_begin_with_the_name(tmp_path):
   for path in (tmp_path / 'none.npz', tmp_path):
     with pytest.raises(ValueError) as error:
-      archives.read_arrays(path, 'compare')
+      example_files.read_arrays(path, 'compare')
     assert str(error.value).startswith(f'compare={path}: expected an .npz file')
     assert error.value.name == 'compare'
 
@@ -53,7 +56,7 @@ def test_messages_begin_with_the_name(tmp_path):
 def test_reads_inputs(tmp_path, dtype):
   x = _images().astype(dtype)
   np.savez(tmp_path / 'x.npz', x=x)
-  found = archives.read_inputs(tmp_path / 'x.npz', _SHAPE)
+  found = example_files.read_inputs(tmp_path / 'x.npz', _SHAPE)
   assert found.dtype == np.float64
   np.testing.assert_array_equal(found, x)
 
@@ -73,7 +76,7 @@ def test_bad_inputs(tmp_path, arrays, message):
   path = tmp_path / 'x.npz'
   np.savez(path, **arrays)
   with pytest.raises(ValueError, match=message) as error:
-    archives.read_inputs(path, _SHAPE)
+    example_files.read_inputs(path, _SHAPE)
   assert str(error.value).startswith(f'inputs={path}: expected an .npz file')
 
 
@@ -83,7 +86,7 @@ def test_what_is_no_archive(tmp_path, content):
   np.save(tmp_path / 'x.npy', _images())  # One array alone is none either.
   for name in ('x.npz', 'x.npy'):
     with pytest.raises(ValueError, match='expected an .npz file'):
-      archives.read_arrays(tmp_path / name, 'inputs')
+      example_files.read_arrays(tmp_path / name, 'inputs')
 
 
 def test_damaged_bytes(tmp_path):
@@ -93,17 +96,17 @@ def test_damaged_bytes(tmp_path):
   data[100:140] = bytes(255 - b for b in data[100:140])
   path.write_bytes(data)
   with pytest.raises(ValueError, match='expected an .npz file'):
-    archives.read_arrays(path, 'inputs')
+    example_files.read_arrays(path, 'inputs')
   with zipfile.ZipFile(path, 'w') as archive:
     archive.writestr('x', b'no array')
   with pytest.raises(ValueError, match='Its x is not an array'):
-    archives.read_arrays(path, 'inputs')
+    example_files.read_arrays(path, 'inputs')
 
 
 def test_what_was_written_is_read(tmp_path):
   bits = {'gaussian': np.array([2.0, 3.0, 4.0]), 'flow': np.ones([3])}
-  archives.write_bits(tmp_path / 'b.npz', bits, _FACTS)
-  found = archives.read_bits(tmp_path / 'b.npz', 3, _FACTS)
+  example_files.write_bits(tmp_path / 'b.npz', bits, _FACTS)
+  found = example_files.read_bits(tmp_path / 'b.npz', 3, _FACTS)
   assert found.keys() == bits.keys()
   for name, values in bits.items():
     np.testing.assert_array_equal(found[name], values)
@@ -117,9 +120,9 @@ def test_what_was_written_is_read(tmp_path):
 ])
 def test_other_examples_are_refused(tmp_path, name, value, said):
   path = tmp_path / 'b.npz'
-  archives.write_bits(path, {'gaussian': np.ones([3])}, _FACTS)
+  example_files.write_bits(path, {'gaussian': np.ones([3])}, _FACTS)
   with pytest.raises(ValueError, match=said) as error:
-    archives.read_bits(path, 3, _FACTS | {name: value})
+    example_files.read_bits(path, 3, _FACTS | {name: value})
   assert str(error.value).startswith(f'compare={path}: expected a file of the')
 
 
@@ -133,7 +136,7 @@ def test_other_examples_are_refused(tmp_path, name, value, said):
 def test_bad_files_of_bits(tmp_path, arrays, said):
   np.savez(tmp_path / 'b.npz', **arrays)
   with pytest.raises(ValueError, match=said):
-    archives.read_bits(tmp_path / 'b.npz', 3, _FACTS)
+    example_files.read_bits(tmp_path / 'b.npz', 3, _FACTS)
 
 
 _LABELS = layers.ConditionSpec((), num_labels=3)
@@ -146,7 +149,7 @@ _NUMBERS = layers.ConditionSpec((2,), names=('a', 'b'))
 def test_reads_conditions(tmp_path, spec, condition):
   # What else there is may be damaged.
   np.savez(tmp_path / 'c.npz', condition=condition, y=np.array([{}]))
-  found = archives.read_condition(tmp_path / 'c.npz', spec)
+  found = example_files.read_condition(tmp_path / 'c.npz', spec)
   np.testing.assert_array_equal(found, condition)
 
 
@@ -168,7 +171,7 @@ def test_what_are_no_conditions(tmp_path, spec, arrays, message):
   path = tmp_path / 'c.npz'
   np.savez(path, **arrays)
   with pytest.raises(ValueError) as error:
-    archives.read_condition(path, spec, 'condition')
+    example_files.read_condition(path, spec, 'condition')
   assert str(error.value).startswith(
       f'condition={path}: expected an .npz file with an array condition, '
       f'{spec.expected}')
@@ -189,7 +192,7 @@ def _integers(num_images=7):
 def test_integers_are_levels(tmp_path, model, key, dtype):
   levels, labels = _integers(), np.arange(7) % 3
   np.savez(tmp_path / 'a.npz', label=labels, **{key: levels.astype(dtype)})
-  found = archives.read_images(tmp_path / 'a.npz', model)
+  found = example_files.read_images(tmp_path / 'a.npz', model)
   assert (found.num_examples, found.num_levels) == (7, 16)
   assert found.arrays['x'].dtype == tf.uint8
   np.testing.assert_array_equal(found.arrays['x'], levels)
@@ -200,7 +203,7 @@ def test_floats_are_what_they_are(tmp_path, model):
   x = np.random.default_rng(0).uniform(size=[7, 4, 4, 1])
   # As bin/sample writes them: the bytes of the picture stand beside x.
   np.savez(tmp_path / 'a.npz', x=x, image=np.zeros([7, 4, 4, 1], np.uint8))
-  split = archives.read_images(tmp_path / 'a.npz', model)
+  split = example_files.read_images(tmp_path / 'a.npz', model)
   (found,) = datasets.evaluation_batches(split, batch_size=7, seed=3)
   np.testing.assert_array_equal(found['x'], x)
   np.testing.assert_array_equal(found['label'], np.full(7, -1))
@@ -222,9 +225,101 @@ def test_floats_are_what_they_are(tmp_path, model):
 def test_bad_images(tmp_path, model, arrays, message):
   np.savez(tmp_path / 'a.npz', **arrays)
   with pytest.raises(ValueError, match=message) as error:
-    archives.read_images(tmp_path / 'a.npz', model, 'against')
+    example_files.read_images(tmp_path / 'a.npz', model, 'against')
   assert str(error.value).startswith(
       f'against={tmp_path}/a.npz: expected an .npz file ')
   if 'label' not in arrays:
     assert (' with an array x or image [n, 4, 4, 1], integers from 0 to 15 or '
             'dequantised floats in [0, 1). Its ') in str(error.value)
+
+
+_ROWS = np.random.default_rng(0).normal(size=[5, 3])
+
+
+@pytest.fixture(scope='module', name='table')
+def _table():
+  return models.VectorFlowConfig(
+      event_size=3, num_blocks=1, hidden_units=(2,),
+      column_names=('a', 'b "c"', 'd,e')).build()
+
+
+def test_names(table):
+  assert evaluation.column_names(table) == ('a', 'b "c"', 'd,e')
+  plain = models.VectorFlowConfig(
+      event_size=2, num_blocks=1, hidden_units=(2,)).build()
+  assert evaluation.column_names(plain) == ('x0', 'x1')
+
+
+@pytest.mark.parametrize('spec, expected', [
+    (None, ()),
+    (layers.ConditionSpec((2,), names=('b', 'a')), ('b', 'a')),
+    (layers.ConditionSpec((2,)), ('condition_0', 'condition_1')),
+    (layers.ConditionSpec((1,)), ('condition',)),
+    (layers.ConditionSpec((), num_labels=3), ('condition',))])
+def test_names_of_conditions(spec, expected):
+  assert evaluation.condition_names(spec) == expected
+
+
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+def test_numbers_come_back(table, tmp_path, dtype):
+  rows = _ROWS.astype(dtype)
+  path = tmp_path / 'table.csv'
+  evaluation.write_table(path, evaluation.column_names(table), rows)
+  np.testing.assert_array_equal(
+      evaluation.read_rows(
+          path, evaluation.column_names(table)).astype(dtype), rows)
+
+
+def test_columns_in_another_order_among_others(table, tmp_path):
+  path = tmp_path / 'table.csv'
+  evaluation.write_table(
+      path, ['d,e', 'other', 'a', 'b "c"'],
+      np.column_stack([_ROWS[:, 2], np.ones(5), _ROWS[:, :2]]))
+  # Also such that hold no numbers.
+  path.write_text(path.read_text().replace('1.0', 'one'))
+  names = evaluation.column_names(table)
+  np.testing.assert_array_equal(evaluation.read_rows(path, names), _ROWS)
+  # Some of them, in the order that is asked for.
+  np.testing.assert_array_equal(
+      evaluation.read_rows(path, ('d,e', 'a')), _ROWS[:, [2, 0]])
+
+
+@pytest.mark.parametrize('text, message', [
+    ('a,d\n1,2\n', 'It has no b "c", d,e.'),
+    ('a,"b ""c""","d,e"\n', 'It has no lines of numbers.'),
+    ('a,"b ""c""","d,e"\n1,x,2\n', "Line 2, column b \"c\" holds 'x'"),
+])
+def test_bad_tables(table, tmp_path, text, message):
+  path = tmp_path / 'table.csv'
+  path.write_text(text)
+  with pytest.raises(errors.InvalidValueError) as error:
+    evaluation.read_rows(path, evaluation.column_names(table))
+  assert str(error.value).startswith(f'inputs={path}: expected a .csv file of')
+  assert message in str(error.value)
+
+
+def test_as_many_names_as_columns(tmp_path):
+  with pytest.raises(errors.InvalidValueError, match='names=2: expected one p'):
+    evaluation.write_table(tmp_path / 'table.csv', ['a', 'b'], _ROWS)
+  assert not (tmp_path / 'table.csv').exists()
+
+
+def test_columns_behind_those_of_a_file(tmp_path):
+  source, path = tmp_path / 'source.csv', tmp_path / 'scores.csv'
+  source.write_text('id,"d,e"\nfirst,01.50\n\n"a ""b""",2\n')
+  evaluation.append_columns(
+      source, path, {'score': np.float32([0.1, 2.0]), 'rank': [1, 2]})
+  assert path.read_text() == (
+      'id,"d,e",score,rank\nfirst,01.50,0.1,1\n"a ""b""",2,2.0,2\n')
+  with pytest.raises(errors.InvalidValueError) as error:
+    evaluation.append_columns(path, source, {'score': [3, 4]})
+  assert 'It has a column score already.' in str(error.value)
+  assert source.read_text().startswith('id,"d,e"\nfirst')
+
+
+def test_columns_behind_those_of_a_file_without_names(tmp_path):
+  source = tmp_path / 'source.csv'
+  source.write_text('1.5,2.5\n3.5,4.5\n')
+  evaluation.append_columns(source, tmp_path / 'b.csv', {'score': [7, 8]})
+  assert (tmp_path / 'b.csv').read_text() == (
+      'x0,x1,score\n1.5,2.5,7\n3.5,4.5,8\n')
