@@ -5,7 +5,6 @@ import sys
 import pytest
 
 from tf_resflow import benchmarking
-from tf_resflow.benchmarking import report
 
 _SCRIPT = """import json, os, sys
 task = sys.argv[-1].removeprefix('--worker=')
@@ -66,10 +65,3 @@ def test_files_without_measurements_are_refused(tmp_path, text):
   path.write_text(text)
   with pytest.raises(ValueError, match='baseline_json=.*peer.json: expec'):
     benchmarking.read_baseline(path)
-
-
-def test_ceiling():
-  report.check_ceiling({'ceiling_fraction': 0.4}, 0.3)
-  with pytest.raises(ValueError, match=(
-      'min_ceiling_fraction=0.5: expected at most 0.400. That share of')):
-    report.check_ceiling({'ceiling_fraction': 0.4}, 0.5)

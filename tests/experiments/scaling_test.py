@@ -13,8 +13,9 @@ _CONFIG = configuration.make_config(
     dataset='digits', num_blocks=(1, 1), hidden_channels=4,
     num_dense_blocks=1, dense_hidden_units=4, batch_size=4, resize=8)
 _MODES = registries.MEMORY_MODES.names()
-_SWEEPS = {'batch_sizes': [4, 8], 'hidden': [4, 8], 'blocks': [1, 2],
-           'image_sizes': [8, 16], 'terms': [4, 8]}
+# The first value of each is that of the base.
+_SWEEPS = {name: (field, {'num_blocks': (1, 2), 'resize': (8, 16)}.get(
+    field, (4, 8))) for name, (field, _) in scaling.SWEEPS.items()}
 # By step, evaluation of a block, operation, hidden entry.
 _COSTS = [0.02, 1e-3, 5e-9, 3e-8]
 
@@ -45,7 +46,7 @@ def _pixels(path):
 def test_known_costs_are_found(tmp_path):
   machine = _Machine(_COSTS)
   report = scaling.study_cost(
-      _CONFIG, machine.measure, tmp_path / 'a.png', **_SWEEPS)
+      _CONFIG, machine.measure, tmp_path / 'a.png', _SWEEPS)
   # Each of the five sweeps has the base and one more.
   assert len(machine.asked) == 6
   assert report['fit_error_max'] < 1e-6
@@ -55,7 +56,7 @@ def test_known_costs_are_found(tmp_path):
   # Where all is one operation after the other, time goes by these.
   report = scaling.study_cost(
       _CONFIG, _Machine([0, 0, 1e-9, 0]).measure, tmp_path / 'b.png',
-      **_SWEEPS)
+      _SWEEPS)
   assert report['exponents']['batch'] == pytest.approx(1.0)
   # (8 + 7) / (4 + 7) of the time at twice the terms.
   seconds = list(report['train_step_s']['terms n'].values())
@@ -68,7 +69,7 @@ def test_known_costs_are_found(tmp_path):
 def test_costs_are_not_negative_and_noise_is_averaged(tmp_path):
   report = scaling.study_cost(
       _CONFIG, _Machine([0.0, 1e-3, 5e-9, 0.0], noise=0.02).measure,
-      tmp_path / 'a.png', **_SWEEPS)
+      tmp_path / 'a.png', _SWEEPS)
   assert min(report['cost_model'].values()) >= 0.0
   assert report['fit_error_max'] < 0.08
 

@@ -7,10 +7,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'programs': [
         'make_program', 'NoProgramError', 'Program', 'write_program'],
     'report': [
-        'check_ceiling', 'format_table', 'measure', 'MeasurementError',
+        'format_table', 'measure', 'MeasurementError',
         'read_baseline'],
     'tasks': [
-        'estimator_of', 'fixed_num_terms', 'matmul_rate', 'measure_evaluation',
+        'fixed_num_terms', 'matmul_rate', 'measure_evaluation',
         'measure_sampling', 'measure_training', 'memory_gb', 'peak_memory_gb',
         'Settings', 'step_work', 'StepWork', 'TASKS'],
 })

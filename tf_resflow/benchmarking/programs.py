@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow import numerics
 from tf_resflow import layers
 from tf_resflow import private_apis
 from tf_resflow import training
@@ -127,7 +128,8 @@ def write_program(settings: tasks.Settings, prefix: str) -> dict[str, Any]:
   files.write_text(f'{prefix}.mlir', program.text)
   np.savez(f'{prefix}.npz', *program.arguments)
   first, *gradients = program.function()
-  estimator = tasks.estimator_of(settings.config)
+  estimator = numerics.Estimator.get(
+      settings.config.model.training_estimator())
   return {
       'program': f'{prefix}.mlir', 'arguments': f'{prefix}.npz',
       'batch_size': settings.config.optimizer.batch_size,

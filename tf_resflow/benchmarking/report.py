@@ -21,8 +21,7 @@ _ROWS = {
     'sample_num_not_converged': 'samples that did not converge',
     'images_per_second': 'images per second of training',
     'matmul_gflops': 'matrix products alone, GFLOP/s',
-    'ceiling_fraction': 'share of that in a training step',
-}
+    'ceiling_fraction': 'share of that in a training step'}
 # What is divided by a baseline.
 _COMPARED = (
     'first_step_s', 'train_step_s', 'evaluate_s', 'sample_s',
@@ -92,24 +91,6 @@ def read_baseline(path: str | os.PathLike) -> dict[str, Any]:
       has_numbers, 'baseline_json', path, 'a file whose last line is a JSON '
       f'object with a positive number of {", ".join(_COMPARED)}')
   return values
-
-
-def check_ceiling(values: Mapping[str, Any], least: float) -> None:
-  """Raises where a training step is slow beside plain matrix products.
-
-  Args:
-    values: what `tasks.measure_training` returned for a run with a fixed
-      number of series terms.
-    least: the share of their speed that it has to reach.
-
-  Raises:
-    InvalidValueError: if it does not.
-  """
-  reached = values['ceiling_fraction']
-  errors.check(
-      reached >= least, 'min_ceiling_fraction', least,
-      f'at most {reached:.3f}', 'That share of the speed of plain matrix '
-      'products is what a training step reaches.')
 
 
 def format_table(values: Mapping[str, float],

@@ -211,19 +211,13 @@ def step_work(
       hidden * batch_size * evaluations)
 
 
-def estimator_of(config: configuration.Config) -> numerics.Estimator | None:
-  """Returns the estimator that a run trains with; None if it needs none."""
-  spec = config.model.training_estimator()
-  return None if spec is None else numerics.Estimator.get(spec)
-
-
 def fixed_num_terms(config: configuration.Config) -> int | None:
   """Returns the number of series terms of every step of a run.
 
   None where steps differ, and where `step_work` does not count all of their
   work, which it does not for classifiers.
   """
-  estimator = estimator_of(config)
+  estimator = numerics.Estimator.get(config.model.training_estimator())
   return estimator.num_terms if (
       estimator is not None and not config.objective.hybrid) else None
 
@@ -255,8 +249,7 @@ def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
   result = {
       'num_parameters': learner.model.num_parameters,
       'first_step_s': time.perf_counter() - start_time,
-      'first_metrics': metrics,
-  }
+      'first_metrics': metrics}
   if not settings.num_repeats:
     return result | {'peak_memory_gb': peak_memory_gb()}
   seconds, _ = _times(lambda i: run(i + 1), settings.num_repeats)
@@ -266,8 +259,7 @@ def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
       'train_step_mean_s': statistics.fmean(seconds),
       'num_steps_measured': len(seconds),
       'images_per_second': size / step,
-      'peak_memory_gb': peak_memory_gb(),
-  }
+      'peak_memory_gb': peak_memory_gb()}
   num_terms = fixed_num_terms(settings.config)
   if num_terms is not None:
     rate = matmul_rate()
@@ -275,8 +267,7 @@ def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
     result |= {
         'matmul_gflops': rate / 1e9,
         'ceiling_fraction': work.operations / rate / step,
-        'work': work._asdict(),
-    }
+        'work': work._asdict()}
   return result
 
 
@@ -305,8 +296,7 @@ def measure_evaluation(settings: Settings) -> dict[str, Any]:
   return {
       'evaluate_s': statistics.median(seconds),
       'evaluate_deviation_nats': float(np.sqrt(np.mean(
-          np.var(np.asarray(values, np.float64), axis=0, ddof=1)))),
-  }
+          np.var(np.asarray(values, np.float64), axis=0, ddof=1))))}
 
 
 def measure_sampling(settings: Settings) -> dict[str, Any]:
@@ -342,13 +332,11 @@ def measure_sampling(settings: Settings) -> dict[str, Any]:
       'sample_num_steps_mean': float(
           np.mean([s.num_steps.mean() for s in solutions] or [0.0])),
       'sample_num_not_converged': sum(
-          int(np.sum(~s.converged)) for s in solutions),
-  }
+          int(np.sum(~s.converged)) for s in solutions)}
 
 
 # By their names, with the time when the process started.
 TASKS = {
     'train': measure_training,
     'evaluate': lambda settings, _: measure_evaluation(settings),
-    'sample': lambda settings, _: measure_sampling(settings),
-}
+    'sample': lambda settings, _: measure_sampling(settings)}

@@ -59,13 +59,6 @@ class Options(
   temperature: float = fields.field(
       1.0, help='Standard deviation of the latents.', minimum=0)
 
-  def check(self) -> None:
-    super().check()
-    self.require(
-        len(self.input_range) == 2 and self.input_range[0] < (
-            self.input_range[1]), 'input_range',
-        'two numbers that rise, such as -1,1')
-
 
 def main(options: Options) -> None:
   """Draws, compares, and reports."""

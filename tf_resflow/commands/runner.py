@@ -95,7 +95,12 @@ def run(name: str, arguments: Sequence[str], program: str = 'bin/') -> int:
     # A reader's module imports TensorFlow.
     flags_lib.import_modules(
         arguments, lambda: load_tensorflow('--tf_log' in arguments))
-    _parse(flag_values, tool, arguments)
+    tool.Options.define(flag_values)
+    if tool.Options.takes_configuration:
+      flags_lib.define(flag_values)
+    _, *rest = flag_values(['', *arguments])
+    errors.check(not rest, 'argument', ''.join(rest[:1]),
+                 'flags alone, such as --name=value')
     if flag_values.help:
       print(_manual(tool, flag_values).replace('bin/', program), end='')
       return 0
@@ -140,6 +145,7 @@ def command(name: str, arguments: Sequence[str]) -> list[str]:
 
 def _common_flags() -> flags.FlagValues:
   flag_values = flags.FlagValues()
+  flag_values.set_gnu_getopt(True)
   where = {'flag_values': flag_values, 'module_name': flags_lib.COMMON}
   flags.DEFINE_string(
       'flagfile', None, 'Take flags from this file, a path or the name of one '
@@ -150,17 +156,6 @@ def _common_flags() -> flags.FlagValues:
       'TF_CPP_MIN_LOG_LEVEL does so, too.', **where)
   flags.DEFINE_bool('help', None, 'Show this.', short_name='h', **where)
   return flag_values
-
-
-def _parse(flag_values: flags.FlagValues, tool: ModuleType,
-           arguments: Sequence[str]) -> None:
-  tool.Options.define(flag_values)
-  if tool.Options.takes_configuration:
-    flags_lib.define(flag_values)
-  flag_values.set_gnu_getopt(True)
-  _, *rest = flag_values(['', *arguments])
-  errors.check(not rest, 'argument', ''.join(rest[:1]),
-               'flags alone, such as --name=value')
 
 
 def _start_logging() -> None:

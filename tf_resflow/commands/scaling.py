@@ -20,8 +20,6 @@ from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
 from tf_resflow.configuration import fields
 
-_SETTINGS = ('batch_sizes', 'hidden', 'blocks', 'image_sizes', 'terms')
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(options_lib.Configured, options_lib.OutputFile):
@@ -29,34 +27,13 @@ class Options(options_lib.Configured, options_lib.OutputFile):
 
   suffixes = ('.png', '.svg')
 
-  output: str | None = fields.field(
-      None, help='The figure, a new .png or .svg file.')
+  output: str = options_lib.required(
+      help='The figure, a new .png or .svg file.')
   study: str = options_lib.required(
       help='What to do, see above.', choices=('cost', 'memory'))
   num_repeats: int = fields.field(
       5, help='Timed steps, of which the median counts, for cost; memory is '
       'that of the first step.', minimum=1)
-  batch_sizes: tuple[int, ...] = fields.field(
-      (8, 16, 32, 64, 128), help='For cost.', minimum=1)
-  hidden: tuple[int, ...] = fields.field(
-      (32, 64, 128, 256), help='For cost.', minimum=1)
-  blocks: tuple[int, ...] = fields.field(
-      (1, 2, 4, 8), help='Per scale, for cost.', minimum=1)
-  image_sizes: tuple[int, ...] = fields.field(
-      (12, 20, 28, 40), help='For cost.', minimum=1)
-  terms: tuple[int, ...] = fields.field(
-      (), help='Numbers of series terms: 2,4,8,16 for cost by default, 10,40 '
-      'for memory.', minimum=1)
-
-  def check(self) -> None:
-    super().check()
-    errors.check(self.output is not None, 'output', '',
-                 'the .png or .svg file of the figure')
-    for name in _SETTINGS:
-      value = getattr(self, name)
-      self.require(
-          len(set(value)) > 1 or (name == 'terms' and not value), name,
-          'two or more different whole numbers')
 
 
 def main(options: Options, config: configuration.Config) -> None:
@@ -72,7 +49,6 @@ def main(options: Options, config: configuration.Config) -> None:
       'The studies vary the scales of image flows.')
   report = scaling.main(
       options.study, config, options.output,
-      {name: getattr(options, name) for name in _SETTINGS},
       command=runner.command('benchmark', []),
       num_repeats=options.num_repeats, progress_fn=options_lib.note)
   options_lib.print_report(report, evaluation.format_table(report))

@@ -85,5 +85,4 @@ class Classification:
         'accuracy': statistics.mean_and_stderr(
             log_probs.argmax(axis=1) == label),
         'cross_entropy': statistics.mean_and_stderr(
-            -log_probs[np.arange(len(label)), label]),
-    }
+            -log_probs[np.arange(len(label)), label])}

@@ -50,10 +50,12 @@ class FeatureExtractor:
         f'none, since the network takes images of {height} x {width}')
     default = input_size or _INCEPTION_SIZE
     self.input_size = (height or default, width or default)
-    low, high = self.input_range = tuple(input_range)
+    self.input_range = tuple(input_range)
     errors.check(
-        np.isfinite(low) and np.isfinite(high) and low < high, 'input_range',
-        f'{low},{high}', 'two numbers, the lower first')
+        len(self.input_range) == 2 and np.all(np.isfinite(self.input_range))
+        and self.input_range[0] < self.input_range[1], 'input_range',
+        ','.join(map(str, self.input_range)),
+        'two numbers that rise, such as -1,1')
     self._feature_name = feature_name
     self._extract = tf.function(self._extract_batch, autograph=False)
 
@@ -92,8 +94,7 @@ class FeatureExtractor:
         'channels': (
             f'{image_shape[-1]} repeated to {self.num_channels}'
             if self.num_channels not in (None, image_shape[-1])
-            else str(image_shape[-1])),
-    }
+            else str(image_shape[-1]))}
 
   def _extract_batch(self, images):
     """Returns features `[B, F]` of uint8 images `[B, H, W, C]`."""

@@ -132,8 +132,7 @@ class Decoded(NamedTuple):
         'inverse_residual_max': float(self.residual.max(initial=0.0)),
         'inverse_num_steps_max': int(self.num_steps.max(initial=0)),
         'inverse_num_steps_mean': (
-            float(self.num_steps.mean()) if self.num_steps.size else 0.0),
-    }
+            float(self.num_steps.mean()) if self.num_steps.size else 0.0)}
 
 
 def decode_batches(

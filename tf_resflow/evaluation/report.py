@@ -197,8 +197,7 @@ def _report(model, summary, num_probes, inverse, certify, verbose):
       **inverse._asdict(),
       'lipschitz_bound_max': _largest([b.certificate for b in bounds]),
       'lipschitz_power_iteration_max': _largest(
-          [b.power_iteration for b in bounds]),
-  }
+          [b.power_iteration for b in bounds])}
   estimated = [b for b in bounds if b.is_estimated]
   if estimated:
     report['lipschitz_bound_is'] = 'an estimate of norms: see --norm_bound'

@@ -245,8 +245,7 @@ def compare_samples(
       'seed': seed,
       'temperature': temperature,
       **extractor.description(split.event_shape),
-      **inversion.join(decoded).report(),
-  }
+      **inversion.join(decoded).report()}
 
 
 def _moments(features):

@@ -68,8 +68,7 @@ class ClassScores(NamedTuple):
         **{f'class_score_{name}_rms': float(np.sqrt(np.mean(values**2)))
            for name, values in (
                ('deviation', self.deviation),
-               ('difference_deviation', self.difference_deviation))},
-    }
+               ('difference_deviation', self.difference_deviation))}}
 
   def arrays(self) -> dict[str, np.ndarray]:
     """Returns what a file keeps of every example."""

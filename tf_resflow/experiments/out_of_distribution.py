@@ -130,8 +130,7 @@ class Scores(NamedTuple):
         'log_prob_mean': float(self.log_prob.mean()),
         'log_prob_std': float(self.log_prob.std(ddof=1)),
         'deviation_rms': float(np.sqrt(np.mean(self.deviation**2))),
-        'deviation_max': float(self.deviation.max()),
-    }
+        'deviation_max': float(self.deviation.max())}
 
 
 def score_examples(
@@ -224,8 +223,7 @@ def compare_scores(
       **auroc.report('auroc'),
       'auroc_estimator_stderr': estimator_stderr(
           inside.repeats, outside.repeats),
-      'noise_share': float(noise / spread) if noise else 0.0,
-  }
+      'noise_share': float(noise / spread) if noise else 0.0}
   if inside.class_log_prob is not None:
     # The order of probabilities, without their rounding to 1.
     report |= measure_auroc(*(

@@ -15,6 +15,15 @@ from tf_resflow import configuration
 from tf_resflow.configuration import flags as flags_lib
 from tf_resflow.configuration import registries
 
+# What is varied: the field of each setting, and its values. `num_blocks` are
+# those of every scale, `estimator` numbers of terms.
+SWEEPS = {
+    'batch': ('batch_size', (8, 16, 32, 64, 128)),
+    'hidden width': ('hidden_channels', (32, 64, 128, 256)),
+    'blocks per scale': ('num_blocks', (1, 2, 4, 8)),
+    'image size': ('resize', (12, 20, 28, 40)),
+    'terms n': ('estimator', (2, 4, 8, 16))}
+_MEMORY_TERMS = (10, 40)
 # What is fitted, in the order of the sum in `study_cost`.
 _COSTS = ('seconds_per_step', 'seconds_per_block_evaluation',
           'seconds_per_operation', 'seconds_per_hidden_entry')
@@ -30,9 +39,8 @@ def _describe(config: configuration.Config) -> str:
 
 def study_cost(
     config: configuration.Config, measure_fn: Callable,
-    path: str | os.PathLike, *, batch_sizes: Sequence[int],
-    hidden: Sequence[int], blocks: Sequence[int], image_sizes: Sequence[int],
-    terms: Sequence[int] = ()) -> dict[str, Any]:
+    path: str | os.PathLike,
+    plan: Mapping[str, tuple[str, Sequence[int]]] = SWEEPS) -> dict[str, Any]:
   """Measures how the time of a training step grows, and draws it.
 
   One setting at a time is varied around a base, and non-negative costs are
@@ -48,25 +56,15 @@ def study_cost(
     measure_fn: from a configuration to what `benchmarking.measure_training`
       returns.
     path: of the figure.
-    batch_sizes: values of this setting, likewise the others.
-    hidden: widths of the hidden layers.
-    blocks: residual blocks per scale.
-    image_sizes: heights and widths.
-    terms: numbers of series terms; the other settings are varied at 4.
+    plan: what is varied; without being varied, the number of terms is 4.
 
   Returns:
     A dict for JSON: `cost_model`; `exponents`, slopes of `log t` against the
     logarithms of the settings; `fit_error_max`, relative; `train_step_s`.
   """
   num_scales = len(config.model.num_blocks)
-  plan = {
-      'batch': ('batch_size', {v: v for v in batch_sizes}),
-      'hidden width': ('hidden_channels', {v: v for v in hidden}),
-      'blocks per scale': ('num_blocks', {v: (v,) * num_scales
-                                          for v in blocks}),
-      'image size': ('resize', {v: v for v in image_sizes}),
-      'terms n': ('estimator', {v: f'fixed:{v}'
-                                for v in terms or (2, 4, 8, 16)})}
+  as_value = {'num_blocks': lambda v: (v,) * num_scales,
+              'estimator': 'fixed:{}'.format}
 
   @functools.cache  # The base is a point of several sweeps.
   def measured(varied):
@@ -76,8 +74,8 @@ def study_cost(
 
   base = config.replace(estimator='fixed:4')
   sweeps = {
-      name: {v: measured(base.replace(**{field: value}))
-             for v, value in values.items()}
+      name: {v: measured(base.replace(**{field: as_value.get(field, int)(v)}))
+             for v in values}
       for name, (field, values) in plan.items()}
   seconds, features = map(np.asarray, zip(*{
       m for points in sweeps.values() for m in points.values()}, strict=True))
@@ -110,31 +108,30 @@ def study_cost(
 
 def study_memory(
     config: configuration.Config, measure_fn: Callable,
-    path: str | os.PathLike, *, terms: Sequence[int] = ()) -> dict[str, Any]:
+    path: str | os.PathLike) -> dict[str, Any]:
   """Measures the peak memory of a training step in every mode, and draws it.
 
   Args:
     config: of the run.
     measure_fn: measures a step.
     path: of the figure.
-    terms: numbers of series terms.
 
   Returns:
     A dict for JSON: `imports_gb` of a process that has trained nothing, and
     `peak_memory_gb` by modes and numbers of terms.
   """
-  imports, terms = benchmarking.peak_memory_gb(), terms or (10, 40)
+  imports = benchmarking.peak_memory_gb()
   peaks = {
       mode: {n: measure_fn(config.replace(
           memory=mode, estimator=f'fixed:{n}'))['peak_memory_gb']
-             for n in terms}
+             for n in _MEMORY_TERMS}
       for mode in registries.MEMORY_MODES.names()}
   figure = figure_lib.Figure((6.4, 3.4), layout='constrained')
   panel = figure.subplots()
-  width = 0.8 / len(terms)
-  for i, n in enumerate(terms):
+  width = 0.8 / len(_MEMORY_TERMS)
+  for i, n in enumerate(_MEMORY_TERMS):
     bars = panel.bar(
-        np.arange(len(peaks)) + (i - (len(terms) - 1) / 2) * width,
+        np.arange(len(peaks)) + (i - (len(_MEMORY_TERMS) - 1) / 2) * width,
         [values[n] for values in peaks.values()], width, label=f'n = {n}')
     panel.bar_label(bars, fmt='%.2f', fontsize=8)
   panel.axhline(imports, color='black', linewidth=0.8, linestyle='--',
@@ -148,17 +145,15 @@ def study_memory(
 
 
 def main(
-    study: str, config: configuration.Config, path: str | os.PathLike,
-    settings: Mapping[str, Sequence[int]], *, command: Sequence[str],
-    num_repeats: int, progress_fn: Callable[[str], None]) -> dict[str, Any]:
+    study: str, config: configuration.Config, path: str | os.PathLike, *,
+    command: Sequence[str], num_repeats: int,
+    progress_fn: Callable[[str], None]) -> dict[str, Any]:
   """Studies the cost or the memory, every step in a process of its own.
 
   Args:
     study: 'cost' or 'memory'.
     config: of the run whose step it is.
     path: of the figure.
-    settings: what is varied, by the arguments of `study_cost`; for the memory
-      its `terms` alone.
     command: that of the tool `benchmark`, without arguments.
     num_repeats: timed steps; the memory is that of the first one.
     progress_fn: called with a line about what is measured.
@@ -181,6 +176,4 @@ def main(
           *command, f'--flagfile={file.name}', '--tasks=train',
           f'--num_repeats={0 if is_memory else num_repeats}'], ['train'])
 
-  if is_memory:
-    return study_memory(config, measure, path, terms=settings['terms'])
-  return study_cost(config, measure, path, **settings)
+  return (study_memory if is_memory else study_cost)(config, measure, path)

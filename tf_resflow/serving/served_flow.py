@@ -134,20 +134,20 @@ class ServedFlow:
         tf.cast(temperature, self._dtype),
         self._checked_condition(condition, num_samples)))
 
-  def encode(self, *inputs: tf.Tensor, condition: tf.Tensor | None = None,
-             ) -> dict[str, tf.Tensor]:
+  def encode(self, *data: tf.Tensor, condition: tf.Tensor | None = None,
+             **seed: tf.Tensor) -> dict[str, tf.Tensor]:
     """Maps data, images at the centres of their bins, to latents.
 
     Args:
-      *inputs: the data, see `data_specs()`, then int32 `[2]`, a seed, where the
-        embedding of the model draws.
+      *data: see `data_specs()`, then perhaps the seed.
       condition: see `sample`; `[B, ...]`.
+      **seed: `seed`, int32 `[2]`, where the embedding of the model draws.
 
     Returns:
       `latents`: `[B, D]`; standard normal for data of the model. `D` counts
       noise channels as well.
     """
-    x, seed = self._events(*inputs)
+    x, seed = self._events(*data, **seed)
     return {'latents': self.model.encode(
         x, seed, self._checked_condition(condition, tf.shape(x)[0]))}
 

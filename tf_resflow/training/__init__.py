@@ -14,7 +14,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'progress': ['format_duration', 'occasions_of'],
         'step': ['TrainStep'],
         'strategies': ['make_strategy'],
-        'trainer': ['initialize', 'Trainer', 'TrainingDivergedError'],
+        'trainer': ['Trainer', 'TrainingDivergedError'],
         'workdir': [
             'check_is_new', 'create_workdir', 'load', 'load_config',
             'load_model'],

@@ -65,8 +65,7 @@ class ExponentialMovingAverage(tf.Module):
         tf.Variable(
             v, trainable=False, name='average',
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
-        for v in variables
-    ]
+        for v in variables]
 
   def reset(self) -> None:
     """Starts again from the present weights."""

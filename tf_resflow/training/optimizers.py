@@ -56,8 +56,7 @@ class _FusedUpdate:
           'lr': tf.cast(learning_rate, dtype),
           'beta1': betas[0], 'beta2': betas[1],
           'beta1_power': betas[0]**step, 'beta2_power': betas[1]**step,
-          'epsilon': tf.constant(self.epsilon, dtype),
-      }
+          'epsilon': tf.constant(self.epsilon, dtype)}
     return numbers[key]
 
   def update_step(

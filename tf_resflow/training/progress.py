@@ -3,6 +3,7 @@
 import collections
 from collections.abc import Callable, Collection, Iterator, Mapping
 import contextlib
+import datetime
 import shutil
 import statistics
 import sys
@@ -71,26 +72,17 @@ def occasions_of(
 
 
 def format_duration(seconds: float) -> str:
-  """Returns a duration as text, in two units from one minute on.
+  """Returns a duration as text: in seconds, or `H:MM:SS` from a minute on.
 
   Args:
     seconds: 0 or more.
 
   Example:
     >>> [format_duration(s) for s in (0.1238, 75, 3725, 100000)]
-    ['0.124 s', '1 min 15 s', '1 h 02 min', '1 d 04 h']
+    ['0.124 s', '0:01:15', '1:02:05', '1 day, 3:46:40']
   """
-  # Each limit is where the text of the smaller unit would round up to it.
-  if seconds < 59.95:
-    return f'{seconds:#.3g} s'
-  if seconds < 3599.5:
-    large, small = divmod(round(seconds), 60)
-    return f'{large} min {small:02d} s'
-  if seconds < 86370:
-    large, small = divmod(round(seconds / 60), 60)
-    return f'{large} h {small:02d} min'
-  large, small = divmod(round(seconds / 3600), 24)
-  return f'{large} d {small:02d} h'
+  return f'{seconds:#.3g} s' if seconds < 59.95 else str(
+      datetime.timedelta(seconds=round(seconds)))
 
 
 class Progress:
@@ -98,7 +90,7 @@ class Progress:
 
   On a terminal a bar moves, elsewhere there is a line every half minute:
 
-    1200/20000 - bits_per_dim: 1.9500 - step: 0.124 s - left: 1 h 02 min
+    1200/20000 - bits_per_dim: 1.9500 - step: 0.124 s - left: 1:02:00
 
   `step` is the mean time of the latest steps, without the first one, which
   includes tracing, and without what is done between steps. The time left adds

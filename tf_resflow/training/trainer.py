@@ -27,27 +27,6 @@ class TrainingDivergedError(errors.ExpectedError):
   """A step cannot be gone on from; the last good state is saved."""
 
 
-def initialize(
-    model: models.Flow, strategy: tf.distribute.Strategy,
-    batch: objectives.Batch, seed: int = 0) -> None:
-  """Sets ActNorms and moving means from a batch.
-
-  Args:
-    model: made in the scope of `strategy`.
-    strategy: of the run.
-    batch: per replica.
-    seed: of an embedding that draws.
-  """
-
-  def run(batch):
-    model.initialize(batch.x, seed, batch.condition)
-
-  # One replica is faster without a graph: every operation runs once.
-  strategy.run(
-      run if strategy.num_replicas_in_sync == 1 else
-      tf.function(run, autograph=False), args=(batch,))
-
-
 def distributed_batches(
     config: configuration.Config, split: datasets.Split,
     strategy: tf.distribute.Strategy, start_step: int
@@ -157,7 +136,14 @@ class Learner:
     """
     # Before the first pass, which then needs no power iteration.
     self.model.save_norms()
-    initialize(self.model, self.strategy, batch, self.config.run.seed)
+
+    def run(batch):
+      self.model.initialize(batch.x, self.config.run.seed, batch.condition)
+
+    # One replica is faster without a graph: every operation runs once.
+    self.strategy.run(
+        run if self.strategy.num_replicas_in_sync == 1 else
+        tf.function(run, autograph=False), args=(batch,))
     self.ema.reset()
 
   @tf.function(autograph=False)

@@ -246,8 +246,7 @@ class ResidualBlock(ResidualMap):
         'estimator': self.estimator.spec(),
         'solver': self.solver.spec(),
         'memory': self.memory,
-        'uncertified': self.uncertified,
-    }
+        'uncertified': self.uncertified}
 
 
 class FrozenResidualBlock(ResidualMap):

@@ -27,8 +27,7 @@ KERAS_BOUNDS: dict[type, Callable[[keras.layers.Layer], float | None]] = {
         keras.layers.InputLayer, keras.layers.Flatten, keras.layers.Reshape,
         keras.layers.Permute, keras.layers.Identity)},
     keras.layers.Activation: (
-        lambda layer: _ACTIVATION_BOUNDS.get(layer.activation)),
-}
+        lambda layer: _ACTIVATION_BOUNDS.get(layer.activation))}
 
 
 def check_is_function(
