@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow import numerics
 from tf_resflow import layers
+from tf_resflow import numerics
 from tf_resflow import private_apis
 from tf_resflow import training
 from tf_resflow.benchmarking import tasks

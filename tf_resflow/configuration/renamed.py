@@ -25,15 +25,17 @@ CLASSES: dict[str, str] = {}
 ARGUMENTS: dict[str, dict[str, str]] = {}
 
 
-def warn(noun: str, old: str, new: str) -> None:
-  """Says that a stored name was read, and what it is now."""
-  _logger.warning('The %s %s is called %s now.', noun, old, new)
+def present(names: Mapping[str, str], name: str, noun: str) -> str:
+  """Returns the present name for one of a table, which it warns of.
 
-
-def _present(names: Mapping[str, str], name: str, noun: str) -> str:
+  Args:
+    names: the table, from old to new.
+    name: a stored name.
+    noun: what it is the name of, for the warning.
+  """
   if name not in names:
     return name
-  warn(noun, name, names[name])
+  _logger.warning('The %s %s is called %s now.', noun, name, names[name])
   return names[name]
 
 
@@ -41,12 +43,12 @@ def _present_value(field: str, value: Any) -> Any:
   if not isinstance(value, str) or field not in VALUES:
     return value
   name, *options = value.split(':', 1)
-  return ':'.join([_present(VALUES[field], name, field), *options])
+  return ':'.join([present(VALUES[field], name, field), *options])
 
 
 def present_fields(values: Mapping[str, Any]) -> dict[str, Any]:
   """Returns stored values of fields under their present names."""
-  return {(field := _present(FIELDS, name, 'field')): _present_value(
+  return {(field := present(FIELDS, name, 'field')): _present_value(
       field, value) for name, value in values.items()}
 
 
@@ -56,7 +58,7 @@ def present_flag(argument: str) -> str:
     return argument
   name, equals, value = argument[2:].partition('=')
   negation = 'no' if not equals and name.removeprefix('no') in FIELDS else ''
-  field = _present(FIELDS, name.removeprefix(negation), 'flag')
+  field = present(FIELDS, name.removeprefix(negation), 'flag')
   return f'--{negation}{field}{equals}{_present_value(field, value)}'
 
 
@@ -64,10 +66,5 @@ def present_arguments(
     class_name: str, config: Mapping[str, Any]) -> dict[str, Any]:
   """Returns the stored arguments of a constructor under their present names."""
   names = ARGUMENTS.get(class_name, {})
-  return {_present(names, name, f'argument of {class_name}'): value
+  return {present(names, name, f'argument of {class_name}'): value
           for name, value in config.items()}
-
-
-def old_classes(class_name: str) -> list[str]:
-  """Returns the names that a class had."""
-  return [old for old, new in CLASSES.items() if new == class_name]

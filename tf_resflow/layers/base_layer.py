@@ -46,7 +46,7 @@ def configured(cls: type) -> type:
   if 'get_config' not in vars(cls):
     cls.get_config = get_config
   cls.from_config = classmethod(from_config)
-  for old in renamed.old_classes(cls.__name__):
+  for old in (o for o, new in renamed.CLASSES.items() if new == cls.__name__):
     keras.saving.get_custom_objects()[f'tf_resflow>{old}'] = _renamed(cls, old)
   return keras.saving.register_keras_serializable('tf_resflow')(cls)
 
@@ -54,7 +54,7 @@ def configured(cls: type) -> type:
 def _renamed(cls, old):
   """Returns what Keras makes layers of that were stored under an old name."""
   def from_config(config):
-    renamed.warn('class', old, cls.__name__)
+    renamed.present(renamed.CLASSES, old, 'class')
     return cls.from_config(config)
 
   return type(old, (), {'from_config': staticmethod(from_config)})
