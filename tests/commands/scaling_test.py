@@ -37,7 +37,8 @@ def test_memory_measures_processes_and_draws(run_tool, tmp_path, monkeypatch):
     (['--study=cost'], '--output is missing. The figure, a new .png or .svg'),
     (['--study=cost', '--output={folder}/a.png', '--hybrid'],
      '--hybrid=true: expected false. The'),
-    (['--study=none'], '--study=none: expected one of cost, memory'),
+    (['--study=none', '--output={folder}/a.png'],
+     '--study=none: expected one of cost, memory'),
 ])
 def test_bad_input_is_one_line(run_tool, tmp_path, arguments, message):
   result = run_tool('scaling', *_TINY, *(

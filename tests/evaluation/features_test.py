@@ -161,7 +161,7 @@ def test_networks_that_do_not_suit(files):
   with pytest.raises(ValueError, match='input_size=5: expected none, since th'):
     extractor(None, input_size=5)
   for bad in ((1.0, -1.0), (0.0, 0.0), (0.0, float('nan'))):
-    with pytest.raises(ValueError, match='expected two numbers, the lower'):
+    with pytest.raises(ValueError, match='expected two numbers that rise'):
       extractor(None, input_range=bad)
   with pytest.raises(ValueError, match=r'tensor \(.*4, 4, 1\): expected \[B'):
     extractor(lambda x: x)(_IMAGES)
