@@ -94,14 +94,13 @@ def test_flags_about_estimates_are_refused(
 
 
 @pytest.mark.parametrize('study, said', [
-    ('prediction', 'estimator=None: expected one whose mean number of terms'),
     ('cost', 'estimator=fixed:4: expected its default'),
     ('memory', 'expected its default')])
 def test_studies_of_series_are_refused(capsys, tmp_path, study, said):
-  output = [] if study == 'prediction' else [f'--output={tmp_path}/figure.png']
   line = refusal_of(
       capsys, 'scaling', '--dataset=digits', '--block=coupling',
-      '--num_blocks=1', '--num_dense_blocks=0', f'--study={study}', *output)
+      '--num_blocks=1', '--num_dense_blocks=0', f'--study={study}',
+      f'--output={tmp_path}/figure.png')
   assert said in line
 
 

@@ -370,10 +370,12 @@ class Flow(embeds_data.EmbedsData):
     """
     return block_bound.bounds_of(self.certified_bijections, certify)
 
+  def config_of_fields(self) -> dict:
+    """Returns what `get_config` does for a flow that its `config` describes."""
+    return {'config': self.config.values(), 'name': self.name,
+            'dtype': self.compute_dtype}
+
   def get_config(self) -> dict:
-    if self.config is not None:
-      return {'config': self.config.values(), 'name': self.name,
-              'dtype': self.compute_dtype}
     return {
         'bijection': keras.saving.serialize_keras_object(self.bijection),
         'event_shape': self.event_shape,
