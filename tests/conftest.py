@@ -43,20 +43,21 @@ def pytest_collection_finish():
   gc.freeze()
 
 
-@pytest.fixture(scope='module', autouse=True)
-def rewrite_graphs(request):
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
   """TensorFlow rewrites graphs before it runs them in some folders alone.
 
   `bin/train` leaves them as they are, and a test that runs a graph once waits
-  longer for the rewriting than for the result.
+  longer for the rewriting than for the result. A hook, since fixtures of the
+  session come before those of a module, whatever ran before.
 
   Args:
-    request: of pytest.
+    item: the test.
   """
   import tensorflow as tf
 
   tf.config.optimizer.set_experimental_options({
-      'disable_meta_optimizer': request.path.parent.name not in _REWRITING})
+      'disable_meta_optimizer': item.path.parent.name not in _REWRITING})
 
 
 @pytest.hookimpl(wrapper=True)
