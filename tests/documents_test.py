@@ -23,7 +23,6 @@ from tf_resflow import numerics
 from tf_resflow import serving
 from tf_resflow import training
 from tf_resflow.commands import flagfiles
-from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
 from tf_resflow.configuration import flags as flags_lib
 from tf_resflow.configuration import registries
@@ -138,12 +137,15 @@ def parse(tool, arguments):
       '^--dataset=(images|array):.*', f'--dataset={stand_in}', a)
                for a in arguments]
   flag_values = runner._common_flags()
-  runner._parse(flag_values, module, arguments)
+  module.Options.define(flag_values)
+  if module.Options.takes_configuration:
+    flags_lib.define(flag_values)
+  assert flag_values(['', *arguments])[1:] == []
   fields = {field.name: field for field in module.Options.flag_fields()}
   for name, value in flags_lib.field_values(
       fields.values(), flag_values).items():
     fields[name].check(value)
-  if issubclass(module.Options, options_lib.Configured):
+  if module.Options.takes_configuration:
     flags_lib.config(flag_values)
 
 
