@@ -27,8 +27,6 @@ class Case:
     has_slope_bounds: whether there are slopes that it keeps to.
     has_condition: whether it is made of what takes a condition.
     kernel_scale: of what is added to initial kernels.
-    is_slow: whether its tests are among the slow ones, as those of a case that
-      is much like another.
   """
 
   make_fn: Callable[[str], Any]
@@ -42,7 +40,6 @@ class Case:
   has_slope_bounds: bool = True
   has_condition: bool = False
   kernel_scale: float = 1.0
-  is_slow: bool = False
 
   def make(self, dtype: str = 'float32', seed: int = 0) -> Any:
     """Returns a built subject with weights away from their initial values.

@@ -97,11 +97,11 @@ EMBEDDINGS = {
 
 
 def _block(make_g_fn=networks.dense_g, event_shape=(3,), is_random=True,
-           per_example=True, compiles=True, is_slow=False, **kwargs):
+           per_example=True, compiles=True, **kwargs):
   return Case(
       lambda dtype: layers.ResidualBlock(make_g_fn(dtype), **kwargs),
       event_shape, is_random=is_random, per_example=per_example,
-      compiles=compiles, is_slow=is_slow)
+      compiles=compiles)
 
 
 def _chain(dtype):
@@ -188,13 +188,12 @@ BIJECTIONS = {
     'residual_asserted': _block(
         lambda dtype: networks.ScaledTanh(dtype=dtype), lipschitz_bound=0.5,
         solver='banach'),
-    **{f'residual_{name}_{kind}': _block(
-        functools.partial(make_g_fn, activation=name), event_shape,
-        is_slow=name != 'cpila')
-       for name in ('cpila', 'clipswish', 'crelu', 'maxmin', 'fullsort')
-       for kind, make_g_fn, event_shape in (
-           ('dense', networks.dense_g, (3,)),
-           ('conv', networks.conv_g, (4, 4, 2)))},
+    **{f'residual_{name}_dense': _block(
+        functools.partial(networks.dense_g, activation=name))
+       for name in ('cpila', 'maxmin')},
+    **{f'residual_{name}_conv': _block(
+        functools.partial(networks.conv_g, activation=name), (4, 4, 2))
+       for name in ('clipswish', 'crelu', 'fullsort')},
     **{f'residual_{memory}': _block(
         memory=memory, per_example=memory != 'backward_in_forward')
        for memory in registries.MEMORY_MODES.names()},
@@ -241,15 +240,14 @@ BIJECTORS = {
 
 
 def image_flow(event_shape: tuple = (4, 4, 1), is_random: bool = True,
-               kernel_scale: float = 1.0, is_slow: bool = False,
-               **fields: Any) -> Case:
+               kernel_scale: float = 1.0, **fields: Any) -> Case:
   """Returns a case of a small `models.ResidualFlow`."""
   fields = {
       'num_levels': 17, 'num_blocks': (1, 1), 'hidden_channels': 4,
       'num_dense_blocks': 1, 'dense_hidden_units': 4, **fields}
   config = models.ResidualFlowConfig(image_shape=event_shape, **fields)
   return Case(config.build, event_shape, is_pixels=True, is_random=is_random,
-              kernel_scale=kernel_scale, is_slow=is_slow)
+              kernel_scale=kernel_scale)
 
 
 MODELS = {
@@ -272,8 +270,7 @@ MODELS = {
         feature_act_norm=True, act_norm=False, first_act_norm=False),
     'flow_moving_mean': image_flow(moving_mean=True, num_blocks=(1,)),
     'flow_hybrid_factor_out': image_flow(
-        num_classes=3, head_channels=4, factor_out=True, num_dense_blocks=0,
-        is_slow=True),
+        num_classes=3, head_channels=4, factor_out=True, num_dense_blocks=0),
     'flow_linear_maps': image_flow(
         invertible_linear='lu', num_blocks=(1, 1), num_dense_blocks=1),
     'flow_coupling': image_flow(
@@ -310,7 +307,7 @@ EMBEDDED_MODELS = {
     'flow_noise_hybrid': image_flow(
         noise_channels=2, noise_law='gaussian', num_classes=3, head_channels=4,
         squeeze_first=True, num_blocks=(1,), preprocessing='standardize',
-        mean=(0.4,), std=(0.3,), moving_mean=True, is_slow=True),
+        mean=(0.4,), std=(0.3,), moving_mean=True),
 }
 
 # Data sets that are read without a network.
@@ -318,6 +315,43 @@ DATASETS = {name: name for name in (
     'digits', 'mnist5k', 'patches32', '2d/swissroll', '2d/circles', '2d/rings',
     '2d/moons', '2d/8gaussians', '2d/pinwheel', '2d/2spirals',
     '2d/checkerboard')}
+
+# Cases among the slow tests. Their classes have another one among the fast ones
+# and so has each branch that a property of a case decides.
+SLOW = frozenset({
+    'spectral_conv_narrow', 'spectral_conv_1x1', 'induced_rows',
+    'induced_columns', 'induced_spectral', 'induced_conv_rows',
+    'induced_conv_1x1', 'sequence_induced', 'sequence_dense',
+    'condition_shift_image', 'sequence_conditional_conv',
+    'act_norm_feature', 'act_norm_vector', 'split', 'coupling_channel_swapped',
+    'coupling_checkerboard_swapped', 'coupling_vector', 'coupling_flattened',
+    *(f'{kind}_{parameterization}'
+      for kind in ('invertible_conv', 'invertible_linear')
+      for parameterization in registries.MATRICES.names()
+      if (kind, parameterization) not in (
+          ('invertible_conv', 'lu'), ('invertible_linear', 'free'))),
+    *(f'invertible_linear_image_{parameterization}'
+      for parameterization in registries.MATRICES.names()),
+    'residual_block_induced', 'residual_block_learned_estimate',
+    'residual_maxmin_dense', 'residual_clipswish_conv', 'residual_crelu_conv',
+    'residual_fullsort_conv', 'residual_conditional_exact',
+    *(f'residual_conditional_{memory}'
+      for memory in registries.MEMORY_MODES.names()),
+    'conditional_affine_feature', 'conditional_linear_feature',
+    'conditional_vectors', 'conditional_images',
+    'bijector_coupling', 'bijector_invertible_linear',
+    'bijector_invertible_conv', 'bijector_squeeze', 'bijector_logit',
+    'bijector_residual_exact', 'bijector_of_chain',
+    'flow', 'flow_factor_out', 'flow_squeeze_first', 'flow_elu',
+    'flow_fully_connected', 'flow_moving_mean', 'flow_hybrid_factor_out',
+    'flow_linear_maps', 'flow_coupling_hybrid', 'vector_flow_coupling',
+    'vector_flow_norms', 'flow_norms', 'flow_of_chain',
+    'flow_conditional_residual', 'flow_conditional_coupling',
+    'flow_conditional_factor_out',
+    'vector_flow_conditional_none', 'vector_flow_conditional_free',
+    'flow_noise_hybrid',
+    '2d/swissroll', '2d/circles', '2d/rings', '2d/8gaussians', '2d/pinwheel',
+    '2d/2spirals'})
 
 
 def invertible() -> dict[str, Case]:

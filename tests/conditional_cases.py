@@ -63,8 +63,7 @@ BIJECTIONS = {
     **{f'residual_conditional_{memory}': _bound(
         lambda dtype, memory=memory: layers.ResidualBlock(
             networks.conditional_conv_g(dtype), memory=memory), (4, 4, 2),
-        is_random=True, per_example=memory != 'backward_in_forward',
-        is_slow=memory != 'recompute')
+        is_random=True, per_example=memory != 'backward_in_forward')
        for memory in registries.MEMORY_MODES.names()},
     'conditional_coupling': _bound(
         lambda dtype: layers.AffineCoupling(
@@ -88,7 +87,7 @@ BIJECTIONS = {
     'conditional_vectors': _bound(
         lambda dtype: _conditional_chain(dtype, layers.VectorNetwork(
             2, 4, (3,), mean=(0.3, 0.1), std=(1.5, 2.0), seed=1, dtype=dtype)),
-        (4, 4, 2), is_random=True, kernel_scale=0.3, is_slow=True),
+        (4, 4, 2), is_random=True, kernel_scale=0.3),
     'conditional_images': _bound(
         lambda dtype: layers.Conditional(
             layers.ConditionalAffine(4, dtype=dtype), layers.KerasNetwork(
@@ -147,7 +146,7 @@ MODELS = {
             event_size=3, num_blocks=2, hidden_units=(5, 4),
             invertible_linear=linear, condition_size=2, condition_features=4,
             condition_hidden_units=(5,), condition_at=_EVERYWHERE).build,
-        (3,), is_random=True, kernel_scale=0.3, is_slow=linear == 'free')
+        (3,), is_random=True, kernel_scale=0.3)
        for linear in ('none', 'free', 'lu')},
     'flow_conditional_factor_out': _conditional_flow(
         models.ResidualFlowConfig(

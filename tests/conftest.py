@@ -1,6 +1,7 @@
 """Two logical CPU devices for the tests of replicas; digits; the tools.
 
-And little memory: graphs are forgotten after the module that made them.
+And little memory: graphs are forgotten after the file, or the case of the
+conformance tests, that made them.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from absl import logging
 import pytest
 
 from tests import graphs
+from tests.budgets import pytest_sessionstart  # noqa: F401
+from tests.budgets import pytest_terminal_summary  # noqa: F401
 from tf_resflow import datasets
 from tf_resflow.commands import runner
 
@@ -60,18 +63,34 @@ def pytest_runtest_setup(item):
       'disable_meta_optimizer': item.path.parent.name not in _REWRITING})
 
 
+def _group(item):
+  """What a test shares a process with: its case or its file."""
+  return item.get_closest_marker('xdist_group').args[0]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+  """Hands the tests of a case, or else those of a file, to one process.
+
+  Args:
+    items: all tests.
+  """
+  for item in items:
+    if not item.get_closest_marker('xdist_group'):
+      item.add_marker(pytest.mark.xdist_group(
+          str(item.path.relative_to(item.config.rootpath))))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item, nextitem):
-  """Forgets graphs after the last test of a module, or of a case.
+  """Forgets graphs after the last test of a file or of a case.
 
   Args:
     item: the test.
     nextitem: the one after it, or None.
   """
   result = yield
-  if nextitem is None or (
-      (nextitem.path, nextitem.stash.get(graphs.CASE, None)) !=
-      (item.path, item.stash.get(graphs.CASE, None))):
+  if nextitem is None or _group(nextitem) != _group(item):
     graphs.forget(item.module)
   return result
 

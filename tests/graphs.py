@@ -7,11 +7,8 @@ import sys
 import types
 from unittest import mock
 
-import pytest
 import tensorflow as tf
 
-# What a test shares graphs with others for: the name of a case, or None.
-CASE = pytest.StashKey()
 # The class of every graph of a function, a loop or a branch.
 _FUNC_GRAPH = tf.__internal__.FuncGraph
 

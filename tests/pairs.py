@@ -28,7 +28,7 @@ _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _RUNS = {
     'mnist size': (
         ['--flagfile=bin/flags/benchmark.flags', '--estimator=fixed:4',
-         '--num_repeats=5'],
+         '--num_repeats=15'],
         ('first_step_s', 'train_step_s', 'evaluate_s', 'sample_s',
          'peak_memory_gb')),
     'cifar10': (

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tests import bound
 from tests import cases
+from tests.conformance import subjects
 from tf_resflow import errors
 from tf_resflow import numerics
 
@@ -14,12 +15,10 @@ _EVERY = cases.BIJECTIONS | {
     name: case for name, case in cases.MODELS.items() if case.has_condition}
 
 
-def make(name):
+def make(subject):
   """Returns what takes the condition itself, data, and conditions or None."""
-  case = _EVERY[name]
-  subject, x = case.make('float64'), case.inputs('float64')
-  cases.evaluate(subject, x)  # Sets ActNorms.
-  bijection = getattr(subject, 'bijection', subject)
+  made, x = subject.of()
+  bijection = getattr(made, 'bijection', made)
   if isinstance(bijection, bound.BoundBijection):
     bijection = bijection.bijection
   spec = bijection.condition_spec
@@ -34,10 +33,10 @@ def results(bijection, x, condition):
               x, condition=condition, estimator=numerics.Skip()).y]
 
 
-@pytest.mark.parametrize('name', _EVERY)
-def test_with_and_without_a_condition(name):
+@subjects.each(_EVERY)
+def test_with_and_without_a_condition(subject):
   """What takes none passes over it; what takes one depends on it."""
-  bijection, x, condition = make(name)
+  bijection, x, condition = make(subject)
   assert bijection.takes_condition == (condition is not None)
   if condition is None:
     plain = results(bijection, x, None)
@@ -58,9 +57,9 @@ def test_with_and_without_a_condition(name):
 _CONDITIONAL = [name for name, case in _EVERY.items() if case.has_condition]
 
 
-@pytest.mark.parametrize('name', _CONDITIONAL)
-def test_a_missing_condition_is_one_line(name):
-  bijection, x, _ = make(name)
+@subjects.each(_CONDITIONAL)
+def test_a_missing_condition_is_one_line(subject):
+  bijection, x, _ = make(subject)
   for run in (
       lambda: bijection.forward_and_log_det(x), lambda: bijection.inverse(x),
       lambda: bijection(x)):
@@ -70,9 +69,9 @@ def test_a_missing_condition_is_one_line(name):
     assert '\n' not in str(error.value)
 
 
-@pytest.mark.parametrize('name', _CONDITIONAL)
-def test_one_condition_for_all_equals_its_copies(name):
-  bijection, x, condition = make(name)
+@subjects.each(_CONDITIONAL)
+def test_one_condition_for_all_equals_its_copies(subject):
+  bijection, x, condition = make(subject)
   copies = tf.repeat(condition[:1], len(x), axis=0)
   expected = results(bijection, x, copies)
   for one in (condition[0], condition[:1]):

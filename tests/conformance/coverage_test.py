@@ -1,9 +1,9 @@
 """The tables of cases hold everything public and everything registered."""
 
+import functools
 import inspect
 
 import keras
-import numpy as np
 import pytest
 from tensorflow_probability import bijectors as tfb
 
@@ -29,6 +29,18 @@ _DRIVEN_ELSEWHERE = (
     layers.LabelEmbedding, layers.VectorNetwork, bijectors.Chain)
 
 
+@functools.cache
+def made():
+  """Returns the subjects of all cases, which may be unbuilt."""
+  return {name: case.make_fn('float32')
+          for name, case in cases.everything().items()}
+
+
+def of(table):
+  """Returns those of a table."""
+  return [made()[name] for name in table]
+
+
 @pytest.mark.parametrize('package, base, table', [
     (layers, keras.layers.Layer, cases.keras_layers()),
     (bijectors, tfb.Bijector, cases.BIJECTORS),
@@ -41,8 +53,7 @@ def test_nothing_public_is_missing(package, base, table):
       if inspect.isclass(value) and issubclass(value, base)}
   assert public
   missing = public - set(_ABSTRACT + _DRIVEN_ELSEWHERE)
-  for case in table.values():
-    subject = case.make_fn('float32')
+  for subject in of(table):
     # What a condition was given to.
     missing -= {type(subject), type(getattr(subject, 'layer', None)),
                 type(getattr(subject, 'bijection', None))}
@@ -50,17 +61,19 @@ def test_nothing_public_is_missing(package, base, table):
   assert not names, f'add {names} to tests/cases.py'
 
 
+def test_slow_cases_exist():
+  assert cases.SLOW <= {*cases.everything(), *cases.DATASETS}
+
+
 def test_everything_registered_is_in_a_case():
-  activations = {type(case.make_fn('float32'))
-                 for case in cases.LIPSCHITZ.values()}
+  activations = set(map(type, of(cases.LIPSCHITZ)))
   for name in registries.ACTIVATIONS.names():
     assert registries.ACTIVATIONS.get(name) in activations, name
-  configs = [case.make_fn('float32').config for case in cases.MODELS.values()
-             if hasattr(case.make_fn('float32'), 'config')]
+  configs = [m.config for m in of(cases.MODELS) if hasattr(m, 'config')]
   for name in registries.MODELS.names():
     assert registries.MODELS.get(name) in map(type, configs), name
-  laws = {case.make_fn('float32').noise_law.spec().partition(':')[0]
-          for name, case in cases.EMBEDDINGS.items() if 'noise' in name}
+  laws = {embedding.noise_law.spec().partition(':')[0]
+          for embedding in of(cases.EMBEDDINGS) if embedding.is_random}
   assert laws == set(registries.NOISE_LAWS.names())
   for field, registry in (
       ('block', registries.BLOCKS), ('constraint', registries.CONSTRAINTS),
@@ -76,7 +89,7 @@ def test_everything_registered_is_in_a_case():
     assert used == set(registry.names()), 'each with a condition, too'
   preprocessing = {getattr(c, 'preprocessing', None) for c in configs}
   assert preprocessing >= set(registries.PREPROCESSORS.names())
-  couplings = [case.make_fn('float32') for case in cases.BIJECTIONS.values()]
+  couplings = of(cases.BIJECTIONS)
   for field, registry in (
       ('mask', registries.MASKS), ('parameterization', registries.MATRICES)):
     used = {getattr(c, field) for c in couplings if hasattr(c, field)}
@@ -86,20 +99,9 @@ def test_everything_registered_is_in_a_case():
   assert at_hand == set(cases.DATASETS.values())
 
 
-def test_normalisation_is_at_work():
-  """Kernels of the cases exceed their bound, or tests would miss it."""
-  for name, case in (cases.LIPSCHITZ | cases.BIJECTIONS).items():
-    for part in case.make().constrained_layers():
-      variables, state = part.tensors()
-      weights = part.effective_weights(
-          variables, part.converge_norms(variables, state))
-      assert np.linalg.norm(variables[0]) > 1.02 * np.linalg.norm(
-          weights[0]), name
-
-
 def test_no_private_method_shadows_one_of_keras():
-  classes = {cls for case in cases.keras_layers().values()
-             for cls in type(case.make_fn('float32')).__mro__
+  classes = {cls for layer in of(cases.keras_layers())
+             for cls in type(layer).__mro__
              if cls.__module__.startswith('tf_resflow')}
   for cls in classes:
     base = keras.Model if issubclass(cls, keras.Model) else keras.layers.Layer

@@ -1,8 +1,6 @@
 """Flows on data and noise: bounds of log-densities, and what leaves noise out.
 """
 
-import functools
-
 import keras
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ import tensorflow as tf
 
 from tests import cases
 from tests import testing
+from tests.conformance import subjects
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
@@ -19,20 +18,12 @@ from tf_resflow import numerics
 _EXACT = numerics.Exact()
 _LAWS = {'uniform': stats.uniform(),
          'gaussian': stats.truncnorm(-4.0, 4.0, 0.5, 0.125)}
+_EACH = subjects.each(cases.EMBEDDED_MODELS)
 
 
-@functools.cache
-def make(name, dtype='float64'):
-  """Returns an initialised flow and a batch."""
-  case = cases.EMBEDDED_MODELS[name]
-  model, x = case.make(dtype), case.inputs(dtype)
-  model.initialize(x, seed=0)
-  return model, x
-
-
-@pytest.mark.parametrize('name', cases.EMBEDDED_MODELS)
-def test_log_prob_is_that_of_data_and_noise_less_that_of_the_noise(name):
-  model, x = make(name)
+@_EACH
+def test_log_prob_is_that_of_data_and_noise_less_that_of_the_noise(subject):
+  model, x = subject.of()
   y, _ = model.embed(x, seed=3)
   num_noisy = y.shape[-1] - x.shape[-1]
   assert num_noisy == model.config.noise_channels
@@ -52,9 +43,9 @@ def test_log_prob_is_that_of_data_and_noise_less_that_of_the_noise(name):
       (np.log(17) - expected / 16) / np.log(2), rtol=1e-8)
 
 
-@pytest.mark.parametrize('name', cases.EMBEDDED_MODELS)
-def test_all_methods_draw_the_same_at_one_seed(name):
-  model, x = make(name)
+@_EACH
+def test_all_methods_draw_the_same_at_one_seed(subject):
+  model, x = subject.of()
   y, log_weight = model.embed(x, seed=3)
   z, log_det = model.forward_and_log_det(x, seed=3)
   np.testing.assert_array_equal(model.transform(x, seed=3).y, z)
@@ -74,9 +65,9 @@ def test_all_methods_draw_the_same_at_one_seed(name):
   assert np.all(model(x) != model(x))
 
 
-@pytest.mark.parametrize('name', cases.EMBEDDED_MODELS)
-def test_log_prob_does_not_depend_on_the_size_of_the_batch(name):
-  model, x = make(name)
+@_EACH
+def test_log_prob_does_not_depend_on_the_size_of_the_batch(subject):
+  model, x = subject.of()
   whole = model.log_prob(x, seed=3, estimator=_EXACT)
   for size in (1, 2):
     np.testing.assert_allclose(
@@ -85,9 +76,9 @@ def test_log_prob_does_not_depend_on_the_size_of_the_batch(name):
   assert np.all(model.log_prob(x, seed=4, estimator=_EXACT) != whole)
 
 
-@pytest.mark.parametrize('name', cases.EMBEDDED_MODELS)
-def test_noise_is_left_out_on_the_way_back(name):
-  model, x = make(name)
+@_EACH
+def test_noise_is_left_out_on_the_way_back(subject):
+  model, x = subject.of()
   z = model.encode(x, seed=3)
   np.testing.assert_allclose(model.inverse(z), x, atol=1e-8)
   inverted = model.solve_inverse(z)
@@ -101,9 +92,9 @@ def test_noise_is_left_out_on_the_way_back(name):
     model.inverse(z[:, :16])
 
 
-@pytest.mark.parametrize('name', cases.EMBEDDED_MODELS)
-def test_distributions(name):
-  model, x = make(name)
+@_EACH
+def test_distributions(subject):
+  model, x = subject.of()
   with pytest.raises(errors.InvalidValueError, match=(
       '^embedding=noise_channels: expected none that draws. Only a bound')):
     model.distribution()
@@ -117,9 +108,9 @@ def test_distributions(name):
       model.latent_size]
 
 
-@pytest.mark.parametrize('name', cases.EMBEDDED_MODELS)
-def test_frozen_and_saved_flows_draw_alike(name, tmp_path):
-  model, x = make(name)
+@_EACH
+def test_frozen_and_saved_flows_draw_alike(subject, tmp_path):
+  model, x = subject.of()
   model.save(tmp_path / 'model.keras')
   for other in (
       model.frozen(), keras.saving.load_model(tmp_path / 'model.keras')):

@@ -17,10 +17,33 @@ from tf_resflow.configuration import registries
 
 _EACH_ESTIMATOR = pytest.mark.parametrize(
     'case', cases.ESTIMATORS.values(), ids=cases.ESTIMATORS)
-_EACH_SERIES = pytest.mark.parametrize(
-    'series', cases.SERIES.values(), ids=cases.SERIES)
-_EACH_MODE = pytest.mark.parametrize('memory', cases.MEMORY_MODES)
 _ATOL = 1e-10
+
+
+def _products():
+  """Estimator, series and memory mode, so that each two meet.
+
+  In the fast tests each estimator comes once, and each mode with each series.
+  """
+  series, modes = list(cases.SERIES), list(cases.MEMORY_MODES)
+  for i, estimator in enumerate(cases.ESTIMATORS):
+    for j, which in enumerate(series):
+      for k in range(2):
+        mode = modes[(i // 2 + j + 2 * k) % len(modes)]
+        is_fast = j == i % len(series) and k == 0
+        yield pytest.param(
+            cases.ESTIMATORS[estimator], cases.SERIES[which], mode,
+            id=f'{estimator}-{which}-{mode}',
+            marks=[] if is_fast else [pytest.mark.slow])
+
+
+def _each_estimator_with_a_series(first=0):
+  """Each with one of the series, in turn."""
+  series = list(cases.SERIES)
+  return pytest.mark.parametrize('case, series', [
+      pytest.param(case, cases.SERIES[series[(i + first) % len(series)]],
+                   id=name)
+      for i, (name, case) in enumerate(cases.ESTIMATORS.items())])
 
 
 def _expected(case, series, memory, block, cotangents):
@@ -36,9 +59,7 @@ def _expected(case, series, memory, block, cotangents):
       copies=copies, memory=memory, series=series.series)
 
 
-@_EACH_ESTIMATOR
-@_EACH_SERIES
-@_EACH_MODE
+@pytest.mark.parametrize('case, series, memory', _products())
 def test_mean_of_value_and_gradient(case, series, memory):
   """That of the log-determinant, or of the terms that are summed."""
   block = testing.make_block('dense')
@@ -111,8 +132,7 @@ def _estimate(estimator, g, weights, x, draw, cotangents, series, **kwargs):
   return [*fn(weights, x), *testing.gradients(fn, weights, x, cotangents)]
 
 
-@_EACH_ESTIMATOR
-@_EACH_SERIES
+@_each_estimator_with_a_series()
 def test_float32_agrees_with_float64(case, series):
   g_fn, weights, x = testing.make_block('dense', tf.float32)
   estimator, g = case.estimator, numerics.ResidualFunction(g_fn)
@@ -127,9 +147,8 @@ def test_float32_agrees_with_float64(case, series):
   assert testing.relative_error(single, double) < 1e-5
 
 
-@_EACH_ESTIMATOR
-@_EACH_SERIES
 @pytest.mark.parametrize('jit_compile', [False, True], ids=['graph', 'xla'])
+@_each_estimator_with_a_series(first=1)
 def test_traced_for_an_unknown_batch_size_it_is_that_of_eager_mode(
     case, series, jit_compile):
   g_fn, weights, x = testing.make_block('dense')

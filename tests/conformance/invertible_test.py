@@ -1,80 +1,62 @@
 """Inverses, log-determinants and slopes against the autodiff Jacobian."""
 
-import functools
-
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
 from tests import cases
+from tests.conformance import subjects
 from tests.numerics.norms import induced_oracle
 from tf_resflow import layers
 from tf_resflow import numerics
 
 _TOLERANCE = {'float32': 1e-4, 'float64': 1e-8}
+_LAYERED = cases.BIJECTIONS | cases.MODELS
 
 
 def forward(subject, x):
   return cases.evaluate(subject, x)[0]
 
 
-@functools.cache
-def make(name, dtype='float64', batch_size=3):
-  """Returns a subject whose ActNorm has seen data, and that batch.
-
-  One for all tests, which leave its variables alone: tracing takes most of
-  their time.
-  """
-  case = cases.invertible()[name]
-  subject, x = case.make(dtype), case.inputs(dtype, batch_size=batch_size)
-  forward(subject, x)
-  return subject, x
-
-
-@pytest.mark.parametrize('dtype', ['float32', 'float64'])
-@pytest.mark.parametrize('name', cases.invertible())
-def test_inverse(name, dtype):
-  subject, x = make(name, dtype, 4)
-  y = forward(subject, x)
-  assert y.dtype == dtype
+@pytest.mark.parametrize('dtype', _TOLERANCE)
+@subjects.each(cases.invertible())
+def test_inverse(subject, dtype):
+  made, x = subject.of(dtype)
+  y = tf.constant(subject.outputs(dtype)[0])
   # Another tensor, or the cache of a bijector would answer with x itself.
-  x_again = subject.inverse(tf.identity(y))
+  x_again = made.inverse(y)
   assert x_again.dtype == dtype and x_again.shape == x.shape
   np.testing.assert_allclose(x_again, x, rtol=0, atol=_TOLERANCE[dtype])
   # The other way round, from a y that forward did not make.
   y = y + tf.cast(0.01 * tf.cos(y), dtype)
-  y_again = forward(subject, tf.identity(subject.inverse(y)))
+  y_again = forward(made, tf.identity(made.inverse(y)))
   np.testing.assert_allclose(
       y_again, y, rtol=_TOLERANCE[dtype], atol=_TOLERANCE[dtype])
 
 
-def exact_log_det(subject, x):
+def exact_log_det(made, x):
   """The log-determinant without draws."""
-  if isinstance(subject, tfb.Bijector):
-    return subject.forward_log_det_jacobian(x)
-  return subject.forward_and_log_det(x, estimator=numerics.Exact())[1]
+  if isinstance(made, tfb.Bijector):
+    return made.forward_log_det_jacobian(x)
+  return made.forward_and_log_det(x, estimator=numerics.Exact())[1]
 
 
-def jacobians(subject, x):
-  """The Jacobians that autodiff finds, `[B, D, D]`."""
-  with tf.GradientTape(persistent=True) as tape:
-    tape.watch(x)
-    y = forward(subject, x)
-  jacobian = tape.batch_jacobian(y, x, experimental_use_pfor=False)
-  size = x.shape[1:].num_elements()
-  return np.reshape(jacobian, [-1, size, size])
-
-
-@pytest.mark.parametrize('name', [
+@subjects.each(
     name for name, case in cases.invertible().items()
-    if name not in cases.BIJECTORS or not case.is_random])
-def test_log_det_is_that_of_the_jacobian(name):
-  subject, x = make(name)
-  log_det = exact_log_det(subject, x)
-  assert log_det.shape == [3] and log_det.dtype == 'float64'
+    if name not in cases.BIJECTORS or not case.is_random)
+def test_log_det_is_that_of_the_jacobian(subject):
+  made, x = subject.of()
+  log_det = exact_log_det(made, x)
+  assert log_det.shape == [len(x)] and log_det.dtype == 'float64'
   np.testing.assert_allclose(
-      log_det, np.linalg.slogdet(jacobians(subject, x))[1], rtol=0, atol=1e-8)
+      log_det, np.linalg.slogdet(subject.jacobians)[1], rtol=0, atol=1e-8)
+  if subject.name in cases.BIJECTIONS:
+    x_again, inverse_log_det = made.inverse_and_log_det(
+        tf.constant(subject.outputs()[0]), estimator=numerics.Exact(),
+        solver=numerics.Banach(atol=1e-12))
+    np.testing.assert_allclose(x_again, x, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(inverse_log_det, -log_det, rtol=0, atol=1e-8)
 
 
 def _largest_norm(matrices, order):
@@ -85,48 +67,34 @@ def _largest_norm(matrices, order):
              for matrix in matrices)
 
 
-@pytest.mark.parametrize('name', cases.BIJECTIONS)
-def test_slopes_lie_between_their_bounds(name):
-  bijection, x = make(name)
+@subjects.each(cases.BIJECTIONS)
+def test_slopes_lie_between_their_bounds(subject):
+  bijection, _ = subject.of()
   bounds = bijection.slope_bounds()
-  order = bounds.order or 2.0
-  matrices = jacobians(bijection, x)
-  greatest = _largest_norm(matrices, order)
-  least = 1.0 / _largest_norm(np.linalg.inv(matrices), order)
-  margin = 1e-9 + 1e-3 * len(bijection.constrained_layers())
-  if not cases.BIJECTIONS[name].has_slope_bounds:
+  if not subject.case.has_slope_bounds:
     assert bounds[:2] == (0.0, np.inf)
     return
+  order = bounds.order or 2.0
+  greatest = _largest_norm(subject.jacobians, order)
+  least = 1.0 / _largest_norm(np.linalg.inv(subject.jacobians), order)
+  margin = 1e-9 + 1e-3 * len(bijection.constrained_layers())
   assert 0.0 < bounds.least <= least * (1.0 + margin)
   assert greatest <= bounds.greatest * (1.0 + margin)
   # No bounds that everything keeps to.
   assert bounds.greatest < 100 * greatest
 
 
-@pytest.mark.parametrize('name', cases.BIJECTIONS)
-def test_inverse_and_log_det(name):
-  bijection, x = make(name)
-  y = forward(bijection, x)
-  exact = numerics.Exact()
-  x_again, inverse_log_det = bijection.inverse_and_log_det(
-      y, estimator=exact, solver=numerics.Banach(atol=1e-12))
-  np.testing.assert_allclose(x_again, x, rtol=0, atol=1e-9)
-  np.testing.assert_allclose(
-      inverse_log_det, -exact_log_det(bijection, x), rtol=0, atol=1e-8)
-
-
-@pytest.mark.parametrize('name', cases.BIJECTIONS | cases.MODELS)
-def test_what_reports_computes_what_raises_does(name):
-  case = (cases.BIJECTIONS | cases.MODELS)[name]
-  subject, x = make(name)
-  result = subject.transform(x, seed=4)
-  y, log_det = subject.forward_and_log_det(x, seed=4)
+@subjects.each(_LAYERED)
+def test_what_reports_computes_what_raises_does(subject):
+  made, x = subject.of()
+  result = made.transform(x, seed=4)
+  y, log_det = made.forward_and_log_det(x, seed=4)
   np.testing.assert_array_equal(result.y, y)
   np.testing.assert_array_equal(result.log_det, log_det)
   for feature in result.features:
-    assert feature.shape[0] == 3
-  inverted = subject.solve_inverse(y)
-  np.testing.assert_array_equal(inverted.x, subject.inverse(y))
+    assert feature.shape[0] == len(x)
+  inverted = made.solve_inverse(y)
+  np.testing.assert_array_equal(inverted.x, made.inverse(y))
   for solve in result.solves + inverted.solves:
     assert np.all(solve.solution.converged)
     assert solve.solution.x.shape == solve.target.shape
@@ -135,44 +103,40 @@ def test_what_reports_computes_what_raises_does(name):
     atol, rtol = solve.solver.tolerances(tf.float64)
     assert np.abs(residual).max() <= 2 * (
         atol + rtol * np.abs(solve.target).max()) + 1e-12
-  certified = [
-      b for b in layer_parts(subject) if isinstance(b, layers.ResidualBlock)]
-  solved = (result if case.solves_forward else inverted).solves
+  parts = getattr(made, 'bijection', made).elementary()
+  certified = [b for b in parts if isinstance(b, layers.ResidualBlock)]
+  solved = (result if subject.case.solves_forward else inverted).solves
   assert {s.bijection for s in solved} == set(certified)
 
 
-def layer_parts(subject):
-  return getattr(subject, 'bijection', subject).elementary()
-
-
-@pytest.mark.parametrize('name', [
-    n for n, case in (cases.BIJECTIONS | cases.MODELS).items()
-    if case.is_random and not case.solves_forward])
-def test_a_solve_that_fails_is_an_error_and_is_reported(name):
-  subject, x = make(name)
-  y = forward(subject, x)
+@subjects.each(
+    name for name, case in _LAYERED.items()
+    if case.is_random and not case.solves_forward)
+def test_a_solve_that_fails_is_an_error_and_is_reported(subject):
+  made, _ = subject.of()
+  y = tf.constant(subject.outputs()[0])
   solver = numerics.Banach(max_steps=2)
 
   with pytest.raises(tf.errors.InvalidArgumentError, match='did not converge'):
-    subject.inverse(y, solver=solver)
-  solves = subject.solve_inverse(y, solver=solver).solves
+    made.inverse(y, solver=solver)
+  solves = made.solve_inverse(y, solver=solver).solves
   assert all(s.solver == solver for s in solves)
   assert not np.all(solves[0].solution.converged)
 
 
-@pytest.mark.parametrize('name', cases.BIJECTIONS | cases.MODELS)
-def test_skip_takes_no_log_det(name):
-  subject, x = make(name)
-  result = subject.transform(x, estimator=numerics.Skip())
-  np.testing.assert_allclose(
-      result.y, forward(subject, x), rtol=0, atol=1e-12)
-  bijection = getattr(subject, 'bijection', subject)
-  assert np.all(np.isnan(result.log_det)) == bool(bijection.estimators())
+@subjects.each(_LAYERED)
+def test_skip_takes_no_log_det(subject):
+  made, x = subject.of()
+  bijection = getattr(made, 'bijection', made)
   # What classifies differentiates it.
   variables = bijection.trainable_variables
   with tf.GradientTape() as tape:
-    y = subject.transform(x, estimator=numerics.Skip()).y
-  gradients = tape.gradient(y, [v.value for v in variables], tf.cos(y))
+    result = made.transform(x, estimator=numerics.Skip())
+  np.testing.assert_allclose(
+      result.y, subject.outputs()[0], rtol=0, atol=1e-12)
+  assert np.all(np.isnan(result.log_det)) == bool(bijection.estimators())
+  gradients = tape.gradient(
+      result.y, [v.value for v in variables], tf.cos(result.y))
   assert all(np.all(np.isfinite(g)) for g in gradients)
 
 
@@ -187,17 +151,17 @@ def weighted_gradients(bijection, x, weights):
       loss, [x, *variables], unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
-@pytest.mark.parametrize('name', [
-    n for n, case in cases.BIJECTIONS.items() if case.has_variables])
-def test_every_example_has_a_weight_of_its_own(name):
-  bijection, x = make(name)
-  weights = tf.constant([1.0, -0.4, 2.5], tf.float64)
-  if not cases.BIJECTIONS[name].per_example:
+@subjects.each(
+    name for name, case in cases.BIJECTIONS.items() if case.has_variables)
+def test_every_example_has_a_weight_of_its_own(subject):
+  bijection, x = subject.of()
+  weights = tf.constant([1.0, -0.4, 2.5, 0.3], tf.float64)
+  if not subject.case.per_example:
     with pytest.raises(tf.errors.InvalidArgumentError, match='one cotangent'):
       weighted_gradients(bijection, x, weights)
     return
   expected = [0.0] * (1 + len(bijection.trainable_variables))
-  for one_hot in tf.eye(3, dtype=tf.float64):
+  for one_hot in tf.eye(len(x), dtype=tf.float64):
     parts = weighted_gradients(bijection, x, one_hot)
     weight = tf.tensordot(one_hot, weights, 1)
     expected = [e + weight * p for e, p in zip(expected, parts, strict=True)]
@@ -209,22 +173,20 @@ def test_every_example_has_a_weight_of_its_own(name):
   assert (max(np.abs(a).max() for a in actual) > 0.0) == np.any(log_det != 0.0)
 
 
-@pytest.mark.parametrize('name', cases.BIJECTORS)
-def test_log_dets_of_both_directions_are_opposite(name):
-  bijector, x = make(name)
-  y = bijector.forward(x, seed=1)
-  forward_log_det = bijector.forward_log_det_jacobian(
-      tf.identity(x), seed=1)
+@subjects.each(cases.BIJECTORS)
+def test_log_dets_of_both_directions_are_opposite(subject):
+  bijector, x = subject.of()
   inverse_log_det = bijector.inverse_log_det_jacobian(
-      tf.identity(y), seed=1)
+      tf.constant(subject.outputs()[0]), seed=1)
   np.testing.assert_allclose(
-      inverse_log_det, -forward_log_det, rtol=0, atol=1e-8)
+      inverse_log_det, -bijector.forward_log_det_jacobian(
+          tf.identity(x), seed=1), rtol=0, atol=1e-8)
 
 
-@pytest.mark.parametrize('name', cases.MODELS)
-def test_base_density_plus_log_det_is_log_prob(name):
+@subjects.each(cases.MODELS)
+def test_base_density_plus_log_det_is_log_prob(subject):
   """`log_prob` of a model is the change of variables, summed over blocks."""
-  model, x = make(name)
+  model, x = subject.of()
   z, log_det = model.forward_and_log_det(x, seed=3)
   size = z.shape[1]
   base = -0.5 * np.sum(np.square(z), axis=1) - 0.5 * size * np.log(2 * np.pi)

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tests import cases
 from tests import testing
+from tests.conformance import subjects
 from tests.numerics.norms import induced_oracle
 from tf_resflow import errors
 from tf_resflow import layers
@@ -50,45 +51,35 @@ def assert_all_close(actual, expected, tolerance):
     np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize('scale', [0.03, 1.0, 10.0])
-@pytest.mark.parametrize('name', cases.LIPSCHITZ)
-def test_no_slope_exceeds_the_bound_or_the_certificate(name, scale):
+@subjects.each(cases.LIPSCHITZ)
+def test_no_slope_exceeds_the_bound_or_the_certificate(subject):
   """At examples near zero, where activations are steep, and far from it."""
-  case = cases.LIPSCHITZ[name]
-  layer = case.make('float64')
+  layer, _ = subject.of()
   domain = learned_order.present_order(layer.domain or 2.0)
   codomain = learned_order.present_order(layer.codomain or domain)
+  x = subject.case.inputs('float64', batch_size=10)
   measured = slope(
-      layer, scale * case.inputs('float64', batch_size=12), domain, codomain)
+      layer, tf.concat([0.03 * x, x, 10.0 * x], axis=0), domain, codomain)
+  estimate, certificate = layer.norm_estimate(), layer.certificate()
   margin = (1.0 + _TOLERANCE)**layer.num_constrained * (1.0 + 1e-9)
   # Whoever estimates a norm does not know a bound.
   if layer.known_by != 'estimate':
     assert measured <= layer.lipschitz_bound * margin
-  certificate = layer.certificate()
+    assert estimate <= layer.lipschitz_bound * (1.0 + 1e-9)
   assert measured <= certificate.bound * (1.0 + 1e-9)
   assert certificate.bound <= layer.lipschitz_bound * 1.5**(
       layer.num_constrained)
-  assert measured <= layer.norm_estimate() * margin
-
-
-@pytest.mark.parametrize('name', cases.LIPSCHITZ)
-def test_estimate_is_below_the_certificate(name):
-  layer = cases.LIPSCHITZ[name].make('float64')
-  estimate, certificate = layer.norm_estimate(), layer.certificate()
+  assert measured <= estimate * margin
   assert 0.0 < estimate <= certificate.bound * (1.0 + 1e-9)
-  if layer.known_by != 'estimate':
-    assert estimate <= layer.lipschitz_bound * (1.0 + 1e-9)
   num_methods = 1 if layer.known_by == 'assertion' else layer.num_constrained
   assert len(certificate.methods) == num_methods
   assert layer.num_constrained == len(layer.constrained_layers())
 
 
-@pytest.mark.parametrize('name', cases.LIPSCHITZ)
-def test_pure_parts_agree_with_the_call(name):
+@subjects.each(cases.LIPSCHITZ)
+def test_pure_parts_agree_with_the_call(subject):
   """Also where the scales of an activation are in the kernels around it."""
-  case = cases.LIPSCHITZ[name]
-  layer = case.make('float64')
-  x = case.inputs('float64')
+  layer, x = subject.of()
   variables, state = layer.tensors()
   before = [v.numpy().copy() for v in layer.variables]
   actual = differentiate(
@@ -103,18 +94,17 @@ def test_pure_parts_agree_with_the_call(name):
       layer.variables)
 
 
-@pytest.mark.parametrize('name', cases.LIPSCHITZ)
-def test_pure_parts_know_nothing_of_the_layer_but_its_structure(name):
+@subjects.each(cases.LIPSCHITZ)
+def test_pure_parts_know_nothing_of_the_layer_but_its_structure(subject):
   """With the tensors of another layer they compute what that one does."""
-  case = cases.LIPSCHITZ[name]
-  layer, other = case.make('float64'), case.make('float64', seed=1)
-  x = case.inputs('float64')
+  layer, x = subject.of()
+  other = subject.case.make('float64', seed=1)
   # Of a layer that a user wrote it is not known.
   assert (layer.structure() == other.structure()) == (
       layer.known_by in ('construction', 'estimate'))
   actual = pure(layer, *other.tensors(), x)
   np.testing.assert_allclose(actual, other(x), rtol=1e-10, atol=1e-12)
-  if case.has_variables:
+  if subject.case.has_variables:
     assert np.abs(actual - layer(x)).max() > 1e-3
 
 
@@ -124,11 +114,9 @@ def test_structures_tell_layers_apart():
   assert len(set(structures)) == len(structures)
 
 
-@pytest.mark.parametrize('name', cases.LIPSCHITZ)
-def test_saved_norms_change_no_result_and_need_no_step(name):
-  case = cases.LIPSCHITZ[name]
-  layer = case.make()
-  x = case.inputs()
+@subjects.each(cases.LIPSCHITZ)
+def test_saved_norms_change_no_result_and_need_no_step(subject):
+  layer, x = subject.case.make(), subject.case.inputs()
   before = layer(x)
   layer.save_norms()
   np.testing.assert_allclose(layer(x), before, rtol=1e-3, atol=1e-3)
@@ -138,20 +126,30 @@ def test_saved_norms_change_no_result_and_need_no_step(name):
     assert int(part.save_norms()) == 0
 
 
-@pytest.mark.parametrize('name', cases.LIPSCHITZ)
-def test_shapes_are_those_that_are_stated(name):
-  case = cases.LIPSCHITZ[name]
-  layer = case.make()
-  y = layer(case.inputs(batch_size=3))
-  shape = layer.compute_output_shape((None, *case.event_shape))
-  assert shape == (None, *y.shape[1:])
-  largest = layer.largest_event((None, *case.event_shape))
+@subjects.each(cases.LIPSCHITZ)
+def test_shapes_are_those_that_are_stated(subject):
+  layer, _ = subject.of('float32')
+  (y,), event_shape = subject.outputs('float32'), subject.case.event_shape
+  assert layer.compute_output_shape((None, *event_shape)) == (
+      None, *y.shape[1:])
+  largest = layer.largest_event((None, *event_shape))
   # What is inside of a layer of Keras is not known.
-  assert largest in (0, max(largest, y.shape[1:].num_elements()))
+  assert largest in (0, max(largest, y[0].size))
 
 
-@pytest.mark.parametrize('dtype', ['float16', 'bfloat16', 'mixed_float16'])
-@pytest.mark.parametrize('name', ['elu', 'spectral_dense', 'act_norm_image'])
+@subjects.each(cases.LIPSCHITZ | cases.BIJECTIONS)
+def test_normalisation_is_at_work(subject):
+  """Kernels of the cases exceed their bound, or tests would miss it."""
+  for part in subject.of()[0].constrained_layers():
+    variables, state = part.tensors()
+    weights = part.effective_weights(
+        variables, part.converge_norms(variables, state))
+    assert np.linalg.norm(variables[0]) > 1.02 * np.linalg.norm(weights[0])
+
+
+@pytest.mark.parametrize('name, dtype', [
+    ('elu', 'float16'), ('spectral_dense', 'mixed_float16'),
+    ('act_norm_image', 'bfloat16')])
 def test_refuses_low_precision_in_one_line(name, dtype):
   """`BaseLayer` does, from which all layers derive."""
   with pytest.raises(errors.InvalidValueError, match=(

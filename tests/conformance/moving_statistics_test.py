@@ -53,6 +53,7 @@ def test_moving_means_follow_an_update(accumulation_steps):
   assert len(step._ema.averages) == len(model.trainable_variables)
 
 
+@pytest.mark.slow
 def test_two_replicas_agree_with_one():
   one, two = [step_test._Run(n, config=_CONFIG) for n in (1, 2)]
   means = []

@@ -4,12 +4,12 @@ import json
 
 import keras
 import numpy as np
-import pytest
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 from tests import cases
+from tests.conformance import subjects
 
 
 def assert_same(a, b):
@@ -17,19 +17,15 @@ def assert_same(a, b):
     np.testing.assert_array_equal(left, right)
 
 
-def make_pair(case):
-  """Returns an evaluated subject, a fresh one, inputs and outputs."""
-  subject = case.make(seed=0)
-  x = case.inputs()
-  cases.evaluate(subject, x)  # Initialises ActNorm.
-  other = case.make(seed=1)
-  return subject, other, x, cases.evaluate(subject, tf.identity(x))
+def make_pair(subject):
+  """Returns a subject, another one, inputs and outputs of the first."""
+  made, x = subject.of('float32')
+  return made, subject.case.make(seed=1), x, subject.outputs('float32')
 
 
-@pytest.mark.parametrize('name', cases.keras_layers())
-def test_config_round_trip(name):
-  case = cases.everything()[name]
-  layer, _, x, outputs = make_pair(case)
+@subjects.each(cases.keras_layers())
+def test_config_round_trip(subject):
+  layer, x = subject.of('float32')
   config = keras.saving.serialize_keras_object(layer)
   copy = keras.saving.deserialize_keras_object(json.loads(json.dumps(config)))
   assert type(copy) is type(layer)
@@ -37,27 +33,27 @@ def test_config_round_trip(name):
   assert json.dumps(copy.get_config()) == json.dumps(layer.get_config())
   assert copy.compute_dtype == layer.compute_dtype
   if not copy.built:
-    copy.build((None, *case.event_shape))
+    copy.build((None, *subject.case.event_shape))
   copy.set_weights(layer.get_weights())
-  assert_same(cases.evaluate(copy, x), outputs)
+  assert_same(cases.evaluate(copy, x), subject.outputs('float32'))
 
 
-@pytest.mark.parametrize('name', cases.MODELS)
-def test_keras_file_round_trip(name, tmp_path):
-  model, _, x, outputs = make_pair(cases.MODELS[name])
+@subjects.each(cases.MODELS)
+def test_keras_file_round_trip(subject, tmp_path):
+  model, x = subject.of('float32')
   model.save(tmp_path / 'model.keras')
   loaded = keras.saving.load_model(tmp_path / 'model.keras')
-  assert_same(cases.evaluate(loaded, x), outputs)
+  assert_same(cases.evaluate(loaded, x), subject.outputs('float32'))
 
 
-@pytest.mark.parametrize('name', cases.trainable())
-def test_checkpoint_round_trip(name, tmp_path):
-  subject, other, x, outputs = make_pair(cases.trainable()[name])
-  path = tf.train.Checkpoint(subject=subject).write(str(tmp_path / 'ckpt'))
+@subjects.each(cases.trainable())
+def test_checkpoint_round_trip(subject, tmp_path):
+  made, other, x, outputs = make_pair(subject)
+  path = tf.train.Checkpoint(subject=made).write(str(tmp_path / 'ckpt'))
   tf.train.Checkpoint(subject=other).read(path).assert_consumed()
   # assert_consumed is content with a checkpoint that holds nothing.
   for a, b in zip(
-      cases.layer_of(subject).variables, cases.layer_of(other).variables,
+      cases.layer_of(made).variables, cases.layer_of(other).variables,
       strict=True):
     np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
   assert_same(cases.evaluate(other, x), outputs)
@@ -71,21 +67,20 @@ def nest(bijector, event_shape):
   return tfd.TransformedDistribution(base, inner)
 
 
-@pytest.mark.parametrize('name', [
-    name for name in cases.BIJECTORS if name in cases.trainable()])
-def test_nested_bijectors_keep_their_variables(name, tmp_path):
+@subjects.each(name for name in cases.BIJECTORS if name in cases.trainable())
+def test_nested_bijectors_keep_their_variables(subject, tmp_path):
   """Through Chain, Invert and TransformedDistribution, and checkpoints."""
-  case = cases.BIJECTORS[name]
-  subject, other, x, _ = make_pair(case)
-  nested = nest(subject, case.event_shape)
-  layer = cases.layer_of(subject)
+  made, other, x, _ = make_pair(subject)
+  event_shape = subject.case.event_shape
+  nested = nest(made, event_shape)
+  layer = cases.layer_of(made)
   for kind in ('trainable_variables', 'variables'):
     found = {v.ref() for v in getattr(nested, kind)}
     assert found == {v.value.ref() for v in getattr(layer, kind)}
   path = tf.train.Checkpoint(density=nested).write(str(tmp_path / 'ckpt'))
-  restored = nest(other, case.event_shape)
+  restored = nest(other, event_shape)
   tf.train.Checkpoint(density=restored).read(path).assert_consumed()
-  kwargs = {'bijector_kwargs': seed_kwargs(nested.bijector, subject.name)}
+  kwargs = {'bijector_kwargs': seed_kwargs(nested.bijector, made.name)}
   np.testing.assert_allclose(
       restored.log_prob(x, **kwargs), nested.log_prob(x, **kwargs),
       rtol=1e-6)

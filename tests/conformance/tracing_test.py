@@ -12,19 +12,13 @@ from tensorflow_probability import bijectors as tfb
 from tests import cases
 from tests import graphs
 from tests import networks
+from tests.conformance import subjects
 from tf_resflow import bijectors
 from tf_resflow import layers
 from tf_resflow import numerics
 
-_SIZES = [3, 5, *range(6, 12)]
-
-
-def make(name):
-  """Returns a subject whose ActNorm has seen data."""
-  case = cases.everything()[name]
-  subject = case.make()
-  cases.evaluate(subject, case.inputs())
-  return case, subject
+# The second size has the graph that all others share.
+_FIRST_SIZES, _OTHER_SIZES = [3, 5], [6, 7, 9]
 
 
 def calls(subject):
@@ -52,24 +46,39 @@ def backward(subject):
   return differentiate
 
 
-@pytest.mark.parametrize('name', cases.everything())
-def test_eager_calls_of_all_sizes_share_their_graphs(name):
-  case, subject = make(name)
-  functions = calls(subject)
-  if case.has_variables:
-    functions.append(backward(subject))
+def assert_no_more_graphs(function):
+  """Checks that a function of a size traces for two of them at most."""
+  for size in _FIRST_SIZES:
+    function(size)
+  with graphs.count_graphs() as made:
+    for size in _OTHER_SIZES:
+      function(size)
+  assert not made
+
+
+# Where it takes seconds, with parts that have fast cases.
+_SLOW = (
+    'chain', 'residual_asserted', 'residual_cpila_dense', 'residual_neumann',
+    'residual_backward_in_forward', 'residual_conv', 'sequence_mixed',
+    'learned_norms', 'bijector_residual', 'conditional_labels', 'flow_coupling',
+    'flow_noise', 'vector_flow')
+
+
+@subjects.each(cases.everything(), slow=_SLOW)
+def test_eager_calls_of_all_sizes_share_their_graphs(subject):
+  made, _ = subject.of('float32')
+  functions = calls(made)
+  if subject.case.has_variables:
+    functions.append(backward(made))
   for function in functions:
-    # One size has a graph for itself; the next one makes that of all others.
-    for size in _SIZES[:2]:
-      function(case.inputs(batch_size=size))
-    with graphs.count_graphs() as made:
-      for size in _SIZES[2:]:
-        function(case.inputs(batch_size=size))
-    assert not made
+    assert_no_more_graphs(lambda size, function=function: function(
+        subject.case.inputs(batch_size=size)))
 
 
 def test_samples_and_densities_of_all_sizes_share_their_graphs():
-  case, model = make('flow_hybrid')
+  case = cases.MODELS['flow_hybrid']
+  model = case.make()
+  cases.evaluate(model, case.inputs())
   density = model.distribution()
 
   def use(size):
@@ -79,12 +88,7 @@ def test_samples_and_densities_of_all_sizes_share_their_graphs():
     density.log_prob(x)
     density.sample(size)
 
-  for size in _SIZES[:2]:
-    use(size)
-  with graphs.count_graphs() as made:
-    for size in _SIZES[2:]:
-      use(size)
-  assert not made
+  assert_no_more_graphs(use)
 
 
 def test_counts_every_graph():
@@ -99,14 +103,11 @@ def test_a_chain_of_bijectors_traces_no_more():
   chain = bijectors.Chain([
       bijectors.ResidualBlock(networks.dense_g('float32')),
       bijectors.ActNorm([3])])
-  for size in _SIZES[:2]:
-    chain.inverse(chain.forward(tf.ones([size, 3])))
-  with graphs.count_graphs() as made:
-    for size in _SIZES[2:]:
-      chain.inverse(chain.forward(tf.ones([size, 3])))
-  assert not made
+  assert_no_more_graphs(
+      lambda size: chain.inverse(chain.forward(tf.ones([size, 3]))))
 
 
+@pytest.mark.slow
 def test_chunks_of_unknown_size_change_no_result():
   """Eager batches go through the graph in chunks, as those of known size."""
   block = layers.ResidualBlock(networks.conv_g('float64'))
