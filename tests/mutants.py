@@ -358,7 +358,8 @@ def main() -> None:
                  for i in range(options.workers)]
       drawn = itertools.islice(draw(pathlib.Path(folder, '0/new'),
                                     options.seed), options.num_mutants)
-      Trial(workers, options.output).run([*drawn], options.stages)
+      Trial(workers, options.output).run([*drawn], [
+          stage for stage in options.stages if stage != 'old' or options.base])
   report(options.output)
 
 
