@@ -34,12 +34,12 @@ _CHECKS = {'check', 'check_format', 'require', 'Assert'}
 # These only speak, or say what a type is.
 _SPEAKERS = re.compile(
     r'^_?(logging|logger|warnings)\.|(^|\.)(note|refusing|TypeVar|\w+Error)$')
-# Arguments that speak, or forbid what nobody does.
+# Arguments that speak, or guard against what nobody does.
 _WORDS = {
-    'doc', 'frozen', 'help', 'kw_only', 'message', 'name', 'strict', 'verbose'}
+    'description', 'doc', 'encoding', 'flush', 'frozen', 'help', 'homepage',
+    'kw_only', 'message', 'name', 'strict', 'verbose'}
 # Containers and texts have no arithmetic worth an edit.
-_NO_NUMBERS = (
-    ast.List, ast.Tuple, ast.ListComp, ast.JoinedStr, ast.Dict, ast.Set)
+_CONTAINERS = (ast.List, ast.Tuple, ast.ListComp, ast.Dict, ast.Set)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +89,11 @@ class Edit:
 def _name(node):
   """Returns the last name of `a.b.c` or `c`, else ''."""
   return getattr(node, 'attr', getattr(node, 'id', ''))
+
+
+def _is_text(node):
+  return isinstance(node, ast.JoinedStr) or isinstance(
+      getattr(node, 'value', None), str)
 
 
 def _speaks(node):
@@ -185,8 +190,7 @@ class _Finder:
     """Yields an edit of the operator between two nodes."""
     symbol = _SYMBOLS.get(type(op))
     if symbol is None or kind == 'arithmetic' and any(
-        isinstance(part, _NO_NUMBERS) or
-        isinstance(getattr(part, 'value', None), str)
+        isinstance(part, _CONTAINERS) or _is_text(part)
         for part in (left, right)):
       return
     end = self._span(left)[1]
@@ -226,7 +230,8 @@ class _Finder:
       case ast.AugAssign():
         yield from self._symbol(
             'arithmetic', node.target, node.value, node.op, '=')
-        yield from self._replaced('statement', node, 'pass')
+        if not _is_text(node.value):
+          yield from self._replaced('statement', node, 'pass')
       case ast.Compare():
         operands = [node.left, *node.comparators]
         for left, right, op in zip(operands, operands[1:], node.ops,
