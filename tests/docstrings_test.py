@@ -81,11 +81,16 @@ def run(test):
   return ''.join(report)
 
 
-@pytest.mark.parametrize('name', sorted(_EXAMPLES))
-def test_example(name, folder, monkeypatch):
+def _room(name):
+  return name.partition('.')[0]
+
+
+@pytest.mark.parametrize('room', sorted({_room(name) for name in _EXAMPLES}))
+def test_examples(room, folder, monkeypatch):
   monkeypatch.chdir(folder)
-  report = run(_EXAMPLES[name])
-  assert not report, '\n' + report
+  reports = [run(test) for name, test in sorted(_EXAMPLES.items())
+             if _room(name) == room]
+  assert not any(reports), '\n' + ''.join(reports)
 
 
 def test_code_in_docstrings_is_an_example():
@@ -106,16 +111,15 @@ def public(room):
           if callable(value) and not name.startswith('_')}
 
 
-@pytest.mark.parametrize('room', _ILLUSTRATED)
-def test_what_is_public_has_an_example(room):
-  values = public(_ROOMS[room])
-  assert values
+def test_what_is_public_has_an_example():
+  values = [value for room in _ILLUSTRATED
+            for value in public(_ROOMS[room]).items()]
   missing = [
-      name for name, value in values.items()
+      name for name, value in values
       if '>>>' not in value.__doc__ and name not in _WITHOUT and not (
           inspect.isclass(value) and (
               issubclass(value, tuple) or value.__subclasses__()))]
-  assert not missing, f'no example: {missing}'
+  assert values and not missing, f'no example: {missing}'
 
 
 def undocumented(cls):

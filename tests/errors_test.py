@@ -7,17 +7,17 @@ import pytest
 from tf_resflow import errors
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (('num_steps', 0, 'a number from 1'),
-     'num_steps=0: expected a number from 1.'),
-    (('split', 'all', 'train or test', 'Give one.'),
-     'split=all: expected train or test. Give one.'),
-    (('x', None, 'a tensor'), 'x=None: expected a tensor.'),
-    (('it is as it is.',), 'it is as it is.')])
-def test_messages(arguments, message):
-  error = errors.InvalidValueError(*arguments)
-  assert isinstance(error, ValueError)
-  assert str(error) == message
+def test_messages():
+  for arguments, message in (
+      (('num_steps', 0, 'a number from 1'),
+       'num_steps=0: expected a number from 1.'),
+      (('split', 'all', 'train or test', 'Give one.'),
+       'split=all: expected train or test. Give one.'),
+      (('x', None, 'a tensor'), 'x=None: expected a tensor.'),
+      (('it is as it is.',), 'it is as it is.')):
+    error = errors.InvalidValueError(*arguments)
+    assert isinstance(error, ValueError)
+    assert str(error) == message
 
 
 def test_message_under_the_name_of_a_flag():
@@ -64,8 +64,8 @@ def test_kinds_of_errors():
   assert errors.ExpectedError('stopped.').exit_status == 2
 
 
-@pytest.mark.parametrize('text, sentence', [
-    ('two\nlines', 'two lines.'), ('one.', 'one.'), ('  a   b...', 'a b.'),
-    ('', '.')])
-def test_sentence(text, sentence):
-  assert errors.sentence(RuntimeError(text)) == sentence
+def test_sentence():
+  for text, sentence in (
+      ('two\nlines', 'two lines.'), ('one.', 'one.'), ('  a   b...', 'a b.'),
+      ('', '.')):
+    assert errors.sentence(RuntimeError(text)) == sentence

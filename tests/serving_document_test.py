@@ -98,7 +98,7 @@ def test_grpc_request(signatures, monkeypatch):
   np.testing.assert_array_equal(names['bits'], expected['bits_per_dim'])
 
 
-def test_python_and_shell(folder, monkeypatch):
+def test_python(folder, monkeypatch):
   """One after another, in a folder with a run and its export."""
   monkeypatch.chdir(folder)
   exported, own = [
@@ -110,11 +110,15 @@ def test_python_and_shell(folder, monkeypatch):
   exec(compile(own, 'docs/serving.md', 'exec'), names)
   np.testing.assert_allclose(names['bits'], bits, rtol=1e-5)
 
+
+@pytest.mark.slow
+def test_shell(folder):
   (script,) = [b for b in _blocks('bash') if 'saved_model_cli' in b]
   process = subprocess.run(
-      ['bash', '-euc', script], capture_output=True, text=True, check=False,
-      env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3', 'PATH': os.pathsep.join([
-          os.path.dirname(sys.executable), os.environ['PATH']])})
+      ['bash', '-euc', script], cwd=folder, capture_output=True, text=True,
+      check=False, env={
+          **os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3', 'PATH': os.pathsep.join([
+              os.path.dirname(sys.executable), os.environ['PATH']])})
   assert process.returncode == 0, process.stderr
   for said in (
       "signature_def['decode']:", 'Result for output key bits_per_dim:',

@@ -1,11 +1,12 @@
-"""What a run takes, against calculations by hand; steps are measured."""
+"""What a run takes, against calculations by hand."""
 
+import itertools
 import os
-import time
 
 import pytest
 import tensorflow as tf
 
+from tests.commands import results
 from tf_resflow import benchmarking
 from tf_resflow import configuration
 from tf_resflow.benchmarking import advice
@@ -69,32 +70,54 @@ def test_a_long_run():
   assert '--strategy=mirrored' in text
 
 
-@pytest.mark.parametrize('speed, size, flags', [
-    (1e15, 8, {}), (1.0, 4, {}), (1.0, 1, {'accumulation_steps': 5}),
-    (1e3, 6, {'dataset': '2d/moons', 'block': 'coupling', 'num_blocks': 2,
-              'hidden_units': (4,), 'batch_size': 6})])
-def test_measurements(monkeypatch, speed, size, flags):
-  """Of whole batches, unless they take long; couplings have no work."""
-  monkeypatch.setattr(advice, '_STEPS_S', 0.0)
-  monkeypatch.setattr(advice.tasks, 'matmul_rate', lambda num_repeats: speed)
-  config = configuration.make_config(**{
-      'dataset': 'digits', 'num_blocks': (1,), 'batch_size': 8, **flags},
-      **({} if flags.get('block') else {
-          'hidden_channels': 4, 'num_dense_blocks': 0}))
-  values = benchmarking.measure_run(
-      benchmarking.Settings(config), time.perf_counter())
-  assert values['measured_batch_size'] == size
-  assert values['num_steps_measured'] == 1
-  assert 0.0 < values['measured_step_s'] < values['first_step_s']
+_PLANE = configuration.make_config(
+    dataset='2d/moons', num_blocks=1, hidden_units=(4,), batch_size=8)
+
+
+def test_steps_are_measured_until_they_are_enough(set_seconds):
+  """For ten seconds in all, but none begins after a minute."""
+  for start, num_steps in ((0.0, 3), (-55.0, 1)):
+    taken = set_seconds([3.0, *itertools.repeat(4.0, 9)])
+    values = benchmarking.measure_run(benchmarking.Settings(_PLANE), start)
+    assert taken == [(step, 8) for step in range(num_steps + 1)]
+    assert values['first_step_s'] == 3.0 - start
+    assert values['measured_step_s'] == 4.0
+    assert values['num_steps_measured'] == num_steps
+  assert values['num_parameters'] == 2 * (2 + 2) + (2 * 4 + 4 + 4 * 2 + 2) + 1
   assert (0.1 < values['initial_memory_gb'] <= values['peak_memory_gb'] <
           values['memory_gb'])
 
 
-def test_the_size_of_a_checkpoint(monkeypatch, tmp_path):
-  monkeypatch.setattr(advice, '_STEPS_S', 0.0)
+def test_whole_batches_are_measured_unless_they_take_long(
+    set_seconds, monkeypatch):
+  """At most as many examples as ten seconds should do; four at least.
+
+  A step of four terms evaluates this block 11 times, of 2 (2 * 4 + 4 * 2)
+  operations. Nothing is known of the work of couplings.
+  """
+  work = 11 * 2 * 16
+
+  def check(case):
+    speed, changes, size = case
+    taken = set_seconds(itertools.repeat(99.0))
+    monkeypatch.setattr(
+        advice.tasks, 'matmul_rate', lambda num_repeats: speed * work / 4)
+    values = benchmarking.measure_run(
+        benchmarking.Settings(_PLANE.replace(**changes)), 0.0)
+    parts = changes.get('accumulation_steps', 1)
+    assert values['measured_batch_size'] == size
+    assert taken == [(0, parts * size), (1, parts * size)]
+
+  results.check_each(check, [
+      (1e9, {}, 8), (6.1, {}, 6), (0.1, {}, 4),
+      (18.2, {'accumulation_steps': 3}, 6), (0.1, {'accumulation_steps': 3}, 1),
+      (0.1, {'block': 'coupling', 'num_blocks': 2, 'activation': 'relu'}, 8)])
+
+
+def test_the_size_of_a_checkpoint(set_seconds, tmp_path):
+  set_seconds(itertools.repeat(99.0))
   config = _CONFIG.replace(hidden_channels=128, batch_size=1)
-  values = benchmarking.measure_run(
-      benchmarking.Settings(config), time.perf_counter())
+  values = benchmarking.measure_run(benchmarking.Settings(config), 0.0)
   path = tf.train.Checkpoint(**trainer.Learner(config).state).write(
       str(tmp_path / 'checkpoint'))
   assert values['checkpoint_mb'] == pytest.approx(

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import time
 
 import numpy as np
 import pytest
@@ -10,8 +9,10 @@ import tensorflow as tf
 
 from tests import flows
 from tests import replicas
+from tests.commands import results
 from tf_resflow import benchmarking
 from tf_resflow import configuration
+from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.benchmarking import tasks
@@ -20,57 +21,83 @@ from tf_resflow.configuration import registries
 from tf_resflow.training import strategies
 from tf_resflow.training import trainer
 
-_CONFIG = configuration.make_config(
-    dataset='digits', num_blocks=(1, 1), hidden_channels=4,
-    num_dense_blocks=1, dense_hidden_units=4, batch_size=4)
-_FIXED = _CONFIG.replace(estimator='fixed:4')
+_IMAGES = configuration.make_config(
+    dataset='digits', num_blocks=(1,), hidden_channels=4, num_dense_blocks=0,
+    batch_size=4)
+_PLANE = configuration.make_config(
+    dataset='2d/moons', num_blocks=1, hidden_units=(4,), batch_size=4,
+    estimator='fixed:4')
 
 
-def _settings(config=_CONFIG, **changes):
-  return benchmarking.Settings(config, num_repeats=3, **changes)
+def _settings(config=_PLANE, **changes):
+  return benchmarking.Settings(config, **{'num_repeats': 3, **changes})
 
 
-def test_training():
-  start = time.perf_counter() - 100.0
-  values = benchmarking.measure_training(_settings(_FIXED), start)
-  assert 100.0 < values['first_step_s']
-  assert 0.0 < values['train_step_s'] < values['first_step_s']
-  np.testing.assert_allclose(
-      values['images_per_second'], 4 / values['train_step_s'])
+def test_training(set_seconds, monkeypatch):
+  """Two steps warm up after the first; the median of the others counts."""
+  taken = set_seconds([10.0, 50.0, 50.0, 3.0, 1.0, 8.0])
+  monkeypatch.setattr(tasks, 'matmul_rate', lambda: 2e3)
+  values = benchmarking.measure_training(
+      _settings(_PLANE.replace(accumulation_steps=3)), -5.0)
+  assert taken == [(step, 12) for step in range(6)]
+  assert values['first_step_s'] == 15.0
+  assert values['first_metrics'] == {'gradient_norm': 2.5}
+  assert (values['train_step_s'], values['train_step_mean_s']) == (3.0, 4.0)
+  assert values['num_steps_measured'] == 3
+  assert values['images_per_second'] == 4.0
   assert 0.1 < values['peak_memory_gb'] < 100.0
-  assert 0.0 < values['ceiling_fraction'] < 1.0
-  work = benchmarking.step_work(_FIXED.model.build(), 4, 4)
-  assert values['work'] == work._asdict()
+  # Of 2 (2 * 4 + 4 * 2) operations, each 4 + 7 times.
+  assert values['work'] == {
+      'block_evaluations': 11, 'operations': 12 * 11 * 32,
+      'hidden_entries': 12 * 11 * 4}
+  assert values['matmul_gflops'] == 2e-6
+  assert values['ceiling_fraction'] == pytest.approx(12 * 11 * 32 / 2e3 / 3.0)
 
 
-def test_the_first_step_alone():
-  settings = dataclasses.replace(_settings(), num_repeats=0)
-  values = benchmarking.measure_training(settings, time.perf_counter())
+def test_the_first_step_alone(set_seconds):
+  set_seconds([10.0])
+  values = benchmarking.measure_training(_settings(num_repeats=0), 0.0)
   assert set(values) == {
       'num_parameters', 'first_step_s', 'first_metrics', 'peak_memory_gb'}
 
 
-def test_a_drawn_number_of_terms_has_no_ceiling():
-  values = benchmarking.measure_training(_settings(), time.perf_counter())
-  assert 'ceiling_fraction' not in values
+def test_a_drawn_number_of_terms_has_no_ceiling(set_seconds):
+  set_seconds([1.0] * 6)
+  values = benchmarking.measure_training(
+      _settings(_PLANE.replace(estimator='roulette:poisson:2,exact=2')), 0.0)
+  assert values['train_step_s'] == 1.0 and 'ceiling_fraction' not in values
 
 
-@pytest.mark.parametrize('estimator', [
-    None, numerics.Estimator.get('roulette:safe,exact=20'),
-    numerics.FixedTruncation(22)])
-def test_evaluation(estimator):
-  values = benchmarking.measure_evaluation(_settings(estimator=estimator))
-  assert values['evaluate_s'] > 0.0
-  assert 0.0 < values['evaluate_deviation_nats'] < 10.0
+def test_evaluation(monkeypatch):
+  """The deviation is that of the repeats, after two that warm up."""
+  for estimator in (None, numerics.Estimator.get('roulette:safe,exact=2')):
+    settings = _settings(estimator=estimator, seed=7)
+    made = settings.make_model()
+    with monkeypatch.context() as context:
+      context.setattr(
+          benchmarking.Settings, 'make_model', lambda _, made=made: made)
+      values = benchmarking.measure_evaluation(settings)
+    assert values['evaluate_s'] > 0.0
+    model, x = made
+    log_dets = [model.forward_and_log_det(
+        x, None, tf.constant([7, 2 + i]),
+        estimator=estimator or evaluation.default_estimator(model))[1]
+                for i in range(3)]
+    deviation = np.sqrt(np.mean(np.var(log_dets, axis=0, ddof=1)))
+    assert values['evaluate_deviation_nats'] == pytest.approx(
+        deviation, rel=1e-4, abs=1e-6)
+  assert deviation > 1e-4
 
 
-@pytest.mark.parametrize('tolerance', [1e-3, 1e-5])
-def test_sampling_stops_at_the_tolerance(tolerance):
-  values = benchmarking.measure_sampling(_settings(tolerance=tolerance))
-  assert values['sample_s'] > 0.0
-  assert tolerance / 1e4 < values['sample_residual_max'] <= tolerance
-  assert values['sample_num_not_converged'] == 0
-  assert values['sample_num_steps_mean'] >= 1.0
+def test_sampling_stops_at_the_tolerance():
+  num_steps = []
+  for tolerance in (1e-3, 1e-5):
+    values = benchmarking.measure_sampling(_settings(tolerance=tolerance))
+    assert values['sample_s'] > 0.0
+    assert tolerance / 1e4 < values['sample_residual_max'] <= tolerance
+    assert values['sample_num_not_converged'] == 0
+    num_steps.append(values['sample_num_steps_mean'])
+  assert 1.0 <= num_steps[0] < num_steps[1]
 
 
 def test_a_flow_without_blocks(monkeypatch):
@@ -90,10 +117,10 @@ def test_a_flow_without_blocks(monkeypatch):
   registries.MODELS.register('plain', PlainConfig)
   settings = _settings(configuration.make_config(
       model='plain', dataset='digits', batch_size=4))
-  trained = benchmarking.measure_training(settings, time.perf_counter())
+  trained = benchmarking.measure_training(settings, 0.0)
   assert trained['train_step_s'] > 0.0 and 'work' not in trained
-  evaluation = benchmarking.measure_evaluation(settings)
-  assert evaluation['evaluate_deviation_nats'] == 0.0
+  measured = benchmarking.measure_evaluation(settings)
+  assert measured['evaluate_deviation_nats'] == 0.0
   sampling = benchmarking.measure_sampling(settings)
   assert sampling['sample_s'] > 0.0
   assert (sampling['sample_residual_max'], sampling['sample_num_steps_mean'],
@@ -102,12 +129,11 @@ def test_a_flow_without_blocks(monkeypatch):
 
 def test_replicas_share_a_batch(monkeypatch):
   """Two of them see what one sees, and initialise and step as one does."""
-  images = np.random.default_rng(0).random([4, 8, 8, 1])
   norms = []
   for strategy in (tf.distribute.get_strategy(), replicas.two_replicas()):
     monkeypatch.setattr(
         strategies, 'make_strategy', lambda _, strategy=strategy: strategy)
-    settings = _settings(_FIXED.replace(num_dense_blocks=0), images=images)
+    settings = _settings()
     learner = trainer.Learner(settings.config)
     batch = settings.first_batch(learner)
     metrics = learner.run_step(batch, tf.constant(0, tf.int64))
@@ -115,26 +141,31 @@ def test_replicas_share_a_batch(monkeypatch):
   np.testing.assert_allclose(norms[1], norms[0], rtol=1e-3)
 
 
-@pytest.mark.parametrize('config, size, expected', [
-    (_CONFIG, 3, None),
-    (_CONFIG.replace(condition=('label',)), 12, np.arange(12) % 10)])
-def test_conditions_of_a_batch(config, size, expected):
-  condition = _settings(config).condition(config.model.build(), size)
-  if expected is None:
-    assert condition is None
-  else:
+def test_conditions_of_a_batch(tmp_path):
+  """None, labels in turn, or zeros."""
+  evaluation.write_table(
+      tmp_path / 'own.csv', 'abcd', np.random.default_rng(0).random([10, 4]))
+  for config, expected in (
+      (_PLANE, None),
+      (_IMAGES.replace(condition=('label',)), np.arange(12) % 10),
+      (configuration.make_config(
+          dataset=f'table:{tmp_path}/own.csv', condition=('a', 'c'),
+          num_blocks=1, hidden_units=(4,)), np.zeros([12, 2]))):
+    settings = _settings(config)
+    condition = settings.condition(config.model.build(), 12)
     np.testing.assert_array_equal(condition, expected)
 
 
 def test_conditional_flows():
   """Trained, evaluated and sampled with a label each."""
-  settings = _settings(_FIXED.replace(
-      condition=('label',), num_dense_blocks=0, num_blocks=(1,)))
-  trained = benchmarking.measure_training(settings, time.perf_counter())
+  settings = _settings(
+      _IMAGES.replace(condition=('label',), estimator='fixed:2'),
+      estimator=numerics.FixedTruncation(2))
+  trained = benchmarking.measure_training(settings, 0.0)
   assert trained['train_step_s'] > 0.0
   assert np.all(np.isfinite(list(trained['first_metrics'].values())))
-  evaluation = benchmarking.measure_evaluation(settings)
-  assert 0.0 < evaluation['evaluate_deviation_nats'] < 10.0
+  measured = benchmarking.measure_evaluation(settings)
+  assert 0.0 < measured['evaluate_deviation_nats'] < 10.0
   sampling = benchmarking.measure_sampling(settings)
   assert sampling['sample_num_not_converged'] == 0
   assert sampling['sample_num_steps_mean'] >= 1.0
@@ -143,41 +174,31 @@ def test_conditional_flows():
 def test_too_few_images():
   with pytest.raises(ValueError, match='batch_size=4: expected at most 2'):
     benchmarking.measure_evaluation(
-        _settings(images=np.zeros([2, 8, 8, 1])))
-
-
-def test_hybrids_train_with_labels():
-  values = benchmarking.measure_training(
-      _settings(_FIXED.replace(hybrid=True)), time.perf_counter())
-  assert values['train_step_s'] > 0.0
-  # The operations of the classifier are not counted.
-  assert 'ceiling_fraction' not in values
-
-
-def test_an_accumulated_step_is_a_whole_one():
-  values = benchmarking.measure_training(
-      _settings(_FIXED.replace(accumulation_steps=3)), time.perf_counter())
-  np.testing.assert_allclose(
-      values['images_per_second'], 12 / values['train_step_s'])
+        _settings(_IMAGES, images=np.zeros([2, 8, 8, 1])))
 
 
 def test_speed_of_products_is_within_reason():
   assert 1e7 < benchmarking.matmul_rate(size=128, num_repeats=3) < 1e16
 
 
-@pytest.mark.parametrize('texts, expected', [
-    ({}, 8.0), ({'memory.max': 'max\n'}, 8.0),
-    ({'memory.max': '2000000000\n'}, 2.0),
-    ({'memory/memory.limit_in_bytes': '9223372036854771712\n'}, 8.0),
-    ({'memory/memory.limit_in_bytes': '2000000000\n'}, 2.0)])
-def test_memory_is_that_of_the_group(monkeypatch, tmp_path, texts, expected):
-  for name, text in texts.items():
-    (tmp_path / name).parent.mkdir(exist_ok=True)
-    (tmp_path / name).write_text(text)
-  monkeypatch.setattr(tasks, '_CONTROL_GROUP', tmp_path)
+def test_memory_is_that_of_the_group(monkeypatch, tmp_path):
   monkeypatch.setattr(os, 'sysconf', lambda name: {
       'SC_PAGE_SIZE': 4000, 'SC_PHYS_PAGES': 2 * 10**6}[name])
-  assert benchmarking.memory_gb() == expected
+
+  def check(case):
+    i, (texts, expected) = case
+    for name, text in texts.items():
+      path = tmp_path / str(i) / name
+      path.parent.mkdir(exist_ok=True, parents=True)
+      path.write_text(text)
+    monkeypatch.setattr(tasks, '_CONTROL_GROUP', tmp_path / str(i))
+    assert benchmarking.memory_gb() == expected
+
+  results.check_each(check, enumerate([
+      ({}, 8.0), ({'memory.max': 'max\n'}, 8.0),
+      ({'memory.max': '2000000000\n'}, 2.0),
+      ({'memory/memory.limit_in_bytes': '9223372036854771712\n'}, 8.0),
+      ({'memory/memory.limit_in_bytes': '2000000000\n'}, 2.0)]))
 
 
 def test_memory_may_be_unknown(monkeypatch):
@@ -223,11 +244,12 @@ def test_a_flow_without_blocks_has_no_work():
   assert work == (0, 0, 0)
 
 
-@pytest.mark.parametrize('values, expected', [
-    ({'estimator': 'fixed:6'}, 6),
-    ({'estimator': 'fixed:6', 'hybrid': True}, None),
-    ({}, None), ({'estimator': 'adaptive'}, None),
-    ({'estimator': 'exact'}, None)])
-def test_numbers_of_terms_that_are_fixed(values, expected):
-  config = configuration.make_config(num_blocks=(1,), **values)
-  assert benchmarking.fixed_num_terms(config) == expected
+def test_numbers_of_terms_that_are_fixed():
+  """The operations of a classifier are not counted."""
+  for values, expected in (
+      ({'estimator': 'fixed:6'}, 6),
+      ({'estimator': 'fixed:6', 'hybrid': True}, None),
+      ({}, None), ({'estimator': 'adaptive'}, None),
+      ({'estimator': 'exact'}, None)):
+    config = configuration.make_config(num_blocks=(1,), **values)
+    assert benchmarking.fixed_num_terms(config) == expected, values

@@ -1,10 +1,8 @@
 """bin/baselines: its JSON, its file and what it refuses."""
 
-import json
-
 import numpy as np
-import pytest
 
+from tests.commands import results
 from tf_resflow.evaluation import example_files
 
 
@@ -14,8 +12,7 @@ def test_report_and_file(run_tool, data_dir, tmp_path):
       'baselines', '--dataset=digits', f'--data_dir={data_dir}',
       '--num_components=2', '--num_noise_draws=1', f'--output={path}')
   result = run_tool(*command)
-  assert result.status == 0, result.stderr
-  report = json.loads(result.stdout.splitlines()[-1])
+  report = results.report(result)
   assert (report['dataset'], report['num_train']) == ('digits', 1437)
   bits = example_files.read_bits(
       path, 360, {'dataset': 'digits', 'split': 'test', 'num_levels': 17,
@@ -32,20 +29,24 @@ def test_report_and_file(run_tool, data_dir, tmp_path):
 
   # Before anything is fitted.
   before = path.read_bytes()
-  result = run_tool(*command)
-  assert result.status == 2
-  assert 'It exists: name another one, or give --overwrite' in result.stderr
+  results.check_error(
+      run_tool(*command), f'baselines: error: --output={path}: expected a new ')
   assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize(('change', 'said'), [
-    (['--dataset=none'], '--dataset=none: expected one of digits, '),
-    (['--output=/none/y.npz'], '--output=/none/y.npz: expected a file in'),
-    (['--num_bits=3'], '--num_bits=3: expected 8, since digits has 17 levels'),
-    (['--num_components=0'], '--num_components=0: expected a whole number'),
-])
-def test_bad_input(run_tool, change, said):
-  result = run_tool('baselines', '--dataset=digits', *change)
-  assert result.status == 2
-  (line,) = result.stderr.splitlines()
-  assert line.startswith(f'baselines: error: {said}')
+def test_vectors(run_tool, table):
+  report = results.report(run_tool(
+      'baselines', f'--dataset=table:{table}', '--num_components=2'))
+  assert report['num_train'] == 80
+  assert set(report['baselines']) == {'gaussian', 'gaussian_mixture'}
+
+
+def test_bad_input(run_tool):
+  results.check_errors(run_tool, 'baselines', [
+      (['--dataset=none'], '--dataset=none: expected one of digits, '),
+      (['--num_bits=3'],
+       '--num_bits=3: expected 8, since digits has 17 levels'),
+      (['--num_components=0'], '--num_components=0: expected a whole number'),
+      (['--dataset=2d/moons', '--output=x.npz'],
+       '--output=x.npz: expected no such flag with --dataset=2d/moons'),
+  ], '--dataset=digits')

@@ -1,141 +1,159 @@
 """bin/benchmark: its JSON, its ratios, its guard and what it refuses."""
 
 import json
+import math
 
 import numpy as np
 import pytest
 
 from tests.commands import processes
+from tests.commands import results
+from tf_resflow import benchmarking
+from tf_resflow import numerics
 
 _TINY = [
     '--dataset=digits', '--num_blocks=1', '--hidden_channels=4',
-    '--num_dense_blocks=0', '--batch_size=4', '--num_repeats=2']
+    '--num_dense_blocks=0', '--batch_size=4']
+_VALUES = {
+    'train_step_s': 0.5, 'evaluate_s': 3.0, 'ceiling_fraction': 0.25,
+    'sample_residual_max': math.nan}
 
 
 @pytest.mark.slow
-def test_one_json_line_and_ratios(tmp_path):
-  peer = tmp_path / 'peer.json'
-  peer.write_text('{"train_step_s": 1e9, "evaluate_s": 1e9}')
+def test_processes_measure_and_the_guard_fails(tmp_path):
+  """All of the speed of plain products is out of reach."""
   np.savez(tmp_path / 'x.npz', x=np.full([4, 8, 8, 1], 0.5))
   process = processes.run_launcher(
-      'benchmark', *_TINY, f'--baseline_json={peer}',
-      f'--inputs={tmp_path}/x.npz', '--estimator=fixed:4',
-      '--evaluation_estimator=fixed:22')
-  assert process.returncode == 0, process.stderr
+      'benchmark', *_TINY, '--num_repeats=2', f'--inputs={tmp_path}/x.npz',
+      '--estimator=fixed:4', '--evaluation_estimator=fixed:22',
+      '--min_ceiling_fraction=1')
+  assert process.returncode == 2
   (line,) = process.stdout.splitlines()
   report = json.loads(line)
   assert {'train_step_s', 'evaluate_s', 'sample_s', 'first_step_s',
           'peak_memory_gb'} <= set(report)
-  assert report['estimator'] == 'fixed:4' and 'ceiling_fraction' in report
-  (row,) = [r for r in process.stderr.splitlines()
-            if r.startswith('training step')]
-  assert row.split()[-1] == '0.000'
-
-
-@pytest.mark.slow
-def test_guard_fails_where_the_share_is_not_reached(tmp_path):
-  """All of the speed of plain products is out of reach."""
-  process = processes.run_launcher(
-      'benchmark', *_TINY, '--tasks=train', '--estimator=fixed:4',
-      '--min_ceiling_fraction=1')
-  assert process.returncode == 2
   assert process.stderr.splitlines()[-1].startswith(
       'benchmark: error: --min_ceiling_fraction=1.0: expected at most 0.')
 
 
-@pytest.mark.slow
-def test_a_program_of_a_step(tmp_path):
-  process = processes.run_launcher(
-      'benchmark', *_TINY[:-1], f'--program={tmp_path}/step')
-  assert process.returncode == 0, process.stderr
-  (line,) = process.stdout.splitlines()
-  report = json.loads(line)
-  assert {'bits_per_dim', 'gradient_norm', 'num_parameters', 'batch_size',
-          'text_bytes', 'arguments_bytes', 'num_arguments', 'num_outputs'
-          } <= set(report)
-  assert {path.name for path in tmp_path.iterdir()} == {
-      'step.mlir', 'step.npz'}
+@pytest.fixture(name='asked')
+def _asked(monkeypatch):
+  """What processes would have been asked; they report `_VALUES`."""
+  asked = []
+
+  def measure(command, tasks, progress_fn):
+    asked.append((command, tuple(tasks)))
+    progress_fn(tasks[0])
+    return dict(_VALUES)
+
+  monkeypatch.setattr(benchmarking, 'measure', measure)
+  return asked
 
 
-def test_a_program_that_xla_does_not_have(run_tool, tmp_path):
-  result = run_tool('benchmark', *_TINY[:-1], '--estimator=exact',
-                    f'--program={tmp_path}/step')
-  assert result.status == 2 and not list(tmp_path.iterdir())
+def test_one_json_line_ratios_and_the_guard(run_tool, asked, tmp_path):
+  peer = tmp_path / 'peer.json'
+  peer.write_text('{"train_step_s": 2.0}')
+  arguments = [
+      *_TINY, '--tasks=train,evaluate', f'--baseline_json={peer}',
+      '--num_repeats=2', '--estimator=fixed:4', '--min_ceiling_fraction=0.25']
+  result = run_tool('benchmark', *arguments)
+  assert results.report(result) == {
+      'batch_size': 4, 'estimator': 'fixed:4', **_VALUES,
+      'sample_residual_max': None}
+  ((command, tasks),) = asked
+  assert command[-len(arguments):] == arguments
+  assert tasks == ('train', 'evaluate')
+  (row,) = [r for r in result.stderr.splitlines()
+            if r.startswith('training step')]
+  assert row.split()[-3:] == ['0.5', '2', '0.250']
+  result = run_tool('benchmark', *arguments, '--min_ceiling_fraction=0.26')
+  assert result.status == 2 and json.loads(result.stdout)
   assert result.stderr.splitlines()[-1].startswith(
-      'benchmark: error: XLA cannot compile this training step: ')
+      'benchmark: error: --min_ceiling_fraction=0.26: expected at most 0.250.')
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['--program=/nowhere/step'], '--program=/nowhere/step: expected a prefix '
-     'of files in a folder that exists. There is no folder /nowhere.'),
-    (['--program=step', '--tasks=train,sample'],
-     '--tasks=train,sample: expected train alone, with --program. The program'),
-    (['--program=step', '--baseline_json=/nowhere'],
-     '--baseline_json=/nowhere: expected no such flag with --program.')])
-def test_bad_programs_are_one_line(run_tool, arguments, message):
-  result = run_tool('benchmark', *_TINY[:-1], *arguments)
-  assert result.status == 2
-  (line,) = result.stderr.splitlines()
-  assert line.startswith('benchmark: error: ') and message in line
+def test_what_a_process_measures(
+    run_tool, digits_workdir, monkeypatch, tmp_path):
+  seen = []
+
+  def measure(settings, start_time):
+    seen.append(settings)
+    return {'sample_s': math.nan}
+
+  monkeypatch.setitem(benchmarking.TASKS, 'sample', measure)
+  monkeypatch.setattr(benchmarking, 'measure_run', measure)
+  np.savez(tmp_path / 'x.npz', x=np.full([4, 8, 8, 1], 0.5))
+  result = run_tool(
+      'benchmark', *_TINY, '--worker=sample', f'--inputs={tmp_path}/x.npz',
+      '--evaluation_estimator=fixed:22', '--tolerance=1e-3', '--seed=5',
+      '--num_repeats=7')
+  # The process that started this one tells NaN from nothing.
+  assert result.stdout == '{"sample_s": NaN}\n'
+  run_tool('benchmark', *_TINY, '--worker=run')
+  run_tool('benchmark', f'--workdir={digits_workdir}', '--batch_size=2',
+           '--worker=sample')
+  first, run, stored = seen
+  assert (first.num_repeats, first.tolerance, first.seed, first.workdir) == (
+      7, 1e-3, 5, None)
+  assert first.estimator == numerics.FixedTruncation(22)
+  np.testing.assert_array_equal(first.images, np.full([4, 8, 8, 1], 0.5))
+  assert run.config.optimizer.batch_size == 4
+  assert (run.estimator, run.images) == (None, None)
+  # A run brings its own configuration.
+  assert stored.workdir == str(digits_workdir)
+  assert stored.config.model.hidden_channels == 4
+  assert stored.config.optimizer.batch_size == 2
 
 
-def test_a_program_that_cannot_be_written(run_tool, tmp_path):
-  (tmp_path / 'step.npz').mkdir()
-  result = run_tool('benchmark', *_TINY[:-1], f'--program={tmp_path}/step')
-  assert result.status == 2
-  (line,) = result.stderr.splitlines()
-  assert line.endswith(f'expected a prefix of files that can be written. '
-                       f'{tmp_path}/step.npz cannot.')
+def test_a_program_of_a_step(run_tool, monkeypatch, tmp_path):
+  monkeypatch.setattr(
+      benchmarking, 'write_program', lambda settings, prefix: {
+          'prefix': prefix, 'size': settings.config.optimizer.batch_size})
+  (tmp_path / 'step.npz').write_text('of an earlier call')
+  assert results.report(run_tool(
+      'benchmark', *_TINY, f'--program={tmp_path}/step')) == {
+          'prefix': f'{tmp_path}/step', 'size': 4}
 
 
-@pytest.mark.slow
-def test_advice():
-  """What a run takes, without its data set."""
-  process = processes.run_launcher(
-      'benchmark', '--advise', *_TINY[:-1], '--data_dir=/nowhere',
-      '--num_steps=1000000000')
-  assert process.returncode == 0, process.stderr
-  (line,) = process.stdout.splitlines()
-  report = json.loads(line)
-  step = report['train_step_mean_s']
-  assert 0.0 < step < report['first_step_s']
-  assert report['measured_batch_size'] == report['batch_size'] == 4
-  assert report['num_steps_measured'] * step > 9.0
-  np.testing.assert_allclose(
-      report['run_hours'] * 3600, report['first_step_s'] + step * (10**9 - 1))
-  assert 0.0 < report['peak_memory_gb'] < report['memory_gb']
-  # Said to people as well, with what to change.
-  assert f'{report["num_parameters"]:,}' in process.stderr
-  (warning,) = report['warnings']
-  assert process.stderr.splitlines()[-1] == f'Warning: {warning}'
-  assert '--num_steps' in warning and '--num_blocks' in warning
+def test_advice(run_tool, asked, monkeypatch):
+  """What a run takes, without its data set; said to people as well."""
+  monkeypatch.setattr(benchmarking, 'advise', lambda config, values: {
+      'num_steps': config.optimizer.num_steps, 'run_hours': 0.12345,
+      'left_out': ['samples'], 'warnings': ['It is long.'], **values})
+  result = run_tool('benchmark', '--advise', *_TINY, '--data_dir=/nowhere',
+                    '--num_steps=1000000')
+  assert results.report(result)['run_hours'] == 0.12345
+  ((_, tasks),) = asked
+  assert tasks == ('run',)
+  lines = result.stderr.splitlines()
+  assert [line.split() for line in lines[1:3]] == [
+      ['num_steps', '1,000,000'], ['run_hours', '0.1235']]
+  assert lines[-2:] == ['To be added: samples.', 'Warning: It is long.']
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['--tasks=train,draw'], '--tasks=train,draw: expected one of train, eva'),
-    (['--evaluation_estimator=best'], '--evaluation_estimator=best: expected'),
-    (['--baseline_json=/nowhere'], 'No such file or directory'),
-    (['--num_repeats=1'], '--num_repeats=1: expected 2 or more with the task'),
-    (['--min_ceiling_fraction=0.5'],
-     '--min_ceiling_fraction=0.5: expected no such flag without --estimator='),
-    (['--min_ceiling_fraction=0.5', '--estimator=fixed:4', '--tasks=sample'],
-     '--min_ceiling_fraction=0.5: expected no such flag unless --tasks has tr'),
-    (['--advise', '--tasks=train'],
-     '--tasks=train: expected no such flag with --advise. That measures a run'),
-    (['--advise'], '--num_repeats=2: expected no such flag with --advise. T'),
-    (['--workdir=/nowhere'], '/nowhere'),
-    (['--inputs=/nowhere.npz'], '--inputs=/nowhere.npz: expected')])
-def test_bad_input_is_one_line(run_tool, arguments, message):
-  result = run_tool('benchmark', *_TINY, *arguments)
-  assert result.status == 2
-  (line,) = result.stderr.splitlines()
-  assert line.startswith('benchmark: error: ') and message in line
-
-
-def test_a_run_brings_its_own_configuration(run_tool, digits_workdir):
-  result = run_tool('benchmark', f'--workdir={digits_workdir}',
-                    '--hidden_channels=8')
-  assert result.status == 2
-  assert result.stderr == (
-      'benchmark: error: --hidden_channels=8: expected no such flag with '
-      '--workdir. The run has a configuration of its own.\n')
+def test_bad_input(run_tool, digits_workdir, tmp_path):
+  (tmp_path / 'folder.npz').mkdir()
+  results.check_errors(run_tool, 'benchmark', [
+      (['--tasks=train,draw'], '--tasks=train,draw: expected one of train, ev'),
+      (['--evaluation_estimator=best'], '--evaluation_estimator=best: expecte'),
+      (['--num_repeats=1'], '--num_repeats=1: expected 2 or more with the tas'),
+      (['--min_ceiling_fraction=0.5'], '--min_ceiling_fraction=0.5: expected '
+       'no such flag without --estimator='),
+      (['--min_ceiling_fraction=0.5', '--estimator=fixed:4', '--tasks=sample'],
+       '--min_ceiling_fraction=0.5: expected no such flag unless --tasks has '),
+      (['--advise', '--tasks=train'],
+       '--tasks=train: expected no such flag with --advise. That measures a r'),
+      (['--advise', '--num_repeats=2'],
+       '--num_repeats=2: expected no such flag with --advise. T'),
+      (['--program=/nowhere/step'], '--program=/nowhere/step: expected a '
+       'prefix of files in a folder that exists. There is no folder /nowhere.'),
+      (['--program=step', '--tasks=train,sample'],
+       '--tasks=train,sample: expected train alone, with --program. The'),
+      (['--program=step', '--baseline_json=/nowhere'],
+       '--baseline_json=/nowhere: expected no such flag with --program.'),
+      ([f'--program={tmp_path}/folder'],
+       f'--program={tmp_path}/folder: expected a prefix of files that can be '
+       f'written. {tmp_path}/folder.npz cannot.'),
+      ([f'--workdir={digits_workdir}'],
+       '--dataset=digits: expected no such flag with --workdir. The run has'),
+  ], *_TINY)

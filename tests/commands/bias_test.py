@@ -1,10 +1,10 @@
 """bin/bias: numbers of the Python API, its figure, and what it refuses."""
 
-import json
 import shutil
 
 import pytest
 
+from tests.commands import results
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import numerics
@@ -27,10 +27,10 @@ def biased_workdir(digits_workdir, tmp_path_factory):
   return folder
 
 
-def _write_metrics(folder, name):
+def _write_metrics(folder, name, validation='validation_bits_per_dim'):
   with training.MetricsWriter(folder) as writer:
     writer.write(1, {name: 2.5})
-    writer.write(2, {name: 2.0, 'validation_bits_per_dim': 2.25})
+    writer.write(2, {name: 2.0, validation: 2.25})
 
 
 def test_runs_are_compared_and_drawn(
@@ -42,9 +42,8 @@ def test_runs_are_compared_and_drawn(
       'bias', f'--workdirs={biased_workdir},{unbiased}', '--estimator=exact',
       '--num_examples=10', '--seed=3', f'--output={output}',
       '--strategy=single')
-  assert result.status == 0, result.stderr
+  report = results.report(result)
   assert output.read_bytes().startswith(b'\x89PNG')
-  report = json.loads(result.stdout.splitlines()[-1])
   assert report['split'] == 'train'
   assert {run['estimator'] for run in report['runs'].values()} == {'exact'}
   assert list(report['runs']) == [str(biased_workdir), str(unbiased)]
@@ -64,28 +63,28 @@ def test_runs_are_compared_and_drawn(
   assert f'\n{biased_workdir}.bias ' in result.stderr
 
 
-@pytest.mark.parametrize('arguments, said', [
-    (['--estimator=fixed:10'],
-     '--estimator=fixed:10: expected an unbiased estimator.'),
-    (['--num_examples=2000'], '--num_examples=2000: expected at most 1417.'),
-    (['--output=a.jpg'], '--output=a.jpg: expected a name that ends in .png'),
-    (['--workdirs={run},{run}/.'], 'expected different folders.'),
-    (['--workdirs={run},{other}'],
-     'expected runs on the same data. Theirs differ in num_validation.'),
-    (['--workdirs=/nowhere'], 'expected the folder of a run.'),
-    (['--workdirs='], '--workdirs is missing. '),
-    (['--output={other}/a.png', '--workdirs={digits}'],
-     'expected runs with validations in metrics.csv. Train with'),
-])
-def test_bad_input(run_tool, biased_workdir, digits_workdir, tmp_path,
-                   arguments, said):
+def test_bad_input(
+    run_tool, biased_workdir, digits_workdir, table_workdir, tmp_path):
   config = configuration.make_config(
       num_blocks=(1,), hidden_channels=4, num_dense_blocks=0)
-  training.create_workdir(
-      str(tmp_path / 'other'), config, config.model.build())
-  result = run_tool('bias', f'--workdirs={biased_workdir}', *(
-      argument.format(run=biased_workdir, other=tmp_path / 'other',
-                      digits=digits_workdir) for argument in arguments))
-  assert (result.status, result.stdout) == (2, '')
-  (line,) = result.stderr.splitlines()
-  assert line.startswith('bias: error: ') and said in line
+  other = tmp_path / 'other'
+  training.create_workdir(str(other), config, config.model.build())
+  vectors = shutil.copytree(table_workdir, tmp_path / 'vectors')
+  _write_metrics(vectors, 'nats', 'validation_nats')
+  two, picture = f'{biased_workdir},{biased_workdir}/.', f'{other}/a.png'
+  results.check_errors(run_tool, 'bias', [
+      (['--estimator=fixed:10'],
+       '--estimator=fixed:10: expected an unbiased estimator.'),
+      (['--num_examples=2000'], '--num_examples=2000: expected at most 1417.'),
+      (['--output=a.jpg'], '--output=a.jpg: expected a name that ends in .png'),
+      ([f'--workdirs={two}'], f'--workdirs={two}: expected different folders.'),
+      ([f'--workdirs={biased_workdir},{other}'],
+       f'--workdirs={biased_workdir},{other}: expected runs on the same data. '
+       'Theirs differ in num_validation.'),
+      (['--workdirs='], '--workdirs is missing. '),
+      ([f'--output={picture}', f'--workdirs={digits_workdir}'],
+       f'--workdirs={digits_workdir}: expected runs with validations in metrics'
+       '.csv. Train with'),
+      ([f'--output={picture}', f'--workdirs={vectors}'],
+       f'--output={picture}: expected no figure of runs on vectors'),
+  ], f'--workdirs={biased_workdir}')

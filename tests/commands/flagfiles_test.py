@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from tests import symbolic
+from tests import testing
 from tests.commands import processes
-from tf_resflow import errors
+from tests.commands import results
 from tf_resflow.commands import flagfiles
 from tf_resflow.configuration import flags as flags_lib
 from tf_resflow.configuration import registries
@@ -21,8 +22,9 @@ _FILES = sorted((processes.ROOT / 'bin' / 'flags').glob('*.flags'))
 # The others say which tool or data take them.
 _EXPERIMENTS = [
     path for path in _FILES if not path.read_text().startswith('# For ')]
-# One of a row of the paper, and the one that README.md starts with.
-_FAST = ('cifar10', 'digits')
+# One of each kind of model, objective and estimator that the files have.
+_KINDS = ('2d_norms', '2d_paper', 'celeba64', 'cifar10_hybrid', 'cifar10_norms',
+          'cifar10_hybrid_coupling_1x1', 'digits_iresnet')
 
 
 def test_names():
@@ -45,25 +47,17 @@ def test_a_path_that_exists_wins(tmp_path, monkeypatch):
       'a', '--dataset=mnist', '--b']
 
 
-@pytest.mark.parametrize('value', [
-    'none', '', '/none/digits.flags', 'folder', 'binary'])
-def test_what_is_no_file_of_flags(value, tmp_path, monkeypatch):
+def test_what_is_no_file_of_flags(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   (tmp_path / 'folder').mkdir()
   (tmp_path / 'binary').write_bytes(b'\xff\xfe\x00')
-  with pytest.raises(errors.InvalidValueError) as info:
-    flagfiles.resolve([f'--flagfile={value}'])
-  assert str(info.value).startswith(
-      f'flagfile={value}: expected a file of flags')
+  for value in ('none', '', '/none/digits.flags', 'folder', 'binary'):
+    testing.check_refusal(
+        lambda value: flagfiles.resolve([f'--flagfile={value}']),
+        {'value': value}, f'flagfile={value}: expected a file of flags')
 
 
 # What the files hold.
-
-
-def _each(paths, is_slow=lambda name: False):
-  return pytest.mark.parametrize('path', [
-      pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * is_slow(
-          path.stem)) for path in paths])
 
 
 def _read(path):
@@ -86,51 +80,64 @@ def _header(path):
   return {'row': row, **dict(zip(rest[::2], rest[1::2], strict=True))}
 
 
+def test_each_describes_a_run():
+  def check(path):
+    assert _read(path).optimizer.num_steps > 0
+
+  results.check_each(check, _FILES)
+
+
+def test_each_opens_with_its_row_and_what_to_expect():
+  def check(path):
+    header = _header(path)
+    assert re.match(
+        r'(Table|Figure|Section) \d|Not in the paper: \S', header['row'])
+    assert list(header)[:4] == ['row', 'Expected', 'Cost', 'Parameters']
+    for key in ('Expected', 'Cost'):
+      assert re.search(r'\d', header[key]), key
+    # How the number was got.
+    assert re.search(r'\bmeasured\b', header['Cost'])
+    assert ('TFLOP' in header['Cost']) == ('counted' in header['Cost'])
+
+  results.check_each(check, _EXPERIMENTS)
+
+
 def _is_of_the_paper(path):
   return not _header(path)['row'].startswith('Not in the paper: ')
 
 
-@_each(_FILES)
-def test_describes_a_run(path):
-  assert _read(path).optimizer.num_steps > 0
-
-
-@_each(_EXPERIMENTS)
-def test_opens_with_its_row_and_what_to_expect(path):
-  header = _header(path)
-  assert re.match(
-      r'(Table|Figure|Section) \d|Not in the paper: \S', header['row'])
-  assert list(header)[:4] == ['row', 'Expected', 'Cost', 'Parameters']
-  for key in ('Expected', 'Cost'):
-    assert re.search(r'\d', header[key]), key
-  # How the number was got.
-  assert re.search(r'\bmeasured\b', header['Cost'])
-  assert ('TFLOP' in header['Cost']) == ('counted' in header['Cost'])
-
-
-@_each(_EXPERIMENTS)
-def test_builds_at_full_size_with_the_parameters_that_it_states(path):
+@pytest.mark.parametrize('is_of_the_paper', [
+    False, pytest.param(True, marks=pytest.mark.slow)])
+def test_each_builds_at_full_size_with_the_parameters_that_it_states(
+    is_of_the_paper):
   """Those that are learned, without the singular vectors."""
-  num_parameters = symbolic.build(_read(path).model).num_parameters
-  assert _header(path)['Parameters'].split()[:1] == [f'{num_parameters:,}']
+  def check(path):
+    model = symbolic.build(_read(path).model)
+    assert _header(path)['Parameters'].split()[0] == f'{model.num_parameters:,}'
+
+  results.check_each(check, [
+      path for path in _EXPERIMENTS
+      if _is_of_the_paper(path) == is_of_the_paper])
 
 
-@_each(filter(_is_of_the_paper, _EXPERIMENTS))
-def test_rows_of_the_paper_say_where_they_depart(path):
-  config, departures = _read(path), _header(path).get('Departures', '')
-  optimizer = config.optimizer
-  # Of a thousand batches.
-  assert optimizer.warmup_steps * optimizer.accumulation_steps == (
-      0 if path.stem == '2d_paper' else 1000)
-  # Couplings draw nothing.
-  if (symbolic.build(config.model).bijection.is_random and
-      config.model.estimator.startswith('roulette:poisson')):
-    for words in ('Geometric(0.5)', 'Rademacher',
-                  '--estimator=roulette:safe,exact=20'):
-      assert words in departures
+def test_rows_of_the_paper_say_where_they_depart():
+  def check(path):
+    config, departures = _read(path), _header(path).get('Departures', '')
+    optimizer = config.optimizer
+    # Of a thousand batches.
+    assert optimizer.warmup_steps * optimizer.accumulation_steps == (
+        0 if path.stem == '2d_paper' else 1000)
+    # Couplings draw nothing.
+    if (config.model.block != 'coupling' and
+        config.model.estimator.startswith('roulette:poisson')):
+      for words in ('Geometric(0.5)', 'Rademacher',
+                    '--estimator=roulette:safe,exact=20'):
+        assert words in departures
+
+  results.check_each(check, filter(_is_of_the_paper, _EXPERIMENTS))
 
 
-# Two steps of each.
+# Two steps.
 
 
 @pytest.fixture(name='train')
@@ -175,8 +182,11 @@ def _smallest(model):
           'hidden_channels': 8}
 
 
-@_each(_EXPERIMENTS, is_slow=lambda name: name not in _FAST)
-def test_takes_two_steps(path, train):
+@pytest.mark.parametrize(
+    'name', ['2d', *(pytest.param(name, marks=pytest.mark.slow)
+                     for name in _KINDS)])
+def test_takes_two_steps(name, train):
+  path = processes.ROOT / 'bin' / 'flags' / f'{name}.flags'
   config = _read(path)
   # Two logical CPUs cannot share one image.
   changes = {

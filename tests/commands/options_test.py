@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import testing
+from tests.commands import results
 from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import numerics
@@ -86,11 +88,11 @@ def test_groups_are_those_of_the_classes():
   assert next(iter(groups)) == 'The speech'
 
 
-@pytest.mark.parametrize('arguments', [['--loudly'], ['--text=']])
-def test_missing(arguments):
-  with pytest.raises(
-      flags.Error, match='^--text is missing. What to say.$'):
-    _parse(*arguments)
+def test_missing():
+  for argument in ('--loudly', '--text='):
+    with pytest.raises(
+        flags.Error, match='^--text is missing. What to say.$'):
+      _parse(argument)
 
 
 def test_refused_together():
@@ -111,32 +113,23 @@ class File(options.OutputFile):
   suffixes = ('.txt', '.csv')
 
 
-@pytest.mark.parametrize(('path', 'said'), [
-    ('', 'expected a name that ends in .txt or .csv.'),
-    ('a.png', 'expected a name that ends in .txt or .csv.'),
-    ('/none/a.txt', 'expected a file in a folder that exists. There is no '
-     'folder /none.'),
-    ('folder.txt', 'expected a file. It is a folder.'),
-    ('old.txt', 'expected a new file. It exists: name another one, or give '
-     '--overwrite to replace it.'),
-])
-def test_output_files_are_checked_before_the_work(
-    path, said, tmp_path, monkeypatch):
+def test_output_files_are_checked_before_the_work(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   (tmp_path / 'folder.txt').mkdir()
   (tmp_path / 'old.txt').write_text('old')
-  with pytest.raises(errors.InvalidValueError) as info:
-    File(output=path)
-  assert str(info.value) == f'output={path}: {said}'
-  assert sorted(os.listdir(tmp_path)) == ['folder.txt', 'old.txt']
-
-
-def test_output_files_that_may_be_written(tmp_path, monkeypatch):
-  monkeypatch.chdir(tmp_path)
-  (tmp_path / 'old.txt').write_text('old')
+  for path, said in (
+      ('', 'expected a name that ends in .txt or .csv.'),
+      ('a.png', 'expected a name that ends in .txt or .csv.'),
+      ('/none/a.txt', 'expected a file in a folder that exists. There is no '
+       'folder /none.'),
+      ('folder.txt', 'expected a file. It is a folder.'),
+      ('old.txt', 'expected a new file. It exists: name another one, or give '
+       '--overwrite to replace it.')):
+    testing.check_refusal(File, {'output': path}, f'output={path}: {said}')
   File()
   File(output='new.csv')
   File(output='old.txt', overwrite=True)
+  assert sorted(os.listdir(tmp_path)) == ['folder.txt', 'old.txt']
 
 
 def test_a_file_that_may_not_be_written(tmp_path, monkeypatch):
@@ -177,13 +170,17 @@ def test_counts_of_a_split():
     Counted(num_examples=6).check_count('num_examples', 5)
 
 
-@pytest.mark.parametrize(('certify', 'dataset', 'expected'), [
-    (None, 'digits', True), (None, 'cifar10', False), (False, 'digits', False),
-    (True, 'cifar10', True)])
-def test_certificates_are_for_embedded_sets(certify, dataset, expected):
-  config = types.SimpleNamespace(data=types.SimpleNamespace(dataset=dataset))
-  assert options.Certification(
-      certify=certify).should_certify(config) is expected
+def test_certificates_are_for_embedded_sets():
+  """And for vectors of the reader's own."""
+  for certify, dataset, num_levels, expected in (
+      (None, 'digits', 17, True), (None, 'cifar10', 256, False),
+      (False, 'digits', 17, False), (True, 'cifar10', 256, True),
+      (None, 'images:a', 256, False), (None, 'table:a.csv', None, True)):
+    config = types.SimpleNamespace(
+        data=types.SimpleNamespace(dataset=dataset),
+        model=types.SimpleNamespace(num_levels=num_levels))
+    assert options.Certification(
+        certify=certify).should_certify(config) is expected, dataset
 
 
 def test_a_run_is_opened_in_one_way(digits_workdir):
@@ -216,11 +213,9 @@ def test_a_run_without_a_best_checkpoint(digits_workdir, tmp_path, run_tool):
   result = run_tool(
       'sample', f'--workdir={digits_workdir}', '--checkpoint=best',
       f'--output={tmp_path}/x.png')
-  assert (result.status, result.stdout) == (2, '')
-  assert result.stderr == (
-      'sample: error: --checkpoint=best: expected latest, since '
-      f'{digits_workdir} has no best one. bin/train keeps it with '
-      '--keep_best.\n')
+  results.check_error(
+      result, 'sample: error: --checkpoint=best: expected latest, since '
+      f'{digits_workdir} has no best one. bin/train keeps it with --keep_best.')
   assert not list(tmp_path.iterdir())
 
 

@@ -1,5 +1,7 @@
-"""What tools leave behind: their reports, the one line of an error, arrays."""
+"""What tools leave behind: reports, one line of an error, arrays, tables."""
 
+from collections.abc import Callable, Iterable
+import csv
 import json
 import os
 from typing import Any
@@ -10,17 +12,54 @@ import numpy as np
 def report(result: Any) -> dict:
   """Returns the JSON object at the end of stdout, of a tool without errors."""
   assert result.status == 0, result.stderr
-  return json.loads(result.stdout.splitlines()[-1])
+  return json.loads(result.stdout.splitlines()[-1], parse_constant=_refuse)
+
+
+def _refuse(constant):
+  raise AssertionError(f'{constant} is no JSON')
 
 
 def check_error(result: Any, start: str) -> None:
   """Checks that a tool ended with status 2 and one line that starts so."""
   assert (result.status, result.stdout) == (2, ''), result
-  (line,) = result.stderr.splitlines()
-  assert line.startswith(start), line
+  lines = result.stderr.splitlines()
+  assert len(lines) == 1 and lines[0].startswith(start), result.stderr
+
+
+def check_errors(
+    run_tool: Callable, tool: str, cases: Iterable[tuple[list, str]],
+    *common: Any) -> None:
+  """Checks that a tool refuses each of several lists of arguments.
+
+  Args:
+    run_tool: the fixture.
+    tool: its name.
+    cases: arguments, and what the one line of the error begins with.
+    *common: arguments of every call.
+  """
+  check_each(lambda case: check_error(
+      run_tool(tool, *common, *case[0]), f'{tool}: error: {case[1]}'), cases)
+
+
+def check_each(check_fn: Callable, cases: Iterable) -> None:
+  """Calls a function with each of several things; says where it fails."""
+  wrong = []
+  for case in cases:
+    try:
+      check_fn(case)
+    except AssertionError as error:
+      wrong.append(f'{case}: {error}')
+  assert not wrong, '\n'.join(wrong)
 
 
 def arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
   """Returns the arrays of an .npz file."""
   with np.load(path) as stored:
     return {name: stored[name] for name in stored.files}
+
+
+def table(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
+  """Returns the names and the numbers of a .csv file."""
+  with open(path, newline='', encoding='utf-8') as file:
+    names, *rows = csv.reader(file)
+  return names, np.array(rows, np.float64)

@@ -16,12 +16,14 @@ import pytest
 import tensorflow as tf
 
 from tests.commands import processes
+from tests.commands import results
 from tf_resflow import errors
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import flags as flags_lib
 from tf_resflow.configuration import registries
+from tf_resflow.numerics import cores
 
 # Everything that a tool does without work, and what it imports for that.
 _SCRIPT = """
@@ -88,55 +90,51 @@ def _fail_with(error):
   return main
 
 
-@pytest.mark.parametrize(('arguments', 'said'), [
-    ([], '--text is missing. What to say.'),
-    (['--text=a', '--num_time=2'], '--num_time is no flag of this tool. Did '
-     'you mean: num_times ? --help lists them all.'),
-    (['--text=a', '--num_times=0'],
-     '--num_times=0: expected a whole number from 1.'),
-    (['--text=a', '--loudly=maybe'], '--loudly=maybe: expected true or false.'),
-    (['--text=a', '--num_times'], 'Missing value for flag --num_times.'),
-    (['--text=a', 'b'],
-     'argument=b: expected flags alone, such as --name=value.'),
-    (['--text=a', '--import=no_such_package.module'],
-     '--import=no_such_package.module: expected a module that can be imported. '
-     "No module named 'no_such_package'."),
-    (['--text=a', '--flagfile=/no/such.flags'],
-     '--flagfile=/no/such.flags: expected a file of flags, or one of '),
-])
-def test_bad_flags(run, arguments, said):
-  result = run(_say, *arguments)
-  assert (result.status, result.stdout) == (2, '')
-  (line,) = result.stderr.splitlines()
-  assert line.startswith(f'speak: error: {said}')
+def test_bad_flags(run):
+  results.check_errors(lambda _, *arguments: run(_say, *arguments), 'speak', [
+      ([], '--text is missing. What to say.'),
+      (['--text=a', '--num_time=2'], '--num_time is no flag of this tool. Did '
+       'you mean: num_times ? --help lists them all.'),
+      (['--text=a', '--num_times=0'],
+       '--num_times=0: expected a whole number from 1.'),
+      (['--text=a', '--loudly=maybe'],
+       '--loudly=maybe: expected true or false.'),
+      (['--text=a', '--num_times'], 'Missing value for flag --num_times.'),
+      (['--text=a', 'b'],
+       'argument=b: expected flags alone, such as --name=value.'),
+      (['--text=a', '--import=no_such_package.module'],
+       '--import=no_such_package.module: expected a module that can be '
+       "imported. No module named 'no_such_package'."),
+      (['--text=a', '--flagfile=/no/such.flags'],
+       '--flagfile=/no/such.flags: expected a file of flags, or one of ')])
 
 
-@pytest.mark.parametrize(('error', 'status', 'said'), [
-    (errors.InvalidValueError('num_times', 7, 'less', 'Give 6.'), 2,
-     '--num_times=7: expected less. Give 6.'),
-    (errors.InvalidValueError('colour', 'red', 'blue'), 2,
-     'colour=red: expected blue.'),
-    (ValueError('two\nlines'), 2, 'two lines.'),
-    (FileNotFoundError(2, 'No such file', 'a.txt'), 2,
-     "[Errno 2] No such file: 'a.txt'."),
-    (errors.ExpectedError('it diverged.'), 2, 'it diverged.'),
-    (_Interrupted('stopped; it is saved.'), 3, 'stopped; it is saved.'),
-    (KeyboardInterrupt(), 130, 'interrupted.'),
-    (tf.errors.ResourceExhaustedError(None, None, 'disk\nfull'), 2,
-     'disk full'),
-])
-def test_expected_errors(run, error, status, said):
-  result = run(_fail_with(error), '--text=a')
-  assert result.status == status
-  assert result.stderr == f'speak: error: {said}\n'
+def test_expected_errors(run):
+  def check(case):
+    error, status, said = case
+    result = run(_fail_with(error), '--text=a')
+    assert (result.status, result.stderr) == (status, f'speak: error: {said}\n')
+
+  results.check_each(check, [
+      (errors.InvalidValueError('num_times', 7, 'less', 'Give 6.'), 2,
+       '--num_times=7: expected less. Give 6.'),
+      (errors.InvalidValueError('colour', 'red', 'blue'), 2,
+       'colour=red: expected blue.'),
+      (ValueError('two\nlines'), 2, 'two lines.'),
+      (FileNotFoundError(2, 'No such file', 'a.txt'), 2,
+       "[Errno 2] No such file: 'a.txt'."),
+      (errors.ExpectedError('it diverged.'), 2, 'it diverged.'),
+      (_Interrupted('stopped; it is saved.'), 3, 'stopped; it is saved.'),
+      (KeyboardInterrupt(), 130, 'interrupted.'),
+      (tf.errors.ResourceExhaustedError(None, None, 'disk\nfull'), 2,
+       'disk full')])
 
 
-@pytest.mark.parametrize('error', [
-    RuntimeError('a defect'), KeyError('x'),
-    tf.errors.InvalidArgumentError(None, None, 'a defect')])
-def test_defects_are_not_hidden(run, error):
-  with pytest.raises(type(error)):
-    run(_fail_with(error), '--text=a')
+def test_defects_are_not_hidden(run):
+  for error in (RuntimeError('a defect'), KeyError('x'),
+                tf.errors.InvalidArgumentError(None, None, 'a defect')):
+    with pytest.raises(type(error)):
+      run(_fail_with(error), '--text=a')
 
 
 def test_imports_come_before_the_flags(run, tmp_path, monkeypatch):
@@ -169,14 +167,16 @@ def test_nobody_else_reads_the_flags(run):
 
 
 def test_a_new_process_runs_a_tool(tmp_path):
-  """Wherever it is started."""
-  process = subprocess.run(
-      runner.command('evaluate', ['--workdir=w', '--num_repeats=7']),
-      cwd=tmp_path, capture_output=True, text=True, check=False,
-      env={'PATH': ''})
-  assert process.returncode == 2
-  assert process.stderr == (
-      'evaluate: error: --num_repeats=7: expected a whole number from 8.\n')
+  """Wherever it is started, by its launcher or by another tool."""
+  arguments = ['--workdir=w', '--num_repeats=7']
+  for process in (
+      processes.run_launcher('evaluate', *arguments, cwd=tmp_path),
+      subprocess.run(
+          runner.command('evaluate', arguments), cwd=tmp_path,
+          capture_output=True, text=True, check=False, env={'PATH': ''})):
+    assert process.returncode == 2
+    assert process.stderr == (
+        'evaluate: error: --num_repeats=7: expected a whole number from 8.\n')
 
 
 def test_every_tool_has_the_same_launcher():
@@ -193,12 +193,12 @@ def _console(capsys, monkeypatch, *arguments):
   return info.value.code or 0, *capsys.readouterr()
 
 
-@pytest.mark.parametrize('arguments', [[], ['--help']])
-def test_overview(capsys, monkeypatch, arguments):
-  status, stdout, stderr = _console(capsys, monkeypatch, *arguments)
-  assert (status, stderr) == (0, '')
-  for name in runner.TOOLS:
-    assert f'\n  {name:12}' in stdout
+def test_overview(capsys, monkeypatch):
+  for arguments in ([], ['--help']):
+    status, stdout, stderr = _console(capsys, monkeypatch, *arguments)
+    assert (status, stderr) == (0, '')
+    for name in runner.TOOLS:
+      assert f'\n  {name:12}' in stdout
 
 
 def test_console_tools(capsys, monkeypatch):
@@ -211,101 +211,114 @@ def test_console_tools(capsys, monkeypatch):
   assert stderr.startswith('tf_resflow: error: paint is no tool; expected one')
 
 
-_SET_UP = """
-import dataclasses, sys
-sys.path.insert(0, sys.argv[1])
-from tf_resflow.commands import runner
-from tf_resflow.commands import train, sample
-tool = {'train': train, 'sample': sample}[sys.argv[2]]
+def test_which_tools_set_up_training(run_tool, monkeypatch):
+  """In a process of their own."""
+  calls = []
+  monkeypatch.setattr(
+      runner, 'load_tensorflow', lambda show_log: calls.append(show_log))
+  monkeypatch.setattr(runner, 'set_up_training', lambda jit_compile: (
+      calls.append(f'jit_compile={jit_compile}')))
 
-def main(options, *_):
-  import tensorflow as tf
-  from tf_resflow import numerics
-  skips = tf.config.optimizer.get_experimental_options().get(
-      'disable_meta_optimizer')
-  print(bool(skips), tf.config.threading.get_intra_op_parallelism_threads(),
-        numerics.cores.num_parallel())
+  @dataclasses.dataclass(frozen=True, kw_only=True)
+  class OfTraining(options_lib.Configured):
+    """Trains."""
 
-tool.main = main
-sys.exit(runner.run(sys.argv[2], sys.argv[3:]))
-"""
+    sets_up_training = True
 
+  def check(case):
+    options, arguments, is_own_process, expected = case
+    calls.clear()
+    tool = types.ModuleType('tf_resflow.commands.speak', 'Says it.')
+    tool.Options, tool.main = options, lambda *values: None
+    with monkeypatch.context() as context:
+      context.setitem(sys.modules, 'tf_resflow.commands.speak', tool)
+      if is_own_process:
+        context.delitem(sys.modules, 'tensorflow')
+      assert run_tool('speak', *arguments).status == 0
+    assert calls == expected
 
-_TRAINING = ['train', '--flagfile=2d', '--workdir=unused']
-_NUM_CORES = len(os.sched_getaffinity(0))
-
-
-@pytest.mark.parametrize('arguments, env, expected', [
-    (_TRAINING, {}, f'True 1 {_NUM_CORES}'),
-    (_TRAINING, {'TF_NUM_INTRAOP_THREADS': '2'}, 'True 0 1'),
-    ([*_TRAINING, '--jit_compile'], {}, 'True 0 1'),
-    (['sample', '--workdir=unused', '--output=samples.png'], {}, 'False 0 1')])
-def test_training_is_set_up(arguments, env, expected, tmp_path):
-  (tmp_path / 'run.flags').touch()
-  process = _python(
-      _SET_UP, *(a.replace('unused', str(tmp_path)) for a in arguments), **env)
-  assert process.returncode == 0, process.stderr
-  assert process.stdout.strip() == expected
+  results.check_each(check, [
+      (OfTraining, ['--jit_compile'], True, [None, 'jit_compile=True']),
+      (OfTraining, ['--tf_log'], True, [True, 'jit_compile=False']),
+      (OfTraining, [], False, [None]),
+      (Options, ['--text=a'], True, [None])])
 
 
-def test_a_module_that_runs_tensorflow_is_told(tmp_path):
-  (tmp_path / 'run.flags').touch()
-  (tmp_path / 'early.py').write_text(
-      'import tensorflow as tf\nONE = tf.ones([])\n')
-  process = _python(
-      _SET_UP, *_TRAINING[:2], f'--workdir={tmp_path}', '--import=early',
-      PYTHONPATH=str(tmp_path))
-  assert process.returncode == 0, process.stderr
-  assert process.stdout.strip() == 'True 0 1'
-  assert 'keeps its threads' in process.stderr
+def test_training_is_set_up(monkeypatch, caplog):
+  settings, threads = [], []
+  monkeypatch.setattr(
+      tf.config.optimizer, 'set_experimental_options', settings.append)
+  monkeypatch.setattr(
+      cores, 'give_operations_one_thread', lambda: threads.append(1))
+  # XLA divides its operations by itself.
+  runner.set_up_training(jit_compile=True)
+  assert not threads
+  runner.set_up_training()
+  assert threads == [1]
+  assert settings == [{'disable_meta_optimizer': True}] * 2
+
+  def fail():
+    raise RuntimeError('TensorFlow runs')
+
+  monkeypatch.setattr(cores, 'give_operations_one_thread', fail)
+  runner.set_up_training()
+  assert 'keeps its threads' in caplog.text
 
 
-# TensorFlow's start-up lines are the user's only if asked for.
-_LOAD = """
+_TRAIN = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from tf_resflow.commands import runner
-runner.load_tensorflow(show_log=bool(sys.argv[2:]))
-print('mine', file=sys.stderr)
-import tensorflow as tf
-tf.function(lambda x: x + 1.0, jit_compile=True)(tf.ones([2]))
+from tf_resflow.commands import train
+
+def main(*_):
+  import tensorflow as tf
+  from tf_resflow import numerics
+  print('mine', file=sys.stderr)
+  tf.function(lambda x: x + 1.0, jit_compile=True)(tf.ones([2]))
+  print(tf.config.optimizer.get_experimental_options(),
+        tf.config.threading.get_intra_op_parallelism_threads(),
+        numerics.cores.num_parallel())
+
+train.main = main
+sys.exit(runner.run('train', sys.argv[2:]))
 """
 
 
-def _python(script, *arguments, **env):
-  kept = {k: v for k, v in os.environ.items() if k != 'TF_CPP_MIN_LOG_LEVEL'}
+def _train(folder, *arguments):
+  env = {k: v for k, v in os.environ.items() if k != 'TF_CPP_MIN_LOG_LEVEL'}
   return subprocess.run(
-      [sys.executable, '-c', script, str(processes.ROOT), *arguments],
-      capture_output=True, text=True, check=False, env=kept | env)
+      [sys.executable, '-c', _TRAIN, str(processes.ROOT), '--flagfile=2d',
+       f'--workdir={folder}', *arguments],
+      capture_output=True, text=True, check=False, env=env)
 
 
-def test_quiet():
+def test_a_process_that_trains_is_set_up_and_quiet(tmp_path):
   """Also of the lines before logging starts, and of devices and compilers."""
-  process = _python(_LOAD)
+  process = _train(tmp_path)
   assert (process.returncode, process.stderr) == (0, 'mine\n')
+  assert "'disable_meta_optimizer': True" in process.stdout
+  assert process.stdout.strip().endswith(
+      f' 1 {len(os.sched_getaffinity(0))}')
 
 
-def test_shown_where_asked_for():
-  process = _python(_LOAD, 'show')
+@pytest.mark.slow
+def test_tensorflow_is_shown_where_asked_for(tmp_path):
+  """Its start-up lines are the user's only then."""
+  process = _train(tmp_path, '--tf_log')
   assert process.returncode == 0
   assert len(process.stderr.splitlines()) > 1
 
 
-_FAIL = """
-import os, sys
-sys.path.insert(0, sys.argv[1])
-from tf_resflow.commands import runner
-with runner._held_back_stderr():
-  os.write(2, b'from the library\\n')
-  raise ImportError('broken')
-"""
-
-
-def test_a_failure_shows_what_was_held_back():
-  process = _python(_FAIL)
-  assert process.returncode == 1
-  assert process.stderr.startswith('from the library\n')
-  assert 'ImportError: broken' in process.stderr
+def test_a_failure_shows_what_was_held_back(capfd):
+  with pytest.raises(ImportError, match='broken'):
+    with runner._held_back_stderr():
+      os.write(2, b'from the library\n')
+      raise ImportError('broken')
+  with runner._held_back_stderr():
+    os.write(2, b'dropped\n')
+  os.write(2, b'shown\n')
+  assert capfd.readouterr().err == 'from the library\nshown\n'
 
 
 @pytest.fixture(scope='module')
@@ -322,38 +335,40 @@ def test_nothing_heavy_is_imported(shown):
   assert shown[0] == []
 
 
-@pytest.mark.parametrize('name', _OF_RUNS)
-def test_a_folder_without_a_run_is_noticed_at_once(shown, name):
-  assert shown[1][f'{name} --workdir=nowhere'] == [
-      2, f'{name}: error: --workdir=nowhere: expected the folder of a run. '
-      'There is no run.flags; train one with bin/train.\n']
+def test_a_folder_without_a_run_is_noticed_at_once(shown):
+  for name in _OF_RUNS:
+    assert shown[1][f'{name} --workdir=nowhere'] == [
+        2, f'{name}: error: --workdir=nowhere: expected the folder of a run. '
+        'There is no run.flags; train one with bin/train.\n']
 
 
-@pytest.mark.parametrize('name', runner.TOOLS)
-def test_help(shown, name):
-  status, text = shown[1][f'{name} --help']
-  assert status == 0
-  tool = importlib.import_module(f'tf_resflow.commands.{name}')
-  summary, _, rest = text.partition('\n\n')
-  assert summary == tool.__doc__.splitlines()[0]
-  # Examples first.
-  assert rest.startswith(f'  bin/{name} --')
-  for field in tool.Options.flag_fields():
-    flag = f'[no]{field.flag}' if field.element is bool else field.flag
-    assert text.count(f'\n  --{flag}: ') == 1, flag
-  assert '\nEvery tool:\n  --flagfile: ' in text
-  assert 'digits' in text.rpartition('Flagfiles that come with')[2]
-  assert max(map(len, text.splitlines())) <= 80
+def test_help(shown):
+  def check(name):
+    status, text = shown[1][f'{name} --help']
+    assert status == 0
+    tool = importlib.import_module(f'tf_resflow.commands.{name}')
+    summary, _, rest = text.partition('\n\n')
+    assert summary == tool.__doc__.splitlines()[0]
+    # Examples first.
+    assert rest.startswith(f'  bin/{name} --')
+    for field in tool.Options.flag_fields():
+      flag = f'[no]{field.flag}' if field.element is bool else field.flag
+      assert text.count(f'\n  --{flag}: ') == 1, flag
+    assert '\nEvery tool:\n  --flagfile: ' in text
+    assert 'digits' in text.rpartition('Flagfiles that come with')[2]
+    assert max(map(len, text.splitlines())) <= 80
+
+  results.check_each(check, runner.TOOLS)
 
 
-@pytest.mark.parametrize('name', ['train', 'benchmark', 'scaling'])
-def test_help_has_the_whole_configuration(shown, name):
-  _, text = shown[1][f'{name} --help']
-  for flag in flags_lib.by_name():
-    assert text.count(f'\n  --{flag}: ') + text.count(
-        f'\n  --[no]{flag}: ') == 1, flag
-  for title in ('The data set', 'The type of the model:', 'Batches and upd'):
-    assert f'\n{title}' in text
+def test_help_has_the_whole_configuration(shown):
+  for name in ('train', 'benchmark', 'scaling'):
+    _, text = shown[1][f'{name} --help']
+    for flag in flags_lib.by_name():
+      assert text.count(f'\n  --{flag}: ') + text.count(
+          f'\n  --[no]{flag}: ') == 1, (name, flag)
+    for title in ('The data set', 'The type of the model:', 'Batches and upd'):
+      assert f'\n{title}' in text
 
 
 def test_errors_of_flags(shown):

@@ -1,9 +1,6 @@
 """bin/scaling: a study with its figure, and what it refuses."""
 
-import json
-
-import pytest
-
+from tests.commands import results
 from tf_resflow import benchmarking
 
 _TINY = ['--dataset=digits', '--num_blocks=1', '--hidden_channels=4',
@@ -22,8 +19,8 @@ def test_memory_measures_processes_and_draws(run_tool, tmp_path, monkeypatch):
   monkeypatch.setattr(benchmarking, 'measure', measure)
   output = tmp_path / 'memory.png'
   result = run_tool('scaling', '--study=memory', *_TINY, f'--output={output}')
-  assert result.status == 0 and output.stat().st_size > 0
-  report = json.loads(result.stdout.splitlines()[-1])
+  report = results.report(result)
+  assert output.stat().st_size > 0
   assert report['peak_memory_gb']['recompute'] == {'10': 2.0, '40': 3.0}
   assert '\npeak_memory_gb.recompute.10 ' in result.stderr
   text, options, tasks = commands[-1]
@@ -33,17 +30,14 @@ def test_memory_measures_processes_and_draws(run_tool, tmp_path, monkeypatch):
   assert tasks == ['train']
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['--study=cost'], '--output is missing. The figure, a new .png or .svg'),
-    (['--study=cost', '--output={folder}/a.png', '--hybrid'],
-     '--hybrid=true: expected false. The'),
-    (['--study=none', '--output={folder}/a.png'],
-     '--study=none: expected one of cost, memory'),
-])
-def test_bad_input_is_one_line(run_tool, tmp_path, arguments, message):
-  result = run_tool('scaling', *_TINY, *(
-      argument.format(folder=tmp_path) for argument in arguments))
-  assert (result.status, result.stdout) == (2, '')
-  (line,) = result.stderr.splitlines()
-  assert line.startswith('scaling: error: ') and message in line
+def test_bad_input(run_tool, tmp_path):
+  output = f'--output={tmp_path}/a.png'
+  results.check_errors(run_tool, 'scaling', [
+      ([], '--output is missing. The figure, a new .png or .svg'),
+      ([output, '--hybrid'], '--hybrid=true: expected false. The'),
+      ([output, '--study=none'], '--study=none: expected one of cost, memory'),
+  ], '--study=cost', *_TINY)
+  results.check_error(
+      run_tool('scaling', '--study=memory', '--dataset=2d/moons', output),
+      'scaling: error: --dataset=2d/moons: expected a data set of images')
   assert not list(tmp_path.iterdir())
