@@ -12,6 +12,7 @@ _TINY = {'data': 'mnist', 'imagesize': 8, 'nblocks': '1-1', 'idim': 3,
 _CASES = {
     'mnist': {},
     'factor_out': {'factor_out': True, 'act': 'elu', 'fc_end': False},
+    'squeezed': {'squeeze_first': True, 'fc_actnorm': True, 'nblocks': '1'},
     'squeezed_colours': {
         'data': 'celebahq', 'nbits': 5, 'imagesize': 256,
         'squeeze_first': True, 'fc_actnorm': True, 'nblocks': '1'},
@@ -28,22 +29,24 @@ _CASES = {
 }
 
 
-def make_case(name, num_images=2):
+def make_case(name, num_images=2, image_size=8):
   """Arguments, a state and images well inside the unit interval."""
   arguments = reference_flow.default_arguments(**{**_TINY, **_CASES[name]})
-  state = reference_flow.make_state(arguments, seed=1, image_size=8)
-  shape = reference_state.image_shape(arguments, image_size=8)
+  state = reference_flow.make_state(arguments, 1, image_size)
+  shape = reference_state.image_shape(arguments, image_size)
   x = np.random.default_rng(2).uniform(0.2, 0.8, size=[num_images, *shape])
   return arguments, state, x
 
 
 def evaluate(arguments, state, x):
-  return reference_flow.evaluate(arguments, state, x, image_size=8)
+  return reference_flow.evaluate(arguments, state, x, image_size=x.shape[1])
 
 
-@pytest.mark.parametrize('name', _CASES)
+@pytest.mark.parametrize('name', sorted(_CASES.keys() - {'squeezed_colours'}))
 def test_log_det_is_that_of_central_differences(name):
-  arguments, state, x = make_case(name, num_images=1)
+  # Colours take three times as many differences.
+  arguments, state, x = make_case(
+      name, num_images=1, image_size=4 if name == 'hybrid' else 8)
   size, step = x.size, 1e-6
   steps = step * np.eye(size).reshape([size, *x.shape[1:]])
   # A few at a time: every evaluation holds all its Jacobians.
@@ -57,19 +60,19 @@ def test_log_det_is_that_of_central_differences(name):
   np.testing.assert_allclose(got, [want], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize('width', [1, 3, 5])
-def test_conv_matrix_is_a_loop_over_pixels(width):
+def test_conv_matrix_is_a_loop_over_pixels():
   rng = np.random.default_rng(0)
   rows, columns, inputs, outputs = 4, 5, 2, 3
-  kernel = rng.normal(size=[outputs, inputs, width, width])
-  x = rng.normal(size=[inputs, rows, columns])
-  pad = width // 2
-  padded = np.pad(x, [(0, 0), (pad, pad), (pad, pad)])
-  want = np.zeros([outputs, rows, columns])
-  for o, r, c in np.ndindex(want.shape):
-    want[o, r, c] = np.sum(kernel[o] * padded[:, r:r + width, c:c + width])
-  matrix = reference_flow.conv_matrix(kernel, rows, columns)
-  np.testing.assert_allclose(matrix @ x.ravel(), want.ravel(), atol=1e-12)
+  for width in (1, 3, 5):
+    kernel = rng.normal(size=[outputs, inputs, width, width])
+    x = rng.normal(size=[inputs, rows, columns])
+    pad = width // 2
+    padded = np.pad(x, [(0, 0), (pad, pad), (pad, pad)])
+    want = np.zeros([outputs, rows, columns])
+    for o, r, c in np.ndindex(want.shape):
+      want[o, r, c] = np.sum(kernel[o] * padded[:, r:r + width, c:c + width])
+    matrix = reference_flow.conv_matrix(kernel, rows, columns)
+    np.testing.assert_allclose(matrix @ x.ravel(), want.ravel(), atol=1e-12)
 
 
 @pytest.mark.parametrize('width', [1, 3])

@@ -8,9 +8,9 @@ from tf_resflow import numerics
 from tf_resflow.configuration import model_config
 from tf_resflow.configuration import registries
 from tf_resflow.configuration import registry
-from tf_resflow.configuration import spec
 from tf_resflow.layers.bijections import invertible_matrix
 from tf_resflow.layers.bijections import masks
+from tf_resflow.layers.lipschitz import operator_norms
 from tf_resflow.models import block_flow_config
 from tf_resflow.training import objectives
 
@@ -27,42 +27,28 @@ def test_kinds_of_tables_are_their_names_in_messages():
     assert name.lower().startswith(table.kind[:4])
 
 
-@pytest.mark.parametrize('name, base', [
-    ('ESTIMATORS', numerics.Estimator), ('LAWS', numerics.Law),
-    ('NOISE_LAWS', numerics.NoiseLaw), ('SOLVERS', numerics.Solver),
-    ('OBJECTIVES', objectives.Objective),
-    ('ACTIVATIONS', layers.LipschitzLayer),
-    ('MASKS', masks.Mask), ('MATRICES', invertible_matrix.Parameterization),
-    ('MODELS', model_config.ModelConfig)])
-def test_kinds_derive_from_their_base(name, base):
-  table = _TABLES[name]
-  for kind in table.names():
-    assert issubclass(table.get(kind), base), kind
-    assert table.name_of(table.get(kind)) == kind
-
-
-def test_specified_kinds_ask_their_own_table():
-  for name in ('ESTIMATORS', 'LAWS', 'NOISE_LAWS', 'SOLVERS', 'OBJECTIVES'):
-    table = _TABLES[name]
-    for kind in map(table.get, table.names()):
-      assert issubclass(kind, spec.Specified) and kind.registry is table
-
-
-def test_data_sets_and_constraints():
-  for name in registries.DATASETS.names():
-    info = registries.DATASETS.get(name)
-    assert isinstance(info, datasets.DatasetInfo) and info.name == name
-    assert info.model in registries.MODELS.names()
-  for name in registries.CONSTRAINTS.names():
-    assert isinstance(registries.CONSTRAINTS.get(name), layers.Constraint)
-
-
-@pytest.mark.parametrize('name', [
-    'BLOCKS', 'CROP_MODES', 'EMBEDDINGS', 'INVERTIBLE_LINEARS', 'MEMORY_MODES',
-    'OPTIMIZERS', 'PREPROCESSORS', 'PROBES', 'SCHEDULES', 'STRATEGIES'])
-def test_functions(name):
-  table = _TABLES[name]
-  assert all(callable(table.get(kind)) for kind in table.names())
+def test_kinds_derive_from_their_base():
+  bases = {
+      'ESTIMATORS': numerics.Estimator, 'LAWS': numerics.Law,
+      'NOISE_LAWS': numerics.NoiseLaw, 'SOLVERS': numerics.Solver,
+      'OBJECTIVES': objectives.Objective,
+      'ACTIVATIONS': layers.LipschitzLayer, 'MASKS': masks.Mask,
+      'MATRICES': invertible_matrix.Parameterization,
+      'MODELS': model_config.ModelConfig}
+  values = {
+      'DATASETS': datasets.DatasetInfo, 'CONSTRAINTS': layers.Constraint,
+      'NORM_BOUNDS': operator_norms.OperatorNorm}
+  for name, table in _TABLES.items():
+    for kind in table.names():
+      value = table.get(kind)
+      if name in bases:
+        assert issubclass(value, bases[name]), kind
+        assert table.name_of(value) == kind
+        assert getattr(value, 'registry', table) is table
+      elif name in values:
+        assert isinstance(value, values[name]), kind
+      else:
+        assert callable(value), kind
 
 
 def test_unused_fields_are_those_of_blocks():

@@ -1,6 +1,7 @@
 """Checkpoints of the authors' structure, made here."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -16,44 +17,45 @@ _TINY = {
 # One per switch that changes the function, several at a time.
 VARIANTS = {
     'grey': {'data': 'mnist', 'nblocks': '2-1'},
-    'colour_factor_out': {'data': 'cifar10', 'factor_out': True},
     'squeeze_first_5_bits': {
         'data': 'celebahq', 'nbits': 5, 'squeeze_first': True,
         'factor_out': True, 'act': 'elu', 'fc_end': False,
         'n_exact_terms': 8, 'update_freq': 5},
-    'bits_of_celeba': {'data': 'celeba_5bit', 'nblocks': '1', 'coeff': 0.7},
-    'imagenet': {'data': 'imagenet32', 'fc_end': False, 'nblocks': '1-1-1'},
+    'more_than_it_has_scales': {
+        'data': 'celeba_5bit', 'nblocks': '1-1-1', 'coeff': 0.7,
+        'fc_end': False, 'act': 'identity'},
     'softplus': {'data': 'svhn', 'act': 'softplus', 'actnorm': False},
     'feature_act_norm': {
         'data': 'mnist', 'fc_actnorm': True, 'kernels': '3-3',
         'vnorms': '222'},
     'only_feature_act_norm': {
         'data': 'mnist', 'fc_actnorm': True, 'actnorm': False,
-        'first_resblock': False, 'kernels': '3', 'vnorms': '22'},
+        'first_resblock': False, 'kernels': '3', 'vnorms': '22',
+        'fc_end': False},
     'fully_connected': {
         'data': 'mnist', 'fc': True, 'act': 'relu', 'nblocks': '1-1'},
     'no_preactivation': {
         'data': 'mnist', 'preact': False, 'logit_transform': False,
-        'kernels': '5-1-1-3', 'vnorms': '22222', 'act': 'lcube'},
-    'one_scale': {'data': 'mnist', 'nblocks': '1', 'act': 'identity'},
+        'kernels': '5-1-1-3', 'vnorms': '22222', 'act': 'lcube',
+        'fc_end': False},
     'hybrid': {'data': 'cifar10', 'task': 'hybrid'},
     'hybrid_factor_out': {
         'data': 'mnist', 'task': 'hybrid', 'factor_out': True,
-        'scale_dim': True},
+        'scale_dim': True, 'fc_end': False},
     'classification_squeezed': {
         'data': 'cifar10', 'task': 'classification', 'squeeze_first': True,
         'nblocks': '1'},
     'linear': {'data': 'mnist', 'quadratic': True, 'factor_out': True},
     'largest_rows': {'data': 'mnist', 'vnorms': 'ffff'},
     'mixed': {'data': 'mnist', 'vnorms': 'f22f', 'squeeze_first': True},
-    'mixed_columns': {'data': 'mnist', 'vnorms': '2112', 'nblocks': '1'},
-    'mixed_1x1': {'data': 'mnist', 'vnorms': '3223', 'kernels': '1-1-1'},
-    'order_3': {'data': 'mnist', 'vnorms': '33', 'kernels': '3'},
-    'not_closed': {'data': 'mnist', 'vnorms': '3133', 'fc': True},
-    'learned': {'data': 'mnist', 'learn_p': True},
-    'coupling': {
-        'data': 'mnist', 'block': 'coupling', 'act': 'relu',
-        'nblocks': '2-3', 'kernels': '3-1-1-3'},
+    'mixed_columns': {
+        'data': 'mnist', 'vnorms': '2112', 'nblocks': '1', 'fc_end': False},
+    'not_closed': {
+        'data': 'mnist', 'vnorms': '3133', 'fc': True, 'fc_end': False},
+    'learned': {
+        'data': 'mnist', 'learn_p': True, 'nblocks': '1', 'fc_end': False},
+    'learned_dense': {
+        'data': 'mnist', 'learn_p': True, 'nblocks': '1', 'fc': True},
     'coupling_linear': {
         'data': 'cifar10', 'block': 'coupling', 'quadratic': True,
         'factor_out': True, 'nblocks': '2-2-1'},
@@ -63,7 +65,8 @@ VARIANTS = {
         'actnorm': False},
     'coupling_fully_connected': {
         'data': 'svhn', 'block': 'coupling', 'quadratic': True, 'fc': True,
-        'squeeze_first': True, 'logit_transform': False, 'nblocks': '2'},
+        'squeeze_first': True, 'logit_transform': False, 'nblocks': '2',
+        'fc_end': False},
     'coupling_hybrid': {
         'data': 'cifar10', 'block': 'coupling', 'quadratic': True,
         'task': 'hybrid', 'act': 'softplus', 'fc_end': False}}
@@ -89,6 +92,7 @@ class Made:
         self.arguments, getattr(self, which), x, image_size=IMAGE_SIZE)
 
 
+@functools.cache
 def make(name, seed=0, **changes):
   """Returns the `Made` of a variant, with changed arguments.
 

@@ -1,18 +1,15 @@
-"""The digits, prepared once; files of PyTorch."""
+"""Files of PyTorch, and how they are read."""
 
 import shutil
+import subprocess
+import types
 
 import pytest
 
 from tests.conversion import torch_files
-from tf_resflow import datasets
-
-
-@pytest.fixture(scope='session')
-def data_dir(tmp_path_factory):
-  folder = tmp_path_factory.mktemp('data')
-  datasets.load('digits', 'train', data_dir=folder)
-  return str(folder)
+from tests.conversion import torch_writer
+from tf_resflow.conversion import torch_file
+from tf_resflow.conversion import torch_reader
 
 
 @pytest.fixture(params=['zip', 'legacy'])
@@ -25,3 +22,28 @@ def genuine(kind, tmp_path):
   """A copy of a file by PyTorch."""
   return shutil.copy(
       torch_files.TESTDATA / f'torch_{kind}.pth', tmp_path / 'file.pth')
+
+
+@pytest.fixture
+def own_process():
+  """For tests of files that are read in a process of their own."""
+
+
+@pytest.fixture(autouse=True)
+def in_process(request, monkeypatch):
+  """Others are read here: to start a process takes longer than to read one."""
+  def run(command, stdin, **_):
+    del command
+    return types.SimpleNamespace(stdout=torch_reader.read(stdin))
+  if 'own_process' not in request.fixturenames:
+    monkeypatch.setattr(subprocess, 'run', run)
+
+
+@pytest.fixture
+def load(tmp_path):
+  """Returns a function that reads a zip file around a pickle."""
+  def load_fn(data, storages=None, **options):
+    path = tmp_path / 'file.pth'
+    torch_writer.write_zip(path, data, storages or {}, **options)
+    return torch_file.read(path)
+  return load_fn

@@ -37,31 +37,17 @@ class Global:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ModuleClass(Global):
-  """A class of modules; the legacy format holds its source as well."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
 class Instance:
   """An object of the class `module.name` with the attributes `state`.
 
   Attributes:
     module, name: of the class.
     state: dict of attributes, or what the class's `__getstate__` returns.
-    is_module: whether the class is one of modules; see `ModuleClass`.
   """
 
   module: str
   name: str
   state: Any = None
-  is_module: bool = False
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Parameter:
-  """A `torch.nn.Parameter` of the numbers of `array`."""
-
-  array: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -103,7 +89,6 @@ class _Pickler(pickle._Pickler):
     self._keys = {}
     self._views = {}
     self._globals = {}
-    self._pickled_modules = set()
 
   def persistent_id(self, obj):
     if isinstance(obj, _Storage):
@@ -112,37 +97,25 @@ class _Pickler(pickle._Pickler):
                 obj.array.size)
       # What would say that the storage is a part of another.
       return (*fields, None) if self._is_legacy else fields
-    if (isinstance(obj, ModuleClass) and self._is_legacy
-        and obj not in self._pickled_modules):
-      self._pickled_modules.add(obj)
-      return ('module', obj, 'model.py', f'class {obj.name}:\n  pass\n')
     return None
 
-  def _global(self, module, name, kind=Global):
+  def _global(self, module, name):
     # One object for each name, so that the memo finds it again.
-    return self._globals.setdefault((module, name), kind(module, name))
+    return self._globals.setdefault((module, name), Global(module, name))
 
   def save_global_marker(self, obj):
     self.write(pickle.GLOBAL + f'{obj.module}\n{obj.name}\n'.encode())
     self.memoize(obj)
   dispatch[Global] = save_global_marker
-  dispatch[ModuleClass] = save_global_marker
 
   def save_instance(self, obj):
-    cls = self._global(
-        obj.module, obj.name, ModuleClass if obj.is_module else Global)
-    self.save(cls)
+    self.save(self._global(obj.module, obj.name))
     self.write(pickle.EMPTY_TUPLE + pickle.NEWOBJ)
     self.memoize(obj)
     if obj.state is not None:
       self.save(obj.state)
       self.write(pickle.BUILD)
   dispatch[Instance] = save_instance
-
-  def save_parameter(self, obj):
-    self.save_reduce(self._global('torch._utils', '_rebuild_parameter'),
-                     (obj.array, True, collections.OrderedDict()), obj=obj)
-  dispatch[Parameter] = save_parameter
 
   def save_view(self, obj):
     root = obj.array
@@ -201,7 +174,7 @@ def make_pickle(obj, is_legacy=False):
   return file.getvalue(), pickler.storages
 
 
-def write_zip(path, data, storages, byteorder='little', extra_entries=()):
+def write_zip(path, data, storages, byteorder='little'):
   """Writes the zip format around a pickle.
 
   Args:
@@ -210,7 +183,6 @@ def write_zip(path, data, storages, byteorder='little', extra_entries=()):
     storages: dict from keys to arrays.
     byteorder: what the file says of its numbers, or None to leave the entry
       out as PyTorch before 2.1 did.
-    extra_entries: pairs of a name and bytes.
   """
   folder = pathlib.Path(path).stem
   entries = [('data.pkl', data), ('.format_version', b'1')]
@@ -220,7 +192,7 @@ def write_zip(path, data, storages, byteorder='little', extra_entries=()):
     entries.append((f'data/{key}', array.tobytes()))
   entries.append(('version', b'3\n'))
   with zipfile.ZipFile(path, 'w', zipfile.ZIP_STORED) as archive:
-    for name, content in [*entries, *extra_entries]:
+    for name, content in entries:
       # A fixed time, so that the bytes are the same in every run.
       archive.writestr(zipfile.ZipInfo(f'{folder}/{name}'), content)
 

@@ -5,9 +5,8 @@ ones.
 import numpy as np
 import pytest
 
-from tests import splits
+from tests.configuration import refusals
 from tf_resflow import datasets
-from tf_resflow import errors
 from tf_resflow.datasets import array_file
 
 _RNG = np.random.default_rng(0)
@@ -100,16 +99,15 @@ def _check_together(path, condition, x=_VECTORS):
   return part['condition']
 
 
-@pytest.mark.parametrize('x, condition, shape, dtype', [
-  (_VECTORS, _NUMBERS, (2,), np.float32),
-  (_IMAGES, _NUMBERS[:, 0].astype(np.float32), (1,), np.float32),
-  (_IMAGES, _LABELS.astype(np.uint8), (), np.int32),
-], ids=['numbers', 'one_number', 'labels'])
-def test_conditions(tmp_path, x, condition, shape, dtype):
-  path = _save(tmp_path, x=x, label=_LABELS[::-1], condition=condition)
-  expected = condition.reshape([20, *shape]).astype(dtype)
-  found = _check_together(path, expected, x)
-  assert found.shape[1:] == shape and found.dtype == dtype
+def test_conditions(tmp_path):
+  for x, condition, shape, dtype in (
+    (_VECTORS, _NUMBERS, (2,), np.float32),
+    (_IMAGES, _NUMBERS[:, 0].astype(np.float32), (1,), np.float32),
+    (_IMAGES, _LABELS.astype(np.uint8), (), np.int32)):
+    path = _save(tmp_path, x=x, label=_LABELS[::-1], condition=condition)
+    expected = condition.reshape([20, *shape]).astype(dtype)
+    found = _check_together(path, expected, x)
+    assert found.shape[1:] == shape and found.dtype == dtype
   # Without being asked for, they make no difference.
   assert set(_load(path, 'train').arrays) == {'x', 'label'}
 
@@ -140,76 +138,79 @@ def test_conditions_without_a_density_are_not_warned_of(tmp_path, caplog):
   assert caplog.records
 
 
-@pytest.mark.parametrize('arrays, message', [
-  ({'y': _VECTORS}, 'Its arrays are y'),
-  ({'x': _VECTORS.astype(int)}, r'Its x is int64 \[20, 2\]'),
-  ({'x': _IMAGES[..., :2]}, r'Its x is uint8 \[20, 4, 6, 2\]'),
-  ({'x': _VECTORS[:0]}, r'Its x is float64 \[0, 2\]'),
-  ({'x': _VECTORS[:9]}, 'It has 9 examples; a held-out part needs 10'),
-  ({'x': np.where(_VECTORS == _VECTORS[5, 1], np.nan, _VECTORS)},
-   'Its x holds 1 numbers that are not finite, the first in row 5'),
-  ({'x': np.full([20, 2], 0.1)}, 'Column 0 of x has the value 0.1 in all rows'),
-  ({'x': _VECTORS + [0.0, 1e9]}, 'Column 1 of x varies by .* Subtract a const'),
-  ({'x': _VECTORS * 1e39}, 'Column 0 of x reaches .*, beyond what float32'),
-  ({'x': _VECTORS, 'x_test': _VECTORS[:1]}, 'Its x_test has one example'),
-  ({'x': _VECTORS, 'label': _LABELS, 'x_test': _VECTORS},
-   'label and label_test go together'),
-  ({'x': _VECTORS, 'label_test': _LABELS, 'x_test': _VECTORS},
-   'label and label_test go together'),
-  ({'x': _VECTORS, 'label': _LABELS, 'x_test': _VECTORS,
-    'label_test': _LABELS + 1}, 'Its label_test has a class that label lacks'),
-  ({'x': _VECTORS, 'label': _LABELS[:3]}, r'The labels of x are int64 \[3\]'),
-  ({'x': _VECTORS, 'label': _LABELS - 1}, 'The labels of x are int64'),
-  ({'x': _VECTORS, 'x_test': _IMAGES}, r'Its x is float64 \[20, 2\] and x_test '
-   r'uint8 \[20, 4, 6, 3\]')])
-def test_bad_arrays(tmp_path, arrays, message):
-  path = _save(tmp_path, **arrays)
-  splits.check_refused(array_file.open_file, 'array', path, message)
+def _check_refused(tmp_path, open_fn, cases):
+  """Checks what is said of files of arrays."""
+  refusals.check(lambda arrays: open_fn(_save(tmp_path, **arrays)), [
+    (arrays, f'dataset=array:{tmp_path}/own.npz: expected an...{message}')
+    for arrays, message in cases])
 
 
-@pytest.mark.parametrize('arrays, message', [
-  *(({'condition': condition}, f'Its condition is {message}')
-    for condition, message in (
-      (_NUMBERS[:19], r'float64 \[19, 2\], not finite floats \[20, K\] or '
-       r'whole numbers \[20\] from 0'),
-      (_NUMBERS[..., None], r'float64 \[20, 2, 1\]'),
-      (_NUMBERS[:, :0], r'float64 \[20, 0\]'),
-      (_NUMBERS[0, 0], r'float64 \[\]'),
-      (_NUMBERS > 0, r'bool \[20, 2\]'),
-      (_LABELS - 1, r'int64 \[20\]'),
-      (_LABELS[:, None], r'int64 \[20, 1\]'),
-      (np.where(_NUMBERS == _NUMBERS[3, 1], np.nan, _NUMBERS), 'float64'))),
-  ({'condition': np.full([20], 0.5)},
-   'Column 0 of condition has the value 0.5 in all rows'),
-  ({'condition': np.arange(20)}, 'Its test part has a condition 19 that no '
-   'example that trains has'),
-  *(({'x_test': _VECTORS, 'condition': condition, 'condition_test': test},
-     'Its condition and condition_test do not go together')
-    for condition, test in (
-      (_NUMBERS, _NUMBERS[:, :1]), (_LABELS, _NUMBERS[:, 0]))),
-  ({'x_test': _VECTORS, 'condition': _NUMBERS,
-    'condition_test': _NUMBERS * np.nan}, 'Its condition_test is float64'),
-  ({'x_test': _VECTORS, 'condition': _NUMBERS},
-   'It has x_test, and no condition_test'),
-  ({'condition': np.where(_LABELS == 2, 2**33, _LABELS)},
-   'Its condition has a label 8589934592: labels are whole numbers below')])
-def test_bad_conditions(tmp_path, arrays, message):
-  path = _save(tmp_path, x=_VECTORS, **arrays)
-  splits.check_refused(_open, 'array', path, message)
+def test_bad_arrays(tmp_path):
+  own = {'x': _VECTORS, 'label': _LABELS}
+  _check_refused(tmp_path, array_file.open_file, [
+    ({'y': _VECTORS}, 'Its arrays are y'),
+    ({'x': _VECTORS.astype(int)}, 'Its x is int64 [20, 2]'),
+    ({'x': _IMAGES[..., :2]}, 'Its x is uint8 [20, 4, 6, 2]'),
+    ({'x': _VECTORS[:0]}, 'Its x is float64 [0, 2]'),
+    ({'x': _VECTORS[:9]}, 'It has 9 examples; a held-out part needs 10'),
+    ({'x': np.where(_VECTORS == _VECTORS[5, 1], np.nan, _VECTORS)},
+     'Its x holds 1 numbers that are not finite, the first in row 5'),
+    ({'x': np.full([20, 2], 0.1)},
+     'Column 0 of x has the value 0.1 in all rows'),
+    ({'x': _VECTORS + [0.0, 1e9]}, 'Column 1 of x varies by ...Subtract a con'),
+    ({'x': _VECTORS * 1e39}, 'Column 0 of x reaches ..., beyond what float32'),
+    ({'x': _VECTORS, 'x_test': _VECTORS[:1]}, 'Its x_test has one example'),
+    ({**own, 'x_test': _VECTORS}, 'label and label_test go together'),
+    ({'x': _VECTORS, 'label_test': _LABELS, 'x_test': _VECTORS},
+     'label and label_test go together'),
+    ({**own, 'x_test': _VECTORS, 'label_test': _LABELS + 1},
+     'Its label_test has a class that label lacks'),
+    ({**own, 'label': _LABELS[:3]}, 'The labels of x are int64 [3]'),
+    ({**own, 'label': _LABELS - 1}, 'The labels of x are int64'),
+    ({'x': _VECTORS, 'x_test': _IMAGES}, 'Its x is float64 [20, 2] and x_test '
+     'uint8 [20, 4, 6, 3]')])
+
+
+def test_bad_conditions(tmp_path):
+  others = {'x': _VECTORS, 'x_test': _VECTORS}
+  _check_refused(tmp_path, _open, [
+    *(({'x': _VECTORS, 'condition': condition}, message)
+      for condition, message in (
+        (_NUMBERS[:19], 'Its condition is float64 [19, 2], not finite floats '
+         '[20, K] or whole numbers [20] from 0'),
+        (_NUMBERS[..., None], 'Its condition is float64 [20, 2, 1]'),
+        (_NUMBERS[:, :0], 'Its condition is float64 [20, 0]'),
+        (_NUMBERS[0, 0], 'Its condition is float64 []'),
+        (_NUMBERS > 0, 'Its condition is bool [20, 2]'),
+        (_LABELS - 1, 'Its condition is int64 [20]'),
+        (_LABELS[:, None], 'Its condition is int64 [20, 1]'),
+        (np.where(_NUMBERS == _NUMBERS[3, 1], np.nan, _NUMBERS),
+         'Its condition is float64'),
+        (np.full([20], 0.5), 'Column 0 of condition has the value 0.5 in all'),
+        (np.arange(20), 'Its test part has a condition 19 that no example'),
+        (np.where(_LABELS == 2, 2**33, _LABELS), 'Its condition has a label '
+         '8589934592: labels are whole numbers below'))),
+    ({**others, 'condition': _NUMBERS, 'condition_test': _NUMBERS[:, :1]},
+     'Its condition and condition_test do not go together'),
+    ({**others, 'condition': _LABELS, 'condition_test': _NUMBERS[:, 0]},
+     'Its condition and condition_test do not go together'),
+    ({**others, 'condition': _NUMBERS, 'condition_test': _NUMBERS * np.nan},
+     'Its condition_test is float64'),
+    ({**others, 'condition': _NUMBERS},
+     'It has x_test, and no condition_test')])
   # They do not keep a model without a condition from its data.
+  path = _save(tmp_path, x=_VECTORS, condition=_NUMBERS[:19])
   assert array_file.open_file(path).event_shape == (2,)
 
 
 def test_no_file_and_other_files(tmp_path):
-  with pytest.raises(errors.InvalidValueError, match='There is no such file'):
-    array_file.open_file(str(tmp_path / 'none.npz'))
-  text = tmp_path / 'text.npz'
+  text, damaged = tmp_path / 'text.npz', tmp_path / 'damaged.npz'
   text.write_text('x = 3')
-  with pytest.raises(errors.InvalidValueError, match='It cannot be read'):
-    array_file.open_file(str(text))
-  np.savez_compressed(text, x=_VECTORS)
-  data = bytearray(text.read_bytes())
+  np.savez_compressed(damaged, x=_VECTORS)
+  data = bytearray(damaged.read_bytes())
   data[60:120] = bytes(60)
-  text.write_bytes(bytes(data))
-  with pytest.raises(errors.InvalidValueError, match='It cannot be read'):
-    array_file.open_file(str(text))
+  damaged.write_bytes(bytes(data))
+  refusals.check(array_file.open_file, [
+    (str(tmp_path / 'none.npz'), '...There is no such file'),
+    (str(text), '...It cannot be read'), (str(damaged), '...It cannot be read')
+  ])

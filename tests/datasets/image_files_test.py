@@ -6,8 +6,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from tests.configuration import refusals
 from tf_resflow import datasets
-from tf_resflow import errors
 from tf_resflow.configuration import registries
 
 _RNG = np.random.default_rng(0)
@@ -23,8 +23,7 @@ def _shrink(monkeypatch, name, num_train, num_test):
   monkeypatch.setitem(registries.DATASETS._entries, name, info)
 
 
-@pytest.mark.parametrize('size', [32, 64])
-@pytest.mark.parametrize('channels_first', [False, True])
+@pytest.mark.parametrize('size, channels_first', [(32, True), (64, False)])
 def test_the_version_of_van_den_oord(
   monkeypatch, tmp_path, size, channels_first):
   name = f'downsampled_imagenet/{size}x{size}'
@@ -42,9 +41,8 @@ def test_the_version_of_van_den_oord(
   assert set(test['label'].numpy()) == {-1}
 
 
-@pytest.mark.parametrize('size', [32, 64])
-def test_the_version_of_chrabaszcz(monkeypatch, tmp_path, size):
-  name = f'imagenet_resized/{size}x{size}'
+def test_the_version_of_chrabaszcz(monkeypatch, tmp_path):
+  name, size = 'imagenet_resized/32x32', 32
   _shrink(monkeypatch, name, 22, 3)
   images, labels = _images(25, size), _RNG.integers(1, 1001, [25])
   # Eleven files, of which the tenth comes behind the ninth.
@@ -72,17 +70,16 @@ def test_missing_files_get_instructions(tmp_path):
     assert f'tfds build {name}' in text and '\n' not in text
 
 
-def test_missing_images_and_other_arrays(monkeypatch, tmp_path):
+def test_missing_images_and_other_arrays(tmp_path):
   name = 'downsampled_imagenet/32x32'
-  np.save(tmp_path / 'train_32x32.npy', _images(9, 32))
-  with pytest.raises(errors.InvalidValueError, match='expected 1281149 exampl'):
+  path = tmp_path / 'train_32x32.npy'
+
+  def load(array):
+    np.save(path, array) if array is not None else path.write_bytes(b'text')
     datasets.load(name, 'train', data_dir=tmp_path)
-  np.save(tmp_path / 'train_32x32.npy', _images(9, 16))
-  with pytest.raises(errors.InvalidValueError, match=r'array is \[9, 16, 16'):
-    datasets.load(name, 'train', data_dir=tmp_path)
-  np.save(tmp_path / 'train_32x32.npy', _images(9, 32) / 255)
-  with pytest.raises(errors.InvalidValueError, match='Its array is float64'):
-    datasets.load(name, 'train', data_dir=tmp_path)
-  (tmp_path / 'train_32x32.npy').write_bytes(b'text')
-  with pytest.raises(errors.InvalidValueError, match='It cannot be read'):
-    datasets.load(name, 'train', data_dir=tmp_path)
+
+  refusals.check(load, [
+    (_images(9, 32), f'data_dir={tmp_path}: expected 1281149 examples'),
+    (_images(9, 16), f'file={path}: ...Its array is [9, 16, 16'),
+    (_images(9, 32) / 255, f'file={path}: ...Its array is float64'),
+    (None, f'file={path}: ...It cannot be read')])

@@ -56,13 +56,6 @@ def _with_conditions(conditions):
   )).map(lambda example, condition: {**example, 'condition': condition}))
 
 
-def test_examples_at_places_have_their_conditions():
-  conditions = np.arange(12, dtype=np.float32).reshape([6, 2])
-  found = _with_conditions(conditions).examples_at([4, 0, 4])
-  assert found['x'].ravel().tolist() == [4, 0, 4]
-  np.testing.assert_array_equal(found['condition'], conditions[[4, 0, 4]])
-
-
 def test_some_conditions(embedded_dir):
   plain = datasets.load('digits', 'test', data_dir=embedded_dir)
   assert datasets.some_conditions(plain, 3) is None
@@ -74,6 +67,9 @@ def test_some_conditions(embedded_dir):
   # Numbers have no order of their own: those of the data, from the first on.
   conditions = np.random.default_rng(0).normal(size=[5, 2]).astype(np.float32)
   split = _with_conditions(conditions)
+  found = split.examples_at([4, 0, 4])
+  assert found['x'].ravel().tolist() == [4, 0, 4]
+  np.testing.assert_array_equal(found['condition'], conditions[[4, 0, 4]])
   for num_examples in (1, 5, 12):
     found = datasets.some_conditions(split, num_examples)
     assert found.dtype == tf.float32

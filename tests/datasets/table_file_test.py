@@ -3,11 +3,9 @@
 import csv
 
 import numpy as np
-import pytest
 
-from tests import splits
+from tests.configuration import refusals
 from tf_resflow import datasets
-from tf_resflow import errors
 from tf_resflow.datasets import table_file
 
 
@@ -68,23 +66,15 @@ def test_columns_that_are_conditions(tmp_path):
   assert 'condition' not in whole
 
 
-def test_names_of_columns_without_names_are_conditions(tmp_path):
-  path = _write_rows(tmp_path / 'own.csv', _rows(), names=None)
-  name = f'table:{path}'
-  info = datasets.info(name)
-  assert info.columns == ('x0', 'x1', 'x2')
-  assert info.num_train + info.num_test == 30
-  split = datasets.load(name, 'train', condition=('x2', 'x0'))
-  assert split.event_shape == (1,)
-  np.testing.assert_allclose(
-    split.arrays['condition'].numpy().mean(axis=0), [0.25, 5.0], rtol=0.1)
-
-
-def test_names_that_are_numbers_as_pandas_writes_them(tmp_path):
-  path = _write_rows(tmp_path / 'own.csv', _rows(), names=(0, 1, 2))
-  info = datasets.info(f'table:{path}')
-  assert info.columns == ('0', '1', '2')
-  assert info.num_train + info.num_test == 30
+def test_columns_without_names(tmp_path):
+  for names, columns in (
+    (None, ('x0', 'x1', 'x2')),
+    # As pandas writes them.
+    ((0, 1, 2), ('0', '1', '2'))):
+    path = _write_rows(tmp_path / 'own.csv', _rows(), names)
+    info = table_file.open_file(path)
+    assert info.columns == columns
+    assert info.num_train + info.num_test == 30
 
 
 def test_another_table_has_another_fingerprint(tmp_path):
@@ -106,39 +96,37 @@ def test_blank_lines_spaces_and_a_byte_order_mark(tmp_path):
 _GOOD = ''.join(f'{i},{i % 5}\n' for i in range(12))
 
 
-@pytest.mark.parametrize('text, message', [
-  ('', 'It is empty'),
-  ('a,b\n', 'It has 0 of 10 lines of numbers that a density'),
-  ('a,b\n1,2\n', 'It has 1 of 10 lines of numbers'),
-  ('a,b\n' + _GOOD + '3,red\n', "Line 14, column b holds 'red', not a number"),
-  ('a,b\n' + _GOOD + '3,\n', "Line 14, column b holds '', not a number"),
-  ('a,b\n1,nan\n' + _GOOD, "Line 2, column b holds 'nan', not a number"),
-  ('a,b\n1,inf\n' + _GOOD, "Line 2, column b holds 'inf', not a number"),
-  ('a,b\n1,1_0\n' + _GOOD, "Line 2, column b holds '1_0', not a number"),
-  ('a,b\n1,2,3\n' + _GOOD, 'Line 2 has 3 cells, not 2 as the first one'),
-  ('a,a\n' + _GOOD, "names the columns 'a', 'a': every one needs a name"),
-  ('a,\n' + _GOOD, "names the columns 'a', ''"),
-  ('a,b\n' + ''.join(f'{i},7\n' for i in range(12)),
-   'Column b has the value 7 in all rows that train: it has no density'),
-  ('a;b\n' + _GOOD.replace(',', ';'), 'Its cells seem to lie between semicolo'),
-  ('a\tb\n' + _GOOD.replace(',', '\t'), 'Its cells seem to lie between tabs'),
-  ('a,3\n' + _GOOD, 'Its first line, a, 3, mixes names and numbers'),
-  ('a,b\n' + ''.join(f'{i},{i}e30\n' for i in range(12)),
-   'Column b reaches 1.1e[+]31, beyond what float32 can square'),
-  ('a,b\n' + ''.join(f'{i},{i}e-30\n' for i in range(12)),
-   'Column b varies by .*, less than float32 can square'),
-  ('a,b\n' + ''.join(f'{i},{1e9 + i}\n' for i in range(12)),
-   'Column b varies by .* float32 cannot tell its values apart. Subtract')])
-def test_bad_tables(tmp_path, text, message):
-  path = _write(tmp_path / 'own.csv', text)
-  splits.check_refused(table_file.open_file, 'table', path, message)
+def test_bad_tables(tmp_path):
+  path = tmp_path / 'own.csv'
+  refusals.check(lambda text: table_file.open_file(_write(path, text)), [
+    (text, f'dataset=table:{path}: expected a...{message}')
+    for text, message in (
+      ('', 'It is empty'),
+      ('a,b\n', 'It has 0 of 10 lines of numbers that a density'),
+      ('a,b\n1,2\n', 'It has 1 of 10 lines of numbers'),
+      ('a,b\n' + _GOOD + '3,red\n', "Line 14, column b holds 'red', not a num"),
+      ('a,b\n' + _GOOD + '3,\n', "Line 14, column b holds '', not a number"),
+      ('a,b\n1,nan\n' + _GOOD, "Line 2, column b holds 'nan', not a number"),
+      ('a,b\n1,inf\n' + _GOOD, "Line 2, column b holds 'inf', not a number"),
+      ('a,b\n1,1_0\n' + _GOOD, "Line 2, column b holds '1_0', not a number"),
+      ('a,b\n1,2,3\n' + _GOOD, 'Line 2 has 3 cells, not 2 as the first one'),
+      ('a,a\n' + _GOOD, "names the columns 'a', 'a': every one needs a name"),
+      ('a,\n' + _GOOD, "names the columns 'a', ''"),
+      ('a,b\n' + ''.join(f'{i},7\n' for i in range(12)),
+       'Column b has the value 7 in all rows that train: it has no density'),
+      ('a;b\n' + _GOOD.replace(',', ';'), 'Its cells seem to lie between sem'),
+      ('a\tb\n' + _GOOD.replace(',', '\t'), 'Its cells seem to lie between t'),
+      ('a,3\n' + _GOOD, 'Its first line, a, 3, mixes names and numbers'),
+      ('a,b\n' + ''.join(f'{i},{i}e30\n' for i in range(12)),
+       'Column b reaches 1.1e+31, beyond what float32 can square'),
+      ('a,b\n' + ''.join(f'{i},{i}e-30\n' for i in range(12)),
+       'Column b varies by ..., less than float32 can square'),
+      ('a,b\n' + ''.join(f'{i},{1e9 + i}\n' for i in range(12)),
+       'Column b varies by ... float32 cannot tell its values apart. Subt'))])
 
 
 def test_a_missing_file_and_one_that_is_no_text(tmp_path):
-  with pytest.raises(errors.InvalidValueError, match='There is no such file'):
-    table_file.open_file(str(tmp_path / 'none.csv'))
   (tmp_path / 'bytes.csv').write_bytes(b'\xff\xfe\x00\x01')
-  with pytest.raises(errors.InvalidValueError, match='Save it as UTF-8'):
-    table_file.open_file(str(tmp_path / 'bytes.csv'))
-  with pytest.raises(errors.InvalidValueError, match='It is a folder'):
-    table_file.open_file(str(tmp_path))
+  refusals.check(lambda name: table_file.open_file(str(tmp_path / name)), [
+    ('none.csv', '...There is no such file'),
+    ('bytes.csv', '...Save it as UTF-8'), ('.', '...It is a folder')])
