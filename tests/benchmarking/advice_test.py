@@ -83,7 +83,7 @@ def test_steps_are_measured_until_they_are_enough(set_seconds):
     assert values['first_step_s'] == 3.0 - start
     assert values['measured_step_s'] == 4.0
     assert values['num_steps_measured'] == num_steps
-  assert values['num_parameters'] == (2 + 2) + (2 * 4 + 4 + 4 * 2 + 2) + 1
+  assert values['num_parameters'] == 2 * (2 + 2) + (2 * 4 + 4 + 4 * 2 + 2) + 1
   assert (0.1 < values['initial_memory_gb'] <= values['peak_memory_gb'] <
           values['memory_gb'])
 
@@ -99,9 +99,9 @@ def test_whole_batches_are_measured_unless_they_take_long(
 
   def check(case):
     speed, changes, size = case
+    taken = set_seconds(itertools.repeat(99.0))
     monkeypatch.setattr(
         advice.tasks, 'matmul_rate', lambda num_repeats: speed * work / 4)
-    taken = set_seconds(itertools.repeat(99.0))
     values = benchmarking.measure_run(
         benchmarking.Settings(_PLANE.replace(**changes)), 0.0)
     parts = changes.get('accumulation_steps', 1)

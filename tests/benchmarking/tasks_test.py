@@ -143,7 +143,8 @@ def test_replicas_share_a_batch(monkeypatch):
 
 def test_conditions_of_a_batch(tmp_path):
   """None, labels in turn, or zeros."""
-  evaluation.write_table(tmp_path / 'own.csv', 'abcd', np.ones([10, 4]))
+  evaluation.write_table(
+      tmp_path / 'own.csv', 'abcd', np.random.default_rng(0).random([10, 4]))
   for config, expected in (
       (_PLANE, None),
       (_IMAGES.replace(condition=('label',)), np.arange(12) % 10),
