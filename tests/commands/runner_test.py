@@ -217,7 +217,7 @@ def test_which_tools_set_up_training(run_tool, monkeypatch):
   monkeypatch.setattr(
       runner, 'load_tensorflow', lambda show_log: calls.append(show_log))
   monkeypatch.setattr(runner, 'set_up_training', lambda jit_compile: (
-      calls.append(f'jit_compile={jit_compile}')))
+      calls.extend(['set up', bool(jit_compile)])))
 
   @dataclasses.dataclass(frozen=True, kw_only=True)
   class OfTraining(options_lib.Configured):
@@ -238,8 +238,8 @@ def test_which_tools_set_up_training(run_tool, monkeypatch):
     assert calls == expected
 
   results.check_each(check, [
-      (OfTraining, ['--jit_compile'], True, [None, 'jit_compile=True']),
-      (OfTraining, ['--tf_log'], True, [True, 'jit_compile=False']),
+      (OfTraining, ['--jit_compile'], True, [None, 'set up', True]),
+      (OfTraining, ['--tf_log'], True, [True, 'set up', False]),
       (OfTraining, [], False, [None]),
       (Options, ['--text=a'], True, [None])])
 

@@ -30,7 +30,8 @@ def test_bad_input(run_tool, tmp_path, data_dir):
       (['--dataset=2d/moons', '--hybrid'],
        '--hybrid=true: expected false, since 2d/moons'),
       (['--dataset=list:none'], '--dataset=list:none: expected one of digits'),
-      (['--dataset=table:none.csv'], '--dataset=table:none.csv: expected '),
+      (['--dataset=table:/none.csv'],
+       '--dataset=table:/none.csv: expected '),
       (['--dataset=cifar10', f'--data_dir={missing}'],
        f'--data_dir={missing}: expected a folder with the prepared '),
   ], f'--workdir={workdir}', f'--data_dir={data_dir}', '--num_blocks=1')
