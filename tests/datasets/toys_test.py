@@ -14,6 +14,9 @@ _DEVIATIONS = {
   'moons': (1.75, 1.01), '8gaussians': (2.03, 2.03), 'pinwheel': (1.48, 1.48),
   '2spirals': (1.62, 1.59), 'checkerboard': (2.31, 2.31)}
 
+# Of the others zero.
+_MEANS = {'swissroll': (0.4, 0.4 / (3 * np.pi)), 'moons': (0.0, 0.3)}
+
 
 @functools.cache
 def _points(name):
@@ -25,6 +28,13 @@ def _batches(name, num_batches, **arguments):
     datasets.load(name, 'train'), **{'batch_size': 64, 'seed': 0, **arguments})
   return np.stack([
     batch['x'].numpy() for batch in itertools.islice(batches, num_batches)])
+
+
+def test_means():
+  for name, deviations in _DEVIATIONS.items():
+    error = _points(f'2d/{name}').mean(axis=0) - _MEANS.get(name, 0.0)
+    # 5.5 standard errors.
+    assert np.all(np.abs(error) < 5.5 * np.array(deviations) / 141), name
 
 
 def test_scales():
@@ -74,12 +84,17 @@ def test_circles(name, radii, noise):
   assert 0.85 * noise < deviation < 1.05 * noise
 
 
-def test_spirals_are_symmetric_and_as_long_as_stated():
-  points = _points('2d/2spirals')
-  np.testing.assert_allclose(points.mean(axis=0), 0.0, atol=0.06)
+def test_spirals_are_as_long_as_stated():
   # The largest radius is 3 pi / 3, but for noise and a shift of at most 1/6.
-  largest = np.linalg.norm(points, axis=1).max()
+  largest = np.linalg.norm(_points('2d/2spirals'), axis=1).max()
   assert np.pi - 0.3 < largest < np.pi + 0.7
+
+
+def test_arms_of_the_pinwheel_bend():
+  x, y = _points('2d/pinwheel').T / 2
+  turn = np.arctan2(y, x) + 0.25 * np.exp(np.hypot(x, y))
+  # Five arms; unbent, or bent to the other side, they average 0.2 at most.
+  assert np.cos(5 * turn).mean() > 0.8
 
 
 def test_training_points_are_fresh_and_a_function_of_seed_and_number():
