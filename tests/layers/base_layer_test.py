@@ -3,6 +3,7 @@
 import pytest
 import tensorflow as tf
 
+from tests import loops
 from tf_resflow import errors
 from tf_resflow.layers import base_layer
 
@@ -15,7 +16,7 @@ def test_common_dtype():
     base_layer.common_dtype(['float64', 'float32', 'float64'], 'g')
 
 
-@pytest.mark.parametrize('name, expected', [
+@loops.each([
     (None, ['a:0', 'b:0']), ('state', ['state:0', 'state:0'])])
 def test_names_of_variables(name, expected):
   def make():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import loops
 from tests import testing
 from tf_resflow import errors
 from tf_resflow import layers
@@ -13,7 +14,7 @@ _LABELS = layers.ConditionSpec((), num_labels=3)
 _VECTORS = layers.ConditionSpec((2,), names=('age', 'dose'))
 
 
-@pytest.mark.parametrize('condition, expected', [
+@loops.each([
     (2, [2]), ([0, 2], [0, 2]), (np.array([1], np.uint8), [1]),
     (tf.constant([2, 1], tf.int64), [2, 1])])
 def test_labels(condition, expected):
@@ -22,7 +23,7 @@ def test_labels(condition, expected):
   np.testing.assert_array_equal(labels, expected)
 
 
-@pytest.mark.parametrize('condition, expected', [
+@loops.each([
     ([1.0, 2.0], [[1, 2]]), ([[1, 2], [3, 4]], [[1, 2], [3, 4]]),
     (np.ones([3, 2], np.float32), np.ones([3, 2]))])
 def test_numbers(condition, expected):
@@ -31,7 +32,7 @@ def test_numbers(condition, expected):
   np.testing.assert_array_equal(numbers, expected)
 
 
-@pytest.mark.parametrize('spec, condition, given', [
+@loops.each([
     (_LABELS, None, 'None'), (_LABELS, [0, 3], '3'), (_LABELS, -1, '-1'),
     (_LABELS, [1.0], 'a tensor float32 (1,)'),
     (_LABELS, [[1]], 'a tensor int32 (1, 1)'),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import loops
 from tests import testing
 from tf_resflow import numerics
 from tf_resflow.numerics import chunking
@@ -20,9 +21,9 @@ def _inputs(batch_size):
           tf.constant(rng.normal(size=[batch_size])))
 
 
-@pytest.mark.parametrize('kind, batch_size, max_examples', [
+@loops.each([
     ('eager', 7, None), ('eager', 1, 1), ('eager', 7, 3), ('eager', 6, 100),
-    ('graph', 7, None), ('graph', 6, 1), ('graph', 7, 3), ('xla', 7, 3),
+    ('graph', 6, 1), ('graph', 7, 3), ('xla', 7, 3),
     ('unknown batch', 1, 3), ('unknown batch', 7, 3),
     ('unknown chunks', 1, 3), ('unknown chunks', 7, 3)])
 def test_outputs_and_sums(kind, batch_size, max_examples):
@@ -51,14 +52,13 @@ def test_outputs_and_sums(kind, batch_size, max_examples):
     assert max(sizes) <= max_examples
 
 
-@pytest.mark.parametrize('batch_size, max_examples, sizes', [
-    (8, 8, [8]), (8, 7, [4, 4]), (8, 3, [2, 2, 2, 2]), (9, 4, [4, 4, 1]),
-    (9, 3, [2, 2, 2, 2, 1]), (3, 1, [1, 1, 1]), (64, 5, 16 * [4])])
-def test_two_cores_end_together(
-    batch_size, max_examples, sizes, two_cores):
-  x, y = _inputs(batch_size)
+def test_two_cores_end_together(two_cores):
 
-  def evaluate():
+  @loops.each([
+      (8, 8, [8]), (8, 7, [4, 4]), (8, 3, [2, 2, 2, 2]), (9, 4, [4, 4, 1]),
+      (9, 3, [2, 2, 2, 2, 1]), (3, 1, [1, 1, 1]), (64, 5, 16 * [4])])
+  def check(batch_size, max_examples, sizes):
+    x, y = _inputs(batch_size)
     numbers = []
 
     def function(x, y):
@@ -67,17 +67,15 @@ def test_two_cores_end_together(
 
     results = tf.function(lambda: chunking.map_in_chunks(
         function, max_examples, [x, y], [x, y], [tf.zeros([3], x.dtype)]))()
-    return numbers, results
+    assert numbers == sizes
+    for a, b in zip(tf.nest.flatten(results), tf.nest.flatten(_function(x, y)),
+                    strict=True):
+      np.testing.assert_allclose(a, b, atol=1e-14)
 
-  numbers, results = evaluate()
-  assert numbers == sizes
-  for a, b in zip(tf.nest.flatten(results), tf.nest.flatten(_function(x, y)),
-                  strict=True):
-    np.testing.assert_allclose(a, b, atol=1e-14)
+  check()
 
 
-@pytest.mark.parametrize('batch_size', [0, 1, 6, 7])
-def test_chunks_of_unknown_size_are_small(batch_size):
+def test_chunks_of_unknown_size_are_small():
   sizes = []
 
   def function(x, y):
@@ -91,21 +89,22 @@ def test_chunks_of_unknown_size_are_small(batch_size):
         function, 3, [x, y], [x, y], [tf.zeros([3], x.dtype)],
         unknown_sizes=True)
 
-  (tanh, squares), _ = evaluate(*_inputs(batch_size))
-  assert (tanh.shape, squares.shape) == ([batch_size, 3], [batch_size])
-  assert sizes == {0: [0], 1: [1], 6: [3, 3], 7: [3, 3, 1]}[batch_size]
+  for batch_size, expected in (
+      (0, [0]), (1, [1]), (6, [3, 3]), (7, [3, 3, 1])):
+    sizes.clear()
+    (tanh, squares), _ = evaluate(*_inputs(batch_size))
+    assert (tanh.shape, squares.shape) == ([batch_size, 3], [batch_size])
+    assert sizes == expected
 
 
-@pytest.mark.parametrize('is_divided', [False, True])
-@pytest.mark.parametrize('max_examples', [1, 2])
-@pytest.mark.parametrize('kind', ['dense', 'conv'])
-def test_log_det_and_gradients_do_not_depend_on_the_chunks(
-    kind, max_examples, is_divided, request):
-  g_fn, weights, x = testing.make_block(kind)
+def test_log_det_and_gradients_on_two_cores(request):
+  """On one they are those of tests/conformance/estimators_test."""
+  g_fn, weights, x = testing.make_block('conv')
   estimator = numerics.RussianRoulette()
   draw = estimator.draw(x, 3)
   cotangents = [tf.constant(np.random.default_rng(7).normal(size=x.shape)),
                 tf.constant([0.0, 1.5, -0.7], tf.float64)]
+
   def evaluate(max_examples):
     g = numerics.ResidualFunction(g_fn, max_examples=lambda: max_examples)
 
@@ -118,31 +117,15 @@ def test_log_det_and_gradients_do_not_depend_on_the_chunks(
         fn, weights, x, cotangents)], autograph=False)
 
   whole = evaluate(None)()
-  if is_divided:
-    request.getfixturevalue('two_cores')
-  in_chunks = evaluate(max_examples)
+  request.getfixturevalue('two_cores')
+  in_chunks = evaluate(2)
   first, second = in_chunks(), in_chunks()
   for a, b, c in zip(whole, first, second, strict=True):
     np.testing.assert_allclose(a, b, atol=1e-14)
     np.testing.assert_array_equal(b, c)  # Whichever chunk is first.
 
 
-def test_adaptive_number_of_terms_is_that_of_the_batch():
-  g_fn, weights, x = testing.make_block('dense')
-  x *= tf.constant([[0.1], [1.0], [4.0]], x.dtype)
-  estimator = numerics.AdaptiveRoulette(0.5, num_exact_terms=1)
-  draw = numerics.Draw(
-      tf.constant(0.02, tf.float64), estimator.draw(x, 3).probe)
-  values = [
-      numerics.forward_and_log_det(
-          numerics.ResidualFunction(g_fn, max_examples=lambda n=n: n), weights,
-          x, estimator, draw=draw)[1]
-      for n in (None, 1)]
-  np.testing.assert_array_equal(*values)
-
-
-@pytest.mark.parametrize('is_divided', [False, True])
-@pytest.mark.parametrize('max_examples', [1, 2])
+@pytest.mark.parametrize('max_examples, is_divided', [(2, False), (1, True)])
 def test_solutions_do_not_depend_on_the_chunks(
     max_examples, is_divided, request):
   g_fn, weights, x = testing.make_block('conv', scale=0.9)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import loops
 from tf_resflow.numerics import convolution
 
 # Kernel shapes on both sides of every choice.
@@ -41,9 +42,7 @@ def derivatives(fn, x, kernel):
   return [y, dx, dkernel, *outer.gradient(mixed, [x, kernel, u])]
 
 
-@pytest.mark.parametrize('wrap', [lambda f: f, tf.function])
-@pytest.mark.parametrize('shape', _NARROW + _WIDE)
-def test_values_and_derivatives(shape, wrap):
+def check_derivatives(shape, wrap=lambda f: f):
   x, kernel = make(shape)
   found = wrap(lambda *a: derivatives(convolution.conv2d, *a))(x, kernel)
   expected = derivatives(plain, x, kernel)
@@ -51,9 +50,16 @@ def test_values_and_derivatives(shape, wrap):
     np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize('wrap', [lambda f: f, tf.function])
-def test_single_pixels_where_operations_have_one_thread(wrap, two_cores):
-  test_values_and_derivatives((1, 1, 12, 5), wrap)
+@loops.each([(shape,) for shape in _NARROW + _WIDE] + [
+    ((3, 3, 12, 1), tf.function), ((3, 3, 4, 40), tf.function),
+    ((3, 3, 6, 6), tf.function)])
+def test_values_and_derivatives(*case):
+  check_derivatives(*case)
+
+
+def test_single_pixels_where_operations_have_one_thread(two_cores):
+  check_derivatives((1, 1, 12, 5))
+  check_derivatives((1, 1, 12, 5), tf.function)
 
 
 def test_single_pixels_are_a_product_in_training_alone(request):
@@ -105,9 +111,8 @@ def test_which_form_is_taken(shape, is_product):
   assert found == (shape == (3, 3, 4, 40) or is_product)
 
 
-@pytest.mark.parametrize('for_cpu', [True, False])
-@pytest.mark.parametrize('transpose', [False, True])
-@pytest.mark.parametrize('shape', _NARROW + _WIDE)
+@loops.each(
+    [(shape,) for shape in _NARROW + _WIDE], [False, True], [True, False])
 def test_normal_map_is_the_convolution_and_its_adjoint(
     shape, transpose, for_cpu):
   x, kernel = make(shape)

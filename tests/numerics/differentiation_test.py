@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import loops
 from tests import testing
 from tf_resflow.numerics import differentiation
+
+_EAGERLY_AND_IN_A_GRAPH = loops.each(
+    [lambda f: f, lambda f: tf.function(f, autograph=False)])
 
 
 def _cotangent(x):
@@ -20,7 +24,7 @@ def test_sum_per_example_keeps_the_batch_axis():
       differentiation.sum_per_example(tf.constant([3.0, 4.0])), [3.0, 4.0])
 
 
-@pytest.mark.parametrize('kind', ['dense', 'conv'])
+@loops.each(['dense', 'conv'])
 def test_vjp_is_the_transposed_jacobian_and_repeats(kind):
   g_fn, weights, x = testing.make_block(kind)
   g, vjp_fn = differentiation.linearize(g_fn, weights, x)
@@ -77,9 +81,7 @@ def _guarded_second_derivative(x, is_guarded):
   return gradient, tape.gradient(gradient, x)
 
 
-@pytest.mark.parametrize(
-    'wrap', [lambda f: f, lambda f: tf.function(f, autograph=False)],
-    ids=['eager', 'graph'])
+@_EAGERLY_AND_IN_A_GRAPH
 def test_guard_refuses_and_without_it_the_number_would_be_wrong(wrap):
   x = tf.constant([1.0, 2.0])
   wrong = wrap(lambda x: _guarded_second_derivative(x, False))(x)[1]
@@ -141,9 +143,7 @@ def test_dropped_custom_gradients_are_refused_where_they_would_vanish():
       tf.vectorized_map(lambda row: _square(row, True), x), x**2)
 
 
-@pytest.mark.parametrize(
-    'wrap', [lambda f: f, lambda f: tf.function(f, autograph=False)],
-    ids=['eager', 'graph'])
+@_EAGERLY_AND_IN_A_GRAPH
 def test_custom_gradients_that_are_kept_go_through(wrap):
   x = tf.constant([1.0, 2.0])
   fn = wrap(lambda x: _square(x, True))
@@ -154,9 +154,7 @@ def test_custom_gradients_that_are_kept_go_through(wrap):
     np.testing.assert_array_equal(gradient, 3.0 * x**2)
 
 
-@pytest.mark.parametrize(
-    'wrap', [lambda f: f, lambda f: tf.function(f, autograph=False)],
-    ids=['eager', 'graph'])
+@_EAGERLY_AND_IN_A_GRAPH
 def test_with_gradient_has_the_given_gradient_of_nested_inputs_once(wrap):
   x, weights = tf.constant([1.0, 2.0]), [tf.constant(3.0), [tf.constant(4.0)]]
 

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 import tensorflow as tf
 
+from tests import loops
 from tf_resflow import numerics
 from tf_resflow.numerics import random
 
@@ -28,7 +29,7 @@ def test_tensor_seeds_pass_through():
   assert _seed_list([3, 4]) == [3, 4]
 
 
-@pytest.mark.parametrize('seed', [
+@loops.each([
     [1, 2, 3], [[1, 2]], np.int64(3), [0.5, 1.5], tf.constant([1.0, 2.0])])
 def test_other_seeds_are_refused(seed):
   with pytest.raises(ValueError, match='seed=.*: expected None, a Python'):
@@ -62,22 +63,21 @@ def test_fold_in_separates_and_repeats():
   assert random.fold_in(1, 2).values.numpy().tolist() == seeds[-1]
 
 
-@pytest.mark.parametrize('dtype', [tf.float32, tf.float64])
-@pytest.mark.parametrize('draw_fn', _DRAWS.values(), ids=_DRAWS)
+@loops.each(_DRAWS.values(), [tf.float32, tf.float64])
 def test_moments(draw_fn, dtype):
   x = draw_fn([200, 10, 10], random.as_seed(3), dtype=dtype)
   assert x.dtype == dtype and x.shape == [200, 10, 10]
   x = x.numpy().astype(np.float64)
-  # Four standard errors of 20000 draws.
-  assert abs(x.mean()) < 4 / np.sqrt(x.size)
-  assert abs((x**2).mean() - 1.0) < 4 * np.sqrt(2 / x.size)
+  # 5.5 standard errors of 20000 draws.
+  assert abs(x.mean()) < 5.5 / np.sqrt(x.size)
+  assert abs((x**2).mean() - 1.0) < 5.5 * np.sqrt(2 / x.size)
   kurtosis = 3.0 if draw_fn is random.normal else 1.0
-  assert (x**4).mean() == pytest.approx(kurtosis, rel=0.1)
+  assert (x**4).mean() == pytest.approx(kurtosis, rel=0.13)
   # Examples are different draws.
-  assert abs(np.mean(x[0] * x[1])) < 0.4
+  assert abs(np.mean(x[0] * x[1])) < 0.55
 
 
-@pytest.mark.parametrize('dtype', [tf.float32, tf.float64])
+@loops.each([tf.float32, tf.float64])
 def test_uniform_draws(dtype):
   x = random.uniform([200, 10, 10], 3, dtype)
   assert x.dtype == dtype
@@ -85,8 +85,7 @@ def test_uniform_draws(dtype):
   assert stats.kstest(np.ravel(x), 'uniform').pvalue > 1e-6
 
 
-@pytest.mark.parametrize(
-    'draw_fn', _ALL_DRAWS.values(), ids=_ALL_DRAWS)
+@loops.each(_ALL_DRAWS.values())
 def test_a_draw_depends_on_the_place_in_the_batch_alone(draw_fn):
   whole = draw_fn([7, 3, 5], 11)
   for size in (1, 2, 5):
@@ -112,21 +111,9 @@ def _run_on_two_replicas(fn):
   return tf.nest.map_structure(strategy.experimental_local_results, results)
 
 
-@pytest.mark.parametrize(
-    'draw_fn', _ALL_DRAWS.values(), ids=_ALL_DRAWS)
-def test_two_replicas_share_the_draw_of_the_global_batch(draw_fn):
-  seed = random.as_seed(11)
-  halves = _run_on_two_replicas(lambda: draw_fn([3, 4], seed))
-  assert len(halves) == 2
-  np.testing.assert_array_equal(
-      np.concatenate([h.numpy() for h in halves]), draw_fn([6, 4], seed))
-  # Drawing per replica without regard to the other would repeat itself.
-  assert np.any(halves[0].numpy() != halves[1].numpy())
-
-
-@pytest.mark.parametrize(
-    'draw_fn', _ALL_DRAWS.values(), ids=_ALL_DRAWS)
-def test_two_replicas_with_whole_batches_draw_as_one_device_does(draw_fn):
+@loops.each(_ALL_DRAWS.values())
+def test_two_replicas_share_the_draw_of_a_global_batch_and_not_of_whole_ones(
+    draw_fn):
   seed = random.as_seed(11)
 
   def draw():
@@ -141,14 +128,15 @@ def test_two_replicas_with_whole_batches_draw_as_one_device_does(draw_fn):
   for part in folded:
     np.testing.assert_array_equal(
         part, draw_fn([3, 4], random.fold_in(seed, 1)))
-  # The seed that it was made of is as it was.
+  # Of a global batch they draw each its part, not the same again.
   np.testing.assert_array_equal(
       np.concatenate([part.numpy() for part in shared]), draw_fn([6, 4], seed))
+  assert np.any(shared[0].numpy() != shared[1].numpy())
 
 
 def test_two_replicas_agree_on_the_number_of_terms():
   estimator = numerics.RussianRoulette(numerics.Geometric(0.1))
-  for seed in range(4):
+  for seed in range(2):
     draws = _run_on_two_replicas(
         lambda seed=seed: estimator.draw(tf.zeros([2, 3]), seed))
     whole = estimator.draw(tf.zeros([4, 3]), seed)
@@ -175,7 +163,7 @@ def test_uniform_scalar_is_uniform_and_the_same_under_xla():
     assert float(compiled(tf.constant(i))) == values[i]
 
 
-@pytest.mark.parametrize('draw_fn', _DRAWS.values(), ids=_DRAWS)
+@loops.each(_DRAWS.values())
 def test_numbered_examples_are_drawn_alike_in_any_batch(draw_fn):
   numbers = np.array([5, 0, 7, 2**31 - 1, 3])
   whole = draw_fn([5, 2, 4], random.numbered(11, numbers)).numpy()
@@ -199,10 +187,10 @@ def test_numbered_examples_are_drawn_alike_in_any_batch(draw_fn):
 
 def test_moments_of_numbered_draws():
   x = random.normal([400, 50], random.numbered(3, tf.range(400))).numpy()
-  assert abs(x.mean()) < 4 / np.sqrt(x.size)
-  assert abs((x**2).mean() - 1.0) < 4 * np.sqrt(2 / x.size)
+  assert abs(x.mean()) < 5.5 / np.sqrt(x.size)
+  assert abs((x**2).mean() - 1.0) < 5.5 * np.sqrt(2 / x.size)
   # Neighbours are independent.
-  assert abs(np.mean(x[1:] * x[:-1])) < 4 / np.sqrt(x.size)
+  assert abs(np.mean(x[1:] * x[:-1])) < 5.5 / np.sqrt(x.size)
 
 
 def test_numbers_that_do_not_fit_the_batch():
@@ -210,7 +198,7 @@ def test_numbers_that_do_not_fit_the_batch():
     random.normal([3, 2], random.numbered(0, [1, 2]))
 
 
-@pytest.mark.parametrize('draw_fn', _DRAWS.values(), ids=_DRAWS)
+@loops.each(_DRAWS.values())
 def test_replicas_with_numbers_draw_for_their_own_examples(draw_fn):
   def draw():
     replica = tf.distribute.get_replica_context().replica_id_in_sync_group
@@ -221,7 +209,7 @@ def test_replicas_with_numbers_draw_for_their_own_examples(draw_fn):
       draw_fn([4, 3], random.numbered(11, tf.range(4))))
 
 
-@pytest.mark.parametrize('draw_fn', _DRAWS.values(), ids=_DRAWS)
+@loops.each(_DRAWS.values())
 def test_graphs_know_the_shape_of_a_draw(draw_fn):
   draw = tf.function(lambda x: draw_fn(tf.shape(x), 3))
   for spec in ([4, 2, 3], [None, 2, 3]):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import loops
 from tests import testing
 from tests.numerics import averages
 from tf_resflow import numerics
@@ -55,8 +56,7 @@ def _normalized():
   return g, variables, state, x, oracle_fn
 
 
-@pytest.mark.parametrize('memory', [
-    'recompute', 'neumann', 'backward_in_forward', 'naive'])
+@pytest.mark.parametrize('memory', ['recompute', 'backward_in_forward'])
 def test_gradients_go_through_the_norms_of_the_weights(memory):
   g, variables, state, x, oracle_fn = _normalized()
   estimator = numerics.FixedTruncation(3)
@@ -185,7 +185,7 @@ def test_eager_calls_with_batches_of_many_sizes_share_one_graph():
   assert counts[0] < counts[1] == counts[-1]
 
 
-@pytest.mark.parametrize('max_examples', [None, 1, 2])
+@loops.each([None, 1, 2])
 def test_evaluate_takes_chunks(max_examples):
   g_fn, weights, x = testing.make_block('conv')
   g = numerics.ResidualFunction(g_fn, max_examples=lambda: max_examples)

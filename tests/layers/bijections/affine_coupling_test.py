@@ -5,12 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests import cases
+from tests import loops
 from tests import testing
 from tf_resflow import errors
 from tf_resflow import layers
-
-_NAMES = [name for name in cases.BIJECTIONS if name.startswith('coupling')]
 
 
 def sigmoid(x):
@@ -24,7 +22,7 @@ def affine(size):
                                 shape[0], dtype=dtype))
 
 
-@pytest.mark.parametrize('swap', [False, True])
+@loops.each([False, True])
 def test_vectors_by_hand(swap):
   x = np.array([[0.5, -1.0, 2.0, 3.0]])
   coupling = layers.AffineCoupling(affine(4), swap=swap)
@@ -63,39 +61,6 @@ def test_a_shape_of_its_own_is_a_view_of_the_event():
   np.testing.assert_array_equal(log_det, expected)
 
 
-@pytest.mark.parametrize('name', _NAMES)
-def test_gradients_against_differences(name):
-  case = cases.BIJECTIONS[name]
-  coupling, x = case.make('float64'), case.inputs('float64', batch_size=2)
-  kernel = coupling.trainable_variables[0]
-
-  def loss(x):
-    y, log_det = coupling.forward_and_log_det(x)
-    return tf.reduce_sum(tf.sin(y)) + tf.reduce_sum(
-        tf.constant([1.0, -0.5], tf.float64) * log_det)
-
-  with tf.GradientTape() as tape:
-    tape.watch(x)
-    value = loss(x)
-  gradients = tape.gradient(value, [x, kernel.value])
-  rng = np.random.default_rng(4)
-  direction = rng.normal(size=x.shape)
-  np.testing.assert_allclose(
-      np.sum(gradients[0] * direction),
-      testing.central_difference(
-          lambda x: loss(tf.constant(x)), x, direction), rtol=1e-7)
-  direction = rng.normal(size=kernel.shape)
-  at = kernel.numpy()
-
-  def loss_of_kernel(values):
-    kernel.assign(values)
-    return loss(x)
-
-  np.testing.assert_allclose(
-      np.sum(gradients[1] * direction),
-      testing.central_difference(loss_of_kernel, at, direction), rtol=1e-7)
-
-
 def test_small_scales_stay_finite():
   """The logarithm of a sigmoid that is 0 in float32 would be infinite."""
   network = keras.layers.Dense(2, kernel_initializer='zeros', bias_initializer=(
@@ -111,7 +76,7 @@ def build(event_shape, size=4, **kwargs):
       keras.layers.Dense(size, name='f'), **kwargs).build((None, *event_shape))
 
 
-@pytest.mark.parametrize('values, message', [
+@loops.each([
     (dict(event_shape=(2, 2, 1)),
      'event_shape=(2, 2, 1): expected two channels or more, of which one'),
     (dict(event_shape=(4,), mask='checkerboard'),

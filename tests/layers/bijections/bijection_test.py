@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import loops
 from tf_resflow import layers
 from tf_resflow import numerics
 
 
-@pytest.mark.parametrize('orders, order', [
-    ((None, None), None), ((2.0, None), 2.0), ((None, 1.0), 1.0),
-    ((2.0, 2.0), 2.0)])
+@loops.each([
+    ([None, None], None), ([2.0, None], 2.0), ([None, 1.0], 1.0),
+    ([2.0, 2.0], 2.0)])
 def test_slopes_of_a_composition(orders, order):
   first = layers.SlopeBounds(0.5, 2.0, orders[0], 'weights')
   second = layers.SlopeBounds(0.25, 3.0, orders[1])

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import loops
 from tf_resflow import errors
 from tf_resflow import layers
 
@@ -30,7 +31,7 @@ def test_passes_what_the_network_makes_of_a_condition():
   assert len(flow.trainable_variables) == 2
 
 
-@pytest.mark.parametrize('make_bijection, network, message', [
+@loops.each([
     (layers.ActNorm, layers.LabelEmbedding(4, 3),
      'bijection=act_norm: expected one that takes a condition'),
     (lambda name: _affine(2), layers.LabelEmbedding(4, 3, name='labels'),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import loops
 from tf_resflow.layers.bijections import invertible_matrix
 
 _RNG = np.random.default_rng(0)
@@ -20,9 +21,7 @@ def evaluate(parameterization, matrix):
       name: tf.constant(w) for part in weights for name, w in part.items()})
 
 
-@pytest.mark.parametrize('kind', [
-    invertible_matrix.Free, invertible_matrix.LU])
-@pytest.mark.parametrize('name', _MATRICES)
+@loops.each([invertible_matrix.Free, invertible_matrix.LU], _MATRICES)
 def test_weights_make_the_matrix(kind, name):
   expected = _MATRICES[name]
   matrix, log_det = evaluate(kind(), expected)
@@ -57,15 +56,14 @@ def test_all_trained_numbers_count():
   assert np.all(tape.gradient(matrix, factors, tf.cos(matrix)) != 0)
 
 
-@pytest.mark.parametrize('is_traced', [False, True])
-@pytest.mark.parametrize('matrix, expected', [
+@loops.each([False, True], [
     (_MATRICES['random'], np.linalg.cond(_MATRICES['random'], 1)),
     (_MATRICES['permutation'], 1.0),
     (np.diag([1.0, 1e-5]), 1e5),
     (np.array([[1.0, 1.0], [1.0, 1.0 + 1e-9]]), 4e9),
     (np.zeros([2, 2]), np.inf), (np.diag([1.0, np.nan]), np.inf),
     (np.diag([1.0, np.inf]), np.inf), (np.ones([3, 3]), np.inf)])
-def test_condition(matrix, expected, is_traced):
+def test_condition(is_traced, matrix, expected):
   function = invertible_matrix.inverse_and_condition
   if is_traced:
     function = tf.function(function, autograph=False)

@@ -5,10 +5,11 @@ import pytest
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
+from tests import loops
 from tf_resflow import layers
 
 
-@pytest.mark.parametrize('alpha', [0.05, 1e-6])
+@loops.each([0.05, 1e-6])
 def test_logit_equals_the_bijectors_of_tfp(alpha):
   rng = np.random.default_rng(0)
   x = tf.constant(rng.uniform(size=[4, 3, 2]))
@@ -22,7 +23,7 @@ def test_logit_equals_the_bijectors_of_tfp(alpha):
       log_det, theirs.forward_log_det_jacobian(x, event_ndims=2), atol=1e-11)
 
 
-@pytest.mark.parametrize('alpha', [0.05, 1e-6])
+@loops.each([0.05, 1e-6])
 def test_logit_is_finite_and_symmetric_at_the_ends(alpha):
   layer = layers.Logit(alpha)
   x = tf.constant([[0.0], [1.0]])
@@ -33,7 +34,7 @@ def test_logit_is_finite_and_symmetric_at_the_ends(alpha):
   np.testing.assert_allclose(layer.inverse(y), x, atol=1e-6)
 
 
-@pytest.mark.parametrize('alpha', [0.0, 0.5, -0.1])
+@loops.each([0.0, 0.5, -0.1])
 def test_logit_refuses_alpha(alpha):
   with pytest.raises(ValueError, match=f'alpha={alpha}: expected a number'):
     layers.Logit(alpha)

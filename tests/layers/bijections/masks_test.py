@@ -1,9 +1,9 @@
 """Masks: which half is which, against indices."""
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
+from tests import loops
 from tests import testing
 from tf_resflow.layers.bijections import masks
 
@@ -13,33 +13,21 @@ def event(*shape):
   return np.arange(1.0, 1 + np.prod(shape)).reshape([1, *shape])
 
 
-@pytest.mark.parametrize('swap', [False, True])
-def test_channels(swap):
-  x = event(2, 3, 4)
-  mask = masks.Channel((2, 3, 4), swap)
+@loops.each([([2, 3, 4],), ([2, 5],)], [False, True])
+def test_channels(shape, swap):
+  x = event(*shape)
+  mask = masks.Channel(tuple(shape), swap)
   first, second = (x[..., 2:], x[..., :2]) if swap else (x[..., :2], x[..., 2:])
   passed, rest = mask.split(tf.constant(x))
   np.testing.assert_array_equal(passed, first)
   np.testing.assert_array_equal(rest, second)
   np.testing.assert_array_equal(mask.join(passed, rest), x)
   np.testing.assert_array_equal(mask.restrict(rest), rest)
-  assert (mask.network_shape, mask.output_shape) == ((2, 3, 2), (2, 3, 4))
-
-
-@pytest.mark.parametrize('swap', [False, True])
-def test_an_odd_number_of_channels(swap):
-  x = event(2, 5)
-  mask = masks.Channel((2, 5), swap)
-  first, second = (x[..., 2:], x[..., :2]) if swap else (x[..., :2], x[..., 2:])
-  passed, rest = mask.split(tf.constant(x))
-  np.testing.assert_array_equal(passed, first)
-  np.testing.assert_array_equal(rest, second)
-  np.testing.assert_array_equal(mask.join(passed, rest), x)
   assert mask.network_shape == first.shape[1:]
-  assert mask.output_shape == (2, 2 * second.shape[-1])
+  assert mask.output_shape == (*shape[:-1], 2 * second.shape[-1])
 
 
-@pytest.mark.parametrize('swap', [False, True])
+@loops.each([False, True])
 def test_checkerboards(swap):
   x = event(3, 4, 2)
   mask = masks.Checkerboard((3, 4, 2), swap)
@@ -54,7 +42,7 @@ def test_checkerboards(swap):
   assert (mask.network_shape, mask.output_shape) == ((3, 4, 2), (3, 4, 4))
 
 
-@pytest.mark.parametrize('kind, shape, message', [
+@loops.each([
     (masks.Channel, (2, 2, 1), 'event_shape=(2, 2, 1): expected two channels'),
     (masks.Channel, (1,), 'event_shape=(1,): expected two channels or more'),
     (masks.Channel, (), 'event_shape=(): expected two channels or more'),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import loops
 from tests import replicas
 from tf_resflow import errors
 from tf_resflow import layers
@@ -23,12 +24,10 @@ def values(layer):
   return [v.numpy() for v in layer.variables]
 
 
-@pytest.mark.parametrize('is_traced', [False, True])
-@pytest.mark.parametrize('decay', [0.0, 0.7])
-@pytest.mark.parametrize('shape', [(8, 3, 2, 2), (8, 5)])
+@loops.each([([8, 3, 2, 2], 0.7, True), ([8, 5], 0.0, False)])
 def test_the_recursion(shape, decay, is_traced):
   layer = layers.MovingMean(decay, dtype='float64')
-  layer.build((None, *shape[1:]))
+  layer.build([None, *shape[1:]])
   layer.bias.assign(np.arange(shape[-1]))
   update = layer.update_statistics
   update = tf.function(update, autograph=False) if is_traced else update
@@ -66,7 +65,7 @@ def test_passes_change_nothing_and_see_no_other_example():
       tape.gradient(first, x)[1:], np.zeros([7, 3, 2, 2]))
 
 
-@pytest.mark.parametrize('bad', [
+@loops.each([
     np.zeros([0, 3], 'float32'), np.full([2, 3], np.nan, 'float32'),
     np.full([2, 3], np.inf, 'float32')])
 def test_batches_without_a_mean_do_not_count(bad):
@@ -122,7 +121,7 @@ def test_containers_hand_the_batch_on():
       inner.moving_mean, [0.75, 1.25], atol=1e-5)
 
 
-@pytest.mark.parametrize('decay', [-0.1, 1.0, float('nan')])
+@loops.each([-0.1, 1.0, float('nan')])
 def test_refuses_decays(decay):
   with pytest.raises(errors.InvalidValueError, match='^decay=.*: expected a n'):
     layers.MovingMean(decay)

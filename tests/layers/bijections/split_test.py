@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import loops
 from tf_resflow import errors
 from tf_resflow import layers
 
@@ -12,7 +13,7 @@ def inputs(channels):
   return tf.random.stateless_normal([3, 2, 2, channels], [0, 1])
 
 
-@pytest.mark.parametrize('channels, kept', [(4, 2), (5, 2), (2, 1)])
+@loops.each([(4, 2), (5, 2), (2, 1)])
 def test_the_last_channels_leave_first(channels, kept):
   split = layers.Split(layers.Standardize([1.0] * kept, [2.0] * kept))
   x = inputs(channels)
@@ -33,7 +34,7 @@ def test_what_leaves_has_slope_one():
   assert split.slope_bounds() == (0.5, 1.0, None, 'construction')
 
 
-@pytest.mark.parametrize('num_taps', [0, 1, 2])
+@loops.each([0, 1, 2])
 def test_features_are_what_leaves(num_taps):
   split = layers.Split(layers.FeatureTap(), num_taps)
   x = inputs(4)

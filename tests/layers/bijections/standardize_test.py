@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import loops
 from tf_resflow import layers
 
 
@@ -18,7 +19,7 @@ def test_standardize():
       log_det, np.full([3], -20 * np.log(std).sum()), rtol=1e-12)
 
 
-@pytest.mark.parametrize('mean, std', [
+@loops.each([
     ([], []), ([0.5], [0.5, 0.5]), ([0.5], [0.0]), ([0.5], [-1.0])])
 def test_standardize_refuses_statistics(mean, std):
   with pytest.raises(ValueError, match='positive numbers, one per number'):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import loops
 from tests import testing
 from tf_resflow import errors
 from tf_resflow import layers
@@ -20,7 +21,7 @@ def test_a_model_of_images():
   assert len(network.trainable_variables) == 2
 
 
-@pytest.mark.parametrize('layer, shape, outputs', [
+@loops.each([
     (keras.layers.Conv2D(3, 2), [4, 4, 1], '[None, 3, 3, 3]'),
     (keras.layers.Identity(), [], '[None]')])
 def test_refuses_what_returns_no_vector(layer, shape, outputs):
@@ -30,7 +31,7 @@ def test_refuses_what_returns_no_vector(layer, shape, outputs):
   assert str(error.value).startswith(f'condition_network={layer.name}')
 
 
-@pytest.mark.parametrize('layer', [
+@loops.each([
     keras.layers.BatchNormalization(), keras.layers.Dropout(0.5)])
 def test_refuses_what_it_would_not_train(layer):
   model = keras.Sequential([keras.layers.Dense(3), layer])
@@ -59,7 +60,7 @@ def test_vectors_of_labels_begin_standard_normal():
   assert abs(values.mean()) < 0.05 and abs(values.std() - 1.0) < 0.05
 
 
-@pytest.mark.parametrize('name', ['num_labels', 'size'])
+@loops.each(['num_labels', 'size'])
 def test_refuses_no_labels(name):
   testing.check_refusal(
       layers.LabelEmbedding, {'num_labels': 3, 'size': 2, name: 0},
@@ -87,7 +88,7 @@ def test_far_conditions_stay_between_minus_one_and_one():
   assert np.abs(features[0] - features[2]).max() > 0.1
 
 
-@pytest.mark.parametrize('values, message', [
+@loops.each([
     ({'mean': (1.0,), 'std': (1.0,)}, 'mean=[1.0]: expected 2 of them'),
     ({'mean': (1.0, 2.0)}, 'std=[]: expected as many numbers as mean has'),
     ({'mean': (1.0, 2.0), 'std': (1.0, 0.0)}, 'std=[1.0, 0.0]: expected'),

@@ -5,11 +5,12 @@ import pytest
 from scipy import stats
 import tensorflow as tf
 
+from tests import loops
 from tf_resflow import errors
 from tf_resflow import layers
 
 
-@pytest.mark.parametrize('law, reference', [
+@loops.each([
     ('uniform', stats.uniform()),
     ('gaussian', stats.truncnorm(-4.0, 4.0, 0.5, 0.125))])
 def test_noise_stands_behind_the_data(law, reference):
@@ -24,7 +25,7 @@ def test_noise_stands_behind_the_data(law, reference):
       log_weight, -reference.logpdf(u).sum((1, 2, 3)), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize('num_channels', [0, -1, 1.5, '2'])
+@loops.each([0, -1, 1.5, '2'])
 def test_refuses_numbers_of_channels(num_channels):
   with pytest.raises(errors.InvalidValueError, match=(
       f'^num_channels={num_channels}: expected a whole number from 1')):

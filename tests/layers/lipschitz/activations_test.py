@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import loops
 from tests import testing
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow.configuration import registries
 
 
-@pytest.mark.parametrize('name, expected', [
+@loops.each([
     ('elu', lambda x: np.where(x > 0, x, np.expm1(x))),
     ('softplus', lambda x: np.logaddexp(0.0, x)),
     ('relu', lambda x: np.maximum(x, 0.0)),
@@ -39,7 +40,7 @@ def test_names():
     registries.ACTIVATIONS.get('sine')
 
 
-@pytest.mark.parametrize('name, function', [
+@loops.each([
     ('selu', keras.activations.selu), ('gelu', keras.activations.gelu),
     ('swish', keras.activations.silu)])
 def test_steeper_ones_are_refused_with_their_constant(name, function):
@@ -73,14 +74,14 @@ def test_maxmin():
       np.concatenate([np.maximum(a, b), np.minimum(a, b)], axis=1))
 
 
-@pytest.mark.parametrize('shape', [(3, 6), (2, 4, 4, 5)])
+@loops.each([[3, 6], [2, 4, 4, 5]])
 def test_fullsort(shape):
   x = to_be_sorted(shape)
   np.testing.assert_array_equal(
       layers.FullSort(dtype='float64')(x), np.sort(x, axis=-1))
 
 
-@pytest.mark.parametrize('layer_class', [layers.MaxMin, layers.FullSort])
+@loops.each([layers.MaxMin, layers.FullSort])
 def test_derivatives_are_permutations(layer_class):
   """So slopes are one in every norm."""
   layer = layer_class(dtype='float64')

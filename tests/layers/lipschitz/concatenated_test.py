@@ -1,9 +1,9 @@
 """Concatenating activations: values, singular values of the derivative."""
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
+from tests import loops
 from tests.layers.lipschitz import slopes
 from tf_resflow import layers
 from tf_resflow.layers.lipschitz import concatenated
@@ -14,7 +14,7 @@ def lip_swish(x, beta):
   return x / (1.0 + np.exp(-slope * x)) / 1.1
 
 
-@pytest.mark.parametrize('beta', [-8.0, 0.5, 3.0])
+@loops.each([-8.0, 0.5, 3.0])
 def test_clipswish(beta):
   layer = layers.CLipSwish(beta_initial=beta, dtype='float64')
   x = np.linspace(-6.0, 6.0, 82).reshape(2, 41)
@@ -40,7 +40,7 @@ def test_crelu():
   slopes.check(layer, np.linspace(-2.0, 2.0, 1_000))
 
 
-@pytest.mark.parametrize('order', [1.0, 2.0, np.inf])
+@loops.each([1.0, 2.0, np.inf])
 def test_crelu_keeps_every_norm(order):
   x = np.random.default_rng(0).normal(size=[5, 7])
   np.testing.assert_allclose(
@@ -48,7 +48,7 @@ def test_crelu_keeps_every_norm(order):
       np.linalg.norm(x, order, axis=1))
 
 
-@pytest.mark.parametrize('layer_class', [
+@loops.each([
     layers.CReLU, layers.CLipSwish, layers.CPila])
 def test_channels_double(layer_class):
   layer = layer_class()
@@ -64,7 +64,7 @@ def test_only_crelu_is_bounded_in_every_norm():
     assert slopes.norms(layer, np.linspace(-8.0, 8.0, 1_601), 1).max() > 1.05
 
 
-@pytest.mark.parametrize('offset', [0.0, -1.0])
+@loops.each([0.0, -1.0])
 def test_mirror_and_fold_are_transposes_to_every_order(offset):
   x = tf.constant(np.random.default_rng(0).normal(size=[4, 3]))
   weights = tf.constant(np.random.default_rng(1).normal(size=[4, 6]))

@@ -2,14 +2,14 @@
 
 import math
 
-import pytest
 import tensorflow as tf
 
+from tests import loops
 from tf_resflow import layers
 from tf_resflow.configuration import registries
 
 
-@pytest.mark.parametrize('name', registries.CONSTRAINTS.names())
+@loops.each(registries.CONSTRAINTS.names())
 def test_makers_take_the_same_arguments(name):
   constraint = registries.CONSTRAINTS.get(name)
   options = dict(coeff=0.7, seed=1, name='linear', dtype='float64')
@@ -23,7 +23,7 @@ def test_makers_take_the_same_arguments(name):
     assert layer.num_constrained == 1
 
 
-@pytest.mark.parametrize('orders, kinds', [
+@loops.each([
     ((2.0, 2.0), (layers.SpectralDense, layers.SpectralConv2D)),
     ((math.inf, 2.0), (layers.InducedNormDense, layers.InducedNormConv2D)),
     (('learned', 'learned'), (

@@ -9,11 +9,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow_probability import bijectors as tfb
-from tensorflow_probability import distributions as tfd
 
+from tests import loops
+from tests.layers.lipschitz import wild_training
 from tests.numerics.norms import induced_oracle
-from tf_resflow import bijectors
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import numerics
@@ -30,20 +29,17 @@ def _dense(size, num_inputs=6, scale=1.0, seed=0, **kwargs):
   return layer
 
 
-def _norm(layer, kernel=None):
-  """The norm of the operator of a layer, by default of that it computes with.
-  """
+def _norm(layer):
+  """The norm of the operator that a layer computes with."""
   operator = numerics.LayerOperator(
-      layer.normalized_kernel() if kernel is None else kernel,
-      layer.spatial_shape)
+      layer.normalized_kernel(), layer.spatial_shape)
   matrix = operator.apply(
       tf.eye(operator.num_inputs, dtype=operator.kernel.dtype)).numpy().T
   return induced_oracle.brute_force(
-      np.float64(matrix), layer.domain, layer.codomain, num_starts=200)
+      np.float64(matrix), layer.domain, layer.codomain, num_starts=100)
 
 
-@pytest.mark.parametrize('bound', ['upper', 'estimate'])
-@pytest.mark.parametrize('shape', [(5,), (4, 3, 2)])
+@loops.each([([5], 'upper'), ([4, 3, 2], 'estimate')])
 def test_order_2_is_the_spectral_layer(shape, bound):
   def make(dense, conv, **kwargs):
     kwargs |= {'seed': 3, 'dtype': 'float64', 'coeff': 0.5}
@@ -58,11 +54,10 @@ def test_order_2_is_the_spectral_layer(shape, bound):
   assert induced.certificate() == spectral.certificate()
 
 
-@pytest.mark.parametrize('domain, codomain', induced_oracle.PAIRS)
-@pytest.mark.parametrize('size', [3, 8])
+@loops.each([
+    (*pair, (3, 8)[i % 2]) for i, pair in enumerate(induced_oracle.PAIRS[::2])])
 def test_the_bound_is_kept_where_it_is_proven(domain, codomain, size):
   layer = _dense(size, domain=domain, codomain=codomain)
-  assert _norm(layer, layer.kernel.value) > 1.5
   assert layer.known_by == 'construction'
   norm = _norm(layer)
   assert 0.5 * layer.coeff < norm <= layer.coeff * (1.0 + 1e-3)
@@ -74,10 +69,9 @@ def test_the_bound_is_kept_where_it_is_proven(domain, codomain, size):
   np.testing.assert_array_equal(small.normalized_kernel(), small.kernel.value)
 
 
-@pytest.mark.parametrize('kernel_size, image', [
-    (3, (3, 4)), (3, (2, 1)), (1, (3, 2))])
-@pytest.mark.parametrize('domain, codomain', [
-    (1, 1.5), (1.5, _INF), (3, 1.5), (1.5, 3), (2, 1)])
+@loops.each([
+    (3, (3, 4), 1, 1.5), (3, (2, 1), 1.5, _INF), (3, (3, 4), 3, 1.5),
+    (3, (2, 1), 1.5, 3), (1, (3, 2), 2, 1), (1, (3, 2), 1.5, 3)])
 def test_convolutions_at_their_real_size(kernel_size, image, domain, codomain):
   layer = layers.InducedNormConv2D(
       3, kernel_size, domain=domain, codomain=codomain, coeff=0.9,
@@ -104,7 +98,7 @@ def test_rows_and_columns_are_divided_each_for_itself():
 def test_an_estimate_says_that_it_is_one():
   """It is below the norm; a search says how far, a certificate what holds."""
   exceeded = 0
-  for seed in range(12):
+  for seed in range(6):
     layer = _dense(12, 12, seed=seed, domain=_INF, codomain=2,
                    bound='estimate', num_vectors=1)
     assert layer.known_by == 'estimate' and layer.lipschitz_bound == 0.9
@@ -112,7 +106,7 @@ def test_an_estimate_says_that_it_is_one():
     assert found <= norm * (1.0 + 1e-6)
     assert 0.9 * (1.0 - 1e-3) <= norm <= layer.certificate().bound
     exceeded += found > 0.9 * 1.005
-  assert exceeded >= 2
+  assert exceeded >= 1
 
 
 def test_the_released_norm_of_1x1_kernels_leaves_the_image_out():
@@ -129,7 +123,7 @@ def test_the_released_norm_of_1x1_kernels_leaves_the_image_out():
   assert layer.certificate().bound >= layer.norm_estimate()
 
 
-@pytest.mark.parametrize('domain, codomain, bound', [
+@loops.each([
     (1, 2, 'upper'), (_INF, 3, 'upper'), (1.5, _INF, 'estimate'),
     (1.5, 3, 'upper'), (3, 1.5, 'estimate'), (1.5, 3, 'estimate')])
 def test_gradients_are_those_of_the_normalised_kernel(domain, codomain, bound):
@@ -162,52 +156,17 @@ def _make_g(orders, dtype='float32', **kwargs):
           dtype=dtype, **kwargs)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('orders, bound', [
-    ((_INF, _INF, _INF), 'upper'), ((1, 1, 1), 'upper'),
-    ((_INF, 3, 2), 'upper'), ((3, 1.5, 3), 'upper'),
+    ((1, 1, 1), 'upper'), ((_INF, 3, 2), 'upper'),
     ((_INF, 1.5, 2), 'estimate')])
 def test_wild_training_through_log_prob_and_apply_alone(orders, bound):
-  """200 steps at a large rate: bounds hold, inverses converge."""
+  """100 steps at a large rate: bounds hold, inverses converge."""
   g = _make_g(orders, bound=bound)
-  block = bijectors.ResidualBlock(
-      g, event_shape=[2], estimator=numerics.Exact())
-  density = tfd.TransformedDistribution(
-      tfd.MultivariateNormalDiag(tf.zeros(2)), tfb.Invert(block))
-  x = tf.random.stateless_normal([64, 2], [0, 0]) * [2.0, 0.1] + [1.0, -3.0]
-  optimizer = keras.optimizers.Adam(0.3)
-  variables = density.trainable_variables
-  optimizer.build(variables)
-
-  @tf.function
-  def train_step():
-    with tf.GradientTape() as tape:
-      loss = -tf.reduce_mean(density.log_prob(x))
-    optimizer.apply(tape.gradient(loss, variables), variables)
-    return loss
-
-  losses = [float(train_step()) for _ in range(200)]
-  assert losses[-1] < losses[0]
-  first, _, last = g.layers
-  for layer in (first, last):
-    assert np.abs(layer.kernel.value).max() > 2.0  # It was wild.
-    if bound == 'upper':
-      assert _norm(layer) <= layer.coeff * (1.0 + 1e-3)
-    else:
-      assert _norm(layer) <= layer.certificate().bound * (1.0 + 1e-6)
-  z = density.bijector.inverse(x)
-  np.testing.assert_allclose(density.bijector.forward(z), x, atol=1e-4)
-
-
-def test_log_det_is_that_of_the_jacobian():
-  block = layers.ResidualBlock(
-      _make_g((_INF, 3, _INF), dtype='float64'), estimator='exact')
-  x = tf.constant(np.random.default_rng(0).normal(size=[5, 2]))
-  with tf.GradientTape(persistent=True) as tape:
-    tape.watch(x)
-    y, log_det = block.forward_and_log_det(x)
-  jacobian = tape.batch_jacobian(y, x, experimental_use_pfor=False)
-  np.testing.assert_allclose(
-      log_det, np.linalg.slogdet(jacobian)[1], atol=1e-10)
+  wild_training.train(g)
+  for layer in (g.layers[0], g.layers[2]):
+    limit = layer.coeff if bound == 'upper' else layer.certificate().bound
+    assert _norm(layer) <= limit * (1.0 + 1e-3)
 
 
 def test_order_of_a_block():
@@ -219,7 +178,7 @@ def test_order_of_a_block():
   assert estimated.slope_bounds().known_by == 'estimate'
 
 
-@pytest.mark.parametrize('make_fn, message', [
+@loops.each([
     (lambda: layers.InducedNormDense(3, domain=0.5),
      r'domain=0.5: expected an order in \[1, inf\]'),
     (lambda: layers.InducedNormDense(3, codomain=math.nan), 'codomain=nan'),

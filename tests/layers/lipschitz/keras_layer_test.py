@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests import loops
 from tf_resflow import errors
 from tf_resflow import layers
 
@@ -18,7 +19,7 @@ def known_bound(layer):
   return layers.as_lipschitz_layer(layer).lipschitz_bound
 
 
-@pytest.mark.parametrize('make_fn, bound', [
+@loops.each([
     (lambda: dense(0.8), 0.8),
     (lambda: layers.SpectralConv2D(3, 3, coeff=0.7), 0.7),
     (lambda: layers.LipSwish(), _SWISH),
@@ -40,7 +41,7 @@ def test_known_bound(make_fn, bound):
       bound if bound is None else pytest.approx(bound))
 
 
-@pytest.mark.parametrize('name', [
+@loops.each([
     'linear', 'relu', 'elu', 'softplus', 'tanh', 'sigmoid', 'softsign'])
 def test_constants_of_keras_activations(name):
   layer = keras.layers.Activation(name)
@@ -50,8 +51,9 @@ def test_constants_of_keras_activations(name):
   assert 0.99 * bound <= slope <= 1.01 * bound
 
 
-@pytest.mark.parametrize('make_fn', [
+@loops.each([
     keras.layers.BatchNormalization, lambda: keras.layers.Dropout(0.1),
+    keras.layers.RandomFlip, lambda: keras.layers.SpatialDropout1D(0.5),
     lambda: keras.layers.GaussianNoise(0.1), layers.ActNorm,
     layers.MovingMean])
 def test_refuses_what_is_no_function_of_one_example(make_fn):
@@ -63,27 +65,20 @@ def test_refuses_what_is_no_function_of_one_example(make_fn):
       layers.ResidualBlock(g, **kwargs)
 
 
-def test_refuses_an_unknown_bound():
-  g = keras.Sequential([keras.layers.Dense(3)])
+def test_refuses_it_on_its_own():
   with pytest.raises(
-      ValueError,
-      match='lipschitz_bound=None: expected that of g.*lipschitz_bound='):
-    layers.ResidualBlock(g)
+      ValueError, match='deterministic .* of one example, by its Lipschitz bo'):
+    layers.KerasLayer(keras.Sequential([keras.layers.RandomFlip()]))
 
 
-@pytest.mark.parametrize('bound', [1.0, 1.5, -0.1])
-def test_refuses_a_bound_that_is_not_below_one(bound):
-  with pytest.raises(
-      ValueError,
-      match=rf'lipschitz_bound={bound}: expected a number in \[0, 1\)'):
-    layers.ResidualBlock(keras.layers.Dense(3), lipschitz_bound=bound)
-
-
-def test_refuses_a_known_bound_of_one():
-  g = keras.Sequential([keras.layers.Activation('tanh')])
-  with pytest.raises(
-      ValueError, match=r'lipschitz_bound=1.0: expected a number in \[0, 1\)'):
-    layers.ResidualBlock(g)
+@loops.each([
+    (keras.layers.Dense(3), None, 'None: expected that of g.*lipschitz_bound='),
+    (keras.layers.Activation('tanh'), None, r'1.0: expected a number in'),
+    (keras.layers.Dense(3), 1.0, r'1.0: expected a number in \[0, 1\)'),
+    (keras.layers.Dense(3), -0.1, r'-0.1: expected a number in \[0, 1\)')])
+def test_refuses_bounds(layer, bound, message):
+  with pytest.raises(ValueError, match=f'lipschitz_bound={message}'):
+    layers.ResidualBlock(keras.Sequential([layer]), lipschitz_bound=bound)
 
 
 def test_an_asserted_bound_holds_over_the_known_one():
@@ -102,17 +97,6 @@ def test_the_name_of_a_function_is_no_bound():
     pass
 
   assert known_bound(Unstated()) is None
-
-
-@pytest.mark.parametrize('make_layer', [
-    lambda: keras.layers.RandomFlip(), lambda: keras.layers.SpatialDropout1D(
-        0.5), lambda: keras.layers.GaussianNoise(0.1),
-    lambda: keras.layers.Dropout(0.5),
-    lambda: keras.layers.BatchNormalization()])
-def test_refuses_whatever_draws_or_sees_the_batch(make_layer):
-  with pytest.raises(
-      ValueError, match='deterministic .* of one example, by its Lipschitz bo'):
-    layers.KerasLayer(keras.Sequential([make_layer()]))
 
 
 def test_readers_register_bounds_of_their_layers():

@@ -7,14 +7,16 @@ import pytest
 import tensorflow as tf
 
 from tests import cases
+from tests import loops
 from tf_resflow import errors
 from tf_resflow import layers
 
-_NAMES = [name for name, case in cases.LIPSCHITZ.items()
-          if name.startswith(('spectral', 'induced'))]
+# One for each kind of norm, and the kernels whose norm is not that of a matrix.
+_NAMES = ('spectral_dense', 'spectral_conv', 'induced_columns',
+          'induced_estimate', 'induced_conv_upper', 'induced_conv_1x1')
 
 
-@pytest.mark.parametrize('name', _NAMES)
+@loops.each(_NAMES)
 def test_the_divisor_follows_the_kernel(name):
   """It scales with it, and is differentiated through."""
   case = cases.LIPSCHITZ[name]
@@ -28,8 +30,7 @@ def test_the_divisor_follows_the_kernel(name):
   np.testing.assert_allclose(layer.normalized_kernel(), before, rtol=1e-4)
 
 
-@pytest.mark.parametrize('name', _NAMES)
-@pytest.mark.parametrize('scale', [1e-30, 1e30])
+@loops.each(_NAMES, [1e-30, 1e30])
 def test_kernels_of_any_size(name, scale):
   case = cases.LIPSCHITZ[name]
   layer = case.make('float32')
@@ -45,7 +46,7 @@ def test_kernels_of_any_size(name, scale):
     np.testing.assert_array_equal(normalized, layer.kernel.value)
 
 
-@pytest.mark.parametrize('name', _NAMES)
+@loops.each(_NAMES)
 def test_scales_of_activations_join_the_weights(name):
   case = cases.LIPSCHITZ[name]
   layer = case.make('float64')
@@ -58,9 +59,9 @@ def test_scales_of_activations_join_the_weights(name):
       layer.evaluate(scaled, x), 2.0 * layer(0.3 * x), rtol=1e-10)
 
 
-@pytest.mark.parametrize('coeff', [0.0, 1.0, -0.5, math.nan])
-@pytest.mark.parametrize('kind', [
-    layers.SpectralDense, layers.InducedNormDense])
+@loops.each(
+    [layers.SpectralDense, layers.InducedNormDense],
+    [0.0, 1.0, -0.5, math.nan])
 def test_refuses_other_bounds(kind, coeff):
   with pytest.raises(errors.InvalidValueError, match='strictly between 0 and'):
     kind(3, coeff=coeff)

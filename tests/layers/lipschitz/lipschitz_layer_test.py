@@ -3,6 +3,7 @@
 import pytest
 import tensorflow as tf
 
+from tests import loops
 from tf_resflow import layers
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
@@ -11,7 +12,7 @@ class Unknown(layers.LipschitzLayer):
   """States no bound."""
 
 
-@pytest.mark.parametrize('factors, expected', [
+@loops.each([
     ([], 1), ([0.5], 0.5), ([0.5, 0.25], 0.125), ([0.5, None], None)])
 def test_product_of_bounds(factors, expected):
   assert lipschitz_layer.product(factors) == expected
@@ -55,7 +56,7 @@ def test_an_activation_of_a_few_lines():
   assert block.inverse(block(x)).numpy() == pytest.approx(x.numpy(), abs=1e-5)
 
 
-@pytest.mark.parametrize('order', [1.0, 2.0, float('inf')])
+@loops.each([1.0, 2.0, float('inf')])
 def test_joins_norms_of_every_order(order):
 
   class Linear(Sine):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import loops
 from tests.numerics.norms import induced_oracle
 from tf_resflow import numerics
 from tf_resflow.layers.lipschitz import operator_norms
@@ -21,10 +22,10 @@ def _followed(kind, mapping):
   return kind.follow(mapping, tf.transpose(rows), 1e-9, 2000, tf.constant(20))
 
 
-@pytest.mark.parametrize('domain, codomain', [
-    (1.5, 1.5), (1.5, 3), (3, 1.5), (math.inf, 2), (2, 1)])
-@pytest.mark.parametrize('kernel_shape, spatial_shape', [
-    ((3, 4), None), ((3, 3, 2, 2), (3, 2)), ((1, 1, 3, 2), (3, 2))])
+@loops.each([
+    ((3, 4), None, math.inf, 2), ((3, 4), None, 1.5, 3),
+    ((3, 3, 2, 2), (3, 2), 1.5, 1.5), ((3, 3, 2, 2), (3, 2), 2, 1),
+    ((1, 1, 3, 2), (3, 2), 3, 1.5), ((1, 1, 3, 2), (3, 2), 1.5, 3)])
 def test_the_norm_lies_between_the_kinds(
     kernel_shape, spatial_shape, domain, codomain):
   """And what is differentiated is what was found."""
@@ -34,7 +35,7 @@ def test_the_norm_lies_between_the_kinds(
   matrix = operator.apply(
       tf.eye(operator.num_inputs, dtype=tf.float64)).numpy().T
   expected = induced_oracle.brute_force(
-      matrix, domain, codomain, num_starts=200)
+      matrix, domain, codomain, num_starts=100)
   mapping = operator_norms.NormedMap(kernel, spatial_shape, domain, codomain)
   found = {name: _followed(kind, mapping)
            for name, kind in _KINDS.items()}
@@ -45,7 +46,7 @@ def test_the_norm_lies_between_the_kinds(
         kind.norm(mapping, found[name].rows), found[name].norm, rtol=1e-6)
 
 
-@pytest.mark.parametrize('row, expected', [
+@loops.each([
     ([1.0, -1.0], 1.8), ([1.0, 1.0], 2.2)])
 def test_signs_of_the_start_matter_to_a_nonnegative_kernel(row, expected):
   """From (1, -1) the method stays at a critical point below the norm."""
@@ -56,14 +57,14 @@ def test_signs_of_the_start_matter_to_a_nonnegative_kernel(row, expected):
   ).norm) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize('domain, codomain, expected', [
+@loops.each([
     (1, 3, operator_norms.CLOSED), (3, math.inf, operator_norms.CLOSED),
     (2, 2, operator_norms.SPECTRAL), (2, 3, operator_norms.UPPER)])
 def test_kinds_of_orders(domain, codomain, expected):
   assert operator_norms.UPPER.of_orders(domain, codomain) is expected
 
 
-@pytest.mark.parametrize('domain, codomain, expected', [
+@loops.each([
     (1, 2, operator_norms.CLOSED), (math.inf, math.inf, operator_norms.CLOSED),
     (2, 2, operator_norms.SPECTRAL), (1, 3, operator_norms.RELEASED),
     (3, math.inf, operator_norms.RELEASED)])
@@ -71,7 +72,7 @@ def test_closed_forms_of_the_released_code(domain, codomain, expected):
   assert operator_norms.RELEASED.of_orders(domain, codomain) is expected
 
 
-@pytest.mark.parametrize('domain, codomain, expected', [
+@loops.each([
     (3, 1.5, 6**(1 / 3)), (1.5, 3, 1.0), (math.inf, 1, 6.0)])
 def test_pixel_factor(domain, codomain, expected):
   mapping = operator_norms.NormedMap(

@@ -1,9 +1,9 @@
 """CPila: values, derivatives, and the singular values of its derivative."""
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
+from tests import loops
 from tests.layers.lipschitz import slopes
 from tf_resflow import layers
 from tf_resflow.layers.lipschitz import pila
@@ -34,7 +34,7 @@ def test_slopes():
   np.testing.assert_allclose(inner.max() * 1.06, 1.0427, atol=1e-4)
 
 
-@pytest.mark.parametrize('x', [-2.0, -0.7, -0.2, -0.01, 0.0, 0.3, 4.0])
+@loops.each([-2.0, -0.7, -0.2, -0.01, 0.0, 0.3, 4.0])
 def test_first_and_second_derivative(x):
   x = tf.constant(x, tf.float64)
   with tf.GradientTape() as outer:
@@ -51,7 +51,7 @@ def test_first_and_second_derivative(x):
       second, (upper - 2 * middle + lower) / h**2, atol=1e-2)
 
 
-@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+@loops.each(['float32', 'float64'])
 def test_large_inputs(dtype):
   x = tf.constant([-1e30, -1000.0, 200.0, 1e30], dtype)
   with tf.GradientTape() as tape:

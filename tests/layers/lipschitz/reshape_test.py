@@ -1,15 +1,14 @@
 """Reshape keeps the numbers, and every norm."""
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
+from tests import loops
 from tf_resflow import layers
 
 
-@pytest.mark.parametrize('batch_size', [0, 3])
-@pytest.mark.parametrize('target_shape, expected', [
-    ((-1,), (12,)), ((3, 4), (3, 4)), ((2, 2, 3), (2, 2, 3))])
+@loops.each(
+    [((-1,), (12,)), ((3, 4), (3, 4)), ((2, 2, 3), (2, 2, 3))], [0, 3])
 def test_values(target_shape, expected, batch_size):
   x = tf.reshape(tf.range(12.0 * batch_size), [batch_size, 6, 2])
   layer = layers.Reshape(target_shape)

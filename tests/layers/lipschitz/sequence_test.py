@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import loops
 from tests.layers import stated_norms
 from tf_resflow import errors
 from tf_resflow import layers
@@ -79,7 +80,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize('name', CASES)
+@loops.each(CASES)
 def test_value_and_gradients(name):
   make_fn, num_folded = CASES[name]
   model = make_fn()
@@ -105,7 +106,7 @@ def test_value_and_gradients(name):
     np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13)
 
 
-@pytest.mark.parametrize('orders, ends', [
+@loops.each([
     ([(1.0, 2.0), (None, None), (2.0, np.inf)], (1.0, np.inf)),
     ([(None, None), (2.0, 1.0), (None, None)], (2.0, 1.0)),
     ([(None, None)], (None, None)),

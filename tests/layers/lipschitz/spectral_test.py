@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests import cases
+from tests import loops
 from tests.layers import operators
 from tf_resflow import errors
 from tf_resflow import layers
@@ -27,33 +28,24 @@ def scaled(name, factor, dtype='float64'):
   return layer
 
 
-@pytest.mark.parametrize('name', _NAMES)
-def test_norm_is_coeff_when_the_kernel_is_too_large(name):
-  layer = scaled(name, 3.0)
-  norm = operators.true_norm(layer, cases.LIPSCHITZ[name].event_shape)
-  assert norm <= layer.coeff * (1.0 + _TOLERANCE)
-  assert norm >= layer.coeff * (1.0 - _TOLERANCE)
+@loops.each(_NAMES, [0.7, 3.0])
+def test_norms_and_certificates(name, factor):
+  """The norm is `coeff` where the kernel is too large; others are left alone.
 
-
-@pytest.mark.parametrize('name', _NAMES)
-def test_small_kernels_are_left_alone(name):
-  layer = scaled(name, 0.7)
-  norm = operators.true_norm(layer, cases.LIPSCHITZ[name].event_shape)
-  np.testing.assert_array_equal(layer.normalized_kernel(), layer.kernel.value)
-  np.testing.assert_allclose(norm, 0.7 * layer.coeff, rtol=_TOLERANCE)
-
-
-@pytest.mark.parametrize('factor', [0.7, 3.0])
-@pytest.mark.parametrize('name', _NAMES)
-def test_sigma_is_below_the_norm_and_the_certificate_above(name, factor):
+  The certificate is above it, power iteration below.
+  """
   layer = scaled(name, factor)
   event_shape = cases.LIPSCHITZ[name].event_shape
   norm = operators.true_norm(layer, event_shape)
+  np.testing.assert_allclose(
+      norm, min(factor, 1.0) * layer.coeff, rtol=_TOLERANCE)
+  if factor < 1.0:
+    np.testing.assert_array_equal(layer.normalized_kernel(), layer.kernel.value)
   certificate = layer.certificate(target=0.0)
   assert norm <= certificate.bound <= norm * 1.001
   # A cheaper certificate is still a bound.
-  assert norm <= layer.certificate(target=2.0).bound
-  assert layer.certificate(target=2.0).bound <= norm * 1.5
+  cheap = layer.certificate(target=2.0)
+  assert norm <= cheap.bound <= norm * 1.5
   raw = norm * max(1.0, sigma(layer) / layer.coeff)
   assert raw * (1.0 - _TOLERANCE) <= sigma(layer) <= raw * (1.0 + 1e-9)
 
@@ -72,7 +64,7 @@ def test_norm_of_the_flattened_kernel_is_no_bound():
   assert operators.true_norm(layer, (4, 5, 2)) <= layer.coeff * 1.001
 
 
-@pytest.mark.parametrize('name', _NAMES)
+@loops.each(_NAMES)
 def test_no_iteration_when_converged_already(name):
   layer = scaled(name, 3.0, 'float32')
   x = cases.LIPSCHITZ[name].inputs()
@@ -93,7 +85,7 @@ def test_no_iteration_when_converged_already(name):
   assert is_complete or layer.save_norms() > 0
 
 
-@pytest.mark.parametrize('name', _NAMES)
+@loops.each(['spectral_dense', 'spectral_conv_narrow'])
 def test_normalisation_is_differentiated(name):
   """d/dW of a function of W / (sigma(W) / coeff), by finite differences."""
   layer = scaled(name, 2.0)
@@ -118,10 +110,9 @@ def test_normalisation_is_differentiated(name):
   assert abs(wrong - numeric) > 1e-2 * abs(numeric)
 
 
-@pytest.mark.parametrize('make_fn, event_shape', [
+@loops.each([
     (lambda: layers.SpectralDense(9, seed=0), (5,)),
-    (lambda: layers.SpectralConv2D(9, 3, seed=0), (4, 4, 3)),
-])
+    (lambda: layers.SpectralConv2D(9, 3, seed=0), (4, 4, 3))])
 def test_initial_weights_are_those_of_fan_in(make_fn, event_shape):
   layer = make_fn()
   layer.build((None, *event_shape))
@@ -149,8 +140,7 @@ def test_initializers_and_no_bias():
   assert copy.get_config() == layer.get_config()
 
 
-@pytest.mark.parametrize('factor', [1e-25, 1e25])
-@pytest.mark.parametrize('name', _NAMES)
+@loops.each(['spectral_dense', 'spectral_conv'], [1e-25, 1e25])
 def test_norms_whose_squares_leave_float32(name, factor):
   layer = cases.LIPSCHITZ[name].make('float32')
   event_shape = cases.LIPSCHITZ[name].event_shape
@@ -164,7 +154,7 @@ def test_norms_whose_squares_leave_float32(name, factor):
   np.testing.assert_allclose(norm, expected, rtol=1e-3)
 
 
-@pytest.mark.parametrize('initializer', ['identity', 'orthogonal'])
+@loops.each(['identity', 'orthogonal'])
 def test_growth_out_of_equal_singular_values_is_seen(initializer):
   """No direction of the block shows it, and its residual is below 1e-3."""
   size, growth = 512, 0.02
@@ -188,7 +178,7 @@ def test_a_jump_outside_of_the_block_is_seen():
   np.testing.assert_allclose(sigma(layer), 5.0, rtol=1e-3)
 
 
-@pytest.mark.parametrize('value', [0.0, np.nan])
+@loops.each([0.0, np.nan])
 def test_unusable_vectors_are_drawn_anew(value):
   layer = layers.SpectralDense(6, seed=0)
   layer.build((None, 6))
@@ -197,7 +187,7 @@ def test_unusable_vectors_are_drawn_anew(value):
   np.testing.assert_allclose(sigma(layer), expected, rtol=1e-3)
 
 
-@pytest.mark.parametrize('make_fn', [
+@loops.each([
     lambda: layers.SpectralDense(3), lambda: layers.SpectralConv2D(3, 3)])
 def test_coeff_is_read_only(make_fn):
   """Graphs hold it: a change would be seen by some and not by others."""
@@ -229,13 +219,13 @@ def test_zero_kernel():
   np.testing.assert_array_equal(gradient, 2.0 * np.ones([3, 3]))
 
 
-@pytest.mark.parametrize('kernel_size', [2, (3, 4), (3, 3, 3)])
+@loops.each([2, [3, 4], [3, 3, 3]])
 def test_refuses_even_kernels(kernel_size):
   with pytest.raises(ValueError, match='odd integers'):
     layers.SpectralConv2D(3, kernel_size)
 
 
-@pytest.mark.parametrize('shape', [(None, None, 4, 2), (None, 4, 2)])
+@loops.each([[None, None, 4, 2], [None, 4, 2]])
 def test_refuses_an_unknown_spatial_size(shape):
   with pytest.raises(ValueError, match=r'static \[B, H, W, C\]'):
     layers.SpectralConv2D(3, 3).build(shape)

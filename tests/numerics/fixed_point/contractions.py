@@ -30,7 +30,10 @@ def rhs(batch=4, dim=DIM, seed=1, dtype=tf.float64):
 
 def solve(solver, g_fn, y, **kwargs):
   """Solves in a tf.function whose batch size is unknown."""
-  spec = tf.TensorSpec([None] + y.shape[1:].as_list(), y.dtype)
-  return tf.function(
-      lambda y: solver.solve(g_fn, y, **kwargs), input_signature=[spec]
-  )(y)
+  return traced(lambda y: solver.solve(g_fn, y, **kwargs), y)(y)
+
+
+def traced(solve_fn, *inputs):
+  """Returns a function as one graph for every size of the batch."""
+  return tf.function(solve_fn, input_signature=[
+      tf.TensorSpec([None, *t.shape[1:]], t.dtype) for t in inputs])

@@ -1,9 +1,9 @@
 """Tests of the secant history, against NumPy's least squares."""
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
+from tests import loops
 from tests.numerics.fixed_point import contractions
 from tf_resflow.numerics.fixed_point import secants
 
@@ -23,7 +23,7 @@ def _filled_history(matrix, dtype, scale):
   return history
 
 
-@pytest.mark.parametrize('scale', [1.0, 1e-30, 1e30])
+@loops.each([1.0, 1e-30, 1e30])
 def test_history_is_orthonormal_and_keeps_secants(scale):
   matrix = contractions.matrix('gauss', 0.9, dim=9)
   s, q, in_use = (

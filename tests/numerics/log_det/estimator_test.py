@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import loops
 from tests import testing
 from tf_resflow import numerics
 
 _ESTIMATOR = numerics.RussianRoulette(numerics.Poisson(2.0), num_exact_terms=2)
 
 
-@pytest.mark.parametrize('text, expected', [
+@loops.each([
     ('roulette', numerics.RussianRoulette()),
     ('roulette:poisson:2,exact=2', numerics.RussianRoulette(
         numerics.Poisson(2.0), num_exact_terms=2)),
@@ -36,7 +37,7 @@ def test_specs(text, expected):
   assert numerics.Estimator.get(text) == expected
 
 
-@pytest.mark.parametrize('text, message', [
+@loops.each([
     ('unbiased', 'estimator=unbiased: expected one of roulette, adaptive, '),
     ('roulette:uniform', 'law=uniform: expected one of poisson, geometric, '),
     ('roulette:poisson:two', 'law=poisson:two: expected a value of rate'),
@@ -93,6 +94,28 @@ def test_seed_and_draw():
   assert np.any(log_det() != log_det())
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('estimator', [
+    numerics.AdaptiveRoulette(1.0, num_exact_terms=1),
+    # A spectral radius of at most 0.81: a finite variance for p < 0.34.
+    numerics.RussianRoulette(numerics.Geometric(0.3), num_exact_terms=0)])
+def test_drawn_mean(estimator):
+  """Of three examples, within 5.5 standard errors."""
+  g_fn, weights, x = testing.make_block('dense', scale=0.9)
+  g = numerics.ResidualFunction(g_fn)
+
+  @tf.function
+  def estimate(seed):
+    return numerics.forward_and_log_det(
+        g, weights, x, estimator, seed=tf.stack([3, seed]))[1]
+
+  values = np.stack([estimate(seed) for seed in tf.range(4000)])
+  stderr = values.std(0, ddof=1) / np.sqrt(len(values))
+  exact = testing.full_log_det(g_fn, weights, x)
+  assert np.all(np.abs(values.mean(0) - exact) < 5.5 * stderr)
+  assert np.all(stderr < 0.05)
+
+
 def test_equal_blocks_share_one_trace():
   g_fn, weights, x = testing.make_block('dense')
   counted, num_traces = testing.count_traces(g_fn)
@@ -130,7 +153,7 @@ def test_state_reaches_the_norms():
   np.testing.assert_allclose(log_det, np.full([5], 2 * np.log(1.3)), rtol=1e-5)
 
 
-@pytest.mark.parametrize('estimator', [
+@loops.each([
     numerics.RussianRoulette(numerics.Geometric(0.2), num_exact_terms=3),
     numerics.FixedTruncation(4, probe='gaussian')])
 def test_seeds_fix_the_draw(estimator):
@@ -157,7 +180,7 @@ def test_no_seed_draws_afresh_inside_a_traced_function():
   assert len({d.probe.numpy().tobytes() for d in draws}) == 12
 
 
-@pytest.mark.parametrize('kind', [
+@loops.each([
     numerics.RussianRoulette, numerics.AdaptiveRoulette,
     numerics.FixedTruncation])
 def test_unknown_probes_are_refused(kind):

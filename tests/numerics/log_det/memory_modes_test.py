@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import loops
 from tests import testing
 from tests.numerics import averages
 from tests.numerics import cases
@@ -17,16 +18,14 @@ from tf_resflow.numerics import differentiation
 from tf_resflow.numerics.log_det import memory_modes
 
 _MODES = cases.MEMORY_MODES
-_NEUMANN_MODES = [m for m, case in _MODES.items() if case.is_neumann]
+# Cotangents of the log-determinant, one for every example.
+_PER_EXAMPLE = [0.0, 1.5, -0.7]
 _ESTIMATOR = numerics.RussianRoulette(numerics.Poisson(2.0), num_exact_terms=2)
-_EACH_KIND = pytest.mark.parametrize('kind', ['dense', 'conv'])
 _WRAPPERS = {
     'eager': lambda fn: fn,
     'graph': lambda fn: tf.function(fn, autograph=False),
     'xla': lambda fn: tf.function(fn, autograph=False, jit_compile=True),
 }
-_EACH_WRAPPER = pytest.mark.parametrize(
-    'wrap', _WRAPPERS.values(), ids=_WRAPPERS)
 
 
 def _draw(x, num_terms=5):
@@ -69,59 +68,50 @@ def _oracle(kind, dlog_det):
   return testing.gradients(fn, weights, x, _cotangents(x, dlog_det))
 
 
-@_EACH_KIND
-@_EACH_WRAPPER
-@pytest.mark.parametrize('dtype', [tf.float32, tf.float64])
+@pytest.mark.parametrize('kind, wrap, dtype', [
+    ('dense', 'eager', tf.float32), ('conv', 'graph', tf.float64),
+    ('dense', 'xla', tf.float64)])
 def test_modes_agree_at_the_same_draw(kind, wrap, dtype):
+  """Where a mode takes them, with a cotangent for every example."""
   tolerance = 1e-5 if dtype == tf.float32 else 1e-10
-  common = [-0.7] * 3
-  expected = _oracle(kind, common)
   results = {}
-  for memory in _NEUMANN_MODES:
+  for memory, case in _MODES.items():
+    dlog_det = _PER_EXAMPLE if case.per_example else [-0.7] * 3
     fn, weights, x = _make(kind, memory, dtype)
 
-    def run(weights, x, fn=fn):
+    def run(weights, x, fn=fn, dlog_det=dlog_det):
       return fn(weights, x), testing.gradients(
-          fn, weights, x, _cotangents(x, common))
+          fn, weights, x, _cotangents(x, dlog_det))
 
-    outputs, gradients = wrap(run)(weights, x)
-    assert testing.relative_error(gradients, expected) < tolerance, memory
-    results[memory] = outputs
-  for memory in _NEUMANN_MODES:
+    results[memory], gradients = _WRAPPERS[wrap](run)(weights, x)
+    error = testing.relative_error(gradients, _oracle(kind, dlog_det))
+    # At one draw the naive gradient is another one, of the same mean.
+    assert (error < tolerance) == case.is_neumann, memory
+  for memory in _MODES:
     assert testing.relative_error(
         results[memory], results['neumann']) < tolerance
 
 
-@_EACH_KIND
-@_EACH_WRAPPER
-@pytest.mark.parametrize(
-    'memory', [m for m in _NEUMANN_MODES if _MODES[m].per_example])
-def test_cotangents_count_per_example(kind, wrap, memory):
-  dlog_det = [0.0, 1.5, -0.7]
-  fn, weights, x = _make(kind, memory)
-  actual = wrap(lambda weights, x: testing.gradients(
-      fn, weights, x, _cotangents(x, dlog_det)))(weights, x)
-  expected = _oracle(kind, dlog_det)
-  assert testing.relative_error(actual, expected) < 1e-10
-  # Taking the first cotangent, or the mean one, for all would be noticed.
-  for wrong in (dlog_det[0], np.mean(dlog_det)):
-    assert testing.relative_error(_oracle(kind, [wrong] * 3), expected) > 1e-2
+def test_a_cotangent_of_all_examples_would_be_noticed():
+  expected = _oracle('dense', _PER_EXAMPLE)
+  for wrong in (_PER_EXAMPLE[0], np.mean(_PER_EXAMPLE)):
+    assert testing.relative_error(
+        _oracle('dense', [wrong] * 3), expected) > 1e-2
 
 
 @pytest.mark.parametrize('wrap', [_WRAPPERS['eager'], _WRAPPERS['graph']])
 def test_backward_in_forward_refuses_unequal_cotangents(wrap):
   fn, weights, x = _make('dense', 'backward_in_forward')
   run = wrap(lambda weights, x: testing.gradients(
-      fn, weights, x, _cotangents(x, [0.0, 1.5, -0.7])))
+      fn, weights, x, _cotangents(x, _PER_EXAMPLE)))
   with pytest.raises(tf.errors.InvalidArgumentError, match=(
       'memory=backward_in_forward: expected one cotangent')):
     run(weights, x)
 
 
-@_EACH_KIND
-def test_naive_is_the_derivative_of_its_value(kind):
-  fn, weights, x = _make(kind, 'naive')
-  cotangents = _cotangents(x, [0.0, 1.5, -0.7])
+def test_naive_is_the_derivative_of_its_value():
+  fn, weights, x = _make('dense', 'naive')
+  cotangents = _cotangents(x, _PER_EXAMPLE)
   actual = testing.gradients(fn, weights, x, cotangents)
   inputs = [x, *weights]
   rng = np.random.default_rng(2)
@@ -136,36 +126,23 @@ def test_naive_is_the_derivative_of_its_value(kind):
     direction = rng.normal(size=tensor.shape)
     assert np.sum(actual[i] * direction) == pytest.approx(
         testing.central_difference(loss, tensor, direction), rel=1e-6)
-  # At one draw it is not the Neumann estimate, only in the mean.
-  neumann = testing.gradients(
-      _make(kind, 'neumann')[0], weights, x, cotangents)
-  assert testing.relative_error(neumann, actual) > 1e-3
-
-
-@_EACH_WRAPPER
-def test_all_modes_have_the_same_value(wrap):
-  values = []
-  for memory in _MODES:
-    fn, weights, x = _make('dense', memory)
-    values.append(wrap(fn)(weights, x))
-  for value in values[1:]:
-    assert testing.relative_error(value, values[0]) < 1e-13
 
 
 def test_naive_compiles_with_its_gradient():
   fn, weights, x = _make('dense', 'naive')
 
   def run(weights, x):
-    return testing.gradients(
-        fn, weights, x, _cotangents(x, [0.0, 1.5, -0.7]))
+    return testing.gradients(fn, weights, x, _cotangents(x, _PER_EXAMPLE))
 
   assert testing.relative_error(
       _WRAPPERS['xla'](run)(weights, x), run(weights, x)) < 1e-12
 
 
-@pytest.mark.parametrize('wrap', [_WRAPPERS['eager'], _WRAPPERS['graph']])
-@pytest.mark.parametrize('memory', _MODES)
+@pytest.mark.parametrize('memory, wrap', [
+    ('recompute', 'eager'), ('neumann', 'graph'), ('naive', 'graph'),
+    ('backward_in_forward', 'eager')])
 def test_backward_repeats(memory, wrap):
+  wrap = _WRAPPERS[wrap]
   fn, weights, x = _make('dense', memory)
   with tf.GradientTape(persistent=True) as tape:
     tape.watch([x, *weights])
@@ -191,28 +168,25 @@ def _second_derivative(fn, weights, x, source=0):
   return outer.gradient(norm, inputs[source])
 
 
-@pytest.mark.parametrize('wrap', [_WRAPPERS['eager'], _WRAPPERS['graph']])
-@pytest.mark.parametrize('memory', _NEUMANN_MODES)
-@pytest.mark.parametrize('source', [0, 1])
+@pytest.mark.parametrize('memory, wrap, source', [
+    ('recompute', 'eager', 0), ('recompute', 'graph', 1),
+    ('neumann', 'eager', 1), ('backward_in_forward', 'graph', 0)])
 def test_second_derivatives_are_refused(memory, wrap, source):
   fn, weights, x = _make('dense', memory)
   with pytest.raises(LookupError, match='cannot be differentiated again'):
-    wrap(lambda weights, x: _second_derivative(
+    _WRAPPERS[wrap](lambda weights, x: _second_derivative(
         fn, weights, x, source))(weights, x)
 
 
-@pytest.mark.parametrize('memory', _NEUMANN_MODES)
-def test_second_derivatives_of_a_traced_call_are_refused(memory):
-  fn, weights, x = _make('dense', memory)
+def test_second_derivatives_of_a_traced_call_are_refused():
+  fn, weights, x = _make('dense', 'recompute')
   with pytest.raises(LookupError, match='cannot be differentiated again'):
     _second_derivative(_WRAPPERS['graph'](fn), weights, x)
 
 
-@pytest.mark.parametrize('wrap', [_WRAPPERS['eager'], _WRAPPERS['graph']])
-@pytest.mark.parametrize('memory, estimator', [
-    *((m, _ESTIMATOR) for m in _MODES if _MODES[m].differentiates_twice),
-    ('recompute', numerics.Exact())])
-@pytest.mark.parametrize('source', [0, 1])
+@pytest.mark.parametrize('memory, estimator, wrap, source', [
+    ('naive', _ESTIMATOR, 'eager', 1), ('naive', _ESTIMATOR, 'graph', 0),
+    ('recompute', numerics.Exact(), 'graph', 1)])
 def test_naive_and_exact_have_second_derivatives(
     memory, estimator, wrap, source):
   fn, weights, x = _make('dense', memory, estimator=estimator)
@@ -225,7 +199,7 @@ def test_naive_and_exact_have_second_derivatives(
       log_det = fn(moved[1:], moved[0])[1]
     return tf.reduce_sum(tape.gradient(log_det, moved[0])**2)
 
-  actual = wrap(lambda weights, x: _second_derivative(
+  actual = _WRAPPERS[wrap](lambda weights, x: _second_derivative(
       fn, weights, x, source))(weights, x)
   direction = np.random.default_rng(1).normal(size=inputs[source].shape)
   expected = testing.central_difference(
@@ -233,9 +207,8 @@ def test_naive_and_exact_have_second_derivatives(
   assert np.sum(actual * direction) == pytest.approx(expected, rel=1e-6)
 
 
-@_EACH_KIND
-def test_surrogate_is_the_bilinear_form(kind):
-  g_fn, weights, x = testing.make_block(kind)
+def test_surrogate_is_the_bilinear_form():
+  g_fn, weights, x = testing.make_block('conv')
   rng = np.random.default_rng(4)
   v, w = (tf.constant(rng.normal(size=x.shape)) for _ in range(2))
   jacobian = testing.full_jacobian(lambda x: g_fn(weights, x), x)
@@ -247,7 +220,7 @@ def test_surrogate_is_the_bilinear_form(kind):
   np.testing.assert_allclose(actual, expected, atol=1e-14)
 
 
-@pytest.mark.parametrize('memory', _MODES)
+@loops.each(_MODES)
 def test_a_function_without_variables(memory):
   matrix = 0.4 * np.random.default_rng(0).normal(size=[4, 4])
   g = numerics.ResidualFunction(
@@ -268,8 +241,10 @@ def test_a_function_without_variables(memory):
     np.testing.assert_allclose(dx, expected, atol=1e-13)
 
 
-@pytest.mark.parametrize('memory', _MODES)
-def test_norms_are_not_differentiated(memory):
+@pytest.mark.parametrize('memory, estimator', [
+    ('recompute', _ESTIMATOR), ('neumann', _ESTIMATOR),
+    ('recompute', numerics.Exact())])
+def test_norms_are_not_differentiated(memory, estimator):
   """They are iterations; so every mode has the gradient at fixed norms."""
   g_fn, weights, x = testing.make_block('dense')
   draw = _draw(x)
@@ -288,12 +263,9 @@ def test_norms_are_not_differentiated(memory):
   fixed = numerics.ResidualFunction(
       g_fn, effective_weights=lambda variables, norms: effective(
           variables, fixed_scales))
-  estimators = [_ESTIMATOR, numerics.Exact()]
-  for estimator in estimators:
-    actual, expected = [
-        testing.gradients(
-            lambda weights, x, g=g, estimator=estimator: (
-                numerics.forward_and_log_det(
-                    g, weights, x, estimator, draw=draw, memory=memory)),
-            weights, x, cotangents) for g in (free, fixed)]
-    assert testing.relative_error(actual, expected) < 1e-12
+  actual, expected = [
+      testing.gradients(
+          lambda weights, x, g=g: numerics.forward_and_log_det(
+              g, weights, x, estimator, draw=draw, memory=memory),
+          weights, x, cotangents) for g in (free, fixed)]
+  assert testing.relative_error(actual, expected) < 1e-12

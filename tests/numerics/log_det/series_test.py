@@ -5,9 +5,9 @@ That the estimators sum both is the matter of tests/conformance/estimators_test.
 """
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
+from tests import loops
 from tests import testing
 from tests.numerics import cases
 from tf_resflow import numerics
@@ -21,8 +21,6 @@ _ESTIMATORS = {
         numerics.Poisson(2.0), num_exact_terms=2),
     'fixed': numerics.FixedTruncation(6),
 }
-_EACH_SERIES = pytest.mark.parametrize(
-    'case', cases.SERIES.values(), ids=cases.SERIES)
 
 
 def _inputs(kind, seed=4):
@@ -38,12 +36,13 @@ def _power_series(estimator, num_terms, vjp_fn, v, series=series_lib.RESIDUAL):
   return series_lib.power_series(vjp_fn, v, schedule, series)
 
 
-@pytest.mark.parametrize('kind', ['dense', 'conv'])
-@pytest.mark.parametrize('num_terms', [0, 1, 2, 6])
-@pytest.mark.parametrize('estimator', _ESTIMATORS.values(), ids=_ESTIMATORS)
-@_EACH_SERIES
+@loops.each(cases.SERIES.values(), [
+    ('dense', 'geometric', 0), ('dense', 'geometric', 6),
+    ('conv', 'poisson', 1), ('dense', 'poisson', 6), ('dense', 'fixed', 2),
+    ('conv', 'fixed', 6)])
 def test_value_and_vector_are_weighted_matrix_powers(
-    kind, num_terms, estimator, case):
+    case, kind, estimator, num_terms):
+  estimator = _ESTIMATORS[estimator]
   g_fn, weights, x, v, jacobian = _inputs(kind)
   _, vjp_fn = differentiation.linearize(g_fn, weights, x)
   value, w = _power_series(
@@ -73,20 +72,7 @@ def _transposed_power(jacobian, power, v):
   return np.einsum('bij,bi->bj', np.linalg.matrix_power(jacobian, power), v)
 
 
-def test_the_series_of_residual_blocks_alternates():
-  g_fn, weights, x, v, _ = _inputs('dense')
-  _, vjp_fn = differentiation.linearize(g_fn, weights, x)
-  u, w = series_lib.RESIDUAL.start(v)
-  np.testing.assert_array_equal(u, v)
-  np.testing.assert_array_equal(w, v)
-  for k, coefficient in ((1, 1.0), (2, -1 / 2), (3, 1 / 3), (4, -1 / 4)):
-    u, value, w = series_lib.RESIDUAL.term(tf.constant(k), u, v, vjp_fn)
-    np.testing.assert_allclose(
-        value, coefficient * np.sum(u * v, 1), rtol=1e-13)
-    np.testing.assert_array_equal(w, (-1.0)**k * u)
-
-
-@_EACH_SERIES
+@loops.each(cases.SERIES.values())
 def test_terms_sum_to_the_exact_log_determinant(case):
   g_fn, weights, x, _, jacobian = _inputs('dense')
   expected = case.log_det_fn(g_fn, weights, x)
@@ -95,8 +81,7 @@ def test_terms_sum_to_the_exact_log_determinant(case):
       case.truncated(60)(g_fn, weights, x), expected, atol=1e-13)
 
 
-@pytest.mark.parametrize('size', [1, 2, 3])
-@pytest.mark.parametrize('condition', [3.0, 1e4])
+@loops.each([1, 2, 3], [3.0, 1e4])
 def test_determinants_are_as_accurate_as_float32_allows(size, condition):
   rng = np.random.default_rng(size)
   u, v = np.linalg.qr(rng.normal(size=[2, 500, size, size]))[0]
@@ -115,7 +100,7 @@ def test_determinants_are_as_accurate_as_float32_allows(size, condition):
   assert testing.relative_error([gradient], [expected]) < 10 * limit
 
 
-@pytest.mark.parametrize('size', [1, 2])
+@loops.each([1, 2])
 def test_xla_compiles_determinants_of_up_to_two_numbers(size):
   matrix = tf.random.stateless_normal(
       [5, size, size], [1, 2], dtype=tf.float64)
@@ -134,9 +119,9 @@ def test_terms_beyond_the_weights_do_not_exist():
   np.testing.assert_array_equal(exact[1], more[1])
 
 
-@pytest.mark.parametrize('jit_compile', [False, True])
-@_EACH_SERIES
-def test_one_trace_serves_every_number_of_terms(jit_compile, case):
+@loops.each([('residual', True), ('odd', False)])
+def test_one_trace_serves_every_number_of_terms(series, jit_compile):
+  case = cases.SERIES[series]
   g_fn, weights, x, v, _ = _inputs('dense')
   num_traces = []
 

@@ -96,7 +96,7 @@ def _direction(x, order):
       order, lambda x: np.sign(x) * np.abs(x)**(order - 1.0))(x)
 
 
-def on_a_circle(matrix, domain, codomain, num_angles=200_000):
+def on_a_circle(matrix, domain, codomain, num_angles=20_000):
   """The norm of a matrix `[m, 2]` from a grid of directions: no ascent."""
   turns = np.linspace(0.0, np.pi, num_angles, endpoint=False)
   x = np.stack([np.cos(turns), np.sin(turns)], axis=-1)

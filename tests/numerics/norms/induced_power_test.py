@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import loops
 from tests import testing
 from tests.numerics.norms import induced_oracle
 from tests.numerics.norms import kernels
 from tf_resflow.numerics.norms import induced_power
 from tf_resflow.numerics.norms import operators
 
-_PAIRS = [(p, q) for p, q in induced_oracle.PAIRS]
+_SHAPES = [((5, 6), None), ((3, 3, 2, 2), (3, 2))]
 
 
 def _operator(shape, spatial_shape=None, seed=0, nonnegative=False):
@@ -30,28 +31,28 @@ def _starts(operator, num_starts=8, positive=False):
   return tf.constant(np.abs(x) if positive else x)
 
 
-@pytest.mark.parametrize('domain, codomain', _PAIRS)
-@pytest.mark.parametrize('shape, spatial_shape', [
-    ((5, 6), None), ((3, 3, 2, 2), (3, 2))])
+def _in_turn(pairs):
+  """Of a dense layer and of a convolution."""
+  return [(*_SHAPES[i % 2], *pair) for i, pair in enumerate(pairs)]
+
+
+@loops.each(_in_turn(induced_oracle.PAIRS))
 def test_never_above_the_norm(shape, spatial_shape, domain, codomain):
   """And equal to it where that is known; every step goes up."""
   operator = _operator(shape, spatial_shape)
   expected = induced_oracle.brute_force(
-      _matrix(operator), domain, codomain, num_starts=200)
+      _matrix(operator), domain, codomain, num_starts=100)
   starts = _starts(operator)
   norms = [float(induced_power.power_method(
       operator, starts, domain, codomain, tolerance=0.0, max_steps=steps).norm)
-           for steps in (0, 1, 2, 5, 100, 500)]
+           for steps in (0, 1, 2, 5, 100)]
   assert np.all(np.diff(norms) >= -1e-12 * norms[-1])
   assert norms[-1] <= expected * (1.0 + 1e-9)
   if domain == 1.0 or codomain == np.inf or domain == codomain == 2.0:
     assert norms[-1] == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize(
-    'domain, codomain', [(p, q) for p, q in _PAIRS if p >= q])
-@pytest.mark.parametrize('shape, spatial_shape', [
-    ((5, 6), None), ((3, 3, 2, 2), (3, 2))])
+@loops.each(_in_turn([(p, q) for p, q in induced_oracle.PAIRS if p >= q]))
 def test_the_maximum_of_nonnegative_kernels(
     shape, spatial_shape, domain, codomain):
   operator = _operator(shape, spatial_shape, nonnegative=True)
@@ -59,18 +60,18 @@ def test_the_maximum_of_nonnegative_kernels(
       operator, _starts(operator, 1, positive=True), domain, codomain,
       tolerance=1e-10, max_steps=2000)
   assert float(result.norm) == pytest.approx(induced_oracle.brute_force(
-      _matrix(operator), domain, codomain, num_starts=200), rel=1e-6)
+      _matrix(operator), domain, codomain, num_starts=100), rel=1e-6)
 
 
-@pytest.mark.parametrize('domain, codomain', _PAIRS)
+@loops.each(induced_oracle.PAIRS)
 def test_the_oracle_finds_the_maximum_in_the_plane(domain, codomain):
   matrix = np.random.default_rng(0).normal(size=[4, 2])
   assert induced_oracle.brute_force(
       matrix, domain, codomain, num_starts=100) == pytest.approx(
-          induced_oracle.on_a_circle(matrix, domain, codomain), rel=1e-8)
+          induced_oracle.on_a_circle(matrix, domain, codomain), rel=1e-6)
 
 
-@pytest.mark.parametrize('domain, codomain', [(1.5, 3.0), (4.0, 2.0)])
+@loops.each([(1.5, 3.0), (4.0, 2.0)])
 def test_results(domain, codomain):
   operator = _operator((5, 6))
   result = induced_power.power_method(
@@ -96,14 +97,19 @@ def test_results(domain, codomain):
 def test_of_a_kernel_of_zeros():
   operator = operators.LayerOperator(tf.zeros([3, 4], tf.float64))
   result = induced_power.power_method(
-      operator, _starts(operator), 1.5, 3.0)
+      operator, _starts(operator), 1.5, 3.0, min_steps=2)
   assert result.norm == 0.0 and result.converged
-  assert np.all(np.isfinite(result.x))
+  # Starts stay where they are, on the sphere.
+  np.testing.assert_allclose(
+      np.linalg.norm(result.x, 1.5, axis=1), np.ones(8))
 
 
-@kernels.EACH_SHAPE
-@pytest.mark.parametrize('dtype', [tf.float32, tf.float64])
-def test_learned_orders_and_shapes(shape, spatial_shape, dtype):
+@loops.each([
+    (*kernels.SHAPES[0], tf.float32, True),
+    (*kernels.SHAPES[1], tf.float64, False),
+    (*kernels.SHAPES[3], tf.float64, True),
+    (*kernels.SHAPES[-1], tf.float32, False)])
+def test_learned_orders_and_shapes(shape, spatial_shape, dtype, jit_compile):
   """In a graph, with orders that are tensors; compiled, too."""
   operator = _operator(shape, spatial_shape)
 
@@ -116,13 +122,12 @@ def test_learned_orders_and_shapes(shape, spatial_shape, dtype):
       operator.kernel, _starts(operator), 1.7, 2.6)]
   expected = induced_power.power_method(
       operator, _starts(operator), 1.7, 2.6, tolerance=1e-4)
-  for jit_compile in (False, True):
-    found = tf.function(run, jit_compile=jit_compile)(*arguments)
-    assert found.converged and found.x.dtype == dtype
-    assert float(found.norm) == pytest.approx(float(expected.norm), rel=1e-3)
+  found = tf.function(run, jit_compile=jit_compile)(*arguments)
+  assert found.converged and found.x.dtype == dtype
+  assert float(found.norm) == pytest.approx(float(expected.norm), rel=1e-3)
 
 
-@pytest.mark.parametrize('domain, codomain', [(1.5, 3.0), (2.5, 1.7)])
+@loops.each([(1.5, 3.0), (2.5, 1.7)])
 def test_derivatives_are_those_of_the_norm(domain, codomain):
   """The norm is converged anew on either side."""
   kernel = tf.constant(np.random.default_rng(0).normal(size=[4, 3]))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import loops
 from tests import testing
 from tf_resflow.numerics.norms import orders
 
@@ -14,8 +15,7 @@ def _x(seed=0):
   return np.random.default_rng(seed).normal(size=[4, 3, 5])
 
 
-@pytest.mark.parametrize('order', _ORDERS)
-@pytest.mark.parametrize('axis', [-1, 0, (0, 2), (0, 1, 2)])
+@loops.each(_ORDERS, [-1, 0, ((0, 2),), ((0, 1, 2),)])
 def test_norms(order, axis):
   x = _x()
   moved = np.moveaxis(x, axis, range(-np.size(axis), 0))
@@ -32,7 +32,7 @@ def test_norms(order, axis):
     np.testing.assert_allclose(learned, expected, rtol=1e-13)
 
 
-@pytest.mark.parametrize('scale', [1e-35, 1.0, 1e35])
+@loops.each([1e-35, 1.0, 1e35])
 def test_norms_of_any_size(scale):
   x = tf.constant(scale * _x(), tf.float32)
   np.testing.assert_allclose(
@@ -40,7 +40,7 @@ def test_norms_of_any_size(scale):
           _x(), 3.0, axis=-1), rtol=1e-5)
 
 
-@pytest.mark.parametrize('order', _ORDERS)
+@loops.each(_ORDERS)
 def test_dual_vectors_attain_the_norm(order):
   x = tf.constant(_x())
   u = orders.dual_vectors(x, order)
@@ -54,7 +54,7 @@ def test_dual_vectors_attain_the_norm(order):
   assert np.all(np.sum(others * x, axis=-1) <= norms + 1e-12)
 
 
-@pytest.mark.parametrize('order', _ORDERS)
+@loops.each(_ORDERS)
 def test_of_zeros(order):
   zeros = tf.zeros([2, 3])
   with tf.GradientTape() as tape:
@@ -71,7 +71,7 @@ def test_dual():
   assert float(orders.dual(tf.constant(3.0))) == 1.5
 
 
-@pytest.mark.parametrize('order', [1.3, 2.0, 4.5])
+@loops.each([1.3, 2.0, 4.5])
 def test_derivatives(order):
   """With respect to numbers, some of which are 0, and to the order."""
   x = _x()[0, 0]
