@@ -108,6 +108,7 @@ def test_page(page, folder):
       'x': checkpoints.images(made)})
 
 
+@pytest.mark.slow
 def test_a_page_of_what_comes_before_tensorflow_runs(folder):
   result = subprocess.run(
       [sys.executable, '-m', 'tests.documents', str(_EARLY)],
