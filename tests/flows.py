@@ -21,15 +21,16 @@ def make_flow_without_blocks(
 
 def make_image_flow(
     num_levels, num_dense_blocks=1, is_steep=False, dtype='float32',
-    **changes):
+    kernel_sizes=(3, 3), **changes):
   """Returns an initialised `ResidualFlow` of 4 x 4 images, random blocks.
 
   The Lipschitz bounds of a steep one are active.
   """
   model = models.ResidualFlowConfig(
       image_shape=(4, 4, 1), num_levels=num_levels, num_blocks=(1,),
-      hidden_channels=4, num_dense_blocks=num_dense_blocks,
-      dense_hidden_units=4, **changes).build(dtype)
+      hidden_channels=4, kernel_sizes=kernel_sizes,
+      num_dense_blocks=num_dense_blocks, dense_hidden_units=4, **changes
+  ).build(dtype)
   for layer in model.constrained_layers if is_steep else ():
     layer.kernel.assign(4.0 * layer.kernel)
   model.initialize(

@@ -28,7 +28,7 @@ def _batches(sizes):
     start += size
 
 
-def _function(x, seed, whole_batch=random.whole_batch):
+def _function(x, seed, whole_batch):
   """Depends on the draws, and on the whole batch."""
   seed = whole_batch(seed)
   noise = random.normal(tf.shape(x), seed) * random.rademacher(
@@ -37,28 +37,28 @@ def _function(x, seed, whole_batch=random.whole_batch):
           'mean': tf.fill([tf.shape(x)[0]], tf.reduce_mean(x))}
 
 
+def _run(sizes, strategy=None, whole_batch=random.whole_batch):
+  return list(batch_map.BatchMap(
+      lambda x, seed: _function(x, seed, whole_batch), strategy, shared=[1])(
+          _batches(sizes)))
+
+
+def _assert_same(actual, expected):
+  for a, b in zip(actual, expected, strict=True):
+    for name in b:
+      np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
 # An odd number of batches leaves one device idle; the last one is ragged.
-@pytest.mark.parametrize('sizes', [[4, 4, 3], [4, 4], [4, 2], [3], []])
-def test_two_devices_agree_with_one(sizes):
-  one = list(batch_map.BatchMap(_function, shared=[1])(_batches(sizes)))
-  two = list(batch_map.BatchMap(
-      _function, replicas.two_replicas(), shared=[1])(_batches(sizes)))
-  assert len(one) == len(two) == len(sizes)
-  for a, b, (x, _) in zip(one, two, _batches(sizes), strict=True):
+@pytest.mark.parametrize('sizes', [[4, 4, 4, 4, 3], [3], []])
+def test_two_devices_and_batches_at_once_agree_with_one(sizes, request):
+  one = _run(sizes)
+  assert len(one) == len(sizes)
+  for a, (x, _) in zip(one, _batches(sizes), strict=True):
     np.testing.assert_array_equal(a['sum'], np.sum(x, axis=1))
-    for name in a:
-      np.testing.assert_array_equal(a[name], b[name], err_msg=name)
-
-
-@pytest.mark.parametrize('sizes', [[4, 4, 3], [4, 4, 4, 4, 1], [3], []])
-def test_batches_at_once_agree(sizes, request):
-  alone = list(batch_map.BatchMap(_function, shared=[1])(_batches(sizes)))
+  _assert_same(_run(sizes, replicas.two_replicas()), one)
   request.getfixturevalue('two_cores')
-  at_once = list(batch_map.BatchMap(_function, shared=[1])(_batches(sizes)))
-  assert len(alone) == len(at_once) == len(sizes)
-  for a, b in zip(alone, at_once, strict=True):
-    for name in a:
-      np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+  _assert_same(_run(sizes), one)
 
 
 def test_both_devices_work():
@@ -73,13 +73,9 @@ def test_both_devices_work():
 
 def test_draws_for_a_global_batch_would_differ():
   """What would go wrong: a device draws as the holder of half a batch."""
-
-  def run(whole_batch):
-    return list(batch_map.BatchMap(
-        lambda x, seed: _function(x, seed, whole_batch),
-        replicas.two_replicas(), shared=[1])(_batches([4, 4])))
-
-  right, wrong = run(random.whole_batch), run(random.as_seed)
+  right, wrong = (
+      _run([4, 4], replicas.two_replicas(), whole_batch)
+      for whole_batch in (random.whole_batch, random.as_seed))
   np.testing.assert_array_equal(right[0]['sum'], wrong[0]['sum'])
   assert np.all(right[1]['noise'] != wrong[1]['noise'])
 
@@ -113,14 +109,13 @@ def test_verbose(capsys, caplog):
     assert caplog.messages == verbose * ['Inverting.']
 
 
-@pytest.mark.parametrize('strategy', [None, replicas.two_replicas])
-def test_the_bar_counts_every_example_once(capsys, strategy):
+def test_the_bar_counts_every_example_once(capsys):
   """Also where a device is idle and repeats a batch."""
-  bar = batch_map.progress_bar(11, 1)
-  mapped = batch_map.BatchMap(
-      _function, strategy and strategy(), shared=[1])
-  assert len(list(mapped(_batches([4, 4, 3]), bar))) == 3
-  assert '11/11' in capsys.readouterr().out
+  for strategy in (None, replicas.two_replicas()):
+    mapped = batch_map.BatchMap(lambda x, seed: x, strategy, shared=[1])
+    bar = batch_map.progress_bar(11, 1)
+    assert len(list(mapped(_batches([4, 4, 3]), bar))) == 3
+    assert '11/11' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('strategy', [None, replicas.two_replicas])
@@ -134,34 +129,30 @@ def test_is_traced_once_and_follows_the_variables(strategy):
   mapped = batch_map.BatchMap(function, strategy and strategy())
   for value in (1.0, 5.0):
     variable.assign(value)
-    found = np.concatenate(list(mapped(_batches_of_ones(4))))
+    found = np.concatenate(list(mapped((tf.ones([3]),) for _ in range(4))))
     np.testing.assert_array_equal(found, np.full([12], value, np.float32))
     assert len(traces) == (1 if strategy is None else 2)  # One a replica.
 
 
 @pytest.mark.parametrize('strategy', [None, replicas.two_replicas])
-@pytest.mark.parametrize('sizes, traced', [
-    ([4, 4, 3], [4]),  # Filled up.
-    ([4, 2], [4]),
-    ([8, 8, 3], [8, None]),  # Most of a batch would be thrown away.
-    ([3], [3])])
-def test_a_smaller_last_batch_takes_the_graph_of_the_others(
-    strategy, sizes, traced):
-  shapes = []
+def test_a_smaller_last_batch_takes_the_graph_of_the_others(strategy):
+  for sizes, traced in (
+      ([4, 4, 3], [4]),  # Filled up.
+      ([4, 2], [4]),
+      ([8, 8, 3], [8, None]),  # Most of a batch would be thrown away.
+      ([3], [3])):
+    shapes = []
 
-  def function(x, seed):
-    shapes.append(x.shape[0])
-    return x + tf.cast(seed[1], x.dtype)
+    def function(x, seed, shapes=shapes):
+      shapes.append(x.shape[0])
+      return x + tf.cast(seed[1], x.dtype)
 
-  mapped = batch_map.BatchMap(function, strategy and strategy(), shared=[1])
-  found = list(mapped(_batches(sizes)))
-  for i, (part, (x, _)) in enumerate(zip(found, _batches(sizes), strict=True)):
-    np.testing.assert_array_equal(part, x + i)
-  assert list(dict.fromkeys(shapes)) == traced
-
-
-def _batches_of_ones(count):
-  return ((tf.ones([3]),) for _ in range(count))
+    mapped = batch_map.BatchMap(function, strategy and strategy(), shared=[1])
+    found = list(mapped(_batches(sizes)))
+    for i, (part, (x, _)) in enumerate(
+        zip(found, _batches(sizes), strict=True)):
+      np.testing.assert_array_equal(part, x + i)
+    assert list(dict.fromkeys(shapes)) == traced, sizes
 
 
 _NUM_EXAMPLES = 11
@@ -173,64 +164,51 @@ def _labelled():
   return conditional_flows.make_labelled_flow()
 
 
-@pytest.fixture(scope='module', name='vector')
-def _vector():
-  return conditional_flows.make_vector_flow('float32')
+def test_inputs_of_batches():
+  for batch, expected in (
+      ({'x': 1, 'label': 2, 'index': 3}, (1,)),
+      ({'label': 2, 'condition': 4, 'x': 1}, (1, 4)),
+      ((1,), (1,)), ((1, 4), (1, 4)), (1, (1,))):
+    assert batch_map.inputs_of(batch) == expected, batch
 
 
-@pytest.mark.parametrize('batch, expected', [
-    ({'x': 1, 'label': 2, 'index': 3}, (1,)),
-    ({'label': 2, 'condition': 4, 'x': 1}, (1, 4)),
-    ((1,), (1,)), ((1, 4), (1, 4)), (1, (1,))])
-def test_inputs_of_batches(batch, expected):
-  assert batch_map.inputs_of(batch) == expected
-
-
-@pytest.mark.parametrize('batch_size, sizes', [
-    (3, [3, 3, 1]), (7, [7]), (10, [7])])
-def test_slices_keep_rows_together(labelled, batch_size, sizes):
+def test_slices_keep_rows_together(labelled):
   x, c = np.arange(14).reshape([7, 2]), np.arange(7) % 3
-  parts = batch_map.slices(labelled, x, c, batch_size)
-  assert [len(part[0]) for part in parts] == sizes
-  for i, whole in enumerate((x, c)):
-    np.testing.assert_array_equal(
-        np.concatenate([part[i] for part in parts]), whole)
+  for batch_size, sizes in ((3, [3, 3, 1]), (7, [7]), (10, [7])):
+    parts = batch_map.slices(labelled, x, c, batch_size)
+    assert [len(part[0]) for part in parts] == sizes
+    for i, whole in enumerate((x, c)):
+      np.testing.assert_array_equal(
+          np.concatenate([part[i] for part in parts]), whole)
   plain = flows.make_flow_without_blocks()
   assert all(len(part) == 1 for part in batch_map.slices(plain, x, None, 2))
-
-
-def test_no_conditions_of_a_flow_without():
-  plain = flows.make_flow_without_blocks()
   assert batch_map.conditions_for(plain, None, 3) is None
   with pytest.raises(errors.InvalidValueError, match='condition=given: expe'):
     batch_map.conditions_for(plain, [1, 2, 0], 3)
 
 
-@pytest.mark.parametrize('given', [
-    2, [2], np.int64(2), tf.constant([2], tf.int64)])
-def test_one_label_for_all(labelled, given):
-  found = batch_map.conditions_for(labelled, given, 4)
-  assert found.dtype == np.int32
-  np.testing.assert_array_equal(found, [2, 2, 2, 2])
-
-
-def test_conditions_of_every_example(labelled, vector):
+def test_conditions_of_every_example(labelled, vector64):
+  for one in (2, [2], np.int64(2), tf.constant([2], tf.int64)):
+    found = batch_map.conditions_for(labelled, one, 4)
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, [2, 2, 2, 2])
   np.testing.assert_array_equal(
       batch_map.conditions_for(labelled, [2, 0, 1], 3), [2, 0, 1])
   numbers = np.arange(6).reshape([3, 2])
-  found = batch_map.conditions_for(vector, numbers, 3)
-  assert found.dtype == np.float32
+  found = batch_map.conditions_for(vector64, numbers, 3)
+  assert found.dtype == np.float64
   np.testing.assert_array_equal(found, numbers)
-  np.testing.assert_array_equal(
-      batch_map.conditions_for(vector, [5.0, 6.0], 3), [[5.0, 6.0]] * 3)
+  for one in ([5.0, 6.0], [[5.0, 6.0]]):
+    np.testing.assert_array_equal(
+        batch_map.conditions_for(vector64, one, 3), [[5.0, 6.0]] * 3)
 
 
-@pytest.mark.parametrize('num_given', [2, 3, 5, 6, 8])
-def test_as_many_conditions_as_examples(labelled, num_given):
+def test_as_many_conditions_as_examples(labelled):
   """Batches of 2 would not notice: [0, 1], [2] is one for each, one for all."""
-  with pytest.raises(errors.InvalidValueError, match=(
-      f'condition=a batch of {num_given}: expected one of 4, or of 1 for all')):
-    batch_map.conditions_for(labelled, np.zeros(num_given, int), 4)
+  for num_given in (2, 3, 5, 6, 8):
+    with pytest.raises(errors.InvalidValueError, match=(
+        f'condition=a batch of {num_given}: expected one of 4, or of 1 for a')):
+      batch_map.conditions_for(labelled, np.zeros(num_given, int), 4)
 
 
 @pytest.fixture(scope='module', name='vector64')
@@ -259,73 +237,58 @@ def _images(split, seed):
   return batch['x']
 
 
-@pytest.mark.parametrize('batch_size', [4, _NUM_EXAMPLES])
-def test_nats_of_vectors(vector64, batch_size):
+def test_nats_of_vectors(vector64):
   x, condition = np.float32(_X), np.float32(_CONDITION)
-  split = conditional_flows.make_vector_split(x, condition)
-  found = evaluation.nll(vector64, split, batch_size=batch_size)
+  nll = evaluation.NegativeLogLikelihood(vector64)
+  # Conditions of others make a difference to every example.
+  found, other = (
+      nll(conditional_flows.make_vector_split(x, c), batch_size=4)
+      for c in (condition, np.roll(condition, 1, axis=0)))
   expected = -_log_prob(vector64, np.float64(x), np.float64(condition))
   np.testing.assert_allclose(found, [expected], rtol=1e-9)
-  # Conditions of others make a difference to every example.
-  other = evaluation.nll(vector64, conditional_flows.make_vector_split(
-      x, np.roll(condition, 1, axis=0)), batch_size=batch_size)
   assert np.abs(found - other).min() > 1e-3
 
 
-@pytest.mark.parametrize('batch_size', [4, _NUM_EXAMPLES])
-def test_bits_of_images(labelled, labelled_split, batch_size):
+def test_bits_of_images(labelled, labelled_split):
   labels = np.arange(_NUM_EXAMPLES) % 3
-  found = evaluation.nll(
-      labelled, labelled_split, batch_size=batch_size, seed=2,
-      estimator=numerics.Exact())
+  nll = evaluation.NegativeLogLikelihood(labelled.frozen(), numerics.Exact())
+  found, other = (
+      nll(conditional_flows.reconditioned(labelled_split, c), batch_size=4,
+          seed=2) for c in (labels, (labels + 1) % 3))
   for repeat in (0, 7):
     expected = labelled.bits_per_dim(
         _images(labelled_split, 2 * 1009 + repeat), labels, estimator='exact')
     np.testing.assert_allclose(found[repeat], expected, rtol=1e-5)
-  others = conditional_flows.reconditioned(labelled_split, (labels + 1) % 3)
-  changed = evaluation.nll(
-      labelled, others, batch_size=batch_size, seed=2,
-      estimator=numerics.Exact())
-  assert np.abs(found - changed).min() > 1e-3
+  assert np.abs(found - other).min() > 1e-3
 
 
-def test_given_vectors(vector64):
-  found = evaluation.evaluate_inputs(
-      vector64, _X, condition=_CONDITION, batch_size=4)
+@pytest.fixture(scope='module', name='given')
+def _given(vector64):
+  """Results of given vectors, by their conditions."""
+  return {name: evaluation.evaluate_inputs(
+      vector64, _X, condition=condition, batch_size=4)
+          for name, condition in (
+              ('own', _CONDITION), ('one', _CONDITION[3]))}
+
+
+def test_given_vectors(vector64, given):
   expected = _log_prob(vector64, _X, _CONDITION)
-  np.testing.assert_allclose(found['log_prob'], expected, rtol=1e-9)
+  np.testing.assert_allclose(given['own']['log_prob'], expected, rtol=1e-9)
   np.testing.assert_allclose(
-      found['z'], vector64.encode(_X, condition=_CONDITION), rtol=1e-12)
-  np.testing.assert_allclose(found['nats'], -expected, rtol=1e-9)
-  other = evaluation.evaluate_inputs(
-      vector64, _X, condition=np.roll(_CONDITION, 1, axis=0), batch_size=4)
-  assert np.abs(found['log_prob'] - other['log_prob']).min() > 1e-3
-
-
-@pytest.mark.parametrize('one', [_CONDITION[3], _CONDITION[3:4]])
-def test_one_condition_for_all_given_vectors(vector64, one):
-  found = evaluation.evaluate_inputs(vector64, _X, condition=one, batch_size=4)
+      given['own']['z'], vector64.encode(_X, condition=_CONDITION), rtol=1e-12)
+  np.testing.assert_allclose(given['own']['nats'], -expected, rtol=1e-9)
+  one = np.repeat(_CONDITION[3:4], len(_X), axis=0)
   np.testing.assert_allclose(
-      found['log_prob'],
-      _log_prob(vector64, _X, np.repeat(_CONDITION[3:4], len(_X), axis=0)),
-      rtol=1e-9)
+      given['one']['log_prob'], _log_prob(vector64, _X, one), rtol=1e-9)
+  with pytest.raises(errors.InvalidValueError, match='condition=a batch of 6'):
+    evaluation.evaluate_inputs(
+        vector64, _X, condition=_CONDITION[:6], batch_size=5)
 
 
-@pytest.mark.parametrize('condition, message', [
-    (None, 'condition=None: expected numbers'),
-    (_CONDITION[:6], 'condition=a batch of 6: expected one of 11'),
-    (np.concatenate([_CONDITION, _CONDITION]), 'condition=a batch of 22: exp'),
-    (_CONDITION[:, :1], 'condition=a tensor float64 .11, 1.: expected numb')])
-def test_given_conditions_that_do_not_suit(vector64, condition, message):
-  with pytest.raises(errors.InvalidValueError, match=message):
-    evaluation.evaluate_inputs(vector64, _X, condition=condition, batch_size=5)
-
-
-def test_report_of_given_vectors(vector64):
-  results = evaluation.evaluate_inputs(vector64, _X, condition=_CONDITION)
+def test_report_of_given_vectors(vector64, given):
   report, bounds = evaluation.report_inputs(
-      vector64, _X, results, batch_size=4, condition=_CONDITION)
-  assert report['nats'] == pytest.approx(results['nats'].mean())
+      vector64, _X, given['own'], batch_size=4, condition=_CONDITION)
+  assert report['nats'] == pytest.approx(given['own']['nats'].mean())
   assert report['num_reconstructions'] == _NUM_EXAMPLES
   assert 0.0 < report['reconstruction_error_max'] < 1e-5
   assert len(bounds) == 2 and report['lipschitz_bound_max'] < 1.0
@@ -350,14 +313,6 @@ def test_a_split_without_conditions(labelled):
     with pytest.raises(errors.InvalidValueError, match=(
         'condition=None: expected labels .B., whole numbers from 0 to 2')):
       evaluate(labelled, split)
-
-
-def test_reports_repeat_bit_for_bit(labelled, labelled_split):
-  options = dict(batch_size=4, seed=3, num_reconstructions=5)
-  first, costs, _ = evaluation.evaluate(labelled, labelled_split, **options)
-  again, same, _ = evaluation.evaluate(labelled, labelled_split, **options)
-  np.testing.assert_array_equal(costs, same)
-  assert first == again
 
 
 def test_classes_of_hybrids_know_the_condition():

@@ -35,16 +35,11 @@ def test_ranks_of_several_parameters():
            [[0.0, 1.0], [1.0, 2.0], [0.2, -9.0]]]
   np.testing.assert_array_equal(
       evaluation.ranks(values, draws), [[2, 2], [3, 1]])
-
-
-@pytest.mark.parametrize('values, draws', [
-    (np.zeros(3), np.zeros([2, 5])), (np.zeros(3), np.zeros(3)),
-    (np.zeros([3, 2]), np.zeros([3, 5])),
-    (np.zeros([3, 2]), np.zeros([3, 5, 1]))])
-def test_shapes_that_do_not_go_together(values, draws):
-  with pytest.raises(errors.InvalidValueError, match=(
-      r'draws=\[.*\]: expected \[N, L, ...\] for values \[N, ...\] \[3')):
-    evaluation.ranks(values, draws)
+  for values, draws in (
+      ([3], [2, 5]), ([3], [3]), ([3, 2], [3, 5]), ([3, 2], [3, 5, 1])):
+    with pytest.raises(errors.InvalidValueError, match=(
+        r'draws=\[.*\]: expected \[N, L, ...\] for values \[N, ...\] \[3')):
+      evaluation.ranks(np.zeros(values), np.zeros(draws))
 
 
 @pytest.mark.parametrize('level', [0.99, 0.9, 0.5])
@@ -73,15 +68,15 @@ def test_the_band_is_of_the_seed_alone(band):
   assert (band.num_draws, band.level) == (_NUM_DRAWS, 0.99)
 
 
-@pytest.mark.parametrize('num_draws', [3, 29, 99, 199, 1000])
-def test_shares_of_all_ranks_once_are_the_points(num_draws):
+def test_shares_of_all_ranks_once_are_the_points():
   """Up to those of the ranks that there are: rounding makes no difference."""
-  band = evaluation.simultaneous_band(20, num_draws)
-  ranks = np.arange(num_draws + 1)
-  shares = band.shares(np.random.default_rng(0).permutation(ranks))
-  assert np.all(np.abs(shares - band.points) < 1 / (num_draws + 1))
-  if num_draws < 100:  # Every point is one of a rank.
-    np.testing.assert_allclose(shares, band.points, rtol=1e-12)
+  for num_draws in (3, 29, 99, 199, 1000):
+    band = evaluation.simultaneous_band(20, num_draws)
+    ranks = np.arange(num_draws + 1)
+    shares = band.shares(np.random.default_rng(0).permutation(ranks))
+    assert np.all(np.abs(shares - band.points) < 1 / (num_draws + 1))
+    if num_draws < 100:  # Every point is one of a rank.
+      np.testing.assert_allclose(shares, band.points, rtol=1e-12)
 
 
 def test_shares_by_hand():
@@ -117,20 +112,18 @@ def test_ranks_tell_a_posterior_from_wrong_ones():
   assert np.argmin(shares - band.low) > middle
 
 
-@pytest.mark.parametrize('level', [0.0, 1.0, 1.5, float('nan')])
-def test_levels_that_mean_nothing(level):
-  with pytest.raises(errors.InvalidValueError, match=f'level={level}: expec'):
-    evaluation.simultaneous_band(10, 10, level)
+def test_levels_that_mean_nothing():
+  for level in (0.0, 1.0, 1.5, float('nan')):
+    with pytest.raises(errors.InvalidValueError, match=f'level={level}: expe'):
+      evaluation.simultaneous_band(10, 10, level)
 
 
-@pytest.mark.parametrize('suffix, start', [
-    ('png', b'\x89PNG'), ('svg', b'<?xml')])
-def test_picture(band, tmp_path, suffix, start):
-  path = tmp_path / f'ranks.{suffix}'
-  evaluation.save_ranks(
-      path, {'theta': np.arange(_NUM_SIMULATIONS) % 100,
-             'log_prob': np.zeros(_NUM_SIMULATIONS, int)}, band)
-  assert path.read_bytes().startswith(start)
-  if suffix == 'svg':
-    text = path.read_text()
-    assert 'theta' in text and '99% of uniform ranks' in text
+def test_picture(band, tmp_path):
+  ranks = {'theta': np.arange(_NUM_SIMULATIONS) % 100,
+           'log_prob': np.zeros(_NUM_SIMULATIONS, int)}
+  for suffix, start in (('png', b'\x89PNG'), ('svg', b'<?xml')):
+    path = tmp_path / f'ranks.{suffix}'
+    evaluation.save_ranks(path, ranks, band)
+    assert path.read_bytes().startswith(start)
+  text = path.read_text()
+  assert 'theta' in text and '99% of uniform ranks' in text

@@ -31,8 +31,9 @@ def make_labelled_flow(
   """
   model = models.ResidualFlowConfig(
       image_shape=(4, 4, 1), num_levels=num_levels, num_blocks=(1,),
-      hidden_channels=4, num_dense_blocks=0, condition_labels=NUM_LABELS,
-      condition_features=4, **changes).build(dtype)
+      hidden_channels=4, kernel_sizes=(3, 3), num_dense_blocks=0,
+      condition_labels=NUM_LABELS, condition_features=4, **changes
+  ).build(dtype)
   if is_grown:
     _grown(model)
   model.initialize(

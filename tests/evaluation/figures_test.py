@@ -28,38 +28,34 @@ def test_enlargement_is_nearest_neighbour():
     np.testing.assert_array_equal(large[offset::3, offset::3], small)
 
 
-@pytest.mark.parametrize('num_images, size, scale, shape', [
-    (1, 8, 8, (1, 1)), (10, 28, 3, (3, 4)), (64, 64, 1, (8, 8)),
-    (2, 256, 1, (1, 2))])
-def test_grids_are_nearly_square_and_tiny_images_enlarged(
-    num_images, size, scale, shape):
-  images = np.zeros([num_images, size, size, 1], np.uint8)
-  grid = figures.image_grid(images, padding=0)
-  assert grid.shape == (*(scale * size * n for n in shape), 1)
+def test_grids_are_nearly_square_and_tiny_images_enlarged():
+  for num_images, size, scale, shape in (
+      (1, 8, 8, (1, 1)), (10, 28, 3, (3, 4)), (64, 64, 1, (8, 8)),
+      (2, 256, 1, (1, 2))):
+    images = np.zeros([num_images, size, size, 1], np.uint8)
+    grid = figures.image_grid(images, padding=0)
+    assert grid.shape == (*(scale * size * n for n in shape), 1)
 
 
-@pytest.mark.parametrize('to_float', [
-    lambda x: (x / 255.0).astype(np.float32),
-    lambda x: x / 255.0,
-    lambda x: (x / 256.0).astype(np.float32),
-    lambda x: np.minimum((x + 0.999) / 256.0, 1.0),
-])
-def test_floats_give_back_all_256_levels(to_float):
+def test_floats_give_back_all_256_levels():
   levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
-  grid = figures.image_grid(to_float(levels), padding=0, scale=1)
-  np.testing.assert_array_equal(grid, levels[0])
+  for floats in (
+      (levels / 255.0).astype(np.float32), levels / 255.0,
+      (levels / 256.0).astype(np.float32),
+      np.minimum((levels + 0.999) / 256.0, 1.0)):
+    grid = figures.image_grid(floats, padding=0, scale=1)
+    np.testing.assert_array_equal(grid, levels[0])
 
 
-@pytest.mark.parametrize('num_levels', [2, 17, 32, 256])
-def test_levels_become_bytes(num_levels):
-  levels = np.arange(num_levels, dtype=np.uint8)
-  found = figures.levels_to_bytes(levels, num_levels)
-  assert found.dtype == np.uint8
-  exact = 255.0 * levels / (num_levels - 1)
-  assert np.abs(found - exact).max() <= 0.5
-  assert (found[0], found[-1]) == (0, 255)
-  if num_levels == 256:
-    np.testing.assert_array_equal(found, levels)
+def test_levels_become_bytes():
+  for num_levels in (2, 17, 32, 256):
+    levels = np.arange(num_levels, dtype=np.uint8)
+    found = figures.levels_to_bytes(levels, num_levels)
+    assert found.dtype == np.uint8
+    exact = 255.0 * levels / (num_levels - 1)
+    assert np.abs(found - exact).max() <= 0.5
+    assert (found[0], found[-1]) == (0, 255)
+  np.testing.assert_array_equal(found, levels)
 
 
 def test_levels_beyond_their_number_are_named():
@@ -68,51 +64,39 @@ def test_levels_beyond_their_number_are_named():
       figures.levels_to_bytes(np.array(levels), num_levels)
 
 
-@pytest.mark.parametrize('num_channels', [1, 3])
-def test_png_round_trip(tmp_path, num_channels):
-  image = np.random.RandomState(2).randint(
-      256, size=(9, 7, num_channels), dtype='u1')
+def test_png_round_trip(tmp_path):
   path = tmp_path / 'new_folder' / 'image.png'
-  figures.save_image(path, image)
-  content = path.read_bytes()
-  assert content.startswith(b'\x89PNG')
-  decoded = tf.io.decode_png(content).numpy()
-  np.testing.assert_array_equal(decoded, image)
-
-
-def test_save_image_grid_writes_the_grid(tmp_path):
+  for num_channels in (1, 3):
+    image = np.random.RandomState(2).randint(
+        256, size=(9, 7, num_channels), dtype='u1')
+    figures.save_image(path, image)
+    content = path.read_bytes()
+    assert content.startswith(b'\x89PNG')
+    np.testing.assert_array_equal(tf.io.decode_png(content), image)
   images = np.random.RandomState(3).rand(4, 8, 8, 1)
-  figures.save_image_grid(tmp_path / 'grid.png', images, num_columns=4)
-  decoded = tf.io.decode_png((tmp_path / 'grid.png').read_bytes()).numpy()
+  figures.save_image_grid(path, images, num_columns=4)
   np.testing.assert_array_equal(
-      decoded, figures.image_grid(images, num_columns=4))
+      tf.io.decode_png(path.read_bytes()),
+      figures.image_grid(images, num_columns=4))
 
 
-def _with_nan():
-  images = np.zeros([3, 2, 2, 1], np.float32)
-  images[1, 0, 0, 0] = np.nan
-  return images
-
-
-@pytest.mark.parametrize('images, message', [
-    (_with_nan(), '1 of 3 with NaN'),
-    (np.full([1, 2, 2, 1], 1.01), r'expected floats in \[0, 1\]'),
-    (np.full([1, 2, 2, 1], -0.01), r'expected floats in \[0, 1\]'),
-    (np.zeros([2, 2, 1], np.uint8), r'an array \(2, 2, 1\)'),
-    (np.zeros([1, 2, 2, 2], np.uint8), '1 or 3'),
-    (np.zeros([0, 2, 2, 1], np.uint8), 'not empty'),
-    (np.zeros([1, 2, 2, 1], np.int64), 'int64'),
-])
-def test_bad_images_are_named(images, message):
-  with pytest.raises(ValueError, match=message):
-    figures.image_grid(images)
-
-
-@pytest.mark.parametrize('options', [{'num_columns': 0}, {'scale': 0},
-                                     {'padding': -1}])
-def test_bad_layout_is_named(options):
-  with pytest.raises(ValueError, match=f'{next(iter(options))}=.*: expected'):
-    figures.image_grid(np.zeros([1, 2, 2, 1], np.uint8), **options)
+def test_what_is_refused():
+  with_nan = np.zeros([3, 2, 2, 1], np.float32)
+  with_nan[1, 0, 0, 0] = np.nan
+  image = np.zeros([1, 2, 2, 1], np.uint8)
+  for images, options, message in (
+      (with_nan, {}, '1 of 3 with NaN'),
+      (np.full([1, 2, 2, 1], 1.01), {}, r'expected floats in \[0, 1\]'),
+      (np.full([1, 2, 2, 1], -0.01), {}, r'expected floats in \[0, 1\]'),
+      (np.zeros([2, 2, 1], np.uint8), {}, r'an array \(2, 2, 1\)'),
+      (np.zeros([1, 2, 2, 2], np.uint8), {}, '1 or 3'),
+      (np.zeros([0, 2, 2, 1], np.uint8), {}, 'not empty'),
+      (np.zeros([1, 2, 2, 1], np.int64), {}, 'int64'),
+      (image, {'num_columns': 0}, 'num_columns=0: expected'),
+      (image, {'scale': 0}, 'scale=0: expected'),
+      (image, {'padding': -1}, 'padding=-1: expected')):
+    with pytest.raises(ValueError, match=message):
+      figures.image_grid(images, **options)
 
 
 def test_save_image_refuses_other_files_and_dtypes(tmp_path):

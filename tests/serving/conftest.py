@@ -16,9 +16,10 @@ from tf_resflow import serving
 
 _CLIENT = pathlib.Path(__file__).with_name('client.py')
 _CONFIG = models.ResidualFlowConfig(
-    image_shape=(8, 8, 1), num_levels=17, num_blocks=(1, 1), hidden_channels=4,
-    num_dense_blocks=1, dense_hidden_units=5, num_classes=3, head_channels=4)
-_ONE_BLOCK = {'num_blocks': (1,), 'num_dense_blocks': 0, 'num_classes': 0}
+    image_shape=(8, 8, 1), num_levels=17, num_blocks=(1,), hidden_channels=4,
+    kernel_sizes=(3, 3), num_dense_blocks=1, dense_hidden_units=5,
+    num_classes=3, head_channels=4)
+_ONE_BLOCK = {'num_dense_blocks': 0, 'num_classes': 0}
 
 
 def _make_model(dtype='float32', **changes):
@@ -31,10 +32,15 @@ def _make_model(dtype='float32', **changes):
   return model
 
 
-@pytest.fixture
-def make_small_model():
-  """Returns `make_small_model(dtype)`, of one block and without classes."""
-  return lambda dtype='float32': _make_model(dtype, **_ONE_BLOCK)
+@pytest.fixture(scope='module')
+def small_model():
+  """A model of one block, without classes."""
+  return _make_model(**_ONE_BLOCK)
+
+
+@pytest.fixture(scope='module')
+def small_model64():
+  return _make_model('float64', **_ONE_BLOCK)
 
 
 @pytest.fixture(scope='session')

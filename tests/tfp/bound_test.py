@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-import pytest
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
@@ -16,40 +15,27 @@ _COEFF = 0.9
 
 
 def make_density():
-  """A conv block and a dense block; returns them and their linear layers."""
-  conv_parts = [
-      layers.SpectralConv2D(3, 3, coeff=_COEFF, seed=0),
-      layers.SpectralConv2D(1, 3, coeff=_COEFF, seed=5)]
-  dense_parts = [
-      layers.SpectralDense(6, coeff=_COEFF, seed=10),
-      layers.SpectralDense(9, coeff=_COEFF, seed=15)]
-
-  def make_block(parts, event_shape, name):
-    g = keras.Sequential([
-        keras.Input(event_shape), parts[0], layers.LipSwish(), parts[1]])
-    return bijectors.ResidualBlock(
-        g, estimator=numerics.FixedTruncation(4), name=name)
-
+  """A block of convolutions; returns it and its linear layers."""
+  parts = [layers.SpectralConv2D(3, 3, coeff=_COEFF, seed=0),
+           layers.SpectralConv2D(1, 3, coeff=_COEFF, seed=5)]
+  g = keras.Sequential([
+      keras.Input((3, 3, 1)), parts[0], layers.LipSwish(), parts[1]])
   flow = tfb.Chain([
-      make_block(dense_parts, (9,), 'dense'),
-      tfb.Reshape([9], event_shape_in=[3, 3, 1]),
-      make_block(conv_parts, (3, 3, 1), 'conv')])
+      tfb.Reshape([9], event_shape_in=[3, 3, 1]), bijectors.ResidualBlock(
+          g, estimator=numerics.FixedTruncation(2), name='conv')])
   base = tfd.MultivariateNormalDiag(tf.zeros([9]))
   density = tfd.TransformedDistribution(base, tfb.Invert(flow))
-  shapes = [(3, 3, 1), (3, 3, 3), (9,), (6,)]
-  return density, list(zip(conv_parts + dense_parts, shapes, strict=True))
+  return density, list(zip(parts, [(3, 3, 1), (3, 3, 3)], strict=True))
 
 
 def norms(parts):
   return np.array([operators.true_norm(layer, shape) for layer, shape in parts])
 
 
-@pytest.mark.parametrize('optimizer_class', [
-    keras.optimizers.SGD, keras.optimizers.Adam])
-def test_200_steps_through_log_prob_and_optimizer_alone(optimizer_class):
+def test_30_steps_through_log_prob_and_optimizer_alone():
   density, parts = make_density()
   variables = density.trainable_variables
-  optimizer = optimizer_class(0.1)
+  optimizer = keras.optimizers.Adam(0.1)
   optimizer.build(variables)
   rng = np.random.default_rng(0)
   # Narrower than the base distribution, so that the flow has to expand it.
@@ -63,9 +49,9 @@ def test_200_steps_through_log_prob_and_optimizer_alone(optimizer_class):
     return loss
 
   losses = []
-  for i in range(200):
+  for i in range(30):
     losses.append(step(data).numpy())
-    if i in (0, 1, 2, 5, 20, 60, 120, 199):
+    if i in (0, 5, 29):
       assert norms(parts).max() <= _COEFF * (1.0 + 1e-3), f'step {i}'
   assert np.all(np.isfinite(losses))
   assert losses[-1] < losses[0]

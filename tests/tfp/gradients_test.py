@@ -23,7 +23,7 @@ from tf_resflow.configuration import registries
 _STEP = 1e-5
 _TOLERANCE = 1e-4
 _QUANTITIES = ('inverse', 'inverse_log_det')
-_EVENT_SHAPES = {'dense': (3,), 'conv': (3, 3, 2)}
+_EVENT_SHAPES = {'dense': (3,), 'conv': (3, 2, 2)}
 _BATCH = 2
 
 
@@ -57,7 +57,7 @@ def make_block(kind, estimator, memory='recompute'):
 
   event_shape = _EVENT_SHAPES[kind]
   g = keras.Sequential([
-      keras.Input(event_shape), linear(4, 1), layers.LipSwish(dtype='float64'),
+      keras.Input(event_shape), linear(3, 1), layers.LipSwish(dtype='float64'),
       linear(event_shape[-1], 5)])
   rng = np.random.default_rng(0)
   for variable in g.trainable_variables:

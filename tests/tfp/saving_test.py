@@ -15,6 +15,9 @@ from tf_resflow import bijectors
 from tf_resflow import layers
 from tf_resflow import numerics
 
+# Both files in another process, ten seconds.
+pytestmark = pytest.mark.slow
+
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 

@@ -44,11 +44,11 @@ def target_log_prob(parameters):
 @functools.cache
 def posterior_moments():
   """Mean, deviations and correlations of the posterior on a grid."""
-  axes = [np.linspace(*limits, 90) for limits in ((-3, 4), (-2, 4), (-2, 2))]
+  axes = [np.linspace(*limits, 60) for limits in ((-3, 4), (-2, 4), (-2, 2))]
   points = np.stack(np.meshgrid(*axes, indexing='ij'), axis=-1).reshape(-1, 3)
   log_prob = np.concatenate([
       target_log_prob(tf.constant(part, tf.float32))
-      for part in np.array_split(points, 20)]).astype(np.float64)
+      for part in np.array_split(points, 6)]).astype(np.float64)
   weights = np.exp(log_prob - log_prob.max())
   weights /= weights.sum()
   mean = weights @ points
@@ -65,13 +65,8 @@ def make_flow():
       g, event_shape=[3], estimator=numerics.Exact())
 
 
-def test_oracle_is_what_the_test_needs():
-  mean, stddev, correlations = posterior_moments()
-  assert np.all(np.isfinite(mean)) and np.all(stddev > 0.1)
-  assert correlations[0, 1] < -0.85
-
-
-@pytest.mark.parametrize('direction', ['inverse', 'forward'])
+@pytest.mark.parametrize('direction', [
+    'inverse', pytest.param('forward', marks=pytest.mark.slow)])
 def test_moments_are_those_of_the_posterior(direction):
   flow = make_flow()
   surrogate = tfd.TransformedDistribution(
@@ -88,7 +83,8 @@ def test_moments_are_those_of_the_posterior(direction):
       sample_size=32, seed=0)
   assert np.mean(losses[-20:]) < np.mean(losses[:20])
   samples = surrogate.sample(4000, seed=1)
-  mean, stddev, _ = posterior_moments()
+  mean, stddev, correlations = posterior_moments()
+  assert correlations[0, 1] < -0.85  # What the test needs.
   np.testing.assert_array_less(
       np.abs(np.mean(samples, axis=0) - mean), 0.1 * stddev)
   np.testing.assert_allclose(np.std(samples, axis=0), stddev, rtol=0.1)
