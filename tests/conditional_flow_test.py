@@ -12,7 +12,7 @@ from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.configuration import registries
 
-_NUM_CONDITIONS = 1000
+_NUM_CONDITIONS = {'dense': 1000, 'conv': 100}
 _SOLVER = numerics.Banach(atol=1e-13, max_steps=2000)
 
 
@@ -52,19 +52,19 @@ def _inputs(event_shape, size=3, condition_scale=1.0, seed=1):
           tf.constant(condition_scale * rng.normal(size=[size, 4])))
 
 
-def _conditions():
-  """A thousand random ones, of sizes from 1e-3 to 1e6."""
-  rng = np.random.default_rng(3)
-  scales = 10.0**rng.uniform(-3.0, 6.0, size=[_NUM_CONDITIONS, 1])
-  return tf.constant(scales * rng.normal(size=[_NUM_CONDITIONS, 4]))
+def _conditions(kind):
+  """Random ones, of sizes from 1e-3 to 1e6."""
+  rng, size = np.random.default_rng(3), _NUM_CONDITIONS[kind]
+  scales = 10.0**rng.uniform(-3.0, 6.0, size=[size, 1])
+  return tf.constant(scales * rng.normal(size=[size, 4]))
 
 
 @_EACH_BLOCK
-def test_the_certificate_holds_for_a_thousand_conditions(kind):
+def test_the_certificate_holds_for_all_conditions(kind):
   make, event_shape = _BLOCKS[kind]
-  block, condition = make(), _conditions()
+  block, condition = make(), _conditions(kind)
   x = tf.constant(np.random.default_rng(4).normal(
-      size=[_NUM_CONDITIONS, *event_shape]))
+      size=[len(condition), *event_shape]))
   jacobian = testing.full_jacobian(
       lambda x: block(x, condition=condition) - x, x)
   norms = np.linalg.norm(jacobian, 2, axis=(1, 2))
@@ -75,11 +75,11 @@ def test_the_certificate_holds_for_a_thousand_conditions(kind):
 
 
 @_EACH_BLOCK
-def test_a_thousand_conditions_round_trip(kind):
+def test_all_conditions_round_trip(kind):
   make, event_shape = _BLOCKS[kind]
-  block, condition = make(), _conditions()
+  block, condition = make(), _conditions(kind)
   x = tf.constant(np.random.default_rng(4).normal(
-      size=[_NUM_CONDITIONS, *event_shape]))
+      size=[len(condition), *event_shape]))
   y, _ = block.forward_and_log_det(
       x, condition=condition, estimator=numerics.Skip())
   # Far conditions make large outputs: digits are lost in proportion.
@@ -87,11 +87,11 @@ def test_a_thousand_conditions_round_trip(kind):
   solved = block.solve_inverse(
       tf.identity(y), condition=condition, solver=solver)
   assert np.all(solved.solves[0].solution.converged)
-  error = np.abs(solved.x - x).reshape([_NUM_CONDITIONS, -1]).max(axis=1)
-  size = np.abs(y).reshape([_NUM_CONDITIONS, -1]).max(axis=1)
+  error = np.abs(solved.x - x).reshape([len(condition), -1]).max(axis=1)
+  size = np.abs(y).reshape([len(condition), -1]).max(axis=1)
   assert np.all(error <= 1e-9 * np.maximum(size, 1.0))
   near = size < 100
-  assert near.sum() > 500 and error[near].max() < 1e-10
+  assert near.sum() > 0.5 * len(condition) and error[near].max() < 1e-10
 
 
 @_EACH_BLOCK
@@ -128,11 +128,11 @@ def test_log_det_and_its_gradients(kind):
   if size > 3:
     return
   probes = np.array([[1.0, a, b] for a in (-1, 1) for b in (-1, 1)])
-  estimator = numerics.FixedTruncation(400)
+  estimator = numerics.FixedTruncation(120)
   totals = None
   for probe in probes:
     draw = numerics.Draw(
-        tf.constant(400), tf.constant(np.tile(probe, [3, 1])))
+        tf.constant(120), tf.constant(np.tile(probe, [3, 1])))
     value, gradients = differentiate(lambda draw=draw: block.transform(
         x, condition=condition, estimator=estimator, draw=draw).log_det)
     parts = [value, *gradients]
@@ -143,8 +143,8 @@ def test_log_det_and_its_gradients(kind):
   assert testing.relative_error(gradients, expected_gradients) < 1e-7
 
 
-@pytest.mark.parametrize('is_inverse', [False, True])
-@_EACH_BLOCK
+@pytest.mark.parametrize('kind, is_inverse', [
+    ('conv', False), ('dense', True)])
 def test_gradients_are_those_of_finite_differences(kind, is_inverse):
   """With respect to x, c and weights, forward and through the solve."""
   make, event_shape = _BLOCKS[kind]
@@ -267,13 +267,14 @@ def test_large_batches_are_taken_in_chunks_with_their_conditions():
 
 @pytest.mark.parametrize('config, shape, condition', [
     (models.ResidualFlowConfig(
-        image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1),
-        hidden_channels=4, num_dense_blocks=1, dense_hidden_units=4,
-        condition_labels=3, invertible_linear='lu', preprocessing='none',
+        image_shape=(2, 2, 2), num_levels=17, num_blocks=(1,),
+        hidden_channels=4, kernel_sizes=(3, 1), num_dense_blocks=1,
+        dense_hidden_units=4, num_dense_hidden_layers=1, condition_labels=3,
+        invertible_linear='lu', preprocessing='none',
         condition_at=('blocks', 'gates', 'act_norm', 'linear', 'base')),
-     (4, 4, 1), [0, 2, 1]),
+     (2, 2, 2), [0, 2, 1]),
     (models.VectorFlowConfig(
-        event_size=4, num_blocks=2, condition_size=2,
+        event_size=4, num_blocks=1, hidden_units=(6,), condition_size=2,
         condition_mean=(1.0, 2.0), condition_std=(2.0, 3.0)),
      (4,), np.array([[1.0, 2.0], [0.0, 3.0], [1e9, -1e9]]))])
 def test_models_change_variables(config, shape, condition):
@@ -304,19 +305,17 @@ def test_models_change_variables(config, shape, condition):
 
 def test_a_condition_makes_no_difference_at_first():
   """So that a comparison with the unconditional flow begins at one model."""
-  fields = {'image_shape': (4, 4, 1), 'num_levels': 17, 'num_blocks': (2,),
-            'hidden_channels': 4, 'num_dense_blocks': 1}
-  plain = models.ResidualFlowConfig(**fields).build()
-  conditional = models.ResidualFlowConfig(
-      condition_labels=5, **fields).build()
-  x = tf.constant(np.random.default_rng(0).uniform(
-      size=[6, 4, 4, 1]), tf.float32)
+  fields = {'event_size': 3, 'num_blocks': 2, 'hidden_units': (4,)}
+  plain = models.VectorFlowConfig(**fields).build()
+  conditional = models.VectorFlowConfig(condition_labels=5, **fields).build()
+  x = tf.constant(np.random.default_rng(0).normal(size=[6, 3]), tf.float32)
   np.testing.assert_allclose(
       conditional.log_prob(x, np.arange(6) % 5, seed=3),
       plain.log_prob(x, seed=3), rtol=1e-6)
 
 
-@pytest.mark.parametrize('is_inverse', [False, True])
+@pytest.mark.parametrize('is_inverse', [
+    False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_dropped_gradient_of_the_condition_is_an_error(is_inverse):
   """Where nothing else is differentiated: a frozen block, constant data."""
   block = _dense_block().frozen()
@@ -348,7 +347,8 @@ def test_a_dropped_gradient_of_the_condition_is_an_error(is_inverse):
 def test_labels_that_do_not_exist_are_nan_under_xla():
   """XLA drops assertions."""
   flow = layers.Conditional(
-      _dense_block(), layers.LabelEmbedding(3, 4, dtype='float64'))
+      layers.ConditionalAffine(4, dtype='float64'),
+      layers.LabelEmbedding(3, 4, dtype='float64'))
   x = tf.ones([3, 3], tf.float64)
   compiled = tf.function(
       lambda x, labels: flow.forward_and_log_det(

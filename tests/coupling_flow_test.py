@@ -11,11 +11,10 @@ from tests import testing
 from tf_resflow import benchmarking
 from tf_resflow import configuration
 from tf_resflow import training
-from tf_resflow.commands import runner
 
 _CONFIG = configuration.make_config(
     dataset='digits', block='coupling', activation='relu',
-    invertible_linear='lu', num_blocks=(2, 1), hidden_channels=4,
+    invertible_linear='lu', num_blocks=(1, 1), hidden_channels=4,
     num_dense_blocks=1, dense_hidden_units=4, batch_size=8)
 
 
@@ -32,36 +31,30 @@ def workdir_fixture(tmp_path_factory):
   return folder
 
 
-def run_tool(capsys, name, *arguments):
-  """Returns the report of a tool."""
-  capsys.readouterr()
-  status = runner.run(name, [str(a) for a in arguments])
-  stdout, stderr = capsys.readouterr()
-  assert status == 0, stderr
-  return json.loads(stdout.splitlines()[-1])
+@pytest.fixture(name='report')
+def report_fixture(run_tool):
+  """Returns `report(name, *arguments)`, of a tool that succeeds."""
+  def run(name, *arguments):
+    result = run_tool(name, *arguments)
+    assert result.status == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+  return run
 
 
-def refusal_of(capsys, name, *arguments):
-  """Returns the one line of a tool that refuses to work."""
-  capsys.readouterr()
-  assert runner.run(name, [str(a) for a in arguments]) == 2
-  (line,) = capsys.readouterr().err.splitlines()[-1:]
-  return line
-
-
-def test_bits_per_dim_are_exact(capsys, workdir, tmp_path):
+def test_bits_per_dim_are_exact(report, workdir, tmp_path):
   """Those of the Jacobian; one pass, and no error of an estimator."""
   x = np.random.default_rng(1).random([3, 8, 8, 1])
   np.savez(tmp_path / 'x.npz', x=x)
-  report = run_tool(
-      capsys, 'evaluate', f'--workdir={workdir}', f'--inputs={tmp_path}/x.npz',
+  found = report(
+      'evaluate', f'--workdir={workdir}', f'--inputs={tmp_path}/x.npz',
       f'--output={tmp_path}/y.npz', '--certify')
-  assert report['estimator'] == 'exact' and report['num_repeats'] == 1
-  assert report['estimator_stderr'] == 0.0
+  assert found['estimator'] == 'exact' and found['num_repeats'] == 1
+  assert found['estimator_stderr'] == 0.0
   for name in ('lipschitz_bound_max', 'lipschitz_power_iteration_max'):
-    assert report[name] is None
-  assert report['reconstruction_error_max'] < 1e-10
-  assert report['inverse_num_steps_max'] == 0
+    assert found[name] is None
+  assert found['reconstruction_error_max'] < 1e-10
+  assert found['inverse_num_steps_max'] == 0
   model, _ = training.load_model(str(workdir), dtype='float64')
   jacobian = testing.full_jacobian(model, tf.constant(x))
   with np.load(tmp_path / 'y.npz') as stored:
@@ -69,49 +62,41 @@ def test_bits_per_dim_are_exact(capsys, workdir, tmp_path):
         stored['log_det'], np.linalg.slogdet(jacobian)[1], rtol=0, atol=1e-8)
 
 
-def test_a_split_is_evaluated(capsys, workdir):
-  report = run_tool(
-      capsys, 'evaluate', f'--workdir={workdir}', '--num_examples=20')
-  assert np.isfinite(report['bits_per_dim'])
+def test_a_split_is_evaluated(report, workdir):
+  found = report('evaluate', f'--workdir={workdir}', '--num_examples=20')
+  assert np.isfinite(found['bits_per_dim'])
   # What is left is the noise of dequantisation.
-  assert 0.0 < report['estimator_stderr'] < 0.1
-  assert report['inverse_num_not_converged'] == 0
+  assert 0.0 < found['estimator_stderr'] < 0.1
+  assert found['inverse_num_not_converged'] == 0
 
 
-@pytest.mark.parametrize('name, flag, said', [
-    ('evaluate', '--estimator=fixed:3', '--estimator=fixed:3'),
-    ('evaluate', '--num_probes=2', '--num_probes=2'),
-    ('export', '--estimator=fixed:3', '--estimator=fixed:3'),
-    ('benchmark', '--evaluation_estimator=fixed:3',
-     '--evaluation_estimator=fixed:3')])
-def test_flags_about_estimates_are_refused(
-    capsys, workdir, tmp_path, name, flag, said):
-  output = [f'--output={tmp_path}/new'] if name == 'export' else []
-  line = refusal_of(capsys, name, f'--workdir={workdir}', flag, *output)
-  assert line.startswith(
-      f'{name}: error: {said}: expected no such flag with a model whose '
-      'log-determinants are exact.')
+def test_flags_about_estimates_are_refused(run_tool, workdir, tmp_path):
+  no_such_flag = (
+      ': expected no such flag with a model whose log-determinants are exact.')
+  run, output = f'--workdir={workdir}', f'--output={tmp_path}/new.png'
+  study = ('--dataset=digits', '--block=coupling', '--num_blocks=1',
+           '--num_dense_blocks=0', output)
+  said = [(run_tool(tool, *flags), message) for tool, flags, message in (
+      ('evaluate', (run, '--num_probes=2'), '--num_probes=2' + no_such_flag),
+      ('export', (run, '--estimator=fixed:3', output),
+       '--estimator=fixed:3' + no_such_flag),
+      ('benchmark', (run, '--evaluation_estimator=fixed:3'),
+       '--evaluation_estimator=fixed:3' + no_such_flag),
+      ('scaling', (*study, '--study=cost'),
+       'estimator=fixed:4: expected its default'),
+      ('scaling', (*study, '--study=memory'), 'expected its default'))]
+  wrong = [(result, message) for result, message in said
+           if result.status != 2 or message not in result.stderr]
+  assert not wrong
 
 
-@pytest.mark.parametrize('study, said', [
-    ('cost', 'estimator=fixed:4: expected its default'),
-    ('memory', 'expected its default')])
-def test_studies_of_series_are_refused(capsys, tmp_path, study, said):
-  line = refusal_of(
-      capsys, 'scaling', '--dataset=digits', '--block=coupling',
-      '--num_blocks=1', '--num_dense_blocks=0', f'--study={study}',
-      f'--output={tmp_path}/figure.png')
-  assert said in line
-
-
-def test_samples_and_exports_agree(capsys, workdir, tmp_path):
-  report = run_tool(
-      capsys, 'sample', f'--workdir={workdir}', '--num_samples=4',
-      f'--output={tmp_path}/x.npz')
-  assert report['inverse_num_steps_max'] == 0
-  report = run_tool(
-      capsys, 'export', f'--workdir={workdir}', f'--output={tmp_path}/served')
-  assert report['estimator'] == 'exact'
+def test_samples_and_exports_agree(report, workdir, tmp_path):
+  assert report(
+      'sample', f'--workdir={workdir}', '--num_samples=4',
+      f'--output={tmp_path}/x.npz')['inverse_num_steps_max'] == 0
+  assert report(
+      'export', f'--workdir={workdir}', f'--output={tmp_path}/served',
+      '--nowarmup')['estimator'] == 'exact'
   served = tf.saved_model.load(str(tmp_path / 'served')).signatures
   with np.load(tmp_path / 'x.npz') as samples:
     z, image = samples['z'], np.round(samples['image'] / 255 * 16)
@@ -126,14 +111,13 @@ def test_samples_and_exports_agree(capsys, workdir, tmp_path):
       served['decode'](latents=latents)['images'], images)
 
 
-def test_samples_are_compared_with_images(capsys, workdir, tmp_path):
+def test_samples_are_compared_with_images(report, workdir, tmp_path):
   network = keras.Sequential([
       keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2)])
   network.save(tmp_path / 'network.keras')
-  report = run_tool(
-      capsys, 'fid', f'--workdir={workdir}', '--num_images=40',
-      f'--inception={tmp_path}/network.keras')
-  assert np.isfinite(report['fid'])
+  assert np.isfinite(report(
+      'fid', f'--workdir={workdir}', '--num_images=40',
+      f'--inception={tmp_path}/network.keras')['fid'])
 
 
 def test_benchmarks():

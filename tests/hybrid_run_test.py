@@ -70,29 +70,3 @@ def test_from_flags_to_the_exported_classifier(
   np.testing.assert_allclose(found['logits'], logits, rtol=1e-4, atol=1e-5)
   np.testing.assert_allclose(
       found['probabilities'], tf.nn.softmax(logits), rtol=1e-4)
-
-
-@pytest.mark.parametrize('flags, said', [
-    (['--nll_weight=1/d'], '--nll_weight=1/d: expected a number from 0, or 1'),
-    (['--crop_padding=8'], '--crop_padding=8: expected a whole number in [0,'),
-    (['--crop_mode=wrap'], '--crop_mode=wrap: expected one of reflect, cons'),
-])
-def test_bad_flags_are_one_line(run_tool, tmp_path, flags, said):
-  workdir = tmp_path / 'run'
-  result = run_tool(
-      'train', '--flagfile=digits_hybrid', f'--workdir={workdir}', *flags)
-  assert (result.status, result.stdout) == (2, '')
-  (line,) = result.stderr.splitlines()
-  assert line.startswith(f'train: error: {said}')
-  assert not workdir.exists()
-
-
-def test_a_run_keeps_its_lambda(run_tool, tmp_path, data_dir):
-  """The number that 1/D is for these images is another flag."""
-  command = ['train', '--flagfile=digits_hybrid', f'--data_dir={data_dir}',
-             f'--workdir={tmp_path}/run', *_SMALL, '--noevaluate_at_end',
-             '--num_steps=1']
-  assert run_tool(*command).status == 0
-  result = run_tool(*command, '--nll_weight=0.015625')
-  assert result.status == 2
-  assert '--nll_weight was 1/D and is 0.015625' in result.stderr

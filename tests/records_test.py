@@ -10,11 +10,12 @@ import pytest
 from tests import records
 from tf_resflow.training import checkpoints
 
-# The others take the same paths, and minutes.
-_FAST = ('density', 'table')
-_EACH = pytest.mark.parametrize('name', [
-    name if name in _FAST else pytest.param(name, marks=pytest.mark.slow)
-    for name in records.RUNS])
+
+def _each(*fast):
+  """Runs a test for all stored runs, of which some are fast enough."""
+  return pytest.mark.parametrize('name', [
+      name if name in fast else pytest.param(name, marks=pytest.mark.slow)
+      for name in records.RUNS])
 
 
 @pytest.fixture(name='numbers', scope='module')
@@ -43,21 +44,28 @@ def _assert_close(found, numbers, name, rtol=1e-5):
         err_msg=key)
 
 
-@_EACH
+@_each('table')
 def test_log_prob_and_samples(name, run, numbers, tmp_path):
   found = records.measure_weights(run, records.copy(name, tmp_path), tmp_path)
   assert {'averages.log_prob', 'weights.log_prob', 'samples'} <= set(found)
   _assert_close(found, numbers, name)
 
 
-@_EACH
+def test_log_prob_of_the_averages_of_images(run, numbers, tmp_path):
+  found = records.measure_log_prob(
+      run, records.copy('density', tmp_path), tmp_path, averaged=True)
+  assert 'averages.log_prob' in found
+  _assert_close(found, numbers, 'density')
+
+
+@_each('table')
 def test_exported_log_prob(name, run, numbers, tmp_path):
   found = records.measure_export(run, records.copy(name, tmp_path), tmp_path)
   assert 'exported.log_prob' in found
   _assert_close(found, numbers, name)
 
 
-@_EACH
+@_each('density', 'table')
 def test_two_more_steps(name, run, numbers, tmp_path):
   found = records.measure_steps(run, records.copy(name, tmp_path))
   _assert_close(found, numbers, name, rtol=1e-4)
@@ -68,6 +76,7 @@ def test_keras_file(numbers):
   _assert_close({'log_prob': found}, numbers, 'keras')
 
 
+@pytest.mark.slow
 def test_swapped_averages_of_equal_blocks_are_noticed(
     run, numbers, tmp_path, monkeypatch):
   def swapped(model, path):

@@ -38,6 +38,17 @@ def one_line(error_info):
   return text
 
 
+def refusal(fn, *args, **kwargs):
+  """Returns the one line with which a call is refused, '' where it is not.
+  """
+  try:
+    fn(*args, **kwargs)
+  except errors.InvalidValueError as error:
+    text = str(error)
+    return text if '\n' not in text else f'not one line: {text!r}'
+  return ''
+
+
 def check_refused(open_fn, kind, path, message):
   """Checks that `--dataset=KIND:PATH` is refused in one line.
 

@@ -1,24 +1,24 @@
 """How many functions TensorFlow traces in the tools, on a tiny flow of digits.
 
-Tracing is most of the time until something happens. As a program, this runs a
-tool and writes the names of what was traced, each with the file that called it:
-
-    python -m tests.traces_test FILE.json TOOL --FLAG=VALUE ...
+Tracing is most of the time until something happens.
 """
 
 import collections
+import contextlib
 import functools
-import json
 import os
-import pathlib
 import re
-import subprocess
 import sys
 import traceback
+from unittest import mock
 
+import keras
 import pytest
+import tensorflow as tf
+from tensorflow.python.eager.polymorphic_function import tracing_compilation
 
-from tests.commands import processes
+from tests import graphs
+import tf_resflow
 from tf_resflow.commands import runner
 
 # The most that a tool may trace.
@@ -33,43 +33,64 @@ _BOUNDS = {
     'benchmark --worker=evaluate': 25,
     'benchmark --worker=sample': 19,
 }
+_FAST = ('train', 'evaluate', 'sample')
 # TensorFlow's own, which come with every data set and with its iterators.
 _OF_DATA = re.compile(r'.*: (Dataset_.*|_(remote_)?(init|next|finalize)_func)')
 _FLOW = (
     '--num_blocks=2,1', '--hidden_channels=4', '--num_dense_blocks=1',
     '--dense_hidden_units=4', '--num_validation=20', '--batch_size=16')
 _TRAIN = (
-    *_FLOW, '--evaluate_every=2', '--sample_every=2', '--checkpoint_every=2',
-    '--log_every=1', '--noevaluate_at_end')
+    *_FLOW, '--num_steps=4', '--evaluate_every=2', '--sample_every=2',
+    '--checkpoint_every=2', '--log_every=1', '--noevaluate_at_end')
+_PACKAGE = os.path.dirname(tf_resflow.__file__)
 
 
-def main(path, tool, *arguments):
-  """Runs a tool, and records what is traced meanwhile."""
-  runner.load_tensorflow()
-  from tensorflow.python.eager.polymorphic_function import tracing_compilation
-
+@contextlib.contextmanager
+def _traces():
+  """Yields a list that grows by what is traced: the file that asks, the name.
+  """
   names, original = [], tracing_compilation._create_concrete_function
-  package = str(pathlib.Path(runner.__file__).parents[1])
 
   def create(function_type, type_context, func_graph, tracing_options):
     # The innermost file of the package but that of `function_in_graphs`.
-    files = [os.path.relpath(frame.filename, package)
+    files = [os.path.relpath(frame.filename, _PACKAGE)
              for frame in traceback.extract_stack()
-             if frame.filename.startswith(package) and
+             if frame.filename.startswith(_PACKAGE) and
              not frame.filename.endswith('tracing.py')]
     names.append(f'{(files or ["outside"])[-1]}: {tracing_options.name}')
     return original(function_type, type_context, func_graph, tracing_options)
 
-  tracing_compilation._create_concrete_function = create
-  status = runner.run(tool, arguments)
-  pathlib.Path(path).write_text(json.dumps(names))
-  return status
+  with mock.patch.object(
+      tracing_compilation, '_create_concrete_function', create):
+    yield names
+
+
+def _forget():
+  """Lets everything be traced anew, as in a process of its own."""
+  graphs.forget(sys.modules[__name__])
+  for name, module in list(sys.modules.items()):
+    if name.startswith('tf_resflow.'):
+      for value in vars(module).values():
+        if hasattr(value, 'cache_clear'):
+          value.cache_clear()
+        for cell in getattr(value, '__closure__', None) or ():
+          if isinstance(
+              cell.cell_contents, tf.types.experimental.PolymorphicFunction):
+            cell.cell_contents._function_cache.clear()
+
+
+def _count(tool, *arguments):
+  """Returns how often a tool traces each function."""
+  _forget()
+  name, *flags = tool.split()
+  with _traces() as names:
+    assert runner.run(name, [*flags, *arguments]) == 0
+  return collections.Counter(
+      name for name in names if not _OF_DATA.fullmatch(name))
 
 
 def _network(root):
   """Returns a file of a network for features of images."""
-  import keras
-
   path = root / 'network.keras'
   keras.Sequential([
       keras.Input((8, 8, 3)), keras.layers.GlobalAveragePooling2D()
@@ -79,26 +100,25 @@ def _network(root):
 
 @pytest.fixture(scope='module')
 def traces(tmp_path_factory, data_dir):
-  """Returns `traces(tool)`: counts of some work, and of more of it."""
+  """Returns `traces(tool)`: how often it traces each function.
+
+  Everything is done twice, at least: steps, validations, samples, checkpoints,
+  batches. The second batch is another one.
+  """
   root = tmp_path_factory.mktemp('traces')
-  data, run = f'--data_dir={data_dir}', f'--workdir={root}/run2'
-  # Two steps more, with a validation, samples and a checkpoint; another batch.
-  variants = {
-      'train': [(*_TRAIN, data, f'--workdir={root}/run{n}', f'--num_steps={n}')
-                for n in (2, 4)],
-      'evaluate': [(run, data, '--batch_size=16', f'--num_examples={n}')
-                   for n in (16, 31)],
-      'sample': [(run, '--batch_size=16', f'--num_samples={n}',
-                  f'--output={root}/samples{n}.png') for n in (16, 31)],
-      'export': [(run, '--nowarmup', f'--output={root}/exported')],
-      'bias': [(run.replace('workdir', 'workdirs'), data, '--batch_size=16',
-                f'--num_examples={n}') for n in (16, 31)],
-      'fid': [(run, data, '--batch_size=16', f'--num_samples={n}',
-               '--num_images=20', f'--inception={_network(root)}')
-              for n in (32, 47)],
-      # The processes that it starts.
-      **{f'benchmark --worker={task}': [
-          ('--flagfile=digits', *_FLOW, f'--num_repeats={n}') for n in (2, 3)]
+  data, run = f'--data_dir={data_dir}', f'--workdir={root}/run'
+  arguments = {
+      'train': (*_TRAIN, data, run),
+      'evaluate': (run, data, '--batch_size=16', '--num_examples=31'),
+      'sample': (run, '--batch_size=16', '--num_samples=31',
+                 f'--output={root}/samples.png'),
+      'export': (run, '--nowarmup', f'--output={root}/exported'),
+      'bias': (f'--workdirs={root}/run', data, '--batch_size=16',
+               '--num_examples=31'),
+      'fid': (run, data, '--batch_size=16', '--num_samples=47',
+              '--num_images=20', f'--inception={_network(root)}'),
+      **{f'benchmark --worker={task}': (
+          '--flagfile=digits', *_FLOW, '--num_repeats=3')
          for task in ('train', 'evaluate', 'sample')},
   }
 
@@ -106,29 +126,22 @@ def traces(tmp_path_factory, data_dir):
   def count(tool):
     if tool != 'train' and not tool.startswith('benchmark'):
       count('train')  # Makes the run.
-    paths = [root / f'{tool}{i}.json' for i in range(len(variants[tool]))]
-    started = [subprocess.Popen(
-        [sys.executable, '-m', 'tests.traces_test', path, *tool.split(),
-         *arguments], cwd=processes.ROOT, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, text=True)
-               for path, arguments in zip(paths, variants[tool], strict=True)]
-    for process in started:
-      stderr = process.communicate()[1]
-      assert process.returncode == 0, stderr
-    return [collections.Counter(
-        name for name in json.loads(path.read_text())
-        if not _OF_DATA.fullmatch(name)) for path in paths]
+    return _count(tool, *arguments[tool])
 
   return count
 
 
-@pytest.mark.parametrize('tool', _BOUNDS)
+@pytest.mark.parametrize('tool', [
+    tool if tool in _FAST else pytest.param(tool, marks=pytest.mark.slow)
+    for tool in _BOUNDS])
 def test_bounds(traces, tool):
-  some, *more = traces(tool)
-  assert 0 < some.total() <= _BOUNDS[tool], some
-  for counts in more:
-    assert not counts - some
+  counts = traces(tool)
+  assert 0 < counts.total() <= _BOUNDS[tool], counts
 
 
-if __name__ == '__main__':
-  sys.exit(main(*sys.argv[1:]))
+def test_a_function_that_is_traced_again_is_counted():
+  function = tf.function(lambda x: x + 1, autograph=False)
+  with _traces() as names:
+    for size in (1, 2, 2):
+      function(tf.zeros([size]))
+  assert len(names) == 2

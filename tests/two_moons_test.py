@@ -10,22 +10,14 @@ from tf_resflow import evaluation
 _PAGE = documents.ROOT / 'docs' / 'conditional.md'
 
 
-def _blocks():
-  return documents.python_blocks(_PAGE.read_text())
-
-
-def test_the_posterior_takes_twenty_lines():
-  code = _blocks()[2].code
-  assert 'posterior.log_prob' in code and 'posterior.sample' in code
-  assert len([line for line in code.splitlines() if line]) == 20
-
-
 @pytest.mark.slow
 def test_ranks_are_uniform_and_those_of_a_narrow_posterior_are_not(
     tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
-  scope = {}
-  for line, code in _blocks()[:4]:
+  scope, blocks = {}, documents.python_blocks(_PAGE.read_text())[:4]
+  # As the heading of the posterior says.
+  assert len([line for line in blocks[2].code.splitlines() if line]) == 20
+  for line, code in blocks:
     exec(compile('\n' * (line - 1) + code, str(_PAGE), 'exec'), scope)
   assert scope['num_simulations'] == 500 and scope['band'].level == 0.99
   # With 99 % of both parameters a right one would fail one time in fifty.

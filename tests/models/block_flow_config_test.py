@@ -1,5 +1,7 @@
 """What configurations of all flows of blocks refuse."""
 
+import itertools
+
 import pytest
 
 from tests import testing
@@ -7,30 +9,21 @@ from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.configuration import registries
 
+_CLASSES = (models.ResidualFlowConfig, models.VectorFlowConfig)
 _LABELS = {'event_size': 3, 'condition_labels': 4}
-_BLOCK_ERRORS = [
+
+
+@pytest.mark.parametrize('values, message', [
     (dict(estimator='autos'), 'estimator=autos: expected one of roulette, adap'
      'tive, fixed, exact, with arguments, or auto'),
     (dict(block='coupling', estimator='fixed:3'),
      'estimator=fixed:3: expected its default, '),
     (dict(block='coupling', memory='neumann'), 'memory=neumann: expected its '),
     (dict(block='coupling', lipschitz_coeff=0.5), 'lipschitz_coeff=0.5: expec'),
-]
-
-
-@pytest.mark.parametrize('config_class', [
-    models.ResidualFlowConfig, models.VectorFlowConfig])
-@pytest.mark.parametrize('values, message', _BLOCK_ERRORS)
-def test_errors(values, message, config_class):
-  testing.check_refusal(config_class, values, message)
-
-
-@pytest.mark.parametrize('config_class', [
-    models.ResidualFlowConfig, models.VectorFlowConfig])
-def test_defaults_go_with_every_block(config_class):
-  for block in registries.BLOCKS.names():
-    config = config_class(block=block)
-    assert config.unused_fields() == registries.UNUSED_FIELDS.get(block, ())
+])
+def test_errors(values, message):
+  for config_class in _CLASSES:
+    testing.check_refusal(config_class, values, message)
 
 
 def test_the_message_of_an_unused_field_is_whole():
@@ -38,6 +31,13 @@ def test_the_message_of_an_unused_field_is_whole():
       models.ResidualFlowConfig, dict(block='coupling', estimator='fixed:3'),
       'estimator=fixed:3: expected its default, roulette:poisson:2,exact=2, '
       'with block=coupling. It makes no difference to such blocks.')
+
+
+def test_defaults_go_with_every_block():
+  for config_class, block in itertools.product(
+      _CLASSES, registries.BLOCKS.names()):
+    config = config_class(block=block)
+    assert config.unused_fields() == registries.UNUSED_FIELDS.get(block, ())
 
 
 @pytest.mark.parametrize('config, spec', [

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import splits
 from tests import symbolic
 from tf_resflow import layers
 from tf_resflow import models
@@ -12,7 +13,8 @@ from tf_resflow import models
 def make_flow(**fields):
   fields = {
       'image_shape': (4, 4, 1), 'num_levels': 17, 'num_blocks': (2, 1),
-      'hidden_channels': 3, 'dense_hidden_units': 4, **fields}
+      'hidden_channels': 3, 'num_dense_blocks': 1, 'dense_hidden_units': 4,
+      **fields}
   return models.ResidualFlowConfig(**fields).build()
 
 
@@ -35,8 +37,7 @@ DENSE = ['LipSwish', 'SpectralDense'] * 3
 def test_order_of_layers():
   assert order(make_flow()) == [
       'Logit', 'ActNorm', *['ResidualBlock', 'ActNorm'] * 2, 'Squeeze',
-      'ResidualBlock', 'ActNorm', 'Flatten',
-      *['ResidualBlock', 'ActNorm'] * 4]
+      'ResidualBlock', 'ActNorm', 'Flatten', 'ResidualBlock', 'ActNorm']
 
 
 def test_what_is_factored_out_passes_by():
@@ -127,26 +128,19 @@ def test_moving_means_stand_behind_every_block():
       'ResidualBlock', 'MovingMean', 'ActNorm']
 
 
-@pytest.mark.parametrize('squeeze_first', [False, True])
-def test_noise_is_standardised_as_the_images_are(squeeze_first):
+def test_noise_is_standardised_as_the_images_are():
   """By its own mean and deviation; squeezed channels of the noise come last."""
-  channels = 4 if squeeze_first else 1
   flow = make_flow(
-      preprocessing='standardize', mean=(0.4,) * channels,
-      std=(0.3,) * channels, noise_channels=2, noise_law='gaussian',
-      squeeze_first=squeeze_first, num_blocks=(1,))
-  standardize = next(b for b in flow.bijection.elementary()
-                     if isinstance(b, layers.Standardize))
-  assert standardize.mean == (0.4,) * channels + (0.5,) * 2 * channels
+      preprocessing='standardize', mean=(0.4,) * 4, std=(0.3,) * 4,
+      noise_channels=2, noise_law='gaussian', squeeze_first=True,
+      num_blocks=(1,))
+  squeeze, standardize = flow.bijection.parts[:2]
+  assert standardize.mean == (0.4,) * 4 + (0.5,) * 8
   np.testing.assert_allclose(
-      standardize.std, [0.3] * channels + [0.125] * 2 * channels, rtol=2e-3)
+      standardize.std, [0.3] * 4 + [0.125] * 8, rtol=2e-3)
   x = tf.random.stateless_uniform([500, 4, 4, 1], [0, 1])
   y, _ = flow.embed(x, seed=0)
-  for part in flow.bijection.parts[:2]:
-    y = part(y)
-    if part is standardize:
-      break
-  noise = y[..., channels:]
+  noise = standardize(squeeze(y))[..., 4:]
   np.testing.assert_allclose(np.mean(noise), 0.0, atol=0.03)
   np.testing.assert_allclose(np.std(noise), 1.0, atol=0.03)
 
@@ -159,7 +153,8 @@ def test_weights_follow_the_seed():
 
   np.testing.assert_array_equal(weights(1), weights(1))
   assert not np.array_equal(weights(1), weights(2))
-  kernels = [layer.kernel.numpy() for layer in make_flow().constrained_layers]
+  kernels = [layer.kernel.numpy()
+             for layer in make_flow(num_dense_blocks=2).constrained_layers]
   same = [
       (i, j) for i in range(len(kernels)) for j in range(i)
       if kernels[i].shape == kernels[j].shape and
@@ -194,29 +189,26 @@ def test_latents_leave_in_order():
 
 
 def test_inverse_takes_all_latents():
-  flow = make_flow(factor_out=True)
+  flow = make_flow(factor_out=True, num_blocks=(1, 1), block='coupling')
   flow.log_prob(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
-  z = tf.random.stateless_normal([2, 16], [0, 2])
+  z = tf.random.stateless_normal([1, 16], [0, 2])
   x = flow.inverse(z)
   np.testing.assert_allclose(
       flow.forward_and_log_det(tf.identity(x), seed=0)[0], z, atol=1e-4)
   # Every latent matters.
-  for i in range(16):
-    moved = flow.inverse(z + 0.5 * tf.one_hot([i], 16))
-    assert np.abs(moved - x).max() > 1e-4
+  moved = np.abs(flow.inverse(z + 0.5 * tf.eye(16)) - x).reshape([16, -1])
+  assert moved.max(axis=1).min() > 1e-4
 
 
-@pytest.mark.parametrize('shape', [(2, 4, 4, 2), (2, 8, 8, 1), (4, 4, 1)])
-def test_refuses_other_images(shape):
-  with pytest.raises(ValueError, match=(
-      r'x=a tensor .*: expected \[B, 4, 4, 1\]')):
-    make_flow().log_prob(tf.zeros(shape))
-
-
-def test_refuses_another_number_of_latents():
-  with pytest.raises(
-      ValueError, match=r'z=a tensor \(2, 8\): expected \[B, 16\]'):
-    make_flow().inverse(tf.zeros([2, 8]))
+def test_refuses_other_shapes():
+  flow = make_flow()
+  for method, name, shape, expected in (
+      (flow.log_prob, 'x', (2, 4, 4, 2), '[B, 4, 4, 1]'),
+      (flow.log_prob, 'x', (2, 8, 8, 1), '[B, 4, 4, 1]'),
+      (flow.log_prob, 'x', (4, 4, 1), '[B, 4, 4, 1]'),
+      (flow.inverse, 'z', (2, 8), '[B, 16]')):
+    assert splits.refusal(method, tf.zeros(shape)).startswith(
+        f'{name}=a tensor {shape}: expected {expected}')
 
 
 @pytest.mark.parametrize('factor_out, shapes', [
@@ -248,10 +240,10 @@ def test_latent_shapes():
 
 
 def test_equal_blocks_share_their_functions():
-  flow = make_flow(image_shape=(4, 4, 1), num_blocks=(3, 2), factor_out=True)
+  flow = make_flow(num_blocks=(3, 2), num_dense_blocks=2, factor_out=True)
   functions = [b.function for b in flow.certified_bijections]
   # The first block has no leading activation; then one per shape.
-  assert len(functions) == 9 and len(set(map(id, functions))) == 4
+  assert len(functions) == 7 and len(set(map(id, functions))) == 4
 
 
 def test_number_of_parameters():
@@ -268,5 +260,6 @@ def test_number_of_parameters():
   assert flow.num_parameters == dense + first_act_norm - first_beta + sum(
       map(of_scale, (3, 12, 48)))
   # With values it is the same.
-  assert make_flow().num_parameters == sum(
-      v.numpy().size for v in make_flow().trainable_variables)
+  flow = make_flow()
+  assert flow.num_parameters == sum(
+      v.numpy().size for v in flow.trainable_variables)

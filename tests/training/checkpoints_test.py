@@ -3,148 +3,133 @@
 Which one is kept as the best, through kills and continuations.
 """
 
+import functools
 import logging
 import math
 import os
+import re
 import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import splits
 from tests.training import runs
-from tf_resflow import errors
 from tf_resflow import training
 from tf_resflow.training import checkpoints
 from tf_resflow.training import workdir as workdir_lib
 
 
-@pytest.fixture
-def copied_run(finished_run, tmp_path):
-  return shutil.copytree(finished_run[0], tmp_path / 'copy')
+def _state_of(**changes):
+  """Returns a checkpoint of a model that nothing has been loaded into."""
+  model = runs.config(**changes).model.build()
+  return tf.train.Checkpoint(
+      model=model, ema=training.ExponentialMovingAverage(model),
+      step=tf.Variable(0, dtype=tf.int64))
 
 
-def _corrupt(path, how):
-  data = path.read_bytes()
-  if how == 'truncated':
-    path.write_bytes(data[:len(data) // 2])
-  elif how == 'flipped':
-    # Every byte: not all parts are read by everybody.
-    path.write_bytes(bytes(255 - b for b in data))
-  else:
-    path.write_bytes(b'')
+def test_damaged_files_are_named_and_may_be_deleted(copied_run):
+  state, found = _state_of(), {}
+  for suffix in ('index', 'data-00000-of-00001'):
+    path = copied_run / 'checkpoints' / f'ckpt-4.{suffix}'
+    good = path.read_bytes()
+    for how, bad in (
+        ('truncated', good[:len(good) // 2]),
+        # Every byte: not all parts are read by everybody.
+        ('flipped', bytes(255 - b for b in good)), ('empty', b'')):
+      path.write_bytes(bad)
+      found[suffix, how] = splits.refusal(
+          checkpoints.restore, state, str(path.with_suffix('')))
+    path.write_bytes(good)
+  wrong = {case: text for case, text in found.items() if not re.search(
+      r'ckpt-4: expected undamaged files\. .*Delete its files to go on', text)}
+  assert not wrong and len(found) == 6
 
 
-@pytest.mark.parametrize('how', ['truncated', 'flipped', 'empty'])
-@pytest.mark.parametrize('suffix', ['index', 'data-00000-of-00001'])
-def test_damaged_checkpoint(copied_run, data_dir, how, suffix):
-  _corrupt(copied_run / 'checkpoints' / f'ckpt-4.{suffix}', how)
-  message = r'ckpt-4: expected undamaged files\. .*Delete its files to go on'
-  with pytest.raises(errors.InvalidValueError, match=message) as error:
-    training.load_model(str(copied_run))
-  assert '\n' not in str(error.value)
-  trainer = training.Trainer(runs.config(data_dir), str(copied_run))
-  with pytest.raises(errors.InvalidValueError, match=message):
-    trainer.restore_or_initialize()
-
-
-def test_good_files_are_not_to_be_deleted(copied_run, data_dir):
+def test_good_files_are_not_to_be_deleted(copied_run):
   """Where they are only of another model."""
   before = runs.contents(copied_run)
-  trainer = training.Trainer(
-      runs.config(data_dir, hidden_channels=5), str(copied_run))
-  with pytest.raises(errors.InvalidValueError) as error:
-    trainer.restore_or_initialize()
-  message = str(error.value)
+  message = splits.refusal(
+      checkpoints.restore, _state_of(hidden_channels=5),
+      f'{copied_run}/checkpoints/ckpt-4')
   assert 'ckpt-4: expected readable files that fit' in message
-  assert 'Delete' not in message and '\n' not in message
+  assert 'Delete' not in message
   assert runs.contents(copied_run) == before
 
 
-def _assert_same_end(copied_run, finished_run, data_dir):
+@pytest.mark.parametrize('lost, listed', [
+    ('*', None), ('index', b''), ('data-00000-of-00001', bytes(range(256))),
+    ('*', b'model_checkpoint_path: "ckpt-0"\n'
+     b'all_model_checkpoint_paths: "ckpt-0"\n')])
+def test_the_newest_complete_checkpoint_counts(
+    copied_run, caplog, lost, listed):
+  """As after a partial copy: without the list of TensorFlow, or with another.
+  """
+  folder = copied_run / 'checkpoints'
+  for path in folder.glob(f'ckpt-4.{lost}'):
+    path.unlink()
+  (folder / 'checkpoint').unlink()
+  if listed is not None:
+    (folder / 'checkpoint').write_bytes(listed)
+  before = runs.contents(folder)
+  assert checkpoints.latest(str(copied_run)) == f'{folder}/ckpt-2'
+  assert runs.contents(folder) == before
+  with caplog.at_level(logging.WARNING, 'tf_resflow'):
+    for _ in range(2):  # The second time without a word.
+      checkpoints.make_manager(tf.train.Checkpoint(), str(copied_run), 3)
+  [record] = caplog.records
+  assert 'going on from ckpt-2, the newest complete' in record.message
+  # Nothing else is changed or deleted.
+  after = runs.contents(folder)
+  before.pop('checkpoint', None)
+  assert {name: after.get(name) for name in before} == before
+
+
+def test_lost_steps_are_run_again_to_the_same_end(
+    copied_run, finished_run, data_dir):
+  for name in ('checkpoint', 'ckpt-4.index'):
+    (copied_run / 'checkpoints' / name).unlink()
+  assert training.load_model(str(copied_run))[1] == 2
   trainer = training.train(runs.config(data_dir), str(copied_run))
-  assert trainer.step == 4
-  for a, b in zip(trainer.model.variables, finished_run[1].model.variables,
-                  strict=True):
-    np.testing.assert_array_equal(a.value, b.value)
+  runs.assert_equal(trainer, finished_run[1])
   assert [row['step'] for row in runs.rows(copied_run)] == ['2', '4']
 
 
-@pytest.mark.parametrize('suffix', ['*', 'index', 'data-00000-of-00001'])
-def test_going_on_from_the_one_before(
-    copied_run, finished_run, data_dir, suffix):
-  for path in (copied_run / 'checkpoints').glob(f'ckpt-4.{suffix}'):
-    path.unlink()
-  assert training.load_model(str(copied_run))[1] == 2
-  # The lost steps are run again, with the same result.
-  _assert_same_end(copied_run, finished_run, data_dir)
-
-
-@pytest.mark.parametrize('how', ['missing', 'empty', 'binary', 'behind'])
-def test_a_run_goes_on_without_the_list_of_tensorflow(
-    copied_run, finished_run, data_dir, caplog, how):
-  """As after a partial copy; nothing starts over, nothing is deleted."""
-  list_path = copied_run / 'checkpoints' / 'checkpoint'
-  if how == 'missing':
-    list_path.unlink()
-  elif how == 'behind':
-    list_path.write_text(
-        'model_checkpoint_path: "ckpt-0"\n'
-        'all_model_checkpoint_paths: "ckpt-0"\n')
-  else:
-    list_path.write_bytes(b'' if how == 'empty' else bytes(range(256)))
-  for path in list_path.parent.glob('ckpt-4.*'):
-    path.unlink()
-  before = runs.contents(copied_run / 'checkpoints')
-  assert training.load_model(str(copied_run))[1] == 2
-  assert runs.contents(copied_run / 'checkpoints') == before
-  with caplog.at_level(logging.WARNING, 'tf_resflow'):
-    _assert_same_end(copied_run, finished_run, data_dir)
-  [record] = [r for r in caplog.records if 'newest complete' in r.message]
-  assert 'going on from ckpt-2' in record.message
-  # Also by another process, and once more without a word.
-  after = runs.contents(copied_run / 'checkpoints')
-  for name in before:
-    if name != 'checkpoint':
-      assert after[name] == before[name]
-  caplog.clear()
-  checkpoints.make_manager(tf.train.Checkpoint(), str(copied_run), 3)
-  assert not caplog.records
-
-
-@pytest.mark.parametrize('left', ['nothing', 'list', 'index', 'data'])
-def test_a_run_without_checkpoints_is_refused(copied_run, data_dir, left):
-  folder = copied_run / 'checkpoints'
-  keep = {'nothing': '-', 'list': 'checkpoint', 'index': '*.index',
-          'data': '*.data-*'}[left]
-  for path in folder.iterdir():
-    if not path.match(keep):
-      path.unlink()
-  if left == 'nothing':
-    folder.rmdir()
-  before = runs.contents(copied_run)
-  message = (
+def test_a_run_without_checkpoints_is_refused(finished_run, tmp_path, data_dir):
+  found = {}
+  for left in ('nothing', 'checkpoint', '*.index', '*.data-*'):
+    workdir = shutil.copytree(finished_run[0], tmp_path / left.strip('*.'))
+    folder = workdir / 'checkpoints'
+    for path in folder.iterdir():
+      if not path.match(left):
+        path.unlink()
+    if left == 'nothing':
+      folder.rmdir()
+    before = runs.contents(workdir)
+    for start in (training.load_model, functools.partial(
+        training.train, runs.config(data_dir))):
+      found[left, start] = splits.refusal(start, str(workdir))
+    assert runs.contents(workdir) == before, left
+  wrong = {case: text for case, text in found.items() if not re.search(
       'expected a run with a complete checkpoint. None is left in .*, but '
-      'metrics.csv ends at step 4; copy one back, or name another folder')
-  for start in (lambda: training.load_model(str(copied_run)),
-                lambda: training.train(
-                    runs.config(data_dir), str(copied_run))):
-    with pytest.raises(errors.InvalidValueError, match=message) as error:
-      start()
-    assert '\n' not in str(error.value)
-  assert runs.contents(copied_run) == before
+      'metrics.csv ends at step 4; copy one back, or name another folder',
+      text)}
+  assert not wrong and len(found) == 8
 
 
 def test_a_kill_before_the_first_checkpoint_loses_nothing(
     tmp_path, data_dir):
   """What is left then is no checkpoint, and there are no rows."""
-  config = runs.config(data_dir, num_steps=1)
+  config = runs.config(data_dir)
   workdir_lib.prepare(str(tmp_path), config)
   folder = tmp_path / 'checkpoints'
   (folder / 'ckpt-0_temp').mkdir(parents=True)
   (folder / 'ckpt-0.data-00000-of-00001').write_bytes(b'half')
+  workdir_lib.check(str(tmp_path), config)
   assert checkpoints.latest(str(tmp_path)) is None
-  assert training.train(config, str(tmp_path)).step == 1
+  training.Trainer(config, str(tmp_path)).restore_or_initialize()
+  assert checkpoints.latest(str(tmp_path)) == f'{folder}/ckpt-0'
 
 
 def test_rotation_goes_on_after_the_list_was_mended(tmp_path):
@@ -218,19 +203,19 @@ def test_a_run_that_goes_on_from_before_keeps_it(tmp_path):
   assert {name: after[name] for name in before} == before
 
 
-@pytest.mark.parametrize('is_listed', [False, True])
-def test_of_two_that_a_kill_left_it_is_the_lower(tmp_path, is_listed):
+def test_of_two_that_a_kill_left_it_is_the_lower(tmp_path):
   for name, value, step in (('old', 2.0, 7), ('new', 1.0, 5)):
     _offer(tmp_path / name, [value], start=step)
   for path in (tmp_path / 'new' / 'best').glob('ckpt-*'):
     shutil.copy(path, tmp_path / 'old' / 'best')
-  workdir = tmp_path / 'old'
-  if not is_listed:
-    (workdir / 'best' / 'checkpoint').unlink()
-  assert _steps(workdir) == [5, 7]
-  assert checkpoints.best(str(workdir)) == f'{workdir}/best/ckpt-5'
-  assert _offer(workdir, [1.5, 0.5], start=8) == [9]
-  assert _steps(workdir) == [9]
+  for is_listed in (True, False):
+    workdir = shutil.copytree(tmp_path / 'old', tmp_path / str(is_listed))
+    if not is_listed:
+      (workdir / 'best' / 'checkpoint').unlink()
+    assert _steps(workdir) == [5, 7]
+    assert checkpoints.best(str(workdir)) == f'{workdir}/best/ckpt-5'
+    assert _offer(workdir, [1.5, 0.5], start=8) == [9]
+    assert _steps(workdir) == [9]
 
 
 def test_what_a_kill_left_unfinished_does_not_count(tmp_path):
@@ -239,15 +224,12 @@ def test_what_a_kill_left_unfinished_does_not_count(tmp_path):
   assert checkpoints.best(str(tmp_path)) == f'{tmp_path}/best/ckpt-1'
 
 
-def test_damaged_files_are_one_line(tmp_path):
+def test_a_damaged_best_one_is_one_line(tmp_path):
   _offer(tmp_path, [3.0])
   (path,) = (tmp_path / 'best').glob('*.index')
   path.write_bytes(path.read_bytes()[:50])
-  with pytest.raises(
-      errors.InvalidValueError,
-      match='best/ckpt-1: expected undamaged files') as error:
-    checkpoints.best(str(tmp_path))
-  assert '\n' not in str(error.value)
+  assert 'best/ckpt-1: expected undamaged files' in splits.refusal(
+      checkpoints.best, str(tmp_path))
 
 
 # A whole run, with values that are given.
@@ -263,14 +245,6 @@ def _train(workdir, data_dir, values, **changes):
           'validation_other': 0.0, 'validation_bits_per_dim': next(values)})
 
 
-def _tensors(path):
-  reader = tf.train.load_checkpoint(str(path))
-  return {
-      name: np.asarray(reader.get_tensor(name)).tobytes()
-      for name in reader.get_variable_to_shape_map()
-      if not name.startswith(('save_counter', '_CHECKPOINTABLE', 'value/'))}
-
-
 @pytest.fixture(scope='module')
 def best_run(tmp_path_factory, data_dir):
   """Four steps, of which the third validates best."""
@@ -281,8 +255,9 @@ def best_run(tmp_path_factory, data_dir):
 
 def test_a_run_keeps_its_best_beside_the_latest(best_run):
   assert _steps(best_run) == [3]
-  assert _tensors(best_run / 'best' / 'ckpt-3') == _tensors(
-      best_run / 'checkpoints' / 'ckpt-3')
+  assert not runs.different(*(
+      runs.tensors(best_run / folder / 'ckpt-3')
+      for folder in ('best', 'checkpoints')))
   assert [float(row['validation_loss']) for row in runs.rows(best_run)] == [
       3.0, 4.0, 1.0, 2.0]
   models = {
@@ -301,36 +276,37 @@ def test_a_run_continued_from_before_its_best_ends_the_same(
   for step in (2, 3, 4):
     for path in (workdir / 'checkpoints').glob(f'ckpt-{step}.*'):
       path.unlink()
-  # What the steps in between gave does not count: a better one is there.
-  assert _train(workdir, data_dir, [4.0, 1.0, 2.0]).step == 4
-  assert _steps(workdir) == [3]
-  for folder, step in (('best', 3), ('checkpoints', 4)):
-    assert _tensors(workdir / folder / f'ckpt-{step}') == _tensors(
-        best_run / folder / f'ckpt-{step}')
+
+  def values():
+    # What the steps in between gave does not count: a better one is there.
+    yield from (4.0, 1.0, 2.0)
+    assert _steps(workdir) == [3]
+    for folder, step in (('best', 3), ('checkpoints', 4)):
+      assert not runs.different(*(
+          runs.tensors(run / folder / f'ckpt-{step}')
+          for run in (workdir, best_run)))
+    yield 0.5
+
   # It is found as the lowest, and replaced by a lower one.
-  assert _train(workdir, data_dir, [0.5], num_steps=5).step == 5
+  assert _train(workdir, data_dir, values(), num_steps=5).step == 5
   assert _steps(workdir) == [5]
 
 
 def test_a_run_without_a_best_one_says_so(finished_run):
-  with pytest.raises(errors.InvalidValueError) as error:
-    training.load_model(finished_run[0], checkpoint='best')
-  assert str(error.value) == (
-      f'checkpoint=best: expected latest, since {finished_run[0]} has no best '
-      'one. bin/train keeps it with --keep_best.')
+  workdir, _ = finished_run
+  assert splits.refusal(training.load_model, workdir, checkpoint='best') == (
+      f'checkpoint=best: expected latest, since {workdir} has no best one. '
+      'bin/train keeps it with --keep_best.')
 
 
 def test_without_a_validation_nothing_starts(tmp_path, data_dir):
   config = runs.config(
       data_dir, num_validation=10, evaluate_every=1, keep_best=True)
-  with pytest.raises(
-      errors.InvalidValueError,
-      match='^keep_best=true: expected false without evaluate_fn'):
-    training.train(config, str(tmp_path / 'run'))
+  assert splits.refusal(
+      training.train, config, str(tmp_path / 'run')).startswith(
+          'keep_best=true: expected false without evaluate_fn')
   assert not os.listdir(tmp_path)
-  with pytest.raises(
-      errors.InvalidValueError,
-      match='^validation=accuracy: expected also validation_bits_per_dim. '):
-    training.train(
-        config, str(tmp_path / 'run'),
-        evaluate_fn=lambda model: {'accuracy': 1.0})
+  trainer = training.Trainer(config, str(tmp_path / 'run'))
+  assert splits.refusal(
+      trainer.validation_loss, {'accuracy': 1.0}).startswith(
+          'validation=accuracy: expected also validation_bits_per_dim. ')

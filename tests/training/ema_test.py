@@ -19,7 +19,7 @@ def _values(variables):
   return [v.numpy() for v in variables]
 
 
-@pytest.mark.parametrize('decay', [0.0, 0.6, 0.999])
+@pytest.mark.parametrize('decay', [0.6, 0.999])
 def test_update_follows_the_recursion(decay):
   model = _make_model()
   ema = training.ExponentialMovingAverage(model, decay)

@@ -1,37 +1,47 @@
 """A whole run: what it writes, when it stops, and disks that are full.
 
-The slow tests kill runs and continue them: real processes run bin/train; a
+The slow test kills runs and continues them: real processes run bin/train; a
 signal comes from within, right after a row of metrics.csv is on the disk, so
 that the steps of the kills are exact. Tested is one machine with the same
 number of threads: other machines may round differently.
 """
 
+import contextlib
 import logging
 import os
 import pathlib
 import resource
-import shutil
 import signal
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.training import runs
+from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.training import loop
 
 
-def test_what_a_run_writes(tmp_path, data_dir):
-  pictures = []
-  trainer = training.train(
-      runs.config(data_dir, num_steps=3, log_every=2, evaluate_every=2,
-                  num_validation=10, sample_every=2), str(tmp_path),
-      evaluate_fn=lambda model: {'validation': 1.5},
-      save_images_fn=lambda path, images: pictures.append(
-          (os.path.basename(path), images.shape)))
+def test_what_a_run_writes(tmp_path, data_dir, monkeypatch, caplog):
+  """Samples that fail do not end it."""
+  pictures, sample = [], training.Trainer.sample_images
+
+  def sample_images(self, model):
+    if self.step == 2:
+      numerics.check_converged(numerics.Banach(max_steps=1).solve(
+          lambda x: 0.5 * tf.sin(x), tf.ones([2, 3])), 'a block')
+    return sample(self, model)
+
+  monkeypatch.setattr(training.Trainer, 'sample_images', sample_images)
+  with caplog.at_level(logging.WARNING, 'tf_resflow'):
+    trainer = training.train(
+        runs.config(data_dir, num_steps=3, log_every=2, evaluate_every=2,
+                    num_validation=10, sample_every=2), str(tmp_path),
+        evaluate_fn=lambda model: {'validation': 1.5},
+        save_images_fn=lambda path, images: pictures.append(
+            (os.path.basename(path), images.shape)))
   assert trainer.step == 3
   rows = runs.rows(tmp_path)
   assert [row['step'] for row in rows] == ['2', '3']
@@ -39,18 +49,18 @@ def test_what_a_run_writes(tmp_path, data_dir):
       'step', 'bits_per_dim', 'gradient_norm', 'power_iteration_steps',
       'examples_per_second', 'learning_rate', 'validation']
   assert [row['validation'] for row in rows] == ['1.5', '']
-  assert pictures == [('samples_00000002.png', (64, 8, 8, 1)),
-                      ('samples_00000003.png', (64, 8, 8, 1))]
+  assert pictures == [('samples_00000003.png', (64, 8, 8, 1))]
+  [record] = caplog.records
+  assert record.message.startswith('No samples of step 2: ')
+  assert 'a block: expected convergence' in record.message
   assert training.load_model(str(tmp_path))[1] == 3
 
 
-def test_finished_run_is_left_as_it_is(
-    finished_run, tmp_path, data_dir, caplog):
-  workdir = shutil.copytree(finished_run[0], tmp_path / 'copy')
-  before = runs.contents(workdir / 'checkpoints')
+def test_finished_run_is_left_as_it_is(copied_run, data_dir, caplog):
+  before = runs.contents(copied_run / 'checkpoints')
   with caplog.at_level(logging.WARNING, 'tf_resflow'):
-    assert training.train(runs.config(data_dir), str(workdir)).step == 4
-  assert runs.contents(workdir / 'checkpoints') == before
+    assert training.train(runs.config(data_dir), str(copied_run)).step == 4
+  assert runs.contents(copied_run / 'checkpoints') == before
   assert 'Raise --num_steps to continue' in caplog.records[-1].message
 
 
@@ -64,73 +74,65 @@ def test_signals_are_handed_back():
   assert signal.getsignal(signal.SIGTERM) is before
 
 
-@pytest.mark.parametrize('when', ['before', 'within'])
-def test_a_signal_ends_a_run_with_its_state_saved(
-    tmp_path, data_dir, monkeypatch, when):
-  method = {'before': 'restore_or_initialize', 'within': 'save'}[when]
-  original = getattr(training.Trainer, method)
-
-  def interrupted(self):
-    original(self)
-    if when == 'before' or self.step == 2:
-      os.kill(os.getpid(), signal.SIGINT)
-
-  monkeypatch.setattr(training.Trainer, method, interrupted)
-  step = {'before': 0, 'within': 2}[when]
-  with pytest.raises(
-      training.TrainingInterruptedError, match=f'^SIGINT after step {step}:'):
-    training.train(runs.config(data_dir), str(tmp_path))
-  assert training.load_model(str(tmp_path))[1] == step
-
-
-def test_a_full_disk_is_one_line(tmp_path, data_dir, monkeypatch):
+@contextlib.contextmanager
+def _full_disk():
   """Files may not grow beyond a limit, which fails as a full disk does."""
   old_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
   old_handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-  save = training.Trainer.save
-
-  def limited_save(self):
-    if self.step == 4:
-      resource.setrlimit(resource.RLIMIT_FSIZE, (1000, old_limit[1]))
-    return save(self)
-
-  monkeypatch.setattr(training.Trainer, 'save', limited_save)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (1000, old_limit[1]))
   try:
-    with pytest.raises(
-        OSError, match='checkpoint of step 4 cannot be written') as error:
-      training.train(runs.config(data_dir), str(tmp_path))
+    yield
   finally:
     resource.setrlimit(resource.RLIMIT_FSIZE, old_limit)
     signal.signal(signal.SIGXFSZ, old_handler)
-  assert '\n' not in str(error.value)
-  monkeypatch.undo()
-  assert training.load_model(str(tmp_path))[1] == 2
-  assert training.train(runs.config(data_dir), str(tmp_path)).step == 4
 
 
-def test_a_deleted_folder_is_one_line(tmp_path, data_dir, monkeypatch):
-  workdir = tmp_path / 'run'
-  save = training.Trainer.save
+def test_signals_and_a_full_disk_lose_no_state(
+    finished_run, tmp_path, data_dir, monkeypatch):
+  """A run that they end three times ends where an undisturbed one does."""
+  workdir, config = str(tmp_path / 'run'), runs.config(data_dir)
+  restore, save = (getattr(training.Trainer, name) for name in (
+      'restore_or_initialize', 'save'))
 
-  def save_nowhere(self):
+  def signalled_restore(self):
+    restore(self)
+    os.kill(os.getpid(), signal.SIGINT)
+
+  def signalled_save(self):
+    save(self)
     if self.step == 2:
-      shutil.rmtree(workdir)
-      workdir.write_text('A file in its place, or TensorFlow would make it.')
-    return save(self)
+      os.kill(os.getpid(), signal.SIGTERM)
 
-  monkeypatch.setattr(training.Trainer, 'save', save_nowhere)
-  with pytest.raises(OSError) as error:
-    training.train(runs.config(data_dir), str(workdir))
-  assert '\n' not in str(error.value)
+  def limited_save(self):
+    with _full_disk() if self.step == 4 else contextlib.nullcontext():
+      save(self)
+
+  for method, replacement, error_class, message, step in (
+      ('restore_or_initialize', signalled_restore,
+       training.TrainingInterruptedError, '^SIGINT after step 0:', 0),
+      ('save', signalled_save,
+       training.TrainingInterruptedError, '^SIGTERM after step 2:', 2),
+      ('save', limited_save, OSError,
+       'checkpoint of step 4 cannot be written', 2)):
+    with monkeypatch.context() as patch:
+      patch.setattr(training.Trainer, method, replacement)
+      with pytest.raises(error_class, match=message) as error:
+        training.train(config, workdir)
+    assert '\n' not in str(error.value)
+    assert training.load_model(workdir)[1] == step
+  runs.assert_equal(training.train(config, workdir), finished_run[1])
+  assert [row['step'] for row in runs.rows(workdir)] == ['2', '4']
 
 
 # A run that is killed and continued ends where an undisturbed one does.
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
-_NUM_STEPS = 24  # An epoch has 1437 / 128 = 11.2 steps.
+_NUM_STEPS = 16  # An epoch has 1437 / 128 = 11.2 steps.
 _CHECKPOINT_EVERY = 5
-_KILLS = (7, 12, 18)
-_TERMINATION = 21
+_KILLS = (7, 12)
+_TERMINATION = 13
+# Where each process went on from.
+_RESTORED = {12: 5, 13: 10, 16: 13}
 
 _STOPPED = """
 import os, runpy, sys
@@ -172,61 +174,28 @@ def _run(data_dir, workdir, stop_after=None, signal_number=None):
   return process.returncode, stderr
 
 
-def _tensors(workdir, step):
-  """Returns everything in a checkpoint but how often one was saved."""
-  reader = tf.train.load_checkpoint(
-      str(workdir / 'checkpoints' / f'ckpt-{step}'))
-  return {
-      key: np.asarray(reader.get_tensor(key))
-      for key in reader.get_variable_to_shape_map()
-      if key != '_CHECKPOINTABLE_OBJECT_GRAPH' and
-      not key.startswith('save_counter')
-  }
-
-
-def _different(a, b):
-  """Returns the names of tensors that differ in any bit."""
-  assert a.keys() == b.keys()
-  return {
-      key for key in a
-      if a[key].dtype != b[key].dtype or a[key].shape != b[key].shape or
-      a[key].tobytes() != b[key].tobytes()
-  }
-
-
-@pytest.fixture(scope='module')
-def workdirs(tmp_path_factory, data_dir):
-  """Two workdirs and what the processes said: undisturbed and disturbed."""
-  undisturbed = tmp_path_factory.mktemp('undisturbed')
-  disturbed = tmp_path_factory.mktemp('disturbed')
+@pytest.mark.slow
+def test_a_run_that_is_killed_ends_as_an_undisturbed_one(tmp_path, data_dir):
+  undisturbed, disturbed = tmp_path / 'undisturbed', tmp_path / 'disturbed'
   reference = _start(data_dir, undisturbed)
   said = {}
   for step in _KILLS:
     said[step] = _run(data_dir, disturbed, step, signal.SIGKILL)
     # The row of the last step and no later one is on the disk.
     assert runs.rows(disturbed)[-1]['step'] == str(step), said[step][1]
+    assert said[step][0] == -signal.SIGKILL
   said[_TERMINATION] = _run(
       data_dir, disturbed, _TERMINATION, signal.SIGTERM)
   said[_NUM_STEPS] = _run(data_dir, disturbed)
   reference_said = reference.communicate()[1]
   assert reference.returncode == 0, reference_said
-  return undisturbed, disturbed, said
-
-
-@pytest.mark.slow
-def test_killed_runs_went_on_from_their_checkpoints(workdirs):
-  _, _, said = workdirs
-  for step in _KILLS:
-    assert said[step][0] == -signal.SIGKILL
   assert said[_NUM_STEPS][0] == 0, said[_NUM_STEPS][1]
-  for stop, restored in ((12, 5), (18, 10), (21, 15), (24, 21)):
+
+  # It went on from its checkpoints.
+  for stop, restored in _RESTORED.items():
     assert f'Restored step {restored} from' in said[stop][1]
-  assert 'Restored' not in said[7][1]
-
-
-@pytest.mark.slow
-def test_sigterm_saves_and_says_so(workdirs):
-  _, _, said = workdirs
+  assert 'Restored' not in said[_KILLS[0]][1]
+  # SIGTERM saves, and says so.
   status, stderr = said[_TERMINATION]
   assert status == 3
   assert stderr.splitlines()[-1] == (
@@ -234,29 +203,27 @@ def test_sigterm_saves_and_says_so(workdirs):
       'run the same command again to continue.')
   assert 'Traceback' not in stderr
 
-
-@pytest.mark.slow
-def test_continued_run_is_bit_identical(workdirs):
-  undisturbed, disturbed, _ = workdirs
-  expected = _tensors(undisturbed, _NUM_STEPS)
+  # All is bit for bit the same.
+  expected, before, found = [
+      runs.tensors(workdir / 'checkpoints' / f'ckpt-{step}')
+      for workdir, step in (
+          (undisturbed, _NUM_STEPS), (undisturbed, _NUM_STEPS - 1),
+          (disturbed, _NUM_STEPS))]
   # Weights, slots of the optimizer, averages, singular vectors, step.
   for part in ('optimizer/_trainable_variables/0/', 'optimizer/_variables/9/',
                'optimizer/_iterations/', 'ema/averages/0/', '/v/', 'step/'):
     assert any(part in key for key in expected), part
-  assert not _different(expected, _tensors(disturbed, _NUM_STEPS))
+  assert not runs.different(expected, found)
   # The comparison sees a difference where there is one.
-  before = _different(expected, _tensors(undisturbed, 20))
+  moved = runs.different(expected, before)
   for part in ('optimizer/_trainable_variables', 'optimizer/_variables',
                'ema/averages', '/v/', 'step/'):
-    assert any(part in key for key in before), part
+    assert any(part in key for key in moved), part
 
-
-@pytest.mark.slow
-def test_metrics_hold_every_step_once(workdirs):
-  undisturbed, disturbed, _ = workdirs
+  # And metrics.csv has every step once.
   expected, found = runs.rows(undisturbed), runs.rows(disturbed)
-  steps = [str(i) for i in range(1, _NUM_STEPS + 1)]
   for rows in (expected, found):
-    assert [row['step'] for row in rows] == steps
+    assert [row['step'] for row in rows] == [
+        str(i) for i in range(1, _NUM_STEPS + 1)]
   for name in ('bits_per_dim', 'gradient_norm', 'learning_rate'):
     assert [row[name] for row in found] == [row[name] for row in expected]

@@ -9,6 +9,7 @@ import pytest
 from tensorboard.backend.event_processing import event_accumulator
 import tensorflow as tf
 
+from tests import splits
 from tf_resflow.training import metrics
 
 
@@ -83,21 +84,15 @@ def test_rows_are_on_file_before_close(tmp_path):
     writer.write(2, {'loss': 1.0})
 
 
-def test_nan_is_written(tmp_path):
-  with metrics.MetricsWriter(tmp_path) as writer:
-    writer.write(1, {'loss': float('nan')})
-  assert _rows(tmp_path)[1] == ['1', 'nan']
-
-
 def test_calls_of_one_step_share_a_row(tmp_path):
   with metrics.MetricsWriter(tmp_path) as writer:
     writer.write(1, {'loss': 3.0})
     writer.write(2, {'loss': 2.123456})
     writer.write(2, {'test_loss': 2.25})
     writer.write(2, {'loss': 2.0})  # shorter than what it replaces
-    writer.write(3, {'loss': 1.0})
+    writer.write(3, {'loss': float('nan')})
   assert _rows(tmp_path) == [['step', 'loss', 'test_loss'], ['1', '3.0', ''],
-                             ['2', '2.0', '2.25'], ['3', '1.0', '']]
+                             ['2', '2.0', '2.25'], ['3', 'nan', '']]
 
 
 def test_resume_equals_a_run_that_was_never_killed(tmp_path):
@@ -107,6 +102,11 @@ def test_resume_equals_a_run_that_was_never_killed(tmp_path):
   assert _rows(tmp_path / 'resumed') == _rows(tmp_path / 'whole')
   assert (_scalars(tmp_path / 'resumed', 'loss')
           == _scalars(tmp_path / 'whole', 'loss'))
+  # No file is left but these.
+  assert sorted(os.listdir(tmp_path / 'resumed')) == [
+      'metrics.csv', 'tensorboard']
+  assert all('tfevents' in name
+             for name in os.listdir(tmp_path / 'resumed' / 'tensorboard'))
 
 
 def test_resume_continues_the_row_of_its_step(tmp_path):
@@ -129,14 +129,6 @@ def test_resume_drops_half_a_line_and_half_an_event(tmp_path):
                                                  '5']
   # The event of step 4 was the one cut short; its row survived.
   assert [step for step, _ in _scalars(tmp_path, 'loss')] == [1, 2, 3, 5]
-
-
-def test_nothing_but_the_files_is_left(tmp_path):
-  _write_run(tmp_path, 1, 4)
-  _write_run(tmp_path, 3, 4, start_step=2)
-  assert sorted(os.listdir(tmp_path)) == ['metrics.csv', 'tensorboard']
-  assert all('tfevents' in name for name in os.listdir(tmp_path / 'tensorboard')
-             )
 
 
 def test_a_kill_while_the_file_is_replaced_keeps_the_old_one(
@@ -175,46 +167,35 @@ def test_images_reach_tensorboard_and_the_picture(tmp_path):
   np.testing.assert_allclose(decoded, 255.0 * images, atol=1.0)
 
 
-def test_without_a_save_fn_no_picture_is_written(tmp_path):
+def test_bad_values_are_named_and_nothing_is_written(tmp_path):
   with metrics.MetricsWriter(tmp_path) as writer:
-    writer.write_images(1, 'samples', np.zeros([1, 2, 2, 3], np.uint8))
+    writer.write(2, {'loss': 1.0})
+    said = [(message, splits.refusal(writer.write, step, values))
+            for step, values, message in (
+                (1, {'loss': 1.0}, 'step=1: expected 2, which was written'),
+                (2, {'step': 1.0}, 'expected letters, digits, and'),
+                (2, {'a,b': 1.0}, 'expected letters, digits, and'),
+                (2, {'loss': [1.0, 2.0]}, 'one real number'),
+                (2, {'loss': 'low'}, 'one real number'),
+                (2, {'good': 1.0, 'loss': None}, 'one real number'))]
+    said += [
+        ('samples=', splits.refusal(writer.write_images, 2, 'samples', images))
+        for images in (np.full([1, 2, 2, 1], np.nan),
+                       np.full([1, 2, 2, 1], 1.5), np.zeros([2, 2, 1]))]
+    # Good ones are written, but without a `save_images_fn` to no picture.
+    writer.write_images(2, 'samples', np.zeros([1, 2, 2, 3], np.uint8))
+  wrong = [pair for pair in said if pair[0] not in pair[1]]
+  assert not wrong and len(said) == 9
+  assert _rows(tmp_path) == [['step', 'loss'], ['2', '1.0']]
+  assert _scalars(tmp_path, 'good') == []
   assert not (tmp_path / 'samples').exists()
 
 
-@pytest.mark.parametrize('step, values, message', [
-    (1, {'loss': 1.0}, 'step=1: expected 2, which was written'),
-    (2, {'step': 1.0}, 'expected letters, digits, and'),
-    (2, {'a,b': 1.0}, 'expected letters, digits, and'),
-    (2, {'loss': [1.0, 2.0]}, 'one real number'),
-    (2, {'loss': 'low'}, 'one real number'),
-    (2, {'good': 1.0, 'loss': None}, 'one real number'),
-])
-def test_bad_values_are_named_and_nothing_is_written(tmp_path, step, values,
-                                                     message):
-  with metrics.MetricsWriter(tmp_path) as writer:
-    writer.write(2, {'loss': 1.0})
-    with pytest.raises(ValueError, match=message):
-      writer.write(step, values)
-  assert _rows(tmp_path) == [['step', 'loss'], ['2', '1.0']]
-  assert _scalars(tmp_path, 'good') == []
-
-
-@pytest.mark.parametrize('images', [
-    np.full([1, 2, 2, 1], np.nan), np.full([1, 2, 2, 1], 1.5),
-    np.zeros([2, 2, 1]),
-])
-def test_bad_images_are_refused(tmp_path, images):
-  with metrics.MetricsWriter(tmp_path) as writer:
-    with pytest.raises(ValueError, match='^samples=.*: expected'):
-      writer.write_images(1, 'samples', images)
-
-
-@pytest.mark.parametrize('content', ['epoch,loss\n1,2.0\n', 'step,loss\n1\n',
-                                     'step,loss\none,2.0\n',
-                                     'step,loss\n1,2.0,3.0\n'])
-def test_a_foreign_csv_is_not_touched(tmp_path, content):
-  (tmp_path / 'metrics.csv').write_text(content)
-  with pytest.raises(
-      ValueError, match='expected a metrics file of this program'):
-    metrics.MetricsWriter(tmp_path)
-  assert (tmp_path / 'metrics.csv').read_text() == content
+def test_a_foreign_csv_is_not_touched(tmp_path):
+  path = tmp_path / 'metrics.csv'
+  for content in ('epoch,loss\n1,2.0\n', 'step,loss\n1\n',
+                  'step,loss\none,2.0\n', 'step,loss\n1,2.0,3.0\n'):
+    path.write_text(content)
+    said = splits.refusal(metrics.MetricsWriter, tmp_path)
+    assert 'expected a metrics file of this program' in said, content
+    assert path.read_text() == content

@@ -97,18 +97,13 @@ def test_the_first_step_does_not_count():
 
 
 def test_nothing_is_known_before_the_second_step():
-  run = _Run()
+  """Of a run that goes on its remaining steps are left."""
+  run = _Run(900, 1000)
   row = run.window(10.0)
   assert run.progress.step_seconds is None and run.left == (None, [])
-  assert run.progress.describe(1, row) == 'bits_per_dim: 1.0000'
+  assert run.progress.describe(901, row) == 'bits_per_dim: 1.0000'
   run.window(0.25)
-  assert run.left == (998 * 0.25, [])
-
-
-def test_a_run_that_goes_on_has_its_remaining_steps_left():
-  run = _Run(900, 1000)
-  run.window(10.0, 2.0)
-  assert run.left == (98 * 2.0, [])
+  assert run.left == (98 * 0.25, [])
 
 
 def test_the_latest_steps_count():
@@ -181,24 +176,22 @@ def test_a_terminal_has_one_line_that_moves(capsys, monkeypatch):
   assert len(last.rstrip('\n')) == len(second)
 
 
-def test_a_narrow_terminal_gets_no_second_line(capsys, monkeypatch):
-  monkeypatch.setattr(sys.stdout, 'isatty', lambda: True)
-  monkeypatch.setenv('COLUMNS', '40')
-  run = _Run(num_steps=4)
-  run.show(1.0)
-  assert len(capsys.readouterr().out) == len('\r') + 39
-
-
-@pytest.mark.parametrize('columns, bar', [
-    (80, '[==========..........] '), (64, '[===...] '), (57, '')])
-def test_the_bar_gives_way_to_the_text(capsys, monkeypatch, columns, bar):
+@pytest.mark.parametrize('columns, line', [
+    (80, '2/4 [==========..........] {}'), (64, '2/4 [===...] {}'),
+    (57, '2/4 {}'), (40, None)])
+def test_the_bar_gives_way_to_the_text(capsys, monkeypatch, columns, line):
+  """And the text to the width: no terminal gets a second line."""
   monkeypatch.setattr(sys.stdout, 'isatty', lambda: True)
   monkeypatch.setenv('COLUMNS', str(columns))
   run = _Run(num_steps=4)
   run.show(1.0)
   run.show(1.0)
-  assert capsys.readouterr().out.split('\r')[-1].rstrip() == (
-      f'2/4 {bar}bits_per_dim: 1.0000 - step: 1.00 s - left: 2.00 s')
+  last = capsys.readouterr().out.split('\r')[-1]
+  text = 'bits_per_dim: 1.0000 - step: 1.00 s - left: 2.00 s'
+  if line is None:
+    assert len(last) == 39
+  else:
+    assert last.rstrip() == line.format(text)
 
 
 @pytest.mark.parametrize('is_terminal, num_shown', [(True, 3), (False, 1)])
@@ -212,11 +205,10 @@ def test_how_often_something_is_shown(
   assert capsys.readouterr().out.count('bits_per_dim') == num_shown
 
 
-@pytest.mark.parametrize('seconds, expected', [
-    (0, '0.00 s'), (59.94, '59.9 s'), (59.96, '0:01:00'),
-    (86400 * 1234.5, '1234 days, 12:00:00')])
-def test_durations(seconds, expected):
-  assert training.format_duration(seconds) == expected
+def test_durations():
+  assert [training.format_duration(seconds) for seconds in (
+      0, 59.94, 59.96, 86400 * 1234.5)] == [
+          '0.00 s', '59.9 s', '0:01:00', '1234 days, 12:00:00']
 
 
 def test_counts_of_occasions():
@@ -246,8 +238,6 @@ def test_occasions_of_a_run():
   assert progress_lib.occasions_of(config, False, True) == whole
   del whole['samples']
   assert progress_lib.occasions_of(config, False, False) == whole
-
-
-def test_what_is_never_done_is_left_out():
+  # What is never done is left out.
   config = configuration.make_config(evaluate_every=0, sample_every=0)
   assert list(progress_lib.occasions_of(config, True, True)) == ['checkpoints']

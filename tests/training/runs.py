@@ -2,17 +2,60 @@
 
 import csv
 import pathlib
+import shutil
+
+import numpy as np
+import tensorflow as tf
 
 from tf_resflow import configuration
+from tf_resflow import training
 
 
 def config(data_dir=None, **changes):
   """Returns the configuration of four steps of a small flow."""
   return configuration.make_config(**{
       'data_dir': data_dir, 'num_blocks': (1,), 'hidden_channels': 4,
-      'num_dense_blocks': 0, 'batch_size': 32, 'num_steps': 4,
-      'warmup_steps': 0, 'checkpoint_every': 2, 'sample_every': 0,
-      'learning_rate': 0.01, **changes})
+      'kernel_sizes': (3, 1), 'num_dense_blocks': 0, 'batch_size': 32,
+      'num_steps': 4, 'warmup_steps': 0, 'checkpoint_every': 2,
+      'sample_every': 0, 'learning_rate': 0.01, **changes})
+
+
+def assert_equal(one, other):
+  """Checks that the trainers of two runs of four steps end bit for bit alike.
+  """
+  assert one.step == other.step == 4
+  for a, b in zip(
+      [v.value for v in one.model.variables] + one.ema.averages,
+      [v.value for v in other.model.variables] + other.ema.averages,
+      strict=True):
+    np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.name)
+
+
+def resume(config, folder):
+  """Returns the trainer of a run, and of a copy that goes on from its half."""
+  whole = training.train(config, str(folder / 'whole'))
+  shutil.copytree(folder / 'whole', folder / 'resumed')
+  for path in (folder / 'resumed' / 'checkpoints').glob('ckpt-4.*'):
+    path.unlink()
+  assert training.load_model(str(folder / 'resumed'))[1] == 2
+  return whole, training.train(config, str(folder / 'resumed'))
+
+
+def tensors(path):
+  """Returns everything in a checkpoint but how often one was saved."""
+  reader = tf.train.load_checkpoint(str(path))
+  return {
+      name: np.asarray(reader.get_tensor(name))
+      for name in reader.get_variable_to_shape_map()
+      if not name.startswith(('save_counter', '_CHECKPOINTABLE', 'value/'))}
+
+
+def different(one, other):
+  """Returns the names of tensors that differ in any bit."""
+  assert one.keys() == other.keys()
+  return {name for name, a in one.items()
+          if (a.dtype, a.shape, a.tobytes()) != (
+              other[name].dtype, other[name].shape, other[name].tobytes())}
 
 
 def contents(folder):

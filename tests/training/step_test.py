@@ -18,10 +18,15 @@ from tf_resflow import configuration
 from tf_resflow import models
 from tf_resflow import training
 from tf_resflow.training import objectives
+from tf_resflow.training import trainer
 
 _CONFIG = models.ResidualFlowConfig(
     image_shape=(4, 4, 1), num_levels=17, num_blocks=(1,), hidden_channels=4,
     num_dense_blocks=1, dense_hidden_units=4)
+# With one dense block, which is traced sooner.
+_DENSE = dataclasses.replace(
+    _CONFIG, fully_connected=True, num_dense_hidden_layers=1,
+    num_dense_blocks=0)
 
 
 def _batch(dtype, batch_size=8):
@@ -30,7 +35,7 @@ def _batch(dtype, batch_size=8):
       tf.constant(rng.random([batch_size, *_CONFIG.image_shape]), dtype))
 
 
-def _make_step(dtype, config=_CONFIG, **kwargs):
+def _make_step(dtype, config=_DENSE, **kwargs):
   """Returns an initialised model and its step."""
   model = config.build(dtype)
   model.initialize(_batch(dtype).x, seed=0)
@@ -51,7 +56,7 @@ def _assert_close(found, expected, rtol, floor=1e-3):
 def test_whole_step_compiles_under_xla():
   results = []
   for jit_compile in (False, True):
-    model, step = _make_step('float32', seed=5)
+    model, step = _make_step('float32', _CONFIG, seed=5)
     run = tf.function(step, autograph=False, jit_compile=jit_compile)
     metrics = [run(_batch('float32'), tf.constant(i, tf.int32))
                for i in range(3)]
@@ -66,28 +71,28 @@ def test_whole_step_compiles_under_xla():
 
 
 def test_gradients_compile_under_xla():
-  _, step = _make_step('float64', seed=5)
-  _, compiled_step = _make_step('float64', seed=5, jit_compile=True)
-  arguments = _batch('float64'), tf.constant(2, tf.int32)
-  values, gradients = step.reduced_gradients(*arguments)
-  compiled_values, compiled = compiled_step.reduced_gradients(*arguments)
+  """Here of a flow that takes no time to compile."""
+  flow = flows.make_flow_without_blocks(dtype='float64')
+  (values, gradients), (compiled_values, compiled) = [
+      training.TrainStep(
+          flow, None, objectives.BitsPerDim(), jit_compile=jit_compile
+      ).reduced_gradients(_batch('float64'), tf.constant(2, tf.int32))
+      for jit_compile in (False, True)]
   np.testing.assert_allclose(
       compiled_values['bits_per_dim'], values['bits_per_dim'], rtol=1e-10)
-  # Singular vectors, converged to a tolerance, carry rounding further.
-  _assert_close(compiled, gradients, 1e-6)
+  _assert_close(compiled, gradients, 1e-10)
 
 
+@pytest.mark.slow
 def test_trainer_compiles(tmp_path, data_dir):
-  config = configuration.make_config(
-      data_dir=data_dir, num_blocks=(1,), hidden_channels=4,
-      num_dense_blocks=0, batch_size=32, num_steps=2, warmup_steps=0)
+  config = runs.config(data_dir, num_steps=2)
   bits = []
   for jit_compile in (False, True):
-    trainer = training.Trainer(
+    run = trainer.Trainer(
         config.replace(jit_compile=jit_compile),
         str(tmp_path / str(jit_compile)))
-    trainer.restore_or_initialize()
-    bits.append([float(r['bits_per_dim']) for _, r in trainer.steps()])
+    run.restore_or_initialize()
+    bits.append([float(r['bits_per_dim']) for _, r in run.steps()])
   # Other draws, so equal but for the estimator's deviation.
   assert len(bits[0]) == len(bits[1]) == 2
   np.testing.assert_allclose(bits[0], bits[1], atol=0.02)
@@ -142,7 +147,7 @@ class _Weight(objectives.Objective):
 
 
 @pytest.mark.parametrize('num_replicas, accumulation_steps, dtype', [
-    (1, 1, 'float64'), (1, 3, 'float32'), (2, 3, 'float64')])
+    (1, 1, 'float32'), (2, 3, 'float64')])
 def test_weights_rise_by_updates(num_replicas, accumulation_steps, dtype):
   """Whatever the number of parts of a batch, and of replicas."""
   strategy = replicas.two_replicas() if num_replicas == 2 else (
@@ -172,27 +177,28 @@ def test_weights_rise_by_updates(num_replicas, accumulation_steps, dtype):
   assert weights_of() == [1.0] * 6
 
 
-def test_a_run_is_annealed_and_logs_the_density(tmp_path, data_dir):
-  results = {}
+def test_a_run_is_annealed_and_logs_the_density():
+  batch, found = training.Batch(
+      tf.random.stateless_normal([8, 2], [0, 1])), []
   for annealing_steps in (0, 2):
-    trainer = training.Trainer(
-        runs.config(data_dir, annealing_steps=annealing_steps, num_steps=2),
-        str(tmp_path / str(annealing_steps)))
-    trainer.restore_or_initialize()
-    results[annealing_steps] = [m for _, m in trainer.steps()]
-  plain, annealed = results[0], results[2]
-  # The same weights at first, which the first update changes otherwise.
-  assert annealed[0]['bits_per_dim'] == plain[0]['bits_per_dim']
-  assert annealed[0]['gradient_norm'] != plain[0]['gradient_norm']
-  assert annealed[1]['bits_per_dim'] != plain[1]['bits_per_dim']
+    learner = trainer.Learner(configuration.make_config(
+        dataset='2d/moons', num_blocks=1, hidden_units=(4,),
+        annealing_steps=annealing_steps))
+    found.append([learner.train_step.gradients(batch, tf.constant(t))
+                  for t in (1, 2)])
+  for t, (plain, annealed) in enumerate(zip(*found, strict=True), 1):
+    assert annealed[0] == plain[0]
+    equal = [np.array_equal(a, b)
+             for a, b in zip(annealed[1], plain[1], strict=True)]
+    assert all(equal) == (t == 2)
 
 
 # Two replicas on the same global batch.
 
 _BATCH = 6
-_NUM_STEPS = 20
+_NUM_STEPS = 10
 # Between the smallest and the largest norm of a gradient in the run below.
-_CLIP_NORM = 1.6
+_CLIP_NORM = 0.7
 
 
 def _global_batch(step):
@@ -207,7 +213,7 @@ class _Run:
   """A model and its step, on one replica or two."""
 
   def __init__(self, num_replicas, step_class=training.TrainStep,
-               optimizer_class=keras.optimizers.SGD, config=_CONFIG):
+               optimizer_class=keras.optimizers.SGD, config=_DENSE):
     self.strategy = (
         tf.distribute.OneDeviceStrategy('/cpu:0') if num_replicas == 1 else
         replicas.two_replicas())
@@ -244,13 +250,6 @@ class _Run:
 
     return lambda images, step: run(images, tf.constant(step, tf.int64))
 
-  def reduced_gradients(self, step):
-    """Returns bits/dim and gradients, a tuple over the replicas for each."""
-    means, gradients = self._compiled(self.train_step.reduced_gradients)(
-        _global_batch(step), step)
-    return [[v.numpy() for v in values]
-            for values in (means['bits_per_dim'], *gradients)]
-
   def train(self, num_steps=_NUM_STEPS):
     """Returns the norms of the gradients and the values of bits/dim."""
     results = [self._step_fn(_global_batch(i), i) for i in range(num_steps)]
@@ -282,45 +281,28 @@ def _largest_difference(one, two):
 
 @pytest.fixture(scope='module')
 def one():
-  """One replica: its first gradients, norms, bits/dim and final variables."""
+  """One replica: its initial variables, norms, bits/dim, final variables."""
   run = _Run(1)
-  gradients = run.reduced_gradients(0)
-  norms, bits = run.train()
-  return run.initial, gradients, norms, bits, run.local_variables()
+  return run.initial, *run.train(), run.local_variables()
 
 
-def test_gradients_and_weights_agree(one, record_property):
-  initial, gradients, norms, bits, final = one
+def test_replicas_agree(one):
+  initial, norms, bits, final = one
   run = _Run(2)
   # ActNorm is initialised from the statistics of the global batch.
   assert _largest_difference(initial, run.initial) < 1e-12
-  found = run.reduced_gradients(0)
-  gradient_difference = _largest_difference(gradients, found)
-  assert gradient_difference < 1e-10
-  for values in found:
-    np.testing.assert_array_equal(*values)
-
   found_norms, found_bits = run.train()
+  np.testing.assert_allclose(
+      [found_norms[0], found_bits[0]], [norms[0], bits[0]], rtol=1e-12)
   np.testing.assert_allclose(found_norms, norms, rtol=1e-8)
   np.testing.assert_allclose(found_bits, bits, rtol=1e-8)
   # Some steps were clipped, and some were not.
-  assert 4 <= np.sum(np.array(norms) > _CLIP_NORM) <= _NUM_STEPS - 4, norms
-  found = run.local_variables()
-  weight_difference = _largest_difference(final, found)
-  assert weight_difference < 1e-8
+  assert 2 <= np.sum(np.array(norms) > _CLIP_NORM) <= _NUM_STEPS - 2, norms
+  assert _largest_difference(final, run.local_variables()) < 1e-8
   for values in run.local_state():
     np.testing.assert_array_equal(*values)
   # The training did something.
   assert _largest_difference(initial, final) > 0.1
-  record_property('gradient_difference', float(gradient_difference))
-  record_property('weight_difference', float(weight_difference))
-
-
-class _Doubled(training.TrainStep):
-
-  def reduced_gradients(self, batch, step):
-    means, gradients = super().reduced_gradients(batch, step)
-    return means, [2.0 * g for g in gradients]
 
 
 class _Summed(training.TrainStep):
@@ -338,36 +320,12 @@ class Undivided(keras.optimizers.SGD):
 
 
 @pytest.mark.parametrize('wrong', [
-    dict(step_class=_Doubled), dict(step_class=_Summed),
-    dict(optimizer_class=Undivided)
-], ids=['doubled', 'summed', 'undivided'])
+    dict(step_class=_Summed), dict(optimizer_class=Undivided)
+], ids=['summed', 'undivided'])
 @pytest.mark.slow
 def test_a_wrong_factor_is_seen(one, wrong):
-  initial, gradients, _, _, final = one
+  initial, _, _, final = one
   run = _Run(2, **wrong)
   assert _largest_difference(initial, run.initial) < 1e-12
-  if 'step_class' in wrong:
-    assert _largest_difference(gradients, run.reduced_gradients(0)) > 0.5
   run.train()
   assert _largest_difference(final, run.local_variables()) > 1e-3
-
-
-def test_trainer_on_two_replicas(tmp_path, data_dir):
-  config = configuration.make_config(
-      data_dir=data_dir, num_blocks=(1,), hidden_channels=4,
-      num_dense_blocks=1, dense_hidden_units=4, batch_size=32, num_steps=3,
-      warmup_steps=0)
-  results = []
-  for name, strategy in (('one', training.make_strategy('single')),
-                         ('two', replicas.two_replicas())):
-    trainer = training.Trainer(config, str(tmp_path / name), strategy)
-    trainer.restore_or_initialize()
-    initial = [v.numpy() for v in trainer.model.variables]
-    assert trainer.model.is_initialized
-    bits = [float(result['bits_per_dim']) for _, result in trainer.steps()]
-    results.append((initial, bits))
-  (one_initial, one_bits), (two_initial, two_bits) = results
-  for a, b in zip(one_initial, two_initial, strict=True):
-    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
-  assert len(one_bits) == 3
-  np.testing.assert_allclose(one_bits, two_bits, rtol=1e-5)
