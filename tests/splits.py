@@ -1,7 +1,6 @@
 """Small splits of images that are no data set."""
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from tf_resflow import datasets
@@ -47,17 +46,3 @@ def refusal(fn, *args, **kwargs):
     text = str(error)
     return text if '\n' not in text else f'not one line: {text!r}'
   return ''
-
-
-def check_refused(open_fn, kind, path, message):
-  """Checks that `--dataset=KIND:PATH` is refused in one line.
-
-  Args:
-    open_fn: opens the path.
-    kind: of the data.
-    path: of the file.
-    message: a pattern that the line has.
-  """
-  with pytest.raises(errors.InvalidValueError, match=message) as error:
-    open_fn(path)
-  assert one_line(error).startswith(f'dataset={kind}:{path}: expected a')
