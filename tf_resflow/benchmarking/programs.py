@@ -143,4 +143,4 @@ def write_program(settings: tasks.Settings, prefix: str) -> dict[str, Any]:
       'computes_for': _DEVICE,
       program.metric_name: float(first),
       'gradient_norm': float(np.sqrt(sum(
-          np.sum(np.square(g, dtype=np.float64)) for g in gradients[1:])))}
+          np.sum(np.square(g, dtype=np.float64)) for g in gradients)))}
