@@ -9,3 +9,22 @@ from tests.conformance import subjects
 def subject(request):
   """What the case of the name in `request.param` makes."""
   return subjects.Subject(request.param)
+
+
+def _name(item):
+  return item and hasattr(item, 'callspec') and item.callspec.params.get(
+      'subject')
+
+
+def pytest_runtest_teardown(item, nextitem):
+  """Lets go of a subject after its last test.
+
+  pytest would hold it until the next one is made, beyond the time when
+  tests/conftest.py frees graphs.
+
+  Args:
+    item: the test.
+    nextitem: the one after it, or None.
+  """
+  if _name(item) and _name(item) != _name(nextitem):
+    item.funcargs['subject'].forget()

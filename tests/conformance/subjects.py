@@ -144,3 +144,7 @@ class Subject:
         [v.path for v in layer.trainable_variables],
         [None if g is None else g.numpy() for g in first],
         initial, [v.numpy() for v in layer.variables])
+
+  def forget(self) -> None:
+    """Lets go of all that was made; nothing can be asked for any more."""
+    vars(self).clear()
