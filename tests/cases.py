@@ -316,8 +316,8 @@ DATASETS = {name: name for name in (
     '2d/moons', '2d/8gaussians', '2d/pinwheel', '2d/2spirals',
     '2d/checkerboard')}
 
-# Cases among the slow tests. Their classes have another one among the fast ones
-# and so has each branch that a property of a case decides.
+# Cases among the slow tests. Fast ones have the same class, or are made of it,
+# and each branch that a property of a case decides; one class adapts bijectors.
 SLOW = frozenset({
     'spectral_conv_narrow', 'spectral_conv_1x1', 'induced_rows',
     'induced_columns', 'induced_spectral', 'induced_conv_rows',
