@@ -114,14 +114,15 @@ def test_labels_share_their_draws(split):
 
 def test_estimates_are_those_of_the_exact_densities(model, split):
   """And do not depend on the batches; others are drawn for other seeds."""
-  options = dict(rule=_roulette_rule(8), seed=5)
+  options = dict(rule=_roulette_rule(128), seed=5)
   scores = bayes.main(
       model, split, _PRIOR, batch_size=3, **options)
   deviation = stats.sem(scores.repeats, axis=0)
   np.testing.assert_allclose(scores.deviation, deviation, rtol=1e-9)
   errors_ = scores.repeats.mean(axis=0) - _log_densities(model, split, seed=5)
   assert np.all(deviation > 1e-6)
-  assert np.all(np.abs(errors_) < 6 * deviation)
+  # Student's t of 128 repeats has 5e-8 beyond 5.8, for each of 21 numbers.
+  assert np.all(np.abs(errors_) < 5.8 * deviation)
   centred = scores.repeats - scores.repeats.mean(axis=2, keepdims=True)
   np.testing.assert_allclose(
       scores.difference_deviation, stats.sem(centred, axis=0), rtol=1e-9)
