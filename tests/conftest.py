@@ -72,6 +72,8 @@ def _group(item):
 def pytest_collection_modifyitems(items):
   """Hands the tests of a case, or else those of a file, to one process.
 
+  The cases, which are many and short, come last: so both processes end at once.
+
   Args:
     items: all tests.
   """
@@ -79,6 +81,7 @@ def pytest_collection_modifyitems(items):
     if not item.get_closest_marker('xdist_group'):
       item.add_marker(pytest.mark.xdist_group(
           str(item.path.relative_to(item.config.rootpath))))
+  items.sort(key=lambda item: item.path.parent.name == 'conformance')
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,7 +1,6 @@
 """Runs the tests in another order: none may need what an earlier one left.
 
-    python -m pytest -p tests.shuffled --shuffle=3 -n 2 --dist loadgroup \
-        --no-loadscope-reorder
+    python -m pytest -p tests.shuffled --shuffle=3 -n 2 --dist loadgroup
 
 Files and cases change places, and so do the tests within each.
 """
