@@ -67,7 +67,7 @@ def test_signature_and_text_say_all_arguments():
     layer_names = list(inspect.signature(
         getattr(layers, name).__init__).parameters)[1:-1]
     assert set(parameters) == {
-        *layer_names, 'event_shape', 'dtype', 'layer', 'caching', 'name'}
+        *layer_names, 'event_shape', 'dtype', 'layer', 'name'}
     for argument in parameters:
       assert f'\n  {argument}: ' in cls.__doc__
     assert pickle.loads(pickle.dumps(cls)) is cls
@@ -77,4 +77,4 @@ def test_signature_and_text_say_all_arguments():
       'logit', 'squeeze']
   assert list(inspect.signature(bijectors.AffineCoupling).parameters) == [
       'network', 'event_shape', 'mask', 'swap', 'shape', 'dtype', 'layer',
-      'caching', 'name']
+      'name']

@@ -10,15 +10,13 @@ from tf_resflow.bijectors import layer_bijector
 
 def _common(
     event_shape: Sequence[int], dtype: str | None = None,
-    layer: layers.Bijection | None = None, caching: bool = True,
-    name: str = '') -> None:
+    layer: layers.Bijection | None = None, name: str = '') -> None:
   """Stands for what all these bijectors take beside a layer's own arguments.
 
   Args:
     event_shape: shape of one event of `forward`'s input, `[H, W, C]` or `[D]`.
     dtype: float32 or float64; that of the layer by default.
     layer: one of this name in `layers`, to adapt in place of a new one.
-    caching: see `LayerBijector`.
     name: of the bijector.
   """
 
@@ -57,8 +55,8 @@ def adapt(
         values['layer'] = layer_class(
             **{p.name: values[p.name] for p in settings}, **dtype)
       super().__init__(
-          values['layer'], values['event_shape'], caching=values['caching'],
-          name=values['name'], parameters=values)
+          values['layer'], values['event_shape'], name=values['name'],
+          parameters=values)
 
     __init__.__signature__ = signature
 

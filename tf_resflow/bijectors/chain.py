@@ -20,7 +20,6 @@ class Chain(flow_bijector.FlowBijector, tfb.Composition):
 
   Args:
     bijectors: sequence of bijectors, the last one applied first.
-    caching: see `LayerBijector`.
     validate_args: see `tfb.Chain`.
     name: of the bijector; `chain_of_...` by default.
 
@@ -35,9 +34,8 @@ class Chain(flow_bijector.FlowBijector, tfb.Composition):
     TensorShape([5, 2])
   """
 
-  def __init__(self, bijectors: Sequence[tfb.Bijector], caching: bool = True,
-               validate_args: bool = False, name: str | None = None):
-    self.set_caching(caching)
+  def __init__(self, bijectors: Sequence[tfb.Bijector], validate_args: bool = False,
+               name: str | None = None):
     super().__init__(
         bijectors=list(bijectors), forward_min_event_ndims=None,
         inverse_min_event_ndims=None, validate_args=validate_args,

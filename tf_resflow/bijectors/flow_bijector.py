@@ -1,81 +1,39 @@
 """What all bijectors here share: one pass gives value and log-det."""
 
+import inspect
 from typing import Any
-import weakref
 
-import numpy as np
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
 from tf_resflow import private_tfp_apis
 
+_DISTRIBUTIONS = 'tensorflow_probability.python.distributions'
 
-class _Handover:
-  """Hands the log-determinant that came with an output to the next question.
 
-  TFP computes a `log_prob` through `tfb.Invert(flow)` in two calls: `z =
-  flow.forward(x)`, then `flow.inverse_log_det_jacobian(z)`, which without the
-  first one would have to solve for `x`. What is kept is handed out once, for
-  the very same tensors and arguments, and forgotten with the first of them.
+def _asking():
+  """Identifies the call of a method of a TFP distribution that is under way.
+
+  Returns:
+    A number, or None where no distribution asks.
   """
-
-  def __init__(self):
-    self._kept = {}
-
-  def keep(self, y: tf.Tensor, kwargs: dict, log_det: tf.Tensor) -> None:
-    """Keeps the log-determinant that came with `y` while `y` lives."""
-    key = _ids(y)
-    # Python tells of the death of a tensor before another can take its id.
-    alive = [weakref.ref(t, lambda _: self._kept.pop(key, None))
-             for t in tf.nest.flatten(y)]
-    self._kept[key] = alive, _snapshot(kwargs), log_det
-
-  def take(self, y: tf.Tensor, kwargs: dict) -> tf.Tensor | None:
-    """Returns the log-determinant that belongs to `y`, or None."""
-    _, kept_kwargs, log_det = self._kept.pop(_ids(y), (None, None, None))
-    return log_det if kept_kwargs is not None and _are_same(
-        kwargs, kept_kwargs) else None
-
-
-def _ids(y):
-  return tuple(map(id, tf.nest.flatten(y)))
-
-
-def _snapshot(value):
-  """Returns an argument such that it is known when it has changed."""
-  if isinstance(value, dict):
-    return {key: _snapshot(v) for key, v in value.items()}
-  if isinstance(value, (list, tuple)):
-    return [_snapshot(v) for v in value]
-  if isinstance(value, np.ndarray):
-    return value.copy()
-  if hasattr(value, 'assign') and tf.executing_eagerly():
-    return np.array(value)
-  return value
-
-
-def _are_same(a, kept):
-  """Whether an argument is what it was when `kept` was taken of it."""
-  if isinstance(kept, dict):
-    return isinstance(a, dict) and a.keys() == kept.keys() and all(
-        _are_same(a[k], kept[k]) for k in kept)
-  if isinstance(kept, list):
-    return isinstance(a, (list, tuple)) and len(a) == len(kept) and all(
-        map(_are_same, a, kept))
-  if isinstance(kept, np.ndarray):
-    return (isinstance(a, np.ndarray) or hasattr(a, 'assign')) and (
-        np.array_equal(np.array(a), kept))
-  # Comparing tensors takes time, and in a graph has no answer.
-  return a is kept or not any(
-      tf.is_tensor(t) or isinstance(t, np.ndarray) for t in (a, kept)
-  ) and a == kept
+  frame = inspect.currentframe()
+  while frame is not None:
+    if frame.f_globals.get('__name__', '').startswith(_DISTRIBUTIONS):
+      return id(frame)
+    frame = frame.f_back
+  return None
 
 
 class FlowBijector(tfb.Bijector):
   """Mixin of bijectors that compute a value and its log-det in one pass.
 
   Subclasses define `transform` and `_inverse`. Values are never remembered:
-  trained variables, tapes and draws change from call to call.
+  trained variables, tapes and draws change from call to call. But a `log_prob`
+  through `tfb.Invert(flow)` makes two calls, `z = flow.forward(x)`, then
+  `flow.inverse_log_det_jacobian(z)`, which without the first one would have to
+  solve for `x`: so the log-determinant is handed over, within one call of a
+  method of a distribution, from which nothing can change between the two.
   """
 
   _cache = private_tfp_apis.NoCache()
@@ -85,14 +43,14 @@ class FlowBijector(tfb.Bijector):
     """Returns `forward(x)` and `log|det dy/dx|` over `event_ndims` axes."""
     raise NotImplementedError
 
-  def set_caching(self, caching: bool) -> None:
-    """Says whether `log_prob` in two calls evaluates the flow once."""
-    self._handover = _Handover() if caching else None
-
   def _forward(self, x, **kwargs):
     y, log_det = self.transform(x, self.forward_min_event_ndims, **kwargs)
-    if self._handover:
-      self._handover.keep(y, kwargs, log_det)
+    asking = _asking()
+    if asking is not None:
+      parts = tf.nest.flatten(y)
+      # On the tensor, so that it lives no longer.
+      parts[0]._resflow_handover = (
+          self, asking, [id(part) for part in parts], log_det)
     return y
 
   def _forward_log_det_jacobian(self, x, event_ndims=None, **kwargs):
@@ -102,9 +60,11 @@ class FlowBijector(tfb.Bijector):
 
   def _inverse_log_det_jacobian(self, y, event_ndims=None, **kwargs):
     least = self.inverse_min_event_ndims
-    log_det = self._handover.take(y, kwargs) if (
-        self._handover and event_ndims in (None, least)) else None
-    if log_det is not None:
+    parts = tf.nest.flatten(y)
+    bijector, asking, ids, log_det = getattr(
+        parts[0], '_resflow_handover', (None,) * 4)
+    if (bijector is self and asking == _asking() and event_ndims in (None, least)
+        and ids == [id(part) for part in parts]):
       return -log_det
     return self.invert(
         y, least if event_ndims is None else event_ndims, **kwargs)[1]

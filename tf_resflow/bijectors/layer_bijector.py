@@ -24,9 +24,6 @@ class LayerBijector(flow_bijector.FlowBijector):
     event_shape: shape of one event of `forward`'s input.
     seed: Python int or int32 `[2]` that fixes the draws of every call; None
       draws afresh.
-    caching: whether the log-determinant that came with `y = forward(x)` answers
-      the first `inverse_log_det_jacobian(y)`. Without, that one solves for `x`
-      first, in a `log_prob` through `tfb.Invert` too.
     name: name of the bijector, the key of its keyword arguments in a
       `tfb.Chain`.
 
@@ -49,7 +46,7 @@ class LayerBijector(flow_bijector.FlowBijector):
 
   def __init__(
       self, layer: layers.Bijection, event_shape: Sequence[int],
-      seed: random.SeedLike = None, caching: bool = True, name: str = 'layer',
+      seed: random.SeedLike = None, name: str = 'layer',
       parameters: dict[str, Any] | None = None):
     parameters = dict(locals()) if parameters is None else parameters
     with tf.name_scope(name) as name:
@@ -63,7 +60,6 @@ class LayerBijector(flow_bijector.FlowBijector):
       # Keras layers are not tf.Modules: without this list a bijector has no
       # variables, and nothing warns.
       self._layer_variables = [v.value for v in layer.variables]
-      self.set_caching(caching)
       super().__init__(
           forward_min_event_ndims=len(self._input_shape),
           inverse_min_event_ndims=len(self._output_shape),

@@ -26,7 +26,6 @@ class ResidualBlock(layer_bijector.LayerBijector):
     seed: Python int or int32 `[2]` that fixes the draws of every call; None
       draws afresh.
     layer: a `layers.ResidualBlock` to adapt, in place of a new one.
-    caching: see `LayerBijector`.
     name: of the bijector.
     condition_network: what the condition passes first, for a `g` with a
       `layers.ConditionShift` or `layers.ConditionGate`.
@@ -59,8 +58,7 @@ class ResidualBlock(layer_bijector.LayerBijector):
       solver: numerics.Solver | str | None = None, memory: str | None = None,
       lipschitz_bound: float | None = None,
       event_shape: Sequence[int] | None = None, seed: random.SeedLike = None,
-      layer: layers.ResidualBlock | None = None, caching: bool = True,
-      name: str = 'residual_block',
+      layer: layers.ResidualBlock | None = None, name: str = 'residual_block',
       condition_network: layers.ConditionNetwork | None = None):
     parameters = dict(locals())
     errors.check(
@@ -80,7 +78,7 @@ class ResidualBlock(layer_bijector.LayerBijector):
     if condition_network is not None:
       layer = layers.Conditional(layer, condition_network, name=layer.name)
     super().__init__(
-        layer, event_shape=event_shape, seed=seed, caching=caching, name=name,
+        layer, event_shape=event_shape, seed=seed, name=name,
         parameters=parameters)
 
   def certificate(self) -> layers.Certificate:
