@@ -168,9 +168,12 @@ def test_a_current_block_is_kept():
     np.testing.assert_allclose(result.sigma, expected, rtol=1e-10)
     return result
 
-  # One that says that it is, and misses the tolerance, is advanced.
-  result = advance(_block(operator.size, dtype=tf.float64), 1e-8, True)
-  assert result.num_steps > 0
+  # One that says that it is, and misses the tolerance, is advanced; also one
+  # whose first vector is the best.
+  for num_vectors in (1, 4):
+    start = _block(operator.size, num_vectors, tf.float64)
+    result = advance(start, 1e-8, True)
+    assert result.num_steps > 0
   kept = advance(result.v, 1e-7, True)
   np.testing.assert_array_equal(kept.v, result.v)
   rotated = advance(result.v, 1e-7, False)
