@@ -176,19 +176,17 @@ class MemoryCase:
   Attributes:
     is_neumann: whether at every draw its gradient is `w^T dJ v`.
     per_example: whether examples may have cotangents of their own.
-    differentiates_twice: whether its gradient may be differentiated.
   """
 
   is_neumann: bool = True
   per_example: bool = True
-  differentiates_twice: bool = False
 
 
 MEMORY_MODES = {
     'recompute': MemoryCase(),
     'neumann': MemoryCase(),
     'backward_in_forward': MemoryCase(per_example=False),
-    'naive': MemoryCase(is_neumann=False, differentiates_twice=True),
+    'naive': MemoryCase(is_neumann=False),
 }
 
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tests import loops
 from tests import testing
+from tests.numerics import averages
 from tf_resflow import numerics
 from tf_resflow.numerics import chunking
 
@@ -21,17 +22,15 @@ def _inputs(batch_size):
           tf.constant(rng.normal(size=[batch_size])))
 
 
-@loops.each([
-    ('eager', 7, None), ('eager', 1, 1), ('eager', 7, 3), ('eager', 6, 100),
-    ('graph', 6, 1), ('graph', 7, 3), ('xla', 7, 3),
-    ('unknown batch', 1, 3), ('unknown batch', 7, 3),
-    ('unknown chunks', 1, 3), ('unknown chunks', 7, 3)])
-def test_outputs_and_sums(kind, batch_size, max_examples):
+def _check(kind, batch_size, max_examples, sizes):
+  """Checks what chunks give, and how many examples each of them has."""
   x, y = _inputs(batch_size)
-  sizes = []
+  found_sizes = []
 
   def function(x, y):
-    sizes.append(x.shape[0])
+    if kind != 'xla':
+      tf.py_function(
+          lambda n: found_sizes.append(int(n)), [tf.shape(x)[0]], [])
     return _function(x, y)
 
   def evaluate(x, y):
@@ -48,53 +47,24 @@ def test_outputs_and_sums(kind, batch_size, max_examples):
   for a, b in zip(tf.nest.flatten(found), tf.nest.flatten(_function(x, y)),
                   strict=True):
     np.testing.assert_allclose(a, b, atol=1e-14)
-  if max_examples and not kind.startswith('unknown'):
-    assert max(sizes) <= max_examples
+  assert found_sizes == sizes
+
+
+@loops.each([
+    ('eager', 7, None, [7]), ('eager', 1, 1, [1]), ('eager', 7, 3, [3, 3, 1]),
+    ('eager', 6, 100, [6]), ('graph', 6, 1, 6 * [1]),
+    ('graph', 7, 3, [3, 3, 1]), ('xla', 7, 3, []),
+    ('unknown batch', 7, 3, [7]), ('unknown chunks', 0, 3, [0]),
+    ('unknown chunks', 1, 3, [1]), ('unknown chunks', 6, 3, [3, 3]),
+    ('unknown chunks', 7, 3, [3, 3, 1])])
+def test_outputs_and_sums(*case):
+  _check(*case)
 
 
 def test_two_cores_end_together(two_cores):
-
-  @loops.each([
+  loops.each(['graph'], [
       (8, 8, [8]), (8, 7, [4, 4]), (8, 3, [2, 2, 2, 2]), (9, 4, [4, 4, 1]),
-      (9, 3, [2, 2, 2, 2, 1]), (3, 1, [1, 1, 1]), (64, 5, 16 * [4])])
-  def check(batch_size, max_examples, sizes):
-    x, y = _inputs(batch_size)
-    numbers = []
-
-    def function(x, y):
-      tf.py_function(lambda n: numbers.append(int(n)), [tf.shape(x)[0]], [])
-      return _function(x, y)
-
-    results = tf.function(lambda: chunking.map_in_chunks(
-        function, max_examples, [x, y], [x, y], [tf.zeros([3], x.dtype)]))()
-    assert numbers == sizes
-    for a, b in zip(tf.nest.flatten(results), tf.nest.flatten(_function(x, y)),
-                    strict=True):
-      np.testing.assert_allclose(a, b, atol=1e-14)
-
-  check()
-
-
-def test_chunks_of_unknown_size_are_small():
-  sizes = []
-
-  def function(x, y):
-    tf.py_function(lambda n: sizes.append(int(n)), [tf.shape(x)[0]], [])
-    return _function(x, y)
-
-  @tf.function(input_signature=[
-      tf.TensorSpec([None, 3], tf.float64), tf.TensorSpec([None], tf.float64)])
-  def evaluate(x, y):
-    return chunking.map_in_chunks(
-        function, 3, [x, y], [x, y], [tf.zeros([3], x.dtype)],
-        unknown_sizes=True)
-
-  for batch_size, expected in (
-      (0, [0]), (1, [1]), (6, [3, 3]), (7, [3, 3, 1])):
-    sizes.clear()
-    (tanh, squares), _ = evaluate(*_inputs(batch_size))
-    assert (tanh.shape, squares.shape) == ([batch_size, 3], [batch_size])
-    assert sizes == expected
+      (9, 3, [2, 2, 2, 2, 1]), (3, 1, [1, 1, 1]), (64, 5, 16 * [4])])(_check)()
 
 
 def test_log_det_and_gradients_on_two_cores(request):
@@ -102,8 +72,7 @@ def test_log_det_and_gradients_on_two_cores(request):
   g_fn, weights, x = testing.make_block('conv')
   estimator = numerics.RussianRoulette()
   draw = estimator.draw(x, 3)
-  cotangents = [tf.constant(np.random.default_rng(7).normal(size=x.shape)),
-                tf.constant([0.0, 1.5, -0.7], tf.float64)]
+  cotangents = averages.cotangents(x)
 
   def evaluate(max_examples):
     g = numerics.ResidualFunction(g_fn, max_examples=lambda: max_examples)

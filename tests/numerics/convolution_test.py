@@ -62,13 +62,18 @@ def test_single_pixels_where_operations_have_one_thread(two_cores):
   check_derivatives((1, 1, 12, 5), tf.function)
 
 
+def ops(fn, *inputs):
+  graph = tf.function(fn, autograph=False).get_concrete_function(*inputs).graph
+  return [op.type for op in graph.get_operations()]
+
+
 def test_single_pixels_are_a_product_in_training_alone(request):
-  shape = (1, 1, 12, 5)
-  assert 'MatMul' not in ops(convolution.conv2d, shape)
+  inputs = make((1, 1, 12, 5))
+  assert 'MatMul' not in ops(convolution.conv2d, *inputs)
   request.getfixturevalue('two_cores')
-  assert 'MatMul' in ops(convolution.conv2d, shape)
+  assert 'MatMul' in ops(convolution.conv2d, *inputs)
   assert 'MatMul' not in ops(functools.partial(
-      convolution.conv2d, for_cpu=False), shape)
+      convolution.conv2d, for_cpu=False), *inputs)
 
 
 def test_unknown_batch_size_and_xla():
@@ -82,33 +87,21 @@ def test_unknown_batch_size_and_xla():
         traced(x, kernel), plain(x, kernel), rtol=1e-5, atol=1e-5)
 
 
-def ops(fn, shape):
-  x, kernel = make(shape, tf.float32)
-  graph = tf.function(fn, autograph=False).get_concrete_function(
-      x, kernel).graph
-  return {op.type for op in graph.get_operations()}
-
-
 @pytest.mark.parametrize('shape, is_product', [
     ((3, 3, 40, 4), True), ((3, 3, 4, 40), False), ((3, 3, 12, 2), False)])
 def test_which_form_is_taken(shape, is_product):
   """Many to few is a product; so is the adjoint of few to many."""
-  assert ('MatMul' in ops(convolution.conv2d, shape)) == is_product
+  x, kernel = make(shape)
+  assert ('MatMul' in ops(convolution.conv2d, x, kernel)) == is_product
 
   def pullback(y, kernel):
     with tf.GradientTape() as tape:
-      x = tf.zeros([3, 5, 4, shape[2]])
       tape.watch(x)
       value = convolution.conv2d(x, kernel)
     return tape.gradient(value, x, y)
 
-  reverse = (*shape[:2], shape[3], shape[2])
-  y = make(reverse, tf.float32)[0]
-  kernel = make(shape, tf.float32)[1]
-  graph = tf.function(pullback, autograph=False).get_concrete_function(
-      y, kernel).graph
-  found = 'MatMul' in {op.type for op in graph.get_operations()}
-  assert found == (shape == (3, 3, 4, 40) or is_product)
+  found = ops(pullback, plain(x, kernel), kernel)
+  assert ('MatMul' in found) == (shape == (3, 3, 4, 40) or is_product)
 
 
 @loops.each(
@@ -133,8 +126,6 @@ def test_normal_map_is_the_convolution_and_its_adjoint(
     (27, True, True), (26, True, False), (27, False, False)])
 def test_normal_map_makes_fewer_channels_where_it_pays(
     num_channels, for_cpu, is_small):
-  kernel = tf.ones([3, 3, 3, num_channels])
-  graph = tf.function(convolution.normal_map(kernel, for_cpu=for_cpu)
-                      ).get_concrete_function(tf.ones([2, 5, 4, 3])).graph
-  products = [op for op in graph.get_operations() if 'Conv2D' in op.type]
-  assert (len(products) == 1) is is_small
+  x, kernel = make((3, 3, 3, num_channels))
+  found = ops(convolution.normal_map(kernel, for_cpu=for_cpu), x)
+  assert (sum('Conv2D' in op for op in found) == 1) is is_small

@@ -11,11 +11,8 @@ from tf_resflow import numerics
 _SECONDS = 60.0  # Nothing takes as long, unless it would wait for ever.
 
 
-def test_an_operation_has_all_cores_by_default():
-  assert numerics.cores.num_parallel() == 1
-
-
 def test_all_cores_by_themselves(monkeypatch):
+  assert numerics.cores.num_parallel() == 1  # An operation has them.
   monkeypatch.setenv('TF_NUM_INTRAOP_THREADS', '1')
   assert numerics.cores.num_parallel() == len(os.sched_getaffinity(0))
   monkeypatch.setenv('TF_NUM_INTEROP_THREADS', '3')

@@ -48,16 +48,6 @@ def test_draws_depend_on_seed_and_place_alone(law):
   assert np.all(law.draw([5, 3], 2) != whole)
 
 
-def test_a_normal_law_would_leave_the_interval():
-  """What is cut off, of as many numbers as an epoch of MNIST would draw."""
-  inside = stats.norm.cdf(4.0) - stats.norm.cdf(-4.0)
-  assert 1.0 - inside == pytest.approx(6.3e-5, rel=0.01)
-  law = numerics.GaussianNoise()
-  edges = law.log_prob(tf.constant([0.0, 1.0], tf.float64))
-  np.testing.assert_allclose(
-      edges, stats.norm.logpdf(4.0) + np.log(8.0) - np.log(inside), rtol=1e-12)
-
-
 @loops.each(['gaussian:0', 'gaussian:-1', 'gaussian:inf'])
 def test_refuses_scales(spec):
   with pytest.raises(errors.InvalidValueError, match=(

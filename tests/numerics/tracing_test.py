@@ -30,17 +30,6 @@ def test_all_calls_share_one_function_that_is_not_inlined():
   assert not functions[names[0]].attr['_noinline'].b
 
 
-def test_value_and_gradient_of_a_shared_function():
-  function = numerics.noinline_function(lambda x, y: tf.tanh(x) * y)
-  x, y = tf.constant([0.3, -0.2]), tf.constant([2.0, 3.0])
-  with tf.GradientTape() as tape:
-    tape.watch(x)
-    value = function(x, y)
-  np.testing.assert_allclose(value, np.tanh(x) * y, rtol=1e-6)
-  np.testing.assert_allclose(
-      tape.gradient(value, x), (1 - np.tanh(x)**2) * y, rtol=1e-5)
-
-
 def test_it_is_traced_once_per_shape_without_a_warning(caplog):
   num_traces = []
 

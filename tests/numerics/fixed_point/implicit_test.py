@@ -1,6 +1,6 @@
 """Tests of the gradient through the inverse of a residual block.
 
-Oracle: central differences of the inverse in float64.
+tests/conformance/solvers_test compares it with the full Jacobian.
 """
 
 import numpy as np
@@ -18,41 +18,8 @@ def _dense():
   return numerics.ResidualFunction(g_fn), weights, y
 
 
-def _cotangent(y, seed=8):
-  return tf.constant(np.random.default_rng(seed).normal(size=y.shape), y.dtype)
-
-
-def _directions(tensors):
-  rng = np.random.default_rng(6)
-  return [rng.normal(size=t.shape) for t in tensors]
-
-
-@pytest.mark.parametrize('kind, solver', [
-    ('dense', numerics.Anderson(atol=1e-13)),
-    ('conv', numerics.Banach(atol=1e-13))], ids=['dense', 'conv'])
-def test_gradients_are_those_of_finite_differences(kind, solver):
-  g_fn, weights, y = testing.make_block(kind, scale=0.9)
-  cotangent = _cotangent(y)
-  g = numerics.ResidualFunction(g_fn)
-
-  def inverse(weights, y):
-    return numerics.invert_residual(
-        g, weights, y, solver, lipschitz_bound=0.95).x
-
-  x = inverse(weights, y)
-  np.testing.assert_allclose(x + g_fn(weights, x), y, atol=1e-12)
-  inputs = [y, *weights]
-  actual = testing.gradients(inverse, weights, y, cotangent)
-  for i, direction in enumerate(_directions(inputs)):
-
-    def loss(value, i=i):
-      moved = inputs[:i] + [tf.constant(value)] + inputs[i + 1:]
-      return tf.reduce_sum(inverse(moved[1:], moved[0]) * cotangent)
-
-    expected = testing.central_difference(loss, inputs[i], direction)
-    assert np.sum(actual[i] * direction) == pytest.approx(expected, rel=1e-7)
-  # The gradient that ignores the block, x = y, is another one.
-  assert testing.relative_error(actual[:1], [cotangent]) > 0.05
+def _cotangent(y):
+  return tf.constant(np.random.default_rng(8).normal(size=y.shape), y.dtype)
 
 
 def test_float32_gradient_and_its_scale():
@@ -95,16 +62,12 @@ def _gradients_in_three_steps(dx):
 
 def test_failing_adjoint_gives_nan_to_its_example_only():
   dy, dweight = _gradients_in_three_steps([[0, 0], [1, -1], [0, 0]])
-  np.testing.assert_array_equal(
-      np.isnan(dy), [[False] * 2, [True] * 2, [False] * 2])
-  np.testing.assert_array_equal(dy[0], [0.0, 0.0])
+  nan = [float('nan')] * 2
+  np.testing.assert_array_equal(dy, [[0.0, 0.0], nan, [0.0, 0.0]])
   assert np.isnan(dweight)
-
-
-def test_zero_cotangents_need_no_steps():
+  # Zero cotangents need no steps.
   dy, dweight = _gradients_in_three_steps(np.zeros([3, 2]))
-  np.testing.assert_array_equal(dy, np.zeros([3, 2]))
-  assert dweight == 0.0
+  assert not np.any(dy) and dweight == 0.0
 
 
 def test_diagnostics_carry_no_gradient():

@@ -9,34 +9,8 @@ import tensorflow as tf
 
 from tests import loops
 from tests import testing
-from tests.numerics import averages
 from tests.numerics import cases
 from tf_resflow import numerics
-
-
-def test_number_of_evaluations_follows_the_threshold():
-  g_fn, weights, x = testing.make_block('dense')
-  estimator = numerics.AdaptiveRoulette(0.2, num_exact_terms=1)
-  probe = estimator.draw(x, 3).probe
-  survival = cases.survival(
-      estimator, averages.vectors(g_fn, weights, x, probe))[:, 0]
-  g = numerics.ResidualFunction(g_fn)
-
-  @tf.function(jit_compile=True)
-  def value(threshold):
-    return numerics.forward_and_log_det(
-        g, weights, x, estimator, draw=numerics.Draw(threshold, probe))[1]
-
-  jacobian = testing.full_jacobian(lambda x: g_fn(weights, x), x).numpy()
-  v = probe.numpy()
-  for num_terms in (2, 5, 9):
-    threshold = (survival[num_terms - 1] + survival[num_terms]) / 2
-    u, expected = v, 0.0
-    for k in range(1, num_terms + 1):
-      u = np.einsum('bij,bi->bj', jacobian, u)
-      expected += (-1)**(k + 1) / k * np.sum(u * v, 1) / survival[k - 1]
-    np.testing.assert_allclose(
-        value(tf.constant(threshold)), expected, atol=1e-12)
 
 
 @loops.each([0.0, 1e-30])
@@ -49,18 +23,12 @@ def test_vanishing_jacobians_end_the_series(scale):
   np.testing.assert_allclose(log_det, 0.0, atol=1e-25)
 
 
-def test_seeds_fix_the_draw():
-  x = tf.zeros([5, 2, 3])
-  estimator = numerics.AdaptiveRoulette()
-  draws = [estimator.draw(x, seed) for seed in (1, 1, 2, None, None)]
-  assert draws[0].stop == draws[1].stop
-  np.testing.assert_array_equal(draws[0].probe, draws[1].probe)
-  assert len({float(d.stop) for d in draws}) == 4
-  for draw in draws:
-    assert 0.0 < draw.stop <= 1.0 and draw.stop.dtype == tf.float64
-    assert draw.probe.shape == x.shape and draw.probe.dtype == x.dtype
-  # Never zero, where a series of numbers that vanish would never end.
-  thresholds = [float(estimator.draw(x, i).stop) for i in range(200)]
+def test_thresholds():
+  """Never zero, where a series of numbers that vanish would never end."""
+  estimator, x = numerics.AdaptiveRoulette(), tf.zeros([5, 2, 3])
+  thresholds = [estimator.draw(x, i).stop for i in range(200)]
+  assert thresholds[0].dtype == tf.float64
+  assert 0.0 < np.min(thresholds) and np.max(thresholds) <= 1.0
   assert 0.4 < np.mean(thresholds) < 0.6
 
 

@@ -26,13 +26,6 @@ def test_tail_is_that_of_scipy(law, oracle):
   np.testing.assert_allclose(law.tail(k), oracle.sf(k - 1), rtol=1e-10)
 
 
-@loops.each(cases.LAWS.values())
-def test_spec_round_trip(case):
-  for law in (numerics.Law.get(case.spec), case.law):
-    assert numerics.Law.get(law.spec()) == law
-    assert law.for_bound(case.lipschitz_bound) == case.law
-
-
 @_EACH_LAW
 def test_table_ends_just_below_what_a_uniform_can_reach(law, oracle):
   table = law.tail_table()
@@ -132,9 +125,6 @@ def test_safe_law_has_a_variance_at_its_bound(bound):
   assert law.has_finite_variance(bound)
   assert law.probability == pytest.approx(0.99 * (1.0 - bound**2))
   assert numerics.SafeGeometric().has_finite_variance(bound)
-  # Of a slightly larger probability it would have none.
-  assert not numerics.Geometric(
-      min(1.001 * (1.0 - bound**2), 0.999)).has_finite_variance(bound)
 
 
 def test_safe_law_of_no_bound_is_refused():

@@ -14,12 +14,8 @@ from tests import testing
 from tests.numerics import averages
 from tests.numerics import cases
 from tf_resflow import numerics
-from tf_resflow.numerics import differentiation
-from tf_resflow.numerics.log_det import memory_modes
 
 _MODES = cases.MEMORY_MODES
-# Cotangents of the log-determinant, one for every example.
-_PER_EXAMPLE = [0.0, 1.5, -0.7]
 _ESTIMATOR = numerics.RussianRoulette(numerics.Poisson(2.0), num_exact_terms=2)
 _WRAPPERS = {
     'eager': lambda fn: fn,
@@ -45,12 +41,7 @@ def _make(kind, memory, dtype=tf.float64, estimator=_ESTIMATOR):
   return fn, weights, x
 
 
-def _cotangents(x, dlog_det):
-  dy = np.random.default_rng(7).normal(size=x.shape)
-  return [tf.constant(dy, x.dtype), tf.constant(dlog_det, x.dtype)]
-
-
-def _oracle(kind, dlog_det):
+def _oracle(kind, cotangents):
   """Gradients of `<y, dy> + <w^T J v, dlog_det>`, `w` from matrix powers."""
   g_fn, weights, x = testing.make_block(kind)
   v = tf.reshape(_draw(x).probe, [x.shape[0], -1])
@@ -65,7 +56,8 @@ def _oracle(kind, dlog_det):
     return x + g_fn(weights, x), tf.reduce_sum(
         w * tf.linalg.matvec(jacobian, v), 1)
 
-  return testing.gradients(fn, weights, x, _cotangents(x, dlog_det))
+  return testing.gradients(
+      fn, weights, x, [tf.cast(c, x.dtype) for c in cotangents])
 
 
 @pytest.mark.parametrize('kind, wrap, dtype', [
@@ -76,66 +68,34 @@ def test_modes_agree_at_the_same_draw(kind, wrap, dtype):
   tolerance = 1e-5 if dtype == tf.float32 else 1e-10
   results = {}
   for memory, case in _MODES.items():
-    dlog_det = _PER_EXAMPLE if case.per_example else [-0.7] * 3
     fn, weights, x = _make(kind, memory, dtype)
+    cotangents, others = [
+        averages.cotangents(x, per_example)
+        for per_example in (case.per_example, not case.per_example)]
 
-    def run(weights, x, fn=fn, dlog_det=dlog_det):
-      return fn(weights, x), testing.gradients(
-          fn, weights, x, _cotangents(x, dlog_det))
+    def run(weights, x, fn=fn, cotangents=cotangents):
+      return fn(weights, x), testing.gradients(fn, weights, x, cotangents)
 
     results[memory], gradients = _WRAPPERS[wrap](run)(weights, x)
-    error = testing.relative_error(gradients, _oracle(kind, dlog_det))
+    assert testing.relative_error(gradients, run(weights, x)[1]) < tolerance
+    error = testing.relative_error(gradients, _oracle(kind, cotangents))
     # At one draw the naive gradient is another one, of the same mean.
     assert (error < tolerance) == case.is_neumann, memory
+    # One cotangent for all examples would be noticed.
+    assert testing.relative_error(gradients, _oracle(kind, others)) > 1e-2
   for memory in _MODES:
     assert testing.relative_error(
         results[memory], results['neumann']) < tolerance
-
-
-def test_a_cotangent_of_all_examples_would_be_noticed():
-  expected = _oracle('dense', _PER_EXAMPLE)
-  for wrong in (_PER_EXAMPLE[0], np.mean(_PER_EXAMPLE)):
-    assert testing.relative_error(
-        _oracle('dense', [wrong] * 3), expected) > 1e-2
 
 
 @pytest.mark.parametrize('wrap', [_WRAPPERS['eager'], _WRAPPERS['graph']])
 def test_backward_in_forward_refuses_unequal_cotangents(wrap):
   fn, weights, x = _make('dense', 'backward_in_forward')
   run = wrap(lambda weights, x: testing.gradients(
-      fn, weights, x, _cotangents(x, _PER_EXAMPLE)))
+      fn, weights, x, averages.cotangents(x)))
   with pytest.raises(tf.errors.InvalidArgumentError, match=(
       'memory=backward_in_forward: expected one cotangent')):
     run(weights, x)
-
-
-def test_naive_is_the_derivative_of_its_value():
-  fn, weights, x = _make('dense', 'naive')
-  cotangents = _cotangents(x, _PER_EXAMPLE)
-  actual = testing.gradients(fn, weights, x, cotangents)
-  inputs = [x, *weights]
-  rng = np.random.default_rng(2)
-  for i, tensor in enumerate(inputs):
-
-    def loss(value, i=i):
-      moved = inputs[:i] + [tf.constant(value)] + inputs[i + 1:]
-      outputs = fn(moved[1:], moved[0])
-      return sum(tf.reduce_sum(a * b)
-                 for a, b in zip(outputs, cotangents, strict=True))
-
-    direction = rng.normal(size=tensor.shape)
-    assert np.sum(actual[i] * direction) == pytest.approx(
-        testing.central_difference(loss, tensor, direction), rel=1e-6)
-
-
-def test_naive_compiles_with_its_gradient():
-  fn, weights, x = _make('dense', 'naive')
-
-  def run(weights, x):
-    return testing.gradients(fn, weights, x, _cotangents(x, _PER_EXAMPLE))
-
-  assert testing.relative_error(
-      _WRAPPERS['xla'](run)(weights, x), run(weights, x)) < 1e-12
 
 
 @pytest.mark.parametrize('memory, wrap', [
@@ -147,7 +107,7 @@ def test_backward_repeats(memory, wrap):
   with tf.GradientTape(persistent=True) as tape:
     tape.watch([x, *weights])
     outputs = wrap(fn)(weights, x)
-  cotangents = _cotangents(x, [0.4] * 3)
+  cotangents = averages.cotangents(x, per_example=False)
   first, second = [
       tape.gradient(outputs, [x, *weights], cotangents) for _ in range(2)]
   for a, b in zip(first, second, strict=True):
@@ -156,32 +116,33 @@ def test_backward_repeats(memory, wrap):
       first, testing.gradients(fn, weights, x, cotangents)) < 1e-12
 
 
-def _second_derivative(fn, weights, x, source=0):
-  """Derivative of |d log_det / dx|^2 with respect to x or a weight."""
+def _squared_norm(fn, inputs):
+  """`|d log_det / dx|^2` at `x` and the weights."""
+  with tf.GradientTape() as tape:
+    tape.watch(inputs)
+    log_det = fn(inputs[1:], inputs[0])[1]
+  return tf.reduce_sum(tape.gradient(log_det, inputs[0])**2)
+
+
+def _second_derivative(fn, weights, x, source):
+  """Derivative of the squared norm with respect to `x` or a weight."""
   inputs = [x, *weights]
-  with tf.GradientTape() as outer:
-    outer.watch(inputs)
-    with tf.GradientTape() as inner:
-      inner.watch(inputs)
-      log_det = fn(inputs[1:], inputs[0])[1]
-    norm = tf.reduce_sum(inner.gradient(log_det, inputs[0])**2)
-  return outer.gradient(norm, inputs[source])
+  with tf.GradientTape() as tape:
+    tape.watch(inputs)
+    norm = _squared_norm(fn, inputs)
+  return tape.gradient(norm, inputs[source])
 
 
-@pytest.mark.parametrize('memory, wrap, source', [
-    ('recompute', 'eager', 0), ('recompute', 'graph', 1),
-    ('neumann', 'eager', 1), ('backward_in_forward', 'graph', 0)])
-def test_second_derivatives_are_refused(memory, wrap, source):
+@pytest.mark.parametrize('memory, wrap_fn, wrap, source', [
+    ('recompute', 'eager', 'eager', 0), ('recompute', 'eager', 'graph', 1),
+    ('recompute', 'graph', 'eager', 0), ('neumann', 'eager', 'eager', 1),
+    ('backward_in_forward', 'eager', 'graph', 0)])
+def test_second_derivatives_are_refused(memory, wrap_fn, wrap, source):
   fn, weights, x = _make('dense', memory)
+  fn = _WRAPPERS[wrap_fn](fn)
   with pytest.raises(LookupError, match='cannot be differentiated again'):
     _WRAPPERS[wrap](lambda weights, x: _second_derivative(
         fn, weights, x, source))(weights, x)
-
-
-def test_second_derivatives_of_a_traced_call_are_refused():
-  fn, weights, x = _make('dense', 'recompute')
-  with pytest.raises(LookupError, match='cannot be differentiated again'):
-    _second_derivative(_WRAPPERS['graph'](fn), weights, x)
 
 
 @pytest.mark.parametrize('memory, estimator, wrap, source', [
@@ -190,55 +151,27 @@ def test_second_derivatives_of_a_traced_call_are_refused():
 def test_naive_and_exact_have_second_derivatives(
     memory, estimator, wrap, source):
   fn, weights, x = _make('dense', memory, estimator=estimator)
-  inputs = [x, *weights]
-
-  def squared_norm(value):
-    moved = inputs[:source] + [tf.constant(value)] + inputs[source + 1:]
-    with tf.GradientTape() as tape:
-      tape.watch(moved[0])
-      log_det = fn(moved[1:], moved[0])[1]
-    return tf.reduce_sum(tape.gradient(log_det, moved[0])**2)
-
   actual = _WRAPPERS[wrap](lambda weights, x: _second_derivative(
       fn, weights, x, source))(weights, x)
+  inputs = [x, *weights]
   direction = np.random.default_rng(1).normal(size=inputs[source].shape)
   expected = testing.central_difference(
-      squared_norm, inputs[source], direction)
+      lambda value: _squared_norm(
+          fn, [*inputs[:source], tf.constant(value), *inputs[source + 1:]]),
+      inputs[source], direction)
   assert np.sum(actual * direction) == pytest.approx(expected, rel=1e-6)
-
-
-def test_surrogate_is_the_bilinear_form():
-  g_fn, weights, x = testing.make_block('conv')
-  rng = np.random.default_rng(4)
-  v, w = (tf.constant(rng.normal(size=x.shape)) for _ in range(2))
-  jacobian = testing.full_jacobian(lambda x: g_fn(weights, x), x)
-  _, vjp_fn = differentiation.linearize(g_fn, weights, x)
-  actual = memory_modes._surrogate(vjp_fn, v, w)
-  expected = np.einsum(
-      'bi,bij,bj->b', np.reshape(w, [3, -1]), jacobian,
-      np.reshape(v, [3, -1]))
-  np.testing.assert_allclose(actual, expected, atol=1e-14)
 
 
 @loops.each(_MODES)
 def test_a_function_without_variables(memory):
-  matrix = 0.4 * np.random.default_rng(0).normal(size=[4, 4])
-  g = numerics.ResidualFunction(
-      lambda weights, x: tf.tanh(tf.linalg.matmul(x, matrix)))
-  x = testing.make_block('dense')[2]
-  draw = _draw(x)
+  g_fn, weights, x = testing.make_block('dense')
+  g, draw = numerics.ResidualFunction(lambda _, x: g_fn(weights, x)), _draw(x)
   cotangents = averages.cotangents(x, per_example=False)
-
-  def fn(weights, x, memory=memory):
-    return numerics.forward_and_log_det(
-        g, weights, x, _ESTIMATOR, draw=draw, memory=memory)
-
-  (dx,) = testing.gradients(fn, [], x, cotangents)
-  assert dx.shape == x.shape
-  if _MODES[memory].is_neumann:
-    (expected,) = testing.gradients(
-        lambda weights, x: fn(weights, x, 'neumann'), [], x, cotangents)
-    np.testing.assert_allclose(dx, expected, atol=1e-13)
+  dx = testing.gradients(
+      lambda _, x: numerics.forward_and_log_det(
+          g, [], x, _ESTIMATOR, draw=draw, memory=memory), [], x, cotangents)
+  error = testing.relative_error(dx, _oracle('dense', cotangents)[:1])
+  assert (error < 1e-10) == _MODES[memory].is_neumann
 
 
 @pytest.mark.parametrize('memory, estimator', [
@@ -253,16 +186,12 @@ def test_norms_are_not_differentiated(memory, estimator):
   def effective(variables, norms):
     return [v / n for v, n in zip(variables, norms, strict=True)]
 
-  def scales(variables):
-    return [2.0 * tf.norm(v) for v in variables]
-
   free = numerics.ResidualFunction(
-      g_fn, converge_norms=lambda variables, state: scales(variables),
-      effective_weights=effective)
-  fixed_scales = scales(weights)
+      g_fn, effective_weights=effective, converge_norms=(
+          lambda variables, state: [2.0 * tf.norm(v) for v in variables]))
+  norms = free.converge_norms(weights, [])
   fixed = numerics.ResidualFunction(
-      g_fn, effective_weights=lambda variables, norms: effective(
-          variables, fixed_scales))
+      g_fn, effective_weights=lambda variables, _: effective(variables, norms))
   actual, expected = [
       testing.gradients(
           lambda weights, x, g=g: numerics.forward_and_log_det(

@@ -1,6 +1,7 @@
-"""Tests of the fixed truncation, against traces of powers of the Jacobian.
+"""Tests of the fixed truncation, and of passes without a log-determinant.
 
-And of passes without a log-determinant.
+That the first has the gradient of its value is the matter of
+tests/conformance/estimators_test.
 """
 
 import numpy as np
@@ -8,31 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests import testing
-from tests.numerics import averages
-from tests.numerics import cases
 from tf_resflow import numerics
-from tf_resflow.configuration import registries
-
-
-@pytest.mark.parametrize('kind, memory, num_terms, series', [
-    ('dense', 'recompute', 1, 'residual'), ('conv', 'naive', 2, 'odd')])
-def test_it_has_the_gradient_of_its_value(kind, memory, num_terms, series):
-  series = cases.SERIES[series]
-  block = testing.make_block(kind)
-  x = block[2]
-  cotangents = averages.cotangents(x, cases.MEMORY_MODES[memory].per_example)
-  draw = numerics.Draw(tf.constant(num_terms), averages.all_probes(x))
-  value, gradients = averages.expected(
-      [(draw, 1.0)], numerics.FixedTruncation(num_terms), block, cotangents,
-      copies=x.shape[1:].num_elements(), series=series.series, memory=memory)
-  expected_value, expected = averages.oracle(
-      series.truncated(num_terms), block, cotangents)
-  np.testing.assert_allclose(value, expected_value, atol=1e-12)
-  assert testing.relative_error(gradients, expected) < 1e-12
-  # One more term in the gradient vector is the gradient of another value.
-  _, longer = averages.oracle(
-      series.truncated(num_terms + 1), block, cotangents)
-  assert testing.relative_error(longer, expected) > 1e-10
 
 
 def test_weights():
@@ -81,15 +58,10 @@ def test_skipped_value_and_gradient_are_those_of_the_block(kind, max_examples):
 
 
 def test_a_skipped_log_determinant_is_nan_and_typed_as_the_input():
+  assert not numerics.Skip.is_random
   g = numerics.ResidualFunction(lambda weights, x: 0.5 * x)
   for dtype in (tf.float32, tf.float64):
     log_det = numerics.forward_and_log_det(
         g, [], tf.ones([5, 2], dtype), numerics.Skip())[1]
     assert (log_det.shape, log_det.dtype) == ([5], dtype)
     assert np.all(np.isnan(log_det))
-
-
-def test_nobody_can_ask_for_skip_by_name():
-  assert not numerics.Skip.is_random
-  with pytest.raises(ValueError, match='Register yours'):
-    registries.ESTIMATORS.name_of(numerics.Skip)

@@ -74,8 +74,9 @@ def test_conv_gram_matches_the_materialised_operator(*kernel_shape):
   kernel = rng.normal(size=kernel_shape)
   for shape in [(4, 5), (1, 3), (2, 2)]:
     matrix = _conv_matrix(kernel, shape)
-    small = matrix @ matrix.T if channels[0] <= channels[1] else None
-    expected = matrix.T @ matrix if small is None else small
+    if channels[0] > channels[1]:
+      matrix = matrix.T
+    expected = matrix @ matrix.T
     gram, error = certificates.conv_gram(kernel, shape)
     assert np.linalg.norm(gram - expected, 2) <= 2 * error
     assert error <= 1e-12 * np.linalg.norm(gram, 2)
@@ -101,15 +102,6 @@ def test_dft_gap_shrinks_quadratically():
   assert 3.3 < gap(20) / gap(40) < 4.3
 
 
-@loops.each([([3, 3],), ([6, 4],), ([16, 16],)])
-def test_constant_kernel_matches_its_closed_form(shape):
-  kernel = np.ones([3, 3, 2, 2])
-  expected = 2.0 * math.prod(1 + 2 * math.cos(math.pi / (n + 1)) for n in shape)
-  certificate = certificates.certified_norm_bound(kernel, shape)
-  assert certificate.method == 'gram'
-  assert expected <= certificate.bound <= expected * (1 + 1e-6)
-
-
 @loops.each(
     [[1, 1], [1, 7], [5, 5], [40, 13], [60, 200]], [np.float32, np.float64])
 def test_dense_bound_is_tight_and_never_below_the_svd(shape, dtype):
@@ -124,26 +116,21 @@ def test_dense_bound_is_tight_and_never_below_the_svd(shape, dtype):
 
 
 def test_dense_margin_covers_rounding_where_the_svd_does_not():
-  num_below = 0
+  num_below, fraction = 0, fractions.Fraction
   for seed in range(20):
     rng = np.random.default_rng(seed)
     # Few bits, so that the products below are exact.
     left, right = (
-        rng.integers(-(2**20), 2**20, size=n).astype(np.float64) for n in (9, 6)
-    )
-    exact = math.prod(
-        sum(fractions.Fraction(x) ** 2 for x in v) for v in (left, right)
-    )
+        rng.integers(-2**20, 2**20, size=n).astype(np.float64) for n in (9, 6))
+    exact = math.prod(sum(fraction(x)**2 for x in v) for v in (left, right))
     matrix = np.outer(left, right)
-    num_below += fractions.Fraction(np.linalg.norm(matrix, 2)) ** 2 < exact
-    assert fractions.Fraction(certificates.dense_bound(matrix)) ** 2 >= exact
+    num_below += fraction(np.linalg.norm(matrix, 2))**2 < exact
     kernel = np.zeros([3, 3, 9, 6])
     kernel[1, 1] = matrix
-    for bound in (
-        certificates.conv_dft_bound(kernel, (3, 3)),
-        certificates.certified_norm_bound(kernel, (3, 3)).bound,
-    ):
-      assert fractions.Fraction(bound) ** 2 >= exact
+    for bound in (certificates.dense_bound(matrix),
+                  certificates.conv_dft_bound(kernel, (3, 3)),
+                  certificates.certified_norm_bound(kernel, (3, 3)).bound):
+      assert fraction(bound)**2 >= exact
   assert num_below > 0
 
 
@@ -167,15 +154,6 @@ def test_gram_trace_bound_is_not_below_the_exact_trace_bound(num_squarings):
   exact = _exact_trace(gram, exponent // 2)
   assert fractions.Fraction(bound) ** exponent >= exact
   assert fractions.Fraction(bound / (1 + 1e-13)) ** exponent < exact
-
-
-def test_gram_trace_bound_is_valid_at_every_step_and_falls():
-  factor = np.random.default_rng(0).normal(size=[20, 20])
-  bounds = [
-      certificates.gram_trace_bound(factor @ factor.T, k) for k in range(12)
-  ]
-  assert min(bounds) >= np.linalg.norm(factor, 2)
-  assert (np.diff(bounds) <= 0).all() and bounds[0] > 1.3 * bounds[6]
 
 
 def test_gram_trace_bound_stops_at_the_target():
@@ -209,8 +187,7 @@ def test_bounds_scale_with_the_kernel(scale):
 def test_zero_kernel():
   assert certificates.dense_bound(np.zeros([3, 2])) < 1e-70
   certificate = certificates.certified_norm_bound(
-      np.zeros([3, 3, 1, 2]), (4, 4), target=0.98
-  )
+      np.zeros([3, 3, 1, 2]), (4, 4), target=0.98)
   assert 0.0 <= certificate.bound < 1e-70
 
 
@@ -226,8 +203,8 @@ def test_target_chooses_the_method():
   between = certify(0.5 * (dft + norm))
   assert between.method == 'gram' and between.bound <= 0.5 * (dft + norm)
   assert certify(0.5 * norm).bound >= norm
-  kernel = np.ones([3, 3, 1, 1])
-  large = certificates.certified_norm_bound(kernel, (65, 64), 1.0)
+  large = certificates.certified_norm_bound(
+      np.ones([3, 3, 1, 1]), (65, 64), 1.0)
   assert large.method == 'dft'
 
 
@@ -236,8 +213,7 @@ def test_chunks_of_frequencies_cover_all_of_them(monkeypatch):
   whole = certificates.conv_dft_bound(kernel, (6, 5))
   monkeypatch.setattr(certificates, '_CHUNK_SIZE', 7 * kernel[0, 0].size)
   assert certificates.conv_dft_bound(kernel, (6, 5)) == pytest.approx(
-      whole, rel=1e-14
-  )
+      whole, rel=1e-14)
 
 
 @loops.each([

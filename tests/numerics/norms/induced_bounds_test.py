@@ -20,27 +20,16 @@ _SHAPES = [
 _CLOSED = [(p, q) for p, q in induced_oracle.PAIRS if p == 1.0 or q == np.inf]
 
 
-def _operator(shape, spatial_shape, seed=0):
-  return operators.LayerOperator(
-      tf.constant(np.random.default_rng(seed).normal(size=shape)),
-      spatial_shape)
-
-
-def _matrix(operator):
-  return operator.apply(
-      tf.eye(operator.num_inputs, dtype=tf.float64)).numpy().T
-
-
 @loops.each([
     (*shape, *orders) for i, shape in enumerate(_SHAPES)
     for orders in _CLOSED[i % 2::2]])
 def test_closed_forms(shape, spatial_shape, domain, codomain):
-  operator = _operator(shape, spatial_shape)
+  operator = kernels.operator(shape, spatial_shape)
   norms = induced_bounds.closed_norms(operator, domain, codomain)
   tf.broadcast_static_shape(norms.shape, operator.kernel.shape)
   assert float(tf.reduce_max(norms)) == pytest.approx(
       induced_oracle.brute_force(
-          _matrix(operator), domain, codomain, num_starts=100), rel=1e-6)
+          kernels.matrix(operator), domain, codomain, num_starts=100), rel=1e-6)
 
 
 @loops.each(induced_oracle.PAIRS)
@@ -56,8 +45,8 @@ def test_what_is_closed(domain, codomain):
     for orders in induced_oracle.PAIRS[i % 3::3]])
 def test_upper_bounds(shape, spatial_shape, domain, codomain):
   """None is below the norm, and the best is not far above it."""
-  operator = _operator(shape, spatial_shape)
-  matrix = _matrix(operator)
+  operator = kernels.operator(shape, spatial_shape)
+  matrix = kernels.matrix(operator)
   expected = induced_oracle.brute_force(
       matrix, domain, codomain, num_starts=50)
   spectral = np.linalg.norm(matrix, 2)
@@ -80,21 +69,17 @@ def test_upper_bounds(shape, spatial_shape, domain, codomain):
       assert float(learned[name]) == pytest.approx(float(bound), rel=1e-6)
 
 
-@loops.each([1.0, 2.0, np.inf])
+@loops.each([1.0, 1.3, 2.0, 3.0, np.inf])
 def test_of_the_identity(order):
   """Where bounds are sharp: every `|I|_p->p` is 1."""
   operator = operators.LayerOperator(tf.eye(4, dtype=tf.float64))
-  for other in (1.3, 2.0, 3.0):
-    assert float(induced_bounds.upper_bound(
-        operator, other, other, 1.0)) == pytest.approx(1.0)
   assert float(induced_bounds.upper_bound(
       operator, order, order, 1.0)) == pytest.approx(1.0)
 
 
 @loops.each([[1.4, 3.0], [2.5, 1.7], [2.2, 2.2]])
 def test_derivatives(orders):
-  operator = _operator((4, 3), None)
-  arguments = [operator.kernel, *(
+  arguments = [kernels.operator((4, 3)).kernel, *(
       tf.constant(order, tf.float64) for order in orders)]
 
   def fn(kernel, domain, codomain):
@@ -104,44 +89,26 @@ def test_derivatives(orders):
   with tf.GradientTape() as tape:
     tape.watch(arguments)
     bound = fn(*arguments)
-  found = tape.gradient(bound, arguments)
   rng = np.random.default_rng(3)
-  directions = [tf.constant(rng.normal(size=t.shape)) for t in arguments]
-  for i, (gradient, direction) in enumerate(zip(
-      found, directions, strict=True)):
+  for i, gradient in enumerate(tape.gradient(bound, arguments)):
+    direction = rng.normal(size=gradient.shape)
     expected = testing.central_difference(
         lambda value, i=i: fn(*arguments[:i], value, *arguments[i + 1:]),
         arguments[i], direction)
     # The last pair lies where the larger of the orders changes.
     if orders[0] != orders[1] or i == 0:
-      assert float(tf.reduce_sum(gradient * direction)) == pytest.approx(
-          float(expected), rel=1e-5)
+      assert np.sum(gradient * direction) == pytest.approx(expected, rel=1e-5)
     assert np.all(np.isfinite(gradient))
 
 
 @loops.each(kernels.SHAPES, [1.0, 1.5, np.inf])
 def test_rows_and_columns_are_those_of_the_matrix(shape, spatial_shape, order):
-  kernel = np.random.default_rng(0).normal(size=shape)
-  operator = operators.LayerOperator(tf.constant(kernel), spatial_shape)
-  # [inputs, outputs], channels last in both.
-  matrix = testing.materialize(operator.apply, operator.num_inputs)
-  if matrix.shape[0] != operator.num_inputs:
-    matrix = matrix.T
-  rows = np.linalg.norm(matrix, order, axis=0).reshape([-1, shape[-1]])
-  columns = np.linalg.norm(matrix, order, axis=1).reshape([-1, shape[-2]])
+  operator = kernels.operator(shape, spatial_shape)
+  matrix = kernels.matrix(operator)
+  # Channels come last.
+  rows = np.linalg.norm(matrix, order, axis=1).reshape([-1, shape[-1]])
+  columns = np.linalg.norm(matrix, order, axis=0).reshape([-1, shape[-2]])
   np.testing.assert_allclose(
       induced_bounds.row_norms(operator, order), rows.max(axis=0))
   np.testing.assert_allclose(
       induced_bounds.column_norms(operator, order), columns.max(axis=0))
-
-
-def test_norms_of_an_image_smaller_than_its_kernel():
-  """The corners of the kernel never meet a pixel."""
-  kernel = np.zeros([3, 3, 1, 1])
-  kernel[0, 0] = 5.0
-  kernel[1, 1] = 1.0
-  one_pixel = operators.LayerOperator(tf.constant(kernel), (1, 1))
-  assert float(induced_bounds.row_norms(one_pixel, 1.0)[0]) == 1.0
-  assert float(induced_bounds.column_norms(one_pixel, 1.0)[0]) == 1.0
-  four = operators.LayerOperator(tf.constant(kernel), (2, 2))
-  assert float(induced_bounds.row_norms(four, 1.0)[0]) == 6.0

@@ -14,18 +14,6 @@ from tf_resflow.numerics.norms import operators
 _SHAPES = [((5, 6), None), ((3, 3, 2, 2), (3, 2))]
 
 
-def _operator(shape, spatial_shape=None, seed=0, nonnegative=False):
-  kernel = np.random.default_rng(seed).normal(size=shape)
-  return operators.LayerOperator(
-      tf.constant(np.abs(kernel) if nonnegative else kernel), spatial_shape)
-
-
-def _matrix(operator):
-  """`A` as an array `[m, n]`."""
-  return operator.apply(
-      tf.eye(operator.num_inputs, dtype=tf.float64)).numpy().T
-
-
 def _starts(operator, num_starts=8, positive=False):
   x = np.random.default_rng(1).normal(size=[num_starts, operator.num_inputs])
   return tf.constant(np.abs(x) if positive else x)
@@ -39,9 +27,9 @@ def _in_turn(pairs):
 @loops.each(_in_turn(induced_oracle.PAIRS))
 def test_never_above_the_norm(shape, spatial_shape, domain, codomain):
   """And equal to it where that is known; every step goes up."""
-  operator = _operator(shape, spatial_shape)
+  operator = kernels.operator(shape, spatial_shape)
   expected = induced_oracle.brute_force(
-      _matrix(operator), domain, codomain, num_starts=100)
+      kernels.matrix(operator), domain, codomain, num_starts=100)
   starts = _starts(operator)
   norms = [float(induced_power.power_method(
       operator, starts, domain, codomain, tolerance=0.0, max_steps=steps).norm)
@@ -55,12 +43,13 @@ def test_never_above_the_norm(shape, spatial_shape, domain, codomain):
 @loops.each(_in_turn([(p, q) for p, q in induced_oracle.PAIRS if p >= q]))
 def test_the_maximum_of_nonnegative_kernels(
     shape, spatial_shape, domain, codomain):
-  operator = _operator(shape, spatial_shape, nonnegative=True)
+  operator = kernels.operator(shape, spatial_shape)
+  operator = operators.LayerOperator(tf.abs(operator.kernel), spatial_shape)
   result = induced_power.power_method(
       operator, _starts(operator, 1, positive=True), domain, codomain,
       tolerance=1e-10, max_steps=2000)
   assert float(result.norm) == pytest.approx(induced_oracle.brute_force(
-      _matrix(operator), domain, codomain, num_starts=100), rel=1e-6)
+      kernels.matrix(operator), domain, codomain, num_starts=100), rel=1e-6)
 
 
 @loops.each(induced_oracle.PAIRS)
@@ -73,7 +62,7 @@ def test_the_oracle_finds_the_maximum_in_the_plane(domain, codomain):
 
 @loops.each([(1.5, 3.0), (4.0, 2.0)])
 def test_results(domain, codomain):
-  operator = _operator((5, 6))
+  operator = kernels.operator((5, 6))
   result = induced_power.power_method(
       operator, _starts(operator), domain, codomain, tolerance=1e-8,
       max_steps=1000)
@@ -111,7 +100,7 @@ def test_of_a_kernel_of_zeros():
     (*kernels.SHAPES[-1], tf.float32, False)])
 def test_learned_orders_and_shapes(shape, spatial_shape, dtype, jit_compile):
   """In a graph, with orders that are tensors; compiled, too."""
-  operator = _operator(shape, spatial_shape)
+  operator = kernels.operator(shape, spatial_shape)
 
   def run(kernel, starts, p, q):
     return induced_power.power_method(
@@ -130,31 +119,26 @@ def test_learned_orders_and_shapes(shape, spatial_shape, dtype, jit_compile):
 @loops.each([(1.5, 3.0), (2.5, 1.7)])
 def test_derivatives_are_those_of_the_norm(domain, codomain):
   """The norm is converged anew on either side."""
-  kernel = tf.constant(np.random.default_rng(0).normal(size=[4, 3]))
-  domain, codomain = [
-      tf.constant(order, tf.float64) for order in (domain, codomain)]
+  arguments = [kernels.operator((4, 3)).kernel, *(
+      tf.constant(order, tf.float64) for order in (domain, codomain))]
 
   def follow(kernel, domain, codomain):
     operator = operators.LayerOperator(kernel)
-    return operator, induced_power.power_method(
+    return induced_power.power_method(
         operator, _starts(operator, 20), domain, codomain, tolerance=0.0,
         max_steps=3000)
 
-  operator, result = follow(kernel, domain, codomain)
+  result = follow(*arguments)
   with tf.GradientTape() as tape:
-    arguments = [kernel, domain, codomain]
     tape.watch(arguments)
     norm = induced_power.induced_norm(
-        operators.LayerOperator(kernel), result.x, domain, codomain)
+        operators.LayerOperator(arguments[0]), result.x, *arguments[1:])
   assert float(norm) == pytest.approx(float(result.norm), rel=1e-12)
-  found = tape.gradient(norm, arguments)
-  directions = [tf.constant(np.random.default_rng(2).normal(size=t.shape))
-                for t in arguments]
-  for i, (gradient, direction) in enumerate(zip(
-      found, directions, strict=True)):
-    def fn(value, i=i):
-      changed = [*arguments[:i], value, *arguments[i + 1:]]
-      return follow(*changed)[1].norm
-    expected = testing.central_difference(fn, arguments[i], direction, 1e-4)
-    assert float(tf.reduce_sum(gradient * direction)) == pytest.approx(
-        float(expected), rel=1e-5)
+  rng = np.random.default_rng(2)
+  for i, gradient in enumerate(tape.gradient(norm, arguments)):
+    direction = rng.normal(size=gradient.shape)
+    expected = testing.central_difference(
+        lambda value, i=i: follow(
+            *arguments[:i], value, *arguments[i + 1:]).norm,
+        arguments[i], direction, 1e-4)
+    assert np.sum(gradient * direction) == pytest.approx(expected, rel=1e-5)

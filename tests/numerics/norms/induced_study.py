@@ -8,6 +8,7 @@ claim does not hold.
 
 import argparse
 import dataclasses
+import functools
 import math
 import sys
 import time
@@ -17,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests.numerics.norms import induced_oracle
+from tests.numerics.norms import kernels
 from tf_resflow import numerics
 from tf_resflow.layers.lipschitz import operator_norms
 
@@ -97,7 +99,7 @@ class _Record:
   domain: float
   codomain: float
   brute: float = 0.0
-  kind: str = 'elsewhere'
+  kind: str = 'nonnegative, p >= q, one positive row'
   exact: float | None = None
   signed: float | None = None
   is_short: bool = False
@@ -105,6 +107,12 @@ class _Record:
   estimates: dict = dataclasses.field(default_factory=dict)
   unattained: float = 0.0
   upper: float | None = None
+
+  @functools.cached_property
+  def mapping(self):
+    return operator_norms.NormedMap(
+        tf.constant(self.kernel), self.spatial_shape, self.domain,
+        self.codomain)
 
   @property
   def is_nonnegative(self):
@@ -135,45 +143,38 @@ class _Record:
 
 def _measure(record, num_starts):
   """Fills in a record."""
-  kernel, p, q = tf.constant(record.kernel), record.domain, record.codomain
-  operator = numerics.LayerOperator(kernel, record.spatial_shape)
-  matrix = operator.apply(
-      tf.eye(operator.num_inputs, dtype=tf.float64)).numpy().T
-  record.brute = induced_oracle.brute_force(
-      matrix, p, q, num_starts, seed=record.number)
+  p, q, mapping = record.domain, record.codomain, record.mapping
+  matrix = kernels.matrix(
+      numerics.LayerOperator(mapping.kernel, mapping.spatial_shape))
+
+  def climb(further_starts=None):
+    return induced_oracle.brute_force(
+        matrix, p, q, num_starts, record.number, further_starts)
+
+  record.brute = brute = climb()
   norm = operator_norms.UPPER.of_orders(p, q)
   if norm is operator_norms.CLOSED:
-    record.kind = 'closed'
-    record.exact = float(tf.reduce_max(norm.norm(_mapping(record), None)))
+    record.kind = 'p = 1 or q = inf'
+    record.exact = float(tf.reduce_max(norm.norm(mapping, None)))
   elif norm is operator_norms.SPECTRAL:
-    record.kind = 'spectral'
+    record.kind = '2 -> 2'
     # As many rows as layers have.
-    record.exact = float(norm.follow(
-        _mapping(record), _rows(norm, record, min(3, *matrix.shape)),
-        *_SPECTRAL).norm)
+    rows = _rows(norm, record, min(3, *matrix.shape))
+    record.exact = float(norm.follow(mapping, rows, *_SPECTRAL).norm)
   else:
     _measure_elsewhere(record, matrix)
   if record.exact is None:
     return
-  brute = record.brute
-  if record.exact > brute * (1.0 + _EXACT):
-    record.is_short = True
-    brute = induced_oracle.brute_force(
-        matrix, p, q, num_starts, seed=record.number,
-        further_starts=induced_oracle.telling_starts(matrix, p))
+  record.is_short = record.exact > brute * (1.0 + _EXACT)
+  if record.is_short:
+    brute = climb(induced_oracle.telling_starts(matrix, p))
   record.deviation = abs(record.exact / brute - 1.0)
-
-
-def _mapping(record):
-  return operator_norms.NormedMap(
-      tf.constant(record.kernel), record.spatial_shape, record.domain,
-      record.codomain)
 
 
 def _measure_elsewhere(record, matrix):
   """Fills in estimates and the upper bound."""
   norm, p, q = operator_norms.ESTIMATE, record.domain, record.codomain
-  kernel, spatial_shape = tf.constant(record.kernel), record.spatial_shape
+  spatial_shape = record.spatial_shape
   rows = _rows(norm, record, max(_NUM_CONVERGED_ROWS))
   steps = tf.TensorSpec([], tf.int32)
 
@@ -182,11 +183,11 @@ def _measure_elsewhere(record, matrix):
       tf.TensorSpec([None, rows.shape[1]], tf.float64),
       tf.TensorSpec([], tf.float64), steps, steps], autograph=False)
   def follow(rows, *settings):
-    result = norm.follow(_mapping(record), rows, *settings)
+    result = norm.follow(record.mapping, rows, *settings)
     return result.norm, result.rows[0]
 
   def quotient(x):
-    if spatial_shape and math.prod(kernel.shape[:2]) == 1:
+    if spatial_shape and math.prod(record.kernel.shape[:2]) == 1:
       # A vector of one pixel; equal pixels attain the factor that is not 1.
       image = np.zeros([math.prod(spatial_shape), x.size])
       image[:None if p > q else 1] = x
@@ -205,12 +206,12 @@ def _measure_elsewhere(record, matrix):
     record.exact = float(follow(tf.abs(rows[:1]), *_EXACTLY)[0])
     record.signed = float(follow(rows[:3], *_EXACTLY)[0])
   record.upper = float(operator_norms.UPPER.bound(
-      _mapping(record), np.linalg.norm(matrix, 2)))
+      record.mapping, np.linalg.norm(matrix, 2)))
 
 
 def _rows(norm, record, num_rows):
-  size = norm.row_size(_mapping(record))
-  rows = np.random.default_rng([1, record.number]).normal(size=[num_rows, size])
+  rows = np.random.default_rng([1, record.number]).normal(
+      size=[num_rows, norm.row_size(record.mapping)])
   return tf.constant(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
@@ -231,15 +232,12 @@ def _small(number):
 
 
 def _print_exact(records):
-  kinds = {
-      'p = 1 or q = inf': 'closed', '2 -> 2': 'spectral',
-      'nonnegative, p >= q, one positive row': 'elsewhere'}
   rows = []
-  for name, kind in kinds.items():
+  for kind in ('p = 1 or q = inf', '2 -> 2', _Record.kind):
     kept = [r for r in records if r.kind == kind and r.exact is not None]
     largest = max([r.deviation for r in kept], default=0.0)
     rows.append((
-        name, len(kept), _small(largest), sum(r.is_short for r in kept)))
+        kind, len(kept), _small(largest), sum(r.is_short for r in kept)))
   _print_table(
       'What is exact',
       ('', 'norms', 'largest deviation', 'brute force was short'), rows)

@@ -9,11 +9,6 @@ import tensorflow as tf
 from tests import loops
 from tests import testing
 from tests.numerics.norms import kernels
-from tf_resflow.numerics.norms import operators
-
-
-def _kernel(shape):
-  return np.random.default_rng(0).normal(size=shape)
 
 
 def _layer_matrix(kernel, spatial_shape):
@@ -35,9 +30,8 @@ def _layer_matrix(kernel, spatial_shape):
 
 @kernels.EACH_SHAPE
 def test_matvec_is_the_layer_or_its_transpose(shape, spatial_shape):
-  kernel = _kernel(shape)
-  operator = operators.LayerOperator(tf.constant(kernel), spatial_shape)
-  expected = _layer_matrix(kernel, spatial_shape)
+  operator = kernels.operator(shape, spatial_shape)
+  expected = _layer_matrix(operator.kernel.numpy(), spatial_shape)
   np.testing.assert_allclose(
       testing.materialize(operator.apply, operator.num_inputs), expected,
       atol=1e-12)
@@ -52,8 +46,7 @@ def test_matvec_is_the_layer_or_its_transpose(shape, spatial_shape):
 @kernels.EACH_SHAPE
 def test_rmatvec_is_the_adjoint(shape, spatial_shape):
   dtype = tf.float64 if len(shape) == 2 else tf.float32
-  operator = operators.LayerOperator(
-      tf.constant(_kernel(shape), dtype), spatial_shape)
+  operator = kernels.operator(shape, spatial_shape, dtype)
   rng = np.random.default_rng(1)
   v = tf.constant(rng.normal(size=[3, operator.size]), dtype)
   image = operator.matvec(v)
@@ -68,8 +61,7 @@ def test_rmatvec_is_the_adjoint(shape, spatial_shape):
 @loops.each(kernels.SHAPES[1:5] + kernels.SHAPES[-1:], [False, True])
 def test_sizes_are_known_where_the_number_of_vectors_is_not(
     shape, spatial_shape, transpose):
-  operator = operators.LayerOperator(
-      tf.constant(_kernel(shape)), spatial_shape)
+  operator = kernels.operator(shape, spatial_shape)
   sizes = [operator.num_inputs, operator.num_outputs]
   size, expected = sizes[::-1] if transpose else sizes
   apply = tf.function(

@@ -14,21 +14,14 @@ from tf_resflow.numerics.norms import operators
 from tf_resflow.numerics.norms import power_iteration
 
 
-def _kernel(shape, seed=0):
-  return np.random.default_rng(seed).normal(size=shape)
-
-
-def _block(size, num_vectors=4, seed=1, dtype=tf.float32):
-  rows = np.random.default_rng(seed).normal(
-      size=[size, min(size, num_vectors)])
+def _block(size, num_vectors=4, dtype=tf.float32):
+  rows = kernels.random([size, min(size, num_vectors)], seed=1)
   return tf.constant(np.linalg.qr(rows)[0].T, dtype)
 
 
-def _svd_norm(kernel, spatial_shape):
-  operator = operators.LayerOperator(
-      tf.constant(kernel, tf.float64), spatial_shape)
-  return np.linalg.norm(
-      testing.materialize(operator.matvec, operator.size), 2)
+def _svd_norm(kernel, spatial_shape=None):
+  return np.linalg.norm(kernels.matrix(operators.LayerOperator(
+      tf.constant(kernel, tf.float64), spatial_shape)), 2)
 
 
 @loops.each([
@@ -36,12 +29,10 @@ def _svd_norm(kernel, spatial_shape):
     *((*shape, 1) for shape in kernels.SHAPES[2:5])])
 def test_sigma_is_the_largest_singular_value(
     shape, spatial_shape, num_vectors):
-  kernel = _kernel(shape)
-  operator = operators.LayerOperator(
-      tf.constant(kernel, tf.float32), spatial_shape)
+  operator = kernels.operator(shape, spatial_shape, tf.float32)
   v = _block(operator.size, num_vectors)
   result = power_iteration.power_iteration(operator, v)
-  expected = _svd_norm(kernel, spatial_shape)
+  expected = _svd_norm(kernels.random(shape), spatial_shape)
   assert result.converged and result.residual <= 1e-3
   assert float(result.sigma) == pytest.approx(expected, rel=1e-3)
   assert float(result.sigma) <= expected * (1 + 1e-6)
@@ -55,9 +46,8 @@ def test_sigma_is_the_largest_singular_value(
 
 
 def test_never_above_the_norm_however_few_steps():
-  kernel = _kernel((3, 3, 2, 6))
-  operator = operators.LayerOperator(tf.constant(kernel, tf.float32), (5, 5))
-  expected = _svd_norm(kernel, (5, 5))
+  operator = kernels.operator((3, 3, 2, 6), (5, 5), tf.float32)
+  expected = _svd_norm(kernels.random((3, 3, 2, 6)), (5, 5))
   sigmas = []
   for max_steps in (0, 1, 2, 4, 8):
     result = power_iteration.power_iteration(
@@ -69,19 +59,19 @@ def test_never_above_the_norm_however_few_steps():
 
 
 def _orthogonal(size, seed):
-  return np.linalg.qr(_kernel((size, size), seed))[0]
+  return np.linalg.qr(kernels.random((size, size), seed))[0]
 
 
 _DEGENERATE = {
     'zero': np.zeros([6, 9]),
     'one_entry': np.eye(6, 9) * (np.arange(6) == 2)[:, np.newaxis],
     'two_entries': np.diag([1.0, 0.5, 0.0, 0.0, 0.0, 0.0]),
-    'rank_one': np.outer(_kernel(6), _kernel(9)),
-    'rank_two': _kernel((6, 2)) @ _kernel((2, 9)),
+    'rank_one': np.outer(kernels.random(6), kernels.random(9)),
+    'rank_two': kernels.random((6, 2)) @ kernels.random((2, 9)),
     'ones': np.ones([6, 9]),
     'identity': np.eye(6),
     'orthogonal': _orthogonal(6, 3),
-    'tiny': 1e-12 * _kernel((6, 9)),
+    'tiny': 1e-12 * kernels.random((6, 9)),
 }
 
 
@@ -102,23 +92,17 @@ def test_degenerate_kernels_keep_the_block_orthonormal(name, dtype):
     assert result.converged
 
 
-def _crossing():
-  """Two dense maps with the same singular vectors, rows of the second array.
-
-  In the second map the vector that came third leads by 5 %.
-  """
-  left, right = _orthogonal(8, 0), _orthogonal(8, 1)
-  before = np.array([1.0, 0.95, 0.9, 0.8, 0.5, 0.4, 0.3, 0.2])
-  after = before.copy()
-  after[2] = 1.05
-  return right @ np.diag(after) @ left, right.T
+_SINGULAR_VALUES = np.array([1.0, 0.95, 0.9, 0.8, 0.5, 0.4, 0.3, 0.2])
+_LEFT, _RIGHT = _orthogonal(8, 0), _orthogonal(8, 1)
 
 
 def test_block_follows_a_crossing():
-  kernel, vectors = _crossing()
-  operator = operators.LayerOperator(tf.constant(kernel, tf.float32))
+  # The vector that came third leads by 5 %.
+  values = _SINGULAR_VALUES.copy()
+  values[2] = 1.05
+  kernel = tf.constant(_RIGHT @ np.diag(values) @ _LEFT, tf.float32)
   result = power_iteration.power_iteration(
-      operator, tf.constant(vectors[:4], tf.float32))
+      operators.LayerOperator(kernel), tf.constant(_RIGHT.T[:4], tf.float32))
   assert result.converged
   assert float(result.sigma) == pytest.approx(1.05, rel=1e-6)
 
@@ -126,13 +110,11 @@ def test_block_follows_a_crossing():
 def test_block_sees_the_next_in_rank_before_it_leads():
   # From one update to the next singular values move little. What comes fifth
   # enters the block while it rises, and is there when it takes the lead.
-  left, right = _orthogonal(8, 0), _orthogonal(8, 1)
-  values = np.array([1.0, 0.95, 0.9, 0.8, 0.5, 0.4, 0.3, 0.2])
+  values, v = _SINGULAR_VALUES.copy(), tf.constant(_RIGHT.T[:4], tf.float32)
   rng = np.random.default_rng(2)
-  v = tf.constant(right.T[:4], tf.float32)
   for fifth in np.linspace(0.5, 1.1, 25):
     values[4] = fifth
-    kernel = right @ np.diag(values) @ left + 0.01 * rng.normal(size=[8, 8])
+    kernel = _RIGHT @ np.diag(values) @ _LEFT + 0.01 * rng.normal(size=[8, 8])
     result = power_iteration.power_iteration(
         operators.LayerOperator(tf.constant(kernel, tf.float32)), v)
     v = result.v
@@ -143,7 +125,7 @@ def test_block_sees_the_next_in_rank_before_it_leads():
 
 @loops.each([kernels.SHAPES[i] for i in (0, 1, 3, 4, 11)])
 def test_derivative_is_that_of_the_svd_norm(shape, spatial_shape):
-  kernel = tf.constant(_kernel(shape))
+  kernel = tf.constant(kernels.random(shape))
   with tf.GradientTape() as tape:
     tape.watch(kernel)
     operator = operators.LayerOperator(kernel, spatial_shape)
@@ -154,25 +136,15 @@ def test_derivative_is_that_of_the_svd_norm(shape, spatial_shape):
   assert float(sigma) == pytest.approx(float(result.sigma), rel=1e-12)
   gradient = tape.gradient(sigma, kernel)
   for seed in (5, 6):
-    direction = _kernel(shape, seed)
+    direction = kernels.random(shape, seed)
     expected = testing.central_difference(
         lambda k: _svd_norm(k, spatial_shape), kernel, direction)
     assert np.sum(gradient * direction) == pytest.approx(expected, rel=1e-6)
 
 
-def test_nothing_of_the_iteration_is_differentiated():
-  kernel = tf.constant(_kernel((4, 6)))
-  with tf.GradientTape() as tape:
-    tape.watch(kernel)
-    v = power_iteration.power_iteration(
-        operators.LayerOperator(tf.stop_gradient(kernel)),
-        _block(4, dtype=tf.float64)).v
-  assert tape.gradient(v, kernel) is None
-
-
 @loops.each([False, True])
 def test_traced_equals_eager(jit_compile):
-  kernel = tf.constant(_kernel((3, 3, 2, 4)))
+  kernel = tf.constant(kernels.random((3, 3, 2, 4)))
   v = _block(32, dtype=tf.float64)
 
   def run(kernel, v):
@@ -186,31 +158,27 @@ def test_traced_equals_eager(jit_compile):
 
 
 def test_a_current_block_is_kept():
-  kernel = _kernel((20, 30))
-  operator = operators.LayerOperator(tf.constant(kernel))
-  v = _block(operator.size, dtype=tf.float64)
-  result = power_iteration.power_iteration(operator, v, tolerance=1e-8)
-  kept = power_iteration.power_iteration(
-      operator, result.v, tolerance=1e-7, is_current=tf.constant(True))
+  operator = kernels.operator((20, 30))
+  expected = _svd_norm(operator.kernel)
+
+  def advance(v, tolerance, is_current):
+    result = power_iteration.power_iteration(
+        operator, v, tolerance, is_current=tf.constant(is_current))
+    assert result.converged
+    np.testing.assert_allclose(result.sigma, expected, rtol=1e-10)
+    return result
+
+  # One that says that it is, and misses the tolerance, is advanced; also one
+  # whose first vector is the best.
+  for num_vectors in (1, 4):
+    start = _block(operator.size, num_vectors, tf.float64)
+    result = advance(start, 1e-8, True)
+    assert result.num_steps > 0
+  kept = advance(result.v, 1e-7, True)
   np.testing.assert_array_equal(kept.v, result.v)
-  assert kept.num_steps == 0 and kept.converged
-  np.testing.assert_allclose(
-      kept.sigma, _svd_norm(kernel, None), rtol=1e-10)
-  # Rotated, and the same.
-  again = power_iteration.power_iteration(
-      operator, result.v, tolerance=1e-7, is_current=tf.constant(False))
-  assert again.num_steps == 0
-  np.testing.assert_allclose(again.sigma, kept.sigma, rtol=1e-12)
-
-
-def test_a_block_that_says_it_is_current_and_misses_the_tolerance_is_advanced():
-  kernel = _kernel((20, 30))
-  operator = operators.LayerOperator(tf.constant(kernel))
-  result = power_iteration.power_iteration(
-      operator, _block(operator.size, dtype=tf.float64), tolerance=1e-8,
-      is_current=tf.constant(True))
-  assert result.num_steps > 0 and result.converged
-  np.testing.assert_allclose(result.sigma, _svd_norm(kernel, None), rtol=1e-10)
+  rotated = advance(result.v, 1e-7, False)
+  assert kept.num_steps == rotated.num_steps == 0
+  np.testing.assert_allclose(rotated.sigma, kept.sigma, rtol=1e-12)
 
 
 def test_a_block_of_another_map_is_not_kept():
@@ -226,20 +194,20 @@ def test_a_block_of_another_map_is_not_kept():
     ([2, 40], 'block'), ([40, 2], 'zeros'), ([3, 3], 'same'), ([1, 5], 'block'),
     ([5, 1], 'zeros')])
 def test_all_directions_need_no_start_and_no_step(shape, start):
-  kernel = _kernel(shape)
-  operator = operators.LayerOperator(tf.constant(kernel))
+  operator = kernels.operator(shape)
   v = {'block': _block(operator.size, dtype=tf.float64),
        'zeros': tf.zeros([operator.size] * 2, tf.float64),
        'same': tf.ones([operator.size] * 2, tf.float64)}[start]
   result = power_iteration.power_iteration(
       operator, v, tolerance=1e-10, min_steps=3)
   assert result.num_steps == 0 and result.converged
-  np.testing.assert_allclose(result.sigma, _svd_norm(kernel, None), rtol=1e-12)
+  np.testing.assert_allclose(
+      result.sigma, _svd_norm(operator.kernel), rtol=1e-12)
   np.testing.assert_allclose(
       result.v @ tf.transpose(result.v), np.eye(operator.size), atol=1e-12)
   np.testing.assert_allclose(
       tf.norm(operator.matvec(result.v), axis=1),
-      np.linalg.svd(kernel, compute_uv=False), rtol=1e-10)
+      np.linalg.svd(operator.kernel, compute_uv=False), rtol=1e-10)
 
 
 @loops.each([np.nan, np.inf])
