@@ -77,10 +77,6 @@ def build(event_shape, size=4, **kwargs):
 
 
 @loops.each([
-    (dict(event_shape=(2, 2, 1)),
-     'event_shape=(2, 2, 1): expected two channels or more, of which one'),
-    (dict(event_shape=(4,), mask='checkerboard'),
-     'event_shape=(4,): expected images'),
     (dict(event_shape=(4,), size=3),
      'network=f: expected outputs (4,) for inputs (2,), not (3,). They are '),
     (dict(event_shape=(2, 2, 2), mask='checkerboard', size=2),

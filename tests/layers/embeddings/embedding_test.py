@@ -55,6 +55,7 @@ def test_a_law_that_is_learned_raises_the_bound():
   embedding = flow.embedding
   assert embedding.log_a.value.ref() in {
       v.value.ref() for v in flow.trainable_variables}
+  assert any('embedding' in name for name in flow._trackable_children())
   with tf.GradientTape() as tape:
     value = bound(1)
   gradient = tape.gradient(value, embedding.log_a.value)
