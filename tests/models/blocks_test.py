@@ -25,12 +25,8 @@ def test_networks_keep_the_shape(event_shape, kernel_sizes, activate_input):
       make_request(event_shape, kernel_sizes, activate_input=activate_input))
   x = tf.random.stateless_normal([3, *event_shape], [0, 1], dtype=tf.float64)
   assert network(x).shape == x.shape
-  linear = network.constrained_layers()
-  dense = kernel_sizes is None
-  assert len(linear) == 2
-  assert all(isinstance(
-      p, layers.SpectralDense if dense else layers.SpectralConv2D)
-             for p in linear)
+  kind = layers.SpectralConv2D if kernel_sizes else layers.SpectralDense
+  assert [type(p) for p in network.constrained_layers()] == [kind, kind]
   activations = [p for p in network.parts if isinstance(p, layers.LipSwish)]
   assert len(activations) == 1 + activate_input
   assert network.lipschitz_bound < 0.98**2

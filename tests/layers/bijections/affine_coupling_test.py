@@ -2,12 +2,10 @@
 
 import keras
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from tests import loops
 from tests import testing
-from tf_resflow import errors
 from tf_resflow import layers
 
 
@@ -87,12 +85,6 @@ def build(event_shape, size=4, **kwargs):
 ])
 def test_refusals(values, message):
   testing.check_refusal(build, values, message)
-
-
-def test_networks_that_mix_examples_are_refused():
-  with pytest.raises(errors.InvalidValueError, match='BatchNormalization'):
-    layers.AffineCoupling(keras.Sequential([
-        keras.layers.Dense(4), keras.layers.BatchNormalization()]))
 
 
 def test_constrained_layers_of_a_network_are_found():
