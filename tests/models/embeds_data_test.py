@@ -3,13 +3,11 @@
 import math
 
 import numpy as np
-import tensorflow as tf
 
 from tests import cases
 from tests import splits
 from tf_resflow import layers
 from tf_resflow import models
-from tf_resflow import numerics
 from tf_resflow.models import embeds_data
 
 
@@ -30,36 +28,6 @@ def test_flows_without_an_embedding_have_nothing_of_it():
   np.testing.assert_array_equal(y, x)
   np.testing.assert_array_equal(log_weight, np.zeros(4))
   assert model._seeds(1) == (None, 1)
-
-
-def test_moving_statistics_see_noise_as_well():
-  bijection = layers.Chain([layers.MovingMean(), layers.Flatten()])
-  flow = models.Flow(
-      bijection, (2, 2, 1), embedding=layers.NoiseChannels(2))
-  x = tf.random.stateless_normal([5, 2, 2, 1], [0, 1])
-  flow.update_statistics(x, seed=3)
-  y, _ = flow.embed(x, seed=3)
-  u = numerics.random.uniform(
-      [5, 2, 2, 2], numerics.random.fold_in(3, 0))
-  np.testing.assert_array_equal(y[..., 1:], u)
-  np.testing.assert_allclose(
-      bijection.parts[0].moving_mean, np.mean(y, axis=(0, 1, 2)), rtol=1e-6)
-  z = flow.encode(x, seed=3)
-  np.testing.assert_allclose(np.mean(z.numpy().reshape(-1, 3), 0), 0, atol=1e-6)
-
-
-def test_an_embedding_may_learn():
-  """What it owns is trained, saved and counted with the flow."""
-
-  class Shifted(layers.IdentityEmbedding):
-
-    def build(self, input_shape):
-      self.shift = self.add_weight(
-          name='shift', shape=(), initializer='zeros')
-
-  flow = make_flow(Shifted())
-  assert any(v is flow.embedding.shift for v in flow.trainable_variables)
-  assert any('embedding' in name for name in flow._trackable_children())
 
 
 def _unit(num_levels):

@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 
 from tests import testing
-from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow import models
 
@@ -30,14 +29,6 @@ _IMAGE_ERRORS = [
 @pytest.mark.parametrize('values, message', _IMAGE_ERRORS)
 def test_errors_of_image_flows(values, message):
   testing.check_refusal(models.ResidualFlowConfig, values, message)
-
-
-def test_json_round_trip():
-  config = models.ResidualFlowConfig(
-      image_shape=(8, 8, 1), num_blocks=(2, 1), mean=(0.1 + 0.2,), std=(0.2,),
-      preprocessing='standardize', factor_out=True, estimator='fixed:3')
-  copy = configuration.model_from_json(config.to_json())
-  assert copy == config and hash(copy) == hash(config)
 
 
 def test_build():

@@ -58,15 +58,6 @@ def test_variance_has_a_floor():
       layer.log_scale.numpy()[1], -0.5 * np.log(0.25), rtol=1e-6)
 
 
-def test_second_batch_changes_nothing():
-  layer = layers.ActNorm()
-  layer(batch(0))
-  before = values(layer)
-  y = layer(batch(1, shift=-5.0))
-  assert_same(values(layer), before)
-  assert np.abs(channel_moments(y)[0]).min() > 0.5
-
-
 def test_inverse_initialises_nothing():
   layer = layers.ActNorm()
   layer.build((None, 3, 2, 2))
@@ -90,9 +81,13 @@ def test_a_loaded_layer_is_initialised(load, tmp_path):
   expected = source(batch(0))
   target = layers.ActNorm.from_config(source.get_config())
   target.build((None, 3, 2, 2))
+  traced = tf.function(target, autograph=False)
+  traced.get_concrete_function(batch(0))
   load(source, target, tmp_path)
-  target(batch(1, shift=-5.0))
-  assert_same(values(target), values(source))
+  # A trace from before loading keeps what was loaded, too.
+  for call in (target, traced):
+    call(batch(1, shift=-5.0))
+    assert_same(values(target), values(source))
   np.testing.assert_array_equal(target(batch(0)), expected)
 
 
@@ -120,18 +115,6 @@ def test_traced_after_initialisation():
   # Nothing of the initialisation is left in the graph.
   graph = call.get_concrete_function(batch(0)).graph
   assert not [op for op in graph.get_operations() if 'Assign' in op.type]
-
-
-def test_a_trace_from_before_loading_keeps_what_was_loaded(tmp_path):
-  source = layers.ActNorm()
-  source(batch(0))
-  target = layers.ActNorm()
-  target.build((None, 3, 2, 2))
-  call = tf.function(target, autograph=False)
-  call.get_concrete_function(batch(0))
-  load_checkpoint(source, target, tmp_path)
-  call(batch(1, shift=-5.0))
-  assert_same(values(target), values(source))
 
 
 def test_gradients_at_the_first_step():

@@ -2,12 +2,10 @@
 
 import keras
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from tests import loops
 from tests import testing
-from tf_resflow import errors
 from tf_resflow import layers
 
 
@@ -77,10 +75,6 @@ def build(event_shape, size=4, **kwargs):
 
 
 @loops.each([
-    (dict(event_shape=(2, 2, 1)),
-     'event_shape=(2, 2, 1): expected two channels or more, of which one'),
-    (dict(event_shape=(4,), mask='checkerboard'),
-     'event_shape=(4,): expected images'),
     (dict(event_shape=(4,), size=3),
      'network=f: expected outputs (4,) for inputs (2,), not (3,). They are '),
     (dict(event_shape=(2, 2, 2), mask='checkerboard', size=2),
@@ -91,12 +85,6 @@ def build(event_shape, size=4, **kwargs):
 ])
 def test_refusals(values, message):
   testing.check_refusal(build, values, message)
-
-
-def test_networks_that_mix_examples_are_refused():
-  with pytest.raises(errors.InvalidValueError, match='BatchNormalization'):
-    layers.AffineCoupling(keras.Sequential([
-        keras.layers.Dense(4), keras.layers.BatchNormalization()]))
 
 
 def test_constrained_layers_of_a_network_are_found():

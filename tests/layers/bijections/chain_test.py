@@ -45,14 +45,6 @@ def test_every_part_that_draws_has_a_seed_of_its_own():
   np.testing.assert_allclose(log_det, expected, rtol=1e-6)
 
 
-def test_every_part_takes_the_estimator():
-  chain = layers.Chain([make_block(1), make_block(2)])
-  exact = numerics.Exact()
-  first = chain.forward_and_log_det(inputs(), estimator=exact, seed=1)[1]
-  np.testing.assert_array_equal(
-      first, chain.forward_and_log_det(inputs(), estimator=exact, seed=2)[1])
-
-
 def test_what_is_said_of_the_parts():
   chain = cases.BIJECTIONS['chain'].make()
   assert chain.is_random and not chain.takes_condition
@@ -67,35 +59,9 @@ def test_what_is_said_of_the_parts():
   assert chain.is_initialized
 
 
-def test_equal_blocks_share_one_function():
-  chain = layers.Chain([make_block(1), make_block(2)])
-  chain.build((None, 3))
-  assert chain.parts[0].function is chain.parts[1].function
-
-
 def test_the_empty_chain_is_the_identity():
   chain = layers.Chain([])
   y, log_det = chain.forward_and_log_det(inputs())
   np.testing.assert_array_equal(y, inputs())
   np.testing.assert_array_equal(log_det, np.zeros(4))
   np.testing.assert_array_equal(chain.inverse(y), inputs())
-
-
-def test_conditions_reach_the_parts():
-
-  class Shift(layers.Bijection):
-    condition_spec = layers.ConditionSpec((3,))
-
-    def forward_and_log_det(self, x, *, condition=None, **unused):
-      return x + condition, tf.zeros([tf.shape(x)[0]])
-
-    def inverse(self, y, *, condition=None, **unused):
-      return y - condition
-
-  chain = layers.Chain([layers.Flatten(), Shift()])
-  condition = 2.0 * inputs()
-  y, _ = chain.forward_and_log_det(inputs(), condition=condition)
-  np.testing.assert_allclose(y, 3.0 * inputs(), rtol=1e-6)
-  np.testing.assert_allclose(
-      chain.inverse(y, condition=condition), inputs(), atol=1e-6)
-  assert chain.takes_condition

@@ -34,14 +34,6 @@ def make_flow():
       embedding=embedding, dtype='float64')
 
 
-def test_the_identity_adds_nothing():
-  x = tf.constant([[1.0, 2.0], [3.0, 4.0]])
-  embedding = layers.IdentityEmbedding()
-  y, log_weight = embedding.embed(x, seed=1)
-  assert y is x and embedding.project(y) is x
-  np.testing.assert_array_equal(log_weight, np.zeros(2))
-
-
 def test_a_law_that_is_learned_raises_the_bound():
   """Dequantised integers: P(0), the mass of [0, 1) under a normal law."""
   flow = make_flow()
@@ -55,6 +47,7 @@ def test_a_law_that_is_learned_raises_the_bound():
   embedding = flow.embedding
   assert embedding.log_a.value.ref() in {
       v.value.ref() for v in flow.trainable_variables}
+  assert any('embedding' in name for name in flow._trackable_children())
   with tf.GradientTape() as tape:
     value = bound(1)
   gradient = tape.gradient(value, embedding.log_a.value)

@@ -9,11 +9,10 @@ import tensorflow as tf
 
 from tests import loops
 from tests import networks
+from tests.layers import operators
 from tests.layers.lipschitz import wild_training
-from tests.numerics.norms import induced_oracle
 from tf_resflow import errors
 from tf_resflow import layers
-from tf_resflow import numerics
 
 _LEARNED = {'domain': 'learned', 'codomain': 'learned'}
 
@@ -45,17 +44,6 @@ def _make_block(shape, bound, raws, **kwargs):
   return block
 
 
-def _norm(layer):
-  """The norm of the operator that a layer computes with, at its orders."""
-  operator = numerics.LayerOperator(
-      layer.normalized_kernel(), layer.spatial_shape)
-  matrix = operator.apply(
-      tf.eye(operator.num_inputs, dtype=operator.kernel.dtype)).numpy().T
-  return induced_oracle.brute_force(
-      np.float64(matrix), *(float(o.value()) for o in (
-          layer.domain, layer.codomain)), num_starts=100)
-
-
 def test_orders_are_shared_and_closed():
   block = _make_block((3, 3, 2), 'upper', (0.5, -0.5, 1.0))
   first, second, third = block.constrained_layers()
@@ -81,7 +69,7 @@ def test_one_layer_has_one_order():
   with tf.GradientTape() as tape:
     value = tf.reduce_sum(g(tf.ones([1, 3], tf.float64)))
   assert tape.gradient(value, layer.domain.raw.value) != 0.0
-  assert _norm(layer) <= 0.9 * (1.0 + 1e-3)
+  assert operators.true_norm(layer) <= 0.9 * (1.0 + 1e-3)
 
 
 @pytest.mark.parametrize('bound, shape', [
@@ -128,7 +116,7 @@ def test_wild_training_through_log_prob_and_apply_alone(bound):
   assert np.all(np.ptp(orders, axis=0) > 0.3)
   for layer in g.constrained_layers():
     limit = layer.coeff if bound == 'upper' else layer.certificate().bound
-    assert _norm(layer) <= limit * (1.0 + 1e-3)
+    assert operators.true_norm(layer) <= limit * (1.0 + 1e-3)
 
 
 @loops.each([(-50.0, 'upper'), (50.0, 'estimate')])

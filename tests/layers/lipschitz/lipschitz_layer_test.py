@@ -27,14 +27,6 @@ def test_an_unknown_bound_is_no_certificate():
     layer.evaluate([], None)
 
 
-def test_structures_leave_out_names_and_seeds():
-  a, b, c = [layers.SpectralDense(units, seed=seed) for units, seed in (
-      (3, 1), (3, 2), (4, 1))]
-  for layer in (a, b, c):
-    layer.build((None, 5))
-  assert a.structure() == b.structure() != c.structure()
-
-
 class Sine(layers.Elementwise):
   """The shortest activation that a user can write."""
 
