@@ -4,7 +4,7 @@ import math
 import pathlib
 
 from tests.configuration import refusals
-from tests.conversion import reference_flow
+from tests.conversion import reference_state
 from tf_resflow import configuration
 from tf_resflow import conversion
 from tf_resflow import datasets
@@ -15,7 +15,7 @@ _FLAGS = pathlib.Path(__file__).resolve().parents[2] / 'bin' / 'flags'
 
 def convert(**changes):
   return conversion.convert_arguments(
-      reference_flow.default_arguments() | changes)
+      reference_state.default_arguments() | changes)
 
 
 # The commands of the authors' README, by the file that each made.
@@ -87,7 +87,7 @@ def test_flagfiles_of_hybrids_describe_those_of_the_authors():
 
 
 def test_arguments_of_older_versions_may_be_missing():
-  arguments = reference_flow.default_arguments(data='mnist', imagesize=28)
+  arguments = reference_state.default_arguments(data='mnist', imagesize=28)
   expected = conversion.convert_arguments(arguments).config
   del arguments['logit_transform'], arguments['cdim']
   assert conversion.convert_arguments(arguments).config == expected
@@ -122,7 +122,7 @@ def test_norms():
           'norms': ('1', '2', '2', 'inf'), 'uncertified': True}),
       ({'learn_p': True}, {'norms': ('learned',), 'order_gradient': 'norm'})):
     made = conversion.convert_arguments(
-        reference_flow.default_arguments(**change), 'uncertified' in expected)
+        reference_state.default_arguments(**change), 'uncertified' in expected)
     assert made.config == convert().config.replace(
         norm_bound='released', **expected), change
     assert 'by estimates, which may be too low' in made.notes[0]
