@@ -34,15 +34,14 @@ class BoundLayer(layers.LipschitzLayer):
     kwargs.setdefault('dtype', layer.compute_dtype)
     super().__init__(**kwargs)
     self.layer = layer
-    for name in ('domain', 'codomain', 'known_by', 'num_constrained',
-                 'lipschitz_bound', 'learns_orders'):
+    for name in (
+        'domain', 'codomain', 'known_by', 'num_constrained', 'lipschitz_bound',
+        'learns_orders', 'compute_output_shape', 'norm_estimate', 'certificate',
+        'constrained_layers', 'save_norms', 'largest_event'):
       setattr(self, name, getattr(layer, name))
 
   def build(self, input_shape):
     base_layer.build_once(self.layer, input_shape)
-
-  def compute_output_shape(self, input_shape):
-    return self.layer.compute_output_shape(input_shape)
 
   def _conditions(self, x):
     size = self.layer.conditional_layers()[0].condition_size
@@ -70,21 +69,6 @@ class BoundLayer(layers.LipschitzLayer):
   def call(self, inputs):
     return self.layer(inputs, condition=self._conditions(inputs))
 
-  def norm_estimate(self):
-    return self.layer.norm_estimate()
-
-  def certificate(self, target=1.0):
-    return self.layer.certificate(target)
-
-  def constrained_layers(self):
-    return self.layer.constrained_layers()
-
-  def save_norms(self):
-    return self.layer.save_norms()
-
-  def largest_event(self, input_shape):
-    return self.layer.largest_event(input_shape)
-
   def structure(self):
     return type(self), self.layer.structure()
 
@@ -98,14 +82,12 @@ class BoundBijection(layers.SolvingBijection):
     kwargs.setdefault('name', bijection.name)
     super().__init__(**kwargs)
     self.bijection = bijection
-    for name in ('is_random', 'has_moving_statistics'):
+    for name in ('is_random', 'has_moving_statistics', 'compute_output_shape',
+                 'slope_bounds', 'elementary'):
       setattr(self, name, getattr(bijection, name))
 
   def build(self, input_shape):
     base_layer.build_once(self.bijection, input_shape)
-
-  def compute_output_shape(self, input_shape):
-    return self.bijection.compute_output_shape(input_shape)
 
   def _conditions(self, x):
     return conditions_of(self.bijection.condition_spec, x)
@@ -125,13 +107,7 @@ class BoundBijection(layers.SolvingBijection):
   def update_statistics(self, x, condition=None):
     return self.bijection.update_statistics(x, self._conditions(x))
 
-  def slope_bounds(self):
-    return self.bijection.slope_bounds()
-
   def frozen(self):
     frozen = BoundBijection(self.bijection.frozen(), name=self.name)
     frozen.built = True
     return frozen
-
-  def elementary(self):
-    return self.bijection.elementary()

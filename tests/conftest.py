@@ -5,8 +5,8 @@ conformance tests, that made them.
 """
 
 from collections.abc import Callable
-import dataclasses
 import gc
+from typing import NamedTuple
 
 from absl import logging
 import pytest
@@ -113,8 +113,7 @@ def two_cores(monkeypatch):
   monkeypatch.setenv('TF_NUM_INTEROP_THREADS', '2')
 
 
-@dataclasses.dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
   """What a tool returned and wrote."""
 
   status: int

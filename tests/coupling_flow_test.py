@@ -1,14 +1,12 @@
 """A flow without residual blocks is a flow: all tools work with one."""
 
-import json
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests import testing
-from tf_resflow import benchmarking
+from tests.commands import results
 from tf_resflow import configuration
 from tf_resflow import training
 
@@ -34,12 +32,7 @@ def workdir_fixture(tmp_path_factory):
 @pytest.fixture(name='report')
 def report_fixture(run_tool):
   """Returns `report(name, *arguments)`, of a tool that succeeds."""
-  def run(name, *arguments):
-    result = run_tool(name, *arguments)
-    assert result.status == 0, result.stderr
-    return json.loads(result.stdout.splitlines()[-1])
-
-  return run
+  return lambda *arguments: results.report(run_tool(*arguments))
 
 
 def test_bits_per_dim_are_exact(report, workdir, tmp_path):
@@ -57,9 +50,9 @@ def test_bits_per_dim_are_exact(report, workdir, tmp_path):
   assert found['inverse_num_steps_max'] == 0
   model, _ = training.load_model(str(workdir), dtype='float64')
   jacobian = testing.full_jacobian(model, tf.constant(x))
-  with np.load(tmp_path / 'y.npz') as stored:
-    np.testing.assert_allclose(
-        stored['log_det'], np.linalg.slogdet(jacobian)[1], rtol=0, atol=1e-8)
+  np.testing.assert_allclose(
+      results.arrays(tmp_path / 'y.npz')['log_det'],
+      np.linalg.slogdet(jacobian)[1], rtol=0, atol=1e-8)
 
 
 def test_a_split_is_evaluated(report, workdir):
@@ -98,10 +91,9 @@ def test_samples_and_exports_agree(report, workdir, tmp_path):
       'export', f'--workdir={workdir}', f'--output={tmp_path}/served',
       '--nowarmup')['estimator'] == 'exact'
   served = tf.saved_model.load(str(tmp_path / 'served')).signatures
-  with np.load(tmp_path / 'x.npz') as samples:
-    z, image = samples['z'], np.round(samples['image'] / 255 * 16)
-  images = served['decode'](latents=tf.constant(z))['images']
-  np.testing.assert_array_equal(images, image)
+  samples = results.arrays(tmp_path / 'x.npz')
+  images = served['decode'](latents=tf.constant(samples['z']))['images']
+  np.testing.assert_array_equal(images, np.round(samples['image'] / 255 * 16))
   replies = [served['log_prob'](images=images, seed=tf.constant([0, s]))[
       'log_prob'] for s in (1, 1, 2)]
   np.testing.assert_array_equal(replies[0], replies[1])
@@ -118,13 +110,3 @@ def test_samples_are_compared_with_images(report, workdir, tmp_path):
   assert np.isfinite(report(
       'fid', f'--workdir={workdir}', '--num_images=40',
       f'--inception={tmp_path}/network.keras')['fid'])
-
-
-def test_benchmarks():
-  settings = benchmarking.Settings(_CONFIG, num_repeats=2)
-  result = benchmarking.measure_training(settings, start_time=0.0)
-  assert result['train_step_s'] > 0.0 and 'work' not in result
-  assert benchmarking.measure_evaluation(
-      settings)['evaluate_deviation_nats'] == 0.0
-  sampling = benchmarking.measure_sampling(settings)
-  assert sampling['sample_num_steps_mean'] == 0.0

@@ -35,13 +35,6 @@ def test_errors_that_are_made_anew_from_their_message():
   assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
-def test_check():
-  errors.check(True, 'x', 1, 'two')
-  with pytest.raises(errors.InvalidValueError) as info:
-    errors.check(False, 'x', 1, 'two', 'Add one.')
-  assert str(info.value) == 'x=1: expected two. Add one.'
-
-
 def test_check_format():
   errors.check_format(True, 'It is no file of images.')
   with pytest.raises(errors.FormatError) as info:

@@ -1,13 +1,13 @@
 """A hybrid model from its flagfile to the exported classifier."""
 
 import csv
-import json
 import math
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.commands import results
 from tf_resflow import datasets
 from tf_resflow import training
 
@@ -21,13 +21,7 @@ _SMALL = [
 @pytest.fixture
 def run(run_tool):
   """Returns a function that runs a tool and returns its JSON."""
-
-  def run_(*arguments):
-    result = run_tool(*arguments)
-    assert result.status == 0, result.stderr
-    return json.loads(result.stdout.splitlines()[-1])
-
-  return run_
+  return lambda *arguments: results.report(run_tool(*arguments))
 
 
 @pytest.mark.slow

@@ -85,15 +85,13 @@ def conditional_conv_g(dtype: str) -> layers.Sequence:
 
 def conditional_network(dtype: str) -> layers.Sequence:
   """What a coupling of events `[4]` takes, with conditions `[4]`."""
+  first, second = (
+      layers.KerasLayer(keras.layers.Dense(
+          size, kernel_initializer=keras.initializers.GlorotUniform(seed),
+          dtype=dtype)) for seed, size in ((1, 6), (2, 4)))
   return layers.Sequence([
-      layers.KerasLayer(keras.layers.Dense(
-          6, kernel_initializer=keras.initializers.GlorotUniform(1),
-          dtype=dtype)),
-      layers.ConditionShift(4, dtype=dtype),
-      layers.Tanh(dtype=dtype),
-      layers.KerasLayer(keras.layers.Dense(
-          4, kernel_initializer=keras.initializers.GlorotUniform(2),
-          dtype=dtype))])
+      first, layers.ConditionShift(4, dtype=dtype), layers.Tanh(dtype=dtype),
+      second])
 
 
 def mixed_g(dtype):

@@ -24,16 +24,17 @@ import tempfile
 import numpy as np
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
-# Arguments of bin/benchmark, which both commits take, and what counts of it.
+# How many pairs; arguments of bin/benchmark, which both commits take; and what
+# counts of it.
 _RUNS = {
     'mnist size': (
-        ['--flagfile=bin/flags/benchmark.flags', '--estimator=fixed:4',
-         '--num_repeats=15'],
+        15, ['--flagfile=bin/flags/benchmark.flags', '--estimator=fixed:4',
+             '--num_repeats=15'],
         ('first_step_s', 'train_step_s', 'evaluate_s', 'sample_s',
          'peak_memory_gb')),
     'cifar10': (
-        ['--flagfile=bin/flags/cifar10.flags', '--estimator=fixed:4',
-         '--batch_size=16', '--tasks=train', '--num_repeats=0'],
+        5, ['--flagfile=bin/flags/cifar10.flags', '--estimator=fixed:4',
+            '--batch_size=16', '--tasks=train', '--num_repeats=0'],
         ('first_step_s', 'peak_memory_gb')),
 }
 
@@ -65,7 +66,7 @@ def ratios(pairs: Sequence[dict], key: str) -> tuple[float, float, float]:
 def report(name: str, pairs: Sequence[dict]) -> bool:
   """Prints the ratios of a run; returns whether all are fine."""
   fine = True
-  for key in _RUNS[name][1]:
+  for key in _RUNS[name][2]:
     median, low, high = ratios(pairs, key)
     passes = median <= 1.03 or (low <= 1.0 <= high < 1.08)
     old, new = (np.median([p[side][key] for p in pairs])
@@ -83,29 +84,24 @@ def main() -> int:
       description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
   parser.add_argument('--old', required=True, help='the earlier commit')
   parser.add_argument('--output', required=True, help='file of measurements')
-  parser.add_argument('--num_pairs', type=int, default=15)
-  parser.add_argument('--num_large_pairs', type=int, default=5,
-                      help='pairs of the CIFAR-10 model')
   options = parser.parse_args()
   output = pathlib.Path(options.output)
   rows = [json.loads(line) for line in output.read_text().splitlines()
           ] if output.exists() else []
-  numbers = dict(zip(
-      _RUNS, (options.num_pairs, options.num_large_pairs), strict=True))
   with tempfile.TemporaryDirectory() as folder:
     check_out(options.old, folder)
     roots = {'old': folder, 'new': _ROOT}
-    for name, number in numbers.items():
+    for name, (number, arguments, _) in _RUNS.items():
       for i in range(sum(row['run'] == name for row in rows), number):
         sides = ['old', 'new'] if i % 2 == 0 else ['new', 'old']
         rows.append({'run': name, **{
-            side: measure(roots[side], _RUNS[name][0]) for side in sides}})
+            side: measure(roots[side], arguments) for side in sides}})
         with output.open('a') as file:
           file.write(json.dumps(rows[-1]) + '\n')
         print(f'{name}: pair {i + 1} of {number}', file=sys.stderr)
   return int(not all([
       report(name, [row for row in rows if row['run'] == name])
-      for name in numbers]))
+      for name in _RUNS]))
 
 
 if __name__ == '__main__':

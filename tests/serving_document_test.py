@@ -6,7 +6,6 @@ to tensors, is played by `client.answer` and `tf.make_ndarray`.
 
 import json
 import os
-import pathlib
 import re
 import subprocess
 import sys
@@ -17,14 +16,14 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
+from tests import documents
 from tests.serving import client
 from tf_resflow import configuration
 from tf_resflow import evaluation
 from tf_resflow import serving
 from tf_resflow import training
 
-_TEXT = pathlib.Path(__file__).resolve().parents[1].joinpath(
-    'docs', 'serving.md').read_text(encoding='utf-8')
+_TEXT = (documents.ROOT / 'docs' / 'serving.md').read_text()
 
 
 def _blocks(language):

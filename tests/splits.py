@@ -1,5 +1,7 @@
 """Small splits of images that are no data set."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
@@ -16,6 +18,13 @@ def make_split(images, num_levels, labels=None):
       len(images), images.shape[1:], num_levels)
 
 
+def with_conditions(split, conditions):
+  """Returns a split whose examples have conditions, one each."""
+  return dataclasses.replace(split, examples=tf.data.Dataset.zip((
+      split.examples, tf.data.Dataset.from_tensor_slices(conditions),
+  )).map(lambda example, condition: {**example, 'condition': condition}))
+
+
 def random_split(num_images, num_levels):
   """Returns a split of images `[4, 4, 1]` of noise."""
   images = np.random.default_rng(0).integers(
@@ -28,13 +37,6 @@ def read(split):
   rows = list(split.examples.as_numpy_iterator())
   return np.stack([row['x'] for row in rows]), np.stack(
       [row['label'] for row in rows])
-
-
-def one_line(error_info):
-  """Returns the message of an error, which is one line."""
-  text = str(error_info.value)
-  assert '\n' not in text
-  return text
 
 
 def refusal(fn, *args, **kwargs):

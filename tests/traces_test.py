@@ -79,25 +79,6 @@ def _forget():
             cell.cell_contents._function_cache.clear()
 
 
-def _count(tool, *arguments):
-  """Returns how often a tool traces each function."""
-  _forget()
-  name, *flags = tool.split()
-  with _traces() as names:
-    assert runner.run(name, [*flags, *arguments]) == 0
-  return collections.Counter(
-      name for name in names if not _OF_DATA.fullmatch(name))
-
-
-def _network(root):
-  """Returns a file of a network for features of images."""
-  path = root / 'network.keras'
-  keras.Sequential([
-      keras.Input((8, 8, 3)), keras.layers.GlobalAveragePooling2D()
-  ]).save(path)
-  return path
-
-
 @pytest.fixture(scope='module')
 def traces(tmp_path_factory, data_dir):
   """Returns `traces(tool)`: how often it traces each function.
@@ -106,6 +87,9 @@ def traces(tmp_path_factory, data_dir):
   batches. The second batch is another one.
   """
   root = tmp_path_factory.mktemp('traces')
+  keras.Sequential([
+      keras.Input((8, 8, 3)), keras.layers.GlobalAveragePooling2D()
+  ]).save(root / 'network.keras')
   data, run = f'--data_dir={data_dir}', f'--workdir={root}/run'
   arguments = {
       'train': (*_TRAIN, data, run),
@@ -116,7 +100,7 @@ def traces(tmp_path_factory, data_dir):
       'bias': (f'--workdirs={root}/run', data, '--batch_size=16',
                '--num_examples=31'),
       'fid': (run, data, '--batch_size=16', '--num_samples=47',
-              '--num_images=20', f'--inception={_network(root)}'),
+              '--num_images=20', f'--inception={root}/network.keras'),
       **{f'benchmark --worker={task}': (
           '--flagfile=digits', *_FLOW, '--num_repeats=3')
          for task in ('train', 'evaluate', 'sample')},
@@ -126,7 +110,12 @@ def traces(tmp_path_factory, data_dir):
   def count(tool):
     if tool != 'train' and not tool.startswith('benchmark'):
       count('train')  # Makes the run.
-    return _count(tool, *arguments[tool])
+    _forget()
+    name, *flags = tool.split()
+    with _traces() as names:
+      assert runner.run(name, [*flags, *arguments[tool]]) == 0
+    return collections.Counter(
+        name for name in names if not _OF_DATA.fullmatch(name))
 
   return count
 

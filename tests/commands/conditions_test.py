@@ -202,24 +202,6 @@ def test_who_classifies(labelled, flow, digits_workdir):
     assert not conditions.should_classify(flow, asked)
 
 
-def test_images_with_their_conditions(run_tool, labelled_workdir, tmp_path):
-  x = np.random.default_rng(0).uniform(size=[3, 8, 8, 1])
-  labels = np.array([7, 0, 3])
-  path, output = tmp_path / 'x.npz', tmp_path / 'y.npz'
-  np.savez(path, x=x, condition=labels)
-  report = results.report(run_tool(
-      'evaluate', f'--workdir={labelled_workdir}', '--estimator=exact',
-      f'--inputs={path}', f'--output={output}'))
-  assert report['reconstruction_error_max'] < 1e-6
-  model, _ = training.load_model(str(labelled_workdir), dtype='float64')
-  found, expected, wrong = results.arrays(output)['log_prob'], *(
-      model.log_prob(x, given, estimator='exact')
-      for given in (labels, labels[::-1]))
-  np.testing.assert_allclose(found, expected, rtol=1e-9)
-  # The second one has the same label in both.
-  assert np.abs(found - wrong)[[0, 2]].min() > 1e-3
-
-
 def test_tables_with_their_conditions(
     run_tool, table_workdir, table, tmp_path):
   output = tmp_path / 'y.csv'

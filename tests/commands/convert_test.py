@@ -85,9 +85,10 @@ def test_fine_tuning(run_tool, made, data_dir, tmp_path):
   result = run_tool(*train, '--learning_rate=0.5')
   assert result.status == 2
   assert 'learning_rate was 0.002 and is 0.5' in result.stderr
-  # These weights have never seen digits: what they say is far off at first.
+  # These weights have never seen digits: what they say is far off at first,
+  # by bits more than if the first batch had initialised them.
   bits = [float(row['bits_per_dim']) for row in runs.rows(folder)]
-  assert len(bits) == 3 and bits[-1] < bits[0]
+  assert len(bits) == 3 and 6.0 < bits[-1] < bits[0]
 
 
 def test_bad_input(run_tool, made, tmp_path):

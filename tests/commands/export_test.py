@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import shutil
 import sys
 
@@ -62,16 +61,12 @@ def test_flags_reach_the_export(
        {'warmup': True, 'max_samples': 7})]
 
 
-def _break(path):
-  (data,) = pathlib.Path(path, 'checkpoints').glob('*.data*')
-  data.write_bytes(data.read_bytes()[:100])
-
-
 def test_bad_input(run_tool, digits_workdir, tmp_path):
   copies = [shutil.copytree(digits_workdir, tmp_path / name)
             for name in ('without', 'damaged')]
   shutil.rmtree(copies[0] / 'checkpoints')
-  _break(copies[1])
+  (data,) = (copies[1] / 'checkpoints').glob('*.data*')
+  data.write_bytes(data.read_bytes()[:100])
   old, output = tmp_path / 'old', tmp_path / 'new'
   (old / '1').mkdir(parents=True)
   before = sorted(tmp_path.rglob('*'))

@@ -3,7 +3,6 @@
 
 import csv
 import dataclasses
-import functools
 import re
 
 from absl import flags
@@ -140,39 +139,6 @@ def test_rows_of_the_paper_say_where_they_depart():
 # Two steps.
 
 
-@pytest.fixture(name='train')
-def _train(run_tool, tmp_path, data_dir, monkeypatch):
-  """Returns a function that trains by a flagfile at a small size.
-
-  Noise stands in for data that would have to be downloaded.
-  """
-
-  def noise(info, num_train, part):
-    rng = np.random.default_rng(0)
-    size = num_train if part == 'train' else 2
-    return (
-        rng.integers(0, info.num_levels, [size, *info.image_shape], np.uint8),
-        rng.integers(0, max(info.num_classes, 1), [size]))
-
-  def train(path, flags_):
-    config = _read(path)
-    name, num_train = config.data.dataset, config.data.num_validation + 12
-    info = registries.DATASETS.get(name)
-    if not info.is_embedded:
-      monkeypatch.setitem(
-          registries.DATASETS._entries, name, dataclasses.replace(
-              info, load_fn=functools.partial(noise, info, num_train)))
-    workdir = tmp_path / 'run'
-    result = run_tool(
-        'train', f'--flagfile={path}', f'--workdir={workdir}',
-        f'--data_dir={data_dir}', '--noevaluate_at_end',
-        *(f'--{name}={value}' for name, value in flags_.items()))
-    assert result.status == 0, result.stderr
-    return workdir
-
-  return train
-
-
 def _smallest(model):
   """Returns the flags of a model of one block a scale, and of hidden size 8."""
   if model.name() == 'vector':
@@ -185,14 +151,33 @@ def _smallest(model):
 @pytest.mark.parametrize(
     'name', ['2d', *(pytest.param(name, marks=pytest.mark.slow)
                      for name in _KINDS)])
-def test_takes_two_steps(name, train):
+def test_takes_two_steps(name, run_tool, tmp_path, data_dir, monkeypatch):
+  """Noise stands in for data that would have to be downloaded."""
   path = processes.ROOT / 'bin' / 'flags' / f'{name}.flags'
   config = _read(path)
+  info = registries.DATASETS.get(config.data.dataset)
+
+  def noise(part):
+    rng = np.random.default_rng(0)
+    size = config.data.num_validation + 12 if part == 'train' else 2
+    return (
+        rng.integers(0, info.num_levels, [size, *info.image_shape], np.uint8),
+        rng.integers(0, max(info.num_classes, 1), [size]))
+
+  if not info.is_embedded:
+    monkeypatch.setitem(
+        registries.DATASETS._entries, config.data.dataset,
+        dataclasses.replace(info, load_fn=noise))
   # Two logical CPUs cannot share one image.
   changes = {
       **_smallest(config.model), 'batch_size': 1, 'num_steps': 2,
       'log_every': 1, 'sample_every': 0, 'strategy': 'single'}
-  workdir = train(path, changes)
+  workdir = tmp_path / 'run'
+  result = run_tool(
+      'train', f'--flagfile={path}', f'--workdir={workdir}',
+      f'--data_dir={data_dir}', '--noevaluate_at_end',
+      *(f'--{name}={value}' for name, value in changes.items()))
+  assert result.status == 0, result.stderr
   ran, given = _read(workdir / 'run.flags').values(), config.values()
   assert {name for name in given if ran[name] != given[name]} <= {
       'data_dir', *changes}

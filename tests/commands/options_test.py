@@ -14,7 +14,6 @@ import tensorflow as tf
 from tests import testing
 from tests.commands import results
 from tf_resflow import errors
-from tf_resflow import evaluation
 from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.commands import options
@@ -138,18 +137,6 @@ def test_a_file_that_may_not_be_written(tmp_path, monkeypatch):
     File(output=str(tmp_path / 'a.txt'))
 
 
-def test_estimators_are_named_by_specs():
-  spec = 'roulette:poisson:2,exact=2,probe=gaussian'
-  estimator = options.Estimation(estimator=spec).make_estimator()
-  assert estimator == numerics.Estimator.get(spec)
-  with pytest.raises(errors.InvalidValueError, match='^estimator=adaptive:x: '):
-    options.Estimation(estimator='adaptive:x').make_estimator()
-
-
-def test_the_default_is_that_of_evaluation():
-  assert options.Estimation().make_estimator() == evaluation.default_estimator()
-
-
 def test_solver():
   inversion = options.Inversion(tolerance=1e-3, max_steps=7)
   assert inversion.make_solver() == numerics.Anderson(atol=1e-3, max_steps=7)
@@ -181,13 +168,6 @@ def test_certificates_are_for_embedded_sets():
         model=types.SimpleNamespace(num_levels=num_levels))
     assert options.Certification(
         certify=certify).should_certify(config) is expected, dataset
-
-
-def test_a_run_is_opened_in_one_way(digits_workdir):
-  run = options.Run(workdir=str(digits_workdir)).open('float64', 'mirrored')
-  assert (run.step, run.model.compute_dtype, run.config.data.dataset) == (
-      0, 'float64', 'digits')
-  assert run.strategy.num_replicas_in_sync == 2
 
 
 def test_the_best_checkpoint_of_a_run(digits_workdir, tmp_path):
@@ -237,8 +217,3 @@ def test_numbers_that_are_not_finite_are_null(capsys):
   (line,) = capsys.readouterr().out.splitlines()
   assert json.loads(line, parse_constant=pytest.fail) == {
       'a': None, 'b': [1.0, None], 'c': {'d': [2, None]}}
-
-
-def test_lines_beside_a_report(capsys):
-  options.print_report({'a': 1}, 'a table', 'a note')
-  assert capsys.readouterr() == ('{"a": 1}\n', 'a table\na note\n')

@@ -8,11 +8,18 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
+def run_python(
+    *arguments: str, cwd: str | os.PathLike = ROOT,
+) -> subprocess.CompletedProcess:
+  """Runs Python in a folder, with nothing asked of TensorFlow's log."""
+  env = {k: v for k, v in os.environ.items() if k != 'TF_CPP_MIN_LOG_LEVEL'}
+  return subprocess.run(
+      [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True,
+      check=False, env=env)
+
+
 def run_launcher(
     name: str, *arguments: str, cwd: str | os.PathLike = ROOT,
 ) -> subprocess.CompletedProcess:
-  """Runs bin/NAME in a folder, with nothing asked of TensorFlow's log."""
-  env = {k: v for k, v in os.environ.items() if k != 'TF_CPP_MIN_LOG_LEVEL'}
-  return subprocess.run(
-      [sys.executable, str(ROOT / 'bin' / name), *arguments], cwd=cwd,
-      capture_output=True, text=True, check=False, env=env)
+  """Runs bin/NAME in a folder."""
+  return run_python(str(ROOT / 'bin' / name), *arguments, cwd=cwd)

@@ -7,16 +7,14 @@ import os
 from typing import Any
 
 import numpy as np
+import pytest
 
 
 def report(result: Any) -> dict:
   """Returns the JSON object at the end of stdout, of a tool without errors."""
   assert result.status == 0, result.stderr
-  return json.loads(result.stdout.splitlines()[-1], parse_constant=_refuse)
-
-
-def _refuse(constant):
-  raise AssertionError(f'{constant} is no JSON')
+  # Constants such as NaN are no JSON.
+  return json.loads(result.stdout.splitlines()[-1], parse_constant=pytest.fail)
 
 
 def check_error(result: Any, start: str) -> None:

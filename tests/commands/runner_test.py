@@ -22,7 +22,6 @@ from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import flags as flags_lib
-from tf_resflow.configuration import registries
 from tf_resflow.numerics import cores
 
 # Everything that a tool does without work, and what it imports for that.
@@ -64,10 +63,10 @@ class _Interrupted(errors.ExpectedError):
 def run(run_tool, monkeypatch):
   """Returns a function that runs a tool `speak` with a given `main`."""
 
-  def run(main, *arguments):
+  def run(main, *arguments, options=Options):
     tool = types.ModuleType(
         'tf_resflow.commands.speak', 'Says it.\n\n  bin/speak --text=hello')
-    tool.Options, tool.main = Options, main
+    tool.Options, tool.main = options, main
     monkeypatch.setitem(sys.modules, 'tf_resflow.commands.speak', tool)
     return run_tool('speak', *arguments)
 
@@ -137,28 +136,6 @@ def test_defects_are_not_hidden(run):
       run(_fail_with(error), '--text=a')
 
 
-def test_imports_come_before_the_flags(run, tmp_path, monkeypatch):
-  """So that flags take what a reader's module registers."""
-  (tmp_path / 'runner_test_module.py').write_text(
-      'from tf_resflow.configuration import registries\n'
-      'registries.ESTIMATORS.register("of_runner_test", object)\n')
-  monkeypatch.syspath_prepend(tmp_path)
-  (tmp_path / 'my.flags').write_text('--import=runner_test_module\n--text=a\n')
-  estimators = registries.ESTIMATORS
-  monkeypatch.setattr(estimators, '_entries', dict(estimators._entries))
-  seen = []
-
-  @dataclasses.dataclass(frozen=True, kw_only=True)
-  class WithEstimator(Options, options_lib.Estimation):
-    """With one more flag."""
-
-  monkeypatch.setattr(sys.modules[__name__], 'Options', WithEstimator)
-  result = run(lambda options: seen.append(options.estimator),
-               f'--flagfile={tmp_path}/my.flags', '--estimator=of_runner_test')
-  assert result.status == 0, result.stderr
-  assert seen == ['of_runner_test']
-
-
 def test_nobody_else_reads_the_flags(run):
   """Every run has flags of its own, and absl's global ones stay as they are."""
   before = set(flags.FLAGS)
@@ -211,7 +188,7 @@ def test_console_tools(capsys, monkeypatch):
   assert stderr.startswith('tf_resflow: error: paint is no tool; expected one')
 
 
-def test_which_tools_set_up_training(run_tool, monkeypatch):
+def test_which_tools_set_up_training(run, monkeypatch):
   """In a process of their own."""
   calls = []
   monkeypatch.setattr(
@@ -225,23 +202,17 @@ def test_which_tools_set_up_training(run_tool, monkeypatch):
 
     sets_up_training = True
 
-  def check(case):
-    options, arguments, is_own_process, expected = case
+  for options, argument, is_own_process, expected in (
+      (OfTraining, '--jit_compile', True, [None, 'set up', True]),
+      (OfTraining, '--tf_log', True, [True, 'set up', False]),
+      (OfTraining, '--seed=1', False, [None]),
+      (Options, '--text=a', True, [None])):
     calls.clear()
-    tool = types.ModuleType('tf_resflow.commands.speak', 'Says it.')
-    tool.Options, tool.main = options, lambda *values: None
     with monkeypatch.context() as context:
-      context.setitem(sys.modules, 'tf_resflow.commands.speak', tool)
       if is_own_process:
         context.delitem(sys.modules, 'tensorflow')
-      assert run_tool('speak', *arguments).status == 0
-    assert calls == expected
-
-  results.check_each(check, [
-      (OfTraining, ['--jit_compile'], True, [None, 'set up', True]),
-      (OfTraining, ['--tf_log'], True, [True, 'set up', False]),
-      (OfTraining, [], False, [None]),
-      (Options, ['--text=a'], True, [None])])
+      result = run(lambda *_: None, argument, options=options)
+    assert (result.status, calls) == (0, expected), argument
 
 
 def test_training_is_set_up(monkeypatch, caplog):
@@ -285,17 +256,15 @@ sys.exit(runner.run('train', sys.argv[2:]))
 """
 
 
-def _train(folder, *arguments):
-  env = {k: v for k, v in os.environ.items() if k != 'TF_CPP_MIN_LOG_LEVEL'}
-  return subprocess.run(
-      [sys.executable, '-c', _TRAIN, str(processes.ROOT), '--flagfile=2d',
-       f'--workdir={folder}', *arguments],
-      capture_output=True, text=True, check=False, env=env)
+def _train(*arguments):
+  return processes.run_python(
+      '-c', _TRAIN, str(processes.ROOT), '--flagfile=2d', '--workdir=new',
+      *arguments)
 
 
-def test_a_process_that_trains_is_set_up_and_quiet(tmp_path):
+def test_a_process_that_trains_is_set_up_and_quiet():
   """Also of the lines before logging starts, and of devices and compilers."""
-  process = _train(tmp_path)
+  process = _train()
   assert (process.returncode, process.stderr) == (0, 'mine\n')
   assert "'disable_meta_optimizer': True" in process.stdout
   assert process.stdout.strip().endswith(
@@ -303,9 +272,9 @@ def test_a_process_that_trains_is_set_up_and_quiet(tmp_path):
 
 
 @pytest.mark.slow
-def test_tensorflow_is_shown_where_asked_for(tmp_path):
+def test_tensorflow_is_shown_where_asked_for():
   """Its start-up lines are the user's only then."""
-  process = _train(tmp_path, '--tf_log')
+  process = _train('--tf_log')
   assert process.returncode == 0
   assert len(process.stderr.splitlines()) > 1
 
@@ -324,10 +293,10 @@ def test_a_failure_shows_what_was_held_back(capfd):
 @pytest.fixture(scope='module')
 def shown(tmp_path_factory):
   """What all tools show in a process of their own."""
-  process = subprocess.run(
-      [sys.executable, '-c', _SCRIPT, str(processes.ROOT), *_OF_RUNS],
-      check=True,
-      capture_output=True, text=True, cwd=tmp_path_factory.mktemp('folder'))
+  process = processes.run_python(
+      '-c', _SCRIPT, str(processes.ROOT), *_OF_RUNS,
+      cwd=tmp_path_factory.mktemp('folder'))
+  assert process.returncode == 0, process.stderr
   return json.loads(process.stdout)
 
 
@@ -369,9 +338,3 @@ def test_help_has_the_whole_configuration(shown):
           f'\n  --[no]{flag}: ') == 1, (name, flag)
     for title in ('The data set', 'The type of the model:', 'Batches and upd'):
       assert f'\n{title}' in text
-
-
-def test_errors_of_flags(shown):
-  status, text = shown[1]['train --no_such_flag=1']
-  assert status == 2
-  assert text.startswith('train: error: --no_such_flag is no flag of this tool')

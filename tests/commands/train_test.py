@@ -4,13 +4,10 @@ import numpy as np
 import pytest
 
 from tests.commands import results
-from tf_resflow import evaluation
 from tf_resflow import training
 
 _TRAIN = ['--num_steps=3', '--warmup_steps=0', '--learning_rate=0.01',
-          '--batch_size=16', '--num_blocks=1', '--condition_features=4']
-_IMAGES = ['--hidden_channels=4', '--num_dense_blocks=0']
-_VECTORS = ['--hidden_units=8', '--condition_hidden_units=5']
+          '--batch_size=16', '--num_blocks=1']
 
 
 def test_bad_input(run_tool, tmp_path, data_dir):
@@ -46,10 +43,8 @@ def test_further_switches_are_trained(run_tool, table, tmp_path):
       '--annealing_steps=2', '--keep_best', '--evaluate_every=1',
       '--num_validation=16', '--accumulation_steps=2')
   result = run_tool(
-      'train', f'--dataset=table:{table}', f'--workdir={workdir}',
-      '--num_steps=3', '--warmup_steps=0', '--learning_rate=0.01',
-      '--batch_size=16', '--num_blocks=1', '--hidden_units=8',
-      '--noevaluate_at_end', *flags)
+      'train', f'--dataset=table:{table}', f'--workdir={workdir}', *_TRAIN,
+      '--hidden_units=8', '--noevaluate_at_end', *flags)
   assert result.status == 0, result.stderr
   assert set(flags) <= set((workdir / 'run.flags').read_text().split())
   losses = training.read_metrics(workdir)['validation_nats']
@@ -68,9 +63,10 @@ def test_labels_are_trained_on(run_tool, tmp_path):
   workdir = tmp_path / 'run'
   trained = results.report(run_tool(
       'train', f'--dataset=array:{tmp_path / "own.npz"}',
-      f'--workdir={workdir}', '--condition=label', '--sample_every=3',
-      '--num_validation=10', '--evaluate_every=3', '--estimator=fixed:3',
-      *_TRAIN, *_IMAGES))
+      f'--workdir={workdir}', '--condition=label', '--condition_features=4',
+      '--sample_every=3', '--num_validation=10', '--evaluate_every=3',
+      '--estimator=fixed:3', *_TRAIN, '--hidden_channels=4',
+      '--num_dense_blocks=0'))
   flags = (workdir / 'run.flags').read_text()
   assert '--condition=label\n' in flags and '--estimator=fixed:3\n' in flags
   assert [p.name for p in (workdir / 'samples').iterdir()] == [
@@ -88,16 +84,3 @@ def test_labels_are_trained_on(run_tool, tmp_path):
     assert evaluated[name] == pytest.approx(trained[name], rel=1e-5), name
   assert trained['accuracy_num_examples'] == 12
   assert training.load_model(str(workdir))[0].condition_spec.num_labels == 2
-
-
-def test_columns_are_trained_on(run_tool, table, tmp_path):
-  workdir = tmp_path / 'run'
-  trained = results.report(run_tool(
-      'train', f'--dataset=table:{table}', f'--workdir={workdir}',
-      '--condition=d,a', *_TRAIN, *_VECTORS))
-  model, _ = training.load_model(str(workdir))
-  assert model.condition_spec.names == ('d', 'a')
-  assert evaluation.column_names(model) == ('b', 'c')
-  assert 'accuracy' not in trained
-  evaluated = results.report(run_tool('evaluate', f'--workdir={workdir}'))
-  assert evaluated['nats'] == pytest.approx(trained['nats'], rel=1e-5)

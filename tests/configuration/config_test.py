@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tests.configuration import refusals
+from tests import testing
 from tf_resflow import configuration
 from tf_resflow import models
 from tf_resflow.configuration import config as config_lib
@@ -45,7 +45,8 @@ _BAD = [
 
 
 def test_bad_values():
-  refusals.check(refusals.keywords(configuration.make_config), _BAD)
+  testing.check_refusals(
+      lambda values: configuration.make_config(**values), _BAD)
 
 
 def test_model_follows_from_the_data():
@@ -65,14 +66,6 @@ def test_model_follows_from_the_data():
   assert (hybrid.mean, hybrid.std) == ((0.5,) * 3, (0.25,) * 3)
 
 
-def test_conditions_follow_from_the_data():
-  model = configuration.make_config(condition=('label',)).model
-  assert (model.condition_labels, model.condition_size) == (10, 0)
-  assert model.is_conditional and not model.num_classes
-  plain = configuration.make_config().model
-  assert not plain.is_conditional and plain.condition_labels == 0
-
-
 def test_a_tree_with_a_model_of_other_data():
   config = configuration.make_config()
   config.check_data()
@@ -81,7 +74,7 @@ def test_a_tree_with_a_model_of_other_data():
     model = dataclasses.replace(config.model, **change)
     dataclasses.replace(config, model=model).check_data()
 
-  refusals.check(check, [
+  testing.check_refusals(check, [
       (dict(num_levels=16), 'num_levels=16: expected 17. It follows'),
       (dict(condition_labels=3), 'condition_labels=3: expected 0. It follows'),
       (dict(num_classes=10), 'num_classes=10: expected 0. It follows')])
@@ -152,17 +145,6 @@ def test_differences():
     assert start.differences(start) == {}
     assert other.differences(start) == ({} if name in _RESUMABLE else {
         name: (value, start.values()[name])}), name
-
-
-def test_what_the_condition_is_is_fixed(tmp_path):
-  rows = '\n'.join(f'{i},{i % 5},{i % 7}' for i in range(12))
-  path = tmp_path / 'own.csv'
-  path.write_text(f'a,b,c\n{rows}\n')
-  start = configuration.make_config(
-      dataset=f'table:{path}', condition=('b', 'c'))
-  other = start.replace(condition=('c', 'b'))
-  assert other.differences(start) == {'condition': (('c', 'b'), ('b', 'c'))}
-  assert start.replace(num_steps=9).differences(start) == {}
 
 
 def test_the_naive_gradient_is_another_estimate():

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from tests.configuration import refusals
+from tests import testing
 from tf_resflow import errors
 from tf_resflow.configuration import fields
 from tf_resflow.configuration import registry
@@ -63,7 +63,7 @@ def test_parse():
 
 
 def test_texts_that_are_no_value():
-  refusals.check(lambda pair: FIELDS[pair[0]].parse(pair[1]), [
+  testing.check_refusals(lambda pair: FIELDS[pair[0]].parse(pair[1]), [
       (('flip', 'maybe'), 'flip=maybe: expected true or false.'),
       (('count', '2.5'), f'count=2.5: {_WHOLE}'),
       (('count', ''), f'count=: {_WHOLE}'),
@@ -74,7 +74,7 @@ def test_texts_that_are_no_value():
 
 
 def test_limits():
-  refusals.check(refusals.keywords(Sample), [
+  testing.check_refusals(lambda values: Sample(**values), [
       (dict(count=0), f'count=0: {_WHOLE}'),
       (dict(count=True), f'count=true: {_WHOLE}'),
       (dict(count=2.0), f'count=2.0: {_WHOLE}'),

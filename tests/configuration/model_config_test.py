@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from tests.configuration import refusals
+from tests import splits
+from tests import testing
 from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow.configuration import fields
@@ -45,7 +46,7 @@ def test_derived():
   assert WaveConfig.derived({**facts, 'data_fingerprint': 'f'})[
       'data_fingerprint'] == 'f'
   assert WaveConfig(length=7, seed=2).facts() == WaveConfig.derived(facts)
-  assert refusals.message_of(WaveConfig.derived, {'seed': 2}) == (
+  assert splits.refusal(WaveConfig.derived, {'seed': 2}) == (
       'model=wave: expected a model of such data. These data have no length. '
       'Name others as the dataset, or leave the model out.')
 
@@ -71,7 +72,11 @@ def test_json():
 
 def test_json_that_is_no_model():
   start = 'file=a.json: expected a model of this version. '
-  refusals.check(lambda text: configuration.model_from_json(text, 'a.json'), [
+
+  def read(text):
+    configuration.model_from_json(text, 'a.json')
+
+  testing.check_refusals(read, [
       ('[1]', f'{start}It is no JSON object.'),
       ('{"model": "wave", "num_waves": 0}', f'{start}num_waves=0: expected a '),
       ('{"model": "wave", "waves": 1}', f'{start}field=waves: expected one of'),

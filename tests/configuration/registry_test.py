@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from tests.configuration import refusals
+from tests import splits
+from tests import testing
 from tf_resflow import errors
 from tf_resflow.configuration import registry
 
@@ -39,14 +40,14 @@ def test_register(table):
 
 
 def test_bad_names(table):
-  refusals.check(lambda name: table.register(name, object()), [
+  testing.check_refusals(lambda name: table.register(name, object()), [
       (name, 'estimator=')
       for name in ('half', '', 'a b', 'a:b', 'a,b', 'a=b', 3)])
 
 
 def test_unknown_name(table):
   for field, start in ((None, 'estimator'), ('log_det', 'log_det')):
-    assert refusals.message_of(table.check, 'third', field) == (
+    assert splits.refusal(table.check, 'third', field) == (
         f'{start}=third: expected one of half, none.')
 
 

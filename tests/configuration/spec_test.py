@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from tests.configuration import refusals
+from tests import testing
 from tf_resflow.configuration import registry
 from tf_resflow.configuration import spec
 
@@ -15,7 +15,7 @@ def test_round_trip():
 
 
 def test_no_spec():
-  refusals.check(lambda text: spec.Spec.parse(text, 'estimator'), [
+  testing.check_refusals(lambda text: spec.Spec.parse(text, 'estimator'), [
       (text, f'estimator={text}: expected NAME, NAME:') for text in (
           '', ':2', 'a:', 'a::b', 'a,', 'a,b', 'a,=b', 'a,b=', 'a,b=1,b=2',
           ',a=b')])
@@ -81,7 +81,7 @@ def test_specified():
 
 def test_errors():
   whole = 'kind=roulette:...: expected a spec whose parts are valid. '
-  refusals.check(_Kind.get, [
+  testing.check_refusals(_Kind.get, [
       ('other', 'kind=other: expected one of roulette, fixed'),
       ('roulette:other', f'{whole}law=other: expected one of poisson, safe'),
       ('roulette:poisson:a',

@@ -6,6 +6,7 @@ import functools
 import numpy as np
 
 from tests.conversion import reference_flow
+from tests.conversion import reference_state
 from tests.conversion import torch_writer
 
 # Data sets of which the authors' script fixes the image size are small here.
@@ -88,33 +89,28 @@ class Made:
 
   def expected(self, which, x):
     """Returns the oracle's results for one set of weights."""
-    return reference_flow.evaluate(
-        self.arguments, getattr(self, which), x, image_size=IMAGE_SIZE)
+    return reference_flow.evaluate(self.arguments, getattr(self, which), x)
 
 
 @functools.cache
-def make(name, seed=0, **changes):
+def make(name, **changes):
   """Returns the `Made` of a variant, with changed arguments.
 
   Args:
     name: one of `VARIANTS`.
-    seed: of the weights.
     **changes: of the arguments.
   """
-  arguments = reference_flow.default_arguments(
+  arguments = reference_state.default_arguments(
       **{**_TINY, **VARIANTS[name], **changes})
-  raw, other = (
-      reference_flow.make_state(arguments, seed=s, image_size=IMAGE_SIZE)
-      for s in (2 * seed, 2 * seed + 1))
-  names = reference_flow.parameter_names(arguments, image_size=IMAGE_SIZE)
+  raw, other = (reference_flow.make_state(arguments, seed) for seed in (0, 1))
+  names = reference_state.parameter_names(arguments)
   return Made(arguments, raw, {**raw, **{n: other[n] for n in names}})
 
 
 def content(made):
   """Returns the object that the authors' script would save."""
-  names = reference_flow.parameter_names(
-      made.arguments, image_size=IMAGE_SIZE)
-  averages = {name: made.ema[name] for name in names}
+  averages = {name: made.ema[name]
+              for name in reference_state.parameter_names(made.arguments)}
   return {
       'state_dict': dict(made.raw),
       'optimizer_state_dict': {'state': {}, 'param_groups': []},
@@ -126,16 +122,16 @@ def content(made):
       'test_bpd': 3.25}
 
 
-def write(path, name, seed=0, legacy=False, **changes):
+def write(path, name, legacy=False, **changes):
   """Writes the checkpoint of a variant; returns its `Made`."""
-  made = make(name, seed, **changes)
+  made = make(name, **changes)
   save = torch_writer.save_legacy if legacy else torch_writer.save_zip
   save(path, content(made))
   return made
 
 
-def images(made, num_images=3, seed=0):
+def images(made, num_images=3):
   """Returns dequantised images for a variant, float64 in [0, 1)."""
   channels = 1 if made.arguments['data'] == 'mnist' else 3
   shape = [num_images, IMAGE_SIZE, IMAGE_SIZE, channels]
-  return np.random.default_rng(seed).uniform(size=shape)
+  return np.random.default_rng(0).uniform(size=shape)

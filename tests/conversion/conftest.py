@@ -1,15 +1,17 @@
 """Files of PyTorch, and how they are read."""
 
+import pathlib
 import shutil
 import subprocess
 import types
 
 import pytest
 
-from tests.conversion import torch_files
 from tests.conversion import torch_writer
 from tf_resflow.conversion import torch_file
 from tf_resflow.conversion import torch_reader
+
+_TESTDATA = pathlib.Path(__file__).parent / 'testdata'
 
 
 @pytest.fixture(params=['zip', 'legacy'])
@@ -20,8 +22,7 @@ def kind(request):
 @pytest.fixture
 def genuine(kind, tmp_path):
   """A copy of a file by PyTorch."""
-  return shutil.copy(
-      torch_files.TESTDATA / f'torch_{kind}.pth', tmp_path / 'file.pth')
+  return shutil.copy(_TESTDATA / f'torch_{kind}.pth', tmp_path / 'file.pth')
 
 
 @pytest.fixture

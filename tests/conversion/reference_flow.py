@@ -3,36 +3,18 @@
 An oracle for converted checkpoints that shares no code with what it judges:
 convolutions are dense matrices, their norms come from an SVD, and the
 log-determinant of a residual block from its whole Jacobian. For tiny models.
-
-Example:
-
-```
-arguments = reference_flow.default_arguments(
-    data='mnist', imagesize=8, nblocks='1-1', idim=4, fc_idim=5)
-state = reference_flow.make_state(arguments, seed=0)
-x = np.random.default_rng(1).uniform(size=[2, 8, 8, 1])
-bits_per_dim = reference_flow.evaluate(arguments, state, x)['bits_per_dim']
-```
 """
-
-from collections import OrderedDict
 
 import numpy as np
 
 from tests.conversion import reference_nets
 from tests.conversion import reference_norms
 from tests.conversion import reference_state
-from tests.conversion.reference_state import default_arguments
-from tests.conversion.reference_state import parameter_names
-
-__all__ = [
-    'conv_matrix', 'default_arguments', 'evaluate', 'make_state',
-    'norm_matrix', 'num_values', 'parameter_names', 'top_singular']
 
 _LIPSWISH = 1.1
 
 
-def make_state(arguments, seed, image_size=None):
+def make_state(arguments, seed):
   """Returns random weights under the authors' names.
 
   Every other constrained kernel has a norm above `coeff`. `u`, `v` and `scale`
@@ -41,17 +23,14 @@ def make_state(arguments, seed, image_size=None):
   Args:
     arguments: dict of the arguments of `train_img.py`.
     seed: an integer.
-    image_size: overrides the size that the arguments imply.
 
   Returns:
-    `OrderedDict` from name to array, as in `state_dict()` after one forward
-    pass: float32, but float64 for `geom_p` and int64 for `initialized`.
+    Dict from name to array, as in `state_dict()` after one forward pass:
+    float32, but float64 for `geom_p` and int64 for `initialized`.
   """
   rng = np.random.default_rng(seed)
-  state = OrderedDict()
-  num_constrained = 0
-  singular = {}
-  for entry in reference_state.state_entries(arguments, image_size):
+  state, singular, num_constrained = {}, {}, 0
+  for entry in reference_state.state_entries(arguments):
     if entry.role == 'kernel':
       kernel = rng.normal(size=entry.shape)
       operator = entry.operator
@@ -78,8 +57,7 @@ def make_state(arguments, seed, image_size=None):
     else:
       value = _draw(entry, rng)
     value = np.asarray(value, entry.dtype)
-    if value.shape != entry.shape:
-      raise AssertionError(f'{entry.name}: {value.shape} for {entry.shape}')
+    assert value.shape == entry.shape, entry
     state[entry.name] = value
   return state
 
@@ -155,14 +133,13 @@ def num_values(arguments):
   return 32 if arguments['data'] == 'celeba_5bit' else 256
 
 
-def evaluate(arguments, state, x, image_size=None):
+def evaluate(arguments, state, x):
   """Computes what the authors' model and `compute_loss` say of images.
 
   Args:
     arguments: dict of the arguments of `train_img.py`.
     state: dict from name to array; only parameters, `mean` and `std` are read.
     x: dequantised images in [0, 1), `[n, H, W, C]`.
-    image_size: overrides the size that the arguments imply.
 
   Returns:
     A dict of float64 arrays: `z` `[n, D]` in the authors' order, latents that
@@ -170,20 +147,13 @@ def evaluate(arguments, state, x, image_size=None):
     (log|det dz/dx|, exact), `log_prob_base`, `log_prob` (of the discrete
     image) and `bits_per_dim`. With a classifier also `logits`
     `[n, num_classes]`.
-
-  Raises:
-    NotImplementedError: for models this oracle leaves out.
-    ValueError: for images of another shape, or where the authors' code fails.
   """
   x = np.asarray(x, np.float64)
-  shape = reference_state.image_shape(arguments, image_size)
-  if x.shape[1:] != shape:
-    raise ValueError(f'images of {x.shape[1:]}, not {shape}')
-  size = int(np.prod(shape))
+  size = x[0].size
   hidden = x.transpose([0, 3, 1, 2])
   if arguments['squeeze_first']:
     hidden = _squeeze(hidden)
-  scales = reference_state.build_scales(arguments, image_size)
+  scales = reference_state.build_scales(arguments)
   log_det = np.zeros(len(x))
   latents, features = [], []
   for index, layers in enumerate(scales):
@@ -198,8 +168,8 @@ def evaluate(arguments, state, x, image_size=None):
       features.append(factored)
     else:
       # The head of the last scale looks at what the scale before factored out,
-      # never at the last latents; a single scale has nothing to look at.
-      features.append(features[-1] if features else None)
+      # never at the last latents.
+      features += features[-1:]
   latents.append(hidden)
   z = np.concatenate([_flatten(latent) for latent in latents], 1)
   log_prob_base = -0.5 * np.sum(z ** 2 + np.log(2.0 * np.pi), 1)
@@ -207,15 +177,13 @@ def evaluate(arguments, state, x, image_size=None):
   results = {
       'z': z, 'log_det': log_det, 'log_prob_base': log_prob_base,
       'log_prob': log_prob, 'bits_per_dim': -log_prob / (size * np.log(2.0))}
-  heads = reference_state.build_heads(arguments, image_size)
+  heads = reference_state.build_heads(arguments)
   if heads:
     results['logits'] = _logits(state, heads, features)
   return results
 
 
 def _logits(state, heads, features):
-  if features[-1] is None:
-    raise ValueError('a classifier of one scale with factor_out never ran')
   pooled = []
   for head, feature in zip(heads, features, strict=True):
     matrix = operator_matrix(head, state[f'{head.name}.weight'])
@@ -362,9 +330,8 @@ def _activate(kind, state, module, x):
     return inside ** 3 / 3.0 + (x - inside), inside ** 2
   if kind == 'relu':
     return np.maximum(x, 0.0), np.where(x > 0.0, 1.0, 0.0)
-  if kind == 'identity':
-    return x, np.ones_like(x)
-  raise ValueError(f'no activation is called {kind!r}')
+  assert kind == 'identity'
+  return x, np.ones_like(x)
 
 
 def _sigmoid(x):

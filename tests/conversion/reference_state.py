@@ -37,10 +37,8 @@ _DEFAULTS = {
     'padding_dist': 'uniform',
     'resume': None, 'begin_epoch': 0,
     'nworkers': 4, 'print_freq': 20, 'vis_freq': 500}
-# These data sets set the image size, whatever the arguments say.
-_FORCED_SIZES = {
-    'celebahq': 256, 'celeba_5bit': 64, 'imagenet32': 32, 'imagenet64': 64}
-_NUM_CLASSES = {'cifar10': 10, 'mnist': 10, 'svhn': 10}
+# Of all data sets with labels.
+_NUM_CLASSES = 10
 _NUM_DENSE_BLOCKS = 4
 _PARAMETER_ROLES = (
     'geom_p', 'lamb', 'kernel', 'bias', 'beta', 'log_scale', 'matrix', 'order')
@@ -86,77 +84,33 @@ class Entry(NamedTuple):
 
 
 def default_arguments(**changes):
-  """Returns all arguments of `train_img.py` with `changes` to the defaults.
-
-  Raises:
-    KeyError: for an argument that the script does not have.
-  """
-  unknown = set(changes) - set(_DEFAULTS)
-  if unknown:
-    raise KeyError(f'train_img.py has no arguments {sorted(unknown)}')
+  """Returns all arguments of `train_img.py` with `changes` to the defaults."""
   return {**_DEFAULTS, **changes}
 
 
-def num_classes(arguments):
-  """Number of classes; 1, and not used, for density estimation."""
-  if arguments['task'] == 'density':
-    return 1
-  if arguments['data'] not in _NUM_CLASSES:
-    raise ValueError(f'{arguments["data"]} has no classes')
-  return _NUM_CLASSES[arguments['data']]
+def image_shape(arguments):
+  """Shape `(H, W, C)` of images."""
+  size = arguments['imagesize']
+  return size, size, 1 if arguments['data'] == 'mnist' else 3
 
 
-def image_shape(arguments, image_size=None):
-  """Shape `(H, W, C)` of images; `image_size` overrides the arguments."""
-  data = arguments['data']
-  size = image_size or _FORCED_SIZES.get(data, arguments['imagesize'])
-  return size, size, 1 if data == 'mnist' else 3
+def _integers(text):
+  return [int(number) for number in text.split('-')]
 
 
-def check_supported(arguments):
-  """Raises for what this oracle leaves out, and for what never ran.
-
-  Raises:
-    NotImplementedError: for another kind of model than a flow of couplings, or
-      of residual blocks.
-    ValueError: for arguments with which the authors' code fails.
-  """
-  for name in ('batchnorm', 'dropout', 'padding'):
-    if arguments[name]:
-      raise NotImplementedError(f'{name}={arguments[name]}')
-  kernels = kernel_widths(arguments)
-  if arguments['block'] == 'resblock':
-    if len(arguments['vnorms']) != len(kernels) + 1:
-      raise ValueError('vnorms has one character more than kernels has entries')
-  if not arguments['fc'] and any(kernel % 2 == 0 for kernel in kernels):
-    raise ValueError('an even kernel does not keep the size of the image')
-
-
-def kernel_widths(arguments):
-  """The integers of 'kernels'."""
-  return [int(kernel) for kernel in arguments['kernels'].split('-')]
-
-
-def build_scales(arguments, image_size=None):
+def build_scales(arguments):
   """Returns for each scale the list of its `Layer`s."""
-  check_supported(arguments)
-  height, width, channels = image_shape(arguments, image_size)
+  height, width, channels = image_shape(arguments)
   if arguments['squeeze_first']:
     channels, height, width = 4 * channels, height // 2, width // 2
-  num_blocks = [int(count) for count in arguments['nblocks'].split('-')]
-  num_scales, size = 0, min(height, width)
-  while size >= 4:
-    num_scales, size = num_scales + 1, size // 2
-  num_scales = min(num_scales, len(num_blocks))
-  if num_scales == 0:
-    raise ValueError(f'images of {height} x {width} are too small')
+  num_blocks = _integers(arguments['nblocks'])
+  # No scale has images below 4 x 4.
+  num_blocks = num_blocks[:int(np.log2(height)) - 1]
   scales = []
-  for index in range(num_scales):
-    last = index == num_scales - 1
-    if not last and (height % 2 or width % 2):
-      raise ValueError(f'cannot squeeze {height} x {width}')
+  for index, number in enumerate(num_blocks):
+    last = index == len(num_blocks) - 1
     shape = (channels, height, width)
-    scales.append(_scale(arguments, index, shape, num_blocks[index], last))
+    scales.append(_scale(arguments, index, shape, number, last))
     channels *= 2 if arguments['factor_out'] else 4
     height, width = height // 2, width // 2
   return scales
@@ -185,14 +139,13 @@ def _scale(arguments, index, shape, num_blocks, last):
     coupled = arguments['block'] == 'coupling'
     # A preprocessing layer makes the couplings of its scale checkerboards.
     masked = coupled and start is not None and not dense
-    if coupled and not masked and shape[0] % 2:
-      raise ValueError(f'{shape[0]} channels have no halves')
     # What the network takes and makes, in multiples of what there is.
     ends = (1, 1) if not coupled else (1, 2) if masked else (1 / 2, 1)
     net = (reference_nets.dense_net if dense else reference_nets.conv_net)(
         f'transforms.{index}.chain.{len(layers)}.nnet', shape, ends, width,
-        kernel_widths(arguments), arguments['preact'] and (leading or dense),
-        not coupled, [] if coupled else reference_nets.orders(arguments))
+        _integers(arguments['kernels']),
+        arguments['preact'] and (leading or dense), not coupled,
+        [] if coupled else reference_nets.orders(arguments))
     if coupled:
       add('coupling', net=net, passed=_passed(shape, masked) ^ next(swaps),
           masked=masked)
@@ -234,11 +187,11 @@ def _passed(shape, checkerboard):
   return channel < shape[0] // 2
 
 
-def build_heads(arguments, image_size=None):
+def build_heads(arguments):
   """Returns the unconstrained convolution of each scale's classifier."""
   if arguments['task'] == 'density':
     return []
-  scales = build_scales(arguments, image_size)
+  scales = build_scales(arguments)
   channels, height, width = scales[0][0].shape
   heads = []
   for index in range(len(scales)):
@@ -251,32 +204,31 @@ def build_heads(arguments, image_size=None):
   return heads
 
 
-def state_entries(arguments, image_size=None):
+def state_entries(arguments):
   """Returns the list of `Entry`s of the state, in the authors' order."""
   entries = []
   layers = [
-      layer for scale in build_scales(arguments, image_size) for layer in scale]
+      layer for scale in build_scales(arguments) for layer in scale]
   if layers[0].kind == 'normalize':
     # One module under two names.
     entries += _normalize_entries('init_layer')
   for layer in layers:
+    size = int(np.prod(layer.shape)) if layer.dense else layer.shape[0]
     if layer.kind == 'normalize':
       entries += _normalize_entries(layer.name)
     elif layer.kind == 'act_norm':
-      size = int(np.prod(layer.shape)) if layer.dense else layer.shape[0]
       entries += _act_norm_entries(layer.name, size)
     elif layer.kind == 'linear':
-      size = int(np.prod(layer.shape)) if layer.dense else layer.shape[0]
       entries.append(Entry(f'{layer.name}.weight', (size, size), 'matrix'))
     elif layer.kind in ('block', 'coupling'):
       entries += _net_entries(arguments, layer)
-  heads = build_heads(arguments, image_size)
+  heads = build_heads(arguments)
   for head in heads:
     entries += _operator_entries(head)
     entries += _act_norm_entries(head.name[:-1] + '1', head.outputs)
   if heads:
     entries += _operator_entries(reference_nets.Operator(
-        'logit_layer', num_classes(arguments), len(heads) * arguments['cdim'],
+        'logit_layer', _NUM_CLASSES, len(heads) * arguments['cdim'],
         constrained=False))
   return entries
 
@@ -336,7 +288,7 @@ def _operator_entries(operator):
       Entry(f'{name}.v', (inputs * area,), 'v', operator)]
 
 
-def parameter_names(arguments, image_size=None):
+def parameter_names(arguments):
   """Names of the trained tensors, in the authors' order."""
-  return [entry.name for entry in state_entries(arguments, image_size)
+  return [entry.name for entry in state_entries(arguments)
           if entry.role in _PARAMETER_ROLES]

@@ -3,21 +3,44 @@
 import argparse
 import collections
 import io
-import itertools
 import pickle
 import struct
 import tracemalloc
 import zipfile
 
+import keras
 import numpy as np
 import pytest
 
-from tests.configuration import refusals
-from tests.conversion import torch_files
+from tests import testing
 from tests.conversion import torch_writer
 from tf_resflow.conversion import torch_file
 
 _FLOAT_STORAGE = torch_writer.Global('torch', 'FloatStorage')
+_SAVERS = {'zip': torch_writer.save_zip, 'legacy': torch_writer.save_legacy}
+_WRITERS = {'zip': torch_writer.write_zip, 'legacy': torch_writer.write_legacy}
+
+
+def _check_tensor(tensor, expected):
+  """Checks shape, dtype and numbers of a `Tensor`."""
+  result = tensor.numpy()
+  for value in (tensor, result):
+    assert tuple(value.shape) == expected.shape
+    assert value.dtype == expected.dtype
+  assert result.flags.c_contiguous and result.flags.writeable
+  np.testing.assert_array_equal(result, expected)
+
+
+def _arrays():
+  """Returns arrays, some of which are views of one."""
+  rng = np.random.default_rng(0)
+  base = rng.normal(size=[3, 4, 5]).astype('f4')
+  return [
+      base, base.T, base[1:, ::2, 1:3], base[2, 3, 4:], base[..., :0],
+      base.reshape(15, 4)[:, 1], np.broadcast_to(base[0, 0], [2, 5]),
+      *(np.array([1, 0, 1], kind) for kind in (
+          'f2', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1')),
+      np.array(3.5), np.zeros([0], 'i8'), base[::-1]]
 
 
 def _expected():
@@ -46,15 +69,15 @@ def test_files_of_pytorch(genuine):
   assert [name for name, value in content.items()
           if isinstance(value, torch_file.Tensor)] == list(expected)
   for name, value in expected.items():
-    torch_files.check_tensor(content[name], value)
+    _check_tensor(content[name], value)
   state, average = content['state_dict'], content['ema']
   assert list(state) == ['weight', 'num_calls']
-  torch_files.check_tensor(state['weight'], np.array([1.5, -0.5], 'f4'))
-  torch_files.check_tensor(state['num_calls'], np.array(7))
+  _check_tensor(state['weight'], np.array([1.5, -0.5], 'f4'))
+  _check_tensor(state['num_calls'], np.array(7))
   assert content['args'] == {'lr': 1e-3, 'nblocks': '16-16-16', 'coeff': None}
   assert average['decay'] == 0.999 and average['module']['training'] is True
   (shadow,) = average['shadow_params'].values()
-  torch_files.check_tensor(shadow, np.array([1.25, -0.25], 'f4'))
+  _check_tensor(shadow, np.array([1.25, -0.25], 'f4'))
   assert content['others'] == [
       '<torch.Size>', '<__builtin__.set>', '<type>', '<_codecs.encode>']
 
@@ -80,13 +103,13 @@ def test_values(load):
 
 
 def test_views_of_shared_storages(kind, tmp_path):
-  arrays = torch_files.arrays()
-  torch_files.SAVERS[kind](tmp_path / 'a.pth', arrays)
+  arrays = _arrays()
+  _SAVERS[kind](tmp_path / 'a.pth', arrays)
   # One storage for all views of `base`, unless they run backwards.
   assert len(torch_writer.make_pickle(arrays)[1]) == len(arrays) - 6
   for tensor, array in zip(
       torch_file.read(tmp_path / 'a.pth'), arrays, strict=True):
-    torch_files.check_tensor(tensor, array)
+    _check_tensor(tensor, array)
 
 
 def _view(*offset_shape_strides):
@@ -104,11 +127,11 @@ def test_strange_tensors(load):
     for index in np.ndindex(shape):
       expected[index] = offset + sum(
           i * stride for i, stride in zip(index, strides, strict=True))
-    torch_files.check_tensor(load(*_view(offset, shape, strides)), expected)
+    _check_tensor(load(*_view(offset, shape, strides)), expected)
 
 
 def test_tensors_outside_of_their_storage(load):
-  refusals.check(lambda view: load(*_view(*view)), [
+  testing.check_refusals(lambda view: load(*_view(*view)), [
       (view, '...truncated or damaged') for view in (
           (1, (6,), (1,)), (6, (), ()), (0, (2, 3), (3, 2)), (0, (2,), (6,)),
           (-1, (2,), (1,)), (5, (2,), (-1,)), (0, (-1,), (1,)),
@@ -134,8 +157,8 @@ def test_only_what_is_needed_is_read(tmp_path):
     file.write(np.array([1, 2, 3], '<f4').tobytes())
   tracemalloc.start()
   whole, end, wide = torch_file.read(path)
-  torch_files.check_tensor(end, np.array([1, 2, 3], 'f4'))
-  torch_files.check_tensor(wide, np.zeros([2], 'f4'))
+  _check_tensor(end, np.array([1, 2, 3], 'f4'))
+  _check_tensor(wide, np.zeros([2], 'f4'))
   assert whole.shape == [2**27]
   assert tracemalloc.get_traced_memory()[1] < 2**22
   tracemalloc.stop()
@@ -163,18 +186,9 @@ def test_every_cut_is_noticed(genuine):
 
   sizes = {*range(0, 40, 8), *range(0, len(data), 211),
            *range(len(data) - 60, len(data), 6)}
-  refusals.check(read, [(size, (
+  testing.check_refusals(read, [(size, (
       f'checkpoint={genuine}: expected a whole file of torch.save. It is '
       'truncated or damaged (...): download it again.')) for size in sizes])
-
-
-def _tensors(value):
-  """All tensors in a nest of containers."""
-  if isinstance(value, dict):
-    value = list(value.values())
-  if isinstance(value, list):
-    return itertools.chain.from_iterable(map(_tensors, value))
-  return [value] if isinstance(value, torch_file.Tensor) else []
 
 
 @pytest.mark.parametrize('seal', [False, True])
@@ -182,7 +196,7 @@ def test_random_changes(seal, genuine, kind):
   """With `seal`, only the pickle changes, and the checksum fits."""
   data = genuine.read_bytes()
   pickled, storages = torch_writer.make_pickle(
-      {'arrays': torch_files.arrays(),
+      {'arrays': _arrays(),
        'object': torch_writer.Instance('a', 'b', {})},
       kind == 'legacy')
   rng = np.random.default_rng(0)
@@ -192,12 +206,13 @@ def test_random_changes(seal, genuine, kind):
     for position in rng.integers(len(changed), size=rng.integers(1, 4)):
       changed[position] = rng.integers(256)
     if seal:
-      torch_files.WRITERS[kind](genuine, bytes(changed), storages)
+      _WRITERS[kind](genuine, bytes(changed), storages)
     else:
       genuine.write_bytes(changed)
     try:
-      for tensor in _tensors(torch_file.read(genuine)):
-        assert tensor.numpy().shape == tuple(tensor.shape)
+      for value in keras.tree.flatten(torch_file.read(genuine)):
+        if isinstance(value, torch_file.Tensor):
+          assert value.numpy().shape == tuple(value.shape)
     except ValueError as error:
       assert '\n' not in str(error)
       num_errors += 1
@@ -220,23 +235,24 @@ def test_changed_archives(tmp_path):
     path.write_bytes(changed)
     torch_file.read(path)
 
-  refusals.check(read, [
+  testing.check_refusals(read, [
       (data.index(array.tobytes()) + 5000, '...wrong checksum of entry'),
       (data.index(b'DoubleStorage'), '...wrong checksum of entry'),
       (data.index(b'PK\x01\x02') + 8, '...damaged (...is encrypted')])
-  refusals.check(torch_file.read, [(other, '...an entry is compressed')])
+  testing.check_refusals(
+      torch_file.read, [(other, '...an entry is compressed')])
 
 
 def test_missing_or_short_entries(load):
   data, right = torch_writer.make_pickle(np.arange(3))
-  refusals.check(lambda storages: load(data, storages), [
+  testing.check_refusals(lambda storages: load(data, storages), [
       ({}, "...no item named 'file/data/0'"),
       *(({'0': np.arange(size)}, f'...{8 * size} bytes where 24 are expected')
         for size in (0, 2, 4))])
-  refusals.check(lambda order: load(data, right, byteorder=order), [
+  testing.check_refusals(lambda order: load(data, right, byteorder=order), [
       ('big', '...begins numbers with their largest')])
   # As PyTorch before 2.1 wrote it.
-  torch_files.check_tensor(load(data, right, byteorder=None), np.arange(3))
+  _check_tensor(load(data, right, byteorder=None), np.arange(3))
 
 
 def test_storages_that_disagree_in_streams(tmp_path):
@@ -248,7 +264,7 @@ def test_storages_that_disagree_in_streams(tmp_path):
         path, data, {key: np.arange(size) for key, size in sizes.items()})
     torch_file.read(path)
 
-  refusals.check(read, [
+  testing.check_refusals(read, [
       ({}, '...disagrees with'), ({'1': 3}, '...disagrees with'),
       ({'0': 3, '1': 3}, '...disagrees with'),
       ({'0': 2}, "...'0' has 2 numbers"), ({'0': 4}, "...'0' has 4 numbers")])
@@ -260,7 +276,7 @@ def test_wrong_persistent_ids(load):
     data, _ = torch_writer.make_pickle(saved_id)
     load(data[:-1] + pickle.BINPERSID + b'.', {'0': np.zeros([3], 'f4')})
 
-  refusals.check(read, [(saved_id, '...truncated or damaged') for saved_id in (
+  testing.check_refusals(read, [(id_, '...truncated or damaged') for id_ in (
       (), (1,), 'storage', ('storage', 'FloatStorage', '0', 'cpu', 3),
       ('storage', _FLOAT_STORAGE, '0', 'cpu', 3, ('v', 1, 2)),
       ('other', _FLOAT_STORAGE, '0', 'cpu', 3),
@@ -273,7 +289,7 @@ def test_unsupported_tensors(load):
   end = data.rindex(pickle.TUPLE)  # Of the arguments.
   neg = torch_writer.fragment({'neg': True})
   start = '...expected a whole file of torch.save. It holds '
-  refusals.check(lambda changed: load(changed, storages), [
+  testing.check_refusals(lambda changed: load(changed, storages), [
       (data.replace(b'Double', b'QInt8'), f"{start}tensors of 'torch.QInt8St"),
       (data.replace(b'Double', b'D' * 10**5), f"{start}tensors of 'torch.DDD"),
       (data[:end] + neg + data[end:], f'{start}a tensor with pending conj')])
@@ -287,12 +303,12 @@ def test_other_files(tmp_path):
     torch_file.read(path)
 
   start = f'checkpoint={path}: expected a whole file of torch.save. It is '
-  refusals.check(read, [
+  testing.check_refusals(read, [
       (b'<!DOCTYPE html>', f"{start}neither ...number of torch.save, but with "
        "b'<!DOC"),
       (pickle.dumps({'a': 1}), f'{start}neither'),
       (b'', f'{start}truncated or damaged (EOFError')])
-  refusals.check(torch_file.read, [
+  testing.check_refusals(torch_file.read, [
       (missing, f'checkpoint={missing}: expected a file.')
       for missing in (tmp_path, tmp_path / 'none.pth')])
 
@@ -303,5 +319,5 @@ def test_other_archives(tmp_path):
     with zipfile.ZipFile(path, 'w') as archive:
       for name in names:
         archive.writestr(name, b'')
-    refusals.check(torch_file.read, [
+    testing.check_refusals(torch_file.read, [
         (path, '...a zip archive of something else, such as of torch.jit.s')])

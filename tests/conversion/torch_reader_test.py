@@ -13,7 +13,8 @@ import sys
 import numpy as np
 import pytest
 
-from tests.configuration import refusals
+from tests import splits
+from tests import testing
 from tests.conversion import torch_writer
 from tf_resflow.conversion import torch_file
 from tf_resflow.conversion import torch_reader
@@ -96,7 +97,7 @@ def test_payloads_run_in_plain_pickle_only(tmp_path):
     # Formats take turns: both hold such pickles, and read them alike.
     (torch_writer.write_legacy if i % 2 else torch_writer.write_zip)(
         file, data, {})
-    assert '\n' not in refusals.message_of(torch_file.read, file)
+    assert '\n' not in splits.refusal(torch_file.read, file)
     if path.exists():
       ran.append(name)
       path.unlink()
@@ -182,9 +183,10 @@ def test_time_is_limited(load, monkeypatch):
 @pytest.mark.usefixtures('own_process')
 def test_memory_is_limited(load, monkeypatch):
   monkeypatch.setattr(torch_file, '_MAX_BYTES', 2**28)
-  refusals.check(load, [(data + b'.', '...too much memory') for data in (
-      b']' + pickle.LONG_BINPUT + struct.pack('<I', 2**32 - 1),
-      pickle.BINBYTES8 + struct.pack('<Q', 2**40), b'(' + 10**7 * b'}' + b'l')])
+  testing.check_refusals(load, [(data, '...too much memory') for data in (
+      b']' + pickle.LONG_BINPUT + struct.pack('<I', 2**32 - 1) + b'.',
+      pickle.BINBYTES8 + struct.pack('<Q', 2**40) + b'.',
+      b'(' + 10**7 * b'}' + b'l.')])
 
 
 @pytest.mark.usefixtures('own_process')
@@ -214,7 +216,8 @@ def test_too_much(load, monkeypatch):
 
 
 def test_broken_pickles(load):
-  refusals.check(load, [(data + b'.', '...truncated or damaged') for data in (
+  testing.check_refusals(lambda data: load(data + b'.'), [
+      (data, '...truncated or damaged') for data in (
       # Sizes that the rest of the pickle does not have.
       pickle.BINBYTES8 + struct.pack('<Q', 2**24),
       pickle.FRAME + struct.pack('<Q', 2**63),

@@ -87,21 +87,15 @@ class _Pickler(pickle._Pickler):
     self.storages = {}
     self._is_legacy = is_legacy
     self._keys = {}
-    self._views = {}
-    self._globals = {}
 
   def persistent_id(self, obj):
     if isinstance(obj, _Storage):
       name = _STORAGES[obj.array.dtype.name]
-      fields = ('storage', self._global('torch', name), obj.key, 'cpu',
+      fields = ('storage', Global('torch', name), obj.key, 'cpu',
                 obj.array.size)
       # What would say that the storage is a part of another.
       return (*fields, None) if self._is_legacy else fields
     return None
-
-  def _global(self, module, name):
-    # One object for each name, so that the memo finds it again.
-    return self._globals.setdefault((module, name), Global(module, name))
 
   def save_global_marker(self, obj):
     self.write(pickle.GLOBAL + f'{obj.module}\n{obj.name}\n'.encode())
@@ -109,7 +103,7 @@ class _Pickler(pickle._Pickler):
   dispatch[Global] = save_global_marker
 
   def save_instance(self, obj):
-    self.save(self._global(obj.module, obj.name))
+    self.save(Global(obj.module, obj.name))
     self.write(pickle.EMPTY_TUPLE + pickle.NEWOBJ)
     self.memoize(obj)
     if obj.state is not None:
@@ -122,16 +116,13 @@ class _Pickler(pickle._Pickler):
     key = self._keys.setdefault(id(root), str(len(self._keys)))
     self.storages[key] = root
     self.save_reduce(
-        self._global('torch._utils', '_rebuild_tensor_v2'),
+        Global('torch._utils', '_rebuild_tensor_v2'),
         (_Storage(key, root), obj.offset, obj.shape, obj.strides, False,
          collections.OrderedDict()), obj=obj)
   dispatch[View] = save_view
 
   def save_array(self, obj):
-    # Keeps the array as well, so that no other gets its id.
-    if id(obj) not in self._views:
-      self._views[id(obj)] = (obj, _find_view(obj))
-    self.save(self._views[id(obj)][1])
+    self.save(_find_view(obj))
   dispatch[np.ndarray] = save_array
 
 

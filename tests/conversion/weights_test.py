@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.configuration import refusals
+from tests import testing
 from tests.conversion import checkpoints
 from tf_resflow import conversion
 from tf_resflow import models
@@ -68,16 +68,6 @@ def test_trained_weights(tmp_path):
   assert np.abs(made.expected('ema', x)['z'] - expected).max() > 0.1
 
 
-class _Tensor:
-  """An array with the method of `torch_file.Tensor` that is used."""
-
-  def __init__(self, value):
-    self._value = value
-
-  def numpy(self):
-    return self._value
-
-
 def make(name):
   """Returns a variant's state, and a function that its model takes one by."""
   made = checkpoints.make(name)
@@ -85,7 +75,7 @@ def make(name):
 
   def load(state):
     conversion.load_weights(
-        model, {key: _Tensor(value) for key, value in state.items()})
+        model, {key: tf.constant(value) for key, value in state.items()})
 
   return made.raw, load
 
@@ -106,7 +96,7 @@ def test_tensors_that_do_not_fit():
   state, load = make('grey')
   kernel = state[_KERNEL]
   load(state)
-  refusals.check(lambda changes: load({
+  testing.check_refusals(lambda changes: load({
       name: value for name, value in {**state, **changes}.items()
       if value is not None}), [
           ({_KERNEL: None}, f'checkpoint.{_KERNEL}=None: expected a tensor'),
@@ -152,8 +142,8 @@ def test_order_of_latents():
       conversion.from_channels_first(model, want), z)
   # The two orders are not each other's.
   assert np.any(conversion.from_channels_first(model, z) != want)
-  for reorder_fn in (
-      conversion.to_channels_first, conversion.from_channels_first):
-    refusals.check(lambda shape, fn=reorder_fn: fn(model, tf.zeros(shape)), [
-        (shape, f'z=a tensor of shape {shape}: expected the shape [B, 96].')
-        for shape in ((96,), (2, 95), (2, 8, 4, 3), ())])
+  for reorder in conversion.to_channels_first, conversion.from_channels_first:
+    for shape in ((96,), (2, 95), (2, 8, 4, 3), ()):
+      testing.check_refusal(
+          reorder, {'model': model, 'z': tf.zeros(shape)},
+          f'z=a tensor of shape {shape}: expected the shape [B, 96].')

@@ -5,7 +5,7 @@ ones.
 import numpy as np
 import pytest
 
-from tests.configuration import refusals
+from tests import testing
 from tf_resflow import datasets
 from tf_resflow.datasets import array_file
 
@@ -140,7 +140,7 @@ def test_conditions_without_a_density_are_not_warned_of(tmp_path, caplog):
 
 def _check_refused(tmp_path, open_fn, cases):
   """Checks what is said of files of arrays."""
-  refusals.check(lambda arrays: open_fn(_save(tmp_path, **arrays)), [
+  testing.check_refusals(lambda arrays: open_fn(_save(tmp_path, **arrays)), [
     (arrays, f'dataset=array:{tmp_path}/own.npz: expected an...{message}')
     for arrays, message in cases])
 
@@ -210,7 +210,7 @@ def test_no_file_and_other_files(tmp_path):
   data = bytearray(damaged.read_bytes())
   data[60:120] = bytes(60)
   damaged.write_bytes(bytes(data))
-  refusals.check(array_file.open_file, [
+  testing.check_refusals(array_file.open_file, [
     (str(tmp_path / 'none.npz'), '...There is no such file'),
     (str(text), '...It cannot be read'), (str(damaged), '...It cannot be read')
   ])

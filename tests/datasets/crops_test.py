@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests import splits
-from tests.configuration import refusals
+from tests import testing
 from tf_resflow import datasets
 from tf_resflow.configuration import registries
 from tf_resflow.datasets import crops
@@ -133,7 +133,7 @@ def test_padding_that_is_too_wide(split):
   """Where there is nothing more to mirror."""
   _, images = _elements(split, 5, crop_padding=4)
   assert images.shape == (5, *_SHAPE)
-  refusals.check(lambda padding: _elements(split, 1, crop_padding=padding), [
+  testing.check_refusals(lambda size: _elements(split, 1, crop_padding=size), [
     (5, 'crop_padding=5: expected a whole number in [0, 4], less than the side'
      's of the images, 7 x 5.'),
     (-1, 'crop_padding=-1: expected a whole number in [0, 4]')])

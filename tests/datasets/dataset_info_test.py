@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.configuration import refusals
+from tests import testing
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow.configuration import registries
@@ -28,13 +28,6 @@ def _array(tmp_path, **arrays):
   return f'array:{path}'
 
 
-def test_facts_of_images():
-  info = datasets.info('cifar10')
-  assert info.model == 'image' and info.event_shape == (32, 32, 3)
-  assert info.facts() == {
-    'image_shape': (32, 32, 3), 'num_levels': 256, 'num_classes': 10}
-
-
 def test_changes_know_what_is_stored():
   info = datasets.info('cifar10')
   few = info.changed(num_bits=5)
@@ -46,7 +39,7 @@ def test_changes_know_what_is_stored():
 
 
 def test_bad_changes():
-  refusals.check(lambda case: datasets.info(case[0]).changed(**case[1]), [
+  testing.check_refusals(lambda x: datasets.info(x[0]).changed(**x[1]), [
     (('cifar10', {'num_bits': 0}), 'num_bits=0: expected 1 to 8'),
     (('cifar10', {'num_bits': 9}), 'num_bits=9: expected 1 to 8'),
     (('cifar10', {'resize': 0}), 'resize=0: expected a whole number from 1'),
@@ -149,7 +142,7 @@ def test_conditions_that_data_do_not_have(tmp_path):
   labels = np.arange(40) % 2
   table = _table(tmp_path)
   array = _array(tmp_path, label=labels, condition=labels)
-  refusals.check(lambda case: datasets.info(case[0]).conditioned(case[1]), [
+  testing.check_refusals(lambda x: datasets.info(x[0]).conditioned(x[1]), [
     (('digits', ['label', 'label']), 'condition=label,label: expected label. '
      'It is what digits has beside x.'),
     (('digits', []), 'condition=: expected label.'),

