@@ -8,13 +8,11 @@ import tensorflow as tf
 
 from tests import flows
 from tests import replicas
-from tests import splits
 from tests import testing
 from tests.evaluation import conditional_flows
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import evaluation
-from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
 from tf_resflow.numerics import random
 
@@ -249,19 +247,6 @@ def test_nats_of_vectors(vector64):
   assert np.abs(found - other).min() > 1e-3
 
 
-def test_bits_of_images(labelled, labelled_split):
-  labels = np.arange(_NUM_EXAMPLES) % 3
-  nll = evaluation.NegativeLogLikelihood(labelled.frozen(), numerics.Exact())
-  found, other = (
-      nll(conditional_flows.reconditioned(labelled_split, c), batch_size=4,
-          seed=2) for c in (labels, (labels + 1) % 3))
-  for repeat in (0, 7):
-    expected = labelled.bits_per_dim(
-        _images(labelled_split, 2 * 1009 + repeat), labels, estimator='exact')
-    np.testing.assert_allclose(found[repeat], expected, rtol=1e-5)
-  assert np.abs(found - other).min() > 1e-3
-
-
 @pytest.fixture(scope='module', name='given')
 def _given(vector64):
   """Results of given vectors, by their conditions."""
@@ -305,14 +290,6 @@ def test_inverses_of_conditional_flows(labelled, labelled_split):
   z = labelled.encode(x, condition=labels)
   there = labelled.inverse(z, (labels + 1) % 3)
   assert np.abs(there - x).max(axis=(1, 2, 3)).min() > 1e-2
-
-
-def test_a_split_without_conditions(labelled):
-  split = splits.random_split(5, 16)
-  for evaluate in (evaluation.nll, evaluation.check_inverse):
-    with pytest.raises(errors.InvalidValueError, match=(
-        'condition=None: expected labels .B., whole numbers from 0 to 2')):
-      evaluate(labelled, split)
 
 
 def test_classes_of_hybrids_know_the_condition():

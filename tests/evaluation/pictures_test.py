@@ -60,25 +60,6 @@ def test_temperatures_that_mean_nothing(flow):
       pictures.samples(flow, 3, temperatures=(1.0, temperature))
 
 
-def test_reconstructions(flow, split):
-  indices = [8, 0, 3, 5, 1]
-  picture = pictures.reconstructions(flow, split, indices, num_columns=3)
-  levels = split.arrays['x'].numpy()[indices]
-  np.testing.assert_allclose(
-      picture.arrays['x'], (levels + 0.5) / 17, rtol=1e-6)
-  # Three originals above what became of them, then two, filled with white.
-  blank = np.full([1, 4, 4, 1], 255)
-  shown = _shown(levels)
-  np.testing.assert_array_equal(picture.images, np.concatenate(
-      [shown[:3], shown[:3], shown[3:], blank, shown[3:], blank]))
-  assert picture.num_columns == 3
-  error = np.abs(picture.arrays['reconstruction'] - picture.arrays['x']).max()
-  assert picture.report['reconstruction_error_max'] == error
-  assert 0.0 < error < 1e-4
-  assert picture.report['num_images_changed'] == 0
-  np.testing.assert_array_equal(picture.arrays['index'], indices)
-
-
 def test_images_that_change_are_counted(split, monkeypatch):
   flow = flows.make_flow_without_blocks(num_levels=17)
   solve = models.Flow.solve_inverse
@@ -220,9 +201,7 @@ def test_rows_of_labels_come_from_the_same_latents(labelled):
   assert picture.num_columns == 3
   assert picture.report['num_samples'] == 3
   np.testing.assert_array_equal(picture.arrays['temperature'], np.ones(6))
-
-
-def test_one_label_for_all_samples(labelled):
+  # One label is that of all samples, which make no row.
   picture = pictures.samples(labelled, 2, condition=1)
   np.testing.assert_array_equal(picture.arrays['condition'], [1, 1])
   assert picture.num_columns is None
@@ -257,17 +236,28 @@ def test_conditions_that_do_not_suit(labelled):
     assert str(error.value).startswith(message)
 
 
-def test_images_are_reconstructed_with_their_own_conditions(
-    labelled, labelled_split):
-  indices = [8, 0, 4]
+def test_reconstructions(labelled, labelled_split):
+  indices = [8, 0, 3, 5, 1]
   picture = pictures.reconstructions(
-      labelled, labelled_split, indices, batch_size=2)
-  assert picture.report['num_images_changed'] == 0
-  assert 0.0 < picture.report['reconstruction_error_max'] < 1e-3
+      labelled, labelled_split, indices, num_columns=3, batch_size=2)
+  levels = labelled_split.arrays['x'].numpy()[indices]
+  x, z = picture.arrays['x'], picture.arrays['z']
+  np.testing.assert_allclose(x, (levels + 0.5) / 16, rtol=1e-6)
   # Every image with the latents of its label, and no others.
-  x, z, labels = picture.arrays['x'], picture.arrays['z'], np.array([2, 0, 1])
+  labels = np.array(indices) % 3
   np.testing.assert_allclose(z, labelled.encode(x, condition=labels), atol=1e-5)
   assert np.abs(z - labelled.encode(x, condition=labels[::-1])).max() > 1e-2
+  # Three originals above what became of them, then two, filled with white.
+  blank = np.full([1, 4, 4, 1], 255)
+  shown = evaluation.levels_to_bytes(levels, 16)
+  np.testing.assert_array_equal(picture.images, np.concatenate(
+      [shown[:3], shown[:3], shown[3:], blank, shown[3:], blank]))
+  assert picture.num_columns == 3
+  error = np.abs(picture.arrays['reconstruction'] - x).max()
+  assert picture.report['reconstruction_error_max'] == error
+  assert 0.0 < error < 1e-3
+  assert picture.report['num_images_changed'] == 0
+  np.testing.assert_array_equal(picture.arrays['index'], indices)
 
 
 def test_paths_at_one_condition_have_exact_ends(labelled, labelled_split):
