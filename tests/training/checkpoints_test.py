@@ -176,17 +176,16 @@ def test_the_lowest_is_kept(tmp_path):
   assert _offer(tmp_path, [3.0, 4.0, math.nan, 2.0, 2.0, 5.0]) == [1, 4]
   assert checkpoints.best(workdir) == f'{tmp_path}/best/ckpt-4'
   assert _state(f'{tmp_path}/best/ckpt-4') == 40.0
-
-
-def test_another_process_goes_on_with_its_value(tmp_path):
-  _offer(tmp_path, [3.0, 2.0])
-  assert checkpoints.BestCheckpoint(str(tmp_path)).value == 2.0
-  assert _offer(tmp_path, [2.5, 2.0, 1.9], start=3) == [5]
-  assert _steps(tmp_path) == [5]
+  # What a kill left unfinished does not count.
+  (tmp_path / 'best' / 'ckpt-9.data-00000-of-00001').write_bytes(b'half')
+  assert checkpoints.best(workdir) == f'{tmp_path}/best/ckpt-4'
 
 
 def test_a_run_that_goes_on_from_before_keeps_it(tmp_path):
-  """The steps in between are run again, with the same values."""
+  """The steps in between are run again, with the same values.
+
+  By another process, which knows the best value.
+  """
   values = [3.0, 2.5, 2.7, 1.0, 1.5]
   assert _offer(tmp_path, values) == [1, 2, 4]
   before = runs.contents(tmp_path / 'best')
@@ -194,6 +193,9 @@ def test_a_run_that_goes_on_from_before_keeps_it(tmp_path):
   assert _offer(tmp_path, values[1:], start=2) == []
   after = runs.contents(tmp_path / 'best')
   assert {name: after[name] for name in before} == before
+  assert checkpoints.BestCheckpoint(str(tmp_path)).value == 1.0
+  assert _offer(tmp_path, [1.0, 0.9], start=6) == [7]
+  assert _steps(tmp_path) == [7]
 
 
 def test_of_two_that_a_kill_left_it_is_the_lower(tmp_path):
@@ -209,12 +211,6 @@ def test_of_two_that_a_kill_left_it_is_the_lower(tmp_path):
     assert checkpoints.best(str(workdir)) == f'{workdir}/best/ckpt-5'
     assert _offer(workdir, [1.5, 0.5], start=8) == [9]
     assert _steps(workdir) == [9]
-
-
-def test_what_a_kill_left_unfinished_does_not_count(tmp_path):
-  _offer(tmp_path, [3.0])
-  (tmp_path / 'best' / 'ckpt-9.data-00000-of-00001').write_bytes(b'half')
-  assert checkpoints.best(str(tmp_path)) == f'{tmp_path}/best/ckpt-1'
 
 
 def test_a_damaged_best_one_is_one_line(tmp_path):
