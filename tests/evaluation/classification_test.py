@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 from scipy import special
+from scipy import stats
 import tensorflow as tf
 
 from tests import flows
 from tests import replicas
 from tests import splits
+from tf_resflow import datasets
 from tf_resflow.evaluation import classification
 
 
@@ -30,17 +32,38 @@ class _Linear:
 
 
 @pytest.mark.parametrize('strategy', [None, replicas.two_replicas])
-def test_batches(strategy):
-  x = np.random.default_rng(1).random([7, 4, 4, 1], np.float32)
-  logits = np.float64(x.reshape([7, 16])) @ _Linear.weights
-  expected = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-  found = classification.Classification(
-      _Linear(), strategy and strategy()).log_probs(
-          tf.constant(x[i:i + 3]) for i in (0, 3, 6))
-  assert found.shape == (7, 3)
-  np.testing.assert_allclose(found, expected, atol=1e-5)
+def test_against_a_softmax(strategy):
+  rng = np.random.default_rng(1)
+  images = rng.integers(0, 16, [7, 4, 4, 1]).astype(np.uint8)
+  classify = classification.Classification(
+      _Linear(), strategy and strategy())
+
+  def expected(x):
+    logits = np.float64(x).reshape([7, 16]) @ _Linear.weights
+    return special.log_softmax(logits, axis=1)
+
+  x = (images + np.float32(0.5)) / np.float32(16)
+  found = classify.log_probs(tf.constant(x[i:i + 3]) for i in (0, 3, 6))
+  np.testing.assert_allclose(found, expected(x), atol=1e-5)
   # Other classes would be noticed.
-  assert np.abs(expected - np.roll(expected, 1, axis=1)).max() > 1e-2
+  assert np.abs(found - np.roll(found, 1, axis=1)).max() > 1e-2
+
+  # Of a split, whose noise is that of its evaluation.
+  split = splits.make_split(images, 16)
+  (batch,) = datasets.evaluation_batches(split, batch_size=7, seed=2)
+  log_probs = expected(batch['x'])
+  labels = log_probs.argmax(axis=1)
+  labels[3] = (labels[3] + 1) % 3  # The only one that is taken for another.
+  split = splits.make_split(images, 16, labels)
+  for num_examples, share in ((7, 6 / 7), (3, 1.0)):
+    found = classify(split, batch_size=2, num_examples=num_examples, seed=2)
+    accuracy, cross_entropy = found['accuracy'], found['cross_entropy']
+    assert accuracy.mean == share and accuracy.num_examples == num_examples
+    np.testing.assert_allclose(
+        accuracy.stderr, np.sqrt(share * (1 - share) / (num_examples - 1)))
+    values = -log_probs[np.arange(7), labels][:num_examples]
+    np.testing.assert_allclose(
+        cross_entropy[:2], [values.mean(), stats.sem(values)], rtol=1e-5)
 
 
 def test_without_a_classifier():
@@ -49,57 +72,3 @@ def test_without_a_classifier():
         [tf.zeros([2, 4, 4, 1])])
 
 
-class _Constant:
-  """Has the same logits for all images."""
-
-  logits = np.array([1.0, -0.5, 0.25], np.float32)
-
-  def classify(self, x, seed):
-    del seed
-    return tf.tile(self.logits[np.newaxis], [tf.shape(x)[0], 1])
-
-
-def test_cross_entropy():
-  labels = np.array([0, 0, 1, 2, 1], np.int32)
-  split = splits.make_split(np.zeros([5, 4, 4, 1], np.uint8), 16, labels)
-  classify = classification.Classification(_Constant())
-  for num_examples in (None, 4):
-    found = classify(
-        split, batch_size=3, num_examples=num_examples)['cross_entropy']
-    values = -special.log_softmax(_Constant.logits)[labels[:num_examples]]
-    np.testing.assert_allclose(
-        found[:2], [values.mean(), values.std(ddof=1) / len(values)**0.5],
-        rtol=1e-6)
-
-
-_LABELS = np.array([0, 0, 1, 2, 2, 2, 1], np.int32)
-
-
-class _Brightness:
-  """Takes the number of bright halves for the class of an image."""
-
-  def classify(self, x, seed):
-    del seed  # It draws nothing.
-    bright = tf.cast(tf.reduce_mean(x, axis=[2, 3]) > 0.5, tf.int32)
-    return tf.one_hot(tf.reduce_sum(bright, axis=1), 3)
-
-
-@pytest.fixture(scope='module')
-def labelled():
-  images = np.zeros([7, 2, 2, 1], np.uint8)
-  for image, label in zip(images, _LABELS, strict=True):
-    image[:label] = 15
-  images[4] = 0  # The only one that is taken for another.
-  return splits.make_split(images, 16, _LABELS)
-
-
-@pytest.mark.parametrize('strategy', [None, replicas.two_replicas])
-def test_share_of_right_classes(labelled, strategy):
-  classify = classification.Classification(
-      _Brightness(), strategy and strategy())
-  for num_examples, expected in ((7, 6 / 7), (4, 1.0)):
-    found = classify(
-        labelled, batch_size=2, num_examples=num_examples)['accuracy']
-    assert found.mean == expected and found.num_examples == num_examples
-    np.testing.assert_allclose(
-        found.stderr, np.sqrt(expected * (1 - expected) / (num_examples - 1)))

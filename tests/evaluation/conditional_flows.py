@@ -1,7 +1,5 @@
 """Small flows p(x|c), and splits with conditions."""
 
-import dataclasses
-
 import numpy as np
 import tensorflow as tf
 
@@ -11,7 +9,6 @@ from tf_resflow import models
 from tf_resflow.datasets import dataset_info
 
 NUM_LABELS = 3
-NAMES = ('a', 'b')
 
 
 def _grown(model, scale=0.5):
@@ -42,22 +39,22 @@ def make_labelled_flow(
   return model
 
 
-def make_vector_flow(dtype='float64', event_size=2):
+def make_vector_flow(dtype='float64', names=('a', 'b'), **changes):
   """Returns an initialised flow of vectors, given two numbers with names."""
   model = models.VectorFlowConfig(
-      event_size=event_size, num_blocks=2, hidden_units=(8,), condition_size=2,
-      condition_names=NAMES, condition_mean=(1.0, -3.0),
+      event_size=2, num_blocks=2, hidden_units=(8,), condition_size=2,
+      condition_names=names, condition_mean=(1.0, -3.0),
       condition_std=(0.5, 2.0), condition_features=4,
-      condition_hidden_units=(5,)).build(dtype)
-  x, condition = make_vectors(8, event_size)
+      condition_hidden_units=(5,), **changes).build(dtype)
+  x, condition = make_vectors(8)
   _grown(model, 0.3).initialize(tf.constant(x, dtype), condition=condition)
   return model
 
 
-def make_vectors(num_examples=11, event_size=2):
-  """Returns vectors `[N, D]`, and their conditions `[N, 2]`."""
+def make_vectors(num_examples):
+  """Returns vectors `[N, 2]`, and their conditions `[N, 2]`."""
   rng = np.random.default_rng(1)
-  return rng.normal(size=[num_examples, event_size]), rng.normal(
+  return rng.normal(size=[num_examples, 2]), rng.normal(
       [1.0, -3.0], [0.5, 2.0], [num_examples, 2])
 
 
@@ -77,10 +74,3 @@ def make_vector_split(x, condition):
       tf.data.Dataset.from_tensor_slices({
           'x': np.float32(x), 'label': np.full(len(x), -1, np.int32),
           'condition': np.float32(condition)}), len(x), x.shape[1:])
-
-
-def reconditioned(split, condition):
-  """Returns a split with other conditions of its examples."""
-  return dataclasses.replace(split, examples=tf.data.Dataset.zip(
-      split.examples, tf.data.Dataset.from_tensor_slices(condition)).map(
-          lambda example, given: {**example, 'condition': given}))

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests import flows
+from tests.configuration import refusals
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import evaluation
@@ -24,17 +25,13 @@ def _images(num_images=5):
 
 
 def _check_refused(path, read_fn, table):
-  """Checks what is said of files with arrays, of all before it fails."""
-  wrong = []
-  for arrays, *said in table:
+  """Checks what is said of files with arrays; see `refusals.check`."""
+
+  def read(arrays):
     np.savez(path, **arrays)
-    try:
-      message = f'it is taken: {read_fn(path)}'
-    except errors.InvalidValueError as error:
-      message = str(error)
-    if '\n' in message or not all(part in message for part in said):
-      wrong.append((said, message))
-  assert not wrong
+    return read_fn(path)
+
+  refusals.check(read, table)
 
 
 def test_all_arrays_or_some(tmp_path):
@@ -43,27 +40,15 @@ def test_all_arrays_or_some(tmp_path):
   arrays = example_files.read_arrays(path, 'inputs')
   assert list(arrays) == ['x', 'y']
   np.testing.assert_array_equal(arrays['x'], [0, 1, 2])
-  arrays = example_files.read_arrays(path, 'inputs', keys=('y',))
-  assert arrays['x'] is None
   np.testing.assert_array_equal(arrays['y'], np.ones([2, 2]))
-
-
-def test_what_is_not_read_may_be_damaged(tmp_path):
-  """Objects would run code where they are loaded."""
-  path = tmp_path / 'a.npz'
+  # What is not read may be damaged: objects would run code where they are
+  # loaded.
   np.savez(path, x=np.arange(3), y=np.array([{}]))
   arrays = example_files.read_arrays(path, 'inputs', keys=('x',))
+  assert arrays['y'] is None
   np.testing.assert_array_equal(arrays['x'], [0, 1, 2])
   with pytest.raises(ValueError, match='It cannot be read: Object arrays'):
     example_files.read_arrays(path, 'inputs')
-
-
-def test_messages_begin_with_the_name(tmp_path):
-  for path in (tmp_path / 'none.npz', tmp_path):
-    with pytest.raises(ValueError) as error:
-      example_files.read_arrays(path, 'compare')
-    assert str(error.value).startswith(f'compare={path}: expected an .npz file')
-    assert error.value.name == 'compare'
 
 
 def test_reads_inputs(tmp_path):
@@ -79,26 +64,28 @@ def test_bad_inputs(tmp_path):
   path = tmp_path / 'x.npz'
   start = f'inputs={path}: expected an .npz file'
   _check_refused(path, lambda path: example_files.read_inputs(path, _SHAPE), [
-      ({'images': _images()}, start, 'Its arrays are images.'),
-      ({}, start, 'Its arrays are none.'),
-      ({'x': np.zeros([2, 4, 4, 1], np.uint8)}, 'Its x is uint8 [2, 4, 4, 1]'),
-      ({'x': _images()[..., 0]}, 'Its x is float64 [5, 4, 4].'),
-      ({'x': _images(0)}, 'Its x is float64 [0, 4, 4, 1].'),
-      ({'x': 255 * _images()}, 'Its x lies in [', ', 25'),
-      ({'x': _images() - 0.5}, 'Its x lies in [-0.4'),
-      ({'x': np.full([1, 4, 4, 1], np.nan)}, 'Its x lies in [nan, nan].'),
-      ({'x': np.array([{}])}, start, 'It cannot be read: Object arrays')])
+      ({'images': _images()}, f'{start}...Its arrays are images.'),
+      ({}, f'{start}...Its arrays are none.'),
+      ({'x': np.uint8(_images())}, f'{start}...Its x is uint8 [5, 4, 4, 1].'),
+      ({'x': _images()[..., 0]}, f'{start}...Its x is float64 [5, 4, 4].'),
+      ({'x': _images(0)}, f'{start}...Its x is float64 [0, 4, 4, 1].'),
+      ({'x': 255 * _images()}, f'{start}...Its x lies in [..., 25'),
+      ({'x': _images() - 0.5}, f'{start}...Its x lies in [-0.4'),
+      ({'x': np.full([1, 4, 4, 1], np.nan)}, f'{start}...lies in [nan, nan].'),
+      ({'x': np.array([{}])}, f'{start}...It cannot be read: Object arrays')])
 
 
 def test_what_is_no_archive(tmp_path):
   np.save(tmp_path / 'x.npy', _images())  # One array alone is none either.
-  paths = [tmp_path / 'x.npy']
+  paths = [tmp_path, tmp_path / 'none.npz', tmp_path / 'x.npy']
   for i, content in enumerate((b'', b'text', b'PK\x03\x04cut')):
     paths.append(tmp_path / f'{i}.npz')
     paths[-1].write_bytes(content)
   for path in paths:
-    with pytest.raises(ValueError, match='expected an .npz file'):
-      example_files.read_arrays(path, 'inputs')
+    with pytest.raises(errors.InvalidValueError) as error:
+      example_files.read_arrays(path, 'compare')
+    assert str(error.value).startswith(f'compare={path}: expected an .npz file')
+    assert error.value.name == 'compare'
 
 
 def test_damaged_bytes(tmp_path):
@@ -127,26 +114,25 @@ def test_what_was_written_is_read(tmp_path):
 def test_other_examples_are_refused(tmp_path):
   path = tmp_path / 'b.npz'
   example_files.write_bits(path, {'gaussian': np.ones([3])}, _FACTS)
-  for name, value, said in (
-      ('dataset', 'mnist', 'mnist. It is of digits; only the same'),
-      ('split', 'train', 'train. It is of test; only the same'),
-      ('num_levels', 32, '32. It is of 17; only the same'),
-      ('image_shape', (16, 16, 1), '[16, 16, 1]. It is of [8, 8, 1]; only')):
-    with pytest.raises(errors.InvalidValueError) as error:
-      example_files.read_bits(path, 3, _FACTS | {name: value})
-    assert str(error.value).startswith(
-        f'compare={path}: expected a file of the {name} {said}')
+  start = f'compare={path}: expected a file of the'
+  refusals.check(
+      lambda other: example_files.read_bits(path, 3, _FACTS | other), [
+          ({'dataset': 'mnist'}, f'{start} dataset mnist. It is of digits; on'),
+          ({'split': 'train'}, f'{start} split train. It is of test; only the'),
+          ({'num_levels': 32}, f'{start} num_levels 32. It is of 17; only the'),
+          ({'image_shape': (16, 16, 1)},
+           f'{start} image_shape [16, 16, 1]. It is of [8, 8, 1]; only')])
 
 
 def test_bad_files_of_bits(tmp_path):
   _check_refused(
       tmp_path / 'b.npz',
       lambda path: example_files.read_bits(path, 3, _FACTS), [
-          ({}, 'with bits/dim. It holds no model'),
-          ({'a': np.ones([4])}, 'floats (3,)', 'Its a has the shape (4,)'),
-          ({'a': np.ones([3], np.int32)}, 'Its a has the dtype int32'),
-          ({'a': [1.0, np.nan, np.inf]}, '2 of its a are not finite'),
-          ({'a': np.array([{}])}, 'expected an .npz file')])
+          ({}, '...with bits/dim. It holds no model'),
+          ({'a': np.ones([4])}, '...floats (3,)...Its a has the shape (4,)'),
+          ({'a': np.ones([3], np.int32)}, '...Its a has the dtype int32'),
+          ({'a': [1.0, np.nan, np.inf]}, '...2 of its a are not finite'),
+          ({'a': np.array([{}])}, '...expected an .npz file')])
 
 
 _LABELS = layers.ConditionSpec((), num_labels=3)
@@ -181,7 +167,8 @@ def test_what_are_no_conditions(tmp_path):
     start = (f'condition={path}: expected an .npz file with an array '
              f'condition, {spec.expected}')
     _check_refused(path, lambda path, spec=spec: example_files.read_condition(
-        path, spec, 'condition'), [(*row, start) for row in rows])
+        path, spec, 'condition'), [
+            (arrays, f'{start}...{said}') for arrays, said in rows])
 
 
 @pytest.fixture(scope='module')
@@ -216,20 +203,22 @@ def test_floats_are_what_they_are(tmp_path, model):
 
 def test_bad_images(tmp_path, model):
   path = tmp_path / 'a.npz'
-  array = (f'against={path}: expected an .npz file with an array x or image '
-           '[n, 4, 4, 1], integers from 0 to 15 or dequantised floats in [0, '
-           '1). Its ')
-  label = f'against={path}: expected an .npz file whose label is one integer '
+  start = f'against={path}: expected an .npz file'
+  array = (f'{start} with an array x or image [n, 4, 4, 1], integers from 0 to '
+           '15 or dequantised floats in [0, 1). Its')
+  label = f'{start} whose label is one integer '
   _check_refused(
       path, lambda path: example_files.read_images(path, model, 'against'), [
-          ({'images': _integers()}, array, 'Its arrays are images.'),
-          ({'x': _integers() > 3}, array, 'Its x is bool [7, 4, 4, 1].'),
-          ({'image': _integers()[..., 0]}, 'Its image is int64 [7, 4, 4].'),
-          ({'x': _integers() + 1}, array, 'Its x lies in [1, 16].'),
-          ({'x': _integers() - 1}, array, 'Its x lies in [-1, 14].'),
-          ({'x': 0.1 * _integers()}, array, 'Its x lies in [0.0, 1.5].'),
-          ({'x': _integers(), 'label': np.arange(6)}, label, 'int64 [6].'),
-          ({'x': _integers(), 'label': np.ones([7])}, label, 'float64 [7].')])
+          ({'images': _integers()}, f'{array} arrays are images.'),
+          ({'x': _integers() > 3}, f'{array} x is bool [7, 4, 4, 1].'),
+          ({'image': _integers()[..., 0]},
+           f'{array} image is int64 [7, 4, 4].'),
+          ({'x': _integers() + 1}, f'{array} x lies in [1, 16].'),
+          ({'x': _integers() - 1}, f'{array} x lies in [-1, 14].'),
+          ({'x': 0.1 * _integers()}, f'{array} x lies in [0.0, 1.5].'),
+          ({'x': _integers(), 'label': np.arange(6)}, f'{label}...int64 [6].'),
+          ({'x': _integers(), 'label': np.ones([7])},
+           f'{label}...float64 [7].')])
 
 
 _ROWS = np.random.default_rng(0).normal(size=[5, 3])
@@ -279,15 +268,17 @@ def test_columns_in_another_order_among_others(table, tmp_path):
 
 def test_bad_tables(table, tmp_path):
   path = tmp_path / 'table.csv'
-  for text, message in (
-      ('a,d\n1,2\n', 'It has no b "c", d,e.'),
-      ('a,"b ""c""","d,e"\n', 'It has no lines of numbers.'),
-      ('a,"b ""c""","d,e"\n1,x,2\n', "Line 2, column b \"c\" holds 'x'")):
+
+  def read(text):
     path.write_text(text)
-    with pytest.raises(errors.InvalidValueError) as error:
-      evaluation.read_rows(path, evaluation.column_names(table))
-    assert str(error.value).startswith(f'inputs={path}: expected a .csv file')
-    assert message in str(error.value)
+    evaluation.read_rows(path, evaluation.column_names(table))
+
+  start = f'inputs={path}: expected a .csv file'
+  refusals.check(read, [
+      ('a,d\n1,2\n', f'{start}...It has no b "c", d,e.'),
+      ('a,"b ""c""","d,e"\n', f'{start}...It has no lines of numbers.'),
+      ('a,"b ""c""","d,e"\n1,x,2\n',
+       f"{start}...Line 2, column b \"c\" holds 'x'")])
 
 
 def test_as_many_names_as_columns(tmp_path):

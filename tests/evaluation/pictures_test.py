@@ -60,25 +60,6 @@ def test_temperatures_that_mean_nothing(flow):
       pictures.samples(flow, 3, temperatures=(1.0, temperature))
 
 
-def test_reconstructions(flow, split):
-  indices = [8, 0, 3, 5, 1]
-  picture = pictures.reconstructions(flow, split, indices, num_columns=3)
-  levels = split.arrays['x'].numpy()[indices]
-  np.testing.assert_allclose(
-      picture.arrays['x'], (levels + 0.5) / 17, rtol=1e-6)
-  # Three originals above what became of them, then two, filled with white.
-  blank = np.full([1, 4, 4, 1], 255)
-  shown = _shown(levels)
-  np.testing.assert_array_equal(picture.images, np.concatenate(
-      [shown[:3], shown[:3], shown[3:], blank, shown[3:], blank]))
-  assert picture.num_columns == 3
-  error = np.abs(picture.arrays['reconstruction'] - picture.arrays['x']).max()
-  assert picture.report['reconstruction_error_max'] == error
-  assert 0.0 < error < 1e-4
-  assert picture.report['num_images_changed'] == 0
-  np.testing.assert_array_equal(picture.arrays['index'], indices)
-
-
 def test_images_that_change_are_counted(split, monkeypatch):
   flow = flows.make_flow_without_blocks(num_levels=17)
   solve = models.Flow.solve_inverse
@@ -96,29 +77,6 @@ def test_images_that_change_are_counted(split, monkeypatch):
   originals, restored = picture.images[:3], picture.images[3:]
   np.testing.assert_array_equal(originals[::2], restored[::2])
   assert np.any(originals[1] != restored[1])
-
-
-def test_interpolations(flow, split):
-  """Of straight paths; the test of bin/sample has the others."""
-  indices = [2, 7, 4, 0]
-  picture = pictures.interpolations(
-      flow, split, indices, num_points=4, path='linear', batch_size=8)
-  levels = split.arrays['x'].numpy()[indices]
-  shown = picture.images.reshape([2, 4, 4, 4, 1])
-  np.testing.assert_array_equal(shown[:, 0], _shown(levels[::2]))
-  np.testing.assert_array_equal(shown[:, -1], _shown(levels[1::2]))
-  x, z = picture.arrays['x'], picture.arrays['z']
-  ends = (levels + np.float32(0.5)) / np.float32(17)
-  np.testing.assert_array_equal(x[:, [0, -1]].reshape([4, 4, 4, 1]), ends)
-  latents = flow(ends).numpy()
-  np.testing.assert_allclose(
-      z, np.linspace(latents[::2], latents[1::2], 4, axis=1), atol=1e-5)
-  np.testing.assert_allclose(
-      flow(x.reshape([8, 4, 4, 1])), z.reshape([8, 16]), atol=1e-4)
-  assert picture.num_columns == 4
-  assert picture.report['num_images_changed'] == 0
-  assert 0.0 < picture.report['reconstruction_error_max'] < 1e-4
-  np.testing.assert_array_equal(picture.arrays['index'], [[2, 7], [4, 0]])
 
 
 def test_places_that_do_not_suit(flow, split):
@@ -220,9 +178,7 @@ def test_rows_of_labels_come_from_the_same_latents(labelled):
   assert picture.num_columns == 3
   assert picture.report['num_samples'] == 3
   np.testing.assert_array_equal(picture.arrays['temperature'], np.ones(6))
-
-
-def test_one_label_for_all_samples(labelled):
+  # One label is that of all samples, which make no row.
   picture = pictures.samples(labelled, 2, condition=1)
   np.testing.assert_array_equal(picture.arrays['condition'], [1, 1])
   assert picture.num_columns is None
@@ -257,37 +213,58 @@ def test_conditions_that_do_not_suit(labelled):
     assert str(error.value).startswith(message)
 
 
-def test_images_are_reconstructed_with_their_own_conditions(
-    labelled, labelled_split):
-  indices = [8, 0, 4]
+def test_reconstructions(labelled, labelled_split):
+  indices = [8, 0, 3, 5, 1]
   picture = pictures.reconstructions(
-      labelled, labelled_split, indices, batch_size=2)
-  assert picture.report['num_images_changed'] == 0
-  assert 0.0 < picture.report['reconstruction_error_max'] < 1e-3
+      labelled, labelled_split, indices, num_columns=3, batch_size=2)
+  levels = labelled_split.arrays['x'].numpy()[indices]
+  x, z = picture.arrays['x'], picture.arrays['z']
+  np.testing.assert_allclose(x, (levels + 0.5) / 16, rtol=1e-6)
   # Every image with the latents of its label, and no others.
-  x, z, labels = picture.arrays['x'], picture.arrays['z'], np.array([2, 0, 1])
+  labels = np.array(indices) % 3
   np.testing.assert_allclose(z, labelled.encode(x, condition=labels), atol=1e-5)
   assert np.abs(z - labelled.encode(x, condition=labels[::-1])).max() > 1e-2
+  # Three originals above what became of them, then two, filled with white.
+  blank = np.full([1, 4, 4, 1], 255)
+  shown = evaluation.levels_to_bytes(levels, 16)
+  np.testing.assert_array_equal(picture.images, np.concatenate(
+      [shown[:3], shown[:3], shown[3:], blank, shown[3:], blank]))
+  assert picture.num_columns == 3
+  error = np.abs(picture.arrays['reconstruction'] - x).max()
+  assert picture.report['reconstruction_error_max'] == error
+  assert 0.0 < error < 1e-3
+  assert picture.report['num_images_changed'] == 0
+  np.testing.assert_array_equal(picture.arrays['index'], indices)
 
 
-def test_paths_at_one_condition_have_exact_ends(labelled, labelled_split):
-  """Also between images of other labels, which the path does not have."""
+def test_interpolations(labelled, labelled_split):
+  """Of straight paths at one condition, with exact ends.
+
+  Also between images of other labels, which the path does not have. The test of
+  bin/sample has paths without a condition, and spherical ones.
+  """
   indices = [2, 7, 4, 0]
   picture = pictures.interpolations(
-      labelled, labelled_split, indices, num_points=4, condition=[1],
-      batch_size=3)
+      labelled, labelled_split, indices, num_points=4, path='linear',
+      condition=[1], batch_size=3)
   levels = labelled_split.arrays['x'].numpy()[indices]
+  shown = picture.images.reshape([2, 4, 4, 4, 1])
   np.testing.assert_array_equal(
-      picture.arrays['image'][:, [0, 3]].reshape([4, 4, 4, 1]),
+      shown[:, [0, -1]].reshape(levels.shape),
       evaluation.levels_to_bytes(levels, 16))
+  x, z = picture.arrays['x'], picture.arrays['z']
+  ends = (levels + np.float32(0.5)) / np.float32(16)
+  np.testing.assert_array_equal(x[:, [0, -1]].reshape(levels.shape), ends)
+  latents = labelled.encode(ends, condition=1).numpy()
+  np.testing.assert_allclose(
+      z, np.linspace(latents[::2], latents[1::2], 4, axis=1), atol=1e-5)
+  x, z = x.reshape([8, 4, 4, 1]), np.float32(z.reshape([8, 16]))
+  np.testing.assert_allclose(labelled.inverse(z, 1), x, atol=1e-4)
+  other = labelled.inverse(z, 2)
+  assert np.abs(other - x).max(axis=(1, 2, 3)).min() > 1e-2
+  assert picture.num_columns == 4
   assert picture.report['num_images_changed'] == 0
   assert 0.0 < picture.report['reconstruction_error_max'] < 1e-3
-  x, z = picture.arrays['x'], picture.arrays['z']
-  np.testing.assert_allclose(
-      x.reshape([8, 4, 4, 1]), labelled.inverse(
-          z.reshape([8, -1]).astype(np.float32), 1), atol=1e-4)
-  other = labelled.inverse(z.reshape([8, -1]).astype(np.float32), 2)
-  assert np.abs(other - x.reshape([8, 4, 4, 1])).max(
-      axis=(1, 2, 3)).min() > 1e-2
+  np.testing.assert_array_equal(picture.arrays['index'], [[2, 7], [4, 0]])
   with pytest.raises(errors.InvalidValueError, match='condition=None: expect'):
     pictures.interpolations(labelled, labelled_split, indices, num_points=4)

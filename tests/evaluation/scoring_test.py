@@ -12,18 +12,13 @@ def _rule(spec, flow):
   return scoring.scoring_rule(flow, numerics.Estimator.get(spec))
 
 
-def _wide_flow():
-  """Of 72 dimensions."""
-  return models.ResidualFlowConfig(
-      image_shape=(9, 8, 1), num_levels=16, num_blocks=(1,), hidden_channels=2,
-      num_dense_blocks=0).build()
-
-
 def test_exact_up_to_64_dimensions_and_16_draws_beyond():
   flow = flows.make_image_flow(16, num_dense_blocks=0)
   assert scoring.scoring_rule(flow) == (
       numerics.Exact(), 1, 'exact, as up to 64 dimensions')
-  wide = _wide_flow()
+  wide = models.ResidualFlowConfig(  # Of 72 dimensions.
+      image_shape=(9, 8, 1), num_levels=16, num_blocks=(1,), hidden_channels=2,
+      num_dense_blocks=0).build()
   rule = scoring.scoring_rule(wide)
   assert rule[1:] == (16, 'averaged draws, as beyond 64 dimensions')
   assert rule.estimator.is_random and not rule.estimator.batch_dependent

@@ -7,23 +7,6 @@ from scipy import stats
 from tf_resflow.evaluation import statistics
 
 
-def test_stderr_of_two_values_uses_n_minus_one():
-  # Deviations +-1: variance 2 with ddof=1, 1 with ddof=0.
-  result = statistics.mean_and_stderr([1.0, 3.0])
-  assert result == pytest.approx((2.0, 1.0, 2))
-
-
-def test_stderr_covers_the_truth_at_the_normal_rate():
-  rng = np.random.RandomState(1)
-  num_covered = 0
-  for _ in range(1000):
-    result = statistics.mean_and_stderr(rng.randn(40))
-    num_covered += abs(result.mean) < 1.96 * result.stderr
-  # Student's t with 39 degrees of freedom; +-4 deviations of a binomial.
-  rate = 1.0 - 2.0 * stats.t.sf(1.96, 39)
-  assert abs(num_covered / 1000 - rate) < 4 * np.sqrt(rate * (1 - rate) / 1000)
-
-
 def test_paired_difference_matches_the_paired_t_test():
   rng = np.random.RandomState(2)
   b = 3.0 + rng.randn(200)

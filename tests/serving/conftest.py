@@ -10,21 +10,22 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import serving
+from tf_resflow.numerics import random
 
 _CLIENT = pathlib.Path(__file__).with_name('client.py')
 _CONFIG = models.ResidualFlowConfig(
     image_shape=(8, 8, 1), num_levels=17, num_blocks=(1,), hidden_channels=4,
     kernel_sizes=(3, 3), num_dense_blocks=1, dense_hidden_units=5,
     num_classes=3, head_channels=4)
-_ONE_BLOCK = {'num_dense_blocks': 0, 'num_classes': 0}
 
 
-def _make_model(dtype='float32', **changes):
+def _make_model(**changes):
   """Returns an initialised model whose kernels exceed their bound."""
-  model = dataclasses.replace(_CONFIG, **changes).build(dtype)
+  model = dataclasses.replace(_CONFIG, **changes).build()
   for layer in model.constrained_layers:
     layer.kernel.assign(4.0 * layer.kernel)
   rng = np.random.default_rng(0)
@@ -35,12 +36,7 @@ def _make_model(dtype='float32', **changes):
 @pytest.fixture(scope='module')
 def small_model():
   """A model of one block, without classes."""
-  return _make_model(**_ONE_BLOCK)
-
-
-@pytest.fixture(scope='module')
-def small_model64():
-  return _make_model('float64', **_ONE_BLOCK)
+  return _make_model(num_dense_blocks=0, num_classes=0)
 
 
 @pytest.fixture(scope='session')
@@ -74,6 +70,20 @@ def images():
   rng = np.random.default_rng(1)
   return rng.permutation(np.arange(5 * 64) % 17).reshape([5, 8, 8, 1]).astype(
       np.uint8)
+
+
+@pytest.fixture(scope='session')
+def expected_log_prob():
+  """Returns a function of a model and images, on noise drawn beside it."""
+
+  def log_prob(model, images, seed, condition=None, estimator=None):
+    noise = tf.random.stateless_uniform(
+        images.shape, random.fold_in(seed, 0).values)
+    x = datasets.dequantize(images, noise, model.num_levels)
+    return model.log_prob(
+        x, condition, random.fold_in(seed, 1), estimator=estimator).numpy()
+
+  return log_prob
 
 
 @pytest.fixture(scope='session')

@@ -23,7 +23,6 @@ from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import serving
-from tf_resflow.numerics import random
 from tf_resflow.serving import saved_model
 
 
@@ -89,7 +88,7 @@ def replies(ask, exported, plain, impatient, images, model):
           'shape, encode': {'images': np.zeros([1, 7, 7, 1], int)}}),
       (plain[1], {
           'plain log_prob': {'images': small, 'seed': [0, 1]},
-          'plain sample': _SAMPLE, 'plain encode': {'images': small}}))
+          'plain sample': _SAMPLE}))
               for name, inputs in bodies.items()}
   return {
       name: reply.get('error') or {
@@ -98,14 +97,10 @@ def replies(ask, exported, plain, impatient, images, model):
           requests, ask(list(requests.values())), strict=True)}
 
 
-def test_log_prob_is_that_of_the_model(model, estimator, images, replies):
+def test_log_prob_is_that_of_the_model(
+    model, estimator, images, replies, expected_log_prob):
   for name, seed in (('log_prob', [0, 1]), ('other seed, log_prob', [0, 2])):
-    seed = tf.constant(seed)
-    noise = tf.random.stateless_uniform(
-        images.shape, random.fold_in(seed, 0).values)
-    x = datasets.dequantize(images, noise, 17)
-    expected = model.log_prob(
-        x, seed=random.fold_in(seed, 1), estimator=estimator).numpy()
+    expected = expected_log_prob(model, images, seed, estimator=estimator)
     np.testing.assert_allclose(
         replies[name]['log_prob'], expected, rtol=1e-5)
     np.testing.assert_allclose(
@@ -295,31 +290,26 @@ def test_a_model_that_fails_is_refused(tmp_path):
   assert os.listdir(tmp_path) == []
 
 
-def test_a_flow_without_blocks(plain, replies):
+def test_a_flow_without_blocks(plain, replies, expected_log_prob):
   """There is no configuration to write."""
   model, folder = plain
   assert os.listdir(os.path.join(folder, 'assets.extra')) == []
   images = np.arange(12).reshape([3, 2, 2, 1])
-  noise = tf.random.stateless_uniform(
-      images.shape, random.fold_in(tf.constant([0, 1]), 0).values)
   np.testing.assert_allclose(
       replies['plain log_prob']['log_prob'],
-      model.log_prob(datasets.dequantize(images, noise, 17)), rtol=1e-5)
-  np.testing.assert_allclose(
-      replies['plain encode']['latents'], model((images + 0.5) / 17.0),
-      atol=1e-5)
+      expected_log_prob(model, images, [0, 1]), rtol=1e-5)
   expected = datasets.quantize(model.sample(3, tf.constant([0, 1])), 17)
   np.testing.assert_array_equal(replies['plain sample']['images'], expected)
 
 
 def test_refuses_to_replace_anything(model, estimator, tmp_path):
   (tmp_path / 'file').write_text('mine')
-  with pytest.raises(ValueError, match='expected a new or empty folder'):
-    serving.export(model, str(tmp_path), estimator)
-  with pytest.raises(ValueError, match='file: expected a new or empty folder'):
-    serving.export(model, str(tmp_path / 'file'), estimator)
-  with pytest.raises(ValueError, match='expected a folder of this machine'):
-    serving.export(model, 'gs://bucket/digits/1', estimator)
+  for path, message in (
+      (str(tmp_path), 'expected a new or empty folder'),
+      (str(tmp_path / 'file'), 'file: expected a new or empty folder'),
+      ('gs://bucket/digits/1', 'expected a folder of this machine')):
+    with pytest.raises(ValueError, match=message):
+      serving.export(model, path, estimator)
   assert (tmp_path / 'file').read_text() == 'mine'
   assert os.listdir(tmp_path) == ['file']
 

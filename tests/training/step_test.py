@@ -122,15 +122,6 @@ def test_metrics_and_clipping(clip_norm):
         rtol=1e-7, atol=1e-12)
 
 
-def test_seeds_depend_on_the_step():
-  _, step = _make_step('float64', seed=1)
-  batch = _batch('float64')
-  values = [
-      float(step.gradients(batch, tf.constant(t, tf.int64))[0]['bits_per_dim'])
-      for t in (0, 1, 0)]
-  assert values[0] == values[2] != values[1]
-
-
 # Annealing of the log-determinant.
 
 
