@@ -34,8 +34,8 @@ class Chain(flow_bijector.FlowBijector, tfb.Composition):
     TensorShape([5, 2])
   """
 
-  def __init__(self, bijectors: Sequence[tfb.Bijector], validate_args: bool = False,
-               name: str | None = None):
+  def __init__(self, bijectors: Sequence[tfb.Bijector],
+               validate_args: bool = False, name: str | None = None):
     super().__init__(
         bijectors=list(bijectors), forward_min_event_ndims=None,
         inverse_min_event_ndims=None, validate_args=validate_args,

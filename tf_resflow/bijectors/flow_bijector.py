@@ -9,6 +9,8 @@ from tensorflow_probability import bijectors as tfb
 from tf_resflow import private_tfp_apis
 
 _DISTRIBUTIONS = 'tensorflow_probability.python.distributions'
+# An attribute of tensors, so that what is handed over lives no longer.
+_HANDOVER = '_resflow_handover'
 
 
 def _asking():
@@ -23,6 +25,10 @@ def _asking():
       return id(frame)
     frame = frame.f_back
   return None
+
+
+def _ids(tensors):
+  return [id(t) for t in tensors]
 
 
 class FlowBijector(tfb.Bijector):
@@ -48,9 +54,7 @@ class FlowBijector(tfb.Bijector):
     asking = _asking()
     if asking is not None:
       parts = tf.nest.flatten(y)
-      # On the tensor, so that it lives no longer.
-      parts[0]._resflow_handover = (
-          self, asking, [id(part) for part in parts], log_det)
+      setattr(parts[0], _HANDOVER, (self, asking, _ids(parts), log_det))
     return y
 
   def _forward_log_det_jacobian(self, x, event_ndims=None, **kwargs):
@@ -61,13 +65,12 @@ class FlowBijector(tfb.Bijector):
   def _inverse_log_det_jacobian(self, y, event_ndims=None, **kwargs):
     least = self.inverse_min_event_ndims
     parts = tf.nest.flatten(y)
-    bijector, asking, ids, log_det = getattr(
-        parts[0], '_resflow_handover', (None,) * 4)
-    if (bijector is self and asking == _asking() and event_ndims in (None, least)
-        and ids == [id(part) for part in parts]):
+    event_ndims = least if event_ndims is None else event_ndims
+    maker, asking, ids, log_det = getattr(parts[0], _HANDOVER, (None,) * 4)
+    if maker is self and event_ndims == least and (
+        asking == _asking() and ids == _ids(parts)):
       return -log_det
-    return self.invert(
-        y, least if event_ndims is None else event_ndims, **kwargs)[1]
+    return self.invert(y, event_ndims, **kwargs)[1]
 
   def invert(self, y: tf.Tensor, event_ndims: int, **kwargs: Any
              ) -> tuple[tf.Tensor, tf.Tensor]:
