@@ -23,6 +23,21 @@ def test_frequent_tracing(is_allowed, caplog, monkeypatch):
   assert any('retracing' in r.message for r in caplog.records) != is_allowed
 
 
+def test_what_xla_compiles():
+  """Functions within, too, and not those that others call."""
+  found = []
+
+  @tf.function(autograph=False)
+  def inner(x):
+    found.append(private_apis.is_compiled())
+    return x + 1.0
+
+  for jit_compile in (True, False):
+    tf.function(inner, autograph=False, jit_compile=jit_compile)(1.0)
+  assert found == [True, False]
+  assert not private_apis.is_compiled()
+
+
 def test_sublayers():
   inner = keras.Sequential([keras.Input([3]), keras.layers.Dense(2)])
   outer = keras.Sequential([inner, keras.layers.Dense(4)])

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import keras
 import tensorflow as tf
 from tensorflow.core.protobuf import trackable_object_graph_pb2
+from tensorflow.python.ops import control_flow_util
 
 
 def as_it_is(error: Exception) -> Exception:
@@ -29,6 +30,15 @@ def allow_frequent_tracing(function: Callable) -> Callable:
   """
   function._omit_frequent_tracing_warning = True  # pylint: disable=protected-access
   return function
+
+
+def is_compiled() -> bool:
+  """Whether XLA will compile what is traced now, as with `jit_compile=True`.
+
+  XLA lacks some operations, and TensorFlow has no public way to ask.
+  """
+  return control_flow_util.GraphOrParentsInXlaContext(
+      tf.compat.v1.get_default_graph())
 
 
 def sublayers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:

@@ -113,6 +113,15 @@ def test_a_jump_outside_of_the_block_is_seen():
   np.testing.assert_allclose(sigma(layer), 5.0, rtol=1e-3)
 
 
+def test_entries_that_change_places_are_seen():
+  layer = layers.SpectralDense(6)
+  layer.build((None, 6))
+  layer.kernel.assign(np.diag([8, 4, 2, 1, 1, 1]).astype('float32'))
+  layer.save_norms()
+  layer.kernel.assign(np.diag([4, 2, 1, 8, 1, 1]).astype('float32'))
+  np.testing.assert_allclose(sigma(layer), 8.0, rtol=1e-3)
+
+
 @loops.each([0.0, np.nan])
 def test_unusable_vectors_are_drawn_anew(value):
   layer = layers.SpectralDense(6, seed=0)

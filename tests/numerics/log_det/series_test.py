@@ -79,13 +79,23 @@ def test_determinants_are_as_accurate_as_float32_allows(size, condition):
   assert testing.relative_error([gradient], [expected]) < 10 * limit
 
 
-@loops.each([1, 2])
-def test_xla_compiles_determinants_of_up_to_two_numbers(size):
+@loops.each([1, 2, 3, 7])
+def test_xla_compiles_determinants_and_gradients(size):
   matrix = tf.random.stateless_normal(
       [5, size, size], [1, 2], dtype=tf.float64)
-  compiled = tf.function(series_lib.log_abs_det, jit_compile=True)(matrix)
+
+  @tf.function(jit_compile=True, autograph=False)
+  def compiled(matrix):
+    with tf.GradientTape() as tape:
+      tape.watch(matrix)
+      value = series_lib.log_abs_det(matrix)
+    return value, tape.gradient(value, matrix)
+
+  value, gradient = compiled(matrix)
   np.testing.assert_allclose(
-      compiled, np.linalg.slogdet(matrix.numpy())[1], atol=1e-14)
+      value, np.linalg.slogdet(matrix.numpy())[1], atol=1e-12)
+  np.testing.assert_allclose(
+      gradient, np.swapaxes(np.linalg.inv(matrix.numpy()), 1, 2), rtol=1e-8)
 
 
 def test_terms_beyond_the_weights_do_not_exist():

@@ -36,6 +36,21 @@ def _unit_kernel(kernel):
   return kernel / scale, scale
 
 
+def _fingerprint(kernel):
+  """Returns two numbers that change with the entries and their places.
+
+  They are `a^T K b` with fixed random vectors `a` and `b`.
+  """
+  rows = tf.reshape(kernel, [-1, kernel.shape[-1]])
+  rng = np.random.default_rng(0)
+  numbers = []
+  for _ in range(2):
+    a, b = (tf.constant(rng.normal(size=size), kernel.dtype)
+            for size in ([rows.shape[0], 1], rows.shape[1]))
+    numbers.append(tf.reduce_sum(tf.reduce_sum(rows * a, axis=0) * b))
+  return tf.stack(numbers)
+
+
 @numerics.noinline_function
 def _follow_norm(kernel, rows, fingerprint, domain, codomain, kind,
                  spatial_shape, tolerance, max_steps, for_cpu):
@@ -46,8 +61,7 @@ def _follow_norm(kernel, rows, fingerprint, domain, codomain, kind,
     with it.
   """
   kernel, scale = _unit_kernel(kernel)
-  new_fingerprint = tf.stack(
-      [tf.reduce_sum(kernel), tf.reduce_sum(kernel * kernel)])
+  new_fingerprint = _fingerprint(kernel)
   is_same = tf.reduce_all(new_fingerprint == fingerprint)
   # The same rows every time: replicas and XLA, whose kernels agree up to
   # rounding, then follow the same path. Drawn when traced, because XLA draws
