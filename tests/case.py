@@ -22,7 +22,6 @@ class Case:
     is_random: whether the log-determinant is drawn.
     has_variables: whether there is something to train.
     per_example: whether every example may have a cotangent of its own.
-    compiles: whether XLA compiles it.
     solves_forward: whether the forward direction is a solve, not the inverse.
     has_slope_bounds: whether there are slopes that it keeps to.
     has_condition: whether it is made of what takes a condition.
@@ -35,7 +34,6 @@ class Case:
   is_random: bool = False
   has_variables: bool = True
   per_example: bool = True
-  compiles: bool = True
   solves_forward: bool = False
   has_slope_bounds: bool = True
   has_condition: bool = False

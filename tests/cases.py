@@ -97,11 +97,10 @@ EMBEDDINGS = {
 
 
 def _block(make_g_fn=networks.dense_g, event_shape=(3,), is_random=True,
-           per_example=True, compiles=True, **kwargs):
+           per_example=True, **kwargs):
   return Case(
       lambda dtype: layers.ResidualBlock(make_g_fn(dtype), **kwargs),
-      event_shape, is_random=is_random, per_example=per_example,
-      compiles=compiles)
+      event_shape, is_random=is_random, per_example=per_example)
 
 
 def _chain(dtype):
@@ -183,8 +182,7 @@ BIJECTIONS = {
     'residual_block_learned_estimate': _block(
         functools.partial(networks.learned_g, bound='estimate')),
     'residual_conv': _block(networks.conv_g, (4, 4, 2)),
-    'residual_exact': _block(estimator='exact', is_random=False,
-                             compiles=False),
+    'residual_exact': _block(estimator='exact', is_random=False),
     'residual_asserted': _block(
         lambda dtype: networks.ScaledTanh(dtype=dtype), lipschitz_bound=0.5,
         solver='banach'),
@@ -224,7 +222,7 @@ BIJECTORS = {
         (4, 4, 2), is_random=True),
     'bijector_residual_exact': Case(
         lambda dtype: bijectors.ResidualBlock(
-            networks.dense_g(dtype), estimator='exact'), (3,), compiles=False),
+            networks.dense_g(dtype), estimator='exact'), (3,)),
     'bijector_of_layer': Case(
         lambda dtype: bijectors.LayerBijector(
             layers.Standardize([0.5, 0.2], [0.2, 0.3], dtype=dtype),

@@ -58,8 +58,7 @@ BIJECTIONS = {
         (3,), is_random=True),
     'residual_conditional_exact': _bound(
         lambda dtype: layers.ResidualBlock(
-            networks.conditional_g(dtype), estimator='exact'), (3,),
-        compiles=False),
+            networks.conditional_g(dtype), estimator='exact'), (3,)),
     **{f'residual_conditional_{memory}': _bound(
         lambda dtype, memory=memory: layers.ResidualBlock(
             networks.conditional_conv_g(dtype), memory=memory), (4, 4, 2),

@@ -34,13 +34,11 @@ class EstimatorCase:
       its probability given them. What is left of the probability must not
       count.
     num_terms: of a biased estimator: how many terms of the series it takes.
-    compiles: whether XLA compiles it.
   """
 
   spec: str
   outcomes_fn: Callable[[Any, tf.Tensor, np.ndarray], Iterator[tuple]]
   num_terms: int | None = None
-  compiles: bool = True
 
   @property
   def estimator(self) -> numerics.Estimator:
@@ -134,8 +132,7 @@ ESTIMATORS = {
     'adaptive_per_example': EstimatorCase(
         'adaptive:0.5,exact=1,batch_dependent=false', every_threshold),
     'fixed': EstimatorCase('fixed:3', _all_terms, num_terms=3),
-    # XLA has no determinant.
-    'exact': EstimatorCase('exact', _nothing, compiles=False),
+    'exact': EstimatorCase('exact', _nothing),
 }
 
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tests import testing
 from tf_resflow import numerics
 from tf_resflow.numerics import differentiation
+from tf_resflow.numerics.log_det import series as series_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +35,9 @@ class Odd(numerics.LogDetSeries):
     return even, -2.0 / tf.cast(2 * k - 1, u.dtype) * value, -2.0 * even
 
   def exact(self, jacobian: tf.Tensor) -> tf.Tensor:
-    return _log_det(-jacobian) - _log_det(jacobian)
-
-
-def _log_det(jacobian):
-  identity = tf.eye(jacobian.shape[-1], dtype=jacobian.dtype)
-  return tf.linalg.slogdet(identity + jacobian).log_abs_determinant
+    identity = tf.eye(jacobian.shape[-1], dtype=jacobian.dtype)
+    return series_lib.log_abs_det(
+        identity - jacobian) - series_lib.log_abs_det(identity + jacobian)
 
 
 def full_log_det(g_fn, weights, x):

@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tf_resflow import private_apis
 from tf_resflow.numerics import chunking
 from tf_resflow.numerics import tracing
 
@@ -100,9 +101,9 @@ class ResidualFunction:
   def traced(self, function: Callable, *settings: Any) -> Callable:
     """Returns the graph of `function(g, *settings, *tensors)`.
 
-    Inside of a `tf.function` there is one per shape, which XLA compiles. Called
-    eagerly, batches of all sizes share one: else every new size would cost time
-    and memory that is never freed.
+    Inside of a `tf.function` there is one per shape, and another one for XLA,
+    which may need other operations. Called eagerly, batches of all sizes share
+    one: else every new size would cost time and memory that is never freed.
 
     Args:
       function: a module-level function; takes tensors behind its settings.
@@ -112,7 +113,7 @@ class ResidualFunction:
       A function of the tensors, the same for the same arguments.
     """
     is_eager = tf.executing_eagerly()
-    key = is_eager, function, *settings
+    key = is_eager, private_apis.is_compiled(), function, *settings
     if key not in self._traced:
       self._traced[key] = tracing.noinline_function(
           functools.partial(
