@@ -40,8 +40,20 @@ def pytest_configure(config):
       [tf.config.LogicalDeviceConfiguration()] * NUM_LOGICAL_CPUS)
 
 
-def pytest_collection_finish():
-  """What the imports made stays: the collector need not look at it again."""
+def pytest_collection_finish(session):
+  """What the imports made stays: the collector need not look at it again.
+
+  Args:
+    session: of pytest.
+
+  Raises:
+    pytest.UsageError: if pytest-xdist would tear the tests of a case apart.
+  """
+  if getattr(session.config.option, 'loadgroup', False) and not all(
+      '@' in item.nodeid for item in session.items):
+    raise pytest.UsageError(
+        'pytest-xdist does not know the groups of tests with this pytest: take '
+        'the versions of setup.py.')
   gc.collect()
   gc.freeze()
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests import flows
-from tests.configuration import refusals
+from tests import testing
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import evaluation
@@ -25,13 +25,13 @@ def _images(num_images=5):
 
 
 def _check_refused(path, read_fn, table):
-  """Checks what is said of files with arrays; see `refusals.check`."""
+  """Checks what is said of files with arrays; see `testing.check_refusals`."""
 
   def read(arrays):
     np.savez(path, **arrays)
     return read_fn(path)
 
-  refusals.check(read, table)
+  testing.check_refusals(read, table)
 
 
 def test_all_arrays_or_some(tmp_path):
@@ -115,7 +115,7 @@ def test_other_examples_are_refused(tmp_path):
   path = tmp_path / 'b.npz'
   example_files.write_bits(path, {'gaussian': np.ones([3])}, _FACTS)
   start = f'compare={path}: expected a file of the'
-  refusals.check(
+  testing.check_refusals(
       lambda other: example_files.read_bits(path, 3, _FACTS | other), [
           ({'dataset': 'mnist'}, f'{start} dataset mnist. It is of digits; on'),
           ({'split': 'train'}, f'{start} split train. It is of test; only the'),
@@ -274,7 +274,7 @@ def test_bad_tables(table, tmp_path):
     evaluation.read_rows(path, evaluation.column_names(table))
 
   start = f'inputs={path}: expected a .csv file'
-  refusals.check(read, [
+  testing.check_refusals(read, [
       ('a,d\n1,2\n', f'{start}...It has no b "c", d,e.'),
       ('a,"b ""c""","d,e"\n', f'{start}...It has no lines of numbers.'),
       ('a,"b ""c""","d,e"\n1,x,2\n',
