@@ -4,7 +4,6 @@ So what takes a condition passes every conformance test: the condition of an
 example goes by its place in the batch.
 """
 
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -74,40 +73,35 @@ class BoundLayer(layers.LipschitzLayer):
 
 
 @base_layer.configured
-class BoundBijection(layers.SolvingBijection):
+class BoundBijection(layers.Composite):
   """A bijection of `x` alone."""
+
+  condition_spec = None
 
   def __init__(self, bijection: layers.Bijection, **kwargs):
     kwargs.setdefault('dtype', bijection.compute_dtype)
     kwargs.setdefault('name', bijection.name)
     super().__init__(**kwargs)
     self.bijection = bijection
-    for name in ('is_random', 'has_moving_statistics', 'compute_output_shape',
-                 'slope_bounds', 'elementary'):
+    for name in ('compute_output_shape', 'slope_bounds'):
       setattr(self, name, getattr(bijection, name))
+
+  @property
+  def parts(self):
+    return [self.bijection]
+
+  def with_parts(self, parts):
+    return BoundBijection(*parts, name=self.name)
 
   def build(self, input_shape):
     base_layer.build_once(self.bijection, input_shape)
 
-  def _conditions(self, x):
-    return conditions_of(self.bijection.condition_spec, x)
+  def _settings_within(self, settings, x):
+    return settings._replace(
+        condition=conditions_of(self.bijection.condition_spec, x))
 
-  def transform(self, x: tf.Tensor, **settings: Any) -> layers.Transformed:
-    base_layer.build_once(self, x.shape)
-    return self.bijection.transform(
-        x, **{**settings, 'condition': self._conditions(x)})
+  def forward_pass(self, x, settings):
+    return self.bijection.forward_pass(x, self._settings_within(settings, x))
 
-  def solve_inverse(self, y: tf.Tensor, **settings: Any) -> layers.Inverted:
-    return self.bijection.solve_inverse(
-        y, **{**settings, 'condition': self._conditions(y)})
-
-  def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
-    return self.bijection(inputs, condition=self._conditions(inputs))
-
-  def update_statistics(self, x, condition=None):
-    return self.bijection.update_statistics(x, self._conditions(x))
-
-  def frozen(self):
-    frozen = BoundBijection(self.bijection.frozen(), name=self.name)
-    frozen.built = True
-    return frozen
+  def inverse_pass(self, y, settings):
+    return self.bijection.inverse_pass(y, self._settings_within(settings, y))

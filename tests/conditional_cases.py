@@ -147,6 +147,12 @@ MODELS = {
             condition_hidden_units=(5,), condition_at=_EVERYWHERE).build,
         (3,), is_random=True, kernel_scale=0.3)
        for linear in ('none', 'free', 'lu')},
+    'vector_flow_conditional_inverse': _conditional_flow(
+        models.VectorFlowConfig(
+            event_size=3, num_blocks=1, hidden_units=(5,), block='inverse',
+            condition_size=2, condition_features=4,
+            condition_hidden_units=(5,)).build,
+        (3,), is_random=True, kernel_scale=0.3, solves_forward=True),
     'flow_conditional_factor_out': _conditional_flow(
         models.ResidualFlowConfig(
             image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1),

@@ -33,7 +33,7 @@ _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # classes, named tuples, and these, which others make or share.
 _ILLUSTRATED = ('bijectors', 'layers', 'models', 'numerics')
 _WITHOUT = {
-    'Certificate', 'FlowBijector', 'FrozenResidualBlock', 'LayerOperator',
+    'Certificate', 'FlowBijector', 'LayerOperator',
     'LogDetSeries', 'noinline_function'}
 
 

@@ -7,12 +7,18 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
 
+from tests import bound
+from tests import cases
 from tf_resflow import bijectors
+from tf_resflow import errors
 from tf_resflow import layers
+from tf_resflow import models
+from tf_resflow import numerics
 
-_NAMES = ('ActNorm', 'AffineCoupling', 'InvertibleConv1x1', 'InvertibleLinear',
-          'Logit', 'Squeeze')
+_NAMES = [name for names in layers.BIJECTIONS.values() for name in names]
 
 
 def matrices(name, event_shape):
@@ -67,14 +73,146 @@ def test_signature_and_text_say_all_arguments():
     layer_names = list(inspect.signature(
         getattr(layers, name).__init__).parameters)[1:-1]
     assert set(parameters) == {
-        *layer_names, 'event_shape', 'dtype', 'layer', 'name'}
+        *layer_names, 'event_shape', 'dtype', 'layer', 'seed', 'name'}
     for argument in parameters:
       assert f'\n  {argument}: ' in cls.__doc__
     assert pickle.loads(pickle.dumps(cls)) is cls
     default_names.append(parameters['name'].default)
-  assert default_names == [
-      'act_norm', 'affine_coupling', 'invertible_conv_1x1', 'invertible_linear',
-      'logit', 'squeeze']
+  assert {'act_norm', 'invertible_conv_1x1', 'residual_block', 'split'} <= set(
+      default_names)
   assert list(inspect.signature(bijectors.AffineCoupling).parameters) == [
       'network', 'event_shape', 'mask', 'swap', 'shape', 'dtype', 'layer',
-      'name']
+      'seed', 'name']
+
+
+def test_every_bijection_has_a_bijector():
+  """Each of the class of a case, in both directions."""
+  left = set(_NAMES)
+  for case in cases.BIJECTIONS.values():
+    made = case.make('float64')
+    made = getattr(made, 'bijection', made) if case.has_condition else made
+    name = type(made).__name__
+    if name not in left:
+      continue
+    left.remove(name)
+    x = case.inputs('float64')
+    bijector = getattr(bijectors, name)(
+        event_shape=case.event_shape, layer=made)
+    condition = None if made.condition_spec is None else bound.conditions_of(
+        made.condition_spec, x)
+    y = bijector.forward(x, condition=condition)
+    expected, log_det = made.forward_and_log_det(
+        x, condition=condition, seed=3)
+    np.testing.assert_array_equal(y, expected, name)
+    np.testing.assert_array_equal(bijector.forward_log_det_jacobian(
+        x, condition=condition, seed=3), log_det, name)
+    np.testing.assert_allclose(
+        bijector.inverse(y, condition=condition), x, atol=1e-4, err_msg=name)
+  assert not left
+
+
+def make_exact():
+  return cases.BIJECTORS['bijector_residual_exact'].make('float64')
+
+
+def make_g():
+  return keras.Sequential([
+      layers.SpectralDense(4), layers.LipSwish(), layers.SpectralDense(3)])
+
+
+# One class adapts them all: events of one axis, of three, and from three to
+# one.
+@pytest.fixture(scope='module', params=[
+    'bijector_residual_exact', 'bijector_squeeze', 'bijector_of_chain'])
+def initialized(request):
+  """A case, and its bijector that has seen data."""
+  case = cases.BIJECTORS[request.param]
+  bijector = case.make()
+  bijector.forward(case.inputs())
+  return case, bijector
+
+
+@pytest.mark.parametrize('batch_shape', [(), (2, 3)])
+def test_any_batch_shape(initialized, batch_shape):
+  case, bijector = initialized
+  x = case.inputs(batch_size=int(np.prod(batch_shape)))
+  shaped = tf.reshape(x, [*batch_shape, *case.event_shape])
+  y = bijector.forward(shaped)
+  assert y.shape[:len(batch_shape)] == batch_shape
+  np.testing.assert_allclose(
+      tf.reshape(y, [-1]), tf.reshape(bijector.forward(x), [-1]),
+      rtol=1e-5, atol=1e-5)
+  assert bijector.forward_log_det_jacobian(shaped).shape == batch_shape
+  np.testing.assert_allclose(
+      bijector.inverse(tf.identity(y)), shaped, atol=1e-4)
+
+
+def test_event_shapes_are_inferred(initialized):
+  case, bijector = initialized
+  y = bijector.forward(case.inputs())
+  assert bijector.forward_event_shape(case.event_shape) == y.shape[1:]
+  assert bijector.inverse_event_shape(y.shape[1:]) == case.event_shape
+  np.testing.assert_array_equal(
+      bijector.forward_event_shape_tensor(case.event_shape), y.shape[1:])
+  np.testing.assert_array_equal(
+      bijector.inverse_event_shape_tensor(y.shape[1:]), case.event_shape)
+  density = tfd.TransformedDistribution(
+      tfd.Sample(tfd.Normal(0.0, 1.0), y.shape[1:]), tfb.Invert(bijector))
+  assert density.event_shape == case.event_shape
+  samples = density.sample([2, 3], seed=1)
+  assert samples.shape == (2, 3, *case.event_shape)
+  assert density.log_prob(samples).shape == [2, 3]
+
+
+def test_samples_have_the_density_that_log_prob_states():
+  bijector = make_exact()
+  base = tfd.MultivariateNormalDiag(tf.zeros(3, tf.float64))
+  density = tfd.TransformedDistribution(base, tfb.Invert(bijector))
+  value, log_prob = density.experimental_sample_and_log_prob(5, seed=1)
+  np.testing.assert_allclose(
+      log_prob, density.log_prob(tf.identity(value)), atol=1e-7)
+
+
+def test_takes_a_residual_layer():
+  layer = layers.ResidualBlock(make_g(), estimator=numerics.Exact())
+  bijector = bijectors.ResidualBlock(layer=layer, event_shape=[3])
+  assert bijector.layer is layer
+  for settings in (
+      {'estimator': numerics.Exact()}, {'solver': 'banach'}, {'g': make_g()},
+      {'memory': 'naive'}, {'lipschitz_bound': 0.5}):
+    with pytest.raises(errors.InvalidValueError, match='whose own hold'):
+      bijectors.ResidualBlock(layer=layer, event_shape=[3], **settings)
+
+
+def test_event_shape_comes_from_a_built_model():
+  g = make_g()
+  g.build((None, 3))
+  bijector = bijectors.ResidualBlock(g)
+  assert bijector.forward_min_event_ndims == 1
+  assert len(bijector.trainable_variables) == 5
+  layer = layers.ResidualBlock(g)
+  layer.build((None, 3))
+  assert len(bijectors.ResidualBlock(layer=layer).trainable_variables) == 5
+
+
+def test_refuses_unknown_event_shapes():
+  for g in (make_g(), keras.layers.Dense(3)):
+    with pytest.raises(errors.InvalidValueError, match=(
+        'event_shape=None: expected the shape of one event')):
+      bijectors.ResidualBlock(g, lipschitz_bound=0.5)
+  for shape in (2, 'ab', [2, None]):
+    for make_fn in (
+        lambda shape: bijectors.ResidualBlock(make_g(), event_shape=shape),
+        lambda shape: models.Flow(layers.ActNorm(), shape)):
+      with pytest.raises(
+          errors.InvalidValueError, match='^event_shape=') as error:
+        make_fn(shape)
+      assert '\n' not in str(error.value)
+
+
+def test_certificate():
+  bijector = make_exact()
+  certificate = bijector.certificate()
+  assert certificate == bijector.layer.certificate()
+  assert certificate.methods == ('dense', 'dense')
+  assert certificate.bound < 1.0

@@ -75,6 +75,36 @@ def test_g_runs_once_per_log_prob():
   assert executions(g, lambda: chain.log_prob(x)) == 1
 
 
+def test_a_sample_and_its_density_take_one_solve():
+  g, bijector = make_bijector(seed=1)
+  density = tfd.TransformedDistribution(
+      tfd.MultivariateNormalDiag(tf.zeros(2)), tfb.Invert(bijector))
+  num_solve = executions(g, lambda: density.sample(3, seed=1))
+  assert num_solve > 2
+  found = []
+  count = executions(g, lambda: found.extend(
+      density.experimental_sample_and_log_prob(3, seed=1)))
+  assert count == num_solve + 1
+  np.testing.assert_allclose(
+      found[1], density.log_prob(tf.identity(found[0])), rtol=1e-4)
+  # Nothing that was handed over outlives its tensors.
+  assert not any(hasattr(t, '_resflow_handover') for t in found)
+
+
+def test_a_coupling_evaluates_its_network_once_in_either_direction():
+  network, counted = keras.layers.Dense(2), []
+  call = network.call
+  network.call = lambda inputs: (counted.append(1), call(inputs))[1]
+  coupling = layers.AffineCoupling(network)
+  y, log_det = coupling.forward_and_log_det(tf.ones([3, 2]))
+  flow = bijectors.AffineCoupling(layer=coupling)
+  for inverse in (lambda: coupling.inverse_and_log_det(y)[1],
+                  lambda: flow.inverse_log_det_jacobian(y)):
+    counted.clear()
+    np.testing.assert_allclose(inverse(), -log_det, rtol=1e-5)
+    assert len(counted) == 1
+
+
 def test_inverse_of_forward_is_solved_for():
   g, bijector = make_bijector()
   x = tf.ones([3, 2])

@@ -41,8 +41,9 @@ def test_draws_depend_on_the_place_alone(name):
     for part in (embedding.embed(x[:size], seed=1),
                  embedding.embed(mixed, seed=1)):
       np.testing.assert_array_equal(part.y[:size], whole.y[:size])
-      np.testing.assert_array_equal(
-          part.log_weight[:size], whole.log_weight[:size])
+      # Batches of another size round otherwise.
+      np.testing.assert_allclose(
+          part.log_weight[:size], whole.log_weight[:size], rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize('name', cases.EMBEDDINGS)

@@ -120,7 +120,7 @@ def test_chunks_of_unknown_size_change_no_result():
     with tf.GradientTape(persistent=True) as tape:
       tape.watch(x)
       y, log_det = block.forward_and_log_det(x, seed=2)
-      skipped = block.transform(x, estimator=numerics.Skip()).y
+      skipped = block.transform(x, estimator=numerics.Skip()).value
       inverse = block.inverse(x)
     return [y, log_det, skipped, inverse] + [
         g for t in (y, log_det, skipped, inverse)

@@ -50,16 +50,16 @@ def test_crippled_solver(split, flow, monkeypatch):
 def test_residuals_do_not_rely_on_the_solver(split, flow, monkeypatch):
   """A solver that is wrong and says it is right."""
   block = type(flow.certified_bijections[0].frozen())
-  solve = block.solve_inverse
+  solve = block.inverse_pass
 
-  def wrong(self, y, **options):
-    inverted = solve(self, y, **options)
+  def wrong(self, y, settings):
+    inverted = solve(self, y, settings)
     (found,) = inverted.solves
-    x = inverted.x + 0.01
-    return inverted._replace(x=x, solves=(
+    x = inverted.value + 0.01
+    return inverted._replace(value=x, solves=(
         found._replace(solution=found.solution._replace(x=x)),))
 
-  monkeypatch.setattr(block, 'solve_inverse', wrong)
+  monkeypatch.setattr(block, 'inverse_pass', wrong)
   report = evaluation.check_inverse(flow, split)
   assert report.inverse_num_not_converged == 0
   # (1 - L) 0.01 <= |residual| <= (1 + L) 0.01 in the l2 norm.

@@ -67,7 +67,8 @@ def test_images_that_change_are_counted(split, monkeypatch):
   def wrong(self, z, **options):
     inverted = solve(self, z, **options)
     return inverted._replace(
-        x=inverted.x + tf.constant([0.0, 0.1, 0.0])[:, None, None, None])
+        value=inverted.value + tf.constant(
+            [0.0, 0.1, 0.0])[:, None, None, None])
 
   monkeypatch.setattr(models.Flow, 'solve_inverse', wrong)
   picture = pictures.reconstructions(flow, split, [0, 1, 2])

@@ -41,7 +41,6 @@ def _add_cases(my_kinds):
   from tests import conditional_cases
   from tests import networks
   from tests.numerics import cases as numerics_cases
-  from tf_resflow import layers
 
   cases.LIPSCHITZ['mine_activation'] = cases.Case(
       lambda dtype: my_kinds.ConcatenatedELU(dtype=dtype), (5,),
@@ -51,10 +50,9 @@ def _add_cases(my_kinds):
   cases.BIJECTIONS['mine_coupling'] = cases.Case(
       lambda dtype: my_kinds.CheckerboardCoupling(4, seed=1, dtype=dtype),
       (3, 4, 2), has_slope_bounds=False, kernel_scale=0.2)
-  cases.BIJECTIONS['mine_inverse'] = cases.Case(
-      lambda dtype: my_kinds.InverseBlock(
-          layers.ResidualBlock(networks.dense_g(dtype))), (3,), is_random=True,
-      solves_forward=True)
+  cases.BIJECTIONS['mine_monotone'] = cases.Case(
+      lambda dtype: my_kinds.MonotoneBlock(networks.dense_g(dtype)), (3,),
+      is_random=True, solves_forward=True)
   cases.MODELS['mine_model'] = cases.Case(
       my_kinds.GaussianConfig(image_shape=(4, 4, 1)).build, (4, 4, 1),
       is_pixels=True)
@@ -64,13 +62,13 @@ def _add_cases(my_kinds):
       fully_connected=True, constraint='frobenius')
   cases.MODELS['mine_flow_coupling'] = dataclasses.replace(
       cases.image_flow(block='checkerboard'), kernel_scale=0.2)
-  cases.MODELS['mine_flow_inverse'] = dataclasses.replace(
-      cases.image_flow(block='inverse', num_blocks=(1,)), solves_forward=True)
+  cases.MODELS['mine_flow_monotone'] = dataclasses.replace(
+      cases.image_flow(block='monotone', num_blocks=(1,)), solves_forward=True)
   # Every kind of block with a condition, too.
-  for block in ('checkerboard', 'inverse'):
+  for block in ('checkerboard', 'monotone'):
     cases.MODELS[f'mine_flow_conditional_{block}'] = dataclasses.replace(
         conditional_cases.conditional_image_flow(block),
-        solves_forward=block == 'inverse')
+        solves_forward=block == 'monotone')
   cases.DATASETS['mine_data'] = 'stripes'
   numerics_cases.ESTIMATORS['mine_estimator'] = numerics_cases.EstimatorCase(
       'averaged:2,exact=1', _pairs_of_draws)

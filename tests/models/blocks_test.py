@@ -65,6 +65,17 @@ def test_a_constraint_without_orders_is_one_of_l2(monkeypatch):
           'norms=inf: expected 2 with constraint=mine')
 
 
+def test_a_constraint_without_convolutions(monkeypatch):
+  monkeypatch.setattr(
+      registries.CONSTRAINTS, '_entries',
+      dict(registries.CONSTRAINTS._entries))
+  registries.CONSTRAINTS.register(
+      'dense', layers.Constraint(layers.SpectralDense))
+  assert splits.refusal(
+      blocks.make_network, make_request(constraint='dense')).startswith(
+          'constraint=dense: expected one with convolutions. Give --fully_conn')
+
+
 def test_uncertified_norms():
   norms = {'norms': ('1', '2', '2', 'inf'), 'uncertified': True}
   request = blocks.BlockRequest(

@@ -1,6 +1,7 @@
 """Flows: normalisation, bits per dimension, samples, bounds, classifiers."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import tensorflow as tf
 from tests import cases
 from tests import flows
 from tests import splits
+from tests.evaluation import conditional_flows
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import layers
@@ -232,6 +234,38 @@ def test_estimators_by_their_specs():
       flow.transform(x, estimator='exact').log_det)
   with pytest.raises(errors.InvalidValueError, match='estimator=guess'):
     flow.log_prob(x, estimator='guess')
+
+
+def _frames_to_the_first_convolution(flow, x, *condition):
+  """The package's own frames from `log_prob` on, when a graph is made."""
+  frames = []
+
+  def profile(frame, event, unused_argument):
+    if event == 'call' and frame.f_code.co_name == 'conv2d' and not frames:
+      while frame:
+        module = frame.f_globals.get('__name__', '')
+        if module.startswith('tf_resflow.'):
+          frames.append(f'{module}.{frame.f_code.co_name}')
+        frame = frame.f_back
+
+  traced = tf.function(flow.log_prob, autograph=False)
+  sys.setprofile(profile)
+  try:
+    traced.get_concrete_function(x, *condition)
+  finally:
+    sys.setprofile(None)
+  return frames[::-1]
+
+
+def test_few_frames_lie_between_log_prob_and_a_convolution():
+  """Whoever reads a traceback, or steps through a pass, meets these."""
+  x = tf.zeros([2, 4, 4, 1])
+  for limit, flow, *condition in (
+      (15, flows.make_image_flow(16, num_dense_blocks=0)),
+      (17, conditional_flows.make_labelled_flow(), tf.constant([0, 1]))):
+    frames = _frames_to_the_first_convolution(flow, x, *condition)
+    assert frames[0].endswith('.log_prob') and frames[-1].endswith('.conv2d')
+    assert len(frames) <= limit, '\n'.join(frames)
 
 
 def test_a_weight_of_log_determinants_changes_the_gradient_alone():

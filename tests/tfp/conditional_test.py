@@ -20,10 +20,10 @@ def _block(name, network=None, seed=0):
       layers.ConditionShift(4, kernel_initializer=normal, dtype='float64'),
       layers.LipSwish(dtype='float64'),
       layers.SpectralDense(2, seed=seed + 7, dtype='float64')])
-  return bijectors.ResidualBlock(
-      g, event_shape=[2], estimator='exact', solver='banach', name=name,
-      condition_network=network or layers.VectorNetwork(
-          3, 4, (5,), seed=seed, dtype='float64'))
+  return bijectors.Conditional(
+      layers.ResidualBlock(g, 'exact', 'banach'),
+      network or layers.VectorNetwork(3, 4, (5,), seed=seed, dtype='float64'),
+      event_shape=[2], name=name)
 
 
 def _density(bijector):

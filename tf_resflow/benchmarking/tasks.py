@@ -319,7 +319,7 @@ def measure_sampling(settings: Settings) -> dict[str, Any]:
   def run(seed):
     inverted = frozen.solve_inverse(
         model.draw_latents(len(images), seed), condition, solver=solver)
-    return inverted.x, [solve.solution._replace(x=()) for solve in
+    return inverted.value, [solve.solution._replace(x=()) for solve in
                         inverted.solves]
 
   seconds, values = _times(

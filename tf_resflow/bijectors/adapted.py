@@ -1,22 +1,34 @@
-"""Layers as TFP bijectors, by the names and arguments of the layers."""
+"""Layers as TFP bijectors, by the names and arguments of the layers.
+
+`adapted.ResidualBlock` is made of `layers.ResidualBlock` when it is asked for,
+and so is every other one.
+"""
 
 from collections.abc import Sequence
+import functools
 import inspect
 import re
+from typing import Any
 
+from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow.bijectors import layer_bijector
+from tf_resflow.numerics import random
 
 
 def _common(
-    event_shape: Sequence[int], dtype: str | None = None,
-    layer: layers.Bijection | None = None, name: str = '') -> None:
+    event_shape: Sequence[int] | None = None, dtype: str | None = None,
+    layer: layers.Bijection | None = None, seed: random.SeedLike = None,
+    name: str = '') -> None:
   """Stands for what all these bijectors take beside a layer's own arguments.
 
   Args:
-    event_shape: shape of one event of `forward`'s input, `[H, W, C]` or `[D]`.
+    event_shape: shape of one event of `forward`'s input, `[H, W, C]` or `[D]`;
+      needed unless the layer, or the `g` of a block, is built.
     dtype: float32 or float64; that of the layer by default.
     layer: one of this name in `layers`, to adapt in place of a new one.
+    seed: Python int or int32 `[2]` that fixes the draws of every call; None
+      draws afresh.
     name: of the bijector.
   """
 
@@ -34,29 +46,47 @@ def adapt(
   """
   this, *settings, _ = inspect.signature(
       layer_class.__init__).parameters.values()
+  own = {p.name: p.default for p in settings}
   event_shape, *common, name = inspect.signature(_common).parameters.values()
   # As Keras, but for the 1x1 of a convolution.
   default_name = re.sub(
       '(?<=[a-z]{2})(?=[A-Z0-9])', '_', layer_class.__name__).lower()
   signature = inspect.Signature([
       this, *(p for p in settings if p.default is p.empty), event_shape,
-      *(p for p in settings if p.default is not p.empty), *common,
+      *(p for p in settings if p.default is not p.empty),
+      *(p for p in common if p.name not in own),
       name.replace(default=default_name)])
 
   class Adapted(layer_bijector.LayerBijector):
     __doc__ = _docstring(layer_class, signature.parameters)
 
     def __init__(self, *args, **kwargs):
-      bound = signature.bind(self, *args, **kwargs)
+      # Without the required ones beside a layer, whose own hold.
+      bound = signature.bind_partial(self, *args, **kwargs)
+      given = {k: v for k, v in bound.arguments.items() if k in own and
+               v is not (None if own[k] is inspect.Parameter.empty else own[k])}
       bound.apply_defaults()
       values = bound.arguments
-      if values['layer'] is None:
+      layer = values['layer']
+      errors.check(
+          layer is None or not given, 'layer', layer and layer.name,
+          'no settings beside a layer, whose own hold', 'Set them there.')
+      if layer is None:
         dtype = {} if values['dtype'] is None else {'dtype': values['dtype']}
-        values['layer'] = layer_class(
-            **{p.name: values[p.name] for p in settings}, **dtype)
+        layer = values['layer'] = layer_class(**given, **dtype)
+      shape = values['event_shape']
+      if shape is None:
+        shape = _known_event_shape(layer) or _known_event_shape(given.get('g'))
+      errors.check(
+          shape is not None, 'event_shape', None,
+          'the shape of one event, without the batch axis',
+          f'That of {values["name"]} is not known. Or start g with a '
+          'keras.Input.')
+      # A copy has the layer alone.
       super().__init__(
-          values['layer'], values['event_shape'], name=values['name'],
-          parameters=values)
+          layer, shape, values['seed'] if 'seed' not in own else None,
+          name=values['name'], parameters={
+              k: v for k, v in values.items() if k not in own})
 
     __init__.__signature__ = signature
 
@@ -64,10 +94,20 @@ def adapt(
   return Adapted
 
 
+def _known_event_shape(layer):
+  """Returns the event shape that a built layer was built for, or None."""
+  if layer is None or not layer.built:
+    return None
+  shape = getattr(layer, 'input_shape', None) or (
+      layer.get_build_config() or {}).get('input_shape')
+  return None if shape is None or None in shape[1:] else shape[1:]
+
+
 def _docstring(layer_class, names):
   """Returns the text of a layer with the arguments of its bijector."""
   head, arguments, tail = _parts(layer_class.__doc__)
-  arguments |= _parts(_common.__doc__)[1]
+  arguments |= {k: v for k, v in _parts(_common.__doc__)[1].items()
+                if k not in arguments}
   entries = '\n'.join(arguments[name] for name in names if name in arguments)
   return (f'{head}\nThe bijector of `layers.{layer_class.__name__}`: `forward` '
           f'maps `x` to `y`.\n\nArgs:\n{entries}\n\n{tail}')
@@ -83,9 +123,9 @@ def _parts(docstring):
       for entry in re.split(r'^(?=  \S)', entries, flags=re.M) if entry}, tail
 
 
-ActNorm = adapt(layers.ActNorm)
-AffineCoupling = adapt(layers.AffineCoupling)
-InvertibleConv1x1 = adapt(layers.InvertibleConv1x1)
-InvertibleLinear = adapt(layers.InvertibleLinear)
-Logit = adapt(layers.Logit)
-Squeeze = adapt(layers.Squeeze)
+@functools.cache
+def __getattr__(name: str) -> Any:
+  """Returns the bijector of a layer."""
+  if not any(name in names for names in layers.BIJECTIONS.values()):
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+  return adapt(getattr(layers, name))

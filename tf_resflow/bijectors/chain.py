@@ -64,6 +64,11 @@ class Chain(flow_bijector.FlowBijector, tfb.Composition):
         functools.partial(_step, is_forward=False), (y, 0.0, event_ndims),
         **kwargs)[:2]
 
+  def solve(self, y: tf.Tensor, **kwargs: Any) -> tf.Tensor:
+    return self._walk_inverse(
+        lambda bijector, y, **kwargs: bijector.inverse(y, **kwargs), y,
+        **kwargs)
+
 
 def _step(bijector, state, is_forward, **kwargs):
   value, total, event_ndims = state

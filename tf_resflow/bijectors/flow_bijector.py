@@ -2,6 +2,7 @@
 
 import inspect
 from typing import Any
+import weakref
 
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
@@ -34,12 +35,13 @@ def _ids(tensors):
 class FlowBijector(tfb.Bijector):
   """Mixin of bijectors that compute a value and its log-det in one pass.
 
-  Subclasses define `transform` and `_inverse`. Values are never remembered:
-  trained variables, tapes and draws change from call to call. But a `log_prob`
-  through `tfb.Invert(flow)` makes two calls, `z = flow.forward(x)`, then
-  `flow.inverse_log_det_jacobian(z)`, which without the first one would have to
-  solve for `x`: so the log-determinant is handed over, within one call of a
-  method of a distribution, from which nothing can change between the two.
+  Subclasses define `transform`, `invert` and `solve`. Values are never
+  remembered: trained variables, tapes and draws change from call to call. But
+  methods of distributions make two calls where one pass would do, as a
+  `log_prob` through `tfb.Invert(flow)` does with `z = flow.forward(x)`, then
+  `flow.inverse_log_det_jacobian(z)`, which would have to solve for `x`. So the
+  log-determinant that came with `z`, or the `x` that was solved for, is handed
+  over within one call of such a method: nothing can change between the two.
   """
 
   _cache = private_tfp_apis.NoCache()
@@ -49,13 +51,34 @@ class FlowBijector(tfb.Bijector):
     """Returns `forward(x)` and `log|det dy/dx|` over `event_ndims` axes."""
     raise NotImplementedError
 
-  def _forward(self, x, **kwargs):
-    y, log_det = self.transform(x, self.forward_min_event_ndims, **kwargs)
+  def invert(self, y: tf.Tensor, event_ndims: int, **kwargs: Any
+             ) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns `inverse(y)` and `log|det dx/dy|` over `event_ndims` axes."""
+    raise NotImplementedError
+
+  def solve(self, y: tf.Tensor, **kwargs: Any) -> tf.Tensor:
+    """Returns `inverse(y)`."""
+    raise NotImplementedError
+
+  def _hand_over(self, y, log_det=None, x=None):
+    """Keeps what a pass has found out about `y`, as long as that lives."""
     asking = _asking()
     if asking is not None:
       parts = tf.nest.flatten(y)
-      setattr(parts[0], _HANDOVER, (self, asking, _ids(parts), log_det))
+      # Whoever keeps `y` for longer shall not keep the rest of a graph.
+      setattr(parts[0], _HANDOVER, (
+          weakref.ref(self), asking, _ids(parts), log_det,
+          None if x is None else tf.nest.map_structure(weakref.ref, x)))
+
+  def _forward(self, x, **kwargs):
+    y, log_det = self.transform(x, self.forward_min_event_ndims, **kwargs)
+    self._hand_over(y, log_det)
     return y
+
+  def _inverse(self, y, **kwargs):
+    x = self.solve(y, **kwargs)
+    self._hand_over(y, x=x)
+    return x
 
   def _forward_log_det_jacobian(self, x, event_ndims=None, **kwargs):
     return self.transform(
@@ -66,18 +89,17 @@ class FlowBijector(tfb.Bijector):
     least = self.inverse_min_event_ndims
     parts = tf.nest.flatten(y)
     event_ndims = least if event_ndims is None else event_ndims
-    maker, asking, ids, log_det = getattr(parts[0], _HANDOVER, (None,) * 4)
-    if maker is self and event_ndims == least and (
-        asking == _asking() and ids == _ids(parts)):
-      return -log_det
+    owner, asking, ids, log_det, x = getattr(
+        parts[0], _HANDOVER, (lambda: None, None, None, None, None))
+    if owner() is self and asking == _asking() and ids == _ids(parts):
+      if log_det is not None and event_ndims == least:
+        return -log_det
+      x = tf.nest.map_structure(lambda ref: ref and ref(), x)
+      # Unless nobody has kept it.
+      if None not in tf.nest.flatten(x):
+        return -self.transform(
+            x, self.inverse_event_ndims(event_ndims), **kwargs)[1]
     return self.invert(y, event_ndims, **kwargs)[1]
-
-  def invert(self, y: tf.Tensor, event_ndims: int, **kwargs: Any
-             ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns `inverse(y)` and `log|det dx/dy|` over `event_ndims` axes."""
-    x = self._inverse(y, **kwargs)
-    ndims = self.inverse_event_ndims(event_ndims)
-    return x, -self.transform(x, ndims, **kwargs)[1]
 
 
 def _inverted(bijector):

@@ -72,6 +72,21 @@ class LayerBijector(flow_bijector.FlowBijector):
   def _parameter_properties(cls, dtype) -> dict[str, Any]:
     return {}
 
+  def certificate(self) -> layers.Certificate:
+    """Returns a guaranteed upper bound of `Lip(g)` for the present weights.
+
+    Of the one block within, see `layers.LipschitzLayer.certificate`.
+
+    Raises:
+      InvalidValueError: if there is no block, or there are several.
+    """
+    blocks = [b for b in self.layer.elementary() if b.has_certificate]
+    errors.check(
+        len(blocks) == 1, 'layer', self.layer.name,
+        f'one with one g, not {len(blocks)}',
+        'Flow.lipschitz_bounds() has those of several.')
+    return blocks[0].certificate()
+
   def _flatten_batch(self, x, event_ndims, condition=None):
     """Turns any batch shape into one axis.
 
@@ -155,19 +170,32 @@ class LayerBijector(flow_bijector.FlowBijector):
   def transform(
       self, x: tf.Tensor, event_ndims: int, seed: random.SeedLike = None,
       condition: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
-    least = self.forward_min_event_ndims
+    return self._evaluate(
+        self.layer.forward_and_log_det, x, self.forward_min_event_ndims,
+        event_ndims, seed, condition)
+
+  def invert(
+      self, y: tf.Tensor, event_ndims: int, seed: random.SeedLike = None,
+      condition: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
+    return self._evaluate(
+        self.layer.inverse_and_log_det, y, self.inverse_min_event_ndims,
+        event_ndims, seed, condition)
+
+  def _evaluate(self, pass_fn, value, least, event_ndims, seed, condition):
+    """Returns value and log-det of a pass, over the axes of an event."""
     errors.check(
-        least <= event_ndims <= x.shape.rank, 'event_ndims', event_ndims,
-        f'{least} to {x.shape.rank} in {self.name}', 'It counts the axes of an '
-        'event, from the last one.')
-    flat, condition, restore = self._flatten_batch(x, least, condition)
-    y, log_det = self.layer.forward_and_log_det(
+        least <= event_ndims <= value.shape.rank, 'event_ndims', event_ndims,
+        f'{least} to {value.shape.rank} in {self.name}', 'It counts the axes '
+        'of an event, from the last one.')
+    flat, condition, restore = self._flatten_batch(value, least, condition)
+    result, log_det = pass_fn(
         flat, condition=condition, seed=self._seed if seed is None else seed)
     # Axes of the batch that count as those of an event.
     axes = list(range(least - event_ndims, 0))
-    return restore(y), tf.reduce_sum(restore(log_det), axis=axes)
+    return restore(result), tf.reduce_sum(restore(log_det), axis=axes)
 
-  def _inverse(self, y, seed=None, condition=None):
+  def solve(self, y: tf.Tensor, seed: random.SeedLike = None,
+            condition: Any = None) -> tf.Tensor:
     del seed  # The inverse draws nothing.
     flat, condition, restore = self._flatten_batch(
         y, self.inverse_min_event_ndims, condition)

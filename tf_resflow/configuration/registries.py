@@ -87,6 +87,7 @@ NORM_BOUNDS = registry.Registry('norm_bound', {
 # Blocks that flows stack: `--block=`.
 BLOCKS = registry.Registry('block', {
     'residual': 'tf_resflow.models.blocks:make_residual_block',
+    'inverse': 'tf_resflow.models.blocks:make_inverse_block',
     'coupling': 'tf_resflow.models.blocks:make_coupling_block',
 })
 

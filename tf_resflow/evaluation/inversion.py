@@ -37,7 +37,7 @@ class InversionReport(NamedTuple):
 
 
 def convergence(
-    inverted: layers.Inverted) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    inverted: layers.PassResult) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
   """Says how the solves of an inverse went, without trusting the solver.
 
   Args:
@@ -51,11 +51,11 @@ def convergence(
   """
   def columns(values, dtype):
     return tf.stack(values, axis=1) if values else tf.zeros(
-        [tf.shape(inverted.x)[0], 0], dtype)
+        [tf.shape(inverted.value)[0], 0], dtype)
 
   return (
       columns([_largest(s.residual()) for s in inverted.solves],
-              inverted.x.dtype),
+              inverted.value.dtype),
       columns([s.solution.num_steps for s in inverted.solves], tf.int32),
       columns([s.solution.converged for s in inverted.solves], tf.bool))
 
@@ -90,7 +90,7 @@ def check_inverse(
     # Latents come from the layers themselves, not from what is solved with.
     inverted = frozen.solve_inverse(model.encode(
         images, random.whole_batch(batch_seed), *condition), *condition)
-    return _largest(inverted.x - images), *convergence(inverted)
+    return _largest(inverted.value - images), *convergence(inverted)
 
   batches = map(batch_map.inputs_of, datasets.evaluation_batches(
       split, batch_size=batch_size, seed=seed, num_examples=num_examples))
@@ -163,7 +163,7 @@ def decode_batches(
     inverted = frozen.solve_inverse(z, *condition, solver=solver)
     # Known when this is traced: which solves there are, not what they found.
     solves[:] = [(s.bijection.name, s.solver) for s in inverted.solves]
-    return z, inverted.x, *convergence(inverted)
+    return z, inverted.value, *convergence(inverted)
 
   first = 0
   for z, x, residual, num_steps, converged in batch_map.BatchMap(

@@ -2,28 +2,33 @@
 
 import lazy_loader
 
+# Bijections by module. `bijectors` has one of the same name for each of them.
+BIJECTIONS = {
+    'bijections.act_norm': ['ActNorm'],
+    'bijections.affine_coupling': ['AffineCoupling'],
+    'bijections.conditional': ['Conditional'],
+    'bijections.conditional_affine': ['ConditionalAffine'],
+    'bijections.conditional_linear': ['ConditionalLinear'],
+    'bijections.feature_tap': ['FeatureTap'],
+    'bijections.flatten': ['Flatten'],
+    'bijections.inverse': ['Inverse'],
+    'bijections.invertible_linear': ['InvertibleConv1x1', 'InvertibleLinear'],
+    'bijections.logit': ['Logit'],
+    'bijections.moving_mean': ['MovingMean'],
+    'bijections.residual_block': ['ResidualBlock'],
+    'bijections.split': ['Split'],
+    'bijections.squeeze': ['Squeeze'],
+    'bijections.standardize': ['Standardize'],
+}
+
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submod_attrs={
-        'bijections.act_norm': ['ActNorm'],
-        'bijections.affine_coupling': ['AffineCoupling'],
+    submod_attrs=BIJECTIONS | {
         'bijections.bijection': [
-            'Bijection', 'Inverted', 'SlopeBounds', 'Solve', 'SolvingBijection',
-            'Transformed', 'event_shape_of'],
+            'Bijection', 'PassResult', 'PassSettings', 'SlopeBounds', 'Solve',
+            'event_shape_of'],
         'bijections.chain': ['Chain'],
-        'bijections.conditional': ['Conditional'],
-        'bijections.conditional_affine': ['ConditionalAffine'],
-        'bijections.conditional_linear': ['ConditionalLinear'],
-        'bijections.feature_tap': ['FeatureTap'],
-        'bijections.flatten': ['Flatten'],
-        'bijections.invertible_linear': [
-            'InvertibleConv1x1', 'InvertibleLinear'],
-        'bijections.logit': ['Logit'],
-        'bijections.moving_mean': ['MovingMean'],
-        'bijections.residual_block': ['FrozenResidualBlock', 'ResidualBlock'],
-        'bijections.split': ['Split'],
-        'bijections.squeeze': ['Squeeze'],
-        'bijections.standardize': ['Standardize'],
+        'bijections.composite': ['Composite'],
         'classifier_head': ['ClassifierHead', 'HybridClassifier'],
         'condition_spec': ['ConditionSpec'],
         'conditions.condition_network': [

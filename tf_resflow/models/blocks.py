@@ -82,6 +82,9 @@ def make_network(request: BlockRequest) -> layers.Sequence:
   constraint = registries.CONSTRAINTS.get(config.constraint)
   kind = (constraint.dense if request.kernel_sizes is None
           else constraint.conv2d)
+  errors.check(
+      kind is not None, 'constraint', config.constraint,
+      'one with convolutions', 'Give --fully_connected.')
   orders = iter(norm_orders.of_layers(config.norms, len(request.hidden) + 1))
   in_l2 = norm_orders.is_spectral(config.norms)
   errors.check(
@@ -177,6 +180,12 @@ def make_residual_block(request: BlockRequest) -> layers.ResidualBlock:
       make_network(request), estimator=request.config.training_estimator(),
       memory=request.config.memory, uncertified=request.config.uncertified,
       name=request.name, dtype=request.dtype)
+
+
+def make_inverse_block(request: BlockRequest) -> layers.Inverse:
+  """Returns a residual block turned around, as in implicit flows."""
+  return layers.Inverse(
+      make_residual_block(request), name=f'{request.name}_inverse')
 
 
 def make_coupling_block(request: BlockRequest) -> layers.AffineCoupling:

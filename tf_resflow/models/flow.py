@@ -115,7 +115,8 @@ class Flow(embeds_data.EmbedsData):
 
   def transform(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
-      estimator: numerics.Estimator | str | None = None) -> layers.Transformed:
+      estimator: numerics.Estimator | str | None = None,
+      solver: numerics.Solver | None = None) -> layers.PassResult:
     """Sends events to latents: the one pass behind everything below.
 
     Args:
@@ -126,30 +127,32 @@ class Flow(embeds_data.EmbedsData):
         default.
       estimator: of the log-determinant, in place of the bijection's own, or its
         spec, such as 'exact'.
+      solver: of forward directions that are solves, in place of the blocks'
+        own.
 
     Returns:
-      A `layers.Transformed`: `y` `[B, D]`, `log_det`, `solves`, `features`.
+      A `layers.PassResult`: `value` `[B, D]`, `log_det`, `solves`, `features`.
     """
     return self.bijection.transform(
         self.embed(x, condition, seed).y, condition=condition,
-        seed=self._seeds(seed)[1], estimator=numerics.Estimator.get(estimator))
+        seed=self._seeds(seed)[1], estimator=numerics.Estimator.get(estimator),
+        solver=solver)
 
   def forward_and_log_det(
       self, x: tf.Tensor, condition: Any = None, seed: random.SeedLike = None,
       estimator: numerics.Estimator | str | None = None,
-  ) -> tuple[tf.Tensor, tf.Tensor]:
+      solver: numerics.Solver | None = None) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns latents `[B, D]` and an estimate of `log|det dz/dy|`, `[B]`.
 
     The arguments are those of `transform`. Raises where a forward direction
     that is a solve does not converge.
     """
-    return self.bijection.forward_and_log_det(
-        self.embed(x, condition, seed).y, condition=condition,
-        seed=self._seeds(seed)[1], estimator=numerics.Estimator.get(estimator))
+    return self.transform(
+        x, condition, seed, estimator, solver).checked()[:2]
 
   def solve_inverse(
       self, z: tf.Tensor, condition: Any = None,
-      solver: numerics.Solver | None = None) -> layers.Inverted:
+      solver: numerics.Solver | None = None) -> layers.PassResult:
     """Sends latents to events; reports what did not converge.
 
     Args:
@@ -160,7 +163,7 @@ class Flow(embeds_data.EmbedsData):
     result = self.bijection.solve_inverse(
         self._events(z, (self.latent_size,), 'z', condition),
         condition=condition, solver=solver)
-    return result._replace(x=self.embedding.project(result.x))
+    return result._replace(value=self.embedding.project(result.value))
 
   def inverse(
       self, z: tf.Tensor, condition: Any = None,
@@ -208,9 +211,10 @@ class Flow(embeds_data.EmbedsData):
     gradients are those of `log p(z) + beta log|det dz/dx|`.
     """
     y, log_weight = self.embed(x, condition, seed)
-    return self.joint_log_prob(
-        y, condition, self._seeds(seed)[1], estimator, log_det_weight
-    ) + log_weight
+    result = self.bijection.forward_pass(y, layers.PassSettings(
+        condition, self._seeds(seed)[1], numerics.Estimator.get(estimator)))
+    z, log_det, *_ = result.checked()
+    return self._log_density(z, log_det, log_det_weight) + log_weight
 
   @property
   def has_classifier(self) -> bool:
@@ -235,8 +239,8 @@ class Flow(embeds_data.EmbedsData):
     y, log_weight = self.embed(x, condition, seed)
     result = self.bijection.transform(
         y, condition=condition, seed=self._seeds(seed)[1],
-        estimator=numerics.Estimator.get(estimator))
-    log_prob = self._log_density(result.y, result.log_det, log_det_weight)
+        estimator=numerics.Estimator.get(estimator)).checked()
+    log_prob = self._log_density(result.value, result.log_det, log_det_weight)
     return log_prob + log_weight, self.classifier(list(result.features))
 
   def classify(self, x: tf.Tensor, condition: Any = None,
@@ -253,7 +257,7 @@ class Flow(embeds_data.EmbedsData):
     """
     self._check_has_classifier()
     return self.classifier(list(self.transform(
-        x, condition, seed, estimator=numerics.Skip()).features))
+        x, condition, seed, estimator=numerics.Skip()).checked().features))
 
   def _check_has_classifier(self):
     errors.check(

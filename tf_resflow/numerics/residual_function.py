@@ -1,6 +1,6 @@
 """The residual branch `g` of a block as a pure function of tensors."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 import functools
 from typing import Any
 
@@ -62,8 +62,8 @@ class ResidualFunction:
     self.evaluate = evaluate
     self.converge_norms = converge_norms
     self.effective_weights = effective_weights
-    self._max_examples = max_examples
-    self._unknown_sizes = unknown_sizes
+    self.max_examples = max_examples
+    self.unknown_sizes = unknown_sizes
     self._traced = {}
 
   @functools.cached_property
@@ -74,29 +74,20 @@ class ResidualFunction:
     normalise. Takes chunks of batches of unknown size, so not for XLA.
     """
     return ResidualFunction(
-        self.evaluate, max_examples=self._max_examples, unknown_sizes=True)
+        self.evaluate, max_examples=self.max_examples, unknown_sizes=True)
 
   @functools.cached_property
   def of_any_size(self) -> 'ResidualFunction':
     """The same `g`, which takes chunks of batches of unknown size, too."""
-    return self if self._unknown_sizes else ResidualFunction(
+    return self if self.unknown_sizes else ResidualFunction(
         self.evaluate, converge_norms=self.converge_norms,
         effective_weights=self.effective_weights,
-        max_examples=self._max_examples, unknown_sizes=True)
+        max_examples=self.max_examples, unknown_sizes=True)
 
   def weights(self, variables: Tensors, state: Tensors) -> Tensors:
     """Returns the effective weights, differentiable in `variables`."""
     return self.effective_weights(variables, tf.nest.map_structure(
         tf.stop_gradient, self.converge_norms(variables, state)))
-
-  def map_in_chunks(
-      self, function: Callable, tensors: Sequence[tf.Tensor],
-      outputs_like: Sequence[tf.Tensor], sums_like: Sequence[tf.Tensor] = (),
-      is_whole: bool = False) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-    """Applies `chunking.map_in_chunks`; `is_whole` keeps the batch together."""
-    return chunking.map_in_chunks(
-        function, None if is_whole else self._max_examples(), tensors,
-        outputs_like, sums_like, self._unknown_sizes)
 
   def traced(self, function: Callable, *settings: Any) -> Callable:
     """Returns the graph of `function(g, *settings, *tensors)`.
@@ -127,7 +118,8 @@ def evaluate(
     x: tf.Tensor, *context: tf.Tensor) -> tf.Tensor:
   """Returns `g(x)`, to be traced by `ResidualFunction.traced`."""
   weights = g.weights(variables, state)
-  (value,), _ = g.map_in_chunks(
+  (value,), _ = chunking.map_in_chunks(
       lambda x, *context: ([g.evaluate(weights, x, *context)], []),
-      [x, *context], outputs_like=[x])
+      g.max_examples(), [x, *context], outputs_like=[x],
+      unknown_sizes=g.unknown_sizes)
   return value

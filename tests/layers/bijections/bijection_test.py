@@ -8,7 +8,9 @@ import pytest
 import tensorflow as tf
 
 from tests import loops
+from tf_resflow import errors
 from tf_resflow import layers
+from tf_resflow import models
 from tf_resflow import numerics
 
 
@@ -31,19 +33,22 @@ def test_bounds_in_two_norms_hold_in_none():
   assert math.isnan(bounds.then(layers.SlopeBounds(1.0, 1.0)).order)
 
 
-class Solved(layers.SolvingBijection):
+class Solved(layers.Bijection):
   """`y + tanh(y) / 2 = x`: its forward direction is a solve."""
 
-  def transform(self, x, *, condition=None, seed=None, estimator=None):
-    solver = numerics.Banach(max_steps=40)
+  def forward_pass(self, x, settings):
+    solver = settings.solver or numerics.Banach(max_steps=40)
     solution = solver.solve(lambda y: 0.5 * tf.tanh(y), x)
-    slope = 1.0 + 0.5 * (1.0 - tf.tanh(solution.x)**2)
-    return layers.Transformed(
-        solution.x, -tf.reduce_sum(tf.math.log(slope), axis=1),
-        (layers.Solve(self, x, solution, solver),))
+    return layers.PassResult(
+        solution.x, -self.log_det(solution.x),
+        (layers.Solve(self, self.inverse, x, solution, solver),))
 
-  def solve_inverse(self, y, *, condition=None, solver=None):
-    return layers.Inverted(y + 0.5 * tf.tanh(y))
+  def inverse_pass(self, y, settings):
+    return layers.PassResult(y + 0.5 * tf.tanh(y), self.log_det(y))
+
+  def log_det(self, y):
+    return tf.reduce_sum(
+        tf.math.log(1.0 + 0.5 * (1.0 - tf.tanh(y)**2)), axis=1)
 
 
 def make_nan(x):
@@ -64,9 +69,21 @@ def test_a_forward_direction_may_be_a_solve():
   result = chain.transform(make_nan(x))
   assert result.solves[0].solution.converged.numpy().tolist() == [
       False, *[True] * 7]
-  with pytest.raises(
-      tf.errors.InvalidArgumentError, match=r'solved: (.|\s)*1\D+8'):
-    chain.forward_and_log_det(make_nan(x))
+  flow = models.Flow(chain, [3])
+  for evaluate in (
+      chain.forward_and_log_det, chain, flow.log_prob, flow.encode,
+      tf.function(flow.encode, autograph=False)):
+    with pytest.raises(tf.errors.InvalidArgumentError, match='solved: '):
+      evaluate(make_nan(x))
+
+
+def test_an_inverse_that_does_not_know_the_shape_of_events():
+  for bijection in (
+      layers.Flatten(name='it'), layers.Split(layers.ActNorm(), name='it'),
+      layers.Chain([layers.ActNorm(), layers.Squeeze()], name='it')):
+    with pytest.raises(errors.InvalidValueError, match=(
+        r'y=a tensor \(2, 2, 2, 4\): expected a forward pass of it before')):
+      bijection.inverse(tf.zeros([2, 2, 2, 4]))
 
 
 def test_under_xla_an_example_that_failed_is_nan():
@@ -87,11 +104,14 @@ def test_defaults_of_a_plain_bijection():
 
   class Double(layers.Bijection):
 
-    def forward_and_log_det(self, x, **unused):
-      return 2.0 * x, tf.fill([tf.shape(x)[0]], x.shape[1] * tf.math.log(2.0))
+    def forward_pass(self, x, settings):
+      return layers.PassResult(2.0 * x, self.log_det(x))
 
-    def inverse(self, y, **unused):
-      return 0.5 * y
+    def inverse_pass(self, y, settings):
+      return layers.PassResult(0.5 * y, -self.log_det(y))
+
+    def log_det(self, x):
+      return tf.fill([tf.shape(x)[0]], x.shape[1] * tf.math.log(2.0))
 
   double, x = Double(), tf.ones([5, 3])
   np.testing.assert_array_equal(double(x), 2.0 * x)

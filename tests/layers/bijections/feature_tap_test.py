@@ -11,7 +11,7 @@ from tf_resflow import layers
 def test_features(shape):
   x = tf.reshape(tf.range(12.0), [2, 6])
   result = layers.FeatureTap(shape).transform(x)
-  np.testing.assert_array_equal(result.y, x)
+  np.testing.assert_array_equal(result.value, x)
   np.testing.assert_array_equal(result.log_det, np.zeros(2))
   (feature,) = result.features
   np.testing.assert_array_equal(feature, np.reshape(x, [2, *(shape or [6])]))

@@ -130,7 +130,7 @@ def test_batches_of_unknown_size_may_be_empty():
   @tf.function(input_signature=[tf.TensorSpec([None, 3])])
   def there_and_back(x):
     y, log_det = block.forward_and_log_det(x, seed=1)
-    return block.solve_inverse(y).x, log_det
+    return block.solve_inverse(y).value, log_det
 
   for size in (0, 5):
     x, log_det = there_and_back(inputs(batch_size=size))

@@ -1,7 +1,6 @@
 """Activation normalisation."""
 
 import math
-from typing import Any
 
 import tensorflow as tf
 
@@ -10,12 +9,15 @@ from tf_resflow.layers.bijections import bijection
 from tf_resflow.numerics import tracing
 
 
+def _num_positions(x, log_scale):
+  return math.prod(x.shape[1:]) // math.prod(log_scale.shape)
+
+
 @tracing.function_in_graphs
 def _shift_and_scale(x, bias, log_scale):
   """Returns `y` and the log-determinants `[B]`."""
-  num_positions = math.prod(x.shape[1:]) // math.prod(bias.shape)
   return (x + bias) * tf.exp(log_scale), bijection.common_log_det(
-      x, num_positions * tf.reduce_sum(log_scale))
+      x, _num_positions(x, log_scale) * tf.reduce_sum(log_scale))
 
 
 @base_layer.configured
@@ -113,14 +115,19 @@ class ActNorm(bijection.Bijection):
     return (tf.convert_to_tensor(self.bias.value),
             tf.convert_to_tensor(self.log_scale.value))
 
-  def forward_and_log_det(
-      self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    base_layer.build_once(self, x.shape)
-    return tuple(_shift_and_scale(x, *self._maybe_initialize(x)))
+  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    return bijection.PassResult(
+        *_shift_and_scale(x, *self._maybe_initialize(x)))
 
-  def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
-    return (y * tf.exp(-tf.convert_to_tensor(self.log_scale.value)) -
-            tf.convert_to_tensor(self.bias.value))
+  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    bias, log_scale = (
+        tf.convert_to_tensor(v.value) for v in (self.bias, self.log_scale))
+    return bijection.PassResult(
+        y * tf.exp(-log_scale) - bias,
+        bijection.common_log_det(y, -_num_positions(y, log_scale) *
+                                 tf.reduce_sum(log_scale)))
 
   @property
   def is_initialized(self) -> bool:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 import math
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -92,21 +91,21 @@ class AffineCoupling(bijection.Bijection):
         f'{self._halves.network_shape}, not {output_shape}',
         'They are scales and shifts, in this order.')
 
-  def forward_and_log_det(
-      self, x: tf.Tensor, *, condition: Any = None, **unused: Any,
-  ) -> tuple[tf.Tensor, tf.Tensor]:
-    base_layer.build_once(self, x.shape)
+  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
     passed, rest = self._split(x)
-    log_scale, shift = self._log_scale_and_shift(passed, condition)
-    return (self._join(passed, rest * tf.exp(log_scale) + shift, x),
-            differentiation.sum_per_example(log_scale))
+    log_scale, shift = self._log_scale_and_shift(passed, settings.condition)
+    return bijection.PassResult(
+        self._join(passed, rest * tf.exp(log_scale) + shift, x),
+        differentiation.sum_per_example(log_scale))
 
-  def inverse(self, y: tf.Tensor, *, condition: Any = None,
-              **unused: Any) -> tf.Tensor:
-    base_layer.build_once(self, y.shape)
+  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
     passed, rest = self._split(y)
-    log_scale, shift = self._log_scale_and_shift(passed, condition)
-    return self._join(passed, (rest - shift) * tf.exp(-log_scale), y)
+    log_scale, shift = self._log_scale_and_shift(passed, settings.condition)
+    return bijection.PassResult(
+        self._join(passed, (rest - shift) * tf.exp(-log_scale), y),
+        -differentiation.sum_per_example(log_scale))
 
   def _split(self, x):
     return self._halves.split(x if self.shape is None else tf.reshape(

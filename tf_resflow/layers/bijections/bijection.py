@@ -1,5 +1,6 @@
 """What a bijection is."""
 
+from collections.abc import Callable, Sequence
 import math
 from typing import Any, NamedTuple
 
@@ -16,52 +17,90 @@ class Solve(NamedTuple):
   """A fixed point that a pass through a bijection solved for.
 
   Attributes:
-    bijection: whose equation it is.
-    target: `[B, ...]`, what the bijection was to be solved for: `x` with
-      `f(x) = target` in an inverse.
+    bijection: which solved it.
+    equation: `f`, a function of `x`; other means than the solver's.
+    target: `[B, ...]`, the right-hand side of `f(x) = target`.
     solution: a `numerics.Solution`, with the convergence of every example.
     solver: the `numerics.Solver` that found it.
-    condition: that of the bijection.
   """
 
   bijection: 'Bijection'
+  equation: Callable[[tf.Tensor], tf.Tensor]
   target: tf.Tensor
   solution: numerics.Solution
   solver: numerics.Solver
-  condition: Any = None
 
   def residual(self) -> tf.Tensor:
     """Returns `f(x) - target`, computed by other means than the solver's."""
-    return base_layer.call_with(
-        self.bijection, self.solution.x, self.condition) - self.target
+    return self.equation(self.solution.x) - self.target
 
 
-class Transformed(NamedTuple):
-  """What comes out of a pass from data to latents.
+class PassSettings(NamedTuple):
+  """What a pass through a bijection is asked for, handed on as a whole.
 
   Attributes:
-    y: `[B, ...]`.
-    log_det: `[B]`, `log|det dy/dx|` in nats.
-    solves: of the parts whose forward direction is a solve.
-    features: tensors `[B, ...]` that `FeatureTap`s let out on the way.
+    condition: `[B, ...]`, what the map depends on beside its input; that of a
+      single example, `[...]` or `[1, ...]`, is that of all.
+    seed: of what is drawn, see `numerics.random.as_seed`.
+    estimator: of the log-determinant, in place of a bijection's own.
+    solver: of fixed points, in place of a bijection's own.
+    is_plain: whether a `g` is evaluated layer by layer, as Keras does, and not
+      by the function that series and solvers share.
+    updates_statistics: whether moving statistics see the batch first.
   """
 
-  y: tf.Tensor
+  condition: Any = None
+  seed: numerics.random.SeedLike = None
+  estimator: numerics.Estimator | None = None
+  solver: numerics.Solver | None = None
+  is_plain: bool = False
+  updates_statistics: bool = False
+
+
+class PassResult(NamedTuple):
+  """What comes out of a pass, in either direction.
+
+  Attributes:
+    value: `[B, ...]`.
+    log_det: `[B]`, nats: `log|det dy/dx|` of a forward pass, `log|det dx/dy|`
+      of an inverse one. With `numerics.Skip`, what would have to be estimated
+      is left out.
+    solves: of the parts that solved for a fixed point, in the order of the
+      pass.
+    features: tensors `[B, ...]` that `FeatureTap`s let out on the way forward.
+  """
+
+  value: tf.Tensor
   log_det: tf.Tensor
   solves: tuple[Solve, ...] = ()
   features: tuple[tf.Tensor, ...] = ()
 
+  def then(self, other: 'PassResult') -> 'PassResult':
+    """Returns the result of this pass and another one behind it."""
+    return PassResult(
+        other.value, self.log_det + other.log_det, self.solves + other.solves,
+        self.features + other.features)
 
-class Inverted(NamedTuple):
-  """What comes out of a pass from latents to data.
+  def checked(self) -> 'PassResult':
+    """Returns a result that is an error where a solve failed.
 
-  Attributes:
-    x: `[B, ...]`.
-    solves: in the order of the pass.
-  """
+    Under XLA, which drops assertions, such an example is NaN.
 
-  x: tf.Tensor
-  solves: tuple[Solve, ...] = ()
+    Raises:
+      tf.errors.InvalidArgumentError: if an example did not converge.
+    """
+    if not self.solves:
+      return self
+    checks = [numerics.check_converged(s.solution, s.bijection.name, s.solver).x
+              for s in self.solves]
+    converged = tf.reduce_all(
+        tf.stack([s.solution.converged for s in self.solves]), axis=0)
+    with tf.control_dependencies(checks):
+      value, log_det = (tf.where(
+          tf.reshape(converged, [-1] + [1] * (output.shape.rank - 1)),
+          output, tf.constant(float('nan'), output.dtype))
+                        for output in (self.value, self.log_det))
+    return self._replace(value=value, log_det=log_det)
 
 
 class SlopeBounds(NamedTuple):
@@ -97,12 +136,11 @@ class Bijection(base_layer.BaseLayer):
   Events are `[...]` behind one batch axis; `log_det` is `log|det df/dx|`, in
   nats, shape `[B]`. `call` is the forward direction, data to latents.
 
-  A kind defines `forward_and_log_det` and `inverse`, as below. One whose passes
-  solve equations, or which is made of others, derives from `SolvingBijection`
-  and defines `transform` and `solve_inverse` instead, which report their
-  solves.
+  A kind defines `forward_pass` and `inverse_pass`; everything else follows. One
+  that is made of others derives from `Composite`.
 
   Attributes:
+    parts: the bijections that it is made of; none of most.
     is_random: whether the log-determinant is drawn, so that it takes a seed.
     condition_spec: what the condition of one example is; None where none makes
       a difference. Such kinds pass over one.
@@ -111,25 +149,30 @@ class Bijection(base_layer.BaseLayer):
     is_data_dependent: whether batches set weights, see `ActNorm` and
       `MovingMean`.
     has_moving_statistics: whether `update_statistics` changes something.
+    keeps_shape: whether latents have the shape of events. Where they have not,
+      a first pass cannot be an inverse one.
     slopes: the `slope_bounds` of all weights; 0 and infinity if not known.
 
   Example:
     >>> class Double(layers.Bijection):
-    ...   def forward_and_log_det(self, x, **unused):
-    ...     log_det = x.shape[1] * tf.math.log(2.0)
-    ...     return 2.0 * x, tf.fill([tf.shape(x)[0]], log_det)
-    ...   def inverse(self, y, **unused):
-    ...     return 0.5 * y
+    ...   def forward_pass(self, x, settings):
+    ...     return layers.PassResult(2.0 * x, self.log_det(x))
+    ...   def inverse_pass(self, y, settings):
+    ...     return layers.PassResult(0.5 * y, -self.log_det(y))
+    ...   def log_det(self, x):
+    ...     return tf.fill([tf.shape(x)[0]], x.shape[1] * tf.math.log(2.0))
     >>> y, log_det = Double().forward_and_log_det(tf.ones([5, 3]))
     >>> log_det.shape
     TensorShape([5])
   """
 
+  parts: Sequence['Bijection'] = ()
   is_random = False
   condition_spec: spec_lib.ConditionSpec | None = None
   has_certificate = False
   is_data_dependent = False
   has_moving_statistics = False
+  keeps_shape = True
   slopes = SlopeBounds(0.0, math.inf)
 
   @property
@@ -140,21 +183,52 @@ class Bijection(base_layer.BaseLayer):
   @property
   def is_initialized(self) -> bool:
     """False until a first batch has set what depends on data."""
-    return all(part.is_initialized for part in self.parts_within())
+    return all(part.is_initialized for part in self.parts)
+
+  def forward_pass(self, x: tf.Tensor, settings: PassSettings) -> PassResult:
+    """Returns `f(x)`, `log|det df/dx|`, and how solves went.
+
+    Args:
+      x: `[B, ...]`; the bijection is built for its shape.
+      settings: of the pass; parts are handed them on as a whole.
+    """
+    raise NotImplementedError
+
+  def inverse_pass(self, y: tf.Tensor, settings: PassSettings) -> PassResult:
+    """Returns `x` with `f(x) = y`, `log|det dx/dy|`, and how solves went.
+
+    At the seed of a forward pass the log-determinant is minus the one there,
+    draw by draw.
+
+    Args:
+      y: `[B, ...]`.
+      settings: of the pass; parts are handed them on as a whole.
+    """
+    raise NotImplementedError
+
+  def transform(
+      self, x: tf.Tensor, *, condition: Any = None,
+      seed: numerics.random.SeedLike = None,
+      estimator: numerics.Estimator | None = None,
+      solver: numerics.Solver | None = None) -> PassResult:
+    """Does what `forward_and_log_det` does; reports in place of raising."""
+    base_layer.build_once(self, x.shape)
+    return self.forward_pass(
+        x, PassSettings(condition, seed, estimator, solver))
 
   def forward_and_log_det(
       self, x: tf.Tensor, *, condition: Any = None,
       seed: numerics.random.SeedLike = None,
       estimator: numerics.Estimator | None = None,
-  ) -> tuple[tf.Tensor, tf.Tensor]:
+      solver: numerics.Solver | None = None) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `f(x)` and `log|det df/dx|`.
 
     Args:
       x: `[B, ...]`.
-      condition: `[B, ...]`, what the map depends on beside `x`; that of a
-        single example, `[...]` or `[1, ...]`, is that of all.
-      seed: see `numerics.random.as_seed`.
+      condition: see `PassSettings`, as the others.
+      seed: of what is drawn.
       estimator: of the log-determinant, in place of the bijection's own.
+      solver: of fixed points, in place of the bijection's own.
 
     Returns:
       `y`: `[B, ...]`; `log_det`: `[B]`, nats.
@@ -164,7 +238,17 @@ class Bijection(base_layer.BaseLayer):
         and an example does not converge. Under XLA, which drops assertions,
         such an example is NaN.
     """
-    raise NotImplementedError
+    base_layer.build_once(self, x.shape)
+    return self.forward_pass(
+        x, PassSettings(condition, seed, estimator, solver)).checked()[:2]
+
+  def solve_inverse(
+      self, y: tf.Tensor, *, condition: Any = None,
+      solver: numerics.Solver | None = None) -> PassResult:
+    """Does what `inverse` does; reports in place of raising."""
+    self._build_for_inverse(y)
+    return self.inverse_pass(y, PassSettings(
+        condition, estimator=numerics.Skip(), solver=solver))
 
   def inverse(self, y: tf.Tensor, *, condition: Any = None,
               solver: numerics.Solver | None = None) -> tf.Tensor:
@@ -172,43 +256,39 @@ class Bijection(base_layer.BaseLayer):
 
     Args:
       y: `[B, ...]`.
-      condition: see `forward_and_log_det`.
+      condition: see `PassSettings`.
       solver: of fixed points, in place of the bijection's own.
 
     Raises:
       tf.errors.InvalidArgumentError: when an example does not converge. Under
         XLA, which drops assertions, such an example is NaN.
     """
-    raise NotImplementedError
-
-  def transform(
-      self, x: tf.Tensor, *, condition: Any = None,
-      seed: numerics.random.SeedLike = None,
-      estimator: numerics.Estimator | None = None) -> Transformed:
-    """Does what `forward_and_log_det` does; reports in place of raising."""
-    return Transformed(*self.forward_and_log_det(
-        x, condition=condition, seed=seed, estimator=estimator))
-
-  def solve_inverse(
-      self, y: tf.Tensor, *, condition: Any = None,
-      solver: numerics.Solver | None = None) -> Inverted:
-    """Does what `inverse` does; reports in place of raising."""
-    return Inverted(self.inverse(y, condition=condition, solver=solver))
+    return self.solve_inverse(
+        y, condition=condition, solver=solver).checked().value
 
   def inverse_and_log_det(
       self, y: tf.Tensor, *, condition: Any = None,
       seed: numerics.random.SeedLike = None,
       estimator: numerics.Estimator | None = None,
       solver: numerics.Solver | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns `x` with `f(x) = y`, and `log|det dx/dy|`, `[B]`."""
-    x = self.inverse(y, condition=condition, solver=solver)
-    _, log_det = self.forward_and_log_det(
-        x, condition=condition, seed=seed, estimator=estimator)
-    return x, -log_det
+    """Returns `x` with `f(x) = y`, and `log|det dx/dy|`, `[B]`.
+
+    The arguments are those of `forward_and_log_det`.
+    """
+    self._build_for_inverse(y)
+    return self.inverse_pass(
+        y, PassSettings(condition, seed, estimator, solver)).checked()[:2]
+
+  def _build_for_inverse(self, y):
+    errors.check(
+        self.built or self.keeps_shape, 'y', f'a tensor {y.shape}',
+        f'a forward pass of {self.name} before the first inverse one',
+        'Or call build(input_shape): the shape of events does not follow.')
+    base_layer.build_once(self, y.shape)
 
   def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
-    return self.transform(
-        inputs, condition=condition, estimator=numerics.Skip()).y
+    return self.forward_pass(inputs, PassSettings(
+        condition, estimator=numerics.Skip(), is_plain=True)).checked().value
 
   def update_statistics(
       self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
@@ -218,9 +298,12 @@ class Bijection(base_layer.BaseLayer):
 
     Args:
       x: `[B, ...]`, a replica's part of the global batch.
-      condition: see `forward_and_log_det`.
+      condition: see `PassSettings`.
     """
-    return base_layer.call_with(self, x, condition)
+    base_layer.build_once(self, x.shape)
+    return self.forward_pass(x, PassSettings(
+        condition, estimator=numerics.Skip(), is_plain=True,
+        updates_statistics=True)).value
 
   def slope_bounds(self) -> SlopeBounds:
     """Returns the least and the greatest slope, with the present weights."""
@@ -228,7 +311,7 @@ class Bijection(base_layer.BaseLayer):
 
   def check_weights(self) -> None:
     """Raises `InvalidValueError` for weights with which there is no inverse."""
-    for part in self.parts_within():
+    for part in self.parts:
       part.check_weights()
 
   def frozen(self) -> 'Bijection':
@@ -244,17 +327,13 @@ class Bijection(base_layer.BaseLayer):
     """Returns the bijections that this one is made of, in forward order."""
     return [self]
 
-  def parts_within(self) -> list['Bijection']:
-    """Returns the elementary bijections that are not this one itself."""
-    return [b for b in self.elementary() if b is not self]
-
   def constrained_layers(self) -> list:
     """Returns the linear layers within whose norms are bounded."""
-    return [c for b in self.parts_within() for c in b.constrained_layers()]
+    return [c for b in self.parts for c in b.constrained_layers()]
 
   def estimators(self) -> list[numerics.Estimator]:
     """Returns the estimators within that are used where none is given."""
-    return [e for b in self.parts_within() for e in b.estimators()]
+    return [e for b in self.parts for e in b.estimators()]
 
   def share_functions(self, functions: dict) -> None:
     """Lets residual branches of one structure share their graphs.
@@ -262,7 +341,7 @@ class Bijection(base_layer.BaseLayer):
     Args:
       functions: from structures to `numerics.ResidualFunction`s; is added to.
     """
-    for part in self.parts_within():
+    for part in self.parts:
       part.share_functions(functions)
 
 
@@ -290,43 +369,12 @@ def zero_log_det(x: tf.Tensor) -> tf.Tensor:
   return common_log_det(x, tf.zeros([], x.dtype))
 
 
+def nan_log_det(x: tf.Tensor) -> tf.Tensor:
+  """Returns `[B]` of NaN, a log-determinant that was not asked for."""
+  return common_log_det(x, tf.constant(math.nan, x.dtype))
+
+
 def common_log_det(x: tf.Tensor, log_det: tf.Tensor) -> tf.Tensor:
   """Returns a log-determinant that is the same for all examples, as `[B]`."""
   size = x.shape[0]
   return tf.fill([tf.shape(x)[0] if size is None else size], log_det)
-
-
-class SolvingBijection(Bijection):
-  """A bijection whose passes report how their solves went.
-
-  Subclasses define `transform` and `solve_inverse`.
-  """
-
-  def forward_and_log_det(
-      self, x: tf.Tensor, *, condition: Any = None,
-      seed: numerics.random.SeedLike = None,
-      estimator: numerics.Estimator | None = None,
-  ) -> tuple[tf.Tensor, tf.Tensor]:
-    result = self.transform(
-        x, condition=condition, seed=seed, estimator=estimator)
-    return tuple(_checked(result.solves, [result.y, result.log_det]))
-
-  def inverse(self, y: tf.Tensor, *, condition: Any = None,
-              solver: numerics.Solver | None = None) -> tf.Tensor:
-    result = self.solve_inverse(y, condition=condition, solver=solver)
-    return _checked(result.solves, [result.x])[0]
-
-
-def _checked(solves, outputs):
-  """Returns outputs that are an error, or NaN under XLA, where a solve failed.
-  """
-  if not solves:
-    return outputs
-  checks = [numerics.check_converged(s.solution, s.bijection.name, s.solver).x
-            for s in solves]
-  converged = tf.reduce_all(
-      tf.stack([s.solution.converged for s in solves]), axis=0)
-  with tf.control_dependencies(checks):
-    return [tf.where(
-        tf.reshape(converged, [-1] + [1] * (output.shape.rank - 1)),
-        output, tf.constant(float('nan'), output.dtype)) for output in outputs]

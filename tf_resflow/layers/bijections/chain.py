@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 import functools
 import itertools
-from typing import Any
 
 import tensorflow as tf
 
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
+from tf_resflow.layers.bijections import composite
 from tf_resflow.layers.bijections import conditioning
 
 
 @base_layer.configured
-class Chain(base_layer.Composition, bijection.SolvingBijection):
+class Chain(base_layer.Composition, composite.Composite):
   """The composition of bijections, the first one applied first.
 
   The parts whose log-determinants are drawn are numbered, and draw from
@@ -37,55 +37,39 @@ class Chain(base_layer.Composition, bijection.SolvingBijection):
 
   def __init__(self, parts: Sequence[bijection.Bijection], **kwargs):
     super().__init__(parts, **kwargs)
-    self.is_random = any(part.is_random for part in parts)
-    self.condition_spec = conditioning.common_spec(parts)
-    self.has_moving_statistics = any(
-        part.has_moving_statistics for part in parts)
+    conditioning.common_spec(parts)  # Refuses several.
 
   def build(self, input_shape: tuple) -> None:
     super().build(input_shape)
     self.share_functions({})
 
-  def transform(
-      self, x: tf.Tensor, *, condition: Any = None,
-      seed: numerics.random.SeedLike = None,
-      estimator: numerics.Estimator | None = None) -> bijection.Transformed:
-    base_layer.build_once(self, x.shape)
+  def _settings_of_parts(self, settings):
+    """Returns those of every part, which differ in their seeds."""
+    draws = self.is_random and (
+        settings.estimator is None or settings.estimator.is_random)
+    settings = settings._replace(
+        seed=numerics.random.as_seed(settings.seed) if draws else None)
     numbers = itertools.count()
-    draws = self.is_random and (estimator is None or estimator.is_random)
-    seed = numerics.random.as_seed(seed) if draws else None
-    log_det, solves, features = bijection.zero_log_det(x), (), ()
-    for part in self.parts:
-      result = part.transform(
-          x, condition=condition, estimator=estimator,
-          seed=numerics.random.fold_in(seed, next(numbers))
-          if draws and part.is_random else None)
-      x = result.y
-      log_det += result.log_det
-      solves += result.solves
-      features += result.features
-    return bijection.Transformed(x, log_det, solves, features)
+    return [
+        settings._replace(seed=numerics.random.fold_in(
+            settings.seed, next(numbers))) if draws and part.is_random
+        else settings for part in self.parts]
 
-  def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
-    # Layer by layer: the first batch needs no graph of its own.
-    for part in self.parts:
-      inputs = base_layer.call_with(part, inputs, condition)
-    return inputs
+  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    result = bijection.PassResult(x, bijection.zero_log_det(x))
+    for part, own in zip(
+        self.parts, self._settings_of_parts(settings), strict=True):
+      result = result.then(part.forward_pass(result.value, own))
+    return result
 
-  def update_statistics(
-      self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
-    base_layer.build_once(self, x.shape)
-    for part in self.parts:
-      x = part.update_statistics(x, condition)
-    return x
-
-  def solve_inverse(self, y: tf.Tensor, **settings: Any) -> bijection.Inverted:
-    solves = ()
-    for part in reversed(self.parts):
-      result = part.solve_inverse(y, **settings)
-      y = result.x
-      solves += result.solves
-    return bijection.Inverted(y, solves)
+  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    result = bijection.PassResult(y, bijection.zero_log_det(y))
+    for part, own in zip(
+        self.parts[::-1], self._settings_of_parts(settings)[::-1], strict=True):
+      result = result.then(part.inverse_pass(result.value, own))
+    return result
 
   def slope_bounds(self) -> bijection.SlopeBounds:
     return functools.reduce(
@@ -93,9 +77,6 @@ class Chain(base_layer.Composition, bijection.SolvingBijection):
         (part.slope_bounds() for part in self.parts),
         bijection.SlopeBounds(1.0, 1.0))
 
-  def frozen(self) -> bijection.Bijection:
-    return Chain([part.frozen() for part in self.parts], name=self.name,
-                 dtype=self.dtype_policy)
-
-  def elementary(self) -> list[bijection.Bijection]:
-    return [b for part in self.parts for b in part.elementary()]
+  def with_parts(self, parts: Sequence[bijection.Bijection]
+                 ) -> bijection.Bijection:
+    return Chain(parts, name=self.name, dtype=self.dtype_policy)

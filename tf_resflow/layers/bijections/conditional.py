@@ -1,5 +1,6 @@
 """A bijection that sees its condition through a network."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -8,11 +9,12 @@ from tf_resflow import errors
 from tf_resflow.layers import base_layer
 from tf_resflow.layers import condition_spec as spec_lib
 from tf_resflow.layers.bijections import bijection as bijection_lib
+from tf_resflow.layers.bijections import composite
 from tf_resflow.layers.conditions import condition_network as networks
 
 
 @base_layer.configured
-class Conditional(bijection_lib.SolvingBijection):
+class Conditional(composite.Composite):
   """`f(x, h(c))`: all of a bijection shares one network of conditions.
 
   `h` is evaluated once per pass, however many blocks the bijection has and
@@ -60,9 +62,20 @@ class Conditional(bijection_lib.SolvingBijection):
         f'which {bijection.name} takes')
     self.bijection = bijection
     self.condition_network = condition_network
-    self.condition_spec = condition_network.condition_spec
-    for name in ('is_random', 'has_moving_statistics'):
-      setattr(self, name, getattr(bijection, name))
+
+  @property
+  def parts(self) -> list[bijection_lib.Bijection]:
+    return [self.bijection]
+
+  @property
+  def condition_spec(self) -> spec_lib.ConditionSpec:
+    return self.condition_network.condition_spec
+
+  def with_parts(self, parts: Sequence[bijection_lib.Bijection]
+                 ) -> bijection_lib.Bijection:
+    return Conditional(
+        *parts, base_layer.frozen_copy(self.condition_network), name=self.name,
+        dtype=self.dtype_policy)
 
   def build(self, input_shape: tuple) -> None:
     base_layer.build_once(
@@ -84,40 +97,19 @@ class Conditional(bijection_lib.SolvingBijection):
     """
     condition = self.condition_spec.convert(condition, self.compute_dtype)
     spec_lib.check_batch(condition, x)
-    base_layer.build_once(
-        self.condition_network, (None, *self.condition_spec.shape))
     return self.condition_network(condition)
 
-  def transform(self, x: tf.Tensor, *, condition: Any = None, **settings: Any,
-                ) -> bijection_lib.Transformed:
-    base_layer.build_once(self, x.shape)
-    return self.bijection.transform(
-        x, condition=self.features(condition, x), **settings)
+  def _settings_within(self, settings, x):
+    """Returns those with `h(c)` in place of `c`."""
+    return settings._replace(condition=self.features(settings.condition, x))
 
-  def solve_inverse(
-      self, y: tf.Tensor, *, condition: Any = None, **settings: Any,
-  ) -> bijection_lib.Inverted:
-    return self.bijection.solve_inverse(
-        y, condition=self.features(condition, y), **settings)
+  def forward_pass(self, x: tf.Tensor, settings: bijection_lib.PassSettings
+                   ) -> bijection_lib.PassResult:
+    return self.bijection.forward_pass(x, self._settings_within(settings, x))
 
-  def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
-    return self.bijection(inputs, condition=self.features(condition, inputs))
-
-  def update_statistics(
-      self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
-    base_layer.build_once(self, x.shape)
-    return self.bijection.update_statistics(x, self.features(condition, x))
+  def inverse_pass(self, y: tf.Tensor, settings: bijection_lib.PassSettings
+                   ) -> bijection_lib.PassResult:
+    return self.bijection.inverse_pass(y, self._settings_within(settings, y))
 
   def slope_bounds(self) -> bijection_lib.SlopeBounds:
     return self.bijection.slope_bounds()
-
-  def frozen(self) -> bijection_lib.Bijection:
-    frozen = Conditional(
-        self.bijection.frozen(),
-        base_layer.frozen_copy(self.condition_network), name=self.name,
-        dtype=self.dtype_policy)
-    frozen.built = True
-    return frozen
-
-  def elementary(self) -> list[bijection_lib.Bijection]:
-    return self.bijection.elementary()

@@ -1,7 +1,6 @@
 """Scales and shifts that depend on a condition alone."""
 
 import math
-from typing import Any
 
 import tensorflow as tf
 
@@ -54,20 +53,22 @@ class ConditionalAffine(conditioning.ConditionalMap):
         for t in tf.split(self.project(condition), 2, axis=1))
     return self.bounded(raw), shift
 
-  def forward_and_log_det(
-      self, x: tf.Tensor, *, condition: Any = None, **unused: Any,
-  ) -> tuple[tf.Tensor, tf.Tensor]:
-    base_layer.build_once(self, x.shape)
-    log_scale, shift = self._log_scale_and_shift(condition, x)
+  def _log_det(self, log_scale, x):
+    """Returns that of the inverse, `P sum(s)` of `P` positions."""
     num_positions = math.prod(x.shape[1:]) // math.prod(self._shape)
-    return ((x - shift) * tf.exp(-log_scale),
-            -num_positions * differentiation.sum_per_example(log_scale))
+    return num_positions * differentiation.sum_per_example(log_scale)
 
-  def inverse(self, y: tf.Tensor, *, condition: Any = None,
-              **unused: Any) -> tf.Tensor:
-    base_layer.build_once(self, y.shape)
-    log_scale, shift = self._log_scale_and_shift(condition, y)
-    return y * tf.exp(log_scale) + shift
+  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    log_scale, shift = self._log_scale_and_shift(settings.condition, x)
+    return bijection.PassResult(
+        (x - shift) * tf.exp(-log_scale), -self._log_det(log_scale, x))
+
+  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    log_scale, shift = self._log_scale_and_shift(settings.condition, y)
+    return bijection.PassResult(
+        y * tf.exp(log_scale) + shift, self._log_det(log_scale, y))
 
   def slope_bounds(self) -> bijection.SlopeBounds:
     return bijection.SlopeBounds(

@@ -1,7 +1,6 @@
 """A linear map that a condition chooses, invertible for every one."""
 
 import math
-from typing import Any
 
 import tensorflow as tf
 
@@ -71,24 +70,25 @@ class ConditionalLinear(conditioning.ConditionalMap):
         tf.reshape(x, [-1, self._num_rows, self._size]))
 
   def _events(self, columns, like):
-    return tf.reshape(tf.linalg.matrix_transpose(columns), tf.shape(like))
+    return tf.ensure_shape(tf.reshape(
+        tf.linalg.matrix_transpose(columns), tf.shape(like)), like.shape)
 
-  def forward_and_log_det(
-      self, x: tf.Tensor, *, condition: Any = None, **unused: Any,
-  ) -> tuple[tf.Tensor, tf.Tensor]:
-    base_layer.build_once(self, x.shape)
-    lower, upper, log_scale = self._factors(condition, x)
+  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    lower, upper, log_scale = self._factors(settings.condition, x)
     y = tf.linalg.matmul(lower, tf.linalg.matmul(upper, self._columns(x)))
-    return (tf.ensure_shape(self._events(y, x), x.shape),
-            self._num_rows * differentiation.sum_per_example(log_scale))
+    return bijection.PassResult(
+        self._events(y, x),
+        self._num_rows * differentiation.sum_per_example(log_scale))
 
-  def inverse(self, y: tf.Tensor, *, condition: Any = None,
-              **unused: Any) -> tf.Tensor:
-    base_layer.build_once(self, y.shape)
-    lower, upper, _ = self._factors(condition, y)
+  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    lower, upper, log_scale = self._factors(settings.condition, y)
     x = tf.linalg.triangular_solve(lower, self._columns(y))
     x = tf.linalg.triangular_solve(upper, x, lower=False)
-    return tf.ensure_shape(self._events(x, y), y.shape)
+    return bijection.PassResult(
+        self._events(x, y),
+        -self._num_rows * differentiation.sum_per_example(log_scale))
 
   def slope_bounds(self) -> bijection.SlopeBounds:
     return bijection.SlopeBounds(

@@ -1,7 +1,6 @@
 """Features of a classifier, on the way to the latents."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import tensorflow as tf
 
@@ -10,7 +9,7 @@ from tf_resflow.layers.bijections import bijection
 
 
 @base_layer.configured
-class FeatureTap(bijection.SolvingBijection):
+class FeatureTap(bijection.Bijection):
   """The identity, which lets its input out as a feature.
 
   So the features of a classifier come from the pass that computes the density.
@@ -31,11 +30,13 @@ class FeatureTap(bijection.SolvingBijection):
     super().__init__(**kwargs)
     self.shape = None if shape is None else tuple(shape)
 
-  def transform(self, x: tf.Tensor, **unused: Any) -> bijection.Transformed:
+  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
     feature = x if self.shape is None else tf.reshape(
         x, [tf.shape(x)[0], *self.shape])
-    return bijection.Transformed(
+    return bijection.PassResult(
         x, bijection.zero_log_det(x), features=(feature,))
 
-  def solve_inverse(self, y: tf.Tensor, **unused: Any) -> bijection.Inverted:
-    return bijection.Inverted(y)
+  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    return bijection.PassResult(y, bijection.zero_log_det(y))

@@ -1,7 +1,6 @@
 """Events as vectors."""
 
 import math
-from typing import Any
 
 import tensorflow as tf
 
@@ -20,19 +19,23 @@ class Flatten(bijection.Bijection):
     (TensorShape([5, 12]), TensorShape([5, 2, 2, 3]))
   """
 
+  keeps_shape = False
   slopes = bijection.SlopeBounds(1.0, 1.0)
 
   def build(self, input_shape: tuple) -> None:
     self.event_shape = tuple(input_shape[1:])
 
-  def forward_and_log_det(
-      self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    base_layer.build_once(self, x.shape)
-    return (tf.reshape(x, [tf.shape(x)[0], math.prod(self.event_shape)]),
-            bijection.zero_log_det(x))
+  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    return bijection.PassResult(
+        tf.reshape(x, [tf.shape(x)[0], math.prod(self.event_shape)]),
+        bijection.zero_log_det(x))
 
-  def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
-    return tf.reshape(y, [tf.shape(y)[0], *self.event_shape])
+  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    return bijection.PassResult(
+        tf.reshape(y, [tf.shape(y)[0], *self.event_shape]),
+        bijection.zero_log_det(y))
 
   def compute_output_shape(self, input_shape: tuple) -> tuple:
     return input_shape[0], math.prod(input_shape[1:])

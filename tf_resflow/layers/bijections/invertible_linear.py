@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 import math
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,7 +17,10 @@ class MatrixBijection(bijection.Bijection):
   """`y = W x` for every row of numbers of an event; `W` is trained.
 
   `log_det = P log|det W|` with `P` rows per event. `W`, its inverse and its
-  log-determinant are computed in float64.
+  log-determinant are computed in float64. A pass in either direction raises
+  `tf.errors.InvalidArgumentError` if `W` is nearly singular: if its condition
+  number is above 1e4 in float32, or above 1e12 in float64. Under XLA, which
+  drops assertions, everything is NaN then.
 
   Args:
     parameterization: what is trained, a name of `registries.MATRICES`: 'free'
@@ -30,7 +32,7 @@ class MatrixBijection(bijection.Bijection):
 
   Raises:
     InvalidValueError: if `initial_matrix` is no square matrix or nearly
-      singular, see `forward_and_log_det`.
+      singular.
   """
 
   def __init__(
@@ -99,11 +101,18 @@ class MatrixBijection(bijection.Bijection):
         bool(condition <= invertible_matrix.MAX_CONDITION[dtype]), name,
         *invertible_matrix.refusal(float(condition), dtype))
 
-  def _apply(self, matrix, x):
-    """Returns `W x` of every row."""
+  def _apply(self, x, is_inverse):
+    """Returns `W x` of every row, or `W^-1 x`."""
+    matrix, log_det = self._evaluate()
+    inverse, condition = invertible_matrix.inverse_and_condition(matrix)
+    factor, log_det = self._checked(
+        [inverse, -self._num_rows * log_det] if is_inverse else
+        [matrix, self._num_rows * log_det], condition)
     y = tf.linalg.matmul(
-        tf.reshape(x, [-1, self._size]), matrix, transpose_b=True)
-    return tf.reshape(y, [tf.shape(x)[0], *x.shape[1:]])
+        tf.reshape(x, [-1, self._size]), factor, transpose_b=True)
+    return bijection.PassResult(
+        tf.reshape(y, [tf.shape(x)[0], *x.shape[1:]]),
+        bijection.common_log_det(x, log_det))
 
   def matrix(self) -> tf.Tensor:
     """Returns `W`, float64 `[D, D]`."""
@@ -114,27 +123,13 @@ class MatrixBijection(bijection.Bijection):
         invertible_matrix.inverse_and_condition(self.matrix())[1],
         f'{self.name}.matrix')
 
-  def forward_and_log_det(
-      self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns `W x` and its log-determinant, see `Bijection`.
+  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    return self._apply(x, is_inverse=False)
 
-    Raises:
-      tf.errors.InvalidArgumentError: if the matrix is nearly singular: its
-        condition number is above 1e4 in float32, or above 1e12 in float64.
-        Under XLA, which drops assertions, everything is NaN then.
-    """
-    base_layer.build_once(self, x.shape)
-    matrix, log_det = self._evaluate()
-    _, condition = invertible_matrix.inverse_and_condition(matrix)
-    matrix, log_det = self._checked(
-        [matrix, self._num_rows * log_det], condition)
-    return self._apply(matrix, x), bijection.common_log_det(x, log_det)
-
-  def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
-    """Returns `W^-1 y`; raises as `forward_and_log_det` does."""
-    base_layer.build_once(self, y.shape)
-    inverse, condition = invertible_matrix.inverse_and_condition(self.matrix())
-    return self._apply(*self._checked([inverse], condition), y)
+  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    return self._apply(y, is_inverse=True)
 
   def slope_bounds(self) -> bijection.SlopeBounds:
     values = np.linalg.svd(self.matrix().numpy(), compute_uv=False)
@@ -152,7 +147,7 @@ class InvertibleLinear(MatrixBijection):
   """`y = W x` for an event as a vector `x` `[D]`; `W` is trained.
 
   `log_det = log|det W|`. A nearly singular matrix is an error, see
-  `forward_and_log_det`.
+  `MatrixBijection`.
 
   Args:
     parameterization: 'free', where `W` is trained, or 'lu', where the factors
@@ -188,7 +183,7 @@ class InvertibleConv1x1(MatrixBijection):
   """The invertible 1 x 1 convolution: `y = W x` for the channels of a pixel.
 
   For images `[H, W, C]`; `log_det = H W log|det W|`. A nearly singular matrix
-  is an error, see `forward_and_log_det`.
+  is an error, see `MatrixBijection`.
 
   Args:
     parameterization: see `InvertibleLinear`.

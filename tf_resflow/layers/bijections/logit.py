@@ -1,7 +1,5 @@
 """The logit transform of pixels."""
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 
@@ -42,16 +40,23 @@ class Logit(bijection.Bijection):
     self.alpha = alpha
     self.scale = 1.0 - 2.0 * alpha
 
-  def forward_and_log_det(
-      self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
+  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
     # Both logarithms from s and 1 - s directly: 1 - s loses digits near 1.
     log_s = tf.math.log(self.alpha + self.scale * x)
     log_1ms = tf.math.log(self.alpha + self.scale * (1.0 - x))
-    return log_s - log_1ms, differentiation.sum_per_example(
-        float(np.log(self.scale)) - log_s - log_1ms)
+    return bijection.PassResult(
+        log_s - log_1ms, self._log_det(log_s, log_1ms))
 
-  def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
-    return (tf.sigmoid(y) - self.alpha) / self.scale
+  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    return bijection.PassResult(
+        (tf.sigmoid(y) - self.alpha) / self.scale,
+        -self._log_det(tf.math.log_sigmoid(y), tf.math.log_sigmoid(-y)))
+
+  def _log_det(self, log_s, log_1ms):
+    return differentiation.sum_per_example(
+        float(np.log(self.scale)) - log_s - log_1ms)
 
   def slope_bounds(self) -> bijection.SlopeBounds:
     """Those on [0, 1]."""

@@ -1,7 +1,5 @@
 """Mean-only normalisation by moving statistics."""
 
-from typing import Any
-
 import tensorflow as tf
 
 from tf_resflow import errors
@@ -71,17 +69,19 @@ class MovingMean(bijection.Bijection):
     return (tf.convert_to_tensor(self.bias.value) -
             tf.convert_to_tensor(self.moving_mean.value))
 
-  def forward_and_log_det(
-      self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    base_layer.build_once(self, x.shape)
-    return x + self._shift(), bijection.zero_log_det(x)
+  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    if settings.updates_statistics:
+      self._update(x)
+    return bijection.PassResult(
+        x + self._shift(), bijection.zero_log_det(x))
 
-  def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
-    return y - self._shift()
+  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    return bijection.PassResult(
+        y - self._shift(), bijection.zero_log_det(y))
 
-  def update_statistics(
-      self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
-    base_layer.build_once(self, x.shape)
+  def _update(self, x):
     # Sums and a count, because replicas may hold parts of different sizes.
     sums = tf.reduce_sum(
         tf.cast(x, tf.float64), list(range(x.shape.rank - 1)))
@@ -98,4 +98,3 @@ class MovingMean(bijection.Bijection):
     self.moving_mean.assign(
         tf.where(is_valid, old + share * (mean - old), old))
     self.num_updates.assign(t + tf.cast(is_valid, tf.int32))
-    return self.forward_and_log_det(x)[0]

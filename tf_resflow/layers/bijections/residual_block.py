@@ -1,7 +1,6 @@
 """The invertible residual block."""
 
 import math
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -13,9 +12,11 @@ from tf_resflow.layers import base_layer
 from tf_resflow.layers import condition_spec
 from tf_resflow.layers.bijections import bijection
 from tf_resflow.layers.bijections import conditioning
+from tf_resflow.layers.lipschitz import frozen_layer
 from tf_resflow.layers.lipschitz import keras_layer
 from tf_resflow.layers.lipschitz import learned_order
 from tf_resflow.layers.lipschitz import lipschitz_layer
+from tf_resflow.numerics import residual_function
 
 # Larger chunks were not faster on two cores. Those that are computed at once
 # share that, but none takes less than the second.
@@ -26,69 +27,8 @@ _MIN_CHUNK_BYTES = 2**19
 _EAGER_CHUNK_BYTES = 8 * _CHUNK_BYTES
 
 
-class ResidualMap(bijection.SolvingBijection):
-  """`f(x) = x + g(x)` of a `numerics.ResidualFunction` and its tensors.
-
-  Subclasses set `function`, `estimator`, `solver`, `memory`, `lipschitz_bound`
-  (of `g`), `order` (of the norm in which it holds) and `known_by` (see
-  `SlopeBounds`), and define `tensors`, which returns the variables and the
-  state that `function` takes, and `context`, see `LipschitzLayer.context`.
-  """
-
-  is_random = True
-  has_certificate = True
-
-  def transform(
-      self, x: tf.Tensor, *, condition: Any = None,
-      seed: numerics.random.SeedLike = None,
-      estimator: numerics.Estimator | None = None,
-      draw: Any = None) -> bijection.Transformed:
-    """See `Bijection.transform`; `draw` forces that of the estimator."""
-    base_layer.build_once(self, x.shape)
-    variables, state = self.tensors()
-    estimator = (estimator or self.estimator).for_bound(self.lipschitz_bound)
-    return bijection.Transformed(*numerics.forward_and_log_det(
-        self.function, variables, x, estimator, state=state, seed=seed,
-        draw=draw, memory=self.memory,
-        context=self._context_of_batch(condition, x)))
-
-  def solve_inverse(
-      self, y: tf.Tensor, *, condition: Any = None,
-      solver: numerics.Solver | None = None) -> bijection.Inverted:
-    base_layer.build_once(self, y.shape)
-    variables, state = self.tensors()
-    solver = solver or self.solver
-    solution = numerics.invert_residual(
-        self.function, variables, y, solver, state=state,
-        # The safeguard of acceleration works in l_2.
-        lipschitz_bound=self.lipschitz_bound if self.order == 2.0 else None,
-        context=self._context_of_batch(condition, y))
-    return bijection.Inverted(
-        solution.x,
-        (bijection.Solve(self, y, solution, solver, condition),))
-
-  def context(self, condition: Any) -> tuple[tf.Tensor, ...]:
-    """Returns what `function` takes of a condition."""
-    raise NotImplementedError
-
-  def _context_of_batch(self, condition, x):
-    """Returns the context with the batch size of `x`."""
-    return [condition_spec.as_batch(t, x) for t in self.context(condition)
-            ] if self.takes_condition else []
-
-  def estimators(self) -> list[numerics.Estimator]:
-    return [self.estimator]
-
-  def slope_bounds(self) -> bijection.SlopeBounds:
-    if self.known_by == 'nothing':
-      return bijection.SlopeBounds(0.0, math.inf, self.order, self.known_by)
-    return bijection.SlopeBounds(
-        1.0 - self.lipschitz_bound, 1.0 + self.lipschitz_bound,
-        learned_order.present_order(self.order), self.known_by)
-
-
 @base_layer.configured
-class ResidualBlock(ResidualMap):
+class ResidualBlock(bijection.Bijection):
   """`f(x) = x + g(x)` with `Lip(g) < 1`, hence invertible.
 
   Args:
@@ -122,11 +62,23 @@ class ResidualBlock(ResidualMap):
     >>> y, log_det = block.forward_and_log_det(tf.ones([5, 2]))
     >>> np.allclose(block.inverse(y), 1.0, atol=1e-4)
     True
+    >>> density = tfd.TransformedDistribution(
+    ...     tfd.MultivariateNormalDiag(tf.zeros(2)),
+    ...     tfb.Invert(bijectors.ResidualBlock(g, event_shape=[2])))
+    >>> log_prob = density.log_prob(
+    ...     tf.ones([5, 2]), bijector_kwargs=dict(seed=1))
+    >>> density.sample(5).shape
+    TensorShape([5, 2])
 
   References:
     Behrmann et al., 2019, Invertible Residual Networks, Theorem 1; Chen et
     al., 2019, Residual Flows, Theorems 1 and 2.
   """
+
+  is_random = True
+  has_certificate = True
+  # The log-determinant in powers of the Jacobian of `g`.
+  series: numerics.LogDetSeries = numerics.RESIDUAL
 
   def __init__(
       self, g: keras.layers.Layer,
@@ -166,10 +118,7 @@ class ResidualBlock(ResidualMap):
     self.solver = numerics.Solver.get(
         numerics.Anderson() if solver is None else solver)
     self.memory = memory
-    self.function = numerics.ResidualFunction(
-        g.evaluate, converge_norms=g.converge_norms,
-        effective_weights=g.effective_weights,
-        max_examples=self._max_examples_at_a_time)
+    self.function = g.as_function(self._max_examples_at_a_time)
 
   def _max_examples_at_a_time(self):
     """As many as keep a hidden layer of all chunks at once within 4 MiB.
@@ -193,28 +142,96 @@ class ResidualBlock(ResidualMap):
         f'not {tuple(shape[1:])}')
     self._largest_event = self.g.largest_event(input_shape)
 
-  def tensors(self) -> tuple[Any, Any]:
-    """Returns those of `g`, see `LipschitzLayer.tensors`."""
-    return self.g.tensors()
+  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    estimator = self._estimator(settings)
+    if estimator.is_skipped:
+      return bijection.PassResult(
+          x + self._evaluate_g(x, settings), bijection.nan_log_det(x))
+    variables, state = self.g.tensors()
+    value, log_det = estimator.evaluate(
+        self.function, variables, state, x, estimator.draw(x, settings.seed),
+        memory=self.memory, series=self.series,
+        context=self._context(settings.condition, x))
+    return bijection.PassResult(x + value, log_det)
 
-  def context(self, condition: Any) -> tuple[tf.Tensor, ...]:
-    return self.g.context(condition)
+  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    solve = self.solve(y, settings)
+    x = solve.solution.x
+    return bijection.PassResult(x, -self.log_det(x, settings), (solve,))
 
-  def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
-    # The layers themselves, not the function that a solver sees: what checks a
-    # solution is independent of it.
+  def log_det(
+      self, x: tf.Tensor, settings: bijection.PassSettings) -> tf.Tensor:
+    """Returns the log-determinant of `series` at `x`, `[B]`.
+
+    Args:
+      x: `[B, ...]`.
+      settings: of the pass.
+    """
+    if self._estimator(settings).is_skipped:
+      return bijection.nan_log_det(x)
+    return ResidualBlock.forward_pass(self, x, settings).log_det
+
+  def _estimator(self, settings):
+    return (settings.estimator or self.estimator).for_bound(
+        self.series.rate(self.lipschitz_bound))
+
+  def solve(self, target: tf.Tensor, settings: bijection.PassSettings,
+            sign: int = 1) -> bijection.Solve:
+    """Solves `x + g(x) = target`.
+
+    Args:
+      target: `[B, ...]`.
+      settings: of the pass.
+      sign: -1 for `x - g(x) = target`.
+    """
+    variables, state = self.g.tensors()
+    solver = settings.solver or self.solver
+    solution = numerics.invert_residual(
+        self.function, variables, target, solver, state=state, sign=sign,
+        # The safeguard of acceleration works in l_2.
+        lipschitz_bound=self.lipschitz_bound if self.order == 2.0 else None,
+        context=self._context(settings.condition, target))
+    plain = settings._replace(is_plain=True)
+    return bijection.Solve(
+        self, lambda x: x + sign * self._evaluate_g(x, plain), target, solution,
+        solver)
+
+  def _context(self, condition, x):
+    """Returns what `g` takes of a condition, with the batch size of `x`."""
+    return [condition_spec.as_batch(t, x) for t in self.g.context(condition)
+            ] if self.takes_condition else []
+
+  def _evaluate_g(self, x, settings):
+    """Returns `g(x)`."""
+    if self.g.is_frozen or not settings.is_plain:
+      variables, state = self.g.tensors()
+      return self.function.traced(residual_function.evaluate)(
+          variables, state, x, *self._context(settings.condition, x))
+    # The first batch of a model, which runs eagerly, needs no graph.
     size = self._num_examples_in(_EAGER_CHUNK_BYTES)
+    condition = settings.condition
     if not tf.executing_eagerly() or size is None:
-      return inputs + base_layer.call_with(self.g, inputs, condition)
+      return base_layer.call_with(self.g, x, condition)
     if self.takes_condition:
       condition = condition_spec.as_batch(
-          self.condition_spec.convert(condition, self.compute_dtype), inputs)
-    outputs = []
-    for i in range(0, max(inputs.shape[0], 1), size):
-      x = inputs[i:i + size]
-      outputs.append(x + base_layer.call_with(
-          self.g, x, condition[i:i + size] if self.takes_condition else None))
-    return tf.concat(outputs, axis=0)
+          self.condition_spec.convert(condition, self.compute_dtype), x)
+    return tf.concat([
+        base_layer.call_with(
+            self.g, x[i:i + size],
+            condition[i:i + size] if self.takes_condition else None)
+        for i in range(0, max(x.shape[0], 1), size)], axis=0)
+
+  def estimators(self) -> list[numerics.Estimator]:
+    return [self.estimator]
+
+  def slope_bounds(self) -> bijection.SlopeBounds:
+    if self.known_by == 'nothing':
+      return bijection.SlopeBounds(0.0, math.inf, self.order, self.known_by)
+    return bijection.SlopeBounds(
+        1.0 - self.lipschitz_bound, 1.0 + self.lipschitz_bound,
+        learned_order.present_order(self.order), self.known_by)
 
   def certificate(self, target: float = 0.9999) -> lipschitz_layer.Certificate:
     """Returns a guaranteed upper bound of `Lip(g)` for the present weights.
@@ -233,8 +250,20 @@ class ResidualBlock(ResidualMap):
   def constrained_layers(self) -> list[lipschitz_layer.LipschitzLayer]:
     return self.g.constrained_layers()
 
+  def with_g(self, g: lipschitz_layer.LipschitzLayer) -> bijection.Bijection:
+    """Returns such a block of another `g`, with its name and dtype."""
+    return type(self)(
+        g, self.estimator, self.solver, self.memory,
+        uncertified=self.uncertified, name=self.name, dtype=self.dtype_policy)
+
   def frozen(self) -> bijection.Bijection:
-    return FrozenResidualBlock(self)
+    if self.g.is_frozen:
+      return self  # Nothing changes its weights.
+    shape = self.get_build_config()['input_shape']
+    copy = self.with_g(frozen_layer.FrozenLayer(self.g, self.function, shape))
+    copy.memory = 'recompute'
+    copy.build(shape)
+    return copy
 
   def share_functions(self, functions: dict) -> None:
     self.function = functions.setdefault(
@@ -247,45 +276,3 @@ class ResidualBlock(ResidualMap):
         'solver': self.solver.spec(),
         'memory': self.memory,
         'uncertified': self.uncertified}
-
-
-class FrozenResidualBlock(ResidualMap):
-  """A residual block with the weights that another one had.
-
-  Kernels are normalised already. Not for XLA, see
-  `numerics.ResidualFunction.of_weights`.
-
-  Args:
-    block: the `ResidualBlock` to take the weights from.
-  """
-
-  memory = 'recompute'
-
-  def __init__(self, block: ResidualBlock):
-    super().__init__(name=block.name, dtype=block.dtype_policy)
-    for name in ('estimator', 'solver', 'lipschitz_bound', 'known_by',
-                 'condition_spec'):
-      setattr(self, name, getattr(block, name))
-    self._conditional_layers = base_layer.track(self, [
-        base_layer.frozen_copy(c) for c in block.g.conditional_layers()])
-    self.order = learned_order.present_order(block.order)
-    self.function = block.function.of_weights
-    weights = block.function.weights(*block.tensors())
-    self._structure = tf.nest.map_structure(lambda w: None, weights)
-    self.weights_of_g = [
-        keras.Variable(w, dtype=w.dtype.name, trainable=False)
-        for w in tf.nest.flatten(weights)]
-    self.built = True
-
-  def frozen(self) -> bijection.Bijection:
-    return self  # Nothing changes its weights.
-
-  def tensors(self) -> tuple[Any, Any]:
-    """Returns the effective weights, and no state."""
-    return tf.nest.pack_sequence_as(
-        self._structure,
-        [tf.convert_to_tensor(w.value) for w in self.weights_of_g]), []
-
-  def context(self, condition: Any) -> tuple[tf.Tensor, ...]:
-    return tuple(
-        t for c in self._conditional_layers for t in c.context(condition))

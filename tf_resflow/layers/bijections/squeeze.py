@@ -1,7 +1,5 @@
 """Invertible downsampling."""
 
-from typing import Any
-
 import tensorflow as tf
 
 from tf_resflow import errors
@@ -31,6 +29,7 @@ class Squeeze(bijection.Bijection):
     Dinh et al., 2017, Real NVP, Section 3.6.
   """
 
+  keeps_shape = False
   slopes = bijection.SlopeBounds(1.0, 1.0)
 
   def __init__(self, factor: int = 2, **kwargs):
@@ -43,23 +42,27 @@ class Squeeze(bijection.Bijection):
         height % self.factor == 0 and width % self.factor == 0, 'input_shape',
         tuple(input_shape), f'a height and width divisible by {self.factor}')
 
-  def forward_and_log_det(
-      self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
+  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
     height, width, channels = x.shape[1:]
     r = self.factor
     y = tf.transpose(
         tf.reshape(x, [-1, height // r, r, width // r, r, channels]),
         [0, 1, 3, 5, 2, 4])
-    return (tf.reshape(y, [-1, height // r, width // r, channels * r * r]),
-            bijection.zero_log_det(x))
+    return bijection.PassResult(
+        tf.reshape(y, [-1, height // r, width // r, channels * r * r]),
+        bijection.zero_log_det(x))
 
-  def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
+  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
     height, width, channels = y.shape[1:]
     r = self.factor
     x = tf.transpose(
         tf.reshape(y, [-1, height, width, channels // (r * r), r, r]),
         [0, 1, 4, 2, 5, 3])
-    return tf.reshape(x, [-1, height * r, width * r, channels // (r * r)])
+    return bijection.PassResult(
+        tf.reshape(x, [-1, height * r, width * r, channels // (r * r)]),
+        bijection.zero_log_det(y))
 
   def compute_output_shape(self, input_shape: tuple) -> tuple:
     batch, height, width, channels = input_shape

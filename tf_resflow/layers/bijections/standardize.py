@@ -1,7 +1,6 @@
 """Standardisation by given means and deviations."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -40,14 +39,19 @@ class Standardize(bijection.Bijection):
         input_shape[-1] == len(self.mean), 'input_shape', tuple(input_shape),
         f'{len(self.mean)} channels, as mean and std have numbers')
 
-  def forward_and_log_det(
-      self, x: tf.Tensor, **unused: Any) -> tuple[tf.Tensor, tf.Tensor]:
+  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
     y = (x - tf.constant(self.mean, x.dtype)) / tf.constant(self.std, x.dtype)
-    return y, -differentiation.sum_per_example(
-        tf.constant(np.log(self.std), x.dtype) + tf.zeros_like(x))
+    return bijection.PassResult(y, -self._sum_log_std(x))
 
-  def inverse(self, y: tf.Tensor, **unused: Any) -> tf.Tensor:
-    return y * tf.constant(self.std, y.dtype) + tf.constant(self.mean, y.dtype)
+  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    x = y * tf.constant(self.std, y.dtype) + tf.constant(self.mean, y.dtype)
+    return bijection.PassResult(x, self._sum_log_std(y))
+
+  def _sum_log_std(self, x):
+    return differentiation.sum_per_example(
+        tf.constant(np.log(self.std), x.dtype) + tf.zeros_like(x))
 
   def slope_bounds(self) -> bijection.SlopeBounds:
     return bijection.SlopeBounds(1.0 / max(self.std), 1.0 / min(self.std))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 
 # How a bound is known: it holds for all weights, for the present ones, a search
@@ -74,6 +75,7 @@ class LipschitzLayer(base_layer.BaseLayer):
       number of examples at a time suit; None for that where the variables are.
       Whoever compiles a program for another machine sets it on every layer of a
       model, before the first pass.
+    is_frozen: whether it keeps the weights that another layer had.
     has_scales: whether the layer is an activation `x -> b h(a x)`, and has
       methods `scales(variables)`, which returns `(a, b)`, and
       `evaluate_unscaled(x)`, which is `h`. Between two linear layers that
@@ -102,6 +104,7 @@ class LipschitzLayer(base_layer.BaseLayer):
   num_outputs = 0
   absorbs_scales = False
   computes_for: str | None = None
+  is_frozen = False
   has_scales = False
 
   @property
@@ -175,6 +178,17 @@ class LipschitzLayer(base_layer.BaseLayer):
     """Returns the layers within that take the condition, in order."""
     return []
 
+  def as_function(self, max_examples: Callable[[], int | None]
+                  ) -> numerics.ResidualFunction:
+    """Returns the layer as what series and solvers take.
+
+    Args:
+      max_examples: returns how many examples a pass should take at a time.
+    """
+    return numerics.ResidualFunction(
+        self.evaluate, converge_norms=self.converge_norms,
+        effective_weights=self.effective_weights, max_examples=max_examples)
+
   def present_weights(self) -> base_layer.Tensors:
     """Returns the effective weights of the present variables."""
     variables, state = self.tensors()
@@ -188,9 +202,10 @@ class LipschitzLayer(base_layer.BaseLayer):
     """Returns the Lipschitz constant as power iteration sees it.
 
     From below for the present weights, to a relative 1e-3 for linear layers;
-    the bound itself for activations; None if it is not known.
+    the bound itself for activations; None if it is not known, as by default of
+    a layer that is constrained.
     """
-    return self.lipschitz_bound
+    return None if self.num_constrained else self.lipschitz_bound
 
   def certificate(self, target: float = 1.0) -> Certificate:
     """Returns a guaranteed upper bound for the present weights.
@@ -275,13 +290,13 @@ class Constraint(NamedTuple):
     dense: `dense(units, coeff=, seed=, name=, dtype=)` returns a
       `LipschitzLayer` on vectors.
     conv2d: `conv2d(filters, kernel_size, coeff=, seed=, name=, dtype=)` returns
-      one on images.
+      one on images; None where there is none.
     takes_orders: whether both take `domain=`, `codomain=` and `bound=` as well,
       as induced-norm layers do; without, bounds are those of l_2.
   """
 
   dense: Callable
-  conv2d: Callable
+  conv2d: Callable | None = None
   takes_orders: bool = False
 
 

@@ -5,28 +5,30 @@ from typing import Any
 
 import tensorflow as tf
 
+from tf_resflow.numerics import chunking
 from tf_resflow.numerics import differentiation
 from tf_resflow.numerics import residual_function
 from tf_resflow.numerics.fixed_point import solver as solver_lib
 
 
-def _solve(g, solver, lipschitz_bound, variables, state, y, *context):
-  """Returns the `Solution` of `x + g(x) = y`, and the norms."""
+def _solve(g, solver, lipschitz_bound, sign, variables, state, y, *context):
+  """Returns the `Solution` of `x + sign g(x) = y`, and the norms."""
   norms = g.converge_norms(variables, state)
   weights = g.effective_weights(variables, norms)
   # A chunk stops when its own examples have converged.
-  outputs, _ = g.map_in_chunks(
+  outputs, _ = chunking.map_in_chunks(
       lambda y, *context: (list(solver.solve(
-          lambda x: g.evaluate(weights, x, *context), y,
+          lambda x: sign * g.evaluate(weights, x, *context), y,
           lipschitz_bound=lipschitz_bound)), []),
-      [y, *context], outputs_like=[y, *(
+      g.max_examples(), [y, *context], outputs_like=[y, *(
           tf.TensorSpec([None], dtype)
-          for dtype in (tf.int32, tf.bool, y.dtype))])
+          for dtype in (tf.int32, tf.bool, y.dtype))],
+      unknown_sizes=g.unknown_sizes)
   return solver_lib.Solution(*outputs), norms
 
 
 def _implicit_gradient(
-    g, solver, lipschitz_bound, variables, norms, x, dx, *context):
+    g, solver, lipschitz_bound, sign, variables, norms, x, dx, *context):
   """Returns `dy`, a structure like `variables` and a list like `context`.
 
   Solves `lambda = dx - J^T lambda` on cotangents scaled to at most one per
@@ -34,7 +36,8 @@ def _implicit_gradient(
   """
   with tf.GradientTape(persistent=True) as tape:
     tape.watch([x, variables, context])
-    value = g.evaluate(g.effective_weights(variables, norms), x, *context)
+    value = sign * g.evaluate(
+        g.effective_weights(variables, norms), x, *context)
   scale = tf.reduce_max(
       tf.abs(dx), axis=list(range(1, dx.shape.rank)), keepdims=True)
   scale = tf.where(scale > 0, scale, tf.ones_like(scale))
@@ -51,11 +54,12 @@ def _implicit_gradient(
 def invert_residual(
     g: residual_function.ResidualFunction, variables: Any, y: tf.Tensor,
     solver: solver_lib.Solver, *, state: Sequence[Any] = (),
-    lipschitz_bound: float | None = None,
+    lipschitz_bound: float | None = None, sign: int = 1,
     context: Sequence[tf.Tensor] = ()) -> solver_lib.Solution:
   """Solves `x + g(x) = y`; differentiable in `y`, `variables`, `context`.
 
-  By the implicit function theorem, with `lambda = (I + J)^-T dx`,
+  Or `x - g(x) = y`. By the implicit function theorem, with
+  `lambda = (I + J)^-T dx`,
 
     dy = lambda,   dvariables = -lambda^T dg/dvariables,
     dcontext = -lambda^T dg/dcontext.
@@ -71,6 +75,7 @@ def invert_residual(
     solver: of the fixed point.
     state: the state of the norms of `g`.
     lipschitz_bound: `Lip(g)` in l2 if known; safeguards acceleration.
+    sign: 1, or -1 for `x - g(x) = y`.
     context: what `g` depends on beside `x`, tensors `[B, ...]`.
 
   Returns:
@@ -92,11 +97,11 @@ def invert_residual(
   """
 
   def solve(y, variables, context):
-    solution, norms = g.traced(_solve, solver, lipschitz_bound)(
+    solution, norms = g.traced(_solve, solver, lipschitz_bound, sign)(
         variables, list(state), y, *context)
 
     def gradients(dx, *unused_diagnostics):
-      return g.traced(_implicit_gradient, solver, lipschitz_bound)(
+      return g.traced(_implicit_gradient, solver, lipschitz_bound, sign)(
           variables, norms, solution.x, dx, *context)
 
     return [solution.x], solution[1:], gradients

@@ -29,6 +29,7 @@ class Estimator(spec.Specified):
 
   Attributes:
     is_random: whether two draws differ; repeats are pointless otherwise.
+    is_skipped: whether no log-determinant is taken at all.
     is_biased: whether the mean over draws is another number than the
       log-determinant.
     batch_dependent: whether the estimate of an example depends on the other
@@ -38,6 +39,7 @@ class Estimator(spec.Specified):
 
   registry = registries.ESTIMATORS
   is_random: ClassVar[bool] = True
+  is_skipped: ClassVar[bool] = False
   is_biased: ClassVar[bool] = False
   batch_dependent: ClassVar[bool] = False
   num_terms: ClassVar[int | None] = None
@@ -162,8 +164,11 @@ def forward_and_log_det(
     g: residual_function.ResidualFunction, variables: Any, x: tf.Tensor,
     estimator: Estimator, *, state: Sequence[Any] = (),
     seed: random.SeedLike = None, draw: Any = None, memory: str = 'recompute',
+    series: series_lib.LogDetSeries = series_lib.RESIDUAL,
     context: Sequence[tf.Tensor] = ()) -> tuple[tf.Tensor, tf.Tensor]:
   """Returns `f(x) = x + g(x)` and an estimate of `log|det df/dx|`.
+
+  Or of another log-determinant that is a series in powers of `J = dg/dx`.
 
   Gradients are exact for per-example cotangents of both outputs, with respect
   to `x`, to `variables` and to `context` (`memory='naive'` differentiates the
@@ -179,6 +184,7 @@ def forward_and_log_det(
     seed: see `random.as_seed`.
     draw: a forced draw, in place of `estimator.draw(x, seed)`.
     memory: one of `registries.MEMORY_MODES`, for estimators with a series.
+    series: the log-determinant that is meant, that of `f` by default.
     context: what `g` depends on beside `x`, tensors `[B, ...]`.
 
   Returns:
@@ -194,8 +200,11 @@ def forward_and_log_det(
   References:
     Chen et al., 2019, Theorems 1 and 2, Equations 7 to 9.
   """
+  others = {'context': context} if context else {}
+  if series is not series_lib.RESIDUAL:
+    others['series'] = series
   value, log_det = estimator.evaluate(
       g, variables, list(state), x,
       estimator.draw(x, seed) if draw is None else draw, memory=memory,
-      **({'context': context} if context else {}))
+      **others)
   return x + value, log_det

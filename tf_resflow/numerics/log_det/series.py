@@ -38,6 +38,10 @@ class LogDetSeries(abc.ABC):
   vanish: `AdaptiveRoulette` goes by it.
   """
 
+  def rate(self, lipschitz_bound: float) -> float:
+    """Returns what a term is at most of the one before it, in the long run."""
+    return lipschitz_bound
+
   @abc.abstractmethod
   def start(self, probe: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `u_0` and `w_0`, each like the probe `v`, `[B, ...]`."""

@@ -77,6 +77,7 @@ class Skip(estimator.Estimator):
   """
 
   is_random: ClassVar[bool] = False
+  is_skipped: ClassVar[bool] = True
 
   def evaluate(
       self, g: residual_function.ResidualFunction, variables: Any, state: Any,

@@ -1,0 +1,72 @@
+"""A Lipschitz layer that keeps the weights that another one had."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tf_resflow import numerics
+from tf_resflow.layers import base_layer
+from tf_resflow.layers.lipschitz import learned_order
+from tf_resflow.layers.lipschitz import lipschitz_layer
+
+
+class FrozenLayer(lipschitz_layer.LipschitzLayer):
+  """A layer of present effective weights: nothing is left to normalise.
+
+  Not for XLA, see `numerics.ResidualFunction.of_weights`.
+
+  Args:
+    layer: the one to take the weights from.
+    function: what that one is to series and solvers; frozen layers of one
+      function share their graphs.
+    input_shape: that it was built for.
+  """
+
+  is_frozen = True
+
+  def __init__(self, layer: lipschitz_layer.LipschitzLayer,
+               function: numerics.ResidualFunction, input_shape: tuple):
+    super().__init__(name=layer.name, dtype=layer.dtype_policy)
+    for name in ('lipschitz_bound', 'known_by', 'takes_condition'):
+      setattr(self, name, getattr(layer, name))
+    self.domain, self.codomain = map(
+        learned_order.present_order, (layer.domain, layer.codomain))
+    self.conditional = base_layer.track(self, [
+        base_layer.frozen_copy(c) for c in layer.conditional_layers()])
+    self._largest_event = layer.largest_event(input_shape)
+    self._function = function.of_weights
+    weights = function.weights(*layer.tensors())
+    self._structure = tf.nest.map_structure(lambda w: None, weights)
+    self.weights_of_layer = [
+        keras.Variable(w, dtype=w.dtype.name, trainable=False)
+        for w in tf.nest.flatten(weights)]
+    self.built = True
+
+  def as_function(self, max_examples: Any) -> numerics.ResidualFunction:
+    return self._function
+
+  def tensors(self) -> tuple[base_layer.Tensors, base_layer.Tensors]:
+    """Returns the effective weights, and no state."""
+    return tf.nest.pack_sequence_as(self._structure, [
+        tf.convert_to_tensor(w.value) for w in self.weights_of_layer]), []
+
+  def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor,
+               *context: tf.Tensor) -> tf.Tensor:
+    return self._function.evaluate(weights, x, *context)
+
+  def context(self, condition: Any) -> tuple[tf.Tensor, ...]:
+    return tuple(t for c in self.conditional for t in c.context(condition))
+
+  def conditional_layers(self) -> list[lipschitz_layer.LipschitzLayer]:
+    return self.conditional
+
+  def largest_event(self, input_shape: tuple) -> int:
+    return self._largest_event
+
+  def certificate(self, target: float = 1.0) -> lipschitz_layer.Certificate:
+    """Returns that nothing is proven: the layer before it proves its own."""
+    return lipschitz_layer.Certificate(None, ('frozen',))
+
+  def structure(self) -> Any:
+    return type(self), id(self._function)
