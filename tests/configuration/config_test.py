@@ -40,6 +40,10 @@ _BAD = [
      'evaluate_every is 0. Set it, and num_validation'),
     (dict(order_gradient='norm'),
      'order_gradient=norm: expected likelihood unless norms=learned'),
+    (dict(warmup_steps=-1), 'warmup_steps=-1: expected'),
+    (dict(seed=-1), 'seed=-1: expected'),
+    (dict(seed=2**31), 'seed=2147483648: expected'),
+    (dict(dataset='2d/moons', hybrid=True), 'hybrid=true: expected false'),
     (dict(imports='json'), 'import=json: expected texts, such as a,b.'),
 ]
 

@@ -157,7 +157,7 @@ def test_networks_that_do_not_suit(files):
   with pytest.raises(ValueError, match=r'tensor \(.*4, 4, 1\): expected \[B'):
     extractor(lambda x: x)(_IMAGES)
   with pytest.raises(ValueError, match='features=NaN or infinite'):
-    extractor(lambda x: tf.math.log(-tf.ones([5, 2])))(_IMAGES)
+    extractor(lambda x: tf.constant([[1.0, float('nan')]] * 5))(_IMAGES)
   with pytest.raises(ValueError, match='images=3 channels: expected 1 or'):
     extractor(lambda x: x)(np.zeros([2, 4, 4, 3], np.uint8))
   with pytest.raises(ValueError, match='images=float64: expected uint8'):
