@@ -59,6 +59,17 @@ def test_a_coupling_by_position(mask, size, dtype):
   np.testing.assert_array_equal(bijector.forward_log_det_jacobian(x), log_det)
 
 
+def test_copies_with_other_settings_share_the_weights():
+  block = bijectors.ResidualBlock(make_g(), event_shape=[3])
+  x = tf.ones([2, 3])
+  other = block.copy(estimator='exact', name='other')
+  assert other.layer is not block.layer and other.layer.g is not None
+  assert other.layer.estimator == numerics.Exact()
+  np.testing.assert_array_equal(other.forward(x), block.forward(x))
+  block.layer.constrained_layers()[0].kernel.assign_add(tf.ones([3, 4]))
+  np.testing.assert_array_equal(other.forward(x), block.forward(x))
+
+
 def test_takes_a_layer():
   layer = layers.ActNorm()
   bijector = bijectors.ActNorm([3], layer=layer)

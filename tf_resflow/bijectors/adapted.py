@@ -10,6 +10,8 @@ import inspect
 import re
 from typing import Any
 
+import keras
+
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow.bijectors import layer_bijector
@@ -39,7 +41,8 @@ def adapt(
 
   Its arguments are those of the layer, `event_shape` behind the required ones,
   and those of `LayerBijector`; its docstring is that of the layer, with these
-  arguments. Copies of a bijector share its layer.
+  arguments. Copies of a bijector share its weights: its layer, or the layers
+  that it is made of, with other settings.
 
   Args:
     layer_class: a class of layers that passes `**kwargs` on to Keras.
@@ -71,9 +74,14 @@ def adapt(
       errors.check(
           layer is None or not given, 'layer', layer and layer.name,
           'no settings beside a layer, whose own hold', 'Set them there.')
+      # What a copy has: the layers that hold the weights.
+      parameters = dict(values)
       if layer is None:
         dtype = {} if values['dtype'] is None else {'dtype': values['dtype']}
-        layer = values['layer'] = layer_class(**given, **dtype)
+        layer = layer_class(**given, **dtype)
+      if not any(isinstance(v, keras.layers.Layer) for v in given.values()):
+        parameters = {k: v for k, v in values.items() if k not in own} | {
+            'layer': layer}
       shape = values['event_shape']
       if shape is None:
         shape = _known_event_shape(layer) or _known_event_shape(given.get('g'))
@@ -82,11 +90,9 @@ def adapt(
           'the shape of one event, without the batch axis',
           f'That of {values["name"]} is not known. Or start g with a '
           'keras.Input.')
-      # A copy has the layer alone.
       super().__init__(
           layer, shape, values['seed'] if 'seed' not in own else None,
-          name=values['name'], parameters={
-              k: v for k, v in values.items() if k not in own})
+          name=values['name'], parameters=parameters)
 
     __init__.__signature__ = signature
 
