@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=['cores', 'random'],
     submod_attrs={
-        'fixed_point.implicit': ['invert_residual'],
+        'fixed_point.implicit': ['invert_and_log_det', 'invert_residual'],
         'fixed_point.solver': [
             'Anderson', 'Banach', 'Solution', 'Solver', 'check_converged'],
         'log_det.adaptive_roulette': ['AdaptiveRoulette'],

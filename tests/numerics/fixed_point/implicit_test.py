@@ -88,6 +88,63 @@ def test_backward_repeats():
   np.testing.assert_array_equal(tape.gradient(x, y), tape.gradient(x, y))
 
 
+def test_a_start_makes_no_difference_but_in_steps():
+  g, weights, y = _dense()
+  solver = numerics.Anderson()
+  solution = numerics.invert_residual(g, weights, y, solver)
+  again = numerics.invert_residual(
+      g, weights, y, solver, x_init=solution.x + 1e-9)
+  far = numerics.invert_residual(g, weights, y, solver, x_init=y + 10.0)
+  for other in (again, far):
+    np.testing.assert_allclose(other.x, solution.x, atol=1e-9)
+  assert max(again.num_steps) < min(solution.num_steps)
+  assert max(solution.num_steps) < max(far.num_steps)
+
+
+@loops.each(
+    [(1, numerics.RESIDUAL, None), (-1, numerics.RESIDUAL, 2),
+     (1, numerics.Odd(), 2), (-1, numerics.Odd(), None)])
+def test_log_det_at_the_solution(sign, series, max_examples):
+  """One pass does what a solve and a pass at the solution do, to rounding."""
+  g_fn, weights, y = testing.make_block('dense')
+  calls = []
+  g = numerics.ResidualFunction(
+      g_fn, max_examples=lambda: max_examples,
+      converge_norms=lambda *_: (calls.append(1), [])[1])
+  solver = numerics.Anderson(atol=1e-14)
+  estimator = numerics.RussianRoulette()
+
+  def joint(weights, y):
+    solution, log_det = numerics.invert_and_log_det(
+        g, weights, y, solver, estimator, seed=3, sign=sign, series=series)
+    return solution.x, log_det
+
+  def composed(weights, y):
+    x = numerics.invert_residual(g, weights, y, solver, sign=sign).x
+    return x, numerics.forward_and_log_det(
+        g, weights, x, estimator, seed=3, series=series)[1]
+
+  results = []
+  cotangents = _cotangent(y), tf.constant([1.0, -0.5, 2.0], y.dtype)
+  for function in (joint, composed):
+    del calls[:]
+
+    @tf.function(autograph=False)
+    def run(weights, y, function=function):
+      return [*function(weights, y), *testing.gradients(
+          function, weights, y, cotangents)]
+
+    results.append(run(weights, y))
+    # For the values alone, and for the values that have gradients.
+    assert len(calls) == (1 if function is joint else 2)
+  assert testing.relative_error(*results) < 1e-11
+  # Each of the two has a part in every gradient.
+  for cotangent in (0, 1):
+    partial = testing.gradients(joint, weights, y, [
+        c * float(i == cotangent) for i, c in enumerate(cotangents)])
+    assert testing.relative_error(partial, results[0][2:]) > 1e-3
+
+
 @loops.each([lambda f: f, lambda f: tf.function(f, autograph=False)])
 def test_second_derivative_is_refused(wrap):
   g, weights, y = _dense()

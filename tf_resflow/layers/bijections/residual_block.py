@@ -157,46 +157,37 @@ class ResidualBlock(bijection.Bijection):
 
   def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
                    ) -> bijection.PassResult:
-    solve = self.solve(y, settings)
-    x = solve.solution.x
-    return bijection.PassResult(x, -self.log_det(x, settings), (solve,))
-
-  def log_det(
-      self, x: tf.Tensor, settings: bijection.PassSettings) -> tf.Tensor:
-    """Returns the log-determinant of `series` at `x`, `[B]`.
-
-    Args:
-      x: `[B, ...]`.
-      settings: of the pass.
-    """
-    if self._estimator(settings).is_skipped:
-      return bijection.nan_log_det(x)
-    return ResidualBlock.forward_pass(self, x, settings).log_det
+    solve, log_det = self.solve(y, settings)
+    return bijection.PassResult(solve.solution.x, -log_det, (solve,))
 
   def _estimator(self, settings):
     return (settings.estimator or self.estimator).for_bound(
         self.series.rate(self.lipschitz_bound))
 
   def solve(self, target: tf.Tensor, settings: bijection.PassSettings,
-            sign: int = 1) -> bijection.Solve:
+            sign: int = 1) -> tuple[bijection.Solve, tf.Tensor]:
     """Solves `x + g(x) = target`.
 
     Args:
       target: `[B, ...]`.
       settings: of the pass.
       sign: -1 for `x - g(x) = target`.
+
+    Returns:
+      The solution, and the log-determinant of `series` there, `[B]`.
     """
     variables, state = self.g.tensors()
     solver = settings.solver or self.solver
-    solution = numerics.invert_residual(
-        self.function, variables, target, solver, state=state, sign=sign,
+    solution, log_det = numerics.invert_and_log_det(
+        self.function, variables, target, solver, self._estimator(settings),
+        state=state, sign=sign, seed=settings.seed, memory=self.memory,
+        series=self.series, context=self._context(settings.condition, target),
         # The safeguard of acceleration works in l_2.
-        lipschitz_bound=self.lipschitz_bound if self.order == 2.0 else None,
-        context=self._context(settings.condition, target))
+        lipschitz_bound=self.lipschitz_bound if self.order == 2.0 else None)
     plain = settings._replace(is_plain=True)
     return bijection.Solve(
         self, lambda x: x + sign * self._evaluate_g(x, plain), target, solution,
-        solver)
+        solver), log_det
 
   def _context(self, condition, x):
     """Returns what `g` takes of a condition, with the batch size of `x`."""

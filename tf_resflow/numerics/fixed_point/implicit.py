@@ -1,4 +1,4 @@
-"""The inverse of a residual map, with its implicit gradient."""
+"""The inverse of a residual map, with its log-determinant and its gradient."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,55 +7,127 @@ import tensorflow as tf
 
 from tf_resflow.numerics import chunking
 from tf_resflow.numerics import differentiation
+from tf_resflow.numerics import random
 from tf_resflow.numerics import residual_function
 from tf_resflow.numerics.fixed_point import solver as solver_lib
+from tf_resflow.numerics.log_det import estimator as estimator_lib
+from tf_resflow.numerics.log_det import memory_modes
+from tf_resflow.numerics.log_det import series as series_lib
 
 
-def _solve(g, solver, lipschitz_bound, sign, variables, state, y, *context):
-  """Returns the `Solution` of `x + sign g(x) = y`, and the norms."""
+def _solve(g, solver, lipschitz_bound, sign, estimator, series, variables,
+           state, y, x_init, draw, *context):
+  """Returns the `Solution` of `x + sign g(x) = y`, and the norms.
+
+  In between, with an estimator, its value at the solution and the vector `w` of
+  the gradient of that.
+  """
   norms = g.converge_norms(variables, state)
   weights = g.effective_weights(variables, norms)
+  probes = [] if estimator is None else [draw.probe]
+
+  def solve(y, x_init, *others):
+    context = others[len(probes):]
+    solution = solver.solve(
+        lambda x: sign * g.evaluate(weights, x, *context), y, x_init,
+        lipschitz_bound)
+    if estimator is None:
+      return list(solution), []
+    probe = others[0]
+    _, vjp_fn = differentiation.linearize(
+        g.evaluate, weights, solution.x, *context)
+    return [*solution, *series_lib.power_series(
+        vjp_fn, probe, estimator.schedule(draw._replace(probe=probe)), series)
+            ], []
+
   # A chunk stops when its own examples have converged.
   outputs, _ = chunking.map_in_chunks(
-      lambda y, *context: (list(solver.solve(
-          lambda x: sign * g.evaluate(weights, x, *context), y,
-          lipschitz_bound=lipschitz_bound)), []),
-      g.max_examples(), [y, *context], outputs_like=[y, *(
+      solve, None if probes and estimator.batch_dependent else g.max_examples(),
+      [y, x_init, *probes, *context], outputs_like=[y, *(
           tf.TensorSpec([None], dtype)
-          for dtype in (tf.int32, tf.bool, y.dtype))],
-      unknown_sizes=g.unknown_sizes)
-  return solver_lib.Solution(*outputs), norms
+          for dtype in (tf.int32, tf.bool, y.dtype, *[y.dtype] * len(probes))
+      ), *[y] * len(probes)], unknown_sizes=g.unknown_sizes)
+  return *outputs, norms
 
 
-def _implicit_gradient(
-    g, solver, lipschitz_bound, sign, variables, norms, x, dx, *context):
+def _implicit_gradient(g, solver, lipschitz_bound, sign, variables, norms, x,
+                       dx, of_log_det, *context):
   """Returns `dy`, a structure like `variables` and a list like `context`.
 
   Solves `lambda = dx - J^T lambda` on cotangents scaled to at most one per
-  example, so that the tolerance of the solver is relative.
+  example, so that the tolerance of the solver is relative. `of_log_det` holds
+  `v`, `w` and the cotangent of a log-determinant at `x`, whose gradient by `x`
+  is then a part of `dx`; or nothing.
   """
-  with tf.GradientTape(persistent=True) as tape:
-    tape.watch([x, variables, context])
-    value = sign * g.evaluate(
-        g.effective_weights(variables, norms), x, *context)
-  scale = tf.reduce_max(
-      tf.abs(dx), axis=list(range(1, dx.shape.rank)), keepdims=True)
-  scale = tf.where(scale > 0, scale, tf.ones_like(scale))
-  adjoint = solver.solve(
-      lambda u: tape.gradient(value, x, u, unconnected_gradients='zero'),
-      dx / scale, lipschitz_bound=lipschitz_bound)
-  dy = tf.where(
-      tf.reshape(adjoint.converged, tf.shape(scale)), adjoint.x * scale,
-      tf.constant(float('nan'), dx.dtype))
-  return dy, *tape.gradient(
-      value, [variables, list(context)], -dy, unconnected_gradients='zero')
+  with tf.GradientTape() as outer:
+    outer.watch(variables)
+    weights = g.effective_weights(variables, norms)
+  flat_weights = tf.nest.flatten(weights)
+
+  def differentiate(x, dx, *others):
+    context = others[len(of_log_det):]
+    sources = [[x, *context], flat_weights]
+    with tf.GradientTape(persistent=True) as tape:
+      tape.watch(sources)
+      value, vjp_fn = differentiation.linearize(
+          g.evaluate, weights, x, *context)
+      surrogate = of_log_det and memory_modes.bilinear_form(vjp_fn, *others[:2])
+    gradients = []
+    if of_log_det:
+      gradients.append(tape.gradient(
+          surrogate, sources, others[2], unconnected_gradients='zero'))
+      dx += gradients[0][0][0]
+    scale = tf.reduce_max(
+        tf.abs(dx), axis=list(range(1, dx.shape.rank)), keepdims=True)
+    scale = tf.where(scale > 0, scale, tf.ones_like(scale))
+    adjoint = solver.solve(
+        lambda u: sign * vjp_fn(u), dx / scale, lipschitz_bound=lipschitz_bound)
+    dy = tf.where(
+        tf.reshape(adjoint.converged, tf.shape(scale)), adjoint.x * scale,
+        tf.constant(float('nan'), dx.dtype))
+    gradients.append(tape.gradient(
+        value, sources, -sign * dy, unconnected_gradients='zero'))
+    (_, *dcontext), dweights = tf.nest.map_structure(
+        lambda *parts: tf.add_n(parts), *gradients)
+    return [dy, *dcontext], dweights
+
+  (dy, *dcontext), dweights = chunking.map_in_chunks(
+      differentiate, g.max_examples(), [x, dx, *of_log_det, *context],
+      outputs_like=[x, *context], sums_like=flat_weights,
+      unknown_sizes=g.unknown_sizes)
+  return dy, outer.gradient(
+      flat_weights, variables, dweights, unconnected_gradients='zero'), dcontext
+
+
+def _invert(g, variables, y, solver, state, lipschitz_bound, sign, context,
+            x_init, estimator=None, series=None, draw=None):
+  """Returns the `Solution`; with an estimator its log-determinant, too."""
+
+  def solve(y, variables, context):
+    x, *diagnostics, norms = g.traced(
+        _solve, solver, lipschitz_bound, sign, estimator, series)(
+            variables, list(state), y,
+            y if x_init is None else tf.stop_gradient(x_init), draw, *context)
+    *log_det, w = diagnostics[3:] or [None]
+
+    def gradients(dx, *others):
+      return g.traced(_implicit_gradient, solver, lipschitz_bound, sign)(
+          variables, norms, x, dx,
+          [draw.probe, w, others[0]] if log_det else [], *context)
+
+    return [x, *log_det], diagnostics[:3], gradients
+
+  x, *others = differentiation.with_gradient(
+      solve, y, variables, list(context))
+  return solver_lib.Solution(x, *others[-3:]), *others[:-3]
 
 
 def invert_residual(
     g: residual_function.ResidualFunction, variables: Any, y: tf.Tensor,
     solver: solver_lib.Solver, *, state: Sequence[Any] = (),
     lipschitz_bound: float | None = None, sign: int = 1,
-    context: Sequence[tf.Tensor] = ()) -> solver_lib.Solution:
+    context: Sequence[tf.Tensor] = (), x_init: tf.Tensor | None = None,
+) -> solver_lib.Solution:
   """Solves `x + g(x) = y`; differentiable in `y`, `variables`, `context`.
 
   Or `x - g(x) = y`. By the implicit function theorem, with
@@ -77,6 +149,8 @@ def invert_residual(
     lipschitz_bound: `Lip(g)` in l2 if known; safeguards acceleration.
     sign: 1, or -1 for `x - g(x) = y`.
     context: what `g` depends on beside `x`, tensors `[B, ...]`.
+    x_init: where to start, like `y`, which is the default. The solution does
+      not depend on it, beyond the tolerance.
 
   Returns:
     The solver's `Solution`; `x` carries the gradient, the rest does not.
@@ -95,16 +169,63 @@ def invert_residual(
   References:
     Behrmann et al., 2019, Invertible Residual Networks, Algorithm 1.
   """
+  return _invert(g, variables, y, solver, state, lipschitz_bound, sign, context,
+                 x_init)[0]
 
-  def solve(y, variables, context):
-    solution, norms = g.traced(_solve, solver, lipschitz_bound, sign)(
-        variables, list(state), y, *context)
 
-    def gradients(dx, *unused_diagnostics):
-      return g.traced(_implicit_gradient, solver, lipschitz_bound, sign)(
-          variables, norms, solution.x, dx, *context)
+def invert_and_log_det(
+    g: residual_function.ResidualFunction, variables: Any, y: tf.Tensor,
+    solver: solver_lib.Solver, estimator: estimator_lib.Estimator, *,
+    state: Sequence[Any] = (), lipschitz_bound: float | None = None,
+    sign: int = 1, context: Sequence[tf.Tensor] = (),
+    x_init: tf.Tensor | None = None, seed: random.SeedLike = None,
+    memory: str = 'recompute',
+    series: series_lib.LogDetSeries = series_lib.RESIDUAL,
+) -> tuple[solver_lib.Solution, tf.Tensor]:
+  """Solves `x + g(x) = y`, and estimates a log-determinant at the solution.
 
-    return [solution.x], solution[1:], gradients
+  What `invert_residual` and then `forward_and_log_det` do, with the gradients
+  of both. In one pass where a series runs in the memory mode `recompute`: the
+  norms of `g` converge once, and its gradient linearises `g` once, for the
+  adjoint solve and the series.
 
-  return solver_lib.Solution(
-      *differentiation.with_gradient(solve, y, variables, list(context)))
+  Args:
+    g: see `invert_residual`, as all that `forward_and_log_det` does not name.
+    variables: of `g`.
+    y: `[B, ...]`.
+    solver: of the fixed point.
+    estimator: of the log-determinant.
+    state: the state of the norms of `g`.
+    lipschitz_bound: `Lip(g)` in l2 if known.
+    sign: 1, or -1 for `x - g(x) = y`.
+    context: what `g` depends on beside `x`.
+    x_init: where to start.
+    seed: see `random.as_seed`.
+    memory: one of `registries.MEMORY_MODES`, for estimators with a series.
+    series: the log-determinant that is meant, by default `log|det(I + J)|`,
+      whatever the sign.
+
+  Returns:
+    The solver's `Solution`; `log_det`: `[B]`, nats, at `x`, not that of the
+    inverse map, which is minus it.
+
+  Example:
+    >>> g = numerics.ResidualFunction(lambda weights, x: 0.5 * x)
+    >>> solution, log_det = numerics.invert_and_log_det(
+    ...     g, [], tf.ones([5, 2]), numerics.Anderson(), numerics.Exact())
+    >>> np.allclose(log_det, 2 * np.log(1.5))
+    True
+  """
+  draw = estimator.draw(y, seed)
+  common = (g, variables, y, solver, state, lipschitz_bound, sign, context,
+            x_init)
+  if memory == 'recompute' and isinstance(
+      estimator, estimator_lib.SeriesEstimator):
+    return _invert(*common, estimator, series, draw)
+  solution, = _invert(*common)
+  if estimator.is_skipped:
+    return solution, tf.fill(
+        [tf.shape(y)[0]], tf.constant(float('nan'), y.dtype))
+  return solution, estimator.evaluate(
+      g, variables, list(state), solution.x, draw, memory=memory, series=series,
+      context=context)[1]

@@ -19,11 +19,17 @@ from tf_resflow.numerics.log_det import estimator as estimator_lib
 from tf_resflow.numerics.log_det import series as series_lib
 
 
-def _surrogate(vjp_fn, v, w):
+def bilinear_form(
+    vjp_fn: series_lib.Vjp, v: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
   """Returns `w^T J v`, `[B]`.
 
   Its value means nothing; its gradient at constant `v` and `w` is that of the
   log-determinant.
+
+  Args:
+    vjp_fn: maps `u` to `J^T u`, example by example.
+    v: the probe, `[B, ...]`.
+    w: the gradient vector that `power_series` returned, `[B, ...]`.
   """
   return differentiation.sum_per_example(vjp_fn(w) * v)
 
@@ -63,7 +69,7 @@ def _backward(g, variables, norms, x, v, w, dg, dlog_det, *context):
       tape.watch([inputs, flat_weights])
       value, vjp_fn = differentiation.linearize(
           g.evaluate, weights, x, *context)
-      outputs = [value, _surrogate(vjp_fn, v, w)]
+      outputs = [value, bilinear_form(vjp_fn, v, w)]
     return tape.gradient(
         outputs, [inputs, flat_weights], [dg, dlog_det],
         unconnected_gradients='zero')
@@ -124,7 +130,7 @@ def _keep_linearization(
       with tape.stop_recording():
         log_det, w = series_lib.power_series(
             vjp_fn, draw.probe, estimator.schedule(draw), series)
-      surrogate = _surrogate(vjp_fn, draw.probe, w)
+      surrogate = bilinear_form(vjp_fn, draw.probe, w)
     return [value, log_det], [], gradients_of(
         tape, value, surrogate, [x, weights, context])
 
