@@ -269,7 +269,7 @@ MODELS = {
         activate_first_block=True, squeeze_first=True, num_blocks=(1,)),
     'flow_hybrid': image_flow(
         num_classes=3, head_channels=4, preactivation=False,
-        feature_act_norm=True, act_norm=False, first_act_norm=False),
+        num_dense_blocks=0, act_norm=False, first_act_norm=False),
     'flow_moving_mean': image_flow(moving_mean=True, num_blocks=(1,)),
     'flow_hybrid_factor_out': image_flow(
         num_classes=3, head_channels=4, factor_out=True, num_dense_blocks=0),
@@ -338,7 +338,8 @@ SLOW = frozenset({
           ('invertible_conv', 'lu'), ('invertible_linear', 'free'))),
     *(f'invertible_linear_image_{parameterization}'
       for parameterization in registries.MATRICES.names()),
-    'residual_block_induced', 'residual_block_learned_estimate',
+    'residual_block_induced', 'residual_block_learned',
+    'residual_block_learned_estimate',
     'residual_maxmin_dense', 'residual_clipswish_conv', 'residual_crelu_conv',
     'residual_fullsort_conv', 'residual_conditional_exact',
     *(f'residual_conditional_{memory}'
@@ -355,6 +356,7 @@ SLOW = frozenset({
     'flow_conditional_residual', 'flow_conditional_coupling',
     'flow_conditional_factor_out',
     'vector_flow_conditional_none', 'vector_flow_conditional_free',
+    'vector_flow_conditional_inverse',
     'flow_noise_hybrid',
     '2d/swissroll', '2d/circles', '2d/rings', '2d/8gaussians', '2d/pinwheel',
     '2d/2spirals'})

@@ -142,7 +142,7 @@ MODELS = {
         'coupling', is_random=False),
     **{f'vector_flow_conditional_{linear}': _conditional_flow(
         models.VectorFlowConfig(
-            event_size=3, num_blocks=2, hidden_units=(5, 4),
+            event_size=3, num_blocks=1, hidden_units=(5, 4),
             invertible_linear=linear, condition_size=2, condition_features=4,
             condition_hidden_units=(5,), condition_at=_EVERYWHERE).build,
         (3,), is_random=True, kernel_scale=0.3)

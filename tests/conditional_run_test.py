@@ -151,6 +151,7 @@ def test_moving_means_are_those_given_the_condition():
 # Whole runs.
 
 
+@pytest.mark.slow
 def test_digits_given_their_labels_resume_bit_for_bit(tmp_path, data_dir):
   config = runs.config(
       data_dir, condition=('label',), condition_features=4,

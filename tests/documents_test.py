@@ -83,6 +83,7 @@ def make_run_of_points(folder, run, **settings):
   training.create_workdir(str(folder / 'runs' / run), config, model)
 
 
+@pytest.mark.slow
 def test_readme(folder):
   """Every block stands alone, given the table and the export it speaks of."""
   serving.export(

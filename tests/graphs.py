@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 import contextlib
 import gc
+import resource
 import sys
 import types
 from unittest import mock
@@ -11,6 +12,9 @@ import tensorflow as tf
 
 # The class of every graph of a function, a loop or a branch.
 _FUNC_GRAPH = tf.__internal__.FuncGraph
+# By how much memory grows between collections, in KiB, and what it was at them.
+_GROWTH = 200 * 2**10
+_peaks = []
 
 
 @contextlib.contextmanager
@@ -65,5 +69,14 @@ def forget(module: types.ModuleType) -> None:
   for name in [name for name in gradients if name.startswith(
       ('CustomGradient-', 'PartitionedCall-', 'StatefulPartitionedCall-'))]:
     del gradients[name]
-  gc.collect()
-  gc.freeze()
+  _collect_garbage()
+
+
+def _collect_garbage():
+  """Looks at all objects, which takes a second, where memory has grown."""
+  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  if not _peaks or peak > _peaks[-1] + _GROWTH:
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    _peaks.append(peak)

@@ -55,6 +55,7 @@ def test_edits(text, expected):
   assert {e.apply(text) for e in found if edits.works(e, text)} == expected
 
 
+@pytest.mark.slow
 def test_trial_of_a_tiny_project(tmp_path):
   root = tmp_path / 'root'
   code = ('import time\ndef f(a, b):\n  if a is b:\n    time.sleep(600)\n'

@@ -126,6 +126,7 @@ def test_a_folder_of_images(run_tool, tmp_path):
     assert (tmp_path / name).exists()
 
 
+@pytest.mark.slow
 def test_points_of_the_plane(run_tool, tmp_path):
   workdir = tmp_path / 'run'
   result = run_tool(

@@ -51,6 +51,7 @@ def test_log_prob_and_samples(name, run, numbers, tmp_path):
   _assert_close(found, numbers, name)
 
 
+@pytest.mark.slow
 def test_log_prob_of_the_averages_of_images(run, numbers, tmp_path):
   found = records.measure_log_prob(
       run, records.copy('density', tmp_path), tmp_path, averaged=True)
@@ -58,6 +59,7 @@ def test_log_prob_of_the_averages_of_images(run, numbers, tmp_path):
   _assert_close(found, numbers, 'density')
 
 
+@pytest.mark.slow
 @_each('table')
 def test_exported_log_prob(name, run, numbers, tmp_path):
   found = records.measure_export(run, records.copy(name, tmp_path), tmp_path)

@@ -33,7 +33,6 @@ _BOUNDS = {
     'benchmark --worker=evaluate': 25,
     'benchmark --worker=sample': 19,
 }
-_FAST = ('train', 'evaluate', 'sample')
 # TensorFlow's own, which come with every data set and with its iterators.
 _OF_DATA = re.compile(r'.*: (Dataset_.*|_(remote_)?(init|next|finalize)_func)')
 _FLOW = (
@@ -120,9 +119,8 @@ def traces(tmp_path_factory, data_dir):
   return count
 
 
-@pytest.mark.parametrize('tool', [
-    tool if tool in _FAST else pytest.param(tool, marks=pytest.mark.slow)
-    for tool in _BOUNDS])
+@pytest.mark.slow
+@pytest.mark.parametrize('tool', _BOUNDS)
 def test_bounds(traces, tool):
   counts = traces(tool)
   assert 0 < counts.total() <= _BOUNDS[tool], counts

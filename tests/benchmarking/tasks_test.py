@@ -155,6 +155,7 @@ def test_conditions_of_a_batch(tmp_path):
     np.testing.assert_array_equal(condition, expected)
 
 
+@pytest.mark.slow
 def test_conditional_flows():
   """Trained, evaluated and sampled with a label each."""
   settings = _settings(

@@ -33,6 +33,7 @@ def _write_metrics(folder, name, validation='validation_bits_per_dim'):
     writer.write(2, {name: 2.0, validation: 2.25})
 
 
+@pytest.mark.slow
 def test_runs_are_compared_and_drawn(
     run_tool, biased_workdir, digits_workdir, tmp_path):
   unbiased = shutil.copytree(digits_workdir, tmp_path / 'unbiased')

@@ -12,6 +12,7 @@ from tf_resflow.evaluation import inversion
 from tf_resflow.experiments import bayes
 
 
+@pytest.mark.slow
 def test_it_agrees_with_the_api(
     run_tool, trained_workdir, data_dir, tmp_path):
   """On two devices, where that takes one; and is set against other models."""
@@ -137,6 +138,7 @@ def test_bad_input(
   assert not list(labelled_workdir.glob('*.png'))
 
 
+@pytest.mark.slow
 def test_accuracy_by_bayes_rule(
     run_tool, labelled_workdir, data_dir, tmp_path):
   """By default where it takes one draw."""

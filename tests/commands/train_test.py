@@ -53,6 +53,7 @@ def test_further_switches_are_trained(run_tool, table, tmp_path):
       1 + np.argmin(losses))
 
 
+@pytest.mark.slow
 def test_labels_are_trained_on(run_tool, tmp_path):
   """The report at the end is that of bin/evaluate, accuracy and all."""
   rng = np.random.default_rng(0)

@@ -147,7 +147,9 @@ def test_float32_agrees_with_float64(case, series):
   assert testing.relative_error(single, double) < 1e-5
 
 
-@pytest.mark.parametrize('jit_compile', [False, True], ids=['graph', 'xla'])
+@pytest.mark.parametrize('jit_compile', [
+    pytest.param(False, id='graph'),
+    pytest.param(True, id='xla', marks=pytest.mark.slow)])
 @_each_estimator_with_a_series(first=1)
 def test_traced_for_an_unknown_batch_size_it_is_that_of_eager_mode(
     case, series, jit_compile):

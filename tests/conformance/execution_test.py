@@ -42,9 +42,12 @@ def test_traced_inverse_for_an_unknown_batch_size(subject):
   np.testing.assert_allclose(inverse(y[:1]), x[:1], rtol=0, atol=1e-4)
 
 
-# Convolutions take XLA ten seconds on CPUs; 'sequence_conv' has some.
+# Where XLA takes seconds, with parts that have fast cases.
 _COMPILES_LONG = (
-    'chain', 'residual_conv', 'residual_block_learned', 'conditional_labels')
+    'chain', 'residual_conv', 'residual_block_learned', 'conditional_labels',
+    'residual_naive', 'residual_neumann', 'residual_backward_in_forward',
+    'residual_cpila_dense', 'residual_conditional_dense', 'inverse_residual',
+    'sequence_conv', 'sequence_mixed', 'induced_conv_upper', 'learned_norms')
 
 
 @subjects.each(cases.LIPSCHITZ | cases.BIJECTIONS, slow=_COMPILES_LONG)

@@ -47,7 +47,13 @@ def changed(variables):
       variable.assign(value)
 
 
-@subjects.each(cases.BIJECTIONS | cases.MODELS)
+# Where it takes seconds, with parts that have fast cases.
+_SLOW = (
+    'conditional_labels', 'flow_coupling', 'flow_hybrid', 'vector_flow_inverse',
+    'vector_flow_conditional_lu')
+
+
+@subjects.each(cases.BIJECTIONS | cases.MODELS, slow=_SLOW)
 def test_frozen(subject):
   made, x = subject.of()
   if getattr(made, 'has_classifier', False):

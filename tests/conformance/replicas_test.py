@@ -28,7 +28,7 @@ def train_on_two_replicas(case):
 _FAST = (
     'spectral_conv', 'induced_upper', 'act_norm_image', 'moving_mean',
     'coupling_channel', 'invertible_linear_free', 'residual_recompute',
-    'conditional_labels', 'bijector_act_norm', 'flow_hybrid', 'vector_flow')
+    'conditional_labels', 'bijector_act_norm', 'vector_flow')
 
 
 @subjects.each(cases.trainable(), slow=set(cases.trainable()) - set(_FAST))

@@ -61,7 +61,8 @@ _SLOW = (
     'chain', 'residual_asserted', 'residual_cpila_dense', 'residual_neumann',
     'residual_backward_in_forward', 'residual_conv', 'sequence_mixed',
     'learned_norms', 'bijector_residual', 'conditional_labels', 'flow_coupling',
-    'flow_noise', 'vector_flow')
+    'flow_noise', 'vector_flow', 'flow_hybrid', 'vector_flow_conditional_lu',
+    'vector_flow_inverse', 'inverse_residual')
 
 
 @subjects.each(cases.everything(), slow=_SLOW)
@@ -75,6 +76,7 @@ def test_eager_calls_of_all_sizes_share_their_graphs(subject):
         subject.case.inputs(batch_size=size)))
 
 
+@pytest.mark.slow
 def test_samples_and_densities_of_all_sizes_share_their_graphs():
   case = cases.MODELS['flow_hybrid']
   model = case.make()

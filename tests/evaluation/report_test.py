@@ -155,6 +155,7 @@ def test_estimates_say_by_how_much_they_were_exceeded():
   assert 1e-3 < excess < 0.5
 
 
+@pytest.mark.slow
 def test_validations_agree_with_evaluations():
   split = splits.make_split(
       np.random.default_rng(0).integers(0, 16, [7, 4, 4, 1]).astype(np.uint8),

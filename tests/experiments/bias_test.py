@@ -48,6 +48,7 @@ def test_bias_of_a_scaled_identity(split, num_terms):
   assert (found['num_examples'], found['num_repeats']) == (9, 8)
 
 
+@pytest.mark.slow
 def test_an_unbiased_estimator_has_no_bias(split):
   found = bias.measure_bias(
       _make_flow('roulette:safe'), split, estimator=numerics.Exact(),

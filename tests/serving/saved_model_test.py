@@ -97,6 +97,7 @@ def replies(ask, exported, plain, impatient, images, model):
           requests, ask(list(requests.values())), strict=True)}
 
 
+@pytest.mark.slow
 def test_log_prob_is_that_of_the_model(
     model, estimator, images, replies, expected_log_prob):
   for name, seed in (('log_prob', [0, 1]), ('other seed, log_prob', [0, 2])):

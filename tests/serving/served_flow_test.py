@@ -112,6 +112,7 @@ def _replies(folders, images, labelled):
       'vector nan': of_vectors('sample', _SAMPLE, [[0.0, np.nan]])}
 
 
+@pytest.mark.slow
 def test_log_prob_of_labels(
     labelled, estimator, images, replies, expected_log_prob):
   expected, other, expected_one = (

@@ -147,14 +147,21 @@ def check(kind, quantity, block, weights, copies=1):
 _UNEQUAL = np.array([1.0, -0.4])
 
 
-@pytest.mark.parametrize('quantity', _QUANTITIES)
-@pytest.mark.parametrize('kind', _EVENT_SHAPES)
+_SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize('kind, quantity', [
+    ('dense', 'inverse'), ('conv', 'inverse_log_det'),
+    pytest.param('conv', 'inverse', marks=_SLOW),
+    pytest.param('dense', 'inverse_log_det', marks=_SLOW)])
 def test_exact_log_det(kind, quantity):
   check(kind, quantity, make_block(kind, numerics.Exact()), _UNEQUAL)
 
 
-@pytest.mark.parametrize('memory', registries.MEMORY_MODES.names())
-@pytest.mark.parametrize('kind', _EVENT_SHAPES)
+@pytest.mark.parametrize('kind, memory', [
+    pytest.param(kind, memory, marks=[_SLOW] * ((i + j) % 2))
+    for i, kind in enumerate(_EVENT_SHAPES)
+    for j, memory in enumerate(registries.MEMORY_MODES.names())])
 def test_log_det_of_all_probes_in_every_memory_mode(kind, memory):
   block = make_block(kind, AllProbes(), memory)
   # That mode takes one weight for all examples.

@@ -65,6 +65,7 @@ def make_flow():
       g, event_shape=[3], estimator=numerics.Exact())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('direction', [
     'inverse', pytest.param('forward', marks=pytest.mark.slow)])
 def test_moments_are_those_of_the_posterior(direction):

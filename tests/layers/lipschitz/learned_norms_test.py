@@ -101,6 +101,7 @@ def test_gradients_of_orders_are_finite_differences(bound, shape):
     assert abs(gradient) > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('bound', [
     'upper', pytest.param('estimate', marks=pytest.mark.slow)])
 def test_wild_training_through_log_prob_and_apply_alone(bound):

@@ -62,7 +62,7 @@ def _oracle(kind, cotangents):
 
 @pytest.mark.parametrize('kind, wrap, dtype', [
     ('dense', 'eager', tf.float32), ('conv', 'graph', tf.float64),
-    ('dense', 'xla', tf.float64)])
+    pytest.param('dense', 'xla', tf.float64, marks=pytest.mark.slow)])
 def test_modes_agree_at_the_same_draw(kind, wrap, dtype):
   """Where a mode takes them, with a cotangent for every example."""
   tolerance = 1e-5 if dtype == tf.float32 else 1e-10
