@@ -373,6 +373,11 @@ def everything() -> dict[str, Case]:
           **invertible()}
 
 
+def representatives() -> list[str]:
+  """Returns the names of all but `SLOW`, so at least one of every class."""
+  return [name for name in everything() if name not in SLOW]
+
+
 def keras_layers() -> dict[str, Case]:
   """Returns the cases of Keras layers and models."""
   return {k: v for k, v in everything().items() if k not in BIJECTORS}

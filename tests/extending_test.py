@@ -39,14 +39,15 @@ def test_flags_know_the_kinds(run):
   assert 'frobenius' not in run('train', '--help')
 
 
-_FAST = ('everything_registered or every_kind or mine_activation or '
-         'mine_constrained or mine_data')
-
-
 @pytest.mark.parametrize('selection', [
-    pytest.param(_FAST, id='layers'),
-    pytest.param(f'(mine and not ({_FAST})) or resumed', id='others',
-                 marks=pytest.mark.slow)])
+    pytest.param(
+        'everything_registered or every_kind or mine_activation or '
+        'mine_constrained or mine_data', id='layers'),
+    # Of the flows that are made of these, what is of the whole.
+    pytest.param(
+        'mine_coupling or mine_monotone or mine_model or mine_estimator or '
+        '(mine_flow and (test_inverse or test_eager_equals)) or trained',
+        id='others', marks=pytest.mark.slow)])
 def test_conformance(selection, tmp_path):
   """And everything that is registered has a case; the runs of the page."""
   process = subprocess.run(
@@ -63,4 +64,5 @@ def test_conformance(selection, tmp_path):
 @pytest.mark.slow
 def test_trained_for_a_step_evaluated_and_resumed(run):
   """By a reader's module that no process has imported before."""
-  runs.check(runs.TRAINED[0], run.folder, run)
+  runs.train(runs.TRAINED[0], run.folder, run)
+  runs.evaluate_and_resume(runs.TRAINED[0], run.folder, run)

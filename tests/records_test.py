@@ -60,7 +60,7 @@ def test_log_prob_of_the_averages_of_images(run, numbers, tmp_path):
 
 
 @pytest.mark.slow
-@_each('table')
+@pytest.mark.parametrize('name', ['hybrid', 'labels', 'table', 'converted'])
 def test_exported_log_prob(name, run, numbers, tmp_path):
   found = records.measure_export(run, records.copy(name, tmp_path), tmp_path)
   assert 'exported.log_prob' in found

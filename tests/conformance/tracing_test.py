@@ -65,7 +65,7 @@ _SLOW = (
     'vector_flow_inverse', 'inverse_residual')
 
 
-@subjects.each(cases.everything(), slow=_SLOW)
+@subjects.each(cases.representatives(), slow=_SLOW)
 def test_eager_calls_of_all_sizes_share_their_graphs(subject):
   made, _ = subject.of('float32')
   functions = calls(made)

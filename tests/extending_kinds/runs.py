@@ -21,8 +21,8 @@ def workdir_of(call: documents.Command) -> str:
   return workdir
 
 
-def check(call, folder, run) -> None:
-  """Trains for a step, evaluates, resumes.
+def train(call, folder, run) -> None:
+  """Trains for a step.
 
   Args:
     call: of bin/train.
@@ -37,13 +37,16 @@ def check(call, folder, run) -> None:
   given = [a for a in call.arguments if not a.startswith(
       ('--workdir', '--num_steps'))]
   assert set(given) <= set(run_flags)
-  # The run says what to import.
+
+
+def evaluate_and_resume(call, folder, run) -> None:
+  """Evaluates what `train` made, which says what to import, and goes on."""
+  workdir = workdir_of(call)
   report = json.loads(run(
       'evaluate', f'--workdir={workdir}', '--num_examples=8', '--certify'
   ).splitlines()[-1])
   assert 0.0 < report['bits_per_dim'] < 50.0
   assert report['reconstruction_error_max'] < 1e-3
-  # And goes on.
   run('train', f'--flagfile={workdir}/run.flags', f'--workdir={workdir}',
       '--num_steps=2', '--noevaluate_at_end')
   metrics = (folder / workdir / 'metrics.csv').read_text().splitlines()
@@ -52,8 +55,7 @@ def check(call, folder, run) -> None:
 
 
 @pytest.mark.parametrize('call', TRAINED[1:], ids=workdir_of)
-def test_trained_for_a_step_evaluated_and_resumed(
-    call, tmp_path, monkeypatch, run_tool):
+def test_trained(call, tmp_path, monkeypatch, run_tool):
   monkeypatch.chdir(tmp_path)
 
   def run(tool, *arguments):
@@ -61,4 +63,4 @@ def test_trained_for_a_step_evaluated_and_resumed(
     assert result.status == 0, result.stderr
     return result.stdout
 
-  check(call, tmp_path, run)
+  train(call, tmp_path, run)
