@@ -185,8 +185,7 @@ BIJECTIONS = {
     'residual_exact': _block(estimator='exact', is_random=False),
     'inverse_residual': Case(
         lambda dtype: layers.Inverse(layers.ResidualBlock(
-            networks.dense_g(dtype))), (3,), is_random=True,
-        solves_forward=True),
+            networks.dense_g(dtype))), (3,), is_random=True),
     'residual_asserted': _block(
         lambda dtype: networks.ScaledTanh(dtype=dtype), lipschitz_bound=0.5,
         solver='banach'),
@@ -282,10 +281,11 @@ MODELS = {
         block='coupling', activation='relu', invertible_linear='free',
         num_classes=3, head_channels=4, factor_out=True, num_dense_blocks=0,
         is_random=False, kernel_scale=0.2),
-    'vector_flow_inverse': Case(
+    **{f'vector_flow_{block}': Case(
         models.VectorFlowConfig(
-            event_size=3, num_blocks=1, hidden_units=(5,), block='inverse'
-        ).build, (3,), is_random=True, solves_forward=True),
+            event_size=3, num_blocks=1, hidden_units=(5,), block=block
+        ).build, (3,), is_random=True)
+       for block in ('inverse', *conditional_cases.of_a_g())},
     'vector_flow_coupling': Case(
         models.VectorFlowConfig(
             event_size=4, num_blocks=2, hidden_units=(5, 4), block='coupling',

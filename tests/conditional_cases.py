@@ -135,6 +135,13 @@ def conditional_image_flow(
       (4, 4, 1), is_pixels=True, is_random=is_random, kernel_scale=0.2)
 
 
+def of_a_g() -> list[str]:
+  """Returns the names of the blocks derived from the residual one."""
+  return [name for name in registries.BLOCKS.names()
+          if isinstance(registries.BLOCKS.get(name), type)
+          and name != 'residual']
+
+
 # Every kind of block and of linear map.
 MODELS = {
     'flow_conditional_residual': conditional_image_flow('residual'),
@@ -147,12 +154,13 @@ MODELS = {
             condition_hidden_units=(5,), condition_at=_EVERYWHERE).build,
         (3,), is_random=True, kernel_scale=0.3)
        for linear in ('none', 'free', 'lu')},
-    'vector_flow_conditional_inverse': _conditional_flow(
+    **{f'vector_flow_conditional_{block}': _conditional_flow(
         models.VectorFlowConfig(
-            event_size=3, num_blocks=1, hidden_units=(5,), block='inverse',
+            event_size=3, num_blocks=1, hidden_units=(5,), block=block,
             condition_size=2, condition_features=4,
             condition_hidden_units=(5,)).build,
-        (3,), is_random=True, kernel_scale=0.3, solves_forward=True),
+        (3,), is_random=True, kernel_scale=0.3)
+       for block in ('inverse', *of_a_g())},
     'flow_conditional_factor_out': _conditional_flow(
         models.ResidualFlowConfig(
             image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1),

@@ -52,7 +52,7 @@ def _add_cases(my_kinds):
       (3, 4, 2), has_slope_bounds=False, kernel_scale=0.2)
   cases.BIJECTIONS['mine_monotone'] = cases.Case(
       lambda dtype: my_kinds.MonotoneBlock(networks.dense_g(dtype)), (3,),
-      is_random=True, solves_forward=True)
+      is_random=True)
   cases.MODELS['mine_model'] = cases.Case(
       my_kinds.GaussianConfig(image_shape=(4, 4, 1)).build, (4, 4, 1),
       is_pixels=True)
@@ -62,13 +62,12 @@ def _add_cases(my_kinds):
       fully_connected=True, constraint='frobenius')
   cases.MODELS['mine_flow_coupling'] = dataclasses.replace(
       cases.image_flow(block='checkerboard'), kernel_scale=0.2)
-  cases.MODELS['mine_flow_monotone'] = dataclasses.replace(
-      cases.image_flow(block='monotone', num_blocks=(1,)), solves_forward=True)
+  cases.MODELS['mine_flow_monotone'] = cases.image_flow(
+      block='monotone', num_blocks=(1,))
   # Every kind of block with a condition, too.
   for block in ('checkerboard', 'monotone'):
-    cases.MODELS[f'mine_flow_conditional_{block}'] = dataclasses.replace(
-        conditional_cases.conditional_image_flow(block),
-        solves_forward=block == 'monotone')
+    cases.MODELS[f'mine_flow_conditional_{block}'] = (
+        conditional_cases.conditional_image_flow(block))
   cases.DATASETS['mine_data'] = 'stripes'
   numerics_cases.ESTIMATORS['mine_estimator'] = numerics_cases.EstimatorCase(
       'averaged:2,exact=1', _pairs_of_draws)

@@ -4,7 +4,9 @@ import pytest
 import tensorflow as tf
 
 from tests import loops
+from tests import networks
 from tf_resflow import errors
+from tf_resflow import layers
 from tf_resflow.layers import base_layer
 
 
@@ -29,3 +31,13 @@ def test_names_of_variables(name, expected):
     assert [v.name for v in make()] == ['scope/a:0', 'scope/b:0']
   with tf.name_scope('scope'):
     assert tf.Variable(0.0, name='a').name == 'scope/a:0'
+
+def test_a_class_takes_over_the_constructor_and_what_describes_it():
+  @base_layer.configured
+  class Block(layers.ResidualBlock):
+    pass
+
+  g = networks.dense_g('float64')
+  config = Block(g, 'fixed:3', name='a').get_config()
+  assert config == layers.ResidualBlock(g, 'fixed:3', name='a').get_config()
+  assert Block.from_config(config).estimator.num_terms == 3

@@ -84,9 +84,9 @@ NORM_BOUNDS = registry.Registry('norm_bound', {
     'released': f'{_LIPSCHITZ}.operator_norms:RELEASED',
 })
 
-# Blocks that flows stack: `--block=`.
+# Blocks that flows stack: `--block=`. A class is that of blocks of a `g`.
 BLOCKS = registry.Registry('block', {
-    'residual': 'tf_resflow.models.blocks:make_residual_block',
+    'residual': f'{_BIJECTIONS}.residual_block:ResidualBlock',
     'inverse': 'tf_resflow.models.blocks:make_inverse_block',
     'coupling': 'tf_resflow.models.blocks:make_coupling_block',
 })

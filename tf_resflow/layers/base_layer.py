@@ -43,7 +43,9 @@ def configured(cls: type) -> type:
         for name, value in renamed.present_arguments(
             cls.__name__, config).items()})
 
-  if 'get_config' not in vars(cls):
+  # One of another class describes the constructor that is taken over from it.
+  owner = next(c for c in cls.__mro__ if '__init__' in vars(c))
+  if 'get_config' not in {**vars(cls), **vars(owner)}:
     cls.get_config = get_config
   cls.from_config = classmethod(from_config)
   for old in (o for o, new in renamed.CLASSES.items() if new == cls.__name__):

@@ -26,9 +26,10 @@ _LINEAR_MAP_SEED = _SEEDS_PER_BLOCK - 1
 class BlockRequest(NamedTuple):
   """What a flow asks a kind of block for.
 
-  A kind is registered as `registries.BLOCKS.register(NAME, make_fn)`;
-  `make_fn(request)` returns a `layers.Bijection` that keeps the shape of its
-  events. `make_network` makes networks as the flags describe them.
+  A kind is registered as `registries.BLOCKS.register(NAME, kind)`: a class that
+  takes the arguments of `layers.ResidualBlock`, or a function, such that
+  `kind(request)` is a `layers.Bijection` that keeps the shape of its events.
+  `make_network` makes networks as the flags describe them.
 
   Attributes:
     config: a `BlockFlowConfig`: activation, constraint, estimator, ...
@@ -174,9 +175,11 @@ def _make_sequence(request, input_shape, output_shape, make_linear,
   return kind_of_sequence(parts, name=f'{request.name}_g')
 
 
-def make_residual_block(request: BlockRequest) -> layers.ResidualBlock:
-  """Returns the residual block of the paper."""
-  return layers.ResidualBlock(
+def make_residual_block(
+    request: BlockRequest, kind: type = layers.ResidualBlock,
+) -> layers.Bijection:
+  """Returns the residual block of the paper, or another kind of a `g`."""
+  return kind(
       make_network(request), estimator=request.config.training_estimator(),
       memory=request.config.memory, uncertified=request.config.uncertified,
       name=request.name, dtype=request.dtype)
@@ -210,6 +213,12 @@ def make_coupling_block(request: BlockRequest) -> layers.AffineCoupling:
       dtype=request.dtype)
 
 
+def _make_block(request):
+  kind = registries.BLOCKS.get(request.config.block)
+  return make_residual_block(request, kind) if isinstance(
+      kind, type) else kind(request)
+
+
 def make_blocks(
     requests: Iterable[BlockRequest], make_norms: Callable,
 ) -> list[layers.Bijection]:
@@ -227,7 +236,7 @@ def make_blocks(
           *conditions.make_parts('linear', request),
           *registries.INVERTIBLE_LINEARS.get(
               request.config.invertible_linear)(request),
-          registries.BLOCKS.get(request.config.block)(request),
+          _make_block(request),
           *make_norms(request.index),
           *conditions.make_parts('act_norm', request))]
 

@@ -1,0 +1,110 @@
+"""A new type of bijection is a file, and a line in each of three others."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests import documents
+
+# What is added to which line of which file.
+_LINES = {
+    'tf_resflow/layers/__init__.py': (
+        "    'bijections.moving_mean': ['MovingMean'],\n",
+        "    'bijections.monotone_block': ['MonotoneBlock'],\n"),
+    'tf_resflow/configuration/registries.py': (
+        "    'coupling': 'tf_resflow.models.blocks:make_coupling_block',\n",
+        "    'monotone': f'{_BIJECTIONS}.monotone_block:MonotoneBlock',\n"),
+    'tests/cases.py': (
+        "    'residual_exact': _block(estimator='exact', is_random=False),\n",
+        "    'monotone': Case(lambda dtype: layers.MonotoneBlock(\n"
+        "        networks.dense_g(dtype)), (3,), is_random=True),\n"),
+}
+_HEADER = '''"""The monotone block."""
+
+from tf_resflow import numerics
+from tf_resflow.layers import base_layer
+from tf_resflow.layers.bijections import bijection as layers
+from tf_resflow.layers.bijections import residual_block
+
+
+@base_layer.configured
+'''
+_BIJECTOR = """
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+from tf_resflow import bijectors
+from tests import networks
+
+block = bijectors.MonotoneBlock(networks.dense_g('float64'), estimator='exact')
+x = tf.constant([[0.3, -0.2, 0.5]], tf.float64)
+with tf.GradientTape(persistent=True) as tape:
+  tape.watch(x)
+  y = block.forward(x)
+  parts = tf.unstack(y, axis=1)
+rows = tf.concat([tape.gradient(part, x) for part in parts], axis=0)
+error = block.forward_log_det_jacobian(x) - tf.linalg.slogdet(rows)[1]
+assert abs(error) < 1e-9, error
+assert 'sqrt(2)' in bijectors.MonotoneBlock.__doc__
+assert abs(tfb.Invert(block).forward(y) - x).numpy().max() < 1e-9
+"""
+
+
+@pytest.fixture(scope='module', name='run')
+def run_fixture(tmp_path_factory):
+  """Runs Python in a copy of the package with the block of extending.md."""
+  root = tmp_path_factory.mktemp('copy')
+  for name in ('tf_resflow', 'tests', 'bin', 'docs'):
+    shutil.copytree(documents.ROOT / name, root / name,
+                    ignore=shutil.ignore_patterns('__pycache__'))
+  for name in ('pyproject.toml', 'setup.py', 'README.md'):
+    shutil.copy(documents.ROOT / name, root)
+  page = (root / 'docs' / 'extending.md').read_text()
+  block = re.search(
+      r'^class MonotoneBlock.*?(?=^registries)', page, re.DOTALL | re.MULTILINE)
+  (root / 'tf_resflow/layers/bijections/monotone_block.py').write_text(
+      _HEADER + block[0].replace(
+          '(layers.ResidualBlock)', '(residual_block.ResidualBlock)'))
+  for path, (before, line) in _LINES.items():
+    text = (root / path).read_text()
+    assert text.count(before) == 1
+    (root / path).write_text(text.replace(before, before + line))
+
+  def run(*command):
+    process = subprocess.run(
+        [sys.executable, *command], cwd=root, capture_output=True, text=True,
+        env=os.environ | {'PYTHONPATH': str(root)}, check=False)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
+
+  run.root = root
+  return run
+
+
+@pytest.mark.slow
+def test_it_is_a_flag(run):
+  run('bin/train', '--flagfile=2d', '--block=monotone', '--workdir=run',
+      '--num_steps=2', '--num_blocks=1', '--batch_size=16', '--sample_every=0',
+      '--num_validation=100', '--noevaluate_at_end')
+  assert '--block=monotone' in (run.root / 'run' / 'run.flags').read_text()
+
+
+@pytest.mark.slow
+def test_it_is_a_bijector(run):
+  run('-c', _BIJECTOR)
+
+
+@pytest.mark.slow
+def test_it_passes_conformance(run):
+  """With flows of it, with and without a condition, and is not forgotten."""
+  printed = run(
+      '-m', 'pytest', '-v', '-p', 'no:cacheprovider', 'tests/conformance',
+      '-k', 'everything_registered or nothing_public or (monotone and ('
+      'test_inverse or test_log_det or test_config or test_frozen or '
+      'test_eager_equals or test_a_solve))')
+  for name in ('inverse[monotone-float64]', 'frozen[vector_flow_monotone]',
+               'config_round_trip[vector_flow_conditional_monotone]'):
+    assert f'test_{name} PASSED' in printed
