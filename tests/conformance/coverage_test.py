@@ -17,7 +17,7 @@ from tf_resflow.configuration import registries
 _ABSTRACT = (
     layers.LipschitzLayer, layers.Elementwise, layers.Concatenated,
     layers.SpectralLayer, layers.InducedNormLayer,
-    layers.Bijection, layers.Composite, layers.Embedding,
+    layers.Bijection, layers.Composite, layers.Container, layers.Embedding,
     layers.ConditionalLayer, layers.ConditionNetwork,
     bijectors.FlowBijector)
 # Not driven alone: 'flow_hybrid' has the classifier of several features,

@@ -43,6 +43,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'lipschitz.concatenated': ['CLipSwish', 'Concatenated', 'CReLU'],
         'lipschitz.conditional': [
             'ConditionGate', 'ConditionShift', 'ConditionalLayer'],
+        'lipschitz.container': ['Container'],
         'lipschitz.induced': [
             'InducedNormConv2D', 'InducedNormDense', 'InducedNormLayer'],
         'lipschitz.keras_layer': [
@@ -51,6 +52,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'lipschitz.lip_swish': ['LipSwish'],
         'lipschitz.lipschitz_layer': [
             'Certificate', 'Constraint', 'Elementwise', 'LipschitzLayer'],
+        'lipschitz.operator_norms': ['OperatorNorm'],
         'lipschitz.pila': ['CPila'],
         'lipschitz.reshape': ['Reshape'],
         'lipschitz.sequence': ['Sequence'],

@@ -307,8 +307,3 @@ def least_known(words: Iterable[str]) -> str:
     words: how those are, of `KNOWN_BY`.
   """
   return max(words, key=KNOWN_BY.index, default=KNOWN_BY[0])
-
-
-def product(factors: Sequence[float | None]) -> float | None:
-  """Returns the product of bounds, None if one of them is not known."""
-  return None if None in factors else math.prod(factors)

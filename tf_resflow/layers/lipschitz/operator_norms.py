@@ -82,13 +82,27 @@ class OperatorNorm:
   """What `|A|_p->q` is bounded by, and the vectors by which that is found.
 
   `A` is the operator of a layer whose kernel was divided by its largest entry,
-  so that no square of it leaves the range of the dtype.
+  so that no square of it leaves the range of the dtype. A layer such as
+  `SpectralDense` divides by its `operator_norm`; a subclass with another one is
+  another constraint.
 
   Attributes:
     is_proven: whether it is at least the norm: a layer that divides by it keeps
       its bound, to a relative 1e-3 where it iterates.
     has_rows: whether there are vectors to follow from call to call.
     max_rows: the most of them; None for as many as layers ask for.
+
+  Example:
+    >>> class Frobenius(layers.OperatorNorm):
+    ...   has_rows = False  # There is nothing to iterate.
+    ...   def norm(self, mapping, rows):
+    ...     return tf.norm(mapping.kernel)
+    >>> class FrobeniusDense(layers.SpectralDense):
+    ...   operator_norm = Frobenius()
+    >>> layer = FrobeniusDense(2, coeff=0.5)
+    >>> y = layer(tf.ones([1, 3]))
+    >>> bool(tf.norm(layer.normalized_kernel()) < 0.5001)
+    True
   """
 
   is_proven = True

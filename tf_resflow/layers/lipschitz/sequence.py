@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence as SequenceOf
 import itertools
+import math
 from typing import Any
 
 import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow.layers import base_layer
+from tf_resflow.layers.lipschitz import container
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
 @base_layer.configured
-class Sequence(base_layer.Composition, lipschitz_layer.LipschitzLayer):
+class Sequence(base_layer.Composition, container.Container):
   """The composition of Lipschitz layers; its bound is the product of theirs.
 
   Its norms are those of its ends, and neighbours must agree: the codomain of
@@ -47,12 +49,6 @@ class Sequence(base_layer.Composition, lipschitz_layer.LipschitzLayer):
           f'comes before {part.name}')
       self.domain = self.domain or part.domain
       self.codomain = part.codomain or self.codomain
-    self.lipschitz_bound = lipschitz_layer.product(
-        [part.lipschitz_bound for part in parts])
-    self.num_constrained = sum(part.num_constrained for part in parts)
-    self.known_by = lipschitz_layer.least_known(
-        part.known_by for part in parts)
-    self.takes_condition = any(part.takes_condition for part in parts)
     self._folded = {}
     for i in range(1, len(parts) - 1):
       first = i - 1
@@ -63,21 +59,12 @@ class Sequence(base_layer.Composition, lipschitz_layer.LipschitzLayer):
         self._folded[i] = range(first, i)
     self._num_contexts = [len(part.conditional_layers()) for part in parts]
 
-  def constrained_layers(self) -> list[lipschitz_layer.LipschitzLayer]:
-    return [c for part in self.parts for c in part.constrained_layers()]
+  def combine(self, constants: SequenceOf[float]) -> float:
+    return math.prod(constants)
 
   def largest_event(self, input_shape: tuple) -> int:
     return max((part.largest_event(shape) for part, shape in zip(
         self.parts, self.shapes(input_shape), strict=False)), default=0)
-
-  def tensors(self) -> tuple[base_layer.Tensors, base_layer.Tensors]:
-    variables, state = zip(*(p.tensors() for p in self.parts), strict=True)
-    return list(variables), list(state)
-
-  def converge_norms(self, variables: base_layer.Tensors,
-                     state: base_layer.Tensors) -> base_layer.Tensors:
-    return [part.converge_norms(v, s) for part, v, s in zip(
-        self.parts, variables, state, strict=True)]
 
   def effective_weights(
       self, variables: base_layer.Tensors, norms: base_layer.Tensors,
@@ -104,28 +91,7 @@ class Sequence(base_layer.Composition, lipschitz_layer.LipschitzLayer):
           weights[i], x, *itertools.islice(context, self._num_contexts[i]))
     return x
 
-  def context(self, condition: Any) -> tuple[tf.Tensor, ...]:
-    return tuple(t for part in self.parts for t in part.context(condition))
-
-  def conditional_layers(self) -> list[lipschitz_layer.LipschitzLayer]:
-    return [c for part in self.parts for c in part.conditional_layers()]
-
   def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
     for part in self.parts:
       inputs = base_layer.call_with(part, inputs, condition)
     return inputs
-
-  def norm_estimate(self) -> float | None:
-    return lipschitz_layer.product([p.norm_estimate() for p in self.parts])
-
-  def certificate(self, target: float = 1.0) -> lipschitz_layer.Certificate:
-    # A layer that keeps to its share of the target keeps the whole below it.
-    certificates = [
-        p.certificate(target**(p.num_constrained / max(self.num_constrained, 1))
-                     ) for p in self.parts]
-    return lipschitz_layer.Certificate(
-        lipschitz_layer.product([c.bound for c in certificates]),
-        tuple(m for c in certificates for m in c.methods))
-
-  def structure(self) -> tuple:
-    return type(self), *(part.structure() for part in self.parts)

@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tf_resflow.configuration import registries
 from tf_resflow.numerics import chunking
 from tf_resflow.numerics import differentiation
 from tf_resflow.numerics import random
@@ -185,9 +186,9 @@ def invert_and_log_det(
   """Solves `x + g(x) = y`, and estimates a log-determinant at the solution.
 
   What `invert_residual` and then `forward_and_log_det` do, with the gradients
-  of both. In one pass where a series runs in the memory mode `recompute`: the
-  norms of `g` converge once, and its gradient linearises `g` once, for the
-  adjoint solve and the series.
+  of both. In one pass where a series runs, in all memory modes whose gradients
+  agree: the norms of `g` converge once, and the gradient linearises `g` once,
+  for the adjoint solve and the series. Nothing is kept for it but `x, v, w`.
 
   Args:
     g: see `invert_residual`, as all that `forward_and_log_det` does not name.
@@ -219,8 +220,7 @@ def invert_and_log_det(
   draw = estimator.draw(y, seed)
   common = (g, variables, y, solver, state, lipschitz_bound, sign, context,
             x_init)
-  if memory == 'recompute' and isinstance(
-      estimator, estimator_lib.SeriesEstimator):
+  if estimator.has_series and memory in registries.AGREEING_MEMORY_MODES:
     return _invert(*common, estimator, series, draw)
   solution, = _invert(*common)
   if estimator.is_skipped:

@@ -30,6 +30,7 @@ class Estimator(spec.Specified):
   Attributes:
     is_random: whether two draws differ; repeats are pointless otherwise.
     is_skipped: whether no log-determinant is taken at all.
+    has_series: whether it runs one, and `memory` says how gradients are taken.
     is_biased: whether the mean over draws is another number than the
       log-determinant.
     batch_dependent: whether the estimate of an example depends on the other
@@ -40,6 +41,7 @@ class Estimator(spec.Specified):
   registry = registries.ESTIMATORS
   is_random: ClassVar[bool] = True
   is_skipped: ClassVar[bool] = False
+  has_series: ClassVar[bool] = False
   is_biased: ClassVar[bool] = False
   batch_dependent: ClassVar[bool] = False
   num_terms: ClassVar[int | None] = None
@@ -128,6 +130,8 @@ class SeriesEstimator(Estimator):
     probe: 'rademacher' (+-1 entries, the lower variance) or 'gaussian' (as in
       the paper).
   """
+
+  has_series: ClassVar[bool] = True
 
   probe: str = spec.option('rademacher', 'probe')
 
