@@ -174,7 +174,8 @@ def open_drawn(
 
   return split_lib.Split(
     tf.data.Dataset.range(size).map(
-      example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+      tf.autograph.experimental.do_not_convert(example),
+      num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     ), size, info.event_shape, draw_fn=info.draw_fn)
 
 
