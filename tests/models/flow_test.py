@@ -16,6 +16,7 @@ from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
+from tf_resflow.configuration import registry
 
 
 def make_identity_flow(mean=(0.5,), std=(0.25,)):
@@ -234,6 +235,20 @@ def test_estimators_by_their_specs():
       flow.transform(x, estimator='exact').log_det)
   with pytest.raises(errors.InvalidValueError, match='estimator=guess'):
     flow.log_prob(x, estimator='guess')
+
+
+def test_autograph_does_not_follow_specs(monkeypatch):
+  """It would follow them into imports, and say that it cannot."""
+  flow = models.VectorFlowConfig(event_size=2, num_blocks=1).build()
+  get, statuses = registry.Registry.get, []
+
+  def note(*arguments):
+    statuses.append(tf.__internal__.autograph.control_status_ctx().status.name)
+    return get(*arguments)
+
+  monkeypatch.setattr(registry.Registry, 'get', note)
+  tf.function(lambda x: flow.log_prob(x, estimator='exact'))(tf.ones([3, 2]))
+  assert statuses and set(statuses) == {'DISABLED'}
 
 
 def _frames_to_the_first_convolution(flow, x, *condition):

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
   # It takes a second to import, which only those pay who ask for it.
   from tensorflow_probability import distributions as tfd
 
+# AutoGraph would follow it into imports, and say that it cannot.
+_estimator = tf.autograph.experimental.do_not_convert(numerics.Estimator.get)
+
 
 @keras.saving.register_keras_serializable('tf_resflow')
 class Flow(embeds_data.EmbedsData):
@@ -135,7 +138,7 @@ class Flow(embeds_data.EmbedsData):
     """
     return self.bijection.transform(
         self.embed(x, condition, seed).y, condition=condition,
-        seed=self._seeds(seed)[1], estimator=numerics.Estimator.get(estimator),
+        seed=self._seeds(seed)[1], estimator=_estimator(estimator),
         solver=solver)
 
   def forward_and_log_det(
@@ -196,7 +199,7 @@ class Flow(embeds_data.EmbedsData):
     """Returns an estimate of the log-density of events `y`; see `log_prob`."""
     z, log_det = self.bijection.forward_and_log_det(
         y, condition=condition, seed=seed,
-        estimator=numerics.Estimator.get(estimator))
+        estimator=_estimator(estimator))
     return self._log_density(z, log_det, log_det_weight)
 
   def log_prob(
@@ -212,7 +215,7 @@ class Flow(embeds_data.EmbedsData):
     """
     y, log_weight = self.embed(x, condition, seed)
     result = self.bijection.forward_pass(y, layers.PassSettings(
-        condition, self._seeds(seed)[1], numerics.Estimator.get(estimator)))
+        condition, self._seeds(seed)[1], _estimator(estimator)))
     z, log_det, *_ = result.checked()
     return self._log_density(z, log_det, log_det_weight) + log_weight
 
@@ -239,7 +242,7 @@ class Flow(embeds_data.EmbedsData):
     y, log_weight = self.embed(x, condition, seed)
     result = self.bijection.transform(
         y, condition=condition, seed=self._seeds(seed)[1],
-        estimator=numerics.Estimator.get(estimator)).checked()
+        estimator=_estimator(estimator)).checked()
     log_prob = self._log_density(result.value, result.log_det, log_det_weight)
     return log_prob + log_weight, self.classifier(list(result.features))
 
