@@ -259,8 +259,7 @@ def test_bad_arguments():
   # Levels that no byte holds.
   x = tf.zeros([1])
   for call in (
-    lambda num_levels: datasets.dequantize(
-      tf.cast(x, tf.uint8), x, num_levels),
+    lambda num_levels: datasets.dequantize(tf.cast(x, tf.uint8), x, num_levels),
     lambda num_levels: datasets.quantize(x, num_levels)):
     testing.check_refusals(call, [
       (0, 'num_levels=0: expected'), (257, 'num_levels=257: expected')])
