@@ -48,8 +48,7 @@ def test_arguments_are_those_that_the_program_takes(program):
     {'condition': ('label',), 'accumulation_steps': 2}])
 def test_arguments_of_other_steps(changes):
   program = _program(_SMALL.replace(**changes))
-  _check_arguments(
-      program, (8, 8, 1), 4 * changes.get('accumulation_steps', 1))
+  _check_arguments(program, (8, 8, 1), 4 * changes.get('accumulation_steps', 1))
   assert program.metric_name == 'bits_per_dim'
 
 
@@ -57,8 +56,7 @@ def test_operations_that_xla_does_not_know(tmp_path, monkeypatch):
   # Determinants are what they are elsewhere.
   monkeypatch.setattr(private_apis, 'is_compiled', lambda: False)
   path = tmp_path / 'own.csv'
-  evaluation.write_table(
-      path, 'abcd', np.random.default_rng(0).random([10, 4]))
+  evaluation.write_table(path, 'abcd', np.random.default_rng(0).random([10, 4]))
   with pytest.raises(
       programs.NoProgramError, match='LogMatrixDeterminant') as e:
     _program(configuration.make_config(

@@ -18,7 +18,7 @@ print(json.dumps({task: sys.argv[1], f'{task}_process': os.getpid()}))
 """
 
 
-def test_reports_are_joined(tmp_path):
+def test_reports_are_joined_and_failures_carry_their_reason(tmp_path):
   script = tmp_path / 'script'
   script.write_text(_SCRIPT)
   seen = []
@@ -27,11 +27,6 @@ def test_reports_are_joined(tmp_path):
   assert seen == ['train', 'sample']
   assert (values['train'], values['sample']) == ('--flag', '--flag')
   assert values['train_process'] != values['sample_process']
-
-
-def test_failures_carry_their_reason(tmp_path):
-  script = tmp_path / 'script'
-  script.write_text(_SCRIPT)
   for task, message in (
       ('bad', 'measuring bad ended with status 1: no memory left'),
       ('large', 'measuring large ended with status -9: it was killed, as the '
@@ -54,16 +49,15 @@ def test_ratios_of_what_both_measured():
 
 def test_baseline_is_the_last_line(tmp_path):
   path = tmp_path / 'peer.json'
-  path.write_text('noise\n{"train_step_s": 4.5, "name": "peer"}\n\n')
-  assert benchmarking.read_baseline(path)['train_step_s'] == 4.5
 
-
-def test_files_without_measurements_are_refused(tmp_path):
-  path = tmp_path / 'peer.json'
-  for text in ('', 'not json', '[1, 2]', '{"other": 1}',
-               '{"train_step_s": "fast"}', '{"train_step_s": -1}',
-               '{"train_step_s": 0}'):
+  def read(text):
     path.write_text(text)
-    testing.check_refusal(
-        benchmarking.read_baseline, {'path': path},
-        f'baseline_json={path}: expected a file whose last line')
+    return benchmarking.read_baseline(path)
+
+  baseline = read('noise\n{"train_step_s": 4.5, "name": "peer"}\n\n')
+  assert baseline['train_step_s'] == 4.5
+  testing.check_refusals(read, [
+      (text, f'baseline_json={path}: expected a file whose last line')
+      for text in ('', 'not json', '[1, 2]', '{"other": 1}',
+                   '{"train_step_s": "fast"}', '{"train_step_s": -1}',
+                   '{"train_step_s": 0}')])

@@ -53,14 +53,12 @@ def test_training(set_seconds, monkeypatch):
   assert values['ceiling_fraction'] == pytest.approx(12 * 11 * 32 / 2e3 / 3.0)
 
 
-def test_the_first_step_alone(set_seconds):
+def test_what_is_not_reported(set_seconds):
+  """Of the first step alone; of a drawn number of terms no ceiling."""
   set_seconds([10.0])
   values = benchmarking.measure_training(_settings(num_repeats=0), 0.0)
   assert set(values) == {
       'num_parameters', 'first_step_s', 'first_metrics', 'peak_memory_gb'}
-
-
-def test_a_drawn_number_of_terms_has_no_ceiling(set_seconds):
   set_seconds([1.0] * 6)
   values = benchmarking.measure_training(
       _settings(_PLANE.replace(estimator='roulette:poisson:2,exact=2')), 0.0)
@@ -184,7 +182,6 @@ def test_speed_of_products_is_within_reason():
 def test_memory_is_that_of_the_group(monkeypatch, tmp_path):
   monkeypatch.setattr(os, 'sysconf', lambda name: {
       'SC_PAGE_SIZE': 4000, 'SC_PHYS_PAGES': 2 * 10**6}[name])
-
   assert benchmarking.memory_gb() == 8.0
   for i, (name, text, expected) in enumerate((
       ('memory.max', 'max', 8.0), ('memory.max', '2000000000', 2.0),
@@ -196,11 +193,10 @@ def test_memory_is_that_of_the_group(monkeypatch, tmp_path):
     monkeypatch.setattr(tasks, '_CONTROL_GROUP', tmp_path / str(i))
     assert benchmarking.memory_gb() == expected, (name, text)
 
-
-def test_memory_may_be_unknown(monkeypatch):
   def fail(_):
     raise ValueError
 
+  # It may be unknown.
   monkeypatch.setattr(os, 'sysconf', fail)
   assert benchmarking.memory_gb() is None
 

@@ -32,8 +32,7 @@ def test_all_labels_make_a_row_each(
       '--num_samples=3', '--seed=2', f'--output={output}'))
   assert report['num_samples'] == 3
   found = results.arrays(output)
-  np.testing.assert_array_equal(
-      found['condition'], np.repeat(np.arange(10), 3))
+  np.testing.assert_array_equal(found['condition'], np.repeat(np.arange(10), 3))
   # All of them from the same latents.
   z = labelled.draw_latents(3, 2).numpy()
   np.testing.assert_array_equal(found['z'], np.tile(z, [10, 1]))
@@ -202,8 +201,7 @@ def test_who_classifies(labelled, flow, digits_workdir):
     assert not conditions.should_classify(flow, asked)
 
 
-def test_tables_with_their_conditions(
-    run_tool, table_workdir, table, tmp_path):
+def test_tables_with_their_conditions(run_tool, table_workdir, table, tmp_path):
   output = tmp_path / 'y.csv'
   report = results.report(run_tool(
       'evaluate', f'--workdir={table_workdir}', f'--inputs={table}',
@@ -211,8 +209,7 @@ def test_tables_with_their_conditions(
   names, rows = results.table(output)
   assert names == [*'abcd', 'log_prob', 'log_prob_deviation']
   model, _ = training.load_model(str(table_workdir), dtype='float64')
-  expected = model.log_prob(
-      rows[:, [1, 3]], rows[:, [2, 0]], estimator='exact')
+  expected = model.log_prob(rows[:, [1, 3]], rows[:, [2, 0]], estimator='exact')
   np.testing.assert_allclose(rows[:, 4], expected, rtol=1e-7)
   assert report['nats'] == pytest.approx(-np.mean(expected))
   wrong = model.log_prob(rows[:, [1, 3]], rows[:, [0, 2]], estimator='exact')

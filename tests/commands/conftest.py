@@ -8,33 +8,7 @@ from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import training
 
-
-@pytest.fixture(scope='session')
-def digits_workdir(tmp_path_factory, data_dir):
-  """A flow of digits at step 0: initialised, not trained."""
-  config = configuration.make_config(
-      data_dir=data_dir, num_blocks=(1,), hidden_channels=4,
-      num_dense_blocks=0, num_validation=20)
-  model = config.model.build()
-  model.initialize(next(iter(datasets.training_batches(
-      datasets.load_split(config.data, 'train'), batch_size=64, seed=0)))[
-          'x'])
-  folder = tmp_path_factory.mktemp('runs') / 'digits'
-  training.create_workdir(str(folder), config, model)
-  return folder
-
-
-@pytest.fixture(scope='session')
-def trained_workdir(tmp_path_factory, data_dir):
-  """A run of four steps, whose averages are not its last weights."""
-  folder = tmp_path_factory.mktemp('runs') / 'run'
-  training.train(configuration.make_config(
-      data_dir=data_dir, num_blocks=(1,), hidden_channels=4,
-      num_dense_blocks=0, batch_size=64, num_steps=4, warmup_steps=0,
-      learning_rate=0.01, sample_every=0), str(folder))
-  return folder
-
-
+_IMAGES = {'num_blocks': (1,), 'hidden_channels': 4, 'num_dense_blocks': 0}
 _VECTORS = {'num_blocks': 1, 'hidden_units': (8,), 'condition_features': 4,
             'condition_hidden_units': (5,)}
 
@@ -43,13 +17,31 @@ def _create_workdir(folder, config):
   """Makes a run at step 0, in whose flow conditions are at work."""
   model = config.model.build()
   rng = np.random.default_rng(0)
-  for variable in model.trainable_variables:
+  for variable in model.trainable_variables if config.data.condition else ():
     noise = 0.2 * rng.normal(size=variable.shape)
     variable.assign(variable.numpy() + noise.astype(variable.dtype))
   batch = next(iter(datasets.training_batches(
       datasets.load_split(config.data, 'train'), batch_size=64, seed=0)))
-  model.initialize(batch['x'], condition=batch['condition'])
+  model.initialize(batch['x'], condition=batch.get('condition'))
   training.create_workdir(str(folder), config, model)
+  return folder
+
+
+@pytest.fixture(scope='session')
+def digits_workdir(tmp_path_factory, data_dir):
+  """A flow of digits at step 0: initialised, not trained."""
+  return _create_workdir(
+      tmp_path_factory.mktemp('runs') / 'digits', configuration.make_config(
+          data_dir=data_dir, num_validation=20, **_IMAGES))
+
+
+@pytest.fixture(scope='session')
+def trained_workdir(tmp_path_factory, data_dir):
+  """A run of four steps, whose averages are not its last weights."""
+  folder = tmp_path_factory.mktemp('runs') / 'run'
+  training.train(configuration.make_config(
+      data_dir=data_dir, batch_size=64, num_steps=4, warmup_steps=0,
+      learning_rate=0.01, sample_every=0, **_IMAGES), str(folder))
   return folder
 
 
@@ -59,7 +51,7 @@ def labelled_workdir(tmp_path_factory, data_dir):
   return _create_workdir(
       tmp_path_factory.mktemp('runs') / 'labelled', configuration.make_config(
           data_dir=data_dir, condition=('label',), condition_features=4,
-          num_blocks=(1,), hidden_channels=4, num_dense_blocks=0))
+          **_IMAGES))
 
 
 @pytest.fixture(scope='session')

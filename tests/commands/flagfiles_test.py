@@ -9,6 +9,7 @@ from absl import flags
 import numpy as np
 import pytest
 
+from tests import loops
 from tests import symbolic
 from tests import testing
 from tests.commands import processes
@@ -26,20 +27,14 @@ _KINDS = ('2d_norms', '2d_paper', 'celeba64', 'cifar10_norms',
           'cifar10_hybrid_coupling_1x1', 'digits_iresnet')
 
 
-def test_names():
+def test_names_stand_for_the_files_of_the_package(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
   assert {'digits', 'cifar10', 'mnist5k'} <= set(flagfiles.names())
-
-
-@pytest.mark.parametrize('value', ['digits', 'digits.flags'])
-def test_names_stand_for_the_files_of_the_package(value, tmp_path, monkeypatch):
-  monkeypatch.chdir(tmp_path)
-  arguments = flagfiles.resolve([f'--flagfile={value}', '--num_steps=3'])
-  assert '--dataset=digits' in arguments
-  assert arguments[-1] == '--num_steps=3'
-
-
-def test_a_path_that_exists_wins(tmp_path, monkeypatch):
-  monkeypatch.chdir(tmp_path)
+  for value in ('digits', 'digits.flags'):
+    arguments = flagfiles.resolve([f'--flagfile={value}', '--num_steps=3'])
+    assert '--dataset=digits' in arguments
+    assert arguments[-1] == '--num_steps=3'
+  # A path that exists wins.
   (tmp_path / 'digits').write_text('--dataset=mnist\n')
   assert flagfiles.resolve(['--flagfile=digits']) == ['--dataset=mnist']
   assert flagfiles.resolve(['a', '-flagfile', 'digits', '--b']) == [
@@ -50,10 +45,10 @@ def test_what_is_no_file_of_flags(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   (tmp_path / 'folder').mkdir()
   (tmp_path / 'binary').write_bytes(b'\xff\xfe\x00')
-  for value in ('none', '', '/none/digits.flags', 'folder', 'binary'):
-    testing.check_refusal(
-        lambda value: flagfiles.resolve([f'--flagfile={value}']),
-        {'value': value}, f'flagfile={value}: expected a file of flags')
+  testing.check_refusals(
+      lambda value: flagfiles.resolve([f'--flagfile={value}']), [
+          (value, f'flagfile={value}: expected a file of flags')
+          for value in ('none', '', '/none/digits.flags', 'folder', 'binary')])
 
 
 # What the files hold.
@@ -79,26 +74,22 @@ def _header(path):
   return {'row': row, **dict(zip(rest[::2], rest[1::2], strict=True))}
 
 
-def test_each_describes_a_run():
-  def check(path):
-    assert _read(path).optimizer.num_steps > 0
-
-  results.check_each(check, _FILES)
+@loops.each(_FILES)
+def test_each_describes_a_run(path):
+  assert _read(path).optimizer.num_steps > 0
 
 
-def test_each_opens_with_its_row_and_what_to_expect():
-  def check(path):
-    header = _header(path)
-    assert re.match(
-        r'(Table|Figure|Section) \d|Not in the paper: \S', header['row'])
-    assert list(header)[:4] == ['row', 'Expected', 'Cost', 'Parameters']
-    for key in ('Expected', 'Cost'):
-      assert re.search(r'\d', header[key]), key
-    # How the number was got.
-    assert re.search(r'\bmeasured\b', header['Cost'])
-    assert ('TFLOP' in header['Cost']) == ('counted' in header['Cost'])
-
-  results.check_each(check, _EXPERIMENTS)
+@loops.each(_EXPERIMENTS)
+def test_each_opens_with_its_row_and_what_to_expect(path):
+  header = _header(path)
+  assert re.match(
+      r'(Table|Figure|Section) \d|Not in the paper: \S', header['row'])
+  assert list(header)[:4] == ['row', 'Expected', 'Cost', 'Parameters']
+  for key in ('Expected', 'Cost'):
+    assert re.search(r'\d', header[key]), key
+  # How the number was got.
+  assert re.search(r'\bmeasured\b', header['Cost'])
+  assert ('TFLOP' in header['Cost']) == ('counted' in header['Cost'])
 
 
 def _is_of_the_paper(path):
@@ -119,21 +110,19 @@ def test_each_builds_at_full_size_with_the_parameters_that_it_states(
       if _is_of_the_paper(path) == is_of_the_paper])
 
 
-def test_rows_of_the_paper_say_where_they_depart():
-  def check(path):
-    config, departures = _read(path), _header(path).get('Departures', '')
-    optimizer = config.optimizer
-    # Of a thousand batches.
-    assert optimizer.warmup_steps * optimizer.accumulation_steps == (
-        0 if path.stem == '2d_paper' else 1000)
-    # Couplings draw nothing.
-    if (config.model.block != 'coupling' and
-        config.model.estimator.startswith('roulette:poisson')):
-      for words in ('Geometric(0.5)', 'Rademacher',
-                    '--estimator=roulette:safe,exact=20'):
-        assert words in departures
-
-  results.check_each(check, filter(_is_of_the_paper, _EXPERIMENTS))
+@loops.each(filter(_is_of_the_paper, _EXPERIMENTS))
+def test_rows_of_the_paper_say_where_they_depart(path):
+  config, departures = _read(path), _header(path).get('Departures', '')
+  optimizer = config.optimizer
+  # Of a thousand batches.
+  assert optimizer.warmup_steps * optimizer.accumulation_steps == (
+      0 if path.stem == '2d_paper' else 1000)
+  # Couplings draw nothing.
+  if (config.model.block != 'coupling' and
+      config.model.estimator.startswith('roulette:poisson')):
+    for words in ('Geometric(0.5)', 'Rademacher',
+                  '--estimator=roulette:safe,exact=20'):
+      assert words in departures
 
 
 # Two steps.

@@ -25,8 +25,7 @@ def others(data_dir, tmp_path_factory):
   return path
 
 
-def test_inverted_digits(
-    run_tool, trained_workdir, data_dir, others, tmp_path):
+def test_inverted_digits(run_tool, trained_workdir, data_dir, others, tmp_path):
   picture, output = tmp_path / 'a.png', tmp_path / 'a.npz'
   result = run_tool(
       'evaluate', f'--workdir={trained_workdir}', f'--against={others}',
@@ -41,8 +40,7 @@ def test_inverted_digits(
       out_of_distribution.score_examples(
           model, part, rule, seed=random.fold_in(4, i), noise_seed=4 * 1009 + i,
           num_examples=120)
-      for i, part in enumerate((
-          split, evaluation.read_images(others, model)))]
+      for i, part in enumerate((split, evaluation.read_images(others, model)))]
   expected = out_of_distribution.compare_scores(model, *scores)
   for name, value in expected.items():
     np.testing.assert_allclose(
@@ -105,8 +103,7 @@ def test_bad_input(run_tool, digits_workdir, others, tmp_path):
       (['--against=mnist5k'], '--against=mnist5k: expected images (8, 8, 1) of '
        '17 levels, as those of the run. These are (28, 28, 1) of 256 levels,'),
       (['--against=cifar11'], '--against=cifar11: expected one of digits, mn'),
-      (['--against=array:a.npz'],
-       'dataset=array:a.npz: expected an .npz file'),
+      (['--against=array:a.npz'], 'dataset=array:a.npz: expected an .npz file'),
       (['--against=2d/moons'], '--against=2d/moons: expected a data set of im'),
       (['--against='], '--against=: expected the name of a data set or the pa'),
       ([f'--against={wrong}'], f'--against={wrong}: expected an .npz file with '

@@ -163,27 +163,24 @@ def test_every_tool_has_the_same_launcher():
   assert len(set(launchers.values())) == 1
 
 
-def _console(capsys, monkeypatch, *arguments):
-  monkeypatch.setattr(sys, 'argv', ['tf_resflow', *arguments])
-  with pytest.raises(SystemExit) as info:
-    runner.main()
-  return info.value.code or 0, *capsys.readouterr()
+def test_console(capsys, monkeypatch):
+  """An overview, or one of the tools."""
+  def run_main(*arguments):
+    monkeypatch.setattr(sys, 'argv', ['tf_resflow', *arguments])
+    with pytest.raises(SystemExit) as info:
+      runner.main()
+    return info.value.code or 0, *capsys.readouterr()
 
-
-def test_overview(capsys, monkeypatch):
   for arguments in ([], ['--help']):
-    status, stdout, stderr = _console(capsys, monkeypatch, *arguments)
+    status, stdout, stderr = run_main(*arguments)
     assert (status, stderr) == (0, '')
     for name in runner.TOOLS:
       assert f'\n  {name:12}' in stdout
-
-
-def test_console_tools(capsys, monkeypatch):
-  status, stdout, _ = _console(capsys, monkeypatch, 'convert', '--help')
+  status, stdout, _ = run_main('convert', '--help')
   assert status == 0
   assert '\n  tf_resflow convert --checkpoint=' in stdout
   assert 'bin/' not in stdout
-  status, stdout, stderr = _console(capsys, monkeypatch, 'paint')
+  status, stdout, stderr = run_main('paint')
   assert (status, stdout) == (2, '')
   assert stderr.startswith('tf_resflow: error: paint is no tool; expected one')
 
@@ -267,8 +264,7 @@ def test_a_process_that_trains_is_set_up_and_quiet():
   process = _train()
   assert (process.returncode, process.stderr) == (0, 'mine\n')
   assert "'disable_meta_optimizer': True" in process.stdout
-  assert process.stdout.strip().endswith(
-      f' 1 {len(os.sched_getaffinity(0))}')
+  assert process.stdout.strip().endswith(f' 1 {len(os.sched_getaffinity(0))}')
 
 
 @pytest.mark.slow

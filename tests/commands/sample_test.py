@@ -113,6 +113,9 @@ def test_bad_input(run_tool, digits_workdir, table_workdir, tmp_path):
   file = f'--output={tmp_path}/x.csv'
   table = [f'--workdir={table_workdir}', file, '--condition=1,2']
   results.check_errors(run_tool, 'sample', [
+      (['--checkpoint=best'],
+       f'--checkpoint=best: expected latest, since {digits_workdir} has no '
+       'best one. bin/train keeps it with --keep_best.'),
       (['--temperature=nan'], '--temperature=nan: expected 1 or more numbers'),
       (['--interpolate', '--reconstruct'],
        '--interpolate=true: expected false '),

@@ -68,9 +68,7 @@ def test_a_plain_array(tmp_path):
   info = datasets.info(f'array:{path}')
   assert (info.model, info.event_size, info.columns) == ('vector', 2, ())
   assert set(_load(path, 'train').arrays['label'].numpy()) == {-1}
-
-
-def test_labels_of_a_test_part_that_is_not_there_are_none(tmp_path):
+  # Nor are those of a test part that is not there.
   path = _save(tmp_path, x=_VECTORS, label_test=_LABELS)
   assert set(_load(path, 'test').arrays['label'].numpy()) == {-1}
 
@@ -88,8 +86,7 @@ def _check_together(path, condition, x=_VECTORS):
   """Checks that parts have the condition of an example beside it."""
   x, num_found = x.astype(np.float32), 0
   for split in ('train', 'validation', 'test'):
-    part = _load(
-      path, split, num_validation=5, condition=('condition',)).arrays
+    part = _load(path, split, num_validation=5, condition=['condition']).arrays
     for row, found in zip(part['x'], part['condition'], strict=True):
       (place,) = np.flatnonzero(
         (x == row.numpy()).all(axis=tuple(range(1, x.ndim))))

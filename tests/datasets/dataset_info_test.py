@@ -22,12 +22,6 @@ def _table(tmp_path):
   return f'table:{path}'
 
 
-def _array(tmp_path, **arrays):
-  path = tmp_path / 'own.npz'
-  np.savez(path, x=_ROWS, **arrays)
-  return f'array:{path}'
-
-
 def test_changes_know_what_is_stored():
   info = datasets.info('cifar10')
   few = info.changed(num_bits=5)
@@ -140,8 +134,8 @@ def test_columns_are_split_without_copies_of_facts_that_there_are_not():
 
 def test_conditions_that_data_do_not_have(tmp_path):
   labels = np.arange(40) % 2
-  table = _table(tmp_path)
-  array = _array(tmp_path, label=labels, condition=labels)
+  np.savez(tmp_path / 'own.npz', x=_ROWS, label=labels, condition=labels)
+  table, array = _table(tmp_path), f'array:{tmp_path}/own.npz'
   testing.check_refusals(lambda x: datasets.info(x[0]).conditioned(x[1]), [
     (('digits', ['label', 'label']), 'condition=label,label: expected label. '
      'It is what digits has beside x.'),

@@ -8,19 +8,8 @@ from tests import splits
 from tf_resflow import datasets
 
 
-def test_examples_at_places(data_dir):
-  split = datasets.load('digits', 'test', data_dir=data_dir)
-  images, labels = splits.read(split)
-  found = split.examples_at([7, 0, 359, 7])
-  assert set(found) == {'x', 'label'} and found['x'].dtype == np.uint8
-  np.testing.assert_array_equal(found['x'], images[[7, 0, 359, 7]])
-  np.testing.assert_array_equal(found['label'], labels[[7, 0, 359, 7]])
-  for place in (-1, 360):
-    with pytest.raises(ValueError, match=f'position={place}: expected one of'):
-      split.examples_at([0, place])
-
-
-def test_arrays_are_the_examples_also_inside_a_function(data_dir):
+def test_arrays_and_examples_at_places(data_dir):
+  """Arrays are the examples, also inside a function."""
   split = datasets.load('digits', 'test', data_dir=data_dir)
 
   @tf.function
@@ -31,6 +20,13 @@ def test_arrays_are_the_examples_also_inside_a_function(data_dir):
   assert total().numpy() == images.sum()
   np.testing.assert_array_equal(split.arrays['x'], images)
   np.testing.assert_array_equal(split.arrays['label'], labels)
+  found = split.examples_at([7, 0, 359, 7])
+  assert set(found) == {'x', 'label'} and found['x'].dtype == np.uint8
+  np.testing.assert_array_equal(found['x'], images[[7, 0, 359, 7]])
+  np.testing.assert_array_equal(found['label'], labels[[7, 0, 359, 7]])
+  for place in (-1, 360):
+    with pytest.raises(ValueError, match=f'position={place}: expected one of'):
+      split.examples_at([0, place])
 
 
 def test_labels_of_digits_are_conditions(data_dir):

@@ -30,18 +30,14 @@ def _batches(name, num_batches, **arguments):
     batch['x'].numpy() for batch in itertools.islice(batches, num_batches)])
 
 
-def test_means():
+def test_means_and_scales():
   for name, deviations in _DEVIATIONS.items():
-    error = _points(f'2d/{name}').mean(axis=0) - _MEANS.get(name, 0.0)
+    points = _points(f'2d/{name}')
+    error = points.mean(axis=0) - _MEANS.get(name, 0.0)
     # 5.5 standard errors.
     assert np.all(np.abs(error) < 5.5 * np.array(deviations) / 141), name
-
-
-def test_scales():
-  deviations = {
-    name: _points(f'2d/{name}').std(axis=0) for name in _DEVIATIONS}
-  np.testing.assert_allclose(
-    list(deviations.values()), list(_DEVIATIONS.values()), atol=0.025)
+    np.testing.assert_allclose(
+      points.std(axis=0), deviations, atol=0.025, err_msg=name)
   assert {f'2d/{name}' for name in _DEVIATIONS} == {
     name for name in datasets.names() if name.startswith('2d/')}
 
@@ -65,8 +61,7 @@ def test_eight_gaussians_are_normal_around_their_centres():
   centres = 4 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
   distance = np.linalg.norm(points[:, np.newaxis] - centres, axis=2)
   nearest = distance.argmin(axis=1)
-  np.testing.assert_allclose(
-    np.bincount(nearest), [2500] * 8, atol=5 * 47)
+  np.testing.assert_allclose(np.bincount(nearest), [2500] * 8, atol=5 * 47)
   noise = points - centres[nearest]
   np.testing.assert_allclose(np.cov(noise.T), 0.25 * np.eye(2), atol=0.012)
 
@@ -107,8 +102,6 @@ def test_training_points_are_fresh_and_a_function_of_seed_and_number():
     flat, _batches('2d/rings', 3, batch_size=128).reshape([-1, 2]))
   assert np.all(whole != _batches('2d/rings', 6, seed=1))
   assert not len(np.intersect1d(flat[:, 0], _points('2d/rings')[:, 0]))
-
-
-def test_far_steps_cost_nothing():
+  # Far steps cost nothing.
   far = _batches('2d/pinwheel', 1, start_step=10**12)
   assert far.shape == (1, 64, 2) and np.all(np.isfinite(far))

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tests import flows
 from tests import replicas
+from tests import splits
 from tests import testing
 from tests.evaluation import conditional_flows
 from tf_resflow import datasets
@@ -26,25 +27,18 @@ def _batches(sizes):
     start += size
 
 
-def _function(x, seed, whole_batch):
+def _function(x, seed):
   """Depends on the draws, and on the whole batch."""
-  seed = whole_batch(seed)
+  seed = random.whole_batch(seed)
   noise = random.normal(tf.shape(x), seed) * random.rademacher(
       tf.shape(x), random.fold_in(seed, 1))
   return {'sum': tf.reduce_sum(x, axis=1), 'noise': x + noise,
           'mean': tf.fill([tf.shape(x)[0]], tf.reduce_mean(x))}
 
 
-def _run(sizes, strategy=None, whole_batch=random.whole_batch):
-  return list(batch_map.BatchMap(
-      lambda x, seed: _function(x, seed, whole_batch), strategy, shared=[1])(
-          _batches(sizes)))
-
-
-def _assert_same(actual, expected):
-  for a, b in zip(actual, expected, strict=True):
-    for name in b:
-      np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+def _run(sizes, strategy=None):
+  return list(batch_map.BatchMap(_function, strategy, shared=[1])(
+      _batches(sizes)))
 
 
 # An odd number of batches leaves one device idle; the last one is ragged.
@@ -54,9 +48,9 @@ def test_two_devices_and_batches_at_once_agree_with_one(sizes, request):
   assert len(one) == len(sizes)
   for a, (x, _) in zip(one, _batches(sizes), strict=True):
     np.testing.assert_array_equal(a['sum'], np.sum(x, axis=1))
-  _assert_same(_run(sizes, replicas.two_replicas()), one)
+  np.testing.assert_equal(_run(sizes, replicas.two_replicas()), one)
   request.getfixturevalue('two_cores')
-  _assert_same(_run(sizes), one)
+  np.testing.assert_equal(_run(sizes), one)
 
 
 def test_both_devices_work():
@@ -67,15 +61,6 @@ def test_both_devices_work():
   parts = list(batch_map.BatchMap(where, replicas.two_replicas())(
       (tf.zeros([2]),) for _ in range(5)))
   np.testing.assert_array_equal([part[0] for part in parts], [0, 1, 0, 1, 0])
-
-
-def test_draws_for_a_global_batch_would_differ():
-  """What would go wrong: a device draws as the holder of half a batch."""
-  right, wrong = (
-      _run([4, 4], replicas.two_replicas(), whole_batch)
-      for whole_batch in (random.whole_batch, random.as_seed))
-  np.testing.assert_array_equal(right[0]['sum'], wrong[0]['sum'])
-  assert np.all(right[1]['noise'] != wrong[1]['noise'])
 
 
 def test_batches_are_read_as_they_are_needed():
@@ -145,34 +130,6 @@ _NUM_EXAMPLES = 11
 _X, _CONDITION = conditional_flows.make_vectors(_NUM_EXAMPLES)
 
 
-@pytest.fixture(scope='module', name='labelled')
-def _labelled():
-  return conditional_flows.make_labelled_flow()
-
-
-def test_inputs_of_batches():
-  for batch, expected in (
-      ({'x': 1, 'label': 2, 'index': 3}, (1,)),
-      ({'label': 2, 'condition': 4, 'x': 1}, (1, 4)),
-      ((1,), (1,)), ((1, 4), (1, 4)), (1, (1,))):
-    assert batch_map.inputs_of(batch) == expected, batch
-
-
-def test_slices_keep_rows_together(labelled):
-  x, c = np.arange(14).reshape([7, 2]), np.arange(7) % 3
-  for batch_size, sizes in ((3, [3, 3, 1]), (7, [7]), (10, [7])):
-    parts = batch_map.slices(labelled, x, c, batch_size)
-    assert [len(part[0]) for part in parts] == sizes
-    for i, whole in enumerate((x, c)):
-      np.testing.assert_array_equal(
-          np.concatenate([part[i] for part in parts]), whole)
-  plain = flows.make_flow_without_blocks()
-  assert all(len(part) == 1 for part in batch_map.slices(plain, x, None, 2))
-  assert batch_map.conditions_for(plain, None, 3) is None
-  with pytest.raises(errors.InvalidValueError, match='condition=given: expe'):
-    batch_map.conditions_for(plain, [1, 2, 0], 3)
-
-
 def test_conditions_of_every_example(labelled, vector64):
   for one in (2, [2], np.int64(2), tf.constant([2], tf.int64)):
     found = batch_map.conditions_for(labelled, one, 4)
@@ -192,16 +149,8 @@ def test_conditions_of_every_example(labelled, vector64):
     with pytest.raises(errors.InvalidValueError, match=(
         f'condition=a batch of {num_given}: expected one of 4, or of 1 for a')):
       batch_map.conditions_for(labelled, np.zeros(num_given, int), 4)
-
-
-@pytest.fixture(scope='module', name='vector64')
-def _vector64():
-  return conditional_flows.make_vector_flow()
-
-
-@pytest.fixture(scope='module', name='labelled_split')
-def _labelled_split():
-  return conditional_flows.make_labelled_split(_NUM_EXAMPLES)
+  with pytest.raises(errors.InvalidValueError, match='condition=given: expe'):
+    batch_map.conditions_for(flows.make_flow_without_blocks(), [1, 2, 0], 3)
 
 
 def _log_prob(model, x, condition):
@@ -222,10 +171,11 @@ def _images(split, seed):
 
 def test_nats_of_vectors(vector64):
   x, condition = np.float32(_X), np.float32(_CONDITION)
+  split = splits.make_split(x, None)
   nll = evaluation.NegativeLogLikelihood(vector64)
   # Conditions of others make a difference to every example.
   found, other = (
-      nll(conditional_flows.make_vector_split(x, c), batch_size=4)
+      nll(splits.with_conditions(split, c), batch_size=4)
       for c in (condition, np.roll(condition, 1, axis=0)))
   expected = -_log_prob(vector64, np.float64(x), np.float64(condition))
   np.testing.assert_allclose(found, [expected], rtol=1e-9)
@@ -237,8 +187,7 @@ def _given(vector64):
   """Results of given vectors, by their conditions."""
   return {name: evaluation.evaluate_inputs(
       vector64, _X, condition=condition, batch_size=4)
-          for name, condition in (
-              ('own', _CONDITION), ('one', _CONDITION[3]))}
+          for name, condition in (('own', _CONDITION), ('one', _CONDITION[3]))}
 
 
 def test_given_vectors(vector64, given):
@@ -253,9 +202,6 @@ def test_given_vectors(vector64, given):
   with pytest.raises(errors.InvalidValueError, match='condition=a batch of 6'):
     evaluation.evaluate_inputs(
         vector64, _X, condition=_CONDITION[:6], batch_size=5)
-
-
-def test_report_of_given_vectors(vector64, given):
   report, bounds = evaluation.report_inputs(
       vector64, _X, given['own'], batch_size=4, condition=_CONDITION)
   assert report['nats'] == pytest.approx(given['own']['nats'].mean())

@@ -71,9 +71,7 @@ def test_shares_of_all_ranks_once_are_the_points():
     assert np.all(np.abs(shares - band.points) < 1 / (num_draws + 1))
     if num_draws < 100:  # Every point is one of a rank.
       np.testing.assert_allclose(shares, band.points, rtol=1e-12)
-
-
-def test_shares_by_hand():
+  # By hand.
   band = evaluation.simultaneous_band(20, 3)
   np.testing.assert_allclose(band.points, [0.25, 0.5, 0.75])
   np.testing.assert_allclose(

@@ -4,7 +4,6 @@ import numpy as np
 import tensorflow as tf
 
 from tests import splits
-from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow.datasets import dataset_info
 
@@ -66,11 +65,3 @@ def make_labelled_split(num_examples=11, num_levels=16, labels=None):
   return splits.make_split(
       images, num_levels, np.asarray(labels, np.int32)).conditioned(
           dataset_info.ConditionInfo(num_labels=NUM_LABELS, is_label=True))
-
-
-def make_vector_split(x, condition):
-  """Returns a split of vectors with conditions."""
-  return datasets.Split(
-      tf.data.Dataset.from_tensor_slices({
-          'x': np.float32(x), 'label': np.full(len(x), -1, np.int32),
-          'condition': np.float32(condition)}), len(x), x.shape[1:])

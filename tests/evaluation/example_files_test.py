@@ -77,43 +77,27 @@ def test_bad_inputs(tmp_path):
 
 def test_what_is_no_archive(tmp_path):
   np.save(tmp_path / 'x.npy', _images())  # One array alone is none either.
-  paths = [tmp_path, tmp_path / 'none.npz', tmp_path / 'x.npy']
-  for i, content in enumerate((b'', b'text', b'PK\x03\x04cut')):
-    paths.append(tmp_path / f'{i}.npz')
-    paths[-1].write_bytes(content)
-  for path in paths:
-    with pytest.raises(errors.InvalidValueError) as error:
-      example_files.read_arrays(path, 'compare')
-    assert str(error.value).startswith(f'compare={path}: expected an .npz file')
-    assert error.value.name == 'compare'
-
-
-def test_damaged_bytes(tmp_path):
-  path = tmp_path / 'x.npz'
-  np.savez_compressed(path, x=_images())
-  data = bytearray(path.read_bytes())
-  data[100:140] = bytes(255 - b for b in data[100:140])
-  path.write_bytes(data)
-  with pytest.raises(ValueError, match='expected an .npz file'):
-    example_files.read_arrays(path, 'inputs')
-  with zipfile.ZipFile(path, 'w') as archive:
+  np.savez_compressed(tmp_path / 'damaged.npz', x=_images())
+  damaged = bytearray((tmp_path / 'damaged.npz').read_bytes())
+  damaged[100:140] = bytes(255 - b for b in damaged[100:140])
+  for name, content in (('empty', b''), ('text', b'text'),
+                        ('cut', b'PK\x03\x04cut'), ('damaged', damaged)):
+    (tmp_path / f'{name}.npz').write_bytes(content)
+  with zipfile.ZipFile(tmp_path / 'other.npz', 'w') as archive:
     archive.writestr('x', b'no array')
-  with pytest.raises(ValueError, match='Its x is not an array'):
-    example_files.read_arrays(path, 'inputs')
+  testing.check_refusals(
+      lambda path: example_files.read_arrays(path, 'compare'), [
+          (tmp_path / name, f'compare={tmp_path / name}: expected an .npz file')
+          for name in ('', 'none.npz', 'x.npy', 'empty.npz', 'text.npz',
+                       'cut.npz', 'damaged.npz')] + [
+          (tmp_path / 'other.npz', '...Its x is not an array')])
 
 
-def test_what_was_written_is_read(tmp_path):
-  bits = {'gaussian': np.array([2.0, 3.0, 4.0]), 'flow': np.ones([3])}
-  example_files.write_bits(tmp_path / 'b.npz', bits, _FACTS)
-  found = example_files.read_bits(tmp_path / 'b.npz', 3, _FACTS)
-  assert found.keys() == bits.keys()
-  for name, values in bits.items():
-    np.testing.assert_array_equal(found[name], values)
-
-
-def test_other_examples_are_refused(tmp_path):
+def test_bits_are_read_for_the_examples_of_which_they_are(tmp_path):
   path = tmp_path / 'b.npz'
-  example_files.write_bits(path, {'gaussian': np.ones([3])}, _FACTS)
+  bits = {'gaussian': np.array([2.0, 3.0, 4.0]), 'flow': np.ones([3])}
+  example_files.write_bits(path, bits, _FACTS)
+  np.testing.assert_equal(example_files.read_bits(path, 3, _FACTS), bits)
   start = f'compare={path}: expected a file of the'
   testing.check_refusals(
       lambda other: example_files.read_bits(path, 3, _FACTS | other), [
@@ -298,11 +282,7 @@ def test_columns_behind_those_of_a_file(tmp_path):
     evaluation.append_columns(path, source, {'score': [3, 4]})
   assert 'It has a column score already.' in str(error.value)
   assert source.read_text().startswith('id,"d,e"\nfirst')
-
-
-def test_columns_behind_those_of_a_file_without_names(tmp_path):
-  source = tmp_path / 'source.csv'
+  # Columns without names get some.
   source.write_text('1.5,2.5\n3.5,4.5\n')
-  evaluation.append_columns(source, tmp_path / 'b.csv', {'score': [7, 8]})
-  assert (tmp_path / 'b.csv').read_text() == (
-      'x0,x1,score\n1.5,2.5,7\n3.5,4.5,8\n')
+  evaluation.append_columns(source, path, {'score': [7, 8]})
+  assert path.read_text() == 'x0,x1,score\n1.5,2.5,7\n3.5,4.5,8\n'

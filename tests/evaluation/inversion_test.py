@@ -27,8 +27,7 @@ def _flow():
 
 
 def test_good_inverse(split, flow):
-  report = evaluation.check_inverse(
-      flow, split, batch_size=3, num_examples=5)
+  report = evaluation.check_inverse(flow, split, batch_size=3, num_examples=5)
   assert report.num_reconstructions == 5
   assert report.inverse_num_not_converged == 0
   assert 0.0 < report.reconstruction_error_max < 1e-4
@@ -100,8 +99,7 @@ def test_every_solve_has_a_column(vectors):
   for i, solve in enumerate(inverted.solves):
     np.testing.assert_allclose(
         residual[:, i], np.abs(solve.residual()).max(axis=1), rtol=1e-6)
-    np.testing.assert_array_equal(
-        num_steps[:, i], solve.solution.num_steps)
+    np.testing.assert_array_equal(num_steps[:, i], solve.solution.num_steps)
 
 
 def test_latents_are_standard_normal(flow):

@@ -66,8 +66,7 @@ def estimates(flow, recording, split):
       'exact': evaluation.NegativeLogLikelihood(
           flow.frozen(), numerics.Exact()),
       'rough': evaluation.NegativeLogLikelihood(recording, _ROUGH)}
-  return lambda name=None, **options: made[name](
-      split, batch_size=4, **options)
+  return lambda name=None, **options: made[name](split, batch_size=4, **options)
 
 
 def _images(split, seed):
@@ -221,8 +220,7 @@ def exact64(flow64):
 @pytest.fixture(scope='module')
 def estimates64(flow64):
   """A hundred repeats."""
-  return evaluation.evaluate_inputs(
-      flow64, _uniform(), num_repeats=100, seed=3)
+  return evaluation.evaluate_inputs(flow64, _uniform(), num_repeats=100, seed=3)
 
 
 def test_exact_results_are_those_of_the_whole_jacobian(flow64, exact64):
@@ -329,21 +327,15 @@ def test_given_images_without_blocks():
   assert report['bits_per_dim_stderr'] is None
 
 
-@pytest.fixture(scope='module')
-def hybrid():
-  return flows.make_hybrid_flow(16, num_dense_blocks=0)
-
-
-def test_classes_of_given_images(hybrid):
+def test_results_per_example_and_classes(split):
+  """Of given images; of a split the density whose bits/dim are known."""
+  hybrid = flows.make_hybrid_flow(16, num_dense_blocks=0)
   x = _uniform().astype(np.float32)
   results = evaluation.evaluate_inputs(hybrid, x, batch_size=2)
   np.testing.assert_allclose(
       results['class_log_prob'], tf.nn.log_softmax(hybrid.classify(x)),
       atol=1e-5)
-
-
-def test_results_per_example_of_a_split(split, hybrid):
-  """The log-density whose bits/dim they are, of the first examples."""
+  # Those of a split are of the first examples.
   bits = np.random.default_rng(0).normal(3.0, size=[8, 7])
   results = evaluation.results_of_split(
       hybrid, split, bits, batch_size=4, seed=2)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests import flows
 from tests import splits
-from tests.evaluation import conditional_flows
+from tests import testing
 from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
@@ -54,12 +54,6 @@ def test_samples_of_several_temperatures(flow):
       (x < 0) | (x >= 1))
 
 
-def test_temperatures_that_mean_nothing(flow):
-  for temperature in (-0.1, float('nan'), float('inf')):
-    with pytest.raises(ValueError, match=f'temperature={temperature}: expe'):
-      pictures.samples(flow, 3, temperatures=(1.0, temperature))
-
-
 def test_images_that_change_are_counted(split, monkeypatch):
   flow = flows.make_flow_without_blocks(num_levels=17)
   solve = models.Flow.solve_inverse
@@ -80,12 +74,24 @@ def test_images_that_change_are_counted(split, monkeypatch):
   assert np.any(originals[1] != restored[1])
 
 
-def test_places_that_do_not_suit(flow, split):
-  with pytest.raises(ValueError, match='indices=3 places: expected pairs'):
-    pictures.interpolations(flow, split, [0, 1, 2])
-  for index in (9, -1):
-    with pytest.raises(ValueError, match=f'position={index}: expected one of'):
-      pictures.reconstructions(flow, split, [0, index])
+def test_what_is_refused(flow, labelled, split):
+  """Temperatures, conditions and places."""
+  testing.check_refusals(
+      lambda value: pictures.samples(flow, 3, temperatures=(1.0, value)), [
+          (value, f'temperature={value}: expected')
+          for value in (-0.1, float('nan'), float('inf'))])
+  testing.check_refusals(
+      lambda value: pictures.samples(labelled, 3, condition=value), [
+          (None, 'condition=None: expected labels'),
+          ([0, 1, 2, 0], 'condition=4 conditions: expected one, or 3, one per'),
+          ([0, 1], 'condition=2 conditions: expected one, or 3')])
+  testing.check_refusals(
+      lambda places: pictures.reconstructions(flow, split, places), [
+          ([0, place], f'position={place}: expected one of')
+          for place in (9, -1)])
+  testing.check_refusals(
+      lambda places: pictures.interpolations(flow, split, places),
+      [([0, 1, 2], 'indices=3 places: expected pairs')])
 
 
 def _ends():
@@ -126,40 +132,25 @@ def test_norms_and_angles_go_in_equal_steps():
   assert np.all(linear[::2, 1] < 0.85 * linear[::2, 0])
 
 
-def test_ends_close_to_each_other():
+def test_ends_in_one_direction():
   start = np.array([[1.0, 0.0, 0.0]])
   for distance in (0.0, 1e-12, 1e-7, 1e-3):
     end = start + [[0.0, distance, 0.0]]
     np.testing.assert_allclose(
         evaluation.spherical_path(start, end, 5),
         evaluation.linear_path(start, end, 5), atol=distance**2 + 1e-15)
-
-
-def test_same_direction_with_other_norms():
   points = evaluation.spherical_path([[1.0, 1.0]], [[3.0, 3.0]], 3)
   np.testing.assert_allclose(points[0], [[1, 1], [2, 2], [3, 3]], rtol=1e-15)
 
 
-def test_what_is_refused():
-  with pytest.raises(ValueError, match='opposite to each other'):
-    evaluation.spherical_path([[1.0, 1.0]], [[-2.0, -2.0]], 3)
-  with pytest.raises(ValueError, match='latent=zero'):
-    evaluation.spherical_path([[1.0, 1.0]], [[0.0, 0.0]], 3)
+def test_what_paths_refuse():
+  testing.check_refusals(lambda ends: evaluation.spherical_path(*ends, 3), [
+      (([[1.0, 1.0]], [[-2.0, -2.0]]), 'latents=opposite to each other'),
+      (([[1.0, 1.0]], [[0.0, 0.0]]), 'latent=zero')])
   for path in pictures.PATHS.values():
-    with pytest.raises(ValueError, match='num_points=1: expected a number fr'):
-      path([[1.0]], [[2.0]], 1)
-    with pytest.raises(ValueError, match=r'expected \[P, D\] both'):
-      path([[1.0]], [[2.0, 3.0]], 2)
-
-
-@pytest.fixture(scope='module', name='labelled')
-def _labelled():
-  return conditional_flows.make_labelled_flow()
-
-
-@pytest.fixture(scope='module', name='labelled_split')
-def _labelled_split():
-  return conditional_flows.make_labelled_split(9)
+    testing.check_refusals(lambda points, path=path: path(*points), [
+        (([[1.0]], [[2.0]], 1), 'num_points=1: expected a number from'),
+        (([[1.0]], [[2.0, 3.0]], 2), '...expected [P, D] both')])
 
 
 def test_rows_of_labels_come_from_the_same_latents(labelled):
@@ -185,14 +176,13 @@ def test_rows_of_labels_come_from_the_same_latents(labelled):
   assert picture.num_columns is None
 
 
-def test_temperatures_of_several_conditions():
+def test_temperatures_of_several_conditions(vector64):
   """A row of every temperature for each of them."""
-  flow = conditional_flows.make_vector_flow()
   conditions = np.array([[1.0, -3.0], [0.0, 5.0]])
   arrays, report = evaluation.draw(
-      flow, 3, seed=1, temperatures=(0.5, 1.0),
+      vector64, 3, seed=1, temperatures=(0.5, 1.0),
       condition=np.repeat(conditions, 3, axis=0))
-  z = flow.draw_latents(3, 1).numpy()
+  z = vector64.draw_latents(3, 1).numpy()
   np.testing.assert_array_equal(
       arrays['z'], np.concatenate([0.5 * z, z, 0.5 * z, z]))
   np.testing.assert_array_equal(
@@ -201,17 +191,8 @@ def test_temperatures_of_several_conditions():
       arrays['temperature'], np.repeat([0.5, 1.0, 0.5, 1.0], 3))
   assert report['temperature'] == [0.5, 1.0]
   np.testing.assert_allclose(
-      arrays['x'], flow.inverse(arrays['z'], arrays['condition']), atol=1e-5)
-
-
-def test_conditions_that_do_not_suit(labelled):
-  for condition, message in (
-      (None, 'condition=None: expected labels'),
-      ([0, 1, 2, 0], 'condition=4 conditions: expected one, or 3, one per sam'),
-      ([0, 1], 'condition=2 conditions: expected one, or 3')):
-    with pytest.raises(errors.InvalidValueError) as error:
-      pictures.samples(labelled, 3, condition=condition)
-    assert str(error.value).startswith(message)
+      arrays['x'], vector64.inverse(arrays['z'], arrays['condition']),
+      atol=1e-5)
 
 
 def test_reconstructions(labelled, labelled_split):

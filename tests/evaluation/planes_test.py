@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.evaluation import conditional_flows
 from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import layers
@@ -14,19 +13,7 @@ from tf_resflow import models
 @pytest.fixture(scope='module', name='normal')
 def _normal():
   """A normal distribution with mean (1, -2) and deviations (0.5, 2)."""
-  return models.Flow(
-      layers.Standardize([1.0, -2.0], [0.5, 2.0]), (2,))
-
-
-@pytest.fixture(scope='module', name='flow')
-def _flow():
-  model = models.VectorFlowConfig(
-      num_blocks=2, hidden_units=(8,), activation='cpila').build()
-  rng = np.random.default_rng(0)
-  model.initialize(tf.constant(rng.normal(size=[256, 2]), tf.float32))
-  for variable in model.trainable_variables:
-    variable.assign_add(0.3 * rng.normal(size=variable.shape))
-  return model
+  return models.Flow(layers.Standardize([1.0, -2.0], [0.5, 2.0]), (2,))
 
 
 def test_density_on_a_grid(normal):
@@ -40,13 +27,19 @@ def test_density_on_a_grid(normal):
   np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_integrals(normal, flow):
+def test_integrals(normal):
   """1 of what a box holds, whatever the flow has learned."""
   wide = evaluation.Box((1.0, -2.0), (4.0, 16.0))
   assert evaluation.integral(normal, wide, 100) == pytest.approx(1.0, abs=1e-4)
   # Half of it.
   half = evaluation.Box((5.0, -2.0), (4.0, 16.0))
   assert evaluation.integral(normal, half, 100) == pytest.approx(0.5, abs=1e-4)
+  flow = models.VectorFlowConfig(
+      num_blocks=2, hidden_units=(8,), activation='cpila').build()
+  rng = np.random.default_rng(0)
+  flow.initialize(tf.constant(rng.normal(size=[256, 2]), tf.float32))
+  for variable in flow.trainable_variables:
+    variable.assign_add(0.3 * rng.normal(size=variable.shape))
   around = evaluation.Box((0.0, 0.0), (20.0, 20.0))
   assert evaluation.integral(flow, around, 200) == pytest.approx(1.0, abs=1e-3)
 
@@ -89,29 +82,26 @@ def test_only_of_the_plane():
     evaluation.density_on_grid(line, evaluation.Box((0.0, 0.0), (1.0, 1.0)))
 
 
-def test_densities_at_a_condition():
-  flow = conditional_flows.make_vector_flow()
+def test_densities_at_a_condition(vector64):
   box = evaluation.Box((0.0, 0.0), (2.0, 2.0))
   middles = -2.0 + 0.8 * (0.5 + np.arange(5))
   points = np.stack(np.meshgrid(middles, middles), axis=-1).reshape([-1, 2])
   grids = []
   for condition in ([1.0, -3.0], [0.0, 5.0]):
     grids.append(evaluation.density_on_grid(
-        flow, box, 5, batch_size=7, condition=condition))
-    expected = np.exp(flow.log_prob(
+        vector64, box, 5, batch_size=7, condition=condition))
+    expected = np.exp(vector64.log_prob(
         points, np.tile(condition, [25, 1]), estimator='exact'))
-    np.testing.assert_allclose(
-        grids[-1], expected.reshape([5, 5]), rtol=1e-9)
+    np.testing.assert_allclose(grids[-1], expected.reshape([5, 5]), rtol=1e-9)
   assert np.abs(grids[0] - grids[1]).max() > 1e-3
 
 
-def test_pictures_of_a_condition():
-  flow = conditional_flows.make_vector_flow()
+def test_pictures_of_a_condition(vector64):
   first, other = (
-      evaluation.density_picture(flow, num_samples=200, condition=condition)
+      evaluation.density_picture(vector64, num_samples=200, condition=condition)
       for condition in ([1.0, -3.0], [0.0, 5.0]))
   # Samples and density alike.
   changed = np.any(first != other, axis=(0, 2))
   assert changed[:300].any() and changed[300:].any()
   with pytest.raises(errors.InvalidValueError, match='condition=None: expect'):
-    evaluation.density_picture(flow, num_samples=200)
+    evaluation.density_picture(vector64, num_samples=200)

@@ -95,9 +95,7 @@ def test_format_table():
       ['b', 'unknown', 'uncertified', 'l_2']]
   assert [line.split()[3] for line in lines[7:]] == [
       'l_inf', 'l_2.35', 'none', 'any']
-
-
-def test_a_table_has_the_numbers_of_reports_in_a_report():
+  # A table has the numbers of reports in a report.
   table = evaluation.format_table(
       {'split': 'test', 'runs': {'a/b': {'step': 3, 'bias': -0.25}}})
   assert table.splitlines() == [
@@ -127,8 +125,8 @@ def test_hybrids_report_their_accuracy(split):
 
 def test_a_flow_without_blocks(split):
   """No block, no bound: that is said, not that the bound is 0."""
-  report, bits, bounds = evaluation.evaluate(
-      flows.make_flow_without_blocks(), split, batch_size=4)
+  flow = flows.make_flow_without_blocks()
+  report, bits, bounds = evaluation.evaluate(flow, split, batch_size=4)
   assert set(report) == _KEYS
   assert json.loads(json.dumps(report)) == report
   assert bits.shape == (8, 9) and bounds == []
@@ -136,6 +134,10 @@ def test_a_flow_without_blocks(split):
   assert report['lipschitz_power_iteration_max'] is None
   assert report['inverse_num_steps_max'] == 0
   assert 'not computed' in evaluation.format_table(report, bounds)
+  # Nor has what is unbiased a bias.
+  assert set(evaluation.Validation(flow)(split)) == {
+      'validation_bits_per_dim', 'validation_bits_per_dim_stderr',
+      'validation_estimator_stderr'}
 
 
 def test_estimates_say_by_how_much_they_were_exceeded():
@@ -186,10 +188,3 @@ def test_validations_agree_with_evaluations():
   changed = validation(split)
   for name in row:
     assert changed[name] != row[name] or name == 'validation_accuracy'
-
-
-def test_validations_of_what_is_unbiased(split):
-  row = evaluation.Validation(flows.make_flow_without_blocks())(split)
-  assert set(row) == {
-      'validation_bits_per_dim', 'validation_bits_per_dim_stderr',
-      'validation_estimator_stderr'}

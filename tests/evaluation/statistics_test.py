@@ -15,10 +15,6 @@ def test_paired_difference_matches_the_paired_t_test():
   expected = stats.ttest_rel(a, b)
   np.testing.assert_allclose(result.num_stderrs, expected.statistic, rtol=1e-10)
   np.testing.assert_allclose(result.mean, np.mean(a - b), rtol=1e-12)
-  # Two separate means do not see this difference at all.
-  separate = np.hypot(statistics.mean_and_stderr(a).stderr,
-                      statistics.mean_and_stderr(b).stderr)
-  assert result.num_stderrs < -3.0 < result.mean / separate
 
 
 def test_paired_difference_without_spread():
@@ -39,9 +35,6 @@ def test_estimator_stderr_sees_an_error_shared_by_the_batch():
   expected = 0.3 / np.sqrt(400)
   assert statistics.estimator_stderr(repeats) == pytest.approx(expected,
                                                                rel=0.15)
-  # Treating the R * N estimates as independent misses it more than tenfold.
-  wrong = np.std(repeats, ddof=1) / np.sqrt(repeats.size)
-  assert wrong < expected / 10
 
 
 def test_summarize_repeats_splits_the_two_errors():
@@ -67,8 +60,6 @@ def test_total_stderr_covers_examples_and_repeats():
   spread = np.std([s.mean for s in summaries])
   total = np.mean([s.total_stderr for s in summaries])
   assert 0.9 * spread < total < 1.2 * spread
-  assert max(np.mean([(s.stderr, s.estimator_stderr) for s in summaries], 0)
-             ) < 0.9 * spread
 
 
 def test_bad_input_is_named():

@@ -115,8 +115,7 @@ def test_labels_share_their_draws(split):
 def test_estimates_are_those_of_the_exact_densities(model, split):
   """And do not depend on the batches; others are drawn for other seeds."""
   options = dict(rule=_roulette_rule(128), seed=5)
-  scores = bayes.main(
-      model, split, _PRIOR, batch_size=3, **options)
+  scores = bayes.main(model, split, _PRIOR, batch_size=3, **options)
   deviation = stats.sem(scores.repeats, axis=0)
   np.testing.assert_allclose(scores.deviation, deviation, rtol=1e-9)
   errors_ = scores.repeats.mean(axis=0) - _log_densities(model, split, seed=5)
