@@ -22,8 +22,7 @@ def config(data_dir=None, **changes):
 
 
 def assert_equal(one, other):
-  """Checks that the trainers of two runs of four steps end bit for bit alike.
-  """
+  """Checks that trainers of two runs of four steps end bit for bit alike."""
   assert one.step == other.step == 4
   for a, b in zip(
       [v.value for v in one.model.variables] + one.ema.averages,
