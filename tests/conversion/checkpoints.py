@@ -125,8 +125,8 @@ def content(made):
 def write(path, name, legacy=False, **changes):
   """Writes the checkpoint of a variant; returns its `Made`."""
   made = make(name, **changes)
-  save = torch_writer.save_legacy if legacy else torch_writer.save_zip
-  save(path, content(made))
+  save = torch_writer.write_legacy if legacy else torch_writer.write_zip
+  save(path, *torch_writer.make_pickle(content(made), legacy))
   return made
 
 

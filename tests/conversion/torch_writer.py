@@ -176,14 +176,13 @@ def write_zip(path, data, storages, byteorder='little'):
       out as PyTorch before 2.1 did.
   """
   folder = pathlib.Path(path).stem
-  entries = [('data.pkl', data), ('.format_version', b'1')]
+  entries = {'data.pkl': data, '.format_version': b'1'}
   if byteorder is not None:
-    entries.append(('byteorder', byteorder.encode()))
-  for key, array in storages.items():
-    entries.append((f'data/{key}', array.tobytes()))
-  entries.append(('version', b'3\n'))
+    entries['byteorder'] = byteorder.encode()
+  entries |= {f'data/{key}': array.tobytes() for key, array in storages.items()}
+  entries['version'] = b'3\n'
   with zipfile.ZipFile(path, 'w', zipfile.ZIP_STORED) as archive:
-    for name, content in entries:
+    for name, content in entries.items():
       # A fixed time, so that the bytes are the same in every run.
       archive.writestr(zipfile.ZipInfo(f'{folder}/{name}'), content)
 
@@ -212,8 +211,3 @@ def save_zip(path, obj):
     obj: of plain containers, numbers, strings, arrays and the markers above.
   """
   write_zip(path, *make_pickle(obj))
-
-
-def save_legacy(path, obj):
-  """Writes an object as `torch.save` did before PyTorch 1.6; see `save_zip`."""
-  write_legacy(path, *make_pickle(obj, is_legacy=True))

@@ -88,16 +88,27 @@ def expected_log_prob():
 
 @pytest.fixture(scope='session')
 def ask(tmp_path_factory):
-  """Returns `ask(pairs)`: replies of a new process to (folder, body) pairs."""
+  """Returns `ask(requests)`: the replies of a new process, by names.
 
-  def run(pairs):
+  Requests are folders, signatures and inputs; replies are messages of errors,
+  or dicts of arrays.
+  """
+
+  def run(requests):
+    bodies = [(str(folder), {'signature_name': name, 'inputs': {
+        key: np.asarray(value).tolist() for key, value in inputs.items()}})
+              for folder, name, inputs in requests.values()]
     process = subprocess.run(
         [sys.executable, '-I', str(_CLIENT)],
         cwd=tmp_path_factory.mktemp('elsewhere'),
-        input=json.dumps(pairs), capture_output=True, text=True, check=False)
+        input=json.dumps(bodies), capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr
     # Nothing to tell a Python user.
     assert 'custom gradients' not in process.stderr
-    return json.loads(process.stdout)
+    return {
+        name: reply.get('error') or {
+            key: np.asarray(value) for key, value in reply['outputs'].items()}
+        for name, reply in zip(
+            requests, json.loads(process.stdout), strict=True)}
 
   return run

@@ -11,7 +11,6 @@ import pytest
 import tensorflow as tf
 
 from tests.evaluation import conditional_flows
-from tests.serving import client
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import models
@@ -67,49 +66,38 @@ def _folders(labelled, vector, estimator, tmp_path_factory):
 
 
 @pytest.fixture(scope='module', name='replies')
-def _replies(folders, images, labelled):
+def _replies(ask, folders, images, labelled):
   """By names."""
   pixels = {'images': images}
   likelihood = {**pixels, 'seed': [0, 1]}
   latents = {'latents': labelled.encode((images + 0.5) / 17, condition=_LABELS)}
   columns = {'size': _ROWS[:, 0], 'mass_kg': _ROWS[:, 1]}
-
-  loaded = {kind: tf.saved_model.load(str(folders / kind)).signatures
-            for kind in ('images', 'vectors')}
-
-  def of_images(name, inputs, condition, kind='images'):
-    body = {'signature_name': name, 'inputs': {
-        key: np.asarray(value).tolist()
-        for key, value in {**inputs, 'condition': condition}.items()}}
-    reply = client.answer(loaded[kind], json.loads(json.dumps(body)))
-    return reply.get('error') or {
-        key: np.asarray(value) for key, value in reply['outputs'].items()}
-
-  def of_vectors(*args):
-    return of_images(*args, 'vectors')
-
-  return {
-      'log_prob': of_images('log_prob', likelihood, _LABELS),
-      'one log_prob': of_images('log_prob', likelihood, [1]),
-      'same log_prob': of_images('log_prob', likelihood, [1] * 4),
-      'sample': of_images('sample', _SAMPLE, [2, 0, 1]),
-      'one sample': of_images('sample', _SAMPLE, [1]),
-      'encode': of_images('encode', pixels, _LABELS),
-      'decode': of_images('decode', latents, _LABELS),
-      'classify': of_images('classify', pixels, _LABELS),
-      'foreign': of_images('log_prob', likelihood, [0, 1, 3, 0]),
-      'negative': of_images('sample', _SAMPLE, [0, -1, 0]),
-      'too few': of_images('encode', pixels, [0, 1]),
-      'too many': of_images('sample', _SAMPLE, _LABELS),
-      'none': of_images('decode', latents, []),
-      'shape': of_images('encode', pixels, [[0]] * 4),
-      'vector log_prob': of_vectors('log_prob', columns, _NUMBERS),
-      'vector one': of_vectors('log_prob', columns, _NUMBERS[:1]),
-      'vector sample': of_vectors('sample', _SAMPLE, _NUMBERS[:3]),
-      'vector encode': of_vectors('encode', columns, _NUMBERS),
-      'vector too few': of_vectors('log_prob', columns, _NUMBERS[:2]),
-      'vector shape': of_vectors('log_prob', columns, _NUMBERS[:, :1]),
-      'vector nan': of_vectors('sample', _SAMPLE, [[0.0, np.nan]])}
+  requests = {
+      'log_prob': ('log_prob', likelihood, _LABELS),
+      'one log_prob': ('log_prob', likelihood, [1]),
+      'same log_prob': ('log_prob', likelihood, [1] * 4),
+      'sample': ('sample', _SAMPLE, [2, 0, 1]),
+      'one sample': ('sample', _SAMPLE, [1]),
+      'encode': ('encode', pixels, _LABELS),
+      'decode': ('decode', latents, _LABELS),
+      'classify': ('classify', pixels, _LABELS),
+      'foreign': ('log_prob', likelihood, [0, 1, 3, 0]),
+      'negative': ('sample', _SAMPLE, [0, -1, 0]),
+      'too few': ('encode', pixels, [0, 1]),
+      'too many': ('sample', _SAMPLE, _LABELS),
+      'none': ('decode', latents, []),
+      'shape': ('encode', pixels, [[0]] * 4),
+      'vector log_prob': ('log_prob', columns, _NUMBERS),
+      'vector one': ('log_prob', columns, _NUMBERS[:1]),
+      'vector sample': ('sample', _SAMPLE, _NUMBERS[:3]),
+      'vector encode': ('encode', columns, _NUMBERS),
+      'vector too few': ('log_prob', columns, _NUMBERS[:2]),
+      'vector shape': ('log_prob', columns, _NUMBERS[:, :1]),
+      'vector nan': ('sample', _SAMPLE, [[0.0, np.nan]])}
+  return ask({
+      name: (folders / ('vectors' if 'vector' in name else 'images'),
+             signature, inputs | {'condition': condition})
+      for name, (signature, inputs, condition) in requests.items()})
 
 
 @pytest.mark.slow

@@ -10,11 +10,11 @@ import os
 import re
 import shutil
 
-import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests import splits
+from tests import testing
 from tests.training import runs
 from tf_resflow import training
 from tf_resflow.training import checkpoints
@@ -91,16 +91,6 @@ def test_the_newest_complete_checkpoint_counts(
   assert {name: after.get(name) for name in before} == before
 
 
-def test_lost_steps_are_run_again_to_the_same_end(
-    copied_run, finished_run, data_dir):
-  for name in ('checkpoint', 'ckpt-4.index'):
-    (copied_run / 'checkpoints' / name).unlink()
-  assert training.load_model(str(copied_run))[1] == 2
-  trainer = training.train(runs.config(data_dir), str(copied_run))
-  runs.assert_equal(trainer, finished_run[1])
-  assert [row['step'] for row in runs.rows(copied_run)] == ['2', '4']
-
-
 def test_a_run_without_checkpoints_is_refused(finished_run, tmp_path, data_dir):
   for left in ('nothing', 'checkpoint', '*.index', '*.data-*'):
     workdir = shutil.copytree(finished_run[0], tmp_path / left.strip('*.'))
@@ -163,11 +153,6 @@ def _offer(workdir, values, start=1):
   return taken
 
 
-def _state(path):
-  return float(tf.train.load_checkpoint(path).get_tensor(
-      'state/.ATTRIBUTES/VARIABLE_VALUE'))
-
-
 def test_the_lowest_is_kept(tmp_path):
   workdir = str(tmp_path)
   assert checkpoints.best(workdir) is None
@@ -175,7 +160,7 @@ def test_the_lowest_is_kept(tmp_path):
   assert checkpoints.best(workdir) is None
   assert _offer(tmp_path, [3.0, 4.0, math.nan, 2.0, 2.0, 5.0]) == [1, 4]
   assert checkpoints.best(workdir) == f'{tmp_path}/best/ckpt-4'
-  assert _state(f'{tmp_path}/best/ckpt-4') == 40.0
+  assert 40.0 in runs.tensors(f'{tmp_path}/best/ckpt-4').values()
   # What a kill left unfinished does not count.
   (tmp_path / 'best' / 'ckpt-9.data-00000-of-00001').write_bytes(b'half')
   assert checkpoints.best(workdir) == f'{tmp_path}/best/ckpt-4'
@@ -234,51 +219,38 @@ def _train(workdir, data_dir, values, **changes):
           'validation_other': 0.0, 'validation_bits_per_dim': next(values)})
 
 
-@pytest.fixture(scope='module')
-def best_run(tmp_path_factory, data_dir):
-  """Four steps, of which the third validates best."""
-  workdir = tmp_path_factory.mktemp('best') / 'run'
-  _train(workdir, data_dir, [3.0, 4.0, 1.0, 2.0])
-  return workdir
-
-
-def test_a_run_keeps_its_best_beside_the_latest(best_run):
-  assert _steps(best_run) == [3]
-  assert not runs.different(*(
-      runs.tensors(best_run / folder / 'ckpt-3')
-      for folder in ('best', 'checkpoints')))
-  assert [float(row['validation_loss']) for row in runs.rows(best_run)] == [
+def test_a_run_keeps_its_best_beside_the_latest(tmp_path, data_dir):
+  """Also one that goes on from before it, which ends the same."""
+  whole, copy = tmp_path / 'whole', tmp_path / 'copy'
+  # The third step of four validates best.
+  _train(whole, data_dir, [3.0, 4.0, 1.0, 2.0])
+  assert [float(row['validation_loss']) for row in runs.rows(whole)] == [
       3.0, 4.0, 1.0, 2.0]
-  models = {
-      which: training.load_model(str(best_run), checkpoint=which)
-      for which in ('latest', 'best')}
-  assert (models['latest'][1], models['best'][1]) == (4, 3)
-  assert any(
-      np.any(a.value != b.value) for a, b in zip(
-          models['latest'][0].variables, models['best'][0].variables,
-          strict=True))
+  for which, step in (('latest', 4), ('best', 3)):
+    assert training.load_model(str(whole), checkpoint=which)[1] == step
+  best, same, latest = (
+      runs.tensors(whole / name)
+      for name in ('best/ckpt-3', 'checkpoints/ckpt-3', 'checkpoints/ckpt-4'))
+  assert not runs.different(best, same)
+  assert runs.different(best, latest)
 
-
-def test_a_run_continued_from_before_its_best_ends_the_same(
-    best_run, tmp_path, data_dir):
-  workdir = shutil.copytree(best_run, tmp_path / 'copy')
+  shutil.copytree(whole, copy)
   for step in (2, 3, 4):
-    for path in (workdir / 'checkpoints').glob(f'ckpt-{step}.*'):
+    for path in (copy / 'checkpoints').glob(f'ckpt-{step}.*'):
       path.unlink()
 
   def values():
     # What the steps in between gave does not count: a better one is there.
     yield from (4.0, 1.0, 2.0)
-    assert _steps(workdir) == [3]
-    for folder, step in (('best', 3), ('checkpoints', 4)):
-      assert not runs.different(*(
-          runs.tensors(run / folder / f'ckpt-{step}')
-          for run in (workdir, best_run)))
+    assert _steps(copy) == [3]
+    assert not runs.different(runs.tensors(copy / 'best' / 'ckpt-3'), best)
+    assert not runs.different(
+        runs.tensors(copy / 'checkpoints' / 'ckpt-4'), latest)
     yield 0.5
 
   # It is found as the lowest, and replaced by a lower one.
-  assert _train(workdir, data_dir, values(), num_steps=5).step == 5
-  assert _steps(workdir) == [5]
+  assert _train(copy, data_dir, values(), num_steps=5).step == 5
+  assert _steps(copy) == [5]
 
 
 def test_a_run_without_a_best_one_says_so(finished_run):
@@ -291,11 +263,10 @@ def test_a_run_without_a_best_one_says_so(finished_run):
 def test_without_a_validation_nothing_starts(tmp_path, data_dir):
   config = runs.config(
       data_dir, num_validation=10, evaluate_every=1, keep_best=True)
-  assert splits.refusal(
-      training.train, config, str(tmp_path / 'run')).startswith(
-          'keep_best=true: expected false without evaluate_fn')
+  workdir = str(tmp_path / 'run')
+  testing.check_refusals(lambda config: training.train(config, workdir), [
+      (config, 'keep_best=true: expected false without evaluate_fn')])
   assert not os.listdir(tmp_path)
-  trainer = training.Trainer(config, str(tmp_path / 'run'))
-  assert splits.refusal(
-      trainer.validation_loss, {'accuracy': 1.0}).startswith(
-          'validation=accuracy: expected also validation_bits_per_dim. ')
+  testing.check_refusals(training.Trainer(config, workdir).validation_loss, [
+      ({'accuracy': 1.0},
+       'validation=accuracy: expected also validation_bits_per_dim. ')])

@@ -45,8 +45,9 @@ def _read_by_tensorboard(workdir, tag):
   return accumulator.Tensors(tag)
 
 
-def _write_run(workdir, first, last, start_step=0):
-  with metrics.MetricsWriter(workdir, start_step) as writer:
+def _write_run(workdir, first, last):
+  """Writes steps, as a run does that goes on from before them."""
+  with metrics.MetricsWriter(workdir, first - 1) as writer:
     for step in range(first, last + 1):
       writer.write(step, {'loss': 10.0 / step})
 
@@ -61,18 +62,6 @@ def test_scalars_reach_csv_and_tensorboard(tmp_path):
   events = _read_by_tensorboard(tmp_path, 'num_images')
   assert [e.step for e in events] == [1, 3]
   assert [tf.make_ndarray(e.tensor_proto) for e in events] == [64, 192]
-
-
-def test_columns_are_read_back(tmp_path):
-  with metrics.MetricsWriter(tmp_path) as writer:
-    writer.write(1, {'loss': 2.5})
-    writer.write(3, {'loss': 0.1, 'validation': 1.5})
-  columns = metrics.read_metrics(tmp_path)
-  assert list(columns) == ['step', 'loss', 'validation']
-  np.testing.assert_array_equal(columns['step'], [1, 3])
-  np.testing.assert_array_equal(columns['loss'], [2.5, 0.1])
-  np.testing.assert_array_equal(columns['validation'], [np.nan, 1.5])
-  assert list(metrics.read_metrics(tmp_path / 'none')) == ['step']
 
 
 def test_rows_are_on_file_before_close(tmp_path):
@@ -96,12 +85,17 @@ def test_calls_of_one_step_share_a_row(tmp_path):
     writer.write(3, {'loss': float('nan')})
   assert _rows(tmp_path) == [['step', 'loss', 'test_loss'], ['1', '3.0', ''],
                              ['2', '2.0', '2.25'], ['3', 'nan', '']]
+  columns = metrics.read_metrics(tmp_path)
+  assert list(columns) == ['step', 'loss', 'test_loss']
+  np.testing.assert_array_equal(list(columns.values()), [
+      [1, 2, 3], [3.0, 2.0, np.nan], [np.nan, 2.25, np.nan]])
+  assert list(metrics.read_metrics(tmp_path / 'none')) == ['step']
 
 
 def test_resume_equals_a_run_that_was_never_killed(tmp_path):
   _write_run(tmp_path / 'whole', 1, 9)
   _write_run(tmp_path / 'resumed', 1, 7)
-  _write_run(tmp_path / 'resumed', 6, 9, start_step=5)
+  _write_run(tmp_path / 'resumed', 6, 9)
   assert _rows(tmp_path / 'resumed') == _rows(tmp_path / 'whole')
   assert (_scalars(tmp_path / 'resumed', 'loss')
           == _scalars(tmp_path / 'whole', 'loss'))
@@ -127,7 +121,7 @@ def test_resume_drops_half_a_line_and_half_an_event(tmp_path):
     file.write('5,0.')
   [path] = _event_files(tmp_path)
   os.truncate(path, os.path.getsize(path) - 3)
-  _write_run(tmp_path, 5, 5, start_step=4)
+  _write_run(tmp_path, 5, 5)
   assert [row[0] for row in _rows(tmp_path)] == ['step', '1', '2', '3', '4',
                                                  '5']
   # The event of step 4 was the one cut short; its row survived.

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tests import graphs
 from tests import networks
-from tests import splits
+from tests import testing
 from tests.training import runs
 from tf_resflow import layers
 from tf_resflow import models
@@ -45,18 +45,6 @@ def model():
   return _make_model()
 
 
-def _expected(model, batch, seed, nll_weight):
-  """The loss by its definition, from the parts of the model."""
-  with tf.GradientTape() as tape:
-    log_prob = model.log_prob(batch.x, seed=seed)
-    nats = 16 * math.log(17) - tf.reduce_mean(log_prob)
-    log_softmax = tf.math.log_softmax(model.classify(batch.x))
-    cross_entropy = -tf.reduce_mean(
-        tf.gather(log_softmax, batch.labels, batch_dims=1))
-    loss = nll_weight * nats + cross_entropy
-  return nats, cross_entropy, tape.gradient(loss, model.trainable_variables)
-
-
 def _gradients(objective, model, batch, seed):
   with tf.GradientTape() as tape:
     loss, metrics = objective(model, batch, seed)
@@ -65,28 +53,38 @@ def _gradients(objective, model, batch, seed):
       unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
-@pytest.mark.parametrize(('spec', 'nll_weight'), [
-    ('cross_entropy', 0.0), ('hybrid:0.0625', 0.0625)])
-def test_loss_and_gradients_of_hybrids(model, spec, nll_weight):
-  batch, seed = _batch(), random.as_seed(3)
-  objective = objectives.Objective.get(spec)
-  loss, metrics, gradients = _gradients(objective, model, batch, seed)
-  nats, cross_entropy, expected = _expected(model, batch, seed, nll_weight)
-  np.testing.assert_allclose(
-      loss, nll_weight * nats + cross_entropy, rtol=1e-12)
-  np.testing.assert_allclose(
-      metrics['cross_entropy'], cross_entropy, rtol=1e-12)
-  if nll_weight:
-    np.testing.assert_allclose(
-        metrics['bits_per_dim'], nats / 16 / math.log(2), rtol=1e-12)
-  predicted = np.argmax(model.classify(batch.x), axis=1)
-  np.testing.assert_allclose(
-      metrics['accuracy'], np.mean(predicted == batch.labels.numpy()))
+def _assert_close(model, found, expected):
+  """Compares gradients, which are named after the model's variables."""
   for variable, a, b in zip(
-      model.trainable_variables, gradients, expected, strict=True):
+      model.trainable_variables, found, expected, strict=True):
     np.testing.assert_allclose(
-        a, tf.zeros_like(variable) if b is None else b, rtol=1e-9, atol=1e-12,
-        err_msg=variable.path)
+        a, b, rtol=1e-9, atol=1e-12, err_msg=variable.path)
+
+
+def test_loss_and_gradients_of_hybrids(model):
+  """By the definition, from the parts of the model."""
+  batch, seed = _batch(), random.as_seed(3)
+
+  def definition(model, batch, seed):
+    nats = 16 * math.log(17) - tf.reduce_mean(
+        model.log_prob(batch.x, seed=seed))
+    log_softmax = tf.math.log_softmax(model.classify(batch.x))
+    cross_entropy = -tf.reduce_mean(
+        tf.gather(log_softmax, batch.labels, batch_dims=1))
+    predicted = np.argmax(log_softmax, axis=1)
+    return 0.0625 * nats + cross_entropy, {
+        'bits_per_dim': nats / 16 / math.log(2), 'cross_entropy': cross_entropy,
+        'accuracy': np.mean(predicted == batch.labels.numpy())}
+
+  loss, metrics, gradients = _gradients(
+      objectives.Objective.get('hybrid:0.0625'), model, batch, seed)
+  expected, expected_metrics, expected_gradients = _gradients(
+      definition, model, batch, seed)
+  np.testing.assert_allclose(loss, expected, rtol=1e-12)
+  assert metrics.keys() == expected_metrics.keys()
+  for name, value in metrics.items():
+    np.testing.assert_allclose(value, expected_metrics[name], rtol=1e-12)
+  _assert_close(model, gradients, expected_gradients)
 
 
 def test_bits_per_dim_and_nats(model):
@@ -100,9 +98,7 @@ def test_bits_per_dim_and_nats(model):
   np.testing.assert_allclose(
       bits, (nats / 16 + math.log(17)) / math.log(2), rtol=1e-12)
   assert metrics['bits_per_dim'] is bits
-  for a, b in zip(in_bits, in_nats, strict=True):
-    np.testing.assert_allclose(
-        a, b / 16 / math.log(2), rtol=1e-9, atol=1e-12)
+  _assert_close(model, in_bits, [g / 16 / math.log(2) for g in in_nats])
 
 
 @pytest.mark.parametrize(('spec', 'scale', 'beta'), [
@@ -131,11 +127,7 @@ def test_gradients_of_an_annealed_log_determinant(model, spec, scale, beta):
               batch.labels, model.classify(batch.x)))
     return loss, {}
 
-  for variable, a, b in zip(
-      model.trainable_variables, found,
-      _gradients(annealed, model, batch, seed)[2], strict=True):
-    np.testing.assert_allclose(
-        a, b, rtol=1e-9, atol=1e-12, err_msg=variable.path)
+  _assert_close(model, found, _gradients(annealed, model, batch, seed)[2])
 
 
 @pytest.mark.parametrize('name', registries.OBJECTIVES.names())
@@ -152,41 +144,33 @@ def test_metrics_say_what_the_loss_is_and_what_an_estimate_changes(model, name):
       metric for metric in one if one[metric] != other[metric])
 
 
-def _graph_of_step(objective, model):
-  """Returns the operations of a whole training step."""
+def _loops_of_step(objective, model):
+  """Returns the owners of all loops in the graph of a whole training step."""
   optimizer = keras.optimizers.SGD(0.1)
   optimizer.build(model.trainable_variables)
   step = training.TrainStep(model, optimizer, objective)
   batch = training.Batch(
       tf.zeros([8, *model.event_shape], model.compute_dtype),
       tf.zeros([8], tf.int32))
-  return graphs.operations(tf.function(step, autograph=False)
-                           .get_concrete_function(batch, tf.constant(0)))
+  return [owner for op, owner in graphs.operations(
+      tf.function(step, autograph=False).get_concrete_function(
+          batch, tf.constant(0))) if op.endswith('While')]
 
 
-def _loops(operations):
-  """Returns the owners of all loops."""
-  return [owner for op, owner in operations if op.endswith('While')]
-
-
-def _make_model_without_norms():
-  """Returns a hybrid model whose `g` has nothing to iterate."""
-  model = models.Flow(
+def test_no_loop_in_the_graph_of_classification_alone(model):
+  # The `g` of this one has nothing to iterate.
+  without_norms = models.Flow(
       layers.Chain([
           layers.ResidualBlock(networks.ScaledTanh(), lipschitz_bound=0.5),
           layers.FeatureTap(), layers.Flatten()]),
       (4, 4, 1), num_levels=17, classifier=layers.HybridClassifier(3, 4))
-  model.initialize(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
-  return model
-
-
-def test_no_loop_in_the_graph_of_classification_alone(model):
-  without_norms = _make_model_without_norms()
-  assert _loops(_graph_of_step(objectives.Hybrid(0.5), without_norms))
-  assert not _loops(_graph_of_step(objectives.CrossEntropy(), without_norms))
+  without_norms.initialize(
+      tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
+  assert _loops_of_step(objectives.Hybrid(0.5), without_norms)
+  assert not _loops_of_step(objectives.CrossEntropy(), without_norms)
   # Where norms are iterated those loops are left, and no other. They stand in
   # the branch of a kernel whose vectors are not known.
-  loops = _loops(_graph_of_step(objectives.CrossEntropy(), model))
+  loops = _loops_of_step(objectives.CrossEntropy(), model)
   assert loops and all('cond_false' in owner for owner in loops)
 
 
@@ -247,11 +231,8 @@ def test_every_objective_has_a_spec():
     objective = objectives.Objective.get(name)
     assert objectives.Objective.get(objective.spec()) == objective
   assert objectives.Objective.get('hybrid') == objectives.Hybrid(1.0)
-  said = {spec: splits.refusal(objectives.Objective.get, spec)
-          for spec in ('hybrid:0', 'hybrid:-1', 'hybrid:nan', 'hybrid:inf')}
-  assert all('nll_weight=' in text for text in said.values()), said
-  assert splits.refusal(
-      objectives.Objective.get, 'l2').startswith('objective=')
+  testing.check_refusals(objectives.Objective.get, [('l2', 'objective='), *(
+      (f'hybrid:{bad}', '...nll_weight=') for bad in (0, -1, 'nan', 'inf'))])
 
 
 def test_objective_of_a_model(model):
@@ -263,9 +244,9 @@ def test_objective_of_a_model(model):
       event_size=3, num_blocks=1, hidden_units=(4,)).build()
   assert objectives.objective_of(vectors) == objectives.Nats()
   given_labels = dataclasses.replace(_CONFIG, condition_labels=3).build()
-  assert splits.refusal(
-      objectives.objective_of, given_labels).startswith(
-          'hybrid=true: expected false where the condition is a label')
+  testing.check_refusals(objectives.objective_of, [(
+      given_labels,
+      'hybrid=true: expected false where the condition is a label')])
 
 
 def test_the_weight_of_the_density_reaches_the_objective():

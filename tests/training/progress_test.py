@@ -158,13 +158,22 @@ def test_a_log_has_a_line_every_half_minute(capsys):
       '60/60 - bits_per_dim: 1.0000 - step: 1.00 s']
 
 
-def test_a_terminal_has_one_line_that_moves(capsys, monkeypatch):
-  monkeypatch.setattr(sys.stdout, 'isatty', lambda: True)
-  monkeypatch.setenv('COLUMNS', '200')
-  run = _Run(num_steps=4)
-  for _ in range(4):
-    run.show(1.0)
-  out = capsys.readouterr().out
+@pytest.fixture
+def terminal(capsys, monkeypatch):
+  """Returns a function: what steps of a second write on so many columns."""
+
+  def write(run, num_steps, columns=200, seconds=1.0):
+    monkeypatch.setattr(sys.stdout, 'isatty', lambda: True)
+    monkeypatch.setenv('COLUMNS', str(columns))
+    for _ in range(num_steps):
+      run.show(seconds)
+    return capsys.readouterr().out
+
+  return write
+
+
+def test_a_terminal_has_one_line_that_moves(terminal):
+  out = terminal(_Run(num_steps=4), 4)
   assert out.count('\n') == 1 and out.endswith('\n')
   _, first, second, _, last = out.split('\r')
   assert first == '1/4 [=====...............] bits_per_dim: 1.0000'
@@ -176,30 +185,18 @@ def test_a_terminal_has_one_line_that_moves(capsys, monkeypatch):
   assert len(last.rstrip('\n')) == len(second)
 
 
-@pytest.mark.parametrize('columns, line', [
-    (80, '2/4 [==========..........] {}'), (64, '2/4 [===...] {}'),
-    (57, '2/4 {}'), (40, None)])
-def test_the_bar_gives_way_to_the_text(capsys, monkeypatch, columns, line):
+def test_the_bar_gives_way_to_the_text(terminal):
   """And the text to the width: no terminal gets a second line."""
-  monkeypatch.setattr(sys.stdout, 'isatty', lambda: True)
-  monkeypatch.setenv('COLUMNS', str(columns))
-  run = _Run(num_steps=4)
-  run.show(1.0)
-  run.show(1.0)
-  last = capsys.readouterr().out.split('\r')[-1]
   text = 'bits_per_dim: 1.0000 - step: 1.00 s - left: 2.00 s'
-  if line is None:
-    assert len(last) == 39
-  else:
-    assert last.rstrip() == line.format(text)
+  for columns, line in (
+      (80, f'2/4 [==========..........] {text}'), (64, f'2/4 [===...] {text}'),
+      (57, f'2/4 {text}'), (40, f'2/4 {text}'[:39])):
+    last = terminal(_Run(num_steps=4), 2, columns).split('\r')[-1]
+    assert last.rstrip() == line
 
 
-def test_a_terminal_shows_two_steps_a_second(capsys, monkeypatch):
-  monkeypatch.setattr(sys.stdout, 'isatty', lambda: True)
-  run = _Run()
-  for _ in range(5):
-    run.show(0.25)
-  assert capsys.readouterr().out.count('bits_per_dim') == 3
+def test_a_terminal_shows_two_steps_a_second(terminal):
+  assert terminal(_Run(), 5, seconds=0.25).count('bits_per_dim') == 3
 
 
 def test_durations():

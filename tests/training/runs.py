@@ -1,4 +1,4 @@
-"""A short run of the digits, and what its folder holds."""
+"""A short run of the digits, what its folder holds; steps on replicas."""
 
 import csv
 import pathlib
@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import tensorflow as tf
 
+from tests import replicas
 from tf_resflow import configuration
 from tf_resflow import training
 
@@ -21,8 +22,7 @@ def config(data_dir=None, **changes):
 
 
 def assert_equal(one, other):
-  """Checks that the trainers of two runs of four steps end bit for bit alike.
-  """
+  """Checks that trainers of two runs of four steps end bit for bit alike."""
   assert one.step == other.step == 4
   for a, b in zip(
       [v.value for v in one.model.variables] + one.ema.averages,
@@ -32,11 +32,14 @@ def assert_equal(one, other):
 
 
 def resume(config, folder):
-  """Returns the trainer of a run, and of a copy that goes on from its half."""
+  """Returns the trainer of a run, and of a copy that goes on from its half.
+
+  Without the list of TensorFlow.
+  """
   whole = training.train(config, str(folder / 'whole'))
   shutil.copytree(folder / 'whole', folder / 'resumed')
-  for path in (folder / 'resumed' / 'checkpoints').glob('ckpt-4.*'):
-    path.unlink()
+  for name in ('checkpoint', 'ckpt-4.index'):
+    (folder / 'resumed' / 'checkpoints' / name).unlink()
   assert training.load_model(str(folder / 'resumed'))[1] == 2
   return whole, training.train(config, str(folder / 'resumed'))
 
@@ -71,3 +74,26 @@ def rows(workdir):
   """Returns the rows of metrics.csv."""
   with open(pathlib.Path(workdir) / 'metrics.csv', newline='') as file:
     return list(csv.DictReader(file))
+
+
+def strategy_of(num_replicas):
+  """Returns the strategy of one replica, or of two."""
+  return tf.distribute.OneDeviceStrategy('/cpu:0') if num_replicas == 1 else (
+      replicas.two_replicas())
+
+
+def on_replicas(strategy, fn):
+  """Returns a graph of `fn(batch, step)`, as a function of `x` and a number.
+
+  Of two replicas each has one half of `x`. Results are lists, one per replica.
+  """
+
+  @tf.function(autograph=False)
+  def run(x, step):
+    parts = x if strategy.num_replicas_in_sync == 1 else (
+        replicas.per_replica(*tf.split(x, 2)))
+    return tf.nest.map_structure(
+        strategy.experimental_local_results,
+        strategy.run(fn, args=(training.Batch(parts), step)))
+
+  return lambda x, step: run(x, tf.constant(step, tf.int64))

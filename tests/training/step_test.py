@@ -12,7 +12,6 @@ import pytest
 import tensorflow as tf
 
 from tests import flows
-from tests import replicas
 from tests.training import runs
 from tf_resflow import configuration
 from tf_resflow import models
@@ -142,27 +141,20 @@ class _Weight(objectives.Objective):
     (1, 1, 'float32'), (2, 3, 'float64')])
 def test_weights_rise_by_updates(num_replicas, accumulation_steps, dtype):
   """Whatever the number of parts of a batch, and of replicas."""
-  strategy = replicas.two_replicas() if num_replicas == 2 else (
-      tf.distribute.OneDeviceStrategy('/cpu:0'))
+  strategy = runs.strategy_of(num_replicas)
   with strategy.scope():
     flow = flows.make_flow_without_blocks(dtype=dtype)
 
   def weights_of(**kwargs):
-    step = training.TrainStep(
-        flow, None, _Weight(), accumulation_steps=accumulation_steps, **kwargs)
-
-    @tf.function(autograph=False)
-    def run(t):
-      metrics, gradients = strategy.run(step.reduced_gradients, args=(
-          training.Batch(tf.zeros([6, 4, 4, 1], dtype)), t))
-      return [strategy.experimental_local_results(v)[0]
-              for v in (metrics['weight'], gradients[0])]
-
-    found = [run(tf.constant(t, tf.int64)) for t in range(6)]
-    for weight, gradient in found:
-      np.testing.assert_allclose(
-          gradient, weight * np.ones(gradient.shape), rtol=1e-6)
-    return [float(weight) for weight, _ in found]
+    run = runs.on_replicas(strategy, training.TrainStep(
+        flow, None, _Weight(), accumulation_steps=accumulation_steps, **kwargs
+    ).reduced_gradients)
+    weights = []
+    for t in range(6):
+      metrics, gradients = run(tf.zeros([12, 4, 4, 1], dtype), t)
+      weights.append(float(metrics['weight'][0]))
+      np.testing.assert_allclose(gradients[0][0], weights[-1], rtol=1e-6)
+    return weights
 
   np.testing.assert_allclose(
       weights_of(annealing_steps=4), [0, 0.25, 0.5, 0.75, 1, 1], rtol=1e-6)
@@ -204,21 +196,18 @@ def _global_batch(step):
 class _Run:
   """A model and its step, on one replica or two."""
 
-  def __init__(self, num_replicas, step_class=training.TrainStep,
-               optimizer_class=keras.optimizers.SGD, config=_DENSE):
-    self.strategy = (
-        tf.distribute.OneDeviceStrategy('/cpu:0') if num_replicas == 1 else
-        replicas.two_replicas())
+  def __init__(self, num_replicas, config=_DENSE):
+    self.strategy = runs.strategy_of(num_replicas)
     with self.strategy.scope():
       self.model = config.build('float64')
-      optimizer = optimizer_class(learning_rate=0.05)
+      optimizer = keras.optimizers.SGD(learning_rate=0.05)
       optimizer.build(self.model.trainable_variables)
       self.ema = training.ExponentialMovingAverage(self.model, 0.9)
-    self.train_step = step_class(
+    self._step_fn = runs.on_replicas(self.strategy, training.TrainStep(
         self.model, optimizer, objectives.BitsPerDim(), self.ema,
-        clip_norm=_CLIP_NORM, seed=3)
-    self._step_fn = self._compiled(self.train_step)
-    self._compiled(
+        clip_norm=_CLIP_NORM, seed=3))
+    runs.on_replicas(
+        self.strategy,
         lambda batch, step: self.model.initialize(batch.x, seed=0) or step)(
             _global_batch(0), 0)
     # Set by the statistics of the global batch.
@@ -227,20 +216,6 @@ class _Run:
     for variable in self.model.trainable_variables:
       variable.assign(1.1 * variable + 0.02)
     self.ema.reset()
-
-  def _compiled(self, fn):
-    @tf.function(autograph=False)
-    def run(images, step):
-      if self.strategy.num_replicas_in_sync == 1:
-        parts = images
-      else:
-        parts = replicas.per_replica(*tf.split(images, 2))
-      results = self.strategy.run(
-          fn, args=(training.Batch(parts), step))
-      return tf.nest.map_structure(
-          self.strategy.experimental_local_results, results)
-
-    return lambda images, step: run(images, tf.constant(step, tf.int64))
 
   def train(self, num_steps=_NUM_STEPS):
     """Returns the norms of the gradients and the values of bits/dim."""
@@ -257,11 +232,9 @@ class _Run:
     return self._local_values(self.model.variables)
 
   def _local_values(self, variables):
-    variables = [v.value for v in variables] + self.ema.averages
     return [
         [v.numpy() for v in self.strategy.experimental_local_results(variable)]
-        for variable in variables
-    ]
+        for variable in [*(v.value for v in variables), *self.ema.averages]]
 
 
 def _largest_difference(one, two):
@@ -271,53 +244,20 @@ def _largest_difference(one, two):
       for a, b in zip(one, two, strict=True))
 
 
-@pytest.fixture(scope='module')
-def one():
-  """One replica: its initial variables, norms, bits/dim, final variables."""
-  run = _Run(1)
-  return run.initial, *run.train(), run.local_variables()
-
-
-def test_replicas_agree(one):
-  initial, norms, bits, final = one
-  run = _Run(2)
+def test_replicas_agree():
+  one, two = _Run(1), _Run(2)
   # ActNorm is initialised from the statistics of the global batch.
-  assert _largest_difference(initial, run.initial) < 1e-12
-  found_norms, found_bits = run.train()
+  assert _largest_difference(one.initial, two.initial) < 1e-12
+  (norms, bits), (found_norms, found_bits) = one.train(), two.train()
   np.testing.assert_allclose(
       [found_norms[0], found_bits[0]], [norms[0], bits[0]], rtol=1e-12)
   np.testing.assert_allclose(found_norms, norms, rtol=1e-8)
   np.testing.assert_allclose(found_bits, bits, rtol=1e-8)
   # Some steps were clipped, and some were not.
   assert 2 <= np.sum(np.array(norms) > _CLIP_NORM) <= _NUM_STEPS - 2, norms
-  assert _largest_difference(final, run.local_variables()) < 1e-8
-  for values in run.local_state():
+  final = one.local_variables()
+  assert _largest_difference(final, two.local_variables()) < 1e-8
+  for values in two.local_state():
     np.testing.assert_array_equal(*values)
   # The training did something.
-  assert _largest_difference(initial, final) > 0.1
-
-
-class _Summed(training.TrainStep):
-
-  def reduced_gradients(self, batch, step):
-    return tf.distribute.get_replica_context().all_reduce(
-        tf.distribute.ReduceOp.SUM, self.gradients(batch, step))
-
-
-class Undivided(keras.optimizers.SGD):
-  """As if the replicas' share were not taken into account."""
-
-  def apply(self, grads, trainable_variables=None):
-    return super().apply([2.0 * g for g in grads], trainable_variables)
-
-
-@pytest.mark.parametrize('wrong', [
-    dict(step_class=_Summed), dict(optimizer_class=Undivided)
-], ids=['summed', 'undivided'])
-@pytest.mark.slow
-def test_a_wrong_factor_is_seen(one, wrong):
-  initial, _, _, final = one
-  run = _Run(2, **wrong)
-  assert _largest_difference(initial, run.initial) < 1e-12
-  run.train()
-  assert _largest_difference(final, run.local_variables()) > 1e-3
+  assert _largest_difference(one.initial, final) > 0.1

@@ -1,6 +1,7 @@
 """Which folders a run accepts; what is loaded is what was trained or stored.
 """
 
+import functools
 import os
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests import splits
+from tests import testing
 from tests.training import runs
 from tf_resflow import configuration
 from tf_resflow import training
@@ -55,15 +57,11 @@ def test_foreign_folders_and_files_are_refused(tmp_path):
   path = tmp_path / 'thesis.tex'
   path.write_text('important')
   before = runs.contents(tmp_path)
-  folder = 'expected a new or empty folder, or'
-  file = 'expected a folder. It is a file'
-  for message, start, *arguments in (
-      (folder, training.train, _CONFIG, str(tmp_path)),
-      ('expected a new or empty folder. It', training.check_is_new,
-       str(tmp_path)),
-      (file, training.train, _CONFIG, str(path)),
-      (file, training.check_is_new, str(path))):
-    assert message in splits.refusal(start, *arguments)
+  for start in (
+      functools.partial(training.train, _CONFIG), training.check_is_new):
+    testing.check_refusals(start, [
+        (str(tmp_path), '...expected a new or empty folder'),
+        (str(path), '...expected a folder. It is a file')])
   assert runs.contents(tmp_path) == before
 
 
@@ -164,24 +162,24 @@ def test_a_stored_model_is_loaded_and_trained(tmp_path, data_dir):
 
 def test_a_model_of_another_configuration_is_refused(tmp_path):
   model = runs.config(hidden_channels=5).model.build()
-  assert splits.refusal(
-      training.create_workdir, str(tmp_path / 'run'), _CONFIG, model
-  ).startswith('model=residual_flow')
+  testing.check_refusals(lambda model: training.create_workdir(
+      str(tmp_path / 'run'), _CONFIG, model), [(model, 'model=residual_flow')])
   assert not list(tmp_path.iterdir())
 
 
 def test_missing_parts(tmp_path):
-  assert 'folder of a run. There is no run.flags' in splits.refusal(
-      training.load_config, str(tmp_path))
-  assert 'There is no model.json' in splits.refusal(
-      training.load_model, str(tmp_path))
-  workdir_lib.prepare(str(tmp_path), _CONFIG)
+  workdir = str(tmp_path)
+  for load, name in (
+      (training.load_config, 'run.flags'), (training.load_model, 'model.json')):
+    testing.check_refusals(load, [
+        (workdir, f'...folder of a run. There is no {name}')])
+  workdir_lib.prepare(workdir, _CONFIG)
   assert 'Train until the first one' in splits.refusal(
-      training.load_model, str(tmp_path))
+      training.load_model, workdir)
   for text in ('{', '{"no_such_field": 1}', '{"num_levels": 0}'):
     (tmp_path / 'model.json').write_text(text)
     with pytest.raises(ValueError, match='model.json: expected a model of'):
-      training.load_model(str(tmp_path))
+      training.load_model(workdir)
 
 
 def test_weights_without_an_inverse_are_refused(tmp_path):
@@ -189,7 +187,7 @@ def test_weights_without_an_inverse_are_refused(tmp_path):
   model = config.model.build()
   (entries,) = [v for v in model.variables if v.name == 'entries']
   entries.assign(tf.zeros_like(entries.value))
-  training.create_workdir(str(tmp_path / 'run'), config, model)
-  assert splits.refusal(
-      training.load_model, str(tmp_path / 'run')).startswith(
-          'block_0_linear.matrix=condition number inf: expected at most 1e+04')
+  workdir = str(tmp_path / 'run')
+  training.create_workdir(workdir, config, model)
+  testing.check_refusals(training.load_model, [(workdir, (
+      'block_0_linear.matrix=condition number inf: expected at most 1e+04'))])
