@@ -57,7 +57,7 @@ def make_nan(x):
 
 def test_a_forward_direction_may_be_a_solve():
   """Chains and models report it, and raise where it fails."""
-  chain = layers.Chain([layers.ActNorm(), Solved()])
+  chain = layers.Chain([layers.ActNorm(), Solved(name='solved')])
   x = tf.random.stateless_normal([8, 3], [0, 1])
   y, log_det = chain.forward_and_log_det(x)
   np.testing.assert_allclose(chain.inverse(y), x, atol=1e-5)
