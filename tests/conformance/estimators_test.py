@@ -59,7 +59,7 @@ def _expected(case, series, memory, block, cotangents):
       copies=copies, memory=memory, series=series.series)
 
 
-@pytest.mark.parametrize('case, series, memory', _products())
+@pytest.mark.parametrize('case, series, memory', list(_products()))
 def test_mean_of_value_and_gradient(case, series, memory):
   """That of the log-determinant, or of the terms that are summed."""
   block = testing.make_block('dense')
