@@ -22,10 +22,10 @@ class Mean(layers.Container):
   def combine(self, constants):
     return sum(constants) / 2
 
-  def evaluate(self, weights, x):
-    return sum(
-        part.evaluate(w, x) for part, w in zip(
-            self.parts, weights, strict=True)) / 2
+  def evaluate(self, weights, x, *context):
+    # The first branch may take a condition.
+    return (self.parts[0].evaluate(weights[0], x, *context) +
+            self.parts[1].evaluate(weights[1], x)) / 2
 
 
 def test_bounds_estimates_and_certificates_follow_from_one_rule():
@@ -53,3 +53,19 @@ def test_bounds_estimates_and_certificates_follow_from_one_rule():
   frozen = block.frozen()
   np.testing.assert_allclose(
       frozen.inverse(y, solver=numerics.Anderson(atol=1e-12)), x, atol=1e-9)
+
+
+def test_a_branch_may_take_a_condition_and_be_wide():
+  wide = layers.Sequence([
+      layers.SpectralDense(50, seed=1), layers.ConditionShift(
+          2, kernel_initializer='ones'), layers.LipSwish(),
+      layers.SpectralDense(3, seed=5)])
+  block = layers.ResidualBlock(Mean(wide, layers.SpectralDense(3, seed=2)))
+  x = tf.constant(np.random.default_rng(0).normal(size=[4, 3]), tf.float32)
+  conditions = [tf.fill([4, 2], value) for value in (0.0, 1.0)]
+  results = [block.forward_and_log_det(x, condition=c)[0] for c in conditions]
+  for y, c in zip(results, conditions, strict=True):
+    np.testing.assert_allclose(block(x, condition=c), y, atol=1e-5)
+    np.testing.assert_allclose(block.inverse(y, condition=c), x, atol=1e-4)
+  assert np.abs(results[0] - results[1]).max() > 1e-2
+  assert block.g.largest_event((None, 3)) == 50

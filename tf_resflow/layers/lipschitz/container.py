@@ -4,7 +4,10 @@ from collections.abc import Sequence
 import functools
 from typing import Any
 
+import tensorflow as tf
+
 from tf_resflow.layers import base_layer
+from tf_resflow.layers import condition_spec
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
@@ -14,7 +17,8 @@ class Container(lipschitz_layer.LipschitzLayer):
   Subclasses keep the layers in `parts` and define `combine`, the one rule from
   which the bound, the estimate and the certificate follow, and `evaluate`,
   whose weights are a list with those of each part, and whose context follows
-  the order of the parts.
+  the order of the parts. Where a part does not see the input, `largest_event`
+  is theirs to define, too.
 
   Example:
     >>> class Half(layers.Container):
@@ -93,6 +97,14 @@ class Container(lipschitz_layer.LipschitzLayer):
       *unused_scales: float) -> base_layer.Tensors:
     return [part.effective_weights(v, n) for part, v, n in zip(
         self.parts, variables, norms, strict=True)]
+
+  def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
+    context = self.context(condition) if self.takes_condition else ()
+    return self.evaluate(self.present_weights(), inputs, *(
+        condition_spec.as_batch(t, inputs) for t in context))
+
+  def largest_event(self, input_shape: tuple) -> int:
+    return max(part.largest_event(input_shape) for part in self.parts)
 
   def structure(self) -> tuple:
     return type(self), *(part.structure() for part in self.parts)
