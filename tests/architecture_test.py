@@ -108,7 +108,7 @@ def registered_names() -> Iterator[str]:
       if ast.literal_eval(node.args[0]) not in _FOREIGN_NAMES:
         names.update(ast.literal_eval(key) for key in node.args[1].keys)
     elif (isinstance(node, ast.Compare | ast.MatchValue) and
-          not file.startswith('tf_resflow/configuration/')):
+          not file.startswith('tf_resflow/specs/')):
       compared += [(file, line, part.value) for part in ast.walk(node)
                    if isinstance(part, ast.Constant)]
   for file, line, value in compared:

@@ -20,7 +20,7 @@ from tests import networks
 from tf_resflow import bijectors
 from tf_resflow import layers
 from tf_resflow import models
-from tf_resflow.configuration import registries
+from tf_resflow.specs import registries
 
 Case = case_lib.Case
 layer_of = case_lib.layer_of

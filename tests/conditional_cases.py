@@ -11,7 +11,7 @@ from tests import case as case_lib
 from tests import networks
 from tf_resflow import layers
 from tf_resflow import models
-from tf_resflow.configuration import registries
+from tf_resflow.specs import registries
 
 
 def _bound(make_fn, event_shape, **facts):

@@ -10,7 +10,7 @@ from tests import testing
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
-from tf_resflow.configuration import registries
+from tf_resflow.specs import registries
 
 _NUM_CONDITIONS = {'dense': 1000, 'conv': 100}
 _SOLVER = numerics.Banach(atol=1e-13, max_steps=2000)

@@ -26,7 +26,7 @@ from tf_resflow import training
 from tf_resflow.commands import flagfiles
 from tf_resflow.commands import runner
 from tf_resflow.configuration import flags as flags_lib
-from tf_resflow.configuration import registries
+from tf_resflow.specs import registries
 
 _README = documents.ROOT / 'README.md'
 # tests/serving_document_test.py plays the server of that page, and

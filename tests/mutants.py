@@ -50,7 +50,7 @@ from tests import edits
 
 PACKAGES = (
     'numerics', 'layers', 'bijectors', 'models', 'training', 'datasets',
-    'evaluation', 'serving', 'configuration', 'commands', 'conversion')
+    'evaluation', 'serving', 'specs', 'configuration', 'commands', 'conversion')
 # From the stages to the tiers of their tests, and from these to marks.
 STAGES = {'mirror': 'fast', 'package': 'fast', 'fast': 'fast', 'slow': 'slow',
           'old': 'old'}

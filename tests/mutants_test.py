@@ -15,8 +15,8 @@ _ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def test_draw():
-  drawn = list(itertools.islice(mutants.draw(_ROOT), 22))
-  assert drawn[7::11] == list(itertools.islice(
+  drawn = list(itertools.islice(mutants.draw(_ROOT), 24))
+  assert drawn[7::12] == list(itertools.islice(
       edits.shuffled(_ROOT, 'tf_resflow/serving', '0 serving'), 2))
   assert [edit.path.split('/')[1] for edit in drawn] == [*mutants.PACKAGES] * 2
   for edit in drawn:

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tf_resflow import layers
-from tf_resflow.configuration import registries
+from tf_resflow.specs import registries
 
 
 @keras.saving.register_keras_serializable('tf_resflow_tests')

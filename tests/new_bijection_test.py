@@ -15,7 +15,7 @@ _LINES = {
     'tf_resflow/layers/__init__.py': (
         "    'bijections.moving_mean': ['MovingMean'],\n",
         "    'bijections.monotone_block': ['MonotoneBlock'],\n"),
-    'tf_resflow/configuration/registries.py': (
+    'tf_resflow/specs/registries.py': (
         "    'coupling': 'tf_resflow.models.blocks:make_coupling_block',\n",
         "    'monotone': f'{_BIJECTIONS}.monotone_block:MonotoneBlock',\n"),
     'tests/cases.py': (

@@ -4,11 +4,10 @@ from concurrent import futures
 
 import keras
 
-from tf_resflow import configuration
 from tf_resflow import models
 
 
-def build(config: configuration.ModelConfig) -> models.Flow:
+def build(config: models.ModelConfig) -> models.Flow:
   """Returns a model that can be asked for its shapes, and not evaluated.
 
   Keras gives variables no value in a stateless scope. It keeps a list of them,

@@ -15,8 +15,8 @@ from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.benchmarking import tasks
-from tf_resflow.configuration import fields
-from tf_resflow.configuration import registries
+from tf_resflow.specs import fields
+from tf_resflow.specs import registries
 from tf_resflow.training import strategies
 from tf_resflow.training import trainer
 
@@ -101,7 +101,7 @@ def test_a_flow_without_blocks(monkeypatch):
   """A type of model of which nothing is known but its events."""
 
   @dataclasses.dataclass(frozen=True, kw_only=True)
-  class PlainConfig(configuration.ModelConfig):
+  class PlainConfig(models.ModelConfig):
     image_shape: tuple[int, ...] = fields.field((8, 8, 1), is_flag=False)
     num_levels: int = fields.field(17, is_flag=False)
 

@@ -16,7 +16,7 @@ from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.commands import options
-from tf_resflow.configuration import fields
+from tf_resflow.specs import fields
 from tf_resflow.training import checkpoints
 
 

@@ -20,9 +20,9 @@ from tests.commands import results
 from tf_resflow import errors
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
-from tf_resflow.configuration import fields
 from tf_resflow.configuration import flags as flags_lib
 from tf_resflow.numerics import cores
+from tf_resflow.specs import fields
 
 # Everything that a tool does without work, and what it imports for that.
 _SCRIPT = """

@@ -10,8 +10,9 @@ import pytest
 from tests import testing
 from tests.configuration import config_test
 from tf_resflow import configuration
+from tf_resflow import models
 from tf_resflow.configuration import flags as flags_lib
-from tf_resflow.configuration import registries
+from tf_resflow.specs import registries
 
 # Every field differs from its default.
 _OTHER = configuration.make_config(**{
@@ -105,9 +106,9 @@ def test_bad_flagfile(tmp_path):
 _MODULE = textwrap.dedent("""
     import dataclasses
 
-    from tf_resflow.configuration import fields
-    from tf_resflow.configuration import model_config
-    from tf_resflow.configuration import registries
+    from tf_resflow.specs import fields
+    from tf_resflow.models import model_config
+    from tf_resflow.specs import registries
 
 
     @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -168,10 +169,10 @@ def test_models_of_the_reader_are_trained_like_ours(module, tmp_path):
   del registries.ESTIMATORS._entries['guess']
   del sys.modules['my_waves']
   with pytest.raises(ValueError, match='model=wave: expected one of'):
-    configuration.model_from_json(text)
+    models.model_from_json(text)
   loaded = flags_lib.from_flagfile(tmp_path / 'run.flags')
   assert loaded.values() == values
-  assert configuration.model_from_json(text) == loaded.model
+  assert models.model_from_json(text) == loaded.model
 
 
 def test_imports_of_a_flagfile_and_of_the_command_line_add_up(tmp_path):
@@ -194,7 +195,7 @@ def test_flags_of_two_kinds_are_refused(monkeypatch):
 
   def define(field):
     config_class = dataclasses.make_dataclass(
-        'Clash', [(*field, 1)], bases=(configuration.ModelConfig,),
+        'Clash', [(*field, 1)], bases=(models.ModelConfig,),
         frozen=True, kw_only=True)
     monkeypatch.setitem(registries.MODELS._entries, 'clash', config_class)
     _defined()

@@ -11,7 +11,7 @@ from tests import cases
 from tf_resflow import bijectors
 from tf_resflow import layers
 from tf_resflow import models
-from tf_resflow.configuration import registries
+from tf_resflow.specs import registries
 
 # Base classes, which cannot be used as they are.
 _ABSTRACT = (

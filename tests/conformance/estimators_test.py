@@ -13,7 +13,7 @@ from tests import testing
 from tests.numerics import averages
 from tests.numerics import cases
 from tf_resflow import numerics
-from tf_resflow.configuration import registries
+from tf_resflow.specs import registries
 
 _EACH_ESTIMATOR = pytest.mark.parametrize(
     'case', cases.ESTIMATORS.values(), ids=cases.ESTIMATORS)

@@ -9,8 +9,8 @@ import tensorflow as tf
 from tests import splits
 from tests import testing
 from tf_resflow import datasets
-from tf_resflow.configuration import registries
 from tf_resflow.datasets import crops
+from tf_resflow.specs import registries
 
 _SHAPE = (7, 5, 2)
 _PADDING = 3

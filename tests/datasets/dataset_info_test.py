@@ -8,8 +8,8 @@ import pytest
 from tests import testing
 from tf_resflow import configuration
 from tf_resflow import datasets
-from tf_resflow.configuration import registries
 from tf_resflow.datasets import dataset_info
+from tf_resflow.specs import registries
 
 _ROWS = np.random.default_rng(0).normal(
   [5.0, -100.0, 0.25, 1.0], [1.0, 20.0, 0.01, 3.0], [40, 4])

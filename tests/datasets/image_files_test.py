@@ -8,7 +8,7 @@ import pytest
 
 from tests import testing
 from tf_resflow import datasets
-from tf_resflow.configuration import registries
+from tf_resflow.specs import registries
 
 _RNG = np.random.default_rng(0)
 

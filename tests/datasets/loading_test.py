@@ -9,8 +9,8 @@ import tensorflow as tf
 from tests import testing
 from tf_resflow import configuration
 from tf_resflow import datasets
-from tf_resflow.configuration import registries
 from tf_resflow.datasets import dataset_info
+from tf_resflow.specs import registries
 
 _RNG = np.random.default_rng(1)
 _IMAGES = _RNG.integers(0, 4, [9, 2, 4, 3], dtype=np.uint8)

@@ -14,8 +14,8 @@ import tensorflow_datasets as tfds
 from tests import splits
 from tests import testing
 from tf_resflow import datasets
-from tf_resflow.configuration import registries
 from tf_resflow.datasets import embedded
+from tf_resflow.specs import registries
 
 
 def test_embedded_preparation_is_silent_and_offline(

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from tf_resflow import benchmarking
 from tf_resflow import configuration
-from tf_resflow.configuration import registries
 from tf_resflow.experiments import scaling
+from tf_resflow.specs import registries
 
 _CONFIG = configuration.make_config(
     dataset='digits', num_blocks=(1, 1), hidden_channels=4,

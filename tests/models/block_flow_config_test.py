@@ -7,7 +7,7 @@ import pytest
 from tests import testing
 from tf_resflow import models
 from tf_resflow import numerics
-from tf_resflow.configuration import registries
+from tf_resflow.specs import registries
 
 _CLASSES = (models.ResidualFlowConfig, models.VectorFlowConfig)
 _LABELS = {'event_size': 3, 'condition_labels': 4}

@@ -7,8 +7,8 @@ import tensorflow as tf
 from tests import splits
 from tf_resflow import layers
 from tf_resflow import models
-from tf_resflow.configuration import registries
 from tf_resflow.models import blocks
+from tf_resflow.specs import registries
 
 
 def make_request(event_shape=(4, 4, 2), kernel_sizes=(3, 1), index=2,

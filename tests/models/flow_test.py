@@ -16,7 +16,7 @@ from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
-from tf_resflow.configuration import registry
+from tf_resflow.specs import registry
 
 
 def make_identity_flow(mean=(0.5,), std=(0.25,)):

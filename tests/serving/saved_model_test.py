@@ -19,7 +19,6 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from tests import flows
 from tests import testing
-from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow import numerics
@@ -224,7 +223,7 @@ def test_files(exported):
       'saved_model.pb', 'variables', 'assets', 'assets.extra'}
   assert {p.name for p in (folder / 'assets.extra').iterdir()} == {
       'model.json', 'tf_serving_warmup_requests'}
-  config = configuration.model_from_json(
+  config = models.model_from_json(
       (folder / 'assets.extra' / 'model.json').read_text())
   assert (config.num_levels, config.image_shape) == (17, (8, 8, 1))
   # A server that watches the folder saw nothing unfinished, and no leftovers.

@@ -18,7 +18,7 @@ import tensorflow as tf
 from tf_resflow import bijectors
 from tf_resflow import layers
 from tf_resflow import numerics
-from tf_resflow.configuration import registries
+from tf_resflow.specs import registries
 
 _STEP = 1e-5
 _TOLERANCE = 1e-4

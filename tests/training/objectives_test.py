@@ -16,8 +16,8 @@ from tests.training import runs
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import training
-from tf_resflow.configuration import registries
 from tf_resflow.numerics import random
+from tf_resflow.specs import registries
 from tf_resflow.training import objectives
 from tf_resflow.training import trainer as trainer_lib
 

@@ -20,7 +20,7 @@ from tests.training import runs
 from tf_resflow import configuration
 from tf_resflow import models
 from tf_resflow import training
-from tf_resflow.configuration import registries
+from tf_resflow.specs import registries
 from tf_resflow.training import checkpoints
 from tf_resflow.training import objectives
 from tf_resflow.training import optimizers

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tf_resflow import configuration
 from tf_resflow.benchmarking import tasks
-from tf_resflow.configuration import registries
+from tf_resflow.specs import registries
 from tf_resflow.training import trainer
 
 # Seconds that a step is to take, and all together at least; none begins later

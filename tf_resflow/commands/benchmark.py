@@ -47,9 +47,9 @@ from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
-from tf_resflow.configuration import fields
 from tf_resflow.configuration import flags as flags_lib
-from tf_resflow.configuration import values as values_lib
+from tf_resflow.specs import fields
+from tf_resflow.specs import spec as spec_lib
 
 _TASKS = ('train', 'evaluate', 'sample')
 # Flags of what is timed.
@@ -140,7 +140,7 @@ class Options(options_lib.Configured):
     for name in flags_lib.by_name():
       errors.check(
           name not in self.given or name in _WITH_WORKDIR, name,
-          values_lib.text_of(config.values().get(name)),
+          spec_lib.text_of(config.values().get(name)),
           'no such flag with --workdir',
           'The run has a configuration of its own.')
     return run if 'batch_size' not in self.given else run.replace(

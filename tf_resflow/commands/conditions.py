@@ -10,7 +10,7 @@ import numpy as np
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow.commands import options as options_lib
-from tf_resflow.configuration import fields
+from tf_resflow.specs import fields
 
 # That are compared where nobody asked for it.
 _MAX_LABELS = 32

@@ -16,7 +16,7 @@ import dataclasses
 from tf_resflow import conversion
 from tf_resflow import evaluation
 from tf_resflow.commands import options as options_lib
-from tf_resflow.configuration import fields
+from tf_resflow.specs import fields
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,9 @@ from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import numerics
 from tf_resflow import training
-from tf_resflow.configuration import fields
 from tf_resflow.configuration import flags as flags_lib
-from tf_resflow.configuration import registries
+from tf_resflow.specs import fields
+from tf_resflow.specs import registries
 from tf_resflow.training import run_files
 
 # Where flags about estimates are refused.

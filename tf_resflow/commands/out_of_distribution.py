@@ -8,7 +8,7 @@ from typing import Any
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow.commands import options as options_lib
-from tf_resflow.configuration import fields
+from tf_resflow.specs import fields
 
 _PICTURES = ('.png', '.svg')
 

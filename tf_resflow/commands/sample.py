@@ -44,7 +44,7 @@ import numpy as np
 from tf_resflow import evaluation
 from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
-from tf_resflow.configuration import fields
+from tf_resflow.specs import fields
 
 # In the row of a label.
 _SAMPLES_OF_A_LABEL = 8

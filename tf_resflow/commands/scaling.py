@@ -18,7 +18,7 @@ from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
-from tf_resflow.configuration import fields
+from tf_resflow.specs import fields
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

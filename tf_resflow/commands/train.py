@@ -31,7 +31,7 @@ from tf_resflow import evaluation
 from tf_resflow import training
 from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
-from tf_resflow.configuration import fields
+from tf_resflow.specs import fields
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,10 @@ import os
 from typing import Any, Literal
 
 from tf_resflow import errors
-from tf_resflow.configuration import fields
-from tf_resflow.configuration import model_config
-from tf_resflow.configuration import registries
-from tf_resflow.configuration import values as values_lib
+from tf_resflow.models import model_config
+from tf_resflow.specs import fields
+from tf_resflow.specs import registries
+from tf_resflow.specs import spec as spec_lib
 
 # Fields of the data that are for images alone.
 _OF_IMAGES = ('flip', 'crop_padding', 'image_size', 'num_bits', 'resize')
@@ -277,7 +277,7 @@ class Config:
         'back, or take another workdir.')
     for name, right in self.model.derived(facts).items():
       self.model.require(
-          getattr(self.model, name) == right, name, values_lib.text_of(right),
+          getattr(self.model, name) == right, name, spec_lib.text_of(right),
           f'It follows from {self.data.dataset}; make_config fills it in.')
 
   def values(self) -> dict[str, Any]:
@@ -344,7 +344,7 @@ def make_config(
         other for other in registries.MODELS.names() if name in {
             f.name for f in registries.MODELS.get(other).flag_fields()}]
     raise errors.InvalidValueError(
-        name, values_lib.text_of(value), f'no such value with model={model}',
+        name, spec_lib.text_of(value), f'no such value with model={model}',
         f'It goes with model={" or ".join(others)}.' if others else '')
   if facts is None:
     facts = _facts(made['data'], made['objective'], made['run'])

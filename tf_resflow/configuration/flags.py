@@ -14,11 +14,11 @@ from absl import flags
 
 from tf_resflow import errors
 from tf_resflow.configuration import config as config_lib
-from tf_resflow.configuration import fields
-from tf_resflow.configuration import model_config
-from tf_resflow.configuration import registries
-from tf_resflow.configuration import renamed
-from tf_resflow.configuration import values as values_lib
+from tf_resflow.models import model_config
+from tf_resflow.specs import fields
+from tf_resflow.specs import registries
+from tf_resflow.specs import renamed
+from tf_resflow.specs import spec as spec_lib
 
 # The group of the flags that every tool has.
 COMMON = 'Every tool'
@@ -104,7 +104,7 @@ def define_field(
 
 def _help(owners: dict[str, fields.Field]) -> str:
   """Returns the help of a flag: meaning, defaults, models with it, limits."""
-  texts = {name: values_lib.text_of(field.default) or 'none'
+  texts = {name: spec_lib.text_of(field.default) or 'none'
            for name, field in owners.items()}
   first, *_ = owners
   field = owners[first]
@@ -192,7 +192,7 @@ def _argument(name: str, value: Any) -> str:
   """Returns the line of a flag, or nothing for None."""
   if isinstance(value, bool):
     return f'--{"" if value else "no"}{name}\n'
-  return '' if value is None else f'--{name}={values_lib.text_of(value)}\n'
+  return '' if value is None else f'--{name}={spec_lib.text_of(value)}\n'
 
 
 def stored_arguments(path: str | os.PathLike) -> list[str]:

@@ -5,8 +5,8 @@ import functools
 import pkgutil
 from typing import Any
 
-from tf_resflow.configuration import registries
 from tf_resflow.datasets import dataset_info
+from tf_resflow.specs import registries
 
 
 def _call(name: str, *arguments: Any) -> Any:

@@ -13,9 +13,9 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow.configuration import config as config_lib
-from tf_resflow.configuration import registries
 from tf_resflow.datasets import crops
 from tf_resflow.datasets.split import Split
+from tf_resflow.specs import registries
 
 # Above this size examples are streamed through a buffer of so many.
 MAX_IN_MEMORY = 100_000

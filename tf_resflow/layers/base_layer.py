@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow.configuration import renamed
+from tf_resflow.specs import renamed
 
 # Nested lists of tensors.
 Tensors = Any

@@ -3,10 +3,10 @@
 import dataclasses
 from typing import Literal
 
-from tf_resflow.configuration import fields
-from tf_resflow.configuration import model_config
-from tf_resflow.configuration import registries
+from tf_resflow.models import model_config
 from tf_resflow.models import norm_orders
+from tf_resflow.specs import fields
+from tf_resflow.specs import registries
 
 # Leaves the estimator to the size of the events.
 AUTO = 'auto'

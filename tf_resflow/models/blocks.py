@@ -10,11 +10,11 @@ import keras
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import numerics
-from tf_resflow.configuration import registries
-from tf_resflow.configuration import values
 from tf_resflow.layers import base_layer
 from tf_resflow.models import conditions
 from tf_resflow.models import norm_orders
+from tf_resflow.specs import registries
+from tf_resflow.specs import spec
 
 # Initializer seeds of one layer span three integers, see `SpectralLayer`.
 _SEEDS_PER_LAYER = 4
@@ -90,7 +90,7 @@ def make_network(request: BlockRequest) -> layers.Sequence:
   in_l2 = norm_orders.is_spectral(config.norms)
   errors.check(
       in_l2 or constraint.takes_orders, 'norms',
-      values.text_of(config.norms), f'2 with constraint={config.constraint}',
+      spec.text_of(config.norms), f'2 with constraint={config.constraint}',
       'It has no orders.')
 
   def make_linear(*sizes, num_inputs, **settings):
@@ -157,7 +157,7 @@ def _make_sequence(request, input_shape, output_shape, make_linear,
           name=f'{request.name}_act_{i}', dtype=dtype))
       errors.check(
           in_l2 or parts[-1].domain is None, 'activation', config.activation,
-          f'another one with norms={values.text_of(config.norms)}',
+          f'another one with norms={spec.text_of(config.norms)}',
           'Its Lipschitz constant is known in l_2 alone.')
       _, size = parts[-1].compute_output_shape((None, size))
     parts.append(make_linear(

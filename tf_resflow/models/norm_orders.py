@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tf_resflow import errors
-from tf_resflow.configuration import values
+from tf_resflow.specs import spec
 
 LEARNED = 'learned'
 _EXPECTED = (
@@ -23,7 +23,7 @@ def check(norms: Sequence[str], uncertified: bool) -> None:
     norms: texts, see `of_layers`.
     uncertified: whether they may be such that they prove nothing.
   """
-  text = values.text_of(tuple(norms))
+  text = spec.text_of(tuple(norms))
   if norms == (LEARNED,):
     return
   try:
@@ -49,7 +49,7 @@ def check_length(norms: Sequence[str], num_layers: int, what: str) -> None:
     what: those that they belong to, for the message.
   """
   errors.check(
-      len(norms) in (1, num_layers + 1), 'norms', values.text_of(tuple(norms)),
+      len(norms) in (1, num_layers + 1), 'norms', spec.text_of(tuple(norms)),
       f'one order, or {num_layers + 1}: one more than {what} have layers')
 
 

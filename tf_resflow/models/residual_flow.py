@@ -6,11 +6,11 @@ import math
 import keras
 
 from tf_resflow import layers
-from tf_resflow.configuration import registries
 from tf_resflow.models import blocks
 from tf_resflow.models import conditions
 from tf_resflow.models import flow
 from tf_resflow.models import residual_flow_config
+from tf_resflow.specs import registries
 
 
 @keras.saving.register_keras_serializable('tf_resflow')

@@ -4,10 +4,10 @@ import dataclasses
 import math
 
 from tf_resflow import models
-from tf_resflow.configuration import fields
-from tf_resflow.configuration import registries
 from tf_resflow.models import block_flow_config
 from tf_resflow.models import norm_orders
+from tf_resflow.specs import fields
+from tf_resflow.specs import registries
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,9 @@ import dataclasses
 from typing import Literal
 
 from tf_resflow import models
-from tf_resflow.configuration import fields
 from tf_resflow.models import block_flow_config
 from tf_resflow.models import norm_orders
+from tf_resflow.specs import fields
 
 # Numbers of a vector up to which a training step with exact log-determinants
 # takes less time than one with the roulette; docs/performance.md has the times.

@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow import models
-from tf_resflow.configuration import registries
-from tf_resflow.configuration import spec
 from tf_resflow.numerics import random
+from tf_resflow.specs import registries
+from tf_resflow.specs import spec
 
 Metrics = dict[str, tf.Tensor]
 

@@ -15,7 +15,7 @@ from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import private_apis
 from tf_resflow.configuration import config as config_lib
-from tf_resflow.configuration import registries
+from tf_resflow.specs import registries
 
 LearningRate = float | keras.optimizers.schedules.LearningRateSchedule
 

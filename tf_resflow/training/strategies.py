@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tf_resflow.configuration import registries
+from tf_resflow.specs import registries
 
 
 def _devices() -> list:

@@ -22,8 +22,8 @@ from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.configuration import flags as flags_lib
-from tf_resflow.configuration import model_config
-from tf_resflow.configuration import values
+from tf_resflow.models import model_config
+from tf_resflow.specs import spec
 from tf_resflow.training import checkpoints
 from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import files
@@ -87,7 +87,7 @@ def check(workdir: str, config: configuration.Config) -> None:
 def _listed(differences, template):
   """Returns a list of fields, of our value and of theirs."""
   return ', '.join(
-      template.format(name, *(values.text_of(v) or 'none' for v in pair))
+      template.format(name, *(spec.text_of(v) or 'none' for v in pair))
       for name, pair in differences.items())
 
 

@@ -9,7 +9,7 @@ from tests import loops
 from tests import testing
 from tf_resflow import errors
 from tf_resflow import layers
-from tf_resflow.configuration import registries
+from tf_resflow.specs import registries
 
 
 @loops.each([

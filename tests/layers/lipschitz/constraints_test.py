@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests import loops
 from tf_resflow import layers
-from tf_resflow.configuration import registries
+from tf_resflow.specs import registries
 
 
 @loops.each(registries.CONSTRAINTS.names())

@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow.configuration import registries
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
 from tf_resflow.layers.bijections import invertible_matrix
+from tf_resflow.specs import registries
 
 
 class MatrixBijection(bijection.Bijection):

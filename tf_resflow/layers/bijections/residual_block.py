@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow import numerics
-from tf_resflow.configuration import registries
 from tf_resflow.layers import base_layer
 from tf_resflow.layers import condition_spec
 from tf_resflow.layers.bijections import bijection
@@ -17,6 +16,7 @@ from tf_resflow.layers.lipschitz import keras_layer
 from tf_resflow.layers.lipschitz import learned_order
 from tf_resflow.layers.lipschitz import lipschitz_layer
 from tf_resflow.numerics import residual_function
+from tf_resflow.specs import registries
 
 # Larger chunks were not faster on two cores. Those that are computed at once
 # share that, but none takes less than the second.

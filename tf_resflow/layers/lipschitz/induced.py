@@ -3,12 +3,12 @@
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow.configuration import registries
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.lipschitz import learned_order
 from tf_resflow.layers.lipschitz import linear
 from tf_resflow.layers.lipschitz import operator_norms
 from tf_resflow.numerics.norms import orders
+from tf_resflow.specs import registries
 
 # Starts of the search for how far an estimate is exceeded.
 _NUM_STARTS = 64

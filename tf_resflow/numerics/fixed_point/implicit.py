@@ -5,7 +5,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_resflow.configuration import registries
 from tf_resflow.numerics import chunking
 from tf_resflow.numerics import differentiation
 from tf_resflow.numerics import random
@@ -14,6 +13,7 @@ from tf_resflow.numerics.fixed_point import solver as solver_lib
 from tf_resflow.numerics.log_det import estimator as estimator_lib
 from tf_resflow.numerics.log_det import memory_modes
 from tf_resflow.numerics.log_det import series as series_lib
+from tf_resflow.specs import registries
 
 
 def _solve(g, solver, lipschitz_bound, sign, estimator, series, variables,

@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow.configuration import registries
-from tf_resflow.configuration import spec
 from tf_resflow.numerics.fixed_point import secants
+from tf_resflow.specs import registries
+from tf_resflow.specs import spec
 
 # Acceptance factor of an accelerated step when no Lipschitz bound is given.
 _DEFAULT_RHO = 0.99

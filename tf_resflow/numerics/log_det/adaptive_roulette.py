@@ -6,10 +6,10 @@ from typing import Any, Self
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow.configuration import spec
 from tf_resflow.numerics import random
 from tf_resflow.numerics.log_det import estimator
 from tf_resflow.numerics.log_det import series as series_lib
+from tf_resflow.specs import spec
 
 
 class SurvivalSchedule(series_lib.Schedule):

@@ -9,11 +9,11 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import tensorflow as tf
 
-from tf_resflow.configuration import registries
-from tf_resflow.configuration import spec
 from tf_resflow.numerics import random
 from tf_resflow.numerics import residual_function
 from tf_resflow.numerics.log_det import series as series_lib
+from tf_resflow.specs import registries
+from tf_resflow.specs import spec
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,9 +8,9 @@ from scipy import special
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow.configuration import registries
-from tf_resflow.configuration import spec
 from tf_resflow.numerics import random
+from tf_resflow.specs import registries
+from tf_resflow.specs import spec
 
 # The uniform that is inverted has 53 random bits: indices whose tail
 # probability is below this are never drawn, so tables end there.

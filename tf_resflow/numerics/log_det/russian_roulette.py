@@ -7,11 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow.configuration import spec
 from tf_resflow.numerics import random
 from tf_resflow.numerics.log_det import estimator
 from tf_resflow.numerics.log_det import laws
 from tf_resflow.numerics.log_det import series as series_lib
+from tf_resflow.specs import spec
 
 
 @dataclasses.dataclass(frozen=True)

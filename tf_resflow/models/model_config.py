@@ -7,9 +7,9 @@ import os
 from typing import Any
 
 from tf_resflow import errors
-from tf_resflow.configuration import fields
-from tf_resflow.configuration import registries
-from tf_resflow.configuration import renamed
+from tf_resflow.specs import fields
+from tf_resflow.specs import registries
+from tf_resflow.specs import renamed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,6 +106,11 @@ def model_from_json(text: str, file: str = 'model.json') -> ModelConfig:
 
   Raises:
     InvalidValueError: if it describes no model.
+
+  Example:
+    >>> config = models.model_from_json('{"model": "vector", "event_size": 3}')
+    >>> config.event_size
+    3
   """
   try:
     values = json.loads(text)

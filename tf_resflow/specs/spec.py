@@ -8,8 +8,7 @@ import dataclasses
 from typing import Any, ClassVar, Self
 
 from tf_resflow import errors
-from tf_resflow.configuration import registry as registry_lib
-from tf_resflow.configuration import values as values_lib
+from tf_resflow.specs import registry as registry_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +46,39 @@ class Spec:
   def __str__(self) -> str:
     options = [f'{key}={value}' for key, value in self.options.items()]
     return ','.join([':'.join([self.name, *self.arguments]), *options])
+
+
+def parse_value(kind: type, text: str) -> Any:
+  """Returns the value of a type that a text stands for.
+
+  Args:
+    kind: bool, int, float or str.
+    text: what `text_of` returns, or a like text.
+
+  Raises:
+    ValueError: if it stands for none.
+  """
+  if kind is not bool:
+    return kind(text)
+  # As absl's flags.
+  words = {'true': True, 't': True, '1': True,
+           'false': False, 'f': False, '0': False}
+  if text.lower() not in words:
+    raise ValueError(text)
+  return words[text.lower()]
+
+
+def text_of(value: Any) -> str:
+  """Returns the text of a value, which `parse_value` reads.
+
+  That is the spec of what has one; a tuple has commas.
+  """
+  if isinstance(value, Specified):
+    return value.spec()
+  if isinstance(value, tuple):
+    return ','.join(map(text_of, value))
+  is_word = value is None or isinstance(value, bool)
+  return str(value).lower() if is_word else str(value)
 
 
 def option(default: Any, name: str) -> Any:
@@ -120,16 +152,16 @@ class Specified:
       except ValueError:
         raise errors.InvalidValueError(
             field, text, f'a value of {f.name} of {kind} like '
-            f'{values_lib.text_of(f.default)}') from None
+            f'{text_of(f.default)}') from None
     return cls(**values)
 
   def spec(self) -> str:
     """Returns the spec that `get` turns into an equal object."""
     fields = dataclasses.fields(self)
-    arguments = [_text_of(getattr(self, f.name)) for f in fields
+    arguments = [text_of(getattr(self, f.name)) for f in fields
                  if 'option' not in f.metadata]
     options = {
-        f.metadata['option']: _text_of(getattr(self, f.name)) for f in fields
+        f.metadata['option']: text_of(getattr(self, f.name)) for f in fields
         if 'option' in f.metadata and getattr(self, f.name) != f.default}
     return str(Spec(
         self.registry.name_of(type(self)), tuple(arguments), options))
@@ -140,10 +172,5 @@ def _parse(default: Any, text: str) -> Any:
   if isinstance(default, Specified):
     return type(default).get(text)
   if default is None:
-    return None if text == 'none' else values_lib.parse(float, text)
-  return values_lib.parse(type(default), text)
-
-
-def _text_of(value: Any) -> str:
-  return value.spec() if isinstance(
-      value, Specified) else values_lib.text_of(value)
+    return None if text == 'none' else parse_value(float, text)
+  return parse_value(type(default), text)

@@ -3,7 +3,7 @@
 To add a kind: one file, one line here, one case in `tests/cases.py`.
 """
 
-from tf_resflow.configuration import registry
+from tf_resflow.specs import registry
 
 _LOG_DET = 'tf_resflow.numerics.log_det'
 _NOISE = 'tf_resflow.numerics.noise_laws'

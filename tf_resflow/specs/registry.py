@@ -143,7 +143,7 @@ class Registry:
     raise errors.InvalidValueError(
         self.kind, value, self.expected,
         'Register yours: register(NAME, VALUE) of its registry in '
-        'tf_resflow.configuration.registries.')
+        'tf_resflow.specs.registries.')
 
 
 def _imported(value: Any) -> Any:

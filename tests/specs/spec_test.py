@@ -4,8 +4,8 @@ import dataclasses
 from typing import ClassVar
 
 from tests import testing
-from tf_resflow.configuration import registry
-from tf_resflow.configuration import spec
+from tf_resflow.specs import registry
+from tf_resflow.specs import spec
 
 
 def test_round_trip():
@@ -94,3 +94,18 @@ def test_errors():
       ('roulette,exact=a', 'kind=roulette,exact=a: ...of roulette like 2'),
       ('roulette,shared=maybe', '...of roulette like true'),
       ('roulette,probe=b', '...roulette with the options exact, shared, li')])
+
+
+def test_text_of():
+  texts = {value: spec.text_of(value) for value in (
+      False, None, 1e-7, 'None', (), (1,), ((1, True), None))}
+  assert list(texts.values()) == [
+      'false', 'none', '1e-07', 'None', '', '1', '1,true,none']
+
+
+def test_parse():
+  parsed = [spec.parse_value(kind, text) for kind, text in (
+      (bool, '1'), (bool, 'FALSE'), (int, '-12'), (float, '5e-324'),
+      (str, 'True'))]
+  assert list(map(repr, parsed)) == [
+      'True', 'False', '-12', '5e-324', "'True'"]

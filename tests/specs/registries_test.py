@@ -5,13 +5,13 @@ import pytest
 from tf_resflow import datasets
 from tf_resflow import layers
 from tf_resflow import numerics
-from tf_resflow.configuration import model_config
-from tf_resflow.configuration import registries
-from tf_resflow.configuration import registry
 from tf_resflow.layers.bijections import invertible_matrix
 from tf_resflow.layers.bijections import masks
 from tf_resflow.layers.lipschitz import operator_norms
 from tf_resflow.models import block_flow_config
+from tf_resflow.models import model_config
+from tf_resflow.specs import registries
+from tf_resflow.specs import registry
 from tf_resflow.training import objectives
 
 _TABLES = {name: table for name, table in vars(registries).items()

@@ -8,7 +8,7 @@ import pytest
 from tests import splits
 from tests import testing
 from tf_resflow import errors
-from tf_resflow.configuration import registry
+from tf_resflow.specs import registry
 
 
 @pytest.fixture(name='table')

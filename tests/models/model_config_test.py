@@ -7,14 +7,14 @@ import pytest
 
 from tests import splits
 from tests import testing
-from tf_resflow import configuration
 from tf_resflow import errors
-from tf_resflow.configuration import fields
-from tf_resflow.configuration import registries
+from tf_resflow import models
+from tf_resflow.specs import fields
+from tf_resflow.specs import registries
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class WaveConfig(configuration.ModelConfig):
+class WaveConfig(models.ModelConfig):
   """Waves on data of a given length."""
 
   length: int = fields.field(4, help='Of the data.', is_flag=False)
@@ -56,7 +56,7 @@ def test_what_makes_another_function():
   assert config.function_differences(WaveConfig(seed=2)) == {}
   assert config.function_differences(WaveConfig(num_waves=4, length=5)) == {
       'num_waves': (3, 4), 'length': (4, 5)}
-  image = configuration.make_config().model
+  image = models.ResidualFlowConfig()
   assert config.function_differences(image) == {'model': ('wave', 'image')}
 
 
@@ -66,15 +66,15 @@ def test_json():
   assert json.loads(text) == {
       'model': 'wave', 'length': 5, 'num_waves': 3,
       'widths': [0.1 + 0.2, 1.0], 'seed': 3, 'data_fingerprint': ''}
-  assert configuration.model_from_json(text) == config
-  assert configuration.model_from_json('{"model": "wave"}') == WaveConfig()
+  assert models.model_from_json(text) == config
+  assert models.model_from_json('{"model": "wave"}') == WaveConfig()
 
 
 def test_json_that_is_no_model():
   start = 'file=a.json: expected a model of this version. '
 
   def read(text):
-    configuration.model_from_json(text, 'a.json')
+    models.model_from_json(text, 'a.json')
 
   testing.check_refusals(read, [
       ('[1]', f'{start}It is no JSON object.'),

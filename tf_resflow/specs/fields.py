@@ -11,9 +11,8 @@ import typing
 from typing import Any, Self
 
 from tf_resflow import errors
-from tf_resflow.configuration import registry
-from tf_resflow.configuration import spec as spec_lib
-from tf_resflow.configuration import values
+from tf_resflow.specs import registry
+from tf_resflow.specs import spec
 
 _EXPECTED = {
     bool: 'true or false', int: 'a whole number', float: 'a number',
@@ -132,7 +131,7 @@ class Field:
       what += low.replace('(', ' above ').replace('[', ' from ')
     if self.is_tuple:
       example = self.default or _EXAMPLES[self.element]
-      what += f', such as {values.text_of(example)}'
+      what += f', such as {spec.text_of(example)}'
     return ', or '.join([what, *self.words])
 
   def parse(self, text: str) -> Any:
@@ -145,9 +144,10 @@ class Field:
       return text
     try:
       if not self.is_tuple:
-        return values.parse(self.element, text)
+        return spec.parse_value(self.element, text)
       parts = text.split(',') if text else []
-      return tuple(values.parse(self.element, part.strip()) for part in parts)
+      return tuple(
+          spec.parse_value(self.element, part.strip()) for part in parts)
     except ValueError:
       raise errors.InvalidValueError(
           self.flag, text, self.expected) from None
@@ -171,7 +171,7 @@ class Field:
         len(items) >= self.min_length and all(map(self._is_valid, items)))
     value = items if is_tuple else items[0]
     errors.check(
-        is_valid, self.flag, values.text_of(value), self.expected,
+        is_valid, self.flag, spec.text_of(value), self.expected,
         self.choices and self.known.advice(value) or '')
     return value
 
@@ -182,7 +182,7 @@ class Field:
       return False
     if self.known:
       return self.known.knows(
-          spec_lib.Spec.parse(value, self.flag).name if self.kinds else value)
+          spec.Spec.parse(value, self.flag).name if self.kinds else value)
     # NaN and infinity are within no limits.
     return self.element not in (int, float) or (
         self.minimum <= value <= self.maximum and
@@ -205,7 +205,7 @@ class Section:
   def require(self, condition: bool, name: str, expected: str,
               advice: str = '') -> None:
     """Raises `InvalidValueError` for a field unless `condition` holds."""
-    errors.check(condition, name, values.text_of(getattr(self, name)), expected,
+    errors.check(condition, name, spec.text_of(getattr(self, name)), expected,
                  advice)
 
   def require_defaults(
@@ -221,7 +221,7 @@ class Section:
       if field_.name in names:
         self.require(
             getattr(self, field_.name) == field_.default, field_.name,
-            f'its default, {values.text_of(field_.default)}, {where}', advice)
+            f'its default, {spec.text_of(field_.default)}, {where}', advice)
 
   def require_lengths(
       self, names: Sequence[str], sizes: Collection[int], expected: str

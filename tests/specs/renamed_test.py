@@ -9,9 +9,9 @@ import pytest
 from tf_resflow import configuration
 from tf_resflow import layers
 from tf_resflow.configuration import flags
-from tf_resflow.configuration import model_config
-from tf_resflow.configuration import renamed
 from tf_resflow.layers import base_layer
+from tf_resflow.models import model_config
+from tf_resflow.specs import renamed
 
 _CONFIG = configuration.make_config(
     dataset='2d/moons', act_norm=False, activation='cpila')

@@ -8,9 +8,9 @@ import pytest
 
 from tests import testing
 from tf_resflow import errors
-from tf_resflow.configuration import fields
-from tf_resflow.configuration import registry
-from tf_resflow.configuration import values
+from tf_resflow.specs import fields
+from tf_resflow.specs import registry
+from tf_resflow.specs import spec
 
 COLOURS = registry.Registry('colour', {'red': 'a:b', 'blue': 'a:c'})
 
@@ -59,7 +59,7 @@ def test_parse():
       ('spec', 'blue:1,x=2', 'blue:1,x=2'), ('share', '0.5', 0.5),
       ('share', '1/D', '1/D')):
     assert repr(FIELDS[name].parse(text)) == repr(value)
-    assert FIELDS[name].parse(values.text_of(value)) == value
+    assert FIELDS[name].parse(spec.text_of(value)) == value
 
 
 def test_texts_that_are_no_value():
