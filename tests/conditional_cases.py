@@ -11,6 +11,7 @@ from tests import case as case_lib
 from tests import networks
 from tf_resflow import layers
 from tf_resflow import models
+from tf_resflow.models import block_types
 from tf_resflow.specs import registries
 
 
@@ -124,7 +125,7 @@ _EVERYWHERE = ('blocks', 'gates', 'act_norm', 'linear', 'base')
 def conditional_image_flow(
     block: str, is_random: bool = True) -> case_lib.Case:
   """Returns a case of a `models.ResidualFlow` p(x|c), of a kind of block."""
-  unused = registries.UNUSED_PLACES.get(block, ())
+  unused = models.BlockType.of(block).unused_places
   return _conditional_flow(
       models.ResidualFlowConfig(
           image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1),
@@ -137,9 +138,8 @@ def conditional_image_flow(
 
 def of_a_g() -> list[str]:
   """Returns the names of the blocks derived from the residual one."""
-  return [name for name in registries.BLOCKS.names()
-          if isinstance(registries.BLOCKS.get(name), type)
-          and name != 'residual']
+  return [name for name in registries.BLOCKS.names() if isinstance(
+      models.BlockType.of(name), block_types.OfNetwork)]
 
 
 # Every kind of block and of linear map.

@@ -34,7 +34,8 @@ def run(tmp_path_factory):
 def test_flags_know_the_kinds(run):
   text = run('train', '--import=my_kinds', '--help')
   for name in ('concatenated_elu', 'frobenius', 'averaged', 'checkerboard',
-               'monotone', 'gaussian', 'stripes', '--pixel_alpha'):
+               'monotone', 'gaussian', 'stripes', 'npy:FILE.npy', 'clipped',
+               '--pixel_alpha'):
     assert name in text
   assert 'frobenius' not in run('train', '--help')
 

@@ -16,7 +16,7 @@ _LINES = {
         "    'bijections.moving_mean': ['MovingMean'],\n",
         "    'bijections.monotone_block': ['MonotoneBlock'],\n"),
     'tf_resflow/specs/registries.py': (
-        "    'coupling': 'tf_resflow.models.blocks:make_coupling_block',\n",
+        "    'coupling': f'{_BLOCK_TYPES}:Coupling',\n",
         "    'monotone': f'{_BIJECTIONS}.monotone_block:MonotoneBlock',\n"),
     'tests/cases.py': (
         "    'residual_exact': _block(estimator='exact', is_random=False),\n",

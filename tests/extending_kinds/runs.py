@@ -5,6 +5,7 @@ tests/extending_test.py runs these with the plugin beside this file.
 
 import json
 
+import numpy as np
 import pytest
 
 from tests import documents
@@ -30,12 +31,14 @@ def train(call, folder, run) -> None:
     run: `run(tool, *arguments)` runs a tool there and returns its stdout.
   """
   workdir = workdir_of(call)
+  np.save(folder / 'points.npy',
+          np.random.default_rng(0).normal(size=[100, 3]))
   run('train', *call.arguments, '--sample_every=1', '--batch_size=8',
       '--warmup_steps=0', '--num_steps=1', '--noevaluate_at_end')
   run_flags = (folder / workdir / 'run.flags').read_text().splitlines()
   assert '--import=my_kinds' in run_flags
-  given = [a for a in call.arguments if not a.startswith(
-      ('--workdir', '--num_steps'))]
+  given = [a.replace('npy:', f'npy:{folder}/') for a in call.arguments
+           if not a.startswith(('--workdir', '--num_steps'))]
   assert set(given) <= set(run_flags)
 
 

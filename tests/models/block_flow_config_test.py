@@ -22,6 +22,8 @@ _LABELS = {'event_size': 3, 'condition_labels': 4}
      'memory=neumann: expected its default, recompute, with block=coupling. It '
      'makes no difference to such blocks.'),
     (dict(block='coupling', lipschitz_coeff=0.5), 'lipschitz_coeff=0.5: expec'),
+    (dict(block='residual:3'),
+     'block=residual:3: expected at most 0 arguments of residual'),
 ])
 def test_errors(values, message):
   for config_class in _CLASSES:
@@ -31,8 +33,7 @@ def test_errors(values, message):
 def test_defaults_go_with_every_block():
   for config_class, block in itertools.product(
       _CLASSES, registries.BLOCKS.names()):
-    config = config_class(block=block)
-    assert config.unused_fields() == registries.UNUSED_FIELDS.get(block, ())
+    assert config_class(block=block).block_type == models.BlockType.of(block)
 
 
 @pytest.mark.parametrize('config, spec', [
@@ -41,6 +42,7 @@ def test_defaults_go_with_every_block():
     (models.ResidualFlowConfig(estimator='fixed:4'), 'fixed:4'),
     (models.ResidualFlowConfig(block='coupling'), None),
     (models.VectorFlowConfig(block='coupling'), None),
+    (models.VectorFlowConfig(block='coupling', estimator='exact'), None),
     (models.VectorFlowConfig(event_size=1), 'exact'),
     (models.VectorFlowConfig(event_size=2), 'exact'),
     (models.VectorFlowConfig(event_size=3), 'roulette:poisson:2,exact=2'),

@@ -110,44 +110,6 @@ def test_a_block_takes_the_settings_of_its_flow():
   assert block.name == 'block_2' and block.compute_dtype == 'float64'
 
 
-def test_parts_of_couplings():
-  for place, (event_shape, kernel_sizes, changes, mask, shape) in enumerate((
-      ((4, 4, 3), (3, 1), dict(sees_pixels=True), 'checkerboard', None),
-      ((4, 4, 2), (3, 1), {}, 'channel', None),
-      # Dense networks know no checkerboard.
-      ((2, 2, 4), None, dict(sees_pixels=True), 'channel', None),
-      ((2, 2, 3), None, {}, 'channel', (12,)),
-      ((6,), None, {}, 'channel', None),
-      ((16,), None, dict(flattened_from=(2, 2, 4)), 'channel', (2, 2, 4)),
-      ((12,), None, dict(flattened_from=(2, 2, 3)), 'channel', None))):
-    request = make_request(event_shape, kernel_sizes, block='coupling')
-    block = blocks.make_coupling_block(
-        request._replace(place=place, **changes))
-    assert (block.mask, block.swap, block.shape) == (
-        mask, place % 2 == 1, shape), (event_shape, changes)
-    assert (block.name, block.compute_dtype) == ('block_2', 'float64')
-    x = tf.random.stateless_normal(
-        [3, *event_shape], [0, 1], dtype=tf.float64)
-    np.testing.assert_allclose(block.inverse(block(x)), x, rtol=0, atol=1e-10)
-
-
-def test_networks_of_couplings_are_those_of_residual_blocks():
-  request = make_request((4, 4, 2), (3, 1), block='coupling', activation='relu')
-  network = blocks.make_coupling_block(request).network
-  network.build((None, 4, 4, 1))
-  assert [p.name for p in network.parts] == [
-      p.name for p in blocks.make_network(request).parts]
-  first, second = network.parts[1].layer, network.parts[3].layer
-  assert [w.shape for w in first.weights] == [(3, 3, 1, 5), (5,)]
-  assert [w.shape for w in second.weights] == [(1, 1, 5, 2), (2,)]
-  # As PyTorch starts layers: uniform, and nearly reaching both ends.
-  for layer, fan_in in ((first, 9), (second, 5)):
-    for weight in layer.weights:
-      assert np.abs(weight.numpy()).max() < fan_in**-0.5
-    assert np.abs(layer.kernel.numpy()).max() > 0.7 * fan_in**-0.5
-  assert not network.constrained_layers()
-
-
 _X = tf.constant([[[[0.2], [0.7]]]])
 
 

@@ -12,7 +12,8 @@ from tf_resflow.specs import fields
 from tf_resflow.specs import registry
 from tf_resflow.specs import spec
 
-COLOURS = registry.Registry('colour', {'red': 'a:b', 'blue': 'a:c'})
+COLOURS = registry.Registry(
+    'colour', {'red': 'a:b', 'blue': 'a:c'}, with_arguments=True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class Sample(fields.Section):
       'a', help='Name.', choices=('a', 'b'),
       resumable=lambda x, y: x.count == y.count)
   colour: str = fields.field('red', help='Colour.', choices=COLOURS)
-  spec: str = fields.field('red:2', help='Spec.', kinds=COLOURS, flag='paint')
+  spec: str = fields.field('red:2', help='Spec.', choices=COLOURS, flag='paint')
   widths: tuple[int, ...] = fields.field(
       (1, 2), help='Widths.', minimum=1, min_length=2)
   means: tuple[float, ...] = fields.field((), help='Means.', is_flag=False)
@@ -91,7 +92,8 @@ def test_limits():
       (dict(share=-1), f'share=-1.0: {_SHARE}'),
       (dict(share='D'), f'share=D: {_SHARE}'),
       (dict(share=('1/D',)), f'share=1/D: {_SHARE}'),
-      (dict(colour='green'), 'colour=green: expected one of red, blue.'),
+      (dict(colour='green'),
+       'colour=green: expected one of red, blue, with arguments.'),
       (dict(spec='green:2'),
        'paint=green:2: expected one of red, blue, with arguments.'),
       (dict(spec='red:'), 'paint=red:: expected NAME, NAME:ARGUMENT or '

@@ -4,11 +4,11 @@ import pytest
 
 from tf_resflow import datasets
 from tf_resflow import layers
+from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.layers.bijections import invertible_matrix
 from tf_resflow.layers.bijections import masks
 from tf_resflow.layers.lipschitz import operator_norms
-from tf_resflow.models import block_flow_config
 from tf_resflow.models import model_config
 from tf_resflow.specs import registries
 from tf_resflow.specs import registry
@@ -31,7 +31,7 @@ def test_kinds_derive_from_their_base():
   bases = {
       'ESTIMATORS': numerics.Estimator, 'LAWS': numerics.Law,
       'NOISE_LAWS': numerics.NoiseLaw, 'SOLVERS': numerics.Solver,
-      'OBJECTIVES': objectives.Objective,
+      'OBJECTIVES': objectives.Objective, 'BLOCKS': models.BlockType,
       'ACTIVATIONS': layers.LipschitzLayer, 'MASKS': masks.Mask,
       'MATRICES': invertible_matrix.Parameterization,
       'MODELS': model_config.ModelConfig}
@@ -49,10 +49,3 @@ def test_kinds_derive_from_their_base():
         assert isinstance(value, values[name]), kind
       else:
         assert callable(value), kind
-
-
-def test_unused_fields_are_those_of_blocks():
-  fields = {f.name for f in block_flow_config.BlockFlowConfig.fields()}
-  assert set(registries.UNUSED_FIELDS) <= set(registries.BLOCKS.names())
-  for names in registries.UNUSED_FIELDS.values():
-    assert set(names) <= fields

@@ -39,10 +39,42 @@ def test_register(table):
   assert table.get('late') is fractions.Fraction
 
 
+def test_patterns(table):
+  table.register('file:PATH.txt', lambda path: f'read {path}')
+  assert table.names() == ('half', 'none')
+  assert table.get('file:my/a:b.txt') == 'read my/a:b.txt'
+  assert table.expected == 'one of half, none, file:PATH.txt'
+  assert table.split('file:a.txt') == ('file:PATH.txt', 'a.txt')
+  assert not table.knows('file:') and not table.knows('files:a')
+
+
+def test_options(table):
+  def draw(unused_x, count=2, scale=0.5, flip=False, *, noise='normal'):
+    return count, scale, flip, noise
+
+  table.register('draw', draw)
+  for text, expected in (
+      ('draw', (2, 0.5, False, 'normal')),
+      ('draw:3', (3, 0.5, False, 'normal')),
+      ('draw:3:1e-3,noise=t,flip=true', (3, 1e-3, True, 't'))):
+    assert table.knows(text)
+    assert table.get(text)(None) == expected
+  testing.check_refusals(table.get, [
+      ('draw:x', 'estimator=draw:x: expected a value of count of draw like 2.'),
+      ('draw:3,count=4', 'estimator=...: expected count of draw once.'),
+      ('draw,x=3', 'estimator=...: expected draw with the options count, sca'),
+      ('draw:', 'estimator=draw:: expected NAME'),
+      ('half:1:2', 'estimator=half:1:2: expected at most ')])
+  names = registry.Registry('mode', {'a': ''}, takes_options=False)
+  assert names.knows('a') and not names.knows('a:1')
+
+
 def test_bad_names(table):
+  table.register('file:PATH.txt', None)
   testing.check_refusals(lambda name: table.register(name, object()), [
-      (name, 'estimator=')
-      for name in ('half', '', 'a b', 'a:b', 'a,b', 'a=b', 3)])
+      (name, 'estimator=') for name in (
+          'half', '', 'a b', 'a:b', 'a,b', 'a=b', 3, 'file', 'file:OTHER',
+          'half:PATH')])
 
 
 def test_unknown_name(table):
@@ -61,9 +93,9 @@ def test_name_of(table):
 
 def test_what_was_meant():
   table = registry.Registry(
-      'dataset', {'swissroll': '', 'faces/64': '', 'faces/256': ''},
-      families={'images:FOLDER': '', 'array:FILE.npz': '',
-                'table:FILE.csv': ''})
+      'dataset', {'swissroll': '', 'faces/64': '', 'faces/256': '',
+                  'images:FOLDER': '', 'array:FILE.npz': '',
+                  'table:FILE.csv': ''})
   names = ['my/own.csv', 'own.npz', 'swisroll', 'faces', 'xyz', '']
   assert [table.advice(name) for name in names] == [
       'Did you mean table:my/own.csv?', 'Did you mean array:own.npz?',

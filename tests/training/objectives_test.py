@@ -247,13 +247,23 @@ def test_objective_of_a_model(model):
   testing.check_refusals(objectives.objective_of, [(
       given_labels,
       'hybrid=true: expected false where the condition is a label')])
+  assert objectives.objective_of(images, spec='nats') == objectives.Nats()
+  testing.check_refusals(
+      lambda case: objectives.objective_of(case[0], spec=case[1]), [
+          ((vectors, 'bits_per_dim'), 'objective=bits_per_dim: expected another'
+           ' one, since vector_flow is no flow of images. Give nats.'),
+          ((images, 'hybrid:0.5'), 'objective=hybrid:0.5: expected another one,'
+           ' since residual_flow has no classifier. Give --hybrid.'),
+          ((vectors, 'cross_entropy'), 'objective=cross_entropy: expected'),
+          ((vectors, 'mine'), 'objective=mine: expected one of bits_per_dim')])
 
 
 def test_the_weight_of_the_density_reaches_the_objective():
   found = [
       trainer_lib.Learner(runs.config(
-          hybrid=True, head_channels=8, nll_weight=nll_weight)).objective
-      for nll_weight in (0.0, '1/D', 0.25)]
+          hybrid=True, head_channels=8, **values)).objective
+      for values in ({'nll_weight': 0.0}, {'nll_weight': '1/D'},
+                     {'objective': 'hybrid:0.25'})]
   assert found == [
       objectives.CrossEntropy(), objectives.Hybrid(1.0 / 64.0),
       objectives.Hybrid(0.25)]

@@ -242,7 +242,7 @@ class Estimation(Options):
       'roulette of finite variance), fixed:10 (10 terms, biased), exact (the '
       'determinant of the full Jacobian, for small events). By default exact '
       'for vectors of up to 64 numbers, adaptive:0.02 for other data.',
-      kinds=registries.ESTIMATORS)
+      choices=registries.ESTIMATORS)
 
   def make_estimator(
       self, model: Any | None = None) -> 'numerics.Estimator':

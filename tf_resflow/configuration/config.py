@@ -92,9 +92,9 @@ class DataConfig(fields.Section):
 
 def _whole_path(dataset: str) -> str:
   """Returns `table:FILE` with the whole path: a run is opened from anywhere."""
-  family, colon, path = dataset.partition(':')
-  return f'{family}:{os.path.abspath(os.path.expanduser(path))}' if (
-      colon) else dataset
+  _, path = registries.DATASETS.split(dataset)
+  return dataset.removesuffix(path) + os.path.abspath(
+      os.path.expanduser(path)) if path else dataset
 
 
 def check_crop_padding(padding: int, image_shape: Sequence[int]) -> None:
@@ -119,6 +119,10 @@ def check_crop_padding(padding: int, image_shape: Sequence[int]) -> None:
 class ObjectiveConfig(fields.Section):
   """What is minimised."""
 
+  objective: str | Literal['auto'] = fields.field(
+      fields.AUTO, help='What is minimised, such as hybrid:0.5; auto is '
+      'bits_per_dim for images, nats for vectors; with --hybrid hybrid, or '
+      'cross_entropy where nll_weight is 0.', choices=registries.OBJECTIVES)
   hybrid: bool = fields.field(
       False, help='Learn the labels as well, with a classifier on the flow.')
   nll_weight: float | Literal['1/D'] = fields.field(
@@ -135,6 +139,10 @@ class ObjectiveConfig(fields.Section):
       'the mean norm of the layers.', choices=('likelihood', 'norm'))
 
   def check(self) -> None:
+    if self.objective != fields.AUTO:
+      self.require_defaults(
+          ('nll_weight',), f'with objective={self.objective}',
+          'Write objective=hybrid:WEIGHT.')
     self.require(
         not (self.annealing_steps and self.hybrid and self.nll_weight == 0),
         'annealing_steps', '0 with nll_weight=0',

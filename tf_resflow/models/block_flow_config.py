@@ -3,13 +3,12 @@
 import dataclasses
 from typing import Literal
 
+from tf_resflow.models import block_types
 from tf_resflow.models import model_config
 from tf_resflow.models import norm_orders
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 
-# Leaves the estimator to the size of the events.
-AUTO = 'auto'
 # That of the released code.
 _ROULETTE = 'roulette:poisson:2,exact=2'
 # Where conditions enter.
@@ -119,7 +118,7 @@ class BlockFlowConfig(ConditionalConfig):
       'roulette:geometric:0.5,exact=2,probe=gaussian; samples=4 averages four '
       'draws of the number of terms, in one series; auto is exact for vectors '
       f'of two numbers, where that takes the least time, and {_ROULETTE} '
-      'elsewhere.', kinds=registries.ESTIMATORS, changes_function=False)
+      'elsewhere.', choices=registries.ESTIMATORS, changes_function=False)
   memory: str = fields.field(
       'recompute', help='How the gradient of the log-determinants is computed, '
       'by estimators that run a series: all but exact.',
@@ -130,22 +129,17 @@ class BlockFlowConfig(ConditionalConfig):
       0, help='Seed of the initial weights, that of the run.', minimum=0,
       changes_function=False, is_flag=False)
 
-  def unused_fields(self) -> tuple[str, ...]:
-    return registries.UNUSED_FIELDS.get(self.block, ())
+  @property
+  def block_type(self) -> block_types.BlockType:
+    """What `block` names."""
+    return block_types.BlockType.of(self.block)
 
   def training_estimator(self) -> str | None:
-    if 'estimator' in self.unused_fields():
+    if 'estimator' in self.block_type.unused_fields:
       return None
-    return _ROULETTE if self.estimator == AUTO else self.estimator
+    return _ROULETTE if self.estimator == fields.AUTO else self.estimator
 
   def check(self) -> None:
     super().check()
     norm_orders.check(self.norms, self.uncertified)
-    foreign = [place for place in registries.UNUSED_PLACES.get(self.block, ())
-               if place in self.condition_at]
-    self.require(
-        not foreign, 'condition_at', f'others than {", ".join(foreign)} with '
-        f'block={self.block}', 'Such blocks have no such place.')
-    self.require_defaults(
-        self.unused_fields(), f'with block={self.block}',
-        'It makes no difference to such blocks.')
+    self.block_type.check(self)

@@ -24,11 +24,8 @@ _LINEAR_MAP_SEED = _SEEDS_PER_BLOCK - 1
 
 
 class BlockRequest(NamedTuple):
-  """What a flow asks a kind of block for.
+  """What a flow asks a type of blocks for, see `models.BlockType`.
 
-  A kind is registered as `registries.BLOCKS.register(NAME, kind)`: a class that
-  takes the arguments of `layers.ResidualBlock`, or a function, such that
-  `kind(request)` is a `layers.Bijection` that keeps the shape of its events.
   `make_network` makes networks as the flags describe them.
 
   Attributes:
@@ -78,9 +75,18 @@ def make_network(request: BlockRequest) -> layers.Sequence:
 
   Args:
     request: what the flow asked for.
+
+  Example:
+    >>> request = models.BlockRequest(
+    ...     models.VectorFlowConfig(event_size=3), (3,), index=0, hidden=(8,),
+    ...     kernel_sizes=None, activate_input=False, dtype='float32')
+    >>> models.make_network(request)(tf.ones([5, 3])).shape
+    TensorShape([5, 3])
   """
   config = request.config
   constraint = registries.CONSTRAINTS.get(config.constraint)
+  if callable(constraint):
+    constraint = constraint()
   kind = (constraint.dense if request.kernel_sizes is None
           else constraint.conv2d)
   errors.check(
@@ -118,6 +124,14 @@ def make_unconstrained_network(
     input_shape: of the events that it maps.
     output_shape: of what it returns; that of the input but for the last axis,
       unless it is dense.
+
+  Example:
+    >>> request = models.BlockRequest(
+    ...     models.VectorFlowConfig(event_size=3), (3,), index=0, hidden=(8,),
+    ...     kernel_sizes=None, activate_input=False, dtype='float32')
+    >>> models.make_unconstrained_network(
+    ...     request, (3,), (6,))(tf.ones([5, 3])).shape
+    TensorShape([5, 6])
   """
 
   def make_linear(*sizes, num_inputs, seed, **settings):
@@ -178,45 +192,23 @@ def _make_sequence(request, input_shape, output_shape, make_linear,
 def make_residual_block(
     request: BlockRequest, kind: type = layers.ResidualBlock,
 ) -> layers.Bijection:
-  """Returns the residual block of the paper, or another kind of a `g`."""
+  """Returns the residual block of the paper, or another kind of a `g`.
+
+  Args:
+    request: what the flow asked for.
+    kind: a class with the arguments of `layers.ResidualBlock`.
+
+  Example:
+    >>> request = models.BlockRequest(
+    ...     models.VectorFlowConfig(event_size=3), (3,), index=0, hidden=(8,),
+    ...     kernel_sizes=None, activate_input=False, dtype='float32')
+    >>> models.make_residual_block(request).name
+    'block_0'
+  """
   return kind(
       make_network(request), estimator=request.config.training_estimator(),
       memory=request.config.memory, uncertified=request.config.uncertified,
       name=request.name, dtype=request.dtype)
-
-
-def make_inverse_block(request: BlockRequest) -> layers.Inverse:
-  """Returns a residual block turned around, as in implicit flows."""
-  return layers.Inverse(
-      make_residual_block(request), name=f'{request.name}_inverse')
-
-
-def make_coupling_block(request: BlockRequest) -> layers.AffineCoupling:
-  """Returns the coupling block of the paper's Tables 4 and 5.
-
-  Its network is that of the residual block, unconstrained. As in the authors'
-  code, convolutions see a checkerboard where events are preprocessed pixels,
-  and half of the channels elsewhere; dense networks see half of the channels of
-  the flattened image, or, where their number is odd, of its values.
-  """
-  is_dense = request.kernel_sizes is None
-  shape = request.flattened_from or request.event_shape
-  if is_dense and shape[-1] % 2:
-    shape = (math.prod(shape),)
-  mask = 'checkerboard' if request.sees_pixels and not is_dense else 'channel'
-  swap = request.place % 2 == 1
-  halves = registries.MASKS.get(mask)(shape, swap)
-  return layers.AffineCoupling(
-      make_unconstrained_network(
-          request, halves.network_shape, halves.output_shape), mask, swap,
-      None if shape == request.event_shape else shape, name=request.name,
-      dtype=request.dtype)
-
-
-def _make_block(request):
-  kind = registries.BLOCKS.get(request.config.block)
-  return make_residual_block(request, kind) if isinstance(
-      kind, type) else kind(request)
 
 
 def make_blocks(
@@ -236,7 +228,7 @@ def make_blocks(
           *conditions.make_parts('linear', request),
           *registries.INVERTIBLE_LINEARS.get(
               request.config.invertible_linear)(request),
-          _make_block(request),
+          request.config.block_type.make(request),
           *make_norms(request.index),
           *conditions.make_parts('act_norm', request))]
 

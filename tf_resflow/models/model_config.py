@@ -36,10 +36,6 @@ class ModelConfig(fields.Section):
     """
     raise NotImplementedError
 
-  def unused_fields(self) -> tuple[str, ...]:
-    """Returns the names of fields that make no difference to its model."""
-    return ()
-
   def training_estimator(self) -> str | None:
     """Returns the spec of the estimator of training; None if it needs none."""
     return None

@@ -68,7 +68,7 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
       'an upper bound.', minimum=0)
   noise_law: str = fields.field(
       'uniform', help='Law of that noise, on [0, 1]; gaussian:0.125 has mean '
-      '1/2 and deviation 1/8.', kinds=registries.NOISE_LAWS)
+      '1/2 and deviation 1/8.', choices=registries.NOISE_LAWS)
   preprocessing: str = fields.field(
       'logit', help='What happens to images first; standardize takes mean and '
       'std.', choices=registries.PREPROCESSORS)

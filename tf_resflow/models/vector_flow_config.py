@@ -37,11 +37,11 @@ class VectorFlowConfig(block_flow_config.BlockFlowConfig):
   lipschitz_coeff: float = fields.changed(
       block_flow_config.BlockFlowConfig, 'lipschitz_coeff', 0.9)
   estimator: str | Literal['auto'] = fields.changed(
-      block_flow_config.BlockFlowConfig, 'estimator', block_flow_config.AUTO)
+      block_flow_config.BlockFlowConfig, 'estimator', fields.AUTO)
 
   def training_estimator(self) -> str | None:
     spec = super().training_estimator()
-    is_auto = self.estimator == block_flow_config.AUTO
+    is_auto = self.estimator == fields.AUTO
     return 'exact' if (
         spec and is_auto and self.event_size <= _MAX_EXACT_SIZE) else spec
 

@@ -14,6 +14,9 @@ from tf_resflow import errors
 from tf_resflow.specs import registry
 from tf_resflow.specs import spec
 
+# The value of a field that leaves the choice to what it is for.
+AUTO = 'auto'
+
 _EXPECTED = {
     bool: 'true or false', int: 'a whole number', float: 'a number',
     str: 'a text'}
@@ -64,7 +67,6 @@ class Field:
     below: likewise.
     min_length: of a tuple.
     choices: the names it may have, or a `Registry` of them.
-    kinds: a `Registry` that knows the name in front of a spec.
     resumable: whether it may change when a run is continued, or a function of
       both sections that says so.
     changes_function: whether models with equal weights compute something else
@@ -84,7 +86,6 @@ class Field:
   below: float = math.inf
   min_length: int = 0
   choices: tuple[str, ...] | registry.Registry | None = None
-  kinds: registry.Registry | None = None
   resumable: bool | Callable[['Section', 'Section'], bool] = False
   changes_function: bool = True
   is_flag: bool = True
@@ -93,7 +94,7 @@ class Field:
   def known(self) -> registry.Registry | None:
     """The names that it may have; None if it is free."""
     return registry.Registry.of(self.flag, self.choices) if isinstance(
-        self.choices, tuple) else self.choices or self.kinds
+        self.choices, tuple) else self.choices
 
   @property
   def is_tuple(self) -> bool:
@@ -116,8 +117,7 @@ class Field:
   def expected(self) -> str:
     """What a value has to be, in words."""
     if self.known:
-      what = self.known.expected + (', with arguments' if self.kinds else '')
-      return ', or '.join([what, *self.words])
+      return ', or '.join([self.known.expected, *self.words])
     what = (_SEVERAL if self.is_tuple else _EXPECTED)[self.element]
     if self.min_length:
       what = f'{self.min_length} or more {what}'
@@ -172,7 +172,7 @@ class Field:
     value = items if is_tuple else items[0]
     errors.check(
         is_valid, self.flag, spec.text_of(value), self.expected,
-        self.choices and self.known.advice(value) or '')
+        self.known.advice(value) if self.known else '')
     return value
 
   def _is_valid(self, value: Any) -> bool:
@@ -181,8 +181,9 @@ class Field:
     if type(value) is not self.element:
       return False
     if self.known:
-      return self.known.knows(
-          spec.Spec.parse(value, self.flag).name if self.kinds else value)
+      return self.known.knows(value) and (
+          not self.known.takes_options or
+          bool(spec.Spec.parse(value, self.flag)))
     # NaN and infinity are within no limits.
     return self.element not in (int, float) or (
         self.minimum <= value <= self.maximum and

@@ -1,6 +1,7 @@
-"""Every name that a flag or a file may hold, and the kind behind it.
+"""Every name that a flag or a file may hold, and the type behind it.
 
-To add a kind: one file, one line here, one case in `tests/cases.py`.
+To add a type: one file, one line here, one case in `tests/cases.py`. One of
+your own joins with `register` of its table, in a module that `--import` names.
 """
 
 from tf_resflow.specs import registry
@@ -10,6 +11,7 @@ _NOISE = 'tf_resflow.numerics.noise_laws'
 _SOLVER = 'tf_resflow.numerics.fixed_point.solver'
 _LIPSCHITZ = 'tf_resflow.layers.lipschitz'
 _BIJECTIONS = 'tf_resflow.layers.bijections'
+_BLOCK_TYPES = 'tf_resflow.models.block_types'
 _TRAINING = 'tf_resflow.training'
 _CATALOG = 'tf_resflow.datasets.catalog'
 
@@ -19,14 +21,14 @@ ESTIMATORS = registry.Registry('estimator', {
     'adaptive': f'{_LOG_DET}.adaptive_roulette:AdaptiveRoulette',
     'fixed': f'{_LOG_DET}.truncation:FixedTruncation',
     'exact': f'{_LOG_DET}.exact:Exact',
-})
+}, with_arguments=True)
 
 # Laws of the number of series terms behind the exact ones.
 LAWS = registry.Registry('law', {
     'poisson': f'{_LOG_DET}.laws:Poisson',
     'geometric': f'{_LOG_DET}.laws:Geometric',
     'safe': f'{_LOG_DET}.laws:SafeGeometric',
-})
+}, with_arguments=True)
 
 # How gradients of log-determinants are computed: `--memory=`.
 MEMORY_MODES = registry.Registry('memory', {
@@ -84,21 +86,13 @@ NORM_BOUNDS = registry.Registry('norm_bound', {
     'released': f'{_LIPSCHITZ}.operator_norms:RELEASED',
 })
 
-# Blocks that flows stack: `--block=`. A class is that of blocks of a `g`.
+# Blocks that flows stack: `--block=`. Each is a `models.BlockType`, or a class
+# with the arguments of `layers.ResidualBlock`.
 BLOCKS = registry.Registry('block', {
-    'residual': f'{_BIJECTIONS}.residual_block:ResidualBlock',
-    'inverse': 'tf_resflow.models.blocks:make_inverse_block',
-    'coupling': 'tf_resflow.models.blocks:make_coupling_block',
+    'residual': f'{_BLOCK_TYPES}:Residual',
+    'inverse': f'{_BLOCK_TYPES}:Inverse',
+    'coupling': f'{_BLOCK_TYPES}:Coupling',
 })
-
-# Fields of a configuration that make no difference to a block: it is refused
-# to set them.
-UNUSED_FIELDS = {
-    'coupling': ('constraint', 'norms', 'norm_bound', 'uncertified',
-                 'lipschitz_coeff', 'estimator', 'memory')}
-
-# Places where a condition can enter that a block does not have.
-UNUSED_PLACES = {'coupling': ('gates',)}
 
 # What passes a coupling, and what it changes.
 MASKS = registry.Registry('mask', {
@@ -141,15 +135,15 @@ EMBEDDINGS = registry.Registry('embedding', {
 NOISE_LAWS = registry.Registry('noise_law', {
     'uniform': f'{_NOISE}:UniformNoise',
     'gaussian': f'{_NOISE}:GaussianNoise',
-})
+}, with_arguments=True)
 
-# What training minimises.
+# What training minimises: `--objective=`.
 OBJECTIVES = registry.Registry('objective', {
     'bits_per_dim': f'{_TRAINING}.objectives:BitsPerDim',
     'nats': f'{_TRAINING}.objectives:Nats',
     'cross_entropy': f'{_TRAINING}.objectives:CrossEntropy',
     'hybrid': f'{_TRAINING}.objectives:Hybrid',
-})
+}, with_arguments=True)
 
 # What makes updates of gradients: `--optimizer=`.
 OPTIMIZERS = registry.Registry('optimizer', {
@@ -179,7 +173,7 @@ STRATEGIES = registry.Registry('strategy', {
 MODELS = registry.Registry('model', {
     'image': 'tf_resflow.models.residual_flow_config:ResidualFlowConfig',
     'vector': 'tf_resflow.models.vector_flow_config:VectorFlowConfig',
-})
+}, takes_options=False)
 
 # Data sets, each a `datasets.DatasetInfo`: `--dataset=`.
 DATASETS = registry.Registry('dataset', {
@@ -203,8 +197,7 @@ DATASETS = registry.Registry('dataset', {
     '2d/pinwheel': f'{_CATALOG}:PINWHEEL',
     '2d/2spirals': f'{_CATALOG}:TWO_SPIRALS',
     '2d/checkerboard': f'{_CATALOG}:CHECKERBOARD',
-}, families={
     'images:FOLDER': 'tf_resflow.datasets.image_folder:open_folder',
     'array:FILE.npz': 'tf_resflow.datasets.array_file:open_file',
     'table:FILE.csv': 'tf_resflow.datasets.table_file:open_file',
-})
+}, takes_options=False)

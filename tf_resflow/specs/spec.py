@@ -4,11 +4,16 @@ A spec is `NAME[:ARGUMENT ...][,OPTION=VALUE ...]`, made of characters that no
 shell reads. What the arguments mean is up to the kind that the name stands for.
 """
 
+from collections.abc import Mapping
 import dataclasses
-from typing import Any, ClassVar, Self
+import functools
+import inspect
+from typing import Any, ClassVar, Self, TYPE_CHECKING
 
 from tf_resflow import errors
-from tf_resflow.specs import registry as registry_lib
+
+if TYPE_CHECKING:
+  from tf_resflow.specs import registry as registry_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +101,7 @@ class Specified:
   another `Specified`, which then takes all arguments that are left.
   """
 
-  registry: ClassVar[registry_lib.Registry]
+  registry: ClassVar['registry_lib.Registry']
 
   @classmethod
   def get(cls, value: Self | str | None,
@@ -127,33 +132,11 @@ class Specified:
   @classmethod
   def from_spec(cls, spec: Spec, text: str, field: str) -> Self:
     """Returns the object of a spec whose name stands for this class."""
-    fields, kind = dataclasses.fields(cls), spec.name
-    positional = [f for f in fields if 'option' not in f.metadata]
-    options = {f.metadata['option']: f for f in fields
-               if 'option' in f.metadata}
-    arguments, last = list(spec.arguments), len(positional) - 1
-    if positional and arguments[last:] and isinstance(
-        positional[last].default, Specified):
-      arguments[last:] = [':'.join(arguments[last:])]
-    errors.check(len(arguments) <= len(positional), field, text,
-                 f'at most {len(positional)} arguments of {kind}')
-    for key in spec.options:
-      errors.check(key in options, field, text, (
-          f'{kind} with the options {", ".join(options)}' if options
-          else f'{kind}, which has no options'))
-    given = list(zip(positional, arguments, strict=False))
-    given += [(options[key], value) for key, value in spec.options.items()]
-    values = {}
-    for f, value in given:
-      try:
-        values[f.name] = _parse(f.default, value)
-      except errors.InvalidValueError:
-        raise
-      except ValueError:
-        raise errors.InvalidValueError(
-            field, text, f'a value of {f.name} of {kind} like '
-            f'{text_of(f.default)}') from None
-    return cls(**values)
+    fields = dataclasses.fields(cls)
+    return cls(**_arguments(
+        spec, text, field,
+        {f.name: f for f in fields if 'option' not in f.metadata},
+        {f.metadata['option']: f for f in fields if 'option' in f.metadata}))
 
   def spec(self) -> str:
     """Returns the spec that `get` turns into an equal object."""
@@ -165,6 +148,71 @@ class Specified:
         if 'option' in f.metadata and getattr(self, f.name) != f.default}
     return str(Spec(
         self.registry.name_of(type(self)), tuple(arguments), options))
+
+
+def bind(value: Any, text: str, field: str) -> Any:
+  """Returns what a name stands for, with what its spec says beside the name.
+
+  Args:
+    value: a function or a class. Those of its parameters whose default is a
+      number, a text or a bool are the arguments of the spec, in their order,
+      and its options.
+    text: the spec, such as `densenet:3,growth=16`.
+    field: what holds it, for messages.
+
+  Returns:
+    A `functools.partial`.
+
+  Raises:
+    InvalidValueError: if `value` takes no such arguments.
+  """
+  known = {
+      p.name: p for p in inspect.signature(value).parameters.values()
+      if isinstance(p.default, (bool, int, float, str)) and p.name[0] != '_'
+  } if callable(value) else {}
+  return functools.partial(value, **_arguments(
+      Spec.parse(text, field), text, field, known, known))
+
+
+def _arguments(
+    spec: Spec, text: str, field: str, positional: Mapping[str, Any],
+    options: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the values of the parameters that a spec gives, by their names.
+
+  Args:
+    spec: the parts of `text`.
+    text: for messages.
+    field: likewise.
+    positional: parameters, with `name` and `default`, in the order of the
+      arguments.
+    options: by the names of the options.
+  """
+  kind, parameters = spec.name, list(positional.values())
+  arguments, last = list(spec.arguments), len(parameters) - 1
+  if parameters and arguments[last:] and isinstance(
+      parameters[last].default, Specified):
+    arguments[last:] = [':'.join(arguments[last:])]
+  errors.check(len(arguments) <= len(parameters), field, text,
+               f'at most {len(parameters)} arguments of {kind}')
+  for key in spec.options:
+    errors.check(key in options, field, text, (
+        f'{kind} with the options {", ".join(options)}' if options
+        else f'{kind}, which has no options'))
+  given = list(zip(parameters, arguments, strict=False))
+  given += [(options[key], value) for key, value in spec.options.items()]
+  values = {}
+  for parameter, value in given:
+    errors.check(parameter.name not in values, field, text,
+                 f'{parameter.name} of {kind} once')
+    try:
+      values[parameter.name] = _parse(parameter.default, value)
+    except errors.InvalidValueError:
+      raise
+    except ValueError:
+      raise errors.InvalidValueError(
+          field, text, f'a value of {parameter.name} of {kind} like '
+          f'{text_of(parameter.default)}') from None
+  return values
 
 
 def _parse(default: Any, text: str) -> Any:

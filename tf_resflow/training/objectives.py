@@ -13,6 +13,7 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.numerics import random
+from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 from tf_resflow.specs import spec
 
@@ -70,6 +71,9 @@ class Objective(spec.Specified):
     """
     raise NotImplementedError
 
+  def check(self, model: models.Flow) -> None:
+    """Raises `InvalidValueError` for a model that it is no objective of."""
+
   def loss_of(self, metrics: Mapping[str, Any], event_size: int) -> Any:
     """Returns the loss that metrics amount to, as of a validation.
 
@@ -102,6 +106,11 @@ class BitsPerDim(_Density):
   metric_names: ClassVar = ('bits_per_dim',)
   density_metrics: ClassVar = metric_names
 
+  def check(self, model: models.Flow) -> None:
+    errors.check(
+        model.num_levels is not None, 'objective', self.spec(),
+        f'another one, since {model.name} is no flow of images', 'Give nats.')
+
   def in_units(self, model: models.Flow, log_prob: tf.Tensor) -> tf.Tensor:
     return model.bits_per_dim_of(log_prob)
 
@@ -117,8 +126,22 @@ class Nats(_Density):
     return -log_prob
 
 
+class _OfClasses(Objective):
+  """One that learns labels."""
+
+  def check(self, model: models.Flow) -> None:
+    errors.check(
+        model.has_classifier, 'objective', self.spec(),
+        f'another one, since {model.name} has no classifier', 'Give --hybrid.')
+    condition = model.condition_spec
+    errors.check(
+        condition is None or not condition.num_labels, 'hybrid', 'true',
+        'false where the condition is a label',
+        'The classifier would be given what it is to learn.')
+
+
 @dataclasses.dataclass(frozen=True)
-class CrossEntropy(Objective):
+class CrossEntropy(_OfClasses):
   """Classification alone: mean of `-log p(y|x)`, nats.
 
   The hybrid loss with `lambda = 0`, without the density: no log-determinant is
@@ -136,7 +159,7 @@ class CrossEntropy(Objective):
 
 
 @dataclasses.dataclass(frozen=True)
-class Hybrid(Objective):
+class Hybrid(_OfClasses):
   """Density and classes: mean of `-(lambda log p(x) + log p(y|x))`, nats.
 
   The authors' code minimises the same over ln 2, in bits: for `lambda = 1`
@@ -189,22 +212,26 @@ def _classification_metrics(logits: tf.Tensor, labels: tf.Tensor) -> Metrics:
           tf.cast(predicted == labels, logits.dtype))}
 
 
-def objective_of(model: models.Flow, nll_weight: float = 1.0) -> Objective:
-  """Returns the objective that suits a model.
+def objective_of(
+    model: models.Flow, nll_weight: float = 1.0, spec: str = fields.AUTO,
+) -> Objective:
+  """Returns the objective of a model.
 
   Args:
     model: images with `num_levels` are measured in bits/dim, other events in
       nats; a classifier makes it a hybrid.
     nll_weight: `lambda` of a hybrid; 0 trains the classifier alone.
+    spec: names another objective; 'auto' takes the one that suits the model.
 
   Raises:
-    InvalidValueError: for a hybrid whose condition is a label.
+    InvalidValueError: if it is no objective of the model, such as a hybrid
+      whose condition is a label.
   """
-  spec = model.condition_spec
-  errors.check(
-      not model.has_classifier or spec is None or not spec.num_labels, 'hybrid',
-      'true', 'false where the condition is a label',
-      'The classifier would be given what it is to learn.')
-  if model.has_classifier:
-    return Hybrid(nll_weight) if nll_weight else CrossEntropy()
-  return Objective.get(model.unit)
+  if spec != fields.AUTO:
+    objective = Objective.get(spec)
+  elif model.has_classifier:
+    objective = Hybrid(nll_weight) if nll_weight else CrossEntropy()
+  else:
+    objective = Objective.get(model.unit)
+  objective.check(model)
+  return objective

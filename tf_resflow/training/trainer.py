@@ -107,7 +107,8 @@ class Learner:
       self.ema = ema_lib.ExponentialMovingAverage(
           self.model, config.optimizer.ema_decay)
     self.objective = objectives.objective_of(
-        self.model, config.objective.nll_weight_of(self.model.event_size))
+        self.model, config.objective.nll_weight_of(self.model.event_size),
+        config.objective.objective)
     self.train_step = step_lib.TrainStep(
         self.model, self.optimizer, self.objective, self.ema,
         clip_norm=config.optimizer.clip_norm,
