@@ -1,9 +1,12 @@
 """What importing loads: rooms cost nothing until something of them is used."""
 
 import importlib
+import os
 import pkgutil
 import subprocess
 import sys
+
+import pytest
 
 import tf_resflow
 
@@ -45,11 +48,30 @@ print(flags_lib.to_flagfile(config))
 print(*sys.modules)
 """
 
+_SAVE = """
+import pytest
+
+import tf_resflow
+from tf_resflow import models
+from tf_resflow import layers
+import keras
+models.VectorFlowConfig(event_size=2, num_blocks=1).build().save('a.keras')
+keras.Sequential([keras.Input([2]), layers.SpectralDense(3)]).save('b.keras')
+"""
+_LOAD = """
+import {}
+assert ('tensorflow' in sys.modules) == ('keras' in sys.modules)
+import keras
+for name in ('a', 'b'):
+  model = keras.models.load_model(f'{{name}}.keras')
+  print(type(model).__name__, model.count_params())
+"""
+
 
 def run(script):
   process = subprocess.run(
       [sys.executable, '-c', script], capture_output=True, text=True,
-      check=True)
+      check=True, env=os.environ | {'PYTHONPATH': os.pathsep.join(sys.path)})
   return process.stdout
 
 
@@ -70,3 +92,15 @@ def test_names_that_rooms_hand_out_exist():
     room = importlib.import_module(name)
     for public in getattr(room, '__all__', ()):
       assert getattr(room, public) is not None
+
+
+@pytest.mark.slow
+def test_keras_files_are_loaded_in_any_order_of_imports(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  run(_SAVE)
+  first, second = (
+      run(_LOAD.format(names)) for names in (
+          'sys, tf_resflow', 'sys, keras, tf_resflow'))
+  assert first == second
+  assert [line.split()[0] for line in first.splitlines()] == [
+      'VectorFlow', 'Sequential']

@@ -255,12 +255,15 @@ class Estimation(Options):
     """Returns the estimator of a run: `numerics.Exact` if it draws nothing.
 
     Raises:
-      InvalidValueError: for a flag that would be ignored then.
+      InvalidValueError: for another one, which would be ignored then.
     """
     if run.model.is_random:
       return self.make_estimator(run.model)
-    self.refuse(True, ('estimator',), EXACT, 'It goes with residual blocks.')
-    return numerics.Exact()
+    exact = numerics.Exact()
+    self.refuse(
+        numerics.Estimator.get(self.estimator) not in (None, exact),
+        ('estimator',), EXACT, 'It goes with residual blocks.')
+    return exact
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
