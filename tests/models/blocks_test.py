@@ -135,28 +135,11 @@ def test_values_of_preprocessing():
     ('lu', (2, 2, 3), None, layers.InvertibleLinear, 12),
     ('free', (6,), None, layers.InvertibleLinear, 6)])
 def test_linear_maps(name, event_shape, kernel_sizes, kind, size):
-  (linear,) = registries.INVERTIBLE_LINEARS.get(name)(
-      make_request(event_shape, kernel_sizes))
+  request = make_request(event_shape, kernel_sizes, invertible_linear=name)
+  linear, block = blocks.make_blocks([request], lambda index: [])
   linear.build((None, *event_shape))
   assert type(linear) is kind and linear.parameterization == name
   assert linear.matrix().shape == (size, size)
-  assert (linear.name, linear.compute_dtype) == ('block_2_linear', 'float64')
-
-
-def test_where_there_is_no_linear_map():
-  request = make_request((16,), None)
-  assert blocks.make_no_linear_map(request) == []
-  assert blocks.make_free_linear_map(
-      request._replace(flattened_from=(2, 2, 4))) == []
-
-
-def test_seeds_of_linear_maps_follow_the_index():
-  def start(index, seed=0):
-    (linear,) = blocks.make_lu_linear_map(
-        make_request((8,), None, index=index, seed=seed))
-    linear.build((None, 8))
-    return linear.matrix().numpy()
-
-  np.testing.assert_array_equal(start(1), start(1))
-  assert not np.array_equal(start(1), start(2))
-  assert not np.array_equal(start(1), start(1, seed=1))
+  assert isinstance(block, layers.ResidualBlock)
+  flattened = request._replace(flattened_from=(2, 3, 1))
+  assert len(blocks.make_blocks([flattened], lambda index: [])) == 1

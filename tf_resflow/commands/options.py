@@ -153,7 +153,7 @@ class Devices(Options):
   strategy: str = fields.field(
       'auto', help='single, mirrored (all devices share the batches, the '
       'result is that of one), or auto (mirrored where there are several '
-      'GPUs).', choices=('auto', 'single', 'mirrored'))
+      'GPUs).', choices=registries.STRATEGIES)
   dtype: str = fields.field(
       'float32', help='Precision of the flow.', choices=('float32', 'float64'))
   batch_size: int = fields.field(

@@ -82,11 +82,11 @@ class BlockFlowConfig(ConditionalConfig):
       'unconstrained, and without --constraint, --lipschitz_coeff, --estimator '
       'and --memory, which make no difference to them.',
       choices=registries.BLOCKS)
-  invertible_linear: str = fields.field(
-      'none', help='Invertible linear map before every block but those on '
+  invertible_linear: str | Literal['none'] = fields.field(
+      fields.NONE, help='Invertible linear map before every block but those on '
       'flattened images: a 1 x 1 convolution, or a matrix where the block is '
       'dense; free trains the matrix, lu its factors.',
-      choices=registries.INVERTIBLE_LINEARS)
+      choices=registries.MATRICES)
   constraint: str = fields.field(
       'spectral', help='What keeps the linear layers to lipschitz_coeff; '
       'spectral divides kernels by their norm.', choices=registries.CONSTRAINTS)

@@ -13,6 +13,7 @@ from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.models import conditions
 from tf_resflow.models import norm_orders
+from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 from tf_resflow.specs import spec
 
@@ -226,36 +227,26 @@ def make_blocks(
   return [
       part for request in requests for part in (
           *conditions.make_parts('linear', request),
-          *registries.INVERTIBLE_LINEARS.get(
-              request.config.invertible_linear)(request),
+          *_make_linear_maps(request),
           request.config.block_type.make(request),
           *make_norms(request.index),
           *conditions.make_parts('act_norm', request))]
 
 
-def _make_linear_map(
-    parameterization: str, request: BlockRequest) -> list[layers.Bijection]:
+def _make_linear_maps(request: BlockRequest) -> list[layers.Bijection]:
   """Returns the linear map before a block, if there is one.
 
   Convolutions for images, matrices where everything is dense. The blocks on
   flattened images at the end of a flow have none, as in the authors' code.
   """
-  if request.flattened_from is not None:
+  parameterization = request.config.invertible_linear
+  if parameterization == fields.NONE or request.flattened_from is not None:
     return []
   kind = (layers.InvertibleLinear if request.kernel_sizes is None
           else layers.InvertibleConv1x1)
   return [kind(
       parameterization, seed=request.seed + _LINEAR_MAP_SEED,
       name=f'{request.name}_linear', dtype=request.dtype)]
-
-
-def make_no_linear_map(unused_request: BlockRequest) -> list[layers.Bijection]:
-  """Returns no map before a block."""
-  return []
-
-
-make_free_linear_map, make_lu_linear_map = (
-    functools.partial(_make_linear_map, name) for name in ('free', 'lu'))
 
 
 def make_moving_mean(

@@ -14,8 +14,8 @@ from tf_resflow import errors
 from tf_resflow.specs import registry
 from tf_resflow.specs import spec
 
-# The value of a field that leaves the choice to what it is for.
-AUTO = 'auto'
+# Values of fields that leave the choice to what it is for, or choose nothing.
+AUTO, NONE = 'auto', 'none'
 
 _EXPECTED = {
     bool: 'true or false', int: 'a whole number', float: 'a number',

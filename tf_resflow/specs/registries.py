@@ -100,17 +100,10 @@ MASKS = registry.Registry('mask', {
     'checkerboard': f'{_BIJECTIONS}.masks:Checkerboard',
 })
 
-# How the matrix of an invertible linear map is trained.
+# How the matrix of an invertible linear map is trained: `--invertible_linear=`.
 MATRICES = registry.Registry('matrix', {
     'free': f'{_BIJECTIONS}.invertible_matrix:Free',
     'lu': f'{_BIJECTIONS}.invertible_matrix:LU',
-})
-
-# Invertible linear maps before the blocks of a flow: `--invertible_linear=`.
-INVERTIBLE_LINEARS = registry.Registry('invertible_linear', {
-    'none': 'tf_resflow.models.blocks:make_no_linear_map',
-    'free': 'tf_resflow.models.blocks:make_free_linear_map',
-    'lu': 'tf_resflow.models.blocks:make_lu_linear_map',
 })
 
 # What happens to images before the first block: `--preprocessing=`.
