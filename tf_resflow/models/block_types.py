@@ -130,7 +130,7 @@ class Coupling(BlockType):
       shape = (math.prod(shape),)
     mask = 'checkerboard' if request.sees_pixels and not is_dense else 'channel'
     swap = request.place % 2 == 1
-    halves = registries.MASKS.get(mask)(shape, swap)
+    halves = registries.MASKS.get(mask)(shape, swap=swap)
     return layers.AffineCoupling(
         models.make_unconstrained_network(
             request, halves.network_shape, halves.output_shape), mask, swap,

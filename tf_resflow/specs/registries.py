@@ -15,7 +15,7 @@ _BLOCK_TYPES = 'tf_resflow.models.block_types'
 _TRAINING = 'tf_resflow.training'
 _CATALOG = 'tf_resflow.datasets.catalog'
 
-# Estimators of log-determinants: `--estimator=`.
+# Estimators of log-determinants: `--estimator=`. Each a `numerics.Estimator`.
 ESTIMATORS = registry.Registry('estimator', {
     'roulette': f'{_LOG_DET}.russian_roulette:RussianRoulette',
     'adaptive': f'{_LOG_DET}.adaptive_roulette:AdaptiveRoulette',
@@ -23,7 +23,8 @@ ESTIMATORS = registry.Registry('estimator', {
     'exact': f'{_LOG_DET}.exact:Exact',
 }, with_arguments=True)
 
-# Laws of the number of series terms behind the exact ones.
+# Laws of the number of series terms behind the exact ones: each a
+# `numerics.Law`.
 LAWS = registry.Registry('law', {
     'poisson': f'{_LOG_DET}.laws:Poisson',
     'geometric': f'{_LOG_DET}.laws:Geometric',
@@ -41,19 +42,20 @@ MEMORY_MODES = registry.Registry('memory', {
 # Those whose gradients agree for equal draws: a run may change between them.
 AGREEING_MEMORY_MODES = ('recompute', 'neumann', 'backward_in_forward')
 
-# Distributions of the probes of a trace.
+# Distributions of the probes of a trace: functions (shape, seed, dtype).
 PROBES = registry.Registry('probe', {
     'rademacher': 'tf_resflow.numerics.random:rademacher',
     'gaussian': 'tf_resflow.numerics.random:normal',
 })
 
-# Solvers of fixed points.
+# Solvers of fixed points: each a `numerics.Solver`.
 SOLVERS = registry.Registry('solver', {
     'anderson': f'{_SOLVER}:Anderson',
     'banach': f'{_SOLVER}:Banach',
 })
 
-# Activations of the residual functions: `--activation=`.
+# Activations of the residual functions: `--activation=`. Each the class of a
+# `layers.LipschitzLayer`.
 ACTIVATIONS = registry.Registry('activation', {
     'lipswish': f'{_LIPSCHITZ}.lip_swish:LipSwish',
     'elu': f'{_LIPSCHITZ}.activations:ELU',
@@ -73,7 +75,8 @@ ACTIVATIONS = registry.Registry('activation', {
     'gelu': 'The slope of GELU reaches 1.1289: g would be no contraction.',
 })
 
-# Constrained linear layers, dense and convolutional: `--constraint=`.
+# Constrained linear layers, dense and convolutional: `--constraint=`. Each a
+# `layers.Constraint`, or a function of its options that returns one.
 CONSTRAINTS = registry.Registry('constraint', {
     'spectral': f'{_LIPSCHITZ}.constraints:SPECTRAL',
 })
@@ -94,43 +97,48 @@ BLOCKS = registry.Registry('block', {
     'coupling': f'{_BLOCK_TYPES}:Coupling',
 })
 
-# What passes a coupling, and what it changes.
+# What passes a coupling, and what it changes: functions (event_shape, swap).
 MASKS = registry.Registry('mask', {
     'channel': f'{_BIJECTIONS}.masks:Channel',
     'checkerboard': f'{_BIJECTIONS}.masks:Checkerboard',
 })
 
 # How the matrix of an invertible linear map is trained: `--invertible_linear=`.
+# Each the class of an `invertible_matrix.Parameterization`.
 MATRICES = registry.Registry('matrix', {
     'free': f'{_BIJECTIONS}.invertible_matrix:Free',
     'lu': f'{_BIJECTIONS}.invertible_matrix:LU',
 })
 
-# What happens to images before the first block: `--preprocessing=`.
+# What happens to images before the first block: `--preprocessing=`. Functions
+# (config, dtype) that return a `layers.Bijection`.
 PREPROCESSORS = registry.Registry('preprocessing', {
     'logit': 'tf_resflow.models.blocks:make_logit',
     'standardize': 'tf_resflow.models.blocks:make_standardize',
     'none': 'tf_resflow.models.blocks:make_nothing',
 })
 
-# What lies around an image before it is cropped: `--crop_mode=`.
+# What lies around an image before it is cropped: `--crop_mode=`. Functions
+# (image, padding).
 CROP_MODES = registry.Registry('crop_mode', {
     'reflect': 'tf_resflow.datasets.crops:reflect',
     'constant': 'tf_resflow.datasets.crops:constant',
 })
 
-# What happens to images before the flow: `--embedding=`.
+# What happens to images before the flow: `--embedding=`. Functions
+# (config, dtype) that return a `layers.Embedding`, or None.
 EMBEDDINGS = registry.Registry('embedding', {
     'noise_channels': 'tf_resflow.models.blocks:make_noise_channels',
 })
 
-# Laws of the noise in the channels that it appends: `--noise_law=`.
+# Laws of the noise in the channels that it appends: `--noise_law=`. Each a
+# `numerics.NoiseLaw`.
 NOISE_LAWS = registry.Registry('noise_law', {
     'uniform': f'{_NOISE}:UniformNoise',
     'gaussian': f'{_NOISE}:GaussianNoise',
 }, with_arguments=True)
 
-# What training minimises: `--objective=`.
+# What training minimises: `--objective=`. Each a `training.Objective`.
 OBJECTIVES = registry.Registry('objective', {
     'bits_per_dim': f'{_TRAINING}.objectives:BitsPerDim',
     'nats': f'{_TRAINING}.objectives:Nats',
@@ -138,7 +146,8 @@ OBJECTIVES = registry.Registry('objective', {
     'hybrid': f'{_TRAINING}.objectives:Hybrid',
 }, with_arguments=True)
 
-# What makes updates of gradients: `--optimizer=`.
+# What makes updates of gradients: `--optimizer=`. Functions
+# (config, learning_rate) that return a Keras optimizer.
 OPTIMIZERS = registry.Registry('optimizer', {
     'adam': f'{_TRAINING}.optimizers:make_adam',
     'sgd': f'{_TRAINING}.optimizers:make_sgd',
@@ -146,7 +155,8 @@ OPTIMIZERS = registry.Registry('optimizer', {
     'adamax': f'{_TRAINING}.optimizers:make_adamax',
 })
 
-# Learning rates over a run, after the warm-up: `--schedule=`.
+# Learning rates over a run, after the warm-up: `--schedule=`. Functions
+# (learning_rate, warmup_steps, num_steps).
 SCHEDULES = registry.Registry('schedule', {
     'constant': f'{_TRAINING}.optimizers:make_constant_rate',
     'cosine': f'{_TRAINING}.optimizers:make_cosine_rate',
@@ -155,14 +165,16 @@ SCHEDULES = registry.Registry('schedule', {
 # Those whose rates do not depend on the length of the run, which may change.
 ENDLESS_SCHEDULES = ('constant',)
 
-# Which devices a program computes on: `--strategy=`.
+# Which devices a program computes on: `--strategy=`. Functions that return a
+# `tf.distribute.Strategy`.
 STRATEGIES = registry.Registry('strategy', {
     'auto': f'{_TRAINING}.strategies:auto',
     'single': f'{_TRAINING}.strategies:single',
     'mirrored': f'{_TRAINING}.strategies:mirrored',
 })
 
-# Configurations of models, each of which builds its model: `--model=`.
+# Configurations of models, each of which builds its model: `--model=`. Each a
+# `models.ModelConfig`.
 MODELS = registry.Registry('model', {
     'image': 'tf_resflow.models.residual_flow_config:ResidualFlowConfig',
     'vector': 'tf_resflow.models.vector_flow_config:VectorFlowConfig',

@@ -81,7 +81,7 @@ class AffineCoupling(bijection.Bijection):
         math.prod(shape) == math.prod(event_shape), 'shape', shape,
         f'one of {math.prod(event_shape)} numbers, as events '
         f'{event_shape} have')
-    self._halves = registries.MASKS.get(self.mask)(shape, self.swap)
+    self._halves = registries.MASKS.get(self.mask)(shape, swap=self.swap)
     network_shape = (None, *self._halves.network_shape)
     base_layer.build_once(self.network, network_shape)
     output_shape = tuple(self.network.compute_output_shape(network_shape)[1:])
