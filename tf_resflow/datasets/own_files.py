@@ -20,7 +20,7 @@ _logger = logging.getLogger(__name__)
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, NotImplementedError,
                csv.Error, zipfile.BadZipFile, zlib.error)
 # Examples that a density and a held-out part need at least.
-MIN_EXAMPLES = 10
+_MIN_EXAMPLES = 10
 # Share of the examples that are held out where the data name no test part.
 _TEST_SHARE = 0.2
 # Of the largest number of a column: float32 has 7 digits.
@@ -172,8 +172,8 @@ def held_out(
     FormatError: If there are too few.
   """
   errors.check_format(
-    num_examples >= MIN_EXAMPLES, f'It has {num_examples} {noun}; a held-out '
-    f'part needs {MIN_EXAMPLES} at least.')
+    num_examples >= _MIN_EXAMPLES, f'It has {num_examples} {noun}; a held-out '
+    f'part needs {_MIN_EXAMPLES} at least.')
   num_test = round(_TEST_SHARE * num_examples)
   order = split_order(num_examples)
   return {'train': order[num_test:], 'test': order[:num_test]}

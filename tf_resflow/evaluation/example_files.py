@@ -16,7 +16,7 @@ from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
-from tf_resflow.datasets import table_file
+from tf_resflow.datasets import arrays_and_tables
 
 # What bits/dim are of, beside the arrays of the models.
 _FACTS = ('dataset', 'split', 'num_levels', 'image_shape')
@@ -287,7 +287,7 @@ def read_rows(
   """
   expected = f'a .csv file of numbers with the columns {", ".join(names)}'
   with errors.refusing(name, path, expected):
-    _, rows = table_file.read(os.fspath(path), names)
+    _, rows = arrays_and_tables.read_table(os.fspath(path), names)
     errors.check_format(len(rows) > 0, 'It has no lines of numbers.')
   return rows
 
@@ -308,7 +308,7 @@ def append_columns(
     OSError: if a file cannot be read or written.
   """
   with errors.refusing(name, source, 'a .csv file'):
-    names, lines = table_file.read_cells(os.fspath(source))
+    names, lines = arrays_and_tables.read_cells(os.fspath(source))
     taken = [column for column in columns if column in names]
     errors.check_format(
         not taken, f'It has a column {", ".join(taken)} already.')

@@ -205,6 +205,6 @@ DATASETS = registry.Registry('dataset', {
     '2d/checkerboard': f'{_CATALOG}:CHECKERBOARD',
 }, families={
     'images:FOLDER': 'tf_resflow.datasets.image_folder:open_folder',
-    'array:FILE.npz': 'tf_resflow.datasets.array_file:open_file',
-    'table:FILE.csv': 'tf_resflow.datasets.table_file:open_file',
+    'array:FILE.npz': 'tf_resflow.datasets.arrays_and_tables:open_array',
+    'table:FILE.csv': 'tf_resflow.datasets.arrays_and_tables:open_table',
 })
