@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow.configuration import config as config_lib
-from tf_resflow.datasets import crops
 from tf_resflow.datasets.split import Split
 from tf_resflow.specs import registries
 
@@ -110,6 +109,32 @@ def _check_num_levels(num_levels: int) -> None:
   errors.check(
     1 <= num_levels <= 256, 'num_levels', num_levels,
     'a whole number in [1, 256], since images have 8 bits')
+
+
+def reflect(image: tf.Tensor, padding: int) -> tf.Tensor:
+  """Mirrors an image at its edge pixels, which are not repeated.
+
+  One of `registries.CROP_MODES`: what lies around an image of which a part is
+  cut out.
+
+  Args:
+    image: `[H, W, C]`, of any type.
+    padding: Number of pixels p on every side, less than H and W.
+
+  Returns:
+    `[H + 2 p, W + 2 p, C]`, as `np.pad(mode='reflect')` makes it.
+
+  Example:
+    >>> row = tf.reshape(tf.range(3 * 4), [3, 4, 1])
+    >>> reflect(row, 2)[2, :, 0].numpy().tolist()
+    [2, 1, 0, 1, 2, 3, 2, 1]
+  """
+  return tf.pad(image, [[padding] * 2, [padding] * 2, [0, 0]], 'REFLECT')
+
+
+def constant(image: tf.Tensor, padding: int) -> tf.Tensor:
+  """Surrounds an image by zeros, the lowest level; see `reflect`."""
+  return tf.pad(image, [[padding] * 2, [padding] * 2, [0, 0]])
 
 
 def training_batches(
@@ -210,7 +235,7 @@ def training_batches(
       example = {key: value[example] for key, value in arrays.items()}
     x = example['x']
     if crop_padding:
-      corner = crops.random_corner(crop_padding, tf.stack([crop_key, index]))
+      corner = _corner(crop_padding, crop_key, index)
       x = tf.slice(
         pad_fn(x, crop_padding), tf.concat([corner, [0]], axis=0),
         split.event_shape)
@@ -315,3 +340,10 @@ def _uniform(shape, key, index):
   """Returns float32 noise in [0, 1) drawn from (key, index)."""
   return tf.random.stateless_uniform(
     shape, seed=tf.stack([key, index]), alg='philox')
+
+
+def _corner(padding, key, index):
+  """Returns int32 `[2]` in {0, ..., 2 padding}, drawn from (key, index)."""
+  return tf.random.stateless_uniform(
+    [2], seed=tf.stack([key, index]), minval=0, maxval=2 * padding + 1,
+    dtype=tf.int32, alg='philox')

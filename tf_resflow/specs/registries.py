@@ -128,8 +128,8 @@ PREPROCESSORS = registry.Registry('preprocessing', {
 
 # What lies around an image before it is cropped: `--crop_mode=`.
 CROP_MODES = registry.Registry('crop_mode', {
-    'reflect': 'tf_resflow.datasets.crops:reflect',
-    'constant': 'tf_resflow.datasets.crops:constant',
+    'reflect': 'tf_resflow.datasets.pipeline:reflect',
+    'constant': 'tf_resflow.datasets.pipeline:constant',
 })
 
 # What happens to images before the flow: `--embedding=`.
