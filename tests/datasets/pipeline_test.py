@@ -387,7 +387,7 @@ def test_the_other_streams_stay_as_they_were():
       np.testing.assert_array_equal(a, b)
 
 
-def test_elements_follow_from_the_seed_and_their_number(split):
+def test_crops_follow_from_the_seed_and_their_number(split):
   """From any step on, and in batches of any size."""
   options = {'crop_mode': 'constant', 'flip': True}
   labels, images = _elements(split, 60, **options)
