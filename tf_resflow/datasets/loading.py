@@ -12,9 +12,8 @@ from tf_resflow import errors
 from tf_resflow.configuration import config as config_lib
 from tf_resflow.datasets import catalog
 from tf_resflow.datasets import dataset_info
-from tf_resflow.datasets import image_files
 from tf_resflow.datasets import split as split_lib
-from tf_resflow.datasets import tfds_images
+from tf_resflow.datasets import stored_images
 
 # The parts, and seeds of those whose points are drawn but the same in every
 # run. A run's own seed draws those that it trains on.
@@ -122,8 +121,7 @@ def open_stored(
   stored_info = (is_image and info.stored) or info
   stored, image_fn, num_examples = (
     _open_arrays(info, stored_info, part) if info.load_fn is not None else
-    image_files.open_part(stored_info, part, data_dir)
-    or tfds_images.open_part(stored_info, part, data_dir))
+    stored_images.open_part(stored_info, part, data_dir))
   examples, size = _take_part(
     stored, num_examples, split, num_validation, info.name)
 
@@ -198,7 +196,7 @@ def _take_part(examples, num_examples, split, num_validation, name):
 
 
 def _open_arrays(info, stored_info, part):
-  """Opens what `load_fn` loads, as `tfds_images.open_part` does others."""
+  """Opens what `load_fn` loads, as `stored_images.open_part` does others."""
   x, labels, *conditions = info.load_fn(part)
   if stored_info.num_levels is None:
     errors.check(
