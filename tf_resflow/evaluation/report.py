@@ -12,7 +12,6 @@ from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
-from tf_resflow.evaluation import classification
 from tf_resflow.evaluation import inversion
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import statistics
@@ -77,7 +76,7 @@ def evaluate(
   report, bounds = _report(
       model, summary, num_probes, inverse, certify, verbose)
   if model.has_classifier:
-    for name, value in classification.Classification(
+    for name, value in likelihood.Classification(
         batch_map.frozen(model, strategy), strategy)(
             split, batch_size=batch_size, num_examples=num_examples, seed=seed
         ).items():
@@ -102,7 +101,7 @@ class Validation:
     self._biased_costs = likelihood.NegativeLogLikelihood(
         model, strategy=strategy, own_estimator=True
     ) if model.is_biased else None
-    self._classify = classification.Classification(
+    self._classify = likelihood.Classification(
         model, strategy) if model.has_classifier else None
 
   def __call__(self, split: datasets.Split) -> dict[str, float]:
@@ -137,6 +136,42 @@ class Validation:
       row |= {f'validation_{name}': value.mean
               for name, value in self._classify(split).items()}
     return row
+
+
+def results_of_split(
+    model: models.Flow, split: datasets.Split, costs: np.ndarray, *,
+    batch_size: int = 128, seed: int = 0,
+    strategy: tf.distribute.Strategy | None = None) -> dict[str, np.ndarray]:
+  """Returns what a file keeps of every example of a split.
+
+  Args:
+    model: the flow.
+    split: the data.
+    costs: `[R, N]`, what `likelihood.nll` returned for the first `N` of them.
+    batch_size: examples per batch.
+    seed: of the noise of the images that are classified.
+    strategy: see `likelihood.nll`.
+
+  Returns:
+    `bits_per_dim` or `nats` `[R, N]`; `log_prob` `[N]`, the mean over the
+    repeats, and thereby over the noise of dequantisation, of `log p(x)`, nats;
+    `log_prob_deviation` `[N]` of that mean; of hybrids `class_log_prob`
+    `[N, K]`, nats; and `label` `[N]` where they are known.
+  """
+  num_examples = costs.shape[1]
+  log_prob = model.log_prob_of(costs)
+  results = {
+      model.unit: costs, 'log_prob': log_prob.mean(axis=0),
+      'log_prob_deviation': statistics.deviation_of_means(log_prob)}
+  batches = datasets.evaluation_batches(
+      split, batch_size=batch_size, seed=seed, num_examples=num_examples)
+  if model.has_classifier:
+    results['class_log_prob'] = likelihood.Classification(
+        batch_map.frozen(model, strategy), strategy).log_probs(batches)
+  label = np.concatenate([batch['label'] for batch in batches])
+  if np.any(label >= 0):
+    results['label'] = label
+  return results
 
 
 def report_inputs(

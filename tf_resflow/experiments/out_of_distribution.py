@@ -23,7 +23,6 @@ from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow.evaluation import batch_map
-from tf_resflow.evaluation import classification
 from tf_resflow.evaluation import statistics
 from tf_resflow.numerics import random
 
@@ -183,8 +182,8 @@ def score_examples(
   if model.has_classifier:
     # The mean probability, of passes that may draw on the way to the features.
     class_log_prob = special.logsumexp(
-        classification.log_probs_of_logits(logits).reshape([*shape, -1]),
-        axis=0) - np.log(rule.num_repeats)
+        special.log_softmax(np.float64(logits), axis=-1).reshape(
+            [*shape, -1]), axis=0) - np.log(rule.num_repeats)
   return Scores(log_prob.astype(np.float64).reshape(shape), class_log_prob,
                 label[:num_examples])
 
