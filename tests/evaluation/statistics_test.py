@@ -1,4 +1,4 @@
-"""Means, paired differences and estimator errors against closed forms; ranks."""
+"""Means, paired differences, errors of estimators and ranks by closed forms."""
 
 import numpy as np
 import pytest
