@@ -256,7 +256,8 @@ def test_estimates_floats_and_the_picture_of_the_workdir(
   assert picture.read_bytes() == written
 
 
-def test_other_data_that_do_not_suit(run_tool, digits_workdir, others, tmp_path):
+def test_other_data_that_do_not_suit(
+    run_tool, digits_workdir, others, tmp_path):
   wrong = tmp_path / 'wrong.npz'
   np.savez(wrong, image=np.full([3, 8, 8, 1], 17))
   before = {path.name for path in digits_workdir.iterdir()}

@@ -97,10 +97,10 @@ def scoring_rule(
   """Returns how the scores of a model are taken.
 
   Log-determinants are exact for events of up to 64 dimensions. Beyond, they are
-  the means of 16 draws of `default_estimator()`, or more. What an
-  image gets does not depend on its batch. A flow that draws nothing, such as
-  one of coupling blocks, is evaluated once. With noise channels the noise is
-  drawn as well, and scores are means of the bound.
+  the means of 16 draws of `default_estimator()`, or more. What an image gets
+  does not depend on its batch. A flow that draws nothing, such as one of
+  coupling blocks, is evaluated once. With noise channels the noise is drawn as
+  well, and scores are means of the bound.
 
   Args:
     model: a flow.
@@ -120,12 +120,10 @@ def scoring_rule(
     reason = f'exact, as up to {_MAX_EXACT_SIZE} dimensions'
   else:
     estimator = default_estimator()
-    reason = (
-        f'averaged draws, as beyond {_MAX_EXACT_SIZE} dimensions')
+    reason = f'averaged draws, as beyond {_MAX_EXACT_SIZE} dimensions'
   if not model.draws(estimator):
-    errors.check(
-        num_repeats is None, 'num_repeats', num_repeats,
-        'no such number where nothing is drawn')
+    errors.check(num_repeats is None, 'num_repeats', num_repeats,
+                 'no such number where nothing is drawn')
     if not model.bijection.is_random:
       reason = 'no log-determinant of this flow is estimated'
     return ScoringRule(estimator, 1, reason)
@@ -170,9 +168,8 @@ class NegativeLogLikelihood:
 
   def __call__(
       self, split: datasets.Split, batch_size: int | None = None,
-      num_repeats: int = 8,
-      seed: int = 0, num_examples: int | None = None, verbose: int = 0,
-      num_probes: int = 1) -> np.ndarray:
+      num_repeats: int = 8, seed: int = 0, num_examples: int | None = None,
+      verbose: int = 0, num_probes: int = 1) -> np.ndarray:
     """Estimates those of a split, several times.
 
     Each repeat draws dequantisation noise, probes and numbers of terms anew,
@@ -222,9 +219,7 @@ def nll(
   Args:
     model: a flow.
     split: the data.
-    estimator: see `NegativeLogLikelihood`.
-    strategy: see there.
-    own_estimator: see there.
+    estimator, strategy, own_estimator: see `NegativeLogLikelihood`.
     **kwargs: of its call: `batch_size`, `num_repeats`, `seed`, `num_examples`,
       `verbose`, `num_probes`.
 
@@ -247,14 +242,8 @@ def evaluate_inputs(
   Args:
     model: a flow.
     x: `[n, ...]`, images in [0, 1).
-    batch_size: examples per batch; `fitting_batch_size` by default.
-    num_repeats: independent estimates of the log-determinant that are
-      averaged; where nothing is drawn, there is one.
-    seed: Python int; the result is a function of it.
-    estimator: of the log-determinant, `default_estimator(model)` by default.
-    verbose: 1 shows a progress bar.
-    num_probes: see `nll`.
-    strategy: see `nll`.
+    batch_size, num_repeats, seed, estimator, verbose, num_probes, strategy: see
+      `NegativeLogLikelihood`; the repeats are averaged.
     condition: of a flow `p(x|c)`, `[n, ...]`, or that of one for all.
 
   Returns:
@@ -359,8 +348,7 @@ class Classification:
 
     Args:
       split: images with labels.
-      batch_size: examples per batch.
-      num_examples: use the first this many examples only.
+      batch_size, num_examples: see `NegativeLogLikelihood`.
       seed: of the dequantisation noise, and of an embedding's.
 
     Returns:

@@ -32,17 +32,10 @@ def evaluate(
   Args:
     model: with the weights to evaluate.
     split: the data.
-    batch_size: examples per batch; `likelihood.fitting_batch_size` by default.
-    num_repeats: independent repeats of the estimate, at least 8.
-    seed: Python int; the result is a function of it.
-    num_examples: evaluate the first this many examples only.
+    batch_size, num_repeats, seed, num_examples, estimator, verbose, num_probes,
+      strategy: see `likelihood.NegativeLogLikelihood`.
     num_reconstructions: number of examples to invert; None for all.
     certify: compute guaranteed Lipschitz bounds.
-    estimator: of the log-determinant, in place of `default_estimator()`.
-    verbose: 1 shows progress.
-    num_probes: independent draws of the estimator per example and repeat,
-      which are averaged.
-    strategy: see `likelihood.nll`.
 
   Returns:
     report: a dict for JSON: `estimator`, its spec, `bits_per_dim` of images or
@@ -76,10 +69,10 @@ def evaluate(
   report, bounds = _report(
       model, summary, num_probes, inverse, certify, verbose)
   if model.has_classifier:
-    for name, value in likelihood.Classification(
-        batch_map.frozen(model, strategy), strategy)(
-            split, batch_size=batch_size, num_examples=num_examples, seed=seed
-        ).items():
+    classify = likelihood.Classification(
+        batch_map.frozen(model, strategy), strategy)
+    for name, value in classify(
+        split, batch_size, num_examples, seed).items():
       report |= value.report(name)
   used = estimator if model.is_random else numerics.Exact()
   return {'estimator': used.spec(), **report}, costs, bounds
@@ -148,9 +141,8 @@ def results_of_split(
     model: the flow.
     split: the data.
     costs: `[R, N]`, what `likelihood.nll` returned for the first `N` of them.
-    batch_size: examples per batch.
     seed: of the noise of the images that are classified.
-    strategy: see `likelihood.nll`.
+    batch_size, strategy: those of `likelihood.nll`.
 
   Returns:
     `bits_per_dim` or `nats` `[R, N]`; `log_prob` `[N]`, the mean over the
@@ -185,12 +177,9 @@ def report_inputs(
     model: the flow.
     x: the images or vectors.
     results: what `evaluate_inputs` returned for them.
-    batch_size: examples per batch, for the inverse.
     certify: compute guaranteed Lipschitz bounds.
-    num_probes: that of `evaluate_inputs`.
-    strategy: see `evaluate`.
-    verbose: 1 shows progress.
-    condition: that of `evaluate_inputs`.
+    batch_size, num_probes, strategy, verbose, condition: those of
+      `evaluate_inputs`.
 
   Returns:
     A dict for JSON with the keys of `evaluate` (the `_stderr` of the density is
@@ -219,25 +208,20 @@ def report_inputs(
 
 def _report(model, summary, num_probes, inverse, certify, verbose):
   if verbose and certify:
-    _logger.info(
-        'Certifying %d blocks.', len(model.certified_bijections))
+    _logger.info('Certifying %d blocks.', len(model.certified_bijections))
   bounds = model.lipschitz_bounds(certify=certify)
   report = {
-      model.unit: summary.mean,
-      f'{model.unit}_stderr': summary.stderr,
+      model.unit: summary.mean, f'{model.unit}_stderr': summary.stderr,
       'estimator_stderr': summary.estimator_stderr,
-      'num_examples': summary.num_examples,
-      'num_repeats': summary.num_repeats,
-      'num_probes': num_probes,
-      **inverse._asdict(),
+      'num_examples': summary.num_examples, 'num_repeats': summary.num_repeats,
+      'num_probes': num_probes, **inverse._asdict(),
       'lipschitz_bound_max': _largest([b.certificate for b in bounds]),
       'lipschitz_power_iteration_max': _largest(
           [b.power_iteration for b in bounds])}
   estimated = [b for b in bounds if b.is_estimated]
   if estimated:
     report['lipschitz_bound_is'] = 'an estimate of norms: see --norm_bound'
-    report['lipschitz_bound_exceeded_by_max'] = max(
-        b.excess for b in estimated)
+    report['lipschitz_bound_exceeded_by_max'] = max(b.excess for b in estimated)
   if model.embedding.is_random:
     report[f'{model.unit}_is'] = (
         'an upper bound: the mean over noise u of -log p(x, u) + log q(u)')
