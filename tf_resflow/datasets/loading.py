@@ -122,8 +122,16 @@ def open_stored(
   stored, image_fn, num_examples = (
     _open_arrays(info, stored_info, part) if info.load_fn is not None else
     stored_images.open_part(stored_info, part, data_dir))
-  examples, size = _take_part(
-    stored, num_examples, split, num_validation, info.name)
+  # Of the training part with validation, or of the test part.
+  num_train = num_examples - num_validation
+  errors.check(
+    split == 'test' or num_validation == 0 or num_train > 0, 'num_validation',
+    num_validation,
+    f'fewer than the {num_examples} training examples of {info.name}')
+  start, size = {
+    'train': (0, num_train), 'validation': (num_train, num_validation),
+    'test': (0, num_examples)}[split]
+  examples = stored.skip(start).take(size)
 
   def finish(example):
     image = image_fn(example)
@@ -175,24 +183,6 @@ def open_drawn(
       tf.autograph.experimental.do_not_convert(example),
       num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     ), size, info.event_shape, draw_fn=info.draw_fn)
-
-
-def _take_part(examples, num_examples, split, num_validation, name):
-  """Returns the examples of a split, and how many; see `load`.
-
-  Those given are of the training part with validation, or of the test part.
-  """
-  num_train = num_examples - num_validation
-  errors.check(
-    split == 'test' or num_validation == 0 or num_train > 0, 'num_validation',
-    num_validation, f'fewer than the {num_examples} training examples of {name}'
-  )
-  start, size = {
-    'train': (0, num_train),
-    'validation': (num_train, num_validation),
-    'test': (0, num_examples),
-  }[split]
-  return examples.skip(start).take(size), size
 
 
 def _open_arrays(info, stored_info, part):

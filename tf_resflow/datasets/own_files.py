@@ -16,9 +16,9 @@ import numpy as np
 from tf_resflow import errors
 
 _logger = logging.getLogger(__name__)
-# What is raised where a file is cut, or no array or table.
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, NotImplementedError,
-               csv.Error, zipfile.BadZipFile, zlib.error)
+# What is raised where a file is cut or encrypted, or no array or table.
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, csv.Error,
+               zipfile.BadZipFile, zlib.error)
 # Examples that a density and a held-out part need at least.
 _MIN_EXAMPLES = 10
 # Share of the examples that are held out where the data name no test part.

@@ -84,17 +84,15 @@ class FeatureExtractor:
 
   def description(self, image_shape: Sequence[int]) -> dict[str, Any]:
     """Returns how images `[H, W, C]` are fed to the network, for reports."""
+    *size, channels = image_shape
     return {
         'input_range': list(self.input_range),
-        'input_size': list(self.input_size),
-        'image_size': list(image_shape[:2]),
-        'resize': (
-            'none' if tuple(image_shape[:2]) == self.input_size else
-            'bilinear, half-pixel centres, antialiased'),
-        'channels': (
-            f'{image_shape[-1]} repeated to {self.num_channels}'
-            if self.num_channels not in (None, image_shape[-1])
-            else str(image_shape[-1]))}
+        'input_size': list(self.input_size), 'image_size': size,
+        'resize': 'none' if tuple(size) == self.input_size else
+                  'bilinear, half-pixel centres, antialiased',
+        'channels': f'{channels} repeated to {self.num_channels}'
+                    if self.num_channels not in (None, channels)
+                    else str(channels)}
 
   def _extract_batch(self, images):
     """Returns features `[B, F]` of uint8 images `[B, H, W, C]`."""
@@ -135,9 +133,7 @@ def load_feature_extractor(
     path: a .keras or .h5 file, or the folder of a SavedModel, whose signature
       `serving_default` is called, else its only signature, else the object
       itself.
-    input_size: see `FeatureExtractor`.
-    input_range: see `FeatureExtractor`.
-    feature_name: see `FeatureExtractor`.
+    input_size, input_range, feature_name: see `FeatureExtractor`.
 
   Raises:
     InvalidValueError: if the path holds no network of one image.

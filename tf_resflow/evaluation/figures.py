@@ -57,11 +57,10 @@ def image_grid(
   """
   images = _to_bytes(images)
   num_images, height, width, num_channels = images.shape
-  num_columns = (
-      math.ceil(math.sqrt(num_images)) if num_columns is None else num_columns)
-  scale = (
-      max(1, math.ceil(_TARGET_CELL_SIZE / max(height, width)))
-      if scale is None else scale)
+  if num_columns is None:
+    num_columns = math.ceil(math.sqrt(num_images))
+  if scale is None:
+    scale = max(1, math.ceil(_TARGET_CELL_SIZE / max(height, width)))
   for name, value, least in (
       ('num_columns', num_columns, 1), ('scale', scale, 1),
       ('padding', padding, 0)):
@@ -128,8 +127,7 @@ def save_image_grid(
 
   Args:
     path: file name that ends in .png.
-    images: [N, H, W, C] as for `image_grid`.
-    **grid_options: further arguments of `image_grid`.
+    images, **grid_options: of `image_grid`.
 
   Raises:
     InvalidValueError: as `image_grid` and `save_image` do.

@@ -140,10 +140,9 @@ def samples(
     temperatures: standard deviations of the latents; several of them make one
       row each.
     num_columns: images in a row.
-    verbose: 1 shows a progress bar.
     condition: of a flow `p(x|c)`: `[num_samples, ...]`, or that of one for all,
       or `[R num_samples, ...]` for `R` rows from the same latents.
-    **options: of `inversion.decode`.
+    verbose, **options: of `inversion.decode`.
 
   Returns:
     A `Picture` with the arrays `x`, `image`, `z`, `temperature` and, where
@@ -164,10 +163,9 @@ def samples(
   arrays['image'] = to_bytes(x, model.num_levels)
   # The flow has mass beside the unit cube; it is shown as 0 or 255.
   report['share_of_pixels_outside'] = float(np.mean((x < 0.0) | (x >= 1.0)))
-  return Picture(
-      arrays['image'],
-      num_columns or (None if len(x) == num_samples else num_samples),
-      arrays, report)
+  if len(x) > num_samples:
+    num_columns = num_columns or num_samples
+  return Picture(arrays['image'], num_columns, arrays, report)
 
 
 def draw(
@@ -234,8 +232,7 @@ def reconstructions(
     split: the images.
     indices: their places in it.
     num_columns: images in a row.
-    verbose: 1 shows a progress bar.
-    **options: of `inversion.decode`.
+    verbose, **options: of `inversion.decode`.
 
   Returns:
     A `Picture`: rows of images, each above a row of what became of them. Its
@@ -259,12 +256,9 @@ def reconstructions(
       [(0, 0), (0, -len(x) % num_columns), (0, 0), (0, 0), (0, 0)],
       constant_values=255)
   rows = filled.reshape([2, -1, num_columns, *x.shape[1:]]).swapaxes(0, 1)
-  return Picture(
-      rows.reshape([-1, *x.shape[1:]]), num_columns,
-      arrays={
-          'x': x, 'image': originals, 'z': z, 'index': np.asarray(indices),
-          'reconstruction': decoded.x, 'reconstruction_image': restored},
-      report={
+  return Picture(rows.reshape([-1, *x.shape[1:]]), num_columns, {
+      'x': x, 'image': originals, 'z': z, 'index': np.asarray(indices),
+      'reconstruction': decoded.x, 'reconstruction_image': restored}, {
           'num_images': len(x),
           **_errors(levels, x, decoded.x, model.num_levels),
           **decoded.report()})
@@ -282,9 +276,8 @@ def interpolations(
     indices: their places in it, in pairs: start, end, start, end.
     num_points: images of a path, both ends included.
     path: one of `PATHS`.
-    verbose: 1 shows a progress bar.
     condition: of a flow `p(x|c)`, that of all points.
-    **options: of `inversion.decode`.
+    verbose, **options: of `inversion.decode`.
 
   Returns:
     A `Picture` with a row for every pair, whose ends are the images
@@ -311,12 +304,9 @@ def interpolations(
       **decoded.report()}
   rows[:, [0, -1]] = x.reshape([-1, 2, *x.shape[1:]])
   images = to_bytes(rows, model.num_levels)
-  return Picture(
-      images.reshape([-1, *x.shape[1:]]), num_points,
-      arrays={
-          'x': rows, 'image': images, 'z': decoded.z.reshape(points.shape),
-          'index': np.reshape(indices, [-1, 2])},
-      report=report)
+  return Picture(images.reshape([-1, *x.shape[1:]]), num_points, {
+      'x': rows, 'image': images, 'z': decoded.z.reshape(points.shape),
+      'index': np.reshape(indices, [-1, 2])}, report)
 
 
 def _encode(model, split, indices, options, condition=None):

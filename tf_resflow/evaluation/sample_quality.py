@@ -46,10 +46,8 @@ def frechet_distance(
   eigenvalues of a product as 1e-8 after their square root.
 
   Args:
-    mean_1: `[F]`.
-    covariance_1: `[F, F]`, symmetric and positive semidefinite.
-    mean_2: `[F]`.
-    covariance_2: `[F, F]`.
+    mean_1, mean_2: `[F]`.
+    covariance_1, covariance_2: `[F, F]`, symmetric and positive semidefinite.
 
   Returns:
     The distance, in squared units of the features, at least 0.
@@ -97,8 +95,7 @@ def squared_mmd(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
   distributions are equal.
 
   Args:
-    x: `[M, F]`, features of one set, `M >= 2`.
-    y: `[N, F]`, features of the other, `N >= 2`.
+    x, y: `[M, F]` and `[N, F]`, features of both sets, 2 or more of each.
 
   Raises:
     InvalidValueError: if the shapes do not fit.
@@ -135,8 +132,7 @@ def squared_mmd_of_subsets(
   small.
 
   Args:
-    x: `[M, F]`, features of one set.
-    y: `[N, F]`, features of the other.
+    x, y: `[M, F]` and `[N, F]`, features of both sets.
     num_subsets: number of parts into which either set is cut.
     seed: of the random order; the order in which sets come often means
       something.
@@ -176,10 +172,7 @@ def compare_samples(
     num_samples: samples to draw, as many as images by default.
     seed: Python int, of the samples and of the subsets.
     temperature: standard deviation of the latents.
-    solver: a solver to use in place of the blocks' own.
-    batch_size: images per batch.
-    strategy: see `likelihood.nll`; its devices share the samples.
-    verbose: 1 shows progress.
+    solver, batch_size, strategy, verbose: see `inversion.decode`.
 
   Returns:
     A dict for JSON: `fid`, `kid` with `kid_stderr` across `kid_num_subsets`
@@ -236,14 +229,10 @@ def compare_samples(
   return {
       'fid': frechet_distance(
           *_moments(image_features), *_moments(sample_features)),
-      'kid': kernel.mean,
-      'kid_stderr': kernel.stderr,
-      'kid_num_subsets': kernel.num_examples,
-      'num_images': num_images,
-      'num_samples': num_samples,
+      **kernel.report('kid'), 'kid_num_subsets': kernel.num_examples,
+      'num_images': num_images, 'num_samples': num_samples,
       'num_features': image_features.shape[1],
-      'seed': seed,
-      'temperature': temperature,
+      'seed': seed, 'temperature': temperature,
       **extractor.description(split.event_shape),
       **inversion.join(decoded).report()}
 
