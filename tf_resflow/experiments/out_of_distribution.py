@@ -144,17 +144,13 @@ def score_examples(
     model: a flow on images of integers.
     split: the images, integers or dequantised ones.
     rule: see `evaluation.scoring_rule`.
-    batch_size: images per batch; it does not change the scores, but for
-      rounding.
     seed: of the estimates.
     noise_seed: of the noise of integers.
-    num_examples: only the first so many.
-    strategy: see `evaluation.nll`.
-    verbose: 1 shows a progress bar.
+    batch_size, num_examples, strategy, verbose: see `evaluation.nll`. The size
+      of batches does not change the scores, but for rounding.
   """
   draws = [random.fold_in(seed, repeat).values
            for repeat in range(rule.num_repeats)]
-
   frozen = batch_map.frozen(model, strategy)
 
   def evaluate(images, labels, numbers, draw):
@@ -200,8 +196,7 @@ def compare_scores(
 
   Args:
     model: the flow.
-    inside: of images like those that it was trained on.
-    outside: of others.
+    inside, outside: of images like those that it was trained on, of others.
 
   Returns:
     A dict for JSON: `auroc` of `log p(x)`, above 1/2 where the model finds its
@@ -266,8 +261,7 @@ def measure_auroc(
   that there was no example in between.
 
   Args:
-    inside: `[m]`, 2 or more finite numbers.
-    outside: `[n]`, likewise.
+    inside, outside: `[m]` and `[n]`, 2 or more finite numbers each.
 
   Returns:
     The AUROC, in [0, 1], 1/2 for a score that says nothing; its data error,
@@ -304,8 +298,7 @@ def estimator_stderr(inside: np.ndarray, outside: np.ndarray) -> float:
     stderr^2 = (R - 1) / R sum_r (A_r - mean A)^2.
 
   Args:
-    inside: `[R, m]`, independent estimates of every score.
-    outside: `[R, n]`.
+    inside, outside: `[R, m]` and `[R, n]`, independent estimates of every score.
 
   Returns:
     The standard error; 0 for `R = 1`, scores that are no estimates.
