@@ -298,7 +298,7 @@ def estimator_stderr(inside: np.ndarray, outside: np.ndarray) -> float:
     stderr^2 = (R - 1) / R sum_r (A_r - mean A)^2.
 
   Args:
-    inside, outside: `[R, m]` and `[R, n]`, independent estimates of every score.
+    inside, outside: `[R, m]` and `[R, n]`, independent estimates of all scores.
 
   Returns:
     The standard error; 0 for `R = 1`, scores that are no estimates.
