@@ -196,13 +196,11 @@ def report_inputs(
   costs = results[model.unit]
   repeats = results.get('log_prob_repeats', results['log_det_repeats'])
   summary = statistics.RepeatedMean(
-      mean=float(costs.mean()),
-      stderr=(
-          statistics.mean_and_stderr(costs).stderr if len(costs) > 1 else None),
+      float(costs.mean()),
+      statistics.mean_and_stderr(costs).stderr if len(costs) > 1 else None,
       # Costs are a linear function of log-densities.
-      estimator_stderr=0.0 if len(repeats) == 1 else (
-          statistics.estimator_stderr(model.in_unit(repeats))),
-      num_examples=len(costs), num_repeats=len(repeats))
+      statistics.estimator_stderr(model.in_unit(repeats)), len(costs),
+      len(repeats))
   return _report(model, summary, num_probes, inverse, certify, verbose)
 
 
@@ -211,10 +209,8 @@ def _report(model, summary, num_probes, inverse, certify, verbose):
     _logger.info('Certifying %d blocks.', len(model.certified_bijections))
   bounds = model.lipschitz_bounds(certify=certify)
   report = {
-      model.unit: summary.mean, f'{model.unit}_stderr': summary.stderr,
-      'estimator_stderr': summary.estimator_stderr,
-      'num_examples': summary.num_examples, 'num_repeats': summary.num_repeats,
-      'num_probes': num_probes, **inverse._asdict(),
+      **summary.report(model.unit), 'num_probes': num_probes,
+      **inverse._asdict(),
       'lipschitz_bound_max': _largest([b.certificate for b in bounds]),
       'lipschitz_power_iteration_max': _largest(
           [b.power_iteration for b in bounds])}

@@ -79,6 +79,12 @@ class RepeatedMean(NamedTuple):
   num_examples: int
   num_repeats: int
 
+  def report(self, name: str) -> dict[str, float | None]:
+    """Returns `name` with its errors and both numbers, a dict for JSON."""
+    return {name: self.mean, f'{name}_stderr': self.stderr,
+            'estimator_stderr': self.estimator_stderr,
+            'num_examples': self.num_examples, 'num_repeats': self.num_repeats}
+
   @property
   def total_stderr(self) -> float:
     """Both errors together, for the mean over all data.
@@ -158,13 +164,16 @@ def estimator_stderr(repeats: npt.ArrayLike) -> float:
     repeats: [R, N], R >= 8 independent estimates (fresh seeds) of N examples.
 
   Returns:
-    The standard error, in the unit of the values.
+    The standard error, in the unit of the values; 0 for a single repeat, values
+    that are no estimates.
 
   Raises:
     InvalidValueError: if there are fewer than 8 repeats, or a value is not
       finite.
   """
   repeats = as_finite(repeats, 'repeats', rank=2)
+  if len(repeats) == 1:
+    return 0.0
   errors.check(
       len(repeats) >= MIN_REPEATS, 'repeats', f'{len(repeats)} of them',
       f'{MIN_REPEATS} or more', 'An error worth quoting needs them.')
@@ -196,9 +205,6 @@ def deviation_of_means(repeats: npt.ArrayLike) -> np.ndarray:
 def summarize_repeats(repeats: npt.ArrayLike) -> RepeatedMean:
   """Mean of repeated per-example estimates with data and estimator error.
 
-  A single repeat stands for values that are no estimates, whose estimator error
-  is 0.
-
   The data error is taken across examples after averaging each over its
   repeats. It still holds 1/R of every example's private estimator variance,
   so it errs on the high side, by little.
@@ -217,10 +223,10 @@ def summarize_repeats(repeats: npt.ArrayLike) -> RepeatedMean:
     >>> summarize_repeats(3.0 + noise).estimator_stderr
     0.0387...
   """
-  between_repeats = 0.0 if len(repeats) == 1 else estimator_stderr(repeats)
   mean, stderr, num_examples = mean_and_stderr(
       np.mean(np.asarray(repeats, np.float64), axis=0))
-  return RepeatedMean(mean, stderr, between_repeats, num_examples, len(repeats))
+  return RepeatedMean(
+      mean, stderr, estimator_stderr(repeats), num_examples, len(repeats))
 
 
 def as_finite(values: npt.ArrayLike, name: str, rank: int = 1,
