@@ -124,11 +124,8 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
 
 
 def load_model(
-    checkpoint: str | os.PathLike | Checkpoint,
-    weights: str = 'ema',
-    dtype: str = 'float32',
-    uncertified: bool = False,
-) -> models.Flow:
+    checkpoint: str | os.PathLike | Checkpoint, weights: str = 'ema',
+    dtype: str = 'float32', uncertified: bool = False) -> models.Flow:
   """Returns the model of a checkpoint of the authors' code.
 
   Args:
@@ -199,11 +196,8 @@ def _check_size(config, path, tensors):
 
 
 def convert(
-    checkpoint_path: str | os.PathLike,
-    workdir: str | os.PathLike,
-    weights: str = 'ema',
-    uncertified: bool = False,
-) -> dict[str, Any]:
+    checkpoint_path: str | os.PathLike, workdir: str | os.PathLike,
+    weights: str = 'ema', uncertified: bool = False) -> dict[str, Any]:
   """Turns a checkpoint of the authors' code into a workdir.
 
   The workdir is that of a run at step 0: evaluation, sampling and training

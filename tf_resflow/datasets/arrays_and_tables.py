@@ -244,8 +244,7 @@ def read_table(
 
 
 def read_cells(
-  path: str,
-) -> tuple[tuple[str, ...], list[tuple[int, list[str]]]]:
+  path: str) -> tuple[tuple[str, ...], list[tuple[int, list[str]]]]:
   """Returns the names of the columns, and the cells as text.
 
   Of every line but that of names and empty ones, its number and its cells; see

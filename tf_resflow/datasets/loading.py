@@ -22,10 +22,8 @@ _SEEDS = {'train': 2_147_483_001, 'validation': 2_147_483_002,
 
 
 def load_split(
-  config: config_lib.DataConfig,
-  split: str,
-  data_dir: str | os.PathLike | None = None,
-) -> split_lib.Split:
+  config: config_lib.DataConfig, split: str,
+  data_dir: str | os.PathLike | None = None) -> split_lib.Split:
   """Opens one part of the data set of a run.
 
   Args:
@@ -47,15 +45,9 @@ def load_split(
 
 
 def load(
-  name: str,
-  split: str,
-  *,
-  data_dir: str | os.PathLike | None = None,
-  num_bits: int = 8,
-  num_validation: int = 0,
-  resize: int | None = None,
-  condition: Sequence[str] = (),
-) -> split_lib.Split:
+  name: str, split: str, *, data_dir: str | os.PathLike | None = None,
+  num_bits: int = 8, num_validation: int = 0, resize: int | None = None,
+  condition: Sequence[str] = ()) -> split_lib.Split:
   """Opens one part of a data set.
 
   The validation part is the last `num_validation` examples of the training
@@ -108,8 +100,7 @@ def load(
 
 def open_stored(
   info: dataset_info.DatasetInfo, split: str,
-  data_dir: str | os.PathLike | None, num_validation: int,
-) -> split_lib.Split:
+  data_dir: str | os.PathLike | None, num_validation: int) -> split_lib.Split:
   """Opens a part of images or vectors; see `load`.
 
   Images that are made of others, see `ImageInfo.changed`, are resized first,
@@ -156,8 +147,7 @@ def open_stored(
 
 def open_drawn(
   info: dataset_info.DrawnInfo, split: str, unused_data_dir: Any,
-  num_validation: int,
-) -> split_lib.Split:
+  num_validation: int) -> split_lib.Split:
   """Opens a part of a data set that is drawn; see `load`.
 
   The training part has `num_train` fixed points for those who want to look at

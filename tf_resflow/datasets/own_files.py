@@ -87,8 +87,7 @@ def fingerprint(*parts: Any) -> str:
 
 def standardisation(
   names: Sequence[str], train: np.ndarray, test: np.ndarray,
-  has_density: bool = True,
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+  has_density: bool = True) -> tuple[tuple[float, ...], tuple[float, ...]]:
   """Returns the mean and the standard deviation of the columns for training.
 
   Args:

@@ -42,8 +42,7 @@ def _cell_bounds(num_levels: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def dequantize(
-  image_uint8: tf.Tensor, noise: tf.Tensor, num_levels: int
-) -> tf.Tensor:
+  image_uint8: tf.Tensor, noise: tf.Tensor, num_levels: int) -> tf.Tensor:
   """Spreads every integer level over its cell of the unit interval.
 
       x = (X + U) / n
@@ -138,16 +137,9 @@ def constant(image: tf.Tensor, padding: int) -> tf.Tensor:
 
 
 def training_batches(
-  split: Split,
-  *,
-  batch_size: int,
-  seed: int,
-  start_step: int = 0,
-  flip: bool = False,
-  crop_padding: int = 0,
-  crop_mode: str = 'reflect',
-  max_in_memory: int = MAX_IN_MEMORY,
-) -> tf.data.Dataset:
+  split: Split, *, batch_size: int, seed: int, start_step: int = 0,
+  flip: bool = False, crop_padding: int = 0, crop_mode: str = 'reflect',
+  max_in_memory: int = MAX_IN_MEMORY) -> tf.data.Dataset:
   """Returns an endless stream of batches; integers are dequantised.
 
   Element `i = step * batch_size + position` belongs to epoch
@@ -253,12 +245,8 @@ def training_batches(
 
 
 def evaluation_batches(
-  split: Split,
-  *,
-  batch_size: int,
-  seed: int,
-  num_examples: int | None = None,
-) -> tf.data.Dataset:
+  split: Split, *, batch_size: int, seed: int,
+  num_examples: int | None = None) -> tf.data.Dataset:
   """Returns every example once, in order; integers are dequantised.
 
   The noise of an example is drawn from (seed, its index), so results do not
