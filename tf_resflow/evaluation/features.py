@@ -39,8 +39,7 @@ class FeatureExtractor:
   def __init__(
       self, function: Callable[[tf.Tensor], Any],
       input_shape: Sequence[int | None] = (None, None, None),
-      input_size: int | None = None,
-      input_range: Sequence[float] = (-1.0, 1.0),
+      input_size: int | None = None, input_range: Sequence[float] = (-1.0, 1.0),
       feature_name: str | None = None):
     self._function = function
     height, width, self.num_channels = input_shape

@@ -230,8 +230,7 @@ def density_on_grid(
   return np.exp(results['log_prob']).reshape([num_points, num_points])
 
 
-def integral(
-    model: models.Flow, box: Box, num_points: int = 1000) -> float:
+def integral(model: models.Flow, box: Box, num_points: int = 1000) -> float:
   """Returns the sum of `p(x)` over a grid, times the area of a cell.
 
   It is 1 for a density of which the box holds all and whose details the

@@ -319,8 +319,7 @@ class Classification:
   """
 
   def __init__(
-      self, model: models.Flow,
-      strategy: tf.distribute.Strategy | None = None):
+      self, model: models.Flow, strategy: tf.distribute.Strategy | None = None):
     self._classify = batch_map.BatchMap(
         lambda batch_seed, *given: model.classify(
             *given, seed=random.whole_batch(batch_seed)), strategy, shared=[0])

@@ -87,8 +87,7 @@ class Validation:
   """
 
   def __init__(
-      self, model: models.Flow,
-      strategy: tf.distribute.Strategy | None = None):
+      self, model: models.Flow, strategy: tf.distribute.Strategy | None = None):
     self._unit = model.unit
     self._costs = likelihood.NegativeLogLikelihood(model, strategy=strategy)
     self._biased_costs = likelihood.NegativeLogLikelihood(

@@ -154,12 +154,11 @@ def squared_mmd_of_subsets(
 
 def compare_samples(
     model: models.Flow, split: datasets.Split,
-    extractor: features_lib.FeatureExtractor, *,
-    num_images: int | None = None, num_samples: int | None = None,
-    seed: int = 0, temperature: float = 1.0,
+    extractor: features_lib.FeatureExtractor, *, num_images: int | None = None,
+    num_samples: int | None = None, seed: int = 0, temperature: float = 1.0,
     solver: numerics.Solver | None = None, batch_size: int = 64,
-    strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
-) -> dict[str, Any]:
+    strategy: tf.distribute.Strategy | None = None,
+    verbose: int = 0) -> dict[str, Any]:
   """Compares samples with images through the features of a network.
 
   The features are kept in float32, and their moments taken in float64.

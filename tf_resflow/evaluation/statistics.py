@@ -117,8 +117,7 @@ def mean_and_stderr(values: npt.ArrayLike) -> MeanAndStderr:
       float(np.mean(values)), float(stats.sem(values)), len(values))
 
 
-def paired_difference(
-    a: npt.ArrayLike, b: npt.ArrayLike) -> PairedDifference:
+def paired_difference(a: npt.ArrayLike, b: npt.ArrayLike) -> PairedDifference:
   """Compares two models on the same examples.
 
   The mean of a_i - b_i and its standard error. Examples that are hard for one

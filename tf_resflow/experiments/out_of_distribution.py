@@ -136,8 +136,7 @@ def score_examples(
     model: models.Flow, split: datasets.Split, rule: evaluation.ScoringRule, *,
     batch_size: int = 128, seed: random.SeedLike = 0, noise_seed: int = 0,
     num_examples: int | None = None,
-    strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
-) -> Scores:
+    strategy: tf.distribute.Strategy | None = None, verbose: int = 0) -> Scores:
   """Takes the scores of images, one by one.
 
   Args:
