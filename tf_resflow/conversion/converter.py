@@ -113,14 +113,10 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
       content.get('ema') or {}, 'an object with attributes as ema')
   bits = content.get('test_bpd')
   return Checkpoint(
-      path=path,
-      arguments=check_dict(
-          content['args'], 'an object with attributes as args'),
-      state=tensors(content['state_dict'], 'state_dict'),
-      averages=tensors(
-          averages.get('shadow_params', {}), 'ema.shadow_params'),
-      test_bits_per_dim=bits if isinstance(bits, float) and (
-          math.isfinite(bits)) else None)
+      path, check_dict(content['args'], 'an object with attributes as args'),
+      tensors(content['state_dict'], 'state_dict'),
+      tensors(averages.get('shadow_params', {}), 'ema.shadow_params'),
+      bits if isinstance(bits, float) and math.isfinite(bits) else None)
 
 
 def load_model(
@@ -228,8 +224,7 @@ def convert(
       checkpoint.arguments, uncertified)
   model = load_model(checkpoint, weights, uncertified=uncertified)
   report = {
-      'workdir': os.fspath(workdir),
-      'weights': weights,
+      'workdir': os.fspath(workdir), 'weights': weights,
       'num_parameters': model.num_parameters,
       'dataset': conversion.config.data.dataset,
       'image_shape': list(model.config.image_shape),
@@ -242,10 +237,8 @@ def convert(
   with open(checkpoint.path, 'rb') as file:
     digest = hashlib.file_digest(file, 'sha256').hexdigest()
   provenance = {
-      'checkpoint': os.path.basename(checkpoint.path),
-      'sha256': digest,
-      'arguments': checkpoint.arguments,
-      'latent_order': 'channels_first',
+      'checkpoint': os.path.basename(checkpoint.path), 'sha256': digest,
+      'arguments': checkpoint.arguments, 'latent_order': 'channels_first',
       **{k: v for k, v in report.items() if k != 'workdir'}}
   training.create_workdir(
       workdir, conversion.config, model,

@@ -123,16 +123,15 @@ class FeatureExtractor:
 
 
 def load_feature_extractor(
-    path: str | os.PathLike, input_size: int | None = None,
-    input_range: Sequence[float] = (-1.0, 1.0),
-    feature_name: str | None = None) -> FeatureExtractor:
+    path: str | os.PathLike, **options: Any) -> FeatureExtractor:
   """Reads a feature network from a Keras file or a SavedModel.
 
   Args:
     path: a .keras or .h5 file, or the folder of a SavedModel, whose signature
       `serving_default` is called, else its only signature, else the object
       itself.
-    input_size, input_range, feature_name: see `FeatureExtractor`.
+    **options: of `FeatureExtractor`: `input_size`, `input_range`,
+      `feature_name`.
 
   Raises:
     InvalidValueError: if the path holds no network of one image.
@@ -161,8 +160,7 @@ def load_feature_extractor(
     raise errors.InvalidValueError(
         'inception', path, 'a feature network', f'It cannot be read: '
         f'{first_line}') from error
-  return FeatureExtractor(
-      function, input_shape, input_size, input_range, feature_name)
+  return FeatureExtractor(function, input_shape, **options)
 
 
 def _input_shape(shapes):

@@ -127,22 +127,14 @@ def _quantize(x, num_levels):
 
 
 def samples(
-    model: models.Flow, num_samples: int, *, seed: int = 0,
-    temperatures: Sequence[float] = (1.0,), num_columns: int | None = None,
-    verbose: int = 0, condition: Any = None, **options: Any) -> Picture:
+    model: models.Flow, num_samples: int, *, num_columns: int | None = None,
+    **options: Any) -> Picture:
   """Draws samples, of several temperatures from the same draws.
 
   Args:
     model: a flow on images of integers.
-    num_samples: samples for every temperature.
-    seed: Python int; sample `i` depends on it and on `i` alone, and is that of
-      `model.sample`.
-    temperatures: standard deviations of the latents; several of them make one
-      row each.
+    num_samples, **options: of `draw`.
     num_columns: images in a row.
-    condition: of a flow `p(x|c)`: `[num_samples, ...]`, or that of one for all,
-      or `[R num_samples, ...]` for `R` rows from the same latents.
-    verbose, **options: of `inversion.decode`.
 
   Returns:
     A `Picture` with the arrays `x`, `image`, `z`, `temperature` and, where
@@ -151,14 +143,8 @@ def samples(
   Raises:
     NotConvergedError: if the inverse of a sample was not found.
     InvalidValueError: for a temperature below 0.
-
-  References:
-    Chen et al., 2019, Residual Flows, Figure 7 (temperatures below 1, which
-    reduce the entropy of the latents and do not anneal the density of images).
   """
-  arrays, report = draw(
-      model, num_samples, seed=seed, temperatures=temperatures, verbose=verbose,
-      condition=condition, **options)
+  arrays, report = draw(model, num_samples, **options)
   x = arrays['x']
   arrays['image'] = to_bytes(x, model.num_levels)
   # The flow has mass beside the unit cube; it is shown as 0 or 255.
@@ -170,10 +156,20 @@ def samples(
 
 def draw(
     model: models.Flow, num_samples: int, *, seed: int = 0,
-    temperatures: Sequence[float] = (1.0,), verbose: int = 0,
-    condition: Any = None, **options: Any,
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-  """Draws events of any flow; the arguments are those of `samples`.
+    temperatures: Sequence[float] = (1.0,), condition: Any = None,
+    **options: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+  """Draws events of any flow, of several temperatures from the same draws.
+
+  Args:
+    model: a flow.
+    num_samples: samples for every temperature.
+    seed: Python int; sample `i` depends on it and on `i` alone, and is that of
+      `model.sample`.
+    temperatures: standard deviations of the latents; several of them make one
+      row each.
+    condition: of a flow `p(x|c)`: `[num_samples, ...]`, or that of one for all,
+      or `[R num_samples, ...]` for `R` rows from the same latents.
+    **options: of `inversion.decode`.
 
   Returns:
     arrays: `x` `[N, ...]`, `z` `[N, D]`, `temperature` `[N]`, and `condition`
@@ -183,6 +179,10 @@ def draw(
   Raises:
     NotConvergedError: if the inverse of a sample was not found.
     InvalidValueError: for a temperature below 0.
+
+  References:
+    Chen et al., 2019, Residual Flows, Figure 7 (temperatures below 1, which
+    reduce the entropy of the latents and do not anneal the density of images).
   """
   for temperature in temperatures:
     errors.check(0.0 <= temperature < float('inf'), 'temperature', temperature,
@@ -191,9 +191,8 @@ def draw(
   z = np.concatenate([draws.dtype.type(t) * draws for t in temperatures])
   condition, num_rows = _conditions_of_rows(
       model, condition, num_samples, len(temperatures))
-  z = np.tile(z, [num_rows, 1])
   decoded = inversion.decode(
-      model, z, verbose=verbose, condition=condition, **options)
+      model, np.tile(z, [num_rows, 1]), condition=condition, **options)
   is_single = len(temperatures) == 1
   return {
       'x': decoded.x, 'z': decoded.z,
@@ -223,8 +222,7 @@ def _conditions_of_rows(model, condition, num_samples, num_temperatures):
 
 def reconstructions(
     model: models.Flow, split: datasets.Split, indices: Sequence[int], *,
-    num_columns: int | None = None, verbose: int = 0, **options: Any,
-) -> Picture:
+    num_columns: int | None = None, **options: Any) -> Picture:
   """Sends images to latents and back.
 
   Args:
@@ -232,7 +230,7 @@ def reconstructions(
     split: the images.
     indices: their places in it.
     num_columns: images in a row.
-    verbose, **options: of `inversion.decode`.
+    **options: of `inversion.decode`.
 
   Returns:
     A `Picture`: rows of images, each above a row of what became of them. Its
@@ -245,8 +243,7 @@ def reconstructions(
     InvalidValueError: if a place is not in the split.
   """
   levels, x, z, condition = _encode(model, split, indices, options)
-  decoded = inversion.decode(
-      model, z, verbose=verbose, condition=condition, **options)
+  decoded = inversion.decode(model, z, condition=condition, **options)
   originals = figures.levels_to_bytes(levels, model.num_levels)
   restored = to_bytes(decoded.x, model.num_levels)
   num_columns = num_columns or min(len(x), _NUM_COLUMNS)
@@ -266,8 +263,8 @@ def reconstructions(
 
 def interpolations(
     model: models.Flow, split: datasets.Split, indices: Sequence[int], *,
-    num_points: int = 10, path: str = 'spherical', verbose: int = 0,
-    condition: Any = None, **options: Any) -> Picture:
+    num_points: int = 10, path: str = 'spherical', condition: Any = None,
+    **options: Any) -> Picture:
   """Goes from image to image through latent space.
 
   Args:
@@ -277,7 +274,7 @@ def interpolations(
     num_points: images of a path, both ends included.
     path: one of `PATHS`.
     condition: of a flow `p(x|c)`, that of all points.
-    verbose, **options: of `inversion.decode`.
+    **options: of `inversion.decode`.
 
   Returns:
     A `Picture` with a row for every pair, whose ends are the images
@@ -296,7 +293,7 @@ def interpolations(
   points = PATHS[path](z[::2], z[1::2], num_points)  # [P, T, D]
   decoded = inversion.decode(
       model, points.reshape([-1, points.shape[-1]]).astype(z.dtype),
-      verbose=verbose, condition=condition, **options)
+      condition=condition, **options)
   rows = decoded.x.reshape([*points.shape[:2], *x.shape[1:]])
   report = {
       'num_pairs': len(points), 'num_points': num_points, 'path': path,
