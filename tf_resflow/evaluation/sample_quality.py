@@ -203,15 +203,15 @@ def compare_samples(
       [num_samples, *model.condition_spec.shape]
   ) if split.is_conditional else None
 
-  def latents_from(start):
-    size = min(batch_size, num_samples - start)
-    # Of a whole batch, so that one graph draws all of them.
-    z = temperature * model.draw_latents(batch_size, seed, start)[:size]
-    return z if condition is None else (z, condition[start:start + size])
+  def latents():
+    for start in range(0, num_samples, batch_size):
+      # Of a whole batch, so that one graph draws all of them.
+      z = temperature * model.draw_latents(
+          batch_size, seed, start)[:num_samples - start]
+      yield z if condition is None else (z, condition[start:start + batch_size])
 
   def sample_batches():
-    latents = map(latents_from, range(0, num_samples, batch_size))
-    for part in inversion.decode_batches(model, latents, solver, strategy):
+    for part in inversion.decode_batches(model, latents(), solver, strategy):
       # Of the images and latents themselves there may be too many to keep.
       decoded.append(part._replace(x=part.x[:0], z=part.z[:0]))
       yield pictures.to_bytes(part.x, model.num_levels)
