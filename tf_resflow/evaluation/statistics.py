@@ -170,9 +170,9 @@ def estimator_stderr(repeats: npt.ArrayLike) -> float:
     InvalidValueError: if there are fewer than 8 repeats, or a value is not
       finite.
   """
-  repeats = as_finite(repeats, 'repeats', rank=2)
   if len(repeats) == 1:
     return 0.0
+  repeats = as_finite(repeats, 'repeats', rank=2)
   errors.check(
       len(repeats) >= MIN_REPEATS, 'repeats', f'{len(repeats)} of them',
       f'{MIN_REPEATS} or more', 'An error worth quoting needs them.')
