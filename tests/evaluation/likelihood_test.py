@@ -328,36 +328,13 @@ def test_given_images_without_blocks():
   assert report['bits_per_dim_stderr'] is None
 
 
-def test_results_per_example_and_classes(split):
-  """Of given images; of a split the density whose bits/dim are known."""
+def test_classes_of_given_images():
   hybrid = flows.make_hybrid_flow(16, num_dense_blocks=0)
   x = _uniform().astype(np.float32)
   results = evaluation.evaluate_inputs(hybrid, x, batch_size=2)
   np.testing.assert_allclose(
       results['class_log_prob'], tf.nn.log_softmax(hybrid.classify(x)),
       atol=1e-5)
-  # Those of a split are of the first examples.
-  bits = np.random.default_rng(0).normal(3.0, size=[8, 7])
-  results = evaluation.results_of_split(
-      hybrid, split, bits, batch_size=4, seed=2)
-  np.testing.assert_allclose(
-      hybrid.bits_per_dim_of(results['log_prob']), bits.mean(axis=0),
-      rtol=1e-12)
-  np.testing.assert_allclose(
-      results['log_prob_deviation'],
-      16 * np.log(2) * stats.sem(bits, axis=0), rtol=1e-9)
-  np.testing.assert_array_equal(results['label'], np.arange(7))
-  np.testing.assert_array_equal(results['bits_per_dim'], bits)
-  np.testing.assert_allclose(
-      results['class_log_prob'],
-      tf.nn.log_softmax(hybrid.classify(_images(split, 2)[:7])), atol=1e-5)
-
-
-def test_results_of_a_split_without_labels_or_classifier(flow):
-  split = splits.make_split(
-      np.zeros([3, 4, 4, 1], np.uint8), 16, np.full([3], -1, np.int32))
-  results = evaluation.results_of_split(flow, split, np.ones([8, 3]))
-  assert results.keys() == {'bits_per_dim', 'log_prob', 'log_prob_deviation'}
 
 
 def _rule(spec, flow):
