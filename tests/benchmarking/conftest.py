@@ -5,7 +5,6 @@ import types
 import pytest
 import tensorflow as tf
 
-from tf_resflow.benchmarking import advice
 from tf_resflow.benchmarking import tasks
 from tf_resflow.training import trainer
 
@@ -28,9 +27,8 @@ def set_seconds(monkeypatch):
 
     monkeypatch.setattr(trainer.Learner, 'run_step', run_step)
     monkeypatch.setattr(tasks, 'matmul_rate', lambda num_repeats=0: 1e15)
-    for module in (advice, tasks):
-      monkeypatch.setattr(
-          module, 'time', types.SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(
+        tasks, 'time', types.SimpleNamespace(perf_counter=lambda: now[0]))
     return taken
 
   return set_

@@ -1,6 +1,7 @@
 """Measurements of a tiny flow: what they report, not how long it took."""
 
 import dataclasses
+import itertools
 import os
 
 import numpy as np
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from tests import flows
 from tests import replicas
+from tests.commands import results
 from tf_resflow import benchmarking
 from tf_resflow import configuration
 from tf_resflow import evaluation
@@ -239,3 +241,59 @@ def test_numbers_of_terms_that_are_fixed():
       ({'estimator': 'exact'}, None)):
     config = configuration.make_config(num_blocks=(1,), **values)
     assert benchmarking.fixed_num_terms(config) == expected, values
+
+
+_RUN = configuration.make_config(
+    dataset='2d/moons', num_blocks=1, hidden_units=(4,), batch_size=8)
+
+
+def test_steps_are_measured_until_they_are_enough(set_seconds):
+  """For ten seconds in all, but none begins after a minute."""
+  for start, num_steps in ((0.0, 3), (-55.0, 1)):
+    taken = set_seconds([3.0, *itertools.repeat(4.0, 9)])
+    values = benchmarking.measure_run(benchmarking.Settings(_RUN), start)
+    assert taken == [(step, 8) for step in range(num_steps + 1)]
+    assert values['first_step_s'] == 3.0 - start
+    assert values['measured_step_s'] == 4.0
+    assert values['num_steps_measured'] == num_steps
+  assert values['num_parameters'] == 2 * (2 + 2) + (2 * 4 + 4 + 4 * 2 + 2) + 1
+  assert (0.1 < values['initial_memory_gb'] <= values['peak_memory_gb'] <
+          values['memory_gb'])
+
+
+def test_whole_batches_are_measured_unless_they_take_long(
+    set_seconds, monkeypatch):
+  """At most as many examples as ten seconds should do; four at least.
+
+  A step of four terms evaluates this block 11 times, of 2 (2 * 4 + 4 * 2)
+  operations. Nothing is known of the work of couplings.
+  """
+  work = 11 * 2 * 16
+
+  def check(case):
+    speed, changes, size = case
+    taken = set_seconds(itertools.repeat(99.0))
+    monkeypatch.setattr(
+        tasks, 'matmul_rate', lambda num_repeats: speed * work / 4)
+    values = benchmarking.measure_run(
+        benchmarking.Settings(_RUN.replace(**changes)), 0.0)
+    parts = changes.get('accumulation_steps', 1)
+    assert values['measured_batch_size'] == size
+    assert taken == [(0, parts * size), (1, parts * size)]
+
+  results.check_each(check, [
+      (1e9, {}, 8), (6.1, {}, 6), (0.1, {}, 4),
+      (18.2, {'accumulation_steps': 3}, 6), (0.1, {'accumulation_steps': 3}, 1),
+      (0.1, {'block': 'coupling', 'num_blocks': 2, 'activation': 'relu'}, 8)])
+
+
+def test_the_size_of_a_checkpoint(set_seconds, tmp_path):
+  set_seconds(itertools.repeat(99.0))
+  config = configuration.make_config(
+      dataset='digits', num_blocks=(1,), hidden_channels=128,
+      num_dense_blocks=0, batch_size=1)
+  values = benchmarking.measure_run(benchmarking.Settings(config), 0.0)
+  path = tf.train.Checkpoint(**trainer.Learner(config).state).write(
+      str(tmp_path / 'checkpoint'))
+  assert values['checkpoint_mb'] == pytest.approx(
+      os.path.getsize(f'{path}.data-00000-of-00001') / 1e6, rel=0.1)

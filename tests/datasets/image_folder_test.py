@@ -70,7 +70,7 @@ def test_folders_of_parts_and_classes(tmp_path):
       _write(tmp_path / part / name / f'{i}.png', _array(channels=1))
   info = datasets.info(f'images:{tmp_path}')
   assert info.image_shape == (6, 4, 1)
-  assert (info.classes, info.num_classes) == (('cat', 'dog'), 2)
+  assert info.num_classes == len({*info.labels.values()}) == 2
   labels = {
     part: sorted(_load(tmp_path, part).arrays['label'].numpy())
     for part in names}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import special
 from scipy import stats
 import tensorflow as tf
 
@@ -327,33 +328,85 @@ def test_given_images_without_blocks():
   assert report['bits_per_dim_stderr'] is None
 
 
-def test_results_per_example_and_classes(split):
-  """Of given images; of a split the density whose bits/dim are known."""
+def test_classes_of_given_images():
   hybrid = flows.make_hybrid_flow(16, num_dense_blocks=0)
   x = _uniform().astype(np.float32)
   results = evaluation.evaluate_inputs(hybrid, x, batch_size=2)
   np.testing.assert_allclose(
       results['class_log_prob'], tf.nn.log_softmax(hybrid.classify(x)),
       atol=1e-5)
-  # Those of a split are of the first examples.
-  bits = np.random.default_rng(0).normal(3.0, size=[8, 7])
-  results = evaluation.results_of_split(
-      hybrid, split, bits, batch_size=4, seed=2)
-  np.testing.assert_allclose(
-      hybrid.bits_per_dim_of(results['log_prob']), bits.mean(axis=0),
-      rtol=1e-12)
-  np.testing.assert_allclose(
-      results['log_prob_deviation'],
-      16 * np.log(2) * stats.sem(bits, axis=0), rtol=1e-9)
-  np.testing.assert_array_equal(results['label'], np.arange(7))
-  np.testing.assert_array_equal(results['bits_per_dim'], bits)
-  np.testing.assert_allclose(
-      results['class_log_prob'],
-      tf.nn.log_softmax(hybrid.classify(_images(split, 2)[:7])), atol=1e-5)
 
 
-def test_results_of_a_split_without_labels_or_classifier(flow):
-  split = splits.make_split(
-      np.zeros([3, 4, 4, 1], np.uint8), 16, np.full([3], -1, np.int32))
-  results = evaluation.results_of_split(flow, split, np.ones([8, 3]))
-  assert results.keys() == {'bits_per_dim', 'log_prob', 'log_prob_deviation'}
+def _rule(spec, flow):
+  return evaluation.scoring_rule(flow, numerics.Estimator.get(spec))
+
+
+def test_exact_up_to_64_dimensions_and_16_draws_beyond():
+  flow = flows.make_image_flow(16, num_dense_blocks=0)
+  assert evaluation.scoring_rule(flow) == (
+      numerics.Exact(), 1, 'exact, as up to 64 dimensions')
+  wide = models.ResidualFlowConfig(  # Of 72 dimensions.
+      image_shape=(9, 8, 1), num_levels=16, num_blocks=(1,), hidden_channels=2,
+      num_dense_blocks=0).build()
+  rule = evaluation.scoring_rule(wide)
+  assert rule[1:] == (16, 'averaged draws, as beyond 64 dimensions')
+  assert rule.estimator.is_random and not rule.estimator.batch_dependent
+  assert evaluation.scoring_rule(wide, num_repeats=40).num_repeats == 40
+  assert _rule('exact', wide)[:2] == (numerics.Exact(), 1)
+  assert _rule('roulette:poisson:2', flow)[1:] == (
+      16, 'the estimator that was asked for')
+  assert 'bias' in _rule('fixed:3', flow).reason
+  with pytest.raises(ValueError, match='num_repeats=15: expected a number fr'):
+    evaluation.scoring_rule(wide, num_repeats=15)
+  with pytest.raises(ValueError, match='num_repeats=16: expected no such numb'):
+    evaluation.scoring_rule(flow, num_repeats=16)
+
+
+class _Linear:
+  """Its logits are linear in the pixels."""
+
+  weights = np.random.default_rng(0).normal(size=[16, 3]).astype(np.float32)
+
+  def classify(self, x, seed):
+    del seed  # It draws nothing.
+    return tf.reshape(x, [-1, 16]) @ self.weights
+
+
+@pytest.mark.parametrize('strategy', [None, replicas.two_replicas])
+def test_against_a_softmax(strategy):
+  rng = np.random.default_rng(1)
+  images = rng.integers(0, 16, [7, 4, 4, 1]).astype(np.uint8)
+  classify = evaluation.Classification(_Linear(), strategy and strategy())
+
+  def expected(x):
+    logits = np.float64(x).reshape([7, 16]) @ _Linear.weights
+    return special.log_softmax(logits, axis=1)
+
+  x = (images + np.float32(0.5)) / np.float32(16)
+  found = classify.log_probs(tf.constant(x[i:i + 3]) for i in (0, 3, 6))
+  np.testing.assert_allclose(found, expected(x), atol=1e-5)
+  # Other classes would be noticed.
+  assert np.abs(found - np.roll(found, 1, axis=1)).max() > 1e-2
+
+  # Of a split, whose noise is that of its evaluation.
+  split = splits.make_split(images, 16)
+  (batch,) = datasets.evaluation_batches(split, batch_size=7, seed=2)
+  log_probs = expected(batch['x'])
+  labels = log_probs.argmax(axis=1)
+  labels[3] = (labels[3] + 1) % 3  # The only one that is taken for another.
+  split = splits.make_split(images, 16, labels)
+  for num_examples, share in ((7, 6 / 7), (3, 1.0)):
+    found = classify(split, batch_size=2, num_examples=num_examples, seed=2)
+    accuracy, cross_entropy = found['accuracy'], found['cross_entropy']
+    assert accuracy.mean == share and accuracy.num_examples == num_examples
+    np.testing.assert_allclose(
+        accuracy.stderr, np.sqrt(share * (1 - share) / (num_examples - 1)))
+    values = -log_probs[np.arange(7), labels][:num_examples]
+    np.testing.assert_allclose(
+        cross_entropy[:2], [values.mean(), stats.sem(values)], rtol=1e-5)
+
+
+def test_without_a_classifier():
+  with pytest.raises(ValueError, match='has no classifier'):
+    evaluation.Classification(flows.make_flow_without_blocks()).log_probs(
+        [tf.zeros([2, 4, 4, 1])])

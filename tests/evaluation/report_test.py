@@ -4,9 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats
+import tensorflow as tf
 
 from tests import flows
 from tests import splits
+from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow import numerics
@@ -121,6 +124,34 @@ def test_hybrids_report_their_accuracy(split):
   assert report['lipschitz_bound_max'] is None
   table = evaluation.format_table(report, bounds)
   assert table.count('uncertified') == 1
+
+
+def test_results_of_the_examples_of_a_split(split):
+  """The density whose bits/dim are known, of the first examples; classes."""
+  hybrid = flows.make_hybrid_flow(16, num_dense_blocks=0)
+  labelled = splits.make_split(
+      split.arrays['x'].numpy(), 16, np.arange(9, dtype=np.int32))
+  bits = np.random.default_rng(0).normal(3.0, size=[8, 7])
+  results = evaluation.results_of_split(
+      hybrid, labelled, bits, batch_size=4, seed=2)
+  np.testing.assert_allclose(
+      hybrid.bits_per_dim_of(results['log_prob']), bits.mean(axis=0),
+      rtol=1e-12)
+  np.testing.assert_allclose(
+      results['log_prob_deviation'],
+      16 * np.log(2) * stats.sem(bits, axis=0), rtol=1e-9)
+  np.testing.assert_array_equal(results['label'], np.arange(7))
+  np.testing.assert_array_equal(results['bits_per_dim'], bits)
+  (batch,) = datasets.evaluation_batches(labelled, batch_size=9, seed=2)
+  np.testing.assert_allclose(
+      results['class_log_prob'],
+      tf.nn.log_softmax(hybrid.classify(batch['x'][:7])), atol=1e-5)
+  # Neither labels nor a classifier.
+  unknown = splits.make_split(
+      np.zeros([3, 4, 4, 1], np.uint8), 16, np.full([3], -1, np.int32))
+  assert evaluation.results_of_split(
+      flows.make_flow_without_blocks(), unknown, np.ones([8, 3])).keys() == {
+          'bits_per_dim', 'log_prob', 'log_prob_deviation'}
 
 
 def test_a_flow_without_blocks(split):

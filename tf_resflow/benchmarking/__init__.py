@@ -3,12 +3,13 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
-    'advice': ['advise', 'measure_run'],
     'programs': [
         'make_program', 'NoProgramError', 'Program', 'write_program'],
-    'report': ['format_table', 'measure', 'MeasurementError', 'read_baseline'],
+    'report': [
+        'advise', 'format_table', 'measure', 'MeasurementError',
+        'read_baseline'],
     'tasks': [
-        'fixed_num_terms', 'matmul_rate', 'measure_evaluation',
+        'fixed_num_terms', 'matmul_rate', 'measure_evaluation', 'measure_run',
         'measure_sampling', 'measure_training', 'memory_gb', 'peak_memory_gb',
         'Settings', 'step_work', 'StepWork', 'TASKS'],
 })

@@ -1,4 +1,4 @@
-"""Measurements in processes of their own, and tables of them."""
+"""Measurements in processes of their own, tables of them, and advice."""
 
 from collections.abc import Callable, Mapping, Sequence
 import json
@@ -7,7 +7,9 @@ import signal
 import subprocess
 from typing import Any
 
+from tf_resflow import configuration
 from tf_resflow import errors
+from tf_resflow.specs import registries
 
 _ROWS = {
     'first_step_s': 'first training step after the start, s',
@@ -26,6 +28,7 @@ _ROWS = {
 _COMPARED = (
     'first_step_s', 'train_step_s', 'evaluate_s', 'sample_s',
     'peak_memory_gb', 'evaluate_deviation_nats')
+_THRIFTY = registries.AGREEING_MEMORY_MODES[0]
 
 
 class MeasurementError(errors.ExpectedError):
@@ -109,3 +112,54 @@ def format_table(values: Mapping[str, float],
     if values.get(key) is not None and baseline.get(key):
       lines[key] += f'{baseline[key]:12.4g}{values[key] / baseline[key]:8.3f}'
   return '\n'.join(lines.values())
+
+
+def advise(
+    config: configuration.Config, measured: Mapping[str, Any]
+) -> dict[str, Any]:
+  """Returns what a run takes at most, and what to change if that is too much.
+
+  From fewer examples than a batch has, step and memory are extrapolated in
+  proportion, though parts of both come once. What is `left_out` is to be added.
+
+  Args:
+    config: of the run.
+    measured: what `tasks.measure_run` returned.
+
+  Returns:
+    A dict for JSON that includes `measured`; `warnings` is a list of texts.
+  """
+  optimizer, values = config.optimizer, config.values()
+  batch, memory = optimizer.batch_size, measured['memory_gb']
+  factor, initial = (
+      batch / measured['measured_batch_size'], measured['initial_memory_gb'])
+  peak = initial + factor * (measured['peak_memory_gb'] - initial)
+  step = factor * measured['measured_step_s']
+  seconds = measured['first_step_s'] + (optimizer.num_steps - 1) * step
+  smaller = [f'a smaller --{name}' for name in (
+      'num_blocks', 'hidden_channels', 'hidden_units') if name in values]
+  warnings = []
+  if memory is not None and peak > 0.9 * memory:
+    advice = [f'--batch_size={batch // 2} --accumulation_steps='
+              f'{2 * optimizer.accumulation_steps} (nearly the same steps)'
+              ] * (batch > 1)
+    if values.get('memory', _THRIFTY) != _THRIFTY:
+      advice.append(f'--memory={_THRIFTY}')
+    warnings.append(
+        f'The peak is {measured["peak_memory_gb"]:.3g} to {peak:.3g} GB, the '
+        f'memory {memory:.3g} GB; --tasks=train --num_repeats=0 measures it. '
+        f'To make it smaller: {", ".join(advice + smaller)}.')
+  if seconds > 7 * 86400:
+    advice = ['a smaller --batch_size'] if batch > 1 else []
+    warnings.append(
+        f'The run takes at most {seconds / 86400:.3g} days. To make it '
+        f'shorter: {", ".join(["fewer --num_steps", *advice, *smaller])}; '
+        'several GPUs share it with --strategy=mirrored.')
+  kept = config.run.checkpoints_to_keep + config.run.keep_best
+  return {
+      'batch_size': batch, 'num_steps': optimizer.num_steps, **measured,
+      'train_step_mean_s': step, 'peak_memory_at_most_gb': peak,
+      'checkpoints_mb': kept * measured['checkpoint_mb'],
+      'run_seconds': seconds, 'run_hours': seconds / 3600,
+      'run_days': seconds / 86400, 'warnings': warnings,
+      'left_out': ['validation', 'samples', 'checkpoints']}

@@ -25,6 +25,10 @@ from tf_resflow import training
 from tf_resflow.training import trainer
 
 _NUM_WARM_UP = 2
+# Seconds that a step of a run is to take, and all together at least; none
+# begins later than the last. A step is expected at this share of the speed of
+# products.
+_STEP_S, _STEPS_S, _LAST_S, _SHARE = 10.0, 10.0, 60.0, 0.4
 _CONTROL_GROUP = pathlib.Path('/sys/fs/cgroup')
 
 
@@ -335,8 +339,40 @@ def measure_sampling(settings: Settings) -> dict[str, Any]:
           int(np.sum(~s.converged)) for s in solutions)}
 
 
+def measure_run(settings: Settings, start_time: float) -> dict[str, Any]:
+  """Measures steps, on fewer examples where a whole batch would take long.
+
+  Args:
+    settings: the run.
+    start_time: `time.perf_counter()` when the process started.
+  """
+  learner = trainer.Learner(settings.config)
+  parts = settings.config.optimizer.accumulation_steps
+  work = step_work(learner.model, parts, num_terms=4).operations + 1
+  size = int(_STEP_S * _SHARE * matmul_rate(num_repeats=5) / work)
+  size = min(max(size, 4 // parts), settings.config.optimizer.batch_size)
+  devices = learner.strategy.num_replicas_in_sync
+  size = max(size // devices, 1) * devices
+  batch = settings.first_batch(learner, size * parts)
+  initial, ends = peak_memory_gb(), []
+  while len(ends) < 2 or (ends[-1] - ends[0] < _STEPS_S and
+                          ends[-1] - start_time < _LAST_S):
+    step = tf.constant(len(ends), tf.int64)
+    float(learner.run_step(batch, step)['gradient_norm'])
+    ends.append(time.perf_counter())
+  return {
+      'num_parameters': learner.model.num_parameters,
+      'first_step_s': ends[0] - start_time, 'measured_batch_size': size,
+      'measured_step_s': (ends[-1] - ends[0]) / (len(ends) - 1),
+      'num_steps_measured': len(ends) - 1, 'initial_memory_gb': initial,
+      'peak_memory_gb': peak_memory_gb(), 'memory_gb': memory_gb(),
+      'checkpoint_mb': sum(v.numpy().nbytes for m in learner.state.values()
+                           for v in m.variables) / 1e6}
+
+
 # By their names, with the time when the process started.
 TASKS = {
     'train': measure_training,
     'evaluate': lambda settings, _: measure_evaluation(settings),
-    'sample': lambda settings, _: measure_sampling(settings)}
+    'sample': lambda settings, _: measure_sampling(settings),
+    'run': measure_run}

@@ -172,8 +172,7 @@ def main(options: Options, config: configuration.Config) -> None:
     return
   if options.worker is not None:
     # For the process that started this one, which tells NaN from nothing.
-    measure = (benchmarking.measure_run if options.worker == _RUN else
-               benchmarking.TASKS[options.worker])
+    measure = benchmarking.TASKS[options.worker]
     print(json.dumps(measure(settings, commands.START)))
     return
   if options.advise:

@@ -46,23 +46,24 @@ bits_per_dim_is says so. A number that is not finite is null there.
 
 import dataclasses
 import os
+import re
 from typing import Any
 
 import numpy as np
 
 from tf_resflow import conversion
+from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
-from tf_resflow.commands import out_of_distribution
 from tf_resflow.specs import fields
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(
-    options_lib.Run, options_lib.Split, out_of_distribution.Against,
-    options_lib.Estimation, options_lib.Randomness, options_lib.Certification,
-    options_lib.OutputFile, options_lib.Devices):
+    options_lib.Run, options_lib.Split, options_lib.Estimation,
+    options_lib.Randomness, options_lib.Certification, options_lib.OutputFile,
+    options_lib.Devices):
   """What is evaluated, and how often."""
 
   suffixes = ('.npz', '.csv')
@@ -84,6 +85,15 @@ class Options(
   compare: str | None = fields.field(
       None, help='Per-example bits/dim of other models on the same split, an '
       '.npz file of bin/baselines --output: prints paired differences.')
+  against: str | None = fields.field(
+      None, help='Other data of the same shape, to be told from those of the '
+      'run by log p(x): the name of a data set, whose test part is taken, or '
+      'an .npz file with an array x (or image) [n, H, W, C], integers from 0 '
+      'to num_levels - 1 or dequantised floats in [0, 1), and perhaps one of '
+      'integers, label [n]. Prints AUROC and draws histograms.')
+  picture: str | None = fields.field(
+      None, help='The .png or .svg file of the histograms, by default '
+      'against_NAME.png in the workdir.')
   num_examples: int | None = fields.field(
       None, help='Only the first this many; a standard error needs 2.',
       minimum=2)
@@ -116,14 +126,34 @@ class Options(
         self.against is not None, ('inputs', 'compare', 'num_reconstructions',
         'certify', 'num_probes', 'classify'), 'with --against',
         'It has scores only, and draws are averaged by --num_repeats.')
-    if self.against is not None:
-      self.check_picture(self.workdir)
+    self.refuse(self.against is None, ('picture',), 'without --against',
+                'It shows the scores of both data.')
+    self.require(self.against != '', 'against',
+                 'the name of a data set or the path of an .npz file')
+    # A workdir that there is not has an error of its own.
+    if self.against and (self.picture or os.path.isdir(self.workdir)):
+      self.check_file('picture', self.picture_path, ('.png', '.svg'))
     for name in ('inputs', 'compare', 'against'):
       source = getattr(self, name)
       is_same = source and self.output and os.path.exists(source) and (
           os.path.exists(self.output)) and os.path.samefile(source, self.output)
       self.require(not is_same, 'output', f'another file than that of --{name}',
                    'It would be replaced.')
+
+  @property
+  def is_against_file(self) -> bool:
+    """Whether the other data are a file of images, not a data set."""
+    return self.against.endswith('.npz') and not re.match(
+        '[a-z0-9]+:', self.against)
+
+  @property
+  def picture_path(self) -> str:
+    """Where the histograms go."""
+    name = self.against
+    if self.is_against_file:
+      name, _ = os.path.splitext(os.path.basename(name))
+    return self.picture or os.path.join(
+        self.workdir, f'against_{re.sub("[^A-Za-z0-9_.-]", "_", name)}.png')
 
 
 def main(options: Options) -> None:
@@ -132,7 +162,7 @@ def main(options: Options) -> None:
       options.dtype or ('float64' if options.inputs else 'float32'),
       options.strategy)
   if options.against is not None:
-    out_of_distribution.main(options, run)
+    _evaluate_against(options, run)
     return
   estimator = options.estimator_for(run)
   options.refuse(
@@ -252,3 +282,59 @@ def _evaluate_split(options: Options, run: options_lib.OpenedRun,
   if scores is not None:
     arrays |= scores.arrays()
   return report, arrays, bounds
+
+
+def _evaluate_against(options: Options, run: options_lib.OpenedRun) -> None:
+  """Scores both data, writes pictures and files, and reports."""
+  # Loads TensorFlow.
+  from tf_resflow.experiments import out_of_distribution
+
+  options.require(
+      run.model.num_levels is not None, 'against', 'no such flag with vectors',
+      'bin/evaluate --inputs --output has the log-density of any of them.')
+  options.require(
+      run.model.condition_spec is None, 'against',
+      'no such flag with a flow p(x|c)', 'Other data have no such condition.')
+  rule = evaluation.scoring_rule(
+      run.model,
+      options.make_estimator() if 'estimator' in options.given else None,
+      options.num_repeats if 'num_repeats' in options.given else None)
+  name, where = options.against, f'the test part of {options.against}'
+  if options.is_against_file:
+    name, where = os.path.basename(name), name
+  names = f'{run.config.data.dataset}, {options.split}', name
+  others = _other_split(options, run)  # First, because they may not suit.
+  options.check_count('num_examples', others.num_examples, where)
+  report = {
+      'step': run.step, 'num_devices': run.strategy.num_replicas_in_sync,
+      'split': options.split, 'against': options.against,
+      **out_of_distribution.main(
+          run.model, options.load_split(run, 'num_examples'), others, rule,
+          names=names, picture=options.picture_path, output=options.output,
+          batch_size=options.batch_size, seed=options.seed,
+          num_examples=options.num_examples, strategy=run.strategy, verbose=1)}
+  options_lib.print_report(
+      report, evaluation.format_table(report), '',
+      *out_of_distribution.sentences(report, names))
+
+
+def _other_split(options, run):
+  if options.is_against_file:
+    return evaluation.read_images(options.against, run.model, 'against')
+  model, data = run.model, run.config.data
+  info = datasets.info(options.against, 'against')
+  options.require(
+      info.num_levels is not None, 'against', 'a data set of images')
+  # What has no more levels than these cannot be reduced.
+  num_bits = data.num_bits if info.num_levels == 256 else 8
+  info = info.changed(num_bits=num_bits)
+  options.require(
+      (info.image_shape, info.num_levels) == (
+          model.event_shape, model.num_levels), 'against',
+      f'images {model.event_shape} of {model.num_levels} levels, as those of '
+      'the run', f'These are {info.image_shape} of {info.num_levels} levels, '
+      'and nothing is resized, coloured or scaled here: give an .npz file of '
+      'images that suit.')
+  return datasets.load(
+      options.against, 'test', data_dir=options.data_dir or data.data_dir,
+      num_bits=num_bits)

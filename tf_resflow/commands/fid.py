@@ -63,8 +63,8 @@ class Options(
 def main(options: Options) -> None:
   """Draws, compares, and reports."""
   extractor = evaluation.load_feature_extractor(
-      options.inception, options.input_size, options.input_range,
-      options.feature_name)
+      options.inception, input_size=options.input_size,
+      input_range=options.input_range, feature_name=options.feature_name)
   run = options.open(options.dtype, options.strategy)
   options.require(run.model.num_levels is not None, 'workdir',
                   'a run on images', 'Their features are compared.')

@@ -113,22 +113,15 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
       content.get('ema') or {}, 'an object with attributes as ema')
   bits = content.get('test_bpd')
   return Checkpoint(
-      path=path,
-      arguments=check_dict(
-          content['args'], 'an object with attributes as args'),
-      state=tensors(content['state_dict'], 'state_dict'),
-      averages=tensors(
-          averages.get('shadow_params', {}), 'ema.shadow_params'),
-      test_bits_per_dim=bits if isinstance(bits, float) and (
-          math.isfinite(bits)) else None)
+      path, check_dict(content['args'], 'an object with attributes as args'),
+      tensors(content['state_dict'], 'state_dict'),
+      tensors(averages.get('shadow_params', {}), 'ema.shadow_params'),
+      bits if isinstance(bits, float) and math.isfinite(bits) else None)
 
 
 def load_model(
-    checkpoint: str | os.PathLike | Checkpoint,
-    weights: str = 'ema',
-    dtype: str = 'float32',
-    uncertified: bool = False,
-) -> models.Flow:
+    checkpoint: str | os.PathLike | Checkpoint, weights: str = 'ema',
+    dtype: str = 'float32', uncertified: bool = False) -> models.Flow:
   """Returns the model of a checkpoint of the authors' code.
 
   Args:
@@ -199,11 +192,8 @@ def _check_size(config, path, tensors):
 
 
 def convert(
-    checkpoint_path: str | os.PathLike,
-    workdir: str | os.PathLike,
-    weights: str = 'ema',
-    uncertified: bool = False,
-) -> dict[str, Any]:
+    checkpoint_path: str | os.PathLike, workdir: str | os.PathLike,
+    weights: str = 'ema', uncertified: bool = False) -> dict[str, Any]:
   """Turns a checkpoint of the authors' code into a workdir.
 
   The workdir is that of a run at step 0: evaluation, sampling and training
@@ -234,8 +224,7 @@ def convert(
       checkpoint.arguments, uncertified)
   model = load_model(checkpoint, weights, uncertified=uncertified)
   report = {
-      'workdir': os.fspath(workdir),
-      'weights': weights,
+      'workdir': os.fspath(workdir), 'weights': weights,
       'num_parameters': model.num_parameters,
       'dataset': conversion.config.data.dataset,
       'image_shape': list(model.config.image_shape),
@@ -248,10 +237,8 @@ def convert(
   with open(checkpoint.path, 'rb') as file:
     digest = hashlib.file_digest(file, 'sha256').hexdigest()
   provenance = {
-      'checkpoint': os.path.basename(checkpoint.path),
-      'sha256': digest,
-      'arguments': checkpoint.arguments,
-      'latent_order': 'channels_first',
+      'checkpoint': os.path.basename(checkpoint.path), 'sha256': digest,
+      'arguments': checkpoint.arguments, 'latent_order': 'channels_first',
       **{k: v for k, v in report.items() if k != 'workdir'}}
   training.create_workdir(
       workdir, conversion.config, model,

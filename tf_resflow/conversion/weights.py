@@ -43,8 +43,7 @@ def _check(condition, name, value, expected, advice=_MISMATCH):
 
 def load_weights(
     model: models.ResidualFlow,
-    weights: Mapping[str, torch_file.Tensor],
-) -> None:
+    weights: Mapping[str, torch_file.Tensor]) -> None:
   """Assigns the authors' tensors to a model.
 
   Every tensor must find its variable and every variable its tensor. Singular

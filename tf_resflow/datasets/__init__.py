@@ -14,4 +14,4 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
   'pipeline': [
     'dequantize', 'evaluation_batches', 'quantize', 'training_batches'],
   'split': ['Split', 'first_conditions', 'some_conditions'],
-  'tfds_images': ['DatasetNotFoundError']})
+  'stored_images': ['DatasetNotFoundError']})

@@ -107,8 +107,7 @@ class DatasetInfo(abc.ABC):
 
   def open(
     self, split: str, data_dir: str | os.PathLike | None = None,
-    num_validation: int = 0,
-  ) -> 'datasets.Split':
+    num_validation: int = 0) -> 'datasets.Split':
     """Opens a part; `datasets.load` has the arguments, and has checked them."""
     # Imported by that: facts need no TensorFlow.
     opened = pkgutil.resolve_name(self.opener)(

@@ -34,13 +34,13 @@ class FolderInfo(dataset_info.ImageInfo):
   Attributes:
     root: The folder.
     parts: From 'train' and 'test' to the files, below the root.
-    classes: Names of folders whose places are the labels; none by default.
+    labels: From the files to their labels, where folders are classes.
     sizes: From `(height, width)` of the images to one that has it.
   """
 
   root: str
   parts: dict[str, tuple[str, ...]]
-  classes: tuple[str, ...] = ()
+  labels: dict[str, int]
   sizes: dict[tuple[int, int], str]
 
   def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
@@ -120,15 +120,21 @@ def _info_of(path: str, files: tuple) -> FolderInfo:
     sizes.setdefault(size, name)
     is_coloured |= is_colour
   parts = _parts_of(names)
-  below = [_below_its_part(name, parts) for name in names]
-  folders = sorted({name.partition(os.sep)[0] for name in below})
-  has_classes = len(folders) > 1 and all(os.sep in name for name in below)
+  # Without the folder of the part, if any.
+  has_parts = parts['train'][0].startswith('train' + os.sep)
+  below = [
+    name.partition(os.sep)[2] if has_parts else name for name in names]
+  folders = [name.partition(os.sep)[0] for name in below]
+  classes = {name: i for i, name in enumerate(sorted({*folders}))}
+  has_classes = len(classes) > 1 and all(os.sep in name for name in below)
+  labels = {
+    name: classes[folder] for name, folder in zip(names, folders, strict=True)
+  } if has_classes else {}
   (height, width), *_ = sizes
   info = FolderInfo(
-    name=f'images:{path}', root=path, parts=parts, sizes=sizes,
+    name=f'images:{path}', root=path, parts=parts, sizes=sizes, labels=labels,
     image_shape=(height, width, 3 if is_coloured else 1),
-    classes=tuple(folders) if has_classes else (),
-    num_classes=len(folders) if has_classes else 0,
+    num_classes=len(classes) if has_classes else 0,
     num_train=len(parts['train']), num_test=len(parts['test']),
     fingerprint=own_files.fingerprint(*(file[:2] for file in files)),
     description='Images of your own.')
@@ -150,9 +156,7 @@ def _parts_of(names):
   train, test = (
     [name for name in names if name.startswith(part + os.sep)]
     for part in ('train', 'test'))
-  others = [
-    name for name in names if name.partition(os.sep)[0] not in ('train', 'test')
-  ]
+  others = sorted({*names} - {*train, *test})
   errors.check_format(
     train and test and not others, 'Folders train and test are its parts: both '
     'are needed, and nothing beside them '
@@ -162,12 +166,6 @@ def _parts_of(names):
   # A validation part is the end of what trains: it should hold all classes.
   order = own_files.split_order(len(train))
   return {'train': tuple(train[i] for i in order), 'test': tuple(test)}
-
-
-def _below_its_part(name, parts):
-  """Returns the name of a file without the folder of its part, if any."""
-  has_parts = parts['train'][0].startswith('train' + os.sep)
-  return name.partition(os.sep)[2] if has_parts else name
 
 
 @contextlib.contextmanager
@@ -202,10 +200,8 @@ def _load(
   names = info.parts[part]
   with errors.refusing('dataset', f'images:{info.root}', _EXPECTED):
     images = np.stack([_read(info, name, resize) for name in names])
-  return images, np.array([
-    info.classes.index(_below_its_part(name, info.parts).partition(os.sep)[0])
-    for name in names
-  ]) if info.classes else None
+  return images, np.array(
+    [info.labels[name] for name in names]) if info.labels else None
 
 
 def _read(info: FolderInfo, name: str, resize: int | None) -> np.ndarray:

@@ -12,9 +12,8 @@ from tf_resflow import errors
 from tf_resflow.configuration import config as config_lib
 from tf_resflow.datasets import catalog
 from tf_resflow.datasets import dataset_info
-from tf_resflow.datasets import image_files
 from tf_resflow.datasets import split as split_lib
-from tf_resflow.datasets import tfds_images
+from tf_resflow.datasets import stored_images
 
 # The parts, and seeds of those whose points are drawn but the same in every
 # run. A run's own seed draws those that it trains on.
@@ -23,10 +22,8 @@ _SEEDS = {'train': 2_147_483_001, 'validation': 2_147_483_002,
 
 
 def load_split(
-  config: config_lib.DataConfig,
-  split: str,
-  data_dir: str | os.PathLike | None = None,
-) -> split_lib.Split:
+  config: config_lib.DataConfig, split: str,
+  data_dir: str | os.PathLike | None = None) -> split_lib.Split:
   """Opens one part of the data set of a run.
 
   Args:
@@ -48,15 +45,9 @@ def load_split(
 
 
 def load(
-  name: str,
-  split: str,
-  *,
-  data_dir: str | os.PathLike | None = None,
-  num_bits: int = 8,
-  num_validation: int = 0,
-  resize: int | None = None,
-  condition: Sequence[str] = (),
-) -> split_lib.Split:
+  name: str, split: str, *, data_dir: str | os.PathLike | None = None,
+  num_bits: int = 8, num_validation: int = 0, resize: int | None = None,
+  condition: Sequence[str] = ()) -> split_lib.Split:
   """Opens one part of a data set.
 
   The validation part is the last `num_validation` examples of the training
@@ -109,8 +100,7 @@ def load(
 
 def open_stored(
   info: dataset_info.DatasetInfo, split: str,
-  data_dir: str | os.PathLike | None, num_validation: int,
-) -> split_lib.Split:
+  data_dir: str | os.PathLike | None, num_validation: int) -> split_lib.Split:
   """Opens a part of images or vectors; see `load`.
 
   Images that are made of others, see `ImageInfo.changed`, are resized first,
@@ -122,10 +112,17 @@ def open_stored(
   stored_info = (is_image and info.stored) or info
   stored, image_fn, num_examples = (
     _open_arrays(info, stored_info, part) if info.load_fn is not None else
-    image_files.open_part(stored_info, part, data_dir)
-    or tfds_images.open_part(stored_info, part, data_dir))
-  examples, size = _take_part(
-    stored, num_examples, split, num_validation, info.name)
+    stored_images.open_part(stored_info, part, data_dir))
+  # Of the training part with validation, or of the test part.
+  num_train = num_examples - num_validation
+  errors.check(
+    split == 'test' or num_validation == 0 or num_train > 0, 'num_validation',
+    num_validation,
+    f'fewer than the {num_examples} training examples of {info.name}')
+  start, size = {
+    'train': (0, num_train), 'validation': (num_train, num_validation),
+    'test': (0, num_examples)}[split]
+  examples = stored.skip(start).take(size)
 
   def finish(example):
     image = image_fn(example)
@@ -150,8 +147,7 @@ def open_stored(
 
 def open_drawn(
   info: dataset_info.DrawnInfo, split: str, unused_data_dir: Any,
-  num_validation: int,
-) -> split_lib.Split:
+  num_validation: int) -> split_lib.Split:
   """Opens a part of a data set that is drawn; see `load`.
 
   The training part has `num_train` fixed points for those who want to look at
@@ -179,26 +175,8 @@ def open_drawn(
     ), size, info.event_shape, draw_fn=info.draw_fn)
 
 
-def _take_part(examples, num_examples, split, num_validation, name):
-  """Returns the examples of a split, and how many; see `load`.
-
-  Those given are of the training part with validation, or of the test part.
-  """
-  num_train = num_examples - num_validation
-  errors.check(
-    split == 'test' or num_validation == 0 or num_train > 0, 'num_validation',
-    num_validation, f'fewer than the {num_examples} training examples of {name}'
-  )
-  start, size = {
-    'train': (0, num_train),
-    'validation': (num_train, num_validation),
-    'test': (0, num_examples),
-  }[split]
-  return examples.skip(start).take(size), size
-
-
 def _open_arrays(info, stored_info, part):
-  """Opens what `load_fn` loads, as `tfds_images.open_part` does others."""
+  """Opens what `load_fn` loads, as `stored_images.open_part` does others."""
   x, labels, *conditions = info.load_fn(part)
   if stored_info.num_levels is None:
     errors.check(

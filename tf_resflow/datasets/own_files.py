@@ -16,11 +16,11 @@ import numpy as np
 from tf_resflow import errors
 
 _logger = logging.getLogger(__name__)
-# What is raised where a file is cut, or no array or table.
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, NotImplementedError,
-               csv.Error, zipfile.BadZipFile, zlib.error)
+# What is raised where a file is cut or encrypted, or no array or table.
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, csv.Error,
+               zipfile.BadZipFile, zlib.error)
 # Examples that a density and a held-out part need at least.
-MIN_EXAMPLES = 10
+_MIN_EXAMPLES = 10
 # Share of the examples that are held out where the data name no test part.
 _TEST_SHARE = 0.2
 # Of the largest number of a column: float32 has 7 digits.
@@ -87,15 +87,15 @@ def fingerprint(*parts: Any) -> str:
 
 def standardisation(
   names: Sequence[str], train: np.ndarray, test: np.ndarray,
-  has_density: bool = True,
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+  has_density: bool = True) -> tuple[tuple[float, ...], tuple[float, ...]]:
   """Returns the mean and the standard deviation of the columns for training.
 
   Args:
     names: Of the columns, D.
     train: `[N, D]`.
     test: `[M, D]`.
-    has_density: Whether to warn of columns where that could be infinite.
+    has_density: Whether to warn of columns on which nats can fall without a
+      limit.
 
   Raises:
     FormatError: If a column cannot be learned in float32.
@@ -117,28 +117,20 @@ def standardisation(
       std >= _MIN_RELATIVE_DEVIATION * np.abs(column).max(),
       f'Column {name} varies by {std:.3g} around {column.mean():.10g}: '
       'float32 cannot tell its values apart. Subtract a constant.')
-  if has_density:
-    warn_where_no_density_is(names, train)
-  return (tuple(train.mean(axis=0).tolist()),
-          tuple(train.std(axis=0).tolist()))
-
-
-def warn_where_no_density_is(names: Sequence[str], train: np.ndarray) -> None:
-  """Warns of columns on which nats can fall without a limit."""
-  for name, column in zip(names, train.T, strict=True):
     num_values = len(np.unique(column))
-    if num_values <= _MAX_SHARE_OF_VALUES * len(column):
+    if has_density and num_values <= _MAX_SHARE_OF_VALUES * len(column):
       _logger.warning(
         'Column %s has %d different values in %d rows, so that a density can '
         'rise without limit there: add noise as wide as its steps, or leave '
         'it out.', name, num_values, len(column))
-  if len(train) > len(names) > 1:
-    scaled = (train - train.mean(axis=0)) / train.std(axis=0)
-    smallest = np.linalg.svd(scaled, compute_uv=False)[-1]
+  mean, std = train.mean(axis=0), train.std(axis=0)
+  if has_density and len(train) > len(names) > 1:
+    smallest = np.linalg.svd((train - mean) / std, compute_uv=False)[-1]
     if smallest < _MIN_RELATIVE_DEVIATION * np.sqrt(len(train)):
       _logger.warning(
         'The columns depend on each other linearly, so that a density can '
         'rise without limit there: leave one of them out.')
+  return tuple(mean.tolist()), tuple(std.tolist())
 
 
 def split_order(num_examples: int) -> np.ndarray:
@@ -172,8 +164,8 @@ def held_out(
     FormatError: If there are too few.
   """
   errors.check_format(
-    num_examples >= MIN_EXAMPLES, f'It has {num_examples} {noun}; a held-out '
-    f'part needs {MIN_EXAMPLES} at least.')
+    num_examples >= _MIN_EXAMPLES, f'It has {num_examples} {noun}; a held-out '
+    f'part needs {_MIN_EXAMPLES} at least.')
   num_test = round(_TEST_SHARE * num_examples)
   order = split_order(num_examples)
   return {'train': order[num_test:], 'test': order[:num_test]}

@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow.configuration import config as config_lib
-from tf_resflow.datasets import crops
 from tf_resflow.datasets.split import Split
 from tf_resflow.specs import registries
 
@@ -43,8 +42,7 @@ def _cell_bounds(num_levels: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def dequantize(
-  image_uint8: tf.Tensor, noise: tf.Tensor, num_levels: int
-) -> tf.Tensor:
+  image_uint8: tf.Tensor, noise: tf.Tensor, num_levels: int) -> tf.Tensor:
   """Spreads every integer level over its cell of the unit interval.
 
       x = (X + U) / n
@@ -112,17 +110,36 @@ def _check_num_levels(num_levels: int) -> None:
     'a whole number in [1, 256], since images have 8 bits')
 
 
+def reflect(image: tf.Tensor, padding: int) -> tf.Tensor:
+  """Mirrors an image at its edge pixels, which are not repeated.
+
+  One of `registries.CROP_MODES`: what lies around an image of which a part is
+  cut out.
+
+  Args:
+    image: `[H, W, C]`, of any type.
+    padding: Number of pixels p on every side, less than H and W.
+
+  Returns:
+    `[H + 2 p, W + 2 p, C]`, as `np.pad(mode='reflect')` makes it.
+
+  Example:
+    >>> row = tf.reshape(tf.range(3 * 4), [3, 4, 1])
+    >>> reflect(row, 2)[2, :, 0].numpy().tolist()
+    [2, 1, 0, 1, 2, 3, 2, 1]
+  """
+  return tf.pad(image, [[padding] * 2, [padding] * 2, [0, 0]], 'REFLECT')
+
+
+def constant(image: tf.Tensor, padding: int) -> tf.Tensor:
+  """Surrounds an image by zeros, the lowest level; see `reflect`."""
+  return tf.pad(image, [[padding] * 2, [padding] * 2, [0, 0]])
+
+
 def training_batches(
-  split: Split,
-  *,
-  batch_size: int,
-  seed: int,
-  start_step: int = 0,
-  flip: bool = False,
-  crop_padding: int = 0,
-  crop_mode: str = 'reflect',
-  max_in_memory: int = MAX_IN_MEMORY,
-) -> tf.data.Dataset:
+  split: Split, *, batch_size: int, seed: int, start_step: int = 0,
+  flip: bool = False, crop_padding: int = 0, crop_mode: str = 'reflect',
+  max_in_memory: int = MAX_IN_MEMORY) -> tf.data.Dataset:
   """Returns an endless stream of batches; integers are dequantised.
 
   Element `i = step * batch_size + position` belongs to epoch
@@ -210,7 +227,7 @@ def training_batches(
       example = {key: value[example] for key, value in arrays.items()}
     x = example['x']
     if crop_padding:
-      corner = crops.random_corner(crop_padding, tf.stack([crop_key, index]))
+      corner = _corner(crop_padding, crop_key, index)
       x = tf.slice(
         pad_fn(x, crop_padding), tf.concat([corner, [0]], axis=0),
         split.event_shape)
@@ -228,12 +245,8 @@ def training_batches(
 
 
 def evaluation_batches(
-  split: Split,
-  *,
-  batch_size: int,
-  seed: int,
-  num_examples: int | None = None,
-) -> tf.data.Dataset:
+  split: Split, *, batch_size: int, seed: int,
+  num_examples: int | None = None) -> tf.data.Dataset:
   """Returns every example once, in order; integers are dequantised.
 
   The noise of an example is drawn from (seed, its index), so results do not
@@ -315,3 +328,10 @@ def _uniform(shape, key, index):
   """Returns float32 noise in [0, 1) drawn from (key, index)."""
   return tf.random.stateless_uniform(
     shape, seed=tf.stack([key, index]), alg='philox')
+
+
+def _corner(padding, key, index):
+  """Returns int32 `[2]` in {0, ..., 2 padding}, drawn from (key, index)."""
+  return tf.random.stateless_uniform(
+    [2], seed=tf.stack([key, index]), minval=0, maxval=2 * padding + 1,
+    dtype=tf.int32, alg='philox')

@@ -90,8 +90,7 @@ class BatchMap:
   """
 
   def __init__(
-      self, function: Callable,
-      strategy: tf.distribute.Strategy | None = None,
+      self, function: Callable, strategy: tf.distribute.Strategy | None = None,
       shared: Sequence[int] = ()):
     self._shared = shared
     self._num_replicas = num_replicas = (

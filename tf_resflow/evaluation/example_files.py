@@ -6,7 +6,6 @@ import math
 import os
 from typing import Any
 import zipfile
-import zlib
 
 import numpy as np
 from numpy import typing as npt
@@ -16,7 +15,8 @@ from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
-from tf_resflow.datasets import table_file
+from tf_resflow.datasets import arrays_and_tables
+from tf_resflow.datasets import own_files
 
 # What bits/dim are of, beside the arrays of the models.
 _FACTS = ('dataset', 'split', 'num_levels', 'image_shape')
@@ -35,25 +35,19 @@ def read_arrays(
   Raises:
     InvalidValueError: if there is no such file, or it is damaged, or holds
       objects.
-    OSError: if it cannot be opened.
   """
   expected = 'an .npz file, as numpy.savez writes it'
   errors.check(os.path.exists(path), name, path, expected, 'It does not exist.')
   errors.check(
       os.path.isfile(path) and zipfile.is_zipfile(path), name, path, expected)
-  try:
-    with np.load(path) as archive:
+  with errors.refusing(name, path, expected):
+    with own_files.reading(), np.load(path) as archive:
       arrays = {
           key: archive[key] if keys is None or key in keys else None
           for key in archive.files}
-  # What zipfile and zlib raise where bytes are damaged, or encrypted.
-  except (EOFError, NotImplementedError, RuntimeError, ValueError,
-          zipfile.BadZipFile, zlib.error) as error:
-    raise errors.InvalidValueError(
-        name, path, expected, f'It cannot be read: {error}.') from error
-  for key, array in arrays.items():
-    errors.check(isinstance(array, (np.ndarray, type(None))), name, path,
-                 expected, f'Its {key} is not an array.')
+    for key, array in arrays.items():
+      errors.check_format(isinstance(array, (np.ndarray, type(None))),
+                          f'Its {key} is not an array.')
   return arrays
 
 
@@ -64,8 +58,7 @@ def read_array(
   """Returns an array of an .npz file, one entry per example.
 
   Args:
-    path: of the file.
-    name: of the argument or flag that names the file, for messages.
+    path, name: see `read_arrays`.
     keys: names of the array; the first that there is is read.
     shape: of an entry; for `(1,)` an array may be flat.
     limits: from `np.integer` or `np.floating`, where it may be of these, to the
@@ -74,7 +67,6 @@ def read_array(
 
   Raises:
     InvalidValueError: if it is no such file, or has no such array.
-    OSError: if the file cannot be opened.
   """
   arrays = read_arrays(path, name, keys)
 
@@ -111,7 +103,6 @@ def read_inputs(
 
   Raises:
     InvalidValueError: if it is no such file, or `x` does not suit the model.
-    OSError: if the file cannot be opened.
   """
   is_image = len(event_shape) == 3
   return read_array(
@@ -133,14 +124,12 @@ def read_images(
   integers is optional.
 
   Args:
-    path: of the file.
+    path, name: see `read_arrays`.
     model: of images of the same shape and levels.
-    name: of the argument or flag that names the file, for messages.
 
   Raises:
     InvalidValueError: if it is no such file, or its images do not suit the
       model.
-    OSError: if the file cannot be opened.
   """
   shape, num_levels = model.event_shape, model.num_levels
   images = read_array(
@@ -177,7 +166,6 @@ def read_condition(
 
   Raises:
     InvalidValueError: if it is no such file, or its conditions do not suit.
-    OSError: if the file cannot be opened.
   """
   numbers = (-np.inf, np.inf)
   return read_array(
@@ -216,7 +204,6 @@ def read_bits(
     From names to bits/dim `[num_examples]`.
 
   Raises:
-    OSError: if the file cannot be opened.
     InvalidValueError: if it is no such file, holds no model, or other examples.
   """
   arrays = read_arrays(path, 'compare')
@@ -275,9 +262,8 @@ def read_rows(
   Columns are found by their names, in any order; others are passed over.
 
   Args:
-    path: of the file.
+    path, name: see `read_arrays`.
     names: of the columns, such as `column_names(model)`.
-    name: of the argument or flag that names the file, for messages.
 
   Returns:
     Float64 `[N, D]`.
@@ -287,7 +273,7 @@ def read_rows(
   """
   expected = f'a .csv file of numbers with the columns {", ".join(names)}'
   with errors.refusing(name, path, expected):
-    _, rows = table_file.read(os.fspath(path), names)
+    _, rows = arrays_and_tables.read_table(os.fspath(path), names)
     errors.check_format(len(rows) > 0, 'It has no lines of numbers.')
   return rows
 
@@ -308,7 +294,7 @@ def append_columns(
     OSError: if a file cannot be read or written.
   """
   with errors.refusing(name, source, 'a .csv file'):
-    names, lines = table_file.read_cells(os.fspath(source))
+    names, lines = arrays_and_tables.read_cells(os.fspath(source))
     taken = [column for column in columns if column in names]
     errors.check_format(
         not taken, f'It has a column {", ".join(taken)} already.')

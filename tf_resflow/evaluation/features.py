@@ -39,8 +39,7 @@ class FeatureExtractor:
   def __init__(
       self, function: Callable[[tf.Tensor], Any],
       input_shape: Sequence[int | None] = (None, None, None),
-      input_size: int | None = None,
-      input_range: Sequence[float] = (-1.0, 1.0),
+      input_size: int | None = None, input_range: Sequence[float] = (-1.0, 1.0),
       feature_name: str | None = None):
     self._function = function
     height, width, self.num_channels = input_shape
@@ -84,17 +83,15 @@ class FeatureExtractor:
 
   def description(self, image_shape: Sequence[int]) -> dict[str, Any]:
     """Returns how images `[H, W, C]` are fed to the network, for reports."""
+    *size, channels = image_shape
     return {
         'input_range': list(self.input_range),
-        'input_size': list(self.input_size),
-        'image_size': list(image_shape[:2]),
-        'resize': (
-            'none' if tuple(image_shape[:2]) == self.input_size else
-            'bilinear, half-pixel centres, antialiased'),
-        'channels': (
-            f'{image_shape[-1]} repeated to {self.num_channels}'
-            if self.num_channels not in (None, image_shape[-1])
-            else str(image_shape[-1]))}
+        'input_size': list(self.input_size), 'image_size': size,
+        'resize': 'none' if tuple(size) == self.input_size else
+                  'bilinear, half-pixel centres, antialiased',
+        'channels': f'{channels} repeated to {self.num_channels}'
+                    if self.num_channels not in (None, channels)
+                    else str(channels)}
 
   def _extract_batch(self, images):
     """Returns features `[B, F]` of uint8 images `[B, H, W, C]`."""
@@ -126,18 +123,15 @@ class FeatureExtractor:
 
 
 def load_feature_extractor(
-    path: str | os.PathLike, input_size: int | None = None,
-    input_range: Sequence[float] = (-1.0, 1.0),
-    feature_name: str | None = None) -> FeatureExtractor:
+    path: str | os.PathLike, **options: Any) -> FeatureExtractor:
   """Reads a feature network from a Keras file or a SavedModel.
 
   Args:
     path: a .keras or .h5 file, or the folder of a SavedModel, whose signature
       `serving_default` is called, else its only signature, else the object
       itself.
-    input_size: see `FeatureExtractor`.
-    input_range: see `FeatureExtractor`.
-    feature_name: see `FeatureExtractor`.
+    **options: of `FeatureExtractor`: `input_size`, `input_range`,
+      `feature_name`.
 
   Raises:
     InvalidValueError: if the path holds no network of one image.
@@ -166,8 +160,7 @@ def load_feature_extractor(
     raise errors.InvalidValueError(
         'inception', path, 'a feature network', f'It cannot be read: '
         f'{first_line}') from error
-  return FeatureExtractor(
-      function, input_shape, input_size, input_range, feature_name)
+  return FeatureExtractor(function, input_shape, **options)
 
 
 def _input_shape(shapes):

@@ -77,11 +77,8 @@ def check_inverse(
   Args:
     model: the flow.
     split: images or vectors.
-    batch_size: examples per batch.
-    num_examples: use the first this many examples only.
     seed: of the dequantisation noise, and of an embedding's.
-    strategy: see `likelihood.nll`.
-    verbose: 1 shows a progress bar.
+    batch_size, num_examples, strategy, verbose: see `likelihood.nll`.
   """
   frozen = batch_map.frozen(model, strategy)
 
@@ -184,9 +181,7 @@ def decode(
     model: the flow.
     latents: `[N, D]`.
     solver: a solver to use in place of the blocks' own.
-    strategy: see `likelihood.nll`.
-    batch_size: examples per batch.
-    verbose: 1 shows a progress bar.
+    strategy, batch_size, verbose: see `likelihood.nll`.
     condition: of a flow `p(x|c)`, `[N, ...]`, or that of one for all.
 
   Raises:

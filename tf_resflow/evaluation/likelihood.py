@@ -1,8 +1,10 @@
-"""Log-likelihoods under a flow: of a data set, and of given images."""
+"""Log-likelihoods under a flow: of a data set, of given images, of labels."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import special
 import tensorflow as tf
 
 from tf_resflow import datasets
@@ -10,14 +12,15 @@ from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
-from tf_resflow.evaluation import classification
 from tf_resflow.evaluation import statistics
 from tf_resflow.numerics import random
 
 # Dimensions up to which the log-determinant of an example is exact where else
 # it would be drawn several times; docs/performance.md has the costs.
-MAX_EXACT_SIZE = 64
+_MAX_EXACT_SIZE = 64
 
+# Where scores of single examples are drawn: fewer draws are too noisy.
+_MIN_SCORE_REPEATS = 16
 # How many examples are taken at a time; of vectors more, while they are short.
 _NUM_EXAMPLES = 128
 _MAX_VECTORS = 10_000
@@ -43,7 +46,7 @@ def default_estimator(model: models.Flow | None = None) -> numerics.Estimator:
     Chen et al., 2019, Residual Flows, Section 5.1.
   """
   if model is not None and model.num_levels is None and (
-      model.latent_size <= MAX_EXACT_SIZE):
+      model.latent_size <= _MAX_EXACT_SIZE):
     return numerics.Exact()
   # Larger tails are faster and noisier.
   return numerics.Estimator.get('adaptive:0.02')
@@ -71,6 +74,65 @@ def fitting_batch_size(
       model.latent_size, tf.as_dtype(model.compute_dtype)
   ) if estimator is not None and model.is_random else None
   return largest if limit is None else min(largest, limit)
+
+
+class ScoringRule(NamedTuple):
+  """How scores are taken.
+
+  Attributes:
+    estimator: of the log-determinants.
+    num_repeats: independent draws of it that are averaged; 1 where nothing is
+      drawn.
+    reason: why so, in words.
+  """
+
+  estimator: numerics.Estimator
+  num_repeats: int
+  reason: str
+
+
+def scoring_rule(
+    model: models.Flow, estimator: numerics.Estimator | None = None,
+    num_repeats: int | None = None) -> ScoringRule:
+  """Returns how the scores of a model are taken.
+
+  Log-determinants are exact for events of up to 64 dimensions. Beyond, they are
+  the means of 16 draws of `default_estimator()`, or more. What an image gets
+  does not depend on its batch. A flow that draws nothing, such as one of
+  coupling blocks, is evaluated once. With noise channels the noise is drawn as
+  well, and scores are means of the bound.
+
+  Args:
+    model: a flow.
+    estimator: to use in place of those two.
+    num_repeats: number of draws, 16 by default.
+
+  Raises:
+    InvalidValueError: if there are too few draws, or nothing is drawn and
+      `num_repeats` is given.
+  """
+  if estimator is not None:
+    reason = 'the estimator that was asked for'
+    if estimator.is_biased:
+      reason += ', whose bias no deviation shows'
+  elif model.latent_size <= _MAX_EXACT_SIZE:
+    estimator = numerics.Exact()
+    reason = f'exact, as up to {_MAX_EXACT_SIZE} dimensions'
+  else:
+    estimator = default_estimator()
+    reason = f'averaged draws, as beyond {_MAX_EXACT_SIZE} dimensions'
+  if not model.draws(estimator):
+    errors.check(num_repeats is None, 'num_repeats', num_repeats,
+                 'no such number where nothing is drawn')
+    if not model.bijection.is_random:
+      reason = 'no log-determinant of this flow is estimated'
+    return ScoringRule(estimator, 1, reason)
+  num_repeats = _MIN_SCORE_REPEATS if num_repeats is None else num_repeats
+  errors.check(
+      num_repeats >= _MIN_SCORE_REPEATS, 'num_repeats', num_repeats,
+      f'a number from {_MIN_SCORE_REPEATS}',
+      'The noise of fewer draws would pass for a difference between images.')
+  return ScoringRule(estimator.per_example(), num_repeats, reason)
 
 
 class NegativeLogLikelihood:
@@ -106,9 +168,8 @@ class NegativeLogLikelihood:
 
   def __call__(
       self, split: datasets.Split, batch_size: int | None = None,
-      num_repeats: int = 8,
-      seed: int = 0, num_examples: int | None = None, verbose: int = 0,
-      num_probes: int = 1) -> np.ndarray:
+      num_repeats: int = 8, seed: int = 0, num_examples: int | None = None,
+      verbose: int = 0, num_probes: int = 1) -> np.ndarray:
     """Estimates those of a split, several times.
 
     Each repeat draws dequantisation noise, probes and numbers of terms anew,
@@ -158,9 +219,7 @@ def nll(
   Args:
     model: a flow.
     split: the data.
-    estimator: see `NegativeLogLikelihood`.
-    strategy: see there.
-    own_estimator: see there.
+    estimator, strategy, own_estimator: see `NegativeLogLikelihood`.
     **kwargs: of its call: `batch_size`, `num_repeats`, `seed`, `num_examples`,
       `verbose`, `num_probes`.
 
@@ -183,14 +242,8 @@ def evaluate_inputs(
   Args:
     model: a flow.
     x: `[n, ...]`, images in [0, 1).
-    batch_size: examples per batch; `fitting_batch_size` by default.
-    num_repeats: independent estimates of the log-determinant that are
-      averaged; where nothing is drawn, there is one.
-    seed: Python int; the result is a function of it.
-    estimator: of the log-determinant, `default_estimator(model)` by default.
-    verbose: 1 shows a progress bar.
-    num_probes: see `nll`.
-    strategy: see `nll`.
+    batch_size, num_repeats, seed, estimator, verbose, num_probes, strategy: see
+      `NegativeLogLikelihood`; the repeats are averaged.
     condition: of a flow `p(x|c)`, `[n, ...]`, or that of one for all.
 
   Returns:
@@ -249,45 +302,76 @@ def evaluate_inputs(
       'log_prob_deviation': statistics.deviation_of_means(repeats),
       model.unit: model.in_unit(results['log_prob'])}
   if model.has_classifier:
-    results['class_log_prob'] = classification.Classification(
+    results['class_log_prob'] = Classification(
         frozen, strategy).log_probs(batches)
   return results
 
 
-def results_of_split(
-    model: models.Flow, split: datasets.Split, costs: np.ndarray, *,
-    batch_size: int = 128, seed: int = 0,
-    strategy: tf.distribute.Strategy | None = None) -> dict[str, np.ndarray]:
-  """Returns what a file keeps of every example of a split.
+class Classification:
+  """How well a flow classifies; one graph for all calls, without a series.
 
   Args:
-    model: the flow.
-    split: the data.
-    costs: `[R, N]`, what `nll` returned for the first `N` of them.
-    batch_size: examples per batch.
-    seed: of the noise of the images that are classified.
-    strategy: see `nll`.
+    model: a flow with a classifier.
+    strategy: see `NegativeLogLikelihood`.
 
-  Returns:
-    `bits_per_dim` or `nats` `[R, N]`; `log_prob` `[N]`, the mean over the
-    repeats, and thereby over the noise of dequantisation, of `log p(x)`, nats;
-    `log_prob_deviation` `[N]` of that mean; of hybrids `class_log_prob`
-    `[N, K]`, nats; and `label` `[N]` where they are known.
+  Raises:
+    InvalidValueError: when it is called, if the model has no classifier.
   """
-  num_examples = costs.shape[1]
-  log_prob = model.log_prob_of(costs)
-  results = {
-      model.unit: costs, 'log_prob': log_prob.mean(axis=0),
-      'log_prob_deviation': statistics.deviation_of_means(log_prob)}
-  batches = datasets.evaluation_batches(
-      split, batch_size=batch_size, seed=seed, num_examples=num_examples)
-  if model.has_classifier:
-    results['class_log_prob'] = classification.Classification(
-        batch_map.frozen(model, strategy), strategy).log_probs(batches)
-  label = np.concatenate([batch['label'] for batch in batches])
-  if np.any(label >= 0):
-    results['label'] = label
-  return results
+
+  def __init__(
+      self, model: models.Flow, strategy: tf.distribute.Strategy | None = None):
+    self._classify = batch_map.BatchMap(
+        lambda batch_seed, *given: model.classify(
+            *given, seed=random.whole_batch(batch_seed)), strategy, shared=[0])
+
+  def log_probs(self, batches: Iterable[Any], seed: int = 0) -> np.ndarray:
+    """Returns the log-probability of every class, in nats.
+
+    Args:
+      batches: images `[B, ...]` in [0, 1), or what `batch_map.inputs_of` takes.
+      seed: of an embedding that draws.
+
+    Returns:
+      `log p(y|x)`: float64 `[N, K]`.
+    """
+    logits = np.concatenate(list(self._classify(
+        (random.fold_in(seed, i).values, *batch_map.inputs_of(batch))
+        for i, batch in enumerate(batches))))
+    return special.log_softmax(np.float64(logits), axis=-1)
+
+  def __call__(
+      self, split: datasets.Split, batch_size: int = 128,
+      num_examples: int | None = None, seed: int = 0,
+  ) -> dict[str, statistics.MeanAndStderr]:
+    """Returns how well the images of a split are classified.
+
+    Args:
+      split: images with labels.
+      batch_size, num_examples: see `NegativeLogLikelihood`.
+      seed: of the dequantisation noise, and of an embedding's.
+
+    Returns:
+      `accuracy`: the share of images whose label has the largest logit, in
+      [0, 1]. Its standard error is the binomial one,
+      `sqrt(p (1 - p) / (N - 1))`, which says nothing where all or none are
+      right: it is 0 then.
+      `cross_entropy`: the mean of `-log p(y|x)`, nats.
+    """
+    labels = []
+
+    def batches():
+      for batch in datasets.evaluation_batches(
+          split, batch_size=batch_size, seed=seed, num_examples=num_examples):
+        labels.append(batch['label'])
+        yield batch
+
+    log_probs = self.log_probs(batches(), seed)
+    label = np.concatenate(labels)
+    return {
+        'accuracy': statistics.mean_and_stderr(
+            log_probs.argmax(axis=1) == label),
+        'cross_entropy': statistics.mean_and_stderr(
+            -log_probs[np.arange(len(label)), label])}
 
 
 def _check_draws(estimator, num_repeats, num_probes, is_random):

@@ -127,23 +127,14 @@ def _quantize(x, num_levels):
 
 
 def samples(
-    model: models.Flow, num_samples: int, *, seed: int = 0,
-    temperatures: Sequence[float] = (1.0,), num_columns: int | None = None,
-    verbose: int = 0, condition: Any = None, **options: Any) -> Picture:
+    model: models.Flow, num_samples: int, *, num_columns: int | None = None,
+    **options: Any) -> Picture:
   """Draws samples, of several temperatures from the same draws.
 
   Args:
     model: a flow on images of integers.
-    num_samples: samples for every temperature.
-    seed: Python int; sample `i` depends on it and on `i` alone, and is that of
-      `model.sample`.
-    temperatures: standard deviations of the latents; several of them make one
-      row each.
+    num_samples, **options: of `draw`.
     num_columns: images in a row.
-    verbose: 1 shows a progress bar.
-    condition: of a flow `p(x|c)`: `[num_samples, ...]`, or that of one for all,
-      or `[R num_samples, ...]` for `R` rows from the same latents.
-    **options: of `inversion.decode`.
 
   Returns:
     A `Picture` with the arrays `x`, `image`, `z`, `temperature` and, where
@@ -152,30 +143,33 @@ def samples(
   Raises:
     NotConvergedError: if the inverse of a sample was not found.
     InvalidValueError: for a temperature below 0.
-
-  References:
-    Chen et al., 2019, Residual Flows, Figure 7 (temperatures below 1, which
-    reduce the entropy of the latents and do not anneal the density of images).
   """
-  arrays, report = draw(
-      model, num_samples, seed=seed, temperatures=temperatures, verbose=verbose,
-      condition=condition, **options)
+  arrays, report = draw(model, num_samples, **options)
   x = arrays['x']
   arrays['image'] = to_bytes(x, model.num_levels)
   # The flow has mass beside the unit cube; it is shown as 0 or 255.
   report['share_of_pixels_outside'] = float(np.mean((x < 0.0) | (x >= 1.0)))
-  return Picture(
-      arrays['image'],
-      num_columns or (None if len(x) == num_samples else num_samples),
-      arrays, report)
+  if len(x) > num_samples:
+    num_columns = num_columns or num_samples
+  return Picture(arrays['image'], num_columns, arrays, report)
 
 
 def draw(
     model: models.Flow, num_samples: int, *, seed: int = 0,
-    temperatures: Sequence[float] = (1.0,), verbose: int = 0,
-    condition: Any = None, **options: Any,
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-  """Draws events of any flow; the arguments are those of `samples`.
+    temperatures: Sequence[float] = (1.0,), condition: Any = None,
+    **options: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+  """Draws events of any flow, of several temperatures from the same draws.
+
+  Args:
+    model: a flow.
+    num_samples: samples for every temperature.
+    seed: Python int; sample `i` depends on it and on `i` alone, and is that of
+      `model.sample`.
+    temperatures: standard deviations of the latents; several of them make one
+      row each.
+    condition: of a flow `p(x|c)`: `[num_samples, ...]`, or that of one for all,
+      or `[R num_samples, ...]` for `R` rows from the same latents.
+    **options: of `inversion.decode`.
 
   Returns:
     arrays: `x` `[N, ...]`, `z` `[N, D]`, `temperature` `[N]`, and `condition`
@@ -185,6 +179,10 @@ def draw(
   Raises:
     NotConvergedError: if the inverse of a sample was not found.
     InvalidValueError: for a temperature below 0.
+
+  References:
+    Chen et al., 2019, Residual Flows, Figure 7 (temperatures below 1, which
+    reduce the entropy of the latents and do not anneal the density of images).
   """
   for temperature in temperatures:
     errors.check(0.0 <= temperature < float('inf'), 'temperature', temperature,
@@ -193,9 +191,8 @@ def draw(
   z = np.concatenate([draws.dtype.type(t) * draws for t in temperatures])
   condition, num_rows = _conditions_of_rows(
       model, condition, num_samples, len(temperatures))
-  z = np.tile(z, [num_rows, 1])
   decoded = inversion.decode(
-      model, z, verbose=verbose, condition=condition, **options)
+      model, np.tile(z, [num_rows, 1]), condition=condition, **options)
   is_single = len(temperatures) == 1
   return {
       'x': decoded.x, 'z': decoded.z,
@@ -225,8 +222,7 @@ def _conditions_of_rows(model, condition, num_samples, num_temperatures):
 
 def reconstructions(
     model: models.Flow, split: datasets.Split, indices: Sequence[int], *,
-    num_columns: int | None = None, verbose: int = 0, **options: Any,
-) -> Picture:
+    num_columns: int | None = None, **options: Any) -> Picture:
   """Sends images to latents and back.
 
   Args:
@@ -234,7 +230,6 @@ def reconstructions(
     split: the images.
     indices: their places in it.
     num_columns: images in a row.
-    verbose: 1 shows a progress bar.
     **options: of `inversion.decode`.
 
   Returns:
@@ -248,8 +243,7 @@ def reconstructions(
     InvalidValueError: if a place is not in the split.
   """
   levels, x, z, condition = _encode(model, split, indices, options)
-  decoded = inversion.decode(
-      model, z, verbose=verbose, condition=condition, **options)
+  decoded = inversion.decode(model, z, condition=condition, **options)
   originals = figures.levels_to_bytes(levels, model.num_levels)
   restored = to_bytes(decoded.x, model.num_levels)
   num_columns = num_columns or min(len(x), _NUM_COLUMNS)
@@ -259,12 +253,9 @@ def reconstructions(
       [(0, 0), (0, -len(x) % num_columns), (0, 0), (0, 0), (0, 0)],
       constant_values=255)
   rows = filled.reshape([2, -1, num_columns, *x.shape[1:]]).swapaxes(0, 1)
-  return Picture(
-      rows.reshape([-1, *x.shape[1:]]), num_columns,
-      arrays={
-          'x': x, 'image': originals, 'z': z, 'index': np.asarray(indices),
-          'reconstruction': decoded.x, 'reconstruction_image': restored},
-      report={
+  return Picture(rows.reshape([-1, *x.shape[1:]]), num_columns, {
+      'x': x, 'image': originals, 'z': z, 'index': np.asarray(indices),
+      'reconstruction': decoded.x, 'reconstruction_image': restored}, {
           'num_images': len(x),
           **_errors(levels, x, decoded.x, model.num_levels),
           **decoded.report()})
@@ -272,8 +263,8 @@ def reconstructions(
 
 def interpolations(
     model: models.Flow, split: datasets.Split, indices: Sequence[int], *,
-    num_points: int = 10, path: str = 'spherical', verbose: int = 0,
-    condition: Any = None, **options: Any) -> Picture:
+    num_points: int = 10, path: str = 'spherical', condition: Any = None,
+    **options: Any) -> Picture:
   """Goes from image to image through latent space.
 
   Args:
@@ -282,7 +273,6 @@ def interpolations(
     indices: their places in it, in pairs: start, end, start, end.
     num_points: images of a path, both ends included.
     path: one of `PATHS`.
-    verbose: 1 shows a progress bar.
     condition: of a flow `p(x|c)`, that of all points.
     **options: of `inversion.decode`.
 
@@ -303,7 +293,7 @@ def interpolations(
   points = PATHS[path](z[::2], z[1::2], num_points)  # [P, T, D]
   decoded = inversion.decode(
       model, points.reshape([-1, points.shape[-1]]).astype(z.dtype),
-      verbose=verbose, condition=condition, **options)
+      condition=condition, **options)
   rows = decoded.x.reshape([*points.shape[:2], *x.shape[1:]])
   report = {
       'num_pairs': len(points), 'num_points': num_points, 'path': path,
@@ -311,12 +301,9 @@ def interpolations(
       **decoded.report()}
   rows[:, [0, -1]] = x.reshape([-1, 2, *x.shape[1:]])
   images = to_bytes(rows, model.num_levels)
-  return Picture(
-      images.reshape([-1, *x.shape[1:]]), num_points,
-      arrays={
-          'x': rows, 'image': images, 'z': decoded.z.reshape(points.shape),
-          'index': np.reshape(indices, [-1, 2])},
-      report=report)
+  return Picture(images.reshape([-1, *x.shape[1:]]), num_points, {
+      'x': rows, 'image': images, 'z': decoded.z.reshape(points.shape),
+      'index': np.reshape(indices, [-1, 2])}, report)
 
 
 def _encode(model, split, indices, options, condition=None):

@@ -12,7 +12,6 @@ from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
-from tf_resflow.evaluation import classification
 from tf_resflow.evaluation import inversion
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import statistics
@@ -33,17 +32,10 @@ def evaluate(
   Args:
     model: with the weights to evaluate.
     split: the data.
-    batch_size: examples per batch; `likelihood.fitting_batch_size` by default.
-    num_repeats: independent repeats of the estimate, at least 8.
-    seed: Python int; the result is a function of it.
-    num_examples: evaluate the first this many examples only.
+    batch_size, num_repeats, seed, num_examples, estimator, verbose, num_probes,
+      strategy: see `likelihood.NegativeLogLikelihood`.
     num_reconstructions: number of examples to invert; None for all.
     certify: compute guaranteed Lipschitz bounds.
-    estimator: of the log-determinant, in place of `default_estimator()`.
-    verbose: 1 shows progress.
-    num_probes: independent draws of the estimator per example and repeat,
-      which are averaged.
-    strategy: see `likelihood.nll`.
 
   Returns:
     report: a dict for JSON: `estimator`, its spec, `bits_per_dim` of images or
@@ -77,10 +69,10 @@ def evaluate(
   report, bounds = _report(
       model, summary, num_probes, inverse, certify, verbose)
   if model.has_classifier:
-    for name, value in classification.Classification(
-        batch_map.frozen(model, strategy), strategy)(
-            split, batch_size=batch_size, num_examples=num_examples, seed=seed
-        ).items():
+    classify = likelihood.Classification(
+        batch_map.frozen(model, strategy), strategy)
+    for name, value in classify(
+        split, batch_size, num_examples, seed).items():
       report |= value.report(name)
   used = estimator if model.is_random else numerics.Exact()
   return {'estimator': used.spec(), **report}, costs, bounds
@@ -95,14 +87,13 @@ class Validation:
   """
 
   def __init__(
-      self, model: models.Flow,
-      strategy: tf.distribute.Strategy | None = None):
+      self, model: models.Flow, strategy: tf.distribute.Strategy | None = None):
     self._unit = model.unit
     self._costs = likelihood.NegativeLogLikelihood(model, strategy=strategy)
     self._biased_costs = likelihood.NegativeLogLikelihood(
         model, strategy=strategy, own_estimator=True
     ) if model.is_biased else None
-    self._classify = classification.Classification(
+    self._classify = likelihood.Classification(
         model, strategy) if model.has_classifier else None
 
   def __call__(self, split: datasets.Split) -> dict[str, float]:
@@ -139,6 +130,41 @@ class Validation:
     return row
 
 
+def results_of_split(
+    model: models.Flow, split: datasets.Split, costs: np.ndarray, *,
+    batch_size: int = 128, seed: int = 0,
+    strategy: tf.distribute.Strategy | None = None) -> dict[str, np.ndarray]:
+  """Returns what a file keeps of every example of a split.
+
+  Args:
+    model: the flow.
+    split: the data.
+    costs: `[R, N]`, what `likelihood.nll` returned for the first `N` of them.
+    seed: of the noise of the images that are classified.
+    batch_size, strategy: those of `likelihood.nll`.
+
+  Returns:
+    `bits_per_dim` or `nats` `[R, N]`; `log_prob` `[N]`, the mean over the
+    repeats, and thereby over the noise of dequantisation, of `log p(x)`, nats;
+    `log_prob_deviation` `[N]` of that mean; of hybrids `class_log_prob`
+    `[N, K]`, nats; and `label` `[N]` where they are known.
+  """
+  num_examples = costs.shape[1]
+  log_prob = model.log_prob_of(costs)
+  results = {
+      model.unit: costs, 'log_prob': log_prob.mean(axis=0),
+      'log_prob_deviation': statistics.deviation_of_means(log_prob)}
+  batches = datasets.evaluation_batches(
+      split, batch_size=batch_size, seed=seed, num_examples=num_examples)
+  if model.has_classifier:
+    results['class_log_prob'] = likelihood.Classification(
+        batch_map.frozen(model, strategy), strategy).log_probs(batches)
+  label = np.concatenate([batch['label'] for batch in batches])
+  if np.any(label >= 0):
+    results['label'] = label
+  return results
+
+
 def report_inputs(
     model: models.Flow, x: np.ndarray, results: dict[str, np.ndarray], *,
     batch_size: int = 128, certify: bool = True, num_probes: int = 1,
@@ -150,12 +176,9 @@ def report_inputs(
     model: the flow.
     x: the images or vectors.
     results: what `evaluate_inputs` returned for them.
-    batch_size: examples per batch, for the inverse.
     certify: compute guaranteed Lipschitz bounds.
-    num_probes: that of `evaluate_inputs`.
-    strategy: see `evaluate`.
-    verbose: 1 shows progress.
-    condition: that of `evaluate_inputs`.
+    batch_size, num_probes, strategy, verbose, condition: those of
+      `evaluate_inputs`.
 
   Returns:
     A dict for JSON with the keys of `evaluate` (the `_stderr` of the density is
@@ -172,28 +195,20 @@ def report_inputs(
   costs = results[model.unit]
   repeats = results.get('log_prob_repeats', results['log_det_repeats'])
   summary = statistics.RepeatedMean(
-      mean=float(costs.mean()),
-      stderr=(
-          statistics.mean_and_stderr(costs).stderr if len(costs) > 1 else None),
+      float(costs.mean()),
+      statistics.mean_and_stderr(costs).stderr if len(costs) > 1 else None,
       # Costs are a linear function of log-densities.
-      estimator_stderr=0.0 if len(repeats) == 1 else (
-          statistics.estimator_stderr(model.in_unit(repeats))),
-      num_examples=len(costs), num_repeats=len(repeats))
+      statistics.estimator_stderr(model.in_unit(repeats)), len(costs),
+      len(repeats))
   return _report(model, summary, num_probes, inverse, certify, verbose)
 
 
 def _report(model, summary, num_probes, inverse, certify, verbose):
   if verbose and certify:
-    _logger.info(
-        'Certifying %d blocks.', len(model.certified_bijections))
+    _logger.info('Certifying %d blocks.', len(model.certified_bijections))
   bounds = model.lipschitz_bounds(certify=certify)
   report = {
-      model.unit: summary.mean,
-      f'{model.unit}_stderr': summary.stderr,
-      'estimator_stderr': summary.estimator_stderr,
-      'num_examples': summary.num_examples,
-      'num_repeats': summary.num_repeats,
-      'num_probes': num_probes,
+      **summary.report(model.unit), 'num_probes': num_probes,
       **inverse._asdict(),
       'lipschitz_bound_max': _largest([b.certificate for b in bounds]),
       'lipschitz_power_iteration_max': _largest(
@@ -201,8 +216,7 @@ def _report(model, summary, num_probes, inverse, certify, verbose):
   estimated = [b for b in bounds if b.is_estimated]
   if estimated:
     report['lipschitz_bound_is'] = 'an estimate of norms: see --norm_bound'
-    report['lipschitz_bound_exceeded_by_max'] = max(
-        b.excess for b in estimated)
+    report['lipschitz_bound_exceeded_by_max'] = max(b.excess for b in estimated)
   if model.embedding.is_random:
     report[f'{model.unit}_is'] = (
         'an upper bound: the mean over noise u of -log p(x, u) + log q(u)')

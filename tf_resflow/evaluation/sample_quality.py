@@ -46,10 +46,8 @@ def frechet_distance(
   eigenvalues of a product as 1e-8 after their square root.
 
   Args:
-    mean_1: `[F]`.
-    covariance_1: `[F, F]`, symmetric and positive semidefinite.
-    mean_2: `[F]`.
-    covariance_2: `[F, F]`.
+    mean_1, mean_2: `[F]`.
+    covariance_1, covariance_2: `[F, F]`, symmetric and positive semidefinite.
 
   Returns:
     The distance, in squared units of the features, at least 0.
@@ -97,8 +95,7 @@ def squared_mmd(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
   distributions are equal.
 
   Args:
-    x: `[M, F]`, features of one set, `M >= 2`.
-    y: `[N, F]`, features of the other, `N >= 2`.
+    x, y: `[M, F]` and `[N, F]`, features of both sets, 2 or more of each.
 
   Raises:
     InvalidValueError: if the shapes do not fit.
@@ -135,8 +132,7 @@ def squared_mmd_of_subsets(
   small.
 
   Args:
-    x: `[M, F]`, features of one set.
-    y: `[N, F]`, features of the other.
+    x, y: `[M, F]` and `[N, F]`, features of both sets.
     num_subsets: number of parts into which either set is cut.
     seed: of the random order; the order in which sets come often means
       something.
@@ -158,12 +154,11 @@ def squared_mmd_of_subsets(
 
 def compare_samples(
     model: models.Flow, split: datasets.Split,
-    extractor: features_lib.FeatureExtractor, *,
-    num_images: int | None = None, num_samples: int | None = None,
-    seed: int = 0, temperature: float = 1.0,
+    extractor: features_lib.FeatureExtractor, *, num_images: int | None = None,
+    num_samples: int | None = None, seed: int = 0, temperature: float = 1.0,
     solver: numerics.Solver | None = None, batch_size: int = 64,
-    strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
-) -> dict[str, Any]:
+    strategy: tf.distribute.Strategy | None = None,
+    verbose: int = 0) -> dict[str, Any]:
   """Compares samples with images through the features of a network.
 
   The features are kept in float32, and their moments taken in float64.
@@ -176,10 +171,7 @@ def compare_samples(
     num_samples: samples to draw, as many as images by default.
     seed: Python int, of the samples and of the subsets.
     temperature: standard deviation of the latents.
-    solver: a solver to use in place of the blocks' own.
-    batch_size: images per batch.
-    strategy: see `likelihood.nll`; its devices share the samples.
-    verbose: 1 shows progress.
+    solver, batch_size, strategy, verbose: see `inversion.decode`.
 
   Returns:
     A dict for JSON: `fid`, `kid` with `kid_stderr` across `kid_num_subsets`
@@ -211,15 +203,15 @@ def compare_samples(
       [num_samples, *model.condition_spec.shape]
   ) if split.is_conditional else None
 
-  def latents_from(start):
-    size = min(batch_size, num_samples - start)
-    # Of a whole batch, so that one graph draws all of them.
-    z = temperature * model.draw_latents(batch_size, seed, start)[:size]
-    return z if condition is None else (z, condition[start:start + size])
+  def latents():
+    for start in range(0, num_samples, batch_size):
+      # Of a whole batch, so that one graph draws all of them.
+      z = temperature * model.draw_latents(
+          batch_size, seed, start)[:num_samples - start]
+      yield z if condition is None else (z, condition[start:start + batch_size])
 
   def sample_batches():
-    latents = map(latents_from, range(0, num_samples, batch_size))
-    for part in inversion.decode_batches(model, latents, solver, strategy):
+    for part in inversion.decode_batches(model, latents(), solver, strategy):
       # Of the images and latents themselves there may be too many to keep.
       decoded.append(part._replace(x=part.x[:0], z=part.z[:0]))
       yield pictures.to_bytes(part.x, model.num_levels)
@@ -236,14 +228,10 @@ def compare_samples(
   return {
       'fid': frechet_distance(
           *_moments(image_features), *_moments(sample_features)),
-      'kid': kernel.mean,
-      'kid_stderr': kernel.stderr,
-      'kid_num_subsets': kernel.num_examples,
-      'num_images': num_images,
-      'num_samples': num_samples,
+      **kernel.report('kid'), 'kid_num_subsets': kernel.num_examples,
+      'num_images': num_images, 'num_samples': num_samples,
       'num_features': image_features.shape[1],
-      'seed': seed,
-      'temperature': temperature,
+      'seed': seed, 'temperature': temperature,
       **extractor.description(split.event_shape),
       **inversion.join(decoded).report()}
 

@@ -1,10 +1,21 @@
-"""Means with their standard errors: across examples, pairs and repeats.
+"""Means with their standard errors, and ranks with their band.
 
 Two errors are kept apart. The data error says how far the test split's mean
 may be from the population's; it falls with the number of examples. The
 estimator error says how far the reported mean may be from the exact mean of
 this very split, because log-dets are estimated; it falls with the number of
-repeats. All inputs are per-example values, in any unit (bits/dim, nats).
+repeats. Inputs are per-example values, in any unit (bits/dim, nats).
+
+Ranks say whether posteriors are calibrated. Parameters drawn from the prior,
+data simulated from them, and draws of the exact posterior given the data are
+exchangeable: the rank of the parameter among `L` draws is uniform on
+{0, ..., L}. A posterior that is too narrow has too many ranks at the ends, one
+that is too wide too few.
+
+References:
+  Talts et al., 2018, Validating Bayesian Inference Algorithms with
+  Simulation-Based Calibration; Saeilynoja, Buerkner and Vehtari, 2022,
+  Graphical Test for Discrete Uniformity, Section 3 (the band).
 """
 
 import math
@@ -17,6 +28,9 @@ from scipy import stats
 from tf_resflow import errors
 
 MIN_REPEATS = 8
+# Of the simulation of a band.
+_NUM_POINTS = 100
+_NUM_TRIALS = 4000
 
 
 class MeanAndStderr(NamedTuple):
@@ -65,6 +79,12 @@ class RepeatedMean(NamedTuple):
   num_examples: int
   num_repeats: int
 
+  def report(self, name: str) -> dict[str, float | None]:
+    """Returns `name` with its errors and both numbers, a dict for JSON."""
+    return {name: self.mean, f'{name}_stderr': self.stderr,
+            'estimator_stderr': self.estimator_stderr,
+            'num_examples': self.num_examples, 'num_repeats': self.num_repeats}
+
   @property
   def total_stderr(self) -> float:
     """Both errors together, for the mean over all data.
@@ -97,8 +117,7 @@ def mean_and_stderr(values: npt.ArrayLike) -> MeanAndStderr:
       float(np.mean(values)), float(stats.sem(values)), len(values))
 
 
-def paired_difference(
-    a: npt.ArrayLike, b: npt.ArrayLike) -> PairedDifference:
+def paired_difference(a: npt.ArrayLike, b: npt.ArrayLike) -> PairedDifference:
   """Compares two models on the same examples.
 
   The mean of a_i - b_i and its standard error. Examples that are hard for one
@@ -144,12 +163,15 @@ def estimator_stderr(repeats: npt.ArrayLike) -> float:
     repeats: [R, N], R >= 8 independent estimates (fresh seeds) of N examples.
 
   Returns:
-    The standard error, in the unit of the values.
+    The standard error, in the unit of the values; 0 for a single repeat, values
+    that are no estimates.
 
   Raises:
     InvalidValueError: if there are fewer than 8 repeats, or a value is not
       finite.
   """
+  if len(repeats) == 1:
+    return 0.0
   repeats = as_finite(repeats, 'repeats', rank=2)
   errors.check(
       len(repeats) >= MIN_REPEATS, 'repeats', f'{len(repeats)} of them',
@@ -182,9 +204,6 @@ def deviation_of_means(repeats: npt.ArrayLike) -> np.ndarray:
 def summarize_repeats(repeats: npt.ArrayLike) -> RepeatedMean:
   """Mean of repeated per-example estimates with data and estimator error.
 
-  A single repeat stands for values that are no estimates, whose estimator error
-  is 0.
-
   The data error is taken across examples after averaging each over its
   repeats. It still holds 1/R of every example's private estimator variance,
   so it errs on the high side, by little.
@@ -203,10 +222,10 @@ def summarize_repeats(repeats: npt.ArrayLike) -> RepeatedMean:
     >>> summarize_repeats(3.0 + noise).estimator_stderr
     0.0387...
   """
-  between_repeats = 0.0 if len(repeats) == 1 else estimator_stderr(repeats)
   mean, stderr, num_examples = mean_and_stderr(
       np.mean(np.asarray(repeats, np.float64), axis=0))
-  return RepeatedMean(mean, stderr, between_repeats, num_examples, len(repeats))
+  return RepeatedMean(
+      mean, stderr, estimator_stderr(repeats), num_examples, len(repeats))
 
 
 def as_finite(values: npt.ArrayLike, name: str, rank: int = 1,
@@ -233,3 +252,94 @@ def as_finite(values: npt.ArrayLike, name: str, rank: int = 1,
       num_bad == 0, name, f'{num_bad} NaN or infinite of {values.size}',
       'finite numbers', 'Look at those examples first.')
   return values
+
+
+def ranks(values: npt.ArrayLike, draws: npt.ArrayLike) -> np.ndarray:
+  """Returns how many draws are smaller than each value, `[N, ...]`.
+
+  Args:
+    values: `[N, ...]`, parameters, or numbers that are functions of parameters
+      and data, such as the log-density.
+    draws: `[N, L, ...]`, the same of draws given the data of each.
+
+  Example:
+    >>> ranks([0.5, 2.0], [[0.0, 1.0, 2.0], [0.0, 1.0, 1.5]]).tolist()
+    [1, 3]
+  """
+  values, draws = np.asarray(values), np.asarray(draws)
+  errors.check(
+      draws.ndim == values.ndim + 1 and len(draws) == len(values)
+      and draws.shape[2:] == values.shape[1:], 'draws', list(draws.shape),
+      f'[N, L, ...] for values [N, ...] {list(values.shape)}')
+  return np.sum(draws < values[:, np.newaxis], axis=1)
+
+
+class Band(NamedTuple):
+  """Where the whole distribution of uniform ranks lies, with some probability.
+
+  Attributes:
+    points: `[K]`, in (0, 1).
+    low: `[K]`, the least share of ranks, over `L + 1`, that are at most there.
+    high: `[K]`, the greatest.
+    num_draws: `L`.
+    level: the probability that all shares lie so.
+  """
+
+  points: np.ndarray
+  low: np.ndarray
+  high: np.ndarray
+  num_draws: int
+  level: float
+
+  def shares(self, rank_values: npt.ArrayLike) -> np.ndarray:
+    """Returns the shares of ranks `[N]` that are at most at the points."""
+    return np.mean(
+        np.asarray(rank_values)[:, np.newaxis] < _limits(
+            self.points, self.num_draws), axis=0)
+
+  def holds(self, rank_values: npt.ArrayLike) -> bool:
+    """Whether ranks `[N]` lie inside."""
+    shares = self.shares(rank_values)
+    return bool(np.all((self.low <= shares) & (shares <= self.high)))
+
+
+def simultaneous_band(
+    num_simulations: int, num_draws: int, level: float = 0.99, seed: int = 0,
+) -> Band:
+  """Returns the band that holds all shares of uniform ranks.
+
+  Binomial intervals at every point, all of one level, which is found by
+  simulation such that all of them hold with the probability asked for.
+
+  Args:
+    num_simulations: `N`.
+    num_draws: `L`.
+    level: the probability.
+    seed: of the simulation.
+
+  Example:
+    >>> band = simultaneous_band(500, 99)
+    >>> band.holds(np.arange(500) % 100), band.holds(np.zeros(500, int))
+    (True, False)
+  """
+  errors.check(0.0 < level < 1.0, 'level', level, 'a number in (0, 1)')
+  num_points = min(_NUM_POINTS, num_draws)
+  points = np.arange(1, num_points + 1) / (num_points + 1)
+  # The probability of a rank being at most at a point.
+  shares = _limits(points, num_draws) / (num_draws + 1)
+  # Of ranks between two points and the next; the last are above all points.
+  parts = np.random.default_rng(seed).multinomial(
+      num_simulations, np.diff([0.0, *shares, 1.0]), size=_NUM_TRIALS)
+  counts = np.cumsum(parts, axis=1)[:, :-1]
+  law = stats.binom(num_simulations, shares)
+  tails = np.minimum(law.cdf(counts), law.sf(counts - 1)).min(axis=1)
+  tail = np.quantile(tails, 1.0 - level)
+  return Band(
+      points, law.ppf(tail) / num_simulations,
+      law.isf(tail) / num_simulations, num_draws, level)
+
+
+def _limits(points, num_draws):
+  """Returns how many ranks are at most at points, `[K]`."""
+  # 0.29 * 100 is less than 29.
+  return np.floor(points * (num_draws + 1) + 1e-9)

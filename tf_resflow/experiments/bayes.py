@@ -58,8 +58,7 @@ class ClassScores(NamedTuple):
         np.isfinite(nats)) else statistics.MeanAndStderr(
             np.inf, np.inf, len(nats))
     return {
-        **accuracy.report('accuracy'),
-        **cross_entropy.report('cross_entropy'),
+        **accuracy.report('accuracy'), **cross_entropy.report('cross_entropy'),
         'accuracy_is': "by Bayes' rule from log p(x|y) and the frequencies of "
         'the labels in the training part',
         'accuracy_num_examples': len(self.label),
@@ -105,12 +104,8 @@ def main(
     split: the data, whose conditions are labels.
     log_prior: see `log_frequencies`.
     rule: see `evaluation.scoring_rule`, which says so by default.
-    batch_size: examples per batch; it does not change the scores, but for
-      rounding.
-    seed: Python int; the scores are a function of it.
-    num_examples: take the first so many only.
-    strategy: see `evaluation.nll`.
-    verbose: 1 shows a progress bar.
+    batch_size, seed, num_examples, strategy, verbose: see `evaluation.nll`. The
+      size of batches does not change the scores, but for rounding.
 
   Raises:
     InvalidValueError: if conditions are no labels.
@@ -123,7 +118,6 @@ def main(
   num_examples = num_examples or split.num_examples
   draws = [random.fold_in(seed, repeat).values
            for repeat in range(rule.num_repeats)]
-
   frozen = batch_map.frozen(model, strategy)
 
   def evaluate(x, numbers, draw, label):

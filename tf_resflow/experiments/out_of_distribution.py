@@ -23,7 +23,6 @@ from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow.evaluation import batch_map
-from tf_resflow.evaluation import classification
 from tf_resflow.evaluation import statistics
 from tf_resflow.numerics import random
 
@@ -137,25 +136,20 @@ def score_examples(
     model: models.Flow, split: datasets.Split, rule: evaluation.ScoringRule, *,
     batch_size: int = 128, seed: random.SeedLike = 0, noise_seed: int = 0,
     num_examples: int | None = None,
-    strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
-) -> Scores:
+    strategy: tf.distribute.Strategy | None = None, verbose: int = 0) -> Scores:
   """Takes the scores of images, one by one.
 
   Args:
     model: a flow on images of integers.
     split: the images, integers or dequantised ones.
     rule: see `evaluation.scoring_rule`.
-    batch_size: images per batch; it does not change the scores, but for
-      rounding.
     seed: of the estimates.
     noise_seed: of the noise of integers.
-    num_examples: only the first so many.
-    strategy: see `evaluation.nll`.
-    verbose: 1 shows a progress bar.
+    batch_size, num_examples, strategy, verbose: see `evaluation.nll`. The size
+      of batches does not change the scores, but for rounding.
   """
   draws = [random.fold_in(seed, repeat).values
            for repeat in range(rule.num_repeats)]
-
   frozen = batch_map.frozen(model, strategy)
 
   def evaluate(images, labels, numbers, draw):
@@ -183,8 +177,8 @@ def score_examples(
   if model.has_classifier:
     # The mean probability, of passes that may draw on the way to the features.
     class_log_prob = special.logsumexp(
-        classification.log_probs_of_logits(logits).reshape([*shape, -1]),
-        axis=0) - np.log(rule.num_repeats)
+        special.log_softmax(np.float64(logits), axis=-1).reshape(
+            [*shape, -1]), axis=0) - np.log(rule.num_repeats)
   return Scores(log_prob.astype(np.float64).reshape(shape), class_log_prob,
                 label[:num_examples])
 
@@ -201,8 +195,7 @@ def compare_scores(
 
   Args:
     model: the flow.
-    inside: of images like those that it was trained on.
-    outside: of others.
+    inside, outside: of images like those that it was trained on, of others.
 
   Returns:
     A dict for JSON: `auroc` of `log p(x)`, above 1/2 where the model finds its
@@ -267,8 +260,7 @@ def measure_auroc(
   that there was no example in between.
 
   Args:
-    inside: `[m]`, 2 or more finite numbers.
-    outside: `[n]`, likewise.
+    inside, outside: `[m]` and `[n]`, 2 or more finite numbers each.
 
   Returns:
     The AUROC, in [0, 1], 1/2 for a score that says nothing; its data error,
@@ -305,8 +297,7 @@ def estimator_stderr(inside: np.ndarray, outside: np.ndarray) -> float:
     stderr^2 = (R - 1) / R sum_r (A_r - mean A)^2.
 
   Args:
-    inside: `[R, m]`, independent estimates of every score.
-    outside: `[R, n]`.
+    inside, outside: `[R, m]` and `[R, n]`, independent estimates of all scores.
 
   Returns:
     The standard error; 0 for `R = 1`, scores that are no estimates.

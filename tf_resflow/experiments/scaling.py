@@ -38,8 +38,7 @@ def _describe(config: configuration.Config) -> str:
 
 
 def study_cost(
-    config: configuration.Config, measure_fn: Callable,
-    path: str | os.PathLike,
+    config: configuration.Config, measure_fn: Callable, path: str | os.PathLike,
     plan: Mapping[str, tuple[str, Sequence[int]]] = SWEEPS) -> dict[str, Any]:
   """Measures how the time of a training step grows, and draws it.
 

@@ -121,8 +121,8 @@ PREPROCESSORS = registry.Registry('preprocessing', {
 # What lies around an image before it is cropped: `--crop_mode=`. Functions
 # (image, padding).
 CROP_MODES = registry.Registry('crop_mode', {
-    'reflect': 'tf_resflow.datasets.crops:reflect',
-    'constant': 'tf_resflow.datasets.crops:constant',
+    'reflect': 'tf_resflow.datasets.pipeline:reflect',
+    'constant': 'tf_resflow.datasets.pipeline:constant',
 })
 
 # What happens to images before the flow: `--embedding=`. Functions
@@ -203,6 +203,6 @@ DATASETS = registry.Registry('dataset', {
     '2d/2spirals': f'{_CATALOG}:TWO_SPIRALS',
     '2d/checkerboard': f'{_CATALOG}:CHECKERBOARD',
     'images:FOLDER': 'tf_resflow.datasets.image_folder:open_folder',
-    'array:FILE.npz': 'tf_resflow.datasets.array_file:open_file',
-    'table:FILE.csv': 'tf_resflow.datasets.table_file:open_file',
+    'array:FILE.npz': 'tf_resflow.datasets.arrays_and_tables:open_array',
+    'table:FILE.csv': 'tf_resflow.datasets.arrays_and_tables:open_table',
 }, takes_options=False)

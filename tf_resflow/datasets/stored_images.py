@@ -1,0 +1,221 @@
+"""Images of the catalog in a folder: files of a benchmark, or those of tfds."""
+
+from collections.abc import Callable, Iterator
+import contextlib
+import importlib
+import io
+import logging
+import operator
+import os
+import pathlib
+import textwrap
+import zipfile
+
+from absl import logging as absl_logging
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from tf_resflow import errors
+from tf_resflow.datasets import dataset_info
+from tf_resflow.datasets import own_files
+
+_logger = logging.getLogger(__name__)
+
+
+class DatasetNotFoundError(errors.InvalidValueError):
+  """A data set is not where it was looked for and cannot be put there."""
+
+
+def open_part(
+  info: dataset_info.ImageInfo, part: str, data_dir: str | os.PathLike | None
+) -> tuple[tf.data.Dataset, Callable, int]:
+  """Opens a part of a data set.
+
+  Where `data_dir` has the array files that the data set is distributed as,
+  these are read, one after the other. An `.npy` file holds images, uint8
+  `[n, H, W, C]` or `[n, C, H, W]`; it is read as it is needed. An `.npz` file
+  holds `data`, uint8 `[n, C H W]`, and `labels`, from 1 on. Else tfds finds the
+  data set prepared, or prepares it.
+
+  Args:
+    info: The data set as it is stored.
+    part: 'train' or 'test'.
+    data_dir: See `datasets.load`.
+
+  Returns:
+    The part as it is stored, what takes the image out of an example, and the
+    number of examples.
+
+  Raises:
+    DatasetNotFoundError: If there are no prepared data and they cannot be made.
+    InvalidValueError: If some of them are missing, or a file holds something
+      else.
+  """
+  expected = info.num_test if part == 'test' else info.num_train
+  paths = [] if data_dir is None or part not in info.files else sorted(
+    pathlib.Path(data_dir).expanduser().glob(info.files[part]),
+    # batch_10 comes behind batch_9.
+    key=lambda path: (len(path.name), path.name))
+  if not paths:
+    return _open_prepared(info, part, data_dir, expected)
+  num_examples = sum(_num_images(path, info) for path in paths)
+  errors.check(
+    num_examples == expected, 'data_dir', paths[0].parent,
+    f'{expected} examples in the {part} part of {info.name}, not '
+    f'{num_examples}', f'It has {", ".join(path.name for path in paths)}: '
+    'look which are missing or cut.')
+
+  def rows() -> Iterator[dict]:
+    for path in paths:
+      for image, label in zip(*_read(path, info), strict=True):
+        yield {'x': image, 'label': label}
+
+  stored = tf.data.Dataset.from_generator(rows, output_signature={
+    'x': tf.TensorSpec(info.image_shape, tf.uint8),
+    'label': tf.TensorSpec([], tf.int32)})
+  return stored, operator.itemgetter('x'), num_examples
+
+
+def _num_images(path, info):
+  """Returns how many images a file has; reads its head only."""
+  with (errors.refusing('file', path, f'images of {info.name}'),
+        own_files.reading()):
+    if path.suffix == '.npy':
+      array = np.load(path, mmap_mode='r')
+      shape, dtype = array.shape, array.dtype
+    else:
+      with zipfile.ZipFile(path) as archive, archive.open('data.npy') as file:
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+  height, width, channels = info.image_shape
+  errors.check(
+    shape[1:] in (
+      (height, width, channels), (channels, height, width),
+      (channels * height * width,)), 'file', path,
+    f'images {height} x {width} of {info.name}', f'Its array is {list(shape)}.')
+  errors.check(
+    dtype == np.uint8, 'file', path, f'uint8 images of {info.name}',
+    f'Its array is {dtype}.')
+  return shape[0]
+
+
+def _read(path, info):
+  """Returns images `[n, H, W, C]` and labels of one file."""
+  height, width, channels = info.image_shape
+  labels = None
+  if path.suffix == '.npy':
+    images = np.load(path, mmap_mode='r')
+  else:
+    with np.load(path) as arrays:
+      images = arrays['data']
+      labels = arrays['labels'] - 1 if info.num_classes else None
+  if images.ndim == 2:
+    images = images.reshape([-1, channels, height, width])
+  if images.shape[1:] == (channels, height, width):
+    images = np.moveaxis(images, 1, 3)
+  if labels is None:
+    labels = np.full([len(images)], -1)
+  return images, labels.astype(np.int32)
+
+
+def _open_prepared(info, part, data_dir, expected):
+  """Opens a part of a data set that tfds knows; see `open_part`."""
+  builder = _prepared_builder(info, data_dir)
+  stored = builder.as_dataset(
+    split=info.test_split if part == 'test' else info.train_split,
+    # Decoded after the examples of the other part are skipped.
+    decoders={'image': tfds.decode.SkipDecoding()},
+    shuffle_files=False,
+    # One file after the other, so that the order is the stored one.
+    read_config=tfds.ReadConfig(
+      interleave_cycle_length=1, try_autocache=False))
+  # Asked of the data rather than of the catalog, so that a set prepared in
+  # part is noticed here and not as a missing batch in the middle of a run.
+  num_examples = int(stored.cardinality())
+  # A builder without recorded splits serves generated stand-ins of any size.
+  errors.check(
+    not builder.info.splits or expected in (None, num_examples), 'data_dir',
+    builder.data_dir, f'{expected} examples in the {part} part of '
+    f'{info.name}, not {num_examples}',
+    'Delete that folder and prepare the data set again.')
+  decode = builder.info.features['image'].decode_example
+  return stored, lambda example: decode(example['image']), num_examples
+
+
+def _prepared_builder(info, data_dir):
+  """Returns a tfds builder whose data are on disk; see `open_part`."""
+  data_dir = None if data_dir is None else os.path.expanduser(data_dir)
+  if info.is_embedded:
+    # Importing the module registers its builders with tfds.
+    importlib.import_module('tf_resflow.datasets.embedded')
+  elif data_dir is not None and not tf.io.gfile.isdir(data_dir):
+    raise _not_found(info, data_dir, 'there is no such folder')
+  # Preparing does nothing where that is done.
+  try:
+    with _quiet():
+      builder = tfds.builder(info.name, data_dir=data_dir)
+      if info.is_embedded:
+        builder.download_and_prepare()
+    if data_dir is None and not builder.is_prepared():
+      _logger.info(
+        'TFDS prepares %s in %s, and downloads what it needs.', info.name,
+        builder.data_dir)
+      builder.download_and_prepare()
+  except ImportError as error:
+    raise DatasetNotFoundError(
+      'dataset', info.name, f'the package {error.name} to be installed',
+      f'Run `pip install {error.name}`.') from None
+  except Exception as error:  # tfds documents no common error type.
+    # Another process may have prepared the same folder meanwhile.
+    with _quiet(), contextlib.suppress(Exception):
+      builder = tfds.builder(info.name, data_dir=data_dir)
+      if builder.is_prepared():
+        return builder
+    raise _not_found(
+      info, data_dir,
+      f'{type(error).__name__}: {textwrap.shorten(str(error), 300)}',
+    ) from None
+  if data_dir is not None and not builder.is_prepared():
+    raise _not_found(info, data_dir, f'nothing is in {builder.data_dir}')
+  return builder
+
+
+def _not_found(info, data_dir, reason):
+  """Returns the error of missing data; says what the user can do."""
+  advice = (
+    'Give a folder that can be written to.' if info.is_embedded
+    else f'Run `tfds build {info.name} --data_dir {data_dir or "DIR"}` on a '
+    'machine with network, or give the folder that holds it.')
+  if info.manual_file:
+    folder = data_dir or 'DIR'
+    advice = (
+      f'Make {info.manual_file} as {info.homepage} says, put it into '
+      f'{folder}/downloads/manual, run `tfds build {info.name} --data_dir '
+      f'{folder}`, and give --data_dir={folder}.')
+  if info.files:
+    advice += (
+      f' Or put its files there: {", ".join(info.files.values())} '
+      f'(see {info.homepage}).')
+  return DatasetNotFoundError(
+    'data_dir', data_dir,
+    f'a folder with the prepared data set {info.name}, but {reason}',
+    advice)
+
+
+@contextlib.contextmanager
+def _quiet():
+  """Silences tfds where it has nothing to say to the user.
+
+  It prints a notice, progress bars and a warning for every folder that it is
+  about to create.
+  """
+  verbosity = absl_logging.get_verbosity()
+  absl_logging.set_verbosity(absl_logging.ERROR)
+  try:
+    with (
+      contextlib.redirect_stdout(io.StringIO()),
+      contextlib.redirect_stderr(io.StringIO())):
+      yield
+  finally:
+    absl_logging.set_verbosity(verbosity)
