@@ -34,9 +34,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'conditions.condition_network': [
             'ConditionNetwork', 'KerasNetwork', 'LabelEmbedding',
             'VectorNetwork'],
-        'embeddings.embedding': [
-            'Embedded', 'Embedding', 'IdentityEmbedding'],
-        'embeddings.noise_channels': ['NoiseChannels'],
+        'embeddings': [
+            'Embedded', 'Embedding', 'IdentityEmbedding', 'NoiseChannels'],
         'lipschitz.activations': [
             'ELU', 'FullSort', 'Identity', 'LipschitzCube', 'MaxMin', 'ReLU',
             'Softplus', 'Tanh'],
