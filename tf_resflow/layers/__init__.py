@@ -4,21 +4,16 @@ import lazy_loader
 
 # Bijections by module. `bijectors` has one of the same name for each of them.
 BIJECTIONS = {
-    'bijections.act_norm': ['ActNorm'],
     'bijections.affine_coupling': ['AffineCoupling'],
+    'bijections.composite': ['Inverse', 'Split'],
     'bijections.conditional': ['Conditional'],
     'bijections.conditional_affine': ['ConditionalAffine'],
     'bijections.conditional_linear': ['ConditionalLinear'],
-    'bijections.feature_tap': ['FeatureTap'],
-    'bijections.flatten': ['Flatten'],
-    'bijections.inverse': ['Inverse'],
     'bijections.invertible_linear': ['InvertibleConv1x1', 'InvertibleLinear'],
-    'bijections.logit': ['Logit'],
-    'bijections.moving_mean': ['MovingMean'],
+    'bijections.normalization': ['ActNorm', 'MovingMean'],
+    'bijections.preprocessing': ['Logit', 'Standardize'],
+    'bijections.rearrangements': ['FeatureTap', 'Flatten', 'Squeeze'],
     'bijections.residual_block': ['ResidualBlock'],
-    'bijections.split': ['Split'],
-    'bijections.squeeze': ['Squeeze'],
-    'bijections.standardize': ['Standardize'],
 }
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
@@ -27,8 +22,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'bijections.bijection': [
             'Bijection', 'PassResult', 'PassSettings', 'SlopeBounds', 'Solve',
             'event_shape_of'],
-        'bijections.chain': ['Chain'],
-        'bijections.composite': ['Composite'],
+        'bijections.composite': [
+            *BIJECTIONS['bijections.composite'], 'Chain', 'Composite'],
         'classifier_head': ['ClassifierHead', 'HybridClassifier'],
         'condition_spec': ['ConditionSpec'],
         'conditions.condition_network': [
