@@ -33,11 +33,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             'Embedded', 'Embedding', 'IdentityEmbedding', 'NoiseChannels'],
         'lipschitz.activations': [
             'ELU', 'FullSort', 'Identity', 'LipschitzCube', 'MaxMin', 'ReLU',
-            'Softplus', 'Tanh'],
-        'lipschitz.concatenated': ['CLipSwish', 'Concatenated', 'CReLU'],
+            'Reshape', 'Softplus', 'Tanh'],
+        'lipschitz.concatenated': [
+            'CLipSwish', 'CPila', 'CReLU', 'Concatenated'],
         'lipschitz.conditional': [
             'ConditionGate', 'ConditionShift', 'ConditionalLayer'],
-        'lipschitz.container': ['Container'],
+        'lipschitz.container': ['Container', 'Sequence'],
         'lipschitz.induced': [
             'InducedNormConv2D', 'InducedNormDense', 'InducedNormLayer'],
         'lipschitz.keras_layer': [
@@ -47,9 +48,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'lipschitz.lipschitz_layer': [
             'Certificate', 'Constraint', 'Elementwise', 'LipschitzLayer'],
         'lipschitz.operator_norms': ['OperatorNorm'],
-        'lipschitz.pila': ['CPila'],
-        'lipschitz.reshape': ['Reshape'],
-        'lipschitz.sequence': ['Sequence'],
         'lipschitz.spectral': [
             'SpectralConv2D', 'SpectralDense', 'SpectralLayer'],
     })

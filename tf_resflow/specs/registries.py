@@ -55,7 +55,7 @@ SOLVERS = registry.Registry('solver', {
 ACTIVATIONS = registry.Registry('activation', {
     'lipswish': f'{_LIPSCHITZ}.lip_swish:LipSwish',
     'elu': f'{_LIPSCHITZ}.activations:ELU',
-    'cpila': f'{_LIPSCHITZ}.pila:CPila',
+    'cpila': f'{_LIPSCHITZ}.concatenated:CPila',
     'clipswish': f'{_LIPSCHITZ}.concatenated:CLipSwish',
     'crelu': f'{_LIPSCHITZ}.concatenated:CReLU',
     'maxmin': f'{_LIPSCHITZ}.activations:MaxMin',
@@ -73,7 +73,7 @@ ACTIVATIONS = registry.Registry('activation', {
 
 # Constrained linear layers, dense and convolutional: `--constraint=`.
 CONSTRAINTS = registry.Registry('constraint', {
-    'spectral': f'{_LIPSCHITZ}.constraints:SPECTRAL',
+    'spectral': f'{_LIPSCHITZ}.spectral:SPECTRAL',
 })
 
 # What bounds a norm that is hard to compute: `--norm_bound=`, and the argument

@@ -13,7 +13,7 @@ from tf_resflow.layers.bijections import bijection
 from tf_resflow.layers.bijections import conditioning
 from tf_resflow.layers.lipschitz import frozen_layer
 from tf_resflow.layers.lipschitz import keras_layer
-from tf_resflow.layers.lipschitz import learned_order
+from tf_resflow.layers.lipschitz import learned_norms
 from tf_resflow.layers.lipschitz import lipschitz_layer
 from tf_resflow.numerics import residual_function
 from tf_resflow.specs import registries
@@ -222,7 +222,7 @@ class ResidualBlock(bijection.Bijection):
       return bijection.SlopeBounds(0.0, math.inf, self.order, self.known_by)
     return bijection.SlopeBounds(
         1.0 - self.lipschitz_bound, 1.0 + self.lipschitz_bound,
-        learned_order.present_order(self.order), self.known_by)
+        learned_norms.present_order(self.order), self.known_by)
 
   def certificate(self, target: float = 0.9999) -> lipschitz_layer.Certificate:
     """Returns a guaranteed upper bound of `Lip(g)` for the present weights.
@@ -232,7 +232,7 @@ class ResidualBlock(bijection.Bijection):
     if self.known_by == 'nothing':
       return lipschitz_layer.Certificate(None, ('uncertified',))
     return self.g.certificate(target)._replace(
-        order=learned_order.present_order(self.order))
+        order=learned_norms.present_order(self.order))
 
   def norm_estimate(self) -> float:
     """Returns `Lip(g)` as power iteration sees it, from below."""

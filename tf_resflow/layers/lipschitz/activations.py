@@ -1,6 +1,7 @@
-"""Activations without variables, of Lipschitz bound one."""
+"""Layers without variables, of Lipschitz bound one: activations, a reshape."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+import math
 
 import tensorflow as tf
 
@@ -164,3 +165,30 @@ class FullSort(_Sorting):
   """
 
   _function = staticmethod(tf.sort)  # Along the last axis.
+
+
+@base_layer.configured
+class Reshape(_OfSlopeOne):
+  """Reshapes events, which keeps every norm.
+
+  Args:
+    target_shape: of an event; `(-1,)` flattens it.
+    **kwargs: of `keras.layers.Layer`.
+
+  Example:
+    >>> layers.Reshape((-1,))(tf.zeros([5, 4, 4, 2])).shape
+    TensorShape([5, 32])
+  """
+
+  def __init__(self, target_shape: Sequence[int], **kwargs):
+    super().__init__(**kwargs)
+    self.target_shape = tuple(target_shape)
+
+  def _function(self, x: tf.Tensor) -> tf.Tensor:
+    size = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
+    return tf.reshape(x, [size, *self.compute_output_shape(x.shape)[1:]])
+
+  def compute_output_shape(self, input_shape: tuple) -> tuple:
+    return (input_shape[0], *(
+        math.prod(input_shape[1:]) if n == -1 else n
+        for n in self.target_shape))
