@@ -15,8 +15,8 @@ _CATALOG = 'tf_resflow.datasets.catalog'
 
 # Estimators of log-determinants: `--estimator=`.
 ESTIMATORS = registry.Registry('estimator', {
-    'roulette': f'{_LOG_DET}.russian_roulette:RussianRoulette',
-    'adaptive': f'{_LOG_DET}.adaptive_roulette:AdaptiveRoulette',
+    'roulette': f'{_LOG_DET}.roulette:RussianRoulette',
+    'adaptive': f'{_LOG_DET}.roulette:AdaptiveRoulette',
     'fixed': f'{_LOG_DET}.truncation:FixedTruncation',
     'exact': f'{_LOG_DET}.exact:Exact',
 })
