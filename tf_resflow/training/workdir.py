@@ -27,12 +27,10 @@ from tf_resflow.specs import spec
 from tf_resflow.training import checkpoints
 from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import files
-from tf_resflow.training import run_files
 
 # What a process may leave that was killed while it made a run's folder.
 _LEFTOVERS = {
-    run_files.MODEL_JSON, f'{run_files.MODEL_JSON}.tmp',
-    f'{run_files.RUN_FLAGS}.tmp'}
+    files.MODEL_JSON, f'{files.MODEL_JSON}.tmp', f'{files.RUN_FLAGS}.tmp'}
 
 
 def check(workdir: str, config: configuration.Config) -> None:
@@ -48,14 +46,14 @@ def check(workdir: str, config: configuration.Config) -> None:
     InvalidValueError: if the folder holds a run of another configuration, one
       whose checkpoints are lost, or files that are not of a run.
   """
-  run_files.check_path(workdir)
+  files.check_path(workdir)
   config.check_data()
-  run_flags = os.path.join(workdir, run_files.RUN_FLAGS)
+  run_flags = os.path.join(workdir, files.RUN_FLAGS)
   if not os.path.exists(run_flags):
     errors.check(
         files.names(workdir) <= _LEFTOVERS, 'workdir', workdir,
         'a new or empty folder, or one of a run',
-        f'It holds files, but no {run_files.RUN_FLAGS}.')
+        f'It holds files, but no {files.RUN_FLAGS}.')
     return
   latest = checkpoints.latest(workdir)
   previous = load_config(workdir)
@@ -67,7 +65,7 @@ def check(workdir: str, config: configuration.Config) -> None:
     errors.check(
         not differences, 'workdir', workdir, 'weights of this model',
         f'For those there {listed}. Give the flags of the model as they are in '
-        f'{workdir}/{run_files.RUN_FLAGS} (--flagfile), and data of the same '
+        f'{workdir}/{files.RUN_FLAGS} (--flagfile), and data of the same '
         'shape.')
   else:
     listed = _listed(differences, '--{0} was {2} and is {1}')
@@ -95,10 +93,10 @@ def prepare(workdir: str, config: configuration.Config) -> None:
   """Creates a run's folder, which was checked; writes flags and model."""
   os.makedirs(workdir, exist_ok=True)
   files.write_text(
-      os.path.join(workdir, run_files.MODEL_JSON), config.model.to_json())
+      os.path.join(workdir, files.MODEL_JSON), config.model.to_json())
   # Last, because its presence says that the folder is a run.
   files.write_text(
-      os.path.join(workdir, run_files.RUN_FLAGS), flags_lib.to_flagfile(config))
+      os.path.join(workdir, files.RUN_FLAGS), flags_lib.to_flagfile(config))
 
 
 def check_is_new(workdir: str) -> None:
@@ -107,7 +105,7 @@ def check_is_new(workdir: str) -> None:
   Raises:
     InvalidValueError: if it holds anything.
   """
-  run_files.check_path(workdir)
+  files.check_path(workdir)
   errors.check(
       not files.names(workdir), 'workdir', workdir, 'a new or empty folder',
       'It holds files.')
@@ -120,8 +118,8 @@ def load_config(workdir: str) -> configuration.Config:
     InvalidValueError: if there is none.
   """
   return flags_lib.from_flagfile(
-      run_files.path_of(workdir, run_files.RUN_FLAGS),
-      run_files.path_of(workdir, run_files.MODEL_JSON))
+      files.path_of(workdir, files.RUN_FLAGS),
+      files.path_of(workdir, files.MODEL_JSON))
 
 
 def create_workdir(
@@ -183,7 +181,7 @@ def load_model(
       of a bijection that has no inverse in this dtype.
   """
   config = model_config.load(
-      run_files.path_of(workdir, run_files.MODEL_JSON))
+      files.path_of(workdir, files.MODEL_JSON))
   if checkpoint == 'best':
     path = checkpoints.best(workdir)
     errors.check(
