@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 import math
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -72,7 +73,7 @@ class MatrixBijection(bijection.Bijection):
         setattr(self, name, self.add_weight(
             name=name, shape=value.shape, trainable=trainable,
             dtype=value.dtype.name if value.dtype.kind == 'i' else None,
-            initializer=_constant(value)))
+            initializer=keras.initializers.Constant(value)))
     self._names = [name for weights in initial for name in weights]
 
   def _evaluate(self):
@@ -135,11 +136,6 @@ class MatrixBijection(bijection.Bijection):
     values = np.linalg.svd(self.matrix().numpy(), compute_uv=False)
     return bijection.SlopeBounds(
         float(values[-1]), float(values[0]), order=2.0, known_by='weights')
-
-
-def _constant(value):
-  """Returns an initializer that makes this array."""
-  return lambda shape, dtype: tf.constant(value, dtype)
 
 
 @base_layer.configured

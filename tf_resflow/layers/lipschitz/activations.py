@@ -21,12 +21,8 @@ class OfBoundOne(lipschitz_layer.LipschitzLayer):
     return self._function(x)
 
 
-class _OfSlopeOne(OfBoundOne, lipschitz_layer.Elementwise):
-  """A function whose slope is at most one."""
-
-
 @base_layer.configured
-class ELU(_OfSlopeOne):
+class ELU(OfBoundOne):
   """ELU with alpha = 1: `x` for `x > 0`, `exp(x) - 1` otherwise; slope <= 1.
 
   Example:
@@ -41,7 +37,7 @@ class ELU(_OfSlopeOne):
 
 
 @base_layer.configured
-class Softplus(_OfSlopeOne):
+class Softplus(OfBoundOne):
   """`log(1 + exp(x))`; slope `sigmoid(x) < 1`.
 
   Example:
@@ -52,7 +48,7 @@ class Softplus(_OfSlopeOne):
 
 
 @base_layer.configured
-class ReLU(_OfSlopeOne):
+class ReLU(OfBoundOne):
   """`max(x, 0)`; slope at most 1, second derivative 0.
 
   Log-determinant gradients need second derivatives, which vanish here: such
@@ -67,7 +63,7 @@ class ReLU(_OfSlopeOne):
 
 
 @base_layer.configured
-class Tanh(_OfSlopeOne):
+class Tanh(OfBoundOne):
   """`tanh(x)`; slope `1 - tanh(x)^2 <= 1`.
 
   Its second derivative vanishes at 0, the one place where its slope is 1.
@@ -80,7 +76,7 @@ class Tanh(_OfSlopeOne):
 
 
 @base_layer.configured
-class Identity(_OfSlopeOne):
+class Identity(OfBoundOne):
   """`x`; for ablations, the block is then affine.
 
   Example:
@@ -92,7 +88,7 @@ class Identity(_OfSlopeOne):
 
 
 @base_layer.configured
-class LipschitzCube(_OfSlopeOne):
+class LipschitzCube(OfBoundOne):
   """`x^3 / 3` for `|x| < 1`, continued with slope 1: `x - 2 sign(x) / 3`.
 
   Its slope is `min(x^2, 1)`. One of the activations that the authors' code
@@ -107,24 +103,13 @@ class LipschitzCube(_OfSlopeOne):
     return inner**3 / 3.0 + (x - inner)
 
 
-class _Sorting(OfBoundOne):
-  """Sorts channels.
-
-  Where no two are equal the derivative is a permutation, so the Lipschitz
-  constant is 1 in every l_p, and gradients keep their norms. The second
-  derivative vanishes, as that of `ReLU`.
-  """
-
-
 @base_layer.configured
-class MaxMin(_Sorting):
+class MaxMin(OfBoundOne):
   """`[max(a, b), min(a, b)]` for the halves `a`, `b` of the channels.
 
-  The channels are the last axis. Lipschitz constant 1 in every l_p: the
-  derivative is a permutation wherever it exists.
-
-  Args:
-    **kwargs: of `keras.layers.Layer`.
+  The channels are the last axis. Where no two are equal the derivative is a
+  permutation, so the Lipschitz constant is 1 in every l_p, and gradients keep
+  their norms. The second derivative vanishes, as that of `ReLU`.
 
   Raises:
     InvalidValueError: if the number of channels is odd.
@@ -149,11 +134,8 @@ class MaxMin(_Sorting):
 
 
 @base_layer.configured
-class FullSort(_Sorting):
-  """The channels in ascending order; Lipschitz constant 1 in every l_p.
-
-  Args:
-    **kwargs: of `keras.layers.Layer`.
+class FullSort(OfBoundOne):
+  """The channels in ascending order; of what is said of `MaxMin` all holds.
 
   Example:
     >>> layers.FullSort()(tf.constant([[2.0, 3.0, 1.0]])).numpy().tolist()
@@ -168,7 +150,7 @@ class FullSort(_Sorting):
 
 
 @base_layer.configured
-class Reshape(_OfSlopeOne):
+class Reshape(OfBoundOne):
   """Reshapes events, which keeps every norm.
 
   Args:

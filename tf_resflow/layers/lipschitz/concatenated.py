@@ -78,9 +78,6 @@ class CReLU(activations.OfBoundOne, Concatenated):
   One of the two slopes is 1 and the other 0, for every entry. It keeps every
   norm of its input, but its second derivative vanishes, as that of `ReLU`.
 
-  Args:
-    **kwargs: of `keras.layers.Layer`.
-
   Example:
     >>> layers.CReLU()(tf.constant([[-1.0, 2.0]])).numpy().tolist()
     [[0.0, 2.0, 1.0, 0.0]]
@@ -143,9 +140,6 @@ class CPila(lipschitz_layer.ScaledActivation, Concatenated):
   `sqrt(1 + (19 exp(-4))^2) = 1.05882` in l_2. For `|x| < 0.2` it is less: on a
   fine grid in float64 at most 1.0428. The scales 5 and 1 / 5.3 become
   part of the kernels around it.
-
-  Args:
-    **kwargs: of `keras.layers.Layer`.
 
   Example:
     >>> layers.CPila()(tf.ones([2, 3])).shape

@@ -95,9 +95,8 @@ class Container(lipschitz_layer.LipschitzLayer):
     return [part.converge_norms(v, s) for part, v, s in zip(
         self.parts, variables, state, strict=True)]
 
-  def effective_weights(
-      self, variables: base_layer.Tensors, norms: base_layer.Tensors,
-      *unused_scales: float) -> base_layer.Tensors:
+  def effective_weights(self, variables: base_layer.Tensors,
+                        norms: base_layer.Tensors) -> base_layer.Tensors:
     return [part.effective_weights(v, n) for part, v, n in zip(
         self.parts, variables, norms, strict=True)]
 
@@ -166,20 +165,18 @@ class Sequence(base_layer.Composition, Container):
     return max((part.largest_event(shape) for part, shape in zip(
         self.parts, self.shapes(input_shape), strict=False)), default=0)
 
-  def effective_weights(
-      self, variables: base_layer.Tensors, norms: base_layer.Tensors,
-      input_scale: float | tf.Tensor = 1.0,
-      output_scale: float | tf.Tensor = 1.0) -> base_layer.Tensors:
-    # Those of the parts: an activation hands its scales to its neighbours.
-    input_scales = [1.0] * len(self.parts)
-    output_scales = [1.0] * len(self.parts)
+  def effective_weights(self, variables: base_layer.Tensors,
+                        norms: base_layer.Tensors) -> base_layer.Tensors:
+    # An activation hands its scales to its neighbours.
+    scales = [{} for _ in self.parts]
     for i, before in self._folded.items():
-      output_scale, input_scales[i + 1] = self.parts[i].scales(variables[i])
+      a, b = self.parts[i].scales(variables[i])  # Of x -> b h(a x).
+      scales[i + 1]['input_scale'] = b
       for k in before:
-        output_scales[k] = output_scale
+        scales[k]['output_scale'] = a
     return [
         [] if i in self._folded else part.effective_weights(
-            variables[i], norms[i], input_scales[i], output_scales[i])
+            variables[i], norms[i], **scales[i])
         for i, part in enumerate(self.parts)]
 
   def evaluate(
