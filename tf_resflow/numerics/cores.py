@@ -55,9 +55,8 @@ def _setting(value, variable):
   return value or int(os.environ.get(variable) or 0)
 
 
-def map_parallel(
-    function: Callable[[Any], Any], items: Iterable,
-    max_parallel: int | None = None) -> Iterator[Any]:
+def map_parallel(function: Callable[[Any], Any], items: Iterable,
+                 max_parallel: int | None = None) -> Iterator[Any]:
   """Applies a function to items, to several at once where cores allow it.
 
   Python has one thread for each, so the function should spend its time in
@@ -90,10 +89,9 @@ def map_parallel(
 
 
 def map_in_chunks(
-    function: Callable, max_examples: int | None,
-    tensors: Sequence[tf.Tensor], outputs_like: Sequence[tf.Tensor],
-    sums_like: Sequence[tf.Tensor] = (), unknown_sizes: bool = False,
-) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    function: Callable, max_examples: int | None, tensors: Sequence[tf.Tensor],
+    outputs_like: Sequence[tf.Tensor], sums_like: Sequence[tf.Tensor] = (),
+    unknown_sizes: bool = False) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
   """Evaluates a function of a batch on a few examples at a time.
 
   What the function allocates for an example is then needed `max_examples` times

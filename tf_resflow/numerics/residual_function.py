@@ -113,9 +113,8 @@ class ResidualFunction:
     return self._traced[key]
 
 
-def evaluate(
-    g: ResidualFunction, variables: Tensors, state: Tensors,
-    x: tf.Tensor, *context: tf.Tensor) -> tf.Tensor:
+def evaluate(g: ResidualFunction, variables: Tensors, state: Tensors,
+             x: tf.Tensor, *context: tf.Tensor) -> tf.Tensor:
   """Returns `g(x)`, to be traced by `ResidualFunction.traced`."""
   weights = g.weights(variables, state)
   (value,), _ = cores.map_in_chunks(

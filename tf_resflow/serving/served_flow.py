@@ -62,9 +62,8 @@ class ServedFlow:
           [None, *condition.shape],
           tf.int32 if condition.num_labels else self._dtype, 'condition')
 
-  def signature(
-      self, method: Callable, names: Sequence[str],
-  ) -> tuple[Callable, list[tf.TensorSpec]]:
+  def signature(self, method: Callable, names: Sequence[str],
+                ) -> tuple[Callable, list[tf.TensorSpec]]:
     """Returns a function of tensors, and their specs.
 
     Behind the others comes the condition, of a flow p(x|c).
@@ -73,15 +72,10 @@ class ServedFlow:
       method: of this flow.
       names: of what it takes.
     """
-    is_conditional = self.model.condition_spec is not None
-    keywords = ['condition'] * is_conditional
-
-    def call(*tensors):
-      # The last tensor, if there is one more.
-      return method(*tensors[:len(names)], **dict(zip(
-          keywords, tensors[len(names):], strict=True)))
-
-    return call, [self._specs[name] for name in (*names, *keywords)]
+    if self.model.condition_spec is None:
+      return method, [self._specs[name] for name in names]
+    return (lambda *tensors: method(*tensors[:-1], condition=tensors[-1]),
+            [self._specs[name] for name in (*names, 'condition')])
 
   def data_specs(self) -> list[tf.TensorSpec]:
     """Returns what the data of a request look like."""
@@ -201,8 +195,7 @@ class ServedFlow:
     largest = self.estimator.max_batch_size(
         self.model.latent_size, self._dtype) if self.model.is_random else None
     if largest is None or self.estimator.is_random:
-      return self.model.log_prob(
-          x, condition, seed, estimator=self.estimator)
+      return self.model.log_prob(x, condition, seed, estimator=self.estimator)
     # What is drawn is drawn for the whole batch: chunks would draw alike.
     y, log_weight = self.model.embed(x, condition, seed)
     conditions = [] if condition is None else [condition]

@@ -63,8 +63,7 @@ def writing(what: str) -> Iterator[None]:
   try:
     yield
   except tf.errors.OpError as error:
-    raise OSError(
-        f'{what} cannot be written: {first_line(error)}.') from error
+    raise OSError(f'{what} cannot be written: {first_line(error)}.') from error
 
 
 def names(folder: str) -> set[str]:

@@ -157,9 +157,8 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
       signals.check(step)
 
 
-def _validate(
-    trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter, step: int,
-    evaluate_fn: Callable) -> None:
+def _validate(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
+              step: int, evaluate_fn: Callable) -> None:
   """Writes what a validation finds, and its checkpoint if it is the best."""
   with trainer.ema.swapped():
     values = dict(evaluate_fn(trainer.model))
@@ -172,9 +171,8 @@ def _validate(
     trainer.save_if_best(values['validation_loss'])
 
 
-def _write_samples(
-    trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter, step: int,
-    picture_fn: Callable) -> None:
+def _write_samples(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
+                   step: int, picture_fn: Callable) -> None:
   """Writes a picture of samples; training goes on where an inverse fails."""
   try:
     with trainer.ema.swapped():

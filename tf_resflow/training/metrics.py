@@ -62,8 +62,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
     self._file = open(self._csv_path, 'a', encoding='utf-8')
     self._replace_csv(row for row in rows if int(row[_STEP]) <= start_step)
     with files.writing(tensorboard_dir):
-      for path in tf.io.gfile.glob(
-          os.path.join(tensorboard_dir, '*tfevents*')):
+      for path in tf.io.gfile.glob(os.path.join(tensorboard_dir, '*tfevents*')):
         _drop_later_events(path, start_step)
       self._summary_writer = tf.summary.create_file_writer(tensorboard_dir)
 
@@ -108,8 +107,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
       self._replace_csv([*rows, cells])
     self._last_step = step
 
-  def write_images(
-      self, step: int, name: str, images: np.ndarray) -> None:
+  def write_images(self, step: int, name: str, images: np.ndarray) -> None:
     """Writes a batch of images to TensorBoard, and as a picture if asked to.
 
     Args:

@@ -54,9 +54,8 @@ class Occasion(NamedTuple):
     return num_steps // self.every - step // self.every + is_extra
 
 
-def occasions_of(
-    config: configuration.Config, has_validation: bool, has_samples: bool
-) -> dict[str, Occasion]:
+def occasions_of(config: configuration.Config, has_validation: bool,
+                 has_samples: bool) -> dict[str, Occasion]:
   """Returns what is done between the steps of a run, without what never is.
 
   Args:

@@ -58,9 +58,8 @@ class TrainStep:
         self.gradients, autograph=False, jit_compile=True
     ) if self.jit_compile else self.gradients
 
-  def gradients(
-      self, batch: objectives.Batch, step: tf.Tensor
-  ) -> tuple[objectives.Metrics, list[tf.Tensor]]:
+  def gradients(self, batch: objectives.Batch,
+                step: tf.Tensor) -> tuple[objectives.Metrics, list[tf.Tensor]]:
     """Returns this replica's metrics and the gradients of its loss.
 
     Args:
@@ -77,8 +76,7 @@ class TrainStep:
       weights['log_det_weight'] = tf.minimum(
           tf.cast(step, batch.x.dtype) / self.annealing_steps, 1.0)
     if num_parts == 1:
-      return self._part_gradients(
-          batch, random.fold_in(step_seed, 0), weights)
+      return self._part_gradients(batch, random.fold_in(step_seed, 0), weights)
 
     def split(tensor):
       shape = tf.concat([[num_parts, -1], tf.shape(tensor)[1:]], axis=0)

@@ -27,10 +27,9 @@ class TrainingDivergedError(errors.ExpectedError):
   """A step cannot be gone on from; the last good state is saved."""
 
 
-def distributed_batches(
-    config: configuration.Config, split: datasets.Split,
-    strategy: tf.distribute.Strategy, start_step: int
-) -> tf.distribute.DistributedDataset:
+def distributed_batches(config: configuration.Config, split: datasets.Split,
+                        strategy: tf.distribute.Strategy,
+                        start_step: int) -> tf.distribute.DistributedDataset:
   """Returns the endless `objectives.Batch`es of a run, shared by the replicas.
 
   What step `t` gets follows from (seed, t) alone. With `accumulation_steps`
@@ -88,12 +87,10 @@ class Learner:
     InvalidValueError: if the replicas cannot share a batch.
   """
 
-  def __init__(
-      self, config: configuration.Config,
-      strategy: tf.distribute.Strategy | None = None):
+  def __init__(self, config: configuration.Config,
+               strategy: tf.distribute.Strategy | None = None):
     self.config = config
-    self.strategy = strategy or strategies.make_strategy(
-        config.run.strategy)
+    self.strategy = strategy or strategies.make_strategy(config.run.strategy)
     num_replicas = self.strategy.num_replicas_in_sync
     errors.check(
         config.optimizer.batch_size % num_replicas == 0, 'batch_size',
@@ -125,8 +122,7 @@ class Learner:
   @property
   def state(self) -> dict[str, tf.Module]:
     """What a checkpoint holds beside the step."""
-    return {
-        'model': self.model, 'optimizer': self.optimizer, 'ema': self.ema}
+    return {'model': self.model, 'optimizer': self.optimizer, 'ema': self.ema}
 
   def initialize(self, batch: objectives.Batch) -> None:
     """Sets norms, ActNorms and averages, from the first batch.
@@ -174,9 +170,8 @@ class Trainer(Learner):
     InvalidValueError: if the replicas cannot share a batch.
   """
 
-  def __init__(
-      self, config: configuration.Config, workdir: str,
-      strategy: tf.distribute.Strategy | None = None):
+  def __init__(self, config: configuration.Config, workdir: str,
+               strategy: tf.distribute.Strategy | None = None):
     # First: missing data are noticed before a deep model is built.
     self._split = datasets.load_split(config.data, 'train')
     super().__init__(config, strategy)

@@ -162,9 +162,8 @@ def create_workdir(
     os.rename(draft, workdir)
 
 
-def load_model(
-    workdir: str, averaged: bool = True, dtype: str = 'float32',
-    checkpoint: str = 'latest') -> tuple[models.Flow, int]:
+def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',
+               checkpoint: str = 'latest') -> tuple[models.Flow, int]:
   """Returns the model of a run with the weights of a checkpoint.
 
   Args:
@@ -180,8 +179,7 @@ def load_model(
     InvalidValueError: if there is no run, no checkpoint, a broken one, or one
       of a bijection that has no inverse in this dtype.
   """
-  config = model_config.load(
-      files.path_of(workdir, files.MODEL_JSON))
+  config = model_config.load(files.path_of(workdir, files.MODEL_JSON))
   if checkpoint == 'best':
     path = checkpoints.best(workdir)
     errors.check(

@@ -52,8 +52,7 @@ class Free(Parameterization):
     matrix = weights['entries']
     # XLA has no determinants.
     _, r = tf.linalg.qr(matrix)
-    return matrix, tf.reduce_sum(
-        tf.math.log(tf.abs(tf.linalg.diag_part(r))))
+    return matrix, tf.reduce_sum(tf.math.log(tf.abs(tf.linalg.diag_part(r))))
 
 
 class LU(Parameterization):

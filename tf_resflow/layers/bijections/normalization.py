@@ -81,8 +81,7 @@ class ActNorm(bijection.Bijection):
   def build(self, input_shape: tuple) -> None:
     shape = input_shape[1:] if self.per_feature else input_shape[-1:]
     # Replicas assign equal values, from statistics of the global batch.
-    self.bias = self.add_weight(
-        name='bias', shape=shape, initializer='zeros')
+    self.bias = self.add_weight(name='bias', shape=shape, initializer='zeros')
     self.log_scale = self.add_weight(
         name='log_scale', shape=shape, initializer='zeros')
     self.initialized = self.add_weight(
@@ -213,13 +212,11 @@ class MovingMean(bijection.Bijection):
                    ) -> bijection.PassResult:
     if settings.updates_statistics:
       self._update(x)
-    return bijection.PassResult(
-        x + self._shift(), bijection.zero_log_det(x))
+    return bijection.PassResult(x + self._shift(), bijection.zero_log_det(x))
 
   def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
                    ) -> bijection.PassResult:
-    return bijection.PassResult(
-        y - self._shift(), bijection.zero_log_det(y))
+    return bijection.PassResult(y - self._shift(), bijection.zero_log_det(y))
 
   def _update(self, x):
     (mean,), is_valid = _global_means(list(range(x.shape.rank - 1)), x)
@@ -229,6 +226,5 @@ class MovingMean(bijection.Bijection):
     share = tf.maximum(
         tf.constant(1.0 - self.decay, old.dtype),
         1.0 / tf.cast(1 + t, old.dtype))
-    self.moving_mean.assign(
-        tf.where(is_valid, old + share * (mean - old), old))
+    self.moving_mean.assign(tf.where(is_valid, old + share * (mean - old), old))
     self.num_updates.assign(t + tf.cast(is_valid, tf.int32))

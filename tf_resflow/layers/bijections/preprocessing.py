@@ -47,8 +47,7 @@ class Logit(bijection.Bijection):
     # Both logarithms from s and 1 - s directly: 1 - s loses digits near 1.
     log_s = tf.math.log(self.alpha + self.scale * x)
     log_1ms = tf.math.log(self.alpha + self.scale * (1.0 - x))
-    return bijection.PassResult(
-        log_s - log_1ms, self._log_det(log_s, log_1ms))
+    return bijection.PassResult(log_s - log_1ms, self._log_det(log_s, log_1ms))
 
   def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
                    ) -> bijection.PassResult:

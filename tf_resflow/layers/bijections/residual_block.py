@@ -80,12 +80,11 @@ class ResidualBlock(bijection.Bijection):
   # The log-determinant in powers of the Jacobian of `g`.
   series: numerics.LogDetSeries = numerics.RESIDUAL
 
-  def __init__(
-      self, g: keras.layers.Layer,
-      estimator: numerics.Estimator | str | None = None,
-      solver: numerics.Solver | str | None = None, memory: str = 'recompute',
-      lipschitz_bound: float | None = None, uncertified: bool = False,
-      **kwargs):
+  def __init__(self, g: keras.layers.Layer,
+               estimator: numerics.Estimator | str | None = None,
+               solver: numerics.Solver | str | None = None,
+               memory: str = 'recompute', lipschitz_bound: float | None = None,
+               uncertified: bool = False, **kwargs):
     g = keras_layer.as_lipschitz_layer(g, lipschitz_bound)
     kwargs.setdefault('dtype', g.compute_dtype)
     super().__init__(**kwargs)

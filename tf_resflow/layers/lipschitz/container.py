@@ -179,9 +179,8 @@ class Sequence(base_layer.Composition, Container):
             variables[i], norms[i], **scales[i])
         for i, part in enumerate(self.parts)]
 
-  def evaluate(
-      self, weights: base_layer.Tensors, x: tf.Tensor,
-      *context: tf.Tensor) -> tf.Tensor:
+  def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor,
+               *context: tf.Tensor) -> tf.Tensor:
     context = iter(context)
     for i, part in enumerate(self.parts):
       x = part.evaluate_unscaled(x) if i in self._folded else part.evaluate(

@@ -47,9 +47,8 @@ class InducedNormLayer(linear.LinearLayer):
     Chen et al., 2019, Residual Flows, Section 5.1 and Appendix D.
   """
 
-  def __init__(
-      self, coeff: float = 0.98, domain: float | str = 2.0,
-      codomain: float | str = 2.0, bound: str = 'upper', **kwargs):
+  def __init__(self, coeff: float = 0.98, domain: float | str = 2.0,
+               codomain: float | str = 2.0, bound: str = 'upper', **kwargs):
     super().__init__(coeff, **kwargs)
     self.learns_orders = domain == codomain == learned_norms.LEARNED
     if not self.learns_orders:
@@ -65,9 +64,8 @@ class InducedNormLayer(linear.LinearLayer):
     self.known_by = (
         'construction' if self.operator_norm.is_proven else 'estimate')
 
-  def bind_orders(
-      self, domain: learned_norms.LearnedOrder,
-      codomain: learned_norms.LearnedOrder) -> None:
+  def bind_orders(self, domain: learned_norms.LearnedOrder,
+                  codomain: learned_norms.LearnedOrder) -> None:
     """Takes orders that are learned, before the layer is built."""
     self.domain, self.codomain = domain, codomain
 

@@ -67,8 +67,7 @@ class LearnedNorms(container.Sequence):
     Chen et al., 2019, Residual Flows, Section 5.1 and Appendix D.
   """
 
-  def __init__(
-      self, parts: Sequence[lipschitz_layer.LipschitzLayer], **kwargs):
+  def __init__(self, parts: Sequence[lipschitz_layer.LipschitzLayer], **kwargs):
     linear = [c for part in parts for c in part.constrained_layers()]
     for layer in linear:
       errors.check(

@@ -118,8 +118,7 @@ def _invert(g, variables, y, solver, state, lipschitz_bound, sign, context,
 
     return [x, *log_det], diagnostics[:3], gradients
 
-  x, *others = differentiation.with_gradient(
-      solve, y, variables, list(context))
+  x, *others = differentiation.with_gradient(solve, y, variables, list(context))
   return solver_lib.Solution(x, *others[-3:]), *others[:-3]
 
 

@@ -38,9 +38,8 @@ def empty(size: int, x: tf.Tensor) -> History:
   return History(zeros, zeros, zeros[:, :, 0])
 
 
-def push(
-    history: History, ds: tf.Tensor, dq: tf.Tensor, is_secant: tf.Tensor,
-) -> History:
+def push(history: History, ds: tf.Tensor, dq: tf.Tensor,
+         is_secant: tf.Tensor) -> History:
   """Appends the secant `(ds, dq)` and drops the oldest.
 
   `dq` is projected on the complement of all `q` so far; `ds` gets the same
@@ -83,8 +82,7 @@ def clear(history: History, mask: tf.Tensor) -> History:
       in_use=tf.where(mask, tf.zeros_like(history.in_use), history.in_use))
 
 
-def correction(
-    history: History, f: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def correction(history: History, f: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
   """Returns what the secants add to the plain step `h(x) = x + f`.
 
     -S c   with   c = argmin |f - Q c|_2 = Q^T f.

@@ -97,11 +97,9 @@ class Solver(spec.Specified):
         4.0 * float(np.finfo(dtype.as_numpy_dtype).eps)
         if self.rtol is None else self.rtol)
 
-  def solve(
-      self, g_fn: Callable[[tf.Tensor], tf.Tensor], y: tf.Tensor,
-      x_init: tf.Tensor | None = None,
-      lipschitz_bound: float | tf.Tensor | None = None,
-  ) -> Solution:
+  def solve(self, g_fn: Callable[[tf.Tensor], tf.Tensor], y: tf.Tensor,
+            x_init: tf.Tensor | None = None,
+            lipschitz_bound: float | tf.Tensor | None = None) -> Solution:
     """Solves `x + g(x) = y` for every sample.
 
     A sample stops, and keeps its `x` from then on, when

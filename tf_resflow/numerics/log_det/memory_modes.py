@@ -82,12 +82,11 @@ def _backward(g, variables, norms, x, v, w, dg, dlog_det, *context):
       flat_weights, variables, dweights, unconnected_gradients='zero'), dcontext
 
 
-def recompute(
-    g: residual_function.ResidualFunction, variables: Any, state: Any,
-    x: tf.Tensor, draw: estimator_lib.Draw,
-    estimator: estimator_lib.SeriesEstimator,
-    series: series_lib.LogDetSeries, context: Sequence[tf.Tensor] = (),
-) -> tuple[tf.Tensor, tf.Tensor]:
+def recompute(g: residual_function.ResidualFunction, variables: Any, state: Any,
+              x: tf.Tensor, draw: estimator_lib.Draw,
+              estimator: estimator_lib.SeriesEstimator,
+              series: series_lib.LogDetSeries,
+              context: Sequence[tf.Tensor] = ()) -> tuple[tf.Tensor, tf.Tensor]:
   """Keeps `x, v, w` only; rebuilds `g` and `J v` in the backward pass.
 
   Memory per block is a few times that of its input, whatever the hidden width
@@ -114,9 +113,8 @@ def recompute(
 def _keep_linearization(
     gradients_of: Callable, g: residual_function.ResidualFunction,
     variables: Any, state: Any, x: tf.Tensor, draw: estimator_lib.Draw,
-    estimator: estimator_lib.SeriesEstimator,
-    series: series_lib.LogDetSeries, context: Sequence[tf.Tensor] = (),
-) -> tuple[tf.Tensor, tf.Tensor]:
+    estimator: estimator_lib.SeriesEstimator, series: series_lib.LogDetSeries,
+    context: Sequence[tf.Tensor] = ()) -> tuple[tf.Tensor, tf.Tensor]:
   """The modes that keep the linearisation of `g` for the backward pass.
 
   `gradients_of(tape, value, surrogate, inputs)` returns the gradient function.
@@ -180,12 +178,11 @@ def backward_in_forward(
   return _keep_linearization(_surrogate_forward, *inputs, **settings)
 
 
-def naive(
-    g: residual_function.ResidualFunction, variables: Any, state: Any,
-    x: tf.Tensor, draw: estimator_lib.Draw,
-    estimator: estimator_lib.SeriesEstimator,
-    series: series_lib.LogDetSeries, context: Sequence[tf.Tensor] = (),
-) -> tuple[tf.Tensor, tf.Tensor]:
+def naive(g: residual_function.ResidualFunction, variables: Any, state: Any,
+          x: tf.Tensor, draw: estimator_lib.Draw,
+          estimator: estimator_lib.SeriesEstimator,
+          series: series_lib.LogDetSeries,
+          context: Sequence[tf.Tensor] = ()) -> tuple[tf.Tensor, tf.Tensor]:
   """Differentiates the series itself (Eq. 7); can be differentiated twice."""
   value, vjp_fn = differentiation.linearize(
       g.evaluate, g.weights(variables, state), x, *context)

@@ -63,8 +63,7 @@ class RussianRoulette(estimator.SeriesEstimator):
   def for_bound(self, lipschitz_bound: float) -> Self:
     return dataclasses.replace(self, law=self.law.for_bound(lipschitz_bound))
 
-  def draw_stop(
-      self, seed: random.Seed) -> tf.Tensor | tuple[tf.Tensor, ...]:
+  def draw_stop(self, seed: random.Seed) -> tf.Tensor | tuple[tf.Tensor, ...]:
     if self.num_samples == 1:
       return self.num_exact_terms + self.law.sample(seed)
     return tuple(
@@ -76,8 +75,7 @@ class RussianRoulette(estimator.SeriesEstimator):
     return np.concatenate(
         [np.ones(self.num_exact_terms + 1), 1.0 / self.law.tail_table()])
 
-  def schedule(
-      self, draw: estimator.Draw) -> series_lib.TabulatedSchedule:
+  def schedule(self, draw: estimator.Draw) -> series_lib.TabulatedSchedule:
     return series_lib.TabulatedSchedule(
         draw.stop, self.weights(), None, draw.probe.dtype)
 
@@ -85,8 +83,7 @@ class RussianRoulette(estimator.SeriesEstimator):
 class SurvivalSchedule(series_lib.Schedule):
   """The weights of one draw of an `AdaptiveRoulette`."""
 
-  def __init__(
-      self, draw: estimator.Draw, estimator: 'AdaptiveRoulette'):
+  def __init__(self, draw: estimator.Draw, estimator: 'AdaptiveRoulette'):
     self._draw, self._estimator = draw, estimator
     # P_k of the next term, and the size of u_1: of the batch, or of every
     # example.
@@ -199,6 +196,5 @@ class AdaptiveRoulette(estimator.SeriesEstimator):
   def draw_stop(self, seed: random.Seed) -> tf.Tensor:
     return 1.0 - random.uniform_scalar(seed)
 
-  def schedule(
-      self, draw: estimator.Draw) -> SurvivalSchedule:
+  def schedule(self, draw: estimator.Draw) -> SurvivalSchedule:
     return SurvivalSchedule(draw, self)

@@ -153,8 +153,7 @@ class Odd(LogDetSeries):
 
   def exact(self, jacobian: tf.Tensor) -> tf.Tensor:
     identity = tf.eye(jacobian.shape[-1], dtype=jacobian.dtype)
-    return log_abs_det(
-        identity - jacobian) - log_abs_det(identity + jacobian)
+    return log_abs_det(identity - jacobian) - log_abs_det(identity + jacobian)
 
 
 RESIDUAL = Residual()

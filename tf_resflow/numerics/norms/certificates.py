@@ -174,9 +174,8 @@ def gram_trace_bound(
   return best
 
 
-def conv_gram(
-    kernel: np.ndarray, spatial_shape: tuple[int, int],
-) -> tuple[np.ndarray, float]:
+def conv_gram(kernel: np.ndarray,
+              spatial_shape: tuple[int, int]) -> tuple[np.ndarray, float]:
   """Gram matrix of a stride-1 SAME convolution, on its smaller side.
 
   With the operator A as a matrix from H W in to H W out numbers, A^T A if
@@ -225,8 +224,7 @@ def conv_gram(
           1.01 * _gamma(inner + num_taps + 2) * largest)
 
 
-def conv_dft_bound(
-    kernel: np.ndarray, spatial_shape: tuple[int, int]) -> float:
+def conv_dft_bound(kernel: np.ndarray, spatial_shape: tuple[int, int]) -> float:
   """Upper bound of the norm of a stride-1 SAME convolution, by Fourier.
 
   The zero-padded convolution on H x W is a compression of the circular one on

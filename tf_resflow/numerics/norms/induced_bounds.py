@@ -90,9 +90,8 @@ def is_closed(domain: orders.Order, codomain: orders.Order) -> bool:
       domain == 1.0 or codomain == float('inf'))
 
 
-def closed_norms(
-    operator: operators.LayerOperator, domain: orders.Order,
-    codomain: orders.Order) -> tf.Tensor:
+def closed_norms(operator: operators.LayerOperator, domain: orders.Order,
+                 codomain: orders.Order) -> tf.Tensor:
   """Returns what `|A|_p->q` is the largest of, where `is_closed`.
 
   Args:

@@ -254,8 +254,7 @@ def _of_all_directions(operator, gram):
       tf.math.is_finite(residual))
 
 
-def spectral_norm(
-    operator: operators.LayerOperator, v: tf.Tensor) -> tf.Tensor:
+def spectral_norm(operator: operators.LayerOperator, v: tf.Tensor) -> tf.Tensor:
   """Returns `|W v_0|`, differentiable in the kernel of `operator`.
 
   At a converged `v_0` this is the spectral norm and its derivative is
