@@ -83,31 +83,30 @@ class Chain(base_layer.Composition, Composite):
     super().build(input_shape)
     self.share_functions({})
 
-  def _settings_of_parts(self, settings):
-    """Returns those of every part, which differ in their seeds."""
+  def _with_settings(self, settings):
+    """Returns the parts, each with its settings, which differ in their seeds.
+    """
     draws = self.is_random and (
         settings.estimator is None or settings.estimator.is_random)
     settings = settings._replace(
         seed=numerics.random.as_seed(settings.seed) if draws else None)
     numbers = itertools.count()
     return [
-        settings._replace(seed=numerics.random.fold_in(
+        (part, settings._replace(seed=numerics.random.fold_in(
             settings.seed, next(numbers))) if draws and part.is_random
-        else settings for part in self.parts]
+         else settings) for part in self.parts]
 
   def forward_pass(self, x: tf.Tensor, settings: bijection_lib.PassSettings
                    ) -> bijection_lib.PassResult:
     result = bijection_lib.PassResult(x, bijection_lib.zero_log_det(x))
-    for part, own in zip(
-        self.parts, self._settings_of_parts(settings), strict=True):
+    for part, own in self._with_settings(settings):
       result = result.then(part.forward_pass(result.value, own))
     return result
 
   def inverse_pass(self, y: tf.Tensor, settings: bijection_lib.PassSettings
                    ) -> bijection_lib.PassResult:
     result = bijection_lib.PassResult(y, bijection_lib.zero_log_det(y))
-    for part, own in zip(
-        self.parts[::-1], self._settings_of_parts(settings)[::-1], strict=True):
+    for part, own in reversed(self._with_settings(settings)):
       result = result.then(part.inverse_pass(result.value, own))
     return result
 
@@ -254,16 +253,13 @@ class Split(Composite):
                    ) -> bijection_lib.PassResult:
     kept, leaving = self._halves.split(x)
     result = self.rest.forward_pass(kept, settings)
+    size = tf.shape(x)[0]
     return result._replace(
-        value=self._join(leaving, result.value),
+        value=tf.concat([
+            tf.reshape(leaving, [size, math.prod(self._leaving_shape)]),
+            tf.reshape(result.value, [size, math.prod(self._rest_shape)])],
+                        axis=1),
         features=(leaving,) * self.num_taps + result.features)
-
-  def _join(self, leaving, y):
-    """Returns what has left before what went on, flattened."""
-    size = tf.shape(y)[0]
-    return tf.concat([
-        tf.reshape(leaving, [size, math.prod(self._leaving_shape)]),
-        tf.reshape(y, [size, math.prod(self._rest_shape)])], axis=1)
 
   def inverse_pass(self, y: tf.Tensor, settings: bijection_lib.PassSettings
                    ) -> bijection_lib.PassResult:

@@ -24,16 +24,10 @@ class MatrixBijection(bijection.Bijection):
   drops assertions, everything is NaN then.
 
   Args:
-    parameterization: what is trained, a name of `registries.MATRICES`: 'free'
-      or 'lu'.
-    seed: Python int that makes the first matrix, a random permutation,
-      deterministic.
-    initial_matrix: the first matrix `[D, D]`, in place of a permutation.
+    parameterization: see `InvertibleLinear`, as the others.
+    seed: of the first matrix.
+    initial_matrix: the first matrix.
     **kwargs: of `keras.layers.Layer`.
-
-  Raises:
-    InvalidValueError: if `initial_matrix` is no square matrix or nearly
-      singular.
   """
 
   def __init__(
@@ -153,6 +147,10 @@ class InvertibleLinear(MatrixBijection):
     initial_matrix: the first matrix `[D, D]`, in place of a permutation.
     **kwargs: of `keras.layers.Layer`.
 
+  Raises:
+    InvalidValueError: if `initial_matrix` is no square matrix or nearly
+      singular.
+
   Example:
     >>> linear = layers.InvertibleLinear(
     ...     initial_matrix=[[0.0, 2.0], [1.0, 0.0]])
@@ -182,10 +180,9 @@ class InvertibleConv1x1(MatrixBijection):
   is an error, see `MatrixBijection`.
 
   Args:
-    parameterization: see `InvertibleLinear`.
-    seed: Python int that makes the first matrix, a random permutation of the
-      channels, deterministic.
-    initial_matrix: the first matrix `[C, C]`, in place of a permutation.
+    parameterization: see `InvertibleLinear`, as the others.
+    seed: of the first matrix, a permutation of the channels.
+    initial_matrix: the first matrix `[C, C]`.
     **kwargs: of `keras.layers.Layer`.
 
   Example:

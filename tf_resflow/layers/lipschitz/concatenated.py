@@ -119,7 +119,6 @@ class CLipSwish(lip_swish.ScaledSwish, Concatenated):
   divisor = 1.1 * 1.004
 
   def evaluate_unscaled(self, x: tf.Tensor) -> tf.Tensor:
-    """Returns `[f(x), f(-x)]`, what is left without the scales."""
     return _with_difference(lip_swish.swish(x), x)
 
 

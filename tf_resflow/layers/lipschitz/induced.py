@@ -40,8 +40,7 @@ class InducedNormLayer(linear.LinearLayer):
       provides it.
     codomain: `q`, likewise.
     bound: 'upper', 'estimate' or 'released', see above.
-    **kwargs: of `SpectralLayer`; `tolerance` is that of the relative residual
-      of the iteration, or of its gap.
+    **kwargs: of `SpectralLayer`.
 
   References:
     Chen et al., 2019, Residual Flows, Section 5.1 and Appendix D.

@@ -130,16 +130,7 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
 
   The form of a layer, `Dense` or `Conv2D`, says what a kernel does with inputs.
 
-  Args:
-    coeff: bound of the operator norm, in (0, 1).
-    use_bias: whether to add a bias, one number per output channel.
-    kernel_initializer: Keras initializer; None is U(+-1/sqrt(fan_in)).
-    bias_initializer: the same for the bias.
-    num_vectors: how many vectors are followed.
-    tolerance: of the iteration: its relative residual or gap.
-    max_power_iterations: its largest number of steps per call.
-    seed: Python int that makes the default initializers deterministic.
-    **kwargs: of `keras.layers.Layer`.
+  Its arguments are those of `SpectralLayer`.
 
   Attributes:
     operator_norm: the `OperatorNorm` that kernels are divided by.
@@ -318,11 +309,6 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
 
 class Dense(lipschitz_layer.LipschitzLayer):
   """The form of a dense layer, `x -> x W + b`; to put before a `LinearLayer`.
-
-  Args:
-    units: number of outputs.
-    coeff: bound of the operator norm, in (0, 1).
-    **kwargs: of the `LinearLayer`.
   """
 
   def __init__(self, units: int, coeff: float = 0.98, **kwargs):
@@ -343,12 +329,6 @@ class Dense(lipschitz_layer.LipschitzLayer):
 
 class Conv2D(lipschitz_layer.LipschitzLayer):
   """The form of a convolution (stride 1, zero padding 'SAME'); see `Dense`.
-
-  Args:
-    filters: number of output channels.
-    kernel_size: odd integer or a pair of odd integers.
-    coeff: bound of the operator norm, in (0, 1).
-    **kwargs: of the `LinearLayer`.
   """
 
   def __init__(self, filters: int, kernel_size: int | Sequence[int],

@@ -21,7 +21,7 @@ class SpectralLayer(linear.LinearLayer):
     kernel_initializer: Keras initializer; None is U(+-1/sqrt(fan_in)).
     bias_initializer: the same for the bias.
     num_vectors: block size of the power iteration.
-    tolerance: its relative residual.
+    tolerance: its relative residual, or gap.
     max_power_iterations: its largest number of steps per call.
     seed: Python int that makes the default initializers deterministic.
     **kwargs: of `keras.layers.Layer`.

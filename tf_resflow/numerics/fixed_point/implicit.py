@@ -190,16 +190,11 @@ def invert_and_log_det(
   for the adjoint solve and the series. Nothing is kept for it but `x, v, w`.
 
   Args:
-    g: see `invert_residual`, as all that `forward_and_log_det` does not name.
+    g: see `invert_residual`, as what is not named here.
     variables: of `g`.
     y: `[B, ...]`.
     solver: of the fixed point.
     estimator: of the log-determinant.
-    state: the state of the norms of `g`.
-    lipschitz_bound: `Lip(g)` in l2 if known.
-    sign: 1, or -1 for `x - g(x) = y`.
-    context: what `g` depends on beside `x`.
-    x_init: where to start.
     seed: see `random.as_seed`.
     memory: one of `registries.MEMORY_MODES`, for estimators with a series.
     series: the log-determinant that is meant, by default `log|det(I + J)|`,
