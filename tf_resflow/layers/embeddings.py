@@ -138,9 +138,8 @@ class NoiseChannels(Embedding):
 
   def __init__(self, num_channels: int, law: str = 'uniform', **kwargs):
     super().__init__(**kwargs)
-    errors.check(
-        isinstance(num_channels, int) and num_channels >= 1, 'num_channels',
-        num_channels, 'a whole number from 1')
+    errors.check(isinstance(num_channels, int) and num_channels >= 1,
+                 'num_channels', num_channels, 'a whole number from 1')
     self.num_channels = num_channels
     self.law = law
     self.noise_law = numerics.NoiseLaw.get(law)

@@ -166,9 +166,8 @@ def _loop(function, num_chunks, size, tensors, outputs_like, sums_like):
     if not is_static:
       return tensor[i * size:(i + 1) * size]
     # XLA needs to know the size of a slice.
-    return tf.slice(
-        tensor, [i * size, *[0] * (tensor.shape.rank - 1)],
-        [size, *(-1 if n is None else n for n in tensor.shape[1:])])
+    return tf.slice(tensor, [i * size, *[0] * (tensor.shape.rank - 1)],
+                    [size, *(-1 if n is None else n for n in tensor.shape[1:])])
 
   def body(i, arrays, sums):
     outputs, terms = function(*(take(t, i) for t in tensors))

@@ -21,10 +21,9 @@ def check_is_new(output: str) -> None:
       bool(output) and '://' not in output, 'output', output,
       'a folder of this machine', 'The SavedModel can be copied from there.')
   path = pathlib.Path(output)
-  errors.check(
-      not path.exists() or (path.is_dir() and not any(path.iterdir())),
-      'output', output, 'a new or empty folder',
-      'Take the next version number, for example.')
+  errors.check(not path.exists() or (path.is_dir() and not any(path.iterdir())),
+               'output', output, 'a new or empty folder',
+               'Take the next version number, for example.')
 
 
 def check_is_installed() -> None:

@@ -38,10 +38,9 @@ class ServedFlow:
                max_samples: int = 4096):
     errors.check(1 <= max_samples < 2**31, 'max_samples', max_samples,
                  'a number from 1 to 2147483647')
-    errors.check(
-        not estimator.batch_dependent, 'estimator', estimator,
-        'one with batch_dependent=False',
-        'An image would depend on the other images of its batch.')
+    errors.check(not estimator.batch_dependent, 'estimator', estimator,
+                 'one with batch_dependent=False',
+                 'An image would depend on the other images of its batch.')
     errors.check(
         model.is_initialized, 'model', model.name, 'an initialised one',
         'The first request would initialise it: train the model, load a '
@@ -221,9 +220,8 @@ class ServedFlow:
   def _checked_batch(self, name, value):
     """One image or more: oneDNN's convolutions fail on an empty batch."""
     tensor = self._checked(name, value)
-    return require(
-        tf.shape(tensor)[0] >= 1, tensor,
-        [f'{name} is an empty batch; expected 1 or more.'])
+    return require(tf.shape(tensor)[0] >= 1, tensor,
+                   [f'{name} is an empty batch; expected 1 or more.'])
 
 
 def require(condition: tf.Tensor, tensor: tf.Tensor,

@@ -212,10 +212,9 @@ class VectorSignatures(served_flow.ServedFlow):
 
   def __init__(self, model: models.Flow, estimator: numerics.Estimator,
                max_samples: int = 4096, names: Sequence[str] | None = None):
-    errors.check(
-        model.num_levels is None and len(model.event_shape) == 1, 'model',
-        model.name, 'a flow on vectors',
-        'Flows on images are served as IntegerFlow.')
+    errors.check(model.num_levels is None and len(model.event_shape) == 1,
+                 'model', model.name, 'a flow on vectors',
+                 'Flows on images are served as IntegerFlow.')
     names = model.column_names if names is None else names
     # The names of the inputs, and of the outputs.
     self.names = tensor_names(names, _taken(model)) or ('x',)

@@ -223,14 +223,13 @@ def reading(path: str) -> Iterator[None]:
   try:
     yield
   except _UNREADABLE as error:
-    said = f'{files.first_line(error)}.'
-    if _DAMAGED.search(str(error)):
-      raise errors.InvalidValueError(
-          'file', path, 'undamaged files',
-          f'{said} Delete its files to go on without it.') from error
+    expected, advice = (
+        ('undamaged files', ' Delete its files to go on without it.')
+        if _DAMAGED.search(str(error)) else
+        ('readable files that fit the configuration', ''))
     raise errors.InvalidValueError(
-        'file', path, 'readable files that fit the configuration',
-        said) from error
+        'file', path, expected,
+        f'{files.first_line(error)}.{advice}') from error
 
 
 def has_optimizer(path: str) -> bool:

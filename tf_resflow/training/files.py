@@ -26,9 +26,8 @@ def check_path(workdir: str) -> None:
       not set(_PATTERN_CHARACTERS) & set(os.fspath(workdir)), 'workdir',
       workdir, f'a path without any of {" ".join(_PATTERN_CHARACTERS)}',
       'TensorFlow takes them for patterns of file names; rename the folder.')
-  errors.check(
-      os.path.isdir(workdir) or not os.path.exists(workdir), 'workdir',
-      workdir, 'a folder', 'It is a file.')
+  errors.check(os.path.isdir(workdir) or not os.path.exists(workdir), 'workdir',
+               workdir, 'a folder', 'It is a file.')
 
 
 def path_of(workdir: str, name: str) -> str:
@@ -39,9 +38,8 @@ def path_of(workdir: str, name: str) -> str:
   """
   check_path(workdir)
   path = os.path.join(workdir, name)
-  errors.check(
-      os.path.exists(path), 'workdir', workdir, 'the folder of a run',
-      f'There is no {name}; train one with bin/train.')
+  errors.check(os.path.exists(path), 'workdir', workdir, 'the folder of a run',
+               f'There is no {name}; train one with bin/train.')
   return path
 
 

@@ -179,8 +179,7 @@ def _write_samples(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
       images = picture_fn(trainer.model)
   except (tf.errors.InvalidArgumentError, errors.InvalidValueError) as error:
     # The run would end at this step again, however often it is continued.
-    _logger.warning(
-        'No samples of step %d: %s', step,
-        ' '.join(str(error).split()))
+    _logger.warning('No samples of step %d: %s', step,
+                    ' '.join(str(error).split()))
   else:
     writer.write_images(step, 'samples', images)

@@ -98,9 +98,8 @@ class TrainStep:
     zeros = ({name: tf.zeros([], dtype)
               for name in self.objective.metric_names},
              [tf.zeros(v.shape, dtype) for v in self._variables])
-    _, *sums = tf.while_loop(
-        lambda i, *_: i < num_parts, body, (tf.constant(0), *zeros),
-        parallel_iterations=1)
+    _, *sums = tf.while_loop(lambda i, *_: i < num_parts, body,
+                             (tf.constant(0), *zeros), parallel_iterations=1)
     return tuple(tf.nest.map_structure(lambda t: t / num_parts, sums))
 
   def _part_gradients(self, batch, seed, weights):

@@ -53,17 +53,14 @@ def distributed_batches(config: configuration.Config, split: datasets.Split,
     return tf.reshape(
         tf.transpose(tensor, [1, 0, *range(2, tensor.shape.rank)]), shape)
 
+  names = ['x', 'label', *['condition'] * split.is_conditional]
   dataset = datasets.training_batches(
       split, batch_size=config.optimizer.batch_size * num_parts,
       seed=config.run.seed, start_step=start_step, flip=config.data.flip,
       crop_padding=config.data.crop_padding, crop_mode=config.data.crop_mode)
-  @tf.autograph.experimental.do_not_convert
-  def as_batch(examples):
-    return objectives.Batch(
-        interleave(examples['x']), interleave(examples['label']),
-        *([interleave(examples['condition'])] if split.is_conditional else []))
-
-  dataset = dataset.map(as_batch)
+  dataset = dataset.map(tf.autograph.experimental.do_not_convert(
+      lambda examples: objectives.Batch(
+          *(interleave(examples[name]) for name in names))))
   return strategy.experimental_distribute_dataset(dataset.prefetch(2))
 
 
@@ -92,10 +89,9 @@ class Learner:
     self.config = config
     self.strategy = strategy or strategies.make_strategy(config.run.strategy)
     num_replicas = self.strategy.num_replicas_in_sync
-    errors.check(
-        config.optimizer.batch_size % num_replicas == 0, 'batch_size',
-        config.optimizer.batch_size,
-        f'a multiple of {num_replicas}, the number of replicas')
+    errors.check(config.optimizer.batch_size % num_replicas == 0, 'batch_size',
+                 config.optimizer.batch_size,
+                 f'a multiple of {num_replicas}, the number of replicas')
     with self.strategy.scope():
       self.model = config.model.build()
       self.optimizer = optimizers.make_optimizer(config.optimizer)
@@ -175,10 +171,9 @@ class Trainer(Learner):
     # First: missing data are noticed before a deep model is built.
     self._split = datasets.load_split(config.data, 'train')
     super().__init__(config, strategy)
-    _logger.info(
-        '%s: %s examples train a flow with %s parameters.',
-        config.data.dataset, f'{self._split.num_examples:,}',
-        f'{self.model.num_parameters:,}')
+    _logger.info('%s: %s examples train a flow with %s parameters.',
+                 config.data.dataset, f'{self._split.num_examples:,}',
+                 f'{self.model.num_parameters:,}')
     self.workdir = workdir
     with self.strategy.scope():
       self._step = tf.Variable(0, dtype=tf.int64, trainable=False)

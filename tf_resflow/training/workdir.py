@@ -50,10 +50,9 @@ def check(workdir: str, config: configuration.Config) -> None:
   config.check_data()
   run_flags = os.path.join(workdir, files.RUN_FLAGS)
   if not os.path.exists(run_flags):
-    errors.check(
-        files.names(workdir) <= _LEFTOVERS, 'workdir', workdir,
-        'a new or empty folder, or one of a run',
-        f'It holds files, but no {files.RUN_FLAGS}.')
+    errors.check(files.names(workdir) <= _LEFTOVERS, 'workdir', workdir,
+                 'a new or empty folder, or one of a run',
+                 f'It holds files, but no {files.RUN_FLAGS}.')
     return
   latest = checkpoints.latest(workdir)
   previous = load_config(workdir)
@@ -106,9 +105,8 @@ def check_is_new(workdir: str) -> None:
     InvalidValueError: if it holds anything.
   """
   files.check_path(workdir)
-  errors.check(
-      not files.names(workdir), 'workdir', workdir, 'a new or empty folder',
-      'It holds files.')
+  errors.check(not files.names(workdir), 'workdir', workdir,
+               'a new or empty folder', 'It holds files.')
 
 
 def load_config(workdir: str) -> configuration.Config:
@@ -117,9 +115,8 @@ def load_config(workdir: str) -> configuration.Config:
   Raises:
     InvalidValueError: if there is none.
   """
-  return flags_lib.from_flagfile(
-      files.path_of(workdir, files.RUN_FLAGS),
-      files.path_of(workdir, files.MODEL_JSON))
+  return flags_lib.from_flagfile(files.path_of(workdir, files.RUN_FLAGS),
+                                 files.path_of(workdir, files.MODEL_JSON))
 
 
 def create_workdir(
@@ -142,9 +139,8 @@ def create_workdir(
     OSError: if it cannot be written.
   """
   check_is_new(workdir)
-  errors.check(
-      config.model == model.config, 'model', model.name,
-      'the model that the configuration describes')
+  errors.check(config.model == model.config, 'model', model.name,
+               'the model that the configuration describes')
   parent, name = os.path.split(os.path.abspath(workdir))
   os.makedirs(parent, exist_ok=True)
   with tempfile.TemporaryDirectory(prefix=f'.{name}.', dir=parent) as folder:
@@ -182,10 +178,9 @@ def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',
   config = model_config.load(files.path_of(workdir, files.MODEL_JSON))
   if checkpoint == 'best':
     path = checkpoints.best(workdir)
-    errors.check(
-        path is not None, 'checkpoint', checkpoint,
-        f'latest, since {workdir} has no best one',
-        'bin/train keeps it with --keep_best.')
+    errors.check(path is not None, 'checkpoint', checkpoint,
+                 f'latest, since {workdir} has no best one',
+                 'bin/train keeps it with --keep_best.')
   else:
     path = checkpoints.latest(workdir)
     errors.check(path is not None, 'workdir', workdir,

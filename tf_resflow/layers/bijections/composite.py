@@ -111,10 +111,9 @@ class Chain(base_layer.Composition, Composite):
     return result
 
   def slope_bounds(self) -> bijection_lib.SlopeBounds:
-    return functools.reduce(
-        bijection_lib.SlopeBounds.then,
-        (part.slope_bounds() for part in self.parts),
-        bijection_lib.SlopeBounds(1.0, 1.0))
+    return functools.reduce(bijection_lib.SlopeBounds.then,
+                            (part.slope_bounds() for part in self.parts),
+                            bijection_lib.SlopeBounds(1.0, 1.0))
 
   def with_parts(self, parts: Sequence[bijection_lib.Bijection]
                  ) -> bijection_lib.Bijection:
@@ -154,9 +153,8 @@ class Inverse(Composite):
     kwargs.setdefault('dtype', bijection.compute_dtype)
     super().__init__(**kwargs)
     names = [b.name for b in bijection.elementary() if b.is_data_dependent]
-    errors.check(
-        not names, 'bijection', ', '.join(names),
-        'none whose weights batches set', 'Put it beside the Inverse.')
+    errors.check(not names, 'bijection', ', '.join(names),
+                 'none whose weights batches set', 'Put it beside the Inverse.')
     self.bijection = bijection
 
   @property

@@ -92,9 +92,8 @@ class MatrixBijection(bijection.Bijection):
 
   def _check(self, condition, name):
     dtype = tf.as_dtype(self.compute_dtype)
-    errors.check(
-        bool(condition <= invertible_matrix.MAX_CONDITION[dtype]), name,
-        *invertible_matrix.refusal(float(condition), dtype))
+    errors.check(bool(condition <= invertible_matrix.MAX_CONDITION[dtype]),
+                 name, *invertible_matrix.refusal(float(condition), dtype))
 
   def _apply(self, x, is_inverse):
     """Returns `W x` of every row, or `W^-1 x`."""
@@ -105,18 +104,16 @@ class MatrixBijection(bijection.Bijection):
         [matrix, self._num_rows * log_det], condition)
     y = tf.linalg.matmul(
         tf.reshape(x, [-1, self._size]), factor, transpose_b=True)
-    return bijection.PassResult(
-        tf.reshape(y, [tf.shape(x)[0], *x.shape[1:]]),
-        bijection.common_log_det(x, log_det))
+    return bijection.PassResult(tf.reshape(y, [tf.shape(x)[0], *x.shape[1:]]),
+                                bijection.common_log_det(x, log_det))
 
   def matrix(self) -> tf.Tensor:
     """Returns `W`, float64 `[D, D]`."""
     return self._evaluate()[0]
 
   def check_weights(self) -> None:
-    self._check(
-        invertible_matrix.inverse_and_condition(self.matrix())[1],
-        f'{self.name}.matrix')
+    self._check(invertible_matrix.inverse_and_condition(self.matrix())[1],
+                f'{self.name}.matrix')
 
   def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
                    ) -> bijection.PassResult:
@@ -200,7 +197,6 @@ class InvertibleConv1x1(MatrixBijection):
   """
 
   def row_size(self, event_shape: Sequence[int]) -> int:
-    errors.check(
-        len(event_shape) == 3, 'event_shape', tuple(event_shape),
-        'images [H, W, C]', 'InvertibleLinear is for vectors.')
+    errors.check(len(event_shape) == 3, 'event_shape', tuple(event_shape),
+                 'images [H, W, C]', 'InvertibleLinear is for vectors.')
     return event_shape[-1]

@@ -81,9 +81,8 @@ class LU(Parameterization):
     factors = weights['factors']
     log_scale = tf.linalg.diag_part(factors)
     # The strict parts, whatever the diagonal holds.
-    upper = tf.linalg.set_diag(
-        tf.linalg.band_part(factors, 0, -1),
-        weights['signs'] * tf.exp(log_scale))
+    upper = tf.linalg.set_diag(tf.linalg.band_part(factors, 0, -1),
+                               weights['signs'] * tf.exp(log_scale))
     lower = tf.linalg.set_diag(
         tf.linalg.band_part(factors, -1, 0), tf.ones_like(log_scale))
     return (tf.gather(tf.linalg.matmul(lower, upper), weights['permutation']),

@@ -88,6 +88,9 @@ class ActNorm(bijection.Bijection):
         name='initialized', shape=(), dtype='int32', initializer='zeros',
         trainable=False, aggregation='only_first_replica')
 
+  def _values(self):
+    return [tf.convert_to_tensor(v.value) for v in (self.bias, self.log_scale)]
+
   def _data_dependent_values(self, x):
     """Returns `(bias, log_scale, is_valid)` of the global batch."""
     axes = [0] if self.per_feature else list(range(x.shape.rank - 1))
@@ -100,14 +103,13 @@ class ActNorm(bijection.Bijection):
             tf.cast(-0.5 * tf.math.log(variance), dtype), is_valid)
 
   def _maybe_initialize(self, x):
-    """Returns `(bias, log_scale)` tensors, initialising them if need be.
+    """Returns the tensors of bias and scale, initialising them if need be.
 
     A collective must not stand in a branch, so a function that is traced
     while the layer is not initialised computes the statistics on every call
     and selects; functions traced later contain nothing of it.
     """
-    bias = tf.convert_to_tensor(self.bias.value)
-    log_scale = tf.convert_to_tensor(self.log_scale.value)
+    bias, log_scale = self._values()
     with tf.init_scope():
       is_done = tf.executing_eagerly() and self.is_initialized
     if is_done:
@@ -118,9 +120,7 @@ class ActNorm(bijection.Bijection):
     self.bias.assign(tf.where(is_first, new_bias, bias))
     self.log_scale.assign(tf.where(is_first, new_log_scale, log_scale))
     self.initialized.assign(tf.cast(done | is_valid, tf.int32))
-    # Read again, so that gradients reach the variables.
-    return (tf.convert_to_tensor(self.bias.value),
-            tf.convert_to_tensor(self.log_scale.value))
+    return self._values()  # Read again: gradients reach the variables.
 
   def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
                    ) -> bijection.PassResult:
@@ -129,8 +129,7 @@ class ActNorm(bijection.Bijection):
 
   def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
                    ) -> bijection.PassResult:
-    bias, log_scale = (
-        tf.convert_to_tensor(v.value) for v in (self.bias, self.log_scale))
+    bias, log_scale = self._values()
     return bijection.PassResult(
         y * tf.exp(-log_scale) - bias,
         bijection.common_log_det(y, -_num_positions(y, log_scale) *
@@ -223,8 +222,7 @@ class MovingMean(bijection.Bijection):
     mean = tf.cast(mean, self.moving_mean.dtype)
     old = tf.convert_to_tensor(self.moving_mean.value)
     t = tf.convert_to_tensor(self.num_updates.value)
-    share = tf.maximum(
-        tf.constant(1.0 - self.decay, old.dtype),
-        1.0 / tf.cast(1 + t, old.dtype))
+    share = tf.maximum(tf.constant(1.0 - self.decay, old.dtype),
+                       1.0 / tf.cast(1 + t, old.dtype))
     self.moving_mean.assign(tf.where(is_valid, old + share * (mean - old), old))
     self.num_updates.assign(t + tf.cast(is_valid, tf.int32))

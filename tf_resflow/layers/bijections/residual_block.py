@@ -96,10 +96,9 @@ class ResidualBlock(bijection.Bijection):
         'It does not follow from the layers: build g from those of '
         'tf_resflow.layers in a keras.Sequential, or assert a bound with '
         'lipschitz_bound=.')
-    errors.check(
-        0.0 <= self.lipschitz_bound < 1.0, 'lipschitz_bound',
-        self.lipschitz_bound, 'a number in [0, 1)',
-        f'The block of g ({g.name!r}) is not invertible otherwise.')
+    errors.check(0.0 <= self.lipschitz_bound < 1.0, 'lipschitz_bound',
+                 self.lipschitz_bound, 'a number in [0, 1)',
+                 f'The block of g ({g.name!r}) is not invertible otherwise.')
     orders = (g.domain or 2.0, g.codomain or g.domain or 2.0)
     is_proven = orders[1] is orders[0] or orders[1] <= orders[0]
     errors.check(

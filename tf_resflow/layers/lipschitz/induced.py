@@ -76,10 +76,9 @@ class InducedNormLayer(linear.LinearLayer):
     super().add_weights(kernel_shape)
     if self.learns_orders:
       for name, order in (('domain', self.domain), ('codomain', self.codomain)):
-        errors.check(
-            not isinstance(order, str), name, order,
-            'a number, outside of layers.LearnedNorms',
-            f'Put {self.name} and its neighbours into one.')
+        errors.check(not isinstance(order, str), name, order,
+                     'a number, outside of layers.LearnedNorms',
+                     f'Put {self.name} and its neighbours into one.')
         base_layer.build_once(order, ())
 
   def orders(self, variables: base_layer.Tensors,

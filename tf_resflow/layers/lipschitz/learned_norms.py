@@ -70,10 +70,9 @@ class LearnedNorms(container.Sequence):
   def __init__(self, parts: Sequence[lipschitz_layer.LipschitzLayer], **kwargs):
     linear = [c for part in parts for c in part.constrained_layers()]
     for layer in linear:
-      errors.check(
-          layer.learns_orders, 'domain', layer.domain,
-          f'{LEARNED} for every linear layer of a LearnedNorms',
-          f'{layer.name} has orders of its own.')
+      errors.check(layer.learns_orders, 'domain', layer.domain,
+                   f'{LEARNED} for every linear layer of a LearnedNorms',
+                   f'{layer.name} has orders of its own.')
     orders = [
         LearnedOrder(name=f'order_{i}', dtype=layer.dtype_policy)
         for i, layer in enumerate(linear)]

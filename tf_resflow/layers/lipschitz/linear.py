@@ -75,9 +75,8 @@ def _follow_norm(mapping, rows, fingerprint, kind, tolerance, max_steps):
                             rows.shape[0] - 1)
   rows = tf.where(is_usable, rows, random_rows)
   rows /= tf.norm(rows, axis=1, keepdims=True)
-  result = kind.follow(
-      mapping._replace(kernel=kernel), rows, tolerance, max_steps,
-      tf.where(is_same, 0, _MIN_STEPS), is_same)
+  result = kind.follow(mapping._replace(kernel=kernel), rows, tolerance,
+                       max_steps, tf.where(is_same, 0, _MIN_STEPS), is_same)
   return result._replace(norm=scale * result.norm), new_fingerprint
 
 
@@ -164,10 +163,8 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
     """The bound of the operator norm; it is fixed, since graphs hold it."""
     return self._coeff
 
-  @property
-  def lipschitz_bound(self) -> float:
-    """The bound that every call keeps, to a relative 1e-3: `coeff`."""
-    return self.coeff
+  # Every call keeps it, to a relative 1e-3.
+  lipschitz_bound = coeff
 
   @property
   def num_outputs(self) -> int:
@@ -219,9 +216,8 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
 
   def _mapping(self, variables):
     """Returns the map of the kernel as it is."""
-    return operator_norms.NormedMap(
-        variables[0], self.spatial_shape, *self.orders(variables),
-        self.is_on_cpu)
+    return operator_norms.NormedMap(variables[0], self.spatial_shape,
+                                    *self.orders(variables), self.is_on_cpu)
 
   def _follow(self, variables, state):
     mapping = tf.nest.map_structure(

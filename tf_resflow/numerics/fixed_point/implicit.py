@@ -29,9 +29,8 @@ def _solve(g, solver, lipschitz_bound, sign, estimator, series, variables,
 
   def solve(y, x_init, *others):
     context = others[len(probes):]
-    solution = solver.solve(
-        lambda x: sign * g.evaluate(weights, x, *context), y, x_init,
-        lipschitz_bound)
+    solution = solver.solve(lambda x: sign * g.evaluate(weights, x, *context),
+                            y, x_init, lipschitz_bound)
     if estimator is None:
       return list(solution), []
     probe = others[0]
@@ -83,9 +82,8 @@ def _implicit_gradient(g, solver, lipschitz_bound, sign, variables, norms, x,
     scale = tf.where(scale > 0, scale, tf.ones_like(scale))
     adjoint = solver.solve(
         lambda u: sign * vjp_fn(u), dx / scale, lipschitz_bound=lipschitz_bound)
-    dy = tf.where(
-        tf.reshape(adjoint.converged, tf.shape(scale)), adjoint.x * scale,
-        tf.constant(float('nan'), dx.dtype))
+    dy = tf.where(tf.reshape(adjoint.converged, tf.shape(scale)),
+                  adjoint.x * scale, tf.constant(float('nan'), dx.dtype))
     gradients.append(tape.gradient(
         value, sources, -sign * dy, unconnected_gradients='zero'))
     (_, *dcontext), dweights = tf.nest.map_structure(

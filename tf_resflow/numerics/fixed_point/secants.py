@@ -110,18 +110,16 @@ def _combine(c, vectors):
 
 def select(mask: tf.Tensor, a: tf.Tensor, b: tf.Tensor | float) -> tf.Tensor:
   """Returns `a`, `[B, ...]`, for the samples in `mask`, `[B]`, else `b`."""
-  return tf.where(
-      mask[(slice(None),) + (tf.newaxis,) * (a.shape.rank - 1)], a,
-      tf.cast(b, a.dtype))
+  return tf.where(mask[(slice(None),) + (tf.newaxis,) * (a.shape.rank - 1)], a,
+                  tf.cast(b, a.dtype))
 
 
 def max_abs(x: tf.Tensor) -> tf.Tensor:
   """Returns `max|x|` over the last axis; NaN if any element is."""
   x = tf.abs(x)
   # Devices differ in whether a maximum propagates NaN.
-  return tf.where(
-      tf.reduce_any(tf.math.is_nan(x), axis=-1),
-      tf.constant(float('nan'), x.dtype), tf.reduce_max(x, axis=-1))
+  return tf.where(tf.reduce_any(tf.math.is_nan(x), axis=-1),
+                  tf.constant(float('nan'), x.dtype), tf.reduce_max(x, axis=-1))
 
 
 def norm(x: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:

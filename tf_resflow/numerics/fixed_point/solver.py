@@ -192,12 +192,10 @@ class Solver(spec.Specified):
         trial += step
       return _State(
           trial=secants.select(active, trial, x), accelerated=accelerated,
-          x=x, f=f,
-          norm=tf.where(accept, norm, s.norm),
+          x=x, f=f, norm=tf.where(accept, norm, s.norm),
           residual=tf.where(accept, residual, s.residual),
-          active=active, converged=converged,
-          num_steps=s.num_steps + tf.cast(s.active, tf.int32),
-          history=history)
+          active=active, converged=converged, history=history,
+          num_steps=s.num_steps + tf.cast(s.active, tf.int32))
 
     nothing = tf.zeros_like(size_y, tf.bool)
     start = tf.reshape(x_init, flat_shape)
@@ -213,9 +211,8 @@ class Solver(spec.Specified):
     (state,) = tf.while_loop(
         lambda s: tf.reduce_any(s.active), lambda s: (step_fn(s),), (state,),
         maximum_iterations=self.max_steps)
-    return Solution(
-        tf.stop_gradient(unflatten(state.x)), state.num_steps, state.converged,
-        tf.stop_gradient(state.residual))
+    return Solution(tf.stop_gradient(unflatten(state.x)), state.num_steps,
+                    state.converged, tf.stop_gradient(state.residual))
 
 
 def _check_like(tensor, y, name):

@@ -70,9 +70,8 @@ def _backward(g, variables, norms, x, v, w, dg, dlog_det, *context):
       value, vjp_fn = differentiation.linearize(
           g.evaluate, weights, x, *context)
       outputs = [value, bilinear_form(vjp_fn, v, w)]
-    return tape.gradient(
-        outputs, [inputs, flat_weights], [dg, dlog_det],
-        unconnected_gradients='zero')
+    return tape.gradient(outputs, [inputs, flat_weights], [dg, dlog_det],
+                         unconnected_gradients='zero')
 
   (dx, *dcontext), dweights = cores.map_in_chunks(
       differentiate, g.max_examples(), [x, v, w, dg, dlog_det, *context],

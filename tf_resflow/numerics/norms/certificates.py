@@ -105,10 +105,9 @@ def dense_bound(matrix: np.ndarray, target: float = -math.inf) -> float:
     InvalidValueError: if `matrix` is not a finite matrix.
   """
   matrix, exponent = _normalise(_as_float64('matrix', matrix))
-  errors.check(
-      matrix.ndim == 2, 'matrix', f'an array of shape {matrix.shape}',
-      'a matrix [in, out]',
-      'certified_norm_bound takes the kernels of convolutions.')
+  errors.check(matrix.ndim == 2, 'matrix', f'an array of shape {matrix.shape}',
+               'a matrix [in, out]',
+               'certified_norm_bound takes the kernels of convolutions.')
   matrix = min(matrix, matrix.T, key=len)
   return math.ldexp(gram_trace_bound(
       matrix @ matrix.T, target=math.ldexp(target, -exponent),

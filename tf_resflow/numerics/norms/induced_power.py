@@ -96,9 +96,8 @@ def power_method(
       name='induced_power_iteration')
   order = tf.argsort(norms, direction='DESCENDING', stable=True)
   gap = gap_of_best(norms, gaps)
-  return InducedNormResult(
-      tf.gather(x, order), tf.reduce_max(norms), gap, num_steps,
-      gap <= tolerance)
+  return InducedNormResult(tf.gather(x, order), tf.reduce_max(norms), gap,
+                           num_steps, gap <= tolerance)
 
 
 def induced_norm(operator: operators.LayerOperator, x: tf.Tensor,
