@@ -162,13 +162,12 @@ def _validate(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
   """Writes what a validation finds, and its checkpoint if it is the best."""
   with trainer.ema.swapped():
     values = dict(evaluate_fn(trainer.model))
-  keep_best = trainer.config.run.keep_best
-  if keep_best:
+  if trainer.best:
     values['validation_loss'] = trainer.validation_loss(values)
   writer.write(step, values)
-  if keep_best:
+  if trainer.best:
     writer.flush()
-    trainer.save_if_best(values['validation_loss'])
+    trainer.best.offer(values['validation_loss'], step)
 
 
 def _write_samples(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,

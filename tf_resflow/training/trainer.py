@@ -162,6 +162,9 @@ class Trainer(Learner):
     workdir: folder of the run, checked already; see `workdir.check`.
     strategy: by default that of the configuration.
 
+  Attributes:
+    best: the `checkpoints.BestCheckpoint`; None without `keep_best`.
+
   Raises:
     InvalidValueError: if the replicas cannot share a batch.
   """
@@ -180,7 +183,7 @@ class Trainer(Learner):
     state = {**self.state, 'step': self._step}
     self._manager = checkpoints.make_manager(
         tf.train.Checkpoint(**state), workdir, config.run.checkpoints_to_keep)
-    self._best = checkpoints.BestCheckpoint(
+    self.best = checkpoints.BestCheckpoint(
         workdir, **state) if config.run.keep_best else None
 
   @property
@@ -230,14 +233,6 @@ class Trainer(Learner):
       raise errors.InvalidValueError(
           'validation', ', '.join(values), f'also validation_{error.args[0]}',
           'keep_best goes by it.') from error
-
-  def save_if_best(self, value: float) -> None:
-    """Writes the best checkpoint if the validation loss is the lowest so far.
-
-    Raises:
-      OSError: if the checkpoint cannot be written.
-    """
-    self._best.offer(value, self.step)
 
   def check_finite(self) -> None:
     """Raises `TrainingDivergedError` unless the state can be gone on from."""
