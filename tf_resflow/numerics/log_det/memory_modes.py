@@ -8,6 +8,7 @@ Theorem 2) through `tf.custom_gradient`. For the same draws `recompute`,
 """
 
 from collections.abc import Callable, Sequence
+import functools
 from typing import Any
 
 import tensorflow as tf
@@ -162,19 +163,14 @@ def _surrogate_forward(tape, value, surrogate, inputs):
   return pull_back
 
 
-def neumann(*inputs: Any, **settings: Any) -> tuple[tf.Tensor, tf.Tensor]:
-  """Keeps the linearisation of `g` (Eq. 8)."""
-  return _keep_linearization(_both_backward, *inputs, **settings)
+# Keeps the linearisation of `g` (Eq. 8).
+neumann = functools.partial(_keep_linearization, _both_backward)
 
-
-def backward_in_forward(
-    *inputs: Any, **settings: Any) -> tuple[tf.Tensor, tf.Tensor]:
-  """Differentiates the log-determinant in the forward pass (Eq. 9).
-
-  Needs one cotangent of the log-determinant for the whole batch, and raises
-  where there are several.
-  """
-  return _keep_linearization(_surrogate_forward, *inputs, **settings)
+# Differentiates the log-determinant in the forward pass (Eq. 9). Needs one
+# cotangent of the log-determinant for the whole batch, and raises where there
+# are several.
+backward_in_forward = functools.partial(
+    _keep_linearization, _surrogate_forward)
 
 
 def naive(g: residual_function.ResidualFunction, variables: Any, state: Any,
