@@ -39,8 +39,7 @@ class ClassifierHead(keras.layers.Layer):
   def build(self, input_shape: tuple) -> None:
     self.conv = keras.layers.Conv2D(
         self.channels, 3, padding='same', name='conv', dtype=self.compute_dtype,
-        **base_layer.uniform_initializers(
-            9 * input_shape[-1], self.seed))
+        **base_layer.uniform_initializers(9 * input_shape[-1], self.seed))
     self.conv.build(input_shape)
     self.act_norm.build((*input_shape[:-1], self.channels))
 

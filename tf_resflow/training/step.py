@@ -89,8 +89,7 @@ class TrainStep:
 
     def body(i, *sums):
       values = self._part_gradients(
-          objectives.Batch(
-              **{name: part[i] for name, part in parts.items()}),
+          objectives.Batch(**{name: part[i] for name, part in parts.items()}),
           random.fold_in(step_seed, i), weights)
       return i + 1, *tf.nest.map_structure(tf.add, sums, values)
 

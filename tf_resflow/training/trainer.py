@@ -272,8 +272,7 @@ class Trainer(Learner):
     # The batches have no end.
     for step, batch in zip(
         range(self.step, self.config.optimizer.num_steps),
-        distributed_batches(
-            self.config, self._split, self.strategy, self.step),
+        distributed_batches(self.config, self._split, self.strategy, self.step),
         strict=False):
       try:
         metrics = self.run_step(batch, tf.constant(step, tf.int64))

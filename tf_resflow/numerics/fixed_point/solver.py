@@ -203,8 +203,7 @@ class Solver(spec.Specified):
         trial=start, accelerated=nothing, x=start,
         f=tf.zeros_like(flat_y),
         norm=tf.zeros_like(size_y),
-        residual=tf.fill(
-            tf.shape(size_y), tf.constant(float('inf'), y.dtype)),
+        residual=tf.fill(tf.shape(size_y), tf.constant(float('inf'), y.dtype)),
         active=~nothing, converged=nothing,
         num_steps=tf.zeros_like(size_y, tf.int32),
         history=secants.empty(self.history, flat_y))

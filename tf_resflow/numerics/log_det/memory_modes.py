@@ -169,8 +169,7 @@ neumann = functools.partial(_keep_linearization, _both_backward)
 # Differentiates the log-determinant in the forward pass (Eq. 9). Needs one
 # cotangent of the log-determinant for the whole batch, and raises where there
 # are several.
-backward_in_forward = functools.partial(
-    _keep_linearization, _surrogate_forward)
+backward_in_forward = functools.partial(_keep_linearization, _surrogate_forward)
 
 
 def naive(g: residual_function.ResidualFunction, variables: Any, state: Any,
