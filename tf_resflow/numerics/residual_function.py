@@ -1,7 +1,6 @@
 """The residual branch `g` of a block as a pure function of tensors."""
 
 from collections.abc import Callable
-import dataclasses
 import functools
 from typing import Any
 
@@ -15,7 +14,6 @@ from tf_resflow.numerics import tracing
 Tensors = Any
 
 
-@dataclasses.dataclass(eq=False)
 class ResidualFunction:
   """`g` in three pure parts.
 
@@ -53,16 +51,19 @@ class ResidualFunction:
     True
   """
 
-  evaluate: Callable[..., tf.Tensor]
-  _: dataclasses.KW_ONLY
-  converge_norms: Callable[[Tensors, Tensors], Tensors] = (
-      lambda variables, state: [])
-  effective_weights: Callable[[Tensors, Tensors], Tensors] = (
-      lambda variables, norms: variables)
-  max_examples: Callable[[], int | None] = lambda: None
-  unknown_sizes: bool = False
-
-  def __post_init__(self):
+  def __init__(
+      self, evaluate: Callable[..., tf.Tensor], *,
+      converge_norms: Callable[[Tensors, Tensors], Tensors] = (
+          lambda variables, state: []),
+      effective_weights: Callable[[Tensors, Tensors], Tensors] = (
+          lambda variables, norms: variables),
+      max_examples: Callable[[], int | None] = lambda: None,
+      unknown_sizes: bool = False):
+    self.evaluate = evaluate
+    self.converge_norms = converge_norms
+    self.effective_weights = effective_weights
+    self.max_examples = max_examples
+    self.unknown_sizes = unknown_sizes
     self._traced = {}
 
   @functools.cached_property
@@ -78,8 +79,10 @@ class ResidualFunction:
   @functools.cached_property
   def of_any_size(self) -> 'ResidualFunction':
     """The same `g`, which takes chunks of batches of unknown size, too."""
-    return self if self.unknown_sizes else dataclasses.replace(
-        self, unknown_sizes=True)
+    return self if self.unknown_sizes else ResidualFunction(
+        self.evaluate, converge_norms=self.converge_norms,
+        effective_weights=self.effective_weights,
+        max_examples=self.max_examples, unknown_sizes=True)
 
   def weights(self, variables: Tensors, state: Tensors) -> Tensors:
     """Returns the effective weights, differentiable in `variables`."""

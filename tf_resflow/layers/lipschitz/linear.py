@@ -163,8 +163,10 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
     """The bound of the operator norm; it is fixed, since graphs hold it."""
     return self._coeff
 
-  # Every call keeps it, to a relative 1e-3.
-  lipschitz_bound = coeff
+  @property
+  def lipschitz_bound(self) -> float:
+    """The bound that every call keeps, to a relative 1e-3: `coeff`."""
+    return self.coeff
 
   @property
   def num_outputs(self) -> int:
