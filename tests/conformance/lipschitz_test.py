@@ -11,7 +11,7 @@ from tests.conformance import subjects
 from tests.numerics.norms import induced_oracle
 from tf_resflow import errors
 from tf_resflow import layers
-from tf_resflow.layers.lipschitz import learned_order
+from tf_resflow.layers.lipschitz import learned_norms
 
 # Power iteration bounds a norm from below, to a relative 1e-3.
 _TOLERANCE = 1e-3
@@ -55,8 +55,8 @@ def assert_all_close(actual, expected, tolerance):
 def test_no_slope_exceeds_the_bound_or_the_certificate(subject):
   """At examples near zero, where activations are steep, and far from it."""
   layer, _ = subject.of()
-  domain = learned_order.present_order(layer.domain or 2.0)
-  codomain = learned_order.present_order(layer.codomain or domain)
+  domain = learned_norms.present_order(layer.domain or 2.0)
+  codomain = learned_norms.present_order(layer.codomain or domain)
   x = subject.case.inputs('float64', batch_size=10)
   measured = slope(
       layer, tf.concat([0.03 * x, x, 10.0 * x], axis=0), domain, codomain)

@@ -48,9 +48,9 @@ def test_moving_means_follow_an_update(accumulation_steps):
   np.testing.assert_allclose(part.moving_mean, expected, rtol=1e-6)
   assert np.all(part.moving_mean.numpy() != old)
   # Averages of weights do not hold it, nor take it back.
-  with step._ema.swapped():
+  with step.ema.swapped():
     np.testing.assert_allclose(part.moving_mean, expected, rtol=1e-6)
-  assert len(step._ema.averages) == len(model.trainable_variables)
+  assert len(step.ema.averages) == len(model.trainable_variables)
 
 
 @pytest.mark.slow

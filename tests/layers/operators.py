@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests.numerics.norms import induced_oracle
-from tf_resflow.layers.lipschitz import learned_order
+from tf_resflow.layers.lipschitz import learned_norms
 
 
 def materialize(layer):
@@ -23,7 +23,7 @@ def materialize(layer):
 
 def true_norm(layer):
   """Returns the norm of what a layer computes, by SVD or by brute force."""
-  orders = [learned_order.present_order(order)
+  orders = [learned_norms.present_order(order)
             for order in (layer.domain, layer.codomain)]
   matrix = materialize(layer)
   return np.linalg.norm(matrix, 2) if orders == [2.0, 2.0] else (

@@ -1,9 +1,23 @@
-"""Errors of files as one line."""
+"""Where files of a run are looked for; errors of writing as one line."""
 
 import pytest
 import tensorflow as tf
 
+from tests import testing
 from tf_resflow.training import files
+
+
+def test_the_path_of_a_file(tmp_path):
+  for name in ('run.flags', 'file'):
+    (tmp_path / name).touch()
+  assert files.path_of(str(tmp_path), files.RUN_FLAGS) == str(
+      tmp_path / 'run.flags')
+  testing.check_refusals(lambda name: files.path_of(
+      str(tmp_path / name), files.MODEL_JSON), [
+          ('.', f'workdir={tmp_path}: expected the folder of a run. There is '
+           'no model.json; train one with bin/train.'),
+          ('run*', '...without any of [ ] * ? '), ('file', '...It is a file')])
+  files.check_path(str(tmp_path / 'new'))
 
 
 def test_errors_of_tensorflow_become_those_of_python(tmp_path):

@@ -18,7 +18,7 @@ from tf_resflow import training
 from tf_resflow.configuration import flags as flags_lib
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
-from tf_resflow.training import run_files
+from tf_resflow.training import files
 
 # Where flags about estimates are refused.
 EXACT = 'with a model whose log-determinants are exact'
@@ -133,7 +133,7 @@ class Run(Options):
   def __post_init__(self):
     super().__post_init__()
     # At once: to load what else there is takes seconds of imports.
-    run_files.path_of(self.workdir, run_files.RUN_FLAGS)
+    files.path_of(self.workdir, files.RUN_FLAGS)
 
   def open(self, dtype: str = 'float32', strategy: str = 'single') -> OpenedRun:
     """Opens the run; every tool does it here."""

@@ -4,21 +4,16 @@ import lazy_loader
 
 # Bijections by module. `bijectors` has one of the same name for each of them.
 BIJECTIONS = {
-    'bijections.act_norm': ['ActNorm'],
     'bijections.affine_coupling': ['AffineCoupling'],
+    'bijections.composite': ['Inverse', 'Split'],
     'bijections.conditional': ['Conditional'],
     'bijections.conditional_affine': ['ConditionalAffine'],
     'bijections.conditional_linear': ['ConditionalLinear'],
-    'bijections.feature_tap': ['FeatureTap'],
-    'bijections.flatten': ['Flatten'],
-    'bijections.inverse': ['Inverse'],
     'bijections.invertible_linear': ['InvertibleConv1x1', 'InvertibleLinear'],
-    'bijections.logit': ['Logit'],
-    'bijections.moving_mean': ['MovingMean'],
+    'bijections.normalization': ['ActNorm', 'MovingMean'],
+    'bijections.preprocessing': ['Logit', 'Standardize'],
+    'bijections.rearrangements': ['FeatureTap', 'Flatten', 'Squeeze'],
     'bijections.residual_block': ['ResidualBlock'],
-    'bijections.split': ['Split'],
-    'bijections.squeeze': ['Squeeze'],
-    'bijections.standardize': ['Standardize'],
 }
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
@@ -27,23 +22,23 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'bijections.bijection': [
             'Bijection', 'PassResult', 'PassSettings', 'SlopeBounds', 'Solve',
             'event_shape_of'],
-        'bijections.chain': ['Chain'],
-        'bijections.composite': ['Composite'],
+        'bijections.composite': [
+            *BIJECTIONS['bijections.composite'], 'Chain', 'Composite'],
         'classifier_head': ['ClassifierHead', 'HybridClassifier'],
         'condition_spec': ['ConditionSpec'],
         'conditions.condition_network': [
             'ConditionNetwork', 'KerasNetwork', 'LabelEmbedding',
             'VectorNetwork'],
-        'embeddings.embedding': [
-            'Embedded', 'Embedding', 'IdentityEmbedding'],
-        'embeddings.noise_channels': ['NoiseChannels'],
+        'embeddings': [
+            'Embedded', 'Embedding', 'IdentityEmbedding', 'NoiseChannels'],
         'lipschitz.activations': [
             'ELU', 'FullSort', 'Identity', 'LipschitzCube', 'MaxMin', 'ReLU',
-            'Softplus', 'Tanh'],
-        'lipschitz.concatenated': ['CLipSwish', 'Concatenated', 'CReLU'],
+            'Reshape', 'Softplus', 'Tanh'],
+        'lipschitz.concatenated': [
+            'CLipSwish', 'CPila', 'CReLU', 'Concatenated'],
         'lipschitz.conditional': [
             'ConditionGate', 'ConditionShift', 'ConditionalLayer'],
-        'lipschitz.container': ['Container'],
+        'lipschitz.container': ['Container', 'Sequence'],
         'lipschitz.induced': [
             'InducedNormConv2D', 'InducedNormDense', 'InducedNormLayer'],
         'lipschitz.keras_layer': [
@@ -53,9 +48,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'lipschitz.lipschitz_layer': [
             'Certificate', 'Constraint', 'Elementwise', 'LipschitzLayer'],
         'lipschitz.operator_norms': ['OperatorNorm'],
-        'lipschitz.pila': ['CPila'],
-        'lipschitz.reshape': ['Reshape'],
-        'lipschitz.sequence': ['Sequence'],
         'lipschitz.spectral': [
             'SpectralConv2D', 'SpectralDense', 'SpectralLayer'],
     })

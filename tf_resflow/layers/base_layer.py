@@ -177,9 +177,8 @@ def common_dtype(dtypes: Iterable[str], owner: str) -> str:
     InvalidValueError: if there are several.
   """
   dtypes = sorted(set(dtypes))
-  errors.check(
-      len(dtypes) < 2, 'dtype', ' and '.join(dtypes),
-      f'the same for all layers of {owner}', 'Give them one dtype=.')
+  errors.check(len(dtypes) < 2, 'dtype', ' and '.join(dtypes),
+               f'the same for all layers of {owner}', 'Give them one dtype=.')
   return dtypes[0] if dtypes else keras.config.floatx()
 
 

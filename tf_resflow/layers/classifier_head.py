@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tf_resflow.layers import base_layer
-from tf_resflow.layers.bijections import act_norm
+from tf_resflow.layers.bijections import normalization
 
 
 @base_layer.configured
@@ -33,14 +33,13 @@ class ClassifierHead(keras.layers.Layer):
     super().__init__(**kwargs)
     self.channels = channels
     self.seed = seed
-    self.act_norm = act_norm.ActNorm(
+    self.act_norm = normalization.ActNorm(
         name='act_norm', dtype=self.compute_dtype)
 
   def build(self, input_shape: tuple) -> None:
     self.conv = keras.layers.Conv2D(
         self.channels, 3, padding='same', name='conv', dtype=self.compute_dtype,
-        **base_layer.uniform_initializers(
-            9 * input_shape[-1], self.seed))
+        **base_layer.uniform_initializers(9 * input_shape[-1], self.seed))
     self.conv.build(input_shape)
     self.act_norm.build((*input_shape[:-1], self.channels))
 

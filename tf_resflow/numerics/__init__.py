@@ -9,14 +9,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'fixed_point.implicit': ['invert_and_log_det', 'invert_residual'],
         'fixed_point.solver': [
             'Anderson', 'Banach', 'Solution', 'Solver', 'check_converged'],
-        'log_det.adaptive_roulette': ['AdaptiveRoulette'],
         'log_det.estimator': [
             'Draw', 'Estimator', 'SeriesEstimator', 'forward_and_log_det'],
         'log_det.exact': ['Exact'],
         'log_det.laws': ['Geometric', 'Law', 'Poisson', 'SafeGeometric'],
-        'log_det.odd': ['Odd'],
-        'log_det.russian_roulette': ['RussianRoulette'],
-        'log_det.series': ['LogDetSeries', 'RESIDUAL'],
+        'log_det.roulette': ['AdaptiveRoulette', 'RussianRoulette'],
+        'log_det.series': ['LogDetSeries', 'Odd', 'RESIDUAL'],
         'log_det.truncation': ['FixedTruncation', 'Skip'],
         'noise_laws': ['GaussianNoise', 'NoiseLaw', 'UniformNoise'],
         'norms.certificates': ['Certificate'],

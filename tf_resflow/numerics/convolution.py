@@ -73,9 +73,8 @@ def conv2d_transpose(
                   kernel.shape[2]], strides=1, padding='SAME')
 
 
-def normal_map(
-    kernel: tf.Tensor, transpose: bool = False, for_cpu: bool | None = None,
-) -> Callable[[tf.Tensor], tf.Tensor]:
+def normal_map(kernel: tf.Tensor, transpose: bool = False,
+               for_cpu: bool | None = None) -> Callable[[tf.Tensor], tf.Tensor]:
   """Returns `x -> A^T A x` of the convolution `A`, for use in a loop.
 
   An entry of `A x` is a combination of the `k_h k_w c` numbers around it. On

@@ -93,8 +93,7 @@ def with_gradient(body: Callable, *inputs: Any) -> tuple[tf.Tensor, ...]:
     flat = tf.nest.flatten(inputs)
     first, variables, *others = inputs
     # What else is differentiated may be a constant, or frozen.
-    guarded = [first, *tf.nest.flatten(variables)[:1],
-               *tf.nest.flatten(others)]
+    guarded = [first, *tf.nest.flatten(variables)[:1], *tf.nest.flatten(others)]
 
     def backward(*cotangents):
       return _once_differentiable(
@@ -105,9 +104,8 @@ def with_gradient(body: Callable, *inputs: Any) -> tuple[tf.Tensor, ...]:
   return forward(*inputs)
 
 
-def _only_custom_gradient(
-    outputs: Sequence[tf.Tensor], inputs: Sequence[tf.Tensor],
-) -> Sequence[tf.Tensor]:
+def _only_custom_gradient(outputs: Sequence[tf.Tensor],
+                          inputs: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
   """Makes gradients that bypass a custom gradient an error.
 
   The body of a `tf.custom_gradient` starts from stopped gradients. Where
@@ -130,9 +128,8 @@ def _only_custom_gradient(
   return [output + zero for output in outputs]
 
 
-def _once_differentiable(
-    gradients: Sequence[tf.Tensor], inputs: Sequence[tf.Tensor],
-) -> Sequence[tf.Tensor]:
+def _once_differentiable(gradients: Sequence[tf.Tensor],
+                         inputs: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
   """Returns `gradients` such that differentiating them again is an error.
 
   A backward pass that treats the draw of an estimator or the solution of a

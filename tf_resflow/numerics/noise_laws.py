@@ -117,8 +117,7 @@ class GaussianNoise(NoiseLaw):
     # Inverted about the middle and in float64, where no tail is rounded away.
     v = 2.0 * random.uniform(shape, seed, tf.float64) - 1.0
     normal = math.sqrt(2.0) * tf.math.erfinv(self._probability * v)
-    return tf.cast(
-        tf.clip_by_value(0.5 + self.scale * normal, 0.0, 1.0), dtype)
+    return tf.cast(tf.clip_by_value(0.5 + self.scale * normal, 0.0, 1.0), dtype)
 
   def log_prob(self, u: tf.Tensor) -> tf.Tensor:
     return -0.5 * ((u - 0.5) / self.scale)**2 - math.log(

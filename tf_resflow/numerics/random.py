@@ -87,8 +87,7 @@ def numbered(seed: SeedLike, numbers: tf.Tensor) -> Seed:
 def fold_in(seed: SeedLike, data: int | tf.Tensor) -> Seed:
   """Returns a seed that depends on `seed` and the integer `data`."""
   seed = as_seed(seed)
-  return seed._replace(values=_fold_in(
-      seed.values, tf.convert_to_tensor(data)))
+  return seed._replace(values=_fold_in(seed.values, tf.convert_to_tensor(data)))
 
 
 # A deep flow draws for every block: these are functions of their own, so that
@@ -119,9 +118,8 @@ def _uniform_scalar(values):
   return (high * 2.0**21 + tf.floor(low * 2.0**-11)) * 2.0**-53
 
 
-def _draw_for_global_batch(
-    draw_fn: Callable, shape: Sequence[int] | tf.Tensor,
-    seed: SeedLike) -> tf.Tensor:
+def _draw_for_global_batch(draw_fn: Callable, shape: Sequence[int] | tf.Tensor,
+                           seed: SeedLike) -> tf.Tensor:
   """Draws this replica's part of a draw for the global batch.
 
   Example `i` of replica `r` is example `r * B + i` of the global batch, for

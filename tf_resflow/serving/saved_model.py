@@ -1,7 +1,6 @@
 """Writes flows as SavedModels, with requests that warm a server up."""
 
 from collections.abc import Callable, Mapping, Sequence
-import functools
 import json
 import os
 import pathlib
@@ -22,10 +21,9 @@ def check_is_new(output: str) -> None:
       bool(output) and '://' not in output, 'output', output,
       'a folder of this machine', 'The SavedModel can be copied from there.')
   path = pathlib.Path(output)
-  errors.check(
-      not path.exists() or (path.is_dir() and not any(path.iterdir())),
-      'output', output, 'a new or empty folder',
-      'Take the next version number, for example.')
+  errors.check(not path.exists() or (path.is_dir() and not any(path.iterdir())),
+               'output', output, 'a new or empty folder',
+               'Take the next version number, for example.')
 
 
 def check_is_installed() -> None:
@@ -69,7 +67,6 @@ def _write_requests(
 def _prevent_gradients(function: Callable) -> Callable:
   """Returns a function whose dict of outputs refuses to be differentiated."""
 
-  @functools.wraps(function)
   def prevented(*tensors):
     return {
         name: tf.raw_ops.PreventGradient(
@@ -108,8 +105,7 @@ def _try_out(functions: Mapping[str, tf.types.experimental.ConcreteFunction],
   """Refuses signatures that fail, or whose replies are not finite."""
   for name, function in functions.items():
     try:
-      outputs = function(**{
-          spec.name: _example(spec) for spec in specs[name]})
+      outputs = function(**{spec.name: _example(spec) for spec in specs[name]})
     except tf.errors.InvalidArgumentError as error:
       # What failed comes after the lines of a traceback.
       start = max(0, error.message.find('assertion failed'))
@@ -123,9 +119,8 @@ def _try_out(functions: Mapping[str, tf.types.experimental.ConcreteFunction],
           f'{key} that are finite', 'Check the checkpoint with bin/evaluate.')
 
 
-def export(
-    model: models.Flow, output: str, estimator: numerics.Estimator,
-    warmup: bool = True, max_samples: int = 4096) -> list[str]:
+def export(model: models.Flow, output: str, estimator: numerics.Estimator,
+           warmup: bool = True, max_samples: int = 4096) -> list[str]:
   """Writes a flow as a SavedModel that needs no Python of this package.
 
   Its signatures are the methods of `IntegerFlow`, or of `VectorSignatures` for

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import numerics
-from tf_resflow.numerics import chunking
+from tf_resflow.numerics import cores
 
 # Of what fits at a time: a server answers several requests at once.
 _SHARE_OF_BATCH = 1 / 16
@@ -38,10 +38,9 @@ class ServedFlow:
                max_samples: int = 4096):
     errors.check(1 <= max_samples < 2**31, 'max_samples', max_samples,
                  'a number from 1 to 2147483647')
-    errors.check(
-        not estimator.batch_dependent, 'estimator', estimator,
-        'one with batch_dependent=False',
-        'An image would depend on the other images of its batch.')
+    errors.check(not estimator.batch_dependent, 'estimator', estimator,
+                 'one with batch_dependent=False',
+                 'An image would depend on the other images of its batch.')
     errors.check(
         model.is_initialized, 'model', model.name, 'an initialised one',
         'The first request would initialise it: train the model, load a '
@@ -62,9 +61,8 @@ class ServedFlow:
           [None, *condition.shape],
           tf.int32 if condition.num_labels else self._dtype, 'condition')
 
-  def signature(
-      self, method: Callable, names: Sequence[str],
-  ) -> tuple[Callable, list[tf.TensorSpec]]:
+  def signature(self, method: Callable, names: Sequence[str],
+                ) -> tuple[Callable, list[tf.TensorSpec]]:
     """Returns a function of tensors, and their specs.
 
     Behind the others comes the condition, of a flow p(x|c).
@@ -73,15 +71,10 @@ class ServedFlow:
       method: of this flow.
       names: of what it takes.
     """
-    is_conditional = self.model.condition_spec is not None
-    keywords = ['condition'] * is_conditional
-
-    def call(*tensors):
-      # The last tensor, if there is one more.
-      return method(*tensors[:len(names)], **dict(zip(
-          keywords, tensors[len(names):], strict=True)))
-
-    return call, [self._specs[name] for name in (*names, *keywords)]
+    if self.model.condition_spec is None:
+      return method, [self._specs[name] for name in names]
+    return (lambda *tensors: method(*tensors[:-1], condition=tensors[-1]),
+            [self._specs[name] for name in (*names, 'condition')])
 
   def data_specs(self) -> list[tf.TensorSpec]:
     """Returns what the data of a request look like."""
@@ -201,12 +194,11 @@ class ServedFlow:
     largest = self.estimator.max_batch_size(
         self.model.latent_size, self._dtype) if self.model.is_random else None
     if largest is None or self.estimator.is_random:
-      return self.model.log_prob(
-          x, condition, seed, estimator=self.estimator)
+      return self.model.log_prob(x, condition, seed, estimator=self.estimator)
     # What is drawn is drawn for the whole batch: chunks would draw alike.
     y, log_weight = self.model.embed(x, condition, seed)
     conditions = [] if condition is None else [condition]
-    return log_weight + chunking.map_in_chunks(
+    return log_weight + cores.map_in_chunks(
         lambda y, *condition: ([self.model.joint_log_prob(
             y, *condition, estimator=self.estimator)], []),
         max(1, int(_SHARE_OF_BATCH * largest)), [y, *conditions],
@@ -228,9 +220,8 @@ class ServedFlow:
   def _checked_batch(self, name, value):
     """One image or more: oneDNN's convolutions fail on an empty batch."""
     tensor = self._checked(name, value)
-    return require(
-        tf.shape(tensor)[0] >= 1, tensor,
-        [f'{name} is an empty batch; expected 1 or more.'])
+    return require(tf.shape(tensor)[0] >= 1, tensor,
+                   [f'{name} is an empty batch; expected 1 or more.'])
 
 
 def require(condition: tf.Tensor, tensor: tf.Tensor,

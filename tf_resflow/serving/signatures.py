@@ -62,12 +62,10 @@ class IntegerFlow(served_flow.ServedFlow):
     super().__init__(model, estimator, max_samples)
 
   def data_specs(self) -> list[tf.TensorSpec]:
-    return [tf.TensorSpec(
-        [None, *self.model.event_shape], tf.uint8, 'images')]
+    return [tf.TensorSpec([None, *self.model.event_shape], tf.uint8, 'images')]
 
-  def log_prob(
-      self, images: tf.Tensor, seed: tf.Tensor, *,
-      condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+  def log_prob(self, images: tf.Tensor, seed: tf.Tensor, *,
+               condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
     """Estimates the log-likelihood of images.
 
     One draw of noise, probes and number of terms; unbiased for
@@ -94,9 +92,8 @@ class IntegerFlow(served_flow.ServedFlow):
     return {'log_prob': log_prob,
             'bits_per_dim': self.model.bits_per_dim_of(log_prob)}
 
-  def classify(
-      self, images: tf.Tensor, seed: tf.Tensor | None = None, *,
-      condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+  def classify(self, images: tf.Tensor, seed: tf.Tensor | None = None, *,
+               condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
     """Classifies images, at the centres of their bins, with a hybrid model.
 
     Args:
@@ -214,12 +211,10 @@ class VectorSignatures(served_flow.ServedFlow):
   """
 
   def __init__(self, model: models.Flow, estimator: numerics.Estimator,
-               max_samples: int = 4096,
-               names: Sequence[str] | None = None):
-    errors.check(
-        model.num_levels is None and len(model.event_shape) == 1, 'model',
-        model.name, 'a flow on vectors',
-        'Flows on images are served as IntegerFlow.')
+               max_samples: int = 4096, names: Sequence[str] | None = None):
+    errors.check(model.num_levels is None and len(model.event_shape) == 1,
+                 'model', model.name, 'a flow on vectors',
+                 'Flows on images are served as IntegerFlow.')
     names = model.column_names if names is None else names
     # The names of the inputs, and of the outputs.
     self.names = tensor_names(names, _taken(model)) or ('x',)
@@ -230,9 +225,8 @@ class VectorSignatures(served_flow.ServedFlow):
     shape = [None] if self._is_table else [None, *self.model.event_shape]
     return [tf.TensorSpec(shape, self._dtype, name) for name in self.names]
 
-  def log_prob(
-      self, *inputs: tf.Tensor, condition: tf.Tensor | None = None,
-  ) -> dict[str, tf.Tensor]:
+  def log_prob(self, *inputs: tf.Tensor,
+               condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
     """Returns the log-density of vectors, or estimates it.
 
     Args:
@@ -245,8 +239,7 @@ class VectorSignatures(served_flow.ServedFlow):
     """
     data, rest = inputs[:len(self.names)], inputs[len(self.names):]
     seed = self._checked('seed', rest[0]) if rest else None
-    return {'log_prob': self._log_prob(
-        self._vectors(data), seed, condition)}
+    return {'log_prob': self._log_prob(self._vectors(data), seed, condition)}
 
   def _events(self, *data):
     return self._vectors(data), None

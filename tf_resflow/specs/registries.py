@@ -17,8 +17,8 @@ _CATALOG = 'tf_resflow.datasets.catalog'
 
 # Estimators of log-determinants: `--estimator=`. Each a `numerics.Estimator`.
 ESTIMATORS = registry.Registry('estimator', {
-    'roulette': f'{_LOG_DET}.russian_roulette:RussianRoulette',
-    'adaptive': f'{_LOG_DET}.adaptive_roulette:AdaptiveRoulette',
+    'roulette': f'{_LOG_DET}.roulette:RussianRoulette',
+    'adaptive': f'{_LOG_DET}.roulette:AdaptiveRoulette',
     'fixed': f'{_LOG_DET}.truncation:FixedTruncation',
     'exact': f'{_LOG_DET}.exact:Exact',
 }, with_arguments=True)
@@ -59,7 +59,7 @@ SOLVERS = registry.Registry('solver', {
 ACTIVATIONS = registry.Registry('activation', {
     'lipswish': f'{_LIPSCHITZ}.lip_swish:LipSwish',
     'elu': f'{_LIPSCHITZ}.activations:ELU',
-    'cpila': f'{_LIPSCHITZ}.pila:CPila',
+    'cpila': f'{_LIPSCHITZ}.concatenated:CPila',
     'clipswish': f'{_LIPSCHITZ}.concatenated:CLipSwish',
     'crelu': f'{_LIPSCHITZ}.concatenated:CReLU',
     'maxmin': f'{_LIPSCHITZ}.activations:MaxMin',
@@ -78,7 +78,7 @@ ACTIVATIONS = registry.Registry('activation', {
 # Constrained linear layers, dense and convolutional: `--constraint=`. Each a
 # `layers.Constraint`, or a function of its options that returns one.
 CONSTRAINTS = registry.Registry('constraint', {
-    'spectral': f'{_LIPSCHITZ}.constraints:SPECTRAL',
+    'spectral': f'{_LIPSCHITZ}.spectral:SPECTRAL',
 })
 
 # What bounds a norm that is hard to compute: `--norm_bound=`, and the argument

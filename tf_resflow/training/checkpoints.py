@@ -102,9 +102,8 @@ def write_list(folder: str, names: Iterable[str]) -> None:
         'all_model_checkpoint_timestamps: 1.0' for name in names), '']))
 
 
-def make_manager(
-    checkpoint: tf.train.Checkpoint, workdir: str, num_to_keep: int
-) -> tf.train.CheckpointManager:
+def make_manager(checkpoint: tf.train.Checkpoint, workdir: str,
+                 num_to_keep: int) -> tf.train.CheckpointManager:
   """Returns the writer of a run's checkpoints.
 
   Where TensorFlow's list is missing, damaged or behind, it is mended, with a
@@ -125,8 +124,7 @@ def make_manager(
         listed[-1] if listed else 'nothing', newest)
     names = map(os.path.basename, complete(folder))
     write_list(folder, [n for n in names if n in [*listed, newest]])
-  return tf.train.CheckpointManager(
-      checkpoint, folder, max_to_keep=num_to_keep)
+  return tf.train.CheckpointManager(checkpoint, folder, max_to_keep=num_to_keep)
 
 
 def _names(model: keras.Model) -> dict[int, tuple[str, ...]]:
@@ -168,9 +166,8 @@ def _positions(model: keras.Model, path: str) -> list[int] | None:
   return found
 
 
-def _as_saved(
-    checkpoint: tf.train.Checkpoint, positions: Sequence[int]
-) -> tf.train.Checkpoint:
+def _as_saved(checkpoint: tf.train.Checkpoint,
+              positions: Sequence[int]) -> tf.train.Checkpoint:
   """Returns a checkpoint of the same variables, with the lists of a file."""
 
   def as_saved(variables):
@@ -180,8 +177,7 @@ def _as_saved(
             for j in range(number)]
 
   parts = dict(tf.train.TrackableView(checkpoint).children(checkpoint))
-  parts['ema'] = tf.train.Checkpoint(
-      averages=as_saved(checkpoint.ema.averages))
+  parts['ema'] = tf.train.Checkpoint(averages=as_saved(checkpoint.ema.averages))
   if 'optimizer' in parts:
     optimizer = parts['optimizer']
     # The number of steps, a rate that is a variable, then the moments.
@@ -227,14 +223,13 @@ def reading(path: str) -> Iterator[None]:
   try:
     yield
   except _UNREADABLE as error:
-    said = f'{files.first_line(error)}.'
-    if _DAMAGED.search(str(error)):
-      raise errors.InvalidValueError(
-          'file', path, 'undamaged files',
-          f'{said} Delete its files to go on without it.') from error
+    expected, advice = (
+        ('undamaged files', ' Delete its files to go on without it.')
+        if _DAMAGED.search(str(error)) else
+        ('readable files that fit the configuration', ''))
     raise errors.InvalidValueError(
-        'file', path, 'readable files that fit the configuration',
-        said) from error
+        'file', path, expected,
+        f'{files.first_line(error)}.{advice}') from error
 
 
 def has_optimizer(path: str) -> bool:

@@ -13,8 +13,7 @@ from tf_resflow import numerics
 _GROUP_SIZE = 8
 
 
-def assign(
-    targets: Iterable[tf.Variable], values: Iterable[tf.Tensor]) -> None:
+def assign(targets: Iterable[tf.Variable], values: Iterable[tf.Tensor]) -> None:
   """Sets variables to as many values."""
   for target, value in zip(targets, values, strict=True):
     target.assign(value)
@@ -30,8 +29,7 @@ def _move(share, averages, variables, dtype):
   for average, variable in zip(averages, variables, strict=True):
     old, new = (tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype)
                 for handle in (average, variable))
-    tf.raw_ops.AssignAddVariableOp(
-        resource=average, value=share * (new - old))
+    tf.raw_ops.AssignAddVariableOp(resource=average, value=share * (new - old))
 
 
 class ExponentialMovingAverage(tf.Module):

@@ -157,32 +157,28 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
       signals.check(step)
 
 
-def _validate(
-    trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter, step: int,
-    evaluate_fn: Callable) -> None:
+def _validate(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
+              step: int, evaluate_fn: Callable) -> None:
   """Writes what a validation finds, and its checkpoint if it is the best."""
   with trainer.ema.swapped():
     values = dict(evaluate_fn(trainer.model))
-  keep_best = trainer.config.run.keep_best
-  if keep_best:
+  if trainer.best:
     values['validation_loss'] = trainer.validation_loss(values)
   writer.write(step, values)
-  if keep_best:
+  if trainer.best:
     writer.flush()
-    trainer.save_if_best(values['validation_loss'])
+    trainer.best.offer(values['validation_loss'], step)
 
 
-def _write_samples(
-    trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter, step: int,
-    picture_fn: Callable) -> None:
+def _write_samples(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
+                   step: int, picture_fn: Callable) -> None:
   """Writes a picture of samples; training goes on where an inverse fails."""
   try:
     with trainer.ema.swapped():
       images = picture_fn(trainer.model)
   except (tf.errors.InvalidArgumentError, errors.InvalidValueError) as error:
     # The run would end at this step again, however often it is continued.
-    _logger.warning(
-        'No samples of step %d: %s', step,
-        ' '.join(str(error).split()))
+    _logger.warning('No samples of step %d: %s', step,
+                    ' '.join(str(error).split()))
   else:
     writer.write_images(step, 'samples', images)

@@ -62,8 +62,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
     self._file = open(self._csv_path, 'a', encoding='utf-8')
     self._replace_csv(row for row in rows if int(row[_STEP]) <= start_step)
     with files.writing(tensorboard_dir):
-      for path in tf.io.gfile.glob(
-          os.path.join(tensorboard_dir, '*tfevents*')):
+      for path in tf.io.gfile.glob(os.path.join(tensorboard_dir, '*tfevents*')):
         _drop_later_events(path, start_step)
       self._summary_writer = tf.summary.create_file_writer(tensorboard_dir)
 
@@ -86,9 +85,8 @@ class MetricsWriter(contextlib.AbstractContextManager):
     self._check(step, values)
     arrays = {name: np.asarray(value) for name, value in values.items()}
     for name, array in arrays.items():
-      errors.check(
-          not array.ndim and array.dtype.kind in 'iuf', name,
-          f'{array.dtype} of shape {array.shape}', 'one real number')
+      errors.check(not array.ndim and array.dtype.kind in 'iuf', name,
+                   f'{array.dtype} of shape {array.shape}', 'one real number')
     with files.writing('metrics'), self._summary_writer.as_default():
       for name, array in arrays.items():
         tf.summary.scalar(name, float(array), step=step)
@@ -108,8 +106,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
       self._replace_csv([*rows, cells])
     self._last_step = step
 
-  def write_images(
-      self, step: int, name: str, images: np.ndarray) -> None:
+  def write_images(self, step: int, name: str, images: np.ndarray) -> None:
     """Writes a batch of images to TensorBoard, and as a picture if asked to.
 
     Args:
@@ -124,10 +121,9 @@ class MetricsWriter(contextlib.AbstractContextManager):
     """
     self._check(step, [name])
     images = np.asarray(images)
-    errors.check(
-        images.ndim == 4 and images.size > 0, name,
-        f'images of shape {images.shape}',
-        'a batch [N, H, W, C] that is not empty')
+    errors.check(images.ndim == 4 and images.size > 0, name,
+                 f'images of shape {images.shape}',
+                 'a batch [N, H, W, C] that is not empty')
     # Written so that NaN fails it too.
     errors.check(
         images.dtype == np.uint8 or np.all((images >= 0) & (images <= 1)),
@@ -136,9 +132,8 @@ class MetricsWriter(contextlib.AbstractContextManager):
     with files.writing('images'), self._summary_writer.as_default():
       tf.summary.image(name, images, step=step, max_outputs=len(images))
     if self._save_images_fn is not None:
-      path = os.path.join(
-          self._workdir, 'samples',
-          f'{name.replace("/", "_")}_{step:08d}.png')
+      path = os.path.join(self._workdir, 'samples',
+                          f'{name.replace("/", "_")}_{step:08d}.png')
       os.makedirs(os.path.dirname(path), exist_ok=True)
       self._save_images_fn(path, images)
 

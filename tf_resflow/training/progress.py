@@ -3,6 +3,7 @@
 import collections
 from collections.abc import Callable, Collection, Iterator, Mapping
 import contextlib
+import dataclasses
 import datetime
 import shutil
 import statistics
@@ -53,9 +54,8 @@ class Occasion(NamedTuple):
     return num_steps // self.every - step // self.every + is_extra
 
 
-def occasions_of(
-    config: configuration.Config, has_validation: bool, has_samples: bool
-) -> dict[str, Occasion]:
+def occasions_of(config: configuration.Config, has_validation: bool,
+                 has_samples: bool) -> dict[str, Occasion]:
   """Returns what is done between the steps of a run, without what never is.
 
   Args:
@@ -85,6 +85,7 @@ def format_duration(seconds: float) -> str:
       datetime.timedelta(seconds=round(seconds)))
 
 
+@dataclasses.dataclass
 class Progress:
   """Gathers the metrics of steps into rows, and shows them.
 
@@ -110,19 +111,16 @@ class Progress:
     clock: returns seconds.
   """
 
-  def __init__(
-      self, start_step: int, num_steps: int, examples_per_step: int,
-      biased: Collection[str] = (),
-      occasions: Mapping[str, Occasion] | None = None,
-      clock: Callable[[], float] = time.perf_counter):
-    self._start_step = start_step
-    self._num_steps = num_steps
-    self._examples_per_step = examples_per_step
-    self._biased = biased
-    self._occasions = occasions or {}
-    self._clock = clock
+  start_step: int
+  num_steps: int
+  examples_per_step: int
+  biased: Collection[str] = ()
+  occasions: Mapping[str, Occasion] = dataclasses.field(default_factory=dict)
+  clock: Callable[[], float] = time.perf_counter
+
+  def __post_init__(self):
     self._window: list[Mapping[str, tf.Tensor]] = []
-    self._window_start = clock()
+    self._window_start = self.clock()
     self._first_step_seconds: float | None = None
     self._recent: collections.deque[float] = collections.deque(
         maxlen=_NUM_RECENT)
@@ -133,7 +131,7 @@ class Progress:
   def add(self, metrics: Mapping[str, tf.Tensor]) -> None:
     """Takes the metrics of the next step, scalars."""
     if self._first_step_seconds is None:
-      self._first_step_seconds = self._clock() - self._window_start
+      self._first_step_seconds = self.clock() - self._window_start
     self._window.append(metrics)
 
   def end_window(self, step: int) -> tuple[dict[str, float], int | None]:
@@ -147,7 +145,7 @@ class Progress:
       and the first step with a metric that is not finite, None if all are.
     """
     columns = {
-        f'biased_{name}' if name in self._biased else name:
+        f'biased_{name}' if name in self.biased else name:
             np.array([m[name] for m in self._window])
         for name in self._window[0]}
     row = {
@@ -155,10 +153,10 @@ class Progress:
         else float(np.mean(column, dtype=np.float64))
         for name, column in columns.items()}
     # A device is done only now that its metrics were fetched.
-    now = self._clock()
+    now = self.clock()
     num_steps, seconds = len(self._window), now - self._window_start
-    row['examples_per_second'] = num_steps * self._examples_per_step / seconds
-    if step - num_steps == self._start_step:  # Tracing is no step.
+    row['examples_per_second'] = num_steps * self.examples_per_step / seconds
+    if step - num_steps == self.start_step:  # Tracing is no step.
       num_steps, seconds = num_steps - 1, seconds - self._first_step_seconds
     if num_steps:
       self._recent.extend([seconds / num_steps] * num_steps)
@@ -175,9 +173,9 @@ class Progress:
     Args:
       name: one of `occasions`.
     """
-    start = self._clock()
+    start = self.clock()
     yield
-    seconds = self._clock() - start
+    seconds = self.clock() - start
     self._seconds_between[name] = seconds
     self._window_start += seconds
 
@@ -198,9 +196,9 @@ class Progress:
     """
     if self.step_seconds is None:
       return None, []
-    seconds, missing = (self._num_steps - step) * self.step_seconds, []
-    for name, occasion in self._occasions.items():
-      count = occasion.count(step - 1, self._num_steps)
+    seconds, missing = (self.num_steps - step) * self.step_seconds, []
+    for name, occasion in self.occasions.items():
+      count = occasion.count(step - 1, self.num_steps)
       if name in self._seconds_between:
         seconds += count * self._seconds_between[name]
       elif count:
@@ -214,20 +212,20 @@ class Progress:
     if self.step_seconds is not None:
       parts.append(f'step: {format_duration(self.step_seconds)}')
       seconds, missing = self.time_left(step)
-      if step < self._num_steps:
+      if step < self.num_steps:
         parts.append(f'left: {format_duration(seconds)}' + (
             f' without {", ".join(missing)}' if missing else ''))
     return ' - '.join(parts)
 
   def show(self, step: int, row: Mapping[str, float]) -> None:
     """Moves the bar, or prints a line, if the last one is old enough."""
-    is_terminal, is_last = sys.stdout.isatty(), step >= self._num_steps
-    now, interval = self._clock(), 0.5 if is_terminal else 30.0
+    is_terminal, is_last = sys.stdout.isatty(), step >= self.num_steps
+    now, interval = self.clock(), 0.5 if is_terminal else 30.0
     if (self._last_shown is not None and now - self._last_shown < interval and
         not is_last):
       return
     self._last_shown = now
-    count, text = f'{step}/{self._num_steps}', self.describe(step, row)
+    count, text = f'{step}/{self.num_steps}', self.describe(step, row)
     if not is_terminal:
       print(f'{count} - {text}', flush=True)
       return
@@ -235,7 +233,7 @@ class Progress:
     # it be.
     num_columns = shutil.get_terminal_size().columns - 1
     width = min(_WIDTH, max(0, num_columns - len(f'{count} [] {text}')))
-    done = '=' * (width * step // self._num_steps)
+    done = '=' * (width * step // self.num_steps)
     line = (f'{count} [{done:.<{width}}] {text}' if width else
             f'{count} {text}')[:num_columns]
     print(f'\r{line:{self._last_length}}', end='\n' if is_last else '',

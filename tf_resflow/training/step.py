@@ -1,5 +1,7 @@
 """One optimisation step of a replica, without input or output."""
 
+import dataclasses
+
 import keras
 import tensorflow as tf
 
@@ -10,6 +12,7 @@ from tf_resflow.training import objectives
 from tf_resflow.training import optimizers
 
 
+@dataclasses.dataclass(eq=False)
 class TrainStep:
   """Gradients of an objective, reduced, clipped and applied, per replica.
 
@@ -38,30 +41,25 @@ class TrainStep:
     jit_compile: compile the gradient computation with XLA.
   """
 
-  def __init__(
-      self, model: models.Flow, optimizer: keras.optimizers.Optimizer,
-      objective: objectives.Objective,
-      ema: ema_lib.ExponentialMovingAverage | None = None,
-      clip_norm: float | None = 1.0, accumulation_steps: int = 1,
-      annealing_steps: int = 0, order_gradient: str = 'likelihood',
-      seed: int = 0, jit_compile: bool = False):
-    self._model = model
-    self._optimizer = optimizer
-    self._objective = objective
-    self._ema = ema
-    self._clip_norm = clip_norm
-    self._accumulation_steps = accumulation_steps
-    self._annealing_steps = annealing_steps
-    self._seed = seed
-    self._variables = model.trainable_variables
-    self._follows_norms = order_gradient == 'norm'
+  model: models.Flow
+  optimizer: keras.optimizers.Optimizer
+  objective: objectives.Objective
+  ema: ema_lib.ExponentialMovingAverage | None = None
+  clip_norm: float | None = 1.0
+  accumulation_steps: int = 1
+  annealing_steps: int = 0
+  order_gradient: str = 'likelihood'
+  seed: int = 0
+  jit_compile: bool = False
+
+  def __post_init__(self):
+    self._variables = self.model.trainable_variables
     self._compute = tf.function(
         self.gradients, autograph=False, jit_compile=True
-    ) if jit_compile else self.gradients
+    ) if self.jit_compile else self.gradients
 
-  def gradients(
-      self, batch: objectives.Batch, step: tf.Tensor
-  ) -> tuple[objectives.Metrics, list[tf.Tensor]]:
+  def gradients(self, batch: objectives.Batch,
+                step: tf.Tensor) -> tuple[objectives.Metrics, list[tf.Tensor]]:
     """Returns this replica's metrics and the gradients of its loss.
 
     Args:
@@ -72,14 +70,13 @@ class TrainStep:
       The metrics of the objective, and a list of tensors like the trainable
       variables.
     """
-    step_seed = random.fold_in(random.as_seed(self._seed), step)
-    num_parts, weights = self._accumulation_steps, {}
-    if self._annealing_steps:
+    step_seed = random.fold_in(random.as_seed(self.seed), step)
+    num_parts, weights = self.accumulation_steps, {}
+    if self.annealing_steps:
       weights['log_det_weight'] = tf.minimum(
-          tf.cast(step, batch.x.dtype) / self._annealing_steps, 1.0)
+          tf.cast(step, batch.x.dtype) / self.annealing_steps, 1.0)
     if num_parts == 1:
-      return self._part_gradients(
-          batch, random.fold_in(step_seed, 0), weights)
+      return self._part_gradients(batch, random.fold_in(step_seed, 0), weights)
 
     def split(tensor):
       shape = tf.concat([[num_parts, -1], tf.shape(tensor)[1:]], axis=0)
@@ -92,23 +89,21 @@ class TrainStep:
 
     def body(i, *sums):
       values = self._part_gradients(
-          objectives.Batch(
-              **{name: part[i] for name, part in parts.items()}),
+          objectives.Batch(**{name: part[i] for name, part in parts.items()}),
           random.fold_in(step_seed, i), weights)
       return i + 1, *tf.nest.map_structure(tf.add, sums, values)
 
     dtype = batch.x.dtype
     zeros = ({name: tf.zeros([], dtype)
-              for name in self._objective.metric_names},
+              for name in self.objective.metric_names},
              [tf.zeros(v.shape, dtype) for v in self._variables])
-    _, *sums = tf.while_loop(
-        lambda i, *_: i < num_parts, body, (tf.constant(0), *zeros),
-        parallel_iterations=1)
+    _, *sums = tf.while_loop(lambda i, *_: i < num_parts, body,
+                             (tf.constant(0), *zeros), parallel_iterations=1)
     return tuple(tf.nest.map_structure(lambda t: t / num_parts, sums))
 
   def _part_gradients(self, batch, seed, weights):
     with tf.GradientTape() as tape:
-      loss, metrics = self._objective(self._model, batch, seed, **weights)
+      loss, metrics = self.objective(self.model, batch, seed, **weights)
     gradients = tape.gradient(loss, [v.value for v in self._variables])
     # TensorFlow would make zeros for every variable, most of them for nothing.
     return metrics, [
@@ -141,13 +136,13 @@ class TrainStep:
     """
     metrics, gradients = self.reduced_gradients(batch, step)
     norm = tf.linalg.global_norm(gradients)
-    if self._clip_norm is not None:
+    if self.clip_norm is not None:
       gradients, _ = tf.clip_by_global_norm(
-          gradients, self._clip_norm, use_norm=norm)
-    if self._follows_norms:
+          gradients, self.clip_norm, use_norm=norm)
+    if self.order_gradient == 'norm':
       # Replicas agree on them; they are not clipped.
       gradients = optimizers.replace_order_gradients(
-          gradients, self._variables, self._model.constrained_layers)
+          gradients, self._variables, self.model.constrained_layers)
       # Grappler's dependency optimizer lets their reads of a kernel race with
       # its update: no update begins before they are done.
       with tf.control_dependencies(gradients):
@@ -157,18 +152,18 @@ class TrainStep:
       # In replica context a Keras optimizer sums what the replicas hand it,
       # and each of them hands it the gradient of the global batch.
       gradients = [g / num_replicas for g in gradients]
-    self._optimizer.apply(gradients, self._variables)
-    if self._ema is not None:
-      self._ema.update(step)
-    counts = [layer.save_norms() for layer in self._model.constrained_layers]
-    if self._model.bijection.has_moving_statistics:
+    self.optimizer.apply(gradients, self._variables)
+    if self.ema is not None:
+      self.ema.update(step)
+    counts = [layer.save_norms() for layer in self.model.constrained_layers]
+    if self.model.bijection.has_moving_statistics:
       # By the last part of the batch, with the noise that it had.
-      num_parts = self._accumulation_steps
+      num_parts = self.accumulation_steps
       x, condition = (
           None if tensor is None else tf.split(tensor, num_parts)[-1]
           for tensor in (batch.x, batch.condition))
-      self._model.update_statistics(
-          x, random.fold_in(random.fold_in(self._seed, step), num_parts - 1),
+      self.model.update_statistics(
+          x, random.fold_in(random.fold_in(self.seed, step), num_parts - 1),
           condition)
     num_steps = tf.reduce_max(tf.stack(counts)) if counts else tf.constant(0)
     return {**metrics, 'gradient_norm': norm,

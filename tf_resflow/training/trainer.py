@@ -27,10 +27,9 @@ class TrainingDivergedError(errors.ExpectedError):
   """A step cannot be gone on from; the last good state is saved."""
 
 
-def distributed_batches(
-    config: configuration.Config, split: datasets.Split,
-    strategy: tf.distribute.Strategy, start_step: int
-) -> tf.distribute.DistributedDataset:
+def distributed_batches(config: configuration.Config, split: datasets.Split,
+                        strategy: tf.distribute.Strategy,
+                        start_step: int) -> tf.distribute.DistributedDataset:
   """Returns the endless `objectives.Batch`es of a run, shared by the replicas.
 
   What step `t` gets follows from (seed, t) alone. With `accumulation_steps`
@@ -54,17 +53,14 @@ def distributed_batches(
     return tf.reshape(
         tf.transpose(tensor, [1, 0, *range(2, tensor.shape.rank)]), shape)
 
+  names = ['x', 'label', *['condition'] * split.is_conditional]
   dataset = datasets.training_batches(
       split, batch_size=config.optimizer.batch_size * num_parts,
       seed=config.run.seed, start_step=start_step, flip=config.data.flip,
       crop_padding=config.data.crop_padding, crop_mode=config.data.crop_mode)
-  @tf.autograph.experimental.do_not_convert
-  def as_batch(examples):
-    return objectives.Batch(
-        interleave(examples['x']), interleave(examples['label']),
-        *([interleave(examples['condition'])] if split.is_conditional else []))
-
-  dataset = dataset.map(as_batch)
+  dataset = dataset.map(tf.autograph.experimental.do_not_convert(
+      lambda examples: objectives.Batch(
+          *(interleave(examples[name]) for name in names))))
   return strategy.experimental_distribute_dataset(dataset.prefetch(2))
 
 
@@ -88,17 +84,14 @@ class Learner:
     InvalidValueError: if the replicas cannot share a batch.
   """
 
-  def __init__(
-      self, config: configuration.Config,
-      strategy: tf.distribute.Strategy | None = None):
+  def __init__(self, config: configuration.Config,
+               strategy: tf.distribute.Strategy | None = None):
     self.config = config
-    self.strategy = strategy or strategies.make_strategy(
-        config.run.strategy)
+    self.strategy = strategy or strategies.make_strategy(config.run.strategy)
     num_replicas = self.strategy.num_replicas_in_sync
-    errors.check(
-        config.optimizer.batch_size % num_replicas == 0, 'batch_size',
-        config.optimizer.batch_size,
-        f'a multiple of {num_replicas}, the number of replicas')
+    errors.check(config.optimizer.batch_size % num_replicas == 0, 'batch_size',
+                 config.optimizer.batch_size,
+                 f'a multiple of {num_replicas}, the number of replicas')
     with self.strategy.scope():
       self.model = config.model.build()
       self.optimizer = optimizers.make_optimizer(config.optimizer)
@@ -126,8 +119,7 @@ class Learner:
   @property
   def state(self) -> dict[str, tf.Module]:
     """What a checkpoint holds beside the step."""
-    return {
-        'model': self.model, 'optimizer': self.optimizer, 'ema': self.ema}
+    return {'model': self.model, 'optimizer': self.optimizer, 'ema': self.ema}
 
   def initialize(self, batch: objectives.Batch) -> None:
     """Sets norms, ActNorms and averages, from the first batch.
@@ -171,27 +163,28 @@ class Trainer(Learner):
     workdir: folder of the run, checked already; see `workdir.check`.
     strategy: by default that of the configuration.
 
+  Attributes:
+    best: the `checkpoints.BestCheckpoint`; None without `keep_best`.
+
   Raises:
     InvalidValueError: if the replicas cannot share a batch.
   """
 
-  def __init__(
-      self, config: configuration.Config, workdir: str,
-      strategy: tf.distribute.Strategy | None = None):
+  def __init__(self, config: configuration.Config, workdir: str,
+               strategy: tf.distribute.Strategy | None = None):
     # First: missing data are noticed before a deep model is built.
     self._split = datasets.load_split(config.data, 'train')
     super().__init__(config, strategy)
-    _logger.info(
-        '%s: %s examples train a flow with %s parameters.',
-        config.data.dataset, f'{self._split.num_examples:,}',
-        f'{self.model.num_parameters:,}')
+    _logger.info('%s: %s examples train a flow with %s parameters.',
+                 config.data.dataset, f'{self._split.num_examples:,}',
+                 f'{self.model.num_parameters:,}')
     self.workdir = workdir
     with self.strategy.scope():
       self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
     state = {**self.state, 'step': self._step}
     self._manager = checkpoints.make_manager(
         tf.train.Checkpoint(**state), workdir, config.run.checkpoints_to_keep)
-    self._best = checkpoints.BestCheckpoint(
+    self.best = checkpoints.BestCheckpoint(
         workdir, **state) if config.run.keep_best else None
 
   @property
@@ -242,14 +235,6 @@ class Trainer(Learner):
           'validation', ', '.join(values), f'also validation_{error.args[0]}',
           'keep_best goes by it.') from error
 
-  def save_if_best(self, value: float) -> None:
-    """Writes the best checkpoint if the validation loss is the lowest so far.
-
-    Raises:
-      OSError: if the checkpoint cannot be written.
-    """
-    self._best.offer(value, self.step)
-
   def check_finite(self) -> None:
     """Raises `TrainingDivergedError` unless the state can be gone on from."""
     # An update can overflow although its loss and gradient are finite. Eager: a
@@ -288,8 +273,7 @@ class Trainer(Learner):
     # The batches have no end.
     for step, batch in zip(
         range(self.step, self.config.optimizer.num_steps),
-        distributed_batches(
-            self.config, self._split, self.strategy, self.step),
+        distributed_batches(self.config, self._split, self.strategy, self.step),
         strict=False):
       try:
         metrics = self.run_step(batch, tf.constant(step, tf.int64))

@@ -27,12 +27,10 @@ from tf_resflow.specs import spec
 from tf_resflow.training import checkpoints
 from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import files
-from tf_resflow.training import run_files
 
 # What a process may leave that was killed while it made a run's folder.
 _LEFTOVERS = {
-    run_files.MODEL_JSON, f'{run_files.MODEL_JSON}.tmp',
-    f'{run_files.RUN_FLAGS}.tmp'}
+    files.MODEL_JSON, f'{files.MODEL_JSON}.tmp', f'{files.RUN_FLAGS}.tmp'}
 
 
 def check(workdir: str, config: configuration.Config) -> None:
@@ -48,14 +46,13 @@ def check(workdir: str, config: configuration.Config) -> None:
     InvalidValueError: if the folder holds a run of another configuration, one
       whose checkpoints are lost, or files that are not of a run.
   """
-  run_files.check_path(workdir)
+  files.check_path(workdir)
   config.check_data()
-  run_flags = os.path.join(workdir, run_files.RUN_FLAGS)
+  run_flags = os.path.join(workdir, files.RUN_FLAGS)
   if not os.path.exists(run_flags):
-    errors.check(
-        files.names(workdir) <= _LEFTOVERS, 'workdir', workdir,
-        'a new or empty folder, or one of a run',
-        f'It holds files, but no {run_files.RUN_FLAGS}.')
+    errors.check(files.names(workdir) <= _LEFTOVERS, 'workdir', workdir,
+                 'a new or empty folder, or one of a run',
+                 f'It holds files, but no {files.RUN_FLAGS}.')
     return
   latest = checkpoints.latest(workdir)
   previous = load_config(workdir)
@@ -67,7 +64,7 @@ def check(workdir: str, config: configuration.Config) -> None:
     errors.check(
         not differences, 'workdir', workdir, 'weights of this model',
         f'For those there {listed}. Give the flags of the model as they are in '
-        f'{workdir}/{run_files.RUN_FLAGS} (--flagfile), and data of the same '
+        f'{workdir}/{files.RUN_FLAGS} (--flagfile), and data of the same '
         'shape.')
   else:
     listed = _listed(differences, '--{0} was {2} and is {1}')
@@ -95,10 +92,10 @@ def prepare(workdir: str, config: configuration.Config) -> None:
   """Creates a run's folder, which was checked; writes flags and model."""
   os.makedirs(workdir, exist_ok=True)
   files.write_text(
-      os.path.join(workdir, run_files.MODEL_JSON), config.model.to_json())
+      os.path.join(workdir, files.MODEL_JSON), config.model.to_json())
   # Last, because its presence says that the folder is a run.
   files.write_text(
-      os.path.join(workdir, run_files.RUN_FLAGS), flags_lib.to_flagfile(config))
+      os.path.join(workdir, files.RUN_FLAGS), flags_lib.to_flagfile(config))
 
 
 def check_is_new(workdir: str) -> None:
@@ -107,10 +104,9 @@ def check_is_new(workdir: str) -> None:
   Raises:
     InvalidValueError: if it holds anything.
   """
-  run_files.check_path(workdir)
-  errors.check(
-      not files.names(workdir), 'workdir', workdir, 'a new or empty folder',
-      'It holds files.')
+  files.check_path(workdir)
+  errors.check(not files.names(workdir), 'workdir', workdir,
+               'a new or empty folder', 'It holds files.')
 
 
 def load_config(workdir: str) -> configuration.Config:
@@ -119,9 +115,8 @@ def load_config(workdir: str) -> configuration.Config:
   Raises:
     InvalidValueError: if there is none.
   """
-  return flags_lib.from_flagfile(
-      run_files.path_of(workdir, run_files.RUN_FLAGS),
-      run_files.path_of(workdir, run_files.MODEL_JSON))
+  return flags_lib.from_flagfile(files.path_of(workdir, files.RUN_FLAGS),
+                                 files.path_of(workdir, files.MODEL_JSON))
 
 
 def create_workdir(
@@ -144,9 +139,8 @@ def create_workdir(
     OSError: if it cannot be written.
   """
   check_is_new(workdir)
-  errors.check(
-      config.model == model.config, 'model', model.name,
-      'the model that the configuration describes')
+  errors.check(config.model == model.config, 'model', model.name,
+               'the model that the configuration describes')
   parent, name = os.path.split(os.path.abspath(workdir))
   os.makedirs(parent, exist_ok=True)
   with tempfile.TemporaryDirectory(prefix=f'.{name}.', dir=parent) as folder:
@@ -164,9 +158,8 @@ def create_workdir(
     os.rename(draft, workdir)
 
 
-def load_model(
-    workdir: str, averaged: bool = True, dtype: str = 'float32',
-    checkpoint: str = 'latest') -> tuple[models.Flow, int]:
+def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',
+               checkpoint: str = 'latest') -> tuple[models.Flow, int]:
   """Returns the model of a run with the weights of a checkpoint.
 
   Args:
@@ -182,14 +175,12 @@ def load_model(
     InvalidValueError: if there is no run, no checkpoint, a broken one, or one
       of a bijection that has no inverse in this dtype.
   """
-  config = model_config.load(
-      run_files.path_of(workdir, run_files.MODEL_JSON))
+  config = model_config.load(files.path_of(workdir, files.MODEL_JSON))
   if checkpoint == 'best':
     path = checkpoints.best(workdir)
-    errors.check(
-        path is not None, 'checkpoint', checkpoint,
-        f'latest, since {workdir} has no best one',
-        'bin/train keeps it with --keep_best.')
+    errors.check(path is not None, 'checkpoint', checkpoint,
+                 f'latest, since {workdir} has no best one',
+                 'bin/train keeps it with --keep_best.')
   else:
     path = checkpoints.latest(workdir)
     errors.check(path is not None, 'workdir', workdir,

@@ -1,10 +1,16 @@
-"""What follows for a bijection from its parts."""
+"""Of parts: what follows from them, chains, inverses and splits."""
 
+import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
+from tests import cases
+from tests import loops
 from tests import networks
+from tf_resflow import errors
 from tf_resflow import layers
+from tf_resflow import numerics
 
 
 class Backwards(layers.Composite):
@@ -55,3 +61,148 @@ def test_what_follows_from_parts():
   np.testing.assert_allclose(
       frozen.forward_and_log_det(x, seed=1)[1], log_det, rtol=1e-9)
   assert np.abs(backwards(x) - y).max() > 1e-3
+
+
+def make_block(seed, units=3):
+  return layers.ResidualBlock(keras.Sequential([
+      layers.SpectralDense(5, seed=seed), layers.LipSwish(),
+      layers.SpectralDense(units, seed=seed + 5)]))
+
+
+def inputs(size=4):
+  return tf.random.stateless_normal([size, 3], [0, 1])
+
+
+def test_the_first_part_is_applied_first():
+  chain = layers.Chain([
+      layers.Standardize([1.0] * 3, [2.0] * 3), layers.Flatten(),
+      layers.Standardize([5.0] * 3, [0.5] * 3)])
+  y, log_det = chain.forward_and_log_det(inputs())
+  np.testing.assert_allclose(y, ((inputs() - 1.0) / 2.0 - 5.0) / 0.5, rtol=1e-5)
+  np.testing.assert_allclose(log_det, np.zeros(4), atol=1e-6)
+  np.testing.assert_allclose(chain.inverse(y), inputs(), atol=1e-5)
+  assert chain.slope_bounds() == (1.0, 1.0, None, 'construction')
+
+
+def test_every_part_that_draws_has_a_seed_of_its_own():
+  """Numbered by order among those, whatever stands between them."""
+  blocks = [make_block(1), make_block(2)]
+  chain = layers.Chain(
+      [layers.Flatten(), blocks[0], layers.ActNorm(), blocks[1]])
+  chain(inputs())
+  log_det = chain.forward_and_log_det(inputs(), seed=7)[1]
+  x, expected = inputs(), 0.0
+  for number, part in enumerate((blocks[0], chain.parts[2], blocks[1])):
+    seed = numerics.random.fold_in(7, number // 2)
+    x, term = part.forward_and_log_det(x, seed=seed)
+    expected += term
+  np.testing.assert_allclose(log_det, expected, rtol=1e-6)
+
+
+def test_what_is_said_of_the_parts():
+  chain = cases.BIJECTIONS['chain'].make()
+  assert chain.is_random and not chain.takes_condition
+  assert [type(b).__name__ for b in chain.elementary()] == [
+      'Squeeze', 'ActNorm', 'FeatureTap', 'Flatten', 'ResidualBlock', 'ActNorm']
+  assert len(chain.constrained_layers()) == 2
+  assert not chain.is_initialized
+  x = cases.BIJECTIONS['chain'].inputs()
+  features = chain.transform(x).features
+  # What leaves at the split, then what the tap lets out.
+  assert [f.shape for f in features] == [[4, 2, 2, 2]] * 2
+  assert chain.is_initialized
+
+
+def test_the_empty_chain_is_the_identity():
+  chain = layers.Chain([])
+  y, log_det = chain.forward_and_log_det(inputs())
+  np.testing.assert_array_equal(y, inputs())
+  np.testing.assert_array_equal(log_det, np.zeros(4))
+  np.testing.assert_array_equal(chain.inverse(y), inputs())
+
+
+def test_shapes_that_change():
+  x = tf.random.stateless_normal([2, 4, 4, 1], [0, 0])
+  squeeze = layers.Squeeze()
+  y = squeeze(x)
+  turned = layers.Inverse(squeeze)
+  assert turned.compute_output_shape(y.shape) == (2, 4, 4, 1)
+  np.testing.assert_array_equal(turned(y), x)
+  np.testing.assert_array_equal(turned.inverse(x), y)
+  with pytest.raises(errors.InvalidValueError, match=(
+      r'input_shape=\(2, 4, 4, 1\): expected events \(2, 2, 4\)')):
+    layers.Inverse(squeeze)(x)
+
+
+def test_refuses_what_batches_set():
+  chain = layers.Chain([layers.ActNorm(), layers.MovingMean(name='mean')])
+  with pytest.raises(errors.InvalidValueError, match=(
+      'bijection=act_norm.*, mean: expected none whose weights batches set. '
+      'Put it beside')):
+    layers.Inverse(chain)
+
+
+def test_slopes_of_a_block_and_its_inverse_cancel():
+  block = layers.ResidualBlock(networks.dense_g('float64'))
+  turned = layers.Inverse(block)
+  x = tf.random.stateless_normal([4, 3], [0, 0], dtype=tf.float64)
+  both = layers.Chain([block, turned])
+  solver = numerics.Banach(atol=1e-13)
+  y, log_det = both.forward_and_log_det(
+      x, estimator=numerics.Exact(), solver=solver)
+  np.testing.assert_allclose(y, x, atol=1e-11)
+  np.testing.assert_allclose(log_det, 0.0, atol=1e-11)
+  bound = block.lipschitz_bound
+  np.testing.assert_allclose(
+      turned.slope_bounds()[:2], [1 / (1 + bound), 1 / (1 - bound)])
+  # Of a map whose slopes nobody knows.
+  assert layers.Inverse(layers.AffineCoupling(networks.dense_g('float64'))
+                        ).slope_bounds()[:2] == (0.0, np.inf)
+
+
+def test_equal_blocks_share_their_functions():
+  chain = layers.Chain([layers.Inverse(layers.ResidualBlock(
+      networks.dense_g('float64'))) for _ in range(3)])
+  chain(tf.ones([2, 3], tf.float64))
+  assert len({b.function for b in chain.elementary()}) == 1
+
+
+def images(channels):
+  return tf.random.stateless_normal([3, 2, 2, channels], [0, 1])
+
+
+@loops.each([(4, 2), (5, 2), (2, 1)])
+def test_the_last_channels_leave_first(channels, kept):
+  split = layers.Split(layers.Standardize([1.0] * kept, [2.0] * kept))
+  x = images(channels)
+  y, log_det = split.forward_and_log_det(x)
+  rest = (x[..., :kept] - 1.0) / 2.0
+  expected = tf.concat([
+      tf.reshape(x[..., kept:], [3, -1]), tf.reshape(rest, [3, -1])], axis=1)
+  np.testing.assert_allclose(y, expected, rtol=1e-6)
+  np.testing.assert_allclose(
+      log_det, np.full(3, -4 * kept * np.log(2.0)), rtol=1e-6)
+  np.testing.assert_allclose(split.inverse(y), x, atol=1e-6)
+  assert split.compute_output_shape((None, 2, 2, channels)) == (
+      None, 4 * channels)
+
+
+def test_what_leaves_has_slope_one():
+  split = layers.Split(layers.Standardize([1.0], [2.0]))
+  assert split.slope_bounds() == (0.5, 1.0, None, 'construction')
+
+
+@loops.each([0, 1, 2])
+def test_features_are_what_leaves(num_taps):
+  split = layers.Split(layers.FeatureTap(), num_taps)
+  x = images(4)
+  features = split.transform(x).features
+  assert len(features) == num_taps + 1
+  for feature in features[:-1]:
+    np.testing.assert_array_equal(feature, x[..., 2:])
+  np.testing.assert_array_equal(features[-1], x[..., :2])
+
+
+def test_refuses_a_single_channel():
+  with pytest.raises(errors.InvalidValueError, match='2 channels or more'):
+    layers.Split(layers.ActNorm()).build((None, 2, 2, 1))

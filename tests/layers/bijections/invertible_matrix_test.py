@@ -47,12 +47,12 @@ def test_factors():
 
 
 def test_all_trained_numbers_count():
-  initial = invertible_matrix.LU().initial_weights(_MATRICES['random'])
+  trained, fixed = invertible_matrix.LU().initial_weights(_MATRICES['random'])
   with tf.GradientTape() as tape:
-    factors = tf.constant(initial.trainable['factors'])
+    factors = tf.constant(trained['factors'])
     tape.watch(factors)
     matrix, _ = invertible_matrix.LU().evaluate(
-        {'factors': factors, **initial.fixed})
+        {'factors': factors, **fixed})
   assert np.all(tape.gradient(matrix, factors, tf.cos(matrix)) != 0)
 
 

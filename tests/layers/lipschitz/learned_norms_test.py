@@ -1,4 +1,4 @@
-"""Sequences that learn in which norms they are bounded.
+"""Orders that are trained, and sequences that learn by them.
 
 Oracles: finite differences, the float64 Jacobian, brute force for norms.
 """
@@ -13,6 +13,18 @@ from tests.layers import operators
 from tests.layers.lipschitz import wild_training
 from tf_resflow import errors
 from tf_resflow import layers
+from tf_resflow.layers.lipschitz import learned_norms
+
+
+def test_an_order_is_2_at_first():
+  order = learned_norms.LearnedOrder(dtype='float64')
+  order.build(())
+  assert float(order.value()) == pytest.approx(2.0, abs=1e-15)
+  assert [v.path for v in order.trainable_variables] == ['learned_order/raw']
+  order.raw.assign(0.7)
+  assert learned_norms.present_order(order) == float(order.value()) > 2.0
+  assert learned_norms.present_order(1.5) == 1.5
+
 
 _LEARNED = {'domain': 'learned', 'codomain': 'learned'}
 

@@ -109,6 +109,7 @@ def test_rows_and_columns_are_those_of_the_matrix(shape, spatial_shape, order):
   rows = np.linalg.norm(matrix, order, axis=1).reshape([-1, shape[-1]])
   columns = np.linalg.norm(matrix, order, axis=0).reshape([-1, shape[-2]])
   np.testing.assert_allclose(
-      induced_bounds.row_norms(operator, order), rows.max(axis=0))
+      induced_bounds.largest_norms(operator, True, order), rows.max(axis=0))
   np.testing.assert_allclose(
-      induced_bounds.column_norms(operator, order), columns.max(axis=0))
+      induced_bounds.largest_norms(operator, False, order),
+      columns.max(axis=0))

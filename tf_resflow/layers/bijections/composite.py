@@ -1,14 +1,22 @@
-"""Bijections that are made of others."""
+"""Bijections that are made of others: Chain, Inverse, Split."""
 
 from collections.abc import Sequence
 import functools
+import itertools
+import math
 
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow import numerics
+from tf_resflow.layers import base_layer
 from tf_resflow.layers import condition_spec as spec_lib
-from tf_resflow.layers.bijections import bijection
+from tf_resflow.layers.bijections import bijection as bijection_lib
 from tf_resflow.layers.bijections import conditioning
+from tf_resflow.layers.bijections import masks
 
 
-class Composite(bijection.Bijection):
+class Composite(bijection_lib.Bijection):
   """A bijection of `parts`, which do all that it does not do itself.
 
   Subclasses define `parts`, `with_parts`, the two passes and `slope_bounds`.
@@ -30,16 +38,238 @@ class Composite(bijection.Bijection):
   def condition_spec(self) -> spec_lib.ConditionSpec | None:
     return conditioning.common_spec(self.parts)
 
-  def elementary(self) -> list[bijection.Bijection]:
+  def elementary(self) -> list[bijection_lib.Bijection]:
     return [b for part in self.parts for b in part.elementary()]
 
-  def with_parts(self, parts: Sequence[bijection.Bijection]
-                 ) -> bijection.Bijection:
+  def with_parts(self, parts: Sequence[bijection_lib.Bijection]
+                 ) -> bijection_lib.Bijection:
     """Returns such a bijection of other parts, with its name and dtype."""
     raise NotImplementedError
 
-  def frozen(self) -> bijection.Bijection:
+  def frozen(self) -> bijection_lib.Bijection:
     copy = self.with_parts([part.frozen() for part in self.parts])
     if self.built:
       copy.build_from_config(self.get_build_config())
     return copy
+
+
+@base_layer.configured
+class Chain(base_layer.Composition, Composite):
+  """The composition of bijections, the first one applied first.
+
+  The parts whose log-determinants are drawn are numbered, and draw from
+  `fold_in(seed, number)`.
+
+  Args:
+    parts: the bijections; those that take a condition take the same one.
+    **kwargs: of `keras.layers.Layer`; `dtype` is that of the parts.
+
+  Raises:
+    InvalidValueError: if the dtypes of the parts differ, or their conditions.
+
+  Example:
+    >>> flow = layers.Chain([
+    ...     layers.Standardize([0.5], [0.25]), layers.ActNorm()])
+    >>> y, log_det = flow.forward_and_log_det(tf.random.normal([64, 1]))
+    >>> flow.inverse(y).shape
+    TensorShape([64, 1])
+  """
+
+  def __init__(self, parts: Sequence[bijection_lib.Bijection], **kwargs):
+    super().__init__(parts, **kwargs)
+    conditioning.common_spec(parts)  # Refuses several.
+
+  def build(self, input_shape: tuple) -> None:
+    super().build(input_shape)
+    self.share_functions({})
+
+  def _with_settings(self, settings):
+    """Returns the parts, each with its settings, which differ in their seeds.
+    """
+    draws = self.is_random and (
+        settings.estimator is None or settings.estimator.is_random)
+    settings = settings._replace(
+        seed=numerics.random.as_seed(settings.seed) if draws else None)
+    numbers = itertools.count()
+    return [
+        (part, settings._replace(seed=numerics.random.fold_in(
+            settings.seed, next(numbers))) if draws and part.is_random
+         else settings) for part in self.parts]
+
+  def forward_pass(self, x: tf.Tensor, settings: bijection_lib.PassSettings
+                   ) -> bijection_lib.PassResult:
+    result = bijection_lib.PassResult(x, bijection_lib.zero_log_det(x))
+    for part, own in self._with_settings(settings):
+      result = result.then(part.forward_pass(result.value, own))
+    return result
+
+  def inverse_pass(self, y: tf.Tensor, settings: bijection_lib.PassSettings
+                   ) -> bijection_lib.PassResult:
+    result = bijection_lib.PassResult(y, bijection_lib.zero_log_det(y))
+    for part, own in reversed(self._with_settings(settings)):
+      result = result.then(part.inverse_pass(result.value, own))
+    return result
+
+  def slope_bounds(self) -> bijection_lib.SlopeBounds:
+    return functools.reduce(bijection_lib.SlopeBounds.then,
+                            (part.slope_bounds() for part in self.parts),
+                            bijection_lib.SlopeBounds(1.0, 1.0))
+
+  def with_parts(self, parts: Sequence[bijection_lib.Bijection]
+                 ) -> bijection_lib.Bijection:
+    return Chain(parts, name=self.name, dtype=self.dtype_policy)
+
+
+@base_layer.configured
+class Inverse(Composite):
+  """`f^-1` of a bijection `f`: its passes change places.
+
+  That of a residual block is an implicit block: `y` solves `y + g(y) = x`, and
+  its slopes lie in `[1 / (1 + L), 1 / (1 - L)]` with `L = Lip(g)`. A residual
+  block and such a one in turn are an implicit flow.
+
+  Args:
+    bijection: `f`. It keeps the shape of events, or is built.
+    **kwargs: of `keras.layers.Layer`; `dtype` is that of `f`.
+
+  Raises:
+    InvalidValueError: if batches set weights of `f`, as they do in an ActNorm;
+      forward passes do that, which an inverse makes none of.
+
+  Example:
+    >>> g = keras.Sequential([
+    ...     layers.SpectralDense(32), layers.LipSwish(),
+    ...     layers.SpectralDense(2)])
+    >>> block = layers.Inverse(layers.ResidualBlock(g))
+    >>> y, log_det = block.forward_and_log_det(tf.ones([5, 2]))
+    >>> np.allclose(block.inverse(y), 1.0, atol=1e-4)
+    True
+
+  References:
+    Lu et al., 2021, Implicit Normalizing Flows, Section 4.1.
+  """
+
+  def __init__(self, bijection: bijection_lib.Bijection, **kwargs):
+    kwargs.setdefault('dtype', bijection.compute_dtype)
+    super().__init__(**kwargs)
+    names = [b.name for b in bijection.elementary() if b.is_data_dependent]
+    errors.check(not names, 'bijection', ', '.join(names),
+                 'none whose weights batches set', 'Put it beside the Inverse.')
+    self.bijection = bijection
+
+  @property
+  def parts(self) -> list[bijection_lib.Bijection]:
+    return [self.bijection]
+
+  def with_parts(self, parts: Sequence[bijection_lib.Bijection]
+                 ) -> bijection_lib.Bijection:
+    return Inverse(*parts, name=self.name, dtype=self.dtype_policy)
+
+  def build(self, input_shape: tuple) -> None:
+    shape = self.compute_output_shape(input_shape)
+    base_layer.build_once(self.bijection, shape)
+    found = tuple(self.bijection.compute_output_shape(shape))[1:]
+    errors.check(
+        found == tuple(input_shape[1:]), 'input_shape', tuple(input_shape),
+        f'events {found}, which {self.bijection.name} returns')
+
+  def compute_output_shape(self, input_shape: tuple) -> tuple:
+    if not self.bijection.built:
+      return tuple(input_shape)
+    shape = self.bijection.get_build_config()['input_shape']
+    return input_shape[0], *shape[1:]
+
+  def forward_pass(self, x: tf.Tensor, settings: bijection_lib.PassSettings
+                   ) -> bijection_lib.PassResult:
+    return self.bijection.inverse_pass(x, settings)
+
+  def inverse_pass(self, y: tf.Tensor, settings: bijection_lib.PassSettings
+                   ) -> bijection_lib.PassResult:
+    return self.bijection.forward_pass(y, settings)
+
+  def slope_bounds(self) -> bijection_lib.SlopeBounds:
+    bounds = self.bijection.slope_bounds()
+    return bounds._replace(
+        least=1.0 / bounds.greatest,
+        greatest=1.0 / bounds.least if bounds.least else float('inf'))
+
+
+@base_layer.configured
+class Split(Composite):
+  """The first channels go through a bijection, the others leave.
+
+    y = [flatten(x[..., c:]), flatten(rest(x[..., :c]))],  c = channels // 2
+
+  with the log-determinant of `rest`.
+
+  Args:
+    rest: what the first half of the channels, rounded down, goes through.
+    num_taps: how often the part that leaves is a feature, see `FeatureTap`.
+    **kwargs: of `keras.layers.Layer`; `dtype` is that of `rest`.
+
+  Example:
+    >>> split = layers.Split(layers.ActNorm())
+    >>> y, log_det = split.forward_and_log_det(tf.random.normal([64, 2, 2, 4]))
+    >>> y.shape, split.inverse(y).shape
+    (TensorShape([64, 16]), TensorShape([64, 2, 2, 4]))
+
+  References:
+    Dinh et al., 2017, Real NVP, Section 3.6.
+  """
+
+  keeps_shape = False
+
+  def __init__(self, rest: bijection_lib.Bijection, num_taps: int = 0,
+               **kwargs):
+    kwargs.setdefault('dtype', rest.compute_dtype)
+    super().__init__(**kwargs)
+    self.rest = rest
+    self.num_taps = num_taps
+
+  @property
+  def parts(self) -> list[bijection_lib.Bijection]:
+    return [self.rest]
+
+  def with_parts(self, parts: Sequence[bijection_lib.Bijection]
+                 ) -> bijection_lib.Bijection:
+    return Split(*parts, self.num_taps, name=self.name, dtype=self.dtype_policy)
+
+  def build(self, input_shape: tuple) -> None:
+    *shape, channels = input_shape[1:]
+    errors.check(channels > 1, 'input_shape', tuple(input_shape),
+                 '2 channels or more', 'Nothing would go on otherwise.')
+    self._halves = masks.Channel(input_shape[1:])
+    self._leaving_shape = (*shape, channels - channels // 2)
+    kept_shape = (None, *self._halves.network_shape)
+    base_layer.build_once(self.rest, kept_shape)
+    self._rest_shape = tuple(self.rest.compute_output_shape(kept_shape)[1:])
+
+  def compute_output_shape(self, input_shape: tuple) -> tuple:
+    return input_shape[0], math.prod(input_shape[1:])
+
+  def forward_pass(self, x: tf.Tensor, settings: bijection_lib.PassSettings
+                   ) -> bijection_lib.PassResult:
+    kept, leaving = self._halves.split(x)
+    result = self.rest.forward_pass(kept, settings)
+    size = tf.shape(x)[0]
+    return result._replace(
+        value=tf.concat([
+            tf.reshape(leaving, [size, math.prod(self._leaving_shape)]),
+            tf.reshape(result.value, [size, math.prod(self._rest_shape)])],
+                        axis=1),
+        features=(leaving,) * self.num_taps + result.features)
+
+  def inverse_pass(self, y: tf.Tensor, settings: bijection_lib.PassSettings
+                   ) -> bijection_lib.PassResult:
+    size = tf.shape(y)[0]
+    leaving, rest = tf.split(y, [
+        math.prod(self._leaving_shape), math.prod(self._rest_shape)], axis=1)
+    result = self.rest.inverse_pass(
+        tf.reshape(rest, [size, *self._rest_shape]), settings)
+    return result._replace(value=self._halves.join(
+        result.value, tf.reshape(leaving, [size, *self._leaving_shape])))
+
+  def slope_bounds(self) -> bijection_lib.SlopeBounds:
+    bounds = self.rest.slope_bounds()
+    return bounds._replace(
+        least=min(bounds.least, 1.0), greatest=max(bounds.greatest, 1.0))

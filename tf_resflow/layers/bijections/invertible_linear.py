@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 import math
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -23,16 +24,10 @@ class MatrixBijection(bijection.Bijection):
   drops assertions, everything is NaN then.
 
   Args:
-    parameterization: what is trained, a name of `registries.MATRICES`: 'free'
-      or 'lu'.
-    seed: Python int that makes the first matrix, a random permutation,
-      deterministic.
-    initial_matrix: the first matrix `[D, D]`, in place of a permutation.
+    parameterization: see `InvertibleLinear`, as the others.
+    seed: of the first matrix.
+    initial_matrix: the first matrix.
     **kwargs: of `keras.layers.Layer`.
-
-  Raises:
-    InvalidValueError: if `initial_matrix` is no square matrix or nearly
-      singular.
   """
 
   def __init__(
@@ -72,7 +67,7 @@ class MatrixBijection(bijection.Bijection):
         setattr(self, name, self.add_weight(
             name=name, shape=value.shape, trainable=trainable,
             dtype=value.dtype.name if value.dtype.kind == 'i' else None,
-            initializer=_constant(value)))
+            initializer=keras.initializers.Constant(value)))
     self._names = [name for weights in initial for name in weights]
 
   def _evaluate(self):
@@ -97,9 +92,8 @@ class MatrixBijection(bijection.Bijection):
 
   def _check(self, condition, name):
     dtype = tf.as_dtype(self.compute_dtype)
-    errors.check(
-        bool(condition <= invertible_matrix.MAX_CONDITION[dtype]), name,
-        *invertible_matrix.refusal(float(condition), dtype))
+    errors.check(bool(condition <= invertible_matrix.MAX_CONDITION[dtype]),
+                 name, *invertible_matrix.refusal(float(condition), dtype))
 
   def _apply(self, x, is_inverse):
     """Returns `W x` of every row, or `W^-1 x`."""
@@ -110,18 +104,16 @@ class MatrixBijection(bijection.Bijection):
         [matrix, self._num_rows * log_det], condition)
     y = tf.linalg.matmul(
         tf.reshape(x, [-1, self._size]), factor, transpose_b=True)
-    return bijection.PassResult(
-        tf.reshape(y, [tf.shape(x)[0], *x.shape[1:]]),
-        bijection.common_log_det(x, log_det))
+    return bijection.PassResult(tf.reshape(y, [tf.shape(x)[0], *x.shape[1:]]),
+                                bijection.common_log_det(x, log_det))
 
   def matrix(self) -> tf.Tensor:
     """Returns `W`, float64 `[D, D]`."""
     return self._evaluate()[0]
 
   def check_weights(self) -> None:
-    self._check(
-        invertible_matrix.inverse_and_condition(self.matrix())[1],
-        f'{self.name}.matrix')
+    self._check(invertible_matrix.inverse_and_condition(self.matrix())[1],
+                f'{self.name}.matrix')
 
   def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
                    ) -> bijection.PassResult:
@@ -135,11 +127,6 @@ class MatrixBijection(bijection.Bijection):
     values = np.linalg.svd(self.matrix().numpy(), compute_uv=False)
     return bijection.SlopeBounds(
         float(values[-1]), float(values[0]), order=2.0, known_by='weights')
-
-
-def _constant(value):
-  """Returns an initializer that makes this array."""
-  return lambda shape, dtype: tf.constant(value, dtype)
 
 
 @base_layer.configured
@@ -156,6 +143,10 @@ class InvertibleLinear(MatrixBijection):
       deterministic.
     initial_matrix: the first matrix `[D, D]`, in place of a permutation.
     **kwargs: of `keras.layers.Layer`.
+
+  Raises:
+    InvalidValueError: if `initial_matrix` is no square matrix or nearly
+      singular.
 
   Example:
     >>> linear = layers.InvertibleLinear(
@@ -186,10 +177,9 @@ class InvertibleConv1x1(MatrixBijection):
   is an error, see `MatrixBijection`.
 
   Args:
-    parameterization: see `InvertibleLinear`.
-    seed: Python int that makes the first matrix, a random permutation of the
-      channels, deterministic.
-    initial_matrix: the first matrix `[C, C]`, in place of a permutation.
+    parameterization: see `InvertibleLinear`, as the others.
+    seed: of the first matrix, a permutation of the channels.
+    initial_matrix: the first matrix `[C, C]`.
     **kwargs: of `keras.layers.Layer`.
 
   Example:
@@ -207,7 +197,6 @@ class InvertibleConv1x1(MatrixBijection):
   """
 
   def row_size(self, event_shape: Sequence[int]) -> int:
-    errors.check(
-        len(event_shape) == 3, 'event_shape', tuple(event_shape),
-        'images [H, W, C]', 'InvertibleLinear is for vectors.')
+    errors.check(len(event_shape) == 3, 'event_shape', tuple(event_shape),
+                 'images [H, W, C]', 'InvertibleLinear is for vectors.')
     return event_shape[-1]

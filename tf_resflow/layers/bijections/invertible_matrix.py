@@ -1,7 +1,6 @@
 """Matrices that are trained and stay invertible, or say that they are not."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 from scipy import linalg
@@ -16,28 +15,20 @@ NEARLY_SINGULAR = 'A nearly singular matrix has no inverse worth the name'
 # inverse, and of a log-determinant, are right.
 MAX_CONDITION = {tf.float32: 1e4, tf.float64: 1e12}
 
+# By their names.
+Weights = dict[str, np.ndarray]
+
 _ADVICE = (
     f'{NEARLY_SINGULAR}. A smaller learning rate keeps it away from that; '
     'float64 bears more.')
 
 
-class InitialWeights(NamedTuple):
-  """The numbers that make a matrix, by their names.
-
-  Attributes:
-    trainable: what is trained.
-    fixed: what is kept beside it.
-  """
-
-  trainable: dict[str, np.ndarray]
-  fixed: dict[str, np.ndarray]
-
-
 class Parameterization:
   """How trained numbers make a square matrix."""
 
-  def initial_weights(self, matrix: np.ndarray) -> InitialWeights:
-    """Returns the numbers that make a given matrix `[D, D]`."""
+  def initial_weights(self, matrix: np.ndarray) -> tuple[Weights, Weights]:
+    """Returns the numbers that make a matrix `[D, D]`: trained ones, others.
+    """
     raise NotImplementedError
 
   def evaluate(
@@ -53,16 +44,15 @@ class Parameterization:
 class Free(Parameterization):
   """`W` itself is trained: `entries` `[D, D]`, of `y = W x`."""
 
-  def initial_weights(self, matrix: np.ndarray) -> InitialWeights:
-    return InitialWeights({'entries': matrix}, {})
+  def initial_weights(self, matrix: np.ndarray) -> tuple[Weights, Weights]:
+    return {'entries': matrix}, {}
 
   def evaluate(
       self, weights: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
     matrix = weights['entries']
     # XLA has no determinants.
     _, r = tf.linalg.qr(matrix)
-    return matrix, tf.reduce_sum(
-        tf.math.log(tf.abs(tf.linalg.diag_part(r))))
+    return matrix, tf.reduce_sum(tf.math.log(tf.abs(tf.linalg.diag_part(r))))
 
 
 class LU(Parameterization):
@@ -77,23 +67,22 @@ class LU(Parameterization):
     Kingma and Dhariwal, 2018, Glow, Section 3.2.
   """
 
-  def initial_weights(self, matrix: np.ndarray) -> InitialWeights:
+  def initial_weights(self, matrix: np.ndarray) -> tuple[Weights, Weights]:
     permutation, lower, upper = linalg.lu(matrix)
     diagonal = np.diag(upper)
-    return InitialWeights(
-        {'factors': np.tril(lower, -1) + np.triu(upper, 1) + np.diag(
-            np.log(np.abs(diagonal)))},
-        {'permutation': np.argmax(permutation, axis=1).astype(np.int32),
-         'signs': np.sign(diagonal)})
+    factors = np.tril(lower, -1) + np.triu(upper, 1) + np.diag(
+        np.log(np.abs(diagonal)))
+    return {'factors': factors}, {
+        'permutation': np.argmax(permutation, axis=1).astype(np.int32),
+        'signs': np.sign(diagonal)}
 
   def evaluate(
       self, weights: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
     factors = weights['factors']
     log_scale = tf.linalg.diag_part(factors)
     # The strict parts, whatever the diagonal holds.
-    upper = tf.linalg.set_diag(
-        tf.linalg.band_part(factors, 0, -1),
-        weights['signs'] * tf.exp(log_scale))
+    upper = tf.linalg.set_diag(tf.linalg.band_part(factors, 0, -1),
+                               weights['signs'] * tf.exp(log_scale))
     lower = tf.linalg.set_diag(
         tf.linalg.band_part(factors, -1, 0), tf.ones_like(log_scale))
     return (tf.gather(tf.linalg.matmul(lower, upper), weights['permutation']),

@@ -1,7 +1,6 @@
 """Which part of an event a coupling passes on, and which it transforms."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -27,18 +26,10 @@ class Mask:
 
   network_shape: tuple[int, ...]
   output_shape: tuple[int, ...]
-  # What a shape has to be, for messages.
-  expected: ClassVar[str]
 
   def __init__(self, event_shape: Sequence[int], swap: bool = False):
     self.event_shape = tuple(event_shape)
     self.swap = swap
-    errors.check(
-        self.is_valid(), 'event_shape', self.event_shape, self.expected)
-
-  def is_valid(self) -> bool:
-    """Whether events of this shape have such parts."""
-    raise NotImplementedError
 
   def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns what passes, as a network sees it, and the rest."""
@@ -62,18 +53,16 @@ class Channel(Mask):
     Dinh et al., 2017, Real NVP, Section 3.4.
   """
 
-  expected = 'two channels or more, of which one half passes'
-
   def __init__(self, event_shape: Sequence[int], swap: bool = False):
     super().__init__(event_shape, swap)
+    errors.check(bool(event_shape) and event_shape[-1] >= 2, 'event_shape',
+                 self.event_shape, 'two channels or more, of which one half '
+                 'passes')
     *shape, channels = self.event_shape
     self._sizes = [channels // 2, channels - channels // 2]
     passed, changed = self._in_order(*self._sizes)
     self.network_shape = (*shape, passed)
     self.output_shape = (*shape, 2 * changed)
-
-  def is_valid(self) -> bool:
-    return bool(self.event_shape) and self.event_shape[-1] >= 2
 
   def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return self._in_order(*tf.split(x, self._sizes, axis=-1))
@@ -95,18 +84,15 @@ class Checkerboard(Mask):
     Dinh et al., 2017, Real NVP, Section 3.4.
   """
 
-  expected = 'images [H, W, C]'
-
   def __init__(self, event_shape: Sequence[int], swap: bool = False):
     super().__init__(event_shape, swap)
+    errors.check(len(self.event_shape) == 3, 'event_shape', self.event_shape,
+                 'images [H, W, C]')
     height, width, channels = self.event_shape
     self.network_shape = self.event_shape
     self.output_shape = (height, width, 2 * channels)
     fields = np.add.outer(np.arange(height), np.arange(width)) + swap
     self._changes = (fields % 2)[..., np.newaxis]
-
-  def is_valid(self) -> bool:
-    return len(self.event_shape) == 3
 
   def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return x * tf.constant(1 - self._changes, x.dtype), x

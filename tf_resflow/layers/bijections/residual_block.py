@@ -13,7 +13,7 @@ from tf_resflow.layers.bijections import bijection
 from tf_resflow.layers.bijections import conditioning
 from tf_resflow.layers.lipschitz import frozen_layer
 from tf_resflow.layers.lipschitz import keras_layer
-from tf_resflow.layers.lipschitz import learned_order
+from tf_resflow.layers.lipschitz import learned_norms
 from tf_resflow.layers.lipschitz import lipschitz_layer
 from tf_resflow.numerics import residual_function
 from tf_resflow.specs import registries
@@ -80,12 +80,11 @@ class ResidualBlock(bijection.Bijection):
   # The log-determinant in powers of the Jacobian of `g`.
   series: numerics.LogDetSeries = numerics.RESIDUAL
 
-  def __init__(
-      self, g: keras.layers.Layer,
-      estimator: numerics.Estimator | str | None = None,
-      solver: numerics.Solver | str | None = None, memory: str = 'recompute',
-      lipschitz_bound: float | None = None, uncertified: bool = False,
-      **kwargs):
+  def __init__(self, g: keras.layers.Layer,
+               estimator: numerics.Estimator | str | None = None,
+               solver: numerics.Solver | str | None = None,
+               memory: str = 'recompute', lipschitz_bound: float | None = None,
+               uncertified: bool = False, **kwargs):
     g = keras_layer.as_lipschitz_layer(g, lipschitz_bound)
     kwargs.setdefault('dtype', g.compute_dtype)
     super().__init__(**kwargs)
@@ -97,10 +96,9 @@ class ResidualBlock(bijection.Bijection):
         'It does not follow from the layers: build g from those of '
         'tf_resflow.layers in a keras.Sequential, or assert a bound with '
         'lipschitz_bound=.')
-    errors.check(
-        0.0 <= self.lipschitz_bound < 1.0, 'lipschitz_bound',
-        self.lipschitz_bound, 'a number in [0, 1)',
-        f'The block of g ({g.name!r}) is not invertible otherwise.')
+    errors.check(0.0 <= self.lipschitz_bound < 1.0, 'lipschitz_bound',
+                 self.lipschitz_bound, 'a number in [0, 1)',
+                 f'The block of g ({g.name!r}) is not invertible otherwise.')
     orders = (g.domain or 2.0, g.codomain or g.domain or 2.0)
     is_proven = orders[1] is orders[0] or orders[1] <= orders[0]
     errors.check(
@@ -222,7 +220,7 @@ class ResidualBlock(bijection.Bijection):
       return bijection.SlopeBounds(0.0, math.inf, self.order, self.known_by)
     return bijection.SlopeBounds(
         1.0 - self.lipschitz_bound, 1.0 + self.lipschitz_bound,
-        learned_order.present_order(self.order), self.known_by)
+        learned_norms.present_order(self.order), self.known_by)
 
   def certificate(self, target: float = 0.9999) -> lipschitz_layer.Certificate:
     """Returns a guaranteed upper bound of `Lip(g)` for the present weights.
@@ -232,7 +230,7 @@ class ResidualBlock(bijection.Bijection):
     if self.known_by == 'nothing':
       return lipschitz_layer.Certificate(None, ('uncertified',))
     return self.g.certificate(target)._replace(
-        order=learned_order.present_order(self.order))
+        order=learned_norms.present_order(self.order))
 
   def norm_estimate(self) -> float:
     """Returns `Lip(g)` as power iteration sees it, from below."""

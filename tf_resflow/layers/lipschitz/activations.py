@@ -1,6 +1,7 @@
-"""Activations without variables, of Lipschitz bound one."""
+"""Layers without variables, of Lipschitz bound one: activations, a reshape."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+import math
 
 import tensorflow as tf
 
@@ -20,12 +21,8 @@ class OfBoundOne(lipschitz_layer.LipschitzLayer):
     return self._function(x)
 
 
-class _OfSlopeOne(OfBoundOne, lipschitz_layer.Elementwise):
-  """A function whose slope is at most one."""
-
-
 @base_layer.configured
-class ELU(_OfSlopeOne):
+class ELU(OfBoundOne):
   """ELU with alpha = 1: `x` for `x > 0`, `exp(x) - 1` otherwise; slope <= 1.
 
   Example:
@@ -40,7 +37,7 @@ class ELU(_OfSlopeOne):
 
 
 @base_layer.configured
-class Softplus(_OfSlopeOne):
+class Softplus(OfBoundOne):
   """`log(1 + exp(x))`; slope `sigmoid(x) < 1`.
 
   Example:
@@ -51,7 +48,7 @@ class Softplus(_OfSlopeOne):
 
 
 @base_layer.configured
-class ReLU(_OfSlopeOne):
+class ReLU(OfBoundOne):
   """`max(x, 0)`; slope at most 1, second derivative 0.
 
   Log-determinant gradients need second derivatives, which vanish here: such
@@ -66,7 +63,7 @@ class ReLU(_OfSlopeOne):
 
 
 @base_layer.configured
-class Tanh(_OfSlopeOne):
+class Tanh(OfBoundOne):
   """`tanh(x)`; slope `1 - tanh(x)^2 <= 1`.
 
   Its second derivative vanishes at 0, the one place where its slope is 1.
@@ -79,7 +76,7 @@ class Tanh(_OfSlopeOne):
 
 
 @base_layer.configured
-class Identity(_OfSlopeOne):
+class Identity(OfBoundOne):
   """`x`; for ablations, the block is then affine.
 
   Example:
@@ -91,7 +88,7 @@ class Identity(_OfSlopeOne):
 
 
 @base_layer.configured
-class LipschitzCube(_OfSlopeOne):
+class LipschitzCube(OfBoundOne):
   """`x^3 / 3` for `|x| < 1`, continued with slope 1: `x - 2 sign(x) / 3`.
 
   Its slope is `min(x^2, 1)`. One of the activations that the authors' code
@@ -106,24 +103,13 @@ class LipschitzCube(_OfSlopeOne):
     return inner**3 / 3.0 + (x - inner)
 
 
-class _Sorting(OfBoundOne):
-  """Sorts channels.
-
-  Where no two are equal the derivative is a permutation, so the Lipschitz
-  constant is 1 in every l_p, and gradients keep their norms. The second
-  derivative vanishes, as that of `ReLU`.
-  """
-
-
 @base_layer.configured
-class MaxMin(_Sorting):
+class MaxMin(OfBoundOne):
   """`[max(a, b), min(a, b)]` for the halves `a`, `b` of the channels.
 
-  The channels are the last axis. Lipschitz constant 1 in every l_p: the
-  derivative is a permutation wherever it exists.
-
-  Args:
-    **kwargs: of `keras.layers.Layer`.
+  The channels are the last axis. Where no two are equal the derivative is a
+  permutation, so the Lipschitz constant is 1 in every l_p, and gradients keep
+  their norms. The second derivative vanishes, as that of `ReLU`.
 
   Raises:
     InvalidValueError: if the number of channels is odd.
@@ -148,11 +134,8 @@ class MaxMin(_Sorting):
 
 
 @base_layer.configured
-class FullSort(_Sorting):
-  """The channels in ascending order; Lipschitz constant 1 in every l_p.
-
-  Args:
-    **kwargs: of `keras.layers.Layer`.
+class FullSort(OfBoundOne):
+  """The channels in ascending order; of what is said of `MaxMin` all holds.
 
   Example:
     >>> layers.FullSort()(tf.constant([[2.0, 3.0, 1.0]])).numpy().tolist()
@@ -164,3 +147,30 @@ class FullSort(_Sorting):
   """
 
   _function = staticmethod(tf.sort)  # Along the last axis.
+
+
+@base_layer.configured
+class Reshape(OfBoundOne):
+  """Reshapes events, which keeps every norm.
+
+  Args:
+    target_shape: of an event; `(-1,)` flattens it.
+    **kwargs: of `keras.layers.Layer`.
+
+  Example:
+    >>> layers.Reshape((-1,))(tf.zeros([5, 4, 4, 2])).shape
+    TensorShape([5, 32])
+  """
+
+  def __init__(self, target_shape: Sequence[int], **kwargs):
+    super().__init__(**kwargs)
+    self.target_shape = tuple(target_shape)
+
+  def _function(self, x: tf.Tensor) -> tf.Tensor:
+    size = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
+    return tf.reshape(x, [size, *self.compute_output_shape(x.shape)[1:]])
+
+  def compute_output_shape(self, input_shape: tuple) -> tuple:
+    return (input_shape[0], *(
+        math.prod(input_shape[1:]) if n == -1 else n
+        for n in self.target_shape))

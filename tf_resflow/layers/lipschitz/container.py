@@ -1,11 +1,14 @@
-"""Lipschitz layers that are made of others."""
+"""Lipschitz layers that are made of others, such as a sequence of them."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence as SequenceOf
 import functools
+import itertools
+import math
 from typing import Any
 
 import tensorflow as tf
 
+from tf_resflow import errors
 from tf_resflow.layers import base_layer
 from tf_resflow.layers import condition_spec
 from tf_resflow.layers.lipschitz import lipschitz_layer
@@ -33,9 +36,9 @@ class Container(lipschitz_layer.LipschitzLayer):
     0.45
   """
 
-  parts: Sequence[lipschitz_layer.LipschitzLayer]
+  parts: SequenceOf[lipschitz_layer.LipschitzLayer]
 
-  def combine(self, constants: Sequence[float]) -> float:
+  def combine(self, constants: SequenceOf[float]) -> float:
     """Returns a Lipschitz constant, given one of each part.
 
     Args:
@@ -92,9 +95,8 @@ class Container(lipschitz_layer.LipschitzLayer):
     return [part.converge_norms(v, s) for part, v, s in zip(
         self.parts, variables, state, strict=True)]
 
-  def effective_weights(
-      self, variables: base_layer.Tensors, norms: base_layer.Tensors,
-      *unused_scales: float) -> base_layer.Tensors:
+  def effective_weights(self, variables: base_layer.Tensors,
+                        norms: base_layer.Tensors) -> base_layer.Tensors:
     return [part.effective_weights(v, n) for part, v, n in zip(
         self.parts, variables, norms, strict=True)]
 
@@ -108,3 +110,84 @@ class Container(lipschitz_layer.LipschitzLayer):
 
   def structure(self) -> tuple:
     return type(self), *(part.structure() for part in self.parts)
+
+
+@base_layer.configured
+class Sequence(base_layer.Composition, Container):
+  """The composition of Lipschitz layers; its bound is the product of theirs.
+
+  Its norms are those of its ends, and neighbours must agree: the codomain of
+  one is the domain of the next. Scales of an activation between two linear
+  layers, with translations before it or not, become part of their weights, see
+  `LipschitzLayer.has_scales`.
+
+  Args:
+    parts: the layers, the first one applied first.
+    **kwargs: of `keras.layers.Layer`; `dtype` is that of the parts.
+
+  Raises:
+    InvalidValueError: if the dtypes of the parts differ, or their norms do not
+      chain.
+
+  Example:
+    >>> g = layers.Sequence([
+    ...     layers.SpectralDense(8, coeff=0.9), layers.ELU(),
+    ...     layers.SpectralDense(2, coeff=0.5)])
+    >>> g.lipschitz_bound
+    0.45
+  """
+
+  def __init__(self, parts: SequenceOf[lipschitz_layer.LipschitzLayer],
+               **kwargs):
+    super().__init__(parts, **kwargs)
+    self.domain = self.codomain = None
+    for part in parts:
+      errors.check(
+          self.codomain is None or part.domain in (None, self.codomain),
+          'domain', part.domain, f'{self.codomain}, the order of the norm that '
+          f'comes before {part.name}')
+      self.domain = self.domain or part.domain
+      self.codomain = part.codomain or self.codomain
+    self._folded = {}
+    for i in range(1, len(parts) - 1):
+      first = i - 1
+      while first > 0 and parts[first].is_translation:
+        first -= 1
+      if (parts[first].absorbs_scales and parts[i].has_scales
+          and parts[i + 1].absorbs_scales):
+        self._folded[i] = range(first, i)
+    self._num_contexts = [len(part.conditional_layers()) for part in parts]
+
+  def combine(self, constants: SequenceOf[float]) -> float:
+    return math.prod(constants)
+
+  def largest_event(self, input_shape: tuple) -> int:
+    return max((part.largest_event(shape) for part, shape in zip(
+        self.parts, self.shapes(input_shape), strict=False)), default=0)
+
+  def effective_weights(self, variables: base_layer.Tensors,
+                        norms: base_layer.Tensors) -> base_layer.Tensors:
+    # An activation hands its scales to its neighbours.
+    scales = [{} for _ in self.parts]
+    for i, before in self._folded.items():
+      a, b = self.parts[i].scales(variables[i])  # Of x -> b h(a x).
+      scales[i + 1]['input_scale'] = b
+      for k in before:
+        scales[k]['output_scale'] = a
+    return [
+        [] if i in self._folded else part.effective_weights(
+            variables[i], norms[i], **scales[i])
+        for i, part in enumerate(self.parts)]
+
+  def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor,
+               *context: tf.Tensor) -> tf.Tensor:
+    context = iter(context)
+    for i, part in enumerate(self.parts):
+      x = part.evaluate_unscaled(x) if i in self._folded else part.evaluate(
+          weights[i], x, *itertools.islice(context, self._num_contexts[i]))
+    return x
+
+  def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
+    for part in self.parts:
+      inputs = base_layer.call_with(part, inputs, condition)
+    return inputs

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
-from tf_resflow.layers.lipschitz import learned_order
+from tf_resflow.layers.lipschitz import learned_norms
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
@@ -31,7 +31,7 @@ class FrozenLayer(lipschitz_layer.LipschitzLayer):
     for name in ('lipschitz_bound', 'known_by', 'takes_condition'):
       setattr(self, name, getattr(layer, name))
     self.domain, self.codomain = map(
-        learned_order.present_order, (layer.domain, layer.codomain))
+        learned_norms.present_order, (layer.domain, layer.codomain))
     self.conditional = base_layer.track(self, [
         base_layer.frozen_copy(c) for c in layer.conditional_layers()])
     self._largest_event = layer.largest_event(input_shape)

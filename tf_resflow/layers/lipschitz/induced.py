@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow.layers import base_layer
-from tf_resflow.layers.lipschitz import learned_order
+from tf_resflow.layers.lipschitz import learned_norms
 from tf_resflow.layers.lipschitz import linear
 from tf_resflow.layers.lipschitz import operator_norms
 from tf_resflow.numerics.norms import orders
@@ -40,23 +40,21 @@ class InducedNormLayer(linear.LinearLayer):
       provides it.
     codomain: `q`, likewise.
     bound: 'upper', 'estimate' or 'released', see above.
-    **kwargs: of `SpectralLayer`; `tolerance` is that of the relative residual
-      of the iteration, or of its gap.
+    **kwargs: of `SpectralLayer`.
 
   References:
     Chen et al., 2019, Residual Flows, Section 5.1 and Appendix D.
   """
 
-  def __init__(
-      self, coeff: float = 0.98, domain: float | str = 2.0,
-      codomain: float | str = 2.0, bound: str = 'upper', **kwargs):
+  def __init__(self, coeff: float = 0.98, domain: float | str = 2.0,
+               codomain: float | str = 2.0, bound: str = 'upper', **kwargs):
     super().__init__(coeff, **kwargs)
-    self.learns_orders = domain == codomain == learned_order.LEARNED
+    self.learns_orders = domain == codomain == learned_norms.LEARNED
     if not self.learns_orders:
       for name, order in (('domain', domain), ('codomain', codomain)):
         errors.check(
             not isinstance(order, str) and order >= 1.0, name, order,
-            f'an order in [1, inf], or {learned_order.LEARNED} for both')
+            f'an order in [1, inf], or {learned_norms.LEARNED} for both')
       domain, codomain = float(domain), float(codomain)
     self.domain, self.codomain = domain, codomain
     self.bound = registries.NORM_BOUNDS.check(bound, 'bound')
@@ -65,9 +63,8 @@ class InducedNormLayer(linear.LinearLayer):
     self.known_by = (
         'construction' if self.operator_norm.is_proven else 'estimate')
 
-  def bind_orders(
-      self, domain: learned_order.LearnedOrder,
-      codomain: learned_order.LearnedOrder) -> None:
+  def bind_orders(self, domain: learned_norms.LearnedOrder,
+                  codomain: learned_norms.LearnedOrder) -> None:
     """Takes orders that are learned, before the layer is built."""
     self.domain, self.codomain = domain, codomain
 
@@ -79,10 +76,9 @@ class InducedNormLayer(linear.LinearLayer):
     super().add_weights(kernel_shape)
     if self.learns_orders:
       for name, order in (('domain', self.domain), ('codomain', self.codomain)):
-        errors.check(
-            not isinstance(order, str), name, order,
-            'a number, outside of layers.LearnedNorms',
-            f'Put {self.name} and its neighbours into one.')
+        errors.check(not isinstance(order, str), name, order,
+                     'a number, outside of layers.LearnedNorms',
+                     f'Put {self.name} and its neighbours into one.')
         base_layer.build_once(order, ())
 
   def orders(self, variables: base_layer.Tensors,
@@ -111,7 +107,7 @@ class InducedNormLayer(linear.LinearLayer):
 
   def get_config(self) -> dict:
     domain, codomain = (
-        (learned_order.LEARNED, learned_order.LEARNED) if self.learns_orders
+        (learned_norms.LEARNED, learned_norms.LEARNED) if self.learns_orders
         else (self.domain, self.codomain))
     return super().get_config() | {
         'domain': domain, 'codomain': codomain, 'bound': self.bound}

@@ -10,8 +10,8 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import private_apis
 from tf_resflow.layers import base_layer
+from tf_resflow.layers.lipschitz import container
 from tf_resflow.layers.lipschitz import lipschitz_layer
-from tf_resflow.layers.lipschitz import sequence
 
 # By identity: another function may carry the name of one of these.
 _ACTIVATION_BOUNDS = {
@@ -140,7 +140,7 @@ def _dtype(layer):
 
 
 @base_layer.configured
-class Asserted(sequence.Sequence):
+class Asserted(container.Sequence):
   """A layer for whose Lipschitz bound the user vouches.
 
   Args:
@@ -201,7 +201,7 @@ def as_lipschitz_layer(
   if isinstance(layer, lipschitz_layer.LipschitzLayer):
     return layer
   if type(layer) is keras.Sequential:
-    return sequence.Sequence(_parts(layer), name=layer.name)
+    return container.Sequence(_parts(layer), name=layer.name)
   return KerasLayer(layer)
 
 

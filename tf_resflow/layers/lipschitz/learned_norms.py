@@ -1,16 +1,41 @@
-"""Linear layers that learn, together, in which norms they are bounded."""
+"""Orders of norms that are trained, and layers that share them."""
 
 from collections.abc import Sequence
 
+import tensorflow as tf
+
 from tf_resflow import errors
 from tf_resflow.layers import base_layer
-from tf_resflow.layers.lipschitz import learned_order
+from tf_resflow.layers.lipschitz import container
 from tf_resflow.layers.lipschitz import lipschitz_layer
-from tf_resflow.layers.lipschitz import sequence
+from tf_resflow.numerics.norms import orders
+
+# What stands for an order in the arguments of layers.
+LEARNED = 'learned'
 
 
 @base_layer.configured
-class LearnedNorms(sequence.Sequence):
+class LearnedOrder(base_layer.BaseLayer):
+  """An order `p` in (1, 5) with one trainable number behind it, 2 at first.
+
+  See `numerics.norms.orders.squashed`.
+  """
+
+  def build(self, input_shape: tuple) -> None:
+    self.raw = self.add_weight(name='raw', shape=(), initializer='zeros')
+
+  def value(self) -> tf.Tensor:
+    """Returns `p`, a scalar."""
+    return orders.squashed(tf.convert_to_tensor(self.raw.value))
+
+
+def present_order(order: float | LearnedOrder) -> float:
+  """Returns an order as a number, the present one of one that is learned."""
+  return float(order.value()) if isinstance(order, LearnedOrder) else order
+
+
+@base_layer.configured
+class LearnedNorms(container.Sequence):
   """A `Sequence` that is a contraction in an l_p whose order it learns.
 
   The codomain of a linear layer is the domain of the next one, and that of the
@@ -42,22 +67,20 @@ class LearnedNorms(sequence.Sequence):
     Chen et al., 2019, Residual Flows, Section 5.1 and Appendix D.
   """
 
-  def __init__(
-      self, parts: Sequence[lipschitz_layer.LipschitzLayer], **kwargs):
+  def __init__(self, parts: Sequence[lipschitz_layer.LipschitzLayer], **kwargs):
     linear = [c for part in parts for c in part.constrained_layers()]
     for layer in linear:
-      errors.check(
-          layer.learns_orders, 'domain', layer.domain,
-          f'{learned_order.LEARNED} for every linear layer of a LearnedNorms',
-          f'{layer.name} has orders of its own.')
+      errors.check(layer.learns_orders, 'domain', layer.domain,
+                   f'{LEARNED} for every linear layer of a LearnedNorms',
+                   f'{layer.name} has orders of its own.')
     orders = [
-        learned_order.LearnedOrder(name=f'order_{i}', dtype=layer.dtype_policy)
+        LearnedOrder(name=f'order_{i}', dtype=layer.dtype_policy)
         for i, layer in enumerate(linear)]
     for i, layer in enumerate(linear):
       layer.bind_orders(orders[i], orders[(i + 1) % len(orders)])
     super().__init__(parts, **kwargs)
 
   @property
-  def orders(self) -> list[learned_order.LearnedOrder]:
+  def orders(self) -> list[LearnedOrder]:
     """Those of the domains of the linear layers, the first one's first."""
     return [layer.domain for layer in self.constrained_layers()]

@@ -52,15 +52,14 @@ def _fingerprint(kernel):
 
 
 @numerics.noinline_function
-def _follow_norm(kernel, rows, fingerprint, domain, codomain, kind,
-                 spatial_shape, tolerance, max_steps, for_cpu):
+def _follow_norm(mapping, rows, fingerprint, kind, tolerance, max_steps):
   """Follows the vectors of a kernel from those of an earlier one.
 
   Returns:
     A `Followed`, and the fingerprint of the kernel: two numbers that change
     with it.
   """
-  kernel, scale = _unit_kernel(kernel)
+  kernel, scale = _unit_kernel(mapping.kernel)
   new_fingerprint = _fingerprint(kernel)
   is_same = tf.reduce_all(new_fingerprint == fingerprint)
   # The same rows every time: replicas and XLA, whose kernels agree up to
@@ -76,37 +75,28 @@ def _follow_norm(kernel, rows, fingerprint, domain, codomain, kind,
                             rows.shape[0] - 1)
   rows = tf.where(is_usable, rows, random_rows)
   rows /= tf.norm(rows, axis=1, keepdims=True)
-  mapping = operator_norms.NormedMap(
-      kernel, spatial_shape, domain, codomain, for_cpu)
-  result = kind.follow(
-      mapping, rows, tolerance, max_steps, tf.where(is_same, 0, _MIN_STEPS),
-      is_same)
+  result = kind.follow(mapping._replace(kernel=kernel), rows, tolerance,
+                       max_steps, tf.where(is_same, 0, _MIN_STEPS), is_same)
   return result._replace(norm=scale * result.norm), new_fingerprint
 
 
-def _constant(order):
-  """Returns an order without what it depends on."""
-  return tf.stop_gradient(order) if tf.is_tensor(order) else order
-
-
 @numerics.noinline_function
-def _normalize_gradient(dnormalized, kernel, scale, rows, domain, codomain,
-                        kind, spatial_shape, coeff, for_cpu):
+def _normalize_gradient(dnormalized, mapping, scale, rows, kind, coeff):
   """Pulls a cotangent of `scale W / max(1, norm / coeff)` back.
 
   To `W`, `scale` and learned orders.
   """
-  unit_kernel, largest = _unit_kernel(kernel)
-  sources = [unit_kernel, *filter(tf.is_tensor, (domain, codomain))]
+  unit_kernel, largest = _unit_kernel(mapping.kernel)
+  sources = [unit_kernel, *filter(
+      tf.is_tensor, (mapping.domain, mapping.codomain))]
   with tf.GradientTape() as tape:
     tape.watch(sources)
-    unit_norm = kind.norm(operator_norms.NormedMap(
-        unit_kernel, spatial_shape, domain, codomain, for_cpu), rows)
+    unit_norm = kind.norm(mapping._replace(kernel=unit_kernel), rows)
   norm = largest * unit_norm
   divisor = tf.maximum(norm, coeff)
   factor = scale * coeff / divisor
   # One number, or one per row or column.
-  dfactor = _sum_like(dnormalized * kernel, factor)
+  dfactor = _sum_like(dnormalized * mapping.kernel, factor)
   dnorm = tf.where(
       norm >= coeff, -dfactor * factor / divisor, tf.zeros_like(norm))
   dunit_kernel, *dorders = tape.gradient(
@@ -139,16 +129,7 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
 
   The form of a layer, `Dense` or `Conv2D`, says what a kernel does with inputs.
 
-  Args:
-    coeff: bound of the operator norm, in (0, 1).
-    use_bias: whether to add a bias, one number per output channel.
-    kernel_initializer: Keras initializer; None is U(+-1/sqrt(fan_in)).
-    bias_initializer: the same for the bias.
-    num_vectors: how many vectors are followed.
-    tolerance: of the iteration: its relative residual or gap.
-    max_power_iterations: its largest number of steps per call.
-    seed: Python int that makes the default initializers deterministic.
-    **kwargs: of `keras.layers.Layer`.
+  Its arguments are those of `SpectralLayer`.
 
   Attributes:
     operator_norm: the `OperatorNorm` that kernels are divided by.
@@ -235,12 +216,17 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
     """
     return self.domain, self.codomain
 
+  def _mapping(self, variables):
+    """Returns the map of the kernel as it is."""
+    return operator_norms.NormedMap(variables[0], self.spatial_shape,
+                                    *self.orders(variables), self.is_on_cpu)
+
   def _follow(self, variables, state):
-    return _follow_norm(
-        tf.stop_gradient(variables[0]), *state,
-        *map(_constant, self.orders(variables)), self.operator_norm,
-        self.spatial_shape, self.tolerance, self.max_power_iterations,
-        self.is_on_cpu)
+    mapping = tf.nest.map_structure(
+        lambda part: tf.stop_gradient(part) if tf.is_tensor(part) else part,
+        self._mapping(variables))
+    return _follow_norm(mapping, *state, self.operator_norm, self.tolerance,
+                        self.max_power_iterations)
 
   def converge_norms(self, variables: base_layer.Tensors,
                      state: base_layer.Tensors) -> base_layer.Tensors:
@@ -258,8 +244,7 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
     rows, norm = norms or (None, None)
     divisor = tf.stop_gradient(
         self._norm(variables, rows) if norm is None else norm)
-    kernel, biases = variables[0], variables[1:1 + self.use_bias]
-    orders = self.orders(variables)
+    mapping, biases = self._mapping(variables), variables[1:1 + self.use_bias]
 
     @tf.custom_gradient
     def normalize(kernel, scale, *unused_learned_orders):
@@ -267,11 +252,12 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
       # once: every further product would be kept for the backward pass.
       factor = scale * self.coeff / tf.maximum(divisor, self.coeff)
       return kernel * factor, lambda dy: _normalize_gradient(
-          dy, kernel, scale, rows, *orders, self.operator_norm,
-          self.spatial_shape, self.coeff, self.is_on_cpu)
+          dy, mapping._replace(kernel=kernel), scale, rows, self.operator_norm,
+          self.coeff)
 
-    scale = tf.convert_to_tensor(input_scale * output_scale, kernel.dtype)
-    return [normalize(kernel, scale, *filter(tf.is_tensor, orders)),
+    scale = tf.convert_to_tensor(input_scale * output_scale, variables[0].dtype)
+    orders = filter(tf.is_tensor, (mapping.domain, mapping.codomain))
+    return [normalize(variables[0], scale, *orders),
             *(output_scale * b for b in biases)]
 
   def norm(self) -> tf.Tensor:
@@ -286,9 +272,8 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
 
   def _norm(self, variables, rows):
     unit_kernel, largest = _unit_kernel(variables[0])
-    return largest * self.operator_norm.norm(operator_norms.NormedMap(
-        unit_kernel, self.spatial_shape, *self.orders(variables),
-        self.is_on_cpu), rows)
+    return largest * self.operator_norm.norm(
+        self._mapping(variables)._replace(kernel=unit_kernel), rows)
 
   def follow_norm(self) -> operator_norms.Followed:
     """Follows the vectors of the present kernel; stores nothing."""
@@ -322,11 +307,6 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
 
 class Dense(lipschitz_layer.LipschitzLayer):
   """The form of a dense layer, `x -> x W + b`; to put before a `LinearLayer`.
-
-  Args:
-    units: number of outputs.
-    coeff: bound of the operator norm, in (0, 1).
-    **kwargs: of the `LinearLayer`.
   """
 
   def __init__(self, units: int, coeff: float = 0.98, **kwargs):
@@ -347,12 +327,6 @@ class Dense(lipschitz_layer.LipschitzLayer):
 
 class Conv2D(lipschitz_layer.LipschitzLayer):
   """The form of a convolution (stride 1, zero padding 'SAME'); see `Dense`.
-
-  Args:
-    filters: number of output channels.
-    kernel_size: odd integer or a pair of odd integers.
-    coeff: bound of the operator norm, in (0, 1).
-    **kwargs: of the `LinearLayer`.
   """
 
   def __init__(self, filters: int, kernel_size: int | Sequence[int],

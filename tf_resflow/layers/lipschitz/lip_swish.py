@@ -14,12 +14,7 @@ _SMALLEST_SCALE = 1e-12
 
 
 class ScaledSwish(lipschitz_layer.ScaledActivation):
-  """`h(s x) / (divisor s)` with `s = softplus(beta)`, `beta` trainable.
-
-  Args:
-    beta_initial: initial value of the raw parameter, before softplus.
-    **kwargs: of `keras.layers.Layer`.
-  """
+  """`h(s x) / (divisor s)` with `s = softplus(beta)`, `beta` trainable."""
 
   divisor: float
 
@@ -66,7 +61,6 @@ class LipSwish(ScaledSwish, lipschitz_layer.Elementwise):
   divisor = 1.1
 
   def evaluate_unscaled(self, x: tf.Tensor) -> tf.Tensor:
-    """Returns `swish(x)`, what is left without the scales."""
     return swish(x)
 
 

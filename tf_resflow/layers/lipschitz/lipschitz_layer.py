@@ -70,7 +70,9 @@ class LipschitzLayer(base_layer.BaseLayer):
     num_multiply_adds: of one evaluation of such a map, per example, zero
       padding included; 0 where they do not count.
     num_outputs: numbers per example that such a map returns.
-    absorbs_scales: whether `effective_weights` takes scales, see there.
+    absorbs_scales: whether `effective_weights` takes an `input_scale` and an
+      `output_scale`, 1 by default, for the weights of
+      `x -> output_scale f(input_scale x)`.
     computes_for: the kind of device, 'CPU' or 'GPU', that convolutions and the
       number of examples at a time suit; None for that where the variables are.
       Whoever compiles a program for another machine sets it on every layer of a
@@ -137,18 +139,13 @@ class LipschitzLayer(base_layer.BaseLayer):
     """
     return []
 
-  def effective_weights(
-      self, variables: base_layer.Tensors, norms: base_layer.Tensors,
-      input_scale: float | tf.Tensor = 1.0,
-      output_scale: float | tf.Tensor = 1.0) -> base_layer.Tensors:
+  def effective_weights(self, variables: base_layer.Tensors,
+                        norms: base_layer.Tensors) -> base_layer.Tensors:
     """Returns the weights that keep the bound, for `evaluate`.
 
     Args:
       variables: see `tensors`.
       norms: what `converge_norms` returned for them.
-      input_scale: where `absorbs_scales`, the weights are those of
-        `x -> output_scale f(input_scale x)`; elsewhere 1.
-      output_scale: see `input_scale`.
     """
     return variables
 

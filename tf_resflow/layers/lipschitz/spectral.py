@@ -1,7 +1,11 @@
-"""The spectrally normalised layers: dense, and convolutions."""
+"""The spectrally normalised layers, and the constraint of this name."""
+
+from typing import Any
 
 from tf_resflow.layers import base_layer
+from tf_resflow.layers.lipschitz import induced
 from tf_resflow.layers.lipschitz import linear
+from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
 @base_layer.configured
@@ -17,7 +21,7 @@ class SpectralLayer(linear.LinearLayer):
     kernel_initializer: Keras initializer; None is U(+-1/sqrt(fan_in)).
     bias_initializer: the same for the bias.
     num_vectors: block size of the power iteration.
-    tolerance: its relative residual.
+    tolerance: its relative residual, or gap.
     max_power_iterations: its largest number of steps per call.
     seed: Python int that makes the default initializers deterministic.
     **kwargs: of `keras.layers.Layer`.
@@ -71,3 +75,21 @@ class SpectralConv2D(linear.Conv2D, SpectralLayer):
     Gouk et al., 2018, Regularisation of Neural Networks by Enforcing Lipschitz
     Continuity; Chen et al., 2019, Appendix E.
   """
+
+
+def _of_orders(spectral_kind, induced_kind):
+  """Returns a maker of layers whose kernels are divided by their norms."""
+  def make(*sizes, domain: float | str = 2.0, codomain: float | str = 2.0,
+           bound: str = 'upper', **settings: Any):
+    if domain == codomain == 2.0:
+      return spectral_kind(*sizes, **settings)
+    return induced_kind(
+        *sizes, domain=domain, codomain=codomain, bound=bound, **settings)
+
+  return make
+
+
+SPECTRAL = lipschitz_layer.Constraint(
+    dense=_of_orders(SpectralDense, induced.InducedNormDense),
+    conv2d=_of_orders(SpectralConv2D, induced.InducedNormConv2D),
+    takes_orders=True)

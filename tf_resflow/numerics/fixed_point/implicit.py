@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_resflow.numerics import chunking
+from tf_resflow.numerics import cores
 from tf_resflow.numerics import differentiation
 from tf_resflow.numerics import random
 from tf_resflow.numerics import residual_function
@@ -29,9 +29,8 @@ def _solve(g, solver, lipschitz_bound, sign, estimator, series, variables,
 
   def solve(y, x_init, *others):
     context = others[len(probes):]
-    solution = solver.solve(
-        lambda x: sign * g.evaluate(weights, x, *context), y, x_init,
-        lipschitz_bound)
+    solution = solver.solve(lambda x: sign * g.evaluate(weights, x, *context),
+                            y, x_init, lipschitz_bound)
     if estimator is None:
       return list(solution), []
     probe = others[0]
@@ -42,7 +41,7 @@ def _solve(g, solver, lipschitz_bound, sign, estimator, series, variables,
             ], []
 
   # A chunk stops when its own examples have converged.
-  outputs, _ = chunking.map_in_chunks(
+  outputs, _ = cores.map_in_chunks(
       solve, None if probes and estimator.batch_dependent else g.max_examples(),
       [y, x_init, *probes, *context], outputs_like=[y, *(
           tf.TensorSpec([None], dtype)
@@ -83,16 +82,15 @@ def _implicit_gradient(g, solver, lipschitz_bound, sign, variables, norms, x,
     scale = tf.where(scale > 0, scale, tf.ones_like(scale))
     adjoint = solver.solve(
         lambda u: sign * vjp_fn(u), dx / scale, lipschitz_bound=lipschitz_bound)
-    dy = tf.where(
-        tf.reshape(adjoint.converged, tf.shape(scale)), adjoint.x * scale,
-        tf.constant(float('nan'), dx.dtype))
+    dy = tf.where(tf.reshape(adjoint.converged, tf.shape(scale)),
+                  adjoint.x * scale, tf.constant(float('nan'), dx.dtype))
     gradients.append(tape.gradient(
         value, sources, -sign * dy, unconnected_gradients='zero'))
     (_, *dcontext), dweights = tf.nest.map_structure(
         lambda *parts: tf.add_n(parts), *gradients)
     return [dy, *dcontext], dweights
 
-  (dy, *dcontext), dweights = chunking.map_in_chunks(
+  (dy, *dcontext), dweights = cores.map_in_chunks(
       differentiate, g.max_examples(), [x, dx, *of_log_det, *context],
       outputs_like=[x, *context], sums_like=flat_weights,
       unknown_sizes=g.unknown_sizes)
@@ -118,8 +116,7 @@ def _invert(g, variables, y, solver, state, lipschitz_bound, sign, context,
 
     return [x, *log_det], diagnostics[:3], gradients
 
-  x, *others = differentiation.with_gradient(
-      solve, y, variables, list(context))
+  x, *others = differentiation.with_gradient(solve, y, variables, list(context))
   return solver_lib.Solution(x, *others[-3:]), *others[:-3]
 
 
@@ -191,16 +188,11 @@ def invert_and_log_det(
   for the adjoint solve and the series. Nothing is kept for it but `x, v, w`.
 
   Args:
-    g: see `invert_residual`, as all that `forward_and_log_det` does not name.
+    g: see `invert_residual`, as what is not named here.
     variables: of `g`.
     y: `[B, ...]`.
     solver: of the fixed point.
     estimator: of the log-determinant.
-    state: the state of the norms of `g`.
-    lipschitz_bound: `Lip(g)` in l2 if known.
-    sign: 1, or -1 for `x - g(x) = y`.
-    context: what `g` depends on beside `x`.
-    x_init: where to start.
     seed: see `random.as_seed`.
     memory: one of `registries.MEMORY_MODES`, for estimators with a series.
     series: the log-determinant that is meant, by default `log|det(I + J)|`,

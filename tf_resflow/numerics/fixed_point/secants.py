@@ -38,9 +38,8 @@ def empty(size: int, x: tf.Tensor) -> History:
   return History(zeros, zeros, zeros[:, :, 0])
 
 
-def push(
-    history: History, ds: tf.Tensor, dq: tf.Tensor, is_secant: tf.Tensor,
-) -> History:
+def push(history: History, ds: tf.Tensor, dq: tf.Tensor,
+         is_secant: tf.Tensor) -> History:
   """Appends the secant `(ds, dq)` and drops the oldest.
 
   `dq` is projected on the complement of all `q` so far; `ds` gets the same
@@ -83,8 +82,7 @@ def clear(history: History, mask: tf.Tensor) -> History:
       in_use=tf.where(mask, tf.zeros_like(history.in_use), history.in_use))
 
 
-def correction(
-    history: History, f: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def correction(history: History, f: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
   """Returns what the secants add to the plain step `h(x) = x + f`.
 
     -S c   with   c = argmin |f - Q c|_2 = Q^T f.
@@ -112,18 +110,16 @@ def _combine(c, vectors):
 
 def select(mask: tf.Tensor, a: tf.Tensor, b: tf.Tensor | float) -> tf.Tensor:
   """Returns `a`, `[B, ...]`, for the samples in `mask`, `[B]`, else `b`."""
-  return tf.where(
-      mask[(slice(None),) + (tf.newaxis,) * (a.shape.rank - 1)], a,
-      tf.cast(b, a.dtype))
+  return tf.where(mask[(slice(None),) + (tf.newaxis,) * (a.shape.rank - 1)], a,
+                  tf.cast(b, a.dtype))
 
 
 def max_abs(x: tf.Tensor) -> tf.Tensor:
   """Returns `max|x|` over the last axis; NaN if any element is."""
   x = tf.abs(x)
   # Devices differ in whether a maximum propagates NaN.
-  return tf.where(
-      tf.reduce_any(tf.math.is_nan(x), axis=-1),
-      tf.constant(float('nan'), x.dtype), tf.reduce_max(x, axis=-1))
+  return tf.where(tf.reduce_any(tf.math.is_nan(x), axis=-1),
+                  tf.constant(float('nan'), x.dtype), tf.reduce_max(x, axis=-1))
 
 
 def norm(x: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:

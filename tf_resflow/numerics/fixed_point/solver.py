@@ -97,11 +97,9 @@ class Solver(spec.Specified):
         4.0 * float(np.finfo(dtype.as_numpy_dtype).eps)
         if self.rtol is None else self.rtol)
 
-  def solve(
-      self, g_fn: Callable[[tf.Tensor], tf.Tensor], y: tf.Tensor,
-      x_init: tf.Tensor | None = None,
-      lipschitz_bound: float | tf.Tensor | None = None,
-  ) -> Solution:
+  def solve(self, g_fn: Callable[[tf.Tensor], tf.Tensor], y: tf.Tensor,
+            x_init: tf.Tensor | None = None,
+            lipschitz_bound: float | tf.Tensor | None = None) -> Solution:
     """Solves `x + g(x) = y` for every sample.
 
     A sample stops, and keeps its `x` from then on, when
@@ -194,12 +192,10 @@ class Solver(spec.Specified):
         trial += step
       return _State(
           trial=secants.select(active, trial, x), accelerated=accelerated,
-          x=x, f=f,
-          norm=tf.where(accept, norm, s.norm),
+          x=x, f=f, norm=tf.where(accept, norm, s.norm),
           residual=tf.where(accept, residual, s.residual),
-          active=active, converged=converged,
-          num_steps=s.num_steps + tf.cast(s.active, tf.int32),
-          history=history)
+          active=active, converged=converged, history=history,
+          num_steps=s.num_steps + tf.cast(s.active, tf.int32))
 
     nothing = tf.zeros_like(size_y, tf.bool)
     start = tf.reshape(x_init, flat_shape)
@@ -207,17 +203,15 @@ class Solver(spec.Specified):
         trial=start, accelerated=nothing, x=start,
         f=tf.zeros_like(flat_y),
         norm=tf.zeros_like(size_y),
-        residual=tf.fill(
-            tf.shape(size_y), tf.constant(float('inf'), y.dtype)),
+        residual=tf.fill(tf.shape(size_y), tf.constant(float('inf'), y.dtype)),
         active=~nothing, converged=nothing,
         num_steps=tf.zeros_like(size_y, tf.int32),
         history=secants.empty(self.history, flat_y))
     (state,) = tf.while_loop(
         lambda s: tf.reduce_any(s.active), lambda s: (step_fn(s),), (state,),
         maximum_iterations=self.max_steps)
-    return Solution(
-        tf.stop_gradient(unflatten(state.x)), state.num_steps, state.converged,
-        tf.stop_gradient(state.residual))
+    return Solution(tf.stop_gradient(unflatten(state.x)), state.num_steps,
+                    state.converged, tf.stop_gradient(state.residual))
 
 
 def _check_like(tensor, y, name):

@@ -64,8 +64,7 @@ class Estimator(spec.Specified):
       self, g: residual_function.ResidualFunction, variables: Any, state: Any,
       x: tf.Tensor, draw: Any, *, memory: str = 'recompute',
       series: series_lib.LogDetSeries = series_lib.RESIDUAL,
-      context: Sequence[tf.Tensor] = (),
-  ) -> tuple[tf.Tensor, tf.Tensor]:
+      context: Sequence[tf.Tensor] = ()) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `g(x)` and the estimate of the log-determinant at `x`.
 
     Gradients are exact for per-example cotangents of both, with respect to `x`,
@@ -145,8 +144,7 @@ class SeriesEstimator(Estimator):
         registries.PROBES.get(self.probe)(
             tf.shape(x), random.fold_in(seed, 1), dtype=x.dtype))
 
-  def draw_stop(
-      self, seed: random.Seed) -> tf.Tensor | tuple[tf.Tensor, ...]:
+  def draw_stop(self, seed: random.Seed) -> tf.Tensor | tuple[tf.Tensor, ...]:
     """Returns `Draw.stop`."""
     raise NotImplementedError
 
@@ -158,8 +156,7 @@ class SeriesEstimator(Estimator):
       self, g: residual_function.ResidualFunction, variables: Any, state: Any,
       x: tf.Tensor, draw: Draw, *, memory: str = 'recompute',
       series: series_lib.LogDetSeries = series_lib.RESIDUAL,
-      context: Sequence[tf.Tensor] = (),
-  ) -> tuple[tf.Tensor, tf.Tensor]:
+      context: Sequence[tf.Tensor] = ()) -> tuple[tf.Tensor, tf.Tensor]:
     return registries.MEMORY_MODES.get(memory)(
         g, variables, state, x, draw, self, series, context)
 

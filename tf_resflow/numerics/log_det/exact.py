@@ -76,8 +76,7 @@ class Exact(estimator.Estimator):
       self, g: residual_function.ResidualFunction, variables: Any, state: Any,
       x: tf.Tensor, draw: None, *, memory: str = 'recompute',
       series: series_lib.LogDetSeries = series_lib.RESIDUAL,
-      context: Sequence[tf.Tensor] = (),
-  ) -> tuple[tf.Tensor, tf.Tensor]:
+      context: Sequence[tf.Tensor] = ()) -> tuple[tf.Tensor, tf.Tensor]:
     # Two functions: weights have gradients of their own, whose tensors must not
     # be those of one that `tf.vectorized_map` traces anew. TensorFlow never
     # forgets what has a custom gradient in a graph, so eagerly there is none.

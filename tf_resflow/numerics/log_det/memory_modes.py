@@ -8,11 +8,12 @@ Theorem 2) through `tf.custom_gradient`. For the same draws `recompute`,
 """
 
 from collections.abc import Callable, Sequence
+import functools
 from typing import Any
 
 import tensorflow as tf
 
-from tf_resflow.numerics import chunking
+from tf_resflow.numerics import cores
 from tf_resflow.numerics import differentiation
 from tf_resflow.numerics import residual_function
 from tf_resflow.numerics.log_det import estimator as estimator_lib
@@ -45,7 +46,7 @@ def _forward(g, estimator, series, variables, state, x, draw, *context):
         vjp_fn, probe, estimator.schedule(draw._replace(probe=probe)),
         series)], []
 
-  outputs, _ = chunking.map_in_chunks(
+  outputs, _ = cores.map_in_chunks(
       evaluate, None if estimator.batch_dependent else g.max_examples(),
       [x, draw.probe, *context],
       outputs_like=[x, tf.TensorSpec([None], x.dtype), x],
@@ -70,11 +71,10 @@ def _backward(g, variables, norms, x, v, w, dg, dlog_det, *context):
       value, vjp_fn = differentiation.linearize(
           g.evaluate, weights, x, *context)
       outputs = [value, bilinear_form(vjp_fn, v, w)]
-    return tape.gradient(
-        outputs, [inputs, flat_weights], [dg, dlog_det],
-        unconnected_gradients='zero')
+    return tape.gradient(outputs, [inputs, flat_weights], [dg, dlog_det],
+                         unconnected_gradients='zero')
 
-  (dx, *dcontext), dweights = chunking.map_in_chunks(
+  (dx, *dcontext), dweights = cores.map_in_chunks(
       differentiate, g.max_examples(), [x, v, w, dg, dlog_det, *context],
       outputs_like=[x, *context], sums_like=flat_weights,
       unknown_sizes=g.unknown_sizes)
@@ -82,12 +82,11 @@ def _backward(g, variables, norms, x, v, w, dg, dlog_det, *context):
       flat_weights, variables, dweights, unconnected_gradients='zero'), dcontext
 
 
-def recompute(
-    g: residual_function.ResidualFunction, variables: Any, state: Any,
-    x: tf.Tensor, draw: estimator_lib.Draw,
-    estimator: estimator_lib.SeriesEstimator,
-    series: series_lib.LogDetSeries, context: Sequence[tf.Tensor] = (),
-) -> tuple[tf.Tensor, tf.Tensor]:
+def recompute(g: residual_function.ResidualFunction, variables: Any, state: Any,
+              x: tf.Tensor, draw: estimator_lib.Draw,
+              estimator: estimator_lib.SeriesEstimator,
+              series: series_lib.LogDetSeries,
+              context: Sequence[tf.Tensor] = ()) -> tuple[tf.Tensor, tf.Tensor]:
   """Keeps `x, v, w` only; rebuilds `g` and `J v` in the backward pass.
 
   Memory per block is a few times that of its input, whatever the hidden width
@@ -114,9 +113,8 @@ def recompute(
 def _keep_linearization(
     gradients_of: Callable, g: residual_function.ResidualFunction,
     variables: Any, state: Any, x: tf.Tensor, draw: estimator_lib.Draw,
-    estimator: estimator_lib.SeriesEstimator,
-    series: series_lib.LogDetSeries, context: Sequence[tf.Tensor] = (),
-) -> tuple[tf.Tensor, tf.Tensor]:
+    estimator: estimator_lib.SeriesEstimator, series: series_lib.LogDetSeries,
+    context: Sequence[tf.Tensor] = ()) -> tuple[tf.Tensor, tf.Tensor]:
   """The modes that keep the linearisation of `g` for the backward pass.
 
   `gradients_of(tape, value, surrogate, inputs)` returns the gradient function.
@@ -165,27 +163,20 @@ def _surrogate_forward(tape, value, surrogate, inputs):
   return pull_back
 
 
-def neumann(*inputs: Any, **settings: Any) -> tuple[tf.Tensor, tf.Tensor]:
-  """Keeps the linearisation of `g` (Eq. 8)."""
-  return _keep_linearization(_both_backward, *inputs, **settings)
+# Keeps the linearisation of `g` (Eq. 8).
+neumann = functools.partial(_keep_linearization, _both_backward)
+
+# Differentiates the log-determinant in the forward pass (Eq. 9). Needs one
+# cotangent of the log-determinant for the whole batch, and raises where there
+# are several.
+backward_in_forward = functools.partial(_keep_linearization, _surrogate_forward)
 
 
-def backward_in_forward(
-    *inputs: Any, **settings: Any) -> tuple[tf.Tensor, tf.Tensor]:
-  """Differentiates the log-determinant in the forward pass (Eq. 9).
-
-  Needs one cotangent of the log-determinant for the whole batch, and raises
-  where there are several.
-  """
-  return _keep_linearization(_surrogate_forward, *inputs, **settings)
-
-
-def naive(
-    g: residual_function.ResidualFunction, variables: Any, state: Any,
-    x: tf.Tensor, draw: estimator_lib.Draw,
-    estimator: estimator_lib.SeriesEstimator,
-    series: series_lib.LogDetSeries, context: Sequence[tf.Tensor] = (),
-) -> tuple[tf.Tensor, tf.Tensor]:
+def naive(g: residual_function.ResidualFunction, variables: Any, state: Any,
+          x: tf.Tensor, draw: estimator_lib.Draw,
+          estimator: estimator_lib.SeriesEstimator,
+          series: series_lib.LogDetSeries,
+          context: Sequence[tf.Tensor] = ()) -> tuple[tf.Tensor, tf.Tensor]:
   """Differentiates the series itself (Eq. 7); can be differentiated twice."""
   value, vjp_fn = differentiation.linearize(
       g.evaluate, g.weights(variables, state), x, *context)

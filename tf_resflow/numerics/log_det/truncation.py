@@ -56,8 +56,7 @@ class FixedTruncation(estimator.SeriesEstimator):
     # one. Seeds are never negative, so this adds nothing.
     return self.num_terms + tf.minimum(seed.values[0], 0)
 
-  def schedule(
-      self, draw: estimator.Draw) -> series_lib.TabulatedSchedule:
+  def schedule(self, draw: estimator.Draw) -> series_lib.TabulatedSchedule:
     weights = np.ones(self.num_terms + 1)
     # The gradient of the n-term value ends with u_(n-1).
     return series_lib.TabulatedSchedule(

@@ -105,10 +105,9 @@ def dense_bound(matrix: np.ndarray, target: float = -math.inf) -> float:
     InvalidValueError: if `matrix` is not a finite matrix.
   """
   matrix, exponent = _normalise(_as_float64('matrix', matrix))
-  errors.check(
-      matrix.ndim == 2, 'matrix', f'an array of shape {matrix.shape}',
-      'a matrix [in, out]',
-      'certified_norm_bound takes the kernels of convolutions.')
+  errors.check(matrix.ndim == 2, 'matrix', f'an array of shape {matrix.shape}',
+               'a matrix [in, out]',
+               'certified_norm_bound takes the kernels of convolutions.')
   matrix = min(matrix, matrix.T, key=len)
   return math.ldexp(gram_trace_bound(
       matrix @ matrix.T, target=math.ldexp(target, -exponent),
@@ -174,9 +173,8 @@ def gram_trace_bound(
   return best
 
 
-def conv_gram(
-    kernel: np.ndarray, spatial_shape: tuple[int, int],
-) -> tuple[np.ndarray, float]:
+def conv_gram(kernel: np.ndarray,
+              spatial_shape: tuple[int, int]) -> tuple[np.ndarray, float]:
   """Gram matrix of a stride-1 SAME convolution, on its smaller side.
 
   With the operator A as a matrix from H W in to H W out numbers, A^T A if
@@ -225,8 +223,7 @@ def conv_gram(
           1.01 * _gamma(inner + num_taps + 2) * largest)
 
 
-def conv_dft_bound(
-    kernel: np.ndarray, spatial_shape: tuple[int, int]) -> float:
+def conv_dft_bound(kernel: np.ndarray, spatial_shape: tuple[int, int]) -> float:
   """Upper bound of the norm of a stride-1 SAME convolution, by Fourier.
 
   The zero-padded convolution on H x W is a compression of the circular one on

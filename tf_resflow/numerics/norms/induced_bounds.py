@@ -15,38 +15,23 @@ from tf_resflow.numerics.norms import operators
 from tf_resflow.numerics.norms import orders
 
 
-def row_norms(
-    operator: operators.LayerOperator, order: orders.Order) -> tf.Tensor:
-  """Returns the largest norm among the rows of every output channel.
+def largest_norms(operator: operators.LayerOperator, is_of_rows: bool,
+                  order: orders.Order) -> tf.Tensor:
+  """Returns the largest norm among the rows, or columns, of every channel.
 
   Args:
     operator: of the layer, `A`.
-    order: `r` of the norm of a row.
+    is_of_rows: whether of the rows, else of the columns.
+    order: `r` of the norm of a row or a column.
 
   Returns:
-    `[c_out]`. With `r = p*`, `|A|_p->inf` is the largest of them: `|y_o|` is at
-    most `|row_o|_p* |x|_p` by Hoelder's inequality, and some x attains it.
+    Of rows `[c_out]`. With `r = p*`, `|A|_p->inf` is the largest of them:
+    `|y_o|` is at most `|row_o|_p* |x|_p` by Hoelder's inequality, and some x
+    attains it.
+    Of columns `[c_in]`. With `r = q`, `|A|_1->q` is the largest of them: the
+    unit ball of l_1 has the unit vectors and their negatives for corners, a
+    convex function is largest at one of these, and A maps them to columns.
   """
-  return _largest_norms(operator, order, is_of_rows=True)
-
-
-def column_norms(
-    operator: operators.LayerOperator, order: orders.Order) -> tf.Tensor:
-  """Returns the largest norm among the columns of every input channel.
-
-  Args:
-    operator: of the layer, `A`.
-    order: `r` of the norm of a column.
-
-  Returns:
-    `[c_in]`. With `r = q`, `|A|_1->q` is the largest of them: the unit ball of
-    l_1 has the unit vectors and their negatives for corners, a convex function
-    is largest at one of these, and A maps them to columns.
-  """
-  return _largest_norms(operator, order, is_of_rows=False)
-
-
-def _largest_norms(operator, order, is_of_rows):
   kernel = operator.kernel
   if operator.spatial_shape is None:
     return orders.vector_norms(kernel, order, axis=0 if is_of_rows else 1)
@@ -90,9 +75,8 @@ def is_closed(domain: orders.Order, codomain: orders.Order) -> bool:
       domain == 1.0 or codomain == float('inf'))
 
 
-def closed_norms(
-    operator: operators.LayerOperator, domain: orders.Order,
-    codomain: orders.Order) -> tf.Tensor:
+def closed_norms(operator: operators.LayerOperator, domain: orders.Order,
+                 codomain: orders.Order) -> tf.Tensor:
   """Returns what `|A|_p->q` is the largest of, where `is_closed`.
 
   Args:
@@ -105,8 +89,9 @@ def closed_norms(
     such that they broadcast against the kernel.
   """
   if domain == 1.0:
-    return column_norms(operator, codomain)[:, tf.newaxis]
-  return row_norms(operator, orders.dual(domain))
+    return largest_norms(
+        operator, is_of_rows=False, order=codomain)[:, tf.newaxis]
+  return largest_norms(operator, is_of_rows=True, order=orders.dual(domain))
 
 
 def upper_bounds(
@@ -151,8 +136,8 @@ def upper_bounds(
   a, b = [orders.as_tensor(1.0 / order, dtype) for order in (domain, codomain)]
   n, m = [tf.constant(float(size), dtype) for size in (
       operator.num_inputs, operator.num_outputs)]
-  rows = functools.partial(row_norms, operator)
-  columns = functools.partial(column_norms, operator)
+  rows, columns = [functools.partial(largest_norms, operator, is_of_rows)
+                   for is_of_rows in (True, False)]
   num_positions = operator.num_inputs // operator.kernel.shape[-2]
 
   def repeated(norms, order):  # The norm of those of all rows, or columns.

@@ -71,8 +71,7 @@ def power_method(
     """Returns the rows after a step, `|A x|_q` before it, and the gaps."""
     image = operator.apply(x)
     norms = orders.vector_norms(image, codomain)
-    back = operator.apply(
-        orders.dual_vectors(image, codomain), transpose=True)
+    back = operator.apply(orders.dual_vectors(image, codomain), transpose=True)
     above = orders.vector_norms(back, dual_domain)
     gaps = tf.where(
         norms > 0.0, above / tf.where(norms > 0.0, norms, 1.0) - 1.0, 0.0)
@@ -97,14 +96,12 @@ def power_method(
       name='induced_power_iteration')
   order = tf.argsort(norms, direction='DESCENDING', stable=True)
   gap = gap_of_best(norms, gaps)
-  return InducedNormResult(
-      tf.gather(x, order), tf.reduce_max(norms), gap, num_steps,
-      gap <= tolerance)
+  return InducedNormResult(tf.gather(x, order), tf.reduce_max(norms), gap,
+                           num_steps, gap <= tolerance)
 
 
-def induced_norm(
-    operator: operators.LayerOperator, x: tf.Tensor, domain: orders.Order,
-    codomain: orders.Order) -> tf.Tensor:
+def induced_norm(operator: operators.LayerOperator, x: tf.Tensor,
+                 domain: orders.Order, codomain: orders.Order) -> tf.Tensor:
   """Returns `|A x_0|_q / |x_0|_p`, differentiable in the kernel and the orders.
 
   At a maximiser the derivatives are those of the norm: that of the quotient

@@ -85,6 +85,5 @@ class LayerOperator:
     num_channels = self.kernel.shape[-1 if transpose else -2]
     images = tf.reshape(x, [-1, *self.spatial_shape, num_channels])
     apply = convolution.conv2d_transpose if transpose else convolution.conv2d
-    return tf.reshape(
-        apply(images, self.kernel, self.for_cpu),
-        [-1, self.num_inputs if transpose else self.num_outputs])
+    return tf.reshape(apply(images, self.kernel, self.for_cpu),
+                      [-1, self.num_inputs if transpose else self.num_outputs])

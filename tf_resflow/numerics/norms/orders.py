@@ -54,9 +54,8 @@ def as_tensor(order: Order, dtype: tf.DType) -> tf.Tensor:
       order, dtype)
 
 
-def vector_norms(
-    x: tf.Tensor, order: Order, axis: int | tuple[int, ...] = -1,
-    keepdims: bool = False) -> tf.Tensor:
+def vector_norms(x: tf.Tensor, order: Order, axis: int | tuple[int, ...] = -1,
+                 keepdims: bool = False) -> tf.Tensor:
   """Returns `|x|_p = (sum_i |x_i|^p)^(1/p)`, the largest `|x_i|` of inf.
 
   Numbers of any size neither overflow nor vanish. Differentiable in `x` and in
@@ -75,8 +74,7 @@ def vector_norms(
   scale = tf.stop_gradient(tf.where(
       largest > 0.0, largest, tf.ones_like(largest)))
   order = as_tensor(order, x.dtype)
-  sums = tf.reduce_sum(
-      tf.pow(magnitudes / scale, order), axis, keepdims=True)
+  sums = tf.reduce_sum(tf.pow(magnitudes / scale, order), axis, keepdims=True)
   # Roots have no derivative at 0.
   is_zero = sums <= 0.0
   roots = tf.pow(tf.where(is_zero, tf.ones_like(sums), sums), 1.0 / order)
@@ -102,5 +100,4 @@ def dual_vectors(x: tf.Tensor, order: Order) -> tf.Tensor:
     return place * tf.sign(x)
   norms = vector_norms(x, order, keepdims=True)
   norms = tf.where(norms > 0.0, norms, tf.ones_like(norms))
-  return tf.sign(x) * tf.pow(
-      tf.abs(x) / norms, as_tensor(order, x.dtype) - 1.0)
+  return tf.sign(x) * tf.pow(tf.abs(x) / norms, as_tensor(order, x.dtype) - 1.0)

@@ -99,15 +99,13 @@ def _leading_combinations(space, images, num_vectors):
   basis = q * tf.where(
       keep, tf.math.rsqrt(tf.where(keep, eigenvalues, 1.0)), 0.0)
   # Only the lower triangle is read, so rounding leaves it symmetric.
-  gram = _finite_products(
-      tf.matmul(basis, space, transpose_a=True),
-      tf.matmul(basis, images, transpose_a=True))
+  gram = _finite_products(tf.matmul(basis, space, transpose_a=True),
+                          tf.matmul(basis, images, transpose_a=True))
   # What was left out comes last, behind directions that the map sends to zero:
   # it would put a row of zeros into the block.
   size = space.shape[0]
-  gram = tf.where(
-      ~keep & np.eye(size, dtype=bool),
-      -tf.maximum(tf.reduce_max(gram), _TINY), gram)
+  gram = tf.where(~keep & np.eye(size, dtype=bool),
+                  -tf.maximum(tf.reduce_max(gram), _TINY), gram)
   _, q = tf.linalg.eigh(gram)
   leading = tf.gather(q, np.arange(size)[:-num_vectors - 1:-1], axis=1)
   return tf.matmul(leading, basis, transpose_a=True, transpose_b=True)
@@ -249,13 +247,11 @@ def _of_all_directions(operator, gram):
   _, q = tf.linalg.eigh(finite)
   v = tf.transpose(tf.reverse(q, axis=[1]))
   residual = _residuals(v, tf.matmul(v, gram, transpose_b=True)).residual
-  return PowerIterationResult(
-      v, _norm(operator.matvec(v[:1])), residual, tf.constant(0),
-      tf.math.is_finite(residual))
+  return PowerIterationResult(v, _norm(operator.matvec(v[:1])), residual,
+                              tf.constant(0), tf.math.is_finite(residual))
 
 
-def spectral_norm(
-    operator: operators.LayerOperator, v: tf.Tensor) -> tf.Tensor:
+def spectral_norm(operator: operators.LayerOperator, v: tf.Tensor) -> tf.Tensor:
   """Returns `|W v_0|`, differentiable in the kernel of `operator`.
 
   At a converged `v_0` this is the spectral norm and its derivative is

@@ -1,4 +1,6 @@
-"""The logit transform of pixels."""
+"""What happens to the numbers of data before the first block."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -45,8 +47,7 @@ class Logit(bijection.Bijection):
     # Both logarithms from s and 1 - s directly: 1 - s loses digits near 1.
     log_s = tf.math.log(self.alpha + self.scale * x)
     log_1ms = tf.math.log(self.alpha + self.scale * (1.0 - x))
-    return bijection.PassResult(
-        log_s - log_1ms, self._log_det(log_s, log_1ms))
+    return bijection.PassResult(log_s - log_1ms, self._log_det(log_s, log_1ms))
 
   def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
                    ) -> bijection.PassResult:
@@ -62,3 +63,49 @@ class Logit(bijection.Bijection):
     """Those on [0, 1]."""
     return bijection.SlopeBounds(
         4.0 * self.scale, self.scale / (self.alpha * (1.0 - self.alpha)))
+
+
+@base_layer.configured
+class Standardize(bijection.Bijection):
+  """`y = (x - mean) / std` per channel; `log_det = -H W sum log std`.
+
+  Args:
+    mean: sequence of floats, one per channel.
+    std: sequence of positive floats, one per channel.
+    **kwargs: of `keras.layers.Layer`.
+
+  Example:
+    >>> layers.Standardize([0.5], [0.25])(tf.ones([1, 1])).numpy().tolist()
+    [[2.0]]
+  """
+
+  def __init__(self, mean: Sequence[float], std: Sequence[float], **kwargs):
+    super().__init__(**kwargs)
+    errors.check(
+        bool(mean) and len(mean) == len(std) and all(s > 0 for s in std),
+        'std', tuple(std), f'{len(mean)} positive numbers, one per number of '
+        f'mean={tuple(mean)}')
+    self.mean = tuple(mean)
+    self.std = tuple(std)
+
+  def build(self, input_shape: tuple) -> None:
+    errors.check(
+        input_shape[-1] == len(self.mean), 'input_shape', tuple(input_shape),
+        f'{len(self.mean)} channels, as mean and std have numbers')
+
+  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    y = (x - tf.constant(self.mean, x.dtype)) / tf.constant(self.std, x.dtype)
+    return bijection.PassResult(y, -self._sum_log_std(x))
+
+  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    x = y * tf.constant(self.std, y.dtype) + tf.constant(self.mean, y.dtype)
+    return bijection.PassResult(x, self._sum_log_std(y))
+
+  def _sum_log_std(self, x):
+    return differentiation.sum_per_example(
+        tf.constant(np.log(self.std), x.dtype) + tf.zeros_like(x))
+
+  def slope_bounds(self) -> bijection.SlopeBounds:
+    return bijection.SlopeBounds(1.0 / max(self.std), 1.0 / min(self.std))

@@ -1,4 +1,4 @@
-"""Squeeze against its definition."""
+"""Flatten and Squeeze: the order of the numbers; FeatureTap."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,16 @@ import tensorflow as tf
 
 from tests import loops
 from tf_resflow import layers
+
+
+def test_numbers_keep_their_order():
+  x = tf.reshape(tf.range(24.0), [2, 3, 2, 2])
+  flatten = layers.Flatten()
+  y, log_det = flatten.forward_and_log_det(x)
+  np.testing.assert_array_equal(y, np.reshape(x, [2, 12]))
+  np.testing.assert_array_equal(log_det, np.zeros(2))
+  np.testing.assert_array_equal(flatten.inverse(y), x)
+  assert flatten.forward_and_log_det(x[:0])[0].shape == [0, 12]
 
 
 @loops.each([
@@ -35,3 +45,13 @@ def test_squeeze_refuses_odd_sizes():
   with pytest.raises(ValueError, match=(
       r'input_shape=\(None, 3, 4, 1\): expected a height and width divisible')):
     layers.Squeeze().build((None, 3, 4, 1))
+
+
+@loops.each([None, [2, 3]])
+def test_features(shape):
+  x = tf.reshape(tf.range(12.0), [2, 6])
+  result = layers.FeatureTap(shape).transform(x)
+  np.testing.assert_array_equal(result.value, x)
+  np.testing.assert_array_equal(result.log_det, np.zeros(2))
+  (feature,) = result.features
+  np.testing.assert_array_equal(feature, np.reshape(x, [2, *(shape or [6])]))

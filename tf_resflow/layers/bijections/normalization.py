@@ -1,0 +1,228 @@
+"""Normalisation by batches: the first one, or their moving mean."""
+
+import math
+
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow.layers import base_layer
+from tf_resflow.layers.bijections import bijection
+from tf_resflow.numerics import tracing
+
+
+def _num_positions(x, log_scale):
+  return math.prod(x.shape[1:]) // math.prod(log_scale.shape)
+
+
+@tracing.function_in_graphs
+def _shift_and_scale(x, bias, log_scale):
+  """Returns `y` and the log-determinants `[B]`."""
+  return (x + bias) * tf.exp(log_scale), bijection.common_log_det(
+      x, _num_positions(x, log_scale) * tf.reduce_sum(log_scale))
+
+
+def _global_means(axes, *tensors):
+  """Returns means over the global batch, float64, and whether they are sound.
+
+  Those of an empty batch, or of one that is not finite, are not. Float64,
+  because a difference of squares loses digits. Sums and a count, because
+  replicas may hold parts of different sizes, or nothing.
+  """
+  sums = [tf.reduce_sum(tf.cast(t, tf.float64), axes) for t in tensors]
+  count = tf.cast(tf.size(tensors[0]) // tf.size(sums[0]), tf.float64)
+  *sums, count = tf.unstack(base_layer.sum_over_replicas(
+      tf.stack([*sums, tf.fill(sums[0].shape, count)])))
+  means = [s / count for s in sums]
+  return means, tf.reduce_all(tf.math.is_finite(tf.stack(means)))
+
+
+@base_layer.configured
+class ActNorm(bijection.Bijection):
+  """`y = (x + bias) * exp(log_scale)`, per channel (the last axis).
+
+  `log_det = P sum(log_scale)` with `P` positions per channel (`H W` for
+  images, 1 for vectors). With `per_feature` every entry of an event has a bias
+  and a scale of its own, and `P = 1`.
+
+  The first batch initialises the layer: its outputs then have mean 0 and
+  variance 1 per channel, except that variances below `variance_floor` count
+  as that. Under a distribution strategy the statistics are those of the
+  global batch. Initialisation is a state of the layer (the variable
+  `initialized`), saved and loaded with it, and happens once; an empty batch or
+  one that is not finite does not count.
+
+  Args:
+    variance_floor: smallest variance that initialisation divides by.
+    per_feature: one bias and scale per entry of the event, not per channel.
+    **kwargs: of `keras.layers.Layer`.
+
+  Example:
+    >>> norm = layers.ActNorm()
+    >>> x = tf.random.stateless_normal([64, 3], [0, 0])
+    >>> y, log_det = norm.forward_and_log_det(5.0 + 2.0 * x)
+    >>> np.allclose(tf.math.reduce_std(y, axis=0), 1.0, atol=1e-4)
+    True
+    >>> np.allclose(bijectors.ActNorm([3]).forward(5.0 + 2.0 * x), y)
+    True
+
+  References:
+    Kingma and Dhariwal, 2018, Glow, Section 3.1.
+  """
+
+  # Its first batch sets its weights, so it cannot be a part of some g.
+  is_data_dependent = True
+
+  def __init__(self, variance_floor: float = 0.2, per_feature: bool = False,
+               **kwargs):
+    super().__init__(**kwargs)
+    self.variance_floor = variance_floor
+    self.per_feature = per_feature
+
+  def build(self, input_shape: tuple) -> None:
+    shape = input_shape[1:] if self.per_feature else input_shape[-1:]
+    # Replicas assign equal values, from statistics of the global batch.
+    self.bias = self.add_weight(name='bias', shape=shape, initializer='zeros')
+    self.log_scale = self.add_weight(
+        name='log_scale', shape=shape, initializer='zeros')
+    self.initialized = self.add_weight(
+        name='initialized', shape=(), dtype='int32', initializer='zeros',
+        trainable=False, aggregation='only_first_replica')
+
+  def _values(self):
+    return [tf.convert_to_tensor(v.value) for v in (self.bias, self.log_scale)]
+
+  def _data_dependent_values(self, x):
+    """Returns `(bias, log_scale, is_valid)` of the global batch."""
+    axes = [0] if self.per_feature else list(range(x.shape.rank - 1))
+    # Centring first would need a second reduction over replicas.
+    x = tf.cast(tf.stop_gradient(x), tf.float64)
+    (mean, mean_square), is_valid = _global_means(axes, x, x * x)
+    variance = tf.maximum(mean_square - mean * mean, self.variance_floor)
+    dtype = self.bias.dtype
+    return (tf.cast(-mean, dtype),
+            tf.cast(-0.5 * tf.math.log(variance), dtype), is_valid)
+
+  def _maybe_initialize(self, x):
+    """Returns the tensors of bias and scale, initialising them if need be.
+
+    A collective must not stand in a branch, so a function that is traced
+    while the layer is not initialised computes the statistics on every call
+    and selects; functions traced later contain nothing of it.
+    """
+    bias, log_scale = self._values()
+    with tf.init_scope():
+      is_done = tf.executing_eagerly() and self.is_initialized
+    if is_done:
+      return bias, log_scale
+    new_bias, new_log_scale, is_valid = self._data_dependent_values(x)
+    done = tf.convert_to_tensor(self.initialized.value) > 0
+    is_first = is_valid & ~done
+    self.bias.assign(tf.where(is_first, new_bias, bias))
+    self.log_scale.assign(tf.where(is_first, new_log_scale, log_scale))
+    self.initialized.assign(tf.cast(done | is_valid, tf.int32))
+    return self._values()  # Read again: gradients reach the variables.
+
+  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    return bijection.PassResult(
+        *_shift_and_scale(x, *self._maybe_initialize(x)))
+
+  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    bias, log_scale = self._values()
+    return bijection.PassResult(
+        y * tf.exp(-log_scale) - bias,
+        bijection.common_log_det(y, -_num_positions(y, log_scale) *
+                                 tf.reduce_sum(log_scale)))
+
+  @property
+  def is_initialized(self) -> bool:
+    return bool(self.initialized.numpy() > 0)
+
+  def slope_bounds(self) -> bijection.SlopeBounds:
+    scales = tf.exp(self.log_scale.value).numpy()
+    return bijection.SlopeBounds(
+        float(scales.min()), float(scales.max()), known_by='weights')
+
+
+@base_layer.configured
+class MovingMean(bijection.Bijection):
+  """`y = x - moving_mean + bias`, per channel (the last axis), volume 1.
+
+  `moving_mean` follows the means of the batches: after the update of its
+  weights a training step hands its batch to `update_statistics`,
+
+    m <- m + max(1 - decay, 1 / (1 + t)) (mean - m)
+
+  for the `t`-th one from 0, so that the first sets it. Passes read it and never
+  change it, in training as in evaluation: the mean of the batch itself would
+  make `y_i` depend on every `x_j` (`dy_i/dx_j = -1/B`). The log-determinants of
+  the examples would add up to no log-density, `log p(x_i)` would change with
+  the other examples, and a single one could be neither scored nor inverted.
+  Hence the loss of a batch takes the mean of former batches, as that of the
+  authors' layer does at its default.
+
+  `moving_mean` is no trainable variable: averages of weights leave it alone,
+  which is an average already. Under a distribution strategy means are those of
+  the global batch.
+
+  Args:
+    decay: of the moving mean, in [0, 1); 0.9 as the authors'.
+    **kwargs: of `keras.layers.Layer`.
+
+  Example:
+    >>> shift = layers.MovingMean()
+    >>> x = 5.0 + tf.random.stateless_normal([64, 3], [0, 0])
+    >>> y = shift.update_statistics(x)
+    >>> np.allclose(tf.reduce_mean(y, axis=0), 0.0, atol=1e-5)
+    True
+
+  References:
+    Salimans and Kingma, 2016, Weight Normalization, Section 4 (mean-only batch
+    normalisation).
+  """
+
+  # What it has seen changes it, so it cannot be a part of some g.
+  is_data_dependent = True
+  has_moving_statistics = True
+  slopes = bijection.SlopeBounds(1.0, 1.0)
+
+  def __init__(self, decay: float = 0.9, **kwargs):
+    super().__init__(**kwargs)
+    errors.check(0.0 <= decay < 1.0, 'decay', decay, 'a number in [0, 1)')
+    self.decay = decay
+
+  def build(self, input_shape: tuple) -> None:
+    self.bias = self.add_weight(
+        name='bias', shape=input_shape[-1:], initializer='zeros')
+    # Replicas assign equal values, from means of the global batch.
+    self.moving_mean = self.add_weight(
+        name='moving_mean', shape=input_shape[-1:], initializer='zeros',
+        trainable=False, aggregation='only_first_replica')
+    self.num_updates = self.add_weight(
+        name='num_updates', shape=(), dtype='int32', initializer='zeros',
+        trainable=False, aggregation='only_first_replica')
+
+  def _shift(self):
+    return (tf.convert_to_tensor(self.bias.value) -
+            tf.convert_to_tensor(self.moving_mean.value))
+
+  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    if settings.updates_statistics:
+      self._update(x)
+    return bijection.PassResult(x + self._shift(), bijection.zero_log_det(x))
+
+  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    return bijection.PassResult(y - self._shift(), bijection.zero_log_det(y))
+
+  def _update(self, x):
+    (mean,), is_valid = _global_means(list(range(x.shape.rank - 1)), x)
+    mean = tf.cast(mean, self.moving_mean.dtype)
+    old = tf.convert_to_tensor(self.moving_mean.value)
+    t = tf.convert_to_tensor(self.num_updates.value)
+    share = tf.maximum(tf.constant(1.0 - self.decay, old.dtype),
+                       1.0 / tf.cast(1 + t, old.dtype))
+    self.moving_mean.assign(tf.where(is_valid, old + share * (mean - old), old))
+    self.num_updates.assign(t + tf.cast(is_valid, tf.int32))

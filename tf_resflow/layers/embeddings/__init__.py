@@ -1,1 +1,0 @@
-"""What happens to data before the first bijection of a flow."""
