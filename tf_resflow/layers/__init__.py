@@ -52,7 +52,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'lipschitz.lip_swish': ['LipSwish'],
         'lipschitz.lipschitz_layer': [
             'Certificate', 'Constraint', 'Elementwise', 'LipschitzLayer'],
-        'lipschitz.operator_norms': ['OperatorNorm'],
         'lipschitz.pila': ['CPila'],
         'lipschitz.reshape': ['Reshape'],
         'lipschitz.sequence': ['Sequence'],
