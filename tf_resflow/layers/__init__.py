@@ -6,9 +6,8 @@ import lazy_loader
 BIJECTIONS = {
     'bijections.act_norm': ['ActNorm'],
     'bijections.affine_coupling': ['AffineCoupling'],
-    'bijections.conditional': ['Conditional'],
-    'bijections.conditional_affine': ['ConditionalAffine'],
-    'bijections.conditional_linear': ['ConditionalLinear'],
+    'bijections.conditional': [
+        'Conditional', 'ConditionalAffine', 'ConditionalLinear'],
     'bijections.feature_tap': ['FeatureTap'],
     'bijections.flatten': ['Flatten'],
     'bijections.inverse': ['Inverse'],
@@ -30,10 +29,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'bijections.chain': ['Chain'],
         'bijections.composite': ['Composite'],
         'classifier_head': ['ClassifierHead', 'HybridClassifier'],
-        'condition_spec': ['ConditionSpec'],
         'conditions.condition_network': [
             'ConditionNetwork', 'KerasNetwork', 'LabelEmbedding',
             'VectorNetwork'],
+        'conditions.conditioning': [
+            'ConditionGate', 'ConditionShift', 'ConditionSpec',
+            'ConditionalLayer'],
         'embeddings.embedding': [
             'Embedded', 'Embedding', 'IdentityEmbedding'],
         'embeddings.noise_channels': ['NoiseChannels'],
@@ -41,8 +42,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             'ELU', 'FullSort', 'Identity', 'LipschitzCube', 'MaxMin', 'ReLU',
             'Softplus', 'Tanh'],
         'lipschitz.concatenated': ['CLipSwish', 'Concatenated', 'CReLU'],
-        'lipschitz.conditional': [
-            'ConditionGate', 'ConditionShift', 'ConditionalLayer'],
         'lipschitz.container': ['Container'],
         'lipschitz.induced': [
             'InducedNormConv2D', 'InducedNormDense', 'InducedNormLayer'],

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
-from tf_resflow.layers.bijections import conditioning
+from tf_resflow.layers.conditions import conditioning
 from tf_resflow.layers.lipschitz import keras_layer
 from tf_resflow.layers.lipschitz import lipschitz_layer
 from tf_resflow.numerics import differentiation

@@ -10,7 +10,7 @@ from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
 from tf_resflow.layers.bijections import composite
-from tf_resflow.layers.bijections import conditioning
+from tf_resflow.layers.conditions import conditioning
 
 
 @base_layer.configured

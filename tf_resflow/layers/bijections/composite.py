@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 import functools
 
-from tf_resflow.layers import condition_spec as spec_lib
 from tf_resflow.layers.bijections import bijection
-from tf_resflow.layers.bijections import conditioning
+from tf_resflow.layers.conditions import conditioning
 
 
 class Composite(bijection.Bijection):
@@ -27,7 +26,7 @@ class Composite(bijection.Bijection):
     return all(part.keeps_shape for part in self.parts)
 
   @functools.cached_property
-  def condition_spec(self) -> spec_lib.ConditionSpec | None:
+  def condition_spec(self) -> conditioning.ConditionSpec | None:
     return conditioning.common_spec(self.parts)
 
   def elementary(self) -> list[bijection.Bijection]:
