@@ -88,13 +88,7 @@ def has_labels(model: Any) -> bool:
 
 
 def should_classify(model: Any, asked: bool | None) -> bool:
-  """Whether to classify by Bayes' rule.
-
-  Args:
-    model: a flow.
-    asked: what a flag says; None for where it takes one draw for each of a few
-      labels.
-  """
+  """Whether to classify by Bayes' rule, see `class_scores`."""
   return has_labels(model) and (
       asked if asked is not None else
       model.condition_spec.num_labels <= _MAX_LABELS
@@ -109,7 +103,8 @@ def class_scores(
   Args:
     run: with the model.
     split: the data.
-    asked: see `should_classify`.
+    asked: what a flag says of it; None for where it takes one draw for each of
+      a few labels.
     data_dir: of the training part, which has the frequencies of the labels.
     **settings: of `experiments.bayes.main`.
 

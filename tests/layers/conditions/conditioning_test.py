@@ -1,5 +1,7 @@
 """What conditions are, what is refused in one line, and where they enter."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -80,13 +82,14 @@ def test_labels_in_a_graph():
 def test_numbers_in_a_graph():
   """Those of a condition are finite; what a network makes of it need not be."""
   rows = tf.constant([[1.0, np.inf]])
-  convert, as_tensor = (tf.function(method, autograph=False) for method in (
-      _VECTORS.convert, _VECTORS.as_tensor))
+  convert, take = (tf.function(method, autograph=False) for method in (
+      _VECTORS.convert,
+      functools.partial(_VECTORS.convert, is_encoded=True)))
   np.testing.assert_array_equal(convert(rows[:, :1] * [1.0, 2.0]), [[1, 2]])
   with pytest.raises(tf.errors.InvalidArgumentError, match=(
       'condition: expected numbers .B, 2., age, dose, not')):
     convert(rows)
-  np.testing.assert_array_equal(as_tensor(rows), rows)
+  np.testing.assert_array_equal(take(rows), rows)
 
 
 def _matrix():
@@ -238,7 +241,8 @@ def test_refuses_parts_that_differ():
 
 def test_refuses_layers_of_a_network_that_differ():
   with pytest.raises(errors.InvalidValueError, match=(
-      'condition_size=3 and 4: expected the same for all layers')):
+      r'condition=numbers \[B, 4\] \(a\) and numbers \[B, 3\] \(b\): expected '
+      'one for all parts of a chain or network')):
     layers.ResidualBlock(layers.Sequence([
-        layers.SpectralDense(3, coeff=0.5), layers.ConditionShift(4),
-        layers.ConditionShift(3)]))
+        layers.SpectralDense(3, coeff=0.5), layers.ConditionShift(4, name='a'),
+        layers.ConditionShift(3, name='b')]))

@@ -68,7 +68,8 @@ class AffineCoupling(bijection.Bijection):
     kwargs.setdefault('dtype', adapted.compute_dtype)
     super().__init__(**kwargs)
     self.network = adapted
-    self.condition_spec = conditioning.spec_of_network(adapted)
+    self.condition_spec = conditioning.common_spec(
+        adapted.conditional_layers())
     self._network_name = network.name
     self.mask = registries.MASKS.check(mask)
     self.swap = swap

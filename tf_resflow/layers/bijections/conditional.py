@@ -109,15 +109,9 @@ class Conditional(composite.Composite):
 class ConditionalMap(conditioning.ConditionMatrix, bijection_lib.Bijection):
   """A map of an event that a condition chooses, by bounded scales and others.
 
-  Args:
-    condition_size: `K`, numbers of a condition `[B, K]`.
-    per_feature: whether it takes the whole event at once; else its channels,
-      the last axis, alike at all positions.
-    max_log_scale: `b`, the bound of the logarithms of scales, whatever the
-      condition; `default_max_log_scale` by default.
-    kernel_initializer: Keras initializer of the matrix that `c` passes; with
-      zeros, the default, it begins as the identity.
-    **kwargs: of `keras.layers.Layer`.
+  Of the whole event at once where `per_feature`; else of its channels, the last
+  axis, alike at all positions. Subclasses have the arguments, and set the
+  `max_log_scale` of those who give none.
   """
 
   default_max_log_scale: float

@@ -108,7 +108,7 @@ class ResidualBlock(bijection.Bijection):
         'It is a contraction in no one norm otherwise; uncertified=True takes '
         'it all the same.')
     self.g = g
-    self.condition_spec = conditioning.spec_of_network(g)
+    self.condition_spec = conditioning.common_spec(g.conditional_layers())
     self.uncertified = uncertified
     self.order = orders[0] if is_proven else math.nan
     self.known_by = g.known_by if is_proven else 'nothing'

@@ -50,28 +50,22 @@ class ConditionSpec(NamedTuple):
         [None, *self.shape], tf.int32 if self.num_labels else dtype,
         'condition')
 
-  def convert(self, condition: Any, dtype: str = 'float32') -> tf.Tensor:
+  def convert(self, condition: Any, dtype: str = 'float32',
+              is_encoded: bool = False) -> tf.Tensor:
     """Returns a condition as a tensor `[B, ...]`, or `[1, ...]` for all.
 
     Args:
       condition: what was given, a tensor, an array or a list; that of a single
         example, `[...]`, is that of all.
       dtype: of numbers; labels are int32.
+      is_encoded: whether a network made its numbers; those of one with weights
+        that diverged may be infinite or NaN.
 
     Raises:
       InvalidValueError: if there is none, or it is no such condition. Labels
         that do not exist and numbers that are not finite are found in a graph
         by `tf.errors.InvalidArgumentError`; under XLA, which drops assertions,
         they make NaN.
-    """
-    condition = self.as_tensor(condition, dtype)
-    return condition if self.num_labels else self._legal(
-        condition, tf.math.is_finite(condition))
-
-  def as_tensor(self, condition: Any, dtype: str = 'float32') -> tf.Tensor:
-    """Does what `convert` does, but for numbers that may be infinite or NaN.
-
-    As those are that a network makes with weights that diverged.
     """
     self._check(condition is not None, None, 'Give it as condition=.')
     condition = self.of_any_shape(condition, dtype)
@@ -90,6 +84,8 @@ class ConditionSpec(NamedTuple):
           labels, (labels >= 0) & (labels < self.num_labels)), tf.int32)
     else:
       condition = tf.cast(condition, dtype)
+      if not is_encoded:
+        condition = self._legal(condition, tf.math.is_finite(condition))
     return condition[tf.newaxis] if shape.rank == len(self.shape) else condition
 
   def of_any_shape(self, condition: Any, dtype: str) -> tf.Tensor:
@@ -121,7 +117,10 @@ class ConditionSpec(NamedTuple):
 
 
 def common_spec(parts: Iterable[Any]) -> ConditionSpec | None:
-  """Returns what the condition is that all bijections with one take; or None.
+  """Returns what the condition is that all parts with one take; or None.
+
+  Args:
+    parts: bijections, or the conditional layers of a network.
 
   Raises:
     InvalidValueError: if they take different ones.
@@ -133,23 +132,9 @@ def common_spec(parts: Iterable[Any]) -> ConditionSpec | None:
       len(kinds) < 2, 'condition', ' and '.join(
           f'{part.condition_spec.expected} ({part.name})'
           for part in kinds.values()),
-      'one for all parts of a chain', 'layers.Conditional gives a part a '
-      'network of its own, from the condition of the whole.')
+      'one for all parts of a chain or network', 'layers.Conditional gives a '
+      'bijection a network of its own, from the condition of the whole.')
   return parts[0].condition_spec if parts else None
-
-
-def spec_of_network(
-    network: lipschitz_layer.LipschitzLayer) -> ConditionSpec | None:
-  """Returns what the condition of a network is, numbers `[B, K]`; or None.
-
-  Raises:
-    InvalidValueError: if its layers take conditions of several sizes.
-  """
-  sizes = sorted({c.condition_size for c in network.conditional_layers()})
-  errors.check(
-      len(sizes) < 2, 'condition_size', ' and '.join(map(str, sizes)),
-      f'the same for all layers of {network.name}')
-  return ConditionSpec((sizes[0],)) if sizes else None
 
 
 class ConditionMatrix(base_layer.BaseLayer):
@@ -190,7 +175,8 @@ class ConditionMatrix(base_layer.BaseLayer):
       InvalidValueError: if it is no such condition, see `ConditionSpec`.
     """
     return tf.linalg.matmul(
-        self.condition_spec.as_tensor(condition, self.compute_dtype),
+        self.condition_spec.convert(
+            condition, self.compute_dtype, is_encoded=True),
         tf.convert_to_tensor(self.kernel.value))
 
 
