@@ -124,13 +124,22 @@ _NUMBERS = layers.ConditionSpec((2,), names=('b', 'a'))
 
 
 def test_reads_conditions(tmp_path):
+  one = layers.ConditionSpec((1,))
   for spec, condition in (
       (_LABELS, np.array([2, 0, 1], np.uint8)),
-      (_NUMBERS, np.array([[0.5, -2.0]])), (_NUMBERS, np.array([[3, 4]]))):
+      (_NUMBERS, np.array([[0.1, -2.0]])), (_NUMBERS, np.array([[3, 4]])),
+      (one, np.array([[0.1], [2.0]]))):
+    names = evaluation.condition_names(spec)
+    evaluation.write_table(
+        tmp_path / 'c.csv', names, condition.reshape([-1, len(names)]))
     # What else there is may be damaged.
     np.savez(tmp_path / 'c.npz', condition=condition, y=np.array([{}]))
-    found = example_files.read_condition(tmp_path / 'c.npz', spec)
-    np.testing.assert_array_equal(found, condition)
+    for name in ('c.npz', 'c.csv'):
+      found = example_files.read_condition(tmp_path / name, spec)
+      np.testing.assert_array_equal(found, condition)
+  np.savez(tmp_path / 'flat.npz', condition=[0.1, 2.0])
+  np.testing.assert_array_equal(
+      example_files.read_condition(tmp_path / 'flat.npz', one), condition)
 
 
 def test_what_are_no_conditions(tmp_path):
@@ -138,16 +147,19 @@ def test_what_are_no_conditions(tmp_path):
   for spec, rows in (
       (_LABELS, [
           ({'label': np.zeros(3, int)}, 'Its arrays are label.'),
-          ({'condition': np.zeros(3)}, 'Its condition is float64 [3].'),
-          ({'condition': np.zeros([3, 1], int)}, 'is int64 [3, 1].'),
-          ({'condition': np.array(1)}, 'Its condition is int64 [].'),
-          ({'condition': [0, 3]}, 'Its condition lies in [0, 3].'),
-          ({'condition': [-1, 0]}, 'Its condition lies in [-1, 0].')]),
+          ({'condition': np.zeros(3)}, 'It holds a tensor float64 (3,).'),
+          ({'condition': np.zeros([3, 1], int)},
+           'It holds a tensor int64 (3, 1).'),
+          ({'condition': np.zeros([0], int)}, 'It holds none.'),
+          ({'condition': [0, 3]}, 'It holds 3.'),
+          ({'condition': [-1, 0]}, 'It holds -1.')]),
       (_NUMBERS, [
-          ({'condition': np.zeros(2)}, 'Its condition is float64 [2].'),
-          ({'condition': np.zeros([4, 3])}, 'is float64 [4, 3].'),
-          ({'condition': [['a', 'b']]}, 'Its condition is <U1 [1, 2].'),
-          ({'condition': [[0.0, np.inf]]}, 'lies in [0.0, inf].')])):
+          ({'condition': np.zeros(3)}, 'It holds a tensor float64 (3,).'),
+          ({'condition': np.zeros([4, 3])},
+           'It holds a tensor float64 (4, 3).'),
+          ({'condition': [['a', 'b']]}, 'It holds a tensor string (1, 2).'),
+          ({'condition': [[0.0, np.inf]]},
+           'It holds numbers that are not finite.')])):
     start = (f'condition={path}: expected an .npz file with an array '
              f'condition, {spec.expected}')
     _check_refused(path, lambda path, spec=spec: example_files.read_condition(

@@ -1,6 +1,8 @@
-"""Where a condition enters flows, place by place."""
+"""What conditions of flows are, and where they enter, place by place."""
 
+import pytest
 
+from tests import testing
 from tf_resflow import layers
 from tf_resflow import models
 
@@ -14,6 +16,7 @@ _PLACES = {
     'act_norm': {'block_0_affine', 'block_1_affine', 'block_2_affine'},
     'linear': {'block_0_conditional_linear', 'block_1_conditional_linear'},
     'base': {'base'}}
+_LABELS = {'event_size': 3, 'condition_labels': 4}
 
 
 def _owners(model):
@@ -48,3 +51,31 @@ def test_a_flow_without_a_condition_is_what_it_was():
   model = models.ResidualFlowConfig(**plain).build()
   assert isinstance(model.bijection, layers.Chain)
   assert model.bijection.name == 'bijection' and model.condition_spec is None
+
+
+def test_where_a_condition_enters():
+  config = models.VectorFlowConfig(**_LABELS, condition_at=('gates',))
+  assert config.is_conditional
+  assert config.enters_at('gates') and not config.enters_at('blocks')
+  plain = models.VectorFlowConfig(event_size=3)
+  assert not plain.is_conditional and not plain.enters_at('blocks')
+
+
+@pytest.mark.parametrize('values, message', [
+    ({**_LABELS, 'condition_size': 2}, 'condition_size=2: expected 0 where'),
+    ({**_LABELS, 'condition_at': ('head',)},
+     'condition_at=head: expected one of blocks, gates, act_norm'),
+    ({**_LABELS, 'condition_at': ()}, 'condition_at=: expected'),
+    ({**_LABELS, 'condition_features': 0}, 'condition_features=0: expected'),
+    ({**_LABELS, 'condition_at': ('base', 'base')},
+     'condition_at=base,base: expected every place once'),
+    ({'condition_features': 8}, 'condition_features=8: expected its default, '
+     '32, without a condition'),
+    ({'condition_at': ('base',)}, 'condition_at=base: expected its default'),
+    ({'condition_size': 2, 'condition_mean': (0.0,), 'condition_std': (1.0,)},
+     'condition_mean=0.0: expected 2 of them'),
+    ({'condition_size': 2, 'condition_mean': (0.0, 1.0)},
+     'condition_std=: expected as many numbers')])
+def test_refused_conditions(values, message):
+  testing.check_refusal(
+      models.VectorFlowConfig, {'event_size': 3, **values}, message)

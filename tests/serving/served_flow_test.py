@@ -160,8 +160,8 @@ def test_vectors_with_numbers(vector, replies):
 
 def test_bad_requests_are_answered_with_the_reason(replies):
   for name, parts in (
-      ('foreign', ['condition is', '; expected labels 0 to 2.']),
-      ('negative', ['condition is', '; expected labels 0 to 2.']),
+      ('foreign', ['condition: expected labels', 'from 0 to 2, not']),
+      ('negative', ['condition: expected labels', 'from 0 to 2, not']),
       ('too few', ['condition has', '[2]', 'rows; expected', '[4]',
                    'or 1 for all.']),
       ('too many', ['condition has', '[4]', 'rows; expected', '[3]']),
@@ -169,7 +169,7 @@ def test_bad_requests_are_answered_with_the_reason(replies):
       ('shape', ['expected shape [?]']),
       ('vector too few', ['condition has', '[2]', 'rows; expected', '[5]']),
       ('vector shape', ['expected shape [?,2]']),
-      ('vector nan', ['condition has numbers that are not finite.'])):
+      ('vector nan', ['condition: expected numbers [B, 2], age, condition'])):
     assert all(part in replies[name] for part in parts), replies[name]
 
 

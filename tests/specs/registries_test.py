@@ -8,8 +8,8 @@ from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.layers.bijections import invertible_matrix
 from tf_resflow.layers.bijections import masks
-from tf_resflow.layers.lipschitz import operator_norms
 from tf_resflow.models import model_config
+from tf_resflow.numerics.norms import operator_norms
 from tf_resflow.specs import registries
 from tf_resflow.specs import registry
 from tf_resflow.training import objectives

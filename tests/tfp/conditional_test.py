@@ -193,7 +193,7 @@ def test_refusals_are_one_line(density):
   for condition, message in (
       (None, r'condition=None: expected numbers \[B, 3\]'),
       (np.ones([5, 2]), r'condition=a tensor float64 \(5, 2\): expected'),
-      (np.float64(1.0), r'condition=a tensor \(\): expected numbers'),
+      (np.float64(1.0), r'condition=a tensor float64 \(\): expected numbers'),
       (np.ones([4, 3]), r'condition=a batch \(4,\): expected one that '
        r'broadcasts with \(5,\), that of the inputs of block')):
     kwargs = {} if condition is None else {'condition': condition}

@@ -109,7 +109,7 @@ class LayerBijector(flow_bijector.FlowBijector):
 
     if condition is not None:
       ndims = len(self.layer.condition_spec.shape)
-      if condition.shape.rank > ndims:
+      if (condition.shape.rank or 0) > ndims:
         condition = flatten(condition, condition.shape.rank - ndims)
     return flatten(x, rank), condition, restore
 
@@ -126,13 +126,11 @@ class LayerBijector(flow_bijector.FlowBijector):
         f'none, since {self.name} depends on no condition')
     condition = spec.of_any_shape(condition, self.dtype)
     ndims = len(spec.shape)
-    errors.check(
-        condition.shape.rank is not None and condition.shape.rank >= ndims,
-        'condition', f'a tensor {condition.shape}', spec.expected)
+    if (condition.shape.rank or 0) <= ndims:
+      return x, condition  # Of all examples, or refused by the layer.
     batches = [t.shape[:t.shape.rank - n]
                for t, n in ((x, event_ndims), (condition, ndims))]
-    if batches[1].rank == 0 or batches[0].is_fully_defined() and (
-        batches[0] == batches[1]):
+    if batches[0].is_fully_defined() and batches[0] == batches[1]:
       return x, condition
     try:
       tf.broadcast_static_shape(*batches)

@@ -39,33 +39,22 @@ class Condition(options_lib.Options):
       self.refuse(True, ('condition',), 'with a flow that takes no condition',
                   'Train with --condition for p(x|c).')
       return None
-    expected = (f'labels from 0 to {spec.num_labels - 1}, all, or a file .npz'
-                if spec.num_labels else f'{spec.expected}, or a file .npz or '
-                '.csv')
+    expected = (f'labels from 0 to {spec.num_labels - 1}, all,'
+                if spec.num_labels else f'{spec.expected},'
+                ) + ' or a file .npz or .csv'
     if not self.condition:
       raise flags.Error('--condition is missing. The flow of this run is '
                         f'p(x|c): {expected}.')
-    if self.condition.endswith('.npz'):
+    if self.is_condition_file:
       return evaluation.read_condition(self.condition, spec, 'condition')
-    if self.condition.endswith('.csv') and not spec.num_labels:
-      return evaluation.read_rows(
-          self.condition, evaluation.condition_names(spec), 'condition')
-    return self._parse(spec, expected)
-
-  def _parse(self, spec, expected):
-    """Returns the conditions that are written in the flag itself."""
     if spec.num_labels and self.condition == 'all':
       return np.arange(spec.num_labels)
     try:
-      numbers = np.array(self.condition.split(',')).astype(
-          int if spec.num_labels else float)
-    except ValueError:
-      numbers = np.array([np.nan])
-    is_right = np.all((numbers >= 0) & (numbers < spec.num_labels)) if (
-        spec.num_labels) else (
-            numbers.shape == spec.shape and np.all(np.isfinite(numbers)))
-    self.require(is_right, 'condition', expected)
-    return numbers if spec.num_labels else numbers[np.newaxis]
+      return spec.convert(np.array(self.condition.split(',')).astype(
+          int if spec.num_labels else float), 'float64').numpy()
+    # What is no number, or no such condition.
+    except (OverflowError, ValueError):
+      self.require(False, 'condition', expected)
 
   @property
   def is_condition_file(self) -> bool:
@@ -99,13 +88,7 @@ def has_labels(model: Any) -> bool:
 
 
 def should_classify(model: Any, asked: bool | None) -> bool:
-  """Whether to classify by Bayes' rule.
-
-  Args:
-    model: a flow.
-    asked: what a flag says; None for where it takes one draw for each of a few
-      labels.
-  """
+  """Whether to classify by Bayes' rule, see `class_scores`."""
   return has_labels(model) and (
       asked if asked is not None else
       model.condition_spec.num_labels <= _MAX_LABELS
@@ -120,7 +103,8 @@ def class_scores(
   Args:
     run: with the model.
     split: the data.
-    asked: see `should_classify`.
+    asked: what a flag says of it; None for where it takes one draw for each of
+      a few labels.
     data_dir: of the training part, which has the frequencies of the labels.
     **settings: of `experiments.bayes.main`.
 

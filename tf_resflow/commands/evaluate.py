@@ -206,7 +206,6 @@ def _write(options: Options, run: options_lib.OpenedRun,
 def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
                      settings: dict[str, Any]):
   is_vector = len(run.model.event_shape) == 1
-  spec = run.model.condition_spec
   options.require(
       is_vector or not (options.output or '').endswith('.csv'), 'output',
       'an .npz file with images')
@@ -216,16 +215,9 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
   ) if is_table else evaluation.read_inputs(
       options.inputs, run.model.event_shape)
   condition = None
-  if spec is not None:
-    condition = evaluation.read_rows(
-        options.inputs, evaluation.condition_names(spec)
-    ) if is_table else evaluation.read_condition(options.inputs, spec)
-    if spec.num_labels and is_table:
-      numbers, condition = condition[:, 0], condition[:, 0].astype(np.int32)
-      options.require(
-          np.array_equal(numbers, condition) and condition.min() >= 0
-          and condition.max() < spec.num_labels, 'inputs',
-          f'a .csv file whose column condition has {spec.expected}')
+  if run.model.condition_spec is not None:
+    condition = evaluation.read_condition(
+        options.inputs, run.model.condition_spec)
     options.require(
         len(condition) == len(x), 'inputs', 'a file with as many conditions as '
         f'examples, {len(x)}', f'It has {len(condition)}.')

@@ -24,7 +24,7 @@ from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow.conversion import torch_file
-from tf_resflow.layers.lipschitz import operator_norms
+from tf_resflow.numerics.norms import operator_norms
 
 # Buffers, with which the authors' code remembers something, the parameters of
 # the roulette, which never train, and the other names of learned orders: every

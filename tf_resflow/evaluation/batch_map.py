@@ -195,41 +195,28 @@ def slices(
           for i in range(0, len(x), batch_size)]
 
 
-def conditions_for(
-    model: models.Flow, condition: Any, num_examples: int) -> np.ndarray | None:
-  """Returns the conditions of so many examples; None where there are none.
+def conditions_for(model: models.Flow, condition: Any,
+                   num_examples: int | None = None) -> np.ndarray | None:
+  """Returns the conditions of so many examples; None for a flow without.
 
   Args:
     model: a flow.
     condition: `[N, ...]`, or that of a single example for all.
-    num_examples: `N`.
+    num_examples: `N`; by default as many as there are, `[1, ...]` of one.
 
   Raises:
     InvalidValueError: if it is no condition of the flow, or there are other
       than `N`, or 1.
   """
-  condition = as_conditions(model, condition)
-  if condition is None:
+  if model.condition_spec is None:
+    model.check_condition(condition)
     return None
+  condition = model.condition_spec.convert(
+      condition, model.compute_dtype).numpy()
+  if num_examples is None:
+    return condition
   # Of batches that are cut first, the last one might have one, for all.
   errors.check(
       len(condition) in (1, num_examples), 'condition',
       f'a batch of {len(condition)}', f'one of {num_examples}, or of 1 for all')
   return np.broadcast_to(condition, [num_examples, *condition.shape[1:]])
-
-
-def as_conditions(model: models.Flow, condition: Any) -> np.ndarray | None:
-  """Returns conditions `[N, ...]`, `[1, ...]` for one; None for a flow without.
-
-  Args:
-    model: a flow.
-    condition: any number of them, or that of a single example.
-
-  Raises:
-    InvalidValueError: if it is no condition of the flow.
-  """
-  spec = model.condition_spec
-  if spec is None:
-    model.check_condition(condition)
-    return None
-  return spec.convert(condition, model.compute_dtype).numpy()

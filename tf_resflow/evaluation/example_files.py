@@ -157,22 +157,42 @@ def read_images(
 def read_condition(
     path: str | os.PathLike, spec: layers.ConditionSpec, name: str = 'inputs',
 ) -> np.ndarray:
-  """Reads the array `condition` of an .npz file.
+  """Reads conditions: the array `condition` of an .npz file, columns of a .csv.
 
   Args:
     path: of the file.
     spec: what the conditions of the flow are.
     name: of the argument or flag that names the file, for messages.
 
+  Returns:
+    `[N, ...]`, labels or float64.
+
   Raises:
     InvalidValueError: if it is no such file, or its conditions do not suit.
   """
-  numbers = (-np.inf, np.inf)
-  return read_array(
-      path, name, ['condition'], spec.shape,
-      {np.integer: (0, spec.num_labels - 1)} if spec.num_labels else
-      {np.integer: numbers, np.floating: numbers},
-      f'an array condition, {spec.expected}')
+  if os.fspath(path).endswith('.csv'):
+    names = condition_names(spec)
+    expected = f'a .csv file with {", ".join(names)}: {spec.expected}'
+    given = read_rows(path, names, name)
+    if spec.num_labels:
+      # All numbers of a table are read as floats.
+      given, whole = given[:, 0], given[:, 0].astype(np.int64)
+      given = whole if np.array_equal(given, whole) else given
+  else:
+    expected = f'an .npz file with an array condition, {spec.expected}'
+    arrays = read_arrays(path, name, ('condition',))
+    errors.check('condition' in arrays, name, path, expected,
+                 f'Its arrays are {", ".join(arrays) or "none"}.')
+    given = arrays['condition']
+    if spec.shape == (1,) and given.ndim == 1:
+      given = given[:, np.newaxis]
+  try:
+    condition = spec.convert(given, 'float64').numpy()
+  except errors.InvalidValueError as error:
+    raise errors.InvalidValueError(
+        name, path, expected, f'It holds {error.value}.') from None
+  errors.check(len(condition) > 0, name, path, expected, 'It holds none.')
+  return condition
 
 
 def write_bits(

@@ -205,11 +205,11 @@ def draw(
 
 def _conditions_of_rows(model, condition, num_samples, num_temperatures):
   """Returns the conditions of all samples, row by row, and how many rows."""
-  condition = batch_map.as_conditions(model, condition)
+  condition = batch_map.conditions_for(model, condition)
   if condition is None:
     return None, 1
   if len(condition) == 1:
-    condition = batch_map.conditions_for(model, condition, num_samples)
+    condition = np.repeat(condition, num_samples, axis=0)
   num_rows, rest = divmod(len(condition), num_samples)
   errors.check(
       rest == 0, 'condition', f'{len(condition)} conditions',

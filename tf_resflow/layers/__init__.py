@@ -6,9 +6,8 @@ import lazy_loader
 BIJECTIONS = {
     'bijections.affine_coupling': ['AffineCoupling'],
     'bijections.composite': ['Inverse', 'Split'],
-    'bijections.conditional': ['Conditional'],
-    'bijections.conditional_affine': ['ConditionalAffine'],
-    'bijections.conditional_linear': ['ConditionalLinear'],
+    'bijections.conditional': [
+        'Conditional', 'ConditionalAffine', 'ConditionalLinear'],
     'bijections.invertible_linear': ['InvertibleConv1x1', 'InvertibleLinear'],
     'bijections.normalization': ['ActNorm', 'MovingMean'],
     'bijections.preprocessing': ['Logit', 'Standardize'],
@@ -25,10 +24,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'bijections.composite': [
             *BIJECTIONS['bijections.composite'], 'Chain', 'Composite'],
         'classifier_head': ['ClassifierHead', 'HybridClassifier'],
-        'condition_spec': ['ConditionSpec'],
         'conditions.condition_network': [
             'ConditionNetwork', 'KerasNetwork', 'LabelEmbedding',
             'VectorNetwork'],
+        'conditions.conditioning': [
+            'ConditionGate', 'ConditionShift', 'ConditionSpec',
+            'ConditionalLayer'],
         'embeddings': [
             'Embedded', 'Embedding', 'IdentityEmbedding', 'NoiseChannels'],
         'lipschitz.activations': [
@@ -36,8 +37,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             'Reshape', 'Softplus', 'Tanh'],
         'lipschitz.concatenated': [
             'CLipSwish', 'CPila', 'CReLU', 'Concatenated'],
-        'lipschitz.conditional': [
-            'ConditionGate', 'ConditionShift', 'ConditionalLayer'],
         'lipschitz.container': ['Container', 'Sequence'],
         'lipschitz.induced': [
             'InducedNormConv2D', 'InducedNormDense', 'InducedNormLayer'],
@@ -47,7 +46,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'lipschitz.lip_swish': ['LipSwish'],
         'lipschitz.lipschitz_layer': [
             'Certificate', 'Constraint', 'Elementwise', 'LipschitzLayer'],
-        'lipschitz.operator_norms': ['OperatorNorm'],
         'lipschitz.spectral': [
             'SpectralConv2D', 'SpectralDense', 'SpectralLayer'],
     })

@@ -166,6 +166,30 @@ def call_with(layer: keras.layers.Layer, inputs: tf.Tensor,
           else layer(inputs))
 
 
+def check_batch(condition: tf.Tensor, x: tf.Tensor) -> None:
+  """Raises `InvalidValueError` unless a condition goes with the batch of `x`.
+
+  Args:
+    condition: `[B, ...]`, or `[1, ...]` for all examples.
+    x: `[B, ...]`.
+  """
+  given, size = condition.shape[0], x.shape[0]
+  errors.check(
+      given in (1, size) or None in (given, size), 'condition',
+      f'a batch of {given}', f'one of {size}, as the inputs, or of 1 for all')
+
+
+def as_batch(tensor: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+  """Returns what follows from a condition, `[B, ...]`, with the batch of `x`.
+
+  Raises:
+    InvalidValueError: see `check_batch`.
+  """
+  check_batch(tensor, x)
+  return tf.broadcast_to(tensor, tf.concat(
+      [tf.shape(x)[:1], tensor.shape[1:]], axis=0))
+
+
 def common_dtype(dtypes: Iterable[str], owner: str) -> str:
   """Returns the one dtype among those of layers, by default that of Keras.
 

@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'log_det.truncation': ['FixedTruncation', 'Skip'],
         'noise_laws': ['GaussianNoise', 'NoiseLaw', 'UniformNoise'],
         'norms.certificates': ['Certificate'],
+        'norms.operator_norms': ['OperatorNorm'],
         'norms.operators': ['LayerOperator'],
         'norms.power_iteration': ['PowerIterationResult'],
         'residual_function': ['ResidualFunction'],

@@ -55,11 +55,8 @@ class ServedFlow:
         tf.TensorSpec([2], tf.int32, 'seed'),
         tf.TensorSpec([], tf.int32, 'num_samples'),
         tf.TensorSpec([], tf.float32, 'temperature'))}
-    condition = model.condition_spec
-    if condition is not None:
-      self._specs['condition'] = tf.TensorSpec(
-          [None, *condition.shape],
-          tf.int32 if condition.num_labels else self._dtype, 'condition')
+    if model.condition_spec is not None:
+      self._specs['condition'] = model.condition_spec.tensor_spec(self._dtype)
 
   def signature(self, method: Callable, names: Sequence[str],
                 ) -> tuple[Callable, list[tf.TensorSpec]]:
@@ -167,27 +164,15 @@ class ServedFlow:
         latents, self._checked_condition(condition, tf.shape(latents)[0])))
 
   def _checked_condition(self, condition, size):
-    """Returns conditions for a batch of a size; None where there are none."""
-    spec = self.model.condition_spec
-    if spec is None:
-      self.model.check_condition(condition)
-      return None
-    errors.check(condition is not None, 'condition', None, spec.expected)
+    """Returns conditions for a batch of a size; the model checks the values."""
+    if condition is None or 'condition' not in self._specs:
+      return condition  # Right, or refused by the model.
     condition = self._checked('condition', condition)
     given = tf.shape(condition)[0]
     condition = require(
         (given == size) | (given == 1), condition,
         ['condition has', given, 'rows; expected', size, 'or 1 for all.'])
-    if spec.num_labels:
-      largest = spec.num_labels - 1
-      condition = require(
-          tf.reduce_all((condition >= 0) & (condition <= largest)), condition,
-          ['condition is', condition, f'; expected labels 0 to {largest}.'])
-    else:
-      condition = require(
-          tf.reduce_all(tf.math.is_finite(condition)), condition,
-          ['condition has numbers that are not finite.'])
-    return tf.broadcast_to(condition, [size, *spec.shape])
+    return tf.broadcast_to(condition, [size, *condition.shape[1:]])
 
   def _log_prob(self, x, seed, condition):
     condition = self._checked_condition(condition, tf.shape(x)[0])

@@ -9,6 +9,7 @@ from tf_resflow.specs import registry
 _LOG_DET = 'tf_resflow.numerics.log_det'
 _NOISE = 'tf_resflow.numerics.noise_laws'
 _SOLVER = 'tf_resflow.numerics.fixed_point.solver'
+_NORMS = 'tf_resflow.numerics.norms.operator_norms'
 _LIPSCHITZ = 'tf_resflow.layers.lipschitz'
 _BIJECTIONS = 'tf_resflow.layers.bijections'
 _BLOCK_TYPES = 'tf_resflow.models.block_types'
@@ -84,9 +85,9 @@ CONSTRAINTS = registry.Registry('constraint', {
 # What bounds a norm that is hard to compute: `--norm_bound=`, and the argument
 # `bound` of layers.
 NORM_BOUNDS = registry.Registry('norm_bound', {
-    'upper': f'{_LIPSCHITZ}.operator_norms:UPPER',
-    'estimate': f'{_LIPSCHITZ}.operator_norms:ESTIMATE',
-    'released': f'{_LIPSCHITZ}.operator_norms:RELEASED',
+    'upper': f'{_NORMS}:UPPER',
+    'estimate': f'{_NORMS}:ESTIMATE',
+    'released': f'{_NORMS}:RELEASED',
 })
 
 # Blocks that flows stack: `--block=`. Each is a `models.BlockType`, or a class

@@ -45,10 +45,10 @@ def test_a_label_is_looked_up_and_its_gradient_is_dense():
   embedding = layers.LabelEmbedding(3, 4, seed=0)
   labels = tf.constant([2, 0, 2])
   with tf.GradientTape() as tape:
-    features = embedding(labels)
+    encoded = embedding(labels)
   np.testing.assert_array_equal(
-      features, embedding.vectors.numpy()[[2, 0, 2]])
-  gradient = tape.gradient(features, embedding.vectors.value)
+      encoded, embedding.vectors.numpy()[[2, 0, 2]])
+  gradient = tape.gradient(encoded, embedding.vectors.value)
   np.testing.assert_array_equal(gradient, np.array([[1.0], [0], [2]]).repeat(
       4, axis=1))
 
@@ -71,21 +71,21 @@ def test_vectors_pass_a_small_dense_network_of_standardised_numbers():
   network = layers.VectorNetwork(
       2, 3, (4,), mean=(5.0, -1.0), std=(2.0, 0.5), seed=1, dtype='float64')
   condition = np.array([[5.0, -1.0], [7.0, -2.0]])
-  features = network(tf.constant(condition))
+  encoded = network(tf.constant(condition))
   first, bias, second, last = (
       v.numpy() for v in network.trainable_variables)
   hidden = np.array([[0.0, 0.0], [1.0, -2.0]]) @ first + bias
   hidden = hidden / (1.0 + np.exp(-hidden))
   np.testing.assert_allclose(
-      features, np.tanh(hidden @ second + last), rtol=1e-12)
+      encoded, np.tanh(hidden @ second + last), rtol=1e-12)
 
 
 def test_far_conditions_stay_between_minus_one_and_one():
   network = layers.VectorNetwork(2, 3, seed=1)
   condition = tf.constant([[1e30, 0.0], [-1e20, 1e25], [0.0, 0.0]])
-  features = network(condition).numpy()
-  assert np.all(np.isfinite(features)) and np.abs(features).max() <= 1.0
-  assert np.abs(features[0] - features[2]).max() > 0.1
+  encoded = network(condition).numpy()
+  assert np.all(np.isfinite(encoded)) and np.abs(encoded).max() <= 1.0
+  assert np.abs(encoded[0] - encoded[2]).max() > 0.1
 
 
 @loops.each([

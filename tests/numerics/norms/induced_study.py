@@ -20,7 +20,7 @@ import tensorflow as tf
 from tests.numerics.norms import induced_oracle
 from tests.numerics.norms import kernels
 from tf_resflow import numerics
-from tf_resflow.layers.lipschitz import operator_norms
+from tf_resflow.numerics.norms import operator_norms
 
 # Tolerance, largest and smallest number of steps: those of layers, of
 # their `norm_estimate`, of |A|_2->2, and of the norms of nonnegative kernels.

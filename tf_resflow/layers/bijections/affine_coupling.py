@@ -9,7 +9,7 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
-from tf_resflow.layers.bijections import conditioning
+from tf_resflow.layers.conditions import conditioning
 from tf_resflow.layers.lipschitz import keras_layer
 from tf_resflow.layers.lipschitz import lipschitz_layer
 from tf_resflow.numerics import differentiation
@@ -68,7 +68,8 @@ class AffineCoupling(bijection.Bijection):
     kwargs.setdefault('dtype', adapted.compute_dtype)
     super().__init__(**kwargs)
     self.network = adapted
-    self.condition_spec = conditioning.spec_of_network(adapted)
+    self.condition_spec = conditioning.common_spec(
+        adapted.conditional_layers())
     self._network_name = network.name
     self.mask = registries.MASKS.check(mask)
     self.swap = swap

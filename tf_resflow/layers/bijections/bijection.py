@@ -9,7 +9,7 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
-from tf_resflow.layers import condition_spec as spec_lib
+from tf_resflow.layers.conditions import conditioning
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
@@ -168,7 +168,7 @@ class Bijection(base_layer.BaseLayer):
 
   parts: Sequence['Bijection'] = ()
   is_random = False
-  condition_spec: spec_lib.ConditionSpec | None = None
+  condition_spec: conditioning.ConditionSpec | None = None
   has_certificate = False
   is_data_dependent = False
   has_moving_statistics = False

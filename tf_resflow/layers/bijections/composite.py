@@ -10,10 +10,9 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
-from tf_resflow.layers import condition_spec as spec_lib
 from tf_resflow.layers.bijections import bijection as bijection_lib
-from tf_resflow.layers.bijections import conditioning
 from tf_resflow.layers.bijections import masks
+from tf_resflow.layers.conditions import conditioning
 
 
 class Composite(bijection_lib.Bijection):
@@ -35,7 +34,7 @@ class Composite(bijection_lib.Bijection):
     return all(part.keeps_shape for part in self.parts)
 
   @functools.cached_property
-  def condition_spec(self) -> spec_lib.ConditionSpec | None:
+  def condition_spec(self) -> conditioning.ConditionSpec | None:
     return conditioning.common_spec(self.parts)
 
   def elementary(self) -> list[bijection_lib.Bijection]:

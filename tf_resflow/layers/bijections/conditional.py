@@ -1,16 +1,18 @@
-"""A bijection that sees its condition through a network."""
+"""Bijections that a condition chooses."""
 
 from collections.abc import Sequence
+import math
 from typing import Any
 
 import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow.layers import base_layer
-from tf_resflow.layers import condition_spec as spec_lib
 from tf_resflow.layers.bijections import bijection as bijection_lib
 from tf_resflow.layers.bijections import composite
 from tf_resflow.layers.conditions import condition_network as networks
+from tf_resflow.layers.conditions import conditioning
+from tf_resflow.numerics import differentiation
 
 
 @base_layer.configured
@@ -68,7 +70,7 @@ class Conditional(composite.Composite):
     return [self.bijection]
 
   @property
-  def condition_spec(self) -> spec_lib.ConditionSpec:
+  def condition_spec(self) -> conditioning.ConditionSpec:
     return self.condition_network.condition_spec
 
   def with_parts(self, parts: Sequence[bijection_lib.Bijection]
@@ -85,31 +87,194 @@ class Conditional(composite.Composite):
   def compute_output_shape(self, input_shape: tuple) -> tuple:
     return self.bijection.compute_output_shape(input_shape)
 
-  def features(self, condition: Any, x: tf.Tensor) -> tf.Tensor:
-    """Returns `h(c)`, `[B, K]`, or `[1, K]` of a condition for all examples.
-
-    Args:
-      condition: see `forward_and_log_det`.
-      x: `[B, ...]`, what goes with it.
-
-    Raises:
-      InvalidValueError: if it is no such condition, see `ConditionSpec`.
-    """
-    condition = self.condition_spec.convert(condition, self.compute_dtype)
-    spec_lib.check_batch(condition, x)
-    return self.condition_network(condition)
-
-  def _settings_within(self, settings, x):
-    """Returns those with `h(c)` in place of `c`."""
-    return settings._replace(condition=self.features(settings.condition, x))
+  def _encoded(self, settings, x):
+    """Returns settings with `h(c)`, `[B, K]` or `[1, K]`, in place of `c`."""
+    condition = self.condition_spec.convert(
+        settings.condition, self.compute_dtype)
+    base_layer.check_batch(condition, x)
+    return settings._replace(condition=self.condition_network(condition))
 
   def forward_pass(self, x: tf.Tensor, settings: bijection_lib.PassSettings
                    ) -> bijection_lib.PassResult:
-    return self.bijection.forward_pass(x, self._settings_within(settings, x))
+    return self.bijection.forward_pass(x, self._encoded(settings, x))
 
   def inverse_pass(self, y: tf.Tensor, settings: bijection_lib.PassSettings
                    ) -> bijection_lib.PassResult:
-    return self.bijection.inverse_pass(y, self._settings_within(settings, y))
+    return self.bijection.inverse_pass(y, self._encoded(settings, y))
 
   def slope_bounds(self) -> bijection_lib.SlopeBounds:
     return self.bijection.slope_bounds()
+
+
+class ConditionalMap(conditioning.ConditionMatrix, bijection_lib.Bijection):
+  """A map of an event that a condition chooses, by bounded scales and others.
+
+  Of the whole event at once where `per_feature`; else of its channels, the last
+  axis, alike at all positions. Subclasses have the arguments, and set the
+  `max_log_scale` of those who give none.
+  """
+
+  default_max_log_scale: float
+
+  def __init__(
+      self, condition_size: int, per_feature: bool = False,
+      max_log_scale: float | None = None, kernel_initializer: Any = 'zeros',
+      **kwargs):
+    super().__init__(condition_size, kernel_initializer, **kwargs)
+    if max_log_scale is None:
+      max_log_scale = self.default_max_log_scale
+    errors.check(max_log_scale > 0.0, 'max_log_scale', max_log_scale,
+                 'a number above 0')
+    self.per_feature = per_feature
+    self.max_log_scale = max_log_scale
+
+  def bounded(self, raw: tf.Tensor) -> tf.Tensor:
+    """Returns log-scales `b tanh(r / b)`."""
+    return self.max_log_scale * tf.tanh(raw / self.max_log_scale)
+
+
+@base_layer.configured
+class ConditionalAffine(ConditionalMap):
+  """`y = (x - t(c)) exp(-s(c))`, with `s = b tanh(W_s c / b)`, `t = W_t c`.
+
+  Behind an ActNorm it makes that one conditional; as the last bijection of a
+  flow it gives the base distribution a mean and a scale that depend on the
+  condition, `z ~ N(t(c), diag exp(2 s(c)))`: what it returns is standard normal
+  where `z` is so distributed.
+
+  Args:
+    condition_size: `K`, numbers of a condition `[B, K]`.
+    per_feature: one scale and shift per entry of the event, not per channel
+      (the last axis).
+    max_log_scale: `b`, the bound of `|s|`, whatever the condition; 3 by
+      default.
+    kernel_initializer: Keras initializer of both matrices; with zeros, the
+      default, it begins as the identity.
+    **kwargs: of `keras.layers.Layer`.
+
+  Example:
+    >>> affine = layers.ConditionalAffine(4)
+    >>> y, log_det = affine.forward_and_log_det(
+    ...     tf.ones([5, 3]), condition=tf.ones([5, 4]))
+    >>> bool(tf.reduce_all(y == 1.0))
+    True
+  """
+
+  default_max_log_scale = 3.0
+
+  def build(self, input_shape: tuple) -> None:
+    ones = [1] * (len(input_shape) - 2)
+    self._shape = tuple(input_shape[1:]) if self.per_feature else (
+        *ones, input_shape[-1])
+    self.add_matrix(2 * math.prod(self._shape))
+
+  def _log_scale_and_shift(self, condition, x):
+    """Returns `s` and `t`, which broadcast to `x`."""
+    raw, shift = (
+        base_layer.as_batch(tf.reshape(t, [-1, *self._shape]), x)
+        for t in tf.split(self.project(condition), 2, axis=1))
+    return self.bounded(raw), shift
+
+  def _log_det(self, log_scale, x):
+    """Returns that of the inverse, `P sum(s)` of `P` positions."""
+    num_positions = math.prod(x.shape[1:]) // math.prod(self._shape)
+    return num_positions * differentiation.sum_per_example(log_scale)
+
+  def forward_pass(self, x: tf.Tensor, settings: bijection_lib.PassSettings
+                   ) -> bijection_lib.PassResult:
+    log_scale, shift = self._log_scale_and_shift(settings.condition, x)
+    return bijection_lib.PassResult(
+        (x - shift) * tf.exp(-log_scale), -self._log_det(log_scale, x))
+
+  def inverse_pass(self, y: tf.Tensor, settings: bijection_lib.PassSettings
+                   ) -> bijection_lib.PassResult:
+    log_scale, shift = self._log_scale_and_shift(settings.condition, y)
+    return bijection_lib.PassResult(
+        y * tf.exp(log_scale) + shift, self._log_det(log_scale, y))
+
+  def slope_bounds(self) -> bijection_lib.SlopeBounds:
+    return bijection_lib.SlopeBounds(
+        math.exp(-self.max_log_scale), math.exp(self.max_log_scale))
+
+
+@base_layer.configured
+class ConditionalLinear(ConditionalMap):
+  """`y = L(c) U(c) x` for every row of numbers of an event.
+
+  In front of an `InvertibleLinear` or `InvertibleConv1x1` it makes that one
+  conditional. With raw numbers `r = W c`, one for each entry of a matrix,
+
+    L = I + tril(tanh r) / D,   U = (I + triu(tanh r) / D) diag(exp s),
+
+  `s_i = b tanh(r_ii / b)`, and `log_det = P sum_i s_i` with `P` rows of `D`
+  numbers. For a strictly triangular `N` with entries below `1 / D` the row and
+  column sums of `|I + N|` are below 2 and those of `|(I + N)^-1|` at most
+  `(1 + 1 / D)^(D - 1) < e`. So no condition, however far, stretches by more
+  than `4 exp(b)` or less than `exp(-2 - b)`, in any l_p.
+
+  Args:
+    condition_size: `K`, numbers of a condition `[B, K]`.
+    per_feature: whether a row is the whole event; else its channels, the last
+      axis.
+    max_log_scale: `b`, the bound of `|log U_ii|`; 1 by default.
+    kernel_initializer: Keras initializer of `W`; with zeros, the default, it
+      begins as the identity.
+    **kwargs: of `keras.layers.Layer`.
+
+  Example:
+    >>> linear = layers.ConditionalLinear(4, kernel_initializer='ones')
+    >>> x, c = tf.constant([[1.0, 2.0]]), tf.ones([1, 4])
+    >>> y, _ = linear.forward_and_log_det(x, condition=c)
+    >>> np.allclose(linear.inverse(y, condition=c), x)
+    True
+  """
+
+  default_max_log_scale = 1.0
+
+  def build(self, input_shape: tuple) -> None:
+    event_shape = tuple(input_shape[1:])
+    self._size = math.prod(event_shape) if self.per_feature else event_shape[-1]
+    self._num_rows = math.prod(event_shape) // self._size
+    self.add_matrix(self._size**2)
+
+  def _factors(self, condition, x):
+    """Returns `L` and `U`, `[B, D, D]`, and `log diag U`, `[B, D]`."""
+    raw = base_layer.as_batch(tf.reshape(
+        self.project(condition), [-1, self._size, self._size]), x)
+    entries = tf.tanh(raw) / self._size
+    log_scale = self.bounded(tf.linalg.diag_part(raw))
+    lower = tf.linalg.set_diag(
+        tf.linalg.band_part(entries, -1, 0), tf.ones_like(log_scale))
+    upper = tf.linalg.set_diag(
+        tf.linalg.band_part(entries, 0, -1), tf.ones_like(log_scale)
+    ) * tf.exp(log_scale)[:, tf.newaxis]
+    return lower, upper, log_scale
+
+  def _columns(self, x):
+    """Returns the rows of events as columns, `[B, D, P]`."""
+    return tf.linalg.matrix_transpose(
+        tf.reshape(x, [-1, self._num_rows, self._size]))
+
+  def _result(self, columns, log_scale, like):
+    """Returns columns as events of the shape of `like`, and the log-det."""
+    events = tf.ensure_shape(tf.reshape(
+        tf.linalg.matrix_transpose(columns), tf.shape(like)), like.shape)
+    return bijection_lib.PassResult(
+        events, self._num_rows * differentiation.sum_per_example(log_scale))
+
+  def forward_pass(self, x: tf.Tensor, settings: bijection_lib.PassSettings
+                   ) -> bijection_lib.PassResult:
+    lower, upper, log_scale = self._factors(settings.condition, x)
+    y = tf.linalg.matmul(lower, tf.linalg.matmul(upper, self._columns(x)))
+    return self._result(y, log_scale, x)
+
+  def inverse_pass(self, y: tf.Tensor, settings: bijection_lib.PassSettings
+                   ) -> bijection_lib.PassResult:
+    lower, upper, log_scale = self._factors(settings.condition, y)
+    x = tf.linalg.triangular_solve(lower, self._columns(y))
+    x = tf.linalg.triangular_solve(upper, x, lower=False)
+    return self._result(x, -log_scale, y)
+
+  def slope_bounds(self) -> bijection_lib.SlopeBounds:
+    return bijection_lib.SlopeBounds(
+        math.exp(-2.0 - self.max_log_scale), 4.0 * math.exp(self.max_log_scale))

@@ -8,9 +8,8 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
-from tf_resflow.layers import condition_spec
 from tf_resflow.layers.bijections import bijection
-from tf_resflow.layers.bijections import conditioning
+from tf_resflow.layers.conditions import conditioning
 from tf_resflow.layers.lipschitz import frozen_layer
 from tf_resflow.layers.lipschitz import keras_layer
 from tf_resflow.layers.lipschitz import learned_norms
@@ -107,7 +106,7 @@ class ResidualBlock(bijection.Bijection):
         'It is a contraction in no one norm otherwise; uncertified=True takes '
         'it all the same.')
     self.g = g
-    self.condition_spec = conditioning.spec_of_network(g)
+    self.condition_spec = conditioning.common_spec(g.conditional_layers())
     self.uncertified = uncertified
     self.order = orders[0] if is_proven else math.nan
     self.known_by = g.known_by if is_proven else 'nothing'
@@ -189,7 +188,7 @@ class ResidualBlock(bijection.Bijection):
 
   def _context(self, condition, x):
     """Returns what `g` takes of a condition, with the batch size of `x`."""
-    return [condition_spec.as_batch(t, x) for t in self.g.context(condition)
+    return [base_layer.as_batch(t, x) for t in self.g.context(condition)
             ] if self.takes_condition else []
 
   def _evaluate_g(self, x, settings):
@@ -204,7 +203,7 @@ class ResidualBlock(bijection.Bijection):
     if not tf.executing_eagerly() or size is None:
       return base_layer.call_with(self.g, x, condition)
     if self.takes_condition:
-      condition = condition_spec.as_batch(
+      condition = base_layer.as_batch(
           self.condition_spec.convert(condition, self.compute_dtype), x)
     return tf.concat([
         base_layer.call_with(

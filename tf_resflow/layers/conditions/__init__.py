@@ -1,1 +1,1 @@
-"""Networks that conditions pass before they enter a flow."""
+"""What conditions are, and the layers that they pass or enter."""

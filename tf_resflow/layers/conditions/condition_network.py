@@ -8,20 +8,20 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow.layers import base_layer
-from tf_resflow.layers import condition_spec as spec_lib
+from tf_resflow.layers.conditions import conditioning
 from tf_resflow.layers.lipschitz import keras_layer
 
 _SEEDS_PER_LAYER = 4
 
 
 class ConditionNetwork(base_layer.BaseLayer):
-  """Maps conditions to what enters a flow: numbers `[B, K]`, its features.
+  """Maps conditions to the numbers `[B, K]` that enter a flow: encodes them.
 
   Kinds define `build` and `call`, and set two attributes.
 
   Attributes:
     condition_spec: what conditions are, a `layers.ConditionSpec`.
-    size: `K`.
+    size: `K`, numbers of an encoded condition.
 
   Example:
     >>> network = layers.LabelEmbedding(num_labels=10, size=4)
@@ -29,7 +29,7 @@ class ConditionNetwork(base_layer.BaseLayer):
     TensorShape([2, 4])
   """
 
-  condition_spec: spec_lib.ConditionSpec
+  condition_spec: conditioning.ConditionSpec
   size: int
 
   def compute_output_shape(self, input_shape: tuple) -> tuple:
@@ -66,7 +66,7 @@ class KerasNetwork(ConditionNetwork):
         'statistics not moved: remove that layer.')
     self.layer = layer
     self.condition_shape = tuple(condition_shape)
-    self.condition_spec = spec_lib.ConditionSpec(self.condition_shape)
+    self.condition_spec = conditioning.ConditionSpec(self.condition_shape)
     self.build((None, *self.condition_shape))
 
   def build(self, input_shape: tuple) -> None:
@@ -107,7 +107,7 @@ class LabelEmbedding(ConditionNetwork):
     self.num_labels = num_labels
     self.size = size
     self.seed = seed
-    self.condition_spec = spec_lib.ConditionSpec((), num_labels)
+    self.condition_spec = conditioning.ConditionSpec((), num_labels)
 
   def build(self, input_shape: tuple) -> None:
     self.vectors = self.add_weight(
@@ -168,7 +168,7 @@ class VectorNetwork(ConditionNetwork):
     self.std = tuple(std)
     self.names = tuple(names)
     self.seed = seed
-    self.condition_spec = spec_lib.ConditionSpec(
+    self.condition_spec = conditioning.ConditionSpec(
         (condition_size,), names=self.names)
 
   def build(self, input_shape: tuple) -> None:

@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow.layers import base_layer
-from tf_resflow.layers import condition_spec
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
@@ -103,7 +102,7 @@ class Container(lipschitz_layer.LipschitzLayer):
   def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
     context = self.context(condition) if self.takes_condition else ()
     return self.evaluate(self.present_weights(), inputs, *(
-        condition_spec.as_batch(t, inputs) for t in context))
+        base_layer.as_batch(t, inputs) for t in context))
 
   def largest_event(self, input_shape: tuple) -> int:
     return max(part.largest_event(input_shape) for part in self.parts)

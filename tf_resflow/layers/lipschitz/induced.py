@@ -6,7 +6,7 @@ from tf_resflow import errors
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.lipschitz import learned_norms
 from tf_resflow.layers.lipschitz import linear
-from tf_resflow.layers.lipschitz import operator_norms
+from tf_resflow.numerics.norms import operator_norms
 from tf_resflow.numerics.norms import orders
 from tf_resflow.specs import registries
 

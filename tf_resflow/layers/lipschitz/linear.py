@@ -12,8 +12,8 @@ from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.lipschitz import lipschitz_layer
-from tf_resflow.layers.lipschitz import operator_norms
 from tf_resflow.numerics import convolution
+from tf_resflow.numerics.norms import operator_norms
 from tf_resflow.numerics.norms import orders as orders_lib
 
 # After a change of the kernel the vectors take at least this many steps with a

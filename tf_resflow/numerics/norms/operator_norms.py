@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tf_resflow import numerics
 from tf_resflow.numerics.norms import certificates
 from tf_resflow.numerics.norms import induced_bounds
 from tf_resflow.numerics.norms import induced_power
+from tf_resflow.numerics.norms import operators
 from tf_resflow.numerics.norms import orders
 from tf_resflow.numerics.norms import power_iteration
 
@@ -53,12 +53,13 @@ class NormedMap(NamedTuple):
     """Whether the map is the same at every pixel, that of a 1 x 1 kernel."""
     return math.prod(self.kernel.shape[:-2]) == 1
 
-  def operator(self) -> numerics.LayerOperator:
+  def operator(self) -> operators.LayerOperator:
     """Returns the linear map; 1 x 1 kernels act on channels."""
     if self.acts_on_channels:
-      return numerics.LayerOperator(
+      return operators.LayerOperator(
           tf.reshape(self.kernel, self.kernel.shape[-2:]))
-    return numerics.LayerOperator(self.kernel, self.spatial_shape, self.for_cpu)
+    return operators.LayerOperator(
+        self.kernel, self.spatial_shape, self.for_cpu)
 
   def pixel_factor(self) -> float | tf.Tensor:
     """Returns how much larger the norm is over an image than at one pixel.
@@ -93,7 +94,7 @@ class OperatorNorm:
     max_rows: the most of them; None for as many as layers ask for.
 
   Example:
-    >>> class Frobenius(layers.OperatorNorm):
+    >>> class Frobenius(numerics.OperatorNorm):
     ...   has_rows = False  # There is nothing to iterate.
     ...   def norm(self, mapping, rows):
     ...     return tf.norm(mapping.kernel)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tests import loops
 from tests.numerics.norms import induced_oracle
 from tf_resflow import numerics
-from tf_resflow.layers.lipschitz import operator_norms
+from tf_resflow.numerics.norms import operator_norms
 
 _KINDS = {
     'upper': operator_norms.UPPER, 'estimate': operator_norms.ESTIMATE}
