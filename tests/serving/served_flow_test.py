@@ -119,7 +119,7 @@ def test_log_prob_of_labels(
 def test_samples_of_labels(labelled, replies):
   for name, labels in (('sample', [2, 0, 1]), ('one sample', [1])):
     expected = datasets.quantize(
-        labelled.sample(3, tf.constant([0, 1]), 0.8, labels), 17)
+        labelled.sample(3, labels, seed=[0, 1], temperature=0.8), 17)
     # A level may move where rounding differs.
     assert np.mean(replies[name]['images'] != expected) < 0.05
   # The last one has the same latents and label in both.
@@ -149,7 +149,8 @@ def test_vectors_with_numbers(vector, replies):
   np.testing.assert_allclose(
       replies['vector one']['log_prob'], one, rtol=1e-5)
   assert np.abs(one - expected)[1:].min() > 1e-3
-  sampled = vector.sample(3, tf.constant([0, 1]), 0.8, condition[:3]).numpy()
+  sampled = vector.sample(
+      3, condition[:3], seed=[0, 1], temperature=0.8).numpy()
   for i, name in enumerate(('size', 'mass_kg')):
     np.testing.assert_allclose(
         replies['vector sample'][name], sampled[:, i], rtol=1e-4)

@@ -289,7 +289,7 @@ def measure_evaluation(settings: Settings) -> dict[str, Any]:
   @tf.function(autograph=False)
   def run(seed):
     return frozen.forward_and_log_det(
-        images, condition, seed, estimator=estimator)[1]
+        images, condition, seed=seed, estimator=estimator)[1]
 
   seconds, values = _times(
       lambda i: run(tf.constant([settings.seed, i])), settings.num_repeats)
@@ -318,7 +318,7 @@ def measure_sampling(settings: Settings) -> dict[str, Any]:
   @tf.function(autograph=False)
   def run(seed):
     inverted = frozen.solve_inverse(
-        model.draw_latents(len(images), seed), condition, solver=solver)
+        model.draw_latents(len(images), seed=seed), condition, solver=solver)
     return inverted.value, [solve.solution._replace(x=()) for solve in
                         inverted.solves]
 

@@ -89,7 +89,7 @@ def check_inverse(
     images = tf.cast(images, tf.as_dtype(model.compute_dtype))
     # Latents come from the layers themselves, not from what is solved with.
     inverted = frozen.solve_inverse(model.encode(
-        images, random.whole_batch(batch_seed), *condition), *condition)
+        images, *condition, seed=random.whole_batch(batch_seed)), *condition)
     return _largest(inverted.value - images), *convergence(inverted)
 
   batches = map(batch_map.inputs_of, datasets.evaluation_batches(

@@ -98,7 +98,7 @@ class NegativeLogLikelihood:
     self.is_random = (
         model.num_levels is not None or own_estimator
         or model.draws(self._estimator))
-    used = None if own_estimator else self._estimator
+    used = 'own' if own_estimator else self._estimator
     self._evaluate = batch_map.BatchMap(
         lambda x, batch_seed, *condition: model.in_unit(model.log_prob(
             x, *condition, seed=random.whole_batch(batch_seed),

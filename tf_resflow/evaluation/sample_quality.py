@@ -214,7 +214,8 @@ def compare_samples(
   def latents_from(start):
     size = min(batch_size, num_samples - start)
     # Of a whole batch, so that one graph draws all of them.
-    z = temperature * model.draw_latents(batch_size, seed, start)[:size]
+    z = temperature * model.draw_latents(
+        batch_size, seed=seed, start=start)[:size]
     return z if condition is None else (z, condition[start:start + size])
 
   def sample_batches():

@@ -3,8 +3,7 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
-    'block_bound': ['BlockBound'],
-    'flow': ['Flow'],
+    'flow': ['BlockBound', 'Flow'],
     'model_config': ['ModelConfig', 'model_from_json'],
     'residual_flow': ['ResidualFlow'],
     'residual_flow_config': ['ResidualFlowConfig'],

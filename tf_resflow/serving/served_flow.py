@@ -62,22 +62,22 @@ class ServedFlow:
           [None, *condition.shape],
           tf.int32 if condition.num_labels else self._dtype, 'condition')
 
-  def signature(
+  def _signature(
       self, method: Callable, names: Sequence[str],
-  ) -> tuple[Callable, list[tf.TensorSpec]]:
+      keywords: Sequence[str] = ()) -> tuple[Callable, list[tf.TensorSpec]]:
     """Returns a function of tensors, and their specs.
 
     Behind the others comes the condition, of a flow p(x|c).
 
     Args:
       method: of this flow.
-      names: of what it takes.
+      names: of what it takes by place.
+      keywords: of what it takes by name.
     """
-    is_conditional = self.model.condition_spec is not None
-    keywords = ['condition'] * is_conditional
+    keywords = [
+        *keywords, *['condition'] * (self.model.condition_spec is not None)]
 
     def call(*tensors):
-      # The last tensor, if there is one more.
       return method(*tensors[:len(names)], **dict(zip(
           keywords, tensors[len(names):], strict=True)))
 
@@ -92,27 +92,27 @@ class ServedFlow:
     data = tuple(spec.name for spec in self.data_specs())
     # Noise fills the bins of integers.
     is_drawn = self.model.num_levels or self.model.draws(self.estimator)
-    embedded = (*data, *['seed'] * self.model.embedding.is_random)
+    embedded = data, ['seed'] * self.model.embedding.is_random
     inputs = {
-        'log_prob': (*data, *['seed'] * bool(is_drawn)),
-        'sample': ('num_samples', 'seed', 'temperature'),
+        'log_prob': (data, ['seed'] * bool(is_drawn)),
+        'sample': (['num_samples'], ['seed', 'temperature']),
         'encode': embedded,
-        'decode': ('latents',),
+        'decode': (['latents'],),
         **({'classify': embedded} if self.model.has_classifier else {})}
-    return {name: self.signature(getattr(self, name), names)
+    return {name: self._signature(getattr(self, name), *names)
             for name, names in inputs.items()}
 
   def sample(
-      self, num_samples: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor, *,
-      condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+      self, num_samples: tf.Tensor, condition: tf.Tensor | None = None, *,
+      seed: tf.Tensor, temperature: tf.Tensor = 1.0) -> dict[str, tf.Tensor]:
     """Draws data.
 
     Args:
       num_samples: int32 scalar, 1 to `max_samples`.
-      seed: int32 `[2]`.
-      temperature: float32 scalar, standard deviation of the latents.
       condition: of a flow p(x|c), `[num_samples, ...]`, or `[1, ...]` for all:
         int32 labels, or numbers.
+      seed: int32 `[2]`.
+      temperature: float32 scalar, standard deviation of the latents.
 
     Returns:
       Data of the model, by the names of `data_specs()`: `[num_samples, ...]`.
@@ -130,28 +130,28 @@ class ServedFlow:
         ['temperature is', temperature, '; expected a finite number, 0 or '
          'more: 1 samples the model, less varies less.'])
     return self._data(self.model.sample(
-        num_samples, self._checked('seed', seed),
-        tf.cast(temperature, self._dtype),
-        self._checked_condition(condition, num_samples)))
+        num_samples, self._checked_condition(condition, num_samples),
+        seed=self._checked('seed', seed),
+        temperature=tf.cast(temperature, self._dtype)))
 
   def encode(self, *data: tf.Tensor, condition: tf.Tensor | None = None,
-             **seed: tf.Tensor) -> dict[str, tf.Tensor]:
+             seed: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
     """Maps data, images at the centres of their bins, to latents.
 
     Args:
-      *data: see `data_specs()`, then perhaps the seed.
+      *data: see `data_specs()`.
       condition: see `sample`; `[B, ...]`.
-      **seed: `seed`, int32 `[2]`, where the embedding of the model draws.
+      seed: int32 `[2]`, where the embedding of the model draws.
 
     Returns:
       `latents`: `[B, D]`; standard normal for data of the model. `D` counts
       noise channels as well.
     """
-    x, seed = self._events(*data, **seed)
+    x, seed = self._events(*data, seed=seed)
     return {'latents': self.model.encode(
-        x, seed, self._checked_condition(condition, tf.shape(x)[0]))}
+        x, self._checked_condition(condition, tf.shape(x)[0]), seed=seed)}
 
-  def decode(self, latents: tf.Tensor, *, condition: tf.Tensor | None = None,
+  def decode(self, latents: tf.Tensor, condition: tf.Tensor | None = None,
              ) -> dict[str, tf.Tensor]:
     """Maps latents to data: `decode(encode(data))` returns `data`.
 
@@ -202,9 +202,9 @@ class ServedFlow:
         self.model.latent_size, self._dtype) if self.model.is_random else None
     if largest is None or self.estimator.is_random:
       return self.model.log_prob(
-          x, condition, seed, estimator=self.estimator)
+          x, condition, seed=seed, estimator=self.estimator)
     # What is drawn is drawn for the whole batch: chunks would draw alike.
-    y, log_weight = self.model.embed(x, condition, seed)
+    y, log_weight = self.model.embed(x, condition, seed=seed)
     conditions = [] if condition is None else [condition]
     return log_weight + chunking.map_in_chunks(
         lambda y, *condition: ([self.model.joint_log_prob(

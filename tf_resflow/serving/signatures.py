@@ -46,8 +46,8 @@ class IntegerFlow(served_flow.ServedFlow):
     >>> model.initialize(tf.random.stateless_uniform([8, 4, 4, 1], [0, 0]))
     >>> flow = IntegerFlow(
     ...     model, numerics.AdaptiveRoulette().per_example())
-    >>> images = flow.sample(4, [0, 1], 1.0)['images']
-    >>> flow.log_prob(images, [0, 2])['bits_per_dim'].shape
+    >>> images = flow.sample(4, seed=[0, 1])['images']
+    >>> flow.log_prob(images, seed=[0, 2])['bits_per_dim'].shape
     TensorShape([4])
 
   References:
@@ -66,8 +66,8 @@ class IntegerFlow(served_flow.ServedFlow):
         [None, *self.model.event_shape], tf.uint8, 'images')]
 
   def log_prob(
-      self, images: tf.Tensor, seed: tf.Tensor, *,
-      condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+      self, images: tf.Tensor, condition: tf.Tensor | None = None, *,
+      seed: tf.Tensor) -> dict[str, tf.Tensor]:
     """Estimates the log-likelihood of images.
 
     One draw of noise, probes and number of terms; unbiased for
@@ -77,9 +77,9 @@ class IntegerFlow(served_flow.ServedFlow):
 
     Args:
       images: uint8 `[B, H, W, C]`.
-      seed: int32 `[2]`.
       condition: of a flow p(x|c), `[B, ...]`, or `[1, ...]` for all: int32
         labels, or numbers.
+      seed: int32 `[2]`.
 
     Returns:
       `log_prob`: `[B]`, nats, of the density of `x` on [0, 1)^D;
@@ -95,24 +95,24 @@ class IntegerFlow(served_flow.ServedFlow):
             'bits_per_dim': self.model.bits_per_dim_of(log_prob)}
 
   def classify(
-      self, images: tf.Tensor, seed: tf.Tensor | None = None, *,
-      condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+      self, images: tf.Tensor, condition: tf.Tensor | None = None, *,
+      seed: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
     """Classifies images, at the centres of their bins, with a hybrid model.
 
     Args:
       images: uint8 `[B, H, W, C]`.
-      seed: int32 `[2]`, of an embedding that draws; None without one.
       condition: see `log_prob`.
+      seed: int32 `[2]`, of an embedding that draws; None without one.
 
     Returns:
       `logits`, `probabilities`: `[B, num_classes]`.
     """
-    x, seed = self._events(images, seed)
+    x, seed = self._events(images, seed=seed)
     logits = self.model.classify(
-        x, self._checked_condition(condition, tf.shape(x)[0]), seed)
+        x, self._checked_condition(condition, tf.shape(x)[0]), seed=seed)
     return {'logits': logits, 'probabilities': tf.nn.softmax(logits)}
 
-  def _events(self, images, seed=None):
+  def _events(self, images, *, seed):
     """Returns centres of bins, and the seed of an embedding that draws."""
     x = self._dequantize(self._checked_images(images), 0.5)
     if not self.model.embedding.is_random:
@@ -231,24 +231,24 @@ class VectorSignatures(served_flow.ServedFlow):
     return [tf.TensorSpec(shape, self._dtype, name) for name in self.names]
 
   def log_prob(
-      self, *inputs: tf.Tensor, condition: tf.Tensor | None = None,
-  ) -> dict[str, tf.Tensor]:
+      self, *data: tf.Tensor, condition: tf.Tensor | None = None,
+      seed: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
     """Returns the log-density of vectors, or estimates it.
 
     Args:
-      *inputs: the data, then int32 `[2]`, a seed, where something is drawn.
+      *data: see `data_specs()`.
       condition: see `IntegerFlow.log_prob`; numbers in the order of the columns
         that are conditions, in their units.
+      seed: int32 `[2]`, where something is drawn.
 
     Returns:
       `log_prob`: `[B]`, nats, of the density in the units of the data.
     """
-    data, rest = inputs[:len(self.names)], inputs[len(self.names):]
-    seed = self._checked('seed', rest[0]) if rest else None
     return {'log_prob': self._log_prob(
-        self._vectors(data), seed, condition)}
+        self._vectors(data),
+        None if seed is None else self._checked('seed', seed), condition)}
 
-  def _events(self, *data):
+  def _events(self, *data, seed):
     return self._vectors(data), None
 
   def _vectors(self, data):

@@ -58,7 +58,7 @@ class Embedding(base_layer.BaseLayer):
   is_random = True
   is_initialized = True
 
-  def embed(self, x: tf.Tensor, *, condition: Any = None,
+  def embed(self, x: tf.Tensor, condition: Any = None, *,
             seed: numerics.random.SeedLike = None) -> Embedded:
     """Returns events that stand for data, and the weight of their draws.
 
@@ -99,7 +99,8 @@ class IdentityEmbedding(Embedding):
 
   is_random = False
 
-  def embed(self, x: tf.Tensor, **unused: Any) -> Embedded:
+  def embed(self, x: tf.Tensor, condition: Any = None, *,
+            seed: numerics.random.SeedLike = None) -> Embedded:
     return Embedded(x, bijection.zero_log_det(x))
 
   def project(self, y: tf.Tensor) -> tf.Tensor:

@@ -48,7 +48,7 @@ class NoiseChannels(embedding.Embedding):
     self.law = law
     self.noise_law = numerics.NoiseLaw.get(law)
 
-  def embed(self, x: tf.Tensor, *, condition: Any = None,
+  def embed(self, x: tf.Tensor, condition: Any = None, *,
             seed: numerics.random.SeedLike = None) -> embedding.Embedded:
     del condition  # The noise depends on nothing.
     u = tf.ensure_shape(
