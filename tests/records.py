@@ -102,7 +102,8 @@ def measure_log_prob(run: Run, workdir: str, folder: pathlib.Path,
   """Returns log_prob of averages or weights, in float64, and of classes."""
   name = 'averages' if averaged else 'weights'
   output = folder / f'{name}.npz'
-  data = (['--inputs=inputs.npz'] if _has_inputs(workdir) else
+  data = (['--inputs=inputs.npz', '--estimator=adaptive:0.02']
+          if _has_inputs(workdir) else
           ['--num_examples=16', '--nocertify'])
   run('evaluate', f'--workdir={workdir}', '--dtype=float64',
       f'--averaged={averaged}', *data, f'--output={output}')

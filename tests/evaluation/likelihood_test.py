@@ -119,7 +119,7 @@ def test_estimates_draw_anew_for_every_repeat_and_batch(estimates):
   assert np.max(np.abs(np.corrcoef(errors[:, 0], errors[:, 4])[0, 1])) < 0.99
 
 
-def test_default_estimator_is_accurate(estimates):
+def test_the_estimator_of_evaluations_is_accurate(estimates):
   summary = evaluation.statistics.summarize_repeats(
       estimates(num_repeats=16) - estimates('exact', num_repeats=16))
   # Of 16 repeats: Student's t has 1e-6 beyond 8.
@@ -156,7 +156,8 @@ def test_numbers_of_draws_that_do_not_suit(split, flow):
     with pytest.raises(ValueError, match=message):
       evaluation.nll(flow, split, **options)
   with pytest.raises(ValueError, match=message):
-    evaluation.evaluate_inputs(flow, _uniform(), num_repeats=7)
+    evaluation.evaluate_inputs(
+        flow, _uniform(), num_repeats=7, estimator='adaptive:0.02')
 
 
 def test_two_devices_agree_with_one(split, flow, estimates):
@@ -195,7 +196,7 @@ def test_own_estimators_take_the_same_noise_and_draws(split, estimates):
   options = dict(batch_size=4, seed=3)
   bits = evaluation.nll(flow, split, own_estimator=True, **options)
   np.testing.assert_array_equal(
-      bits, evaluation.nll(flow, split, estimator=own, **options))
+      bits, evaluation.nll(flow, split, estimator=own.spec(), **options))
   assert np.all(bits != estimates(seed=3))
   np.testing.assert_allclose(bits, estimates('exact', seed=3), atol=0.1)
 
@@ -214,13 +215,14 @@ def _uniform(num_images=5):
 @pytest.fixture(scope='module')
 def exact64(flow64):
   return evaluation.evaluate_inputs(
-      flow64, _uniform(), batch_size=2, estimator=numerics.Exact())
+      flow64, _uniform(), batch_size=2, estimator='exact')
 
 
 @pytest.fixture(scope='module')
 def estimates64(flow64):
   """A hundred repeats."""
-  return evaluation.evaluate_inputs(flow64, _uniform(), num_repeats=100, seed=3)
+  return evaluation.evaluate_inputs(
+      flow64, _uniform(), num_repeats=100, seed=3, estimator='adaptive:0.02')
 
 
 def test_exact_results_are_those_of_the_whole_jacobian(flow64, exact64):
@@ -263,7 +265,8 @@ def test_estimates_average_to_the_exact_value(exact64, estimates64):
 
 def test_probes_of_given_images_are_averaged(flow64, exact64, estimates64):
   four = evaluation.evaluate_inputs(
-      flow64, _uniform(), batch_size=2, num_repeats=30, num_probes=4)
+      flow64, _uniform(), batch_size=2, num_repeats=30, num_probes=4,
+      estimator='adaptive:0.02')
   np.testing.assert_allclose(four['z'], estimates64['z'], rtol=1e-12)
   errors = [r['log_det_repeats'] - exact64['log_det']
             for r in (estimates64, four)]
@@ -272,12 +275,12 @@ def test_probes_of_given_images_are_averaged(flow64, exact64, estimates64):
 
 
 def test_defaults_of_vectors():
-  default, found = evaluation.default_estimator(), {}
+  default, found = numerics.AdaptiveRoulette(0.02), {}
   for size in (1, 64, 65, 1000):
     model = models.VectorFlow(models.VectorFlowConfig(
         event_size=size, num_blocks=1, hidden_units=(2,)))
     estimator = evaluation.scoring_rule(model).estimator
-    found[size] = (evaluation.default_estimator(model), estimator,
+    found[size] = (model.evaluation_estimator(dequantizes=True), estimator,
                    evaluation.fitting_batch_size(model, estimator))
   exact, drawn = [numerics.Exact()] * 2, [default, default.per_example()]
   assert found == {
@@ -287,11 +290,11 @@ def test_defaults_of_vectors():
 
 def test_size_of_batches(flow64):
   assert evaluation.fitting_batch_size(
-      flow64, evaluation.default_estimator(), largest=100) == 100
+      flow64, 'adaptive:0.02', largest=100) == 100
   largest = int(1e9 // (16 * 16 * 8))
   for limit, expected in ((100, 100), (10**9, largest)):
     assert evaluation.fitting_batch_size(
-        flow64, numerics.Exact(), limit) == expected
+        flow64, 'exact', limit) == expected
 
   class Large:
     is_random, compute_dtype = True, 'float32'

@@ -9,7 +9,7 @@ from tf_resflow.evaluation import scoring
 
 
 def _rule(spec, flow):
-  return scoring.scoring_rule(flow, numerics.Estimator.get(spec))
+  return scoring.scoring_rule(flow, spec)
 
 
 def test_exact_up_to_64_dimensions_and_16_draws_beyond():

@@ -8,7 +8,6 @@ import pathlib
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tests.evaluation import conditional_flows
 from tf_resflow import datasets

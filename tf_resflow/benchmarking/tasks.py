@@ -18,7 +18,6 @@ import tensorflow as tf
 
 from tf_resflow import configuration
 from tf_resflow import errors
-from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import training
@@ -41,7 +40,7 @@ class Settings:
       taken; None for uniform noise.
     num_repeats: timed repeats; the median counts. 0 ends training after its
       first step, for start-up and memory alone.
-    estimator: of the evaluation, `evaluation.default_estimator(model)` by
+    estimator: of the evaluation, `Flow.evaluation_estimator` of data by
       default.
     tolerance: residual at which sampling stops.
     seed: Python int.
@@ -282,7 +281,8 @@ def measure_evaluation(settings: Settings) -> dict[str, Any]:
     image's log-determinant over the repeats, root mean square over the images.
   """
   model, images = settings.make_model()
-  estimator = settings.estimator or evaluation.default_estimator(model)
+  estimator = settings.estimator or model.evaluation_estimator(
+      dequantizes=True)
   condition = settings.condition(model, len(images))
   frozen = model.frozen()  # As evaluations take it.
 

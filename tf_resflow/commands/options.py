@@ -12,7 +12,6 @@ from absl import flags
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import errors
-from tf_resflow import evaluation
 from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.configuration import flags as flags_lib
@@ -241,26 +240,31 @@ class Estimation(Options):
       'roulette:safe,exact=20 (the protocol of the paper: 20 terms, then a '
       'roulette of finite variance), fixed:10 (10 terms, biased), exact (the '
       'determinant of the full Jacobian, for small events). By default exact '
-      'for vectors of up to 64 numbers, adaptive:0.02 for other data.',
+      'for up to 64 numbers, but for integers with their noise, and '
+      'adaptive:0.02 elsewhere.',
       kinds=registries.ESTIMATORS)
 
-  def make_estimator(
-      self, model: Any | None = None) -> 'numerics.Estimator':
-    """Returns the estimator that the flag names, or the default of a model."""
-    if self.estimator is None:
-      return evaluation.default_estimator(model)
+  def make_estimator(self) -> 'numerics.Estimator | None':
+    """Returns the estimator that the flag names, if it is given."""
     return numerics.Estimator.get(self.estimator)
 
-  def estimator_for(self, run: OpenedRun) -> 'numerics.Estimator':
-    """Returns the estimator of a run: `numerics.Exact` if it draws nothing.
+  def estimator_for(
+      self, run: OpenedRun, *, dequantizes: bool = True,
+  ) -> 'numerics.Estimator':
+    """Returns the estimator that the flag names, or the default of a run.
+
+    Args:
+      run: with the model.
+      dequantizes: see `models.Flow.evaluation_estimator`.
 
     Raises:
-      InvalidValueError: for a flag that would be ignored then.
+      InvalidValueError: for a flag that would be ignored, since the model draws
+        nothing.
     """
-    if run.model.is_random:
-      return self.make_estimator(run.model)
-    self.refuse(True, ('estimator',), EXACT, 'It goes with residual blocks.')
-    return numerics.Exact()
+    self.refuse(not run.model.is_random, ('estimator',), EXACT,
+                'It goes with residual blocks.')
+    return self.make_estimator() or run.model.evaluation_estimator(
+        dequantizes=dequantizes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

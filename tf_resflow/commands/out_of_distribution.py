@@ -73,7 +73,7 @@ def main(options: Any, run: options_lib.OpenedRun) -> None:
       'no such flag with a flow p(x|c)', 'Other data have no such condition.')
   rule = evaluation.scoring_rule(
       run.model,
-      options.make_estimator() if 'estimator' in options.given else None,
+      options.make_estimator(),
       options.num_repeats if 'num_repeats' in options.given else None)
   names = (f'{run.config.data.dataset}, {options.split}',
            os.path.basename(options.against) if options.is_against_file

@@ -17,8 +17,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
         'Decoded', 'InversionReport', 'NotConvergedError', 'check_inverse',
         'decode', 'decode_batches'],
     'likelihood': [
-        'NegativeLogLikelihood', 'default_estimator', 'evaluate_inputs',
-        'fitting_batch_size', 'nll', 'results_of_split'],
+        'NegativeLogLikelihood', 'evaluate_inputs', 'fitting_batch_size', 'nll',
+        'results_of_split'],
     'pictures': [
         'Picture', 'draw', 'interpolations', 'linear_path', 'reconstructions',
         'samples', 'spherical_path'],

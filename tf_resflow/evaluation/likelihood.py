@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_resflow import datasets
 from tf_resflow import errors
+from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
@@ -14,43 +15,14 @@ from tf_resflow.evaluation import classification
 from tf_resflow.evaluation import statistics
 from tf_resflow.numerics import random
 
-# Dimensions up to which the log-determinant of an example is exact where else
-# it would be drawn several times; docs/performance.md has the costs.
-MAX_EXACT_SIZE = 64
-
 # How many examples are taken at a time; of vectors more, while they are short.
 _NUM_EXAMPLES = 128
 _MAX_VECTORS = 10_000
 _MAX_NUMBERS = 80_000
 
 
-def default_estimator(model: models.Flow | None = None) -> numerics.Estimator:
-  """Returns the estimator of an evaluation: `numerics.AdaptiveRoulette`.
-
-  Unbiased, of finite variance, at a fraction of the cost of the paper's, which
-  is `numerics.Estimator.get('roulette:safe,exact=20')`: exact terms, then a
-  roulette whose variance is finite for the Lipschitz bound of every block, so
-  that standard errors mean what they say. (The Poisson roulette of training has
-  no finite variance.)
-
-  Args:
-    model: that is evaluated. Log-determinants of flows on vectors of up to 64
-      numbers are exact, `numerics.Exact`: that costs no more than the repeats
-      of an estimate, or little more, and has no noise. Images are drawn
-      several times in any case, with their noise, and estimated.
-
-  References:
-    Chen et al., 2019, Residual Flows, Section 5.1.
-  """
-  if model is not None and model.num_levels is None and (
-      model.latent_size <= MAX_EXACT_SIZE):
-    return numerics.Exact()
-  # Larger tails are faster and noisier.
-  return numerics.Estimator.get('adaptive:0.02')
-
-
 def fitting_batch_size(
-    model: models.Flow, estimator: numerics.Estimator | None = None,
+    model: models.Flow, estimator: layers.EstimatorLike = None,
     largest: int | None = None) -> int:
   """Returns how many examples at a time suit a model and an estimator.
 
@@ -67,6 +39,7 @@ def fitting_batch_size(
   if largest is None:
     largest = _NUM_EXAMPLES if len(model.event_shape) > 1 else max(
         _NUM_EXAMPLES, min(_MAX_VECTORS, _MAX_NUMBERS // model.latent_size))
+  estimator = numerics.Estimator.get(estimator)
   limit = estimator.max_batch_size(
       model.latent_size, tf.as_dtype(model.compute_dtype)
   ) if estimator is not None and model.is_random else None
@@ -78,7 +51,8 @@ class NegativeLogLikelihood:
 
   Args:
     model: a flow.
-    estimator: of the log-determinant, `default_estimator(model)` by default.
+    estimator: of the log-determinant, or its spec; by default that of
+      `Flow.evaluation_estimator`, for integers with their noise.
     strategy: in whose scope the model was made; its devices share the batches,
       and the result does not depend on their number.
     own_estimator: take the estimators of the model's blocks, those that it was
@@ -89,10 +63,11 @@ class NegativeLogLikelihood:
   """
 
   def __init__(
-      self, model: models.Flow, estimator: numerics.Estimator | None = None,
+      self, model: models.Flow, estimator: layers.EstimatorLike = None,
       strategy: tf.distribute.Strategy | None = None,
       own_estimator: bool = False):
-    self._estimator = estimator or default_estimator(model)
+    self._estimator = numerics.Estimator.get(
+        estimator) or model.evaluation_estimator(dequantizes=True)
     self._batch_size = fitting_batch_size(model, self._estimator)
     # Integers are dequantised with noise.
     self.is_random = (
@@ -150,7 +125,7 @@ class NegativeLogLikelihood:
 
 def nll(
     model: models.Flow, split: datasets.Split, *,
-    estimator: numerics.Estimator | None = None,
+    estimator: layers.EstimatorLike = None,
     strategy: tf.distribute.Strategy | None = None,
     own_estimator: bool = False, **kwargs: Any) -> np.ndarray:
   """Estimates the bits/dim or nats of every example of a split, several times.
@@ -175,7 +150,7 @@ def nll(
 def evaluate_inputs(
     model: models.Flow, x: np.ndarray, *, batch_size: int | None = None,
     num_repeats: int = 8, seed: int = 0,
-    estimator: numerics.Estimator | None = None, verbose: int = 0,
+    estimator: layers.EstimatorLike = None, verbose: int = 0,
     num_probes: int = 1, strategy: tf.distribute.Strategy | None = None,
     condition: Any = None) -> dict[str, np.ndarray]:
   """Evaluates the density at given images or vectors.
@@ -187,7 +162,8 @@ def evaluate_inputs(
     num_repeats: independent estimates of the log-determinant that are
       averaged; where nothing is drawn, there is one.
     seed: Python int; the result is a function of it.
-    estimator: of the log-determinant, `default_estimator(model)` by default.
+    estimator: of the log-determinant, or its spec; that of
+      `Flow.evaluation_estimator` by default.
     verbose: 1 shows a progress bar.
     num_probes: see `nll`.
     strategy: see `nll`.
@@ -207,7 +183,8 @@ def evaluate_inputs(
   References:
     Chen et al., 2019, Residual Flows, Equation 1.
   """
-  estimator = estimator or default_estimator(model)
+  estimator = numerics.Estimator.get(
+      estimator) or model.evaluation_estimator()
   is_random = estimator.is_random or model.embedding.is_random
   _check_draws(estimator, num_repeats, num_probes, is_random)
   num_repeats = num_repeats if is_random else 1

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import datasets
+from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
@@ -25,7 +26,7 @@ def evaluate(
     batch_size: int | None = None, num_repeats: int = 8, seed: int = 0,
     num_examples: int | None = None, num_reconstructions: int | None = None,
     certify: bool = True,
-    estimator: numerics.Estimator | None = None, verbose: int = 0,
+    estimator: layers.EstimatorLike = None, verbose: int = 0,
     num_probes: int = 1, strategy: tf.distribute.Strategy | None = None,
 ) -> tuple[dict[str, Any], np.ndarray, list[models.BlockBound]]:
   """Evaluates a flow on a split.
@@ -39,7 +40,7 @@ def evaluate(
     num_examples: evaluate the first this many examples only.
     num_reconstructions: number of examples to invert; None for all.
     certify: compute guaranteed Lipschitz bounds.
-    estimator: of the log-determinant, in place of `default_estimator()`.
+    estimator: see `likelihood.nll`.
     verbose: 1 shows progress.
     num_probes: independent draws of the estimator per example and repeat,
       which are averaged.
@@ -63,7 +64,8 @@ def evaluate(
     costs: `[R, N]`, the estimates;
     bounds: those of all blocks that have some.
   """
-  estimator = estimator or likelihood.default_estimator(model)
+  estimator = numerics.Estimator.get(
+      estimator) or model.evaluation_estimator(dequantizes=True)
   batch_size = batch_size or likelihood.fitting_batch_size(model, estimator)
   costs = likelihood.nll(
       model, split, batch_size=batch_size, num_repeats=num_repeats, seed=seed,

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from tf_resflow import datasets
 from tf_resflow import errors
+from tf_resflow import layers
 from tf_resflow import models
-from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import features as features_lib
 from tf_resflow.evaluation import figures
@@ -161,7 +161,7 @@ def compare_samples(
     extractor: features_lib.FeatureExtractor, *,
     num_images: int | None = None, num_samples: int | None = None,
     seed: int = 0, temperature: float = 1.0,
-    solver: numerics.Solver | None = None, batch_size: int = 64,
+    solver: layers.SolverLike = None, batch_size: int = 64,
     strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
 ) -> dict[str, Any]:
   """Compares samples with images through the features of a network.

@@ -3,9 +3,10 @@
 from typing import NamedTuple
 
 from tf_resflow import errors
+from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
-from tf_resflow.evaluation import likelihood
+from tf_resflow.models import flow
 
 _MIN_REPEATS = 16
 
@@ -26,36 +27,36 @@ class ScoringRule(NamedTuple):
 
 
 def scoring_rule(
-    model: models.Flow, estimator: numerics.Estimator | None = None,
+    model: models.Flow, estimator: layers.EstimatorLike = None,
     num_repeats: int | None = None) -> ScoringRule:
   """Returns how the scores of a model are taken.
 
-  Log-determinants are exact for events of up to 64 dimensions. Beyond, they are
-  the means of 16 draws of `likelihood.default_estimator()`, or more. What an
+  Log-determinants are those of `Flow.evaluation_estimator`: exact for events of
+  up to 64 dimensions. Beyond, they are means of 16 draws, or more. What an
   image gets does not depend on its batch. A flow that draws nothing, such as
   one of coupling blocks, is evaluated once. With noise channels the noise is
   drawn as well, and scores are means of the bound.
 
   Args:
     model: a flow.
-    estimator: to use in place of those two.
+    estimator: to use in place of those two, or its spec.
     num_repeats: number of draws, 16 by default.
 
   Raises:
     InvalidValueError: if there are too few draws, or nothing is drawn and
       `num_repeats` is given.
   """
+  estimator = numerics.Estimator.get(estimator)
   if estimator is not None:
     reason = 'the estimator that was asked for'
     if estimator.is_biased:
       reason += ', whose bias no deviation shows'
-  elif model.latent_size <= likelihood.MAX_EXACT_SIZE:
-    estimator = numerics.Exact()
-    reason = f'exact, as up to {likelihood.MAX_EXACT_SIZE} dimensions'
   else:
-    estimator = likelihood.default_estimator()
+    estimator = model.evaluation_estimator()
     reason = (
-        f'averaged draws, as beyond {likelihood.MAX_EXACT_SIZE} dimensions')
+        f'averaged draws, as beyond {flow.MAX_EXACT_SIZE} dimensions'
+        if estimator.is_random else
+        f'exact, as up to {flow.MAX_EXACT_SIZE} dimensions')
   if not model.draws(estimator):
     errors.check(
         num_repeats is None, 'num_repeats', num_repeats,

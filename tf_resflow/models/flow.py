@@ -20,8 +20,8 @@ if TYPE_CHECKING:
   # It takes a second to import, which only those pay who ask for it.
   from tensorflow_probability import distributions as tfd
 
-# Dimensions up to which evaluations take exact log-determinants;
-# docs/performance.md has the costs.
+# Dimensions up to which evaluations take exact log-determinants, as long as one
+# will do; docs/performance.md has the costs.
 MAX_EXACT_SIZE = 64
 
 
@@ -82,8 +82,6 @@ class Flow(keras.Model):
   - `solver`: of inverses, and of forward directions that are solves, or its
     spec; those of the blocks by default. A solve that does not converge raises
     `tf.errors.InvalidArgumentError`, except where a method reports it.
-
-  Those that are of classes raise `InvalidValueError` without a classifier.
 
   Args:
     bijection: maps events to `[D]`; it is built if need be.
@@ -147,7 +145,7 @@ class Flow(keras.Model):
 
   @property
   def has_classifier(self) -> bool:
-    """Whether the flow is a hybrid model."""
+    """Whether it is a hybrid model; others refuse to classify."""
     return self.classifier is not None
 
   @property
@@ -166,21 +164,26 @@ class Flow(keras.Model):
     """Whether those of its blocks are biased, as those of i-ResNets."""
     return any(e.is_biased for e in self.bijection.estimators())
 
-  def draws(self, estimator: numerics.Estimator) -> bool:
+  def draws(self, estimator: numerics.Estimator | str) -> bool:
     """Whether log-densities that take `estimator` are drawn."""
-    return self.embedding.is_random or (
-        self.is_random and estimator.is_random)
+    is_random = numerics.Estimator.get(estimator).is_random
+    return self.embedding.is_random or (self.is_random and is_random)
 
-  @property
-  def evaluation_estimator(self) -> numerics.Estimator:
-    """The estimator of evaluations: exact up to 64 dimensions.
+  def evaluation_estimator(
+      self, *, dequantizes: bool = False) -> numerics.Estimator:
+    """Returns the estimator of evaluations: exact up to 64 dimensions.
 
-    Beyond, the adaptive roulette, at a fraction of the cost of the paper's
-    (Section 5.1), 'roulette:safe,exact=20': unbiased, and of finite variance,
-    which the Poisson roulette of training has not, so that standard errors mean
-    what they say.
+    Beyond, unbiased draws of finite variance (which the Poisson roulette of
+    training has not), at a fraction of the cost of 'roulette:safe,exact=20',
+    those of the paper's Section 5.1.
+
+    Args:
+      dequantizes: whether integers, if the data are some, get noise for every
+        value, so that draws are averaged anyway: estimates take their place.
     """
-    if not self.is_random or self.latent_size <= MAX_EXACT_SIZE:
+    is_averaged = dequantizes and self.num_levels is not None
+    is_small = self.latent_size <= MAX_EXACT_SIZE
+    if not self.is_random or (is_small and not is_averaged):
       return numerics.Exact()
     # Larger tails are faster and noisier.
     return numerics.AdaptiveRoulette(0.02)
@@ -233,9 +236,8 @@ class Flow(keras.Model):
   def embed(self, x: tf.Tensor, condition: Any = None, *,
             seed: random.SeedLike = None) -> layers.Embedded:
     """Returns events that stand for data: those of all methods at this seed."""
-    return self.embedding.embed(
-        self._checked('x', x, self.event_shape, condition), condition,
-        seed=self._seeds(seed)[0])
+    x = self._checked('x', x, self.event_shape, condition)
+    return self.embedding.embed(x, condition, seed=self._seeds(seed)[0])
 
   def transform(
       self, x: tf.Tensor, condition: Any = None, *,
@@ -280,8 +282,7 @@ class Flow(keras.Model):
 
   def base_log_prob(self, z: tf.Tensor) -> tf.Tensor:
     """Returns the log-density of latents `[B, D]` under the base, `[B]`."""
-    return -0.5 * tf.reduce_sum(
-        z * z + math.log(2.0 * math.pi), axis=1)
+    return -0.5 * tf.reduce_sum(z * z + math.log(2.0 * math.pi), axis=1)
 
   def _density(self, result, log_det_weight):
     """Returns `log p(z) + log_det`; a weight is for gradients of the latter."""
@@ -296,9 +297,9 @@ class Flow(keras.Model):
       seed: random.SeedLike = None, estimator: layers.EstimatorLike = None,
       log_det_weight: tf.Tensor | None = None) -> tf.Tensor:
     """Returns an estimate of the log-density of events `y`; see `log_prob`."""
-    return self._density(self.bijection.forward_pass(
-        y, self._settings(condition, seed, estimator)).checked(),
-                         log_det_weight)
+    result = self.bijection.forward_pass(
+        y, self._settings(condition, seed, estimator))
+    return self._density(result.checked(), log_det_weight)
 
   def log_prob(
       self, x: tf.Tensor, condition: Any = None, *,
@@ -308,8 +309,8 @@ class Flow(keras.Model):
 
     It is an estimate where `draws` says so of the estimator, and unbiased if
     that is; `evaluation.evaluate_inputs` has its standard deviation. With an
-    embedding that draws, it is one of a lower bound, see `Flow`.
-    With `log_det_weight`, a scalar `beta`, gradients are those of
+    embedding that draws, it is one of a lower bound, see `Flow`. With
+    `log_det_weight`, a scalar `beta`, gradients are those of
     `log p(z) + beta log|det dz/dx|`.
     """
     y, log_weight = self.embed(x, condition, seed=seed)
@@ -326,8 +327,8 @@ class Flow(keras.Model):
     y, log_weight = self.embed(x, condition, seed=seed)
     result = self.bijection.forward_pass(y, self._settings(
         condition, self._seeds(seed)[1], estimator)).checked()
-    return (self._density(result, log_det_weight) + log_weight,
-            self.classifier(list(result.features)))
+    log_prob = self._density(result, log_det_weight) + log_weight
+    return log_prob, self.classifier(list(result.features))
 
   def classify(self, x: tf.Tensor, condition: Any = None, *,
                seed: random.SeedLike = None) -> tf.Tensor:
@@ -352,9 +353,6 @@ class Flow(keras.Model):
     They are `x = (X + U) / n` for integers `X` in {0, ..., n - 1} and uniform
     `U`. Its mean over `U`, and over the draws of an embedding, bounds that of
     the integers from above (Theis et al., 2015).
-
-    Raises:
-      InvalidValueError: if the model has no `num_levels`.
     """
     return self.bits_per_dim_of(self.log_prob(
         x, condition, seed=seed, estimator=estimator))
@@ -407,7 +405,7 @@ class Flow(keras.Model):
 
     Args:
       num_samples: Python int or int32 scalar.
-      seed: of the draws.
+      seed: see `Flow`.
       start: number of the first one.
     """
     return random.normal_rows(
@@ -422,11 +420,9 @@ class Flow(keras.Model):
 
     Args:
       num_samples: Python int or int32 scalar.
-      condition: `[num_samples, ...]`, or that of all.
-      seed: of the latents.
+      condition: see `Flow`, as `seed` and `solver`.
       temperature: standard deviation of all latents (the reduced entropy of
         the paper's Figure 7 below one).
-      solver: of the inverses.
     """
     z = temperature * self.draw_latents(num_samples, seed=seed)
     return self.inverse(z, condition, solver=solver)
@@ -469,9 +465,7 @@ class Flow(keras.Model):
   def lipschitz_bounds(self, *, certify: bool = True) -> list[BlockBound]:
     """Returns the Lipschitz constants of every block that has some.
 
-    Args:
-      certify: whether to compute guaranteed upper bounds; for large images
-        that takes minutes.
+    To certify them takes minutes for large images.
     """
     bounds = []
     for block in self.certified_bijections:

@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.numerics import chunking
@@ -23,8 +24,10 @@ class ServedFlow:
 
   Args:
     model: an initialised flow.
-    estimator: of the log-determinant in `log_prob`, one whose estimate of an
-      example does not depend on its batch, see `Estimator.per_example`.
+    estimator: of the log-determinant in `log_prob`, or its spec: one whose
+      estimate of an example does not depend on its batch, such as
+      `Estimator.per_example` returns. By default that of
+      `Flow.evaluation_estimator`, for integers with their noise.
     max_samples: most samples of one request: a few bytes could ask for more
       than there is memory.
 
@@ -34,8 +37,11 @@ class ServedFlow:
       other.
   """
 
-  def __init__(self, model: models.Flow, estimator: numerics.Estimator,
+  def __init__(self, model: models.Flow,
+               estimator: layers.EstimatorLike = None,
                max_samples: int = 4096):
+    estimator = numerics.Estimator.get(estimator) or model.evaluation_estimator(
+        dequantizes=True).per_example()
     errors.check(1 <= max_samples < 2**31, 'max_samples', max_samples,
                  'a number from 1 to 2147483647')
     errors.check(

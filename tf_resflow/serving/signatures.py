@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from tf_resflow import datasets
 from tf_resflow import errors
+from tf_resflow import layers
 from tf_resflow import models
-from tf_resflow import numerics
 from tf_resflow.numerics import random
 from tf_resflow.serving import served_flow
 
@@ -44,8 +44,7 @@ class IntegerFlow(served_flow.ServedFlow):
     ...     image_shape=(4, 4, 1), num_levels=17, num_blocks=(1,),
     ...     hidden_channels=4, num_dense_blocks=0).build()
     >>> model.initialize(tf.random.stateless_uniform([8, 4, 4, 1], [0, 0]))
-    >>> flow = IntegerFlow(
-    ...     model, numerics.AdaptiveRoulette().per_example())
+    >>> flow = IntegerFlow(model)
     >>> images = flow.sample(4, seed=[0, 1])['images']
     >>> flow.log_prob(images, seed=[0, 2])['bits_per_dim'].shape
     TensorShape([4])
@@ -54,7 +53,8 @@ class IntegerFlow(served_flow.ServedFlow):
     Theis, van den Oord and Bethge, 2016, Section 3.1 (uniform noise).
   """
 
-  def __init__(self, model: models.Flow, estimator: numerics.Estimator,
+  def __init__(self, model: models.Flow,
+               estimator: layers.EstimatorLike = None,
                max_samples: int = 4096):
     errors.check(
         model.num_levels is not None, 'num_levels', None, 'a number from 2',
@@ -208,12 +208,13 @@ class VectorSignatures(served_flow.ServedFlow):
     >>> model = models.VectorFlowConfig(
     ...     event_size=2, num_blocks=1, column_names=('size', 'mass')).build()
     >>> model.initialize(tf.random.stateless_normal([8, 2], [0, 0]))
-    >>> served = VectorSignatures(model, numerics.Exact())
+    >>> served = VectorSignatures(model)
     >>> served.encode(tf.zeros([3]), tf.ones([3]))['latents'].shape
     TensorShape([3, 2])
   """
 
-  def __init__(self, model: models.Flow, estimator: numerics.Estimator,
+  def __init__(self, model: models.Flow,
+               estimator: layers.EstimatorLike = None,
                max_samples: int = 4096,
                names: Sequence[str] | None = None):
     errors.check(

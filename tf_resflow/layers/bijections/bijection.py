@@ -35,11 +35,10 @@ class Solve(NamedTuple):
     return self.equation(self.solution.x) - self.target
 
 
-# What passes are asked for: objects, specs of them, or a bijection's own.
+# Objects, or specs of them; None is a bijection's own, and so is 'own'.
 EstimatorLike = numerics.Estimator | str | None
 SolverLike = numerics.Solver | str | None
-# A spec of no estimator, but of those that bijections hold themselves.
-OWN = 'own'
+_OWN = 'own'
 
 
 class PassSettings(NamedTuple):
@@ -69,17 +68,9 @@ class PassSettings(NamedTuple):
   def of(cls, condition: Any = None, seed: numerics.random.SeedLike = None,
          estimator: EstimatorLike = None, solver: SolverLike = None,
          ) -> 'PassSettings':
-    """Returns settings of what callers give: objects, or specs of them.
+    """Returns settings of what callers give, objects or their specs.
 
-    Args:
-      condition: `[B, ...]`, what the map depends on beside its input.
-      seed: of what is drawn.
-      estimator: of the log-determinant, or its spec, such as 'exact'; None and
-        'own' stand for a bijection's own.
-      solver: of fixed points, or its spec, such as 'banach'.
-
-    Raises:
-      InvalidValueError: for a spec of neither.
+    Both `None` and 'own' stand for the estimators of the bijections.
 
     Example:
       >>> layers.PassSettings.of(solver='banach').solver.spec()
@@ -87,7 +78,7 @@ class PassSettings(NamedTuple):
     """
     return cls(
         condition, seed,
-        None if estimator == OWN else numerics.Estimator.get(estimator),
+        None if estimator == _OWN else numerics.Estimator.get(estimator),
         numerics.Solver.get(solver))
 
 
@@ -257,10 +248,11 @@ class Bijection(base_layer.BaseLayer):
 
     Args:
       x: `[B, ...]`.
-      condition: see `PassSettings.of`, as the others.
+      condition: see `PassSettings`.
       seed: of what is drawn.
-      estimator: of the log-determinant, in place of the bijection's own.
-      solver: of fixed points, in place of the bijection's own.
+      estimator: of the log-determinant, in place of the bijection's own, or
+        its spec, such as 'exact'.
+      solver: of fixed points, likewise.
 
     Returns:
       `y`: `[B, ...]`; `log_det`: `[B]`, nats.
@@ -288,7 +280,7 @@ class Bijection(base_layer.BaseLayer):
 
     Args:
       y: `[B, ...]`.
-      condition: see `PassSettings.of`.
+      condition: see `PassSettings`.
       solver: of fixed points, in place of the bijection's own.
 
     Raises:
