@@ -93,5 +93,4 @@ def _opened(options):
   for workdir in options.workdirs:
     run = options_lib.Run(workdir=workdir).open(options.dtype, options.strategy)
     yield (workdir, run, options.load_split(run, 'num_examples'),
-           options.make_estimator() or run.model.evaluation_estimator(
-               dequantizes=True))
+           options.make_estimator() or run.model.evaluation_estimator)

@@ -134,7 +134,7 @@ def main(options: Options) -> None:
   if options.against is not None:
     out_of_distribution.main(options, run)
     return
-  estimator = options.estimator_for(run, dequantizes=options.inputs is None)
+  estimator = options.estimator_for(run)
   options.refuse(
       not estimator.is_random,
       ('num_probes', 'num_repeats') if options.inputs else ('num_probes',),

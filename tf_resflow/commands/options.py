@@ -240,22 +240,15 @@ class Estimation(Options):
       'roulette:safe,exact=20 (the protocol of the paper: 20 terms, then a '
       'roulette of finite variance), fixed:10 (10 terms, biased), exact (the '
       'determinant of the full Jacobian, for small events). By default exact '
-      'for up to 64 numbers, but for integers with their noise, and '
-      'adaptive:0.02 elsewhere.',
+      'for events of up to 64 numbers, adaptive:0.02 for larger ones.',
       kinds=registries.ESTIMATORS)
 
   def make_estimator(self) -> 'numerics.Estimator | None':
     """Returns the estimator that the flag names, if it is given."""
     return numerics.Estimator.get(self.estimator)
 
-  def estimator_for(
-      self, run: OpenedRun, *, dequantizes: bool = True,
-  ) -> 'numerics.Estimator':
+  def estimator_for(self, run: OpenedRun) -> 'numerics.Estimator':
     """Returns the estimator that the flag names, or the default of a run.
-
-    Args:
-      run: with the model.
-      dequantizes: see `models.Flow.evaluation_estimator`.
 
     Raises:
       InvalidValueError: for a flag that would be ignored, since the model draws
@@ -263,8 +256,7 @@ class Estimation(Options):
     """
     self.refuse(not run.model.is_random, ('estimator',), EXACT,
                 'It goes with residual blocks.')
-    return self.make_estimator() or run.model.evaluation_estimator(
-        dequantizes=dequantizes)
+    return self.make_estimator() or run.model.evaluation_estimator
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -51,8 +51,8 @@ class NegativeLogLikelihood:
 
   Args:
     model: a flow.
-    estimator: of the log-determinant, or its spec; by default that of
-      `Flow.evaluation_estimator`, for integers with their noise.
+    estimator: of the log-determinant, or its spec;
+      `Flow.evaluation_estimator` by default.
     strategy: in whose scope the model was made; its devices share the batches,
       and the result does not depend on their number.
     own_estimator: take the estimators of the model's blocks, those that it was
@@ -67,7 +67,7 @@ class NegativeLogLikelihood:
       strategy: tf.distribute.Strategy | None = None,
       own_estimator: bool = False):
     self._estimator = numerics.Estimator.get(
-        estimator) or model.evaluation_estimator(dequantizes=True)
+        estimator) or model.evaluation_estimator
     self._batch_size = fitting_batch_size(model, self._estimator)
     # Integers are dequantised with noise.
     self.is_random = (
@@ -162,7 +162,7 @@ def evaluate_inputs(
     num_repeats: independent estimates of the log-determinant that are
       averaged; where nothing is drawn, there is one.
     seed: Python int; the result is a function of it.
-    estimator: of the log-determinant, or its spec; that of
+    estimator: of the log-determinant, or its spec;
       `Flow.evaluation_estimator` by default.
     verbose: 1 shows a progress bar.
     num_probes: see `nll`.
@@ -184,7 +184,7 @@ def evaluate_inputs(
     Chen et al., 2019, Residual Flows, Equation 1.
   """
   estimator = numerics.Estimator.get(
-      estimator) or model.evaluation_estimator()
+      estimator) or model.evaluation_estimator
   is_random = estimator.is_random or model.embedding.is_random
   _check_draws(estimator, num_repeats, num_probes, is_random)
   num_repeats = num_repeats if is_random else 1

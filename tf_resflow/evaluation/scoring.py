@@ -52,7 +52,7 @@ def scoring_rule(
     if estimator.is_biased:
       reason += ', whose bias no deviation shows'
   else:
-    estimator = model.evaluation_estimator()
+    estimator = model.evaluation_estimator
     reason = (
         f'averaged draws, as beyond {flow.MAX_EXACT_SIZE} dimensions'
         if estimator.is_random else

@@ -208,7 +208,7 @@ def load_model(
     ema_lib.assign(model.variables, (v.numpy() for v in narrow.variables))
   model.bijection.check_weights()
   model.save_norms()
-  model.estimator = model.evaluation_estimator()
+  model.estimator = model.evaluation_estimator
   return model, int(step.numpy())
 
 
