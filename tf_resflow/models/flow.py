@@ -472,18 +472,21 @@ class Flow(keras.Model):
           slopes.known_by))
     return bounds
 
-  def get_config(self) -> dict:
-    serialize = keras.saving.serialize_keras_object
-    parts = {
-        'bijection': serialize(self.bijection),
-        'event_shape': self.event_shape,
-        'num_levels': self.num_levels,
-        'classifier': serialize(self.classifier),
-        'embedding': serialize(self._embedding),
-    } if self.config is None else {'config': self.config.values()}
+  def _config_of(self, **parts):
     return parts | {
         'estimator': self.estimator and self.estimator.spec(),
         'name': self.name, 'dtype': self.compute_dtype}
+
+  def config_of_fields(self) -> dict:
+    """Returns what `get_config` does for a flow that its `config` describes."""
+    return self._config_of(config=self.config.values())
+
+  def get_config(self) -> dict:
+    serialize = keras.saving.serialize_keras_object
+    return self._config_of(
+        bijection=serialize(self.bijection), event_shape=self.event_shape,
+        num_levels=self.num_levels, classifier=serialize(self.classifier),
+        embedding=serialize(self._embedding))
 
   @classmethod
   def from_config(cls, config: dict) -> 'Flow':

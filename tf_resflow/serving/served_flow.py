@@ -153,9 +153,10 @@ class ServedFlow:
       `latents`: `[B, D]`; standard normal for data of the model. `D` counts
       noise channels as well.
     """
-    x, seed = self._events(*data, seed=seed)
+    x = self._events(*data)
     return {'latents': self.model.encode(
-        x, self._checked_condition(condition, tf.shape(x)[0]), seed=seed)}
+        x, self._checked_condition(condition, tf.shape(x)[0]),
+        seed=self._embedding_seed(seed))}
 
   def decode(self, latents: tf.Tensor, condition: tf.Tensor | None = None,
              ) -> dict[str, tf.Tensor]:
@@ -178,6 +179,14 @@ class ServedFlow:
          'signature encode, or standard normal ones.'])
     return self._data(self.model.inverse(
         latents, self._checked_condition(condition, tf.shape(latents)[0])))
+
+  def _embedding_seed(self, seed):
+    """Returns the seed of an embedding that draws; None without one."""
+    if not self.model.embedding.is_random:
+      return None
+    errors.check(seed is not None, 'seed', None, 'two whole numbers',
+                 'The embedding of this model draws noise.')
+    return self._checked('seed', seed)
 
   def _checked_condition(self, condition, size):
     """Returns conditions for a batch of a size; None where there are none."""

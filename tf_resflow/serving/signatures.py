@@ -107,19 +107,15 @@ class IntegerFlow(served_flow.ServedFlow):
     Returns:
       `logits`, `probabilities`: `[B, num_classes]`.
     """
-    x, seed = self._events(images, seed=seed)
+    x = self._events(images)
     logits = self.model.classify(
-        x, self._checked_condition(condition, tf.shape(x)[0]), seed=seed)
+        x, self._checked_condition(condition, tf.shape(x)[0]),
+        seed=self._embedding_seed(seed))
     return {'logits': logits, 'probabilities': tf.nn.softmax(logits)}
 
-  def _events(self, images, *, seed):
-    """Returns centres of bins, and the seed of an embedding that draws."""
-    x = self._dequantize(self._checked_images(images), 0.5)
-    if not self.model.embedding.is_random:
-      return x, None
-    errors.check(seed is not None, 'seed', None, 'two whole numbers',
-                 'The embedding of this model draws noise.')
-    return x, self._checked('seed', seed)
+  def _events(self, images):
+    """Returns centres of bins."""
+    return self._dequantize(self._checked_images(images), 0.5)
 
   def _checked_images(self, images):
     images = self._checked_batch('images', images)
@@ -246,13 +242,10 @@ class VectorSignatures(served_flow.ServedFlow):
       `log_prob`: `[B]`, nats, of the density in the units of the data.
     """
     return {'log_prob': self._log_prob(
-        self._vectors(data),
+        self._events(*data),
         None if seed is None else self._checked('seed', seed), condition)}
 
-  def _events(self, *data, seed):
-    return self._vectors(data), None
-
-  def _vectors(self, data):
+  def _events(self, *data):
     tensors = [self._checked_batch(name, value)
                for name, value in zip(self.names, data, strict=True)]
     x = tf.stack(tensors, axis=1) if self._is_table else tensors[0]
