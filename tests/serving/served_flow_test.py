@@ -34,6 +34,19 @@ def test_what_no_flow_is_served_with(small_model):
       make(model, numerics.AdaptiveRoulette())
 
 
+def test_estimators_by_default_and_by_their_specs():
+  """Those of evaluations, of every example by itself."""
+  for size, estimator in (
+      (64, numerics.Exact()),
+      (65, numerics.AdaptiveRoulette(0.02, batch_dependent=False))):
+    model = models.VectorFlowConfig(
+        event_size=size, act_norm=False, num_blocks=1, hidden_units=(2,)
+    ).build()
+    assert serving.VectorSignatures(model).estimator == estimator
+    assert serving.VectorSignatures(
+        model, 'fixed:2').estimator == numerics.FixedTruncation(2)
+
+
 @pytest.fixture(scope='module', name='estimator')
 def _estimator():
   return numerics.FixedTruncation(2)
