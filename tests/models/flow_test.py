@@ -16,6 +16,7 @@ from tests.evaluation import conditional_flows
 from tests.layers import operators
 from tf_resflow import datasets
 from tf_resflow import errors
+from tf_resflow import evaluation
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
@@ -351,6 +352,23 @@ def test_estimators_of_evaluations():
     assert flow.evaluation_estimator == estimator
   assert models.Flow(
       layers.ActNorm(), (65,)).evaluation_estimator == numerics.Exact()
+
+
+def test_estimates_of_larger_events_are_repeated_and_have_deviations():
+  flow = models.VectorFlowConfig(
+      event_size=65, num_blocks=2, hidden_units=(8,), act_norm=False).build()
+  for layer in flow.constrained_layers:
+    layer.kernel.assign(4.0 * layer.kernel)
+  flow.estimator = flow.evaluation_estimator
+  x = tf.random.stateless_normal([5, 65], [0, 1])
+  one, again, other = (flow.log_prob(x, seed=seed) for seed in (1, 1, 2))
+  np.testing.assert_array_equal(one, again)
+  assert np.all(one != other)
+  results = evaluation.evaluate_inputs(flow, x)
+  error = results['log_prob'] - flow.log_prob(x, estimator='exact')
+  # Of eight repeats: Student's t has 1e-5 beyond 10.
+  assert np.all(np.abs(error) < 10.0 * results['log_prob_deviation'] + 1e-3)
+  assert np.all(results['log_prob_deviation'] > 0.0)
 
 
 def test_arguments_stand_in_one_order():
