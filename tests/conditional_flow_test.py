@@ -284,7 +284,7 @@ def test_models_change_variables(config, shape, condition):
   # What a sample is follows from its latents and its condition.
   samples = model.sample(3, seed=4, condition=condition)
   np.testing.assert_allclose(
-      model.encode(samples, condition=condition), model.draw_latents(3, 4),
+      model.encode(samples, condition=condition), model.draw_latents(3, seed=4),
       rtol=0, atol=1e-7)
   other = model.log_prob(x, condition[::-1], estimator='exact')
   assert np.abs(other - expected)[[0, 2]].min() > 1e-3

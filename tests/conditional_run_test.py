@@ -67,7 +67,7 @@ def _gradients(model, batch, part_seeds):
       tf.split(batch.condition, len(part_seeds)), part_seeds, strict=True)
   for x, condition, seed in parts:
     with tf.GradientTape() as tape:
-      log_prob = model.log_prob(x, condition, seed)
+      log_prob = model.log_prob(x, condition, seed=seed)
       value = math.log2(17) - tf.reduce_mean(log_prob) / 16 / math.log(2)
     values.append(value)
     gradients.append(tape.gradient(
@@ -112,7 +112,7 @@ def test_classifiers_of_conditional_flows():
   entropy = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(
       batch.labels, logits))
   nats = 16 * math.log(17) - tf.reduce_mean(
-      model.log_prob(batch.x, batch.condition, seed))
+      model.log_prob(batch.x, batch.condition, seed=seed))
   for objective, expected in (
       (objectives.CrossEntropy(), entropy),
       (objectives.Hybrid(0.5), 0.5 * nats + entropy)):
@@ -141,7 +141,7 @@ def test_moving_means_are_those_given_the_condition():
     for variable in model.variables:
       if variable.name == 'num_updates':
         variable.assign(1)
-    model.update_statistics(x, 0, condition)
+    model.update_statistics(x, condition, seed=0)
     return [v.numpy() for v in means]
 
   _assert_close(found, after(condition), 1e-9)

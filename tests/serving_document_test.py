@@ -19,7 +19,6 @@ from tensorflow_serving.apis import prediction_service_pb2_grpc
 from tests import documents
 from tests.serving import client
 from tf_resflow import configuration
-from tf_resflow import evaluation
 from tf_resflow import serving
 from tf_resflow import training
 
@@ -40,9 +39,7 @@ def folder(tmp_path_factory):
   model = config.model.build()
   model.initialize(tf.constant(np.random.default_rng(0).random([8, 8, 8, 1])))
   training.create_workdir(str(path / 'runs/digits'), config, model)
-  serving.export(
-      model, str(path / 'served/digits/1'),
-      evaluation.default_estimator().per_example(), warmup=False)
+  serving.export(model, str(path / 'served/digits/1'), warmup=False)
   return path
 
 

@@ -79,8 +79,8 @@ def test_evaluation(monkeypatch):
     assert values['evaluate_s'] > 0.0
     model, x = made
     log_dets = [model.forward_and_log_det(
-        x, None, tf.constant([7, 2 + i]),
-        estimator=estimator or evaluation.default_estimator(model))[1]
+        x, seed=tf.constant([7, 2 + i]),
+        estimator=estimator or model.evaluation_estimator)[1]
                 for i in range(3)]
     deviation = np.sqrt(np.mean(np.var(log_dets, axis=0, ddof=1)))
     assert values['evaluate_deviation_nats'] == pytest.approx(

@@ -1,4 +1,4 @@
-"""How seeds reach the estimator."""
+"""How seeds and estimators reach the layer."""
 
 import keras
 import numpy as np
@@ -49,6 +49,32 @@ def test_constructor_seed_fixes_the_draws():
       first, log_prob(make_density(make_block(seed=3))))
   # A keyword wins.
   assert not np.array_equal(first, log_prob(density, block=4))
+
+
+def test_settings_of_one_call_and_of_all():
+  """Objects or their specs, through a distribution as well."""
+  block = make_block()
+  x = inputs()
+  exact = block.forward_log_det_jacobian(x, estimator='exact')
+  np.testing.assert_array_equal(
+      exact, block.layer.forward_and_log_det(x, estimator='exact')[1])
+  y = block.forward(x)
+  np.testing.assert_array_equal(
+      block.inverse(y, solver='banach'),
+      block.layer.inverse(y, solver='banach'))
+  np.testing.assert_allclose(
+      block.inverse_log_det_jacobian(y, estimator='exact', solver='banach'),
+      -exact, atol=1e-5)
+  always = bijectors.LayerBijector(block.layer, [3], estimator='exact')
+  for density, kwargs in (
+      (make_density(always), {}),
+      (make_density(always.copy()), {}),
+      (make_density(block), {'block': {'estimator': 'exact'}})):
+    np.testing.assert_allclose(
+        density.log_prob(tf.identity(x), bijector_kwargs=kwargs),
+        density.distribution.log_prob(y) + exact, rtol=1e-5)
+  assert not np.array_equal(
+      always.forward_log_det_jacobian(x, estimator='own'), exact)
 
 
 def test_without_a_seed_every_call_draws_afresh():

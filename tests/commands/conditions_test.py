@@ -34,7 +34,7 @@ def test_all_labels_make_a_row_each(
   found = results.arrays(output)
   np.testing.assert_array_equal(found['condition'], np.repeat(np.arange(10), 3))
   # All of them from the same latents.
-  z = labelled.draw_latents(3, 2).numpy()
+  z = labelled.draw_latents(3, seed=2).numpy()
   np.testing.assert_array_equal(found['z'], np.tile(z, [10, 1]))
   expected = pictures.samples(
       labelled, 3, seed=2, condition=np.repeat(np.arange(10), 3))
@@ -55,7 +55,8 @@ def test_a_file_with_one_label_per_sample(
   found = results.arrays(output)
   np.testing.assert_array_equal(found['condition'], labels)
   np.testing.assert_allclose(
-      found['x'], labelled.sample(5, 0, 0.7, labels), atol=1e-4)
+      found['x'], labelled.sample(5, labels, seed=0, temperature=0.7),
+      atol=1e-4)
 
 
 def test_paths_have_one_condition(
@@ -82,8 +83,8 @@ def test_numbers_and_the_columns_of_a_table(
   assert names == ['b', 'd', 'c', 'a']
   np.testing.assert_array_equal(rows[:, 2:], np.tile([-1.5, 2.0], [6, 1]))
   np.testing.assert_allclose(
-      rows[:, :2], flow.sample(6, 0, condition=[-1.5, 2.0]), rtol=1e-4)
-  other = flow.sample(6, 0, condition=[2.0, -1.5])
+      rows[:, :2], flow.sample(6, [-1.5, 2.0], seed=0), rtol=1e-4)
+  other = flow.sample(6, [2.0, -1.5], seed=0)
   assert np.abs(other - rows[:, :2]).max() > 1e-2
 
   given = tmp_path / 'given.csv'
@@ -94,7 +95,7 @@ def test_numbers_and_the_columns_of_a_table(
   _, rows = results.table(again)
   np.testing.assert_array_equal(rows[:, 2:], [[3, 1], [6, 4]])
   np.testing.assert_allclose(
-      rows[:, :2], flow.sample(2, 0, condition=[[3.0, 1.0], [6.0, 4.0]]),
+      rows[:, :2], flow.sample(2, [[3.0, 1.0], [6.0, 4.0]], seed=0),
       rtol=1e-4)
 
 

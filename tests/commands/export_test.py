@@ -15,7 +15,7 @@ from tf_resflow import training
 
 
 def test_exports_the_latest_checkpoint(run_tool, labelled_workdir, tmp_path):
-  """Given labels, and by default with an adaptive estimator per image."""
+  """Given labels, and by default with exact log-determinants."""
   output = tmp_path / 'digits' / '1'
   report = results.report(run_tool(
       'export', f'--workdir={labelled_workdir}', f'--output={output}'))
@@ -33,10 +33,10 @@ def test_exports_the_latest_checkpoint(run_tool, labelled_workdir, tmp_path):
       num_samples=tf.constant(2), seed=seed, temperature=tf.constant(1.0),
       condition=labels)['images']
   model, _ = training.load_model(str(labelled_workdir))
-  served = serving.IntegerFlow(
-      model, numerics.AdaptiveRoulette(0.02, batch_dependent=False))
+  assert report['estimator'] == 'exact'
+  served = serving.IntegerFlow(model)
   found = signatures['log_prob'](images=images, seed=seed, condition=labels)
-  for name, value in served.log_prob(images, seed, condition=labels).items():
+  for name, value in served.log_prob(images, labels, seed=seed).items():
     np.testing.assert_allclose(found[name], value, rtol=1e-5)
 
 

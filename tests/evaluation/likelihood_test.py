@@ -60,10 +60,10 @@ _ROUGH = numerics.Estimator.get('roulette:geometric:0.5,exact=1')
 def estimates(flow, recording, split):
   """Returns `estimates(estimator, ...)`, in batches of 4, 4 and 3 examples.
 
-  By the default one, exactly, or roughly; each has one graph for all tests.
+  As beyond 64 numbers, exactly, or roughly; each has one graph for all tests.
   """
   made = {
-      None: evaluation.NegativeLogLikelihood(flow.frozen()),
+      None: evaluation.NegativeLogLikelihood(flow.frozen(), 'adaptive:0.02'),
       'exact': evaluation.NegativeLogLikelihood(
           flow.frozen(), numerics.Exact()),
       'rough': evaluation.NegativeLogLikelihood(recording, _ROUGH)}
@@ -93,7 +93,7 @@ def test_closed_form(split):
   assert logit.alpha == _ALPHA
   act_norm.bias.assign([_BIAS])
   act_norm.log_scale.assign([_LOG_SCALE])
-  bits = evaluation.nll(model, split, batch_size=4, seed=2, num_probes=2)
+  bits = evaluation.nll(model, split, batch_size=4, seed=2)
   assert bits.shape == (8, _NUM_EXAMPLES) and bits.dtype == np.float64
   # Repeat r takes the noise of seed 1009 seed + r, whatever the batches.
   for repeat in (0, 1, 7):
@@ -120,7 +120,7 @@ def test_estimates_draw_anew_for_every_repeat_and_batch(estimates):
   assert np.max(np.abs(np.corrcoef(errors[:, 0], errors[:, 4])[0, 1])) < 0.99
 
 
-def test_default_estimator_is_accurate(estimates):
+def test_the_estimator_of_evaluations_is_accurate(estimates):
   summary = evaluation.statistics.summarize_repeats(
       estimates(num_repeats=16) - estimates('exact', num_repeats=16))
   # Of 16 repeats: Student's t has 1e-6 beyond 8.
@@ -153,11 +153,12 @@ def test_numbers_of_draws_that_do_not_suit(split, flow):
   for options, message in (
       (exact | {'num_probes': 0}, 'num_probes=0: expected a number'),
       (exact | {'num_probes': 2}, 'num_probes=2: expected 1 with'),
-      ({'num_repeats': 7}, 'num_repeats=7: expected a number from 8')):
+      (exact | {'num_repeats': 7}, 'num_repeats=7: expected a number from 8')):
     with pytest.raises(ValueError, match=message):
       evaluation.nll(flow, split, **options)
   with pytest.raises(ValueError, match=message):
-    evaluation.evaluate_inputs(flow, _uniform(), num_repeats=7)
+    evaluation.evaluate_inputs(
+        flow, _uniform(), num_repeats=7, estimator='adaptive:0.02')
 
 
 def test_two_devices_agree_with_one(split, flow, estimates):
@@ -173,7 +174,7 @@ def test_two_devices_agree_with_one(split, flow, estimates):
   one = estimates(seed=5, num_probes=2)
   two = evaluation.nll(
       model, split, strategy=replicas.two_replicas(), batch_size=4, seed=5,
-      num_probes=2)
+      num_probes=2, estimator='adaptive:0.02')
   assert one.shape == two.shape == (8, _NUM_EXAMPLES)
   np.testing.assert_allclose(two, one, rtol=1e-6)
   # Other draws, or another order, would be noticed.
@@ -196,7 +197,7 @@ def test_own_estimators_take_the_same_noise_and_draws(split, estimates):
   options = dict(batch_size=4, seed=3)
   bits = evaluation.nll(flow, split, own_estimator=True, **options)
   np.testing.assert_array_equal(
-      bits, evaluation.nll(flow, split, estimator=own, **options))
+      bits, evaluation.nll(flow, split, estimator=own.spec(), **options))
   assert np.all(bits != estimates(seed=3))
   np.testing.assert_allclose(bits, estimates('exact', seed=3), atol=0.1)
 
@@ -215,13 +216,14 @@ def _uniform(num_images=5):
 @pytest.fixture(scope='module')
 def exact64(flow64):
   return evaluation.evaluate_inputs(
-      flow64, _uniform(), batch_size=2, estimator=numerics.Exact())
+      flow64, _uniform(), batch_size=2, estimator='exact')
 
 
 @pytest.fixture(scope='module')
 def estimates64(flow64):
   """A hundred repeats."""
-  return evaluation.evaluate_inputs(flow64, _uniform(), num_repeats=100, seed=3)
+  return evaluation.evaluate_inputs(
+      flow64, _uniform(), num_repeats=100, seed=3, estimator='adaptive:0.02')
 
 
 def test_exact_results_are_those_of_the_whole_jacobian(flow64, exact64):
@@ -264,7 +266,8 @@ def test_estimates_average_to_the_exact_value(exact64, estimates64):
 
 def test_probes_of_given_images_are_averaged(flow64, exact64, estimates64):
   four = evaluation.evaluate_inputs(
-      flow64, _uniform(), batch_size=2, num_repeats=30, num_probes=4)
+      flow64, _uniform(), batch_size=2, num_repeats=30, num_probes=4,
+      estimator='adaptive:0.02')
   np.testing.assert_allclose(four['z'], estimates64['z'], rtol=1e-12)
   errors = [r['log_det_repeats'] - exact64['log_det']
             for r in (estimates64, four)]
@@ -273,12 +276,12 @@ def test_probes_of_given_images_are_averaged(flow64, exact64, estimates64):
 
 
 def test_defaults_of_vectors():
-  default, found = evaluation.default_estimator(), {}
+  default, found = numerics.AdaptiveRoulette(0.02), {}
   for size in (1, 64, 65, 1000):
     model = models.VectorFlow(models.VectorFlowConfig(
         event_size=size, num_blocks=1, hidden_units=(2,)))
     estimator = evaluation.scoring_rule(model).estimator
-    found[size] = (evaluation.default_estimator(model), estimator,
+    found[size] = (model.evaluation_estimator, estimator,
                    evaluation.fitting_batch_size(model, estimator))
   exact, drawn = [numerics.Exact()] * 2, [default, default.per_example()]
   assert found == {
@@ -288,11 +291,11 @@ def test_defaults_of_vectors():
 
 def test_size_of_batches(flow64):
   assert evaluation.fitting_batch_size(
-      flow64, evaluation.default_estimator(), largest=100) == 100
+      flow64, 'adaptive:0.02', largest=100) == 100
   largest = int(1e9 // (16 * 16 * 8))
   for limit, expected in ((100, 100), (10**9, largest)):
     assert evaluation.fitting_batch_size(
-        flow64, numerics.Exact(), limit) == expected
+        flow64, 'exact', limit) == expected
 
   class Large:
     is_random, compute_dtype = True, 'float32'
@@ -309,7 +312,7 @@ def test_given_images_without_blocks():
   results = evaluation.evaluate_inputs(model, x, batch_size=2)
   log_det = np.linalg.slogdet(testing.full_jacobian(model, tf.constant(x)))[1]
   np.testing.assert_allclose(
-      results['log_det_repeats'], np.tile(log_det, [8, 1]), rtol=1e-9)
+      results['log_det_repeats'], log_det[np.newaxis], rtol=1e-9)
   report, bounds = evaluation.report_inputs(model, x, results, batch_size=2)
   assert report['estimator_stderr'] == 0.0
   np.testing.assert_allclose(

@@ -37,7 +37,7 @@ def test_bytes_are_those_of_the_cell():
 def test_samples_of_several_temperatures(flow):
   picture = pictures.samples(
       flow, 3, seed=4, temperatures=(0.0, 0.5, 1.0), batch_size=9)
-  z = flow.draw_latents(3, 4).numpy()
+  z = flow.draw_latents(3, seed=4).numpy()
   np.testing.assert_array_equal(
       picture.arrays['z'], np.concatenate([0.0 * z, 0.5 * z, z]))
   x = picture.arrays['x']
@@ -157,12 +157,12 @@ def test_rows_of_labels_come_from_the_same_latents(labelled):
   rows = np.array([[2, 0, 1], [0, 1, 1]])
   picture = pictures.samples(
       labelled, 3, seed=4, condition=rows.ravel(), batch_size=4)
-  z = labelled.draw_latents(3, 4).numpy()
+  z = labelled.draw_latents(3, seed=4).numpy()
   np.testing.assert_array_equal(picture.arrays['z'], np.tile(z, [2, 1]))
   np.testing.assert_array_equal(picture.arrays['condition'], rows.ravel())
   x = picture.arrays['x'].reshape([2, 3, -1])
   for found, labels in zip(x, rows, strict=True):
-    expected = labelled.sample(3, 4, condition=labels)
+    expected = labelled.sample(3, labels, seed=4)
     np.testing.assert_allclose(found, np.reshape(expected, [3, -1]), atol=1e-4)
   # The last one has the same label in both rows.
   np.testing.assert_allclose(x[0, 2], x[1, 2], atol=1e-4)
@@ -182,7 +182,7 @@ def test_temperatures_of_several_conditions(vector64):
   arrays, report = evaluation.draw(
       vector64, 3, seed=1, temperatures=(0.5, 1.0),
       condition=np.repeat(conditions, 3, axis=0))
-  z = vector64.draw_latents(3, 1).numpy()
+  z = vector64.draw_latents(3, seed=1).numpy()
   np.testing.assert_array_equal(
       arrays['z'], np.concatenate([0.5 * z, z, 0.5 * z, z]))
   np.testing.assert_array_equal(

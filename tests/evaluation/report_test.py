@@ -12,7 +12,6 @@ from tests import splits
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import models
-from tf_resflow import numerics
 
 _KEYS = {
     'estimator',
@@ -34,13 +33,13 @@ def test_report_agrees_with_its_parts(split):
   report, bits, bounds = evaluation.evaluate(
       flow, split, batch_size=4, seed=3, num_examples=8,
       num_reconstructions=6,
-      estimator=numerics.Estimator.get('roulette:safe,exact=5'))
+      estimator='roulette:safe,exact=5')
   assert set(report) == _KEYS
   assert json.loads(json.dumps(report)) == report
 
   expected = evaluation.nll(
       flow, split, batch_size=4, seed=3, num_examples=8,
-      estimator=numerics.Estimator.get('roulette:safe,exact=5'))
+      estimator='roulette:safe,exact=5')
   np.testing.assert_array_equal(bits, expected)
   means = bits.mean(axis=1)
   np.testing.assert_allclose(report['bits_per_dim'], bits.mean(), rtol=1e-12)

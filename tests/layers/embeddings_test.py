@@ -20,7 +20,7 @@ class ScaledDequantization(layers.Embedding):
   def build(self, input_shape):
     self.log_a = self.add_weight(name='log_a', shape=(), initializer='zeros')
 
-  def embed(self, x, *, condition=None, seed=None):
+  def embed(self, x, condition=None, *, seed=None):
     a = tf.exp(self.log_a.value)
     u = numerics.random.uniform(tf.shape(x), seed, x.dtype)**(1.0 / a)
     log_q = tf.math.log(a) + (a - 1.0) * tf.math.log(u)

@@ -1,8 +1,10 @@
 """Flows: normalisation, bits per dimension, samples, bounds, classifiers."""
 
+import inspect
 import math
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,11 +13,14 @@ from tests import cases
 from tests import flows
 from tests import splits
 from tests.evaluation import conditional_flows
+from tests.layers import operators
 from tf_resflow import datasets
 from tf_resflow import errors
+from tf_resflow import evaluation
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
+from tf_resflow import serving
 from tf_resflow.specs import registry
 
 
@@ -71,6 +76,45 @@ def test_bits_per_dim_of_standardized_colours():
   np.testing.assert_allclose(bits, expected.mean(axis=(1, 2, 3)), rtol=1e-5)
 
 
+def _flow_of_six(num_levels):
+  return models.Flow(layers.Flatten(), (6,), num_levels=num_levels)
+
+
+def test_a_uniform_density_costs_all_its_bits():
+  flow = _flow_of_six(32)
+  assert flow.unit == 'bits_per_dim'
+  np.testing.assert_allclose(flow.in_unit(np.zeros([3])), 5.0)
+  # Twice the density on the cube, one bit less for all six numbers.
+  np.testing.assert_allclose(flow.in_unit(math.log(2.0)), 5.0 - 1.0 / 6.0)
+
+
+def test_nats_of_real_numbers():
+  flow = _flow_of_six(None)
+  assert flow.unit == 'nats' and flow.in_unit(2.5) == -2.5
+
+
+def test_from_log_densities_to_costs_and_back():
+  log_prob = np.linspace(-9.0, 40.0, 7)
+  for flow in map(_flow_of_six, (None, 2, 256)):
+    np.testing.assert_allclose(
+        flow.log_prob_of(flow.in_unit(log_prob)), log_prob, atol=1e-12)
+  assert 'defined for integers' in splits.refusal(
+      _flow_of_six(None).bits_per_dim_of, 0.0)
+
+
+def test_flows_without_an_embedding_have_nothing_of_it():
+  """Their checkpoints hold what those of other versions do."""
+  model = cases.MODELS['flow'].make()
+  assert not model.embedding.is_random
+  assert model.latent_size == model.event_size == 16
+  assert not any('embedding' in name for name in model._trackable_children())
+  x = cases.MODELS['flow'].inputs()
+  y, log_weight = model.embed(x, seed=1)
+  np.testing.assert_array_equal(y, x)
+  np.testing.assert_array_equal(log_weight, np.zeros(4))
+  assert model._seeds(1) == (None, 1)
+
+
 def test_distribution_agrees_with_the_model():
   case = cases.MODELS['flow_factor_out']
   model = case.make()
@@ -97,10 +141,10 @@ def test_samples():
   latents = model.draw_latents(5, seed=3)
   np.testing.assert_allclose(model.encode(samples), latents, atol=1e-4)
   np.testing.assert_array_equal(
-      tf.concat([model.draw_latents(n, 3, start) for start, n in (
+      tf.concat([model.draw_latents(n, seed=3, start=start) for start, n in (
           (0, 2), (2, 1), (3, 2))], axis=0), latents)
   np.testing.assert_array_equal(
-      tf.function(model.draw_latents)(tf.constant(5), 3), latents)
+      tf.function(model.draw_latents)(tf.constant(5), seed=3), latents)
   assert len({row.tobytes() for row in latents.numpy()}) == 5
   cold = model.sample(5, seed=3, temperature=0.5)
   np.testing.assert_allclose(model.encode(cold), 0.5 * latents, atol=1e-4)
@@ -199,6 +243,36 @@ def test_refuses_what_the_flow_has_not():
     assert said in splits.refusal(method, **values), (said, method)
 
 
+@pytest.mark.parametrize('name', ['flow', 'vector_flow'])
+def test_lipschitz_bounds(name):
+  model = cases.MODELS[name].make()
+  bounds = model.lipschitz_bounds()
+  assert [b.name for b in bounds] == [
+      b.name for b in model.certified_bijections]
+  for bound, block in zip(bounds, model.certified_bijections, strict=True):
+    assert isinstance(bound, models.BlockBound)
+    assert 0.0 < bound.power_iteration <= bound.certificate * (1.0 + 1e-3)
+    assert bound.certificate < 1.0
+    assert len(bound.methods) == len(block.constrained_layers())
+    # The product of the true norms lies below the certificate.
+    product = math.prod(
+        operators.true_norm(part) if part.num_constrained
+        else part.lipschitz_bound for part in block.g.parts)
+    assert product <= bound.certificate * (1.0 + 1e-6)
+  uncertified = model.lipschitz_bounds(certify=False)
+  assert all(b.certificate is None and not b.methods for b in uncertified)
+  for a, b in zip(bounds, uncertified, strict=True):
+    assert a.power_iteration == pytest.approx(b.power_iteration, rel=1e-5)
+
+
+def test_an_asserted_bound_is_reported_as_such():
+  block = layers.ResidualBlock(keras.layers.Dense(2), lipschitz_bound=0.5)
+  flow = models.Flow(block, [2])
+  assert flow.lipschitz_bounds() == [
+      models.BlockBound(block.name, 0.5, 0.5, 0.5, ('asserted',), 2.0,
+                        'assertion')]
+
+
 def test_a_flow_of_any_bijection():
   """Density of a flow without anything to train, in closed form."""
   flow = models.Flow(layers.Standardize([1.0, 2.0], [0.5, 4.0]), [2])
@@ -224,17 +298,91 @@ def test_what_is_drawn_beside_estimates(case):
   assert model.draws(numerics.RussianRoulette())
 
 
-def test_estimators_by_their_specs():
+def test_settings_by_their_specs():
   flow = models.VectorFlowConfig(event_size=2, num_blocks=1).build()
   x = tf.ones([3, 2])
-  exact = numerics.Exact()
-  np.testing.assert_array_equal(
-      flow.log_prob(x, estimator='exact'), flow.log_prob(x, estimator=exact))
+  exact = flow.log_prob(x, estimator=numerics.Exact())
+  for method, kwargs in (
+      (flow.log_prob, {'x': x}), (flow.joint_log_prob, {'y': x})):
+    np.testing.assert_array_equal(method(**kwargs, estimator='exact'), exact)
   np.testing.assert_array_equal(
       flow.forward_and_log_det(x, estimator='exact')[1],
       flow.transform(x, estimator='exact').log_det)
+  np.testing.assert_array_equal(
+      flow.sample(3, seed=1, solver='banach'),
+      flow.sample(3, seed=1, solver=numerics.Banach()))
   with pytest.raises(errors.InvalidValueError, match='estimator=guess'):
     flow.log_prob(x, estimator='guess')
+
+
+def test_the_estimator_of_a_flow_holds_where_a_call_names_none():
+  """In every way to a density, in copies, and in files."""
+  flow = models.VectorFlowConfig(
+      event_size=3, num_blocks=2, hidden_units=(8,)).build()
+  for layer in flow.constrained_layers:
+    layer.kernel.assign(4.0 * layer.kernel)
+  x = tf.random.stateless_normal([5, 3], [0, 1])
+  flow.initialize(x)
+  flow.save_norms()
+  exact = flow.log_prob(x, estimator='exact')
+  own = flow.log_prob(x, seed=0)
+  assert flow.estimator is None and np.abs(own - exact).max() > 1e-5
+  assert np.abs(own - flow.log_prob(x, seed=1)).max() > 1e-5
+  flow.estimator = flow.evaluation_estimator
+  assert flow.estimator == numerics.Exact()
+  restored = models.VectorFlow.from_config(flow.get_config())
+  restored.set_weights(flow.get_weights())
+  for other in (flow, flow.frozen(), restored):
+    assert other.estimator == flow.estimator
+    np.testing.assert_allclose(other.log_prob(x), exact, rtol=1e-5)
+    np.testing.assert_allclose(
+        other.distribution().log_prob(x), exact, rtol=1e-5)
+  np.testing.assert_array_equal(flow.log_prob(x, seed=0, estimator='own'), own)
+  np.testing.assert_allclose(
+      flow.distribution().log_prob(
+          x, bijector_kwargs={'seed': 0, 'estimator': 'own'}), own, rtol=1e-5)
+
+
+def test_estimators_of_evaluations():
+  """Exact up to 64 dimensions, and where nothing is drawn."""
+  adaptive = numerics.AdaptiveRoulette(0.02)
+  for size, estimator in ((64, numerics.Exact()), (65, adaptive)):
+    flow = models.VectorFlowConfig(
+        event_size=size, num_blocks=1, hidden_units=(2,)).build()
+    assert flow.evaluation_estimator == estimator
+  assert models.Flow(
+      layers.ActNorm(), (65,)).evaluation_estimator == numerics.Exact()
+
+
+def test_estimates_of_larger_events_are_repeated_and_have_deviations():
+  flow = models.VectorFlowConfig(
+      event_size=65, num_blocks=2, hidden_units=(8,), act_norm=False).build()
+  for layer in flow.constrained_layers:
+    layer.kernel.assign(4.0 * layer.kernel)
+  flow.estimator = flow.evaluation_estimator
+  x = tf.random.stateless_normal([5, 65], [0, 1])
+  one, again, other = (flow.log_prob(x, seed=seed) for seed in (1, 1, 2))
+  np.testing.assert_array_equal(one, again)
+  assert np.all(one != other)
+  results = evaluation.evaluate_inputs(flow, x)
+  error = results['log_prob'] - flow.log_prob(x, estimator='exact')
+  # Of eight repeats: Student's t has 1e-5 beyond 10.
+  assert np.all(np.abs(error) < 10.0 * results['log_prob_deviation'] + 1e-3)
+  assert np.all(results['log_prob_deviation'] > 0.0)
+
+
+def test_arguments_stand_in_one_order():
+  """One input and its condition by place, everything else by its name."""
+  served = serving.IntegerFlow, serving.VectorSignatures
+  for cls in (models.Flow, layers.Bijection, layers.Embedding, *served):
+    for name, method in inspect.getmembers(cls, inspect.isfunction):
+      if name.startswith('_') or not method.__module__.startswith(
+          'tf_resflow.'):
+        continue
+      _, *names = [
+          p.name for p in inspect.signature(method).parameters.values()
+          if p.kind is p.POSITIONAL_OR_KEYWORD]
+      assert names[1:] in ([], ['condition'], ['settings']), (cls, name)
 
 
 def test_autograph_does_not_follow_specs(monkeypatch):

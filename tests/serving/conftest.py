@@ -81,7 +81,7 @@ def expected_log_prob():
         images.shape, random.fold_in(seed, 0).values)
     x = datasets.dequantize(images, noise, model.num_levels)
     return model.log_prob(
-        x, condition, random.fold_in(seed, 1), estimator=estimator).numpy()
+        x, condition, seed=random.fold_in(seed, 1), estimator=estimator).numpy()
 
   return log_prob
 

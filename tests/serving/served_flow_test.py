@@ -8,7 +8,6 @@ import pathlib
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tests.evaluation import conditional_flows
 from tf_resflow import datasets
@@ -33,6 +32,19 @@ def test_what_no_flow_is_served_with(small_model):
       make(model, numerics.Exact(), max_samples=0)
     with pytest.raises(ValueError, match='one with batch_dependent=False'):
       make(model, numerics.AdaptiveRoulette())
+
+
+def test_estimators_by_default_and_by_their_specs():
+  """Those of evaluations, of every example by itself."""
+  for size, estimator in (
+      (64, numerics.Exact()),
+      (65, numerics.AdaptiveRoulette(0.02, batch_dependent=False))):
+    model = models.VectorFlowConfig(
+        event_size=size, act_norm=False, num_blocks=1, hidden_units=(2,)
+    ).build()
+    assert serving.VectorSignatures(model).estimator == estimator
+    assert serving.VectorSignatures(
+        model, 'fixed:2').estimator == numerics.FixedTruncation(2)
 
 
 @pytest.fixture(scope='module', name='estimator')
@@ -119,7 +131,7 @@ def test_log_prob_of_labels(
 def test_samples_of_labels(labelled, replies):
   for name, labels in (('sample', [2, 0, 1]), ('one sample', [1])):
     expected = datasets.quantize(
-        labelled.sample(3, tf.constant([0, 1]), 0.8, labels), 17)
+        labelled.sample(3, labels, seed=[0, 1], temperature=0.8), 17)
     # A level may move where rounding differs.
     assert np.mean(replies[name]['images'] != expected) < 0.05
   # The last one has the same latents and label in both.
@@ -149,7 +161,8 @@ def test_vectors_with_numbers(vector, replies):
   np.testing.assert_allclose(
       replies['vector one']['log_prob'], one, rtol=1e-5)
   assert np.abs(one - expected)[1:].min() > 1e-3
-  sampled = vector.sample(3, tf.constant([0, 1]), 0.8, condition[:3]).numpy()
+  sampled = vector.sample(
+      3, condition[:3], seed=[0, 1], temperature=0.8).numpy()
   for i, name in enumerate(('size', 'mass_kg')):
     np.testing.assert_allclose(
         replies['vector sample'][name], sampled[:, i], rtol=1e-4)

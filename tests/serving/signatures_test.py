@@ -27,11 +27,11 @@ def flow_fixture(model, estimator):
 
 
 def test_temperature_is_the_deviation_of_latents(flow):
-  cold = flow.sample(3, [0, 1], 0.0)['images']
+  cold = flow.sample(3, seed=[0, 1], temperature=0.0)['images']
   mode = flow.decode(tf.zeros([1, 64]))['images']
   for image in cold:
     np.testing.assert_array_equal(image, mode[0])
-  warm = flow.sample(3, [0, 1], 1.0)['images']
+  warm = flow.sample(3, seed=[0, 1])['images']
   assert np.mean(warm[0] != warm[1]) > 0.5
 
 
@@ -108,16 +108,16 @@ def test_noise_channels_take_a_seed(noisy, images, estimator):
   inputs = {name: [spec.name for spec in specs]
             for name, (_, specs) in flow.signatures().items()}
   assert inputs['encode'] == inputs['classify'] == ['images', 'seed']
-  z, other = [flow.encode(images, seed)['latents']
+  z, other = [flow.encode(images, seed=seed)['latents']
               for seed in ([0, 1], [0, 2])]
   assert z.shape == [5, 3 * 64] and np.all(z != other)
   for latents in (z, other):
     np.testing.assert_array_equal(flow.decode(latents)['images'], images)
   # What an image draws depends on its place alone.
   np.testing.assert_allclose(
-      flow.encode(images[:2], [0, 1])['latents'], z[:2], rtol=1e-9)
+      flow.encode(images[:2], seed=[0, 1])['latents'], z[:2], rtol=1e-9)
   np.testing.assert_allclose(
-      flow.classify(images, [0, 1])['logits'],
+      flow.classify(images, seed=[0, 1])['logits'],
       noisy.classify((images + 0.5) / 17.0, seed=[0, 1]), rtol=1e-5)
   for method in (flow.encode, flow.classify):
     with pytest.raises(ValueError, match='^seed=None: expected two whole num'):
@@ -130,8 +130,10 @@ def test_exact_log_dets_of_parts_in_double_precision(
   monkeypatch.setattr(  # Two images at a time, of 192 dimensions.
       served_flow, '_SHARE_OF_BATCH', 2.5 * 192**2 * 8 / 1e9)
   flow = serving.IntegerFlow(noisy, numerics.Exact())
-  log_prob = tf.function(flow.log_prob, autograph=False, input_signature=[
-      tf.TensorSpec([None, 8, 8, 1], tf.uint8), tf.TensorSpec([2], tf.int32)])
+  log_prob = tf.function(
+      lambda images, seed: flow.log_prob(images, seed=seed), autograph=False,
+      input_signature=[tf.TensorSpec([None, 8, 8, 1], tf.uint8),
+                       tf.TensorSpec([2], tf.int32)])
   same = np.repeat(images[:1], 5, axis=0)
   expected = expected_log_prob(
       noisy, same, [3, 4], estimator=numerics.Exact())
@@ -153,12 +155,12 @@ def test_an_exported_flow_with_noise_channels(noisy, images, tmp_path):
   images, seed = tf.constant(images), tf.constant([5, 6])
   latents = signatures['encode'](images=images, seed=seed)['latents']
   np.testing.assert_allclose(
-      latents, flow.encode(images, seed)['latents'], atol=1e-5)
+      latents, flow.encode(images, seed=seed)['latents'], atol=1e-5)
   np.testing.assert_array_equal(
       signatures['decode'](latents=latents)['images'], images)
   np.testing.assert_allclose(
       signatures['log_prob'](images=images, seed=seed)['log_prob'],
-      flow.log_prob(images, seed)['log_prob'], rtol=1e-5)
+      flow.log_prob(images, seed=seed)['log_prob'], rtol=1e-5)
   assert signatures['sample'](
       num_samples=tf.constant(2), seed=seed, temperature=tf.constant(1.0)
   )['images'].shape == [2, 8, 8, 1]
@@ -200,7 +202,8 @@ def test_signatures_take_a_seed_where_something_is_drawn(served):
   _, specs = drawn.signatures()['log_prob']
   assert [spec.name for spec in specs] == ['size', 'mass_kg', 'seed']
   first, again, other = (
-      drawn.log_prob(*_ROWS.T, [0, i])['log_prob'].numpy() for i in (1, 1, 2))
+      drawn.log_prob(*_ROWS.T, seed=[0, i])['log_prob'].numpy()
+      for i in (1, 1, 2))
   np.testing.assert_array_equal(first, again)
   assert np.any(first != other)
 

@@ -12,7 +12,9 @@ from tests import splits
 from tests import testing
 from tests.training import runs
 from tf_resflow import configuration
+from tf_resflow import numerics
 from tf_resflow import training
+from tf_resflow.training import objectives
 from tf_resflow.training import workdir as workdir_lib
 
 _CONFIG = runs.config()
@@ -112,7 +114,7 @@ def test_load_model(finished_run):
       np.random.default_rng(0).random([4, 8, 8, 1]), tf.float32)
 
   def bits(model):
-    return model.bits_per_dim(images, seed=0).numpy()
+    return model.bits_per_dim(images, seed=0, estimator='own').numpy()
 
   raw, step = training.load_model(workdir, averaged=False)
   averaged, _ = training.load_model(workdir)
@@ -136,6 +138,24 @@ def test_load_model(finished_run):
       tf.cast(images, tf.float64), seed=0)
   expected, _ = averaged.forward_and_log_det(images, seed=0)
   np.testing.assert_allclose(z, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_loaded_model_scores_exactly_and_trains_by_its_blocks(finished_run):
+  """Training names the estimators that it takes, whatever the flow's own is."""
+  model, _ = training.load_model(finished_run[0])
+  x = tf.random.stateless_uniform([4, 8, 8, 1], [0, 1])
+  assert model.estimator == numerics.Exact()
+  np.testing.assert_array_equal(
+      model.log_prob(x), model.log_prob(x, estimator='exact'))
+  step = training.TrainStep(model, None, objectives.objective_of(model))
+  loaded = step.gradients(training.Batch(x), 0)
+  model.estimator = None
+  for a, b in zip(*map(tf.nest.flatten, (
+      loaded, step.gradients(training.Batch(x), 0))), strict=True):
+    np.testing.assert_array_equal(a, b)
+  model.estimator = numerics.Exact()
+  exact = -tf.reduce_mean(model.log_prob(x))
+  assert abs(model.in_unit(-exact) - loaded[0]['bits_per_dim']) > 1e-5
 
 
 def test_a_stored_model_is_loaded_and_trained(tmp_path, data_dir):

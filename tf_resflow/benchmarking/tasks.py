@@ -18,7 +18,6 @@ import tensorflow as tf
 
 from tf_resflow import configuration
 from tf_resflow import errors
-from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import training
@@ -45,7 +44,7 @@ class Settings:
       taken; None for uniform noise.
     num_repeats: timed repeats; the median counts. 0 ends training after its
       first step, for start-up and memory alone.
-    estimator: of the evaluation, `evaluation.default_estimator(model)` by
+    estimator: of the evaluation, `Flow.evaluation_estimator` by
       default.
     tolerance: residual at which sampling stops.
     seed: Python int.
@@ -286,14 +285,14 @@ def measure_evaluation(settings: Settings) -> dict[str, Any]:
     image's log-determinant over the repeats, root mean square over the images.
   """
   model, images = settings.make_model()
-  estimator = settings.estimator or evaluation.default_estimator(model)
+  estimator = settings.estimator or model.evaluation_estimator
   condition = settings.condition(model, len(images))
   frozen = model.frozen()  # As evaluations take it.
 
   @tf.function(autograph=False)
   def run(seed):
     return frozen.forward_and_log_det(
-        images, condition, seed, estimator=estimator)[1]
+        images, condition, seed=seed, estimator=estimator)[1]
 
   seconds, values = _times(
       lambda i: run(tf.constant([settings.seed, i])), settings.num_repeats)
@@ -322,7 +321,7 @@ def measure_sampling(settings: Settings) -> dict[str, Any]:
   @tf.function(autograph=False)
   def run(seed):
     inverted = frozen.solve_inverse(
-        model.draw_latents(len(images), seed), condition, solver=solver)
+        model.draw_latents(len(images), seed=seed), condition, solver=solver)
     return inverted.value, [solve.solution._replace(x=()) for solve in
                         inverted.solves]
 

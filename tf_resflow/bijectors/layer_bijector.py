@@ -24,15 +24,17 @@ class LayerBijector(flow_bijector.FlowBijector):
     event_shape: shape of one event of `forward`'s input.
     seed: Python int or int32 `[2]` that fixes the draws of every call; None
       draws afresh.
+    estimator: of log-determinants, or its spec, where a call names none; the
+      layer's own by default.
     name: name of the bijector, the key of its keyword arguments in a
       `tfb.Chain`.
 
   Attributes:
     layer: the Keras layer that computes, and owns the variables.
 
-  Keyword arguments of the methods: `seed` (None, a Python int or int32 `[2]`)
-  reaches the log-determinant estimator, `condition` the layer, as in
-  `flow.forward_log_det_jacobian(x, seed=1)` or, inside of a chain,
+  Keyword arguments of the methods are those of `layers.Bijection`: `condition`,
+  `seed` (None, a Python int or int32 `[2]`), `estimator` and `solver`, as in
+  `flow.forward_log_det_jacobian(x, estimator='exact')` or, inside of a chain,
   `chain.forward(x, residual_block=dict(seed=1))`. Use one name per block to
   seed the blocks of a chain apart. Conditions have a batch shape that
   broadcasts with that of `x`; without one, a condition is that of all.
@@ -46,8 +48,8 @@ class LayerBijector(flow_bijector.FlowBijector):
 
   def __init__(
       self, layer: layers.Bijection, event_shape: Sequence[int],
-      seed: random.SeedLike = None, name: str = 'layer',
-      parameters: dict[str, Any] | None = None):
+      seed: random.SeedLike = None, estimator: layers.EstimatorLike = None,
+      name: str = 'layer', parameters: dict[str, Any] | None = None):
     parameters = dict(locals()) if parameters is None else parameters
     with tf.name_scope(name) as name:
       self._input_shape = list(layers.event_shape_of(event_shape))
@@ -56,7 +58,7 @@ class LayerBijector(flow_bijector.FlowBijector):
       self._output_shape = list(
           layer.compute_output_shape((None, *self._input_shape))[1:])
       self.layer = layer
-      self._seed = seed
+      self._settings = {'seed': seed, 'estimator': estimator}
       # Keras layers are not tf.Modules: without this list a bijector has no
       # variables, and nothing warns.
       self._layer_variables = [v.value for v in layer.variables]
@@ -165,36 +167,38 @@ class LayerBijector(flow_bijector.FlowBijector):
         output_shape[:output_shape.shape[0] - self.inverse_min_event_ndims],
         self._input_shape], axis=0)
 
-  def transform(
-      self, x: tf.Tensor, event_ndims: int, seed: random.SeedLike = None,
-      condition: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
+  def transform(self, x: tf.Tensor, event_ndims: int, **kwargs: Any
+                ) -> tuple[tf.Tensor, tf.Tensor]:
     return self._evaluate(
         self.layer.forward_and_log_det, x, self.forward_min_event_ndims,
-        event_ndims, seed, condition)
+        event_ndims, **kwargs)
 
-  def invert(
-      self, y: tf.Tensor, event_ndims: int, seed: random.SeedLike = None,
-      condition: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
+  def invert(self, y: tf.Tensor, event_ndims: int, **kwargs: Any
+             ) -> tuple[tf.Tensor, tf.Tensor]:
     return self._evaluate(
         self.layer.inverse_and_log_det, y, self.inverse_min_event_ndims,
-        event_ndims, seed, condition)
+        event_ndims, **kwargs)
 
-  def _evaluate(self, pass_fn, value, least, event_ndims, seed, condition):
+  def _evaluate(self, pass_fn, value, least, event_ndims, condition=None,
+                solver=None, **kwargs):
     """Returns value and log-det of a pass, over the axes of an event."""
     errors.check(
         least <= event_ndims <= value.shape.rank, 'event_ndims', event_ndims,
         f'{least} to {value.shape.rank} in {self.name}', 'It counts the axes '
         'of an event, from the last one.')
     flat, condition, restore = self._flatten_batch(value, least, condition)
+    given = {name: v for name, v in kwargs.items() if v is not None}
     result, log_det = pass_fn(
-        flat, condition=condition, seed=self._seed if seed is None else seed)
+        flat, condition, solver=solver, **self._settings | given)
     # Axes of the batch that count as those of an event.
     axes = list(range(least - event_ndims, 0))
     return restore(result), tf.reduce_sum(restore(log_det), axis=axes)
 
-  def solve(self, y: tf.Tensor, seed: random.SeedLike = None,
-            condition: Any = None) -> tf.Tensor:
-    del seed  # The inverse draws nothing.
+  def solve(self, y: tf.Tensor, condition: Any = None, *,
+            seed: random.SeedLike = None,
+            estimator: layers.EstimatorLike = None,
+            solver: layers.SolverLike = None) -> tf.Tensor:
+    del seed, estimator  # The inverse draws nothing.
     flat, condition, restore = self._flatten_batch(
         y, self.inverse_min_event_ndims, condition)
-    return restore(self.layer.inverse(flat, condition=condition))
+    return restore(self.layer.inverse(flat, condition, solver=solver))

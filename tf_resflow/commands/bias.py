@@ -68,9 +68,10 @@ def main(options: Options) -> None:
   """Compares, draws, and reports."""
   # Loads TensorFlow.
   from tf_resflow.experiments import bias
-  estimator = options.make_estimator()  # Of images, unless it is given.
+  estimator = options.make_estimator()
   options.require(
-      not estimator.is_biased, 'estimator', 'an unbiased estimator',
+      estimator is None or not estimator.is_biased, 'estimator',
+      'an unbiased estimator',
       'Those that the runs were trained by are compared with it.')
   data = [training.load_config(workdir).data for workdir in options.workdirs]
   names = [name for other in data for name in other.differences(data[0])]
@@ -92,4 +93,4 @@ def _opened(options):
   for workdir in options.workdirs:
     run = options_lib.Run(workdir=workdir).open(options.dtype, options.strategy)
     yield (workdir, run, options.load_split(run, 'num_examples'),
-           options.make_estimator(run.model))
+           options.make_estimator() or run.model.evaluation_estimator)

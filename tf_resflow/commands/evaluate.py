@@ -289,7 +289,7 @@ def _evaluate_against(options: Options, run: options_lib.OpenedRun) -> None:
       'no such flag with a flow p(x|c)', 'Other data have no such condition.')
   rule = evaluation.scoring_rule(
       run.model,
-      options.make_estimator() if 'estimator' in options.given else None,
+      options.make_estimator(),
       options.num_repeats if 'num_repeats' in options.given else None)
   name, where = options.against, f'the test part of {options.against}'
   if options.is_against_file:

@@ -12,7 +12,6 @@ from absl import flags
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import errors
-from tf_resflow import evaluation
 from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.configuration import flags as flags_lib
@@ -241,29 +240,25 @@ class Estimation(Options):
       'roulette:safe,exact=20 (the protocol of the paper: 20 terms, then a '
       'roulette of finite variance), fixed:10 (10 terms, biased), exact (the '
       'determinant of the full Jacobian, for small events). By default exact '
-      'for vectors of up to 64 numbers, adaptive:0.02 for other data.',
+      'for events of up to 64 numbers, adaptive:0.02 for larger ones.',
       choices=registries.ESTIMATORS)
 
-  def make_estimator(
-      self, model: Any | None = None) -> 'numerics.Estimator':
-    """Returns the estimator that the flag names, or the default of a model."""
-    if self.estimator is None:
-      return evaluation.default_estimator(model)
+  def make_estimator(self) -> 'numerics.Estimator | None':
+    """Returns the estimator that the flag names, if it is given."""
     return numerics.Estimator.get(self.estimator)
 
   def estimator_for(self, run: OpenedRun) -> 'numerics.Estimator':
-    """Returns the estimator of a run: `numerics.Exact` if it draws nothing.
+    """Returns the estimator that the flag names, or the default of a run.
 
     Raises:
-      InvalidValueError: for another one, which would be ignored then.
+      InvalidValueError: for another one than exact, which would be ignored,
+        since the model draws nothing.
     """
-    if run.model.is_random:
-      return self.make_estimator(run.model)
-    exact = numerics.Exact()
+    estimator = self.make_estimator()
     self.refuse(
-        numerics.Estimator.get(self.estimator) not in (None, exact),
+        not run.model.is_random and estimator not in (None, numerics.Exact()),
         ('estimator',), EXACT, 'It goes with residual blocks.')
-    return exact
+    return estimator or run.model.evaluation_estimator
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -131,7 +131,8 @@ def load_model(
     uncertified: see `convert_arguments`.
 
   Returns:
-    A `models.ResidualFlow` with converged norms.
+    A `models.ResidualFlow` with converged norms, which takes log-determinants
+    as `training.load` says.
 
   Raises:
     errors.InvalidValueError: if there is no such file, it is damaged, or asks
@@ -150,6 +151,7 @@ def load_model(
   _check_size(config, checkpoint.path, tensors)
   model = config.build(dtype)
   weights_lib.load_weights(model, tensors)
+  model.estimator = model.evaluation_estimator
   return model
 
 

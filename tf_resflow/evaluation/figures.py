@@ -268,7 +268,7 @@ def density_picture(
     Chen et al., 2019, the released code of Residual Flows (`train_toy`).
   """
   if samples is None:
-    samples = model.sample(num_samples, seed, condition=condition).numpy()
+    samples = model.sample(num_samples, condition, seed=seed).numpy()
   box = box or Box.around(samples if points is None else points)
   panels = [] if points is None else [('data', _histogram(points, box))]
   panels += [

@@ -11,7 +11,6 @@ from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
-from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
 from tf_resflow.numerics import random
 
@@ -86,7 +85,7 @@ def check_inverse(
     images = tf.cast(images, tf.as_dtype(model.compute_dtype))
     # Latents come from the layers themselves, not from what is solved with.
     inverted = frozen.solve_inverse(model.encode(
-        images, random.whole_batch(batch_seed), *condition), *condition)
+        images, *condition, seed=random.whole_batch(batch_seed)), *condition)
     return _largest(inverted.value - images), *convergence(inverted)
 
   batches = map(batch_map.inputs_of, datasets.evaluation_batches(
@@ -134,7 +133,7 @@ class Decoded(NamedTuple):
 
 def decode_batches(
     model: models.Flow, latents: Iterable[Any],
-    solver: numerics.Solver | None = None,
+    solver: layers.SolverLike = None,
     strategy: tf.distribute.Strategy | None = None,
     bar: keras.utils.Progbar | None = None) -> Iterator[Decoded]:
   """Sends batches of latents to events.
@@ -172,7 +171,7 @@ def decode_batches(
 
 def decode(
     model: models.Flow, latents: np.ndarray | tf.Tensor,
-    solver: numerics.Solver | None = None,
+    solver: layers.SolverLike = None,
     strategy: tf.distribute.Strategy | None = None, batch_size: int = 64,
     verbose: int = 0, condition: Any = None) -> Decoded:
   """Sends latents to events, see `decode_batches`.

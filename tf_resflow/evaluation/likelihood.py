@@ -9,15 +9,13 @@ import tensorflow as tf
 
 from tf_resflow import datasets
 from tf_resflow import errors
+from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import statistics
+from tf_resflow.models import flow
 from tf_resflow.numerics import random
-
-# Dimensions up to which the log-determinant of an example is exact where else
-# it would be drawn several times; docs/performance.md has the costs.
-_MAX_EXACT_SIZE = 64
 
 # Where scores of single examples are drawn: fewer draws are too noisy.
 _MIN_SCORE_REPEATS = 16
@@ -27,33 +25,8 @@ _MAX_VECTORS = 10_000
 _MAX_NUMBERS = 80_000
 
 
-def default_estimator(model: models.Flow | None = None) -> numerics.Estimator:
-  """Returns the estimator of an evaluation: `numerics.AdaptiveRoulette`.
-
-  Unbiased, of finite variance, at a fraction of the cost of the paper's, which
-  is `numerics.Estimator.get('roulette:safe,exact=20')`: exact terms, then a
-  roulette whose variance is finite for the Lipschitz bound of every block, so
-  that standard errors mean what they say. (The Poisson roulette of training has
-  no finite variance.)
-
-  Args:
-    model: that is evaluated. Log-determinants of flows on vectors of up to 64
-      numbers are exact, `numerics.Exact`: that costs no more than the repeats
-      of an estimate, or little more, and has no noise. Images are drawn
-      several times in any case, with their noise, and estimated.
-
-  References:
-    Chen et al., 2019, Residual Flows, Section 5.1.
-  """
-  if model is not None and model.num_levels is None and (
-      model.latent_size <= _MAX_EXACT_SIZE):
-    return numerics.Exact()
-  # Larger tails are faster and noisier.
-  return numerics.Estimator.get('adaptive:0.02')
-
-
 def fitting_batch_size(
-    model: models.Flow, estimator: numerics.Estimator | None = None,
+    model: models.Flow, estimator: layers.EstimatorLike = None,
     largest: int | None = None) -> int:
   """Returns how many examples at a time suit a model and an estimator.
 
@@ -70,6 +43,7 @@ def fitting_batch_size(
   if largest is None:
     largest = _NUM_EXAMPLES if len(model.event_shape) > 1 else max(
         _NUM_EXAMPLES, min(_MAX_VECTORS, _MAX_NUMBERS // model.latent_size))
+  estimator = numerics.Estimator.get(estimator)
   limit = estimator.max_batch_size(
       model.latent_size, tf.as_dtype(model.compute_dtype)
   ) if estimator is not None and model.is_random else None
@@ -92,35 +66,36 @@ class ScoringRule(NamedTuple):
 
 
 def scoring_rule(
-    model: models.Flow, estimator: numerics.Estimator | None = None,
+    model: models.Flow, estimator: layers.EstimatorLike = None,
     num_repeats: int | None = None) -> ScoringRule:
   """Returns how the scores of a model are taken.
 
-  Log-determinants are exact for events of up to 64 dimensions. Beyond, they are
-  the means of 16 draws of `default_estimator()`, or more. What an image gets
-  does not depend on its batch. A flow that draws nothing, such as one of
-  coupling blocks, is evaluated once. With noise channels the noise is drawn as
-  well, and scores are means of the bound.
+  Log-determinants are those of `Flow.evaluation_estimator`: exact for events of
+  up to 64 dimensions. Beyond, they are means of 16 draws, or more. What an
+  image gets does not depend on its batch. A flow that draws nothing, such as
+  one of coupling blocks, is evaluated once. With noise channels the noise is
+  drawn as well, and scores are means of the bound.
 
   Args:
     model: a flow.
-    estimator: to use in place of those two.
+    estimator: to use in place of those two, or its spec.
     num_repeats: number of draws, 16 by default.
 
   Raises:
     InvalidValueError: if there are too few draws, or nothing is drawn and
       `num_repeats` is given.
   """
+  estimator = numerics.Estimator.get(estimator)
   if estimator is not None:
     reason = 'the estimator that was asked for'
     if estimator.is_biased:
       reason += ', whose bias no deviation shows'
-  elif model.latent_size <= _MAX_EXACT_SIZE:
-    estimator = numerics.Exact()
-    reason = f'exact, as up to {_MAX_EXACT_SIZE} dimensions'
   else:
-    estimator = default_estimator()
-    reason = f'averaged draws, as beyond {_MAX_EXACT_SIZE} dimensions'
+    estimator = model.evaluation_estimator
+    reason = (
+        f'averaged draws, as beyond {flow.MAX_EXACT_SIZE} dimensions'
+        if estimator.is_random else
+        f'exact, as up to {flow.MAX_EXACT_SIZE} dimensions')
   if not model.draws(estimator):
     errors.check(num_repeats is None, 'num_repeats', num_repeats,
                  'no such number where nothing is drawn')
@@ -140,7 +115,8 @@ class NegativeLogLikelihood:
 
   Args:
     model: a flow.
-    estimator: of the log-determinant, `default_estimator(model)` by default.
+    estimator: of the log-determinant, or its spec;
+      `Flow.evaluation_estimator` by default.
     strategy: in whose scope the model was made; its devices share the batches,
       and the result does not depend on their number.
     own_estimator: take the estimators of the model's blocks, those that it was
@@ -151,16 +127,17 @@ class NegativeLogLikelihood:
   """
 
   def __init__(
-      self, model: models.Flow, estimator: numerics.Estimator | None = None,
+      self, model: models.Flow, estimator: layers.EstimatorLike = None,
       strategy: tf.distribute.Strategy | None = None,
       own_estimator: bool = False):
-    self._estimator = estimator or default_estimator(model)
+    self._estimator = numerics.Estimator.get(
+        estimator) or model.evaluation_estimator
     self._batch_size = fitting_batch_size(model, self._estimator)
     # Integers are dequantised with noise.
     self.is_random = (
         model.num_levels is not None or own_estimator
         or model.draws(self._estimator))
-    used = None if own_estimator else self._estimator
+    used = 'own' if own_estimator else self._estimator
     self._evaluate = batch_map.BatchMap(
         lambda x, batch_seed, *condition: model.in_unit(model.log_prob(
             x, *condition, seed=random.whole_batch(batch_seed),
@@ -211,7 +188,7 @@ class NegativeLogLikelihood:
 
 def nll(
     model: models.Flow, split: datasets.Split, *,
-    estimator: numerics.Estimator | None = None,
+    estimator: layers.EstimatorLike = None,
     strategy: tf.distribute.Strategy | None = None,
     own_estimator: bool = False, **kwargs: Any) -> np.ndarray:
   """Estimates the bits/dim or nats of every example of a split, several times.
@@ -234,7 +211,7 @@ def nll(
 def evaluate_inputs(
     model: models.Flow, x: np.ndarray, *, batch_size: int | None = None,
     num_repeats: int = 8, seed: int = 0,
-    estimator: numerics.Estimator | None = None, verbose: int = 0,
+    estimator: layers.EstimatorLike = None, verbose: int = 0,
     num_probes: int = 1, strategy: tf.distribute.Strategy | None = None,
     condition: Any = None) -> dict[str, np.ndarray]:
   """Evaluates the density at given images or vectors.
@@ -260,7 +237,8 @@ def evaluate_inputs(
   References:
     Chen et al., 2019, Residual Flows, Equation 1.
   """
-  estimator = estimator or default_estimator(model)
+  estimator = numerics.Estimator.get(
+      estimator) or model.evaluation_estimator
   is_random = estimator.is_random or model.embedding.is_random
   _check_draws(estimator, num_repeats, num_probes, is_random)
   num_repeats = num_repeats if is_random else 1

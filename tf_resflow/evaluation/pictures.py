@@ -187,7 +187,7 @@ def draw(
   for temperature in temperatures:
     errors.check(0.0 <= temperature < float('inf'), 'temperature', temperature,
                  'a finite number from 0')
-  draws = model.draw_latents(num_samples, seed).numpy()
+  draws = model.draw_latents(num_samples, seed=seed).numpy()
   z = np.concatenate([draws.dtype.type(t) * draws for t in temperatures])
   condition, num_rows = _conditions_of_rows(
       model, condition, num_samples, len(temperatures))
@@ -318,7 +318,7 @@ def _encode(model, split, indices, options, condition=None):
           model.compute_dtype)
   batch_size = options.get('batch_size', len(x))
   z = np.concatenate([
-      model.encode(part, i * batch_size, *given).numpy()
+      model.encode(part, *given, seed=i * batch_size).numpy()
       for i, (part, *given) in enumerate(batch_map.slices(
           model, x, condition, batch_size))])
   return levels, x, z, condition

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import datasets
+from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
@@ -24,7 +25,7 @@ def evaluate(
     batch_size: int | None = None, num_repeats: int = 8, seed: int = 0,
     num_examples: int | None = None, num_reconstructions: int | None = None,
     certify: bool = True,
-    estimator: numerics.Estimator | None = None, verbose: int = 0,
+    estimator: layers.EstimatorLike = None, verbose: int = 0,
     num_probes: int = 1, strategy: tf.distribute.Strategy | None = None,
 ) -> tuple[dict[str, Any], np.ndarray, list[models.BlockBound]]:
   """Evaluates a flow on a split.
@@ -55,7 +56,8 @@ def evaluate(
     costs: `[R, N]`, the estimates;
     bounds: those of all blocks that have some.
   """
-  estimator = estimator or likelihood.default_estimator(model)
+  estimator = numerics.Estimator.get(
+      estimator) or model.evaluation_estimator
   batch_size = batch_size or likelihood.fitting_batch_size(model, estimator)
   costs = likelihood.nll(
       model, split, batch_size=batch_size, num_repeats=num_repeats, seed=seed,

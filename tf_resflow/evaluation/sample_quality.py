@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from tf_resflow import datasets
 from tf_resflow import errors
+from tf_resflow import layers
 from tf_resflow import models
-from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import features as features_lib
 from tf_resflow.evaluation import figures
@@ -156,7 +156,7 @@ def compare_samples(
     model: models.Flow, split: datasets.Split,
     extractor: features_lib.FeatureExtractor, *, num_images: int | None = None,
     num_samples: int | None = None, seed: int = 0, temperature: float = 1.0,
-    solver: numerics.Solver | None = None, batch_size: int = 64,
+    solver: layers.SolverLike = None, batch_size: int = 64,
     strategy: tf.distribute.Strategy | None = None,
     verbose: int = 0) -> dict[str, Any]:
   """Compares samples with images through the features of a network.
@@ -207,7 +207,7 @@ def compare_samples(
     for start in range(0, num_samples, batch_size):
       # Of a whole batch, so that one graph draws all of them.
       z = temperature * model.draw_latents(
-          batch_size, seed, start)[:num_samples - start]
+          batch_size, seed=seed, start=start)[:num_samples - start]
       yield z if condition is None else (z, condition[start:start + batch_size])
 
   def sample_batches():

@@ -122,7 +122,7 @@ def main(
 
   def evaluate(x, numbers, draw, label):
     return frozen.log_prob(
-        x, label, random.whole_batch(random.numbered(draw, numbers)),
+        x, label, seed=random.whole_batch(random.numbered(draw, numbers)),
         estimator=rule.estimator)
 
   true_labels = []

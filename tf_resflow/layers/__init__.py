@@ -19,8 +19,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs=BIJECTIONS | {
         'bijections.bijection': [
-            'Bijection', 'PassResult', 'PassSettings', 'SlopeBounds', 'Solve',
-            'event_shape_of'],
+            'Bijection', 'EstimatorLike', 'PassResult', 'PassSettings',
+            'SlopeBounds', 'Solve', 'SolverLike', 'event_shape_of'],
         'bijections.composite': [
             *BIJECTIONS['bijections.composite'], 'Chain', 'Composite'],
         'classifier_head': ['ClassifierHead', 'HybridClassifier'],

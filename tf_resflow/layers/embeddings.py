@@ -60,7 +60,7 @@ class Embedding(base_layer.BaseLayer):
   is_random = True
   is_initialized = True
 
-  def embed(self, x: tf.Tensor, *, condition: Any = None,
+  def embed(self, x: tf.Tensor, condition: Any = None, *,
             seed: numerics.random.SeedLike = None) -> Embedded:
     """Returns events that stand for data, and the weight of their draws.
 
@@ -101,7 +101,8 @@ class IdentityEmbedding(Embedding):
 
   is_random = False
 
-  def embed(self, x: tf.Tensor, **unused: Any) -> Embedded:
+  def embed(self, x: tf.Tensor, condition: Any = None, *,
+            seed: numerics.random.SeedLike = None) -> Embedded:
     return Embedded(x, bijection.zero_log_det(x))
 
   def project(self, y: tf.Tensor) -> tf.Tensor:
@@ -144,7 +145,7 @@ class NoiseChannels(Embedding):
     self.law = law
     self.noise_law = numerics.NoiseLaw.get(law)
 
-  def embed(self, x: tf.Tensor, *, condition: Any = None,
+  def embed(self, x: tf.Tensor, condition: Any = None, *,
             seed: numerics.random.SeedLike = None) -> Embedded:
     del condition  # The noise depends on nothing.
     u = tf.ensure_shape(

@@ -10,8 +10,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_resflow import errors
+from tf_resflow import layers
 from tf_resflow import models
-from tf_resflow import numerics
 from tf_resflow.serving import signatures as signatures_lib
 
 
@@ -119,8 +119,9 @@ def _try_out(functions: Mapping[str, tf.types.experimental.ConcreteFunction],
           f'{key} that are finite', 'Check the checkpoint with bin/evaluate.')
 
 
-def export(model: models.Flow, output: str, estimator: numerics.Estimator,
-           warmup: bool = True, max_samples: int = 4096) -> list[str]:
+def export(
+    model: models.Flow, output: str, estimator: layers.EstimatorLike = None,
+    warmup: bool = True, max_samples: int = 4096) -> list[str]:
   """Writes a flow as a SavedModel that needs no Python of this package.
 
   Its signatures are the methods of `IntegerFlow`, or of `VectorSignatures` for
@@ -154,8 +155,7 @@ def export(model: models.Flow, output: str, estimator: numerics.Estimator,
     ...     image_shape=(4, 4, 1), num_levels=17, num_blocks=(1,),
     ...     hidden_channels=4, num_dense_blocks=0).build()
     >>> model.initialize(tf.random.stateless_uniform([8, 4, 4, 1], [0, 0]))
-    >>> export(model, 'served/digits/1',
-    ...        numerics.AdaptiveRoulette(batch_dependent=False))
+    >>> export(model, 'served/digits/1')
     ['log_prob', 'sample', 'encode', 'decode']
     >>> served = tf.saved_model.load('served/digits/1').signatures
     >>> served['sample'](

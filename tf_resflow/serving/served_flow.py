@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.numerics import cores
@@ -23,8 +24,10 @@ class ServedFlow:
 
   Args:
     model: an initialised flow.
-    estimator: of the log-determinant in `log_prob`, one whose estimate of an
-      example does not depend on its batch, see `Estimator.per_example`.
+    estimator: of the log-determinant in `log_prob`, or its spec: one whose
+      estimate of an example does not depend on its batch, such as
+      `Estimator.per_example` returns; that of `Flow.evaluation_estimator` by
+      default.
     max_samples: most samples of one request: a few bytes could ask for more
       than there is memory.
 
@@ -34,8 +37,11 @@ class ServedFlow:
       other.
   """
 
-  def __init__(self, model: models.Flow, estimator: numerics.Estimator,
+  def __init__(self, model: models.Flow,
+               estimator: layers.EstimatorLike = None,
                max_samples: int = 4096):
+    estimator = numerics.Estimator.get(
+        estimator) or model.evaluation_estimator.per_example()
     errors.check(1 <= max_samples < 2**31, 'max_samples', max_samples,
                  'a number from 1 to 2147483647')
     errors.check(not estimator.batch_dependent, 'estimator', estimator,
@@ -58,20 +64,26 @@ class ServedFlow:
     if model.condition_spec is not None:
       self._specs['condition'] = model.condition_spec.tensor_spec(self._dtype)
 
-  def signature(self, method: Callable, names: Sequence[str],
-                ) -> tuple[Callable, list[tf.TensorSpec]]:
+  def signature(
+      self, method: Callable, names: Sequence[str],
+      keywords: Sequence[str] = ()) -> tuple[Callable, list[tf.TensorSpec]]:
     """Returns a function of tensors, and their specs.
 
     Behind the others comes the condition, of a flow p(x|c).
 
     Args:
       method: of this flow.
-      names: of what it takes.
+      names: of what it takes by place.
+      keywords: of what it takes by name.
     """
-    if self.model.condition_spec is None:
-      return method, [self._specs[name] for name in names]
-    return (lambda *tensors: method(*tensors[:-1], condition=tensors[-1]),
-            [self._specs[name] for name in (*names, 'condition')])
+    keywords = [
+        *keywords, *['condition'] * (self.model.condition_spec is not None)]
+
+    def call(*tensors):
+      return method(*tensors[:len(names)], **dict(zip(
+          keywords, tensors[len(names):], strict=True)))
+
+    return call, [self._specs[name] for name in (*names, *keywords)]
 
   def data_specs(self) -> list[tf.TensorSpec]:
     """Returns what the data of a request look like."""
@@ -82,27 +94,27 @@ class ServedFlow:
     data = tuple(spec.name for spec in self.data_specs())
     # Noise fills the bins of integers.
     is_drawn = self.model.num_levels or self.model.draws(self.estimator)
-    embedded = (*data, *['seed'] * self.model.embedding.is_random)
+    embedded = data, ['seed'] * self.model.embedding.is_random
     inputs = {
-        'log_prob': (*data, *['seed'] * bool(is_drawn)),
-        'sample': ('num_samples', 'seed', 'temperature'),
+        'log_prob': (data, ['seed'] * bool(is_drawn)),
+        'sample': (['num_samples'], ['seed', 'temperature']),
         'encode': embedded,
-        'decode': ('latents',),
+        'decode': (['latents'],),
         **({'classify': embedded} if self.model.has_classifier else {})}
-    return {name: self.signature(getattr(self, name), names)
+    return {name: self.signature(getattr(self, name), *names)
             for name, names in inputs.items()}
 
   def sample(
-      self, num_samples: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor, *,
-      condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+      self, num_samples: tf.Tensor, condition: tf.Tensor | None = None, *,
+      seed: tf.Tensor, temperature: tf.Tensor = 1.0) -> dict[str, tf.Tensor]:
     """Draws data.
 
     Args:
       num_samples: int32 scalar, 1 to `max_samples`.
-      seed: int32 `[2]`.
-      temperature: float32 scalar, standard deviation of the latents.
       condition: of a flow p(x|c), `[num_samples, ...]`, or `[1, ...]` for all:
         int32 labels, or numbers.
+      seed: int32 `[2]`.
+      temperature: float32 scalar, standard deviation of the latents.
 
     Returns:
       Data of the model, by the names of `data_specs()`: `[num_samples, ...]`.
@@ -120,28 +132,29 @@ class ServedFlow:
         ['temperature is', temperature, '; expected a finite number, 0 or '
          'more: 1 samples the model, less varies less.'])
     return self._data(self.model.sample(
-        num_samples, self._checked('seed', seed),
-        tf.cast(temperature, self._dtype),
-        self._checked_condition(condition, num_samples)))
+        num_samples, self._checked_condition(condition, num_samples),
+        seed=self._checked('seed', seed),
+        temperature=tf.cast(temperature, self._dtype)))
 
   def encode(self, *data: tf.Tensor, condition: tf.Tensor | None = None,
-             **seed: tf.Tensor) -> dict[str, tf.Tensor]:
+             seed: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
     """Maps data, images at the centres of their bins, to latents.
 
     Args:
-      *data: see `data_specs()`, then perhaps the seed.
+      *data: see `data_specs()`.
       condition: see `sample`; `[B, ...]`.
-      **seed: `seed`, int32 `[2]`, where the embedding of the model draws.
+      seed: int32 `[2]`, where the embedding of the model draws.
 
     Returns:
       `latents`: `[B, D]`; standard normal for data of the model. `D` counts
       noise channels as well.
     """
-    x, seed = self._events(*data, **seed)
+    x = self._events(*data)
     return {'latents': self.model.encode(
-        x, seed, self._checked_condition(condition, tf.shape(x)[0]))}
+        x, self._checked_condition(condition, tf.shape(x)[0]),
+        seed=self._embedding_seed(seed))}
 
-  def decode(self, latents: tf.Tensor, *, condition: tf.Tensor | None = None,
+  def decode(self, latents: tf.Tensor, condition: tf.Tensor | None = None,
              ) -> dict[str, tf.Tensor]:
     """Maps latents to data: `decode(encode(data))` returns `data`.
 
@@ -163,6 +176,14 @@ class ServedFlow:
     return self._data(self.model.inverse(
         latents, self._checked_condition(condition, tf.shape(latents)[0])))
 
+  def _embedding_seed(self, seed):
+    """Returns the seed of an embedding that draws; None without one."""
+    if not self.model.embedding.is_random:
+      return None
+    errors.check(seed is not None, 'seed', None, 'two whole numbers',
+                 'The embedding of this model draws noise.')
+    return self._checked('seed', seed)
+
   def _checked_condition(self, condition, size):
     """Returns conditions for a batch of a size; the model checks the values."""
     if condition is None or 'condition' not in self._specs:
@@ -179,9 +200,10 @@ class ServedFlow:
     largest = self.estimator.max_batch_size(
         self.model.latent_size, self._dtype) if self.model.is_random else None
     if largest is None or self.estimator.is_random:
-      return self.model.log_prob(x, condition, seed, estimator=self.estimator)
+      return self.model.log_prob(
+          x, condition, seed=seed, estimator=self.estimator)
     # What is drawn is drawn for the whole batch: chunks would draw alike.
-    y, log_weight = self.model.embed(x, condition, seed)
+    y, log_weight = self.model.embed(x, condition, seed=seed)
     conditions = [] if condition is None else [condition]
     return log_weight + cores.map_in_chunks(
         lambda y, *condition: ([self.model.joint_log_prob(

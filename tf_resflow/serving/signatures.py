@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from tf_resflow import datasets
 from tf_resflow import errors
+from tf_resflow import layers
 from tf_resflow import models
-from tf_resflow import numerics
 from tf_resflow.numerics import random
 from tf_resflow.serving import served_flow
 
@@ -44,17 +44,17 @@ class IntegerFlow(served_flow.ServedFlow):
     ...     image_shape=(4, 4, 1), num_levels=17, num_blocks=(1,),
     ...     hidden_channels=4, num_dense_blocks=0).build()
     >>> model.initialize(tf.random.stateless_uniform([8, 4, 4, 1], [0, 0]))
-    >>> flow = IntegerFlow(
-    ...     model, numerics.AdaptiveRoulette().per_example())
-    >>> images = flow.sample(4, [0, 1], 1.0)['images']
-    >>> flow.log_prob(images, [0, 2])['bits_per_dim'].shape
+    >>> flow = IntegerFlow(model)
+    >>> images = flow.sample(4, seed=[0, 1])['images']
+    >>> flow.log_prob(images, seed=[0, 2])['bits_per_dim'].shape
     TensorShape([4])
 
   References:
     Theis, van den Oord and Bethge, 2016, Section 3.1 (uniform noise).
   """
 
-  def __init__(self, model: models.Flow, estimator: numerics.Estimator,
+  def __init__(self, model: models.Flow,
+               estimator: layers.EstimatorLike = None,
                max_samples: int = 4096):
     errors.check(
         model.num_levels is not None, 'num_levels', None, 'a number from 2',
@@ -64,8 +64,9 @@ class IntegerFlow(served_flow.ServedFlow):
   def data_specs(self) -> list[tf.TensorSpec]:
     return [tf.TensorSpec([None, *self.model.event_shape], tf.uint8, 'images')]
 
-  def log_prob(self, images: tf.Tensor, seed: tf.Tensor, *,
-               condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+  def log_prob(
+      self, images: tf.Tensor, condition: tf.Tensor | None = None, *,
+      seed: tf.Tensor) -> dict[str, tf.Tensor]:
     """Estimates the log-likelihood of images.
 
     One draw of noise, probes and number of terms; unbiased for
@@ -75,9 +76,9 @@ class IntegerFlow(served_flow.ServedFlow):
 
     Args:
       images: uint8 `[B, H, W, C]`.
-      seed: int32 `[2]`.
       condition: of a flow p(x|c), `[B, ...]`, or `[1, ...]` for all: int32
         labels, or numbers.
+      seed: int32 `[2]`.
 
     Returns:
       `log_prob`: `[B]`, nats, of the density of `x` on [0, 1)^D;
@@ -92,31 +93,28 @@ class IntegerFlow(served_flow.ServedFlow):
     return {'log_prob': log_prob,
             'bits_per_dim': self.model.bits_per_dim_of(log_prob)}
 
-  def classify(self, images: tf.Tensor, seed: tf.Tensor | None = None, *,
-               condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+  def classify(
+      self, images: tf.Tensor, condition: tf.Tensor | None = None, *,
+      seed: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
     """Classifies images, at the centres of their bins, with a hybrid model.
 
     Args:
       images: uint8 `[B, H, W, C]`.
-      seed: int32 `[2]`, of an embedding that draws; None without one.
       condition: see `log_prob`.
+      seed: int32 `[2]`, of an embedding that draws; None without one.
 
     Returns:
       `logits`, `probabilities`: `[B, num_classes]`.
     """
-    x, seed = self._events(images, seed)
+    x = self._events(images)
     logits = self.model.classify(
-        x, self._checked_condition(condition, tf.shape(x)[0]), seed)
+        x, self._checked_condition(condition, tf.shape(x)[0]),
+        seed=self._embedding_seed(seed))
     return {'logits': logits, 'probabilities': tf.nn.softmax(logits)}
 
-  def _events(self, images, seed=None):
-    """Returns centres of bins, and the seed of an embedding that draws."""
-    x = self._dequantize(self._checked_images(images), 0.5)
-    if not self.model.embedding.is_random:
-      return x, None
-    errors.check(seed is not None, 'seed', None, 'two whole numbers',
-                 'The embedding of this model draws noise.')
-    return x, self._checked('seed', seed)
+  def _events(self, images):
+    """Returns centres of bins."""
+    return self._dequantize(self._checked_images(images), 0.5)
 
   def _checked_images(self, images):
     images = self._checked_batch('images', images)
@@ -205,16 +203,19 @@ class VectorSignatures(served_flow.ServedFlow):
     >>> model = models.VectorFlowConfig(
     ...     event_size=2, num_blocks=1, column_names=('size', 'mass')).build()
     >>> model.initialize(tf.random.stateless_normal([8, 2], [0, 0]))
-    >>> served = VectorSignatures(model, numerics.Exact())
+    >>> served = VectorSignatures(model)
     >>> served.encode(tf.zeros([3]), tf.ones([3]))['latents'].shape
     TensorShape([3, 2])
   """
 
-  def __init__(self, model: models.Flow, estimator: numerics.Estimator,
-               max_samples: int = 4096, names: Sequence[str] | None = None):
-    errors.check(model.num_levels is None and len(model.event_shape) == 1,
-                 'model', model.name, 'a flow on vectors',
-                 'Flows on images are served as IntegerFlow.')
+  def __init__(self, model: models.Flow,
+               estimator: layers.EstimatorLike = None,
+               max_samples: int = 4096,
+               names: Sequence[str] | None = None):
+    errors.check(
+        model.num_levels is None and len(model.event_shape) == 1, 'model',
+        model.name, 'a flow on vectors',
+        'Flows on images are served as IntegerFlow.')
     names = model.column_names if names is None else names
     # The names of the inputs, and of the outputs.
     self.names = tensor_names(names, _taken(model)) or ('x',)
@@ -225,26 +226,25 @@ class VectorSignatures(served_flow.ServedFlow):
     shape = [None] if self._is_table else [None, *self.model.event_shape]
     return [tf.TensorSpec(shape, self._dtype, name) for name in self.names]
 
-  def log_prob(self, *inputs: tf.Tensor,
-               condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+  def log_prob(
+      self, *data: tf.Tensor, condition: tf.Tensor | None = None,
+      seed: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
     """Returns the log-density of vectors, or estimates it.
 
     Args:
-      *inputs: the data, then int32 `[2]`, a seed, where something is drawn.
+      *data: see `data_specs()`.
       condition: see `IntegerFlow.log_prob`; numbers in the order of the columns
         that are conditions, in their units.
+      seed: int32 `[2]`, where something is drawn.
 
     Returns:
       `log_prob`: `[B]`, nats, of the density in the units of the data.
     """
-    data, rest = inputs[:len(self.names)], inputs[len(self.names):]
-    seed = self._checked('seed', rest[0]) if rest else None
-    return {'log_prob': self._log_prob(self._vectors(data), seed, condition)}
+    return {'log_prob': self._log_prob(
+        self._events(*data),
+        None if seed is None else self._checked('seed', seed), condition)}
 
   def _events(self, *data):
-    return self._vectors(data), None
-
-  def _vectors(self, data):
     tensors = [self._checked_batch(name, value)
                for name, value in zip(self.names, data, strict=True)]
     x = tf.stack(tensors, axis=1) if self._is_table else tensors[0]

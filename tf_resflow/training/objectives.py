@@ -95,7 +95,8 @@ class _Density(Objective):
       self, model: models.Flow, batch: Batch, seed: random.SeedLike,
       log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
     loss = tf.reduce_mean(self.in_units(model, model.log_prob(
-        batch.x, batch.condition, seed, log_det_weight=log_det_weight)))
+        batch.x, batch.condition, seed=seed, estimator='own',
+        log_det_weight=log_det_weight)))
     return loss, {self.metric_names[0]: loss}
 
 
@@ -154,7 +155,7 @@ class CrossEntropy(_OfClasses):
       self, model: models.Flow, batch: Batch, seed: random.SeedLike,
       log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
     metrics = _classification_metrics(
-        model.classify(batch.x, batch.condition, seed), batch.labels)
+        model.classify(batch.x, batch.condition, seed=seed), batch.labels)
     return metrics['cross_entropy'], metrics
 
 
@@ -190,7 +191,8 @@ class Hybrid(_OfClasses):
       self, model: models.Flow, batch: Batch, seed: random.SeedLike,
       log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
     log_prob, logits = model.log_prob_and_logits(
-        batch.x, batch.condition, seed, log_det_weight=log_det_weight)
+        batch.x, batch.condition, seed=seed, estimator='own',
+        log_det_weight=log_det_weight)
     metrics = {
         'bits_per_dim': tf.reduce_mean(model.bits_per_dim_of(log_prob)),
         **_classification_metrics(logits, batch.labels)}

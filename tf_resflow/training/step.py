@@ -163,8 +163,8 @@ class TrainStep:
           None if tensor is None else tf.split(tensor, num_parts)[-1]
           for tensor in (batch.x, batch.condition))
       self.model.update_statistics(
-          x, random.fold_in(random.fold_in(self.seed, step), num_parts - 1),
-          condition)
+          x, condition, seed=random.fold_in(
+              random.fold_in(self.seed, step), num_parts - 1))
     num_steps = tf.reduce_max(tf.stack(counts)) if counts else tf.constant(0)
     return {**metrics, 'gradient_norm': norm,
             'power_iteration_steps': num_steps}

@@ -131,7 +131,8 @@ class Learner:
     self.model.save_norms()
 
     def run(batch):
-      self.model.initialize(batch.x, self.config.run.seed, batch.condition)
+      self.model.initialize(
+          batch.x, batch.condition, seed=self.config.run.seed)
 
     # One replica is faster without a graph: every operation runs once.
     self.strategy.run(

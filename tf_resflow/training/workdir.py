@@ -169,7 +169,9 @@ def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',
     checkpoint: 'latest', or 'best' for that of the lowest validation loss.
 
   Returns:
-    The model, and the step of the checkpoint.
+    The model, whose log-determinants are those of evaluations unless a call
+    names another estimator, see `models.Flow.evaluation_estimator`; and the
+    step of the checkpoint.
 
   Raises:
     InvalidValueError: if there is no run, no checkpoint, a broken one, or one
@@ -197,6 +199,7 @@ def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',
     ema_lib.assign(model.variables, (v.numpy() for v in narrow.variables))
   model.bijection.check_weights()
   model.save_norms()
+  model.estimator = model.evaluation_estimator
   return model, int(step.numpy())
 
 
@@ -204,9 +207,11 @@ def load(workdir: str, **options: Any) -> models.Flow:
   """Returns the model of a run, ready to be used.
 
   Its `log_prob`, `sample`, `bijector()` and `distribution()` are what a run is
-  trained for. The data of the run need not be there. Log-determinants are drawn
-  by the estimator of training; `log_prob(x, estimator='exact')` is exact, as
-  bin/evaluate is by default for vectors of up to 64 numbers.
+  trained for. The data of the run need not be there. Log-determinants are those
+  of evaluations: exact up to 64 dimensions; beyond, unbiased draws, which
+  `seed=` repeats, and whose standard deviation is `log_prob_deviation` of
+  `evaluation.evaluate_inputs(flow, x)`. Training by `objectives` takes the
+  estimators of the blocks all the same, as `log_prob(x, estimator='own')` does.
 
   Args:
     workdir: folder of the run.

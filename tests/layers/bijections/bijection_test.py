@@ -55,6 +55,30 @@ def make_nan(x):
   return tf.tensor_scatter_nd_update(x, [[0, 0]], [float('nan')])
 
 
+def test_settings_are_objects_or_their_specs():
+  block = layers.ResidualBlock(keras.Sequential([
+      layers.SpectralDense(5), layers.LipSwish(), layers.SpectralDense(3)]))
+  x = tf.random.stateless_normal([8, 3], [0, 1])
+  exact, banach = numerics.Exact(), numerics.Banach()
+  y, log_det = block.forward_and_log_det(x, estimator=exact)
+  np.testing.assert_array_equal(
+      block.transform(x, estimator='exact').log_det, log_det)
+  found = block.inverse_and_log_det(y, estimator='exact', solver='banach')
+  for a, b in zip(found, block.inverse_and_log_det(
+      y, estimator=exact, solver=banach), strict=True):
+    np.testing.assert_array_equal(a, b)
+  np.testing.assert_allclose(found[1], -log_det, atol=1e-5)
+  np.testing.assert_array_equal(block.inverse(y, solver='banach'), found[0])
+  # The block's own, which draws.
+  own = [block.forward_and_log_det(x, seed=0, estimator=estimator)[1]
+         for estimator in ('own', None)]
+  np.testing.assert_array_equal(*own)
+  assert not np.array_equal(own[0], log_det)
+  for settings in ({'estimator': 'guess'}, {'solver': 'guess'}):
+    with pytest.raises(errors.InvalidValueError, match='=guess: expected'):
+      block.forward_and_log_det(x, **settings)
+
+
 def test_a_forward_direction_may_be_a_solve():
   """Chains and models report it, and raise where it fails."""
   chain = layers.Chain([layers.ActNorm(), Solved(name='solved')])

@@ -35,6 +35,12 @@ class Solve(NamedTuple):
     return self.equation(self.solution.x) - self.target
 
 
+# Objects, or specs of them; None is a bijection's own, and so is 'own'.
+EstimatorLike = numerics.Estimator | str | None
+SolverLike = numerics.Solver | str | None
+_OWN = 'own'
+
+
 class PassSettings(NamedTuple):
   """What a pass through a bijection is asked for, handed on as a whole.
 
@@ -55,6 +61,25 @@ class PassSettings(NamedTuple):
   solver: numerics.Solver | None = None
   is_plain: bool = False
   updates_statistics: bool = False
+
+  @classmethod
+  # AutoGraph would follow specs into imports, and say that it cannot.
+  @tf.autograph.experimental.do_not_convert
+  def of(cls, condition: Any = None, seed: numerics.random.SeedLike = None,
+         estimator: EstimatorLike = None, solver: SolverLike = None,
+         ) -> 'PassSettings':
+    """Returns settings of what callers give, objects or their specs.
+
+    Both `None` and 'own' stand for the estimators of the bijections.
+
+    Example:
+      >>> layers.PassSettings.of(solver='banach').solver.spec()
+      'banach'
+    """
+    return cls(
+        condition, seed,
+        None if estimator == _OWN else numerics.Estimator.get(estimator),
+        numerics.Solver.get(solver))
 
 
 class PassResult(NamedTuple):
@@ -207,28 +232,27 @@ class Bijection(base_layer.BaseLayer):
     raise NotImplementedError
 
   def transform(
-      self, x: tf.Tensor, *, condition: Any = None,
-      seed: numerics.random.SeedLike = None,
-      estimator: numerics.Estimator | None = None,
-      solver: numerics.Solver | None = None) -> PassResult:
+      self, x: tf.Tensor, condition: Any = None, *,
+      seed: numerics.random.SeedLike = None, estimator: EstimatorLike = None,
+      solver: SolverLike = None) -> PassResult:
     """Does what `forward_and_log_det` does; reports in place of raising."""
     base_layer.build_once(self, x.shape)
     return self.forward_pass(
-        x, PassSettings(condition, seed, estimator, solver))
+        x, PassSettings.of(condition, seed, estimator, solver))
 
   def forward_and_log_det(
-      self, x: tf.Tensor, *, condition: Any = None,
-      seed: numerics.random.SeedLike = None,
-      estimator: numerics.Estimator | None = None,
-      solver: numerics.Solver | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+      self, x: tf.Tensor, condition: Any = None, *,
+      seed: numerics.random.SeedLike = None, estimator: EstimatorLike = None,
+      solver: SolverLike = None) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `f(x)` and `log|det df/dx|`.
 
     Args:
       x: `[B, ...]`.
-      condition: see `PassSettings`, as the others.
+      condition: see `PassSettings`.
       seed: of what is drawn.
-      estimator: of the log-determinant, in place of the bijection's own.
-      solver: of fixed points, in place of the bijection's own.
+      estimator: of the log-determinant, in place of the bijection's own, or
+        its spec, such as 'exact'.
+      solver: of fixed points, likewise.
 
     Returns:
       `y`: `[B, ...]`; `log_det`: `[B]`, nats.
@@ -238,20 +262,20 @@ class Bijection(base_layer.BaseLayer):
         and an example does not converge. Under XLA, which drops assertions,
         such an example is NaN.
     """
-    base_layer.build_once(self, x.shape)
-    return self.forward_pass(
-        x, PassSettings(condition, seed, estimator, solver)).checked()[:2]
+    return self.transform(
+        x, condition, seed=seed, estimator=estimator, solver=solver
+    ).checked()[:2]
 
   def solve_inverse(
-      self, y: tf.Tensor, *, condition: Any = None,
-      solver: numerics.Solver | None = None) -> PassResult:
+      self, y: tf.Tensor, condition: Any = None, *,
+      solver: SolverLike = None) -> PassResult:
     """Does what `inverse` does; reports in place of raising."""
     self._build_for_inverse(y)
-    return self.inverse_pass(y, PassSettings(
+    return self.inverse_pass(y, PassSettings.of(
         condition, estimator=numerics.Skip(), solver=solver))
 
-  def inverse(self, y: tf.Tensor, *, condition: Any = None,
-              solver: numerics.Solver | None = None) -> tf.Tensor:
+  def inverse(self, y: tf.Tensor, condition: Any = None, *,
+              solver: SolverLike = None) -> tf.Tensor:
     """Returns `x` with `f(x) = y`.
 
     Args:
@@ -263,21 +287,19 @@ class Bijection(base_layer.BaseLayer):
       tf.errors.InvalidArgumentError: when an example does not converge. Under
         XLA, which drops assertions, such an example is NaN.
     """
-    return self.solve_inverse(
-        y, condition=condition, solver=solver).checked().value
+    return self.solve_inverse(y, condition, solver=solver).checked().value
 
   def inverse_and_log_det(
-      self, y: tf.Tensor, *, condition: Any = None,
-      seed: numerics.random.SeedLike = None,
-      estimator: numerics.Estimator | None = None,
-      solver: numerics.Solver | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+      self, y: tf.Tensor, condition: Any = None, *,
+      seed: numerics.random.SeedLike = None, estimator: EstimatorLike = None,
+      solver: SolverLike = None) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `x` with `f(x) = y`, and `log|det dx/dy|`, `[B]`.
 
     The arguments are those of `forward_and_log_det`.
     """
     self._build_for_inverse(y)
-    return self.inverse_pass(
-        y, PassSettings(condition, seed, estimator, solver)).checked()[:2]
+    return self.inverse_pass(y, PassSettings.of(
+        condition, seed, estimator, solver)).checked()[:2]
 
   def _build_for_inverse(self, y):
     errors.check(
