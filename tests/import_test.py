@@ -34,7 +34,7 @@ from absl import flags
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import models
-from tf_resflow.configuration import flags as flags_lib
+from tf_resflow.configuration import flag_parsing as flags_lib
 
 flag_values = flags.FlagValues()
 flags_lib.define(flag_values)

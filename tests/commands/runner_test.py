@@ -20,8 +20,8 @@ from tests.commands import results
 from tf_resflow import errors
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
-from tf_resflow.configuration import flags as flags_lib
-from tf_resflow.numerics import cores
+from tf_resflow.configuration import flag_parsing as flags_lib
+from tf_resflow.numerics import parallel
 from tf_resflow.specs import fields
 
 # Everything that a tool does without work, and what it imports for that.
@@ -217,7 +217,7 @@ def test_training_is_set_up(monkeypatch, caplog):
   monkeypatch.setattr(
       tf.config.optimizer, 'set_experimental_options', settings.append)
   monkeypatch.setattr(
-      cores, 'give_operations_one_thread', lambda: threads.append(1))
+      parallel, 'give_operations_one_thread', lambda: threads.append(1))
   # XLA divides its operations by itself.
   runner.set_up_training(jit_compile=True)
   assert not threads
@@ -228,7 +228,7 @@ def test_training_is_set_up(monkeypatch, caplog):
   def fail():
     raise RuntimeError('TensorFlow runs')
 
-  monkeypatch.setattr(cores, 'give_operations_one_thread', fail)
+  monkeypatch.setattr(parallel, 'give_operations_one_thread', fail)
   runner.set_up_training()
   assert 'keeps its threads' in caplog.text
 
@@ -246,7 +246,7 @@ def main(*_):
   tf.function(lambda x: x + 1.0, jit_compile=True)(tf.ones([2]))
   print(tf.config.optimizer.get_experimental_options(),
         tf.config.threading.get_intra_op_parallelism_threads(),
-        numerics.cores.num_parallel())
+        numerics.parallel.num_parallel())
 
 train.main = main
 sys.exit(runner.run('train', sys.argv[2:]))

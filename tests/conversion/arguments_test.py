@@ -8,7 +8,7 @@ from tests.conversion import reference_state
 from tf_resflow import configuration
 from tf_resflow import conversion
 from tf_resflow import datasets
-from tf_resflow.configuration import flags as flags_lib
+from tf_resflow.configuration import flag_parsing as flags_lib
 
 _FLAGS = pathlib.Path(__file__).resolve().parents[2] / 'bin' / 'flags'
 

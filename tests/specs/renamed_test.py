@@ -8,7 +8,7 @@ import pytest
 
 from tf_resflow import configuration
 from tf_resflow import layers
-from tf_resflow.configuration import flags
+from tf_resflow.configuration import flag_parsing
 from tf_resflow.layers import base_layer
 from tf_resflow.models import model_config
 from tf_resflow.specs import renamed
@@ -35,12 +35,12 @@ def _old(text):
 
 
 def test_flagfile(tmp_path, caplog):
-  text = _old(flags.to_flagfile(_CONFIG))
+  text = _old(flag_parsing.to_flagfile(_CONFIG))
   assert '--nonormalise\n' in text
   assert '--nonlinearity=concatenated_pila\n' in text
   (tmp_path / 'run.flags').write_text(text)
   with caplog.at_level(logging.WARNING):
-    assert flags.from_flagfile(tmp_path / 'run.flags') == _CONFIG
+    assert flag_parsing.from_flagfile(tmp_path / 'run.flags') == _CONFIG
   assert {r.getMessage() for r in caplog.records} >= {
       'The flag nonlinearity is called activation now.',
       'The activation concatenated_pila is called cpila now.'}

@@ -166,7 +166,7 @@ def matmul_rate(size: int = 2048, num_repeats: int = 15) -> float:
     num_repeats: products that are timed.
   """
   rng = np.random.default_rng(0)
-  num_products = numerics.cores.num_parallel()
+  num_products = numerics.parallel.num_parallel()
   matrices = [tf.constant(rng.normal(size=[size, size]), tf.float32)
               for _ in range(num_products + 1)]
   products = tf.function(lambda: [

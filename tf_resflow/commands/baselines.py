@@ -22,7 +22,7 @@ import dataclasses
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow.commands import options as options_lib
-from tf_resflow.configuration import config as config_lib
+from tf_resflow.configuration import run_config as config_lib
 from tf_resflow.specs import fields
 
 

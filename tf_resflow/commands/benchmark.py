@@ -47,7 +47,7 @@ from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
-from tf_resflow.configuration import flags as flags_lib
+from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.specs import fields
 from tf_resflow.specs import spec as spec_lib
 

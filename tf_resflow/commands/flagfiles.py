@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import pathlib
 
 from tf_resflow import errors
-from tf_resflow.configuration import flags as flags_lib
+from tf_resflow.configuration import flag_parsing as flags_lib
 
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 # A wheel has them in the package, a checkout in bin/.

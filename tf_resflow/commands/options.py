@@ -14,7 +14,7 @@ from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow import training
-from tf_resflow.configuration import flags as flags_lib
+from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 from tf_resflow.training import files

@@ -19,7 +19,7 @@ from absl import logging as absl_logging
 
 from tf_resflow import errors
 from tf_resflow.commands import flagfiles
-from tf_resflow.configuration import flags as flags_lib
+from tf_resflow.configuration import flag_parsing as flags_lib
 
 TOOLS = (
     'train', 'evaluate', 'sample', 'fid', 'export', 'convert', 'baselines',
@@ -213,7 +213,7 @@ def set_up_training(jit_compile: bool = False) -> None:
   if jit_compile:
     return
   try:
-    numerics.cores.give_operations_one_thread()
+    numerics.parallel.give_operations_one_thread()
   except RuntimeError:
     # A reader's module has run something.
     logging.getLogger('tf_resflow').warning(

@@ -1,4 +1,4 @@
 """The configuration of runs and its flags, without TensorFlow."""
 
-from tf_resflow.configuration.config import Config
-from tf_resflow.configuration.config import make_config
+from tf_resflow.configuration.run_config import Config
+from tf_resflow.configuration.run_config import make_config

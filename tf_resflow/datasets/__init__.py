@@ -9,9 +9,9 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
   'catalog': ['info', 'names'],
   'dataset_info': ['DatasetInfo', 'DrawnInfo', 'ImageInfo', 'VectorInfo'],
+  'dequantization': ['dequantize', 'quantize'],
   'loading': ['load', 'load_split'],
   'own_files': ['fingerprint'],
-  'pipeline': [
-    'dequantize', 'evaluation_batches', 'quantize', 'training_batches'],
+  'pipeline': ['evaluation_batches', 'training_batches'],
   'split': ['Split', 'first_conditions', 'some_conditions'],
   'stored_images': ['DatasetNotFoundError']})

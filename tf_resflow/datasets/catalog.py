@@ -95,7 +95,7 @@ PATCHES32 = dataset_info.ImageInfo(
 def _toy(name: str, function: str, description: str) -> dataset_info.DrawnInfo:
   return dataset_info.DrawnInfo(
     name=f'2d/{name}', event_size=2, description=description,
-    draw_fn=functools.partial(_call, f'embedded:{function}'),
+    draw_fn=functools.partial(_call, f'toys:{function}'),
     homepage='https://github.com/rtqichen/ffjord')
 
 

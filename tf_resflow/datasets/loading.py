@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow.configuration import config as config_lib
+from tf_resflow.configuration import run_config as config_lib
 from tf_resflow.datasets import catalog
 from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import split as split_lib

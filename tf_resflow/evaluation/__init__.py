@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
         'read_condition', 'read_images', 'read_inputs', 'read_rows',
         'write_bits', 'write_table'],
     'features': ['FeatureExtractor', 'load_feature_extractor'],
-    'figures': [
+    'plots': [
         'Box', 'density_on_grid', 'density_picture', 'image_grid', 'integral',
         'levels_to_bytes', 'save_image', 'save_image_grid', 'save_ranks'],
     'inversion': [

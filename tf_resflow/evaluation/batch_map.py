@@ -68,7 +68,7 @@ class BatchMap:
   what they return is dropped.
 
   On one device several batches are computed at once where operations have one
-  thread each, see `numerics.cores.num_parallel`; at most four.
+  thread each, see `numerics.parallel.num_parallel`; at most four.
 
   Tracing takes seconds, so a smaller last batch is filled up to the size of the
   first one by repeating its last example, and what comes of that is dropped;
@@ -136,7 +136,7 @@ class BatchMap:
     # The first one traces, for all others.
     for count, result in itertools.chain.from_iterable(itertools.chain(
         map(evaluate, itertools.islice(rounds, 1)),
-        numerics.cores.map_parallel(
+        numerics.parallel.map_parallel(
             evaluate, rounds,
             max_parallel=_MAX_PARALLEL if self._num_replicas == 1 else 1))):
       if bar is not None:

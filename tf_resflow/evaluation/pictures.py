@@ -11,8 +11,8 @@ from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.evaluation import batch_map
-from tf_resflow.evaluation import figures
 from tf_resflow.evaluation import inversion
+from tf_resflow.evaluation import plots
 
 # Longest row of reconstructions.
 _NUM_COLUMNS = 16
@@ -97,7 +97,7 @@ class Picture(NamedTuple):
   """What is shown, and what it was made of.
 
   Attributes:
-    images: uint8 `[N, H, W, C]`, for `figures.image_grid`.
+    images: uint8 `[N, H, W, C]`, for `plots.image_grid`.
     num_columns: images in a row; None for the smallest square.
     arrays: dict of NumPy arrays, for an .npz file.
     report: dict for JSON.
@@ -119,7 +119,7 @@ def to_bytes(x: np.ndarray, num_levels: int) -> np.ndarray:
   Returns:
     uint8, same shape.
   """
-  return figures.levels_to_bytes(_quantize(x, num_levels), num_levels)
+  return plots.levels_to_bytes(_quantize(x, num_levels), num_levels)
 
 
 def _quantize(x, num_levels):
@@ -244,7 +244,7 @@ def reconstructions(
   """
   levels, x, z, condition = _encode(model, split, indices, options)
   decoded = inversion.decode(model, z, condition=condition, **options)
-  originals = figures.levels_to_bytes(levels, model.num_levels)
+  originals = plots.levels_to_bytes(levels, model.num_levels)
   restored = to_bytes(decoded.x, model.num_levels)
   num_columns = num_columns or min(len(x), _NUM_COLUMNS)
   # The last row is filled with white.

@@ -14,9 +14,9 @@ from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import features as features_lib
-from tf_resflow.evaluation import figures
 from tf_resflow.evaluation import inversion
 from tf_resflow.evaluation import pictures
+from tf_resflow.evaluation import plots
 from tf_resflow.evaluation import statistics
 
 _NUM_SUBSETS = 10
@@ -194,7 +194,7 @@ def compare_samples(
         'The standard error of the kernel distance needs them.')
 
   image_batches = (
-      figures.levels_to_bytes(batch['x'], split.num_levels)
+      plots.levels_to_bytes(batch['x'], split.num_levels)
       for batch in split.examples.take(num_images).batch(batch_size))
   decoded = []
   # As often as in the data.

@@ -12,7 +12,7 @@ from scipy import optimize
 
 from tf_resflow import benchmarking
 from tf_resflow import configuration
-from tf_resflow.configuration import flags as flags_lib
+from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.specs import registries
 
 # What is varied: the field of each setting, and its values. `num_blocks` are

@@ -21,8 +21,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'bijections.bijection': [
             'Bijection', 'EstimatorLike', 'PassResult', 'PassSettings',
             'SlopeBounds', 'Solve', 'SolverLike', 'event_shape_of'],
+        'bijections.chain': ['Chain'],
         'bijections.composite': [
-            *BIJECTIONS['bijections.composite'], 'Chain', 'Composite'],
+            *BIJECTIONS['bijections.composite'], 'Composite'],
         'classifier_head': ['ClassifierHead', 'HybridClassifier'],
         'conditions.condition_network': [
             'ConditionNetwork', 'KerasNetwork', 'LabelEmbedding',

@@ -451,7 +451,7 @@ class Flow(keras.Model):
   def save_norms(self) -> None:
     """Stores the norms of the present kernels; saves time only."""
     # Graphs are of one thread.
-    for _ in numerics.cores.map_parallel(
+    for _ in numerics.parallel.map_parallel(
         lambda layer: layer.save_norms(), self.constrained_layers,
         max_parallel=None if tf.executing_eagerly() else 1):
       pass

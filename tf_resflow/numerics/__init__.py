@@ -4,7 +4,7 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=['cores', 'random'],
+    submodules=['parallel', 'random'],
     submod_attrs={
         'fixed_point.implicit': ['invert_and_log_det', 'invert_residual'],
         'fixed_point.solver': [

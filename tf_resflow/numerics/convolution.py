@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tf_resflow.numerics import cores
+from tf_resflow.numerics import parallel
 
 # With more taps than this the plain kernel is about as fast. A 3x3 convolution
 # to 4 channels has 36.
@@ -45,7 +45,7 @@ def conv2d(
   # Where operations have one thread, as in training; elsewhere TensorFlow may
   # fuse a convolution with what follows.
   if (_is_for_cpu(for_cpu) and tuple(kernel.shape[:2]) == (1, 1) and
-      cores.num_parallel() > 1):
+      parallel.num_parallel() > 1):
     c_in, c_out = kernel.shape[2:]
     return tf.reshape(
         tf.matmul(tf.reshape(x, [-1, c_in]), tf.reshape(kernel, [c_in, c_out])),

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from tf_resflow import private_apis
-from tf_resflow.numerics import cores
+from tf_resflow.numerics import parallel
 from tf_resflow.numerics import tracing
 
 # A nested structure of tensors.
@@ -41,7 +41,7 @@ class ResidualFunction:
     effective_weights: by default `g` computes with its variables as they are.
     max_examples: returns how many examples a pass should take at a time, which
       bounds its memory; None for all.
-    unknown_sizes: see `cores.map_in_chunks`.
+    unknown_sizes: see `parallel.map_in_chunks`.
 
   Example:
     >>> g = numerics.ResidualFunction(lambda weights, x: weights[0] * x)
@@ -117,7 +117,7 @@ def evaluate(g: ResidualFunction, variables: Tensors, state: Tensors,
              x: tf.Tensor, *context: tf.Tensor) -> tf.Tensor:
   """Returns `g(x)`, to be traced by `ResidualFunction.traced`."""
   weights = g.weights(variables, state)
-  (value,), _ = cores.map_in_chunks(
+  (value,), _ = parallel.map_in_chunks(
       lambda x, *context: ([g.evaluate(weights, x, *context)], []),
       g.max_examples(), [x, *context], outputs_like=[x],
       unknown_sizes=g.unknown_sizes)

@@ -9,7 +9,7 @@ from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
-from tf_resflow.numerics import cores
+from tf_resflow.numerics import parallel
 
 # Of what fits at a time: a server answers several requests at once.
 _SHARE_OF_BATCH = 1 / 16
@@ -205,7 +205,7 @@ class ServedFlow:
     # What is drawn is drawn for the whole batch: chunks would draw alike.
     y, log_weight = self.model.embed(x, condition, seed=seed)
     conditions = [] if condition is None else [condition]
-    return log_weight + cores.map_in_chunks(
+    return log_weight + parallel.map_in_chunks(
         lambda y, *condition: ([self.model.joint_log_prob(
             y, *condition, estimator=self.estimator)], []),
         max(1, int(_SHARE_OF_BATCH * largest)), [y, *conditions],

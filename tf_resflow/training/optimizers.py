@@ -14,7 +14,7 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import private_apis
-from tf_resflow.configuration import config as config_lib
+from tf_resflow.configuration import run_config as config_lib
 from tf_resflow.specs import registries
 
 LearningRate = float | keras.optimizers.schedules.LearningRateSchedule

@@ -21,7 +21,7 @@ import tensorflow as tf
 from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow import models
-from tf_resflow.configuration import flags as flags_lib
+from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.models import model_config
 from tf_resflow.specs import spec
 from tf_resflow.training import checkpoints

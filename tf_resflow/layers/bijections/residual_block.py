@@ -124,7 +124,7 @@ class ResidualBlock(bijection.Bijection):
     take all.
     """
     return self._num_examples_in(
-        max(_CHUNK_BYTES // numerics.cores.num_parallel(), _MIN_CHUNK_BYTES))
+        max(_CHUNK_BYTES // numerics.parallel.num_parallel(), _MIN_CHUNK_BYTES))
 
   def _num_examples_in(self, num_bytes):
     size = self._largest_event * tf.as_dtype(self.compute_dtype).size

@@ -5,8 +5,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_resflow.numerics import cores
 from tf_resflow.numerics import differentiation
+from tf_resflow.numerics import parallel
 from tf_resflow.numerics import random
 from tf_resflow.numerics import residual_function
 from tf_resflow.numerics.fixed_point import solver as solver_lib
@@ -41,7 +41,7 @@ def _solve(g, solver, lipschitz_bound, sign, estimator, series, variables,
             ], []
 
   # A chunk stops when its own examples have converged.
-  outputs, _ = cores.map_in_chunks(
+  outputs, _ = parallel.map_in_chunks(
       solve, None if probes and estimator.batch_dependent else g.max_examples(),
       [y, x_init, *probes, *context], outputs_like=[y, *(
           tf.TensorSpec([None], dtype)
@@ -90,7 +90,7 @@ def _implicit_gradient(g, solver, lipschitz_bound, sign, variables, norms, x,
         lambda *parts: tf.add_n(parts), *gradients)
     return [dy, *dcontext], dweights
 
-  (dy, *dcontext), dweights = cores.map_in_chunks(
+  (dy, *dcontext), dweights = parallel.map_in_chunks(
       differentiate, g.max_examples(), [x, dx, *of_log_det, *context],
       outputs_like=[x, *context], sums_like=flat_weights,
       unknown_sizes=g.unknown_sizes)

@@ -13,8 +13,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_resflow.numerics import cores
 from tf_resflow.numerics import differentiation
+from tf_resflow.numerics import parallel
 from tf_resflow.numerics import residual_function
 from tf_resflow.numerics.log_det import estimator as estimator_lib
 from tf_resflow.numerics.log_det import series as series_lib
@@ -46,7 +46,7 @@ def _forward(g, estimator, series, variables, state, x, draw, *context):
         vjp_fn, probe, estimator.schedule(draw._replace(probe=probe)),
         series)], []
 
-  outputs, _ = cores.map_in_chunks(
+  outputs, _ = parallel.map_in_chunks(
       evaluate, None if estimator.batch_dependent else g.max_examples(),
       [x, draw.probe, *context],
       outputs_like=[x, tf.TensorSpec([None], x.dtype), x],
@@ -74,7 +74,7 @@ def _backward(g, variables, norms, x, v, w, dg, dlog_det, *context):
     return tape.gradient(outputs, [inputs, flat_weights], [dg, dlog_det],
                          unconnected_gradients='zero')
 
-  (dx, *dcontext), dweights = cores.map_in_chunks(
+  (dx, *dcontext), dweights = parallel.map_in_chunks(
       differentiate, g.max_examples(), [x, v, w, dg, dlog_det, *context],
       outputs_like=[x, *context], sums_like=flat_weights,
       unknown_sizes=g.unknown_sizes)

@@ -5,7 +5,7 @@ import dataclasses
 from tests import testing
 from tf_resflow import configuration
 from tf_resflow import models
-from tf_resflow.configuration import config as config_lib
+from tf_resflow.configuration import run_config as config_lib
 
 # What is wrong in one field alone is in fields_test.py.
 _BAD = [

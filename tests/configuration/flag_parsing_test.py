@@ -8,10 +8,10 @@ from absl import flags
 import pytest
 
 from tests import testing
-from tests.configuration import config_test
+from tests.configuration import run_config_test as config_test
 from tf_resflow import configuration
 from tf_resflow import models
-from tf_resflow.configuration import flags as flags_lib
+from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.specs import registries
 
 # Every field differs from its default, but that other objectives have no

@@ -13,7 +13,7 @@ from typing import Any
 from absl import flags
 
 from tf_resflow import errors
-from tf_resflow.configuration import config as config_lib
+from tf_resflow.configuration import run_config as config_lib
 from tf_resflow.models import model_config
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
