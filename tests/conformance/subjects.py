@@ -146,5 +146,7 @@ class Subject:
         initial, [v.numpy() for v in layer.variables])
 
   def forget(self) -> None:
-    """Lets go of all that was made; nothing can be asked for any more."""
+    """Lets go of all that was made; what is asked for later is made again."""
+    name = self.name
     vars(self).clear()
+    self.__init__(name)

@@ -24,13 +24,9 @@ class BlockType(spec.Specified):
       may be given.
 
   Example:
-    >>> class Shared(models.BlockType):
-    ...   unused_fields = ('memory',)
-    ...   def make(self, request):
-    ...     return layers.Inverse(models.make_residual_block(request))
-    >>> specs.registries.BLOCKS.register('shared', Shared)
-    <class '...Shared'>
-    >>> models.VectorFlowConfig(block='shared', memory='naive')
+    >>> models.BlockType.of('coupling').unused_places
+    ('gates',)
+    >>> models.VectorFlowConfig(block='coupling', memory='naive')
     Traceback (most recent call last):
     tf_resflow.errors.InvalidValueError: memory=naive: expected its default, ...
   """
