@@ -55,10 +55,9 @@ class BoundLayer(layers.LipschitzLayer):
   def converge_norms(self, variables, state):
     return self.layer.converge_norms(variables[0], state)
 
-  def effective_weights(self, variables, norms, input_scale=1.0,
-                        output_scale=1.0):
-    return [self.layer.effective_weights(
-        variables[0], norms, input_scale, output_scale), variables[1]]
+  def effective_weights(self, variables, norms, *scales):
+    return [self.layer.effective_weights(variables[0], norms, *scales),
+            variables[1]]
 
   def evaluate(self, weights, x):
     places = tf.range(tf.shape(x)[0]) % _NUM_CONDITIONS

@@ -64,7 +64,7 @@ class ServedFlow:
     if model.condition_spec is not None:
       self._specs['condition'] = model.condition_spec.tensor_spec(self._dtype)
 
-  def signature(
+  def _signature(
       self, method: Callable, names: Sequence[str],
       keywords: Sequence[str] = ()) -> tuple[Callable, list[tf.TensorSpec]]:
     """Returns a function of tensors, and their specs.
@@ -101,7 +101,7 @@ class ServedFlow:
         'encode': embedded,
         'decode': (['latents'],),
         **({'classify': embedded} if self.model.has_classifier else {})}
-    return {name: self.signature(getattr(self, name), *names)
+    return {name: self._signature(getattr(self, name), *names)
             for name, names in inputs.items()}
 
   def sample(

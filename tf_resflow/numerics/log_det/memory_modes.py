@@ -110,43 +110,59 @@ def recompute(g: residual_function.ResidualFunction, variables: Any, state: Any,
   return differentiation.with_gradient(forward, x, variables, list(context))
 
 
-def _keep_linearization(
-    gradients_of: Callable, g: residual_function.ResidualFunction,
-    variables: Any, state: Any, x: tf.Tensor, draw: estimator_lib.Draw,
-    estimator: estimator_lib.SeriesEstimator, series: series_lib.LogDetSeries,
-    context: Sequence[tf.Tensor] = ()) -> tuple[tf.Tensor, tf.Tensor]:
-  """The modes that keep the linearisation of `g` for the backward pass.
+def _keeps_linearization(gradients_of: Callable) -> Callable:
+  """Returns a mode that keeps the linearisation of `g` until the backward pass.
 
-  `gradients_of(tape, value, surrogate, inputs)` returns the gradient function.
+  Args:
+    gradients_of: from a persistent tape, `g(x)`, `w^T J v` per example and the
+      inputs of both to the function of the incoming gradients.
   """
 
-  def forward(x, weights, context):
-    with tf.GradientTape(persistent=True) as tape:
-      tape.watch([x, weights, context])
-      value, vjp_fn = differentiation.linearize(
-          g.evaluate, weights, x, *context)
-      with tape.stop_recording():
-        log_det, w = series_lib.power_series(
-            vjp_fn, draw.probe, estimator.schedule(draw), series)
-      surrogate = bilinear_form(vjp_fn, draw.probe, w)
-    return [value, log_det], [], gradients_of(
-        tape, value, surrogate, [x, weights, context])
+  @functools.wraps(gradients_of)
+  def mode(g: residual_function.ResidualFunction, variables: Any, state: Any,
+           x: tf.Tensor, draw: estimator_lib.Draw,
+           estimator: estimator_lib.SeriesEstimator,
+           series: series_lib.LogDetSeries,
+           context: Sequence[tf.Tensor] = ()) -> tuple[tf.Tensor, tf.Tensor]:
+    def forward(x, weights, context):
+      with tf.GradientTape(persistent=True) as tape:
+        tape.watch([x, weights, context])
+        value, vjp_fn = differentiation.linearize(
+            g.evaluate, weights, x, *context)
+        with tape.stop_recording():
+          log_det, w = series_lib.power_series(
+              vjp_fn, draw.probe, estimator.schedule(draw), series)
+        surrogate = bilinear_form(vjp_fn, draw.probe, w)
+      return [value, log_det], [], gradients_of(
+          tape, value, surrogate, [x, weights, context])
 
-  return differentiation.with_gradient(
-      forward, x, g.weights(variables, state), list(context))
+    return differentiation.with_gradient(
+        forward, x, g.weights(variables, state), list(context))
+
+  return mode
 
 
-def _both_backward(tape, value, surrogate, inputs):
+@_keeps_linearization
+def neumann(tape: tf.GradientTape, value: tf.Tensor, surrogate: tf.Tensor,
+            inputs: list) -> Callable:
+  """Keeps the linearisation of `g` (Eq. 8)."""
   return lambda dg, dlog_det: tape.gradient(
       [value, surrogate], inputs, [dg, dlog_det],
       unconnected_gradients='zero')
 
 
-def _surrogate_forward(tape, value, surrogate, inputs):
+@_keeps_linearization
+def backward_in_forward(tape: tf.GradientTape, value: tf.Tensor,
+                        surrogate: tf.Tensor, inputs: list) -> Callable:
+  """Differentiates the log-determinant in the forward pass (Eq. 9).
+
+  Needs one cotangent of the log-determinant for the whole batch, and raises
+  where there are several.
+  """
   log_det_gradients = tape.gradient(
       surrogate, inputs, unconnected_gradients='zero')
 
-  def pull_back(dg, dlog_det):
+  def gradients(dg, dlog_det):
     common = tf.reduce_max(dlog_det)
     check = tf.debugging.assert_equal(
         tf.reduce_min(dlog_det), common,
@@ -160,16 +176,7 @@ def _surrogate_forward(tape, value, surrogate, inputs):
             value, inputs, dg, unconnected_gradients='zero'),
         log_det_gradients)
 
-  return pull_back
-
-
-# Keeps the linearisation of `g` (Eq. 8).
-neumann = functools.partial(_keep_linearization, _both_backward)
-
-# Differentiates the log-determinant in the forward pass (Eq. 9). Needs one
-# cotangent of the log-determinant for the whole batch, and raises where there
-# are several.
-backward_in_forward = functools.partial(_keep_linearization, _surrogate_forward)
+  return gradients
 
 
 def naive(g: residual_function.ResidualFunction, variables: Any, state: Any,
