@@ -51,9 +51,7 @@ print(*sys.modules)
 _SAVE = """
 import pytest
 
-import tf_resflow
-from tf_resflow import models
-from tf_resflow import layers
+from tf_resflow import layers, models
 import keras
 models.VectorFlowConfig(event_size=2, num_blocks=1).build().save('a.keras')
 keras.Sequential([keras.Input([2]), layers.SpectralDense(3)]).save('b.keras')

@@ -14,8 +14,7 @@ from tf_resflow import models
 from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.specs import registries
 
-# Every field differs from its default, but that other objectives have no
-# nll_weight.
+# Every field differs from its default; other objectives have no nll_weight.
 _OTHER = configuration.make_config(**{
     **config_test.OTHER, 'dataset': 'cifar10', 'data_dir': '/data sets/#1',
     'image_size': None, 'resize': 16, 'objective': 'auto',

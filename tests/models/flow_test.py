@@ -86,11 +86,8 @@ def test_a_uniform_density_costs_all_its_bits():
   np.testing.assert_allclose(flow.in_unit(np.zeros([3])), 5.0)
   # Twice the density on the cube, one bit less for all six numbers.
   np.testing.assert_allclose(flow.in_unit(math.log(2.0)), 5.0 - 1.0 / 6.0)
-
-
-def test_nats_of_real_numbers():
-  flow = _flow_of_six(None)
-  assert flow.unit == 'nats' and flow.in_unit(2.5) == -2.5
+  numbers = _flow_of_six(None)
+  assert numbers.unit == 'nats' and numbers.in_unit(2.5) == -2.5
 
 
 def test_from_log_densities_to_costs_and_back():
