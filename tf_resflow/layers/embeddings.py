@@ -35,8 +35,9 @@ class Embedding(base_layer.BaseLayer):
 
   where the two sides differ by `KL(q(u|x) | p(u|x))`. One draw is thus an
   unbiased estimate of a lower bound, not of `log p(x)`: whatever reports it
-  says so. Noise channels are one kind; with `x` the integers of pixels and `u`
-  the place in their bins, dequantisation is another.
+  says so. Noise channels are one kind. Images are dequantised already, by
+  `datasets.dequantize`: an embedding is given numbers in [0, 1), and `project`
+  has to return them.
 
   A kind defines `embed`, `project` and `compute_output_shape`. It may own
   variables, in which both results are differentiable where `u` is a function
@@ -53,8 +54,7 @@ class Embedding(base_layer.BaseLayer):
     (TensorShape([5, 4, 4, 3]), TensorShape([5]))
 
   References:
-    Huang, Dinh and Courville, 2020, Augmented Normalizing Flows, Section 3; Ho
-    et al., 2019, Flow++, Section 3.1 (dequantisation).
+    Huang, Dinh and Courville, 2020, Augmented Normalizing Flows, Section 3.
   """
 
   is_random = True
