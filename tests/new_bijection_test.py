@@ -13,7 +13,7 @@ from tests import documents
 # What is added to which line of which file.
 _LINES = {
     'tf_resflow/layers/__init__.py': (
-        "    'bijections.conditional_linear': ['ConditionalLinear'],\n",
+        "    'bijections.residual_block': ['ResidualBlock'],\n",
         "    'bijections.monotone_block': ['MonotoneBlock'],\n"),
     'tf_resflow/specs/registries.py': (
         "    'coupling': f'{_BLOCK_TYPES}:Coupling',\n",
