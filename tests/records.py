@@ -102,11 +102,11 @@ def measure_log_prob(run: Run, workdir: str, folder: pathlib.Path,
   """Returns log_prob of averages or weights, in float64, and of classes."""
   name = 'averages' if averaged else 'weights'
   output = folder / f'{name}.npz'
-  data = (['--inputs=inputs.npz'] if _has_inputs(workdir) else
+  data = (['--inputs=inputs.npz', '--estimator=adaptive:0.02']
+          if _has_inputs(workdir) else
           ['--num_examples=16', '--nocertify'])
   run('evaluate', f'--workdir={workdir}', '--dtype=float64',
-      f'--averaged={averaged}', *data, *_estimator(workdir),
-      f'--output={output}')
+      f'--averaged={averaged}', *data, f'--output={output}')
   with np.load(output) as arrays:
     return {f'{name}.{key}': arrays[key] for key in (
         'log_prob', 'class_log_prob') if key in arrays}
@@ -114,13 +114,6 @@ def measure_log_prob(run: Run, workdir: str, folder: pathlib.Path,
 
 def _config(workdir):
   return json.loads(pathlib.Path(workdir, 'model.json').read_text())
-
-
-def _estimator(workdir):
-  """Names that of the record, the default of images then, if any is used."""
-  config = _config(workdir)
-  return ['--estimator=adaptive:0.02'] * (
-      'num_levels' in config and config['block'] != 'coupling')
 
 
 def _is_conditional(workdir):
@@ -137,8 +130,7 @@ def measure_export(run: Run, workdir: str, folder: pathlib.Path,
   import tensorflow as tf
 
   output = folder / 'exported'
-  run('export', f'--workdir={workdir}', '--nowarmup', f'--output={output}',
-      *_estimator(workdir))
+  run('export', f'--workdir={workdir}', '--nowarmup', f'--output={output}')
   signature = tf.saved_model.load(str(output)).signatures['log_prob']
   rng = np.random.default_rng(7)
   inputs = {}

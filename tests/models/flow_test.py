@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tests import cases
 from tests import flows
+from tests import networks
 from tests import splits
 from tests.evaluation import conditional_flows
 from tests.layers import operators
@@ -325,7 +326,7 @@ def test_the_estimator_of_a_flow_holds_where_a_call_names_none():
   own = flow.log_prob(x, seed=0)
   assert flow.estimator is None and np.abs(own - exact).max() > 1e-5
   assert np.abs(own - flow.log_prob(x, seed=1)).max() > 1e-5
-  flow.estimator = flow.evaluation_estimator
+  flow.estimator = flow.evaluation_estimator()
   assert flow.estimator == numerics.Exact()
   restored = models.VectorFlow.from_config(flow.get_config())
   restored.set_weights(flow.get_weights())
@@ -346,9 +347,13 @@ def test_estimators_of_evaluations():
   for size, estimator in ((64, numerics.Exact()), (65, adaptive)):
     flow = models.VectorFlowConfig(
         event_size=size, num_blocks=1, hidden_units=(2,)).build()
-    assert flow.evaluation_estimator == estimator
+    assert flow.evaluation_estimator() == estimator
   assert models.Flow(
-      layers.ActNorm(), (65,)).evaluation_estimator == numerics.Exact()
+      layers.ActNorm(), (65,)).evaluation_estimator() == numerics.Exact()
+  digits = models.Flow(
+      layers.ResidualBlock(networks.dense_g('float32')), (3,), num_levels=17)
+  assert digits.evaluation_estimator() == numerics.Exact()
+  assert digits.evaluation_estimator(dequantizes=True) == adaptive
 
 
 def test_estimates_of_larger_events_are_repeated_and_have_deviations():
@@ -356,7 +361,7 @@ def test_estimates_of_larger_events_are_repeated_and_have_deviations():
       event_size=65, num_blocks=2, hidden_units=(8,), act_norm=False).build()
   for layer in flow.constrained_layers:
     layer.kernel.assign(4.0 * layer.kernel)
-  flow.estimator = flow.evaluation_estimator
+  flow.estimator = flow.evaluation_estimator()
   x = tf.random.stateless_normal([5, 65], [0, 1])
   one, again, other = (flow.log_prob(x, seed=seed) for seed in (1, 1, 2))
   np.testing.assert_array_equal(one, again)

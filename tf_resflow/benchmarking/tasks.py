@@ -44,7 +44,7 @@ class Settings:
       taken; None for uniform noise.
     num_repeats: timed repeats; the median counts. 0 ends training after its
       first step, for start-up and memory alone.
-    estimator: of the evaluation, `Flow.evaluation_estimator` by
+    estimator: of the evaluation, `Flow.evaluation_estimator` of data by
       default.
     tolerance: residual at which sampling stops.
     seed: Python int.
@@ -285,7 +285,8 @@ def measure_evaluation(settings: Settings) -> dict[str, Any]:
     image's log-determinant over the repeats, root mean square over the images.
   """
   model, images = settings.make_model()
-  estimator = settings.estimator or model.evaluation_estimator
+  estimator = settings.estimator or model.evaluation_estimator(
+      dequantizes=True)
   condition = settings.condition(model, len(images))
   frozen = model.frozen()  # As evaluations take it.
 

@@ -93,4 +93,5 @@ def _opened(options):
   for workdir in options.workdirs:
     run = options_lib.Run(workdir=workdir).open(options.dtype, options.strategy)
     yield (workdir, run, options.load_split(run, 'num_examples'),
-           options.make_estimator() or run.model.evaluation_estimator)
+           options.make_estimator() or run.model.evaluation_estimator(
+               dequantizes=True))

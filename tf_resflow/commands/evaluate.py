@@ -164,7 +164,7 @@ def main(options: Options) -> None:
   if options.against is not None:
     _evaluate_against(options, run)
     return
-  estimator = options.estimator_for(run)
+  estimator = options.estimator_for(run, dequantizes=options.inputs is None)
   options.refuse(
       not estimator.is_random,
       ('num_probes', 'num_repeats') if options.inputs else ('num_probes',),

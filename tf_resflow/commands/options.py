@@ -240,15 +240,22 @@ class Estimation(Options):
       'roulette:safe,exact=20 (the protocol of the paper: 20 terms, then a '
       'roulette of finite variance), fixed:10 (10 terms, biased), exact (the '
       'determinant of the full Jacobian, for small events). By default exact '
-      'for events of up to 64 numbers, adaptive:0.02 for larger ones.',
+      'for up to 64 numbers, but for integers with their noise, and '
+      'adaptive:0.02 elsewhere.',
       choices=registries.ESTIMATORS)
 
   def make_estimator(self) -> 'numerics.Estimator | None':
     """Returns the estimator that the flag names, if it is given."""
     return numerics.Estimator.get(self.estimator)
 
-  def estimator_for(self, run: OpenedRun) -> 'numerics.Estimator':
+  def estimator_for(
+      self, run: OpenedRun, *, dequantizes: bool = True,
+  ) -> 'numerics.Estimator':
     """Returns the estimator that the flag names, or the default of a run.
+
+    Args:
+      run: with the model.
+      dequantizes: see `models.Flow.evaluation_estimator`.
 
     Raises:
       InvalidValueError: for another one than exact, which would be ignored,
@@ -258,7 +265,7 @@ class Estimation(Options):
     self.refuse(
         not run.model.is_random and estimator not in (None, numerics.Exact()),
         ('estimator',), EXACT, 'It goes with residual blocks.')
-    return estimator or run.model.evaluation_estimator
+    return estimator or run.model.evaluation_estimator(dequantizes=dequantizes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -151,7 +151,7 @@ def load_model(
   _check_size(config, checkpoint.path, tensors)
   model = config.build(dtype)
   weights_lib.load_weights(model, tensors)
-  model.estimator = model.evaluation_estimator
+  model.estimator = model.evaluation_estimator()
   return model
 
 

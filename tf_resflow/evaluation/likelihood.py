@@ -91,7 +91,7 @@ def scoring_rule(
     if estimator.is_biased:
       reason += ', whose bias no deviation shows'
   else:
-    estimator = model.evaluation_estimator
+    estimator = model.evaluation_estimator()
     reason = (
         f'averaged draws, as beyond {flow.MAX_EXACT_SIZE} dimensions'
         if estimator.is_random else
@@ -115,8 +115,8 @@ class NegativeLogLikelihood:
 
   Args:
     model: a flow.
-    estimator: of the log-determinant, or its spec;
-      `Flow.evaluation_estimator` by default.
+    estimator: of the log-determinant, or its spec; by default that of
+      `Flow.evaluation_estimator`, for integers with their noise.
     strategy: in whose scope the model was made; its devices share the batches,
       and the result does not depend on their number.
     own_estimator: take the estimators of the model's blocks, those that it was
@@ -131,7 +131,7 @@ class NegativeLogLikelihood:
       strategy: tf.distribute.Strategy | None = None,
       own_estimator: bool = False):
     self._estimator = numerics.Estimator.get(
-        estimator) or model.evaluation_estimator
+        estimator) or model.evaluation_estimator(dequantizes=True)
     self._batch_size = fitting_batch_size(model, self._estimator)
     # Integers are dequantised with noise.
     self.is_random = (
@@ -238,7 +238,7 @@ def evaluate_inputs(
     Chen et al., 2019, Residual Flows, Equation 1.
   """
   estimator = numerics.Estimator.get(
-      estimator) or model.evaluation_estimator
+      estimator) or model.evaluation_estimator()
   is_random = estimator.is_random or model.embedding.is_random
   _check_draws(estimator, num_repeats, num_probes, is_random)
   num_repeats = num_repeats if is_random else 1

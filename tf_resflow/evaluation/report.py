@@ -57,7 +57,7 @@ def evaluate(
     bounds: those of all blocks that have some.
   """
   estimator = numerics.Estimator.get(
-      estimator) or model.evaluation_estimator
+      estimator) or model.evaluation_estimator(dequantizes=True)
   batch_size = batch_size or likelihood.fitting_batch_size(model, estimator)
   costs = likelihood.nll(
       model, split, batch_size=batch_size, num_repeats=num_repeats, seed=seed,

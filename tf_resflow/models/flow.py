@@ -20,8 +20,8 @@ if TYPE_CHECKING:
   # It takes a second to import, which only those pay who ask for it.
   from tensorflow_probability import distributions as tfd
 
-# Dimensions up to which evaluations take exact log-determinants;
-# docs/performance.md has the costs.
+# Dimensions up to which evaluations take exact log-determinants, as long as one
+# will do; docs/performance.md has the costs.
 MAX_EXACT_SIZE = 64
 
 
@@ -169,15 +169,21 @@ class Flow(keras.Model):
     is_random = numerics.Estimator.get(estimator).is_random
     return self.embedding.is_random or (self.is_random and is_random)
 
-  @property
-  def evaluation_estimator(self) -> numerics.Estimator:
-    """The estimator of evaluations: exact up to 64 dimensions.
+  def evaluation_estimator(
+      self, *, dequantizes: bool = False) -> numerics.Estimator:
+    """Returns the estimator of evaluations: exact up to 64 dimensions.
 
     Beyond, unbiased draws of finite variance (which the Poisson roulette of
     training has not), at a fraction of the cost of 'roulette:safe,exact=20',
     those of the paper's Section 5.1.
+
+    Args:
+      dequantizes: whether integers, if the data are some, get noise for every
+        value, so that draws are averaged anyway: estimates take their place.
     """
-    if not self.is_random or self.latent_size <= MAX_EXACT_SIZE:
+    is_averaged = dequantizes and self.num_levels is not None
+    is_small = self.latent_size <= MAX_EXACT_SIZE
+    if not self.is_random or (is_small and not is_averaged):
       return numerics.Exact()
     # Larger tails are faster and noisier.
     return numerics.AdaptiveRoulette(0.02)

@@ -26,8 +26,8 @@ class ServedFlow:
     model: an initialised flow.
     estimator: of the log-determinant in `log_prob`, or its spec: one whose
       estimate of an example does not depend on its batch, such as
-      `Estimator.per_example` returns; that of `Flow.evaluation_estimator` by
-      default.
+      `Estimator.per_example` returns. By default that of
+      `Flow.evaluation_estimator`, for integers with their noise.
     max_samples: most samples of one request: a few bytes could ask for more
       than there is memory.
 
@@ -40,8 +40,8 @@ class ServedFlow:
   def __init__(self, model: models.Flow,
                estimator: layers.EstimatorLike = None,
                max_samples: int = 4096):
-    estimator = numerics.Estimator.get(
-        estimator) or model.evaluation_estimator.per_example()
+    estimator = numerics.Estimator.get(estimator) or model.evaluation_estimator(
+        dequantizes=True).per_example()
     errors.check(1 <= max_samples < 2**31, 'max_samples', max_samples,
                  'a number from 1 to 2147483647')
     errors.check(not estimator.batch_dependent, 'estimator', estimator,

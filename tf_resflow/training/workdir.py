@@ -199,7 +199,7 @@ def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',
     ema_lib.assign(model.variables, (v.numpy() for v in narrow.variables))
   model.bijection.check_weights()
   model.save_norms()
-  model.estimator = model.evaluation_estimator
+  model.estimator = model.evaluation_estimator()
   return model, int(step.numpy())
 
 
