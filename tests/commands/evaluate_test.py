@@ -67,7 +67,8 @@ def test_inputs_of_an_own_model(run_tool, trained_workdir, tmp_path):
   np.savez(tmp_path / 'x.npz', x=x)
   report = results.report(run_tool(
       'evaluate', f'--workdir={trained_workdir}', f'--inputs={tmp_path}/x.npz',
-      f'--output={tmp_path}/y.npz', '--dtype=float32', '--certify'))
+      f'--output={tmp_path}/y.npz', '--dtype=float32', '--certify',
+      '--estimator=adaptive:0.02'))
   assert (report['latent_order'], report['dtype'], report['estimator']) == (
       'channels_last', 'float32', 'adaptive:0.02')
   assert 0.0 < report['lipschitz_bound_max'] < 1.0
