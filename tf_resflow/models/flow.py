@@ -20,8 +20,7 @@ if TYPE_CHECKING:
   # It takes a second to import, which only those pay who ask for it.
   from tensorflow_probability import distributions as tfd
 
-# Dimensions up to which evaluations take exact log-determinants, as long as one
-# will do; docs/performance.md has the costs.
+# Dimensions up to which evaluations take exact log-determinants.
 MAX_EXACT_SIZE = 64
 
 
@@ -166,8 +165,8 @@ class Flow(keras.Model):
 
   def draws(self, estimator: numerics.Estimator | str) -> bool:
     """Whether log-densities that take `estimator` are drawn."""
-    is_random = numerics.Estimator.get(estimator).is_random
-    return self.embedding.is_random or (self.is_random and is_random)
+    return self.embedding.is_random or (
+        self.is_random and numerics.Estimator.get(estimator).is_random)
 
   def evaluation_estimator(
       self, *, dequantizes: bool = False) -> numerics.Estimator:
@@ -178,15 +177,14 @@ class Flow(keras.Model):
     those of the paper's Section 5.1.
 
     Args:
-      dequantizes: whether integers, if the data are some, get noise for every
-        value, so that draws are averaged anyway: estimates take their place.
+      dequantizes: whether values of integers, if the data are some, get noise;
+        that is averaged anyway, so that estimates do.
     """
-    is_averaged = dequantizes and self.num_levels is not None
-    is_small = self.latent_size <= MAX_EXACT_SIZE
-    if not self.is_random or (is_small and not is_averaged):
+    is_estimated = self.latent_size > MAX_EXACT_SIZE or (
+        dequantizes and self.num_levels is not None)
+    if not (self.is_random and is_estimated):
       return numerics.Exact()
-    # Larger tails are faster and noisier.
-    return numerics.AdaptiveRoulette(0.02)
+    return numerics.AdaptiveRoulette(0.02)  # Larger tails: faster, noisier.
 
   @property
   def certified_bijections(self) -> list[layers.Bijection]:
