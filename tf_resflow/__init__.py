@@ -42,8 +42,8 @@ class _KerasFinder(importlib.abc.MetaPathFinder):
 
 def _register(keras):
   """Lets `keras.models.load_model` import classes where a file names them."""
-  for room in ('layers', 'models'):
-    module = importlib.import_module(f'tf_resflow.{room}')
+  for package in ('layers', 'models'):
+    module = importlib.import_module(f'tf_resflow.{package}')
     for name in module.__all__:
       keras.saving.get_custom_objects().setdefault(
           f'tf_resflow>{name}', type(name, (), {'from_config': staticmethod(

@@ -1,4 +1,4 @@
-"""The command-line tools, one module each; only this room knows of flags.
+"""The command-line tools, one module each; only this package reads flags.
 
 A tool is a module with a manual (its docstring), `Options` (its flags: a
 dataclass made of the shared groups of `options`) and `main`. `runner` runs it:

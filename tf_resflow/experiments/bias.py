@@ -71,7 +71,7 @@ def measure_bias(
     model: a flow.
     split: the data.
     **settings: of `evaluation.nll`, for both; its `estimator` is an unbiased
-      one, `Flow.evaluation_estimator` by default.
+      one, by default that of `Flow.evaluation_estimator`.
 
   Returns:
     A dict for JSON: `unit`; under its name the unbiased mean and its `_stderr`
