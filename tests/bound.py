@@ -34,9 +34,10 @@ class BoundLayer(layers.LipschitzLayer):
     super().__init__(**kwargs)
     self.layer = layer
     for name in (
-        'domain', 'codomain', 'known_by', 'num_constrained', 'lipschitz_bound',
+        'domain', 'codomain', 'bound_source', 'num_constrained',
+        'lipschitz_bound',
         'learns_orders', 'compute_output_shape', 'norm_estimate', 'certificate',
-        'constrained_layers', 'save_norms', 'largest_event'):
+        'constrained_layers', 'save_norms', 'max_activation_size'):
       setattr(self, name, getattr(layer, name))
 
   def build(self, input_shape):
@@ -72,7 +73,7 @@ class BoundLayer(layers.LipschitzLayer):
 
 
 @base_layer.configured
-class BoundBijection(layers.Composite):
+class BoundBijection(layers.CompositeBijection):
   """A bijection of `x` alone."""
 
   condition_spec = None
@@ -82,7 +83,7 @@ class BoundBijection(layers.Composite):
     kwargs.setdefault('name', bijection.name)
     super().__init__(**kwargs)
     self.bijection = bijection
-    for name in ('compute_output_shape', 'slope_bounds'):
+    for name in ('compute_output_shape', 'bi_lipschitz_bounds'):
       setattr(self, name, getattr(bijection, name))
 
   @property

@@ -22,7 +22,7 @@ class Case:
     is_random: whether the log-determinant is drawn.
     has_variables: whether there is something to train.
     per_example: whether every example may have a cotangent of its own.
-    has_slope_bounds: whether there are slopes that it keeps to.
+    has_bi_lipschitz_bounds: whether there are slopes that it keeps to.
     has_condition: whether it is made of what takes a condition.
     kernel_scale: of what is added to initial kernels.
   """
@@ -33,7 +33,7 @@ class Case:
   is_random: bool = False
   has_variables: bool = True
   per_example: bool = True
-  has_slope_bounds: bool = True
+  has_bi_lipschitz_bounds: bool = True
   has_condition: bool = False
   kernel_scale: float = 1.0
 

@@ -1,10 +1,10 @@
 """Every public layer, bijection, bijector and model, for conformance tests.
 
 To add one, add a line to its table: the tests of `tests/conformance` then run
-it through every property that applies to it. Estimators, laws and solvers have
-their tables in `tests/numerics/cases.py`.
+it through every property that applies to it. Estimators, distributions and
+solvers have their tables in `tests/numerics/cases.py`.
 
-A reader's own kinds take the same tests, see `tests/extending_kinds/plugin.py`.
+A reader's own kinds take the same tests, see `tests/extending_types/plugin.py`.
 """
 
 import functools
@@ -31,8 +31,8 @@ def evaluate(subject: Any, x: tf.Tensor, seed: Any = 1) -> list[tf.Tensor]:
   if isinstance(subject, tfb.Bijector):
     y = subject.forward(x, seed=seed)
     return [y, subject.forward_log_det_jacobian(x, seed=seed)]
-  if isinstance(subject, layers.Embedding):
-    return list(subject.embed(x, seed=seed))
+  if isinstance(subject, layers.Augmentation):
+    return list(subject.augment(x, seed=seed))
   if not hasattr(subject, 'forward_and_log_det'):
     return [subject(x)]
   outputs = list(subject.forward_and_log_det(x, seed=seed))
@@ -87,8 +87,8 @@ CLASSIFIERS = {
 
 
 # From data to events: their log-weights stand for log-determinants.
-EMBEDDINGS = {
-    'identity_embedding': _plain(layers.IdentityEmbedding, (3, 2)),
+AUGMENTATIONS = {
+    'identity_augmentation': _plain(layers.IdentityAugmentation, (3, 2)),
     'noise_uniform': _plain(layers.NoiseChannels, (2, 3, 2), num_channels=3),
     'noise_gaussian': Case(
         lambda dtype: layers.NoiseChannels(1, 'gaussian', dtype=dtype), (5,),
@@ -105,9 +105,9 @@ def _block(make_g_fn=networks.dense_g, event_shape=(3,), is_random=True,
 
 def _chain(dtype):
   """All kinds of parts, with a classifier's features let out on the way."""
-  return layers.Chain([
+  return layers.SequentialBijection([
       layers.Squeeze(dtype=dtype), layers.ActNorm(dtype=dtype),
-      layers.Split(layers.Chain([
+      layers.Split(layers.SequentialBijection([
           layers.FeatureTap(dtype=dtype), layers.Flatten(dtype=dtype),
           layers.ResidualBlock(keras.Sequential([
               layers.SpectralDense(4, coeff=0.9, seed=1, dtype=dtype),
@@ -126,7 +126,8 @@ def coupling(event_shape: tuple, num_outputs: int, **kwargs: Any) -> Case:
         padding='same')
     return layers.AffineCoupling(network, **kwargs)
 
-  return Case(make, event_shape, has_slope_bounds=False, kernel_scale=0.2)
+  return Case(
+      make, event_shape, has_bi_lipschitz_bounds=False, kernel_scale=0.2)
 
 
 def _linear(kind, parameterization, dtype):
@@ -135,7 +136,7 @@ def _linear(kind, parameterization, dtype):
 
 def _flattened_coupling(dtype):
   """A dense network that scales and shifts the channels of flat images."""
-  return layers.AffineCoupling(layers.Sequence([
+  return layers.AffineCoupling(layers.LipschitzSequential([
       layers.Reshape((-1,), dtype=dtype),
       layers.as_lipschitz_layer(
           networks.plain_network(keras.layers.Dense, (5, 24), dtype)),
@@ -169,7 +170,8 @@ BIJECTIONS = {
         (3, 3, 1), 2, mask='checkerboard', swap=True),
     'coupling_vector': coupling((5,), 6),
     'coupling_flattened': Case(
-        _flattened_coupling, (24,), has_slope_bounds=False, kernel_scale=0.2),
+        _flattened_coupling, (24,), has_bi_lipschitz_bounds=False,
+        kernel_scale=0.2),
     **{f'{name}_{parameterization}': Case(
         functools.partial(_linear, kind, parameterization), event_shape)
        for name, kind, event_shape in (
@@ -308,10 +310,11 @@ MODELS = {
 }
 
 # No bijections of their data, beside which they have noise.
-EMBEDDED_MODELS = {
+AUGMENTED_MODELS = {
     'flow_noise': image_flow(noise_channels=1, num_dense_blocks=0),
     'flow_noise_hybrid': image_flow(
-        noise_channels=2, noise_law='gaussian', num_classes=3, head_channels=4,
+        noise_channels=2, noise_distribution='gaussian', num_classes=3,
+        head_channels=4,
         squeeze_first=True, num_blocks=(1,), preprocessing='standardize',
         mean=(0.4,), std=(0.3,), moving_mean=True),
 }
@@ -369,7 +372,7 @@ def invertible() -> dict[str, Case]:
 
 def everything() -> dict[str, Case]:
   """Returns all cases."""
-  return {**LIPSCHITZ, **CLASSIFIERS, **EMBEDDINGS, **EMBEDDED_MODELS,
+  return {**LIPSCHITZ, **CLASSIFIERS, **AUGMENTATIONS, **AUGMENTED_MODELS,
           **invertible()}
 
 

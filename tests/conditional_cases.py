@@ -41,12 +41,12 @@ LIPSCHITZ = {
 
 def _conditional_chain(dtype, network):
   """All kinds of parts, behind a network of conditions."""
-  return layers.Conditional(layers.Chain([
+  return layers.Conditional(layers.SequentialBijection([
       layers.ConditionalLinear(4, max_log_scale=0.2, dtype=dtype),
       layers.ResidualBlock(networks.conditional_conv_g(dtype)),
       layers.ActNorm(dtype=dtype),
       layers.ConditionalAffine(4, max_log_scale=0.5, dtype=dtype),
-      layers.Squeeze(dtype=dtype), layers.Split(layers.Chain([
+      layers.Squeeze(dtype=dtype), layers.Split(layers.SequentialBijection([
           layers.Flatten(dtype=dtype), layers.ConditionalAffine(
               4, per_feature=True, max_log_scale=0.5, dtype=dtype)]))]),
                             network)
@@ -68,7 +68,7 @@ BIJECTIONS = {
     'conditional_coupling': _bound(
         lambda dtype: layers.AffineCoupling(
             networks.conditional_network(dtype)), (4,),
-        has_slope_bounds=False, kernel_scale=0.2),
+        has_bi_lipschitz_bounds=False, kernel_scale=0.2),
     'conditional_affine': _bound(
         lambda dtype: layers.ConditionalAffine(4, dtype=dtype), (2, 3, 2),
         kernel_scale=0.3),
@@ -139,7 +139,7 @@ def conditional_image_flow(
 def of_a_g() -> list[str]:
   """Returns the names of the blocks derived from the residual one."""
   return [name for name in registries.BLOCKS.names() if isinstance(
-      models.BlockType.of(name), block_types.OfNetwork)]
+      models.BlockType.of(name), block_types.NetworkBlockType)]
 
 
 # Every kind of block and of linear map.

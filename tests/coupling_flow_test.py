@@ -75,7 +75,7 @@ def test_flags_about_estimates_are_refused(run_tool, workdir, tmp_path):
        '--estimator=fixed:3' + no_such_flag),
       ('benchmark', (run, '--evaluation_estimator=fixed:3'),
        '--evaluation_estimator=fixed:3' + no_such_flag),
-      ('scaling', (*study, '--study=cost'),
+      ('scaling', (*study, '--study=time'),
        'estimator=fixed:4: expected its default'),
       ('scaling', (*study, '--study=memory'), 'expected its default'))]
   wrong = [(result, message) for result, message in said

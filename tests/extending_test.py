@@ -12,8 +12,8 @@ import pytest
 
 from tests import documents
 from tests.commands import processes
-from tests.extending_kinds import plugin as extending
-from tests.extending_kinds import runs
+from tests.extending_types import plugin as extending
+from tests.extending_types import runs
 
 
 @pytest.fixture(scope='module')
@@ -53,7 +53,7 @@ def test_conformance(selection, tmp_path):
   """And everything that is registered has a case; the runs of the page."""
   process = subprocess.run(
       [sys.executable, '-m', 'pytest', '-q',
-       '-p', 'tests.extending_kinds.plugin', '-p', 'no:cacheprovider',
+       '-p', 'tests.extending_types.plugin', '-p', 'no:cacheprovider',
        f'--basetemp={tmp_path / "pytest"}',
        'tests/conformance', runs.__file__, '-k', selection],
       cwd=documents.ROOT, capture_output=True, text=True, check=False,

@@ -10,7 +10,7 @@ def make_flow_without_blocks(
     event_shape=(4, 4, 1), num_levels=16, dtype='float32'):
   """Returns an initialised flow in which nothing is solved, drawn or bounded.
   """
-  chain = layers.Chain([
+  chain = layers.SequentialBijection([
       layers.Logit(dtype=dtype), layers.ActNorm(dtype=dtype),
       layers.Flatten(dtype=dtype)])
   model = models.Flow(chain, event_shape, num_levels, name='plain')

@@ -63,9 +63,9 @@ def conv_g(dtype: str, activation: str = 'lipswish') -> keras.Sequential:
       layers.SpectralConv2D(2, 3, coeff=0.9, seed=9, dtype=dtype)])
 
 
-def conditional_g(dtype: str) -> layers.Sequence:
+def conditional_g(dtype: str) -> layers.LipschitzSequential:
   """A dense network of events `[3]` and conditions `[4]`."""
-  return layers.Sequence([
+  return layers.LipschitzSequential([
       layers.SpectralDense(6, coeff=0.9, seed=1, dtype=dtype),
       layers.ConditionShift(4, dtype=dtype),
       layers.LipSwish(dtype=dtype),
@@ -73,9 +73,9 @@ def conditional_g(dtype: str) -> layers.Sequence:
       layers.ConditionGate(4, dtype=dtype)])
 
 
-def conditional_conv_g(dtype: str) -> layers.Sequence:
+def conditional_conv_g(dtype: str) -> layers.LipschitzSequential:
   """A network of convolutions, on events `[4, 4, 2]`, conditions `[4]`."""
-  return layers.Sequence([
+  return layers.LipschitzSequential([
       layers.LipSwish(dtype=dtype),
       layers.SpectralConv2D(6, 3, coeff=0.9, seed=1, dtype=dtype),
       layers.ConditionShift(4, dtype=dtype),
@@ -83,24 +83,24 @@ def conditional_conv_g(dtype: str) -> layers.Sequence:
       layers.SpectralConv2D(2, 3, coeff=0.9, seed=9, dtype=dtype)])
 
 
-def conditional_network(dtype: str) -> layers.Sequence:
+def conditional_network(dtype: str) -> layers.LipschitzSequential:
   """What a coupling of events `[4]` takes, with conditions `[4]`."""
   first, second = (
       layers.KerasLayer(keras.layers.Dense(
           size, kernel_initializer=keras.initializers.GlorotUniform(seed),
           dtype=dtype)) for seed, size in ((1, 6), (2, 4)))
-  return layers.Sequence([
+  return layers.LipschitzSequential([
       first, layers.ConditionShift(4, dtype=dtype), layers.Tanh(dtype=dtype),
       second])
 
 
 def mixed_g(dtype):
   """A dense network on images, with a layer of Keras and a nested sequence."""
-  return layers.Sequence([
+  return layers.LipschitzSequential([
       layers.Reshape((-1,), dtype=dtype),
       layers.SpectralDense(5, coeff=0.9, seed=1, dtype=dtype),
       layers.LipSwish(beta_initial=1.5, dtype=dtype),
-      layers.Sequence([
+      layers.LipschitzSequential([
           layers.SpectralDense(4, coeff=0.9, seed=5, dtype=dtype),
           layers.LipSwish(dtype=dtype)]),
       layers.as_lipschitz_layer(keras.layers.Activation('tanh', dtype=dtype)),

@@ -53,7 +53,7 @@ def test_a_table(run_tool, wine, tmp_path):
       f'--output={scores}'))
   found_names, found = results.table(scores)
   assert found_names == [
-      'other', *names[::-1], 'log_prob', 'log_prob_deviation']
+      'other', *names[::-1], 'log_prob', 'log_prob_stderr']
   np.testing.assert_array_equal(found[:, 1:5], rows[:, ::-1])
   np.testing.assert_allclose(
       found[:, 5], flow.log_prob(rows), rtol=1e-4, atol=1e-4)

@@ -74,7 +74,7 @@ class Raising(keras.layers.Layer):
 def test_errors_that_keras_hands_on_as_they_are():
   error = tf.errors.InvalidArgumentError(None, None, 'a line')
   with pytest.raises(tf.errors.InvalidArgumentError) as info:
-    Raising(private_apis.as_it_is(error))(tf.zeros([1]))
+    Raising(private_apis.not_wrapped_by_keras(error))(tf.zeros([1]))
   assert info.value.message == 'a line'
 
 

@@ -12,7 +12,7 @@ from tensorflow.core.protobuf import trackable_object_graph_pb2
 from tensorflow.python.ops import control_flow_util
 
 
-def as_it_is(error: Exception) -> Exception:
+def not_wrapped_by_keras(error: Exception) -> Exception:
   """Returns an error that Keras hands on as it is.
 
   As those of `errors.InvalidValueError`, which say why.

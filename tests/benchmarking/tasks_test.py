@@ -84,7 +84,7 @@ def test_evaluation(monkeypatch):
             dequantizes=True))[1]
                 for i in range(3)]
     deviation = np.sqrt(np.mean(np.var(log_dets, axis=0, ddof=1)))
-    assert values['evaluate_deviation_nats'] == pytest.approx(
+    assert values['evaluate_std_nats'] == pytest.approx(
         deviation, rel=1e-4, abs=1e-6)
   assert deviation > 1e-4
 
@@ -120,7 +120,7 @@ def test_a_flow_without_blocks(monkeypatch):
   trained = benchmarking.measure_training(settings, 0.0)
   assert trained['train_step_s'] > 0.0 and 'work' not in trained
   measured = benchmarking.measure_evaluation(settings)
-  assert measured['evaluate_deviation_nats'] == 0.0
+  assert measured['evaluate_std_nats'] == 0.0
   sampling = benchmarking.measure_sampling(settings)
   assert sampling['sample_s'] > 0.0
   assert (sampling['sample_residual_max'], sampling['sample_num_steps_mean'],
@@ -166,7 +166,7 @@ def test_conditional_flows():
   assert trained['train_step_s'] > 0.0
   assert np.all(np.isfinite(list(trained['first_metrics'].values())))
   measured = benchmarking.measure_evaluation(settings)
-  assert 0.0 < measured['evaluate_deviation_nats'] < 10.0
+  assert 0.0 < measured['evaluate_std_nats'] < 10.0
   sampling = benchmarking.measure_sampling(settings)
   assert sampling['sample_num_not_converged'] == 0
   assert sampling['sample_num_steps_mean'] >= 1.0

@@ -1,6 +1,6 @@
 """bin/evaluate ends with the JSON of the Python API's numbers.
 
-With --against: scores of digits beside those of other images.
+With --ood_dataset: scores of digits beside those of other images.
 """
 
 import shutil
@@ -59,7 +59,7 @@ def test_it_agrees_with_the_api(
   np.testing.assert_allclose(arrays['bits_per_dim'], bits, rtol=1e-5)
   assert {name: array.shape for name, array in arrays.items()} == {
       'bits_per_dim': (8, 16), 'log_prob': (16,), 'label': (16,),
-      'log_prob_deviation': (16,)}
+      'log_prob_stderr': (16,)}
 
 
 def test_inputs_of_an_own_model(run_tool, trained_workdir, tmp_path):
@@ -76,7 +76,7 @@ def test_inputs_of_an_own_model(run_tool, trained_workdir, tmp_path):
   found = results.arrays(tmp_path / 'y.npz')
   assert {name: array.shape for name, array in found.items()} == {
       'z': (3, 64), 'log_det': (3,), 'log_prob': (3,),
-      'log_prob_deviation': (3,), 'bits_per_dim': (3,),
+      'log_prob_stderr': (3,), 'bits_per_dim': (3,),
       'log_det_repeats': (8, 3)}
   model, _ = training.load_model(str(trained_workdir))
   np.testing.assert_allclose(found['z'], model(x), atol=1e-4)
@@ -138,10 +138,10 @@ def test_bad_input(
          '--classify=true: expected false unless the condition of the flow is '
          'the label. bin/train --condition=label makes it that.')
         for workdir in (digits_workdir, table_workdir)],
-      ([f'--workdir={labelled_workdir}', '--against=digits'],
-       '--against=digits: expected no such flag with a flow p(x|c). Other'),
-      ([f'--workdir={table_workdir}', '--against=digits'],
-       '--against=digits: expected no such flag with vectors'),
+      ([f'--workdir={labelled_workdir}', '--ood_dataset=digits'],
+       '--ood_dataset=digits: expected no such flag with a flow p(x|c). Other'),
+      ([f'--workdir={table_workdir}', '--ood_dataset=digits'],
+       '--ood_dataset=digits: expected no such flag with vectors'),
   ], f'--workdir={digits_workdir}')
   assert path.read_bytes() == before
   assert not list(labelled_workdir.glob('*.png'))
@@ -157,8 +157,8 @@ def test_accuracy_by_bayes_rule(
       '--batch_size=5', '--seed=3', '--nocertify', f'--output={output}'))
   found = results.arrays(output)
   assert found.keys() == {
-      'bits_per_dim', 'log_prob', 'log_prob_deviation', 'label',
-      'class_log_prob', 'class_log_density', 'class_log_density_deviation'}
+      'bits_per_dim', 'log_prob', 'log_prob_stderr', 'label',
+      'class_log_prob', 'class_log_density', 'class_log_density_stderr'}
 
   model, _ = training.load_model(str(labelled_workdir))
   test = datasets.load_split(
@@ -191,7 +191,7 @@ def others(data_dir, tmp_path_factory):
 def test_inverted_digits(run_tool, trained_workdir, data_dir, others, tmp_path):
   picture, output = tmp_path / 'a.png', tmp_path / 'a.npz'
   result = run_tool(
-      'evaluate', f'--workdir={trained_workdir}', f'--against={others}',
+      'evaluate', f'--workdir={trained_workdir}', f'--ood_dataset={others}',
       f'--picture={picture}', f'--output={output}', '--seed=4',
       '--batch_size=50', '--num_examples=120')
   report = results.report(result)
@@ -211,16 +211,16 @@ def test_inverted_digits(run_tool, trained_workdir, data_dir, others, tmp_path):
   assert (report['in_num_examples'], report['out_num_examples'],
           report['num_repeats'], report['estimator'], report['rule']) == (
               120, 120, 1, 'exact', 'exact, as up to 64 dimensions')
-  assert report['in_deviation_rms'] == report['noise_share'] == 0.0
+  assert report['in_stderr_rms'] == report['noise_share'] == 0.0
   # Dark corners are what the first batch taught the flow.
   assert report['auroc'] > 0.9
   assert f'log p(x): AUROC {report["auroc"]:.4f} +- ' in result.stderr
   assert 'digits, test (in) is more often above that of inve' in result.stderr
   found = results.arrays(output)
   assert {name: array.shape for name, array in found.items()} == {
-      prefix + name: (120,) for prefix in ('', 'against_')
-      for name in ('log_prob', 'log_prob_deviation', 'label')}
-  for prefix, part in zip(('', 'against_'), scores, strict=True):
+      prefix + name: (120,) for prefix in ('', 'ood_')
+      for name in ('log_prob', 'log_prob_stderr', 'label')}
+  for prefix, part in zip(('', 'ood_'), scores, strict=True):
     np.testing.assert_allclose(
         found[f'{prefix}log_prob'], part.log_prob, rtol=1e-4, atol=1e-3)
     np.testing.assert_array_equal(
@@ -237,9 +237,9 @@ def test_estimates_floats_and_the_picture_of_the_workdir(
   workdir = shutil.copytree(digits_workdir, tmp_path / 'run')
   np.savez(tmp_path / 'noise.npz', x=np.random.default_rng(0).uniform(
       size=[30, 8, 8, 1]))
-  picture = workdir / 'against_noise.png'
+  picture = workdir / 'ood_noise.png'
   command = ['evaluate', f'--workdir={workdir}', '--num_examples=20',
-             f'--against={tmp_path}/noise.npz', '--estimator=adaptive:0.3']
+             f'--ood_dataset={tmp_path}/noise.npz', '--estimator=adaptive:0.3']
   report = results.report(run_tool(*command))
   assert image_lib.imread(picture).shape[0] > 300
   assert report['picture'] == str(picture)
@@ -247,7 +247,7 @@ def test_estimates_floats_and_the_picture_of_the_workdir(
           report['out_num_examples']) == (16, 20, 20)
   assert report['estimator'] == (
       numerics.Estimator.get('adaptive:0.3').per_example().spec())
-  assert 0.0 < report['in_deviation_rms'] < report['in_log_prob_std']
+  assert 0.0 < report['in_stderr_rms'] < report['in_log_prob_std']
   assert 0.0 < report['noise_share'] < 1.0
   # Nothing is replaced unless that is wanted.
   written = picture.read_bytes()
@@ -262,21 +262,27 @@ def test_other_data_that_do_not_suit(
   wrong = tmp_path / 'wrong.npz'
   np.savez(wrong, image=np.full([3, 8, 8, 1], 17))
   before = {path.name for path in digits_workdir.iterdir()}
-  with_others = f'--against={others}'
+  with_others = f'--ood_dataset={others}'
   results.check_errors(run_tool, 'evaluate', [
-      (['--against=mnist5k'], '--against=mnist5k: expected images (8, 8, 1) of '
+      (['--ood_dataset=mnist5k'],
+       '--ood_dataset=mnist5k: expected images (8, 8, 1) of '
        '17 levels, as those of the run. These are (28, 28, 1) of 256 levels,'),
-      (['--against=cifar11'], '--against=cifar11: expected one of digits, mn'),
-      (['--against=array:a.npz'], 'dataset=array:a.npz: expected an .npz file'),
-      (['--against=2d/moons'], '--against=2d/moons: expected a data set of im'),
-      (['--against='], '--against=: expected the name of a data set or the pa'),
-      ([f'--against={wrong}'], f'--against={wrong}: expected an .npz file with '
+      (['--ood_dataset=cifar11'],
+       '--ood_dataset=cifar11: expected one of digits, mn'),
+      (['--ood_dataset=array:a.npz'],
+       'dataset=array:a.npz: expected an .npz file'),
+      (['--ood_dataset=2d/moons'],
+       '--ood_dataset=2d/moons: expected a data set of im'),
+      (['--ood_dataset='],
+       '--ood_dataset=: expected the name of a data set or the pa'),
+      ([f'--ood_dataset={wrong}'],
+       f'--ood_dataset={wrong}: expected an .npz file with '
        'an array x or image [n, 8, 8, 1], integers from 0 to 16 or dequantise'),
       ([with_others, '--picture=a.jpg'],
        '--picture=a.jpg: expected a name that ends in .png or .svg'),
       (['--picture=a.png'], '--picture=a.png: expected no such flag without -'),
       ([with_others, '--inputs=x.npz'],
-       '--inputs=x.npz: expected no such flag with --against.'),
+       '--inputs=x.npz: expected no such flag with --ood_dataset.'),
       ([with_others, '--num_repeats=20'],
        '--num_repeats=20: expected no such number where nothing is drawn'),
       ([with_others, '--num_repeats=15', '--estimator=adaptive'],
@@ -284,6 +290,6 @@ def test_other_data_that_do_not_suit(
       ([with_others, '--num_examples=361'],
        '--num_examples=361: expected at most 360.'),
       ([with_others, f'--output={others}', '--overwrite'],
-       f'--output={others}: expected another file than that of --against.'),
+       f'--output={others}: expected another file than that of --ood_dataset.'),
   ], f'--workdir={digits_workdir}')
   assert {path.name for path in digits_workdir.iterdir()} == before

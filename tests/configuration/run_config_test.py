@@ -106,7 +106,7 @@ OTHER = dict(
     invertible_linear='free', activation='elu', lipschitz_coeff=0.5,
     factor_out=True, squeeze_first=True, num_dense_blocks=1,
     dense_hidden_units=3, act_norm=False, logit_alpha=0.1,
-    moving_mean=True, noise_channels=2, noise_law='gaussian',
+    moving_mean=True, noise_channels=2, noise_distribution='gaussian',
     estimator='fixed:5', memory='neumann', num_steps=5, batch_size=3,
     accumulation_steps=2, learning_rate=0.5, warmup_steps=3,
     schedule='cosine', optimizer='sgd', momentum=0.5, beta_2=0.5, epsilon=0.5,
@@ -128,7 +128,7 @@ _RESUMABLE = (
 
 # Registries with one name so far, and one whose other name leaves some of the
 # fields above without an effect.
-_WITHOUT_OTHER = {'model', 'block', 'constraint', 'embedding'}
+_WITHOUT_OTHER = {'model', 'block', 'constraint', 'augmentation'}
 
 
 def test_every_field_has_another_value():

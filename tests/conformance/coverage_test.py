@@ -15,9 +15,11 @@ from tf_resflow.specs import registries
 
 # Base classes, which cannot be used as they are.
 _ABSTRACT = (
-    layers.LipschitzLayer, layers.Elementwise, layers.Concatenated,
+    layers.LipschitzLayer, layers.ElementwiseActivation,
+    layers.ConcatenatedActivation,
     layers.SpectralLayer, layers.InducedNormLayer,
-    layers.Bijection, layers.Composite, layers.Container, layers.Embedding,
+    layers.Bijection, layers.CompositeBijection, layers.LipschitzContainer,
+    layers.Augmentation,
     layers.ConditionalLayer, layers.ConditionNetwork,
     bijectors.FlowBijector)
 # Not driven alone: 'flow_hybrid' has the classifier of several features,
@@ -71,13 +73,14 @@ def test_everything_registered_is_in_a_case():
   for name in registries.ACTIVATIONS.names():
     assert registries.ACTIVATIONS.get(name) in activations, name
   configs = [m.config for m in of(cases.MODELS) if hasattr(m, 'config')]
-  embedded = [m.config for m in of(cases.EMBEDDED_MODELS)]
-  assert {c.embedding for c in embedded} == set(registries.EMBEDDINGS.names())
+  augmented = [m.config for m in of(cases.AUGMENTED_MODELS)]
+  assert {c.augmentation for c in augmented} == set(
+      registries.AUGMENTATIONS.names())
   for name in registries.MODELS.names():
     assert registries.MODELS.get(name) in map(type, configs), name
-  laws = {embedding.noise_law.spec().partition(':')[0]
-          for embedding in of(cases.EMBEDDINGS) if embedding.is_random}
-  assert laws == set(registries.NOISE_LAWS.names())
+  distributions = {augmentation.noise_distribution.spec().partition(':')[0]
+          for augmentation in of(cases.AUGMENTATIONS) if augmentation.is_random}
+  assert distributions == set(registries.NOISE_DISTRIBUTIONS.names())
   for field, registry in (
       ('block', registries.BLOCKS), ('constraint', registries.CONSTRAINTS),
       ('invertible_linear', registries.MATRICES)):

@@ -30,7 +30,7 @@ def test_noise_channels_are_drawn_anew_for_every_repeat(noisy64):
   repeats = results['log_prob_repeats']
   assert repeats.shape == (40, 5) and len(np.unique(repeats)) == 200
   np.testing.assert_allclose(results['log_prob'], repeats.mean(0), rtol=1e-12)
-  # Against draws of other seeds: two means of one law.
+  # Against draws of other seeds: two means of one distribution.
   others = np.stack([noisy64.log_prob(x, seed=1000 + i, estimator=estimator)
                      for i in range(40)])
   stderr = np.sqrt((repeats.var(0, ddof=1) + others.var(0, ddof=1)) / 40)
@@ -53,5 +53,5 @@ def test_noise_channels_are_drawn_anew_for_every_repeat(noisy64):
 
 
 def test_jacobians_count_noise_channels(noisy64):
-  assert evaluation.fitting_batch_size(
+  assert evaluation.default_batch_size(
       noisy64, numerics.Exact(), 10**9) == int(1e9 // (32 * 32 * 8))

@@ -284,12 +284,13 @@ def test_every_kind_has_a_case():
   """And what is registered under a name is what its spec names."""
   tables = (
       (registries.ESTIMATORS, [c.spec for c in cases.ESTIMATORS.values()]),
-      (registries.LAWS, [c.spec for c in cases.LAWS.values()]),
+      (registries.TRUNCATION_DISTRIBUTIONS,
+       [c.spec for c in cases.TRUNCATION_DISTRIBUTIONS.values()]),
       (registries.MEMORY_MODES, cases.MEMORY_MODES),
       (registries.SOLVERS, cases.SOLVERS.values()))
   for registry, specs in tables:
     with_a_case = {spec.partition(':')[0].partition(',')[0] for spec in specs}
     assert with_a_case == set(registry.names()), (
-        f'{registry.kind}: add a line to tests/numerics/cases.py')
+        f'{registry.noun}: add a line to tests/numerics/cases.py')
     for name in registry.names():
       assert registry.name_of(registry.get(name)) == name

@@ -95,10 +95,11 @@ def test_what_is_not_frozen_iterates():
 def test_frozen_bijections_state_what_the_original_does(subject):
   bijection, _ = subject.of('float32')
   frozen = bijection.frozen()
-  assert frozen.slope_bounds() == pytest.approx(bijection.slope_bounds())
+  assert frozen.bi_lipschitz_bounds() == pytest.approx(
+      bijection.bi_lipschitz_bounds())
   assert frozen.is_random == bijection.is_random
   assert frozen.is_initialized == bijection.is_initialized
-  assert len(frozen.elementary()) == len(bijection.elementary())
+  assert len(frozen.leaves()) == len(bijection.leaves())
   shape = (None, *subject.case.event_shape)
   assert frozen.compute_output_shape(shape) == (
       bijection.compute_output_shape(shape))

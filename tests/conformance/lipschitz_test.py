@@ -63,7 +63,7 @@ def test_no_slope_exceeds_the_bound_or_the_certificate(subject):
   estimate, certificate = layer.norm_estimate(), layer.certificate()
   margin = (1.0 + _TOLERANCE)**layer.num_constrained * (1.0 + 1e-9)
   # Whoever estimates a norm does not know a bound.
-  if layer.known_by != 'estimate':
+  if layer.bound_source != 'estimate':
     assert measured <= layer.lipschitz_bound * margin
     assert estimate <= layer.lipschitz_bound * (1.0 + 1e-9)
   assert measured <= certificate.bound * (1.0 + 1e-9)
@@ -71,7 +71,8 @@ def test_no_slope_exceeds_the_bound_or_the_certificate(subject):
       layer.num_constrained)
   assert measured <= estimate * margin
   assert 0.0 < estimate <= certificate.bound * (1.0 + 1e-9)
-  num_methods = 1 if layer.known_by == 'assertion' else layer.num_constrained
+  num_methods = (
+      1 if layer.bound_source == 'assertion' else layer.num_constrained)
   assert len(certificate.methods) == num_methods
   assert layer.num_constrained == len(layer.constrained_layers())
 
@@ -101,7 +102,7 @@ def test_pure_parts_know_nothing_of_the_layer_but_its_structure(subject):
   other = subject.case.make('float64', seed=1)
   # Of a layer that a user wrote it is not known.
   assert (layer.structure() == other.structure()) == (
-      layer.known_by in ('construction', 'estimate'))
+      layer.bound_source in ('construction', 'estimate'))
   actual = pure(layer, *other.tensors(), x)
   np.testing.assert_allclose(actual, other(x), rtol=1e-10, atol=1e-12)
   if subject.case.has_variables:
@@ -132,7 +133,7 @@ def test_shapes_are_those_that_are_stated(subject):
   (y,), event_shape = subject.outputs('float32'), subject.case.event_shape
   assert layer.compute_output_shape((None, *event_shape)) == (
       None, *y.shape[1:])
-  largest = layer.largest_event((None, *event_shape))
+  largest = layer.max_activation_size((None, *event_shape))
   # What is inside of a layer of Keras is not known.
   assert largest in (0, max(largest, y[0].size))
 

@@ -16,7 +16,7 @@ _CONFIG = dataclasses.replace(
 
 def mean_at(model, moving_mean, y):
   """Returns the mean of what comes to a part of a model, per channel."""
-  for part in model.bijection.elementary():
+  for part in model.bijection.leaves():
     if part is moving_mean:
       return np.mean(y, axis=(0, 1, 2))
     y = part(y)
@@ -28,7 +28,7 @@ def test_moving_means_follow_an_update(accumulation_steps):
   model, step = step_test._make_step(
       'float64', _CONFIG, accumulation_steps=accumulation_steps, seed=7)
   batch, t = step_test._batch('float64'), tf.constant(3, tf.int64)
-  part = next(b for b in model.bijection.elementary()
+  part = next(b for b in model.bijection.leaves()
               if isinstance(b, layers.MovingMean))
   old = part.moving_mean.numpy()
   assert np.all(old != 0.0)  # Set by the first batch.
@@ -41,7 +41,7 @@ def test_moving_means_follow_an_update(accumulation_steps):
   np.testing.assert_allclose(metrics['bits_per_dim'], values[0], rtol=1e-12)
   last = accumulation_steps - 1
   seed = random.fold_in(random.fold_in(random.as_seed(7), t), last)
-  y, _ = model.embed(tf.split(batch.x, accumulation_steps)[last], seed=seed)
+  y, _ = model.augment(tf.split(batch.x, accumulation_steps)[last], seed=seed)
   mean = mean_at(model, part, y)
   # The second of all batches: half of the way.
   expected = old + 0.5 * (mean - old)

@@ -28,7 +28,7 @@ def _save(tmp_path, **arrays):
 
 def _open(path):
   """Reads a file of which the conditions are wanted."""
-  return arrays_and_tables.open_array(path).conditioned(['condition'])
+  return arrays_and_tables.open_array(path).with_condition(['condition'])
 
 
 def test_images_and_labels(tmp_path):

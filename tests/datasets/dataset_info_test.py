@@ -53,17 +53,18 @@ def test_facts_of_vectors_are_those_that_a_model_asks_for(monkeypatch):
   assert info.changed() is info
   fields = registries.MODELS.get('vector').fields()
   assert {f.name for f in fields if not f.is_flag} <= {
-    'seed', 'data_fingerprint', *info.facts(), *info.condition_facts()}
+    'seed', 'data_fingerprint', *info.inferred_fields(),
+    *info.inferred_condition_fields()}
   monkeypatch.setitem(registries.DATASETS._entries, 'two', info)
   model = configuration.make_config(dataset='two', num_blocks=1).model
   assert (model.column_mean, model.column_std, model.column_names) == (
     (1.0, 2.0), (3.0, 4.0), ('a', 'b'))
-  (first, *_) = model.build().bijection.elementary()
+  (first, *_) = model.build().bijection.leaves()
   assert (first.mean, first.std) == ((1.0, 2.0), (3.0, 4.0))
 
 
 def test_facts_of_conditions_are_those_that_a_model_asks_for():
-  facts = dataset_info.ConditionInfo().facts()
+  facts = dataset_info.ConditionInfo().inferred_fields()
   for kind in ('image', 'vector'):
     fields = {f.name: f for f in registries.MODELS.get(kind).fields()}
     assert facts == {name: fields[name].default for name in facts}
@@ -76,14 +77,16 @@ def test_facts_of_conditions_are_those_that_a_model_asks_for():
 def test_labels():
   info = datasets.info('mnist').changed(num_bits=5, resize=14)
   assert info.condition is None
-  assert info.condition_facts() == dataset_info.ConditionInfo().facts()
-  given = info.conditioned(['label'])
+  assert (info.inferred_condition_fields() ==
+          dataset_info.ConditionInfo().inferred_fields())
+  given = info.with_condition(['label'])
   assert given.condition == dataset_info.ConditionInfo(
     num_labels=10, is_label=True)
   # Nothing else changes, in either order: labels were no part of x.
   assert given == dataclasses.replace(info, condition=given.condition)
-  assert datasets.info('mnist').conditioned(['label']).changed(
-    num_bits=5, resize=14).facts() == given.facts() == info.facts()
+  assert datasets.info('mnist').with_condition(['label']).changed(
+    num_bits=5, resize=14).inferred_fields() == given.inferred_fields(
+    ) == info.inferred_fields()
   model = configuration.make_config(condition=('label',)).model
   assert (model.condition_labels, model.condition_size) == (10, 0)
   assert model.condition_mean == model.condition_names == ()
@@ -91,7 +94,7 @@ def test_labels():
 
 def test_columns_of_a_table(tmp_path):
   name, names = _table(tmp_path), ('d', 'a')
-  whole, info = datasets.info(name), datasets.info(name).conditioned(names)
+  whole, info = datasets.info(name), datasets.info(name).with_condition(names)
   kept, chosen = [1, 2], [3, 0]
   assert info.columns == ('b b', 'c') and info.event_shape == (2,)
   assert info.condition.names == names and info.condition.size == 2
@@ -120,10 +123,10 @@ def test_columns_are_split_without_copies_of_facts_that_there_are_not():
   info = datasets.VectorInfo(
     name='three', event_size=3, columns=('a', 'b', 'c'),
     load_fn=lambda part: (rows, None),
-  ).conditioned(('c', 'a'))
-  assert info.facts()['column_names'] == ('b',)
+  ).with_condition(('c', 'a'))
+  assert info.inferred_fields()['column_names'] == ('b',)
   assert info.mean == info.std == ()
-  assert info.condition_facts() == {
+  assert info.inferred_condition_fields() == {
     'condition_labels': 0, 'condition_size': 2, 'condition_mean': (),
     'condition_std': (), 'condition_names': ('c', 'a')}
   x, labels, condition = info.load_fn('train')
@@ -136,7 +139,7 @@ def test_conditions_that_data_do_not_have(tmp_path):
   labels = np.arange(40) % 2
   np.savez(tmp_path / 'own.npz', x=_ROWS, label=labels, condition=labels)
   table, array = _table(tmp_path), f'array:{tmp_path}/own.npz'
-  testing.check_refusals(lambda x: datasets.info(x[0]).conditioned(x[1]), [
+  testing.check_refusals(lambda x: datasets.info(x[0]).with_condition(x[1]), [
     (('digits', ['label', 'label']), 'condition=label,label: expected label. '
      'It is what digits has beside x.'),
     (('digits', []), 'condition=: expected label.'),

@@ -1,4 +1,4 @@
-"""Embedded sets are the images of their package in a fixed order."""
+"""Augmented sets are the images of their package in a fixed order."""
 
 import sys
 

@@ -85,7 +85,7 @@ def test_conditions_of_arrays_of_the_reader(info, conditions, changes):
   plain = dataclasses.replace(
     info, entry_fn=lambda: (dataset_info.ConditionInfo(**entry), given)
   ).changed(**changes)
-  found, others = _parts(plain.conditioned(['condition'])), _parts(plain)
+  found, others = _parts(plain.with_condition(['condition'])), _parts(plain)
   assert all(part.is_conditional for part in found)
   assert not any(part.is_conditional for part in others)
   assert found[0].num_condition_labels == entry.get('num_labels', 0)

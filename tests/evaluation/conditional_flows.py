@@ -63,5 +63,5 @@ def make_labelled_split(num_examples=11, num_levels=16, labels=None):
       0, num_levels, [num_examples, 4, 4, 1]).astype(np.uint8)
   labels = np.arange(num_examples) % NUM_LABELS if labels is None else labels
   return splits.make_split(
-      images, num_levels, np.asarray(labels, np.int32)).conditioned(
+      images, num_levels, np.asarray(labels, np.int32)).with_condition(
           dataset_info.ConditionInfo(num_labels=NUM_LABELS, is_label=True))

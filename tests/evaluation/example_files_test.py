@@ -199,12 +199,13 @@ def test_floats_are_what_they_are(tmp_path, model):
 
 def test_bad_images(tmp_path, model):
   path = tmp_path / 'a.npz'
-  start = f'against={path}: expected an .npz file'
+  start = f'ood_dataset={path}: expected an .npz file'
   array = (f'{start} with an array x or image [n, 4, 4, 1], integers from 0 to '
            '15 or dequantised floats in [0, 1). Its')
   label = f'{start} whose label is one integer '
   _check_refused(
-      path, lambda path: example_files.read_images(path, model, 'against'), [
+      path,
+      lambda path: example_files.read_images(path, model, 'ood_dataset'), [
           ({'images': _integers()}, f'{array} arrays are images.'),
           ({'x': _integers() > 3}, f'{array} x is bool [7, 4, 4, 1].'),
           ({'image': _integers()[..., 0]},

@@ -89,7 +89,7 @@ def _closed_form(x):
 def test_closed_form(split):
   """Of a flow that is affine in logits of pixels."""
   model = flows.make_flow_without_blocks()
-  logit, act_norm, _ = model.bijection.elementary()
+  logit, act_norm, _ = model.bijection.leaves()
   assert logit.alpha == _ALPHA
   act_norm.bias.assign([_BIAS])
   act_norm.log_scale.assign([_LOG_SCALE])
@@ -242,7 +242,7 @@ def test_exact_results_are_those_of_the_whole_jacobian(flow64, exact64):
       results['bits_per_dim'], (np.log(16) - log_prob / 16) / np.log(2),
       rtol=1e-9)
   assert results['log_det_repeats'].shape == (1, 5)
-  assert not results['log_prob_deviation'].any()
+  assert not results['log_prob_stderr'].any()
   assert 'class_log_prob' not in results
   report, _ = evaluation.report_inputs(flow64, x, results, batch_size=2)
   assert report['estimator_stderr'] == 0.0
@@ -258,7 +258,7 @@ def test_estimates_average_to_the_exact_value(exact64, estimates64):
       estimates64['log_det'], repeats.mean(0), rtol=1e-12)
   stderr = stats.sem(repeats, axis=0)
   np.testing.assert_allclose(
-      estimates64['log_prob_deviation'], stderr, rtol=1e-12)
+      estimates64['log_prob_stderr'], stderr, rtol=1e-12)
   assert np.all(stderr > 1e-3)
   assert np.all(
       np.abs(estimates64['log_det'] - exact64['log_det']) < 5.8 * stderr)
@@ -282,7 +282,7 @@ def test_defaults_of_vectors():
         event_size=size, num_blocks=1, hidden_units=(2,)))
     estimator = evaluation.scoring_rule(model).estimator
     found[size] = (model.evaluation_estimator(dequantizes=True), estimator,
-                   evaluation.fitting_batch_size(model, estimator))
+                   evaluation.default_batch_size(model, estimator))
   exact, drawn = [numerics.Exact()] * 2, [default, default.per_example()]
   assert found == {
       1: (*exact, 10_000), 64: (*exact, 1250), 65: (*drawn, 1230),
@@ -290,11 +290,11 @@ def test_defaults_of_vectors():
 
 
 def test_size_of_batches(flow64):
-  assert evaluation.fitting_batch_size(
+  assert evaluation.default_batch_size(
       flow64, 'adaptive:0.02', largest=100) == 100
   largest = int(1e9 // (16 * 16 * 8))
   for limit, expected in ((100, 100), (10**9, largest)):
-    assert evaluation.fitting_batch_size(
+    assert evaluation.default_batch_size(
         flow64, 'exact', limit) == expected
 
   class Large:
@@ -302,7 +302,7 @@ def test_size_of_batches(flow64):
     event_shape, latent_size = (256, 256, 3), 3 * 256 * 256
 
   with pytest.raises(ValueError, match='196608 dimensions takes 155 GB per ex'):
-    evaluation.fitting_batch_size(Large(), numerics.Exact())
+    evaluation.default_batch_size(Large(), numerics.Exact())
 
 
 def test_given_images_without_blocks():

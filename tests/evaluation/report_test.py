@@ -137,7 +137,7 @@ def test_results_of_the_examples_of_a_split(split):
       hybrid.bits_per_dim_of(results['log_prob']), bits.mean(axis=0),
       rtol=1e-12)
   np.testing.assert_allclose(
-      results['log_prob_deviation'],
+      results['log_prob_stderr'],
       16 * np.log(2) * stats.sem(bits, axis=0), rtol=1e-9)
   np.testing.assert_array_equal(results['label'], np.arange(7))
   np.testing.assert_array_equal(results['bits_per_dim'], bits)
@@ -150,7 +150,7 @@ def test_results_of_the_examples_of_a_split(split):
       np.zeros([3, 4, 4, 1], np.uint8), 16, np.full([3], -1, np.int32))
   assert evaluation.results_of_split(
       flows.make_flow_without_blocks(), unknown, np.ones([8, 3])).keys() == {
-          'bits_per_dim', 'log_prob', 'log_prob_deviation'}
+          'bits_per_dim', 'log_prob', 'log_prob_stderr'}
 
 
 def test_a_flow_without_blocks(split):

@@ -72,20 +72,20 @@ def test_bad_input_is_named():
       (statistics.paired_difference, [[1.0, 2.0], [1.0]], 'same examples'),
       (statistics.estimator_stderr, [np.zeros([7, 5])], '7 of them'),
       (statistics.estimator_stderr, [np.zeros([8])], r'\[R, N\]'),
-      (statistics.deviation_of_means, [[[1.0, np.nan]]], '1 NaN')):
+      (statistics.stderr_per_example, [[[1.0, np.nan]]], '1 NaN')):
     with pytest.raises(ValueError, match=message):
       function(*values)
 
 
-def test_deviation_of_means():
+def test_stderr_per_example():
   """That of a mean of R draws: smaller than that of a draw by sqrt(R)."""
   scales = np.array([0.5, 3.0, 0.0])
   draws = np.random.RandomState(6).randn(4000, 3) * scales + 7.0
   np.testing.assert_allclose(
-      statistics.deviation_of_means(draws), scales / np.sqrt(4000), rtol=0.05)
+      statistics.stderr_per_example(draws), scales / np.sqrt(4000), rtol=0.05)
   # One value is no estimate.
   np.testing.assert_array_equal(
-      statistics.deviation_of_means([[1.0, 2.0]]), [0.0, 0.0])
+      statistics.stderr_per_example([[1.0, 2.0]]), [0.0, 0.0])
 
 
 _NUM_SIMULATIONS, _NUM_DRAWS = 200, 99

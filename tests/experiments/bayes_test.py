@@ -75,18 +75,18 @@ def test_report_and_arrays(model, split, scores):
   assert report.keys() - {
       'accuracy', 'accuracy_stderr', 'cross_entropy', 'cross_entropy_stderr'
   } == {'accuracy_is', 'accuracy_num_examples', 'class_score_estimator',
-        'class_score_num_repeats', 'class_score_deviation_rms',
-        'class_score_difference_deviation_rms'}
+        'class_score_num_repeats', 'class_score_stderr_rms',
+        'class_score_difference_stderr_rms'}
   assert (report['accuracy_num_examples'], report['class_score_estimator'],
           report['class_score_num_repeats']) == (_NUM_EXAMPLES, 'exact', 1)
   # One draw of what is exact deviates from nothing.
-  assert report['class_score_deviation_rms'] == 0.0
-  assert report['class_score_difference_deviation_rms'] == 0.0
+  assert report['class_score_stderr_rms'] == 0.0
+  assert report['class_score_difference_stderr_rms'] == 0.0
   json.dumps(report, allow_nan=False)
   arrays = scores.arrays()
   assert {name: array.shape for name, array in arrays.items()} == {
       name: (_NUM_EXAMPLES, 3) for name in (
-          'class_log_prob', 'class_log_density', 'class_log_density_deviation')}
+          'class_log_prob', 'class_log_density', 'class_log_density_stderr')}
   np.testing.assert_array_equal(arrays['class_log_prob'], scores.class_log_prob)
 
 
@@ -104,9 +104,9 @@ def test_labels_share_their_draws(split):
   np.testing.assert_allclose(
       scores.class_log_prob, np.tile(_PRIOR, [_NUM_EXAMPLES, 1]), atol=1e-9)
   report = scores.report()
-  assert report['class_score_difference_deviation_rms'] < 1e-9
+  assert report['class_score_difference_stderr_rms'] < 1e-9
   # Draws of their own would have left this.
-  assert report['class_score_deviation_rms'] > 1e-4
+  assert report['class_score_stderr_rms'] > 1e-4
   assert np.all(np.ptp(scores.repeats, axis=0) > 1e-4)
   assert report['accuracy'] == pytest.approx(
       np.mean(np.arange(_NUM_EXAMPLES) % 3 == 1))
@@ -117,14 +117,14 @@ def test_estimates_are_those_of_the_exact_densities(model, split):
   options = dict(rule=_roulette_rule(128), seed=5)
   scores = bayes.main(model, split, _PRIOR, batch_size=3, **options)
   deviation = stats.sem(scores.repeats, axis=0)
-  np.testing.assert_allclose(scores.deviation, deviation, rtol=1e-9)
+  np.testing.assert_allclose(scores.stderr, deviation, rtol=1e-9)
   errors_ = scores.repeats.mean(axis=0) - _log_densities(model, split, seed=5)
   assert np.all(deviation > 1e-6)
   # Student's t of 128 repeats has 5e-8 beyond 5.8, for each of 21 numbers.
   assert np.all(np.abs(errors_) < 5.8 * deviation)
   centred = scores.repeats - scores.repeats.mean(axis=2, keepdims=True)
   np.testing.assert_allclose(
-      scores.difference_deviation, stats.sem(centred, axis=0), rtol=1e-9)
+      scores.difference_stderr, stats.sem(centred, axis=0), rtol=1e-9)
   few = bayes.main(
       model, split, _PRIOR, batch_size=4, num_examples=4, **options)
   np.testing.assert_allclose(few.repeats, scores.repeats[:, :4], rtol=1e-9)

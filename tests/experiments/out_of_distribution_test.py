@@ -54,7 +54,7 @@ def test_a_flow_that_draws_nothing_is_evaluated_once():
   scores = ood.score_examples(model, examples, rule, batch_size=2)
   np.testing.assert_allclose(
       scores.log_prob, model.log_prob(_images(examples)), rtol=1e-6)
-  np.testing.assert_array_equal(scores.deviation, np.zeros(3))
+  np.testing.assert_array_equal(scores.stderr, np.zeros(3))
 
 
 def test_exact_scores_are_those_of_the_whole_jacobian(flow):
@@ -68,10 +68,10 @@ def test_exact_scores_are_those_of_the_whole_jacobian(flow):
   expected = log_det - 0.5 * np.sum(z**2, 1) - 8 * np.log(2 * np.pi)
   np.testing.assert_allclose(scores.log_prob, expected, rtol=1e-9)
   assert np.ptp(expected) > 0.1
-  np.testing.assert_array_equal(scores.deviation, np.zeros(_NUM_EXAMPLES))
+  np.testing.assert_array_equal(scores.stderr, np.zeros(_NUM_EXAMPLES))
   np.testing.assert_array_equal(scores.label, np.arange(_NUM_EXAMPLES) % 3)
   assert scores.class_log_prob is None
-  assert scores.arrays().keys() == {'log_prob', 'log_prob_deviation', 'label'}
+  assert scores.arrays().keys() == {'log_prob', 'log_prob_stderr', 'label'}
 
 
 @pytest.mark.slow
@@ -94,18 +94,18 @@ def test_batches_and_devices_change_nothing(flow, spec):
     np.testing.assert_allclose(other.repeats, scores[0].repeats, rtol=1e-9)
     np.testing.assert_array_equal(other.label, scores[0].label)
   # A draw more or less would be noticed, and so would another seed.
-  assert np.all(scores[0].deviation > 1e-4)
+  assert np.all(scores[0].stderr > 1e-4)
   other = ood.score_examples(flow, _examples(), rule, seed=6)
   assert np.all(np.abs(other.log_prob - scores[0].log_prob) > 1e-7)
 
 
-def test_deviation_is_that_of_the_error(flow):
+def test_stderr_is_that_of_the_error(flow):
   """Unbiased, and as far from the exact score as it says."""
   examples = _examples(60)
   exact = ood.score_examples(flow, examples, evaluation.scoring_rule(flow))
   found = ood.score_examples(flow, examples, _rule('adaptive:0.3', flow, 24))
   assert found.repeats.shape == (24, 60)
-  standardized = (found.log_prob - exact.log_prob) / found.deviation
+  standardized = (found.log_prob - exact.log_prob) / found.stderr
   # Student's t of 23 degrees of freedom; examples share their numbers of terms.
   assert np.max(np.abs(standardized)) < 6.0
   assert 0.6 < np.mean(standardized**2) < 2.0
@@ -163,9 +163,9 @@ def test_noise_brings_the_auroc_down_as_the_share_says(flow):
   assert stats.norm.ppf(noisy['auroc']) == pytest.approx(
       factor * stats.norm.ppf(exact['auroc']), rel=0.02)
   assert noisy['auroc_estimator_stderr'] > 0.0
-  assert noisy['in_deviation_rms'] == pytest.approx(0.8, rel=0.03)
-  assert noisy['out_deviation_rms'] == pytest.approx(1.1, rel=0.03)
-  assert noisy['out_deviation_max'] > 3.0
+  assert noisy['in_stderr_rms'] == pytest.approx(0.8, rel=0.03)
+  assert noisy['out_stderr_rms'] == pytest.approx(1.1, rel=0.03)
+  assert noisy['out_stderr_max'] > 3.0
   assert noisy['in_log_prob_mean'] == pytest.approx(1.5, abs=0.05)
   assert json.loads(json.dumps(noisy)) == noisy
 
@@ -269,13 +269,13 @@ def _columns(path, color):
   return np.nonzero(is_color[is_color.shape[0] // 2:])[1] / picture.shape[1]
 
 
-def _draw(path, deviation=0.0, confidence=False, swapped=False):
+def _draw(path, stderr=0.0, confidence=False, swapped=False):
   rng = np.random.default_rng(0)
   scores = [_scores(
       rng.normal(mean, 30.0, size),
       confidence=rng.uniform(size=size) if confidence else None)
             for mean, size in ((-900.0, 500), (-600.0, 300))]
-  report = {f'{part}_deviation_rms': deviation for part in ('in', 'out')} | {
+  report = {f'{part}_stderr_rms': stderr for part in ('in', 'out')} | {
       f'{score}auroc{error}': 0.5 for score in ('', 'class_')[:1 + confidence]
       for error in ('', '_stderr')}
   ood.save_histograms(
@@ -292,11 +292,11 @@ def test_samples_stand_where_they_are(tmp_path):
     assert low.max() < high.min()
 
 
-def test_panels_and_the_bar_of_a_deviation(tmp_path):
+def test_panels_and_the_bar_of_a_stderr(tmp_path):
   blacks = []
-  for deviation in (0.0, 40.0):
+  for stderr in (0.0, 40.0):
     for confidence in (False, True):
-      _draw(tmp_path / 'a.png', deviation, confidence)
+      _draw(tmp_path / 'a.png', stderr, confidence)
       picture = image_lib.imread(tmp_path / 'a.png')[..., :3]
       assert picture.shape[1] == (1248 if confidence else 624)
     # Black pixels of the upper half, by row.

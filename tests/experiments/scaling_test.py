@@ -1,4 +1,4 @@
-"""Known costs and laws are recovered, from measurements that are made up."""
+"""Known times and powers are recovered, from measurements that are made up."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ _MODES = registries.MEMORY_MODES.names()
 _SWEEPS = {name: (field, {'num_blocks': (1, 2), 'resize': (8, 16)}.get(
     field, (4, 8))) for name, (field, _) in scaling.SWEEPS.items()}
 # By step, evaluation of a block, operation, hidden entry.
-_COSTS = [0.02, 1e-3, 5e-9, 3e-8]
+_TIMES = [0.02, 1e-3, 5e-9, 3e-8]
 
 
 class _Machine:
@@ -44,17 +44,17 @@ def _pixels(path):
 
 
 def test_known_costs_are_found(tmp_path):
-  machine = _Machine(_COSTS)
-  report = scaling.study_cost(
+  machine = _Machine(_TIMES)
+  report = scaling.study_time(
       _CONFIG, machine.measure, tmp_path / 'a.png', _SWEEPS)
   # Each of the five sweeps has the base and one more.
   assert len(machine.asked) == 6
   assert report['fit_error_max'] < 1e-6
   np.testing.assert_allclose(
-      list(report['cost_model'].values()), _COSTS, rtol=1e-5)
+      list(report['time_model'].values()), _TIMES, rtol=1e-5)
   assert list(report['train_step_s']['terms n']) == [4, 8]
   # Where all is one operation after the other, time goes by these.
-  report = scaling.study_cost(
+  report = scaling.study_time(
       _CONFIG, _Machine([0, 0, 1e-9, 0]).measure, tmp_path / 'b.png',
       _SWEEPS)
   assert report['exponents']['batch'] == pytest.approx(1.0)
@@ -67,16 +67,16 @@ def test_known_costs_are_found(tmp_path):
 
 
 def test_costs_are_not_negative_and_noise_is_averaged(tmp_path):
-  report = scaling.study_cost(
+  report = scaling.study_time(
       _CONFIG, _Machine([0.0, 1e-3, 5e-9, 0.0], noise=0.02).measure,
       tmp_path / 'a.png', _SWEEPS)
-  assert min(report['cost_model'].values()) >= 0.0
+  assert min(report['time_model'].values()) >= 0.0
   assert report['fit_error_max'] < 0.08
 
 
 def test_memory(tmp_path):
   report = scaling.study_memory(
-      _CONFIG, _Machine(_COSTS).measure, tmp_path / 'm.png')
+      _CONFIG, _Machine(_TIMES).measure, tmp_path / 'm.png')
   peaks = report['peak_memory_gb']
   assert list(peaks) == list(_MODES) and report['imports_gb'] > 0.1
   assert peaks['naive'] == {10: pytest.approx(3.1), 40: pytest.approx(3.4)}

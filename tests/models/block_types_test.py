@@ -29,7 +29,7 @@ class _Stack(models.BlockType):
   unused_places: ClassVar = ('gates',)
 
   def make(self, request):
-    return layers.Chain([
+    return layers.SequentialBijection([
         models.make_residual_block(request) for _ in range(self.depth)])
 
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tests import splits
 from tf_resflow import layers
 from tf_resflow import models
+from tf_resflow import numerics
 from tf_resflow.models import blocks
 from tf_resflow.specs import registries
 
@@ -42,7 +43,7 @@ def test_networks_take_the_orders_of_norms(kernel_sizes):
   assert isinstance(learned, layers.LearnedNorms)
   assert len(learned.orders) == 2
   assert {c.bound for c in learned.constrained_layers()} == {'estimate'}
-  assert learned.known_by == 'estimate'
+  assert learned.bound_source == 'estimate'
 
 
 def test_activations_bounded_in_l2_alone_need_it():
@@ -82,9 +83,9 @@ def test_uncertified_norms():
       models.ResidualFlowConfig(**norms), (4, 4, 2), 0, (5, 5), (3, 1, 3),
       True, 'float64')
   block = blocks.make_residual_block(request)
-  assert block.known_by == 'nothing'
-  assert block.slope_bounds()[:2] == (0.0, np.inf)
-  assert block.certificate() == layers.Certificate(None, ('uncertified',))
+  assert block.bound_source == 'nothing'
+  assert block.bi_lipschitz_bounds()[:2] == (0.0, np.inf)
+  assert block.certificate() == numerics.Certificate(None, ('uncertified',))
 
 
 def test_names_and_seeds_follow_the_index():

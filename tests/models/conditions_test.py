@@ -49,7 +49,7 @@ def test_vectors_pass_a_network_that_standardises():
 def test_a_flow_without_a_condition_is_what_it_was():
   plain = {k: v for k, v in _IMAGE.items() if k != 'condition_labels'}
   model = models.ResidualFlowConfig(**plain).build()
-  assert isinstance(model.bijection, layers.Chain)
+  assert isinstance(model.bijection, layers.SequentialBijection)
   assert model.bijection.name == 'bijection' and model.condition_spec is None
 
 

@@ -84,30 +84,30 @@ def _flow_of_six(num_levels):
 def test_a_uniform_density_costs_all_its_bits():
   flow = _flow_of_six(32)
   assert flow.unit == 'bits_per_dim'
-  np.testing.assert_allclose(flow.in_unit(np.zeros([3])), 5.0)
+  np.testing.assert_allclose(flow.to_loss(np.zeros([3])), 5.0)
   # Twice the density on the cube, one bit less for all six numbers.
-  np.testing.assert_allclose(flow.in_unit(math.log(2.0)), 5.0 - 1.0 / 6.0)
+  np.testing.assert_allclose(flow.to_loss(math.log(2.0)), 5.0 - 1.0 / 6.0)
   numbers = _flow_of_six(None)
-  assert numbers.unit == 'nats' and numbers.in_unit(2.5) == -2.5
+  assert numbers.unit == 'nats' and numbers.to_loss(2.5) == -2.5
 
 
 def test_from_log_densities_to_costs_and_back():
   log_prob = np.linspace(-9.0, 40.0, 7)
   for flow in map(_flow_of_six, (None, 2, 256)):
     np.testing.assert_allclose(
-        flow.log_prob_of(flow.in_unit(log_prob)), log_prob, atol=1e-12)
+        flow.loss_to_log_prob(flow.to_loss(log_prob)), log_prob, atol=1e-12)
   assert 'defined for integers' in splits.refusal(
       _flow_of_six(None).bits_per_dim_of, 0.0)
 
 
-def test_flows_without_an_embedding_have_nothing_of_it():
+def test_flows_without_an_augmentation_have_nothing_of_it():
   """Their checkpoints hold what those of other versions do."""
   model = cases.MODELS['flow'].make()
-  assert not model.embedding.is_random
+  assert not model.augmentation.is_random
   assert model.latent_size == model.event_size == 16
-  assert not any('embedding' in name for name in model._trackable_children())
+  assert not any('augmentation' in name for name in model._trackable_children())
   x = cases.MODELS['flow'].inputs()
-  y, log_weight = model.embed(x, seed=1)
+  y, log_weight = model.augment(x, seed=1)
   np.testing.assert_array_equal(y, x)
   np.testing.assert_array_equal(log_weight, np.zeros(4))
   assert model._seeds(1) == (None, 1)
@@ -280,11 +280,11 @@ def test_a_flow_of_any_bijection():
   np.testing.assert_allclose(flow.log_prob(x), expected, rtol=1e-5)
   assert not flow.lipschitz_bounds() and not flow.constrained_layers
   assert flow.is_initialized and flow.solve_inverse(x).solves == ()
-  assert not flow.draws(numerics.RussianRoulette())
+  assert not flow.is_random_with(numerics.RussianRoulette())
 
 
 @pytest.mark.parametrize('case', [
-    cases.MODELS['vector_flow'], cases.EMBEDDED_MODELS['flow_noise']],
+    cases.MODELS['vector_flow'], cases.AUGMENTED_MODELS['flow_noise']],
                          ids=['vectors', 'noise'])
 def test_what_is_drawn_beside_estimates(case):
   """Where something is, seeds make a difference, and nowhere else."""
@@ -292,8 +292,9 @@ def test_what_is_drawn_beside_estimates(case):
   model.initialize(x)
   one, two = (model.log_prob(x, seed=seed, estimator=numerics.Exact())
               for seed in (1, 2))
-  assert model.draws(numerics.Exact()) != np.allclose(one, two, rtol=1e-6)
-  assert model.draws(numerics.RussianRoulette())
+  assert model.is_random_with(numerics.Exact()) != np.allclose(
+      one, two, rtol=1e-6)
+  assert model.is_random_with(numerics.RussianRoulette())
 
 
 def test_settings_by_their_specs():
@@ -369,14 +370,14 @@ def test_estimates_of_larger_events_are_repeated_and_have_deviations():
   results = evaluation.evaluate_inputs(flow, x)
   error = results['log_prob'] - flow.log_prob(x, estimator='exact')
   # Of eight repeats: Student's t has 1e-5 beyond 10.
-  assert np.all(np.abs(error) < 10.0 * results['log_prob_deviation'] + 1e-3)
-  assert np.all(results['log_prob_deviation'] > 0.0)
+  assert np.all(np.abs(error) < 10.0 * results['log_prob_stderr'] + 1e-3)
+  assert np.all(results['log_prob_stderr'] > 0.0)
 
 
 def test_arguments_stand_in_one_order():
   """One input and its condition by place, everything else by its name."""
   served = serving.IntegerFlow, serving.VectorSignatures
-  for cls in (models.Flow, layers.Bijection, layers.Embedding, *served):
+  for cls in (models.Flow, layers.Bijection, layers.Augmentation, *served):
     for name, method in inspect.getmembers(cls, inspect.isfunction):
       if name.startswith('_') or not method.__module__.startswith(
           'tf_resflow.'):
@@ -435,7 +436,8 @@ def test_few_frames_lie_between_log_prob_and_a_convolution():
 
 def test_a_weight_of_log_determinants_changes_the_gradient_alone():
   flow = models.Flow(
-      layers.Chain([layers.ActNorm(), layers.Flatten()]), (2, 2, 1))
+      layers.SequentialBijection(
+          [layers.ActNorm(), layers.Flatten()]), (2, 2, 1))
   x = tf.random.stateless_normal([5, 2, 2, 1], [0, 1])
   flow.initialize(x)
 

@@ -41,11 +41,12 @@ def test_name():
 
 def test_derived():
   facts = {'length': 7, 'seed': 2, 'image_shape': (8, 8, 1)}
-  assert WaveConfig.derived(facts) == {
+  assert WaveConfig.fields_from_data(facts) == {
       'length': 7, 'seed': 2, 'data_fingerprint': ''}
-  assert WaveConfig.derived({**facts, 'data_fingerprint': 'f'})[
+  assert WaveConfig.fields_from_data({**facts, 'data_fingerprint': 'f'})[
       'data_fingerprint'] == 'f'
-  assert WaveConfig(length=7, seed=2).facts() == WaveConfig.derived(facts)
+  assert WaveConfig(
+      length=7, seed=2).inferred_fields() == WaveConfig.fields_from_data(facts)
   assert splits.refusal(WaveConfig.derived, {'seed': 2}) == (
       'model=wave: expected a model of such data. These data have no length. '
       'Name others as the dataset, or leave the model out.')

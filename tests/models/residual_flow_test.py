@@ -23,7 +23,7 @@ def kinds(stack):
 
 
 def order(flow):
-  return kinds(flow.bijection.elementary())
+  return kinds(flow.bijection.leaves())
 
 
 def parts(block):
@@ -87,7 +87,7 @@ def test_variants():
 
 def couplings(flow):
   """Masks of the coupling blocks, and whether they are swapped."""
-  return [(b.mask, b.swap) for b in flow.bijection.elementary()
+  return [(b.mask, b.swap) for b in flow.bijection.leaves()
           if hasattr(b, 'mask')]
 
 
@@ -127,14 +127,14 @@ def test_noise_is_standardised_as_the_images_are():
   """By its own mean and deviation; squeezed channels of the noise come last."""
   flow = make_flow(
       preprocessing='standardize', mean=(0.4,) * 4, std=(0.3,) * 4,
-      noise_channels=2, noise_law='gaussian', squeeze_first=True,
+      noise_channels=2, noise_distribution='gaussian', squeeze_first=True,
       num_blocks=(1,))
   squeeze, standardize = flow.bijection.parts[:2]
   assert standardize.mean == (0.4,) * 4 + (0.5,) * 8
   np.testing.assert_allclose(
       standardize.std, [0.3] * 4 + [0.125] * 8, rtol=2e-3)
   x = tf.random.stateless_uniform([500, 4, 4, 1], [0, 1])
-  y, _ = flow.embed(x, seed=0)
+  y, _ = flow.augment(x, seed=0)
   noise = standardize(squeeze(y))[..., 4:]
   np.testing.assert_allclose(np.mean(noise), 0.0, atol=0.03)
   np.testing.assert_allclose(np.std(noise), 1.0, atol=0.03)

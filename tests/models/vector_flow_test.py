@@ -7,7 +7,7 @@ from tf_resflow import models
 
 def parts(**fields):
   flow = models.VectorFlowConfig(event_size=3, **fields).build()
-  return flow, [type(b).__name__ for b in flow.bijection.elementary()]
+  return flow, [type(b).__name__ for b in flow.bijection.leaves()]
 
 
 @pytest.mark.parametrize('act_norm, expected', [
@@ -28,10 +28,10 @@ def test_couplings_take_turns():
   flow = models.VectorFlowConfig(
       event_size=4, num_blocks=3, hidden_units=(5,), block='coupling',
       invertible_linear='free').build()
-  names = [type(b).__name__ for b in flow.bijection.elementary()]
+  names = [type(b).__name__ for b in flow.bijection.leaves()]
   assert names == ['ActNorm', *[
       'InvertibleLinear', 'AffineCoupling', 'ActNorm'] * 3]
-  assert [b.swap for b in flow.bijection.elementary()
+  assert [b.swap for b in flow.bijection.leaves()
           if hasattr(b, 'swap')] == [False, True, False]
 
 
@@ -43,6 +43,6 @@ def test_couplings_of_odd_numbers_pass_the_smaller_half_first(
       event_size=event_size, num_blocks=2, hidden_units=(5,),
       block='coupling').build()
   kernels = [[v.shape for v in b.network.weights if len(v.shape) == 2]
-             for b in flow.bijection.elementary() if hasattr(b, 'swap')]
+             for b in flow.bijection.leaves() if hasattr(b, 'swap')]
   sizes = [[shapes[0][0], shapes[-1][-1]] for shapes in kernels]
   assert sizes == expected

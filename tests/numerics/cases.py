@@ -1,8 +1,8 @@
 """Every kind of numerics, small, for the conformance tests.
 
-To add an estimator, a law, a memory mode or a solver, add a line to its table:
-the tests of `tests/conformance` and `tests/numerics` then run it through every
-property that applies to it.
+To add an estimator, a distribution, a memory mode or a solver, add a line to
+its table: the tests of `tests/conformance` and `tests/numerics` then run it
+through every property that applies to it.
 """
 
 from collections.abc import Callable, Iterator
@@ -45,14 +45,14 @@ class EstimatorCase:
     return numerics.Estimator.get(self.spec).for_bound(LIPSCHITZ_BOUND)
 
 
-def every_number(law: Any) -> Callable:
-  """All numbers of terms, by a SciPy law of those behind the exact ones."""
+def every_number(distribution: Any) -> Callable:
+  """All numbers of terms, by a SciPy distribution of the random ones."""
 
   def outcomes(estimator, probes, u):
     del u
     n = np.arange(46)
-    assert law.sf(n[-1]) < 1e-14
-    for number, probability in zip(n, law.pmf(n), strict=True):
+    assert distribution.sf(n[-1]) < 1e-14
+    for number, probability in zip(n, distribution.pmf(n), strict=True):
       if probability > 0.0:
         stop = tf.constant(estimator.num_exact_terms + number, tf.int32)
         yield numerics.Draw(stop, probes), probability
@@ -60,13 +60,13 @@ def every_number(law: Any) -> Callable:
   return outcomes
 
 
-def every_pair(law: Any) -> Callable:
+def every_pair(distribution: Any) -> Callable:
   """All pairs of such numbers, in any order."""
 
   def outcomes(estimator, probes, u):
     del u
     n = np.arange(46)
-    p = law.pmf(n)
+    p = distribution.pmf(n)
     for pair in itertools.combinations_with_replacement(n, 2):
       # Its largest weight belongs to the last term of the larger number.
       if p[pair[0]] * LIPSCHITZ_BOUND**pair[1] > 1e-12:
@@ -137,12 +137,12 @@ ESTIMATORS = {
 
 @dataclasses.dataclass(frozen=True)
 class LawCase:
-  """A spec, and the same law by SciPy.
+  """A spec, and the same distribution by SciPy.
 
   Attributes:
-    spec: as `numerics.Law.get` takes it.
+    spec: as `numerics.TruncationDistribution.get` takes it.
     oracle: a frozen distribution of `scipy.stats`.
-    lipschitz_bound: of the `g` that the law is used for.
+    lipschitz_bound: of the `g` that the distribution is used for.
   """
 
   spec: str
@@ -150,12 +150,13 @@ class LawCase:
   lipschitz_bound: float = 0.9
 
   @property
-  def law(self) -> numerics.Law:
-    """Returns the law for a `g` of the bound."""
-    return numerics.Law.get(self.spec).for_bound(self.lipschitz_bound)
+  def distribution(self) -> numerics.TruncationDistribution:
+    """Returns the distribution for a `g` of the bound."""
+    return numerics.TruncationDistribution.get(self.spec).for_bound(
+        self.lipschitz_bound)
 
 
-LAWS = {
+TRUNCATION_DISTRIBUTIONS = {
     'poisson': LawCase('poisson:2', stats.poisson(2.0)),
     'poisson_long': LawCase('poisson:7.5', stats.poisson(7.5)),
     'geometric': LawCase('geometric:0.3', stats.geom(0.3)),
@@ -228,10 +229,10 @@ def _full_odd_log_det(g_fn, weights, x):
 
 SERIES = {
     'residual': SeriesCase(
-        series_lib.RESIDUAL, testing.full_log_det,
+        series_lib.RESIDUAL_SERIES, testing.full_log_det,
         lambda k: (k, (-1)**(k + 1) / k)),
     'odd': SeriesCase(
-        numerics.Odd(), _full_odd_log_det,
+        numerics.OddSeries(), _full_odd_log_det,
         lambda k: (2 * k - 1, -2 / (2 * k - 1)), stride=2),
 }
 

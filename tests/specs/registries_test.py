@@ -19,18 +19,19 @@ _TABLES = {name: table for name, table in vars(registries).items()
 
 
 def test_kinds_of_tables_are_their_names_in_messages():
-  kinds = [table.kind for table in _TABLES.values()]
+  kinds = [table.noun for table in _TABLES.values()]
   assert len(set(kinds)) == len(kinds)
   for name, table in _TABLES.items():
-    with pytest.raises(ValueError, match=f'^{table.kind}=none_such: expected'):
+    with pytest.raises(ValueError, match=f'^{table.noun}=none_such: expected'):
       table.get('none_such')
-    assert name.lower().startswith(table.kind[:4])
+    assert name.lower().startswith(table.noun[:4])
 
 
 def test_kinds_derive_from_their_base():
   bases = {
-      'ESTIMATORS': numerics.Estimator, 'LAWS': numerics.Law,
-      'NOISE_LAWS': numerics.NoiseLaw, 'SOLVERS': numerics.Solver,
+      'ESTIMATORS': numerics.Estimator, 'SOLVERS': numerics.Solver,
+      'TRUNCATION_DISTRIBUTIONS': numerics.TruncationDistribution,
+      'NOISE_DISTRIBUTIONS': numerics.NoiseDistribution,
       'OBJECTIVES': objectives.Objective, 'BLOCKS': models.BlockType,
       'ACTIVATIONS': layers.LipschitzLayer, 'MASKS': masks.Mask,
       'MATRICES': invertible_matrix.Parameterization,

@@ -21,13 +21,13 @@ def test_no_spec():
           ',a=b')])
 
 
-LAWS = registry.Registry('law', {})
+TRUNCATION_DISTRIBUTIONS = registry.Registry('distribution', {})
 KINDS = registry.Registry('kind', {})
 
 
 @dataclasses.dataclass(frozen=True)
 class _Law(spec.Specified):
-  registry: ClassVar = LAWS
+  registry: ClassVar = TRUNCATION_DISTRIBUTIONS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,7 @@ class _Kind(spec.Specified):
 
 @dataclasses.dataclass(frozen=True)
 class _Roulette(_Kind):
-  law: _Law = _Poisson()
+  distribution: _Law = _Poisson()
   exact: int = spec.option(2, 'exact')
   is_shared: bool = spec.option(True, 'shared')
   limit: float | None = spec.option(None, 'limit')
@@ -59,8 +59,8 @@ class _Fixed(_Kind):
   probe: str = 'rademacher'
 
 
-LAWS.register('poisson', _Poisson)
-LAWS.register('safe', _Safe)
+TRUNCATION_DISTRIBUTIONS.register('poisson', _Poisson)
+TRUNCATION_DISTRIBUTIONS.register('safe', _Safe)
 KINDS.register('roulette', _Roulette)
 KINDS.register('fixed', _Fixed)
 
@@ -83,11 +83,12 @@ def test_errors():
   whole = 'kind=roulette:...: expected a spec whose parts are valid. '
   testing.check_refusals(_Kind.get, [
       ('other', 'kind=other: expected one of roulette, fixed'),
-      ('roulette:other', f'{whole}law=other: expected one of poisson, safe'),
+      ('roulette:other',
+     f'{whole}distribution=other: expected one of poisson, safe'),
       ('roulette:poisson:a',
-       f'{whole}law=poisson:a: expected a value of rate'),
+       f'{whole}distribution=poisson:a: expected a value of rate'),
       ('roulette:safe:2',
-       f'{whole}law=safe:2: expected at most 0 arguments of safe'),
+       f'{whole}distribution=safe:2: expected at most 0 arguments of safe'),
       ('fixed:1:a:b', 'kind=fixed:1:a:b: expected at most 2 arguments'),
       ('fixed:2.5', 'kind=fixed:2.5: expected a value of num_terms'),
       ('fixed,exact=2', '...fixed, which has no options'),

@@ -52,7 +52,7 @@ def test_30_steps_through_log_prob_and_optimizer_alone():
   assert np.all(np.isfinite(losses))
   assert losses[-1] < losses[0]
   # The test would notice: raw kernels have grown beyond the bound.
-  raw = [float(layer.follow_norm().norm) for layer in parts]
+  raw = [float(layer.converged_norm().norm) for layer in parts]
   assert max(raw) > 1.5 * _COEFF
   for layer in parts:
     bound = layer.certificate(target=1.0).bound

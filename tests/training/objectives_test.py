@@ -160,7 +160,7 @@ def _loops_of_step(objective, model):
 def test_no_loop_in_the_graph_of_classification_alone(model):
   # The `g` of this one has nothing to iterate.
   without_norms = models.Flow(
-      layers.Chain([
+      layers.SequentialBijection([
           layers.ResidualBlock(networks.ScaledTanh(), lipschitz_bound=0.5),
           layers.FeatureTap(), layers.Flatten()]),
       (4, 4, 1), num_levels=17, classifier=layers.HybridClassifier(3, 4))

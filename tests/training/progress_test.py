@@ -117,10 +117,10 @@ def test_the_latest_steps_count():
 
 
 def test_time_left_has_what_is_known_of_the_rest():
-  run = _Run(num_steps=100, occasions={
-      'validation': progress_lib.Occasion(10),
-      'samples': progress_lib.Occasion(50, at_end=True),
-      'never': progress_lib.Occasion(1000)})
+  run = _Run(num_steps=100, periodic_tasks={
+      'validation': progress_lib.PeriodicTask(10),
+      'samples': progress_lib.PeriodicTask(50, at_end=True),
+      'never': progress_lib.PeriodicTask(1000)})
   run.window(9.0, *[1.0] * 9)
   # What is due at this step is still to come.
   assert run.left == (90.0, ['validation', 'samples'])
@@ -135,8 +135,8 @@ def test_time_left_has_what_is_known_of_the_rest():
 
 
 def test_a_line():
-  run = _Run(num_steps=30000, occasions={
-      'validation': progress_lib.Occasion(100)})
+  run = _Run(num_steps=30000, periodic_tasks={
+      'validation': progress_lib.PeriodicTask(100)})
   row = run.window(10.0, 0.124) | {'other': 7.25}
   assert run.progress.describe(2, row) == (
       'bits_per_dim: 1.0000 - step: 0.124 s - left: 1:02:00 without '
@@ -209,29 +209,30 @@ def test_counts_of_occasions():
   """From every step on, against a walk through the run."""
   for every, at_end, step, num_steps in itertools.product(
       (0, 1, 3, 5, 40), (False, True), range(20), (1, 12, 15, 19)):
-    occasion = progress_lib.Occasion(every, at_end)
+    occasion = progress_lib.PeriodicTask(every, at_end)
     assert occasion.count(step, num_steps) == sum(
         occasion.is_due(t, num_steps) for t in range(step + 1, num_steps + 1))
 
 
 def test_when_something_is_due():
-  assert [t for t in range(1, 11) if progress_lib.Occasion(4).is_due(t, 10)
+  assert [t for t in range(1, 11) if progress_lib.PeriodicTask(4).is_due(t, 10)
           ] == [4, 8]
-  assert [t for t in range(1, 11) if progress_lib.Occasion(4, True).is_due(
+  assert [t for t in range(1, 11) if progress_lib.PeriodicTask(4, True).is_due(
       t, 10)] == [4, 8, 10]
 
 
 def test_occasions_of_a_run():
   config = configuration.make_config(
       evaluate_every=7, num_validation=20, sample_every=3, checkpoint_every=5)
-  whole = {'validation': progress_lib.Occasion(7),
-           'samples': progress_lib.Occasion(3, at_end=True),
-           'checkpoints': progress_lib.Occasion(5, at_end=True)}
-  assert progress_lib.occasions_of(config, True, True) == whole
+  whole = {'validation': progress_lib.PeriodicTask(7),
+           'samples': progress_lib.PeriodicTask(3, at_end=True),
+           'checkpoints': progress_lib.PeriodicTask(5, at_end=True)}
+  assert progress_lib.periodic_tasks(config, True, True) == whole
   del whole['validation']
-  assert progress_lib.occasions_of(config, False, True) == whole
+  assert progress_lib.periodic_tasks(config, False, True) == whole
   del whole['samples']
-  assert progress_lib.occasions_of(config, False, False) == whole
+  assert progress_lib.periodic_tasks(config, False, False) == whole
   # What is never done is left out.
   config = configuration.make_config(evaluate_every=0, sample_every=0)
-  assert list(progress_lib.occasions_of(config, True, True)) == ['checkpoints']
+  assert list(progress_lib.periodic_tasks(
+      config, True, True)) == ['checkpoints']

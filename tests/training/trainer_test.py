@@ -167,7 +167,8 @@ def test_batches_that_replicas_cannot_share_are_refused():
 def test_what_flows_keep_resumes_bit_for_bit(tmp_path, data_dir):
   """Noise, moving means, and orders of norms that are trained by the norms."""
   whole, resumed = runs.resume(runs.config(
-      data_dir, moving_mean=True, noise_channels=1, noise_law='gaussian',
+      data_dir, moving_mean=True, noise_channels=1,
+      noise_distribution='gaussian',
       norms=('learned',), norm_bound='estimate', order_gradient='norm',
       fully_connected=True, num_dense_hidden_layers=1, dense_hidden_units=4),
                                tmp_path)

@@ -155,7 +155,7 @@ def test_a_loaded_model_scores_exactly_and_trains_by_its_blocks(finished_run):
     np.testing.assert_array_equal(a, b)
   model.estimator = numerics.Exact()
   exact = -tf.reduce_mean(model.log_prob(x))
-  assert abs(model.in_unit(-exact) - loaded[0]['bits_per_dim']) > 1e-5
+  assert abs(model.to_loss(-exact) - loaded[0]['bits_per_dim']) > 1e-5
 
 
 def test_a_stored_model_is_loaded_and_trained(tmp_path, data_dir):

@@ -1,6 +1,6 @@
 """A training step as a program of XLA, for a machine without TensorFlow.
 
-It is written as a GPU takes it, see `layers.LipschitzLayer.computes_for`:
+It is written as a GPU takes it, see `layers.LipschitzLayer.target_device`:
 convolutions are convolutions, and a batch is one piece.
 """
 
@@ -77,7 +77,7 @@ def make_program(settings: tasks.Settings) -> Program:
   learner = trainer.Learner(config)
   for layer in private_apis.sublayers(learner.model):
     if isinstance(layer, layers.LipschitzLayer):
-      layer.computes_for = _DEVICE
+      layer.target_device = _DEVICE
   batch = settings.first_batch(learner)
   metric_name = learner.objective.metric_names[0]
   names = [name for name, t in batch._asdict().items() if t is not None]
@@ -140,7 +140,7 @@ def write_program(settings: tasks.Settings, prefix: str) -> dict[str, Any]:
       'num_outputs': 1 + len(gradients),
       'text_bytes': len(program.text.encode()),
       'arguments_bytes': sum(a.nbytes for a in program.arguments),
-      'computes_for': _DEVICE,
+      'target_device': _DEVICE,
       program.metric_name: float(first),
       'gradient_norm': float(np.sqrt(sum(
           np.sum(np.square(g, dtype=np.float64)) for g in gradients)))}

@@ -17,7 +17,7 @@ _ROWS = {
     'evaluate_s': 'evaluation of a batch, s',
     'sample_s': 'sampling a batch, s',
     'peak_memory_gb': 'peak memory of training, GB',
-    'evaluate_deviation_nats': 'deviation of a log-det estimate, nats',
+    'evaluate_std_nats': 'std of a log-det estimate, nats',
     'sample_residual_max': 'largest residual of a sample',
     'sample_num_steps_mean': 'mean evaluations of g per inverse',
     'sample_num_not_converged': 'samples that did not converge',
@@ -27,7 +27,7 @@ _ROWS = {
 # What is divided by a baseline.
 _COMPARED = (
     'first_step_s', 'train_step_s', 'evaluate_s', 'sample_s',
-    'peak_memory_gb', 'evaluate_deviation_nats')
+    'peak_memory_gb', 'evaluate_std_nats')
 _THRIFTY = registries.AGREEING_MEMORY_MODES[0]
 
 

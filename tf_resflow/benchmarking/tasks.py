@@ -281,7 +281,7 @@ def measure_evaluation(settings: Settings) -> dict[str, Any]:
     settings: what is measured.
 
   Returns:
-    `evaluate_s`, and `evaluate_deviation_nats`, the standard deviation of an
+    `evaluate_s`, and `evaluate_std_nats`, the standard deviation of an
     image's log-determinant over the repeats, root mean square over the images.
   """
   model, images = settings.make_model()
@@ -299,7 +299,7 @@ def measure_evaluation(settings: Settings) -> dict[str, Any]:
       lambda i: run(tf.constant([settings.seed, i])), settings.num_repeats)
   return {
       'evaluate_s': statistics.median(seconds),
-      'evaluate_deviation_nats': float(np.sqrt(np.mean(
+      'evaluate_std_nats': float(np.sqrt(np.mean(
           np.var(np.asarray(values, np.float64), axis=0, ddof=1))))}
 
 

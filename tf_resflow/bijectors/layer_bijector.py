@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow import layers
+from tf_resflow import numerics
 from tf_resflow.bijectors import flow_bijector
 from tf_resflow.numerics import random
 
@@ -74,7 +75,7 @@ class LayerBijector(flow_bijector.FlowBijector):
   def _parameter_properties(cls, dtype) -> dict[str, Any]:
     return {}
 
-  def certificate(self) -> layers.Certificate:
+  def certificate(self) -> numerics.Certificate:
     """Returns a guaranteed upper bound of `Lip(g)` for the present weights.
 
     Of the one block within, see `layers.LipschitzLayer.certificate`.
@@ -82,7 +83,7 @@ class LayerBijector(flow_bijector.FlowBijector):
     Raises:
       InvalidValueError: if there is no block, or there are several.
     """
-    blocks = [b for b in self.layer.elementary() if b.has_certificate]
+    blocks = [b for b in self.layer.leaves() if b.has_certificate]
     errors.check(
         len(blocks) == 1, 'layer', self.layer.name,
         f'one with one g, not {len(blocks)}',

@@ -7,12 +7,12 @@
   bin/evaluate --workdir=/tmp/digits --compare=/tmp/baselines.npz
   bin/evaluate --workdir=/tmp/digits --inputs=x.npz --output=y.npz
   bin/evaluate --workdir=/tmp/wine --inputs=new.csv --output=scores.csv
-  bin/evaluate --workdir=/tmp/cifar10 --against=svhn_cropped
+  bin/evaluate --workdir=/tmp/cifar10 --ood_dataset=svhn_cropped
 
 The third command is the protocol of the paper. --inputs takes an .npz file
 with dequantised images x [n, H, W, C] in [0, 1), or vectors x [n, D], or a .csv
 file with the columns of the table of the run. --output then gets log_prob, its
-deviation log_prob_deviation and log_det [n] in nats, bits_per_dim [n], z [n, D]
+deviation log_prob_stderr and log_det [n] in nats, bits_per_dim [n], z [n, D]
 and log_det_repeats [repeats, n], with noise channels also log_prob_repeats. z
 is flattened from channels-last features; for a workdir of bin/convert from
 channels-first ones, as the authors' code does.
@@ -22,19 +22,20 @@ has an array condition, or the columns. Where it is the label, the accuracy is
 that by Bayes' rule (--classify).
 
 --output of a split gets bits_per_dim [repeats, n], log_prob and
-log_prob_deviation [n], means over the repeats and so over the noise of
+log_prob_stderr [n], means over the repeats and so over the noise of
 dequantisation, and label [n]; of hybrids all files get class_log_prob [n, K],
 and where Bayes' rule classified class_log_density [n, K], log p(x|y).
 
---against takes the log p(x) of single images for a score that tells the data of
-the run (in) from others (out): AUROC is the probability that an image of the
-run has the higher one, below 1/2 where the other data look likelier, as they do
-in Nalisnick et al., 2019. Images are dequantised once. Log-determinants are
-exact up to 64 dimensions, else means of 16 draws or more (--num_repeats); the
-report says how large the deviation of that mean is per image, and against the
-spread of the scores (noise_share). The scores do not depend on --batch_size.
---output then gets log_prob, log_prob_deviation, class_log_prob and label [n],
-and the same of the others as against_log_prob and so on.
+--ood_dataset takes the log p(x) of single images for a score that tells the
+data of the run (in) from others (out): AUROC is the probability that an image
+of the run has the higher one, below 1/2 where the other data look likelier, as
+they do in Nalisnick et al., 2019. Images are dequantised once. Log-determinants
+are exact up to 64 dimensions, else means of 16 draws or more (--num_repeats);
+the report says how large the deviation of that mean is per image, and against
+the spread of the scores (noise_share). The scores do not depend on
+--batch_size.
+--output then gets log_prob, log_prob_stderr, class_log_prob and label [n],
+and the same of the others as ood_log_prob and so on.
 
 A readable table goes to stderr; the last line of stdout is one JSON object:
 bits_per_dim of images or nats of vectors, with its _stderr (across examples),
@@ -85,7 +86,7 @@ class Options(
   compare: str | None = fields.field(
       None, help='Per-example bits/dim of other models on the same split, an '
       '.npz file of bin/baselines --output: prints paired differences.')
-  against: str | None = fields.field(
+  ood_dataset: str | None = fields.field(
       None, help='Other data of the same shape, to be told from those of the '
       'run by log p(x): the name of a data set, whose test part is taken, or '
       'an .npz file with an array x (or image) [n, H, W, C], integers from 0 '
@@ -93,14 +94,14 @@ class Options(
       'integers, label [n]. Prints AUROC and draws histograms.')
   picture: str | None = fields.field(
       None, help='The .png or .svg file of the histograms, by default '
-      'against_NAME.png in the workdir.')
+      'ood_NAME.png in the workdir.')
   num_examples: int | None = fields.field(
       None, help='Only the first this many; a standard error needs 2.',
       minimum=2)
   num_reconstructions: int | None = fields.field(
       None, help='Invert only the first this many.', minimum=1)
   num_repeats: int = fields.field(
-      8, help='Independent repeats of the estimate; 16 with --against, or '
+      8, help='Independent repeats of the estimate; 16 with --ood_dataset, or '
       'more.', minimum=8)
   num_probes: int = fields.field(
       1, help='Independent draws of probe and number of terms per example and '
@@ -123,17 +124,18 @@ class Options(
         'num_reconstructions', 'data_dir', 'classify'), 'with --inputs',
         'It goes with a split.')
     self.refuse(
-        self.against is not None, ('inputs', 'compare', 'num_reconstructions',
-        'certify', 'num_probes', 'classify'), 'with --against',
+        self.ood_dataset is not None, (
+            'inputs', 'compare', 'num_reconstructions', 'certify', 'num_probes',
+            'classify'), 'with --ood_dataset',
         'It has scores only, and draws are averaged by --num_repeats.')
-    self.refuse(self.against is None, ('picture',), 'without --against',
+    self.refuse(self.ood_dataset is None, ('picture',), 'without --ood_dataset',
                 'It shows the scores of both data.')
-    self.require(self.against != '', 'against',
+    self.require(self.ood_dataset != '', 'ood_dataset',
                  'the name of a data set or the path of an .npz file')
     # A workdir that there is not has an error of its own.
-    if self.against and (self.picture or os.path.isdir(self.workdir)):
+    if self.ood_dataset and (self.picture or os.path.isdir(self.workdir)):
       self.check_file('picture', self.picture_path, ('.png', '.svg'))
-    for name in ('inputs', 'compare', 'against'):
+    for name in ('inputs', 'compare', 'ood_dataset'):
       source = getattr(self, name)
       is_same = source and self.output and os.path.exists(source) and (
           os.path.exists(self.output)) and os.path.samefile(source, self.output)
@@ -141,19 +143,19 @@ class Options(
                    'It would be replaced.')
 
   @property
-  def is_against_file(self) -> bool:
+  def is_ood_file(self) -> bool:
     """Whether the other data are a file of images, not a data set."""
-    return self.against.endswith('.npz') and not re.match(
-        '[a-z0-9]+:', self.against)
+    return self.ood_dataset.endswith('.npz') and not re.match(
+        '[a-z0-9]+:', self.ood_dataset)
 
   @property
   def picture_path(self) -> str:
     """Where the histograms go."""
-    name = self.against
-    if self.is_against_file:
+    name = self.ood_dataset
+    if self.is_ood_file:
       name, _ = os.path.splitext(os.path.basename(name))
     return self.picture or os.path.join(
-        self.workdir, f'against_{re.sub("[^A-Za-z0-9_.-]", "_", name)}.png')
+        self.workdir, f'ood_{re.sub("[^A-Za-z0-9_.-]", "_", name)}.png')
 
 
 def main(options: Options) -> None:
@@ -161,8 +163,8 @@ def main(options: Options) -> None:
   run = options.open(
       options.dtype or ('float64' if options.inputs else 'float32'),
       options.strategy)
-  if options.against is not None:
-    _evaluate_against(options, run)
+  if options.ood_dataset is not None:
+    _evaluate_ood(options, run)
     return
   estimator = options.estimator_for(run, dequantizes=options.inputs is None)
   options.refuse(
@@ -170,7 +172,7 @@ def main(options: Options) -> None:
       ('num_probes', 'num_repeats') if options.inputs else ('num_probes',),
       f'with --estimator={estimator.spec()}' if run.model.is_random else
       options_lib.EXACT, 'It goes with estimates.')
-  fitting = evaluation.fitting_batch_size(run.model, estimator)
+  fitting = evaluation.default_batch_size(run.model, estimator)
   settings = {
       'estimator': estimator, 'strategy': run.strategy, 'seed': options.seed,
       'batch_size': options.batch_size or fitting,
@@ -193,7 +195,7 @@ def main(options: Options) -> None:
 
 def _write(options: Options, run: options_lib.OpenedRun,
            arrays: dict[str, np.ndarray]) -> None:
-  columns = ('log_prob', 'log_prob_deviation')
+  columns = ('log_prob', 'log_prob_stderr')
   if not options.output.endswith('.csv'):
     np.savez(options.output, **arrays)
   elif options.inputs.endswith('.csv'):
@@ -253,7 +255,7 @@ def _evaluate_split(options: Options, run: options_lib.OpenedRun,
       {'dataset': run.config.data.dataset, 'split': options.split,
        'num_levels': split.num_levels, 'image_shape': split.event_shape}
   ) if options.compare else {}
-  report, costs, bounds = evaluation.evaluate(
+  report, nll, bounds = evaluation.evaluate(
       run.model, split, num_examples=options.num_examples,
       num_reconstructions=options.num_reconstructions,
       certify=options.should_certify(run.config), **settings)
@@ -264,42 +266,43 @@ def _evaluate_split(options: Options, run: options_lib.OpenedRun,
   if scores is not None:
     report |= scores.report()
   for name, other in others.items():
-    difference = evaluation.paired_difference(costs.mean(axis=0), other)
+    difference = evaluation.paired_difference(nll.mean(axis=0), other)
     options_lib.note(f'flow (a) against {name} (b): {difference}')
     report.setdefault('paired_differences', {})[name] = {
         'mean': difference.mean, 'stderr': difference.stderr}
   arrays = evaluation.results_of_split(
-      run.model, split, costs, batch_size=settings['batch_size'],
+      run.model, split, nll, batch_size=settings['batch_size'],
       seed=options.seed, strategy=run.strategy) if options.output else {}
   if scores is not None:
     arrays |= scores.arrays()
   return report, arrays, bounds
 
 
-def _evaluate_against(options: Options, run: options_lib.OpenedRun) -> None:
+def _evaluate_ood(options: Options, run: options_lib.OpenedRun) -> None:
   """Scores both data, writes pictures and files, and reports."""
   # Loads TensorFlow.
   from tf_resflow.experiments import out_of_distribution
 
   options.require(
-      run.model.num_levels is not None, 'against', 'no such flag with vectors',
+      run.model.num_levels is not None, 'ood_dataset',
+      'no such flag with vectors',
       'bin/evaluate --inputs --output has the log-density of any of them.')
   options.require(
-      run.model.condition_spec is None, 'against',
+      run.model.condition_spec is None, 'ood_dataset',
       'no such flag with a flow p(x|c)', 'Other data have no such condition.')
   rule = evaluation.scoring_rule(
       run.model,
       options.make_estimator(),
       options.num_repeats if 'num_repeats' in options.given else None)
-  name, where = options.against, f'the test part of {options.against}'
-  if options.is_against_file:
+  name, where = options.ood_dataset, f'the test part of {options.ood_dataset}'
+  if options.is_ood_file:
     name, where = os.path.basename(name), name
   names = f'{run.config.data.dataset}, {options.split}', name
   others = _other_split(options, run)  # First, because they may not suit.
   options.check_count('num_examples', others.num_examples, where)
   report = {
       'step': run.step, 'num_devices': run.strategy.num_replicas_in_sync,
-      'split': options.split, 'against': options.against,
+      'split': options.split, 'ood_dataset': options.ood_dataset,
       **out_of_distribution.main(
           run.model, options.load_split(run, 'num_examples'), others, rule,
           names=names, picture=options.picture_path, output=options.output,
@@ -311,22 +314,22 @@ def _evaluate_against(options: Options, run: options_lib.OpenedRun) -> None:
 
 
 def _other_split(options, run):
-  if options.is_against_file:
-    return evaluation.read_images(options.against, run.model, 'against')
+  if options.is_ood_file:
+    return evaluation.read_images(options.ood_dataset, run.model, 'ood_dataset')
   model, data = run.model, run.config.data
-  info = datasets.info(options.against, 'against')
+  info = datasets.info(options.ood_dataset, 'ood_dataset')
   options.require(
-      info.num_levels is not None, 'against', 'a data set of images')
+      info.num_levels is not None, 'ood_dataset', 'a data set of images')
   # What has no more levels than these cannot be reduced.
   num_bits = data.num_bits if info.num_levels == 256 else 8
   info = info.changed(num_bits=num_bits)
   options.require(
       (info.image_shape, info.num_levels) == (
-          model.event_shape, model.num_levels), 'against',
+          model.event_shape, model.num_levels), 'ood_dataset',
       f'images {model.event_shape} of {model.num_levels} levels, as those of '
       'the run', f'These are {info.image_shape} of {info.num_levels} levels, '
       'and nothing is resized, coloured or scaled here: give an .npz file of '
       'images that suit.')
   return datasets.load(
-      options.against, 'test', data_dir=options.data_dir or data.data_dir,
+      options.ood_dataset, 'test', data_dir=options.data_dir or data.data_dir,
       num_bits=num_bits)

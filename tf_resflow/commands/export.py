@@ -46,7 +46,7 @@ def main(options: Options) -> None:
   options.make_estimator()  # Or an error.
   run = options.open()
   estimator = options.estimator_for(run).per_example()
-  evaluation.fitting_batch_size(run.model, estimator)  # Or an error.
+  evaluation.default_batch_size(run.model, estimator)  # Or an error.
   signatures = serving.export(
       run.model, options.output, estimator, warmup=options.warmup,
       max_samples=options.max_samples)

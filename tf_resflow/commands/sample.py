@@ -202,7 +202,7 @@ def main(options: Options) -> None:
   settings = {
       'solver': options.make_solver(), 'strategy': run.strategy, 'verbose': 1,
       'batch_size': (options.batch_size
-                     or evaluation.fitting_batch_size(run.model))}
+                     or evaluation.default_batch_size(run.model))}
   if len(run.model.event_shape) == 1:
     report = _draw_vectors(options, run, settings)
   else:

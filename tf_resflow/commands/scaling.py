@@ -1,6 +1,6 @@
 """Measures how the cost of training grows, and draws it.
 
-  bin/scaling --study=cost --flagfile=scaling --output=cost.png
+  bin/scaling --study=time --flagfile=scaling --output=cost.png
   bin/scaling --study=memory --flagfile=mnist5k --output=m.png
 
 cost varies batch, hidden width, blocks, image size and number of series terms
@@ -30,7 +30,7 @@ class Options(options_lib.Configured, options_lib.OutputFile):
   output: str = options_lib.required(
       help='The figure, a new .png or .svg file.')
   study: str = options_lib.required(
-      help='What to do, see above.', choices=('cost', 'memory'))
+      help='What to do, see above.', choices=('time', 'memory'))
   num_repeats: int = fields.field(
       5, help='Timed steps, of which the median counts, for cost; memory is '
       'that of the first step.', minimum=1)

@@ -22,7 +22,7 @@ from tf_resflow.specs import spec as spec_lib
 
 # The group of the flags that every tool has.
 COMMON = 'Every tool'
-_SECTIONS = {'kind': config_lib.KindConfig, **config_lib.SECTIONS}
+_SECTIONS = {'kind': config_lib.ModelTypeConfig, **config_lib.SECTIONS}
 
 
 def import_modules(
@@ -164,13 +164,13 @@ def config(
   """
   kind, data = (
       section(**field_values(section.flag_fields(), flag_values))
-      for section in (config_lib.KindConfig, config_lib.DataConfig))
+      for section in (config_lib.ModelTypeConfig, config_lib.DataConfig))
   model_name = kind.model or data.info().model
   fields_ = [
       owners.get(model_name, next(iter(owners.values())))
       for name, owners in by_name().items() if name != 'import']
   return config_lib.make_config(
-      facts=model and model.facts(), imports=_imports(flag_values),
+      inferred=model and model.inferred_fields(), imports=_imports(flag_values),
       **(field_values(fields_, flag_values) | {'model': model_name}))
 
 

@@ -20,7 +20,7 @@ _OF_IMAGES = ('flip', 'crop_padding', 'image_size', 'num_bits', 'resize')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class KindConfig(fields.Section):
+class ModelTypeConfig(fields.Section):
   """The type of the model."""
 
   model: str | None = fields.field(
@@ -82,12 +82,12 @@ class DataConfig(fields.Section):
     """Returns what is known of the data, a `datasets.DatasetInfo`."""
     info = registries.DATASETS.get(self.dataset, 'dataset').changed(
         num_bits=self.num_bits, resize=self.resize)
-    return info.conditioned(self.condition) if self.condition else info
+    return info.with_condition(self.condition) if self.condition else info
 
-  def facts(self) -> dict[str, Any]:
+  def inferred_fields(self) -> dict[str, Any]:
     """Returns what a model has to know of the data, by names of its fields."""
     info = self.info()
-    return {**info.facts(), **info.condition_facts()}
+    return {**info.inferred_fields(), **info.inferred_condition_fields()}
 
 
 def _whole_path(dataset: str) -> str:
@@ -278,12 +278,12 @@ class Config:
 
   def check_data(self) -> None:
     """Raises `InvalidValueError` if the model is not one of the data."""
-    facts = _facts(self.data, self.objective, self.run)
+    inferred = _inferred_fields(self.data, self.objective, self.run)
     self.data.require(
-        self.model.data_fingerprint == facts['data_fingerprint'], 'dataset',
+        self.model.data_fingerprint == inferred['data_fingerprint'], 'dataset',
         'the data of the run', 'They have changed since it began: put them '
         'back, or take another workdir.')
-    for name, right in self.model.derived(facts).items():
+    for name, right in self.model.fields_from_data(inferred).items():
       self.model.require(
           getattr(self.model, name) == right, name, spec_lib.text_of(right),
           f'It follows from {self.data.dataset}; make_config fills it in.')
@@ -295,7 +295,7 @@ class Config:
 
   def sections(self) -> list[fields.Section]:
     """Returns the kind of the model, and the parts in the order of fields."""
-    return [KindConfig(model=self.model.name()), *(
+    return [ModelTypeConfig(model=self.model.name()), *(
         getattr(self, f.name) for f in dataclasses.fields(self))]
 
   def replace(self, **values: Any) -> 'Config':
@@ -304,8 +304,8 @@ class Config:
     The data are asked only where what the model has to know may change.
     """
     asked = {f.name for f in DataConfig.fields()} | {'model', 'hybrid', 'seed'}
-    facts = None if asked & values.keys() else self.model.facts()
-    return make_config(facts=facts, **{**self.values(), **values})
+    inferred = None if asked & values.keys() else self.model.inferred_fields()
+    return make_config(inferred=inferred, **{**self.values(), **values})
 
   def differences(self, other: 'Config') -> dict[str, tuple[Any, Any]]:
     """Returns what forbids to continue the run of `other`.
@@ -326,7 +326,7 @@ SECTIONS = {
 
 
 def make_config(
-    model: str | None = None, facts: Mapping[str, Any] | None = None,
+    model: str | None = None, inferred: Mapping[str, Any] | None = None,
     **values: Any) -> Config:
   """Returns a configuration; what is not given has its default.
 
@@ -334,7 +334,7 @@ def make_config(
 
   Args:
     model: the name of a type of model, by default that of the data.
-    facts: what the model has to know, by names of its fields; the data are
+    inferred: what the model has to know, by names of its fields; the data are
       asked by default.
     **values: fields of the data, the model, the objective, the optimizer and
       the run.
@@ -354,10 +354,11 @@ def make_config(
     raise errors.InvalidValueError(
         name, spec_lib.text_of(value), f'no such value with model={model}',
         f'It goes with model={" or ".join(others)}.' if others else '')
-  if facts is None:
-    facts = _facts(made['data'], made['objective'], made['run'])
+  if inferred is None:
+    inferred = _inferred_fields(made['data'], made['objective'], made['run'])
   return Config(
-      model=model_class(**given, **model_class.derived(facts)), **made)
+      model=model_class(
+          **given, **model_class.fields_from_data(inferred)), **made)
 
 
 def _taken(section: type[fields.Section], values: dict[str, Any]
@@ -367,13 +368,13 @@ def _taken(section: type[fields.Section], values: dict[str, Any]
           if f.name in values}
 
 
-def _facts(data: DataConfig, objective: ObjectiveConfig,
+def _inferred_fields(data: DataConfig, objective: ObjectiveConfig,
            run: RunConfig) -> Mapping[str, Any]:
   """Returns the values of fields of the model that are no flags."""
-  facts = {'num_classes': 0, 'dataset': data.dataset, **data.facts(),
-           'seed': run.seed,
-           'data_fingerprint': data.info().fingerprint}
+  inferred = {
+      'num_classes': 0, 'dataset': data.dataset, **data.inferred_fields(),
+      'seed': run.seed, 'data_fingerprint': data.info().fingerprint}
   objective.require(
-      not objective.hybrid or facts['num_classes'] > 0, 'hybrid',
+      not objective.hybrid or inferred['num_classes'] > 0, 'hybrid',
       f'false, since {data.dataset} has no labels')
-  return facts if objective.hybrid else facts | {'num_classes': 0}
+  return inferred if objective.hybrid else inferred | {'num_classes': 0}

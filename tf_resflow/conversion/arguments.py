@@ -57,7 +57,7 @@ _CHOICES = {
     'task': ('hybrid', {
         'density': False, 'hybrid': True, 'classification': True}),
     'quadratic': ('invertible_linear', {False: 'none', True: 'free'}),
-    # Laws of the number of terms, with the parameters of the script.
+    # Distributions of the number of terms, with the parameters of the script.
     'n_dist': ('estimator', {
         'poisson': 'roulette:poisson:2',
         'geometric': 'roulette:geometric:0.5'})}

@@ -110,7 +110,7 @@ def _converge_estimates(model):
                 for order in layer.orders(variables)]
       mapping = operator_norms.NormedMap(
           tf.cast(variables[0], tf.float64), layer.spatial_shape, *orders)
-      result = layer.operator_norm.follow(
+      result = layer.operator_norm.converge(
           mapping, tf.cast(rows, tf.float64), tolerance=1e-8, max_steps=2000,
           min_steps=tf.constant(0))
       layer.v.assign(tf.cast(result.rows, rows.dtype))
@@ -168,7 +168,7 @@ def _reordered(model, z, make_positions):
 def _chains(model):
   """Yields the authors' names, our layers, and the shape that was flattened."""
   scale, i, shape = 0, 0, None
-  for layer in model.bijection.elementary():
+  for layer in model.bijection.leaves():
     if layer.name == 'flatten':
       shape = model.latent_shapes[-1]
     # The first squeeze is part of their script, not of their model.

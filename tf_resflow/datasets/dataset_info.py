@@ -40,7 +40,7 @@ class ConditionInfo:
   names: tuple[str, ...] = ()
   is_label: bool = False
 
-  def facts(self) -> dict[str, Any]:
+  def inferred_fields(self) -> dict[str, Any]:
     """Returns what a model has to know, by names of its fields."""
     return {
       'condition_labels': self.num_labels, 'condition_size': self.size,
@@ -76,7 +76,7 @@ class DatasetInfo(abc.ABC):
       are found or drawn.
     entry_fn: Returns facts about the conditions that come with the examples,
       and these of 'train' and 'test', where some do.
-    condition: Facts about those that a model depends on, see `conditioned`;
+    condition: Facts about those that a model depends on, see `with_condition`;
       None for none.
   """
 
@@ -102,7 +102,7 @@ class DatasetInfo(abc.ABC):
     """The shape of an example."""
 
   @abc.abstractmethod
-  def facts(self) -> dict[str, Any]:
+  def inferred_fields(self) -> dict[str, Any]:
     """Returns what a model has to know, by names of the model's fields."""
 
   def open(
@@ -112,10 +112,10 @@ class DatasetInfo(abc.ABC):
     # Imported by that: facts need no TensorFlow.
     opened = pkgutil.resolve_name(self.opener)(
       self, split, data_dir, num_validation)
-    return opened if self.condition is None else opened.conditioned(
+    return opened if self.condition is None else opened.with_condition(
       self.condition)
 
-  def conditioned(self, names: Sequence[str]) -> Self:
+  def with_condition(self, names: Sequence[str]) -> Self:
     """Returns the facts about the same data, for a model `p(x|c)`.
 
     Args:
@@ -141,9 +141,9 @@ class DatasetInfo(abc.ABC):
       self, condition=condition,
       load_fn=lambda part: (*self.load_fn(part), parts[part]))
 
-  def condition_facts(self) -> dict[str, Any]:
+  def inferred_condition_fields(self) -> dict[str, Any]:
     """Returns what a model has to know of conditions."""
-    return (self.condition or ConditionInfo()).facts()
+    return (self.condition or ConditionInfo()).inferred_fields()
 
   def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
     """Returns the facts about images with fewer bits or of another size.
@@ -227,7 +227,7 @@ class ImageInfo(DatasetInfo):
       resize=resize or self.resize,
       stored=self.stored or self)
 
-  def facts(self) -> dict[str, Any]:
+  def inferred_fields(self) -> dict[str, Any]:
     return {
       'image_shape': self.image_shape, 'num_levels': self.num_levels,
       'num_classes': self.num_classes}
@@ -264,9 +264,9 @@ class VectorInfo(DatasetInfo):
   def event_shape(self) -> tuple[int, ...]:
     return (self.event_size,)
 
-  def conditioned(self, names: Sequence[str]) -> Self:
+  def with_condition(self, names: Sequence[str]) -> Self:
     if not self.columns:
-      return super().conditioned(names)
+      return super().with_condition(names)
     errors.check(
       set(names) <= set(self.columns) and len(set(names)) == len(names),
       'condition', ','.join(names),
@@ -292,7 +292,7 @@ class VectorInfo(DatasetInfo):
       condition=ConditionInfo(
         size=len(chosen), names=tuple(names), **facts_at(chosen)))
 
-  def facts(self) -> dict[str, Any]:
+  def inferred_fields(self) -> dict[str, Any]:
     return {
       'event_size': self.event_size, 'column_mean': self.mean,
       'column_std': self.std, 'column_names': self.columns,

@@ -69,7 +69,7 @@ def load(
     resize: Height and width to resize the images to, bilinear with
       antialiasing, rounded to whole levels; before bits are reduced.
     condition: What examples come with as a condition of `p(x|c)`, see
-      `DatasetInfo.conditioned`; nothing by default.
+      `DatasetInfo.with_condition`; nothing by default.
 
   Returns:
     The part, as a `Split`.
@@ -86,7 +86,7 @@ def load(
   """
   info = catalog.info(name).changed(num_bits=num_bits, resize=resize)
   if condition:
-    info = info.conditioned(condition)
+    info = info.with_condition(condition)
   errors.check(split in _SEEDS, 'split', split, f'one of {", ".join(_SEEDS)}')
   errors.check(
     num_validation >= 0, 'num_validation', num_validation,

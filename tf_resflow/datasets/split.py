@@ -52,7 +52,7 @@ class Split:
     """Whether examples have conditions."""
     return 'condition' in self.examples.element_spec
 
-  def conditioned(self, info: dataset_info.ConditionInfo) -> Self:
+  def with_condition(self, info: dataset_info.ConditionInfo) -> Self:
     """Returns the part for a model of such conditions."""
     return dataclasses.replace(
       self, num_condition_labels=info.num_labels,

@@ -35,27 +35,27 @@ def _on_circle(angle: tf.Tensor) -> tf.Tensor:
 
 
 def swissroll(key: tf.Tensor) -> tf.Tensor:
-  """A spiral of radius 0.94 to 2.83, in noise of deviation 0.2."""
+  """A spiral of radius 0.94 to 2.83, in noise of std 0.2."""
   angle = 1.5 * math.pi * (1.0 + 2.0 * _uniforms(key, 1)[0])
   return 0.2 * angle * _on_circle(angle) + _noise(key, 0.2)
 
 
 def circles(key: tf.Tensor) -> tf.Tensor:
-  """Two circles of radius 1.5 and 3, in noise of deviation 0.24."""
+  """Two circles of radius 1.5 and 3, in noise of std 0.24."""
   which, turn = _uniforms(key, 2)
   radius = 1.5 * (1.0 + _choice(which, 2))
   return radius * _on_circle(2.0 * math.pi * turn) + _noise(key, 0.24)
 
 
 def rings(key: tf.Tensor) -> tf.Tensor:
-  """Four circles of radius 0.75 to 3, in noise of deviation 0.08."""
+  """Four circles of radius 0.75 to 3, in noise of std 0.08."""
   which, turn = _uniforms(key, 2)
   radius = 0.75 * (1.0 + _choice(which, 4))
   return radius * _on_circle(2.0 * math.pi * turn) + _noise(key, 0.08)
 
 
 def moons(key: tf.Tensor) -> tf.Tensor:
-  """Two half circles that reach into each other, in noise of deviation 0.2."""
+  """Two half circles that reach into each other, in noise of std 0.2."""
   which, turn = _uniforms(key, 2)
   upper = _on_circle(math.pi * turn)
   lower = tf.constant([1.0, 0.5]) - upper

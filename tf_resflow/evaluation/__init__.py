@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
         'decode', 'decode_batches'],
     'likelihood': [
         'Classification', 'NegativeLogLikelihood', 'ScoringRule',
-        'evaluate_inputs', 'fitting_batch_size', 'nll',
+        'evaluate_inputs', 'default_batch_size', 'nll',
         'scoring_rule'],
     'pictures': [
         'Picture', 'draw', 'interpolations', 'linear_path', 'reconstructions',

@@ -20,7 +20,7 @@ class InversionReport(NamedTuple):
 
   Attributes:
     reconstruction_error_max: largest `|inverse(forward(x)) - x|`, in the units
-      of the pixels, [0, 1]; of the data, where an embedding adds noise.
+      of the pixels, [0, 1]; of the data, where an augmentation adds noise.
     inverse_residual_max: largest `|f(x) - y|` over blocks and examples,
       computed anew from the returned `x`.
     inverse_num_steps_max: most evaluations of `g` that a block needed.
@@ -76,7 +76,7 @@ def check_inverse(
   Args:
     model: the flow.
     split: images or vectors.
-    seed: of the dequantisation noise, and of an embedding's.
+    seed: of the dequantisation noise, and of an augmentation's.
     batch_size, num_examples, strategy, verbose: see `likelihood.nll`.
   """
   frozen = batch_map.frozen(model, strategy)

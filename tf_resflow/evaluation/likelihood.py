@@ -25,7 +25,7 @@ _MAX_VECTORS = 10_000
 _MAX_NUMBERS = 80_000
 
 
-def fitting_batch_size(
+def default_batch_size(
     model: models.Flow, estimator: layers.EstimatorLike = None,
     largest: int | None = None) -> int:
   """Returns how many examples at a time suit a model and an estimator.
@@ -89,14 +89,14 @@ def scoring_rule(
   if estimator is not None:
     reason = 'the estimator that was asked for'
     if estimator.is_biased:
-      reason += ', whose bias no deviation shows'
+      reason += ', whose bias no standard error shows'
   else:
     estimator = model.evaluation_estimator()
     reason = (
         f'averaged draws, as beyond {flow.MAX_EXACT_SIZE} dimensions'
         if estimator.is_random else
         f'exact, as up to {flow.MAX_EXACT_SIZE} dimensions')
-  if not model.draws(estimator):
+  if not model.is_random_with(estimator):
     errors.check(num_repeats is None, 'num_repeats', num_repeats,
                  'no such number where nothing is drawn')
     if not model.bijection.is_random:
@@ -132,14 +132,14 @@ class NegativeLogLikelihood:
       own_estimator: bool = False):
     self._estimator = numerics.Estimator.get(
         estimator) or model.evaluation_estimator(dequantizes=True)
-    self._batch_size = fitting_batch_size(model, self._estimator)
+    self._batch_size = default_batch_size(model, self._estimator)
     # Integers are dequantised with noise.
     self.is_random = (
         model.num_levels is not None or own_estimator
-        or model.draws(self._estimator))
+        or model.is_random_with(self._estimator))
     used = 'own' if own_estimator else self._estimator
     self._evaluate = batch_map.BatchMap(
-        lambda x, batch_seed, *condition: model.in_unit(model.log_prob(
+        lambda x, batch_seed, *condition: model.to_loss(model.log_prob(
             x, *condition, seed=random.whole_batch(batch_seed),
             estimator=used)), strategy, shared=[1])
 
@@ -150,20 +150,20 @@ class NegativeLogLikelihood:
     """Estimates those of a split, several times.
 
     Each repeat draws dequantisation noise, probes and numbers of terms anew,
-    and what the model's embedding draws: with noise channels the mean over
+    and what the model's augmentation draws: with noise channels the mean over
     repeats is an upper bound of bits/dim in expectation, see `models.Flow`.
 
     Args:
       split: the data.
       batch_size: examples per batch, each on one device;
-        `fitting_batch_size` by default.
+        `default_batch_size` by default.
       num_repeats: `R`, independent repeats, at least 8; where nothing is drawn,
         there is one.
       seed: Python int; the result is a function of it.
       num_examples: evaluate the first this many examples only.
       verbose: 1 shows a progress bar.
-      num_probes: independent draws of the estimator (and of an embedding) per
-        example and repeat, at the same noise, which are averaged.
+      num_probes: independent draws of the estimator (and of an augmentation)
+        per example and repeat, at the same noise, which are averaged.
 
     Returns:
       Float64 `[R, N]`, in `model.unit`; `statistics.summarize_repeats` has its
@@ -226,11 +226,11 @@ def evaluate_inputs(
   Returns:
     Float64 arrays: `z` `[n, D]` (in the order of the model), `log_det` `[n]`
     (`log|det dz/dx|`, nats), `log_prob` `[n]` (of the density of `x`, nats),
-    `log_prob_deviation` `[n]` (see `statistics.deviation_of_means`),
+    `log_prob_stderr` `[n]` (see `statistics.stderr_per_example`),
     `bits_per_dim` or `nats` `[n]`, `log_det_repeats` `[R, n]`, the estimates
     whose mean `log_det` is, and of hybrids `class_log_prob` `[n, K]` (nats).
-    Where the model's embedding draws noise `u`, `z` and `log_det` are those of
-    `(x, u)`, `z` of the first draw, `log_prob` is the mean of
+    Where the model's augmentation draws noise `u`, `z` and `log_det` are those
+    of `(x, u)`, `z` of the first draw, `log_prob` is the mean of
     `log_prob_repeats` `[R, n]`, estimates of a lower bound, and `bits_per_dim`
     of an upper one.
 
@@ -239,12 +239,12 @@ def evaluate_inputs(
   """
   estimator = numerics.Estimator.get(
       estimator) or model.evaluation_estimator()
-  is_random = estimator.is_random or model.embedding.is_random
+  is_random = estimator.is_random or model.augmentation.is_random
   _check_draws(estimator, num_repeats, num_probes, is_random)
   num_repeats = num_repeats if is_random else 1
   batches = batch_map.slices(
       model, np.asarray(x, model.compute_dtype), condition,
-      batch_size or fitting_batch_size(model, estimator))
+      batch_size or default_batch_size(model, estimator))
   latents, log_dets, others = [], [], []
   frozen = batch_map.frozen(model, strategy)
 
@@ -252,7 +252,7 @@ def evaluate_inputs(
     batch_seed = random.whole_batch(batch_seed)
     return (*frozen.forward_and_log_det(
         images, *condition, seed=batch_seed, estimator=estimator),
-            frozen.embed(images, *condition, seed=batch_seed).log_weight)
+            frozen.augment(images, *condition, seed=batch_seed).log_weight)
 
   mapped = batch_map.BatchMap(evaluate, strategy, shared=[1])
   for z, log_det, log_weight in mapped(
@@ -262,14 +262,14 @@ def evaluate_inputs(
     if len(log_dets) in range(0, num_probes * len(batches), num_probes):
       latents.append(z)
     log_dets.append(log_det)
-    if model.embedding.is_random:
+    if model.augmentation.is_random:
       others.append(
           model.base_log_prob(z.astype(np.float64)).numpy() + log_weight)
   z = np.concatenate(latents).astype(np.float64)
   log_dets = _average(log_dets, num_repeats, num_probes)
   results = {
       'z': z, 'log_det': log_dets.mean(axis=0), 'log_det_repeats': log_dets}
-  if model.embedding.is_random:
+  if model.augmentation.is_random:
     repeats = log_dets + _average(others, num_repeats, num_probes)
     results |= {
         'log_prob': repeats.mean(axis=0), 'log_prob_repeats': repeats}
@@ -277,8 +277,8 @@ def evaluate_inputs(
     repeats = log_dets
     results['log_prob'] = model.base_log_prob(z).numpy() + results['log_det']
   results |= {
-      'log_prob_deviation': statistics.deviation_of_means(repeats),
-      model.unit: model.in_unit(results['log_prob'])}
+      'log_prob_stderr': statistics.stderr_per_example(repeats),
+      model.unit: model.to_loss(results['log_prob'])}
   if model.has_classifier:
     results['class_log_prob'] = Classification(
         frozen, strategy).log_probs(batches)
@@ -307,7 +307,7 @@ class Classification:
 
     Args:
       batches: images `[B, ...]` in [0, 1), or what `batch_map.inputs_of` takes.
-      seed: of an embedding that draws.
+      seed: of an augmentation that draws.
 
     Returns:
       `log p(y|x)`: float64 `[N, K]`.
@@ -326,7 +326,7 @@ class Classification:
     Args:
       split: images with labels.
       batch_size, num_examples: see `NegativeLogLikelihood`.
-      seed: of the dequantisation noise, and of an embedding's.
+      seed: of the dequantisation noise, and of an augmentation's.
 
     Returns:
       `accuracy`: the share of images whose label has the largest logit, in

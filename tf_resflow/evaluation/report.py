@@ -52,18 +52,18 @@ def evaluate(
       found more, of the worst block; 0 if it did not), of a hybrid model
       `accuracy` and `cross_entropy` with their `_stderr` (across examples), and
       `bits_per_dim_is`, which says so where bits/dim are a bound because the
-      model's embedding draws;
-    costs: `[R, N]`, the estimates;
+      model's augmentation draws;
+    nll: `[R, N]`, the estimates;
     bounds: those of all blocks that have some.
   """
   estimator = numerics.Estimator.get(
       estimator) or model.evaluation_estimator(dequantizes=True)
-  batch_size = batch_size or likelihood.fitting_batch_size(model, estimator)
-  costs = likelihood.nll(
+  batch_size = batch_size or likelihood.default_batch_size(model, estimator)
+  nll = likelihood.nll(
       model, split, batch_size=batch_size, num_repeats=num_repeats, seed=seed,
       estimator=estimator, num_examples=num_examples, verbose=verbose,
       num_probes=num_probes, strategy=strategy)
-  summary = statistics.summarize_repeats(costs)
+  summary = statistics.summarize_repeats(nll)
   inverse = inversion.check_inverse(
       model, split, batch_size=batch_size,
       num_examples=num_reconstructions or num_examples, seed=seed,
@@ -77,7 +77,7 @@ def evaluate(
         split, batch_size, num_examples, seed).items():
       report |= value.report(name)
   used = estimator if model.is_random else numerics.Exact()
-  return {'estimator': used.spec(), **report}, costs, bounds
+  return {'estimator': used.spec(), **report}, nll, bounds
 
 
 class Validation:
@@ -91,8 +91,8 @@ class Validation:
   def __init__(
       self, model: models.Flow, strategy: tf.distribute.Strategy | None = None):
     self._unit = model.unit
-    self._costs = likelihood.NegativeLogLikelihood(model, strategy=strategy)
-    self._biased_costs = likelihood.NegativeLogLikelihood(
+    self._nll = likelihood.NegativeLogLikelihood(model, strategy=strategy)
+    self._biased_nll = likelihood.NegativeLogLikelihood(
         model, strategy=strategy, own_estimator=True
     ) if model.is_biased else None
     self._classify = likelihood.Classification(
@@ -113,15 +113,15 @@ class Validation:
       models, `validation_accuracy` and `validation_cross_entropy`, nats.
     """
     unit = self._unit
-    costs = self._costs(split)
-    summary = statistics.summarize_repeats(costs)
+    nll = self._nll(split)
+    summary = statistics.summarize_repeats(nll)
     row = {
-        f'validation_{unit}': float(costs.mean()),
+        f'validation_{unit}': float(nll.mean()),
         f'validation_{unit}_stderr': summary.stderr,
         'validation_estimator_stderr': summary.estimator_stderr}
-    if self._biased_costs is not None:
-      biased = self._biased_costs(split)
-      difference = statistics.summarize_repeats(biased - costs)
+    if self._biased_nll is not None:
+      biased = self._biased_nll(split)
+      difference = statistics.summarize_repeats(biased - nll)
       row |= {
           f'validation_biased_{unit}': float(biased.mean()),
           'validation_bias': difference.mean,
@@ -133,7 +133,7 @@ class Validation:
 
 
 def results_of_split(
-    model: models.Flow, split: datasets.Split, costs: np.ndarray, *,
+    model: models.Flow, split: datasets.Split, nll: np.ndarray, *,
     batch_size: int = 128, seed: int = 0,
     strategy: tf.distribute.Strategy | None = None) -> dict[str, np.ndarray]:
   """Returns what a file keeps of every example of a split.
@@ -141,21 +141,21 @@ def results_of_split(
   Args:
     model: the flow.
     split: the data.
-    costs: `[R, N]`, what `likelihood.nll` returned for the first `N` of them.
+    nll: `[R, N]`, what `likelihood.nll` returned for the first `N` of them.
     seed: of the noise of the images that are classified.
     batch_size, strategy: those of `likelihood.nll`.
 
   Returns:
     `bits_per_dim` or `nats` `[R, N]`; `log_prob` `[N]`, the mean over the
     repeats, and thereby over the noise of dequantisation, of `log p(x)`, nats;
-    `log_prob_deviation` `[N]` of that mean; of hybrids `class_log_prob`
+    `log_prob_stderr` `[N]` of that mean; of hybrids `class_log_prob`
     `[N, K]`, nats; and `label` `[N]` where they are known.
   """
-  num_examples = costs.shape[1]
-  log_prob = model.log_prob_of(costs)
+  num_examples = nll.shape[1]
+  log_prob = model.loss_to_log_prob(nll)
   results = {
-      model.unit: costs, 'log_prob': log_prob.mean(axis=0),
-      'log_prob_deviation': statistics.deviation_of_means(log_prob)}
+      model.unit: nll, 'log_prob': log_prob.mean(axis=0),
+      'log_prob_stderr': statistics.stderr_per_example(log_prob)}
   batches = datasets.evaluation_batches(
       split, batch_size=batch_size, seed=seed, num_examples=num_examples)
   if model.has_classifier:
@@ -194,13 +194,13 @@ def report_inputs(
       model, datasets.Split(
           tf.data.Dataset.from_tensor_slices(examples), len(x),
           model.event_shape), batch_size, strategy=strategy, verbose=verbose)
-  costs = results[model.unit]
+  nll = results[model.unit]
   repeats = results.get('log_prob_repeats', results['log_det_repeats'])
   summary = statistics.RepeatedMean(
-      float(costs.mean()),
-      statistics.mean_and_stderr(costs).stderr if len(costs) > 1 else None,
+      float(nll.mean()),
+      statistics.mean_and_stderr(nll).stderr if len(nll) > 1 else None,
       # Costs are a linear function of log-densities.
-      statistics.estimator_stderr(model.in_unit(repeats)), len(costs),
+      statistics.estimator_stderr(model.to_loss(repeats)), len(nll),
       len(repeats))
   return _report(model, summary, num_probes, inverse, certify, verbose)
 
@@ -219,7 +219,7 @@ def _report(model, summary, num_probes, inverse, certify, verbose):
   if estimated:
     report['lipschitz_bound_is'] = 'an estimate of norms: see --norm_bound'
     report['lipschitz_bound_exceeded_by_max'] = max(b.excess for b in estimated)
-  if model.embedding.is_random:
+  if model.augmentation.is_random:
     report[f'{model.unit}_is'] = (
         'an upper bound: the mean over noise u of -log p(x, u) + log q(u)')
   return report, bounds

@@ -179,10 +179,10 @@ def estimator_stderr(repeats: npt.ArrayLike) -> float:
   return mean_and_stderr(np.mean(repeats, axis=1)).stderr
 
 
-def deviation_of_means(repeats: npt.ArrayLike) -> np.ndarray:
-  """Standard deviation of the mean over repeats, of every example.
+def stderr_per_example(repeats: npt.ArrayLike) -> np.ndarray:
+  """Standard error of the mean over repeats, of every example.
 
-    deviation_i = sqrt(sum_r (x_ri - mean_i)^2 / (R - 1)) / sqrt(R)
+    stderr_i = sqrt(sum_r (x_ri - mean_i)^2 / (R - 1)) / sqrt(R)
 
   Args:
     repeats: [R, ...], independent estimates.

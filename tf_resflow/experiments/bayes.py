@@ -38,14 +38,14 @@ class ClassScores(NamedTuple):
         self.repeats.mean(axis=0) + self.log_prior, axis=1)
 
   @property
-  def deviation(self) -> np.ndarray:
-    """The standard deviation of the mean of `log p(x|y)`, `[N, K]`, nats."""
-    return statistics.deviation_of_means(self.repeats)
+  def stderr(self) -> np.ndarray:
+    """The standard error of the mean of `log p(x|y)`, `[N, K]`, nats."""
+    return statistics.stderr_per_example(self.repeats)
 
   @property
-  def difference_deviation(self) -> np.ndarray:
+  def difference_stderr(self) -> np.ndarray:
     """That of `log p(x|y)` less its mean over labels, which decides."""
-    return statistics.deviation_of_means(
+    return statistics.stderr_per_example(
         self.repeats - self.repeats.mean(axis=2, keepdims=True))
 
   def report(self) -> dict[str, Any]:
@@ -66,14 +66,14 @@ class ClassScores(NamedTuple):
         'class_score_num_repeats': self.rule.num_repeats,
         **{f'class_score_{name}_rms': float(np.sqrt(np.mean(values**2)))
            for name, values in (
-               ('deviation', self.deviation),
-               ('difference_deviation', self.difference_deviation))}}
+               ('stderr', self.stderr),
+               ('difference_stderr', self.difference_stderr))}}
 
   def arrays(self) -> dict[str, np.ndarray]:
     """Returns what a file keeps of every example."""
     return {'class_log_prob': self.class_log_prob,
             'class_log_density': self.repeats.mean(axis=0),
-            'class_log_density_deviation': self.deviation}
+            'class_log_density_stderr': self.stderr}
 
 
 def log_frequencies(split: datasets.Split) -> np.ndarray:

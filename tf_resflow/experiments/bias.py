@@ -52,7 +52,7 @@ def main(
         'step': run.step, 'own_estimator': ' '.join(own) or 'none',
         'estimator': estimator.spec(), **measure_bias(
             run.model, split, estimator=estimator, strategy=run.strategy,
-            batch_size=evaluation.fitting_batch_size(
+            batch_size=evaluation.default_batch_size(
                 run.model, estimator, batch_size), **settings)}
   if picture is not None:
     save_bias(picture, {

@@ -48,7 +48,7 @@ def main(
     rule: see `evaluation.scoring_rule`.
     names: of both, for the picture.
     picture: the file of the histograms, of a type that matplotlib knows.
-    output: an .npz file for the scores, those of the others as `against_NAME`.
+    output: an .npz file for the scores, those of the others as `ood_NAME`.
     batch_size: images per batch; what fits by default.
     seed: the scores are a function of it.
     **settings: of `score_examples`.
@@ -56,7 +56,7 @@ def main(
   Returns:
     A dict for JSON: how scores were taken, and what `compare_scores` says.
   """
-  batch_size = batch_size or evaluation.fitting_batch_size(
+  batch_size = batch_size or evaluation.default_batch_size(
       model, rule.estimator)
   scores = [
       score_examples(
@@ -68,7 +68,7 @@ def main(
   if output is not None:
     np.savez(output, **{
         prefix + name: array
-        for prefix, part in zip(('', 'against_'), scores, strict=True)
+        for prefix, part in zip(('', 'ood_'), scores, strict=True)
         for name, array in part.arrays().items()})
   return {
       'estimator': rule.estimator.spec(), 'dtype': model.compute_dtype,
@@ -108,13 +108,13 @@ class Scores(NamedTuple):
     return self.repeats.mean(axis=0)
 
   @property
-  def deviation(self) -> np.ndarray:
-    """The standard deviation of that mean, `[N]`, nats."""
-    return statistics.deviation_of_means(self.repeats)
+  def stderr(self) -> np.ndarray:
+    """The standard error of that mean, `[N]`, nats."""
+    return statistics.stderr_per_example(self.repeats)
 
   def arrays(self) -> dict[str, np.ndarray]:
     """Returns what a file keeps of every image."""
-    arrays = {'log_prob': self.log_prob, 'log_prob_deviation': self.deviation}
+    arrays = {'log_prob': self.log_prob, 'log_prob_stderr': self.stderr}
     if self.class_log_prob is not None:
       arrays['class_log_prob'] = self.class_log_prob
     if np.any(self.label >= 0):
@@ -122,14 +122,14 @@ class Scores(NamedTuple):
     return arrays
 
   def report(self, model: models.Flow) -> dict[str, Any]:
-    """Returns means, spread and deviation, a dict for JSON."""
+    """Returns means, spread and standard error, a dict for JSON."""
     return {
         'num_examples': len(self.label),
         'bits_per_dim': float(model.bits_per_dim_of(self.log_prob).mean()),
         'log_prob_mean': float(self.log_prob.mean()),
         'log_prob_std': float(self.log_prob.std(ddof=1)),
-        'deviation_rms': float(np.sqrt(np.mean(self.deviation**2))),
-        'deviation_max': float(self.deviation.max())}
+        'stderr_rms': float(np.sqrt(np.mean(self.stderr**2))),
+        'stderr_max': float(self.stderr.max())}
 
 
 def score_examples(
@@ -204,14 +204,14 @@ def compare_scores(
     `class_auroc_stderr`, of the probability of the likeliest class, and where
     the labels are known `accuracy` and `accuracy_stderr`; and for the images
     `in` and `out` their number, mean bits/dim, mean and standard deviation of
-    `log p(x)`, and the deviation of the estimator per image (root mean square
-    and largest).
+    `log p(x)`, and the standard error of the estimator per image (root mean
+    square and largest).
   """
   auroc = measure_auroc(inside.log_prob, outside.log_prob)
   parts = inside.report(model), outside.report(model)
   noise, spread = (
       np.hypot(*(part[key] for part in parts))
-      for key in ('deviation_rms', 'log_prob_std'))
+      for key in ('stderr_rms', 'log_prob_std'))
   report = {
       **auroc.report('auroc'),
       'auroc_estimator_stderr': estimator_stderr(
@@ -342,13 +342,13 @@ def save_histograms(
       axis.hist(
           sample, edges, density=True, histtype='stepfilled', edgecolor=color,
           facecolor=(color, 0.4), label=f'{name} ({len(sample)})')
-    deviation = np.hypot(
-        report['in_deviation_rms'], report['out_deviation_rms']) / 2.0**0.5
-    if deviation and key == 'auroc':
+    stderr = np.hypot(
+        report['in_stderr_rms'], report['out_stderr_rms']) / 2.0**0.5
+    if stderr and key == 'auroc':
       axis.errorbar(
           0.5 * (edges[0] + edges[-1]), 0.96 * axis.get_ylim()[1],
-          xerr=deviation, color='black', capsize=3,
-          label='estimator, one deviation')
+          xerr=stderr, color='black', capsize=3,
+          label='estimator, one standard error')
     axis.set(xlabel=label, ylabel='density', title=(
         f'AUROC {report[key]:.3f} +- {report[f"{key}_stderr"]:.3f}'))
     axis.legend(frameon=False)

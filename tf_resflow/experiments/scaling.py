@@ -24,8 +24,8 @@ SWEEPS = {
     'image size': ('resize', (12, 20, 28, 40)),
     'terms n': ('estimator', (2, 4, 8, 16))}
 _MEMORY_TERMS = (10, 40)
-# What is fitted, in the order of the sum in `study_cost`.
-_COSTS = ('seconds_per_step', 'seconds_per_block_evaluation',
+# What is fitted, in the order of the sum in `study_time`.
+_TIMES = ('seconds_per_step', 'seconds_per_block_evaluation',
           'seconds_per_operation', 'seconds_per_hidden_entry')
 
 
@@ -37,7 +37,7 @@ def _describe(config: configuration.Config) -> str:
           f'{config.optimizer.batch_size}')
 
 
-def study_cost(
+def study_time(
     config: configuration.Config, measure_fn: Callable, path: str | os.PathLike,
     plan: Mapping[str, tuple[str, Sequence[int]]] = SWEEPS) -> dict[str, Any]:
   """Measures how the time of a training step grows, and draws it.
@@ -58,7 +58,7 @@ def study_cost(
     plan: what is varied; without being varied, the number of terms is 4.
 
   Returns:
-    A dict for JSON: `cost_model`; `exponents`, slopes of `log t` against the
+    A dict for JSON: `time_model`; `exponents`, slopes of `log t` against the
     logarithms of the settings; `fit_error_max`, relative; `train_step_s`.
   """
   num_scales = len(config.model.num_blocks)
@@ -98,7 +98,7 @@ def study_cost(
   axes[0].legend(frameon=False)
   figure.savefig(path, dpi=120)
   return {
-      'cost_model': dict(zip(_COSTS, costs.tolist(), strict=True)),
+      'time_model': dict(zip(_TIMES, costs.tolist(), strict=True)),
       'exponents': exponents,
       'fit_error_max': float(np.max(np.abs(features @ costs / seconds - 1.0))),
       'train_step_s': {name: {v: m[0] for v, m in points.items()}
@@ -175,4 +175,4 @@ def main(
           *command, f'--flagfile={file.name}', '--tasks=train',
           f'--num_repeats={0 if is_memory else num_repeats}'], ['train'])
 
-  return (study_memory if is_memory else study_cost)(config, measure, path)
+  return (study_memory if is_memory else study_time)(config, measure, path)

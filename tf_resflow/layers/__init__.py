@@ -20,10 +20,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs=BIJECTIONS | {
         'bijections.bijection': [
             'Bijection', 'EstimatorLike', 'PassResult', 'PassSettings',
-            'SlopeBounds', 'Solve', 'SolverLike', 'event_shape_of'],
-        'bijections.chain': ['Chain'],
+            'BiLipschitzBounds', 'Solve', 'SolverLike', 'event_shape_of'],
+        'bijections.sequential_bijection': ['SequentialBijection'],
         'bijections.composite': [
-            *BIJECTIONS['bijections.composite'], 'Composite'],
+            *BIJECTIONS['bijections.composite'], 'CompositeBijection'],
         'classifier_head': ['ClassifierHead', 'HybridClassifier'],
         'conditions.condition_network': [
             'ConditionNetwork', 'KerasNetwork', 'LabelEmbedding',
@@ -31,22 +31,24 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'conditions.conditioning': [
             'ConditionGate', 'ConditionShift', 'ConditionSpec',
             'ConditionalLayer'],
-        'embeddings': [
-            'Embedded', 'Embedding', 'IdentityEmbedding', 'NoiseChannels'],
+        'augmentations': [
+            'Augmentation', 'Augmented', 'IdentityAugmentation',
+            'NoiseChannels'],
         'lipschitz.activations': [
             'ELU', 'FullSort', 'Identity', 'LipschitzCube', 'MaxMin', 'ReLU',
             'Reshape', 'Softplus', 'Tanh'],
         'lipschitz.concatenated': [
-            'CLipSwish', 'CPila', 'CReLU', 'Concatenated'],
-        'lipschitz.container': ['Container', 'Sequence'],
+            'CLipSwish', 'CPila', 'CReLU', 'ConcatenatedActivation'],
+        'lipschitz.container': ['LipschitzContainer', 'LipschitzSequential'],
         'lipschitz.induced': [
             'InducedNormConv2D', 'InducedNormDense', 'InducedNormLayer'],
         'lipschitz.keras_layer': [
-            'Asserted', 'KERAS_BOUNDS', 'KerasLayer', 'as_lipschitz_layer'],
+            'AssertedLayer', 'KERAS_BOUNDS', 'KerasLayer',
+            'as_lipschitz_layer'],
         'lipschitz.learned_norms': ['LearnedNorms'],
         'lipschitz.lip_swish': ['LipSwish'],
         'lipschitz.lipschitz_layer': [
-            'Certificate', 'Constraint', 'Elementwise', 'LipschitzLayer'],
+            'Constraint', 'ElementwiseActivation', 'LipschitzLayer'],
         'lipschitz.spectral': [
             'SpectralConv2D', 'SpectralDense', 'SpectralLayer'],
     })

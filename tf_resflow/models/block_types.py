@@ -41,7 +41,7 @@ class BlockType(spec.Specified):
     """Returns the type that a spec names; see `registries.BLOCKS`."""
     name = spec.Spec.parse(text, 'block').name
     is_block_type = hasattr(registries.BLOCKS.get(name), 'from_spec')
-    return cls.get(text) if is_block_type else OfNetwork(
+    return cls.get(text) if is_block_type else NetworkBlockType(
         registries.BLOCKS.get(text))
 
   def make(self, request: 'models.BlockRequest') -> 'layers.Bijection':
@@ -73,7 +73,7 @@ class BlockType(spec.Specified):
 
 
 @dataclasses.dataclass(frozen=True)
-class OfNetwork(BlockType):
+class NetworkBlockType(BlockType):
   """Blocks of a network `g`, with the arguments of `layers.ResidualBlock`.
 
   Attributes:

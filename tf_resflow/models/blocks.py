@@ -68,7 +68,7 @@ class BlockRequest(NamedTuple):
     return self.config.seed * 100_003 + self.index * _SEEDS_PER_BLOCK
 
 
-def make_network(request: BlockRequest) -> layers.Sequence:
+def make_network(request: BlockRequest) -> layers.LipschitzSequential:
   """Returns a network that maps events to events of the same shape.
 
   Linear layers of `config.constraint`, with activations between them. An
@@ -109,13 +109,13 @@ def make_network(request: BlockRequest) -> layers.Sequence:
   return _make_sequence(
       request, request.event_shape, request.event_shape, make_linear,
       layers.LearnedNorms if config.norms == (norm_orders.LEARNED,)
-      else layers.Sequence, in_l2,
+      else layers.LipschitzSequential, in_l2,
       conditions.make_parts('gates', request))
 
 
 def make_unconstrained_network(
     request: BlockRequest, input_shape: tuple, output_shape: tuple,
-) -> layers.Sequence:
+) -> layers.LipschitzSequential:
   """Returns a network like that of `make_network`, of plain layers.
 
   They start as the constrained ones do.
@@ -147,7 +147,8 @@ def make_unconstrained_network(
 
 
 def _make_sequence(request, input_shape, output_shape, make_linear,
-                   kind_of_sequence=layers.Sequence, in_l2=True, last=()):
+                   kind_of_sequence=layers.LipschitzSequential, in_l2=True,
+                   last=()):
   """Returns linear layers, activations between them, and `last` behind all.
 
   Args:
@@ -256,11 +257,11 @@ def make_moving_mean(
           ] if config.moving_mean else []
 
 
-def make_noise_channels(config: Any, dtype: str) -> layers.Embedding | None:
+def make_noise_channels(config: Any, dtype: str) -> layers.Augmentation | None:
   """Returns `config.noise_channels` of them; None, for the images alone, of 0.
   """
   return layers.NoiseChannels(
-      config.noise_channels, config.noise_law, name='noise_channels',
+      config.noise_channels, config.noise_distribution, name='noise_channels',
       dtype=dtype) if config.noise_channels else None
 
 
@@ -272,20 +273,21 @@ def make_logit(config: Any, dtype: str) -> layers.Bijection:
 def make_standardize(config: Any, dtype: str) -> layers.Bijection:
   """Returns the standardisation by `config.mean` and `config.std`.
 
-  Noise channels have the mean and the deviation of their law.
+  Noise channels have the mean and the deviation of their distribution.
   """
   errors.check(
       bool(config.mean), 'mean', '', 'one number per channel',
       'Give it and std, which the images are standardised by.')
-  law = numerics.NoiseLaw.get(config.noise_law)
+  distribution = numerics.NoiseDistribution.get(config.noise_distribution)
   # Squeezed, every channel is several.
   num_noisy = config.noise_channels * (
       len(config.mean) // config.image_shape[-1])
   return layers.Standardize(
-      config.mean + (law.mean,) * num_noisy,
-      config.std + (law.stddev,) * num_noisy, name='standardize', dtype=dtype)
+      config.mean + (distribution.mean,) * num_noisy,
+      config.std + (distribution.stddev,) * num_noisy, name='standardize',
+      dtype=dtype)
 
 
-def make_nothing(unused_config: Any, dtype: str) -> layers.Bijection:
+def make_identity(unused_config: Any, dtype: str) -> layers.Bijection:
   """Returns the identity."""
-  return layers.Chain([], name='none', dtype=dtype)
+  return layers.SequentialBijection([], name='none', dtype=dtype)

@@ -104,7 +104,7 @@ def make_flow(parts: list['layers.Bijection'], config: ConditionalConfig,
   if config.enters_at('base'):
     parts = [*parts, layers.ConditionalAffine(
         config.condition_features, per_feature=True, name='base', dtype=dtype)]
-  chain = layers.Chain(parts, name='bijection', dtype=dtype)
+  chain = layers.SequentialBijection(parts, name='bijection', dtype=dtype)
   return layers.Conditional(
       chain, _make_network(config, dtype), name='conditional', dtype=dtype
   ) if config.is_conditional else chain

@@ -15,6 +15,7 @@ from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.lipschitz import lipschitz_layer
 from tf_resflow.numerics import random
+from tf_resflow.specs import renamed
 
 if TYPE_CHECKING:
   # It takes a second to import, which only those pay who ask for it.
@@ -36,7 +37,7 @@ class BlockBound(NamedTuple):
       None if uncertified.
     methods: how every layer was certified, or ('asserted',).
     order: the `p` of the l_p in which the bounds hold.
-    known_by: how `lipschitz_bound` is known, one of `lipschitz_layer.KNOWN_BY`.
+    bound_source: how it is known, one of `lipschitz_layer.BOUND_SOURCES`.
   """
 
   name: str
@@ -45,12 +46,12 @@ class BlockBound(NamedTuple):
   certificate: float | None
   methods: tuple[str, ...]
   order: float | None = 2.0
-  known_by: str = 'construction'
+  bound_source: str = 'construction'
 
   @property
   def is_estimated(self) -> bool:
     """Whether `lipschitz_bound` comes from norms that may be too low."""
-    return self.known_by == lipschitz_layer.ESTIMATED
+    return self.bound_source == lipschitz_layer.ESTIMATED
 
   @property
   def excess(self) -> float:
@@ -62,10 +63,10 @@ class BlockBound(NamedTuple):
 class Flow(keras.Model):
   """A density: a bijection from events to latents `[D]`, standard normal there.
 
-  With an embedding that draws, events `y = (x, u)` hold noise beside the data
-  `x`. What is called a log-density of `x` is then `log p(x, u) - log q(u|x)`
-  of one draw `u ~ q`: an unbiased estimate of a lower bound of `log p(x)`, and
-  bits/dim, per dimension of `x`, bound from above; see `layers.Embedding`.
+  With an augmentation that draws, events `y = (x, u)` hold noise beside the
+  data. `log_prob` is then `log p(x, u) - log q(u|x)` of one draw `u ~ q`: an
+  unbiased estimate of a lower bound of `log p(x)`, and bits/dim, per dimension
+  of `x`, bound from above; see `layers.Augmentation`.
 
   Methods take these arguments, all but the first two by their names:
 
@@ -73,8 +74,8 @@ class Flow(keras.Model):
   - `condition`: what flows depend on that are `p(x|c)`, see `condition_spec`;
     `[B, ...]`, or that of a single example for all.
   - `seed`: of everything that is drawn, see `numerics.random.as_seed`; fresh
-    draws at every execution by default. With an embedding that draws, its noise
-    takes `fold_in(seed, 0)`, and the log-determinant `fold_in(seed, 1)`.
+    draws at every execution by default. With an augmentation that draws, its
+    noise takes `fold_in(seed, 0)`, and the log-determinant `fold_in(seed, 1)`.
   - `estimator`: of the log-determinant, or its spec, such as 'exact'; 'own'
     stands for those of the blocks, by which they are trained. By default that
     of the flow, and those of the blocks where it has none.
@@ -84,12 +85,12 @@ class Flow(keras.Model):
 
   Args:
     bijection: maps events to `[D]`; it is built if need be.
-    event_shape: shape of the data, that of an event without an embedding.
+    event_shape: shape of the data, that of an event without an augmentation.
     num_levels: number of integer levels n of a pixel, for `bits_per_dim`; None
       for continuous data.
     classifier: a layer from the features that the bijection lets out to
       logits, or None.
-    embedding: from data to events; None where they are the same.
+    augmentation: from data to events; None where they are the same.
     estimator: of log-determinants where a call names none, or its spec;
       `training.load` gives flows their `evaluation_estimator`.
     **kwargs: of `keras.Model`.
@@ -101,8 +102,7 @@ class Flow(keras.Model):
     column_names: what the numbers of its vectors are called, if anything.
 
   Example:
-    >>> flow = models.Flow(
-    ...     layers.Chain([layers.ActNorm(), layers.Flatten()]), (2, 2, 1))
+    >>> flow = models.Flow(layers.Flatten(), (2, 2, 1))
     >>> flow.log_prob(tf.random.normal([5, 2, 2, 1])).shape
     TensorShape([5])
   """
@@ -114,7 +114,7 @@ class Flow(keras.Model):
       self, bijection: layers.Bijection, event_shape: Sequence[int],
       num_levels: int | None = None,
       classifier: keras.layers.Layer | None = None,
-      embedding: layers.Embedding | None = None,
+      augmentation: layers.Augmentation | None = None,
       estimator: layers.EstimatorLike = None, **kwargs):
     kwargs.setdefault('dtype', bijection.compute_dtype)
     super().__init__(**kwargs)
@@ -122,20 +122,21 @@ class Flow(keras.Model):
     self.event_size = math.prod(self.event_shape)
     self.num_levels = num_levels
     self.estimator = numerics.Estimator.get(estimator)
-    self._embedding = embedding
-    embedded = self.embedding.compute_output_shape((None, *self.event_shape))
-    self.latent_size = math.prod(embedded[1:])
+    self._augmentation = augmentation
+    shape = self.augmentation.compute_output_shape((None, *self.event_shape))
+    self.latent_size = math.prod(shape[1:])
     with base_layer.variables_named():
-      base_layer.build_once(self.embedding, (None, *self.event_shape))
-      base_layer.build_once(bijection, embedded)
+      base_layer.build_once(self.augmentation, (None, *self.event_shape))
+      base_layer.build_once(bijection, shape)
     self.bijection = bijection
     self.classifier = classifier
     self.built = True
 
   @functools.cached_property  # Which nothing tracks: checkpoints hold parts.
-  def embedding(self) -> layers.Embedding:
+  def augmentation(self) -> layers.Augmentation:
     """What takes data to events; the identity where there is none."""
-    return self._embedding or layers.IdentityEmbedding(dtype=self.compute_dtype)
+    return self._augmentation or layers.IdentityAugmentation(
+        dtype=self.compute_dtype)
 
   @property
   def condition_spec(self) -> layers.ConditionSpec | None:
@@ -151,7 +152,7 @@ class Flow(keras.Model):
   def is_initialized(self) -> bool:
     """Whether everything that a first batch sets has been set."""
     return all(part is None or part.is_initialized for part in (
-        self.bijection, self.classifier, self._embedding))
+        self.bijection, self.classifier, self._augmentation))
 
   @property
   def is_random(self) -> bool:
@@ -163,9 +164,9 @@ class Flow(keras.Model):
     """Whether those of its blocks are biased, as those of i-ResNets."""
     return any(e.is_biased for e in self.bijection.estimators())
 
-  def draws(self, estimator: numerics.Estimator | str) -> bool:
+  def is_random_with(self, estimator: numerics.Estimator | str) -> bool:
     """Whether log-densities that take `estimator` are drawn."""
-    return self.embedding.is_random or (
+    return self.augmentation.is_random or (
         self.is_random and numerics.Estimator.get(estimator).is_random)
 
   def evaluation_estimator(
@@ -189,7 +190,7 @@ class Flow(keras.Model):
   @property
   def certified_bijections(self) -> list[layers.Bijection]:
     """The parts with a `g` whose Lipschitz bound can be certified."""
-    return [b for b in self.bijection.elementary() if b.has_certificate]
+    return [b for b in self.bijection.leaves() if b.has_certificate]
 
   @property
   def constrained_layers(self) -> list[layers.LipschitzLayer]:
@@ -202,9 +203,9 @@ class Flow(keras.Model):
     return sum(math.prod(v.shape) for v in self.trainable_variables)
 
   def _seeds(self, seed):
-    """Returns the seeds of the embedding and of the bijection."""
+    """Returns the seeds of the augmentation and of the bijection."""
     return (random.fold_in(seed, 0), random.fold_in(seed, 1)
-            ) if self.embedding.is_random else (None, seed)
+            ) if self.augmentation.is_random else (None, seed)
 
   def _settings(self, condition, seed, estimator=None, solver=None):
     """Returns those of a pass of the bijection, which takes `seed` itself."""
@@ -231,11 +232,11 @@ class Flow(keras.Model):
         f'a tensor {x.shape}', f'[B, {", ".join(map(str, event_shape))}]')
     return x
 
-  def embed(self, x: tf.Tensor, condition: Any = None, *,
-            seed: random.SeedLike = None) -> layers.Embedded:
+  def augment(self, x: tf.Tensor, condition: Any = None, *,
+              seed: random.SeedLike = None) -> layers.Augmented:
     """Returns events that stand for data: those of all methods at this seed."""
     x = self._checked('x', x, self.event_shape, condition)
-    return self.embedding.embed(x, condition, seed=self._seeds(seed)[0])
+    return self.augmentation.augment(x, condition, seed=self._seeds(seed)[0])
 
   def transform(
       self, x: tf.Tensor, condition: Any = None, *,
@@ -243,7 +244,7 @@ class Flow(keras.Model):
       solver: layers.SolverLike = None) -> layers.PassResult:
     """Sends data to latents `[B, D]`; reports what did not converge."""
     return self.bijection.forward_pass(
-        self.embed(x, condition, seed=seed).y, self._settings(
+        self.augment(x, condition, seed=seed).y, self._settings(
             condition, self._seeds(seed)[1], estimator, solver))
 
   def forward_and_log_det(
@@ -257,9 +258,9 @@ class Flow(keras.Model):
 
   def encode(self, x: tf.Tensor, condition: Any = None, *,
              seed: random.SeedLike = None) -> tf.Tensor:
-    """Returns latents `[B, D]` alone; the seed is that of an embedding."""
+    """Returns latents `[B, D]` alone; the seed is that of an augmentation."""
     return base_layer.call_with(
-        self.bijection, self.embed(x, condition, seed=seed).y, condition)
+        self.bijection, self.augment(x, condition, seed=seed).y, condition)
 
   def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
     return self.encode(inputs, condition)
@@ -271,7 +272,7 @@ class Flow(keras.Model):
     result = self.bijection.solve_inverse(
         self._checked('z', z, (self.latent_size,), condition), condition,
         solver=solver)
-    return result._replace(value=self.embedding.project(result.value))
+    return result._replace(value=self.augmentation.project(result.value))
 
   def inverse(self, z: tf.Tensor, condition: Any = None, *,
               solver: layers.SolverLike = None) -> tf.Tensor:
@@ -307,11 +308,11 @@ class Flow(keras.Model):
 
     It is an estimate where `draws` says so of the estimator, and unbiased if
     that is; `evaluation.evaluate_inputs` has its standard deviation. With an
-    embedding that draws, it is one of a lower bound, see `Flow`. With
+    augmentation that draws, it is one of a lower bound, see `Flow`. With
     `log_det_weight`, a scalar `beta`, gradients are those of
     `log p(z) + beta log|det dz/dx|`.
     """
-    y, log_weight = self.embed(x, condition, seed=seed)
+    y, log_weight = self.augment(x, condition, seed=seed)
     result = self.bijection.forward_pass(
         y, self._settings(condition, self._seeds(seed)[1], estimator))
     return self._density(result.checked(), log_det_weight) + log_weight
@@ -322,7 +323,7 @@ class Flow(keras.Model):
       log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `log_prob` `[B]` and logits `[B, num_classes]`, of one pass."""
     self._check_has_classifier()
-    y, log_weight = self.embed(x, condition, seed=seed)
+    y, log_weight = self.augment(x, condition, seed=seed)
     result = self.bijection.forward_pass(y, self._settings(
         condition, self._seeds(seed)[1], estimator)).checked()
     log_prob = self._density(result, log_det_weight) + log_weight
@@ -333,7 +334,7 @@ class Flow(keras.Model):
     """Returns the class logits `[B, num_classes]`; takes no log-determinant."""
     self._check_has_classifier()
     return self.classifier(list(self.transform(
-        x, condition, seed=seed, estimator=numerics.Skip()
+        x, condition, seed=seed, estimator=numerics.NoLogDet()
     ).checked().features))
 
   def _check_has_classifier(self):
@@ -349,8 +350,8 @@ class Flow(keras.Model):
     """Returns `-(log p(x) - D log n) / (D log 2)`, `[B]`, of images.
 
     They are `x = (X + U) / n` for integers `X` in {0, ..., n - 1} and uniform
-    `U`. Its mean over `U`, and over the draws of an embedding, bounds that of
-    the integers from above (Theis et al., 2015).
+    `U`. Its mean over `U`, and over the draws of an augmentation, bounds that
+    of the integers from above (Theis et al., 2015).
     """
     return self.bits_per_dim_of(self.log_prob(
         x, condition, seed=seed, estimator=estimator))
@@ -369,13 +370,13 @@ class Flow(keras.Model):
     """'bits_per_dim' of images of integers, 'nats' of other data."""
     return 'nats' if self.num_levels is None else 'bits_per_dim'
 
-  def in_unit(self, log_prob: Any) -> Any:
+  def to_loss(self, log_prob: Any) -> Any:
     """Returns what log-densities in nats cost, in `unit`."""
     return -log_prob if self.num_levels is None else self.bits_per_dim_of(
         log_prob)
 
-  def log_prob_of(self, cost: Any) -> Any:
-    """Returns the log-density in nats that `in_unit` made a cost of."""
+  def loss_to_log_prob(self, cost: Any) -> Any:
+    """Returns the log-density in nats that `to_loss` made a cost of."""
     return -cost if self.num_levels is None else self.event_size * (
         math.log(self.num_levels) - math.log(2.0) * cost)
 
@@ -391,7 +392,7 @@ class Flow(keras.Model):
                         seed: random.SeedLike = None) -> None:
     """Lets moving statistics see a batch; see `layers.MovingMean`."""
     self.bijection.update_statistics(
-        self.embed(x, condition, seed=seed).y, condition)
+        self.augment(x, condition, seed=seed).y, condition)
 
   def draw_latents(
       self, num_samples: int | tf.Tensor, *, seed: random.SeedLike = None,
@@ -428,13 +429,13 @@ class Flow(keras.Model):
   def bijector(self, name: str = 'flow') -> 'bijectors.LayerBijector':
     """Returns the flow as a `tfb.Bijector` from events to latents `[D]`."""
     return bijectors.LayerBijector(
-        self.bijection, event_shape=self.embedding.compute_output_shape(
+        self.bijection, event_shape=self.augmentation.compute_output_shape(
             (None, *self.event_shape))[1:], estimator=self.estimator, name=name)
 
   def distribution(self) -> 'tfd.Distribution':
     """Returns the density as a distribution of data, unless it is a bound."""
     errors.check(
-        not self.embedding.is_random, 'embedding', self.embedding.name,
+        not self.augmentation.is_random, 'augmentation', self.augmentation.name,
         'none that draws', 'Only a bound of the density of data is known; '
         'joint_distribution() is that of data and draws.')
     return self.joint_distribution()
@@ -449,7 +450,7 @@ class Flow(keras.Model):
     return Flow(
         self.bijection.frozen(), self.event_shape, self.num_levels,
         self.classifier and base_layer.frozen_copy(self.classifier),
-        self._embedding and self._embedding.frozen(), self.estimator,
+        self._augmentation and self._augmentation.frozen(), self.estimator,
         name=self.name, dtype=self.dtype_policy)
 
   def save_norms(self) -> None:
@@ -467,13 +468,13 @@ class Flow(keras.Model):
     """
     bounds = []
     for block in self.certified_bijections:
-      slopes = block.slope_bounds()
+      slopes = block.bi_lipschitz_bounds()
       certificate = (
-          block.certificate() if certify else layers.Certificate(None))
+          block.certificate() if certify else numerics.Certificate(None))
       bounds.append(BlockBound(
           block.name, block.lipschitz_bound, block.norm_estimate(),
           certificate.bound, certificate.methods, slopes.order,
-          slopes.known_by))
+          slopes.bound_source))
     return bounds
 
   def _config_of(self, **parts):
@@ -490,11 +491,12 @@ class Flow(keras.Model):
     return self._config_of(
         bijection=serialize(self.bijection), event_shape=self.event_shape,
         num_levels=self.num_levels, classifier=serialize(self.classifier),
-        embedding=serialize(self._embedding))
+        augmentation=serialize(self._augmentation))
 
   @classmethod
   def from_config(cls, config: dict) -> 'Flow':
+    config = renamed.present_arguments('Flow', config)
     return cls(**config | {
         name: keras.saving.deserialize_keras_object(config[name])
-        for name in ('bijection', 'classifier', 'embedding')
+        for name in ('bijection', 'classifier', 'augmentation')
         if name in config})

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import dataclasses
 import json
 import os
-from typing import Any
+from typing import Any, Self
 
 from tf_resflow import errors
 from tf_resflow.specs import fields
@@ -46,30 +46,36 @@ class ModelConfig(fields.Section):
     return registries.MODELS.name_of(cls)
 
   @classmethod
-  def derived(cls, facts: Mapping[str, Any]) -> dict[str, Any]:
+  def fields_from_data(cls, inferred: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the values of the fields that are no flags.
 
     Args:
-      facts: values that follow from the data and the run, by names of fields,
-        and the name of the data, `dataset`; those of other types of models are
-        passed over.
+      inferred: values that follow from the data and the run, by names of
+        fields, and the name of the data, `dataset`; those of other types of
+        models are passed over.
 
     Raises:
       InvalidValueError: if one is missing, because the data are of another
         kind.
     """
-    facts = {'data_fingerprint': '', **facts}
+    inferred = {'data_fingerprint': '', **inferred}
     names = [f.name for f in cls.fields() if not f.is_flag]
-    missing = [name for name in names if name not in facts]
+    missing = [name for name in names if name not in inferred]
     errors.check(
         not missing, 'model', cls.name(),
-        f'a model of {facts.get("dataset", "such data")}',
+        f'a model of {inferred.get("dataset", "such data")}',
         f'These data have no {", ".join(missing)}. Name others as the dataset, '
         'or leave the model out.')
-    return {name: facts[name] for name in names}
+    return {name: inferred[name] for name in names}
 
-  def facts(self) -> dict[str, Any]:
-    """Returns the fields that are no flags: what `derived` made of facts."""
+  @classmethod
+  def of(cls, config: Self | Mapping[str, Any]) -> Self:
+    """Returns a configuration, also of stored values of its fields."""
+    return config if isinstance(config, cls) else cls(
+        **renamed.present_fields(config))
+
+  def inferred_fields(self) -> dict[str, Any]:
+    """Returns the fields that follow from the data, see `fields_from_data`."""
     return {f.name: getattr(self, f.name)
             for f in self.fields() if not f.is_flag}
 

@@ -57,12 +57,11 @@ class ResidualFlow(flow.Flow):
   def __init__(
       self, config: residual_flow_config.ResidualFlowConfig | dict,
       name: str = 'residual_flow', **kwargs):
-    if isinstance(config, dict):
-      config = residual_flow_config.ResidualFlowConfig(**config)
+    config = residual_flow_config.ResidualFlowConfig.of(config)
     builder = _Builder(config, kwargs.get('dtype', keras.config.floatx()))
     super().__init__(
         builder.make_bijection(), config.image_shape, config.num_levels,
-        builder.make_classifier(), builder.embedding, name=name, **kwargs)
+        builder.make_classifier(), builder.augmentation, name=name, **kwargs)
     self.config = config
     # Shapes [h, w, c] of the parts of the latents, in their order.
     self.latent_shapes = tuple(builder.latent_shapes)
@@ -74,7 +73,7 @@ class _Builder:
   def __init__(self, config, dtype):
     self.config = config
     self.dtype = keras.dtype_policies.get(dtype).name
-    self.embedding = registries.EMBEDDINGS.get(config.embedding)(
+    self.augmentation = registries.AUGMENTATIONS.get(config.augmentation)(
         config, self.dtype)
     self.indices = itertools.count()
     self.latent_shapes = []
@@ -84,11 +83,11 @@ class _Builder:
     """Returns the whole flow."""
     config, shape = self.config, self.config.image_shape
     num_channels = shape[-1]
-    if self.embedding is not None:
-      shape = self.embedding.compute_output_shape((None, *shape))[1:]
+    if self.augmentation is not None:
+      shape = self.augmentation.compute_output_shape((None, *shape))[1:]
     preprocessing = registries.PREPROCESSORS.get(config.preprocessing)(
         config, self.dtype)
-    self.is_preprocessed = bool(preprocessing.elementary())
+    self.is_preprocessed = bool(preprocessing.leaves())
     parts = [preprocessing]
     if config.squeeze_first:
       squeeze = layers.Squeeze(name='squeeze_first', dtype=self.dtype)
@@ -160,7 +159,7 @@ class _Builder:
         2 if scale == len(config.num_blocks) - 2 else 1)
     self.feature_shapes += self.latent_shapes[-1:] * num_taps
     return [*parts, squeeze, layers.Split(
-        layers.Chain(
+        layers.SequentialBijection(
             self._scales(scale + 1, (height, width, kept)),
             name=f'rest_{scale}', dtype=self.dtype),
         num_taps, name=f'split_{scale}')]

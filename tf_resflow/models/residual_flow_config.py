@@ -60,15 +60,16 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
       False, help='ActNorm per feature (h, w, c) after every block.')
   first_act_norm: bool = fields.field(
       True, help='ActNorm before the first block, too.')
-  embedding: str = fields.field(
+  augmentation: str = fields.field(
       'noise_channels', help='What happens to images before the flow.',
-      choices=registries.EMBEDDINGS)
+      choices=registries.AUGMENTATIONS)
   noise_channels: int = fields.field(
       0, help='Channels of noise behind those of the images; bits/dim is then '
       'an upper bound.', minimum=0)
-  noise_law: str = fields.field(
-      'uniform', help='Law of that noise, on [0, 1]; gaussian:0.125 has mean '
-      '1/2 and deviation 1/8.', choices=registries.NOISE_LAWS)
+  noise_distribution: str = fields.field(
+      'uniform', help='Distribution of that noise, on [0, 1]; '
+      'gaussian:0.125 has mean 1/2 and standard deviation 1/8.',
+      choices=registries.NOISE_DISTRIBUTIONS)
   preprocessing: str = fields.field(
       'logit', help='What happens to images first; standardize takes mean and '
       'std.', choices=registries.PREPROCESSORS)

@@ -36,8 +36,7 @@ class VectorFlow(flow.Flow):
   def __init__(
       self, config: vector_flow_config.VectorFlowConfig | dict,
       name: str = 'vector_flow', **kwargs):
-    if isinstance(config, dict):
-      config = vector_flow_config.VectorFlowConfig(**config)
+    config = vector_flow_config.VectorFlowConfig.of(config)
     dtype = keras.dtype_policies.get(
         kwargs.get('dtype', keras.config.floatx())).name
 

@@ -12,11 +12,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'log_det.estimator': [
             'Draw', 'Estimator', 'SeriesEstimator', 'forward_and_log_det'],
         'log_det.exact': ['Exact'],
-        'log_det.laws': ['Geometric', 'Law', 'Poisson', 'SafeGeometric'],
+        'log_det.truncation_distributions': [
+            'Geometric', 'Poisson', 'SafeGeometric', 'TruncationDistribution'],
         'log_det.roulette': ['AdaptiveRoulette', 'RussianRoulette'],
-        'log_det.series': ['LogDetSeries', 'Odd', 'RESIDUAL'],
-        'log_det.truncation': ['FixedTruncation', 'Skip'],
-        'noise_laws': ['GaussianNoise', 'NoiseLaw', 'UniformNoise'],
+        'log_det.series': ['LogDetSeries', 'OddSeries', 'RESIDUAL_SERIES'],
+        'log_det.truncation': ['FixedTruncation', 'NoLogDet'],
+        'noise_distributions': [
+            'GaussianNoise', 'NoiseDistribution', 'UniformNoise'],
         'norms.certificates': ['Certificate'],
         'norms.operator_norms': ['OperatorNorm'],
         'norms.operators': ['LayerOperator'],

@@ -93,14 +93,15 @@ class ServedFlow:
     """Returns, by name, a function and the specs of what it takes."""
     data = tuple(spec.name for spec in self.data_specs())
     # Noise fills the bins of integers.
-    is_drawn = self.model.num_levels or self.model.draws(self.estimator)
-    embedded = data, ['seed'] * self.model.embedding.is_random
+    is_drawn = (
+        self.model.num_levels or self.model.is_random_with(self.estimator))
+    augmented = data, ['seed'] * self.model.augmentation.is_random
     inputs = {
         'log_prob': (data, ['seed'] * bool(is_drawn)),
         'sample': (['num_samples'], ['seed', 'temperature']),
-        'encode': embedded,
+        'encode': augmented,
         'decode': (['latents'],),
-        **({'classify': embedded} if self.model.has_classifier else {})}
+        **({'classify': augmented} if self.model.has_classifier else {})}
     return {name: self._signature(getattr(self, name), *names)
             for name, names in inputs.items()}
 
@@ -143,7 +144,7 @@ class ServedFlow:
     Args:
       *data: see `data_specs()`.
       condition: see `sample`; `[B, ...]`.
-      seed: int32 `[2]`, where the embedding of the model draws.
+      seed: int32 `[2]`, where the augmentation of the model draws.
 
     Returns:
       `latents`: `[B, D]`; standard normal for data of the model. `D` counts
@@ -152,7 +153,7 @@ class ServedFlow:
     x = self._events(*data)
     return {'latents': self.model.encode(
         x, self._checked_condition(condition, tf.shape(x)[0]),
-        seed=self._embedding_seed(seed))}
+        seed=self._augmentation_seed(seed))}
 
   def decode(self, latents: tf.Tensor, condition: tf.Tensor | None = None,
              ) -> dict[str, tf.Tensor]:
@@ -176,12 +177,12 @@ class ServedFlow:
     return self._data(self.model.inverse(
         latents, self._checked_condition(condition, tf.shape(latents)[0])))
 
-  def _embedding_seed(self, seed):
-    """Returns the seed of an embedding that draws; None without one."""
-    if not self.model.embedding.is_random:
+  def _augmentation_seed(self, seed):
+    """Returns the seed of an augmentation that draws; None without one."""
+    if not self.model.augmentation.is_random:
       return None
     errors.check(seed is not None, 'seed', None, 'two whole numbers',
-                 'The embedding of this model draws noise.')
+                 'The augmentation of this model draws noise.')
     return self._checked('seed', seed)
 
   def _checked_condition(self, condition, size):
@@ -203,7 +204,7 @@ class ServedFlow:
       return self.model.log_prob(
           x, condition, seed=seed, estimator=self.estimator)
     # What is drawn is drawn for the whole batch: chunks would draw alike.
-    y, log_weight = self.model.embed(x, condition, seed=seed)
+    y, log_weight = self.model.augment(x, condition, seed=seed)
     conditions = [] if condition is None else [condition]
     return log_weight + parallel.map_in_chunks(
         lambda y, *condition: ([self.model.joint_log_prob(

@@ -26,8 +26,8 @@ class IntegerFlow(served_flow.ServedFlow):
 
     x = (X + U) / n,   U uniform on [0, 1) for `log_prob`, U = 1/2 elsewhere,
 
-  and `X = floor(n x)` leads back. Where the model's embedding draws noise, so
-  do `encode` and `classify`, which then take a seed. Methods return dicts,
+  and `X = floor(n x)` leads back. Where the model's augmentation draws noise,
+  so do `encode` and `classify`, which then take a seed. Methods return dicts,
   named like the outputs of the signatures that `export` makes of them; they
   work eagerly and in a `tf.function`.
 
@@ -71,7 +71,7 @@ class IntegerFlow(served_flow.ServedFlow):
 
     One draw of noise, probes and number of terms; unbiased for
     `E_U log p((X + U) / n)`, a lower bound of `log P(X) + D log n`, or for a
-    bound of that where the model's embedding draws. Average over seeds for a
+    bound of that where the model's augmentation draws. Average over seeds for a
     lower variance.
 
     Args:
@@ -101,7 +101,7 @@ class IntegerFlow(served_flow.ServedFlow):
     Args:
       images: uint8 `[B, H, W, C]`.
       condition: see `log_prob`.
-      seed: int32 `[2]`, of an embedding that draws; None without one.
+      seed: int32 `[2]`, of an augmentation that draws; None without one.
 
     Returns:
       `logits`, `probabilities`: `[B, num_classes]`.
@@ -109,7 +109,7 @@ class IntegerFlow(served_flow.ServedFlow):
     x = self._events(images)
     logits = self.model.classify(
         x, self._checked_condition(condition, tf.shape(x)[0]),
-        seed=self._embedding_seed(seed))
+        seed=self._augmentation_seed(seed))
     return {'logits': logits, 'probabilities': tf.nn.softmax(logits)}
 
   def _events(self, images):

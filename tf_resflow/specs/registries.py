@@ -7,7 +7,7 @@ your own joins with `register` of its table, in a module that `--import` names.
 from tf_resflow.specs import registry
 
 _LOG_DET = 'tf_resflow.numerics.log_det'
-_NOISE = 'tf_resflow.numerics.noise_laws'
+_NOISE = 'tf_resflow.numerics.noise_distributions'
 _SOLVER = 'tf_resflow.numerics.fixed_point.solver'
 _NORMS = 'tf_resflow.numerics.norms.operator_norms'
 _LIPSCHITZ = 'tf_resflow.layers.lipschitz'
@@ -24,12 +24,12 @@ ESTIMATORS = registry.Registry('estimator', {
     'exact': f'{_LOG_DET}.exact:Exact',
 }, with_arguments=True)
 
-# Laws of the number of series terms behind the exact ones: each a
-# `numerics.Law`.
-LAWS = registry.Registry('law', {
-    'poisson': f'{_LOG_DET}.laws:Poisson',
-    'geometric': f'{_LOG_DET}.laws:Geometric',
-    'safe': f'{_LOG_DET}.laws:SafeGeometric',
+# Distributions of the number of series terms behind the exact ones: each a
+# `numerics.TruncationDistribution`.
+TRUNCATION_DISTRIBUTIONS = registry.Registry('truncation_distribution', {
+    'poisson': f'{_LOG_DET}.truncation_distributions:Poisson',
+    'geometric': f'{_LOG_DET}.truncation_distributions:Geometric',
+    'safe': f'{_LOG_DET}.truncation_distributions:SafeGeometric',
 }, with_arguments=True)
 
 # How gradients of log-determinants are computed: `--memory=`.
@@ -116,7 +116,7 @@ MATRICES = registry.Registry('matrix', {
 PREPROCESSORS = registry.Registry('preprocessing', {
     'logit': 'tf_resflow.models.blocks:make_logit',
     'standardize': 'tf_resflow.models.blocks:make_standardize',
-    'none': 'tf_resflow.models.blocks:make_nothing',
+    'none': 'tf_resflow.models.blocks:make_identity',
 })
 
 # What lies around an image before it is cropped: `--crop_mode=`. Functions
@@ -126,15 +126,15 @@ CROP_MODES = registry.Registry('crop_mode', {
     'constant': 'tf_resflow.datasets.pipeline:constant',
 })
 
-# What happens to images before the flow: `--embedding=`. Functions
-# (config, dtype) that return a `layers.Embedding`, or None.
-EMBEDDINGS = registry.Registry('embedding', {
+# What happens to images before the flow: `--augmentation=`. Functions
+# (config, dtype) that return a `layers.Augmentation`, or None.
+AUGMENTATIONS = registry.Registry('augmentation', {
     'noise_channels': 'tf_resflow.models.blocks:make_noise_channels',
 })
 
-# Laws of the noise in the channels that it appends: `--noise_law=`. Each a
-# `numerics.NoiseLaw`.
-NOISE_LAWS = registry.Registry('noise_law', {
+# Distributions of the noise in the channels that it appends:
+# `--noise_distribution=`. Each a `numerics.NoiseDistribution`.
+NOISE_DISTRIBUTIONS = registry.Registry('noise_distribution', {
     'uniform': f'{_NOISE}:UniformNoise',
     'gaussian': f'{_NOISE}:GaussianNoise',
 }, with_arguments=True)

@@ -20,7 +20,7 @@ class Registry:
   `densenet:3,growth=16`, see `spec.bind`.
 
   Args:
-    kind: what the table holds, the name of the value in messages.
+    noun: what the table holds, the name of the value in messages.
     entries: from names to `'module:attribute'`; also from patterns such as
       `'table:FILE.csv'` to functions that make what `table:anything` stands for
       from `anything`.
@@ -44,19 +44,19 @@ class Registry:
     tf_resflow.errors.InvalidValueError: number=three: expected one of pi, ...
   """
 
-  def __init__(self, kind: str, entries: Mapping[str, str],
+  def __init__(self, noun: str, entries: Mapping[str, str],
                refused: Mapping[str, str] | None = None,
                takes_options: bool = True, with_arguments: bool = False):
-    self.kind = kind
+    self.noun = noun
     self._entries: dict[str, Any] = dict(entries)
     self._refused = refused or {}
     self.takes_options = takes_options
     self._with_arguments = with_arguments
 
   @classmethod
-  def of(cls, kind: str, names: Iterable[str]) -> Self:
+  def of(cls, noun: str, names: Iterable[str]) -> Self:
     """Returns a table of names that stand for themselves."""
-    return cls(kind, dict.fromkeys(names, ''), takes_options=False)
+    return cls(noun, dict.fromkeys(names, ''), takes_options=False)
 
   def names(self) -> tuple[str, ...]:
     """Returns all names, in the order in which they were registered."""
@@ -109,13 +109,13 @@ class Registry:
     errors.check(
         isinstance(name, str) and bool(
             re.fullmatch(r'[\w/-]+(:[A-Z]+(\.\w+)?)?', name)),
-        self.kind, repr(name), 'a name of letters, digits, "_", "-" and "/", '
+        self.noun, repr(name), 'a name of letters, digits, "_", "-" and "/", '
         'or a pattern such as table:FILE.csv')
     is_taken = any(
         other.partition(':')[0] == name.partition(':')[0] and
         not (other == name and entry is value)
         for other, entry in self._entries.items())
-    errors.check(not is_taken, self.kind, name, 'a name that is not taken',
+    errors.check(not is_taken, self.noun, name, 'a name that is not taken',
                  'Register it under another name.')
     self._entries[name] = value
     return value
@@ -125,9 +125,9 @@ class Registry:
 
     Args:
       name: what was asked for.
-      field: the field or flag that asked; the kind by default.
+      field: the field or flag that asked; the noun by default.
     """
-    errors.check(self.knows(name), field or self.kind, name, self.expected,
+    errors.check(self.knows(name), field or self.noun, name, self.expected,
                  self.advice(name))
     return name
 
@@ -159,7 +159,7 @@ class Registry:
     value = _imported(self._entries[name])
     if ':' in name:
       return value(rest)
-    return spec.bind(value, text, field or self.kind) if rest else value
+    return spec.bind(value, text, field or self.noun) if rest else value
 
   def name_of(self, value: Any) -> str:
     """Returns the name under which `value` is registered.
@@ -173,7 +173,7 @@ class Registry:
       if entry is value or entry == path:
         return name
     raise errors.InvalidValueError(
-        self.kind, value, self.expected,
+        self.noun, value, self.expected,
         'Register yours: register(NAME, VALUE) of its registry in '
         'tf_resflow.specs.registries.')
 

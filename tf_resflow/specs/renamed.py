@@ -15,14 +15,25 @@ from typing import Any
 _logger = logging.getLogger(__name__)
 
 # Fields of configurations, and so flags.
-FIELDS: dict[str, str] = {}
+FIELDS: dict[str, str] = {
+    'embedding': 'augmentation',
+    'noise_law': 'noise_distribution',
+}
 # Names of types, which registries hold, by the present name of their field. The
 # options behind one (`name:options`) stay.
 VALUES: dict[str, dict[str, str]] = {}
 # Classes of Keras files.
-CLASSES: dict[str, str] = {}
+CLASSES: dict[str, str] = {
+    'Asserted': 'AssertedLayer',
+    'Chain': 'SequentialBijection',
+    'IdentityEmbedding': 'IdentityAugmentation',
+    'Sequence': 'LipschitzSequential',
+}
 # Arguments of constructors, by the present name of their class.
-ARGUMENTS: dict[str, dict[str, str]] = {}
+ARGUMENTS: dict[str, dict[str, str]] = {
+    'Flow': {'embedding': 'augmentation'},
+    'NoiseChannels': {'law': 'distribution'},
+}
 
 
 def present(names: Mapping[str, str], name: str, noun: str) -> str:

@@ -118,7 +118,7 @@ class Specified:
     """
     if not isinstance(value, str):
       return value
-    field = field or cls.registry.kind
+    field = field or cls.registry.noun
     spec = Spec.parse(value, field)
     try:
       return cls.registry.get(spec.name, field).from_spec(spec, value, field)

@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'metrics': ['MetricsWriter', 'read_metrics'],
         'objectives': ['Batch', 'Objective'],
         'optimizers': ['make_optimizer'],
-        'progress': ['format_duration', 'occasions_of'],
+        'progress': ['format_duration', 'periodic_tasks'],
         'step': ['TrainStep'],
         'strategies': ['make_strategy'],
         'trainer': ['Trainer', 'TrainingDivergedError'],

@@ -121,15 +121,15 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
   num_steps = optimizer.num_steps
   is_image = len(trainer.model.event_shape) == 3
   picture_fn = picture_fn or (trainer.sample_images if is_image else None)
-  occasions = progress_lib.occasions_of(
+  periodic_tasks = progress_lib.periodic_tasks(
       trainer.config, evaluate_fn is not None, picture_fn is not None)
   progress = progress_lib.Progress(
       trainer.step, num_steps,
       optimizer.batch_size * optimizer.accumulation_steps,
-      trainer.biased_metrics, occasions)
+      trainer.biased_metrics, periodic_tasks)
   for step, values in trainer.steps():
     progress.add(values)
-    due = {name for name, occasion in occasions.items()
+    due = {name for name, occasion in periodic_tasks.items()
            if occasion.is_due(step, num_steps)}
     if signals.received:
       due.add(progress_lib.CHECKPOINTS)

@@ -87,14 +87,14 @@ class Objective(spec.Specified):
 class _Density(Objective):
   """The mean of what `-log p(x)` is in some unit."""
 
-  def in_units(self, model: models.Flow, log_prob: tf.Tensor) -> tf.Tensor:
+  def to_loss(self, model: models.Flow, log_prob: tf.Tensor) -> tf.Tensor:
     """Returns the loss per example, `[B]`, for log p(x) in nats."""
     raise NotImplementedError
 
   def __call__(
       self, model: models.Flow, batch: Batch, seed: random.SeedLike,
       log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
-    loss = tf.reduce_mean(self.in_units(model, model.log_prob(
+    loss = tf.reduce_mean(self.to_loss(model, model.log_prob(
         batch.x, batch.condition, seed=seed, estimator='own',
         log_det_weight=log_det_weight)))
     return loss, {self.metric_names[0]: loss}
@@ -112,7 +112,7 @@ class BitsPerDim(_Density):
         model.num_levels is not None, 'objective', self.spec(),
         f'another one, since {model.name} is no flow of images', 'Give nats.')
 
-  def in_units(self, model: models.Flow, log_prob: tf.Tensor) -> tf.Tensor:
+  def to_loss(self, model: models.Flow, log_prob: tf.Tensor) -> tf.Tensor:
     return model.bits_per_dim_of(log_prob)
 
 
@@ -123,7 +123,7 @@ class Nats(_Density):
   metric_names: ClassVar = ('nats',)
   density_metrics: ClassVar = metric_names
 
-  def in_units(self, model: models.Flow, log_prob: tf.Tensor) -> tf.Tensor:
+  def to_loss(self, model: models.Flow, log_prob: tf.Tensor) -> tf.Tensor:
     return -log_prob
 
 

@@ -25,7 +25,7 @@ SAMPLES = 'samples'
 CHECKPOINTS = 'checkpoints'
 
 
-class Occasion(NamedTuple):
+class PeriodicTask(NamedTuple):
   """When something is done.
 
   Attributes:
@@ -33,7 +33,7 @@ class Occasion(NamedTuple):
     at_end: whether it is done after the last step as well, if ever.
 
   Example:
-    >>> saving = Occasion(every=10, at_end=True)
+    >>> saving = PeriodicTask(every=10, at_end=True)
     >>> [t for t in range(1, 26) if saving.is_due(t, 25)], saving.count(10, 25)
     ([10, 20, 25], 2)
   """
@@ -54,8 +54,8 @@ class Occasion(NamedTuple):
     return num_steps // self.every - step // self.every + is_extra
 
 
-def occasions_of(config: configuration.Config, has_validation: bool,
-                 has_samples: bool) -> dict[str, Occasion]:
+def periodic_tasks(config: configuration.Config, has_validation: bool,
+                 has_samples: bool) -> dict[str, PeriodicTask]:
   """Returns what is done between the steps of a run, without what never is.
 
   Args:
@@ -64,11 +64,12 @@ def occasions_of(config: configuration.Config, has_validation: bool,
     has_samples: whether anything makes a picture of samples.
   """
   run = config.run
-  occasions = {
-      VALIDATION: Occasion(run.evaluate_every if has_validation else 0),
-      SAMPLES: Occasion(run.sample_every if has_samples else 0, at_end=True),
-      CHECKPOINTS: Occasion(run.checkpoint_every, at_end=True)}
-  return {name: o for name, o in occasions.items() if o.every > 0}
+  periodic_tasks = {
+      VALIDATION: PeriodicTask(run.evaluate_every if has_validation else 0),
+      SAMPLES: PeriodicTask(
+          run.sample_every if has_samples else 0, at_end=True),
+      CHECKPOINTS: PeriodicTask(run.checkpoint_every, at_end=True)}
+  return {name: o for name, o in periodic_tasks.items() if o.every > 0}
 
 
 def format_duration(seconds: float) -> str:
@@ -107,7 +108,7 @@ class Progress:
     examples_per_step: number of examples of a step.
     biased: names of metrics that a biased estimator makes; in rows, and on the
       bar, they are called `biased_NAME`.
-    occasions: by names, what is done between steps.
+    periodic_tasks: by names, what is done between steps.
     clock: returns seconds.
   """
 
@@ -115,7 +116,8 @@ class Progress:
   num_steps: int
   examples_per_step: int
   biased: Collection[str] = ()
-  occasions: Mapping[str, Occasion] = dataclasses.field(default_factory=dict)
+  periodic_tasks: Mapping[str, PeriodicTask] = dataclasses.field(
+      default_factory=dict)
   clock: Callable[[], float] = time.perf_counter
 
   def __post_init__(self):
@@ -171,7 +173,7 @@ class Progress:
     """Inside, something is done that is no step; its time is remembered.
 
     Args:
-      name: one of `occasions`.
+      name: one of `periodic_tasks`.
     """
     start = self.clock()
     yield
@@ -197,7 +199,7 @@ class Progress:
     if self.step_seconds is None:
       return None, []
     seconds, missing = (self.num_steps - step) * self.step_seconds, []
-    for name, occasion in self.occasions.items():
+    for name, occasion in self.periodic_tasks.items():
       count = occasion.count(step - 1, self.num_steps)
       if name in self._seconds_between:
         seconds += count * self._seconds_between[name]

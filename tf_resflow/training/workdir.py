@@ -209,7 +209,7 @@ def load(workdir: str, **options: Any) -> models.Flow:
   Its `log_prob`, `sample`, `bijector()` and `distribution()` are what a run is
   trained for. The data of the run need not be there. Log-determinants are those
   of evaluations: exact up to 64 dimensions; beyond, unbiased draws, which
-  `seed=` repeats, and whose standard deviation is `log_prob_deviation` of
+  `seed=` repeats, and whose standard deviation is `log_prob_stderr` of
   `evaluation.evaluate_inputs(flow, x)`. Training by `objectives` takes the
   estimators of the blocks all the same, as `log_prob(x, estimator='own')` does.
 

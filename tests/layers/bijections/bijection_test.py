@@ -18,19 +18,19 @@ from tf_resflow import numerics
     ([None, None], None), ([2.0, None], 2.0), ([None, 1.0], 1.0),
     ([2.0, 2.0], 2.0)])
 def test_slopes_of_a_composition(orders, order):
-  first = layers.SlopeBounds(0.5, 2.0, orders[0], 'weights')
-  second = layers.SlopeBounds(0.25, 3.0, orders[1])
+  first = layers.BiLipschitzBounds(0.5, 2.0, orders[0], 'weights')
+  second = layers.BiLipschitzBounds(0.25, 3.0, orders[1])
   assert first.then(second) == (0.125, 6.0, order, 'weights')
-  asserted = second._replace(known_by='assertion')
-  assert first.then(asserted).known_by == 'assertion'
-  assert asserted.then(first).known_by == 'assertion'
+  asserted = second._replace(bound_source='assertion')
+  assert first.then(asserted).bound_source == 'assertion'
+  assert asserted.then(first).bound_source == 'assertion'
 
 
 def test_bounds_in_two_norms_hold_in_none():
-  bounds = layers.SlopeBounds(0.5, 2.0, 1.0).then(
-      layers.SlopeBounds(0.5, 2.0, 2.0))
+  bounds = layers.BiLipschitzBounds(0.5, 2.0, 1.0).then(
+      layers.BiLipschitzBounds(0.5, 2.0, 2.0))
   assert math.isnan(bounds.order)
-  assert math.isnan(bounds.then(layers.SlopeBounds(1.0, 1.0)).order)
+  assert math.isnan(bounds.then(layers.BiLipschitzBounds(1.0, 1.0)).order)
 
 
 class Solved(layers.Bijection):
@@ -81,7 +81,7 @@ def test_settings_are_objects_or_their_specs():
 
 def test_a_forward_direction_may_be_a_solve():
   """Chains and models report it, and raise where it fails."""
-  chain = layers.Chain([layers.ActNorm(), Solved(name='solved')])
+  chain = layers.SequentialBijection([layers.ActNorm(), Solved(name='solved')])
   x = tf.random.stateless_normal([8, 3], [0, 1])
   y, log_det = chain.forward_and_log_det(x)
   np.testing.assert_allclose(chain.inverse(y), x, atol=1e-5)
@@ -104,7 +104,8 @@ def test_a_forward_direction_may_be_a_solve():
 def test_an_inverse_that_does_not_know_the_shape_of_events():
   for bijection in (
       layers.Flatten(name='it'), layers.Split(layers.ActNorm(), name='it'),
-      layers.Chain([layers.ActNorm(), layers.Squeeze()], name='it')):
+      layers.SequentialBijection(
+          [layers.ActNorm(), layers.Squeeze()], name='it')):
     with pytest.raises(errors.InvalidValueError, match=(
         r'y=a tensor \(2, 2, 2, 4\): expected a forward pass of it before')):
       bijection.inverse(tf.zeros([2, 2, 2, 4]))
@@ -144,6 +145,6 @@ def test_defaults_of_a_plain_bijection():
   np.testing.assert_allclose(log_det, np.full(5, -3.0 * np.log(2.0)), rtol=1e-6)
   assert double.transform(x).solves == double.solve_inverse(x).solves == ()
   assert double.frozen() is double
-  assert double.elementary() == [double]
+  assert double.leaves() == [double]
   assert not double.constrained_layers()
   assert double.is_initialized and not double.is_random

@@ -11,7 +11,7 @@ from tf_resflow import layers
 from tf_resflow import numerics
 
 
-class Backwards(layers.Composite):
+class Backwards(layers.CompositeBijection):
   """A bijection of the reversed numbers of vectors."""
 
   def __init__(self, inner):
@@ -38,14 +38,14 @@ class Backwards(layers.Composite):
 
 def test_what_follows_from_parts():
   blocks = [layers.ResidualBlock(networks.dense_g('float64')) for _ in range(2)]
-  backwards = Backwards(layers.Chain([
+  backwards = Backwards(layers.SequentialBijection([
       blocks[0], layers.ActNorm(dtype='float64'), blocks[1]]))
   x = tf.random.stateless_normal([4, 3], [0, 0], dtype=tf.float64)
   assert not backwards.built
   y, log_det = backwards.forward_and_log_det(x, seed=1)
   assert backwards.is_random and not backwards.has_moving_statistics
   assert backwards.condition_spec is None and backwards.is_initialized
-  assert backwards.elementary() == backwards.inner.parts
+  assert backwards.leaves() == backwards.inner.parts
   assert len(backwards.constrained_layers()) == 2 * len(
       blocks[0].constrained_layers())
   assert backwards.estimators() == [block.estimator for block in blocks]
@@ -75,7 +75,8 @@ def test_shapes_that_change():
 
 
 def test_refuses_what_batches_set():
-  chain = layers.Chain([layers.ActNorm(), layers.MovingMean(name='mean')])
+  chain = layers.SequentialBijection(
+      [layers.ActNorm(), layers.MovingMean(name='mean')])
   with pytest.raises(errors.InvalidValueError, match=(
       'bijection=act_norm.*, mean: expected none whose weights batches set. '
       'Put it beside')):
@@ -86,7 +87,7 @@ def test_slopes_of_a_block_and_its_inverse_cancel():
   block = layers.ResidualBlock(networks.dense_g('float64'))
   turned = layers.Inverse(block)
   x = tf.random.stateless_normal([4, 3], [0, 0], dtype=tf.float64)
-  both = layers.Chain([block, turned])
+  both = layers.SequentialBijection([block, turned])
   solver = numerics.Banach(atol=1e-13)
   y, log_det = both.forward_and_log_det(
       x, estimator=numerics.Exact(), solver=solver)
@@ -94,17 +95,17 @@ def test_slopes_of_a_block_and_its_inverse_cancel():
   np.testing.assert_allclose(log_det, 0.0, atol=1e-11)
   bound = block.lipschitz_bound
   np.testing.assert_allclose(
-      turned.slope_bounds()[:2], [1 / (1 + bound), 1 / (1 - bound)])
+      turned.bi_lipschitz_bounds()[:2], [1 / (1 + bound), 1 / (1 - bound)])
   # Of a map whose slopes nobody knows.
   assert layers.Inverse(layers.AffineCoupling(networks.dense_g('float64'))
-                        ).slope_bounds()[:2] == (0.0, np.inf)
+                        ).bi_lipschitz_bounds()[:2] == (0.0, np.inf)
 
 
 def test_equal_blocks_share_their_functions():
-  chain = layers.Chain([layers.Inverse(layers.ResidualBlock(
+  chain = layers.SequentialBijection([layers.Inverse(layers.ResidualBlock(
       networks.dense_g('float64'))) for _ in range(3)])
   chain(tf.ones([2, 3], tf.float64))
-  assert len({b.function for b in chain.elementary()}) == 1
+  assert len({b.function for b in chain.leaves()}) == 1
 
 
 def images(channels):
@@ -129,7 +130,7 @@ def test_the_last_channels_leave_first(channels, kept):
 
 def test_what_leaves_has_slope_one():
   split = layers.Split(layers.Standardize([1.0], [2.0]))
-  assert split.slope_bounds() == (0.5, 1.0, None, 'construction')
+  assert split.bi_lipschitz_bounds() == (0.5, 1.0, None, 'construction')
 
 
 @loops.each([0, 1, 2])

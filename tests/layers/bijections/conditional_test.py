@@ -88,10 +88,10 @@ def test_no_condition_scales_beyond_the_bound():
   jacobian = testing.full_jacobian(
       lambda z: affine(z, condition=tf.constant(condition)), z)
   scales = np.diagonal(jacobian, axis1=1, axis2=2)
-  bounds = affine.slope_bounds()
-  assert np.all(scales >= bounds.least * (1 - 1e-12))
-  assert np.all(scales <= bounds.greatest * (1 + 1e-12))
-  assert scales.max() > 0.99 * bounds.greatest
+  bounds = affine.bi_lipschitz_bounds()
+  assert np.all(scales >= bounds.lower * (1 - 1e-12))
+  assert np.all(scales <= bounds.upper * (1 + 1e-12))
+  assert scales.max() > 0.99 * bounds.upper
 
 
 @loops.each([
@@ -123,10 +123,10 @@ def test_no_condition_stretches_beyond_the_bounds(size):
   x = tf.constant(rng.normal(size=[_NUM_CONDITIONS, size]))
   jacobian = testing.full_jacobian(lambda x: linear(x, condition=condition), x)
   values = np.linalg.svd(jacobian, compute_uv=False)
-  bounds = linear.slope_bounds()
-  assert bounds.least <= values.min() and values.max() <= bounds.greatest
+  bounds = linear.bi_lipschitz_bounds()
+  assert bounds.lower <= values.min() and values.max() <= bounds.upper
   # The bounds are of the right size.
-  assert values.max() > 0.3 * bounds.greatest
+  assert values.max() > 0.3 * bounds.upper
   np.testing.assert_allclose(
       linear.forward_and_log_det(x, condition=condition)[1],
       np.linalg.slogdet(jacobian)[1], rtol=0, atol=1e-8)

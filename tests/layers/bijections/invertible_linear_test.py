@@ -173,4 +173,4 @@ def test_images_alone_have_pixels():
 def test_slopes_are_singular_values():
   linear = layers.InvertibleLinear(initial_matrix=np.diag([3.0, -0.5]))
   linear.build((None, 2))
-  np.testing.assert_allclose(linear.slope_bounds()[:2], (0.5, 3.0))
+  np.testing.assert_allclose(linear.bi_lipschitz_bounds()[:2], (0.5, 3.0))

@@ -258,11 +258,12 @@ def test_replicas_take_the_mean_of_the_global_batch():
 def test_containers_hand_the_batch_on():
   """Through a chain and a split, behind what stands before the layer."""
   inner, outer = layers.MovingMean(), layers.MovingMean()
-  chain = layers.Chain([
+  chain = layers.SequentialBijection([
       layers.Standardize([1.0] * 4, [2.0] * 4), outer,
-      layers.Split(layers.Chain([inner, layers.Flatten()]))])
+      layers.Split(layers.SequentialBijection([inner, layers.Flatten()]))])
   assert chain.has_moving_statistics
-  assert not layers.Chain([layers.ActNorm()]).has_moving_statistics
+  assert not layers.SequentialBijection(
+      [layers.ActNorm()]).has_moving_statistics
   x = moving_batch(3, (8, 3, 2, 4))
   y = chain.update_statistics(x)
   np.testing.assert_allclose(

@@ -96,8 +96,8 @@ def test_shared_functions_keep_the_weights_apart():
            *gradients(second, x, tf.range(4.0))]
   first.forward_and_log_det(x, seed=0)
   functions = {}
-  first.share_functions(functions)
-  second.share_functions(functions)
+  first.share_traces(functions)
+  second.share_traces(functions)
   assert first.function is second.function
   shared = [*second.forward_and_log_det(x, seed=0), second.inverse(x),
             *gradients(second, x, tf.range(4.0))]
@@ -112,7 +112,7 @@ def test_functions_are_shared_between_equal_structures_only():
       make_block(), make_block(seed=5), make_block(dtype='float64'),
       make_block(lipschitz_bound=0.7), cases.BIJECTIONS['residual_conv'].make()]
   for block in blocks:
-    block.share_functions(functions)
+    block.share_traces(functions)
   assert blocks[0].function is blocks[1].function
   assert len({id(block.function) for block in blocks}) == 4
 
@@ -174,7 +174,7 @@ def test_a_law_is_made_safe_for_the_bound_of_the_block():
     ([3.0, 2.0], 3.0), ([1.0, 1.0], 1.0)])
 def test_order_of_the_norm_in_which_slopes_are_bounded(orders, order):
   block = layers.ResidualBlock(stated_norms.Half(*orders))
-  assert block.slope_bounds() == (0.5, 1.5, order, 'construction')
+  assert block.bi_lipschitz_bounds() == (0.5, 1.5, order, 'construction')
   np.testing.assert_allclose(
       block.inverse(1.5 * inputs()), inputs(), atol=1e-5)
 
@@ -205,6 +205,6 @@ def test_solvers_are_told_bounds_of_l_2_only():
 
 def test_certificate_of_an_asserted_bound_says_so():
   block = layers.ResidualBlock(keras.layers.Dense(3), lipschitz_bound=0.5)
-  assert block.certificate() == layers.Certificate(0.5, ('asserted',), 2.0)
-  assert block.slope_bounds().known_by == 'assertion'
+  assert block.certificate() == numerics.Certificate(0.5, ('asserted',), 2.0)
+  assert block.bi_lipschitz_bounds().bound_source == 'assertion'
   assert block.norm_estimate() == 0.5

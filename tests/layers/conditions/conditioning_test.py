@@ -174,9 +174,9 @@ def test_a_shift_does_not_keep_an_activation_from_its_neighbours():
 
 
 def test_several_layers_take_their_own_contexts():
-  g = layers.Sequence([
+  g = layers.LipschitzSequential([
       layers.ConditionShift(4, kernel_initializer='ones', dtype='float64'),
-      layers.Sequence([
+      layers.LipschitzSequential([
           layers.Tanh(dtype='float64'),
           layers.ConditionGate(4, kernel_initializer='ones',
                                dtype='float64')]),
@@ -221,13 +221,13 @@ def test_refuses_a_conditional_layer_inside_of_a_model_of_keras():
 
 
 def test_a_chain_takes_what_its_parts_take():
-  chain = layers.Chain([
+  chain = layers.SequentialBijection([
       layers.ActNorm(), layers.ConditionalAffine(4),
       layers.ResidualBlock(networks.conditional_g('float32'))])
   assert chain.takes_condition
   assert chain.condition_spec == layers.ConditionSpec((4,))
   assert layers.Split(chain).condition_spec == layers.ConditionSpec((4,))
-  plain = layers.Chain([layers.ActNorm()])
+  plain = layers.SequentialBijection([layers.ActNorm()])
   assert plain.condition_spec is None and not plain.takes_condition
 
 
@@ -235,7 +235,7 @@ def test_refuses_parts_that_differ():
   with pytest.raises(errors.InvalidValueError, match=(
       r'condition=numbers \[B, 4\] \(a\) and numbers \[B, 3\] \(b\): expected '
       'one for all parts of a chain')):
-    layers.Chain([layers.ConditionalAffine(4, name='a'),
+    layers.SequentialBijection([layers.ConditionalAffine(4, name='a'),
                   layers.ConditionalAffine(3, name='b')])
 
 
@@ -243,6 +243,6 @@ def test_refuses_layers_of_a_network_that_differ():
   with pytest.raises(errors.InvalidValueError, match=(
       r'condition=numbers \[B, 4\] \(a\) and numbers \[B, 3\] \(b\): expected '
       'one for all parts of a chain or network')):
-    layers.ResidualBlock(layers.Sequence([
+    layers.ResidualBlock(layers.LipschitzSequential([
         layers.SpectralDense(3, coeff=0.5), layers.ConditionShift(4, name='a'),
         layers.ConditionShift(3, name='b')]))

@@ -13,7 +13,7 @@ from tf_resflow import layers
 from tf_resflow import numerics
 
 
-class Mean(layers.Container):
+class Mean(layers.LipschitzContainer):
   """The mean of two branches."""
 
   def __init__(self, first, second, **kwargs):
@@ -42,7 +42,7 @@ def test_bounds_estimates_and_certificates_follow_from_one_rule():
   g = block.g
   assert g.lipschitz_bound == (branches[0].lipschitz_bound + 0.5) / 2
   assert g.num_constrained == len(g.constrained_layers()) == 3
-  assert g.known_by == 'construction' and not g.takes_condition
+  assert g.bound_source == 'construction' and not g.takes_condition
   estimate, certificate = g.norm_estimate(), block.certificate()
   assert 0.0 < estimate <= 1.001 * certificate.bound
   assert certificate.bound <= 1.001 * g.lipschitz_bound
@@ -61,7 +61,7 @@ def test_bounds_estimates_and_certificates_follow_from_one_rule():
 
 
 def test_a_branch_may_take_a_condition_and_be_wide():
-  wide = layers.Sequence([
+  wide = layers.LipschitzSequential([
       layers.SpectralDense(50, seed=1), layers.ConditionShift(
           2, kernel_initializer='ones'), layers.LipSwish(),
       layers.SpectralDense(3, seed=5)])
@@ -73,7 +73,7 @@ def test_a_branch_may_take_a_condition_and_be_wide():
     np.testing.assert_allclose(block(x, condition=c), y, atol=1e-5)
     np.testing.assert_allclose(block.inverse(y, condition=c), x, atol=1e-4)
   assert np.abs(results[0] - results[1]).max() > 1e-2
-  assert block.g.largest_event((None, 3)) == 50
+  assert block.g.max_activation_size((None, 3)) == 50
 
 
 def dense(units, seed=0, **kwargs):
@@ -177,16 +177,17 @@ def test_value_and_gradients(name):
     ([(None, None)], (None, None)),
     ([], (None, None))])
 def test_norms_are_those_of_the_ends(orders, ends):
-  layer = layers.Sequence([stated_norms.Half(*pair) for pair in orders])
+  layer = layers.LipschitzSequential(
+      [stated_norms.Half(*pair) for pair in orders])
   assert (layer.domain, layer.codomain) == ends
   assert layer.lipschitz_bound == 0.5**len(orders)
-  assert layer.known_by == 'construction'
+  assert layer.bound_source == 'construction'
 
 
 def test_refuses_norms_that_do_not_chain():
   with pytest.raises(errors.InvalidValueError, match=(
       'domain=1.0: expected 2.0, the order of the norm that comes before')):
-    layers.Sequence([
+    layers.LipschitzSequential([
         stated_norms.Half(1.0, 2.0), layers.ELU(), stated_norms.Half(1.0, 1.0)])
 
 
@@ -213,4 +214,4 @@ def test_a_target_is_shared_by_the_linear_layers():
 def test_refuses_a_mixture_of_dtypes():
   with pytest.raises(errors.InvalidValueError, match=(
       'dtype=float32 and float64: expected the same')):
-    layers.Sequence([dense(3), layers.LipSwish()])
+    layers.LipschitzSequential([dense(3), layers.LipSwish()])

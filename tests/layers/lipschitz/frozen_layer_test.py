@@ -15,8 +15,8 @@ def test_frozen_blocks_share_graphs_and_prove_nothing():
   assert first.function is second.function is block.function.of_weights
   assert first.g.structure() == second.g.structure()
   assert not first.trainable_variables and not first.constrained_layers()
-  assert (first.lipschitz_bound, first.known_by, first.order) == (
-      block.lipschitz_bound, block.known_by, float(first.order))
+  assert (first.lipschitz_bound, first.bound_source, first.order) == (
+      block.lipschitz_bound, block.bound_source, float(first.order))
   assert first.certificate().bound is None
 
 

@@ -41,7 +41,7 @@ def test_order_2_is_the_spectral_layer(shape, bound):
       layers.InducedNormDense, layers.InducedNormConv2D, bound=bound)
   spectral = make(layers.SpectralDense, layers.SpectralConv2D)
   np.testing.assert_array_equal(induced(x), spectral(x))
-  assert induced.known_by == 'construction'
+  assert induced.bound_source == 'construction'
   assert induced.certificate() == spectral.certificate()
 
 
@@ -49,7 +49,7 @@ def test_order_2_is_the_spectral_layer(shape, bound):
     (*pair, (3, 8)[i % 2]) for i, pair in enumerate(induced_oracle.PAIRS[::2])])
 def test_the_bound_is_kept_where_it_is_proven(domain, codomain, size):
   layer = _dense(size, domain=domain, codomain=codomain)
-  assert layer.known_by == 'construction'
+  assert layer.bound_source == 'construction'
   norm = operators.true_norm(layer)
   assert 0.5 * layer.coeff < norm <= layer.coeff * (1.0 + 1e-3)
   certificate = layer.certificate(target=layer.coeff)
@@ -92,7 +92,7 @@ def test_an_estimate_says_that_it_is_one():
   for seed in range(6):
     layer = _dense(12, 12, seed=seed, domain=_INF, codomain=2,
                    bound='estimate', num_vectors=1)
-    assert layer.known_by == 'estimate' and layer.lipschitz_bound == 0.9
+    assert layer.bound_source == 'estimate' and layer.lipschitz_bound == 0.9
     found, norm = layer.norm_estimate(), operators.true_norm(layer)
     assert found <= norm * (1.0 + 1e-6)
     assert 0.9 * (1.0 - 1e-3) <= norm <= layer.certificate().bound
@@ -170,11 +170,11 @@ def test_wild_training_through_log_prob_and_apply_alone(orders, bound):
     # 122f of the authors: no contraction in any one norm.
     (lambda: layers.ResidualBlock(_make_g((1, 2, _INF))),
      'codomain=inf: expected at most 1.0, the order of the domain of g'),
-    (lambda: layers.Sequence([
+    (lambda: layers.LipschitzSequential([
         layers.InducedNormDense(3, codomain=3),
         layers.InducedNormDense(3, domain=2)]), 'domain=2.0: expected 3.0'),
     # The constant of a concatenating activation is derived in l_2 alone.
-    (lambda: layers.Sequence([
+    (lambda: layers.LipschitzSequential([
         layers.InducedNormDense(3, domain=_INF, codomain=_INF),
         layers.CPila()]), 'domain=2.0: expected inf, the order of the norm')])
 def test_refuses(make_fn, message):

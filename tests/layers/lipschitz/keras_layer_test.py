@@ -131,7 +131,7 @@ def test_a_layer_without_a_configuration_can_be_part_of_a_chain():
     def call(self, inputs):
       return self.function(inputs)
 
-  chain = layers.Chain([
+  chain = layers.SequentialBijection([
       layers.ResidualBlock(
           Scale(lambda x, f=factor: f * x), lipschitz_bound=0.5)
       for factor in (0.5, 0.25)])

@@ -66,7 +66,7 @@ def test_orders_are_shared_and_closed():
   assert block.g.domain is block.g.codomain is first.domain
   raws = [v for v in block.trainable_variables if v.name == 'raw']
   assert [v.value for v in raws] == [0.5, -0.5, 1.0]
-  bounds = block.slope_bounds()
+  bounds = block.bi_lipschitz_bounds()
   assert bounds.order == float(block.g.orders[0].value()) != 2.0
 
 
@@ -168,7 +168,7 @@ def test_a_frozen_block_has_the_order_of_the_day():
      'domain=learned: expected a number, outside of layers.LearnedNorms. Put '
      'induced_norm_dense'),
     # Each is closed, and nothing says that their orders agree.
-    (lambda: layers.Sequence([
+    (lambda: layers.LipschitzSequential([
         layers.LearnedNorms([layers.InducedNormDense(3, **_LEARNED)])
         for _ in range(2)]), 'domain=.*: expected .*, the order of the norm')])
 def test_refuses(make_fn, message):

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tests import loops
 from tf_resflow import layers
+from tf_resflow import numerics
 
 
 class Unknown(layers.LipschitzLayer):
@@ -15,12 +16,13 @@ def test_an_unknown_bound_is_no_certificate():
   layer = Unknown()
   assert layer.lipschitz_bound is None
   assert layer.certificate() == (None, (), None)
-  assert layers.Sequence([Unknown(), layers.ELU()]).lipschitz_bound is None
+  assert layers.LipschitzSequential(
+      [Unknown(), layers.ELU()]).lipschitz_bound is None
   with pytest.raises(NotImplementedError):
     layer.evaluate([], None)
 
 
-class Sine(layers.Elementwise):
+class Sine(layers.ElementwiseActivation):
   """The shortest activation that a user can write."""
 
   lipschitz_bound = 1.0
@@ -33,9 +35,9 @@ def test_an_activation_of_a_few_lines():
   sine, x = Sine(), tf.constant([[0.5, 1.0]])
   assert sine(x).numpy().tolist() == tf.sin(x).numpy().tolist()
   assert sine.norm_estimate() == sine.lipschitz_bound == 1.0
-  assert sine.certificate() == layers.Certificate(1.0)
+  assert sine.certificate() == numerics.Certificate(1.0)
   assert not sine.constrained_layers() and int(sine.save_norms()) == 0
-  block = layers.ResidualBlock(layers.Sequence([
+  block = layers.ResidualBlock(layers.LipschitzSequential([
       layers.SpectralDense(2, coeff=0.5), sine]))
   assert block.lipschitz_bound == 0.5
   assert block.inverse(block(x)).numpy() == pytest.approx(x.numpy(), abs=1e-5)
@@ -47,7 +49,7 @@ def test_joins_norms_of_every_order(order):
   class Linear(Sine):
     domain = codomain = order
 
-  sequence = layers.Sequence([Linear(), Sine(), Linear()])
+  sequence = layers.LipschitzSequential([Linear(), Sine(), Linear()])
   assert sequence.domain == sequence.codomain == order
 
 
@@ -57,7 +59,7 @@ def test_what_a_layer_computes_for_is_no_other_function():
   x = tf.random.stateless_normal([2, 4, 4, 32], [0, 1])
   outputs, structures = [], []
   for kind, is_on_cpu in (('CPU', True), ('GPU', False)):
-    layer.computes_for = kind
+    layer.target_device = kind
     assert layer.is_on_cpu is is_on_cpu
     outputs.append(layer(x))
     structures.append(str(layer.structure()))

@@ -102,8 +102,8 @@ def test_a_start_makes_no_difference_but_in_steps():
 
 
 @loops.each(
-    [(1, numerics.RESIDUAL, None), (-1, numerics.RESIDUAL, 2),
-     (1, numerics.Odd(), 2), (-1, numerics.Odd(), None)])
+    [(1, numerics.RESIDUAL_SERIES, None), (-1, numerics.RESIDUAL_SERIES, 2),
+     (1, numerics.OddSeries(), 2), (-1, numerics.OddSeries(), None)])
 def test_log_det_at_the_solution(sign, series, max_examples):
   """One pass does what a solve and a pass at the solution do, to rounding."""
   g_fn, weights, y = testing.make_block('dense')

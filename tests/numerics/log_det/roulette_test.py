@@ -1,4 +1,4 @@
-"""The roulettes: their weights and laws, by NumPy, and their draws.
+"""The roulettes: their weights and distributions, by NumPy, and their draws.
 
 Means over all probes and numbers of terms are the matter of
 tests/conformance/estimators_test.
@@ -77,7 +77,7 @@ def test_several_draws_are_independent():
 def test_variance_given_the_probe_falls_by_the_number_of_draws():
   """Against the closed form, over all pairs of numbers."""
   g_fn, weights, x = testing.make_block('dense')
-  law = stats.geom(0.4)
+  distribution = stats.geom(0.4)
   probe = tf.constant(np.random.default_rng(0).normal(size=x.shape))
   num_terms = 40
   u = averages.vectors(g_fn, weights, x, probe, num_terms=num_terms)
@@ -85,7 +85,7 @@ def test_variance_given_the_probe_falls_by_the_number_of_draws():
   terms = (-1.0)**(k + 1) / k * np.einsum(
       'kbd,bd->bk', u, probe.numpy().reshape([3, -1]))
   # sum_kl a_k a_l (1 / P(N >= min(k, l)) - 1)
-  excess = 1.0 / law.sf(np.minimum.outer(k, k) - 1) - 1.0
+  excess = 1.0 / distribution.sf(np.minimum.outer(k, k) - 1) - 1.0
   expected = np.einsum('bk,bl,kl->b', terms, terms, excess) / 2
 
   estimator = _several(2, num_exact_terms=0, probability=0.4)
@@ -99,7 +99,8 @@ def test_variance_given_the_probe_falls_by_the_number_of_draws():
   last, mean, square = 16, 0.0, 0.0
   for n, m in itertools.combinations_with_replacement(range(1, last + 1), 2):
     # What is beyond the last number has no further terms that count.
-    p = np.prod([law.pmf(i) if i < last else law.sf(i - 1) for i in (n, m)])
+    p = np.prod([distribution.pmf(i) if i < last else distribution.sf(i - 1)
+                 for i in (n, m)])
     value = estimate(tf.constant(n), tf.constant(m)).numpy()
     mean += (1 + (n != m)) * p * value
     square += (1 + (n != m)) * p * value**2
@@ -111,7 +112,7 @@ def test_for_bound_resolves_the_safe_law():
       numerics.SafeGeometric(0.5), num_exact_terms=7)
   assert estimator.for_bound(0.8) == numerics.RussianRoulette(
       numerics.Geometric(0.5 * (1.0 - 0.8**2)), num_exact_terms=7)
-  # Other laws are used as they are.
+  # Other distributions are used as they are.
   assert numerics.RussianRoulette().for_bound(0.8) == numerics.RussianRoulette()
 
 

@@ -45,7 +45,7 @@ def test_skipped_value_and_gradient_are_those_of_the_block(kind, max_examples):
   cotangent = tf.constant(np.random.default_rng(7).normal(size=x.shape))
 
   def skipped(weights, x):
-    return numerics.forward_and_log_det(g, weights, x, numerics.Skip())[0]
+    return numerics.forward_and_log_det(g, weights, x, numerics.NoLogDet())[0]
 
   def plain(weights, x):
     return x + g_fn(weights, x)
@@ -58,10 +58,10 @@ def test_skipped_value_and_gradient_are_those_of_the_block(kind, max_examples):
 
 
 def test_a_skipped_log_determinant_is_nan_and_typed_as_the_input():
-  assert not numerics.Skip.is_random
+  assert not numerics.NoLogDet.is_random
   g = numerics.ResidualFunction(lambda weights, x: 0.5 * x)
   for dtype in (tf.float32, tf.float64):
     log_det = numerics.forward_and_log_det(
-        g, [], tf.ones([5, 2], dtype), numerics.Skip())[1]
+        g, [], tf.ones([5, 2], dtype), numerics.NoLogDet())[1]
     assert (log_det.shape, log_det.dtype) == ([5], dtype)
     assert np.all(np.isnan(log_det))

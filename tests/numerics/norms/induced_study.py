@@ -160,7 +160,7 @@ def _measure(record, num_starts):
     record.kind = '2 -> 2'
     # As many rows as layers have.
     rows = _rows(norm, record, min(3, *matrix.shape))
-    record.exact = float(norm.follow(mapping, rows, *_SPECTRAL).norm)
+    record.exact = float(norm.converge(mapping, rows, *_SPECTRAL).norm)
   else:
     _measure_elsewhere(record, matrix)
   if record.exact is None:
@@ -183,7 +183,7 @@ def _measure_elsewhere(record, matrix):
       tf.TensorSpec([None, rows.shape[1]], tf.float64),
       tf.TensorSpec([], tf.float64), steps, steps], autograph=False)
   def follow(rows, *settings):
-    result = norm.follow(record.mapping, rows, *settings)
+    result = norm.converge(record.mapping, rows, *settings)
     return result.norm, result.rows[0]
 
   def quotient(x):

@@ -19,7 +19,7 @@ def _followed(kind, mapping):
   rows = tf.random.stateless_normal(
       [8, kind.row_size(mapping)], [0, 0], dtype=tf.float64)
   rows, _ = tf.linalg.qr(tf.transpose(rows))
-  return kind.follow(mapping, tf.transpose(rows), 1e-9, 2000, tf.constant(20))
+  return kind.converge(mapping, tf.transpose(rows), 1e-9, 2000, tf.constant(20))
 
 
 @loops.each([
@@ -51,7 +51,7 @@ def test_the_norm_lies_between_the_kinds(
 def test_signs_of_the_start_matter_to_a_nonnegative_kernel(row, expected):
   """From (1, -1) the method stays at a critical point below the norm."""
   kernel = tf.constant([[1.0, 0.1], [0.1, 1.0]], tf.float64)
-  assert float(operator_norms.ESTIMATE.follow(
+  assert float(operator_norms.ESTIMATE.converge(
       operator_norms.NormedMap(kernel, None, math.inf, 1.0),
       tf.constant([row], tf.float64), 1e-12, 100, tf.constant(3)
   ).norm) == pytest.approx(expected)

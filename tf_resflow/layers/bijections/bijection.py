@@ -88,8 +88,8 @@ class PassResult(NamedTuple):
   Attributes:
     value: `[B, ...]`.
     log_det: `[B]`, nats: `log|det dy/dx|` of a forward pass, `log|det dx/dy|`
-      of an inverse one. With `numerics.Skip`, what would have to be estimated
-      is left out.
+      of an inverse one. With `numerics.NoLogDet`, what would have to be
+      estimated is left out.
     solves: of the parts that solved for a fixed point, in the order of the
       pass.
     features: tensors `[B, ...]` that `FeatureTap`s let out on the way forward.
@@ -128,31 +128,31 @@ class PassResult(NamedTuple):
     return self._replace(value=value, log_det=log_det)
 
 
-class SlopeBounds(NamedTuple):
+class BiLipschitzBounds(NamedTuple):
   """How much a bijection may stretch: `a |d| <= |f(x + d) - f(x)| <= b |d|`.
 
   Attributes:
-    least: `a`.
-    greatest: `b`.
+    lower: `a`.
+    upper: `b`.
     order: of the norm in which they hold; None for every l_p.
-    known_by: how, one of `lipschitz_layer.KNOWN_BY`.
+    bound_source: how, one of `lipschitz_layer.BOUND_SOURCES`.
   """
 
-  least: float
-  greatest: float
+  lower: float
+  upper: float
   order: float | None = None
-  known_by: str = 'construction'
+  bound_source: str = 'construction'
 
-  def then(self, other: 'SlopeBounds') -> 'SlopeBounds':
+  def then(self, other: 'BiLipschitzBounds') -> 'BiLipschitzBounds':
     """Returns the bounds of `other` behind this bijection.
 
     The order of a composition of two orders is NaN: its bounds hold in none.
     """
     orders = {self.order, other.order} - {None}
-    return SlopeBounds(
-        self.least * other.least, self.greatest * other.greatest,
+    return BiLipschitzBounds(
+        self.lower * other.lower, self.upper * other.upper,
         math.nan if len(orders) > 1 else orders.pop() if orders else None,
-        lipschitz_layer.least_known([self.known_by, other.known_by]))
+        lipschitz_layer.weakest_source([self.bound_source, other.bound_source]))
 
 
 class Bijection(base_layer.BaseLayer):
@@ -162,7 +162,7 @@ class Bijection(base_layer.BaseLayer):
   nats, shape `[B]`. `call` is the forward direction, data to latents.
 
   A kind defines `forward_pass` and `inverse_pass`; everything else follows. One
-  that is made of others derives from `Composite`.
+  that is made of others derives from `CompositeBijection`.
 
   Attributes:
     parts: the bijections that it is made of; none of most.
@@ -176,7 +176,8 @@ class Bijection(base_layer.BaseLayer):
     has_moving_statistics: whether `update_statistics` changes something.
     keeps_shape: whether latents have the shape of events. Where they have not,
       a first pass cannot be an inverse one.
-    slopes: the `slope_bounds` of all weights; 0 and infinity if not known.
+    slopes: the `bi_lipschitz_bounds` of all weights; 0 and infinity if not
+      known.
 
   Example:
     >>> class Double(layers.Bijection):
@@ -198,7 +199,7 @@ class Bijection(base_layer.BaseLayer):
   is_data_dependent = False
   has_moving_statistics = False
   keeps_shape = True
-  slopes = SlopeBounds(0.0, math.inf)
+  slopes = BiLipschitzBounds(0.0, math.inf)
 
   @property
   def takes_condition(self) -> bool:
@@ -272,7 +273,7 @@ class Bijection(base_layer.BaseLayer):
     """Does what `inverse` does; reports in place of raising."""
     self._build_for_inverse(y)
     return self.inverse_pass(y, PassSettings.of(
-        condition, estimator=numerics.Skip(), solver=solver))
+        condition, estimator=numerics.NoLogDet(), solver=solver))
 
   def inverse(self, y: tf.Tensor, condition: Any = None, *,
               solver: SolverLike = None) -> tf.Tensor:
@@ -310,7 +311,8 @@ class Bijection(base_layer.BaseLayer):
 
   def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
     return self.forward_pass(inputs, PassSettings(
-        condition, estimator=numerics.Skip(), is_plain=True)).checked().value
+        condition, estimator=numerics.NoLogDet(), is_plain=True
+    )).checked().value
 
   def update_statistics(
       self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
@@ -324,10 +326,10 @@ class Bijection(base_layer.BaseLayer):
     """
     base_layer.build_once(self, x.shape)
     return self.forward_pass(x, PassSettings(
-        condition, estimator=numerics.Skip(), is_plain=True,
+        condition, estimator=numerics.NoLogDet(), is_plain=True,
         updates_statistics=True)).value
 
-  def slope_bounds(self) -> SlopeBounds:
+  def bi_lipschitz_bounds(self) -> BiLipschitzBounds:
     """Returns the least and the greatest slope, with the present weights."""
     return self.slopes
 
@@ -345,7 +347,7 @@ class Bijection(base_layer.BaseLayer):
     """
     return base_layer.frozen_copy(self)
 
-  def elementary(self) -> list['Bijection']:
+  def leaves(self) -> list['Bijection']:
     """Returns the bijections that this one is made of, in forward order."""
     return [self]
 
@@ -357,14 +359,14 @@ class Bijection(base_layer.BaseLayer):
     """Returns the estimators within that are used where none is given."""
     return [e for b in self.parts for e in b.estimators()]
 
-  def share_functions(self, functions: dict) -> None:
+  def share_traces(self, functions: dict) -> None:
     """Lets residual branches of one structure share their graphs.
 
     Args:
       functions: from structures to `numerics.ResidualFunction`s; is added to.
     """
     for part in self.parts:
-      part.share_functions(functions)
+      part.share_traces(functions)
 
 
 def event_shape_of(shape: Any) -> tuple[int, ...]:

@@ -13,10 +13,11 @@ from tf_resflow.layers.bijections import masks
 from tf_resflow.layers.conditions import conditioning
 
 
-class Composite(bijection_lib.Bijection):
+class CompositeBijection(bijection_lib.Bijection):
   """A bijection of `parts`, which do all that it does not do itself.
 
-  Subclasses define `parts`, `with_parts`, the two passes and `slope_bounds`.
+  Subclasses define `parts`, `with_parts`, the two passes and
+  `bi_lipschitz_bounds`.
   """
 
   @functools.cached_property
@@ -35,8 +36,8 @@ class Composite(bijection_lib.Bijection):
   def condition_spec(self) -> conditioning.ConditionSpec | None:
     return conditioning.common_spec(self.parts)
 
-  def elementary(self) -> list[bijection_lib.Bijection]:
-    return [b for part in self.parts for b in part.elementary()]
+  def leaves(self) -> list[bijection_lib.Bijection]:
+    return [b for part in self.parts for b in part.leaves()]
 
   def with_parts(self, parts: Sequence[bijection_lib.Bijection]
                  ) -> bijection_lib.Bijection:
@@ -51,7 +52,7 @@ class Composite(bijection_lib.Bijection):
 
 
 @base_layer.configured
-class Inverse(Composite):
+class Inverse(CompositeBijection):
   """`f^-1` of a bijection `f`: its passes change places.
 
   That of a residual block is an implicit block: `y` solves `y + g(y) = x`, and
@@ -82,7 +83,7 @@ class Inverse(Composite):
   def __init__(self, bijection: bijection_lib.Bijection, **kwargs):
     kwargs.setdefault('dtype', bijection.compute_dtype)
     super().__init__(**kwargs)
-    names = [b.name for b in bijection.elementary() if b.is_data_dependent]
+    names = [b.name for b in bijection.leaves() if b.is_data_dependent]
     errors.check(not names, 'bijection', ', '.join(names),
                  'none whose weights batches set', 'Put it beside the Inverse.')
     self.bijection = bijection
@@ -117,15 +118,15 @@ class Inverse(Composite):
                    ) -> bijection_lib.PassResult:
     return self.bijection.forward_pass(y, settings)
 
-  def slope_bounds(self) -> bijection_lib.SlopeBounds:
-    bounds = self.bijection.slope_bounds()
+  def bi_lipschitz_bounds(self) -> bijection_lib.BiLipschitzBounds:
+    bounds = self.bijection.bi_lipschitz_bounds()
     return bounds._replace(
-        least=1.0 / bounds.greatest,
-        greatest=1.0 / bounds.least if bounds.least else float('inf'))
+        lower=1.0 / bounds.upper,
+        upper=1.0 / bounds.lower if bounds.lower else float('inf'))
 
 
 @base_layer.configured
-class Split(Composite):
+class Split(CompositeBijection):
   """The first channels go through a bijection, the others leave.
 
     y = [flatten(x[..., c:]), flatten(rest(x[..., :c]))],  c = channels // 2
@@ -199,7 +200,7 @@ class Split(Composite):
     return result._replace(value=self._halves.join(
         result.value, tf.reshape(leaving, [size, *self._leaving_shape])))
 
-  def slope_bounds(self) -> bijection_lib.SlopeBounds:
-    bounds = self.rest.slope_bounds()
+  def bi_lipschitz_bounds(self) -> bijection_lib.BiLipschitzBounds:
+    bounds = self.rest.bi_lipschitz_bounds()
     return bounds._replace(
-        least=min(bounds.least, 1.0), greatest=max(bounds.greatest, 1.0))
+        lower=min(bounds.lower, 1.0), upper=max(bounds.upper, 1.0))

@@ -16,7 +16,7 @@ from tf_resflow.numerics import differentiation
 
 
 @base_layer.configured
-class Conditional(composite.Composite):
+class Conditional(composite.CompositeBijection):
   """`f(x, h(c))`: all of a bijection shares one network of conditions.
 
   `h` is evaluated once per pass, however many blocks the bijection has and
@@ -102,8 +102,8 @@ class Conditional(composite.Composite):
                    ) -> bijection_lib.PassResult:
     return self.bijection.inverse_pass(y, self._encoded(settings, y))
 
-  def slope_bounds(self) -> bijection_lib.SlopeBounds:
-    return self.bijection.slope_bounds()
+  def bi_lipschitz_bounds(self) -> bijection_lib.BiLipschitzBounds:
+    return self.bijection.bi_lipschitz_bounds()
 
 
 class ConditionalMap(conditioning.ConditionMatrix, bijection_lib.Bijection):
@@ -192,8 +192,8 @@ class ConditionalAffine(ConditionalMap):
     return bijection_lib.PassResult(
         y * tf.exp(log_scale) + shift, self._log_det(log_scale, y))
 
-  def slope_bounds(self) -> bijection_lib.SlopeBounds:
-    return bijection_lib.SlopeBounds(
+  def bi_lipschitz_bounds(self) -> bijection_lib.BiLipschitzBounds:
+    return bijection_lib.BiLipschitzBounds(
         math.exp(-self.max_log_scale), math.exp(self.max_log_scale))
 
 
@@ -275,6 +275,6 @@ class ConditionalLinear(ConditionalMap):
     x = tf.linalg.triangular_solve(upper, x, lower=False)
     return self._result(x, -log_scale, y)
 
-  def slope_bounds(self) -> bijection_lib.SlopeBounds:
-    return bijection_lib.SlopeBounds(
+  def bi_lipschitz_bounds(self) -> bijection_lib.BiLipschitzBounds:
+    return bijection_lib.BiLipschitzBounds(
         math.exp(-2.0 - self.max_log_scale), 4.0 * math.exp(self.max_log_scale))

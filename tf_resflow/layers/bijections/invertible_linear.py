@@ -123,10 +123,10 @@ class MatrixBijection(bijection.Bijection):
                    ) -> bijection.PassResult:
     return self._apply(y, is_inverse=True)
 
-  def slope_bounds(self) -> bijection.SlopeBounds:
+  def bi_lipschitz_bounds(self) -> bijection.BiLipschitzBounds:
     values = np.linalg.svd(self.matrix().numpy(), compute_uv=False)
-    return bijection.SlopeBounds(
-        float(values[-1]), float(values[0]), order=2.0, known_by='weights')
+    return bijection.BiLipschitzBounds(
+        float(values[-1]), float(values[0]), order=2.0, bound_source='weights')
 
 
 @base_layer.configured

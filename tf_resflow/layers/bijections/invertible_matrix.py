@@ -142,7 +142,7 @@ def require_invertible(
   if tf.executing_eagerly():
     if not condition <= MAX_CONDITION[dtype]:
       value, expected, advice = refusal(float(condition), dtype)
-      raise private_apis.as_it_is(tf.errors.InvalidArgumentError(
+      raise private_apis.not_wrapped_by_keras(tf.errors.InvalidArgumentError(
           None, None, f'{name}={value}: expected {expected}. {advice}'))
     return []
   _, expected, advice = refusal(0.0, dtype)

@@ -139,10 +139,10 @@ class ActNorm(bijection.Bijection):
   def is_initialized(self) -> bool:
     return bool(self.initialized.numpy() > 0)
 
-  def slope_bounds(self) -> bijection.SlopeBounds:
+  def bi_lipschitz_bounds(self) -> bijection.BiLipschitzBounds:
     scales = tf.exp(self.log_scale.value).numpy()
-    return bijection.SlopeBounds(
-        float(scales.min()), float(scales.max()), known_by='weights')
+    return bijection.BiLipschitzBounds(
+        float(scales.min()), float(scales.max()), bound_source='weights')
 
 
 @base_layer.configured
@@ -185,7 +185,7 @@ class MovingMean(bijection.Bijection):
   # What it has seen changes it, so it cannot be a part of some g.
   is_data_dependent = True
   has_moving_statistics = True
-  slopes = bijection.SlopeBounds(1.0, 1.0)
+  slopes = bijection.BiLipschitzBounds(1.0, 1.0)
 
   def __init__(self, decay: float = 0.9, **kwargs):
     super().__init__(**kwargs)

@@ -59,9 +59,9 @@ class Logit(bijection.Bijection):
     return differentiation.sum_per_example(
         float(np.log(self.scale)) - log_s - log_1ms)
 
-  def slope_bounds(self) -> bijection.SlopeBounds:
+  def bi_lipschitz_bounds(self) -> bijection.BiLipschitzBounds:
     """Those on [0, 1]."""
-    return bijection.SlopeBounds(
+    return bijection.BiLipschitzBounds(
         4.0 * self.scale, self.scale / (self.alpha * (1.0 - self.alpha)))
 
 
@@ -107,5 +107,5 @@ class Standardize(bijection.Bijection):
     return differentiation.sum_per_example(
         tf.constant(np.log(self.std), x.dtype) + tf.zeros_like(x))
 
-  def slope_bounds(self) -> bijection.SlopeBounds:
-    return bijection.SlopeBounds(1.0 / max(self.std), 1.0 / min(self.std))
+  def bi_lipschitz_bounds(self) -> bijection.BiLipschitzBounds:
+    return bijection.BiLipschitzBounds(1.0 / max(self.std), 1.0 / min(self.std))

@@ -13,7 +13,7 @@ from tf_resflow.layers.bijections import bijection
 class Rearrangement(bijection.Bijection):
   """The same numbers in another shape or order; the log-determinant is 0."""
 
-  slopes = bijection.SlopeBounds(1.0, 1.0)
+  slopes = bijection.BiLipschitzBounds(1.0, 1.0)
 
   def rearrange(self, x: tf.Tensor) -> tf.Tensor:
     """Returns `f(x)`; by default `x` itself."""

@@ -77,7 +77,7 @@ class ResidualBlock(bijection.Bijection):
   is_random = True
   has_certificate = True
   # The log-determinant in powers of the Jacobian of `g`.
-  series: numerics.LogDetSeries = numerics.RESIDUAL
+  series: numerics.LogDetSeries = numerics.RESIDUAL_SERIES
 
   def __init__(self, g: keras.layers.Layer,
                estimator: numerics.Estimator | str | None = None,
@@ -109,7 +109,7 @@ class ResidualBlock(bijection.Bijection):
     self.condition_spec = conditioning.common_spec(g.conditional_layers())
     self.uncertified = uncertified
     self.order = orders[0] if is_proven else math.nan
-    self.known_by = g.known_by if is_proven else 'nothing'
+    self.bound_source = g.bound_source if is_proven else 'nothing'
     self.estimator = numerics.Estimator.get(
         numerics.RussianRoulette() if estimator is None else estimator)
     self.solver = numerics.Solver.get(
@@ -137,7 +137,7 @@ class ResidualBlock(bijection.Bijection):
         tuple(shape[1:]) == tuple(input_shape[1:]), 'g', self.g.name,
         f'events of shape {tuple(input_shape[1:])} for those of this shape, '
         f'not {tuple(shape[1:])}')
-    self._largest_event = self.g.largest_event(input_shape)
+    self._largest_event = self.g.max_activation_size(input_shape)
 
   def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
                    ) -> bijection.PassResult:
@@ -214,20 +214,21 @@ class ResidualBlock(bijection.Bijection):
   def estimators(self) -> list[numerics.Estimator]:
     return [self.estimator]
 
-  def slope_bounds(self) -> bijection.SlopeBounds:
-    if self.known_by == 'nothing':
-      return bijection.SlopeBounds(0.0, math.inf, self.order, self.known_by)
-    return bijection.SlopeBounds(
+  def bi_lipschitz_bounds(self) -> bijection.BiLipschitzBounds:
+    if self.bound_source == 'nothing':
+      return bijection.BiLipschitzBounds(
+          0.0, math.inf, self.order, self.bound_source)
+    return bijection.BiLipschitzBounds(
         1.0 - self.lipschitz_bound, 1.0 + self.lipschitz_bound,
-        learned_norms.present_order(self.order), self.known_by)
+        learned_norms.present_order(self.order), self.bound_source)
 
-  def certificate(self, target: float = 0.9999) -> lipschitz_layer.Certificate:
+  def certificate(self, target: float = 0.9999) -> numerics.Certificate:
     """Returns a guaranteed upper bound of `Lip(g)` for the present weights.
 
     In the norm of `order`; none if the norms of `g` do not chain.
     """
-    if self.known_by == 'nothing':
-      return lipschitz_layer.Certificate(None, ('uncertified',))
+    if self.bound_source == 'nothing':
+      return numerics.Certificate(None, ('uncertified',))
     return self.g.certificate(target)._replace(
         order=learned_norms.present_order(self.order))
 
@@ -253,7 +254,7 @@ class ResidualBlock(bijection.Bijection):
     copy.build(shape)
     return copy
 
-  def share_functions(self, functions: dict) -> None:
+  def share_traces(self, functions: dict) -> None:
     self.function = functions.setdefault(
         (self.dtype_policy.name, self.g.structure()), self.function)
 

@@ -10,7 +10,7 @@ from tf_resflow.layers import base_layer
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
-class OfBoundOne(lipschitz_layer.LipschitzLayer):
+class NonexpansiveLayer(lipschitz_layer.LipschitzLayer):
   """A `_function` without variables, of Lipschitz bound 1 in every l_p."""
 
   domain = codomain = None
@@ -22,7 +22,7 @@ class OfBoundOne(lipschitz_layer.LipschitzLayer):
 
 
 @base_layer.configured
-class ELU(OfBoundOne):
+class ELU(NonexpansiveLayer):
   """ELU with alpha = 1: `x` for `x > 0`, `exp(x) - 1` otherwise; slope <= 1.
 
   Example:
@@ -37,7 +37,7 @@ class ELU(OfBoundOne):
 
 
 @base_layer.configured
-class Softplus(OfBoundOne):
+class Softplus(NonexpansiveLayer):
   """`log(1 + exp(x))`; slope `sigmoid(x) < 1`.
 
   Example:
@@ -48,7 +48,7 @@ class Softplus(OfBoundOne):
 
 
 @base_layer.configured
-class ReLU(OfBoundOne):
+class ReLU(NonexpansiveLayer):
   """`max(x, 0)`; slope at most 1, second derivative 0.
 
   Log-determinant gradients need second derivatives, which vanish here: such
@@ -63,7 +63,7 @@ class ReLU(OfBoundOne):
 
 
 @base_layer.configured
-class Tanh(OfBoundOne):
+class Tanh(NonexpansiveLayer):
   """`tanh(x)`; slope `1 - tanh(x)^2 <= 1`.
 
   Its second derivative vanishes at 0, the one place where its slope is 1.
@@ -76,7 +76,7 @@ class Tanh(OfBoundOne):
 
 
 @base_layer.configured
-class Identity(OfBoundOne):
+class Identity(NonexpansiveLayer):
   """`x`; for ablations, the block is then affine.
 
   Example:
@@ -88,7 +88,7 @@ class Identity(OfBoundOne):
 
 
 @base_layer.configured
-class LipschitzCube(OfBoundOne):
+class LipschitzCube(NonexpansiveLayer):
   """`x^3 / 3` for `|x| < 1`, continued with slope 1: `x - 2 sign(x) / 3`.
 
   Its slope is `min(x^2, 1)`. One of the activations that the authors' code
@@ -104,7 +104,7 @@ class LipschitzCube(OfBoundOne):
 
 
 @base_layer.configured
-class MaxMin(OfBoundOne):
+class MaxMin(NonexpansiveLayer):
   """`[max(a, b), min(a, b)]` for the halves `a`, `b` of the channels.
 
   The channels are the last axis. Where no two are equal the derivative is a
@@ -134,7 +134,7 @@ class MaxMin(OfBoundOne):
 
 
 @base_layer.configured
-class FullSort(OfBoundOne):
+class FullSort(NonexpansiveLayer):
   """The channels in ascending order; of what is said of `MaxMin` all holds.
 
   Example:
@@ -150,7 +150,7 @@ class FullSort(OfBoundOne):
 
 
 @base_layer.configured
-class Reshape(OfBoundOne):
+class Reshape(NonexpansiveLayer):
   """Reshapes events, which keeps every norm.
 
   Args:

@@ -53,7 +53,7 @@ def _with_difference(y, x):
   return tf.concat([y, y - x], axis=-1), backward
 
 
-class Concatenated(lipschitz_layer.LipschitzLayer):
+class ConcatenatedActivation(lipschitz_layer.LipschitzLayer):
   """`[a(x), a(-x)]` along the channels, the last axis, which it doubles.
 
   Both halves see one number, so the derivative is a column
@@ -64,7 +64,7 @@ class Concatenated(lipschitz_layer.LipschitzLayer):
 
   References:
     Perugachi-Diaz, Tomczak, Bhulai, 2021, Invertible DenseNets with
-    Concatenated LipSwish, Section 3.2.
+    ConcatenatedActivation LipSwish, Section 3.2.
   """
 
   def compute_output_shape(self, input_shape: tuple) -> tuple:
@@ -72,7 +72,7 @@ class Concatenated(lipschitz_layer.LipschitzLayer):
 
 
 @base_layer.configured
-class CReLU(activations.OfBoundOne, Concatenated):
+class CReLU(activations.NonexpansiveLayer, ConcatenatedActivation):
   """`[max(x, 0), max(-x, 0)]`; Lipschitz constant 1 in every l_p.
 
   One of the two slopes is 1 and the other 0, for every entry. It keeps every
@@ -84,7 +84,7 @@ class CReLU(activations.OfBoundOne, Concatenated):
 
   References:
     Shang et al., 2016, Understanding and Improving Convolutional Neural
-    Networks via Concatenated Rectified Linear Units.
+    Networks via ConcatenatedActivation Rectified Linear Units.
   """
 
   def _function(self, x: tf.Tensor) -> tf.Tensor:
@@ -92,7 +92,7 @@ class CReLU(activations.OfBoundOne, Concatenated):
 
 
 @base_layer.configured
-class CLipSwish(lip_swish.ScaledSwish, Concatenated):
+class CLipSwish(lip_swish.ScaledSwish, ConcatenatedActivation):
   """`[s(x), s(-x)] / 1.004` with `s` LipSwish; Lipschitz constant < 1 in l_2.
 
   With `f(z) = z sigmoid(z)`, `f(z) - f(-z) = z`, so the slopes of `f`, `D` at
@@ -112,7 +112,7 @@ class CLipSwish(lip_swish.ScaledSwish, Concatenated):
 
   References:
     Perugachi-Diaz, Tomczak, Bhulai, 2021, Invertible DenseNets with
-    Concatenated LipSwish, Section 3.2.
+    ConcatenatedActivation LipSwish, Section 3.2.
   """
 
   lipschitz_bound = _LIP_SWISH_NORM / 1.004
@@ -123,7 +123,7 @@ class CLipSwish(lip_swish.ScaledSwish, Concatenated):
 
 
 @base_layer.configured
-class CPila(lipschitz_layer.ScaledActivation, Concatenated):
+class CPila(lipschitz_layer.ScaledActivation, ConcatenatedActivation):
   """`[p(x - 0.2), p(-x - 0.2)] / 1.06`; Lipschitz constant < 1 in l_2.
 
   `p` is Pila with `k = 5`: `x` for `x > 0` and

@@ -1,6 +1,6 @@
 """Lipschitz layers that are made of others, such as a sequence of them."""
 
-from collections.abc import Sequence as SequenceOf
+from collections.abc import Sequence
 import functools
 import itertools
 import math
@@ -9,21 +9,22 @@ from typing import Any
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
-class Container(lipschitz_layer.LipschitzLayer):
+class LipschitzContainer(lipschitz_layer.LipschitzLayer):
   """A network of Lipschitz layers, `parts`.
 
   Subclasses keep the layers in `parts` and define `combine`, the one rule from
   which the bound, the estimate and the certificate follow, and `evaluate`,
   whose weights are a list with those of each part, and whose context follows
-  the order of the parts. Where a part does not see the input, `largest_event`
-  is theirs to define, too.
+  the order of the parts. Where a part does not see the input,
+  `max_activation_size` is theirs to define, too.
 
   Example:
-    >>> class Half(layers.Container):
+    >>> class Half(layers.LipschitzContainer):
     ...   def __init__(self, part, **kwargs):
     ...     super().__init__(dtype=part.dtype_policy, **kwargs)
     ...     self.parts = [part]
@@ -35,9 +36,9 @@ class Container(lipschitz_layer.LipschitzLayer):
     0.45
   """
 
-  parts: SequenceOf[lipschitz_layer.LipschitzLayer]
+  parts: Sequence[lipschitz_layer.LipschitzLayer]
 
-  def combine(self, constants: SequenceOf[float]) -> float:
+  def combine(self, constants: Sequence[float]) -> float:
     """Returns a Lipschitz constant, given one of each part.
 
     Args:
@@ -53,8 +54,9 @@ class Container(lipschitz_layer.LipschitzLayer):
     return self._combined([part.lipschitz_bound for part in self.parts])
 
   @functools.cached_property
-  def known_by(self) -> str:
-    return lipschitz_layer.least_known(part.known_by for part in self.parts)
+  def bound_source(self) -> str:
+    return lipschitz_layer.weakest_source(
+        part.bound_source for part in self.parts)
 
   @functools.cached_property
   def num_constrained(self) -> int:
@@ -67,12 +69,12 @@ class Container(lipschitz_layer.LipschitzLayer):
   def norm_estimate(self) -> float | None:
     return self._combined([part.norm_estimate() for part in self.parts])
 
-  def certificate(self, target: float = 1.0) -> lipschitz_layer.Certificate:
+  def certificate(self, target: float = 1.0) -> numerics.Certificate:
     # A layer that keeps to its share of the target keeps a product below it.
     certificates = [
         p.certificate(target**(p.num_constrained / max(self.num_constrained, 1))
                       ) for p in self.parts]
-    return lipschitz_layer.Certificate(
+    return numerics.Certificate(
         self._combined([c.bound for c in certificates]),
         tuple(m for c in certificates for m in c.methods))
 
@@ -104,15 +106,15 @@ class Container(lipschitz_layer.LipschitzLayer):
     return self.evaluate(self.present_weights(), inputs, *(
         base_layer.as_batch(t, inputs) for t in context))
 
-  def largest_event(self, input_shape: tuple) -> int:
-    return max(part.largest_event(input_shape) for part in self.parts)
+  def max_activation_size(self, input_shape: tuple) -> int:
+    return max(part.max_activation_size(input_shape) for part in self.parts)
 
   def structure(self) -> tuple:
     return type(self), *(part.structure() for part in self.parts)
 
 
 @base_layer.configured
-class Sequence(base_layer.Composition, Container):
+class LipschitzSequential(base_layer.Composition, LipschitzContainer):
   """The composition of Lipschitz layers; its bound is the product of theirs.
 
   Its norms are those of its ends, and neighbours must agree: the codomain of
@@ -129,14 +131,14 @@ class Sequence(base_layer.Composition, Container):
       chain.
 
   Example:
-    >>> g = layers.Sequence([
+    >>> g = layers.LipschitzSequential([
     ...     layers.SpectralDense(8, coeff=0.9), layers.ELU(),
     ...     layers.SpectralDense(2, coeff=0.5)])
     >>> g.lipschitz_bound
     0.45
   """
 
-  def __init__(self, parts: SequenceOf[lipschitz_layer.LipschitzLayer],
+  def __init__(self, parts: Sequence[lipschitz_layer.LipschitzLayer],
                **kwargs):
     super().__init__(parts, **kwargs)
     self.domain = self.codomain = None
@@ -157,11 +159,11 @@ class Sequence(base_layer.Composition, Container):
         self._folded[i] = range(first, i)
     self._num_contexts = [len(part.conditional_layers()) for part in parts]
 
-  def combine(self, constants: SequenceOf[float]) -> float:
+  def combine(self, constants: Sequence[float]) -> float:
     return math.prod(constants)
 
-  def largest_event(self, input_shape: tuple) -> int:
-    return max((part.largest_event(shape) for part, shape in zip(
+  def max_activation_size(self, input_shape: tuple) -> int:
+    return max((part.max_activation_size(shape) for part, shape in zip(
         self.parts, self.shapes(input_shape), strict=False)), default=0)
 
   def effective_weights(self, variables: base_layer.Tensors,

@@ -28,13 +28,13 @@ class FrozenLayer(lipschitz_layer.LipschitzLayer):
   def __init__(self, layer: lipschitz_layer.LipschitzLayer,
                function: numerics.ResidualFunction, input_shape: tuple):
     super().__init__(name=layer.name, dtype=layer.dtype_policy)
-    for name in ('lipschitz_bound', 'known_by', 'takes_condition'):
+    for name in ('lipschitz_bound', 'bound_source', 'takes_condition'):
       setattr(self, name, getattr(layer, name))
     self.domain, self.codomain = map(
         learned_norms.present_order, (layer.domain, layer.codomain))
     self.conditional = base_layer.track(self, [
         base_layer.frozen_copy(c) for c in layer.conditional_layers()])
-    self._largest_event = layer.largest_event(input_shape)
+    self._largest_event = layer.max_activation_size(input_shape)
     self._function = function.of_weights
     weights = function.weights(*layer.tensors())
     self._structure = tf.nest.map_structure(lambda w: None, weights)
@@ -61,12 +61,12 @@ class FrozenLayer(lipschitz_layer.LipschitzLayer):
   def conditional_layers(self) -> list[lipschitz_layer.LipschitzLayer]:
     return self.conditional
 
-  def largest_event(self, input_shape: tuple) -> int:
+  def max_activation_size(self, input_shape: tuple) -> int:
     return self._largest_event
 
-  def certificate(self, target: float = 1.0) -> lipschitz_layer.Certificate:
+  def certificate(self, target: float = 1.0) -> numerics.Certificate:
     """Returns that nothing is proven: the layer before it proves its own."""
-    return lipschitz_layer.Certificate(None, ('frozen',))
+    return numerics.Certificate(None, ('frozen',))
 
   def structure(self) -> Any:
     return type(self), id(self._function)

@@ -60,7 +60,7 @@ class InducedNormLayer(linear.LinearLayer):
     self.bound = registries.NORM_BOUNDS.check(bound, 'bound')
     self.operator_norm = registries.NORM_BOUNDS.get(bound).of_orders(
         domain, codomain)
-    self.known_by = (
+    self.bound_source = (
         'construction' if self.operator_norm.is_proven else 'estimate')
 
   def bind_orders(self, domain: learned_norms.LearnedOrder,
@@ -102,7 +102,7 @@ class InducedNormLayer(linear.LinearLayer):
         [_NUM_STARTS, self.operator_norm.row_size(mapping)], [0, 1],
         dtype=tf.float64)
     # Over the image, whatever the kernel was divided by.
-    return float(operator_norms.ESTIMATE.follow(
+    return float(operator_norms.ESTIMATE.converge(
         mapping, starts, 1e-4, self.max_power_iterations, tf.constant(20)).norm)
 
   def get_config(self) -> dict:

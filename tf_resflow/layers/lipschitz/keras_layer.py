@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow import numerics
 from tf_resflow import private_apis
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.lipschitz import container
@@ -83,7 +84,8 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
       errors.check(
           not getattr(part, 'takes_condition', False), 'g', part.name,
           'no layer that takes a condition inside of another one of Keras',
-          'Put it into a keras.Sequential or layers.Sequence, which hand the '
+          'Put it into a keras.Sequential or layers.LipschitzSequential, which '
+          'hand the '
           'condition on.')
     kwargs.setdefault('dtype', _dtype(layer))
     super().__init__(**kwargs)
@@ -118,7 +120,7 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
         if isinstance(part, lipschitz_layer.LipschitzLayer)
         and part.num_constrained]
 
-  def largest_event(self, input_shape: tuple) -> int:
+  def max_activation_size(self, input_shape: tuple) -> int:
     return 0  # What is inside of it is not known.
 
   def structure(self) -> Any:
@@ -140,7 +142,7 @@ def _dtype(layer):
 
 
 @base_layer.configured
-class Asserted(container.Sequence):
+class AssertedLayer(container.LipschitzSequential):
   """A layer for whose Lipschitz bound the user vouches.
 
   Args:
@@ -161,14 +163,14 @@ class Asserted(container.Sequence):
     self.layer = layer
     self.lipschitz_bound = lipschitz_bound
     self.domain = self.codomain = 2.0
-    self.known_by = 'assertion'
+    self.bound_source = 'assertion'
     self.num_constrained = 0
 
   def norm_estimate(self) -> float:
     return self.lipschitz_bound
 
-  def certificate(self, target: float = 1.0) -> lipschitz_layer.Certificate:
-    return lipschitz_layer.Certificate(self.lipschitz_bound, ('asserted',))
+  def certificate(self, target: float = 1.0) -> numerics.Certificate:
+    return numerics.Certificate(self.lipschitz_bound, ('asserted',))
 
   def get_config(self) -> dict:
     return keras.layers.Layer.get_config(self) | {
@@ -197,11 +199,11 @@ def as_lipschitz_layer(
     0.45
   """
   if lipschitz_bound is not None:
-    return Asserted(as_lipschitz_layer(layer), lipschitz_bound)
+    return AssertedLayer(as_lipschitz_layer(layer), lipschitz_bound)
   if isinstance(layer, lipschitz_layer.LipschitzLayer):
     return layer
   if type(layer) is keras.Sequential:
-    return container.Sequence(_parts(layer), name=layer.name)
+    return container.LipschitzSequential(_parts(layer), name=layer.name)
   return KerasLayer(layer)
 
 

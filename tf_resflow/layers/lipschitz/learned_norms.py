@@ -35,7 +35,7 @@ def present_order(order: float | LearnedOrder) -> float:
 
 
 @base_layer.configured
-class LearnedNorms(container.Sequence):
+class LearnedNorms(container.LipschitzSequential):
   """A `Sequence` that is a contraction in an l_p whose order it learns.
 
   The codomain of a linear layer is the domain of the next one, and that of the

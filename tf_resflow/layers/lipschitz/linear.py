@@ -52,12 +52,12 @@ def _fingerprint(kernel):
 
 
 @numerics.noinline_function
-def _follow_norm(mapping, rows, fingerprint, kind, tolerance, max_steps):
+def _converge_norm(mapping, rows, fingerprint, kind, tolerance, max_steps):
   """Follows the vectors of a kernel from those of an earlier one.
 
   Returns:
-    A `Followed`, and the fingerprint of the kernel: two numbers that change
-    with it.
+    A `ConvergedNorm`, and the fingerprint of the kernel: two numbers that
+    change with it.
   """
   kernel, scale = _unit_kernel(mapping.kernel)
   new_fingerprint = _fingerprint(kernel)
@@ -75,7 +75,7 @@ def _follow_norm(mapping, rows, fingerprint, kind, tolerance, max_steps):
                             rows.shape[0] - 1)
   rows = tf.where(is_usable, rows, random_rows)
   rows /= tf.norm(rows, axis=1, keepdims=True)
-  result = kind.follow(mapping._replace(kernel=kernel), rows, tolerance,
+  result = kind.converge(mapping._replace(kernel=kernel), rows, tolerance,
                        max_steps, tf.where(is_same, 0, _MIN_STEPS), is_same)
   return result._replace(norm=scale * result.norm), new_fingerprint
 
@@ -221,11 +221,11 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
     return operator_norms.NormedMap(variables[0], self.spatial_shape,
                                     *self.orders(variables), self.is_on_cpu)
 
-  def _follow(self, variables, state):
+  def _converge(self, variables, state):
     mapping = tf.nest.map_structure(
         lambda part: tf.stop_gradient(part) if tf.is_tensor(part) else part,
         self._mapping(variables))
-    return _follow_norm(mapping, *state, self.operator_norm, self.tolerance,
+    return _converge_norm(mapping, *state, self.operator_norm, self.tolerance,
                         self.max_power_iterations)
 
   def converge_norms(self, variables: base_layer.Tensors,
@@ -233,7 +233,7 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
     """Returns the vectors for the kernel, and what it is divided by."""
     if not self.operator_norm.has_rows:
       return []
-    result, _ = self._follow(variables, state)
+    result, _ = self._converge(variables, state)
     return [result.rows, result.norm]
 
   def effective_weights(
@@ -275,14 +275,14 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
     return largest * self.operator_norm.norm(
         self._mapping(variables)._replace(kernel=unit_kernel), rows)
 
-  def follow_norm(self) -> operator_norms.Followed:
+  def converged_norm(self) -> operator_norms.ConvergedNorm:
     """Follows the vectors of the present kernel; stores nothing."""
-    return self._follow(*self.tensors())[0]
+    return self._converge(*self.tensors())[0]
 
   def save_norms(self) -> tf.Tensor:
     if not self.operator_norm.has_rows:
       return tf.constant(0)
-    result, fingerprint = self._follow(*self.tensors())
+    result, fingerprint = self._converge(*self.tensors())
     self.v.assign(result.rows)
     self.fingerprint.assign(fingerprint)
     return result.num_steps
@@ -300,9 +300,8 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
   def norm_estimate(self) -> float:
     return min(float(tf.reduce_max(self.norm())), self.coeff)
 
-  def certificate(self, target: float = 1.0) -> lipschitz_layer.Certificate:
-    result = self.operator_norm.certify(self.normalized_map(), target)
-    return lipschitz_layer.Certificate(result.bound, (result.method,))
+  def certificate(self, target: float = 1.0) -> numerics.Certificate:
+    return self.operator_norm.certify(self.normalized_map(), target)
 
 
 class Dense(lipschitz_layer.LipschitzLayer):

@@ -36,7 +36,7 @@ class ScaledSwish(lipschitz_layer.ScaledActivation):
 
 
 @base_layer.configured
-class LipSwish(ScaledSwish, lipschitz_layer.Elementwise):
+class LipSwish(ScaledSwish, lipschitz_layer.ElementwiseActivation):
   """LipSwish: `x sigmoid(softplus(beta) x) / 1.1`.
 
   Its slope is at most 1.0999 / 1.1 < 1 for every `beta`, and its second

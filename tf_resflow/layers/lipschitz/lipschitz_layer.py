@@ -15,23 +15,7 @@ from tf_resflow.layers import base_layer
 # found nothing above it, a user vouches for it, or not at all. The strongest
 # first.
 ESTIMATED = 'estimate'
-KNOWN_BY = ('construction', 'weights', ESTIMATED, 'assertion', 'nothing')
-
-
-class Certificate(NamedTuple):
-  """What is proven of a layer with the weights that it has.
-
-  Attributes:
-    bound: the Lipschitz constant is at most this; None if nothing is proven.
-    methods: how every constrained layer was bounded, `('asserted',)` where a
-      user vouches for it.
-    order: of a residual block the `p` of the l_p in which its `g` is bounded;
-      None elsewhere, where the domain and the codomain of the layer say it.
-  """
-
-  bound: float | None
-  methods: tuple[str, ...] = ()
-  order: float | None = None
+BOUND_SOURCES = ('construction', 'weights', ESTIMATED, 'assertion', 'nothing')
 
 
 class LipschitzLayer(base_layer.BaseLayer):
@@ -62,7 +46,7 @@ class LipschitzLayer(base_layer.BaseLayer):
     codomain: the order `q` of the norm of outputs, likewise.
     learns_orders: whether these are learned, see `LearnedNorms`.
     lipschitz_bound: the bound; None if it is not known.
-    known_by: how, one of `KNOWN_BY`.
+    bound_source: how, one of `BOUND_SOURCES`.
     takes_condition: whether it depends on a condition beside its input.
     is_translation: whether it is `x -> x + shift`, and takes an `output_scale`
       that the layer before it has multiplied `x` by.
@@ -73,7 +57,7 @@ class LipschitzLayer(base_layer.BaseLayer):
     absorbs_scales: whether `effective_weights` takes an `input_scale` and an
       `output_scale`, 1 by default, for the weights of
       `x -> output_scale f(input_scale x)`.
-    computes_for: the kind of device, 'CPU' or 'GPU', that convolutions and the
+    target_device: the kind of device, 'CPU' or 'GPU', that convolutions and the
       number of examples at a time suit; None for that where the variables are.
       Whoever compiles a program for another machine sets it on every layer of a
       model, before the first pass.
@@ -86,7 +70,7 @@ class LipschitzLayer(base_layer.BaseLayer):
 
   Example:
     >>> class Sine(layers.LipschitzLayer):
-    ...   domain = codomain = None  # Elementwise: in every l_p.
+    ...   domain = codomain = None  # ElementwiseActivation: in every l_p.
     ...   lipschitz_bound = 1.0
     ...   def evaluate(self, weights, x):
     ...     return tf.sin(x)
@@ -98,21 +82,21 @@ class LipschitzLayer(base_layer.BaseLayer):
   codomain: Any = 2.0
   learns_orders = False
   lipschitz_bound: float | None = None
-  known_by = 'construction'
+  bound_source = 'construction'
   takes_condition = False
   is_translation = False
   num_constrained = 0
   num_multiply_adds = 0
   num_outputs = 0
   absorbs_scales = False
-  computes_for: str | None = None
+  target_device: str | None = None
   is_frozen = False
   has_scales = False
 
   @property
   def is_proven(self) -> bool:
     """Whether the bound is: neither an estimate nor an assertion."""
-    return self.known_by in KNOWN_BY[:2]
+    return self.bound_source in BOUND_SOURCES[:2]
 
   @property
   def norm_state(self) -> Sequence[keras.Variable]:
@@ -204,13 +188,13 @@ class LipschitzLayer(base_layer.BaseLayer):
     """
     return None if self.num_constrained else self.lipschitz_bound
 
-  def certificate(self, target: float = 1.0) -> Certificate:
+  def certificate(self, target: float = 1.0) -> numerics.Certificate:
     """Returns a guaranteed upper bound for the present weights.
 
     Args:
       target: a bound that is good enough; below it no dearer method is tried.
     """
-    return Certificate(self.lipschitz_bound)
+    return numerics.Certificate(self.lipschitz_bound)
 
   def constrained_layers(self) -> list['LipschitzLayer']:
     """Returns the linear layers within whose norms are bounded."""
@@ -224,15 +208,15 @@ class LipschitzLayer(base_layer.BaseLayer):
     """
     return tf.constant(0)
 
-  def largest_event(self, input_shape: tuple) -> int:
+  def max_activation_size(self, input_shape: tuple) -> int:
     """Returns the numbers per example of the largest tensor on the way."""
     return math.prod(self.compute_output_shape(input_shape)[1:])
 
   @property
   def is_on_cpu(self) -> bool:
-    """Whether the layer computes as suits a CPU; see `computes_for`."""
-    if self.computes_for is not None:
-      return self.computes_for == 'CPU'
+    """Whether the layer computes as suits a CPU; see `target_device`."""
+    if self.target_device is not None:
+      return self.target_device == 'CPU'
     return not tf.config.list_logical_devices('GPU') or not any(
         'GPU' in v.value.device for v in self.variables)
 
@@ -244,17 +228,17 @@ class LipschitzLayer(base_layer.BaseLayer):
             json.dumps(config, sort_keys=True, default=str))
 
 
-class Elementwise(LipschitzLayer):
+class ElementwiseActivation(LipschitzLayer):
   """An activation that maps every number on its own.
 
   Its largest slope is its Lipschitz constant in every l_p.
 
   Example:
-    >>> class Sine(layers.Elementwise):
+    >>> class Sine(layers.ElementwiseActivation):
     ...   lipschitz_bound = 1.0
     ...   def evaluate(self, weights, x):
     ...     return tf.sin(x)
-    >>> layers.Sequence([layers.SpectralDense(2, coeff=0.5), Sine()]
+    >>> layers.LipschitzSequential([layers.SpectralDense(2, coeff=0.5), Sine()]
     ...     ).lipschitz_bound
     0.5
   """
@@ -297,10 +281,10 @@ class Constraint(NamedTuple):
   takes_orders: bool = False
 
 
-def least_known(words: Iterable[str]) -> str:
+def weakest_source(words: Iterable[str]) -> str:
   """Returns how a bound is known that follows from others.
 
   Args:
-    words: how those are, of `KNOWN_BY`.
+    words: how those are, of `BOUND_SOURCES`.
   """
-  return max(words, key=KNOWN_BY.index, default=KNOWN_BY[0])
+  return max(words, key=BOUND_SOURCES.index, default=BOUND_SOURCES[0])

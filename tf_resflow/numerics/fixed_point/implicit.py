@@ -178,7 +178,7 @@ def invert_and_log_det(
     sign: int = 1, context: Sequence[tf.Tensor] = (),
     x_init: tf.Tensor | None = None, seed: random.SeedLike = None,
     memory: str = 'recompute',
-    series: series_lib.LogDetSeries = series_lib.RESIDUAL,
+    series: series_lib.LogDetSeries = series_lib.RESIDUAL_SERIES,
 ) -> tuple[solver_lib.Solution, tf.Tensor]:
   """Solves `x + g(x) = y`, and estimates a log-determinant at the solution.
 

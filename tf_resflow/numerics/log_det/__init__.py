@@ -1,1 +1,1 @@
-"""Log-determinants: estimators, laws, series and memory modes."""
+"""Log-determinants: estimators, distributions, series and memory modes."""

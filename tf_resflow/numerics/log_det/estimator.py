@@ -63,7 +63,7 @@ class Estimator(spec.Specified):
   def evaluate(
       self, g: residual_function.ResidualFunction, variables: Any, state: Any,
       x: tf.Tensor, draw: Any, *, memory: str = 'recompute',
-      series: series_lib.LogDetSeries = series_lib.RESIDUAL,
+      series: series_lib.LogDetSeries = series_lib.RESIDUAL_SERIES,
       context: Sequence[tf.Tensor] = ()) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `g(x)` and the estimate of the log-determinant at `x`.
 
@@ -155,7 +155,7 @@ class SeriesEstimator(Estimator):
   def evaluate(
       self, g: residual_function.ResidualFunction, variables: Any, state: Any,
       x: tf.Tensor, draw: Draw, *, memory: str = 'recompute',
-      series: series_lib.LogDetSeries = series_lib.RESIDUAL,
+      series: series_lib.LogDetSeries = series_lib.RESIDUAL_SERIES,
       context: Sequence[tf.Tensor] = ()) -> tuple[tf.Tensor, tf.Tensor]:
     return registries.MEMORY_MODES.get(memory)(
         g, variables, state, x, draw, self, series, context)
@@ -165,7 +165,7 @@ def forward_and_log_det(
     g: residual_function.ResidualFunction, variables: Any, x: tf.Tensor,
     estimator: Estimator, *, state: Sequence[Any] = (),
     seed: random.SeedLike = None, draw: Any = None, memory: str = 'recompute',
-    series: series_lib.LogDetSeries = series_lib.RESIDUAL,
+    series: series_lib.LogDetSeries = series_lib.RESIDUAL_SERIES,
     context: Sequence[tf.Tensor] = ()) -> tuple[tf.Tensor, tf.Tensor]:
   """Returns `f(x) = x + g(x)` and an estimate of `log|det df/dx|`.
 
@@ -202,7 +202,7 @@ def forward_and_log_det(
     Chen et al., 2019, Theorems 1 and 2, Equations 7 to 9.
   """
   others = {'context': context} if context else {}
-  if series is not series_lib.RESIDUAL:
+  if series is not series_lib.RESIDUAL_SERIES:
     others['series'] = series
   value, log_det = estimator.evaluate(
       g, variables, list(state), x,

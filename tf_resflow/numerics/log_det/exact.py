@@ -75,7 +75,7 @@ class Exact(estimator.Estimator):
   def evaluate(
       self, g: residual_function.ResidualFunction, variables: Any, state: Any,
       x: tf.Tensor, draw: None, *, memory: str = 'recompute',
-      series: series_lib.LogDetSeries = series_lib.RESIDUAL,
+      series: series_lib.LogDetSeries = series_lib.RESIDUAL_SERIES,
       context: Sequence[tf.Tensor] = ()) -> tuple[tf.Tensor, tf.Tensor]:
     # Two functions: weights have gradients of their own, whose tensors must not
     # be those of one that `tf.vectorized_map` traces anew. TensorFlow never

@@ -1,6 +1,6 @@
 """Exact terms, then a random truncation: Russian roulette.
 
-By a law that is fixed beforehand, or by the size of the terms.
+By a distribution that is fixed beforehand, or by the size of the terms.
 """
 
 import dataclasses
@@ -12,8 +12,8 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow.numerics import random
 from tf_resflow.numerics.log_det import estimator
-from tf_resflow.numerics.log_det import laws
 from tf_resflow.numerics.log_det import series as series_lib
+from tf_resflow.numerics.log_det import truncation_distributions
 from tf_resflow.specs import spec
 
 
@@ -23,15 +23,15 @@ class RussianRoulette(estimator.SeriesEstimator):
 
   `n = num_exact_terms + N`; `c_k = 1` for `k <= num_exact_terms`, otherwise
   `1 / P(N >= k - num_exact_terms)`. Value and gradient are unbiased for every
-  law of `N` whose tail is positive; whether their variance is finite depends
-  on the law, see `laws`.
+  distribution of `N` whose tail is positive; whether their variance is finite
+  depends on the distribution, see `truncation_distributions`.
 
   Several draws of `N` at one probe are averaged by averaging their weights,
   `c_k` times the share of the draws that reach `k`: one series, as long as the
   longest. The variance given the probe falls by the number of draws.
 
   Args:
-    law: of `N`.
+    distribution: of `N`.
     num_exact_terms: number of terms that are always computed.
     num_samples: number of independent draws of `N` that are averaged.
     probe: 'rademacher' (+-1 entries, the lower variance) or 'gaussian' (as in
@@ -49,7 +49,8 @@ class RussianRoulette(estimator.SeriesEstimator):
     Chen et al., 2019, Theorems 1 and 2.
   """
 
-  law: laws.Law = laws.Poisson(2.0)
+  distribution: truncation_distributions.TruncationDistribution = (
+      truncation_distributions.Poisson(2.0))
   num_exact_terms: int = spec.option(2, 'exact')
   num_samples: int = spec.option(1, 'samples')
 
@@ -61,19 +62,21 @@ class RussianRoulette(estimator.SeriesEstimator):
                  'a number from 1')
 
   def for_bound(self, lipschitz_bound: float) -> Self:
-    return dataclasses.replace(self, law=self.law.for_bound(lipschitz_bound))
+    return dataclasses.replace(
+        self, distribution=self.distribution.for_bound(lipschitz_bound))
 
   def draw_stop(self, seed: random.Seed) -> tf.Tensor | tuple[tf.Tensor, ...]:
     if self.num_samples == 1:
-      return self.num_exact_terms + self.law.sample(seed)
+      return self.num_exact_terms + self.distribution.sample(seed)
     return tuple(
-        self.num_exact_terms + self.law.sample(random.fold_in(seed, i))
+        self.num_exact_terms + self.distribution.sample(random.fold_in(seed, i))
         for i in range(self.num_samples))
 
   def weights(self) -> np.ndarray:
     """Returns `c_k` for `k = 0, ..., K`, float64."""
     return np.concatenate(
-        [np.ones(self.num_exact_terms + 1), 1.0 / self.law.tail_table()])
+        [np.ones(self.num_exact_terms + 1),
+         1.0 / self.distribution.tail_table()])
 
   def schedule(self, draw: estimator.Draw) -> series_lib.TabulatedSchedule:
     return series_lib.TabulatedSchedule(
@@ -149,9 +152,9 @@ class AdaptiveRoulette(estimator.SeriesEstimator):
   its second argument, `|a_k|/P_k <= tail s_1 |v| |u_k| / s_{k-1}`, at most
   `tail s_1 |v| L sqrt(B D)`, since `|u_k| <= L |u_{k-1}|` for every example;
   and `sum_k |a_k|` converges geometrically. Elsewhere `P_k = P_j` for an
-  earlier `j`, and `|u_k| <= L^(k-j) |u_j|`. (A law that is fixed beforehand
-  must fall slower than `L^(2k)` instead, and spends terms on blocks that need
-  none.)
+  earlier `j`, and `|u_k| <= L^(k-j) |u_j|`. (A distribution that is fixed
+  beforehand must fall slower than `L^(2k)` instead, and spends terms on blocks
+  that need none.)
 
   The threshold is shared by the batch, so estimates of one batch are
   correlated. With `batch_dependent` the number of terms is shared as well, and
@@ -175,8 +178,8 @@ class AdaptiveRoulette(estimator.SeriesEstimator):
     (TensorShape([5]), 'adaptive:0.1')
 
   References:
-    Chen et al., 2019, Theorem 1, for fixed laws; Arvo and Kirk, 1990, Particle
-    Transport and Image Synthesis (Russian roulette by size).
+    Chen et al., 2019, Theorem 1, for fixed distributions; Arvo and Kirk, 1990,
+    Particle Transport and Image Synthesis (Russian roulette by size).
   """
 
   tail: float = 0.05

@@ -88,7 +88,7 @@ def log_abs_det(matrix: tf.Tensor) -> tf.Tensor:
 
 
 @dataclasses.dataclass(frozen=True)
-class Residual(LogDetSeries):
+class ResidualSeries(LogDetSeries):
   """That of `x + g(x)`: `log det(I + J) = sum_{k>=1} (-1)^(k+1) / k tr(J^k)`.
 
   With `u_k = (J^T)^k v`,
@@ -115,7 +115,7 @@ class Residual(LogDetSeries):
 
 
 @dataclasses.dataclass(frozen=True)
-class Odd(LogDetSeries):
+class OddSeries(LogDetSeries):
   """That of monotone blocks: `log det(I - J) - log det(I + J)`.
 
     = -2 sum_{k>=1} tr(J^(2k-1)) / (2k-1),   d = -2 tr((I - J^2)^-1 dJ).
@@ -129,7 +129,8 @@ class Odd(LogDetSeries):
   Example:
     >>> g = numerics.ResidualFunction(lambda weights, x: 0.5 * x)
     >>> _, log_det = numerics.forward_and_log_det(
-    ...     g, [], tf.ones([5, 2]), numerics.Exact(), series=numerics.Odd())
+    ...     g, [], tf.ones([5, 2]), numerics.Exact(),
+    ...     series=numerics.OddSeries())
     >>> np.allclose(log_det, 2 * np.log(0.5 / 1.5))
     True
 
@@ -156,7 +157,7 @@ class Odd(LogDetSeries):
     return log_abs_det(identity - jacobian) - log_abs_det(identity + jacobian)
 
 
-RESIDUAL = Residual()
+RESIDUAL_SERIES = ResidualSeries()
 
 
 class Schedule(abc.ABC):
@@ -225,7 +226,7 @@ class TabulatedSchedule(Schedule):
 
 def power_series(
     vjp_fn: Vjp, probe: tf.Tensor, schedule: Schedule,
-    series: LogDetSeries = RESIDUAL) -> tuple[tf.Tensor, tf.Tensor]:
+    series: LogDetSeries = RESIDUAL_SERIES) -> tuple[tf.Tensor, tf.Tensor]:
   """Sums the terms of a series until the schedule ends it.
 
   Args:

@@ -64,13 +64,13 @@ class FixedTruncation(estimator.SeriesEstimator):
 
 
 @dataclasses.dataclass(frozen=True)
-class Skip(estimator.Estimator):
+class NoLogDet(estimator.Estimator):
   """Takes no log-determinant: `g(x)` and NaN, for latents and features alone.
 
   Example:
     >>> g = numerics.ResidualFunction(lambda weights, x: 0.5 * x)
     >>> y, log_det = numerics.forward_and_log_det(
-    ...     g, [], tf.ones([5, 2]), numerics.Skip())
+    ...     g, [], tf.ones([5, 2]), numerics.NoLogDet())
     >>> bool(tf.reduce_all(tf.math.is_nan(log_det)))
     True
   """

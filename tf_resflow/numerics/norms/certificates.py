@@ -10,8 +10,8 @@ product of matrices with inner dimension n, in any order of summation, obeys
 |fl(A B) - A B| <= gamma(n) |A| |B| elementwise (Higham, 2002, Section 3.5).
 """
 
-import dataclasses
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,19 +27,22 @@ _MIN_DECREASE = 1e-7
 _CHUNK_SIZE = 2**22
 
 
-@dataclasses.dataclass(frozen=True)
-class Certificate:
-  """A guaranteed upper bound of an l2 operator norm.
+class Certificate(NamedTuple):
+  """A guaranteed upper bound of a Lipschitz constant, for given weights.
 
   Attributes:
-    bound: the operator norm is at most this.
-    method: where it comes from: 'dense' (Gram matrix of a matrix), 'dft'
-      (symbols of a circular convolution) or 'gram' (Gram matrix of the
-      materialised convolution).
+    bound: the Lipschitz constant is at most this; None if nothing is proven.
+    methods: how every constrained layer was bounded: 'dense' (Gram matrix of a
+      matrix), 'dft' (symbols of a circular convolution), 'gram' (Gram matrix of
+      the materialised convolution), 'closed' (a closed form), `'interpolated_'`
+      and one of these (Riesz-Thorin), or 'asserted' (by the user).
+    order: of a residual block the `p` of the l_p in which its `g` is bounded;
+      None elsewhere, where the domain and the codomain of the layer say it.
   """
 
-  bound: float
-  method: str
+  bound: float | None
+  methods: tuple[str, ...] = ()
+  order: float | None = None
 
 
 def certified_norm_bound(
@@ -65,17 +68,17 @@ def certified_norm_bound(
 
   Example:
     >>> kernel = np.ones([3, 3, 1, 1]) / 9.0
-    >>> certified_norm_bound(kernel, (8, 8), target=0.98).method
-    'gram'
+    >>> certified_norm_bound(kernel, (8, 8), target=0.98).methods
+    ('gram',)
   """
   kernel = _as_float64('kernel', kernel)
   target = -math.inf if target is None else target
   if kernel.ndim == 2 and spatial_shape is None:
-    return Certificate(dense_bound(kernel, target), 'dense')
+    return Certificate(dense_bound(kernel, target), ('dense',))
   kernel, height, width = _as_conv(kernel, spatial_shape)
   if kernel.shape[:2] == (1, 1):
-    return Certificate(dense_bound(kernel[0, 0], target), 'dense')
-  dft = Certificate(conv_dft_bound(kernel, spatial_shape), 'dft')
+    return Certificate(dense_bound(kernel[0, 0], target), ('dense',))
+  dft = Certificate(conv_dft_bound(kernel, spatial_shape), ('dft',))
   side = min(kernel.shape[2:]) * height * width
   if dft.bound <= target or side > _MAX_GRAM_SIDE:
     return dft
@@ -84,7 +87,7 @@ def certified_norm_bound(
   bound = math.ldexp(gram_trace_bound(
       gram, target=math.ldexp(target, -exponent), gram_error=gram_error),
                      exponent)
-  return Certificate(bound, 'gram') if bound < dft.bound else dft
+  return Certificate(bound, ('gram',)) if bound < dft.bound else dft
 
 
 def dense_bound(matrix: np.ndarray, target: float = -math.inf) -> float:

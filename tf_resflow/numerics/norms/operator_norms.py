@@ -17,7 +17,7 @@ from tf_resflow.numerics.norms import power_iteration
 _MARGIN = 1.0 + 1e-9
 
 
-class Followed(NamedTuple):
+class ConvergedNorm(NamedTuple):
   """What an iteration found for a kernel.
 
   Attributes:
@@ -125,10 +125,10 @@ class OperatorNorm:
     """Returns the length of the vectors."""
     return mapping.operator().size
 
-  def follow(
+  def converge(
       self, mapping: NormedMap, rows: tf.Tensor, tolerance: float,
       max_steps: int, min_steps: tf.Tensor,
-      is_current: bool | tf.Tensor = False) -> Followed:
+      is_current: bool | tf.Tensor = False) -> ConvergedNorm:
     """Converges the vectors for the present kernel; not differentiated.
 
     `is_current` says that they are what an earlier call returned for it.
@@ -149,7 +149,7 @@ class OperatorNorm:
         mapping.kernel.numpy(), mapping.spatial_shape)
     return certificates.Certificate(
         float(UPPER.bound(mapping, spectral.bound)) * _MARGIN,
-        f'interpolated_{spectral.method}')
+        (f'interpolated_{spectral.methods[0]}',))
 
 
 class _Closed(OperatorNorm):
@@ -168,16 +168,17 @@ class _Closed(OperatorNorm):
 
   def certify(self, mapping, target):
     return certificates.Certificate(
-        float(tf.reduce_max(self.norm(mapping, None))) * _MARGIN, 'closed')
+        float(tf.reduce_max(self.norm(mapping, None))) * _MARGIN,
+        ('closed',))
 
 
 class _Spectral(OperatorNorm):
   """`|A|_2->2` by power iteration."""
 
-  def follow(self, mapping, rows, *args, **kwargs):
+  def converge(self, mapping, rows, *args, **kwargs):
     result = power_iteration.power_iteration(
         mapping.operator(), rows, *args, **kwargs)
-    return Followed(result.v, result.sigma, result.num_steps)
+    return ConvergedNorm(result.v, result.sigma, result.num_steps)
 
   def norm(self, mapping, rows):
     return power_iteration.spectral_norm(mapping.operator(), rows)
@@ -197,8 +198,8 @@ class _Upper(_Spectral):
         mapping._replace(for_cpu=None).operator(), mapping.domain,
         mapping.codomain, spectral_norm)
 
-  def follow(self, mapping, rows, *args, **kwargs):
-    result = super().follow(mapping, rows, *args, **kwargs)
+  def converge(self, mapping, rows, *args, **kwargs):
+    result = super().converge(mapping, rows, *args, **kwargs)
     return result._replace(norm=self.bound(mapping, result.norm))
 
   def norm(self, mapping, rows):
@@ -220,7 +221,7 @@ class _Estimate(OperatorNorm):
   def row_size(self, mapping):
     return mapping.operator().num_inputs
 
-  def follow(self, mapping, rows, tolerance, max_steps, min_steps,
+  def converge(self, mapping, rows, tolerance, max_steps, min_steps,
              is_current=False):
     dtype = mapping.kernel.dtype
     gap = tf.maximum(orders.as_tensor(tolerance, dtype)**2,
@@ -228,7 +229,7 @@ class _Estimate(OperatorNorm):
     result = induced_power.power_method(
         mapping.operator(), rows, mapping.domain, mapping.codomain, gap,
         max_steps, min_steps)
-    return Followed(
+    return ConvergedNorm(
         result.x, result.norm * self._pixel_factor(mapping), result.num_steps)
 
   def norm(self, mapping, rows):

@@ -3,7 +3,7 @@
 They are registered for a whole process, so they have processes of their own.
 A reader's kinds pass the conformance tests as this plugin of pytest does it:
 
-    python -m pytest -p tests.extending_kinds.plugin tests/conformance -k mine
+    python -m pytest -p tests.extending_types.plugin tests/conformance -k mine
 """
 
 import dataclasses
@@ -49,7 +49,7 @@ def _add_cases(my_kinds):
       lambda dtype: my_kinds.FrobeniusDense(3, seed=1, dtype=dtype), (5,))
   cases.BIJECTIONS['mine_coupling'] = cases.Case(
       lambda dtype: my_kinds.CheckerboardCoupling(4, seed=1, dtype=dtype),
-      (3, 4, 2), has_slope_bounds=False, kernel_scale=0.2)
+      (3, 4, 2), has_bi_lipschitz_bounds=False, kernel_scale=0.2)
   cases.BIJECTIONS['mine_monotone'] = cases.Case(
       lambda dtype: my_kinds.MonotoneBlock(networks.dense_g(dtype)), (3,),
       is_random=True)

@@ -18,13 +18,13 @@ from tf_resflow import numerics
 _EXACT = numerics.Exact()
 _LAWS = {'uniform': stats.uniform(),
          'gaussian': stats.truncnorm(-4.0, 4.0, 0.5, 0.125)}
-_EACH = subjects.each(cases.EMBEDDED_MODELS)
+_EACH = subjects.each(cases.AUGMENTED_MODELS)
 
 
 @_EACH
 def test_log_prob_is_that_of_the_event_and_the_weight_of_its_draw(subject):
   model, x = subject.of()
-  y, log_weight = model.embed(x, seed=3)
+  y, log_weight = model.augment(x, seed=3)
   jacobian = testing.full_jacobian(
       tf.function(model.bijection, autograph=False), y)
   expected = (
@@ -43,7 +43,7 @@ def test_log_prob_is_that_of_the_event_and_the_weight_of_its_draw(subject):
 @_EACH
 def test_all_methods_draw_the_same_at_one_seed(subject):
   model, x = subject.of()
-  y, log_weight = model.embed(x, seed=3)
+  y, log_weight = model.augment(x, seed=3)
   z, log_det = model.forward_and_log_det(x, seed=3)
   np.testing.assert_array_equal(model.transform(x, seed=3).value, z)
   np.testing.assert_allclose(model.encode(x, seed=3), z, atol=1e-12)
@@ -93,10 +93,11 @@ def test_noise_is_left_out_on_the_way_back(subject):
 def test_distributions(subject):
   model, x = subject.of()
   with pytest.raises(errors.InvalidValueError, match=(
-      f'^embedding={model.embedding.name}: expected none that draws. Only a '
+      f'^augmentation={model.augmentation.name}: expected none that draws. '
+      'Only a '
       'bound')):
     model.distribution()
-  y, _ = model.embed(x, seed=3)
+  y, _ = model.augment(x, seed=3)
   joint = model.joint_distribution()
   assert joint.event_shape == y.shape[1:]
   np.testing.assert_allclose(
@@ -144,10 +145,10 @@ class Shear(layers.Bijection):
         y, tf.fill([tf.shape(x)[0]], tf.constant(np.log(3.0), x.dtype)))
 
 
-def make_flow(bijection, law):
+def make_flow(bijection, distribution):
   return models.Flow(
       bijection(dtype='float64'), [1],
-      embedding=layers.NoiseChannels(1, law, dtype='float64'))
+      augmentation=layers.NoiseChannels(1, distribution, dtype='float64'))
 
 
 def test_the_bound_is_tight_where_noise_is_independent():
@@ -156,9 +157,9 @@ def test_the_bound_is_tight_where_noise_is_independent():
   np.testing.assert_allclose(log_prob, stats.norm.logpdf(_X), rtol=1e-12)
 
 
-@pytest.mark.parametrize('law', _LAWS)
-def test_the_bound_lies_below_the_density_by_a_divergence(law):
-  flow, q = make_flow(Shear, law), _LAWS[law]
+@pytest.mark.parametrize('distribution', _LAWS)
+def test_the_bound_lies_below_the_density_by_a_divergence(distribution):
+  flow, q = make_flow(Shear, distribution), _LAWS[distribution]
 
   def joint(u):
     return (stats.norm.logpdf(_X - 2.0 * u) + stats.norm.logpdf(3.0 * u - 1.0) +
@@ -174,7 +175,7 @@ def test_the_bound_lies_below_the_density_by_a_divergence(law):
 
   x = tf.fill([20_000, 1], tf.constant(_X, tf.float64))
   log_prob = flow.log_prob(x, seed=1).numpy()
-  u = flow.embed(x, seed=1).y[:, 1].numpy()
+  u = flow.augment(x, seed=1).y[:, 1].numpy()
   np.testing.assert_allclose(log_prob, joint(u) - q.logpdf(u), rtol=1e-10)
   stderr = log_prob.std() / np.sqrt(len(log_prob))
   assert abs(log_prob.mean() - bound) < 4.5 * stderr

@@ -14,7 +14,7 @@ from tf_resflow.layers.conditions import conditioning
 
 
 @base_layer.configured
-class Chain(base_layer.Composition, composite.Composite):
+class SequentialBijection(base_layer.Composition, composite.CompositeBijection):
   """The composition of bijections, the first one applied first.
 
   The parts whose log-determinants are drawn are numbered, and draw from
@@ -28,7 +28,7 @@ class Chain(base_layer.Composition, composite.Composite):
     InvalidValueError: if the dtypes of the parts differ, or their conditions.
 
   Example:
-    >>> flow = layers.Chain([
+    >>> flow = layers.SequentialBijection([
     ...     layers.Standardize([0.5], [0.25]), layers.ActNorm()])
     >>> y, log_det = flow.forward_and_log_det(tf.random.normal([64, 1]))
     >>> flow.inverse(y).shape
@@ -41,7 +41,7 @@ class Chain(base_layer.Composition, composite.Composite):
 
   def build(self, input_shape: tuple) -> None:
     super().build(input_shape)
-    self.share_functions({})
+    self.share_traces({})
 
   def _with_settings(self, settings):
     """Returns the parts, each with its settings, which differ in their seeds.
@@ -70,11 +70,11 @@ class Chain(base_layer.Composition, composite.Composite):
       result = result.then(part.inverse_pass(result.value, own))
     return result
 
-  def slope_bounds(self) -> bijection_lib.SlopeBounds:
-    return functools.reduce(bijection_lib.SlopeBounds.then,
-                            (part.slope_bounds() for part in self.parts),
-                            bijection_lib.SlopeBounds(1.0, 1.0))
+  def bi_lipschitz_bounds(self) -> bijection_lib.BiLipschitzBounds:
+    return functools.reduce(bijection_lib.BiLipschitzBounds.then,
+                            (part.bi_lipschitz_bounds() for part in self.parts),
+                            bijection_lib.BiLipschitzBounds(1.0, 1.0))
 
   def with_parts(self, parts: Sequence[bijection_lib.Bijection]
                  ) -> bijection_lib.Bijection:
-    return Chain(parts, name=self.name, dtype=self.dtype_policy)
+    return SequentialBijection(parts, name=self.name, dtype=self.dtype_policy)

@@ -1,4 +1,4 @@
-"""The contract of embeddings, on one that a flow could learn; noise."""
+"""The contract of augmentations, on one that a flow could learn; noise."""
 
 import keras
 import numpy as np
@@ -14,32 +14,32 @@ from tf_resflow import numerics
 
 
 @keras.saving.register_keras_serializable('tf_resflow_tests')
-class ScaledDequantization(layers.Embedding):
+class ScaledDequantization(layers.Augmentation):
   """`y = x + u`, `u` with density `a u^(a - 1)` on [0, 1), `a` learned."""
 
   def build(self, input_shape):
     self.log_a = self.add_weight(name='log_a', shape=(), initializer='zeros')
 
-  def embed(self, x, condition=None, *, seed=None):
+  def augment(self, x, condition=None, *, seed=None):
     a = tf.exp(self.log_a.value)
     u = numerics.random.uniform(tf.shape(x), seed, x.dtype)**(1.0 / a)
     log_q = tf.math.log(a) + (a - 1.0) * tf.math.log(u)
-    return layers.Embedded(x + u, -tf.reduce_sum(log_q, axis=1))
+    return layers.Augmented(x + u, -tf.reduce_sum(log_q, axis=1))
 
   def project(self, y):
     return tf.floor(y)
 
 
 def make_flow():
-  embedding = ScaledDequantization(dtype='float64')
-  embedding.build((None, 1))
+  augmentation = ScaledDequantization(dtype='float64')
+  augmentation.build((None, 1))
   return models.Flow(
       layers.Standardize([0.5], [1.0], dtype='float64'), [1],
-      embedding=embedding, dtype='float64')
+      augmentation=augmentation, dtype='float64')
 
 
 def test_a_law_that_is_learned_raises_the_bound():
-  """Dequantised integers: P(0), the mass of [0, 1) under a normal law."""
+  """Dequantised integers: P(0), the normal mass of [0, 1)."""
   flow = make_flow()
   x = tf.zeros([4000, 1], tf.float64)
   # int_0^1 N(y; 1/2, 1) dy.
@@ -48,31 +48,31 @@ def test_a_law_that_is_learned_raises_the_bound():
   def bound(seed):
     return tf.reduce_mean(flow.log_prob(x, seed=seed))
 
-  embedding = flow.embedding
-  assert embedding.log_a.value.ref() in {
+  augmentation = flow.augmentation
+  assert augmentation.log_a.value.ref() in {
       v.value.ref() for v in flow.trainable_variables}
-  assert any('embedding' in name for name in flow._trackable_children())
+  assert any('augmentation' in name for name in flow._trackable_children())
   with tf.GradientTape() as tape:
     value = bound(1)
-  gradient = tape.gradient(value, embedding.log_a.value)
+  gradient = tape.gradient(value, augmentation.log_a.value)
   # The same draws on both sides: the derivative of the estimate itself.
   values = []
   for log_a in (1e-5, -1e-5, 1.0):
-    embedding.log_a.assign(log_a)
+    augmentation.log_a.assign(log_a)
     values.append(float(bound(1)))
   np.testing.assert_allclose(
       gradient, (values[0] - values[1]) / 2e-5, rtol=1e-6)
-  # Uniform noise is nearly the posterior; a law far from it costs.
+  # Uniform noise is nearly the posterior; a distribution far from it costs.
   assert log_mass - 0.02 < value < log_mass
   assert values[2] < value - 0.1
 
 
-def test_a_frozen_embedding_keeps_its_weights():
+def test_a_frozen_augmentation_keeps_its_weights():
   flow = make_flow()
   x = tf.zeros([3, 1], tf.float64)
   frozen = flow.frozen()
   before = frozen.log_prob(x, seed=1)
-  flow.embedding.log_a.assign(1.0)
+  flow.augmentation.log_a.assign(1.0)
   np.testing.assert_array_equal(frozen.log_prob(x, seed=1), before)
   assert np.all(flow.log_prob(x, seed=1) != before)
   np.testing.assert_array_equal(
@@ -82,10 +82,10 @@ def test_a_frozen_embedding_keeps_its_weights():
 @loops.each([
     ('uniform', stats.uniform()),
     ('gaussian', stats.truncnorm(-4.0, 4.0, 0.5, 0.125))])
-def test_noise_stands_behind_the_data(law, reference):
+def test_noise_stands_behind_the_data(distribution, reference):
   x = tf.random.stateless_normal([3, 2, 4, 2], [0, 1], dtype=tf.float64)
-  noise = layers.NoiseChannels(3, law, dtype='float64')
-  y, log_weight = noise.embed(x, seed=5)
+  noise = layers.NoiseChannels(3, distribution, dtype='float64')
+  y, log_weight = noise.augment(x, seed=5)
   assert y.shape == [3, 2, 4, 5]
   np.testing.assert_array_equal(y[..., :2], x)
   u = y[..., 2:].numpy()
@@ -101,7 +101,7 @@ def test_refuses_numbers_of_channels(num_channels):
     layers.NoiseChannels(num_channels)
 
 
-def test_refuses_laws():
+def test_refuses_distributions():
   with pytest.raises(errors.InvalidValueError, match=(
-      '^noise_law=poisson: expected one of uniform, gaussian')):
+      '^noise_distribution=poisson: expected one of uniform, gaussian')):
     layers.NoiseChannels(1, 'poisson')

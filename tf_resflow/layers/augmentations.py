@@ -1,4 +1,4 @@
-"""Embeddings: what happens to data before the first bijection of a flow."""
+"""Augmentations: what happens to data before the first bijection of a flow."""
 
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from tf_resflow.layers.bijections import bijection
 from tf_resflow.numerics import differentiation
 
 
-class Embedded(NamedTuple):
+class Augmented(NamedTuple):
   """Events of a bijection that stand for data.
 
   Attributes:
@@ -24,11 +24,11 @@ class Embedded(NamedTuple):
   log_weight: tf.Tensor
 
 
-class Embedding(base_layer.BaseLayer):
+class Augmentation(base_layer.BaseLayer):
   """Completes data `x` by draws `u` to events `y = (x, u)` of a bijection.
 
-  For a density `p` of events and any law `q` of the draws, Jensen's inequality
-  gives
+  For a density `p` of events and any distribution `q` of the draws, Jensen's
+  inequality gives
 
     log p(x) = log int p(x, u) du = log E_q[p(x, u) / q(u|x)]
             >= E_q[log p(x, u) + log_weight],    log_weight = -log q(u|x),
@@ -36,10 +36,10 @@ class Embedding(base_layer.BaseLayer):
   where the two sides differ by `KL(q(u|x) | p(u|x))`. One draw is thus an
   unbiased estimate of a lower bound, not of `log p(x)`: whatever reports it
   says so. Noise channels are one kind. Images are dequantised already, by
-  `datasets.dequantize`: an embedding is given numbers in [0, 1), and `project`
-  has to return them.
+  `datasets.dequantize`: an augmentation is given numbers in [0, 1), and
+  `project` has to return them.
 
-  A kind defines `embed`, `project` and `compute_output_shape`. It may own
+  A kind defines `augment`, `project` and `compute_output_shape`. It may own
   variables, in which both results are differentiable where `u` is a function
   of them.
 
@@ -49,7 +49,7 @@ class Embedding(base_layer.BaseLayer):
     is_initialized: see `Bijection`.
 
   Example:
-    >>> y, log_weight = layers.NoiseChannels(2).embed(tf.zeros([5, 4, 4, 1]))
+    >>> y, log_weight = layers.NoiseChannels(2).augment(tf.zeros([5, 4, 4, 1]))
     >>> y.shape, log_weight.shape
     (TensorShape([5, 4, 4, 3]), TensorShape([5]))
 
@@ -60,8 +60,8 @@ class Embedding(base_layer.BaseLayer):
   is_random = True
   is_initialized = True
 
-  def embed(self, x: tf.Tensor, condition: Any = None, *,
-            seed: numerics.random.SeedLike = None) -> Embedded:
+  def augment(self, x: tf.Tensor, condition: Any = None, *,
+            seed: numerics.random.SeedLike = None) -> Augmented:
     """Returns events that stand for data, and the weight of their draws.
 
     What an example draws depends on the seed and on its place in the global
@@ -75,7 +75,7 @@ class Embedding(base_layer.BaseLayer):
     raise NotImplementedError
 
   def project(self, y: tf.Tensor) -> tf.Tensor:
-    """Returns the data that events stand for: `project(embed(x).y)` is `x`.
+    """Returns the data that events stand for: `project(augment(x).y)` is `x`.
 
     Args:
       y: `[B, ...]`.
@@ -83,53 +83,54 @@ class Embedding(base_layer.BaseLayer):
     raise NotImplementedError
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
-    return self.embed(inputs).y
+    return self.augment(inputs).y
 
   def frozen(self) -> keras.layers.Layer:
-    """Returns an embedding that computes alike; see `Bijection.frozen`."""
+    """Returns an augmentation that computes alike; see `Bijection.frozen`."""
     return base_layer.frozen_copy(self)
 
 
 @base_layer.configured
-class IdentityEmbedding(Embedding):
+class IdentityAugmentation(Augmentation):
   """Data are events: nothing is drawn, and log-densities are no bounds.
 
   Example:
-    >>> layers.IdentityEmbedding().embed(tf.ones([1, 2])).log_weight.numpy()
+    >>> identity = layers.IdentityAugmentation()
+    >>> identity.augment(tf.ones([1, 2])).log_weight.numpy()
     array([0.], dtype=float32)
   """
 
   is_random = False
 
-  def embed(self, x: tf.Tensor, condition: Any = None, *,
-            seed: numerics.random.SeedLike = None) -> Embedded:
-    return Embedded(x, bijection.zero_log_det(x))
+  def augment(self, x: tf.Tensor, condition: Any = None, *,
+            seed: numerics.random.SeedLike = None) -> Augmented:
+    return Augmented(x, bijection.zero_log_det(x))
 
   def project(self, y: tf.Tensor) -> tf.Tensor:
     return y
 
 
 @base_layer.configured
-class NoiseChannels(Embedding):
+class NoiseChannels(Augmentation):
   """`y = [x, u]`: channels of independent noise behind those of the data.
 
   A flow of more dimensions than the data have can do with simpler bijections.
-  Its `log_prob` is the bound of `Embedding`, with equality where it learns
-  that the noise is independent of the data and has the law `q`. Samples leave
-  the noise out.
+  Its `log_prob` is the bound of `Augmentation`, with equality where it learns
+  that the noise is independent of the data and has the distribution `q`.
+  Samples leave the noise out.
 
   Args:
     num_channels: how many, 1 or more.
-    law: spec of the `numerics.NoiseLaw` `q` of every number, on [0, 1] as
-      pixels are: 'uniform', 'gaussian' or 'gaussian:SCALE'.
+    distribution: spec of the `numerics.NoiseDistribution` `q` of every number,
+      on [0, 1] as pixels are: 'uniform', 'gaussian' or 'gaussian:SCALE'.
     **kwargs: of `keras.layers.Layer`.
 
   Raises:
-    InvalidValueError: if `num_channels` or `law` is none of these.
+    InvalidValueError: if `num_channels` or `distribution` is none of these.
 
   Example:
     >>> noise = layers.NoiseChannels(1, 'gaussian')
-    >>> y, _ = noise.embed(tf.zeros([5, 2, 2, 3]), seed=0)
+    >>> y, _ = noise.augment(tf.zeros([5, 2, 2, 3]), seed=0)
     >>> y.shape, noise.project(y).shape
     (TensorShape([5, 2, 2, 4]), TensorShape([5, 2, 2, 3]))
 
@@ -137,25 +138,26 @@ class NoiseChannels(Embedding):
     Chen et al., 2019, the released code of Residual Flows (`--padding`).
   """
 
-  def __init__(self, num_channels: int, law: str = 'uniform', **kwargs):
+  def __init__(
+      self, num_channels: int, distribution: str = 'uniform', **kwargs):
     super().__init__(**kwargs)
     errors.check(isinstance(num_channels, int) and num_channels >= 1,
                  'num_channels', num_channels, 'a whole number from 1')
     self.num_channels = num_channels
-    self.law = law
-    self.noise_law = numerics.NoiseLaw.get(law)
+    self.distribution = distribution
+    self.noise_distribution = numerics.NoiseDistribution.get(distribution)
 
-  def embed(self, x: tf.Tensor, condition: Any = None, *,
-            seed: numerics.random.SeedLike = None) -> Embedded:
+  def augment(self, x: tf.Tensor, condition: Any = None, *,
+            seed: numerics.random.SeedLike = None) -> Augmented:
     del condition  # The noise depends on nothing.
     u = tf.ensure_shape(
-        self.noise_law.draw(
+        self.noise_distribution.draw(
             tf.concat([tf.shape(x)[:-1], [self.num_channels]], 0), seed,
             x.dtype),
         [*x.shape[:-1], self.num_channels])
-    return Embedded(
+    return Augmented(
         tf.concat([x, u], axis=-1),
-        -differentiation.sum_per_example(self.noise_law.log_prob(u)))
+        -differentiation.sum_per_example(self.noise_distribution.log_prob(u)))
 
   def project(self, y: tf.Tensor) -> tf.Tensor:
     return y[..., :-self.num_channels]

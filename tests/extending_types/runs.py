@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests import documents
-from tests.extending_kinds import plugin
+from tests.extending_types import plugin
 
 TRAINED = [call for call in documents.commands(plugin.PAGE.read_text())
            if call.tool == 'train']

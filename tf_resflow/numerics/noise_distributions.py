@@ -1,4 +1,4 @@
-"""Laws of noise on [0, 1], by which images get further channels."""
+"""Distributions of noise on [0, 1], by which images get further channels."""
 
 import dataclasses
 import math
@@ -13,21 +13,21 @@ from tf_resflow.specs import spec
 
 
 @dataclasses.dataclass(frozen=True)
-class NoiseLaw(spec.Specified):
+class NoiseDistribution(spec.Specified):
   """A density `q` of one number on [0, 1], where pixels lie as well.
 
   Subclasses are frozen dataclasses.
 
   Attributes:
-    mean: of the law.
+    mean: of the distribution.
   """
 
-  registry: ClassVar = registries.NOISE_LAWS
+  registry: ClassVar = registries.NOISE_DISTRIBUTIONS
   mean: ClassVar[float] = 0.5
 
   @property
   def stddev(self) -> float:
-    """The standard deviation of the law."""
+    """The standard deviation of the distribution."""
     raise NotImplementedError
 
   def draw(self, shape: tf.Tensor, seed: random.SeedLike,
@@ -50,7 +50,7 @@ class NoiseLaw(spec.Specified):
 
 
 @dataclasses.dataclass(frozen=True)
-class UniformNoise(NoiseLaw):
+class UniformNoise(NoiseDistribution):
   """`q(u) = 1`.
 
   The authors' code divides its uniform noise by the number of levels of a
@@ -75,8 +75,8 @@ class UniformNoise(NoiseLaw):
 
 
 @dataclasses.dataclass(frozen=True)
-class GaussianNoise(NoiseLaw):
-  """A normal law of mean 1/2, truncated to [0, 1].
+class GaussianNoise(NoiseDistribution):
+  """A normal distribution of mean 1/2, truncated to [0, 1].
 
     log q(u) = -(u - 1/2)^2 / (2 s^2) - log(s sqrt(2 pi))
                - log erf(1 / (2 sqrt(2) s))
@@ -102,7 +102,7 @@ class GaussianNoise(NoiseLaw):
 
   @property
   def _probability(self):
-    """That of [0, 1] under the normal law."""
+    """That of [0, 1] under the normal distribution."""
     return math.erf(0.5**1.5 / self.scale)
 
   @property

@@ -1,4 +1,4 @@
-"""Laws of the random truncation of an infinite series."""
+"""Distributions of the random truncation of an infinite series."""
 
 import dataclasses
 import math
@@ -19,25 +19,25 @@ _MAX_LOG_TABLE_SIZE = 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Law(spec.Specified):
-  """A law of the number `N` of series terms kept by Russian roulette.
+class TruncationDistribution(spec.Specified):
+  """A distribution of the number `N` of series terms kept by Russian roulette.
 
   Subclasses are frozen dataclasses that give the tail `P(N >= k)` in closed
-  form, or that have a law which does, `for_bound`. Sampling inverts the tail:
-  `N = #{k >= 1 : P(N >= k) > u}` with one uniform `u`, drawn on the
+  form, or that have a distribution which does, `for_bound`. Sampling inverts
+  the tail: `N = #{k >= 1 : P(N >= k) > u}` with one uniform `u`, drawn on the
   device, so a traced function draws afresh on every call.
   """
 
-  registry = registries.LAWS
+  registry = registries.TRUNCATION_DISTRIBUTIONS
 
-  def for_bound(self, lipschitz_bound: float) -> 'Law':
-    """Returns the law to use for a `g` of this Lipschitz bound: itself."""
+  def for_bound(self, lipschitz_bound: float) -> 'TruncationDistribution':
+    """Returns the distribution to use for a `g` of this Lipschitz bound."""
     return self
 
   def tail(self, k: np.ndarray) -> np.ndarray:
     """Returns `P(N >= k)` in float64 for a NumPy array of integers `k >= 0`."""
     raise errors.InvalidValueError(
-        'law', self.spec(), 'a law of known tail',
+        'distribution', self.spec(), 'a distribution of known tail',
         'Its for_bound(lipschitz_bound) returns one.')
 
   def has_finite_variance(self, spectral_radius: float) -> bool:
@@ -65,7 +65,7 @@ class Law(spec.Specified):
       if table[-1] < _SMALLEST_TAIL:
         return table[:int(np.argmax(table < _SMALLEST_TAIL)) + 1]
     raise errors.InvalidValueError(
-        'law', self.spec(), 'a tail that falls below 2^-53 within '
+        'distribution', self.spec(), 'a tail that falls below 2^-53 within '
         f'{2**_MAX_LOG_TABLE_SIZE} terms')
 
   def sample(self, seed: random.SeedLike) -> tf.Tensor:
@@ -82,7 +82,7 @@ class Law(spec.Specified):
 
 
 @dataclasses.dataclass(frozen=True)
-class Geometric(Law):
+class Geometric(TruncationDistribution):
   """`P(N >= k) = (1 - p)^(k - 1)` on {1, 2, ...}.
 
   The roulette estimator has a finite variance only if `rho^2 < 1 - p`, with
@@ -130,7 +130,7 @@ class Geometric(Law):
 
 
 @dataclasses.dataclass(frozen=True)
-class Poisson(Law):
+class Poisson(TruncationDistribution):
   """`P(N >= k) = igamma(k, r)`, the regularised lower incomplete gamma.
 
   The tail falls faster than any geometric series (terms of the second moment
@@ -165,8 +165,8 @@ class Poisson(Law):
 
 
 @dataclasses.dataclass(frozen=True)
-class SafeGeometric(Law):
-  """The geometric law that has a finite variance for the bound of a block.
+class SafeGeometric(TruncationDistribution):
+  """The geometric distribution of finite variance for the bound of a block.
 
   Stands for `Geometric(p)` with `p = share (1 - L^2)`, where `L` is the
   Lipschitz bound of the `g` at hand: `for_bound` tells it.
@@ -175,8 +175,8 @@ class SafeGeometric(Law):
     share: of the largest safe `p`, in (0, 1).
 
   Example:
-    >>> law = numerics.SafeGeometric().for_bound(0.9)
-    >>> law.has_finite_variance(spectral_radius=0.9)
+    >>> distribution = numerics.SafeGeometric().for_bound(0.9)
+    >>> distribution.has_finite_variance(spectral_radius=0.9)
     True
   """
 
@@ -186,7 +186,7 @@ class SafeGeometric(Law):
     errors.check(0.0 < self.share < 1.0, 'share', self.share,
                  'a number strictly between 0 and 1')
 
-  def for_bound(self, lipschitz_bound: float) -> Law:
+  def for_bound(self, lipschitz_bound: float) -> TruncationDistribution:
     return Geometric(self.share * (
         1.0 if lipschitz_bound == 0.0
         else Geometric.largest_safe_probability(lipschitz_bound)))

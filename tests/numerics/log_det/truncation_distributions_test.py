@@ -1,4 +1,4 @@
-"""Tests of the laws of the random numerics.
+"""Tests of the distributions of the random numerics.
 
 Oracles: scipy.stats for the tails, the terms of the second-moment series for
 the variance.
@@ -17,57 +17,61 @@ from tf_resflow import numerics
 from tf_resflow.numerics import random
 
 _EACH_LAW = loops.each(
-    [(case.law, case.oracle) for case in cases.LAWS.values()])
+    [(case.distribution, case.oracle)
+     for case in cases.TRUNCATION_DISTRIBUTIONS.values()])
 
 
 @_EACH_LAW
-def test_tail_is_that_of_scipy(law, oracle):
+def test_tail_is_that_of_scipy(distribution, oracle):
   k = np.arange(40)
-  np.testing.assert_allclose(law.tail(k), oracle.sf(k - 1), rtol=1e-10)
+  np.testing.assert_allclose(distribution.tail(k), oracle.sf(k - 1), rtol=1e-10)
 
 
 @_EACH_LAW
-def test_table_ends_just_below_what_a_uniform_can_reach(law, oracle):
-  table = law.tail_table()
+def test_table_ends_just_below_what_a_uniform_can_reach(distribution, oracle):
+  table = distribution.tail_table()
   np.testing.assert_allclose(
       table, oracle.sf(np.arange(table.size)), rtol=1e-10)
   assert table[-1] < 2.0**-53 <= table[-2]
 
 
-def _sample_with_uniform(law, uniform):
+def _sample_with_uniform(distribution, uniform):
   with mock.patch.object(
       random, 'uniform_scalar', lambda seed: tf.constant(uniform, tf.float64)):
-    return int(law.sample(tf.constant([0, 0])))
+    return int(distribution.sample(tf.constant([0, 0])))
 
 
 @_EACH_LAW
-def test_sample_inverts_the_tail(law, oracle):
+def test_sample_inverts_the_tail(distribution, oracle):
   for uniform in (1e-12, 0.3, 0.77, 1.0 - 2.0**-52):
     expected = np.count_nonzero(oracle.sf(np.arange(200)) > uniform)
-    assert _sample_with_uniform(law, uniform) == expected, uniform
+    assert _sample_with_uniform(distribution, uniform) == expected, uniform
   # Never beyond the table.
-  assert _sample_with_uniform(law, 0.0) == law.tail_table().size
+  assert _sample_with_uniform(
+      distribution, 0.0) == distribution.tail_table().size
 
 
-def _empirical_tail(law, num_draws=20000):
+def _empirical_tail(distribution, num_draws=20000):
   """Frequencies of `N >= k` for k = 0, 1, ..., drawn inside a tf.function."""
 
   @tf.function
   def draw():
     seeds = tf.stack([tf.range(num_draws), tf.fill([num_draws], 7)], axis=1)
-    return tf.map_fn(law.sample, seeds, parallel_iterations=1)
+    return tf.map_fn(distribution.sample, seeds, parallel_iterations=1)
 
   return np.mean(draw().numpy()[:, np.newaxis] >= np.arange(30), axis=0)
 
 
 @pytest.mark.parametrize('name', ['geometric', 'poisson'])
 def test_empirical_law_agrees_with_the_tail(name):
-  law, oracle = cases.LAWS[name].law, cases.LAWS[name].oracle
+  case = cases.TRUNCATION_DISTRIBUTIONS[name]
+  distribution, oracle = case.distribution, case.oracle
   # Dvoretzky, Kiefer and Wolfowitz: exceeded with probability 1e-6.
   bound = np.sqrt(np.log(2.0 / 1e-6) / 2.0 / 20000)
-  frequency = _empirical_tail(law)
+  frequency = _empirical_tail(distribution)
   assert np.abs(frequency - oracle.sf(np.arange(30) - 1)).max() < bound
-  # The bound tells the law from its shift by one and from its neighbour.
+  # The bound tells the distribution from its shift by one and from its
+  # neighbour.
   assert np.abs(frequency - oracle.sf(np.arange(30))).max() > 5 * bound
   neighbour = stats.geom(0.33) if name == 'geometric' else stats.poisson(2.2)
   assert np.abs(frequency - neighbour.sf(np.arange(30) - 1)).max() > bound
@@ -84,8 +88,8 @@ def _second_moment_converges(log_tail, rho):
 def test_geometric_variance_follows_the_series(p, rho):
   converges = _second_moment_converges(
       lambda k: (k - 1) * np.log1p(-p), rho)
-  law = numerics.Geometric(p)
-  assert law.has_finite_variance(rho) == converges
+  distribution = numerics.Geometric(p)
+  assert distribution.has_finite_variance(rho) == converges
   largest = numerics.Geometric.largest_safe_probability(rho)
   assert (p < largest) == converges
   assert numerics.Geometric(0.999 * largest).has_finite_variance(rho)
@@ -121,16 +125,16 @@ def test_impossible_parameters_are_refused(make, match):
 
 @loops.each([0.05, 0.5, 0.94, 0.999])
 def test_safe_law_has_a_variance_at_its_bound(bound):
-  law = numerics.SafeGeometric(0.99).for_bound(bound)
-  assert law.has_finite_variance(bound)
-  assert law.probability == pytest.approx(0.99 * (1.0 - bound**2))
+  distribution = numerics.SafeGeometric(0.99).for_bound(bound)
+  assert distribution.has_finite_variance(bound)
+  assert distribution.probability == pytest.approx(0.99 * (1.0 - bound**2))
   assert numerics.SafeGeometric().has_finite_variance(bound)
 
 
 def test_safe_law_of_no_bound_is_refused():
-  law = numerics.SafeGeometric()
-  message = 'law=safe:0.9: expected a law of known'
-  for use in (lambda: law.tail([1]), lambda: law.sample(0)):
+  distribution = numerics.SafeGeometric()
+  message = 'distribution=safe:0.9: expected a distribution of known'
+  for use in (lambda: distribution.tail([1]), lambda: distribution.sample(0)):
     with pytest.raises(ValueError, match=message):
       use()
   for bound in (1.0, 1.5, float('nan')):
@@ -141,4 +145,4 @@ def test_safe_law_of_no_bound_is_refused():
 @loops.each(['geometric:1e-09', 'poisson:1e+300'])
 def test_tables_without_end_are_refused(spec):
   with pytest.raises(ValueError, match='expected a tail that falls below'):
-    numerics.Law.get(spec).sample(0)
+    numerics.TruncationDistribution.get(spec).sample(0)

@@ -20,20 +20,20 @@ def inputs(size=4):
 
 
 def test_the_first_part_is_applied_first():
-  chain = layers.Chain([
+  chain = layers.SequentialBijection([
       layers.Standardize([1.0] * 3, [2.0] * 3), layers.Flatten(),
       layers.Standardize([5.0] * 3, [0.5] * 3)])
   y, log_det = chain.forward_and_log_det(inputs())
   np.testing.assert_allclose(y, ((inputs() - 1.0) / 2.0 - 5.0) / 0.5, rtol=1e-5)
   np.testing.assert_allclose(log_det, np.zeros(4), atol=1e-6)
   np.testing.assert_allclose(chain.inverse(y), inputs(), atol=1e-5)
-  assert chain.slope_bounds() == (1.0, 1.0, None, 'construction')
+  assert chain.bi_lipschitz_bounds() == (1.0, 1.0, None, 'construction')
 
 
 def test_every_part_that_draws_has_a_seed_of_its_own():
   """Numbered by order among those, whatever stands between them."""
   blocks = [make_block(1), make_block(2)]
-  chain = layers.Chain(
+  chain = layers.SequentialBijection(
       [layers.Flatten(), blocks[0], layers.ActNorm(), blocks[1]])
   chain(inputs())
   log_det = chain.forward_and_log_det(inputs(), seed=7)[1]
@@ -48,7 +48,7 @@ def test_every_part_that_draws_has_a_seed_of_its_own():
 def test_what_is_said_of_the_parts():
   chain = cases.BIJECTIONS['chain'].make()
   assert chain.is_random and not chain.takes_condition
-  assert [type(b).__name__ for b in chain.elementary()] == [
+  assert [type(b).__name__ for b in chain.leaves()] == [
       'Squeeze', 'ActNorm', 'FeatureTap', 'Flatten', 'ResidualBlock', 'ActNorm']
   assert len(chain.constrained_layers()) == 2
   assert not chain.is_initialized
@@ -60,7 +60,7 @@ def test_what_is_said_of_the_parts():
 
 
 def test_the_empty_chain_is_the_identity():
-  chain = layers.Chain([])
+  chain = layers.SequentialBijection([])
   y, log_det = chain.forward_and_log_det(inputs())
   np.testing.assert_array_equal(y, inputs())
   np.testing.assert_array_equal(log_det, np.zeros(4))
