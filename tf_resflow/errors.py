@@ -1,6 +1,6 @@
-"""The errors that are no defects: values that are refused, runs that end.
+"""User-facing errors: values that are refused, runs that end early.
 
-One dialect of messages: what was given, what was expected, what to do.
+Every message says what was given, what was expected and what to do.
 """
 
 from collections.abc import Iterator
@@ -10,11 +10,15 @@ import contextlib
 class InvalidValueError(ValueError):
   """A value is refused: `NAME=VALUE: expected WHAT. ADVICE`.
 
+  Where the value is right by itself but does not go with others, the message
+  is `NAME=VALUE PROBLEM. ADVICE`, without a value that is None.
+
   Args:
     name: of the argument, field or flag that holds the value.
     value: what was given.
     expected: what would be right, without a full stop.
     advice: what to do, one or more sentences; may be left out.
+    problem: what is wrong, such as `requires --inputs`, without a full stop.
 
   Example:
     >>> raise InvalidValueError('num_steps', 0, 'a number from 1')
@@ -28,15 +32,19 @@ class InvalidValueError(ValueError):
 
   # Keras and pickle make an error anew from its message, which is then `name`.
   def __init__(self, name: str, value: object = None, expected: str = '',
-               advice: str = ''):
+               advice: str = '', *, problem: str = ''):
     self.name = name
     self.value = value
     self.expected = expected
     self.advice = advice
+    self.problem = problem
     super().__init__(self.message(name))
 
   def message(self, name: str) -> str:
     """Returns the message under another name, such as that of a flag."""
+    if self.problem:
+      value = '' if self.value is None else f'={self.value}'
+      return f'{name}{value} {self.problem}. {self.advice}'.rstrip()
     if not self.expected:
       return name
     return (f'{name}={self.value}: expected {self.expected}. '
@@ -48,6 +56,14 @@ def check(condition: bool, name: str, value: object, expected: str,
   """Raises `InvalidValueError` unless `condition` holds."""
   if not condition:
     raise InvalidValueError(name, value, expected, advice)
+
+
+def check_suits(
+    condition: bool, name: str, value: object, problem: str,
+    advice: str = '') -> None:
+  """Raises `InvalidValueError` with a `problem` unless `condition` holds."""
+  if not condition:
+    raise InvalidValueError(name, value, advice=advice, problem=problem)
 
 
 class FormatError(ValueError):
@@ -79,7 +95,7 @@ def refusing(name: str, value: object, expected: str) -> Iterator[None]:
 
 
 class ExpectedError(RuntimeError):
-  """What may happen to a right program with right values; it says what to do.
+  """An expected failure at run time, reported without a traceback.
 
   Attributes:
     exit_status: of a tool that ends with it.

@@ -51,5 +51,5 @@ def test_bad_input(run_tool):
        '--num_bits=3: expected 8, since digits has 17 levels'),
       (['--num_components=0'], '--num_components=0: expected a whole number'),
       (['--dataset=2d/moons', '--output=x.npz'],
-       '--output=x.npz: expected no such flag with --dataset=2d/moons'),
+       '--output cannot be used with --dataset=2d/moons'),
   ], '--dataset=digits')

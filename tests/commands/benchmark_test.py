@@ -140,20 +140,20 @@ def test_bad_input(run_tool, digits_workdir, tmp_path):
       (['--min_ceiling_fraction=0.5'], '--min_ceiling_fraction=0.5: expected '
        'no such flag without --estimator='),
       (['--min_ceiling_fraction=0.5', '--estimator=fixed:4', '--tasks=sample'],
-       '--min_ceiling_fraction=0.5: expected no such flag unless --tasks has '),
+       '--min_ceiling_fraction requires --tasks=train and repeats'),
       (['--advise', '--tasks=train'],
-       '--tasks=train: expected no such flag with --advise. That measures a r'),
+       '--tasks cannot be used with --advise. That measures a r'),
       (['--advise', '--num_repeats=2'],
-       '--num_repeats=2: expected no such flag with --advise. T'),
+       '--num_repeats cannot be used with --advise. T'),
       (['--program=/nowhere/step'], '--program=/nowhere/step: expected a '
        'prefix of files in a folder that exists. There is no folder /nowhere.'),
       (['--program=step', '--tasks=train,sample'],
        '--tasks=train,sample: expected train alone, with --program. The'),
       (['--program=step', '--baseline_json=/nowhere'],
-       '--baseline_json=/nowhere: expected no such flag with --program.'),
+       '--baseline_json cannot be used with --program.'),
       ([f'--program={tmp_path}/folder'],
        f'--program={tmp_path}/folder: expected a prefix of files that can be '
        f'written. {tmp_path}/folder.npz cannot.'),
       ([f'--workdir={digits_workdir}'],
-       '--dataset=digits: expected no such flag with --workdir. The run has'),
+       '--dataset cannot be used with --workdir. The run has'),
   ], *_TINY)

@@ -171,18 +171,18 @@ def test_what_conditions_do_not_go_with(
   two.write_text('a,c\n1,2\n3,4\n')
   results.check_errors(run_tool, 'sample', [
       ([f'--condition={file}', '--num_samples=3'],
-       '--num_samples=3: expected no such flag with a file of conditions'),
+       '--num_samples cannot be used with a file of conditions'),
       (['--condition=0,1', '--temperature=0.5,1'],
        '--temperature=0.5,1.0: expected one number with several labels'),
       (['--condition=0,1', '--interpolate'],
        '--condition=0,1: expected one condition with --interpolate'),
       (['--condition=3', '--reconstruct'],
-       '--condition=3: expected no such flag with --reconstruct'),
+       '--condition cannot be used with --reconstruct'),
       # A picture of a density shows one.
       ([f'--workdir={table_workdir}', f'--condition={two}'],
        f'--condition={two}: expected one condition with .png of vectors'),
       ([f'--workdir={digits_workdir}', '--condition=3'],
-       '--condition=3: expected no such flag with a flow that takes no '
+       '--condition cannot be used with a flow that takes no '
        'condition. Train with --condition for p(x|c).'),
   ], f'--workdir={labelled_workdir}', f'--output={output}')
   assert not output.exists()

@@ -90,7 +90,7 @@ def test_missing():
 
 def test_refused_together():
   assert _parse('--text=a', '--language=en').language == 'en'
-  message = '^language=en: expected no such flag with --loudly. Nobody'
+  message = '^language cannot be used with --loudly. Nobody'
   with pytest.raises(errors.InvalidValueError, match=message) as info:
     _parse('--text=a', '--loudly', '--language=en')
   assert info.value.name == 'language'

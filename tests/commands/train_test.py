@@ -16,7 +16,7 @@ def test_bad_input(run_tool, tmp_path, data_dir):
   results.check_errors(run_tool, 'train', [
       (['--batch_size=0'], '--batch_size=0: expected a whole number from 1.'),
       (['--evaluate_every=5'],
-       '--evaluate_every=5: expected 0 where num_validation is below 2.'),
+       '--evaluate_every=5 requires num_validation of at least 2.'),
       (['--num_validation=2000'], '--num_validation=2000: expected '),
       (['--batch_size=3', '--strategy=mirrored'],
        '--batch_size=3: expected a multiple of 2'),

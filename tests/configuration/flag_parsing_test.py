@@ -156,12 +156,13 @@ def test_models_of_the_reader_are_trained_like_ours(module, tmp_path):
   assert 'of wave' in _defined()['num_blocks'].help
   assert _parse('--estimator=guess:3').model.estimator == 'guess:3'
   testing.check_refusals(lambda arguments: _parse(*arguments), [
-      (['--num_waves=5'], 'num_waves=5: expected no such value'),
-      (['--model=wave', '--factor_out'], 'factor_out=true: expected no such'),
-      (['--model=wave', '--condition=label'], 'condition=label: expected none '
-       'with model=wave. That model takes no condition.'),
+      (['--num_waves=5'], 'num_waves is not a field of model=image'),
+      (['--model=wave', '--factor_out'],
+       'factor_out is not a field of model=wave'),
+      (['--model=wave', '--condition=label'], 'condition=label cannot '
+       'be used with model=wave. That model takes no condition.'),
       (['--model=wave', '--condition_at=base'],
-       'condition_at=base: expected no such')])
+       'condition_at is not a field of model=wave')])
   # Its files are read where nothing has been registered yet.
   (tmp_path / 'run.flags').write_text(flags_lib.to_flagfile(config))
   text = config.model.to_json()

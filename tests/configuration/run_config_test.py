@@ -11,16 +11,17 @@ from tf_resflow.configuration import run_config as config_lib
 _BAD = [
     (dict(crop_padding=8), 'crop_padding=8: expected a whole number in [0, 7], '
      'less than the sides of the images, 8 x 8.'),
-    (dict(evaluate_every=5), 'evaluate_every=5: expected 0 where num_validati'),
+    (dict(evaluate_every=5), 'evaluate_every=5 requires num_validation of at'),
     (dict(image_size=16), 'image_size=16: expected the size of the images of'),
     (dict(resize=16, image_size=8), 'image_size=8: expected the size of the'),
     (dict(num_bits=5), 'num_bits=5: expected 8, since digits has 17 levels.'),
     (dict(dataset='celeb_a_hq/64', hybrid=True),
      'hybrid=true: expected false, since celeb_a_hq/64 has no labels.'),
     (dict(num_blocks=(1, 1, 1, 1, 1)), 'num_blocks=1,1,1,1,1: expected fewer'),
-    (dict(hidden_units=(4, 4)), 'hidden_units=4,4: expected no such value with '
-     'model=image. It goes with model=vector.'),
-    (dict(num_block=4), 'num_block=4: expected no such value with model=image'),
+    (dict(hidden_units=(4, 4)), 'hidden_units is not a field of '
+     'model=image. It is one of model=vector.'),
+    (dict(num_block=4), 'num_block is not a field of model=image. Did '
+     'you mean num_blocks?'),
     (dict(model='vector'), 'model=vector: expected a model of digits. These '
      'data have no event_size, column_mean, column_std, column_names. Name '),
     (dict(dataset='2d/moons', flip=True), 'flip=True: expected False with '
@@ -32,14 +33,14 @@ _BAD = [
      'There is no such file.'),
     (dict(condition=('price',)), 'condition=price: expected label. It is what '
      'digits has beside x.'),
-    (dict(condition_at=('base',)), 'condition_at=base: expected its default, '
-     'blocks,base, without a condition. --condition says what the condition '),
+    (dict(condition_at=('base',)), 'condition_at=base has no effect '
+     'without a condition. --condition says what the condition '),
     (dict(annealing_steps=3, hybrid=True, nll_weight=0.0),
      'annealing_steps=3: expected 0 with nll_weight=0. Classification alone'),
-    (dict(keep_best=True), 'keep_best=true: expected false where '
-     'evaluate_every is 0. Set it, and num_validation'),
+    (dict(keep_best=True), 'keep_best=true requires evaluate_every '
+     'and num_validation'),
     (dict(order_gradient='norm'),
-     'order_gradient=norm: expected likelihood unless norms=learned'),
+     'order_gradient=norm requires norms=learned'),
     (dict(warmup_steps=-1), 'warmup_steps=-1: expected'),
     (dict(seed=-1), 'seed=-1: expected'),
     (dict(seed=2**31), 'seed=2147483648: expected'),

@@ -16,9 +16,9 @@ _CLASSES = (models.ResidualFlowConfig, models.VectorFlowConfig)
     (dict(estimator='autos'), 'estimator=autos: expected one of roulette, adap'
      'tive, fixed, exact, with arguments, or auto'),
     (dict(block='coupling', estimator='fixed:3'),
-     'estimator=fixed:3: expected its default, '),
+     'estimator=fixed:3 has no effect'),
     (dict(block='coupling', memory='neumann'),
-     'memory=neumann: expected its default, recompute, with block=coupling. It '
+     'memory=neumann has no effect with block=coupling. It '
      'makes no difference to such blocks.'),
     (dict(block='coupling', lipschitz_coeff=0.5), 'lipschitz_coeff=0.5: expec'),
     (dict(block='residual:3'),

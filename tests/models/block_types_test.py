@@ -69,8 +69,8 @@ def test_what_a_type_does_not_use_is_refused():
   testing.check_refusals(
       lambda values: models.VectorFlowConfig(
           block='stack', condition_labels=3, **values), [
-          ({'memory': 'naive'}, 'memory=naive: expected its default, recompute,'
-           ' with block=stack. It makes no difference'),
+          ({'memory': 'naive'}, 'memory=naive has no effect '
+           'with block=stack. It makes no difference'),
           ({'condition_at': ('base', 'gates')}, 'condition_at=base,gates: '
            'expected others than gates with block=stack. Such blocks have')])
 

@@ -69,9 +69,9 @@ def test_where_a_condition_enters():
     ({**_LABELS, 'condition_features': 0}, 'condition_features=0: expected'),
     ({**_LABELS, 'condition_at': ('base', 'base')},
      'condition_at=base,base: expected every place once'),
-    ({'condition_features': 8}, 'condition_features=8: expected its default, '
-     '32, without a condition'),
-    ({'condition_at': ('base',)}, 'condition_at=base: expected its default'),
+    ({'condition_features': 8}, 'condition_features=8 has no effect '
+     'without a condition'),
+    ({'condition_at': ('base',)}, 'condition_at=base has no effect'),
     ({'condition_size': 2, 'condition_mean': (0.0,), 'condition_std': (1.0,)},
      'condition_mean=0.0: expected 2 of them'),
     ({'condition_size': 2, 'condition_mean': (0.0, 1.0)},

@@ -41,7 +41,6 @@ import os
 from tf_resflow import benchmarking
 from tf_resflow import commands
 from tf_resflow import configuration
-from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import numerics
 from tf_resflow import training
@@ -49,7 +48,6 @@ from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
 from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.specs import fields
-from tf_resflow.specs import spec as spec_lib
 
 _TASKS = ('train', 'evaluate', 'sample')
 # Flags of what is timed.
@@ -108,11 +106,9 @@ class Options(options_lib.Configured):
         self.tasks == ('train',) or self.num_repeats >= 2,
         'num_repeats',
         '2 or more with the tasks evaluate and sample')
-    self.require(
-        self.min_ceiling_fraction is None or (
-            self.num_repeats > 0 and 'train' in self.tasks),
-        'min_ceiling_fraction',
-        'no such flag unless --tasks has train, with --num_repeats')
+    self.refuse(self.num_repeats == 0 or 'train' not in self.tasks,
+                ('min_ceiling_fraction',), 'without --tasks=train and repeats',
+                'It is about timed steps.')
     if self.program is not None:
       self._check_program()
 
@@ -138,11 +134,8 @@ class Options(options_lib.Configured):
       return config
     run = training.load_config(self.workdir)
     for name in flags_lib.by_name():
-      errors.check(
-          name not in self.given or name in _WITH_WORKDIR, name,
-          spec_lib.text_of(config.values().get(name)),
-          'no such flag with --workdir',
-          'The run has a configuration of its own.')
+      self.refuse(name not in _WITH_WORKDIR, (name,), 'with --workdir',
+                  'The run has a configuration of its own.')
     return run if 'batch_size' not in self.given else run.replace(
         batch_size=config.optimizer.batch_size)
 
@@ -150,11 +143,10 @@ class Options(options_lib.Configured):
 def main(options: Options, config: configuration.Config) -> None:
   """Measures, and reports."""
   config = options.run_config(config)
-  options.require(
-      options.min_ceiling_fraction is None or
-      benchmarking.fixed_num_terms(config) is not None, 'min_ceiling_fraction',
-      'no such flag without --estimator=fixed:N, or with --hybrid',
-      'A drawn number of terms has no fixed cost.')
+  options.refuse(
+      benchmarking.fixed_num_terms(config) is None, ('min_ceiling_fraction',),
+      'without --estimator=fixed:N, or with --hybrid',
+      'The time of a random number of terms is not fixed.')
   estimator = numerics.Estimator.get(config.model.training_estimator())
   options.refuse(estimator is None, ('evaluation_estimator',),
                  options_lib.EXACT, 'It goes with residual blocks.')

@@ -283,13 +283,12 @@ def _evaluate_ood(options: Options, run: options_lib.OpenedRun) -> None:
   # Loads TensorFlow.
   from tf_resflow.experiments import out_of_distribution
 
-  options.require(
-      run.model.num_levels is not None, 'ood_dataset',
-      'no such flag with vectors',
+  options.refuse(
+      run.model.num_levels is None, ('ood_dataset',), 'with vectors',
       'bin/evaluate --inputs --output has the log-density of any of them.')
-  options.require(
-      run.model.condition_spec is None, 'ood_dataset',
-      'no such flag with a flow p(x|c)', 'Other data have no such condition.')
+  options.refuse(
+      run.model.condition_spec is not None, ('ood_dataset',),
+      'with a flow p(x|c)', 'Other data have no such condition.')
   rule = evaluation.scoring_rule(
       run.model,
       options.make_estimator(),

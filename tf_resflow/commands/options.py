@@ -94,12 +94,14 @@ class Options(fields.Section):
     Args:
       condition: whether they would be.
       names: of the flags.
-      where: what they do not go with, such as `with --inputs`.
+      where: what they do not go with, `with --inputs` or `without --inputs`.
       advice: what they do go with, a sentence.
     """
+    problem = f'cannot be used {where}'.replace(
+        'cannot be used without', 'requires')
     for name in names:
-      self.require(not condition or name not in self.given, name,
-                   f'no such flag {where}', advice)
+      errors.check_suits(
+          not condition or name not in self.given, name, None, problem, advice)
 
 
 class OpenedRun(NamedTuple):

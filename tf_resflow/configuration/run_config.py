@@ -6,6 +6,7 @@ has a `ModelConfig` of its own.
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+import difflib
 import os
 from typing import Any, Literal
 
@@ -203,7 +204,7 @@ class RunConfig(fields.Section):
       0, help='Seed of weights, data order, noise and estimators.', minimum=0,
       maximum=2**31 - 1)
   imports: tuple[str, ...] = fields.field(
-      (), help='Modules to import first, which register your own kinds: '
+      (), help='Modules to import first, which register your own types: '
       'my_package.my_module, several separated by commas.',
       flag='import', resumable=True)
   strategy: str = fields.field(
@@ -231,10 +232,10 @@ class RunConfig(fields.Section):
       resumable=True)
 
   def check(self) -> None:
-    self.require(
+    self.check_suits(
         self.evaluate_every > 0 or not self.keep_best, 'keep_best',
-        'false where evaluate_every is 0',
-        'Set it, and num_validation: validations say what is best.')
+        'requires evaluate_every and num_validation',
+        'Validations say which checkpoint is the best.')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -258,23 +259,22 @@ class Config:
   run: RunConfig
 
   def __post_init__(self):
-    self.run.require(
+    where = f'cannot be used with model={self.model.name()}'
+    self.run.check_suits(
         self.run.evaluate_every == 0 or self.data.num_validation > 1,
-        'evaluate_every', '0 where num_validation is below 2',
-        'Validation takes examples of its own; set num_validation.')
-    self.objective.require(
+        'evaluate_every', 'requires num_validation of at least 2',
+        'Validation takes examples of its own.')
+    self.objective.check_suits(
         not self.objective.hybrid or hasattr(self.model, 'num_classes'),
-        'hybrid', f'false with model={self.model.name()}',
-        'That model has no classifier.')
-    self.data.require(
+        'hybrid', where, 'That model has no classifier.')
+    self.data.check_suits(
         not self.data.condition or
-        getattr(self.model, 'is_conditional', False), 'condition',
-        f'none with model={self.model.name()}',
+        getattr(self.model, 'is_conditional', False), 'condition', where,
         'That model takes no condition.')
-    self.objective.require(
+    self.objective.check_suits(
         self.objective.order_gradient == 'likelihood' or
         getattr(self.model, 'norms', ()) == ('learned',), 'order_gradient',
-        'likelihood unless norms=learned', 'There are no orders to learn.')
+        'requires norms=learned', 'Otherwise there are no orders to learn.')
 
   def check_data(self) -> None:
     """Raises `InvalidValueError` if the model is not one of the data."""
@@ -294,7 +294,7 @@ class Config:
             for f in section.flag_fields()}
 
   def sections(self) -> list[fields.Section]:
-    """Returns the kind of the model, and the parts in the order of fields."""
+    """Returns the type of the model, and the parts in the order of fields."""
     return [ModelTypeConfig(model=self.model.name()), *(
         getattr(self, f.name) for f in dataclasses.fields(self))]
 
@@ -347,13 +347,17 @@ def make_config(
   model = model or made['data'].info().model
   model_class = registries.MODELS.get(model)
   given = _taken(model_class, values)
-  for name, value in values.items():
+  for name in values:
+    known = [f.name for section in (*SECTIONS.values(), model_class)
+             for f in section.flag_fields()]
     others = [
-        other for other in registries.MODELS.names() if name in {
+        f'model={other}' for other in registries.MODELS.names() if name in {
             f.name for f in registries.MODELS.get(other).flag_fields()}]
+    guesses = difflib.get_close_matches(name, known, n=1)
     raise errors.InvalidValueError(
-        name, spec_lib.text_of(value), f'no such value with model={model}',
-        f'It goes with model={" or ".join(others)}.' if others else '')
+        name, problem=f'is not a field of model={model}',
+        advice=f'It is one of {" and ".join(others)}.' if others else
+        ' '.join(f'Did you mean {guess}?' for guess in guesses))
   if inferred is None:
     inferred = _inferred_fields(made['data'], made['objective'], made['run'])
   return Config(
@@ -369,7 +373,7 @@ def _taken(section: type[fields.Section], values: dict[str, Any]
 
 
 def _inferred_fields(data: DataConfig, objective: ObjectiveConfig,
-           run: RunConfig) -> Mapping[str, Any]:
+                     run: RunConfig) -> Mapping[str, Any]:
   """Returns the values of fields of the model that are no flags."""
   inferred = {
       'num_classes': 0, 'dataset': data.dataset, **data.inferred_fields(),

@@ -97,8 +97,8 @@ def scoring_rule(
         if estimator.is_random else
         f'exact, as up to {flow.MAX_EXACT_SIZE} dimensions')
   if not model.is_random_with(estimator):
-    errors.check(num_repeats is None, 'num_repeats', num_repeats,
-                 'no such number where nothing is drawn')
+    errors.check_suits(num_repeats is None, 'num_repeats', num_repeats,
+                       'has no effect: nothing is drawn')
     if not model.bijection.is_random:
       reason = 'no log-determinant of this flow is estimated'
     return ScoringRule(estimator, 1, reason)

@@ -28,7 +28,7 @@ class BlockType(spec.Specified):
     ('gates',)
     >>> models.VectorFlowConfig(block='coupling', memory='naive')
     Traceback (most recent call last):
-    tf_resflow.errors.InvalidValueError: memory=naive: expected its default, ...
+    tf_resflow.errors.InvalidValueError: memory=naive: has no effect ...
   """
 
   registry: ClassVar = registries.BLOCKS

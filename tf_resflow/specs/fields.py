@@ -209,6 +209,12 @@ class Section:
     errors.check(condition, name, spec.text_of(getattr(self, name)), expected,
                  advice)
 
+  def check_suits(self, condition: bool, name: str, problem: str,
+                  advice: str = '') -> None:
+    """Raises `InvalidValueError` for a field that others do not suit."""
+    errors.check_suits(condition, name, spec.text_of(getattr(self, name)),
+                       problem, advice)
+
   def require_defaults(
       self, names: Collection[str], where: str, advice: str) -> None:
     """Raises `InvalidValueError` for fields that make no difference here.
@@ -219,10 +225,10 @@ class Section:
       advice: a sentence.
     """
     for field_ in self.fields():
-      if field_.name in names:
-        self.require(
-            getattr(self, field_.name) == field_.default, field_.name,
-            f'its default, {spec.text_of(field_.default)}, {where}', advice)
+      self.check_suits(
+          field_.name not in names or
+          getattr(self, field_.name) == field_.default, field_.name,
+          f'has no effect {where}', advice)
 
   def require_lengths(
       self, names: Sequence[str], sizes: Collection[int], expected: str
