@@ -1,6 +1,9 @@
 """Packaging of tf_resflow."""
 
+import pathlib
+
 import setuptools
+from setuptools.command import build_py
 
 # The stack that is tested together; every import of the package and of bin/
 # must appear here or in an extra (tests/setup_test.py checks it).
@@ -9,11 +12,11 @@ INSTALL_REQUIRES = [
   # tfds imports it without declaring it.
   'importlib_resources>=6,<8',
   'keras>=3.15,<3.16',
-  # Rooms load TensorFlow when they are used.
+  # Packages load TensorFlow when they are used.
   'lazy_loader>=0.4,<1',
   'matplotlib>=3.8,<4',
   'numpy>=1.26,<3',
-  # Reads the image files of a reader's own folder; Matplotlib brings it, too.
+  # Reads folders of image files; Matplotlib brings it, too.
   'pillow>=10.1,<14',
   'scikit-learn>=1.4,<2',
   'scipy>=1.11,<2',
@@ -41,18 +44,29 @@ EXTRAS_REQUIRE = {
   ],
 }
 
+
+class BuildWithFlagfiles(build_py.build_py):
+  """Puts the flagfiles, which stand in bin/ in a checkout, into the package."""
+
+  def run(self):
+    super().run()
+    if not self.editable_mode:
+      folder = pathlib.Path(self.build_lib, 'tf_resflow', 'flagfiles')
+      self.mkpath(str(folder))
+      for path in pathlib.Path('bin', 'flags').glob('*.flags'):
+        self.copy_file(str(path), str(folder))
+
+
 setuptools.setup(
   name='tf_resflow',
   version='0.2.0',
   description='Residual Flows for TensorFlow, Keras and TFP.',
   license='Apache-2.0',
-  # The flagfiles, which stand in bin/ in a checkout, are a package in a wheel.
-  packages=[
-    *setuptools.find_packages(include=['tf_resflow', 'tf_resflow.*']),
-    'tf_resflow.flagfiles',
-  ],
-  package_dir={'tf_resflow.flagfiles': 'bin/flags'},
-  package_data={'tf_resflow.flagfiles': ['*.flags']},
+  packages=setuptools.find_packages(include=['tf_resflow', 'tf_resflow.*']),
+  # By this, an editable install is a path, which type checkers follow.
+  package_dir={'': '.'},
+  package_data={'': ['*.pyi', 'py.typed']},
+  cmdclass={'build_py': BuildWithFlagfiles},
   entry_points={
     'console_scripts': ['tf_resflow = tf_resflow.commands.runner:main'],
   },

@@ -20,6 +20,7 @@ from tests import networks
 from tf_resflow import bijectors
 from tf_resflow import layers
 from tf_resflow import models
+from tf_resflow.layers import classifier_head
 from tf_resflow.specs import registries
 
 Case = case_lib.Case
@@ -81,7 +82,7 @@ LIPSCHITZ = {
 # Layers that are neither Lipschitz nor invertible.
 CLASSIFIERS = {
     'classifier_head': Case(
-        lambda dtype: layers.ClassifierHead(3, seed=1, dtype=dtype),
+        lambda dtype: classifier_head.ClassifierHead(3, seed=1, dtype=dtype),
         (4, 3, 2)),
 }
 

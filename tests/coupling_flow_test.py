@@ -25,7 +25,7 @@ def workdir_fixture(tmp_path_factory):
     variable.assign_add(0.1 * rng.normal(size=variable.shape))
   model.initialize(tf.constant(rng.random([16, 8, 8, 1]), tf.float32))
   folder = tmp_path_factory.mktemp('runs') / 'coupling'
-  training.create_workdir(str(folder), _CONFIG, model)
+  training.workdir.create_workdir(str(folder), _CONFIG, model)
   return folder
 
 
@@ -48,7 +48,7 @@ def test_bits_per_dim_are_exact(report, workdir, tmp_path):
     assert found[name] is None
   assert found['reconstruction_error_max'] < 1e-10
   assert found['inverse_num_steps_max'] == 0
-  model, _ = training.load_model(str(workdir), dtype='float64')
+  model, _ = training.workdir.load_model(str(workdir), dtype='float64')
   jacobian = testing.full_jacobian(model, tf.constant(x))
   np.testing.assert_allclose(
       results.arrays(tmp_path / 'y.npz')['log_det'],

@@ -58,7 +58,8 @@ def make_run_of_a_table(folder):
       dataset=f'table:{folder / "cancer.csv"}', num_blocks=1)
   model = config.model.build()
   model.initialize(tf.constant(data.to_numpy(), tf.float32))
-  training.create_workdir(str(folder / 'runs' / 'cancer'), config, model)
+  training.workdir.create_workdir(
+      str(folder / 'runs' / 'cancer'), config, model)
   return model
 
 
@@ -80,7 +81,7 @@ def make_run_of_points(folder, run, **settings):
       num_blocks=1, hidden_units=(4,), **settings)
   model = config.model.build()
   model.initialize(tf.random.stateless_normal([64, 2], [0, 0]))
-  training.create_workdir(str(folder / 'runs' / run), config, model)
+  training.workdir.create_workdir(str(folder / 'runs' / run), config, model)
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ def test_from_flags_to_the_exported_classifier(run, tmp_path, data_dir):
   images = datasets.load('digits', 'test', data_dir=data_dir).arrays['x']
   found = tf.saved_model.load(str(served)).signatures['classify'](
       images=images[:5])
-  model, _ = training.load_model(str(workdir))
+  model, _ = training.workdir.load_model(str(workdir))
   logits = model.classify((tf.cast(images[:5], tf.float32) + 0.5) / 17.0)
   np.testing.assert_allclose(found['logits'], logits, rtol=1e-4, atol=1e-5)
   np.testing.assert_allclose(

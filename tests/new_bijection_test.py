@@ -12,9 +12,11 @@ from tests import documents
 
 # What is added to which line of which file.
 _LINES = {
-    'tf_resflow/layers/__init__.py': (
-        "    'bijections.residual_block': ['ResidualBlock'],\n",
-        "    'bijections.monotone_block': ['MonotoneBlock'],\n"),
+    'tf_resflow/layers/__init__.pyi': (
+        'from .bijections.residual_block import '
+        'ResidualBlock as ResidualBlock\n',
+        'from .bijections.monotone_block import '
+        'MonotoneBlock as MonotoneBlock\n'),
     'tf_resflow/specs/registries.py': (
         "    'coupling': f'{_BLOCK_TYPES}:Coupling',\n",
         "    'monotone': f'{_BIJECTIONS}.monotone_block:MonotoneBlock',\n"),
@@ -25,7 +27,6 @@ _LINES = {
 }
 _HEADER = '''"""The monotone block."""
 
-from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection as layers
 from tf_resflow.layers.bijections import residual_block

@@ -38,7 +38,7 @@ def folder(tmp_path_factory):
       dataset='digits', num_blocks=(1,), hidden_channels=4, num_dense_blocks=0)
   model = config.model.build()
   model.initialize(tf.constant(np.random.default_rng(0).random([8, 8, 8, 1])))
-  training.create_workdir(str(path / 'runs/digits'), config, model)
+  training.workdir.create_workdir(str(path / 'runs/digits'), config, model)
   serving.export(model, str(path / 'served/digits/1'), warmup=False)
   return path
 

@@ -14,17 +14,8 @@ import sys
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submodules=[
-        'benchmarking', 'bijectors', 'configuration', 'conversion', 'datasets',
-        'errors', 'evaluation', 'layers', 'models', 'numerics', 'serving',
-        'specs', 'training'],
-    submod_attrs={
-        'models': ['ResidualFlow', 'ResidualFlowConfig'],
-        'training': ['load']})
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __version__ = '0.2.0'
-
 
 
 class _KerasFinder(importlib.abc.MetaPathFinder):

@@ -20,7 +20,7 @@ _PLANE = configuration.make_config(
 
 
 def _program(config):
-  return benchmarking.make_program(benchmarking.Settings(config))
+  return programs.make_program(benchmarking.tasks.Settings(config))
 
 
 @pytest.fixture(scope='module', name='program')
@@ -56,7 +56,8 @@ def test_operations_that_xla_does_not_know(tmp_path, monkeypatch):
   # Determinants are what they are elsewhere.
   monkeypatch.setattr(private_apis, 'is_compiled', lambda: False)
   path = tmp_path / 'own.csv'
-  evaluation.write_table(path, 'abcd', np.random.default_rng(0).random([10, 4]))
+  evaluation.example_files.write_table(
+      path, 'abcd', np.random.default_rng(0).random([10, 4]))
   with pytest.raises(
       programs.NoProgramError, match='LogMatrixDeterminant') as e:
     _program(configuration.make_config(
@@ -67,7 +68,7 @@ def test_operations_that_xla_does_not_know(tmp_path, monkeypatch):
 
 def test_it_is_the_step_that_training_takes(program):
   learner = trainer.Learner(_PLANE)
-  batch = benchmarking.Settings(_PLANE).first_batch(learner)
+  batch = benchmarking.tasks.Settings(_PLANE).first_batch(learner)
   metrics, gradients = tf.function(
       learner.train_step.gradients, autograph=False)(
           batch, tf.constant(0, tf.int64))
@@ -87,7 +88,7 @@ def test_it_is_made_for_gpus(monkeypatch):
   def stop(settings, learner):
     raise Stop(learner)
 
-  monkeypatch.setattr(benchmarking.Settings, 'first_batch', stop)
+  monkeypatch.setattr(benchmarking.tasks.Settings, 'first_batch', stop)
   config = _SMALL.replace(hidden_channels=64, batch_size=512)
   with pytest.raises(Stop) as info:
     _program(config)
@@ -103,7 +104,7 @@ def test_the_files_are_all_that_a_run_needs(program, tmp_path, monkeypatch):
   xla = pytest.importorskip('tensorflow.compiler.tf2xla.ops.gen_xla_ops')
   prefix = str(tmp_path / 'step')
   monkeypatch.setattr(programs, 'make_program', lambda settings: program)
-  report = benchmarking.write_program(benchmarking.Settings(_PLANE), prefix)
+  report = programs.write_program(benchmarking.tasks.Settings(_PLANE), prefix)
   text = (tmp_path / 'step.mlir').read_text()
   with np.load(f'{prefix}.npz') as arrays:
     arguments = [arrays[f'arr_{i}'] for i in range(len(arrays.files))]

@@ -11,7 +11,6 @@ import tensorflow as tf
 from tests import flows
 from tests import replicas
 from tests.commands import results
-from tf_resflow import benchmarking
 from tf_resflow import configuration
 from tf_resflow import evaluation
 from tf_resflow import models
@@ -31,14 +30,14 @@ _PLANE = configuration.make_config(
 
 
 def _settings(config=_PLANE, **changes):
-  return benchmarking.Settings(config, **{'num_repeats': 3, **changes})
+  return tasks.Settings(config, **{'num_repeats': 3, **changes})
 
 
 def test_training(set_seconds, monkeypatch):
   """Two steps warm up after the first; the median of the others counts."""
   taken = set_seconds([10.0, 50.0, 50.0, 3.0, 1.0, 8.0])
   monkeypatch.setattr(tasks, 'matmul_rate', lambda: 2e3)
-  values = benchmarking.measure_training(
+  values = tasks.measure_training(
       _settings(_PLANE.replace(accumulation_steps=3)), -5.0)
   assert taken == [(step, 12) for step in range(6)]
   assert values['first_step_s'] == 15.0
@@ -58,11 +57,11 @@ def test_training(set_seconds, monkeypatch):
 def test_what_is_not_reported(set_seconds):
   """Of the first step alone; of a drawn number of terms no ceiling."""
   set_seconds([10.0])
-  values = benchmarking.measure_training(_settings(num_repeats=0), 0.0)
+  values = tasks.measure_training(_settings(num_repeats=0), 0.0)
   assert set(values) == {
       'num_parameters', 'first_step_s', 'first_metrics', 'peak_memory_gb'}
   set_seconds([1.0] * 6)
-  values = benchmarking.measure_training(
+  values = tasks.measure_training(
       _settings(_PLANE.replace(estimator='roulette:poisson:2,exact=2')), 0.0)
   assert values['train_step_s'] == 1.0 and 'ceiling_fraction' not in values
 
@@ -74,8 +73,8 @@ def test_evaluation(monkeypatch):
     made = settings.make_model()
     with monkeypatch.context() as context:
       context.setattr(
-          benchmarking.Settings, 'make_model', lambda _, made=made: made)
-      values = benchmarking.measure_evaluation(settings)
+          tasks.Settings, 'make_model', lambda _, made=made: made)
+      values = tasks.measure_evaluation(settings)
     assert values['evaluate_s'] > 0.0
     model, x = made
     log_dets = [model.forward_and_log_det(
@@ -92,7 +91,7 @@ def test_evaluation(monkeypatch):
 def test_sampling_stops_at_the_tolerance():
   num_steps = []
   for tolerance in (1e-3, 1e-5):
-    values = benchmarking.measure_sampling(_settings(tolerance=tolerance))
+    values = tasks.measure_sampling(_settings(tolerance=tolerance))
     assert values['sample_s'] > 0.0
     assert tolerance / 1e4 < values['sample_residual_max'] <= tolerance
     assert values['sample_num_not_converged'] == 0
@@ -117,11 +116,11 @@ def test_a_flow_without_blocks(monkeypatch):
   registries.MODELS.register('plain', PlainConfig)
   settings = _settings(configuration.make_config(
       model='plain', dataset='digits', batch_size=4))
-  trained = benchmarking.measure_training(settings, 0.0)
+  trained = tasks.measure_training(settings, 0.0)
   assert trained['train_step_s'] > 0.0 and 'work' not in trained
-  measured = benchmarking.measure_evaluation(settings)
+  measured = tasks.measure_evaluation(settings)
   assert measured['evaluate_std_nats'] == 0.0
-  sampling = benchmarking.measure_sampling(settings)
+  sampling = tasks.measure_sampling(settings)
   assert sampling['sample_s'] > 0.0
   assert (sampling['sample_residual_max'], sampling['sample_num_steps_mean'],
           sampling['sample_num_not_converged']) == (0.0, 0.0, 0)
@@ -143,7 +142,7 @@ def test_replicas_share_a_batch(monkeypatch):
 
 def test_conditions_of_a_batch(tmp_path):
   """None, labels in turn, or zeros."""
-  evaluation.write_table(
+  evaluation.example_files.write_table(
       tmp_path / 'own.csv', 'abcd', np.random.default_rng(0).random([10, 4]))
   for config, expected in (
       (_PLANE, None),
@@ -162,30 +161,30 @@ def test_conditional_flows():
   settings = _settings(
       _IMAGES.replace(condition=('label',), estimator='fixed:2'),
       estimator=numerics.FixedTruncation(2))
-  trained = benchmarking.measure_training(settings, 0.0)
+  trained = tasks.measure_training(settings, 0.0)
   assert trained['train_step_s'] > 0.0
   assert np.all(np.isfinite(list(trained['first_metrics'].values())))
-  measured = benchmarking.measure_evaluation(settings)
+  measured = tasks.measure_evaluation(settings)
   assert 0.0 < measured['evaluate_std_nats'] < 10.0
-  sampling = benchmarking.measure_sampling(settings)
+  sampling = tasks.measure_sampling(settings)
   assert sampling['sample_num_not_converged'] == 0
   assert sampling['sample_num_steps_mean'] >= 1.0
 
 
 def test_too_few_images():
   with pytest.raises(ValueError, match='batch_size=4: expected at most 2'):
-    benchmarking.measure_evaluation(
+    tasks.measure_evaluation(
         _settings(_IMAGES, images=np.zeros([2, 8, 8, 1])))
 
 
 def test_speed_of_products_is_within_reason():
-  assert 1e7 < benchmarking.matmul_rate(size=128, num_repeats=3) < 1e16
+  assert 1e7 < tasks.matmul_rate(size=128, num_repeats=3) < 1e16
 
 
 def test_memory_is_that_of_the_group(monkeypatch, tmp_path):
   monkeypatch.setattr(os, 'sysconf', lambda name: {
       'SC_PAGE_SIZE': 4000, 'SC_PHYS_PAGES': 2 * 10**6}[name])
-  assert benchmarking.memory_gb() == 8.0
+  assert tasks.memory_gb() == 8.0
   for i, (name, text, expected) in enumerate((
       ('memory.max', 'max', 8.0), ('memory.max', '2000000000', 2.0),
       ('memory/memory.limit_in_bytes', '9223372036854771712', 8.0),
@@ -194,14 +193,14 @@ def test_memory_is_that_of_the_group(monkeypatch, tmp_path):
     path.parent.mkdir(parents=True)
     path.write_text(f'{text}\n')
     monkeypatch.setattr(tasks, '_CONTROL_GROUP', tmp_path / str(i))
-    assert benchmarking.memory_gb() == expected, (name, text)
+    assert tasks.memory_gb() == expected, (name, text)
 
   def fail(_):
     raise ValueError
 
   # It may be unknown.
   monkeypatch.setattr(os, 'sysconf', fail)
-  assert benchmarking.memory_gb() is None
+  assert tasks.memory_gb() is None
 
 
 def _make_model(**changes):
@@ -216,7 +215,7 @@ def test_work_of_a_step_against_a_count_by_hand():
   pixels = 8 * 8 * (9 * 2 * 5 + 5 * 5 + 9 * 5 * 2)
   squeezed = 4 * 4 * (9 * 8 * 5 + 5 * 5 + 9 * 5 * 8)
   dense = 128 * 7 + 7 * 7 + 7 * 128
-  work = benchmarking.step_work(_make_model(), batch_size=3, num_terms=4)
+  work = tasks.step_work(_make_model(), batch_size=3, num_terms=4)
   passes = (1 + 4) + 2 + 2 * 2
   assert work.operations == 3 * passes * 2 * (pixels + squeezed + dense)
   assert work.hidden_entries == 3 * passes * (
@@ -225,7 +224,7 @@ def test_work_of_a_step_against_a_count_by_hand():
 
 
 def test_factored_out_blocks_have_fewer_channels():
-  work = benchmarking.step_work(
+  work = tasks.step_work(
       _make_model(factor_out=True, num_dense_blocks=0), batch_size=1,
       num_terms=0)
   pixels = 8 * 8 * (9 * 2 * 5 + 5 * 5 + 9 * 5 * 2)
@@ -241,7 +240,7 @@ def test_numbers_of_terms_that_are_fixed():
       ({}, None), ({'estimator': 'adaptive'}, None),
       ({'estimator': 'exact'}, None)):
     config = configuration.make_config(num_blocks=(1,), **values)
-    assert benchmarking.fixed_num_terms(config) == expected, values
+    assert tasks.fixed_num_terms(config) == expected, values
 
 
 _RUN = configuration.make_config(
@@ -252,7 +251,7 @@ def test_steps_are_measured_until_they_are_enough(set_seconds):
   """For ten seconds in all, but none begins after a minute."""
   for start, num_steps in ((0.0, 3), (-55.0, 1)):
     taken = set_seconds([3.0, *itertools.repeat(4.0, 9)])
-    values = benchmarking.measure_run(benchmarking.Settings(_RUN), start)
+    values = tasks.measure_run(tasks.Settings(_RUN), start)
     assert taken == [(step, 8) for step in range(num_steps + 1)]
     assert values['first_step_s'] == 3.0 - start
     assert values['measured_step_s'] == 4.0
@@ -276,8 +275,8 @@ def test_whole_batches_are_measured_unless_they_take_long(
     taken = set_seconds(itertools.repeat(99.0))
     monkeypatch.setattr(
         tasks, 'matmul_rate', lambda num_repeats: speed * work / 4)
-    values = benchmarking.measure_run(
-        benchmarking.Settings(_RUN.replace(**changes)), 0.0)
+    values = tasks.measure_run(
+        tasks.Settings(_RUN.replace(**changes)), 0.0)
     parts = changes.get('accumulation_steps', 1)
     assert values['measured_batch_size'] == size
     assert taken == [(0, parts * size), (1, parts * size)]
@@ -293,7 +292,7 @@ def test_the_size_of_a_checkpoint(set_seconds, tmp_path):
   config = configuration.make_config(
       dataset='digits', num_blocks=(1,), hidden_channels=128,
       num_dense_blocks=0, batch_size=1)
-  values = benchmarking.measure_run(benchmarking.Settings(config), 0.0)
+  values = tasks.measure_run(tasks.Settings(config), 0.0)
   path = tf.train.Checkpoint(**trainer.Learner(config).state).write(
       str(tmp_path / 'checkpoint'))
   assert values['checkpoint_mb'] == pytest.approx(

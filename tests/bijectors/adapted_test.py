@@ -18,7 +18,7 @@ from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
 
-_NAMES = [name for names in layers.BIJECTIONS.values() for name in names]
+_NAMES = bijectors.ADAPTED
 
 
 def matrices(name, event_shape):

@@ -81,7 +81,7 @@ def test_what_a_process_measures(
     return {'sample_s': math.nan}
 
   for task in ('sample', 'run'):
-    monkeypatch.setitem(benchmarking.TASKS, task, measure)
+    monkeypatch.setitem(benchmarking.tasks.TASKS, task, measure)
   np.savez(tmp_path / 'x.npz', x=np.full([4, 8, 8, 1], 0.5))
   result = run_tool(
       'benchmark', *_TINY, '--worker=sample', f'--inputs={tmp_path}/x.npz',

@@ -15,20 +15,20 @@ from tf_resflow.experiments import bias
 @pytest.fixture(scope='module')
 def biased_workdir(digits_workdir, tmp_path_factory):
   """The weights of the digits flow, as an i-ResNet with one validation."""
-  model, _ = training.load_model(str(digits_workdir))
+  model, _ = training.workdir.load_model(str(digits_workdir))
   config = training.load_config(str(digits_workdir)).replace(
       estimator='fixed:1')
   biased = config.model.build()
   for target, source in zip(biased.variables, model.variables, strict=True):
     target.assign(source)
   folder = tmp_path_factory.mktemp('runs') / 'biased'
-  training.create_workdir(str(folder), config, biased)
+  training.workdir.create_workdir(str(folder), config, biased)
   _write_metrics(folder, 'biased_bits_per_dim')
   return folder
 
 
 def _write_metrics(folder, name, validation='validation_bits_per_dim'):
-  with training.MetricsWriter(folder) as writer:
+  with training.metrics.MetricsWriter(folder) as writer:
     writer.write(1, {name: 2.5})
     writer.write(2, {name: 2.0, validation: 2.25})
 
@@ -54,7 +54,7 @@ def test_runs_are_compared_and_drawn(
       for spec in ('fixed:1', 'roulette:poisson:2,exact=2')]
   # The weights are the same.
   assert biased['bits_per_dim'] == other['bits_per_dim']
-  model, _ = training.load_model(str(biased_workdir))
+  model, _ = training.workdir.load_model(str(biased_workdir))
   split = datasets.load_split(
       training.load_config(str(biased_workdir)).data, 'train')
   expected = bias.measure_bias(
@@ -69,7 +69,7 @@ def test_bad_input(
   config = configuration.make_config(
       num_blocks=(1,), hidden_channels=4, num_dense_blocks=0)
   other = tmp_path / 'other'
-  training.create_workdir(str(other), config, config.model.build())
+  training.workdir.create_workdir(str(other), config, config.model.build())
   vectors = shutil.copytree(table_workdir, tmp_path / 'vectors')
   _write_metrics(vectors, 'nats', 'validation_nats')
   two, picture = f'{biased_workdir},{biased_workdir}/.', f'{other}/a.png'

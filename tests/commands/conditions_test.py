@@ -16,12 +16,12 @@ from tf_resflow.evaluation import pictures
 
 @pytest.fixture(scope='module', name='labelled')
 def _labelled(labelled_workdir):
-  return training.load_model(str(labelled_workdir))[0]
+  return training.workdir.load_model(str(labelled_workdir))[0]
 
 
 @pytest.fixture(scope='module', name='flow')
 def _flow(table_workdir):
-  return training.load_model(str(table_workdir))[0]
+  return training.workdir.load_model(str(table_workdir))[0]
 
 
 def test_all_labels_make_a_row_each(
@@ -88,7 +88,8 @@ def test_numbers_and_the_columns_of_a_table(
   assert np.abs(other - rows[:, :2]).max() > 1e-2
 
   given = tmp_path / 'given.csv'
-  evaluation.write_table(given, ['a', 'other', 'c'], [[1, 2, 3], [4, 5, 6]])
+  evaluation.example_files.write_table(
+      given, ['a', 'other', 'c'], [[1, 2, 3], [4, 5, 6]])
   report = results.report(run_tool(
       *command, f'--condition={given}', f'--output={again}'))
   assert report['num_samples'] == 2
@@ -112,7 +113,7 @@ def test_labels_of_vectors_stand_beside_them(
   report = results.report(run_tool(
       'evaluate', f'--workdir={vectors_workdir}', f'--inputs={output}',
       f'--output={tmp_path}/y.npz'))
-  model, _ = training.load_model(str(vectors_workdir), dtype='float64')
+  model, _ = training.workdir.load_model(str(vectors_workdir), dtype='float64')
   expected = model.log_prob(
       rows[:, :2], rows[:, 2].astype(int), estimator='exact')
   np.testing.assert_allclose(
@@ -194,7 +195,7 @@ def test_what_conditions_do_not_go_with(
 
 
 def test_who_classifies(labelled, flow, digits_workdir):
-  plain, _ = training.load_model(str(digits_workdir))
+  plain, _ = training.workdir.load_model(str(digits_workdir))
   assert conditions.has_labels(labelled)
   assert not conditions.has_labels(flow) and not conditions.has_labels(plain)
   # 64 dimensions: exact, so by default.
@@ -210,7 +211,7 @@ def test_tables_with_their_conditions(run_tool, table_workdir, table, tmp_path):
       f'--output={output}'))
   names, rows = results.table(output)
   assert names == [*'abcd', 'log_prob', 'log_prob_stderr']
-  model, _ = training.load_model(str(table_workdir), dtype='float64')
+  model, _ = training.workdir.load_model(str(table_workdir), dtype='float64')
   expected = model.log_prob(rows[:, [1, 3]], rows[:, [2, 0]], estimator='exact')
   np.testing.assert_allclose(rows[:, 4], expected, rtol=1e-7)
   assert report['nats'] == pytest.approx(-np.mean(expected))

@@ -23,7 +23,7 @@ def _create_workdir(folder, config):
   batch = next(iter(datasets.training_batches(
       datasets.load_split(config.data, 'train'), batch_size=64, seed=0)))
   model.initialize(batch['x'], condition=batch.get('condition'))
-  training.create_workdir(str(folder), config, model)
+  training.workdir.create_workdir(str(folder), config, model)
   return folder
 
 
@@ -58,7 +58,8 @@ def labelled_workdir(tmp_path_factory, data_dir):
 def table(tmp_path_factory):
   """A table of four columns, a, b, c and d."""
   path = tmp_path_factory.mktemp('own') / 'table.csv'
-  evaluation.write_table(path, 'abcd', np.random.default_rng(0).normal(
+  rng = np.random.default_rng(0)
+  evaluation.example_files.write_table(path, 'abcd', rng.normal(
       [0.0, 5.0, -1.0, 2.0], [1.0, 2.0, 0.5, 3.0], [100, 4]))
   return path
 

@@ -24,13 +24,13 @@ from tf_resflow.numerics import random
 def test_it_agrees_with_the_api(
     run_tool, trained_workdir, data_dir, tmp_path):
   """On two devices, where that takes one; and is set against other models."""
-  model, _ = training.load_model(str(trained_workdir))
+  model, _ = training.workdir.load_model(str(trained_workdir))
   expected, bits, _ = evaluation.evaluate(
       model, datasets.load('digits', 'test', data_dir=data_dir), batch_size=8,
       seed=4, num_examples=16, num_reconstructions=10, num_probes=2,
       estimator=numerics.Estimator.get('roulette:safe,exact=3'))
   output, others = tmp_path / 'bits.npz', tmp_path / 'others.npz'
-  evaluation.write_bits(
+  evaluation.example_files.write_bits(
       others, {'worse': bits.mean(axis=0) + np.linspace(0.0, 0.2, 16)},
       {'dataset': 'digits', 'split': 'test', 'num_levels': 17,
        'image_shape': (8, 8, 1)})
@@ -78,7 +78,7 @@ def test_inputs_of_an_own_model(run_tool, trained_workdir, tmp_path):
       'z': (3, 64), 'log_det': (3,), 'log_prob': (3,),
       'log_prob_stderr': (3,), 'bits_per_dim': (3,),
       'log_det_repeats': (8, 3)}
-  model, _ = training.load_model(str(trained_workdir))
+  model, _ = training.workdir.load_model(str(trained_workdir))
   np.testing.assert_allclose(found['z'], model(x), atol=1e-4)
 
 
@@ -94,7 +94,7 @@ def test_double_precision_and_failures(run_tool, table_workdir, monkeypatch):
   result = run_tool('evaluate', f'--workdir={table_workdir}',
                     '--dtype=float64', '--nocertify', '--batch_size=7')
   report = results.report(result)
-  model, _ = training.load_model(str(table_workdir), dtype='float64')
+  model, _ = training.workdir.load_model(str(table_workdir), dtype='float64')
   split = datasets.load_split(
       training.load_config(str(table_workdir)).data, 'test')
   test = split.examples_at(range(split.num_examples))
@@ -160,7 +160,7 @@ def test_accuracy_by_bayes_rule(
       'bits_per_dim', 'log_prob', 'log_prob_stderr', 'label',
       'class_log_prob', 'class_log_density', 'class_log_density_stderr'}
 
-  model, _ = training.load_model(str(labelled_workdir))
+  model, _ = training.workdir.load_model(str(labelled_workdir))
   test = datasets.load_split(
       training.load_config(str(labelled_workdir)).data, 'test')
   digits = datasets.load('digits', 'train', data_dir=data_dir)
@@ -196,14 +196,15 @@ def test_inverted_digits(run_tool, trained_workdir, data_dir, others, tmp_path):
       '--batch_size=50', '--num_examples=120')
   report = results.report(result)
 
-  model, _ = training.load_model(str(trained_workdir))
+  model, _ = training.workdir.load_model(str(trained_workdir))
   split = datasets.load('digits', 'test', data_dir=data_dir)
   rule = evaluation.scoring_rule(model)
   scores = [
       out_of_distribution.score_examples(
           model, part, rule, seed=random.fold_in(4, i), noise_seed=4 * 1009 + i,
           num_examples=120)
-      for i, part in enumerate((split, evaluation.read_images(others, model)))]
+      for i, part in enumerate((
+          split, evaluation.example_files.read_images(others, model)))]
   expected = out_of_distribution.compare_scores(model, *scores)
   for name, value in expected.items():
     np.testing.assert_allclose(

@@ -32,7 +32,7 @@ def test_exports_the_latest_checkpoint(run_tool, labelled_workdir, tmp_path):
   images = signatures['sample'](
       num_samples=tf.constant(2), seed=seed, temperature=tf.constant(1.0),
       condition=labels)['images']
-  model, _ = training.load_model(str(labelled_workdir))
+  model, _ = training.workdir.load_model(str(labelled_workdir))
   served = serving.IntegerFlow(
       model, numerics.AdaptiveRoulette(0.02, batch_dependent=False))
   found = signatures['log_prob'](images=images, seed=seed, condition=labels)

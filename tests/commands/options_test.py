@@ -163,7 +163,7 @@ def test_certificates_are_for_embedded_sets():
 
 def test_the_best_checkpoint_of_a_run(digits_workdir, tmp_path):
   workdir = str(shutil.copytree(digits_workdir, tmp_path / 'run'))
-  model, _ = training.load_model(workdir)
+  model, _ = training.workdir.load_model(workdir)
   model.trainable_variables[0].assign_add(
       tf.ones(model.trainable_variables[0].shape))
   checkpoints.BestCheckpoint(
@@ -187,7 +187,8 @@ def test_averaged_weights_or_the_others(trained_workdir):
   for averaged in (True, False):
     run = options.Run(workdir=str(trained_workdir), averaged=averaged).open()
     found.append(run.model(image))
-    model, _ = training.load_model(str(trained_workdir), averaged=averaged)
+    model, _ = training.workdir.load_model(
+        str(trained_workdir), averaged=averaged)
     np.testing.assert_array_equal(found[-1], model(image))
   assert np.abs(found[0] - found[1]).max() > 5e-3
 

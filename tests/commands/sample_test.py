@@ -17,7 +17,7 @@ def _pixels(path):
 
 @pytest.fixture(scope='module')
 def model(digits_workdir):
-  return training.load_model(str(digits_workdir))[0]
+  return training.workdir.load_model(str(digits_workdir))[0]
 
 
 def test_contract(run_tool, digits_workdir, model, tmp_path):
@@ -29,7 +29,8 @@ def test_contract(run_tool, digits_workdir, model, tmp_path):
   report = results.report(result)
   expected = pictures.samples(model, 9, seed=3, temperatures=(0.9,))
   np.testing.assert_array_equal(
-      _pixels(output), evaluation.image_grid(expected.images, num_columns=3))
+      _pixels(output),
+      evaluation.plots.image_grid(expected.images, num_columns=3))
   assert (report['step'], report['num_samples'], report['seed'],
           report['temperature']) == (0, 9, 3, 0.9)
   for name, value in expected.report.items():
@@ -62,7 +63,7 @@ def test_temperatures_as_arrays(run_tool, digits_workdir, tmp_path):
   assert stored['x'].dtype == np.float64
   assert np.all(stored['z'][:4] == 0.0)
   # The same draws as ever.
-  model, _ = training.load_model(str(digits_workdir), dtype='float64')
+  model, _ = training.workdir.load_model(str(digits_workdir), dtype='float64')
   np.testing.assert_array_equal(stored['z'][4:], model.draw_latents(4, seed=0))
 
 
@@ -94,7 +95,7 @@ def test_interpolations(run_tool, digits_workdir, data_dir, tmp_path):
   np.testing.assert_array_equal(stored['index'], [[0, 1], [2, 3]])
   np.testing.assert_array_equal(
       stored['image'][:, [0, 2]].reshape([4, 8, 8, 1]),
-      evaluation.levels_to_bytes(split.examples_at(range(4))['x'], 17))
+      evaluation.plots.levels_to_bytes(split.examples_at(range(4))['x'], 17))
   norms = np.linalg.norm(stored['z'], axis=-1)
   np.testing.assert_allclose(norms[:, 1], norms[:, ::2].mean(1), rtol=1e-5)
 

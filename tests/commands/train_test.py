@@ -46,7 +46,7 @@ def test_further_switches_are_trained(run_tool, table, tmp_path):
   assert set(flags) <= set((workdir / 'run.flags').read_text().split())
   losses = training.read_metrics(workdir)['validation_nats']
   assert len(losses) == 3
-  assert training.load_model(str(workdir), checkpoint='best')[1] == (
+  assert training.workdir.load_model(str(workdir), checkpoint='best')[1] == (
       1 + np.argmin(losses))
 
 
@@ -81,4 +81,5 @@ def test_labels_are_trained_on(run_tool, tmp_path):
   for name in ('bits_per_dim', 'accuracy', 'cross_entropy'):
     assert evaluated[name] == pytest.approx(trained[name], rel=1e-5), name
   assert trained['accuracy_num_examples'] == 12
-  assert training.load_model(str(workdir))[0].condition_spec.num_labels == 2
+  model, _ = training.workdir.load_model(str(workdir))
+  assert model.condition_spec.num_labels == 2

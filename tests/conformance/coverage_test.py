@@ -11,16 +11,19 @@ from tests import cases
 from tf_resflow import bijectors
 from tf_resflow import layers
 from tf_resflow import models
+from tf_resflow.layers.conditions import conditioning
+from tf_resflow.layers.lipschitz import induced
+from tf_resflow.layers.lipschitz import spectral
 from tf_resflow.specs import registries
 
 # Base classes, which cannot be used as they are.
 _ABSTRACT = (
     layers.LipschitzLayer, layers.ElementwiseActivation,
     layers.ConcatenatedActivation,
-    layers.SpectralLayer, layers.InducedNormLayer,
+    spectral.SpectralLayer, induced.InducedNormLayer,
     layers.Bijection, layers.CompositeBijection, layers.LipschitzContainer,
     layers.Augmentation,
-    layers.ConditionalLayer, layers.ConditionNetwork,
+    conditioning.ConditionalLayer, layers.ConditionNetwork,
     bijectors.FlowBijector)
 # Not driven alone: 'flow_hybrid' has the classifier of several features,
 # 'conditional_...' the networks of conditions, and

@@ -6,15 +6,15 @@ import pathlib
 from tests import testing
 from tests.conversion import reference_state
 from tf_resflow import configuration
-from tf_resflow import conversion
 from tf_resflow import datasets
 from tf_resflow.configuration import flag_parsing as flags_lib
+from tf_resflow.conversion import arguments as arguments_lib
 
 _FLAGS = pathlib.Path(__file__).resolve().parents[2] / 'bin' / 'flags'
 
 
 def convert(**changes):
-  return conversion.convert_arguments(
+  return arguments_lib.convert_arguments(
       reference_state.default_arguments() | changes)
 
 
@@ -53,9 +53,9 @@ def test_published_models():
 
 def test_arguments_of_older_versions_may_be_missing():
   arguments = reference_state.default_arguments(data='mnist', imagesize=28)
-  expected = conversion.convert_arguments(arguments).config
+  expected = arguments_lib.convert_arguments(arguments).config
   del arguments['logit_transform'], arguments['cdim']
-  assert conversion.convert_arguments(arguments).config == expected
+  assert arguments_lib.convert_arguments(arguments).config == expected
 
 
 def test_switches():
@@ -86,7 +86,7 @@ def test_norms():
       ({'vnorms': '122f'}, {
           'norms': ('1', '2', '2', 'inf'), 'uncertified': True}),
       ({'learn_p': True}, {'norms': ('learned',), 'order_gradient': 'norm'})):
-    made = conversion.convert_arguments(
+    made = arguments_lib.convert_arguments(
         reference_state.default_arguments(**change), 'uncertified' in expected)
     assert made.config == convert().config.replace(
         norm_bound='released', **expected), change

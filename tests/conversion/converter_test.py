@@ -13,6 +13,7 @@ from tests.conversion import torch_writer
 from tf_resflow import conversion
 from tf_resflow import models
 from tf_resflow import training
+from tf_resflow.conversion import converter
 
 
 @pytest.fixture(scope='module')
@@ -37,8 +38,8 @@ def test_files(converted):
   assert provenance['sha256'] == hashlib.sha256(path.read_bytes()).hexdigest()
   assert provenance['arguments'] == conversion.load_checkpoint(path).arguments
   assert provenance['latent_order'] == 'channels_first'
-  assert conversion.is_converted(workdir)
-  assert not conversion.is_converted(workdir.parent)
+  assert converter.is_converted(workdir)
+  assert not converter.is_converted(workdir.parent)
   assert report['workdir'] == str(workdir)
   assert report['recorded_test_bits_per_dim'] == 3.25
   assert report['image_shape'] == [8, 8, 1]
@@ -49,7 +50,7 @@ def test_workdir_holds_the_model(converted):
   path, workdir, report = converted
   expected = conversion.load_model(path)
   for averaged in (True, False):
-    model, step = training.load_model(str(workdir), averaged=averaged)
+    model, step = training.workdir.load_model(str(workdir), averaged=averaged)
     assert step == 0
     for a, b in zip(
         model.trainable_variables, expected.trainable_variables, strict=True):
@@ -104,7 +105,7 @@ def test_parts(tmp_path):
   assert checkpoint.path == str(path)
   assert checkpoint.arguments == made.arguments
   assert checkpoint.test_bits_per_dim == 3.25
-  for which in conversion.WEIGHTS:
+  for which in converter.WEIGHTS:
     weights = checkpoint.weights(which)
     expected = getattr(made, which)
     assert weights.keys() == expected.keys()

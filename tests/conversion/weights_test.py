@@ -9,6 +9,7 @@ from tests.conversion import checkpoints
 from tf_resflow import conversion
 from tf_resflow import models
 from tf_resflow import numerics
+from tf_resflow.conversion import weights as weights_lib
 
 # The other switches that change the function are in the slow tests.
 _FAST = (
@@ -59,10 +60,11 @@ def test_converted_model_agrees_with_the_oracle(name, tmp_path):
 def make(name):
   """Returns a variant's state, and a function that its model takes one by."""
   made = checkpoints.make(name)
-  model = conversion.convert_arguments(made.arguments).config.model.build()
+  model = conversion.arguments.convert_arguments(
+      made.arguments).config.model.build()
 
   def load(state):
-    conversion.load_weights(
+    weights_lib.load_weights(
         model, {key: tf.constant(value) for key, value in state.items()})
 
   return made.raw, load

@@ -202,7 +202,7 @@ def test_given_vectors(vector64, given):
   with pytest.raises(errors.InvalidValueError, match='condition=a batch of 6'):
     evaluation.evaluate_inputs(
         vector64, _X, condition=_CONDITION[:6], batch_size=5)
-  report, bounds = evaluation.report_inputs(
+  report, bounds = evaluation.report.report_inputs(
       vector64, _X, given['own'], batch_size=4, condition=_CONDITION)
   assert report['nats'] == pytest.approx(given['own']['nats'].mean())
   assert report['num_reconstructions'] == _NUM_EXAMPLES
@@ -228,7 +228,7 @@ def test_classes_of_hybrids_know_the_condition():
   model = conditional_flows.make_labelled_flow(num_classes=2, head_channels=4)
   split = conditional_flows.make_labelled_split(5)
   batches = datasets.evaluation_batches(split, batch_size=2, seed=0)
-  found = evaluation.Classification(model).log_probs(batches)
+  found = evaluation.likelihood.Classification(model).log_probs(batches)
   x, labels = _images(split, 0), np.arange(5) % 3
   np.testing.assert_allclose(
       found, tf.nn.log_softmax(model.classify(x, labels)), atol=1e-5)

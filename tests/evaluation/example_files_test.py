@@ -10,7 +10,6 @@ from tests import flows
 from tests import testing
 from tf_resflow import datasets
 from tf_resflow import errors
-from tf_resflow import evaluation
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow.evaluation import example_files
@@ -129,8 +128,8 @@ def test_reads_conditions(tmp_path):
       (_LABELS, np.array([2, 0, 1], np.uint8)),
       (_NUMBERS, np.array([[0.1, -2.0]])), (_NUMBERS, np.array([[3, 4]])),
       (one, np.array([[0.1], [2.0]]))):
-    names = evaluation.condition_names(spec)
-    evaluation.write_table(
+    names = example_files.condition_names(spec)
+    example_files.write_table(
         tmp_path / 'c.csv', names, condition.reshape([-1, len(names)]))
     # What else there is may be damaged.
     np.savez(tmp_path / 'c.npz', condition=condition, y=np.array([{}]))
@@ -229,38 +228,38 @@ def _table():
 
 
 def test_names(table):
-  assert evaluation.column_names(table) == ('a', 'b "c"', 'd,e')
+  assert example_files.column_names(table) == ('a', 'b "c"', 'd,e')
   plain = models.VectorFlowConfig(
       event_size=2, num_blocks=1, hidden_units=(2,)).build()
-  assert evaluation.column_names(plain) == ('x0', 'x1')
+  assert example_files.column_names(plain) == ('x0', 'x1')
   for spec, expected in (
       (None, ()), (_NUMBERS, ('b', 'a')), (_LABELS, ('condition',)),
       (layers.ConditionSpec((2,)), ('condition_0', 'condition_1')),
       (layers.ConditionSpec((1,)), ('condition',))):
-    assert evaluation.condition_names(spec) == expected
+    assert example_files.condition_names(spec) == expected
 
 
 def test_numbers_come_back(table, tmp_path):
-  path, names = tmp_path / 'table.csv', evaluation.column_names(table)
+  path, names = tmp_path / 'table.csv', example_files.column_names(table)
   for dtype in (np.float32, np.float64):
     rows = _ROWS.astype(dtype)
-    evaluation.write_table(path, names, rows)
+    example_files.write_table(path, names, rows)
     np.testing.assert_array_equal(
-        evaluation.read_rows(path, names).astype(dtype), rows)
+        example_files.read_rows(path, names).astype(dtype), rows)
 
 
 def test_columns_in_another_order_among_others(table, tmp_path):
   path = tmp_path / 'table.csv'
-  evaluation.write_table(
+  example_files.write_table(
       path, ['d,e', 'other', 'a', 'b "c"'],
       np.column_stack([_ROWS[:, 2], np.ones(5), _ROWS[:, :2]]))
   # Also such that hold no numbers.
   path.write_text(path.read_text().replace('1.0', 'one'))
-  names = evaluation.column_names(table)
-  np.testing.assert_array_equal(evaluation.read_rows(path, names), _ROWS)
+  names = example_files.column_names(table)
+  np.testing.assert_array_equal(example_files.read_rows(path, names), _ROWS)
   # Some of them, in the order that is asked for.
   np.testing.assert_array_equal(
-      evaluation.read_rows(path, ('d,e', 'a')), _ROWS[:, [2, 0]])
+      example_files.read_rows(path, ('d,e', 'a')), _ROWS[:, [2, 0]])
 
 
 def test_bad_tables(table, tmp_path):
@@ -268,7 +267,7 @@ def test_bad_tables(table, tmp_path):
 
   def read(text):
     path.write_text(text)
-    evaluation.read_rows(path, evaluation.column_names(table))
+    example_files.read_rows(path, example_files.column_names(table))
 
   start = f'inputs={path}: expected a .csv file'
   testing.check_refusals(read, [
@@ -280,22 +279,22 @@ def test_bad_tables(table, tmp_path):
 
 def test_as_many_names_as_columns(tmp_path):
   with pytest.raises(errors.InvalidValueError, match='names=2: expected one p'):
-    evaluation.write_table(tmp_path / 'table.csv', ['a', 'b'], _ROWS)
+    example_files.write_table(tmp_path / 'table.csv', ['a', 'b'], _ROWS)
   assert not (tmp_path / 'table.csv').exists()
 
 
 def test_columns_behind_those_of_a_file(tmp_path):
   source, path = tmp_path / 'source.csv', tmp_path / 'scores.csv'
   source.write_text('id,"d,e"\nfirst,01.50\n\n"a ""b""",2\n')
-  evaluation.append_columns(
+  example_files.append_columns(
       source, path, {'score': np.float32([0.1, 2.0]), 'rank': [1, 2]})
   assert path.read_text() == (
       'id,"d,e",score,rank\nfirst,01.50,0.1,1\n"a ""b""",2,2.0,2\n')
   with pytest.raises(errors.InvalidValueError) as error:
-    evaluation.append_columns(path, source, {'score': [3, 4]})
+    example_files.append_columns(path, source, {'score': [3, 4]})
   assert 'It has a column score already.' in str(error.value)
   assert source.read_text().startswith('id,"d,e"\nfirst')
   # Columns without names get some.
   source.write_text('1.5,2.5\n3.5,4.5\n')
-  evaluation.append_columns(source, path, {'score': [7, 8]})
+  example_files.append_columns(source, path, {'score': [7, 8]})
   assert path.read_text() == 'x0,x1,score\n1.5,2.5,7\n3.5,4.5,8\n'

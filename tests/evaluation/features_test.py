@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tests import testing
 from tf_resflow import evaluation
+from tf_resflow.evaluation import features
 
 _IMAGES = np.random.default_rng(0).integers(
     0, 256, [5, 8, 8, 1], endpoint=False).astype(np.uint8)
@@ -84,7 +85,7 @@ def test_large_images_are_averaged():
   """Antialiasing: without it a checkerboard becomes black or white."""
   board = 255 * (np.indices([16, 16]).sum(axis=0) % 2)
   board = board.astype(np.uint8)[np.newaxis, ..., np.newaxis]
-  extract = evaluation.FeatureExtractor(
+  extract = features.FeatureExtractor(
       lambda x: tf.reshape(x, [-1, 4]), (2, 2, 1), input_range=(0.0, 1.0))
   np.testing.assert_allclose(extract(board), 0.5, atol=0.01)
 
@@ -145,7 +146,7 @@ def test_files_that_are_no_network(files, tmp_path):
 
 def test_networks_that_do_not_suit():
   def extract(function, images=_IMAGES, **options):
-    evaluation.FeatureExtractor(function, (4, 4, 1), **options)(images)
+    features.FeatureExtractor(function, (4, 4, 1), **options)(images)
 
   testing.check_refusals(lambda options: extract(None, **options), [
       ({'input_size': 5}, 'input_size=5: expected none, since th'),

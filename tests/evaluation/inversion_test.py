@@ -149,7 +149,7 @@ def test_failures_name_example_and_block(vectors):
   """What streams its batches has those before the failure."""
   z = np.array(vectors.draw_latents(6, seed=0))
   z[4, 0] = np.nan
-  batches = evaluation.decode_batches(vectors, [z[:3], z[3:]])
+  batches = inversion.decode_batches(vectors, [z[:3], z[3:]])
   assert len(next(batches).x) == 3
   with pytest.raises(evaluation.NotConvergedError, match=(
       '1 of 3 examples in a batch did not converge, the first of them number 4 '

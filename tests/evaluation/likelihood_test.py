@@ -14,6 +14,7 @@ from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow import numerics
+from tf_resflow.evaluation import likelihood
 
 _NUM_EXAMPLES = 11
 _ALPHA, _BIAS, _LOG_SCALE = 0.05, 0.3, -0.4
@@ -244,7 +245,7 @@ def test_exact_results_are_those_of_the_whole_jacobian(flow64, exact64):
   assert results['log_det_repeats'].shape == (1, 5)
   assert not results['log_prob_stderr'].any()
   assert 'class_log_prob' not in results
-  report, _ = evaluation.report_inputs(flow64, x, results, batch_size=2)
+  report, _ = evaluation.report.report_inputs(flow64, x, results, batch_size=2)
   assert report['estimator_stderr'] == 0.0
   assert report['num_examples'] == report['num_reconstructions'] == 5
   assert report['reconstruction_error_max'] < 1e-6
@@ -313,7 +314,8 @@ def test_given_images_without_blocks():
   log_det = np.linalg.slogdet(testing.full_jacobian(model, tf.constant(x)))[1]
   np.testing.assert_allclose(
       results['log_det_repeats'], log_det[np.newaxis], rtol=1e-9)
-  report, bounds = evaluation.report_inputs(model, x, results, batch_size=2)
+  report, bounds = evaluation.report.report_inputs(
+      model, x, results, batch_size=2)
   assert report['estimator_stderr'] == 0.0
   np.testing.assert_allclose(
       report['bits_per_dim_stderr'], stats.sem(results['bits_per_dim']))
@@ -321,12 +323,12 @@ def test_given_images_without_blocks():
   assert bounds == []
   # Estimates that are no mean of these images, and one image alone.
   repeats = np.random.default_rng(0).normal(size=[9, 5])
-  report, _ = evaluation.report_inputs(
+  report, _ = evaluation.report.report_inputs(
       model, x, {**results, 'log_det_repeats': repeats})
   np.testing.assert_allclose(
       report['estimator_stderr'],
       stats.sem(repeats.mean(1)) / 16 / np.log(2), rtol=1e-9)
-  report, _ = evaluation.report_inputs(
+  report, _ = evaluation.report.report_inputs(
       model, x[:1], evaluation.evaluate_inputs(model, x[:1]))
   assert report['bits_per_dim_stderr'] is None
 
@@ -379,7 +381,7 @@ class _Linear:
 def test_against_a_softmax(strategy):
   rng = np.random.default_rng(1)
   images = rng.integers(0, 16, [7, 4, 4, 1]).astype(np.uint8)
-  classify = evaluation.Classification(_Linear(), strategy and strategy())
+  classify = likelihood.Classification(_Linear(), strategy and strategy())
 
   def expected(x):
     logits = np.float64(x).reshape([7, 16]) @ _Linear.weights
@@ -411,5 +413,5 @@ def test_against_a_softmax(strategy):
 
 def test_without_a_classifier():
   with pytest.raises(ValueError, match='has no classifier'):
-    evaluation.Classification(flows.make_flow_without_blocks()).log_probs(
+    likelihood.Classification(flows.make_flow_without_blocks()).log_probs(
         [tf.zeros([2, 4, 4, 1])])

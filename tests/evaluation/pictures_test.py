@@ -112,7 +112,7 @@ def test_ends_are_exact():
 
 
 def test_quarter_of_a_circle():
-  points = evaluation.spherical_path([[2.0, 0.0]], [[0.0, 2.0]], 4)[0]
+  points = pictures.spherical_path([[2.0, 0.0]], [[0.0, 2.0]], 4)[0]
   angles = np.pi / 2 * np.arange(4) / 3
   np.testing.assert_allclose(
       points, 2.0 * np.stack([np.cos(angles), np.sin(angles)], 1), atol=1e-14)
@@ -120,7 +120,7 @@ def test_quarter_of_a_circle():
 
 def test_norms_and_angles_go_in_equal_steps():
   start, end = _ends()
-  points = evaluation.spherical_path(start, end, 6)
+  points = pictures.spherical_path(start, end, 6)
   norms = np.linalg.norm(points, axis=-1)
   np.testing.assert_allclose(
       norms, np.linspace(norms[:, 0], norms[:, -1], 6, axis=1), rtol=1e-12)
@@ -128,7 +128,7 @@ def test_norms_and_angles_go_in_equal_steps():
   cosines = np.sum(units[:, 1:] * units[:, :-1], axis=-1)
   np.testing.assert_allclose(cosines, cosines[:, :1] * np.ones(5), rtol=1e-10)
   # A straight line leaves the sphere: 1/sqrt(2) in the middle.
-  linear = np.linalg.norm(evaluation.linear_path(start, start[::-1], 3), axis=2)
+  linear = np.linalg.norm(pictures.linear_path(start, start[::-1], 3), axis=2)
   assert np.all(linear[::2, 1] < 0.85 * linear[::2, 0])
 
 
@@ -137,14 +137,14 @@ def test_ends_in_one_direction():
   for distance in (0.0, 1e-12, 1e-7, 1e-3):
     end = start + [[0.0, distance, 0.0]]
     np.testing.assert_allclose(
-        evaluation.spherical_path(start, end, 5),
-        evaluation.linear_path(start, end, 5), atol=distance**2 + 1e-15)
-  points = evaluation.spherical_path([[1.0, 1.0]], [[3.0, 3.0]], 3)
+        pictures.spherical_path(start, end, 5),
+        pictures.linear_path(start, end, 5), atol=distance**2 + 1e-15)
+  points = pictures.spherical_path([[1.0, 1.0]], [[3.0, 3.0]], 3)
   np.testing.assert_allclose(points[0], [[1, 1], [2, 2], [3, 3]], rtol=1e-15)
 
 
 def test_what_paths_refuse():
-  testing.check_refusals(lambda ends: evaluation.spherical_path(*ends, 3), [
+  testing.check_refusals(lambda ends: pictures.spherical_path(*ends, 3), [
       (([[1.0, 1.0]], [[-2.0, -2.0]]), 'latents=opposite to each other'),
       (([[1.0, 1.0]], [[0.0, 0.0]]), 'latent=zero')])
   for path in pictures.PATHS.values():
@@ -179,7 +179,7 @@ def test_rows_of_labels_come_from_the_same_latents(labelled):
 def test_temperatures_of_several_conditions(vector64):
   """A row of every temperature for each of them."""
   conditions = np.array([[1.0, -3.0], [0.0, 5.0]])
-  arrays, report = evaluation.draw(
+  arrays, report = pictures.draw(
       vector64, 3, seed=1, temperatures=(0.5, 1.0),
       condition=np.repeat(conditions, 3, axis=0))
   z = vector64.draw_latents(3, seed=1).numpy()
@@ -208,7 +208,7 @@ def test_reconstructions(labelled, labelled_split):
   assert np.abs(z - labelled.encode(x, condition=labels[::-1])).max() > 1e-2
   # Three originals above what became of them, then two, filled with white.
   blank = np.full([1, 4, 4, 1], 255)
-  shown = evaluation.levels_to_bytes(levels, 16)
+  shown = evaluation.plots.levels_to_bytes(levels, 16)
   np.testing.assert_array_equal(picture.images, np.concatenate(
       [shown[:3], shown[:3], shown[3:], blank, shown[3:], blank]))
   assert picture.num_columns == 3
@@ -233,7 +233,7 @@ def test_interpolations(labelled, labelled_split):
   shown = picture.images.reshape([2, 4, 4, 4, 1])
   np.testing.assert_array_equal(
       shown[:, [0, -1]].reshape(levels.shape),
-      evaluation.levels_to_bytes(levels, 16))
+      evaluation.plots.levels_to_bytes(levels, 16))
   x, z = picture.arrays['x'], picture.arrays['z']
   ends = (levels + np.float32(0.5)) / np.float32(16)
   np.testing.assert_array_equal(x[:, [0, -1]].reshape(levels.shape), ends)

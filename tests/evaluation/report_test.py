@@ -12,6 +12,7 @@ from tests import splits
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import models
+from tf_resflow.evaluation import report as report_lib
 
 _KEYS = {
     'estimator',
@@ -75,7 +76,7 @@ def test_bounds_of_several_blocks(split, monkeypatch):
     monkeypatch.setattr(
         flow, 'lipschitz_bounds', lambda certify, bounds=bounds: bounds,
         raising=False)
-    report, _ = evaluation.report_inputs(
+    report, _ = report_lib.report_inputs(
         flow, np.full([2, 4, 4, 1], 0.5), results)
     assert report['lipschitz_bound_max'] == expected
     assert report['lipschitz_power_iteration_max'] == 0.7
@@ -131,7 +132,7 @@ def test_results_of_the_examples_of_a_split(split):
   labelled = splits.make_split(
       split.arrays['x'].numpy(), 16, np.arange(9, dtype=np.int32))
   bits = np.random.default_rng(0).normal(3.0, size=[8, 7])
-  results = evaluation.results_of_split(
+  results = report_lib.results_of_split(
       hybrid, labelled, bits, batch_size=4, seed=2)
   np.testing.assert_allclose(
       hybrid.bits_per_dim_of(results['log_prob']), bits.mean(axis=0),
@@ -148,7 +149,7 @@ def test_results_of_the_examples_of_a_split(split):
   # Neither labels nor a classifier.
   unknown = splits.make_split(
       np.zeros([3, 4, 4, 1], np.uint8), 16, np.full([3], -1, np.int32))
-  assert evaluation.results_of_split(
+  assert report_lib.results_of_split(
       flows.make_flow_without_blocks(), unknown, np.ones([8, 3])).keys() == {
           'bits_per_dim', 'log_prob', 'log_prob_stderr'}
 
@@ -165,7 +166,7 @@ def test_a_flow_without_blocks(split):
   assert report['inverse_num_steps_max'] == 0
   assert 'not computed' in evaluation.format_table(report, bounds)
   # Nor has what is unbiased a bias.
-  assert set(evaluation.Validation(flow)(split)) == {
+  assert set(report_lib.Validation(flow)(split)) == {
       'validation_bits_per_dim', 'validation_bits_per_dim_stderr',
       'validation_estimator_stderr'}
 
@@ -178,7 +179,7 @@ def test_estimates_say_by_how_much_they_were_exceeded():
     layer.kernel.assign(np.random.default_rng(1).normal(
         size=layer.kernel.shape))
   x = np.random.default_rng(0).normal(size=[5, 3])
-  report, bounds = evaluation.report_inputs(model, x, {
+  report, bounds = report_lib.report_inputs(model, x, {
       'nats': np.arange(5.0), 'log_det_repeats': np.zeros([1, 5])})
   (bound,) = bounds
   excess = report['lipschitz_bound_exceeded_by_max']
@@ -194,13 +195,13 @@ def test_validations_agree_with_evaluations():
       16, np.arange(7, dtype=np.int32) % 3)
   flow = flows.make_hybrid_flow(
       16, num_dense_blocks=0, is_steep=True, estimator='fixed:1')
-  validation = evaluation.Validation(flow)
+  validation = report_lib.Validation(flow)
   row = validation(split)
   bits = evaluation.nll(flow, split)
   summary = evaluation.statistics.summarize_repeats(bits)
   own = evaluation.nll(flow, split, own_estimator=True)
   difference = evaluation.statistics.summarize_repeats(own - bits)
-  classes = evaluation.Classification(flow)(split)
+  classes = evaluation.likelihood.Classification(flow)(split)
   assert row == pytest.approx({
       'validation_bits_per_dim': bits.mean(),
       'validation_bits_per_dim_stderr': summary.stderr,

@@ -28,7 +28,7 @@ def flow():
 
 def _extractor():
   """Features that are pixels: sums of columns, from 0 to 4."""
-  return evaluation.FeatureExtractor(
+  return evaluation.features.FeatureExtractor(
       lambda x: tf.reduce_sum(x[..., 0], axis=1), (4, 4, 1),
       input_range=(0.0, 1.0))
 
@@ -38,7 +38,7 @@ def _features(images):
 
 
 def _fid(x, y):
-  return evaluation.frechet_distance(
+  return sample_quality.frechet_distance(
       x.mean(0), np.cov(x, rowvar=False), y.mean(0), np.cov(y, rowvar=False))
 
 
@@ -53,7 +53,7 @@ def test_distances_are_those_of_the_features(flow):
   x = _features(np.floor(255.0 * images / 16 + 0.5))
   y = _features(samples)
   assert report['fid'] == pytest.approx(_fid(x, y), rel=1e-5)
-  kid = evaluation.squared_mmd_of_subsets(x, y, seed=3)
+  kid = sample_quality.squared_mmd_of_subsets(x, y, seed=3)
   assert report['kid'] == pytest.approx(kid.mean, rel=1e-4)
   assert report['kid_stderr'] == pytest.approx(kid.stderr, rel=1e-4)
   assert report['kid_num_subsets'] == 10
@@ -78,13 +78,13 @@ _SIZE = 24
 
 def _distance(covariance_1, covariance_2, shift=0.0):
   size = len(covariance_1)
-  return evaluation.frechet_distance(
+  return sample_quality.frechet_distance(
       np.zeros(size), covariance_1, np.full(size, shift), covariance_2)
 
 
 def test_one_dimension():
   # (m1 - m2)^2 + (s1 - s2)^2
-  assert evaluation.frechet_distance(
+  assert sample_quality.frechet_distance(
       [1.0], [[4.0]], [3.0], [[25.0]]) == pytest.approx(4.0 + 9.0, rel=1e-14)
 
 
@@ -139,14 +139,15 @@ def test_moments_are_in_double_precision():
 def test_what_is_refused():
   x = np.zeros([19, 2])
   testing.check_refusals(lambda case: case[0](*case[1:]), [
-      ((evaluation.frechet_distance, x[0], np.eye(2), np.zeros(3), np.eye(3)),
+      ((sample_quality.frechet_distance, x[0], np.eye(2), np.zeros(3),
+        np.eye(3)),
        'shapes=(2,), (3,)'),
       ((_distance, np.eye(2), np.full([2, 2], np.nan)),
        'covariance=NaN or infinite'),
-      ((evaluation.squared_mmd, x[:1], x), '...2 or more examples each'),
-      ((evaluation.squared_mmd, x[:5], np.zeros([5, 3])),
+      ((sample_quality.squared_mmd, x[:1], x), '...2 or more examples each'),
+      ((sample_quality.squared_mmd, x[:5], np.zeros([5, 3])),
        '...arrays (5, 2) and (5, 3)'),
-      ((evaluation.squared_mmd_of_subsets, x, np.zeros([50, 2])),
+      ((sample_quality.squared_mmd_of_subsets, x, np.zeros([50, 2])),
        'num_subsets=10: ... of the 19 example')])
 
 
@@ -177,7 +178,7 @@ def _expectation(estimate, p, q, num_x, num_y):
 @pytest.mark.parametrize('q', [_Q, _P], ids=['different', 'equal'])
 def test_unbiased_for_the_smallest_sets(q):
   exact = _exact_mmd(_P, q)
-  found = _expectation(evaluation.squared_mmd, _P, q, 3, 2)
+  found = _expectation(sample_quality.squared_mmd, _P, q, 3, 2)
   assert found == pytest.approx(exact, rel=1e-12, abs=1e-12)
 
 
@@ -185,14 +186,14 @@ def test_subsets_partition_the_sets():
   """All examples of `x` but one are zero: one subset alone is different."""
   x, y = np.zeros([40, 2]), np.zeros([60, 2])
   x[7] = 3.0
-  found = evaluation.squared_mmd_of_subsets(x, y, num_subsets=10, seed=1)
+  found = sample_quality.squared_mmd_of_subsets(x, y, num_subsets=10, seed=1)
   # Of 4 with one that is not zero; k(0, 0) = k(0, x) = 1.
   assert found.mean == pytest.approx(0.0, abs=1e-12)
   # Two of them either meet in a subset, or do not.
   x[8] = 3.0
   pair = 2 * (10.0**3 - 1.0) / (4 * 3)
   means = {
-      round(evaluation.squared_mmd_of_subsets(x, y, 10, seed).mean, 9)
+      round(sample_quality.squared_mmd_of_subsets(x, y, 10, seed).mean, 9)
       for seed in range(40)}
   assert means == {0.0, round(pair / 10, 9)}
 
@@ -200,7 +201,7 @@ def test_subsets_partition_the_sets():
 def test_standard_error_is_that_of_repetitions():
   rng = np.random.default_rng(1)
   results = [
-      evaluation.squared_mmd_of_subsets(
+      sample_quality.squared_mmd_of_subsets(
           rng.normal(size=[100, 3]), 0.5 + rng.normal(size=[80, 3]), seed=i)
       for i in range(60)]
   spread = np.std([r.mean for r in results], ddof=1)
@@ -212,9 +213,9 @@ def test_standard_error_is_that_of_repetitions():
 
 def test_repeatable_and_blind_to_the_order():
   x = np.repeat(np.arange(5.0), 20)[:, np.newaxis]  # Sorted by class.
-  first = evaluation.squared_mmd_of_subsets(x, x, seed=3)
-  assert first == evaluation.squared_mmd_of_subsets(x, x, seed=3)
-  assert first != evaluation.squared_mmd_of_subsets(x, x, seed=4)
+  first = sample_quality.squared_mmd_of_subsets(x, x, seed=3)
+  assert first == sample_quality.squared_mmd_of_subsets(x, x, seed=3)
+  assert first != sample_quality.squared_mmd_of_subsets(x, x, seed=4)
   # Cut in the given order, the subsets would be constant: distance 0 and
   # standard error 0.
   assert first.stderr > 1.0
@@ -225,7 +226,7 @@ def test_samples_have_conditions_as_often_as_the_data(labelled):
   split = conditional_flows.make_labelled_split(25, labels=labels)
   report = evaluation.compare_samples(
       labelled, split, _extractor(), num_samples=40, batch_size=16)
-  x = _features(evaluation.levels_to_bytes(split.arrays['x'].numpy(), 16))
+  x = _features(evaluation.plots.levels_to_bytes(split.arrays['x'].numpy(), 16))
   expected, other = (
       _fid(x, _features(pictures.samples(labelled, 40, condition=given).images))
       for given in (np.resize(labels, 40), np.arange(40) % 3))

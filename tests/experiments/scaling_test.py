@@ -30,8 +30,8 @@ class _Machine:
   def measure(self, config):
     assert config not in self.asked
     self.asked.append(config)
-    num_terms = benchmarking.fixed_num_terms(config)
-    work = benchmarking.step_work(
+    num_terms = benchmarking.tasks.fixed_num_terms(config)
+    work = benchmarking.tasks.step_work(
         config.model.build(), config.optimizer.batch_size, num_terms)
     seconds = np.dot(self._costs, [1.0, *work])
     return {'train_step_s': seconds * (1.0 + self._noise * self._rng.normal()),

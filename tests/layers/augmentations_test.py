@@ -11,6 +11,7 @@ from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
+from tf_resflow.layers import augmentations
 
 
 @keras.saving.register_keras_serializable('tf_resflow_tests')
@@ -24,7 +25,7 @@ class ScaledDequantization(layers.Augmentation):
     a = tf.exp(self.log_a.value)
     u = numerics.random.uniform(tf.shape(x), seed, x.dtype)**(1.0 / a)
     log_q = tf.math.log(a) + (a - 1.0) * tf.math.log(u)
-    return layers.Augmented(x + u, -tf.reduce_sum(log_q, axis=1))
+    return augmentations.Augmented(x + u, -tf.reduce_sum(log_q, axis=1))
 
   def project(self, y):
     return tf.floor(y)

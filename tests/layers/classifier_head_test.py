@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tf_resflow import layers
 from tf_resflow.layers import base_layer
+from tf_resflow.layers import classifier_head
 
 
 def features(size=5):
@@ -13,7 +14,7 @@ def features(size=5):
 
 
 def test_a_head_is_convolution_act_norm_relu_and_mean():
-  head = layers.ClassifierHead(6, seed=1)
+  head = classifier_head.ClassifierHead(6, seed=1)
   (x, _) = features()
   head.build(x.shape)
   assert not head.is_initialized

@@ -5,7 +5,6 @@ import logging
 import numpy as np
 import tensorflow as tf
 
-from tf_resflow import numerics
 from tf_resflow.numerics import tracing
 
 
@@ -22,7 +21,7 @@ def _calls(function, num_calls, x):
 
 def test_all_calls_share_one_function_that_is_not_inlined():
   x = tf.ones([3])
-  names, functions = _calls(numerics.noinline_function(tf.tanh), 4, x)
+  names, functions = _calls(tracing.noinline_function(tf.tanh), 4, x)
   assert len(names) == 4 and len(set(names)) == 1
   assert functions[names[0]].attr['_noinline'].b
   # A plain tf.function is inlined.
@@ -37,7 +36,7 @@ def test_it_is_traced_once_per_shape_without_a_warning(caplog):
     num_traces.append(1)
     return x + 1.0
 
-  traced = numerics.noinline_function(function)
+  traced = tracing.noinline_function(function)
   with caplog.at_level(logging.WARNING):
     for size in range(1, 13):
       traced(tf.ones([size]))

@@ -101,7 +101,7 @@ def test_a_run_without_checkpoints_is_refused(finished_run, tmp_path, data_dir):
     if left == 'nothing':
       folder.rmdir()
     before = runs.contents(workdir)
-    for start in (training.load_model, functools.partial(
+    for start in (training.workdir.load_model, functools.partial(
         training.train, runs.config(data_dir))):
       said = splits.refusal(start, str(workdir))
       assert re.search(
@@ -227,7 +227,7 @@ def test_a_run_keeps_its_best_beside_the_latest(tmp_path, data_dir):
   assert [float(row['validation_loss']) for row in runs.rows(whole)] == [
       3.0, 4.0, 1.0, 2.0]
   for which, step in (('latest', 4), ('best', 3)):
-    assert training.load_model(str(whole), checkpoint=which)[1] == step
+    assert training.workdir.load_model(str(whole), checkpoint=which)[1] == step
   best, same, latest = (
       runs.tensors(whole / name)
       for name in ('best/ckpt-3', 'checkpoints/ckpt-3', 'checkpoints/ckpt-4'))
@@ -255,7 +255,8 @@ def test_a_run_keeps_its_best_beside_the_latest(tmp_path, data_dir):
 
 def test_a_run_without_a_best_one_says_so(finished_run):
   workdir, _ = finished_run
-  assert splits.refusal(training.load_model, workdir, checkpoint='best') == (
+  assert splits.refusal(
+      training.workdir.load_model, workdir, checkpoint='best') == (
       f'checkpoint=best: expected latest, since {workdir} has no best one. '
       'bin/train keeps it with --keep_best.')
 

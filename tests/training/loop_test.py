@@ -52,7 +52,7 @@ def test_what_a_run_writes(tmp_path, data_dir, monkeypatch, caplog):
   [record] = caplog.records
   assert record.message.startswith('No samples of step 2: ')
   assert 'a block: expected convergence' in record.message
-  assert training.load_model(str(tmp_path))[1] == 3
+  assert training.workdir.load_model(str(tmp_path))[1] == 3
 
 
 def test_finished_run_is_left_as_it_is(copied_run, data_dir, caplog):
@@ -109,7 +109,7 @@ def test_signals_and_a_full_disk_lose_no_state(
       with pytest.raises(error_class, match=message) as error:
         training.train(config, workdir)
     assert '\n' not in str(error.value)
-    assert training.load_model(workdir)[1] == step
+    assert training.workdir.load_model(workdir)[1] == step
     assert signal.getsignal(signal.SIGTERM) is handler
   runs.assert_equal(training.train(config, workdir), finished_run[1])
   assert [row['step'] for row in runs.rows(workdir)] == ['2', '4']

@@ -12,7 +12,6 @@ import pytest
 import tensorflow as tf
 
 from tf_resflow import configuration
-from tf_resflow import training
 from tf_resflow.training import progress as progress_lib
 
 
@@ -200,7 +199,7 @@ def test_a_terminal_shows_two_steps_a_second(terminal):
 
 
 def test_durations():
-  assert [training.format_duration(seconds) for seconds in (
+  assert [progress_lib.format_duration(seconds) for seconds in (
       0, 59.94, 59.96, 86400 * 1234.5)] == [
           '0.00 s', '59.9 s', '0:01:00', '1234 days, 12:00:00']
 

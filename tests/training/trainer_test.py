@@ -49,7 +49,7 @@ def test_absurd_learning_rate(tmp_path, data_dir):
   steps = _assert_all_finite(tmp_path)
   assert steps == list(range(len(steps))) and len(steps) <= 2
   assert f'ckpt-{steps[-1]};' in message
-  assert training.load_model(str(tmp_path))[1] == steps[-1]
+  assert training.workdir.load_model(str(tmp_path))[1] == steps[-1]
 
 
 def _poison(monkeypatch, name, factor, num_calls):

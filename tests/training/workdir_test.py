@@ -46,21 +46,21 @@ def test_paths_that_tensorflow_cannot_read_are_refused(tmp_path):
     workdir = f'{tmp_path}/a{character}b/run'
     for start, *arguments in (
         (training.train, _CONFIG, workdir),
-        (training.create_workdir, workdir, _CONFIG, model),
-        (training.load_config, workdir), (training.load_model, workdir)):
+        (workdir_lib.create_workdir, workdir, _CONFIG, model),
+        (training.load_config, workdir), (workdir_lib.load_model, workdir)):
       assert 'expected a path without any of' in splits.refusal(
           start, *arguments)
   assert not list(tmp_path.iterdir())
 
 
 def test_foreign_folders_and_files_are_refused(tmp_path):
-  training.check_is_new(str(tmp_path))
-  training.check_is_new(str(tmp_path / 'new'))
+  workdir_lib.check_is_new(str(tmp_path))
+  workdir_lib.check_is_new(str(tmp_path / 'new'))
   path = tmp_path / 'thesis.tex'
   path.write_text('important')
   before = runs.contents(tmp_path)
   for start in (
-      functools.partial(training.train, _CONFIG), training.check_is_new):
+      functools.partial(training.train, _CONFIG), workdir_lib.check_is_new):
     testing.check_refusals(start, [
         (str(tmp_path), '...expected a new or empty folder'),
         (str(path), '...expected a folder. It is a file')])
@@ -116,8 +116,8 @@ def test_load_model(finished_run):
   def bits(model):
     return model.bits_per_dim(images, seed=0, estimator='own').numpy()
 
-  raw, step = training.load_model(workdir, averaged=False)
-  averaged, _ = training.load_model(workdir)
+  raw, step = workdir_lib.load_model(workdir, averaged=False)
+  averaged, _ = workdir_lib.load_model(workdir)
   assert step == 4
   # The trainer initialised ActNorm, the loaded models must not do it again.
   np.testing.assert_array_equal(bits(raw), bits(trainer.model))
@@ -128,7 +128,7 @@ def test_load_model(finished_run):
     np.testing.assert_allclose(bits(averaged), bits(trainer.model), rtol=1e-5)
   assert np.max(np.abs(bits(averaged) - bits(raw))) > 1e-4
 
-  wide, _ = training.load_model(workdir, dtype='float64')
+  wide, _ = workdir_lib.load_model(workdir, dtype='float64')
   assert wide.compute_dtype == 'float64'
   assert {v.dtype for v in wide.trainable_variables} == {'float64'}
   for a, b in zip(wide.trainable_variables, averaged.trainable_variables,
@@ -142,7 +142,7 @@ def test_load_model(finished_run):
 
 def test_a_loaded_model_scores_exactly_and_trains_by_its_blocks(finished_run):
   """Training names the estimators that it takes, whatever the flow's own is."""
-  model, _ = training.load_model(finished_run[0])
+  model, _ = workdir_lib.load_model(finished_run[0])
   x = tf.random.stateless_uniform([4, 8, 8, 1], [0, 1])
   assert model.estimator == numerics.Exact()
   np.testing.assert_array_equal(
@@ -164,11 +164,11 @@ def test_a_stored_model_is_loaded_and_trained(tmp_path, data_dir):
   model.initialize(tf.constant(
       np.random.default_rng(0).random([4, 8, 8, 1]), tf.float32))
   workdir = str(tmp_path / 'run')
-  training.create_workdir(workdir, config, model, {'origin.txt': 'here'})
+  workdir_lib.create_workdir(workdir, config, model, {'origin.txt': 'here'})
   assert sorted(os.listdir(workdir)) == [
       'checkpoints', 'model.json', 'origin.txt', 'run.flags']
   for averaged in (False, True):
-    loaded, step = training.load_model(workdir, averaged)
+    loaded, step = workdir_lib.load_model(workdir, averaged)
     assert step == 0
     for a, b in zip(loaded.trainable_variables, model.trainable_variables,
                     strict=True):
@@ -182,7 +182,7 @@ def test_a_stored_model_is_loaded_and_trained(tmp_path, data_dir):
 
 def test_a_model_of_another_configuration_is_refused(tmp_path):
   model = runs.config(hidden_channels=5).model.build()
-  testing.check_refusals(lambda model: training.create_workdir(
+  testing.check_refusals(lambda model: workdir_lib.create_workdir(
       str(tmp_path / 'run'), _CONFIG, model), [(model, 'model=residual_flow')])
   assert not list(tmp_path.iterdir())
 
@@ -190,16 +190,17 @@ def test_a_model_of_another_configuration_is_refused(tmp_path):
 def test_missing_parts(tmp_path):
   workdir = str(tmp_path)
   for load, name in (
-      (training.load_config, 'run.flags'), (training.load_model, 'model.json')):
+      (training.load_config, 'run.flags'),
+      (workdir_lib.load_model, 'model.json')):
     testing.check_refusals(load, [
         (workdir, f'...folder of a run. There is no {name}')])
   workdir_lib.prepare(workdir, _CONFIG)
   assert 'Train until the first one' in splits.refusal(
-      training.load_model, workdir)
+      workdir_lib.load_model, workdir)
   for text in ('{', '{"no_such_field": 1}', '{"num_levels": 0}'):
     (tmp_path / 'model.json').write_text(text)
     with pytest.raises(ValueError, match='model.json: expected a model of'):
-      training.load_model(workdir)
+      workdir_lib.load_model(workdir)
 
 
 def test_weights_without_an_inverse_are_refused(tmp_path):
@@ -208,6 +209,6 @@ def test_weights_without_an_inverse_are_refused(tmp_path):
   (entries,) = [v for v in model.variables if v.name == 'entries']
   entries.assign(tf.zeros_like(entries.value))
   workdir = str(tmp_path / 'run')
-  training.create_workdir(workdir, config, model)
-  testing.check_refusals(training.load_model, [(workdir, (
+  workdir_lib.create_workdir(workdir, config, model)
+  testing.check_refusals(workdir_lib.load_model, [(workdir, (
       'block_0_linear.matrix=condition number inf: expected at most 1e+04'))])

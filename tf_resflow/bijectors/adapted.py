@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from tf_resflow import bijectors
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow.bijectors import layer_bijector
@@ -132,6 +133,6 @@ def _parts(docstring):
 @functools.cache
 def __getattr__(name: str) -> Any:
   """Returns the bijector of a layer."""
-  if not any(name in names for names in layers.BIJECTIONS.values()):
+  if name not in bijectors.ADAPTED:
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
   return adapt(getattr(layers, name))

@@ -9,6 +9,7 @@ from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import numerics
 from tf_resflow.bijectors import flow_bijector
+from tf_resflow.layers.bijections import bijection
 from tf_resflow.numerics import random
 
 
@@ -53,7 +54,7 @@ class LayerBijector(flow_bijector.FlowBijector):
       name: str = 'layer', parameters: dict[str, Any] | None = None):
     parameters = dict(locals()) if parameters is None else parameters
     with tf.name_scope(name) as name:
-      self._input_shape = list(layers.event_shape_of(event_shape))
+      self._input_shape = list(bijection.event_shape_of(event_shape))
       if not layer.built:
         layer.build((None, *self._input_shape))
       self._output_shape = list(

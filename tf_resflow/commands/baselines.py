@@ -71,7 +71,7 @@ def main(options: Options) -> None:
       num_components=options.num_components, seed=options.seed,
       num_noise_draws=options.num_noise_draws, verbose=1)
   if options.output is not None:
-    evaluation.write_bits(
+    evaluation.example_files.write_bits(
         options.output,
         {name: result.values for name, result in results.items()},
         {'dataset': options.dataset, 'split': 'test',

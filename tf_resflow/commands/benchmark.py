@@ -144,15 +144,17 @@ def main(options: Options, config: configuration.Config) -> None:
   """Measures, and reports."""
   config = options.run_config(config)
   options.refuse(
-      benchmarking.fixed_num_terms(config) is None, ('min_ceiling_fraction',),
+      benchmarking.tasks.fixed_num_terms(config) is None,
+      ('min_ceiling_fraction',),
       'without --estimator=fixed:N, or with --hybrid',
       'The time of a random number of terms is not fixed.')
   estimator = numerics.Estimator.get(config.model.training_estimator())
   options.refuse(estimator is None, ('evaluation_estimator',),
                  options_lib.EXACT, 'It goes with residual blocks.')
-  images = None if options.inputs is None else evaluation.read_inputs(
+  read = evaluation.example_files.read_inputs
+  images = None if options.inputs is None else read(
       options.inputs, config.data.info().event_shape)
-  settings = benchmarking.Settings(
+  settings = benchmarking.tasks.Settings(
       config, workdir=options.workdir, num_repeats=options.num_repeats,
       estimator=options.evaluation_estimator and numerics.Estimator.get(
           options.evaluation_estimator, 'evaluation_estimator'),
@@ -160,25 +162,25 @@ def main(options: Options, config: configuration.Config) -> None:
   if options.program is not None:
     options_lib.note(f'Compiling {options.program}.mlir ...')
     options_lib.print_report(
-        benchmarking.write_program(settings, options.program))
+        benchmarking.programs.write_program(settings, options.program))
     return
   if options.worker is not None:
     # For the process that started this one, which tells NaN from nothing.
-    measure = benchmarking.TASKS[options.worker]
+    measure = benchmarking.tasks.TASKS[options.worker]
     print(json.dumps(measure(settings, commands.START)))
     return
   if options.advise:
     _advise(options, config)
     return
-  baseline = options.baseline_json and benchmarking.read_baseline(
+  baseline = options.baseline_json and benchmarking.report.read_baseline(
       options.baseline_json)
-  values = benchmarking.measure(
+  values = benchmarking.report.measure(
       runner.command('benchmark', options.arguments),
       options.tasks, lambda task: options_lib.note(f'Measuring {task} ...'))
   options_lib.print_report({
       'batch_size': config.optimizer.batch_size,
       'estimator': estimator and estimator.spec(), **values},
-      benchmarking.format_table(values, baseline))
+      benchmarking.report.format_table(values, baseline))
   if options.min_ceiling_fraction is not None:
     options.require(
         values['ceiling_fraction'] >= options.min_ceiling_fraction,
@@ -188,7 +190,7 @@ def main(options: Options, config: configuration.Config) -> None:
 
 
 def _advise(options: Options, config: configuration.Config) -> None:
-  report = benchmarking.advise(config, benchmarking.measure(
+  report = benchmarking.report.advise(config, benchmarking.report.measure(
       runner.command('benchmark', options.arguments), [_RUN],
       lambda task: options_lib.note('Measuring a run ...')))
   options_lib.print_report(

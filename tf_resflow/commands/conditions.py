@@ -46,7 +46,8 @@ class Condition(options_lib.Options):
       raise flags.Error('--condition is missing. The flow of this run is '
                         f'p(x|c): {expected}.')
     if self.is_condition_file:
-      return evaluation.read_condition(self.condition, spec, 'condition')
+      return evaluation.example_files.read_condition(
+          self.condition, spec, 'condition')
     if spec.num_labels and self.condition == 'all':
       return np.arange(spec.num_labels)
     try:
@@ -74,8 +75,9 @@ def write_table(path: str, model: Any, arrays: Mapping[str, np.ndarray],
   """
   given = [] if model.condition_spec is None else [
       np.reshape(arrays['condition'], [len(arrays['x']), -1])]
-  evaluation.write_table(
-      path, (*evaluation.column_names(model), *evaluation.condition_names(
+  example_files = evaluation.example_files
+  example_files.write_table(
+      path, (*example_files.column_names(model), *example_files.condition_names(
           model.condition_spec), *columns),
       np.column_stack([arrays['x'], *given, *(
           arrays[name] for name in columns)]))

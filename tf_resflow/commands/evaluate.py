@@ -199,7 +199,7 @@ def _write(options: Options, run: options_lib.OpenedRun,
   if not options.output.endswith('.csv'):
     np.savez(options.output, **arrays)
   elif options.inputs.endswith('.csv'):
-    evaluation.append_columns(options.inputs, options.output, {
+    evaluation.example_files.append_columns(options.inputs, options.output, {
         name: arrays[name] for name in columns})
   else:
     conditions.write_table(options.output, run.model, arrays, columns)
@@ -212,25 +212,25 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
       is_vector or not (options.output or '').endswith('.csv'), 'output',
       'an .npz file with images')
   is_table = options.inputs.endswith('.csv') and is_vector
-  x = evaluation.read_rows(
-      options.inputs, evaluation.column_names(run.model)
-  ) if is_table else evaluation.read_inputs(
+  x = evaluation.example_files.read_rows(
+      options.inputs, evaluation.example_files.column_names(run.model)
+  ) if is_table else evaluation.example_files.read_inputs(
       options.inputs, run.model.event_shape)
   condition = None
   if run.model.condition_spec is not None:
-    condition = evaluation.read_condition(
+    condition = evaluation.example_files.read_condition(
         options.inputs, run.model.condition_spec)
     options.require(
         len(condition) == len(x), 'inputs', 'a file with as many conditions as '
         f'examples, {len(x)}', f'It has {len(condition)}.')
   results = evaluation.evaluate_inputs(
       run.model, x, condition=condition, **settings)
-  report, bounds = evaluation.report_inputs(
+  report, bounds = evaluation.report.report_inputs(
       run.model, x, results, batch_size=settings['batch_size'],
       certify=options.should_certify(run.config),
       num_probes=options.num_probes, strategy=run.strategy, verbose=1,
       condition=condition)
-  is_converted = conversion.is_converted(options.workdir)
+  is_converted = conversion.converter.is_converted(options.workdir)
   if is_converted:
     results['z'] = conversion.to_channels_first(
         run.model, results['z']).numpy()
@@ -250,7 +250,7 @@ def _evaluate_split(options: Options, run: options_lib.OpenedRun,
       'false unless the condition of the flow is the label',
       'bin/train --condition=label makes it that.')
   split = options.load_split(run, 'num_examples', 'num_reconstructions')
-  others = evaluation.read_bits(
+  others = evaluation.example_files.read_bits(
       options.compare, options.num_examples or split.num_examples,
       {'dataset': run.config.data.dataset, 'split': options.split,
        'num_levels': split.num_levels, 'image_shape': split.event_shape}
@@ -270,7 +270,7 @@ def _evaluate_split(options: Options, run: options_lib.OpenedRun,
     options_lib.note(f'flow (a) against {name} (b): {difference}')
     report.setdefault('paired_differences', {})[name] = {
         'mean': difference.mean, 'stderr': difference.stderr}
-  arrays = evaluation.results_of_split(
+  arrays = evaluation.report.results_of_split(
       run.model, split, nll, batch_size=settings['batch_size'],
       seed=options.seed, strategy=run.strategy) if options.output else {}
   if scores is not None:
@@ -314,7 +314,8 @@ def _evaluate_ood(options: Options, run: options_lib.OpenedRun) -> None:
 
 def _other_split(options, run):
   if options.is_ood_file:
-    return evaluation.read_images(options.ood_dataset, run.model, 'ood_dataset')
+    return evaluation.example_files.read_images(
+        options.ood_dataset, run.model, 'ood_dataset')
   model, data = run.model, run.config.data
   info = datasets.info(options.ood_dataset, 'ood_dataset')
   options.require(

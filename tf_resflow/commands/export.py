@@ -40,9 +40,9 @@ class Options(options_lib.Run, options_lib.Estimation):
 def main(options: Options) -> None:
   """Exports, and reports."""
   # Before a large model is loaded.
-  serving.check_is_new(options.output)
+  serving.saved_model.check_is_new(options.output)
   if options.warmup:
-    serving.check_is_installed()
+    serving.saved_model.check_is_installed()
   options.make_estimator()  # Or an error.
   run = options.open()
   estimator = options.estimator_for(run).per_example()
@@ -50,7 +50,7 @@ def main(options: Options) -> None:
   signatures = serving.export(
       run.model, options.output, estimator, warmup=options.warmup,
       max_samples=options.max_samples)
-  columns = serving.tensors_of_columns(run.model)
+  columns = serving.signatures.tensors_of_columns(run.model)
   options_lib.print_report({
       'output': options.output, 'step': run.step, 'averaged': options.averaged,
       'estimator': estimator.spec(), 'warmup': options.warmup,

@@ -141,7 +141,7 @@ class Run(Options):
     config = training.load_config(self.workdir)  # Imports the model's kinds.
     devices = training.make_strategy(strategy)
     with devices.scope():
-      model, step = training.load_model(
+      model, step = training.workdir.load_model(
           self.workdir, averaged=self.averaged, dtype=dtype,
           checkpoint=self.checkpoint)
     return OpenedRun(config, model, step, devices)

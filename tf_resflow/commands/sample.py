@@ -182,7 +182,7 @@ def _draw_vectors(options: Options, run: options_lib.OpenedRun,
   options.require(
       suffix != '.png' or condition is None or len(condition) == 1, 'condition',
       'one condition with .png of vectors', 'It shows one density.')
-  arrays, report = evaluation.draw(
+  arrays, report = evaluation.pictures.draw(
       run.model, seed=options.seed, temperatures=options.temperature,
       **_conditions(options, condition, 20_000 if suffix == '.png' else 64),
       **settings)
@@ -191,7 +191,7 @@ def _draw_vectors(options: Options, run: options_lib.OpenedRun,
   elif suffix == '.csv':
     conditions.write_table(options.output, run.model, arrays)
   else:
-    evaluation.save_image(options.output, evaluation.density_picture(
+    evaluation.plots.save_image(options.output, evaluation.density_picture(
         run.model, samples=arrays['x'], condition=condition))
   return report
 
@@ -213,7 +213,7 @@ def main(options: Options) -> None:
     if options.output.endswith('.npz'):
       np.savez(options.output, **picture.arrays)
     else:
-      evaluation.save_image_grid(
+      evaluation.plots.save_image_grid(
           options.output, picture.images, num_columns=picture.num_columns)
   report = {'step': run.step, 'output': options.output, 'dtype': options.dtype,
             **report}

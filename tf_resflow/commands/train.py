@@ -51,7 +51,7 @@ def main(options: Options, config: configuration.Config) -> None:
   """Trains and evaluates."""
   strategy = training.make_strategy(config.run.strategy)
   validation_of = functools.cache(
-      lambda model: evaluation.Validation(model, strategy))
+      lambda model: evaluation.report.Validation(model, strategy))
   picture_fn = None
   if config.data.info().event_shape == (2,) and not config.data.condition:
     points = datasets.load_split(config.data, 'train').arrays['x'].numpy()
@@ -64,7 +64,7 @@ def main(options: Options, config: configuration.Config) -> None:
       config, options.workdir,
       evaluate_fn=lambda model: validation_of(model)(
           datasets.load_split(config.data, 'validation')),
-      save_images_fn=evaluation.save_image_grid, picture_fn=picture_fn,
+      save_images_fn=evaluation.plots.save_image_grid, picture_fn=picture_fn,
       strategy=strategy)
   if not options.evaluate_at_end:
     return

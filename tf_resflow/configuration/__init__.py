@@ -2,3 +2,5 @@
 
 from tf_resflow.configuration.run_config import Config
 from tf_resflow.configuration.run_config import make_config
+
+__all__ = ['Config', 'make_config']

@@ -7,12 +7,4 @@ PyTorch.
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        'arguments': ['Conversion', 'convert_arguments'],
-        'converter': [
-            'Checkpoint', 'WEIGHTS', 'convert', 'is_converted',
-            'load_checkpoint', 'load_model'],
-        'weights': [
-            'from_channels_first', 'load_weights', 'to_channels_first']})
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -220,7 +220,7 @@ def convert(
     errors.InvalidValueError: if the checkpoint is damaged or not supported, or
       the folder is not empty.
   """
-  training.check_is_new(workdir)
+  training.workdir.check_is_new(workdir)
   checkpoint = load_checkpoint(checkpoint_path)
   conversion = arguments_lib.convert_arguments(
       checkpoint.arguments, uncertified)
@@ -242,7 +242,7 @@ def convert(
       'checkpoint': os.path.basename(checkpoint.path), 'sha256': digest,
       'arguments': checkpoint.arguments, 'latent_order': 'channels_first',
       **{k: v for k, v in report.items() if k != 'workdir'}}
-  training.create_workdir(
+  training.workdir.create_workdir(
       workdir, conversion.config, model,
       extra_files={_CONVERSION_JSON: json.dumps(
           provenance, indent=2, default=reprlib.repr)})

@@ -199,7 +199,7 @@ def compare_samples(
   decoded = []
   # As often as in the data.
   condition = np.resize(
-      datasets.first_conditions(split, num_images),
+      datasets.split.first_conditions(split, num_images),
       [num_samples, *model.condition_spec.shape]
   ) if split.is_conditional else None
 

@@ -82,7 +82,7 @@ def log_frequencies(split: datasets.Split) -> np.ndarray:
   Args:
     split: of a data set whose labels are conditions.
   """
-  labels = datasets.first_conditions(split, split.num_examples)
+  labels = datasets.split.first_conditions(split, split.num_examples)
   counts = np.bincount(labels, minlength=split.num_condition_labels)
   with np.errstate(divide='ignore'):
     return np.log(counts / counts.sum())

@@ -107,7 +107,7 @@ def save_bias(
     path: of the image.
     runs: from titles to the columns of their metrics: `step`; `bits_per_dim`
       or `biased_bits_per_dim`, of training batches; and those of
-      `evaluation.Validation`. Cells without a value are NaN.
+      `evaluation.report.Validation`. Cells without a value are NaN.
   """
   figure = figure_lib.Figure((4.2 * len(runs), 3.4), layout='constrained')
   axes = figure.subplots(1, len(runs), sharey=True, squeeze=False)

@@ -48,11 +48,11 @@ def study_time(
     t = c_step + c_block B (n + 7) + F / rate + E / throughput
 
   `B (n + 7)` counts evaluations of blocks, `F` operations of linear layers, `E`
-  entries of hidden layers, see `benchmarking.StepWork`.
+  entries of hidden layers, see `benchmarking.tasks.StepWork`.
 
   Args:
     config: the base.
-    measure_fn: from a configuration to what `benchmarking.measure_training`
+    measure_fn: from a configuration to what `tasks.measure_training`
       returns.
     path: of the figure.
     plan: what is varied; without being varied, the number of terms is 4.
@@ -69,7 +69,7 @@ def study_time(
   def measured(varied):
     values = measure_fn(varied)
     return values['train_step_s'], (
-        1.0, *benchmarking.StepWork(**values['work']))
+        1.0, *benchmarking.tasks.StepWork(**values['work']))
 
   base = config.replace(estimator='fixed:4')
   sweeps = {
@@ -119,7 +119,7 @@ def study_memory(
     A dict for JSON: `imports_gb` of a process that has trained nothing, and
     `peak_memory_gb` by modes and numbers of terms.
   """
-  imports = benchmarking.peak_memory_gb()
+  imports = benchmarking.tasks.peak_memory_gb()
   peaks = {
       mode: {n: measure_fn(config.replace(
           memory=mode, estimator=f'fixed:{n}'))['peak_memory_gb']
@@ -171,7 +171,7 @@ def main(
     with tempfile.NamedTemporaryFile('w', suffix='.flags') as file:
       file.write(flags_lib.to_flagfile(varied))
       file.flush()
-      return benchmarking.measure([
+      return benchmarking.report.measure([
           *command, f'--flagfile={file.name}', '--tasks=train',
           f'--num_repeats={0 if is_memory else num_repeats}'], ['train'])
 

@@ -12,7 +12,9 @@ from tf_resflow import bijectors
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import numerics
+from tf_resflow.layers import augmentations
 from tf_resflow.layers import base_layer
+from tf_resflow.layers.bijections import bijection as bijection_lib
 from tf_resflow.layers.lipschitz import lipschitz_layer
 from tf_resflow.numerics import random
 from tf_resflow.specs import renamed
@@ -118,7 +120,7 @@ class Flow(keras.Model):
       estimator: layers.EstimatorLike = None, **kwargs):
     kwargs.setdefault('dtype', bijection.compute_dtype)
     super().__init__(**kwargs)
-    self.event_shape = layers.event_shape_of(event_shape)
+    self.event_shape = bijection_lib.event_shape_of(event_shape)
     self.event_size = math.prod(self.event_shape)
     self.num_levels = num_levels
     self.estimator = numerics.Estimator.get(estimator)
@@ -233,7 +235,7 @@ class Flow(keras.Model):
     return x
 
   def augment(self, x: tf.Tensor, condition: Any = None, *,
-              seed: random.SeedLike = None) -> layers.Augmented:
+              seed: random.SeedLike = None) -> augmentations.Augmented:
     """Returns events that stand for data: those of all methods at this seed."""
     x = self._checked('x', x, self.event_shape, condition)
     return self.augmentation.augment(x, condition, seed=self._seeds(seed)[0])

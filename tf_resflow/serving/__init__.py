@@ -7,10 +7,4 @@ warm the server up.
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
-    'saved_model': ['check_is_installed', 'check_is_new', 'export'],
-    'served_flow': ['ServedFlow'],
-    'signatures': [
-        'IntegerFlow', 'VectorSignatures', 'tensor_names',
-        'tensors_of_columns'],
-})
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,3 +11,6 @@ from tf_resflow.specs.registry import Registry
 from tf_resflow.specs.spec import option
 from tf_resflow.specs.spec import Spec
 from tf_resflow.specs.spec import Specified
+
+__all__ = [
+    'Registry', 'Section', 'Spec', 'Specified', 'field', 'option', 'registries']

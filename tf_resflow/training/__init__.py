@@ -2,20 +2,4 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submodules=['objectives'],
-    submod_attrs={
-        'ema': ['ExponentialMovingAverage'],
-        'loop': ['TrainingInterruptedError', 'train'],
-        'metrics': ['MetricsWriter', 'read_metrics'],
-        'objectives': ['Batch', 'Objective'],
-        'optimizers': ['make_optimizer'],
-        'progress': ['format_duration', 'periodic_tasks'],
-        'step': ['TrainStep'],
-        'strategies': ['make_strategy'],
-        'trainer': ['Trainer', 'TrainingDivergedError'],
-        'workdir': [
-            'check_is_new', 'create_workdir', 'load', 'load_config',
-            'load_model'],
-    })
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,7 +7,7 @@ import contextlib
 import keras
 import tensorflow as tf
 
-from tf_resflow import numerics
+from tf_resflow.numerics import tracing
 
 # How many variables are updated by one operation.
 _GROUP_SIZE = 8
@@ -19,7 +19,7 @@ def assign(targets: Iterable[tf.Variable], values: Iterable[tf.Tensor]) -> None:
     target.assign(value)
 
 
-@numerics.noinline_function
+@tracing.noinline_function
 def _move(share, averages, variables, dtype):
   """Moves averages towards variables, given the handles of both.
 

@@ -300,5 +300,5 @@ class Trainer(Learner):
     """
     images = model.sample(
         num_samples, seed=self.config.run.seed,
-        condition=datasets.some_conditions(self._split, num_samples))
+        condition=datasets.split.some_conditions(self._split, num_samples))
     return np.clip(images.numpy(), 0.0, 1.0)

@@ -7,6 +7,7 @@ import pytest
 from tests import loops
 from tf_resflow import errors
 from tf_resflow import layers
+from tf_resflow.layers.lipschitz import keras_layer
 
 _SWISH = layers.LipSwish.lipschitz_bound
 
@@ -97,11 +98,11 @@ def test_readers_register_bounds_of_their_layers():
       return 0.5 * inputs
 
   assert known_bound(Halve()) is None
-  layers.KERAS_BOUNDS[Halve] = lambda layer: 0.5
+  keras_layer.KERAS_BOUNDS[Halve] = lambda layer: 0.5
   try:
     assert known_bound(keras.Sequential([Halve(), Halve()])) == 0.25
   finally:
-    del layers.KERAS_BOUNDS[Halve]
+    del keras_layer.KERAS_BOUNDS[Halve]
 
 
 def test_layers_of_unknown_function_share_no_graph():

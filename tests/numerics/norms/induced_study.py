@@ -19,8 +19,8 @@ import tensorflow as tf
 
 from tests.numerics.norms import induced_oracle
 from tests.numerics.norms import kernels
-from tf_resflow import numerics
 from tf_resflow.numerics.norms import operator_norms
+from tf_resflow.numerics.norms import operators
 
 # Tolerance, largest and smallest number of steps: those of layers, of
 # their `norm_estimate`, of |A|_2->2, and of the norms of nonnegative kernels.
@@ -145,7 +145,7 @@ def _measure(record, num_starts):
   """Fills in a record."""
   p, q, mapping = record.domain, record.codomain, record.mapping
   matrix = kernels.matrix(
-      numerics.LayerOperator(mapping.kernel, mapping.spatial_shape))
+      operators.LayerOperator(mapping.kernel, mapping.spatial_shape))
 
   def climb(further_starts=None):
     return induced_oracle.brute_force(

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from tests import loops
 from tests.numerics.norms import induced_oracle
-from tf_resflow import numerics
 from tf_resflow.numerics.norms import operator_norms
+from tf_resflow.numerics.norms import operators
 
 _KINDS = {
     'upper': operator_norms.UPPER, 'estimate': operator_norms.ESTIMATE}
@@ -31,7 +31,7 @@ def test_the_norm_lies_between_the_kinds(
   """And what is differentiated is what was found."""
   kernel = tf.constant(np.random.default_rng(0).normal(size=kernel_shape))
   # Of the whole operator: 1 x 1 kernels at every pixel, too.
-  operator = numerics.LayerOperator(kernel, spatial_shape)
+  operator = operators.LayerOperator(kernel, spatial_shape)
   matrix = operator.apply(
       tf.eye(operator.num_inputs, dtype=tf.float64)).numpy().T
   expected = induced_oracle.brute_force(

@@ -13,6 +13,7 @@ from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.lipschitz import lipschitz_layer
 from tf_resflow.numerics import convolution
+from tf_resflow.numerics import tracing
 from tf_resflow.numerics.norms import operator_norms
 from tf_resflow.numerics.norms import orders as orders_lib
 
@@ -51,7 +52,7 @@ def _fingerprint(kernel):
   return tf.stack(numbers)
 
 
-@numerics.noinline_function
+@tracing.noinline_function
 def _converge_norm(mapping, rows, fingerprint, kind, tolerance, max_steps):
   """Follows the vectors of a kernel from those of an earlier one.
 
@@ -80,7 +81,7 @@ def _converge_norm(mapping, rows, fingerprint, kind, tolerance, max_steps):
   return result._replace(norm=scale * result.norm), new_fingerprint
 
 
-@numerics.noinline_function
+@tracing.noinline_function
 def _normalize_gradient(dnormalized, mapping, scale, rows, kind, coeff):
   """Pulls a cotangent of `scale W / max(1, norm / coeff)` back.
 

@@ -1,0 +1,17 @@
+from . import split as split
+from .catalog import info as info
+from .catalog import names as names
+from .dataset_info import DatasetInfo as DatasetInfo
+from .dataset_info import DrawnInfo as DrawnInfo
+from .dataset_info import ImageInfo as ImageInfo
+from .dataset_info import VectorInfo as VectorInfo
+from .dequantization import dequantize as dequantize
+from .dequantization import quantize as quantize
+from .loading import load as load
+from .loading import load_split as load_split
+from .own_files import fingerprint as fingerprint
+from .own_files import opener as opener
+from .pipeline import evaluation_batches as evaluation_batches
+from .pipeline import training_batches as training_batches
+from .split import Split as Split
+from .stored_images import DatasetNotFoundError as DatasetNotFoundError

@@ -1,0 +1,13 @@
+from .block_types import BlockType as BlockType
+from .blocks import BlockRequest as BlockRequest
+from .blocks import make_network as make_network
+from .blocks import make_residual_block as make_residual_block
+from .blocks import make_unconstrained_network as make_unconstrained_network
+from .flow import BlockBound as BlockBound
+from .flow import Flow as Flow
+from .model_config import model_from_json as model_from_json
+from .model_config import ModelConfig as ModelConfig
+from .residual_flow import ResidualFlow as ResidualFlow
+from .residual_flow_config import ResidualFlowConfig as ResidualFlowConfig
+from .vector_flow import VectorFlow as VectorFlow
+from .vector_flow_config import VectorFlowConfig as VectorFlowConfig

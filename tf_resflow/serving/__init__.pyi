@@ -1,0 +1,6 @@
+from . import saved_model as saved_model
+from . import signatures as signatures
+from .saved_model import export as export
+from .served_flow import ServedFlow as ServedFlow
+from .signatures import IntegerFlow as IntegerFlow
+from .signatures import VectorSignatures as VectorSignatures

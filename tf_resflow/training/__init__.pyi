@@ -1,0 +1,17 @@
+from . import metrics as metrics
+from . import objectives as objectives
+from . import optimizers as optimizers
+from . import progress as progress
+from . import workdir as workdir
+from .ema import ExponentialMovingAverage as ExponentialMovingAverage
+from .loop import train as train
+from .loop import TrainingInterruptedError as TrainingInterruptedError
+from .metrics import read_metrics as read_metrics
+from .objectives import Batch as Batch
+from .objectives import Objective as Objective
+from .step import TrainStep as TrainStep
+from .strategies import make_strategy as make_strategy
+from .trainer import Trainer as Trainer
+from .trainer import TrainingDivergedError as TrainingDivergedError
+from .workdir import load as load
+from .workdir import load_config as load_config
