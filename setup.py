@@ -48,7 +48,7 @@ EXTRAS_REQUIRE = {
 class BuildWithFlagfiles(build_py.build_py):
   """Puts the flagfiles, which stand in bin/ in a checkout, into the package."""
 
-  def run(self):
+  def run(self) -> None:
     super().run()
     if not self.editable_mode:
       folder = pathlib.Path(self.build_lib, 'tf_resflow', 'flagfiles')

@@ -1,14 +1,16 @@
 """The examples of the docstrings run, and show what they say.
 
 An example finds its module and the names in that, the usual names of
-TensorFlow, Keras and TFP, and the rooms of the package; relative paths lie in a
-folder that has two PyTorch checkpoints.
+TensorFlow, Keras and TFP, and the packages in tf_resflow; relative paths lie in
+a folder that has two PyTorch checkpoints.
 """
 
 import doctest
 import importlib
 import inspect
+import pathlib
 import pkgutil
+import re
 
 import keras
 import numpy as np
@@ -21,20 +23,15 @@ from tests.conversion import checkpoints
 from tests.conversion import torch_writer
 import tf_resflow
 
-_ROOMS = {
+_PACKAGES = {
     info.name: importlib.import_module(f'tf_resflow.{info.name}')
     for info in pkgutil.iter_modules(tf_resflow.__path__)
     if info.name != '__main__'}
 _NAMES = {
-    'keras': keras, 'np': np, 'tf': tf, 'tfb': tfb, 'tfd': tfd, **_ROOMS}
+    'keras': keras, 'np': np, 'tf': tf, 'tfb': tfb, 'tfd': tfd, **_PACKAGES}
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
-# Rooms whose every public class and function has an example, but for base
-# classes, named tuples, and these, which others make or share.
-_ILLUSTRATED = ('bijectors', 'layers', 'models', 'numerics')
-_WITHOUT = {
-    'Certificate', 'FlowBijector', 'LayerOperator',
-    'LogDetSeries', 'noinline_function'}
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def modules():
@@ -81,15 +78,16 @@ def run(test):
   return ''.join(report)
 
 
-def _room(name):
+def _package(name):
   return name.partition('.')[0]
 
 
-@pytest.mark.parametrize('room', sorted({_room(name) for name in _EXAMPLES}))
-def test_examples(room, folder, monkeypatch):
+@pytest.mark.parametrize(
+    'package', sorted({_package(name) for name in _EXAMPLES}))
+def test_examples(package, folder, monkeypatch):
   monkeypatch.chdir(folder)
   reports = [run(test) for name, test in sorted(_EXAMPLES.items())
-             if _room(name) == room]
+             if _package(name) == package]
   assert not any(reports), '\n' + ''.join(reports)
 
 
@@ -103,23 +101,32 @@ def test_code_in_docstrings_is_an_example():
           f'{test.name}: write its code as an example, with >>>.')
 
 
-def public(room):
-  """Returns the classes and functions that a room hands out, by their names."""
-  names = getattr(room, '__all__', None) or vars(room)
-  return {name: value for name in names
-          for value in [getattr(room, name)]
-          if callable(value) and not name.startswith('_')}
+def public(package):
+  """Returns what a package hands out beside modules, by its names."""
+  names = getattr(package, '__all__', ())
+  values = {name: getattr(package, name) for name in names}
+  return {n: v for n, v in values.items() if not inspect.ismodule(v)}
 
 
-def test_what_is_public_has_an_example():
-  values = [value for room in _ILLUSTRATED
-            for value in public(_ROOMS[room]).items()]
-  missing = [
-      name for name, value in values
-      if '>>>' not in value.__doc__ and name not in _WITHOUT and not (
-          inspect.isclass(value) and (
-              issubclass(value, tuple) or value.__subclasses__()))]
-  assert values and not missing, f'no example: {missing}'
+def test_public_names_are_few_and_explained():
+  """How names are counted: all in `__all__` of a package but modules.
+
+  Each has a docstring, and an example there or a use in tests and documents.
+  Constants and types of arguments have none.
+  """
+  names = {f'{package}.{name}': value for package in _PACKAGES
+           for name, value in public(_PACKAGES[package]).items()}
+  assert len(names) <= 200
+  assert not {'benchmarking', 'commands', 'experiments'} & {
+      name.partition('.')[0] for name in names}
+  used = set(re.findall(r'\b\w+\.(\w+)', ''.join(
+      path.read_text() for path in [
+          *_ROOT.glob('tests/**/*.py'), *_ROOT.glob('docs/*.md')])))
+  unexplained = [
+      name for name, value in names.items()
+      if callable(value) and not (inspect.getdoc(value) and (
+          '>>>' in value.__doc__ or name.partition('.')[2] in used))]
+  assert not unexplained, f'no docstring, example or test: {unexplained}'
 
 
 def undocumented(cls):

@@ -85,7 +85,7 @@ def test_missing_package_names_the_way_out(
   monkeypatch.setitem(sys.modules, 'tensorflow_serving.apis', None)
   result = run_tool(
       'export', f'--workdir={digits_workdir}', f'--output={tmp_path}/1')
-  results.check_error(result, 'export: error: --warmup=')
+  results.check_error(result, 'export: error: --warmup=true requires')
   assert 'tensorflow-serving-api' in result.stderr
   assert result.stderr.endswith('--nowarmup.\n')
   assert os.listdir(tmp_path) == []

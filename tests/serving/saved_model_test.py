@@ -9,7 +9,6 @@ import math
 import os
 import pathlib
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -290,16 +289,6 @@ def test_a_flow_without_blocks(plain, replies, expected_log_prob):
   np.testing.assert_array_equal(replies['plain sample']['images'], expected)
 
 
-def test_refuses_to_replace_anything(model, estimator, tmp_path):
-  (tmp_path / 'file').write_text('mine')
-  testing.check_refusals(lambda path: serving.export(model, path, estimator), [
-      (str(tmp_path), '...expected a new or empty folder'),
-      (str(tmp_path / 'file'), '...file: expected a new or empty folder'),
-      ('gs://bucket/digits/1', '...expected a folder of this machine')])
-  assert (tmp_path / 'file').read_text() == 'mine'
-  assert os.listdir(tmp_path) == ['file']
-
-
 def test_what_a_link_points_to_is_left_alone(plain, estimator, tmp_path):
   (tmp_path / 'other').mkdir()
   (tmp_path / 'link').symlink_to('other')
@@ -326,11 +315,3 @@ def test_every_signature_is_warmed_up_once(exported, signatures):
     assert set(outputs) == set(signature.structured_outputs)
     for output in outputs.values():
       assert output.shape[0] == 1
-
-
-def test_missing_package_names_the_extra(
-    model, estimator, tmp_path, monkeypatch):
-  monkeypatch.setitem(sys.modules, 'tensorflow_serving.apis', None)
-  with pytest.raises(ValueError, match=r"'tf_resflow\[serving\]', or .*warmup"):
-    serving.export(model, str(tmp_path / '1'), estimator)
-  assert os.listdir(tmp_path) == []

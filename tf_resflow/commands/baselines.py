@@ -1,8 +1,8 @@
 """Costs of a Gaussian and a Gaussian mixture: what a flow has to beat.
 
-  bin/baselines --dataset=digits
-  bin/baselines --dataset=2d/checkerboard
-  bin/baselines --dataset=digits --num_components=20 --output=/tmp/bits.npz
+  tf_resflow baselines --dataset=digits
+  tf_resflow baselines --dataset=2d/checkerboard
+  tf_resflow baselines --dataset=digits --num_components=20 --output=bits.npz
 
 Fits full-covariance baselines to the dequantised training split, chooses
 space (raw or logit) and regularisation on a validation part of that split, and
@@ -11,7 +11,7 @@ stdout is one JSON object.
 
 The .npz file holds the per-example bits/dim of every baseline, in the order of
 the test split, and says of which data they are: for paired comparisons with a
-flow, bin/evaluate --compare.
+flow, tf_resflow evaluate --compare.
 
 Vectors are standardised, their nats are in the units of the data, and there is
 no file.
@@ -56,16 +56,17 @@ class Options(options_lib.OutputFile):
 
   def check(self) -> None:
     super().check()
-    self.data()
+    data = self.data()
+    if self.output or 'num_noise_draws' in self.given:
+      self.refuse(
+          data.info().num_levels is None, ('output', 'num_noise_draws'),
+          f'with --dataset={self.dataset}', 'It is for images.')
 
 
 def main(options: Options) -> None:
   """Fits, evaluates, writes the output, and reports."""
   train, test = [
       datasets.load_split(options.data(), name) for name in ('train', 'test')]
-  options.refuse(
-      train.num_levels is None, ('output', 'num_noise_draws'),
-      f'with --dataset={options.dataset}', 'It is for images.')
   results = evaluation.fit_baselines(
       train.arrays['x'].numpy(), test.arrays['x'].numpy(), train.num_levels,
       num_components=options.num_components, seed=options.seed,

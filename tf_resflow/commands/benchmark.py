@@ -1,11 +1,11 @@
 """Times training, evaluation and sampling, and takes the peak memory.
 
-  bin/benchmark --flagfile=benchmark
-  bin/benchmark --flagfile=cifar10 --tasks=train --batch_size=16
-  bin/benchmark --workdir=runs/mnist --inputs=x.npz --tasks=evaluate,sample
-  bin/benchmark --flagfile=benchmark --baseline_json=peer.json
-  bin/benchmark --flagfile=cifar10 --program=/tmp/step --estimator=fixed:4
-  bin/benchmark --advise --flagfile=cifar10 --batch_size=16
+  tf_resflow benchmark --flagfile=benchmark
+  tf_resflow benchmark --flagfile=cifar10 --tasks=train --batch_size=16
+  tf_resflow benchmark --workdir=runs/mnist --inputs=x.npz --tasks=evaluate
+  tf_resflow benchmark --flagfile=benchmark --baseline_json=peer.json
+  tf_resflow benchmark --flagfile=cifar10 --program=step --estimator=fixed:4
+  tf_resflow benchmark --advise --flagfile=cifar10 --batch_size=16
 
 Every task runs in a fresh process, on a batch of noise or of --inputs; its time
 is the median of --num_repeats after two warm-up calls. --estimator=fixed:4
@@ -94,7 +94,7 @@ class Options(options_lib.Configured):
 
   @property
   def sets_up_training(self) -> bool:
-    """As bin/train does, in the process that measures it."""
+    """As tf_resflow train does, in the process that measures it."""
     return self.worker in ('train', _RUN)
 
   def check(self) -> None:

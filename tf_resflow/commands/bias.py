@@ -1,7 +1,7 @@
 """Compares what runs train by with unbiased bits/dim, and draws both.
 
-  bin/bias --workdirs=runs/iresnet,runs/roulette --output=bias.png
-  bin/bias --workdirs=runs/iresnet --split=validation --estimator=exact
+  tf_resflow bias --workdirs=runs/iresnet,runs/roulette --output=bias.png
+  tf_resflow bias --workdirs=runs/iresnet --split=validation --estimator=exact
 
 Figure 2 of the paper, from the metrics of runs on one data set that were
 validated as they went (--evaluate_every). For the latest checkpoint of each

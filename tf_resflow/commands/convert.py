@@ -1,8 +1,9 @@
 """Turns a checkpoint of the authors' PyTorch code into a workdir.
 
-  bin/convert --checkpoint=mnist_resflow.pth --workdir=runs/mnist
-  bin/evaluate --workdir=runs/mnist
-  bin/train --flagfile=runs/mnist/run.flags --workdir=runs/mnist --num_steps=100
+  tf_resflow convert --checkpoint=mnist_resflow.pth --workdir=runs/mnist
+  tf_resflow evaluate --workdir=runs/mnist
+  tf_resflow train --flagfile=runs/mnist/run.flags --workdir=runs/mnist \
+    --num_steps=100
 
 Reads files of github.com/rtqichen/residual-flows (train_img.py), in both
 formats of PyTorch, which need not be installed; nothing in the file is

@@ -1,21 +1,21 @@
 """Evaluates a checkpoint of a run on its data set or given images.
 
-  bin/evaluate --workdir=/tmp/digits
-  bin/evaluate --workdir=/tmp/digits --checkpoint=best
-  bin/evaluate --workdir=/tmp/digits --estimator=roulette:safe,exact=20
-  bin/baselines --dataset=digits --output=/tmp/baselines.npz
-  bin/evaluate --workdir=/tmp/digits --compare=/tmp/baselines.npz
-  bin/evaluate --workdir=/tmp/digits --inputs=x.npz --output=y.npz
-  bin/evaluate --workdir=/tmp/wine --inputs=new.csv --output=scores.csv
-  bin/evaluate --workdir=/tmp/cifar10 --ood_dataset=svhn_cropped
+  tf_resflow evaluate --workdir=/tmp/digits
+  tf_resflow evaluate --workdir=/tmp/digits --checkpoint=best
+  tf_resflow evaluate --workdir=/tmp/digits --estimator=roulette:safe,exact=20
+  tf_resflow baselines --dataset=digits --output=/tmp/baselines.npz
+  tf_resflow evaluate --workdir=/tmp/digits --compare=/tmp/baselines.npz
+  tf_resflow evaluate --workdir=/tmp/digits --inputs=x.npz --output=y.npz
+  tf_resflow evaluate --workdir=/tmp/wine --inputs=new.csv --output=scores.csv
+  tf_resflow evaluate --workdir=/tmp/cifar10 --ood_dataset=svhn_cropped
 
 The third command is the protocol of the paper. --inputs takes an .npz file
 with dequantised images x [n, H, W, C] in [0, 1), or vectors x [n, D], or a .csv
 file with the columns of the table of the run. --output then gets log_prob, its
 deviation log_prob_stderr and log_det [n] in nats, bits_per_dim [n], z [n, D]
 and log_det_repeats [repeats, n], with noise channels also log_prob_repeats. z
-is flattened from channels-last features; for a workdir of bin/convert from
-channels-first ones, as the authors' code does.
+is flattened from channels-last features; for a workdir of `tf_resflow convert`
+from channels-first ones, as the authors' code does.
 
 A flow p(x|c) is evaluated given the condition of every example; --inputs then
 has an array condition, or the columns. Where it is the label, the accuracy is
@@ -31,8 +31,8 @@ data of the run (in) from others (out): AUROC is the probability that an image
 of the run has the higher one, below 1/2 where the other data look likelier, as
 they do in Nalisnick et al., 2019. Images are dequantised once. Log-determinants
 are exact up to 64 dimensions, else means of 16 draws or more (--num_repeats);
-the report says how large the deviation of that mean is per image, and against
-the spread of the scores (noise_share). The scores do not depend on
+the report says how large the standard error of that mean is per image, and
+against the spread of the scores (noise_share). The scores do not depend on
 --batch_size.
 --output then gets log_prob, log_prob_stderr, class_log_prob and label [n],
 and the same of the others as ood_log_prob and so on.
@@ -85,7 +85,7 @@ class Options(
       'split, see above.')
   compare: str | None = fields.field(
       None, help='Per-example bits/dim of other models on the same split, an '
-      '.npz file of bin/baselines --output: prints paired differences.')
+      '.npz file of tf_resflow baselines --output: prints paired differences.')
   ood_dataset: str | None = fields.field(
       None, help='Other data of the same shape, to be told from those of the '
       'run by log p(x): the name of a data set, whose test part is taken, or '
@@ -141,6 +141,17 @@ class Options(
           os.path.exists(self.output)) and os.path.samefile(source, self.output)
       self.require(not is_same, 'output', f'another file than that of --{name}',
                    'It would be replaced.')
+
+  def check_run(self) -> None:
+    self.require(
+        self.is_of_vectors or not (self.output or '').endswith('.csv'),
+        'output', 'an .npz file for images')
+    self.refuse(
+        self.is_of_vectors, ('ood_dataset',), 'with vectors',
+        'With --inputs and --output, any rows get their log-density.')
+    self.refuse(
+        self.config.data.condition, ('ood_dataset',), 'with a flow p(x|c)',
+        'Other data have no such condition.')
 
   @property
   def is_ood_file(self) -> bool:
@@ -207,11 +218,7 @@ def _write(options: Options, run: options_lib.OpenedRun,
 
 def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
                      settings: dict[str, Any]):
-  is_vector = len(run.model.event_shape) == 1
-  options.require(
-      is_vector or not (options.output or '').endswith('.csv'), 'output',
-      'an .npz file with images')
-  is_table = options.inputs.endswith('.csv') and is_vector
+  is_table = options.inputs.endswith('.csv') and options.is_of_vectors
   x = evaluation.example_files.read_rows(
       options.inputs, evaluation.example_files.column_names(run.model)
   ) if is_table else evaluation.example_files.read_inputs(
@@ -235,7 +242,7 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
     results['z'] = conversion.to_channels_first(
         run.model, results['z']).numpy()
   order = 'channels_first' if is_converted else 'channels_last'
-  if is_vector:
+  if options.is_of_vectors:
     results['x'] = x
   if condition is not None:
     results['condition'] = condition
@@ -248,7 +255,7 @@ def _evaluate_split(options: Options, run: options_lib.OpenedRun,
   options.require(
       not options.classify or conditions.has_labels(run.model), 'classify',
       'false unless the condition of the flow is the label',
-      'bin/train --condition=label makes it that.')
+      'tf_resflow train --condition=label makes it that.')
   split = options.load_split(run, 'num_examples', 'num_reconstructions')
   others = evaluation.example_files.read_bits(
       options.compare, options.num_examples or split.num_examples,
@@ -283,12 +290,6 @@ def _evaluate_ood(options: Options, run: options_lib.OpenedRun) -> None:
   # Loads TensorFlow.
   from tf_resflow.experiments import out_of_distribution
 
-  options.refuse(
-      run.model.num_levels is None, ('ood_dataset',), 'with vectors',
-      'bin/evaluate --inputs --output has the log-density of any of them.')
-  options.refuse(
-      run.model.condition_spec is not None, ('ood_dataset',),
-      'with a flow p(x|c)', 'Other data have no such condition.')
   rule = evaluation.scoring_rule(
       run.model,
       options.make_estimator(),

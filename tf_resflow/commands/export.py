@@ -1,6 +1,6 @@
 """Writes a checkpoint of a run as a SavedModel for TensorFlow Serving.
 
-  bin/export --workdir=runs/digits --output=served/digits/1
+  tf_resflow export --workdir=runs/digits --output=served/digits/1
   tensorflow_model_server --rest_api_port=8501 --model_name=digits \\
     --model_base_path=$PWD/served/digits
 
@@ -36,13 +36,15 @@ class Options(options_lib.Run, options_lib.Estimation):
       4096, help='Most samples that one request may ask for.', minimum=1,
       maximum=2**31 - 1)
 
+  def check(self) -> None:
+    super().check()
+    serving.preconditions.check_is_new(self.output)
+    if self.warmup:
+      serving.preconditions.check_is_installed()
+
 
 def main(options: Options) -> None:
   """Exports, and reports."""
-  # Before a large model is loaded.
-  serving.saved_model.check_is_new(options.output)
-  if options.warmup:
-    serving.saved_model.check_is_installed()
   options.make_estimator()  # Or an error.
   run = options.open()
   estimator = options.estimator_for(run).per_example()

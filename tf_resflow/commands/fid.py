@@ -1,6 +1,6 @@
 """Compares samples of a flow with images: FID and kernel distance (KID).
 
-  bin/fid --workdir=runs/cifar10 --inception=inception.keras
+  tf_resflow fid --workdir=runs/cifar10 --inception=inception.keras
 
 Both distances are of features that a network takes from images. Its weights
 are part of the definition, so the file is yours to choose, and the report

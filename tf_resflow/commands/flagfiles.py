@@ -1,7 +1,10 @@
 """Flagfiles by their names: `--flagfile=digits`."""
 
 from collections.abc import Sequence
+import difflib
+import itertools
 import pathlib
+import textwrap
 
 from tf_resflow import errors
 from tf_resflow.configuration import flag_parsing as flags_lib
@@ -17,6 +20,20 @@ def names() -> list[str]:
       path.stem for folder in _FOLDERS for path in folder.glob('*.flags'))
 
 
+def overview() -> str:
+  """Returns a line on each flagfile: its name, and how its comment begins."""
+  return '\n'.join(f'{name:24}' + textwrap.shorten(
+      _comment(find(name)), 80 - 24, placeholder=' ...') for name in names())
+
+
+def _comment(path: str) -> str:
+  """Returns the first sentence of the comment at the head of a flagfile."""
+  lines = itertools.takewhile(
+      lambda line: line.startswith('#'), pathlib.Path(path).open())
+  text = ' '.join(line.strip('# \n') for line in lines)
+  return text.partition(' Expected:')[0].partition('. ')[0].rstrip('.')
+
+
 def find(value: str) -> str:
   """Returns the path of a flagfile.
 
@@ -30,8 +47,12 @@ def find(value: str) -> str:
   paths = [path for path in (
       pathlib.Path(value).expanduser(), *(f / name for f in _FOLDERS)
   ) if path.exists()]
-  errors.check(bool(paths), 'flagfile', value,
-               f'a file of flags, or one of {", ".join(names())}')
+  guesses = difflib.get_close_matches(value, names(), n=1)
+  errors.check(
+      bool(paths), 'flagfile', value, 'a file of flags, or the name of one '
+      'that comes with the package', ' '.join([
+          *(f'Did you mean {guess}?' for guess in guesses),
+          'tf_resflow flagfiles lists them.']))
   try:
     paths[0].read_text(encoding='utf-8')
   except (OSError, UnicodeError) as error:

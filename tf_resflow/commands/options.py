@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+import functools
 import json
 import os
+import pathlib
 import sys
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -129,22 +131,39 @@ class Run(Options):
       True, help='Take the averaged weights (EMA) rather than the last ones.')
   checkpoint: str = fields.field(
       'latest', help='latest, or best: that of the lowest validation loss, '
-      'which bin/train keeps with --keep_best.', choices=('latest', 'best'))
+      'which --keep_best keeps.', choices=('latest', 'best'))
 
   def __post_init__(self):
     super().__post_init__()
-    # At once: to load what else there is takes seconds of imports.
-    files.path_of(self.workdir, files.RUN_FLAGS)
+    # At once: TensorFlow, which modules of a run may need, takes seconds.
+    path = pathlib.Path(files.path_of(self.workdir, files.RUN_FLAGS))
+    if '--import' not in path.read_text(errors='replace'):
+      self.check_run()
+
+  @functools.cached_property
+  def config(self) -> configuration.Config:
+    """The configuration of the run."""
+    return flags_lib.from_flagfile(*(
+        files.path_of(self.workdir, name)
+        for name in (files.RUN_FLAGS, files.MODEL_JSON)))
+
+  @property
+  def is_of_vectors(self) -> bool:
+    """Whether the data of the run are vectors, not images."""
+    return getattr(self.config.model, 'num_levels', None) is None
+
+  def check_run(self) -> None:
+    """Raises `InvalidValueError` where flags do not suit the run."""
 
   def open(self, dtype: str = 'float32', strategy: str = 'single') -> OpenedRun:
     """Opens the run; every tool does it here."""
-    config = training.load_config(self.workdir)  # Imports the model's kinds.
+    self.check_run()
     devices = training.make_strategy(strategy)
     with devices.scope():
       model, step = training.workdir.load_model(
           self.workdir, averaged=self.averaged, dtype=dtype,
           checkpoint=self.checkpoint)
-    return OpenedRun(config, model, step, devices)
+    return OpenedRun(self.config, model, step, devices)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 import contextlib
+import difflib
 import gc
 import importlib
 import inspect
@@ -17,9 +18,11 @@ from types import ModuleType
 from absl import flags
 from absl import logging as absl_logging
 
+import tf_resflow
 from tf_resflow import errors
 from tf_resflow.commands import flagfiles
 from tf_resflow.configuration import flag_parsing as flags_lib
+from tf_resflow.specs import renamed
 
 TOOLS = (
     'train', 'evaluate', 'sample', 'fid', 'export', 'convert', 'baselines',
@@ -30,6 +33,9 @@ _OPERATING_ERRORS = (
     'NotFoundError', 'PermissionDeniedError', 'ResourceExhaustedError',
     'DataLossError')
 _LOG_LEVEL = 'TF_CPP_MIN_LOG_LEVEL'
+# As people write it.
+_HELP = {'--help': '--help=basic', '-help': '--help=basic',
+         '-h': '--help=basic', '--helpfull': '--help=all'}
 
 
 def main() -> None:
@@ -38,13 +44,26 @@ def main() -> None:
   This is the console script: `tf_resflow TOOL --FLAG=VALUE ...`.
   """
   name, *arguments = sys.argv[1:] or ['--help']
+  if name == 'help' and arguments:
+    name, arguments = arguments[0], ['--help']
   if name in TOOLS:
-    sys.exit(run(name, arguments, program='tf_resflow '))
-  if name in ('-h', '--help', 'help'):
-    print(_overview())
+    sys.exit(run(name, arguments))
+  texts = {
+      '--help': _overview, '-h': _overview, 'help': _overview,
+      '--version': _version, 'version': _version,
+      'flagfiles': flagfiles.overview}
+  if name in texts:
+    print(texts[name]())
     sys.exit()
-  sys.exit(fail('tf_resflow', (
-      f'{name} is no tool; expected one of {", ".join(TOOLS)}, or --help.')))
+  guesses = difflib.get_close_matches(name, [*TOOLS, *texts], n=1)
+  sys.exit(fail('tf_resflow', ' '.join([
+      f'unknown tool {name!r}.', *(f'Did you mean {guess}?'
+                                   for guess in guesses),
+      f'The tools are {", ".join(TOOLS)}; tf_resflow --help explains them.'])))
+
+
+def _version() -> str:
+  return f'tf_resflow {tf_resflow.__version__}'
 
 
 def _overview() -> str:
@@ -55,23 +74,30 @@ def _overview() -> str:
       '  tf_resflow sample --workdir=runs/digits --output=samples.png', '',
       'Tools, each of which explains itself with --help:',
       *(f'  {name:12}{inspect.getdoc(_tool(name)).splitlines()[0]}'
-        for name in TOOLS)])
+        for name in TOOLS), '',
+      'tf_resflow flagfiles lists the configurations for --flagfile.'])
 
 
-def _manual(tool: ModuleType, flag_values: flags.FlagValues) -> str:
-  """Returns the text of `--help`: a manual, then the flags by groups."""
+def _help(tool: ModuleType, shows_all: bool) -> str:
+  """Returns the text of `--help`: what a tool does, then flags by groups."""
+  flag_values = _common_flags(shows_all)
+  tool.Options.define(flag_values)
+  hint = 'tf_resflow flagfiles lists the configurations for --flagfile.'
+  if tool.Options.takes_configuration:
+    flags_lib.define(flag_values, shows_all)
+    hint = ('' if shows_all else '--help=all shows the other flags of the '
+            'configuration. ') + hint
   common, *groups = flag_values.flags_by_module_dict()
   return '\n'.join([
       inspect.getdoc(tool), *map(flag_values.module_help, [*groups, common]),
-      '', textwrap.fill('Flagfiles that come with the package: '
-                        f'{", ".join(flagfiles.names())}.', 80), ''])
+      '', textwrap.fill(hint, 80)])
 
 
 def _tool(name: str) -> ModuleType:
   return importlib.import_module(f'tf_resflow.commands.{name}')
 
 
-def run(name: str, arguments: Sequence[str], program: str = 'bin/') -> int:
+def run(name: str, arguments: Sequence[str]) -> int:
   """Runs a tool.
 
   Expected errors (bad flags, missing data, a folder that does not fit, a run
@@ -82,7 +108,6 @@ def run(name: str, arguments: Sequence[str], program: str = 'bin/') -> int:
   Args:
     name: of the tool, that of its module.
     arguments: of its command line.
-    program: what stands before the name of a tool where it is called.
 
   Returns:
     The exit status.
@@ -98,11 +123,13 @@ def run(name: str, arguments: Sequence[str], program: str = 'bin/') -> int:
     tool.Options.define(flag_values)
     if tool.Options.takes_configuration:
       flags_lib.define(flag_values)
-    _, *rest = flag_values(['', *arguments])
-    errors.check(not rest, 'argument', ''.join(rest[:1]),
-                 'flags alone, such as --name=value')
+    _, *rest = flag_values(['', *(
+        _HELP.get(argument, argument) for argument in arguments)])
+    if rest:
+      return fail(name, f'unexpected argument {rest[0]!r}; flags are written '
+                  '--name=value.')
     if flag_values.help:
-      print(_manual(tool, flag_values).replace('bin/', program), end='')
+      print(_help(tool, flag_values.help == 'all'))
       return 0
     values = [tool.Options.parse(flag_values, arguments)]
     if tool.Options.takes_configuration:
@@ -115,8 +142,10 @@ def run(name: str, arguments: Sequence[str], program: str = 'bin/') -> int:
     return 0
   except flags.UnrecognizedFlagError as error:
     _, _, suggestion = str(error).partition('. ')
-    return fail(name, f'--{error.flagname} is no flag of this tool. '
-                f'{suggestion} --help lists them all.')
+    if error.flagname in renamed.FLAGS:
+      suggestion = f'Did you mean --{renamed.FLAGS[error.flagname]}?'
+    return fail(name, f'unknown flag --{error.flagname}. {suggestion} '
+                '--help=all lists the flags.')
   except (ValueError, OSError, flags.Error) as error:
     is_of_flag = isinstance(error, errors.InvalidValueError) and (
         error.name in flag_values)
@@ -143,19 +172,31 @@ def command(name: str, arguments: Sequence[str]) -> list[str]:
       f'sys.exit(runner.run({name!r}, sys.argv[1:]))', *arguments]
 
 
-def _common_flags() -> flags.FlagValues:
+def _common_flags(shows_all: bool = True) -> flags.FlagValues:
   flag_values = flags.FlagValues()
   flag_values.set_gnu_getopt(True)
   where = {'flag_values': flag_values, 'module_name': flags_lib.COMMON}
   flags.DEFINE_string(
       'flagfile', None, 'Take flags from this file, a path or the name of one '
       'that comes with the package; later flags win.', **where)
-  flags_lib.define_import(flag_values)
-  flags.DEFINE_bool(
-      'tf_log', None, "Show TensorFlow's own log; the environment variable "
-      'TF_CPP_MIN_LOG_LEVEL does so, too.', **where)
-  flags.DEFINE_bool('help', None, 'Show this.', short_name='h', **where)
+  if shows_all:
+    flags_lib.define_import(flag_values)
+    flags.DEFINE_bool(
+        'tf_log', None, "Show TensorFlow's own log, as TF_CPP_MIN_LOG_LEVEL=0 "
+        'in the environment does.', **where)
+  flags.DEFINE_enum(
+      'help', None, ['basic', 'all'], 'Show what the tool does and its flags; '
+      '--help=all shows all of them.', short_name='h', **where)
   return flag_values
+
+
+class _PlainFormatter(logging.Formatter):
+  """Formats a message as itself; from warnings on, its level stands first."""
+
+  def format(self, record):
+    text = super().format(record)
+    return text if record.levelno < logging.WARNING else (
+        f'{record.levelname.lower()}: {text}')
 
 
 def _start_logging() -> None:
@@ -163,6 +204,7 @@ def _start_logging() -> None:
   flags.FLAGS.mark_as_parsed()  # Until then absl warns with every message.
   absl_logging.use_absl_handler()
   absl_logging.set_verbosity(absl_logging.WARNING)
+  absl_logging.get_absl_handler().setFormatter(_PlainFormatter())
   logging.getLogger('tf_resflow').setLevel(logging.INFO)
 
 
@@ -180,13 +222,12 @@ def load_tensorflow(show_log: bool = False) -> None:
 
   Args:
     show_log: whether the lines are wanted. They are as well where the
-      environment sets TF_CPP_MIN_LOG_LEVEL.
+      environment sets TF_CPP_MIN_LOG_LEVEL to 0 or 1.
   """
   if 'tensorflow' in sys.modules:
     return
-  is_quiet = not show_log and _LOG_LEVEL not in os.environ
-  if is_quiet:
-    os.environ[_LOG_LEVEL] = '3'
+  is_quiet = not show_log and os.environ.get(_LOG_LEVEL) not in ('0', '1')
+  os.environ.setdefault(_LOG_LEVEL, '3' if is_quiet else '0')
   gc.disable()
   with _held_back_stderr() if is_quiet else contextlib.nullcontext():
     import tensorflow  # noqa: F401

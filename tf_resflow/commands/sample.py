@@ -1,12 +1,12 @@
 """Draws from a trained flow; interpolates between images, inverts them.
 
-  bin/sample --workdir=runs/digits --output=samples.png
-  bin/sample --workdir=runs/digits --output=figure7.png --num_samples=8 \\
+  tf_resflow sample --workdir=runs/digits --output=samples.png
+  tf_resflow sample --workdir=runs/digits --output=fig7.png --num_samples=8 \\
     --temperature=0.7,0.8,0.9,1.0
-  bin/sample --workdir=runs/digits --output=paths.png --interpolate
-  bin/sample --workdir=runs/digits --output=inverse.png --reconstruct
-  bin/sample --workdir=runs/wine --output=samples.csv --num_samples=1000
-  bin/sample --workdir=runs/labelled --output=rows.png --condition=all
+  tf_resflow sample --workdir=runs/digits --output=paths.png --interpolate
+  tf_resflow sample --workdir=runs/digits --output=inverse.png --reconstruct
+  tf_resflow sample --workdir=runs/wine --output=samples.csv --num_samples=1000
+  tf_resflow sample --workdir=runs/labelled --output=rows.png --condition=all
 
 Latents are drawn from a normal distribution of standard deviation --temperature
 and inverted. Below 1 that is the reduced entropy of Figure 7 of Chen et al.,
@@ -114,6 +114,23 @@ class Options(
         not self.interpolate or len(self.indices) % 2 == 0, 'indices',
         'pairs: start, end, start, end')
 
+  def check_run(self) -> None:
+    suffix = os.path.splitext(self.output)[1]
+    if not self.is_of_vectors:
+      self.require(
+          suffix != '.csv', 'output', 'a file .png or .npz for images')
+      return
+    self.require(
+        suffix != '.png' or self.config.model.event_size == 2, 'output',
+        'a file .csv or .npz for vectors that are not 2-D')
+    self.require(
+        suffix == '.npz' or len(self.temperature) == 1, 'temperature',
+        'one number with .csv and .png files of vectors',
+        'An .npz file holds several.')
+    self.refuse(
+        True, ('interpolate', 'reconstruct', 'num_columns'),
+        f'with model={self.config.model.name()}', 'It is for images.')
+
   def images(self, run: options_lib.OpenedRun, default: int, per_sample: int = 1
              ) -> tuple[Any, Sequence[int]]:
     """Returns the split and the places of the chosen images in it."""
@@ -168,16 +185,6 @@ def _conditions(
 def _draw_vectors(options: Options, run: options_lib.OpenedRun,
                   settings: dict[str, Any]) -> dict:
   suffix = os.path.splitext(options.output)[1]
-  options.require(
-      suffix != '.png' or run.model.event_size == 2, 'output',
-      'a file .csv or .npz with vectors of other than two numbers')
-  options.require(
-      suffix == '.npz' or len(options.temperature) == 1, 'temperature',
-      'one number with .csv and .png of vectors', 'An .npz file says which is '
-      'which.')
-  options.refuse(
-      True, ('interpolate', 'reconstruct', 'num_columns'),
-      f'with model={run.config.model.name()}', 'It goes with images.')
   condition = options.read_conditions(run.model)
   options.require(
       suffix != '.png' or condition is None or len(condition) == 1, 'condition',
@@ -206,8 +213,6 @@ def main(options: Options) -> None:
   if len(run.model.event_shape) == 1:
     report = _draw_vectors(options, run, settings)
   else:
-    options.require(not options.output.endswith('.csv'), 'output',
-                    'a file .png or .npz with images')
     picture = _picture(options, run, settings)
     report = picture.report
     if options.output.endswith('.npz'):

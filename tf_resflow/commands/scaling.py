@@ -1,7 +1,7 @@
 """Measures how the cost of training grows, and draws it.
 
-  bin/scaling --study=time --flagfile=scaling --output=cost.png
-  bin/scaling --study=memory --flagfile=mnist5k --output=m.png
+  tf_resflow scaling --study=time --flagfile=scaling --output=cost.png
+  tf_resflow scaling --study=memory --flagfile=mnist5k --output=m.png
 
 cost varies batch, hidden width, blocks, image size and number of series terms
 around the model of the flags, measures a training step of each in a fresh

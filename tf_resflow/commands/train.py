@@ -1,11 +1,11 @@
 """Trains a flow, then evaluates it on the test set.
 
-  bin/train --flagfile=digits --workdir=/tmp/digits
-  bin/train --flagfile=/tmp/digits/run.flags --workdir=/tmp/digits
-  bin/train --flagfile=digits --workdir=/tmp/fixed --estimator=fixed:5
-  bin/train --flagfile=2d --dataset=2d/pinwheel --workdir=/tmp/pinwheel
-  bin/train --flagfile=table --dataset=table:wine.csv --workdir=/tmp/wine
-  bin/train --flagfile=digits --workdir=/tmp/best --num_validation=200 \\
+  tf_resflow train --flagfile=digits --workdir=/tmp/digits
+  tf_resflow train --flagfile=/tmp/digits/run.flags --workdir=/tmp/digits
+  tf_resflow train --flagfile=digits --workdir=/tmp/fixed --estimator=fixed:5
+  tf_resflow train --flagfile=2d --dataset=2d/pinwheel --workdir=/tmp/pinwheel
+  tf_resflow train --flagfile=table --dataset=table:wine.csv --workdir=/tmp/wine
+  tf_resflow train --flagfile=digits --workdir=/tmp/best --num_validation=200 \\
     --evaluate_every=500 --keep_best
 
 The workdir holds the run: run.flags (replays it), metrics.csv, checkpoints/,
@@ -22,6 +22,7 @@ the nats of vectors.
 import dataclasses
 import functools
 import logging
+import shlex
 
 import numpy as np
 
@@ -66,7 +67,12 @@ def main(options: Options, config: configuration.Config) -> None:
           datasets.load_split(config.data, 'validation')),
       save_images_fn=evaluation.plots.save_image_grid, picture_fn=picture_fn,
       strategy=strategy)
+  folder = shlex.quote(options.workdir)
+  is_image = len(config.data.info().event_shape) == 3
+  next_ = (f'next: tf_resflow sample --workdir={folder} --output=samples.'
+           f'{"png" if is_image else "csv"}; tf_resflow evaluate --help')
   if not options.evaluate_at_end:
+    options_lib.note(next_)
     return
   logging.getLogger('tf_resflow').info(
       'Evaluating the averaged weights on the test set.')
@@ -82,4 +88,5 @@ def main(options: Options, config: configuration.Config) -> None:
         test, seed=config.run.seed)
     if scores is not None:
       report |= scores.report()
-  options_lib.print_report(report, evaluation.format_table(report, bounds))
+  options_lib.print_report(
+      report, evaluation.format_table(report, bounds), next_)

@@ -74,16 +74,21 @@ def define_import(flag_values: flags.FlagValues) -> None:
       'import', None, help_, flag_values=flag_values, module_name=COMMON)
 
 
-def define(flag_values: flags.FlagValues) -> None:
+def define(flag_values: flags.FlagValues, shows_all: bool = True) -> None:
   """Defines `--import` and one flag per field of all models.
 
   Values stay texts until `config` knows the type of the model. The default of
   all flags is None; those of the fields stand in the help.
+
+  Args:
+    flag_values: get the flags.
+    shows_all: False for those alone that the short help shows.
   """
-  if 'import' not in flag_values:
+  if 'import' not in flag_values and shows_all:
     define_import(flag_values)
   for name, owners in by_name().items():
-    if name not in flag_values:
+    if name not in flag_values and (
+        shows_all or next(iter(owners.values())).is_basic):
       define_field(owners, flag_values)
 
 

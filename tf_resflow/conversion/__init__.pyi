@@ -1,7 +1,6 @@
 from . import arguments as arguments
 from . import converter as converter
 from . import weights as weights
-from .converter import Checkpoint as Checkpoint
 from .converter import convert as convert
 from .converter import load_checkpoint as load_checkpoint
 from .converter import load_model as load_model

@@ -26,20 +26,20 @@ _MAX_PARALLEL = 4
 
 
 def progress_bar(
-    num_images: int, verbose: int, title: str = '') -> keras.utils.Progbar:
+    num_examples: int, verbose: int, title: str = '') -> keras.utils.Progbar:
   """Returns a Keras progress bar, on stdout.
 
   Args:
-    num_images: how many there will be.
+    num_examples: how many there will be.
     verbose: 1 shows it, 0 does not.
     title: is logged before it is shown.
   """
   if verbose and title:
     _logger.info(title)
   return keras.utils.Progbar(
-      num_images, verbose=verbose, unit_name='image',
-      # Few lines where the output is not a terminal.
-      interval=0.5 if sys.stdout.isatty() else 30.0)
+      # A line at the end, without colours, where this is no terminal.
+      num_examples, verbose=1 + (not sys.stdout.isatty()) if verbose else 0,
+      unit_name='example', interval=0.5)
 
 
 def frozen(

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import contextlib
 import inspect
 import itertools
+import textwrap
 from typing import Any
 
 import keras
@@ -62,6 +63,32 @@ def _renamed(cls, old):
   return type(old, (), {'from_config': staticmethod(from_config)})
 
 
+def settings_repr(layer: keras.layers.Layer) -> str:
+  """Returns the call of a constructor that makes such a layer.
+
+  Of arguments that have their default nothing is said, nor of the name.
+  """
+  settings = []
+  for parameter in inspect.signature(type(layer).__init__).parameters.values():
+    value = getattr(layer, parameter.name, parameter.default)
+    if (parameter.kind is parameter.POSITIONAL_OR_KEYWORD and
+        parameter.name not in ('self', 'name') and
+        repr(value) != repr(parameter.default)):
+      text = _call('', map(repr, value), '[]') if isinstance(
+          value, list | tuple) else repr(value)
+      settings.append(f'{parameter.name}={text}')
+  return _call(type(layer).__name__, settings, '()')
+
+
+def _call(name, arguments, brackets):
+  """Returns `name(arguments)`, one a line where they are long."""
+  arguments = list(arguments)
+  text = ', '.join(arguments)
+  if '\n' in text or len(text) > 60:
+    text = textwrap.indent(',\n'.join(['', *arguments])[1:], '  ')
+  return f'{name}{brackets[0]}{text}{brackets[1]}'
+
+
 class BaseLayer(keras.layers.Layer):
   """A layer that computes in float32 or float64, by default of one shape.
 
@@ -75,6 +102,8 @@ class BaseLayer(keras.layers.Layer):
         self.compute_dtype in _DTYPES and self.variable_dtype in _DTYPES,
         'dtype', self.dtype_policy.name, ' or '.join(_DTYPES),
         'Norms and log-determinants need that precision.')
+
+  __repr__ = settings_repr
 
   def compute_output_shape(self, input_shape: tuple) -> tuple:
     return tuple(input_shape)

@@ -111,6 +111,7 @@ class Flow(keras.Model):
 
   config = None
   column_names = ()
+  __repr__ = base_layer.settings_repr
 
   def __init__(
       self, bijection: layers.Bijection, event_shape: Sequence[int],

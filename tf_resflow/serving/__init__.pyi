@@ -1,4 +1,4 @@
-from . import saved_model as saved_model
+from . import preconditions as preconditions
 from . import signatures as signatures
 from .saved_model import export as export
 from .served_flow import ServedFlow as ServedFlow

@@ -12,30 +12,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
+from tf_resflow.serving import preconditions
 from tf_resflow.serving import signatures as signatures_lib
-
-
-def check_is_new(output: str) -> None:
-  """Raises `InvalidValueError` unless a folder does not exist or is empty."""
-  errors.check(
-      bool(output) and '://' not in output, 'output', output,
-      'a folder of this machine', 'The SavedModel can be copied from there.')
-  path = pathlib.Path(output)
-  errors.check(not path.exists() or (path.is_dir() and not any(path.iterdir())),
-               'output', output, 'a new or empty folder',
-               'Take the next version number, for example.')
-
-
-def check_is_installed() -> None:
-  """Raises `InvalidValueError` unless tensorflow-serving-api is installed."""
-  try:
-    from tensorflow_serving.apis import prediction_log_pb2  # noqa: F401
-  except ImportError as error:
-    raise errors.InvalidValueError(
-        'warmup', 'true', 'false where tensorflow-serving-api is missing',
-        f'Importing it says: {error}. Install it with pip install '
-        "'tf_resflow[serving]', or leave the requests out with --nowarmup."
-    ) from error
 
 
 def _example(spec):
@@ -163,9 +141,9 @@ def export(
     ...     temperature=tf.constant(1.0))['images'].shape
     TensorShape([2, 4, 4, 1])
   """
-  check_is_new(output)
+  preconditions.check_is_new(output)
   if warmup:
-    check_is_installed()
+    preconditions.check_is_installed()
   frozen = model.frozen()
   served = signatures_lib.VectorSignatures(
       frozen, estimator, max_samples, model.column_names

@@ -6,7 +6,9 @@ Flags, their help, files and checks all follow from the fields.
 from collections.abc import Callable, Collection, Iterator, Sequence
 import dataclasses
 import functools
+import inspect
 import math
+import textwrap
 import typing
 from typing import Any, Self
 
@@ -72,6 +74,7 @@ class Field:
     changes_function: whether models with equal weights compute something else
       where it differs.
     is_flag: False for what follows from other fields or the data.
+    is_basic: whether the short help shows its flag.
   """
 
   name: str
@@ -89,6 +92,7 @@ class Field:
   resumable: bool | Callable[['Section', 'Section'], bool] = False
   changes_function: bool = True
   is_flag: bool = True
+  is_basic: bool = False
 
   @functools.cached_property
   def known(self) -> registry.Registry | None:
@@ -192,7 +196,30 @@ class Field:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Section:
-  """A frozen dataclass whose fields are made with `field`, and checked."""
+  """A frozen dataclass whose fields are made with `field`, and checked.
+
+  `help` of a section lists its fields with their help and default.
+  """
+
+  def __init_subclass__(cls, **kwargs):
+    super().__init_subclass__(**kwargs)
+    cls.__repr__ = Section.__repr__  # Not that of dataclasses.
+    fields = {
+        name: value for owner in (*cls.__mro__[:0:-1], cls)
+        for name, value in {**vars(owner).get('__dataclass_fields__', {}),
+                            **vars(owner)}.items()
+        if isinstance(value, dataclasses.Field) and value.metadata.get('help')}
+    cls.__doc__ = '\n'.join([
+        inspect.cleandoc(vars(cls).get('__doc__') or ''), '', 'Fields:', *(
+            textwrap.fill(
+                f'{name}: {value.metadata["help"]} Default: {value.default!r}.',
+                80, initial_indent='  ', subsequent_indent='    ')
+            for name, value in fields.items())])
+
+  def __repr__(self) -> str:
+    changed_ = [f'{f.name}={value!r}' for f in self.fields()
+                if (value := getattr(self, f.name)) != f.default]
+    return f'{type(self).__name__}({", ".join(changed_)})'
 
   def __post_init__(self):
     for field_ in self.fields():

@@ -19,6 +19,8 @@ FIELDS: dict[str, str] = {
     'embedding': 'augmentation',
     'noise_law': 'noise_distribution',
 }
+# All flags, of which `--help` knows the present ones.
+FLAGS: dict[str, str] = FIELDS | {'against': 'ood_dataset'}
 # Names of types, which registries hold, by the present name of their field. The
 # options behind one (`name:options`) stay.
 VALUES: dict[str, dict[str, str]] = {}

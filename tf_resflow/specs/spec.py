@@ -103,6 +103,16 @@ class Specified:
 
   registry: ClassVar['registry_lib.Registry']
 
+  def __init_subclass__(cls, **kwargs):
+    super().__init_subclass__(**kwargs)
+    cls.__repr__ = Specified.__repr__  # Not that of dataclasses.
+
+  def __repr__(self) -> str:
+    try:
+      return self.spec()
+    except errors.InvalidValueError:
+      return f'{type(self).__name__}()'  # It is not registered.
+
   @classmethod
   def get(cls, value: Self | str | None,
           field: str | None = None) -> Self | None:

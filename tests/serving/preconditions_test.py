@@ -1,0 +1,24 @@
+"""What an export refuses before it takes any time."""
+
+import os
+import sys
+
+import pytest
+
+from tests import testing
+from tf_resflow.serving import preconditions
+
+
+def test_refuses_to_replace_anything(tmp_path):
+  (tmp_path / 'file').write_text('mine')
+  testing.check_refusals(preconditions.check_is_new, [
+      (str(tmp_path), '...expected a new or empty folder'),
+      (str(tmp_path / 'file'), '...file: expected a new or empty folder'),
+      ('gs://bucket/digits/1', '...expected a folder of this machine')])
+  assert os.listdir(tmp_path) == ['file']
+
+
+def test_missing_package_names_the_extra(monkeypatch):
+  monkeypatch.setitem(sys.modules, 'tensorflow_serving.apis', None)
+  with pytest.raises(ValueError, match=r"'tf_resflow\[serving\]', or .*warmup"):
+    preconditions.check_is_installed()
