@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 import difflib
 import os
-import pkgutil
 import re
+import sys
 from typing import Any, Self
 
 from tf_resflow import errors
@@ -127,8 +127,9 @@ class Registry:
       name: what was asked for.
       field: the field or flag that asked; the noun by default.
     """
-    errors.check(self.knows(name), field or self.noun, name, self.expected,
-                 self.advice(name))
+    if not self.knows(name):
+      raise errors.InvalidValueError(
+          field or self.noun, name, self.expected, self.advice(name))
     return name
 
   def advice(self, name: Any) -> str:
@@ -180,4 +181,8 @@ class Registry:
 
 def _imported(value: Any) -> Any:
   """Returns what `'module:attribute'` stands for; other values as they are."""
-  return pkgutil.resolve_name(value) if isinstance(value, str) else value
+  if not isinstance(value, str):
+    return value
+  module, _, attribute = value.partition(':')
+  __import__(module)  # AutoGraph would follow importlib, and warn.
+  return getattr(sys.modules[module], attribute)
