@@ -17,7 +17,9 @@ import tensorflow as tf
 
 from tests.commands import processes
 from tests.commands import results
+import tf_resflow
 from tf_resflow import errors
+from tf_resflow.commands import flagfiles
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
 from tf_resflow.configuration import flag_parsing as flags_lib
@@ -31,7 +33,7 @@ sys.path.insert(0, sys.argv[1])
 from tf_resflow.commands import runner
 texts = {}
 for name in runner.TOOLS:
-  for arguments in (['--help'], ['--no_such_flag=1'],
+  for arguments in (['--help'], ['--help=all'], ['--no_such_flag=1'],
                     ['--workdir=nowhere', '--output=x.png']):
     with contextlib.redirect_stdout(io.StringIO()) as text, (
         contextlib.redirect_stderr(text)):
@@ -92,20 +94,25 @@ def _fail_with(error):
 def test_bad_flags(run):
   results.check_errors(lambda _, *arguments: run(_say, *arguments), 'speak', [
       ([], '--text is missing. What to say.'),
-      (['--text=a', '--num_time=2'], '--num_time is no flag of this tool. Did '
-       'you mean: num_times ? --help lists them all.'),
+      (['--text=a', '--num_time=2'], 'unknown flag --num_time. Did you mean: '
+       'num_times ? --help=all lists the flags.'),
+      (['--text=a', '--against=b'],
+       'unknown flag --against. Did you mean --ood_dataset?'),
       (['--text=a', '--num_times=0'],
        '--num_times=0: expected a whole number from 1.'),
       (['--text=a', '--loudly=maybe'],
        '--loudly=maybe: expected true or false.'),
       (['--text=a', '--num_times'], 'Missing value for flag --num_times.'),
       (['--text=a', 'b'],
-       'argument=b: expected flags alone, such as --name=value.'),
+       "unexpected argument 'b'; flags are written --name=value."),
       (['--text=a', '--import=no_such_package.module'],
        '--import=no_such_package.module: expected a module that can be '
        "imported. No module named 'no_such_package'."),
       (['--text=a', '--flagfile=/no/such.flags'],
-       '--flagfile=/no/such.flags: expected a file of flags, or one of ')])
+       '--flagfile=/no/such.flags: expected a file of flags, or the name of '),
+      (['--text=a', '--flagfile=digts'],
+       '--flagfile=digts: expected a file of flags, or the name of one that '
+       'comes with the package. Did you mean digits? tf_resflow flagfiles ')])
 
 
 def test_expected_errors(run):
@@ -179,10 +186,17 @@ def test_console(capsys, monkeypatch):
   status, stdout, _ = run_main('convert', '--help')
   assert status == 0
   assert '\n  tf_resflow convert --checkpoint=' in stdout
-  assert 'bin/' not in stdout
-  status, stdout, stderr = run_main('paint')
+  assert run_main('help', 'convert') == (0, stdout, '')
+  assert run_main('--version') == (
+      0, f'tf_resflow {tf_resflow.__version__}\n', '')
+  status, stdout, _ = run_main('flagfiles')
+  assert status == 0
+  assert [line.split()[0] for line in stdout.splitlines()
+          if line[0] != ' '] == flagfiles.names()
+  status, stdout, stderr = run_main('tain')
   assert (status, stdout) == (2, '')
-  assert stderr.startswith('tf_resflow: error: paint is no tool; expected one')
+  assert stderr.startswith(
+      "tf_resflow: error: unknown tool 'tain'. Did you mean train? The tools ")
 
 
 def test_which_tools_set_up_training(run, monkeypatch):
@@ -253,10 +267,10 @@ sys.exit(runner.run('train', sys.argv[2:]))
 """
 
 
-def _train(*arguments):
+def _train(*arguments, level=None):
   return processes.run_python(
       '-c', _TRAIN, str(processes.ROOT), '--flagfile=2d', '--workdir=new',
-      *arguments)
+      *arguments, env=level and {'TF_CPP_MIN_LOG_LEVEL': level})
 
 
 def test_a_process_that_trains_is_set_up_and_quiet():
@@ -270,9 +284,12 @@ def test_a_process_that_trains_is_set_up_and_quiet():
 @pytest.mark.slow
 def test_tensorflow_is_shown_where_asked_for():
   """Its start-up lines are the user's only then."""
-  process = _train('--tf_log')
-  assert process.returncode == 0
-  assert len(process.stderr.splitlines()) > 1
+  for level, arguments, is_shown in (
+      ('0', (), True), ('3', (), False), ('3', ('--tf_log',), False),
+      (None, ('--tf_log',), True)):
+    process = _train(*arguments, level=level)
+    assert process.returncode == 0
+    assert (len(process.stderr.splitlines()) > 1) == is_shown, level
 
 
 def test_a_failure_shows_what_was_held_back(capfd):
@@ -304,7 +321,7 @@ def test_a_folder_without_a_run_is_noticed_at_once(shown):
   for name in _OF_RUNS:
     assert shown[1][f'{name} --workdir=nowhere'] == [
         2, f'{name}: error: --workdir=nowhere: expected the folder of a run. '
-        'There is no run.flags; train one with bin/train.\n']
+        'There is no run.flags; train one with tf_resflow train.\n']
 
 
 def test_help(shown):
@@ -315,12 +332,12 @@ def test_help(shown):
     summary, _, rest = text.partition('\n\n')
     assert summary == tool.__doc__.splitlines()[0]
     # Examples first.
-    assert rest.startswith(f'  bin/{name} --')
+    assert rest.startswith(f'  tf_resflow {name} --')
     for field in tool.Options.flag_fields():
       flag = f'[no]{field.flag}' if field.element is bool else field.flag
       assert text.count(f'\n  --{flag}: ') == 1, flag
     assert '\nEvery tool:\n  --flagfile: ' in text
-    assert 'digits' in text.rpartition('Flagfiles that come with')[2]
+    assert 'tf_resflow flagfiles lists' in ' '.join(text.split())
     assert max(map(len, text.splitlines())) <= 80
 
   results.check_each(check, runner.TOOLS)
@@ -328,7 +345,11 @@ def test_help(shown):
 
 def test_help_has_the_whole_configuration(shown):
   for name in ('train', 'benchmark', 'scaling'):
-    _, text = shown[1][f'{name} --help']
+    basic, text = (shown[1][f'{name} --help{level}'][1]
+                   for level in ('', '=all'))
+    for flag in ('dataset', 'num_steps', 'learning_rate', 'seed'):
+      assert f'\n  --{flag}: ' in basic
+    assert len(basic.splitlines()) < 0.6 * len(text.splitlines())
     for flag in flags_lib.by_name():
       assert text.count(f'\n  --{flag}: ') + text.count(
           f'\n  --[no]{flag}: ') == 1, (name, flag)

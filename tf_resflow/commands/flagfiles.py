@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import difflib
 import itertools
 import pathlib
+import re
 import textwrap
 
 from tf_resflow import errors
@@ -21,9 +22,10 @@ def names() -> list[str]:
 
 
 def overview() -> str:
-  """Returns a line on each flagfile: its name, and how its comment begins."""
-  return '\n'.join(f'{name:24}' + textwrap.shorten(
-      _comment(find(name)), 80 - 24, placeholder=' ...') for name in names())
+  """Returns a paragraph on each flagfile: its name, and what it is."""
+  return '\n'.join(textwrap.fill(
+      f'{name:25} {_comment(find(name))}', 80, subsequent_indent=' ' * 26)
+                   for name in names())
 
 
 def _comment(path: str) -> str:
@@ -31,7 +33,8 @@ def _comment(path: str) -> str:
   lines = itertools.takewhile(
       lambda line: line.startswith('#'), pathlib.Path(path).open())
   text = ' '.join(line.strip('# \n') for line in lines)
-  return text.partition(' Expected:')[0].partition('. ')[0].rstrip('.')
+  return re.split(' Expected:|[.;] ', text)[0].removeprefix(
+      'Not in the paper: ').rstrip('.')
 
 
 def find(value: str) -> str:
