@@ -33,7 +33,7 @@ def _comment(path: str) -> str:
   lines = itertools.takewhile(
       lambda line: line.startswith('#'), pathlib.Path(path).open())
   text = ' '.join(line.strip('# \n') for line in lines)
-  return re.split(' Expected:|[.;] ', text)[0].removeprefix(
+  return re.split(r' Expected:|\. |; (?![^(]*\))', text)[0].removeprefix(
       'Not in the paper: ').rstrip('.')
 
 
