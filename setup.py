@@ -36,6 +36,7 @@ EXTRAS_REQUIRE = {
   'test': [
     'import-linter>=2.17,<3',
     'mlxtend>=0.23,<1',
+    'mypy>=2.4,<3',
     # pytest-xdist 3.8 tells groups of tests in a way that 9.2 ignores.
     'pytest>=8,<9.2',
     'pytest-xdist>=3.5,<4',

@@ -66,17 +66,17 @@ def make_run_of_a_table(folder):
 def make_runs_of_densities(folder):
   """Makes the runs that docs/densities.md draws, at step 0."""
   for name in registries.DATASETS.names():
-    plane, _, density = name.partition('2d/')
-    for kind, settings in (
+    prefix, _, density = name.partition('2d/')
+    for flow_type, settings in (
         ('cpila', {'activation': 'cpila'}), ('lipswish', {}),
         ('coupling', {'block': 'coupling', 'activation': 'relu'})):
-      if not plane:
+      if not prefix:
         make_run_of_points(
-            folder, f'{density}_{kind}', dataset=name, **settings)
+            folder, f'{density}_{flow_type}', dataset=name, **settings)
 
 
 def make_run_of_points(folder, run, **settings):
-  """Makes a run on points of the plane, at step 0."""
+  """Makes a run on two-dimensional points, at step 0."""
   config = configuration.make_config(
       num_blocks=1, hidden_units=(4,), **settings)
   model = config.model.build()
@@ -130,7 +130,7 @@ def parse(tool, arguments):
   """Takes the values of all flags, and checks those of a run."""
   assert tool in runner.TOOLS
   module = importlib.import_module(f'tf_resflow.commands.{tool}')
-  # Data of the reader's own, which only he has.
+  # User-provided data, which are not here.
   stand_in = '2d/moons' if '--flagfile=table' in arguments else 'patches32'
   # A run that the page made has a file of flags.
   arguments = flagfiles.resolve(
@@ -154,7 +154,7 @@ def parse(tool, arguments):
 
 
 def calls():
-  """The calls of all pages but those with kinds of the reader's own."""
+  """The calls of all pages but those with user-defined types."""
   pages = [*documents.pages(), documents.ROOT / 'CONTRIBUTING.md']
   found = [call for page in pages
            for call in documents.commands(page.read_text())]

@@ -9,8 +9,8 @@ from tf_resflow import errors
 
 def test_messages():
   for arguments, message in (
-      (('num_steps', 0, 'a number from 1'),
-       'num_steps=0: expected a number from 1.'),
+      (('num_steps', 0, 'a number >= 1'),
+       'num_steps=0: expected a number >= 1.'),
       (('split', 'all', 'train or test', 'Give one.'),
        'split=all: expected train or test. Give one.'),
       (('x', None, 'a tensor'), 'x=None: expected a tensor.'),

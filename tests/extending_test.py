@@ -1,4 +1,4 @@
-"""docs/extending.md: its kinds pass the tests of ours, and are trained.
+"""docs/extending.md: its types pass the tests of ours, and are trained.
 
 In processes of their own: what is registered is registered for all tests of a
 process.
@@ -18,8 +18,8 @@ from tests.extending_types import runs
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
-  """Returns a function that runs bin/TOOL beside `my_kinds.py`."""
-  folder = tmp_path_factory.mktemp('reader')
+  """Returns a function that runs bin/TOOL beside `my_types.py`."""
+  folder = tmp_path_factory.mktemp('user')
   extending.write_module(folder)
 
   def run_tool(tool, *arguments):
@@ -31,13 +31,13 @@ def run(tmp_path_factory):
   return run_tool
 
 
-def test_flags_know_the_kinds(run):
-  text = run('train', '--import=my_kinds', '--help')
+def test_flags_know_the_types(run):
+  text = run('train', '--import=my_types', '--help=all')
   for name in ('concatenated_elu', 'frobenius', 'averaged', 'checkerboard',
                'monotone', 'gaussian', 'stripes', 'npy:FILE.npy', 'clipped',
                '--pixel_alpha'):
     assert name in text
-  assert 'frobenius' not in run('train', '--help')
+  assert 'frobenius' not in run('train', '--help=all')
 
 
 @pytest.mark.parametrize('selection', [
@@ -64,6 +64,6 @@ def test_conformance(selection, tmp_path):
 
 @pytest.mark.slow
 def test_trained_for_a_step_evaluated_and_resumed(run):
-  """By a reader's module that no process has imported before."""
+  """By a user's module that no process has imported before."""
   runs.train(runs.TRAINED[0], run.folder, run)
   runs.evaluate_and_resume(runs.TRAINED[0], run.folder, run)

@@ -1,4 +1,4 @@
-"""Data of the reader's own: trained, evaluated, sampled, exported, scored."""
+"""User-provided data: trained, evaluated, sampled, exported, scored."""
 
 import numpy as np
 from PIL import Image
@@ -77,7 +77,7 @@ def test_a_table(run_tool, wine, tmp_path):
   assert np.all(distance < rows.std(axis=0))
   results.check_error(run_tool(
       'sample', f'--workdir={workdir}', f'--output={tmp_path}/x.png'),
-      f'sample: error: --output={tmp_path}/x.png: expected a file .csv or .npz')
+      f'sample: error: --output={tmp_path}/x.png: expected a .csv or .npz fi')
 
 
 def test_a_run_outlives_its_data_and_notices_other_data(
@@ -96,7 +96,7 @@ def test_a_run_outlives_its_data_and_notices_other_data(
       ['evaluate', f'--workdir={workdir}']):
     refused = run_tool(*command)
     assert refused.status == 2
-    assert 'the data of the run. They have changed since' in refused.stderr
+    assert 'has changed since the run began' in refused.stderr
   path.unlink()
   assert tf_resflow.load(str(workdir)).event_shape == (4,)
   results.report(run_tool(

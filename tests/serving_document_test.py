@@ -1,4 +1,4 @@
-"""What docs/serving.md shows, with a model of that size.
+"""The examples of docs/serving.md run, with a model of that size.
 
 TensorFlow Serving itself does not run here: its part, JSON or protocol buffers
 to tensors, is played by `client.answer` and `tf.make_ndarray`.

@@ -21,9 +21,9 @@ class InvalidValueError(ValueError):
     problem: what is wrong, such as `requires --inputs`, without a full stop.
 
   Example:
-    >>> raise InvalidValueError('num_steps', 0, 'a number from 1')
+    >>> raise InvalidValueError('num_steps', 0, 'a number >= 1')
     Traceback (most recent call last):
-    tf_resflow.errors.InvalidValueError: num_steps=0: expected a number from 1.
+    tf_resflow.errors.InvalidValueError: num_steps=0: expected a number >= 1.
   """
 
   # Keras turns an error within `call` into one of many lines, but for those
@@ -51,7 +51,7 @@ class InvalidValueError(ValueError):
             f'{self.advice}').rstrip()
 
 
-def check(condition: bool, name: str, value: object, expected: str,
+def check(condition: object, name: str, value: object, expected: str,
           advice: str = '') -> None:
   """Raises `InvalidValueError` unless `condition` holds."""
   if not condition:
@@ -59,7 +59,7 @@ def check(condition: bool, name: str, value: object, expected: str,
 
 
 def check_suits(
-    condition: bool, name: str, value: object, problem: str,
+    condition: object, name: str, value: object, problem: str,
     advice: str = '') -> None:
   """Raises `InvalidValueError` with a `problem` unless `condition` holds."""
   if not condition:
@@ -70,7 +70,7 @@ class FormatError(ValueError):
   """Why the bytes of a file are refused; who reads the file adds its name."""
 
 
-def check_format(condition: bool, reason: str) -> None:
+def check_format(condition: object, reason: str) -> None:
   """Raises `FormatError` unless `condition` holds."""
   if not condition:
     raise FormatError(reason)

@@ -1,10 +1,11 @@
-"""What this package uses of other packages beyond their public names.
+"""Uses of the private APIs of other packages, one function for each.
 
-Each entry says why. `tests/private_apis_test.py` fails where an upgrade changes
-one of them. What is used of TFP stands in `private_tfp_apis.py`.
+Each function says why. `tests/private_apis_test.py` fails where an upgrade
+changes one of them. Private APIs of TFP are in `private_tfp_apis.py`.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -12,28 +13,28 @@ from tensorflow.core.protobuf import trackable_object_graph_pb2
 from tensorflow.python.ops import control_flow_util
 
 
-def not_wrapped_by_keras(error: Exception) -> Exception:
-  """Returns an error that Keras hands on as it is.
+def not_wrapped_by_keras(error: Any) -> Exception:
+  """Marks an error such that Keras does not rewrite its message.
 
-  As those of `errors.InvalidValueError`, which say why.
+  `errors.InvalidValueError` has the same attribute, and says why.
   """
   error._keras_call_info_injected = True  # pylint: disable=protected-access
   return error
 
 
-def allow_frequent_tracing(function: Callable) -> Callable:
+def allow_frequent_tracing(function: Any) -> Callable:
   """Returns a `tf.function` that may be traced often without a warning.
 
   One function is traced once per shape for many layers, or once per
-  evaluation: that is meant, but TensorFlow warns of it and has no public way
-  to say so.
+  evaluation: this is intended, but TensorFlow warns of it and has no public
+  switch for the warning.
   """
   function._omit_frequent_tracing_warning = True  # pylint: disable=protected-access
   return function
 
 
 def is_compiled() -> bool:
-  """Whether XLA will compile what is traced now, as with `jit_compile=True`.
+  """Returns whether XLA will compile the graph that is being traced.
 
   XLA lacks some operations, and TensorFlow has no public way to ask.
   """
@@ -55,7 +56,7 @@ def adam_moments(
 ) -> tuple[tf.Variable, tf.Variable]:
   """Returns the variables of Adam's first and second moment of a variable.
 
-  Keras has no public way from a variable to what an optimizer keeps for it.
+  Keras has no public way to look up the optimizer's state of a variable.
   """
   # pylint: disable=protected-access
   index = optimizer._get_variable_index(variable)
@@ -63,9 +64,9 @@ def adam_moments(
 
 
 def saved_children(path: str) -> list[dict[str, int]]:
-  """Returns what the objects in a checkpoint consist of.
+  """Returns the object graph of a checkpoint.
 
-  TensorFlow has no public reader of this part of its files. Values by names
+  TensorFlow has no public reader of this part of its files. Variable names
   alone (`tf.train.list_variables`) do not tell which weight an element of a
   list belongs to.
 
@@ -73,8 +74,8 @@ def saved_children(path: str) -> list[dict[str, int]]:
     path: of a checkpoint, without the suffixes of its files.
 
   Returns:
-    For every object the places of its parts in this list, by their names. The
-    first object is the checkpoint.
+    For every object the indices of its children in this list, by their names.
+    The first object is the checkpoint.
   """
   graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(
       tf.train.load_checkpoint(path).get_tensor('_CHECKPOINTABLE_OBJECT_GRAPH'))

@@ -1,18 +1,17 @@
-"""What this package uses of TFP beyond its public names.
+"""Uses of the private APIs of TFP; see `private_apis.py`.
 
-As `private_apis.py`; on its own because TFP takes a second to import, which
-only those pay who use it.
+A module of its own, because TFP takes a second to import.
 """
 
 from tensorflow_probability.python.internal import cache_util
 
 
 class NoCache(cache_util.BijectorCache):
-  """A bijector cache that evaluates at every call.
+  """A bijector cache that stores nothing and evaluates at every call.
 
-  TFP's caches identify values by tensor. They know nothing of variables that
-  have changed since, of the tape under which a value was computed, or of random
-  draws, and TFP has no public switch for them.
+  TFP's caches identify values by tensor. They ignore that variables may have
+  changed, under which tape a value was computed, and random draws, and TFP has
+  no public switch for them.
   """
 
   def _lookup(self, input, forward_name, inverse_name, **kwargs):  # pylint: disable=redefined-builtin

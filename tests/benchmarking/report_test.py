@@ -30,8 +30,8 @@ def test_reports_are_joined_and_failures_carry_their_reason(tmp_path):
   assert values['train_process'] != values['sample_process']
   for task, message in (
       ('bad', 'measuring bad ended with status 1: no memory left'),
-      ('large', 'measuring large ended with status -9: it was killed, as the '
-       'system does where memory is short')):
+      ('large', 'measuring large ended with status -9: it was killed, probably '
+       'because memory ran out; use a')):
     with pytest.raises(report.MeasurementError, match=message):
       report.measure([sys.executable, str(script)], [task])
 
@@ -101,8 +101,8 @@ def test_memory():
       _CONFIG.replace(memory='naive', accumulation_steps=3), peak_memory_gb=7.9
   )['warnings']
   assert text == (
-      'The peak is 7.9 to 7.9 GB, the memory 8 GB; --tasks=train '
-      '--num_repeats=0 measures it. To make it smaller: '
+      'The peak memory is 7.9 to 7.9 GB of 8 GB; --tasks=train '
+      '--num_repeats=0 measures it. To reduce it: '
       '--batch_size=32 --accumulation_steps=6 (nearly the same steps), '
       '--memory=recompute, a smaller --num_blocks, a smaller '
       '--hidden_channels.')
@@ -118,5 +118,5 @@ def test_a_long_run():
   assert _advise(config, measured_step_s=0.604)['warnings'] == []
   (text,) = _advise(config, measured_step_s=0.61)['warnings']
   assert text.startswith(
-      'The run takes at most 7.06 days. To make it shorter: fewer --num_steps')
+      'The run takes at most 7.06 days. To reduce this: fewer --num_steps')
   assert '--strategy=mirrored' in text

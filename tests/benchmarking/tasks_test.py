@@ -55,7 +55,7 @@ def test_training(set_seconds, monkeypatch):
 
 
 def test_what_is_not_reported(set_seconds):
-  """Of the first step alone; of a drawn number of terms no ceiling."""
+  """Without repeats no times; with random numbers of terms no ceiling."""
   set_seconds([10.0])
   values = tasks.measure_training(_settings(num_repeats=0), 0.0)
   assert set(values) == {

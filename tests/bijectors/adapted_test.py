@@ -191,7 +191,8 @@ def test_takes_a_residual_layer():
   for settings in (
       {'estimator': numerics.Exact()}, {'solver': 'banach'}, {'g': make_g()},
       {'memory': 'naive'}, {'lipschitz_bound': 0.5}):
-    with pytest.raises(errors.InvalidValueError, match='whose own hold'):
+    with pytest.raises(errors.InvalidValueError, match=(
+        f'layer=.* cannot be used with {[*settings][0]}. Pass all settings')):
       bijectors.ResidualBlock(layer=layer, event_shape=[3], **settings)
 
 

@@ -1,4 +1,4 @@
-"""What is remembered, what is evaluated afresh, and how often g runs."""
+"""Results that are reused within a call, and the number of evaluations."""
 
 import functools
 
@@ -130,7 +130,7 @@ def test_g_runs_once_where_latents_are_structures():
 
 
 def test_a_log_det_that_is_asked_for_directly_is_the_present_one():
-  """Whatever came with `forward`: weights, tapes and draws are others."""
+  """Results of `forward` are not reused: weights, tapes, draws change."""
   for wrapped in (lambda b: b, lambda b: bijectors.Chain([b])):
     g, bijector = make_bijector(estimator='exact')
     flow = wrapped(bijector)

@@ -1,4 +1,4 @@
-"""How seeds and estimators reach the layer."""
+"""Seeds and estimators that bijectors pass to their layers."""
 
 import keras
 import numpy as np

@@ -48,8 +48,8 @@ def test_bad_input(run_tool):
   results.check_errors(run_tool, 'baselines', [
       (['--dataset=none'], '--dataset=none: expected one of digits, '),
       (['--num_bits=3'],
-       '--num_bits=3: expected 8, since digits has 17 levels'),
-      (['--num_components=0'], '--num_components=0: expected a whole number'),
+       '--num_bits=3 cannot be used with dataset=digits. It requires'),
+      (['--num_components=0'], '--num_components=0: expected an integer'),
       (['--dataset=2d/moons', '--output=x.npz'],
        '--output cannot be used with --dataset=2d/moons'),
   ], '--dataset=digits')

@@ -46,7 +46,7 @@ def _asked(monkeypatch):
     progress_fn(tasks[0])
     return dict(_VALUES)
 
-  monkeypatch.setattr(benchmarking, 'measure', measure)
+  monkeypatch.setattr(benchmarking.report, 'measure', measure)
   return asked
 
 
@@ -107,7 +107,7 @@ def test_what_a_process_measures(
 
 def test_a_program_of_a_step(run_tool, monkeypatch, tmp_path):
   monkeypatch.setattr(
-      benchmarking, 'write_program', lambda settings, prefix: {
+      benchmarking.programs, 'write_program', lambda settings, prefix: {
           'prefix': prefix, 'size': settings.config.optimizer.batch_size})
   (tmp_path / 'step.npz').write_text('of an earlier call')
   assert results.report(run_tool(
@@ -117,7 +117,7 @@ def test_a_program_of_a_step(run_tool, monkeypatch, tmp_path):
 
 def test_advice(run_tool, asked, monkeypatch):
   """What a run takes, without its data set; said to people as well."""
-  monkeypatch.setattr(benchmarking, 'advise', lambda config, values: {
+  monkeypatch.setattr(benchmarking.report, 'advise', lambda config, values: {
       'num_steps': config.optimizer.num_steps, 'run_hours': 0.12345,
       'left_out': ['samples'], 'warnings': ['It is long.'], **values})
   result = run_tool('benchmark', '--advise', *_TINY, '--data_dir=/nowhere',
@@ -137,14 +137,14 @@ def test_bad_input(run_tool, digits_workdir, tmp_path):
       (['--tasks=train,draw'], '--tasks=train,draw: expected one of train, ev'),
       (['--evaluation_estimator=best'], '--evaluation_estimator=best: expecte'),
       (['--num_repeats=1'], '--num_repeats=1: expected 2 or more with the tas'),
-      (['--min_ceiling_fraction=0.5'], '--min_ceiling_fraction=0.5: expected '
-       'no such flag without --estimator='),
+      (['--min_ceiling_fraction=0.5'], '--min_ceiling_fraction requires '
+       '--estimator='),
       (['--min_ceiling_fraction=0.5', '--estimator=fixed:4', '--tasks=sample'],
        '--min_ceiling_fraction requires --tasks=train and repeats'),
       (['--advise', '--tasks=train'],
-       '--tasks cannot be used with --advise. That measures a r'),
+       '--tasks cannot be used with --advise. It always measures'),
       (['--advise', '--num_repeats=2'],
-       '--num_repeats cannot be used with --advise. T'),
+       '--num_repeats cannot be used with --advise. It'),
       (['--program=/nowhere/step'], '--program=/nowhere/step: expected a '
        'prefix of files in a folder that exists. There is no folder /nowhere.'),
       (['--program=step', '--tasks=train,sample'],

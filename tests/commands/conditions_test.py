@@ -124,7 +124,7 @@ def test_labels_of_vectors_stand_beside_them(
     path = tmp_path / f'{wrong}.csv'
     path.write_text(f'x0,x1,condition\n0.5,0.5,1.0\n0.1,0.2,{wrong}\n')
     cases.append(([f'--inputs={path}'], f'--inputs={path}: expected a .csv '
-                  'file with condition: labels [B], whole numbers from 0 to 2'))
+                  'file with condition: labels [B], integers from 0 to 2'))
   results.check_errors(
       run_tool, 'evaluate', cases, f'--workdir={vectors_workdir}')
 
@@ -157,7 +157,7 @@ def test_what_is_no_condition(tmp_path, monkeypatch):
       *[(_NUMBERS, wrong, f'condition={wrong}: {_NO_NUMBERS}')
         for wrong in ('1.0', '1,2,3', '1,nan', 'all', '1,x')],
       (_LABELS, 'own.npz', 'condition=own.npz: expected an .npz file with an '
-       'array condition, labels [B], whole numbers from 0 to 9'),
+       'array condition, labels [B], integers from 0 to 9'),
       (_LABELS, 'own.csv', 'condition=own.csv: expected a .csv file of numbers '
        'with the columns condition. It has no condition.'),
       (_NUMBERS, 'own.csv', 'condition=own.csv: expected a .csv file of numbers'
@@ -183,8 +183,8 @@ def test_what_conditions_do_not_go_with(
       ([f'--workdir={table_workdir}', f'--condition={two}'],
        f'--condition={two}: expected one condition with .png of vectors'),
       ([f'--workdir={digits_workdir}', '--condition=3'],
-       '--condition cannot be used with a flow that takes no '
-       'condition. Train with --condition for p(x|c).'),
+       '--condition cannot be used with an unconditional flow. '
+       'Leave it out, or train with --condition.'),
   ], f'--workdir={labelled_workdir}', f'--output={output}')
   assert not output.exists()
   np.savez(file, x=np.zeros([3, 8, 8, 1]), condition=[0, 1])

@@ -136,7 +136,7 @@ def test_bad_input(
       ([f'--compare={others}'], f'--compare={others}: expected '),
       *[([f'--workdir={workdir}', '--classify'],
          '--classify=true: expected false unless the condition of the flow is '
-         'the label. bin/train --condition=label makes it that.')
+         'the label. tf_resflow train --condition=label makes it that.')
         for workdir in (digits_workdir, table_workdir)],
       ([f'--workdir={labelled_workdir}', '--ood_dataset=digits'],
        '--ood_dataset cannot be used with a flow p(x|c). Other'),
@@ -211,7 +211,7 @@ def test_inverted_digits(run_tool, trained_workdir, data_dir, others, tmp_path):
         report[name], value, rtol=1e-4, atol=1e-4, err_msg=name)
   assert (report['in_num_examples'], report['out_num_examples'],
           report['num_repeats'], report['estimator'], report['rule']) == (
-              120, 120, 1, 'exact', 'exact, as up to 64 dimensions')
+              120, 120, 1, 'exact', 'exact: at most 64 dimensions')
   assert report['in_stderr_rms'] == report['noise_share'] == 0.0
   # Dark corners are what the first batch taught the flow.
   assert report['auroc'] > 0.9
@@ -287,7 +287,7 @@ def test_other_data_that_do_not_suit(
       ([with_others, '--num_repeats=20'],
        '--num_repeats=20 has no effect: nothing is drawn'),
       ([with_others, '--num_repeats=15', '--estimator=adaptive'],
-       '--num_repeats=15: expected a number from 16.'),
+       '--num_repeats=15: expected a number >= 16.'),
       ([with_others, '--num_examples=361'],
        '--num_examples=361: expected at most 360.'),
       ([with_others, f'--output={others}', '--overwrite'],

@@ -72,8 +72,8 @@ def test_help_has_defaults_and_groups():
   Speech.define(flag_values)
   helps = {name: flag_values[name].help for name in flag_values}
   assert helps['text'] == 'What to say. (required)'
-  assert helps['num_times'] == 'How often. (default: 2) (a whole number from 1)'
-  assert helps['language'] == 'By default English. (default: none)'
+  assert helps['num_times'] == 'How often. (default: 2; an integer >= 1)'
+  assert helps['language'] == 'By default English.'
   groups = flag_values.flags_by_module_dict()
   assert {group: {flag.name for flag in members}
           for group, members in groups.items()} == {

@@ -95,11 +95,11 @@ def test_bad_flags(run):
   results.check_errors(lambda _, *arguments: run(_say, *arguments), 'speak', [
       ([], '--text is missing. What to say.'),
       (['--text=a', '--num_time=2'], 'unknown flag --num_time. Did you mean: '
-       'num_times ? --help=all lists the flags.'),
+       'num_times? --help=all lists the flags.'),
       (['--text=a', '--against=b'],
        'unknown flag --against. Did you mean --ood_dataset?'),
       (['--text=a', '--num_times=0'],
-       '--num_times=0: expected a whole number from 1.'),
+       '--num_times=0: expected an integer >= 1.'),
       (['--text=a', '--loudly=maybe'],
        '--loudly=maybe: expected true or false.'),
       (['--text=a', '--num_times'], 'Missing value for flag --num_times.'),
@@ -160,7 +160,7 @@ def test_a_new_process_runs_a_tool(tmp_path):
           capture_output=True, text=True, check=False, env={'PATH': ''})):
     assert process.returncode == 2
     assert process.stderr == (
-        'evaluate: error: --num_repeats=7: expected a whole number from 8.\n')
+        'evaluate: error: --num_repeats=7: expected an integer >= 8.\n')
 
 
 def test_every_tool_has_the_same_launcher():
@@ -191,8 +191,9 @@ def test_console(capsys, monkeypatch):
       0, f'tf_resflow {tf_resflow.__version__}\n', '')
   status, stdout, _ = run_main('flagfiles')
   assert status == 0
-  assert [line.split()[0] for line in stdout.splitlines()
-          if line[0] != ' '] == flagfiles.names()
+  listed = [line.split()[0] for line in stdout.splitlines()
+            if line.startswith('  ') and line[2] != ' ']
+  assert sorted(listed) == flagfiles.names()
   status, stdout, stderr = run_main('tain')
   assert (status, stdout) == (2, '')
   assert stderr.startswith(
@@ -321,7 +322,7 @@ def test_a_folder_without_a_run_is_noticed_at_once(shown):
   for name in _OF_RUNS:
     assert shown[1][f'{name} --workdir=nowhere'] == [
         2, f'{name}: error: --workdir=nowhere: expected the folder of a run. '
-        'There is no run.flags; train one with tf_resflow train.\n']
+        'There is no run.flags; train with `tf_resflow train`.\n']
 
 
 def test_help(shown):
@@ -353,5 +354,5 @@ def test_help_has_the_whole_configuration(shown):
     for flag in flags_lib.by_name():
       assert text.count(f'\n  --{flag}: ') + text.count(
           f'\n  --[no]{flag}: ') == 1, (name, flag)
-    for title in ('The data set', 'The type of the model:', 'Batches and upd'):
+    for title in ('Data set and', 'Model type:', 'Optimizer, learning rate'):
       assert f'\n{title}' in text

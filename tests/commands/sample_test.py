@@ -115,8 +115,8 @@ def test_bad_input(run_tool, digits_workdir, table_workdir, tmp_path):
   table = [f'--workdir={table_workdir}', file, '--condition=1,2']
   results.check_errors(run_tool, 'sample', [
       (['--checkpoint=best'],
-       f'--checkpoint=best: expected latest, since {digits_workdir} has no '
-       'best one. bin/train keeps it with --keep_best.'),
+       f'--checkpoint=best does not exist in {digits_workdir}. '
+       'Take latest, or train with --keep_best.'),
       (['--temperature=nan'], '--temperature=nan: expected 1 or more numbers'),
       (['--interpolate', '--reconstruct'],
        '--interpolate=true: expected false '),
@@ -135,7 +135,7 @@ def test_bad_input(run_tool, digits_workdir, table_workdir, tmp_path):
        '--indices requires --interpola'),
       (['--path=linear'],
        '--path requires --inter'),
-      ([file], f'{file}: expected a file .png or .npz with images'),
+      ([file], f'{file}: expected a file .png or .npz for images'),
       ([*table, '--interpolate'],
        '--interpolate cannot be used with model=vector'),
       ([*table[:2], '--reconstruct'],

@@ -16,7 +16,7 @@ def test_memory_measures_processes_and_draws(run_tool, tmp_path, monkeypatch):
       commands.append((file.read(), options, tasks))
     return {'peak_memory_gb': 1.0 + len(commands)}
 
-  monkeypatch.setattr(benchmarking, 'measure', measure)
+  monkeypatch.setattr(benchmarking.report, 'measure', measure)
   output = tmp_path / 'memory.png'
   result = run_tool('scaling', '--study=memory', *_TINY, f'--output={output}')
   report = results.report(result)

@@ -14,16 +14,16 @@ def test_bad_input(run_tool, tmp_path, data_dir):
   """Of a field, fields together, data, devices, a model and an optimizer."""
   workdir, missing = tmp_path / 'run', tmp_path / 'missing'
   results.check_errors(run_tool, 'train', [
-      (['--batch_size=0'], '--batch_size=0: expected a whole number from 1.'),
+      (['--batch_size=0'], '--batch_size=0: expected an integer >= 1.'),
       (['--evaluate_every=5'],
-       '--evaluate_every=5 requires num_validation of at least 2.'),
+       '--evaluate_every=5 requires num_validation, such as 200.'),
       (['--num_validation=2000'], '--num_validation=2000: expected '),
       (['--batch_size=3', '--strategy=mirrored'],
        '--batch_size=3: expected a multiple of 2'),
       (['--estimator=roulette:poisson:x'], '--estimator=roulette:poisson:x: '),
-      (['--momentum=0.5'], '--momentum=0.5: expected 0.9 with optimizer=adam.'),
+      (['--momentum=0.5'], '--momentum=0.5 has no effect with optimizer=adam.'),
       (['--dataset=2d/moons', '--hybrid'],
-       '--hybrid=true: expected false, since 2d/moons'),
+       '--hybrid=true requires labels, which 2d/moons does not'),
       (['--dataset=list:none'], '--dataset=list:none: expected one of digits'),
       (['--dataset=table:/none.csv'], '--dataset=table:/none.csv: expected '),
       (['--dataset=cifar10', f'--data_dir={missing}'],

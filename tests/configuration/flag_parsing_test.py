@@ -49,11 +49,12 @@ def test_every_value_is_a_flag_with_help():
 
 def test_help():
   ends = {
-      'num_bits': ' (default: 8) (a whole number in [1, 8])',
+      'num_bits': ' (default: 8; an integer in [1, 8])',
       'lipschitz_coeff':
-          ' (default: 0.98 of image, 0.9 of vector) (a number in (0, 1))',
-      'act_norm': ' (default: true; of models: image, vector)',
-      'mean': ' (default: none; of models: image) (numbers, such as 0.5,0.25)'}
+          ' (default: 0.98 for image, 0.9 for vector; a number in (0, 1))',
+      'act_norm': ' (default: true)',
+      'mean':
+          ' (default: none; for model=image only; numbers, such as 0.5,0.25)'}
   texts = {name: _defined()[name].help.partition('.') for name in ends}
   assert {name: end for name, (_, _, end) in texts.items()} == ends
 
@@ -81,7 +82,7 @@ def test_flagfile_round_trip(tmp_path):
 
 def test_bad_values():
   testing.check_refusals(_parse, [
-      ('--num_blocks=4,x', 'num_blocks=4,x: expected 1 or more whole numbers'),
+      ('--num_blocks=4,x', 'num_blocks=4,x: expected 1 or more integers'),
       ('--model=audio', 'model=audio: expected one of image, vector.')])
 
 
@@ -97,13 +98,13 @@ def test_bad_flagfile(tmp_path):
   testing.check_refusals(read, [
       (None, f'{start}...No such file'),
       ('--no_such_flag=3\n', f'{start}...no_such_flag'),
-      ('--batch_size=0\n', f'{start}batch_size=0: expected a whole number'),
+      ('--batch_size=0\n', f'{start}batch_size=0: expected an integer'),
       ('\xff', f"{start}'utf-8'"),
       ('--import=no_such_module\n', f'{start}import=no_such_module: expected'),
       ('--flagfile=/no/such/file\n', f'{start}.../no/such/file')])
 
 
-# A model type of the reader's own, with fields of its own.
+# A user-defined model type, with new fields.
 _MODULE = textwrap.dedent("""
     import dataclasses
 
@@ -126,7 +127,7 @@ _MODULE = textwrap.dedent("""
 
 @pytest.fixture(name='module')
 def module_fixture(tmp_path, monkeypatch):
-  """A module of the reader's own in the current folder."""
+  """A user-defined module in the current folder."""
   (tmp_path / 'my_waves.py').write_text(_MODULE)
   monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(sys, 'path', list(sys.path))
@@ -147,20 +148,20 @@ def test_import(module, tmp_path):
   assert 'wave' in registries.MODELS.names()
 
 
-def test_models_of_the_reader_are_trained_like_ours(module, tmp_path):
+def test_user_defined_models_are_trained_like_ours(module, tmp_path):
   flags_lib.import_modules([f'--import={module}'])
   config = _parse(f'--import={module}', '--model=wave', '--num_waves=5')
   assert config.model.image_shape == (8, 8, 1)
   assert (config.model.num_waves, config.model.num_blocks) == (5, (9,))
   assert config.run.imports == (module,)
-  assert 'of wave' in _defined()['num_blocks'].help
+  assert 'for wave' in _defined()['num_blocks'].help
   assert _parse('--estimator=guess:3').model.estimator == 'guess:3'
   testing.check_refusals(lambda arguments: _parse(*arguments), [
       (['--num_waves=5'], 'num_waves is not a field of model=image'),
       (['--model=wave', '--factor_out'],
        'factor_out is not a field of model=wave'),
       (['--model=wave', '--condition=label'], 'condition=label cannot '
-       'be used with model=wave. That model takes no condition.'),
+       'be used with model=wave. It takes no condition.'),
       (['--model=wave', '--condition_at=base'],
        'condition_at is not a field of model=wave')])
   # Its files are read where nothing has been registered yet.
@@ -193,7 +194,7 @@ def test_modules_that_are_not_there():
         f'import={name}: expected a module that can be imported.')
 
 
-def test_flags_of_two_kinds_are_refused(monkeypatch):
+def test_flags_of_two_types_are_refused(monkeypatch):
 
   def define(field):
     config_class = dataclasses.make_dataclass(
@@ -203,5 +204,5 @@ def test_flags_of_two_kinds_are_refused(monkeypatch):
     _defined()
 
   testing.check_refusals(define, [
-      (field, f'model=clash: expected a model without a field {field[0]}')
+      (field, f'model=clash has a field {field[0]} that clashes with a flag')
       for field in (('num_steps', int), ('flip', bool), ('num_blocks', bool))])

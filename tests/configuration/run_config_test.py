@@ -9,34 +9,34 @@ from tf_resflow.configuration import run_config as config_lib
 
 # What is wrong in one field alone is in fields_test.py.
 _BAD = [
-    (dict(crop_padding=8), 'crop_padding=8: expected a whole number in [0, 7], '
+    (dict(crop_padding=8), 'crop_padding=8: expected an integer in [0, 7], '
      'less than the sides of the images, 8 x 8.'),
-    (dict(evaluate_every=5), 'evaluate_every=5 requires num_validation of at'),
+    (dict(evaluate_every=5), 'evaluate_every=5 requires num_validation, such'),
     (dict(image_size=16), 'image_size=16: expected the size of the images of'),
     (dict(resize=16, image_size=8), 'image_size=8: expected the size of the'),
-    (dict(num_bits=5), 'num_bits=5: expected 8, since digits has 17 levels.'),
+    (dict(num_bits=5), 'num_bits=5 cannot be used with dataset=digits. It'),
     (dict(dataset='celeb_a_hq/64', hybrid=True),
-     'hybrid=true: expected false, since celeb_a_hq/64 has no labels.'),
+     'hybrid=true requires labels, which celeb_a_hq/64 does not have.'),
     (dict(num_blocks=(1, 1, 1, 1, 1)), 'num_blocks=1,1,1,1,1: expected fewer'),
     (dict(hidden_units=(4, 4)), 'hidden_units is not a field of '
-     'model=image. It is one of model=vector.'),
+     'model=image. It belongs to model=vector.'),
     (dict(num_block=4), 'num_block is not a field of model=image. Did '
      'you mean num_blocks?'),
-    (dict(model='vector'), 'model=vector: expected a model of digits. These '
-     'data have no event_size, column_mean, column_std, column_names. Name '),
-    (dict(dataset='2d/moons', flip=True), 'flip=True: expected False with '
-     'dataset=2d/moons. It is for images'),
-    (dict(dataset='2d/moons', model='image'), 'model=image: expected a model '
-     'of 2d/moons. These data have no image_shape, num_levels. Name others '),
+    (dict(model='vector'), 'model=vector cannot be used with digits. These '
+     'data have no event_size, column_mean, column_std, column_names. Give '),
+    (dict(dataset='2d/moons', flip=True), 'flip=true cannot be used with '
+     'dataset=2d/moons. It applies to images'),
+    (dict(dataset='2d/moons', model='image'), 'model=image cannot be used with '
+     '2d/moons. These data have no image_shape, num_levels. Give a data '),
     (dict(dataset='table:/none.csv'), 'dataset=table:/none.csv: expected a '
      '.csv file with a line of names and lines of numbers, comma-separated. '
      'There is no such file.'),
-    (dict(condition=('price',)), 'condition=price: expected label. It is what '
-     'digits has beside x.'),
+    (dict(condition=('price',)), 'condition=price: expected label. digits has '
+     'no other conditions.'),
     (dict(condition_at=('base',)), 'condition_at=base has no effect '
-     'without a condition. --condition says what the condition '),
+     'without a condition. Set --condition.'),
     (dict(annealing_steps=3, hybrid=True, nll_weight=0.0),
-     'annealing_steps=3: expected 0 with nll_weight=0. Classification alone'),
+     'annealing_steps=3 has no effect with nll_weight=0. Classification'),
     (dict(keep_best=True), 'keep_best=true requires evaluate_every '
      'and num_validation'),
     (dict(order_gradient='norm'),
@@ -44,8 +44,8 @@ _BAD = [
     (dict(warmup_steps=-1), 'warmup_steps=-1: expected'),
     (dict(seed=-1), 'seed=-1: expected'),
     (dict(seed=2**31), 'seed=2147483648: expected'),
-    (dict(dataset='2d/moons', hybrid=True), 'hybrid=true: expected false'),
-    (dict(imports='json'), 'import=json: expected texts, such as a,b.'),
+    (dict(dataset='2d/moons', hybrid=True), 'hybrid=true requires labels'),
+    (dict(imports='json'), 'import=json: expected strings, such as a,b.'),
 ]
 
 

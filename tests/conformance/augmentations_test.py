@@ -33,7 +33,7 @@ def test_draws_follow_the_seed(name):
 
 @pytest.mark.parametrize('name', cases.AUGMENTATIONS)
 def test_draws_depend_on_the_place_alone(name):
-  """Whatever the other data are, and however many."""
+  """Draws do not depend on the other examples, or their number."""
   case = cases.AUGMENTATIONS[name]
   augmentation, x = case.make(), case.inputs()
   whole = augmentation.augment(x, seed=1)
@@ -65,7 +65,7 @@ def test_replicas_share_the_draw_of_the_global_batch(name):
 
 @pytest.mark.parametrize('name', cases.AUGMENTATIONS)
 def test_xla_for_an_unknown_batch_size(name):
-  """It has draws of its own."""
+  """XLA draws other numbers."""
   case = cases.AUGMENTATIONS[name]
   augmentation, x = case.make(), case.inputs()
 

@@ -16,8 +16,8 @@ from tf_resflow import models
 from tf_resflow import numerics
 
 _EXACT = numerics.Exact()
-_LAWS = {'uniform': stats.uniform(),
-         'gaussian': stats.truncnorm(-4.0, 4.0, 0.5, 0.125)}
+_NOISE = {'uniform': stats.uniform(),
+          'gaussian': stats.truncnorm(-4.0, 4.0, 0.5, 0.125)}
 _EACH = subjects.each(cases.AUGMENTED_MODELS)
 
 
@@ -93,9 +93,8 @@ def test_noise_is_left_out_on_the_way_back(subject):
 def test_distributions(subject):
   model, x = subject.of()
   with pytest.raises(errors.InvalidValueError, match=(
-      f'^augmentation={model.augmentation.name}: expected none that draws. '
-      'Only a '
-      'bound')):
+      f'^augmentation={model.augmentation.name} cannot be used with '
+      r'distribution\(\). Only a bound')):
     model.distribution()
   y, _ = model.augment(x, seed=3)
   joint = model.joint_distribution()
@@ -157,9 +156,9 @@ def test_the_bound_is_tight_where_noise_is_independent():
   np.testing.assert_allclose(log_prob, stats.norm.logpdf(_X), rtol=1e-12)
 
 
-@pytest.mark.parametrize('distribution', _LAWS)
+@pytest.mark.parametrize('distribution', _NOISE)
 def test_the_bound_lies_below_the_density_by_a_divergence(distribution):
-  flow, q = make_flow(Shear, distribution), _LAWS[distribution]
+  flow, q = make_flow(Shear, distribution), _NOISE[distribution]
 
   def joint(u):
     return (stats.norm.logpdf(_X - 2.0 * u) + stats.norm.logpdf(3.0 * u - 1.0) +

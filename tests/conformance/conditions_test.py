@@ -35,7 +35,7 @@ def results(bijection, x, condition):
 
 @subjects.each(_EVERY)
 def test_with_and_without_a_condition(subject):
-  """What takes none passes over it; what takes one depends on it."""
+  """Bijections without a condition ignore it; others depend on it."""
   bijection, x, condition = make(subject)
   assert bijection.takes_condition == (condition is not None)
   if condition is None:

@@ -7,7 +7,7 @@ from tests.conformance import subjects
 
 @pytest.fixture(scope='session')
 def subject(request):
-  """What the case of the name in `request.param` makes."""
+  """The `Subject` of the case `request.param`."""
   return subjects.Subject(request.param)
 
 

@@ -81,8 +81,9 @@ def test_everything_registered_is_in_a_case():
       registries.AUGMENTATIONS.names())
   for name in registries.MODELS.names():
     assert registries.MODELS.get(name) in map(type, configs), name
-  distributions = {augmentation.noise_distribution.spec().partition(':')[0]
-          for augmentation in of(cases.AUGMENTATIONS) if augmentation.is_random}
+  distributions = {
+      augmentation.noise_distribution.spec().partition(':')[0]
+      for augmentation in of(cases.AUGMENTATIONS) if augmentation.is_random}
   assert distributions == set(registries.NOISE_DISTRIBUTIONS.names())
   for field, registry in (
       ('block', registries.BLOCKS), ('constraint', registries.CONSTRAINTS),

@@ -1,4 +1,4 @@
-"""What holds for every data set that is read without a network."""
+"""Properties of every data set that is read without a network."""
 
 import functools
 
@@ -74,7 +74,7 @@ def test_fewer_bits_and_another_size(name, load):
   info = datasets.info(name)
   options = {'resize': 4}
   if info.model == 'vector':
-    with pytest.raises(ValueError, match='It is for images'):
+    with pytest.raises(ValueError, match='It applies to images'):
       load(name, 'test', **options)
     return
   if info.num_levels == 256:

@@ -1,6 +1,6 @@
-"""What holds for every estimator, whatever series it runs.
+"""Properties of every estimator, whatever series it runs.
 
-The functions take a case, so that a reader's own estimator passes through them
+The functions take a case, so that user-defined estimators can be tested by them
 as well. Oracles: the log-determinant of the full float64 Jacobian and its
 gradient; an estimate alone against that in a batch.
 """
@@ -61,7 +61,7 @@ def _expected(case, series, memory, block, cotangents):
 
 @pytest.mark.parametrize('case, series, memory', list(_products()))
 def test_mean_of_value_and_gradient(case, series, memory):
-  """That of the log-determinant, or of the terms that are summed."""
+  """The mean is the log-determinant, or the sum of the terms that are kept."""
   block = testing.make_block('dense')
   cotangents = averages.cotangents(
       block[2], cases.MEMORY_MODES[memory].per_example)
@@ -179,7 +179,7 @@ def test_traced_for_an_unknown_batch_size_it_is_that_of_eager_mode(
 @_EACH_ESTIMATOR
 @pytest.mark.parametrize('jit_compile', [False, True], ids=['graph', 'xla'])
 def test_draws_inside_of_a_traced_function(case, jit_compile):
-  """What decides when a series ends is the same; normal probes are not."""
+  """Truncations are the same under XLA; normal probes are not."""
   estimator, x = case.estimator, tf.zeros([3, 4])
 
   @tf.function(autograph=False, jit_compile=jit_compile)
@@ -219,7 +219,7 @@ def test_is_random_says_whether_draws_differ(case):
 
 @_EACH_ESTIMATOR
 def test_what_examples_share_does_not_depend_on_their_number(case):
-  """So replicas that share a seed do equal work."""
+  """Hence replicas that share a seed do equal work."""
   estimator = case.estimator
   few, many = [
       _tensors(estimator.draw(tf.zeros([n, 4]), 3)) for n in (2, 6)]
@@ -281,7 +281,7 @@ def test_largest_batch(case):
 
 
 def test_every_kind_has_a_case():
-  """And what is registered under a name is what its spec names."""
+  """The spec of a registered object has the name that it is registered by."""
   tables = (
       (registries.ESTIMATORS, [c.spec for c in cases.ESTIMATORS.values()]),
       (registries.TRUNCATION_DISTRIBUTIONS,

@@ -100,7 +100,7 @@ def test_seeds(subject):
 
 @subjects.each(cases.trainable())
 def test_gradients_reach_every_trainable_variable(subject):
-  """Also at the very first call, when ActNorm initialises itself."""
+  """Gradients of the first call as well, when ActNorm initialises itself."""
   trained = subject.training
   made = subject.of('float32')[0]
   assert len(trained.labels) == len(made.trainable_variables)

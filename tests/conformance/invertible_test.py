@@ -112,7 +112,7 @@ def test_what_reports_computes_what_raises_does(subject):
 @subjects.each(
     name for name, case in _LAYERED.items() if case.is_random)
 def test_a_solve_that_fails_is_an_error_and_is_reported(subject):
-  """In the direction that solves."""
+  """The direction that solves, with too few steps."""
   made, x = subject.of()
   y = tf.constant(subject.outputs()[0])
   solver = numerics.Banach(max_steps=2)

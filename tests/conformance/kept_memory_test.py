@@ -1,4 +1,4 @@
-"""What a block keeps between its forward and its backward pass.
+"""Memory that a block keeps between its forward and its backward pass.
 
 Read off the traced graph: tensors that do not depend on the incoming gradients
 and are consumed by operations that do.

@@ -1,4 +1,4 @@
-"""What every Lipschitz layer keeps to: its bound, and its pure parts."""
+"""Properties of every Lipschitz layer: its bound, and its pure functions."""
 
 import keras
 import numpy as np
@@ -53,7 +53,7 @@ def assert_all_close(actual, expected, tolerance):
 
 @subjects.each(cases.LIPSCHITZ)
 def test_no_slope_exceeds_the_bound_or_the_certificate(subject):
-  """At examples near zero, where activations are steep, and far from it."""
+  """Slopes at examples near zero, where activations are steep, and far off."""
   layer, _ = subject.of()
   domain = learned_norms.present_order(layer.domain or 2.0)
   codomain = learned_norms.present_order(layer.codomain or domain)
@@ -79,7 +79,7 @@ def test_no_slope_exceeds_the_bound_or_the_certificate(subject):
 
 @subjects.each(cases.LIPSCHITZ)
 def test_pure_parts_agree_with_the_call(subject):
-  """Also where the scales of an activation are in the kernels around it."""
+  """Also if adjacent kernels have absorbed the scales of an activation."""
   layer, x = subject.of()
   variables, state = layer.tensors()
   before = [v.numpy().copy() for v in layer.variables]
@@ -97,7 +97,7 @@ def test_pure_parts_agree_with_the_call(subject):
 
 @subjects.each(cases.LIPSCHITZ)
 def test_pure_parts_know_nothing_of_the_layer_but_its_structure(subject):
-  """With the tensors of another layer they compute what that one does."""
+  """They compute the function of another layer, given its tensors."""
   layer, x = subject.of()
   other = subject.case.make('float64', seed=1)
   # Of a layer that a user wrote it is not known.

@@ -24,7 +24,7 @@ def mean_at(model, moving_mean, y):
 
 @pytest.mark.parametrize('accumulation_steps', [1, 2])
 def test_moving_means_follow_an_update(accumulation_steps):
-  """They see the last part of the batch, with its noise and the new weights."""
+  """Moving means use the last part of the batch, and the new weights."""
   model, step = step_test._make_step(
       'float64', _CONFIG, accumulation_steps=accumulation_steps, seed=7)
   batch, t = step_test._batch('float64'), tf.constant(3, tf.int64)

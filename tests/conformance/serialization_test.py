@@ -69,7 +69,7 @@ def nest(bijector, event_shape):
 
 @subjects.each(name for name in cases.BIJECTORS if name in cases.trainable())
 def test_nested_bijectors_keep_their_variables(subject, tmp_path):
-  """Through Chain, Invert and TransformedDistribution, and checkpoints."""
+  """Nested in Chain, Invert, TransformedDistribution and checkpoints."""
   made, other, x, _ = make_pair(subject)
   event_shape = subject.case.event_shape
   nested = nest(made, event_shape)

@@ -1,8 +1,8 @@
-"""What holds for every solver of `x + g(x) = y`.
+"""Properties of every solver of `x + g(x) = y`.
 
-The functions take a spec, so that a reader's own solver passes through them as
+The functions take a spec, so that user-defined solvers can be tested by them as
 well. Oracle: the implicit function theorem with the full float64 Jacobian. More
-that all solvers share, such as the solutions of linear systems, is in
+properties of all solvers, such as the solutions of linear systems, are in
 tests/numerics/fixed_point.
 """
 
@@ -49,7 +49,7 @@ def _oracle(g_fn, weights, y, x, cotangent):
     ('dense', 'xla', 'float64'), ('conv', 'eager', 'float32'),
     ('conv', 'graph', 'float64')])
 def test_inverse_and_its_gradient(spec, kind, mode, dtype):
-  """For an unknown batch size where it is traced."""
+  """Traced with an unknown batch size."""
   dtype = tf.as_dtype(dtype)
   solver = numerics.Solver.get(spec)
   if dtype == tf.float64:

@@ -38,7 +38,7 @@ def each(names: Iterable[str], slow: Collection[str] = ()
 
 
 class Training(NamedTuple):
-  """What a few steps of gradient descent on one device did, in NumPy.
+  """Results of a few steps of gradient descent on one device, in NumPy.
 
   Attributes:
     labels: of the trainable variables.
@@ -93,7 +93,7 @@ def global_batches(case: cases.Case) -> list[tf.Tensor]:
 
 
 class Subject:
-  """What a case makes, and what that computes.
+  """The object that a case makes, and its results.
 
   Attributes:
     name: of the case.
@@ -123,7 +123,7 @@ class Subject:
 
   @functools.cached_property
   def jacobians(self) -> np.ndarray:
-    """Those of the forward direction by autodiff, in float64, `[B, D, D]`."""
+    """Jacobians of the forward direction by autodiff, float64 `[B, D, D]`."""
     subject, x = self.of()
     with tf.GradientTape(persistent=True) as tape:
       tape.watch(x)

@@ -90,11 +90,11 @@ def test_norms():
         reference_state.default_arguments(**change), 'uncertified' in expected)
     assert made.config == convert().config.replace(
         norm_bound='released', **expected), change
-    assert 'by estimates, which may be too low' in made.notes[0]
+    assert 'estimates that may be too low' in made.notes[0]
 
 
 def test_couplings():
-  """What their norms and log-determinants would take makes no difference."""
+  """Arguments about norms and log-determinants have no effect on them."""
   expected = configuration.make_config(
       dataset='mnist', logit_alpha=1e-6, block='coupling', activation='relu',
       kernel_sizes=(3, 1, 1, 3), num_dense_hidden_layers=3)
@@ -151,32 +151,31 @@ def test_rule_of_the_first_block():
 
 
 def test_what_cannot_be_converted_is_named():
-  fields = ': expected arguments that make a model. '
+  fields = ': expected arguments of a valid model. '
   testing.check_refusals(lambda changes: convert(**changes), [
       (change, f'checkpoint.args{message}') for change, message in (
           ({'block': 'glow'}, ".block='glow': expected one of resblock, coup"),
-          ({'vnorms': '122f'}, ".vnorms='122f': expected a last norm that is "
-           'at most the first. Nothing proves that its blocks are invertible; '
-           '--uncertified'),
+          ({'vnorms': '122f'}, ".vnorms='122f' does not prove that blocks are "
+           'invertible: its last norm is above the first. --uncertified'),
           ({'vnorms': '2i22'}, ".vnorms='2i22': expected digits from 1, and f"),
           ({'vnorms': '2022'}, ".vnorms='2022': expected digits from 1, and f"),
-          ({'vnorms': 'f2', 'kernels': '3'}, ".kernels='3': expected two or "
-           'more with such norms'),
+          ({'vnorms': 'f2', 'kernels': '3'}, ".kernels='3' cannot be used with "
+           'mixed or learned norms'),
           ({'vnorms': 'ffff', 'kernels': '3-3-9', 'imagesize': 32},
-           ".kernels='3-3-9': expected at most 8, the size of the smallest"),
+           ".kernels='3-3-9' cannot be used with norms other than 2 for im"),
           ({'vnorms': '222'}, ".vnorms='222': expected 4 norms, one more than"),
           ({'learn_p': True, 'vnorms': '22', 'kernels': '3'},
-           ".kernels='3': expected two or more with such norms"),
+           ".kernels='3' cannot be used with mixed or learned "),
           ({'batchnorm': True}, '.batchnorm=True: expected False. Batch norma'),
           ({'dropout': 0.5}, '.dropout=0.5: expected 0.0. Dropout inside'),
           ({'block': 'coupling', 'dropout': 0.5}, '.dropout=0.5: expected 0.0'),
           ({'padding': 3}, '.padding=3: expected 0. Padded channels cannot be'),
           ({'data': 'lsun'}, ".data='lsun': expected one of mnist, cifar10"),
-          ({'n_samples': 0}, '.n_samples=0: expected a number from 1'),
+          ({'n_samples': 0}, '.n_samples=0: expected a number >= 1'),
           ({'kernels': '3-2-3'},
            f'=...{fields}kernel_sizes=3,2,3: expected odd numbers'),
           ({'kernels': 'big'}, ".kernels='big': expected integers joined by"),
-          ({'imagesize': 2}, '.imagesize=2: expected at least one scale of 4'),
+          ({'imagesize': 2}, '.imagesize=2: expected a size that leaves a'),
           ({'imagesize': 257}, '.imagesize=257: expected at most 256'),
           ({'imagesize': '32'}, ".imagesize='32': expected a value like 32"),
           ({'lr': 10**400}, f'=...{fields}int too large'),
@@ -184,7 +183,7 @@ def test_what_cannot_be_converted_is_named():
            f'=...{fields}kernel_sizes'),
           ({'fc': 1}, '.fc=1: expected a value like False'),
           ({'data': 'imagenet32', 'task': 'hybrid'},
-           f'=...{fields}...has no labels'),
+           f'=...{fields}hybrid=true requires labels'),
           ({'imagesize': 30},
            f'=...{fields}num_blocks=16,16,16: expected fewer scales'))])
 

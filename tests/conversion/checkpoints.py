@@ -75,7 +75,7 @@ VARIANTS = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Made:
-  """What a checkpoint was made from.
+  """The contents of a checkpoint.
 
   Attributes:
     arguments: the training arguments.

@@ -90,7 +90,7 @@ def test_models_larger_than_the_file(write, tmp_path, monkeypatch):
     conversion.convert(path, tmp_path / 'w')
 
   monkeypatch.setattr(models.ResidualFlow, '__init__', pytest.fail)
-  message = '...do not belong together'
+  message = '...do not match the training arguments'
   testing.check_refusals(convert, [(changes, message) for changes in (
       {'nblocks': '999999999-1'}, {'idim': 10**12}, {'fc_idim': 10**12},
       {'cdim': 10**12}, {'imagesize': 256}, {'kernels': '99999999-1-3'},
@@ -160,7 +160,7 @@ def test_averages_that_do_not_fit(write):
     checkpoint.weights('ema')
 
   testing.check_refusals(weights, [
-      ({}, 'weights=ema: expected raw. ...holds no averaged parameters'),
+      ({}, 'weights=ema requires averaged parameters. ...has none: it'),
       ({'a.weight': np.ones(1)}, '...a.weight is in one of them alone'),
       # Averages of a part do not pass for all.
       ({'transforms.0.chain.1.bias': None},

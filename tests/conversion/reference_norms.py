@@ -1,4 +1,4 @@
-"""How the authors' layers bound their kernels, in NumPy and float64.
+"""The norm bounds of the authors' layers, in NumPy and float64.
 
 `--vnorms` and `--learn_p` say from which norm to which one. Where it is known,
 rows or columns are divided each by its own; else the kernel is, by what the

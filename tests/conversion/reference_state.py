@@ -1,4 +1,4 @@
-"""What the authors' `train_img.py` builds and saves, in NumPy.
+"""The layers and the state of the authors' `train_img.py`, in NumPy.
 
 Written from its behaviour, for tests only: which layers follow from the
 training arguments, and names, shapes, dtypes and order of the state they have.
@@ -180,7 +180,7 @@ def _preprocessing(arguments):
 
 
 def _passed(shape, checkerboard):
-  """What the first coupling of a scale lets pass."""
+  """Returns the mask of inputs that the first coupling does not change."""
   channel, row, column = np.indices(shape)
   if checkerboard:
     return (row + column) % 2 == 0

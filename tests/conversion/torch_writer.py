@@ -67,7 +67,7 @@ class View:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Storage:
-  """What a tensor's pickle holds in place of its storage."""
+  """The reference to a storage in the pickle of a tensor."""
 
   key: str
   array: np.ndarray

@@ -1,4 +1,4 @@
-"""Arrays and tables of the reader's own, and what is said of bad ones."""
+"""User-provided arrays and tables, and errors of invalid ones."""
 
 import csv
 
@@ -150,19 +150,19 @@ def test_bad_arrays(tmp_path):
     ({'x': _VECTORS.astype(int)}, 'Its x is int64 [20, 2]'),
     ({'x': _IMAGES[..., :2]}, 'Its x is uint8 [20, 4, 6, 2]'),
     ({'x': _VECTORS[:0]}, 'Its x is float64 [0, 2]'),
-    ({'x': _VECTORS[:9]}, 'It has 9 examples; a held-out part needs 10'),
+    ({'x': _VECTORS[:9]}, 'It has 9 examples; at least 10 are required'),
     ({'x': np.where(_VECTORS == _VECTORS[5, 1], np.nan, _VECTORS)},
-     'Its x holds 1 numbers that are not finite, the first in row 5'),
+     'Its x has 1 values that are not finite, the first in row 5'),
     ({'x': np.full([20, 2], 0.1)},
-     'Column 0 of x has the value 0.1 in all rows'),
-    ({'x': _VECTORS + [0.0, 1e9]}, 'Column 1 of x varies by ...Subtract a con'),
-    ({'x': _VECTORS * 1e39}, 'Column 0 of x reaches ..., beyond what float32'),
+     'Column 0 of x has the value 0.1 in all training rows'),
+    ({'x': _VECTORS + [0.0, 1e9]}, 'Column 1 of x has ...Subtract a constant'),
+    ({'x': _VECTORS * 1e39}, 'Column 0 of x reaches ..., whose square overfl'),
     ({'x': _VECTORS, 'x_test': _VECTORS[:1]}, 'Its x_test has one example'),
-    ({**own, 'x_test': _VECTORS}, 'label and label_test go together'),
+    ({**own, 'x_test': _VECTORS}, 'It has only one of label and label_test'),
     ({'x': _VECTORS, 'label_test': _LABELS, 'x_test': _VECTORS},
-     'label and label_test go together'),
+     'It has only one of label and label_test'),
     ({**own, 'x_test': _VECTORS, 'label_test': _LABELS + 1},
-     'Its label_test has a class that label lacks'),
+     'Its label_test has a class that label does not have'),
     ({**own, 'label': _LABELS[:3]}, 'The labels of x are int64 [3]'),
     ({**own, 'label': _LABELS - 1}, 'The labels of x are int64'),
     ({'x': _VECTORS, 'x_test': _IMAGES}, 'Its x is float64 [20, 2] and x_test '
@@ -175,7 +175,7 @@ def test_bad_conditions(tmp_path):
     *(({'x': _VECTORS, 'condition': condition}, message)
       for condition, message in (
         (_NUMBERS[:19], 'Its condition is float64 [19, 2], not finite floats '
-         '[20, K] or whole numbers [20] from 0'),
+         '[20, K] or integers [20] from 0'),
         (_NUMBERS[..., None], 'Its condition is float64 [20, 2, 1]'),
         (_NUMBERS[:, :0], 'Its condition is float64 [20, 0]'),
         (_NUMBERS[0, 0], 'Its condition is float64 []'),
@@ -185,17 +185,17 @@ def test_bad_conditions(tmp_path):
         (np.where(_NUMBERS == _NUMBERS[3, 1], np.nan, _NUMBERS),
          'Its condition is float64'),
         (np.full([20], 0.5), 'Column 0 of condition has the value 0.5 in all'),
-        (np.arange(20), 'Its test part has a condition 19 that no example'),
+        (np.arange(20), 'Its test part has a condition 19 that the training'),
         (np.where(_LABELS == 2, 2**33, _LABELS), 'Its condition has a label '
-         '8589934592: labels are whole numbers below'))),
+         '8589934592; labels are below 100,000. Use floats'))),
     ({**others, 'condition': _NUMBERS, 'condition_test': _NUMBERS[:, :1]},
-     'Its condition and condition_test do not go together'),
+     'Its condition and condition_test differ in type or shape'),
     ({**others, 'condition': _LABELS, 'condition_test': _NUMBERS[:, 0]},
-     'Its condition and condition_test do not go together'),
+     'Its condition and condition_test differ in type or shape'),
     ({**others, 'condition': _NUMBERS, 'condition_test': _NUMBERS * np.nan},
      'Its condition_test is float64'),
     ({**others, 'condition': _NUMBERS},
-     'It has x_test, and no condition_test')])
+     'It has x_test but no condition_test')])
   # They do not keep a model without a condition from its data.
   path = _save(tmp_path, x=_VECTORS, condition=_NUMBERS[:19])
   assert arrays_and_tables.open_array(path).event_shape == (2,)
@@ -296,25 +296,25 @@ def test_bad_tables(tmp_path):
     (text, f'dataset=table:{path}: expected a...{message}')
     for text, message in (
       ('', 'It is empty'),
-      ('a,b\n', 'It has 0 lines of numbers; a held-out part needs 10'),
+      ('a,b\n', 'It has 0 lines of numbers; at least 10 are requi'),
       ('a,b\n' + _GOOD + '3,red\n', "Line 14, column b holds 'red', not a num"),
-      ('a,b\n' + _GOOD + '3,\n', "Line 14, column b holds '', not a number"),
+      ('a,b\n' + _GOOD + '3,\n', 'Line 14, column b is empty'),
       ('a,b\n1,inf\n' + _GOOD, "Line 2, column b holds 'inf', not a number"),
       ('a,b\n1,1_0\n' + _GOOD, "Line 2, column b holds '1_0', not a number"),
-      ('a,b\n1,2,3\n' + _GOOD, 'Line 2 has 3 cells, not 2 as the first one'),
-      ('a,a\n' + _GOOD, "names the columns 'a', 'a': every one needs a name"),
+      ('a,b\n1,2,3\n' + _GOOD, 'Line 2 has 3 cells, not 2 like the first'),
+      ('a,a\n' + _GOOD, "names the columns 'a', 'a': each needs a unique na"),
       ('a,\n' + _GOOD, "names the columns 'a', ''"),
       ('a,b\n' + ''.join(f'{i},7\n' for i in range(12)),
-       'Column b has the value 7 in all rows that train: it has no density'),
-      ('a;b\n' + _GOOD.replace(',', ';'), 'Its cells seem to lie between sem'),
-      ('a\tb\n' + _GOOD.replace(',', '\t'), 'Its cells seem to lie between t'),
+       'Column b has the value 7 in all training rows: it has no density'),
+      ('a;b\n' + _GOOD.replace(',', ';'), 'Its cells seem to be separated by'),
+      ('a\tb\n' + _GOOD.replace(',', '\t'), 'Its cells seem to be separated'),
       ('a,3\n' + _GOOD, 'Its first line, a, 3, mixes names and numbers'),
       ('a,b\n' + ''.join(f'{i},{i}e30\n' for i in range(12)),
-       'Column b reaches 1.1e+31, beyond what float32 can square'),
+       'Column b reaches 1.1e+31, whose square overflows in float32'),
       ('a,b\n' + ''.join(f'{i},{i}e-30\n' for i in range(12)),
-       'Column b varies by ..., less than float32 can square'),
+       'Column b has standard ..., whose square underflows in float32'),
       ('a,b\n' + ''.join(f'{i},{1e9 + i}\n' for i in range(12)),
-       'Column b varies by ... float32 cannot tell its values apart. Subt'))])
+       'Column b has standard ... too small for float32. Subtract'))])
 
 
 def test_a_missing_file_and_one_that_is_no_text(tmp_path):

@@ -1,4 +1,4 @@
-"""Tests of the table of facts against the tfds builders."""
+"""Tests of the metadata in the catalog against the TFDS builders."""
 
 import inspect
 
@@ -25,30 +25,30 @@ def test_names():
 
 
 @pytest.mark.parametrize('name', _BUILT)
-def test_facts_agree_with_the_builder(name, tmp_path):
-  facts = datasets.info(name)
+def test_info_agrees_with_the_builder(name, tmp_path):
+  info = datasets.info(name)
   builder = tfds.builder(name, data_dir=str(tmp_path))
-  assert facts.name == name
-  assert facts.num_levels == (17 if name == 'digits' else 256)
-  assert facts.homepage.startswith('http') and facts.description.endswith('.')
+  assert info.name == name
+  assert info.num_levels == (17 if name == 'digits' else 256)
+  assert info.homepage.startswith('http') and info.description.endswith('.')
   assert name in (builder.name, f'{builder.name}/{builder.builder_config.name}'
                   if builder.builder_config else '')
   # ImageNet's features leave height and width open.
   for stated, known in zip(
-      builder.info.features['image'].shape, facts.image_shape, strict=True):
+      builder.info.features['image'].shape, info.image_shape, strict=True):
     assert stated in (known, None)
-  assert ('label' in builder.info.features) == (facts.num_classes > 0)
-  if facts.num_classes:
-    assert builder.info.features['label'].num_classes == facts.num_classes
+  assert ('label' in builder.info.features) == (info.num_classes > 0)
+  if info.num_classes:
+    assert builder.info.features['label'].num_classes == info.num_classes
 
 
 def test_part_sizes_that_tfds_states():
   # tfds knows sizes for certain only after a download; these it writes down.
   mnist = inspect.getmodule(tfds.image_classification.MNIST)
-  facts = datasets.info('mnist')
-  assert facts.num_train == mnist._TRAIN_EXAMPLES
-  assert facts.num_test == mnist._TEST_EXAMPLES
-  facts = datasets.info('cifar10')
+  info = datasets.info('mnist')
+  assert info.num_train == mnist._TRAIN_EXAMPLES
+  assert info.num_test == mnist._TEST_EXAMPLES
+  info = datasets.info('cifar10')
   source = inspect.getsource(tfds.image_classification.Cifar10)
-  assert f'{facts.num_train} training images' in source
-  assert f'{facts.num_test} test images' in source
+  assert f'{info.num_train} training images' in source
+  assert f'{info.num_test} test images' in source

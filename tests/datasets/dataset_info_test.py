@@ -1,4 +1,4 @@
-"""Facts about data: what models ask for, changes of images, conditions."""
+"""Metadata: fields of models, changes of images, conditions."""
 
 import dataclasses
 
@@ -36,16 +36,16 @@ def test_bad_changes():
   testing.check_refusals(lambda x: datasets.info(x[0]).changed(**x[1]), [
     (('cifar10', {'num_bits': 0}), 'num_bits=0: expected 1 to 8'),
     (('cifar10', {'num_bits': 9}), 'num_bits=9: expected 1 to 8'),
-    (('cifar10', {'resize': 0}), 'resize=0: expected a whole number from 1'),
+    (('cifar10', {'resize': 0}), 'resize=0: expected an integer >= 1'),
     (('digits', {'num_bits': 4}),
-     'num_bits=4: expected 8, since digits has 17'),
-    (('2d/moons', {'num_bits': 5}), 'num_bits=5: expected 8 with dataset=2d/mo'
-     'ons. It is for images'),
+     'num_bits=4 cannot be used with dataset=digits. It requires 8-bit'),
+    (('2d/moons', {'num_bits': 5}), 'num_bits=5 cannot be used with dataset=2d'
+     '/moons. It applies to images'),
     (('2d/moons', {'resize': 8}),
-     'resize=8: expected None with dataset=2d/moons.')])
+     'resize=8 cannot be used with dataset=2d/moons.')])
 
 
-def test_facts_of_vectors_are_those_that_a_model_asks_for(monkeypatch):
+def test_fields_of_vectors_are_those_of_the_model(monkeypatch):
   info = datasets.VectorInfo(
     name='two', event_size=2, mean=(1.0, 2.0), std=(3.0, 4.0),
     columns=('a', 'b'))
@@ -63,13 +63,13 @@ def test_facts_of_vectors_are_those_that_a_model_asks_for(monkeypatch):
   assert (first.mean, first.std) == ((1.0, 2.0), (3.0, 4.0))
 
 
-def test_facts_of_conditions_are_those_that_a_model_asks_for():
-  facts = dataset_info.ConditionInfo().inferred_fields()
-  for kind in ('image', 'vector'):
-    fields = {f.name: f for f in registries.MODELS.get(kind).fields()}
-    assert facts == {name: fields[name].default for name in facts}
+def test_fields_of_conditions_are_those_of_the_models():
+  inferred = dataset_info.ConditionInfo().inferred_fields()
+  for model in ('image', 'vector'):
+    fields = {f.name: f for f in registries.MODELS.get(model).fields()}
+    assert inferred == {name: fields[name].default for name in inferred}
     assert {name for name, f in fields.items() if not f.is_flag and
-            name.startswith('condition')} == set(facts)
+            name.startswith('condition')} == set(inferred)
   with pytest.raises(AttributeError):
     dataset_info.ConditionInfo().size = 3
 
@@ -141,14 +141,14 @@ def test_conditions_that_data_do_not_have(tmp_path):
   table, array = _table(tmp_path), f'array:{tmp_path}/own.npz'
   testing.check_refusals(lambda x: datasets.info(x[0]).with_condition(x[1]), [
     (('digits', ['label', 'label']), 'condition=label,label: expected label. '
-     'It is what digits has beside x.'),
+     'digits has no other conditions.'),
     (('digits', []), 'condition=: expected label.'),
-    (('digits', ['condition']), 'condition=condition: expected label. It is'),
-    (('2d/moons', ['label']), 'condition=label: expected none with dataset=2d/'
-     'moons. These data have neither labels nor conditions, nor columns with'),
-    ((array, ['a']), 'condition=a: expected label or condition. It is what'),
+    (('digits', ['condition']), 'condition=condition: expected label.'),
+    (('2d/moons', ['label']), 'condition=label cannot be used with dataset=2d/'
+     'moons. It has no labels, conditions or named columns.'),
+    ((array, ['a']), 'condition=a: expected label or condition. array:'),
     ((table, ['a', 'label']),
      f'condition=a,label: expected columns of {table}: a, b b, c, d.'),
     ((table, ['a', 'a']), f'condition=a,a: expected columns of {table}: a, b '),
     ((table, ['a', 'c', 'd', 'b b']), 'condition=a,c,d,b b: expected fewer '
-     'columns than there are. The others are what is modelled.')])
+     'columns than there are. The other columns are x.')])

@@ -1,4 +1,4 @@
-"""Augmented sets are the images of their package in a fixed order."""
+"""Embedded data sets are the images of their package in a fixed order."""
 
 import sys
 
@@ -49,7 +49,7 @@ def test_another_version_of_the_package_is_refused(tmp_path, monkeypatch):
   few = np.zeros([3, 8, 8, 1], np.uint8), np.zeros([3], np.int64)
   monkeypatch.setattr(embedded.Digits, '_source', lambda self: few)
   with pytest.raises(ValueError, match=(
-      'num_images=3: expected 1797 in the installed package that holds dig')):
+      'num_images=3: expected 1797 in the installed package with digits')):
     embedded.Digits(data_dir=str(tmp_path)).download_and_prepare()
 
 

@@ -1,4 +1,4 @@
-"""Folders of images of the reader's own, and what is said of bad ones."""
+"""User-provided folders of images, and errors of invalid ones."""
 
 import zlib
 
@@ -89,12 +89,12 @@ def test_folders_that_are_not_quite_parts(tmp_path):
     image_folder.open_folder(str(folder))
 
   testing.check_refusals(open_folder, [
-    (['train/a/0', 'train/b/1', 'val/a/2'], '...both are needed, and nothing'),
+    (['train/a/0', 'train/b/1', 'val/a/2'], '...requires both folders train'),
     (['train/0', 'train/1', 'test/2', 'test/3', 'val/4'],
-     '...beside them (val'),
-    (['train/0', 'test/1', 'test/2', '3'], '...beside them (3.png'),
-    (['train/0', 'train/1'], '...beside them (one is missing'),
-    (['Train/a', 'Test/b'] * 5, "...Its folder ['Test'] is no class"),
+     '...outside of them (val'),
+    (['train/0', 'test/1', 'test/2', '3'], '...outside of them (3.png'),
+    (['train/0', 'train/1'], '...outside of them (one is missing'),
+    (['Train/a', 'Test/b'] * 5, "...Its folder ['Test'] is not a class"),
     (['train/0', 'train/1', 'test/2'], '...Its test part has one image')])
 
 
@@ -155,7 +155,7 @@ def test_an_opaque_alpha_channel_is_dropped(folder):
   assert array[..., :3].tobytes() in _read_all(folder)
   array[0, 0, 3] = 254
   _write(folder / '00.png', array)
-  with pytest.raises(errors.InvalidValueError, match='00.png is transparent'):
+  with pytest.raises(errors.InvalidValueError, match='00.png has transparent'):
     _read_all(folder)
 
 
@@ -164,7 +164,7 @@ def test_sizes(folder):
   _write(folder / 'x.png', _array(8, 10))
   with pytest.raises(
     errors.InvalidValueError,
-    match='00.png is 6 x 4 and x.png 8 x 10; --resize=SIZE takes the square'):
+    match='00.png is 6 x 4 and x.png 8 x 10; use --resize=SIZE to crop to'):
     _load(folder, 'train')
   for part in ('train', 'test'):
     split = _load(folder, part, resize=2)
@@ -235,8 +235,8 @@ def test_bad_files(folder):
     _read_all(folder, resize=4)
 
   testing.check_refusals(load, [
-    (_deep_grey, '...bad.png has 16 bits or more a channel. Convert it to 8'),
-    (_deep_colours, '...bad.png has 16 bits or more a channel. Convert it to'),
+    (_deep_grey, '...bad.png has 16 or more bits per channel. Convert it to'),
+    (_deep_colours, '...bad.png has 16 or more bits per channel. Convert it t'),
     (lambda path: path.write_text('text'), '...bad.png cannot be read'),
     (_cut, '...bad.png cannot be read'),
     (lambda path: Image.new('1', (20_000, 20_000)).save(path),

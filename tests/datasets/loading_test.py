@@ -17,11 +17,11 @@ _IMAGES = _RNG.integers(0, 4, [9, 2, 4, 3], dtype=np.uint8)
 _ROWS = _RNG.normal(size=[9, 2])
 
 
-def _info(info_class, x, **facts):
-  """Returns facts about data of the reader's own; those of tests lack labels.
+def _info(info_class, x, **fields):
+  """Returns metadata of user-provided data; the test part lacks labels.
   """
   parts = {'train': (x[:6], np.arange(6)), 'test': (x[6:], None)}
-  return info_class(load_fn=parts.get, **facts)
+  return info_class(load_fn=parts.get, **fields)
 
 
 _GREY = _info(datasets.ImageInfo, _IMAGES, name='grey', image_shape=(2, 4, 3),
@@ -42,10 +42,10 @@ def test_bad_arguments(data_dir):
   testing.check_refusals(lambda changes: datasets.load(**start | changes), [
     ({'name': 'nist'}, 'dataset=nist: expected one of digits'),
     ({'split': 'dev'}, 'split=dev: expected one of train, validation, test'),
-    ({'split': 'validation'}, '...where num_validation is 0'),
+    ({'split': 'validation'}, 'split=validation requires num_validation'),
     ({'num_validation': 1437}, 'num_validation=1437: expected fewer than the'),
-    ({'num_validation': -1}, 'num_validation=-1: expected a whole number from'),
-    ({'num_bits': 5}, 'num_bits=5: expected 8, since digits has 17'),
+    ({'num_validation': -1}, 'num_validation=-1: expected an integer >='),
+    ({'num_bits': 5}, 'num_bits=5 cannot be used with dataset=digits'),
     ({'condition': ('a',)}, 'condition=a: expected label')])
 
 
@@ -96,7 +96,7 @@ def test_conditions_of_arrays_of_the_reader(info, conditions, changes):
   assert condition.dtype == dtype
 
 
-def test_bad_arrays_of_the_reader():
+def test_bad_arrays_of_the_user():
 
   def open_info(info, x, labels=None):
     dataclasses.replace(info, load_fn=lambda _: (x, labels)).open('train')
@@ -111,8 +111,8 @@ def test_bad_arrays_of_the_reader():
      'x=float64 [9, 1]: expected finite floats [N, 2]'),
     ((_VECTORS, _ROWS.astype(int)), 'x=int64 [9, 2]'),
     ((_VECTORS, np.full([3, 2], np.nan)), '...expected finite floats'),
-    ((_VECTORS, _ROWS, np.arange(3)), 'labels=3: expected 9 labels of load_fn '
-     'of rows')])
+    ((_VECTORS, _ROWS, np.arange(3)), 'labels=3: expected 9 labels from '
+     'load_fn of rows')])
 
 
 def test_bits_and_sizes(data_dir):
@@ -159,5 +159,5 @@ def test_drawn_parts_are_streams_of_their_own():
 def test_a_draw_of_another_shape_or_dtype_is_refused():
   testing.check_refusals(lambda draw_fn: datasets.DrawnInfo(
     name='odd', event_size=3, draw_fn=draw_fn).open('test'), [
-      (_uniform(2), 'x=float32 (2,): expected float32 [3] of draw_fn of odd'),
+      (_uniform(2), 'x=float32 (2,): expected float32 [3] from draw_fn of odd'),
       (_uniform(3, tf.float64), 'x=float64 (3,): expected float32 [3]')])

@@ -53,8 +53,8 @@ def test_columns_without_a_density_are_warned_of(caplog):
   # Rounded measurements pass.
   assert _warnings(caplog, a, np.round(b, 1)) == []
   (text,) = _warnings(caplog, a, np.round(b))
-  assert 'Column c1 has 8 different values in 200 rows' in text
+  assert 'Column c1 has only 8 distinct values in 200 rows' in text
   (text,) = _warnings(caplog, a, b, 2.0 * a - 3.0 * b + 1.0)
-  assert 'depend on each other linearly' in text
+  assert 'columns are linearly dependent' in text
   # Fewer rows than columns say nothing of it.
   assert _warnings(caplog, *np.eye(3)[:, :2] + a[:2]) == []

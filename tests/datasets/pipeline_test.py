@@ -110,10 +110,10 @@ def test_streams_are_those_of_earlier_versions():
     180.6820831298828, 190.51808166503906]))
 
 
-@pytest.mark.parametrize('kind', ['training', 'evaluation'])
-def test_noise_is_uniform_and_independent(kind):
+@pytest.mark.parametrize('mode', ['training', 'evaluation'])
+def test_noise_is_uniform_and_independent(mode):
   split = _split(200, shape=(8, 8, 1), num_levels=2)
-  if kind == 'training':
+  if mode == 'training':
     batches = datasets.training_batches(split, batch_size=200, seed=0)
     rows = _take(batches, 2)
   else:
@@ -247,15 +247,15 @@ def test_bad_arguments():
   testing.check_refusals(
     lambda changes: datasets.training_batches(
       _split(), seed=0, **{'batch_size': 4, **changes}), [
-        ({'batch_size': 0}, 'batch_size=0: expected a whole number from 1'),
-        ({'start_step': -1}, 'start_step=-1: expected a whole number from 0'),
-        ({'max_in_memory': 0}, 'max_in_memory=0: expected a whole number')])
+        ({'batch_size': 0}, 'batch_size=0: expected an integer >= 1'),
+        ({'start_step': -1}, 'start_step=-1: expected an integer >= 0'),
+        ({'max_in_memory': 0}, 'max_in_memory=0: expected an integer')])
   testing.check_refusals(
     lambda changes: datasets.evaluation_batches(
       _split(), seed=0, **{'batch_size': 4, **changes}), [
-        ({'batch_size': 0}, 'batch_size=0: expected a whole number from 1'),
+        ({'batch_size': 0}, 'batch_size=0: expected an integer >= 1'),
         ({'num_examples': 11}, 'num_examples=11: ...[1, 10]'),
-        ({'num_examples': 0}, 'num_examples=0: expected a whole number')])
+        ({'num_examples': 0}, 'num_examples=0: expected an integer')])
 
 
 _CROPPED = (7, 5, 2)
@@ -317,7 +317,7 @@ def test_every_place_is_equally_likely():
   counts = np.zeros([7, 7])
   np.add.at(counts, tuple(corners.T), 1)
   # Expected are 100 of each of 49: chi squared has 48 degrees of freedom, a
-  # mean of 48 and a deviation of 9.8.
+  # mean of 48 and a standard deviation of 9.8.
   assert np.sum((counts - 100) ** 2 / 100) < 48 + 5 * 9.8
 
 
@@ -369,6 +369,6 @@ def test_padding_that_is_too_wide(split):
   _, images = _elements(split, 5, crop_padding=4)
   assert images.shape == (5, *_CROPPED)
   testing.check_refusals(lambda size: _elements(split, 1, crop_padding=size), [
-    (5, 'crop_padding=5: expected a whole number in [0, 4], less than the side'
+    (5, 'crop_padding=5: expected an integer in [0, 4], less than the side'
      's of the images, 7 x 5.'),
-    (-1, 'crop_padding=-1: expected a whole number in [0, 4]')])
+    (-1, 'crop_padding=-1: expected an integer in [0, 4]')])

@@ -26,7 +26,7 @@ def test_arrays_and_examples_at_places(data_dir):
   np.testing.assert_array_equal(found['x'], images[[7, 0, 359, 7]])
   np.testing.assert_array_equal(found['label'], labels[[7, 0, 359, 7]])
   for place in (-1, 360):
-    with pytest.raises(ValueError, match=f'position={place}: expected one of'):
+    with pytest.raises(ValueError, match=f'position={place}: expected an in'):
       split.examples_at([0, place])
 
 

@@ -42,7 +42,7 @@ def test_downloaded_sets_on_stand_ins(name, split, num_examples):
     num_examples=7, policy=tfds.testing.MockPolicy.USE_CODE):
     size = datasets.info(name).image_shape[0]
     loaded = datasets.load(
-      # The stand-ins of ImageNet have sizes of all kinds.
+      # The stand-ins of ImageNet have sizes of all sorts.
       name, split, num_bits=5, num_validation=2, resize=size)
     images, labels = splits.read(loaded)
   assert loaded.num_examples == len(images) == len(labels) == num_examples
@@ -82,8 +82,8 @@ def test_downloaded_set_from_disk(small_mnist, monkeypatch):
   testing.check_refusals(
     lambda folder: datasets.load('mnist', 'train', data_dir=folder),
     [(folder, f'data_dir={folder}...: expected 60000 examples...not 12')])
-  facts = dataclasses.replace(datasets.info('mnist'), num_train=12, num_test=4)
-  monkeypatch.setitem(registries.DATASETS._entries, 'mnist', facts)
+  info = dataclasses.replace(datasets.info('mnist'), num_train=12, num_test=4)
+  monkeypatch.setitem(registries.DATASETS._entries, 'mnist', info)
   parts = {
     split: splits.read(datasets.load(
       'mnist', split, data_dir=folder, num_validation=3
@@ -107,8 +107,8 @@ def test_folders_without_prepared_data(tmp_path):
       (('mnist', tmp_path), f'{start}mnist, but nothing is in {tmp_path}/mnist'
        f'...`tfds build mnist --data_dir {tmp_path}`'),
       (('celeb_a_hq/64', tmp_path), f'{start}celeb_a_hq/64, but nothing is in '
-       f'{tmp_path}/celeb_a_hq/64...Make data64x64.tar as https...{build}'),
-      (('digits', file / 'below'), '...Give a folder that can be written to.')
+       f'{tmp_path}/celeb_a_hq/64...Create data64x64.tar...{build}'),
+      (('digits', file / 'below'), '...Use a writable folder.')
     ])
   assert not absent.exists()
 
@@ -125,7 +125,7 @@ def test_failing_download(monkeypatch):
   text = str(error.value)
   assert 'ConnectionError: no route to host' in text and '\n' not in text
   assert 'tfds build cifar10 --data_dir DIR' in text
-  # A reader shall not see a trace through tfds.
+  # Users should not see a traceback through TFDS.
   assert error.value.__suppress_context__
 
 

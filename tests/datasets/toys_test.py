@@ -1,4 +1,4 @@
-"""The densities in the plane: scales, supports, streams."""
+"""Two-dimensional toy distributions: scales, supports, streams."""
 
 import functools
 import itertools
@@ -47,7 +47,7 @@ def test_checkerboard_is_uniform_on_its_squares():
   cells = np.floor(points / 2).astype(int)
   assert set(cells.ravel()) == {-2, -1, 0, 1}
   assert np.all(cells.sum(axis=1) % 2 == cells[0].sum() % 2)
-  # Eight squares, each with binomial(20000, 1/8) points, deviation 47.
+  # Eight squares, each with binomial(20000, 1/8) points, std 47.
   _, counts = np.unique(cells, axis=0, return_counts=True)
   np.testing.assert_allclose(counts, [2500] * 8, atol=5 * 47)
   inside = points / 2 - cells

@@ -12,7 +12,7 @@ _COVARIANCE = np.array([[4.0, 1.5], [1.5, 900.0]])
 
 @pytest.fixture(autouse=True)
 def _few_settings(monkeypatch):
-  """Of images, so that fits take less time."""
+  """Reduces the settings for images, so that fits take less time."""
   monkeypatch.setattr(baselines, '_RAW_FACTORS', np.array([1.0, 100.0]))
   monkeypatch.setattr(
       baselines, '_LOGIT_GRID', {'alpha': [0.05], 'reg_covar': [0.01, 0.3]})
@@ -140,7 +140,7 @@ def test_a_setting_that_cannot_be_fitted_never_wins(monkeypatch):
   found = baselines.fit_baselines(x, x, num_components=4)['gaussian_mixture']
   assert found.report()['reg_covar'] == 1e-3
   monkeypatch.setattr(baselines, '_VECTOR_GRID', {'reg_covar': [0.0]})
-  with pytest.raises(ValueError, match='num_components=1: expected what can'):
+  with pytest.raises(ValueError, match='num_components=1 cannot be fitted'):
     baselines.fit_baselines(x, x)
 
 
@@ -189,6 +189,6 @@ def test_bad_images_are_named():
       (_images(), _images(num_levels=40), 'test=.*: expected integers from 0'),
       (_images(), _images(shape=(3, 3, 1)), r'test=.* 16, \[N, 2, 2, 1\]'),
       (_images(), _images()[:0], 'test=.*expected integers'),
-      (_images(2), _images(), 'num_components=1: expected what can be fit')):
+      (_images(2), _images(), 'num_components=1 cannot be fitted to 2')):
     with pytest.raises(ValueError, match=message):
       _fit_images(train, test)

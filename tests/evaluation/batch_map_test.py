@@ -147,14 +147,14 @@ def test_conditions_of_every_example(labelled, vector64):
   # Batches of 2 would not notice: [0, 1], [2] is one for each, one for all.
   for num_given in (2, 3, 5, 6, 8):
     with pytest.raises(errors.InvalidValueError, match=(
-        f'condition=a batch of {num_given}: expected one of 4, or of 1 for a')):
+        f'condition=a batch of {num_given}: expected a batch of 4 or 1')):
       batch_map.conditions_for(labelled, np.zeros(num_given, int), 4)
-  with pytest.raises(errors.InvalidValueError, match='condition=given: expe'):
+  with pytest.raises(errors.InvalidValueError, match='condition cannot be'):
     batch_map.conditions_for(flows.make_flow_without_blocks(), [1, 2, 0], 3)
 
 
 def _log_prob(model, x, condition):
-  """Of the float64 Jacobian."""
+  """Returns log p(x|c) by the float64 Jacobian."""
   x, condition = tf.constant(x), tf.constant(condition)
   z = model.encode(x, condition=condition)
   jacobian = testing.full_jacobian(

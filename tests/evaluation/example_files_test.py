@@ -97,14 +97,14 @@ def test_bits_are_read_for_the_examples_of_which_they_are(tmp_path):
   bits = {'gaussian': np.array([2.0, 3.0, 4.0]), 'flow': np.ones([3])}
   example_files.write_bits(path, bits, _FACTS)
   np.testing.assert_equal(example_files.read_bits(path, 3, _FACTS), bits)
-  start = f'compare={path}: expected a file of the'
+  start = f'compare={path}: expected a file with'
   testing.check_refusals(
       lambda other: example_files.read_bits(path, 3, _FACTS | other), [
-          ({'dataset': 'mnist'}, f'{start} dataset mnist. It is of digits; on'),
-          ({'split': 'train'}, f'{start} split train. It is of test; only the'),
-          ({'num_levels': 32}, f'{start} num_levels 32. It is of 17; only the'),
+          ({'dataset': 'mnist'}, f'{start} dataset mnist. Its dataset is dig'),
+          ({'split': 'train'}, f'{start} split train. Its split is test; a'),
+          ({'num_levels': 32}, f'{start} num_levels 32. Its num_levels is 17;'),
           ({'image_shape': (16, 16, 1)},
-           f'{start} image_shape [16, 16, 1]. It is of [8, 8, 1]; only')])
+           f'{start} image_shape [16, 16, 1]. Its image_shape is [8, 8, 1')])
 
 
 def test_bad_files_of_bits(tmp_path):
@@ -149,7 +149,7 @@ def test_what_are_no_conditions(tmp_path):
           ({'condition': np.zeros(3)}, 'It holds a tensor float64 (3,).'),
           ({'condition': np.zeros([3, 1], int)},
            'It holds a tensor int64 (3, 1).'),
-          ({'condition': np.zeros([0], int)}, 'It holds none.'),
+          ({'condition': np.zeros([0], int)}, 'It is empty.'),
           ({'condition': [0, 3]}, 'It holds 3.'),
           ({'condition': [-1, 0]}, 'It holds -1.')]),
       (_NUMBERS, [
@@ -201,7 +201,7 @@ def test_bad_images(tmp_path, model):
   start = f'ood_dataset={path}: expected an .npz file'
   array = (f'{start} with an array x or image [n, 4, 4, 1], integers from 0 to '
            '15 or dequantised floats in [0, 1). Its')
-  label = f'{start} whose label is one integer '
+  label = f'{start} with one integer label per '
   _check_refused(
       path,
       lambda path: example_files.read_images(path, model, 'ood_dataset'), [

@@ -23,7 +23,7 @@ def _network():
 
 
 def _fed(images, height, width, channels, low=-1.0, high=1.0):
-  """What the network should be given, in NumPy but for the resizing."""
+  """Returns the expected input of the network, resized by TensorFlow."""
   x = low + (high - low) * images.astype(np.float64) / 255.0
   x = tf.image.resize(x, [height, width], antialias=True).numpy()
   return np.repeat(x, channels, axis=-1).astype(np.float32)
@@ -48,7 +48,7 @@ class _Unsigned(tf.Module):
 
 @pytest.fixture(scope='module')
 def files(tmp_path_factory):
-  """A folder with networks of all kinds, and the one in most of them."""
+  """A folder with networks in all formats, and the one in most of them."""
   folder = tmp_path_factory.mktemp('features')
   network = _network()
   network.save(folder / 'network.keras')
@@ -149,8 +149,8 @@ def test_networks_that_do_not_suit():
     features.FeatureExtractor(function, (4, 4, 1), **options)(images)
 
   testing.check_refusals(lambda options: extract(None, **options), [
-      ({'input_size': 5}, 'input_size=5: expected none, since th'),
-      *(({'input_range': bad}, 'input_range=...expected two numbers that rise')
+      ({'input_size': 5}, 'input_size=5 does not match the netw'),
+      *(({'input_range': bad}, 'input_range=...expected two increasing number')
         for bad in ((1.0, -1.0), (0.0, 0.0), (0.0, float('nan'))))])
   testing.check_refusals(lambda case: extract(*case), [
       ((lambda x: x,), '...a tensor (...4, 4, 1): expected [B'),

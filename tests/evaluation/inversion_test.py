@@ -111,7 +111,7 @@ def test_latents_are_standard_normal(flow):
 
 @pytest.fixture(scope='module')
 def decoded(vectors):
-  """Of six latents, in batches of three."""
+  """Six decoded latents, in batches of three."""
   return evaluation.decode(
       vectors, vectors.draw_latents(6, seed=0), batch_size=3)
 
@@ -146,7 +146,7 @@ def test_two_devices_agree_with_one(vectors, decoded):
 
 
 def test_failures_name_example_and_block(vectors):
-  """What streams its batches has those before the failure."""
+  """A stream of batches yields those before the failure."""
   z = np.array(vectors.draw_latents(6, seed=0))
   z[4, 0] = np.nan
   batches = inversion.decode_batches(vectors, [z[:3], z[3:]])

@@ -87,11 +87,11 @@ def test_what_is_refused(flow, labelled, split):
           ([0, 1], 'condition=2 conditions: expected one, or 3')])
   testing.check_refusals(
       lambda places: pictures.reconstructions(flow, split, places), [
-          ([0, place], f'position={place}: expected one of')
+          ([0, place], f'position={place}: expected an index in [0, 8].')
           for place in (9, -1)])
   testing.check_refusals(
       lambda places: pictures.interpolations(flow, split, places),
-      [([0, 1, 2], 'indices=3 places: expected pairs')])
+      [([0, 1, 2], 'indices=3 indices: expected an even')])
 
 
 def _ends():
@@ -146,10 +146,10 @@ def test_ends_in_one_direction():
 def test_what_paths_refuse():
   testing.check_refusals(lambda ends: pictures.spherical_path(*ends, 3), [
       (([[1.0, 1.0]], [[-2.0, -2.0]]), 'latents=opposite to each other'),
-      (([[1.0, 1.0]], [[0.0, 0.0]]), 'latent=zero')])
+      (([[1.0, 1.0]], [[0.0, 0.0]]), 'latents=zero')])
   for path in pictures.PATHS.values():
     testing.check_refusals(lambda points, path=path: path(*points), [
-        (([[1.0]], [[2.0]], 1), 'num_points=1: expected a number from'),
+        (([[1.0]], [[2.0]], 1), 'num_points=1: expected a number >= 2'),
         (([[1.0]], [[2.0, 3.0]], 2), '...expected [P, D] both')])
 
 
@@ -220,10 +220,10 @@ def test_reconstructions(labelled, labelled_split):
 
 
 def test_interpolations(labelled, labelled_split):
-  """Of straight paths at one condition, with exact ends.
+  """Straight paths have one condition, and exact ends.
 
   Also between images of other labels, which the path does not have. The test of
-  bin/sample has paths without a condition, and spherical ones.
+  tf_resflow sample has paths without a condition, and spherical ones.
   """
   indices = [2, 7, 4, 0]
   picture = pictures.interpolations(

@@ -173,7 +173,7 @@ def test_picture(normal):
 
 def test_only_of_the_plane():
   line = models.Flow(layers.Standardize([0.0], [1.0]), (1,))
-  with pytest.raises(errors.InvalidValueError, match='a flow on points of the'):
+  with pytest.raises(errors.InvalidValueError, match='expected a 2-D flow'):
     evaluation.density_on_grid(line, evaluation.Box((0.0, 0.0), (1.0, 1.0)))
 
 

@@ -43,7 +43,7 @@ def _fid(x, y):
 
 
 def test_distances_are_those_of_the_features(flow):
-  """Of 50 images with 45 samples, at temperature 0.8."""
+  """Compares 50 images with 45 samples, at temperature 0.8."""
   split = splits.random_split(60, 17)
   report = sample_quality.compare_samples(
       flow, split, _extractor(), num_images=50, num_samples=45, seed=3,
@@ -65,7 +65,7 @@ def test_distances_are_those_of_the_features(flow):
 
 
 def test_failing_samples_are_an_error(flow):
-  """Of as many samples as there are images."""
+  """The default is as many samples as images."""
   with pytest.raises(evaluation.NotConvergedError, match=(
       'of 50 examples in a batch did not converge')):
     sample_quality.compare_samples(

@@ -78,7 +78,7 @@ def test_bad_input_is_named():
 
 
 def test_stderr_per_example():
-  """That of a mean of R draws: smaller than that of a draw by sqrt(R)."""
+  """The error of a mean of R draws is that of one draw over sqrt(R)."""
   scales = np.array([0.5, 3.0, 0.0])
   draws = np.random.RandomState(6).randn(4000, 3) * scales + 7.0
   np.testing.assert_allclose(
@@ -93,7 +93,7 @@ _NUM_TRIALS = 1000
 
 
 def _coverage(band, num_simulations=_NUM_SIMULATIONS, num_draws=_NUM_DRAWS):
-  """How often the band holds uniform ranks; not those that it was made of."""
+  """Returns the coverage of a band for other uniform ranks than its own."""
   ranks = np.random.default_rng(12_345).integers(
       0, num_draws + 1, [_NUM_TRIALS, num_simulations])
   return np.mean([band.holds(row) for row in ranks])
@@ -105,7 +105,7 @@ def _band():
 
 
 def test_ranks_by_hand():
-  """Of two parameters; an equal draw is not smaller."""
+  """There are two parameters; an equal draw is not smaller."""
   values = [[0.5, 3.0], [2.0, -1.0]]
   draws = [[[0.0, 1.0], [1.0, 2.0], [0.2, 9.0]],
            [[0.0, 1.0], [2.0, 2.0], [0.2, -9.0]]]
@@ -161,7 +161,7 @@ def test_shares_of_all_ranks_once_are_the_points():
 
 
 def _simulated_ranks(scale, shift=0.0, num_simulations=500):
-  """Of a posterior in closed form, or of one too wide, narrow or beside it.
+  """Returns ranks for an exact posterior, or one of wrong scale or mean.
 
   A standard normal parameter, and a datum that is normal around it: the
   posterior has the mean y / 2 and the variance 1 / 2.

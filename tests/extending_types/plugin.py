@@ -1,7 +1,7 @@
-"""The kinds of docs/extending.md among those of this package.
+"""The types of docs/extending.md among those of this package.
 
 They are registered for a whole process, so they have processes of their own.
-A reader's kinds pass the conformance tests as this plugin of pytest does it:
+Your own types pass the conformance tests by a plugin of pytest like this one:
 
     python -m pytest -p tests.extending_types.plugin tests/conformance -k mine
 """
@@ -16,11 +16,11 @@ import tempfile
 from tests import documents
 
 PAGE = documents.ROOT / 'docs' / 'extending.md'
-MODULE = 'my_kinds'
+MODULE = 'my_types'
 
 
 def write_module(folder: str | os.PathLike) -> pathlib.Path:
-  """Writes the Python of the page to `my_kinds.py` in a folder."""
+  """Writes the Python of the page to `my_types.py` in a folder."""
   blocks = documents.python_blocks(PAGE.read_text())
   path = pathlib.Path(folder) / f'{MODULE}.py'
   path.write_text('\n'.join(code for _, code in blocks))
@@ -28,7 +28,7 @@ def write_module(folder: str | os.PathLike) -> pathlib.Path:
 
 
 def pytest_sessionstart(session):
-  """Adds the kinds to the tables of cases, before tests are collected."""
+  """Adds the types to the tables of cases, before tests are collected."""
   folder = tempfile.TemporaryDirectory(prefix='extending')
   session.config.add_cleanup(folder.cleanup)
   write_module(folder.name)
@@ -36,25 +36,25 @@ def pytest_sessionstart(session):
   _add_cases(importlib.import_module(MODULE))
 
 
-def _add_cases(my_kinds):
+def _add_cases(my_types):
   from tests import cases
   from tests import conditional_cases
   from tests import networks
   from tests.numerics import cases as numerics_cases
 
   cases.LIPSCHITZ['mine_activation'] = cases.Case(
-      lambda dtype: my_kinds.ConcatenatedELU(dtype=dtype), (5,),
+      lambda dtype: my_types.ConcatenatedELU(dtype=dtype), (5,),
       has_variables=False)
   cases.LIPSCHITZ['mine_constrained'] = cases.Case(
-      lambda dtype: my_kinds.FrobeniusDense(3, seed=1, dtype=dtype), (5,))
+      lambda dtype: my_types.FrobeniusDense(3, seed=1, dtype=dtype), (5,))
   cases.BIJECTIONS['mine_coupling'] = cases.Case(
-      lambda dtype: my_kinds.CheckerboardCoupling(4, seed=1, dtype=dtype),
+      lambda dtype: my_types.CheckerboardCoupling(4, seed=1, dtype=dtype),
       (3, 4, 2), has_bi_lipschitz_bounds=False, kernel_scale=0.2)
   cases.BIJECTIONS['mine_monotone'] = cases.Case(
-      lambda dtype: my_kinds.MonotoneBlock(networks.dense_g(dtype)), (3,),
+      lambda dtype: my_types.MonotoneBlock(networks.dense_g(dtype)), (3,),
       is_random=True)
   cases.MODELS['mine_model'] = cases.Case(
-      my_kinds.GaussianConfig(image_shape=(4, 4, 1)).build, (4, 4, 1),
+      my_types.GaussianConfig(image_shape=(4, 4, 1)).build, (4, 4, 1),
       is_pixels=True)
   cases.MODELS['mine_flow'] = cases.image_flow(
       activation='concatenated_elu', estimator='averaged:3', num_blocks=(1,))
@@ -64,7 +64,7 @@ def _add_cases(my_kinds):
       cases.image_flow(block='checkerboard'), kernel_scale=0.2)
   cases.MODELS['mine_flow_monotone'] = cases.image_flow(
       block='monotone', num_blocks=(1,))
-  # Every kind of block with a condition, too.
+  # Every type of block with a condition, too.
   for block in ('checkerboard', 'monotone'):
     cases.MODELS[f'mine_flow_conditional_{block}'] = (
         conditional_cases.conditional_image_flow(block))

@@ -1,4 +1,4 @@
-"""The runs of docs/extending.md, in a process that knows its kinds.
+"""The runs of docs/extending.md, in a process that knows its types.
 
 tests/extending_test.py runs these with the plugin beside this file.
 """
@@ -36,7 +36,7 @@ def train(call, folder, run) -> None:
   run('train', *call.arguments, '--sample_every=1', '--batch_size=8',
       '--warmup_steps=0', '--num_steps=1', '--noevaluate_at_end')
   run_flags = (folder / workdir / 'run.flags').read_text().splitlines()
-  assert '--import=my_kinds' in run_flags
+  assert '--import=my_types' in run_flags
   given = [a.replace('npy:', f'npy:{folder}/') for a in call.arguments
            if not a.startswith(('--workdir', '--num_steps'))]
   assert set(given) <= set(run_flags)

@@ -39,7 +39,7 @@ def make_flow():
       augmentation=augmentation, dtype='float64')
 
 
-def test_a_law_that_is_learned_raises_the_bound():
+def test_a_learned_distribution_raises_the_bound():
   """Dequantised integers: P(0), the normal mass of [0, 1)."""
   flow = make_flow()
   x = tf.zeros([4000, 1], tf.float64)
@@ -63,7 +63,7 @@ def test_a_law_that_is_learned_raises_the_bound():
     values.append(float(bound(1)))
   np.testing.assert_allclose(
       gradient, (values[0] - values[1]) / 2e-5, rtol=1e-6)
-  # Uniform noise is nearly the posterior; a distribution far from it costs.
+  # Uniform noise is nearly the posterior; others lower the bound more.
   assert log_mass - 0.02 < value < log_mass
   assert values[2] < value - 0.1
 
@@ -98,7 +98,7 @@ def test_noise_stands_behind_the_data(distribution, reference):
 @loops.each([0, -1, 1.5, '2'])
 def test_refuses_numbers_of_channels(num_channels):
   with pytest.raises(errors.InvalidValueError, match=(
-      f'^num_channels={num_channels}: expected a whole number from 1')):
+      f'^num_channels={num_channels}: expected an integer >= 1')):
     layers.NoiseChannels(num_channels)
 
 

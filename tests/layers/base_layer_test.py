@@ -1,4 +1,4 @@
-"""What all layers share."""
+"""Base classes and helpers of all layers."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What configurations of all flows of blocks refuse."""
+"""Errors of the configurations of flows of blocks."""
 
 import itertools
 
@@ -18,14 +18,13 @@ _CLASSES = (models.ResidualFlowConfig, models.VectorFlowConfig)
     (dict(block='coupling', estimator='fixed:3'),
      'estimator=fixed:3 has no effect'),
     (dict(block='coupling', memory='neumann'),
-     'memory=neumann has no effect with block=coupling. It '
-     'makes no difference to such blocks.'),
-    (dict(block='coupling', lipschitz_coeff=0.5), 'lipschitz_coeff=0.5: expec'),
+     'memory=neumann has no effect with block=coupling. Leave it out.'),
+    (dict(block='coupling', lipschitz_coeff=0.5), 'lipschitz_coeff=0.5 has no'),
     (dict(block='residual:3'),
      'block=residual:3: expected at most 0 arguments of residual'),
     (dict(block='coupling', activation='relu', condition_labels=4,
           condition_at=('gates', 'base')),
-     'condition_at=gates,base: expected others than gates with block=coupling'),
+     'condition_at=gates,base cannot be used with block=coupling. Leave out'),
 ])
 def test_errors(values, message):
   for config_class in _CLASSES:

@@ -54,7 +54,7 @@ def test_options_of_a_type():
     request = _request((4,), None, block=text)
     assert len(request.config.block_type.make(request).parts) == depth
   assert splits.refusal(models.VectorFlowConfig, block='stack:x') == (
-      'block=stack:x: expected a value of depth of stack like 2.')
+      'block=stack:x: expected a value of depth of stack such as 2.')
 
 
 def test_a_class_of_blocks_with_an_option():
@@ -70,9 +70,9 @@ def test_what_a_type_does_not_use_is_refused():
       lambda values: models.VectorFlowConfig(
           block='stack', condition_labels=3, **values), [
           ({'memory': 'naive'}, 'memory=naive has no effect '
-           'with block=stack. It makes no difference'),
-          ({'condition_at': ('base', 'gates')}, 'condition_at=base,gates: '
-           'expected others than gates with block=stack. Such blocks have')])
+           'with block=stack. Leave it out.'),
+          ({'condition_at': ('base', 'gates')}, 'condition_at=base,gates '
+           'cannot be used with block=stack. Leave out gates, which')])
 
 
 def test_parts_of_couplings():

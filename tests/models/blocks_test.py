@@ -26,8 +26,8 @@ def test_networks_keep_the_shape(event_shape, kernel_sizes, activate_input):
       make_request(event_shape, kernel_sizes, activate_input=activate_input))
   x = tf.random.stateless_normal([3, *event_shape], [0, 1], dtype=tf.float64)
   assert network(x).shape == x.shape
-  kind = layers.SpectralConv2D if kernel_sizes else layers.SpectralDense
-  assert [type(p) for p in network.constrained_layers()] == [kind, kind]
+  layer_class = layers.SpectralConv2D if kernel_sizes else layers.SpectralDense
+  assert [type(p) for p in network.constrained_layers()] == [layer_class] * 2
   activations = [p for p in network.parts if isinstance(p, layers.LipSwish)]
   assert len(activations) == 1 + activate_input
   assert network.lipschitz_bound < 0.98**2
@@ -51,7 +51,7 @@ def test_activations_bounded_in_l2_alone_need_it():
     blocks.make_network(make_request(activation=activation))
     assert splits.refusal(blocks.make_network, make_request(
         activation=activation, norms=('inf',))).startswith(
-            f'activation={activation}: expected another one with norms=inf')
+            f'activation={activation} cannot be used with norms=inf')
 
 
 def test_a_constraint_without_orders_is_one_of_l2(monkeypatch):
@@ -63,7 +63,7 @@ def test_a_constraint_without_orders_is_one_of_l2(monkeypatch):
   blocks.make_network(make_request(constraint='mine', norms=('2.0',)))
   assert splits.refusal(blocks.make_network, make_request(
       constraint='mine', norms=('inf',))).startswith(
-          'norms=inf: expected 2 with constraint=mine')
+          'norms=inf cannot be used with constraint=mine')
 
 
 def test_a_constraint_without_convolutions(monkeypatch):
@@ -74,7 +74,7 @@ def test_a_constraint_without_convolutions(monkeypatch):
       'dense', layers.Constraint(layers.SpectralDense))
   assert splits.refusal(
       blocks.make_network, make_request(constraint='dense')).startswith(
-          'constraint=dense: expected one with convolutions. Give --fully_conn')
+          'constraint=dense has no convolutional layers. Use --fully_conn')
 
 
 def test_uncertified_norms():
@@ -131,15 +131,15 @@ def test_values_of_preprocessing():
   np.testing.assert_array_equal(make_preprocessing('none')(_X), _X)
 
 
-@pytest.mark.parametrize('name, event_shape, kernel_sizes, kind, size', [
+@pytest.mark.parametrize('name, event_shape, kernel_sizes, layer_class, size', [
     ('free', (4, 4, 3), (3, 1), layers.InvertibleConv1x1, 3),
     ('lu', (2, 2, 3), None, layers.InvertibleLinear, 12),
     ('free', (6,), None, layers.InvertibleLinear, 6)])
-def test_linear_maps(name, event_shape, kernel_sizes, kind, size):
+def test_linear_maps(name, event_shape, kernel_sizes, layer_class, size):
   request = make_request(event_shape, kernel_sizes, invertible_linear=name)
   linear, _ = blocks.make_blocks([request], lambda index: [])
   linear.build((None, *event_shape))
-  assert type(linear) is kind and linear.parameterization == name
+  assert type(linear) is layer_class and linear.parameterization == name
   assert linear.matrix().shape == (size, size)
   flattened = request._replace(flattened_from=(2, 3, 1))
   assert len(blocks.make_blocks([flattened], lambda index: [])) == 1

@@ -1,4 +1,4 @@
-"""What conditions of flows are, and where they enter, place by place."""
+"""Conditions of flows, and where they enter, place by place."""
 
 import pytest
 
@@ -62,18 +62,18 @@ def test_where_a_condition_enters():
 
 
 @pytest.mark.parametrize('values, message', [
-    ({**_LABELS, 'condition_size': 2}, 'condition_size=2: expected 0 where'),
+    ({**_LABELS, 'condition_size': 2}, 'condition_size=2 cannot be used'),
     ({**_LABELS, 'condition_at': ('head',)},
      'condition_at=head: expected one of blocks, gates, act_norm'),
     ({**_LABELS, 'condition_at': ()}, 'condition_at=: expected'),
     ({**_LABELS, 'condition_features': 0}, 'condition_features=0: expected'),
     ({**_LABELS, 'condition_at': ('base', 'base')},
-     'condition_at=base,base: expected every place once'),
+     'condition_at=base,base: expected each place at most once'),
     ({'condition_features': 8}, 'condition_features=8 has no effect '
      'without a condition'),
     ({'condition_at': ('base',)}, 'condition_at=base has no effect'),
     ({'condition_size': 2, 'condition_mean': (0.0,), 'condition_std': (1.0,)},
-     'condition_mean=0.0: expected 2 of them'),
+     'condition_mean=0.0: expected 2 values'),
     ({'condition_size': 2, 'condition_mean': (0.0, 1.0)},
      'condition_std=: expected as many numbers')])
 def test_refused_conditions(values, message):

@@ -1,4 +1,4 @@
-"""What all configurations of models have in common, on one of a test."""
+"""Common behaviour of model configurations, with one of a test."""
 
 import dataclasses
 import json
@@ -35,21 +35,22 @@ def test_name():
   class Other(WaveConfig):
     pass
 
-  with pytest.raises(errors.InvalidValueError, match='^model=.*Register yours'):
+  with pytest.raises(errors.InvalidValueError, match='^model=.*Register '):
     Other.name()
 
 
-def test_derived():
-  facts = {'length': 7, 'seed': 2, 'image_shape': (8, 8, 1)}
-  assert WaveConfig.fields_from_data(facts) == {
+def test_fields_from_data():
+  inferred = {'length': 7, 'seed': 2, 'image_shape': (8, 8, 1)}
+  assert WaveConfig.fields_from_data(inferred) == {
       'length': 7, 'seed': 2, 'data_fingerprint': ''}
-  assert WaveConfig.fields_from_data({**facts, 'data_fingerprint': 'f'})[
+  assert WaveConfig.fields_from_data({**inferred, 'data_fingerprint': 'f'})[
       'data_fingerprint'] == 'f'
-  assert WaveConfig(
-      length=7, seed=2).inferred_fields() == WaveConfig.fields_from_data(facts)
-  assert splits.refusal(WaveConfig.derived, {'seed': 2}) == (
-      'model=wave: expected a model of such data. These data have no length. '
-      'Name others as the dataset, or leave the model out.')
+  assert WaveConfig.fields_from_data(inferred) == WaveConfig(
+      length=7, seed=2).inferred_fields()
+  assert splits.refusal(WaveConfig.fields_from_data, {'seed': 2}) == (
+      'model=wave cannot be used with these data. These data have no length. '
+      'Give a data set for this model, such as --dataset=table:FILE.csv for '
+      'vectors.')
 
 
 def test_what_makes_another_function():
@@ -78,8 +79,8 @@ def test_json_that_is_no_model():
     models.model_from_json(text, 'a.json')
 
   testing.check_refusals(read, [
-      ('[1]', f'{start}It is no JSON object.'),
-      ('{"model": "wave", "num_waves": 0}', f'{start}num_waves=0: expected a '),
+      ('[1]', f'{start}It is not a JSON object.'),
+      ('{"model": "wave", "num_waves": 0}', f'{start}num_waves=0: expected'),
       ('{"model": "wave", "waves": 1}', f'{start}field=waves: expected one of'),
       ('{"model": "waves"}', f'{start}model=waves: expected one of image, vec'),
       ('{"model": ["wave"]}', f"{start}model=['wave']: expected one of image,"),

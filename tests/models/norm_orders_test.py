@@ -31,7 +31,7 @@ def test_a_list_of_2s_is_spectral():
     (('nan',), 'norms=nan: expected orders in'),
     (('learned', '2'), 'norms=learned,2: expected orders in'),
     (('1', '2', '2', 'inf'), 'norms=1,2,2,inf: expected a last order that is '
-     'at most the first, 1. g is proven'),
+     'at most the first, 1. Otherwise'),
     (('2', '2'), 'norms=2,2: expected one order, or 3: one more than blocks')])
 def test_refuses(norms, message):
   with pytest.raises(errors.InvalidValueError, match=message):

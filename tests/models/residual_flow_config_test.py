@@ -12,14 +12,14 @@ _IMAGE_ERRORS = [
     (dict(image_shape=(32, 32, 3, 1)), 'image_shape=32,32,3,1: expected heigh'),
     (dict(image_shape=(28, 28, 1), num_blocks=(1, 1, 1, 1)),
      'num_blocks=1,1,1,1: expected fewer scales for images of 28 x 28. 4 scales'
-     ' need 3 squeezes by 2, so that both must be divisible by 8.'),
+     ' need 3 squeezes by 2, so height and width must be divisible by 8.'),
     (dict(image_shape=(6, 6, 1), num_blocks=(1, 1), squeeze_first=True),
      'num_blocks=1,1: expected fewer scales for images of 6 x 6. 2 scales need '
-     '2 squeezes by 2, so that both must be divisible by 4.'),
+     '2 squeezes by 2, so height and width must be divisible by 4.'),
     (dict(kernel_sizes=(3, 2, 3)), 'kernel_sizes=3,2,3: expected odd numbers.'),
-    (dict(num_classes=1), 'num_classes=1: expected 0, or 2 and more.'),
+    (dict(num_classes=1), 'num_classes=1: expected 0, or at least 2.'),
     (dict(num_classes=10, factor_out=True, num_blocks=(1,)),
-     'factor_out=true: expected false in a hybrid flow of one scale.'),
+     'factor_out=true cannot be used with a hybrid model of one scale.'),
     (dict(mean=(0.5,)), 'mean=0.5: expected one number per channel, 3.'),
     (dict(squeeze_first=True, mean=(0.5,), std=(0.5,)),
      'mean=0.5: expected one number per channel, 3 or 12.'),
@@ -49,7 +49,7 @@ def test_standardisation_needs_its_numbers():
   config = models.ResidualFlowConfig(
       image_shape=(2, 2, 1), num_blocks=(1,), num_dense_blocks=0,
       preprocessing='standardize')
-  with pytest.raises(errors.InvalidValueError, match='^mean=: expected one'):
+  with pytest.raises(errors.InvalidValueError, match='requires mean and std'):
     config.build()
 
 

@@ -18,16 +18,16 @@ def make_flow(**fields):
   return models.ResidualFlowConfig(**fields).build()
 
 
-def kinds(stack):
+def names(stack):
   return [type(layer).__name__ for layer in stack]
 
 
 def order(flow):
-  return kinds(flow.bijection.leaves())
+  return names(flow.bijection.leaves())
 
 
 def parts(block):
-  return kinds(block.g.parts)
+  return names(block.g.parts)
 
 
 CONV = ['SpectralConv2D', 'LipSwish'] * 2 + ['SpectralConv2D']
@@ -44,8 +44,8 @@ def test_order_of_layers(moving_mean):
 
 def test_what_is_factored_out_passes_by():
   chain = make_flow(factor_out=True, num_dense_blocks=0).bijection
-  assert kinds(chain.parts)[-2:] == ['Squeeze', 'Split']
-  assert kinds(chain.parts[-1].rest.parts) == [
+  assert names(chain.parts)[-2:] == ['Squeeze', 'Split']
+  assert names(chain.parts[-1].rest.parts) == [
       'ResidualBlock', 'ActNorm', 'Flatten']
 
 
@@ -109,13 +109,13 @@ def test_couplings_without_preprocessing_see_channels():
   assert couplings(flow)[0] == ('checkerboard', False)
 
 
-@pytest.mark.parametrize('block, kind', [
+@pytest.mark.parametrize('block, name', [
     ('residual', 'ResidualBlock'), ('coupling', 'AffineCoupling')])
-def test_linear_maps_stand_before_blocks_of_images(block, kind):
+def test_linear_maps_stand_before_blocks_of_images(block, name):
   flow = make_flow(block=block, invertible_linear='free', num_dense_blocks=1)
-  group = ['InvertibleConv1x1', kind, 'ActNorm']
+  group = ['InvertibleConv1x1', name, 'ActNorm']
   assert order(flow) == [
-      'Logit', 'ActNorm', *group * 2, 'Squeeze', *group, 'Flatten', kind,
+      'Logit', 'ActNorm', *group * 2, 'Squeeze', *group, 'Flatten', name,
       'ActNorm']
   dense = make_flow(
       block=block, invertible_linear='lu', fully_connected=True,
@@ -124,7 +124,7 @@ def test_linear_maps_stand_before_blocks_of_images(block, kind):
 
 
 def test_noise_is_standardised_as_the_images_are():
-  """By its own mean and deviation; squeezed channels of the noise come last."""
+  """By its mean and standard deviation; squeezed noise channels come last."""
   flow = make_flow(
       preprocessing='standardize', mean=(0.4,) * 4, std=(0.3,) * 4,
       noise_channels=2, noise_distribution='gaussian', squeeze_first=True,

@@ -14,8 +14,8 @@ def parts(**fields):
     (True, ['ActNorm', *['ResidualBlock', 'ActNorm'] * 2]),
     (False, ['ResidualBlock'] * 2)])
 def test_order_of_parts(act_norm, expected):
-  flow, kinds = parts(num_blocks=2, hidden_units=(5, 4), act_norm=act_norm)
-  assert kinds == expected
+  flow, names = parts(num_blocks=2, hidden_units=(5, 4), act_norm=act_norm)
+  assert names == expected
   first, second = flow.certified_bijections
   assert [type(p).__name__ for p in first.g.parts] == [
       'SpectralDense', 'LipSwish', 'SpectralDense', 'LipSwish',

@@ -1,4 +1,4 @@
-"""Every kind of numerics, small, for the conformance tests.
+"""Small cases of all estimators, solvers etc. for the conformance tests.
 
 To add an estimator, a distribution, a memory mode or a solver, add a line to
 its table: the tests of `tests/conformance` and `tests/numerics` then run it
@@ -168,7 +168,7 @@ TRUNCATION_DISTRIBUTIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class MemoryCase:
-  """What a memory mode keeps to.
+  """Properties of a memory mode.
 
   Attributes:
     is_neumann: whether at every draw its gradient is `w^T dJ v`.

@@ -1,4 +1,4 @@
-"""Laws of noise: against SciPy, quadrature, and their own draws."""
+"""Noise distributions: against SciPy, quadrature, and their own draws."""
 
 import numpy as np
 import pytest
@@ -15,10 +15,10 @@ _REFERENCES = {
        for s in (0.125, 0.6)}}
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(200)
 _NODES, _WEIGHTS = (_NODES + 1.0) / 2.0, _WEIGHTS / 2.0
-_LAWS = [numerics.NoiseDistribution.get(spec) for spec in _REFERENCES]
+_DISTRIBUTIONS = [numerics.NoiseDistribution.get(spec) for spec in _REFERENCES]
 
 
-@loops.each(_LAWS)
+@loops.each(_DISTRIBUTIONS)
 def test_density(distribution):
   log_q = distribution.log_prob(tf.constant(_NODES)).numpy()
   reference = _REFERENCES[distribution.spec()]
@@ -31,7 +31,7 @@ def test_density(distribution):
       np.sqrt(_WEIGHTS @ (q * (_NODES - mean)**2)), rel=1e-12)
 
 
-@loops.each(_LAWS, [tf.float32, tf.float64])
+@loops.each(_DISTRIBUTIONS, [tf.float32, tf.float64])
 def test_draws_follow_the_density(distribution, dtype):
   u = distribution.draw([400, 5, 10], 1, dtype)
   assert u.dtype == dtype and u.shape == [400, 5, 10]
@@ -41,7 +41,7 @@ def test_draws_follow_the_density(distribution, dtype):
   assert np.abs(np.corrcoef(u[:, 0, 0], u[:, 0, 1])[0, 1]) < 0.28
 
 
-@loops.each(_LAWS)
+@loops.each(_DISTRIBUTIONS)
 def test_draws_depend_on_seed_and_place_alone(distribution):
   whole = distribution.draw([5, 3], 1)
   np.testing.assert_array_equal(distribution.draw([2, 3], 1), whole[:2])

@@ -1,4 +1,4 @@
-"""Where operations have one thread several run at once; chunks of a batch."""
+"""Operations in parallel, with one thread each; chunks of a batch."""
 
 import os
 import threading
@@ -137,7 +137,7 @@ def test_two_cores_end_together(two_cores):
 
 
 def test_log_det_and_gradients_on_two_cores(request):
-  """On one they are those of tests/conformance/estimators_test."""
+  """On one core, see tests/conformance/estimators_test."""
   g_fn, weights, x = testing.make_block('conv')
   estimator = numerics.RussianRoulette()
   draw = estimator.draw(x, 3)

@@ -142,7 +142,7 @@ def test_two_replicas_agree_on_the_number_of_terms():
 
 
 def test_uniform_scalar_is_uniform():
-  """And the same under XLA, says tests/conformance/estimators_test."""
+  """Moments; tests/conformance/estimators_test compares with XLA."""
   draw = tf.function(
       lambda i: random.uniform_scalar(random.fold_in(3, i)), autograph=False)
   values = np.array([float(draw(tf.constant(i))) for i in range(2000)])

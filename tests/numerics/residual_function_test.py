@@ -90,7 +90,7 @@ def test_inverse_goes_through_the_norms_of_the_weights():
 
 
 def test_effective_weights_are_a_function_of_their_own():
-  """What an export computes with: nothing is left to iterate."""
+  """Exports compute with them: nothing is left to iterate."""
   g, variables, state, x, _ = _normalized()
   weights = g.weights(variables, state)
   assert np.linalg.norm(weights[0], 2) == pytest.approx(_COEFFICIENT)

@@ -1,4 +1,4 @@
-"""Functions that graphs call in place of copying them."""
+"""Functions that graphs call instead of inlining them."""
 
 import logging
 

@@ -60,7 +60,7 @@ def exported(model, estimator, tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def signatures(exported):
-  """Those of the exported model, loaded in this process."""
+  """Signatures of the exported model, loaded in this process."""
   return tf.saved_model.load(exported).signatures
 
 

@@ -1,4 +1,4 @@
-"""What an export refuses before it takes any time."""
+"""Invalid exports are refused before they take any time."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ def test_refuses_to_replace_anything(tmp_path):
   testing.check_refusals(preconditions.check_is_new, [
       (str(tmp_path), '...expected a new or empty folder'),
       (str(tmp_path / 'file'), '...file: expected a new or empty folder'),
-      ('gs://bucket/digits/1', '...expected a folder of this machine')])
+      ('gs://bucket/digits/1', '...expected a local folder')])
   assert os.listdir(tmp_path) == ['file']
 
 

@@ -1,4 +1,4 @@
-"""What a process without this package computes is what the model computes.
+"""A process without this package computes the same as the model.
 
 The oracle is the Python model on noise drawn beside it; replies come from new
 processes that refuse to import this package and TensorFlow Probability.
@@ -269,11 +269,11 @@ def test_a_model_that_fails_is_refused(tmp_path):
                'estimator': numerics.Exact()}
   testing.check_refusal(
       serving.export, arguments,
-      'signature=sample: ... It fails: ...did not converge')
+      'signature=sample fails. ...did not converge')
   bias = model.constrained_layers[-1].bias
   bias.assign(np.full(bias.shape, np.nan))
   testing.check_refusal(
-      serving.export, arguments, 'signature=log_prob: expected ')
+      serving.export, arguments, 'signature=log_prob returns NaN or infinity')
   assert os.listdir(tmp_path) == []
 
 

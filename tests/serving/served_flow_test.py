@@ -1,4 +1,4 @@
-"""What served flows have in common, conditions among it.
+"""Served flows: estimators, limits and conditions.
 
 Replies are those of exported models, to requests as JSON.
 """
@@ -30,12 +30,12 @@ def test_what_no_flow_is_served_with(small_model):
                       (vectors, serving.VectorSignatures)):
     with pytest.raises(ValueError, match='max_samples=0: expected a number fr'):
       make(model, numerics.Exact(), max_samples=0)
-    with pytest.raises(ValueError, match='one with batch_dependent=False'):
+    with pytest.raises(ValueError, match='an estimator with batch_dependent=F'):
       make(model, numerics.AdaptiveRoulette())
 
 
 def test_estimators_by_default_and_by_their_specs():
-  """Those of evaluations, of every example by itself."""
+  """Estimators are those of evaluations, independent per example."""
   for size, estimator in (
       (64, numerics.Exact()),
       (65, numerics.AdaptiveRoulette(0.02, batch_dependent=False))):
@@ -79,7 +79,7 @@ def _folders(labelled, vector, estimator, tmp_path_factory):
 
 @pytest.fixture(scope='module', name='replies')
 def _replies(ask, folders, images, labelled):
-  """By names."""
+  """Replies by name."""
   pixels = {'images': images}
   likelihood = {**pixels, 'seed': [0, 1]}
   latents = {'latents': labelled.encode((images + 0.5) / 17, condition=_LABELS)}
@@ -188,8 +188,8 @@ def test_bad_requests_are_answered_with_the_reason(replies):
 
 def test_flows_with_and_without_a_condition(labelled, small_model, estimator):
   for model, given, said in (
-      (labelled, {}, 'condition=None: expected labels .B., whole numbers from'),
-      (small_model, {'condition': [0]}, 'condition=given: expect')):
+      (labelled, {}, 'condition=None: expected labels .B., integers from'),
+      (small_model, {'condition': [0]}, 'condition cannot be used')):
     served = serving.IntegerFlow(model, estimator)
     with pytest.raises(errors.InvalidValueError, match=said):
       served.encode(np.zeros([1, *model.event_shape], np.uint8), **given)

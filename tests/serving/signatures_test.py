@@ -40,7 +40,7 @@ def test_models_that_are_refused(small_model, estimator):
   vectors = models.VectorFlowConfig(act_norm=False).build()
   for make, model, message in (
       # The first request would change it.
-      (serving.IntegerFlow, fresh, 'model=...: expected an initialised one'),
+      (serving.IntegerFlow, fresh, 'model=...: expected an initialised model'),
       (serving.IntegerFlow, vectors, 'num_levels=None: ... Flows on vectors'),
       (serving.VectorSignatures, small_model, '...a flow on vectors')):
     testing.check_refusal(
@@ -78,7 +78,7 @@ def test_bad_requests(signatures):
       ('decode', {'latents': _LATENTS[:, 1:]}, [
           'tensor latents [2,63]', 'expected shape [?,64]']),
       ('decode', {'latents': _LATENTS + np.float32('nan')}, [
-          'latents has numbers that are not finite; expected']),
+          'latents contains NaN or infinity; expected']),
       ('decode', {'latents': _LATENTS[:0]}, [
           'latents is an empty batch; expected 1 or more'])):
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
@@ -120,7 +120,7 @@ def test_noise_channels_take_a_seed(noisy, images, estimator):
       flow.classify(images, seed=[0, 1])['logits'],
       noisy.classify((images + 0.5) / 17.0, seed=[0, 1]), rtol=1e-5)
   for method in (flow.encode, flow.classify):
-    with pytest.raises(ValueError, match='^seed=None: expected two whole num'):
+    with pytest.raises(ValueError, match='^seed=None: expected two integers'):
       method(images)
 
 
@@ -219,7 +219,7 @@ def test_bad_vectors(served):
   for columns, message in (
       ((_ROWS[:, 0], _ROWS[:3, 1]), 'hape'),
       ((_ROWS[:0, 0], _ROWS[:0, 1]), 'size is an empty batch; expected 1'),
-      ((_ROWS[:, 0], np.full([9], np.nan, np.float32)), 'are not finite')):
+      ((_ROWS[:, 0], np.full([9], np.nan, np.float32)), 'NaN or infinity')):
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
       served.encode(*columns)
   with pytest.raises(errors.InvalidValueError, match='mass_kg=a tensor int64'):

@@ -18,7 +18,7 @@ COLOURS = registry.Registry(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sample(fields.Section):
-  """One field of every kind."""
+  """One field of every type."""
 
   flip: bool = fields.field(False, help='Flip.')
   count: int = fields.field(2, help='Count.', minimum=1, resumable=True)
@@ -45,9 +45,9 @@ class Sample(fields.Section):
 FIELDS = {f.name: f for f in Sample.fields()}
 
 
-_WHOLE = 'expected a whole number from 1.'
-_WIDTHS = 'expected 2 or more whole numbers from 1, such as 1,2.'
-_SHARE = 'expected a number from 0, or 1/D, or all.'
+_WHOLE = 'expected an integer >= 1.'
+_WIDTHS = 'expected 2 or more integers >= 1, such as 1,2.'
+_SHARE = 'expected a number >= 0, or 1/D, or all.'
 
 
 def test_parse():
@@ -68,7 +68,7 @@ def test_texts_that_are_no_value():
       (('flip', 'maybe'), 'flip=maybe: expected true or false.'),
       (('count', '2.5'), f'count=2.5: {_WHOLE}'),
       (('count', ''), f'count=: {_WHOLE}'),
-      (('rate', 'fast'), 'rate=fast: expected a number above 0.'),
+      (('rate', 'fast'), 'rate=fast: expected a number > 0.'),
       (('widths', '4,x'), f'widths=4,x: {_WIDTHS}'),
       (('share', '1/d'), f'share=1/d: {_SHARE}'),
       (('means', '1,'), 'means=1,: expected numbers, such as 0.5,0.25.')])
@@ -83,10 +83,10 @@ def test_limits():
       (dict(count=None), f'count=none: {_WHOLE}'),
       (dict(count=7), 'count=7: expected another number.'),
       (dict(flip=1), 'flip=1: expected true or false.'),
-      (dict(size=10), 'size=10: expected a whole number in [1, 9].'),
-      (dict(rate=0.0), 'rate=0.0: expected a number above 0.'),
-      (dict(rate=math.nan), 'rate=nan: expected a number above 0.'),
-      (dict(rate=math.inf), 'rate=inf: expected a number above 0.'),
+      (dict(size=10), 'size=10: expected an integer in [1, 9].'),
+      (dict(rate=0.0), 'rate=0.0: expected a number > 0.'),
+      (dict(rate=math.nan), 'rate=nan: expected a number > 0.'),
+      (dict(rate=math.inf), 'rate=inf: expected a number > 0.'),
       (dict(decay=1), 'decay=1.0: expected a number in [0, 1).'),
       (dict(name='c'), 'name=c: expected one of a, b.'),
       (dict(share=-1), f'share=-1.0: {_SHARE}'),
@@ -115,7 +115,7 @@ def test_values_become_what_the_type_says():
   assert hash(sample) == hash(dataclasses.replace(sample))
 
 
-def test_a_kind_registered_later_is_known():
+def test_a_type_registered_later_is_known():
   COLOURS.register('green', 1)
   assert Sample(colour='green', spec='green:3').colour == 'green'
   assert 'green' in FIELDS['colour'].expected
@@ -131,7 +131,7 @@ def test_fields():
   assert FIELDS['share'].words == ('1/D', 'all') and not FIELDS['rate'].words
   assert FIELDS['plain'] == fields.Field(
       name='plain', type=int, default=3, flag='plain',
-      group='One field of every kind')
+      group='One field of every type')
 
 
 def test_differences():
@@ -154,5 +154,5 @@ def test_changed_keeps_the_rules():
   assert Other().rate == 0.25
   (rate,) = [f for f in Other.fields() if f.name == 'rate']
   assert rate == dataclasses.replace(FIELDS['rate'], default=0.25)
-  with pytest.raises(ValueError, match='above 0'):
+  with pytest.raises(ValueError, match='> 0'):
     Other(rate=-1.0)

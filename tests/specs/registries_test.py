@@ -1,4 +1,4 @@
-"""Every name stands for what is there, and for a kind of its registry."""
+"""Every registered name resolves to a value of the right type."""
 
 import pytest
 
@@ -18,16 +18,16 @@ _TABLES = {name: table for name, table in vars(registries).items()
            if isinstance(table, registry.Registry)}
 
 
-def test_kinds_of_tables_are_their_names_in_messages():
-  kinds = [table.noun for table in _TABLES.values()]
-  assert len(set(kinds)) == len(kinds)
+def test_nouns_of_tables_are_their_names_in_messages():
+  nouns = [table.noun for table in _TABLES.values()]
+  assert len(set(nouns)) == len(nouns)
   for name, table in _TABLES.items():
     with pytest.raises(ValueError, match=f'^{table.noun}=none_such: expected'):
       table.get('none_such')
     assert name.lower().startswith(table.noun[:4])
 
 
-def test_kinds_derive_from_their_base():
+def test_types_derive_from_their_base():
   bases = {
       'ESTIMATORS': numerics.Estimator, 'SOLVERS': numerics.Solver,
       'TRUNCATION_DISTRIBUTIONS': numerics.TruncationDistribution,
@@ -40,13 +40,13 @@ def test_kinds_derive_from_their_base():
       'DATASETS': datasets.DatasetInfo, 'CONSTRAINTS': layers.Constraint,
       'NORM_BOUNDS': operator_norms.OperatorNorm}
   for name, table in _TABLES.items():
-    for kind in table.names():
-      value = table.get(kind)
+    for type_name in table.names():
+      value = table.get(type_name)
       if name in bases:
-        assert issubclass(value, bases[name]), kind
-        assert table.name_of(value) == kind
+        assert issubclass(value, bases[name]), type_name
+        assert table.name_of(value) == type_name
         assert getattr(value, 'registry', table) is table
       elif name in values:
-        assert isinstance(value, values[name]), kind
+        assert isinstance(value, values[name]), type_name
       else:
-        assert callable(value), kind
+        assert callable(value), type_name

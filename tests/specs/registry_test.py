@@ -30,11 +30,11 @@ def test_get_imports(table):
 
 
 def test_register(table):
-  kind = object()
-  assert table.register('my/kind-2', kind) is kind
-  assert table.register('my/kind-2', kind) is kind  # A module imported twice.
-  assert table.get('my/kind-2') is kind
-  assert table.names()[-1] == 'my/kind-2'
+  value = object()
+  assert table.register('my/type-2', value) is value
+  assert table.register('my/type-2', value) is value  # A module imported twice.
+  assert table.get('my/type-2') is value
+  assert table.names()[-1] == 'my/type-2'
   table.register('late', 'fractions:Fraction')
   assert table.get('late') is fractions.Fraction
 
@@ -60,9 +60,9 @@ def test_options(table):
     assert table.knows(text)
     assert table.get(text)(None) == expected
   testing.check_refusals(table.get, [
-      ('draw:x', 'estimator=draw:x: expected a value of count of draw like 2.'),
-      ('draw:3,count=4', 'estimator=...: expected count of draw once.'),
-      ('draw,x=3', 'estimator=...: expected draw with the options count, sca'),
+      ('draw:x', 'estimator=...: expected a value of count of draw such as 2.'),
+      ('draw:3,count=4', 'estimator=draw:3,count=4 sets count of draw twice.'),
+      ('draw,x=3', 'estimator=draw,x=3 has an unknown option x. Options of'),
       ('draw:', 'estimator=draw:: expected NAME'),
       ('half:1:2', 'estimator=half:1:2: expected at most ')])
   names = registry.Registry('mode', {'a': ''}, takes_options=False)
@@ -84,10 +84,10 @@ def test_unknown_name(table):
 
 
 def test_name_of(table):
-  kind = table.register('mine', object())
-  assert table.name_of(kind) == 'mine'
+  value = table.register('mine', object())
+  assert table.name_of(value) == 'mine'
   assert table.name_of(fractions.Fraction) == 'half'
-  with pytest.raises(errors.InvalidValueError, match='Register yours'):
+  with pytest.raises(errors.InvalidValueError, match='Register your own'):
     table.name_of(int)
 
 

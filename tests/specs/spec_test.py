@@ -22,47 +22,47 @@ def test_no_spec():
 
 
 TRUNCATION_DISTRIBUTIONS = registry.Registry('distribution', {})
-KINDS = registry.Registry('kind', {})
+ESTIMATORS = registry.Registry('estimator', {})
 
 
 @dataclasses.dataclass(frozen=True)
-class _Law(spec.Specified):
+class _Distribution(spec.Specified):
   registry: ClassVar = TRUNCATION_DISTRIBUTIONS
 
 
 @dataclasses.dataclass(frozen=True)
-class _Poisson(_Law):
+class _Poisson(_Distribution):
   rate: float = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
-class _Safe(_Law):
+class _Safe(_Distribution):
   pass
 
 
 @dataclasses.dataclass(frozen=True)
-class _Kind(spec.Specified):
-  registry: ClassVar = KINDS
+class _Estimator(spec.Specified):
+  registry: ClassVar = ESTIMATORS
 
 
 @dataclasses.dataclass(frozen=True)
-class _Roulette(_Kind):
-  distribution: _Law = _Poisson()
+class _Roulette(_Estimator):
+  distribution: _Distribution = _Poisson()
   exact: int = spec.option(2, 'exact')
   is_shared: bool = spec.option(True, 'shared')
   limit: float | None = spec.option(None, 'limit')
 
 
 @dataclasses.dataclass(frozen=True)
-class _Fixed(_Kind):
+class _Fixed(_Estimator):
   num_terms: int = 10
   probe: str = 'rademacher'
 
 
 TRUNCATION_DISTRIBUTIONS.register('poisson', _Poisson)
 TRUNCATION_DISTRIBUTIONS.register('safe', _Safe)
-KINDS.register('roulette', _Roulette)
-KINDS.register('fixed', _Fixed)
+ESTIMATORS.register('roulette', _Roulette)
+ESTIMATORS.register('fixed', _Fixed)
 
 
 def test_specified():
@@ -74,27 +74,27 @@ def test_specified():
       ('roulette:safe,shared=false,limit=0.5',
        _Roulette(_Safe(), is_shared=False, limit=0.5)),
       ('fixed:3:gaussian', _Fixed(3, 'gaussian'))):
-    assert _Kind.get(text) == value
-    assert _Kind.get(value.spec()) == value
-    assert _Kind.get(value) is value
+    assert _Estimator.get(text) == value
+    assert _Estimator.get(value.spec()) == value
+    assert _Estimator.get(value) is value
 
 
 def test_errors():
-  whole = 'kind=roulette:...: expected a spec whose parts are valid. '
-  testing.check_refusals(_Kind.get, [
-      ('other', 'kind=other: expected one of roulette, fixed'),
+  whole = 'estimator=roulette:...: expected a valid spec. '
+  testing.check_refusals(_Estimator.get, [
+      ('other', 'estimator=other: expected one of roulette, fixed'),
       ('roulette:other',
      f'{whole}distribution=other: expected one of poisson, safe'),
       ('roulette:poisson:a',
        f'{whole}distribution=poisson:a: expected a value of rate'),
       ('roulette:safe:2',
        f'{whole}distribution=safe:2: expected at most 0 arguments of safe'),
-      ('fixed:1:a:b', 'kind=fixed:1:a:b: expected at most 2 arguments'),
-      ('fixed:2.5', 'kind=fixed:2.5: expected a value of num_terms'),
-      ('fixed,exact=2', '...fixed, which has no options'),
-      ('roulette,exact=a', 'kind=roulette,exact=a: ...of roulette like 2'),
-      ('roulette,shared=maybe', '...of roulette like true'),
-      ('roulette,probe=b', '...roulette with the options exact, shared, li')])
+      ('fixed:1:a:b', 'estimator=fixed:1:a:b: expected at most 2 arguments'),
+      ('fixed:2.5', 'estimator=fixed:2.5: expected a value of num_terms'),
+      ('fixed,exact=2', '...unknown option exact. Options of fixed: none.'),
+      ('roulette,exact=a', 'estimator=...of roulette such as 2'),
+      ('roulette,shared=maybe', '...of roulette such as true'),
+      ('roulette,probe=b', '...Options of roulette: exact, shared, limit.')])
 
 
 def test_text_of():
@@ -105,7 +105,7 @@ def test_text_of():
 
 
 def test_parse():
-  parsed = [spec.parse_value(kind, text) for kind, text in (
+  parsed = [spec.parse_value(type_, text) for type_, text in (
       (bool, '1'), (bool, 'FALSE'), (int, '-12'), (float, '5e-324'),
       (str, 'True'))]
   assert list(map(repr, parsed)) == [

@@ -95,7 +95,7 @@ def _inverse_log_det(block, y, condition):
 
 
 def test_a_log_det_is_that_of_the_condition_it_is_asked_for(block):
-  """What `forward` hands over belongs to its condition alone."""
+  """Results of `forward` are reused for the same condition only."""
   x, first = _draw(5, 2), np.asarray(_draw(5, 3, seed=1))
   expected, other = (
       _inverse_log_det(block, block.layer(x, condition=first), c)
@@ -194,7 +194,7 @@ def test_refusals_are_one_line(density):
       (None, r'condition=None: expected numbers \[B, 3\]'),
       (np.ones([5, 2]), r'condition=a tensor float64 \(5, 2\): expected'),
       (np.float64(1.0), r'condition=a tensor float64 \(\): expected numbers'),
-      (np.ones([4, 3]), r'condition=a batch \(4,\): expected one that '
+      (np.ones([4, 3]), r'condition=batch shape \(4,\): expected one that '
        r'broadcasts with \(5,\), that of the inputs of block')):
     kwargs = {} if condition is None else {'condition': condition}
     for run in (
@@ -210,5 +210,5 @@ def test_a_layer_that_takes_none_refuses_one():
   norm = bijectors.ActNorm([2], dtype='float64')
   for x in (_draw(5, 2), _draw(2), _draw(3, 4, 2)):
     with pytest.raises(errors.InvalidValueError, match=(
-        'condition=given: expected none, since act_norm depends on no')):
+        'condition cannot be used with act_norm. It does not depend on one.')):
       norm.forward(x, condition=tf.ones([7, 9]))

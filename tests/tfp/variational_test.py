@@ -2,7 +2,7 @@
 
 The oracle is the posterior on a grid. Its first two parameters are correlated
 by -0.9, so that a surrogate of independent parts would state less than half of
-their deviations.
+their standard deviations.
 """
 
 import functools
@@ -43,7 +43,7 @@ def target_log_prob(parameters):
 
 @functools.cache
 def posterior_moments():
-  """Mean, deviations and correlations of the posterior on a grid."""
+  """Means, standard deviations and correlations of the posterior on a grid."""
   axes = [np.linspace(*limits, 60) for limits in ((-3, 4), (-2, 4), (-2, 2))]
   points = np.stack(np.meshgrid(*axes, indexing='ij'), axis=-1).reshape(-1, 3)
   log_prob = np.concatenate([

@@ -47,7 +47,7 @@ def test_damaged_files_are_named_and_may_be_deleted(copied_run):
       said = splits.refusal(
           checkpoints.restore, state, str(path.with_suffix('')))
       assert re.search(
-          r'ckpt-4: expected undamaged files\. .*Delete its files to go on',
+          r'ckpt-4: expected undamaged files\. .*Delete them to continue',
           said), (how, said)
     path.write_bytes(good)
 
@@ -84,7 +84,7 @@ def test_the_newest_complete_checkpoint_counts(
     for _ in range(2):  # The second time without a word.
       checkpoints.make_manager(tf.train.Checkpoint(), str(copied_run), 3)
   [record] = caplog.records
-  assert 'going on from ckpt-2, the newest complete' in record.message
+  assert 'continuing from ckpt-2, the newest complete' in record.message
   # Nothing else is changed or deleted.
   after = runs.contents(folder)
   before.pop('checkpoint', None)
@@ -106,7 +106,7 @@ def test_a_run_without_checkpoints_is_refused(finished_run, tmp_path, data_dir):
       said = splits.refusal(start, str(workdir))
       assert re.search(
           'expected a run with a complete checkpoint. None is left in .*, but '
-          'metrics.csv ends at step 4; copy one back, or name another folder',
+          'metrics.csv ends at step 4. Restore one, or use another workdir',
           said), (left, said)
     assert runs.contents(workdir) == before, left
 
@@ -257,8 +257,8 @@ def test_a_run_without_a_best_one_says_so(finished_run):
   workdir, _ = finished_run
   assert splits.refusal(
       training.workdir.load_model, workdir, checkpoint='best') == (
-      f'checkpoint=best: expected latest, since {workdir} has no best one. '
-      'bin/train keeps it with --keep_best.')
+      f'checkpoint=best does not exist in {workdir}. Take latest, or '
+      'train with --keep_best.')
 
 
 def test_without_a_validation_nothing_starts(tmp_path, data_dir):
@@ -266,7 +266,7 @@ def test_without_a_validation_nothing_starts(tmp_path, data_dir):
       data_dir, num_validation=10, evaluate_every=1, keep_best=True)
   workdir = str(tmp_path / 'run')
   testing.check_refusals(lambda config: training.train(config, workdir), [
-      (config, 'keep_best=true: expected false without evaluate_fn')])
+      (config, 'keep_best=true requires evaluate_fn')])
   assert not os.listdir(tmp_path)
   testing.check_refusals(training.Trainer(config, workdir).validation_loss, [
       ({'accuracy': 1.0},

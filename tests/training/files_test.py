@@ -15,7 +15,7 @@ def test_the_path_of_a_file(tmp_path):
   testing.check_refusals(lambda name: files.path_of(
       str(tmp_path / name), files.MODEL_JSON), [
           ('.', f'workdir={tmp_path}: expected the folder of a run. There is '
-           'no model.json; train one with bin/train.'),
+           'no model.json; train with `tf_resflow train`.'),
           ('run*', '...without any of [ ] * ? '), ('file', '...It is a file')])
   files.check_path(str(tmp_path / 'new'))
 

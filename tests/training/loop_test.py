@@ -50,7 +50,7 @@ def test_what_a_run_writes(tmp_path, data_dir, monkeypatch, caplog):
   assert [row['validation'] for row in rows] == ['1.5', '']
   assert pictures == [('samples_00000003.png', (64, 8, 8, 1))]
   [record] = caplog.records
-  assert record.message.startswith('No samples of step 2: ')
+  assert record.message.startswith('No samples at step 2: ')
   assert 'a block: expected convergence' in record.message
   assert training.workdir.load_model(str(tmp_path))[1] == 3
 
@@ -60,7 +60,7 @@ def test_finished_run_is_left_as_it_is(copied_run, data_dir, caplog):
   with caplog.at_level(logging.WARNING, 'tf_resflow'):
     assert training.train(runs.config(data_dir), str(copied_run)).step == 4
   assert runs.contents(copied_run / 'checkpoints') == before
-  assert 'Raise --num_steps to continue' in caplog.records[-1].message
+  assert 'raise --num_steps' in caplog.records[-1].message
 
 
 @contextlib.contextmanager
@@ -144,7 +144,7 @@ runpy.run_path(sys.argv[0], run_name='__main__')
 
 
 def _start(data_dir, workdir, *runner):
-  """Starts bin/train, through another Python program if one is given."""
+  """Starts training, through another Python program if one is given."""
   arguments = [
       f'--workdir={workdir}', f'--data_dir={data_dir}', '--num_blocks=1,1',
       '--hidden_channels=8', '--num_dense_blocks=1', '--dense_hidden_units=8',

@@ -72,7 +72,7 @@ def test_rows_are_on_file_before_close(tmp_path):
   assert _scalars(tmp_path, 'loss') == [(1, 1.0)]
   writer.close()
   writer.close()
-  with pytest.raises(ValueError, match='expected a MetricsWriter that is open'):
+  with pytest.raises(ValueError, match='expected an open MetricsWriter'):
     writer.write(2, {'loss': 1.0})
 
 
@@ -159,7 +159,7 @@ def test_bad_values_are_named_and_nothing_is_written(tmp_path):
   with metrics.MetricsWriter(tmp_path) as writer:
     writer.write(2, {'loss': 1.0})
     for step, values, message in (
-        (1, {'loss': 1.0}, 'step=1: expected 2, which was written'),
+        (1, {'loss': 1.0}, 'step=1: expected at least 2, the last'),
         (2, {'step': 1.0}, 'expected letters, digits, and'),
         (2, {'a,b': 1.0}, 'expected letters, digits, and'),
         (2, {'loss': [1.0, 2.0]}, 'one real number'),
@@ -183,5 +183,5 @@ def test_a_foreign_csv_is_not_touched(tmp_path):
                   'step,loss\none,2.0\n', 'step,loss\n1,2.0,3.0\n'):
     path.write_text(content)
     said = splits.refusal(metrics.MetricsWriter, tmp_path)
-    assert 'expected a metrics file of this program' in said, content
+    assert 'expected a metrics.csv file of a run' in said, content
     assert path.read_text() == content

@@ -1,4 +1,4 @@
-"""What is minimised: losses by their definitions, and that hybrids learn."""
+"""Training losses by their definitions; hybrid models learn."""
 
 import dataclasses
 import functools
@@ -246,15 +246,15 @@ def test_objective_of_a_model(model):
   given_labels = dataclasses.replace(_CONFIG, condition_labels=3).build()
   testing.check_refusals(objectives.objective_of, [(
       given_labels,
-      'hybrid=true: expected false where the condition is a label')])
+      'hybrid=true cannot be used with condition=label. The')])
   assert objectives.objective_of(images, spec='nats') == objectives.Nats()
   testing.check_refusals(
       lambda case: objectives.objective_of(case[0], spec=case[1]), [
-          ((vectors, 'bits_per_dim'), 'objective=bits_per_dim: expected another'
-           ' one, since vector_flow is no flow of images. Give nats.'),
-          ((images, 'hybrid:0.5'), 'objective=hybrid:0.5: expected another one,'
-           ' since residual_flow has no classifier. Give --hybrid.'),
-          ((vectors, 'cross_entropy'), 'objective=cross_entropy: expected'),
+          ((vectors, 'bits_per_dim'), 'objective=bits_per_dim cannot be used '
+           'with vector_flow. It requires images; use nats.'),
+          ((images, 'hybrid:0.5'), 'objective=hybrid:0.5 cannot be used with '
+           'residual_flow, which has no classifier. Use --hybrid.'),
+          ((vectors, 'cross_entropy'), 'objective=cross_entropy cannot'),
           ((vectors, 'mine'), 'objective=mine: expected one of bits_per_dim')])
 
 

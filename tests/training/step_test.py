@@ -93,7 +93,7 @@ def test_trainer_compiles(tmp_path, data_dir):
     run.restore_or_initialize()
     bits.append([float(r['bits_per_dim']) for _, r in run.steps()])
   assert len(bits[0]) == len(bits[1]) == 2
-  # XLA draws other numbers: equal but for the estimator's deviation, not more.
+  # XLA draws other numbers: equal within the estimator's standard deviation.
   np.testing.assert_allclose(bits[0], bits[1], atol=0.02)
   assert np.all(np.not_equal(*bits))
 

@@ -91,14 +91,14 @@ def test_a_matrix_without_an_inverse_ends_a_run(
   _poison(monkeypatch, 'entries', 0.0, 3)
   with pytest.raises(training.TrainingDivergedError) as error:
     training.train(config, str(tmp_path))
-  assert 'nearly singular after step 2; stopped. ' in str(error.value)
+  assert 'singular after step 2; training stopped. ' in str(error.value)
   assert 'ckpt-2;' in str(error.value) and '\n' not in str(error.value)
 
   trainer = trainer_lib.Trainer(config, str(tmp_path))
   trainer.restore_or_initialize()
   (entries,) = [v for v in trainer.model.variables if v.name == 'entries']
   for variable, factor, message in (
-      (entries, 0.0, '^after step 2 there is no inverse: '),
+      (entries, 0.0, '^the flow is not invertible after step 2: '),
       # As after an update that overflows.
       (trainer.ema.averages[0], np.inf, 'not finite after step 2')):
     variable.assign(factor * variable)

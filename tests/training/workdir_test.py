@@ -195,7 +195,7 @@ def test_missing_parts(tmp_path):
     testing.check_refusals(load, [
         (workdir, f'...folder of a run. There is no {name}')])
   workdir_lib.prepare(workdir, _CONFIG)
-  assert 'Train until the first one' in splits.refusal(
+  assert 'Continue training it' in splits.refusal(
       workdir_lib.load_model, workdir)
   for text in ('{', '{"no_such_field": 1}', '{"num_levels": 0}'):
     (tmp_path / 'model.json').write_text(text)

@@ -1,4 +1,4 @@
-"""Time and memory of the tasks of a flow, each in a process of its own."""
+"""Benchmarks: time and memory of tasks, each in a separate process."""
 
 import lazy_loader
 

@@ -1,7 +1,7 @@
-"""A training step as a program of XLA, for a machine without TensorFlow.
+"""Exports a training step as an XLA program, to run it without TensorFlow.
 
-It is written as a GPU takes it, see `layers.LipschitzLayer.target_device`:
-convolutions are convolutions, and a batch is one piece.
+The program is written for GPUs, see `layers.LipschitzLayer.target_device`: with
+ordinary convolutions, and without splitting batches.
 """
 
 import re
@@ -20,27 +20,27 @@ from tf_resflow.training import files
 from tf_resflow.training import trainer
 
 _DEVICE = 'GPU'
-# What `main` of a StableHLO program takes; scalars have no sizes.
+# Arguments of `main` in a StableHLO program; scalars have no sizes.
 _ARGUMENT = re.compile(r'%arg\d+: tensor<((?:\d+x)*)\w+>')
 
 
 class NoProgramError(errors.ExpectedError):
-  """XLA has no program of a training step."""
+  """XLA cannot compile a training step."""
 
 
 class Program(NamedTuple):
-  """The gradients of a training step as one program of XLA.
+  """The gradients of a training step as one XLA program.
 
   Its outputs are the first metric of the objective, bits/dim of images, and the
-  gradients of its loss in the trainable variables, without those that are
-  constant.
+  gradients of its loss with respect to the trainable variables, without those
+  that are constant.
 
   Attributes:
     text: StableHLO.
-    arguments: arrays in the order that it takes them: the step, the fields of
-      the batch, and what the function captured: weights, and the vectors that
-      power iterations start from.
-    function: the `tf.function` that it is the program of, of no arguments.
+    arguments: arrays in the order of the program: the step, the fields of the
+      batch, and the captured variables: weights, and the vectors that power
+      iterations start from.
+    function: the compiled `tf.function`, without arguments.
     metric_name: of the first output.
     num_parameters: of the model.
   """
@@ -62,16 +62,15 @@ def shapes_of(text: str) -> list[tuple[int, ...]]:
 def make_program(settings: tasks.Settings) -> Program:
   """Compiles the gradients of a training step of a freshly initialised model.
 
-  What `training.step.TrainStep.gradients` computes, which is all of a step but
-  clipping, the optimizer and the averages. The number of terms of a series that
-  is drawn is that of step 0.
+  The program is `training.step.TrainStep.gradients`: a step without clipping,
+  the optimizer and the averages. Random numbers of terms are those of step 0.
 
   Args:
-    settings: the run whose step it is.
+    settings: the run.
 
   Raises:
-    NoProgramError: if a step has an operation that XLA does not know, such as
-      the determinant of `numerics.Exact`.
+    NoProgramError: if a step has an operation that XLA does not support, such
+      as the determinant of `numerics.Exact`.
   """
   config = settings.config.replace(strategy='single')
   learner = trainer.Learner(config)
@@ -109,14 +108,14 @@ def make_program(settings: tasks.Settings) -> Program:
 
 
 def write_program(settings: tasks.Settings, prefix: str) -> dict[str, Any]:
-  """Writes a program to PREFIX.mlir and PREFIX.npz, and reports on it.
+  """Writes a program to PREFIX.mlir and PREFIX.npz, and returns a report.
 
   Args:
-    settings: the run whose step it is.
+    settings: the run.
     prefix: of the files, which are replaced.
 
   Returns:
-    A dict for JSON: what a run elsewhere has to find again, the first metric by
+    A dict for JSON: reference values for a run elsewhere, the first metric by
     its name and `gradient_norm`, of the same program compiled by TensorFlow
     here; and the sizes of the program.
 

@@ -1,4 +1,4 @@
-"""Measurements in processes of their own, tables of them, and advice."""
+"""Measurements in separate processes, their tables, and advice on a run."""
 
 from collections.abc import Callable, Mapping, Sequence
 import json
@@ -17,18 +17,18 @@ _ROWS = {
     'evaluate_s': 'evaluation of a batch, s',
     'sample_s': 'sampling a batch, s',
     'peak_memory_gb': 'peak memory of training, GB',
-    'evaluate_std_nats': 'std of a log-det estimate, nats',
+    'evaluate_std_nats': 'std dev of a log-det estimate, nats',
     'sample_residual_max': 'largest residual of a sample',
     'sample_num_steps_mean': 'mean evaluations of g per inverse',
     'sample_num_not_converged': 'samples that did not converge',
     'images_per_second': 'images per second of training',
     'matmul_gflops': 'matrix products alone, GFLOP/s',
     'ceiling_fraction': 'share of that in a training step'}
-# What is divided by a baseline.
+# Measurements that are compared with a baseline.
 _COMPARED = (
     'first_step_s', 'train_step_s', 'evaluate_s', 'sample_s',
     'peak_memory_gb', 'evaluate_std_nats')
-_THRIFTY = registries.AGREEING_MEMORY_MODES[0]
+_LEAST_MEMORY = registries.AGREEING_MEMORY_MODES[0]
 
 
 class MeasurementError(errors.ExpectedError):
@@ -37,12 +37,12 @@ class MeasurementError(errors.ExpectedError):
 
 def measure(command: Sequence[str], tasks: Sequence[str],
             progress_fn: Callable[[str], None] | None = None) -> dict[str, Any]:
-  """Runs a command once per task and joins what the processes report.
+  """Runs a command once per task and merges the reports of the processes.
 
   A fresh process has neither the traces nor the memory of another task.
 
   Args:
-    command: of a program and its arguments; the process runs `command
+    command: a program and its arguments; each process runs `command
       --worker=TASK` and writes one JSON object to the last line of its output.
     tasks: names of the tasks.
     progress_fn: called with the name of a task before it starts.
@@ -51,7 +51,7 @@ def measure(command: Sequence[str], tasks: Sequence[str],
     A dict with the entries of all objects.
 
   Raises:
-    MeasurementError: if a process fails; it carries its last line of errors.
+    MeasurementError: if a process fails, with its last line of errors.
   """
   values = {}
   for task in tasks:
@@ -63,8 +63,8 @@ def measure(command: Sequence[str], tasks: Sequence[str],
     if process.returncode:
       reason = (process.stderr.strip().splitlines() or ['no message'])[-1]
       if process.returncode == -signal.SIGKILL:
-        reason = ('it was killed, as the system does where memory is short; '
-                  'a smaller --batch_size takes less')
+        reason = ('it was killed, probably because memory ran out; use a '
+                  'smaller --batch_size')
       raise MeasurementError(
           f'measuring {task} ended with status {process.returncode}: {reason}')
     values.update(json.loads(process.stdout.splitlines()[-1]))
@@ -75,11 +75,11 @@ def read_baseline(path: str | os.PathLike) -> dict[str, Any]:
   """Reads the last line of a file as a JSON object with measurements.
 
   Args:
-    path: of a file with the keys of bin/benchmark, or some of them.
+    path: of a file with some of the keys of tf_resflow benchmark.
 
   Raises:
     OSError: if it cannot be read.
-    InvalidValueError: if it holds nothing to compare with.
+    InvalidValueError: if it holds no measurement to compare with.
   """
   with open(path, encoding='utf-8', errors='replace') as file:
     last_line = file.read().strip().rpartition('\n')[-1]
@@ -98,12 +98,13 @@ def read_baseline(path: str | os.PathLike) -> dict[str, Any]:
 
 def format_table(values: Mapping[str, float],
                  baseline: Mapping[str, float] | None = None) -> str:
-  """Returns the measurements as text, one a line.
+  """Returns the measurements as text, one per line.
 
   Args:
     values: the measurements.
-    baseline: others, whose numbers and ratios stand beside.
+    baseline: others to compare with, whose numbers and ratios are added.
   """
+  baseline = baseline or {}
   lines = {'': f'{"":42s}{"this":>12s}{"baseline":>12s}{"ratio":>8s}'
            } if baseline else {}
   lines |= {key: f'{label:42s}{values[key]:12.4g}'
@@ -117,10 +118,10 @@ def format_table(values: Mapping[str, float],
 def advise(
     config: configuration.Config, measured: Mapping[str, Any]
 ) -> dict[str, Any]:
-  """Returns what a run takes at most, and what to change if that is too much.
+  """Returns upper bounds of the time and memory of a run, with advice.
 
-  From fewer examples than a batch has, step and memory are extrapolated in
-  proportion, though parts of both come once. What is `left_out` is to be added.
+  If fewer examples than a batch were measured, time and memory are scaled up in
+  proportion, though parts of both are constant. `left_out` is not included.
 
   Args:
     config: of the run.
@@ -143,18 +144,18 @@ def advise(
     advice = [f'--batch_size={batch // 2} --accumulation_steps='
               f'{2 * optimizer.accumulation_steps} (nearly the same steps)'
               ] * (batch > 1)
-    if values.get('memory', _THRIFTY) != _THRIFTY:
-      advice.append(f'--memory={_THRIFTY}')
+    if values.get('memory', _LEAST_MEMORY) != _LEAST_MEMORY:
+      advice.append(f'--memory={_LEAST_MEMORY}')
     warnings.append(
-        f'The peak is {measured["peak_memory_gb"]:.3g} to {peak:.3g} GB, the '
-        f'memory {memory:.3g} GB; --tasks=train --num_repeats=0 measures it. '
-        f'To make it smaller: {", ".join(advice + smaller)}.')
+        f'The peak memory is {measured["peak_memory_gb"]:.3g} to {peak:.3g} GB '
+        f'of {memory:.3g} GB; --tasks=train --num_repeats=0 measures it. '
+        f'To reduce it: {", ".join(advice + smaller)}.')
   if seconds > 7 * 86400:
     advice = ['a smaller --batch_size'] if batch > 1 else []
     warnings.append(
-        f'The run takes at most {seconds / 86400:.3g} days. To make it '
-        f'shorter: {", ".join(["fewer --num_steps", *advice, *smaller])}; '
-        'several GPUs share it with --strategy=mirrored.')
+        f'The run takes at most {seconds / 86400:.3g} days. To reduce '
+        f'this: {", ".join(["fewer --num_steps", *advice, *smaller])}; '
+        'or use several GPUs with --strategy=mirrored.')
   kept = config.run.checkpoints_to_keep + config.run.keep_best
   return {
       'batch_size': batch, 'num_steps': optimizer.num_steps, **measured,

@@ -1,4 +1,4 @@
-"""The tasks that are timed, and what a training step has to do, counted."""
+"""The tasks of benchmarks, and operation counts of a training step."""
 
 from collections.abc import Sequence
 import contextlib
@@ -24,26 +24,25 @@ from tf_resflow import training
 from tf_resflow.training import trainer
 
 _NUM_WARM_UP = 2
-# Seconds that a step of a run is to take, and all together at least; none
-# begins later than the last. A step is expected at this share of the speed of
-# products.
+# For `measure_run`: target seconds of a step, least seconds of all steps, and
+# the latest start of a step; assumed share of the speed of matrix products.
 _STEP_S, _STEPS_S, _LAST_S, _SHARE = 10.0, 10.0, 60.0, 0.4
 _CONTROL_GROUP = pathlib.Path('/sys/fs/cgroup')
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-  """What is measured.
+  """Settings of the measurements.
 
   Attributes:
     config: of the run; its `batch_size` is that of every task, its estimator
-      that of training. With a fixed number of terms every step costs the same.
+      that of training. With a fixed number of terms all steps are equal.
     workdir: a run whose averaged weights are evaluated and sampled; None for
       freshly initialised ones.
-    images: dequantised images `[n, H, W, C]` of which the first batch is
-      taken; None for uniform noise.
-    num_repeats: timed repeats; the median counts. 0 ends training after its
-      first step, for start-up and memory alone.
+    images: dequantised images `[n, H, W, C]`, of which the first batch is used;
+      None for uniform noise.
+    num_repeats: timed repeats, of which the median is reported. 0 ends training
+      after its first step, to measure only start-up and memory.
     estimator: of the evaluation, `Flow.evaluation_estimator` of data by
       default.
     tolerance: residual at which sampling stops.
@@ -68,7 +67,7 @@ class Settings:
     return tf.constant(self.images[:size], tf.float32)
 
   def condition(self, model: models.Flow, size: int) -> tf.Tensor | None:
-    """Returns labels in turn, or zeros, `[size, ...]`; None without."""
+    """Returns labels in turn or zeros, `[size, ...]`; None if unconditional."""
     spec = model.condition_spec
     if spec is None:
       return None
@@ -84,7 +83,7 @@ class Settings:
   def first_batch(
       self, learner: trainer.Learner, size: int | None = None
   ) -> training.Batch:
-    """Returns a batch per replica, by which the learner is initialised now.
+    """Returns a batch per replica, and initialises the learner by it.
 
     Args:
       learner: a new one.
@@ -114,9 +113,9 @@ class Settings:
 
 
 def peak_memory_gb() -> float:
-  """Returns the most memory that this process held so far, 10^9 bytes.
+  """Returns the peak memory of this process so far, in 10^9 bytes.
 
-  On a GPU the allocations of TensorFlow there, else the resident memory.
+  On a GPU, that of TensorFlow's allocations there, else the resident memory.
   """
   if tf.config.list_logical_devices('GPU'):
     return tf.config.experimental.get_memory_info('GPU:0')['peak'] / 1e9
@@ -126,14 +125,14 @@ def peak_memory_gb() -> float:
 
 
 def memory_gb() -> float | None:
-  """Returns the memory that a run can have here, 10^9 bytes.
+  """Returns the memory available to a run, in 10^9 bytes.
 
-  Of the smallest GPU where there is one, else of the machine or of the control
-  group that the process is in; None if it cannot be found out.
+  That of the smallest GPU if there is one, else of the machine or the control
+  group of the process; None if it is unknown.
   """
   limits = []
   with contextlib.suppress(OSError, ValueError, subprocess.SubprocessError):
-    if tf.config.list_logical_devices('GPU'):  # TensorFlow does not tell.
+    if tf.config.list_logical_devices('GPU'):  # TensorFlow has no API.
       return 2**20 / 1e9 * min(map(int, subprocess.check_output([
           'nvidia-smi', '--query-gpu=memory.total',
           '--format=csv,noheader,nounits']).split()))
@@ -145,7 +144,7 @@ def memory_gb() -> float | None:
 
 
 def _times(function, num_repeats):
-  """Returns the seconds of calls after warm-up, and all results."""
+  """Returns the seconds and the results of calls after warm-up."""
   seconds, results = [], []
   for i in range(_NUM_WARM_UP + num_repeats):
     start = time.perf_counter()
@@ -157,9 +156,9 @@ def _times(function, num_repeats):
 def matmul_rate(size: int = 2048, num_repeats: int = 15) -> float:
   """Returns the speed of plain matrix products, operations per second.
 
-  The ceiling of this machine for float32 products of two square matrices, the
-  best of several, in the library that the flow uses as well. Where operations
-  have one thread, every core computes one.
+  This is the maximum of several float32 products of square matrices on this
+  machine, by the library that the flow uses as well. Where operations have one
+  thread, every core computes one.
 
   Args:
     size: of the matrices.
@@ -177,28 +176,28 @@ def matmul_rate(size: int = 2048, num_repeats: int = 15) -> float:
 
 
 class StepWork(NamedTuple):
-  """What a training step in the mode `recompute` has to do.
+  """Operation counts of a training step in the mode `recompute`.
 
-  In units of one evaluation of every `g` that is `n + 7` per image: forward `g`
-  and `n` vector-Jacobian products; backward once more `g` and one product
-  `J^T w`, and from each of the two the gradient in its input and in the
-  kernels.
+  A step takes the work of `n + 7` evaluations of every `g` per image: forward
+  `g` and `n` vector-Jacobian products; backward `g` again and one product
+  `J^T w`, and of each of the two the gradients with respect to its input and to
+  the kernels.
 
   Attributes:
-    block_evaluations: their number over the blocks, whatever the batch.
+    block_evaluations: their number over the blocks, for any batch size.
     operations: multiplications and additions of the linear layers, zero padding
-      included; activations and everything else are left out.
+      included; activations and everything else are not counted.
     hidden_entries: entries of the hidden layers of all these evaluations.
   """
 
-  block_evaluations: int
-  operations: int
-  hidden_entries: int
+  block_evaluations: float
+  operations: float
+  hidden_entries: float
 
 
 def step_work(
     model: models.Flow, batch_size: int, num_terms: float) -> StepWork:
-  """Returns the work of a training step.
+  """Returns the operation counts of a training step.
 
   Args:
     model: a flow of blocks, without classifier.
@@ -217,8 +216,8 @@ def step_work(
 def fixed_num_terms(config: configuration.Config) -> int | None:
   """Returns the number of series terms of every step of a run.
 
-  None where steps differ, and where `step_work` does not count all of their
-  work, which it does not for classifiers.
+  None if steps differ, or if `step_work` does not count all of their work, as
+  for classifiers.
   """
   estimator = numerics.Estimator.get(config.model.training_estimator())
   return estimator.num_terms if (
@@ -288,7 +287,7 @@ def measure_evaluation(settings: Settings) -> dict[str, Any]:
   estimator = settings.estimator or model.evaluation_estimator(
       dequantizes=True)
   condition = settings.condition(model, len(images))
-  frozen = model.frozen()  # As evaluations take it.
+  frozen = model.frozen()  # As in evaluations.
 
   @tf.function(autograph=False)
   def run(seed):
@@ -340,7 +339,7 @@ def measure_sampling(settings: Settings) -> dict[str, Any]:
 
 
 def measure_run(settings: Settings, start_time: float) -> dict[str, Any]:
-  """Measures steps, on fewer examples where a whole batch would take long.
+  """Measures training steps, on fewer examples if a batch takes long.
 
   Args:
     settings: the run.
@@ -354,7 +353,8 @@ def measure_run(settings: Settings, start_time: float) -> dict[str, Any]:
   devices = learner.strategy.num_replicas_in_sync
   size = max(size // devices, 1) * devices
   batch = settings.first_batch(learner, size * parts)
-  initial, ends = peak_memory_gb(), []
+  initial = peak_memory_gb()
+  ends: list[float] = []
   while len(ends) < 2 or (ends[-1] - ends[0] < _STEPS_S and
                           ends[-1] - start_time < _LAST_S):
     step = tf.constant(len(ends), tf.int64)
@@ -370,7 +370,7 @@ def measure_run(settings: Settings, start_time: float) -> dict[str, Any]:
                            for v in m.variables) / 1e6}
 
 
-# By their names, with the time when the process started.
+# By name; the second argument is the time when the process started.
 TASKS = {
     'train': measure_training,
     'evaluate': lambda settings, _: measure_evaluation(settings),

@@ -1,7 +1,7 @@
-"""Layers as TFP bijectors, by the names and arguments of the layers.
+"""TFP bijectors with the names and arguments of the layers that they adapt.
 
-`adapted.ResidualBlock` is made of `layers.ResidualBlock` when it is asked for,
-and so is every other one.
+`adapted.ResidualBlock` is made from `layers.ResidualBlock` on first access, and
+so are all others.
 """
 
 from collections.abc import Sequence
@@ -23,27 +23,27 @@ def _common(
     event_shape: Sequence[int] | None = None, dtype: str | None = None,
     layer: layers.Bijection | None = None, seed: random.SeedLike = None,
     name: str = '') -> None:
-  """Stands for what all these bijectors take beside a layer's own arguments.
+  """Declares the arguments of these bijectors beside those of their layers.
 
   Args:
     event_shape: shape of one event of `forward`'s input, `[H, W, C]` or `[D]`;
       needed unless the layer, or the `g` of a block, is built.
     dtype: float32 or float64; that of the layer by default.
-    layer: one of this name in `layers`, to adapt in place of a new one.
-    seed: Python int or int32 `[2]` that fixes the draws of every call; None
-      draws afresh.
-    name: of the bijector.
+    layer: a layer of the same class name, to adapt in place of a new one.
+    seed: Python int or int32 `[2]` that fixes the draws of every call; with
+      None they differ.
+    name: name of the bijector.
   """
 
 
 def adapt(
     layer_class: type[layers.Bijection]) -> type[layer_bijector.LayerBijector]:
-  """Returns the class of bijectors that compute what layers of a class do.
+  """Returns the bijector class that adapts a class of layers.
 
-  Its arguments are those of the layer, `event_shape` behind the required ones,
+  Its arguments are those of the layer, `event_shape` after the required ones,
   and those of `LayerBijector`; its docstring is that of the layer, with these
   arguments. Copies of a bijector share its weights: its layer, or the layers
-  that it is made of, with other settings.
+  that it is composed of, with other settings.
 
   Args:
     layer_class: a class of layers that passes `**kwargs` on to Keras.
@@ -52,7 +52,7 @@ def adapt(
       layer_class.__init__).parameters.values()
   own = {p.name: p.default for p in settings}
   event_shape, *common, name = inspect.signature(_common).parameters.values()
-  # As Keras, but for the 1x1 of a convolution.
+  # As Keras does, but for the 1x1 of a convolution.
   default_name = re.sub(
       '(?<=[a-z]{2})(?=[A-Z0-9])', '_', layer_class.__name__).lower()
   signature = inspect.Signature([
@@ -65,17 +65,18 @@ def adapt(
     __doc__ = _docstring(layer_class, signature.parameters)
 
     def __init__(self, *args, **kwargs):
-      # Without the required ones beside a layer, whose own hold.
+      # Beside a layer, required arguments are left out: it has them.
       bound = signature.bind_partial(self, *args, **kwargs)
       given = {k: v for k, v in bound.arguments.items() if k in own and
                v is not (None if own[k] is inspect.Parameter.empty else own[k])}
       bound.apply_defaults()
       values = bound.arguments
       layer = values['layer']
-      errors.check(
+      errors.check_suits(
           layer is None or not given, 'layer', layer and layer.name,
-          'no settings beside a layer, whose own hold', 'Set them there.')
-      # What a copy has: the layers that hold the weights.
+          f'cannot be used with {", ".join(given)}',
+          'Pass all settings to the layer itself.')
+      # Arguments of a copy: the layers that own the weights.
       parameters = dict(values)
       if layer is None:
         dtype = {} if values['dtype'] is None else {'dtype': values['dtype']}
@@ -89,20 +90,20 @@ def adapt(
       errors.check(
           shape is not None, 'event_shape', None,
           'the shape of one event, without the batch axis',
-          f'That of {values["name"]} is not known. Or start g with a '
-          'keras.Input.')
+          f'The layer of {values["name"]} is not built: give event_shape, or '
+          'start g with a keras.Input.')
       super().__init__(
           layer, shape, values['seed'] if 'seed' not in own else None,
           name=values['name'], parameters=parameters)
 
-    __init__.__signature__ = signature
+    __init__.__dict__['__signature__'] = signature
 
   Adapted.__name__ = Adapted.__qualname__ = layer_class.__name__
   return Adapted
 
 
 def _known_event_shape(layer):
-  """Returns the event shape that a built layer was built for, or None."""
+  """Returns the event shape of a built layer; None for other layers."""
   if layer is None or not layer.built:
     return None
   shape = getattr(layer, 'input_shape', None) or (
@@ -111,7 +112,7 @@ def _known_event_shape(layer):
 
 
 def _docstring(layer_class, names):
-  """Returns the text of a layer with the arguments of its bijector."""
+  """Returns the docstring of a layer, with the arguments of its bijector."""
   head, arguments, tail = _parts(layer_class.__doc__)
   arguments |= {k: v for k, v in _parts(_common.__doc__)[1].items()
                 if k not in arguments}
@@ -121,8 +122,7 @@ def _docstring(layer_class, names):
 
 
 def _parts(docstring):
-  """Returns what stands before `Args:`, its entries by their names, the rest.
-  """
+  """Returns the text before `Args:`, the arguments by name, and the rest."""
   head, _, rest = inspect.cleandoc(docstring or '').partition('\nArgs:\n')
   entries, _, tail = rest.partition('\n\n')
   return head, {
@@ -132,7 +132,7 @@ def _parts(docstring):
 
 @functools.cache
 def __getattr__(name: str) -> Any:
-  """Returns the bijector of a layer."""
+  """Returns the bijector class of the layer class `name`."""
   if name not in bijectors.ADAPTED:
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
   return adapt(getattr(layers, name))

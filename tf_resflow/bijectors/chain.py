@@ -1,4 +1,4 @@
-"""Composition of bijectors, of which no value outlives its call."""
+"""A composition of bijectors without the cache of TFP."""
 
 from collections.abc import Sequence
 import functools
@@ -11,17 +11,17 @@ from tf_resflow.bijectors import flow_bijector
 
 
 class Chain(flow_bijector.FlowBijector, tfb.Composition):
-  """`tfb.Chain` for bijectors that are trained: no value outlives its call.
+  """A `tfb.Chain` for bijectors that are trained: it caches nothing.
 
-  `forward(x) = bijectors[0](bijectors[1](...(x)))`, as `tfb.Chain`. That one
-  keeps what it computed for a tensor as long as the results are alive, across
-  updates of the variables and across gradient tapes. A log-determinant
-  evaluates every part of this package once.
+  `forward(x) = bijectors[0](bijectors[1](...(x)))`, as in `tfb.Chain`, which
+  caches the results for a tensor as long as they are alive, across updates of
+  the variables and across gradient tapes. A log-determinant evaluates every
+  bijector of this package once.
 
   Args:
     bijectors: sequence of bijectors, the last one applied first.
     validate_args: see `tfb.Chain`.
-    name: of the bijector; `chain_of_...` by default.
+    name: name of the bijector; `chain_of_...` by default.
 
   Example:
     >>> def make_block(name):
@@ -52,19 +52,19 @@ class Chain(flow_bijector.FlowBijector, tfb.Composition):
       y = step_fn(bijector, y, **kwargs.get(bijector.name, {}))
     return y
 
-  def transform(self, x: tf.Tensor, event_ndims: int, **kwargs: Any
+  def transform(self, x: Any, event_ndims: int, **kwargs: Any
                 ) -> tuple[tf.Tensor, tf.Tensor]:
     return self._walk_forward(
         functools.partial(_step, is_forward=True), (x, 0.0, event_ndims),
         **kwargs)[:2]
 
-  def invert(self, y: tf.Tensor, event_ndims: int, **kwargs: Any
+  def invert(self, y: Any, event_ndims: int, **kwargs: Any
              ) -> tuple[tf.Tensor, tf.Tensor]:
     return self._walk_inverse(
         functools.partial(_step, is_forward=False), (y, 0.0, event_ndims),
         **kwargs)[:2]
 
-  def solve(self, y: tf.Tensor, **kwargs: Any) -> tf.Tensor:
+  def solve(self, y: Any, **kwargs: Any) -> tf.Tensor:
     return self._walk_inverse(
         lambda bijector, y, **kwargs: bijector.inverse(y, **kwargs), y,
         **kwargs)

@@ -1,4 +1,4 @@
-"""The density that a bijection to standard normal latents gives events."""
+"""The distribution of events whose latents are standard normal."""
 
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
@@ -13,7 +13,7 @@ def distribution(
   Args:
     bijector: maps events to latents `[D]`.
     latent_size: `D`.
-    dtype: of the latents.
+    dtype: dtype of the latents.
 
   Example:
     >>> d = bijectors.distribution(tfb.Scale(2.0), 3, tf.float32)

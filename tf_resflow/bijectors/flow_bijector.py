@@ -1,4 +1,4 @@
-"""What all bijectors here share: one pass gives value and log-det."""
+"""The base class of bijectors that compute value and log-det in one pass."""
 
 import inspect
 from typing import Any
@@ -10,15 +10,15 @@ from tensorflow_probability import bijectors as tfb
 from tf_resflow import private_tfp_apis
 
 _DISTRIBUTIONS = 'tensorflow_probability.python.distributions'
-# An attribute of tensors, so that what is handed over lives no longer.
+# An attribute of tensors, so that the results of a pass live no longer.
 _HANDOVER = '_resflow_handover'
 
 
 def _asking():
-  """Identifies the call of a method of a TFP distribution that is under way.
+  """Identifies the method of a TFP distribution that is being called.
 
   Returns:
-    A number, or None where no distribution asks.
+    A number, or None if there is no such call.
   """
   frame = inspect.currentframe()
   while frame is not None:
@@ -35,37 +35,37 @@ def _ids(tensors):
 class FlowBijector(tfb.Bijector):
   """Mixin of bijectors that compute a value and its log-det in one pass.
 
-  Subclasses define `transform`, `invert` and `solve`. Values are never
-  remembered: trained variables, tapes and draws change from call to call. But
-  methods of distributions make two calls where one pass would do, as a
-  `log_prob` through `tfb.Invert(flow)` does with `z = flow.forward(x)`, then
+  Subclasses define `transform`, `invert` and `solve`. Values are not cached:
+  trained variables, tapes and draws change from call to call. But methods of
+  distributions make two calls where one pass suffices, as a `log_prob` through
+  `tfb.Invert(flow)` does with `z = flow.forward(x)`, then
   `flow.inverse_log_det_jacobian(z)`, which would have to solve for `x`. So the
-  log-determinant that came with `z`, or the `x` that was solved for, is handed
-  over within one call of such a method: nothing can change between the two.
+  log-determinant that belongs to `z`, or the `x` that was solved for, is reused
+  within one call of such a method: nothing can change between the two.
   """
 
   _cache = private_tfp_apis.NoCache()
 
-  def transform(self, x: tf.Tensor, event_ndims: int, **kwargs: Any
+  def transform(self, x: Any, event_ndims: int, **kwargs: Any
                 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `forward(x)` and `log|det dy/dx|` over `event_ndims` axes."""
     raise NotImplementedError
 
-  def invert(self, y: tf.Tensor, event_ndims: int, **kwargs: Any
+  def invert(self, y: Any, event_ndims: int, **kwargs: Any
              ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `inverse(y)` and `log|det dx/dy|` over `event_ndims` axes."""
     raise NotImplementedError
 
-  def solve(self, y: tf.Tensor, **kwargs: Any) -> tf.Tensor:
+  def solve(self, y: Any, **kwargs: Any) -> tf.Tensor:
     """Returns `inverse(y)`."""
     raise NotImplementedError
 
   def _hand_over(self, y, log_det=None, x=None):
-    """Keeps what a pass has found out about `y`, as long as that lives."""
+    """Attaches the results of a pass to `y`, for the present method call."""
     asking = _asking()
     if asking is not None:
       parts = tf.nest.flatten(y)
-      # Whoever keeps `y` for longer shall not keep the rest of a graph.
+      # Weak references: keeping `y` must not keep the rest of a graph.
       setattr(parts[0], _HANDOVER, (
           weakref.ref(self), asking, _ids(parts), log_det,
           None if x is None else tf.nest.map_structure(weakref.ref, x)))
@@ -95,7 +95,7 @@ class FlowBijector(tfb.Bijector):
       if log_det is not None and event_ndims == least:
         return -log_det
       x = tf.nest.map_structure(lambda ref: ref and ref(), x)
-      # Unless nobody has kept it.
+      # Unless it has been deleted.
       if None not in tf.nest.flatten(x):
         return -self.transform(
             x, self.inverse_event_ndims(event_ndims), **kwargs)[1]
@@ -103,19 +103,19 @@ class FlowBijector(tfb.Bijector):
 
 
 def _inverted(bijector):
-  """Returns what a `tfb.Invert` turns round; None for another bijector."""
-  # Of bijectors that are no composite tensors, such as ours, `tfb.Invert` makes
-  # objects of another class.
+  """Returns the bijector in a `tfb.Invert`; None for any other bijector."""
+  # For bijectors that are not composite tensors, such as ours, `tfb.Invert`
+  # makes objects of another class.
   return bijector.bijector if isinstance(
       bijector, type(tfb.Invert(bijector))) else None
 
 
 def value_and_log_det(
-    bijector: tfb.Bijector, value: tf.Tensor, event_ndims: int,
+    bijector: tfb.Bijector, value: Any, event_ndims: int,
     is_forward: bool, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
-  """Returns what a bijector or its inverse makes of a value, and the log-det.
+  """Returns a bijector's forward or inverse value, and the log-determinant.
 
-  In one pass, where the bijector is of this package or an `Invert` of one.
+  In one pass, if the bijector is of this package or an `Invert` of one.
   """
   inner = _inverted(bijector)
   if inner is not None:

@@ -24,22 +24,22 @@ class LayerBijector(flow_bijector.FlowBijector):
   Args:
     layer: a `layers.Bijection`.
     event_shape: shape of one event of `forward`'s input.
-    seed: Python int or int32 `[2]` that fixes the draws of every call; None
-      draws afresh.
-    estimator: of log-determinants, or its spec, where a call names none; the
+    seed: Python int or int32 `[2]` that fixes the draws of every call; with
+      None they differ.
+    estimator: of log-determinants, or its spec, for calls without one; the
       layer's own by default.
     name: name of the bijector, the key of its keyword arguments in a
       `tfb.Chain`.
 
   Attributes:
-    layer: the Keras layer that computes, and owns the variables.
+    layer: the Keras layer, which owns the variables.
 
   Keyword arguments of the methods are those of `layers.Bijection`: `condition`,
   `seed` (None, a Python int or int32 `[2]`), `estimator` and `solver`, as in
   `flow.forward_log_det_jacobian(x, estimator='exact')` or, inside of a chain,
-  `chain.forward(x, residual_block=dict(seed=1))`. Use one name per block to
-  seed the blocks of a chain apart. Conditions have a batch shape that
-  broadcasts with that of `x`; without one, a condition is that of all.
+  `chain.forward(x, residual_block=dict(seed=1))`. Give the blocks of a chain
+  different names to seed them separately. Conditions have a batch shape that
+  broadcasts with that of `x`; without one, a condition is that of all examples.
 
   Example:
     >>> bijector = bijectors.LayerBijector(
@@ -79,23 +79,23 @@ class LayerBijector(flow_bijector.FlowBijector):
   def certificate(self) -> numerics.Certificate:
     """Returns a guaranteed upper bound of `Lip(g)` for the present weights.
 
-    Of the one block within, see `layers.LipschitzLayer.certificate`.
+    For the residual block within, see `layers.LipschitzLayer.certificate`.
 
     Raises:
-      InvalidValueError: if there is no block, or there are several.
+      InvalidValueError: if there is no residual block, or several.
     """
     blocks = [b for b in self.layer.leaves() if b.has_certificate]
     errors.check(
         len(blocks) == 1, 'layer', self.layer.name,
-        f'one with one g, not {len(blocks)}',
-        'Flow.lipschitz_bounds() has those of several.')
+        f'one with one residual block, not {len(blocks)}',
+        'For several, use Flow.lipschitz_bounds().')
     return blocks[0].certificate()
 
   def _flatten_batch(self, x, event_ndims, condition=None):
-    """Turns any batch shape into one axis.
+    """Flattens the batch shape into one axis.
 
     Returns:
-      `x`, the condition, and the way back.
+      `x`, the condition, and the function that restores the batch shape.
     """
     x, condition = self._broadcast(x, event_ndims, condition)
     rank = x.shape.rank - event_ndims
@@ -112,26 +112,27 @@ class LayerBijector(flow_bijector.FlowBijector):
       return tf.ensure_shape(flat, [None, *t.shape[rank:]])
 
     if condition is not None:
-      ndims = len(self.layer.condition_spec.shape)
+      spec: Any = self.layer.condition_spec
+      ndims = len(spec.shape)
       if (condition.shape.rank or 0) > ndims:
         condition = flatten(condition, condition.shape.rank - ndims)
     return flatten(x, rank), condition, restore
 
   def _broadcast(self, x, event_ndims, condition):
-    """Returns inputs and conditions with one batch shape.
+    """Broadcasts inputs and conditions to a common batch shape.
 
-    A condition that has none, or that of the inputs, stays as it is.
+    A condition without one, or with that of the inputs, is not changed.
     """
-    spec = self.layer.condition_spec
+    spec: Any = self.layer.condition_spec
     if condition is None:
       return x, condition
-    errors.check(
-        spec is not None, 'condition', 'given',
-        f'none, since {self.name} depends on no condition')
+    errors.check_suits(
+        spec is not None, 'condition', None, f'cannot be used with {self.name}',
+        'It does not depend on one.')
     condition = spec.of_any_shape(condition, self.dtype)
     ndims = len(spec.shape)
     if (condition.shape.rank or 0) <= ndims:
-      return x, condition  # Of all examples, or refused by the layer.
+      return x, condition  # For all examples, or refused by the layer.
     batches = [t.shape[:t.shape.rank - n]
                for t, n in ((x, event_ndims), (condition, ndims))]
     if batches[0].is_fully_defined() and batches[0] == batches[1]:
@@ -140,7 +141,7 @@ class LayerBijector(flow_bijector.FlowBijector):
       tf.broadcast_static_shape(*batches)
     except ValueError:
       raise errors.InvalidValueError(
-          'condition', f'a batch {batches[1]}', 'one that broadcasts with '
+          'condition', f'batch shape {batches[1]}', 'one that broadcasts with '
           f'{batches[0]}, that of the inputs of {self.name}') from None
     parts = list(zip((x, condition), batches, strict=True))
     shape = tf.broadcast_dynamic_shape(
@@ -169,13 +170,13 @@ class LayerBijector(flow_bijector.FlowBijector):
         output_shape[:output_shape.shape[0] - self.inverse_min_event_ndims],
         self._input_shape], axis=0)
 
-  def transform(self, x: tf.Tensor, event_ndims: int, **kwargs: Any
+  def transform(self, x: Any, event_ndims: int, **kwargs: Any
                 ) -> tuple[tf.Tensor, tf.Tensor]:
     return self._evaluate(
         self.layer.forward_and_log_det, x, self.forward_min_event_ndims,
         event_ndims, **kwargs)
 
-  def invert(self, y: tf.Tensor, event_ndims: int, **kwargs: Any
+  def invert(self, y: Any, event_ndims: int, **kwargs: Any
              ) -> tuple[tf.Tensor, tf.Tensor]:
     return self._evaluate(
         self.layer.inverse_and_log_det, y, self.inverse_min_event_ndims,
@@ -183,11 +184,11 @@ class LayerBijector(flow_bijector.FlowBijector):
 
   def _evaluate(self, pass_fn, value, least, event_ndims, condition=None,
                 solver=None, **kwargs):
-    """Returns value and log-det of a pass, over the axes of an event."""
+    """Returns value and log-det of a pass, over `event_ndims` axes."""
     errors.check(
         least <= event_ndims <= value.shape.rank, 'event_ndims', event_ndims,
-        f'{least} to {value.shape.rank} in {self.name}', 'It counts the axes '
-        'of an event, from the last one.')
+        f'{least} to {value.shape.rank} in {self.name}', 'It is the number of '
+        'axes of an event.')
     flat, condition, restore = self._flatten_batch(value, least, condition)
     given = {name: v for name, v in kwargs.items() if v is not None}
     result, log_det = pass_fn(
@@ -196,7 +197,7 @@ class LayerBijector(flow_bijector.FlowBijector):
     axes = list(range(least - event_ndims, 0))
     return restore(result), tf.reduce_sum(restore(log_det), axis=axes)
 
-  def solve(self, y: tf.Tensor, condition: Any = None, *,
+  def solve(self, y: Any, condition: Any = None, *,
             seed: random.SeedLike = None,
             estimator: layers.EstimatorLike = None,
             solver: layers.SolverLike = None) -> tf.Tensor:

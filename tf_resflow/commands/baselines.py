@@ -1,20 +1,18 @@
-"""Costs of a Gaussian and a Gaussian mixture: what a flow has to beat.
+"""Fits a Gaussian and a Gaussian mixture, for a flow to beat.
 
   tf_resflow baselines --dataset=digits
   tf_resflow baselines --dataset=2d/checkerboard
   tf_resflow baselines --dataset=digits --num_components=20 --output=bits.npz
 
-Fits full-covariance baselines to the dequantised training split, chooses
-space (raw or logit) and regularisation on a validation part of that split, and
-evaluates once on the test split. A table goes to stderr; the last line of
-stdout is one JSON object.
+Fits them with full covariances to the dequantised training split, chooses raw
+or logit space, and the regularisation, on a part of it, and evaluates once on
+the test split. A table goes to stderr; the last line of stdout is one JSON
+object.
 
-The .npz file holds the per-example bits/dim of every baseline, in the order of
-the test split, and says of which data they are: for paired comparisons with a
-flow, tf_resflow evaluate --compare.
+The .npz file has the bits/dim of every test image for each baseline, and names
+the data: for paired comparisons by tf_resflow evaluate --compare.
 
-Vectors are standardised, their nats are in the units of the data, and there is
-no file.
+Vectors are standardised, but nats are in the units of the data.
 """
 
 import dataclasses
@@ -33,7 +31,8 @@ class Options(options_lib.OutputFile):
   suffixes = ('.npz',)
 
   output: str | None = fields.field(
-      None, help='Also write per-example bits/dim to this .npz file.')
+      None, help='For images: also write the bits/dim of every example to this '
+      '.npz file.')
   dataset: str = fields.changed(
       config_lib.DataConfig, 'dataset', dataclasses.MISSING)
   data_dir: str | None = fields.changed(config_lib.DataConfig, 'data_dir', None)

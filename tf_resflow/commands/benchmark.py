@@ -1,37 +1,33 @@
-"""Times training, evaluation and sampling, and takes the peak memory.
+"""Measures time and peak memory of training, evaluation and sampling.
 
+  tf_resflow benchmark --advise --flagfile=cifar10 --batch_size=16
   tf_resflow benchmark --flagfile=benchmark
   tf_resflow benchmark --flagfile=cifar10 --tasks=train --batch_size=16
   tf_resflow benchmark --workdir=runs/mnist --inputs=x.npz --tasks=evaluate
   tf_resflow benchmark --flagfile=benchmark --baseline_json=peer.json
   tf_resflow benchmark --flagfile=cifar10 --program=step --estimator=fixed:4
-  tf_resflow benchmark --advise --flagfile=cifar10 --batch_size=16
 
-Every task runs in a fresh process, on a batch of noise or of --inputs; its time
-is the median of --num_repeats after two warm-up calls. --estimator=fixed:4
-fixes the number of log-det terms of a training step, which is drawn otherwise;
---evaluation_estimator=fixed:22 that of an evaluation.
+--advise estimates time, memory and disk space of a training run here, and what
+to change if that is too much. It measures about 10 s of training steps, on a
+smaller batch (measured_batch_size) if steps are slow, and scales up time and
+memory, which gives upper bounds. Reading data, validations, samples and
+writing checkpoints come on top.
+
+Otherwise every task runs in a fresh process, on a batch of noise or of
+--inputs. Times are medians of --num_repeats. Training draws a random number of
+log-determinant terms; --estimator=fixed:4 fixes it, and
+--evaluation_estimator=fixed:22 that of evaluation.
 
 A table goes to stderr; the last line of stdout is one JSON object with
 num_parameters, first_step_s (from the start of the process), first_metrics
 (such as the loss of that step), train_step_s, evaluate_s, sample_s,
-peak_memory_gb and more. --baseline_json takes such a line, of an earlier run or
-of another program, and puts ratios beside.
+peak_memory_gb and more. --baseline_json reads such a line of another run and
+adds ratios.
 
---program=PREFIX writes the gradients of a training step as XLA takes them, for
-a GPU and for a machine without TensorFlow: PREFIX.mlir (StableHLO) and
-PREFIX.npz, its arguments arr_0, arr_1, ... in their order. Its outputs are
-bits/dim (or the first metric of the objective) and the gradients; the JSON line
-has the first and gradient_norm, which are to be found there, up to products in
-TF32 where the compiler of the GPU takes these.
-
---advise says what a run of the flags takes on this machine, without its data
-set, and what to change where that is too much. Steps of 10 s in all are
-measured after the first, with the run's own estimator; of fewer examples,
-measured_batch_size, where a step would take longer than that. The step, the run
-and peak_memory_at_most_gb are extrapolated in proportion: upper bounds, since a
-part of each is there once. Reading data, validations, samples and writing
-checkpoints come on top.
+--program=PREFIX exports loss and gradients of a training step, to run with XLA
+without TensorFlow: PREFIX.mlir (StableHLO) and PREFIX.npz (arguments arr_0,
+arr_1, ...). To check it, compare the loss and gradient_norm with those of the
+JSON line; with TF32 on a GPU they differ slightly.
 """
 
 import dataclasses
@@ -75,19 +71,19 @@ class Options(options_lib.Configured):
   evaluation_estimator: str | None = fields.changed(
       options_lib.Estimation, 'estimator', None)
   tolerance: float = fields.field(
-      1e-5, help='Residual at which sampling stops.', minimum=0)
+      1e-5, help='Stop inverting at this residual.', minimum=0)
   baseline_json: str | None = fields.field(
       None, help='File whose last line has measurements to compare with.')
   min_ceiling_fraction: float | None = fields.field(
-      None, help='Fail when a training step with --estimator=fixed:N runs at '
-      'less than this share of the speed of plain matrix products, measured in '
-      'the same process.', minimum=0, maximum=1)
+      None, help='For tests: fail if a training step with --estimator=fixed:N '
+      'is below this fraction of the speed of matrix products.', minimum=0,
+      maximum=1)
   program: str | None = fields.field(
-      None, help='Time nothing: write the gradients of a training step to '
-      'PREFIX.mlir and PREFIX.npz, which are replaced; see above.')
+      None, help='Export the gradients of a training step to PREFIX.mlir and '
+      'PREFIX.npz, which are replaced; see above.')
   advise: bool = fields.field(
-      False, help='Say what a run of these flags takes here: time, memory, '
-      'disk.')
+      False, help='Estimate time, memory and disk space of a run of these '
+      'flags.')
   worker: str | None = fields.field(
       None, help='Measure this task in this process; used internally.',
       choices=(*_TASKS, _RUN))
@@ -101,7 +97,7 @@ class Options(options_lib.Configured):
     super().check()
     self.refuse(
         self.advise, ('workdir', 'inputs', 'tasks', 'program', *_TIMING),
-        'with --advise', 'That measures a run of its flags, on noise.')
+        'with --advise', 'It always measures training.')
     self.require(
         self.tasks == ('train',) or self.num_repeats >= 2,
         'num_repeats',
@@ -156,8 +152,8 @@ def main(options: Options, config: configuration.Config) -> None:
       options.inputs, config.data.info().event_shape)
   settings = benchmarking.tasks.Settings(
       config, workdir=options.workdir, num_repeats=options.num_repeats,
-      estimator=options.evaluation_estimator and numerics.Estimator.get(
-          options.evaluation_estimator, 'evaluation_estimator'),
+      estimator=numerics.Estimator.get(
+          options.evaluation_estimator or None, 'evaluation_estimator'),
       tolerance=options.tolerance, seed=config.run.seed, images=images)
   if options.program is not None:
     options_lib.note(f'Compiling {options.program}.mlir ...')
@@ -172,8 +168,8 @@ def main(options: Options, config: configuration.Config) -> None:
   if options.advise:
     _advise(options, config)
     return
-  baseline = options.baseline_json and benchmarking.report.read_baseline(
-      options.baseline_json)
+  baseline = benchmarking.report.read_baseline(
+      options.baseline_json) if options.baseline_json else None
   values = benchmarking.report.measure(
       runner.command('benchmark', options.arguments),
       options.tasks, lambda task: options_lib.note(f'Measuring {task} ...'))

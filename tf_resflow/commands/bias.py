@@ -1,17 +1,17 @@
-"""Compares what runs train by with unbiased bits/dim, and draws both.
+"""Measures and plots the bias of the training estimators of runs.
 
   tf_resflow bias --workdirs=runs/iresnet,runs/roulette --output=bias.png
   tf_resflow bias --workdirs=runs/iresnet --split=validation --estimator=exact
 
-Figure 2 of the paper, from the metrics of runs on one data set that were
-validated as they went (--evaluate_every). For the latest checkpoint of each
-run, the estimator that it trains by is compared with an unbiased one on the
-same examples at the same noise: the mean difference is its bias. The standard
-error of it is of both examples and repeats.
+Draws Figure 2 of the paper from runs on one data set that were trained with
+--evaluate_every. For the latest checkpoint of each run, its training estimator
+is compared with an unbiased one on the same examples and noise; the mean
+difference is the bias. Its standard error covers examples and repeats.
 
 A table goes to stderr; the last line of stdout is one JSON object: split, and
-for every run estimator (unbiased), own_estimator, bits_per_dim or nats
-(unbiased), own_bits_per_dim or own_nats, bias, bias_stderr, bias_num_stderrs.
+for every run estimator (unbiased), own_estimator (that of training),
+bits_per_dim or nats (unbiased), own_bits_per_dim or own_nats, bias,
+bias_stderr, bias_num_stderrs.
 """
 
 import dataclasses
@@ -40,7 +40,7 @@ class Options(
   output: str | None = fields.field(
       None, help='The figure, a new .png or .svg file.')
   num_examples: int | None = fields.field(
-      None, help='Only the first this many; a standard error needs 2.',
+      None, help='Use only the first N examples.',
       minimum=2)
   num_repeats: int = fields.field(
       8, help='Independent repeats of noise and estimates.', minimum=8)
@@ -59,8 +59,8 @@ class Options(
     errors.check(
         'validation_bits_per_dim' in columns, 'workdirs', workdir,
         'runs with validations in metrics.csv',
-        'Train with --num_validation and --evaluate_every, or leave --output '
-        'out.')
+        'Train with --num_validation and --evaluate_every; without --output '
+        'only the table is computed.')
     return columns
 
 

@@ -21,10 +21,9 @@ class Condition(options_lib.Options):
   """The condition of a flow p(x|c)."""
 
   condition: str | None = fields.field(
-      None, help='Condition of samples: labels, such as 3 or 0,1,2, or all of '
-      'them, which make a row each from the same latents; numbers, one for '
-      'each of a condition; or a file with one condition per sample, .npz with '
-      'an array condition or .csv with the columns.')
+      None, help='Condition of samples: labels (3, or 0,1,2, or all; a row '
+      'each), the numbers of one condition, or a file with one condition per '
+      'sample, .npz (array condition) or .csv.')
 
   def read_conditions(self, model: Any) -> Any:
     """Returns the conditions that the flag names, `[N, ...]`.
@@ -36,8 +35,8 @@ class Condition(options_lib.Options):
     """
     spec = model.condition_spec
     if spec is None:
-      self.refuse(True, ('condition',), 'with a flow that takes no condition',
-                  'Train with --condition for p(x|c).')
+      self.refuse(True, ('condition',), 'with an unconditional flow',
+                  'Leave it out, or train with --condition.')
       return None
     expected = (f'labels from 0 to {spec.num_labels - 1}, all,'
                 if spec.num_labels else f'{spec.expected},'

@@ -1,14 +1,14 @@
-"""Turns a checkpoint of the authors' PyTorch code into a workdir.
+"""Converts a checkpoint of the authors' PyTorch code to a run of this package.
 
   tf_resflow convert --checkpoint=mnist_resflow.pth --workdir=runs/mnist
   tf_resflow evaluate --workdir=runs/mnist
-  tf_resflow train --flagfile=runs/mnist/run.flags --workdir=runs/mnist \
-    --num_steps=100
+  tf_resflow train --flagfile=runs/mnist/run.flags --workdir=runs/mnist \\
+    --num_steps=100  # From step 0, with a new optimizer.
 
-Reads files of github.com/rtqichen/residual-flows (train_img.py), in both
-formats of PyTorch, which need not be installed; nothing in the file is
-executed. The architecture follows from the training arguments in it; what this
-package cannot compute is refused by name. The last line of stdout is one JSON
+Reads files of github.com/rtqichen/residual-flows (train_img.py) in the old or
+new PyTorch format. PyTorch need not be installed; nothing in the file is
+executed. The architecture is read from the stored training arguments; options
+that this package lacks are an error. The last line of stdout is one JSON
 object.
 """
 
@@ -26,13 +26,13 @@ class Options(options_lib.Options):
 
   checkpoint: str = options_lib.required(help='The .pth file.')
   workdir: str = options_lib.required(
-      help='Folder to make; it must be new or empty.')
+      help='Folder to create; it must be new or empty.')
   weights: str = fields.field(
-      'ema', help='ema: the averaged parameters, with which the authors '
-      'evaluate; raw: the trained ones.', choices=('ema', 'raw'))
+      'ema', help='ema (averaged, with which the authors evaluate) or raw.',
+      choices=('ema', 'raw'))
   uncertified: bool = fields.field(
-      False, help='Convert norms that prove no contraction, too, such as those '
-      'of --vnorms=122f.')
+      False, help='Also convert norms without a proven Lipschitz bound, such '
+      'as --vnorms=122f.')
 
 
 def main(options: Options) -> None:

@@ -1,48 +1,44 @@
-"""Evaluates a checkpoint of a run on its data set or given images.
+"""Evaluates a checkpoint of a run on its data set or given examples.
 
-  tf_resflow evaluate --workdir=/tmp/digits
-  tf_resflow evaluate --workdir=/tmp/digits --checkpoint=best
-  tf_resflow evaluate --workdir=/tmp/digits --estimator=roulette:safe,exact=20
-  tf_resflow baselines --dataset=digits --output=/tmp/baselines.npz
-  tf_resflow evaluate --workdir=/tmp/digits --compare=/tmp/baselines.npz
-  tf_resflow evaluate --workdir=/tmp/digits --inputs=x.npz --output=y.npz
-  tf_resflow evaluate --workdir=/tmp/wine --inputs=new.csv --output=scores.csv
-  tf_resflow evaluate --workdir=/tmp/cifar10 --ood_dataset=svhn_cropped
+  tf_resflow evaluate --workdir=runs/digits
+  tf_resflow evaluate --workdir=runs/digits --checkpoint=best
+  tf_resflow evaluate --workdir=runs/digits --estimator=roulette:safe,exact=20
+  tf_resflow baselines --dataset=digits --output=bits.npz
+  tf_resflow evaluate --workdir=runs/digits --compare=bits.npz
+  tf_resflow evaluate --workdir=runs/digits --inputs=x.npz --output=y.npz
+  tf_resflow evaluate --workdir=runs/wine --inputs=new.csv --output=scores.csv
+  tf_resflow evaluate --workdir=runs/cifar10 --ood_dataset=svhn_cropped
 
-The third command is the protocol of the paper. --inputs takes an .npz file
-with dequantised images x [n, H, W, C] in [0, 1), or vectors x [n, D], or a .csv
-file with the columns of the table of the run. --output then gets log_prob, its
-deviation log_prob_stderr and log_det [n] in nats, bits_per_dim [n], z [n, D]
-and log_det_repeats [repeats, n], with noise channels also log_prob_repeats. z
-is flattened from channels-last features; for a workdir of `tf_resflow convert`
-from channels-first ones, as the authors' code does.
+The third command evaluates as the paper does. --inputs reads an .npz file with
+dequantised images x [n, H, W, C] in [0, 1), or vectors x [n, D], or a .csv file
+with the columns of the table of the run. --output then gets log_prob,
+log_prob_stderr (its standard error) and log_det [n], in nats, bits_per_dim [n],
+z [n, D] and log_det_repeats [repeats, n], with noise channels also
+log_prob_repeats. z is flattened channels-last (channels-first after convert).
 
 A flow p(x|c) is evaluated given the condition of every example; --inputs then
-has an array condition, or the columns. Where it is the label, the accuracy is
-that by Bayes' rule (--classify).
+needs an array condition, or those columns. If the condition is the label, the
+accuracy is by Bayes' rule (--classify).
 
---output of a split gets bits_per_dim [repeats, n], log_prob and
+Without --inputs, --output gets bits_per_dim [repeats, n], log_prob and
 log_prob_stderr [n], means over the repeats and so over the noise of
-dequantisation, and label [n]; of hybrids all files get class_log_prob [n, K],
-and where Bayes' rule classified class_log_density [n, K], log p(x|y).
+dequantisation, and label [n]; hybrid models add class_log_prob [n, K],
+--classify adds class_log_density [n, K] = log p(x|y).
 
---ood_dataset takes the log p(x) of single images for a score that tells the
-data of the run (in) from others (out): AUROC is the probability that an image
-of the run has the higher one, below 1/2 where the other data look likelier, as
-they do in Nalisnick et al., 2019. Images are dequantised once. Log-determinants
-are exact up to 64 dimensions, else means of 16 draws or more (--num_repeats);
-the report says how large the standard error of that mean is per image, and
-against the spread of the scores (noise_share). The scores do not depend on
---batch_size.
---output then gets log_prob, log_prob_stderr, class_log_prob and label [n],
-and the same of the others as ood_log_prob and so on.
+--ood_dataset scores images by log p(x): AUROC is the probability that an image
+of the run (in) scores higher than one of the other data (out), below 1/2 if the
+other data look likelier, as in Nalisnick et al., 2019. Images are dequantised
+once. Log-determinants are exact up to 64 dimensions, else means of 16 draws or
+more (--num_repeats); noise_share is their standard error relative to the spread
+of the scores. --output then gets log_prob, log_prob_stderr, class_log_prob and
+label [n], and the same for the other data, prefixed ood_.
 
 A readable table goes to stderr; the last line of stdout is one JSON object:
 bits_per_dim of images or nats of vectors, with its _stderr (across examples),
 estimator_stderr (across repeats), num_examples, reconstruction_error_max (in
-[0, 1] units), lipschitz_bound_max (certificate); of hybrid models accuracy and
-accuracy_stderr, too. With noise channels bits_per_dim is an upper bound, and
-bits_per_dim_is says so. A number that is not finite is null there.
+[0, 1] units), lipschitz_bound_max (certificate); for hybrid models accuracy and
+accuracy_stderr. bits_per_dim_is says whether bits_per_dim is an upper bound
+(with noise channels). Non-finite numbers are null.
 """
 
 import dataclasses
@@ -70,8 +66,8 @@ class Options(
   suffixes = ('.npz', '.csv')
 
   batch_size: int | None = fields.field(
-      None, help='Examples per batch and device: 128 by default, more vectors, '
-      'and fewer large images with --estimator=exact.', minimum=1)
+      None, help='Examples per batch and device: by default 128 images, more '
+      'vectors, fewer large images with --estimator=exact.', minimum=1)
   dtype: str | None = fields.field(
       None, help='Precision: by default float64 with --inputs, else float32.',
       choices=('float32', 'float64'))
@@ -84,35 +80,31 @@ class Options(
       None, help='The .npz or .csv file of examples to evaluate in place of a '
       'split, see above.')
   compare: str | None = fields.field(
-      None, help='Per-example bits/dim of other models on the same split, an '
-      '.npz file of tf_resflow baselines --output: prints paired differences.')
+      None, help='An .npz file of tf_resflow baselines --output: print paired '
+      'differences to its models.')
   ood_dataset: str | None = fields.field(
-      None, help='Other data of the same shape, to be told from those of the '
-      'run by log p(x): the name of a data set, whose test part is taken, or '
-      'an .npz file with an array x (or image) [n, H, W, C], integers from 0 '
-      'to num_levels - 1 or dequantised floats in [0, 1), and perhaps one of '
-      'integers, label [n]. Prints AUROC and draws histograms.')
+      None, help='Out-of-distribution data to detect by log p(x), of the same '
+      'shape: the name of a data set, for its test part, or an .npz file with '
+      'an array x (or image) [n, H, W, C], integers from 0 to num_levels - 1 '
+      'or dequantised floats in [0, 1), and optionally label [n]. Prints AUROC '
+      'and draws histograms.')
   picture: str | None = fields.field(
-      None, help='The .png or .svg file of the histograms, by default '
-      'ood_NAME.png in the workdir.')
+      None, help='With --ood_dataset: .png or .svg file of the histograms, by '
+      'default ood_NAME.png in the workdir.')
   num_examples: int | None = fields.field(
-      None, help='Only the first this many; a standard error needs 2.',
-      minimum=2)
+      None, help='Use only the first N examples.', minimum=2)
   num_reconstructions: int | None = fields.field(
-      None, help='Invert only the first this many.', minimum=1)
+      None, help='Invert only the first N examples.', minimum=1)
   num_repeats: int = fields.field(
-      8, help='Independent repeats of the estimate; 16 with --ood_dataset, or '
-      'more.', minimum=8)
+      8, help='Repeats of the estimate, for its standard error; 16 or more '
+      'with --ood_dataset.', minimum=8)
   num_probes: int = fields.field(
-      1, help='Independent draws of probe and number of terms per example and '
-      'repeat, which are averaged: k of them divide their share of '
-      'estimator_stderr by sqrt(k).', minimum=1)
+      1, help='Estimates averaged per example and repeat; raise it if '
+      'estimator_stderr is too large.', minimum=1)
   classify: bool | None = fields.field(
-      None, help="Classify by Bayes' rule from log p(x|y), with a flow whose "
-      'condition is the label: one evaluation for every label, and 16 draws '
-      'each where log-determinants are estimated. By default where one draw '
-      'will do (up to 64 dimensions, and coupling blocks), with up to 32 '
-      'labels.')
+      None, help="Classify by Bayes' rule from log p(x|y), if the condition is "
+      'the label: one evaluation per label, 16 if log-determinants are '
+      'estimated. By default if these are exact, with up to 32 labels.')
 
   def check(self) -> None:
     super().check()
@@ -129,7 +121,7 @@ class Options(
             'classify'), 'with --ood_dataset',
         'It has scores only, and draws are averaged by --num_repeats.')
     self.refuse(self.ood_dataset is None, ('picture',), 'without --ood_dataset',
-                'It shows the scores of both data.')
+                'It shows the scores of both data sets.')
     self.require(self.ood_dataset != '', 'ood_dataset',
                  'the name of a data set or the path of an .npz file')
     # A workdir that there is not has an error of its own.
@@ -148,7 +140,7 @@ class Options(
         'output', 'an .npz file for images')
     self.refuse(
         self.is_of_vectors, ('ood_dataset',), 'with vectors',
-        'With --inputs and --output, any rows get their log-density.')
+        'Score rows with --inputs and --output instead.')
     self.refuse(
         self.config.data.condition, ('ood_dataset',), 'with a flow p(x|c)',
         'Other data have no such condition.')
@@ -325,10 +317,10 @@ def _other_split(options, run):
   num_bits = data.num_bits if info.num_levels == 256 else 8
   info = info.changed(num_bits=num_bits)
   options.require(
-      (info.image_shape, info.num_levels) == (
+      (info.event_shape, info.num_levels) == (
           model.event_shape, model.num_levels), 'ood_dataset',
       f'images {model.event_shape} of {model.num_levels} levels, as those of '
-      'the run', f'These are {info.image_shape} of {info.num_levels} levels, '
+      'the run', f'These are {info.event_shape} of {info.num_levels} levels, '
       'and nothing is resized, coloured or scaled here: give an .npz file of '
       'images that suit.')
   return datasets.load(

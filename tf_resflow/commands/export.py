@@ -9,9 +9,9 @@ signatures are log_prob, sample, encode, decode and, for hybrid models,
 classify; images are uint8 levels 0 to num_levels - 1, as in the data set.
 docs/serving.md has the request bodies.
 
-An estimator whose terms depend on the batch is used image by image here, so
-that replies do not depend on what else is asked. Run this where there is a GPU
-for a model that shall run on GPUs. The last line of stdout is one JSON object.
+Log-determinants are estimated image by image, so that a reply does not depend
+on its batch. To serve on GPUs, export on a machine with a GPU. The last line of
+stdout is one JSON object.
 """
 
 import dataclasses
@@ -27,13 +27,13 @@ class Options(options_lib.Run, options_lib.Estimation):
   """The SavedModel."""
 
   output: str = options_lib.required(
-      help='Folder to make; it must be new or empty. TensorFlow Serving wants '
-      'a version number for its last part.')
+      help='Folder to create; it must be new or empty. For TensorFlow Serving '
+      'end it in a version: PATH/1.')
   warmup: bool = fields.field(
-      True, help='Add requests that TensorFlow Serving warms up with; needs '
-      'tensorflow-serving-api.')
+      True, help='Add warm-up requests for TensorFlow Serving; --nowarmup if '
+      'tensorflow-serving-api is not installed.')
   max_samples: int = fields.field(
-      4096, help='Most samples that one request may ask for.', minimum=1,
+      4096, help='Maximum number of samples per request.', minimum=1,
       maximum=2**31 - 1)
 
   def check(self) -> None:

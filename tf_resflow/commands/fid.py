@@ -2,22 +2,21 @@
 
   tf_resflow fid --workdir=runs/cifar10 --inception=inception.keras
 
-Both distances are of features that a network takes from images. Its weights
-are part of the definition, so the file is yours to choose, and the report
-names it; nothing is downloaded here:
+Both distances compare features that a network computes from images. The
+numbers depend on its weights, so you choose the file; nothing is downloaded:
 
 - For numbers beside published ones: the Inception network of TF-GAN
   (tensorflow/tfgan/eval/inception of TensorFlow Hub), downloaded and unpacked:
   --inception=FOLDER --feature_name=pool_3.
-- Else, comparable only with numbers of the same file:
+- Or that of Keras; numbers compare only with those of the same file:
     keras.applications.InceptionV3(include_top=False, pooling='avg',
         input_shape=(299, 299, 3)).save('inception.keras')
-- Any network that takes one batch of images and returns a vector for each, as
-  .keras, .h5 or SavedModel. For digits, one trained on digits.
+- Any network that maps a batch of images to a vector for each, as .keras, .h5
+  or SavedModel. For digits, one trained on digits.
 
 Images of the split and samples are treated alike: as integers, scaled to
 0..255, then to --input_range, resized (bilinear, half-pixel centres,
-antialiased) to the size that the network takes, grey ones repeated over its
+antialiased) to the input size of the network, grey images repeated to its
 channels. FID falls with the number of samples, so compare at equal numbers
 only. KID is unbiased for any number, and has a standard error, over disjoint
 random subsets. A table goes to stderr; the last line of stdout is one JSON
@@ -40,20 +39,17 @@ class Options(
   split: str = fields.changed(options_lib.Split, 'split', 'train')
   inception: str = options_lib.required(
       help='The feature network: a .keras or .h5 file, or the folder of a '
-      "SavedModel, such as TF-GAN's Inception, or the file that "
-      "keras.applications.InceptionV3(include_top=False, pooling='avg', "
-      "input_shape=(299, 299, 3)).save('inception.keras') writes. It is not "
-      'part of this package.')
+      'SavedModel; see above.')
   feature_name: str | None = fields.field(
-      None, help='The output that holds the features, where the network has '
-      'several.')
+      None, help='Name of the output with the features, such as pool_3, if '
+      'the network has several.')
   input_size: int | None = fields.field(
-      None, help='Height and width that images are resized to, where the '
-      'network takes any size: 299 by default.', minimum=1)
+      None, help='Height and width that images are resized to, if the '
+      'network accepts any size: 299 by default.', minimum=1)
   input_range: tuple[float, ...] = fields.field(
-      (-1.0, 1.0), help='What black and white are for the network.')
+      (-1.0, 1.0), help='Values of black and white that the network expects.')
   num_images: int | None = fields.field(
-      None, help='Compare with the first this many images only.', minimum=1)
+      None, help='Use only the first N images.', minimum=1)
   num_samples: int | None = fields.field(
       None, help='Samples to draw: by default as many as images.', minimum=1)
   temperature: float = fields.field(

@@ -13,6 +13,12 @@ from tf_resflow.configuration import flag_parsing as flags_lib
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 # A wheel has them in the package, a checkout in bin/.
 _FOLDERS = (_PACKAGE / 'flagfiles', _PACKAGE.parent / 'bin' / 'flags')
+# Their groups, by how their comments begin.
+_GROUPS = {
+    'For ': 'For your own data, and for tools',
+    'Not in the paper: ': 'Small, minutes on a CPU',
+    '': 'Of the paper, for GPUs',
+}
 
 
 def names() -> list[str]:
@@ -22,10 +28,17 @@ def names() -> list[str]:
 
 
 def overview() -> str:
-  """Returns a paragraph on each flagfile: its name, and what it is."""
-  return '\n'.join(textwrap.fill(
-      f'{name:25} {_comment(find(name))}', 80, subsequent_indent=' ' * 26)
-                   for name in names())
+  """Returns a list of the flagfiles in groups: their names, and what they are.
+  """
+  lines = {title: [''] * (title != _GROUPS['For ']) + [f'{title}:']
+           for title in _GROUPS.values()}
+  for name in names():
+    comment = _comment(find(name))
+    start = next(start for start in _GROUPS if comment.startswith(start))
+    lines[_GROUPS[start]].append(textwrap.fill(
+        f'  {name:28}{comment.removeprefix(start)}', 80,
+        subsequent_indent=' ' * 30))
+  return '\n'.join(itertools.chain(*lines.values()))
 
 
 def _comment(path: str) -> str:
@@ -33,8 +46,7 @@ def _comment(path: str) -> str:
   lines = itertools.takewhile(
       lambda line: line.startswith('#'), pathlib.Path(path).open())
   text = ' '.join(line.strip('# \n') for line in lines)
-  return re.split(r' Expected:|\. |; (?![^(]*\))', text)[0].removeprefix(
-      'Not in the paper: ').rstrip('.')
+  return re.split(r' Expected:|\. |; (?![^(]*\))', text)[0].rstrip('.')
 
 
 def find(value: str) -> str:

@@ -89,7 +89,7 @@ class Options(fields.Section):
         **values, arguments=tuple(arguments),
         given=tuple(f for f in flag_values if flag_values[f].present))
 
-  def refuse(self, condition: bool, names: Sequence[str], where: str,
+  def refuse(self, condition: object, names: Sequence[str], where: str,
              advice: str) -> None:
     """Raises `InvalidValueError` for flags that would be ignored.
 
@@ -130,8 +130,8 @@ class Run(Options):
   averaged: bool = fields.field(
       True, help='Take the averaged weights (EMA) rather than the last ones.')
   checkpoint: str = fields.field(
-      'latest', help='latest, or best: that of the lowest validation loss, '
-      'which --keep_best keeps.', choices=('latest', 'best'))
+      'latest', help='latest, or best (of the lowest validation loss; needs '
+      'train --keep_best).', choices=('latest', 'best'))
 
   def __post_init__(self):
     super().__post_init__()
@@ -171,9 +171,9 @@ class Devices(Options):
   """Devices and precision."""
 
   strategy: str = fields.field(
-      'auto', help='single, mirrored (all devices share the batches, the '
-      'result is that of one), or auto (mirrored where there are several '
-      'GPUs).', choices=registries.STRATEGIES)
+      'auto', help='single, mirrored (batches are split over all devices, the '
+      'result is the same), or auto (mirrored if there are several GPUs).',
+      choices=registries.STRATEGIES)
   dtype: str = fields.field(
       'float32', help='Precision of the flow.', choices=('float32', 'float64'))
   batch_size: int = fields.field(
@@ -188,7 +188,8 @@ class Split(Options):
       'test', help='Part of the data set of the run.',
       choices=('train', 'validation', 'test'))
   data_dir: str | None = fields.field(
-      None, help='Folder of prepared data sets, by default that of the run.')
+      None, help='Folder of TensorFlow Datasets, by default that of the run; '
+      'for data sets such as cifar10 only.')
 
   def load_split(self, run: OpenedRun, *counts: str) -> 'datasets.Split':
     """Opens the part of the run's data set; refuses data that have changed.
@@ -256,13 +257,11 @@ class Estimation(Options):
   """Log-determinants."""
 
   estimator: str | None = fields.field(
-      None, help='Estimator of the log-determinants: adaptive:0.02 '
-      '(unbiased: terms until they are small, then a roulette), '
-      'roulette:safe,exact=20 (the protocol of the paper: 20 terms, then a '
-      'roulette of finite variance), fixed:10 (10 terms, biased), exact (the '
-      'determinant of the full Jacobian, for small events). By default exact '
-      'for up to 64 numbers, but for integers with their noise, and '
-      'adaptive:0.02 elsewhere.',
+      None, help='Estimator of the log-determinants. The default is unbiased: '
+      'exact up to 64 dimensions, except for dequantised integers, else '
+      'adaptive:0.02 (terms until they are small, then Russian roulette). '
+      'roulette:safe,exact=20 is the protocol of the paper (20 terms, then '
+      'roulette of finite variance), fixed:10 takes 10 terms (biased).',
       choices=registries.ESTIMATORS)
 
   def make_estimator(self) -> 'numerics.Estimator | None':
@@ -294,10 +293,10 @@ class Inversion(Options):
   """The inverse."""
 
   tolerance: float | None = fields.field(
-      None, help='Largest residual |x + g(x) - y| of the inverse of a block: '
+      None, help='Stop inverting a block at this residual |x + g(x) - y|; '
       '1e-6 by default, 1e-10 in float64.', above=0)
   max_steps: int = fields.field(
-      500, help='Most steps of the inverse of a block.', minimum=1)
+      500, help='Maximum number of iterations to invert a block.', minimum=1)
 
   def make_solver(self) -> 'numerics.Solver':
     """Returns the solver that the flags describe."""
@@ -309,8 +308,8 @@ class Certification(Options):
   """Lipschitz bounds."""
 
   certify: bool | None = fields.field(
-      None, help='Compute guaranteed Lipschitz bounds; by default for the '
-      'embedded data sets, since it takes minutes for large images.')
+      None, help='Compute guaranteed Lipschitz bounds; by default only for '
+      'vectors and small built-in data sets (minutes for large images).')
 
   def should_certify(self, config: 'configuration.Config') -> bool:
     """Whether to compute them for a run of this configuration."""
@@ -327,7 +326,7 @@ class Randomness(Options):
   """Randomness."""
 
   seed: int = fields.field(
-      0, help='The result is a function of it.', minimum=0, maximum=2**31 - 1)
+      0, help='Random seed; it fixes the result.', minimum=0, maximum=2**31 - 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

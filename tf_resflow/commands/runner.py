@@ -141,16 +141,21 @@ def run(name: str, arguments: Sequence[str]) -> int:
     tool.main(*values)
     return 0
   except flags.UnrecognizedFlagError as error:
+    if error.flagname in flags_lib.by_name():
+      return fail(name, f'--{error.flagname} belongs to the configuration of a '
+                  'run, which this tool takes from its workdir. Leave it out, '
+                  'or the flagfile that has it.')
     _, _, suggestion = str(error).partition('. ')
+    suggestion = suggestion.replace(' ?', '?')  # Where one may click on it.
     if error.flagname in renamed.FLAGS:
       suggestion = f'Did you mean --{renamed.FLAGS[error.flagname]}?'
     return fail(name, f'unknown flag --{error.flagname}. {suggestion} '
                 '--help=all lists the flags.')
   except (ValueError, OSError, flags.Error) as error:
-    is_of_flag = isinstance(error, errors.InvalidValueError) and (
-        error.name in flag_values)
-    return fail(name, error.message(f'--{error.name}') if is_of_flag
-                else errors.sentence(error))
+    if isinstance(error, errors.InvalidValueError) and (
+        error.name in flag_values):
+      return fail(name, error.message(f'--{error.name}'))
+    return fail(name, errors.sentence(error))
   except errors.ExpectedError as error:
     return fail(name, str(error), error.exit_status)
   except KeyboardInterrupt:
@@ -160,7 +165,7 @@ def run(name: str, arguments: Sequence[str]) -> int:
     if (not kind.__module__.startswith('tensorflow.') or
         kind.__name__ not in _OPERATING_ERRORS):
       raise
-    return fail(name, error.message)
+    return fail(name, getattr(error, 'message', str(error)))
 
 
 def command(name: str, arguments: Sequence[str]) -> list[str]:

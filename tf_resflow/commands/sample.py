@@ -1,4 +1,4 @@
-"""Draws from a trained flow; interpolates between images, inverts them.
+"""Samples from a trained flow; interpolates and reconstructs images.
 
   tf_resflow sample --workdir=runs/digits --output=samples.png
   tf_resflow sample --workdir=runs/digits --output=fig7.png --num_samples=8 \\
@@ -8,30 +8,28 @@
   tf_resflow sample --workdir=runs/wine --output=samples.csv --num_samples=1000
   tf_resflow sample --workdir=runs/labelled --output=rows.png --condition=all
 
-Latents are drawn from a normal distribution of standard deviation --temperature
-and inverted. Below 1 that is the reduced entropy of Figure 7 of Chen et al.,
-2019, which is not annealing of the density of images. Several temperatures, or
-labels (--condition), make one row of images each, from the same draws. Sample i
-depends on --seed, --dtype and i alone, not on how many are drawn.
+Latents are drawn from N(0, --temperature^2) and mapped to data. Below 1,
+samples are less varied (Chen et al., 2019, Figure 7); this is not sampling from
+p(x)^(1/T). Several temperatures, or labels (--condition), make one row of
+images each, from the same draws. Sample i depends on --seed, --dtype and i.
 
 --interpolate: every row leads from one image of the split to another through
 latent space. Latents go along an arc with a norm between those of the two ends
 (--path=spherical), since a straight line (--path=linear) would pass through
 norms that no sample has. Both ends are exactly the images themselves.
 
---reconstruct: rows of images of the split, each above what the inverse makes
-of their latents; the largest error is reported.
+--reconstruct: rows of images of the split, each above its reconstruction from
+latents; the largest error is reported.
 
-Images are taken at the middle of their levels, (X + 1/2) / num_levels, and
-shown as the integers whose cell a point lies in. A path has one condition,
-images of --reconstruct their own.
+Images X enter as (X + 1/2) / num_levels; results are shown rounded down to
+levels. A path has one condition; --reconstruct takes that of each image.
 
-Flows on vectors are sampled from only: .csv has a line per sample, in the units
-and under the names of the data; .png, of flows on the plane, shows the density
-and the samples. An .npz file has the arrays x (what the flow returns), image
-(uint8 0..255, what is shown), z (latents), and temperature, or index (places in
-the split). Nothing is written unless every inverse has converged. A table goes
-to stderr; the last line of stdout is one JSON object.
+Flows on vectors can only be sampled: .csv has a line per sample, in the units
+and columns of the data; .png, for 2-D data, shows the density and the samples.
+An .npz file has the arrays x (output of the flow), image (uint8 0..255, as
+shown), z (latents), and temperature, or index (of images in the split). If an
+inverse does not converge, it stops with an error and writes nothing. A table
+goes to stderr; the last line of stdout is one JSON object.
 """
 
 from collections.abc import Sequence
@@ -60,29 +58,27 @@ class Options(
   suffixes = ('.png', '.npz', '.csv')
 
   batch_size: int | None = fields.field(
-      None, help='Examples per batch and device: 128 by default, more vectors.',
-      minimum=1)
+      None, help='Examples per batch and device: 128 by default, more for '
+      'vectors.', minimum=1)
   output: str = options_lib.required(
       help='File to write, .png or .npz, or .csv of vectors.')
   num_samples: int | None = fields.field(
-      None, help='Samples for every temperature (64 by default), or for every '
-      'label of several (8), pairs of --interpolate (8), or images of '
-      '--reconstruct (32).', minimum=1)
+      None, help='Samples per temperature (64 by default) or label (8), pairs '
+      'to interpolate (8), images to reconstruct (32).', minimum=1)
   temperature: tuple[float, ...] = fields.field(
-      (1.0,), help='Standard deviation of the latents, or several of them: '
-      '0.7,0.8,0.9,1.0.', minimum=0, min_length=1)
+      (1.0,), help='Standard deviation of the latents, or several.', minimum=0,
+      min_length=1)
   num_columns: int | None = fields.field(
-      None, help='Images in a row of samples of one temperature, or of '
-      '--reconstruct.', minimum=1)
+      None, help='Images in a row; by default about a square.', minimum=1)
   interpolate: bool = fields.field(
-      False, help='Paths between images of a split.')
+      False, help='Show paths between images of a split.')
   reconstruct: bool = fields.field(
-      False, help='Images of a split and what their latents become.')
+      False, help='Show images of a split above their reconstructions.')
   indices: tuple[int, ...] = fields.field(
-      (), help='Places of the images in the split, such as 3,14,15,92: in '
-      'pairs for --interpolate. By default the first ones.', minimum=0)
+      (), help='Indices of images in the split, such as 3,14; pairs for '
+      '--interpolate. By default the first ones.', minimum=0)
   num_points: int = fields.field(
-      10, help='Images of a path, both ends included.', minimum=2)
+      10, help='Images per path, ends included.', minimum=2)
   path: str = fields.field(
       'spherical', help='Path between two latents, see above.',
       choices=('spherical', 'linear'))
@@ -96,7 +92,7 @@ class Options(
     shows_split = self.interpolate or self.reconstruct
     for condition, names, where, advice in (
         (shows_split, ('temperature', 'seed'),
-         'with --interpolate or --reconstruct', 'They draw nothing.'),
+         'with --interpolate or --reconstruct', 'They are not random.'),
         (not shows_split, ('split', 'indices', 'data_dir'),
          'without --interpolate or --reconstruct', 'Samples need no images.'),
         (self.interpolate, ('num_columns',), 'with --interpolate',
@@ -122,7 +118,7 @@ class Options(
       return
     self.require(
         suffix != '.png' or self.config.model.event_size == 2, 'output',
-        'a file .csv or .npz for vectors that are not 2-D')
+        'a .csv or .npz file; .png is for images and 2-D data')
     self.require(
         suffix == '.npz' or len(self.temperature) == 1, 'temperature',
         'one number with .csv and .png files of vectors',

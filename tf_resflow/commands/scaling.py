@@ -1,12 +1,12 @@
-"""Measures how the cost of training grows, and draws it.
+"""Plots how training time and memory grow with the size of a model.
 
-  tf_resflow scaling --study=time --flagfile=scaling --output=cost.png
-  tf_resflow scaling --study=memory --flagfile=mnist5k --output=m.png
+  tf_resflow scaling --study=time --flagfile=scaling --output=time.png
+  tf_resflow scaling --study=memory --flagfile=mnist5k --output=memory.png
 
-cost varies batch, hidden width, blocks, image size and number of series terms
-around the model of the flags, measures a training step of each in a fresh
-process, and fits a model of the cost. memory takes the peak of every memory
-mode at two numbers of terms.
+--study=time varies batch, hidden width, blocks, image size and number of series
+terms around the configured model, measures a training step of each in a fresh
+process, and fits a model of the time. --study=memory measures the peak memory
+of every --memory mode at two numbers of terms.
 
 A table goes to stderr (s, GB); the last line of stdout is one JSON object.
 """
@@ -30,10 +30,10 @@ class Options(options_lib.Configured, options_lib.OutputFile):
   output: str = options_lib.required(
       help='The figure, a new .png or .svg file.')
   study: str = options_lib.required(
-      help='What to do, see above.', choices=('time', 'memory'))
+      help='What to measure, see above.', choices=('time', 'memory'))
   num_repeats: int = fields.field(
-      5, help='Timed steps, of which the median counts, for cost; memory is '
-      'that of the first step.', minimum=1)
+      5, help='Timed steps, of which the median counts, for --study=time.',
+      minimum=1)
 
 
 def main(options: Options, config: configuration.Config) -> None:

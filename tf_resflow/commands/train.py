@@ -1,22 +1,23 @@
 """Trains a flow, then evaluates it on the test set.
 
-  tf_resflow train --flagfile=digits --workdir=/tmp/digits
-  tf_resflow train --flagfile=/tmp/digits/run.flags --workdir=/tmp/digits
-  tf_resflow train --flagfile=digits --workdir=/tmp/fixed --estimator=fixed:5
-  tf_resflow train --flagfile=2d --dataset=2d/pinwheel --workdir=/tmp/pinwheel
-  tf_resflow train --flagfile=table --dataset=table:wine.csv --workdir=/tmp/wine
-  tf_resflow train --flagfile=digits --workdir=/tmp/best --num_validation=200 \\
+  tf_resflow train --flagfile=digits --workdir=runs/digits
+  tf_resflow train --flagfile=runs/digits/run.flags --workdir=runs/digits
+  tf_resflow train --flagfile=digits --workdir=runs/fixed --estimator=fixed:5
+  tf_resflow train --flagfile=2d --dataset=2d/pinwheel --workdir=runs/pinwheel
+  tf_resflow train --flagfile=table --dataset=table:wine.csv --workdir=runs/wine
+  tf_resflow train --flagfile=digits --workdir=runs/best --num_validation=200 \\
     --evaluate_every=500 --keep_best
 
-The workdir holds the run: run.flags (replays it), metrics.csv, checkpoints/,
+The workdir holds the run: run.flags (its flags), metrics.csv, checkpoints/,
 tensorboard/ and samples/; with --keep_best also best/, the checkpoint of the
-lowest validation loss, for the tools' --checkpoint=best. The same command
-continues a run that was stopped, at any step, with the same result. Flags after
---flagfile override it; the flagfiles that come with the package are the
-configurations of the paper and say what they cost.
+lowest validation loss, for --checkpoint=best of other tools. Repeat the command
+to continue a stopped run; the result is the same. Start from a --flagfile,
+since the defaults are a large model; flags after it override it. tf_resflow
+flagfiles lists those of the package: small ones, and those of the paper.
+tf_resflow benchmark --advise estimates what a run takes.
 
 The last line of stdout is one JSON object with the test bits/dim of images, or
-the nats of vectors.
+the test -log p(x) of vectors in nats.
 """
 
 import dataclasses
@@ -70,7 +71,8 @@ def main(options: Options, config: configuration.Config) -> None:
   folder = shlex.quote(options.workdir)
   is_image = len(config.data.info().event_shape) == 3
   next_ = (f'next: tf_resflow sample --workdir={folder} --output=samples.'
-           f'{"png" if is_image else "csv"}; tf_resflow evaluate --help')
+           f'{"png" if is_image else "csv"}; '
+           f'tf_resflow export --workdir={folder} --output=served/1')
   if not options.evaluate_at_end:
     options_lib.note(next_)
     return

@@ -1,4 +1,4 @@
-"""The configuration of runs and its flags, without TensorFlow."""
+"""Run configuration and its command-line flags, without TensorFlow."""
 
 from tf_resflow.configuration.run_config import Config
 from tf_resflow.configuration.run_config import make_config

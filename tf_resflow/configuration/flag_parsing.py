@@ -1,6 +1,6 @@
-"""Flags of a run: defined from the fields, read and written.
+"""Command-line flags of the configuration of a run, and flagfiles.
 
-Every function takes the `FlagValues` to use; the tools give absl's own.
+Every function takes the `FlagValues` to use; the commands pass those of absl.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,22 +20,22 @@ from tf_resflow.specs import registries
 from tf_resflow.specs import renamed
 from tf_resflow.specs import spec as spec_lib
 
-# The group of the flags that every tool has.
+# Help group of the flags that all commands share.
 COMMON = 'Every tool'
-_SECTIONS = {'kind': config_lib.ModelTypeConfig, **config_lib.SECTIONS}
+_SECTIONS = {'type': config_lib.ModelTypeConfig, **config_lib.SECTIONS}
 
 
 def import_modules(
     arguments: Sequence[str], before_fn: Callable[[], None] | None = None,
 ) -> tuple[str, ...]:
-  """Imports the modules that `--import` names, here and in flagfiles.
+  """Imports the modules named by `--import`, also in flagfiles.
 
-  To be called before `define`, so that flags and their help know what the
-  modules register. The folder from which a tool is called is searched, too.
+  Call it before `define`, so that flags and their help include what the modules
+  register. The current working directory is searched, too.
 
   Args:
-    arguments: of the command line, without the name of the tool.
-    before_fn: called first, if there are such modules.
+    arguments: command-line arguments, without the name of the command.
+    before_fn: called before the imports, if there are any.
 
   Returns:
     The names of the modules.
@@ -67,7 +67,7 @@ def import_modules(
 
 
 def define_import(flag_values: flags.FlagValues) -> None:
-  """Defines `--import` alone, for tools that take no configuration."""
+  """Defines only `--import`, for commands without a configuration."""
   help_ = next(
       f.help for f in config_lib.RunConfig.fields() if f.flag == 'import')
   flags.DEFINE_multi_string(
@@ -75,14 +75,14 @@ def define_import(flag_values: flags.FlagValues) -> None:
 
 
 def define(flag_values: flags.FlagValues, shows_all: bool = True) -> None:
-  """Defines `--import` and one flag per field of all models.
+  """Defines `--import` and one flag per field of all model types.
 
-  Values stay texts until `config` knows the type of the model. The default of
-  all flags is None; those of the fields stand in the help.
+  Values stay strings until `config` knows the model type. All flags default to
+  None; their help states the defaults of the fields.
 
   Args:
-    flag_values: get the flags.
-    shows_all: False for those alone that the short help shows.
+    flag_values: where the flags are defined.
+    shows_all: False to define only the flags in the short help.
   """
   if 'import' not in flag_values and shows_all:
     define_import(flag_values)
@@ -94,12 +94,12 @@ def define(flag_values: flags.FlagValues, shows_all: bool = True) -> None:
 
 def define_field(
     owners: dict[str, fields.Field], flag_values: flags.FlagValues) -> None:
-  """Defines the flag of one field; its value stays a text, or None.
+  """Defines the flag of one field; its value is a string or None.
 
   Args:
-    owners: from sections or models to their field of that name; the first one
-      says in which group the help shows the flag.
-    flag_values: get the flag.
+    owners: maps sections or model types to their field of that name; the help
+      group is that of the first one.
+    flag_values: where the flag is defined.
   """
   field = next(iter(owners.values()))
   flags.DEFINE(
@@ -108,30 +108,31 @@ def define_field(
 
 
 def _help(owners: dict[str, fields.Field]) -> str:
-  """Returns the help of a flag: meaning, defaults, models with it, limits."""
-  texts = {name: spec_lib.text_of(field.default) or 'none'
+  """Returns the help of a flag: meaning, defaults, models and limits."""
+  texts = {name: spec_lib.text_of(field.default)
            for name, field in owners.items()}
   first, *_ = owners
-  field = owners[first]
+  field, notes = owners[first], []
   if field.default is dataclasses.MISSING:
-    note = 'required'
+    notes.append('required')
   elif len({*texts.values()}) > 1:
-    note = 'default: ' + ', '.join(
-        f'{text} of {name}' for name, text in texts.items())
-  else:
-    note = f'default: {texts[first]}'
-    if first in registries.MODELS.names():
-      note += f'; of models: {", ".join(owners)}'
-  is_free = field.element is bool or field.expected == 'a text'
-  return f'{field.help} ({note})' + ('' if is_free else f' ({field.expected})')
+    notes.append('default: ' + ', '.join(
+        f'{text} for {name}' for name, text in texts.items()))
+  elif field.default not in (None, ''):  # The help says what that means.
+    notes.append(f'default: {texts[first] or "none"}')
+  if first in registries.MODELS.names() and len(owners) == 1:
+    notes.append(f'for model={first} only')
+  if field.element is not bool and field.expected != 'a string':
+    notes.append(field.expected)
+  return f'{field.help} ({"; ".join(notes)})' if notes else field.help
 
 
 def field_values(fields_: Iterable[fields.Field],
                  flag_values: flags.FlagValues) -> dict[str, Any]:
-  """Returns the values of the flags that were given, by names of fields.
+  """Returns the values of the flags that were given, by field name.
 
   Raises:
-    InvalidValueError: naming the flag whose text is no value of its field.
+    InvalidValueError: if the value of a flag is invalid.
   """
   return {
       field.name: field.parse(flag_values[field.flag].value)
@@ -139,17 +140,17 @@ def field_values(fields_: Iterable[fields.Field],
 
 
 def by_name() -> dict[str, dict[str, fields.Field]]:
-  """Returns, per flag of `define`, from sections or models to their field."""
-  owners = {}
+  """Returns, for each flag, the sections or models with their field."""
+  owners: dict[str, dict[str, fields.Field]] = {}
   models = {n: registries.MODELS.get(n) for n in registries.MODELS.names()}
   for owner, section in {**_SECTIONS, **models}.items():
     for field in section.flag_fields():
       others = owners.setdefault(field.flag, {})
-      errors.check(
+      errors.check_suits(
           all(name in models and (field.element is bool) ==
               (other.element is bool) for name, other in others.items()),
-          'model', owner, f'a model without a field {field.name}',
-          'There is such a flag of another kind; rename the field.')
+          'model', owner, f'has a field {field.name} that clashes with a flag '
+          'of that name', 'Rename the field.')
       others[owner] = field
   return owners
 
@@ -157,51 +158,54 @@ def by_name() -> dict[str, dict[str, fields.Field]]:
 def config(
     flag_values: flags.FlagValues,
     model: model_config.ModelConfig | None = None) -> config_lib.Config:
-  """Returns the configuration that parsed flags describe.
+  """Returns the configuration given by parsed flags.
 
   Args:
     flag_values: the parsed flags.
-    model: what the model has to know of the data is taken from this one; the
-      data are asked by default.
+    model: supplies the fields that follow from the data; by default the data
+      set does.
 
   Raises:
-    InvalidValueError: naming the flag.
+    InvalidValueError: if the value of a flag is invalid.
   """
-  kind, data = (
-      section(**field_values(section.flag_fields(), flag_values))
-      for section in (config_lib.ModelTypeConfig, config_lib.DataConfig))
-  model_name = kind.model or data.info().model
+  def given(section: Any) -> Any:
+    return section(**field_values(section.flag_fields(), flag_values))
+
+  model_type, data = map(
+      given, (config_lib.ModelTypeConfig, config_lib.DataConfig))
+  model_name = model_type.model or data.info().model
   fields_ = [
       owners.get(model_name, next(iter(owners.values())))
       for name, owners in by_name().items() if name != 'import']
   return config_lib.make_config(
-      inferred=model and model.inferred_fields(), imports=_imports(flag_values),
+      inferred=None if model is None else model.inferred_fields(),
+      imports=_imports(flag_values),
       **(field_values(fields_, flag_values) | {'model': model_name}))
 
 
 def _imports(flag_values: flags.FlagValues) -> tuple[str, ...]:
-  """Returns the modules of all `--import`, each once."""
+  """Returns the modules of all `--import` flags, without duplicates."""
   texts = flag_values['import'].value or ()
   names_ = [name.strip() for text in texts for name in text.split(',')]
   return tuple(dict.fromkeys(name for name in names_ if name))
 
 
 def to_flagfile(config: config_lib.Config) -> str:
-  """Returns the text of a flagfile that replays a run."""
+  """Returns the contents of a flagfile that reproduces a run."""
   return ''.join(
       _argument(field.flag, getattr(section, field.name))
       for section in config.sections() for field in section.flag_fields())
 
 
 def _argument(name: str, value: Any) -> str:
-  """Returns the line of a flag, or nothing for None."""
+  """Returns the flagfile line of a flag; empty for None."""
   if isinstance(value, bool):
     return f'--{"" if value else "no"}{name}\n'
   return '' if value is None else f'--{name}={spec_lib.text_of(value)}\n'
 
 
 def stored_arguments(path: str | os.PathLike) -> list[str]:
-  """Returns the arguments in a flagfile, with present names for old ones.
+  """Returns the arguments in a flagfile; old flag names become current ones.
 
   Raises:
     absl.flags.Error: if it cannot be read.
@@ -213,26 +217,27 @@ def stored_arguments(path: str | os.PathLike) -> list[str]:
 def from_flagfile(
     path: str | os.PathLike, model_path: str | os.PathLike | None = None,
 ) -> config_lib.Config:
-  """Returns the configuration of a `run.flags` file; imports its modules.
+  """Reads the configuration in a `run.flags` file; imports its modules.
 
   Args:
     path: of the file.
-    model_path: of the `model.json` beside it, which knows what its model has to
-      know of the data; the data are asked by default.
+    model_path: of the `model.json` next to it, which has the fields that follow
+      from the data; by default they are inferred from the data set.
 
   Raises:
-    InvalidValueError: if it cannot be read, or a flag or its value is not
-      known.
+    InvalidValueError: if the file is unreadable, or a flag or its value is
+      invalid.
   """
   try:
     with open(path, encoding='utf-8') as f:
-      f.read()  # What is wrong with a file, absl says in more words.
+      f.read()  # Errors of files are clearer here than from absl.
     arguments = stored_arguments(path)
     import_modules(arguments)
     values = flags.FlagValues()
     define(values)
     values(['', *arguments])
-    return config(values, model_path and model_config.load(model_path))
+    return config(
+        values, model_config.load(model_path) if model_path else None)
   except (OSError, UnicodeError, errors.InvalidValueError,
           flags.Error) as error:
     raise errors.InvalidValueError(

@@ -1,7 +1,7 @@
 """The configuration of a run: a tree of frozen dataclasses.
 
-The data, the objective, the optimizer and the run are here; every type of model
-has a `ModelConfig` of its own.
+Here are the data, the objective, the optimizer and the run; each model type has
+its own subclass of `ModelConfig`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,65 +11,67 @@ import os
 from typing import Any, Literal
 
 from tf_resflow import errors
-from tf_resflow.models import model_config
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 from tf_resflow.specs import spec as spec_lib
 
-# Fields of the data that are for images alone.
-_OF_IMAGES = ('flip', 'crop_padding', 'image_size', 'num_bits', 'resize')
+# Fields of the data that apply to images only.
+_IMAGE_FIELDS = ('flip', 'crop_padding', 'image_size', 'num_bits', 'resize')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelTypeConfig(fields.Section):
-  """The type of the model."""
+  """Model type."""
 
   model: str | None = fields.field(
-      None, help='Type of the model, by default that of the data: image for '
-      'images, vector for vectors.', choices=registries.MODELS)
+      None, help='Model type: image (multi-scale) or vector (fully connected); '
+      'by default that of the data set.', choices=registries.MODELS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig(fields.Section):
-  """The data set, and what is done to its images before the model."""
+  """Data set and data augmentation."""
 
   dataset: str = fields.field(
-      'digits', help='Data set: a name, or a folder of PNG or JPEG images, an '
-      'array x (uint8 images or float vectors), or a table of numeric columns '
-      'of your own.', choices=registries.DATASETS)
+      'digits', help='Data set: a name (digits, mnist5k, patches32 and 2d/NAME '
+      'are built in, others are from TensorFlow Datasets), or your own folder '
+      'of PNG or JPEG images, .npz file with an array x (uint8 images or float '
+      'vectors), or table of numeric columns.', choices=registries.DATASETS,
+      is_basic=True)
   data_dir: str | None = fields.field(
-      None, help='Folder of prepared data sets, by default that of TFDS.',
-      resumable=True)
+      None, help='Folder of TensorFlow Datasets, by default the usual one; not '
+      'for built-in data sets.', resumable=True)
   num_bits: int = fields.field(
-      8, help='Reduce 8-bit images to this many bits.', minimum=1, maximum=8)
+      8, help='Bits per channel to reduce 8-bit images to, such as 5 for '
+      'CelebA-HQ.', minimum=1, maximum=8)
   image_size: int | None = fields.field(
-      None, help='Checked against the size of the images.', minimum=1)
+      None, help='Fail unless images have this height and width.', minimum=1)
   resize: int | None = fields.field(
-      None, help='Resize the images to this height and width.', minimum=1)
+      None, help='Height and width in pixels to resize images to.', minimum=1)
   num_validation: int = fields.field(
-      0, help='Training examples set aside for validation.', minimum=0)
+      0, help='Number of training examples to hold out for validation, such '
+      'as 200.', minimum=0, is_basic=True)
   flip: bool = fields.field(
-      False, help='Flip training images left to right at random.')
+      False, help='Randomly flip training images horizontally.')
   crop_padding: int = fields.field(
-      0, help='Pixels that are put on every side of a training image, of which '
-      'a random part of its former size is taken.', minimum=0)
+      0, help='Pixels to pad each side of a training image by before a random '
+      'crop to its original size; 0 disables the crop.', minimum=0)
   crop_mode: str = fields.field(
-      'reflect', help='What these pixels hold: reflect mirrors the image at '
-      'those of its edge, constant takes zeros.',
-      choices=registries.CROP_MODES)
+      'reflect', help='Padding of --crop_padding: reflect (mirror image) or '
+      'constant (zeros).', choices=registries.CROP_MODES)
   condition: tuple[str, ...] = fields.field(
-      (), help='Learn p(x|c): label, for data with labels; names of columns of '
-      'a table, which are no part of x then; condition, the array of that name '
-      'of an .npz file.')
+      (), help='Learn p(x|c), where c is label, or columns of a table '
+      '(removed from x), or condition (an array of an .npz file).',
+      is_basic=True)
 
   def check(self) -> None:
-    # A data set of the reader's is opened only where that is needed: a run
-    # can be sampled from when its data are gone.
+    # Opens user-provided data only if necessary: a trained model can still be
+    # sampled from after its data are gone.
     object.__setattr__(self, 'dataset', _whole_path(self.dataset))
     for field in self.fields():
       value = getattr(self, field.name)
-      if field.name in _OF_IMAGES and value != field.default:
-        self.info().require_images(field.name, value, field.default)
+      if field.name in _IMAGE_FIELDS and value != field.default:
+        self.info().require_images(field.name, value)
     if self.crop_padding:
       check_crop_padding(self.crop_padding, self.info().event_shape)
     if self.image_size is not None:
@@ -77,172 +79,183 @@ class DataConfig(fields.Section):
       self.require(
           self.image_size == height == width, 'image_size', 'the size of the '
           f'images of {self.dataset}, {height} x {width}',
-          'Leave it out or give that size.')
+          'Use --resize to change it.')
 
   def info(self) -> Any:
-    """Returns what is known of the data, a `datasets.DatasetInfo`."""
+    """Returns the metadata of the data set, a `datasets.DatasetInfo`."""
     info = registries.DATASETS.get(self.dataset, 'dataset').changed(
         num_bits=self.num_bits, resize=self.resize)
     return info.with_condition(self.condition) if self.condition else info
 
   def inferred_fields(self) -> dict[str, Any]:
-    """Returns what a model has to know of the data, by names of its fields."""
+    """Returns the fields of the model that follow from the data."""
     info = self.info()
     return {**info.inferred_fields(), **info.inferred_condition_fields()}
 
 
 def _whole_path(dataset: str) -> str:
-  """Returns `table:FILE` with the whole path: a run is opened from anywhere."""
+  """Makes the path in `table:FILE` absolute, for any working directory."""
   _, path = registries.DATASETS.split(dataset)
   return dataset.removesuffix(path) + os.path.abspath(
       os.path.expanduser(path)) if path else dataset
 
 
 def check_crop_padding(padding: int, image_shape: Sequence[int]) -> None:
-  """Checks that every crop holds pixels of its image.
+  """Checks that the padding is smaller than the image.
 
-  So there are as many pixels to mirror as the padding has, too.
+  So every crop has pixels of its image, and reflection has enough to mirror.
 
   Args:
-    padding: pixels that are added on every side.
+    padding: number of pixels added on each side.
     image_shape: `(height, width, channels)`.
 
   Raises:
-    InvalidValueError: if there are too many.
+    InvalidValueError: if the padding is too large.
   """
   errors.check(
       0 <= padding < min(image_shape[:2]), 'crop_padding', padding,
-      f'a whole number in [0, {min(image_shape[:2]) - 1}], less than the sides '
+      f'an integer in [0, {min(image_shape[:2]) - 1}], less than the sides '
       f'of the images, {image_shape[0]} x {image_shape[1]}')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ObjectiveConfig(fields.Section):
-  """What is minimised."""
+  """Training objective."""
 
   objective: str | Literal['auto'] = fields.field(
-      fields.AUTO, help='What is minimised, such as hybrid:0.5; auto is '
-      'bits_per_dim for images, nats for vectors; with --hybrid hybrid, or '
-      'cross_entropy where nll_weight is 0.', choices=registries.OBJECTIVES)
+      fields.AUTO, help='Training loss; auto follows from the data, --hybrid '
+      'and --nll_weight.', choices=registries.OBJECTIVES)
   hybrid: bool = fields.field(
-      False, help='Learn the labels as well, with a classifier on the flow.')
+      False, help='Train the flow and a classifier of the labels on its '
+      'features.')
   nll_weight: float | Literal['1/D'] = fields.field(
-      1.0, help='lambda of the hybrid loss lambda * nats(x) + cross entropy: '
-      '1/D divides by the number of dimensions of x, 0 trains the classifier '
-      'alone.', minimum=0)
+      1.0, help='With --hybrid: weight lambda in the loss lambda * nats(x) + '
+      'cross entropy; 1/D is one over the dimension of x, 0 trains only the '
+      'classifier.', minimum=0)
   annealing_steps: int = fields.field(
-      0, help='Updates over which the weight of the log-determinant in the '
-      'loss rises from 0 to 1; metrics have the whole. 0 for the whole from '
-      'the first.', minimum=0)
+      0, help='Number of updates over which the weight of the log-determinant '
+      'in the loss (not in metrics) rises linearly from 0 to 1; 0 disables '
+      'annealing.', minimum=0)
   order_gradient: str = fields.field(
-      'likelihood', help='By what learned norms are trained: likelihood, the '
-      'gradient of the loss; norm, as in the released code, that of 0.01 times '
-      'the mean norm of the layers.', choices=('likelihood', 'norm'))
+      'likelihood', help='With --norms=learned: train the orders by the loss '
+      '(likelihood) or by 0.01 times the mean norm of layers (norm, as the '
+      'authors).',
+      choices=('likelihood', 'norm'))
 
   def check(self) -> None:
     if self.objective != fields.AUTO:
       self.require_defaults(
           ('nll_weight',), f'with objective={self.objective}',
           'Write objective=hybrid:WEIGHT.')
-    self.require(
+    self.check_suits(
         not (self.annealing_steps and self.hybrid and self.nll_weight == 0),
-        'annealing_steps', '0 with nll_weight=0',
-        'Classification alone takes no log-determinant.')
+        'annealing_steps', 'has no effect with nll_weight=0',
+        'Classification alone uses no log-determinant.')
 
   def nll_weight_of(self, event_size: int) -> float:
-    """Returns `nll_weight` as a number, of events of `D = event_size`."""
+    """Returns `nll_weight` as a number; 1/D is one over `event_size`."""
     return 1.0 / event_size if self.nll_weight == '1/D' else self.nll_weight
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerConfig(fields.Section):
-  """Batches and updates."""
+  """Optimizer, learning rate and batches."""
 
   num_steps: int = fields.field(
-      1000, help='Optimizer updates in all; raise it to continue a run with '
-      '--schedule=constant. The rates of cosine depend on it.',
-      minimum=1, resumable=lambda config, _: (
-          config.schedule in registries.ENDLESS_SCHEDULES))
+      1000, help='Total number of updates; --schedule=constant lets you raise '
+      'it later.', minimum=1,
+      resumable=lambda config, _: (
+          config.schedule in registries.ENDLESS_SCHEDULES), is_basic=True)
   batch_size: int = fields.field(
-      64, help='Global batch, shared by the replicas.', minimum=1)
+      64, help='Examples per batch, over all devices.', minimum=1,
+      is_basic=True)
   accumulation_steps: int = fields.field(
-      1, help='Batches whose gradients make one update.', minimum=1)
+      1, help='Number of batches whose gradients are averaged per update; '
+      'raise it where memory limits --batch_size.', minimum=1)
   optimizer: str = fields.field(
-      'adam', help='What makes updates of gradients: adam; sgd, with momentum; '
-      'rmsprop; adamax, Adam by the largest gradient of late.',
+      'adam', help='Optimizer: adam, sgd (with momentum), rmsprop, or adamax '
+      '(Adam with an infinity-norm second moment).',
       choices=registries.OPTIMIZERS)
   learning_rate: float = fields.field(
-      1e-3, help='Learning rate after the warm-up.', above=0)
+      1e-3, help='Learning rate after the warm-up; lower it if training '
+      'diverges.', above=0, is_basic=True)
   warmup_steps: int = fields.field(
-      1000, help='Updates of linear warm-up.', minimum=0)
+      1000, help='Number of updates of the linear learning rate warm-up; raise '
+      'it if training diverges early.', minimum=0)
   schedule: str = fields.field(
-      'constant', help='The learning rate after the warm-up; cosine falls to '
-      'zero at the end of the run.', choices=registries.SCHEDULES)
+      'constant', help='Learning rate schedule after the warm-up: constant, or '
+      'cosine decay to zero at --num_steps.', choices=registries.SCHEDULES)
   momentum: float = fields.field(
-      0.9, help='Momentum of sgd; that of adam and adamax is 0.9, rmsprop has '
-      'none.', minimum=0, below=1)
-  beta_2: float = fields.field(
-      0.99, help='Decay of what adam, rmsprop and adamax know of the size of '
-      'gradients.', minimum=0, below=1)
-  epsilon: float = fields.field(
-      1e-8, help='Added by adam, rmsprop and adamax to that size.', above=0)
-  weight_decay: float = fields.field(
-      0.0, help='Share of the kernels, times the learning rate, that every '
-      'update takes away: decoupled, with every optimizer.', minimum=0)
-  clip_norm: float = fields.field(
-      1.0, help='Global norm at which gradients are clipped.', above=0)
-  ema_decay: float = fields.field(
-      0.999, help='Decay of the weight average that evaluation uses.',
+      0.9, help='Momentum of sgd (beta_1 of adam and adamax is 0.9).',
       minimum=0, below=1)
+  beta_2: float = fields.field(
+      0.99, help='Decay rate of the second-moment estimates of adam, rmsprop '
+      'and adamax.', minimum=0, below=1)
+  epsilon: float = fields.field(
+      1e-8, help='Constant that adam, rmsprop and adamax add to denominators '
+      'for numerical stability.', above=0)
+  weight_decay: float = fields.field(
+      0.0, help='Decoupled weight decay of kernels (as in AdamW), with every '
+      'optimizer.', minimum=0)
+  clip_norm: float = fields.field(
+      1.0, help='Maximum global norm of gradients, for clipping; lower it if '
+      'training diverges.', above=0)
+  ema_decay: float = fields.field(
+      0.999, help='Decay of the exponential moving average of the weights '
+      'that evaluation uses.', minimum=0, below=1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig(fields.Section):
-  """Where and how often, and the seed."""
+  """Run: seed, devices, checkpoints and logs."""
 
   seed: int = fields.field(
-      0, help='Seed of weights, data order, noise and estimators.', minimum=0,
-      maximum=2**31 - 1)
+      0, help='Random seed of the initial weights, data order, noise and '
+      'log-determinant estimators.', minimum=0, maximum=2**31 - 1,
+      is_basic=True)
   imports: tuple[str, ...] = fields.field(
-      (), help='Modules to import first, which register your own types: '
-      'my_package.my_module, several separated by commas.',
+      (), help='Comma-separated Python modules to import first; they register '
+      'your own types.',
       flag='import', resumable=True)
   strategy: str = fields.field(
-      'auto', help='Devices: single takes one, mirrored all, auto all where '
-      'there are several GPUs.', choices=registries.STRATEGIES, resumable=True)
+      'auto', help='Devices to train on: single (one), mirrored (all), or auto '
+      '(all GPUs, else one CPU).', choices=registries.STRATEGIES,
+      resumable=True, is_basic=True)
   jit_compile: bool = fields.field(
-      False, help='Compile the gradient computation with XLA.', resumable=True)
+      False, help='Compile the gradient computation with XLA; it may be faster '
+      'on GPUs, but is slower on CPUs.', resumable=True)
   checkpoint_every: int = fields.field(
       1000, help='Updates between checkpoints.', minimum=1, resumable=True)
   checkpoints_to_keep: int = fields.field(
-      3, help='Number of latest checkpoints to keep.', minimum=1,
+      3, help='Number of most recent checkpoints to keep.', minimum=1,
       resumable=True)
   log_every: int = fields.field(
-      50, help='Updates between rows of metrics.csv.', minimum=1,
-      resumable=True)
+      50, help='Updates between entries of metrics.csv and TensorBoard.',
+      minimum=1, resumable=True)
   sample_every: int = fields.field(
-      1000, help='Updates between sample grids; 0 for none.', minimum=0,
+      1000, help='Updates between pictures of samples; 0 for none.', minimum=0,
       resumable=True)
   evaluate_every: int = fields.field(
-      0, help='Updates between validations (unbiased bits/dim, and the bias of '
-      'a biased estimator); 0 for none.', minimum=0, resumable=True)
+      0, help='Updates between validations; needs --num_validation (unbiased '
+      'log-likelihood, and the bias of a biased estimator); 0 for none.',
+      minimum=0, resumable=True, is_basic=True)
   keep_best: bool = fields.field(
-      False, help='Keep the checkpoint of the lowest validation loss as well, '
-      'in best/ of the workdir; the tools take it with --checkpoint=best.',
-      resumable=True)
+      False, help='Also keep the checkpoint with the lowest validation loss, '
+      'in WORKDIR/best; other commands load it with --checkpoint=best.',
+      resumable=True, is_basic=True)
 
   def check(self) -> None:
     self.check_suits(
         self.evaluate_every > 0 or not self.keep_best, 'keep_best',
-        'requires evaluate_every and num_validation',
-        'Validations say which checkpoint is the best.')
+        'requires evaluate_every and num_validation, such as 500 and 200',
+        'The best checkpoint is the one with the lowest validation loss.')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
-  """Everything that determines a run; `make_config` makes one of flat values.
+  """Complete configuration of a run; `make_config` builds it from flat values.
 
-  Names of fields are unique over the tree, and those of the flags of the tools.
+  Field names are unique across all sections, and are the names of the flags.
 
   Example:
     >>> config = make_config(dataset='digits', num_blocks=(2, 2), num_steps=5)
@@ -253,7 +266,7 @@ class Config:
   """
 
   data: DataConfig
-  model: model_config.ModelConfig
+  model: Any  # A `ModelConfig`, each type of which has fields of its own.
   objective: ObjectiveConfig
   optimizer: OptimizerConfig
   run: RunConfig
@@ -262,56 +275,56 @@ class Config:
     where = f'cannot be used with model={self.model.name()}'
     self.run.check_suits(
         self.run.evaluate_every == 0 or self.data.num_validation > 1,
-        'evaluate_every', 'requires num_validation of at least 2',
-        'Validation takes examples of its own.')
+        'evaluate_every', 'requires num_validation, such as 200',
+        'It is the number of training examples held out for validation.')
     self.objective.check_suits(
         not self.objective.hybrid or hasattr(self.model, 'num_classes'),
-        'hybrid', where, 'That model has no classifier.')
+        'hybrid', where, 'It has no classifier.')
     self.data.check_suits(
         not self.data.condition or
         getattr(self.model, 'is_conditional', False), 'condition', where,
-        'That model takes no condition.')
+        'It takes no condition.')
     self.objective.check_suits(
         self.objective.order_gradient == 'likelihood' or
         getattr(self.model, 'norms', ()) == ('learned',), 'order_gradient',
-        'requires norms=learned', 'Otherwise there are no orders to learn.')
+        'requires norms=learned', 'Other norms have no orders to train.')
 
   def check_data(self) -> None:
-    """Raises `InvalidValueError` if the model is not one of the data."""
+    """Raises `InvalidValueError` if the model does not fit the data."""
     inferred = _inferred_fields(self.data, self.objective, self.run)
-    self.data.require(
+    self.data.check_suits(
         self.model.data_fingerprint == inferred['data_fingerprint'], 'dataset',
-        'the data of the run', 'They have changed since it began: put them '
-        'back, or take another workdir.')
+        'has changed since the run began', 'Restore the data, or start a new '
+        'run in another workdir.')
     for name, right in self.model.fields_from_data(inferred).items():
       self.model.require(
           getattr(self.model, name) == right, name, spec_lib.text_of(right),
-          f'It follows from {self.data.dataset}; make_config fills it in.')
+          f'It follows from {self.data.dataset}; use make_config.')
 
   def values(self) -> dict[str, Any]:
-    """Returns all values that are flags, by names of fields, and `model`."""
+    """Returns the values of all flags, by field name, including `model`."""
     return {f.name: getattr(section, f.name) for section in self.sections()
             for f in section.flag_fields()}
 
   def sections(self) -> list[fields.Section]:
-    """Returns the type of the model, and the parts in the order of fields."""
+    """Returns the model type, then the sections in the order of fields."""
     return [ModelTypeConfig(model=self.model.name()), *(
         getattr(self, f.name) for f in dataclasses.fields(self))]
 
   def replace(self, **values: Any) -> 'Config':
     """Returns the configuration with other values, see `make_config`.
 
-    The data are asked only where what the model has to know may change.
+    The data set is read only if fields that follow from it may change.
     """
     asked = {f.name for f in DataConfig.fields()} | {'model', 'hybrid', 'seed'}
     inferred = None if asked & values.keys() else self.model.inferred_fields()
     return make_config(inferred=inferred, **{**self.values(), **values})
 
   def differences(self, other: 'Config') -> dict[str, tuple[Any, Any]]:
-    """Returns what forbids to continue the run of `other`.
+    """Returns the differences that prevent continuing a run of `other`.
 
     Returns:
-      From names of flags to the values here and there.
+      Maps flag names to the values of `self` and `other`.
     """
     return {
         name: pair
@@ -328,19 +341,19 @@ SECTIONS = {
 def make_config(
     model: str | None = None, inferred: Mapping[str, Any] | None = None,
     **values: Any) -> Config:
-  """Returns a configuration; what is not given has its default.
+  """Returns a configuration; values that are not given have their defaults.
 
-  What the model has to know of the data is filled in.
+  Fields of the model that follow from the data are filled in.
 
   Args:
-    model: the name of a type of model, by default that of the data.
-    inferred: what the model has to know, by names of its fields; the data are
-      asked by default.
+    model: name of a model type; by default that of the data.
+    inferred: fields of the model that follow from the data; by default they are
+      inferred from the data set.
     **values: fields of the data, the model, the objective, the optimizer and
       the run.
 
   Raises:
-    InvalidValueError: if a value breaks a rule, or is none of these fields.
+    InvalidValueError: if a value is invalid, or a field unknown.
   """
   made = {key: section(**_taken(section, values))
           for key, section in SECTIONS.items()}
@@ -356,7 +369,7 @@ def make_config(
     guesses = difflib.get_close_matches(name, known, n=1)
     raise errors.InvalidValueError(
         name, problem=f'is not a field of model={model}',
-        advice=f'It is one of {" and ".join(others)}.' if others else
+        advice=f'It belongs to {" and ".join(others)}.' if others else
         ' '.join(f'Did you mean {guess}?' for guess in guesses))
   if inferred is None:
     inferred = _inferred_fields(made['data'], made['objective'], made['run'])
@@ -367,18 +380,18 @@ def make_config(
 
 def _taken(section: type[fields.Section], values: dict[str, Any]
            ) -> dict[str, Any]:
-  """Takes the values of a section out of others."""
+  """Removes the values of a section from `values` and returns them."""
   return {f.name: values.pop(f.name) for f in section.flag_fields()
           if f.name in values}
 
 
 def _inferred_fields(data: DataConfig, objective: ObjectiveConfig,
                      run: RunConfig) -> Mapping[str, Any]:
-  """Returns the values of fields of the model that are no flags."""
+  """Returns the values of the fields of the model that are not flags."""
   inferred = {
       'num_classes': 0, 'dataset': data.dataset, **data.inferred_fields(),
       'seed': run.seed, 'data_fingerprint': data.info().fingerprint}
-  objective.require(
+  objective.check_suits(
       not objective.hybrid or inferred['num_classes'] > 0, 'hybrid',
-      f'false, since {data.dataset} has no labels')
+      f'requires labels, which {data.dataset} does not have')
   return inferred if objective.hybrid else inferred | {'num_classes': 0}

@@ -1,8 +1,8 @@
-"""Checkpoints of the authors' PyTorch code, turned into models of this package.
+"""Converts checkpoints of the authors' PyTorch code to models of this package.
 
 Chen et al. (2019) published their trained models as PyTorch checkpoints
-(https://github.com/rtqichen/residual-flows). They are read here without
-PyTorch.
+(https://github.com/rtqichen/residual-flows). PyTorch is not needed to read
+them.
 """
 
 import lazy_loader

@@ -1,8 +1,8 @@
-"""The authors' training arguments as a configuration of this package.
+"""Converts the authors' training arguments to a configuration.
 
-Names in double dashes are flags of the authors' `train_img.py`; in errors they
-are `checkpoint.args.NAME`. Arguments that an older version of the script did
-not have count as its behaviour then, which is their present default.
+Names with double dashes are flags of the authors' `train_img.py`; in errors
+they are `checkpoint.args.NAME`. Arguments that older versions of the script
+lack take their present default, which is what those versions did.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import errors
 
-# The CIFAR-10 classifier sees images standardised by these, per channel.
+# Mean and standard deviation per channel, for the CIFAR-10 classifier.
 _CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
 _CIFAR10_STD = (0.2023, 0.1994, 0.2010)
 
@@ -33,7 +33,7 @@ _DEFAULTS = {
     'warmup_iters': 1000, 'annealing_iters': 0, 'update_freq': 1,
     'task': 'density', 'scale_dim': False, 'rcrop_pad_mode': 'reflect'}
 
-# Switches that are fields of ours by another name or the same, value for value.
+# Switches with a field of this package that takes the same values.
 _SAME = {
     'idim': 'hidden_channels', 'factor_out': 'factor_out',
     'squeeze_first': 'squeeze_first', 'preact': 'preactivation',
@@ -43,8 +43,8 @@ _SAME = {
     'optimizer': 'optimizer', 'batchsize': 'batch_size',
     'update_freq': 'accumulation_steps', 'rcrop_pad_mode': 'crop_mode'}
 
-# Switches with a few values: the field of ours, and what each value is there.
-_CHOICES = {
+# Switches with a few values: our field, and its value for each of them.
+_CHOICES: dict[str, tuple[str, dict]] = {
     'data': ('dataset', {
         'mnist': 'mnist', 'cifar10': 'cifar10', 'svhn': 'svhn_cropped',
         'imagenet32': 'downsampled_imagenet/32x32',
@@ -68,18 +68,18 @@ _IGNORED = {
     'nepochs', 'save', 'val_batchsize', 'seed', 'ema_val', 'padding_dist',
     'resume', 'begin_epoch', 'nworkers', 'print_freq', 'vis_freq'}
 
-# Switches that make no difference to one of the script's blocks.
+# Switches that have no effect for one of the script's blocks.
 _UNUSED = {'coupling': (
     'coeff', 'vnorms', 'learn_p', 'n_power_series', 'n_dist', 'n_samples',
     'n_exact_terms', 'neumann_grad')}
 
-# Random crops of the script, of images with so many more pixels on every side.
+# Size of random crops of the script, and padding on every side before it.
 _CROP_SIZE, _CROP_PADDING = 32, 4
 
-# Of the largest data set of the script.
+# Image size of the largest data set of the script.
 _MAX_IMAGE_SIZE = 256
 
-# Switches that change the function, and exist here with the default alone: why.
+# Switches that change the function, of which only the default is supported.
 _UNSUPPORTED = {
     'batchnorm': 'Batch normalisation inside of g cannot be converted: its '
                  'moving statistics make g another function after every batch.',
@@ -88,25 +88,25 @@ _UNSUPPORTED = {
                'known.',
     'padding': 'Padded channels cannot be converted.'}
 
-# The same for training alone: the converted model is right, but training it
-# further in this package is done in another way, that of the default.
+# Switches of training alone: the converted model is right, but further training
+# in this package always uses the default.
 _TRAINED_OTHERWISE = {
     'n_power_series': 'the roulette estimator',
     'neumann_grad': 'the Neumann gradient',
     'add_noise': 'dequantisation noise',
     'scheduler': 'a constant learning rate'}
 
-# What stands for a default in `_checked`, where it is not its own type.
+# Valid types by that of the default, for `_checked`; otherwise that type.
 _ACCEPTED = {float: (int, float), type(None): (int, type(None))}
 
 
 class Conversion(NamedTuple):
-  """What the arguments of a checkpoint say.
+  """The configuration for the arguments of a checkpoint.
 
   Attributes:
     config: a `configuration.Config`.
-    notes: sentences about what this package does otherwise, in training or
-      to the data; the function is the same.
+    notes: sentences about differences in training or in the data; the function
+      is the same.
   """
 
   config: configuration.Config
@@ -114,7 +114,7 @@ class Conversion(NamedTuple):
 
 
 def _check(condition, name, value, expected, advice=''):
-  # Values of any depth, from anybody: `repr` could recurse too far.
+  # Untrusted values, nested to any depth: `repr` could recurse too far.
   errors.check(
       condition, f'checkpoint.args.{name}', reprlib.repr(value), expected,
       advice)
@@ -129,11 +129,11 @@ def _integers(name, value):
 
 
 def _checked(args):
-  """Returns the arguments that matter; refuses, by name, what cannot be."""
+  """Returns the relevant arguments; raises an error that names a bad one."""
   for name, default in _DEFAULTS.items():
-    value, kind = args[name], type(default)
-    _check(isinstance(value, _ACCEPTED.get(kind, kind))
-           and isinstance(value, bool) == (kind is bool),
+    value, type_ = args[name], type(default)
+    _check(isinstance(value, _ACCEPTED.get(type_, type_))
+           and isinstance(value, bool) == (type_ is bool),
            name, value, f'a value like {default!r}')
   num_norms = len(_integers('kernels', args['kernels'])) + 1
   defaults = _DEFAULTS | {'vnorms': '2' * num_norms}
@@ -147,7 +147,7 @@ def _checked(args):
        f'{num_norms} norms, one more than kernels', ''),
       *((args[name] in values, name, f'one of {", ".join(map(str, values))}',
          '') for name, (_, values) in _CHOICES.items()),
-      (args['n_samples'] >= 1, 'n_samples', 'a number from 1', ''),
+      (args['n_samples'] >= 1, 'n_samples', 'a number >= 1', ''),
       (args['imagesize'] <= _MAX_IMAGE_SIZE, 'imagesize',
        f'at most {_MAX_IMAGE_SIZE}', '')):
     _check(is_supported, name, args[name], expected, advice)
@@ -155,27 +155,28 @@ def _checked(args):
 
 
 def _norms(args, num_blocks, uncertified):
-  """Returns the fields of the configuration that say how layers are bounded."""
+  """Returns the fields of the configuration about the norms of layers."""
   norms = tuple('inf' if norm == 'f' else norm for norm in args['vnorms'])
   if args['learn_p']:
     norms = ('learned',)
   elif set(norms) == {'2'}:
     return {}
   kernels = _integers('kernels', args['kernels'])
-  # The script has two convolutions then, both with these orders.
+  # The script then has two convolutions, both with these orders.
   is_repeated = len(kernels) == 1
   size = args['imagesize'] >> (len(num_blocks) - 1 + args['squeeze_first'])
-  for is_supported, name, expected, advice in (
+  for is_supported, name, problem, advice in (
       (not is_repeated or len(set(args['vnorms'])) == 1 > args['learn_p'],
-       'kernels', 'two or more with such norms', ''),
+       'kernels', 'cannot be used with mixed or learned norms',
+       'These need two or more kernels.'),
       (uncertified or args['learn_p'] or float(norms[-1]) <= float(norms[0]),
-       'vnorms', 'a last norm that is at most the first',
-       'Nothing proves that its blocks are invertible; --uncertified converts '
-       'it all the same.'),
+       'vnorms', 'does not prove that blocks are invertible: its last norm is '
+       'above the first', '--uncertified converts the model nevertheless.'),
       (args['fc'] or max(kernels) <= size, 'kernels',
-       f'at most {size}, the size of the smallest images, with such norms',
-       '')):
-    _check(is_supported, name, args[name], expected, advice)
+       f'cannot be used with norms other than 2 for images of {size} x {size}, '
+       'the smallest', '')):
+    errors.check_suits(is_supported, f'checkpoint.args.{name}',
+                       reprlib.repr(args[name]), problem, advice)
   return {'norms': norms[:1] if is_repeated else norms,
           'norm_bound': 'released', 'uncertified': uncertified}
 
@@ -200,11 +201,11 @@ def _training_notes(args, arguments):
        f'{num_levels}, so that bits/dim are not those of the script'),
       (args['learn_p'] or set(args['vnorms']) != {'2'},
        f'bounded in norms {"learned" if args["learn_p"] else args["vnorms"]}, '
-       'those that are hard to compute by estimates, which may be too low; '
-       'bin/evaluate says what is proven'),
+       'some of which are estimates that may be too low; tf_resflow evaluate '
+       'reports the proven bounds'),
       (args['learn_p'],
-       'trained by the gradient of the mean norm for its orders; further '
-       'training takes 0.01 times it'),
+       'trained its orders by the gradient of the mean norm; further training '
+       'uses 0.01 times this gradient'),
       (unknown,
        'has training arguments that the published script does not know, '
        f'which are ignored: {", ".join(unknown).replace("_", "-")}')]
@@ -212,7 +213,7 @@ def _training_notes(args, arguments):
 
 
 def _is_cropped(args):
-  """The script crops the images of two data sets, always to 32 x 32."""
+  """Returns whether the script crops the images, always to 32 x 32."""
   return args['data'] == 'svhn' or _is_standardized(args)
 
 
@@ -221,14 +222,14 @@ def _is_standardized(args):
 
 
 def _num_bits(args):
-  """The script reduces bits for two data sets alone."""
+  """Returns the bits per pixel, reduced by the script for two data sets."""
   return {'celeba_5bit': 5, 'celebahq': args['nbits']}.get(args['data'], 8)
 
 
 def _preprocessing(args):
   if _is_standardized(args):
-    # The script squeezes first and standardises as many of the channels as
-    # there are colours: three of the four quarters of red.
+    # The script squeezes first and standardises only as many channels as there
+    # are colours: three of the four quarters of red.
     num_others = 9 if args['squeeze_first'] else 0
     return {'preprocessing': 'standardize',
             'mean': _CIFAR10_MEAN + (0.0,) * num_others,
@@ -241,7 +242,7 @@ def _preprocessing(args):
 
 def convert_arguments(
     arguments: Mapping[str, Any], uncertified: bool = False) -> Conversion:
-  """Turns training arguments into a configuration.
+  """Converts training arguments to a configuration.
 
   Args:
     arguments: from the names of the flags of `train_img.py`, with
@@ -263,23 +264,23 @@ def convert_arguments(
   args = _checked(_DEFAULTS | dict(arguments))
   size = args['imagesize'] // (2 if args['squeeze_first'] else 1)
   _check(size >= 4, 'imagesize', args['imagesize'],
-         'at least one scale of 4 x 4 or more')
+         'a size that leaves a scale of 4 x 4')
   # The script leaves out scales whose images would be smaller.
   num_blocks = _integers('nblocks', args['nblocks'])[:size.bit_length() - 2]
   kernel_sizes = _integers('kernels', args['kernels'])
-  # A flow of one scale does not pass the rule of the first block on.
+  # With one scale the script does not apply its rule for the first block.
   is_first_bare = (
       args['first_resblock'] and len(num_blocks) > 1 and not args['fc'])
   fields = _norms(args, num_blocks, uncertified) | _preprocessing(args) | {
       ours: args[name] for name, ours in _SAME.items()} | {
           ours: values[args[name]] for name, (ours, values) in _CHOICES.items()}
-  native_size = datasets.info(fields['dataset']).image_shape[0]
+  native_size = datasets.info(fields['dataset']).event_shape[0]
   fields['estimator'] += f',exact={args["n_exact_terms"]}' + (
       f',samples={args["n_samples"]}' if args['n_samples'] > 1 else '')
   is_classifier = args['task'] == 'classification'
 
   def in_updates(num_batches):
-    # The script counts batches, of which an update takes several.
+    # The script counts batches; an update takes several.
     return math.ceil(num_batches / max(args['update_freq'], 1))
 
   try:
@@ -290,13 +291,13 @@ def convert_arguments(
         crop_padding=_CROP_PADDING if _is_cropped(args) and (
             args['imagesize'] == _CROP_SIZE) else 0,
         num_blocks=num_blocks,
-        # First and last convolution are always two.
+        # The script has two convolutions at least.
         kernel_sizes=kernel_sizes * (2 if len(kernel_sizes) == 1 else 1),
         lipschitz_coeff=float(args['coeff']),
         activate_first_block=not is_first_bare,
         num_dense_blocks=4 if args['fc_end'] else 0,
         num_dense_hidden_layers=len(kernel_sizes) - 1,
-        # Of the density in the loss, both terms in nats.
+        # Weight of the density in the loss, with both terms in nats.
         nll_weight=0.0 if is_classifier else (
             '1/D' if fields['hybrid'] and args['scale_dim'] else 1.0),
         order_gradient='norm' if args['learn_p'] else 'likelihood',
@@ -307,6 +308,6 @@ def convert_arguments(
         **fields)
   except (ArithmeticError, TypeError, ValueError) as error:
     raise errors.InvalidValueError(
-        'checkpoint.args', reprlib.repr(args), 'arguments that make a model',
+        'checkpoint.args', reprlib.repr(args), 'arguments of a valid model',
         str(error)[:500]) from error
   return Conversion(config, _training_notes(args, arguments))

@@ -1,4 +1,4 @@
-"""From a checkpoint of the authors' code to a workdir of this package."""
+"""Converts a checkpoint of the authors' code to a model or a workdir."""
 
 import dataclasses
 import hashlib
@@ -22,15 +22,15 @@ _CONVERSION_JSON = 'conversion.json'
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Checkpoint:
-  """The parts of a checkpoint that matter here.
+  """The contents of a checkpoint that are converted.
 
   Attributes:
     path: of the file.
     arguments: dict of the training arguments.
     state: dict from the authors' names to `Tensor`s, parameters and buffers.
     averages: the same for the averaged parameters; empty if there are none.
-    test_bits_per_dim: what the authors' code recorded when it saved the file;
-      None if that is no finite float of Python.
+    test_bits_per_dim: bits/dim that the authors' code stored in the file; None
+      if they are not a finite float.
   """
 
   path: str
@@ -53,10 +53,9 @@ class Checkpoint:
     errors.check(which in WEIGHTS, 'weights', which, ' or '.join(WEIGHTS))
     if which == 'raw':
       return dict(self.state)
-    errors.check(
-        self.averages, 'weights', which, 'raw',
-        f'{self.path} holds no averaged parameters: it was saved before the '
-        'first update.')
+    errors.check_suits(
+        self.averages, 'weights', which, 'requires averaged parameters',
+        f'{self.path} has none: it was saved before the first update. Use raw.')
     unknown = set(self.averages) - set(self.state)
     missing = {
         name for name in set(self.state) - set(self.averages)
@@ -65,7 +64,7 @@ class Checkpoint:
         not unknown and not missing, 'checkpoint', self.path,
         'averages of the parameters in state_dict',
         f'{min(unknown | missing, default="")[:100]} is in one of them '
-        'alone; the file is damaged or not of train_img.py.')
+        'alone; the file is damaged or not by train_img.py.')
     return self.state | self.averages
 
 
@@ -96,7 +95,7 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
     """Returns a dict of tensors; names lose the prefix of DataParallel."""
     value = check_dict(
         value, f'a dict of names and tensors as {name}', torch_file.Tensor)
-    # A tensor may repeat its numbers; those of bfloat16 grow to float32.
+    # A tensor may repeat its numbers; bfloat16 is converted to float32.
     num_bytes = sum(
         tensor.dtype.itemsize * math.prod(max(size, 1) for size in tensor.shape)
         for tensor in value.values())
@@ -156,13 +155,13 @@ def load_model(
 
 
 def _check_size(config, path, tensors):
-  """Refuses a file that is too small for the model that it asks for.
+  """Raises an error if a file is too small for the model of its arguments.
 
-  No memory might hold that. `weights.load_weights` finds other differences.
+  That might not fit into memory. `weights.load_weights` finds the rest.
   """
 
   def block_size(width, num_hidden, kernel_sizes):
-    ends = (width + 1) // 2  # A coupling takes or makes one half.
+    ends = (width + 1) // 2  # Couplings take and return one half.
     widths = [ends, *[num_hidden] * (len(kernel_sizes) - 1), ends]
     return sum(
         inputs * outputs * size**2 for (inputs, outputs), size
@@ -190,18 +189,18 @@ def _check_size(config, path, tensors):
           math.prod(tensor.shape) for tensor in tensors.values()),
       'checkpoint', path,
       f'{num_kernels:.3g} kernels of {num_weights:.3g} weights in all, or more',
-      'Its tensors and its training arguments do not belong together.')
+      'The tensors do not match the training arguments.')
 
 
 def convert(
     checkpoint_path: str | os.PathLike, workdir: str | os.PathLike,
     weights: str = 'ema', uncertified: bool = False) -> dict[str, Any]:
-  """Turns a checkpoint of the authors' code into a workdir.
+  """Converts a checkpoint of the authors' code to a workdir.
 
-  The workdir is that of a run at step 0: evaluation, sampling and training
-  take it as they do a run of their own. Trained and averaged weights in it
-  are both those that `weights` names; there is no optimizer state. It appears
-  whole or not at all.
+  The workdir is that of a run at step 0, for evaluation, sampling and training
+  like any other. Both its trained and its averaged weights are those that
+  `weights` names; there is no optimizer state. The workdir appears complete or
+  not at all.
 
   Args:
     checkpoint_path: of the `.pth` file.
@@ -211,9 +210,9 @@ def convert(
 
   Returns:
     A dict for JSON: `workdir`, `weights`, `num_parameters`, `dataset`,
-    `image_shape`, `num_levels`, `recorded_test_bits_per_dim` (what the
-    authors' code saved with the weights, of its own evaluation; None if
-    nothing), `notes` (what training further does otherwise).
+    `image_shape`, `num_levels`, `recorded_test_bits_per_dim` (bits/dim
+    that the authors' code evaluated and saved with the weights, or None),
+    `notes` (differences in further training).
 
   Raises:
     OSError: if a file cannot be read or written.
@@ -231,7 +230,7 @@ def convert(
       'dataset': conversion.config.data.dataset,
       'image_shape': list(model.config.image_shape),
       'num_levels': model.config.num_levels,
-      # A classifier alone has no density, and records 0.
+      # A pure classifier has no density, and stores 0.
       'recorded_test_bits_per_dim': (
           None if checkpoint.arguments.get('task') == 'classification' else
           checkpoint.test_bits_per_dim),
@@ -250,5 +249,5 @@ def convert(
 
 
 def is_converted(workdir: str | os.PathLike) -> bool:
-  """Whether a workdir was made by `convert`."""
+  """Returns whether a workdir was made by `convert`."""
   return os.path.exists(os.path.join(workdir, _CONVERSION_JSON))

@@ -1,4 +1,4 @@
-"""Reads checkpoint files of PyTorch, without PyTorch and without running them.
+"""Reads checkpoint files of PyTorch, without PyTorch or executing their code.
 
 A process of its own reads the file, under limits of time and memory
 (`torch_reader`). The numbers of tensors stay in the file until `Tensor.numpy`
@@ -18,8 +18,8 @@ import numpy as np
 
 from tf_resflow import errors
 
-# A checkpoint of 100 blocks takes 0.2 s and 30 MB, and a second for the
-# checksums of a gigabyte. The clock is for platforms without the other limits.
+# A checkpoint of 100 blocks takes 0.2 s and 30 MB, and one second per gigabyte
+# for checksums. Wall-clock time is for platforms without the other limits.
 _CPU_SECONDS = 10
 _CLOCK_SECONDS = 300
 _MAX_BYTES = 2**30
@@ -27,7 +27,7 @@ _MAX_BYTES = 2**30
 
 def _refused(path, reason):
   return errors.InvalidValueError(
-      'checkpoint', path, 'a whole file of torch.save', reason)
+      'checkpoint', path, 'a complete file of torch.save', reason)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -90,10 +90,10 @@ def read(path: str | os.PathLike) -> object:
     path: of the file.
 
   Returns:
-    The object that was saved: None, booleans, numbers, strings, lists (of
-    tuples, too), dicts (of the attributes of objects, too) without keys that
-    are no strings, and `Tensor`s (of parameters, too). Anything else, and any
-    container inside of three others, is a string '<name of its type>'.
+    The saved object, of None, booleans, numbers, strings, lists (also for
+    tuples), dicts (also for objects, of their attributes) without keys that are
+    not strings, and `Tensor`s (also for parameters). Anything else, and any
+    container nested in three others, is a string '<name of its type>'.
 
   Raises:
     errors.InvalidValueError: there is no such file, it is not one of
@@ -106,17 +106,17 @@ def read(path: str | os.PathLike) -> object:
   """
   path = os.path.abspath(path)
   errors.check(os.path.isfile(path), 'checkpoint', path, 'a file')
-  # By path, without the user's environment: nothing of this package, of
+  # By path and isolated from the environment: nothing of this package, of
   # site-packages or of the current folder is imported.
   command = [
-      sys.executable, '-I', '-S', pathlib.Path(__file__).with_name(
-          'torch_reader.py'), str(_CPU_SECONDS), str(_MAX_BYTES)]
+      sys.executable, '-I', '-S', str(pathlib.Path(__file__).with_name(
+          'torch_reader.py')), str(_CPU_SECONDS), str(_MAX_BYTES)]
   with open(path, 'rb') as file:
     try:
       process = subprocess.run(
           command, stdin=file, stdout=subprocess.PIPE,
           stderr=subprocess.DEVNULL, timeout=_CLOCK_SECONDS, check=True)
-    except subprocess.SubprocessError as error:
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
       is_late = isinstance(error, subprocess.TimeoutExpired) or (
           error.returncode == -getattr(signal, 'SIGXCPU', 0))
       raise _refused(path, 'Reading it takes too much time.' if is_late

@@ -1,22 +1,22 @@
-"""Reads a file of unknown origin as one of PyTorch; a program of its own.
+"""A program that reads an untrusted PyTorch file.
 
   python -I -S torch_reader.py CPU_SECONDS MAX_BYTES < FILE
 
 `torch_file.read` runs it. A pickle is a program: it names classes and
 functions, and calls them. Here a name never leads to an import. Whatever the
-pickle names becomes a `StandIn`, which does nothing but remember what it is
-given, so that nothing is executed. A few bytes can still ask for endless time
-or memory; therefore the whole file is read under limits, in this process.
+pickle names becomes a `StandIn`, which only stores its arguments, so that
+nothing is executed. A few bytes can still demand unlimited time or memory;
+therefore this process reads the whole file under limits.
 
-`torch.save` has written two formats: a zip archive (since 1.6), and before a
-stream of pickles with the tensors' bytes behind them. Both hold one pickle of
+`torch.save` has written two formats: a zip archive (since 1.6), and earlier a
+stream of pickles followed by the bytes of the tensors. Both hold one pickle of
 the object, in which a tensor is a view of a storage, and one block of bytes
-per storage. The output is JSON: `[value]`, or a string that says why there is
-none. In the value None, booleans, numbers and strings are themselves, lists
+per storage. The output is JSON: `[value]`, or a string with the reason if there
+is none. In the value None, booleans, numbers and strings are themselves, lists
 and tuples are lists, dicts are `{"dict": [[key, value], ...]}`, without the
 keys that are no strings, and tensors `{"tensor": [...]}`, the fields of a
 `torch_file.Tensor` from its shape on. Objects are the dicts of their
-attributes. Anything else, and any container inside of three others, is "<name
+attributes. Anything else, and any container nested in three others, is "<name
 of its type>".
 """
 
@@ -29,26 +29,27 @@ import os
 import pickle
 import struct
 import sys
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 import zipfile
 
+resource: Any = None
 try:
   import resource
 except ImportError:  # Not on Windows.
-  resource = None
+  pass
 
 _ZIP_START = b'PK\x03\x04'
 _MAGIC = 0x1950a86a20f9469cfc6c
 _LEGACY_START = b'\x80\x02\x8a\x0a' + _MAGIC.to_bytes(10, 'little')
 
-# The arguments of a checkpoint and its weights are less deep.
+# Arguments and weights of a checkpoint are nested less deeply.
 _MAX_DEPTH = 3
-# Of values, characters, and bits of integers; a checkpoint of 100 blocks has a
-# million.
+# Number of values, characters, and bits of integers; a checkpoint of 100 blocks
+# has a million.
 _MAX_SIZE = 10**7
-_MAX_DIMS = 32  # Of NumPy 1.
+_MAX_DIMS = 32  # The limit of NumPy 1.
 
-# NumPy's types of the numbers in storages, by PyTorch's names of their classes.
+# NumPy types of storages, by the PyTorch names of their classes.
 _STORAGES = {
     'BFloat16': 'V2', 'Bool': 'u1', 'Byte': 'u1', 'Char': 'i1', 'Double': 'f8',
     'Float': 'f4', 'Half': 'f2', 'Int': 'i4', 'Long': 'i8', 'Short': 'i2',
@@ -61,7 +62,7 @@ _TENSORS = {'torch._utils._rebuild_tensor', 'torch._utils._rebuild_tensor_v2'}
 
 
 class UnsupportedError(Exception):
-  """The file is refused, though it may be sound."""
+  """The file may be valid, but is not supported."""
 
 
 def _check(condition, reason, error=ValueError):
@@ -79,6 +80,8 @@ class StandIn:
   """
 
   __slots__ = ('args', 'state')
+  args: tuple
+  state: Any
   path = ''
 
   def __new__(cls, *args: object, **_kwargs: object) -> 'StandIn':
@@ -90,7 +93,7 @@ class StandIn:
     self.state = state
 
   def _drop(self, *_args: object) -> None:
-    """Takes the items of a container, which nobody needs."""
+    """Ignores the items of a container, which are not needed."""
 
   __setitem__ = add = append = extend = _drop
 
@@ -124,12 +127,12 @@ class Unpickler(pickle.Unpickler):
     self.storages: dict[str, Storage] = {}
 
   def find_class(self, module: str, name: str) -> type:
-    """Returns a class that does nothing; never that of the name."""
+    """Returns a class that does nothing, never the named class."""
     if (module, name) == ('collections', 'OrderedDict'):
       return collections.OrderedDict
     return _stand_in(f'{module}.{name}')
 
-  def persistent_load(self, saved_id: object) -> object:
+  def persistent_load(self, saved_id: Any) -> object:
     """Returns the `Storage` of an id."""
     # PyTorch writes classes of modules in this way, to add their source.
     if saved_id[0] == 'module':
@@ -140,7 +143,7 @@ class Unpickler(pickle.Unpickler):
            and type(numel) is int and 0 <= numel <= sys.maxsize,
            'a persistent id that is not that of a whole storage')
     dtype = _STORAGES.get(
-        storage_type.path.rpartition('.')[2].removesuffix('Storage'))
+        storage_type.path.rpartition('.')[2].removesuffix('Storage'), '')
     _check(dtype, f'It holds tensors of {storage_type.path[:100]!r}: convert '
            'them before they are saved.', UnsupportedError)
     storage = Storage(key, dtype, int(dtype[1:]), numel)
@@ -150,7 +153,7 @@ class Unpickler(pickle.Unpickler):
 
 
 class Encoder:
-  """Turns what an `Unpickler` returns into values for JSON.
+  """Converts the results of an `Unpickler` to values for JSON.
 
   Args:
     starts: where storages begin in the file, by their keys.
@@ -160,30 +163,30 @@ class Encoder:
     self._starts = starts
     self._size = 0
 
-  def encode(self, value: object, depth: int = 0) -> object:
+  def encode(self, value: Any, depth: int = 0) -> object:
     """Returns a value for JSON.
 
     Args:
-      value: whatever a pickle made.
+      value: any result of a pickle.
       depth: the number of containers that the value is inside of.
 
     Raises:
       ValueError: if it is too large, or a tensor that cannot be.
     """
-    kind = type(value)
+    cls = type(value)
     self._size += 1 + (
-        len(value) if kind is str else value.bit_length() if kind is int else 0)
+        len(value) if cls is str else value.bit_length() if cls is int else 0)
     _check(self._size <= _MAX_SIZE, 'it holds too many objects')
-    if value is None or kind in (bool, int, float, str):
+    if value is None or cls in (bool, int, float, str):
       return value
-    name = kind.__name__
+    name = cls.__name__
     if isinstance(value, StandIn):
       if value.path in _PARAMETERS and value.args:
         return self.encode(value.args[0], depth)
       if value.path in _TENSORS and value.args:
         return self._tensor(*value.args)
       name, value = value.path, value.state
-    if depth < _MAX_DEPTH and kind in (list, tuple):
+    if depth < _MAX_DEPTH and cls in (list, tuple):
       return [self.encode(v, depth + 1) for v in value]
     if depth < _MAX_DEPTH and isinstance(value, dict):
       # The pickle may have given the dict an attribute `items`.
@@ -192,7 +195,7 @@ class Encoder:
     return f'<{name[:100]}>'
 
   def _tensor(self, storage, offset, shape, strides, *rest):
-    # Metadata says to negate or conjugate the numbers when they are read.
+    # Metadata can request to negate or conjugate the numbers.
     _check(not any(rest[2:]), 'It holds a tensor with pending conjugation or '
            'negation: save tensor.resolve_conj().resolve_neg().',
            UnsupportedError)
@@ -224,18 +227,18 @@ def _read_zip(file):
              if name.endswith('/data.pkl') and name.count('/') == 1]
   _check(
       len(folders) == 1 and f'{folders[0]}constants.pkl' not in names,
-      'It is a zip archive of something else, such as of torch.jit.save: save '
+      'It is another zip archive, such as one of torch.jit.save: save '
       'the state_dict() of a module with torch.save.', UnsupportedError)
   (folder,) = folders
-  # As torch writes them; others could be larger than the archive.
+  # PyTorch does not compress; entries could be larger than the archive.
   _check(not any(info.compress_type for info in archive.infolist()),
          'an entry is compressed')
   broken = archive.testzip()
   _check(broken is None, f'wrong checksum of entry {broken}')
   _check(f'{folder}byteorder' not in names
          or archive.read(f'{folder}byteorder') == b'little',
-         'It is of a machine that begins numbers with their largest byte: save '
-         'it on another.', UnsupportedError)
+         'It was written on a big-endian machine: save it on a little-endian '
+         'one.', UnsupportedError)
   unpickler = Unpickler(io.BytesIO(archive.read(f'{folder}data.pkl')))
   value = unpickler.load()
   starts = {}
@@ -244,7 +247,7 @@ def _read_zip(file):
     _check(info.file_size == storage.itemsize * storage.numel,
            f'storage {key[:100]!r} holds {info.file_size} bytes where '
            f'{storage.itemsize * storage.numel} are expected')
-    # Behind the header, of which the name and more have any length.
+    # After the header, whose name and extra field have variable lengths.
     file.seek(info.header_offset + 26)
     starts[key] = info.header_offset + 30 + sum(
         struct.unpack('<2H', file.read(4)))
@@ -285,14 +288,14 @@ def _read(file):
 
 
 def read(file: BinaryIO) -> str:
-  """Returns the JSON of a file; see the top of this one."""
+  """Returns the JSON of a file; see the docstring of the module."""
   try:
     return json.dumps([_read(file)])
   except UnsupportedError as error:
     reason = str(error)
   except MemoryError:
     reason = 'It asks for too much memory.'
-  except Exception as error:  # Whatever a broken file makes of the reader.
+  except Exception as error:  # A damaged file can cause any.
     name = '' if type(error) is ValueError else f'{type(error).__name__}: '
     text = ' '.join(f'{name}{error}'.split())[:200]
     reason = f'It is truncated or damaged ({text}): download it again.'
@@ -300,18 +303,17 @@ def read(file: BinaryIO) -> str:
 
 
 def main(cpu_seconds: int, max_bytes: int) -> None:
-  """Reads stdin under limits and prints JSON; see the top of the file."""
+  """Reads stdin under limits and prints JSON; see the module's docstring."""
   for name, value in {
       'RLIMIT_AS': max_bytes, 'RLIMIT_CPU': cpu_seconds, 'RLIMIT_CORE': 0,
       'RLIMIT_FSIZE': 0, 'RLIMIT_NPROC': 0}.items():
-    # Not every platform has all, and macOS knows limits that it does not let
-    # anybody set.
+    # Not every platform has all, and macOS has limits that cannot be set.
     with contextlib.suppress(AttributeError, OSError, ValueError):
       limit = getattr(resource, name)
       resource.setrlimit(limit, (value, resource.getrlimit(limit)[1]))
   sys.stdout.write(read(sys.stdin.buffer))
   sys.stdout.flush()
-  # Without taking apart what may be nested deeply.
+  # Skips the destruction of objects, which may be nested deeply.
   os._exit(0)
 
 

@@ -1,4 +1,4 @@
-"""Moves the weights and latents of the authors' model into ours, and back.
+"""Converts weights and latents between the authors' models and ours.
 
 Their tensors are channels-first (`NCHW`, `OIHW`), ours channels-last. Fully
 connected layers see flattened features, so their rows and columns are permuted
@@ -26,18 +26,18 @@ from tf_resflow import models
 from tf_resflow.conversion import torch_file
 from tf_resflow.numerics.norms import operator_norms
 
-# Buffers, with which the authors' code remembers something, the parameters of
-# the roulette, which never train, and the other names of learned orders: every
-# one belongs to two layers.
+# Buffers of the authors' code, the parameters of the roulette, which are not
+# trained, and the second names of learned orders, each of which belongs to two
+# layers.
 _NOT_WEIGHTS = {
     'domain', 'codomain', 'u', 'v', 'scale', 'spatial_dims', 'initialized',
     'last_n_samples', 'last_firmom', 'last_secmom', 'geom_p', 'lamb'}
 
-_MISMATCH = 'Its tensors and its training arguments do not belong together.'
+_MISMATCH = 'The tensors do not match the training arguments.'
 
 
 def _check(condition, name, value, expected, advice=_MISMATCH):
-  # Names of unknown tensors may have any length.
+  # Names of untrusted tensors may have any length.
   errors.check(condition, f'checkpoint.{name[:100]}', value, expected, advice)
 
 
@@ -46,34 +46,35 @@ def load_weights(
     weights: Mapping[str, torch_file.Tensor]) -> None:
   """Assigns the authors' tensors to a model.
 
-  Every tensor must find its variable and every variable its tensor. Singular
-  vectors are not taken over: the spectral norms converge anew, to the layers'
-  own tolerance. Norms of other orders, of which estimates depend on where they
-  begin, do so from the vectors `v` of the file, as far as 2,000 steps go.
+  Tensors and variables must match one to one. Singular vectors are not copied:
+  the spectral norms converge again, to the tolerance of the layers. Estimates
+  of other norms, which depend on their starting vectors, start from the vectors
+  `v` of the file and take up to 2,000 steps.
 
   Args:
     model: a `models.ResidualFlow` of the configuration that
       `convert_arguments` returns.
-    weights: by the authors' names, as `Checkpoint.weights` returns them; all
-      that is used of a tensor is its method `numpy`.
+    weights: by the authors' names, as `Checkpoint.weights` returns them; only
+      the method `numpy` of a tensor is used.
 
   Raises:
-    errors.InvalidValueError: naming the first tensor that is missing, left
-      over, of another shape or not finite, or the first matrix without an
-      inverse; the model may then be assigned in part.
+    errors.InvalidValueError: naming the first tensor that is missing, unknown,
+      of a wrong shape or not finite, or the first matrix without an inverse;
+      some variables may then be assigned.
   """
   remaining = dict(weights)
 
   def take(name):
-    _check(name in remaining, name, None, 'a tensor')
+    errors.check_suits(name in remaining, f'checkpoint.{name[:100]}', None,
+                       'is missing', _MISMATCH)
     value = np.asarray(remaining.pop(name).numpy())
     _check(np.all(np.isfinite(value)), name, 'NaN or infinity',
-           'finite numbers', 'The training that wrote it diverged.')
+           'finite numbers', 'The training diverged.')
     return value
 
   for pair in _pairs(model):
     value = take(pair.name)
-    # Before it is brought in our order, which could cut it to fit.
+    # Checked before it is reordered, which could cut off numbers.
     expected = pair.expected_shape()
     _check(value.shape == expected, pair.name,
            f'a tensor of shape {value.shape}', f'the shape {expected}')
@@ -83,7 +84,7 @@ def load_weights(
       _check(take(f'{name}.initialized'), f'{name}.initialized', 0, '1',
              'The checkpoint was saved before the first batch.')
     layer.initialized.assign(1)
-  # Their model holds the standardisation under two names.
+  # Their model has the standardisation under two names.
   for name, key in itertools.product(
       ('init_layer', 'transforms.0.chain.0'), ('mean', 'std')):
     if f'{name}.{key}' in remaining:
@@ -92,17 +93,18 @@ def load_weights(
           value.shape == np.shape(expected)
           and np.allclose(value, expected, rtol=0, atol=1e-6),
           f'{name}.{key}', reprlib.repr(value.tolist()), list(expected),
-          'That is what train_img.py has for --data=cifar10 with labels.')
+          'These are the values of train_img.py for --data=cifar10.')
   left = [n for n in remaining if n.rpartition('.')[2] not in _NOT_WEIGHTS]
-  _check(not left, min(left, default=''), 'a tensor',
-         f'none, as of {len(left)} in all')
+  errors.check_suits(
+      not left, f'checkpoint.{min(left, default="")[:100]}', None,
+      f'has no variable in the model (1 of {len(left)} tensors)', _MISMATCH)
   model.bijection.check_weights()
   _converge_estimates(model)
   model.save_norms()
 
 
 def _converge_estimates(model):
-  """Takes vectors of estimated norms beyond a layer's tolerance, in float64."""
+  """Iterates estimated norms beyond the tolerance of layers, in float64."""
   for layer in model.constrained_layers:
     if not layer.is_proven:
       variables, (rows, _) = layer.tensors()
@@ -149,7 +151,7 @@ def from_channels_first(model: models.ResidualFlow, z: tf.Tensor) -> tf.Tensor:
 
 
 def _positions(image_shape):
-  """For features in our order, where they are in that of the authors."""
+  """Returns the positions of our features in the authors' order."""
   h, w, c = image_shape
   return np.arange(h * w * c).reshape([c, h, w]).transpose([1, 2, 0]).ravel()
 
@@ -188,14 +190,14 @@ def _act_norms(model):
   for name, layer, shape in _chains(model):
     if layer.is_data_dependent:
       shape = tuple(layer.bias.shape) if layer.per_feature else shape
-      # Those of all features are wrapped.
+      # Layers over flattened features are wrapped.
       yield f'{name}.fc_module' if shape else name, layer, shape
   for scale, head in _heads(model):
     yield f'classification_heads.{scale}.1', head.act_norm, None
 
 
 class _Pair(NamedTuple):
-  """A tensor of theirs and a variable of ours.
+  """A tensor of the authors and the variable that corresponds to it.
 
   Attributes:
     name: of the tensor.
@@ -214,16 +216,16 @@ class _Pair(NamedTuple):
   shape: tuple[int, ...] | None = None
 
   def expected_shape(self):
-    """Returns the shape that the tensor has to have."""
+    """Returns the required shape of the tensor."""
     if self.shape is not None:
       return self.shape
     shape = tuple(self.variable.shape)
-    if len(shape) not in (2, 4):  # One number or all features: a vector, too.
+    if len(shape) not in (2, 4):  # Scalars and features are vectors there.
       return (math.prod(shape),)
     return tuple(shape[i] for i in np.argsort(self.axes[-len(shape):]))
 
   def assign(self, value):
-    """Gives the variable the numbers of the tensor, an array."""
+    """Assigns the numbers of the tensor, an array, to the variable."""
     for axis, image_shape in enumerate(self.image_shapes):
       if image_shape:
         value = value.take(_positions(image_shape), axis)
@@ -244,9 +246,9 @@ def _pairs(model):
 
 
 def _norm_pairs(name, layer, input_shape, previous):
-  """Yields those of the norms of a layer, which `previous` comes before."""
+  """Yields the pairs of the norms of a layer, which follows `previous`."""
   if layer.learns_orders:
-    # Averages have an order by its first name alone.
+    # Averages contain an order only by its first name.
     yield _Pair(f'{previous}.codomain' if previous else f'{name}.domain',
                 layer.domain.raw, shape=())
   if not layer.is_proven:
@@ -265,7 +267,7 @@ def _linear_pairs(name, layer, output_shape=None, input_shape=None):
 
 def _network_pairs(name, network, image_shape):
   parts = list(network.parts)
-  if not parts[-1].trainable_variables:  # Flattened, and in shape again.
+  if not parts[-1].trainable_variables:  # Flattens and reshapes back.
     image_shape = parts[-1].target_shape
     parts = parts[1:-1]
   prefix = f'{name}.nnet.nnet' if image_shape else f'{name}.nnet'
@@ -277,7 +279,7 @@ def _network_pairs(name, network, image_shape):
       yield _Pair(f'{prefix}.{i}.beta', part.beta)
     if i in linear:
       inputs = image_shape if i == linear[0] else None
-      if inputs:  # Those of a coupling have half of the channels.
+      if inputs:  # A coupling takes half of the channels.
         h, w, _ = image_shape
         inputs = (h, w, part.trainable_variables[0].shape[0] // (h * w))
       name = f'{prefix}.{i}'
@@ -287,8 +289,8 @@ def _network_pairs(name, network, image_shape):
       previous = name
 
 
-# The layers of our flows that theirs have as well, and their variables; those
-# of ActNorm are with the ones of the classifier.
+# The layers that the authors' flows have as well, with the pairs of each; those
+# of ActNorm are in `_pairs`.
 _THEIR_LAYERS = {
     **dict.fromkeys((
         layers.ActNorm, layers.Logit, layers.Squeeze, layers.Standardize),

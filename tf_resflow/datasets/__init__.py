@@ -1,7 +1,7 @@
-"""Data sets, and their deterministic tf.data pipelines.
+"""Data sets and their deterministic tf.data pipelines.
 
-The tfds builders of the embedded sets, `Digits` and `Mnist5k`, live in the
-module `embedded`; `load` registers them when they are asked for.
+The TFDS builders of the embedded data sets, `Digits` and `Mnist5k`, are in the
+module `embedded`; `load` registers them on demand.
 """
 
 import lazy_loader

@@ -1,7 +1,8 @@
-"""Data sets in a file of one's own: an array (.npz, .npy), a table (.csv)."""
+"""User-provided data sets: arrays (.npz, .npy) and tables (.csv)."""
 
 from collections.abc import Mapping, Sequence
 import csv
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from tf_resflow.datasets import own_files
 
 _ARRAY = (
   'an .npz file with an array x, uint8 images [n, H, W, 1 or 3] or float '
-  'vectors [n, D], and perhaps label [n], condition [n, K] (or whole numbers '
+  'vectors [n, D], and perhaps label [n], condition [n, K] (or integers '
   '[n]), and the same with _test; or an .npy file of such an x')
 _TABLE = (
   'a .csv file with a line of names and lines of numbers, comma-separated')
@@ -21,17 +22,16 @@ _MAX_LABELS = 100_000
 
 @own_files.opener('array', _ARRAY)
 def open_array(path: str) -> dataset_info.DatasetInfo:
-  """Reads an array of images or vectors.
+  """Opens an array of images or vectors.
 
-  Where there is no `x_test`, a fifth of the examples, always the same, is the
-  test part. Vectors are standardised by the mean and the standard deviation of
-  those that train.
+  Without `x_test`, a fixed fifth of the examples is the test part. Vectors are
+  standardised by the mean and standard deviation of the training part.
 
   Args:
-    path: Of an .npz or .npy file.
+    path: Path of an .npz or .npy file.
 
   Raises:
-    InvalidValueError: If it is no such file.
+    InvalidValueError: If the file is invalid.
 
   Example:
     >>> np.savez('noise.npz', x=np.random.default_rng(0).normal(size=[50, 3]))
@@ -52,7 +52,7 @@ def open_array(path: str) -> dataset_info.DatasetInfo:
   if 'x_test' in arrays:
     _check_examples(arrays, '_test')
     _check_test_part(arrays)
-    # A validation part is the end of what trains: it should hold all classes.
+    # Shuffled, so that a validation part, which is the end, has all classes.
     rows = {'train': own_files.split_order(num_examples)}
   else:
     rows = own_files.held_out(num_examples)
@@ -62,8 +62,8 @@ def open_array(path: str) -> dataset_info.DatasetInfo:
     with errors.refusing('dataset', f'array:{path}', _ARRAY):
       return _conditions(arrays, rows)
 
-  facts = {
-    'name': f'array:{path}', 'description': 'An array of your own.',
+  fields: dict[str, Any] = {
+    'name': f'array:{path}', 'description': 'User-provided array.',
     'num_train': len(x['train']), 'num_test': len(x['test']),
     'num_classes': int(arrays['label'].max()) + 1 if 'label' in arrays else 0,
     'load_fn': lambda part: (x[part], labels[part]),
@@ -72,15 +72,15 @@ def open_array(path: str) -> dataset_info.DatasetInfo:
       *(part for name in sorted(arrays) for part in (name, arrays[name])))}
   shape = arrays['x'].shape[1:]
   if arrays['x'].dtype == np.uint8:
-    return dataset_info.ImageInfo(image_shape=shape, **facts)
+    return dataset_info.ImageInfo(image_shape=shape, **fields)
   mean, std = own_files.standardisation(
     [f'{i} of x' for i in range(*shape)], **x)
   return dataset_info.VectorInfo(
-    event_size=shape[0], mean=mean, std=std, **facts)
+    event_size=shape[0], mean=mean, std=std, **fields)
 
 
 def _check_examples(arrays, suffix):
-  """Checks one array of examples and that of its labels."""
+  """Checks an array of examples and its labels."""
   name, labels = f'x{suffix}', arrays.get(f'label{suffix}')
   x = arrays[name]
   is_image = x.dtype == np.uint8 and x.ndim == 4 and x.shape[-1] in (1, 3)
@@ -88,14 +88,14 @@ def _check_examples(arrays, suffix):
   errors.check_format(
     (is_image or is_vector) and x.size > 0,
     f'Its {name} is {x.dtype} {list(x.shape)}.')
-  bad = np.argwhere(~np.isfinite(x)) if is_vector else ()
+  bad: Any = np.argwhere(~np.isfinite(x)) if is_vector else ()
   errors.check_format(
-    not len(bad), f'Its {name} holds {len(bad)} numbers that are not finite, '
-    f'the first in row {bad[0][0] if len(bad) else 0}.')
+    not len(bad), f'Its {name} has {len(bad)} values that are not finite, the '
+    f'first in row {bad[0][0] if len(bad) else 0}.')
   errors.check_format(
     labels is None or _are_labels(labels, len(x)), f'The labels of {name} are '
     f'{"" if labels is None else f"{labels.dtype} {list(labels.shape)}"}, '
-    'not one whole number from 0 for each example.')
+    'not one non-negative integer per example.')
 
 
 def _are_labels(array, num_examples):
@@ -104,26 +104,26 @@ def _are_labels(array, num_examples):
 
 
 def _check_test_part(arrays):
-  """Checks that the examples for the test are of those that train."""
+  """Checks that the test part is consistent with the training part."""
   x, test = arrays['x'], arrays['x_test']
   errors.check_format(
     test.shape[1:] == x.shape[1:] and test.dtype.kind == x.dtype.kind,
     f'Its x is {x.dtype} {list(x.shape)} and x_test {test.dtype} '
     f'{list(test.shape)}.')
   errors.check_format(
-    ('label' in arrays) == ('label_test' in arrays), 'It has labels of x or of '
-    'x_test alone: label and label_test go together.')
+    ('label' in arrays) == ('label_test' in arrays),
+    'It has only one of label and label_test.')
   errors.check_format(
     'label' not in arrays or arrays['label_test'].max() <= arrays[
-      'label'].max(), 'Its label_test has a class that label lacks.')
+      'label'].max(), 'Its label_test has a class that label does not have.')
   errors.check_format(
-    len(test) >= 2, 'Its x_test has one example; a standard error needs two.')
+    len(test) >= 2, 'Its x_test has one example; standard errors need two.')
 
 
 def _parts(arrays, name, rows):
-  """Returns an array of 'train' and of 'test'; None for what is not there.
+  """Returns the 'train' and 'test' parts of an array; None if missing.
 
-  Where the rows have no 'test', the array with `_test` is that part.
+  Without rows of 'test', the array with the suffix `_test` is that part.
   """
   if name not in arrays:
     return dict.fromkeys(('train', 'test'))
@@ -134,28 +134,28 @@ def _parts(arrays, name, rows):
 def _conditions(
   arrays: Mapping[str, np.ndarray], rows: Mapping[str, np.ndarray],
 ) -> tuple[dataset_info.ConditionInfo, dict[str, np.ndarray]]:
-  """Returns facts about the array `condition`, and both of its parts."""
+  """Returns the metadata of the array `condition`, and both parts."""
   _check_condition(arrays, '')
   parts = _parts(arrays, 'condition', rows)
   train, test = parts['train'], parts['test']
   errors.check_format(
-    test is not None, 'It has x_test, and no condition_test.')
+    test is not None, 'It has x_test but no condition_test.')
   if 'test' not in rows:
     _check_condition(arrays, '_test')
   is_label = np.issubdtype(train.dtype, np.integer)
   errors.check_format(
     train.shape[1:] == test.shape[1:]
     and is_label == np.issubdtype(test.dtype, np.integer),
-    'Its condition and condition_test do not go together.')
+    'Its condition and condition_test differ in type or shape.')
   if is_label:
     errors.check_format(
-      train.max() < _MAX_LABELS, f'Its condition has a label {train.max()}: '
-      f'labels are whole numbers below {_MAX_LABELS:,}. Numbers are floats.')
+      train.max() < _MAX_LABELS, f'Its condition has a label {train.max()}; '
+      f'labels are below {_MAX_LABELS:,}. Use floats for numeric conditions.')
     errors.check_format(
       test.max() <= train.max(), f'Its test part has a condition {test.max()} '
-      'that no example that trains has.')
+      'that the training part does not have.')
     return dataset_info.ConditionInfo(num_labels=int(train.max()) + 1), parts
-  # A number each is a vector of one.
+  # Scalars become vectors of size 1.
   parts = {name: part.reshape([len(part), -1]) for name, part in parts.items()}
   size = parts['train'].shape[1]
   mean, std = own_files.standardisation(
@@ -173,22 +173,22 @@ def _check_condition(arrays, suffix):
       and len(array) == num_examples and array.size > 0
       and np.all(np.isfinite(array))),
     f'Its {name} is {array.dtype} {list(array.shape)}, not finite floats '
-    f'[{num_examples}, K] or whole numbers [{num_examples}] from 0.')
+    f'[{num_examples}, K] or integers [{num_examples}] from 0.')
 
 
 @own_files.opener('table', _TABLE)
 def open_table(path: str) -> dataset_info.VectorInfo:
-  """Reads a table whose columns are the numbers of vectors.
+  """Opens a table whose rows are vectors.
 
-  The first line names the columns, unless it holds numbers only. A fifth of the
-  rows, always the same, is the test part; vectors are standardised by the mean
-  and the standard deviation of the others.
+  The first line names the columns, unless it has only numbers. A fixed fifth of
+  the rows is the test part; vectors are standardised by the mean and standard
+  deviation of the training part.
 
   Args:
-    path: Of a .csv file.
+    path: Path of a .csv file.
 
   Raises:
-    InvalidValueError: If it is no such table, naming the line and the column.
+    InvalidValueError: If the table is invalid, with the line and the column.
 
   Example:
     >>> with open('heights.csv', 'w') as file:
@@ -208,7 +208,7 @@ def open_table(path: str) -> dataset_info.VectorInfo:
     fingerprint=own_files.fingerprint(','.join(names), rows),
     num_train=len(parts['train']), num_test=len(parts['test']),
     load_fn=lambda part: (parts[part].astype(np.float32), None),
-    description='A table of your own.')
+    description='User-provided table.')
 
 
 def read_table(
@@ -217,18 +217,18 @@ def read_table(
   """Returns the names of the columns and the rows, float64 `[N, D]`.
 
   Args:
-    path: Of a .csv file.
-    wanted: Names of the columns to read, in this order; all by default.
+    path: Path of a .csv file.
+    wanted: Names of the columns to read, in this order; by default all.
 
   Raises:
-    FormatError: If it is no such table, naming the line and the column.
+    FormatError: If the table is invalid, with the line and the column.
   """
   names, lines = read_cells(path)
   wanted = names if wanted is None else tuple(wanted)
   missing = [name for name in wanted if name not in names]
   errors.check_format(not missing, f'It has no {", ".join(missing)}.')
   places = [names.index(name) for name in wanted]
-  # What is no number is NaN.
+  # Cells that are not numbers become NaN.
   rows = np.array(
     [[_number(cells[place]) for place in places] for _, cells in lines],
     np.float64).reshape([-1, len(places)])
@@ -236,19 +236,19 @@ def read_table(
   if len(bad):
     row, column = bad[0]
     number, cells = lines[row]
+    cell = cells[places[column]].strip()
     raise errors.FormatError(
-      f'Line {number}, column {wanted[column]} holds '
-      f'{cells[places[column]].strip()!r}, not a number. Fill it, or leave the '
-      'line or the column out.')
+      f'Line {number}, column {wanted[column]} '
+      f'{f"holds {cell!r}, not a number" if cell else "is empty"}. Fill it or '
+      'remove the line or column.')
   return wanted, rows
 
 
 def read_cells(
   path: str) -> tuple[tuple[str, ...], list[tuple[int, list[str]]]]:
-  """Returns the names of the columns, and the cells as text.
+  """Returns the names of the columns and the cells as text; see `read_table`.
 
-  Of every line but that of names and empty ones, its number and its cells; see
-  `read_table`.
+  For each line, except that of names and empty ones, its number and its cells.
   """
   with own_files.reading(), open(path, encoding='utf-8-sig', newline='') as f:
     lines = [
@@ -257,31 +257,34 @@ def read_cells(
   errors.check_format(lines, 'It is empty.')
   first = [cell.strip() for cell in lines[0][1]]
   numbers = [_number(cell) for cell in first]
-  # pandas calls columns without names 0, 1, 2.
+  # pandas names unnamed columns 0, 1, 2.
   has_names = None in numbers or numbers == list(range(len(first)))
   errors.check_format(
     numbers.count(None) in (0, len(first)), 'Its first line, '
-    f'{", ".join(first)}, mixes names and numbers. Give every column a name '
-    'that is no number, or none.')
+    f'{", ".join(first)}, mixes names and numbers. Name all columns (not by '
+    'numbers) or none.')
   for name, mark in _OTHER_MARKS.items():
     errors.check_format(
-      len(first) > 1 or mark not in first[0], f'Its cells seem to lie between '
-      f'{name}: write it with commas, and numbers with decimal points.')
+      len(first) > 1 or mark not in first[0], 'Its cells seem to be separated '
+      f'by {name}: use commas, and decimal points in numbers.')
   names = tuple(first if has_names else (f'x{i}' for i in range(len(first))))
   errors.check_format(
+    names[0] or not all(names[1:]), 'Its first column has no name: if it is '
+    'the index of pandas, save the table with index=False.')
+  errors.check_format(
     all(names) and len(set(names)) == len(names),
-    f'Its first line names the columns {", ".join(map(repr, names))}: every '
-    'one needs a name of its own.')
+    f'Its first line names the columns {", ".join(map(repr, names))}: each '
+    'needs a unique name.')
   lines = lines[has_names:]
   for number, cells in lines:
     errors.check_format(
       len(cells) == len(names), f'Line {number} has {len(cells)} cells, not '
-      f'{len(names)} as the first one.')
+      f'{len(names)} like the first one.')
   return names, lines
 
 
 def _number(cell):
-  """Returns the number in a cell, or None; '1_000' is none."""
+  """Returns the number in a cell, or None, as for '1_000'."""
   try:
     return None if '_' in cell else float(cell)
   except ValueError:

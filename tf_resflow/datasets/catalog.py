@@ -1,4 +1,4 @@
-"""The data sets that have a name."""
+"""Catalog of named data sets."""
 
 import dataclasses
 import functools
@@ -10,7 +10,7 @@ from tf_resflow.specs import registries
 
 
 def _call(name: str, *arguments: Any) -> Any:
-  """Calls a function of this package; TensorFlow may be imported for that."""
+  """Imports and calls a function of this package."""
   return pkgutil.resolve_name(f'tf_resflow.datasets.{name}')(*arguments)
 
 
@@ -42,14 +42,14 @@ SVHN_CROPPED = dataclasses.replace(
   description='House numbers, one digit each, 32 x 32.',
   homepage='http://ufldl.stanford.edu/housenumbers/')
 
-# Two versions of ImageNet at the same size are about, whose bits/dim differ by
-# 0.26 at 32 x 32: they were made smaller by other filters.
+# There are two versions of ImageNet of each size, made by different filters;
+# their bits/dim differ by 0.26 at 32 x 32.
 IMAGENET32 = dataset_info.ImageInfo(
   name='downsampled_imagenet/32x32', image_shape=(32, 32, 3),
   num_train=1_281_149, num_test=49_999, test_split='validation',
   files={'train': 'train_32x32.npy', 'test': 'valid_32x32.npy'},
-  description='ImageNet at 32 x 32, as van den Oord et al. (2016) made it, the '
-  'version of the papers on flows; not the later one by Chrabaszcz et al.',
+  description='ImageNet at 32 x 32 of van den Oord et al. (2016), the version '
+  'used in papers on flows; not the later one of Chrabaszcz et al.',
   homepage='https://image-net.org/small/download.php')
 
 IMAGENET64 = dataclasses.replace(
@@ -61,8 +61,8 @@ IMAGENET_RESIZED32 = dataclasses.replace(
   IMAGENET32, name='imagenet_resized/32x32', num_classes=1000,
   num_train=1_281_167, num_test=50_000,
   files={'train': 'train_data_batch_*.npz', 'test': 'val_data.npz'},
-  description='ImageNet at 32 x 32, as Chrabaszcz et al. (2017) made it; not '
-  'the version of the papers on flows.',
+  description='ImageNet at 32 x 32 of Chrabaszcz et al. (2017); not the '
+  'version used in papers on flows.',
   homepage='https://patrykchrabaszcz.github.io/Imagenet32/')
 
 IMAGENET_RESIZED64 = dataclasses.replace(
@@ -73,8 +73,8 @@ CELEB_A_HQ64 = dataset_info.ImageInfo(
   name='celeb_a_hq/64', image_shape=(64, 64, 3),
   manual_file='data64x64.tar', num_train=27_000, num_test=3_000,
   train_split='train[:27000]', test_split='train[27000:]',
-  description='Faces, 64 x 64; the last 3,000 images are the test part, a '
-  'choice of this package.',
+  description='Faces, 64 x 64; this package uses the last 3,000 images as the '
+  'test part.',
   homepage='https://github.com/tkarras/progressive_growing_of_gans')
 
 CELEB_A_HQ256 = dataclasses.replace(
@@ -87,7 +87,7 @@ PATCHES32 = dataset_info.ImageInfo(
   name='patches32', image_shape=(32, 32, 3), num_train=16_830, num_test=130,
   is_embedded=True, load_fn=functools.partial(_call, 'embedded:load_patches'),
   description='Patches of two photographs, 32 x 32, shipped with scikit-learn; '
-  'test patches do not overlap, and no pixel is in both parts.',
+  'test patches do not overlap, and the parts share no pixels.',
   homepage='https://scikit-learn.org/stable/datasets/loading_other_datasets'
   '.html')
 
@@ -99,32 +99,32 @@ def _toy(name: str, function: str, description: str) -> dataset_info.DrawnInfo:
     homepage='https://github.com/rtqichen/ffjord')
 
 
-SWISSROLL = _toy('swissroll', 'swissroll', 'A spiral, in noise.')
-CIRCLES = _toy('circles', 'circles', 'Two circles around each other, in noise.')
-RINGS = _toy('rings', 'rings', 'Four circles around each other, in noise.')
-MOONS = _toy('moons', 'moons', 'Two half circles, in noise.')
+SWISSROLL = _toy('swissroll', 'swissroll', 'A noisy spiral.')
+CIRCLES = _toy('circles', 'circles', 'Two noisy concentric circles.')
+RINGS = _toy('rings', 'rings', 'Four noisy concentric circles.')
+MOONS = _toy('moons', 'moons', 'Two noisy half circles.')
 EIGHT_GAUSSIANS = _toy(
-  '8gaussians', 'eight_gaussians', 'Normal distributions around a circle.')
-PINWHEEL = _toy('pinwheel', 'pinwheel', 'Five bent arms.')
-TWO_SPIRALS = _toy('2spirals', 'two_spirals', 'Two arms of a spiral, in noise.')
+  '8gaussians', 'eight_gaussians', 'Eight Gaussians on a circle.')
+PINWHEEL = _toy('pinwheel', 'pinwheel', 'Five curved arms.')
+TWO_SPIRALS = _toy('2spirals', 'two_spirals', 'Two noisy spiral arms.')
 CHECKERBOARD = _toy(
-  'checkerboard', 'checkerboard', 'Squares of equal density, and gaps.')
+  'checkerboard', 'checkerboard', 'Alternating squares of equal density.')
 
 
 def names() -> tuple[str, ...]:
-  """Returns the names of all known data sets."""
+  """Returns the names of all data sets."""
   return registries.DATASETS.names()
 
 
 def info(name: str, field: str | None = None) -> dataset_info.DatasetInfo:
-  """Returns the facts about one data set.
+  """Returns the metadata of a data set.
 
   Args:
     name: One of `names()`.
     field: The argument or flag that names it, for messages.
 
   Returns:
-    Its `DatasetInfo`.
+    A `DatasetInfo`.
 
   Raises:
     InvalidValueError: If the name is unknown.

@@ -1,4 +1,4 @@
-"""Facts about data sets, known before any of them is read."""
+"""Metadata of data sets, available without reading them."""
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
@@ -11,26 +11,27 @@ import numpy as np
 
 from tf_resflow import datasets
 from tf_resflow import errors
+from tf_resflow.specs import spec
 
-# What a condition can be, beside columns.
+# Names of conditions, besides columns of tables.
 _LABEL, _ENTRY = 'label', 'condition'
 
-# A function from 'train' or 'test' to examples, their labels or None, and
-# perhaps their conditions.
+# A function from 'train' or 'test' to examples, labels or None, and optionally
+# conditions.
 LoadFn = Callable[[str], tuple[np.ndarray | None, ...]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConditionInfo:
-  """Facts about the conditions of `p(x|c)` that come with examples.
+  """Metadata of the conditions of `p(x|c)`.
 
   Attributes:
-    num_labels: Number of labels, where conditions are such; else 0.
-    size: Numbers of a condition; 0 for labels.
-    mean: Of the numbers in the training part, or none.
-    std: Likewise.
-    names: What the numbers are called, or none.
-    is_label: Whether it is the label of an example; else what comes with it.
+    num_labels: Number of labels if conditions are labels, otherwise 0.
+    size: Size of numeric conditions; 0 for labels.
+    mean: Mean in the training part, `size` numbers or none.
+    std: Standard deviation, likewise.
+    names: Names of the numbers, or none.
+    is_label: Whether it is the label of the data set, not a separate array.
   """
 
   num_labels: int = 0
@@ -41,7 +42,7 @@ class ConditionInfo:
   is_label: bool = False
 
   def inferred_fields(self) -> dict[str, Any]:
-    """Returns what a model has to know, by names of its fields."""
+    """Returns the fields of the model that follow from it."""
     return {
       'condition_labels': self.num_labels, 'condition_size': self.size,
       'condition_mean': self.mean, 'condition_std': self.std,
@@ -50,34 +51,34 @@ class ConditionInfo:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DatasetInfo(abc.ABC):
-  """Facts about one data set: an `ImageInfo`, a `VectorInfo` or a `DrawnInfo`.
+  """Metadata of a data set: `ImageInfo`, `VectorInfo` or `DrawnInfo`.
 
-  A reader's own one joins the others in one line,
-  `registries.DATASETS.register(NAME, INFO)`; then `--dataset=NAME` takes it.
+  Register your own with `registries.DATASETS.register(NAME, INFO)`; then
+  `--dataset=NAME` selects it.
 
   Attributes:
-    model: Class attribute, the name of the type of model that such data get
-      where none is asked for, of `registries.MODELS`.
-    opener: Class attribute, `'module:function'` of what opens a part.
-    num_levels: Number of levels of images of integers; None for vectors.
-    name: As `--dataset=` has it.
+    model: Class attribute, name of the default model type, in
+      `registries.MODELS`.
+    opener: Class attribute, `'module:function'` that opens a part.
+    num_levels: Number of integer levels of images; None for vectors.
+    name: Name in `--dataset=`.
     num_classes: Number of labels; 0 if there are none.
-    num_train: Examples in the training part, validation included; None where
-      that need not be checked.
-    num_test: Examples in the test part, likewise.
+    num_train: Number of training examples, including validation; None to skip
+      the check.
+    num_test: Number of test examples, likewise.
     is_embedded: Whether nothing is downloaded, and examples are so small that
       certificates take seconds.
     description: One sentence.
-    homepage: Where it is described.
-    fingerprint: A digest of data that may change, so that a run notices it;
-      empty for those of the catalogue.
+    homepage: URL of the documentation.
+    fingerprint: Digest of data that may change, by which runs detect changes;
+      empty for those of the catalog.
     load_fn: Maps 'train' or 'test' to examples, uint8 `[N, H, W, C]` or float32
-      `[N, D]`, labels `[N]` or None, and perhaps conditions; None for data that
-      are found or drawn.
-    entry_fn: Returns facts about the conditions that come with the examples,
-      and these of 'train' and 'test', where some do.
-    condition: Facts about those that a model depends on, see `with_condition`;
-      None for none.
+      `[N, D]`, labels `[N]` or None, and optionally conditions; None for stored
+      or drawn data.
+    entry_fn: Returns the metadata of the array of conditions, and its 'train'
+      and 'test' parts; None if there is none.
+    condition: Metadata of the condition of the model, see `with_condition`;
+      None for unconditional models.
   """
 
   model: ClassVar[str]
@@ -97,95 +98,101 @@ class DatasetInfo(abc.ABC):
   condition: ConditionInfo | None = None
 
   @property
+  def num_levels(self) -> int | None:
+    """Number of levels of images of integers; None for vectors."""
+    return None
+
+  @property
   @abc.abstractmethod
   def event_shape(self) -> tuple[int, ...]:
-    """The shape of an example."""
+    """Shape of an example."""
 
   @abc.abstractmethod
   def inferred_fields(self) -> dict[str, Any]:
-    """Returns what a model has to know, by names of the model's fields."""
+    """Returns the fields of the model that follow from the data."""
 
   def open(
     self, split: str, data_dir: str | os.PathLike | None = None,
     num_validation: int = 0) -> 'datasets.Split':
-    """Opens a part; `datasets.load` has the arguments, and has checked them."""
-    # Imported by that: facts need no TensorFlow.
+    """Opens a part; see `datasets.load`, which checks the arguments."""
+    # Imported on demand: metadata do not need TensorFlow.
     opened = pkgutil.resolve_name(self.opener)(
       self, split, data_dir, num_validation)
     return opened if self.condition is None else opened.with_condition(
       self.condition)
 
   def with_condition(self, names: Sequence[str]) -> Self:
-    """Returns the facts about the same data, for a model `p(x|c)`.
+    """Returns the metadata of the same data, for a model `p(x|c)`.
 
     Args:
-      names: What the condition is: `('label',)`, or `('condition',)` for the
-        conditions that come with the examples. Of a table, names of columns,
-        which are no part of `x` then.
+      names: The condition: `('label',)`, or `('condition',)` for the array of
+        conditions. For a table, names of columns, which are then excluded from
+        `x`.
 
     Raises:
-      InvalidValueError: If the data have nothing of the kind.
+      InvalidValueError: If the data do not have such a condition.
     """
     known = [_LABEL] * (self.num_classes > 0) + [_ENTRY] * (
       self.entry_fn is not None)
+    errors.check_suits(
+      bool(known), 'condition', ','.join(names), 'cannot be used with dataset='
+      f'{self.name}', 'It has no labels, conditions or named columns.')
     errors.check(
       len(names) == 1 and names[0] in known, 'condition', ','.join(names),
-      ' or '.join(known) or f'none with dataset={self.name}',
-      f'It is what {self.name} has beside x.' if known else
-      'These data have neither labels nor conditions, nor columns with names.')
+      ' or '.join(known), f'{self.name} has no other conditions.')
     if _LABEL in names:
       return dataclasses.replace(self, condition=ConditionInfo(
         num_labels=self.num_classes, is_label=True))
-    condition, parts = self.entry_fn()
+    entry_fn: Any = self.entry_fn
+    load_fn: Any = self.load_fn
+    condition, parts = entry_fn()
     return dataclasses.replace(
       self, condition=condition,
-      load_fn=lambda part: (*self.load_fn(part), parts[part]))
+      load_fn=lambda part: (*load_fn(part), parts[part]))
 
   def inferred_condition_fields(self) -> dict[str, Any]:
-    """Returns what a model has to know of conditions."""
+    """Returns the fields of the model that follow from the condition."""
     return (self.condition or ConditionInfo()).inferred_fields()
 
   def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
-    """Returns the facts about images with fewer bits or of another size.
+    """Returns the metadata of images with fewer bits or of another size.
 
     Raises:
-      InvalidValueError: For what only images can be.
+      InvalidValueError: If the data are not images.
     """
     if num_bits != 8:
-      self.require_images('num_bits', num_bits, 8)
+      self.require_images('num_bits', num_bits)
     if resize is not None:
-      self.require_images('resize', resize, None)
+      self.require_images('resize', resize)
     return self
 
-  def require_images(self, name: str, value: Any, default: Any) -> None:
-    """Raises `InvalidValueError` for a value that only images can have.
+  def require_images(self, name: str, value: Any) -> None:
+    """Raises `InvalidValueError` unless the data are images.
 
     Args:
-      name: Of the field.
-      value: That was given.
-      default: That has no effect.
+      name: Name of a field that applies to images only.
+      value: Its value.
     """
-    errors.check(
-      self.num_levels is not None, name, value,
-      f'{default} with dataset={self.name}',
-      'It is for images, and these are vectors.')
+    errors.check_suits(
+      self.num_levels is not None, name, spec.text_of(value),
+      f'cannot be used with dataset={self.name}', 'It applies to images only.')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageInfo(DatasetInfo):
-  """Facts about one image data set; `DatasetInfo` has the other attributes.
+  """Metadata of an image data set; see `DatasetInfo` for other attributes.
 
   Attributes:
     image_shape: `(height, width, channels)` in pixels.
-    num_levels: Grey levels n; pixel values are the integers 0..n-1.
-    train_split: tfds split of the training part.
-    test_split: tfds split of the test part.
+    num_levels: Number of levels n; pixel values are the integers 0..n-1.
+    train_split: TFDS split of the training part.
+    test_split: TFDS split of the test part.
     files: Names of the array files of 'train' and 'test', patterns with `*`;
-      such files in `data_dir` take the place of a tfds data set.
-    manual_file: Name of the file that tfds cannot download, if there is one.
-    resize: Height and width that stored images are resized to; None for none.
-    stored: The images that these are made of, with more bits or of another
-      size; None where they are stored as they are.
+      such files in `data_dir` replace a TFDS data set.
+    manual_file: Name of a file that TFDS cannot download, if any.
+    resize: Height and width to resize stored images to; None for no change.
+    stored: Metadata of the stored images, if they have more bits or another
+      size; otherwise None.
 
   Example:
     >>> def load(part):
@@ -213,12 +220,12 @@ class ImageInfo(DatasetInfo):
 
   def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
     errors.check(
-      resize is None or resize >= 1, 'resize', resize, 'a whole number from 1')
+      resize is None or resize >= 1, 'resize', resize, 'an integer >= 1')
     errors.check(1 <= num_bits <= 8, 'num_bits', num_bits, '1 to 8')
-    errors.check(
+    errors.check_suits(
       num_bits == 8 or self.num_levels == 256, 'num_bits', num_bits,
-      f'8, since {self.name} has {self.num_levels} levels',
-      'Only 256 levels can be reduced.')
+      f'cannot be used with dataset={self.name}',
+      f'It requires 8-bit images, and these have {self.num_levels} levels.')
     height, width, channels = self.image_shape
     return dataclasses.replace(
       self,
@@ -235,14 +242,14 @@ class ImageInfo(DatasetInfo):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VectorInfo(DatasetInfo):
-  """Facts about one data set of vectors; `DatasetInfo` has the others.
+  """Metadata of a data set of vectors; see `DatasetInfo` for the others.
 
   Attributes:
-    event_size: Numbers of a vector, D.
-    mean: What a model subtracts first, D numbers or none; those of the training
-      part, so that densities are in the units of the data.
-    std: What it divides by then.
-    columns: What the numbers are called, D names or none.
+    event_size: Size of a vector, D.
+    mean: Mean of the training part, D numbers or none, by which models
+      standardise vectors; densities are in the original units.
+    std: Standard deviation, likewise.
+    columns: Names of the columns, D names or none.
 
   Example:
     >>> def load(part):
@@ -252,7 +259,6 @@ class VectorInfo(DatasetInfo):
   """
 
   model: ClassVar[str] = 'vector'
-  num_levels: ClassVar[None] = None
 
   event_size: int
   mean: tuple[float, ...] = ()
@@ -273,24 +279,26 @@ class VectorInfo(DatasetInfo):
       f'columns of {self.name}: {", ".join(self.columns)}')
     errors.check(
       len(names) < self.event_size, 'condition', ','.join(names),
-      'fewer columns than there are', 'The others are what is modelled.')
+      'fewer columns than there are', 'The other columns are x.')
     chosen = [self.columns.index(name) for name in names]
     kept = [i for i in range(self.event_size) if i not in chosen]
 
-    def facts_at(places):
+    def moments_at(places):
       return {
         key: tuple(values[i] for i in places) for key, values in (
           ('mean', self.mean), ('std', self.std)) if values}
 
+    load_fn: Any = self.load_fn
+
     def load(part):
-      x, labels = self.load_fn(part)
+      x, labels = load_fn(part)
       return x[:, kept], labels, x[:, chosen]
 
     return dataclasses.replace(
       self, event_size=len(kept), load_fn=load,
-      columns=tuple(self.columns[i] for i in kept), **facts_at(kept),
+      columns=tuple(self.columns[i] for i in kept), **moments_at(kept),
       condition=ConditionInfo(
-        size=len(chosen), names=tuple(names), **facts_at(chosen)))
+        size=len(chosen), names=tuple(names), **moments_at(chosen)))
 
   def inferred_fields(self) -> dict[str, Any]:
     return {
@@ -301,14 +309,14 @@ class VectorInfo(DatasetInfo):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DrawnInfo(VectorInfo):
-  """Facts about a density of which every example is a fresh draw.
+  """Metadata of a distribution that training examples are freshly drawn from.
 
-  A training step sees points that no step before has seen; the validation and
-  test parts are fixed, of `num_test` points and as many as are asked for.
+  Each training step sees new points; the validation and test parts are fixed,
+  with `num_validation` and `num_test` points.
 
   Attributes:
-    draw_fn: Maps an int64 `[2]`, a key, to one point, float32 `[D]`; a function
-      of tensors.
+    draw_fn: TensorFlow function that maps a key, int64 `[2]`, to a point,
+      float32 `[D]`.
   """
 
   opener: ClassVar[str] = 'tf_resflow.datasets.loading:open_drawn'

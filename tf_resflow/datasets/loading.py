@@ -1,4 +1,4 @@
-"""Finds a data set and opens a part of it."""
+"""Opening of the parts of a data set."""
 
 from collections.abc import Sequence
 import operator
@@ -15,8 +15,8 @@ from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import split as split_lib
 from tf_resflow.datasets import stored_images
 
-# The parts, and seeds of those whose points are drawn but the same in every
-# run. A run's own seed draws those that it trains on.
+# Parts, and the seeds of drawn points that are the same in every run; training
+# points are drawn with the seed of the run.
 _SEEDS = {'train': 2_147_483_001, 'validation': 2_147_483_002,
           'test': 2_147_483_003}
 
@@ -27,7 +27,7 @@ def load_split(
   """Opens one part of the data set of a run.
 
   Args:
-    config: The data of the run.
+    config: Data configuration of the run.
     split: 'train', 'validation' or 'test'.
     data_dir: Folder of prepared data, by default that of the run.
 
@@ -35,8 +35,8 @@ def load_split(
     The part, as a `Split`.
 
   Raises:
-    DatasetNotFoundError: If there are no prepared data.
-    InvalidValueError: If there is no such part.
+    DatasetNotFoundError: If the data are not prepared and cannot be.
+    InvalidValueError: If the part does not exist.
   """
   return load(
     config.dataset, split, data_dir=data_dir or config.data_dir,
@@ -51,33 +51,32 @@ def load(
   """Opens one part of a data set.
 
   The validation part is the last `num_validation` examples of the training
-  part, which then lacks them; the test part never changes.
+  part, which then excludes them; the test part never changes.
 
-  Sets that an installed package holds (`digits`, `mnist5k`) are prepared on
-  first use, and `data_dir` is created where it is absent. The others must lie
-  prepared in `data_dir`; without `data_dir`, tfds uses its default folder and
-  downloads what is missing there.
+  Data sets in installed packages (`digits`, `mnist5k`) are prepared on first
+  use, and `data_dir` is created if necessary. Others must be prepared in
+  `data_dir`; without `data_dir`, TFDS uses its default folder and downloads
+  missing data.
 
   Args:
     name: One of `datasets.names()`.
     split: 'train', 'validation' or 'test'.
-    data_dir: Folder that holds prepared data, as `tfds build` writes it.
+    data_dir: Folder of prepared data, as written by `tfds build`.
     num_bits: Bits per pixel and channel, 1..8. Below 8, `X` becomes
-      `floor(X / 2^(8 - num_bits))` with `2^num_bits` levels; only for sets of
-      256 levels.
+      `floor(X / 2^(8 - num_bits))` with `2^num_bits` levels; only for data sets
+      with 256 levels.
     num_validation: Size of the validation part.
-    resize: Height and width to resize the images to, bilinear with
-      antialiasing, rounded to whole levels; before bits are reduced.
-    condition: What examples come with as a condition of `p(x|c)`, see
-      `DatasetInfo.with_condition`; nothing by default.
+    resize: Height and width to resize images to, bilinear with antialiasing,
+      rounded to integer levels; before bits are reduced.
+    condition: Condition of `p(x|c)`, see `DatasetInfo.with_condition`; by
+      default none.
 
   Returns:
     The part, as a `Split`.
 
   Raises:
-    DatasetNotFoundError: If there are no prepared data and they cannot be
-      made.
-    InvalidValueError: If an argument does not fit the data set.
+    DatasetNotFoundError: If the data are not prepared and cannot be.
+    InvalidValueError: If an argument does not suit the data set.
 
   Example:
     >>> train = load('digits', 'train', data_dir='data')
@@ -90,22 +89,21 @@ def load(
   errors.check(split in _SEEDS, 'split', split, f'one of {", ".join(_SEEDS)}')
   errors.check(
     num_validation >= 0, 'num_validation', num_validation,
-    'a whole number from 0')
-  errors.check(
+    'an integer >= 0')
+  errors.check_suits(
     split != 'validation' or num_validation > 0, 'split', split,
-    'another part where num_validation is 0',
-    'Set num_validation to take that many from the end of the training part.')
+    'requires num_validation',
+    'It is the number of training examples held out for validation.')
   return info.open(split, data_dir, num_validation)
 
 
 def open_stored(
-  info: dataset_info.DatasetInfo, split: str,
+  info: Any, split: str,
   data_dir: str | os.PathLike | None, num_validation: int) -> split_lib.Split:
   """Opens a part of images or vectors; see `load`.
 
-  Images that are made of others, see `ImageInfo.changed`, are resized first,
-  bilinearly with antialiasing, and rounded to whole levels; then bits are
-  reduced.
+  Images changed by `ImageInfo.changed` are resized first, bilinearly with
+  antialiasing, and rounded to integer levels; then bits are reduced.
   """
   part = 'test' if split == 'test' else 'train'
   is_image = info.num_levels is not None
@@ -113,7 +111,7 @@ def open_stored(
   stored, image_fn, num_examples = (
     _open_arrays(info, stored_info, part) if info.load_fn is not None else
     stored_images.open_part(stored_info, part, data_dir))
-  # Of the training part with validation, or of the test part.
+  # `num_examples` is that of the training part with validation, or of the test.
   num_train = num_examples - num_validation
   errors.check(
     split == 'test' or num_validation == 0 or num_train > 0, 'num_validation',
@@ -148,22 +146,23 @@ def open_stored(
 def open_drawn(
   info: dataset_info.DrawnInfo, split: str, unused_data_dir: Any,
   num_validation: int) -> split_lib.Split:
-  """Opens a part of a data set that is drawn; see `load`.
+  """Opens a part of a data set of random draws; see `load`.
 
-  The training part has `num_train` fixed points for those who want to look at
-  some, and `draw_fn` for those who train.
+  The training part has `num_train` fixed points for inspection, and `draw_fn`
+  for training.
   """
   size = {'train': info.num_train, 'validation': num_validation,
           'test': info.num_test}[split]
   seed = tf.constant(_SEEDS[split], tf.int64)
-  first = info.draw_fn(tf.stack([seed, 0]))
+  draw_fn: Any = info.draw_fn
+  first = draw_fn(tf.stack([seed, 0]))
   errors.check(
     (first.dtype, first.shape) == (tf.float32, info.event_shape), 'x',
     f'{first.dtype.name} {first.shape}',
-    f'float32 {list(info.event_shape)} of draw_fn of {info.name}')
+    f'float32 {list(info.event_shape)} from draw_fn of {info.name}')
 
   def example(index):
-    x = info.draw_fn(tf.stack([seed, index]))
+    x = draw_fn(tf.stack([seed, index]))
     return {
       'x': tf.ensure_shape(x, info.event_shape),
       'label': tf.constant(-1, tf.int32)}
@@ -176,27 +175,27 @@ def open_drawn(
 
 
 def _open_arrays(info, stored_info, part):
-  """Opens what `load_fn` loads, as `stored_images.open_part` does others."""
+  """Opens the arrays of `load_fn`, like `stored_images.open_part`."""
   x, labels, *conditions = info.load_fn(part)
   if stored_info.num_levels is None:
     errors.check(
       np.issubdtype(x.dtype, np.floating) and x.shape[1:] == info.event_shape
       and np.all(np.isfinite(x)), 'x', f'{x.dtype} {list(x.shape)}',
-      f'finite floats [N, {info.event_size}] of load_fn of {info.name}')
+      f'finite floats [N, {info.event_size}] from load_fn of {info.name}')
     x = x.astype(np.float32)
   else:
     expected = (len(x), *stored_info.event_shape)
     errors.check(
       x.dtype == np.uint8 and x.shape == expected, 'images',
       f'{x.dtype} {list(x.shape)}',
-      f'uint8 {list(expected)} of load_fn of {info.name}')
+      f'uint8 {list(expected)} from load_fn of {info.name}')
     errors.check(
       x.max(initial=0) < stored_info.num_levels, 'images', x.max(initial=0),
-      f'levels below {stored_info.num_levels} of load_fn of {info.name}')
+      f'levels below {stored_info.num_levels} from load_fn of {info.name}')
   labels = np.full([len(x)], -1) if labels is None else labels
   errors.check(
     len(labels) == len(x), 'labels', len(labels),
-    f'{len(x)} labels of load_fn of {info.name}')
+    f'{len(x)} labels from load_fn of {info.name}')
   arrays = {'x': x, 'label': np.asarray(labels, np.int32)}
   if info.condition is not None and not info.condition.is_label:
     (condition,) = conditions

@@ -1,9 +1,8 @@
-"""Deterministic tf.data pipelines of training and of evaluation.
+"""Deterministic tf.data pipelines for training and evaluation.
 
-Every random draw depends on the seed and on the number of the element alone,
-never on what was drawn before, on threads or on the number of replicas. So a
-stream can be entered anywhere, and a run that resumes sees what it would have
-seen.
+Random draws depend only on the seed and the index of the element, not on
+earlier draws, threads or the number of replicas. So a stream can start at any
+step, and a resumed run sees the same data as an uninterrupted one.
 """
 
 
@@ -15,25 +14,24 @@ from tf_resflow.datasets import dequantization
 from tf_resflow.datasets.split import Split
 from tf_resflow.specs import registries
 
-# Above this size examples are streamed through a buffer of so many.
+# Larger data sets are streamed through a shuffle buffer of this size.
 MAX_IN_MEMORY = 100_000
 
-# One stream of random numbers for each purpose.
+# Purposes of the streams of random numbers.
 _ORDER, _FLIP, _NOISE, _EVALUATION_NOISE, _CROP, _DRAW = range(6)
 
 
 def reflect(image: tf.Tensor, padding: int) -> tf.Tensor:
-  """Mirrors an image at its edge pixels, which are not repeated.
+  """Pads an image by reflection at its edge pixels, which are not repeated.
 
-  One of `registries.CROP_MODES`: what lies around an image of which a part is
-  cut out.
+  One of `registries.CROP_MODES`, the paddings of random crops.
 
   Args:
-    image: `[H, W, C]`, of any type.
-    padding: Number of pixels p on every side, less than H and W.
+    image: `[H, W, C]`, of any dtype.
+    padding: Number of pixels p on each side, less than H and W.
 
   Returns:
-    `[H + 2 p, W + 2 p, C]`, as `np.pad(mode='reflect')` makes it.
+    `[H + 2 p, W + 2 p, C]`, as by `np.pad(mode='reflect')`.
 
   Example:
     >>> row = tf.reshape(tf.range(3 * 4), [3, 4, 1])
@@ -44,7 +42,7 @@ def reflect(image: tf.Tensor, padding: int) -> tf.Tensor:
 
 
 def constant(image: tf.Tensor, padding: int) -> tf.Tensor:
-  """Surrounds an image by zeros, the lowest level; see `reflect`."""
+  """Pads an image by zeros, the lowest level; see `reflect`."""
   return tf.pad(image, [[padding] * 2, [padding] * 2, [0, 0]])
 
 
@@ -52,41 +50,38 @@ def training_batches(
   split: Split, *, batch_size: int, seed: int, start_step: int = 0,
   flip: bool = False, crop_padding: int = 0, crop_mode: str = 'reflect',
   max_in_memory: int = MAX_IN_MEMORY) -> tf.data.Dataset:
-  """Returns an endless stream of batches; integers are dequantised.
+  """Returns an endless dataset of batches, with integers dequantised.
 
   Element `i = step * batch_size + position` belongs to epoch
   `e = i // num_examples`. The order within an epoch is a permutation drawn
-  from (seed, e), so that an epoch holds each example once and batches run
-  across its end; crop, flip and noise are drawn from (seed, i). Hence the
-  stream from `start_step` equals, bit for bit, that from 0 after `start_step`
-  batches.
+  from (seed, e), so that an epoch has each example once and batches run across
+  its end; crop, flip and noise are drawn from (seed, i). Hence the dataset from
+  `start_step` equals, bit for bit, that from 0 after `start_step` batches.
 
-  Up to `max_in_memory` examples are decoded once and kept, and every order is
-  equally likely. Larger sets are read in turn through a shuffle buffer of
-  `max_in_memory` examples: still each once an epoch and a function of
-  (seed, e), but neighbours on disk stay closer than chance. Entering at a step
-  then reads over the earlier part of its epoch, never over earlier epochs.
+  Up to `max_in_memory` examples are decoded once and cached, and all orders are
+  equally likely. Larger data sets are read through a shuffle buffer of
+  `max_in_memory` examples: still each once per epoch as a function of
+  (seed, e), but neighbours on disk stay closer than chance. Starting at a step
+  then reads the earlier part of its epoch, never earlier epochs.
 
-  Where examples are drawn (`Split.draw_fn`), element `i` is a fresh one, drawn
-  from (seed, i).
+  If examples are drawn (`Split.draw_fn`), element `i` is a new one, drawn from
+  (seed, i).
 
   Args:
-    split: What to train on.
+    split: The part to train on.
     batch_size: Examples per batch over all replicas, B.
-    seed: Seed of the whole stream.
-    start_step: Number of batches to leave out.
-    flip: Whether to mirror each image left to right with probability 1/2.
-    crop_padding: Number of pixels p, less than H and W, that are added on every
-      side of an image, of which a random part `[H, W, C]` is taken, every one
-      of the (2 p + 1)^2 equally likely; then comes the flip.
-    crop_mode: One of `registries.CROP_MODES`: what these pixels hold, on the
-      integers.
-    max_in_memory: Largest number of examples that are kept in memory.
+    seed: Seed of all random draws.
+    start_step: Number of batches to skip.
+    flip: Whether to flip each image horizontally with probability 1/2.
+    crop_padding: Number of pixels p, less than H and W, to pad each side of an
+      image by before a random crop to `[H, W, C]`, with all (2 p + 1)^2
+      positions equally likely; then comes the flip.
+    crop_mode: Padding of the integer pixels, one of `registries.CROP_MODES`.
+    max_in_memory: Maximum number of examples to keep in memory.
 
   Returns:
     `tf.data.Dataset` of dicts: `x` float32 `[B, ...]`, images in [0, 1) or
-    vectors; `label` int32 `[B]`; `condition` `[B, ...]` where examples have
-    some.
+    vectors; `label` int32 `[B]`; `condition` `[B, ...]` for conditional data.
 
   Raises:
     InvalidValueError: If a number is out of range.
@@ -101,7 +96,7 @@ def training_batches(
   for name, value, least in (
     ('batch_size', batch_size, 1), ('max_in_memory', max_in_memory, 1),
     ('start_step', start_step, 0)):
-    errors.check(value >= least, name, value, f'a whole number from {least}')
+    errors.check(value >= least, name, value, f'an integer >= {least}')
   if crop_padding:
     config_lib.check_crop_padding(crop_padding, split.event_shape)
   pad_fn = registries.CROP_MODES.get(crop_mode)
@@ -120,14 +115,14 @@ def training_batches(
   arrays = split.arrays if num_examples <= max_in_memory else None
 
   def positions(epoch):
-    # Full-range integers: ties are rare, and a stable sort settles them.
+    # Full-range integers: ties are rare, and broken by a stable sort.
     return tf.data.Dataset.from_tensor_slices(
       tf.argsort(_integers([num_examples], order_key, epoch), stable=True))
 
   def streamed(epoch):
     if not tf.executing_eagerly():
-      # Dataset.shuffle mixes in this graph's seed, by default the global one.
-      # (0 would make TensorFlow compare the symbolic seed below.)
+      # Dataset.shuffle also uses the seed of the graph, by default the global
+      # one. (0 would make TensorFlow compare the symbolic seed below.)
       tf.random.set_seed(1)
     return split.examples.shuffle(
       max_in_memory,
@@ -159,31 +154,31 @@ def training_batches(
 def evaluation_batches(
   split: Split, *, batch_size: int, seed: int,
   num_examples: int | None = None) -> tf.data.Dataset:
-  """Returns every example once, in order; integers are dequantised.
+  """Returns a dataset of batches in order, with integers dequantised.
 
   The noise of an example is drawn from (seed, its index), so results do not
   depend on the batch size.
 
   Args:
-    split: What to evaluate.
-    batch_size: Examples per batch B; the last batch holds what is left.
+    split: The part to evaluate.
+    batch_size: Examples per batch B; the last batch may be smaller.
     seed: Seed of the noise.
-    num_examples: If given, only the first so many.
+    num_examples: Number of examples, from the first; by default all.
 
   Returns:
     `tf.data.Dataset` of dicts: `x` float32 `[B, ...]`, images in [0, 1) or
-    vectors; `label` int32 `[B]`; `condition` where examples have some; `index`
-    int64 `[B]`, the place in the split.
+    vectors; `label` int32 `[B]`; `condition` for conditional data; `index`
+    int64 `[B]`, the position in the split.
 
   Raises:
     InvalidValueError: If a number is out of range.
   """
   errors.check(
-    batch_size >= 1, 'batch_size', batch_size, 'a whole number from 1')
+    batch_size >= 1, 'batch_size', batch_size, 'an integer >= 1')
   num_examples = split.num_examples if num_examples is None else num_examples
   errors.check(
     1 <= num_examples <= split.num_examples, 'num_examples', num_examples,
-    f'a whole number in [1, {split.num_examples}], the size of the split')
+    f'an integer in [1, {split.num_examples}], the size of the split')
   noise_key = _key(seed, _EVALUATION_NOISE)
   examples = (
     tf.data.Dataset.from_tensor_slices(split.arrays)
@@ -200,7 +195,7 @@ def evaluation_batches(
 
 
 def _continuous(x, split, noise_key, index):
-  """Returns an example of a split as floats; dequantises that of integers."""
+  """Returns an example as floats, dequantised if it has integers."""
   if split.num_levels is None:
     return x
   return dequantization.dequantize(
@@ -208,29 +203,29 @@ def _continuous(x, split, noise_key, index):
 
 
 def _batches(elements, finish, batch_size, *, drop_remainder):
-  """Finishes elements in parallel and in order, and batches them."""
+  """Maps `finish` over elements in parallel and in order, and batches them."""
   batches = elements.map(
-    # There is nothing for AutoGraph to convert, which takes its time.
+    # AutoGraph has nothing to convert, and takes time.
     tf.autograph.experimental.do_not_convert(finish),
     num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
   ).batch(batch_size, drop_remainder=drop_remainder)
   options = tf.data.Options()
   options.deterministic = True
-  # There are no files to share out between the workers of one job.
+  # There are no files to shard between workers.
   options.experimental_distribute.auto_shard_policy = (
     tf.data.experimental.AutoShardPolicy.DATA)
   return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
 
 
 def _key(seed, purpose):
-  """Returns an int64 key `[]`, a hash of two integers."""
-  # tf.data runs on the CPU; the keys are drawn there as well.
+  """Returns an int64 scalar key, a hash of two integers."""
+  # On the CPU, like tf.data.
   with tf.device('/CPU:0'):
     return _integers([], tf.cast(seed, tf.int64), tf.cast(purpose, tf.int64))
 
 
 def _integers(shape, key, index):
-  """Returns int64, equally likely each, drawn from (key, index)."""
+  """Returns uniform int64 of the full range, drawn from (key, index)."""
   return tf.random.stateless_uniform(
     shape, seed=tf.stack([key, index]), minval=None, maxval=None,
     dtype=tf.int64, alg='philox')

@@ -1,4 +1,4 @@
-"""One part of a data set, opened."""
+"""Opened parts of data sets."""
 
 from collections.abc import Callable, Sequence
 import dataclasses
@@ -18,15 +18,15 @@ class Split:
 
   Attributes:
     examples: `tf.data.Dataset` of dicts: `x`, uint8 `[H, W, C]` with values
-      0..num_levels-1, or float32 `[D]`; `label` int32 `[]`, -1 where the set
-      has no labels; `condition`, int32 `[]` or float32 `[K]`, of data for
-      `p(x|c)` alone.
-    num_examples: How many there are.
+      0..num_levels-1, or float32 `[D]`; `label` int32 `[]`, -1 for data without
+      labels; `condition`, int32 `[]` or float32 `[K]`, only for conditional
+      models.
+    num_examples: Number of examples.
     event_shape: Shape of `x`.
-    num_levels: Number of grey levels n of images; None for vectors.
-    num_condition_labels: Number of labels that are conditions; 0 for none.
-    draw_fn: Draws an `x` for training from an int64 `[2]`, a key and the number
-      of the example; None where `examples` are all there are.
+    num_levels: Number of integer levels n of images; None for vectors.
+    num_condition_labels: Number of labels if conditions are labels, else 0.
+    draw_fn: Draws an `x` for training from an int64 `[2]`, a key and the index
+      of the example; None if training uses `examples`.
   """
 
   examples: tf.data.Dataset
@@ -38,12 +38,12 @@ class Split:
 
   @functools.cached_property
   def arrays(self) -> dict[str, tf.Tensor]:
-    """All examples decoded in host memory: `x` `[N, ...]` and `label` `[N]`.
+    """All examples in host memory: `x` `[N, ...]` and `label` `[N]`.
 
-    Read at the first use and kept. Meant for sets that fit: 154 MB for
-    CIFAR-10.
+    Read on first use and cached; for data sets that fit (CIFAR-10 takes 154
+    MB).
     """
-    # init_scope: tensors, not graph nodes, also from within a tf.function.
+    # init_scope: eager tensors, even within a tf.function.
     with tf.init_scope(), tf.device('/CPU:0'):
       return self.examples.batch(self.num_examples).get_single_element()
 
@@ -53,7 +53,7 @@ class Split:
     return 'condition' in self.examples.element_spec
 
   def with_condition(self, info: dataset_info.ConditionInfo) -> Self:
-    """Returns the part for a model of such conditions."""
+    """Returns the part with conditions for a conditional model."""
     return dataclasses.replace(
       self, num_condition_labels=info.num_labels,
       examples=self.examples.map(
@@ -61,22 +61,22 @@ class Split:
       ) if info.is_label else self.examples)
 
   def examples_at(self, positions: Sequence[int]) -> dict[str, np.ndarray]:
-    """Returns a few examples; reads the part up to the last of them.
+    """Returns examples by index; reads the part up to the last of them.
 
     Args:
-      positions: Places in the order of the part, from 0 on.
+      positions: Indices in the part.
 
     Returns:
       Arrays by the keys of `examples`, such as `x` `[len(positions), ...]`, in
       the given order.
 
     Raises:
-      InvalidValueError: If a place is not in the part.
+      InvalidValueError: If an index is out of range.
     """
     for position in positions:
       errors.check(
         0 <= position < self.num_examples, 'position', position,
-        f'one of the {self.num_examples} places of this part, from 0 on')
+        f'an index in [0, {self.num_examples - 1}]')
     found = {
       i: row for i, row in enumerate(self.examples.take(max(positions) + 1))
       if i in positions}
@@ -86,13 +86,13 @@ class Split:
 
 
 def some_conditions(split: Split, num_examples: int) -> tf.Tensor | None:
-  """Returns conditions `[N, ...]` to draw samples for.
+  """Returns conditions `[N, ...]` for samples; None for unconditional data.
 
-  Labels take turns. Other conditions are those of the first examples, again
-  from the first one where these are fewer. None where there are none.
+  These cycle through the labels, or through the conditions of the first
+  examples.
 
   Args:
-    split: Of the data.
+    split: A part of the data.
     num_examples: N.
   """
   if not split.is_conditional:
@@ -107,7 +107,7 @@ def first_conditions(split: Split, num_examples: int) -> np.ndarray:
   """Returns the conditions of the first examples, `[N, ...]`.
 
   Args:
-    split: Of the data, which have some.
+    split: A part of conditional data.
     num_examples: N.
   """
   return np.concatenate([

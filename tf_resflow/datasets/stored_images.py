@@ -1,4 +1,4 @@
-"""Images of the catalog in a folder: files of a benchmark, or those of tfds."""
+"""Images stored on disk: array files of benchmarks, or TFDS data sets."""
 
 from collections.abc import Callable, Iterator
 import contextlib
@@ -24,7 +24,7 @@ _logger = logging.getLogger(__name__)
 
 
 class DatasetNotFoundError(errors.InvalidValueError):
-  """A data set is not where it was looked for and cannot be put there."""
+  """A data set is not prepared and cannot be prepared."""
 
 
 def open_part(
@@ -32,30 +32,28 @@ def open_part(
 ) -> tuple[tf.data.Dataset, Callable, int]:
   """Opens a part of a data set.
 
-  Where `data_dir` has the array files that the data set is distributed as,
-  these are read, one after the other. An `.npy` file holds images, uint8
-  `[n, H, W, C]` or `[n, C, H, W]`; it is read as it is needed. An `.npz` file
-  holds `data`, uint8 `[n, C H W]`, and `labels`, from 1 on. Else tfds finds the
-  data set prepared, or prepares it.
+  If `data_dir` has the array files of the data set, they are read one after the
+  other. An `.npy` file has images, uint8 `[n, H, W, C]` or `[n, C, H, W]`, and
+  is memory-mapped. An `.npz` file has `data`, uint8 `[n, C H W]`, and `labels`,
+  starting at 1. Otherwise TFDS opens the prepared data set, or prepares it.
 
   Args:
-    info: The data set as it is stored.
+    info: Metadata of the stored data set.
     part: 'train' or 'test'.
     data_dir: See `datasets.load`.
 
   Returns:
-    The part as it is stored, what takes the image out of an example, and the
+    The stored part, a function that maps an example to its image, and the
     number of examples.
 
   Raises:
-    DatasetNotFoundError: If there are no prepared data and they cannot be made.
-    InvalidValueError: If some of them are missing, or a file holds something
-      else.
+    DatasetNotFoundError: If the data are not prepared and cannot be.
+    InvalidValueError: If data are missing or a file is invalid.
   """
   expected = info.num_test if part == 'test' else info.num_train
   paths = [] if data_dir is None or part not in info.files else sorted(
     pathlib.Path(data_dir).expanduser().glob(info.files[part]),
-    # batch_10 comes behind batch_9.
+    # batch_10 comes after batch_9.
     key=lambda path: (len(path.name), path.name))
   if not paths:
     return _open_prepared(info, part, data_dir, expected)
@@ -64,7 +62,7 @@ def open_part(
     num_examples == expected, 'data_dir', paths[0].parent,
     f'{expected} examples in the {part} part of {info.name}, not '
     f'{num_examples}', f'It has {", ".join(path.name for path in paths)}: '
-    'look which are missing or cut.')
+    'check for missing or truncated files.')
 
   def rows() -> Iterator[dict]:
     for path in paths:
@@ -78,7 +76,7 @@ def open_part(
 
 
 def _num_images(path, info):
-  """Returns how many images a file has; reads its head only."""
+  """Returns the number of images in a file; reads only its header."""
   with (errors.refusing('file', path, f'images of {info.name}'),
         own_files.reading()):
     if path.suffix == '.npy':
@@ -101,7 +99,7 @@ def _num_images(path, info):
 
 
 def _read(path, info):
-  """Returns images `[n, H, W, C]` and labels of one file."""
+  """Returns the images `[n, H, W, C]` and labels of a file."""
   height, width, channels = info.image_shape
   labels = None
   if path.suffix == '.npy':
@@ -120,20 +118,20 @@ def _read(path, info):
 
 
 def _open_prepared(info, part, data_dir, expected):
-  """Opens a part of a data set that tfds knows; see `open_part`."""
+  """Opens a part of a TFDS data set; see `open_part`."""
   builder = _prepared_builder(info, data_dir)
   stored = builder.as_dataset(
     split=info.test_split if part == 'test' else info.train_split,
-    # Decoded after the examples of the other part are skipped.
+    # Images are decoded after examples of the other part are skipped.
     decoders={'image': tfds.decode.SkipDecoding()},
     shuffle_files=False,
-    # One file after the other, so that the order is the stored one.
+    # One file after the other keeps the stored order.
     read_config=tfds.ReadConfig(
       interleave_cycle_length=1, try_autocache=False))
-  # Asked of the data rather than of the catalog, so that a set prepared in
-  # part is noticed here and not as a missing batch in the middle of a run.
+  # The number in the data detects a partially prepared data set here, not in
+  # the middle of a run.
   num_examples = int(stored.cardinality())
-  # A builder without recorded splits serves generated stand-ins of any size.
+  # A builder without recorded splits serves generated data of any size.
   errors.check(
     not builder.info.splits or expected in (None, num_examples), 'data_dir',
     builder.data_dir, f'{expected} examples in the {part} part of '
@@ -144,14 +142,14 @@ def _open_prepared(info, part, data_dir, expected):
 
 
 def _prepared_builder(info, data_dir):
-  """Returns a tfds builder whose data are on disk; see `open_part`."""
+  """Returns a TFDS builder with prepared data; see `open_part`."""
   data_dir = None if data_dir is None else os.path.expanduser(data_dir)
   if info.is_embedded:
-    # Importing the module registers its builders with tfds.
+    # The import registers its builders with TFDS.
     importlib.import_module('tf_resflow.datasets.embedded')
   elif data_dir is not None and not tf.io.gfile.isdir(data_dir):
     raise _not_found(info, data_dir, 'there is no such folder')
-  # Preparing does nothing where that is done.
+  # `download_and_prepare` does nothing for prepared data.
   try:
     with _quiet():
       builder = tfds.builder(info.name, data_dir=data_dir)
@@ -159,15 +157,15 @@ def _prepared_builder(info, data_dir):
         builder.download_and_prepare()
     if data_dir is None and not builder.is_prepared():
       _logger.info(
-        'TFDS prepares %s in %s, and downloads what it needs.', info.name,
+        'TFDS prepares %s in %s, and downloads missing data.', info.name,
         builder.data_dir)
       builder.download_and_prepare()
   except ImportError as error:
     raise DatasetNotFoundError(
       'dataset', info.name, f'the package {error.name} to be installed',
       f'Run `pip install {error.name}`.') from None
-  except Exception as error:  # tfds documents no common error type.
-    # Another process may have prepared the same folder meanwhile.
+  except Exception as error:  # TFDS documents no common error type.
+    # Another process may have prepared the same folder in the meantime.
     with _quiet(), contextlib.suppress(Exception):
       builder = tfds.builder(info.name, data_dir=data_dir)
       if builder.is_prepared():
@@ -182,17 +180,17 @@ def _prepared_builder(info, data_dir):
 
 
 def _not_found(info, data_dir, reason):
-  """Returns the error of missing data; says what the user can do."""
+  """Returns the error for missing data, with advice."""
   advice = (
-    'Give a folder that can be written to.' if info.is_embedded
+    'Use a writable folder.' if info.is_embedded
     else f'Run `tfds build {info.name} --data_dir {data_dir or "DIR"}` on a '
-    'machine with network, or give the folder that holds it.')
+    'machine with network access, or set the folder that has it.')
   if info.manual_file:
     folder = data_dir or 'DIR'
     advice = (
-      f'Make {info.manual_file} as {info.homepage} says, put it into '
+      f'Create {info.manual_file} as described at {info.homepage}, put it into '
       f'{folder}/downloads/manual, run `tfds build {info.name} --data_dir '
-      f'{folder}`, and give --data_dir={folder}.')
+      f'{folder}`, and use --data_dir={folder}.')
   if info.files:
     advice += (
       f' Or put its files there: {", ".join(info.files.values())} '
@@ -205,10 +203,10 @@ def _not_found(info, data_dir, reason):
 
 @contextlib.contextmanager
 def _quiet():
-  """Silences tfds where it has nothing to say to the user.
+  """Suppresses the output of TFDS.
 
-  It prints a notice, progress bars and a warning for every folder that it is
-  about to create.
+  It prints a notice, progress bars and a warning for each folder that it
+  creates.
   """
   verbosity = absl_logging.get_verbosity()
   absl_logging.set_verbosity(absl_logging.ERROR)

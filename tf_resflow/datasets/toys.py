@@ -1,6 +1,6 @@
-"""Densities in the plane on which flows are tried out.
+"""Two-dimensional toy distributions.
 
-Each is a function from a key, int64 `[2]`, to one point, float32 `[2]`: equal
+Each is a function from a key, int64 `[2]`, to a point, float32 `[2]`: equal
 keys give equal points. Their scales are those of the released code of Residual
 Flows, which took them from FFJORD (Grathwohl et al., 2019).
 
@@ -14,12 +14,12 @@ import tensorflow as tf
 
 
 def _uniforms(key: tf.Tensor, num: int) -> list[tf.Tensor]:
-  """Returns numbers uniform on [0, 1), float32 scalars."""
+  """Returns uniform draws from [0, 1), float32 scalars."""
   return tf.unstack(tf.random.stateless_uniform([num], key, alg='philox'))
 
 
 def _noise(key: tf.Tensor, stddev: float) -> tf.Tensor:
-  """Returns normal noise `[2]`, independent of `_uniforms`."""
+  """Returns Gaussian noise `[2]`, independent of `_uniforms`."""
   # Another stream of the same key.
   return stddev * tf.random.stateless_normal(
     [2], key + tf.constant([1 << 40, 0], tf.int64), alg='philox')
@@ -35,27 +35,27 @@ def _on_circle(angle: tf.Tensor) -> tf.Tensor:
 
 
 def swissroll(key: tf.Tensor) -> tf.Tensor:
-  """A spiral of radius 0.94 to 2.83, in noise of std 0.2."""
+  """Draws from a spiral of radius 0.94 to 2.83, with noise of std 0.2."""
   angle = 1.5 * math.pi * (1.0 + 2.0 * _uniforms(key, 1)[0])
   return 0.2 * angle * _on_circle(angle) + _noise(key, 0.2)
 
 
 def circles(key: tf.Tensor) -> tf.Tensor:
-  """Two circles of radius 1.5 and 3, in noise of std 0.24."""
+  """Draws from circles of radius 1.5 and 3, with noise of std 0.24."""
   which, turn = _uniforms(key, 2)
   radius = 1.5 * (1.0 + _choice(which, 2))
   return radius * _on_circle(2.0 * math.pi * turn) + _noise(key, 0.24)
 
 
 def rings(key: tf.Tensor) -> tf.Tensor:
-  """Four circles of radius 0.75 to 3, in noise of std 0.08."""
+  """Draws from four circles of radius 0.75 to 3, with noise of std 0.08."""
   which, turn = _uniforms(key, 2)
   radius = 0.75 * (1.0 + _choice(which, 4))
   return radius * _on_circle(2.0 * math.pi * turn) + _noise(key, 0.08)
 
 
 def moons(key: tf.Tensor) -> tf.Tensor:
-  """Two half circles that reach into each other, in noise of std 0.2."""
+  """Draws from two interleaving half circles, with noise of std 0.2."""
   which, turn = _uniforms(key, 2)
   upper = _on_circle(math.pi * turn)
   lower = tf.constant([1.0, 0.5]) - upper
@@ -64,14 +64,14 @@ def moons(key: tf.Tensor) -> tf.Tensor:
 
 
 def eight_gaussians(key: tf.Tensor) -> tf.Tensor:
-  """Eight normal distributions of deviation 0.354 around a circle of 2.83."""
+  """Draws from eight Gaussians of std 0.354 on a circle of radius 2.83."""
   angle = 0.25 * math.pi * _choice(_uniforms(key, 1)[0], 8)
   # 1.414, not sqrt(2), as in the released code.
   return (4.0 * _on_circle(angle) + _noise(key, 0.5)) / 1.414
 
 
 def pinwheel(key: tf.Tensor) -> tf.Tensor:
-  """Five bent arms."""
+  """Draws from a pinwheel of five curved arms."""
   arm = _choice(_uniforms(key, 1)[0], 5)
   radial, tangential = tf.unstack(_noise(key, 1.0))
   x, y = 1.0 + 0.3 * radial, 0.1 * tangential
@@ -81,7 +81,7 @@ def pinwheel(key: tf.Tensor) -> tf.Tensor:
 
 
 def two_spirals(key: tf.Tensor) -> tf.Tensor:
-  """Two arms of one and a half turns, turned by half a turn to each other."""
+  """Draws from two spiral arms of one and a half turns."""
   which, length, across, along = _uniforms(key, 4)
   angle = 3.0 * math.pi * tf.sqrt(length)
   point = tf.stack([
@@ -91,7 +91,7 @@ def two_spirals(key: tf.Tensor) -> tf.Tensor:
 
 
 def checkerboard(key: tf.Tensor) -> tf.Tensor:
-  """The black squares of side 2 on [-4, 4]^2, each point equally likely."""
+  """Draws uniformly from alternating squares of side 2 on [-4, 4]^2."""
   across, along, which = _uniforms(key, 3)
   x = 4.0 * across - 2.0
   y = along - 2.0 * _choice(which, 2) + tf.math.floormod(tf.floor(x), 2.0)

@@ -1,8 +1,8 @@
-"""Gaussians and mixtures of them: what a flow has to beat.
+"""Density baselines: a Gaussian and a mixture of Gaussians.
 
-Images are dequantised, x = (X + U) / n, and modelled as they are ("raw") or
-behind z = logit(alpha + (1 - 2 alpha) x), vectors in standardised columns; by
-the setting of the highest mean log p on a fifth of the training part.
+Images are dequantised, x = (X + U) / n, and modelled in pixel space ("raw") or
+after z = logit(alpha + (1 - 2 alpha) x); columns of vectors are standardised.
+Settings maximise the mean log p of a held-out fifth of the training part.
 """
 
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from sklearn import model_selection
 from tf_resflow import errors
 from tf_resflow.evaluation import statistics
 
-# Added to the variances: of raw images in units of 1 / (12 n^2), of the noise.
+# Added to the variances; for raw images in multiples of the noise's variance.
 _RAW_FACTORS = np.array([0.1, 1.0, 10.0, 100.0, 1000.0])
 _LOGIT_GRID = {'alpha': [0.05, 0.01, 0.001], 'reg_covar': [0.01, 0.1, 0.3, 1.0]}
 _VECTOR_GRID = {'reg_covar': [1e-6, 1e-4, 1e-3, 1e-2, 1e-1]}
@@ -24,7 +24,7 @@ _NUM_TEST_DRAWS = 8
 
 
 class _Mixture(mixture.GaussianMixture):
-  """A mixture q: log p(x) = log q(z) + sum_d log dz_d/dx_d."""
+  """A Gaussian mixture q, with log p(x) = log q(z) + sum_d log dz_d/dx_d."""
 
   def __init__(self, n_components, alpha=None, reg_covar=0.0, random_state=0):
     super().__init__(n_components, reg_covar=reg_covar, max_iter=200,
@@ -47,13 +47,13 @@ class _Mixture(mixture.GaussianMixture):
 
 
 class Baseline(NamedTuple):
-  """A mixture on the test part.
+  """A fitted mixture and its values on the test part.
 
   Attributes:
     mixture: its `score_samples(x)` is log p(x), of dequantised images or
       standardised vectors `[N, D]`.
-    values: `[N]`, nats in the units of the data, or bits/dim over 8 draws.
-    facts: what else there is to report.
+    values: `[N]`, nats in the units of the data, or bits/dim, means of 8 draws.
+    facts: further fields of the report.
   """
 
   mixture: mixture.GaussianMixture
@@ -61,7 +61,7 @@ class Baseline(NamedTuple):
   facts: dict[str, Any]
 
   def report(self) -> dict[str, Any]:
-    """Returns what a tool says of it, a dict for JSON."""
+    """Returns the results, a dict for JSON."""
     unit = 'bits_per_dim' if 'settings' in self.facts else 'nats'
     return {**statistics.mean_and_stderr(self.values).report(unit),
             'num_examples': len(self.values), **self.facts}
@@ -71,23 +71,23 @@ def fit_baselines(
     train: np.ndarray, test: np.ndarray, num_levels: int | None = None, *,
     num_components: int = 10, num_noise_draws: int = 8, seed: int = 0,
     verbose: int = 0) -> dict[str, Baseline]:
-  """Fits a Gaussian and a mixture.
+  """Fits a Gaussian and a Gaussian mixture.
 
   Args:
     train: vectors `[M, D]`, or integers `[M, H, W, C]` in 0..num_levels - 1.
     test: `[N, ...]` likewise.
     num_levels: n of images; None for vectors.
     num_components: of the mixture.
-    num_noise_draws: of dequantisation, for every training image.
+    num_noise_draws: dequantisation draws for every training image.
     seed: of the validation part, the noise and the start of EM.
     verbose: 1 prints every setting that is tried, with its mean log p.
 
   Returns:
-    `gaussian` and `gaussian_mixture`; of images in the better space, and with
-    `_raw` behind the name in raw space, which spends mass outside [0, 1].
+    `gaussian` and `gaussian_mixture`; for images in the better space, and with
+    the suffix `_raw` in raw space, where some mass lies outside [0, 1].
 
   Raises:
-    InvalidValueError: if images do not suit, or are fewer than components.
+    InvalidValueError: if images are invalid, or fewer than components.
 
   References:
     Theis et al., 2016, A Note on the Evaluation of Generative Models, 3.1.
@@ -116,14 +116,14 @@ def fit_baselines(
     searches = [model_selection.GridSearchCV(
         _Mixture(count, random_state=seed), grid, verbose=3 * verbose, cv=parts)
                 for grid in grids]
-    # EM that stops early is still a density; what cannot be fitted never wins.
+    # EM that stops early is still a density; settings that fail are not chosen.
     with warnings.catch_warnings(action='ignore'):
       try:
-        for search in searches:  # All draws of an image are on one side.
+        for search in searches:  # All draws of an image are in one part.
           search.fit(rows, groups=np.arange(len(rows)) % len(train))
       except ValueError as error:
         raise errors.InvalidValueError(
-            'num_components', count, 'what can be fitted to '
+            'num_components', count, problem='cannot be fitted to '
             f'{len(train)} training examples') from error
     best = {name: max(searches, key=lambda search: search.best_score_)}
     if num_levels:
@@ -132,14 +132,14 @@ def fit_baselines(
       fitted = search.best_estimator_
       log_prob = np.reshape(
           fitted.score_samples(test_rows), [-1, len(test)]).mean(axis=0)
-      facts = {'num_components': count, 'reg_covar': float(fitted.reg_covar),
-               'converged': fitted.converged_}
+      fields = {'num_components': count, 'reg_covar': float(fitted.reg_covar),
+                'converged': fitted.converged_}
       results[key] = Baseline(fitted, (offset - log_prob) / scale, {
           'validation_bits_per_dim': (offset - search.best_score_) / scale,
           'settings': {
               'space': 'raw' if fitted.alpha is None else 'logit',
               'alpha': fitted.alpha, 'num_noise_draws': num_noise_draws,
-              'seed': seed, **facts}} if num_levels else facts)
+              'seed': seed, **fields}} if num_levels else fields)
   return results
 
 

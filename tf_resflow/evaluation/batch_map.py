@@ -1,4 +1,4 @@
-"""What a flow takes of batches, and one function for batch after batch."""
+"""Maps functions of a flow over batches."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 import contextlib
@@ -18,10 +18,10 @@ from tf_resflow import private_apis
 
 _logger = logging.getLogger(__name__)
 
-# A batch that is smaller than the first is filled up to its size from this
-# share of it on: below, another graph costs less than what is thrown away.
+# A batch smaller than the first is padded to its size if it has at least this
+# share of it: for less, tracing another graph takes less time than the padding.
 _LEAST_SHARE = 0.5
-# Batches at once, where operations have one thread: each needs its memory.
+# Most batches at once, where operations have one thread; each takes memory.
 _MAX_PARALLEL = 4
 
 
@@ -32,12 +32,12 @@ def progress_bar(
   Args:
     num_examples: how many there will be.
     verbose: 1 shows it, 0 does not.
-    title: is logged before it is shown.
+    title: logged before the bar is shown.
   """
   if verbose and title:
     _logger.info(title)
   return keras.utils.Progbar(
-      # A line at the end, without colours, where this is no terminal.
+      # One line at the end, without colours, if stdout is not a terminal.
       num_examples, verbose=1 + (not sys.stdout.isatty()) if verbose else 0,
       unit_name='example', interval=0.5)
 
@@ -45,13 +45,13 @@ def progress_bar(
 def frozen(
     model: models.Flow, strategy: tf.distribute.Strategy | None = None,
 ) -> models.Flow:
-  """Returns a flow of the present weights, which is traced in half of the time.
+  """Returns a frozen copy of a flow, which is traced in half of the time.
 
-  Its kernels are normalised already, so that no graph holds power iterations.
+  Its kernels are normalised once, so that no graph contains power iterations.
 
   Args:
     model: a flow.
-    strategy: in whose scope it was made.
+    strategy: in whose scope the flow was made.
   """
   with contextlib.nullcontext() if strategy is None else strategy.scope():
     return model.frozen()
@@ -61,27 +61,25 @@ class BatchMap:
   """A function of batches, traced once for all calls.
 
   With several replicas, as many batches are computed at once as there are
-  replicas, each of them whole on one device. So results are those of one
-  device, and what depends on the composition of a batch
-  (`numerics.AdaptiveRoulette`) does not see the number of devices. Where the
-  last round has too few batches, the idle replicas repeat its last one, and
-  what they return is dropped.
+  replicas, each of them whole on one device. So the results are those of
+  one device, also where they depend on the composition of a batch
+  (`numerics.AdaptiveRoulette`). If the last round has too few batches, the idle
+  replicas repeat its last one, and their results are dropped.
 
   On one device several batches are computed at once where operations have one
   thread each, see `numerics.parallel.num_parallel`; at most four.
 
-  Tracing takes seconds, so a smaller last batch is filled up to the size of the
-  first one by repeating its last example, and what comes of that is dropped;
-  unless it is less than half as large.
+  Tracing takes seconds, so a smaller last batch is padded to the size of the
+  first one by repeating its last example, whose results are dropped, unless it
+  is less than half as large.
 
   Args:
     function: maps tensors `[B, ...]` to a structure of tensors `[B, ...]`;
-      traced. Where it draws, it says that its batch is whole, see
+      traced. If it draws random numbers, it marks its batch as whole, see
       `numerics.random.whole_batch`.
     strategy: in its scope the variables that `function` reads were made; None
       for the default device.
-    shared: places of arguments that are not of examples, but of all of them,
-      such as a seed.
+    shared: positions of the arguments that all examples share, such as a seed.
 
   Example:
     >>> double = BatchMap(lambda x: 2.0 * x)
@@ -93,6 +91,7 @@ class BatchMap:
       self, function: Callable, strategy: tf.distribute.Strategy | None = None,
       shared: Sequence[int] = ()):
     self._shared = shared
+    replicas: Any = strategy
     self._num_replicas = num_replicas = (
         1 if strategy is None else strategy.num_replicas_in_sync)
 
@@ -100,18 +99,18 @@ class BatchMap:
       if num_replicas == 1:
         return [function(*parts[0])]
       arguments = [
-          strategy.experimental_distribute_values_from_function(
+          replicas.experimental_distribute_values_from_function(
               lambda context, values=values: values[
                   context.replica_id_in_sync_group])
           for values in zip(*parts, strict=True)]
-      results = strategy.run(function, args=arguments)
+      results = replicas.run(function, args=arguments)
       return [
           tf.nest.map_structure(
-              lambda leaf, i=i: strategy.experimental_local_results(leaf)[i],
+              lambda leaf, i=i: replicas.experimental_local_results(leaf)[i],
               results)
           for i in range(num_replicas)]
 
-    # Every evaluation has one of its own.
+    # Every evaluation traces its own function.
     self._run = private_apis.allow_frequent_tracing(
         tf.function(run, autograph=False, reduce_retracing=True))
 
@@ -133,7 +132,7 @@ class BatchMap:
       sizes, parts = sizes_and_parts
       return zip(sizes, self._run(parts), strict=False)
 
-    # The first one traces, for all others.
+    # The first round traces the function for all others.
     for count, result in itertools.chain.from_iterable(itertools.chain(
         map(evaluate, itertools.islice(rounds, 1)),
         numerics.parallel.map_parallel(
@@ -145,7 +144,7 @@ class BatchMap:
           lambda t, count=count: t.numpy()[:count], result)
 
   def _rounds(self, batches):
-    """Yields the sizes of as many batches as there are replicas, and these."""
+    """Yields sizes and batches, as many of both as there are replicas."""
     size = None
     while parts := list(itertools.islice(batches, self._num_replicas)):
       sizes = [self._size(part) for part in parts]
@@ -157,7 +156,7 @@ class BatchMap:
     return next(len(a) for i, a in enumerate(part) if i not in self._shared)
 
   def _filled(self, part, size):
-    """Returns a batch of `size`, or the batch itself."""
+    """Returns the batch padded to `size`, or the batch itself."""
     missing = size - self._size(part)
     if not 0 < missing <= (1.0 - _LEAST_SHARE) * size:
       return part
@@ -168,7 +167,7 @@ class BatchMap:
 
 
 def inputs_of(batch: Any) -> tuple[Any, ...]:
-  """Returns `(x,)`, or `(x, condition)`.
+  """Returns the inputs `(x,)` or `(x, condition)` in a batch.
 
   Args:
     batch: one of `datasets.evaluation_batches`, or such a tuple, or `x`.
@@ -181,7 +180,7 @@ def inputs_of(batch: Any) -> tuple[Any, ...]:
 def slices(
     model: models.Flow, x: np.ndarray, condition: Any, batch_size: int,
 ) -> list[tuple[np.ndarray, ...]]:
-  """Returns `[N, ...]` in batches `(x,)`, or `(x, condition)`.
+  """Splits arrays into batches `(x,)` or `(x, condition)`.
 
   Args:
     model: a flow.
@@ -197,16 +196,16 @@ def slices(
 
 def conditions_for(model: models.Flow, condition: Any,
                    num_examples: int | None = None) -> np.ndarray | None:
-  """Returns the conditions of so many examples; None for a flow without.
+  """Returns the conditions of examples; None for an unconditional flow.
 
   Args:
     model: a flow.
-    condition: `[N, ...]`, or that of a single example for all.
-    num_examples: `N`; by default as many as there are, `[1, ...]` of one.
+    condition: `[N, ...]`, or `[1, ...]` or a single one for all examples.
+    num_examples: `N`; by default that of `condition`.
 
   Raises:
-    InvalidValueError: if it is no condition of the flow, or there are other
-      than `N`, or 1.
+    InvalidValueError: if it is no condition of the flow, or their number is
+      neither `N` nor 1.
   """
   if model.condition_spec is None:
     model.check_condition(condition)
@@ -215,8 +214,8 @@ def conditions_for(model: models.Flow, condition: Any,
       condition, model.compute_dtype).numpy()
   if num_examples is None:
     return condition
-  # Of batches that are cut first, the last one might have one, for all.
+  # All at once: a last batch of one would pass as the condition of all.
   errors.check(
       len(condition) in (1, num_examples), 'condition',
-      f'a batch of {len(condition)}', f'one of {num_examples}, or of 1 for all')
+      f'a batch of {len(condition)}', f'a batch of {num_examples} or 1')
   return np.broadcast_to(condition, [num_examples, *condition.shape[1:]])

@@ -1,4 +1,4 @@
-"""The files that users name: .npz with arrays, and .csv with named columns."""
+"""Reads and writes user-provided files: .npz arrays and .csv tables."""
 
 from collections.abc import Collection, Mapping, Sequence
 import csv
@@ -18,13 +18,13 @@ from tf_resflow import models
 from tf_resflow.datasets import arrays_and_tables
 from tf_resflow.datasets import own_files
 
-# What bits/dim are of, beside the arrays of the models.
-_FACTS = ('dataset', 'split', 'num_levels', 'image_shape')
+# Metadata of the examples whose bits/dim a file holds.
+_METADATA = ('dataset', 'split', 'num_levels', 'image_shape')
 
 
 def read_arrays(
     path: str | os.PathLike, name: str, keys: Collection[str] | None = None,
-) -> dict[str, np.ndarray | None]:
+) -> dict[str, Any]:
   """Returns the arrays of an .npz file.
 
   Args:
@@ -59,11 +59,11 @@ def read_array(
 
   Args:
     path, name: see `read_arrays`.
-    keys: names of the array; the first that there is is read.
+    keys: names of the array; the first one in the file is read.
     shape: of an entry; for `(1,)` an array may be flat.
-    limits: from `np.integer` or `np.floating`, where it may be of these, to the
-      least and the greatest value.
-    expected: the array and what it should be, for messages.
+    limits: from each accepted type, `np.integer` or `np.floating`, to the least
+      and the greatest value.
+    expected: description of a valid array, for messages.
 
   Raises:
     InvalidValueError: if it is no such file, or has no such array.
@@ -73,8 +73,8 @@ def read_array(
   def check(condition, advice):
     errors.check(condition, name, path, f'an .npz file with {expected}', advice)
 
-  key = next((key for key in keys if key in arrays), None)
-  check(key is not None, f'Its arrays are {", ".join(arrays) or "none"}.')
+  key = next((key for key in keys if key in arrays), '')
+  check(key, f'Its arrays are {", ".join(arrays) or "none"}.')
   array = arrays[key]
   low, high = next((pair for dtype, pair in limits.items()
                     if np.issubdtype(array.dtype, dtype)), (None, None))
@@ -116,19 +116,18 @@ def read_inputs(
 def read_images(
     path: str | os.PathLike, model: models.Flow, name: str = 'path',
 ) -> datasets.Split:
-  """Returns the images of an .npz file as a model sees them.
+  """Reads images for a model from an .npz file.
 
-  They are its array `x`, or `image` where it has no `x`: floats are dequantised
-  already and are taken as they are; integers are levels of the data set that
-  the model is of, and are dequantised as those are. An array `label` `[n]` of
-  integers is optional.
+  They are its array `x`, or `image` if it has no `x`: floats are dequantised
+  already and are not changed; integers are levels, and are dequantised like the
+  data set of the model. An array `label` `[n]` of integers is optional.
 
   Args:
     path, name: see `read_arrays`.
     model: of images of the same shape and levels.
 
   Raises:
-    InvalidValueError: if it is no such file, or its images do not suit the
+    InvalidValueError: if it is no such file, or its images do not fit the
       model.
   """
   shape, num_levels = model.event_shape, model.num_levels
@@ -142,7 +141,7 @@ def read_images(
     label = np.full([len(images)], -1)
   errors.check(
       label.shape == (len(images),) and np.issubdtype(label.dtype, np.integer),
-      name, path, 'an .npz file whose label is one integer an image',
+      name, path, 'an .npz file with one integer label per image',
       f'It is {label.dtype} {list(label.shape)}.')
   if np.issubdtype(images.dtype, np.integer):
     images = images.astype(np.uint8)
@@ -168,7 +167,7 @@ def read_condition(
     `[N, ...]`, labels or float64.
 
   Raises:
-    InvalidValueError: if it is no such file, or its conditions do not suit.
+    InvalidValueError: if it is no such file, or has no valid conditions.
   """
   if os.fspath(path).endswith('.csv'):
     names = condition_names(spec)
@@ -191,7 +190,7 @@ def read_condition(
   except errors.InvalidValueError as error:
     raise errors.InvalidValueError(
         name, path, expected, f'It holds {error.value}.') from None
-  errors.check(len(condition) > 0, name, path, expected, 'It holds none.')
+  errors.check(len(condition) > 0, name, path, expected, 'It is empty.')
   return condition
 
 
@@ -204,21 +203,20 @@ def write_bits(
     path: of the .npz file.
     bits: from the name of a model to its bits/dim `[N]`, in the order of the
       split.
-    facts: `dataset`, `split`, `num_levels` and `image_shape`.
+    facts: metadata: `dataset`, `split`, `num_levels` and `image_shape`.
   """
-  np.savez(path, **{name: facts[name] for name in _FACTS}, **bits)
+  np.savez(path, **{name: facts[name] for name in _METADATA}, **bits)
 
 
 def read_bits(
     path: str | os.PathLike, num_examples: int, facts: Mapping[str, Any],
 ) -> dict[str, np.ndarray]:
-  """Reads what `write_bits` wrote, for comparisons with another model.
+  """Reads a file of `write_bits`, to compare its models with another one.
 
   Args:
-    path: of the .npz file. One that says nothing of the data set is taken as
-      it is.
+    path: of the .npz file. One without metadata is accepted.
     num_examples: number of examples that the other model is evaluated on.
-    facts: what these are, see `write_bits`.
+    facts: metadata of these, see `write_bits`.
 
   Returns:
     From names to bits/dim `[num_examples]`.
@@ -231,13 +229,13 @@ def read_bits(
   def check(condition, expected, advice):
     errors.check(condition, 'compare', path, expected, advice)
 
-  for name in [fact for fact in _FACTS if fact in arrays]:
+  for name in [key for key in _METADATA if key in arrays]:
     stored, right = arrays.pop(name).tolist(), np.asarray(facts[name]).tolist()
-    check(stored == right, f'a file of the {name} {right}',
-          f'It is of {stored}; only the same examples make pairs.')
+    check(stored == right, f'a file with {name} {right}',
+          f'Its {name} is {stored}; a comparison needs the same examples.')
   check(arrays, 'a file with bits/dim', 'It holds no model.')
   expected = (f'floats ({num_examples},) for every model, one per evaluated '
-              'example, as bin/baselines --output writes them')
+              'example, as tf_resflow baselines --output writes them')
   for name, values in arrays.items():
     check(values.shape == (num_examples,), expected,
           f'Its {name} has the shape {values.shape}.')
@@ -249,20 +247,20 @@ def read_bits(
 
 
 def column_names(model: models.Flow) -> tuple[str, ...]:
-  """Returns what the numbers of a flow's vectors are called.
+  """Returns the column names of a flow's vectors.
 
   Args:
     model: a flow on vectors `[D]`.
 
   Returns:
-    `D` names, those of its data or `x0`, `x1` and so on.
+    `D` names, those of its data or by default `x0`, `x1` and so on.
   """
   (size,) = model.event_shape
   return model.column_names or tuple(f'x{i}' for i in range(size))
 
 
 def condition_names(spec: layers.ConditionSpec | None) -> tuple[str, ...]:
-  """Returns what the numbers of a flow's conditions are called, if any.
+  """Returns the column names of a flow's conditions, if any.
 
   Args:
     spec: of the flow.
@@ -279,7 +277,7 @@ def read_rows(
 ) -> np.ndarray:
   """Reads columns of a .csv file.
 
-  Columns are found by their names, in any order; others are passed over.
+  Columns are found by their names, in any order; others are ignored.
 
   Args:
     path, name: see `read_arrays`.
@@ -301,7 +299,7 @@ def read_rows(
 def append_columns(
     source: str | os.PathLike, path: str | os.PathLike,
     columns: Mapping[str, npt.ArrayLike], name: str = 'inputs') -> None:
-  """Writes the lines of a .csv file with further columns behind its own.
+  """Copies a .csv file with further columns appended.
 
   Args:
     source: the file, as `read_rows` reads it.
@@ -328,7 +326,7 @@ def write_table(
     path: str | os.PathLike, names: Sequence[str], rows: npt.ArrayLike) -> None:
   """Writes vectors as a .csv file.
 
-  Numbers have the digits that give them back.
+  Numbers have enough digits to be read back exactly.
 
   Args:
     path: of the file.
@@ -336,7 +334,7 @@ def write_table(
     rows: `[N, D]`.
 
   Raises:
-    InvalidValueError: if there are other than `D` names.
+    InvalidValueError: if the number of names is not `D`.
     OSError: if the file cannot be written.
   """
   rows = np.asarray(rows)

@@ -1,4 +1,4 @@
-"""Networks that turn images into feature vectors, read from files."""
+"""Feature extractors: networks from images to vectors, read from files."""
 
 from collections.abc import Callable, Sequence
 import os
@@ -11,14 +11,14 @@ import tensorflow as tf
 
 from tf_resflow import errors
 
-# What Inception networks were trained at, for those that take any size.
+# Image size for networks that take any; that of Inception in training.
 _INCEPTION_SIZE = 299
 _KERAS_SUFFIXES = ('.keras', '.h5')
 _NAMED_SIGNATURES = ('serving_default', 'default')
 
 
 class FeatureExtractor:
-  """A feature network and how images are brought to its input.
+  """A feature network with the preprocessing of its images.
 
   Bytes 0..255 are scaled linearly to `input_range`, resized to `input_size`
   (bilinear, half-pixel centres, with antialiasing where images shrink), and
@@ -43,10 +43,10 @@ class FeatureExtractor:
       feature_name: str | None = None):
     self._function = function
     height, width, self.num_channels = input_shape
-    errors.check(
+    errors.check_suits(
         input_size is None or (height or input_size, width or input_size) == (
             input_size, input_size), 'input_size', input_size,
-        f'none, since the network takes images of {height} x {width}')
+        f'does not match the network, which takes {height} x {width} images')
     default = input_size or _INCEPTION_SIZE
     self.input_size = (height or default, width or default)
     self.input_range = tuple(input_range)
@@ -54,7 +54,7 @@ class FeatureExtractor:
         len(self.input_range) == 2 and np.all(np.isfinite(self.input_range))
         and self.input_range[0] < self.input_range[1], 'input_range',
         ','.join(map(str, self.input_range)),
-        'two numbers that rise, such as -1,1')
+        'two increasing numbers, such as -1,1')
     self._feature_name = feature_name
     self._extract = tf.function(self._extract_batch, autograph=False)
 
@@ -69,7 +69,7 @@ class FeatureExtractor:
 
     Raises:
       InvalidValueError: if the network does not take such images, or its output
-        is not one finite vector an image.
+        is not one finite vector per image.
     """
     images = tf.convert_to_tensor(images)
     # One graph for batches of all sizes.
@@ -82,7 +82,7 @@ class FeatureExtractor:
     return features
 
   def description(self, image_shape: Sequence[int]) -> dict[str, Any]:
-    """Returns how images `[H, W, C]` are fed to the network, for reports."""
+    """Returns the preprocessing of images `[H, W, C]`, for reports."""
     *size, channels = image_shape
     return {
         'input_range': list(self.input_range),
@@ -134,7 +134,7 @@ def load_feature_extractor(
       `feature_name`.
 
   Raises:
-    InvalidValueError: if the path holds no network of one image.
+    InvalidValueError: if the path holds no network with one image input.
 
   Example:
     >>> images = keras.Input([None, None, 3])
@@ -174,7 +174,7 @@ def _input_shape(shapes):
 
 def _callable_input_shape(model):
   """Returns `(h, w, c)` of a SavedModel that is called directly."""
-  # The same function once per shape, structure or flag that it was saved with.
+  # One function per shape, structure or flag that it was saved with.
   traced = getattr(model.__call__, 'concrete_functions', ())
   shapes = [
       _input_shape([arguments[0].shape])
@@ -214,7 +214,7 @@ def _from_saved_model(path):
       return signature(**{name: x})
 
     # Signatures do not keep the variables alive.
-    function.model = model
+    function.__dict__['model'] = model
     return function, input_shape
   errors.check(
       callable(model), 'signatures', ', '.join(signatures) or 'none',

@@ -1,4 +1,4 @@
-"""Inverses of a flow: events of latents, and how well they were found."""
+"""Inverses of a flow, with diagnostics of their convergence."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from tf_resflow.numerics import random
 
 
 class InversionReport(NamedTuple):
-  """Result of `check_inverse`; those of solves are 0 where there are none.
+  """Result of `check_inverse`; fields about solves are 0 if there are none.
 
   Attributes:
     reconstruction_error_max: largest `|inverse(forward(x)) - x|`, in the units
@@ -37,7 +37,7 @@ class InversionReport(NamedTuple):
 
 def convergence(
     inverted: layers.PassResult) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-  """Says how the solves of an inverse went, without trusting the solver.
+  """Returns how the solves of an inverse converged, with computed residuals.
 
   Args:
     inverted: of `K` solves; `K` may be 0.
@@ -69,21 +69,21 @@ def check_inverse(
     num_examples: int | None = None, seed: int = 0,
     strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
 ) -> InversionReport:
-  """Sends images to latents and back, and checks every block on the way.
+  """Maps data to latents and back, and checks the inverse of every block.
 
   Nothing is raised for examples that do not converge; they are counted.
 
   Args:
     model: the flow.
     split: images or vectors.
-    seed: of the dequantisation noise, and of an augmentation's.
+    seed: of the noise of dequantisation and augmentation.
     batch_size, num_examples, strategy, verbose: see `likelihood.nll`.
   """
   frozen = batch_map.frozen(model, strategy)
 
   def check(images, batch_seed, *condition):
     images = tf.cast(images, tf.as_dtype(model.compute_dtype))
-    # Latents come from the layers themselves, not from what is solved with.
+    # Latents come from the layers, not from the functions that are solved.
     inverted = frozen.solve_inverse(model.encode(
         images, *condition, seed=random.whole_batch(batch_seed)), *condition)
     return _largest(inverted.value - images), *convergence(inverted)
@@ -108,7 +108,7 @@ class NotConvergedError(errors.ExpectedError):
 
 
 class Decoded(NamedTuple):
-  """Events and how they were found, by `K` solves each; `K` may be 0.
+  """Decoded events, with diagnostics of their `K` solves; `K` may be 0.
 
   Attributes:
     z: `[N, D]`, the latents.
@@ -123,7 +123,7 @@ class Decoded(NamedTuple):
   num_steps: np.ndarray
 
   def report(self) -> dict[str, Any]:
-    """Returns what a tool says of the inverse, a dict for JSON."""
+    """Returns the diagnostics of the inverse, a dict for JSON."""
     return {
         'inverse_residual_max': float(self.residual.max(initial=0.0)),
         'inverse_num_steps_max': int(self.num_steps.max(initial=0)),
@@ -136,7 +136,7 @@ def decode_batches(
     solver: layers.SolverLike = None,
     strategy: tf.distribute.Strategy | None = None,
     bar: keras.utils.Progbar | None = None) -> Iterator[Decoded]:
-  """Sends batches of latents to events.
+  """Maps batches of latents to events.
 
   Args:
     model: the flow.
@@ -151,13 +151,13 @@ def decode_batches(
   Raises:
     NotConvergedError: at the first batch in which an example failed.
   """
-  solves = []
+  solves: list[tuple[str, Any]] = []
   frozen = batch_map.frozen(model, strategy)
 
   def decode(z, *condition):
     z = tf.cast(z, tf.as_dtype(model.compute_dtype))
     inverted = frozen.solve_inverse(z, *condition, solver=solver)
-    # Known when this is traced: which solves there are, not what they found.
+    # Known when this is traced: the solves, not their results.
     solves[:] = [(s.bijection.name, s.solver) for s in inverted.solves]
     return z, inverted.value, *convergence(inverted)
 
@@ -174,14 +174,14 @@ def decode(
     solver: layers.SolverLike = None,
     strategy: tf.distribute.Strategy | None = None, batch_size: int = 64,
     verbose: int = 0, condition: Any = None) -> Decoded:
-  """Sends latents to events, see `decode_batches`.
+  """Maps latents to events, see `decode_batches`.
 
   Args:
     model: the flow.
     latents: `[N, D]`.
     solver: a solver to use in place of the blocks' own.
     strategy, batch_size, verbose: see `likelihood.nll`.
-    condition: of a flow `p(x|c)`, `[N, ...]`, or that of one for all.
+    condition: of a flow `p(x|c)`, `[N, ...]`, or a single one for all.
 
   Raises:
     NotConvergedError: if an example failed.
@@ -197,7 +197,7 @@ def join(parts: Iterable[Decoded]) -> Decoded:
 
 
 def _check_converged(residual, num_steps, converged, solves, first):
-  """Raises an error unless all converged; `solves` names those of columns."""
+  """Raises an error unless all converged; `solves` describes the columns."""
   failures = np.argwhere(~converged)
   if failures.size:
     number, column = failures[0]

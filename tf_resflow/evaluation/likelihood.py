@@ -17,9 +17,9 @@ from tf_resflow.evaluation import statistics
 from tf_resflow.models import flow
 from tf_resflow.numerics import random
 
-# Where scores of single examples are drawn: fewer draws are too noisy.
+# Minimum number of draws for a score: fewer are too noisy.
 _MIN_SCORE_REPEATS = 16
-# How many examples are taken at a time; of vectors more, while they are short.
+# Default batch size, and that of short vectors, which is larger.
 _NUM_EXAMPLES = 128
 _MAX_VECTORS = 10_000
 _MAX_NUMBERS = 80_000
@@ -28,17 +28,17 @@ _MAX_NUMBERS = 80_000
 def default_batch_size(
     model: models.Flow, estimator: layers.EstimatorLike = None,
     largest: int | None = None) -> int:
-  """Returns how many examples at a time suit a model and an estimator.
+  """Returns the default batch size for a model and an estimator.
 
   Args:
     model: a flow.
-    estimator: of its log-determinants; None where none are taken.
-    largest: number where the estimator takes any, or has nothing to do. By
-      default 128, and up to 10,000 vectors if they are short: a batch of these
-      costs what launching its operations does.
+    estimator: of its log-determinants; None if they are not computed.
+    largest: the batch size unless the estimator limits it. By default 128, and
+      up to 10,000 for short vectors, for which launching the operations takes
+      most of the time.
 
   Raises:
-    InvalidValueError: if the events are too large for it.
+    InvalidValueError: if the events are too large for the estimator.
   """
   if largest is None:
     largest = _NUM_EXAMPLES if len(model.event_shape) > 1 else max(
@@ -51,13 +51,13 @@ def default_batch_size(
 
 
 class ScoringRule(NamedTuple):
-  """How scores are taken.
+  """The estimator of log-likelihoods of single examples, and its repeats.
 
   Attributes:
     estimator: of the log-determinants.
-    num_repeats: independent draws of it that are averaged; 1 where nothing is
-      drawn.
-    reason: why so, in words.
+    num_repeats: independent draws that are averaged; 1 if the evaluation is
+      deterministic.
+    reason: explanation in words.
   """
 
   estimator: numerics.Estimator
@@ -68,34 +68,34 @@ class ScoringRule(NamedTuple):
 def scoring_rule(
     model: models.Flow, estimator: layers.EstimatorLike = None,
     num_repeats: int | None = None) -> ScoringRule:
-  """Returns how the scores of a model are taken.
+  """Returns how scores, `log p(x)` of single examples, are estimated.
 
-  Log-determinants are those of `Flow.evaluation_estimator`: exact for events of
-  up to 64 dimensions. Beyond, they are means of 16 draws, or more. What an
-  image gets does not depend on its batch. A flow that draws nothing, such as
-  one of coupling blocks, is evaluated once. With noise channels the noise is
-  drawn as well, and scores are means of the bound.
+  The estimator is `Flow.evaluation_estimator`: exact for events of up to 64
+  dimensions. Above, scores are means of 16 draws, or more. The score of an
+  example does not depend on its batch. A deterministic flow, such as one of
+  coupling blocks, is evaluated once. With noise channels the noise is drawn as
+  well, and scores are means of the bound.
 
   Args:
     model: a flow.
-    estimator: to use in place of those two, or its spec.
+    estimator: another estimator, or its spec.
     num_repeats: number of draws, 16 by default.
 
   Raises:
-    InvalidValueError: if there are too few draws, or nothing is drawn and
-      `num_repeats` is given.
+    InvalidValueError: if there are too few draws, or the evaluation is
+      deterministic and `num_repeats` is given.
   """
   estimator = numerics.Estimator.get(estimator)
   if estimator is not None:
-    reason = 'the estimator that was asked for'
+    reason = 'the given estimator'
     if estimator.is_biased:
-      reason += ', whose bias no standard error shows'
+      reason += ', whose bias the standard error does not include'
   else:
     estimator = model.evaluation_estimator()
     reason = (
-        f'averaged draws, as beyond {flow.MAX_EXACT_SIZE} dimensions'
+        f'averaged draws: more than {flow.MAX_EXACT_SIZE} dimensions'
         if estimator.is_random else
-        f'exact, as up to {flow.MAX_EXACT_SIZE} dimensions')
+        f'exact: at most {flow.MAX_EXACT_SIZE} dimensions')
   if not model.is_random_with(estimator):
     errors.check_suits(num_repeats is None, 'num_repeats', num_repeats,
                        'has no effect: nothing is drawn')
@@ -105,13 +105,13 @@ def scoring_rule(
   num_repeats = _MIN_SCORE_REPEATS if num_repeats is None else num_repeats
   errors.check(
       num_repeats >= _MIN_SCORE_REPEATS, 'num_repeats', num_repeats,
-      f'a number from {_MIN_SCORE_REPEATS}',
-      'The noise of fewer draws would pass for a difference between images.')
+      f'a number >= {_MIN_SCORE_REPEATS}',
+      'The noise of fewer draws hides differences between images.')
   return ScoringRule(estimator.per_example(), num_repeats, reason)
 
 
 class NegativeLogLikelihood:
-  """The bits/dim or nats of examples under a flow; one graph for all calls.
+  """Evaluates bits/dim or nats of examples; one graph for all calls.
 
   Args:
     model: a flow.
@@ -119,7 +119,7 @@ class NegativeLogLikelihood:
       `Flow.evaluation_estimator`, for integers with their noise.
     strategy: in whose scope the model was made; its devices share the batches,
       and the result does not depend on their number.
-    own_estimator: take the estimators of the model's blocks, those that it was
+    own_estimator: use the estimators of the model's blocks, those that it was
       trained with, in place of `estimator`; the noise is the same.
 
   Attributes:
@@ -147,20 +147,20 @@ class NegativeLogLikelihood:
       self, split: datasets.Split, batch_size: int | None = None,
       num_repeats: int = 8, seed: int = 0, num_examples: int | None = None,
       verbose: int = 0, num_probes: int = 1) -> np.ndarray:
-    """Estimates those of a split, several times.
+    """Estimates bits/dim or nats of a split, several times.
 
-    Each repeat draws dequantisation noise, probes and numbers of terms anew,
-    and what the model's augmentation draws: with noise channels the mean over
+    Each repeat draws dequantisation noise, probes, numbers of terms and the
+    noise of the model's augmentation anew: with noise channels the mean over
     repeats is an upper bound of bits/dim in expectation, see `models.Flow`.
 
     Args:
       split: the data.
       batch_size: examples per batch, each on one device;
         `default_batch_size` by default.
-      num_repeats: `R`, independent repeats, at least 8; where nothing is drawn,
-        there is one.
+      num_repeats: `R`, independent repeats, at least 8; a deterministic
+        evaluation has one.
       seed: Python int; the result is a function of it.
-      num_examples: evaluate the first this many examples only.
+      num_examples: evaluate only this many examples, the first ones.
       verbose: 1 shows a progress bar.
       num_probes: independent draws of the estimator (and of an augmentation)
         per example and repeat, at the same noise, which are averaged.
@@ -221,7 +221,7 @@ def evaluate_inputs(
     x: `[n, ...]`, images in [0, 1).
     batch_size, num_repeats, seed, estimator, verbose, num_probes, strategy: see
       `NegativeLogLikelihood`; the repeats are averaged.
-    condition: of a flow `p(x|c)`, `[n, ...]`, or that of one for all.
+    condition: of a flow `p(x|c)`, `[n, ...]`, or a single one for all.
 
   Returns:
     Float64 arrays: `z` `[n, D]` (in the order of the model), `log_det` `[n]`
@@ -245,7 +245,8 @@ def evaluate_inputs(
   batches = batch_map.slices(
       model, np.asarray(x, model.compute_dtype), condition,
       batch_size or default_batch_size(model, estimator))
-  latents, log_dets, others = [], [], []
+  latents, others = [], []
+  log_dets: Any = []
   frozen = batch_map.frozen(model, strategy)
 
   def evaluate(images, batch_seed, *condition):
@@ -258,7 +259,7 @@ def evaluate_inputs(
   for z, log_det, log_weight in mapped(
       _seeded(lambda repeat: batches, seed, num_repeats, num_probes),
       batch_map.progress_bar(num_repeats * num_probes * len(x), verbose)):
-    # An estimator changes no z: that of the first draw is kept.
+    # z does not depend on the estimator: that of the first draw is kept.
     if len(log_dets) in range(0, num_probes * len(batches), num_probes):
       latents.append(z)
     log_dets.append(log_det)
@@ -286,7 +287,7 @@ def evaluate_inputs(
 
 
 class Classification:
-  """How well a flow classifies; one graph for all calls, without a series.
+  """Classifies by the classifier of a flow; one graph for all calls.
 
   Args:
     model: a flow with a classifier.
@@ -307,7 +308,7 @@ class Classification:
 
     Args:
       batches: images `[B, ...]` in [0, 1), or what `batch_map.inputs_of` takes.
-      seed: of an augmentation that draws.
+      seed: of the noise of an augmentation.
 
     Returns:
       `log p(y|x)`: float64 `[N, K]`.
@@ -321,17 +322,17 @@ class Classification:
       self, split: datasets.Split, batch_size: int = 128,
       num_examples: int | None = None, seed: int = 0,
   ) -> dict[str, statistics.MeanAndStderr]:
-    """Returns how well the images of a split are classified.
+    """Returns the accuracy and the cross-entropy on a split.
 
     Args:
       split: images with labels.
       batch_size, num_examples: see `NegativeLogLikelihood`.
-      seed: of the dequantisation noise, and of an augmentation's.
+      seed: of the noise of dequantisation and augmentation.
 
     Returns:
       `accuracy`: the share of images whose label has the largest logit, in
       [0, 1]. Its standard error is the binomial one,
-      `sqrt(p (1 - p) / (N - 1))`, which says nothing where all or none are
+      `sqrt(p (1 - p) / (N - 1))`, which says nothing if all or none are
       right: it is 0 then.
       `cross_entropy`: the mean of `-log p(y|x)`, nats.
     """
@@ -355,13 +356,13 @@ class Classification:
 def _check_draws(estimator, num_repeats, num_probes, is_random):
   errors.check(
       num_repeats >= statistics.MIN_REPEATS or not is_random, 'num_repeats',
-      num_repeats, f'a number from {statistics.MIN_REPEATS}',
+      num_repeats, f'a number >= {statistics.MIN_REPEATS}',
       'The standard error of the estimator is taken from the repeats.')
   errors.check(
-      num_probes >= 1, 'num_probes', num_probes, 'a number from 1')
-  errors.check(
+      num_probes >= 1, 'num_probes', num_probes, 'a number >= 1')
+  errors.check_suits(
       num_probes == 1 or estimator.is_random, 'num_probes', num_probes,
-      '1 with an estimator that draws nothing')
+      'has no effect with a deterministic estimator')
 
 
 def _seeded(batches_of, seed, num_repeats, num_probes):

@@ -58,12 +58,12 @@ def spherical_path(
   """
   start, end = _ends(start, end, num_points)
   norms = [np.linalg.norm(z, axis=-1, keepdims=True) for z in (start, end)]
-  errors.check(all(np.all(n > 0.0) for n in norms), 'latent', 'zero',
-               'one with a direction')
+  errors.check(all(np.all(n > 0.0) for n in norms), 'latents', 'zero',
+               'nonzero vectors')
   a, b = start / norms[0], end / norms[1]
   errors.check(
       np.all(np.linalg.norm(a + b, axis=-1) > 1e-6), 'latents',
-      'opposite to each other', 'two with one shortest arc between them',
+      'opposite to each other', 'directions with a unique shortest arc',
       'Choose another pair.')
   t = np.linspace(0.0, 1.0, num_points)
   path = np.linspace(*norms, num_points, axis=1) * np.stack([
@@ -94,7 +94,7 @@ PATHS = {'spherical': spherical_path, 'linear': linear_path}
 
 
 class Picture(NamedTuple):
-  """What is shown, and what it was made of.
+  """Images to show, with the arrays they were made of and a report.
 
   Attributes:
     images: uint8 `[N, H, W, C]`, for `plots.image_grid`.
@@ -110,7 +110,7 @@ class Picture(NamedTuple):
 
 
 def to_bytes(x: np.ndarray, num_levels: int) -> np.ndarray:
-  """Returns the integer images, scaled to bytes, in whose cells `x` lies.
+  """Quantises images to their levels, and scales these to bytes.
 
   Args:
     x: floats; points outside [0, 1) go to the nearest level.
@@ -129,7 +129,7 @@ def _quantize(x, num_levels):
 def samples(
     model: models.Flow, num_samples: int, *, num_columns: int | None = None,
     **options: Any) -> Picture:
-  """Draws samples, of several temperatures from the same draws.
+  """Draws samples; several temperatures share the same latents.
 
   Args:
     model: a flow on images of integers.
@@ -147,7 +147,7 @@ def samples(
   arrays, report = draw(model, num_samples, **options)
   x = arrays['x']
   arrays['image'] = to_bytes(x, model.num_levels)
-  # The flow has mass beside the unit cube; it is shown as 0 or 255.
+  # The flow has mass outside of the unit cube, which is shown as 0 or 255.
   report['share_of_pixels_outside'] = float(np.mean((x < 0.0) | (x >= 1.0)))
   if len(x) > num_samples:
     num_columns = num_columns or num_samples
@@ -158,7 +158,7 @@ def draw(
     model: models.Flow, num_samples: int, *, seed: int = 0,
     temperatures: Sequence[float] = (1.0,), condition: Any = None,
     **options: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-  """Draws events of any flow, of several temperatures from the same draws.
+  """Draws events of any flow; several temperatures share the same latents.
 
   Args:
     model: a flow.
@@ -167,8 +167,8 @@ def draw(
       `model.sample`.
     temperatures: standard deviations of the latents; several of them make one
       row each.
-    condition: of a flow `p(x|c)`: `[num_samples, ...]`, or that of one for all,
-      or `[R num_samples, ...]` for `R` rows from the same latents.
+    condition: of a flow `p(x|c)`: `[num_samples, ...]`, or a single one for
+      all, or `[R num_samples, ...]` for `R` rows from the same latents.
     **options: of `inversion.decode`.
 
   Returns:
@@ -186,7 +186,7 @@ def draw(
   """
   for temperature in temperatures:
     errors.check(0.0 <= temperature < float('inf'), 'temperature', temperature,
-                 'a finite number from 0')
+                 'a finite number >= 0')
   draws = model.draw_latents(num_samples, seed=seed).numpy()
   z = np.concatenate([draws.dtype.type(t) * draws for t in temperatures])
   condition, num_rows = _conditions_of_rows(
@@ -204,7 +204,7 @@ def draw(
 
 
 def _conditions_of_rows(model, condition, num_samples, num_temperatures):
-  """Returns the conditions of all samples, row by row, and how many rows."""
+  """Returns the conditions of all samples, row by row, and the row count."""
   condition = batch_map.conditions_for(model, condition)
   if condition is None:
     return None, 1
@@ -223,24 +223,24 @@ def _conditions_of_rows(model, condition, num_samples, num_temperatures):
 def reconstructions(
     model: models.Flow, split: datasets.Split, indices: Sequence[int], *,
     num_columns: int | None = None, **options: Any) -> Picture:
-  """Sends images to latents and back.
+  """Maps images to latents and back.
 
   Args:
     model: a flow on images of integers.
     split: the images.
-    indices: their places in it.
+    indices: positions of the images in the split.
     num_columns: images in a row.
     **options: of `inversion.decode`.
 
   Returns:
-    A `Picture`: rows of images, each above a row of what became of them. Its
+    A `Picture`: rows of images, each above a row of their reconstructions. Its
     arrays are `x`, `image`, `z`, `index`, `reconstruction` and
     `reconstruction_image`; its report has `reconstruction_error_max` and
-    `num_images_changed`, of which a pixel has another level now.
+    `num_images_changed`, the images in which the level of a pixel changed.
 
   Raises:
     NotConvergedError: if the inverse of an image was not found.
-    InvalidValueError: if a place is not in the split.
+    InvalidValueError: if an index is not in the split.
   """
   levels, x, z, condition = _encode(model, split, indices, options)
   decoded = inversion.decode(model, z, condition=condition, **options)
@@ -265,12 +265,12 @@ def interpolations(
     model: models.Flow, split: datasets.Split, indices: Sequence[int], *,
     num_points: int = 10, path: str = 'spherical', condition: Any = None,
     **options: Any) -> Picture:
-  """Goes from image to image through latent space.
+  """Interpolates between images in latent space.
 
   Args:
     model: a flow on images of integers.
     split: the images.
-    indices: their places in it, in pairs: start, end, start, end.
+    indices: positions of the images in the split: start, end, start, end.
     num_points: images of a path, both ends included.
     path: one of `PATHS`.
     condition: of a flow `p(x|c)`, that of all points.
@@ -284,11 +284,11 @@ def interpolations(
 
   Raises:
     NotConvergedError: if the inverse of a point was not found.
-    InvalidValueError: if the number of places is odd, or one is not in the
+    InvalidValueError: if the number of indices is odd, or one is not in the
       split.
   """
-  errors.check(len(indices) % 2 == 0, 'indices', f'{len(indices)} places',
-               'pairs of places')
+  errors.check(len(indices) % 2 == 0, 'indices', f'{len(indices)} indices',
+               'an even number, two per path')
   levels, x, z, _ = _encode(model, split, indices, options, condition)
   points = PATHS[path](z[::2], z[1::2], num_points)  # [P, T, D]
   decoded = inversion.decode(
@@ -307,7 +307,7 @@ def interpolations(
 
 
 def _encode(model, split, indices, options, condition=None):
-  """Returns levels, points amid their cells, latents and conditions."""
+  """Returns levels, centres of their bins, latents and conditions."""
   examples = split.examples_at(indices)
   levels = examples['x']
   condition = batch_map.conditions_for(
@@ -332,11 +332,11 @@ def _errors(levels, x, restored, num_levels):
 
 
 def _ends(start, end, num_points):
-  """Returns both ends in float64, if they suit."""
+  """Returns both ends in float64, if their shapes fit."""
   start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
   errors.check(
       start.ndim == 2 and start.shape == end.shape, 'start, end',
       f'arrays {start.shape}, {end.shape}', '[P, D] both')
-  errors.check(num_points > 1, 'num_points', num_points, 'a number from 2',
+  errors.check(num_points > 1, 'num_points', num_points, 'a number >= 2',
                'Both ends count.')
   return start, end

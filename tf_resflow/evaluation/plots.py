@@ -1,7 +1,4 @@
-"""Image files: grids, densities in the plane, and curves of ranks.
-
-And what densities in the plane integrate to.
-"""
+"""Figures: image grids, 2-D densities (and their integrals), and ranks."""
 
 from collections.abc import Mapping
 import math
@@ -21,7 +18,7 @@ from tf_resflow.evaluation import statistics
 # Cells of a grid are enlarged until they measure about this many pixels.
 _TARGET_CELL_SIZE = 64
 _BACKGROUND = 255
-# Of pictures of densities.
+# Settings of figures of densities.
 _NUM_BINS = 160
 _PANEL_SIZE = 3.0
 _MAX_ASPECT = 3.0
@@ -30,7 +27,7 @@ _MAX_ASPECT = 3.0
 def image_grid(
     images: npt.ArrayLike, num_columns: int | None = None, padding: int = 1,
     scale: int | None = None) -> np.ndarray:
-  """Lays images out in rows, left to right, on a white background.
+  """Arranges images in rows, left to right, on a white background.
 
   Floats become bytes by min(floor(256 x), 255), which gives back X from
   X / 255 and from the dequantised (X + U) / 256 alike. Integer images with
@@ -64,8 +61,8 @@ def image_grid(
   for name, value, least in (
       ('num_columns', num_columns, 1), ('scale', scale, 1),
       ('padding', padding, 0)):
-    errors.check(value >= least, name, value, f'a number from {least}')
-  # Every cell has the background above and on its left; missing ones are it.
+    errors.check(value >= least, name, value, f'a number >= {least}')
+  # Every cell has its padding above and on the left; empty ones are white.
   cells = np.pad(
       images, [(0, -num_images % num_columns), (padding, 0), (padding, 0),
                (0, 0)], constant_values=_BACKGROUND)
@@ -76,7 +73,7 @@ def image_grid(
   return grid.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def levels_to_bytes(levels: npt.ArrayLike, num_levels: int) -> np.ndarray:
+def levels_to_bytes(levels: npt.ArrayLike, num_levels: Any) -> np.ndarray:
   """Scales integer images to bytes: round(255 X / (num_levels - 1)).
 
   Args:
@@ -101,7 +98,7 @@ def levels_to_bytes(levels: npt.ArrayLike, num_levels: int) -> np.ndarray:
 
 
 def save_image(path: str | os.PathLike, image: npt.ArrayLike) -> None:
-  """Writes one image as a PNG file and makes its folder if need be.
+  """Writes one image as a PNG file, and creates its folder if necessary.
 
   Args:
     path: file name that ends in .png.
@@ -154,7 +151,7 @@ def _to_bytes(images):
   errors.check(
       num_bad == 0, 'images',
       f'{num_bad} of {len(images)} with NaN or infinite pixels',
-      'finite numbers', 'A grid would hide that they failed.')
+      'finite numbers', 'A grid would hide these failures.')
   low, high = images.min(), images.max()
   errors.check(
       0.0 <= low and high <= 1.0, 'images', f'[{low:.4g}, {high:.4g}]',
@@ -166,7 +163,7 @@ def _to_bytes(images):
 
 
 class Box(NamedTuple):
-  """Part of the plane: a box around a point.
+  """A rectangle around a point in two dimensions.
 
   Attributes:
     center: `(x, y)`.
@@ -178,17 +175,17 @@ class Box(NamedTuple):
 
   @classmethod
   def around(cls, points: npt.ArrayLike, margin: float = 0.1) -> 'Box':
-    """Returns the box around all but 2 in 1000 points, a square if that suits.
+    """Returns the box of all but 2 in 1000 points, a square if not elongated.
 
     Args:
       points: `[N, 2]`.
-      margin: share of its half widths that is left free.
+      margin: free margin, as a share of the half widths.
     """
     low, high = np.quantile(
         np.asarray(points, np.float64), [0.001, 0.999], axis=0)
     widths = 0.5 * (high - low)
     widths = np.where(widths > 0.0, widths, 1.0)
-    # One unit for both axes, unless one of them would be a line then.
+    # Equal scales for both axes, unless one axis would be very short.
     if widths.max() < _MAX_ASPECT * widths.min():
       widths = np.full([2], widths.max())
     return cls(tuple((0.5 * (low + high)).tolist()),
@@ -204,14 +201,14 @@ class Box(NamedTuple):
 def density_on_grid(
     model: models.Flow, box: Box, num_points: int = 200,
     batch_size: int = 10_000, condition: Any = None) -> np.ndarray:
-  """Returns `p(x)` in the middle of every cell of a grid.
+  """Returns `p(x)` at the centre of every cell of a grid.
 
   Log-determinants are exact.
 
   Args:
-    model: a flow on the plane.
-    box: what the grid divides.
-    num_points: cells of a side.
+    model: a 2-D flow.
+    box: area of the grid.
+    num_points: cells per side.
     batch_size: points at a time.
     condition: of a flow `p(x|c)`, for all points.
 
@@ -219,7 +216,7 @@ def density_on_grid(
     `[num_points, num_points]`, float64; rows are `y`, from low to high.
   """
   errors.check(model.event_shape == (2,), 'model', model.name,
-               'a flow on points of the plane',
+               'a 2-D flow',
                f'Its events have the shape {list(model.event_shape)}.')
   axes = [np.linspace(low, high, num_points, endpoint=False) +
           0.5 * (high - low) / num_points for low, high in box.ranges]
@@ -231,15 +228,14 @@ def density_on_grid(
 
 
 def integral(model: models.Flow, box: Box, num_points: int = 1000) -> float:
-  """Returns the sum of `p(x)` over a grid, times the area of a cell.
+  """Integrates `p(x)` over a box: the sum over a grid, times the cell area.
 
-  It is 1 for a density of which the box holds all and whose details the
-  cells resolve, whatever the flow has learned.
+  The result is 1, whatever the flow has learned, if the box holds all of the
+  mass and the cells resolve the details of the density.
 
   Args:
-    model: a flow on the plane.
-    box: see `density_on_grid`.
-    num_points: likewise.
+    model: a 2-D flow.
+    box, num_points: see `density_on_grid`.
   """
   cell = np.prod([2.0 * width / num_points for width in box.half_widths])
   return float(np.sum(density_on_grid(model, box, num_points)) * cell)
@@ -253,12 +249,12 @@ def density_picture(
   """Draws the data, the density of a flow, and its samples, side by side.
 
   Args:
-    model: a flow on the plane.
+    model: a 2-D flow.
     points: `[N, 2]`, the data; None leaves their panel out.
     samples: `[N, 2]`; drawn by default.
-    seed: of the draws.
-    num_samples: how many.
-    box: what is shown; around the data, or the samples, by default.
+    seed: of the samples.
+    num_samples: number of samples to draw.
+    box: area to show; around the data, or the samples, by default.
     condition: of a flow `p(x|c)`.
 
   Returns:
@@ -293,7 +289,7 @@ def density_picture(
 
 
 def _histogram(points, box):
-  """Returns the numbers of points per cell, rows are `y`."""
+  """Returns the number of points in every cell; rows are `y`."""
   return np.histogram2d(
       *np.transpose(points), bins=_NUM_BINS, range=box.ranges)[0].T
 
@@ -301,7 +297,7 @@ def _histogram(points, box):
 def save_ranks(
     path: str | os.PathLike, named_ranks: Mapping[str, npt.ArrayLike],
     band: statistics.Band) -> None:
-  """Draws shares of ranks less those of uniform ones, in their band.
+  """Plots the difference of rank ECDFs from a uniform one, with a band.
 
   Args:
     path: of a .png or .svg file.
@@ -317,6 +313,6 @@ def save_ranks(
       color='0.85', label=f'{band.level:.0%} of uniform ranks')
   for name, values in named_ranks.items():
     axes.plot(band.points, band.shares(values) - band.points, label=name)
-  axes.set(xlabel='rank / (L + 1)', ylabel='share of ranks below, less that')
+  axes.set(xlabel='rank / (L + 1)', ylabel='ECDF difference')
   axes.legend(fontsize='small')
   figure.savefig(path)

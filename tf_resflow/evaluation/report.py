@@ -1,4 +1,4 @@
-"""What evaluations and the validations of a run say of a model."""
+"""Reports of evaluations, and of the validations of a run."""
 
 from collections.abc import Sequence
 import logging
@@ -48,13 +48,13 @@ def evaluate(
       `inverse_num_not_converged`, `lipschitz_bound_max` (certificate, None
       when a block is uncertified, there is none, or `certify` is off),
       `lipschitz_power_iteration_max`, where norms are estimates
-      `lipschitz_bound_exceeded_by_max` (by which share of its bound a search
-      found more, of the worst block; 0 if it did not), of a hybrid model
-      `accuracy` and `cross_entropy` with their `_stderr` (across examples), and
-      `bits_per_dim_is`, which says so where bits/dim are a bound because the
-      model's augmentation draws;
+      `lipschitz_bound_exceeded_by_max` (largest relative excess over a block's
+      bound that a search found, 0 if none), of a hybrid model `accuracy` and
+      `cross_entropy` with their `_stderr` (across examples), and
+      `bits_per_dim_is`, a note where bits/dim are a bound because the model's
+      augmentation is random;
     nll: `[R, N]`, the estimates;
-    bounds: those of all blocks that have some.
+    bounds: Lipschitz bounds of all blocks that have some.
   """
   estimator = numerics.Estimator.get(
       estimator) or model.evaluation_estimator(dequantizes=True)
@@ -81,10 +81,10 @@ def evaluate(
 
 
 class Validation:
-  """Validates a flow as often as a run does, with the graphs of the first time.
+  """Validates a flow repeatedly during a run, with graphs traced once.
 
   Args:
-    model: a flow; every call takes the weights that it has then.
+    model: a flow; every call uses its current weights.
     strategy: see `likelihood.NegativeLogLikelihood`.
   """
 
@@ -98,8 +98,8 @@ class Validation:
     self._classify = likelihood.Classification(
         model, strategy) if model.has_classifier else None
 
-  def __call__(self, split: datasets.Split) -> dict[str, float]:
-    """Validates.
+  def __call__(self, split: datasets.Split) -> dict[str, Any]:
+    """Evaluates the flow on the validation part.
 
     Args:
       split: the validation part, two examples or more.
@@ -107,10 +107,10 @@ class Validation:
     Returns:
       With the model's unit for UNIT, `validation_UNIT`, unbiased;
       `validation_UNIT_stderr` across examples, and
-      `validation_estimator_stderr`. Where the estimators that the flow trains
-      by are biased, also `validation_biased_UNIT`, by these; `validation_bias`,
-      that less the unbiased number, and `validation_bias_stderr`. Of hybrid
-      models, `validation_accuracy` and `validation_cross_entropy`, nats.
+      `validation_estimator_stderr`. If the estimators of training are
+      biased, also `validation_biased_UNIT`, by these; `validation_bias`, its
+      difference from the unbiased value, and `validation_bias_stderr`. For
+      hybrids, `validation_accuracy` and `validation_cross_entropy`, nats.
     """
     unit = self._unit
     nll = self._nll(split)
@@ -136,7 +136,7 @@ def results_of_split(
     model: models.Flow, split: datasets.Split, nll: np.ndarray, *,
     batch_size: int = 128, seed: int = 0,
     strategy: tf.distribute.Strategy | None = None) -> dict[str, np.ndarray]:
-  """Returns what a file keeps of every example of a split.
+  """Returns the results for every example of a split, as arrays for a file.
 
   Args:
     model: the flow.
@@ -172,7 +172,7 @@ def report_inputs(
     batch_size: int = 128, certify: bool = True, num_probes: int = 1,
     strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
     condition: Any = None) -> tuple[dict[str, Any], list[models.BlockBound]]:
-  """Makes the report of `likelihood.evaluate_inputs`.
+  """Returns a report on the results of `likelihood.evaluate_inputs`.
 
   Args:
     model: the flow.
@@ -184,7 +184,7 @@ def report_inputs(
 
   Returns:
     A dict for JSON with the keys of `evaluate` (the `_stderr` of the density is
-    None for a single example, `estimator_stderr` 0 where nothing was drawn),
+    None for a single example, `estimator_stderr` 0 without random estimates),
     and the bounds of all blocks that have some.
   """
   examples = {'x': x}
@@ -199,7 +199,7 @@ def report_inputs(
   summary = statistics.RepeatedMean(
       float(nll.mean()),
       statistics.mean_and_stderr(nll).stderr if len(nll) > 1 else None,
-      # Costs are a linear function of log-densities.
+      # The NLL is a linear function of log-densities.
       statistics.estimator_stderr(model.to_loss(repeats)), len(nll),
       len(repeats))
   return _report(model, summary, num_probes, inverse, certify, verbose)
@@ -217,7 +217,7 @@ def _report(model, summary, num_probes, inverse, certify, verbose):
           [b.power_iteration for b in bounds])}
   estimated = [b for b in bounds if b.is_estimated]
   if estimated:
-    report['lipschitz_bound_is'] = 'an estimate of norms: see --norm_bound'
+    report['lipschitz_bound_is'] = 'an estimate, not proven: see --norm_bound'
     report['lipschitz_bound_exceeded_by_max'] = max(b.excess for b in estimated)
   if model.augmentation.is_random:
     report[f'{model.unit}_is'] = (
@@ -226,12 +226,12 @@ def _report(model, summary, num_probes, inverse, certify, verbose):
 
 
 def _largest(bounds):
-  """Returns the largest bound; None if one is not known, or there is none."""
+  """Returns the largest bound; None if one is unknown, or there is none."""
   return None if None in bounds else max(bounds, default=None)
 
 
 def _flat(report, prefix=''):
-  """Yields the names and values of a report, of dicts in it `NAME.KEY`."""
+  """Yields names and values of a report; nested names are `NAME.KEY`."""
   for name, value in report.items():
     if isinstance(value, dict):
       yield from _flat(value, f'{prefix}{name}.')
@@ -246,14 +246,14 @@ def _format(value, missing='not computed', digits='.6g'):
 
 
 def _norm_name(order):
-  """Returns the name of an l_p; None is for all of them, NaN for none."""
+  """Returns the name of an l_p norm; None stands for all, NaN for none."""
   return 'any' if order is None else 'none' if math.isnan(order) else (
       f'l_{order:.3g}')
 
 
 def format_table(
     report: dict[str, Any], bounds: Sequence[models.BlockBound] = ()) -> str:
-  """Returns a report and the bounds of all blocks as text for people."""
+  """Returns a report and the bounds of all blocks as a readable table."""
   rows = dict(_flat(report))
   width = max(map(len, rows))
   lines = [f'{name:{width}}  {_format(value)}' for name, value in rows.items()]

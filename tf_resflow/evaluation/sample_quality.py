@@ -26,7 +26,7 @@ _MIN_EXAMPLES = 2 * _NUM_SUBSETS
 def _factor(covariance):
   """Returns `A` `[F, r]` with `A A^T = covariance`, of its numerical rank."""
   values, vectors = linalg.eigh(covariance)
-  # What lies below is rounding of zero; its square root would be 1e-8.
+  # Smaller values are rounding errors of zero; their roots would be 1e-8.
   threshold = len(values) * np.finfo(np.float64).eps * max(values[-1], 0.0)
   kept = values > threshold
   return vectors[:, kept] * np.sqrt(values[kept])
@@ -35,7 +35,7 @@ def _factor(covariance):
 def frechet_distance(
     mean_1: npt.ArrayLike, covariance_1: npt.ArrayLike, mean_2: npt.ArrayLike,
     covariance_2: npt.ArrayLike) -> float:
-  """Squared 2-Wasserstein distance of two normal distributions.
+  """Returns the squared 2-Wasserstein distance of two normal distributions.
 
     d = |m_1 - m_2|^2 + tr C_1 + tr C_2 - 2 tr (C_1 C_2)^(1/2)
 
@@ -85,7 +85,7 @@ def frechet_distance(
 
 
 def squared_mmd(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
-  """Unbiased estimate of the squared maximum mean discrepancy.
+  """Returns an unbiased estimate of the squared maximum mean discrepancy.
 
     MMD^2 = E k(x, x') + E k(y, y') - 2 E k(x, y),
     k(x, y) = (<x, y> / F + 1)^3.
@@ -125,7 +125,7 @@ def squared_mmd(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
 def squared_mmd_of_subsets(
     x: np.ndarray, y: np.ndarray, num_subsets: int = _NUM_SUBSETS,
     seed: int = 0) -> statistics.MeanAndStderr:
-  """Squared MMD with its standard error, over disjoint random subsets.
+  """Returns the squared MMD over disjoint random subsets, with its error.
 
   Subsets that share no example are independent, so the spread of their
   estimates gives the error of the mean; and they keep the kernel matrices
@@ -133,9 +133,8 @@ def squared_mmd_of_subsets(
 
   Args:
     x, y: `[M, F]` and `[N, F]`, features of both sets.
-    num_subsets: number of parts into which either set is cut.
-    seed: of the random order; the order in which sets come often means
-      something.
+    num_subsets: number of parts into which either set is split.
+    seed: of the random order, since sets are often sorted.
 
   Raises:
     InvalidValueError: if a subset would have fewer than 2 examples.
@@ -159,7 +158,7 @@ def compare_samples(
     solver: layers.SolverLike = None, batch_size: int = 64,
     strategy: tf.distribute.Strategy | None = None,
     verbose: int = 0) -> dict[str, Any]:
-  """Compares samples with images through the features of a network.
+  """Compares samples with images by the features of a network.
 
   The features are kept in float32, and their moments taken in float64.
 
@@ -167,7 +166,7 @@ def compare_samples(
     model: a flow on images of integers.
     split: the images.
     extractor: of the features.
-    num_images: compare with the first this many images; all by default.
+    num_images: compare with this many images, the first; all by default.
     num_samples: samples to draw, as many as images by default.
     seed: Python int, of the samples and of the subsets.
     temperature: standard deviation of the latents.
@@ -191,32 +190,33 @@ def compare_samples(
   for name, value in (('num_images', num_images), ('num_samples', num_samples)):
     errors.check(
         value >= _MIN_EXAMPLES, name, value, f'{_MIN_EXAMPLES} or more',
-        'The standard error of the kernel distance needs them.')
+        'Fewer have no standard error of the kernel distance.')
 
   image_batches = (
       plots.levels_to_bytes(batch['x'], split.num_levels)
       for batch in split.examples.take(num_images).batch(batch_size))
   decoded = []
-  # As often as in the data.
+  spec: Any = model.condition_spec
+  # With the frequencies of the data.
   condition = np.resize(
       datasets.split.first_conditions(split, num_images),
-      [num_samples, *model.condition_spec.shape]
+      [num_samples, *spec.shape]
   ) if split.is_conditional else None
 
   def latents():
     for start in range(0, num_samples, batch_size):
-      # Of a whole batch, so that one graph draws all of them.
+      # Always a full batch, so that one graph draws all of them.
       z = temperature * model.draw_latents(
           batch_size, seed=seed, start=start)[:num_samples - start]
       yield z if condition is None else (z, condition[start:start + batch_size])
 
   def sample_batches():
     for part in inversion.decode_batches(model, latents(), solver, strategy):
-      # Of the images and latents themselves there may be too many to keep.
+      # Images and latents may be too many to keep.
       decoded.append(part._replace(x=part.x[:0], z=part.z[:0]))
       yield pictures.to_bytes(part.x, model.num_levels)
 
-  # Samples first: their inverses are what may fail.
+  # Samples first, since their inverses may fail.
   sample_features = _gather(
       extractor, sample_batches(), batch_map.progress_bar(
           num_samples, verbose, f'Features of {num_samples} samples.'))

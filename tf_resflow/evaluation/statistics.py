@@ -1,10 +1,10 @@
-"""Means with their standard errors, and ranks with their band.
+"""Standard errors of means, and simulation-based calibration by ranks.
 
-Two errors are kept apart. The data error says how far the test split's mean
-may be from the population's; it falls with the number of examples. The
-estimator error says how far the reported mean may be from the exact mean of
-this very split, because log-dets are estimated; it falls with the number of
-repeats. Inputs are per-example values, in any unit (bits/dim, nats).
+Two standard errors are distinguished. The data error is that of the mean over
+the test split as an estimate of the population mean; it falls with the number
+of examples. The estimator error is that of the reported mean as an estimate of
+the exact mean of this split, because log-dets are estimated; it falls with the
+number of repeats. Inputs are per-example values, in any unit (bits/dim, nats).
 
 Ranks say whether posteriors are calibrated. Parameters drawn from the prior,
 data simulated from them, and draws of the exact posterior given the data are
@@ -28,7 +28,7 @@ from scipy import stats
 from tf_resflow import errors
 
 MIN_REPEATS = 8
-# Of the simulation of a band.
+# Resolution and number of simulations of a band.
 _NUM_POINTS = 100
 _NUM_TRIALS = 4000
 
@@ -50,7 +50,7 @@ class PairedDifference(MeanAndStderr):
 
   @property
   def num_stderrs(self) -> float:
-    """mean / stderr; negative where a is below b, and 0 where both are 0."""
+    """mean / stderr; negative if a is below b, and 0 if both are 0."""
     if self.stderr:
       return self.mean / self.stderr
     return math.copysign(math.inf, self.mean) if self.mean else 0.0
@@ -63,7 +63,7 @@ class PairedDifference(MeanAndStderr):
 
 
 class RepeatedMean(NamedTuple):
-  """A mean over repeats and examples, with both its errors.
+  """A mean over repeats and examples, with both standard errors.
 
   Attributes:
     mean: mean over all repeats and examples.
@@ -80,22 +80,23 @@ class RepeatedMean(NamedTuple):
   num_repeats: int
 
   def report(self, name: str) -> dict[str, float | None]:
-    """Returns `name` with its errors and both numbers, a dict for JSON."""
+    """Returns `name` with its errors and both counts, a dict for JSON."""
     return {name: self.mean, f'{name}_stderr': self.stderr,
             'estimator_stderr': self.estimator_stderr,
             'num_examples': self.num_examples, 'num_repeats': self.num_repeats}
 
   @property
   def total_stderr(self) -> float:
-    """Both errors together, for the mean over all data.
+    """The standard error from both sources, for the population mean.
 
-    A little too large: the data error has a share of the estimator's already.
+    Slightly too large: the data error includes a share of the estimator error.
     """
-    return math.hypot(self.stderr, self.estimator_stderr)
+    return math.nan if self.stderr is None else math.hypot(
+        self.stderr, self.estimator_stderr)
 
 
 def mean_and_stderr(values: npt.ArrayLike) -> MeanAndStderr:
-  """Mean of independent values and its standard error.
+  """Returns the mean of independent values and its standard error.
 
   stderr = sqrt(sum_i (x_i - mean)^2 / (N - 1)) / sqrt(N).
 
@@ -140,31 +141,31 @@ def paired_difference(a: npt.ArrayLike, b: npt.ArrayLike) -> PairedDifference:
   """
   a, b = as_finite(a, 'a'), as_finite(b, 'b')
   errors.check(
-      a.shape == b.shape, 'b', f'{len(b)} values', f'{len(a)}, as a has',
+      a.shape == b.shape, 'b', f'{len(b)} values', f'{len(a)}, the number of a',
       'Pairs need the same examples in the same order.')
   return PairedDifference(*mean_and_stderr(a - b))
 
 
 def estimator_stderr(repeats: npt.ArrayLike) -> float:
-  """Standard error of a mean over repeats of a stochastic estimate.
+  """Returns the standard error of a mean over repeats of random estimates.
 
   With m_r the mean over examples of repeat r,
 
     estimator_stderr = sqrt(sum_r (m_r - mean)^2 / (R - 1)) / sqrt(R).
 
   Only the repeat means m_r are independent: the examples of a batch share the
-  random truncation N, so their errors go up and down together and the spread
-  across examples does not show them. The result is the error of the mean over
-  all R repeats; one repeat alone is sqrt(R) times as uncertain. For a Poisson
-  truncation the estimate has infinite variance, and this figure then says
+  random truncation N, so their errors are correlated, and the spread across
+  examples does not show them. The result is the error of the mean over all R
+  repeats; one repeat alone is sqrt(R) times as uncertain. For a Poisson
+  truncation the estimate has infinite variance, and this number then says
   little about rare large errors.
 
   Args:
     repeats: [R, N], R >= 8 independent estimates (fresh seeds) of N examples.
 
   Returns:
-    The standard error, in the unit of the values; 0 for a single repeat, values
-    that are no estimates.
+    The standard error, in the unit of the values; 0 for a single repeat, which
+    stands for exact values.
 
   Raises:
     InvalidValueError: if there are fewer than 8 repeats, or a value is not
@@ -175,12 +176,12 @@ def estimator_stderr(repeats: npt.ArrayLike) -> float:
   repeats = as_finite(repeats, 'repeats', rank=2)
   errors.check(
       len(repeats) >= MIN_REPEATS, 'repeats', f'{len(repeats)} of them',
-      f'{MIN_REPEATS} or more', 'An error worth quoting needs them.')
+      f'{MIN_REPEATS} or more', 'A standard error of fewer is unreliable.')
   return mean_and_stderr(np.mean(repeats, axis=1)).stderr
 
 
 def stderr_per_example(repeats: npt.ArrayLike) -> np.ndarray:
-  """Standard error of the mean over repeats, of every example.
+  """Returns the standard error of the mean over repeats, per example.
 
     stderr_i = sqrt(sum_r (x_ri - mean_i)^2 / (R - 1)) / sqrt(R)
 
@@ -188,8 +189,8 @@ def stderr_per_example(repeats: npt.ArrayLike) -> np.ndarray:
     repeats: [R, ...], independent estimates.
 
   Returns:
-    [...], in the unit of the values; 0 for a single repeat, values that are no
-    estimates.
+    [...], in the unit of the values; 0 for a single repeat, which stands for
+    exact values.
 
   Raises:
     InvalidValueError: if a value is not finite.
@@ -202,11 +203,11 @@ def stderr_per_example(repeats: npt.ArrayLike) -> np.ndarray:
 
 
 def summarize_repeats(repeats: npt.ArrayLike) -> RepeatedMean:
-  """Mean of repeated per-example estimates with data and estimator error.
+  """Returns the mean of repeated estimates with data and estimator error.
 
-  The data error is taken across examples after averaging each over its
-  repeats. It still holds 1/R of every example's private estimator variance,
-  so it errs on the high side, by little.
+  The data error is computed across examples, after averaging each over its
+  repeats. It still includes 1/R of the estimator variance of every example, so
+  it is slightly too large.
 
   Args:
     repeats: [R, N], R >= 8 independent estimates of N >= 2 examples, or R = 1.
@@ -234,23 +235,23 @@ def as_finite(values: npt.ArrayLike, name: str, rank: int = 1,
 
   Args:
     values: `[N]`, or `[R, N]`.
-    name: of the argument that they are, for the message.
+    name: of the argument, for the message.
     rank: 1 or 2.
     least: smallest `N`.
 
   Raises:
-    InvalidValueError: if the shape is another, or a value is not finite.
+    InvalidValueError: if the shape is wrong, or a value is not finite.
   """
   values = np.asarray(values, np.float64)
   errors.check(
       values.ndim == rank and values.size >= least, name,
       f'an array {values.shape}',
       f'[{"R, " * (rank - 1)}N], {least} or more',
-      'A standard error needs them.' if least > 1 else '')
+      'A standard error needs two values.' if least > 1 else '')
   num_bad = np.count_nonzero(~np.isfinite(values))
   errors.check(
       num_bad == 0, name, f'{num_bad} NaN or infinite of {values.size}',
-      'finite numbers', 'Look at those examples first.')
+      'finite numbers', 'Inspect those examples first.')
   return values
 
 
@@ -275,14 +276,14 @@ def ranks(values: npt.ArrayLike, draws: npt.ArrayLike) -> np.ndarray:
 
 
 class Band(NamedTuple):
-  """Where the whole distribution of uniform ranks lies, with some probability.
+  """A simultaneous confidence band for the ECDF of uniform ranks.
 
   Attributes:
     points: `[K]`, in (0, 1).
-    low: `[K]`, the least share of ranks, over `L + 1`, that are at most there.
-    high: `[K]`, the greatest.
+    low: `[K]`, lower limits of the ECDF of `(rank + 1) / (L + 1)` there.
+    high: `[K]`, upper limits.
     num_draws: `L`.
-    level: the probability that all shares lie so.
+    level: the probability that the whole ECDF lies inside.
   """
 
   points: np.ndarray
@@ -292,13 +293,13 @@ class Band(NamedTuple):
   level: float
 
   def shares(self, rank_values: npt.ArrayLike) -> np.ndarray:
-    """Returns the shares of ranks `[N]` that are at most at the points."""
+    """Returns the ECDF of ranks `[N]` at the points."""
     return np.mean(
         np.asarray(rank_values)[:, np.newaxis] < _limits(
             self.points, self.num_draws), axis=0)
 
   def holds(self, rank_values: npt.ArrayLike) -> bool:
-    """Whether ranks `[N]` lie inside."""
+    """Returns whether the ECDF of ranks `[N]` lies inside."""
     shares = self.shares(rank_values)
     return bool(np.all((self.low <= shares) & (shares <= self.high)))
 
@@ -306,10 +307,10 @@ class Band(NamedTuple):
 def simultaneous_band(
     num_simulations: int, num_draws: int, level: float = 0.99, seed: int = 0,
 ) -> Band:
-  """Returns the band that holds all shares of uniform ranks.
+  """Returns a simultaneous confidence band for the ECDF of uniform ranks.
 
-  Binomial intervals at every point, all of one level, which is found by
-  simulation such that all of them hold with the probability asked for.
+  It consists of binomial intervals at every point, all of one level, which is
+  found by simulation such that all of them hold with the given probability.
 
   Args:
     num_simulations: `N`.
@@ -325,21 +326,21 @@ def simultaneous_band(
   errors.check(0.0 < level < 1.0, 'level', level, 'a number in (0, 1)')
   num_points = min(_NUM_POINTS, num_draws)
   points = np.arange(1, num_points + 1) / (num_points + 1)
-  # The probability of a rank being at most at a point.
+  # Probabilities of ranks up to each point.
   shares = _limits(points, num_draws) / (num_draws + 1)
-  # Of ranks between two points and the next; the last are above all points.
+  # Numbers of ranks between neighbouring points; the last are above all.
   parts = np.random.default_rng(seed).multinomial(
       num_simulations, np.diff([0.0, *shares, 1.0]), size=_NUM_TRIALS)
   counts = np.cumsum(parts, axis=1)[:, :-1]
-  law = stats.binom(num_simulations, shares)
-  tails = np.minimum(law.cdf(counts), law.sf(counts - 1)).min(axis=1)
+  binomial = stats.binom(num_simulations, shares)
+  tails = np.minimum(binomial.cdf(counts), binomial.sf(counts - 1)).min(axis=1)
   tail = np.quantile(tails, 1.0 - level)
   return Band(
-      points, law.ppf(tail) / num_simulations,
-      law.isf(tail) / num_simulations, num_draws, level)
+      points, binomial.ppf(tail) / num_simulations,
+      binomial.isf(tail) / num_simulations, num_draws, level)
 
 
 def _limits(points, num_draws):
-  """Returns how many ranks are at most at points, `[K]`."""
-  # 0.29 * 100 is less than 29.
+  """Returns the number of possible ranks up to each point, `[K]`."""
+  # In floating point 0.29 * 100 is less than 29.
   return np.floor(points * (num_draws + 1) + 1e-9)

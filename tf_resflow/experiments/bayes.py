@@ -1,4 +1,4 @@
-"""Classification by Bayes' rule, by a flow that knows the labels."""
+"""Classification by Bayes' rule, with a flow p(x|y) of labels y."""
 
 from typing import Any, NamedTuple
 
@@ -16,11 +16,11 @@ from tf_resflow.numerics import random
 
 
 class ClassScores(NamedTuple):
-  """What a flow `p(x|y)` says of the labels of `N` examples.
+  """Estimates of `log p(x|y)` of `N` examples, for every label.
 
   Attributes:
-    repeats: `[R, N, K]`, independent estimates of `log p(x|y)`, nats, those of
-      one repeat and example from the same draws for all labels.
+    repeats: `[R, N, K]`, independent estimates of `log p(x|y)`, nats; within
+      one repeat of an example all labels share the random draws.
     log_prior: `[K]`, `log p(y)`.
     label: `[N]`.
     rule: how the estimates were made.
@@ -44,7 +44,7 @@ class ClassScores(NamedTuple):
 
   @property
   def difference_stderr(self) -> np.ndarray:
-    """That of `log p(x|y)` less its mean over labels, which decides."""
+    """The standard error of `log p(x|y)` minus its mean over labels."""
     return statistics.stderr_per_example(
         self.repeats - self.repeats.mean(axis=2, keepdims=True))
 
@@ -53,7 +53,7 @@ class ClassScores(NamedTuple):
     log_prob = self.class_log_prob
     accuracy = statistics.mean_and_stderr(log_prob.argmax(axis=1) == self.label)
     nats = -log_prob[np.arange(len(self.label)), self.label]
-    # Infinite where the training part lacks a label that occurs.
+    # Infinite if a label does not occur in the training part.
     cross_entropy = statistics.mean_and_stderr(nats) if np.all(
         np.isfinite(nats)) else statistics.MeanAndStderr(
             np.inf, np.inf, len(nats))
@@ -70,14 +70,14 @@ class ClassScores(NamedTuple):
                ('difference_stderr', self.difference_stderr))}}
 
   def arrays(self) -> dict[str, np.ndarray]:
-    """Returns what a file keeps of every example."""
+    """Returns the results for every example, as arrays for a file."""
     return {'class_log_prob': self.class_log_prob,
             'class_log_density': self.repeats.mean(axis=0),
             'class_log_density_stderr': self.stderr}
 
 
 def log_frequencies(split: datasets.Split) -> np.ndarray:
-  """Returns the logarithms of the shares of all labels, `[K]`.
+  """Returns the log-frequencies of all labels, `[K]`.
 
   Args:
     split: of a data set whose labels are conditions.
@@ -94,23 +94,23 @@ def main(
     batch_size: int = 128, seed: int = 0, num_examples: int | None = None,
     strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
 ) -> ClassScores:
-  """Takes `log p(x|y)` of every example for every label.
+  """Estimates `log p(x|y)` of every example for every label.
 
-  Every image is dequantised once. For one example all labels see the same
-  noise, the same probes and the same numbers of terms.
+  Every image is dequantised once. For one example all labels share the noise,
+  the probes and the numbers of terms.
 
   Args:
     model: a flow whose conditions are labels.
     split: the data, whose conditions are labels.
     log_prior: see `log_frequencies`.
-    rule: see `evaluation.scoring_rule`, which says so by default.
+    rule: that of `evaluation.scoring_rule` by default.
     batch_size, seed, num_examples, strategy, verbose: see `evaluation.nll`. The
       size of batches does not change the scores, but for rounding.
 
   Raises:
-    InvalidValueError: if conditions are no labels.
+    InvalidValueError: if the conditions of the flow are not labels.
   """
-  spec = model.condition_spec
+  spec: Any = model.condition_spec
   errors.check(
       spec is not None and spec.num_labels > 0, 'model', model.name,
       'a flow whose conditions are labels', "Bayes' rule compares them.")
@@ -128,7 +128,7 @@ def main(
   true_labels = []
 
   def arguments():
-    # The data are read once.
+    # Reads the data only once.
     for batch in datasets.evaluation_batches(
         split, batch_size=batch_size, seed=seed, num_examples=num_examples):
       true_labels.append(batch['condition'])

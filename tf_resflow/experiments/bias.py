@@ -1,7 +1,7 @@
-"""How far the densities that a flow trains by are from unbiased ones.
+"""The bias of the log-densities by which a flow trains.
 
-Both are of the same examples at the same dequantisation noise, so that their
-difference is the bias of the estimator, and nothing that generalisation does.
+Biased and unbiased estimates are made on the same examples and dequantisation
+noise, so that their difference is the bias of the estimator alone.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import statistics
 
-# Columns of metrics.csv: their labels, styles and widths of lines.
+# Columns of metrics.csv, with labels, styles and line widths.
 _CURVES = (
     ('bits_per_dim', 'training, unbiased estimate', 'C0-', 0.8),
     ('biased_bits_per_dim', 'training, biased estimate', 'C3-', 0.8),
@@ -29,21 +29,21 @@ _CURVES = (
 def main(
     runs: Iterable[tuple[str, Any, datasets.Split, numerics.Estimator]],
     split_name: str, *, picture: str | os.PathLike | None = None,
-    curves: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+    curves: Any = None,
     batch_size: int = 128, **settings: Any) -> dict[str, Any]:
-  """Measures the bias of runs one after the other, and draws their training.
+  """Measures the bias of several runs, and plots their training.
 
   Args:
     runs: the name of each, the run with its `model`, `step` and `strategy`, the
       data, and an unbiased estimator.
-    split_name: of the part that the data are.
+    split_name: name of the split.
     picture: the file of the figure, of a type that matplotlib knows.
     curves: the metrics of all runs by name, see `save_bias`.
     batch_size: examples per batch, or fewer where so many do not fit.
     **settings: of `measure_bias`.
 
   Returns:
-    A dict for JSON: `split`, and under `runs` for each what was measured.
+    A dict for JSON: `split`, and under `runs` the measurements of each run.
   """
   reports = {}
   for name, run, split, estimator in runs:
@@ -101,7 +101,7 @@ def measure_bias(
 def save_bias(
     path: str | os.PathLike, runs: Mapping[str, Mapping[str, np.ndarray]]
 ) -> None:
-  """Draws the bits/dim of runs over their steps, one panel each.
+  """Plots the bits/dim of runs over their steps, one panel each.
 
   Args:
     path: of the image.

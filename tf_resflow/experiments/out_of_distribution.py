@@ -1,10 +1,9 @@
-"""Scores that tell a model's data from other data, and how well they do.
+"""Out-of-distribution detection by the scores of a flow.
 
-The score of an image is `log p(x)`, high where the model expects images;
-another one of hybrid models is the probability of the likeliest class. Flows
-give some data that they never saw more density than their own (Nalisnick et
-al., 2019, Do Deep Generative Models Know What They Don't Know?): then the AUROC
-of `log p(x)` is below 1/2.
+The score of an image is `log p(x)`; hybrid models have another one, the
+probability of the likeliest class. Flows assign some other data higher
+densities than their own (Nalisnick et al., 2019, Do Deep Generative Models Know
+What They Don't Know?): then the AUROC of `log p(x)` is below 1/2.
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,7 +38,7 @@ def main(
     picture: str | os.PathLike, output: str | os.PathLike | None = None,
     batch_size: int | None = None, seed: int = 0, **settings: Any,
 ) -> dict[str, Any]:
-  """Scores two sets of images, draws the histograms, and compares them.
+  """Scores two sets of images, plots histograms, and compares the scores.
 
   Args:
     model: a flow on images of integers.
@@ -54,7 +53,7 @@ def main(
     **settings: of `score_examples`.
 
   Returns:
-    A dict for JSON: how scores were taken, and what `compare_scores` says.
+    A dict for JSON: how scores were estimated, and those of `compare_scores`.
   """
   batch_size = batch_size or evaluation.default_batch_size(
       model, rule.estimator)
@@ -77,7 +76,7 @@ def main(
 
 
 def sentences(report: dict[str, Any], names: Sequence[str]) -> Iterator[str]:
-  """Yields what a report of `main` says, for people."""
+  """Yields the results in a report of `main` as sentences."""
   for key, score in _SCORES.items():
     if key in report:
       side = 'above' if report[key] >= 0.5 else 'BELOW'
@@ -90,7 +89,7 @@ def sentences(report: dict[str, Any], names: Sequence[str]) -> Iterator[str]:
 
 
 class Scores(NamedTuple):
-  """What a model says of `N` images.
+  """Scores of `N` images.
 
   Attributes:
     repeats: `[R, N]`, independent estimates of `log p(x)`, nats.
@@ -99,7 +98,7 @@ class Scores(NamedTuple):
   """
 
   repeats: np.ndarray
-  class_log_prob: np.ndarray | None
+  class_log_prob: Any
   label: np.ndarray
 
   @property
@@ -113,7 +112,7 @@ class Scores(NamedTuple):
     return statistics.stderr_per_example(self.repeats)
 
   def arrays(self) -> dict[str, np.ndarray]:
-    """Returns what a file keeps of every image."""
+    """Returns the results for every image, as arrays for a file."""
     arrays = {'log_prob': self.log_prob, 'log_prob_stderr': self.stderr}
     if self.class_log_prob is not None:
       arrays['class_log_prob'] = self.class_log_prob
@@ -122,7 +121,7 @@ class Scores(NamedTuple):
     return arrays
 
   def report(self, model: models.Flow) -> dict[str, Any]:
-    """Returns means, spread and standard error, a dict for JSON."""
+    """Returns means, standard deviations and errors, a dict for JSON."""
     return {
         'num_examples': len(self.label),
         'bits_per_dim': float(model.bits_per_dim_of(self.log_prob).mean()),
@@ -137,7 +136,7 @@ def score_examples(
     batch_size: int = 128, seed: random.SeedLike = 0, noise_seed: int = 0,
     num_examples: int | None = None,
     strategy: tf.distribute.Strategy | None = None, verbose: int = 0) -> Scores:
-  """Takes the scores of images, one by one.
+  """Estimates the scores of single images.
 
   Args:
     model: a flow on images of integers.
@@ -175,7 +174,7 @@ def score_examples(
   shape = rule.num_repeats, num_examples
   class_log_prob = None
   if model.has_classifier:
-    # The mean probability, of passes that may draw on the way to the features.
+    # The mean probability over passes, whose features may be random.
     class_log_prob = special.logsumexp(
         special.log_softmax(np.float64(logits), axis=-1).reshape(
             [*shape, -1]), axis=0) - np.log(rule.num_repeats)
@@ -185,20 +184,20 @@ def score_examples(
 
 def compare_scores(
     model: models.Flow, inside: Scores, outside: Scores) -> dict[str, Any]:
-  """Says how well the scores tell a model's own images from others.
+  """Measures how well scores separate a model's own images from others.
 
   The noise of estimates blurs the order of scores. Where both samples are
   normal, AUROC is `Phi(d / s)`, `d` the difference of the means and `s^2` the
   sum of both variances, a share of which is that of the estimator: so
-  `noise_share = sqrt(sum of mean squared deviations) / s` brings the
-  `Phi^-1(AUROC)` of exact scores down by the factor `sqrt(1 - noise_share^2)`.
+  `noise_share = sqrt(sum of mean squared standard errors) / s` reduces the
+  `Phi^-1(AUROC)` of exact scores by the factor `sqrt(1 - noise_share^2)`.
 
   Args:
     model: the flow.
     inside, outside: of images like those that it was trained on, of others.
 
   Returns:
-    A dict for JSON: `auroc` of `log p(x)`, above 1/2 where the model finds its
+    A dict for JSON: `auroc` of `log p(x)`, above 1/2 if the model finds its
     own images likelier, `auroc_stderr` (across images) and
     `auroc_estimator_stderr`; `noise_share`; of hybrids `class_auroc` and
     `class_auroc_stderr`, of the probability of the likeliest class, and where
@@ -218,7 +217,7 @@ def compare_scores(
           inside.repeats, outside.repeats),
       'noise_share': float(noise / spread) if noise else 0.0}
   if inside.class_log_prob is not None:
-    # The order of probabilities, without their rounding to 1.
+    # Log-probabilities have the same order, without rounding to 1.
     report |= measure_auroc(*(
         scores.class_log_prob.max(axis=1) for scores in (inside, outside)
     )).report('class_auroc')
@@ -233,7 +232,7 @@ def compare_scores(
 
 def measure_auroc(
     inside: npt.ArrayLike, outside: npt.ArrayLike) -> statistics.MeanAndStderr:
-  """Says how well a score, high inside, tells two samples from each other.
+  """Returns the AUROC of a score, with its standard error across examples.
 
   With scores `X_1 ... X_m` inside and `Y_1 ... Y_n` outside,
 
@@ -244,9 +243,9 @@ def measure_auroc(
   estimate of `P(X > Y) + P(X = Y) / 2`. Below 1/2 the examples outside have the
   higher scores.
 
-  The standard error is that of DeLong et al., which supposes no distribution.
-  Of the deviation of a U-statistic from its mean, all but what vanishes faster
-  is a sum of two independent means,
+  The standard error is that of DeLong et al., which assumes no distribution. To
+  leading order the deviation of a U-statistic from its expectation is a sum of
+  two independent means,
 
     AUROC - E ~ mean_i (V_i - E) + mean_j (W_j - E),
     V_i = mean_j psi(X_i, Y_j),   W_j = mean_i psi(X_i, Y_j),
@@ -256,14 +255,14 @@ def measure_auroc(
   in both samples together less that in its own, over `n`, and `1 - W_j`
   likewise.
 
-  Where the samples do not overlap the formula gives 0, which says no more than
-  that there was no example in between.
+  If the samples do not overlap the formula gives 0, which only means that no
+  example lay in between.
 
   Args:
     inside, outside: `[m]` and `[n]`, 2 or more finite numbers each.
 
   Returns:
-    The AUROC, in [0, 1], 1/2 for a score that says nothing; its data error,
+    The AUROC, in [0, 1], 1/2 for a score without information; its data error,
     across examples; and `m + n`.
 
   Raises:
@@ -289,9 +288,9 @@ def measure_auroc(
 
 
 def estimator_stderr(inside: np.ndarray, outside: np.ndarray) -> float:
-  """Returns the part of an estimator in the error of the AUROC of means.
+  """Returns the standard error of an AUROC that the estimator causes.
 
-  By the jackknife over the repeats: with `A_r` the AUROC of the scores that are
+  It is that of the jackknife over the repeats: with `A_r` the AUROC of scores
   averaged over all repeats but `r`,
 
     stderr^2 = (R - 1) / R sum_r (A_r - mean A)^2.
@@ -300,7 +299,7 @@ def estimator_stderr(inside: np.ndarray, outside: np.ndarray) -> float:
     inside, outside: `[R, m]` and `[R, n]`, independent estimates of all scores.
 
   Returns:
-    The standard error; 0 for `R = 1`, scores that are no estimates.
+    The standard error; 0 for `R = 1`, which stands for exact scores.
 
   References:
     Efron and Stein, 1981, The Jackknife Estimate of Variance.
@@ -319,16 +318,16 @@ def estimator_stderr(inside: np.ndarray, outside: np.ndarray) -> float:
 def save_histograms(
     path: str | os.PathLike, names: Sequence[str], report: dict[str, Any],
     scores: Sequence[Scores]) -> None:
-  """Draws the histograms of two samples above each other, one panel a score.
+  """Plots the histograms of two samples, one panel per score.
 
-  All bins of a panel have one width, and either histogram the area 1. A bar
-  shows the size of the deviation of estimates.
+  All bins of a panel have one width, and either histogram the area 1. An error
+  bar shows the standard error of the estimates.
 
   Args:
     path: of the image, of a type that matplotlib knows.
     names: of the two samples.
-    report: what `compare_scores` says of them.
-    scores: those of both.
+    report: that of `compare_scores`.
+    scores: of the two samples.
   """
   panels = [('log p(x), nats', [part.log_prob for part in scores])]
   if 'class_auroc' in report:

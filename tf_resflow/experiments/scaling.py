@@ -1,4 +1,4 @@
-"""How time and memory of a training step grow, measured, fitted and drawn."""
+"""Studies of how the time and memory of a training step scale."""
 
 from collections.abc import Callable, Mapping, Sequence
 import functools
@@ -15,8 +15,8 @@ from tf_resflow import configuration
 from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.specs import registries
 
-# What is varied: the field of each setting, and its values. `num_blocks` are
-# those of every scale, `estimator` numbers of terms.
+# Varied settings: the field of each, and its values. `num_blocks` is per scale,
+# `estimator` values are numbers of terms.
 SWEEPS = {
     'batch': ('batch_size', (8, 16, 32, 64, 128)),
     'hidden width': ('hidden_channels', (32, 64, 128, 256)),
@@ -24,7 +24,7 @@ SWEEPS = {
     'image size': ('resize', (12, 20, 28, 40)),
     'terms n': ('estimator', (2, 4, 8, 16))}
 _MEMORY_TERMS = (10, 40)
-# What is fitted, in the order of the sum in `study_time`.
+# Coefficients of the fit, in the order of the sum in `study_time`.
 _TIMES = ('seconds_per_step', 'seconds_per_block_evaluation',
           'seconds_per_operation', 'seconds_per_hidden_entry')
 
@@ -40,10 +40,10 @@ def _describe(config: configuration.Config) -> str:
 def study_time(
     config: configuration.Config, measure_fn: Callable, path: str | os.PathLike,
     plan: Mapping[str, tuple[str, Sequence[int]]] = SWEEPS) -> dict[str, Any]:
-  """Measures how the time of a training step grows, and draws it.
+  """Measures how the time of a training step scales, and plots it.
 
-  One setting at a time is varied around a base, and non-negative costs are
-  fitted to all measurements, by relative errors:
+  One setting at a time is varied around a base, and non-negative coefficients
+  are fitted to all measurements, by relative errors:
 
     t = c_step + c_block B (n + 7) + F / rate + E / throughput
 
@@ -55,15 +55,15 @@ def study_time(
     measure_fn: from a configuration to what `tasks.measure_training`
       returns.
     path: of the figure.
-    plan: what is varied; without being varied, the number of terms is 4.
+    plan: varied settings; the number of terms is 4 where it is not varied.
 
   Returns:
     A dict for JSON: `time_model`; `exponents`, slopes of `log t` against the
     logarithms of the settings; `fit_error_max`, relative; `train_step_s`.
   """
   num_scales = len(config.model.num_blocks)
-  as_value = {'num_blocks': lambda v: (v,) * num_scales,
-              'estimator': 'fixed:{}'.format}
+  as_value: dict[str, Callable] = {
+      'num_blocks': lambda v: (v,) * num_scales, 'estimator': 'fixed:{}'.format}
 
   @functools.cache  # The base is a point of several sweeps.
   def measured(varied):
@@ -80,8 +80,8 @@ def study_time(
       m for points in sweeps.values() for m in points.values()}, strict=True))
   # Columns of very different sizes would stop the solver early.
   scale = features.max(axis=0)
-  costs = optimize.nnls(features / scale / seconds[:, np.newaxis],
-                        np.ones_like(seconds))[0] / scale
+  fitted = optimize.nnls(features / scale / seconds[:, np.newaxis],
+                         np.ones_like(seconds))[0] / scale
   exponents = {}
   figure = figure_lib.Figure((2.6 * len(sweeps), 2.9), layout='constrained')
   axes = figure.subplots(1, len(sweeps), sharey=True)
@@ -89,7 +89,7 @@ def study_time(
     values, (times, works) = list(points), zip(*points.values(), strict=True)
     exponents[name] = float(np.polyfit(np.log(values), np.log(times), 1)[0])
     panel.plot(values, times, 'o', label='measured')
-    panel.plot(values, works @ costs, '-', label='fitted')
+    panel.plot(values, works @ fitted, '-', label='fitted')
     panel.set(xscale='log', yscale='log', xlabel=name)
     panel.set_xticks(values, map(str, values))
     panel.minorticks_off()
@@ -98,9 +98,9 @@ def study_time(
   axes[0].legend(frameon=False)
   figure.savefig(path, dpi=120)
   return {
-      'time_model': dict(zip(_TIMES, costs.tolist(), strict=True)),
+      'time_model': dict(zip(_TIMES, fitted.tolist(), strict=True)),
       'exponents': exponents,
-      'fit_error_max': float(np.max(np.abs(features @ costs / seconds - 1.0))),
+      'fit_error_max': float(np.max(np.abs(features @ fitted / seconds - 1.0))),
       'train_step_s': {name: {v: m[0] for v, m in points.items()}
                        for name, points in sweeps.items()}}
 
@@ -108,7 +108,7 @@ def study_time(
 def study_memory(
     config: configuration.Config, measure_fn: Callable,
     path: str | os.PathLike) -> dict[str, Any]:
-  """Measures the peak memory of a training step in every mode, and draws it.
+  """Measures the peak memory of a training step in every mode, and plots it.
 
   Args:
     config: of the run.
@@ -147,11 +147,11 @@ def main(
     study: str, config: configuration.Config, path: str | os.PathLike, *,
     command: Sequence[str], num_repeats: int,
     progress_fn: Callable[[str], None]) -> dict[str, Any]:
-  """Studies the cost or the memory, every step in a process of its own.
+  """Studies time or memory, with every step in a separate process.
 
   Args:
-    study: 'cost' or 'memory'.
-    config: of the run whose step it is.
+    study: 'time' or 'memory'.
+    config: of the run.
     path: of the figure.
     command: that of the tool `benchmark`, without arguments.
     num_repeats: timed steps; the memory is that of the first one.

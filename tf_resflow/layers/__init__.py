@@ -1,4 +1,4 @@
-"""Keras 3 layers; the only owners of variables."""
+"""Keras 3 layers: bijections, Lipschitz layers, conditions, augmentations."""
 
 import lazy_loader
 

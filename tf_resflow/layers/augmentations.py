@@ -1,4 +1,4 @@
-"""Augmentations: what happens to data before the first bijection of a flow."""
+"""Augmentations, which add random dimensions to data before a flow."""
 
 from typing import Any, NamedTuple
 
@@ -13,11 +13,11 @@ from tf_resflow.numerics import differentiation
 
 
 class Augmented(NamedTuple):
-  """Events of a bijection that stand for data.
+  """Augmented data, and the log-weights of the random draws.
 
   Attributes:
-    y: `[B, ...]`, the events.
-    log_weight: `[B]`, `-log q(u|x)` of what was drawn, nats.
+    y: `[B, ...]`, the augmented data, events of a bijection.
+    log_weight: `[B]`, `-log q(u|x)` of the draws `u`, nats.
   """
 
   y: tf.Tensor
@@ -25,7 +25,7 @@ class Augmented(NamedTuple):
 
 
 class Augmentation(base_layer.BaseLayer):
-  """Completes data `x` by draws `u` to events `y = (x, u)` of a bijection.
+  """A layer that augments data `x` by random draws `u` to `y = (x, u)`.
 
   For a density `p` of events and any distribution `q` of the draws, Jensen's
   inequality gives
@@ -34,18 +34,17 @@ class Augmentation(base_layer.BaseLayer):
             >= E_q[log p(x, u) + log_weight],    log_weight = -log q(u|x),
 
   where the two sides differ by `KL(q(u|x) | p(u|x))`. One draw is thus an
-  unbiased estimate of a lower bound, not of `log p(x)`: whatever reports it
-  says so. Noise channels are one kind. Images are dequantised already, by
-  `datasets.dequantize`: an augmentation is given numbers in [0, 1), and
-  `project` has to return them.
+  unbiased estimate of a lower bound, not of `log p(x)`, and is reported as
+  such. Images are dequantised before, by `datasets.dequantize`: an augmentation
+  receives numbers in [0, 1), and `project` must return them.
 
-  A kind defines `augment`, `project` and `compute_output_shape`. It may own
-  variables, in which both results are differentiable where `u` is a function
+  Subclasses define `augment`, `project` and `compute_output_shape`. They may
+  own variables, in which both results are differentiable if `u` is a function
   of them.
 
   Attributes:
-    is_random: whether something is drawn, so that it takes a seed and what
-      flows call a log-density is a bound.
+    is_random: whether it draws `u`, so that it takes a seed and flows return a
+      lower bound of the log-density.
     is_initialized: see `Bijection`.
 
   Example:
@@ -61,21 +60,21 @@ class Augmentation(base_layer.BaseLayer):
   is_initialized = True
 
   def augment(self, x: tf.Tensor, condition: Any = None, *,
-            seed: numerics.random.SeedLike = None) -> Augmented:
-    """Returns events that stand for data, and the weight of their draws.
+              seed: numerics.random.SeedLike = None) -> Augmented:
+    """Returns the augmented data, and the log-weights of the draws.
 
-    What an example draws depends on the seed and on its place in the global
-    batch alone.
+    The draws of an example depend only on the seed and on its index in the
+    global batch.
 
     Args:
       x: `[B, ...]`.
-      condition: `[B, ...]`, what `q` depends on beside `x`.
+      condition: `[B, ...]`, a further input of `q`.
       seed: see `numerics.random.as_seed`.
     """
     raise NotImplementedError
 
   def project(self, y: tf.Tensor) -> tf.Tensor:
-    """Returns the data that events stand for: `project(augment(x).y)` is `x`.
+    """Returns the data of augmented data: `project(augment(x).y)` is `x`.
 
     Args:
       y: `[B, ...]`.
@@ -86,13 +85,13 @@ class Augmentation(base_layer.BaseLayer):
     return self.augment(inputs).y
 
   def frozen(self) -> keras.layers.Layer:
-    """Returns an augmentation that computes alike; see `Bijection.frozen`."""
+    """Returns an equal augmentation with fixed weights; see `Bijection`."""
     return base_layer.frozen_copy(self)
 
 
 @base_layer.configured
 class IdentityAugmentation(Augmentation):
-  """Data are events: nothing is drawn, and log-densities are no bounds.
+  """No augmentation: nothing is drawn, and log-densities are not bounds.
 
   Example:
     >>> identity = layers.IdentityAugmentation()
@@ -103,7 +102,7 @@ class IdentityAugmentation(Augmentation):
   is_random = False
 
   def augment(self, x: tf.Tensor, condition: Any = None, *,
-            seed: numerics.random.SeedLike = None) -> Augmented:
+              seed: numerics.random.SeedLike = None) -> Augmented:
     return Augmented(x, bijection.zero_log_det(x))
 
   def project(self, y: tf.Tensor) -> tf.Tensor:
@@ -112,21 +111,21 @@ class IdentityAugmentation(Augmentation):
 
 @base_layer.configured
 class NoiseChannels(Augmentation):
-  """`y = [x, u]`: channels of independent noise behind those of the data.
+  """`y = [x, u]`: appends channels of independent noise to the data.
 
-  A flow of more dimensions than the data have can do with simpler bijections.
-  Its `log_prob` is the bound of `Augmentation`, with equality where it learns
-  that the noise is independent of the data and has the distribution `q`.
-  Samples leave the noise out.
+  With more dimensions than the data have, simpler bijections suffice. The
+  `log_prob` of a flow is the bound of `Augmentation`, with equality if the flow
+  learns that the noise is independent of the data with distribution `q`.
+  Samples omit the noise.
 
   Args:
-    num_channels: how many, 1 or more.
-    distribution: spec of the `numerics.NoiseDistribution` `q` of every number,
-      on [0, 1] as pixels are: 'uniform', 'gaussian' or 'gaussian:SCALE'.
+    num_channels: number of noise channels, at least 1.
+    distribution: spec of the `numerics.NoiseDistribution` `q` of every entry,
+      on [0, 1] like pixels: 'uniform', 'gaussian' or 'gaussian:SCALE'.
     **kwargs: of `keras.layers.Layer`.
 
   Raises:
-    InvalidValueError: if `num_channels` or `distribution` is none of these.
+    InvalidValueError: if `num_channels` or `distribution` is not one of these.
 
   Example:
     >>> noise = layers.NoiseChannels(1, 'gaussian')
@@ -142,14 +141,14 @@ class NoiseChannels(Augmentation):
       self, num_channels: int, distribution: str = 'uniform', **kwargs):
     super().__init__(**kwargs)
     errors.check(isinstance(num_channels, int) and num_channels >= 1,
-                 'num_channels', num_channels, 'a whole number from 1')
+                 'num_channels', num_channels, 'an integer >= 1')
     self.num_channels = num_channels
     self.distribution = distribution
     self.noise_distribution = numerics.NoiseDistribution.get(distribution)
 
   def augment(self, x: tf.Tensor, condition: Any = None, *,
-            seed: numerics.random.SeedLike = None) -> Augmented:
-    del condition  # The noise depends on nothing.
+              seed: numerics.random.SeedLike = None) -> Augmented:
+    del condition  # The noise is independent of it.
     u = tf.ensure_shape(
         self.noise_distribution.draw(
             tf.concat([tf.shape(x)[:-1], [self.num_channels]], 0), seed,

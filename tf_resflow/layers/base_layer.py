@@ -1,11 +1,11 @@
-"""What all layers of this package share."""
+"""Base classes and helpers of all layers of this package."""
 
 from collections.abc import Iterable, Iterator, Sequence
 import contextlib
 import inspect
 import itertools
 import textwrap
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import tensorflow as tf
@@ -15,47 +15,49 @@ from tf_resflow.specs import renamed
 
 # Nested lists of tensors.
 Tensors = Any
+_Class = TypeVar('_Class', bound=type)
 
 _DTYPES = ('float32', 'float64')
 
 
-def configured(cls: type) -> type:
-  """Registers a class of layers, which its constructor's arguments describe.
+def configured(cls: _Class) -> _Class:
+  """Registers a layer class with Keras, with its arguments as configuration.
 
   `get_config` returns the named arguments, which a layer keeps in attributes of
-  their names, and what the base class says of those in `**kwargs`. A class may
-  define another one. `from_config` takes layers among the arguments, too.
+  the same names, and the configuration of the base class. A class may define
+  another one. `from_config` also restores layers among the arguments.
   """
+  layer_class: Any = cls
   _, *names = [
       name for name, parameter in inspect.signature(
-          cls.__init__).parameters.items()
+          layer_class.__init__).parameters.items()
       if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
 
   def get_config(self):
-    return super(cls, self).get_config() | {
+    return super(layer_class, self).get_config() | {
         name: keras.saving.serialize_keras_object(getattr(self, name))
         for name in names}
 
   def from_config(cls, config):
-    # Not strings: Keras takes them for names of objects.
+    # Not strings, which Keras would look up as names of objects.
     return cls(**{
         name: value if isinstance(value, str) else
         keras.saving.deserialize_keras_object(value)
         for name, value in renamed.present_arguments(
             cls.__name__, config).items()})
 
-  # One of another class describes the constructor that is taken over from it.
+  # An inherited constructor is described by the `get_config` of its class.
   owner = next(c for c in cls.__mro__ if '__init__' in vars(c))
   if 'get_config' not in {**vars(cls), **vars(owner)}:
-    cls.get_config = get_config
-  cls.from_config = classmethod(from_config)
+    layer_class.get_config = get_config
+  layer_class.from_config = classmethod(from_config)
   for old in (o for o, new in renamed.CLASSES.items() if new == cls.__name__):
     keras.saving.get_custom_objects()[f'tf_resflow>{old}'] = _renamed(cls, old)
   return keras.saving.register_keras_serializable('tf_resflow')(cls)
 
 
 def _renamed(cls, old):
-  """Returns what Keras makes layers of that were stored under an old name."""
+  """Returns the class by which Keras restores layers stored as `old`."""
   def from_config(config):
     renamed.present(renamed.CLASSES, old, 'class')
     return cls.from_config(config)
@@ -64,9 +66,9 @@ def _renamed(cls, old):
 
 
 def settings_repr(layer: keras.layers.Layer) -> str:
-  """Returns the call of a constructor that makes such a layer.
+  """Returns the constructor call of a layer, for its `repr`.
 
-  Of arguments that have their default nothing is said, nor of the name.
+  It omits the name, and arguments with their default values.
   """
   settings = []
   for parameter in inspect.signature(type(layer).__init__).parameters.values():
@@ -81,7 +83,7 @@ def settings_repr(layer: keras.layers.Layer) -> str:
 
 
 def _call(name, arguments, brackets):
-  """Returns `name(arguments)`, one a line where they are long."""
+  """Returns `name(arguments)`, one per line if they are long."""
   arguments = list(arguments)
   text = ', '.join(arguments)
   if '\n' in text or len(text) > 60:
@@ -90,10 +92,10 @@ def _call(name, arguments, brackets):
 
 
 class BaseLayer(keras.layers.Layer):
-  """A layer that computes in float32 or float64, by default of one shape.
+  """A layer that computes in float32 or float64; by default it keeps shapes.
 
   Raises:
-    InvalidValueError: if the dtype is another one.
+    InvalidValueError: for any other dtype.
   """
 
   def __init__(self, **kwargs):
@@ -110,7 +112,7 @@ class BaseLayer(keras.layers.Layer):
 
 
 class Composition(BaseLayer):
-  """Layers one after another.
+  """A composition of layers.
 
   Args:
     parts: the layers, the first one applied first.
@@ -122,12 +124,12 @@ class Composition(BaseLayer):
 
   def __init__(self, parts: Sequence[keras.layers.Layer], **kwargs):
     kwargs.setdefault('dtype', common_dtype(
-        [part.compute_dtype for part in parts], 'one g or chain'))
+        [part.compute_dtype for part in parts], 'a composition'))
     super().__init__(**kwargs)
-    self.parts = track(self, parts)
+    self.parts: Any = track(self, parts)
 
   def shapes(self, input_shape: tuple) -> Iterator[tuple]:
-    """Yields the shapes of the inputs of every part, and of the outputs."""
+    """Yields the input shapes of all parts, then the output shape."""
     return itertools.accumulate(
         [input_shape, *self.parts],
         lambda shape, part: part.compute_output_shape(shape))
@@ -142,14 +144,14 @@ class Composition(BaseLayer):
 
 
 def shifted_seed(seed: int | None, number: int) -> int | None:
-  """Returns a seed for the `number`-th variable; None draws afresh."""
+  """Returns a seed for the `number`-th variable; None if `seed` is None."""
   return None if seed is None else seed + number
 
 
 def uniform_initializers(fan_in: int, seed: int | None) -> dict:
   """Returns initializers U(+-1/sqrt(fan_in)) of kernel and bias.
 
-  Those of the authors' code, which are the defaults of PyTorch.
+  The authors' code uses the same, the defaults of PyTorch.
   """
   limit = fan_in**-0.5
   return {
@@ -166,17 +168,16 @@ def build_once(layer: keras.layers.Layer, input_shape: Sequence) -> None:
 
 def variables_named(
     name: str | None = None) -> contextlib.AbstractContextManager[None]:
-  """Inside, TensorFlow names new variables without the layers that hold them.
+  """Context in which names of new variables omit those of their layers.
 
-  For every name that it has not seen TensorFlow compiles a kernel, which takes
-  half a millisecond and 39 KB: for the weights, moments and averages of a flow
-  of CIFAR-10 size a second and 0.1 GB. Checkpoints and SavedModels know
-  variables by what holds them; `path` of a Keras variable keeps the names of
+  TensorFlow compiles a kernel for every new name, which takes half a
+  millisecond and 39 KB: for the weights, moments and averages of a flow of
+  CIFAR-10 size a second and 0.1 GB. Checkpoints and SavedModels identify
+  variables by their owners; the `path` of a Keras variable keeps the names of
   its layers.
 
   Args:
-    name: of all of them; by default each has its own, such as `kernel`, without
-      those of layers before it.
+    name: a name for all of them; by default each has its own, such as `kernel`.
   """
   def create(next_creator, **arguments):
     # Graphs without eager execution tell variables apart by their names.
@@ -196,7 +197,7 @@ def call_with(layer: keras.layers.Layer, inputs: tf.Tensor,
 
 
 def check_batch(condition: tf.Tensor, x: tf.Tensor) -> None:
-  """Raises `InvalidValueError` unless a condition goes with the batch of `x`.
+  """Raises `InvalidValueError` unless the batch sizes of both are compatible.
 
   Args:
     condition: `[B, ...]`, or `[1, ...]` for all examples.
@@ -209,7 +210,7 @@ def check_batch(condition: tf.Tensor, x: tf.Tensor) -> None:
 
 
 def as_batch(tensor: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-  """Returns what follows from a condition, `[B, ...]`, with the batch of `x`.
+  """Broadcasts a function of the condition to the batch size of `x`.
 
   Raises:
     InvalidValueError: see `check_batch`.
@@ -220,11 +221,11 @@ def as_batch(tensor: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
 
 
 def common_dtype(dtypes: Iterable[str], owner: str) -> str:
-  """Returns the one dtype among those of layers, by default that of Keras.
+  """Returns the common dtype of layers; that of Keras if there are none.
 
   Args:
-    dtypes: their names.
-    owner: what the layers belong to, for the message.
+    dtypes: names of dtypes.
+    owner: the owner of the layers, for the message.
 
   Raises:
     InvalidValueError: if there are several.
@@ -237,10 +238,10 @@ def common_dtype(dtypes: Iterable[str], owner: str) -> str:
 
 def track(owner: keras.layers.Layer, parts: Sequence[keras.layers.Layer],
           ) -> list[keras.layers.Layer]:
-  """Shows parts to `tf.train.Checkpoint`; returns them as a list.
+  """Makes `tf.train.Checkpoint` track parts; returns them as a list.
 
   Keras tracks layers in lists for its own files only: without this a checkpoint
-  of the owner would hold no weights, and nothing would warn.
+  of the owner would hold no weights, without a warning.
   """
   owner.tracked_parts = tf.Module(name='parts')
   for i, part in enumerate(parts):
@@ -257,12 +258,12 @@ def sum_over_replicas(tensor: tf.Tensor) -> tf.Tensor:
 
 
 def frozen_copy(layer: keras.layers.Layer) -> keras.layers.Layer:
-  """Returns a layer that computes alike and keeps the present weights.
+  """Returns a copy of a layer with its present weights.
 
-  That is the layer itself where it has none.
+  A layer without weights is returned itself.
 
   Args:
-    layer: built, and described by its configuration.
+    layer: a built layer that its configuration describes.
   """
   if not layer.variables:
     return layer

@@ -11,10 +11,10 @@ from tf_resflow.layers.bijections import normalization
 
 @base_layer.configured
 class ClassifierHead(keras.layers.Layer):
-  """3 x 3 convolution, ActNorm, ReLU, mean over positions.
+  """A 3 x 3 convolution, ActNorm, ReLU, and the mean over positions.
 
   Maps the features `[B, H, W, C]` of one scale of a flow to `[B, channels]`.
-  It is no part of the bijection, so nothing in it is constrained.
+  It is not part of the bijection, so its norms are not constrained.
 
   Args:
     channels: number of outputs.
@@ -22,7 +22,7 @@ class ClassifierHead(keras.layers.Layer):
     **kwargs: of `keras.layers.Layer`.
 
   Example:
-    >>> layers.ClassifierHead(16)(tf.ones([2, 4, 4, 3])).shape
+    >>> classifier_head.ClassifierHead(16)(tf.ones([2, 4, 4, 3])).shape
     TensorShape([2, 16])
 
   References:
@@ -45,7 +45,7 @@ class ClassifierHead(keras.layers.Layer):
 
   @property
   def is_initialized(self) -> bool:
-    """Whether a first batch has set the ActNorm."""
+    """Whether a first batch has initialised the ActNorm."""
     return self.act_norm.is_initialized
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -98,7 +98,7 @@ class HybridClassifier(keras.layers.Layer):
 
   @property
   def is_initialized(self) -> bool:
-    """Whether a first batch has set the ActNorms of the heads."""
+    """Whether a first batch has initialised the ActNorms of the heads."""
     return all(head.is_initialized for head in self.heads)
 
   def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Flows as Keras models, with frozen configurations."""
+"""Residual flows as Keras models, and their configurations."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""What the configurations of all flows of blocks have in common."""
+"""Base class of the configurations of flows of blocks."""
 
 import dataclasses
 from typing import Literal
@@ -9,70 +9,70 @@ from tf_resflow.models import norm_orders
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 
-# That of the released code.
+# The estimator of the released code.
 _ROULETTE = 'roulette:poisson:2,exact=2'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BlockFlowConfig(conditions.ConditionalConfig):
-  """Blocks of one kind, and how their log-determinants are estimated."""
+  """Blocks and log-determinant estimators."""
 
   block: str = fields.field(
-      'residual', help='Block that the flow stacks. Coupling blocks are the '
-      'baseline of Tables 4 and 5, with --activation=relu there: exact, '
-      'unconstrained, and without --constraint, --lipschitz_coeff, --estimator '
-      'and --memory, which make no difference to them.',
-      choices=registries.BLOCKS)
+      'residual', help='Block type: residual; inverse (of residual blocks, as '
+      'in implicit flows, for experiments); or coupling (affine, a baseline; '
+      'without --constraint, --lipschitz_coeff, --estimator, --memory).',
+      choices=registries.BLOCKS, is_basic=True)
   invertible_linear: str | Literal['none'] = fields.field(
-      fields.NONE, help='Invertible linear map before every block but those on '
-      'flattened images: a 1 x 1 convolution, or a matrix where the block is '
-      'dense; free trains the matrix, lu its factors.',
+      fields.NONE, help='Invertible linear map before each block, except dense '
+      'blocks on flattened images (1 x 1 convolution for images, matrix for '
+      'vectors): free trains the matrix, lu its LU factors (never singular).',
       choices=registries.MATRICES)
   constraint: str = fields.field(
-      'spectral', help='What keeps the linear layers to lipschitz_coeff; '
-      'spectral divides kernels by their norm.', choices=registries.CONSTRAINTS)
+      'spectral', help='Lipschitz constraint of linear layers; others can be '
+      'registered (docs/extending.md).', choices=registries.CONSTRAINTS)
   norms: tuple[str, ...] = fields.field(
-      ('2',), help='Orders p of the norms l_p that layers of g go from and to: '
-      'one for all, such as inf; one more than there are layers, the last at '
-      'most the first, such as 2,1.5,2,2; or learned, each in (1, 5).',
-      min_length=1)
+      ('2',), help='Orders p of the l_p norms of layer inputs and outputs: 2 '
+      '(usual), another for all, a list (layers + 1 orders, last <= first), or '
+      'learned (in (1, 5)).', min_length=1)
   norm_bound: str = fields.field(
-      'upper', help='What kernels are divided by where their norm is hard to '
-      'compute, unlike 2 to 2, 1 to q and p to inf: upper, a proven bound; '
-      'estimate, what a power method finds, which may be too low; released, '
-      'that of the released code, lower still for 1 x 1 kernels.',
+      'upper', help='With --norms other than 2: divide kernels by upper '
+      '(proven bound), estimate (power method, may be too low) or released '
+      '(as the authors, may be lower still).',
       choices=registries.NORM_BOUNDS)
   uncertified: bool = fields.field(
-      False, help='Take norms that prove no contraction, such as 1,2,2,inf: '
-      'whether such blocks are invertible is not known.')
+      False, help='Allow --norms that do not prove a contraction, such as '
+      '1,2,2,inf; such blocks may not be invertible.')
   activation: str = fields.field(
-      'lipswish', help='Activation of g.', choices=registries.ACTIVATIONS)
+      'lipswish', help='Activation of residual networks: cpila did best in '
+      'docs/results.md, lipswish is that of the paper.',
+      choices=registries.ACTIVATIONS, is_basic=True)
   lipschitz_coeff: float = fields.field(
-      0.98, help='Bound of the operator norm of every layer.', above=0,
+      0.98, help='Upper bound of the operator norm of each linear layer; lower '
+      'it for faster inverses, raise it for expressiveness.', above=0,
       below=1)
-  act_norm: bool = fields.field(True, help='ActNorm after every block.')
+  act_norm: bool = fields.field(True, help='Apply ActNorm after each block.')
   moving_mean: bool = fields.field(
-      False, help='Batch normalisation of means alone after every block, by '
-      'moving statistics.')
+      False, help='Subtract a moving mean (mean-only batch normalisation) '
+      'after each block.')
   estimator: str | Literal['auto'] = fields.field(
-      _ROULETTE, help='Estimator of the log-determinants, such as '
-      'roulette:geometric:0.5,exact=2,probe=gaussian; samples=4 averages four '
-      'draws of the number of terms, in one series; auto is exact for vectors '
-      f'of two numbers, where that takes the least time, and {_ROULETTE} '
-      'elsewhere.', choices=registries.ESTIMATORS, changes_function=False)
+      _ROULETTE, help='Log-determinant estimator; leave it unless you study '
+      f'estimators. auto is exact for 2-D vectors, otherwise {_ROULETTE} '
+      '(unbiased Russian roulette after 2 exact terms); fixed:10 is biased, '
+      'docs/training.md has the others.', choices=registries.ESTIMATORS,
+      changes_function=False, is_basic=True)
   memory: str = fields.field(
-      'recompute', help='How the gradient of the log-determinants is computed, '
-      'by estimators that run a series: all but exact.',
+      'recompute', help='Gradients of estimated log-determinants: recompute '
+      'uses the least memory, naive the most; docs/training.md compares them.',
       choices=registries.MEMORY_MODES, changes_function=False,
       resumable=lambda config, other: {config.memory, other.memory} <= {
           *registries.AGREEING_MEMORY_MODES})
   seed: int = fields.field(
-      0, help='Seed of the initial weights, that of the run.', minimum=0,
+      0, help='Seed of the initial weights, equal to --seed.', minimum=0,
       changes_function=False, is_flag=False)
 
   @property
   def block_type(self) -> block_types.BlockType:
-    """What `block` names."""
+    """Type of the blocks."""
     return block_types.BlockType.of(self.block)
 
   def training_estimator(self) -> str | None:

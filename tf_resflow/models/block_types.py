@@ -1,9 +1,9 @@
-"""Types of blocks that flows stack, as values that need no TensorFlow."""
+"""Block types of flows; choosing one does not import TensorFlow."""
 
 from collections.abc import Callable
 import dataclasses
 import math
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from tf_resflow import layers
 from tf_resflow import models
@@ -13,22 +13,22 @@ from tf_resflow.specs import spec
 
 @dataclasses.dataclass(frozen=True)
 class BlockType(spec.Specified):
-  """How blocks of one type are made, and what makes no difference to them.
+  """A factory of blocks, selected by `--block`.
 
-  Its fields are what a spec may say behind the name: `--block=NAME:VALUE`.
+  Its fields are the arguments of its spec, `--block=NAME:VALUE`.
 
   Attributes:
-    unused_fields: fields of the configuration that it does not use.
-    unused_places: places where a condition may enter that it does not have.
-    anyway: values of unused fields that say what is true of such blocks; they
-      may be given.
+    unused_fields: fields of the configuration that have no effect on it.
+    unused_places: values of `condition_at` that it does not support.
+    anyway: values of unused fields that are accepted because they describe such
+      blocks correctly.
 
   Example:
     >>> models.BlockType.of('coupling').unused_places
     ('gates',)
     >>> models.VectorFlowConfig(block='coupling', memory='naive')
     Traceback (most recent call last):
-    tf_resflow.errors.InvalidValueError: memory=naive: has no effect ...
+    tf_resflow.errors.InvalidValueError: memory=naive has no effect ...
   """
 
   registry: ClassVar = registries.BLOCKS
@@ -37,7 +37,7 @@ class BlockType(spec.Specified):
   anyway: ClassVar[tuple[tuple[str, Any], ...]] = ()
 
   @classmethod
-  def of(cls, text: str) -> Self:
+  def of(cls, text: str) -> 'BlockType':
     """Returns the type that a spec names; see `registries.BLOCKS`."""
     name = spec.Spec.parse(text, 'block').name
     is_block_type = hasattr(registries.BLOCKS.get(name), 'from_spec')
@@ -45,45 +45,45 @@ class BlockType(spec.Specified):
         registries.BLOCKS.get(text))
 
   def make(self, request: 'models.BlockRequest') -> 'layers.Bijection':
-    """Returns a block, which keeps the shape of its events.
+    """Returns a block, which preserves the shape of events.
 
     Args:
-      request: what the flow asks for.
+      request: properties of the block.
     """
     raise NotImplementedError
 
   def check(self, config: Any) -> None:
-    """Refuses what makes no difference, and is set.
+    """Checks that no field is set that has no effect on such blocks.
 
     Args:
       config: a `BlockFlowConfig`.
 
     Raises:
-      InvalidValueError: naming the field.
+      InvalidValueError: if one is.
     """
     where = f'with block={config.block}'
     foreign = [p for p in self.unused_places if p in config.condition_at]
-    config.require(
-        not foreign, 'condition_at', f'others than {", ".join(foreign)} '
-        f'{where}', 'Such blocks have no such place.')
+    config.check_suits(
+        not foreign, 'condition_at', f'cannot be used {where}',
+        f'Leave out {", ".join(foreign)}, which such blocks do not have.')
     config.require_defaults(
         [name for name in self.unused_fields
          if (name, getattr(config, name)) not in self.anyway], where,
-        'It makes no difference to such blocks.')
+        'Leave it out.')
 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkBlockType(BlockType):
-  """Blocks of a network `g`, with the arguments of `layers.ResidualBlock`.
+  """Blocks with a residual network `g`, of a registered class.
 
   Attributes:
-    kind: their class.
+    block_class: takes the arguments of `layers.ResidualBlock`.
   """
 
-  kind: Callable[..., 'layers.Bijection']
+  block_class: Callable[..., 'layers.Bijection']
 
   def make(self, request: 'models.BlockRequest') -> 'layers.Bijection':
-    return models.make_residual_block(request, self.kind)
+    return models.make_residual_block(request, self.block_class)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Residual(BlockType):
 
 @dataclasses.dataclass(frozen=True)
 class Inverse(BlockType):
-  """A residual block turned around, as in implicit flows."""
+  """The inverse of a residual block, as in implicit flows."""
 
   def make(self, request: 'models.BlockRequest') -> 'layers.Bijection':
     return layers.Inverse(
@@ -105,12 +105,12 @@ class Inverse(BlockType):
 
 @dataclasses.dataclass(frozen=True)
 class Coupling(BlockType):
-  """The coupling block of the paper's Tables 4 and 5.
+  """The affine coupling block of the paper's Tables 4 and 5.
 
   Its network is that of the residual block, unconstrained. As in the authors'
-  code, convolutions see a checkerboard where events are preprocessed pixels,
-  and half of the channels elsewhere; dense networks see half of the channels of
-  the flattened image, or, where their number is odd, of its values.
+  code, masks of convolutions are checkerboards on preprocessed pixels and half
+  of the channels elsewhere; those of dense networks are half of the channels of
+  the flattened image or, if their number is odd, half of its values.
   """
 
   unused_fields: ClassVar = (

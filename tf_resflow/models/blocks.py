@@ -1,4 +1,4 @@
-"""The blocks that flows stack, their networks, and what images pass first."""
+"""Builders of blocks, their networks, and the preprocessing of images."""
 
 from collections.abc import Callable, Iterable
 import functools
@@ -20,35 +20,35 @@ from tf_resflow.specs import spec
 # Initializer seeds of one layer span three integers, see `SpectralLayer`.
 _SEEDS_PER_LAYER = 4
 _SEEDS_PER_BLOCK = 64
-# That of a linear map, behind those of the networks of its block.
+# Seed of the linear map of a block, after those of its networks.
 _LINEAR_MAP_SEED = _SEEDS_PER_BLOCK - 1
 
 
 class BlockRequest(NamedTuple):
-  """What a flow asks a type of blocks for, see `models.BlockType`.
+  """Properties of a block to build, the input of `models.BlockType.make`.
 
-  `make_network` makes networks as the flags describe them.
+  `make_network` builds the residual network that the configuration describes.
 
   Attributes:
     config: a `BlockFlowConfig`: activation, constraint, estimator, ...
-    event_shape: of the events, `(H, W, C)` or `(D,)`.
-    index: number of the block in its flow.
-    name: of the block.
+    event_shape: shape of the events, `(H, W, C)` or `(D,)`.
+    index: index of the block in its flow.
+    name: name of the block.
     hidden: widths of the hidden layers of its networks.
-    kernel_sizes: of their convolutions, one more than `hidden`; None for dense
-      networks, which see flattened events.
+    kernel_sizes: kernel sizes of their convolutions, one more than `hidden`;
+      None for dense networks, which flatten events.
     activate_input: whether its networks start with an activation.
-    dtype: of the block.
-    place: number of the block in its scale, where blocks take turns.
+    dtype: dtype of the block.
+    place: index of the block in its scale, by which masks alternate.
     sees_pixels: whether its events are preprocessed pixels, squeezed or not:
-      those of the first scale, where images are preprocessed.
-    flattened_from: the shape `(H, W, C)` of images whose flattened values its
-      events are; None elsewhere.
+      those of the first scale, if images are preprocessed.
+    flattened_from: shape `(H, W, C)` of the images that its events are the
+      flattened values of; None otherwise.
   """
 
   config: Any
   event_shape: tuple
-  index: int
+  index: Any  # An int. Tuples have a method of this name.
   hidden: tuple
   kernel_sizes: tuple | None
   activate_input: bool
@@ -64,18 +64,18 @@ class BlockRequest(NamedTuple):
 
   @property
   def seed(self) -> int:
-    """The first of the seeds that its initial weights may take."""
+    """The first seed reserved for its initial weights."""
     return self.config.seed * 100_003 + self.index * _SEEDS_PER_BLOCK
 
 
 def make_network(request: BlockRequest) -> layers.LipschitzSequential:
-  """Returns a network that maps events to events of the same shape.
+  """Returns a Lipschitz network that preserves the shape of events.
 
-  Linear layers of `config.constraint`, with activations between them. An
-  activation may change the number of channels; the next layer takes what comes.
+  It alternates linear layers of `config.constraint` with activations, which may
+  change the number of channels.
 
   Args:
-    request: what the flow asked for.
+    request: properties of the block.
 
   Example:
     >>> request = models.BlockRequest(
@@ -88,23 +88,22 @@ def make_network(request: BlockRequest) -> layers.LipschitzSequential:
   constraint = registries.CONSTRAINTS.get(config.constraint)
   if callable(constraint):
     constraint = constraint()
-  kind = (constraint.dense if request.kernel_sizes is None
-          else constraint.conv2d)
-  errors.check(
-      kind is not None, 'constraint', config.constraint,
-      'one with convolutions', 'Give --fully_connected.')
+  layer_class = (constraint.dense if request.kernel_sizes is None
+                 else constraint.conv2d)
+  errors.check_suits(
+      layer_class is not None, 'constraint', config.constraint,
+      'has no convolutional layers', 'Use --fully_connected.')
   orders = iter(norm_orders.of_layers(config.norms, len(request.hidden) + 1))
   in_l2 = norm_orders.is_spectral(config.norms)
-  errors.check(
-      in_l2 or constraint.takes_orders, 'norms',
-      spec.text_of(config.norms), f'2 with constraint={config.constraint}',
-      'It has no orders.')
+  errors.check_suits(
+      in_l2 or constraint.takes_orders, 'norms', spec.text_of(config.norms),
+      f'cannot be used with constraint={config.constraint}', 'Use --norms=2.')
 
   def make_linear(*sizes, num_inputs, **settings):
     if not in_l2:
       settings['domain'], settings['codomain'] = next(orders)
       settings['bound'] = config.norm_bound
-    return kind(*sizes, coeff=config.lipschitz_coeff, **settings)
+    return layer_class(*sizes, coeff=config.lipschitz_coeff, **settings)
 
   return _make_sequence(
       request, request.event_shape, request.event_shape, make_linear,
@@ -116,15 +115,15 @@ def make_network(request: BlockRequest) -> layers.LipschitzSequential:
 def make_unconstrained_network(
     request: BlockRequest, input_shape: tuple, output_shape: tuple,
 ) -> layers.LipschitzSequential:
-  """Returns a network like that of `make_network`, of plain layers.
+  """Returns a network like that of `make_network`, without constraints.
 
-  They start as the constrained ones do.
+  Its layers are initialised like the constrained ones.
 
   Args:
-    request: what the flow asked for.
-    input_shape: of the events that it maps.
-    output_shape: of what it returns; that of the input but for the last axis,
-      unless it is dense.
+    request: properties of the block.
+    input_shape: shape of its input, without the batch.
+    output_shape: shape of its output; for convolutions it differs from that of
+      the input in the last axis only.
 
   Example:
     >>> request = models.BlockRequest(
@@ -136,10 +135,10 @@ def make_unconstrained_network(
   """
 
   def make_linear(*sizes, num_inputs, seed, **settings):
-    kind = (keras.layers.Dense if request.kernel_sizes is None else
-            functools.partial(keras.layers.Conv2D, padding='same'))
+    layer_class = (keras.layers.Dense if request.kernel_sizes is None else
+                   functools.partial(keras.layers.Conv2D, padding='same'))
     fan_in = num_inputs * math.prod(sizes[1:])**2
-    return layers.KerasLayer(kind(
+    return layers.KerasLayer(layer_class(
         *sizes, **base_layer.uniform_initializers(fan_in, seed),
         **settings), name=settings['name'])
 
@@ -147,23 +146,23 @@ def make_unconstrained_network(
 
 
 def _make_sequence(request, input_shape, output_shape, make_linear,
-                   kind_of_sequence=layers.LipschitzSequential, in_l2=True,
+                   sequence_class=layers.LipschitzSequential, in_l2=True,
                    last=()):
-  """Returns linear layers, activations between them, and `last` behind all.
+  """Returns linear layers with activations between them, then `last`.
 
   Args:
     make_linear: called with the sizes of a layer (outputs, and the kernel of a
       convolution), `num_inputs=`, `seed=`, `name=` and `dtype=`.
-    in_l2: whether activations need no constant but that in l_2.
+    in_l2: whether activations need a Lipschitz constant in l_2 only.
   """
   config, dtype = request.config, request.dtype
   make_activation = registries.ACTIVATIONS.get(config.activation)
   if request.kernel_sizes is None:
-    kind, size = 'dense', math.prod(input_shape)
-    arguments = [(width,) for width in (
+    name, size = 'dense', math.prod(input_shape)
+    arguments: Any = [(width,) for width in (
         *request.hidden, math.prod(output_shape))]
   else:
-    kind, size = 'conv', input_shape[-1]
+    name, size = 'conv', input_shape[-1]
     arguments = zip(
         (*request.hidden, output_shape[-1]), request.kernel_sizes, strict=True)
   parts = []
@@ -171,13 +170,13 @@ def _make_sequence(request, input_shape, output_shape, make_linear,
     if i > 0 or request.activate_input:
       parts.append(make_activation(
           name=f'{request.name}_act_{i}', dtype=dtype))
-      errors.check(
+      errors.check_suits(
           in_l2 or parts[-1].domain is None, 'activation', config.activation,
-          f'another one with norms={spec.text_of(config.norms)}',
-          'Its Lipschitz constant is known in l_2 alone.')
+          f'cannot be used with norms={spec.text_of(config.norms)}',
+          'Its Lipschitz constant is known only in l_2.')
       _, size = parts[-1].compute_output_shape((None, size))
     parts.append(make_linear(
-        *sizes, num_inputs=size, name=f'{request.name}_{kind}_{i}', dtype=dtype,
+        *sizes, num_inputs=size, name=f'{request.name}_{name}_{i}', dtype=dtype,
         seed=request.seed + i * _SEEDS_PER_LAYER))
     size = sizes[0]
     if i == 0:
@@ -188,17 +187,17 @@ def _make_sequence(request, input_shape, output_shape, make_linear,
       parts.insert(0, layers.Reshape((-1,), dtype=dtype))
     if len(output_shape) > 1:
       parts.append(layers.Reshape(output_shape, dtype=dtype))
-  return kind_of_sequence(parts, name=f'{request.name}_g')
+  return sequence_class(parts, name=f'{request.name}_g')
 
 
 def make_residual_block(
-    request: BlockRequest, kind: type = layers.ResidualBlock,
+    request: BlockRequest, block_class: Any = layers.ResidualBlock,
 ) -> layers.Bijection:
-  """Returns the residual block of the paper, or another kind of a `g`.
+  """Returns a residual block, or a block of another class with a network `g`.
 
   Args:
-    request: what the flow asked for.
-    kind: a class with the arguments of `layers.ResidualBlock`.
+    request: properties of the block.
+    block_class: takes the arguments of `layers.ResidualBlock`.
 
   Example:
     >>> request = models.BlockRequest(
@@ -207,7 +206,7 @@ def make_residual_block(
     >>> models.make_residual_block(request).name
     'block_0'
   """
-  return kind(
+  return block_class(
       make_network(request), estimator=request.config.training_estimator(),
       memory=request.config.memory, uncertified=request.config.uncertified,
       name=request.name, dtype=request.dtype)
@@ -216,14 +215,14 @@ def make_residual_block(
 def make_blocks(
     requests: Iterable[BlockRequest], make_norms: Callable,
 ) -> list[layers.Bijection]:
-  """Returns blocks of the kind `config.block`, and what is around each.
+  """Returns blocks of type `config.block` with the bijections around each.
 
-  That is a linear map of `config.invertible_linear` before it, and what a
-  condition chooses.
+  These are linear maps (`config.invertible_linear`), normalisation layers, and
+  conditional layers (`config.condition_at`).
 
   Args:
-    requests: what the flow asks for, block by block.
-    make_norms: from the index of a block to a list of bijections behind it.
+    requests: properties of the blocks, in order.
+    make_norms: maps the index of a block to the normalisation layers after it.
   """
   return [
       part for request in requests for part in (
@@ -235,31 +234,30 @@ def make_blocks(
 
 
 def _make_linear_maps(request: BlockRequest) -> list[layers.Bijection]:
-  """Returns the linear map before a block, if there is one.
+  """Returns the linear map before a block, as a list of 0 or 1.
 
-  Convolutions for images, matrices where everything is dense. The blocks on
-  flattened images at the end of a flow have none, as in the authors' code.
+  It is a convolution for images and a matrix for dense blocks. As in the
+  authors' code, dense blocks on flattened images have none.
   """
   parameterization = request.config.invertible_linear
   if parameterization == fields.NONE or request.flattened_from is not None:
     return []
-  kind = (layers.InvertibleLinear if request.kernel_sizes is None
-          else layers.InvertibleConv1x1)
-  return [kind(
+  layer_class = (layers.InvertibleLinear if request.kernel_sizes is None
+                 else layers.InvertibleConv1x1)
+  return [layer_class(
       parameterization, seed=request.seed + _LINEAR_MAP_SEED,
       name=f'{request.name}_linear', dtype=request.dtype)]
 
 
 def make_moving_mean(
     config: Any, name: Any, dtype: str) -> list[layers.Bijection]:
-  """Returns the moving mean behind a block, if `config.moving_mean`."""
+  """Returns the `MovingMean` after a block, as a list of 0 or 1."""
   return [layers.MovingMean(name=f'moving_mean_{name}', dtype=dtype)
           ] if config.moving_mean else []
 
 
 def make_noise_channels(config: Any, dtype: str) -> layers.Augmentation | None:
-  """Returns `config.noise_channels` of them; None, for the images alone, of 0.
-  """
+  """Returns the augmentation by `config.noise_channels`; None for 0."""
   return layers.NoiseChannels(
       config.noise_channels, config.noise_distribution, name='noise_channels',
       dtype=dtype) if config.noise_channels else None
@@ -273,13 +271,13 @@ def make_logit(config: Any, dtype: str) -> layers.Bijection:
 def make_standardize(config: Any, dtype: str) -> layers.Bijection:
   """Returns the standardisation by `config.mean` and `config.std`.
 
-  Noise channels have the mean and the deviation of their distribution.
+  Noise channels use the mean and standard deviation of their distribution.
   """
-  errors.check(
-      bool(config.mean), 'mean', '', 'one number per channel',
-      'Give it and std, which the images are standardised by.')
+  errors.check_suits(
+      bool(config.mean), 'preprocessing', config.preprocessing,
+      'requires mean and std', 'Give one number per channel for each.')
   distribution = numerics.NoiseDistribution.get(config.noise_distribution)
-  # Squeezed, every channel is several.
+  # A squeeze makes several channels of each.
   num_noisy = config.noise_channels * (
       len(config.mean) // config.image_shape[-1])
   return layers.Standardize(

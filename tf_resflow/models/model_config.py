@@ -1,4 +1,4 @@
-"""What every configuration of a model has in common."""
+"""Base class of model configurations, and their JSON files."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -14,21 +14,21 @@ from tf_resflow.specs import renamed
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig(fields.Section):
-  """The configuration of one type of model, which it builds.
+  """Configuration of one model type, which builds the model.
 
-  A new type derives from this class, has fields made with `fields.field`, and
-  is registered: `registries.MODELS.register(NAME, CONFIG_CLASS)`. Its fields
-  become flags, and `--model=NAME` trains it.
+  To add a model type, derive from this class, define its fields with
+  `fields.field`, and call `registries.MODELS.register(NAME, CONFIG_CLASS)`. Its
+  fields become flags, and `--model=NAME` trains it.
   """
 
   data_fingerprint: str = fields.field(
-      '', help="Digest of a reader's own data that it is trained on.",
+      '', help='Digest of user-provided training data.',
       is_flag=False, changes_function=False)
 
   def build(self, dtype: str = 'float32') -> Any:
     """Returns a new model, a `models.Flow`.
 
-    Implementations import it here, so that a configuration needs no
+    Implementations import the model here, so that configurations do not import
     TensorFlow.
 
     Args:
@@ -37,57 +37,56 @@ class ModelConfig(fields.Section):
     raise NotImplementedError
 
   def training_estimator(self) -> str | None:
-    """Returns the spec of the estimator of training; None if it needs none."""
+    """Returns the spec of the training estimator; None if not needed."""
     return None
 
   @classmethod
   def name(cls) -> str:
-    """Returns the name under which this type of model is registered."""
+    """Returns the registered name of this model type."""
     return registries.MODELS.name_of(cls)
 
   @classmethod
   def fields_from_data(cls, inferred: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the values of the fields that are no flags.
+    """Returns the values of the fields that are not flags.
 
     Args:
-      inferred: values that follow from the data and the run, by names of
-        fields, and the name of the data, `dataset`; those of other types of
-        models are passed over.
+      inferred: values that follow from the data and the run, by field name, and
+        the name of the data set, `dataset`; fields of other model types are
+        ignored.
 
     Raises:
-      InvalidValueError: if one is missing, because the data are of another
-        kind.
+      InvalidValueError: if a value is missing: the data do not fit the model.
     """
     inferred = {'data_fingerprint': '', **inferred}
     names = [f.name for f in cls.fields() if not f.is_flag]
     missing = [name for name in names if name not in inferred]
-    errors.check(
+    errors.check_suits(
         not missing, 'model', cls.name(),
-        f'a model of {inferred.get("dataset", "such data")}',
-        f'These data have no {", ".join(missing)}. Name others as the dataset, '
-        'or leave the model out.')
+        f'cannot be used with {inferred.get("dataset", "these data")}',
+        f'These data have no {", ".join(missing)}. Give a data set for this '
+        'model, such as --dataset=table:FILE.csv for vectors.')
     return {name: inferred[name] for name in names}
 
   @classmethod
-  def of(cls, config: Self | Mapping[str, Any]) -> Self:
-    """Returns a configuration, also of stored values of its fields."""
+  def of(cls, config: Any) -> Self:
+    """Returns a configuration, converting stored values of its fields."""
     return config if isinstance(config, cls) else cls(
         **renamed.present_fields(config))
 
   def inferred_fields(self) -> dict[str, Any]:
-    """Returns the fields that follow from the data, see `fields_from_data`."""
+    """Returns the fields that follow from the data."""
     return {f.name: getattr(self, f.name)
             for f in self.fields() if not f.is_flag}
 
   def function_differences(self, other: 'ModelConfig') -> dict[
       str, tuple[Any, Any]]:
-    """Returns what makes the model another function than that of `other`.
+    """Returns the differences that make it compute another function.
 
-    Models may differ in how log-determinants are estimated, in the initial
-    weights, and in the number of levels, and compute alike with equal weights.
+    Fields such as the estimator, the seed of the initial weights and the number
+    of levels do not change the function of equal weights.
 
     Returns:
-      From names of fields to the values here and there.
+      Maps field names to the values of `self` and `other`.
     """
     if type(self) is not type(other):
       return {'model': (self.name(), other.name())}
@@ -95,7 +94,7 @@ class ModelConfig(fields.Section):
         f.name: pair for f, pair in self.changes(other) if f.changes_function}
 
   def to_json(self) -> str:
-    """Returns the type and all fields as JSON."""
+    """Returns the model type and all fields as JSON."""
     return json.dumps({'model': self.name(), **self.values()}, indent=2)
 
 
@@ -103,11 +102,11 @@ def model_from_json(text: str, file: str = 'model.json') -> ModelConfig:
   """Returns the configuration of a model of any registered type.
 
   Args:
-    text: what `ModelConfig.to_json` wrote.
-    file: where it stands, for messages.
+    text: output of `ModelConfig.to_json`.
+    file: name of the file, for error messages.
 
   Raises:
-    InvalidValueError: if it describes no model.
+    InvalidValueError: if the text is not a valid configuration.
 
   Example:
     >>> config = models.model_from_json('{"model": "vector", "event_size": 3}')
@@ -116,7 +115,7 @@ def model_from_json(text: str, file: str = 'model.json') -> ModelConfig:
   """
   try:
     values = json.loads(text)
-    errors.check_format(isinstance(values, dict), 'It is no JSON object.')
+    errors.check_format(isinstance(values, dict), 'It is not a JSON object.')
     values = renamed.present_fields(values)
     config_class = registries.MODELS.get(values.pop('model', None))
     names = [f.name for f in config_class.fields()]
@@ -130,7 +129,7 @@ def model_from_json(text: str, file: str = 'model.json') -> ModelConfig:
 
 
 def load(path: str | os.PathLike) -> ModelConfig:
-  """Returns the configuration in a file; see `model_from_json`.
+  """Reads the configuration in a file; see `model_from_json`.
 
   Raises:
     OSError: if the file cannot be read.

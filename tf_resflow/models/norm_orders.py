@@ -1,4 +1,4 @@
-"""The orders of norms that a flag lists, layer by layer."""
+"""Orders `p` of the norms l_p between the layers of a network."""
 
 from collections.abc import Sequence
 
@@ -12,16 +12,16 @@ _EXPECTED = (
 
 
 def is_spectral(norms: Sequence[str]) -> bool:
-  """Whether all norms are those of l_2."""
+  """Returns whether all norms are l_2."""
   return norms != (LEARNED,) and all(float(norm) == 2.0 for norm in norms)
 
 
 def check(norms: Sequence[str], uncertified: bool) -> None:
-  """Raises `InvalidValueError` unless norms are orders that make sense.
+  """Raises `InvalidValueError` unless the orders of norms are valid.
 
   Args:
-    norms: texts, see `of_layers`.
-    uncertified: whether they may be such that they prove nothing.
+    norms: orders as strings, see `of_layers`.
+    uncertified: whether to allow norms that do not prove a contraction.
   """
   text = spec.text_of(tuple(norms))
   if norms == (LEARNED,):
@@ -36,17 +36,17 @@ def check(norms: Sequence[str], uncertified: bool) -> None:
   errors.check(
       uncertified or orders[-1] <= orders[0], 'norms', text,
       f'a last order that is at most the first, {norms[0]}',
-      'g is proven to be a contraction in no norm otherwise; --uncertified '
-      'takes it all the same.')
+      'Otherwise g is not proven to be a contraction; --uncertified allows it '
+      'nevertheless.')
 
 
 def check_length(norms: Sequence[str], num_layers: int, what: str) -> None:
-  """Raises `InvalidValueError` unless there are as many as layers ask for.
+  """Raises `InvalidValueError` unless the number of orders fits the layers.
 
   Args:
-    norms: texts, see `of_layers`.
+    norms: orders as strings, see `of_layers`.
     num_layers: number of linear layers.
-    what: those that they belong to, for the message.
+    what: plural name of the blocks, for the message.
   """
   errors.check(
       len(norms) in (1, num_layers + 1), 'norms', spec.text_of(tuple(norms)),
@@ -55,15 +55,15 @@ def check_length(norms: Sequence[str], num_layers: int, what: str) -> None:
 
 def of_layers(norms: Sequence[str], num_layers: int
               ) -> list[tuple[float | str, float | str]]:
-  """Returns the orders of every linear layer of a network.
+  """Returns the orders of the norms of each linear layer of a network.
 
   Args:
-    norms: texts of the orders between layers, one more than there are layers;
-      one alone is that of all; or 'learned' alone.
+    norms: orders between layers as strings, one more than there are layers; or
+      one order for all layers; or 'learned'.
     num_layers: number of linear layers.
 
   Returns:
-    Of every layer `(p, q)`, the orders of the norms that it goes from and to,
+    For each layer `(p, q)`, the orders of the norms of its input and output,
     numbers or 'learned'.
   """
   orders = [norm if norm == LEARNED else float(norm) for norm in norms]

@@ -1,4 +1,4 @@
-"""The paper's image flow."""
+"""The multi-scale image flow of the paper."""
 
 import itertools
 import math
@@ -15,30 +15,29 @@ from tf_resflow.specs import registries
 
 @keras.saving.register_keras_serializable('tf_resflow')
 class ResidualFlow(flow.Flow):
-  """Multi-scale flow on images `[H, W, C]` in [0, 1), of blocks of one kind.
+  """Multi-scale flow on images `[H, W, C]` in [0, 1).
 
-  Preprocessing, then per scale: blocks, each followed by ActNorm (the first
-  scale starts with one as well), and behind an invertible linear map where the
-  configuration says so, then a 2 x 2 squeeze except after the last
-  scale. With `factor_out` the second half of the channels leaves after every
+  Preprocessing comes first. Each scale has blocks, each followed by ActNorm
+  (the first scale also starts with one) and preceded by an invertible linear
+  map if configured, then a 2 x 2 squeeze except after the last scale. With
+  `factor_out` the second half of the channels is factored out after every
   squeeze. After the last scale come fully connected blocks on the flattened
-  features. The very first block of the flow has no leading activation.
+  features. The first block of the flow has no leading activation.
 
-  The latents `[D]` are those factored out, in the order in which they leave,
-  then the rest, each part flattened from `[h, w, c]` (`latent_shapes`);
-  `inverse` takes all of them.
+  The latents `[D]` are the factored-out parts, in order, then the rest, each
+  flattened from `[h, w, c]` (`latent_shapes`); `inverse` takes all of them.
 
-  With `noise_channels` the events have further channels, of noise, which
-  samples leave out, and log-densities are lower bounds; see `flow.Flow`.
+  With `noise_channels` the events have additional channels of noise, which
+  samples omit, and log-densities are lower bounds; see `flow.Flow`.
 
   With `num_classes` the flow is a hybrid model: a `layers.HybridClassifier`
-  reads every scale's output (with `factor_out` what leaves there; for the last
-  scale, where nothing leaves, once more what left before it).
+  reads the output of each scale (with `factor_out` the factored-out part; for
+  the last scale, which has none, that of the scale before it again).
 
   Args:
     config: a `ResidualFlowConfig`, or its fields as a dict.
-    name: of the model.
-    **kwargs: of `keras.Model`; `dtype` is 'float32' or 'float64'.
+    name: name of the model.
+    **kwargs: passed to `keras.Model`; `dtype` is 'float32' or 'float64'.
 
   Example:
     >>> model = models.ResidualFlow(models.ResidualFlowConfig(
@@ -63,12 +62,12 @@ class ResidualFlow(flow.Flow):
         builder.make_bijection(), config.image_shape, config.num_levels,
         builder.make_classifier(), builder.augmentation, name=name, **kwargs)
     self.config = config
-    # Shapes [h, w, c] of the parts of the latents, in their order.
+    # Shapes [h, w, c] of the parts of the latents, in order.
     self.latent_shapes = tuple(builder.latent_shapes)
 
 
 class _Builder:
-  """Makes the parts of a `ResidualFlow` in the order of the forward pass."""
+  """Builds the parts of a `ResidualFlow` in the order of the forward pass."""
 
   def __init__(self, config, dtype):
     self.config = config
@@ -80,7 +79,7 @@ class _Builder:
     self.feature_shapes = []
 
   def make_bijection(self) -> layers.Bijection:
-    """Returns the whole flow."""
+    """Returns the bijection of the flow."""
     config, shape = self.config, self.config.image_shape
     num_channels = shape[-1]
     if self.augmentation is not None:
@@ -91,7 +90,7 @@ class _Builder:
     parts = [preprocessing]
     if config.squeeze_first:
       squeeze = layers.Squeeze(name='squeeze_first', dtype=self.dtype)
-      # Per channel of the squeezed images, if there are numbers for them.
+      # Preprocesses squeezed images if `mean` is given for their channels.
       parts.insert(0 if len(config.mean) > num_channels else 1, squeeze)
       shape = squeeze.compute_output_shape((None, *shape))[1:]
     if config.first_act_norm:
@@ -110,28 +109,28 @@ class _Builder:
     return classifier
 
   def _act_norms(self, name):
-    """Returns what stands before the first block on images."""
+    """Returns the ActNorm layers at one place between blocks on images."""
     return [
         layers.ActNorm(
-            per_feature=per_feature, name=f'{kind}_{name}', dtype=self.dtype)
-        for kind, per_feature in (
+            per_feature=per_feature, name=f'{field}_{name}', dtype=self.dtype)
+        for field, per_feature in (
             ('act_norm', self.config.fully_connected),
             ('feature_act_norm', True))
-        if getattr(self.config, kind)]
+        if getattr(self.config, field)]
 
   def _norms(self, name):
-    """Returns what follows every block on images."""
+    """Returns the normalisation layers after a block on images."""
     return [*blocks.make_moving_mean(self.config, name, self.dtype),
             *self._act_norms(name)]
 
   def _vector_norms(self, name):
-    """Returns what follows every block on vectors."""
+    """Returns the normalisation layers after a block on vectors."""
     return [*blocks.make_moving_mean(self.config, name, self.dtype), *(
         [layers.ActNorm(name=f'act_norm_{name}', dtype=self.dtype)]
         if self.config.act_norm or self.config.feature_act_norm else [])]
 
   def _scales(self, scale, shape):
-    """Returns the parts from a scale on."""
+    """Returns the bijections from a scale to the end of the flow."""
     config = self.config
     num_hidden = (config.num_dense_hidden_layers if config.fully_connected
                   else len(config.kernel_sizes) - 1)
@@ -154,7 +153,7 @@ class _Builder:
               *self._scales(scale + 1, shape)]
     kept = channels // 2
     self.latent_shapes.append((height, width, channels - kept))
-    # Where nothing leaves, at last, the head reads what left before.
+    # For the last scale, the classifier reads the last part factored out.
     num_taps = 0 if not config.num_classes else (
         2 if scale == len(config.num_blocks) - 2 else 1)
     self.feature_shapes += self.latent_shapes[-1:] * num_taps
@@ -165,7 +164,7 @@ class _Builder:
         num_taps, name=f'split_{scale}')]
 
   def _last(self, shape):
-    """Returns what comes behind the blocks of the last scale."""
+    """Returns the bijections after the blocks of the last scale."""
     config = self.config
     self.latent_shapes.append(shape)
     parts = blocks.make_blocks((
@@ -180,7 +179,7 @@ class _Builder:
             *([] if config.factor_out else self._tap(shape))]
 
   def _tap(self, shape):
-    """Returns what lets a feature out, for hybrid models."""
+    """Returns a `FeatureTap` for hybrid models, as a list of 0 or 1."""
     if not self.config.num_classes:
       return []
     self.feature_shapes.append(shape)

@@ -1,4 +1,4 @@
-"""The configuration of the paper's image flow."""
+"""Configuration of the image flow of the paper."""
 
 import dataclasses
 import math
@@ -12,9 +12,7 @@ from tf_resflow.specs import registries
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
-  """The image flow of the paper; the defaults are its CIFAR-10 row.
-
-  `bin/train --help` lists what the fields mean.
+  """Image flow; the defaults are the CIFAR-10 model of the paper.
 
   Example:
     >>> config = models.ResidualFlowConfig(
@@ -34,57 +32,64 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
       256, help='Integer levels of a pixel, 256 for 8 bits.', minimum=2,
       changes_function=False, is_flag=False)
   num_blocks: tuple[int, ...] = fields.field(
-      (16, 16, 16), help='Blocks per scale.', minimum=1, min_length=1)
+      (16, 16, 16), help='Number of blocks (of image flows, in each scale).',
+      minimum=1, min_length=1, is_basic=True)
   hidden_channels: int = fields.field(
-      512, help='Width of the hidden layers of g.', minimum=1)
+      512, help='Hidden layer channels of residual networks.', minimum=1,
+      is_basic=True)
   kernel_sizes: tuple[int, ...] = fields.field(
-      (3, 1, 3), help='Sizes of the convolutions of g, odd.', minimum=1,
+      (3, 1, 3), help='Kernel sizes of residual networks, odd.', minimum=1,
       min_length=2)
   factor_out: bool = fields.field(
-      False, help='Half of the channels leave after every scale.')
+      False, help='Factor out half of the channels after each scale.')
   squeeze_first: bool = fields.field(
-      False, help='Space-to-depth before the first block.')
-  preactivation: bool = fields.field(True, help='g starts with an activation.')
+      False, help='Squeeze (2 x 2 space-to-depth) before the first block.')
+  preactivation: bool = fields.field(
+      True, help='Start residual networks with an activation.')
   activate_first_block: bool = fields.field(
-      False, help='--preactivation goes for the very first g, too.')
+      False, help='Apply --preactivation to the first block, too.')
   fully_connected: bool = fields.field(
-      False, help='Dense layers in place of all convolutions; ActNorm is then '
-      'per feature.')
+      False, help='Use dense layers instead of convolutions, and ActNorm per '
+      'feature.')
   num_dense_blocks: int = fields.field(
-      4, help='Fully connected blocks after the last scale.', minimum=0)
+      4, help='Number of fully connected blocks after the last scale.',
+      minimum=0)
   dense_hidden_units: int = fields.field(
-      128, help='Width of the hidden layers of dense blocks.', minimum=1)
+      128, help='Hidden layer width of fully connected blocks.', minimum=1)
   num_dense_hidden_layers: int = fields.field(
-      2, help='Number of hidden layers of every dense g.', minimum=0)
+      2, help='Number of hidden layers of fully connected blocks.', minimum=0)
   feature_act_norm: bool = fields.field(
-      False, help='ActNorm per feature (h, w, c) after every block.')
+      False, help='ActNorm with a scale per pixel and channel, not only per '
+      'channel.')
   first_act_norm: bool = fields.field(
-      True, help='ActNorm before the first block, too.')
+      True, help='Apply ActNorm before the first block, too.')
   augmentation: str = fields.field(
-      'noise_channels', help='What happens to images before the flow.',
+      'noise_channels', help='Type of noise dimensions, if --noise_channels is '
+      'above 0.',
       choices=registries.AUGMENTATIONS)
   noise_channels: int = fields.field(
-      0, help='Channels of noise behind those of the images; bits/dim is then '
-      'an upper bound.', minimum=0)
+      0, help='Number of noise channels appended to images; bits/dim are then '
+      'upper bounds.', minimum=0)
   noise_distribution: str = fields.field(
-      'uniform', help='Distribution of that noise, on [0, 1]; '
-      'gaussian:0.125 has mean 1/2 and standard deviation 1/8.',
+      'uniform', help='Distribution of --noise_channels: uniform on [0, 1], or '
+      'gaussian:0.125 with mean 1/2 and standard deviation 1/8.',
       choices=registries.NOISE_DISTRIBUTIONS)
   preprocessing: str = fields.field(
-      'logit', help='What happens to images first; standardize takes mean and '
-      'std.', choices=registries.PREPROCESSORS)
+      'logit', help='First bijection on images: logit, standardize (requires '
+      '--mean and --std) or none.', choices=registries.PREPROCESSORS)
   logit_alpha: float = fields.field(
-      0.05, help='alpha of the logit transform.', above=0, below=0.5)
+      0.05, help='alpha of the preprocessing logit(alpha + (1 - 2 alpha) x).',
+      above=0, below=0.5)
   mean: tuple[float, ...] = fields.field(
-      (), help='Mean per channel, with --squeeze_first also per channel of the '
-      'squeezed images.')
+      (), help='Means for --preprocessing=standardize, one per channel (4 per '
+      'channel with --squeeze_first).')
   std: tuple[float, ...] = fields.field(
-      (), help='Standard deviation, likewise.', above=0)
+      (), help='Standard deviations, like --mean.', above=0)
   num_classes: int = fields.field(
       0, help='Classes of a hybrid model; 0 for none.', minimum=0,
       is_flag=False)
   head_channels: int = fields.field(
-      256, help='Features that the classifier takes from every scale.',
+      256, help='Channels of the classifier of hybrid models at each scale.',
       minimum=1)
 
   def check(self) -> None:
@@ -98,19 +103,19 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
         height % divisor == 0 and width % divisor == 0, 'num_blocks',
         f'fewer scales for images of {height} x {width}',
         f'{len(self.num_blocks)} scales need {num_squeezes} squeezes by 2, so '
-        f'that both must be divisible by {divisor}.')
+        f'height and width must be divisible by {divisor}.')
     self.require(
         all(k % 2 for k in self.kernel_sizes), 'kernel_sizes', 'odd numbers')
     sizes = (channels, 4 * channels) if self.squeeze_first else (channels,)
     self.require_lengths(
         ('mean', 'std'), sizes,
         f'one number per channel, {" or ".join(map(str, sizes))}')
-    self.require(self.num_classes != 1, 'num_classes', '0, or 2 and more')
-    self.require(
+    self.require(self.num_classes != 1, 'num_classes', '0, or at least 2')
+    self.check_suits(
         self.num_classes == 0 or not self.factor_out or
         len(self.num_blocks) > 1, 'factor_out',
-        'false in a hybrid flow of one scale',
-        'The classifier reads what is factored out, which is nothing here.')
+        'cannot be used with a hybrid model of one scale',
+        'The classifier reads factored-out channels; use more scales.')
     if not self.fully_connected:
       norm_orders.check_length(
           self.norms, len(self.kernel_sizes), 'convolutional blocks')
@@ -120,7 +125,7 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
 
   @property
   def event_size(self) -> int:
-    """Number of dimensions `D = H W C`."""
+    """Number of dimensions, `D = H W C`."""
     return math.prod(self.image_shape)
 
   def build(self, dtype: str = 'float32') -> 'models.ResidualFlow':

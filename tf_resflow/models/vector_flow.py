@@ -1,4 +1,4 @@
-"""A flow of dense blocks on vectors."""
+"""Fully connected flow on vectors."""
 
 import keras
 
@@ -11,15 +11,15 @@ from tf_resflow.models import vector_flow_config
 
 @keras.saving.register_keras_serializable('tf_resflow')
 class VectorFlow(flow.Flow):
-  """Blocks with dense networks on events `[D]`, ActNorm between them.
+  """Flow on vectors `[D]`: fully connected blocks with ActNorm between them.
 
-  With `column_mean` and `column_std` the first of its bijections standardises
-  vectors, and densities are those of vectors in their own units.
+  With `column_mean` and `column_std` its first bijection standardises vectors;
+  densities are those of vectors in their original units.
 
   Args:
     config: a `VectorFlowConfig`, or its fields as a dict.
-    name: of the model.
-    **kwargs: of `keras.Model`; `dtype` is 'float32' or 'float64'.
+    name: name of the model.
+    **kwargs: passed to `keras.Model`; `dtype` is 'float32' or 'float64'.
 
   Example:
     >>> model = models.VectorFlow(

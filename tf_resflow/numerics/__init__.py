@@ -1,4 +1,4 @@
-"""Tensors in, tensors out: no Keras, no bijector, no variable."""
+"""Numerical methods as pure functions of tensors, without Keras or TFP."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Convolutions between few and many channels, at the speed of the machine.
+"""Fast CPU convolutions between few and many channels, and their gradients.
 
 A 3x3 convolution of many channels to few does little arithmetic for what it
 reads, and TensorFlow's CPU kernels are slow at it. One matrix product with all
@@ -26,16 +26,16 @@ _MAX_TAPS = 40
 
 def conv2d(
     x: tf.Tensor, kernel: tf.Tensor, for_cpu: bool | None = None) -> tf.Tensor:
-  """Convolution of stride 1 with zero padding 'SAME', differentiable twice.
+  """Returns the stride-1 convolution with zero padding 'SAME'.
 
-  Equal to `tf.nn.conv2d` up to rounding; on CPUs faster where many channels
-  meet few.
+  Equal to `tf.nn.conv2d` up to rounding, and twice differentiable; faster on
+  CPUs between many channels and few.
 
   Args:
     x: `[B, H, W, c_in]` with a static shape but for `B`.
     kernel: `[k_h, k_w, c_in, c_out]`, sizes odd.
-    for_cpu: whether to compute as suits a CPU; by default where there is no
-      GPU.
+    for_cpu: whether to use the method that is fast on CPUs; by default if there
+      is no GPU.
 
   Returns:
     `[B, H, W, c_out]`.
@@ -55,7 +55,7 @@ def conv2d(
 
 def conv2d_transpose(
     y: tf.Tensor, kernel: tf.Tensor, for_cpu: bool | None = None) -> tf.Tensor:
-  """The transpose of `conv2d` in `x`, as fast and as often differentiable.
+  """Returns the transposed convolution, the adjoint of `conv2d` in `x`.
 
   Args:
     y: `[B, H, W, c_out]` with a static shape but for `B`.
@@ -75,7 +75,7 @@ def conv2d_transpose(
 
 def normal_map(kernel: tf.Tensor, transpose: bool = False,
                for_cpu: bool | None = None) -> Callable[[tf.Tensor], tf.Tensor]:
-  """Returns `x -> A^T A x` of the convolution `A`, for use in a loop.
+  """Returns the function `x -> A^T A x` of a convolution `A`, for loops.
 
   An entry of `A x` is a combination of the `k_h k_w c` numbers around it. On
   CPUs, where these are at most as many as the channels that `A` makes of them,
@@ -96,9 +96,8 @@ def normal_map(kernel: tf.Tensor, transpose: bool = False,
   c_in, c_out = channels[::-1] if transpose else channels
   num_taps = k_h * k_w * c_in
   if not _is_for_cpu(for_cpu) or k_h * k_w == 1 or num_taps > c_out:
-    there, back = conv2d, conv2d_transpose
-    if transpose:
-      there, back = back, there
+    there, back = (conv2d_transpose, conv2d) if transpose else (
+        conv2d, conv2d_transpose)
     return lambda x: back(there(x, kernel, for_cpu), kernel, for_cpu)
   if transpose:
     kernel = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
@@ -135,7 +134,7 @@ def _narrow_conv2d(x, kernel):
 
 @tf.custom_gradient
 def _narrow_transpose(y, kernel):
-  """The transpose of `_narrow_conv2d` in its first argument."""
+  """Returns the transpose of `_narrow_conv2d` in its first argument."""
   k_h, k_w, c_in, c_out = kernel.shape
   if c_in > c_out:
     x = tf.ensure_shape(tf.raw_ops.Conv2DBackpropInput(
@@ -156,17 +155,17 @@ def _narrow_transpose(y, kernel):
 
 
 def _is_narrow(kernel):
-  """Whether the convolution or its adjoint is one of many channels to few."""
+  """Returns whether the kernel or its transpose maps many channels to few."""
   k_h, k_w, c_in, c_out = kernel.shape
   return k_h * k_w > 1 and k_h * k_w * min(c_in, c_out) <= min(
       _MAX_TAPS, max(c_in, c_out))
 
 
 def _shifts(kernel_size, num_channels, is_reversed=False):
-  """The filter `[k_h, k_w, k_h k_w, c]` that moves tap `n` to its place.
+  """Returns the filter `[k_h, k_w, k_h k_w, c]` that shifts tap `n`.
 
   A depthwise convolution with it is one operation for all shifts, where slices
-  would be dozens, which take their time to trace, to launch and to run.
+  would be dozens, which are slow to trace, to launch and to run.
   """
   shifts = np.eye(np.prod(kernel_size), dtype=np.float32)
   shifts = shifts[::-1] if is_reversed else shifts
@@ -174,7 +173,7 @@ def _shifts(kernel_size, num_channels, is_reversed=False):
 
 
 def _sum_of_shifts(taps, image_size, kernel_size, is_reversed=False):
-  """Adds the taps `[B H W, k_h k_w c]`, each shifted to where it belongs."""
+  """Sums the taps `[B H W, k_h k_w c]`, each shifted to its position."""
   num_taps = np.prod(kernel_size)
   num_channels = taps.shape[1] // num_taps
   shifted = tf.nn.depthwise_conv2d(
@@ -186,7 +185,7 @@ def _sum_of_shifts(taps, image_size, kernel_size, is_reversed=False):
 
 
 def _kernel_gradient(x, dy, shape):
-  """The gradient of `<conv2d(x, kernel), dy>` in the kernel."""
+  """Returns the gradient of `<conv2d(x, kernel), dy>` in the kernel."""
   k_h, k_w, c_in, c_out = shape
   if c_in <= c_out:
     return tf.raw_ops.Conv2DBackpropFilter(

@@ -1,4 +1,4 @@
-"""Vector-Jacobian products of a pure function of weights and input."""
+"""Vector-Jacobian products, and custom gradients that cannot be bypassed."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ def linearize(
     g_fn: pure function `g_fn(weights, x, *context)`.
     weights: nested list of tensors.
     x: `[B, ...]`.
-    *context: tensors `[B, ...]` that it depends on beside `x`.
+    *context: further tensors `[B, ...]` that it depends on.
 
   Returns:
     `g`: `g_fn(weights, x, *context)`;
@@ -72,13 +72,13 @@ def elementwise(
 
 
 def with_gradient(body: Callable, *inputs: Any) -> tuple[tf.Tensor, ...]:
-  """Evaluates `body(*inputs)`, whose gradient is what it says, and no other.
+  """Evaluates `body(*inputs)` with the custom gradient that `body` returns.
 
   Args:
-    body: a function that returns two lists of tensors and a function: outputs;
-      diagnostics without a gradient; and the gradients, structured like the
-      inputs, for cotangents of all of these. No gradient flows into it by
-      another way: its inputs are stopped.
+    body: returns a list of outputs, a list of diagnostics without a gradient,
+      and a function from the cotangents of all of these to the gradients,
+      structured like the inputs. No other gradient flows: the inputs are
+      stopped.
     *inputs: nested lists of tensors, the first one a tensor.
 
   Returns:
@@ -92,7 +92,7 @@ def with_gradient(body: Callable, *inputs: Any) -> tuple[tf.Tensor, ...]:
         *tf.nest.map_structure(tf.stop_gradient, inputs))
     flat = tf.nest.flatten(inputs)
     first, variables, *others = inputs
-    # What else is differentiated may be a constant, or frozen.
+    # Other inputs may be constants, or frozen.
     guarded = [first, *tf.nest.flatten(variables)[:1], *tf.nest.flatten(others)]
 
     def backward(*cotangents):
@@ -112,8 +112,8 @@ def _only_custom_gradient(outputs: Sequence[tf.Tensor],
   TensorFlow drops the custom gradient, there would be zeros and no warning.
   """
   if tf.executing_eagerly():
-    return outputs  # What drops custom gradients works on graphs.
-  # No numbers, only a path in the graph.
+    return outputs  # Custom gradients are dropped in graphs only.
+  # An empty tensor, for a path in the graph.
   nothing, axis = tf.zeros([0], tf.int32), tf.constant(0)
   zero = tf.add_n([
       tf.reduce_sum(tf.raw_ops.PreventGradient(
@@ -132,9 +132,9 @@ def _once_differentiable(gradients: Sequence[tf.Tensor],
                          inputs: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
   """Returns `gradients` such that differentiating them again is an error.
 
-  A backward pass that treats the draw of an estimator or the solution of a
-  solver as a constant has a wrong derivative of its own; this makes asking for
-  it an error where it would otherwise be a wrong number.
+  A backward pass that treats the random draw of an estimator or the solution of
+  a solver as a constant has a wrong derivative itself; this raises an error in
+  place of returning it.
   """
 
   @tf.custom_gradient

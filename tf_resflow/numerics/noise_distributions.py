@@ -1,4 +1,4 @@
-"""Distributions of noise on [0, 1], by which images get further channels."""
+"""Distributions on [0, 1] of the noise in augmented channels of images."""
 
 import dataclasses
 import math
@@ -14,12 +14,12 @@ from tf_resflow.specs import spec
 
 @dataclasses.dataclass(frozen=True)
 class NoiseDistribution(spec.Specified):
-  """A density `q` of one number on [0, 1], where pixels lie as well.
+  """A distribution with density `q` on [0, 1], the range of pixels.
 
   Subclasses are frozen dataclasses.
 
   Attributes:
-    mean: of the distribution.
+    mean: the mean of the distribution.
   """
 
   registry: ClassVar = registries.NOISE_DISTRIBUTIONS
@@ -32,26 +32,26 @@ class NoiseDistribution(spec.Specified):
 
   def draw(self, shape: tf.Tensor, seed: random.SeedLike,
            dtype: tf.DType = tf.float32) -> tf.Tensor:
-    """Draws independent numbers, `shape = [B, ...]`.
+    """Draws independent samples, `shape = [B, ...]`.
 
-    What an example gets depends on the seed and on its place in the global
-    batch alone.
+    The draws of an example depend only on the seed and on its index in the
+    global batch.
 
     Args:
-      shape: of the result.
+      shape: shape of the result.
       seed: see `numerics.random.as_seed`.
-      dtype: of the result.
+      dtype: dtype of the result.
     """
     raise NotImplementedError
 
   def log_prob(self, u: tf.Tensor) -> tf.Tensor:
-    """Returns `log q(u)` of every number, nats, for `u` in [0, 1]."""
+    """Returns `log q(u)` elementwise, in nats, for `u` in [0, 1]."""
     raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True)
 class UniformNoise(NoiseDistribution):
-  """`q(u) = 1`.
+  """The uniform distribution, `q(u) = 1`.
 
   The authors' code divides its uniform noise by the number of levels of a
   pixel; here it covers the interval that pixels cover.
@@ -82,8 +82,8 @@ class GaussianNoise(NoiseDistribution):
                - log erf(1 / (2 sqrt(2) s))
 
   The authors' code has `s = 1/8` (`N(n/2, n/8) / n` for `n` levels) and does
-  not truncate: 6.3e-5 of its numbers lie outside of [0, 1], where the logit
-  transform of pixels is soon not a number (beyond 1 + 1e-6 for MNIST).
+  not truncate: 6.3e-5 of its samples lie outside of [0, 1], where the logit
+  transform of pixels becomes NaN (from 1 + 1e-6 on for MNIST).
 
   Args:
     scale: `s`, above 0.
@@ -98,11 +98,11 @@ class GaussianNoise(NoiseDistribution):
 
   def __post_init__(self):
     errors.check(0.0 < self.scale < math.inf, 'scale', self.scale,
-                 'a finite number above 0')
+                 'a finite number > 0')
 
   @property
   def _probability(self):
-    """That of [0, 1] under the normal distribution."""
+    """The probability of [0, 1] under the normal distribution."""
     return math.erf(0.5**1.5 / self.scale)
 
   @property

@@ -1,4 +1,4 @@
-"""How work is divided: among the cores of a CPU, a batch into chunks.
+"""Parallelism on CPUs: work divided among cores, batches into chunks.
 
 By default TensorFlow divides every operation among all cores. An operation on
 the hidden layer of a few images is over in less than a millisecond, so that the
@@ -15,19 +15,19 @@ from typing import Any
 
 import tensorflow as tf
 
-# TensorFlow reads them where a program sets nothing.
+# TensorFlow reads these variables if a program sets nothing.
 _THREADS = 'TF_NUM_INTRAOP_THREADS'
 _OPERATIONS = 'TF_NUM_INTEROP_THREADS'
 
 
 def give_operations_one_thread() -> None:
-  """Divides batches among the cores of a CPU, not operations, from now on.
+  """Makes TensorFlow divide batches among the cores of a CPU, not operations.
 
   For a process that trains: a step of a small flow takes half of the time, of a
-  large one four fifths (docs/performance.md). What works on a batch as a whole,
-  such as an evaluation with `AdaptiveRoulette`, has one core then. To be called
-  before TensorFlow runs its first operation; without effect where there is a
-  GPU, or the environment sets TF_NUM_INTRAOP_THREADS.
+  large one four fifths (docs/performance.md). Computations on a whole batch,
+  such as an evaluation with `AdaptiveRoulette`, then run on one core. Call it
+  before TensorFlow runs its first operation. It has no effect if there is a
+  GPU, or if the environment sets TF_NUM_INTRAOP_THREADS.
 
   Raises:
     RuntimeError: if TensorFlow has run something already.
@@ -37,10 +37,9 @@ def give_operations_one_thread() -> None:
 
 
 def num_parallel() -> int:
-  """Returns how many operations to compute at once.
+  """Returns the number of operations to run in parallel.
 
-  The number of cores where an operation has one thread, else one: it has all
-  cores then.
+  The number of cores if every operation has one thread, else one.
   """
   threading = tf.config.threading
   if _setting(threading.get_intra_op_parallelism_threads(), _THREADS) != 1:
@@ -57,16 +56,16 @@ def _setting(value, variable):
 
 def map_parallel(function: Callable[[Any], Any], items: Iterable,
                  max_parallel: int | None = None) -> Iterator[Any]:
-  """Applies a function to items, to several at once where cores allow it.
+  """Applies a function to items in up to `num_parallel()` threads.
 
-  Python has one thread for each, so the function should spend its time in
-  TensorFlow: tracing goes on in one of them at a time. What threads have for
-  themselves, such as a `tf.distribute` scope or a graph, they start without.
+  The function should spend its time in TensorFlow, since Python code, such as
+  tracing, runs in one thread at a time. Thread-local state, such as a
+  `tf.distribute` scope or a graph, is not inherited.
 
   Args:
-    function: of one item.
-    items: read as they are needed.
-    max_parallel: how many to take at once, at most.
+    function: maps an item to a result.
+    items: an iterable, which is read lazily.
+    max_parallel: largest number of threads.
 
   Yields:
     The results, in the order of the items.
@@ -76,7 +75,7 @@ def map_parallel(function: Callable[[Any], Any], items: Iterable,
     yield from map(function, items)
     return
   with concurrent.futures.ThreadPoolExecutor(num) as pool:
-    started = collections.deque()
+    started: collections.deque = collections.deque()
     try:
       for item in items:
         started.append(pool.submit(function, item))
@@ -92,12 +91,12 @@ def map_in_chunks(
     function: Callable, max_examples: int | None, tensors: Sequence[tf.Tensor],
     outputs_like: Sequence[tf.Tensor], sums_like: Sequence[tf.Tensor] = (),
     unknown_sizes: bool = False) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-  """Evaluates a function of a batch on a few examples at a time.
+  """Evaluates a function of a batch in chunks, which bounds its memory.
 
-  What the function allocates for an example is then needed `max_examples` times
-  at most, or so often for each of the chunks that are computed at once, see
-  `num_parallel`. Where the batch is not larger it is called once; also where
-  its size is not known when traced, unless `unknown_sizes` allows that.
+  The function needs the memory for at most `max_examples` examples, times the
+  number of chunks that are computed in parallel, see `num_parallel`. It is
+  called once if the batch is not larger, or if its size is unknown when traced
+  and `unknown_sizes` is False.
 
   Args:
     function: maps tensors `[B, ...]` to two lists: outputs `[B, ...]`, example
@@ -107,11 +106,11 @@ def map_in_chunks(
     outputs_like: tensors of the shapes and dtypes of the outputs, or their
       `tf.TensorSpec`s.
     sums_like: tensors of the shapes and dtypes of the sums.
-    unknown_sizes: whether to take chunks of batches of unknown size, too; XLA
-      does not compile such chunks.
+    unknown_sizes: whether to divide batches of unknown size as well; XLA cannot
+      compile such chunks.
 
   Returns:
-    What `function(*tensors)` returns, up to rounding.
+    The outputs and sums of `function(*tensors)`, up to rounding.
   """
   batch_size = tensors[0].shape[0]
   if unknown_sizes and batch_size is None and max_examples is not None:
@@ -129,21 +128,21 @@ def map_in_chunks(
       function, num_chunks, size, [t[:num_chunks * size] for t in tensors],
       outputs_like, sums_like)
   if rest:
-    # Not beside the loop, or both would allocate at once.
+    # Not in parallel to the loop, or both would allocate memory at once.
     with tf.control_dependencies([*outputs, *sums]):
       last = [tf.identity(t[-rest:]) for t in tensors]
     last_outputs, last_sums = function(*last)
     outputs = [tf.concat(pair, axis=0)
                for pair in zip(outputs, last_outputs, strict=True)]
     sums = [a + b for a, b in zip(sums, last_sums, strict=True)]
-  # Joined arrays forget it, and what comes next would not be taken in chunks.
+  # Concatenation loses the static size, which later chunking needs.
   return [tf.ensure_shape(o, [batch_size, *o.shape[1:]]) for o in outputs], sums
 
 
 def _chunk_size(batch_size, max_examples, num_parallel):
-  """The size of nearly equal chunks, or that with which all cores end first.
+  """Returns a chunk size: nearly equal chunks, or the fastest on all cores.
 
-  Those that do not fill it up are a chunk of their own, after all others.
+  The remaining examples are a smaller chunk, after all others.
   """
   if num_parallel == 1:
     return -(-batch_size // -(-batch_size // max_examples))
@@ -156,9 +155,9 @@ def _chunk_size(batch_size, max_examples, num_parallel):
 
 
 def _loop(function, num_chunks, size, tensors, outputs_like, sums_like):
-  """Joins and sums over `num_chunks` chunks of `size` examples.
+  """Concatenates and sums over `num_chunks` chunks of `size` examples.
 
-  Where these are tensors the last chunk may be smaller.
+  If these are tensors the last chunk may be smaller.
   """
   is_static = isinstance(size, int)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 import functools
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 
@@ -11,14 +11,14 @@ from tf_resflow.numerics import tracing
 
 
 class Seed(NamedTuple):
-  """A stateless seed, and what kind of batch it draws for.
+  """A stateless seed, and how the examples of its batch are numbered.
 
   Attributes:
     values: int32 `[2]`, as stateless TensorFlow random ops take it.
-    is_whole_batch: whether the batch that a replica holds is one of its own.
-      By default it is a part of a global batch, which the replicas share.
-    numbers: integers `[B]`, those of the examples where they do not follow from
-      the places in the batch, see `numbered`.
+    is_whole_batch: whether the batch of a replica is complete by itself. By
+      default it is a part of a global batch, which the replicas share.
+    numbers: integers `[B]`, numbers of the examples, if these are not their
+      indices in the batch; see `numbered`.
   """
 
   values: tf.Tensor
@@ -26,12 +26,12 @@ class Seed(NamedTuple):
   numbers: tf.Tensor | None = None
 
 
-# What functions take for a seed.
-SeedLike = None | int | tf.Tensor | Seed
+# Everything that `as_seed` accepts.
+SeedLike: TypeAlias = None | int | tf.Tensor | Seed
 
 
 def as_seed(seed: SeedLike = None) -> Seed:
-  """Returns a stateless seed.
+  """Converts a value to a stateless `Seed`.
 
   Args:
     seed: None for a fresh seed on every execution (also inside a traced
@@ -48,29 +48,29 @@ def as_seed(seed: SeedLike = None) -> Seed:
     # Two 31-bit halves, so that large seeds stay distinct.
     return Seed(tf.constant(
         [(seed >> 31) & 0x7FFFFFFF, seed & 0x7FFFFFFF], tf.int32))
-  seed = tf.convert_to_tensor(seed)
+  values = tf.convert_to_tensor(seed)
   errors.check(
-      seed.dtype.is_integer and seed.shape.rank == 1 and
-      seed.shape[0] in (2, None), 'seed',
-      f'{seed.dtype.name} of shape {seed.shape}',
+      values.dtype.is_integer and values.shape.rank == 1 and
+      values.shape[0] in (2, None), 'seed',
+      f'{values.dtype.name} of shape {values.shape}',
       'None, a Python int or an integer tensor of shape [2]')
-  return Seed(tf.cast(seed, tf.int32))
+  return Seed(tf.cast(values, tf.int32))
 
 
 def whole_batch(seed: SeedLike) -> Seed:
-  """Returns a seed for a replica whose batch is no part of a global one.
+  """Returns a seed for a batch that is not part of a global batch.
 
-  Its draws are then those of one device that is given this batch and seed.
+  A replica then draws what a single device would for this batch and seed.
   """
   return as_seed(seed)._replace(is_whole_batch=True)
 
 
 def numbered(seed: SeedLike, numbers: tf.Tensor) -> Seed:
-  """Returns a seed whose draws go by the numbers of the examples.
+  """Returns a seed whose draws depend on the numbers of the examples.
 
-  What an example gets then depends on the seed and on its number alone, not on
-  the batch that it comes in. What a batch shares (see `uniform_scalar`) depends
-  on the seed alone, as ever.
+  The draws of an example then depend only on the seed and on its number, not on
+  the batch that it is in. Draws that a batch shares (see `uniform_scalar`)
+  depend only on the seed.
 
   Args:
     seed: see `as_seed`.
@@ -90,8 +90,8 @@ def fold_in(seed: SeedLike, data: int | tf.Tensor) -> Seed:
   return seed._replace(values=_fold_in(seed.values, tf.convert_to_tensor(data)))
 
 
-# A deep flow draws for every block: these are functions of their own, so that
-# its graph has one operation for a draw where there would be ten.
+# A deep flow draws for every block: as functions of their own, draws are one
+# operation of its graph in place of ten.
 
 
 @tracing.noinline_function
@@ -104,7 +104,7 @@ def _fold_in(values, data):
 def uniform_scalar(seed: SeedLike) -> tf.Tensor:
   """Returns a float64 scalar, uniform on the multiples of 2^-53 in [0, 1).
 
-  Made of integers, which XLA draws as the CPU kernels do; floats it does not.
+  Made of random integers: unlike floats, XLA draws them as the CPU kernels do.
   """
   return _uniform_scalar(as_seed(seed).values)
 
@@ -123,8 +123,8 @@ def _draw_for_global_batch(draw_fn: Callable, shape: Sequence[int] | tf.Tensor,
   """Draws this replica's part of a draw for the global batch.
 
   Example `i` of replica `r` is example `r * B + i` of the global batch, for
-  which every replica draws: what an example gets depends on its place in it and
-  not on how many replicas share the work. Or see `whole_batch`, `numbered`.
+  which every replica draws: the draws of an example depend on its index there,
+  not on the number of replicas. For exceptions see `whole_batch`, `numbered`.
   """
   seed = as_seed(seed)
   shape = tf.convert_to_tensor(shape, tf.int32)
@@ -146,14 +146,14 @@ def _draw_for_global_batch(draw_fn: Callable, shape: Sequence[int] | tf.Tensor,
 
 def uniform(shape: Sequence[int] | tf.Tensor, seed: SeedLike,
             dtype: tf.DType = tf.float32) -> tf.Tensor:
-  """Draws on [0, 1), `shape = [B, ...]`, by place in the global batch."""
+  """Draws uniformly from [0, 1), `shape = [B, ...]`, by global batch index."""
   return _draw_for_global_batch(functools.partial(
       tf.random.stateless_uniform, dtype=dtype), shape, seed)
 
 
 def normal(shape: Sequence[int] | tf.Tensor, seed: SeedLike,
            dtype: tf.DType = tf.float32) -> tf.Tensor:
-  """Standard normal draws `shape = [B, ...]`, by place in the global batch."""
+  """Draws standard normals, `shape = [B, ...]`, by global batch index."""
   return _draw_for_global_batch(functools.partial(
       tf.random.stateless_normal, dtype=dtype), shape, seed)
 
@@ -161,13 +161,13 @@ def normal(shape: Sequence[int] | tf.Tensor, seed: SeedLike,
 @functools.partial(tf.function, autograph=False, reduce_retracing=True)
 def normal_rows(numbers: tf.Tensor, seed: tf.Tensor, size: int,
                 dtype: tf.DType) -> tf.Tensor:
-  """Standard normal draws, row `i` of which depends on `numbers[i]` alone.
+  """Draws standard normals; row `i` depends only on `seed` and `numbers[i]`.
 
   Args:
     numbers: int32 `[N]`.
     seed: int32 `[2]`.
-    size: of a row.
-    dtype: of the result, `[N, size]`.
+    size: size of a row.
+    dtype: dtype of the result, `[N, size]`.
   """
   return tf.map_fn(
       lambda i: normal([size], whole_batch(fold_in(seed, i)), dtype),
@@ -176,7 +176,7 @@ def normal_rows(numbers: tf.Tensor, seed: tf.Tensor, size: int,
 
 def rademacher(shape: Sequence[int] | tf.Tensor, seed: SeedLike,
                dtype: tf.DType = tf.float32) -> tf.Tensor:
-  """Draws of +1 and -1 with probability 1/2, `shape = [B, ...]`."""
+  """Draws +1 or -1 with probability 1/2 each, `shape = [B, ...]`."""
 
   def draw(shape, values):
     static_shape = tf.get_static_value(shape)

@@ -15,7 +15,7 @@ Tensors = Any
 
 
 class ResidualFunction:
-  """`g` in three pure parts.
+  """The residual branch `g` of a block as three pure functions.
 
     norms   = converge_norms(variables, state)     iterations, not
                                                    differentiated
@@ -24,23 +24,23 @@ class ResidualFunction:
 
   The first part runs once per forward pass; the second once in the forward and
   once in the backward pass, so that no weights are kept in between; and
-  `evaluate` as often as a series or a solver asks. `variables`, `state`,
-  `norms` and `weights` are nested lists of tensors of the owner's choice.
-  `context` is what `g` depends on beside `x`, example by example: tensors
-  `[B, ...]` that the owner computed once, none of an unconditional `g`.
+  `evaluate` as often as a series or a solver needs. `variables`, `state`,
+  `norms` and `weights` are nested lists of tensors of any structure. `context`
+  is what `g` depends on beside `x`, example by example: tensors `[B, ...]` that
+  are computed once; an unconditional `g` has none.
 
   This is all that the forward pass, the log-determinant, the inverse and their
-  gradients know of `g`: each of them is a function `f(g, *settings, *tensors)`
+  gradients use of `g`: each of them is a function `f(g, *settings, *tensors)`
   that `traced` turns into a graph. Tracing is the start-up cost of a deep flow.
   The graphs take all tensors as arguments, so blocks whose `g` has the same
   structure share one `ResidualFunction`, and with it one graph per shape.
 
   Args:
     evaluate: `evaluate(weights, x, *context)`.
-    converge_norms: by default there is nothing to iterate.
-    effective_weights: by default `g` computes with its variables as they are.
-    max_examples: returns how many examples a pass should take at a time, which
-      bounds its memory; None for all.
+    converge_norms: see above; by default there are no norms.
+    effective_weights: see above; by default the weights are the variables.
+    max_examples: returns the number of examples in a chunk of a batch, which
+      bounds the memory of a pass; None for all.
     unknown_sizes: see `parallel.map_in_chunks`.
 
   Example:
@@ -64,21 +64,21 @@ class ResidualFunction:
     self.effective_weights = effective_weights
     self.max_examples = max_examples
     self.unknown_sizes = unknown_sizes
-    self._traced = {}
+    self._traced: dict[tuple, Callable] = {}
 
   @functools.cached_property
   def of_weights(self) -> 'ResidualFunction':
-    """The same `g` with its effective weights for variables.
+    """The same `g` as a function of its effective weights.
 
-    What an exported model computes with: nothing is left to iterate or to
-    normalise. Takes chunks of batches of unknown size, so not for XLA.
+    Used in exported models: nothing is left to iterate or to normalise. It
+    divides batches of unknown size into chunks, which XLA cannot compile.
     """
     return ResidualFunction(
         self.evaluate, max_examples=self.max_examples, unknown_sizes=True)
 
   @functools.cached_property
   def of_any_size(self) -> 'ResidualFunction':
-    """The same `g`, which takes chunks of batches of unknown size, too."""
+    """The same `g`, which also divides batches of unknown size into chunks."""
     return self if self.unknown_sizes else ResidualFunction(
         self.evaluate, converge_norms=self.converge_norms,
         effective_weights=self.effective_weights,
@@ -90,14 +90,14 @@ class ResidualFunction:
         tf.stop_gradient, self.converge_norms(variables, state)))
 
   def traced(self, function: Callable, *settings: Any) -> Callable:
-    """Returns the graph of `function(g, *settings, *tensors)`.
+    """Returns `function(g, *settings, *tensors)` as a cached graph.
 
     Inside of a `tf.function` there is one per shape, and another one for XLA,
     which may need other operations. Called eagerly, batches of all sizes share
-    one: else every new size would cost time and memory that is never freed.
+    one: else every new size would take time and memory that is never freed.
 
     Args:
-      function: a module-level function; takes tensors behind its settings.
+      function: a module-level function; takes tensors after its settings.
       *settings: hashable values, such as an estimator or a solver.
 
     Returns:

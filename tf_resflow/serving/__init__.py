@@ -1,6 +1,6 @@
 """Flows as SavedModels that need no Python of this package.
 
-`IntegerFlow` and `VectorSignatures` are what a server answers, callable from
+`IntegerFlow` and `VectorSignatures` define the signatures, callable from
 Python as well; `export` writes them for TensorFlow Serving, with requests that
 warm the server up.
 """

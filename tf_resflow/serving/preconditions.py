@@ -1,4 +1,4 @@
-"""Requirements of an export, which are known without TensorFlow."""
+"""Preconditions of an export, which are checked without TensorFlow."""
 
 import importlib.util
 import pathlib
@@ -10,11 +10,11 @@ def check_is_new(output: str) -> None:
   """Raises `InvalidValueError` unless a folder does not exist or is empty."""
   errors.check(
       bool(output) and '://' not in output, 'output', output,
-      'a folder of this machine', 'The SavedModel can be copied from there.')
+      'a local folder', 'The SavedModel can be copied from there.')
   path = pathlib.Path(output)
   errors.check(not path.exists() or (path.is_dir() and not any(path.iterdir())),
                'output', output, 'a new or empty folder',
-               'Take the next version number, for example.')
+               'Use the next version number, for example.')
 
 
 def check_is_installed() -> None:
@@ -26,5 +26,5 @@ def check_is_installed() -> None:
   errors.check_suits(
       is_installed is not None, 'warmup', 'true',
       'requires tensorflow-serving-api, which is not installed',
-      "Install it with pip install 'tf_resflow[serving]', or leave the "
-      'requests out with --nowarmup.')
+      "Install it with pip install 'tf_resflow[serving]', or omit the requests "
+      'with --nowarmup.')

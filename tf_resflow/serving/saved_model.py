@@ -27,8 +27,8 @@ def _write_requests(
     assets: pathlib.Path, specs: Mapping[str, Sequence[tf.TensorSpec]]) -> None:
   """Writes one request per signature into a folder `assets.extra`.
 
-  The first request takes longer than others: TensorFlow Serving sends itself
-  these before it serves a model.
+  TensorFlow Serving runs these before it serves a model, since the first
+  request takes longer than others.
   """
   from tensorflow_serving.apis import prediction_log_pb2
 
@@ -43,12 +43,12 @@ def _write_requests(
 
 
 def _prevent_gradients(function: Callable) -> Callable:
-  """Returns a function whose dict of outputs refuses to be differentiated."""
+  """Returns a function whose dict of outputs cannot be differentiated."""
 
   def prevented(*tensors):
     return {
         name: tf.raw_ops.PreventGradient(
-            input=output, message='an exported flow answers requests; train '
+            input=output, message='an exported flow cannot be trained; train '
             'the model it came from.')
         for name, output in function(*tensors).items()}
 
@@ -56,12 +56,12 @@ def _prevent_gradients(function: Callable) -> Callable:
 
 
 def _forget_gradients(folder: pathlib.Path) -> None:
-  """Removes what a SavedModel says of gradients.
+  """Removes the information about gradients from a SavedModel.
 
   Its custom gradients are named after Python functions of the process that
   wrote it: TensorFlow would warn of every one when it loads the model. Every
-  tape would watch trainable variables. The fingerprint is of another file then;
-  SavedModels need none.
+  tape would watch trainable variables. The fingerprint, which is optional, no
+  longer matches and is removed.
   """
   path = folder / 'saved_model.pb'
   saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
@@ -80,21 +80,22 @@ def _forget_gradients(folder: pathlib.Path) -> None:
 
 def _try_out(functions: Mapping[str, tf.types.experimental.ConcreteFunction],
              specs: Mapping[str, Sequence[tf.TensorSpec]]) -> None:
-  """Refuses signatures that fail, or whose replies are not finite."""
+  """Raises an error if a signature fails, or returns NaN or infinity."""
   for name, function in functions.items():
     try:
       outputs = function(**{spec.name: _example(spec) for spec in specs[name]})
     except tf.errors.InvalidArgumentError as error:
-      # What failed comes after the lines of a traceback.
+      # The failure comes after the lines of a traceback.
       start = max(0, error.message.find('assertion failed'))
       raise errors.InvalidValueError(
-          'signature', name, 'one that the model answers',
-          f'It fails: {error.message[start:].splitlines()[0]}') from error
+          'signature', name, problem='fails',
+          advice=error.message[start:].splitlines()[0]) from error
     for key, output in outputs.items():
-      errors.check(
+      errors.check_suits(
           not output.dtype.is_floating or bool(
               tf.reduce_all(tf.math.is_finite(output))), 'signature', name,
-          f'{key} that are finite', 'Check the checkpoint with bin/evaluate.')
+          f'returns NaN or infinity as {key}',
+          'Check the checkpoint with tf_resflow evaluate.')
 
 
 def export(
@@ -103,15 +104,15 @@ def export(
   """Writes a flow as a SavedModel that needs no Python of this package.
 
   Its signatures are the methods of `IntegerFlow`, or of `VectorSignatures` for
-  flows on vectors. Kernels are normalised already, so nothing iterates but the
-  inverses and the series. The graph is that for the devices of this process:
-  on CPUs batches are taken in chunks, which bounds the memory of a request.
+  flows on vectors. Kernels are normalised once, so only the inverses and the
+  series iterate. The graph is made for the devices of this process: on CPUs
+  batches are split into chunks, which bounds the memory of a request.
 
-  Every signature answers one request before anything is written. The folder
-  appears whole or not at all, so it may be named in the folder that a server
-  watches. Beside the SavedModel, in `assets.extra`, it holds model.json, the
-  configuration of the model, if it was built by one, and for a table
-  columns.json, from the names of its columns to those of tensors.
+  Every signature is tested before anything is written. The folder appears
+  complete or not at all, so it may lie in a folder that a server watches.
+  Besides the SavedModel, in `assets.extra`, it holds model.json, the
+  configuration of the model, if it has one, and for a table columns.json, from
+  the names of its columns to those of tensors.
 
   Args:
     model: an initialised flow on images of integers or on vectors.

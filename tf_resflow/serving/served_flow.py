@@ -1,4 +1,4 @@
-"""What all flows have in common that are served."""
+"""The base class of served flows."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,16 +11,17 @@ from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.numerics import parallel
 
-# Of what fits at a time: a server answers several requests at once.
+# Share of the largest batch: a server answers several requests at once.
 _SHARE_OF_BATCH = 1 / 16
 
 
 class ServedFlow:
-  """A flow as clients see it: what they send and receive, checked.
+  """A flow with methods for clients, which check their inputs.
 
-  A kind says what data look like, and has the methods of which `export` makes
-  signatures. Draws are functions of the seed and of the place of an example in
-  its batch. What an example gets does not depend on the others, up to rounding.
+  A subclass defines the format of the data, and the methods that `export` turns
+  into signatures. Random draws are functions of the seed and of the position of
+  an example in its batch. The results of an example do not depend on the other
+  examples, up to rounding.
 
   Args:
     model: an initialised flow.
@@ -28,14 +29,17 @@ class ServedFlow:
       estimate of an example does not depend on its batch, such as
       `Estimator.per_example` returns. By default that of
       `Flow.evaluation_estimator`, for integers with their noise.
-    max_samples: most samples of one request: a few bytes could ask for more
-      than there is memory.
+    max_samples: most samples of one request, which limits its memory.
 
   Raises:
     InvalidValueError: if the model is not initialised, `max_samples` is not
       positive, or the estimator lets the examples of a batch depend on each
       other.
   """
+
+  # Of subclasses: from tensors of a request to events of the model, and back.
+  _events: Callable[..., tf.Tensor]
+  _data: Callable[..., dict[str, tf.Tensor]]
 
   def __init__(self, model: models.Flow,
                estimator: layers.EstimatorLike = None,
@@ -45,10 +49,10 @@ class ServedFlow:
     errors.check(1 <= max_samples < 2**31, 'max_samples', max_samples,
                  'a number from 1 to 2147483647')
     errors.check(not estimator.batch_dependent, 'estimator', estimator,
-                 'one with batch_dependent=False',
-                 'An image would depend on the other images of its batch.')
+                 'an estimator with batch_dependent=False',
+                 'Results would depend on the other examples of a batch.')
     errors.check(
-        model.is_initialized, 'model', model.name, 'an initialised one',
+        model.is_initialized, 'model', model.name, 'an initialised model',
         'The first request would initialise it: train the model, load a '
         'checkpoint or call model.initialize(x).')
     self.model = model
@@ -69,12 +73,12 @@ class ServedFlow:
       keywords: Sequence[str] = ()) -> tuple[Callable, list[tf.TensorSpec]]:
     """Returns a function of tensors, and their specs.
 
-    Behind the others comes the condition, of a flow p(x|c).
+    The last one is the condition, if the flow is conditional.
 
     Args:
       method: of this flow.
-      names: of what it takes by place.
-      keywords: of what it takes by name.
+      names: of its positional arguments.
+      keywords: of its keyword arguments.
     """
     keywords = [
         *keywords, *['condition'] * (self.model.condition_spec is not None)]
@@ -86,13 +90,13 @@ class ServedFlow:
     return call, [self._specs[name] for name in (*names, *keywords)]
 
   def data_specs(self) -> list[tf.TensorSpec]:
-    """Returns what the data of a request look like."""
+    """Returns the specs of the data in a request."""
     raise NotImplementedError
 
   def signatures(self) -> dict[str, tuple[Callable, list[tf.TensorSpec]]]:
-    """Returns, by name, a function and the specs of what it takes."""
+    """Returns functions by name, with the specs of their arguments."""
     data = tuple(spec.name for spec in self.data_specs())
-    # Noise fills the bins of integers.
+    # Integers are dequantised with noise.
     is_drawn = (
         self.model.num_levels or self.model.is_random_with(self.estimator))
     augmented = data, ['seed'] * self.model.augmentation.is_random
@@ -108,7 +112,7 @@ class ServedFlow:
   def sample(
       self, num_samples: tf.Tensor, condition: tf.Tensor | None = None, *,
       seed: tf.Tensor, temperature: tf.Tensor = 1.0) -> dict[str, tf.Tensor]:
-    """Draws data.
+    """Draws samples.
 
     Args:
       num_samples: int32 scalar, 1 to `max_samples`.
@@ -131,7 +135,7 @@ class ServedFlow:
     temperature = require(
         (temperature >= 0.0) & tf.math.is_finite(temperature), temperature,
         ['temperature is', temperature, '; expected a finite number, 0 or '
-         'more: 1 samples the model, less varies less.'])
+         'more: 1 samples the model, less reduces variation.'])
     return self._data(self.model.sample(
         num_samples, self._checked_condition(condition, num_samples),
         seed=self._checked('seed', seed),
@@ -144,7 +148,7 @@ class ServedFlow:
     Args:
       *data: see `data_specs()`.
       condition: see `sample`; `[B, ...]`.
-      seed: int32 `[2]`, where the augmentation of the model draws.
+      seed: int32 `[2]`, if the augmentation of the model is random.
 
     Returns:
       `latents`: `[B, D]`; standard normal for data of the model. `D` counts
@@ -172,23 +176,23 @@ class ServedFlow:
     latents = self._checked_batch('latents', latents)
     latents = require(
         tf.reduce_all(tf.math.is_finite(latents)), latents,
-        ['latents has numbers that are not finite; expected those of the '
-         'signature encode, or standard normal ones.'])
+        ['latents contains NaN or infinity; expected the outputs of the '
+         'signature encode, or standard normal numbers.'])
     return self._data(self.model.inverse(
         latents, self._checked_condition(condition, tf.shape(latents)[0])))
 
   def _augmentation_seed(self, seed):
-    """Returns the seed of an augmentation that draws; None without one."""
+    """Returns the seed of a random augmentation; None without one."""
     if not self.model.augmentation.is_random:
       return None
-    errors.check(seed is not None, 'seed', None, 'two whole numbers',
-                 'The augmentation of this model draws noise.')
+    errors.check(seed is not None, 'seed', None, 'two integers',
+                 'The augmentation of this model is random.')
     return self._checked('seed', seed)
 
   def _checked_condition(self, condition, size):
     """Returns conditions for a batch of a size; the model checks the values."""
     if condition is None or 'condition' not in self._specs:
-      return condition  # Right, or refused by the model.
+      return condition  # Valid, or refused by the model.
     condition = self._checked('condition', condition)
     given = tf.shape(condition)[0]
     condition = require(
@@ -203,7 +207,7 @@ class ServedFlow:
     if largest is None or self.estimator.is_random:
       return self.model.log_prob(
           x, condition, seed=seed, estimator=self.estimator)
-    # What is drawn is drawn for the whole batch: chunks would draw alike.
+    # Noise is drawn for the whole batch: chunks would share their noise.
     y, log_weight = self.model.augment(x, condition, seed=seed)
     conditions = [] if condition is None else [condition]
     return log_weight + parallel.map_in_chunks(
@@ -216,17 +220,17 @@ class ServedFlow:
   def _checked(self, name, value):
     """Returns a value as a tensor of the dtype and shape of its `TensorSpec`.
 
-    A server does not compare shapes with those of a signature.
+    A server does not compare shapes with the specs of a signature.
     """
     spec, tensor = self._specs[name], tf.convert_to_tensor(value)
     errors.check(
         tensor.dtype == spec.dtype, name, f'a tensor {tensor.dtype.name}',
         f'{spec.dtype.name} {spec.shape}')
-    # When the graph runs; the message names the tensor.
+    # Checked when the graph runs; the message names the tensor.
     return tf.ensure_shape(tensor, spec.shape)
 
   def _checked_batch(self, name, value):
-    """One image or more: oneDNN's convolutions fail on an empty batch."""
+    """Returns a nonempty batch: oneDNN's convolutions fail on empty ones."""
     tensor = self._checked(name, value)
     return require(tf.shape(tensor)[0] >= 1, tensor,
                    [f'{name} is an empty batch; expected 1 or more.'])

@@ -1,4 +1,4 @@
-"""Flows on images of integers and on vectors, as clients send them."""
+"""The signatures of served flows on integer images and on vectors."""
 
 from collections.abc import Sequence
 import itertools
@@ -14,20 +14,20 @@ from tf_resflow import models
 from tf_resflow.numerics import random
 from tf_resflow.serving import served_flow
 
-# What else signatures take and return.
+# Names of other inputs and outputs of signatures.
 _TAKEN = ('seed', 'num_samples', 'temperature', 'latents', 'log_prob')
 
 
 class IntegerFlow(served_flow.ServedFlow):
-  """What a server answers: a flow on integers in place of densities on [0, 1).
+  """The signatures of a flow on images, whose pixels are integers.
 
   Images are uint8 `[B, H, W, C]` with the levels `X` in {0, ..., n - 1} of the
   data set (`n = model.num_levels`), in requests and in replies. The model sees
 
     x = (X + U) / n,   U uniform on [0, 1) for `log_prob`, U = 1/2 elsewhere,
 
-  and `X = floor(n x)` leads back. Where the model's augmentation draws noise,
-  so do `encode` and `classify`, which then take a seed. Methods return dicts,
+  and `X = floor(n x)` inverts this. If the model's augmentation draws noise, so
+  do `encode` and `classify`, which then take a seed. Methods return dicts,
   named like the outputs of the signatures that `export` makes of them; they
   work eagerly and in a `tf.function`.
 
@@ -57,7 +57,7 @@ class IntegerFlow(served_flow.ServedFlow):
                estimator: layers.EstimatorLike = None,
                max_samples: int = 4096):
     errors.check(
-        model.num_levels is not None, 'num_levels', None, 'a number from 2',
+        model.num_levels is not None, 'num_levels', None, 'a number >= 2',
         'Flows on vectors are served as VectorSignatures.')
     super().__init__(model, estimator, max_samples)
 
@@ -71,8 +71,8 @@ class IntegerFlow(served_flow.ServedFlow):
 
     One draw of noise, probes and number of terms; unbiased for
     `E_U log p((X + U) / n)`, a lower bound of `log P(X) + D log n`, or for a
-    bound of that where the model's augmentation draws. Average over seeds for a
-    lower variance.
+    bound of that if the model's augmentation is random. Average over seeds for
+    a lower variance.
 
     Args:
       images: uint8 `[B, H, W, C]`.
@@ -101,7 +101,7 @@ class IntegerFlow(served_flow.ServedFlow):
     Args:
       images: uint8 `[B, H, W, C]`.
       condition: see `log_prob`.
-      seed: int32 `[2]`, of an augmentation that draws; None without one.
+      seed: int32 `[2]`, of a random augmentation; None without one.
 
     Returns:
       `logits`, `probabilities`: `[B, num_classes]`.
@@ -113,7 +113,7 @@ class IntegerFlow(served_flow.ServedFlow):
     return {'logits': logits, 'probabilities': tf.nn.softmax(logits)}
 
   def _events(self, images):
-    """Returns centres of bins."""
+    """Returns the centres of the bins of images."""
     return self._dequantize(self._checked_images(images), 0.5)
 
   def _checked_images(self, images):
@@ -138,37 +138,38 @@ class IntegerFlow(served_flow.ServedFlow):
 
 def tensor_names(
     names: Sequence[str], taken: Sequence[str] = _TAKEN) -> tuple[str, ...]:
-  """Returns names of tensors for columns, such as TensorFlow takes.
+  """Returns valid TensorFlow names for columns.
 
-  `_` stands for other characters than letters and digits, `c_` comes before a
-  name that begins with none of these or is a word of Python, and numbers behind
-  names that are taken, whether their letters are large or small.
+  `_` replaces all characters but letters and digits, the prefix `c_` comes
+  before a name that does not begin with a letter or is a Python keyword, and a
+  number follows a name that is taken, ignoring case.
 
   Args:
-    names: of the columns, each another.
-    taken: names that are no columns.
+    names: of the columns, without duplicates.
+    taken: reserved names.
 
   Example:
     >>> tensor_names(['mean radius', 'area (mm2)', 'class', 'X', 'x', 'seed'])
     ('mean_radius', 'area__mm2_', 'c_class', 'X', 'x_2', 'seed_2')
   """
-  tensors, taken = [], set(taken)
+  tensors: list[str] = []
+  used = set(taken)
   for name in names:
     stem = re.sub('[^A-Za-z0-9_]', '_', name)
     if not stem[0].isalpha() or keyword.iskeyword(stem) or stem == 'self':
       stem = f'c_{stem}'
     free = (f'{stem}_{i}' if i > 1 else stem for i in itertools.count(1))
-    tensors.append(next(n for n in free if n.lower() not in taken))
-    taken.add(tensors[-1].lower())
+    tensors.append(next(n for n in free if n.lower() not in used))
+    used.add(tensors[-1].lower())
   return tuple(tensors)
 
 
 def tensors_of_columns(model: models.Flow) -> dict[str, str]:
-  """Returns the names of the tensors of a table, by those of its columns.
+  """Returns a dict from the columns of a table to the names of their tensors.
 
   Args:
-    model: any flow; empty for one that is not of a table. Columns that are
-      conditions are those of one tensor, `condition`.
+    model: any flow; the dict is empty if its data are not a table. Columns that
+      are conditions belong to one tensor, `condition`.
   """
   names = model.column_names or ()
   columns = dict(zip(names, tensor_names(names, _taken(model)), strict=True))
@@ -179,12 +180,12 @@ def tensors_of_columns(model: models.Flow) -> dict[str, str]:
 
 
 def _taken(model):
-  """Returns what the signatures of a model take beside its data."""
+  """Returns the reserved names of the signatures of a model."""
   return _TAKEN if model.condition_spec is None else (*_TAKEN, 'condition')
 
 
 class VectorSignatures(served_flow.ServedFlow):
-  """What a server answers: a flow on vectors, in the units of the data.
+  """The signatures of a flow on vectors, in the units of the data.
 
   Requests and replies have one tensor `[B]` for every column of a table, under
   its name, see `tensor_names`; vectors without names are one tensor `x`
@@ -235,7 +236,7 @@ class VectorSignatures(served_flow.ServedFlow):
       *data: see `data_specs()`.
       condition: see `IntegerFlow.log_prob`; numbers in the order of the columns
         that are conditions, in their units.
-      seed: int32 `[2]`, where something is drawn.
+      seed: int32 `[2]`, if the log-density is random.
 
     Returns:
       `log_prob`: `[B]`, nats, of the density in the units of the data.
@@ -250,7 +251,7 @@ class VectorSignatures(served_flow.ServedFlow):
     x = tf.stack(tensors, axis=1) if self._is_table else tensors[0]
     return served_flow.require(
         tf.reduce_all(tf.math.is_finite(x)), x,
-        ['The data have numbers that are not finite; expected numbers in the '
+        ['The data contain NaN or infinity; expected finite numbers in the '
          'units of the data set.'])
 
   def _data(self, x):

@@ -1,7 +1,7 @@
-"""What can be asked for by a name or a field: the ground floor, no TensorFlow.
+"""Registries, specs and configuration fields, without TensorFlow.
 
-Registries of names, specs such as `roulette:poisson:2,exact=2`, and the fields
-that flags, their help and checks follow from.
+Registries map names to types, specs such as `roulette:poisson:2,exact=2` name a
+type with arguments, and fields define flags with their help and checks.
 """
 
 from tf_resflow.specs import registries

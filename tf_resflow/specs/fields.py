@@ -1,10 +1,11 @@
-"""Fields of configurations: each stands once, with default, help and limits.
+"""Fields of configurations, with their defaults, help and limits.
 
-Flags, their help, files and checks all follow from the fields.
+Flags, help texts, configuration files and checks are derived from them.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 import dataclasses
+import difflib
 import functools
 import inspect
 import math
@@ -16,13 +17,13 @@ from tf_resflow import errors
 from tf_resflow.specs import registry
 from tf_resflow.specs import spec
 
-# Values of fields that leave the choice to what it is for, or choose nothing.
+# Values of fields that select a default, or nothing.
 AUTO, NONE = 'auto', 'none'
 
 _EXPECTED = {
-    bool: 'true or false', int: 'a whole number', float: 'a number',
-    str: 'a text'}
-_SEVERAL = {int: 'whole numbers', float: 'numbers', str: 'texts'}
+    bool: 'true or false', int: 'an integer', float: 'a number',
+    str: 'a string'}
+_SEVERAL = {int: 'integers', float: 'numbers', str: 'strings'}
 _EXAMPLES = {int: (3, 4), float: (0.5, 0.25), str: ('a', 'b')}
 
 
@@ -30,50 +31,49 @@ def field(default: Any, **rules: Any) -> Any:
   """Returns a field of a `Section`.
 
   Args:
-    default: its value where none is given.
-    **rules: the attributes of `Field` behind the first three.
+    default: default value.
+    **rules: attributes of `Field` other than name, type and default.
 
   Example:
     >>> @dataclasses.dataclass(frozen=True, kw_only=True)
-    ... class Kitchen(Section):
-    ...   num_cooks: int = field(2, help='Who cooks.', minimum=1)
-    >>> Kitchen(num_cooks=0)
+    ... class PoolConfig(Section):
+    ...   num_threads: int = field(2, help='Number of threads.', minimum=1)
+    >>> PoolConfig(num_threads=0)
     Traceback (most recent call last):
-    tf_resflow.errors.InvalidValueError: num_cooks=0: expected a whole number
-    from 1.
+    tf_resflow.errors.InvalidValueError: num_threads=0: expected an integer
+    >= 1.
   """
   return dataclasses.field(default=default, metadata=rules)
 
 
 def changed(section: type['Section'], name: str, default: Any) -> Any:
-  """Returns a field of another section with another default."""
+  """Returns a field of `section` with another default."""
   (field_,) = [f for f in dataclasses.fields(section) if f.name == name]
   return dataclasses.field(default=default, metadata=field_.metadata)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Field:
-  """One field of a `Section`, as flags, files and checks see it.
+  """Metadata of one field of a `Section`.
 
   Attributes:
-    name: of the field.
-    type: its annotation.
-    default: its value where none is given.
-    flag: the name of its flag, by default that of the field.
-    group: the first line of the docstring of the class that brought it in.
-    help: what it means, one sentence without its limits, names and default,
-      which `--help` adds.
-    minimum: the least number; limits hold for every number of a tuple.
-    maximum: the greatest number.
-    above: a number that it must not reach.
-    below: likewise.
-    min_length: of a tuple.
-    choices: the names it may have, or a `Registry` of them.
+    name: name of the field.
+    type: its type annotation.
+    default: its default value.
+    flag: name of its flag, by default that of the field.
+    group: title in the help, the first docstring line of its class.
+    help: its meaning, without limits, choices and default, which `--help` adds.
+    minimum: inclusive lower limit, for each number of a tuple.
+    maximum: inclusive upper limit.
+    above: exclusive lower limit.
+    below: exclusive upper limit.
+    min_length: minimum length of a tuple.
+    choices: valid names, or a `Registry` of them.
     resumable: whether it may change when a run is continued, or a function of
-      both sections that says so.
-    changes_function: whether models with equal weights compute something else
-      where it differs.
-    is_flag: False for what follows from other fields or the data.
+      both sections that returns this.
+    changes_function: whether models with equal weights but other values compute
+      different functions.
+    is_flag: False if its value follows from other fields or the data.
     is_basic: whether the short help shows its flag.
   """
 
@@ -96,30 +96,30 @@ class Field:
 
   @functools.cached_property
   def known(self) -> registry.Registry | None:
-    """The names that it may have; None if it is free."""
+    """Registry of the valid names, if they are restricted."""
     return registry.Registry.of(self.flag, self.choices) if isinstance(
         self.choices, tuple) else self.choices
 
   @property
   def is_tuple(self) -> bool:
-    """Whether it holds any number of values."""
+    """Whether the value is a tuple."""
     return typing.get_origin(self.type) is tuple
 
   @property
   def element(self) -> type:
-    """The type of the value, or of the values of a tuple."""
+    """Type of the value, or of the elements of a tuple."""
     (element,) = _EXPECTED.keys() & {self.type, *typing.get_args(self.type)}
     return element
 
   @property
   def words(self) -> tuple[str, ...]:
-    """Texts that are values as well: `1/D` of `float | Literal['1/D']`."""
+    """Additional literal values: `1/D` of `float | Literal['1/D']`."""
     return tuple(word for part in typing.get_args(self.type)
                  for word in typing.get_args(part))
 
   @property
   def expected(self) -> str:
-    """What a value has to be, in words."""
+    """Description of valid values for messages and help."""
     if self.known:
       return ', or '.join([self.known.expected, *self.words])
     what = (_SEVERAL if self.is_tuple else _EXPECTED)[self.element]
@@ -132,17 +132,18 @@ class Field:
     if high != 'inf]':
       what += f' in {low}, {high}'
     elif low != '[-inf':
-      what += low.replace('(', ' above ').replace('[', ' from ')
+      what += low.replace('(', ' > ').replace('[', ' >= ')
     if self.is_tuple:
-      example = self.default or _EXAMPLES[self.element]
+      example = _EXAMPLES[self.element] if self.default in (
+          (), dataclasses.MISSING) else self.default
       what += f', such as {spec.text_of(example)}'
     return ', or '.join([what, *self.words])
 
   def parse(self, text: str) -> Any:
-    """Returns the value that a text stands for.
+    """Parses a string.
 
     Raises:
-      InvalidValueError: if it stands for none.
+      InvalidValueError: if it is not a value of this type.
     """
     if text in self.words:
       return text
@@ -157,13 +158,13 @@ class Field:
           self.flag, text, self.expected) from None
 
   def check(self, value: Any) -> Any:
-    """Returns a value as the section keeps it.
+    """Returns a validated value.
 
-    Lists, which JSON makes of tuples, become tuples, and whole numbers floats
-    where these are expected.
+    Lists, as read from JSON, become tuples, and integers become floats if these
+    are expected.
 
     Raises:
-      InvalidValueError: if the value breaks a rule.
+      InvalidValueError: if the value is invalid.
     """
     if value is None and type(None) in typing.get_args(self.type):
       return None
@@ -188,7 +189,7 @@ class Field:
       return self.known.knows(value) and (
           not self.known.takes_options or
           bool(spec.Spec.parse(value, self.flag)))
-    # NaN and infinity are within no limits.
+    # Rejects NaN and infinity.
     return self.element not in (int, float) or (
         self.minimum <= value <= self.maximum and
         self.above < value < self.below)
@@ -196,12 +197,12 @@ class Field:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Section:
-  """A frozen dataclass whose fields are made with `field`, and checked.
+  """Base class of frozen dataclasses with validated fields.
 
-  `help` of a section lists its fields with their help and default.
+  Fields are defined by `field`; `help` of a section lists them.
   """
 
-  def __init_subclass__(cls, **kwargs):
+  def __init_subclass__(cls: Any, **kwargs):
     super().__init_subclass__(**kwargs)
     cls.__repr__ = Section.__repr__  # Not that of dataclasses.
     fields = {
@@ -216,6 +217,15 @@ class Section:
                 80, initial_indent='  ', subsequent_indent='    ')
             for name, value in fields.items())])
 
+  def __new__(cls, **values):
+    for name in values:
+      names = [f.name for f in cls.fields()]
+      guesses = difflib.get_close_matches(name, names, n=1)
+      errors.check_suits(
+          name in names, name, None, f'is not a field of {cls.__name__}',
+          ' '.join(f'Did you mean {guess}?' for guess in guesses))
+    return super().__new__(cls)
+
   def __repr__(self) -> str:
     changed_ = [f'{f.name}={value!r}' for f in self.fields()
                 if (value := getattr(self, f.name)) != f.default]
@@ -228,28 +238,28 @@ class Section:
     self.check()
 
   def check(self) -> None:
-    """Raises `InvalidValueError` where fields do not suit each other."""
+    """Raises `InvalidValueError` if fields are incompatible."""
 
-  def require(self, condition: bool, name: str, expected: str,
+  def require(self, condition: object, name: str, expected: str,
               advice: str = '') -> None:
     """Raises `InvalidValueError` for a field unless `condition` holds."""
     errors.check(condition, name, spec.text_of(getattr(self, name)), expected,
                  advice)
 
-  def check_suits(self, condition: bool, name: str, problem: str,
+  def check_suits(self, condition: object, name: str, problem: str,
                   advice: str = '') -> None:
-    """Raises `InvalidValueError` for a field that others do not suit."""
+    """Raises `InvalidValueError` if a field does not suit other values."""
     errors.check_suits(condition, name, spec.text_of(getattr(self, name)),
                        problem, advice)
 
   def require_defaults(
       self, names: Collection[str], where: str, advice: str) -> None:
-    """Raises `InvalidValueError` for fields that make no difference here.
+    """Raises `InvalidValueError` if fields without an effect are set.
 
     Args:
-      names: of the fields.
-      where: what they do not go with, such as `without a condition`.
-      advice: a sentence.
+      names: names of the fields.
+      where: when they have no effect, such as `without a condition`.
+      advice: what to do, a sentence.
     """
     for field_ in self.fields():
       self.check_suits(
@@ -260,12 +270,12 @@ class Section:
   def require_lengths(
       self, names: Sequence[str], sizes: Collection[int], expected: str
   ) -> None:
-    """Raises `InvalidValueError` for means and standard deviations of others.
+    """Raises `InvalidValueError` unless mean and std have valid lengths.
 
     Args:
-      names: of a mean and a standard deviation, and perhaps of more tuples.
-      sizes: one of which is the length of each that is not empty.
-      expected: what they hold, for the message.
+      names: fields of the mean, the standard deviation, and any other tuples.
+      sizes: valid lengths besides 0.
+      expected: description of the valid lengths, for the message.
     """
     for name in names:
       self.require(len(getattr(self, name)) in (0, *sizes), name, expected)
@@ -277,10 +287,10 @@ class Section:
   @classmethod
   @functools.cache
   def fields(cls) -> tuple[Field, ...]:
-    """Returns what is known of the fields, in their order."""
+    """Returns the metadata of the fields, in order."""
     hints = typing.get_type_hints(cls)
     groups = {
-        name: owner.__doc__.partition('\n')[0].rstrip('.')
+        name: (owner.__doc__ or '').partition('\n')[0].rstrip('.')
         for owner in (cls, *reversed(cls.__mro__[1:-1]))
         for name in vars(owner).get('__annotations__', ())}
     return tuple(
@@ -294,21 +304,21 @@ class Section:
     return [f for f in cls.fields() if f.is_flag]
 
   def values(self) -> dict[str, Any]:
-    """Returns the values of all fields, by their names."""
+    """Returns the values of all fields, by name."""
     return {f.name: getattr(self, f.name) for f in self.fields()}
 
   def changes(self, other: Self) -> Iterator[tuple[Field, tuple[Any, Any]]]:
-    """Yields the fields that differ, with their values here and there."""
+    """Yields the fields that differ, with the values of `self` and `other`."""
     for field_ in self.fields():
       pair = getattr(self, field_.name), getattr(other, field_.name)
       if pair[0] != pair[1]:
         yield field_, pair
 
   def differences(self, other: Self) -> dict[str, tuple[Any, Any]]:
-    """Returns what forbids to continue a run of `other`.
+    """Returns the differences that prevent continuing a run of `other`.
 
     Returns:
-      From the names of flags to the values here and there.
+      Maps flag names to the values of `self` and `other`.
     """
     return {
         f.flag: pair for f, pair in self.changes(other) if f.is_flag and not (

@@ -1,7 +1,7 @@
-"""Every name that a flag or a file may hold, and the type behind it.
+"""Registries of all types that flags and files select by name.
 
-To add a type: one file, one line here, one case in `tests/cases.py`. One of
-your own joins with `register` of its table, in a module that `--import` names.
+To add a type: one file, one line here, one case in `tests/cases.py`. To add
+your own, call `register` of its registry in a module named by `--import`.
 """
 
 from tf_resflow.specs import registry
@@ -16,7 +16,7 @@ _BLOCK_TYPES = 'tf_resflow.models.block_types'
 _TRAINING = 'tf_resflow.training'
 _CATALOG = 'tf_resflow.datasets.catalog'
 
-# Estimators of log-determinants: `--estimator=`. Each a `numerics.Estimator`.
+# Log-determinant estimators (`--estimator=`): types of `numerics.Estimator`.
 ESTIMATORS = registry.Registry('estimator', {
     'roulette': f'{_LOG_DET}.roulette:RussianRoulette',
     'adaptive': f'{_LOG_DET}.roulette:AdaptiveRoulette',
@@ -24,15 +24,15 @@ ESTIMATORS = registry.Registry('estimator', {
     'exact': f'{_LOG_DET}.exact:Exact',
 }, with_arguments=True)
 
-# Distributions of the number of series terms behind the exact ones: each a
-# `numerics.TruncationDistribution`.
+# Distributions of the number of series terms after the exact ones, subclasses
+# of `numerics.TruncationDistribution`.
 TRUNCATION_DISTRIBUTIONS = registry.Registry('truncation_distribution', {
     'poisson': f'{_LOG_DET}.truncation_distributions:Poisson',
     'geometric': f'{_LOG_DET}.truncation_distributions:Geometric',
     'safe': f'{_LOG_DET}.truncation_distributions:SafeGeometric',
 }, with_arguments=True)
 
-# How gradients of log-determinants are computed: `--memory=`.
+# Gradient computations of series estimators (`--memory=`).
 MEMORY_MODES = registry.Registry('memory', {
     'recompute': f'{_LOG_DET}.memory_modes:recompute',
     'neumann': f'{_LOG_DET}.memory_modes:neumann',
@@ -40,22 +40,22 @@ MEMORY_MODES = registry.Registry('memory', {
     'naive': f'{_LOG_DET}.memory_modes:naive',
 })
 
-# Those whose gradients agree for equal draws: a run may change between them.
+# Modes with equal gradients for equal draws; a run may switch between them.
 AGREEING_MEMORY_MODES = ('recompute', 'neumann', 'backward_in_forward')
 
-# Distributions of the probes of a trace: functions (shape, seed, dtype).
+# Distributions of trace probes: functions (shape, seed, dtype).
 PROBES = registry.Registry('probe', {
     'rademacher': 'tf_resflow.numerics.random:rademacher',
     'gaussian': 'tf_resflow.numerics.random:normal',
 })
 
-# Solvers of fixed points: each a `numerics.Solver`.
+# Fixed-point solvers, subclasses of `numerics.Solver`.
 SOLVERS = registry.Registry('solver', {
     'anderson': f'{_SOLVER}:Anderson',
     'banach': f'{_SOLVER}:Banach',
 })
 
-# Activations of the residual functions: `--activation=`. Each the class of a
+# Activations of residual networks (`--activation=`), subclasses of
 # `layers.LipschitzLayer`.
 ACTIVATIONS = registry.Registry('activation', {
     'lipswish': f'{_LIPSCHITZ}.lip_swish:LipSwish',
@@ -71,75 +71,75 @@ ACTIVATIONS = registry.Registry('activation', {
     'identity': f'{_LIPSCHITZ}.activations:Identity',
     'lipschitz_cube': f'{_LIPSCHITZ}.activations:LipschitzCube',
 }, refused={
-    'selu': 'The slope of SELU reaches 1.7581: g would be no contraction.',
+    'selu': 'The slope of SELU reaches 1.7581: g would not be a contraction.',
     'swish': 'The slope of swish reaches 1.0998; lipswish is swish / 1.1.',
-    'gelu': 'The slope of GELU reaches 1.1289: g would be no contraction.',
+    'gelu': 'The slope of GELU reaches 1.1289: g would not be a contraction.',
 })
 
-# Constrained linear layers, dense and convolutional: `--constraint=`. Each a
-# `layers.Constraint`, or a function of its options that returns one.
+# Lipschitz constraints of linear layers (`--constraint=`): instances of
+# `layers.Constraint`, or functions of options that return one.
 CONSTRAINTS = registry.Registry('constraint', {
     'spectral': f'{_LIPSCHITZ}.spectral:SPECTRAL',
 })
 
-# What bounds a norm that is hard to compute: `--norm_bound=`, and the argument
-# `bound` of layers.
+# Bounds of norms that are hard to compute (`--norm_bound=`, and the argument
+# `bound` of layers).
 NORM_BOUNDS = registry.Registry('norm_bound', {
     'upper': f'{_NORMS}:UPPER',
     'estimate': f'{_NORMS}:ESTIMATE',
     'released': f'{_NORMS}:RELEASED',
 })
 
-# Blocks that flows stack: `--block=`. Each is a `models.BlockType`, or a class
-# with the arguments of `layers.ResidualBlock`.
+# Block types (`--block=`): subclasses of `models.BlockType`, or classes that
+# take the arguments of `layers.ResidualBlock`.
 BLOCKS = registry.Registry('block', {
     'residual': f'{_BLOCK_TYPES}:Residual',
     'inverse': f'{_BLOCK_TYPES}:Inverse',
     'coupling': f'{_BLOCK_TYPES}:Coupling',
 })
 
-# What passes a coupling, and what it changes: functions (event_shape, swap).
+# Masks of coupling layers: functions (event_shape, swap).
 MASKS = registry.Registry('mask', {
     'channel': f'{_BIJECTIONS}.masks:Channel',
     'checkerboard': f'{_BIJECTIONS}.masks:Checkerboard',
 })
 
-# How the matrix of an invertible linear map is trained: `--invertible_linear=`.
-# Each the class of an `invertible_matrix.Parameterization`.
+# Parameterizations of invertible matrices (`--invertible_linear=`), subclasses
+# of `invertible_matrix.Parameterization`.
 MATRICES = registry.Registry('matrix', {
     'free': f'{_BIJECTIONS}.invertible_matrix:Free',
     'lu': f'{_BIJECTIONS}.invertible_matrix:LU',
 })
 
-# What happens to images before the first block: `--preprocessing=`. Functions
-# (config, dtype) that return a `layers.Bijection`.
+# First bijections on images (`--preprocessing=`): functions (config, dtype)
+# that return a `layers.Bijection`.
 PREPROCESSORS = registry.Registry('preprocessing', {
     'logit': 'tf_resflow.models.blocks:make_logit',
     'standardize': 'tf_resflow.models.blocks:make_standardize',
     'none': 'tf_resflow.models.blocks:make_identity',
 })
 
-# What lies around an image before it is cropped: `--crop_mode=`. Functions
-# (image, padding).
+# Paddings of images before random crops (`--crop_mode=`): functions (image,
+# padding).
 CROP_MODES = registry.Registry('crop_mode', {
     'reflect': 'tf_resflow.datasets.pipeline:reflect',
     'constant': 'tf_resflow.datasets.pipeline:constant',
 })
 
-# What happens to images before the flow: `--augmentation=`. Functions
+# Augmentations of images with noise dimensions (`--augmentation=`): functions
 # (config, dtype) that return a `layers.Augmentation`, or None.
 AUGMENTATIONS = registry.Registry('augmentation', {
     'noise_channels': 'tf_resflow.models.blocks:make_noise_channels',
 })
 
-# Distributions of the noise in the channels that it appends:
-# `--noise_distribution=`. Each a `numerics.NoiseDistribution`.
+# Distributions of noise channels (`--noise_distribution=`), subclasses of
+# `numerics.NoiseDistribution`.
 NOISE_DISTRIBUTIONS = registry.Registry('noise_distribution', {
     'uniform': f'{_NOISE}:UniformNoise',
     'gaussian': f'{_NOISE}:GaussianNoise',
 }, with_arguments=True)
 
-# What training minimises: `--objective=`. Each a `training.Objective`.
+# Training losses (`--objective=`), subclasses of `training.Objective`.
 OBJECTIVES = registry.Registry('objective', {
     'bits_per_dim': f'{_TRAINING}.objectives:BitsPerDim',
     'nats': f'{_TRAINING}.objectives:Nats',
@@ -147,8 +147,8 @@ OBJECTIVES = registry.Registry('objective', {
     'hybrid': f'{_TRAINING}.objectives:Hybrid',
 }, with_arguments=True)
 
-# What makes updates of gradients: `--optimizer=`. Functions
-# (config, learning_rate) that return a Keras optimizer.
+# Optimizers (`--optimizer=`): functions (config, learning_rate) that return a
+# Keras optimizer.
 OPTIMIZERS = registry.Registry('optimizer', {
     'adam': f'{_TRAINING}.optimizers:make_adam',
     'sgd': f'{_TRAINING}.optimizers:make_sgd',
@@ -156,17 +156,17 @@ OPTIMIZERS = registry.Registry('optimizer', {
     'adamax': f'{_TRAINING}.optimizers:make_adamax',
 })
 
-# Learning rates over a run, after the warm-up: `--schedule=`. Functions
-# (learning_rate, warmup_steps, num_steps).
+# Learning rate schedules (`--schedule=`): functions (learning_rate,
+# warmup_steps, num_steps).
 SCHEDULES = registry.Registry('schedule', {
     'constant': f'{_TRAINING}.optimizers:make_constant_rate',
     'cosine': f'{_TRAINING}.optimizers:make_cosine_rate',
 })
 
-# Those whose rates do not depend on the length of the run, which may change.
+# Schedules that do not depend on `num_steps`, which may then change.
 ENDLESS_SCHEDULES = ('constant',)
 
-# Which devices a program computes on: `--strategy=`. Functions that return a
+# Distribution strategies (`--strategy=`): functions that return a
 # `tf.distribute.Strategy`.
 STRATEGIES = registry.Registry('strategy', {
     'auto': f'{_TRAINING}.strategies:auto',
@@ -174,14 +174,14 @@ STRATEGIES = registry.Registry('strategy', {
     'mirrored': f'{_TRAINING}.strategies:mirrored',
 })
 
-# Configurations of models, each of which builds its model: `--model=`. Each a
-# `models.ModelConfig`.
+# Model types (`--model=`), subclasses of `models.ModelConfig` that build the
+# model.
 MODELS = registry.Registry('model', {
     'image': 'tf_resflow.models.residual_flow_config:ResidualFlowConfig',
     'vector': 'tf_resflow.models.vector_flow_config:VectorFlowConfig',
 }, takes_options=False)
 
-# Data sets, each a `datasets.DatasetInfo`: `--dataset=`.
+# Data sets (`--dataset=`), instances of `datasets.DatasetInfo`.
 DATASETS = registry.Registry('dataset', {
     'digits': f'{_CATALOG}:DIGITS',
     'mnist5k': f'{_CATALOG}:MNIST5K',

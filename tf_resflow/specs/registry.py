@@ -1,4 +1,4 @@
-"""Tables from names to types, which are imported when they are asked for."""
+"""Registries: tables from names to types, which are imported on demand."""
 
 from collections.abc import Iterable, Mapping
 import difflib
@@ -12,21 +12,20 @@ from tf_resflow.specs import spec
 
 
 class Registry:
-  """What the names in flags and files stand for.
+  """A table from the names in flags and files to types.
 
-  The types of this package stand in the table as `'module:attribute'`, so that
-  names can be listed and checked without TensorFlow. A reader's own join with
-  `register`. Behind its name a type may be given arguments and options, such as
-  `densenet:3,growth=16`, see `spec.bind`.
+  Types of this package are listed as `'module:attribute'`, so that names can be
+  listed and checked without importing TensorFlow. `register` adds user-defined
+  types. A name may be followed by arguments and options, such as
+  `densenet:3,growth=16`; see `spec.bind`.
 
   Args:
-    noun: what the table holds, the name of the value in messages.
-    entries: from names to `'module:attribute'`; also from patterns such as
-      `'table:FILE.csv'` to functions that make what `table:anything` stands for
-      from `anything`.
-    refused: from names that a user may look for in vain to the reason, a
+    noun: name of the value in messages.
+    entries: maps names to `'module:attribute'`, and patterns such as
+      `'table:FILE.csv'` to functions of the text after the colon.
+    refused: maps names that are intentionally missing to the reason, a
       sentence.
-    takes_options: whether there may be more than a name.
+    takes_options: whether arguments and options may follow a name.
     with_arguments: whether its types have arguments, for messages.
 
   Example:
@@ -55,7 +54,7 @@ class Registry:
 
   @classmethod
   def of(cls, noun: str, names: Iterable[str]) -> Self:
-    """Returns a table of names that stand for themselves."""
+    """Returns a registry of names alone."""
     return cls(noun, dict.fromkeys(names, ''), takes_options=False)
 
   def names(self) -> tuple[str, ...]:
@@ -63,21 +62,21 @@ class Registry:
     return tuple(name for name in self._entries if ':' not in name)
 
   def _patterns(self) -> dict[str, str]:
-    """Returns the patterns, by the word in front of them."""
+    """Returns the patterns, by the word before the colon."""
     return {name.partition(':')[0]: name for name in self._entries
             if ':' in name}
 
   @property
   def expected(self) -> str:
-    """The names and patterns that it knows, in words."""
+    """Description of the registered names and patterns, for messages."""
     names = [*self.names(), *self._patterns().values()]
     return f'one of {", ".join(names)}' + (
         ', with arguments' if self._with_arguments else '')
 
   def split(self, text: Any) -> tuple[str, str]:
-    """Returns the name or the pattern that a text begins with, and the rest.
+    """Splits a text into its name or pattern and the rest.
 
-    Either is empty if there is none.
+    The name is empty if it is not registered.
     """
     text = str(text)
     word, colon, rest = text.partition(':')
@@ -88,23 +87,23 @@ class Registry:
     return (name, text[len(name):]) if name in self.names() else ('', text)
 
   def knows(self, text: Any) -> bool:
-    """Whether a text begins with a name or a pattern."""
+    """Returns whether a text begins with a registered name or pattern."""
     return bool(self.split(text)[0])
 
   def register(self, name: str, value: Any) -> Any:
-    """Adds a type, or types by a pattern.
+    """Registers a type, or a pattern of names.
 
     Args:
-      name: letters, digits, `_`, `-` and `/`, not taken yet; or a pattern such
-        as `table:FILE.csv`, a word and what stands for anything.
-      value: what it stands for, or `'module:attribute'` of it; of a pattern a
-        function that takes what stands behind the colon.
+      name: a new name of letters, digits, `_`, `-` and `/`; or a pattern such
+        as `table:FILE.csv`, a word and a placeholder.
+      value: the type, or its `'module:attribute'`; for a pattern a function of
+        the text after the colon.
 
     Returns:
       `value`.
 
     Raises:
-      InvalidValueError: if the name is taken by something else, or is no name.
+      InvalidValueError: if the name is invalid or already registered.
     """
     errors.check(
         isinstance(name, str) and bool(
@@ -115,17 +114,17 @@ class Registry:
         other.partition(':')[0] == name.partition(':')[0] and
         not (other == name and entry is value)
         for other, entry in self._entries.items())
-    errors.check(not is_taken, self.noun, name, 'a name that is not taken',
-                 'Register it under another name.')
+    errors.check_suits(not is_taken, self.noun, name, 'is already registered',
+                       'Use another name.')
     self._entries[name] = value
     return value
 
   def check(self, name: str, field: str | None = None) -> str:
-    """Returns `name`, or raises `InvalidValueError` if it is not known.
+    """Returns `name`, or raises `InvalidValueError` if it is unknown.
 
     Args:
-      name: what was asked for.
-      field: the field or flag that asked; the noun by default.
+      name: a name, pattern or spec.
+      field: name of the field or flag for messages; by default the noun.
     """
     if not self.knows(name):
       raise errors.InvalidValueError(
@@ -133,11 +132,11 @@ class Registry:
     return name
 
   def advice(self, name: Any) -> str:
-    """Returns why a name is refused, or what was meant; empty if unknown."""
+    """Returns why a name is refused, or similar names; may be empty."""
     name = str(name)
     if name in self._refused:
       return self._refused[name]
-    # A file without the word before it.
+    # The name of a file, without the word of its pattern.
     suffix = os.path.splitext(name)[1]
     meant = [f'{word}:{name}' for word, pattern in self._patterns().items()
              if suffix and pattern.endswith(suffix)]
@@ -148,12 +147,12 @@ class Registry:
     return f'Did you mean {" or ".join(dict.fromkeys(meant))}?' if meant else ''
 
   def get(self, text: str, field: str | None = None) -> Any:
-    """Returns what a name, a pattern or a spec stands for.
+    """Returns the value of a name, pattern or spec.
 
-    It is imported if need be.
+    It is imported if necessary.
 
     Raises:
-      InvalidValueError: if it is not known, or takes no such arguments.
+      InvalidValueError: if the name is unknown or its arguments are invalid.
     """
     self.check(text, field)
     name, rest = self.split(text)
@@ -166,7 +165,7 @@ class Registry:
     """Returns the name under which `value` is registered.
 
     Raises:
-      InvalidValueError: if it is not, naming what to do.
+      InvalidValueError: if it is not registered.
     """
     path = f'{getattr(value, "__module__", "")}:' + getattr(
         value, '__qualname__', '')
@@ -175,12 +174,12 @@ class Registry:
         return name
     raise errors.InvalidValueError(
         self.noun, value, self.expected,
-        'Register yours: register(NAME, VALUE) of its registry in '
+        'Register your own type by register(NAME, VALUE) of its registry in '
         'tf_resflow.specs.registries.')
 
 
 def _imported(value: Any) -> Any:
-  """Returns what `'module:attribute'` stands for; other values as they are."""
+  """Resolves `'module:attribute'`; returns other values unchanged."""
   if not isinstance(value, str):
     return value
   module, _, attribute = value.partition(':')

@@ -1,14 +1,14 @@
-"""Values written as one word: `roulette:poisson:2,exact=2`.
+"""Specs: objects written as one word, such as `roulette:poisson:2,exact=2`.
 
-A spec is `NAME[:ARGUMENT ...][,OPTION=VALUE ...]`, made of characters that no
-shell reads. What the arguments mean is up to the kind that the name stands for.
+A spec is `NAME[:ARGUMENT ...][,OPTION=VALUE ...]`, without characters that are
+special to shells. The registered type defines the meaning of the arguments.
 """
 
 from collections.abc import Mapping
 import dataclasses
 import functools
 import inspect
-from typing import Any, ClassVar, Self, TYPE_CHECKING
+from typing import Any, ClassVar, overload, Self, TYPE_CHECKING
 
 from tf_resflow import errors
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-  """The parts of a spec, all of them text.
+  """The parts of a spec, as strings.
 
   Example:
     >>> Spec.parse('roulette:poisson:2,exact=4')
@@ -33,10 +33,10 @@ class Spec:
 
   @classmethod
   def parse(cls, text: str, field: str = 'spec') -> Self:
-    """Returns the parts of `text`; `field` names it in messages.
+    """Parses a spec; `field` is its name in messages.
 
     Raises:
-      InvalidValueError: if `text` is no spec.
+      InvalidValueError: if `text` is not a spec.
     """
     head, *options = text.split(',')
     pairs = [option.partition('=') for option in options]
@@ -53,19 +53,19 @@ class Spec:
     return ','.join([':'.join([self.name, *self.arguments]), *options])
 
 
-def parse_value(kind: type, text: str) -> Any:
-  """Returns the value of a type that a text stands for.
+def parse_value(value_type: type, text: str) -> Any:
+  """Parses a value of a type, the inverse of `text_of`.
 
   Args:
-    kind: bool, int, float or str.
-    text: what `text_of` returns, or a like text.
+    value_type: bool, int, float or str.
+    text: the value as a string.
 
   Raises:
-    ValueError: if it stands for none.
+    ValueError: if the string is not a value of the type.
   """
-  if kind is not bool:
-    return kind(text)
-  # As absl's flags.
+  if value_type is not bool:
+    return value_type(text)
+  # Like the flags of absl.
   words = {'true': True, 't': True, '1': True,
            'false': False, 'f': False, '0': False}
   if text.lower() not in words:
@@ -74,9 +74,9 @@ def parse_value(kind: type, text: str) -> Any:
 
 
 def text_of(value: Any) -> str:
-  """Returns the text of a value, which `parse_value` reads.
+  """Returns a value as a string that `parse_value` reads.
 
-  That is the spec of what has one; a tuple has commas.
+  Objects are written as their specs, and tuples separated by commas.
   """
   if isinstance(value, Specified):
     return value.spec()
@@ -87,23 +87,23 @@ def text_of(value: Any) -> str:
 
 
 def option(default: Any, name: str) -> Any:
-  """Returns a dataclass field that a spec gives as `name=VALUE` only."""
+  """Returns a dataclass field that specs set by `name=VALUE`."""
   return dataclasses.field(
       default=default, kw_only=True, metadata={'option': name})
 
 
 @dataclasses.dataclass(frozen=True)
 class Specified:
-  """A base of frozen dataclasses that a spec can name.
+  """Base class of frozen dataclasses that are written as specs.
 
-  Fields are the arguments of the spec, in their order; those made with
-  `option` are its options. A field holds a float, int, str, bool, None, or
-  another `Specified`, which then takes all arguments that are left.
+  Fields are the arguments of the spec, in order; those defined by `option` are
+  its options. A field holds a float, int, str, bool, None, or another
+  `Specified`, which takes all remaining arguments.
   """
 
   registry: ClassVar['registry_lib.Registry']
 
-  def __init_subclass__(cls, **kwargs):
+  def __init_subclass__(cls: Any, **kwargs):
     super().__init_subclass__(**kwargs)
     cls.__repr__ = Specified.__repr__  # Not that of dataclasses.
 
@@ -113,18 +113,25 @@ class Specified:
     except errors.InvalidValueError:
       return f'{type(self).__name__}()'  # It is not registered.
 
+  @overload
+  @classmethod
+  def get(cls, value: None, field: str | None = None) -> None: ...
+
+  @overload
+  @classmethod
+  def get(cls, value: Self | str, field: str | None = None) -> Self: ...
+
   @classmethod
   def get(cls, value: Self | str | None,
           field: str | None = None) -> Self | None:
-    """Returns the object that a spec names; others are returned as they are.
+    """Returns the object of a spec; returns objects unchanged.
 
     Args:
       value: a spec, an object of this class, or None.
-      field: what holds it, for messages; the kind of object by default.
+      field: name of the field for messages; by default that of the registry.
 
     Raises:
-      InvalidValueError: if the spec does not name a registered kind or its
-        arguments do not suit it.
+      InvalidValueError: if the name is unknown or its arguments are invalid.
     """
     if not isinstance(value, str):
       return value
@@ -135,13 +142,13 @@ class Specified:
     except errors.InvalidValueError as error:
       if (error.name, error.value) == (field, value):
         raise
-      # Of a part; the message starts with the whole, as it was given.
+      # The error is of a part; the message shows the whole spec, too.
       raise errors.InvalidValueError(
-          field, value, 'a spec whose parts are valid', str(error)) from error
+          field, value, 'a valid spec', str(error)) from error
 
   @classmethod
   def from_spec(cls, spec: Spec, text: str, field: str) -> Self:
-    """Returns the object of a spec whose name stands for this class."""
+    """Returns the object of a spec with the name of this class."""
     fields = dataclasses.fields(cls)
     return cls(**_arguments(
         spec, text, field,
@@ -149,7 +156,7 @@ class Specified:
         {f.metadata['option']: f for f in fields if 'option' in f.metadata}))
 
   def spec(self) -> str:
-    """Returns the spec that `get` turns into an equal object."""
+    """Returns the spec, which `get` converts to an equal object."""
     fields = dataclasses.fields(self)
     arguments = [text_of(getattr(self, f.name)) for f in fields
                  if 'option' not in f.metadata]
@@ -161,20 +168,19 @@ class Specified:
 
 
 def bind(value: Any, text: str, field: str) -> Any:
-  """Returns what a name stands for, with what its spec says beside the name.
+  """Binds the arguments and options of a spec to a function or class.
 
   Args:
-    value: a function or a class. Those of its parameters whose default is a
-      number, a text or a bool are the arguments of the spec, in their order,
-      and its options.
+    value: a function or class. Its parameters with a number, string or bool as
+      the default are the arguments of the spec, in order, and its options.
     text: the spec, such as `densenet:3,growth=16`.
-    field: what holds it, for messages.
+    field: name of the field for messages.
 
   Returns:
     A `functools.partial`.
 
   Raises:
-    InvalidValueError: if `value` takes no such arguments.
+    InvalidValueError: if `value` has no such parameters.
   """
   known = {
       p.name: p for p in inspect.signature(value).parameters.values()
@@ -187,46 +193,46 @@ def bind(value: Any, text: str, field: str) -> Any:
 def _arguments(
     spec: Spec, text: str, field: str, positional: Mapping[str, Any],
     options: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns the values of the parameters that a spec gives, by their names.
+  """Returns the values of parameters in a spec, by parameter name.
 
   Args:
     spec: the parts of `text`.
-    text: for messages.
-    field: likewise.
+    text: the spec, for messages.
+    field: name of the field, for messages.
     positional: parameters, with `name` and `default`, in the order of the
       arguments.
-    options: by the names of the options.
+    options: parameters by option name.
   """
-  kind, parameters = spec.name, list(positional.values())
+  name, parameters = spec.name, list(positional.values())
   arguments, last = list(spec.arguments), len(parameters) - 1
   if parameters and arguments[last:] and isinstance(
       parameters[last].default, Specified):
     arguments[last:] = [':'.join(arguments[last:])]
   errors.check(len(arguments) <= len(parameters), field, text,
-               f'at most {len(parameters)} arguments of {kind}')
+               f'at most {len(parameters)} arguments of {name}')
   for key in spec.options:
-    errors.check(key in options, field, text, (
-        f'{kind} with the options {", ".join(options)}' if options
-        else f'{kind}, which has no options'))
+    errors.check_suits(
+        key in options, field, text, f'has an unknown option {key}',
+        f'Options of {name}: {", ".join(options) or "none"}.')
   given = list(zip(parameters, arguments, strict=False))
   given += [(options[key], value) for key, value in spec.options.items()]
   values = {}
   for parameter, value in given:
-    errors.check(parameter.name not in values, field, text,
-                 f'{parameter.name} of {kind} once')
+    errors.check_suits(parameter.name not in values, field, text,
+                       f'sets {parameter.name} of {name} twice')
     try:
       values[parameter.name] = _parse(parameter.default, value)
     except errors.InvalidValueError:
       raise
     except ValueError:
       raise errors.InvalidValueError(
-          field, text, f'a value of {parameter.name} of {kind} like '
+          field, text, f'a value of {parameter.name} of {name} such as '
           f'{text_of(parameter.default)}') from None
   return values
 
 
 def _parse(default: Any, text: str) -> Any:
-  """Returns a value like a default, or a number where that is None."""
+  """Parses a value of the type of a default, or a number for None."""
   if isinstance(default, Specified):
     return type(default).get(text)
   if default is None:

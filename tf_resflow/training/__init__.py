@@ -1,4 +1,4 @@
-"""Training: objectives, the step, the loop, checkpoints, averages."""
+"""Training: objectives, optimizers, the training loop and checkpoints."""
 
 import lazy_loader
 

@@ -1,8 +1,8 @@
-"""The checkpoints of a run: the latest and the best, writing, reading.
+"""Latest and best checkpoints of a run: writing and restoring.
 
-They stand in `WORKDIR/checkpoints`: `ckpt-STEP.index`, written last, and its
-data files. TensorFlow's file `checkpoint` there lists them, but what counts is
-the newest one whose files are complete: a copy may lack the list.
+`WORKDIR/checkpoints` holds `ckpt-STEP.index`, written last, and its data files.
+TensorFlow's file `checkpoint` there lists them, but the latest checkpoint is
+the newest one with complete files: a copy may lack the list.
 """
 
 import collections
@@ -29,20 +29,19 @@ _LIST = 'checkpoint'
 _VALUE = 'value/.ATTRIBUTES/VARIABLE_VALUE'
 _DATA = re.compile(r'ckpt-(\d+)\.data-\d+-of-(\d+)')
 
-# TensorFlow turns an unexpected end of a file into an IndexError, and an object
-# that is missing there into an AssertionError.
+# TensorFlow raises IndexError for an unexpected end of a file, and
+# AssertionError for missing objects.
 _UNREADABLE = (
     AssertionError, IndexError, KeyError, ValueError, tf.errors.OpError)
-# Its errors of damaged files differ in nothing else from those of good ones
-# that it may not read or does not find.
+# Only messages distinguish damaged files from missing or unreadable ones.
 _DAMAGED = re.compile(
     'checksum|sstable|corrupt|truncated|Read less bytes', re.IGNORECASE)
 
 
 def complete(folder: str) -> list[str]:
-  """Returns the paths of the checkpoints in a folder, in the order of steps.
+  """Returns the paths of complete checkpoints in a folder, sorted by step.
 
-  Without the suffixes of their files, all of which are there.
+  Paths are without the suffixes of their files.
   """
   names = files.names(folder)
   found = collections.Counter(
@@ -54,10 +53,10 @@ def complete(folder: str) -> list[str]:
 
 
 def _listed(folder: str) -> list[str]:
-  """Returns the names that TensorFlow's list has, none if it is unreadable."""
+  """Returns the names in TensorFlow's list; none if it is unreadable."""
   try:
     state = tf.train.get_checkpoint_state(folder)
-  except ValueError:  # Of an empty list, and of what is no text.
+  except ValueError:  # The list is empty or not text.
     return []
   return [os.path.basename(path)
           for path in (state.all_model_checkpoint_paths if state else ())]
@@ -70,10 +69,10 @@ def latest(workdir: str) -> str | None:
     workdir: folder of a run.
 
   Returns:
-    The path without the suffixes of its files; None before the first.
+    The path without file suffixes; None before the first checkpoint.
 
   Raises:
-    InvalidValueError: if checkpoints were written and none is left.
+    InvalidValueError: if checkpoints were written but none is left.
   """
   folder = os.path.join(workdir, 'checkpoints')
   paths = complete(folder)
@@ -88,14 +87,14 @@ def latest(workdir: str) -> str | None:
       f'None is left in {folder}' + (
           f', but metrics.csv ends at step {last_step}'
           if last_step is not None else '') +
-      '; copy one back, or name another folder to start again.')
+      '. Restore one, or use another workdir to start again.')
   return None
 
 
 def write_list(folder: str, names: Iterable[str]) -> None:
-  """Writes TensorFlow's list of a folder; the last name is the latest."""
+  """Writes TensorFlow's list of checkpoints, the latest last."""
   *_, newest = names = list(names)
-  # TensorFlow passes over names without a time after 0, the default.
+  # TensorFlow ignores names with a time of 0, the default.
   files.write_text(os.path.join(folder, _LIST), '\n'.join([
       f'model_checkpoint_path: "{newest}"',
       *(f'all_model_checkpoint_paths: "{name}"\n'
@@ -104,22 +103,22 @@ def write_list(folder: str, names: Iterable[str]) -> None:
 
 def make_manager(checkpoint: tf.train.Checkpoint, workdir: str,
                  num_to_keep: int) -> tf.train.CheckpointManager:
-  """Returns the writer of a run's checkpoints.
+  """Returns the checkpoint manager of a run.
 
-  Where TensorFlow's list is missing, damaged or behind, it is mended, with a
-  line in the log. Checkpoints that it did not have are never deleted, but for
+  If TensorFlow's list is missing, damaged or outdated, it is repaired and a
+  warning logged. Checkpoints missing from the list are never deleted, except
   the newest in its turn.
 
   Args:
-    checkpoint: what is to be saved.
+    checkpoint: objects to save.
     workdir: folder of the run.
-    num_to_keep: number of latest checkpoints that saving leaves.
+    num_to_keep: number of most recent checkpoints to keep.
   """
   folder = os.path.join(workdir, 'checkpoints')
   newest, listed = os.path.basename(latest(workdir) or ''), _listed(folder)
   if newest and listed[-1:] != [newest]:
     _logger.warning(
-        '%s names %s as the latest; going on from %s, the newest complete '
+        '%s lists %s as the latest; continuing from %s, the newest complete '
         'checkpoint.', os.path.join(folder, _LIST),
         listed[-1] if listed else 'nothing', newest)
     names = map(os.path.basename, complete(folder))
@@ -128,9 +127,9 @@ def make_manager(checkpoint: tf.train.Checkpoint, workdir: str,
 
 
 def _names(model: keras.Model) -> dict[int, tuple[str, ...]]:
-  """Returns by what names a checkpoint of a model leads to its variables."""
+  """Returns the paths of names to trackable objects of a model, by id."""
   view, names = tf.train.TrackableView(model), {}
-  waiting = [((), model)]
+  waiting: list[tuple[tuple[str, ...], Any]] = [((), model)]
   while waiting:
     path, owner = waiting.pop()
     if id(owner) not in names:
@@ -141,11 +140,11 @@ def _names(model: keras.Model) -> dict[int, tuple[str, ...]]:
 
 
 def _positions(model: keras.Model, path: str) -> list[int] | None:
-  """Returns where the lists of a checkpoint have what belongs to each weight.
+  """Returns the position of each weight in the lists of a checkpoint.
 
-  Averages and moments are lists, in the order that `trainable_variables` had in
-  the program that wrote them. The file knows the weights themselves by names.
-  None where the file has no optimizer; a `KeyError` if it has other weights.
+  Averages and moments are lists in the order of `trainable_variables` when they
+  were written; the weights themselves are stored by name. None if the file has
+  no optimizer; raises `KeyError` if it has other weights.
   """
   children = private_apis.saved_children(path)
 
@@ -162,16 +161,16 @@ def _positions(model: keras.Model, path: str) -> list[int] | None:
   found = [positions.pop(follow(['model', *names[id(v)]]))
            for v in model.trainable_variables]
   if positions:
-    raise KeyError(f'{len(positions)} weights more than the model')
+    raise KeyError(f'{len(positions)} more weights than the model')
   return found
 
 
 def _as_saved(checkpoint: tf.train.Checkpoint,
               positions: Sequence[int]) -> tf.train.Checkpoint:
-  """Returns a checkpoint of the same variables, with the lists of a file."""
+  """Returns a checkpoint with lists in the order of a saved file."""
 
   def as_saved(variables):
-    """Sorts the variables that belong to the weights, some to each."""
+    """Sorts variables, of which each weight has the same number."""
     number = len(variables) // len(positions)
     return [variables[i * number + j] for i in np.argsort(positions)
             for j in range(number)]
@@ -180,7 +179,7 @@ def _as_saved(checkpoint: tf.train.Checkpoint,
   parts['ema'] = tf.train.Checkpoint(averages=as_saved(checkpoint.ema.averages))
   if 'optimizer' in parts:
     optimizer = parts['optimizer']
-    # The number of steps, a rate that is a variable, then the moments.
+    # The step, the learning rate if it is a variable, then the moments.
     num_others = 1 + isinstance(optimizer.get_config()['learning_rate'], float)
     variables = [v.value for v in optimizer.variables]
     parts['optimizer'] = tf.train.Checkpoint(_variables=[
@@ -189,19 +188,19 @@ def _as_saved(checkpoint: tf.train.Checkpoint,
 
 
 def restore(checkpoint: tf.train.Checkpoint, path: str) -> bool:
-  """Loads a checkpoint of a run, or of weights that a run starts from.
+  """Loads a checkpoint of a run, or initial weights.
 
-  Averages and moments go to the weights that they were saved for, whatever the
-  order in which the model has them now.
+  Averages and moments are assigned to the weights that they were saved for,
+  even if the order of the weights has changed.
 
   Args:
-    checkpoint: with model, ema and step; with the optimizer, where its state is
-      to be loaded.
-    path: of a checkpoint, without the suffixes of its files.
+    checkpoint: has model, ema and step, and the optimizer if its state is to be
+      loaded.
+    path: path of a checkpoint, without file suffixes.
 
   Returns:
-    Whether the file holds an optimizer's state. Without it the optimizer
-    stays as it is, and the averages are the weights.
+    Whether the file has optimizer state. Otherwise the optimizer is unchanged,
+    and the averages are set to the weights.
 
   Raises:
     InvalidValueError: if a file is damaged or does not fit.
@@ -219,12 +218,12 @@ def restore(checkpoint: tf.train.Checkpoint, path: str) -> bool:
 
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[None]:
-  """Inside, the errors of a checkpoint's files say what to do."""
+  """Converts errors of checkpoint files to `InvalidValueError`."""
   try:
     yield
   except _UNREADABLE as error:
     expected, advice = (
-        ('undamaged files', ' Delete its files to go on without it.')
+        ('undamaged files', ' Delete them to continue without it.')
         if _DAMAGED.search(str(error)) else
         ('readable files that fit the configuration', ''))
     raise errors.InvalidValueError(
@@ -233,7 +232,7 @@ def reading(path: str) -> Iterator[None]:
 
 
 def has_optimizer(path: str) -> bool:
-  """Whether a checkpoint holds the state of an optimizer."""
+  """Returns whether a checkpoint has the state of an optimizer."""
   with reading(path):
     return 'optimizer' in private_apis.saved_children(path)[0]
 
@@ -241,15 +240,15 @@ def has_optimizer(path: str) -> bool:
 def best(workdir: str) -> str | None:
   """Returns the path of the best checkpoint of a run; None if there is none.
 
-  A kill may leave two, of which it is the one with the lower value.
+  If an interruption left two, it is the one with the lower loss.
 
   Args:
     workdir: folder of the run.
 
   Raises:
-    InvalidValueError: if the files of one are damaged.
+    InvalidValueError: if its files are damaged.
   """
-  return (_from_worst_to_best(workdir) or [None])[-1]
+  return next(reversed(_from_worst_to_best(workdir)), None)
 
 
 def _value_of(path: str) -> float:
@@ -263,22 +262,21 @@ def _from_worst_to_best(workdir: str) -> list[str]:
 
 
 class BestCheckpoint:
-  """Keeps the state of the update whose validation was the lowest.
+  """Keeps the checkpoint with the lowest validation loss.
 
-  It stands in `WORKDIR/best`, with what it validated to, so that which one it
-  is follows from the folder alone. A run that was killed behind it and goes on
-  from before it finds it there, with a value that the steps in between do not
-  reach, and reaches it once more by the same steps.
+  `WORKDIR/best` holds it together with its loss, so that it is identified by
+  the folder alone. A run that is interrupted after it and continues from an
+  earlier step finds it there, and reproduces it by the same steps.
 
   Args:
     workdir: folder of the run.
-    **state: what is saved, by names; `value` is added to it.
+    **state: objects to save, by name; `value` is added to them.
 
   Attributes:
-    value: the lowest validation so far, infinite before the first.
+    value: lowest validation loss so far, infinite before the first.
 
   Raises:
-    InvalidValueError: if the one that is there is damaged.
+    InvalidValueError: if the existing one is damaged.
   """
 
   def __init__(self, workdir: str, **state: Any):
@@ -293,14 +291,14 @@ class BestCheckpoint:
         max_to_keep=1)
 
   def offer(self, value: float, step: int) -> bool:
-    """Saves the present state if its validation is the lowest so far.
+    """Saves the current state if its validation loss is the lowest so far.
 
     Args:
-      value: of the validation; NaN is never the lowest.
+      value: validation loss; NaN is never the lowest.
       step: number of finished updates.
 
     Returns:
-      Whether it is.
+      Whether it was saved.
 
     Raises:
       OSError: if the checkpoint cannot be written.

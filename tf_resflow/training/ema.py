@@ -1,4 +1,4 @@
-"""Exponential moving average of the trained weights."""
+"""Exponential moving average (EMA) of the weights."""
 
 import collections
 from collections.abc import Iterable, Iterator
@@ -9,12 +9,12 @@ import tensorflow as tf
 
 from tf_resflow.numerics import tracing
 
-# How many variables are updated by one operation.
+# Number of variables that one operation updates.
 _GROUP_SIZE = 8
 
 
 def assign(targets: Iterable[tf.Variable], values: Iterable[tf.Tensor]) -> None:
-  """Sets variables to as many values."""
+  """Assigns values to variables, one by one."""
   for target, value in zip(targets, values, strict=True):
     target.assign(value)
 
@@ -23,8 +23,8 @@ def assign(targets: Iterable[tf.Variable], values: Iterable[tf.Tensor]) -> None:
 def _move(share, averages, variables, dtype):
   """Moves averages towards variables, given the handles of both.
 
-  A deep flow has many of the same shapes. As a function of their handles the
-  update is one operation for each group of them in its graph.
+  A deep flow has many variables of equal shape. As a function of handles, the
+  update of a group of them is one operation in the graph.
   """
   for average, variable in zip(averages, variables, strict=True):
     old, new = (tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype)
@@ -33,19 +33,19 @@ def _move(share, averages, variables, dtype):
 
 
 class ExponentialMovingAverage(tf.Module):
-  """Averages of the trainable variables of a model.
+  """Exponential moving average of the trainable variables of a model.
 
   `a <- a + (1 - d_t) (w - a)` with `d_t = min(decay, (1 + t) / (10 + t))`, so
-  that short runs forget their start. Make it after the initialisation from
-  data, or call `reset` then. Moving statistics, which are averages already
-  (`layers.MovingMean`), stay those of the latest weights.
+  that short runs forget their initial weights. Create it after the data-based
+  initialisation, or call `reset` then. Moving statistics, which are averages
+  already (`layers.MovingMean`), are not averaged.
 
   Args:
     model: a built Keras model.
-    decay: the largest decay, in [0, 1).
+    decay: maximum decay, in [0, 1).
 
   Attributes:
-    averages: one `tf.Variable` per trainable variable, in their order.
+    averages: a `tf.Variable` per trainable variable, in the same order.
 
   References:
     Polyak and Juditsky, 1992; Chen et al., 2019 (0.999, used to evaluate).
@@ -54,10 +54,10 @@ class ExponentialMovingAverage(tf.Module):
   def __init__(self, model: keras.Model, decay: float = 0.999):
     super().__init__(name='ema')
     variables = [v.value for v in model.trainable_variables]
-    # A list would be tracked, and checkpoints hold the weights once more.
+    # A list would be tracked, and duplicate the weights in checkpoints.
     self._weights = lambda: variables
     self._decay = decay
-    # Every replica assigns the same value. Names cost memory, see
+    # Every replica assigns the same value. Names take memory, see
     # `base_layer.variables_named`.
     self.averages = [
         tf.Variable(
@@ -66,14 +66,14 @@ class ExponentialMovingAverage(tf.Module):
         for v in variables]
 
   def reset(self) -> None:
-    """Starts again from the present weights."""
+    """Sets the averages to the current weights."""
     assign(self.averages, self._weights())
 
   def update(self, step: tf.Tensor) -> None:
-    """Moves the averages towards the weights after an update.
+    """Updates the averages after an optimizer update.
 
     Args:
-      step: integer scalar, the number of the update, 0 for the first.
+      step: integer scalar, index of the update, 0 for the first.
     """
     t = tf.cast(step, self.averages[0].dtype)
     share = 1.0 - tf.minimum(
@@ -89,7 +89,7 @@ class ExponentialMovingAverage(tf.Module):
 
   @contextlib.contextmanager
   def swapped(self) -> Iterator[None]:
-    """Inside, the model's weights are the averages; afterwards the old ones."""
+    """Sets the weights to the averages within the context."""
     trained = [tf.identity(v) for v in self._weights()]
     assign(self._weights(), self.averages)
     try:

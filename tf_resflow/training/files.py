@@ -1,7 +1,4 @@
-"""The files of a run: where they stand; written whole or not at all.
-
-Known without TensorFlow, for flags.
-"""
+"""Paths and atomic writes of the files of a run, without TensorFlow."""
 
 from collections.abc import Iterator
 import contextlib
@@ -15,17 +12,17 @@ MODEL_JSON = 'model.json'
 _PATTERN_CHARACTERS = '[]*?\\'
 
 
-def check_path(workdir: str) -> None:
-  """Checks that a path can be that of a run.
+def check_path(workdir: str | os.PathLike) -> None:
+  """Checks that a path can be the folder of a run.
 
   Raises:
-    InvalidValueError: if it is a file, or TensorFlow could save checkpoints
-      there but never find them again.
+    InvalidValueError: if it is a file, or TensorFlow could not find checkpoints
+      there.
   """
   errors.check(
       not set(_PATTERN_CHARACTERS) & set(os.fspath(workdir)), 'workdir',
       workdir, f'a path without any of {" ".join(_PATTERN_CHARACTERS)}',
-      'TensorFlow takes them for patterns of file names; rename the folder.')
+      'TensorFlow treats them as file name patterns; rename the folder.')
   errors.check(os.path.isdir(workdir) or not os.path.exists(workdir), 'workdir',
                workdir, 'a folder', 'It is a file.')
 
@@ -34,27 +31,27 @@ def path_of(workdir: str, name: str) -> str:
   """Returns the path of a file of a run.
 
   Raises:
-    InvalidValueError: if there is none.
+    InvalidValueError: if it does not exist.
   """
   check_path(workdir)
   path = os.path.join(workdir, name)
   errors.check(os.path.exists(path), 'workdir', workdir, 'the folder of a run',
-               f'There is no {name}; train one with bin/train.')
+               f'There is no {name}; train with `tf_resflow train`.')
   return path
 
 
 def first_line(error: Exception) -> str:
-  """Returns what an error says first, without a full stop."""
+  """Returns the first line of an error, without a full stop."""
   text = str(error).strip() or type(error).__name__
   return text.splitlines()[0].rstrip('.')
 
 
 @contextlib.contextmanager
 def writing(what: str) -> Iterator[None]:
-  """Inside, errors of TensorFlow, as of a full disk, become `OSError`.
+  """Converts errors of TensorFlow, such as a full disk, to `OSError`.
 
   Args:
-    what: is written, for the message.
+    what: description of the file, for the message.
   """
   import tensorflow as tf
 
@@ -64,13 +61,13 @@ def writing(what: str) -> Iterator[None]:
     raise OSError(f'{what} cannot be written: {first_line(error)}.') from error
 
 
-def names(folder: str) -> set[str]:
-  """Returns the names in a folder, none where there is no folder."""
+def names(folder: str | os.PathLike) -> set[str]:
+  """Returns the names in a folder; none if it does not exist."""
   return set(os.listdir(folder)) if os.path.isdir(folder) else set()
 
 
 def write_text(path: str, text: str) -> None:
-  """Writes a file, whole or not at all."""
+  """Writes a file atomically."""
   temporary = f'{path}.tmp'
   with open(temporary, 'w', encoding='utf-8') as f:
     f.write(text)

@@ -1,10 +1,10 @@
-"""The training loop: steps, logs, validation, samples, checkpoints."""
+"""Training loop: steps, logs, validation, samples, checkpoints."""
 
 from collections.abc import Callable
 import contextlib
 import logging
 import signal
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
@@ -21,23 +21,23 @@ _logger = logging.getLogger(__name__)
 
 
 class TrainingInterruptedError(errors.ExpectedError):
-  """A signal ended the run; its state is saved."""
+  """Training was interrupted by a signal, after saving its state."""
 
   exit_status = 3
 
 
 class StopOnSignal(contextlib.ExitStack):
-  """Inside, a signal is noted instead of ending the process.
+  """Records SIGTERM and SIGINT within the context, instead of exiting.
 
   Attributes:
-    received: the name of the latest signal; None before the first.
+    received: name of the latest signal; None before the first.
   """
 
   received = None
 
   def __enter__(self) -> Self:
     for number in (signal.SIGTERM, signal.SIGINT):
-      # Outside of the main thread, where signals go elsewhere.
+      # Other threads than the main one cannot handle signals.
       with contextlib.suppress(ValueError):
         self.callback(
             signal.signal, number, signal.signal(number, self._receive))
@@ -47,10 +47,10 @@ class StopOnSignal(contextlib.ExitStack):
     self.received = signal.Signals(number).name
 
   def check(self, step: int) -> None:
-    """Raises `TrainingInterruptedError` if a signal has come.
+    """Raises `TrainingInterruptedError` if a signal was received.
 
     Args:
-      step: number of finished updates, whose state is saved.
+      step: number of finished updates of the saved state.
     """
     if self.received:
       raise TrainingInterruptedError(
@@ -67,32 +67,32 @@ def train(
   """Trains a flow, or continues the run in `workdir`.
 
   Args:
-    config: of the run.
+    config: configuration of the run.
     workdir: folder of the run.
     evaluate_fn: called as `evaluate_fn(model)` with averaged weights every
-      `evaluate_every` steps; returns a dict of scalars to log. `keep_best`
-      goes by their `validation_NAME`, of the metrics of the objective.
+      `evaluate_every` steps; returns a dict of scalars to log. `keep_best` uses
+      `validation_NAME` for each metric of the objective.
     save_images_fn: called as `save_images_fn(path, images)` for sample grids.
     picture_fn: called as `picture_fn(model)` with averaged weights every
-      `sample_every` steps; returns what `MetricsWriter.write_images` takes. By
-      default flows on images are sampled from, and others make no picture.
+      `sample_every` steps; returns images for `MetricsWriter.write_images`. By
+      default these are samples of image flows, and none for other flows.
     strategy: by default that of the configuration.
 
   Returns:
     The `Trainer` after the last step.
 
   Raises:
-    InvalidValueError: on a configuration or a workdir that does not fit.
-    TrainingDivergedError: when the loss or its gradient is not finite.
+    InvalidValueError: if the configuration or the workdir is invalid.
+    TrainingDivergedError: if the loss or its gradient is not finite.
     TrainingInterruptedError: after SIGTERM or SIGINT, with the state saved.
     OSError: if a file cannot be written.
   """
-  errors.check(
+  errors.check_suits(
       evaluate_fn is not None or not config.run.keep_best, 'keep_best', 'true',
-      'false without evaluate_fn', 'Nothing would say what is best.')
+      'requires evaluate_fn', 'It computes the validation loss.')
   workdir_lib.check(workdir, config)
-  # Checks data and batch as well, before anything is written. There is nothing
-  # to save yet, and a download takes long: a signal ends it at once.
+  # Checks data and batch size before anything is written. A signal exits at
+  # once: there is nothing to save yet, and downloads take long.
   trainer = trainer_lib.Trainer(config, workdir, strategy)
   with StopOnSignal() as signals:
     workdir_lib.prepare(workdir, config)
@@ -100,10 +100,10 @@ def train(
     if trainer.step >= config.optimizer.num_steps:
       longer = config.replace(num_steps=config.optimizer.num_steps + 1)
       _logger.warning(
-          'The run has finished %d of %d steps: nothing is trained.%s',
+          'The run has already finished %d of %d steps.%s',
           trainer.step, config.optimizer.num_steps,
           '' if longer.differences(config) else
-          ' Raise --num_steps to continue it.')
+          ' To continue it, raise --num_steps.')
       return trainer
     signals.check(trainer.step)
     with metrics.MetricsWriter(
@@ -114,8 +114,7 @@ def train(
 
 
 def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
-         signals: StopOnSignal, evaluate_fn: Callable | None,
-         picture_fn: Callable | None):
+         signals: StopOnSignal, evaluate_fn: Any, picture_fn: Any) -> None:
   """Runs the remaining steps; see `train`."""
   config, optimizer = trainer.config.run, trainer.config.optimizer
   num_steps = optimizer.num_steps
@@ -129,8 +128,8 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
       trainer.biased_metrics, periodic_tasks)
   for step, values in trainer.steps():
     progress.add(values)
-    due = {name for name, occasion in periodic_tasks.items()
-           if occasion.is_due(step, num_steps)}
+    due = {name for name, task in periodic_tasks.items()
+           if task.is_due(step, num_steps)}
     if signals.received:
       due.add(progress_lib.CHECKPOINTS)
     if progress_lib.CHECKPOINTS in due or step % config.log_every == 0:
@@ -159,7 +158,7 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
 
 def _validate(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
               step: int, evaluate_fn: Callable) -> None:
-  """Writes what a validation finds, and its checkpoint if it is the best."""
+  """Validates, writes the metrics, and saves the checkpoint if it is best."""
   with trainer.ema.swapped():
     values = dict(evaluate_fn(trainer.model))
   if trainer.best:
@@ -172,13 +171,13 @@ def _validate(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
 
 def _write_samples(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
                    step: int, picture_fn: Callable) -> None:
-  """Writes a picture of samples; training goes on where an inverse fails."""
+  """Writes a picture of samples; logs a warning if an inverse fails."""
   try:
     with trainer.ema.swapped():
       images = picture_fn(trainer.model)
   except (tf.errors.InvalidArgumentError, errors.InvalidValueError) as error:
-    # The run would end at this step again, however often it is continued.
-    _logger.warning('No samples of step %d: %s', step,
+    # Otherwise the run would fail at this step each time it is continued.
+    _logger.warning('No samples at step %d: %s', step,
                     ' '.join(str(error).split()))
   else:
     writer.write_images(step, 'samples', images)

@@ -1,9 +1,9 @@
 """Metrics of a run: metrics.csv, TensorBoard events and sample pictures.
 
-A run that is killed after step t and resumes from its checkpoint of step
-s < t would write steps s + 1 .. t twice. So a writer that starts at s first
-drops everything later than s, from the CSV and from the event files; each file
-is replaced in one step, and a second kill leaves the old or the new one.
+A run that is killed after step t and resumes from a checkpoint of step s < t
+would write steps s + 1 .. t twice. So a writer that starts at s first removes
+all later steps from the CSV and the event files; each file is replaced
+atomically.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -25,23 +25,23 @@ _CSV = 'metrics.csv'
 
 
 class MetricsWriter(contextlib.AbstractContextManager):
-  """Writes scalars and images of a run under its working directory.
+  """Writes scalars and images of a run to its working directory.
 
-  `workdir`/metrics.csv has one row per step and one column per name, cells
-  without a value stay empty; `workdir`/tensorboard has the same scalars and the
-  images. Rows reach the file at once; `flush` before a checkpoint is saved
-  makes them survive a crash of the machine. One process writes: the chief.
+  `workdir`/metrics.csv has a row per step and a column per name, empty cells
+  for missing values; `workdir`/tensorboard has the same scalars and the images.
+  Rows are written at once; `flush` before saving a checkpoint makes them
+  survive a crash of the machine. Only one process may write.
 
   Args:
-    workdir: local folder of the run; made if it does not exist.
-    start_step: the last finished step, 0 for a new run. Everything later that
-      an earlier run left behind is dropped.
+    workdir: local folder of the run, created if it does not exist.
+    start_step: last finished step, 0 for a new run. Later steps of an earlier
+      run are removed.
     save_images_fn: called as `save_images_fn(path, images)` by `write_images`
-      to write `workdir`/samples/<name>_<step>.png; by default no picture is
+      to write `workdir`/samples/<name>_<step>.png; by default no file is
       written.
 
   Raises:
-    InvalidValueError: if metrics.csv is not a file of this writer.
+    InvalidValueError: if metrics.csv was not written by this class.
 
   Example:
     >>> with MetricsWriter('run') as writer:
@@ -69,17 +69,17 @@ class MetricsWriter(contextlib.AbstractContextManager):
   def write(self, step: int, values: Mapping[str, object]) -> None:
     """Writes scalars of one step.
 
-    A step may be written in several calls (training first, evaluation later);
-    they share a row, and a name that comes again replaces its value. A new name
-    adds a column.
+    A step may be written in several calls (training, then evaluation), which
+    share a row; a repeated name replaces its value, and a new one adds a
+    column.
 
     Args:
-      step: number of finished steps; never less than in an earlier call.
-      values: from names to numbers or scalar tensors. NaN is written as it is.
+      step: number of finished steps, at least that of earlier calls.
+      values: maps names to real numbers or scalar tensors, which may be NaN.
 
     Raises:
-      InvalidValueError: for a step that goes back, a bad name, or a value that
-        is not one real number. Nothing is written then.
+      InvalidValueError: for a step before an earlier one, an invalid name, or a
+        value that is not a real number. Nothing is written then.
       OSError: if a file cannot be written, as on a full disk.
     """
     self._check(step, values)
@@ -91,7 +91,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
       for name, array in arrays.items():
         tf.summary.scalar(name, float(array), step=step)
 
-    # A NumPy scalar prints its shortest digits.
+    # NumPy scalars print the shortest exact digits.
     cells = {_STEP: str(step)} | {
         name: str(array[()]) for name, array in arrays.items()}
     columns = list(dict.fromkeys([*self._columns, *cells]))
@@ -107,16 +107,15 @@ class MetricsWriter(contextlib.AbstractContextManager):
     self._last_step = step
 
   def write_images(self, step: int, name: str, images: np.ndarray) -> None:
-    """Writes a batch of images to TensorBoard, and as a picture if asked to.
+    """Writes a batch of images to TensorBoard, and with `save_images_fn`.
 
     Args:
-      step: number of finished steps; never less than in an earlier call.
-      name: tag in TensorBoard and beginning of the picture's file name, where
-        '/' becomes '_'.
-      images: [N, H, W, C], uint8 or floats in [0, 1].
+      step: number of finished steps, at least that of earlier calls.
+      name: TensorBoard tag and start of the file name, where '/' becomes '_'.
+      images: `[N, H, W, C]`, uint8 or floats in [0, 1].
 
     Raises:
-      InvalidValueError: for another shape, NaN, or floats outside [0, 1].
+      InvalidValueError: for other shapes, NaN, or floats outside [0, 1].
       OSError: if a file cannot be written.
     """
     self._check(step, [name])
@@ -124,11 +123,11 @@ class MetricsWriter(contextlib.AbstractContextManager):
     errors.check(images.ndim == 4 and images.size > 0, name,
                  f'images of shape {images.shape}',
                  'a batch [N, H, W, C] that is not empty')
-    # Written so that NaN fails it too.
+    # NaN fails this check, too.
     errors.check(
         images.dtype == np.uint8 or np.all((images >= 0) & (images <= 1)),
         name, f'{images.dtype} in [{images.min()}, {images.max()}]',
-        'uint8 or finite floats in [0, 1]', 'Clip samples first.')
+        'uint8 or finite floats in [0, 1]', 'Clip them.')
     with files.writing('images'), self._summary_writer.as_default():
       tf.summary.image(name, images, step=step, max_outputs=len(images))
     if self._save_images_fn is not None:
@@ -138,14 +137,14 @@ class MetricsWriter(contextlib.AbstractContextManager):
       self._save_images_fn(path, images)
 
   def flush(self) -> None:
-    """Brings everything written so far onto the disk."""
+    """Flushes everything written so far to disk."""
     self._file.flush()
     os.fsync(self._file.fileno())
     with files.writing('the metrics of TensorBoard'):
       self._summary_writer.flush()
 
   def close(self) -> None:
-    """Flushes and closes; the writer takes nothing afterwards."""
+    """Flushes and closes the files."""
     if not self._file.closed:
       self.flush()
     self._file.close()
@@ -156,20 +155,20 @@ class MetricsWriter(contextlib.AbstractContextManager):
 
   def _check(self, step, names):
     errors.check(
-        not self._file.closed, 'step', step, 'a MetricsWriter that is open',
-        'Make a new one with start_step set to the last finished step.')
+        not self._file.closed, 'step', step, 'an open MetricsWriter',
+        'Create a new one with start_step set to the last finished step.')
     errors.check(
         step >= self._last_step, 'step', step,
-        f'{self._last_step}, which was written, or more', 'To repeat steps, '
-        f'make a new MetricsWriter with start_step={step}.')
+        f'at least {self._last_step}, the last step written', 'To go back, '
+        f'create a new MetricsWriter with start_step={step}.')
     for name in names:
       errors.check(
           _NAME_PATTERN.fullmatch(name) is not None and name != _STEP, 'name',
           repr(name), 'letters, digits, and _ . / -, but not '
-          f'{_STEP!r}, which is the first column')
+          f'{_STEP!r}, the first column')
 
   def _replace_csv(self, rows: Iterable[Mapping[str, str]]):
-    """Puts a file with these rows in place of metrics.csv and opens it."""
+    """Replaces metrics.csv by a file with these rows, and opens it."""
     files.write_text(self._csv_path, _csv_lines(self._columns, [
         dict(zip(self._columns, self._columns, strict=True)), *rows]))
     self._file.close()
@@ -177,7 +176,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
 
 
 def _csv_lines(columns, rows):
-  """Returns rows as text; cells without a value stay empty."""
+  """Returns rows as CSV text, with empty cells for missing values."""
   lines = io.StringIO()
   csv.DictWriter(
       lines, columns, restval='', lineterminator='\n').writerows(rows)
@@ -189,16 +188,16 @@ def _read_csv(path):
   text = ''
   if os.path.exists(path):
     with open(path, encoding='utf-8', newline='') as file:
-      # A process that was killed while it wrote leaves half a line behind.
+      # A process that was killed while writing leaves an incomplete line.
       text = file.read().rpartition('\n')[0]
   reader = csv.DictReader(text.splitlines() or [_STEP])
-  columns, rows = list(reader.fieldnames), list(reader)
+  columns, rows = list(reader.fieldnames or ()), list(reader)
   is_sound = columns[0] == _STEP and all(
       None not in row and None not in row.values() and row[_STEP].isdigit()
       for row in rows)
   errors.check(
-      is_sound, 'file', path, 'a metrics file of this program, with rows of '
-      f'equal length and the first column {_STEP!r}',
+      is_sound, 'file', path, 'a metrics.csv file of a run, with rows of equal '
+      f'length and the first column {_STEP!r}',
       'Move it away or use another workdir.')
   return columns, rows
 
@@ -210,11 +209,11 @@ def read_metrics(workdir: str | os.PathLike) -> dict[str, np.ndarray]:
     workdir: folder of the run.
 
   Returns:
-    From names to float64 `[number of rows]`, NaN where a cell is empty; `step`
-    comes first.
+    Maps names, `step` first, to float64 `[number of rows]`, NaN for empty
+    cells.
 
   Raises:
-    InvalidValueError: if metrics.csv is not a file of `MetricsWriter`.
+    InvalidValueError: if metrics.csv was not written by `MetricsWriter`.
   """
   columns, rows = _read_csv(os.path.join(workdir, _CSV))
   return {
@@ -223,10 +222,10 @@ def read_metrics(workdir: str | os.PathLike) -> dict[str, np.ndarray]:
 
 
 def last_step(workdir: str | os.PathLike) -> int | None:
-  """Returns the step of the last row of a run, None where there is no row.
+  """Returns the step of the last row of a run; None if there are no rows.
 
   Raises:
-    InvalidValueError: if metrics.csv is not a file of `MetricsWriter`.
+    InvalidValueError: if metrics.csv was not written by `MetricsWriter`.
   """
   _, rows = _read_csv(os.path.join(workdir, _CSV))
   return int(rows[-1][_STEP]) if rows else None
@@ -234,9 +233,9 @@ def last_step(workdir: str | os.PathLike) -> int | None:
 
 def _drop_later_events(path, start_step):
   """Rewrites an event file without the events later than `start_step`."""
-  # TensorBoard reads whatever has 'tfevents' in its name.
+  # TensorBoard reads all files with 'tfevents' in their name.
   temporary = os.path.join(os.path.dirname(path), 'rewritten.tmp')
-  # The record that a kill cut short, which is always the last one, is lost.
+  # An incomplete last record of a killed process is dropped.
   with (tf.io.TFRecordWriter(temporary) as writer,
         contextlib.suppress(tf.errors.DataLossError)):
     for record in tf.data.TFRecordDataset(path).as_numpy_iterator():

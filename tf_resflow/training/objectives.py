@@ -1,4 +1,4 @@
-"""What training minimises, each a value: bits/dim, nats, hybrid, classes.
+"""Training losses: bits/dim, nats, hybrid, cross entropy.
 
 To add one: a subclass of `Objective` and a line in `registries.OBJECTIVES`.
 """
@@ -21,12 +21,12 @@ Metrics = dict[str, tf.Tensor]
 
 
 class Batch(NamedTuple):
-  """What an objective is computed of.
+  """A batch of examples, the input of an objective.
 
   Attributes:
-    x: `[B, ...]`, events: images dequantised to [0, 1), or vectors.
-    labels: int32 `[B]`; None where there are none.
-    condition: `[B, ...]`, what flows `p(x|c)` depend on; None elsewhere.
+    x: `[B, ...]`, images dequantised to [0, 1), or vectors.
+    labels: int32 `[B]`, or None.
+    condition: `[B, ...]`, conditions of flows `p(x|c)`, or None.
   """
 
   x: tf.Tensor
@@ -36,21 +36,20 @@ class Batch(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Objective(spec.Specified):
-  """A loss of a model and a batch: its gradients train, its metrics are logged.
+  """A training loss with the metrics to log.
 
-  Losses and metrics are means over the examples, so that those of equal parts
-  of a batch (of replicas, of accumulation) average to those of the batch.
+  Losses and metrics are means over examples, so that those of equal parts of a
+  batch (replicas, gradient accumulation) average to those of the batch.
 
   Attributes:
-    metric_names: the keys of the metrics, columns of metrics.csv; the first is
-      what a progress bar shows.
-    density_metrics: those among them that a log-determinant is part of. Where
-      the model estimates it with a bias, their columns are called
-      `biased_NAME`.
+    metric_names: names of the metrics, columns of metrics.csv; the progress bar
+      shows the first.
+    density_metrics: names of the metrics that include a log-determinant. If the
+      model estimates it with a bias, their columns are named `biased_NAME`.
 
   Example:
     >>> objectives.Objective.get('hybrid:0.5')
-    Hybrid(nll_weight=0.5)
+    hybrid:0.5
   """
 
   registry: ClassVar = registries.OBJECTIVES
@@ -63,32 +62,32 @@ class Objective(spec.Specified):
     """Returns the loss and its metrics, scalars.
 
     Args:
-      model: to be trained.
-      batch: of `B` examples.
-      seed: of everything that is drawn; equal seeds give equal losses.
-      log_det_weight: a scalar; gradients, but no values, are those with
-        log-determinants times it. Not given where they are whole.
+      model: the model to train.
+      batch: `B` examples.
+      seed: seed of all random draws; equal seeds give equal losses.
+      log_det_weight: scalar by which gradients (but not values) of the
+        log-determinants are multiplied; by default 1.
     """
     raise NotImplementedError
 
   def check(self, model: models.Flow) -> None:
-    """Raises `InvalidValueError` for a model that it is no objective of."""
+    """Raises `InvalidValueError` if it cannot train the model."""
 
   def loss_of(self, metrics: Mapping[str, Any], event_size: int) -> Any:
-    """Returns the loss that metrics amount to, as of a validation.
+    """Returns the loss from its metrics, such as those of a validation.
 
     Args:
-      metrics: numbers or scalars, by names.
+      metrics: numbers or scalars, by name.
       event_size: number of dimensions of an event.
     """
     return metrics[self.metric_names[0]]
 
 
 class _Density(Objective):
-  """The mean of what `-log p(x)` is in some unit."""
+  """Base class of mean negative log-likelihoods."""
 
   def to_loss(self, model: models.Flow, log_prob: tf.Tensor) -> tf.Tensor:
-    """Returns the loss per example, `[B]`, for log p(x) in nats."""
+    """Converts log p(x) in nats to the loss per example, `[B]`."""
     raise NotImplementedError
 
   def __call__(
@@ -102,15 +101,15 @@ class _Density(Objective):
 
 @dataclasses.dataclass(frozen=True)
 class BitsPerDim(_Density):
-  """The density of dequantised images: mean bits per dimension."""
+  """Negative log-likelihood of dequantised images, in bits per dimension."""
 
   metric_names: ClassVar = ('bits_per_dim',)
   density_metrics: ClassVar = metric_names
 
   def check(self, model: models.Flow) -> None:
-    errors.check(
+    errors.check_suits(
         model.num_levels is not None, 'objective', self.spec(),
-        f'another one, since {model.name} is no flow of images', 'Give nats.')
+        f'cannot be used with {model.name}', 'It requires images; use nats.')
 
   def to_loss(self, model: models.Flow, log_prob: tf.Tensor) -> tf.Tensor:
     return model.bits_per_dim_of(log_prob)
@@ -118,7 +117,7 @@ class BitsPerDim(_Density):
 
 @dataclasses.dataclass(frozen=True)
 class Nats(_Density):
-  """The density of vectors: mean of `-log p(x)`, nats."""
+  """Negative log-likelihood, the mean of `-log p(x)`, in nats."""
 
   metric_names: ClassVar = ('nats',)
   density_metrics: ClassVar = metric_names
@@ -127,26 +126,27 @@ class Nats(_Density):
     return -log_prob
 
 
-class _OfClasses(Objective):
-  """One that learns labels."""
+class _Classification(Objective):
+  """Base class of objectives that train a classifier."""
 
   def check(self, model: models.Flow) -> None:
-    errors.check(
+    errors.check_suits(
         model.has_classifier, 'objective', self.spec(),
-        f'another one, since {model.name} has no classifier', 'Give --hybrid.')
+        f'cannot be used with {model.name}, which has no classifier',
+        'Use --hybrid.')
     condition = model.condition_spec
-    errors.check(
+    errors.check_suits(
         condition is None or not condition.num_labels, 'hybrid', 'true',
-        'false where the condition is a label',
-        'The classifier would be given what it is to learn.')
+        'cannot be used with condition=label',
+        'The classifier would see the label that it predicts.')
 
 
 @dataclasses.dataclass(frozen=True)
-class CrossEntropy(_OfClasses):
-  """Classification alone: mean of `-log p(y|x)`, nats.
+class CrossEntropy(_Classification):
+  """Cross entropy of the classifier alone: mean of `-log p(y|x)`, in nats.
 
-  The hybrid loss with `lambda = 0`, without the density: no log-determinant is
-  taken, no series runs, and there are no bits/dim to log.
+  The hybrid loss with `lambda = 0`: log-determinants are not computed, and
+  there are no bits/dim to log.
   """
 
   metric_names: ClassVar = ('cross_entropy', 'accuracy')
@@ -160,18 +160,18 @@ class CrossEntropy(_OfClasses):
 
 
 @dataclasses.dataclass(frozen=True)
-class Hybrid(_OfClasses):
-  """Density and classes: mean of `-(lambda log p(x) + log p(y|x))`, nats.
+class Hybrid(_Classification):
+  """Hybrid loss: mean of `-(lambda log p(x) + log p(y|x))`, in nats.
 
-  The authors' code minimises the same over ln 2, in bits: for `lambda = 1`
+  The authors' code minimises it divided by ln 2, in bits: for `lambda = 1`
   `D bits/dim + cross entropy / ln 2`, for `lambda = 1/D` (its `scale_dim`)
-  `bits/dim + cross entropy / ln 2`. Adam's update does not change when all
-  gradients are scaled, but clipping sees the scale: gradients here are ln 2 of
-  theirs, and what they clip at norm 1 is clipped here at `clip_norm = ln 2 =
-  0.693`. (`BitsPerDim` and `CrossEntropy` have the scale of theirs.)
+  `bits/dim + cross entropy / ln 2`. Adam is invariant to the scale of
+  gradients, but clipping is not: gradients here are ln 2 times theirs, so that
+  clipping at norm 1 there corresponds to `clip_norm = ln 2 = 0.693` here.
+  (`BitsPerDim` and `CrossEntropy` have the same scale as theirs.)
 
   Attributes:
-    nll_weight: `lambda`, above 0; `CrossEntropy` is the objective for 0.
+    nll_weight: `lambda`, above 0; for 0 use `CrossEntropy`.
 
   References:
     Chen et al., 2019, Residual Flows, Section 5.4.
@@ -185,7 +185,7 @@ class Hybrid(_OfClasses):
   def __post_init__(self):
     errors.check(
         0.0 < self.nll_weight < math.inf, 'nll_weight', self.nll_weight,
-        'a finite number above 0', 'Without the density use cross_entropy.')
+        'a finite number > 0', 'For 0 use cross_entropy.')
 
   def __call__(
       self, model: models.Flow, batch: Batch, seed: random.SeedLike,
@@ -199,7 +199,7 @@ class Hybrid(_OfClasses):
     return self.loss_of(metrics, model.event_size), metrics
 
   def loss_of(self, metrics: Mapping[str, Any], event_size: int) -> Any:
-    # -log p(x) + D log n: the constant changes no gradient.
+    # -log p(x) + D log n: the constant has no gradient.
     nats = metrics['bits_per_dim'] * event_size * math.log(2.0)
     return self.nll_weight * nats + metrics['cross_entropy']
 
@@ -220,14 +220,14 @@ def objective_of(
   """Returns the objective of a model.
 
   Args:
-    model: images with `num_levels` are measured in bits/dim, other events in
-      nats; a classifier makes it a hybrid.
-    nll_weight: `lambda` of a hybrid; 0 trains the classifier alone.
-    spec: names another objective; 'auto' takes the one that suits the model.
+    model: the model to train.
+    nll_weight: `lambda` of a hybrid; 0 trains only the classifier.
+    spec: spec of an objective; 'auto' selects a hybrid for models with a
+      classifier, bits/dim for images with `num_levels`, otherwise nats.
 
   Raises:
-    InvalidValueError: if it is no objective of the model, such as a hybrid
-      whose condition is a label.
+    InvalidValueError: if the objective cannot train the model, such as a hybrid
+      with the label as the condition.
   """
   if spec != fields.AUTO:
     objective = Objective.get(spec)

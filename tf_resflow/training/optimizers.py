@@ -1,12 +1,12 @@
-"""The optimizer of a run, its learning rates, and gradients of norms.
+"""Optimizers, learning rate schedules, and gradients of learned norms.
 
 To add an optimizer: a function of the configuration and the learning rate, and
-a line in `registries.OPTIMIZERS`. Learning rates are in `registries.SCHEDULES`.
+a line in `registries.OPTIMIZERS`. Schedules are in `registries.SCHEDULES`.
 """
 
 from collections.abc import Sequence
 import types
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -17,32 +17,33 @@ from tf_resflow import private_apis
 from tf_resflow.configuration import run_config as config_lib
 from tf_resflow.specs import registries
 
-LearningRate = float | keras.optimizers.schedules.LearningRateSchedule
+LearningRate: TypeAlias = (
+    float | keras.optimizers.schedules.LearningRateSchedule)
 
-# Of the mean norm, in the released code for points (train_toy).
+# Weight of the mean norm in the released code for 2-D data (train_toy).
 _NORM_WEIGHT = 0.01
 
 
-class _FusedUpdate:
-  """The update of Keras' Adam as one operation per variable.
+class _FusedUpdate(keras.optimizers.Optimizer):
+  """Mixin that runs the update of Keras' Adam as one operation per variable.
 
-  The same arithmetic, by the kernel that TensorFlow has for it. Keras spells it
-  out in some forty operations per variable, which for hundreds of variables is
-  most of a graph: its tracing and optimisation decide when a deep flow starts.
+  It uses TensorFlow's fused kernel with the same arithmetic. Keras adds some
+  forty operations per variable, which for hundreds of variables are most of the
+  graph, and delay the start of training a deep flow.
   """
 
   def __init__(self, *args: Any, **kwargs: Any):
     super().__init__(*args, **kwargs)
-    errors.check(not self.amsgrad, 'amsgrad', True, 'False',
-                 'The fused update has none of it; use the class of Keras.')
+    errors.check_suits(not self.amsgrad, 'amsgrad', True, 'is not supported',
+                       'Use the class of Keras.')
 
   def apply(
       self, grads: Sequence[tf.Tensor],
       trainable_variables: Sequence[keras.Variable] | None = None) -> None:
     """Updates the variables."""
-    # By learning rates, of which every device has its own: what the updates of
-    # all variables share. Tensors of a graph live no longer than it.
-    self._shared = types.SimpleNamespace(numbers={})
+    # Tensors that the updates of all variables share, by the learning rate of
+    # each device. Tensors of a graph must not outlive it.
+    self._shared: Any = types.SimpleNamespace(numbers={})
     super().apply(grads, trainable_variables)
     self._shared = None
 
@@ -80,19 +81,18 @@ class AdamW(_FusedUpdate, keras.optimizers.AdamW):
 
 
 def _refuse(config: config_lib.OptimizerConfig, *names: str) -> None:
-  """Refuses fields that were set, but that the optimizer does not have."""
+  """Checks that no field is set that has no effect on the optimizer."""
   defaults = config_lib.OptimizerConfig()
   for name in names:
-    config.require(
+    config.check_suits(
         getattr(config, name) == getattr(defaults, name), name,
-        f'{getattr(defaults, name)} with optimizer={config.optimizer}',
-        'It has no use for another value.')
+        f'has no effect with optimizer={config.optimizer}', 'Leave it out.')
 
 
 def make_adam(
     config: config_lib.OptimizerConfig, learning_rate: LearningRate
 ) -> keras.optimizers.Optimizer:
-  """Returns `Adam`, or `AdamW` where the weight decay is positive.
+  """Returns `Adam`, or `AdamW` if the weight decay is positive.
 
   References:
     Kingma and Ba, 2015; Loshchilov and Hutter, 2019.
@@ -108,10 +108,10 @@ def make_adam(
 def make_sgd(
     config: config_lib.OptimizerConfig, learning_rate: LearningRate
 ) -> keras.optimizers.Optimizer:
-  """Returns gradient descent with momentum: `m <- momentum m - rate g`.
+  """Returns SGD with momentum: `m <- momentum m - rate g`.
 
-  PyTorch keeps the rate out of `m`: a rate that changes acts on all of it
-  there, on new gradients alone here.
+  In PyTorch `m` does not include the rate: there a change of the rate affects
+  all of `m`, here only new gradients.
   """
   _refuse(config, 'beta_2', 'epsilon')
   return keras.optimizers.SGD(
@@ -124,9 +124,9 @@ def make_rmsprop(
 ) -> keras.optimizers.Optimizer:
   """Returns RMSprop: `w <- w - rate g / sqrt(v + epsilon^2)`.
 
-  `v` is the average of `g^2` that decays by `beta_2`: 0.99, as in PyTorch;
-  0.9 in Keras. PyTorch adds `epsilon` to the root; Keras adds under the root,
-  and gets the square, which is at most sqrt(2) from it.
+  `v` is the moving average of `g^2` with decay `beta_2`: 0.99 as in PyTorch;
+  0.9 in Keras. PyTorch adds `epsilon` to the root, Keras under it; here Keras
+  gets the square, so that denominators differ by a factor of at most sqrt(2).
 
   References:
     Tieleman and Hinton, 2012, Lecture 6.5.
@@ -142,8 +142,8 @@ def make_adamax(
 ) -> keras.optimizers.Optimizer:
   """Returns Adamax: `w <- w - rate m / ((1 - 0.9^t) (u + epsilon))`.
 
-  `u <- max(beta_2 u, |g|)`. PyTorch adds `epsilon` to `|g|` instead, which
-  differs where gradients are as small.
+  `u <- max(beta_2 u, |g|)`. PyTorch adds `epsilon` to `|g|` instead, which only
+  matters if gradients are as small.
 
   References:
     Kingma and Ba, 2015, Section 7.1.
@@ -156,14 +156,14 @@ def make_adamax(
 
 def make_constant_rate(
     learning_rate: float, warmup_steps: int, num_steps: int) -> LearningRate:
-  """Returns the schedule that stays at its rate after the warm-up.
+  """Returns a linear warm-up followed by a constant learning rate.
 
   Step `t` (from 0) of a warm-up of `W` steps has the rate
   `learning_rate (t + 1) / (W + 1)`.
 
   Args:
-    learning_rate: after the warm-up.
-    warmup_steps: number of steps of the warm-up, may be 0.
+    learning_rate: learning rate after the warm-up.
+    warmup_steps: number of warm-up steps, may be 0.
     num_steps: number of steps of the run.
   """
   if not warmup_steps:
@@ -175,7 +175,7 @@ def make_constant_rate(
 
 def make_cosine_rate(
     learning_rate: float, warmup_steps: int, num_steps: int) -> LearningRate:
-  """Returns the schedule that falls to zero at the end.
+  """Returns a linear warm-up followed by a cosine decay to zero.
 
   The warm-up and the arguments are those of `make_constant_rate`.
   """
@@ -189,26 +189,26 @@ def make_optimizer(
     config: config_lib.OptimizerConfig) -> keras.optimizers.Optimizer:
   """Returns the optimizer of a configuration.
 
-  Its numbers are those of the authors' code: decays 0.9 and 0.99, epsilon
-  1e-8, momentum 0.9. Weight decay is decoupled with every kind, `w <- w (1 -
-  rate weight_decay)` for kernels alone, before the update. (There it is added
-  to the gradients of SGD, and without effect in the other three.)
+  Defaults are those of the authors' code: decays 0.9 and 0.99, epsilon 1e-8,
+  momentum 0.9. Weight decay is decoupled for all optimizers: kernels are
+  multiplied by `1 - rate weight_decay` before the update. (In the authors' code
+  it is added to the gradients of SGD, and has no effect on the other three.)
 
-  Clipping is left to `TrainStep`: a Keras optimizer clips before replicas
-  are reduced.
+  `TrainStep` clips gradients: Keras optimizers would clip them before the
+  reduction over replicas.
 
   Args:
-    config: of the optimizer.
+    config: configuration of the optimizer.
 
   Raises:
-    InvalidValueError: if a value was set that the optimizer does not have.
+    InvalidValueError: if a field is set that the optimizer does not have.
   """
   learning_rate = registries.SCHEDULES.get(config.schedule)(
       config.learning_rate, config.warmup_steps, config.num_steps)
   optimizer = registries.OPTIMIZERS.get(config.optimizer)(
       config, learning_rate)
   if config.weight_decay:
-    # Scales, offsets and slopes are not weights in the sense of decay.
+    # Only kernels decay: no scales, offsets and slopes.
     optimizer.exclude_from_weight_decay(
         var_names=['bias', 'beta', 'log_scale'])
   return optimizer
@@ -217,15 +217,14 @@ def make_optimizer(
 def replace_order_gradients(
     gradients: Sequence[tf.Tensor], variables: Sequence[keras.Variable],
     linear: Sequence[layers.LipschitzLayer]) -> list[tf.Tensor]:
-  """Puts gradients of norms in place of those of learned orders.
+  """Replaces the gradients of learned orders by those of the mean norm.
 
-  That of 0.01 times the mean of `|W|_p->q` over the layers whose orders are
-  learned, as kernels are before they are divided by it: orders go to where the
-  norms are small.
+  The loss is 0.01 times the mean of `|W|_p->q` over the layers with learned
+  orders, for unnormalised kernels: orders move to where norms are small.
 
   Args:
-    gradients: of an objective, one per variable.
-    variables: the trainable ones of a model.
+    gradients: gradients of an objective, one per variable.
+    variables: the trainable variables of a model.
     linear: its linear layers.
   """
   linear = [layer for layer in linear if layer.learns_orders]

@@ -1,4 +1,4 @@
-"""What a run does between its steps, and what a user sees of its progress."""
+"""Periodic tasks of a run, and its progress bar."""
 
 import collections
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from tf_resflow import configuration
 
-# The time of a step is the mean of so many, the latest.
+# Number of recent steps that the step time is averaged over.
 _NUM_RECENT = 100
 _WIDTH = 20
 
@@ -26,11 +26,11 @@ CHECKPOINTS = 'checkpoints'
 
 
 class PeriodicTask(NamedTuple):
-  """When something is done.
+  """Schedule of a task that is run every `every` steps.
 
   Attributes:
-    every: number of steps from one time to the next; 0 for never.
-    at_end: whether it is done after the last step as well, if ever.
+    every: number of steps between runs of the task; 0 for never.
+    at_end: whether it also runs after the last step.
 
   Example:
     >>> saving = PeriodicTask(every=10, at_end=True)
@@ -42,12 +42,12 @@ class PeriodicTask(NamedTuple):
   at_end: bool = False
 
   def is_due(self, step: int, num_steps: int) -> bool:
-    """Whether it is done after a step of a run with so many steps."""
+    """Returns whether the task is due after a step."""
     return self.every > 0 and (
         step % self.every == 0 or self.at_end and step == num_steps)
 
   def count(self, step: int, num_steps: int) -> int:
-    """Returns how many times it is done after steps later than `step`."""
+    """Returns the number of times that the task is due after `step`."""
     if self.every <= 0 or step >= num_steps:
       return 0
     is_extra = self.at_end and num_steps % self.every > 0
@@ -56,12 +56,12 @@ class PeriodicTask(NamedTuple):
 
 def periodic_tasks(config: configuration.Config, has_validation: bool,
                  has_samples: bool) -> dict[str, PeriodicTask]:
-  """Returns what is done between the steps of a run, without what never is.
+  """Returns the periodic tasks of a run, by name.
 
   Args:
-    config: of the run.
-    has_validation: whether anything validates the run.
-    has_samples: whether anything makes a picture of samples.
+    config: configuration of the run.
+    has_validation: whether the run has a validation function.
+    has_samples: whether the run has a function that makes sample pictures.
   """
   run = config.run
   periodic_tasks = {
@@ -69,11 +69,11 @@ def periodic_tasks(config: configuration.Config, has_validation: bool,
       SAMPLES: PeriodicTask(
           run.sample_every if has_samples else 0, at_end=True),
       CHECKPOINTS: PeriodicTask(run.checkpoint_every, at_end=True)}
-  return {name: o for name, o in periodic_tasks.items() if o.every > 0}
+  return {name: t for name, t in periodic_tasks.items() if t.every > 0}
 
 
 def format_duration(seconds: float) -> str:
-  """Returns a duration as text: in seconds, or `H:MM:SS` from a minute on.
+  """Formats a duration: in seconds, or `H:MM:SS` from a minute on.
 
   Args:
     seconds: 0 or more.
@@ -88,27 +88,27 @@ def format_duration(seconds: float) -> str:
 
 @dataclasses.dataclass
 class Progress:
-  """Gathers the metrics of steps into rows, and shows them.
+  """Averages metrics over steps, and shows the progress of a run.
 
-  On a terminal a bar moves, elsewhere there is a line every half minute:
+  On a terminal it shows a bar, otherwise a line every half minute:
 
     1200/20000 - bits_per_dim: 1.9500 - step: 0.124 s - left: 1:02:00
 
-  `step` is the mean time of the latest steps, without the first one, which
-  includes tracing, and without what is done between steps. The time left adds
-  that, as often as it is still to come and as long as it took the last time;
-  what was not done yet is named, since it comes on top.
+  `step` is the mean time of recent steps, without the first one, which includes
+  tracing, and without the tasks between steps. The time left includes these
+  tasks, each with its last duration; tasks that have not run yet are listed as
+  missing from it.
 
-  Keras' `Progbar` would divide all time by all steps: tracing, and an hour of
-  validation that is over, would count for ever.
+  Keras' `Progbar` would divide the total time by the number of steps, including
+  tracing and past validations.
 
   Args:
-    start_step: number of steps that are finished.
-    num_steps: number of steps of the whole run.
-    examples_per_step: number of examples of a step.
-    biased: names of metrics that a biased estimator makes; in rows, and on the
-      bar, they are called `biased_NAME`.
-    periodic_tasks: by names, what is done between steps.
+    start_step: number of finished steps.
+    num_steps: total number of steps of the run.
+    examples_per_step: number of examples per step.
+    biased: names of metrics of a biased estimator; in rows, and on the bar,
+      they are named `biased_NAME`.
+    periodic_tasks: tasks between steps, by name.
     clock: returns seconds.
   """
 
@@ -120,7 +120,7 @@ class Progress:
       default_factory=dict)
   clock: Callable[[], float] = time.perf_counter
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     self._window: list[Mapping[str, tf.Tensor]] = []
     self._window_start = self.clock()
     self._first_step_seconds: float | None = None
@@ -131,20 +131,20 @@ class Progress:
     self._last_length = 0
 
   def add(self, metrics: Mapping[str, tf.Tensor]) -> None:
-    """Takes the metrics of the next step, scalars."""
+    """Adds the metrics of the next step, scalars."""
     if self._first_step_seconds is None:
       self._first_step_seconds = self.clock() - self._window_start
     self._window.append(metrics)
 
   def end_window(self, step: int) -> tuple[dict[str, float], int | None]:
-    """Returns the row of the steps since the last one.
+    """Returns the row of metrics of the steps since the last row.
 
     Args:
       step: the latest step.
 
     Returns:
-      The means of metrics, of counts the largest, and `examples_per_second`;
-      and the first step with a metric that is not finite, None if all are.
+      The means of metrics (the maxima of integers) and `examples_per_second`;
+      and the first step with a metric that is not finite, or None.
     """
     columns = {
         f'biased_{name}' if name in self.biased else name:
@@ -154,12 +154,13 @@ class Progress:
         name: int(column.max()) if column.dtype.kind == 'i'
         else float(np.mean(column, dtype=np.float64))
         for name, column in columns.items()}
-    # A device is done only now that its metrics were fetched.
+    # Steps run asynchronously until their metrics are fetched.
     now = self.clock()
     num_steps, seconds = len(self._window), now - self._window_start
     row['examples_per_second'] = num_steps * self.examples_per_step / seconds
-    if step - num_steps == self.start_step:  # Tracing is no step.
-      num_steps, seconds = num_steps - 1, seconds - self._first_step_seconds
+    if step - num_steps == self.start_step:  # Excludes tracing.
+      num_steps -= 1
+      seconds -= self._first_step_seconds or 0.0
     if num_steps:
       self._recent.extend([seconds / num_steps] * num_steps)
     finite = np.isfinite(list(columns.values())).all(axis=0)
@@ -170,7 +171,7 @@ class Progress:
 
   @contextlib.contextmanager
   def between(self, name: str) -> Iterator[None]:
-    """Inside, something is done that is no step; its time is remembered.
+    """Measures the duration of a task between steps within the context.
 
     Args:
       name: one of `periodic_tasks`.
@@ -183,24 +184,24 @@ class Progress:
 
   @property
   def step_seconds(self) -> float | None:
-    """Mean time of the latest steps; None before the second one."""
+    """Mean time of recent steps; None before the second one."""
     return statistics.fmean(self._recent) if self._recent else None
 
   def time_left(self, step: int) -> tuple[float | None, list[str]]:
-    """Returns the time to the end of the run.
+    """Returns the estimated time to the end of the run.
 
     Args:
-      step: the latest step, after which nothing else was done yet.
+      step: the latest step, before the tasks after it.
 
     Returns:
-      Seconds, None before the second step; and the names of what they lack,
-      since it was not done before.
+      Seconds, None before the second step; and the names of the tasks that are
+      not included, because they have not run yet.
     """
     if self.step_seconds is None:
       return None, []
     seconds, missing = (self.num_steps - step) * self.step_seconds, []
-    for name, occasion in self.periodic_tasks.items():
-      count = occasion.count(step - 1, self.num_steps)
+    for name, task in self.periodic_tasks.items():
+      count = task.count(step - 1, self.num_steps)
       if name in self._seconds_between:
         seconds += count * self._seconds_between[name]
       elif count:
@@ -208,19 +209,19 @@ class Progress:
     return seconds, missing
 
   def describe(self, step: int, row: Mapping[str, float]) -> str:
-    """Returns a line: the first metric of a row, and the times."""
+    """Returns a line with the first metric of a row, and the times."""
     headline = next(iter(row))
     parts = [f'{headline}: {row[headline]:.4f}']
     if self.step_seconds is not None:
       parts.append(f'step: {format_duration(self.step_seconds)}')
       seconds, missing = self.time_left(step)
-      if step < self.num_steps:
+      if seconds is not None and step < self.num_steps:
         parts.append(f'left: {format_duration(seconds)}' + (
             f' without {", ".join(missing)}' if missing else ''))
     return ' - '.join(parts)
 
   def show(self, step: int, row: Mapping[str, float]) -> None:
-    """Moves the bar, or prints a line, if the last one is old enough."""
+    """Updates the bar, or prints a line, if the last one is old enough."""
     is_terminal, is_last = sys.stdout.isatty(), step >= self.num_steps
     now, interval = self.clock(), 0.5 if is_terminal else 30.0
     if (self._last_shown is not None and now - self._last_shown < interval and
@@ -231,8 +232,8 @@ class Progress:
     if not is_terminal:
       print(f'{count} - {text}', flush=True)
       return
-    # A line that wraps would stay behind: the bar is as long as the text lets
-    # it be.
+    # A wrapped line could not be overwritten, so the bar fills the width that
+    # the text leaves.
     num_columns = shutil.get_terminal_size().columns - 1
     width = min(_WIDTH, max(0, num_columns - len(f'{count} [] {text}')))
     done = '=' * (width * step // self.num_steps)

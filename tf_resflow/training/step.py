@@ -1,4 +1,4 @@
-"""One optimisation step of a replica, without input or output."""
+"""The training step of a replica."""
 
 import dataclasses
 
@@ -14,31 +14,31 @@ from tf_resflow.training import optimizers
 
 @dataclasses.dataclass(eq=False)
 class TrainStep:
-  """Gradients of an objective, reduced, clipped and applied, per replica.
+  """A training step: gradients, reduction over replicas, clipping, update.
 
-  Replicas that see parts of a global batch compute what one replica would on
-  the whole: the number of series terms depends on (seed, step, block) alone,
-  the probes on these and the place in the global batch, and gradients are
-  averaged before they are clipped.
+  Replicas with parts of a global batch compute the same as one replica with the
+  whole batch: the number of series terms depends only on (seed, step, block),
+  the probes also on the position in the global batch, and gradients are
+  averaged before clipping.
 
   Args:
-    model: to be trained.
-    optimizer: a Keras optimizer without clipping of its own.
-    objective: what is minimised.
-    ema: the average of the model's weights to keep up to date, or None.
-    clip_norm: global norm at which gradients are clipped; None does not clip.
-      It sees the scale of the objective, see `objectives.Hybrid`.
+    model: the model to train.
+    optimizer: a Keras optimizer that does not clip gradients.
+    objective: the training loss.
+    ema: moving average of the weights to update, or None.
+    clip_norm: maximum global norm of gradients; None disables clipping. It
+      depends on the scale of the objective, see `objectives.Hybrid`.
     accumulation_steps: number of equal parts that a batch is processed in;
       with several replicas, part `i` of the global batch is the union of the
       replicas' parts `i`.
     annealing_steps: number of updates over which the weight of the
-      log-determinant in the gradient rises from 0 to 1, linearly; 0 takes the
-      whole from the first update. Metrics have the whole always.
-    order_gradient: by what learned norms are trained: 'likelihood', the
-      objective; or 'norm', which puts the gradient of 0.01 times the mean norm
-      of their layers in place of its own.
+      log-determinant in the gradient (not in metrics) rises linearly from 0 to
+      1; 0 disables annealing.
+    order_gradient: gradient that trains the orders of learned norms:
+      'likelihood', that of the objective; or 'norm', that of 0.01 times the
+      mean norm of the layers.
     seed: Python int.
-    jit_compile: compile the gradient computation with XLA.
+    jit_compile: whether to compile the gradient computation with XLA.
   """
 
   model: models.Flow
@@ -67,8 +67,8 @@ class TrainStep:
       step: integer scalar, 0 for the first update.
 
     Returns:
-      The metrics of the objective, and a list of tensors like the trainable
-      variables.
+      The metrics of the objective, and the gradients of the trainable variables
+      as a list.
     """
     step_seed = random.fold_in(random.as_seed(self.seed), step)
     num_parts, weights = self.accumulation_steps, {}
@@ -105,7 +105,7 @@ class TrainStep:
     with tf.GradientTape() as tape:
       loss, metrics = self.objective(self.model, batch, seed, **weights)
     gradients = tape.gradient(loss, [v.value for v in self._variables])
-    # TensorFlow would make zeros for every variable, most of them for nothing.
+    # `unconnected_gradients` would create zeros for all variables.
     return metrics, [
         tf.zeros(v.shape, v.dtype) if gradient is None else gradient
         for gradient, v in zip(gradients, self._variables, strict=True)]
@@ -122,7 +122,7 @@ class TrainStep:
 
   def __call__(
       self, batch: objectives.Batch, step: tf.Tensor) -> objectives.Metrics:
-    """Updates model, optimizer and average.
+    """Updates the model, the optimizer and the moving average.
 
     Args:
       batch: this replica's part of the global batch.
@@ -131,8 +131,8 @@ class TrainStep:
     Returns:
       Scalars of the global batch, before the update: the metrics of the
       objective; `gradient_norm`, the global norm before clipping; and
-      `power_iteration_steps`, the largest number of steps that a layer needed
-      to follow its new kernel.
+      `power_iteration_steps`, the maximum number of steps over the layers after
+      the update of the kernels.
     """
     metrics, gradients = self.reduced_gradients(batch, step)
     norm = tf.linalg.global_norm(gradients)
@@ -140,24 +140,24 @@ class TrainStep:
       gradients, _ = tf.clip_by_global_norm(
           gradients, self.clip_norm, use_norm=norm)
     if self.order_gradient == 'norm':
-      # Replicas agree on them; they are not clipped.
+      # They are equal on all replicas, and not clipped.
       gradients = optimizers.replace_order_gradients(
           gradients, self._variables, self.model.constrained_layers)
-      # Grappler's dependency optimizer lets their reads of a kernel race with
-      # its update: no update begins before they are done.
+      # Grappler's dependency optimizer lets their reads of kernels race with
+      # updates, which therefore wait for them.
       with tf.control_dependencies(gradients):
         gradients = [tf.identity(g) for g in gradients]
     num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if num_replicas > 1:
-      # In replica context a Keras optimizer sums what the replicas hand it,
-      # and each of them hands it the gradient of the global batch.
+      # In replica context a Keras optimizer sums the gradients of replicas,
+      # each of which passes that of the global batch.
       gradients = [g / num_replicas for g in gradients]
     self.optimizer.apply(gradients, self._variables)
     if self.ema is not None:
       self.ema.update(step)
     counts = [layer.save_norms() for layer in self.model.constrained_layers]
     if self.model.bijection.has_moving_statistics:
-      # By the last part of the batch, with the noise that it had.
+      # Uses the last part of the batch, with the same noise.
       num_parts = self.accumulation_steps
       x, condition = (
           None if tensor is None else tf.split(tensor, num_parts)[-1]

@@ -1,4 +1,4 @@
-"""The state of a run, and what changes it."""
+"""State of a training run: model, optimizer, averages, checkpoints."""
 
 from collections.abc import Iterator, Mapping
 import logging
@@ -24,23 +24,23 @@ _logger = logging.getLogger(__name__)
 
 
 class TrainingDivergedError(errors.ExpectedError):
-  """A step cannot be gone on from; the last good state is saved."""
+  """Training diverged; the last finite state is saved."""
 
 
 def distributed_batches(config: configuration.Config, split: datasets.Split,
                         strategy: tf.distribute.Strategy,
                         start_step: int) -> tf.distribute.DistributedDataset:
-  """Returns the endless `objectives.Batch`es of a run, shared by the replicas.
+  """Returns an endless distributed dataset of `objectives.Batch`es.
 
-  What step `t` gets follows from (seed, t) alone. With `accumulation_steps`
+  The batch of step `t` depends only on (seed, t). With `accumulation_steps`
   parts, part `i` of the global batch is the union of the replicas' parts `i`,
   so that it does not depend on their number.
 
   Args:
-    config: of the run.
+    config: configuration of the run.
     split: the training data.
-    strategy: of the run.
-    start_step: number of steps that are finished.
+    strategy: distribution strategy of the run.
+    start_step: number of finished steps.
   """
   num_parts = config.optimizer.accumulation_steps
   num_replicas = strategy.num_replicas_in_sync
@@ -65,23 +65,23 @@ def distributed_batches(config: configuration.Config, split: datasets.Split,
 
 
 class Learner:
-  """A model in training on the devices of a strategy, and its step.
+  """A model, its optimizer and its training step under a strategy.
 
   Args:
-    config: of the run.
+    config: configuration of the run.
     strategy: by default that of the configuration.
 
   Attributes:
-    config: of the run.
-    strategy: of the run.
-    model: with the weights of the latest update.
-    ema: their averages.
+    config: configuration of the run.
+    strategy: distribution strategy of the run.
+    model: the model with the latest weights.
+    ema: moving average of the weights.
     optimizer: a Keras optimizer.
-    objective: what is minimised.
+    objective: the training loss.
     train_step: the `step.TrainStep` of a replica.
 
   Raises:
-    InvalidValueError: if the replicas cannot share a batch.
+    InvalidValueError: if the batch size is not divisible by the replicas.
   """
 
   def __init__(self, config: configuration.Config,
@@ -112,20 +112,19 @@ class Learner:
 
   @property
   def biased_metrics(self) -> tuple[str, ...]:
-    """The metrics that the model's own estimator of log-determinants biases.
-    """
+    """Names of the metrics that are biased by the log-determinant estimator."""
     return self.objective.density_metrics if self.model.is_biased else ()
 
   @property
   def state(self) -> dict[str, tf.Module]:
-    """What a checkpoint holds beside the step."""
+    """Objects saved in checkpoints, besides the step."""
     return {'model': self.model, 'optimizer': self.optimizer, 'ema': self.ema}
 
   def initialize(self, batch: objectives.Batch) -> None:
-    """Sets norms, ActNorms and averages, from the first batch.
+    """Initialises norms, ActNorms and averages from the first batch.
 
     Args:
-      batch: per replica.
+      batch: a distributed batch.
     """
     # Before the first pass, which then needs no power iteration.
     self.model.save_norms()
@@ -134,7 +133,7 @@ class Learner:
       self.model.initialize(
           batch.x, batch.condition, seed=self.config.run.seed)
 
-    # One replica is faster without a graph: every operation runs once.
+    # With one replica, eager execution is faster than tracing.
     self.strategy.run(
         run if self.strategy.num_replicas_in_sync == 1 else
         tf.function(run, autograph=False), args=(batch,))
@@ -143,40 +142,39 @@ class Learner:
   @tf.function(autograph=False)
   def run_step(
       self, batch: objectives.Batch, step: tf.Tensor) -> objectives.Metrics:
-    """Updates the model; see `TrainStep`, of whose batches this is the whole.
-    """
-    # Metrics are of the global batch, so every replica holds the same.
+    """Updates the model by a distributed batch; see `TrainStep`."""
+    # Metrics are of the global batch, equal on all replicas.
     return tf.nest.map_structure(
         lambda v: self.strategy.experimental_local_results(v)[0],
         self.strategy.run(self.train_step, args=(batch, step)))
 
 
 class Trainer(Learner):
-  """The state of a run and its transitions.
+  """A `Learner` with training data and checkpoints.
 
-  Everything that a step depends on is a function of the configuration and of
-  the checkpointed state (weights, optimizer, average, singular vectors, step):
-  the data of step `t` follow from (seed, t). So a run that was killed and
-  continued ends bit for bit where an undisturbed one does.
+  A step depends only on the configuration and the checkpointed state (weights,
+  optimizer, averages, singular vectors, step): the data of step `t` follow from
+  (seed, t). So an interrupted and continued run is bit for bit equal to an
+  uninterrupted one.
 
   Args:
-    config: of the run.
-    workdir: folder of the run, checked already; see `workdir.check`.
+    config: configuration of the run.
+    workdir: folder of the run, already checked; see `workdir.check`.
     strategy: by default that of the configuration.
 
   Attributes:
     best: the `checkpoints.BestCheckpoint`; None without `keep_best`.
 
   Raises:
-    InvalidValueError: if the replicas cannot share a batch.
+    InvalidValueError: if the batch size is not divisible by the replicas.
   """
 
   def __init__(self, config: configuration.Config, workdir: str,
                strategy: tf.distribute.Strategy | None = None):
-    # First: missing data are noticed before a deep model is built.
+    # First, so that missing data raise before a deep model is built.
     self._split = datasets.load_split(config.data, 'train')
     super().__init__(config, strategy)
-    _logger.info('%s: %s examples train a flow with %s parameters.',
+    _logger.info('%s: %s training examples; flow with %s parameters.',
                  config.data.dataset, f'{self._split.num_examples:,}',
                  f'{self.model.num_parameters:,}')
     self.workdir = workdir
@@ -194,7 +192,7 @@ class Trainer(Learner):
     return int(self._step.numpy())
 
   def restore_or_initialize(self) -> None:
-    """Loads the latest checkpoint, else initialises from the first batch."""
+    """Restores the latest checkpoint, or initialises from a batch."""
     latest = checkpoints.latest(self.workdir)
     if latest is None:
       self.initialize(next(iter(distributed_batches(
@@ -208,10 +206,10 @@ class Trainer(Learner):
           'Starting from the weights in %s, with a new optimizer.', latest)
 
   def save(self) -> str:
-    """Writes a checkpoint of the present step, and returns its path.
+    """Writes a checkpoint of the current step, and returns its path.
 
     Raises:
-      TrainingDivergedError: if a value is not finite; nothing is written then.
+      TrainingDivergedError: if a value is not finite; then nothing is written.
       OSError: if the checkpoint cannot be written.
     """
     self.check_finite()
@@ -219,10 +217,10 @@ class Trainer(Learner):
       return self._manager.save(checkpoint_number=self.step)
 
   def validation_loss(self, values: Mapping[str, float]) -> float:
-    """Returns the loss that the metrics of a validation amount to.
+    """Returns the loss from the metrics of a validation.
 
     Args:
-      values: with `validation_NAME` for the metrics of the objective.
+      values: has `validation_NAME` for each metric of the objective.
 
     Raises:
       InvalidValueError: if one is missing.
@@ -234,12 +232,12 @@ class Trainer(Learner):
     except KeyError as error:
       raise errors.InvalidValueError(
           'validation', ', '.join(values), f'also validation_{error.args[0]}',
-          'keep_best goes by it.') from error
+          'keep_best requires it.') from error
 
   def check_finite(self) -> None:
-    """Raises `TrainingDivergedError` unless the state can be gone on from."""
-    # An update can overflow although its loss and gradient are finite. Eager: a
-    # graph of three operations a variable takes longer to trace.
+    """Raises `TrainingDivergedError` if weights or state are not finite."""
+    # An update can overflow with a finite loss and gradient. This is faster
+    # eagerly than tracing three operations per variable.
     if not tf.reduce_all(tf.stack([
         tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(v)))
         for v in [*(v.value for v in self.model.variables),
@@ -252,26 +250,25 @@ class Trainer(Learner):
       self.model.bijection.check_weights()
     except errors.InvalidValueError as error:
       raise self.diverged_error(
-          f'after step {self.step} there is no inverse: '
+          f'the flow is not invertible after step {self.step}: '
           f'{errors.sentence(error)[:-1]}') from error
 
   def diverged_error(self, reason: str) -> TrainingDivergedError:
-    """Returns the error that says what to do."""
+    """Returns an error with the reason and advice."""
     return TrainingDivergedError(
-        f'{reason}; stopped. The last good state is '
-        f'{checkpoints.latest(self.workdir)}; running the same command again '
-        'continues from it. A smaller --learning_rate, a longer '
-        '--warmup_steps or a smaller --clip_norm in a new workdir usually '
-        'help.')
+        f'{reason}; training stopped. The last finite state is '
+        f'{checkpoints.latest(self.workdir)}; run the same command again to '
+        'continue from it. A lower --learning_rate, more --warmup_steps or a '
+        'lower --clip_norm in a new workdir usually help.')
 
   def steps(self) -> Iterator[tuple[int, objectives.Metrics]]:
-    """Yields the step and its metrics, after every remaining update.
+    """Yields the step and its metrics after each remaining update.
 
     Raises:
-      TrainingDivergedError: if the weights have become too large for a norm, or
-        a matrix has no inverse.
+      TrainingDivergedError: if a norm of the weights is not finite, or a matrix
+        is singular.
     """
-    # The batches have no end.
+    # The batches are endless.
     for step, batch in zip(
         range(self.step, self.config.optimizer.num_steps),
         distributed_batches(self.config, self._split, self.strategy, self.step),
@@ -279,12 +276,12 @@ class Trainer(Learner):
       try:
         metrics = self.run_step(batch, tf.constant(step, tf.int64))
       except tf.errors.InvalidArgumentError as error:
-        # On CPUs the power iteration of a kernel that is not finite, or whose
-        # square overflows, is an error.
+        # On CPUs the power iteration of a kernel raises an error if the kernel
+        # is not finite or its square overflows.
         if 'Self-adjoint eigen decomposition was not' in str(error):
-          reason = f'the weights have no finite norm after step {step + 1}'
+          reason = f'a norm of the weights is not finite after step {step + 1}'
         elif invertible_matrix.NEARLY_SINGULAR in str(error):
-          reason = f'a matrix is nearly singular after step {step}'
+          reason = f'a matrix is numerically singular after step {step}'
         else:
           raise
         raise self.diverged_error(reason) from error
@@ -293,10 +290,10 @@ class Trainer(Learner):
 
   def sample_images(
       self, model: models.Flow, num_samples: int = 64) -> np.ndarray:
-    """Returns images in [0, 1], `[N, H, W, C]`, of a flow.
+    """Draws images in [0, 1], `[N, H, W, C]`, from an image flow.
 
-    With labels for conditions they take turns, image by image; other conditions
-    are those of the first examples.
+    Conditional flows cycle through the labels, or use the conditions of the
+    first training examples.
     """
     images = model.sample(
         num_samples, seed=self.config.run.seed,

@@ -80,7 +80,7 @@ def build(event_shape, size=4, **kwargs):
     (dict(event_shape=(2, 2, 2), mask='checkerboard', size=2),
      'network=f: expected outputs (2, 2, 4) for inputs (2, 2, 2), not (2, '),
     (dict(event_shape=(4,), shape=(2, 3)),
-     'shape=(2, 3): expected one of 4 numbers, as events (4,) have.'),
+     'shape=(2, 3): expected 4 entries, as in events (4,).'),
     (dict(event_shape=(4,), mask='rows'), 'mask=rows: expected one of channel'),
 ])
 def test_refusals(values, message):

@@ -107,7 +107,8 @@ def test_an_inverse_that_does_not_know_the_shape_of_events():
       layers.SequentialBijection(
           [layers.ActNorm(), layers.Squeeze()], name='it')):
     with pytest.raises(errors.InvalidValueError, match=(
-        r'y=a tensor \(2, 2, 2, 4\): expected a forward pass of it before')):
+        r'y=a tensor \(2, 2, 2, 4\) cannot be inverted before a forward pass '
+        'of it. Or call')):
       bijection.inverse(tf.zeros([2, 2, 2, 4]))
 
 

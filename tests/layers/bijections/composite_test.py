@@ -1,4 +1,4 @@
-"""Of parts: what follows from them, inverses and splits."""
+"""Compositions: properties that follow from parts, inverses, splits."""
 
 import numpy as np
 import pytest
@@ -78,8 +78,8 @@ def test_refuses_what_batches_set():
   chain = layers.SequentialBijection(
       [layers.ActNorm(), layers.MovingMean(name='mean')])
   with pytest.raises(errors.InvalidValueError, match=(
-      'bijection=act_norm.*, mean: expected none whose weights batches set. '
-      'Put it beside')):
+      'bijection=act_norm.*, mean cannot be used in an Inverse: batches set '
+      'its weights. Put it next')):
     layers.Inverse(chain)
 
 

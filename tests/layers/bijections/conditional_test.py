@@ -1,4 +1,4 @@
-"""Bijections behind a network of conditions, and maps that one chooses."""
+"""Bijections with a condition network, and conditional linear maps."""
 
 import keras
 import numpy as np
@@ -108,7 +108,7 @@ def test_begins_as_the_identity_per_channel_or_feature(kind, per_feature, size):
 def test_refuses_no_bound():
   testing.check_refusal(
       layers.ConditionalAffine, {'condition_size': 2, 'max_log_scale': 0.0},
-      'max_log_scale=0.0: expected a number above 0')
+      'max_log_scale=0.0: expected a number > 0')
 
 
 @loops.each([2, 5])

@@ -1,4 +1,4 @@
-"""Invertible linear maps against NumPy; matrices that are nearly singular."""
+"""Invertible linear maps against NumPy; numerically singular matrices."""
 
 import json
 
@@ -64,7 +64,7 @@ def test_a_given_start_is_part_of_the_configuration():
 
 @loops.each(['invertible_conv_free', 'invertible_linear_lu'])
 def test_gradients_against_differences(name):
-  """Of both directions and of the log-determinant, in the trained numbers."""
+  """Both directions and the log-determinant, by the trained weights."""
   case = cases.BIJECTIONS[name]
   linear, x = case.make('float64'), case.inputs('float64', batch_size=2)
   (variable,) = linear.trainable_variables
@@ -113,11 +113,11 @@ def test_a_nearly_singular_matrix_is_an_error(parameterization, value):
       with pytest.raises(tf.errors.InvalidArgumentError) as error:
         (tf.function(fn, autograph=False) if is_traced else fn)()
       for part in ('conv.matrix=condition number', 'expected at most 1e+04 in '
-                   'float32. A nearly singular matrix'):
+                   'float32. The matrix is numerically singular; lower the l'):
         assert part in error.value.message
   testing.check_refusal(
       linear.check_weights, {}, 'conv.matrix=condition number ')
-  # Float64 bears it.
+  # It is not singular in float64.
   wide = make_singular(parameterization, value, 'float64')
   wide.check_weights()
   for fn in passes(wide):
@@ -166,7 +166,7 @@ def test_refusals(values, message):
 
 
 def test_images_alone_have_pixels():
-  with pytest.raises(errors.InvalidValueError, match='InvertibleLinear is for'):
+  with pytest.raises(errors.InvalidValueError, match='Use InvertibleLinear'):
     layers.InvertibleConv1x1().build((None, 3))
 
 

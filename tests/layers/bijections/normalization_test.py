@@ -1,4 +1,4 @@
-"""What initialises an ActNorm, once; the recursion of a moving mean."""
+"""ActNorm and its initialisation; the recursion of a moving mean."""
 
 import numpy as np
 import pytest
@@ -256,7 +256,7 @@ def test_replicas_take_the_mean_of_the_global_batch():
 
 
 def test_containers_hand_the_batch_on():
-  """Through a chain and a split, behind what stands before the layer."""
+  """Composition and split: statistics are those of the layer's inputs."""
   inner, outer = layers.MovingMean(), layers.MovingMean()
   chain = layers.SequentialBijection([
       layers.Standardize([1.0] * 4, [2.0] * 4), outer,

@@ -59,5 +59,5 @@ def test_standardize_refuses_statistics(mean, std):
 
 
 def test_standardize_refuses_other_channels():
-  with pytest.raises(ValueError, match='expected 2 channels, as mean'):
+  with pytest.raises(ValueError, match='expected 2 channels, the length of m'):
     layers.Standardize([0.5, 0.5], [1.0, 1.0]).build((None, 4, 4, 3))

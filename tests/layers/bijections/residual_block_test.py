@@ -120,7 +120,7 @@ def test_functions_are_shared_between_equal_structures_only():
 def test_refuses_g_of_another_shape():
   block = layers.ResidualBlock(make_g(units=4))
   with pytest.raises(
-      ValueError, match=r'expected events of shape \(3,\).*not \(4,\)'):
+      ValueError, match=r'expected outputs of shape \(3,\).*not \(4,\)'):
     block.build((None, 3))
 
 
@@ -158,7 +158,7 @@ def test_refuses_unknown_names(values, message):
   testing.check_refusal(make_block, values, message)
 
 
-def test_a_law_is_made_safe_for_the_bound_of_the_block():
+def test_a_distribution_is_made_safe_for_the_bound_of_the_block():
   block = make_block('float64', estimator='roulette:safe,exact=3')
   x = inputs('float64')
   explicit = numerics.RussianRoulette(

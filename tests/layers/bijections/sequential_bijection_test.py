@@ -1,4 +1,4 @@
-"""Chains: order, seeds, and what is said of the parts."""
+"""Compositions of bijections: order, seeds, properties of the parts."""
 
 import keras
 import numpy as np

@@ -64,7 +64,7 @@ def test_vectors_of_labels_begin_standard_normal():
 def test_refuses_no_labels(name):
   testing.check_refusal(
       layers.LabelEmbedding, {'num_labels': 3, 'size': 2, name: 0},
-      f'{name}=0: expected a number from 1')
+      f'{name}=0: expected a number >= 1')
 
 
 def test_vectors_pass_a_small_dense_network_of_standardised_numbers():
@@ -89,10 +89,10 @@ def test_far_conditions_stay_between_minus_one_and_one():
 
 
 @loops.each([
-    ({'mean': (1.0,), 'std': (1.0,)}, 'mean=[1.0]: expected 2 of them'),
+    ({'mean': (1.0,), 'std': (1.0,)}, 'mean=[1.0]: expected 2 values, or no'),
     ({'mean': (1.0, 2.0)}, 'std=[]: expected as many numbers as mean has'),
     ({'mean': (1.0, 2.0), 'std': (1.0, 0.0)}, 'std=[1.0, 0.0]: expected'),
-    ({'names': ('a',)}, "names=['a']: expected 2 of them")])
+    ({'names': ('a',)}, "names=['a']: expected 2 values, or none")])
 def test_refuses_numbers_that_do_not_match(values, message):
   testing.check_refusal(
       layers.VectorNetwork, {'condition_size': 2, 'size': 3, **values},

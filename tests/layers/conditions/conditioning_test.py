@@ -1,4 +1,4 @@
-"""What conditions are, what is refused in one line, and where they enter."""
+"""Conditions: specifications, errors of one line, conditional layers."""
 
 import functools
 
@@ -65,22 +65,22 @@ def test_python_numbers_keep_their_digits():
 
 
 def test_messages_say_what_is_expected():
-  assert _LABELS.expected == 'labels [B], whole numbers from 0 to 2'
+  assert _LABELS.expected == 'labels [B], integers from 0 to 2'
   assert _VECTORS.expected == 'numbers [B, 2], age, dose'
 
 
 def test_labels_in_a_graph():
-  """What is not known when it is traced is found when it runs."""
+  """Labels that do not exist are an error when the graph runs."""
   convert = tf.function(
       _LABELS.convert, autograph=False,
       input_signature=[tf.TensorSpec([None], tf.int32)])
   np.testing.assert_array_equal(convert(tf.constant([2, 0])), [2, 0])
-  with pytest.raises(tf.errors.InvalidArgumentError, match='whole numbers'):
+  with pytest.raises(tf.errors.InvalidArgumentError, match='integers'):
     convert(tf.constant([3]))
 
 
 def test_numbers_in_a_graph():
-  """Those of a condition are finite; what a network makes of it need not be."""
+  """Conditions must be finite; encoded conditions need not."""
   rows = tf.constant([[1.0, np.inf]])
   convert, take = (tf.function(method, autograph=False) for method in (
       _VECTORS.convert,
@@ -121,7 +121,7 @@ def test_begins_with_zeros():
 def test_refusals_of_matrices():
   testing.check_refusal(
       conditioning.ConditionMatrix, {'condition_size': 0},
-      'condition_size=0: expected a number from 1')
+      'condition_size=0: expected a number >= 1')
   with pytest.raises(errors.InvalidValueError, match='condition=None'):
     _matrix().project(None)
 
@@ -216,7 +216,7 @@ def test_refuses_a_conditional_layer_inside_of_a_model_of_keras():
   model = keras.Model(inputs, layers.ConditionShift(4, name='shift')(
       inputs, condition=np.zeros([1, 4])))
   with pytest.raises(errors.InvalidValueError, match=(
-      'g=shift: expected no layer that takes a condition inside')):
+      'g=shift takes a condition inside of a Keras layer that does not pass')):
     layers.as_lipschitz_layer(model)
 
 
@@ -234,15 +234,15 @@ def test_a_chain_takes_what_its_parts_take():
 def test_refuses_parts_that_differ():
   with pytest.raises(errors.InvalidValueError, match=(
       r'condition=numbers \[B, 4\] \(a\) and numbers \[B, 3\] \(b\): expected '
-      'one for all parts of a chain')):
+      'the same for all parts of a bijection')):
     layers.SequentialBijection([layers.ConditionalAffine(4, name='a'),
-                  layers.ConditionalAffine(3, name='b')])
+                                layers.ConditionalAffine(3, name='b')])
 
 
 def test_refuses_layers_of_a_network_that_differ():
   with pytest.raises(errors.InvalidValueError, match=(
       r'condition=numbers \[B, 4\] \(a\) and numbers \[B, 3\] \(b\): expected '
-      'one for all parts of a chain or network')):
+      'the same for all parts of a bijection or network')):
     layers.ResidualBlock(layers.LipschitzSequential([
         layers.SpectralDense(3, coeff=0.5), layers.ConditionShift(4, name='a'),
         layers.ConditionShift(3, name='b')]))

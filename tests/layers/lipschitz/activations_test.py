@@ -70,7 +70,7 @@ def test_fullsort(shape):
 
 @loops.each([layers.MaxMin, layers.FullSort])
 def test_derivatives_are_permutations(layer_class):
-  """So slopes are one in every norm."""
+  """Hence slopes are one in every norm."""
   layer = layer_class(dtype='float64')
   assert (layer.domain, layer.codomain) == (None, None)
   assert layer.lipschitz_bound == 1.0

@@ -1,4 +1,4 @@
-"""Networks of other layers: by the one rule of their form, and sequences."""
+"""Lipschitz containers, whose bounds follow from one rule, and sequences."""
 
 import keras
 import numpy as np
@@ -186,7 +186,7 @@ def test_norms_are_those_of_the_ends(orders, ends):
 
 def test_refuses_norms_that_do_not_chain():
   with pytest.raises(errors.InvalidValueError, match=(
-      'domain=1.0: expected 2.0, the order of the norm that comes before')):
+      'domain=1.0: expected 2.0, the codomain of the layer before')):
     layers.LipschitzSequential([
         stated_norms.Half(1.0, 2.0), layers.ELU(), stated_norms.Half(1.0, 1.0)])
 

@@ -1,4 +1,4 @@
-"""What a frozen layer keeps; tests/conformance/frozen_test has its numbers."""
+"""Attributes of frozen layers; tests/conformance/frozen_test has values."""
 
 import numpy as np
 import tensorflow as tf

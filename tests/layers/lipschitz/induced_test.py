@@ -87,7 +87,7 @@ def test_rows_and_columns_are_divided_each_for_itself():
 
 
 def test_an_estimate_says_that_it_is_one():
-  """It is below the norm; a search says how far, a certificate what holds."""
+  """The norm exceeds estimates, and does not exceed certificates."""
   exceeded = 0
   for seed in range(6):
     layer = _dense(12, 12, seed=seed, domain=_INF, codomain=2,
@@ -176,7 +176,7 @@ def test_wild_training_through_log_prob_and_apply_alone(orders, bound):
     # The constant of a concatenating activation is derived in l_2 alone.
     (lambda: layers.LipschitzSequential([
         layers.InducedNormDense(3, domain=_INF, codomain=_INF),
-        layers.CPila()]), 'domain=2.0: expected inf, the order of the norm')])
+        layers.CPila()]), 'domain=2.0: expected inf, the codomain of the la')])
 def test_refuses(make_fn, message):
   with pytest.raises(errors.InvalidValueError, match=message):
     make_fn()

@@ -1,4 +1,4 @@
-"""Which Lipschitz bounds are known, and what g may not contain."""
+"""Known Lipschitz bounds of Keras layers, and layers that g must not have."""
 
 import keras
 import numpy as np
@@ -62,23 +62,23 @@ def test_refuses_what_is_no_function_of_one_example(make_fn):
   g = keras.Sequential([dense(), keras.Sequential([layer]), dense()])
   for kwargs in ({}, {'lipschitz_bound': 0.5}):
     with pytest.raises(errors.InvalidValueError, match=(
-        rf'^g={type(layer).__name__} \(.*\): expected a function that')):
+        rf'^g={type(layer).__name__} \(.*\): expected a deterministic funct')):
       layers.ResidualBlock(g, **kwargs)
 
 
 def test_refuses_it_on_its_own():
   with pytest.raises(
-      ValueError, match='deterministic .* of one example, by its Lipschitz bo'):
+      ValueError, match='deterministic .* no well-defined inverse and log-de'):
     layers.KerasLayer(keras.Sequential([keras.layers.RandomFlip()]))
 
 
 @loops.each([
-    (keras.layers.Dense(3), None, 'None: expected that of g.*lipschitz_bound='),
-    (keras.layers.Activation('tanh'), None, r'1.0: expected a number in'),
-    (keras.layers.Dense(3), 1.0, r'1.0: expected a number in \[0, 1\)'),
-    (keras.layers.Dense(3), -0.1, r'-0.1: expected a number in \[0, 1\)')])
+    (keras.layers.Dense(3), None, ' of g .* is unknown.*lipschitz_bound='),
+    (keras.layers.Activation('tanh'), None, r'=1.0: expected a number in'),
+    (keras.layers.Dense(3), 1.0, r'=1.0: expected a number in \[0, 1\)'),
+    (keras.layers.Dense(3), -0.1, r'=-0.1: expected a number in \[0, 1\)')])
 def test_refuses_bounds(layer, bound, message):
-  with pytest.raises(ValueError, match=f'lipschitz_bound={message}'):
+  with pytest.raises(ValueError, match=f'lipschitz_bound{message}'):
     layers.ResidualBlock(keras.Sequential([layer]), lipschitz_bound=bound)
 
 
@@ -90,7 +90,7 @@ def test_the_name_of_a_function_is_no_bound():
   assert known_bound(keras.layers.Activation('tanh')) == 1.0
 
 
-def test_readers_register_bounds_of_their_layers():
+def test_users_register_bounds_of_their_layers():
 
   class Halve(keras.layers.Layer):
 

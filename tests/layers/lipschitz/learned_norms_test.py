@@ -88,7 +88,7 @@ def test_one_layer_has_one_order():
     ('upper', (3,)), ('estimate', (3,)),
     pytest.param('upper', (3, 3, 2), marks=pytest.mark.slow)])
 def test_gradients_of_orders_are_finite_differences(bound, shape):
-  """Of a block's values and its exact log-determinant together."""
+  """Gradients of values and exact log-determinants of a block."""
   raws = (0.6, -0.5, 0.2)
   block = _make_block(shape, bound, raws)
   x = tf.constant(np.random.default_rng(1).normal(size=[4, *shape]))
@@ -159,18 +159,18 @@ def test_a_frozen_block_has_the_order_of_the_day():
 @loops.each([
     (lambda: layers.LearnedNorms([layers.SpectralDense(3)]),
      'domain=2.0: expected learned for every linear layer of a LearnedNorms. '
-     'spectral_dense'),
+     'Set domain and codomain of spectral_dense'),
     (lambda: layers.LearnedNorms([layers.InducedNormDense(3, **_LEARNED),
-                                  layers.CPila()]), 'domain=2.0: expected <'),
+                                  layers.CPila()]),
+     'domain=2.0: expected Learned'),
     (lambda: layers.InducedNormDense(3, domain='learned'),
      r'domain=learned: expected an order in \[1, inf\], or learned for both'),
     (lambda: layers.InducedNormDense(3, **_LEARNED)(tf.ones([1, 3])),
-     'domain=learned: expected a number, outside of layers.LearnedNorms. Put '
-     'induced_norm_dense'),
+     'domain=learned requires layers.LearnedNorms. Put induced_norm_dense'),
     # Each is closed, and nothing says that their orders agree.
     (lambda: layers.LipschitzSequential([
         layers.LearnedNorms([layers.InducedNormDense(3, **_LEARNED)])
-        for _ in range(2)]), 'domain=.*: expected .*, the order of the norm')])
+        for _ in range(2)]), 'domain=.*: expected .*, the codomain of the la')])
 def test_refuses(make_fn, message):
   with pytest.raises(errors.InvalidValueError, match=message):
     make_fn()

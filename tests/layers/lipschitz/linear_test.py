@@ -1,4 +1,4 @@
-"""What linear layers share, whatever bounds their norms."""
+"""Properties of all linear layers, whatever bounds their norms."""
 
 import math
 
@@ -11,14 +11,14 @@ from tests import loops
 from tf_resflow import errors
 from tf_resflow import layers
 
-# One for each kind of norm, and the kernels whose norm is not that of a matrix.
+# One for each norm, and the kernels whose norm is not that of a matrix.
 _NAMES = ('spectral_dense', 'spectral_conv', 'induced_columns',
           'induced_estimate', 'induced_conv_upper', 'induced_conv_1x1')
 
 
 @loops.each(_NAMES)
 def test_the_divisor_follows_the_kernel(name):
-  """It scales with it, and is differentiated through."""
+  """The divisor scales with the kernel, and is differentiated."""
   case = cases.LIPSCHITZ[name]
   layer = case.make('float64')
   layer(case.inputs('float64'))

@@ -160,7 +160,7 @@ def test_no_gradient_flows_through_the_solution():
     (lambda: numerics.Banach(atol=-1.0), 'atol=-1.0: expected a finite'),
     (lambda: numerics.Banach(rtol=float('nan')), 'rtol=nan: expected'),
     (lambda: numerics.Anderson(history=0), (
-        'history=0: expected a number from 1. Banach is the plain iteration.')),
+        'history=0: expected a number >= 1. Use Banach for the plain iter')),
     (lambda: numerics.Banach(max_steps=0), 'max_steps=0: expected a number'),
     (lambda: numerics.Banach().solve(abs, tf.ones([2], tf.float16)),
      'y=float16: expected float32 or float64'),
@@ -306,10 +306,7 @@ def test_check_converged_raises_or_passes_the_solution_on(wrap):
 def test_the_message_counts():
   with pytest.raises(tf.errors.InvalidArgumentError) as info:
     _check_converged(tf.constant([True, False, False]))
-  words = str(info.value).split('Summarized data: ')[1]
-  words = ' '.join(line.removeprefix("b'").removesuffix("'")
-                   for line in words.splitlines())
-  assert words.startswith(
+  assert str(info.value).startswith(
       'block_3: expected convergence to 1e-07 + 4.77e-07 * max(max|x|, max|y|) '
       'within max_steps 30. It did not converge for 2 of 3 samples, 1 of them '
       'with a residual that is not finite; the largest finite one is 0.25 '

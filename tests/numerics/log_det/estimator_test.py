@@ -1,6 +1,6 @@
-"""Tests of estimators: names, what they do by default, a pass with one.
+"""Tests of estimators: names, defaults, a pass with one.
 
-Memory modes and the kinds of estimators have tests of their own.
+Memory modes and the single estimators have tests of their own.
 """
 
 import numpy as np
@@ -54,7 +54,7 @@ def test_seed_and_draw():
     # A spectral radius of at most 0.81: a finite variance for p < 0.34.
     numerics.RussianRoulette(numerics.Geometric(0.3), num_exact_terms=0)])
 def test_drawn_mean(estimator):
-  """Of three examples, within 5.5 standard errors."""
+  """The mean of three examples, within 5.5 standard errors."""
   g_fn, weights, x = testing.make_block('dense', scale=0.9)
   g = numerics.ResidualFunction(g_fn)
 

@@ -16,13 +16,13 @@ def test_batches_are_as_large_as_a_gigabyte_of_jacobians():
   assert estimator.max_batch_size(100, tf.float64) == 12500
   assert estimator.max_batch_size(20000, tf.float32) == 1
   with pytest.raises(ValueError, match=(
-      'estimator=exact: expected another one. The Jacobian of 40000 dimensions '
-      'takes 6 GB per example.')):
+      'estimator=exact cannot be used with 40000 dimensions. The Jacobian '
+      'takes 6 GB per example; ')):
     estimator.max_batch_size(40000, tf.float32)
 
 
 def test_xla_compiles_what_another_graph_has_computed():
-  """Which keeps its own function, with a determinant that XLA lacks."""
+  """Each has its own function, since XLA lacks the determinant."""
   g_fn, weights, x = testing.make_block('dense')
   g = numerics.ResidualFunction(g_fn)
 

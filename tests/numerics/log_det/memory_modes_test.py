@@ -64,7 +64,7 @@ def _oracle(kind, cotangents):
     ('dense', 'eager', tf.float32), ('conv', 'graph', tf.float64),
     pytest.param('dense', 'xla', tf.float64, marks=pytest.mark.slow)])
 def test_modes_agree_at_the_same_draw(kind, wrap, dtype):
-  """Where a mode takes them, with a cotangent for every example."""
+  """A cotangent for every example, if the mode takes them."""
   tolerance = 1e-5 if dtype == tf.float32 else 1e-10
   results = {}
   for memory, case in _MODES.items():
@@ -94,7 +94,7 @@ def test_backward_in_forward_refuses_unequal_cotangents(wrap):
   run = wrap(lambda weights, x: testing.gradients(
       fn, weights, x, averages.cotangents(x)))
   with pytest.raises(tf.errors.InvalidArgumentError, match=(
-      'memory=backward_in_forward: expected one cotangent')):
+      'memory=backward_in_forward requires one cotangent')):
     run(weights, x)
 
 
@@ -178,7 +178,7 @@ def test_a_function_without_variables(memory):
     ('recompute', _ESTIMATOR), ('neumann', _ESTIMATOR),
     ('recompute', numerics.Exact())])
 def test_norms_are_not_differentiated(memory, estimator):
-  """They are iterations; so every mode has the gradient at fixed norms."""
+  """Every mode has the gradient at fixed norms."""
   g_fn, weights, x = testing.make_block('dense')
   draw = _draw(x)
   cotangents = averages.cotangents(x, per_example=False)

@@ -107,7 +107,7 @@ def test_variance_given_the_probe_falls_by_the_number_of_draws():
   np.testing.assert_allclose(square - mean**2, expected, rtol=1e-6)
 
 
-def test_for_bound_resolves_the_safe_law():
+def test_for_bound_resolves_the_safe_distribution():
   estimator = numerics.RussianRoulette(
       numerics.SafeGeometric(0.5), num_exact_terms=7)
   assert estimator.for_bound(0.8) == numerics.RussianRoulette(
@@ -117,8 +117,8 @@ def test_for_bound_resolves_the_safe_law():
 
 
 @loops.each([
-    ({'num_exact_terms': -1}, 'num_exact_terms=-1: expected a number from 0'),
-    ({'num_samples': 0}, 'num_samples=0: expected a number from 1')])
+    ({'num_exact_terms': -1}, 'num_exact_terms=-1: expected a number >= 0'),
+    ({'num_samples': 0}, 'num_samples=0: expected a number >= 1')])
 def test_impossible_settings_are_refused(settings, message):
   with pytest.raises(ValueError, match=message):
     numerics.RussianRoulette(**settings)
@@ -147,7 +147,7 @@ def test_thresholds():
     ({'tail': 0.0}, 'tail=0.0: expected a positive, finite number'),
     ({'tail': float('nan')}, 'tail=nan: expected a positive'),
     ({'tail': float('inf')}, 'tail=inf: expected a positive'),
-    ({'num_exact_terms': 0}, 'num_exact_terms=0: expected a number from 1')])
+    ({'num_exact_terms': 0}, 'num_exact_terms=0: expected a number >= 1')])
 def test_impossible_settings_of_the_adaptive_one_are_refused(settings, match):
   with pytest.raises(ValueError, match=match):
     numerics.AdaptiveRoulette(**settings)

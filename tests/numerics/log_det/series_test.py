@@ -134,7 +134,7 @@ def test_slopes_of_one_number():
 
 
 def test_terms_fall_as_fast_as_it_says():
-  """So `safe` draws fewer terms than of the series of residual blocks."""
+  """Hence `safe` draws fewer terms than for residual blocks."""
   assert numerics.OddSeries().rate(0.9) == pytest.approx(0.81)
   safe = numerics.Estimator.get('roulette:safe')
   tails = [safe.for_bound(series.rate(0.9)).distribution.tail(np.array([5]))

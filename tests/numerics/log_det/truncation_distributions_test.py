@@ -1,4 +1,4 @@
-"""Tests of the distributions of the random numerics.
+"""Tests of the distributions of the random truncation.
 
 Oracles: scipy.stats for the tails, the terms of the second-moment series for
 the variance.
@@ -63,7 +63,7 @@ def _empirical_tail(distribution, num_draws=20000):
 
 
 @pytest.mark.parametrize('name', ['geometric', 'poisson'])
-def test_empirical_law_agrees_with_the_tail(name):
+def test_empirical_distribution_agrees_with_the_tail(name):
   case = cases.TRUNCATION_DISTRIBUTIONS[name]
   distribution, oracle = case.distribution, case.oracle
   # Dvoretzky, Kiefer and Wolfowitz: exceeded with probability 1e-6.
@@ -124,16 +124,16 @@ def test_impossible_parameters_are_refused(make, match):
 
 
 @loops.each([0.05, 0.5, 0.94, 0.999])
-def test_safe_law_has_a_variance_at_its_bound(bound):
+def test_safe_distribution_has_a_variance_at_its_bound(bound):
   distribution = numerics.SafeGeometric(0.99).for_bound(bound)
   assert distribution.has_finite_variance(bound)
   assert distribution.probability == pytest.approx(0.99 * (1.0 - bound**2))
   assert numerics.SafeGeometric().has_finite_variance(bound)
 
 
-def test_safe_law_of_no_bound_is_refused():
+def test_safe_distribution_of_no_bound_is_refused():
   distribution = numerics.SafeGeometric()
-  message = 'distribution=safe:0.9: expected a distribution of known'
+  message = 'distribution=safe:0.9: expected a distribution with a known tail'
   for use in (lambda: distribution.tail([1]), lambda: distribution.sample(0)):
     with pytest.raises(ValueError, match=message):
       use()

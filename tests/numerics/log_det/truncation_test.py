@@ -34,7 +34,7 @@ def test_the_number_of_terms_is_not_a_constant_of_the_graph():
 
 
 def test_impossible_settings_are_refused():
-  with pytest.raises(ValueError, match='num_terms=0: expected a number from 1'):
+  with pytest.raises(ValueError, match='num_terms=0: expected a number >= 1'):
     numerics.FixedTruncation(0)
 
 

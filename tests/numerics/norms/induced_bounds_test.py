@@ -44,7 +44,7 @@ def test_what_is_closed(domain, codomain):
     (*shape, *orders) for i, shape in enumerate(_SHAPES)
     for orders in induced_oracle.PAIRS[i % 3::3]])
 def test_upper_bounds(shape, spatial_shape, domain, codomain):
-  """None is below the norm, and the best is not far above it."""
+  """No bound is below the norm, and the best is not far above it."""
   operator = kernels.operator(shape, spatial_shape)
   matrix = kernels.matrix(operator)
   expected = induced_oracle.brute_force(
@@ -71,7 +71,7 @@ def test_upper_bounds(shape, spatial_shape, domain, codomain):
 
 @loops.each([1.0, 1.3, 2.0, 3.0, np.inf])
 def test_of_the_identity(order):
-  """Where bounds are sharp: every `|I|_p->p` is 1."""
+  """Sharp bounds: every `|I|_p->p` is 1."""
   operator = operators.LayerOperator(tf.eye(4, dtype=tf.float64))
   assert float(induced_bounds.upper_bound(
       operator, order, order, 1.0)) == pytest.approx(1.0)

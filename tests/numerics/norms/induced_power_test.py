@@ -20,13 +20,13 @@ def _starts(operator, num_starts=8, positive=False):
 
 
 def _in_turn(pairs):
-  """Of a dense layer and of a convolution."""
+  """Pairs for a dense layer and a convolution in turn."""
   return [(*_SHAPES[i % 2], *pair) for i, pair in enumerate(pairs)]
 
 
 @loops.each(_in_turn(induced_oracle.PAIRS))
 def test_never_above_the_norm(shape, spatial_shape, domain, codomain):
-  """And equal to it where that is known; every step goes up."""
+  """Equal to it where it is known; every step increases it."""
   operator = kernels.operator(shape, spatial_shape)
   expected = induced_oracle.brute_force(
       kernels.matrix(operator), domain, codomain, num_starts=100)
@@ -99,7 +99,7 @@ def test_of_a_kernel_of_zeros():
     (*kernels.SHAPES[3], tf.float64, True),
     (*kernels.SHAPES[-1], tf.float32, False)])
 def test_learned_orders_and_shapes(shape, spatial_shape, dtype, jit_compile):
-  """In a graph, with orders that are tensors; compiled, too."""
+  """Orders are tensors of a graph, which may be compiled."""
   operator = kernels.operator(shape, spatial_shape)
 
   def run(kernel, starts, p, q):

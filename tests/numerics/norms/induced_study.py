@@ -1,4 +1,4 @@
-"""How exact, how low and how loose: induced norms of layers, and brute force.
+"""Induced norms of layers: estimates and bounds, against brute force.
 
     python -m tests.numerics.norms.induced_study --output=docs/induced_norms
 
@@ -39,12 +39,13 @@ _GROUPS = {
     'p = q': lambda record: record.domain == record.codomain,
     'p > q': lambda record: record.domain > record.codomain}
 
-# Operators. Laws, forms, sizes of kernels and of images go through their lists,
+# Operators. Entries, forms, sizes of kernels and images go through their lists,
 # whose lengths have no common divisors, so that they meet in all combinations.
-_DENSE_LAWS = ('gaussian', 'nonnegative', 'uniform', 'sparse', 'gaussian',
-               'nonnegative', 'low_rank', 'nonnegative_sparse')
+_DENSE_ENTRIES = ('gaussian', 'nonnegative', 'uniform', 'sparse', 'gaussian',
+                  'nonnegative', 'low_rank', 'nonnegative_sparse')
 _FORMS = ('tall', 'wide', 'square')
-_CONV_LAWS = ('gaussian', 'nonnegative', 'uniform', 'gaussian', 'nonnegative')
+_CONV_ENTRIES = (
+    'gaussian', 'nonnegative', 'uniform', 'gaussian', 'nonnegative')
 _KERNEL_SIZES = ((3, 3), (1, 3), (5, 5), (1, 1))
 # Among them images smaller than the kernels.
 _IMAGES = ((1, 1), (2, 1), (1, 3), (2, 2), (3, 2), (3, 3), (4, 3), (5, 4),
@@ -55,36 +56,37 @@ def _operator(number):
   """Returns a kernel and the size of its image, None for a dense one."""
   index, rng = number // 2, np.random.default_rng([0, number])
   if number % 2 == 0:
-    law = _DENSE_LAWS[index % len(_DENSE_LAWS)]
+    entries = _DENSE_ENTRIES[index % len(_DENSE_ENTRIES)]
     small, large = sorted(rng.choice(np.arange(2, 25), 2, replace=False))
     shape = {'tall': (small, large), 'wide': (large, small),
              'square': (small, small)}[_FORMS[index % len(_FORMS)]]
-    return _kernel(law, shape, rng), None
+    return _kernel(entries, shape, rng), None
   size = _KERNEL_SIZES[index % len(_KERNEL_SIZES)]
   channels = rng.integers(2, 5, 2) if size == (1, 1) else rng.integers(1, 4, 2)
-  return (_kernel(_CONV_LAWS[index % len(_CONV_LAWS)], (*size, *channels), rng),
+  entries = _CONV_ENTRIES[index % len(_CONV_ENTRIES)]
+  return (_kernel(entries, (*size, *channels), rng),
           _IMAGES[index % len(_IMAGES)])
 
 
-def _kernel(law, shape, rng):
+def _kernel(entries, shape, rng):
   kernel = rng.normal(size=shape)
-  if law == 'uniform':
+  if entries == 'uniform':
     kernel = rng.uniform(-1.0, 1.0, size=shape)
-  if law == 'low_rank':
+  if entries == 'low_rank':
     rank = min(2, min(shape) - 1)
     kernel = rng.normal(size=[shape[0], rank]) @ rng.normal(
         size=[rank, shape[1]])
-  if 'sparse' in law:
+  if 'sparse' in entries:
     # Three in ten, and one at least.
     is_kept = rng.random(shape) < 0.3
     is_kept.flat[rng.integers(is_kept.size)] = True
     kernel = np.where(is_kept, kernel, 0.0)
-  return np.abs(kernel) if 'nonnegative' in law else kernel
+  return np.abs(kernel) if 'nonnegative' in entries else kernel
 
 
 @dataclasses.dataclass
 class _Record:
-  """What was found for one operator and one pair of orders.
+  """Results for one operator and one pair of orders.
 
   `exact` is the closed form, the spectral norm, or the nonlinear power method
   from a positive row, and `signed` that method from rows of any sign. Estimates
@@ -128,7 +130,7 @@ class _Record:
     return self.upper / self.known
 
   def shortfall(self, num_rows, is_converged=False):
-    """How far an estimate is below what is known, relatively."""
+    """The relative error of an estimate, below the known norm."""
     return 1.0 - self.estimates[num_rows, is_converged] / self.known
 
   def complaints(self):

@@ -1,4 +1,4 @@
-"""Norms and bounds of kernels, one kind beside the other."""
+"""Norms of kernels and their bounds, compared with each other."""
 
 import math
 
@@ -28,7 +28,7 @@ def _followed(kind, mapping):
     ((1, 1, 3, 2), (3, 2), 3, 1.5), ((1, 1, 3, 2), (3, 2), 1.5, 3)])
 def test_the_norm_lies_between_the_kinds(
     kernel_shape, spatial_shape, domain, codomain):
-  """And what is differentiated is what was found."""
+  """The differentiable norm has the converged value."""
   kernel = tf.constant(np.random.default_rng(0).normal(size=kernel_shape))
   # Of the whole operator: 1 x 1 kernels at every pixel, too.
   operator = operators.LayerOperator(kernel, spatial_shape)

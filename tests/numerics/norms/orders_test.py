@@ -73,7 +73,7 @@ def test_dual():
 
 @loops.each([1.3, 2.0, 4.5])
 def test_derivatives(order):
-  """With respect to numbers, some of which are 0, and to the order."""
+  """Derivatives by entries, some of which are 0, and by the order."""
   x = _x()[0, 0]
   x[1] = 0.0
   order = tf.constant(order, tf.float64)

@@ -1,1 +1,1 @@
-"""Invertible layers with log-determinants, and flows made of them."""
+"""Invertible layers with log-determinants, and compositions of them."""

@@ -1,4 +1,4 @@
-"""The affine coupling of Real NVP."""
+"""The affine coupling layer of Real NVP."""
 
 from collections.abc import Sequence
 import math
@@ -18,28 +18,27 @@ from tf_resflow.specs import registries
 
 @base_layer.configured
 class AffineCoupling(bijection.Bijection):
-  """One part of an event passes, and says how the other is scaled and shifted.
+  """An affine coupling: one part of an event scales and shifts the other.
 
     y_a = x_a,   y_b = x_b s + t,   s = sigmoid(f_s + 2),   (f_s, t) = f(x_a)
     x_b = (y_b - t) / s,   log_det = sum log s
 
-  Both are exact, and `f` may be any network, which nothing constrains.
+  Both are exact, and `f` may be any network, without constraints.
 
   Args:
     network: `f`, a Keras layer or model that treats every example on its own.
       Its outputs are `f_s`, then `t`, along the last axis. With a
       `ConditionShift` in it the coupling takes a condition `[B, K]`.
-    mask: which part passes, a name of `registries.MASKS`. With 'channel' it is
-      the first half of the channels: `[..., C / 2] -> [..., C]` is what `f`
-      maps. With 'checkerboard' it is every other pixel, and `f` maps
-      `[H, W, C]` with zeros in between to `[H, W, 2 C]`.
-    swap: whether the two parts change their roles, as they do from block to
-      block.
-    shape: of an event, as the mask sees it; that of the input by default.
+    mask: selects the part that passes, a name of `registries.MASKS`. With
+      'channel' it is the first half of the channels, and `f` maps
+      `[..., C / 2] -> [..., C]`. With 'checkerboard' it is every other pixel,
+      and `f` maps `[H, W, C]` with zeros in between to `[H, W, 2 C]`.
+    swap: whether the two parts swap roles, as they do from block to block.
+    shape: shape of an event for the mask; that of the input by default.
     **kwargs: of `keras.layers.Layer`; `dtype` is that of the layers of `f`.
 
   Raises:
-    InvalidValueError: if the mask does not suit the events, such as a
+    InvalidValueError: if the mask does not apply to the events, such as a
       single channel, the network returns another shape, or contains a
       layer that is not a function of one example, such as batch normalisation.
 
@@ -80,8 +79,7 @@ class AffineCoupling(bijection.Bijection):
     shape = event_shape if self.shape is None else self.shape
     errors.check(
         math.prod(shape) == math.prod(event_shape), 'shape', shape,
-        f'one of {math.prod(event_shape)} numbers, as events '
-        f'{event_shape} have')
+        f'{math.prod(event_shape)} entries, as in events {event_shape}')
     self._halves = registries.MASKS.get(self.mask)(shape, swap=self.swap)
     network_shape = (None, *self._halves.network_shape)
     base_layer.build_once(self.network, network_shape)

@@ -1,8 +1,8 @@
-"""What a bijection is."""
+"""The interface of bijections."""
 
 from collections.abc import Callable, Sequence
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 
@@ -17,8 +17,8 @@ class Solve(NamedTuple):
   """A fixed point that a pass through a bijection solved for.
 
   Attributes:
-    bijection: which solved it.
-    equation: `f`, a function of `x`; other means than the solver's.
+    bijection: the bijection that solved it.
+    equation: `f`, a function of `x`, evaluated independently of the solver.
     target: `[B, ...]`, the right-hand side of `f(x) = target`.
     solution: a `numerics.Solution`, with the convergence of every example.
     solver: the `numerics.Solver` that found it.
@@ -31,28 +31,35 @@ class Solve(NamedTuple):
   solver: numerics.Solver
 
   def residual(self) -> tf.Tensor:
-    """Returns `f(x) - target`, computed by other means than the solver's."""
+    """Returns `f(x) - target`, evaluated independently of the solver."""
     return self.equation(self.solution.x) - self.target
 
 
-# Objects, or specs of them; None is a bijection's own, and so is 'own'.
-EstimatorLike = numerics.Estimator | str | None
-SolverLike = numerics.Solver | str | None
+# Objects or their specs; None and 'own' stand for those of the bijections.
+EstimatorLike: TypeAlias = numerics.Estimator | str | None
+SolverLike: TypeAlias = numerics.Solver | str | None
 _OWN = 'own'
 
 
 class PassSettings(NamedTuple):
-  """What a pass through a bijection is asked for, handed on as a whole.
+  """Settings of one pass through a bijection.
 
   Attributes:
-    condition: `[B, ...]`, what the map depends on beside its input; that of a
-      single example, `[...]` or `[1, ...]`, is that of all.
-    seed: of what is drawn, see `numerics.random.as_seed`.
+    condition: `[B, ...]`, a further input of the map; `[...]` or `[1, ...]` for
+      all examples.
+    seed: of random draws, see `numerics.random.as_seed`.
     estimator: of the log-determinant, in place of a bijection's own.
     solver: of fixed points, in place of a bijection's own.
     is_plain: whether a `g` is evaluated layer by layer, as Keras does, and not
       by the function that series and solvers share.
-    updates_statistics: whether moving statistics see the batch first.
+    updates_statistics: whether to update moving statistics by the batch first.
+
+  Example:
+    >>> settings = layers.PassSettings.of(estimator='exact')
+    >>> flatten = layers.Flatten()
+    >>> flatten.build([None, 3])
+    >>> flatten.forward_pass(tf.ones([2, 3]), settings).value.shape
+    TensorShape([2, 3])
   """
 
   condition: Any = None
@@ -68,7 +75,7 @@ class PassSettings(NamedTuple):
   def of(cls, condition: Any = None, seed: numerics.random.SeedLike = None,
          estimator: EstimatorLike = None, solver: SolverLike = None,
          ) -> 'PassSettings':
-    """Returns settings of what callers give, objects or their specs.
+    """Returns settings, given objects or their specs.
 
     Both `None` and 'own' stand for the estimators of the bijections.
 
@@ -83,16 +90,15 @@ class PassSettings(NamedTuple):
 
 
 class PassResult(NamedTuple):
-  """What comes out of a pass, in either direction.
+  """The result of one pass through a bijection, in either direction.
 
   Attributes:
     value: `[B, ...]`.
     log_det: `[B]`, nats: `log|det dy/dx|` of a forward pass, `log|det dx/dy|`
-      of an inverse one. With `numerics.NoLogDet`, what would have to be
-      estimated is left out.
-    solves: of the parts that solved for a fixed point, in the order of the
-      pass.
-    features: tensors `[B, ...]` that `FeatureTap`s let out on the way forward.
+      of an inverse one. With `numerics.NoLogDet`, NaN if it would have to be
+      estimated.
+    solves: the fixed points that parts solved for, in the order of the pass.
+    features: tensors `[B, ...]`, the outputs of `FeatureTap`s.
   """
 
   value: tf.Tensor
@@ -101,15 +107,15 @@ class PassResult(NamedTuple):
   features: tuple[tf.Tensor, ...] = ()
 
   def then(self, other: 'PassResult') -> 'PassResult':
-    """Returns the result of this pass and another one behind it."""
+    """Returns the result of this pass followed by another one."""
     return PassResult(
         other.value, self.log_det + other.log_det, self.solves + other.solves,
         self.features + other.features)
 
   def checked(self) -> 'PassResult':
-    """Returns a result that is an error where a solve failed.
+    """Returns this result behind an assertion that all solves converged.
 
-    Under XLA, which drops assertions, such an example is NaN.
+    Under XLA, which drops assertions, examples that did not converge are NaN.
 
     Raises:
       tf.errors.InvalidArgumentError: if an example did not converge.
@@ -129,13 +135,13 @@ class PassResult(NamedTuple):
 
 
 class BiLipschitzBounds(NamedTuple):
-  """How much a bijection may stretch: `a |d| <= |f(x + d) - f(x)| <= b |d|`.
+  """Bounds `a`, `b` of a map: `a |d| <= |f(x + d) - f(x)| <= b |d|`.
 
   Attributes:
     lower: `a`.
     upper: `b`.
-    order: of the norm in which they hold; None for every l_p.
-    bound_source: how, one of `lipschitz_layer.BOUND_SOURCES`.
+    order: order `p` of the norm in which they hold; None for every l_p.
+    bound_source: their source, one of `lipschitz_layer.BOUND_SOURCES`.
   """
 
   lower: float
@@ -144,9 +150,9 @@ class BiLipschitzBounds(NamedTuple):
   bound_source: str = 'construction'
 
   def then(self, other: 'BiLipschitzBounds') -> 'BiLipschitzBounds':
-    """Returns the bounds of `other` behind this bijection.
+    """Returns the bounds of this bijection followed by `other`.
 
-    The order of a composition of two orders is NaN: its bounds hold in none.
+    If their orders differ, the order is NaN: the bounds hold in no norm.
     """
     orders = {self.order, other.order} - {None}
     return BiLipschitzBounds(
@@ -158,26 +164,25 @@ class BiLipschitzBounds(NamedTuple):
 class Bijection(base_layer.BaseLayer):
   """An invertible layer `f` with a log-determinant.
 
-  Events are `[...]` behind one batch axis; `log_det` is `log|det df/dx|`, in
+  Events are `[...]` after one batch axis; `log_det` is `log|det df/dx|`, in
   nats, shape `[B]`. `call` is the forward direction, data to latents.
 
-  A kind defines `forward_pass` and `inverse_pass`; everything else follows. One
-  that is made of others derives from `CompositeBijection`.
+  Subclasses define `forward_pass` and `inverse_pass`; everything else follows.
+  Bijections that are composed of others derive from `CompositeBijection`.
 
   Attributes:
-    parts: the bijections that it is made of; none of most.
-    is_random: whether the log-determinant is drawn, so that it takes a seed.
-    condition_spec: what the condition of one example is; None where none makes
-      a difference. Such kinds pass over one.
+    parts: the bijections that it is composed of, if any.
+    is_random: whether the log-determinant is random, so that it takes a seed.
+    condition_spec: the specification of the condition of one example; None for
+      bijections without a condition, which ignore it.
     has_certificate: whether it has a `g` whose Lipschitz bound can be
       certified: `lipschitz_bound`, `norm_estimate()` and `certificate()`.
     is_data_dependent: whether batches set weights, see `ActNorm` and
       `MovingMean`.
-    has_moving_statistics: whether `update_statistics` changes something.
-    keeps_shape: whether latents have the shape of events. Where they have not,
-      a first pass cannot be an inverse one.
-    slopes: the `bi_lipschitz_bounds` of all weights; 0 and infinity if not
-      known.
+    has_moving_statistics: whether `update_statistics` has an effect.
+    keeps_shape: whether latents have the shape of events. If not, a forward
+      pass or `build` must precede inverse passes.
+    slopes: `bi_lipschitz_bounds` for all weights; 0 and infinity if unknown.
 
   Example:
     >>> class Double(layers.Bijection):
@@ -203,46 +208,46 @@ class Bijection(base_layer.BaseLayer):
 
   @property
   def takes_condition(self) -> bool:
-    """Whether a condition makes a difference."""
+    """Whether it depends on a condition."""
     return self.condition_spec is not None
 
   @property
   def is_initialized(self) -> bool:
-    """False until a first batch has set what depends on data."""
+    """Whether a first batch has set all data-dependent weights."""
     return all(part.is_initialized for part in self.parts)
 
   def forward_pass(self, x: tf.Tensor, settings: PassSettings) -> PassResult:
-    """Returns `f(x)`, `log|det df/dx|`, and how solves went.
+    """Returns `f(x)`, `log|det df/dx|`, and the fixed points solved for.
 
     Args:
       x: `[B, ...]`; the bijection is built for its shape.
-      settings: of the pass; parts are handed them on as a whole.
+      settings: settings of the pass, to be passed on to parts.
     """
     raise NotImplementedError
 
   def inverse_pass(self, y: tf.Tensor, settings: PassSettings) -> PassResult:
-    """Returns `x` with `f(x) = y`, `log|det dx/dy|`, and how solves went.
+    """Returns `x` with `f(x) = y`, `log|det dx/dy|`, and the solves.
 
-    At the seed of a forward pass the log-determinant is minus the one there,
-    draw by draw.
+    With the seed of a forward pass, the log-determinant is minus the one of
+    that pass, draw by draw.
 
     Args:
       y: `[B, ...]`.
-      settings: of the pass; parts are handed them on as a whole.
+      settings: settings of the pass, to be passed on to parts.
     """
     raise NotImplementedError
 
   def transform(
-      self, x: tf.Tensor, condition: Any = None, *,
+      self, x: Any, condition: Any = None, *,
       seed: numerics.random.SeedLike = None, estimator: EstimatorLike = None,
       solver: SolverLike = None) -> PassResult:
-    """Does what `forward_and_log_det` does; reports in place of raising."""
+    """Like `forward_and_log_det`, but reports failed solves in its result."""
     base_layer.build_once(self, x.shape)
     return self.forward_pass(
         x, PassSettings.of(condition, seed, estimator, solver))
 
   def forward_and_log_det(
-      self, x: tf.Tensor, condition: Any = None, *,
+      self, x: Any, condition: Any = None, *,
       seed: numerics.random.SeedLike = None, estimator: EstimatorLike = None,
       solver: SolverLike = None) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `f(x)` and `log|det df/dx|`.
@@ -250,7 +255,7 @@ class Bijection(base_layer.BaseLayer):
     Args:
       x: `[B, ...]`.
       condition: see `PassSettings`.
-      seed: of what is drawn.
+      seed: of random draws.
       estimator: of the log-determinant, in place of the bijection's own, or
         its spec, such as 'exact'.
       solver: of fixed points, likewise.
@@ -259,23 +264,23 @@ class Bijection(base_layer.BaseLayer):
       `y`: `[B, ...]`; `log_det`: `[B]`, nats.
 
     Raises:
-      tf.errors.InvalidArgumentError: where the forward direction is a solve
-        and an example does not converge. Under XLA, which drops assertions,
-        such an example is NaN.
+      tf.errors.InvalidArgumentError: if the forward direction is a solve and
+        an example does not converge. Under XLA, which drops assertions, such an
+        example is NaN.
     """
     return self.transform(
         x, condition, seed=seed, estimator=estimator, solver=solver
     ).checked()[:2]
 
   def solve_inverse(
-      self, y: tf.Tensor, condition: Any = None, *,
+      self, y: Any, condition: Any = None, *,
       solver: SolverLike = None) -> PassResult:
-    """Does what `inverse` does; reports in place of raising."""
+    """Like `inverse`, but reports failed solves in its result."""
     self._build_for_inverse(y)
     return self.inverse_pass(y, PassSettings.of(
         condition, estimator=numerics.NoLogDet(), solver=solver))
 
-  def inverse(self, y: tf.Tensor, condition: Any = None, *,
+  def inverse(self, y: Any, condition: Any = None, *,
               solver: SolverLike = None) -> tf.Tensor:
     """Returns `x` with `f(x) = y`.
 
@@ -291,7 +296,7 @@ class Bijection(base_layer.BaseLayer):
     return self.solve_inverse(y, condition, solver=solver).checked().value
 
   def inverse_and_log_det(
-      self, y: tf.Tensor, condition: Any = None, *,
+      self, y: Any, condition: Any = None, *,
       seed: numerics.random.SeedLike = None, estimator: EstimatorLike = None,
       solver: SolverLike = None) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `x` with `f(x) = y`, and `log|det dx/dy|`, `[B]`.
@@ -303,10 +308,10 @@ class Bijection(base_layer.BaseLayer):
         condition, seed, estimator, solver)).checked()[:2]
 
   def _build_for_inverse(self, y):
-    errors.check(
+    errors.check_suits(
         self.built or self.keeps_shape, 'y', f'a tensor {y.shape}',
-        f'a forward pass of {self.name} before the first inverse one',
-        'Or call build(input_shape): the shape of events does not follow.')
+        f'cannot be inverted before a forward pass of {self.name}',
+        'Or call build(input_shape), which sets the shape of events.')
     base_layer.build_once(self, y.shape)
 
   def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
@@ -315,8 +320,8 @@ class Bijection(base_layer.BaseLayer):
     )).checked().value
 
   def update_statistics(
-      self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
-    """Lets moving statistics see a batch; returns `f(x)` behind the change.
+      self, x: Any, condition: Any = None) -> tf.Tensor:
+    """Updates moving statistics by a batch; returns `f(x)` with the new ones.
 
     A training step calls it after its update; passes change no statistics.
 
@@ -330,40 +335,40 @@ class Bijection(base_layer.BaseLayer):
         updates_statistics=True)).value
 
   def bi_lipschitz_bounds(self) -> BiLipschitzBounds:
-    """Returns the least and the greatest slope, with the present weights."""
+    """Returns the bi-Lipschitz bounds for the present weights."""
     return self.slopes
 
   def check_weights(self) -> None:
-    """Raises `InvalidValueError` for weights with which there is no inverse."""
+    """Raises `InvalidValueError` if a matrix is numerically singular."""
     for part in self.parts:
       part.check_weights()
 
   def frozen(self) -> 'Bijection':
-    """Returns a bijection that computes alike and keeps its present weights.
+    """Returns an equal bijection whose weights are fixed at the present ones.
 
-    An exported model is made so, and holds no power iteration. What has no
-    weights may return itself. No gradient reaches the variables of the
+    Exported models are made so, and contain no power iteration. A bijection
+    without weights may return itself. No gradient reaches the variables of the
     original.
     """
     return base_layer.frozen_copy(self)
 
   def leaves(self) -> list['Bijection']:
-    """Returns the bijections that this one is made of, in forward order."""
+    """Returns the elementary bijections within, in forward order."""
     return [self]
 
   def constrained_layers(self) -> list:
-    """Returns the linear layers within whose norms are bounded."""
+    """Returns all linear layers within whose norms are constrained."""
     return [c for b in self.parts for c in b.constrained_layers()]
 
   def estimators(self) -> list[numerics.Estimator]:
-    """Returns the estimators within that are used where none is given."""
+    """Returns the default estimators of all parts."""
     return [e for b in self.parts for e in b.estimators()]
 
   def share_traces(self, functions: dict) -> None:
     """Lets residual branches of one structure share their graphs.
 
     Args:
-      functions: from structures to `numerics.ResidualFunction`s; is added to.
+      functions: `numerics.ResidualFunction`s by structure; extended in place.
     """
     for part in self.parts:
       part.share_traces(functions)
@@ -376,7 +381,7 @@ def event_shape_of(shape: Any) -> tuple[int, ...]:
     InvalidValueError: if `shape` is no sequence of known sizes.
 
   Example:
-    >>> layers.event_shape_of([4, 4, 1])
+    >>> bijection.event_shape_of([4, 4, 1])
     (4, 4, 1)
   """
   sizes = tuple(shape) if isinstance(
@@ -394,7 +399,7 @@ def zero_log_det(x: tf.Tensor) -> tf.Tensor:
 
 
 def nan_log_det(x: tf.Tensor) -> tf.Tensor:
-  """Returns `[B]` of NaN, a log-determinant that was not asked for."""
+  """Returns NaN `[B]`, a log-determinant that is not computed."""
   return common_log_det(x, tf.constant(math.nan, x.dtype))
 
 

@@ -1,4 +1,4 @@
-"""Bijections that are made of others, such as Inverse and Split."""
+"""Bijections that are composed of others, such as Inverse and Split."""
 
 from collections.abc import Sequence
 import functools
@@ -14,7 +14,7 @@ from tf_resflow.layers.conditions import conditioning
 
 
 class CompositeBijection(bijection_lib.Bijection):
-  """A bijection of `parts`, which do all that it does not do itself.
+  """A bijection composed of `parts`, from which its properties follow.
 
   Subclasses define `parts`, `with_parts`, the two passes and
   `bi_lipschitz_bounds`.
@@ -41,7 +41,7 @@ class CompositeBijection(bijection_lib.Bijection):
 
   def with_parts(self, parts: Sequence[bijection_lib.Bijection]
                  ) -> bijection_lib.Bijection:
-    """Returns such a bijection of other parts, with its name and dtype."""
+    """Returns a copy with other parts, and the same name and dtype."""
     raise NotImplementedError
 
   def frozen(self) -> bijection_lib.Bijection:
@@ -53,19 +53,19 @@ class CompositeBijection(bijection_lib.Bijection):
 
 @base_layer.configured
 class Inverse(CompositeBijection):
-  """`f^-1` of a bijection `f`: its passes change places.
+  """The inverse `f^-1` of a bijection `f`, with its two passes swapped.
 
-  That of a residual block is an implicit block: `y` solves `y + g(y) = x`, and
-  its slopes lie in `[1 / (1 + L), 1 / (1 - L)]` with `L = Lip(g)`. A residual
-  block and such a one in turn are an implicit flow.
+  Of a residual block it is an implicit block: `y` solves `y + g(y) = x`, and
+  its slopes lie in `[1 / (1 + L), 1 / (1 - L)]` with `L = Lip(g)`. Residual
+  blocks and such inverses in turn are an implicit flow.
 
   Args:
-    bijection: `f`. It keeps the shape of events, or is built.
+    bijection: `f`, which keeps the shape of events or is built.
     **kwargs: of `keras.layers.Layer`; `dtype` is that of `f`.
 
   Raises:
-    InvalidValueError: if batches set weights of `f`, as they do in an ActNorm;
-      forward passes do that, which an inverse makes none of.
+    InvalidValueError: if `f` has data-dependent weights, as an ActNorm does,
+      since these are set in forward passes of `f`.
 
   Example:
     >>> g = keras.Sequential([
@@ -84,8 +84,9 @@ class Inverse(CompositeBijection):
     kwargs.setdefault('dtype', bijection.compute_dtype)
     super().__init__(**kwargs)
     names = [b.name for b in bijection.leaves() if b.is_data_dependent]
-    errors.check(not names, 'bijection', ', '.join(names),
-                 'none whose weights batches set', 'Put it beside the Inverse.')
+    errors.check_suits(
+        not names, 'bijection', ', '.join(names), 'cannot be used in an '
+        'Inverse: batches set its weights', 'Put it next to the Inverse.')
     self.bijection = bijection
 
   @property
@@ -102,7 +103,7 @@ class Inverse(CompositeBijection):
     found = tuple(self.bijection.compute_output_shape(shape))[1:]
     errors.check(
         found == tuple(input_shape[1:]), 'input_shape', tuple(input_shape),
-        f'events {found}, which {self.bijection.name} returns')
+        f'events {found}, as {self.bijection.name} returns')
 
   def compute_output_shape(self, input_shape: tuple) -> tuple:
     if not self.bijection.built:
@@ -127,15 +128,15 @@ class Inverse(CompositeBijection):
 
 @base_layer.configured
 class Split(CompositeBijection):
-  """The first channels go through a bijection, the others leave.
+  """Factors out half of the channels; a bijection transforms the others.
 
     y = [flatten(x[..., c:]), flatten(rest(x[..., :c]))],  c = channels // 2
 
   with the log-determinant of `rest`.
 
   Args:
-    rest: what the first half of the channels, rounded down, goes through.
-    num_taps: how often the part that leaves is a feature, see `FeatureTap`.
+    rest: the bijection of the first half of the channels, rounded down.
+    num_taps: how often the part factored out is a feature, see `FeatureTap`.
     **kwargs: of `keras.layers.Layer`; `dtype` is that of `rest`.
 
   Example:
@@ -163,12 +164,13 @@ class Split(CompositeBijection):
 
   def with_parts(self, parts: Sequence[bijection_lib.Bijection]
                  ) -> bijection_lib.Bijection:
-    return Split(*parts, self.num_taps, name=self.name, dtype=self.dtype_policy)
+    return Split(
+        parts[0], self.num_taps, name=self.name, dtype=self.dtype_policy)
 
   def build(self, input_shape: tuple) -> None:
     *shape, channels = input_shape[1:]
     errors.check(channels > 1, 'input_shape', tuple(input_shape),
-                 '2 channels or more', 'Nothing would go on otherwise.')
+                 '2 channels or more', 'One half is factored out.')
     self._halves = masks.Channel(input_shape[1:])
     self._leaving_shape = (*shape, channels - channels // 2)
     kept_shape = (None, *self._halves.network_shape)

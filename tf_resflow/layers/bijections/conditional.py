@@ -1,4 +1,4 @@
-"""Bijections that a condition chooses."""
+"""Bijections that depend on a condition."""
 
 from collections.abc import Sequence
 import math
@@ -17,16 +17,16 @@ from tf_resflow.numerics import differentiation
 
 @base_layer.configured
 class Conditional(composite.CompositeBijection):
-  """`f(x, h(c))`: all of a bijection shares one network of conditions.
+  """`f(x, h(c))`: a bijection whose parts share one condition network `h`.
 
   `h` is evaluated once per pass, however many blocks the bijection has and
-  whatever a series or a solver asks of them; gradients reach its weights and,
-  where they are numbers, the conditions.
+  however often a series or a solver evaluates them; gradients reach its weights
+  and, if they are numbers, the conditions.
 
   Args:
-    bijection: one that takes conditions `[B, K]`, or a chain of several.
+    bijection: a bijection that takes conditions `[B, K]`.
     condition_network: `h`, a `layers.ConditionNetwork` such as
-      `layers.LabelEmbedding`; any other Keras layer in a `layers.KerasNetwork`.
+      `layers.LabelEmbedding`; wrap other Keras layers in `layers.KerasNetwork`.
     **kwargs: of `keras.layers.Layer`; `dtype` is that of the bijection.
 
   Raises:
@@ -51,12 +51,12 @@ class Conditional(composite.CompositeBijection):
     errors.check(
         isinstance(condition_network, networks.ConditionNetwork),
         'condition_network', condition_network, 'a layers.ConditionNetwork',
-        'layers.KerasNetwork makes one of any Keras layer.')
-    wanted = bijection.condition_spec
+        'Wrap a Keras layer in layers.KerasNetwork.')
+    wanted: Any = bijection.condition_spec
     errors.check(
         wanted is not None, 'bijection', bijection.name,
         'one that takes a condition', 'Put a layers.ConditionShift into its '
-        'network, for instance.')
+        'network, for example.')
     size = condition_network.size
     errors.check(
         wanted.shape == (size,) and not wanted.num_labels, 'condition_network',
@@ -76,8 +76,8 @@ class Conditional(composite.CompositeBijection):
   def with_parts(self, parts: Sequence[bijection_lib.Bijection]
                  ) -> bijection_lib.Bijection:
     return Conditional(
-        *parts, base_layer.frozen_copy(self.condition_network), name=self.name,
-        dtype=self.dtype_policy)
+        parts[0], base_layer.frozen_copy(self.condition_network),
+        name=self.name, dtype=self.dtype_policy)
 
   def build(self, input_shape: tuple) -> None:
     base_layer.build_once(
@@ -107,11 +107,11 @@ class Conditional(composite.CompositeBijection):
 
 
 class ConditionalMap(conditioning.ConditionMatrix, bijection_lib.Bijection):
-  """A map of an event that a condition chooses, by bounded scales and others.
+  """A linear or affine map that depends on a condition, with bounded scales.
 
-  Of the whole event at once where `per_feature`; else of its channels, the last
-  axis, alike at all positions. Subclasses have the arguments, and set the
-  `max_log_scale` of those who give none.
+  It acts on the whole event if `per_feature`; else on its channels, the last
+  axis, in the same way at all positions. Subclasses describe the arguments, and
+  set the default of `max_log_scale`.
   """
 
   default_max_log_scale: float
@@ -124,7 +124,7 @@ class ConditionalMap(conditioning.ConditionMatrix, bijection_lib.Bijection):
     if max_log_scale is None:
       max_log_scale = self.default_max_log_scale
     errors.check(max_log_scale > 0.0, 'max_log_scale', max_log_scale,
-                 'a number above 0')
+                 'a number > 0')
     self.per_feature = per_feature
     self.max_log_scale = max_log_scale
 
@@ -135,21 +135,23 @@ class ConditionalMap(conditioning.ConditionMatrix, bijection_lib.Bijection):
 
 @base_layer.configured
 class ConditionalAffine(ConditionalMap):
-  """`y = (x - t(c)) exp(-s(c))`, with `s = b tanh(W_s c / b)`, `t = W_t c`.
+  """The affine map `y = (x - t(c)) exp(-s(c))`, chosen by a condition `c`.
 
-  Behind an ActNorm it makes that one conditional; as the last bijection of a
+  With `s = b tanh(W_s c / b)` and `t = W_t c`.
+
+  After an ActNorm it makes that one conditional; as the last bijection of a
   flow it gives the base distribution a mean and a scale that depend on the
-  condition, `z ~ N(t(c), diag exp(2 s(c)))`: what it returns is standard normal
-  where `z` is so distributed.
+  condition, `z ~ N(t(c), diag exp(2 s(c)))`, since it maps such a `z` to a
+  standard normal.
 
   Args:
-    condition_size: `K`, numbers of a condition `[B, K]`.
+    condition_size: `K`, size of a condition `[B, K]`.
     per_feature: one scale and shift per entry of the event, not per channel
       (the last axis).
     max_log_scale: `b`, the bound of `|s|`, whatever the condition; 3 by
       default.
     kernel_initializer: Keras initializer of both matrices; with zeros, the
-      default, it begins as the identity.
+      default, it is initially the identity.
     **kwargs: of `keras.layers.Layer`.
 
   Example:
@@ -176,7 +178,7 @@ class ConditionalAffine(ConditionalMap):
     return self.bounded(raw), shift
 
   def _log_det(self, log_scale, x):
-    """Returns that of the inverse, `P sum(s)` of `P` positions."""
+    """Returns the log-determinant of the inverse, `P sum(s)`."""
     num_positions = math.prod(x.shape[1:]) // math.prod(self._shape)
     return num_positions * differentiation.sum_per_example(log_scale)
 
@@ -199,9 +201,9 @@ class ConditionalAffine(ConditionalMap):
 
 @base_layer.configured
 class ConditionalLinear(ConditionalMap):
-  """`y = L(c) U(c) x` for every row of numbers of an event.
+  """The linear map `y = L(c) U(c) x` of rows `x` of events, for a condition.
 
-  In front of an `InvertibleLinear` or `InvertibleConv1x1` it makes that one
+  Before an `InvertibleLinear` or `InvertibleConv1x1` it makes that one
   conditional. With raw numbers `r = W c`, one for each entry of a matrix,
 
     L = I + tril(tanh r) / D,   U = (I + triu(tanh r) / D) diag(exp s),
@@ -213,12 +215,12 @@ class ConditionalLinear(ConditionalMap):
   than `4 exp(b)` or less than `exp(-2 - b)`, in any l_p.
 
   Args:
-    condition_size: `K`, numbers of a condition `[B, K]`.
+    condition_size: `K`, size of a condition `[B, K]`.
     per_feature: whether a row is the whole event; else its channels, the last
       axis.
     max_log_scale: `b`, the bound of `|log U_ii|`; 1 by default.
-    kernel_initializer: Keras initializer of `W`; with zeros, the default, it
-      begins as the identity.
+    kernel_initializer: Keras initializer of `W`; with zeros, the default, it is
+      initially the identity.
     **kwargs: of `keras.layers.Layer`.
 
   Example:

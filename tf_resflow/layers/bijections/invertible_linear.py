@@ -1,4 +1,4 @@
-"""Invertible linear maps: of vectors, and of the channels of images."""
+"""Invertible linear maps of vectors, and of the channels of images."""
 
 from collections.abc import Sequence
 import math
@@ -15,18 +15,18 @@ from tf_resflow.specs import registries
 
 
 class MatrixBijection(bijection.Bijection):
-  """`y = W x` for every row of numbers of an event; `W` is trained.
+  """`y = W x` for every row `x` of an event, with a trained matrix `W`.
 
   `log_det = P log|det W|` with `P` rows per event. `W`, its inverse and its
   log-determinant are computed in float64. A pass in either direction raises
-  `tf.errors.InvalidArgumentError` if `W` is nearly singular: if its condition
-  number is above 1e4 in float32, or above 1e12 in float64. Under XLA, which
-  drops assertions, everything is NaN then.
+  `tf.errors.InvalidArgumentError` if `W` is numerically singular: if its
+  condition number is above 1e4 in float32, or above 1e12 in float64. Under XLA,
+  which drops assertions, everything is NaN then.
 
   Args:
     parameterization: see `InvertibleLinear`, as the others.
-    seed: of the first matrix.
-    initial_matrix: the first matrix.
+    seed: seed of the initial matrix.
+    initial_matrix: the initial matrix.
     **kwargs: of `keras.layers.Layer`.
   """
 
@@ -47,7 +47,7 @@ class MatrixBijection(bijection.Bijection):
       self.initial_matrix = matrix.tolist()
 
   def row_size(self, event_shape: Sequence[int]) -> int:
-    """Returns `D`, how many numbers of an event make a row."""
+    """Returns `D`, the size of a row of an event."""
     raise NotImplementedError
 
   def build(self, input_shape: tuple) -> None:
@@ -78,9 +78,9 @@ class MatrixBijection(bijection.Bijection):
         for w in [tf.convert_to_tensor(getattr(self, name).value)]})
 
   def _checked(self, values, condition):
-    """Returns values in the dtype of the layer, behind the check of `W`.
+    """Returns values in the dtype of the layer, behind a check of `W`.
 
-    Under XLA they are NaN where it fails.
+    Under XLA they are NaN if it fails.
     """
     dtype = tf.as_dtype(self.compute_dtype)
     is_regular = condition <= invertible_matrix.MAX_CONDITION[dtype]
@@ -96,7 +96,7 @@ class MatrixBijection(bijection.Bijection):
                  name, *invertible_matrix.refusal(float(condition), dtype))
 
   def _apply(self, x, is_inverse):
-    """Returns `W x` of every row, or `W^-1 x`."""
+    """Returns `W x` or `W^-1 x` of every row."""
     matrix, log_det = self._evaluate()
     inverse, condition = invertible_matrix.inverse_and_condition(matrix)
     factor, log_det = self._checked(
@@ -131,21 +131,21 @@ class MatrixBijection(bijection.Bijection):
 
 @base_layer.configured
 class InvertibleLinear(MatrixBijection):
-  """`y = W x` for an event as a vector `x` `[D]`; `W` is trained.
+  """`y = W x` for events as vectors `x`, `[D]`, with a trained matrix `W`.
 
-  `log_det = log|det W|`. A nearly singular matrix is an error, see
+  `log_det = log|det W|`. A numerically singular matrix is an error, see
   `MatrixBijection`.
 
   Args:
     parameterization: 'free', where `W` is trained, or 'lu', where the factors
-      `W = P L (U + diag(signs exp(log_scale)))` are.
-    seed: Python int that makes the first matrix, a random permutation,
+      of `W = P L (U + diag(signs exp(log_scale)))` are.
+    seed: Python int that makes the initial matrix, a random permutation,
       deterministic.
-    initial_matrix: the first matrix `[D, D]`, in place of a permutation.
+    initial_matrix: the initial matrix `[D, D]`, in place of a permutation.
     **kwargs: of `keras.layers.Layer`.
 
   Raises:
-    InvalidValueError: if `initial_matrix` is no square matrix or nearly
+    InvalidValueError: if `initial_matrix` is not square, or numerically
       singular.
 
   Example:
@@ -159,7 +159,7 @@ class InvertibleLinear(MatrixBijection):
     >>> layers.InvertibleLinear(initial_matrix=[[1.0, 1.0], [1.0, 1.0]])
     Traceback (most recent call last):
     tf_resflow.errors.InvalidValueError: initial_matrix=condition number inf:
-    expected at most 1e+04 in float32. A nearly singular matrix ...
+    expected at most 1e+04 in float32. The matrix is numerically singular; ...
 
   References:
     Kingma and Dhariwal, 2018, Glow, Section 3.2.
@@ -173,13 +173,13 @@ class InvertibleLinear(MatrixBijection):
 class InvertibleConv1x1(MatrixBijection):
   """The invertible 1 x 1 convolution: `y = W x` for the channels of a pixel.
 
-  For images `[H, W, C]`; `log_det = H W log|det W|`. A nearly singular matrix
-  is an error, see `MatrixBijection`.
+  For images `[H, W, C]`; `log_det = H W log|det W|`. A numerically singular
+  matrix is an error, see `MatrixBijection`.
 
   Args:
     parameterization: see `InvertibleLinear`, as the others.
-    seed: of the first matrix, a permutation of the channels.
-    initial_matrix: the first matrix `[C, C]`.
+    seed: seed of the initial matrix, a permutation of the channels.
+    initial_matrix: the initial matrix `[C, C]`.
     **kwargs: of `keras.layers.Layer`.
 
   Example:
@@ -198,5 +198,5 @@ class InvertibleConv1x1(MatrixBijection):
 
   def row_size(self, event_shape: Sequence[int]) -> int:
     errors.check(len(event_shape) == 3, 'event_shape', tuple(event_shape),
-                 'images [H, W, C]', 'InvertibleLinear is for vectors.')
+                 'images [H, W, C]', 'Use InvertibleLinear for vectors.')
     return event_shape[-1]

@@ -1,4 +1,4 @@
-"""Matrices that are trained and stay invertible, or say that they are not."""
+"""Trained square matrices, and checks that they are invertible."""
 
 from collections.abc import Mapping
 
@@ -8,27 +8,24 @@ import tensorflow as tf
 
 from tf_resflow import private_apis
 
-# Named in every error of a matrix without an inverse.
-NEARLY_SINGULAR = 'A nearly singular matrix has no inverse worth the name'
+# In the message of every error of a matrix without an accurate inverse.
+NEARLY_SINGULAR = 'The matrix is numerically singular'
 
-# Condition numbers |W|_1 |W^-1|_1 from which on fewer than four digits of an
+# Condition numbers |W|_1 |W^-1|_1 above which fewer than four digits of an
 # inverse, and of a log-determinant, are right.
 MAX_CONDITION = {tf.float32: 1e4, tf.float64: 1e12}
 
-# By their names.
+# Arrays by name.
 Weights = dict[str, np.ndarray]
 
-_ADVICE = (
-    f'{NEARLY_SINGULAR}. A smaller learning rate keeps it away from that; '
-    'float64 bears more.')
+_ADVICE = f'{NEARLY_SINGULAR}; lower the learning rate or use float64.'
 
 
 class Parameterization:
-  """How trained numbers make a square matrix."""
+  """A parameterization of square matrices by trained weights."""
 
   def initial_weights(self, matrix: np.ndarray) -> tuple[Weights, Weights]:
-    """Returns the numbers that make a matrix `[D, D]`: trained ones, others.
-    """
+    """Returns the trainable and the fixed weights of a matrix `[D, D]`."""
     raise NotImplementedError
 
   def evaluate(
@@ -36,13 +33,13 @@ class Parameterization:
     """Returns the matrix `W` and `log|det W|`.
 
     Args:
-      weights: as `initial_weights` names them, floats in float64.
+      weights: both, by the names of `initial_weights`; floats in float64.
     """
     raise NotImplementedError
 
 
 class Free(Parameterization):
-  """`W` itself is trained: `entries` `[D, D]`, of `y = W x`."""
+  """The entries of `W` are trained: `entries`, `[D, D]`."""
 
   def initial_weights(self, matrix: np.ndarray) -> tuple[Weights, Weights]:
     return {'entries': matrix}, {}
@@ -59,8 +56,8 @@ class LU(Parameterization):
   """`W = P L (U + diag(signs exp(log_scale)))`.
 
   `P` permutes rows and is fixed, as the signs are; `L` is lower triangular with
-  ones on its diagonal, `U` strictly upper triangular; `log|det W| =
-  sum log_scale`. The three trained parts are stored as one matrix `factors`
+  ones on its diagonal, `U` strictly upper triangular; `log|det W|` is
+  `sum log_scale`. The three trained parts are stored as one matrix `factors`
   `[D, D]`: `L` below its diagonal, `U` above, `log_scale` on it.
 
   References:
@@ -92,13 +89,13 @@ class LU(Parameterization):
 def inverse_and_condition(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
   """Returns `W^-1` and the condition number `|W|_1 |W^-1|_1`.
 
-  That is infinite, and the inverse meaningless, where there is none; nothing is
-  raised, neither eagerly nor in a graph.
+  If there is no inverse, the condition number is infinite and the inverse
+  meaningless; nothing is raised, neither eagerly nor in a graph.
 
   Args:
     matrix: float64 `[D, D]`.
   """
-  # Unlike other factors these exist for every matrix.
+  # Unlike other factorisations, this one exists for every matrix.
   q, r = tf.linalg.qr(matrix)
   pivots = tf.abs(tf.linalg.diag_part(r))
   # TensorFlow refuses to solve with a pivot that is 0.
@@ -117,24 +114,24 @@ def _norm(matrix):
 
 
 def refusal(condition: float, dtype: tf.DType) -> tuple[str, str, str]:
-  """Returns value, expectation and advice of an error, see `errors`."""
+  """Returns value, expected value and advice of an error, see `errors`."""
   return (f'condition number {condition:.3g}',
           f'at most {MAX_CONDITION[dtype]:.0e} in {dtype.name}', _ADVICE)
 
 
 def require_invertible(
     condition: tf.Tensor, dtype: tf.DType, name: str) -> list[tf.Operation]:
-  """Raises unless a condition number is one that arithmetic bears.
+  """Raises an error if a condition number is too large for a dtype.
 
   Under XLA, which drops assertions, nothing happens.
 
   Args:
     condition: scalar.
-    dtype: in which the matrix is used.
-    name: of the matrix.
+    dtype: dtype in which the matrix is used.
+    name: name of the matrix.
 
   Returns:
-    What a graph has to run before it uses the matrix.
+    The operations that a graph must run before it uses the matrix.
 
   Raises:
     tf.errors.InvalidArgumentError: eagerly at once, else when the graph runs.

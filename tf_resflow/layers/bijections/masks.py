@@ -1,4 +1,4 @@
-"""Which part of an event a coupling passes on, and which it transforms."""
+"""Masks of couplings, by channels or in a checkerboard pattern."""
 
 from collections.abc import Sequence
 
@@ -13,15 +13,15 @@ class Mask:
 
   Args:
     event_shape: shape of one event.
-    swap: whether the two parts change their roles.
+    swap: whether the two parts swap roles.
 
   Attributes:
-    network_shape: of the part that passes, as a network sees it.
-    output_shape: what a network has to return for it: of every channel that
-      changes a scale, and behind all of these as many shifts.
+    network_shape: shape of the part that passes, as input of a network.
+    output_shape: shape of the outputs of the network: a scale for every channel
+      that changes, then as many shifts.
 
   Raises:
-    InvalidValueError: if such events have no such parts.
+    InvalidValueError: if the mask does not apply to such events.
   """
 
   network_shape: tuple[int, ...]
@@ -32,11 +32,11 @@ class Mask:
     self.swap = swap
 
   def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns what passes, as a network sees it, and the rest."""
+    """Returns the part that passes, as input of a network, and the rest."""
     raise NotImplementedError
 
   def restrict(self, parameters: tf.Tensor) -> tf.Tensor:
-    """Returns parameters of the rest, 0 wherever it holds what passes."""
+    """Returns parameters of the rest, 0 where it contains the other part."""
     return parameters
 
   def join(self, passed: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:
@@ -47,7 +47,7 @@ class Mask:
 class Channel(Mask):
   """The first half of the channels (the last axis) passes; swapped, the second.
 
-  Of an odd number the first half is the smaller one.
+  If their number is odd, the first half is the smaller one.
 
   References:
     Dinh et al., 2017, Real NVP, Section 3.4.
@@ -75,10 +75,10 @@ class Channel(Mask):
 
 
 class Checkerboard(Mask):
-  """Pixels with even `i + j` pass, all channels of them; swapped, with odd.
+  """Pixels with even `i + j` pass, with all channels; swapped, with odd.
 
-  A network sees the whole image with 0 in place of the others, and so is the
-  rest the whole image.
+  The input of the network is the whole image with 0 in place of the others; the
+  rest is the whole image, too.
 
   References:
     Dinh et al., 2017, Real NVP, Section 3.4.

@@ -1,4 +1,4 @@
-"""Normalisation by batches: the first one, or their moving mean."""
+"""Normalisation by the first batch, or by the moving mean of batches."""
 
 import math
 
@@ -22,11 +22,11 @@ def _shift_and_scale(x, bias, log_scale):
 
 
 def _global_means(axes, *tensors):
-  """Returns means over the global batch, float64, and whether they are sound.
+  """Returns means over the global batch, float64, and whether they are valid.
 
   Those of an empty batch, or of one that is not finite, are not. Float64,
   because a difference of squares loses digits. Sums and a count, because
-  replicas may hold parts of different sizes, or nothing.
+  replicas may hold parts of different sizes, or empty ones.
   """
   sums = [tf.reduce_sum(tf.cast(t, tf.float64), axes) for t in tensors]
   count = tf.cast(tf.size(tensors[0]) // tf.size(sums[0]), tf.float64)
@@ -38,15 +38,15 @@ def _global_means(axes, *tensors):
 
 @base_layer.configured
 class ActNorm(bijection.Bijection):
-  """`y = (x + bias) * exp(log_scale)`, per channel (the last axis).
+  """ActNorm: `y = (x + bias) * exp(log_scale)`, per channel (the last axis).
 
   `log_det = P sum(log_scale)` with `P` positions per channel (`H W` for
   images, 1 for vectors). With `per_feature` every entry of an event has a bias
   and a scale of its own, and `P = 1`.
 
   The first batch initialises the layer: its outputs then have mean 0 and
-  variance 1 per channel, except that variances below `variance_floor` count
-  as that. Under a distribution strategy the statistics are those of the
+  variance 1 per channel, except that variances below `variance_floor` are
+  replaced by it. Under a distribution strategy the statistics are those of the
   global batch. Initialisation is a state of the layer (the variable
   `initialized`), saved and loaded with it, and happens once; an empty batch or
   one that is not finite does not count.
@@ -69,7 +69,7 @@ class ActNorm(bijection.Bijection):
     Kingma and Dhariwal, 2018, Glow, Section 3.1.
   """
 
-  # Its first batch sets its weights, so it cannot be a part of some g.
+  # The first batch sets its weights, so it cannot be a part of g.
   is_data_dependent = True
 
   def __init__(self, variance_floor: float = 0.2, per_feature: bool = False,
@@ -103,11 +103,11 @@ class ActNorm(bijection.Bijection):
             tf.cast(-0.5 * tf.math.log(variance), dtype), is_valid)
 
   def _maybe_initialize(self, x):
-    """Returns the tensors of bias and scale, initialising them if need be.
+    """Returns the tensors of bias and scale, after initialisation if needed.
 
-    A collective must not stand in a branch, so a function that is traced
-    while the layer is not initialised computes the statistics on every call
-    and selects; functions traced later contain nothing of it.
+    A collective must not be in a branch, so a function that is traced while the
+    layer is not initialised computes the statistics on every call and selects;
+    functions that are traced later do not compute them.
     """
     bias, log_scale = self._values()
     with tf.init_scope():
@@ -147,27 +147,27 @@ class ActNorm(bijection.Bijection):
 
 @base_layer.configured
 class MovingMean(bijection.Bijection):
-  """`y = x - moving_mean + bias`, per channel (the last axis), volume 1.
+  """Mean-only batch normalisation: `y = x - moving_mean + bias`, per channel.
 
   `moving_mean` follows the means of the batches: after the update of its
-  weights a training step hands its batch to `update_statistics`,
+  weights a training step calls `update_statistics`,
 
     m <- m + max(1 - decay, 1 / (1 + t)) (mean - m)
 
-  for the `t`-th one from 0, so that the first sets it. Passes read it and never
+  with batch `t` from 0, so that the first one sets it. Passes read it and never
   change it, in training as in evaluation: the mean of the batch itself would
   make `y_i` depend on every `x_j` (`dy_i/dx_j = -1/B`). The log-determinants of
-  the examples would add up to no log-density, `log p(x_i)` would change with
+  the examples would not add up to a log-density, `log p(x_i)` would change with
   the other examples, and a single one could be neither scored nor inverted.
-  Hence the loss of a batch takes the mean of former batches, as that of the
-  authors' layer does at its default.
+  Hence the loss of a batch uses the mean of former batches, as the authors'
+  layer does by default.
 
-  `moving_mean` is no trainable variable: averages of weights leave it alone,
-  which is an average already. Under a distribution strategy means are those of
-  the global batch.
+  `moving_mean` is not trainable: it is an average already, and averages of
+  weights leave it out. Under a distribution strategy means are those of the
+  global batch. Channels are the last axis.
 
   Args:
-    decay: of the moving mean, in [0, 1); 0.9 as the authors'.
+    decay: decay of the moving mean, in [0, 1); 0.9 as in the authors' code.
     **kwargs: of `keras.layers.Layer`.
 
   Example:
@@ -182,7 +182,7 @@ class MovingMean(bijection.Bijection):
     normalisation).
   """
 
-  # What it has seen changes it, so it cannot be a part of some g.
+  # Former batches change it, so it cannot be a part of g.
   is_data_dependent = True
   has_moving_statistics = True
   slopes = bijection.BiLipschitzBounds(1.0, 1.0)

@@ -1,4 +1,4 @@
-"""What happens to the numbers of data before the first block."""
+"""Preprocessing of data before the first block: logit, standardisation."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from tf_resflow.numerics import differentiation
 
 @base_layer.configured
 class Logit(bijection.Bijection):
-  """`y = logit(alpha + (1 - 2 alpha) x)` for `x` in [0, 1].
+  """The logit transform `y = logit(alpha + (1 - 2 alpha) x)` of `x` in [0, 1].
 
   `log_det = sum log(1 - 2 alpha) - log s - log(1 - s)` with
   `s = alpha + (1 - 2 alpha) x`. Unlike `tfb.Invert(tfb.Sigmoid())` it is finite
@@ -60,14 +60,16 @@ class Logit(bijection.Bijection):
         float(np.log(self.scale)) - log_s - log_1ms)
 
   def bi_lipschitz_bounds(self) -> bijection.BiLipschitzBounds:
-    """Those on [0, 1]."""
+    """Returns the bounds on [0, 1]."""
     return bijection.BiLipschitzBounds(
         4.0 * self.scale, self.scale / (self.alpha * (1.0 - self.alpha)))
 
 
 @base_layer.configured
 class Standardize(bijection.Bijection):
-  """`y = (x - mean) / std` per channel; `log_det = -H W sum log std`.
+  """Standardisation `y = (x - mean) / std` per channel, with constants.
+
+  `log_det = -H W sum log std`.
 
   Args:
     mean: sequence of floats, one per channel.
@@ -91,7 +93,7 @@ class Standardize(bijection.Bijection):
   def build(self, input_shape: tuple) -> None:
     errors.check(
         input_shape[-1] == len(self.mean), 'input_shape', tuple(input_shape),
-        f'{len(self.mean)} channels, as mean and std have numbers')
+        f'{len(self.mean)} channels, the length of mean and std')
 
   def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
                    ) -> bijection.PassResult:

@@ -1,4 +1,4 @@
-"""Rearrangements: bijections that move numbers, and change none."""
+"""Rearrangements: bijections that reshape or permute the entries of events."""
 
 from collections.abc import Sequence
 import math
@@ -11,7 +11,7 @@ from tf_resflow.layers.bijections import bijection
 
 
 class Rearrangement(bijection.Bijection):
-  """The same numbers in another shape or order; the log-determinant is 0."""
+  """The same entries in another shape or order; the log-determinant is 0."""
 
   slopes = bijection.BiLipschitzBounds(1.0, 1.0)
 
@@ -34,7 +34,7 @@ class Rearrangement(bijection.Bijection):
 
 @base_layer.configured
 class Flatten(Rearrangement):
-  """`[..., H, W, C] -> [H W C]`, in this order; the log-determinant is 0.
+  """Flattens `[H, W, C] -> [H W C]`, in this order; the log-determinant is 0.
 
   Example:
     >>> flatten = layers.Flatten()
@@ -116,13 +116,12 @@ class Squeeze(Rearrangement):
 
 @base_layer.configured
 class FeatureTap(Rearrangement):
-  """The identity, which lets its input out as a feature.
+  """The identity, which also returns its input as a feature.
 
-  So the features of a classifier come from the pass that computes the density.
+  One pass thus computes the density and the features of a classifier.
 
   Args:
-    shape: of an event in which the feature appears; that of the input by
-      default.
+    shape: event shape of the feature; that of the input by default.
     **kwargs: of `keras.layers.Layer`.
 
   Example:

@@ -1,6 +1,7 @@
 """The invertible residual block."""
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -17,12 +18,12 @@ from tf_resflow.layers.lipschitz import lipschitz_layer
 from tf_resflow.numerics import residual_function
 from tf_resflow.specs import registries
 
-# Larger chunks were not faster on two cores. Those that are computed at once
-# share that, but none takes less than the second.
+# Larger chunks were not faster on two cores. Chunks that are computed in
+# parallel share the first, but none takes less than the second.
 _CHUNK_BYTES = 4 * 2**20
 _MIN_CHUNK_BYTES = 2**19
-# The first batch of a model runs eagerly. Every chunk of it costs a look at the
-# norms, so they are larger.
+# The first batch of a model runs eagerly. Every chunk of it converges the
+# norms, so chunks are larger.
 _EAGER_CHUNK_BYTES = 8 * _CHUNK_BYTES
 
 
@@ -43,9 +44,9 @@ class ResidualBlock(bijection.Bijection):
       `registries.MEMORY_MODES`.
     lipschitz_bound: asserts `Lip(g) <= lipschitz_bound` in l_2 for a `g` whose
       bound is not known from its layers.
-    uncertified: accepts a `g` whose norms do not chain into a contraction, such
-      as 1 to 2 to inf. Nothing is known then of its slopes, nor whether the
-      block is invertible; solves report whether they converged.
+    uncertified: accepts a `g` whose norms do not make it a contraction, such as
+      1 to 2 to inf. Then its slopes are unknown, and whether the block is
+      invertible; solves report whether they converged.
     **kwargs: of `keras.layers.Layer`; `dtype` is that of the layers of `g`.
 
   Raises:
@@ -89,12 +90,11 @@ class ResidualBlock(bijection.Bijection):
     super().__init__(**kwargs)
     registries.MEMORY_MODES.check(memory)
     self.lipschitz_bound = g.lipschitz_bound
-    errors.check(
+    errors.check_suits(
         self.lipschitz_bound is not None, 'lipschitz_bound', None,
-        f'that of g ({g.name!r})',
-        'It does not follow from the layers: build g from those of '
-        'tf_resflow.layers in a keras.Sequential, or assert a bound with '
-        'lipschitz_bound=.')
+        f'of g ({g.name!r}) is unknown',
+        'Build g from layers of tf_resflow.layers in a keras.Sequential, or '
+        'assert a bound with lipschitz_bound=.')
     errors.check(0.0 <= self.lipschitz_bound < 1.0, 'lipschitz_bound',
                  self.lipschitz_bound, 'a number in [0, 1)',
                  f'The block of g ({g.name!r}) is not invertible otherwise.')
@@ -103,10 +103,10 @@ class ResidualBlock(bijection.Bijection):
     errors.check(
         is_proven or uncertified, 'codomain', orders[1],
         f'at most {orders[0]}, the order of the domain of g ({g.name!r})',
-        'It is a contraction in no one norm otherwise; uncertified=True takes '
-        'it all the same.')
+        'Otherwise it is not a contraction in any one norm; pass '
+        'uncertified=True to use it nevertheless.')
     self.g = g
-    self.condition_spec = conditioning.common_spec(g.conditional_layers())
+    self.condition_spec: Any = conditioning.common_spec(g.conditional_layers())
     self.uncertified = uncertified
     self.order = orders[0] if is_proven else math.nan
     self.bound_source = g.bound_source if is_proven else 'nothing'
@@ -118,10 +118,10 @@ class ResidualBlock(bijection.Bijection):
     self.function = g.as_function(self._max_examples_at_a_time)
 
   def _max_examples_at_a_time(self):
-    """As many as keep a hidden layer of all chunks at once within 4 MiB.
+    """Returns the chunk size: parallel chunks of a hidden layer fill 4 MiB.
 
-    A backward pass needs some twenty such tensors. GPUs need large batches, and
-    take all.
+    A backward pass needs some twenty such tensors. On GPUs, which need large
+    batches, None.
     """
     return self._num_examples_in(
         max(_CHUNK_BYTES // numerics.parallel.num_parallel(), _MIN_CHUNK_BYTES))
@@ -135,7 +135,7 @@ class ResidualBlock(bijection.Bijection):
     shape = self.g.compute_output_shape(input_shape)
     errors.check(
         tuple(shape[1:]) == tuple(input_shape[1:]), 'g', self.g.name,
-        f'events of shape {tuple(input_shape[1:])} for those of this shape, '
+        f'outputs of shape {tuple(input_shape[1:])} for inputs of this shape, '
         f'not {tuple(shape[1:])}')
     self._largest_event = self.g.max_activation_size(input_shape)
 
@@ -187,7 +187,7 @@ class ResidualBlock(bijection.Bijection):
         solver), log_det
 
   def _context(self, condition, x):
-    """Returns what `g` takes of a condition, with the batch size of `x`."""
+    """Returns the context of `g`, with the batch size of `x`."""
     return [base_layer.as_batch(t, x) for t in self.g.context(condition)
             ] if self.takes_condition else []
 
@@ -225,7 +225,7 @@ class ResidualBlock(bijection.Bijection):
   def certificate(self, target: float = 0.9999) -> numerics.Certificate:
     """Returns a guaranteed upper bound of `Lip(g)` for the present weights.
 
-    In the norm of `order`; none if the norms of `g` do not chain.
+    In the norm of `order`; without a bound if the block is uncertified.
     """
     if self.bound_source == 'nothing':
       return numerics.Certificate(None, ('uncertified',))
@@ -233,14 +233,14 @@ class ResidualBlock(bijection.Bijection):
         order=learned_norms.present_order(self.order))
 
   def norm_estimate(self) -> float:
-    """Returns `Lip(g)` as power iteration sees it, from below."""
+    """Returns an estimate of `Lip(g)` by power iteration, from below."""
     return self.g.norm_estimate()
 
   def constrained_layers(self) -> list[lipschitz_layer.LipschitzLayer]:
     return self.g.constrained_layers()
 
   def with_g(self, g: lipschitz_layer.LipschitzLayer) -> bijection.Bijection:
-    """Returns such a block of another `g`, with its name and dtype."""
+    """Returns a copy with another `g`, and the same name and dtype."""
     return type(self)(
         g, self.estimator, self.solver, self.memory,
         uncertified=self.uncertified, name=self.name, dtype=self.dtype_policy)

@@ -1,4 +1,4 @@
-"""Bijections one after the other."""
+"""Compositions of bijections."""
 
 from collections.abc import Sequence
 import functools
@@ -17,7 +17,7 @@ from tf_resflow.layers.conditions import conditioning
 class SequentialBijection(base_layer.Composition, composite.CompositeBijection):
   """The composition of bijections, the first one applied first.
 
-  The parts whose log-determinants are drawn are numbered, and draw from
+  Parts with random log-determinants are numbered, and their seeds are
   `fold_in(seed, number)`.
 
   Args:
@@ -37,15 +37,14 @@ class SequentialBijection(base_layer.Composition, composite.CompositeBijection):
 
   def __init__(self, parts: Sequence[bijection_lib.Bijection], **kwargs):
     super().__init__(parts, **kwargs)
-    conditioning.common_spec(parts)  # Refuses several.
+    conditioning.common_spec(parts)  # Raises if there are several.
 
   def build(self, input_shape: tuple) -> None:
     super().build(input_shape)
     self.share_traces({})
 
   def _with_settings(self, settings):
-    """Returns the parts, each with its settings, which differ in their seeds.
-    """
+    """Returns the parts, each with its settings, which have its own seed."""
     draws = self.is_random and (
         settings.estimator is None or settings.estimator.is_random)
     settings = settings._replace(

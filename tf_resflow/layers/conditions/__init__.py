@@ -1,1 +1,1 @@
-"""What conditions are, and the layers that they pass or enter."""
+"""Conditions of `p(x|c)`, their encoders, and layers that depend on them."""

@@ -1,4 +1,4 @@
-"""Networks that conditions pass: any of Keras, of labels, of vectors."""
+"""Networks that encode conditions: Keras networks, of labels, of vectors."""
 
 from collections.abc import Sequence
 import itertools
@@ -15,13 +15,13 @@ _SEEDS_PER_LAYER = 4
 
 
 class ConditionNetwork(base_layer.BaseLayer):
-  """Maps conditions to the numbers `[B, K]` that enter a flow: encodes them.
+  """A network that encodes conditions as vectors `[B, K]` for a flow.
 
-  Kinds define `build` and `call`, and set two attributes.
+  Subclasses define `build` and `call`, and set two attributes.
 
   Attributes:
-    condition_spec: what conditions are, a `layers.ConditionSpec`.
-    size: `K`, numbers of an encoded condition.
+    condition_spec: the `layers.ConditionSpec` of its inputs.
+    size: `K`, size of an encoded condition.
 
   Example:
     >>> network = layers.LabelEmbedding(num_labels=10, size=4)
@@ -38,11 +38,11 @@ class ConditionNetwork(base_layer.BaseLayer):
 
 @base_layer.configured
 class KerasNetwork(ConditionNetwork):
-  """Any Keras layer or model as a network of conditions.
+  """A Keras layer or model as a condition network.
 
   Args:
     layer: maps conditions `[B, ...]` to `[B, K]`, example by example.
-    condition_shape: that of the condition of one example.
+    condition_shape: shape of the condition of one example.
     **kwargs: of `keras.layers.Layer`; `dtype` is that of `layer`.
 
   Raises:
@@ -62,8 +62,8 @@ class KerasNetwork(ConditionNetwork):
     kwargs.setdefault('dtype', layer.compute_dtype)
     super().__init__(**kwargs)
     keras_layer.check_is_function(
-        layer, 'condition_network', 'It would not be trained, and its moving '
-        'statistics not moved: remove that layer.')
+        layer, 'condition_network', 'It would run in inference mode, and its '
+        'moving statistics would not be updated. Remove it.')
     self.layer = layer
     self.condition_shape = tuple(condition_shape)
     self.condition_spec = conditioning.ConditionSpec(self.condition_shape)
@@ -86,12 +86,12 @@ class KerasNetwork(ConditionNetwork):
 
 @base_layer.configured
 class LabelEmbedding(ConditionNetwork):
-  """One learned vector of numbers for every label; NaN for other numbers.
+  """A learned vector for every label; NaN for numbers that are not labels.
 
   Args:
-    num_labels: labels are whole numbers from 0 to `num_labels - 1`.
-    size: `K`, numbers of a vector, which begin standard normal.
-    seed: Python int that makes these deterministic.
+    num_labels: number of labels, integers from 0 to `num_labels - 1`.
+    size: `K`, size of a vector, initially standard normal.
+    seed: Python int that makes initial vectors deterministic.
     **kwargs: of `keras.layers.Layer`.
 
   Example:
@@ -102,8 +102,8 @@ class LabelEmbedding(ConditionNetwork):
   def __init__(self, num_labels: int, size: int, seed: int | None = None,
                **kwargs):
     super().__init__(**kwargs)
-    errors.check(num_labels > 0, 'num_labels', num_labels, 'a number from 1')
-    errors.check(size > 0, 'size', size, 'a number from 1')
+    errors.check(num_labels > 0, 'num_labels', num_labels, 'a number >= 1')
+    errors.check(size > 0, 'size', size, 'a number >= 1')
     self.num_labels = num_labels
     self.size = size
     self.seed = seed
@@ -126,19 +126,19 @@ class LabelEmbedding(ConditionNetwork):
 
 @base_layer.configured
 class VectorNetwork(ConditionNetwork):
-  """A small dense network on vectors, standardised first.
+  """A small dense network for vectors, which it first standardises.
 
-  Its last activation is tanh: whatever the condition (up to 1e30, say, in
-  float32), what enters the flow lies in [-1, 1], so that a condition far from
-  all others shifts no hidden layer to where numbers lose their digits.
+  Its last activation is tanh: whatever the condition (up to about 1e30 in
+  float32), its outputs lie in [-1, 1], so that a condition far from all others
+  does not shift hidden layers of the flow out of the accurate range of floats.
 
   Args:
-    condition_size: numbers of a condition.
-    size: `K`, numbers of what it returns.
+    condition_size: size of a condition.
+    size: `K`, size of the outputs.
     hidden_units: widths of the hidden layers, with SiLU.
-    mean: what is subtracted from conditions, a number each; none by default.
-    std: what they are divided by then.
-    names: what the numbers are called, for messages.
+    mean: subtracted from conditions, one number per entry; none by default.
+    std: standard deviations that conditions are then divided by.
+    names: names of the entries, for messages.
     seed: Python int that makes the initial weights deterministic.
     **kwargs: of `keras.layers.Layer`.
 
@@ -157,7 +157,7 @@ class VectorNetwork(ConditionNetwork):
     for name, values in (('mean', mean), ('std', std), ('names', names)):
       errors.check(
           len(values) in (0, condition_size), name, list(values),
-          f'{condition_size} of them, or none')
+          f'{condition_size} values, or none')
     errors.check(
         len(mean) == len(std) and all(s > 0 for s in std), 'std', list(std),
         'as many numbers as mean has, above 0')

@@ -1,4 +1,4 @@
-"""What conditions `c` of `p(x|c)` are, and where they enter a network."""
+"""Conditions `c` of `p(x|c)`, and the layers by which they enter a network."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -13,15 +13,14 @@ from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
 class ConditionSpec(NamedTuple):
-  """What the condition of one example is: numbers, or a label.
+  """The specification of the condition of one example: numbers, or a label.
 
-  Whether a condition is legal is decided here alone; what reads one, from a
-  file or a request, asks `convert`.
+  All conditions are validated by `convert`, also those of a file or a request.
 
   Attributes:
-    shape: of that of one example; `()` for a label.
+    shape: shape of the condition of one example; `()` for a label.
     num_labels: number of labels, integers from 0; 0 for numbers.
-    names: of the numbers of a vector, where they have some.
+    names: names of the entries of a vector, if they have any.
 
   Example:
     >>> spec = layers.ConditionSpec(shape=(), num_labels=10)
@@ -38,38 +37,38 @@ class ConditionSpec(NamedTuple):
 
   @property
   def expected(self) -> str:
-    """What messages ask for."""
+    """The expected values, as messages describe them."""
     if self.num_labels:
-      return f'labels [B], whole numbers from 0 to {self.num_labels - 1}'
+      return f'labels [B], integers from 0 to {self.num_labels - 1}'
     names = f', {", ".join(self.names)}' if self.names else ''
     return f'numbers [{", ".join(map(str, ("B", *self.shape)))}]{names}'
 
   def tensor_spec(self, dtype: tf.DType) -> tf.TensorSpec:
-    """Returns what `convert` returns, for a signature."""
+    """Returns the `tf.TensorSpec` of converted conditions, for signatures."""
     return tf.TensorSpec(
         [None, *self.shape], tf.int32 if self.num_labels else dtype,
         'condition')
 
   def convert(self, condition: Any, dtype: str = 'float32',
               is_encoded: bool = False) -> tf.Tensor:
-    """Returns a condition as a tensor `[B, ...]`, or `[1, ...]` for all.
+    """Converts a condition to a tensor `[B, ...]`, or `[1, ...]` for all.
 
     Args:
-      condition: what was given, a tensor, an array or a list; that of a single
-        example, `[...]`, is that of all.
-      dtype: of numbers; labels are int32.
-      is_encoded: whether a network made its numbers; those of one with weights
-        that diverged may be infinite or NaN.
+      condition: a tensor, an array or a list; without a batch axis, `[...]`, it
+        is the condition of all examples.
+      dtype: dtype of numbers; labels are int32.
+      is_encoded: whether it is the output of a network, which may be infinite
+        or NaN if weights have diverged.
 
     Raises:
-      InvalidValueError: if there is none, or it is no such condition. Labels
-        that do not exist and numbers that are not finite are found in a graph
-        by `tf.errors.InvalidArgumentError`; under XLA, which drops assertions,
-        they make NaN.
+      InvalidValueError: if the condition is missing or does not match. Labels
+        that do not exist and numbers that are not finite raise
+        `tf.errors.InvalidArgumentError` in a graph; under XLA, which drops
+        assertions, results are NaN.
     """
     self._check(condition is not None, None, 'Give it as condition=.')
     condition = self.of_any_shape(condition, dtype)
-    # Python's whole numbers are numbers.
+    # Integers are numbers, too.
     is_right = condition.dtype.is_integer or (
         condition.dtype.is_floating and not self.num_labels)
     shape = condition.shape
@@ -78,7 +77,7 @@ class ConditionSpec(NamedTuple):
         and shape[shape.rank - len(self.shape):].is_compatible_with(self.shape),
         f'a tensor {condition.dtype.name} {shape}')
     if self.num_labels:
-      # The range first: int32 does not hold all labels that may be given.
+      # Checked before the cast: int32 does not hold all given integers.
       labels = tf.cast(condition, tf.int64)
       condition = tf.cast(self._legal(
           labels, (labels >= 0) & (labels < self.num_labels)), tf.int32)
@@ -89,10 +88,10 @@ class ConditionSpec(NamedTuple):
     return condition[tf.newaxis] if shape.rank == len(self.shape) else condition
 
   def of_any_shape(self, condition: Any, dtype: str) -> tf.Tensor:
-    """Returns a condition as a tensor, which has any dtype and shape yet.
+    """Converts a condition to a tensor of any dtype and shape.
 
     Raises:
-      InvalidValueError: if it is none.
+      InvalidValueError: if that is not possible.
     """
     try:
       return tf.convert_to_tensor(
@@ -101,7 +100,7 @@ class ConditionSpec(NamedTuple):
       self._check(False, repr(condition))
 
   def _legal(self, condition, is_legal):
-    """Returns a tensor; entries that are not legal are an error."""
+    """Returns a tensor; raises an error for entries that are not legal."""
     if tf.executing_eagerly():
       wrong = np.asarray(condition)[~np.asarray(is_legal)]
       self._check(not wrong.size, 'numbers that are not finite'
@@ -117,39 +116,39 @@ class ConditionSpec(NamedTuple):
 
 
 def common_spec(parts: Iterable[Any]) -> ConditionSpec | None:
-  """Returns what the condition is that all parts with one take; or None.
+  """Returns the common `ConditionSpec` of all parts that have one, or None.
 
   Args:
     parts: bijections, or the conditional layers of a network.
 
   Raises:
-    InvalidValueError: if they take different ones.
+    InvalidValueError: if their conditions differ.
   """
   parts = [part for part in parts if part.takes_condition]
-  # Names are for messages alone.
-  kinds = {part.condition_spec._replace(names=()): part for part in parts}
+  # Names are for messages only.
+  specs = {part.condition_spec._replace(names=()): part for part in parts}
   errors.check(
-      len(kinds) < 2, 'condition', ' and '.join(
+      len(specs) < 2, 'condition', ' and '.join(
           f'{part.condition_spec.expected} ({part.name})'
-          for part in kinds.values()),
-      'one for all parts of a chain or network', 'layers.Conditional gives a '
-      'bijection a network of its own, from the condition of the whole.')
+          for part in specs.values()),
+      'the same for all parts of a bijection or network', 'Wrap a part in '
+      'layers.Conditional to encode the common condition for it.')
   return parts[0].condition_spec if parts else None
 
 
 class ConditionMatrix(base_layer.BaseLayer):
-  """A layer that takes conditions `[B, K]`, which a matrix `W` multiplies.
+  """Mixin of layers that multiply conditions `c`, `[B, K]`, by a matrix `W`.
 
-  A mixin. What is done with `W c` is up to the layer.
+  Subclasses compute with `W c`.
 
   Args:
-    condition_size: `K`, numbers of a condition.
-    kernel_initializer: Keras initializer of `W`; zeros, the default, make no
-      difference at first.
+    condition_size: `K`, size of a condition.
+    kernel_initializer: Keras initializer of `W`; with zeros, the default,
+      conditions have no effect at first.
     **kwargs: of `keras.layers.Layer`.
 
   Raises:
-    InvalidValueError: if there are no numbers.
+    InvalidValueError: if `condition_size` is not a positive integer.
   """
 
   def __init__(
@@ -157,9 +156,9 @@ class ConditionMatrix(base_layer.BaseLayer):
     super().__init__(**kwargs)
     errors.check(
         isinstance(condition_size, (int, np.integer)) and condition_size > 0,
-        'condition_size', condition_size, 'a number from 1')
+        'condition_size', condition_size, 'a number >= 1')
     self.condition_size = int(condition_size)
-    self.condition_spec = ConditionSpec((self.condition_size,))
+    self.condition_spec: Any = ConditionSpec((self.condition_size,))
     self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
   def add_matrix(self, size: int) -> None:
@@ -172,7 +171,7 @@ class ConditionMatrix(base_layer.BaseLayer):
     """Returns `W c`, `[B, size]`, or `[1, size]` for all examples.
 
     Raises:
-      InvalidValueError: if it is no such condition, see `ConditionSpec`.
+      InvalidValueError: if the condition does not match `condition_spec`.
     """
     return tf.linalg.matmul(
         self.condition_spec.convert(
@@ -181,11 +180,11 @@ class ConditionMatrix(base_layer.BaseLayer):
 
 
 class ConditionalLayer(ConditionMatrix, lipschitz_layer.LipschitzLayer):
-  """A map `[B, ..., C] -> [B, ..., C]` that a condition chooses.
+  """A map `[B, ..., C] -> [B, ..., C]` that depends on a condition.
 
-  Its bound, that in the input, holds for every condition. The condition passes
-  the matrix once per pass: what a series or a solver evaluates again and again
-  sees the result, its `context`. The arguments are those of `ConditionMatrix`.
+  Its Lipschitz bound in the input holds for every condition. The condition is
+  multiplied by the matrix once per pass; series and solvers evaluate the layer
+  with the result, its `context`. The arguments are those of `ConditionMatrix`.
   """
 
   domain = codomain = None
@@ -212,7 +211,7 @@ class ConditionalLayer(ConditionMatrix, lipschitz_layer.LipschitzLayer):
         base_layer.as_batch(t, inputs) for t in self.context(condition)))
 
   def structure(self) -> tuple:
-    # What chooses is no part of the function that is evaluated.
+    # The matrix is not part of the function that is evaluated.
     return type(self), self.dtype_policy.name, self._context_shape
 
 
@@ -220,9 +219,9 @@ class ConditionalLayer(ConditionMatrix, lipschitz_layer.LipschitzLayer):
 class ConditionShift(ConditionalLayer):
   """`x + W c`, per channel (the last axis): an isometry in every l_p.
 
-  Behind the first linear layer of `g` it makes `g(x, c)` a contraction in `x`
-  for every `c`, with the bound of the linear layers alone. The arguments are
-  those of `ConditionMatrix`.
+  After the first linear layer of `g` it makes `g(x, c)` depend on `c`; in `x`
+  it is a contraction with the bound of the linear layers for every `c`. The
+  arguments are those of `ConditionMatrix`.
 
   Example:
     >>> g = keras.Sequential([
@@ -244,8 +243,8 @@ class ConditionShift(ConditionalLayer):
       self, variables: base_layer.Tensors, norms: base_layer.Tensors,
       input_scale: float | tf.Tensor = 1.0,
       output_scale: float | tf.Tensor = 1.0) -> base_layer.Tensors:
-    # Of x -> output_scale (x + W c), where whatever comes before multiplies x
-    # already, what the shift is multiplied by.
+    # The factor of the shift in x -> output_scale (x + W c); the layer before
+    # it has multiplied x already.
     return [tf.convert_to_tensor(output_scale, self.compute_dtype)]
 
   def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor,
@@ -258,7 +257,7 @@ class ConditionGate(ConditionalLayer):
   """`x phi(c)`, `phi = sigmoid(W c + 2)` in (0, 1), per channel.
 
   A contraction in every l_p for every `c`. At the end of `g` it makes
-  `phi(c) g(x)`: the condition says how much a block does. The arguments are
+  `phi(c) g(x)`: the condition scales the effect of a block. The arguments are
   those of `ConditionMatrix`.
 
   Example:

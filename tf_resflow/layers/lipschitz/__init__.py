@@ -1,1 +1,1 @@
-"""Layers that know the norm in which they are bounded, and by what."""
+"""Layers with known Lipschitz bounds, and the norms these hold in."""

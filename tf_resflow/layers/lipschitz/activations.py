@@ -1,4 +1,4 @@
-"""Layers without variables, of Lipschitz bound one: activations, a reshape."""
+"""Activations (and a reshape) without variables, with Lipschitz bound 1."""
 
 from collections.abc import Callable, Sequence
 import math
@@ -11,7 +11,7 @@ from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
 class NonexpansiveLayer(lipschitz_layer.LipschitzLayer):
-  """A `_function` without variables, of Lipschitz bound 1 in every l_p."""
+  """A function without variables, with Lipschitz bound 1 in every l_p."""
 
   domain = codomain = None
   lipschitz_bound = 1.0
@@ -38,7 +38,7 @@ class ELU(NonexpansiveLayer):
 
 @base_layer.configured
 class Softplus(NonexpansiveLayer):
-  """`log(1 + exp(x))`; slope `sigmoid(x) < 1`.
+  """Softplus: `log(1 + exp(x))`; slope `sigmoid(x) < 1`.
 
   Example:
     >>> y = layers.Softplus()(tf.constant([0.0, 2.0]))
@@ -49,7 +49,7 @@ class Softplus(NonexpansiveLayer):
 
 @base_layer.configured
 class ReLU(NonexpansiveLayer):
-  """`max(x, 0)`; slope at most 1, second derivative 0.
+  """ReLU: `max(x, 0)`; slope at most 1, second derivative 0.
 
   Log-determinant gradients need second derivatives, which vanish here: such
   flows train badly (Chen et al., 2019, Section 3.3).
@@ -64,7 +64,7 @@ class ReLU(NonexpansiveLayer):
 
 @base_layer.configured
 class Tanh(NonexpansiveLayer):
-  """`tanh(x)`; slope `1 - tanh(x)^2 <= 1`.
+  """The hyperbolic tangent `tanh(x)`; slope `1 - tanh(x)^2 <= 1`.
 
   Its second derivative vanishes at 0, the one place where its slope is 1.
 
@@ -77,7 +77,7 @@ class Tanh(NonexpansiveLayer):
 
 @base_layer.configured
 class Identity(NonexpansiveLayer):
-  """`x`; for ablations, the block is then affine.
+  """The identity, for ablations: the block is then affine.
 
   Example:
     >>> layers.Identity()(tf.constant([-1.0, 2.0])).numpy().tolist()
@@ -105,11 +105,11 @@ class LipschitzCube(NonexpansiveLayer):
 
 @base_layer.configured
 class MaxMin(NonexpansiveLayer):
-  """`[max(a, b), min(a, b)]` for the halves `a`, `b` of the channels.
+  """MaxMin: `[max(a, b), min(a, b)]` for the halves `a`, `b` of the channels.
 
   The channels are the last axis. Where no two are equal the derivative is a
   permutation, so the Lipschitz constant is 1 in every l_p, and gradients keep
-  their norms. The second derivative vanishes, as that of `ReLU`.
+  their norms. The second derivative vanishes, as for `ReLU`.
 
   Raises:
     InvalidValueError: if the number of channels is odd.
@@ -135,7 +135,7 @@ class MaxMin(NonexpansiveLayer):
 
 @base_layer.configured
 class FullSort(NonexpansiveLayer):
-  """The channels in ascending order; of what is said of `MaxMin` all holds.
+  """Sorts the channels in ascending order; has all properties of `MaxMin`.
 
   Example:
     >>> layers.FullSort()(tf.constant([[2.0, 3.0, 1.0]])).numpy().tolist()
@@ -154,7 +154,7 @@ class Reshape(NonexpansiveLayer):
   """Reshapes events, which keeps every norm.
 
   Args:
-    target_shape: of an event; `(-1,)` flattens it.
+    target_shape: new shape of an event; `(-1,)` flattens it.
     **kwargs: of `keras.layers.Layer`.
 
   Example:

@@ -1,4 +1,4 @@
-"""Activations that concatenate: `[a(x), a(-x)]`, twice the channels."""
+"""Concatenated activations `[a(x), a(-x)]`, which double the channels."""
 
 import tensorflow as tf
 
@@ -21,7 +21,7 @@ def mirror(x: tf.Tensor, offset: float = 0.0) -> tf.Tensor:
   """Returns `[offset + x, offset - x]` along the last axis.
 
   Its gradient is `fold`, whose gradient is `mirror`: a few operations, where
-  those that TensorFlow makes of a concatenation are a dozen, and more passes.
+  TensorFlow's gradients of a concatenation take a dozen, in more passes.
 
   Example:
     >>> concatenated.mirror(tf.constant([[1.0, 2.0]]), 0.5).numpy().tolist()
@@ -44,7 +44,7 @@ def fold(y: tf.Tensor) -> tf.Tensor:
 
 @tf.custom_gradient
 def _with_difference(y, x):
-  """Returns `[y, y - x]`, for the reason that `mirror` has."""
+  """Returns `[y, y - x]`, with a cheap gradient as that of `mirror`."""
 
   def backward(dboth):
     first, second = tf.split(dboth, 2, axis=-1)
@@ -54,9 +54,9 @@ def _with_difference(y, x):
 
 
 class ConcatenatedActivation(lipschitz_layer.LipschitzLayer):
-  """`[a(x), a(-x)]` along the channels, the last axis, which it doubles.
+  """Base class of `[a(x), a(-x)]`, concatenated along the last axis.
 
-  Both halves see one number, so the derivative is a column
+  Both halves depend on the same entry, so the derivative is a column
   `(a'(x), -a'(-x))` for every entry of the input, and the Lipschitz constant
   in l_2 is `sup_x sqrt(a'(x)^2 + a'(-x)^2)`. In l_p it is
   `sup_x (|a'(x)|^p + |a'(-x)|^p)^(1/p)`, which differs from order to order
@@ -64,7 +64,7 @@ class ConcatenatedActivation(lipschitz_layer.LipschitzLayer):
 
   References:
     Perugachi-Diaz, Tomczak, Bhulai, 2021, Invertible DenseNets with
-    ConcatenatedActivation LipSwish, Section 3.2.
+    Concatenated LipSwish, Section 3.2.
   """
 
   def compute_output_shape(self, input_shape: tuple) -> tuple:
@@ -73,10 +73,10 @@ class ConcatenatedActivation(lipschitz_layer.LipschitzLayer):
 
 @base_layer.configured
 class CReLU(activations.NonexpansiveLayer, ConcatenatedActivation):
-  """`[max(x, 0), max(-x, 0)]`; Lipschitz constant 1 in every l_p.
+  """CReLU: `[max(x, 0), max(-x, 0)]`; Lipschitz constant 1 in every l_p.
 
   One of the two slopes is 1 and the other 0, for every entry. It keeps every
-  norm of its input, but its second derivative vanishes, as that of `ReLU`.
+  norm of its input, but its second derivative vanishes, as for `ReLU`.
 
   Example:
     >>> layers.CReLU()(tf.constant([[-1.0, 2.0]])).numpy().tolist()
@@ -84,7 +84,7 @@ class CReLU(activations.NonexpansiveLayer, ConcatenatedActivation):
 
   References:
     Shang et al., 2016, Understanding and Improving Convolutional Neural
-    Networks via ConcatenatedActivation Rectified Linear Units.
+    Networks via Concatenated Rectified Linear Units.
   """
 
   def _function(self, x: tf.Tensor) -> tf.Tensor:
@@ -93,14 +93,14 @@ class CReLU(activations.NonexpansiveLayer, ConcatenatedActivation):
 
 @base_layer.configured
 class CLipSwish(lip_swish.ScaledSwish, ConcatenatedActivation):
-  """`[s(x), s(-x)] / 1.004` with `s` LipSwish; Lipschitz constant < 1 in l_2.
+  """CLipSwish: `[s(x), s(-x)] / 1.004`, `s` LipSwish; constant < 1 in l_2.
 
   With `f(z) = z sigmoid(z)`, `f(z) - f(-z) = z`, so the slopes of `f`, `D` at
   `z` and `1 - D` at `-z`, add up to one. `D^2 + (1 - D)^2` is largest where `D`
-  is, at 1.09984: the constant of `[s(x), s(-x)]` is `sqrt(1.09984^2 +
-  0.09984^2) / 1.1 = 1.00397` for every `beta`. The second half costs a
-  subtraction. Scales become part of the kernels around it, as those of
-  `LipSwish`.
+  is, at 1.09984: the constant of `[s(x), s(-x)]` is
+  `sqrt(1.09984^2 + 0.09984^2) / 1.1 = 1.00397` for every `beta`. The second
+  half takes only a subtraction. Scales become part of the adjacent kernels, as
+  for `LipSwish`.
 
   Args:
     beta_initial: initial value of the raw parameter, before softplus.
@@ -112,7 +112,7 @@ class CLipSwish(lip_swish.ScaledSwish, ConcatenatedActivation):
 
   References:
     Perugachi-Diaz, Tomczak, Bhulai, 2021, Invertible DenseNets with
-    ConcatenatedActivation LipSwish, Section 3.2.
+    Concatenated LipSwish, Section 3.2.
   """
 
   lipschitz_bound = _LIP_SWISH_NORM / 1.004
@@ -124,21 +124,21 @@ class CLipSwish(lip_swish.ScaledSwish, ConcatenatedActivation):
 
 @base_layer.configured
 class CPila(lipschitz_layer.ScaledActivation, ConcatenatedActivation):
-  """`[p(x - 0.2), p(-x - 0.2)] / 1.06`; Lipschitz constant < 1 in l_2.
+  """CPila: `[p(x - 0.2), p(-x - 0.2)] / 1.06`; Lipschitz constant < 1 in l_2.
 
   `p` is Pila with `k = 5`: `x` for `x > 0` and
   `(k^2/2 x^3 - k x^2 + x) exp(k x)` below, twice continuously differentiable.
-  Most of its curvature lies where its slope is close to one, and few `x` find
-  both halves flat.
+  Most of its curvature lies where its slope is close to one, and both halves
+  are flat for few `x` only.
 
   With `s = k x`, the slope for `s < 0` is `(1 - s + s^2/2 + s^3/2) exp(s)`, and
   its derivative by `s` is `s^2 (2 + s/2) exp(s)`: from 0 at minus infinity the
   slope falls to `-19 exp(-4) = -0.348` at `s = -4`, then rises to 1 at 0, and
-  stays there. Behind the shifts one half has the slope 1 for `|x| >= 0.2`, and
+  stays there. With the shifts one half has the slope 1 for `|x| >= 0.2`, and
   the other at most 0.348 in size, at `|x| = 0.6`: together
   `sqrt(1 + (19 exp(-4))^2) = 1.05882` in l_2. For `|x| < 0.2` it is less: on a
   fine grid in float64 at most 1.0428. The scales 5 and 1 / 5.3 become
-  part of the kernels around it.
+  part of the adjacent kernels.
 
   Example:
     >>> layers.CPila()(tf.ones([2, 3])).shape

@@ -1,4 +1,4 @@
-"""Lipschitz layers that are made of others, such as a sequence of them."""
+"""Lipschitz layers that are composed of others, such as a sequence."""
 
 from collections.abc import Sequence
 import functools
@@ -20,8 +20,8 @@ class LipschitzContainer(lipschitz_layer.LipschitzLayer):
   Subclasses keep the layers in `parts` and define `combine`, the one rule from
   which the bound, the estimate and the certificate follow, and `evaluate`,
   whose weights are a list with those of each part, and whose context follows
-  the order of the parts. Where a part does not see the input,
-  `max_activation_size` is theirs to define, too.
+  the order of the parts. If a part has another input than the network, they
+  also define `max_activation_size`.
 
   Example:
     >>> class Half(layers.LipschitzContainer):
@@ -39,10 +39,10 @@ class LipschitzContainer(lipschitz_layer.LipschitzLayer):
   parts: Sequence[lipschitz_layer.LipschitzLayer]
 
   def combine(self, constants: Sequence[float]) -> float:
-    """Returns a Lipschitz constant, given one of each part.
+    """Returns the Lipschitz constant, given those of the parts.
 
     Args:
-      constants: bounds, or estimates from below; it increases with each.
+      constants: bounds or estimates; the result must increase with each.
     """
     raise NotImplementedError
 
@@ -117,18 +117,18 @@ class LipschitzContainer(lipschitz_layer.LipschitzLayer):
 class LipschitzSequential(base_layer.Composition, LipschitzContainer):
   """The composition of Lipschitz layers; its bound is the product of theirs.
 
-  Its norms are those of its ends, and neighbours must agree: the codomain of
-  one is the domain of the next. Scales of an activation between two linear
-  layers, with translations before it or not, become part of their weights, see
-  `LipschitzLayer.has_scales`.
+  Its domain is that of the first layer and its codomain that of the last, and
+  neighbours must agree: the codomain of one is the domain of the next. Scales
+  of an activation between two linear layers, with translations before it or
+  not, become part of their weights, see `LipschitzLayer.has_scales`.
 
   Args:
     parts: the layers, the first one applied first.
     **kwargs: of `keras.layers.Layer`; `dtype` is that of the parts.
 
   Raises:
-    InvalidValueError: if the dtypes of the parts differ, or their norms do not
-      chain.
+    InvalidValueError: if the dtypes of the parts differ, or the norms of
+      neighbours.
 
   Example:
     >>> g = layers.LipschitzSequential([
@@ -145,8 +145,8 @@ class LipschitzSequential(base_layer.Composition, LipschitzContainer):
     for part in parts:
       errors.check(
           self.codomain is None or part.domain in (None, self.codomain),
-          'domain', part.domain, f'{self.codomain}, the order of the norm that '
-          f'comes before {part.name}')
+          'domain', part.domain,
+          f'{self.codomain}, the codomain of the layer before {part.name}')
       self.domain = self.domain or part.domain
       self.codomain = part.codomain or self.codomain
     self._folded = {}
@@ -168,8 +168,8 @@ class LipschitzSequential(base_layer.Composition, LipschitzContainer):
 
   def effective_weights(self, variables: base_layer.Tensors,
                         norms: base_layer.Tensors) -> base_layer.Tensors:
-    # An activation hands its scales to its neighbours.
-    scales = [{} for _ in self.parts]
+    # Neighbours of an activation absorb its scales.
+    scales: list[dict[str, Any]] = [{} for _ in self.parts]
     for i, before in self._folded.items():
       a, b = self.parts[i].scales(variables[i])  # Of x -> b h(a x).
       scales[i + 1]['input_scale'] = b
@@ -182,10 +182,10 @@ class LipschitzSequential(base_layer.Composition, LipschitzContainer):
 
   def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor,
                *context: tf.Tensor) -> tf.Tensor:
-    context = iter(context)
+    tensors = iter(context)
     for i, part in enumerate(self.parts):
       x = part.evaluate_unscaled(x) if i in self._folded else part.evaluate(
-          weights[i], x, *itertools.islice(context, self._num_contexts[i]))
+          weights[i], x, *itertools.islice(tensors, self._num_contexts[i]))
     return x
 
   def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""A Lipschitz layer that keeps the weights that another one had."""
+"""A Lipschitz layer with the fixed effective weights of another one."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
 class FrozenLayer(lipschitz_layer.LipschitzLayer):
-  """A layer of present effective weights: nothing is left to normalise.
+  """A layer with the present effective weights of another, for exports.
 
   Not for XLA, see `numerics.ResidualFunction.of_weights`.
 
   Args:
-    layer: the one to take the weights from.
-    function: what that one is to series and solvers; frozen layers of one
-      function share their graphs.
-    input_shape: that it was built for.
+    layer: the layer to take the weights from.
+    function: its `ResidualFunction`; frozen layers of one function share their
+      graphs.
+    input_shape: the shape that it was built for.
   """
 
   is_frozen = True
@@ -65,7 +65,7 @@ class FrozenLayer(lipschitz_layer.LipschitzLayer):
     return self._largest_event
 
   def certificate(self, target: float = 1.0) -> numerics.Certificate:
-    """Returns that nothing is proven: the layer before it proves its own."""
+    """Returns an empty certificate; use that of the original layer."""
     return numerics.Certificate(None, ('frozen',))
 
   def structure(self) -> Any:

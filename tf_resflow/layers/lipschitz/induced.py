@@ -1,4 +1,4 @@
-"""Linear layers whose norms go from one l_p to another."""
+"""Linear layers with bounded norms from one l_p to another."""
 
 import tensorflow as tf
 
@@ -10,7 +10,7 @@ from tf_resflow.numerics.norms import operator_norms
 from tf_resflow.numerics.norms import orders
 from tf_resflow.specs import registries
 
-# Starts of the search for how far an estimate is exceeded.
+# Initial vectors of the search for how far an estimate is exceeded.
 _NUM_STARTS = 64
 
 
@@ -30,9 +30,9 @@ class InducedNormLayer(linear.LinearLayer):
     `bound='estimate'` divides by the largest quotient that a nonlinear power
     method finds, as the authors do, which is below the norm: `lipschitz_bound`
     is an estimate then, `norm_estimate()` searches for how far it is exceeded,
-    and `certificate()` says what is proven. `bound='released'` is for converted
-    weights: the estimate of the released code, from one vector, and for 1 x 1
-    kernels without regard to the image.
+    and `certificate()` returns a proven bound. `bound='released'` is for
+    converted weights: the estimate of the released code, from one vector, and
+    for 1 x 1 kernels regardless of the image size.
 
   Args:
     coeff: bound of the norm, in (0, 1).
@@ -65,7 +65,7 @@ class InducedNormLayer(linear.LinearLayer):
 
   def bind_orders(self, domain: learned_norms.LearnedOrder,
                   codomain: learned_norms.LearnedOrder) -> None:
-    """Takes orders that are learned, before the layer is built."""
+    """Sets the learned orders, before the layer is built."""
     self.domain, self.codomain = domain, codomain
 
   def get_build_config(self) -> dict | None:
@@ -76,24 +76,25 @@ class InducedNormLayer(linear.LinearLayer):
     super().add_weights(kernel_shape)
     if self.learns_orders:
       for name, order in (('domain', self.domain), ('codomain', self.codomain)):
-        errors.check(not isinstance(order, str), name, order,
-                     'a number, outside of layers.LearnedNorms',
-                     f'Put {self.name} and its neighbours into one.')
+        errors.check_suits(
+            not isinstance(order, str), name, order,
+            'requires layers.LearnedNorms',
+            f'Put {self.name} and its neighbours into one.')
         base_layer.build_once(order, ())
 
   def orders(self, variables: base_layer.Tensors,
              ) -> tuple[orders.Order, orders.Order]:
     if not self.learns_orders:
       return super().orders(variables)
-    # One variable, if the layer is alone in its sequence.
+    # One variable, if the layer is the only one in its sequence.
     raw = variables[1 + self.use_bias:]
     return orders.squashed(raw[0]), orders.squashed(raw[-1])
 
   def norm_estimate(self) -> float:
     """Returns the norm of the present operator, or a bound of it.
 
-    Where it is estimated: the largest quotient of a search from 64 starts,
-    which may exceed `coeff`.
+    If the layer divides by an estimate: the largest quotient of a search from
+    64 initial vectors, which may exceed `coeff`.
     """
     if self.operator_norm.is_proven:
       return super().norm_estimate()
@@ -101,7 +102,7 @@ class InducedNormLayer(linear.LinearLayer):
     starts = tf.random.stateless_normal(
         [_NUM_STARTS, self.operator_norm.row_size(mapping)], [0, 1],
         dtype=tf.float64)
-    # Over the image, whatever the kernel was divided by.
+    # The norm over the image, whatever the kernel was divided by.
     return float(operator_norms.ESTIMATE.converge(
         mapping, starts, 1e-4, self.max_power_iterations, tf.constant(20)).norm)
 
@@ -115,7 +116,7 @@ class InducedNormLayer(linear.LinearLayer):
 
 @base_layer.configured
 class InducedNormDense(linear.Dense, InducedNormLayer):
-  """`y = x W / max(1, |W|_p->q / coeff) + b`.
+  """Dense layer `y = x W / max(1, |W|_p->q / coeff) + b` of bounded norm.
 
   Args:
     units: number of outputs.
@@ -140,7 +141,7 @@ class InducedNormConv2D(linear.Conv2D, InducedNormLayer):
   """Convolution (stride 1, zero padding 'SAME') with `|W|_p->q <= coeff`.
 
   The norm is that of the linear map from `[H, W, c_in]` to `[H, W, c_out]` at
-  the layer's spatial size, taps that fall outside of the image left out.
+  the layer's spatial size, without the taps that fall outside of the image.
 
   Args:
     filters: number of output channels.

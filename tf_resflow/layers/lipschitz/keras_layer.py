@@ -21,7 +21,7 @@ _ACTIVATION_BOUNDS = {
     keras.activations.tanh: 1.0, keras.activations.sigmoid: 0.25,
     keras.activations.softsign: 1.0, keras.activations.selu: 1.7580994}
 
-# The bounds of Keras layers, in every l_p. A reader's own layers join with
+# The bounds of Keras layers, in every l_p. Register your own layers with
 # `KERAS_BOUNDS[MyLayer] = lambda layer: ...`; None is an unknown bound.
 KERAS_BOUNDS: dict[type, Callable[[keras.layers.Layer], float | None]] = {
     **{isometry: lambda layer: 1.0 for isometry in (
@@ -37,11 +37,11 @@ def check_is_function(
 
   Args:
     layer: a Keras layer or model.
-    name: of the argument that it is.
+    name: name of the argument, for the message.
     advice: what to do.
   """
   for part in private_apis.sublayers(layer):
-    # It mixes examples, draws, or changes with what it sees.
+    # It mixes examples, is random, or depends on former batches.
     depends_on_more = isinstance(part, (
         keras.layers.BatchNormalization, keras.layers.Dropout)) or getattr(
             part, 'is_data_dependent', False) or any(
@@ -50,16 +50,16 @@ def check_is_function(
     errors.check(
         not depends_on_more, name,
         f'{type(part).__name__} ({part.name!r})',
-        'a function that is deterministic and treats every example on its own',
-        advice)
+        'a deterministic function of each example alone', advice)
 
 
 @base_layer.configured
 class KerasLayer(lipschitz_layer.LipschitzLayer):
-  """Any Keras layer or model that is a function of one example.
+  """A Keras layer or model as a Lipschitz layer.
 
   Args:
-    layer: the layer. Its bound is that of `KERAS_BOUNDS`, else not known.
+    layer: a function of each example alone. Its bound is that of
+      `KERAS_BOUNDS`, else unknown.
     **kwargs: of `keras.layers.Layer`; `dtype` is that of `layer`.
 
   Raises:
@@ -75,18 +75,14 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
 
   def __init__(self, layer: keras.layers.Layer, **kwargs):
     check_is_function(
-        layer, 'g', 'Inverse and log-determinant are those of one map of one '
-        'example, by its Lipschitz bound; what draws, or depends on the rest '
-        'of the batch, is no such map. Remove that layer; ActNorm or '
-        'MovingMean outside of the block take the place of batch '
-        'normalisation.')
+        layer, 'g', 'Otherwise the block has no well-defined inverse and '
+        'log-determinant. Remove that layer. In place of batch normalisation, '
+        'use ActNorm or MovingMean outside of the block.')
     for part in private_apis.sublayers(layer):
-      errors.check(
+      errors.check_suits(
           not getattr(part, 'takes_condition', False), 'g', part.name,
-          'no layer that takes a condition inside of another one of Keras',
-          'Put it into a keras.Sequential or layers.LipschitzSequential, which '
-          'hand the '
-          'condition on.')
+          'takes a condition inside of a Keras layer that does not pass it on',
+          'Use a keras.Sequential or layers.LipschitzSequential, which do.')
     kwargs.setdefault('dtype', _dtype(layer))
     super().__init__(**kwargs)
     self.layer = layer
@@ -110,7 +106,7 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
     return self.layer(inputs)
 
   def compute_output_shape(self, input_shape: tuple) -> tuple:
-    # Works for layers that define nothing but `call`, too.
+    # Works also for layers that only define `call`.
     return tuple(self.layer.compute_output_spec(
         keras.KerasTensor(input_shape, dtype=self.compute_dtype)).shape)
 
@@ -121,11 +117,11 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
         and part.num_constrained]
 
   def max_activation_size(self, input_shape: tuple) -> int:
-    return 0  # What is inside of it is not known.
+    return 0  # Unknown.
 
   def structure(self) -> Any:
     if self.lipschitz_bound is None:
-      return self.layer  # Its configuration may not tell all, if it has one.
+      return self.layer  # Its configuration may be incomplete or missing.
     return type(self), type(self.layer), json.dumps(
         self.layer.get_config() | {'name': ''}, sort_keys=True, default=str)
 
@@ -143,7 +139,7 @@ def _dtype(layer):
 
 @base_layer.configured
 class AssertedLayer(container.LipschitzSequential):
-  """A layer for whose Lipschitz bound the user vouches.
+  """A layer whose Lipschitz bound the user asserts.
 
   Args:
     layer: a Lipschitz layer.
@@ -166,7 +162,7 @@ class AssertedLayer(container.LipschitzSequential):
     self.bound_source = 'assertion'
     self.num_constrained = 0
 
-  def norm_estimate(self) -> float:
+  def norm_estimate(self) -> float | None:
     return self.lipschitz_bound
 
   def certificate(self, target: float = 1.0) -> numerics.Certificate:
@@ -181,15 +177,15 @@ class AssertedLayer(container.LipschitzSequential):
 def as_lipschitz_layer(
     layer: keras.layers.Layer, lipschitz_bound: float | None = None,
 ) -> lipschitz_layer.LipschitzLayer:
-  """Returns a Keras layer as one that knows its bound.
+  """Converts a Keras layer to a `LipschitzLayer`.
 
-  A `keras.Sequential` becomes a `Sequence` of its layers, and of those of the
-  `keras.Sequential`s within, which share their variables with it. They are
-  called one by one in their own dtype: the model itself would cast its input
-  to another.
+  A `keras.Sequential` becomes a `LipschitzSequential` of its layers, and of
+  those of nested `keras.Sequential`s, which share their variables with it. They
+  are called one by one in their own dtype: the model itself would cast its
+  input to another.
 
   Args:
-    layer: a Lipschitz layer, which is returned as it is, or a Keras layer.
+    layer: a Lipschitz layer, which is returned itself, or a Keras layer.
     lipschitz_bound: asserts `Lip(layer) <= lipschitz_bound` in l_2.
 
   Example:

@@ -1,4 +1,4 @@
-"""Orders of norms that are trained, and layers that share them."""
+"""Trainable orders of norms, and sequences of layers that share them."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ from tf_resflow.layers.lipschitz import container
 from tf_resflow.layers.lipschitz import lipschitz_layer
 from tf_resflow.numerics.norms import orders
 
-# What stands for an order in the arguments of layers.
+# Value of an argument `domain` or `codomain` whose order is learned.
 LEARNED = 'learned'
 
 
 @base_layer.configured
 class LearnedOrder(base_layer.BaseLayer):
-  """An order `p` in (1, 5) with one trainable number behind it, 2 at first.
+  """A trainable order `p` in (1, 5), initially 2.
 
   See `numerics.norms.orders.squashed`.
   """
@@ -30,18 +30,18 @@ class LearnedOrder(base_layer.BaseLayer):
 
 
 def present_order(order: float | LearnedOrder) -> float:
-  """Returns an order as a number, the present one of one that is learned."""
+  """Returns an order as a number; the present value of a learned one."""
   return float(order.value()) if isinstance(order, LearnedOrder) else order
 
 
 @base_layer.configured
 class LearnedNorms(container.LipschitzSequential):
-  """A `Sequence` that is a contraction in an l_p whose order it learns.
+  """A `LipschitzSequential` that learns the orders `p` of its l_p norms.
 
   The codomain of a linear layer is the domain of the next one, and that of the
   last one the domain of the first: with `n` linear layers there are `n` orders,
-  each in (1, 5) and 2 at first, and whatever they are, the sequence maps l_p to
-  l_p with the product of the bounds. They are trained as weights are, through
+  each in (1, 5) and initially 2, and whatever they are, the sequence maps l_p
+  to l_p with the product of the bounds. They are trained like weights, through
   the norms that kernels are divided by.
 
   Args:
@@ -72,7 +72,7 @@ class LearnedNorms(container.LipschitzSequential):
     for layer in linear:
       errors.check(layer.learns_orders, 'domain', layer.domain,
                    f'{LEARNED} for every linear layer of a LearnedNorms',
-                   f'{layer.name} has orders of its own.')
+                   f'Set domain and codomain of {layer.name}.')
     orders = [
         LearnedOrder(name=f'order_{i}', dtype=layer.dtype_policy)
         for i, layer in enumerate(linear)]
@@ -82,5 +82,5 @@ class LearnedNorms(container.LipschitzSequential):
 
   @property
   def orders(self) -> list[LearnedOrder]:
-    """Those of the domains of the linear layers, the first one's first."""
+    """The orders of the domains of the linear layers, in their order."""
     return [layer.domain for layer in self.constrained_layers()]

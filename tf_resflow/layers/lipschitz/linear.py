@@ -1,4 +1,4 @@
-"""Linear layers of bounded norm: a kernel, a bias, and what they map."""
+"""Linear layers with bounded operator norms: dense and convolutional."""
 
 from collections.abc import Sequence
 import math
@@ -17,9 +17,9 @@ from tf_resflow.numerics import tracing
 from tf_resflow.numerics.norms import operator_norms
 from tf_resflow.numerics.norms import orders as orders_lib
 
-# After a change of the kernel the vectors take at least this many steps with a
-# random row among them, or directions that they do not contain could overtake
-# them unnoticed.
+# After a change of the kernel, at least this number of steps is taken, with a
+# random row among the vectors. Otherwise directions that they do not contain
+# could become the leading ones unnoticed.
 _MIN_STEPS = 3
 
 
@@ -30,7 +30,7 @@ def _unit_kernel(kernel):
   dtype, and with them the bound would be lost.
 
   Returns:
-    The quotient, and the largest entry: a constant for differentiation.
+    The quotient, and the largest entry, which is a constant in gradients.
   """
   scale = tf.reduce_max(tf.abs(tf.stop_gradient(kernel)))
   scale = tf.where(scale > 0.0, scale, tf.ones_like(scale))
@@ -38,7 +38,7 @@ def _unit_kernel(kernel):
 
 
 def _fingerprint(kernel):
-  """Returns two numbers that change with the entries and their places.
+  """Returns two numbers that change with the entries and their positions.
 
   They are `a^T K b` with fixed random vectors `a` and `b`.
   """
@@ -53,12 +53,12 @@ def _fingerprint(kernel):
 
 
 @tracing.noinline_function
-def _converge_norm(mapping, rows, fingerprint, kind, tolerance, max_steps):
-  """Follows the vectors of a kernel from those of an earlier one.
+def _converge_norm(
+    mapping, rows, fingerprint, operator_norm, tolerance, max_steps):
+  """Converges the vectors of a kernel, starting from those of an earlier one.
 
   Returns:
-    A `ConvergedNorm`, and the fingerprint of the kernel: two numbers that
-    change with it.
+    A `ConvergedNorm`, and the fingerprint of the kernel.
   """
   kernel, scale = _unit_kernel(mapping.kernel)
   new_fingerprint = _fingerprint(kernel)
@@ -76,23 +76,25 @@ def _converge_norm(mapping, rows, fingerprint, kind, tolerance, max_steps):
                             rows.shape[0] - 1)
   rows = tf.where(is_usable, rows, random_rows)
   rows /= tf.norm(rows, axis=1, keepdims=True)
-  result = kind.converge(mapping._replace(kernel=kernel), rows, tolerance,
-                       max_steps, tf.where(is_same, 0, _MIN_STEPS), is_same)
+  result = operator_norm.converge(
+      mapping._replace(kernel=kernel), rows, tolerance, max_steps,
+      tf.where(is_same, 0, _MIN_STEPS), is_same)
   return result._replace(norm=scale * result.norm), new_fingerprint
 
 
 @tracing.noinline_function
-def _normalize_gradient(dnormalized, mapping, scale, rows, kind, coeff):
-  """Pulls a cotangent of `scale W / max(1, norm / coeff)` back.
+def _normalize_gradient(
+    dnormalized, mapping, scale, rows, operator_norm, coeff):
+  """Returns gradients of `scale W / max(1, norm / coeff)` for a cotangent.
 
-  To `W`, `scale` and learned orders.
+  With respect to `W`, `scale` and learned orders.
   """
   unit_kernel, largest = _unit_kernel(mapping.kernel)
   sources = [unit_kernel, *filter(
       tf.is_tensor, (mapping.domain, mapping.codomain))]
   with tf.GradientTape() as tape:
     tape.watch(sources)
-    unit_norm = kind.norm(mapping._replace(kernel=unit_kernel), rows)
+    unit_norm = operator_norm.norm(mapping._replace(kernel=unit_kernel), rows)
   norm = largest * unit_norm
   divisor = tf.maximum(norm, coeff)
   factor = scale * coeff / divisor
@@ -118,17 +120,16 @@ def _sum_like(x, like):
 
 @base_layer.configured
 class LinearLayer(lipschitz_layer.LipschitzLayer):
-  """A linear map of bounded norm, and a bias.
+  """A linear layer, with a bias, whose operator norm is bounded.
 
   The layer computes with `W / max(1, norm / coeff)`, `norm` being that of the
   real operator (a convolution at its real padding and spatial size), or a bound
-  of it, see `operator_norm`. Every call converges it for the kernel as it is
-  then, so the bound holds in any training loop. The vectors by which it is
-  found, `v`, only save time: the iteration starts from them, and needs no step
-  when the kernel is the one that they were saved for (`save_norms`, known by a
-  fingerprint of the kernel).
+  of it, see `operator_norm`. Every call converges it for the present kernel, so
+  the bound holds in any training loop. The stored vectors `v` only save time:
+  the iteration starts from them, and takes no step if the kernel is the same as
+  in `save_norms`, which stored them with a fingerprint of the kernel.
 
-  The form of a layer, `Dense` or `Conv2D`, says what a kernel does with inputs.
+  The mixins `Dense` and `Conv2D` define how a kernel is applied to inputs.
 
   Its arguments are those of `SpectralLayer`.
 
@@ -161,12 +162,12 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
 
   @property
   def coeff(self) -> float:
-    """The bound of the operator norm; it is fixed, since graphs hold it."""
+    """The bound of the operator norm; read-only, since graphs contain it."""
     return self._coeff
 
   @property
   def lipschitz_bound(self) -> float:
-    """The bound that every call keeps, to a relative 1e-3: `coeff`."""
+    """The Lipschitz bound of every call, `coeff`, to a relative 1e-3."""
     return self.coeff
 
   @property
@@ -178,7 +179,7 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
     return self.num_outputs * math.prod(self.kernel.shape[:-1])
 
   def add_weights(self, kernel_shape: tuple) -> None:
-    """Kernel and bias start U(+-1/sqrt(fan_in)) unless told otherwise."""
+    """Adds kernel and bias; by default initially U(+-1/sqrt(fan_in))."""
     kernel_initializer, bias_initializer = base_layer.uniform_initializers(
         math.prod(kernel_shape[:-1]), self.seed).values()
     self.kernel = self.add_weight(
@@ -209,16 +210,16 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
 
   def orders(self, variables: base_layer.Tensors,
              ) -> tuple[orders_lib.Order, orders_lib.Order]:
-    """Returns domain and codomain: numbers, or tensors where they are learned.
+    """Returns domain and codomain: numbers, or tensors if they are learned.
 
     Args:
-      variables: see `tensors`; the kernel, the bias if there is one, and what
-        learned orders are made of.
+      variables: see `tensors`; the kernel, the bias if there is one, and the
+        variables of learned orders.
     """
     return self.domain, self.codomain
 
   def _mapping(self, variables):
-    """Returns the map of the kernel as it is."""
+    """Returns the map of the kernel before it is normalised."""
     return operator_norms.NormedMap(variables[0], self.spatial_shape,
                                     *self.orders(variables), self.is_on_cpu)
 
@@ -227,11 +228,11 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
         lambda part: tf.stop_gradient(part) if tf.is_tensor(part) else part,
         self._mapping(variables))
     return _converge_norm(mapping, *state, self.operator_norm, self.tolerance,
-                        self.max_power_iterations)
+                          self.max_power_iterations)
 
   def converge_norms(self, variables: base_layer.Tensors,
                      state: base_layer.Tensors) -> base_layer.Tensors:
-    """Returns the vectors for the kernel, and what it is divided by."""
+    """Returns the converged vectors and the norm of the kernel."""
     if not self.operator_norm.has_rows:
       return []
     result, _ = self._converge(variables, state)
@@ -262,9 +263,9 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
             *(output_scale * b for b in biases)]
 
   def norm(self) -> tf.Tensor:
-    """Returns what the kernel is divided by where it exceeds `coeff`.
+    """Returns the norm that the kernel is divided by if it exceeds `coeff`.
 
-    One number, or one per column or row where they are divided each for itself.
+    One number, or one per column or row if these are divided separately.
     Differentiable in the kernel and in learned orders.
     """
     variables, state = self.tensors()
@@ -277,7 +278,7 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
         self._mapping(variables)._replace(kernel=unit_kernel), rows)
 
   def converged_norm(self) -> operator_norms.ConvergedNorm:
-    """Follows the vectors of the present kernel; stores nothing."""
+    """Converges the vectors of the present kernel, without storing them."""
     return self._converge(*self.tensors())[0]
 
   def save_norms(self) -> tf.Tensor:
@@ -294,9 +295,10 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
 
   def normalized_map(self) -> operator_norms.NormedMap:
     """Returns the map that the layer computes with, in float64."""
+    domain, codomain = map(float, self.orders(self.tensors()[0]))
     return operator_norms.NormedMap(
         tf.cast(self.normalized_kernel(), tf.float64), self.spatial_shape,
-        *map(float, self.orders(self.tensors()[0])))
+        domain, codomain)
 
   def norm_estimate(self) -> float:
     return min(float(tf.reduce_max(self.norm())), self.coeff)
@@ -306,8 +308,7 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
 
 
 class Dense(lipschitz_layer.LipschitzLayer):
-  """The form of a dense layer, `x -> x W + b`; to put before a `LinearLayer`.
-  """
+  """Mixin of dense layers `x -> x W + b`, in front of a `LinearLayer`."""
 
   def __init__(self, units: int, coeff: float = 0.98, **kwargs):
     super().__init__(coeff=coeff, **kwargs)
@@ -326,8 +327,9 @@ class Dense(lipschitz_layer.LipschitzLayer):
 
 
 class Conv2D(lipschitz_layer.LipschitzLayer):
-  """The form of a convolution (stride 1, zero padding 'SAME'); see `Dense`.
-  """
+  """Mixin of convolutions (stride 1, zero padding 'SAME'); see `Dense`."""
+
+  spatial_shape: Any
 
   def __init__(self, filters: int, kernel_size: int | Sequence[int],
                coeff: float = 0.98, **kwargs):
@@ -339,7 +341,7 @@ class Conv2D(lipschitz_layer.LipschitzLayer):
     errors.check(
         len(self.kernel_size) == 2 and all(k % 2 for k in self.kernel_size),
         'kernel_size', self.kernel_size, 'one or two odd integers',
-        'Zero padding is then symmetric.')
+        'Zero padding is symmetric only then.')
 
   def build(self, input_shape: tuple) -> None:
     errors.check(

@@ -1,4 +1,4 @@
-"""LipSwish, and what it shares with CLipSwish."""
+"""LipSwish, and the base class that it shares with CLipSwish."""
 
 import keras
 import tensorflow as tf
@@ -30,7 +30,7 @@ class ScaledSwish(lipschitz_layer.ScaledActivation):
   def scales(
       self, variables: base_layer.Tensors) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `s` and `1 / (divisor s)`."""
-    # A smaller slope is 1 / 2 to rounding, and 1 / s would leave the range.
+    # For smaller s the slope is 1 / 2 to rounding, but 1 / s could overflow.
     scale = tf.maximum(tf.nn.softplus(variables[0]), _SMALLEST_SCALE)
     return scale, 1.0 / (self.divisor * scale)
 
@@ -64,15 +64,15 @@ class LipSwish(ScaledSwish, lipschitz_layer.ElementwiseActivation):
     return swish(x)
 
 
-# An elementwise operation on the hidden layers of an image flow takes about a
-# quarter of the time of a matrix product with them, so there are few below.
+# An elementwise operation on a hidden layer of an image flow takes about a
+# quarter of the time of a matrix product with it, so there are few below.
 
 
 def _derivatives(z):
   """Returns `y = z s` and `D = s + z s (1 - s)` with `s = sigmoid(z)`.
 
-  And what multiplies with the second derivative, `s (1 - s) (2 + z (1 - 2 s))`,
-  which `z s (1 - s) = D - s` turns into `s + D - 2 s D`.
+  And a function that multiplies by the second derivative, which is
+  `s (1 - s) (2 + z (1 - 2 s)) = s + D - 2 s D`, since `z s (1 - s) = D - s`.
   """
   sigmoid = tf.sigmoid(z)
   # SigmoidGrad(s, t) = t s (1 - s), in one operation.

@@ -1,4 +1,4 @@
-"""What a Lipschitz layer is."""
+"""The interface of Lipschitz layers."""
 
 from collections.abc import Callable, Iterable, Sequence
 import json
@@ -11,62 +11,61 @@ import tensorflow as tf
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 
-# How a bound is known: it holds for all weights, for the present ones, a search
-# found nothing above it, a user vouches for it, or not at all. The strongest
-# first.
+# Sources of a bound, the strongest first: it holds for all weights, or for the
+# present ones; a search found nothing above it; a user asserts it; none.
 ESTIMATED = 'estimate'
 BOUND_SOURCES = ('construction', 'weights', ESTIMATED, 'assertion', 'nothing')
 
 
 class LipschitzLayer(base_layer.BaseLayer):
-  """A map that knows the norms it is bounded in, and its bound.
+  """A layer with a known Lipschitz bound, from one norm to another.
 
   `|f(x) - f(x')|_q <= lipschitz_bound |x - x'|_p` at every call, whatever the
-  weights: whoever computes with a layer normalises for the weights at hand, so
-  no training loop has to. The map is made of three pure parts,
+  weights: every evaluation normalises the present weights, so no training loop
+  has to. A layer consists of three pure functions,
 
     norms   = converge_norms(variables, state)     iterations, not
                                                    differentiated
     weights = effective_weights(variables, norms)  differentiable
     y       = evaluate(weights, x, *context)       example by example
 
-  such that a residual block can do the first once per pass and the last as
-  often as a series or a solver asks; `call` does one after the other. What the
-  parts hand on are nested lists of tensors. Subclasses define `lipschitz_bound`
-  and `evaluate`, and the others where there is something to normalise.
+  so that a residual block can compute the first once per pass and the last as
+  often as a series or a solver needs; `call` computes all three. `variables`,
+  `state`, `norms` and `weights` are nested lists of tensors. Subclasses define
+  `lipschitz_bound` and `evaluate`, and the others if weights are normalised.
 
-  Layers that take a condition `c` are bounded so in `x` for every `c`. What
-  they make of it, tensors `[B, ...]`, is their `context(c)`, computed once per
-  pass; the other layers have none, and `evaluate(weights, x)`.
+  The bound of a layer that takes a condition `c` holds in `x` for every `c`.
+  What it computes from `c` once per pass, tensors `[B, ...]`, is its
+  `context(c)`; other layers have none, and `evaluate(weights, x)`.
 
   Attributes:
     domain: the order `p` of the norm of inputs; None if the bound holds for
-      every order, with `q = p`, as that of elementwise activations does; a
-      `LearnedOrder` where it is learned.
+      every order, with `q = p`, as for elementwise activations; a
+      `LearnedOrder` if it is learned.
     codomain: the order `q` of the norm of outputs, likewise.
     learns_orders: whether these are learned, see `LearnedNorms`.
-    lipschitz_bound: the bound; None if it is not known.
-    bound_source: how, one of `BOUND_SOURCES`.
+    lipschitz_bound: the bound; None if it is unknown.
+    bound_source: the source of the bound, one of `BOUND_SOURCES`.
     takes_condition: whether it depends on a condition beside its input.
     is_translation: whether it is `x -> x + shift`, and takes an `output_scale`
       that the layer before it has multiplied `x` by.
     num_constrained: number of linear maps in it whose norm is bounded.
-    num_multiply_adds: of one evaluation of such a map, per example, zero
-      padding included; 0 where they do not count.
-    num_outputs: numbers per example that such a map returns.
+    num_multiply_adds: number of multiply-adds of such a map per example, zero
+      padding included; 0 if negligible.
+    num_outputs: number of outputs of such a map per example.
     absorbs_scales: whether `effective_weights` takes an `input_scale` and an
       `output_scale`, 1 by default, for the weights of
       `x -> output_scale f(input_scale x)`.
-    target_device: the kind of device, 'CPU' or 'GPU', that convolutions and the
-      number of examples at a time suit; None for that where the variables are.
-      Whoever compiles a program for another machine sets it on every layer of a
-      model, before the first pass.
-    is_frozen: whether it keeps the weights that another layer had.
+    target_device: the device type, 'CPU' or 'GPU', that convolutions and chunk
+      sizes are chosen for; None for the device of the variables. To compile a
+      program for another machine, set it on every layer of a model before the
+      first pass.
+    is_frozen: whether it has the fixed effective weights of another layer.
     has_scales: whether the layer is an activation `x -> b h(a x)`, and has
       methods `scales(variables)`, which returns `(a, b)`, and
       `evaluate_unscaled(x)`, which is `h`. Between two linear layers that
-      absorb scales, `a` and `b` become part of their weights, and `h` is all
-      that is left of the activation: two passes less over a hidden layer.
+      absorb scales, `a` and `b` become part of their weights, and the
+      activation only computes `h`: two passes less over a hidden layer.
 
   Example:
     >>> class Sine(layers.LipschitzLayer):
@@ -95,12 +94,12 @@ class LipschitzLayer(base_layer.BaseLayer):
 
   @property
   def is_proven(self) -> bool:
-    """Whether the bound is: neither an estimate nor an assertion."""
+    """Whether the bound is proven, neither an estimate nor an assertion."""
     return self.bound_source in BOUND_SOURCES[:2]
 
   @property
   def norm_state(self) -> Sequence[keras.Variable]:
-    """Variables that only save time when norms are converged anew."""
+    """Variables that speed up the convergence of norms."""
     return ()
 
   def tensors(self) -> tuple[base_layer.Tensors, base_layer.Tensors]:
@@ -112,24 +111,24 @@ class LipschitzLayer(base_layer.BaseLayer):
 
   def converge_norms(self, variables: base_layer.Tensors,
                      state: base_layer.Tensors) -> base_layer.Tensors:
-    """Iterates until the norms of the present weights are known.
+    """Iterates until the norms of the variables have converged.
 
     Args:
       variables: see `tensors`.
       state: see `tensors`.
 
     Returns:
-      What `effective_weights` needs of them.
+      The norms, as `effective_weights` takes them.
     """
     return []
 
   def effective_weights(self, variables: base_layer.Tensors,
                         norms: base_layer.Tensors) -> base_layer.Tensors:
-    """Returns the weights that keep the bound, for `evaluate`.
+    """Returns the normalised weights, for `evaluate`.
 
     Args:
       variables: see `tensors`.
-      norms: what `converge_norms` returned for them.
+      norms: the result of `converge_norms` for these variables.
     """
     return variables
 
@@ -138,17 +137,17 @@ class LipschitzLayer(base_layer.BaseLayer):
     """Evaluates the layer with given effective weights.
 
     Args:
-      weights: as `effective_weights` returns them.
+      weights: the result of `effective_weights`.
       x: `[B, ...]`.
-      *context: as the method of this name returns it.
+      *context: the result of the method `context`.
     """
     raise NotImplementedError
 
   def context(self, condition: Any) -> tuple[tf.Tensor, ...]:
-    """Returns what `evaluate` takes of a condition, differentiable.
+    """Returns the tensors that are computed from a condition, for `evaluate`.
 
-    One tensor for each of the `conditional_layers`, `[B, ...]`, or `[1, ...]`
-    for all examples.
+    One for each of the `conditional_layers`, `[B, ...]`, or `[1, ...]` for all
+    examples.
 
     Args:
       condition: `[B, K]`, or `[1, K]`.
@@ -161,10 +160,10 @@ class LipschitzLayer(base_layer.BaseLayer):
 
   def as_function(self, max_examples: Callable[[], int | None]
                   ) -> numerics.ResidualFunction:
-    """Returns the layer as what series and solvers take.
+    """Returns the layer as a `ResidualFunction`, for series and solvers.
 
     Args:
-      max_examples: returns how many examples a pass should take at a time.
+      max_examples: see `ResidualFunction`.
     """
     return numerics.ResidualFunction(
         self.evaluate, converge_norms=self.converge_norms,
@@ -180,11 +179,11 @@ class LipschitzLayer(base_layer.BaseLayer):
     return self.evaluate(self.present_weights(), inputs)
 
   def norm_estimate(self) -> float | None:
-    """Returns the Lipschitz constant as power iteration sees it.
+    """Returns an estimate of the Lipschitz constant for the present weights.
 
-    From below for the present weights, to a relative 1e-3 for linear layers;
-    the bound itself for activations; None if it is not known, as by default of
-    a layer that is constrained.
+    By power iteration from below, to a relative 1e-3, for linear layers; the
+    bound itself for activations; None if it is unknown, the default of layers
+    that are constrained.
     """
     return None if self.num_constrained else self.lipschitz_bound
 
@@ -192,36 +191,36 @@ class LipschitzLayer(base_layer.BaseLayer):
     """Returns a guaranteed upper bound for the present weights.
 
     Args:
-      target: a bound that is good enough; below it no dearer method is tried.
+      target: a sufficient bound; below it no slower method is tried.
     """
     return numerics.Certificate(self.lipschitz_bound)
 
   def constrained_layers(self) -> list['LipschitzLayer']:
-    """Returns the linear layers within whose norms are bounded."""
+    """Returns all linear layers within whose norms are constrained."""
     return [self] if self.num_constrained else []
 
   def save_norms(self) -> tf.Tensor:
-    """Stores `norm_state` for the present weights, which saves time.
+    """Stores `norm_state` for the present weights, which saves time later.
 
     Returns:
-      The number of iterations that it took, an int32 scalar.
+      The number of iterations, an int32 scalar.
     """
     return tf.constant(0)
 
   def max_activation_size(self, input_shape: tuple) -> int:
-    """Returns the numbers per example of the largest tensor on the way."""
+    """Returns the size per example of the largest intermediate tensor."""
     return math.prod(self.compute_output_shape(input_shape)[1:])
 
   @property
   def is_on_cpu(self) -> bool:
-    """Whether the layer computes as suits a CPU; see `target_device`."""
+    """Whether computations are chosen for a CPU; see `target_device`."""
     if self.target_device is not None:
       return self.target_device == 'CPU'
     return not tf.config.list_logical_devices('GPU') or not any(
         'GPU' in v.value.device for v in self.variables)
 
   def structure(self) -> Any:
-    """Returns what two layers share that are the same function of weights."""
+    """Returns a key that layers share if they are equal but for weights."""
     config = {k: v for k, v in self.get_config().items()
               if k not in ('name', 'seed')}
     return (type(self), self.is_on_cpu, str([v.shape for v in self.variables]),
@@ -229,7 +228,7 @@ class LipschitzLayer(base_layer.BaseLayer):
 
 
 class ElementwiseActivation(LipschitzLayer):
-  """An activation that maps every number on its own.
+  """An elementwise activation.
 
   Its largest slope is its Lipschitz constant in every l_p.
 
@@ -265,15 +264,15 @@ class ScaledActivation(LipschitzLayer):
 
 
 class Constraint(NamedTuple):
-  """The layers by which networks keep their bound, as registered by name.
+  """The constrained linear layers of networks, as registered under a name.
 
   Attributes:
     dense: `dense(units, coeff=, seed=, name=, dtype=)` returns a
       `LipschitzLayer` on vectors.
     conv2d: `conv2d(filters, kernel_size, coeff=, seed=, name=, dtype=)` returns
-      one on images; None where there is none.
-    takes_orders: whether both take `domain=`, `codomain=` and `bound=` as well,
-      as induced-norm layers do; without, bounds are those of l_2.
+      one on images; None if there is none.
+    takes_orders: whether both also take `domain=`, `codomain=` and `bound=`,
+      like induced-norm layers; otherwise bounds hold in l_2.
   """
 
   dense: Callable
@@ -281,10 +280,10 @@ class Constraint(NamedTuple):
   takes_orders: bool = False
 
 
-def weakest_source(words: Iterable[str]) -> str:
-  """Returns how a bound is known that follows from others.
+def weakest_source(sources: Iterable[str]) -> str:
+  """Returns the source of a bound that follows from others.
 
   Args:
-    words: how those are, of `BOUND_SOURCES`.
+    sources: those of the other bounds, of `BOUND_SOURCES`.
   """
-  return max(words, key=BOUND_SOURCES.index, default=BOUND_SOURCES[0])
+  return max(sources, key=BOUND_SOURCES.index, default=BOUND_SOURCES[0])

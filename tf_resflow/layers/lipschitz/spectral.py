@@ -1,4 +1,4 @@
-"""The spectrally normalised layers, and the constraint of this name."""
+"""Spectrally normalised layers, and the constraint `spectral`."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ class SpectralLayer(linear.LinearLayer):
 
 @base_layer.configured
 class SpectralDense(linear.Dense, SpectralLayer):
-  """`y = x W / max(1, |W|_2 / coeff) + b`.
+  """Spectrally normalised dense layer, `y = x W / max(1, |W|_2 / coeff) + b`.
 
   Args:
     units: number of outputs.
@@ -77,13 +77,13 @@ class SpectralConv2D(linear.Conv2D, SpectralLayer):
   """
 
 
-def _of_orders(spectral_kind, induced_kind):
-  """Returns a maker of layers whose kernels are divided by their norms."""
+def _of_orders(spectral_class, induced_class):
+  """Returns a function that makes a layer of the class that its orders need."""
   def make(*sizes, domain: float | str = 2.0, codomain: float | str = 2.0,
            bound: str = 'upper', **settings: Any):
     if domain == codomain == 2.0:
-      return spectral_kind(*sizes, **settings)
-    return induced_kind(
+      return spectral_class(*sizes, **settings)
+    return induced_class(
         *sizes, domain=domain, codomain=codomain, bound=bound, **settings)
 
   return make

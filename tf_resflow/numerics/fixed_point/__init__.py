@@ -1,1 +1,1 @@
-"""Fixed points: solvers, their convergence, and the implicit gradient."""
+"""Fixed-point solvers, and gradients by the implicit function theorem."""

@@ -20,8 +20,8 @@ def _solve(g, solver, lipschitz_bound, sign, estimator, series, variables,
            state, y, x_init, draw, *context):
   """Returns the `Solution` of `x + sign g(x) = y`, and the norms.
 
-  In between, with an estimator, its value at the solution and the vector `w` of
-  the gradient of that.
+  With an estimator, in between: the log-determinant at the solution and the
+  vector `w` of its gradient.
   """
   norms = g.converge_norms(variables, state)
   weights = g.effective_weights(variables, norms)
@@ -146,12 +146,12 @@ def invert_residual(
     state: the state of the norms of `g`.
     lipschitz_bound: `Lip(g)` in l2 if known; safeguards acceleration.
     sign: 1, or -1 for `x - g(x) = y`.
-    context: what `g` depends on beside `x`, tensors `[B, ...]`.
-    x_init: where to start, like `y`, which is the default. The solution does
-      not depend on it, beyond the tolerance.
+    context: further inputs of `g`, tensors `[B, ...]`.
+    x_init: the initial point, like `y`, which is the default. Up to the
+      tolerance the solution does not depend on it.
 
   Returns:
-    The solver's `Solution`; `x` carries the gradient, the rest does not.
+    The solver's `Solution`; only `x` is differentiable.
 
   Example:
     >>> weight, y = tf.constant(0.5), tf.ones([5, 2])
@@ -182,25 +182,25 @@ def invert_and_log_det(
 ) -> tuple[solver_lib.Solution, tf.Tensor]:
   """Solves `x + g(x) = y`, and estimates a log-determinant at the solution.
 
-  What `invert_residual` and then `forward_and_log_det` do, with the gradients
-  of both. In one pass where a series runs, in all memory modes whose gradients
-  agree: the norms of `g` converge once, and the gradient linearises `g` once,
-  for the adjoint solve and the series. Nothing is kept for it but `x, v, w`.
+  Equal to `invert_residual` and then `forward_and_log_det`, gradients included.
+  Estimators with a series do both in one pass, in all memory modes whose
+  gradients agree: the norms of `g` converge once, and the gradient linearises
+  `g` once, for the adjoint solve and the series. Only `x, v, w` are kept.
 
   Args:
-    g: see `invert_residual`, as what is not named here.
+    g: see `invert_residual`, as all arguments that are not described here.
     variables: of `g`.
     y: `[B, ...]`.
     solver: of the fixed point.
     estimator: of the log-determinant.
     seed: see `random.as_seed`.
     memory: one of `registries.MEMORY_MODES`, for estimators with a series.
-    series: the log-determinant that is meant, by default `log|det(I + J)|`,
+    series: the log-determinant to estimate, by default `log|det(I + J)|`,
       whatever the sign.
 
   Returns:
-    The solver's `Solution`; `log_det`: `[B]`, nats, at `x`, not that of the
-    inverse map, which is minus it.
+    The solver's `Solution`; `log_det`: `[B]`, nats, at `x`; that of the inverse
+    map is minus this.
 
   Example:
     >>> g = numerics.ResidualFunction(lambda weights, x: 0.5 * x)

@@ -1,8 +1,8 @@
 """Per-sample secant histories, the memory of Anderson acceleration.
 
-Of the fixed-point map `h(x) = x + f(x)`. A secant is a pair `(s, q)`: a change
-`s` of `h(x)`, and the change `q` of the residual vector `f(x)` that came with
-it. The `q` of a sample are kept orthonormal, so least squares over the history
+The fixed-point map is `h(x) = x + f(x)`. A secant is a pair `(s, q)`: a change
+`s` of `h(x)`, and the simultaneous change `q` of the residual vector `f(x)`.
+The `q` of a sample are kept orthonormal, so least squares over the history
 is a projection. Batched products of small matrices are slow on CPUs: everything
 here is elementwise, with the history as the first axis.
 """
@@ -33,7 +33,7 @@ class History(NamedTuple):
 
 
 def empty(size: int, x: tf.Tensor) -> History:
-  """Returns a history of `size` places, none in use, for `x`, `[B, D]`."""
+  """Returns an empty history of capacity `size`, for `x`, `[B, D]`."""
   zeros = tf.tile(tf.zeros_like(x)[tf.newaxis], [size, 1, 1])
   return History(zeros, zeros, zeros[:, :, 0])
 
@@ -48,7 +48,7 @@ def push(history: History, ds: tf.Tensor, dq: tf.Tensor,
   Args:
     history: the history so far.
     ds: new change of `h(x)`, `[B, D]`.
-    dq: the change of `f(x)` that came with it, `[B, D]`.
+    dq: the simultaneous change of `f(x)`, `[B, D]`.
     is_secant: bool `[B]`; where False nothing is appended.
 
   Returns:
@@ -77,13 +77,13 @@ def push(history: History, ds: tf.Tensor, dq: tf.Tensor,
 
 
 def clear(history: History, mask: tf.Tensor) -> History:
-  """Forgets the secants of the samples in `mask`, bool `[B]`."""
+  """Removes the secants of the samples in `mask`, bool `[B]`."""
   return history._replace(
       in_use=tf.where(mask, tf.zeros_like(history.in_use), history.in_use))
 
 
 def correction(history: History, f: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-  """Returns what the secants add to the plain step `h(x) = x + f`.
+  """Returns the Anderson correction of the plain step `h(x) = x + f`.
 
     -S c   with   c = argmin |f - Q c|_2 = Q^T f.
 
@@ -92,19 +92,19 @@ def correction(history: History, f: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     f: residual vector, `[B, D]`.
 
   Returns:
-    The correction, `[B, D]`, and bool `[B]`: whether any secant is in it.
+    The correction, `[B, D]`, and bool `[B]`: whether it uses any secant.
   """
   c = _coefficients(history, f)
   return -_combine(c, history.s), tf.reduce_any(c != 0.0, axis=0)
 
 
 def _coefficients(history, f):
-  """Q^T f where in use, [m, B]."""
+  """Returns `Q^T f` where in use, `[m, B]`."""
   return history.in_use * tf.reduce_sum(history.q * f, axis=-1)
 
 
 def _combine(c, vectors):
-  """sum_j c_j v_j, [B, D], for c [m, B] and v [m, B, D]."""
+  """Returns `sum_j c_j v_j`, `[B, D]`, for c `[m, B]` and v `[m, B, D]`."""
   return tf.reduce_sum(c[:, :, tf.newaxis] * vectors, axis=0)
 
 

@@ -1,16 +1,17 @@
 """Solvers of the inverse of a residual block, the fixed point `x = y - g(x)`.
 
-The plain iteration, the accelerated one, and failure as an error.
+The plain iteration, Anderson acceleration, and an assertion of convergence.
 """
 
 from collections.abc import Callable
 import dataclasses
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow import private_apis
 from tf_resflow.numerics.fixed_point import secants
 from tf_resflow.specs import registries
 from tf_resflow.specs import spec
@@ -21,13 +22,13 @@ _DEFAULT_ATOL = {tf.float32: 1e-6, tf.float64: 1e-10}
 
 
 class Solution(NamedTuple):
-  """What a fixed-point solver returns.
+  """The result of a fixed-point solver, with diagnostics of every sample.
 
   Attributes:
     x: the solution, shaped and typed like `y`. For a sample that failed it is
       the point at which it failed; for one that ran out of steps, the last
       accepted point.
-    num_steps: int32 `[B]`, evaluations of `g` spent on each sample.
+    num_steps: int32 `[B]`, evaluations of `g` for each sample.
     converged: bool `[B]`, whether the residual met the tolerance.
     residual: `[B]`, `max|x + g(x) - y|` of the returned `x`.
   """
@@ -55,15 +56,15 @@ class _State(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Solver(spec.Specified):
-  """Solves `x + g(x) = y` for every sample and says what happened.
+  """A solver of `x + g(x) = y` that reports the convergence of every sample.
 
-  Every sample stops on its own residual, and what happened comes back as data:
-  a sample that did not converge is reported, never passed off as solved.
+  Every sample stops on its own residual; the `Solution` says which of them
+  converged.
 
-  The kinds are frozen dataclasses whose fields are the arguments of their spec
+  Subclasses are frozen dataclasses whose fields are the arguments of their spec
   (`anderson:5,atol=1e-08`). They set `history`, the number of secants that are
   kept: with 0 the loop is the plain iteration `x <- y - g(x)`, else an
-  accelerated one. A kind that iterates otherwise defines `solve` anew.
+  accelerated one. A subclass with another iteration overrides `solve`.
 
   Attributes:
     atol: absolute tolerance; None means 1e-6 in float32, 1e-10 in float64.
@@ -73,12 +74,13 @@ class Solver(spec.Specified):
       up to 14 in float32 the two defaults add up to less than 1e-5. Set
       `atol=0` and `rtol` for systems without a natural scale, such as an
       adjoint solve.
-    max_steps: most evaluations of `g`.
+    max_steps: largest number of evaluations of `g`.
   """
 
   registry = registries.SOLVERS
-  history: ClassVar[int] = 0
+  history = 0
 
+  _: dataclasses.KW_ONLY
   atol: float | None = spec.option(None, 'atol')
   rtol: float | None = spec.option(None, 'rtol')
   max_steps: int = spec.option(2000, 'max_steps')
@@ -86,9 +88,9 @@ class Solver(spec.Specified):
   def __post_init__(self):
     for name, value in (('atol', self.atol), ('rtol', self.rtol)):
       errors.check(value is None or 0.0 <= value < float('inf'), name, value,
-                   'a finite number from 0')
+                   'a finite number >= 0')
     errors.check(
-        self.max_steps >= 1, 'max_steps', self.max_steps, 'a number from 1')
+        self.max_steps >= 1, 'max_steps', self.max_steps, 'a number >= 1')
 
   def tolerances(self, dtype: tf.DType) -> tuple[float, float]:
     """Returns the absolute and the relative tolerance for a dtype."""
@@ -106,9 +108,9 @@ class Solver(spec.Specified):
 
       max|x + g(x) - y| <= atol + rtol max(max|x|, max|y|).
 
-    It fails, and stops as well, when a plain step (or the start) has a residual
-    that is not finite; an accelerated step with such a residual is undone
-    first. The loop ends when no sample is left.
+    It fails, and stops as well, when a plain step (or the initial point) has a
+    residual that is not finite; an accelerated step with such a residual is
+    undone first. The loop ends when all samples have stopped.
 
     No gradient flows through the result (`tf.stop_gradient`): differentiate
     by the implicit function theorem instead. In eager mode an outer
@@ -118,10 +120,10 @@ class Solver(spec.Specified):
     Args:
       g_fn: maps a tensor like `y` to one like `y`, each sample on its own.
       y: right-hand side, `[B, ...]`, float32 or float64; `B` may be unknown.
-      x_init: where to start, like `y`; None starts from `y`.
+      x_init: the initial point, like `y`; None starts from `y`.
       lipschitz_bound: upper bound of the Lipschitz constant of `g`, a number
-        in [0, 1) or a scalar tensor. Accelerated steps are accepted by it; the
-        plain iteration does not need it.
+        in [0, 1) or a scalar tensor. It decides whether accelerated steps are
+        accepted; the plain iteration does not need it.
 
     Returns:
       A `Solution`. Pass it to `check_converged` to make failure an error.
@@ -140,7 +142,7 @@ class Solver(spec.Specified):
     errors.check(
         lipschitz_bound is None or tf.is_tensor(lipschitz_bound) or
         0.0 <= lipschitz_bound < 1.0, 'lipschitz_bound', lipschitz_bound,
-        'a number in [0, 1)', 'The fixed point need not exist otherwise.')
+        'a number in [0, 1)', 'Otherwise a fixed point may not exist.')
     rho = (
         tf.constant(_DEFAULT_RHO, y.dtype) if lipschitz_bound is None
         else tf.cast(lipschitz_bound, y.dtype))
@@ -243,12 +245,12 @@ class Banach(Solver):
 class Anderson(Solver):
   """Anderson acceleration of `x <- y - g(x)`, safeguarded by the plain step.
 
-  With `f(x) = y - g(x) - x` the plain step leads from `x` to `x + f`, and is at
-  its end where `f = 0`. What past steps changed, `s` in `x + f` and `q` in `f`,
-  predicts what a step would change: of every sample the last pairs `(s_j, q_j)`
+  With `f(x) = y - g(x) - x` the plain step leads from `x` to `x + f`, and
+  `f = 0` at the solution. The changes by past steps, `s` of `x + f` and `q` of
+  `f`, predict those by the next: for every sample the last pairs `(s_j, q_j)`
   are kept, the secants, combined so that the `q_j` are orthonormal. The columns
-  of `S` and `Q` are the `s_j` and `q_j`. The accelerated step is to where the
-  secants predict the least `|f|_2`,
+  of `S` and `Q` are the `s_j` and `q_j`. The accelerated step leads to the
+  point for which the secants predict the least `|f|_2`,
 
     c = Q^T f,   x_new = (x + f) - S c.
 
@@ -274,14 +276,14 @@ class Anderson(Solver):
     tanh(S x), S skew          159 / 31     228 / 32    255 / 32
     L * orthogonal matrix      388 / 380   1183 / 1148 over 2000 both
 
-  The last row is the worst case of every method of this kind: the spectrum
-  fills a circle around 1 and there is nothing to exploit.
+  The last row is the worst case for all such methods: the spectrum fills a
+  circle around 1, with no structure to exploit.
 
   Args:
     history: number of secants kept, at least 1.
     atol: see `Solver`, like the others.
     rtol: relative tolerance.
-    max_steps: most evaluations of `g`.
+    max_steps: largest number of evaluations of `g`.
 
   Example:
     >>> solution = numerics.Anderson().solve(
@@ -295,17 +297,18 @@ class Anderson(Solver):
   """
 
   history: int = 5
+  _: dataclasses.KW_ONLY
   max_steps: int = spec.option(500, 'max_steps')
 
   def __post_init__(self):
     super().__post_init__()
     errors.check(self.history >= 1, 'history', self.history,
-                 'a number from 1', 'Banach is the plain iteration.')
+                 'a number >= 1', 'Use Banach for the plain iteration.')
 
 
 def check_converged(
     solution: Solution, name: str, solver: Solver | None = None) -> Solution:
-  """Raises unless every sample converged, eagerly and in a `tf.function`.
+  """Raises an error unless every sample converged, also in a `tf.function`.
 
   Under XLA (`jit_compile=True`) TensorFlow drops assertions: call it outside.
 
@@ -327,6 +330,9 @@ def check_converged(
     Traceback (most recent call last):
     tensorflow.python.framework.errors_impl.InvalidArgumentError: ...
   """
+  failed = ~solution.converged
+  if tf.executing_eagerly() and not tf.reduce_any(failed):
+    return solution
   finite = tf.math.is_finite(solution.residual)
   settings = ''
   if solver is not None:
@@ -334,15 +340,21 @@ def check_converged(
     settings = (
         f' to {atol:.3g} + {rtol:.3g} * max(max|x|, max|y|) within '
         f'max_steps {solver.max_steps}')
-  assertion = tf.debugging.Assert(tf.reduce_all(solution.converged), [
+  message = [
       f'{name}: expected convergence{settings}. It did not converge for',
-      tf.math.count_nonzero(~solution.converged), 'of',
-      tf.size(solution.converged), 'samples,',
-      tf.math.count_nonzero(~finite & ~solution.converged),
+      tf.math.count_nonzero(failed), 'of', tf.size(failed), 'samples,',
+      tf.math.count_nonzero(~finite & failed),
       'of them with a residual that is not finite; the largest finite one is',
       tf.reduce_max(tf.where(finite, solution.residual, 0.0)),
       'after at most', tf.reduce_max(solution.num_steps),
-      'evaluations of g. Check that g is a contraction (Lipschitz constant '
-      'below 1), raise max_steps, loosen atol, or use float64.'])
-  with tf.control_dependencies([assertion]):  # None, and no matter, eagerly.
+      'evaluations of g. Where it is not finite, check the input; else check '
+      'that g is a contraction (Lipschitz constant below 1), raise max_steps, '
+      'loosen atol, or use float64.']
+  if tf.executing_eagerly():
+    raise private_apis.not_wrapped_by_keras(tf.errors.InvalidArgumentError(
+        None, None, ' '.join(
+            part if isinstance(part, str) else f'{part.numpy():.4g}'
+            for part in message)))
+  assertion = tf.debugging.Assert(tf.reduce_all(solution.converged), message)
+  with tf.control_dependencies([assertion]):
     return solution._replace(x=tf.identity(solution.x))

@@ -1,6 +1,6 @@
-"""What an estimator of a log-determinant is, and a pass with one.
+"""The interface of log-determinant estimators, and a pass with one.
 
-And what the estimators that run a series share.
+Also the base class of the estimators that sum a series.
 """
 
 from collections.abc import Sequence
@@ -18,24 +18,21 @@ from tf_resflow.specs import spec
 
 @dataclasses.dataclass(frozen=True)
 class Estimator(spec.Specified):
-  """A way to take `log|det|` of a map made of `g`, as a value.
+  """An estimator of the log-determinant of a map that is built from `g`.
 
-  A log-determinant is a number, an estimator draws it. Subclasses are frozen
-  dataclasses whose fields are the arguments of their spec
-  (`roulette:poisson:2,exact=2`); `Estimator.get` reads one, `spec()` writes it.
-  They define `draw` and `evaluate`. An estimator gives draws and weights; the
-  coefficients of the series are those of the bijection, see
-  `series.LogDetSeries`.
+  Subclasses are frozen dataclasses whose fields are the arguments of their spec
+  (`roulette:poisson:2,exact=2`); `Estimator.get` parses one, `spec()` returns
+  it. They define `draw` and `evaluate`. An estimator determines the random
+  draws and the weights of terms; the coefficients of the series are those of
+  the bijection, see `series.LogDetSeries`.
 
   Attributes:
-    is_random: whether two draws differ; repeats are pointless otherwise.
-    is_skipped: whether no log-determinant is taken at all.
-    has_series: whether it runs one, and `memory` says how gradients are taken.
-    is_biased: whether the mean over draws is another number than the
-      log-determinant.
+    is_random: whether repeated draws differ.
+    is_skipped: whether no log-determinant is computed at all.
+    has_series: whether it sums a series, with the gradients of mode `memory`.
+    is_biased: whether the mean over draws differs from the log-determinant.
     batch_dependent: whether the estimate of an example depends on the other
       examples of its batch.
-    num_terms: number of terms of the series, where all draws have as many.
   """
 
   registry = registries.ESTIMATORS
@@ -43,20 +40,23 @@ class Estimator(spec.Specified):
   is_skipped: ClassVar[bool] = False
   has_series: ClassVar[bool] = False
   is_biased: ClassVar[bool] = False
-  batch_dependent: ClassVar[bool] = False
-  num_terms: ClassVar[int | None] = None
+  batch_dependent = False  # Of some a field.
+
+  @property
+  def num_terms(self) -> int | None:
+    """Number of terms of the series, where all draws have as many."""
+    return None
 
   def draw(self, x: tf.Tensor, seed: random.SeedLike) -> Any:
-    """Draws what one evaluation needs; by default nothing.
+    """Draws the random tensors of one evaluation; by default none.
 
     Args:
       x: `[B, ...]`, gives the shape and dtype of probes.
-      seed: see `random.as_seed`. What the examples share depends on the seed
-        alone, so replicas that share it do equal work.
+      seed: see `random.as_seed`. Draws that the examples share depend only on
+        the seed, so replicas with the same seed do equal work.
 
     Returns:
-      Tensors in a structure of the estimator's own choice; tests may pass
-      others of their own to `evaluate`.
+      Tensors in any structure; tests may pass others to `evaluate`.
     """
     del x, seed  # AutoGraph wants a body.
 
@@ -78,8 +78,8 @@ class Estimator(spec.Specified):
       draw: what `draw` returned.
       memory: one of `registries.MEMORY_MODES`, for estimators that run a
         series.
-      series: the log-determinant that is meant, that of `x + g(x)` by default.
-      context: what `g` depends on beside `x`, tensors `[B, ...]`.
+      series: the log-determinant to estimate, that of `x + g(x)` by default.
+      context: further inputs of `g`, tensors `[B, ...]`.
 
     Returns:
       `g(x)`: like `x`; `log_det`: `[B]`, nats.
@@ -87,23 +87,23 @@ class Estimator(spec.Specified):
     raise NotImplementedError
 
   def per_example(self) -> Self:
-    """Returns this estimator, or its kin without `batch_dependent`."""
+    """Returns this estimator, with `batch_dependent` False."""
     return self
 
   def for_bound(self, lipschitz_bound: float) -> Self:
-    """Returns the estimator to use for a `g` of this Lipschitz bound."""
+    """Returns the estimator to use for a `g` with this Lipschitz bound."""
     return self
 
   def max_batch_size(self, event_size: int, dtype: tf.DType) -> int | None:
-    """Returns how many examples fit at a time; None for any number.
+    """Returns the largest batch size that fits in memory; None if unlimited.
 
     Raises:
-      InvalidValueError: if not even one does.
+      InvalidValueError: if a single example does not fit.
     """
 
 
 class Draw(NamedTuple):
-  """What one evaluation of a series draws.
+  """The random draw of one evaluation of a series.
 
   Attributes:
     stop: a scalar tensor, shared by the batch, that decides when the series
@@ -119,7 +119,7 @@ class Draw(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class SeriesEstimator(Estimator):
-  """Estimates by a series that is cut off; subclasses say where.
+  """An estimator that sums a truncated series; subclasses truncate it.
 
   One pass over `u_k = (J^T)^k v` gives the value and the vector of the
   gradient (Chen et al., 2019, Theorems 1 and 2), see `series.LogDetSeries`.
@@ -128,10 +128,18 @@ class SeriesEstimator(Estimator):
   Args:
     probe: 'rademacher' (+-1 entries, the lower variance) or 'gaussian' (as in
       the paper).
+
+  Example:
+    >>> class TwoTerms(numerics.FixedTruncation):
+    ...   def draw_stop(self, seed):
+    ...     return tf.constant(2)
+    >>> isinstance(TwoTerms(5), numerics.SeriesEstimator)
+    True
   """
 
   has_series: ClassVar[bool] = True
 
+  _: dataclasses.KW_ONLY
   probe: str = spec.option('rademacher', 'probe')
 
   def __post_init__(self):
@@ -149,7 +157,7 @@ class SeriesEstimator(Estimator):
     raise NotImplementedError
 
   def schedule(self, draw: Draw) -> series_lib.Schedule:
-    """Returns the weights of the terms for a draw, and when they end."""
+    """Returns the weights of terms for a draw, and where the series ends."""
     raise NotImplementedError
 
   def evaluate(
@@ -169,12 +177,12 @@ def forward_and_log_det(
     context: Sequence[tf.Tensor] = ()) -> tuple[tf.Tensor, tf.Tensor]:
   """Returns `f(x) = x + g(x)` and an estimate of `log|det df/dx|`.
 
-  Or of another log-determinant that is a series in powers of `J = dg/dx`.
+  Or of another log-determinant, given as a `series` in powers of `J = dg/dx`.
 
   Gradients are exact for per-example cotangents of both outputs, with respect
   to `x`, to `variables` and to `context` (`memory='naive'` differentiates the
   value; the other modes return the unbiased Neumann estimate at the same draw,
-  and agree with each other). Backward may run more than once.
+  and agree with each other). The backward pass may run more than once.
 
   Args:
     g: acts example by example, `Lip(g) < 1`.
@@ -183,10 +191,10 @@ def forward_and_log_det(
     estimator: of the log-determinant.
     state: the state of the norms of `g`.
     seed: see `random.as_seed`.
-    draw: a forced draw, in place of `estimator.draw(x, seed)`.
+    draw: a given draw, in place of `estimator.draw(x, seed)`.
     memory: one of `registries.MEMORY_MODES`, for estimators with a series.
-    series: the log-determinant that is meant, that of `f` by default.
-    context: what `g` depends on beside `x`, tensors `[B, ...]`.
+    series: the log-determinant to estimate, that of `f` by default.
+    context: further inputs of `g`, tensors `[B, ...]`.
 
   Returns:
     `y`: like `x`; `log_det`: `[B]`, nats.
@@ -201,7 +209,7 @@ def forward_and_log_det(
   References:
     Chen et al., 2019, Theorems 1 and 2, Equations 7 to 9.
   """
-  others = {'context': context} if context else {}
+  others: dict[str, Any] = {'context': context} if context else {}
   if series is not series_lib.RESIDUAL_SERIES:
     others['series'] = series
   value, log_det = estimator.evaluate(

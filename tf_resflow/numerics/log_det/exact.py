@@ -1,4 +1,4 @@
-"""The full Jacobian and its log-determinant."""
+"""The exact log-determinant, from the full Jacobian."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -12,17 +12,17 @@ from tf_resflow.numerics import residual_function
 from tf_resflow.numerics.log_det import estimator
 from tf_resflow.numerics.log_det import series as series_lib
 
-# A Jacobian of one example that is larger than this is not taken.
+# Larger Jacobians of one example are refused.
 _MAX_JACOBIAN_BYTES = 4e9
 _MAX_BATCH_BYTES = 1e9
-# Up to so many rows stand in the graph one by one, in place of a loop.
+# Up to this number, rows are unrolled in the graph, in place of a loop.
 _MAX_UNROLLED_ROWS = 8
 
 
 def _rows(vjp_fn, y, x):
-  """Returns the Jacobian `[B, M, D]` by one product for every row.
+  """Returns the Jacobian `[B, M, D]`, by one product for every row.
 
-  More than eight are taken one after another: the memory is that of one.
+  More than eight are computed in sequence, with the memory of one.
   """
   size = y.shape[0]
   batch_size = tf.shape(y)[0] if size is None else size
@@ -59,7 +59,7 @@ def _value_and_log_det(g, series, weights, x, *context):
 class Exact(estimator.Estimator):
   """The log-determinant of the full Jacobian, for small events.
 
-  Costs one vector-Jacobian product per dimension of the event and `O(D^3)` for
+  Takes one vector-Jacobian product per dimension of the event and `O(D^3)` for
   the determinant; its gradient is exact as well.
 
   Example:
@@ -86,8 +86,8 @@ class Exact(estimator.Estimator):
 
   def max_batch_size(self, event_size: int, dtype: tf.DType) -> int:
     size = event_size**2 * dtype.size
-    errors.check(
+    errors.check_suits(
         size <= _MAX_JACOBIAN_BYTES, 'estimator', 'exact',
-        'another one', f'The Jacobian of {event_size} dimensions takes '
-        f'{size / 1e9:.0f} GB per example.')
+        f'cannot be used with {event_size} dimensions', 'The Jacobian takes '
+        f'{size / 1e9:.0f} GB per example; use one such as roulette.')
     return max(1, int(_MAX_BATCH_BYTES / size))

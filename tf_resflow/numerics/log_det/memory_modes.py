@@ -1,4 +1,4 @@
-"""How the gradient of a log-determinant is computed, and what is kept for it.
+"""Memory modes: gradients of log-determinants, and the tensors kept for them.
 
 Every mode is a function of `g`, its variables, an input, a draw, an estimator,
 a series, and the context of `g`; it returns `g(x)` and the estimate `[B]`,
@@ -24,7 +24,7 @@ def bilinear_form(
     vjp_fn: series_lib.Vjp, v: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
   """Returns `w^T J v`, `[B]`.
 
-  Its value means nothing; its gradient at constant `v` and `w` is that of the
+  Only its gradient is used: at constant `v` and `w` it is that of the
   log-determinant.
 
   Args:
@@ -87,7 +87,7 @@ def recompute(g: residual_function.ResidualFunction, variables: Any, state: Any,
               estimator: estimator_lib.SeriesEstimator,
               series: series_lib.LogDetSeries,
               context: Sequence[tf.Tensor] = ()) -> tuple[tf.Tensor, tf.Tensor]:
-  """Keeps `x, v, w` only; rebuilds `g` and `J v` in the backward pass.
+  """Keeps only `x, v, w`; recomputes `g` and `J v` in the backward pass.
 
   Memory per block is a few times that of its input, whatever the hidden width
   and the number of terms.
@@ -98,7 +98,7 @@ def recompute(g: residual_function.ResidualFunction, variables: Any, state: Any,
         variables, state, x, draw, *context)
 
     def gradients(dg, dlog_det):
-      # Rebuilding waits for the incoming gradient; without that the scheduler
+      # Recomputing waits for the incoming gradient; otherwise the scheduler
       # runs it early and the memory that it should save stays allocated.
       with tf.control_dependencies([dg, dlog_det]):
         x1, v1, w1 = [tf.identity(t) for t in (x, draw.probe, w)]
@@ -156,8 +156,8 @@ def backward_in_forward(tape: tf.GradientTape, value: tf.Tensor,
                         surrogate: tf.Tensor, inputs: list) -> Callable:
   """Differentiates the log-determinant in the forward pass (Eq. 9).
 
-  Needs one cotangent of the log-determinant for the whole batch, and raises
-  where there are several.
+  Requires one cotangent of the log-determinant for the whole batch, and raises
+  an error if there are several.
   """
   log_det_gradients = tape.gradient(
       surrogate, inputs, unconnected_gradients='zero')
@@ -166,10 +166,10 @@ def backward_in_forward(tape: tf.GradientTape, value: tf.Tensor,
     common = tf.reduce_max(dlog_det)
     check = tf.debugging.assert_equal(
         tf.reduce_min(dlog_det), common,
-        message='memory=backward_in_forward: expected one cotangent of '
-        'log_det for all examples (Eq. 9). Use memory=recompute for '
-        'per-example weights.')
-    with tf.control_dependencies([check]):  # None, and no matter, eagerly.
+        message='memory=backward_in_forward requires one cotangent of log_det '
+        'for all examples (Eq. 9). Use memory=recompute for per-example '
+        'weights.')
+    with tf.control_dependencies([check]):  # [None] has no effect eagerly.
       common = tf.identity(common)
     return tf.nest.map_structure(
         lambda a, b: a + common * b, tape.gradient(

@@ -1,6 +1,6 @@
-"""Exact terms, then a random truncation: Russian roulette.
+"""Russian roulette: estimators with exact terms, then a random truncation.
 
-By a distribution that is fixed beforehand, or by the size of the terms.
+The truncation has a fixed distribution, or adapts to the size of the terms.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ class RussianRoulette(estimator.SeriesEstimator):
   longest. The variance given the probe falls by the number of draws.
 
   Args:
-    distribution: of `N`.
+    distribution: the distribution of `N`.
     num_exact_terms: number of terms that are always computed.
     num_samples: number of independent draws of `N` that are averaged.
     probe: 'rademacher' (+-1 entries, the lower variance) or 'gaussian' (as in
@@ -57,9 +57,9 @@ class RussianRoulette(estimator.SeriesEstimator):
   def __post_init__(self):
     super().__post_init__()
     errors.check(self.num_exact_terms >= 0, 'num_exact_terms',
-                 self.num_exact_terms, 'a number from 0')
+                 self.num_exact_terms, 'a number >= 0')
     errors.check(self.num_samples >= 1, 'num_samples', self.num_samples,
-                 'a number from 1')
+                 'a number >= 1')
 
   def for_bound(self, lipschitz_bound: float) -> Self:
     return dataclasses.replace(
@@ -88,13 +88,13 @@ class SurvivalSchedule(series_lib.Schedule):
 
   def __init__(self, draw: estimator.Draw, estimator: 'AdaptiveRoulette'):
     self._draw, self._estimator = draw, estimator
-    # P_k of the next term, and the size of u_1: of the batch, or of every
-    # example.
+    # P_k of the next term, and the size of u_1; each for the batch, or for
+    # every example.
     zeros = tf.zeros_like(self._size(draw.probe))
     self.state = tf.ones_like(zeros), zeros
 
   def _size(self, u):
-    """The root mean square of the batch, `[]`, or of examples, `[B, 1...]`."""
+    """Root mean square over the batch, `[]`, or per example, `[B, 1...]`."""
     is_shared = self._estimator.batch_dependent
     return tf.sqrt(tf.reduce_mean(
         tf.square(u), None if is_shared else list(range(1, u.shape.rank)),
@@ -125,7 +125,7 @@ class SurvivalSchedule(series_lib.Schedule):
 
 @dataclasses.dataclass(frozen=True)
 class AdaptiveRoulette(estimator.SeriesEstimator):
-  """The unbiased estimator whose roulette follows the size of the terms.
+  """The unbiased estimator whose truncation adapts to the size of the terms.
 
   Term `k` is computed with the probability of survival `P_k` and, if it is,
   weighted by `c_k = 1 / P_k`. With `s_k` the root mean square of `u_k` over the
@@ -134,19 +134,19 @@ class AdaptiveRoulette(estimator.SeriesEstimator):
     P_k = 1                                          for k <= num_exact_terms,
     P_k = min(P_{k-1}, (s_{k-1} / k) / (tail * s_1)) beyond.
 
-  So terms are exact until they are small against the first, whose size is that
-  of the noise of the probe, and what is left costs a number of evaluations
-  that falls with it. One draw `T`, uniform on (0, 1], decides: the series goes
-  on while `P_k >= T`.
+  So terms are exact until they are small relative to the first, whose size is
+  that of the noise of the probe, and the smaller a later term is, the less
+  likely it is computed. One draw `T`, uniform on (0, 1], decides: the series
+  goes on while `P_k >= T`.
 
   Unbiased: given the probe, all `u_k` and with them all `P_k` are fixed numbers
-  (`P_k` needs `u_1, ..., u_{k-1}` only, which are known when it is asked for),
+  (`P_k` needs `u_1, ..., u_{k-1}` only, which are known by then),
   so `E[1{P_k >= T} / P_k] = 1`, or 0 where `s_{k-1} = 0` and every further term
   vanishes. The sum over `k` may be exchanged with the expectation since
   `|u_k| <= L^k |v|`, `L = Lip(g) < 1`. This holds for the value and for the
   gradient vector, and conditionally on every probe.
 
-  Of finite variance for every `L < 1`: with `a_k = <u_k, v> / k`, the variance
+  Finite variance for every `L < 1`: with `a_k = <u_k, v> / k`, the variance
   given the probe is `sum_{k,l} +-a_k a_l (1 / P_min(k,l) - 1)`, at most
   `sum_k |a_k| / P_k (|a_k| + 2 sum_{l>k} |a_l|)`. Where the last minimum takes
   its second argument, `|a_k|/P_k <= tail s_1 |v| |u_k| / s_{k-1}`, at most
@@ -163,8 +163,8 @@ class AdaptiveRoulette(estimator.SeriesEstimator):
   example ends. All of the above holds with `B = 1`.
 
   Args:
-    tail: size of a term, relative to the first, below which it is left to
-      chance; larger values are faster and have more variance.
+    tail: size of a term, relative to the first, below which it is computed at
+      random; larger values are faster and have more variance.
     num_exact_terms: number of terms that are always computed, at least 1.
     probe: 'rademacher' or 'gaussian'.
     batch_dependent: whether the examples of a batch share the number of terms.
@@ -191,7 +191,7 @@ class AdaptiveRoulette(estimator.SeriesEstimator):
     errors.check(0.0 < self.tail < float('inf'), 'tail', self.tail,
                  'a positive, finite number')
     errors.check(self.num_exact_terms >= 1, 'num_exact_terms',
-                 self.num_exact_terms, 'a number from 1')
+                 self.num_exact_terms, 'a number >= 1')
 
   def per_example(self) -> Self:
     return dataclasses.replace(self, batch_dependent=False)

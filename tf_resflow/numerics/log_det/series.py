@@ -1,4 +1,4 @@
-"""Series of log-determinants in powers of a Jacobian, and when they end."""
+"""Series of log-determinants in powers of a Jacobian, and their truncation."""
 
 import abc
 from collections.abc import Callable
@@ -26,20 +26,20 @@ class LogDetSeries(abc.ABC):
     log_det   = E[ sum_{k>=1} c_k value_k ],
     d log_det = E[ w^T dJ v ],   w = w_0 + sum_{k>=1} c_k w_k.
 
-  `value_k` is a number, `w_k` a vector like `v`. Both are made of
-  vector-Jacobian products, which a chain of vectors `u_0, u_1, ...` hands on
-  from term to term: `start` returns `u_0` and `w_0`, and `term` makes `u_k`,
-  `value_k` and `w_k` of `u_{k-1}`.
+  `value_k` is a number, `w_k` a vector like `v`. Both are computed by
+  vector-Jacobian products along a sequence of vectors `u_0, u_1, ...`: `start`
+  returns `u_0` and `w_0`, and `term` computes `u_k`, `value_k` and `w_k` from
+  `u_{k-1}`.
 
   With `c_k = 1` both equations hold when all terms are summed. The first `n`
   values, `value_1 + ... + value_n`, have the gradient vector
-  `w_0 + ... + w_{n-1}`, as `FixedTruncation` takes it. The size of `u_k` must
-  fall with `k` as that of the terms does, and be zero only if all later terms
-  vanish: `AdaptiveRoulette` goes by it.
+  `w_0 + ... + w_{n-1}`, as in `FixedTruncation`. The size of `u_k` must fall
+  with `k` as that of the terms does, and be zero only if all later terms
+  vanish, since `AdaptiveRoulette` depends on it.
   """
 
   def rate(self, lipschitz_bound: float) -> float:
-    """Returns what a term is at most of the one before it, in the long run."""
+    """Returns the asymptotic bound of the ratio of successive terms."""
     return lipschitz_bound
 
   @abc.abstractmethod
@@ -64,16 +64,16 @@ class LogDetSeries(abc.ABC):
 
   @abc.abstractmethod
   def exact(self, jacobian: tf.Tensor) -> tf.Tensor:
-    """Returns the log-determinant, `[B]`, given `J`, `[B, D, D]`, itself."""
+    """Returns the log-determinant, `[B]`, of the full `J`, `[B, D, D]`."""
 
 
 def log_abs_det(matrix: tf.Tensor) -> tf.Tensor:
   """Returns `log|det A|`, `[B]`, of matrices `[B, D, D]`.
 
-  Up to `D = 2` by the formula, which is as accurate as elimination: both lose
-  digits in proportion to the condition number. It takes less time. XLA does not
-  compile TensorFlow's determinants: there, by a QR decomposition, which takes
-  up to three times as long.
+  Up to `D = 2` by the formula, which is faster and as accurate as elimination:
+  both lose digits in proportion to the condition number. XLA does not compile
+  TensorFlow's determinants: there, by a QR decomposition, which takes up to
+  three times as long.
   """
   size = matrix.shape[-1]
   if size > 2 and private_apis.is_compiled():
@@ -89,7 +89,7 @@ def log_abs_det(matrix: tf.Tensor) -> tf.Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class ResidualSeries(LogDetSeries):
-  """That of `x + g(x)`: `log det(I + J) = sum_{k>=1} (-1)^(k+1) / k tr(J^k)`.
+  """Residual blocks: `log det(I + J) = sum_{k>=1} (-1)^(k+1) / k tr(J^k)`.
 
   With `u_k = (J^T)^k v`,
 
@@ -116,7 +116,7 @@ class ResidualSeries(LogDetSeries):
 
 @dataclasses.dataclass(frozen=True)
 class OddSeries(LogDetSeries):
-  """That of monotone blocks: `log det(I - J) - log det(I + J)`.
+  """Monotone blocks: the series of `log det(I - J) - log det(I + J)`.
 
     = -2 sum_{k>=1} tr(J^(2k-1)) / (2k-1),   d = -2 tr((I - J^2)^-1 dJ).
 
@@ -124,7 +124,7 @@ class OddSeries(LogDetSeries):
 
     value_k = -2 / (2k-1) <J^T u_(k-1), v>,   w_k = -2 u_k.
 
-  A term takes two products, and is `Lip(g)^2` of the one before it.
+  A term takes two products, and terms fall like `Lip(g)^(2 k)`.
 
   Example:
     >>> g = numerics.ResidualFunction(lambda weights, x: 0.5 * x)
@@ -161,12 +161,12 @@ RESIDUAL_SERIES = ResidualSeries()
 
 
 class Schedule(abc.ABC):
-  """The weights `c_k` of one draw; `state` is what decides on the next term.
+  """The weights `c_k` of one draw, and where the series ends.
 
   Attributes:
-    state: a structure of tensors, the state before the first term.
-    max_terms: a Python int beyond which there are no terms, or None. XLA needs
-      it to differentiate loops.
+    state: structure of tensors that decides on a term, before the first one.
+    max_terms: largest number of terms, a Python int or None. XLA needs it to
+      differentiate loops.
   """
 
   state: Any = ()
@@ -174,7 +174,7 @@ class Schedule(abc.ABC):
 
   @abc.abstractmethod
   def continues(self, k: tf.Tensor, state: Any) -> tf.Tensor:
-    """Whether term `k` is computed."""
+    """Returns whether term `k` is computed."""
 
   @abc.abstractmethod
   def weights(self, k: tf.Tensor, state: Any) -> tuple[tf.Tensor, tf.Tensor]:
@@ -186,11 +186,11 @@ class Schedule(abc.ABC):
 
 
 class TabulatedSchedule(Schedule):
-  """Weights that are known beforehand, of a number of terms that is drawn.
+  """Weights that are known in advance, for a random number of terms.
 
-  Of several numbers it is the mean of their schedules: a term has the share of
-  its weight that the numbers have which reach it, so that the series runs once,
-  to the largest of them.
+  Several numbers are averaged: the weight of a term is multiplied by the
+  fraction of the numbers that reach it, so that the series runs once, to the
+  largest of them.
 
   Args:
     num_terms: int32 scalar, or a tuple of them.
@@ -232,8 +232,8 @@ def power_series(
   Args:
     vjp_fn: maps `u` to `J^T u`, example by example.
     probe: `v`, `[B, ...]`.
-    schedule: of the draw at hand; gives the weights `c_k`.
-    series: whose terms are summed.
+    schedule: the weights `c_k` of a draw.
+    series: the series to sum.
 
   Returns:
     `value`: `[B]`, the estimate of the log-determinant in nats;

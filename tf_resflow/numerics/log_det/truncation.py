@@ -1,4 +1,4 @@
-"""The series cut off at a fixed place: behind so many terms, or at once."""
+"""Estimators with a fixed number of series terms, or with none."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -21,10 +21,10 @@ class FixedTruncation(estimator.SeriesEstimator):
   `c_k = 1`; the gradient vector sums `k = 0, ..., n - 1`, which is the
   gradient of the n-term value.
 
-  Its bias is that of the terms left out, for an eigenvalue `a` of the Jacobian
+  Its bias is that of the omitted terms, for an eigenvalue `a` of the Jacobian
   `sum_{k > n} (-1)^k a^k / k`: a real `a > 0` makes the value too large for odd
   `n` and too small for even `n`, `a < 0` too large for every `n`. Training
-  looks for Jacobians whose value is too large.
+  favours Jacobians whose value is too large.
 
   Args:
     num_terms: `n >= 1`.
@@ -49,7 +49,7 @@ class FixedTruncation(estimator.SeriesEstimator):
   def __post_init__(self):
     super().__post_init__()
     errors.check(
-        self.num_terms >= 1, 'num_terms', self.num_terms, 'a number from 1')
+        self.num_terms >= 1, 'num_terms', self.num_terms, 'a number >= 1')
 
   def draw_stop(self, seed: random.Seed) -> tf.Tensor:
     # Not a constant: TensorFlow compiles a function anew for every call with
@@ -65,7 +65,7 @@ class FixedTruncation(estimator.SeriesEstimator):
 
 @dataclasses.dataclass(frozen=True)
 class NoLogDet(estimator.Estimator):
-  """Takes no log-determinant: `g(x)` and NaN, for latents and features alone.
+  """No log-determinant: returns `g(x)` and NaN, for latents or features only.
 
   Example:
     >>> g = numerics.ResidualFunction(lambda weights, x: 0.5 * x)

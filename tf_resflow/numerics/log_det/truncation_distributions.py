@@ -22,26 +22,26 @@ _MAX_LOG_TABLE_SIZE = 20
 class TruncationDistribution(spec.Specified):
   """A distribution of the number `N` of series terms kept by Russian roulette.
 
-  Subclasses are frozen dataclasses that give the tail `P(N >= k)` in closed
-  form, or that have a distribution which does, `for_bound`. Sampling inverts
-  the tail: `N = #{k >= 1 : P(N >= k) > u}` with one uniform `u`, drawn on the
-  device, so a traced function draws afresh on every call.
+  Subclasses are frozen dataclasses that define the tail `P(N >= k)` in closed
+  form, or a method `for_bound` that returns such a distribution. Sampling
+  inverts the tail: `N = #{k >= 1 : P(N >= k) > u}` with one uniform `u`, drawn
+  on the device, so a traced function draws anew on every call.
   """
 
   registry = registries.TRUNCATION_DISTRIBUTIONS
 
   def for_bound(self, lipschitz_bound: float) -> 'TruncationDistribution':
-    """Returns the distribution to use for a `g` of this Lipschitz bound."""
+    """Returns the distribution to use for a `g` with this Lipschitz bound."""
     return self
 
   def tail(self, k: np.ndarray) -> np.ndarray:
     """Returns `P(N >= k)` in float64 for a NumPy array of integers `k >= 0`."""
     raise errors.InvalidValueError(
-        'distribution', self.spec(), 'a distribution of known tail',
-        'Its for_bound(lipschitz_bound) returns one.')
+        'distribution', self.spec(), 'a distribution with a known tail',
+        'Use the one that for_bound(lipschitz_bound) returns.')
 
   def has_finite_variance(self, spectral_radius: float) -> bool:
-    """Whether roulette over terms of size `spectral_radius**k` has a variance.
+    """Returns whether roulette over terms of size `rho^k` has finite variance.
 
     The variance is finite when `sum_k rho^(2k) / P(N >= k)` converges.
 
@@ -66,7 +66,7 @@ class TruncationDistribution(spec.Specified):
         return table[:int(np.argmax(table < _SMALLEST_TAIL)) + 1]
     raise errors.InvalidValueError(
         'distribution', self.spec(), 'a tail that falls below 2^-53 within '
-        f'{2**_MAX_LOG_TABLE_SIZE} terms')
+        f'{2**_MAX_LOG_TABLE_SIZE} terms', 'Use one with a smaller mean.')
 
   def sample(self, seed: random.SeedLike) -> tf.Tensor:
     """Draws `N`.
@@ -83,11 +83,11 @@ class TruncationDistribution(spec.Specified):
 
 @dataclasses.dataclass(frozen=True)
 class Geometric(TruncationDistribution):
-  """`P(N >= k) = (1 - p)^(k - 1)` on {1, 2, ...}.
+  """The geometric distribution `P(N >= k) = (1 - p)^(k - 1)` on {1, 2, ...}.
 
   The roulette estimator has a finite variance only if `rho^2 < 1 - p`, with
   `rho` the spectral radius of the Jacobian: for a Lipschitz bound of 0.98^3 =
-  0.941 that asks for `p < 0.114`. See `largest_safe_probability`.
+  0.941 that requires `p < 0.114`. See `largest_safe_probability`.
 
   Args:
     probability: the success probability `p`, in (0, 1).
@@ -131,12 +131,12 @@ class Geometric(TruncationDistribution):
 
 @dataclasses.dataclass(frozen=True)
 class Poisson(TruncationDistribution):
-  """`P(N >= k) = igamma(k, r)`, the regularised lower incomplete gamma.
+  """The Poisson distribution: `P(N >= k) = tf.math.igamma(k, r)`.
 
   The tail falls faster than any geometric series (terms of the second moment
   grow like `rho^(2k) k! / r^k`), so the roulette estimator is unbiased but
-  has an infinite variance for every `rho > 0`: the standard error of a sample
-  of its values says little.
+  has an infinite variance for every `rho > 0`: standard errors of a finite
+  number of estimates say little.
 
   Args:
     rate: the mean `r > 0`.
@@ -166,13 +166,13 @@ class Poisson(TruncationDistribution):
 
 @dataclasses.dataclass(frozen=True)
 class SafeGeometric(TruncationDistribution):
-  """The geometric distribution of finite variance for the bound of a block.
+  """A geometric distribution with finite variance for any Lipschitz bound.
 
-  Stands for `Geometric(p)` with `p = share (1 - L^2)`, where `L` is the
-  Lipschitz bound of the `g` at hand: `for_bound` tells it.
+  `for_bound(L)` returns `Geometric(p)` with `p = share (1 - L^2)`, where `L` is
+  the Lipschitz bound of `g`.
 
   Args:
-    share: of the largest safe `p`, in (0, 1).
+    share: fraction of the largest safe `p`, in (0, 1).
 
   Example:
     >>> distribution = numerics.SafeGeometric().for_bound(0.9)
@@ -192,5 +192,5 @@ class SafeGeometric(TruncationDistribution):
         else Geometric.largest_safe_probability(lipschitz_bound)))
 
   def has_finite_variance(self, spectral_radius: float) -> bool:
-    """True: whatever the bound, it holds for every radius up to it."""
+    """Returns True below 1, since the Lipschitz bound bounds the radius."""
     return spectral_radius < 1.0

@@ -1,1 +1,1 @@
-"""Operator norms: power iteration from below, certificates from above."""
+"""Operator norms: lower bounds by power iteration, certified upper bounds."""

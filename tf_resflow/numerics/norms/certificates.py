@@ -2,8 +2,8 @@
 
 Power iteration approaches an operator norm from below, so it cannot prove that
 a residual branch is a contraction. The bounds here can: each includes a margin
-for its own rounding errors. They cost more than a training step and belong in
-an offline check.
+for its own rounding errors. They take longer than a training step and are meant
+for offline checks.
 
 Notation: u = 2^-53 is the unit roundoff and gamma(n) = n u / (1 - n u). A
 product of matrices with inner dimension n, in any order of summation, obeys
@@ -36,8 +36,8 @@ class Certificate(NamedTuple):
       matrix), 'dft' (symbols of a circular convolution), 'gram' (Gram matrix of
       the materialised convolution), 'closed' (a closed form), `'interpolated_'`
       and one of these (Riesz-Thorin), or 'asserted' (by the user).
-    order: of a residual block the `p` of the l_p in which its `g` is bounded;
-      None elsewhere, where the domain and the codomain of the layer say it.
+    order: for a residual block, the `p` of the l_p in which its `g` is bounded;
+      None for layers, which have a domain and a codomain.
   """
 
   bound: float | None
@@ -51,13 +51,13 @@ def certified_norm_bound(
   """Bounds the l2 norm of a dense layer or of a stride-1 SAME convolution.
 
   A convolution gets the cheap `conv_dft_bound` first. If that is above
-  `target` and the smaller of the two sides c * H * W is at most 4096, the
-  bound of the materialised Gram matrix follows, and the smaller one counts.
+  `target` and the smaller of the two sides c * H * W is at most 4096, the bound
+  of the materialised Gram matrix is computed, and the smaller one returned.
 
   Args:
     kernel: `[in, out]` or `[kh, kw, in, out]`; any float type.
     spatial_shape: `(H, W)`, needed for a convolution.
-    target: stop at the first bound that is at most this; None asks for the
+    target: stop at the first bound that is at most this; None computes the
       tightest bound, about 15 s on two cores for a side of 3072.
 
   Returns:
@@ -78,22 +78,23 @@ def certified_norm_bound(
   kernel, height, width = _as_conv(kernel, spatial_shape)
   if kernel.shape[:2] == (1, 1):
     return Certificate(dense_bound(kernel[0, 0], target), ('dense',))
-  dft = Certificate(conv_dft_bound(kernel, spatial_shape), ('dft',))
+  dft = conv_dft_bound(kernel, (height, width))
   side = min(kernel.shape[2:]) * height * width
-  if dft.bound <= target or side > _MAX_GRAM_SIDE:
-    return dft
+  if dft <= target or side > _MAX_GRAM_SIDE:
+    return Certificate(dft, ('dft',))
   kernel, exponent = _normalise(kernel)
-  gram, gram_error = conv_gram(kernel, spatial_shape)
+  gram, gram_error = conv_gram(kernel, (height, width))
   bound = math.ldexp(gram_trace_bound(
       gram, target=math.ldexp(target, -exponent), gram_error=gram_error),
                      exponent)
-  return Certificate(bound, ('gram',)) if bound < dft.bound else dft
+  return Certificate(bound, ('gram',)) if bound < dft else Certificate(
+      dft, ('dft',))
 
 
 def dense_bound(matrix: np.ndarray, target: float = -math.inf) -> float:
-  """Upper bound of the spectral norm of a matrix, tight to about 1e-7.
+  """Returns an upper bound of the spectral norm of a matrix, tight to 1e-7.
 
-  The Gram matrix of the smaller side, through `gram_trace_bound`. Its own
+  Applies `gram_trace_bound` to the Gram matrix of the smaller side, whose
   rounding error is at most gamma(m) || |A| |A|^T || <= gamma(m) |A|_F^2 for
   inner dimension m.
 
@@ -121,7 +122,7 @@ def dense_bound(matrix: np.ndarray, target: float = -math.inf) -> float:
 def gram_trace_bound(
     gram: np.ndarray, num_squarings: int = _NUM_SQUARINGS,
     target: float = -math.inf, gram_error: float = 0.0) -> float:
-  """Upper bound of the norm of an operator from its Gram matrix A.
+  """Returns an upper bound of the norm of an operator with Gram matrix A.
 
     |A|^(1/2) <= trace(A^(2^k))^(1/2^(k+1))   for every k,
 
@@ -130,7 +131,7 @@ def gram_trace_bound(
   A^(2^(k-1)), so k - 1 squarings give the bound for k.
 
   Rounding. With M_0 = A and M_(k+1) = fl(M_k M_k^T), the computed matrices
-  satisfy, whatever happened before step k,
+  satisfy, whatever the rounding errors before step k,
 
     |M_k|_2^2 = |M_k M_k^T|_2 <= |M_(k+1)|_2 + gamma(n) |M_k|_F^2,
 
@@ -140,8 +141,8 @@ def gram_trace_bound(
 
   Args:
     gram: `[n, n]`, symmetric positive semidefinite, float64.
-    num_squarings: most squarings; they end early when the bound no longer
-      falls (by 1e-7).
+    num_squarings: largest number of squarings; they end early when the bound no
+      longer falls (by 1e-7).
     target: stop as soon as the bound is at most this.
     gram_error: bound of |gram - A|_2, added to the result.
 
@@ -178,7 +179,7 @@ def gram_trace_bound(
 
 def conv_gram(kernel: np.ndarray,
               spatial_shape: tuple[int, int]) -> tuple[np.ndarray, float]:
-  """Gram matrix of a stride-1 SAME convolution, on its smaller side.
+  """Returns the Gram matrix of a stride-1 SAME convolution's smaller side.
 
   With the operator A as a matrix from H W in to H W out numbers, A^T A if
   in <= out, else A A^T. Assembled from the products of pairs of taps, so the
@@ -197,7 +198,7 @@ def conv_gram(kernel: np.ndarray,
   """
   kernel, height, width = _as_conv(kernel, spatial_shape)
   num_rows, num_columns, num_in, num_out = kernel.shape
-  # Where a tap looks, relative to the output position (TF's SAME padding).
+  # Input positions of taps, relative to the output (TF's SAME padding).
   offsets = np.argwhere(np.ones([num_rows, num_columns])) - [
       (num_rows - 1) // 2, (num_columns - 1) // 2]
   taps = kernel.reshape([-1, num_in, num_out])
@@ -227,7 +228,7 @@ def conv_gram(kernel: np.ndarray,
 
 
 def conv_dft_bound(kernel: np.ndarray, spatial_shape: tuple[int, int]) -> float:
-  """Upper bound of the norm of a stride-1 SAME convolution, by Fourier.
+  """Bounds the norm of a stride-1 SAME convolution by a Fourier transform.
 
   The zero-padded convolution on H x W is a compression of the circular one on
   (H + kh - 1) x (W + kw - 1): pad the input with zeros, convolve circularly,
@@ -291,7 +292,7 @@ def conv_dft_bound(kernel: np.ndarray, spatial_shape: tuple[int, int]) -> float:
 
 
 def _phases(period, num_frequencies, num_taps):
-  """exp(-2 pi i f t / period), [num_frequencies, num_taps]."""
+  """Returns `exp(-2 pi i f t / period)`, `[num_frequencies, num_taps]`."""
   turns = np.outer(np.arange(num_frequencies), np.arange(num_taps)) % period
   return np.exp(-2j * np.pi * (turns / period))
 
@@ -306,7 +307,7 @@ def _up(x):
 
 
 def _normalise(array):
-  """(array / 2^e, e), exactly, with the largest magnitude below 1."""
+  """Returns `(array / 2^e, e)`, exact, with the largest magnitude below 1."""
   _, exponent = math.frexp(np.max(np.abs(array), initial=0.0))
   exponent = max(exponent, -1000)  # 2^1000 is still finite.
   return np.ldexp(array, -exponent), exponent
@@ -323,7 +324,7 @@ def _as_float64(name, array):
 
 
 def _as_conv(kernel, spatial_shape):
-  """The kernel of a convolution, the height and the width of its images."""
+  """Returns the kernel of a convolution, and the height and width of images."""
   kernel = _as_float64('kernel', kernel)
   errors.check(
       kernel.ndim == 4, 'kernel', f'an array of shape {kernel.shape}',

@@ -1,9 +1,9 @@
 """Upper bounds of induced norms `|A|_p->q`, from rows, columns and `|A|_2`.
 
-With `y = A x`, a row of `A` holds what one output is made of, a column where
-one input goes. Those of a convolution are its kernel's, where it lies inside of
-the image; at a border some taps fall outside, and in an image smaller than the
-kernel they do everywhere.
+A row of `A` holds the weights of one output, a column those of one input. For a
+convolution these are the taps of its kernel that lie inside of the image: at a
+border some fall outside, and in an image smaller than the kernel they do
+everywhere.
 """
 
 import functools
@@ -20,15 +20,15 @@ def largest_norms(operator: operators.LayerOperator, is_of_rows: bool,
   """Returns the largest norm among the rows, or columns, of every channel.
 
   Args:
-    operator: of the layer, `A`.
-    is_of_rows: whether of the rows, else of the columns.
+    operator: the operator `A` of the layer.
+    is_of_rows: whether to return norms of rows, else of columns.
     order: `r` of the norm of a row or a column.
 
   Returns:
-    Of rows `[c_out]`. With `r = p*`, `|A|_p->inf` is the largest of them:
+    For rows `[c_out]`. With `r = p*`, `|A|_p->inf` is the largest of them:
     `|y_o|` is at most `|row_o|_p* |x|_p` by Hoelder's inequality, and some x
     attains it.
-    Of columns `[c_in]`. With `r = q`, `|A|_1->q` is the largest of them: the
+    For columns `[c_in]`. With `r = q`, `|A|_1->q` is the largest of them: the
     unit ball of l_1 has the unit vectors and their negatives for corners, a
     convex function is largest at one of these, and A maps them to columns.
   """
@@ -65,11 +65,11 @@ def _taps_inside(size, num_taps, is_of_rows):
 
 
 def is_closed(domain: orders.Order, codomain: orders.Order) -> bool:
-  """Whether `|A|_p->q` is the largest norm of a column or of a row.
+  """Returns whether `|A|_p->q` is the largest norm of a column or of a row.
 
   Args:
-    domain: `p`; 1 asks for columns.
-    codomain: `q`; inf asks for rows.
+    domain: `p`; if 1, the norm is that of a column.
+    codomain: `q`; if inf, the norm is that of a row.
   """
   return not tf.is_tensor(domain) and not tf.is_tensor(codomain) and (
       domain == 1.0 or codomain == float('inf'))
@@ -77,16 +77,16 @@ def is_closed(domain: orders.Order, codomain: orders.Order) -> bool:
 
 def closed_norms(operator: operators.LayerOperator, domain: orders.Order,
                  codomain: orders.Order) -> tf.Tensor:
-  """Returns what `|A|_p->q` is the largest of, where `is_closed`.
+  """Returns the norms whose largest is `|A|_p->q`, if `is_closed`.
 
   Args:
-    operator: of the layer.
+    operator: the operator of the layer.
     domain: `p`.
     codomain: `q`.
 
   Returns:
-    Norms of the columns `[c_in, 1]` if `p` is 1, else of the rows `[c_out]`:
-    such that they broadcast against the kernel.
+    Norms of the columns `[c_in, 1]` if `p` is 1, else of the rows `[c_out]`;
+    they broadcast against the kernel.
   """
   if domain == 1.0:
     return largest_norms(
@@ -117,17 +117,16 @@ def upper_bounds(
     a = 1 and b = 0; elsewhere from `|x|_2 <= n^max(0, 1/2 - a) |x|_p` and
     `|y|_q <= m^max(0, b - 1/2) |y|_2`.
 
-  Of the rows or columns of a channel the largest is taken, as many times as
-  there are pixels.
+  The largest row or column of a channel stands for those of all its pixels.
 
   Args:
-    operator: of the layer.
+    operator: the operator of the layer.
     domain: `p`.
     codomain: `q`.
     spectral_norm: `|A|_2->2` or a bound of it; None leaves 'spectral' out.
 
   Returns:
-    From names to scalars, each of which is at least `|A|_p->q`.
+    Scalars by name, each of which is at least `|A|_p->q`.
 
   References:
     Riesz, 1926; Thorin, 1948; Bergh and Loefstroem, 1976, Theorem 1.1.1.
@@ -140,7 +139,7 @@ def upper_bounds(
                    for is_of_rows in (True, False)]
   num_positions = operator.num_inputs // operator.kernel.shape[-2]
 
-  def repeated(norms, order):  # The norm of those of all rows, or columns.
+  def repeated(norms, order):  # The norm over all rows, or columns.
     times = tf.pow(tf.constant(float(num_positions), dtype),
                    orders.as_tensor(1.0 / order, dtype))
     return times * orders.vector_norms(norms, order)
@@ -167,10 +166,10 @@ def upper_bound(*args, **kwargs) -> tf.Tensor:
 
 
 def _between_edges(rows, columns, a, b):
-  """The bound of a line between the edges a = 1 and b = 0, for a >= b.
+  """Returns the bound of lines between the edges a = 1 and b = 0, for a >= b.
 
-  That through (0, 0) meets a = 1 at b / a; that through (1, 1) meets b = 0 at
-  (a - b) / (1 - b), whose dual is (1 - a) / (1 - b).
+  The line through (0, 0) meets a = 1 at b / a; the line through (1, 1) meets
+  b = 0 at (a - b) / (1 - b), whose dual is (1 - a) / (1 - b).
   """
   def divide(x, y):
     # 0 / 0 at a corner, where the exponent is 0 and any order will do.
@@ -184,7 +183,7 @@ def _between_edges(rows, columns, a, b):
 
 
 def _from_spectral_norm(rows, columns, spectral_norm, a, b, n, m):
-  """The bound of the line from (1/2, 1/2) through (a, b)."""
+  """Returns the bound of the line from (1/2, 1/2) through (a, b)."""
   right, down = 2.0 * a - 1.0, 1.0 - 2.0 * b
   infinite = tf.constant(float('inf'), a.dtype)
   bounds = [spectral_norm * tf.pow(n, tf.maximum(0.5 - a, 0.0)) * tf.pow(
@@ -202,6 +201,6 @@ def _from_spectral_norm(rows, columns, spectral_norm, a, b, n, m):
 
 
 def _largest(norms, inverse):
-  """The largest of norms of the order `1 / inverse`, or of a bound of them."""
-  # Norms fall with their orders, so that of 1000 is a bound of that of inf.
+  """Returns the largest norm of order `1 / inverse`, or a bound of it."""
+  # Norms fall with their order: that of order 1000 is a bound of that of inf.
   return tf.reduce_max(norms(1.0 / tf.maximum(inverse, 1e-3)))

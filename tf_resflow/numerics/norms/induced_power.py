@@ -12,12 +12,12 @@ class InducedNormResult(NamedTuple):
   """Result of `power_method`.
 
   Attributes:
-    x: `[k, n]`, rows with `|x|_p = 1`, that with the largest `|A x|_q` first;
-      the starts of the next call.
+    x: `[k, n]`, rows with `|x|_p = 1`, the one with the largest `|A x|_q`
+      first; the initial vectors of the next call.
     norm: scalar, the largest `|A x|_q`: a lower bound of `|A|_p->q`.
     gap: scalar, `|A^T u|_p* / |A x|_q - 1 >= 0` for the first row, with `u` the
-      dual vector of `A x`. It is 0 where, and only where, `x` is a critical
-      point, which need not be the largest one.
+      dual vector of `A x`. It is 0 if and only if `x` is a critical point,
+      which may not be the maximum.
     num_steps: int32 scalar.
     converged: bool scalar, whether the gap met the tolerance.
   """
@@ -33,29 +33,29 @@ def power_method(
     operator: operators.LayerOperator, x: tf.Tensor, domain: orders.Order,
     codomain: orders.Order, tolerance: float = 1e-3, max_steps: int = 200,
     min_steps: int | tf.Tensor = 0) -> InducedNormResult:
-  """Climbs from several starts to critical points of `|A x|_q / |x|_p`.
+  """Finds critical points of `|A x|_q / |x|_p` from several initial vectors.
 
     u <- dual vector of A x in l_q,   x <- dual vector of A^T u in l_p*
 
-  No step goes down: with `u` of a step, `|A x|_q = <u, A x> <= |A^T u|_p*` by
+  No step decreases it: for `u` of a step, `|A x|_q = <u, A x> <= |A^T u|_p*` by
   Hoelder's inequality, and the next `x` has `<u, A x> = |A^T u|_p*`, which is
   at most `|A x|_q` there. For `p = q = 2` it is the power iteration of `A^T A`.
 
   If `A` has positive entries only and `p >= q`, there is one critical point
-  without a negative entry, to which every positive start climbs, and it is the
-  maximum. Elsewhere to find the maximum is NP-hard, and what is returned is a
+  without a negative entry, to which every positive vector converges, and it is
+  the maximum. In general the maximum is NP-hard to find, and the result is a
   lower bound of the norm.
 
-  Nothing here is differentiated: use `induced_norm`.
+  Not differentiable: use `induced_norm`.
 
   Args:
-    operator: of the layer.
-    x: `[k, n]`, the starts.
+    operator: the operator of the layer.
+    x: `[k, n]`, the initial vectors.
     domain: `p`.
     codomain: `q`.
     tolerance: bound of the gap of the best row, see `InducedNormResult`.
-    max_steps: bound of the number of steps.
-    min_steps: steps to take although the tolerance is met.
+    max_steps: largest number of steps.
+    min_steps: smallest number of steps, even if the tolerance is met.
 
   References:
     Boyd, 1974, The Power Method for l^p Norms; Bhaskara and Vijayaraghavan,

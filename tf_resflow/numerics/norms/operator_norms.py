@@ -1,7 +1,7 @@
-"""By what a kernel is divided: norms `|A|_p->q` and bounds of them."""
+"""Norms `|A|_p->q`, or bounds of them, that kernels are divided by."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -18,11 +18,11 @@ _MARGIN = 1.0 + 1e-9
 
 
 class ConvergedNorm(NamedTuple):
-  """What an iteration found for a kernel.
+  """The result of an iteration for the norm of a kernel.
 
   Attributes:
-    rows: `[k, size]`, the vectors that it converged, best first.
-    norm: what the kernel is divided by, where it exceeds `coeff`.
+    rows: `[k, size]`, the converged vectors, best first.
+    norm: the norm; the kernel is divided by it where it exceeds `coeff`.
     num_steps: int32 scalar.
   """
 
@@ -32,7 +32,7 @@ class ConvergedNorm(NamedTuple):
 
 
 class NormedMap(NamedTuple):
-  """The linear map of a kernel, and the orders of the norms around it.
+  """The linear map of a kernel, and the orders of its two norms.
 
   Attributes:
     kernel: `[in, out]` or `[kh, kw, in, out]`.
@@ -62,17 +62,17 @@ class NormedMap(NamedTuple):
         self.kernel, self.spatial_shape, self.for_cpu)
 
   def pixel_factor(self) -> float | tf.Tensor:
-    """Returns how much larger the norm is over an image than at one pixel.
+    """Returns the ratio of the norm over an image to that at one pixel.
 
-    Of a 1 x 1 kernel, whose operator is a block for each of `P` pixels:
+    For a 1 x 1 kernel, whose operator has a block for each of `P` pixels:
     `|y_i|_q` is at most `|A| |x_i|_p` at every pixel, and over `P` numbers
     `|t|_q` is at most `P^max(0, 1/q - 1/p) |t|_p`, which equal blocks attain.
-    It is 1 of other kernels.
+    For other kernels it is 1.
     """
     if self.spatial_shape is None or not self.acts_on_channels:
       return 1.0
     size = math.prod(self.spatial_shape)
-    excess = 1.0 / self.codomain - 1.0 / self.domain
+    excess: Any = 1.0 / self.codomain - 1.0 / self.domain
     if tf.is_tensor(excess):
       return tf.pow(
           tf.constant(float(size), excess.dtype), tf.maximum(excess, 0.0))
@@ -80,18 +80,18 @@ class NormedMap(NamedTuple):
 
 
 class OperatorNorm:
-  """What `|A|_p->q` is bounded by, and the vectors by which that is found.
+  """A method that computes or bounds `|A|_p->q`, perhaps by an iteration.
 
   `A` is the operator of a layer whose kernel was divided by its largest entry,
   so that no square of it leaves the range of the dtype. A layer such as
-  `SpectralDense` divides by its `operator_norm`; a subclass with another one is
-  another constraint.
+  `SpectralDense` divides by its `operator_norm`; subclass it with another one
+  for another constraint.
 
   Attributes:
-    is_proven: whether it is at least the norm: a layer that divides by it keeps
-      its bound, to a relative 1e-3 where it iterates.
-    has_rows: whether there are vectors to follow from call to call.
-    max_rows: the most of them; None for as many as layers ask for.
+    is_proven: whether the result is at least the norm, so that layers keep
+      their bound; to a relative 1e-3 if it iterates.
+    has_rows: whether it iterates vectors, which are kept from call to call.
+    max_rows: largest number of vectors; None for that of the layer.
 
   Example:
     >>> class Frobenius(numerics.OperatorNorm):
@@ -113,7 +113,7 @@ class OperatorNorm:
   def of_orders(
       self, domain: orders.Order | str, codomain: orders.Order | str,
   ) -> 'OperatorNorm':
-    """Returns what is used of given orders: the norm itself, if it is known."""
+    """Returns the method to use for given orders, exact if there is one."""
     if domain == codomain == 2.0:
       return SPECTRAL
     return CLOSED if self._knows_closed(domain, codomain) else self
@@ -129,9 +129,9 @@ class OperatorNorm:
       self, mapping: NormedMap, rows: tf.Tensor, tolerance: float,
       max_steps: int, min_steps: tf.Tensor,
       is_current: bool | tf.Tensor = False) -> ConvergedNorm:
-    """Converges the vectors for the present kernel; not differentiated.
+    """Converges the vectors for the present kernel; not differentiable.
 
-    `is_current` says that they are what an earlier call returned for it.
+    `is_current` says that an earlier call returned them for this kernel.
     """
     raise NotImplementedError
 
@@ -153,7 +153,7 @@ class OperatorNorm:
 
 
 class _Closed(OperatorNorm):
-  """Norms of columns (p = 1) or of rows (q = inf), each for itself.
+  """Norms of columns (p = 1) or of rows (q = inf), one for each.
 
   Every column or row is divided by its own norm where that exceeds `coeff`: the
   bound holds all the same, and more of the kernel is kept.
@@ -189,11 +189,10 @@ class _Spectral(OperatorNorm):
 
 
 class _Upper(_Spectral):
-  """The smallest of the upper bounds that follow from rows, columns, `|A|_2`.
-  """
+  """The smallest upper bound by rows, columns and the spectral norm."""
 
   def bound(self, mapping, spectral_norm):
-    """Returns it for a spectral norm that is given."""
+    """Returns the bound, given the spectral norm."""
     return mapping.pixel_factor() * induced_bounds.upper_bound(
         mapping._replace(for_cpu=None).operator(), mapping.domain,
         mapping.codomain, spectral_norm)
@@ -222,7 +221,7 @@ class _Estimate(OperatorNorm):
     return mapping.operator().num_inputs
 
   def converge(self, mapping, rows, tolerance, max_steps, min_steps,
-             is_current=False):
+               is_current=False):
     dtype = mapping.kernel.dtype
     gap = tf.maximum(orders.as_tensor(tolerance, dtype)**2,
                      100.0 * np.finfo(dtype.as_numpy_dtype).eps)
@@ -241,11 +240,11 @@ class _Estimate(OperatorNorm):
 
 
 class _Released(_Estimate):
-  """What the released code divides by: one vector is followed.
+  """The estimate of the authors' released code, which iterates one vector.
 
-  Of a 1 x 1 kernel it is the norm at one pixel, which is that over the image
-  where `p <= q`, and below it elsewhere. Closed forms are those of orders 1, 2
-  and infinity.
+  For a 1 x 1 kernel it is the norm at one pixel, which is that over the image
+  if `p <= q`, and smaller otherwise. Closed forms are those of orders 1, 2 and
+  infinity.
   """
 
   max_rows = 1

@@ -13,10 +13,10 @@ from tf_resflow.numerics import convolution
 class LayerOperator:
   """The map `x -> x W` of a dense layer, or that of a convolution.
 
-  A convolution (stride 1, zero padding 'SAME') is taken at its real spatial
-  size. `matvec` maps the smaller side to the larger one: the operator is the
-  transpose of the layer when the layer has fewer outputs than inputs. The
-  singular values are the same and the vectors to store are the short ones.
+  A convolution (stride 1, zero padding 'SAME') has its real spatial size.
+  `matvec` maps the smaller side to the larger one: the operator is the
+  transpose of the layer if the layer has fewer outputs than inputs. The
+  singular values are the same and the stored vectors are the shorter ones.
 
   Args:
     kernel: `[c_in, c_out]`, or `[k_h, k_w, c_in, c_out]` with
@@ -35,17 +35,17 @@ class LayerOperator:
 
   @property
   def size(self) -> int:
-    """Length of the vectors that `matvec` takes."""
+    """Size of the input vectors of `matvec`."""
     return min(self.num_inputs, self.num_outputs)
 
   @property
   def num_inputs(self) -> int:
-    """Numbers that the layer takes."""
+    """Number of inputs of the layer, over all pixels."""
     return self._num_positions * self.kernel.shape[-2]
 
   @property
   def num_outputs(self) -> int:
-    """Numbers that the layer returns."""
+    """Number of outputs of the layer, over all pixels."""
     return self._num_positions * self.kernel.shape[-1]
 
   @property
@@ -57,7 +57,7 @@ class LayerOperator:
     return self.apply(v, transpose=self._is_transposed)
 
   def rmatvec(self, u: tf.Tensor) -> tf.Tensor:
-    """The transpose of `matvec`."""
+    """Maps by the transpose of `matvec`."""
     return self.apply(u, transpose=not self._is_transposed)
 
   def normal_map(self) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -66,19 +66,18 @@ class LayerOperator:
       return lambda v: self.rmatvec(self.matvec(v))
     apply = convolution.normal_map(
         self.kernel, self._is_transposed, self.for_cpu)
-    num_channels = min(self.kernel.shape[-2:])
-    return lambda v: tf.reshape(apply(tf.reshape(
-        v, [-1, *self.spatial_shape, num_channels])), [-1, self.size])
+    shape = [-1, *self.spatial_shape, min(self.kernel.shape[-2:])]
+    return lambda v: tf.reshape(apply(tf.reshape(v, shape)), [-1, self.size])
 
   def apply(self, x: tf.Tensor, transpose: bool = False) -> tf.Tensor:
     """Applies the layer, or its transpose.
 
     Args:
-      x: `[k, num_inputs]`; of the transpose `[k, num_outputs]`.
-      transpose: which.
+      x: `[k, num_inputs]`; for the transpose `[k, num_outputs]`.
+      transpose: whether to apply the transpose.
 
     Returns:
-      `[k, num_outputs]`; of the transpose `[k, num_inputs]`.
+      `[k, num_outputs]`; for the transpose `[k, num_inputs]`.
     """
     if self.spatial_shape is None:
       return tf.linalg.matmul(x, self.kernel, transpose_b=transpose)

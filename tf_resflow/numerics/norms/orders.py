@@ -4,21 +4,22 @@ An order is a number in [1, inf] or, where it is learned, a scalar tensor.
 """
 
 import math
+from typing import TypeAlias
 
 import tensorflow as tf
 
-Order = float | tf.Tensor
-# The least order that is learned: that of its dual is 1001 then.
+Order: TypeAlias = float | tf.Tensor
+# The smallest learned order, whose dual order is 1001.
 _LEAST_LEARNED = 1.001
 
 
 def squashed(raw: tf.Tensor) -> tf.Tensor:
-  """Returns an order in (1, 5) for any number, increasing, 2 for 0.
+  """Maps any number to an order in (1, 5), increasingly, and 0 to 2.
 
     3 + 2 tanh(-leaky_elu(atanh(1/2) - raw)),
     leaky_elu(a) = 0.3 a + 0.7 elu(a)
 
-  It is at least 1.001, which `raw` reaches at -3.6.
+  It is at least 1.001, the value for `raw` below -3.6.
 
   Args:
     raw: a scalar.
@@ -56,16 +57,16 @@ def as_tensor(order: Order, dtype: tf.DType) -> tf.Tensor:
 
 def vector_norms(x: tf.Tensor, order: Order, axis: int | tuple[int, ...] = -1,
                  keepdims: bool = False) -> tf.Tensor:
-  """Returns `|x|_p = (sum_i |x_i|^p)^(1/p)`, the largest `|x_i|` of inf.
+  """Returns `|x|_p = (sum_i |x_i|^p)^(1/p)`; for inf the largest `|x_i|`.
 
-  Numbers of any size neither overflow nor vanish. Differentiable in `x` and in
-  an order that is a tensor; the gradient at x = 0 is 0.
+  Safe from overflow and underflow. Differentiable in `x` and in an order that
+  is a tensor; the gradient at x = 0 is 0.
 
   Args:
     x: any tensor.
     order: `p`.
-    axis: those of the vectors.
-    keepdims: whether to keep them, with length 1.
+    axis: axis or axes of the vectors.
+    keepdims: whether to keep these axes, with length 1.
   """
   magnitudes = tf.abs(x)
   largest = tf.reduce_max(magnitudes, axis, keepdims=True)
@@ -87,8 +88,8 @@ def dual_vectors(x: tf.Tensor, order: Order) -> tf.Tensor:
 
     u_i = sign(x_i) (|x_i| / |x|_p)^(p - 1)
 
-  For p = inf it is the sign of the largest entry, at its place. Of zeros it is
-  zero.
+  For p = inf it is the sign of the largest entry, at its index, and 0
+  elsewhere. For x = 0 it is 0.
 
   Args:
     x: `[..., n]`, vectors.

@@ -35,7 +35,7 @@ class PowerIterationResult(NamedTuple):
       value lies within `sigma * residual` of `sigma`; when `v_0` tracks the
       leading one, `sigma` is off by about the square of the residual over the
       relative spectral gap.
-    num_steps: int32 scalar, how often the block was advanced.
+    num_steps: int32 scalar, the number of steps.
     converged: bool scalar, whether the residual met the tolerance.
   """
 
@@ -47,7 +47,7 @@ class PowerIterationResult(NamedTuple):
 
 
 class _Residuals(NamedTuple):
-  """How far a block of vectors is from singular ones, `A = W^T W`."""
+  """Residuals of a block of vectors as singular vectors, `A = W^T W`."""
 
   directions: tf.Tensor  # [k, D], unit rows along A v - sigma^2 v
   residual: tf.Tensor  # scalar, of the first row, see `PowerIterationResult`
@@ -79,8 +79,8 @@ def _residuals(v, image):
 def _finite_products(x, y):
   """Inner products `[m, m]` of the rows; zero where they are not finite.
 
-  A diverged kernel then gives a norm that is not finite, where the eigenvalue
-  solver would end the program.
+  The norm of a diverged kernel is then not finite, where the eigenvalue solver
+  would crash.
   """
   products = tf.matmul(x, y, transpose_b=True)
   return tf.where(
@@ -101,8 +101,8 @@ def _leading_combinations(space, images, num_vectors):
   # Only the lower triangle is read, so rounding leaves it symmetric.
   gram = _finite_products(tf.matmul(basis, space, transpose_a=True),
                           tf.matmul(basis, images, transpose_a=True))
-  # What was left out comes last, behind directions that the map sends to zero:
-  # it would put a row of zeros into the block.
+  # Directions that were left out come last, after those that the map sends to
+  # zero: they would put a row of zeros into the block.
   size = space.shape[0]
   gram = tf.where(~keep & np.eye(size, dtype=bool),
                   -tf.maximum(tf.reduce_max(gram), _TINY), gram)
@@ -120,7 +120,7 @@ def _combine(c, space, images):
 
 @functools.cache
 def _for_all_sizes(function, num_arguments, num_rows, dtype):
-  """Returns a function of blocks `[k, D]` as one graph, whatever `D` is."""
+  """Returns a function of blocks `[k, D]` as one graph for every `D`."""
   return tracing.noinline_function(
       function, input_signature=[
           tf.TensorSpec([num_rows, None], dtype)] * num_arguments)
@@ -166,30 +166,31 @@ def power_iteration(
     is_current: bool | tf.Tensor = False) -> PowerIterationResult:
   """Advances a block of right singular vectors until the first has converged.
 
-  When the start already meets the tolerance nothing is advanced: the call
-  costs two applications of the map and one of its transpose and returns the
-  block, rotated; a block that `is_current` is not even rotated, and costs one
-  of each. A block of as many vectors as there are dimensions is no start: the
-  eigenvalues of the map's Gram matrix are found at once.
+  If the block already meets the tolerance there is no step: the call takes two
+  applications of the map and one of its transpose and returns the block,
+  rotated; a block that `is_current` is not even rotated, and takes one of each.
+  If the block has as many vectors as there are dimensions, nothing is iterated:
+  the eigenvalues of the map's Gram matrix are computed directly.
 
   A small residual says that some singular value is near, not that it is the
   largest: vectors orthogonal to the block are invisible, and in a block of
   nearly equal singular values so are slightly larger ones. After a change of
   the map, start with a random row in the block and take a few steps
-  (`min_steps`), which show it what lies outside. A block of one vector can stay
-  behind on the singular vector that used to lead.
+  (`min_steps`), which explore what lies outside. A block of one vector may stay
+  at the singular vector that used to be the leading one.
 
-  Nothing here is differentiated: use `spectral_norm`.
+  Not differentiable: use `spectral_norm`.
 
   Args:
     operator: the map `W`, which `matvec` applies (`[k, D] -> [k, E]`).
     v: `[k, D]` with `k` static, unit rows: random or from an earlier call.
     tolerance: bound of the relative residual, see `PowerIterationResult`.
-    max_steps: bound of the number of steps.
-    min_steps: steps to take although the tolerance is met; may be a tensor.
-    is_current: whether the block is what an earlier call returned for this very
-      map; may be a tensor. One that misses the tolerance, or whose first vector
-      is not the best, is advanced all the same.
+    max_steps: largest number of steps.
+    min_steps: smallest number of steps, even if the tolerance is met; may be a
+      tensor.
+    is_current: whether an earlier call returned the block for the same map; may
+      be a tensor. A block that misses the tolerance, or whose first vector is
+      not the best, is advanced nevertheless.
 
   Returns:
     A `PowerIterationResult`.
@@ -209,7 +210,7 @@ def power_iteration(
   v = tf.stop_gradient(v)
   image = apply(v)
   found = _Residuals(*_shared(_residuals, v, image))
-  # Another map could pass for the one that the block is of.
+  # The fingerprint of another map could be the same.
   is_leading = found.first_square >= (1.0 - tolerance) * tf.reduce_max(
       found.squares)
 
