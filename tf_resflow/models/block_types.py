@@ -20,8 +20,8 @@ class BlockType(spec.Specified):
   Attributes:
     unused_fields: fields of the configuration that have no effect on it.
     unused_places: values of `condition_at` that it does not support.
-    anyway: values of unused fields that are accepted because they describe such
-      blocks correctly.
+    accepted_values: values of unused fields that are accepted because they
+      describe such blocks correctly.
 
   Example:
     >>> models.BlockType.of('coupling').unused_places
@@ -34,7 +34,7 @@ class BlockType(spec.Specified):
   registry: ClassVar = registries.BLOCKS
   unused_fields: ClassVar[tuple[str, ...]] = ()
   unused_places: ClassVar[tuple[str, ...]] = ()
-  anyway: ClassVar[tuple[tuple[str, Any], ...]] = ()
+  accepted_values: ClassVar[tuple[tuple[str, Any], ...]] = ()
 
   @classmethod
   def of(cls, text: str) -> 'BlockType':
@@ -68,7 +68,7 @@ class BlockType(spec.Specified):
         f'Leave out {", ".join(foreign)}, which such blocks do not have.')
     config.require_defaults(
         [name for name in self.unused_fields
-         if (name, getattr(config, name)) not in self.anyway], where,
+         if (name, getattr(config, name)) not in self.accepted_values], where,
         'Leave it out.')
 
 
@@ -117,7 +117,7 @@ class Coupling(BlockType):
       'constraint', 'norms', 'norm_bound', 'uncertified', 'lipschitz_coeff',
       'estimator', 'memory')
   unused_places: ClassVar = ('gates',)
-  anyway: ClassVar = (('estimator', 'exact'),)
+  accepted_values: ClassVar = (('estimator', 'exact'),)
 
   def make(self, request: 'models.BlockRequest') -> 'layers.Bijection':
     is_dense = request.kernel_sizes is None
