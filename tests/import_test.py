@@ -1,4 +1,4 @@
-"""What importing loads: rooms cost nothing until something of them is used."""
+"""What importing loads: packages cost nothing until something of them is used."""
 
 import importlib
 import os
@@ -10,7 +10,7 @@ import pytest
 
 import tf_resflow
 
-_ROOMS = [f'tf_resflow.{info.name}'
+_PACKAGES = [f'tf_resflow.{info.name}'
           for info in pkgutil.iter_modules(tf_resflow.__path__) if info.ispkg]
 _HEAVY = {
     'h5py', 'keras', 'matplotlib', 'scipy', 'sklearn', 'tensorboard',
@@ -19,7 +19,7 @@ _HEAVY = {
 _SCRIPT = f"""
 import importlib, sys
 before = set(sys.modules)
-for name in {['tf_resflow', *_ROOMS]}:
+for name in {['tf_resflow', *_PACKAGES]}:
   importlib.import_module(name)
 loaded = {{name.partition('.')[0] for name in set(sys.modules) - before}}
 print(*loaded - sys.stdlib_module_names)
@@ -86,10 +86,10 @@ def test_configuration_needs_no_tensorflow():
 
 
 def test_names_that_rooms_hand_out_exist():
-  for name in ('tf_resflow', *_ROOMS):
-    room = importlib.import_module(name)
-    for public in getattr(room, '__all__', ()):
-      assert getattr(room, public) is not None
+  for name in ('tf_resflow', *_PACKAGES):
+    package = importlib.import_module(name)
+    for public in getattr(package, '__all__', ()):
+      assert getattr(package, public) is not None
 
 
 @pytest.mark.slow

@@ -280,7 +280,7 @@ class Trainer(Learner):
         # is not finite or its square overflows.
         if 'Self-adjoint eigen decomposition was not' in str(error):
           reason = f'a norm of the weights is not finite after step {step + 1}'
-        elif invertible_matrix.NEARLY_SINGULAR in str(error):
+        elif invertible_matrix.NUMERICALLY_SINGULAR in str(error):
           reason = f'a matrix is numerically singular after step {step}'
         else:
           raise

@@ -85,4 +85,4 @@ def test_the_limit_lies_with_the_dtype():
             tf.constant(condition, tf.float64), dtype, 'w')
       message = error.value.message
       assert message.startswith('w=condition number ') and '\n' not in message
-      assert invertible_matrix.NEARLY_SINGULAR in message
+      assert invertible_matrix.NUMERICALLY_SINGULAR in message

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tf_resflow import private_apis
 
 # In the message of every error of a matrix without an accurate inverse.
-NEARLY_SINGULAR = 'The matrix is numerically singular'
+NUMERICALLY_SINGULAR = 'The matrix is numerically singular'
 
 # Condition numbers |W|_1 |W^-1|_1 above which fewer than four digits of an
 # inverse, and of a log-determinant, are right.
@@ -18,7 +18,7 @@ MAX_CONDITION = {tf.float32: 1e4, tf.float64: 1e12}
 # Arrays by name.
 Weights = dict[str, np.ndarray]
 
-_ADVICE = f'{NEARLY_SINGULAR}; lower the learning rate or use float64.'
+_ADVICE = f'{NUMERICALLY_SINGULAR}; lower the learning rate or use float64.'
 
 
 class Parameterization:
