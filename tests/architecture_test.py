@@ -13,8 +13,7 @@ import pytest
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-_PRIVATE_APIS = (
-    'tf_resflow/private_apis.py', 'tf_resflow/private_tfp_apis.py')
+_PRIVATE_APIS = ('tf_resflow/private_apis.py', 'tf_resflow/private_tfp_apis.py')
 # Private by their spelling alone: of named tuples and of os.
 _PUBLIC = {'_asdict', '_exit', '_fields', '_make', '_replace'}
 # Bases that are no contract: what derives from them is no implementation.
@@ -31,8 +30,7 @@ def _files(*patterns: str) -> list[pathlib.Path]:
 
 @functools.cache
 def _nodes() -> list[tuple[str, int, ast.AST]]:
-  """Returns all that the package and the tools are made of: file, line, node.
-  """
+  """Returns all syntax nodes of the package and the tools: file, line, node."""
   return [(file.as_posix(), getattr(node, 'lineno', 0), node)
           for file in _files('tf_resflow/**/*.py', 'bin/*')
           for node in ast.walk(ast.parse((_ROOT / file).read_text()))]

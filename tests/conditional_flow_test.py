@@ -109,8 +109,7 @@ def test_log_det_and_its_gradients(kind):
             tf.UnconnectedGradients.ZERO))
 
   def oracle():
-    jacobian = testing.full_jacobian(
-        lambda x: block(x, condition=condition), x)
+    jacobian = testing.full_jacobian(lambda x: block(x, condition=condition), x)
     return tf.linalg.slogdet(jacobian)[1]
 
   expected, expected_gradients = differentiate(oracle)
@@ -127,8 +126,7 @@ def test_log_det_and_its_gradients(kind):
   estimator = numerics.FixedTruncation(120)
   totals = None
   for probe in probes:
-    draw = numerics.Draw(
-        tf.constant(120), tf.constant(np.tile(probe, [3, 1])))
+    draw = numerics.Draw(tf.constant(120), tf.constant(np.tile(probe, [3, 1])))
 
     def log_det(draw=draw):
       variables, state = block.g.tensors()
@@ -279,8 +277,7 @@ def test_models_change_variables(config, shape, condition):
   np.testing.assert_allclose(
       model.log_prob(x, condition, estimator='exact'), expected, rtol=0,
       atol=1e-8)
-  np.testing.assert_allclose(
-      model.inverse(z, condition), x, rtol=0, atol=1e-8)
+  np.testing.assert_allclose(model.inverse(z, condition), x, rtol=0, atol=1e-8)
   # What a sample is follows from its latents and its condition.
   samples = model.sample(3, seed=4, condition=condition)
   np.testing.assert_allclose(

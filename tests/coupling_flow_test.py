@@ -75,8 +75,7 @@ def test_flags_about_estimates_are_refused(run_tool, workdir, tmp_path):
        '--estimator' + no_such_flag),
       ('benchmark', (run, '--evaluation_estimator=fixed:3'),
        '--evaluation_estimator' + no_such_flag),
-      ('scaling', (*study, '--study=time'),
-       'estimator=fixed:4 has no effect'),
+      ('scaling', (*study, '--study=time'), 'estimator=fixed:4 has no effect'),
       ('scaling', (*study, '--study=memory'), 'has no effect'))]
   wrong = [(result, message) for result, message in said
            if result.status != 2 or message not in result.stderr]

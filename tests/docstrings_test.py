@@ -70,8 +70,7 @@ def folder_fixture(tmp_path_factory):
 
 
 def run(test):
-  """Returns the report of the failures of an example, empty if there are none.
-  """
+  """Returns the report of the failures of an example; it may be empty."""
   report = []
   runner = doctest.DocTestRunner(optionflags=_FLAGS)
   runner.run(test, out=report.append, clear_globs=False)

@@ -8,8 +8,7 @@ from tf_resflow import models
 
 def make_flow_without_blocks(
     event_shape=(4, 4, 1), num_levels=16, dtype='float32'):
-  """Returns an initialised flow in which nothing is solved, drawn or bounded.
-  """
+  """Returns an initialised flow without solves, draws and bounds."""
   chain = layers.SequentialBijection([
       layers.Logit(dtype=dtype), layers.ActNorm(dtype=dtype),
       layers.Flatten(dtype=dtype)])
@@ -40,5 +39,4 @@ def make_image_flow(
 
 def make_hybrid_flow(num_levels, **changes):
   """Returns such a flow with three classes."""
-  return make_image_flow(
-      num_levels, num_classes=3, head_channels=4, **changes)
+  return make_image_flow(num_levels, num_classes=3, head_channels=4, **changes)

@@ -1,4 +1,4 @@
-"""What importing loads: packages cost nothing until something of them is used."""
+"""Importing a package loads nothing until something of it is used."""
 
 import importlib
 import os

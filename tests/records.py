@@ -150,8 +150,7 @@ def measure_export(run: Run, workdir: str, folder: pathlib.Path,
 
 
 def measure_steps(run: Run, workdir: str) -> dict[str, np.ndarray]:
-  """Trains to the last step, and returns the losses of those after the stored.
-  """
+  """Trains to the last step; returns the losses after the stored steps."""
   run('train', f'--flagfile={workdir}/run.flags', f'--workdir={workdir}',
       '--noevaluate_at_end', *_FURTHER.get(os.path.basename(workdir), ()))
   with open(os.path.join(workdir, 'metrics.csv'), encoding='utf-8') as file:

@@ -40,8 +40,7 @@ def read(split):
 
 
 def refusal(fn, *args, **kwargs):
-  """Returns the one line with which a call is refused, '' where it is not.
-  """
+  """Returns the one line of the error of a call, '' without an error."""
   try:
     fn(*args, **kwargs)
   except errors.InvalidValueError as error:

@@ -46,8 +46,7 @@ _PACKAGE = os.path.dirname(tf_resflow.__file__)
 
 @contextlib.contextmanager
 def _traces():
-  """Yields a list that grows by what is traced: the file that asks, the name.
-  """
+  """Yields a list that grows by what is traced: asking file, and name."""
   names, original = [], tracing_compilation._create_concrete_function
 
   def create(function_type, type_context, func_graph, tracing_options):

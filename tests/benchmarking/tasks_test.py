@@ -72,8 +72,7 @@ def test_evaluation(monkeypatch):
     settings = _settings(estimator=estimator, seed=7)
     made = settings.make_model()
     with monkeypatch.context() as context:
-      context.setattr(
-          tasks.Settings, 'make_model', lambda _, made=made: made)
+      context.setattr(tasks.Settings, 'make_model', lambda _, made=made: made)
       values = tasks.measure_evaluation(settings)
     assert values['evaluate_s'] > 0.0
     model, x = made
@@ -173,8 +172,7 @@ def test_conditional_flows():
 
 def test_too_few_images():
   with pytest.raises(ValueError, match='batch_size=4: expected at most 2'):
-    tasks.measure_evaluation(
-        _settings(_IMAGES, images=np.zeros([2, 8, 8, 1])))
+    tasks.measure_evaluation(_settings(_IMAGES, images=np.zeros([2, 8, 8, 1])))
 
 
 def test_speed_of_products_is_within_reason():
@@ -275,8 +273,7 @@ def test_whole_batches_are_measured_unless_they_take_long(
     taken = set_seconds(itertools.repeat(99.0))
     monkeypatch.setattr(
         tasks, 'matmul_rate', lambda num_repeats: speed * work / 4)
-    values = tasks.measure_run(
-        tasks.Settings(_RUN.replace(**changes)), 0.0)
+    values = tasks.measure_run(tasks.Settings(_RUN.replace(**changes)), 0.0)
     parts = changes.get('accumulation_steps', 1)
     assert values['measured_batch_size'] == size
     assert taken == [(0, parts * size), (1, parts * size)]

@@ -112,8 +112,7 @@ def test_every_bijection_has_a_bijector():
     condition = None if made.condition_spec is None else bound.conditions_of(
         made.condition_spec, x)
     y = bijector.forward(x, condition=condition)
-    expected, log_det = made.forward_and_log_det(
-        x, condition=condition, seed=3)
+    expected, log_det = made.forward_and_log_det(x, condition=condition, seed=3)
     np.testing.assert_array_equal(y, expected, name)
     np.testing.assert_array_equal(bijector.forward_log_det_jacobian(
         x, condition=condition, seed=3), log_det, name)

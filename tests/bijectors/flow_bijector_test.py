@@ -160,8 +160,7 @@ def test_the_same_tensor_sees_new_weights():
     x = bijector.inverse(y)
     np.testing.assert_allclose(x + 0.5 * tf.tanh(scale * x), y, atol=1e-5)
     results.append(density.log_prob(y))
-    np.testing.assert_array_equal(
-        results[-1], density.log_prob(tf.identity(y)))
+    np.testing.assert_array_equal(results[-1], density.log_prob(tf.identity(y)))
   assert not np.allclose(*results[:2])
 
 

@@ -19,8 +19,7 @@ def make_block(name='block', seed=None):
 
 def make_density(*blocks):
   base = tfd.MultivariateNormalDiag(tf.zeros(3))
-  return tfd.TransformedDistribution(
-      base, tfb.Invert(tfb.Chain(list(blocks))))
+  return tfd.TransformedDistribution(base, tfb.Invert(tfb.Chain(list(blocks))))
 
 
 def inputs():

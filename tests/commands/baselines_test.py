@@ -46,10 +46,7 @@ def test_vectors(run_tool, table):
 
 def test_bad_input(run_tool):
   results.check_errors(run_tool, 'baselines', [
-      (['--dataset=none'], '--dataset=none: expected one of digits, '),
-      (['--num_bits=3'],
-       '--num_bits=3 cannot be used with dataset=digits. It requires'),
-      (['--num_components=0'], '--num_components=0: expected an integer'),
+      (['--num_bits=3'], '--num_bits=3 cannot be used with dataset=digits. It'),
       (['--dataset=2d/moons', '--output=x.npz'],
        '--output cannot be used with --dataset=2d/moons'),
   ], '--dataset=digits')

@@ -135,16 +135,12 @@ def test_bad_input(run_tool, digits_workdir, tmp_path):
   (tmp_path / 'folder.npz').mkdir()
   results.check_errors(run_tool, 'benchmark', [
       (['--tasks=train,draw'], '--tasks=train,draw: expected one of train, ev'),
-      (['--evaluation_estimator=best'], '--evaluation_estimator=best: expecte'),
       (['--num_repeats=1'], '--num_repeats=1: expected 2 or more with the tas'),
       (['--min_ceiling_fraction=0.5'], '--min_ceiling_fraction requires '
        '--estimator='),
       (['--min_ceiling_fraction=0.5', '--estimator=fixed:4', '--tasks=sample'],
        '--min_ceiling_fraction requires --tasks=train and repeats'),
-      (['--advise', '--tasks=train'],
-       '--tasks cannot be used with --advise. It always measures'),
-      (['--advise', '--num_repeats=2'],
-       '--num_repeats cannot be used with --advise. It'),
+      (['--advise', '--tasks=train'], '--tasks cannot be used with --advise. '),
       (['--program=/nowhere/step'], '--program=/nowhere/step: expected a '
        'prefix of files in a folder that exists. There is no folder /nowhere.'),
       (['--program=step', '--tasks=train,sample'],
@@ -154,6 +150,5 @@ def test_bad_input(run_tool, digits_workdir, tmp_path):
       ([f'--program={tmp_path}/folder'],
        f'--program={tmp_path}/folder: expected a prefix of files that can be '
        f'written. {tmp_path}/folder.npz cannot.'),
-      ([f'--workdir={digits_workdir}'],
-       '--dataset cannot be used with --workdir. The run has'),
+      ([f'--workdir={digits_workdir}'], '--dataset cannot be used with --work'),
   ], *_TINY)

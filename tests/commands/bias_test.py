@@ -74,10 +74,7 @@ def test_bad_input(
   _write_metrics(vectors, 'nats', 'validation_nats')
   two, picture = f'{biased_workdir},{biased_workdir}/.', f'{other}/a.png'
   results.check_errors(run_tool, 'bias', [
-      (['--estimator=fixed:10'],
-       '--estimator=fixed:10: expected an unbiased estimator.'),
-      (['--num_examples=2000'], '--num_examples=2000: expected at most 1417.'),
-      (['--output=a.jpg'], '--output=a.jpg: expected a name that ends in .png'),
+      (['--estimator=fixed:10'], '--estimator=fixed:10: expected an unbiased '),
       ([f'--workdirs={two}'], f'--workdirs={two}: expected different folders.'),
       ([f'--workdirs={biased_workdir},{other}'],
        f'--workdirs={biased_workdir},{other}: expected runs on the same data. '

@@ -75,7 +75,6 @@ def test_bad_input(run_tool, digits_workdir, tmp_path):
       ([f'--workdir={copies[1]}'], f'file={copies[1]}/checkpoints/ckpt-0: '
        'expected undamaged files'),
       ([f'--output={old}'], f'--output={old}: expected a new or empty folder'),
-      (['--estimator=fixed:0'], '--estimator=fixed:0: expected '),
   ], f'--workdir={digits_workdir}', f'--output={output}')
   assert sorted(tmp_path.rglob('*')) == before
 

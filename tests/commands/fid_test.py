@@ -64,10 +64,7 @@ def test_bad_input(run_tool, digits_workdir, table_workdir, network):
       "such as TF-GAN's Inception, or the file that "
       'keras.applications.InceptionV3(include_top=False')
   results.check_errors(run_tool, 'fid', [
-      (['--inception=/none.keras'], '--inception=/none.keras: expected '),
       (['--feature_name=pool'], '--feature_name=pool: expected '),
-      (['--input_size=32'], '--input_size=32: expected '),
       (['--num_images=361'], '--num_images=361: expected at most 360'),
-      ([f'--workdir={table_workdir}'],
-       f'--workdir={table_workdir}: expected a run on images'),
+      ([f'--workdir={table_workdir}'], f'--workdir={table_workdir}: expected '),
   ], *_command(digits_workdir, network)[1:])

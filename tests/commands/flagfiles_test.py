@@ -1,5 +1,4 @@
-"""Flagfiles by name or path; those of bin/flags say what they are, and train.
-"""
+"""Flagfiles by name or path; those of bin/flags say what they are."""
 
 import csv
 import dataclasses

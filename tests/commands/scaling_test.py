@@ -35,7 +35,6 @@ def test_bad_input(run_tool, tmp_path):
   results.check_errors(run_tool, 'scaling', [
       ([], '--output is missing. The figure, a new .png or .svg'),
       ([output, '--hybrid'], '--hybrid=true: expected false. The'),
-      ([output, '--study=none'], '--study=none: expected one of time, memory'),
   ], '--study=time', *_TINY)
   results.check_error(
       run_tool('scaling', '--study=memory', '--dataset=2d/moons', output),

@@ -39,8 +39,7 @@ _BAD = [
      'annealing_steps=3 has no effect with nll_weight=0. Classification'),
     (dict(keep_best=True), 'keep_best=true requires evaluate_every '
      'and num_validation'),
-    (dict(order_gradient='norm'),
-     'order_gradient=norm requires norms=learned'),
+    (dict(order_gradient='norm'), 'order_gradient=norm requires norms=learned'),
     (dict(warmup_steps=-1), 'warmup_steps=-1: expected'),
     (dict(seed=-1), 'seed=-1: expected'),
     (dict(seed=2**31), 'seed=2147483648: expected'),

@@ -48,8 +48,7 @@ def test_noise_channels_are_drawn_anew_for_every_repeat(noisy64):
   assert 'upper bound' in report['bits_per_dim_is']
   assert report['reconstruction_error_max'] < 1e-6
   with pytest.raises(ValueError, match='num_repeats=7: expected a number >= 8'):
-    evaluation.evaluate_inputs(
-        noisy64, x, estimator=estimator, num_repeats=7)
+    evaluation.evaluate_inputs(noisy64, x, estimator=estimator, num_repeats=7)
 
 
 def test_jacobians_count_noise_channels(noisy64):

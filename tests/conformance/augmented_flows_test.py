@@ -1,5 +1,4 @@
-"""Flows on data and noise: bounds of log-densities, and what leaves noise out.
-"""
+"""Flows on data and noise: bounds of log-densities; sampling without noise."""
 
 import keras
 import numpy as np

@@ -26,8 +26,7 @@ def make(subject):
 
 
 def results(bijection, x, condition):
-  y, log_det = bijection.forward_and_log_det(
-      x, condition=condition, seed=1)
+  y, log_det = bijection.forward_and_log_det(x, condition=condition, seed=1)
   return [y, log_det, bijection.inverse(y, condition=condition),
           bijection.transform(
               x, condition=condition, estimator=numerics.NoLogDet()).value]
@@ -40,8 +39,7 @@ def test_with_and_without_a_condition(subject):
   assert bijection.takes_condition == (condition is not None)
   if condition is None:
     plain = results(bijection, x, None)
-    for a, b in zip(results(bijection, x, tf.ones([4, 7])), plain,
-                    strict=True):
+    for a, b in zip(results(bijection, x, tf.ones([4, 7])), plain, strict=True):
       np.testing.assert_array_equal(a, b)
     return
   y, _, x_again, *_ = results(bijection, x, condition)

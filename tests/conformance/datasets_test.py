@@ -11,8 +11,7 @@ from tf_resflow import datasets
 
 _NUM_VALIDATION = 30
 _NAMES = pytest.mark.parametrize('name', [
-    pytest.param(name, id=case,
-                 marks=[pytest.mark.slow] * (case in cases.SLOW))
+    pytest.param(name, id=case, marks=[pytest.mark.slow] * (case in cases.SLOW))
     for case, name in cases.DATASETS.items()])
 
 
@@ -45,8 +44,7 @@ def test_parts_are_what_is_stated_and_apart(name, load):
       # The highest levels are used, and no higher ones.
       assert 0.8 * info.num_levels < int(x.max()) + 1 <= info.num_levels
   train, test = [parts[split].arrays for split in ('train', 'test')]
-  assert train['x'].shape != test['x'].shape or np.any(
-      train['x'] != test['x'])
+  assert train['x'].shape != test['x'].shape or np.any(train['x'] != test['x'])
   rest, validation = [
       load(name, split, num_validation=_NUM_VALIDATION).arrays
       for split in ('train', 'validation')]

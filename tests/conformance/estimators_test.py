@@ -101,8 +101,7 @@ def test_is_biased_says_whether_the_mean_is_the_log_determinant(case):
 
 def _map(function, draw):
   """Maps the tensors of a draw, which may be None."""
-  return tf.nest.map_structure(
-      lambda t: t if t is None else function(t), draw)
+  return tf.nest.map_structure(lambda t: t if t is None else function(t), draw)
 
 
 def _tensors(draw):

@@ -104,8 +104,7 @@ def test_gradients_reach_every_trainable_variable(subject):
   trained = subject.training
   made = subject.of('float32')[0]
   assert len(trained.labels) == len(made.trainable_variables)
-  for label, gradient in zip(
-      trained.labels, trained.gradients, strict=True):
+  for label, gradient in zip(trained.labels, trained.gradients, strict=True):
     assert gradient is not None, f'no gradient for {label}'
     assert np.all(np.isfinite(gradient)), label
     assert np.any(gradient != 0), f'the gradient of {label} vanishes'

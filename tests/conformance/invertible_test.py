@@ -109,8 +109,7 @@ def test_what_reports_computes_what_raises_does(subject):
       certified)
 
 
-@subjects.each(
-    name for name, case in _LAYERED.items() if case.is_random)
+@subjects.each(name for name, case in _LAYERED.items() if case.is_random)
 def test_a_solve_that_fails_is_an_error_and_is_reported(subject):
   """The direction that solves, with too few steps."""
   made, x = subject.of()
@@ -150,8 +149,7 @@ def weighted_gradients(bijection, x, weights):
   variables = [v.value for v in bijection.trainable_variables]
   with tf.GradientTape() as tape:
     tape.watch(x)
-    loss = tf.reduce_sum(
-        weights * bijection.forward_and_log_det(x, seed=4)[1])
+    loss = tf.reduce_sum(weights * bijection.forward_and_log_det(x, seed=4)[1])
   return tape.gradient(
       loss, [x, *variables], unconnected_gradients=tf.UnconnectedGradients.ZERO)
 

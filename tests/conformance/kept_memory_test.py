@@ -44,15 +44,13 @@ def _returned(function, index):
 
 
 def _buffer(tensor, functions):
-  """Returns a name of the buffer of a tensor, the same for those that share it.
-  """
+  """Returns a name of the buffer of a tensor, also for those that share it."""
   while True:
     op = tensor.op
     if op.type in _ALIASES:
       tensor = op.inputs[tensor.value_index]
     elif op.type.endswith('PartitionedCall'):
-      source = _returned(
-          functions[op.get_attr('f').name], tensor.value_index)
+      source = _returned(functions[op.get_attr('f').name], tensor.value_index)
       if isinstance(source, str):
         return op.name, source
       tensor = op.inputs[source]

@@ -210,8 +210,7 @@ def _squeeze(x):
   # Channels of the result count (channel, row, column).
   n, channels, height, width = x.shape
   parts = [x[:, :, row::2, column::2] for row in (0, 1) for column in (0, 1)]
-  return np.stack(parts, 2).reshape(
-      [n, 4 * channels, height // 2, width // 2])
+  return np.stack(parts, 2).reshape([n, 4 * channels, height // 2, width // 2])
 
 
 def _apply_squeeze(arguments, state, layer, x):

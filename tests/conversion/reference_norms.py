@@ -56,6 +56,5 @@ def normalize(kernel, matrix, v, orders, coeff):
   domain, codomain = orders
   for _ in range(_NUM_STEPS):
     u = induced_oracle.dual_vectors(matrix @ v, codomain)
-    v = induced_oracle.dual_vectors(
-        matrix.T @ u, induced_oracle.dual(domain))
+    v = induced_oracle.dual_vectors(matrix.T @ u, induced_oracle.dual(domain))
   return kernel / max(1.0, u @ matrix @ v / coeff)

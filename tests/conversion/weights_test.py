@@ -45,8 +45,7 @@ def test_converted_model_agrees_with_the_oracle(name, tmp_path):
   bits = model.bits_per_dim_of(expected['log_prob_base'] + expected['log_det'])
   np.testing.assert_allclose(bits, expected['bits_per_dim'], rtol=1e-12)
   if 'logits' in expected:
-    np.testing.assert_allclose(
-        model.classify(x), expected['logits'], atol=1e-3)
+    np.testing.assert_allclose(model.classify(x), expected['logits'], atol=1e-3)
   else:
     assert not model.has_classifier
   # Their latents, through our inverse.
@@ -123,8 +122,7 @@ def test_order_of_latents():
       want[:, start + (k * h + i) * w + j] = z[:, start + (i * w + j) * c + k]
     start += h * w * c
   np.testing.assert_array_equal(conversion.to_channels_first(model, z), want)
-  np.testing.assert_array_equal(
-      conversion.from_channels_first(model, want), z)
+  np.testing.assert_array_equal(conversion.from_channels_first(model, want), z)
   # The two orders are not each other's.
   assert np.any(conversion.from_channels_first(model, z) != want)
   for reorder in conversion.to_channels_first, conversion.from_channels_first:

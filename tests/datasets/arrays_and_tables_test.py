@@ -194,8 +194,7 @@ def test_bad_conditions(tmp_path):
      'Its condition and condition_test differ in type or shape'),
     ({**others, 'condition': _NUMBERS, 'condition_test': _NUMBERS * np.nan},
      'Its condition_test is float64'),
-    ({**others, 'condition': _NUMBERS},
-     'It has x_test but no condition_test')])
+    ({**others, 'condition': _NUMBERS}, 'It has x_test but no condition_test')])
   # They do not keep a model without a condition from its data.
   path = _save(tmp_path, x=_VECTORS, condition=_NUMBERS[:19])
   assert arrays_and_tables.open_array(path).event_shape == (2,)

@@ -18,8 +18,7 @@ _ROWS = _RNG.normal(size=[9, 2])
 
 
 def _info(info_class, x, **fields):
-  """Returns metadata of user-provided data; the test part lacks labels.
-  """
+  """Returns metadata of user-provided data; the test part lacks labels."""
   parts = {'train': (x[:6], np.arange(6)), 'test': (x[6:], None)}
   return info_class(load_fn=parts.get, **fields)
 

@@ -258,8 +258,7 @@ def test_estimates_average_to_the_exact_value(exact64, estimates64):
   np.testing.assert_allclose(
       estimates64['log_det'], repeats.mean(0), rtol=1e-12)
   stderr = stats.sem(repeats, axis=0)
-  np.testing.assert_allclose(
-      estimates64['log_prob_stderr'], stderr, rtol=1e-12)
+  np.testing.assert_allclose(estimates64['log_prob_stderr'], stderr, rtol=1e-12)
   assert np.all(stderr > 1e-3)
   assert np.all(
       np.abs(estimates64['log_det'] - exact64['log_det']) < 5.8 * stderr)
@@ -358,8 +357,7 @@ def test_exact_up_to_64_dimensions_and_16_draws_beyond():
   assert rule.estimator.is_random and not rule.estimator.batch_dependent
   assert evaluation.scoring_rule(wide, num_repeats=40).num_repeats == 40
   assert _rule('exact', wide)[:2] == (numerics.Exact(), 1)
-  assert _rule('roulette:poisson:2', flow)[1:] == (
-      16, 'the given estimator')
+  assert _rule('roulette:poisson:2', flow)[1:] == (16, 'the given estimator')
   assert 'bias' in _rule('fixed:3', flow).reason
   with pytest.raises(ValueError, match='num_repeats=15: expected a number >='):
     evaluation.scoring_rule(wide, num_repeats=15)

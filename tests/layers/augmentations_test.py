@@ -76,8 +76,7 @@ def test_a_frozen_augmentation_keeps_its_weights():
   flow.augmentation.log_a.assign(1.0)
   np.testing.assert_array_equal(frozen.log_prob(x, seed=1), before)
   assert np.all(flow.log_prob(x, seed=1) != before)
-  np.testing.assert_array_equal(
-      frozen.inverse(frozen.encode(x, seed=1)), x)
+  np.testing.assert_array_equal(frozen.inverse(frozen.encode(x, seed=1)), x)
 
 
 @loops.each([

@@ -91,8 +91,7 @@ def test_parts_of_couplings():
     assert (block.mask, block.swap, block.shape) == (
         mask, place % 2 == 1, shape), (event_shape, changes)
     assert (block.name, block.compute_dtype) == ('block_2', 'float64')
-    x = tf.random.stateless_normal(
-        [3, *event_shape], [0, 1], dtype=tf.float64)
+    x = tf.random.stateless_normal([3, *event_shape], [0, 1], dtype=tf.float64)
     np.testing.assert_allclose(block.inverse(block(x)), x, rtol=0, atol=1e-10)
 
 

@@ -47,5 +47,4 @@ def test_dense_and_convolutional_blocks_share_a_list():
       models.ResidualFlowConfig(**fields, **change)
   models.ResidualFlowConfig(
       **fields, num_dense_blocks=0, num_dense_hidden_layers=1)
-  models.ResidualFlowConfig(
-      **fields, fully_connected=True, kernel_sizes=(3, 3))
+  models.ResidualFlowConfig(**fields, fully_connected=True, kernel_sizes=(3, 3))

@@ -80,8 +80,7 @@ def test_variants():
       'Logit', 'Squeeze', 'ResidualBlock', 'Squeeze', 'ResidualBlock',
       'Flatten']
   assert 'ELU' in parts(flow.certified_bijections[0])
-  standardized = make_flow(
-      preprocessing='standardize', mean=(0.5,), std=(0.2,))
+  standardized = make_flow(preprocessing='standardize', mean=(0.5,), std=(0.2,))
   assert order(standardized)[0] == 'Standardize'
 
 
@@ -143,8 +142,7 @@ def test_noise_is_standardised_as_the_images_are():
 def test_weights_follow_the_seed():
   def weights(seed):
     flow = make_flow(seed=seed, condition_labels=3)
-    return np.concatenate(
-        [v.numpy().ravel() for v in flow.trainable_variables])
+    return np.concatenate([v.numpy().ravel() for v in flow.trainable_variables])
 
   np.testing.assert_array_equal(weights(1), weights(1))
   assert not np.array_equal(weights(1), weights(2))
@@ -216,8 +214,7 @@ def test_heads_read_every_scale(factor_out, shapes):
 
 
 def test_latent_shapes():
-  flow = make_flow(
-      image_shape=(8, 8, 1), num_blocks=(1, 1, 1), factor_out=True)
+  flow = make_flow(image_shape=(8, 8, 1), num_blocks=(1, 1, 1), factor_out=True)
   assert flow.latent_shapes == ((4, 4, 2), (2, 2, 4), (2, 2, 4))
   assert make_flow().latent_shapes == ((2, 2, 4),)
 

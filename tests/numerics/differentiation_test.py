@@ -56,8 +56,7 @@ def test_vjp_runs_inside_a_loop_and_is_differentiable():
       result = tf.linalg.matvec(jacobian, result, transpose_a=True)
     return result
 
-  np.testing.assert_allclose(
-      cubed(weights, x), oracle(weights, x), atol=1e-14)
+  np.testing.assert_allclose(cubed(weights, x), oracle(weights, x), atol=1e-14)
   c = _cotangent(x)
   assert testing.relative_error(
       testing.gradients(cubed, weights, x, c),

@@ -81,8 +81,7 @@ def test_errors_reach_the_caller(two_cores):
 
 
 def _function(x, y):
-  return ([tf.tanh(x) * y[:, tf.newaxis], y * y],
-          [tf.einsum('bi,b->i', x, y)])
+  return ([tf.tanh(x) * y[:, tf.newaxis], y * y], [tf.einsum('bi,b->i', x, y)])
 
 
 def _inputs(batch_size):
@@ -98,8 +97,7 @@ def _check(kind, batch_size, max_examples, sizes):
 
   def function(x, y):
     if kind != 'xla':
-      tf.py_function(
-          lambda n: found_sizes.append(int(n)), [tf.shape(x)[0]], [])
+      tf.py_function(lambda n: found_sizes.append(int(n)), [tf.shape(x)[0]], [])
     return _function(x, y)
 
   def evaluate(x, y):
@@ -147,8 +145,7 @@ def test_log_det_and_gradients_on_two_cores(request):
     g = numerics.ResidualFunction(g_fn, max_examples=lambda: max_examples)
 
     def fn(weights, x):
-      return numerics.forward_and_log_det(
-          g, weights, x, estimator, draw=draw)
+      return numerics.forward_and_log_det(g, weights, x, estimator, draw=draw)
 
     # Chunks of training are those of graphs.
     return tf.function(lambda: [*fn(weights, x), *testing.gradients(

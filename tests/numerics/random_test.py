@@ -126,8 +126,7 @@ def test_two_replicas_share_the_draw_of_a_global_batch_and_not_of_whole_ones(
     np.testing.assert_array_equal(
         part, draw_fn([3, 4], random.fold_in(seed, 1)))
   # Of a global batch they draw each its part, not the same again.
-  np.testing.assert_array_equal(
-      np.concatenate(shared), draw_fn([6, 4], seed))
+  np.testing.assert_array_equal(np.concatenate(shared), draw_fn([6, 4], seed))
   assert np.any(shared[0] != shared[1])
 
 
@@ -206,5 +205,4 @@ def test_graphs_know_the_shape_of_a_draw(draw_fn):
   for spec in ([4, 2, 3], [None, 2, 3]):
     shape = draw.get_concrete_function(tf.TensorSpec(spec)).output_shapes
     assert shape.as_list() == spec
-  np.testing.assert_array_equal(
-      draw(tf.ones([4, 2, 3])), draw_fn([4, 2, 3], 3))
+  np.testing.assert_array_equal(draw(tf.ones([4, 2, 3])), draw_fn([4, 2, 3], 3))

@@ -153,8 +153,7 @@ def test_classes_are_those_of_the_model(model, images, replies):
 
 
 def test_outputs_refuse_to_be_differentiated():
-  function = tf.function(
-      saved_model._prevent_gradients(lambda x: {'y': x * x}))
+  function = tf.function(saved_model._prevent_gradients(lambda x: {'y': x * x}))
   x = tf.constant(3.0)
   assert function(x)['y'] == 9.0
   with pytest.raises(LookupError, match='train the model it came from'):
@@ -293,8 +292,7 @@ def test_what_a_link_points_to_is_left_alone(plain, estimator, tmp_path):
   (tmp_path / 'other').mkdir()
   (tmp_path / 'link').symlink_to('other')
   with pytest.raises(NotADirectoryError):
-    serving.export(
-        plain[0], str(tmp_path / 'link'), estimator, warmup=False)
+    serving.export(plain[0], str(tmp_path / 'link'), estimator, warmup=False)
   assert not os.listdir(tmp_path / 'other')
   assert sorted(os.listdir(tmp_path)) == ['link', 'other']
 

@@ -158,8 +158,7 @@ def test_vectors_with_numbers(vector, replies):
   np.testing.assert_allclose(
       replies['vector log_prob']['log_prob'], expected, rtol=1e-5)
   one = vector.log_prob(x, condition[:1], estimator='exact')
-  np.testing.assert_allclose(
-      replies['vector one']['log_prob'], one, rtol=1e-5)
+  np.testing.assert_allclose(replies['vector one']['log_prob'], one, rtol=1e-5)
   assert np.abs(one - expected)[1:].min() > 1e-3
   sampled = vector.sample(
       3, condition[:3], seed=[0, 1], temperature=0.8).numpy()

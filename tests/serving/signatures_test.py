@@ -135,8 +135,7 @@ def test_exact_log_dets_of_parts_in_double_precision(
       input_signature=[tf.TensorSpec([None, 8, 8, 1], tf.uint8),
                        tf.TensorSpec([2], tf.int32)])
   same = np.repeat(images[:1], 5, axis=0)
-  expected = expected_log_prob(
-      noisy, same, [3, 4], estimator=numerics.Exact())
+  expected = expected_log_prob(noisy, same, [3, 4], estimator=numerics.Exact())
   assert len(np.unique(expected)) == 5
   for batch_size in (1, 2, 5):
     found = log_prob(same[:batch_size], tf.constant([3, 4]))['log_prob']

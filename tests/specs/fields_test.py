@@ -92,10 +92,8 @@ def test_limits():
       (dict(share=-1), f'share=-1.0: {_SHARE}'),
       (dict(share='D'), f'share=D: {_SHARE}'),
       (dict(share=('1/D',)), f'share=1/D: {_SHARE}'),
-      (dict(colour='green'),
-       'colour=green: expected one of red, blue, with arguments.'),
-      (dict(spec='green:2'),
-       'paint=green:2: expected one of red, blue, with arguments.'),
+      (dict(colour='green'), 'colour=green: expected one of red, blue, with a'),
+      (dict(spec='green:2'), 'paint=green:2: expected one of red, blue, with '),
       (dict(spec='red:'), 'paint=red:: expected NAME, NAME:ARGUMENT or '
        'NAME:ARGUMENT,OPTION=VALUE.'),
       (dict(widths=(1,)), f'widths=1: {_WIDTHS}'),

@@ -84,8 +84,7 @@ def test_batch_shapes_broadcast(density, x_batch, condition_batch, is_traced):
   actual = (tf.function(log_prob, autograph=False) if is_traced
             else log_prob)(x, condition)
   assert actual.shape == batch
-  np.testing.assert_allclose(
-      actual, np.reshape(expected, batch), rtol=1e-10)
+  np.testing.assert_allclose(actual, np.reshape(expected, batch), rtol=1e-10)
 
 
 def _inverse_log_det(block, y, condition):

@@ -34,8 +34,7 @@ def regression():
 def target_log_prob(parameters):
   """Log-density of `(intercept, slope, log noise)`, `[..., 3] -> [...]`."""
   x, y = regression()
-  intercept, slope, log_noise = tf.unstack(
-      parameters[..., tf.newaxis], axis=-2)
+  intercept, slope, log_noise = tf.unstack(parameters[..., tf.newaxis], axis=-2)
   prior = tf.reduce_sum(tfd.Normal(0.0, 1.0).log_prob(parameters), axis=-1)
   return prior + tf.reduce_sum(
       tfd.Normal(intercept + slope * x, tf.exp(log_noise)).log_prob(y), axis=-1)
@@ -61,8 +60,7 @@ def make_flow():
   g = keras.Sequential([
       layers.SpectralDense(32, seed=0), layers.LipSwish(),
       layers.SpectralDense(3, seed=10)])
-  return bijectors.ResidualBlock(
-      g, event_shape=[3], estimator=numerics.Exact())
+  return bijectors.ResidualBlock(g, event_shape=[3], estimator=numerics.Exact())
 
 
 @pytest.mark.slow

@@ -69,8 +69,7 @@ def test_good_files_are_not_to_be_deleted(copied_run):
      b'all_model_checkpoint_paths: "ckpt-0"\n')])
 def test_the_newest_complete_checkpoint_counts(
     copied_run, caplog, lost, listed):
-  """As after a partial copy: without the list of TensorFlow, or with another.
-  """
+  """As after a partial copy: with no list of TensorFlow, or another."""
   folder = copied_run / 'checkpoints'
   for path in folder.glob(f'ckpt-4.{lost}'):
     path.unlink()

@@ -164,8 +164,7 @@ def test_no_loop_in_the_graph_of_classification_alone(model):
           layers.ResidualBlock(networks.ScaledTanh(), lipschitz_bound=0.5),
           layers.FeatureTap(), layers.Flatten()]),
       (4, 4, 1), num_levels=17, classifier=layers.HybridClassifier(3, 4))
-  without_norms.initialize(
-      tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
+  without_norms.initialize(tf.random.stateless_uniform([8, 4, 4, 1], [0, 1]))
   assert _loops_of_step(objectives.Hybrid(0.5), without_norms)
   assert not _loops_of_step(objectives.CrossEntropy(), without_norms)
   # Where norms are iterated those loops are left, and no other. They stand in

@@ -292,8 +292,7 @@ def _expected_rate(t, rate, warmup, num_steps, schedule):
 
 
 def test_learning_rate():
-  for schedule, warmup in itertools.product(
-      ('constant', 'cosine'), (0, 1, 10)):
+  for schedule, warmup in itertools.product(('constant', 'cosine'), (0, 1, 10)):
     optimizer = optimizers.make_optimizer(_config(
         'adam', learning_rate=0.02, warmup_steps=warmup, schedule=schedule,
         num_steps=50))

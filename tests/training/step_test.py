@@ -162,8 +162,7 @@ def test_weights_rise_by_updates(num_replicas, accumulation_steps, dtype):
 
 
 def test_a_run_is_annealed_and_logs_the_density():
-  batch, found = training.Batch(
-      tf.random.stateless_normal([8, 2], [0, 1])), []
+  batch, found = training.Batch(tf.random.stateless_normal([8, 2], [0, 1])), []
   for annealing_steps in (0, 2):
     learner = trainer.Learner(configuration.make_config(
         dataset='2d/moons', num_blocks=1, hidden_units=(4,),

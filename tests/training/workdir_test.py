@@ -1,5 +1,4 @@
-"""Which folders a run accepts; what is loaded is what was trained or stored.
-"""
+"""Folders that a run accepts; loaded is what was trained or stored."""
 
 import functools
 import os
@@ -134,8 +133,7 @@ def test_load_model(finished_run):
   for a, b in zip(wide.trainable_variables, averaged.trainable_variables,
                   strict=True):
     np.testing.assert_array_equal(a.value, b.value)
-  z, _ = wide.forward_and_log_det(
-      tf.cast(images, tf.float64), seed=0)
+  z, _ = wide.forward_and_log_det(tf.cast(images, tf.float64), seed=0)
   expected, _ = averaged.forward_and_log_det(images, seed=0)
   np.testing.assert_allclose(z, expected, rtol=1e-3, atol=1e-4)
 

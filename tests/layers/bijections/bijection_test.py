@@ -47,8 +47,7 @@ class Solved(layers.Bijection):
     return layers.PassResult(y + 0.5 * tf.tanh(y), self.log_det(y))
 
   def log_det(self, y):
-    return tf.reduce_sum(
-        tf.math.log(1.0 + 0.5 * (1.0 - tf.tanh(y)**2)), axis=1)
+    return tf.reduce_sum(tf.math.log(1.0 + 0.5 * (1.0 - tf.tanh(y)**2)), axis=1)
 
 
 def make_nan(x):

@@ -29,8 +29,7 @@ def test_passes_what_the_network_makes_of_a_condition():
       x, condition=network(tf.constant([3, 1])))
   np.testing.assert_array_equal(y, expected[0])
   np.testing.assert_array_equal(log_det, expected[1])
-  np.testing.assert_allclose(
-      flow.inverse(y, condition=[3, 1]), x, atol=1e-6)
+  np.testing.assert_allclose(flow.inverse(y, condition=[3, 1]), x, atol=1e-6)
   assert flow.condition_spec == layers.ConditionSpec((), 4)
   assert len(flow.trainable_variables) == 2
 

@@ -51,8 +51,7 @@ def test_all_trained_numbers_count():
   with tf.GradientTape() as tape:
     factors = tf.constant(trained['factors'])
     tape.watch(factors)
-    matrix, _ = invertible_matrix.LU().evaluate(
-        {'factors': factors, **fixed})
+    matrix, _ = invertible_matrix.LU().evaluate({'factors': factors, **fixed})
   assert np.all(tape.gradient(matrix, factors, tf.cos(matrix)) != 0)
 
 

@@ -144,8 +144,7 @@ def test_two_replicas_take_the_statistics_of_the_global_batch():
   with strategy.scope():
     layer = layers.ActNorm()
     layer.build((None, 3, 2, 2))
-  run = tf.function(
-      lambda x: strategy.run(layer, args=(x,)), autograph=False)
+  run = tf.function(lambda x: strategy.run(layer, args=(x,)), autograph=False)
   first, second = batch(0), batch(1, scale=0.5, shift=-5.0)
   outputs = run(replicas.per_replica(first, second))
   y = tf.concat(strategy.experimental_local_results(outputs), axis=0)
@@ -176,8 +175,7 @@ def test_batches_without_statistics_do_not_initialise(first):
 
 def moving_batch(seed, shape=(8, 3, 2, 2), dtype='float32'):
   rng = np.random.default_rng(seed)
-  return tf.constant(
-      rng.normal(size=shape) + rng.normal(size=shape[-1]), dtype)
+  return tf.constant(rng.normal(size=shape) + rng.normal(size=shape[-1]), dtype)
 
 
 def mean_of(x):

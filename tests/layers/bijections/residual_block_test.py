@@ -175,8 +175,7 @@ def test_a_distribution_is_made_safe_for_the_bound_of_the_block():
 def test_order_of_the_norm_in_which_slopes_are_bounded(orders, order):
   block = layers.ResidualBlock(stated_norms.Half(*orders))
   assert block.bi_lipschitz_bounds() == (0.5, 1.5, order, 'construction')
-  np.testing.assert_allclose(
-      block.inverse(1.5 * inputs()), inputs(), atol=1e-5)
+  np.testing.assert_allclose(block.inverse(1.5 * inputs()), inputs(), atol=1e-5)
 
 
 @loops.each([[1.0, 2.0], [2.0, np.inf]])

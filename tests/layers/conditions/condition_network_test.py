@@ -46,8 +46,7 @@ def test_a_label_is_looked_up_and_its_gradient_is_dense():
   labels = tf.constant([2, 0, 2])
   with tf.GradientTape() as tape:
     encoded = embedding(labels)
-  np.testing.assert_array_equal(
-      encoded, embedding.vectors.numpy()[[2, 0, 2]])
+  np.testing.assert_array_equal(encoded, embedding.vectors.numpy()[[2, 0, 2]])
   gradient = tape.gradient(encoded, embedding.vectors.value)
   np.testing.assert_array_equal(gradient, np.array([[1.0], [0], [2]]).repeat(
       4, axis=1))
@@ -72,8 +71,7 @@ def test_vectors_pass_a_small_dense_network_of_standardised_numbers():
       2, 3, (4,), mean=(5.0, -1.0), std=(2.0, 0.5), seed=1, dtype='float64')
   condition = np.array([[5.0, -1.0], [7.0, -2.0]])
   encoded = network(tf.constant(condition))
-  first, bias, second, last = (
-      v.numpy() for v in network.trainable_variables)
+  first, bias, second, last = (v.numpy() for v in network.trainable_variables)
   hidden = np.array([[0.0, 0.0], [1.0, -2.0]]) @ first + bias
   hidden = hidden / (1.0 + np.exp(-hidden))
   np.testing.assert_allclose(

@@ -87,8 +87,7 @@ def test_an_odd_number_of_channels_has_no_pairs():
     layers.MaxMin()(tf.ones([2, 5]))
 
 
-@loops.each(
-    [((-1,), (12,)), ((3, 4), (3, 4)), ((2, 2, 3), (2, 2, 3))], [0, 3])
+@loops.each([((-1,), (12,)), ((3, 4), (3, 4)), ((2, 2, 3), (2, 2, 3))], [0, 3])
 def test_reshape_keeps_numbers_and_norms(target_shape, expected, batch_size):
   x = tf.reshape(tf.range(12.0 * batch_size), [batch_size, 6, 2])
   layer = layers.Reshape(target_shape)

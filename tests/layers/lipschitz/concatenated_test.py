@@ -75,8 +75,7 @@ def test_mirror_and_fold_are_transposes_to_every_order(offset):
 def formula(x, k=5.0):
   """Pila in float64 with NumPy, as the paper has it."""
   t = np.minimum(x, 0.0)
-  return np.where(
-      x > 0, x, (k**2 / 2 * t**3 - k * t**2 + t) * np.exp(k * t))
+  return np.where(x > 0, x, (k**2 / 2 * t**3 - k * t**2 + t) * np.exp(k * t))
 
 
 def test_value():

@@ -53,8 +53,7 @@ def test_bounds_estimates_and_certificates_follow_from_one_rule():
     tape.watch(x)
     value = block(x)
   jacobian = tape.batch_jacobian(value, x)
-  np.testing.assert_allclose(
-      log_det, np.linalg.slogdet(jacobian)[1], rtol=1e-6)
+  np.testing.assert_allclose(log_det, np.linalg.slogdet(jacobian)[1], rtol=1e-6)
   frozen = block.frozen()
   np.testing.assert_allclose(
       frozen.inverse(y, solver=numerics.Anderson(atol=1e-12)), x, atol=1e-9)
@@ -164,8 +163,7 @@ def test_value_and_gradients(name):
       y = function(x)
     return y, *tape.gradient(y, [x, *variables], cotangent)
 
-  actual = differentiate(
-      lambda x: layer.evaluate(effective_weights(layer), x))
+  actual = differentiate(lambda x: layer.evaluate(effective_weights(layer), x))
   expected = differentiate(layer)
   for a, b in zip(actual, expected, strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13)

@@ -37,8 +37,7 @@ def test_order_2_is_the_spectral_layer(shape, bound):
     return dense(4, **kwargs) if len(shape) == 1 else conv(4, 3, **kwargs)
 
   x = tf.constant(np.random.default_rng(0).normal(size=[2, *shape]))
-  induced = make(
-      layers.InducedNormDense, layers.InducedNormConv2D, bound=bound)
+  induced = make(layers.InducedNormDense, layers.InducedNormConv2D, bound=bound)
   spectral = make(layers.SpectralDense, layers.SpectralConv2D)
   np.testing.assert_array_equal(induced(x), spectral(x))
   assert induced.bound_source == 'construction'
@@ -78,8 +77,7 @@ def test_convolutions_at_their_real_size(kernel_size, image, domain, codomain):
 def test_rows_and_columns_are_divided_each_for_itself():
   rows = _dense(3, domain=_INF, codomain=_INF)
   rows.kernel.assign(np.diag([0.1, 5.0, 0.2, 0.0, 0.0, 0.0])[:, :3])
-  np.testing.assert_allclose(
-      np.diag(rows.normalized_kernel()), [0.1, 0.9, 0.2])
+  np.testing.assert_allclose(np.diag(rows.normalized_kernel()), [0.1, 0.9, 0.2])
   columns = _dense(6, domain=1, codomain=1)
   columns.kernel.assign(np.diag([0.1, 5.0, 0.2, 0.3, 2.0, 0.0]))
   np.testing.assert_allclose(

@@ -42,11 +42,9 @@ def test_kernels_of_any_size(name, scale):
   layer.kernel.assign(scale * kernel)
   np.testing.assert_allclose(layer.norm(), scale * norm, rtol=1e-3)
   if scale < 1:
-    np.testing.assert_array_equal(
-        layer.normalized_kernel(), layer.kernel.value)
+    np.testing.assert_array_equal(layer.normalized_kernel(), layer.kernel.value)
   else:
-    np.testing.assert_allclose(
-        layer.normalized_kernel(), normalized, rtol=2e-3)
+    np.testing.assert_allclose(layer.normalized_kernel(), normalized, rtol=2e-3)
 
 
 @loops.each(_NAMES)

@@ -102,8 +102,7 @@ def test_growth_out_of_equal_singular_values_is_seen(initializer):
   kernel = layer.kernel.value.numpy()
   direction = np.random.RandomState(0).randn(size)
   direction /= np.linalg.norm(direction)
-  layer.kernel.assign(
-      kernel + growth * np.outer(direction, direction @ kernel))
+  layer.kernel.assign(kernel + growth * np.outer(direction, direction @ kernel))
   np.testing.assert_allclose(sigma(layer), 1.0 + growth, rtol=1e-4)
 
 

@@ -25,8 +25,7 @@ def _filled_history(dtype=tf.float64, scale=1.0):
 
 @loops.each([1.0, 1e-30, 1e30])
 def test_history_is_orthonormal_and_keeps_secants(scale):
-  s, q, in_use = (
-      t.numpy()[:, 0] for t in _filled_history(tf.float32, scale))
+  s, q, in_use = (t.numpy()[:, 0] for t in _filled_history(tf.float32, scale))
   assert in_use.all()
   np.testing.assert_allclose(q @ q.T, np.eye(4), atol=1e-6)
   # A pair stays a secant through all projections: s - q is a step in x.

@@ -196,8 +196,7 @@ def test_every_step_multiplies_the_error_by_the_slope(bound):
   # The residual of x_k is bound^(k + 1): of y itself it is bound.
   num_steps = np.ceil(np.log(1e-8) / np.log(bound))
   assert solution.num_steps.numpy().tolist() == [num_steps]
-  np.testing.assert_allclose(
-      solution.residual, [bound**num_steps], rtol=1e-5)
+  np.testing.assert_allclose(solution.residual, [bound**num_steps], rtol=1e-5)
 
 
 def test_default_tolerance_in_float32_stays_below_1e_5():

@@ -42,8 +42,7 @@ def test_seed_and_draw():
 
   first = log_det(seed=3)
   np.testing.assert_array_equal(first, log_det(seed=3))
-  np.testing.assert_array_equal(
-      first, log_det(draw=_ESTIMATOR.draw(x, 3)))
+  np.testing.assert_array_equal(first, log_det(draw=_ESTIMATOR.draw(x, 3)))
   assert np.any(first != log_det(seed=4))
   assert np.any(log_det() != log_det())
 

@@ -70,8 +70,7 @@ def test_several_draws_are_independent():
   numbers = np.array([draw(tf.constant([0, i])) for i in range(800)])
   assert abs(np.corrcoef(numbers.T)[0, 1]) < 5.5 / np.sqrt(800)
   error = numbers.std(axis=0) / np.sqrt(800)
-  np.testing.assert_array_less(
-      np.abs(numbers.mean(axis=0) - 2.0), 5.5 * error)
+  np.testing.assert_array_less(np.abs(numbers.mean(axis=0) - 2.0), 5.5 * error)
 
 
 def test_variance_given_the_probe_falls_by_the_number_of_draws():

@@ -82,8 +82,7 @@ def test_determinants_are_as_accurate_as_float32_allows(size, condition):
 
 @loops.each([1, 2, 3, 7])
 def test_xla_compiles_determinants_and_gradients(size):
-  matrix = tf.random.stateless_normal(
-      [5, size, size], [1, 2], dtype=tf.float64)
+  matrix = tf.random.stateless_normal([5, size, size], [1, 2], dtype=tf.float64)
 
   @tf.function(jit_compile=True, autograph=False)
   def compiled(matrix):

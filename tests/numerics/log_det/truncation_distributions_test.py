@@ -86,8 +86,7 @@ def _second_moment_converges(log_tail, rho):
 
 @loops.each([0.05, 0.1, 0.3, 0.5, 0.9], [0.3, 0.7, 0.83, 0.84, 0.94, 0.99])
 def test_geometric_variance_follows_the_series(p, rho):
-  converges = _second_moment_converges(
-      lambda k: (k - 1) * np.log1p(-p), rho)
+  converges = _second_moment_converges(lambda k: (k - 1) * np.log1p(-p), rho)
   distribution = numerics.Geometric(p)
   assert distribution.has_finite_variance(rho) == converges
   largest = numerics.Geometric.largest_safe_probability(rho)

@@ -47,8 +47,7 @@ def test_upper_bounds(shape, spatial_shape, domain, codomain):
   """No bound is below the norm, and the best is not far above it."""
   operator = kernels.operator(shape, spatial_shape)
   matrix = kernels.matrix(operator)
-  expected = induced_oracle.brute_force(
-      matrix, domain, codomain, num_starts=50)
+  expected = induced_oracle.brute_force(matrix, domain, codomain, num_starts=50)
   spectral = np.linalg.norm(matrix, 2)
   bounds = induced_bounds.upper_bounds(operator, domain, codomain, spectral)
   assert set(bounds) == {'rows', 'columns', 'riesz_thorin', 'spectral'}

@@ -92,13 +92,11 @@ def _direction(x, order):
   # Powers are slow.
   special = {1.0: np.sign, 2.0: lambda x: x, 3.0: lambda x: x * np.abs(x),
              1.5: lambda x: np.copysign(np.sqrt(np.abs(x)), x)}
-  return special.get(
-      order, lambda x: np.sign(x) * np.abs(x)**(order - 1.0))(x)
+  return special.get(order, lambda x: np.sign(x) * np.abs(x)**(order - 1.0))(x)
 
 
 def on_a_circle(matrix, domain, codomain, num_angles=20_000):
   """The norm of a matrix `[m, 2]` from a grid of directions: no ascent."""
   turns = np.linspace(0.0, np.pi, num_angles, endpoint=False)
   x = np.stack([np.cos(turns), np.sin(turns)], axis=-1)
-  return np.max(
-      vector_norms(x @ matrix.T, codomain) / vector_norms(x, domain))
+  return np.max(vector_norms(x @ matrix.T, codomain) / vector_norms(x, domain))

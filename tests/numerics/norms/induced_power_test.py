@@ -89,8 +89,7 @@ def test_of_a_kernel_of_zeros():
       operator, _starts(operator), 1.5, 3.0, min_steps=2)
   assert result.norm == 0.0 and result.converged
   # Starts stay where they are, on the sphere.
-  np.testing.assert_allclose(
-      np.linalg.norm(result.x, 1.5, axis=1), np.ones(8))
+  np.testing.assert_allclose(np.linalg.norm(result.x, 1.5, axis=1), np.ones(8))
 
 
 @loops.each([

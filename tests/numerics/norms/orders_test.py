@@ -49,8 +49,7 @@ def test_dual_vectors_attain_the_norm(order):
   np.testing.assert_allclose(
       orders.vector_norms(u, orders.dual(order)), np.ones([4, 3]))
   others = np.random.default_rng(1).normal(size=[1000, 1, 1, 5])
-  others /= np.linalg.norm(
-      others, orders.dual(order), axis=-1, keepdims=True)
+  others /= np.linalg.norm(others, orders.dual(order), axis=-1, keepdims=True)
   assert np.all(np.sum(others * x, axis=-1) <= norms + 1e-12)
 
 
