@@ -60,9 +60,8 @@ def test_bad_input(run_tool, digits_workdir, table_workdir, network):
   # It says what to get.
   results.check_error(
       run_tool('fid', workdir), 'fid: error: --inception is missing. The '
-      'feature network: a .keras or .h5 file, or the folder of a SavedModel, '
-      "such as TF-GAN's Inception, or the file that "
-      'keras.applications.InceptionV3(include_top=False')
+      'feature network: a .keras or .h5 file, or the folder of a SavedModel; '
+      'the text of --help says how to get one.')
   results.check_errors(run_tool, 'fid', [
       (['--feature_name=pool'], '--feature_name=pool: expected '),
       (['--num_images=361'], '--num_images=361: expected at most 360'),

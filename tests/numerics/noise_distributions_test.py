@@ -52,5 +52,5 @@ def test_draws_depend_on_seed_and_place_alone(distribution):
 def test_refuses_scales(spec):
   with pytest.raises(errors.InvalidValueError, match=(
       f'^noise_distribution={spec}: .*scale=.*: expected a finite number '
-      'above 0')):
+      '> 0')):
     numerics.NoiseDistribution.get(spec)

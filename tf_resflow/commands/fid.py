@@ -39,7 +39,7 @@ class Options(
   split: str = fields.changed(options_lib.Split, 'split', 'train')
   inception: str = options_lib.required(
       help='The feature network: a .keras or .h5 file, or the folder of a '
-      'SavedModel; see above.')
+      'SavedModel; the text of --help says how to get one.')
   feature_name: str | None = fields.field(
       None, help='Name of the output with the features, such as pool_3, if '
       'the network has several.')
