@@ -27,6 +27,7 @@ _LINES = {
 }
 _HEADER = '''"""The monotone block."""
 
+from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection as layers
 from tf_resflow.layers.bijections import residual_block
