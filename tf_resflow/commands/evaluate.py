@@ -50,9 +50,11 @@ import numpy as np
 
 from tf_resflow import conversion
 from tf_resflow import datasets
+from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
+from tf_resflow.datasets import arrays_and_tables
 from tf_resflow.specs import fields
 
 
@@ -144,6 +146,12 @@ class Options(
     self.refuse(
         self.config.data.condition, ('ood_dataset',), 'with a flow p(x|c)',
         'Other data have no such condition.')
+    names = (*getattr(self.config.model, 'column_names', ()),
+             *getattr(self.config.model, 'condition_names', ()))
+    if names and (self.inputs or '').endswith('.csv'):
+      with errors.refusing('inputs', self.inputs, 'a .csv file of numbers with '
+                           f'the columns {", ".join(names)}'):
+        arrays_and_tables.read_table(self.inputs, names, num_lines=2)
 
   @property
   def is_ood_file(self) -> bool:

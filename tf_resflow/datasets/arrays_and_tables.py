@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 import csv
+import itertools
 from typing import Any
 
 import numpy as np
@@ -213,17 +214,19 @@ def open_table(path: str) -> dataset_info.VectorInfo:
 
 def read_table(
   path: str, wanted: Sequence[str] | None = None,
+  num_lines: int | None = None,
 ) -> tuple[tuple[str, ...], np.ndarray]:
   """Returns the names of the columns and the rows, float64 `[N, D]`.
 
   Args:
     path: Path of a .csv file.
     wanted: Names of the columns to read, in this order; by default all.
+    num_lines: Number of lines to read, with that of names; by default all.
 
   Raises:
     FormatError: If the table is invalid, with the line and the column.
   """
-  names, lines = read_cells(path)
+  names, lines = read_cells(path, num_lines)
   wanted = names if wanted is None else tuple(wanted)
   missing = [name for name in wanted if name not in names]
   errors.check_format(not missing, f'It has no {", ".join(missing)}.')
@@ -245,14 +248,16 @@ def read_table(
 
 
 def read_cells(
-  path: str) -> tuple[tuple[str, ...], list[tuple[int, list[str]]]]:
+  path: str, num_lines: int | None = None,
+) -> tuple[tuple[str, ...], list[tuple[int, list[str]]]]:
   """Returns the names of the columns and the cells as text; see `read_table`.
 
   For each line, except that of names and empty ones, its number and its cells.
   """
   with own_files.reading(), open(path, encoding='utf-8-sig', newline='') as f:
     lines = [
-      (number, cells) for number, cells in enumerate(csv.reader(f), 1)
+      (number, cells) for number, cells in enumerate(
+        itertools.islice(csv.reader(f), num_lines), 1)
       if any(cell.strip() for cell in cells)]
   errors.check_format(lines, 'It is empty.')
   first = [cell.strip() for cell in lines[0][1]]
