@@ -134,7 +134,6 @@ def test_advice(run_tool, asked, monkeypatch):
 def test_bad_input(run_tool, digits_workdir, tmp_path):
   (tmp_path / 'folder.npz').mkdir()
   results.check_errors(run_tool, 'benchmark', [
-      (['--tasks=train,draw'], '--tasks=train,draw: expected one of train, ev'),
       (['--num_repeats=1'], '--num_repeats=1: expected 2 or more with the tas'),
       (['--min_ceiling_fraction=0.5'], '--min_ceiling_fraction requires '
        '--estimator='),

@@ -18,6 +18,7 @@ import tensorflow as tf
 from tests.commands import processes
 from tests.commands import results
 import tf_resflow
+from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow.commands import flagfiles
 from tf_resflow.commands import options as options_lib
@@ -34,10 +35,11 @@ from tf_resflow.commands import runner
 texts = {}
 for name in runner.TOOLS:
   for arguments in (['--help'], ['--help=all'], ['--no_such_flag=1'],
-                    ['--workdir=nowhere', '--output=x.png']):
+                    ['--workdir=nowhere', '--output=x.png'],
+                    ['--workdir=run', '--output=x.csv', '--reconstruct']):
     with contextlib.redirect_stdout(io.StringIO()) as text, (
         contextlib.redirect_stderr(text)):
-      if arguments[0] != '--workdir=nowhere' or name in sys.argv[2:]:
+      if '--workdir' not in arguments[0] or name in sys.argv[2:]:
         status = runner.run(name, arguments)
     texts[f'{name} {arguments[0]}'] = status, text.getvalue()
 heavy = {'tensorflow', 'keras', 'tensorflow_probability', 'sklearn',
@@ -300,10 +302,14 @@ def test_a_failure_shows_what_was_held_back(capfd):
 
 @pytest.fixture(scope='module')
 def shown(tmp_path_factory):
-  """What all tools show in a process of their own."""
+  """What all tools show in a process of their own, beside a run's flags."""
+  folder, config = tmp_path_factory.mktemp('folder'), configuration.make_config(
+      dataset='2d/moons')
+  (folder / 'run').mkdir()
+  (folder / 'run' / 'run.flags').write_text(flags_lib.to_flagfile(config))
+  (folder / 'run' / 'model.json').write_text(config.model.to_json())
   process = processes.run_python(
-      '-c', _SCRIPT, str(processes.ROOT), *_OF_RUNS,
-      cwd=tmp_path_factory.mktemp('folder'))
+      '-c', _SCRIPT, str(processes.ROOT), *_OF_RUNS, cwd=folder)
   assert process.returncode == 0, process.stderr
   return json.loads(process.stdout)
 
@@ -317,6 +323,12 @@ def test_a_folder_without_a_run_is_noticed_at_once(shown):
     assert shown[1][f'{name} --workdir=nowhere'] == [
         2, f'{name}: error: --workdir=nowhere: expected the folder of a run. '
         'There is no run.flags; train with `tf_resflow train`.\n']
+
+
+def test_what_does_not_suit_a_run_is_noticed_at_once(shown):
+  assert shown[1]['sample --workdir=run'] == [
+      2, 'sample: error: --reconstruct cannot be used with model=vector. It is '
+      'for images.\n']
 
 
 def test_help(shown):

@@ -34,7 +34,7 @@ def test_bad_input(run_tool, tmp_path):
   output = f'--output={tmp_path}/a.png'
   results.check_errors(run_tool, 'scaling', [
       ([], '--output is missing. The figure, a new .png or .svg'),
-      ([output, '--hybrid'], '--hybrid=true: expected false. The'),
+      ([output, '--hybrid'], '--hybrid=true cannot be used here. The'),
   ], '--study=time', *_TINY)
   results.check_error(
       run_tool('scaling', '--study=memory', '--dataset=2d/moons', output),

@@ -252,10 +252,10 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
 
 def _evaluate_split(options: Options, run: options_lib.OpenedRun,
                     settings: dict[str, Any]):
-  options.require(
+  options.check_suits(
       not options.classify or conditions.has_labels(run.model), 'classify',
-      'false unless the condition of the flow is the label',
-      'tf_resflow train --condition=label makes it that.')
+      'requires a flow whose condition is the label',
+      'Train with --condition=label.')
   split = options.load_split(run, 'num_examples', 'num_reconstructions')
   others = evaluation.example_files.read_bits(
       options.compare, options.num_examples or split.num_examples,

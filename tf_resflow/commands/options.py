@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import pathlib
+import re
 import sys
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -137,7 +138,7 @@ class Run(Options):
     super().__post_init__()
     # At once: TensorFlow, which modules of a run may need, takes seconds.
     path = pathlib.Path(files.path_of(self.workdir, files.RUN_FLAGS))
-    if '--import' not in path.read_text(errors='replace'):
+    if not re.search(r'^--import=.', path.read_text(errors='replace'), re.M):
       self.check_run()
 
   @functools.cached_property

@@ -86,9 +86,8 @@ class Options(
   def check(self) -> None:
     """Refuses what would be ignored."""
     super().check()
-    self.require(
-        not (self.interpolate and self.reconstruct), 'interpolate',
-        'false with --reconstruct', 'They make two pictures; choose one.')
+    self.refuse(self.reconstruct, ('interpolate',), 'with --reconstruct',
+                'They make two pictures; choose one.')
     shows_split = self.interpolate or self.reconstruct
     for condition, names, where, advice in (
         (shows_split, ('temperature', 'seed'),

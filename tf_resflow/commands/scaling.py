@@ -40,8 +40,8 @@ def main(options: Options, config: configuration.Config) -> None:
   """Studies, and reports."""
   # Loads matplotlib.
   from tf_resflow.experiments import scaling
-  errors.check(
-      not config.objective.hybrid, 'hybrid', 'true', 'false',
+  errors.check_suits(
+      not config.objective.hybrid, 'hybrid', 'true', 'cannot be used here',
       'The operations of a classifier are not counted.')
   config.data.require(
       config.data.info().num_levels is not None, 'dataset',
