@@ -68,9 +68,12 @@ def reading() -> Iterator[None]:
     raise errors.FormatError(
       'It is a folder; use images:FOLDER.') from None
   except _UNREADABLE as error:
-    advice = ' Save it as UTF-8.' if isinstance(error, UnicodeError) else ''
-    raise errors.FormatError(
-      f'It cannot be read: {errors.sentence(error)}{advice}') from None
+    reason = errors.sentence(error)
+    if isinstance(error, UnicodeError):
+      reason += ' Save it as UTF-8.'
+    elif 'pickle.load' in reason:  # What NumPy advises is no advice here.
+      reason = 'it is no file of numpy.save or numpy.savez.'
+    raise errors.FormatError(f'It cannot be read: {reason}') from None
 
 
 def fingerprint(*parts: Any) -> str:
