@@ -3,8 +3,9 @@
 Every message says what was given, what was expected and what to do.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 import contextlib
+import difflib
 
 
 class InvalidValueError(ValueError):
@@ -49,6 +50,12 @@ class InvalidValueError(ValueError):
       return name
     return (f'{name}={self.value}: expected {self.expected}. '
             f'{self.advice}').rstrip()
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+  """Returns the question that names the most similar name, or nothing."""
+  return ' '.join(f'Did you mean {guess}?' for guess in
+                  difflib.get_close_matches(name, list(names), n=1))
 
 
 def check(condition: object, name: str, value: object, expected: str,

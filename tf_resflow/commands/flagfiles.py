@@ -1,7 +1,6 @@
 """Flagfiles by their names: `--flagfile=digits`."""
 
 from collections.abc import Sequence
-import difflib
 import itertools
 import pathlib
 import re
@@ -62,12 +61,11 @@ def find(value: str) -> str:
   paths = [path for path in (
       pathlib.Path(value).expanduser(), *(f / name for f in _FOLDERS)
   ) if path.exists()]
-  guesses = difflib.get_close_matches(value, names(), n=1)
+  advice = f'{errors.did_you_mean(value, names())} '.lstrip()
   errors.check(
       bool(paths), 'flagfile', value, 'a file of flags, or the name of one '
-      'that comes with the package', ' '.join([
-          *(f'Did you mean {guess}?' for guess in guesses),
-          'tf_resflow flagfiles lists them.']))
+      'that comes with the package',
+      f'{advice}tf_resflow flagfiles lists them.')
   try:
     paths[0].read_text(encoding='utf-8')
   except (OSError, UnicodeError) as error:

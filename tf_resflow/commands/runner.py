@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 import contextlib
-import difflib
 import gc
 import importlib
 import inspect
@@ -55,11 +54,9 @@ def main() -> None:
   if name in texts:
     print(texts[name]())
     sys.exit()
-  guesses = difflib.get_close_matches(name, [*TOOLS, *texts], n=1)
-  sys.exit(fail('tf_resflow', ' '.join([
-      f'unknown tool {name!r}.', *(f'Did you mean {guess}?'
-                                   for guess in guesses),
-      f'The tools are {", ".join(TOOLS)}; tf_resflow --help explains them.'])))
+  sys.exit(fail('tf_resflow', ' '.join(filter(None, [
+      f'unknown tool {name!r}.', errors.did_you_mean(name, [*TOOLS, *texts]),
+      f'The tools are {", ".join(TOOLS)}; tf_resflow --help explains them.']))))
 
 
 def _version() -> str:

@@ -55,7 +55,8 @@ def main(options: Options, config: configuration.Config) -> None:
   validation_of = functools.cache(
       lambda model: evaluation.report.Validation(model, strategy))
   picture_fn = None
-  if config.data.info().event_shape == (2,) and not config.data.condition:
+  event_shape = config.data.info().event_shape
+  if event_shape == (2,) and not config.data.condition:
     points = datasets.load_split(config.data, 'train').arrays['x'].numpy()
 
     def picture_fn(model):
@@ -69,9 +70,8 @@ def main(options: Options, config: configuration.Config) -> None:
       save_images_fn=evaluation.plots.save_image_grid, picture_fn=picture_fn,
       strategy=strategy)
   folder = shlex.quote(options.workdir)
-  is_image = len(config.data.info().event_shape) == 3
   next_ = (f'next: tf_resflow sample --workdir={folder} --output=samples.'
-           f'{"png" if is_image else "csv"}; '
+           f'{"png" if len(event_shape) == 3 else "csv"}; '
            f'tf_resflow export --workdir={folder} --output=served/1')
   if not options.evaluate_at_end:
     options_lib.note(next_)

@@ -6,7 +6,6 @@ its own subclass of `ModelConfig`.
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import difflib
 import os
 from typing import Any, Literal
 
@@ -366,11 +365,10 @@ def make_config(
     others = [
         f'model={other}' for other in registries.MODELS.names() if name in {
             f.name for f in registries.MODELS.get(other).flag_fields()}]
-    guesses = difflib.get_close_matches(name, known, n=1)
     raise errors.InvalidValueError(
         name, problem=f'is not a field of model={model}',
         advice=f'It belongs to {" and ".join(others)}.' if others else
-        ' '.join(f'Did you mean {guess}?' for guess in guesses))
+        errors.did_you_mean(name, known))
   if inferred is None:
     inferred = _inferred_fields(made['data'], made['objective'], made['run'])
   return Config(

@@ -5,7 +5,6 @@ Flags, help texts, configuration files and checks are derived from them.
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 import dataclasses
-import difflib
 import functools
 import inspect
 import math
@@ -220,10 +219,9 @@ class Section:
   def __new__(cls, **values):
     for name in values:
       names = [f.name for f in cls.fields()]
-      guesses = difflib.get_close_matches(name, names, n=1)
       errors.check_suits(
           name in names, name, None, f'is not a field of {cls.__name__}',
-          ' '.join(f'Did you mean {guess}?' for guess in guesses))
+          errors.did_you_mean(name, names))
     return super().__new__(cls)
 
   def __repr__(self) -> str:
