@@ -94,6 +94,9 @@ AUGMENTATIONS = {
     'noise_gaussian': Case(
         lambda dtype: layers.NoiseChannels(1, 'gaussian', dtype=dtype), (5,),
         is_random=True, has_variables=False),
+    'dequantization': Case(
+        lambda dtype: layers.UniformDequantization([0, 2], dtype=dtype), (3,),
+        has_variables=False, is_whole=True),
 }
 
 
@@ -159,8 +162,14 @@ BIJECTIONS = {
         lambda dtype: layers.Logit(dtype=dtype), (2, 2, 2), is_pixels=True,
         has_variables=False),
     'standardize': Case(
-        lambda dtype: layers.Standardize([0.4, 0.6], [0.2, 0.3], dtype=dtype),
+        lambda dtype: layers.Standardize(
+            [0.4, 0.6], [0.2, 0.3], [0.8, -0.3, 1.5], dtype=dtype),
         (2, 2, 2), is_pixels=True, has_variables=False),
+    'column_maps': Case(
+        lambda dtype: layers.ColumnMaps(
+            ['log', 'real', 'heavy:0.3:0.2', 'logit', 'log'], dtype=dtype),
+        (5,), is_pixels=True, has_variables=False,
+        has_bi_lipschitz_bounds=False),
     'chain': Case(_chain, (4, 4, 1), is_random=True),
     'split': Case(
         lambda dtype: layers.Split(layers.ActNorm(dtype=dtype)), (2, 2, 5)),

@@ -166,13 +166,15 @@ def test_the_best_checkpoint_of_a_run(digits_workdir, tmp_path):
   model, _ = training.workdir.load_model(workdir)
   model.trainable_variables[0].assign_add(
       tf.ones(model.trainable_variables[0].shape))
-  checkpoints.BestCheckpoint(
-      workdir, model=model, ema=training.ExponentialMovingAverage(model),
-      step=tf.Variable(7, dtype=tf.int64)).offer(1.5, 7)
-  latest, best = [
+  kept = checkpoints.BestCheckpoint(workdir)
+  kept.attach(
+      model=model, ema=training.ExponentialMovingAverage(model),
+      step=tf.Variable(7, dtype=tf.int64), best=kept)
+  kept.offer(1.5, 7)
+  latest, best, auto = [
       options.Run(workdir=workdir, checkpoint=which).open()
-      for which in ('latest', 'best')]
-  assert (latest.step, best.step) == (0, 7)
+      for which in ('latest', 'best', 'auto')]
+  assert (latest.step, best.step, auto.step) == (0, 7, 7)
   np.testing.assert_array_equal(
       best.model.trainable_variables[0].value,
       model.trainable_variables[0].value)

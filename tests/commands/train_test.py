@@ -38,7 +38,7 @@ def test_further_switches_are_trained(run_tool, table, tmp_path):
   assert result.status == 0, result.stderr
   assert set(flags) <= set((workdir / 'run.flags').read_text().split())
   losses = training.read_metrics(workdir)['validation_nats']
-  assert len(losses) == 3
+  assert len(losses) == 4  # Also of the initial flow.
   assert training.workdir.load_model(str(workdir), checkpoint='best')[1] == (
       1 + np.argmin(losses))
 

@@ -113,7 +113,7 @@ OTHER = dict(
     weight_decay=0.5, clip_norm=0.5, ema_decay=0.5, seed=9, imports=('json',),
     strategy='single', jit_compile=True, checkpoint_every=2,
     checkpoints_to_keep=2, log_every=2, sample_every=2, evaluate_every=2,
-    annealing_steps=5, keep_best=True, norms=('inf',), norm_bound='estimate',
+    annealing_steps=5, keep_best=True, patience=3, norms=('inf',), norm_bound='estimate',
     uncertified=True, order_gradient='norm', condition=('label',),
     condition_at=('gates', 'act_norm'), condition_features=3,
     condition_hidden_units=(5,))
@@ -124,7 +124,7 @@ OTHER = dict(
 _RESUMABLE = (
     'data_dir', 'num_steps', 'checkpoint_every', 'checkpoints_to_keep',
     'log_every', 'sample_every', 'evaluate_every', 'strategy', 'jit_compile',
-    'memory', 'imports', 'keep_best')
+    'memory', 'imports', 'keep_best', 'patience')
 
 # Registries with one name so far, and one whose other name leaves some of the
 # fields above without an effect.
@@ -144,7 +144,8 @@ def test_differences():
           num_blocks=(1, 1), mean=(0.25,), std=(0.25,), norms=('learned',),
           condition=condition) for condition in ((), ('label',))]
   for name, value in OTHER.items():
-    start = starts[name.startswith('condition_')]
+    start = starts[name.startswith('condition_')].replace(
+        **{'keep_best': True} if name == 'patience' else {})
     other = start.replace(**{name: value})
     assert other != start
     assert start.differences(start) == {}

@@ -142,7 +142,8 @@ def test_rotation_goes_on_after_the_list_was_mended(tmp_path):
 def _offer(workdir, values, start=1):
   """Offers values, of states that are ten times their steps."""
   state = tf.Variable(0.0)
-  best = checkpoints.BestCheckpoint(str(workdir), state=state)
+  best = checkpoints.BestCheckpoint(str(workdir))
+  best.attach(state=state, best=best)
   taken = []
   for step, value in enumerate(values, start):
     state.assign(10.0 * step)
@@ -221,10 +222,10 @@ def _train(workdir, data_dir, values, **changes):
 def test_a_run_keeps_its_best_beside_the_latest(tmp_path, data_dir):
   """Also one that goes on from before it, which ends the same."""
   whole, copy = tmp_path / 'whole', tmp_path / 'copy'
-  # The third step of four validates best.
-  _train(whole, data_dir, [3.0, 4.0, 1.0, 2.0])
+  # The third step of four validates best; the initial flow is validated, too.
+  _train(whole, data_dir, [5.0, 3.0, 4.0, 1.0, 2.0])
   assert [float(row['validation_loss']) for row in runs.rows(whole)] == [
-      3.0, 4.0, 1.0, 2.0]
+      5.0, 3.0, 4.0, 1.0, 2.0]
   for which, step in (('latest', 4), ('best', 3)):
     assert training.workdir.load_model(str(whole), checkpoint=which)[1] == step
   best, same, latest = (
@@ -250,6 +251,31 @@ def test_a_run_keeps_its_best_beside_the_latest(tmp_path, data_dir):
   # It is found as the lowest, and replaced by a lower one.
   assert _train(copy, data_dir, values(), num_steps=5).step == 5
   assert _steps(copy) == [5]
+
+
+def test_a_run_stops_early_and_stays_finished(tmp_path, data_dir, caplog):
+  """Bit for bit alike where it was killed between; more patience goes on."""
+  whole, copy = tmp_path / 'whole', tmp_path / 'copy'
+  values = [5.0, 3.0, 4.0, 4.0]
+  settings = {'patience': 2, 'num_steps': 9, 'schedule': 'constant'}
+  caplog.set_level(logging.INFO, 'tf_resflow')
+  assert _train(whole, data_dir, values, **settings).step == 3
+  assert 'Stopped at step 3: validation did not improve for 2' in caplog.text
+  assert 'best 3.0000 at step 1' in caplog.text
+  assert [row['step'] for row in runs.rows(whole)] == ['0', '1', '2', '3']
+  shutil.copytree(whole, copy)
+  for path in (copy / 'checkpoints').glob('ckpt-3.*'):
+    path.unlink()
+  assert _train(copy, data_dir, values[3:], **settings).step == 3
+  assert not runs.different(*(
+      runs.tensors(folder / 'checkpoints' / 'ckpt-3')
+      for folder in (whole, copy)))
+  # Neither steps nor validates again.
+  assert _train(whole, data_dir, [], **settings).step == 3
+  assert training.workdir.load_model(str(whole))[1] == 1
+  settings |= {'patience': 3, 'num_steps': 5}
+  assert _train(whole, data_dir, [2.0, 2.5], **settings).step == 5
+  assert training.workdir.load_model(str(whole))[1] == 4
 
 
 def test_a_run_without_a_best_one_says_so(finished_run):

@@ -131,8 +131,9 @@ class Run(Options):
   averaged: bool = fields.field(
       True, help='Take the averaged weights (EMA) rather than the last ones.')
   checkpoint: str = fields.field(
-      'latest', help='latest, or best (of the lowest validation loss; needs '
-      'train --keep_best).', choices=('latest', 'best'))
+      fields.AUTO, help='best (of the lowest validation loss), latest, or '
+      'auto: the best if the run keeps it, as those on your own vectors do.',
+      choices=('auto', 'best', 'latest'))
 
   def __post_init__(self):
     super().__post_init__()

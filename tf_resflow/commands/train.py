@@ -10,8 +10,10 @@
 
 The workdir holds the run: run.flags (its flags), metrics.csv, checkpoints/,
 tensorboard/ and samples/; with --keep_best also best/, the checkpoint of the
-lowest validation loss, for --checkpoint=best of other tools. Repeat the command
-to continue a stopped run; the result is the same. Start from a --flagfile,
+lowest validation loss, which is evaluated and which other tools load. On your
+own vectors a part of the training rows is held out for validation, and training
+stops when it no longer improves. Repeat the command to continue a stopped run;
+the result is the same. Start from a --flagfile,
 since the defaults are a large model; flags after it override it. tf_resflow
 flagfiles lists those of the package: small ones, and those of the paper.
 tf_resflow benchmark --advise estimates what a run takes.
@@ -20,6 +22,7 @@ The last line of stdout is one JSON object with the test bits/dim of images, or
 the test -log p(x) of vectors in nats.
 """
 
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -76,19 +79,27 @@ def main(options: Options, config: configuration.Config) -> None:
   if not options.evaluate_at_end:
     options_lib.note(next_)
     return
+  if trainer.best:
+    which, weights = 'best', contextlib.nullcontext()
+    with strategy.scope():
+      model, step = training.workdir.load_model(options.workdir)
+  else:
+    which, weights = 'averaged', trainer.ema.swapped()
+    model, step = trainer.model, trainer.step
   logging.getLogger('tf_resflow').info(
-      'Evaluating the averaged weights on the test set.')
-  with trainer.ema.swapped():
-    trainer.model.bijection.check_weights()
-    trainer.model.save_norms()
+      'Evaluating the %s weights on the test set.', which)
+  with weights:
+    model.bijection.check_weights()
+    model.save_norms()
     test = datasets.load_split(config.data, 'test')
     report, _, bounds = evaluation.evaluate(
-        trainer.model, test, seed=config.run.seed,
+        model, test, seed=config.run.seed,
         certify=options.should_certify(config), verbose=1, strategy=strategy)
     scores = conditions.class_scores(
-        options_lib.OpenedRun(config, trainer.model, trainer.step, strategy),
-        test, seed=config.run.seed)
+        options_lib.OpenedRun(config, model, step, strategy), test,
+        seed=config.run.seed)
     if scores is not None:
       report |= scores.report()
+  report = {'step': step, **report}
   options_lib.print_report(
       report, evaluation.format_table(report, bounds), next_)

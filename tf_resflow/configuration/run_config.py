@@ -7,12 +7,17 @@ its own subclass of `ModelConfig`.
 from collections.abc import Mapping, Sequence
 import dataclasses
 import os
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from tf_resflow import errors
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 from tf_resflow.specs import spec as spec_lib
+
+# Below this number of training examples, validations are frequent.
+_FEW_EXAMPLES = 1000
+# Default number of updates without a lower validation loss.
+_PATIENCE = 300
 
 # Fields of the data that apply to images only.
 _IMAGE_FIELDS = ('flip', 'crop_padding', 'image_size', 'num_bits', 'resize')
@@ -47,9 +52,11 @@ class DataConfig(fields.Section):
       None, help='Fail unless images have this height and width.', minimum=1)
   resize: int | None = fields.field(
       None, help='Height and width in pixels to resize images to.', minimum=1)
-  num_validation: int = fields.field(
-      0, help='Number of training examples to hold out for validation, such '
-      'as 200.', minimum=0, is_basic=True)
+  num_validation: int | Literal['auto'] = fields.field(
+      fields.AUTO, help='Number of training examples to hold out for '
+      'validation, such as 200; auto is a fifth of your own vectors below '
+      '1,000, a tenth above (2,000 at most), and none of other data.',
+      minimum=0, is_basic=True)
   flip: bool = fields.field(
       False, help='Randomly flip training images horizontally.')
   crop_padding: int = fields.field(
@@ -85,6 +92,11 @@ class DataConfig(fields.Section):
     info = registries.DATASETS.get(self.dataset, 'dataset').changed(
         num_bits=self.num_bits, resize=self.resize)
     return info.with_condition(self.condition) if self.condition else info
+
+  def validation_size(self) -> int:
+    """Returns `num_validation` as a number."""
+    return (self.info().default_num_validation
+            if self.num_validation == fields.AUTO else self.num_validation)
 
   def inferred_fields(self) -> dict[str, Any]:
     """Returns the fields of the model that follow from the data."""
@@ -234,20 +246,48 @@ class RunConfig(fields.Section):
   sample_every: int = fields.field(
       1000, help='Updates between pictures of samples; 0 for none.', minimum=0,
       resumable=True)
-  evaluate_every: int = fields.field(
-      0, help='Updates between validations; needs --num_validation (unbiased '
-      'log-likelihood, and the bias of a biased estimator); 0 for none.',
+  evaluate_every: int | Literal['auto'] = fields.field(
+      fields.AUTO, help='Updates between validations; needs --num_validation '
+      '(unbiased log-likelihood, and the bias of a biased estimator); 0 for '
+      'none; auto is 0 except for your own vectors.',
       minimum=0, resumable=True, is_basic=True)
-  keep_best: bool = fields.field(
-      False, help='Also keep the checkpoint with the lowest validation loss, '
-      'in WORKDIR/best; other commands load it with --checkpoint=best.',
-      resumable=True, is_basic=True)
+  keep_best: bool | None = fields.field(
+      None, help='Also keep the checkpoint with the lowest validation loss, '
+      'in WORKDIR/best, which other commands load; by default only for your '
+      'own vectors.', resumable=True, is_basic=True)
+  patience: int | Literal['auto'] = fields.field(
+      fields.AUTO, help='Stop after this many updates without a lower '
+      'validation loss; needs --keep_best; 0 for never; auto is 0 except for '
+      'your own vectors.', minimum=0, resumable=True, is_basic=True)
+
+  def resolved(self, num_validation: int, num_train: int | None) -> Self:
+    """Returns the section with numbers in place of `auto`.
+
+    Args:
+      num_validation: number of validation examples.
+      num_train: number of training examples with these, for data that are
+        validated by default; None for other data and stored configurations.
+    """
+    is_default = num_train is not None and num_validation > 1
+    every = self.evaluate_every
+    if every == fields.AUTO:
+      every = is_default * (10 if (num_train or 0) < _FEW_EXAMPLES else 50)
+    keep_best = (is_default and every > 0
+                 if self.keep_best is None else self.keep_best)
+    patience = self.patience
+    if patience == fields.AUTO:
+      patience = is_default * keep_best * _PATIENCE
+    return dataclasses.replace(
+        self, evaluate_every=every, keep_best=keep_best, patience=patience)
 
   def check(self) -> None:
     self.check_suits(
-        self.evaluate_every > 0 or not self.keep_best, 'keep_best',
+        self.evaluate_every != 0 or not self.keep_best, 'keep_best',
         'requires evaluate_every and num_validation, such as 500 and 200',
         'The best checkpoint is the one with the lowest validation loss.')
+    self.check_suits(
+        self.patience in (0, fields.AUTO) or self.keep_best is not False,
+        'patience', 'requires keep_best', 'It stops at the best checkpoint.')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -369,11 +409,30 @@ def make_config(
         name, problem=f'is not a field of model={model}',
         advice=f'It belongs to {" and ".join(others)}.' if others else
         errors.did_you_mean(name, known))
+  is_stored = inferred is not None
   if inferred is None:
     inferred = _inferred_fields(made['data'], made['objective'], made['run'])
+  made |= _resolved(made['data'], made['run'], is_stored)
   return Config(
       model=model_class(
           **given, **model_class.fields_from_data(inferred)), **made)
+
+
+def _resolved(
+    data: DataConfig, run: RunConfig, is_stored: bool
+) -> dict[str, fields.Section]:
+  """Returns both sections with numbers in place of `auto`.
+
+  In a stored configuration only those of former versions have it, which did not
+  validate by default.
+  """
+  num_train = None
+  if not is_stored and data.info().is_validated:
+    num_train = data.info().num_train
+  if data.num_validation == fields.AUTO:
+    data = dataclasses.replace(
+        data, num_validation=0 if is_stored else data.validation_size())
+  return {'data': data, 'run': run.resolved(data.num_validation, num_train)}
 
 
 def _taken(section: type[fields.Section], values: dict[str, Any]

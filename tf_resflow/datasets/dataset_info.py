@@ -103,6 +103,18 @@ class DatasetInfo(abc.ABC):
     return None
 
   @property
+  def is_validated(self) -> bool:
+    """Whether runs hold out a validation part by default."""
+    return False
+
+  @property
+  def default_num_validation(self) -> int:
+    """Default number of validation examples."""
+    size = self.num_train or 0
+    return self.is_validated * (
+      round(size / 5) if size < 1000 else min(round(size / 10), 2000))
+
+  @property
   @abc.abstractmethod
   def event_shape(self) -> tuple[int, ...]:
     """Shape of an example."""
@@ -250,6 +262,10 @@ class VectorInfo(DatasetInfo):
       standardise vectors; densities are in the original units.
     std: Standard deviation, likewise.
     columns: Names of the columns, D names or none.
+    column_maps: Specs of the `ColumnType` of every column, or none; mean and
+      standard deviation are those of mapped values then.
+    whitening: Lower triangle of the matrix that whitens standardised vectors,
+      or none.
 
   Example:
     >>> def load(part):
@@ -264,7 +280,13 @@ class VectorInfo(DatasetInfo):
   mean: tuple[float, ...] = ()
   std: tuple[float, ...] = ()
   columns: tuple[str, ...] = ()
+  column_maps: tuple[str, ...] = ()
+  whitening: tuple[float, ...] = ()
   is_embedded: bool = True
+
+  @property
+  def is_validated(self) -> bool:
+    return self.load_fn is not None
 
   @property
   def event_shape(self) -> tuple[int, ...]:
@@ -304,6 +326,7 @@ class VectorInfo(DatasetInfo):
     return {
       'event_size': self.event_size, 'column_mean': self.mean,
       'column_std': self.std, 'column_names': self.columns,
+      'column_maps': self.column_maps, 'whitening': self.whitening,
       'num_classes': self.num_classes}
 
 

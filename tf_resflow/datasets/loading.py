@@ -40,7 +40,7 @@ def load_split(
   """
   return load(
     config.dataset, split, data_dir=data_dir or config.data_dir,
-    num_bits=config.num_bits, num_validation=config.num_validation,
+    num_bits=config.num_bits, num_validation=config.validation_size(),
     resize=config.resize, condition=config.condition)
 
 

@@ -47,7 +47,9 @@ def default_batch_size(
   limit = estimator.max_batch_size(
       model.latent_size, tf.as_dtype(model.compute_dtype)
   ) if estimator is not None and model.is_random else None
-  return largest if limit is None else min(largest, limit)
+  num_points = max(1, model.augmentation.num_points)
+  return max(1, (
+      largest if limit is None else min(largest, limit)) // num_points)
 
 
 class ScoringRule(NamedTuple):
@@ -232,14 +234,16 @@ def evaluate_inputs(
     Where the model's augmentation draws noise `u`, `z` and `log_det` are those
     of `(x, u)`, `z` of the first draw, `log_prob` is the mean of
     `log_prob_repeats` `[R, n]`, estimates of a lower bound, and `bits_per_dim`
-    of an upper one.
+    of an upper one; if it has fixed points, `log_prob_repeats` are the values
+    of `Flow.log_prob`, which averages over these.
 
   References:
     Chen et al., 2019, Residual Flows, Equation 1.
   """
   estimator = numerics.Estimator.get(
       estimator) or model.evaluation_estimator()
-  is_random = estimator.is_random or model.augmentation.is_random
+  averages = model.augmentation.num_points > 0
+  is_random = model.is_random_with(estimator)
   _check_draws(estimator, num_repeats, num_probes, is_random)
   num_repeats = num_repeats if is_random else 1
   batches = batch_map.slices(
@@ -251,27 +255,33 @@ def evaluate_inputs(
 
   def evaluate(images, batch_seed, *condition):
     batch_seed = random.whole_batch(batch_seed)
-    return (*frozen.forward_and_log_det(
-        images, *condition, seed=batch_seed, estimator=estimator),
-            frozen.augment(images, *condition, seed=batch_seed).log_weight)
+    arguments = {'seed': batch_seed, 'estimator': estimator}
+    return (
+        *frozen.forward_and_log_det(images, *condition, **arguments),
+        frozen.log_prob(images, *condition, **arguments) if averages else
+        frozen.augment(images, *condition, seed=batch_seed).log_weight)
 
   mapped = batch_map.BatchMap(evaluate, strategy, shared=[1])
-  for z, log_det, log_weight in mapped(
+  for z, log_det, other in mapped(
       _seeded(lambda repeat: batches, seed, num_repeats, num_probes),
       batch_map.progress_bar(num_repeats * num_probes * len(x), verbose)):
     # z does not depend on the estimator: that of the first draw is kept.
     if len(log_dets) in range(0, num_probes * len(batches), num_probes):
       latents.append(z)
     log_dets.append(log_det)
-    if model.augmentation.is_random:
+    if averages:
+      others.append(other)
+    elif model.augmentation.is_random:
       others.append(
-          model.base_log_prob(z.astype(np.float64)).numpy() + log_weight)
+          model.base_log_prob(z.astype(np.float64)).numpy() + other)
   z = np.concatenate(latents).astype(np.float64)
   log_dets = _average(log_dets, num_repeats, num_probes)
   results = {
       'z': z, 'log_det': log_dets.mean(axis=0), 'log_det_repeats': log_dets}
   if model.augmentation.is_random:
-    repeats = log_dets + _average(others, num_repeats, num_probes)
+    repeats = _average(others, num_repeats, num_probes)
+    if not averages:
+      repeats += log_dets
     results |= {
         'log_prob': repeats.mean(axis=0), 'log_prob_repeats': repeats}
   else:

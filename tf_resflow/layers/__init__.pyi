@@ -1,6 +1,7 @@
 from .augmentations import Augmentation as Augmentation
 from .augmentations import IdentityAugmentation as IdentityAugmentation
 from .augmentations import NoiseChannels as NoiseChannels
+from .augmentations import UniformDequantization as UniformDequantization
 from .bijections.affine_coupling import AffineCoupling as AffineCoupling
 from .bijections.bijection import Bijection as Bijection
 from .bijections.bijection import BiLipschitzBounds as BiLipschitzBounds
@@ -19,6 +20,7 @@ from .bijections.invertible_linear import InvertibleConv1x1 as InvertibleConv1x1
 from .bijections.invertible_linear import InvertibleLinear as InvertibleLinear
 from .bijections.normalization import ActNorm as ActNorm
 from .bijections.normalization import MovingMean as MovingMean
+from .bijections.preprocessing import ColumnMaps as ColumnMaps
 from .bijections.preprocessing import Logit as Logit
 from .bijections.preprocessing import Standardize as Standardize
 from .bijections.rearrangements import FeatureTap as FeatureTap

@@ -1,8 +1,11 @@
 """Augmentations, which add random dimensions to data before a flow."""
 
+from collections.abc import Callable, Sequence
+import math
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
@@ -10,6 +13,7 @@ from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
 from tf_resflow.numerics import differentiation
+from tf_resflow.specs import column_types
 
 
 class Augmented(NamedTuple):
@@ -45,6 +49,8 @@ class Augmentation(base_layer.BaseLayer):
   Attributes:
     is_random: whether it draws `u`, so that it takes a seed and flows return a
       lower bound of the log-density.
+    num_points: number of fixed points per example that `points` returns, over
+      which evaluation averages densities instead of drawing `u`; 0 for none.
     is_initialized: see `Bijection`.
 
   Example:
@@ -58,6 +64,7 @@ class Augmentation(base_layer.BaseLayer):
 
   is_random = True
   is_initialized = True
+  num_points = 0
 
   def augment(self, x: tf.Tensor, condition: Any = None, *,
               seed: numerics.random.SeedLike = None) -> Augmented:
@@ -72,6 +79,37 @@ class Augmentation(base_layer.BaseLayer):
       seed: see `numerics.random.as_seed`.
     """
     raise NotImplementedError
+
+  def points(self, x: tf.Tensor) -> tf.Tensor:
+    """Returns augmented data at fixed `u`, `[num_points, B, ...]`.
+
+    Args:
+      x: `[B, ...]`.
+    """
+    raise NotImplementedError
+
+  def averaged(
+      self, log_prob_fn: Callable, x: tf.Tensor, condition: Any,
+      is_random: bool) -> tf.Tensor:
+    """Returns the log of the mean density over `points`, `[B]`.
+
+    Args:
+      log_prob_fn: maps events and conditions to log-densities.
+      x: `[B, ...]`.
+      condition: `[B, ...]` or `[1, ...]`, or None.
+      is_random: whether the log-densities are estimates; their mean is returned
+        then, a lower bound, since the log of a mean would be biased.
+    """
+    y = self.points(x)
+    events = tf.reshape(y, [-1, *y.shape[2:]])
+    if condition is not None:
+      shape = tf.concat([tf.shape(y)[:2], tf.shape(condition)[1:]], axis=0)
+      condition = tf.ensure_shape(
+          tf.reshape(tf.broadcast_to(condition, shape), tf.concat(
+              [[-1], shape[2:]], axis=0)), [None, *condition.shape[1:]])
+    log_prob = tf.reshape(log_prob_fn(events, condition), tf.shape(y)[:2])
+    return tf.reduce_mean(log_prob, axis=0) if is_random else (
+        tf.reduce_logsumexp(log_prob, axis=0) - math.log(self.num_points))
 
   def project(self, y: tf.Tensor) -> tf.Tensor:
     """Returns the data of augmented data: `project(augment(x).y)` is `x`.
@@ -163,3 +201,62 @@ class NoiseChannels(Augmentation):
 
   def compute_output_shape(self, input_shape: tuple) -> tuple:
     return (*input_shape[:-1], input_shape[-1] + self.num_channels)
+
+
+@base_layer.configured
+class UniformDequantization(Augmentation):
+  """`y = x + u` for whole numbers `x`, with `u` uniform on [0, 1).
+
+  For a density `p` of `y`, the probability of `x` is the mean of `p` over the
+  cell of `x`, `P(x) = int p(x + u) du`. Training maximises the lower bound `E
+  log p(x + u)`; evaluation approximates `log P(x)` by the log of the mean of
+  `p` over `num_points` fixed points of the cell (`column_types.cell_points`).
+  Values of other columns are densities.
+
+  Args:
+    columns: indices of the columns of whole numbers.
+    num_points: number of fixed points in evaluation.
+    **kwargs: of `keras.layers.Layer`.
+
+  Example:
+    >>> cells = layers.UniformDequantization([1])
+    >>> y, _ = cells.augment(tf.constant([[0.5, 3.0]]), seed=0)
+    >>> bool(3.0 <= y[0, 1] < 4.0), cells.project(y).numpy().tolist()
+    (True, [[0.5, 3.0]])
+
+  References:
+    Theis et al., 2016, A Note on the Evaluation of Generative Models, 3.1.
+  """
+
+  def __init__(self, columns: Sequence[int], num_points: int = 16, **kwargs):
+    super().__init__(**kwargs)
+    errors.check(num_points >= 1, 'num_points', num_points, 'an integer >= 1')
+    self.columns = tuple(columns)
+    self.num_points = num_points
+
+  def _is_whole(self, x):
+    return tf.constant([i in self.columns for i in range(x.shape[-1])])
+
+  def augment(self, x: tf.Tensor, condition: Any = None, *,
+              seed: numerics.random.SeedLike = None) -> Augmented:
+    del condition
+    u = numerics.random.uniform(tf.shape(x), seed, x.dtype)
+    return Augmented(
+        self._within_cells(x, x + u), bijection.zero_log_det(x))
+
+  def points(self, x: tf.Tensor) -> tf.Tensor:
+    u = np.zeros([self.num_points, 1, x.shape[-1]])
+    u[:, 0, list(self.columns)] = column_types.cell_points(
+        len(self.columns), self.num_points)
+    return x + tf.constant(u, x.dtype)
+
+  def _within_cells(self, x, y):
+    # Rounding may reach the next cell.
+    return tf.where(self._is_whole(x), tf.minimum(
+        y, tf.math.nextafter(x + 1.0, x)), x)
+
+  def project(self, y: tf.Tensor) -> tf.Tensor:
+    return tf.where(self._is_whole(y), tf.floor(y), y)
+
+  def compute_output_shape(self, input_shape: tuple) -> tuple:
+    return input_shape

@@ -166,8 +166,13 @@ class Flow(keras.Model):
 
   def is_random_with(self, estimator: numerics.Estimator | str) -> bool:
     """Returns whether log-densities with `estimator` are random."""
-    return self.augmentation.is_random or (
+    return self._draws_noise(estimator) or (
         self.is_random and numerics.Estimator.get(estimator).is_random)
+
+  def _draws_noise(self, estimator):
+    """Returns whether the augmentation draws noise; evaluation may not."""
+    return self.augmentation.is_random and not (
+        self.augmentation.num_points and estimator not in (None, 'own'))
 
   def evaluation_estimator(
       self, *, dequantizes: bool = False) -> numerics.Estimator:
@@ -309,7 +314,17 @@ class Flow(keras.Model):
     is; `evaluation.evaluate_inputs` returns its standard error. With a random
     augmentation it estimates a lower bound, see `Flow`. With `log_det_weight`,
     a scalar `beta`, gradients are those of `log p(z) + beta log|det dz/dx|`.
+    With an augmentation that has `points`, estimators other than 'own' give the
+    log of the mean density over these, random ones the mean of its logarithm.
     """
+    used = self.estimator if estimator is None else estimator
+    if self.augmentation.num_points and used not in (None, 'own'):
+      return self.augmentation.averaged(
+          lambda y, condition: self.joint_log_prob(
+              y, condition, seed=seed, estimator=used),
+          self._checked('x', x, self.event_shape, condition),
+          condition if condition is None else self.condition_spec.convert(
+              condition, self.compute_dtype), self.is_random_with(used))
     y, log_weight = self.augment(x, condition, seed=seed)
     result = self.bijection.forward_pass(
         y, self._settings(condition, self._seeds(seed)[1], estimator))

@@ -7,14 +7,17 @@ from tf_resflow.models import blocks
 from tf_resflow.models import conditions
 from tf_resflow.models import flow
 from tf_resflow.models import vector_flow_config
+from tf_resflow.specs import column_types
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
 class VectorFlow(flow.Flow):
   """Flow on vectors `[D]`: fully connected blocks with ActNorm between them.
 
-  With `column_mean` and `column_std` its first bijection standardises vectors;
-  densities are those of vectors in their original units.
+  Its first bijections map columns to real numbers (`column_maps`), standardise
+  them (`column_mean`, `column_std`) and whiten them (`whitening`), if these are
+  given; densities are those of vectors in their original units, and
+  probabilities in whole-number columns, which are dequantised.
 
   Args:
     config: a `VectorFlowConfig`, or its fields as a dict.
@@ -48,17 +51,26 @@ class VectorFlow(flow.Flow):
       return [*blocks.make_moving_mean(config, name, dtype),
               *make_act_norms(name)]
 
-    standardize = [layers.Standardize(
-        config.column_mean, config.column_std, name='standardize',
-        dtype=dtype)] if config.column_mean else []
+    first = []
+    if config.column_maps:
+      first.append(layers.ColumnMaps(
+          config.column_maps, name='column_maps', dtype=dtype))
+    if config.column_mean:
+      first.append(layers.Standardize(
+          config.column_mean, config.column_std, config.whitening,
+          name='standardize', dtype=dtype))
+    whole = [i for i, name in enumerate(config.column_maps)
+             if column_types.ColumnType.get(name).is_whole]
     super().__init__(
         conditions.make_flow(
-            standardize + make_act_norms('first') + blocks.make_blocks((
+            first + make_act_norms('first') + blocks.make_blocks((
                 blocks.BlockRequest(
                     config, (config.event_size,), index, config.hidden_units,
                     None, activate_input=index > 0, dtype=dtype, place=index)
                 for index in range(config.num_blocks)), make_norms),
             config, dtype),
-        (config.event_size,), name=name, **kwargs)
+        (config.event_size,), augmentation=layers.UniformDequantization(
+            whole, name='dequantization', dtype=dtype) if whole else None,
+        name=name, **kwargs)
     self.config = config
     self.column_names = config.column_names

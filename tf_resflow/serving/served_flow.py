@@ -207,13 +207,19 @@ class ServedFlow:
     if largest is None or self.estimator.is_random:
       return self.model.log_prob(
           x, condition, seed=seed, estimator=self.estimator)
-    # Noise is drawn for the whole batch: chunks would share their noise.
-    y, log_weight = self.model.augment(x, condition, seed=seed)
+    num_points, function = self.model.augmentation.num_points, (
+        self.model.joint_log_prob)
+    if num_points:
+      y, log_weight, function = x, 0.0, self.model.log_prob
+    else:
+      # Noise is drawn for the whole batch: chunks would share their noise.
+      y, log_weight = self.model.augment(x, condition, seed=seed)
     conditions = [] if condition is None else [condition]
     return log_weight + parallel.map_in_chunks(
-        lambda y, *condition: ([self.model.joint_log_prob(
+        lambda y, *condition: ([function(
             y, *condition, estimator=self.estimator)], []),
-        max(1, int(_SHARE_OF_BATCH * largest)), [y, *conditions],
+        max(1, int(_SHARE_OF_BATCH * largest) // max(1, num_points)),
+        [y, *conditions],
         outputs_like=[tf.TensorSpec([None], y.dtype)],
         unknown_sizes=True)[0][0]
 

@@ -14,6 +14,7 @@ _LIPSCHITZ = 'tf_resflow.layers.lipschitz'
 _BIJECTIONS = 'tf_resflow.layers.bijections'
 _BLOCK_TYPES = 'tf_resflow.models.block_types'
 _TRAINING = 'tf_resflow.training'
+_COLUMN_TYPES = 'tf_resflow.specs.column_types'
 _CATALOG = 'tf_resflow.datasets.catalog'
 
 # Log-determinant estimators (`--estimator=`): types of `numerics.Estimator`.
@@ -118,6 +119,17 @@ PREPROCESSORS = registry.Registry('preprocessing', {
     'standardize': 'tf_resflow.models.blocks:make_standardize',
     'none': 'tf_resflow.models.blocks:make_identity',
 })
+
+# Types of columns of tables (`--column_types=`), subclasses of
+# `column_types.ColumnType`.
+COLUMN_TYPES = registry.Registry('column type', {
+    'real': f'{_COLUMN_TYPES}:Real',
+    'log': f'{_COLUMN_TYPES}:Log',
+    'logit': f'{_COLUMN_TYPES}:Logit',
+    'heavy': f'{_COLUMN_TYPES}:Heavy',
+    'integer': f'{_COLUMN_TYPES}:Integer',
+    'signed_integer': f'{_COLUMN_TYPES}:SignedInteger',
+}, with_arguments=True)
 
 # Paddings of images before random crops (`--crop_mode=`): functions (image,
 # padding).

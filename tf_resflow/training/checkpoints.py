@@ -26,7 +26,10 @@ from tf_resflow.training import metrics
 _logger = logging.getLogger(__name__)
 
 _LIST = 'checkpoint'
-_VALUE = 'value/.ATTRIBUTES/VARIABLE_VALUE'
+# Names of the lowest loss in a checkpoint; the second one is that of former
+# versions.
+_VALUES = tuple(
+    f'{name}/.ATTRIBUTES/VARIABLE_VALUE' for name in ('best/value', 'value'))
 _DATA = re.compile(r'ckpt-(\d+)\.data-\d+-of-(\d+)')
 
 # TensorFlow raises IndexError for an unexpected end of a file, and
@@ -165,6 +168,20 @@ def _positions(model: keras.Model, path: str) -> list[int] | None:
   return found
 
 
+def _parts(checkpoint: tf.train.Checkpoint) -> dict[str, Any]:
+  """Returns the objects of a checkpoint, by name."""
+  return dict(tf.train.TrackableView(checkpoint).children(checkpoint))
+
+
+def _without(
+    checkpoint: tf.train.Checkpoint, name: str) -> tf.train.Checkpoint:
+  """Returns a checkpoint without one of the objects."""
+  parts = _parts(checkpoint)
+  parts.pop(name, None)
+  parts.pop('save_counter', None)
+  return tf.train.Checkpoint(**parts)
+
+
 def _as_saved(checkpoint: tf.train.Checkpoint,
               positions: Sequence[int]) -> tf.train.Checkpoint:
   """Returns a checkpoint with lists in the order of a saved file."""
@@ -175,7 +192,7 @@ def _as_saved(checkpoint: tf.train.Checkpoint,
     return [variables[i * number + j] for i in np.argsort(positions)
             for j in range(number)]
 
-  parts = dict(tf.train.TrackableView(checkpoint).children(checkpoint))
+  parts = _parts(checkpoint)
   parts['ema'] = tf.train.Checkpoint(averages=as_saved(checkpoint.ema.averages))
   if 'optimizer' in parts:
     optimizer = parts['optimizer']
@@ -206,6 +223,8 @@ def restore(checkpoint: tf.train.Checkpoint, path: str) -> bool:
     InvalidValueError: if a file is damaged or does not fit.
   """
   with reading(path):
+    if 'best' not in private_apis.saved_children(path)[0]:
+      checkpoint = _without(checkpoint, 'best')
     positions = _positions(checkpoint.model, path)
     saved = tf.train.Checkpoint(
         model=checkpoint.model, step=checkpoint.step
@@ -253,7 +272,9 @@ def best(workdir: str) -> str | None:
 
 def _value_of(path: str) -> float:
   with reading(path):
-    return float(tf.train.load_checkpoint(path).get_tensor(_VALUE))
+    reader = tf.train.load_checkpoint(path)
+    names = reader.get_variable_to_shape_map()
+    return float(reader.get_tensor(next(n for n in _VALUES if n in names)))
 
 
 def _from_worst_to_best(workdir: str) -> list[str]:
@@ -261,37 +282,57 @@ def _from_worst_to_best(workdir: str) -> list[str]:
       complete(os.path.join(workdir, 'best')), key=_value_of, reverse=True)
 
 
-class BestCheckpoint:
-  """Keeps the checkpoint with the lowest validation loss.
+class BestCheckpoint(tf.Module):
+  """Keeps the checkpoint with the lowest validation loss; stops early.
 
-  `WORKDIR/best` holds it together with its loss, so that it is identified by
-  the folder alone. A run that is interrupted after it and continues from an
-  earlier step finds it there, and reproduces it by the same steps.
+  `WORKDIR/best` holds it. The lowest loss and its step are part of the state of
+  a run, and so is whether the run has stopped: a run that continues from an
+  earlier checkpoint repeats the decisions that it made after it, and finds the
+  best checkpoint there already.
 
   Args:
     workdir: folder of the run.
-    **state: objects to save, by name; `value` is added to them.
+    patience: number of updates without a lower loss after which `offer` stops
+      the run; 0 for never.
 
   Attributes:
-    value: lowest validation loss so far, infinite before the first.
+    value: variable, the lowest loss so far, infinite before the first.
+    step: variable, its step.
+    stopped_after: variable, the patience after which the run has stopped; 0 if
+      it has not.
 
   Raises:
-    InvalidValueError: if the existing one is damaged.
+    InvalidValueError: if an existing one is damaged.
   """
 
-  def __init__(self, workdir: str, **state: Any):
-    folder = os.path.join(workdir, 'best')
+  def __init__(self, workdir: str, patience: int = 0):
+    super().__init__(name='best')
+    self._folder = os.path.join(workdir, 'best')
+    self._patience = patience
+    self.value, self.step, self.stopped_after = (
+        tf.Variable(value, dtype=dtype, trainable=False) for value, dtype in (
+            (math.inf, tf.float64), (0, tf.int64), (0, tf.int64)))
+    # Of a run whose checkpoints do not have it yet.
     paths = _from_worst_to_best(workdir)
-    self.value = _value_of(paths[-1]) if paths else math.inf
-    self._saved_value = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+    self._kept_value = _value_of(paths[-1]) if paths else math.inf
     if paths:
-      write_list(folder, map(os.path.basename, paths))
+      self.value.assign(self._kept_value)
+      self.step.assign(int(paths[-1].rpartition('-')[2]))
+      write_list(self._folder, map(os.path.basename, paths))
+    self._manager: Any = None
+
+  def attach(self, **state: Any) -> None:
+    """Sets the objects to save, by name."""
     self._manager = tf.train.CheckpointManager(
-        tf.train.Checkpoint(value=self._saved_value, **state), folder,
-        max_to_keep=1)
+        tf.train.Checkpoint(**state), self._folder, max_to_keep=1)
+
+  @property
+  def is_stopped(self) -> bool:
+    """Whether the run has stopped; a higher patience continues it."""
+    return 0 < self._patience <= int(self.stopped_after.numpy())
 
   def offer(self, value: float, step: int) -> bool:
-    """Saves the current state if its validation loss is the lowest so far.
+    """Saves the state if its validation loss is the lowest so far.
 
     Args:
       value: validation loss; NaN is never the lowest.
@@ -303,10 +344,18 @@ class BestCheckpoint:
     Raises:
       OSError: if the checkpoint cannot be written.
     """
-    if not value < self.value:
-      return False
-    self._saved_value.assign(value)
-    with files.writing(f'the best checkpoint, of step {step},'):
-      self._manager.save(checkpoint_number=step)
-    self.value = value
-    return True
+    if value < self.value.numpy():
+      self.value.assign(value)
+      self.step.assign(step)
+      if value < self._kept_value:
+        with files.writing(f'the best checkpoint, of step {step},'):
+          self._manager.save(checkpoint_number=step)
+        self._kept_value = value
+        return True
+    elif 0 < self._patience <= step - int(self.step.numpy()):
+      self.stopped_after.assign(self._patience)
+    return False
+
+  def describe(self) -> str:
+    """Returns the lowest loss and its step in words."""
+    return f'best {self.value.numpy():.4f} at step {self.step.numpy()}'

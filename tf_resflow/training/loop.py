@@ -97,13 +97,8 @@ def train(
   with StopOnSignal() as signals:
     workdir_lib.prepare(workdir, config)
     trainer.restore_or_initialize()
-    if trainer.step >= config.optimizer.num_steps:
-      longer = config.replace(num_steps=config.optimizer.num_steps + 1)
-      _logger.warning(
-          'The run has already finished %d of %d steps.%s',
-          trainer.step, config.optimizer.num_steps,
-          '' if longer.differences(config) else
-          ' To continue it, raise --num_steps.')
+    if trainer.is_finished:
+      _logger.warning('%s', _finished(trainer))
       return trainer
     signals.check(trainer.step)
     with metrics.MetricsWriter(
@@ -111,6 +106,19 @@ def train(
         save_images_fn=save_images_fn) as writer:
       _run(trainer, writer, signals, evaluate_fn, picture_fn)
   return trainer
+
+
+def _finished(trainer: trainer_lib.Trainer) -> str:
+  """Returns why a run is finished, and how to continue it."""
+  config = trainer.config
+  num_steps = config.optimizer.num_steps
+  if trainer.best and trainer.best.is_stopped:
+    return (f'{_ended(trainer)} The run has finished; to continue it, raise '
+            '--patience.')
+  can_continue = not config.replace(
+      num_steps=num_steps + 1).differences(config)
+  return (f'The run has already finished {trainer.step} of {num_steps} steps.' +
+          can_continue * ' To continue it, raise --num_steps.')
 
 
 def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
@@ -126,6 +134,27 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
       trainer.step, num_steps,
       optimizer.batch_size * optimizer.accumulation_steps,
       trainer.biased_metrics, periodic_tasks)
+
+  def log(step):
+    if not progress.has_steps:
+      return
+    row, first_bad_step = progress.end_window(step)
+    if first_bad_step is not None:
+      raise trainer.diverged_error(
+          'the loss or its gradient is not finite at step '
+          f'{first_bad_step} (seen at step {step})')
+    row['learning_rate'] = float(trainer.optimizer.learning_rate)
+    writer.write(step, row)
+    progress.show(step, row, trainer.is_finished)
+
+  def validate(step):
+    with progress.between(progress_lib.VALIDATION):
+      value = _validate(trainer, writer, step, evaluate_fn)
+    progress.note = f'validation: {value:.4f}' + (
+        f' ({trainer.best.describe()})' if trainer.best else '')
+
+  if trainer.best and trainer.step == 0:
+    validate(0)  # No flow that is kept is worse than the initial one.
   for step, values in trainer.steps():
     progress.add(values)
     due = {name for name, task in periodic_tasks.items()
@@ -133,19 +162,14 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
     if signals.received:
       due.add(progress_lib.CHECKPOINTS)
     if progress_lib.CHECKPOINTS in due or step % config.log_every == 0:
-      row, first_bad_step = progress.end_window(step)
-      if first_bad_step is not None:
-        raise trainer.diverged_error(
-            'the loss or its gradient is not finite at step '
-            f'{first_bad_step} (seen at step {step})')
-      row['learning_rate'] = float(trainer.optimizer.learning_rate)
-      writer.write(step, row)
-      progress.show(step, row)
+      log(step)
     if due - {progress_lib.CHECKPOINTS}:
       trainer.check_finite()
     if progress_lib.VALIDATION in due:
-      with progress.between(progress_lib.VALIDATION):
-        _validate(trainer, writer, step, evaluate_fn)
+      validate(step)
+      if trainer.is_finished:
+        due |= periodic_tasks.keys()
+        log(step)
     if progress_lib.SAMPLES in due:
       with progress.between(progress_lib.SAMPLES):
         _write_samples(trainer, writer, step, picture_fn)
@@ -154,19 +178,36 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
         writer.flush()
         trainer.save()
       signals.check(step)
+    if trainer.is_finished:
+      break
+  if trainer.best:
+    _logger.info('%s', _ended(trainer))
+
+
+def _ended(trainer: trainer_lib.Trainer) -> str:
+  """Returns where a run has ended, and its best step."""
+  return (f'Stopped at step {trainer.step}: validation did not improve for '
+          f'{trainer.config.run.patience} steps. '
+          if trainer.best.is_stopped else '') + (
+              f'Validation: {trainer.best.describe()}; it is kept.')
 
 
 def _validate(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
-              step: int, evaluate_fn: Callable) -> None:
-  """Validates, writes the metrics, and saves the checkpoint if it is best."""
+              step: int, evaluate_fn: Callable) -> float:
+  """Validates, writes the metrics, and saves the checkpoint if it is best.
+
+  Returns the loss, or without `keep_best` the first metric.
+  """
   with trainer.ema.swapped():
     values = dict(evaluate_fn(trainer.model))
   if trainer.best:
     values['validation_loss'] = trainer.validation_loss(values)
   writer.write(step, values)
-  if trainer.best:
-    writer.flush()
-    trainer.best.offer(values['validation_loss'], step)
+  if not trainer.best:
+    return float(next(iter(values.values())))
+  writer.flush()
+  trainer.best.offer(values['validation_loss'], step)
+  return values['validation_loss']
 
 
 def _write_samples(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,

@@ -65,7 +65,8 @@ def periodic_tasks(config: configuration.Config, has_validation: bool,
   """
   run = config.run
   periodic_tasks = {
-      VALIDATION: PeriodicTask(run.evaluate_every if has_validation else 0),
+      VALIDATION: PeriodicTask(
+          run.evaluate_every if has_validation else 0, at_end=run.keep_best),
       SAMPLES: PeriodicTask(
           run.sample_every if has_samples else 0, at_end=True),
       CHECKPOINTS: PeriodicTask(run.checkpoint_every, at_end=True)}
@@ -110,6 +111,9 @@ class Progress:
       they are named `biased_NAME`.
     periodic_tasks: tasks between steps, by name.
     clock: returns seconds.
+
+  Attributes:
+    note: a text to show beside the metric, such as the best validation.
   """
 
   start_step: int
@@ -129,12 +133,18 @@ class Progress:
     self._seconds_between: dict[str, float] = {}
     self._last_shown: float | None = None
     self._last_length = 0
+    self.note = ''
 
   def add(self, metrics: Mapping[str, tf.Tensor]) -> None:
     """Adds the metrics of the next step, scalars."""
     if self._first_step_seconds is None:
       self._first_step_seconds = self.clock() - self._window_start
     self._window.append(metrics)
+
+  @property
+  def has_steps(self) -> bool:
+    """Whether there were steps since the last row."""
+    return bool(self._window)
 
   def end_window(self, step: int) -> tuple[dict[str, float], int | None]:
     """Returns the row of metrics of the steps since the last row.
@@ -209,9 +219,9 @@ class Progress:
     return seconds, missing
 
   def describe(self, step: int, row: Mapping[str, float]) -> str:
-    """Returns a line with the first metric of a row, and the times."""
+    """Returns a line with the first metric of a row, the note, the times."""
     headline = next(iter(row))
-    parts = [f'{headline}: {row[headline]:.4f}']
+    parts = [f'{headline}: {row[headline]:.4f}', *filter(None, [self.note])]
     if self.step_seconds is not None:
       parts.append(f'step: {format_duration(self.step_seconds)}')
       seconds, missing = self.time_left(step)
@@ -220,9 +230,17 @@ class Progress:
             f' without {", ".join(missing)}' if missing else ''))
     return ' - '.join(parts)
 
-  def show(self, step: int, row: Mapping[str, float]) -> None:
-    """Updates the bar, or prints a line, if the last one is old enough."""
-    is_terminal, is_last = sys.stdout.isatty(), step >= self.num_steps
+  def show(self, step: int, row: Mapping[str, float],
+           is_last: bool = False) -> None:
+    """Updates the bar, or prints a line, if the last one is old enough.
+
+    Args:
+      step: the latest step.
+      row: its metrics.
+      is_last: whether it is the last one, also before `num_steps`.
+    """
+    is_terminal = sys.stdout.isatty()
+    is_last = is_last or step >= self.num_steps
     now, interval = self.clock(), 0.5 if is_terminal else 30.0
     if (self._last_shown is not None and now - self._last_shown < interval and
         not is_last):

@@ -181,15 +181,24 @@ class Trainer(Learner):
     with self.strategy.scope():
       self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
     state = {**self.state, 'step': self._step}
+    self.best = checkpoints.BestCheckpoint(
+        workdir, config.run.patience) if config.run.keep_best else None
+    if self.best:
+      state['best'] = self.best
+      self.best.attach(**state)
     self._manager = checkpoints.make_manager(
         tf.train.Checkpoint(**state), workdir, config.run.checkpoints_to_keep)
-    self.best = checkpoints.BestCheckpoint(
-        workdir, **state) if config.run.keep_best else None
 
   @property
   def step(self) -> int:
     """Number of finished updates."""
     return int(self._step.numpy())
+
+  @property
+  def is_finished(self) -> bool:
+    """Whether all updates are done, or validation has stopped the run."""
+    return self.step >= self.config.optimizer.num_steps or bool(
+        self.best and self.best.is_stopped)
 
   def restore_or_initialize(self) -> None:
     """Restores the latest checkpoint, or initialises from a batch."""

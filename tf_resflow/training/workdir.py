@@ -159,14 +159,15 @@ def create_workdir(
 
 
 def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',
-               checkpoint: str = 'latest') -> tuple[models.Flow, int]:
+               checkpoint: str = 'auto') -> tuple[models.Flow, int]:
   """Loads the model of a run from a checkpoint.
 
   Args:
     workdir: folder of the run.
     averaged: whether to use the averaged weights (EMA), as in evaluation.
     dtype: 'float32' or 'float64'.
-    checkpoint: 'latest', or 'best' for the lowest validation loss.
+    checkpoint: 'best' for the lowest validation loss, 'latest', or 'auto' for
+      the best if the run keeps it, otherwise the latest.
 
   Returns:
     The model, with `models.Flow.evaluation_estimator` as its default estimator
@@ -177,12 +178,11 @@ def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',
       damaged or not invertible in this dtype.
   """
   config = model_config.load(files.path_of(workdir, files.MODEL_JSON))
-  if checkpoint == 'best':
-    path = checkpoints.best(workdir) or ''
-    errors.check_suits(bool(path), 'checkpoint', checkpoint,
-                       f'does not exist in {workdir}',
-                       'Take latest, or train with --keep_best.')
-  else:
+  path = '' if checkpoint == 'latest' else checkpoints.best(workdir) or ''
+  errors.check_suits(bool(path) or checkpoint != 'best', 'checkpoint',
+                     checkpoint, f'does not exist in {workdir}',
+                     'Take latest, or train with --keep_best.')
+  if not path:
     path = checkpoints.latest(workdir) or ''
     errors.check(path, 'workdir', workdir,
                  'a run with a checkpoint', 'Continue training it.')

@@ -61,3 +61,39 @@ def test_standardize_refuses_statistics(mean, std):
 def test_standardize_refuses_other_channels():
   with pytest.raises(ValueError, match='expected 2 channels, the length of m'):
     layers.Standardize([0.5, 0.5], [1.0, 1.0]).build((None, 4, 4, 3))
+
+
+def test_whitening_makes_covariances_the_identity():
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=[50, 3]) @ rng.normal(size=[3, 3]) + 5.0
+  mean, std = x.mean(axis=0), x.std(axis=0)
+  matrix = np.linalg.inv(np.linalg.cholesky(np.corrcoef(x.T)))
+  layer = layers.Standardize(
+      mean.tolist(), std.tolist(), matrix[np.tril_indices(3)].tolist(),
+      dtype='float64')
+  y, log_det = layer.forward_and_log_det(tf.constant(x))
+  np.testing.assert_allclose(np.cov(y.numpy().T, ddof=0), np.eye(3), atol=1e-12)
+  # Of a linear map, by the volumes of both sets of points.
+  np.testing.assert_allclose(
+      log_det, np.full([50], -0.5 * np.linalg.slogdet(np.cov(x.T, ddof=0))[1]))
+
+
+@loops.each([
+    ([1.0, 2.0], '2 numbers: expected 3'), ([1.0, 0.5, -1.0], '-1 on the')])
+def test_whitening_is_a_triangle_with_a_positive_diagonal(matrix, message):
+  with pytest.raises(ValueError, match=f'whitening={message}'):
+    layers.Standardize([0.0, 0.0], [1.0, 1.0], matrix)
+
+
+def test_rows_outside_of_the_support_have_no_density():
+  maps = layers.ColumnMaps(['log', 'logit:100', 'real'])
+  x = tf.constant([
+      [1.0, 50.0, -3.0], [0.0, 50.0, 0.0], [-1.0, 50.0, 0.0],
+      [1.0, 0.0, 0.0], [1.0, 100.0, 0.0], [1.0, 101.0, 0.0]])
+  with tf.GradientTape() as tape:
+    tape.watch(x)
+    y, log_det = maps.forward_and_log_det(x)
+    total = tf.reduce_sum(y)
+  assert np.isfinite(log_det).tolist() == [True] + 5 * [False]
+  assert np.all(log_det[1:] == -np.inf) and np.all(np.isfinite(y))
+  assert np.all(np.isfinite(tape.gradient(total, x)))

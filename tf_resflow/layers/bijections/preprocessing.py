@@ -9,6 +9,7 @@ from tf_resflow import errors
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
 from tf_resflow.numerics import differentiation
+from tf_resflow.specs import column_types
 
 
 @base_layer.configured
@@ -67,21 +68,28 @@ class Logit(bijection.Bijection):
 
 @base_layer.configured
 class Standardize(bijection.Bijection):
-  """Standardisation `y = (x - mean) / std` per channel, with constants.
+  """Standardisation `y = W (x - mean) / std` per channel, with constants.
 
-  `log_det = -H W sum log std`.
+  `log_det = H W sum (log W_cc - log std)`. If `W` is the inverse of the Cholesky
+  factor of the correlations, the covariance of `y` is the identity.
 
   Args:
     mean: sequence of floats, one per channel.
     std: sequence of positive floats, one per channel.
+    whitening: lower triangle of `W`, row by row, `C (C + 1) / 2` floats; by
+      default `W` is the identity.
     **kwargs: of `keras.layers.Layer`.
 
   Example:
     >>> layers.Standardize([0.5], [0.25])(tf.ones([1, 1])).numpy().tolist()
     [[2.0]]
+    >>> whiten = layers.Standardize([0, 0], [1, 1], [2.0, 1.0, 4.0])
+    >>> whiten(tf.ones([1, 2])).numpy().tolist()
+    [[2.0, 5.0]]
   """
 
-  def __init__(self, mean: Sequence[float], std: Sequence[float], **kwargs):
+  def __init__(self, mean: Sequence[float], std: Sequence[float],
+               whitening: Sequence[float] = (), **kwargs):
     super().__init__(**kwargs)
     errors.check(
         bool(mean) and len(mean) == len(std) and all(s > 0 for s in std),
@@ -89,6 +97,18 @@ class Standardize(bijection.Bijection):
         f'mean={tuple(mean)}')
     self.mean = tuple(mean)
     self.std = tuple(std)
+    self.whitening = tuple(whitening)
+    size = len(mean)
+    self._kernel = np.eye(size)
+    if whitening:
+      errors.check(
+          len(whitening) == size * (size + 1) // 2, 'whitening',
+          f'{len(whitening)} numbers', f'{size * (size + 1) // 2}, the lower '
+          f'triangle of a matrix for {size} channels')
+      self._kernel[np.tril_indices(size)] = whitening
+      smallest = self._kernel.diagonal().min()
+      errors.check(smallest > 0, 'whitening', f'{smallest:g} on the diagonal',
+                   'a diagonal of positive numbers')
 
   def build(self, input_shape: tuple) -> None:
     errors.check(
@@ -98,16 +118,94 @@ class Standardize(bijection.Bijection):
   def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
                    ) -> bijection.PassResult:
     y = (x - tf.constant(self.mean, x.dtype)) / tf.constant(self.std, x.dtype)
-    return bijection.PassResult(y, -self._sum_log_std(x))
+    return bijection.PassResult(
+        self._multiplied(y, self._kernel), -self._sum_log_std(x))
 
   def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
                    ) -> bijection.PassResult:
-    x = y * tf.constant(self.std, y.dtype) + tf.constant(self.mean, y.dtype)
+    x = self._multiplied(y, np.linalg.inv(self._kernel))
+    x = x * tf.constant(self.std, y.dtype) + tf.constant(self.mean, y.dtype)
     return bijection.PassResult(x, self._sum_log_std(y))
 
+  def _multiplied(self, x, kernel):
+    return tf.tensordot(
+        x, tf.constant(kernel.T, x.dtype), 1) if self.whitening else x
+
   def _sum_log_std(self, x):
+    log_std = np.log(self.std) - np.log(self._kernel.diagonal())
     return differentiation.sum_per_example(
-        tf.constant(np.log(self.std), x.dtype) + tf.zeros_like(x))
+        tf.constant(log_std, x.dtype) + tf.zeros_like(x))
 
   def bi_lipschitz_bounds(self) -> bijection.BiLipschitzBounds:
-    return bijection.BiLipschitzBounds(1.0 / max(self.std), 1.0 / min(self.std))
+    slopes = np.linalg.svd(self._kernel / np.array(self.std), compute_uv=False)
+    return bijection.BiLipschitzBounds(float(slopes[-1]), float(slopes[0]))
+
+
+@base_layer.configured
+class ColumnMaps(bijection.Bijection):
+  """A map per column, `y_d = f_d(x_d)`, that takes tables to real numbers.
+
+  `log_det = sum_d log f_d'(x_d)`, and minus infinity for a row with a value
+  outside of the support of its column, where the density is zero.
+
+  Args:
+    types: specs of `ColumnType`, one per column, such as 'log' or 'logit:100'.
+    **kwargs: of `keras.layers.Layer`.
+
+  Example:
+    >>> maps = layers.ColumnMaps(['real', 'log'])
+    >>> y, log_det = maps.forward_and_log_det(tf.constant([[3.0, 1.0]]))
+    >>> y.numpy().tolist(), log_det.numpy().tolist()
+    ([[3.0, 0.0]], [0.0])
+    >>> maps.forward_and_log_det(tf.constant([[3.0, -1.0]]))[1].numpy().tolist()
+    [-inf]
+  """
+
+  def __init__(self, types: Sequence[str], **kwargs):
+    super().__init__(**kwargs)
+    self.types = tuple(types)
+    parsed = [column_types.ColumnType.get(t) for t in self.types]
+    groups: dict[type, list[int]] = {}
+    for i, column_type in enumerate(parsed):
+      groups.setdefault(type(column_type), []).append(i)
+    dtype = np.dtype(self.compute_dtype)
+    self._groups = [
+        (column_types.stacked([parsed[i] for i in places], dtype), places)
+        for places in groups.values()]
+    self._order = np.argsort([i for _, places in self._groups for i in places])
+
+  def build(self, input_shape: tuple) -> None:
+    errors.check(
+        tuple(input_shape[1:]) == (len(self.types),), 'input_shape',
+        tuple(input_shape), f'[B, {len(self.types)}], one type per column')
+
+  def _mapped(self, x, function):
+    """Applies a function to the columns of each type; restores the order."""
+    return tf.gather(tf.concat(
+        [function(column_type, tf.gather(x, places, axis=-1))
+         for column_type, places in self._groups], axis=-1),
+                     self._order, axis=-1)
+
+  def _log_det(self, x):
+    return tf.reduce_sum(self._mapped(
+        x, lambda column_type, x: column_type.log_slope(x, tf.math)), axis=-1)
+
+  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    supported = self._mapped(
+        x, lambda column_type, x: tf.cast(column_type.supports(x), x.dtype)) > 0
+    inside = self._mapped(x, lambda column_type, x: tf.where(
+        column_type.supports(x), x, tf.cast(
+            column_type.interior + 0.0 * x, x.dtype)))
+    y = self._mapped(
+        inside, lambda column_type, x: column_type.forward(x, tf.math))
+    log_det = self._log_det(inside)
+    return bijection.PassResult(y, tf.where(
+        tf.reduce_all(supported, axis=-1), log_det,
+        tf.constant(-np.inf, log_det.dtype)))
+
+  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
+                   ) -> bijection.PassResult:
+    x = self._mapped(
+        y, lambda column_type, y: column_type.inverse(y, tf.math))
+    return bijection.PassResult(x, -self._log_det(x))

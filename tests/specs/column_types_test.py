@@ -1,0 +1,69 @@
+"""Types of columns against SciPy, finite differences and uniform cells."""
+
+import numpy as np
+from scipy import special
+import tensorflow as tf
+
+from tests import loops
+from tests import testing
+from tf_resflow.specs import column_types
+
+_X = np.array([1e-3, 0.4, 3.0, 77.0])
+_ORACLES = {
+    'real': lambda x: x, 'log': np.log, 'integer': np.log,
+    'signed_integer': lambda x: x,
+    'logit:100': lambda x: special.logit(x / 100),
+    'heavy:2:0.5': lambda x: np.arcsinh((x - 2) / 0.5)}
+
+
+@loops.each(_ORACLES)
+def test_maps_inverses_and_slopes(spec):
+  column_type = column_types.ColumnType.get(spec)
+  for x in (_X, -_X) if spec[0] in 'rsh' else (_X,):
+    y = column_type.forward(x, np)
+    np.testing.assert_allclose(y, _ORACLES[spec](x), rtol=1e-12)
+    np.testing.assert_allclose(column_type.inverse(y, np), x, rtol=1e-9)
+    step = 1e-6 * np.abs(x)
+    slopes = (column_type.forward(x + step, np) -
+              column_type.forward(x - step, np)) / (2 * step)
+    np.testing.assert_allclose(
+        np.exp(column_type.log_slope(x, np)), slopes, rtol=1e-6)
+    # TensorFlow's functions have the same names, and other code.
+    np.testing.assert_allclose(
+        column_type.forward(tf.constant(x), tf.math), y, rtol=1e-12)
+
+
+def test_far_values_keep_their_digits():
+  """Also in float32; a sentinel costs others nothing."""
+  x = np.array([0.1, 0.1000001, 2147483647.0, 1e17], np.float32)
+  heavy = column_types.stacked([column_types.Heavy(0.0, 0.3)], np.float32)
+  y = heavy.forward(x[:, np.newaxis], np)[:, 0]
+  assert y.dtype == np.float32 and len(set(y)) == 4 and y.max() < 50
+  np.testing.assert_allclose(
+      heavy.inverse(y, np), x, rtol=1e-5)
+
+
+def test_fitted():
+  rng = np.random.default_rng(0)
+  x = 3.0 + 2.0 * rng.standard_normal(100_000)
+  heavy = column_types.Heavy.fitted(x)
+  np.testing.assert_allclose([heavy.center, heavy.scale], [3, 2], rtol=0.02)
+  integer = column_types.Integer.fitted
+  assert (integer(np.arange(3)).spec(), integer(np.arange(-1, 3)).spec()) == (
+      'integer', 'signed_integer')
+
+
+def test_cell_points_are_a_latin_hypercube():
+  points = column_types.cell_points(3, 16)
+  middles = (np.arange(16) + 0.5) / 16
+  np.testing.assert_array_equal(
+      np.sort(points, axis=0), np.stack(3 * [middles], axis=1))
+  np.testing.assert_array_equal(points[:, 0], middles)
+  assert np.abs(np.corrcoef(points.T) - np.eye(3)).max() < 0.5
+
+
+def test_refused():
+  testing.check_refusals(column_types.ColumnType.get, [
+      ('lgo', 'column type=lgo: expected one of real, log,'),
+      ('logit:-1', '...upper=-1.0: expected a number > 0'),
+      ('heavy:0:0', '...scale=0.0: expected a number > 0')])

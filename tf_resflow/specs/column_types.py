@@ -1,0 +1,211 @@
+"""Types of the columns of a table: invertible maps to the real line.
+
+They are known without TensorFlow: the maths of a type is written once, for
+NumPy and for TensorFlow, as functions of a module with `exp`, `log`, `log1p`,
+`abs`, `sign`, `sqrt` and `sinh` (`numpy` or `tf.math`).
+
+To add one: a subclass of `ColumnType` and a line in `registries.COLUMN_TYPES`.
+"""
+
+from collections.abc import Sequence
+import copy
+import dataclasses
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tf_resflow import errors
+from tf_resflow.specs import registries
+from tf_resflow.specs import spec
+
+
+@dataclasses.dataclass(frozen=True)
+class ColumnType(spec.Specified):
+  """A strictly increasing map `y = f(x)` from values of a column to numbers.
+
+  With a density `q` of `y`, that of `x` is `log p(x) = log q(f(x)) + log
+  f'(x)`, exactly; it is zero outside of the support of the type.
+
+  Attributes:
+    is_whole: whether values are integers, of which `f(x + u)` with uniform `u`
+      is modelled.
+    expected: description of the support.
+    interior: a value in the support, which stands for those outside.
+
+  Example:
+    >>> ColumnType.get('log').forward(np.array([1.0, np.e]), np).tolist()
+    [0.0, 1.0]
+    >>> ColumnType.get('logit:100').expected
+    'strictly between 0 and 100'
+  """
+
+  registry: ClassVar = registries.COLUMN_TYPES
+  is_whole: ClassVar[bool] = False
+  expected: ClassVar[Any] = 'finite'
+  interior: ClassVar[Any] = 0.0
+
+  @classmethod
+  def fitted(cls, x: np.ndarray) -> 'ColumnType':
+    """Returns the type with parameters that suit values, `[N]`."""
+    return cls()
+
+  def supports(self, x: Any) -> Any:
+    """Returns whether values are in the support, a bool array."""
+    return x == x  # All but NaN.
+
+  def forward(self, x: Any, math: Any) -> Any:
+    """Returns `f(x)` of values in the support."""
+    return x
+
+  def inverse(self, y: Any, math: Any) -> Any:
+    """Returns the value `x` with `f(x) = y`."""
+    return y
+
+  def log_slope(self, x: Any, math: Any) -> Any:
+    """Returns `log f'(x)` of values in the support, nats."""
+    return 0.0 * x
+
+
+@dataclasses.dataclass(frozen=True)
+class Real(ColumnType):
+  """Any number: `f(x) = x`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Log(ColumnType):
+  """A positive number: `f(x) = log x`."""
+
+  expected: ClassVar = 'above 0'
+  interior: ClassVar = 1.0
+
+  def supports(self, x: Any) -> Any:
+    return x > 0
+
+  def forward(self, x: Any, math: Any) -> Any:
+    return math.log(x)
+
+  def inverse(self, y: Any, math: Any) -> Any:
+    return math.exp(y)
+
+  def log_slope(self, x: Any, math: Any) -> Any:
+    return -math.log(x)
+
+
+@dataclasses.dataclass(frozen=True)
+class Logit(ColumnType):
+  """A number between 0 and `upper`: `f(x) = log(x / (upper - x))`."""
+
+  upper: float = 1.0
+
+  def __post_init__(self):
+    errors.check(0.0 < self.upper < 1e18, 'upper', self.upper, 'a number > 0')
+
+  @property
+  def expected(self) -> str:
+    return f'strictly between 0 and {self.upper:g}'
+
+  @property
+  def interior(self) -> float:
+    return self.upper / 2
+
+  def supports(self, x: Any) -> Any:
+    return (x > 0) & (x < self.upper)
+
+  def forward(self, x: Any, math: Any) -> Any:
+    return math.log(x) - math.log(self.upper - x)
+
+  def inverse(self, y: Any, math: Any) -> Any:
+    return self.upper / (1.0 + math.exp(-y))
+
+  def log_slope(self, x: Any, math: Any) -> Any:
+    return np.log(self.upper) - math.log(x) - math.log(self.upper - x)
+
+
+@dataclasses.dataclass(frozen=True)
+class Heavy(ColumnType):
+  """A number with heavy tails: `f(x) = asinh((x - center) / scale)`.
+
+  It is linear near the centre and logarithmic in the tails, so that far values
+  cost others no digits.
+  """
+
+  center: float = 0.0
+  scale: float = 1.0
+
+  def __post_init__(self):
+    errors.check(0.0 < self.scale < 1e18, 'scale', self.scale, 'a number > 0')
+
+  @classmethod
+  def fitted(cls, x: np.ndarray) -> 'Heavy':
+    low, center, high = np.quantile(x, [0.25, 0.5, 0.75])
+    # That of a Gaussian with these quartiles.
+    return cls(float(center), float((high - low) / 1.349 or x.std()))
+
+  def _standardised(self, x):
+    return (x - self.center) / self.scale
+
+  def forward(self, x: Any, math: Any) -> Any:
+    t = self._standardised(x)
+    size = math.abs(t)
+    # asinh, without the cancellation of log(size + sqrt(1 + size^2)).
+    return math.sign(t) * math.log1p(
+        size + size * (size / (1.0 + math.sqrt(1.0 + size * size))))
+
+  def inverse(self, y: Any, math: Any) -> Any:
+    return self.center + self.scale * math.sinh(y)
+
+  def log_slope(self, x: Any, math: Any) -> Any:
+    t = self._standardised(x)
+    return -np.log(self.scale) - 0.5 * math.log1p(t * t)
+
+
+@dataclasses.dataclass(frozen=True)
+class Integer(Log):
+  """A whole number `x` from 0, of which `f(x + u) = log(x + u)` is modelled.
+
+  `u` is uniform on [0, 1). Samples are rounded down: none is negative.
+  """
+
+  is_whole: ClassVar = True
+  expected: ClassVar = 'an integer >= 0'
+
+  @classmethod
+  def fitted(cls, x: np.ndarray) -> ColumnType:
+    return cls() if x.min() >= 0 else SignedInteger()
+
+
+@dataclasses.dataclass(frozen=True)
+class SignedInteger(Real):
+  """A whole number `x`, of which `f(x + u) = x + u` is modelled."""
+
+  is_whole: ClassVar = True
+  expected: ClassVar = 'an integer'
+
+
+def stacked(types: Sequence[ColumnType], dtype: Any) -> ColumnType:
+  """Returns one type, of several columns of one class.
+
+  Args:
+    types: `K` types of one class.
+    dtype: NumPy dtype of the parameters.
+
+  Returns:
+    A type whose parameters are arrays `[K]`; its functions take `[..., K]`.
+  """
+  result = copy.copy(types[0])
+  for field in dataclasses.fields(result):
+    object.__setattr__(result, field.name, np.array(
+        [getattr(t, field.name) for t in types], dtype))
+  return result
+
+
+def cell_points(num_columns: int, num_points: int = 16) -> np.ndarray:
+  """Returns points of the unit cube, `[num_points, num_columns]`.
+
+  In every column they are the midpoints of `num_points` equal intervals, in an
+  order of its own: a Latin hypercube, always the same.
+  """
+  middles = (np.arange(num_points) + 0.5) / num_points
+  orders = [np.random.RandomState(i).permutation(num_points) if i else
+            np.arange(num_points) for i in range(num_columns)]
+  return np.stack([middles[order] for order in orders], axis=1)
