@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 import difflib
+import inspect
 import os
 import re
 import sys
@@ -97,7 +98,7 @@ class Registry:
       name: a new name of letters, digits, `_`, `-` and `/`; or a pattern such
         as `table:FILE.csv`, a word and a placeholder.
       value: the type, or its `'module:attribute'`; for a pattern a function of
-        the text after the colon.
+        the text after the colon, which may have keywords as options.
 
     Returns:
       `value`.
@@ -146,10 +147,21 @@ class Registry:
               if name and other.partition('/')[0] == name]
     return f'Did you mean {" or ".join(dict.fromkeys(meant))}?' if meant else ''
 
-  def get(self, text: str, field: str | None = None) -> Any:
+  def takes(self, text: str, option: str) -> bool:
+    """Returns whether the function of a pattern takes an option of `get`."""
+    name, _ = self.split(text)
+    return ':' in name and option in inspect.signature(
+        _imported(self._entries[name])).parameters
+
+  def get(self, text: str, field: str | None = None, **options: Any) -> Any:
     """Returns the value of a name, pattern or spec.
 
     It is imported if necessary.
+
+    Args:
+      text: the name, pattern or spec.
+      field: name of the field or flag for messages; by default the noun.
+      **options: of the function of a pattern, see `takes`.
 
     Raises:
       InvalidValueError: if the name is unknown or its arguments are invalid.
@@ -158,7 +170,7 @@ class Registry:
     name, rest = self.split(text)
     value = _imported(self._entries[name])
     if ':' in name:
-      return value(rest)
+      return value(rest, **options)
     return spec.bind(value, text, field or self.noun) if rest else value
 
   def name_of(self, value: Any) -> str:
