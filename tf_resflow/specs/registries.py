@@ -206,4 +206,6 @@ DATASETS = registry.Registry('dataset', {
     'images:FOLDER': 'tf_resflow.datasets.image_folder:open_folder',
     'array:FILE.npz': 'tf_resflow.datasets.arrays:open_array',
     'table:FILE.csv': 'tf_resflow.datasets.tables:open_table',
-}, takes_options=False)
+}, takes_options=False, suffixes={
+    'array': ('.npz', '.npy'),
+    'table': ('.csv', '.tsv', '.txt', '.gz', '.parquet', '.feather', '.xlsx')})

@@ -28,6 +28,8 @@ class Registry:
       sentence.
     takes_options: whether arguments and options may follow a name.
     with_arguments: whether its types have arguments, for messages.
+    suffixes: maps the word of a pattern to the ends of names of its files; by
+      default that of the placeholder.
 
   Example:
     >>> numbers = Registry('number', {'pi': 'math:pi', 'root': 'math:sqrt'})
@@ -46,12 +48,14 @@ class Registry:
 
   def __init__(self, noun: str, entries: Mapping[str, str],
                refused: Mapping[str, str] | None = None,
-               takes_options: bool = True, with_arguments: bool = False):
+               takes_options: bool = True, with_arguments: bool = False,
+               suffixes: Mapping[str, tuple[str, ...]] | None = None):
     self.noun = noun
     self._entries: dict[str, Any] = dict(entries)
     self._refused = refused or {}
     self.takes_options = takes_options
     self._with_arguments = with_arguments
+    self._suffixes = suffixes or {}
 
   @classmethod
   def of(cls, noun: str, names: Iterable[str]) -> Self:
@@ -138,9 +142,10 @@ class Registry:
     if name in self._refused:
       return self._refused[name]
     # The name of a file, without the word of its pattern.
-    suffix = os.path.splitext(name)[1]
-    meant = [f'{word}:{name}' for word, pattern in self._patterns().items()
-             if suffix and pattern.endswith(suffix)]
+    meant = [
+        f'{word}:{name}' for word, pattern in self._patterns().items()
+        if any(end and name.endswith(end) for end in self._suffixes.get(
+            word, (os.path.splitext(pattern)[1],)))]
     meant += difflib.get_close_matches(
         re.split('[:,]', name, maxsplit=1)[0], self.names())
     meant += [other for other in self.names()
