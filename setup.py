@@ -16,8 +16,12 @@ INSTALL_REQUIRES = [
   'lazy_loader>=0.4,<1',
   'matplotlib>=3.8,<4',
   'numpy>=1.26,<3',
+  # Reads tables.
+  'pandas>=2.2,<4',
   # Reads folders of image files; Matplotlib brings it, too.
   'pillow>=10.1,<14',
+  # Parses text of tables and .parquet; tensorflow-datasets brings it, too.
+  'pyarrow>=15,<27',
   'scikit-learn>=1.4,<2',
   'scipy>=1.11,<2',
   'tensorboard>=2.21,<2.22',
@@ -33,10 +37,14 @@ EXTRAS_REQUIRE = {
   'mlxtend': ['mlxtend>=0.23,<1'],
   # The protocol buffers of requests that TensorFlow Serving warms up with.
   'serving': ['tensorflow-serving-api>=2.21,<2.22'],
+  # Tables in .xlsx files.
+  'tables': ['defusedxml>=0.7,<1', 'openpyxl>=3.1,<4'],
   'test': [
+    'defusedxml>=0.7,<1',
     'import-linter>=2.17,<3',
     'mlxtend>=0.23,<1',
     'mypy>=2.4,<3',
+    'openpyxl>=3.1,<4',
     # pytest-xdist 3.8 tells groups of tests in a way that 9.2 ignores.
     'pytest>=8,<9.2',
     'pytest-xdist>=3.5,<4',

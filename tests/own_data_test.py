@@ -1,6 +1,10 @@
 """User-provided data: trained, evaluated, sampled, exported, scored."""
 
+import re
+import shlex
+
 import numpy as np
+import pandas as pd
 from PIL import Image
 import pytest
 from sklearn import datasets as sklearn_datasets
@@ -78,6 +82,47 @@ def test_a_table(run_tool, wine, tmp_path):
   results.check_error(run_tool(
       'sample', f'--workdir={workdir}', f'--output={tmp_path}/x.png'),
       f'sample: error: --output={tmp_path}/x.png: expected a .csv or .npz fi')
+
+
+def test_a_table_with_all_problems(run_tool, tmp_path, caplog):
+  """One message, and a run with the flags that it says."""
+  rng, num_rows = np.random.default_rng(0), 80
+  frame = pd.DataFrame({
+      'date': pd.date_range('2020-01-03', periods=num_rows).astype(str),
+      'city of birth': rng.choice(['Oslo', 'Rome'], num_rows),
+      'income': rng.lognormal(10.0, 1.0, num_rows),
+      'visits': rng.poisson(40.0, num_rows), 'const': 3.0,
+      'change': rng.standard_t(2.0, num_rows)})
+  frame.loc[[10, 20], 'income'] = np.nan
+  frame.to_csv(tmp_path / 'own.csv')
+  frame.to_csv(tmp_path / 'own.csv.gz')
+  frame.to_parquet(tmp_path / 'own.parquet')
+  frame.to_excel(tmp_path / 'own.xlsx')
+  kept = ('income', 'visits', 'change')
+  for name in ('own.csv', 'own.csv.gz', 'own.parquet', 'own.xlsx'):
+    workdir = tmp_path / f'run_{name}'
+    command = ['train', f'--dataset=table:{tmp_path / name}',
+               f'--workdir={workdir}', *_SHORT, *_VECTORS, '--num_steps=2',
+               '--noevaluate_at_end']
+    refused = run_tool(*command)
+    assert refused.status == 2
+    flags = re.search('^Add (.*) to leave', refused.stderr, re.M)[1]
+    assert flags == "'--drop=date,city of birth,const' --missing=drop"
+    trained = run_tool(*command, *shlex.split(flags))
+    assert trained.status == 0, trained.stderr
+    assert tf_resflow.load(str(workdir)).column_names == kept
+    assert '2 of 80 rows have an empty cell' in caplog.text
+    caplog.clear()
+  # Other tools take these files, too; the table that they write has all cells.
+  scores = tmp_path / 'scores.csv'
+  frame.dropna().to_excel(tmp_path / 'new.xlsx', index=False)
+  results.report(run_tool(
+      'evaluate', f'--workdir={workdir}', f'--inputs={tmp_path}/new.xlsx',
+      f'--output={scores}'))
+  found = pd.read_csv(scores)
+  assert list(found) == [*frame, 'log_prob', 'log_prob_stderr']
+  pd.testing.assert_frame_equal(
+      found[list(frame)], frame.dropna().reset_index(drop=True))
 
 
 def test_a_run_outlives_its_data_and_notices_other_data(

@@ -40,10 +40,14 @@ def read(split):
 
 
 def refusal(fn, *args, **kwargs):
-  """Returns the one line of the error of a call, '' without an error."""
+  """Returns the error of a call, '' without one.
+
+  It has one line, but for all problems of a table.
+  """
   try:
     fn(*args, **kwargs)
   except errors.InvalidValueError as error:
     text = str(error)
-    return text if '\n' not in text else f'not one line: {text!r}'
+    is_list = 'It has problems:\n' in text
+    return text if is_list or '\n' not in text else f'not one line: {text!r}'
   return ''

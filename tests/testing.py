@@ -129,6 +129,6 @@ def check_refusals(call, cases):
   for value, expected in cases:
     text = splits.refusal(call, value)
     pattern = '.*'.join(map(re.escape, expected.split('...')))
-    if not re.match(pattern, text) or len(text) > 1000:
+    if not re.match(pattern, text, re.DOTALL) or len(text) > 1000:
       wrong.append(f'{value!r:.200}:\n{text:.1000}\nnot: {expected}')
   assert not wrong, '\n\n'.join(wrong)

@@ -123,16 +123,16 @@ def test_labels_of_vectors_stand_beside_them(
   for wrong in ('0.5', '3.0', '-1.0'):
     path = tmp_path / f'{wrong}.csv'
     path.write_text(f'x0,x1,condition\n0.5,0.5,1.0\n0.1,0.2,{wrong}\n')
-    cases.append(([f'--inputs={path}'], f'--inputs={path}: expected a .csv '
-                  'file with condition: labels [B], integers from 0 to 2'))
+    cases.append(([f'--inputs={path}'], f'--inputs={path}: expected a '
+                  'table with condition: labels [B], integers from 0 to 2'))
   results.check_errors(
       run_tool, 'evaluate', cases, f'--workdir={vectors_workdir}')
 
 
 _LABELS = layers.ConditionSpec((), 10)
 _NUMBERS = layers.ConditionSpec((2,), names=('c', 'a'))
-_NO_LABEL = 'expected labels from 0 to 9, all, or a file .npz or .csv.'
-_NO_NUMBERS = 'expected numbers [B, 2], c, a, or a file .npz or .csv.'
+_NO_LABEL = 'expected labels from 0 to 9, all, or an .npz file or table.'
+_NO_NUMBERS = 'expected numbers [B, 2], c, a, or an .npz file or table.'
 
 
 def test_what_is_no_condition(tmp_path, monkeypatch):
@@ -149,19 +149,19 @@ def test_what_is_no_condition(tmp_path, monkeypatch):
 
   results.check_each(check, [
       (_LABELS, None, '--condition is missing. The flow of this run is p(x|c): '
-       'labels from 0 to 9, all, or a file .npz or .csv.'),
+       'labels from 0 to 9, all, or an .npz file or table.'),
       (_NUMBERS, None, '--condition is missing. The flow of this run is p(x|c):'
-       ' numbers [B, 2], c, a, or a file .npz or .csv.'),
+       ' numbers [B, 2], c, a, or an .npz file or table.'),
       *[(_LABELS, wrong, f'condition={wrong}: {_NO_LABEL}')
         for wrong in ('10', '-1', '1,10', '1.5', 'one', '1,', '9' * 30)],
       *[(_NUMBERS, wrong, f'condition={wrong}: {_NO_NUMBERS}')
         for wrong in ('1.0', '1,2,3', '1,nan', 'all', '1,x')],
       (_LABELS, 'own.npz', 'condition=own.npz: expected an .npz file with an '
        'array condition, labels [B], integers from 0 to 9'),
-      (_LABELS, 'own.csv', 'condition=own.csv: expected a .csv file of numbers '
-       'with the columns condition. It has no condition.'),
-      (_NUMBERS, 'own.csv', 'condition=own.csv: expected a .csv file of numbers'
-       ' with the columns c, a. It has no c.')])
+      (_LABELS, 'own.csv', 'condition=own.csv: expected a table with '
+       'numbers in the columns condition. It has no condition.'),
+      (_NUMBERS, 'own.csv', 'condition=own.csv: expected a table with '
+       'numbers in the columns c, a. It has no c.')])
 
 
 def test_what_conditions_do_not_go_with(

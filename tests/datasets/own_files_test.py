@@ -39,11 +39,32 @@ def test_files_are_read_again_when_they_change(tmp_path):
   assert content(path) == 'two' and len(read) == 3
 
 
+def test_options_and_further_files_are_told_apart(tmp_path):
+  read = []
+
+  @own_files.opener('text', 'a text', files=['other'])
+  def content(path, *, names=(), other=None):
+    read.append(names)
+    with own_files.reading(), open(other or path, encoding='utf-8') as file:
+      return file.read()
+
+  first, second = str(tmp_path / 'first'), tmp_path / 'second'
+  (tmp_path / 'first').write_text('one')
+  second.write_text('two')
+  for _ in range(2):
+    content(first)
+    content(first, names=['a'])
+    content(first, names=('b',))
+  assert read == [(), ('a',), ('b',)]
+  assert content(first, other=str(second)) == 'two'
+  second.write_text('other')
+  assert content(first, other=str(second)) == 'other'
+
+
 def _warnings(caplog, *columns):
   caplog.clear()
-  own_files.standardisation(
-    [f'c{i}' for i in range(len(columns))], np.stack(columns, axis=1),
-    np.zeros([2, len(columns)]))
+  own_files.warn_of_density(
+    [f'c{i}' for i in range(len(columns))], np.stack(columns, axis=1))
   return [record.getMessage() for record in caplog.records]
 
 

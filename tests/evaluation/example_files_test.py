@@ -269,12 +269,14 @@ def test_bad_tables(table, tmp_path):
     path.write_text(text)
     example_files.read_rows(path, example_files.column_names(table))
 
-  start = f'inputs={path}: expected a .csv file'
+  start = f'inputs={path}: expected a table with numbers in the columns'
   testing.check_refusals(read, [
       ('a,d\n1,2\n', f'{start}...It has no b "c", d,e.'),
-      ('a,"b ""c""","d,e"\n', f'{start}...It has no lines of numbers.'),
-      ('a,"b ""c""","d,e"\n1,x,2\n',
-       f"{start}...Line 2, column b \"c\" holds 'x'")])
+      ('a,"b ""c""","d,e"\n', f'{start}...It has no rows.'),
+      ('a,"b ""c""","d,e"\n1,2\n', f'{start}...It has problems:\n  has 2 cells,'
+       ' not 3 like the first line, in line 2\nMend the file.'),
+      ('a,"b ""c""","d,e"\n1,x,2\n3,4,\n', f'{start}...It has problems:\n'
+       '  b "c": holds text, \'x\' in line 2\n  d,e: is empty in line 3')])
 
 
 def test_as_many_names_as_columns(tmp_path):

@@ -38,6 +38,14 @@ class Options(options_lib.OutputFile):
   data_dir: str | None = fields.changed(config_lib.DataConfig, 'data_dir', None)
   num_bits: int = fields.changed(config_lib.DataConfig, 'num_bits', 8)
   resize: int | None = fields.changed(config_lib.DataConfig, 'resize', None)
+  columns: tuple[str, ...] = fields.changed(
+      config_lib.DataConfig, 'columns', ())
+  drop: tuple[str, ...] = fields.changed(config_lib.DataConfig, 'drop', ())
+  missing: str = fields.changed(config_lib.DataConfig, 'missing', 'error')
+  split: str = fields.changed(config_lib.DataConfig, 'split', 'random')
+  test_file: str | None = fields.changed(
+      config_lib.DataConfig, 'test_file', None)
+  sheet: str | None = fields.changed(config_lib.DataConfig, 'sheet', None)
   num_components: int = fields.field(
       10, help='Components of the mixture.', minimum=1)
   num_noise_draws: int = fields.field(
@@ -49,9 +57,9 @@ class Options(options_lib.OutputFile):
 
   def data(self) -> config_lib.DataConfig:
     """Returns the data that the flags describe, or raises."""
-    return config_lib.DataConfig(
-        dataset=self.dataset, data_dir=self.data_dir, num_bits=self.num_bits,
-        resize=self.resize)
+    names = {f.name for f in config_lib.DataConfig.fields()}
+    return config_lib.DataConfig(**{
+        name: value for name, value in self.values().items() if name in names})
 
   def check(self) -> None:
     super().check()

@@ -10,6 +10,7 @@ import numpy as np
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow.commands import options as options_lib
+from tf_resflow.datasets import table_files
 from tf_resflow.specs import fields
 
 # That are compared where nobody asked for it.
@@ -23,7 +24,7 @@ class Condition(options_lib.Options):
   condition: str | None = fields.field(
       None, help='Condition of samples: labels (3, or 0,1,2, or all; a row '
       'each), the numbers of one condition, or a file with one condition per '
-      'sample, .npz (array condition) or .csv.')
+      'sample, .npz (array condition) or a table such as .csv.')
 
   def read_conditions(self, model: Any) -> Any:
     """Returns the conditions that the flag names, `[N, ...]`.
@@ -40,7 +41,7 @@ class Condition(options_lib.Options):
       return None
     expected = (f'labels from 0 to {spec.num_labels - 1}, all,'
                 if spec.num_labels else f'{spec.expected},'
-                ) + ' or a file .npz or .csv'
+                ) + ' or an .npz file or table'
     if not self.condition:
       raise flags.Error('--condition is missing. The flow of this run is '
                         f'p(x|c): {expected}.')
@@ -59,7 +60,8 @@ class Condition(options_lib.Options):
   @property
   def is_condition_file(self) -> bool:
     """Whether there is one condition per sample."""
-    return (self.condition or '').endswith(('.npz', '.csv'))
+    return (self.condition or '').endswith('.npz') or (
+        table_files.is_table(self.condition))
 
 
 def write_table(path: str, model: Any, arrays: Mapping[str, np.ndarray],

@@ -10,11 +10,12 @@
   tf_resflow evaluate --workdir=runs/cifar10 --ood_dataset=svhn_cropped
 
 The third command evaluates as the paper does. --inputs reads an .npz file with
-dequantised images x [n, H, W, C] in [0, 1), or vectors x [n, D], or a .csv file
-with the columns of the table of the run. --output then gets log_prob,
-log_prob_stderr (its standard error) and log_det [n], in nats, bits_per_dim [n],
-z [n, D] and log_det_repeats [repeats, n], with noise channels also
-log_prob_repeats. z is flattened channels-last (channels-first after convert).
+dequantised images x [n, H, W, C] in [0, 1), or vectors x [n, D], or a table
+(.csv, .tsv, .txt, .parquet, .feather, .xlsx) with the columns of that of the
+run. --output then gets log_prob, log_prob_stderr (its standard error) and
+log_det [n], in nats, bits_per_dim [n], z [n, D] and log_det_repeats [repeats,
+n], with noise channels also log_prob_repeats. z is flattened channels-last
+(channels-first after convert).
 
 A flow p(x|c) is evaluated given the condition of every example; --inputs then
 needs an array condition, or those columns. If the condition is the label, the
@@ -54,7 +55,8 @@ from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
-from tf_resflow.datasets import arrays_and_tables
+from tf_resflow.datasets import table_files
+from tf_resflow.datasets import tables
 from tf_resflow.specs import fields
 
 
@@ -79,7 +81,7 @@ class Options(
   overwrite: bool = fields.field(
       False, help='Replace the files of --output and --picture if they exist.')
   inputs: str | None = fields.field(
-      None, help='The .npz or .csv file of examples to evaluate in place of a '
+      None, help='The .npz file or table of examples to evaluate in place of a '
       'split, see above.')
   compare: str | None = fields.field(
       None, help='An .npz file of tf_resflow baselines --output: print paired '
@@ -148,10 +150,10 @@ class Options(
         'Other data have no such condition.')
     names = (*getattr(self.config.model, 'column_names', ()),
              *getattr(self.config.model, 'condition_names', ()))
-    if names and (self.inputs or '').endswith('.csv'):
-      with errors.refusing('inputs', self.inputs, 'a .csv file of numbers with '
-                           f'the columns {", ".join(names)}'):
-        arrays_and_tables.read_table(self.inputs, names, num_lines=2)
+    if names and table_files.is_table(self.inputs):
+      with errors.refusing('inputs', self.inputs, 'a table with numbers in the '
+                           f'columns {", ".join(names)}'):
+        tables.read_columns(self.inputs, names)
 
   @property
   def is_ood_file(self) -> bool:
@@ -209,7 +211,7 @@ def _write(options: Options, run: options_lib.OpenedRun,
   columns = ('log_prob', 'log_prob_stderr')
   if not options.output.endswith('.csv'):
     np.savez(options.output, **arrays)
-  elif options.inputs.endswith('.csv'):
+  elif table_files.is_table(options.inputs):
     evaluation.example_files.append_columns(options.inputs, options.output, {
         name: arrays[name] for name in columns})
   else:
@@ -218,7 +220,7 @@ def _write(options: Options, run: options_lib.OpenedRun,
 
 def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
                      settings: dict[str, Any]):
-  is_table = options.inputs.endswith('.csv') and options.is_of_vectors
+  is_table = table_files.is_table(options.inputs) and options.is_of_vectors
   x = evaluation.example_files.read_rows(
       options.inputs, evaluation.example_files.column_names(run.model)
   ) if is_table else evaluation.example_files.read_inputs(

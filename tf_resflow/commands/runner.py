@@ -128,10 +128,10 @@ def run(name: str, arguments: Sequence[str]) -> int:
     if flag_values.help:
       print(_help(tool, flag_values.help == 'all'))
       return 0
+    _start_logging()
     values = [tool.Options.parse(flag_values, arguments)]
     if tool.Options.takes_configuration:
       values.append(flags_lib.config(flag_values))
-    _start_logging()
     load_tensorflow(show_log=flag_values.tf_log)
     if is_own_process and values[0].sets_up_training:
       set_up_training(flag_values.jit_compile)
@@ -151,10 +151,11 @@ def run(name: str, arguments: Sequence[str]) -> int:
   except (ValueError, OSError, flags.Error) as error:
     if isinstance(error, errors.InvalidValueError) and (
         error.name in flag_values):
+      # One line, but for all problems of a table.
       return fail(name, error.message(f'--{error.name}'))
     return fail(name, errors.sentence(error))
   except errors.ExpectedError as error:
-    return fail(name, str(error), error.exit_status)
+    return fail(name, ' '.join(str(error).split()), error.exit_status)
   except KeyboardInterrupt:
     return fail(name, 'interrupted.', 128 + signal.SIGINT)
   except Exception as error:  # pylint: disable=broad-exception-caught
@@ -162,7 +163,8 @@ def run(name: str, arguments: Sequence[str]) -> int:
     if (not kind.__module__.startswith('tensorflow.') or
         kind.__name__ not in _OPERATING_ERRORS):
       raise
-    return fail(name, getattr(error, 'message', str(error)))
+    return fail(
+        name, ' '.join(getattr(error, 'message', str(error)).split()))
 
 
 def command(name: str, arguments: Sequence[str]) -> list[str]:
@@ -211,8 +213,8 @@ def _start_logging() -> None:
 
 
 def fail(name: str, message: str, status: int = 2) -> int:
-  """Says what went wrong, in one line on stderr; returns the exit status."""
-  print(f'{name}: error: {" ".join(message.split())}', file=sys.stderr)
+  """Says what went wrong on stderr; returns the exit status."""
+  print(f'{name}: error: {message}', file=sys.stderr)
   return status
 
 

@@ -21,6 +21,9 @@ _PATIENCE = 300
 
 # Fields of the data that apply to images only.
 _IMAGE_FIELDS = ('flip', 'crop_padding', 'image_size', 'num_bits', 'resize')
+# Fields of the data that apply to tables only.
+_TABLE_FIELDS = (
+    'columns', 'drop', 'missing', 'split', 'test_file', 'sheet')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,11 +72,41 @@ class DataConfig(fields.Section):
       (), help='Learn p(x|c), where c is label, or columns of a table '
       '(removed from x), or condition (an array of an .npz file).',
       is_basic=True)
+  columns: tuple[str, ...] = fields.field(
+      (), help='Columns of a table to use, in this order, with those of '
+      '--condition; by default all.')
+  drop: tuple[str, ...] = fields.field(
+      (), help='Columns of a table not to use.', is_basic=True)
+  missing: str = fields.field(
+      'error', help='Rows of a table with an empty cell: error refuses the '
+      'table, drop leaves them out.', choices=('error', 'drop'), is_basic=True)
+  split: str = fields.field(
+      'random', help='Rows of a table to test on: random (a fixed fifth), last '
+      '(the last fifth, such as the most recent), or column:NAME (a fifth of '
+      'the values in a column, such as of persons, with all of their rows).')
+  test_file: str | None = fields.field(
+      None, help='Table to test on; all rows of --dataset then train.')
+  sheet: str | None = fields.field(
+      None, help='Name of the sheet of an .xlsx file, by default the first.')
 
   def check(self) -> None:
     # Opens user-provided data only if necessary: a trained model can still be
     # sampled from after its data are gone.
     object.__setattr__(self, 'dataset', _whole_path(self.dataset))
+    if self.test_file is not None:
+      object.__setattr__(self, 'test_file', _absolute(self.test_file))
+    self.require(
+        self.split in ('random', 'last') or
+        self.split.startswith('column:') and self.split != 'column:', 'split',
+        'random, last or column:NAME')
+    self.check_suits(
+        self.test_file is None or self.split == 'random', 'split',
+        'cannot be used with test_file', 'The file has the rows to test on.')
+    for name in self._table_options():
+      self.check_suits(
+          registries.DATASETS.takes(self.dataset, name), name,
+          f'cannot be used with dataset={self.dataset}',
+          'It applies to tables only.')
     for field in self.fields():
       value = getattr(self, field.name)
       if field.name in _IMAGE_FIELDS and value != field.default:
@@ -89,9 +122,20 @@ class DataConfig(fields.Section):
 
   def info(self) -> Any:
     """Returns the metadata of the data set, a `datasets.DatasetInfo`."""
-    info = registries.DATASETS.get(self.dataset, 'dataset').changed(
+    options = self._table_options()
+    if self.condition and registries.DATASETS.takes(self.dataset, 'condition'):
+      options['condition'] = self.condition
+    info = registries.DATASETS.get(self.dataset, 'dataset', **options).changed(
         num_bits=self.num_bits, resize=self.resize)
-    return info.with_condition(self.condition) if self.condition else info
+    return info.with_condition(self.condition) if (
+        self.condition and info.condition is None) else info
+
+  def _table_options(self):
+    """Returns the fields that apply to tables and are not at their defaults."""
+    return {
+        field.name: value for field in self.fields()
+        if field.name in _TABLE_FIELDS and
+        (value := getattr(self, field.name)) != field.default}
 
   def validation_size(self) -> int:
     """Returns `num_validation` as a number."""
@@ -107,8 +151,12 @@ class DataConfig(fields.Section):
 def _whole_path(dataset: str) -> str:
   """Makes the path in `table:FILE` absolute, for any working directory."""
   _, path = registries.DATASETS.split(dataset)
-  return dataset.removesuffix(path) + os.path.abspath(
-      os.path.expanduser(path)) if path else dataset
+  return dataset.removesuffix(path) + _absolute(path) if path else dataset
+
+
+def _absolute(path: str) -> str:
+  """Makes a path absolute; URLs are refused where they are opened."""
+  return path if '://' in path else os.path.abspath(os.path.expanduser(path))
 
 
 def check_crop_padding(padding: int, image_shape: Sequence[int]) -> None:

@@ -1,6 +1,5 @@
 """Opening of the parts of a data set."""
 
-from collections.abc import Sequence
 import operator
 import os
 from typing import Any
@@ -10,7 +9,6 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow.configuration import run_config as config_lib
-from tf_resflow.datasets import catalog
 from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import split as split_lib
 from tf_resflow.datasets import stored_images
@@ -38,16 +36,19 @@ def load_split(
     DatasetNotFoundError: If the data are not prepared and cannot be.
     InvalidValueError: If the part does not exist.
   """
-  return load(
-    config.dataset, split, data_dir=data_dir or config.data_dir,
-    num_bits=config.num_bits, num_validation=config.validation_size(),
-    resize=config.resize, condition=config.condition)
+  num_validation = config.validation_size()
+  errors.check(split in _SEEDS, 'split', split, f'one of {", ".join(_SEEDS)}')
+  errors.check_suits(
+    split != 'validation' or num_validation > 0, 'split', split,
+    'requires num_validation',
+    'It is the number of training examples held out for validation.')
+  return config.info().open(
+    split, data_dir or config.data_dir, num_validation)
 
 
 def load(
   name: str, split: str, *, data_dir: str | os.PathLike | None = None,
-  num_bits: int = 8, num_validation: int = 0, resize: int | None = None,
-  condition: Sequence[str] = ()) -> split_lib.Split:
+  **options: Any) -> split_lib.Split:
   """Opens one part of a data set.
 
   The validation part is the last `num_validation` examples of the training
@@ -62,14 +63,13 @@ def load(
     name: One of `datasets.names()`.
     split: 'train', 'validation' or 'test'.
     data_dir: Folder of prepared data, as written by `tfds build`.
-    num_bits: Bits per pixel and channel, 1..8. Below 8, `X` becomes
-      `floor(X / 2^(8 - num_bits))` with `2^num_bits` levels; only for data sets
-      with 256 levels.
-    num_validation: Size of the validation part.
-    resize: Height and width to resize images to, bilinear with antialiasing,
-      rounded to integer levels; before bits are reduced.
-    condition: Condition of `p(x|c)`, see `DatasetInfo.with_condition`; by
-      default none.
+    **options: Fields of `DataConfig`, such as `num_validation`, the size of the
+      validation part; `num_bits` below 8, by which images with 256 levels `X`
+      become `floor(X / 2^(8 - num_bits))`; `resize`, height and width to resize
+      images to, bilinear with antialiasing, rounded to integer levels, before
+      bits are reduced; `condition` of `p(x|c)`, see
+      `DatasetInfo.with_condition`; and those of tables. `split` of a table is
+      `DataConfig(split=...)` alone, for `load_split`.
 
   Returns:
     The part, as a `Split`.
@@ -83,18 +83,8 @@ def load(
     >>> train.num_examples, train.event_shape, train.num_levels
     (1437, (8, 8, 1), 17)
   """
-  info = catalog.info(name).changed(num_bits=num_bits, resize=resize)
-  if condition:
-    info = info.with_condition(condition)
-  errors.check(split in _SEEDS, 'split', split, f'one of {", ".join(_SEEDS)}')
-  errors.check(
-    num_validation >= 0, 'num_validation', num_validation,
-    'an integer >= 0')
-  errors.check_suits(
-    split != 'validation' or num_validation > 0, 'split', split,
-    'requires num_validation',
-    'It is the number of training examples held out for validation.')
-  return info.open(split, data_dir, num_validation)
+  return load_split(
+    config_lib.DataConfig(dataset=name, **options), split, data_dir)
 
 
 def open_stored(

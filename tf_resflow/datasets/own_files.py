@@ -1,12 +1,14 @@
 """Utilities for user-provided data: errors, statistics, held-out parts."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 import contextlib
 import csv
 import functools
 import hashlib
 import logging
 import os
+import re
+import stat
 from typing import Any
 import zipfile
 import zlib
@@ -18,9 +20,12 @@ from tf_resflow import errors
 _logger = logging.getLogger(__name__)
 # Errors of files that are truncated, encrypted, or not arrays or tables.
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, csv.Error,
-               zipfile.BadZipFile, zlib.error)
+               MemoryError, zipfile.BadZipFile, zlib.error)
+# Bounds of what an archive (.npz, .xlsx) may hold.
+MAX_MEMBERS = 10_000
+MAX_ARRAY_BYTES = 16 * 2**30
 # Minimum number of examples for a density and a held-out part.
-_MIN_EXAMPLES = 10
+MIN_EXAMPLES = 10
 # Fraction of the examples that are held out if there is no test part.
 _TEST_SHARE = 0.2
 # Standard deviation over the largest value of a column: float32 has 7 digits.
@@ -30,36 +35,115 @@ _LARGEST = 1e18
 _MAX_SHARE_OF_VALUES = 0.1
 
 
-def opener(prefix: str, expected: str) -> Callable[[Callable], Callable]:
+def opener(
+  prefix: str, expected: str, files: Sequence[str] = (),
+) -> Callable[[Callable], Callable]:
   """Returns a decorator of a function that opens `--dataset=PREFIX:FILE`.
 
   A file is read again if it has changed, and a `FormatError` becomes an
-  `InvalidValueError` of that flag.
+  `InvalidValueError` of that flag. Options of the function are keywords.
 
   Args:
     prefix: Type of the data, such as 'table'.
     expected: Description of a valid file.
+    files: Names of options that are paths of further files.
   """
   def decorate(function):
     read = functools.lru_cache(maxsize=8)(
-      lambda path, *unused_state: function(path))
+      lambda path, options, *unused_state: function(path, **dict(options)))
 
     @functools.wraps(function)
-    def opened(path):
+    def opened(path, **options):
+      options = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in options.items()}
+      paths = [path, *filter(None, map(options.get, files))]
       with errors.refusing('dataset', f'{prefix}:{path}', expected):
         try:
-          status = os.stat(path)
+          states = [os.stat(path) for path in paths]
         except OSError:
-          return function(path)  # Raises a clear error.
-        return read(path, os.getcwd(), status.st_mtime_ns, status.st_size)
+          return function(path, **options)  # Raises a clear error.
+        return read(path, tuple(options.items()), os.getcwd(), *(
+          number for state in states
+          for number in (state.st_mtime_ns, state.st_size)))
 
     return opened
   return decorate
 
 
+def is_url(path: str) -> bool:
+  """Returns whether a path is a URL, such as https://host/file.csv."""
+  return bool(re.match('[A-Za-z][A-Za-z0-9+.-]*://', path))
+
+
+def check_regular(path: str | os.PathLike) -> None:
+  """Raises `FormatError` unless a path is that of a local file.
+
+  Others, such as pipes and devices, may be without an end.
+  """
+  errors.check_format(
+    not is_url(os.fspath(path)), 'It is a URL; download the file first.')
+  with reading():
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+      raise IsADirectoryError
+  errors.check_format(
+    stat.S_ISREG(mode), 'It is a pipe or a device, not a file.')
+
+
+def check_archive(path: str | os.PathLike, max_bytes: int) -> None:
+  """Raises `FormatError` if a zip archive is damaged or would expand too far.
+
+  Args:
+    path: Path of the archive.
+    max_bytes: Maximum size of all members, uncompressed; an archive that is not
+      compressed may be larger.
+  """
+  with reading(), zipfile.ZipFile(path) as archive:
+    members = archive.infolist()
+  size = sum(member.file_size for member in members)
+  errors.check_format(
+    len(members) <= MAX_MEMBERS,
+    f'It has {len(members):,} members; at most {MAX_MEMBERS:,} are read.')
+  errors.check_format(
+    size <= max(max_bytes, os.path.getsize(path)),
+    f'It expands to {size / 2**30:.3g} GiB; at most {max_bytes / 2**30:g} GiB '
+    'are read.')
+
+
+def read_arrays(
+  path: str | os.PathLike, keys: Collection[str] | None = None,
+) -> dict[str, Any]:
+  """Reads the arrays of an .npz file, or the one of an .npy file as `x`.
+
+  Args:
+    path: Path of the file.
+    keys: Names of the arrays to read, by default all; the others are None.
+
+  Raises:
+    FormatError: If there is no such file, or it is damaged, or has objects.
+  """
+  check_regular(path)
+  if zipfile.is_zipfile(path):
+    check_archive(path, MAX_ARRAY_BYTES)
+  with reading():
+    loaded = np.load(path, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+      return {'x': loaded}
+    with loaded:
+      arrays = {
+        key: loaded[key] if keys is None or key in keys else None
+        for key in loaded.files}
+  for key, array in arrays.items():
+    errors.check_format(
+      isinstance(array, (np.ndarray, type(None))),
+      f'Its {key} is not an array.')
+  return arrays
+
+
 @contextlib.contextmanager
 def reading() -> Iterator[None]:
-  """Converts errors of reading a file to `FormatError`."""
+  """Converts other errors of reading a file to `FormatError`."""
   try:
     yield
   except FileNotFoundError:
@@ -67,9 +151,13 @@ def reading() -> Iterator[None]:
   except IsADirectoryError:
     raise errors.FormatError(
       'It is a folder; use images:FOLDER.') from None
+  except errors.FormatError:
+    raise
   except _UNREADABLE as error:
     reason = errors.sentence(error)
-    if isinstance(error, UnicodeError):
+    if isinstance(error, MemoryError):
+      reason = 'it is too large for the memory.'
+    elif isinstance(error, UnicodeError) or 'invalid UTF8' in reason:
       reason += ' Save it as UTF-8.'
     elif 'pickle.load' in reason:  # What NumPy advises is no advice here.
       reason = 'it is no file of numpy.save or numpy.savez.'
@@ -89,51 +177,75 @@ def fingerprint(*parts: Any) -> str:
   return digest.hexdigest()[:16]
 
 
+def column_problem(train: np.ndarray, test: np.ndarray) -> str:
+  """Returns why a column cannot be learned in float32, or an empty string.
+
+  Args:
+    train: Float64 `[N]`.
+    test: Float64 `[M]`.
+  """
+  largest = np.abs(np.concatenate([train, test])).max()
+  std = train.std()
+  return next((reason for is_wrong, reason in (
+    (largest >= _LARGEST, f'reaches {largest:.3g}, whose square overflows in '
+     'float32; use other units'),
+    (np.ptp(train) == 0, f'has the value {train[0]:g} in all training rows: it '
+     'has no density'),
+    (std <= 1 / _LARGEST, f'has standard deviation {std:.3g}, whose square '
+     'underflows in float32; use other units'),
+    (std < _MIN_RELATIVE_STD * np.abs(train).max(),
+     f'has standard deviation {std:.3g} around mean {train.mean():.10g}, too '
+     'small for float32; subtract a constant')) if is_wrong), '')
+
+
+def moments(train: np.ndarray) -> dict[str, Any]:
+  """Returns the mean and standard deviation (std) of columns `[N, D]`."""
+  return {'mean': tuple(train.mean(axis=0).tolist()),
+          'std': tuple(train.std(axis=0).tolist())}
+
+
 def standardisation(
   names: Sequence[str], train: np.ndarray, test: np.ndarray,
-  has_density: bool = True) -> tuple[tuple[float, ...], tuple[float, ...]]:
-  """Returns the means and standard deviations of the training columns.
+) -> dict[str, Any]:
+  """Returns `moments` of training columns that can be learned.
 
   Args:
     names: Names of the D columns.
     train: `[N, D]`.
     test: `[M, D]`.
-    has_density: Whether to warn of columns with an unbounded log-likelihood.
 
   Raises:
     FormatError: If a column cannot be learned in float32.
   """
   train, test = train.astype(np.float64), test.astype(np.float64)
   for name, column, others in zip(names, train.T, test.T, strict=True):
-    largest = np.abs(np.concatenate([column, others])).max()
-    std = column.std()
-    errors.check_format(
-      largest < _LARGEST, f'Column {name} reaches {largest:.3g}, whose square '
-      'overflows in float32. Use other units.')
-    errors.check_format(
-      np.ptp(column) > 0, f'Column {name} has the value {column[0]:g} in all '
-      'training rows: it has no density. Remove it.')
-    errors.check_format(
-      std > 1 / _LARGEST, f'Column {name} has standard deviation {std:.3g}, '
-      'whose square underflows in float32. Use other units.')
-    errors.check_format(
-      std >= _MIN_RELATIVE_STD * np.abs(column).max(),
-      f'Column {name} has standard deviation {std:.3g} around mean '
-      f'{column.mean():.10g}, too small for float32. Subtract a constant.')
+    problem = column_problem(column, others)
+    errors.check_format(not problem, f'Column {name} {problem}.')
+  return moments(train)
+
+
+def warn_of_density(names: Sequence[str], train: np.ndarray) -> None:
+  """Warns of modelled columns for which the likelihood is unbounded.
+
+  Args:
+    names: Names of the D columns.
+    train: `[N, D]`.
+  """
+  train = train.astype(np.float64)
+  for name, column in zip(names, train.T, strict=True):
     num_values = len(np.unique(column))
-    if has_density and num_values <= _MAX_SHARE_OF_VALUES * len(column):
+    if num_values <= _MAX_SHARE_OF_VALUES * len(column):
       _logger.warning(
         'Column %s has only %d distinct values in %d rows: the likelihood is '
         'unbounded. Add noise as wide as its steps, or remove it.', name,
         num_values, len(column))
-  mean, std = train.mean(axis=0), train.std(axis=0)
-  if has_density and len(train) > len(names) > 1:
-    smallest = np.linalg.svd((train - mean) / std, compute_uv=False)[-1]
+  if len(train) > len(names) > 1:
+    standardised = (train - train.mean(axis=0)) / train.std(axis=0)
+    smallest = np.linalg.svd(standardised, compute_uv=False)[-1]
     if smallest < _MIN_RELATIVE_STD * np.sqrt(len(train)):
       _logger.warning(
         'The columns are linearly dependent: the likelihood is unbounded. '
         'Remove one of them.')
-  return tuple(mean.tolist()), tuple(std.tolist())
 
 
 def split_order(num_examples: int) -> np.ndarray:
@@ -147,6 +259,11 @@ def split_order(num_examples: int) -> np.ndarray:
   """
   # Unlike `default_rng`, its stream never changes between versions of NumPy.
   return np.random.RandomState(0).permutation(num_examples)
+
+
+def num_held_out(num_examples: int) -> int:
+  """Returns the size of the test part of a data set without parts."""
+  return round(_TEST_SHARE * num_examples)
 
 
 def held_out(
@@ -164,8 +281,8 @@ def held_out(
     FormatError: If there are too few.
   """
   errors.check_format(
-    num_examples >= _MIN_EXAMPLES, f'It has {num_examples} {noun}; at least '
-    f'{_MIN_EXAMPLES} are required.')
-  num_test = round(_TEST_SHARE * num_examples)
+    num_examples >= MIN_EXAMPLES, f'It has {num_examples} {noun}; at least '
+    f'{MIN_EXAMPLES} are required.')
+  num_test = num_held_out(num_examples)
   order = split_order(num_examples)
   return {'train': order[num_test:], 'test': order[:num_test]}

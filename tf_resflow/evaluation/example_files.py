@@ -1,7 +1,6 @@
-"""Reads and writes user-provided files: .npz arrays and .csv tables."""
+"""Reads and writes user-provided files: .npz arrays and tables."""
 
 from collections.abc import Collection, Mapping, Sequence
-import csv
 import math
 import os
 from typing import Any
@@ -15,8 +14,9 @@ from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
-from tf_resflow.datasets import arrays_and_tables
 from tf_resflow.datasets import own_files
+from tf_resflow.datasets import table_files
+from tf_resflow.datasets import tables
 
 # Metadata of the examples whose bits/dim a file holds.
 _METADATA = ('dataset', 'split', 'num_levels', 'image_shape')
@@ -37,18 +37,10 @@ def read_arrays(
       objects.
   """
   expected = 'an .npz file, as numpy.savez writes it'
-  errors.check(os.path.exists(path), name, path, expected, 'It does not exist.')
-  errors.check(
-      os.path.isfile(path) and zipfile.is_zipfile(path), name, path, expected)
   with errors.refusing(name, path, expected):
-    with own_files.reading(), np.load(path) as archive:
-      arrays = {
-          key: archive[key] if keys is None or key in keys else None
-          for key in archive.files}
-    for key, array in arrays.items():
-      errors.check_format(isinstance(array, (np.ndarray, type(None))),
-                          f'Its {key} is not an array.')
-  return arrays
+    own_files.check_regular(path)
+    errors.check(zipfile.is_zipfile(path), name, path, expected)
+    return own_files.read_arrays(path, keys)
 
 
 def read_array(
@@ -156,10 +148,10 @@ def read_images(
 def read_condition(
     path: str | os.PathLike, spec: layers.ConditionSpec, name: str = 'inputs',
 ) -> np.ndarray:
-  """Reads conditions: the array `condition` of an .npz file, columns of a .csv.
+  """Reads conditions: the array `condition` of an .npz file, or columns.
 
   Args:
-    path: of the file.
+    path: of an .npz file or a table, see `datasets.table_files`.
     spec: what the conditions of the flow are.
     name: of the argument or flag that names the file, for messages.
 
@@ -169,9 +161,9 @@ def read_condition(
   Raises:
     InvalidValueError: if it is no such file, or has no valid conditions.
   """
-  if os.fspath(path).endswith('.csv'):
+  if table_files.is_table(path):
     names = condition_names(spec)
-    expected = f'a .csv file with {", ".join(names)}: {spec.expected}'
+    expected = f'a table with {", ".join(names)}: {spec.expected}'
     given = read_rows(path, names, name)
     if spec.num_labels:
       # All numbers of a table are read as floats.
@@ -275,9 +267,7 @@ def condition_names(spec: layers.ConditionSpec | None) -> tuple[str, ...]:
 def read_rows(
     path: str | os.PathLike, names: Sequence[str], name: str = 'inputs',
 ) -> np.ndarray:
-  """Reads columns of a .csv file.
-
-  Columns are found by their names, in any order; others are ignored.
+  """Reads columns of a table, see `datasets.tables.read_columns`.
 
   Args:
     path, name: see `read_arrays`.
@@ -289,37 +279,33 @@ def read_rows(
   Raises:
     InvalidValueError: if it is no table of numbers, or lacks a column.
   """
-  expected = f'a .csv file of numbers with the columns {", ".join(names)}'
-  with errors.refusing(name, path, expected):
-    _, rows = arrays_and_tables.read_table(os.fspath(path), names)
-    errors.check_format(len(rows) > 0, 'It has no lines of numbers.')
-  return rows
+  with errors.refusing(
+      name, path, f'a table with numbers in the columns {", ".join(names)}'):
+    return tables.read_columns(path, names)
 
 
 def append_columns(
     source: str | os.PathLike, path: str | os.PathLike,
     columns: Mapping[str, npt.ArrayLike], name: str = 'inputs') -> None:
-  """Copies a .csv file with further columns appended.
+  """Writes a table with further columns appended, as a .csv file.
 
   Args:
-    source: the file, as `read_rows` reads it.
+    source: a file of a table; its cells are copied as they are, but for decimal
+      commas, which become points.
     path: of the file to write.
-    columns: from names to numbers, one per line.
+    columns: from names to numbers, one per row.
     name: of the argument or flag that names the source, for messages.
 
   Raises:
     InvalidValueError: if the source has a column of such a name.
     OSError: if a file cannot be read or written.
   """
-  with errors.refusing(name, source, 'a .csv file'):
-    names, lines = arrays_and_tables.read_cells(os.fspath(source))
-    taken = [column for column in columns if column in names]
+  with errors.refusing(name, source, 'a table'):
+    frame = table_files.read_frame(source)
+    taken = [column for column in columns if column in frame.columns]
     errors.check_format(
         not taken, f'It has a column {", ".join(taken)} already.')
-  rows = zip(*columns.values(), strict=True)
-  _write(path, (*names, *columns), (
-      [*cells, *map(str, values)]
-      for (_, cells), values in zip(lines, rows, strict=True)))
+  frame.assign(**columns).to_csv(path, index=False, lineterminator='\n')
 
 
 def write_table(
@@ -341,11 +327,7 @@ def write_table(
   errors.check(
       rows.ndim == 2 and rows.shape[1] == len(names), 'names', len(names),
       f'one per column of an array {list(rows.shape)}')
-  _write(path, names, ([str(value) for value in row] for row in rows))
+  import pandas as pd  # Takes a second.
 
-
-def _write(path, names, lines):
-  with open(path, 'w', encoding='utf-8', newline='') as file:
-    writer = csv.writer(file, lineterminator='\n')
-    writer.writerow(names)
-    writer.writerows(lines)
+  pd.DataFrame(rows, columns=list(names)).to_csv(
+      path, index=False, lineterminator='\n', na_rep='nan')

@@ -216,6 +216,8 @@ DATASETS = registry.Registry('dataset', {
     '2d/2spirals': f'{_CATALOG}:TWO_SPIRALS',
     '2d/checkerboard': f'{_CATALOG}:CHECKERBOARD',
     'images:FOLDER': 'tf_resflow.datasets.image_folder:open_folder',
-    'array:FILE.npz': 'tf_resflow.datasets.arrays_and_tables:open_array',
-    'table:FILE.csv': 'tf_resflow.datasets.arrays_and_tables:open_table',
-}, takes_options=False)
+    'array:FILE.npz': 'tf_resflow.datasets.arrays:open_array',
+    'table:FILE.csv': 'tf_resflow.datasets.tables:open_table',
+}, takes_options=False, suffixes={
+    'array': ('.npz', '.npy'),
+    'table': ('.csv', '.tsv', '.txt', '.gz', '.parquet', '.feather', '.xlsx')})

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 import difflib
+import inspect
 import os
 import re
 import sys
@@ -27,6 +28,8 @@ class Registry:
       sentence.
     takes_options: whether arguments and options may follow a name.
     with_arguments: whether its types have arguments, for messages.
+    suffixes: maps the word of a pattern to the ends of names of its files; by
+      default that of the placeholder.
 
   Example:
     >>> numbers = Registry('number', {'pi': 'math:pi', 'root': 'math:sqrt'})
@@ -45,12 +48,14 @@ class Registry:
 
   def __init__(self, noun: str, entries: Mapping[str, str],
                refused: Mapping[str, str] | None = None,
-               takes_options: bool = True, with_arguments: bool = False):
+               takes_options: bool = True, with_arguments: bool = False,
+               suffixes: Mapping[str, tuple[str, ...]] | None = None):
     self.noun = noun
     self._entries: dict[str, Any] = dict(entries)
     self._refused = refused or {}
     self.takes_options = takes_options
     self._with_arguments = with_arguments
+    self._suffixes = suffixes or {}
 
   @classmethod
   def of(cls, noun: str, names: Iterable[str]) -> Self:
@@ -97,7 +102,7 @@ class Registry:
       name: a new name of letters, digits, `_`, `-` and `/`; or a pattern such
         as `table:FILE.csv`, a word and a placeholder.
       value: the type, or its `'module:attribute'`; for a pattern a function of
-        the text after the colon.
+        the text after the colon, which may have keywords as options.
 
     Returns:
       `value`.
@@ -137,19 +142,31 @@ class Registry:
     if name in self._refused:
       return self._refused[name]
     # The name of a file, without the word of its pattern.
-    suffix = os.path.splitext(name)[1]
-    meant = [f'{word}:{name}' for word, pattern in self._patterns().items()
-             if suffix and pattern.endswith(suffix)]
+    meant = [
+        f'{word}:{name}' for word, pattern in self._patterns().items()
+        if any(end and name.endswith(end) for end in self._suffixes.get(
+            word, (os.path.splitext(pattern)[1],)))]
     meant += difflib.get_close_matches(
         re.split('[:,]', name, maxsplit=1)[0], self.names())
     meant += [other for other in self.names()
               if name and other.partition('/')[0] == name]
     return f'Did you mean {" or ".join(dict.fromkeys(meant))}?' if meant else ''
 
-  def get(self, text: str, field: str | None = None) -> Any:
+  def takes(self, text: str, option: str) -> bool:
+    """Returns whether the function of a pattern takes an option of `get`."""
+    name, _ = self.split(text)
+    return ':' in name and option in inspect.signature(
+        _imported(self._entries[name])).parameters
+
+  def get(self, text: str, field: str | None = None, **options: Any) -> Any:
     """Returns the value of a name, pattern or spec.
 
     It is imported if necessary.
+
+    Args:
+      text: the name, pattern or spec.
+      field: name of the field or flag for messages; by default the noun.
+      **options: of the function of a pattern, see `takes`.
 
     Raises:
       InvalidValueError: if the name is unknown or its arguments are invalid.
@@ -158,7 +175,7 @@ class Registry:
     name, rest = self.split(text)
     value = _imported(self._entries[name])
     if ':' in name:
-      return value(rest)
+      return value(rest, **options)
     return spec.bind(value, text, field or self.noun) if rest else value
 
   def name_of(self, value: Any) -> str:

@@ -1,8 +1,6 @@
-"""User-provided data sets: arrays (.npz, .npy) and tables (.csv)."""
+"""User-provided data sets of arrays (.npz, .npy)."""
 
-from collections.abc import Mapping, Sequence
-import csv
-import itertools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,10 +12,7 @@ from tf_resflow.datasets import own_files
 _ARRAY = (
   'an .npz file with an array x, uint8 images [n, H, W, 1 or 3] or float '
   'vectors [n, D], and perhaps label [n], condition [n, K] (or integers '
-  '[n]), and the same with _test; or an .npy file of such an x')
-_TABLE = (
-  'a .csv file with a line of names and lines of numbers, comma-separated')
-_OTHER_MARKS = {'semicolons': ';', 'tabs': '\t', 'bars': '|'}
+  '[n]), and the same with _test; or a file of one array, which is x')
 _MAX_LABELS = 100_000
 
 
@@ -39,13 +34,10 @@ def open_array(path: str) -> dataset_info.DatasetInfo:
     >>> open_array('noise.npz').event_shape
     (3,)
   """
-  with own_files.reading():
-    loaded = np.load(path, allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-      arrays = {'x': loaded}
-    else:
-      with loaded:
-        arrays = dict(loaded)
+  arrays = own_files.read_arrays(path)
+  if len(arrays) == 1:
+    (array,) = arrays.values()
+    arrays = {'x': array}
   errors.check_format(
     'x' in arrays, f'Its arrays are {", ".join(arrays) or "none"}.')
   _check_examples(arrays, '')
@@ -74,10 +66,10 @@ def open_array(path: str) -> dataset_info.DatasetInfo:
   shape = arrays['x'].shape[1:]
   if arrays['x'].dtype == np.uint8:
     return dataset_info.ImageInfo(image_shape=shape, **fields)
-  mean, std = own_files.standardisation(
-    [f'{i} of x' for i in range(*shape)], **x)
-  return dataset_info.VectorInfo(
-    event_size=shape[0], mean=mean, std=std, **fields)
+  names = [f'{i} of x' for i in range(*shape)]
+  fields |= own_files.standardisation(names, **x)
+  own_files.warn_of_density(names, x['train'])
+  return dataset_info.VectorInfo(event_size=shape[0], **fields)
 
 
 def _check_examples(arrays, suffix):
@@ -159,9 +151,8 @@ def _conditions(
   # Scalars become vectors of size 1.
   parts = {name: part.reshape([len(part), -1]) for name, part in parts.items()}
   size = parts['train'].shape[1]
-  mean, std = own_files.standardisation(
-    [f'{i} of condition' for i in range(size)], **parts, has_density=False)
-  return dataset_info.ConditionInfo(size=size, mean=mean, std=std), parts
+  return dataset_info.ConditionInfo(size=size, **own_files.standardisation(
+    [f'{i} of condition' for i in range(size)], **parts)), parts
 
 
 def _check_condition(arrays, suffix):
@@ -175,122 +166,3 @@ def _check_condition(arrays, suffix):
       and np.all(np.isfinite(array))),
     f'Its {name} is {array.dtype} {list(array.shape)}, not finite floats '
     f'[{num_examples}, K] or integers [{num_examples}] from 0.')
-
-
-@own_files.opener('table', _TABLE)
-def open_table(path: str) -> dataset_info.VectorInfo:
-  """Opens a table whose rows are vectors.
-
-  The first line names the columns, unless it has only numbers. A fixed fifth of
-  the rows is the test part; vectors are standardised by the mean and standard
-  deviation of the training part.
-
-  Args:
-    path: Path of a .csv file.
-
-  Raises:
-    InvalidValueError: If the table is invalid, with the line and the column.
-
-  Example:
-    >>> with open('heights.csv', 'w') as file:
-    ...   _ = file.write('height,weight\\n' + ''.join(
-    ...       f'{160 + i % 7},{60 + i % 5}\\n' for i in range(20)))
-    >>> open_table('heights.csv').columns
-    ('height', 'weight')
-  """
-  names, rows = read_table(path)
-  parts = {
-    part: rows[places] for part, places in own_files.held_out(
-      len(rows), 'lines of numbers').items()}
-  mean, std = own_files.standardisation(names, **parts)
-  return dataset_info.VectorInfo(
-    name=f'table:{path}', event_size=len(names), columns=names,
-    mean=mean, std=std,
-    fingerprint=own_files.fingerprint(','.join(names), rows),
-    num_train=len(parts['train']), num_test=len(parts['test']),
-    load_fn=lambda part: (parts[part].astype(np.float32), None),
-    description='User-provided table.')
-
-
-def read_table(
-  path: str, wanted: Sequence[str] | None = None,
-  num_lines: int | None = None,
-) -> tuple[tuple[str, ...], np.ndarray]:
-  """Returns the names of the columns and the rows, float64 `[N, D]`.
-
-  Args:
-    path: Path of a .csv file.
-    wanted: Names of the columns to read, in this order; by default all.
-    num_lines: Number of lines to read, with that of names; by default all.
-
-  Raises:
-    FormatError: If the table is invalid, with the line and the column.
-  """
-  names, lines = read_cells(path, num_lines)
-  wanted = names if wanted is None else tuple(wanted)
-  missing = [name for name in wanted if name not in names]
-  errors.check_format(not missing, f'It has no {", ".join(missing)}.')
-  places = [names.index(name) for name in wanted]
-  # Cells that are not numbers become NaN.
-  rows = np.array(
-    [[_number(cells[place]) for place in places] for _, cells in lines],
-    np.float64).reshape([-1, len(places)])
-  bad = np.argwhere(~np.isfinite(rows))
-  if len(bad):
-    row, column = bad[0]
-    number, cells = lines[row]
-    cell = cells[places[column]].strip()
-    raise errors.FormatError(
-      f'Line {number}, column {wanted[column]} '
-      f'{f"holds {cell!r}, not a number" if cell else "is empty"}. Fill it or '
-      'remove the line or column.')
-  return wanted, rows
-
-
-def read_cells(
-  path: str, num_lines: int | None = None,
-) -> tuple[tuple[str, ...], list[tuple[int, list[str]]]]:
-  """Returns the names of the columns and the cells as text; see `read_table`.
-
-  For each line, except that of names and empty ones, its number and its cells.
-  """
-  with own_files.reading(), open(path, encoding='utf-8-sig', newline='') as f:
-    lines = [
-      (number, cells) for number, cells in enumerate(
-        itertools.islice(csv.reader(f), num_lines), 1)
-      if any(cell.strip() for cell in cells)]
-  errors.check_format(lines, 'It is empty.')
-  first = [cell.strip() for cell in lines[0][1]]
-  numbers = [_number(cell) for cell in first]
-  # pandas names unnamed columns 0, 1, 2.
-  has_names = None in numbers or numbers == list(range(len(first)))
-  errors.check_format(
-    numbers.count(None) in (0, len(first)), 'Its first line, '
-    f'{", ".join(first)}, mixes names and numbers. Name all columns (not by '
-    'numbers) or none.')
-  for name, mark in _OTHER_MARKS.items():
-    errors.check_format(
-      len(first) > 1 or mark not in first[0], 'Its cells seem to be separated '
-      f'by {name}: use commas, and decimal points in numbers.')
-  names = tuple(first if has_names else (f'x{i}' for i in range(len(first))))
-  errors.check_format(
-    names[0] or not all(names[1:]), 'Its first column has no name: if it is '
-    'the index of pandas, save the table with index=False.')
-  errors.check_format(
-    all(names) and len(set(names)) == len(names),
-    f'Its first line names the columns {", ".join(map(repr, names))}: each '
-    'needs a unique name.')
-  lines = lines[has_names:]
-  for number, cells in lines:
-    errors.check_format(
-      len(cells) == len(names), f'Line {number} has {len(cells)} cells, not '
-      f'{len(names)} like the first one.')
-  return names, lines
-
-
-def _number(cell):
-  """Returns the number in a cell, or None, as for '1_000'."""
-  try:
-    return None if '_' in cell else float(cell)
-  except ValueError:
-    return None

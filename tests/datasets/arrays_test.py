@@ -1,13 +1,14 @@
-"""User-provided arrays and tables, and errors of invalid ones."""
+"""User-provided arrays, and errors of invalid ones."""
 
-import csv
+import os
 
 import numpy as np
 import pytest
 
 from tests import testing
 from tf_resflow import datasets
-from tf_resflow.datasets import arrays_and_tables
+from tf_resflow.datasets import arrays
+from tf_resflow.datasets import own_files
 
 _RNG = np.random.default_rng(0)
 _IMAGES = _RNG.integers(0, 256, [20, 4, 6, 3], dtype=np.uint8)
@@ -28,7 +29,7 @@ def _save(tmp_path, **arrays):
 
 def _open(path):
   """Reads a file of which the conditions are wanted."""
-  return arrays_and_tables.open_array(path).with_condition(['condition'])
+  return arrays.open_array(path).with_condition(['condition'])
 
 
 def test_images_and_labels(tmp_path):
@@ -68,6 +69,10 @@ def test_a_plain_array(tmp_path):
   info = datasets.info(f'array:{path}')
   assert (info.model, info.event_size, info.columns) == ('vector', 2, ())
   assert set(_load(path, 'train').arrays['label'].numpy()) == {-1}
+  # The name of one array makes no difference.
+  np.savez(str(tmp_path / 'one'), _VECTORS.astype(np.float32))
+  other = datasets.info(f'array:{tmp_path}/one.npz')
+  assert other.fingerprint == info.fingerprint
   # Nor are those of a test part that is not there.
   path = _save(tmp_path, x=_VECTORS, label_test=_LABELS)
   assert set(_load(path, 'test').arrays['label'].numpy()) == {-1}
@@ -75,7 +80,7 @@ def test_a_plain_array(tmp_path):
 
 def test_other_conditions_are_other_data(tmp_path):
   found = {
-    arrays_and_tables.open_array(
+    arrays.open_array(
       _save(tmp_path, x=_VECTORS, **others)).fingerprint
     for others in (
       {}, {'condition': _NUMBERS}, {'condition': _NUMBERS[::-1]},
@@ -145,8 +150,8 @@ def _check_refused(tmp_path, open_fn, cases):
 
 def test_bad_arrays(tmp_path):
   own = {'x': _VECTORS, 'label': _LABELS}
-  _check_refused(tmp_path, arrays_and_tables.open_array, [
-    ({'y': _VECTORS}, 'Its arrays are y'),
+  _check_refused(tmp_path, arrays.open_array, [
+    ({'y': _VECTORS, 'z': _VECTORS}, 'Its arrays are y, z'),
     ({'x': _VECTORS.astype(int)}, 'Its x is int64 [20, 2]'),
     ({'x': _IMAGES[..., :2]}, 'Its x is uint8 [20, 4, 6, 2]'),
     ({'x': _VECTORS[:0]}, 'Its x is float64 [0, 2]'),
@@ -155,7 +160,7 @@ def test_bad_arrays(tmp_path):
      'Its x has 1 values that are not finite, the first in row 5'),
     ({'x': np.full([20, 2], 0.1)},
      'Column 0 of x has the value 0.1 in all training rows'),
-    ({'x': _VECTORS + [0.0, 1e9]}, 'Column 1 of x has ...Subtract a constant'),
+    ({'x': _VECTORS + [0.0, 1e9]}, 'Column 1 of x has ...subtract a constant'),
     ({'x': _VECTORS * 1e39}, 'Column 0 of x reaches ..., whose square overfl'),
     ({'x': _VECTORS, 'x_test': _VECTORS[:1]}, 'Its x_test has one example'),
     ({**own, 'x_test': _VECTORS}, 'It has only one of label and label_test'),
@@ -197,7 +202,7 @@ def test_bad_conditions(tmp_path):
     ({**others, 'condition': _NUMBERS}, 'It has x_test but no condition_test')])
   # They do not keep a model without a condition from its data.
   path = _save(tmp_path, x=_VECTORS, condition=_NUMBERS[:19])
-  assert arrays_and_tables.open_array(path).event_shape == (2,)
+  assert arrays.open_array(path).event_shape == (2,)
 
 
 def test_no_file_and_other_files(tmp_path):
@@ -207,118 +212,22 @@ def test_no_file_and_other_files(tmp_path):
   data = bytearray(damaged.read_bytes())
   data[60:120] = bytes(60)
   damaged.write_bytes(bytes(data))
-  testing.check_refusals(arrays_and_tables.open_array, [
+  pipe = str(tmp_path / 'pipe.npz')
+  os.mkfifo(pipe)
+  testing.check_refusals(arrays.open_array, [
     (str(tmp_path / 'none.npz'), '...There is no such file'),
-    (str(text), '...It cannot be read'), (str(damaged), '...It cannot be read')
-  ])
+    (str(text), '...It cannot be read'), (str(damaged), '...It cannot be read'),
+    (pipe, '...It is a pipe or a device, not a file.'),
+    ('https://host/x.npz', '...It is a URL; download the file first.')])
 
 
-def _write_text(path, text):
-  path.write_text(text)
-  return str(path)
-
-
-def _rows(num_rows=30, num_columns=3):
-  return np.random.default_rng(0).normal(
-    [5.0, -100.0, 0.25][:num_columns], [1.0, 20.0, 0.01][:num_columns],
-    [num_rows, num_columns])
-
-
-def _write_rows(path, rows, names=('a', 'b b', 'c')):
-  with open(path, 'w', newline='') as file:
-    writer = csv.writer(file)
-    if names:
-      writer.writerow(names)
-    writer.writerows(rows.tolist())
-  return str(path)
-
-
-def test_parts_and_standardisation(tmp_path):
-  rows = _rows()
-  path = _write_rows(tmp_path / 'own.csv', rows)
-  name = f'table:{path}'
-  info = datasets.info(name)
-  assert info.columns == ('a', 'b b', 'c') and info.event_size == 3
-  parts = {
-    split: datasets.load(name, split, num_validation=4).arrays['x'].numpy()
-    for split in ('train', 'validation', 'test')}
-  assert [len(part) for part in parts.values()] == [20, 4, 6]
-  found = np.concatenate(list(parts.values()))
-  order = np.argsort(found[:, 0])
-  np.testing.assert_array_equal(
-    found[order], rows[np.argsort(rows[:, 0])].astype(np.float32))
-  train = datasets.load(name, 'train').arrays['x'].numpy().astype(np.float64)
-  np.testing.assert_allclose(info.mean, train.mean(axis=0), rtol=1e-6)
-  np.testing.assert_allclose(info.std, train.std(axis=0), rtol=1e-5)
-  # Nothing of the choice depends on a run.
-  np.testing.assert_array_equal(
-    parts['test'], datasets.load(name, 'test').arrays['x'])
-
-
-def test_columns_without_names(tmp_path):
-  for names, columns in (
-    (None, ('x0', 'x1', 'x2')),
-    # As pandas writes them.
-    ((0, 1, 2), ('0', '1', '2'))):
-    path = _write_rows(tmp_path / 'own.csv', _rows(), names)
-    info = arrays_and_tables.open_table(path)
-    assert info.columns == columns
-    assert info.num_train + info.num_test == 30
-
-
-def test_another_table_has_another_fingerprint(tmp_path):
-  rows, found = _rows(), set()
-  for names, table in (
-    (('a', 'b', 'c'), rows), (('b', 'a', 'c'), rows),
-    (('a', 'b', 'c'), rows[::-1]), (('a', 'b', 'c'), rows[:-1])):
-    path = _write_rows(tmp_path / 'own.csv', table, names)
-    found.add(arrays_and_tables.open_table(path).fingerprint)
-  assert len(found) == 4
-
-
-def test_blank_lines_spaces_and_a_byte_order_mark(tmp_path):
-  text = '\ufeffa, b\n\n' + ''.join(f' {i} , {i * i}\n' for i in range(12))
-  info = arrays_and_tables.open_table(_write_text(tmp_path / 'own.csv', text))
-  assert info.columns == ('a', 'b') and info.num_train + info.num_test == 12
-
-
-_GOOD = ''.join(f'{i},{i % 5}\n' for i in range(12))
-
-
-def test_bad_tables(tmp_path):
-  path = tmp_path / 'own.csv'
-
-  def open_text(text):
-    return arrays_and_tables.open_table(_write_text(path, text))
-
-  testing.check_refusals(open_text, [
-    (text, f'dataset=table:{path}: expected a...{message}')
-    for text, message in (
-      ('', 'It is empty'),
-      ('a,b\n', 'It has 0 lines of numbers; at least 10 are requi'),
-      ('a,b\n' + _GOOD + '3,red\n', "Line 14, column b holds 'red', not a num"),
-      ('a,b\n' + _GOOD + '3,\n', 'Line 14, column b is empty'),
-      ('a,b\n1,inf\n' + _GOOD, "Line 2, column b holds 'inf', not a number"),
-      ('a,b\n1,1_0\n' + _GOOD, "Line 2, column b holds '1_0', not a number"),
-      ('a,b\n1,2,3\n' + _GOOD, 'Line 2 has 3 cells, not 2 like the first'),
-      ('a,a\n' + _GOOD, "names the columns 'a', 'a': each needs a unique na"),
-      ('a,\n' + _GOOD, "names the columns 'a', ''"),
-      ('a,b\n' + ''.join(f'{i},7\n' for i in range(12)),
-       'Column b has the value 7 in all training rows: it has no density'),
-      ('a;b\n' + _GOOD.replace(',', ';'), 'Its cells seem to be separated by'),
-      ('a\tb\n' + _GOOD.replace(',', '\t'), 'Its cells seem to be separated'),
-      ('a,3\n' + _GOOD, 'Its first line, a, 3, mixes names and numbers'),
-      ('a,b\n' + ''.join(f'{i},{i}e30\n' for i in range(12)),
-       'Column b reaches 1.1e+31, whose square overflows in float32'),
-      ('a,b\n' + ''.join(f'{i},{i}e-30\n' for i in range(12)),
-       'Column b has standard ..., whose square underflows in float32'),
-      ('a,b\n' + ''.join(f'{i},{1e9 + i}\n' for i in range(12)),
-       'Column b has standard ... too small for float32. Subtract'))])
-
-
-def test_a_missing_file_and_one_that_is_no_text(tmp_path):
-  (tmp_path / 'bytes.csv').write_bytes(b'\xff\xfe\x00\x01')
-  testing.check_refusals(arrays_and_tables.open_table, [
-    (f'{tmp_path}/none.csv', '...There is no such file'),
-    (f'{tmp_path}/bytes.csv', '...Save it as UTF-8'),
-    (str(tmp_path), '...It is a folder')])
+def test_archives_that_expand_are_refused(tmp_path, monkeypatch):
+  path = tmp_path / 'zeros.npz'
+  np.savez_compressed(path, x=np.zeros([10_000, 2]), label=np.zeros(3))
+  monkeypatch.setattr(own_files, 'MAX_ARRAY_BYTES', 100_000)
+  monkeypatch.setattr(own_files, 'MAX_MEMBERS', 1)
+  testing.check_refusals(arrays.open_array, [
+    (str(path), '...It has 2 members; at most 1 are read.')])
+  monkeypatch.setattr(own_files, 'MAX_MEMBERS', 2)
+  testing.check_refusals(arrays.open_array, [
+    (str(path), '...It expands to 0.000149 GiB; at most')])

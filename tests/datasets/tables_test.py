@@ -1,0 +1,251 @@
+"""Data sets of tables: columns, parts, problems and warnings."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests import testing
+from tf_resflow import configuration
+from tf_resflow import datasets
+from tf_resflow import errors
+from tf_resflow.datasets import own_files
+from tf_resflow.datasets import tables
+
+
+def _frame(num_rows=30, seed=0):
+  rng = np.random.default_rng(seed)
+  return pd.DataFrame({
+    'a': rng.normal(5.0, 1.0, num_rows), 'b b': rng.normal(size=num_rows),
+    'c': rng.normal(0.25, 0.01, num_rows)})
+
+
+def _write(path, frame, **options):
+  frame.to_csv(path, **{'index': False, **options})
+  return str(path)
+
+
+def _parts(info, **options):
+  return {part: info.load_fn(part)[0] for part in ('train', 'test')}
+
+
+def test_parts_and_standardisation(tmp_path):
+  rows = _frame().to_numpy()
+  name = f'table:{_write(tmp_path / "own.csv", _frame())}'
+  info = datasets.info(name)
+  assert info.columns == ('a', 'b b', 'c') and info.event_size == 3
+  parts = {
+    split: datasets.load(name, split, num_validation=4).arrays['x'].numpy()
+    for split in ('train', 'validation', 'test')}
+  assert [len(part) for part in parts.values()] == [20, 4, 6]
+  order = own_files.split_order(30)
+  np.testing.assert_array_equal(parts['test'], rows[order[:6]].astype('f4'))
+  np.testing.assert_array_equal(
+    np.concatenate([parts['train'], parts['validation']]),
+    rows[order[6:]].astype(np.float32))
+  np.testing.assert_allclose(info.mean, rows[order[6:]].mean(axis=0))
+  np.testing.assert_allclose(info.std, rows[order[6:]].std(axis=0))
+  # Runs of earlier versions know tables by it.
+  assert info.fingerprint == own_files.fingerprint('a,b b,c', rows)
+
+
+def test_an_index_and_columns_without_anything_are_left_out(tmp_path, caplog):
+  caplog.set_level(logging.INFO)
+  for frame, options in (
+    (_frame(), {'index': True}), (_frame().reset_index(names='Unnamed: 0'), {}),
+    (_frame().set_axis(np.arange(9, 39)), {'index': True}),
+    (_frame().assign(**{'': np.nan}), {})):
+    caplog.clear()
+    info = tables.open_table(_write(tmp_path / 'own.csv', frame, **options))
+    assert info.columns == ('a', 'b b', 'c')
+    assert ('this index' in caplog.text) == ('' not in frame)
+  frame = _frame().set_axis(np.arange(30)[::-1])
+  testing.check_refusals(tables.open_table, [
+    (_write(tmp_path / 'own.csv', frame, index=True),
+     "...\n  Unnamed: 0: column 1 has no name\nAdd '--drop=Unnamed: 0' to")])
+
+
+def test_columns_are_chosen(tmp_path):
+  path = _write(tmp_path / 'own.csv', _frame().assign(city='Rome'))
+  for options, expected in (
+    ({'drop': ['city', 'a']}, ('b b', 'c')),
+    ({'columns': ('c', 'a')}, ('c', 'a')),
+    ({'columns': ['c', 'city', 'a'], 'drop': ['city']}, ('c', 'a'))):
+    assert tables.open_table(path, **options).columns == expected
+  np.testing.assert_array_equal(
+    _parts(tables.open_table(path, columns=['c', 'a']))['test'],
+    _frame()[['c', 'a']].to_numpy('f4')[own_files.split_order(30)[:6]])
+  testing.check_refusals(lambda options: tables.open_table(path, **options), [
+    ({'drop': ['citi']}, f'drop=citi: expected columns of table:{path}. It has '
+     'no citi. Did you mean city?'),
+    ({'columns': ['d']}, f'columns=d: expected columns of table:{path}. It'),
+    ({'split': 'column:d'}, 'split=column:d: expected columns of'),
+    ({'drop': ['a', 'b b', 'c', 'city']}, '...No column is left.')])
+
+
+def test_rows_with_empty_cells_are_left_out(tmp_path, caplog):
+  caplog.set_level(logging.INFO)
+  frame = _frame()
+  frame.loc[[3, 7], 'a'], frame.loc[8, 'c'] = np.nan, np.nan
+  path = _write(tmp_path / 'own.csv', frame)
+  info = tables.open_table(path, columns=['a', 'b b'], missing='drop')
+  assert (info.num_train, info.num_test) == (22, 6)
+  assert '2 of 30 rows have an empty cell and are left out' in caplog.text
+  np.testing.assert_array_equal(
+    np.sort(np.concatenate([*_parts(info).values()]), axis=0), np.sort(
+      frame.drop([3, 7])[['a', 'b b']].to_numpy('f4'), axis=0))
+  testing.check_refusals(lambda path: tables.open_table(path), [
+    (path, '...\n  a: is empty in lines 5, 9\n  c: is empty in line 10\nAdd '
+     '--missing=drop to leave these out.')])
+  # Rather a column than most of the rows.
+  frame.loc[:20, 'c'] = np.nan
+  testing.check_refusals(lambda path: tables.open_table(path), [
+    (_write(path, frame), '...\nAdd --drop=c --missing=drop to leave')])
+
+
+def test_parts_in_time(tmp_path):
+  path = _write(tmp_path / 'own.csv', _frame())
+  info = tables.open_table(path, split='last')
+  rows = _frame().to_numpy(np.float32)
+  parts = _parts(info)
+  np.testing.assert_array_equal(parts['train'], rows[:24])
+  np.testing.assert_array_equal(parts['test'], rows[24:])
+  assert info.fingerprint != tables.open_table(path).fingerprint
+
+
+@pytest.mark.parametrize('values', [
+  np.arange(60) % 7, np.array(['x', 'y', 'z', 'w'])[np.arange(60) % 4]])
+def test_parts_by_groups(tmp_path, values):
+  frame = _frame(60).assign(group=values)
+  path = _write(tmp_path / 'own.csv', frame)
+  info = tables.open_table(path, split='column:group')
+  assert info.columns == ('a', 'b b', 'c')
+  groups = dict(zip(frame['a'].astype('f4'), values, strict=True))
+  parts = {part: [groups[a] for a in x[:, 0]]
+           for part, x in _parts(info).items()}
+  assert len(parts['train']) + len(parts['test']) == 60
+  assert not set(parts['train']) & set(parts['test'])
+  assert len(set(parts['test'])) == 1
+  # Sorted values, in the fixed order; then a validation part has whole groups.
+  unique = np.unique(values)
+  order = list(unique[own_files.split_order(len(unique))])
+  assert list(dict.fromkeys(parts['test'])) == order[:1]
+  assert list(dict.fromkeys(parts['train'])) == order[1:]
+  # Not by the order in the file.
+  again = tables.table(frame[::-1], split='column:group')
+  assert {groups[a] for a in _parts(again)['test'][:, 0]} == {order[0]}
+
+
+def test_a_test_file(tmp_path):
+  path = _write(tmp_path / 'own.csv', _frame())
+  other = tmp_path / 'test.csv'
+  test = _frame(5, seed=1)
+  _write(other, test[['c', 'b b', 'a']].assign(more='x'))
+  config = configuration.make_config(
+    dataset=f'table:{path}', test_file=str(other), num_blocks=1)
+  found = datasets.load_split(config.data, 'test').arrays['x']
+  np.testing.assert_array_equal(found, test.to_numpy(np.float32))
+  assert datasets.load_split(config.data, 'train').num_examples == 30
+  _write(other, test.assign(a=0.5))
+  with pytest.raises(errors.InvalidValueError, match='dataset=.*has chang'):
+    config.check_data()
+  testing.check_refusals(
+    lambda frame: tables.open_table(path, test_file=_write(other, frame)), [
+      (test[['a', 'c']], f'test_file={other}: expected the columns of table:'
+       f'{path}. It has no b b.'),
+      (test.assign(a='x'), f'test_file={other}: expected a table of numbers...'
+       "\n  a: holds text, 'x' in line 2, "),
+      (test[:1], f'test_file={other}: ...It has 1 rows; standard errors need')])
+
+
+def test_all_problems_at_once(tmp_path):
+  n = 40
+  frame = _frame(n).assign(
+    date=pd.date_range('2020-01-03', periods=n), city=['Rome', 'Oslo'] * 20,
+    inf=[np.inf, *range(n - 1)], const=3.0, big=2**60 + np.arange(n))
+  frame.loc[[5, 7], 'a'] = np.nan
+  path = _write(tmp_path / 'own.csv', frame)
+  with open(path, 'a') as file:
+    file.write('1,2\n')
+  message = testing.splits.refusal(tables.open_table, path)
+  assert message == (
+    f'dataset=table:{path}: expected a table of numbers (.csv, .tsv, .txt, '
+    '.parquet, .feather or .xlsx). It has problems:\n'
+    '  has 2 cells, not 8 like the first line, in line 42\n'
+    "  date: holds dates, '2020-01-03' in line 2, '2020-01-04' in line 3, "
+    "'2020-01-05' in line 4, ... (40 rows)\n"
+    '  city: holds text with 2 values (Oslo, Rome)\n'
+    '  inf: is infinite in line 2\n'
+    '  big: holds integers beyond 2^53, which float64 rounds, in lines 2, 3, 4 '
+    '(40 rows)\n'
+    '  a: is empty in lines 7, 9\n'
+    '  const: has the value 3 in all training rows: it has no density\n'
+    'Add --drop=date,city,inf,big,const --missing=drop to leave these out. '
+    'Mend the file.')
+
+
+def test_other_problems(tmp_path):
+  path, frame = tmp_path / 'own.csv', _frame()
+  testing.check_refusals(
+    lambda value: tables.open_table(_write(path, value[0]), **value[1]), [
+      ((frame.rename(columns={'c': 'a'}), {}), '...\n  a: is the name of 2'),
+      ((frame.assign(c=1e30 * frame['a']), {}), '...\n  c: reaches ...overf'),
+      ((frame.assign(c=1e-30 * frame['a']), {}), '...\n  c: has standard de'),
+      ((frame.assign(c=1e9 + frame['a']), {}), '...\n  c: ...subtract a const'),
+      ((frame[:9], {}), '...It has 9 rows; at least 10 are required.'),
+      ((frame.assign(c=1), {'split': 'column:c'}), '...All rows have one')])
+
+
+def test_a_data_frame(tmp_path):
+  info = datasets.table(_frame(), test=_frame(8, seed=1))
+  assert (info.name, info.num_train, info.num_test) == ('table', 30, 8)
+  expected = tables.open_table(
+    _write(tmp_path / 'own.csv', _frame()),
+    test_file=_write(tmp_path / 'test.csv', _frame(8, seed=1)))
+  assert info.fingerprint == expected.fingerprint
+  assert info.open('test').num_examples == 8
+  testing.check_refusals(datasets.table, [
+    (_frame().assign(a='x'), 'frame=table: expected a table of numbers. It has '
+     "problems:\n  a: ...Add drop=('a',) to leave these out.")])
+
+
+def test_warnings_are_about_what_is_modelled(tmp_path, caplog):
+  frame = _frame(200).assign(level=np.arange(200) % 5)
+  frame['sum'] = frame['a'] + frame['b b']
+  path = _write(tmp_path / 'own.csv', frame)
+  options = {'dataset': f'table:{path}', 'num_blocks': 1}
+  configuration.make_config(condition=('level', 'sum'), **options)
+  assert not caplog.records
+  configuration.make_config(condition=('a',), **options)
+  (text,) = [record.getMessage() for record in caplog.records]
+  assert 'Column level has only 5 distinct values' in text
+  caplog.clear()
+  configuration.make_config(**options)
+  assert 'Column level' in caplog.text and 'linearly depend' in caplog.text
+
+
+def test_rows_in_both_parts_are_counted(tmp_path, caplog):
+  frame = _frame()
+  order = own_files.split_order(30)
+  for test, train in ((order[0], order[10]), (order[2], order[20])):
+    frame.loc[test] = frame.loc[train]
+  tables.table(frame)
+  (text,) = [record.getMessage() for record in caplog.records]
+  assert text.startswith('table: 2 of 6 test rows are also training rows, in '
+                         f'rows {order[0]}, {order[2]}.')
+
+
+def test_options_of_tables_are_refused_elsewhere(tmp_path):
+  path = _write(tmp_path / 'own.csv', _frame())
+  testing.check_refusals(lambda values: configuration.make_config(**values), [
+    ({'dataset': 'digits', 'drop': ('a',)}, 'drop=a cannot be used with '
+     'dataset=digits. It applies to tables only.'),
+    ({'dataset': 'array:x.npz', 'split': 'last'}, 'split=last cannot be'),
+    ({'dataset': f'table:{path}', 'split': 'first'}, 'split=first: expected'),
+    ({'dataset': f'table:{path}', 'split': 'last', 'test_file': path},
+     'split=last cannot be used with test_file'),
+    # The type of the data is guessed from any of the suffixes.
+    ({'dataset': 'own.csv.gz'}, 'dataset=own.csv.gz: ...Did you mean table:own'),
+    ({'dataset': 'table:https://host/own.csv'},
+     'dataset=table:https://host/own.csv: ...It is a URL')])
