@@ -38,6 +38,7 @@ class Options(options_lib.OutputFile):
   data_dir: str | None = fields.changed(config_lib.DataConfig, 'data_dir', None)
   num_bits: int = fields.changed(config_lib.DataConfig, 'num_bits', 8)
   resize: int | None = fields.changed(config_lib.DataConfig, 'resize', None)
+  skip_bad: bool = fields.changed(config_lib.DataConfig, 'skip_bad', False)
   num_components: int = fields.field(
       10, help='Components of the mixture.', minimum=1)
   num_noise_draws: int = fields.field(
@@ -51,7 +52,7 @@ class Options(options_lib.OutputFile):
     """Returns the data that the flags describe, or raises."""
     return config_lib.DataConfig(
         dataset=self.dataset, data_dir=self.data_dir, num_bits=self.num_bits,
-        resize=self.resize)
+        resize=self.resize, skip_bad=self.skip_bad)
 
   def check(self) -> None:
     super().check()

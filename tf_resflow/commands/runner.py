@@ -128,10 +128,10 @@ def run(name: str, arguments: Sequence[str]) -> int:
     if flag_values.help:
       print(_help(tool, flag_values.help == 'all'))
       return 0
+    _start_logging()  # A configuration reads user-provided data.
     values = [tool.Options.parse(flag_values, arguments)]
     if tool.Options.takes_configuration:
       values.append(flags_lib.config(flag_values))
-    _start_logging()
     load_tensorflow(show_log=flag_values.tf_log)
     if is_own_process and values[0].sets_up_training:
       set_up_training(flag_values.jit_compile)

@@ -15,7 +15,8 @@ from tf_resflow.specs import registries
 from tf_resflow.specs import spec as spec_lib
 
 # Fields of the data that apply to images only.
-_IMAGE_FIELDS = ('flip', 'crop_padding', 'image_size', 'num_bits', 'resize')
+_IMAGE_FIELDS = (
+    'flip', 'crop_padding', 'image_size', 'num_bits', 'resize', 'skip_bad')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,8 +35,8 @@ class DataConfig(fields.Section):
   dataset: str = fields.field(
       'digits', help='Data set: a name (digits, mnist5k, patches32 and 2d/NAME '
       'are built in, others are from TensorFlow Datasets), or your own folder '
-      'of PNG or JPEG images, .npz file with an array x (uint8 images or float '
-      'vectors), or table of numeric columns.', choices=registries.DATASETS,
+      'of images, .npz file with an array x (uint8 images or float vectors), '
+      'or table of numeric columns.', choices=registries.DATASETS,
       is_basic=True)
   data_dir: str | None = fields.field(
       None, help='Folder of TensorFlow Datasets, by default the usual one; not '
@@ -47,6 +48,10 @@ class DataConfig(fields.Section):
       None, help='Fail unless images have this height and width.', minimum=1)
   resize: int | None = fields.field(
       None, help='Height and width in pixels to resize images to.', minimum=1)
+  skip_bad: bool = fields.field(
+      False, help='Pass over files of an image folder that are damaged, '
+      'transparent, of 16 bits or animated; every image is read once more.',
+      resumable=True)
   num_validation: int = fields.field(
       0, help='Number of training examples to hold out for validation, such '
       'as 200.', minimum=0, is_basic=True)
@@ -83,7 +88,7 @@ class DataConfig(fields.Section):
   def info(self) -> Any:
     """Returns the metadata of the data set, a `datasets.DatasetInfo`."""
     info = registries.DATASETS.get(self.dataset, 'dataset').changed(
-        num_bits=self.num_bits, resize=self.resize)
+        num_bits=self.num_bits, resize=self.resize, skip_bad=self.skip_bad)
     return info.with_condition(self.condition) if self.condition else info
 
   def inferred_fields(self) -> dict[str, Any]:

@@ -41,13 +41,14 @@ def load_split(
   return load(
     config.dataset, split, data_dir=data_dir or config.data_dir,
     num_bits=config.num_bits, num_validation=config.num_validation,
-    resize=config.resize, condition=config.condition)
+    resize=config.resize, condition=config.condition,
+    skip_bad=config.skip_bad)
 
 
 def load(
   name: str, split: str, *, data_dir: str | os.PathLike | None = None,
   num_bits: int = 8, num_validation: int = 0, resize: int | None = None,
-  condition: Sequence[str] = ()) -> split_lib.Split:
+  condition: Sequence[str] = (), skip_bad: bool = False) -> split_lib.Split:
   """Opens one part of a data set.
 
   The validation part is the last `num_validation` examples of the training
@@ -70,6 +71,7 @@ def load(
       rounded to integer levels; before bits are reduced.
     condition: Condition of `p(x|c)`, see `DatasetInfo.with_condition`; by
       default none.
+    skip_bad: For a folder of images, whether to pass over bad files.
 
   Returns:
     The part, as a `Split`.
@@ -83,7 +85,8 @@ def load(
     >>> train.num_examples, train.event_shape, train.num_levels
     (1437, (8, 8, 1), 17)
   """
-  info = catalog.info(name).changed(num_bits=num_bits, resize=resize)
+  info = catalog.info(name).changed(
+    num_bits=num_bits, resize=resize, skip_bad=skip_bad)
   if condition:
     info = info.with_condition(condition)
   errors.check(split in _SEEDS, 'split', split, f'one of {", ".join(_SEEDS)}')
