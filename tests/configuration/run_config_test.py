@@ -26,6 +26,8 @@ _BAD = [
      'data have no event_size, column_mean, column_std, column_names. Give '),
     (dict(dataset='2d/moons', flip=True), 'flip=true cannot be used with '
      'dataset=2d/moons. It applies to images'),
+    (dict(skip_bad=True), 'skip_bad=true cannot be used with dataset=digits. '
+     'It applies to images:FOLDER only.'),
     (dict(dataset='2d/moons', model='image'), 'model=image cannot be used with '
      '2d/moons. These data have no image_shape, num_levels. Give a data '),
     (dict(dataset='table:/none.csv'), 'dataset=table:/none.csv: expected a '
@@ -126,9 +128,9 @@ _RESUMABLE = (
     'log_every', 'sample_every', 'evaluate_every', 'strategy', 'jit_compile',
     'memory', 'imports', 'keep_best', 'patience')
 
-# Registries with one name so far, and one whose other name leaves some of the
-# fields above without an effect.
-_WITHOUT_OTHER = {'model', 'block', 'constraint', 'augmentation'}
+# Registries with one name so far, one whose other name leaves some of the
+# fields above without an effect, and a switch for folders of images alone.
+_WITHOUT_OTHER = {'model', 'block', 'constraint', 'augmentation', 'skip_bad'}
 
 
 def test_every_field_has_another_value():

@@ -42,7 +42,8 @@ def test_bad_changes():
     (('2d/moons', {'num_bits': 5}), 'num_bits=5 cannot be used with dataset=2d'
      '/moons. It applies to images'),
     (('2d/moons', {'resize': 8}),
-     'resize=8 cannot be used with dataset=2d/moons.')])
+     'resize=8 cannot be used with dataset=2d/moons.'),
+    (('2d/moons', {'skip_bad': True}), 'skip_bad=true cannot be used with')])
 
 
 def test_fields_of_vectors_are_those_of_the_model(monkeypatch):

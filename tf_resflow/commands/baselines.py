@@ -38,6 +38,7 @@ class Options(options_lib.OutputFile):
   data_dir: str | None = fields.changed(config_lib.DataConfig, 'data_dir', None)
   num_bits: int = fields.changed(config_lib.DataConfig, 'num_bits', 8)
   resize: int | None = fields.changed(config_lib.DataConfig, 'resize', None)
+  skip_bad: bool = fields.changed(config_lib.DataConfig, 'skip_bad', False)
   columns: tuple[str, ...] = fields.changed(
       config_lib.DataConfig, 'columns', ())
   drop: tuple[str, ...] = fields.changed(config_lib.DataConfig, 'drop', ())

@@ -20,7 +20,8 @@ _FEW_EXAMPLES = 1000
 _PATIENCE = 300
 
 # Fields of the data that apply to images only.
-_IMAGE_FIELDS = ('flip', 'crop_padding', 'image_size', 'num_bits', 'resize')
+_IMAGE_FIELDS = (
+    'flip', 'crop_padding', 'image_size', 'num_bits', 'resize', 'skip_bad')
 # Fields of the data that apply to tables only.
 _TABLE_FIELDS = (
     'columns', 'drop', 'missing', 'split', 'test_file', 'sheet')
@@ -42,8 +43,8 @@ class DataConfig(fields.Section):
   dataset: str = fields.field(
       'digits', help='Data set: a name (digits, mnist5k, patches32 and 2d/NAME '
       'are built in, others are from TensorFlow Datasets), or your own folder '
-      'of PNG or JPEG images, .npz file with an array x (uint8 images or float '
-      'vectors), or table of numeric columns.', choices=registries.DATASETS,
+      'of images, .npz file with an array x (uint8 images or float vectors), '
+      'or table of numeric columns.', choices=registries.DATASETS,
       is_basic=True)
   data_dir: str | None = fields.field(
       None, help='Folder of TensorFlow Datasets, by default the usual one; not '
@@ -55,6 +56,10 @@ class DataConfig(fields.Section):
       None, help='Fail unless images have this height and width.', minimum=1)
   resize: int | None = fields.field(
       None, help='Height and width in pixels to resize images to.', minimum=1)
+  skip_bad: bool = fields.field(
+      False, help='Pass over files of an image folder that are damaged, '
+      'transparent, of 16 bits or animated; every image is read once more.',
+      resumable=True)
   num_validation: int | Literal['auto'] = fields.field(
       fields.AUTO, help='Number of training examples to hold out for '
       'validation, such as 200; auto is a fifth of your own vectors below '
@@ -126,7 +131,7 @@ class DataConfig(fields.Section):
     if self.condition and registries.DATASETS.takes(self.dataset, 'condition'):
       options['condition'] = self.condition
     info = registries.DATASETS.get(self.dataset, 'dataset', **options).changed(
-        num_bits=self.num_bits, resize=self.resize)
+        num_bits=self.num_bits, resize=self.resize, skip_bad=self.skip_bad)
     return info.with_condition(self.condition) if (
         self.condition and info.condition is None) else info
 

@@ -166,17 +166,32 @@ class DatasetInfo(abc.ABC):
     """Returns the fields of the model that follow from the condition."""
     return (self.condition or ConditionInfo()).inferred_fields()
 
-  def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
+  def changed(
+    self, num_bits: int = 8, resize: int | None = None,
+    skip_bad: bool = False) -> Self:
     """Returns the metadata of images with fewer bits or of another size.
 
+    Args:
+      num_bits: Bits per channel.
+      resize: Height and width, or None for no change.
+      skip_bad: For a folder of images, whether to pass over bad files.
+
     Raises:
-      InvalidValueError: If the data are not images.
+      InvalidValueError: If the data are not images, or the arguments do not
+        suit them.
     """
+    self._check_files_can_be_bad(skip_bad)
     if num_bits != 8:
       self.require_images('num_bits', num_bits)
     if resize is not None:
       self.require_images('resize', resize)
     return self
+
+  def _check_files_can_be_bad(self, skip_bad):
+    errors.check_suits(
+      not skip_bad, 'skip_bad', 'true',
+      f'cannot be used with dataset={self.name}',
+      'It applies to images:FOLDER only.')
 
   def require_images(self, name: str, value: Any) -> None:
     """Raises `InvalidValueError` unless the data are images.
@@ -230,7 +245,10 @@ class ImageInfo(DatasetInfo):
   def event_shape(self) -> tuple[int, ...]:
     return self.image_shape
 
-  def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
+  def changed(
+    self, num_bits: int = 8, resize: int | None = None,
+    skip_bad: bool = False) -> Self:
+    self._check_files_can_be_bad(skip_bad)
     errors.check(
       resize is None or resize >= 1, 'resize', resize, 'an integer >= 1')
     errors.check(1 <= num_bits <= 8, 'num_bits', num_bits, '1 to 8')

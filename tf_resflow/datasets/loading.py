@@ -64,7 +64,7 @@ def load(
     split: 'train', 'validation' or 'test'.
     data_dir: Folder of prepared data, as written by `tfds build`.
     **options: Fields of `DataConfig`, such as `num_validation`, the size of the
-      validation part; `num_bits` below 8, by which images with 256 levels `X`
+      validation part, by default 0; `num_bits` below 8, by which images with 256 levels `X`
       become `floor(X / 2^(8 - num_bits))`; `resize`, height and width to resize
       images to, bilinear with antialiasing, rounded to integer levels, before
       bits are reduced; `condition` of `p(x|c)`, see
@@ -84,7 +84,8 @@ def load(
     (1437, (8, 8, 1), 17)
   """
   return load_split(
-    config_lib.DataConfig(dataset=name, **options), split, data_dir)
+    config_lib.DataConfig(
+      dataset=name, **{'num_validation': 0, **options}), split, data_dir)
 
 
 def open_stored(

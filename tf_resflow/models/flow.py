@@ -16,11 +16,11 @@ from tf_resflow.layers import augmentations
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection as bijection_lib
 from tf_resflow.layers.lipschitz import lipschitz_layer
+from tf_resflow.models import latent_model
 from tf_resflow.numerics import random
 from tf_resflow.specs import renamed
 
-if TYPE_CHECKING:
-  # Imported only where it is needed: the import takes a second.
+if TYPE_CHECKING:  # The import takes a second.
   from tensorflow_probability import distributions as tfd
 
 # Largest dimension for which evaluations use exact log-determinants.
@@ -62,7 +62,7 @@ class BlockBound(NamedTuple):
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
-class Flow(keras.Model):
+class Flow(latent_model.LatentModel):
   """A normalizing flow: a bijection from events to standard normal latents.
 
   With a random augmentation, events `y = (x, u)` consist of data and noise.
