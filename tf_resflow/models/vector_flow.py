@@ -62,3 +62,4 @@ class VectorFlow(flow.Flow):
         (config.event_size,), name=name, **kwargs)
     self.config = config
     self.column_names = config.column_names
+    self.column_std = config.column_std
