@@ -28,6 +28,8 @@ INSTALL_REQUIRES = [
   'tensorflow>=2.21,<2.22',
   'tensorflow-datasets>=4.9.9,<5',
   'tensorflow-probability[tf]>=0.25,<0.26',
+  # scikit-learn brings it, too.
+  'threadpoolctl>=3.1,<4',
 ]
 
 EXTRAS_REQUIRE = {

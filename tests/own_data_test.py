@@ -57,7 +57,11 @@ def test_a_table(run_tool, wine, tmp_path):
       f'--output={scores}'))
   found_names, found = results.table(scores)
   assert found_names == [
-      'other', *names[::-1], 'log_prob', 'log_prob_stderr']
+      'other', *names[::-1], 'log_prob', 'in_training', 'p_value']
+  # 36 of the 178 rows are held out, and one of these has the lowest score.
+  held_out = found[found[:, 6] == 0]
+  assert len(held_out) == 36
+  assert held_out[:, 7].min() == 2 / 37 and held_out[:, 7].max() == 1.0
   np.testing.assert_array_equal(found[:, 1:5], rows[:, ::-1])
   np.testing.assert_allclose(
       found[:, 5], flow.log_prob(rows), rtol=1e-4, atol=1e-4)

@@ -38,10 +38,13 @@ def test_report_and_file(run_tool, tmp_path):
 
 
 def test_vectors(run_tool, table):
-  report = results.report(run_tool(
-      'baselines', f'--dataset=table:{table}', '--num_components=2'))
-  assert report['num_train'] == 80
-  assert set(report['baselines']) == {'gaussian', 'gaussian_mixture'}
+  for flags, num_components in (([], 1), (['--num_components=2'], 2)):
+    report = results.report(run_tool(
+        'baselines', f'--dataset=table:{table}', *flags))
+    assert report['num_train'] == 80
+    assert {name: entry['num_components'] for name, entry in report[
+        'baselines'].items()} == {
+            'gaussian': 1, 'gaussian_mixture': num_components}
 
 
 def test_bad_input(run_tool):

@@ -207,7 +207,7 @@ def test_tables_with_their_conditions(run_tool, table_workdir, table, tmp_path):
       'evaluate', f'--workdir={table_workdir}', f'--inputs={table}',
       f'--output={output}'))
   names, rows = results.table(output)
-  assert names == [*'abcd', 'log_prob', 'log_prob_stderr']
+  assert names == [*'abcd', 'log_prob', 'p_value']
   model, _ = training.workdir.load_model(str(table_workdir), dtype='float64')
   expected = model.log_prob(rows[:, [1, 3]], rows[:, [2, 0]], estimator='exact')
   np.testing.assert_allclose(rows[:, 4], expected, rtol=1e-7)

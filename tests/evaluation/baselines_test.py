@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import integrate
 from scipy import stats
 from sklearn import datasets as sklearn_datasets
 
@@ -136,10 +137,10 @@ def test_the_best_on_validation_is_taken(monkeypatch):
 def test_a_setting_that_cannot_be_fitted_never_wins(monkeypatch):
   # The same image over and over in many components, without regularisation.
   x = np.repeat(np.eye(4), 10, axis=0)
-  monkeypatch.setattr(baselines, '_VECTOR_GRID', {'reg_covar': [0.0, 1e-3]})
+  monkeypatch.setattr(baselines, '_VECTOR_FACTORS', (0.0, 1e-3))
   found = baselines.fit_baselines(x, x, num_components=4)['gaussian_mixture']
   assert found.report()['reg_covar'] == 1e-3
-  monkeypatch.setattr(baselines, '_VECTOR_GRID', {'reg_covar': [0.0]})
+  monkeypatch.setattr(baselines, '_VECTOR_FACTORS', (0.0,))
   with pytest.raises(ValueError, match='num_components=1 cannot be fitted'):
     baselines.fit_baselines(x, x)
 
@@ -173,7 +174,7 @@ def test_vectors_in_the_units_of_the_data():
     assert report['nats_stderr'] == pytest.approx(1.0 / 4000**0.5, rel=0.1)
     assert report.keys() == {
         'nats', 'nats_stderr', 'num_examples', 'num_components', 'reg_covar',
-        'converged'}
+        'converged', 'validation_nats'}
 
 
 def test_regularisation_is_chosen_on_held_out_rows():
@@ -181,6 +182,88 @@ def test_regularisation_is_chosen_on_held_out_rows():
   x = np.random.default_rng(0).normal(size=[120, 8])
   results = baselines.fit_baselines(x[:80], x[80:], num_components=6)
   assert results['gaussian_mixture'].report()['reg_covar'] > 1e-6
+
+
+def _blobs(num_rows, seed):
+  rng = np.random.default_rng(seed)
+  return rng.normal(size=[num_rows, 2]) + 8.0 * rng.integers(2, size=[
+      num_rows, 1])
+
+
+def test_a_mixture_of_two_blobs():
+  """Log-densities of coordinates are those of the data, by their log-dets."""
+  train, validation, test = map(_blobs, (400, 200, 300), range(3))
+  found = baselines.fit_mixtures(
+      np.exp(0.01 * train), np.exp(0.01 * test), np.exp(0.01 * validation),
+      test_log_det=np.sum(0.01 * test + np.log(0.01), axis=1))
+  mixture = found['gaussian_mixture']
+  assert mixture.facts['num_components'] == 2
+  true = np.logaddexp(*(
+      stats.norm(mean).logpdf(test).sum(axis=1) for mean in (0, 8))) - np.log(2)
+  np.testing.assert_allclose(mixture.values.mean(), -true.mean(), atol=0.05)
+  assert found['gaussian'].values.mean() > mixture.values.mean() + 0.5
+  assert 'not_tried' not in mixture.facts
+
+
+def test_cells_have_the_mean_density_of_their_points():
+  """Against the integral over the cell of the fitted density."""
+  train, test = _blobs(300, 0), np.floor(_blobs(20, 1))[:, np.newaxis]
+  points = np.stack(np.meshgrid(*[(np.arange(40) + 0.5) / 40] * 2), axis=-1)
+  cells = test + points.reshape([-1, 2])
+  # In coordinates z = x / 2.
+  found = baselines.fit_mixtures(
+      train / 2, cells / 2, train[:, np.newaxis] / 2,
+      test_log_det=np.full(cells.shape[:2], 2 * np.log(0.5)),
+      validation_log_det=2 * np.log(0.5), num_components=[2])
+  mean, std = train.mean(axis=0), train.std(axis=0)
+  fitted = found['gaussian_mixture'].mixture
+  laws = [stats.multivariate_normal(mean + std * m, c * np.outer(std, std))
+          for m, c in zip(fitted.means_, fitted.covariances_, strict=True)]
+  for i in range(3):
+    expected, _ = integrate.dblquad(
+        lambda y, x: sum(w * law.pdf([x, y]) for w, law in zip(
+            fitted.weights_, laws, strict=True)),
+        test[i, 0, 0], test[i, 0, 0] + 1, test[i, 0, 1], test[i, 0, 1] + 1,
+        epsrel=1e-6)
+    np.testing.assert_allclose(
+        found['gaussian_mixture'].values[i], -np.log(expected), atol=2e-3)
+  # A validation row of one point is that point.
+  np.testing.assert_allclose(
+      found['gaussian_mixture'].facts['validation_nats'],
+      -np.log(sum(w * law.pdf(train) for w, law in zip(
+          fitted.weights_, laws, strict=True))).mean())
+
+
+def test_the_rows_and_the_time_that_it_takes(monkeypatch):
+  train = _blobs(200, 0)
+  monkeypatch.setattr(baselines, '_VECTOR_FACTORS', (1e-6, 1e-2))
+  ticks = iter([0.0, 4.0, 9.0, 10.0, 99.0, 99.0])
+  found = baselines.fit_mixtures(
+      train, train, train, max_rows=50, max_seconds=10.0,
+      clock=lambda: next(ticks))
+  assert found['gaussian_mixture'].facts['num_components'] == 2
+  assert found['gaussian_mixture'].facts['not_tried'] == [3, 5, 10]
+  # Of some rows only.
+  rows = train[np.random.default_rng(0).permutation(200)[:50]]
+  np.testing.assert_allclose(
+      found['gaussian'].values, -stats.multivariate_normal(
+          rows.mean(0), np.cov(rows.T, bias=True)).logpdf(train), rtol=1e-3)
+  # Without time, what has to be fitted is.
+  found = baselines.fit_mixtures(
+      train, train, train, num_components=[3, 4], max_seconds=0.0)
+  assert found['gaussian_mixture'].facts['num_components'] == 3
+  assert found['gaussian_mixture'].facts['not_tried'] == [3, 4]
+
+
+def test_bad_vectors_are_named():
+  x = np.random.default_rng(0).normal(size=[20, 2])
+  for rows, message in (
+      ((x[:, 0], x), r'train=an array \[20\]: expected finite numbers'),
+      ((x, x[:, :1]), r'test=an array \[20, 1\]: .* \[N, 2\]'),
+      ((x, x, x * np.inf), 'validation=.*finite numbers'),
+      ((x * [1, 0], x), 'train=a constant column 1: expected columns')):
+    with pytest.raises(ValueError, match=message):
+      baselines.fit_mixtures(*rows)
 
 
 def test_bad_images_are_named():

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tests import flows
 from tests import replicas
 from tests import splits
+from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow import numerics
@@ -167,3 +168,24 @@ def test_events_of_a_flow_that_solves_nothing():
   assert decoded.report() == {
       'inverse_residual_max': 0.0, 'inverse_num_steps_max': 0,
       'inverse_num_steps_mean': 0.0}
+
+
+def test_errors_of_vectors_are_relative_to_their_columns(monkeypatch):
+  model = models.VectorFlowConfig(
+      event_size=2, num_blocks=1, hidden_units=(4,), column_mean=(0.0, 5.0),
+      column_std=(1.0, 1e3)).build('float64')
+  assert model.column_std == (1.0, 1e3)
+  model.save_norms()
+  for block in model.certified_bijections:
+    monkeypatch.setattr(block, 'solver', numerics.Banach(max_steps=1))
+  x = np.random.default_rng(0).normal(size=[5, 2]) * [1.0, 1e3]
+  split = datasets.Split(tf.data.Dataset.from_tensor_slices(
+      {'x': x, 'label': np.zeros(5, np.int32)}), 5, (2,))
+
+  def error(*std):
+    model.column_std = std
+    return evaluation.check_inverse(model, split).reconstruction_error_max
+
+  first, second = error(1.0, 1e12), error(1e12, 1.0)
+  assert 0.0 < first < second == error()
+  assert error(1.0, 1e3) == pytest.approx(max(first, second / 1e3), rel=1e-9)

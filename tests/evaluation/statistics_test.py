@@ -190,3 +190,20 @@ def test_levels_that_mean_nothing():
   for level in (0.0, 1.0, 1.5, float('nan')):
     with pytest.raises(errors.InvalidValueError, match=f'level={level}: expe'):
       evaluation.simultaneous_band(10, 10, level)
+
+
+def test_p_values_of_exchangeable_scores_are_uniform():
+  """Any of the values may be the new one: each rank once."""
+  values = np.random.default_rng(0).normal(size=20)
+  found = [
+      statistics.conformal_p_values(values[i:i + 1], np.delete(values, i))[0]
+      for i in range(20)]
+  np.testing.assert_allclose(np.sort(found), np.arange(1, 21) / 20)
+  # With ties they are larger, never smaller.
+  values = np.floor(values)
+  tied = np.array([
+      statistics.conformal_p_values(values[i:i + 1], np.delete(values, i))[0]
+      for i in range(20)])
+  assert all(np.mean(tied <= t) <= t + 1e-12 for t in np.arange(1, 21) / 20)
+  with pytest.raises(errors.InvalidValueError, match='held_out='):
+    statistics.conformal_p_values([0.0], [])

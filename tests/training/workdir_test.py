@@ -11,9 +11,11 @@ from tests import splits
 from tests import testing
 from tests.training import runs
 from tf_resflow import configuration
+from tf_resflow import datasets
 from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.training import objectives
+from tf_resflow.training import train_rows
 from tf_resflow.training import workdir as workdir_lib
 
 _CONFIG = runs.config()
@@ -30,6 +32,26 @@ def test_prepare_makes_a_run(tmp_path):
   longer = _CONFIG.replace(num_steps=9)
   workdir_lib.prepare(workdir, longer)
   assert training.load_config(workdir) == longer
+
+
+def test_prepare_knows_the_training_rows(tmp_path, monkeypatch):
+  """Of the data that it is trained on, from then on."""
+  path = tmp_path / 'run' / 'train_rows.npy'
+  for i, is_trained in enumerate((False, False, True, True)):
+    monkeypatch.setattr(
+        workdir_lib.checkpoints, 'latest', lambda workdir, i=i: f'{i}')
+    monkeypatch.setattr(
+        workdir_lib.checkpoints, 'has_optimizer',
+        lambda path, is_trained=is_trained: is_trained)
+    rows = np.full([3, 2], i, np.float32)
+    workdir_lib.prepare(str(path.parent), _CONFIG, datasets.Split(
+        tf.data.Dataset.from_tensor_slices({'x': rows}), 3, (2,)))
+    np.testing.assert_array_equal(
+        np.load(path), train_rows.digests(np.full([1, 2], min(i, 1))))
+    if i == 2:
+      path.unlink()
+      workdir_lib.prepare(str(path.parent), _CONFIG, datasets.Split(
+          tf.data.Dataset.from_tensor_slices({'x': rows - 1}), 3, (2,)))
 
 
 def test_prepare_accepts_what_a_killed_start_left(tmp_path):

@@ -21,6 +21,15 @@ A flow p(x|c) is evaluated given the condition of every example; --inputs then
 needs an array condition, or those columns. If the condition is the label, the
 accuracy is by Bayes' rule (--classify).
 
+Of vectors, --output also gets in_training [n], 1 for rows that the run was
+trained on, and p_value [n] = (1 + k) / (m + 1), where k of the m rows of the
+test part have at most the log_prob of the row. If the row is exchangeable with
+them, p_value <= t has a probability of at most t, whatever the flow has learned
+(Vovk et al., 2005; Bates et al., 2023): low values mean outliers. For training
+rows they are too high. A .csv file has log_prob, these two, and log_prob_stderr
+where log-determinants are estimated. --top=20 prints the 20 rows of the lowest
+log_prob; rows count from 1, without the line of names.
+
 Without --inputs, --output gets bits_per_dim [repeats, n], log_prob and
 log_prob_stderr [n], means over the repeats and so over the noise of
 dequantisation, and label [n]; hybrid models add class_log_prob [n, K],
@@ -37,7 +46,8 @@ label [n], and the same for the other data, prefixed ood_.
 A readable table goes to stderr; the last line of stdout is one JSON object:
 bits_per_dim of images or nats of vectors, with its _stderr (across examples),
 estimator_stderr (across repeats), num_examples, reconstruction_error_max (in
-[0, 1] units), lipschitz_bound_max (certificate); for hybrid models accuracy and
+[0, 1] units; of vectors in standard deviations of their columns),
+lipschitz_bound_max (certificate); for hybrid models accuracy and
 accuracy_stderr. bits_per_dim_is says whether bits_per_dim is an upper bound
 (with noise channels). Non-finite numbers are null.
 """
@@ -55,6 +65,7 @@ from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
+from tf_resflow.commands import row_scores
 from tf_resflow.datasets import table_files
 from tf_resflow.datasets import tables
 from tf_resflow.specs import fields
@@ -83,6 +94,9 @@ class Options(
   inputs: str | None = fields.field(
       None, help='The .npz file or table of examples to evaluate in place of a '
       'split, see above.')
+  top: int | None = fields.field(
+      None, help='With --inputs of vectors: print this many of the rows with '
+      'the lowest log p(x).', minimum=1)
   compare: str | None = fields.field(
       None, help='An .npz file of tf_resflow baselines --output: print paired '
       'differences to its models.')
@@ -119,6 +133,8 @@ class Options(
         self.inputs is not None, ('split', 'compare', 'num_examples',
         'num_reconstructions', 'data_dir', 'classify'), 'with --inputs',
         'It goes with a split.')
+    self.refuse(self.inputs is None, ('top',), 'without --inputs',
+                'It shows rows of that file.')
     self.refuse(
         self.ood_dataset is not None, (
             'inputs', 'compare', 'num_reconstructions', 'certify', 'num_probes',
@@ -145,6 +161,8 @@ class Options(
     self.refuse(
         self.is_of_vectors, ('ood_dataset',), 'with vectors',
         'Score rows with --inputs and --output instead.')
+    self.refuse(not self.is_of_vectors, ('top',), 'with images',
+                'It shows rows of vectors.')
     self.refuse(
         self.config.data.condition, ('ood_dataset',), 'with a flow p(x|c)',
         'Other data have no such condition.')
@@ -208,10 +226,11 @@ def main(options: Options) -> None:
 
 def _write(options: Options, run: options_lib.OpenedRun,
            arrays: dict[str, np.ndarray]) -> None:
-  columns = ('log_prob', 'log_prob_stderr')
   if not options.output.endswith('.csv'):
     np.savez(options.output, **arrays)
-  elif table_files.is_table(options.inputs):
+    return
+  columns = row_scores.columns(arrays)
+  if table_files.is_table(options.inputs):
     evaluation.example_files.append_columns(options.inputs, options.output, {
         name: arrays[name] for name in columns})
   else:
@@ -246,6 +265,11 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
   order = 'channels_first' if is_converted else 'channels_last'
   if options.is_of_vectors:
     results['x'] = x
+    if options.output or options.top:
+      results |= row_scores.marks(
+          options.workdir, run, x, condition, results['log_prob'], settings)
+    if options.top:
+      options_lib.note(row_scores.lowest(results, options.top))
   if condition is not None:
     results['condition'] = condition
   return {'inputs': options.inputs, 'latent_order': order, **report

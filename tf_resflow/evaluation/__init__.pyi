@@ -1,4 +1,5 @@
 from . import baselines as baselines
+from . import comparison as comparison
 from . import example_files as example_files
 from . import features as features
 from . import inversion as inversion

@@ -2,16 +2,23 @@
 
 Images are dequantised, x = (X + U) / n, and modelled in pixel space ("raw") or
 after z = logit(alpha + (1 - 2 alpha) x); columns of vectors are standardised.
-Settings maximise the mean log p of a held-out fifth of the training part.
+Settings maximise the mean log p of a validation part, by default a fifth of the
+training part.
 """
 
+from collections.abc import Callable, Sequence
+import logging
+import math
+import time
 from typing import Any, NamedTuple
 import warnings
 
 import numpy as np
+from numpy import typing as npt
 from scipy import special
 from sklearn import mixture
 from sklearn import model_selection
+import threadpoolctl
 
 from tf_resflow import errors
 from tf_resflow.evaluation import statistics
@@ -19,8 +26,12 @@ from tf_resflow.evaluation import statistics
 # Added to the variances; for raw images in multiples of the noise's variance.
 _RAW_FACTORS = np.array([0.1, 1.0, 10.0, 100.0, 1000.0])
 _LOGIT_GRID = {'alpha': [0.05, 0.01, 0.001], 'reg_covar': [0.01, 0.1, 0.3, 1.0]}
-_VECTOR_GRID = {'reg_covar': [1e-6, 1e-4, 1e-3, 1e-2, 1e-1]}
+# Of standardised vectors.
+_VECTOR_FACTORS = (1e-6, 1e-3, 0.01, 0.03, 0.1, 0.3)
+_NUM_COMPONENTS = (1, 2, 3, 5, 10)
 _NUM_TEST_DRAWS = 8
+
+_logger = logging.getLogger(__name__)
 
 
 class _Mixture(mixture.GaussianMixture):
@@ -32,7 +43,10 @@ class _Mixture(mixture.GaussianMixture):
     self.alpha = alpha
 
   def fit(self, x, y=None):
-    return super().fit(self._preprocess(x)[0])
+    # Threads wait for one another in operations this small: where other
+    # programs run as well, 10 to 40 times as long as one of them takes.
+    with threadpoolctl.threadpool_limits(1):
+      return super().fit(self._preprocess(x)[0])
 
   def score_samples(self, x):
     z, log_det = self._preprocess(x)
@@ -67,17 +81,149 @@ class Baseline(NamedTuple):
             'num_examples': len(self.values), **self.facts}
 
 
+def fit_mixtures(
+    train: npt.ArrayLike, test: npt.ArrayLike,
+    validation: npt.ArrayLike | None = None, *,
+    test_log_det: npt.ArrayLike = 0.0, validation_log_det: npt.ArrayLike = 0.0,
+    num_components: Sequence[int] = _NUM_COMPONENTS, max_rows: int = 10_000,
+    max_seconds: float = math.inf,
+    clock: Callable[[], float] = time.monotonic, seed: int = 0,
+    verbose: int = 0) -> dict[str, Baseline]:
+  """Fits a Gaussian and a Gaussian mixture to vectors.
+
+  The vectors may be coordinates z of data x, and `K` of them may stand for one
+  row, a cell:
+
+    log p(x) = log q(z) + log|det dz/dx|
+    log p(cell) = log mean_k exp(log q(z_k) + log|det dz/dx|_k)
+
+  The number of components and the regularisation, which is added to the
+  variances of standardised vectors, maximise the mean log p of the validation
+  rows.
+
+  Args:
+    train: `[M, D]`.
+    test: `[N, D]`, or `[N, K, D]` for cells.
+    validation: `[V, D]` or `[V, K, D]`; None for a fifth of the training rows,
+      after which the best settings are fitted to all of them.
+    test_log_det: log|det dz/dx| of the test vectors, nats, `[N]` or `[N, K]`,
+      or one for all.
+    validation_log_det: likewise.
+    num_components: the numbers to choose from for the mixture.
+    max_rows: most training rows that settings are tried on, a random part.
+    max_seconds: once a mixture is fitted, no larger one is tried after this
+      time.
+    clock: returns the time in seconds.
+    seed: of the parts and the start of EM.
+    verbose: 1 logs every setting that is tried, with its mean log p.
+
+  Returns:
+    `gaussian` and `gaussian_mixture`. Their facts are `num_components`,
+    `reg_covar`, `converged`, `validation_nats`, and `not_tried`, the numbers of
+    components that there was no time for (in whole or in part), if any.
+
+  Raises:
+    InvalidValueError: if shapes do not fit, a number is not finite, a column is
+      constant, or there are fewer rows than components.
+
+  Example:
+    >>> x = np.random.default_rng(0).normal([5.0, 0.0], [2.0, 1.0], [900, 2])
+    >>> found = fit_mixtures(x[:600], x[600:])
+    >>> found['gaussian'].report()['nats'], np.log(4.0 * np.pi * np.e)
+    (3.5..., 3.53...)
+  """
+  train = _as_rows('train', train, np.shape(train)[-1:], [2])
+  test = _as_rows('test', test, train.shape[1:])
+  order = np.random.default_rng(seed).permutation(len(train))
+  if validation is None:
+    size = max(1, len(order) // 5)
+    held_out, order = train[order[:size]], order[size:]
+  else:
+    held_out = _as_rows('validation', validation, train.shape[1:])
+  mean, std = train.mean(axis=0), train.std(axis=0)
+  errors.check(np.all(std > 0), 'train', f'a constant column {np.argmin(std)}',
+               'columns that vary')
+
+  def fit(count, reg_covar, rows):
+    # EM that stops early is still a density; settings that fail are not chosen.
+    with warnings.catch_warnings(action='ignore'):
+      try:
+        return _Mixture(count, reg_covar=reg_covar, random_state=seed).fit(
+            (rows - mean) / std)
+      except ValueError:
+        return None
+
+  def log_prob(fitted, rows, log_det):
+    values = fitted.score_samples(
+        (rows.reshape([-1, len(mean)]) - mean) / std).reshape(rows.shape[:-1])
+    values += np.asarray(log_det) - np.sum(np.log(std))
+    return values if rows.ndim == 2 else special.logsumexp(
+        values, axis=1) - np.log(rows.shape[1])
+
+  candidates = {'gaussian': (1,), 'gaussian_mixture': tuple(num_components)}
+  start, not_tried = clock(), []
+  best: dict[str, tuple[float, _Mixture]] = {}
+  for count in sorted({1, *num_components}):
+    names = [name for name in candidates if count in candidates[name]]
+    for reg_covar in _VECTOR_FACTORS:
+      if (count > 1 and 'gaussian_mixture' in best
+          and clock() - start >= max_seconds):
+        not_tried.append(count)
+        break
+      fitted = fit(count, reg_covar, train[order[:max_rows]])
+      if fitted is None:
+        continue
+      score = float(np.mean(log_prob(fitted, held_out, validation_log_det)))
+      if verbose:
+        _logger.info('%d components, reg_covar %g: mean log p %.4f.', count,
+                     reg_covar, score)
+      best |= {name: (score, fitted) for name in names
+               if name not in best or score > best[name][0]}
+  results = {}
+  for name, counts in candidates.items():
+    if name not in best:
+      raise _cannot_be_fitted(min(counts), train)
+    score, fitted = best[name]
+    if validation is None:
+      fitted = fit(fitted.n_components, fitted.reg_covar, train) or fitted
+    facts = {
+        'num_components': fitted.n_components, 'reg_covar': fitted.reg_covar,
+        'converged': fitted.converged_, 'validation_nats': -score}
+    if not_tried and name == 'gaussian_mixture':
+      facts['not_tried'] = not_tried
+    results[name] = Baseline(
+        fitted, -log_prob(fitted, test, test_log_det), facts)
+  return results
+
+
+def _as_rows(name, rows, shape, ranks=(2, 3)):
+  """Returns vectors or cells as float64, or raises."""
+  rows = np.asarray(rows, np.float64)
+  errors.check(
+      rows.ndim in ranks and rows.size > 0 and rows.shape[-1:] == shape
+      and np.all(np.isfinite(rows)), name, f'an array {list(rows.shape)}',
+      f'finite numbers [N, {", ".join(map(str, shape)) or "D"}]')
+  return rows
+
+
+def _cannot_be_fitted(num_components, train):
+  return errors.InvalidValueError(
+      'num_components', num_components,
+      problem=f'cannot be fitted to {len(train)} training examples')
+
+
 def fit_baselines(
     train: np.ndarray, test: np.ndarray, num_levels: int | None = None, *,
-    num_components: int = 10, num_noise_draws: int = 8, seed: int = 0,
-    verbose: int = 0) -> dict[str, Baseline]:
-  """Fits a Gaussian and a Gaussian mixture.
+    num_components: int | None = None, num_noise_draws: int = 8,
+    seed: int = 0, verbose: int = 0) -> dict[str, Baseline]:
+  """Fits a Gaussian and a Gaussian mixture; vectors by `fit_mixtures`.
 
   Args:
     train: vectors `[M, D]`, or integers `[M, H, W, C]` in 0..num_levels - 1.
     test: `[N, ...]` likewise.
     num_levels: n of images; None for vectors.
-    num_components: of the mixture.
+    num_components: of the mixture; by default 10 for images, and chosen for
+      vectors.
     num_noise_draws: dequantisation draws for every training image.
     seed: of the validation part, the noise and the start of EM.
     verbose: 1 prints every setting that is tried, with its mean log p.
@@ -93,26 +239,25 @@ def fit_baselines(
     Theis et al., 2016, A Note on the Evaluation of Generative Models, 3.1.
   """
   if num_levels is None:
-    train, test = np.float64(train), np.float64(test)
-    mean, std = train.mean(axis=0), train.std(axis=0)
-    rows, test_rows = (train - mean) / std, (test - mean) / std
-    offset, scale, grids = np.sum(np.log(std)), 1.0, [_VECTOR_GRID]
-  else:
-    for name, images in (('train', train), ('test', test)):
-      errors.check(
-          np.issubdtype(images.dtype, np.integer) and images.size > 0 and
-          0 <= images.min() <= images.max() < num_levels and
-          images.shape[1:] == train.shape[1:], name,
-          f'{images.dtype} {images.shape}', 'integers from 0 to '
-          f'{num_levels - 1}, [N, {", ".join(map(str, train.shape[1:]))}]')
-    rows = _dequantize(train, num_levels, (seed, 0), num_noise_draws)
-    test_rows = _dequantize(test, num_levels, (seed, 3), _NUM_TEST_DRAWS)
-    scale = rows.shape[1] * np.log(2.0)
-    offset = scale * np.log2(num_levels)
-    grids = [{'reg_covar': _RAW_FACTORS / (12.0 * num_levels**2)}, _LOGIT_GRID]
+    counts = [num_components] if num_components else _NUM_COMPONENTS
+    return fit_mixtures(train, test, num_components=counts, seed=seed,
+                        verbose=verbose)
+  for name, images in (('train', train), ('test', test)):
+    errors.check(
+        np.issubdtype(images.dtype, np.integer) and images.size > 0 and
+        0 <= images.min() <= images.max() < num_levels and
+        images.shape[1:] == train.shape[1:], name,
+        f'{images.dtype} {images.shape}', 'integers from 0 to '
+        f'{num_levels - 1}, [N, {", ".join(map(str, train.shape[1:]))}]')
+  rows = _dequantize(train, num_levels, (seed, 0), num_noise_draws)
+  test_rows = _dequantize(test, num_levels, (seed, 3), _NUM_TEST_DRAWS)
+  scale = rows.shape[1] * np.log(2.0)
+  offset = scale * np.log2(num_levels)
+  grids = [{'reg_covar': _RAW_FACTORS / (12.0 * num_levels**2)}, _LOGIT_GRID]
   results, parts = {}, model_selection.GroupShuffleSplit(
       1, test_size=0.2, random_state=seed)
-  for name, count in (('gaussian', 1), ('gaussian_mixture', num_components)):
+  for name, count in (
+      ('gaussian', 1), ('gaussian_mixture', num_components or 10)):
     searches = [model_selection.GridSearchCV(
         _Mixture(count, random_state=seed), grid, verbose=3 * verbose, cv=parts)
                 for grid in grids]
@@ -122,24 +267,21 @@ def fit_baselines(
         for search in searches:  # All draws of an image are in one part.
           search.fit(rows, groups=np.arange(len(rows)) % len(train))
       except ValueError as error:
-        raise errors.InvalidValueError(
-            'num_components', count, problem='cannot be fitted to '
-            f'{len(train)} training examples') from error
-    best = {name: max(searches, key=lambda search: search.best_score_)}
-    if num_levels:
-      best[f'{name}_raw'] = searches[0]
+        raise _cannot_be_fitted(count, train) from error
+    best = {name: max(searches, key=lambda search: search.best_score_),
+            f'{name}_raw': searches[0]}
     for key, search in best.items():
       fitted = search.best_estimator_
       log_prob = np.reshape(
           fitted.score_samples(test_rows), [-1, len(test)]).mean(axis=0)
-      fields = {'num_components': count, 'reg_covar': float(fitted.reg_covar),
-                'converged': fitted.converged_}
       results[key] = Baseline(fitted, (offset - log_prob) / scale, {
           'validation_bits_per_dim': (offset - search.best_score_) / scale,
           'settings': {
               'space': 'raw' if fitted.alpha is None else 'logit',
               'alpha': fitted.alpha, 'num_noise_draws': num_noise_draws,
-              'seed': seed, **fields}} if num_levels else fields)
+              'seed': seed, 'num_components': count,
+              'reg_covar': float(fitted.reg_covar),
+              'converged': fitted.converged_}})
   return results
 
 

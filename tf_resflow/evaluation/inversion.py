@@ -19,8 +19,10 @@ class InversionReport(NamedTuple):
   """Result of `check_inverse`; fields about solves are 0 if there are none.
 
   Attributes:
-    reconstruction_error_max: largest `|inverse(forward(x)) - x|`, in the units
-      of the pixels, [0, 1]; of the data, where an augmentation adds noise.
+    reconstruction_error_max: largest `|inverse(forward(x)) - x|`, of images in
+      the units of the pixels, [0, 1], of vectors in standard deviations of each
+      column (`Flow.column_std`), or in their units if the flow has none; of the
+      data, where an augmentation adds noise.
     inverse_residual_max: largest `|f(x) - y|` over blocks and examples,
       computed anew from the returned `x`.
     inverse_num_steps_max: most evaluations of `g` that a block needed.
@@ -86,7 +88,10 @@ def check_inverse(
     # Latents come from the layers, not from the functions that are solved.
     inverted = frozen.solve_inverse(model.encode(
         images, *condition, seed=random.whole_batch(batch_seed)), *condition)
-    return _largest(inverted.value - images), *convergence(inverted)
+    difference = inverted.value - images
+    if model.column_std:
+      difference /= tf.constant(model.column_std, difference.dtype)
+    return _largest(difference), *convergence(inverted)
 
   batches = map(batch_map.inputs_of, datasets.evaluation_batches(
       split, batch_size=batch_size, seed=seed, num_examples=num_examples))

@@ -43,7 +43,8 @@ def evaluate(
       `nats` of vectors, with their `_stderr` (across examples),
       `estimator_stderr` (of the mean, across repeats), `num_examples`,
       `num_repeats`, `num_probes`,
-      `reconstruction_error_max` (in units of the data, [0, 1] of images),
+      `reconstruction_error_max` (of images in units of [0, 1], of vectors in
+      standard deviations of their columns, see `inversion.InversionReport`),
       `inverse_residual_max`, `inverse_num_steps_max`,
       `inverse_num_not_converged`, `lipschitz_bound_max` (certificate, None
       when a block is uncertified, there is none, or `certify` is off),

@@ -1,4 +1,4 @@
-"""Standard errors of means, and simulation-based calibration by ranks.
+"""Standard errors of means, p-values of outliers, calibration by ranks.
 
 Two standard errors are distinguished. The data error is that of the mean over
 the test split as an estimate of the population mean; it falls with the number
@@ -253,6 +253,38 @@ def as_finite(values: npt.ArrayLike, name: str, rank: int = 1,
       num_bad == 0, name, f'{num_bad} NaN or infinite of {values.size}',
       'finite numbers', 'Inspect those examples first.')
   return values
+
+
+def conformal_p_values(
+    scores: npt.ArrayLike, held_out: npt.ArrayLike) -> np.ndarray:
+  """Returns p-values of "drawn like the held-out examples", `[N]`.
+
+    p_i = (1 + number of held-out scores <= score_i) / (n + 1)
+
+  If an example is exchangeable with the held-out ones, `P(p_i <= t) <= t` for
+  any scores, those of a bad model as well: a small p-value says that the
+  example is an outlier. That holds for examples that the model was not trained
+  on. All p-values share the held-out examples, so they are dependent.
+
+  Args:
+    scores: `[N]`, such as `log p(x)`, low for outliers.
+    held_out: `[n]`, the scores of held-out examples.
+
+  Raises:
+    InvalidValueError: if a score is not finite.
+
+  Example:
+    >>> conformal_p_values([-9.0, 1.5], [0.0, 1.0, 2.0]).tolist()
+    [0.25, 0.75]
+
+  References:
+    Vovk et al., 2005, Algorithmic Learning in a Random World, Section 2.2;
+    Bates et al., 2023, Testing for Outliers with Conformal p-values, Section 2.
+  """
+  held_out = np.sort(as_finite(held_out, 'held_out'))
+  return (1 + np.searchsorted(
+      held_out, as_finite(scores, 'scores'), side='right')) / (
+          len(held_out) + 1)
 
 
 def ranks(values: npt.ArrayLike, draws: npt.ArrayLike) -> np.ndarray:

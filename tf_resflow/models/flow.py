@@ -99,6 +99,7 @@ class Flow(latent_model.LatentModel):
     latent_size: number of dimensions of the latents, including noise.
     config: configuration that it was built from, or None.
     column_names: names of the numbers of a vector, if any.
+    column_std: their standard deviations in the training data, if known.
 
   Example:
     >>> flow = models.Flow(layers.Flatten(), (2, 2, 1))
@@ -108,6 +109,7 @@ class Flow(latent_model.LatentModel):
 
   config: Any = None
   column_names: tuple[str, ...] = ()
+  column_std: tuple[float, ...] = ()
   __repr__ = base_layer.settings_repr
 
   def __init__(

@@ -74,3 +74,4 @@ class VectorFlow(flow.Flow):
         name=name, **kwargs)
     self.config = config
     self.column_names = config.column_names
+    self.column_std = config.column_std

@@ -2,6 +2,7 @@ from . import metrics as metrics
 from . import objectives as objectives
 from . import optimizers as optimizers
 from . import progress as progress
+from . import train_rows as train_rows
 from . import workdir as workdir
 from .ema import ExponentialMovingAverage as ExponentialMovingAverage
 from .loop import train as train

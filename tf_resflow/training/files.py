@@ -8,6 +8,7 @@ from tf_resflow import errors
 
 RUN_FLAGS = 'run.flags'
 MODEL_JSON = 'model.json'
+TRAIN_ROWS = 'train_rows.npy'
 
 _PATTERN_CHARACTERS = '[]*?\\'
 
@@ -67,10 +68,15 @@ def names(folder: str | os.PathLike) -> set[str]:
 
 
 def write_text(path: str, text: str) -> None:
+  """Writes a file in UTF-8, atomically."""
+  write_bytes(path, text.encode())
+
+
+def write_bytes(path: str, data: bytes) -> None:
   """Writes a file atomically."""
   temporary = f'{path}.tmp'
-  with open(temporary, 'w', encoding='utf-8') as f:
-    f.write(text)
+  with open(temporary, 'wb') as f:
+    f.write(data)
     f.flush()
     os.fsync(f.fileno())
   os.replace(temporary, path)

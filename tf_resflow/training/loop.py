@@ -95,7 +95,7 @@ def train(
   # once: there is nothing to save yet, and downloads take long.
   trainer = trainer_lib.Trainer(config, workdir, strategy)
   with StopOnSignal() as signals:
-    workdir_lib.prepare(workdir, config)
+    workdir_lib.prepare(workdir, config, trainer.split)
     trainer.restore_or_initialize()
     if trainer.is_finished:
       _logger.warning('%s', _finished(trainer))

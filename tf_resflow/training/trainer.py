@@ -164,6 +164,7 @@ class Trainer(Learner):
 
   Attributes:
     best: the `checkpoints.BestCheckpoint`; None without `keep_best`.
+    split: the training part of the data.
 
   Raises:
     InvalidValueError: if the batch size is not divisible by the replicas.
@@ -172,10 +173,10 @@ class Trainer(Learner):
   def __init__(self, config: configuration.Config, workdir: str,
                strategy: tf.distribute.Strategy | None = None):
     # First, so that missing data raise before a deep model is built.
-    self._split = datasets.load_split(config.data, 'train')
+    self.split = datasets.load_split(config.data, 'train')
     super().__init__(config, strategy)
     _logger.info('%s: %s training examples; flow with %s parameters.',
-                 config.data.dataset, f'{self._split.num_examples:,}',
+                 config.data.dataset, f'{self.split.num_examples:,}',
                  f'{self.model.num_parameters:,}')
     self.workdir = workdir
     with self.strategy.scope():
@@ -205,7 +206,7 @@ class Trainer(Learner):
     latest = checkpoints.latest(self.workdir)
     if latest is None:
       self.initialize(next(iter(distributed_batches(
-          self.config, self._split, self.strategy, 0))))
+          self.config, self.split, self.strategy, 0))))
       self.save()
       _logger.info('Initialised from the first batch.')
     elif checkpoints.restore(self._manager.checkpoint, latest):
@@ -280,7 +281,7 @@ class Trainer(Learner):
     # The batches are endless.
     for step, batch in zip(
         range(self.step, self.config.optimizer.num_steps),
-        distributed_batches(self.config, self._split, self.strategy, self.step),
+        distributed_batches(self.config, self.split, self.strategy, self.step),
         strict=False):
       try:
         metrics = self.run_step(batch, tf.constant(step, tf.int64))
@@ -306,5 +307,5 @@ class Trainer(Learner):
     """
     images = model.sample(
         num_samples, seed=self.config.run.seed,
-        condition=datasets.split.some_conditions(self._split, num_samples))
+        condition=datasets.split.some_conditions(self.split, num_samples))
     return np.clip(images.numpy(), 0.0, 1.0)

@@ -2,6 +2,7 @@
 
     run.flags      configuration of the run; marks the folder as a run
     model.json     configuration of the model
+    train_rows.npy digests of the training rows, see `train_rows`
     metrics.csv    one row every `log_every` updates
     checkpoints/   weights, optimizer, averages
     best/          checkpoint with the lowest validation loss, with keep_best
@@ -17,6 +18,7 @@ from typing import Any
 import tensorflow as tf
 
 from tf_resflow import configuration
+from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.configuration import flag_parsing as flags_lib
@@ -25,10 +27,12 @@ from tf_resflow.specs import spec
 from tf_resflow.training import checkpoints
 from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import files
+from tf_resflow.training import train_rows
 
 # Files left by a process that was killed while creating the folder of a run.
 _LEFTOVERS = {
-    files.MODEL_JSON, f'{files.MODEL_JSON}.tmp', f'{files.RUN_FLAGS}.tmp'}
+    files.MODEL_JSON, f'{files.MODEL_JSON}.tmp', f'{files.RUN_FLAGS}.tmp',
+    files.TRAIN_ROWS, f'{files.TRAIN_ROWS}.tmp'}
 
 
 def check(workdir: str, config: configuration.Config) -> None:
@@ -87,9 +91,22 @@ def _listed(differences, template):
       for name, pair in differences.items())
 
 
-def prepare(workdir: str, config: configuration.Config) -> None:
-  """Creates the folder of a run; writes its flags and model."""
+def prepare(workdir: str, config: configuration.Config,
+            train: datasets.Split | None = None) -> None:
+  """Creates the folder of a run; writes its flags and model.
+
+  Args:
+    workdir: the folder.
+    config: configuration of the run.
+    train: the training part, which `train_rows.npy` is made from once.
+  """
   os.makedirs(workdir, exist_ok=True)
+  latest = checkpoints.latest(workdir)
+  if train is not None and not (
+      os.path.exists(os.path.join(workdir, files.TRAIN_ROWS))
+      # Before the first checkpoint of training the data may be others.
+      and latest and checkpoints.has_optimizer(latest)):
+    train_rows.write(workdir, train)
   files.write_text(
       os.path.join(workdir, files.MODEL_JSON), config.model.to_json())
   # Last, because it marks the folder as a run.

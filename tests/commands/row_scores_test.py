@@ -1,0 +1,95 @@
+"""Rows of the training part, p-values, the lowest; and what is not known."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from tests.commands import results
+from tf_resflow import datasets
+from tf_resflow import evaluation
+from tf_resflow import training
+from tf_resflow.commands import row_scores
+
+
+@pytest.fixture(name='run')
+def _run(table_workdir, tmp_path):
+  """A run that knows its training rows, and its configuration."""
+  workdir = shutil.copytree(table_workdir, tmp_path / 'run')
+  config = training.load_config(str(workdir))
+  training.train_rows.write(
+      str(workdir), datasets.load_split(config.data, 'train'))
+  return workdir, config
+
+
+def test_scores_of_a_table(run_tool, run, table, tmp_path):
+  workdir, config = run
+  model, _ = training.workdir.load_model(str(workdir), dtype='float64')
+  test = datasets.load_split(config.data, 'test').arrays
+  held_out = model.log_prob(
+      np.float64(test['x']), test['condition'], estimator='exact').numpy()
+  _, rows = results.table(table)
+  # A row that is far away, and one whose condition is another.
+  given = np.concatenate(
+      [rows, rows[:1] + [0, 99, 0, 0], rows[:1] + [1, 0, 0, 0]])
+  evaluation.example_files.write_table(tmp_path / 'new.csv', 'abcd', given)
+  result = run_tool(
+      'evaluate', f'--workdir={workdir}', f'--inputs={tmp_path}/new.csv',
+      f'--output={tmp_path}/y.csv', '--top=3', '--nocertify')
+  results.report(result)
+  names, found = results.table(tmp_path / 'y.csv')
+  assert names == [*'abcd', 'log_prob', 'in_training', 'p_value']
+  log_prob, in_training, p_value = found[:, 4:].T
+  is_test = np.isin(np.float32(given[:, 1]), test['x'][:, 0])
+  np.testing.assert_array_equal(
+      in_training, [*~is_test[:100], False, False])
+  np.testing.assert_allclose(p_value[~is_test], [
+      (1 + np.sum(held_out <= value)) / 21 for value in log_prob[~is_test]])
+  assert p_value[100] == 1 / 21
+  # The first of the table is the one that is far away.
+  header = next(line for line in result.stderr.splitlines()
+                if line.split()[:1] == ['row'])
+  assert header.split() == ['row', 'log_prob', 'in_training', 'p_value']
+  lines = result.stderr.splitlines()
+  lines = lines[lines.index(header) + 1:][:3]
+  assert [int(line.split()[0]) - 1 for line in lines] == np.argsort(
+      log_prob)[:3].tolist()
+  assert lines[0].split()[0] == '101'
+  assert float(lines[0].split()[3]) == pytest.approx(1 / 21, rel=1e-5)
+
+
+def test_what_is_not_known_is_said(
+    run_tool, table_workdir, table, tmp_path, monkeypatch):
+  """An older run, whose data are gone; in an .npz file."""
+  workdir = shutil.copytree(table_workdir, tmp_path / 'run')
+  flags = workdir / 'run.flags'
+  flags.write_text(flags.read_text().replace(str(table), 'gone.csv'))
+  result = run_tool(
+      'evaluate', f'--workdir={workdir}', f'--inputs={table}',
+      f'--output={tmp_path}/y.npz', '--nocertify')
+  results.report(result)
+  assert not {'in_training', 'p_value'} & set(
+      results.arrays(tmp_path / 'y.npz'))
+  assert ('note: no in_training: training rows cannot be marked, since the run '
+          'has no train_rows.npy.') in result.stderr
+  assert 'note: no p_value: the test part of the run is mis' in result.stderr
+  assert 'gone.csv' in result.stderr
+
+
+def test_columns():
+  given = {'log_prob': np.array([0.5, -1.0]), 'log_prob_stderr': np.ones(2),
+           'z': np.zeros(2), 'log_det_repeats': np.zeros([8, 2])}
+  assert row_scores.columns(given) == ['log_prob', 'log_prob_stderr']
+  given |= {'log_det_repeats': np.zeros([1, 2]), 'p_value': np.ones(2)}
+  assert row_scores.columns(given) == ['log_prob', 'p_value']
+  lines = row_scores.lowest(given, 5).splitlines()
+  assert [line.split() for line in lines] == [
+      ['row', 'log_prob', 'p_value'], ['2', '-1', '1'], ['1', '0.5', '1']]
+
+
+def test_bad_input(run_tool, table_workdir, digits_workdir, tmp_path):
+  np.savez(tmp_path / 'x.npz', x=np.zeros([1, 8, 8, 1]))
+  results.check_errors(run_tool, 'evaluate', [
+      ([f'--workdir={table_workdir}'], '--top requires --inputs. It shows'),
+      ([f'--workdir={digits_workdir}', f'--inputs={tmp_path}/x.npz'],
+       '--top cannot be used with images. It')], '--top=3')

@@ -1,0 +1,78 @@
+"""Rows are recognised by their numbers in float32 and their conditions."""
+
+import hashlib
+import struct
+
+import numpy as np
+import pytest
+
+from tests import splits
+from tests import testing
+from tf_resflow import datasets
+from tf_resflow.training import train_rows
+
+
+def test_digests():
+  x = [[0.1, -2.0], [0.0, 5e-3], [0.1, -2.0]]
+  found = train_rows.digests(x, [[7.0], [8.0], [9.0]])
+  assert found.dtype == np.uint64
+  for digest, row, c in zip(found, x, (7.0, 8.0, 9.0), strict=True):
+    assert digest.tobytes() == hashlib.blake2b(
+        struct.pack('<3f', *row, c), digest_size=8).digest()
+  assert len(np.unique(found)) == 3
+  # What is one row in float32; labels are conditions.
+  for same in (np.float32(x), np.float32(x).astype(np.float64),
+               np.array(x) * (1 + 1e-12), x[:1] + [[-0.0, 5e-3]] + x[2:]):
+    np.testing.assert_array_equal(
+        train_rows.digests(same, np.array([7, 8, 9])), found)
+  other = train_rows.digests(np.float32(x) * np.float32(1 + 2e-7), [7, 8, 9])
+  assert np.array_equal(other == found, [False, False, False])
+  one, _, same = train_rows.digests(x)
+  assert one == same
+
+
+@pytest.mark.parametrize('condition', [(), ('label',)])
+def test_the_rows_of_a_run(tmp_path, condition):
+  x = np.random.default_rng(0).normal(size=[50, 3])
+  np.savez(tmp_path / 'own.npz', x=x, label=np.arange(50) % 4)
+  split = datasets.load(
+      f'array:{tmp_path}/own.npz', 'train', condition=condition,
+      num_validation=5)
+  assert train_rows.read(str(tmp_path)) is None
+  train_rows.write(str(tmp_path), split)
+  known = train_rows.read(str(tmp_path))
+  labels = [np.arange(50) % 4] * len(condition)
+  is_known = np.isin(train_rows.digests(x, *labels), known)
+  assert is_known.sum() == len(known) == 35
+  trained = {tuple(row) for row in split.arrays['x'].numpy()}
+  np.testing.assert_array_equal(
+      is_known, [tuple(row) in trained for row in np.float32(x)])
+  if condition:  # Another label makes another row.
+    assert not np.isin(train_rows.digests(x, labels[0] + 1), known).any()
+
+
+def test_no_file(tmp_path, monkeypatch):
+  train_rows.write(str(tmp_path), splits.random_split(9, 16))
+  train_rows.write(str(tmp_path), datasets.load('2d/moons', 'train'))
+  np.savez(tmp_path / 'own.npz', x=np.random.default_rng(0).normal(
+      size=[20, 2]))
+  monkeypatch.setattr(train_rows, 'MAX_ROWS', 15)
+  split = datasets.load(f'array:{tmp_path}/own.npz', 'train')
+  train_rows.write(str(tmp_path), split)
+  assert [path.name for path in tmp_path.iterdir()] == ['own.npz']
+  monkeypatch.setattr(train_rows, 'MAX_ROWS', 16)
+  train_rows.write(str(tmp_path), split)
+  assert (tmp_path / 'train_rows.npy').exists()
+
+
+def test_another_file(tmp_path):
+  start = f'workdir={tmp_path}: expected a train_rows.npy of training. It '
+  path = tmp_path / 'train_rows.npy'
+
+  def read(write):
+    write()
+    train_rows.read(str(tmp_path))
+
+  testing.check_refusals(read, [
+      (lambda: path.write_bytes(b'nothing'), f'{start}cannot be read: '),
+      (lambda: np.save(path, np.arange(3.0)), f'{start}is another file;')])

@@ -1,0 +1,86 @@
+"""What a tool says of single rows of vectors besides their log p(x)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tf_resflow import datasets
+from tf_resflow import errors
+from tf_resflow import evaluation
+from tf_resflow import training
+from tf_resflow.commands import options as options_lib
+from tf_resflow.training import files
+
+# Nats. The test part is in float32, rows of a file are not: one that stands in
+# both has the same score up to this. It only makes p-values larger.
+_ROUNDING = 1e-4
+_COLUMNS = ('log_prob', 'log_prob_stderr', 'in_training', 'p_value')
+
+
+def marks(
+    workdir: str, run: options_lib.OpenedRun, x: np.ndarray,
+    condition: np.ndarray | None, log_prob: np.ndarray,
+    settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
+  """Compares rows with those of the run's data; says what cannot be known.
+
+  Args:
+    workdir: the folder of the run.
+    run: the run.
+    x: `[N, D]`.
+    condition: of a flow p(x|c), `[N, ...]`.
+    log_prob: `[N]`, of the rows.
+    settings: of `evaluation.evaluate_inputs`, which gave them.
+
+  Returns:
+    `in_training` `[N]`, 1 for training rows, else 0; and `p_value` `[N]`, see
+    `evaluation.statistics.conformal_p_values`; without what is not known.
+  """
+  found = {}
+  known = training.train_rows.read(workdir)
+  if known is None:
+    options_lib.note(
+        'note: no in_training: training rows cannot be marked, since the run '
+        f'has no {files.TRAIN_ROWS}. Older and converted runs have none, nor '
+        'have runs on points that are drawn, or on more than '
+        f'{training.train_rows.MAX_ROWS:,} rows.')
+  else:
+    found['in_training'] = np.isin(
+        training.train_rows.digests(x, condition), known).astype(int)
+  try:
+    run.config.check_data()
+    test = datasets.load_split(run.config.data, 'test').arrays
+  except errors.InvalidValueError as error:
+    options_lib.note('note: no p_value: the test part of the run is missing. '
+                     f'{errors.sentence(error)}')
+    return found
+  held_out = evaluation.evaluate_inputs(
+      run.model, test['x'].numpy(), condition=test.get('condition'), **settings)
+  found['p_value'] = evaluation.statistics.conformal_p_values(
+      log_prob + _ROUNDING, held_out['log_prob'])
+  return found
+
+
+def columns(results: Mapping[str, np.ndarray]) -> list[str]:
+  """Returns the names of the results that a table of rows has.
+
+  Args:
+    results: of `evaluation.evaluate_inputs`, and `marks`.
+  """
+  is_exact = len(results['log_det_repeats']) == 1
+  return [name for name in _COLUMNS if name in results and not (
+      is_exact and name.endswith('_stderr'))]
+
+
+def lowest(results: Mapping[str, np.ndarray], num_rows: int) -> str:
+  """Returns the rows with the lowest log p(x) as a table.
+
+  Args:
+    results: see `columns`.
+    num_rows: how many of them, at most.
+  """
+  names = columns(results)
+  return '\n'.join([
+      f'{"row":>8}' + ''.join(f'{name:>17}' for name in names), *(
+          f'{i + 1:8}' + ''.join(f'{results[name][i]:17.6g}' for name in names)
+          for i in np.argsort(results['log_prob'], kind='stable')[:num_rows])])

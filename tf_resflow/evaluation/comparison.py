@@ -1,0 +1,122 @@
+"""How good a flow of vectors is beside a Gaussian and a mixture, in words."""
+
+from collections.abc import Mapping
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy import typing as npt
+
+from tf_resflow.evaluation import baselines as baselines_lib
+from tf_resflow.evaluation import statistics
+
+# With fewer, standard errors are too uncertain.
+_FEW_ROWS = 30
+_NUM_STDERRS = 2.0
+
+
+class Comparison(NamedTuple):
+  """How good a flow is beside the baselines.
+
+  Attributes:
+    summary: one line.
+    warnings: a sentence each, if any.
+    differences: from the name of a baseline to flow minus baseline, nats; below
+      0 where the flow is better. A mixture of one component has none.
+  """
+
+  summary: str
+  warnings: tuple[str, ...]
+  differences: dict[str, statistics.PairedDifference]
+
+
+def compare(
+    test_nll: npt.ArrayLike, baselines: Mapping[str, baselines_lib.Baseline],
+    train_nll: npt.ArrayLike | None = None,
+    validation_nll: npt.ArrayLike | None = None) -> Comparison:
+  """Says in words how good a flow of vectors is, and warns.
+
+  It warns of a flow that is
+
+  - worse than a baseline: by more than two paired standard errors or, with
+    fewer than 30 test rows, at all;
+  - not tested enough: with fewer than 30 test rows, or a paired standard error
+    above the difference;
+  - overfitted: the mean -log p of the test rows, and of the validation rows if
+    given, exceeds that of the training rows by more than two standard errors,
+    sqrt(s_train^2 + s_other^2), and by more than half the standard deviation
+    among the training rows. With normal -log p of one variance, a row that it
+    was trained on then has the higher log p in more than
+    Phi(0.5 / sqrt 2) = 64 of 100 pairs with another row.
+
+  Args:
+    test_nll: `[N]`, -log p of the test rows under the flow, nats.
+    baselines: what `baselines.fit_mixtures` returned for the same rows.
+    train_nll: `[M]`, of training rows or some of them; None if no row is seen
+      twice.
+    validation_nll: `[V]`, of the validation rows.
+
+  Raises:
+    InvalidValueError: if there are fewer than two of some rows, the test rows
+      do not pair, or a number is not finite.
+
+  Example:
+    >>> x = np.random.default_rng(0).normal(size=[500, 1])
+    >>> found = baselines_lib.fit_mixtures(x[:400], x[400:], num_components=[1])
+    >>> print(compare(x[400:, 0]**2 + 1.0, found).summary)
+    test ... nats a row (100 rows); a Gaussian 1...: the flow is ... worse ...
+  """
+  test = statistics.mean_and_stderr(test_nll)
+  few = test.num_examples < _FEW_ROWS
+  differences: dict[str, statistics.PairedDifference] = {}
+  others, sides, problems = [], [], []
+  for name, baseline in baselines.items():
+    count = baseline.facts['num_components']
+    if count == 1 and differences:  # The mixture is the Gaussian.
+      continue
+    label = 'the Gaussian' if count == 1 else 'the mixture'
+    difference = statistics.paired_difference(test_nll, baseline.values)
+    differences[name] = difference
+    others.append((f'a mixture of {count} Gaussians' if count > 1 else
+                   'a Gaussian') + f' {np.mean(baseline.values):.2f}')
+    by = f'{abs(difference.mean):.2f} +- {difference.stderr:.2f}'
+    sides.append(
+        f'{by} {"worse" if difference.mean > 0 else "better"} than {label}')
+    if difference.mean > 0 and (
+        few or difference.num_stderrs > _NUM_STDERRS):
+      problems.append(
+          f'The flow is {sides[-1]}: try other --num_steps, --learning_rate or '
+          '--hidden_units.')
+    if few or difference.stderr > abs(difference.mean):
+      problems.append(
+          f'{test.num_examples} test rows are too few to say whether the flow '
+          f'or {label} is better.')
+  not_tried = baselines['gaussian_mixture'].facts.get('not_tried', ())
+  summary = (
+      f'test {test.mean:.2f} +- {test.stderr:.2f} nats a row '
+      f'({test.num_examples} rows); {", ".join(others)}: the flow is '
+      f'{" and ".join(sides)}.')
+  if not_tried:
+    summary += (f' Mixtures of {", ".join(map(str, not_tried))} were not all '
+                'tried, for lack of time.')
+  if train_nll is not None:
+    problems += _overfitting(train_nll, [test_nll] + [
+        validation_nll] * (validation_nll is not None))
+  return Comparison(summary, tuple(problems), differences)
+
+
+def _overfitting(train_nll, others):
+  """Returns the warning of `compare`, in a list, or none."""
+  train, *others = map(statistics.mean_and_stderr, [train_nll, *others])
+  gaps = [(other.mean - train.mean, math.hypot(train.stderr, other.stderr))
+          for other in others]
+  spread = np.std(train_nll, ddof=1)
+  if any(gap <= max(_NUM_STDERRS * stderr, 0.5 * spread)
+         for gap, stderr in gaps):
+    return []
+  gap, stderr = gaps[0]
+  return [
+      f'The flow is overfitted: {gap:.2f} +- {stderr:.2f} nats a row better on '
+      'training rows than on test rows. Hold rows out for validation and '
+      'keep the best step (--num_validation, --keep_best), or train fewer '
+      'steps.']

@@ -1,0 +1,95 @@
+"""Which rows a run was trained on: a file of their digests, of 8 bytes each.
+
+The digest of a row is BLAKE2b of its float32 numbers and its condition. Two
+different rows have the same one with a probability of 2^-64.
+"""
+
+import hashlib
+import io
+import logging
+import os
+from typing import Any
+
+import numpy as np
+from numpy import typing as npt
+
+from tf_resflow import datasets
+from tf_resflow import errors
+from tf_resflow.datasets import own_files
+from tf_resflow.training import files
+
+# Above, the file would exceed 80 MB, and its making a minute.
+MAX_ROWS = 10_000_000
+_BATCH_SIZE = 65_536
+
+_logger = logging.getLogger(__name__)
+
+
+def digests(x: npt.ArrayLike, condition: Any = None) -> np.ndarray:
+  """Returns the digest of every row.
+
+  Args:
+    x: `[N, D]`; numbers that are equal in float32 are equal.
+    condition: of a flow `p(x|c)`, `[N]` or `[N, K]`.
+
+  Returns:
+    Uint64 `[N]`.
+
+  Example:
+    >>> one, two, same = digests([[0.1, 2.0], [2.0, 0.1], [0.1, 2.0]])
+    >>> bool(one == same), bool(one == two)
+    (True, False)
+  """
+  parts = [np.asarray(x)] + [np.asarray(condition)] * (condition is not None)
+  rows = np.concatenate([
+      part.reshape([len(part), -1]).astype('<f4') for part in parts], axis=1)
+  # -0.0 equals 0.0, but not in its bytes.
+  given = memoryview((rows + np.float32(0.0)).tobytes())
+  size = rows.shape[1] * rows.itemsize
+  return np.frombuffer(b''.join(
+      hashlib.blake2b(given[i:i + size], digest_size=8).digest()
+      for i in range(0, len(given), size)), '<u8')
+
+
+def write(workdir: str, split: datasets.Split) -> None:
+  """Writes the digests of the training part into the folder of a run.
+
+  There is no file for images, nor for points that are drawn anew in every step,
+  nor for more than 10,000,000 rows.
+
+  Args:
+    workdir: the folder.
+    split: the training part.
+  """
+  if split.num_levels is not None or split.draw_fn is not None:
+    return
+  if split.num_examples > MAX_ROWS:
+    _logger.info('%s training rows are too many to recognise them later.',
+                 f'{split.num_examples:,}')
+    return
+  file = io.BytesIO()
+  np.save(file, np.unique(np.concatenate([
+      digests(batch['x'], batch.get('condition'))
+      for batch in split.examples.batch(_BATCH_SIZE)])))
+  files.write_bytes(os.path.join(workdir, files.TRAIN_ROWS), file.getvalue())
+
+
+def read(workdir: str) -> np.ndarray | None:
+  """Returns the digests of a run's training rows, or None without the file.
+
+  Args:
+    workdir: the folder of the run.
+
+  Raises:
+    InvalidValueError: if the file is damaged.
+  """
+  path = os.path.join(workdir, files.TRAIN_ROWS)
+  if not os.path.exists(path):
+    return None
+  with errors.refusing('workdir', workdir, f'a {files.TRAIN_ROWS} of training'):
+    with own_files.reading():
+      found = np.load(path)
+    errors.check_format(
+        getattr(found, 'dtype', None) == np.uint64 and found.ndim == 1,
+        'It is another file; remove it to go on without.')
+  return found
