@@ -23,7 +23,7 @@ _BAD = [
     (dict(num_block=4), 'num_block is not a field of model=image. Did '
      'you mean num_blocks?'),
     (dict(model='vector'), 'model=vector cannot be used with digits. These '
-     'data have no event_size, column_mean, column_std, column_names. Give '),
+     'data have no event_size, column_maps, column_mean, column_std, whitening'),
     (dict(dataset='2d/moons', flip=True), 'flip=true cannot be used with '
      'dataset=2d/moons. It applies to images'),
     (dict(skip_bad=True), 'skip_bad=true cannot be used with dataset=digits. '
@@ -31,8 +31,7 @@ _BAD = [
     (dict(dataset='2d/moons', model='image'), 'model=image cannot be used with '
      '2d/moons. These data have no image_shape, num_levels. Give a data '),
     (dict(dataset='table:/none.csv'), 'dataset=table:/none.csv: expected a '
-     '.csv file with a line of names and lines of numbers, comma-separated. '
-     'There is no such file.'),
+     'table of numbers ... There is no such file.'),
     (dict(condition=('price',)), 'condition=price: expected label. digits has '
      'no other conditions.'),
     (dict(condition_at=('base',)), 'condition_at=base has no effect '

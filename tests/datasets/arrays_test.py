@@ -58,7 +58,7 @@ def test_a_test_part_of_the_file(tmp_path):
     'label'].numpy()) == {0, 1, 2}
   np.testing.assert_array_equal(test['x'], _VECTORS[15:].astype(np.float32))
   np.testing.assert_array_equal(test['label'], _LABELS[15:])
-  info = datasets.info(f'array:{path}')
+  info = datasets.info(f'array:{path}').with_validation(0)
   np.testing.assert_allclose(info.mean, _VECTORS[:15].mean(axis=0))
   np.testing.assert_allclose(info.std, _VECTORS[:15].std(axis=0))
 
@@ -134,11 +134,12 @@ def test_conditions_of_a_test_part_of_the_file(tmp_path, condition):
 
 def test_conditions_without_a_density_are_not_warned_of(tmp_path, caplog):
   x = _RNG.normal(size=[200, 2])
-  levels = np.stack([np.arange(200.0) % 3, np.arange(200.0) % 3], axis=1)
-  _open(_save(tmp_path, x=x, condition=levels))
-  assert not caplog.records
-  _open(_save(tmp_path, x=levels, condition=x))
-  assert caplog.records
+  levels = 0.5 * np.stack([np.arange(200.0) % 3, np.arange(200.0) % 3], axis=1)
+  for kwargs, is_warned in (
+    ({'x': x, 'condition': levels}, False),
+    ({'x': levels, 'condition': x}, True)):
+    _open(_save(tmp_path, **kwargs)).with_validation(0)
+    assert bool(caplog.records) == is_warned
 
 
 def _check_refused(tmp_path, open_fn, cases):

@@ -95,7 +95,8 @@ def test_labels():
 
 def test_columns_of_a_table(tmp_path):
   name, names = _table(tmp_path), ('d', 'a')
-  whole, info = datasets.info(name), datasets.info(name).with_condition(names)
+  whole = datasets.info(name)
+  info = whole.with_condition(names).with_validation(0)
   kept, chosen = [1, 2], [3, 0]
   assert info.columns == ('b b', 'c') and info.event_shape == (2,)
   assert info.condition.names == names and info.condition.size == 2
@@ -111,7 +112,8 @@ def test_columns_of_a_table(tmp_path):
   # The data that they were made of are as before.
   assert whole.condition is None and whole.event_size == 4
 
-  model = configuration.make_config(dataset=name, condition=names).model
+  model = configuration.make_config(
+    dataset=name, condition=names, num_validation=0).model
   assert model.column_names == info.columns and model.column_mean == info.mean
   assert model.condition_names == names
   assert model.condition_mean == info.condition.mean

@@ -44,8 +44,12 @@ def test_parts_and_standardisation(tmp_path):
   np.testing.assert_array_equal(
     np.concatenate([parts['train'], parts['validation']]),
     rows[order[6:]].astype(np.float32))
-  np.testing.assert_allclose(info.mean, rows[order[6:]].mean(axis=0))
-  np.testing.assert_allclose(info.std, rows[order[6:]].std(axis=0))
+  # Neither test nor validation rows are in them.
+  fitted = info.with_validation(4)
+  np.testing.assert_allclose(
+    fitted.mean, rows[order[6:-4]].mean(axis=0), rtol=1e-6)
+  np.testing.assert_allclose(
+    fitted.std, rows[order[6:-4]].std(axis=0), rtol=1e-5)
   # Runs of earlier versions know tables by it.
   assert info.fingerprint == own_files.fingerprint('a,b b,c', rows)
 
@@ -143,7 +147,8 @@ def test_a_test_file(tmp_path):
   test = _frame(5, seed=1)
   _write(other, test[['c', 'b b', 'a']].assign(more='x'))
   config = configuration.make_config(
-    dataset=f'table:{path}', test_file=str(other), num_blocks=1)
+    dataset=f'table:{path}', test_file=str(other), num_blocks=1,
+    num_validation=0)
   found = datasets.load_split(config.data, 'test').arrays['x']
   np.testing.assert_array_equal(found, test.to_numpy(np.float32))
   assert datasets.load_split(config.data, 'train').num_examples == 30
@@ -211,7 +216,8 @@ def test_a_data_frame(tmp_path):
 
 
 def test_warnings_are_about_what_is_modelled(tmp_path, caplog):
-  frame = _frame(200).assign(level=np.arange(200) % 5)
+  frame = _frame(200).assign(
+    level=0.5 * (np.arange(200) % 5), count=np.arange(200) % 5)
   frame['sum'] = frame['a'] + frame['b b']
   path = _write(tmp_path / 'own.csv', frame)
   options = {'dataset': f'table:{path}', 'num_blocks': 1}
@@ -223,6 +229,7 @@ def test_warnings_are_about_what_is_modelled(tmp_path, caplog):
   caplog.clear()
   configuration.make_config(**options)
   assert 'Column level' in caplog.text and 'linearly depend' in caplog.text
+  assert 'Column count' not in caplog.text  # It has probabilities.
 
 
 def test_rows_in_both_parts_are_counted(tmp_path, caplog):

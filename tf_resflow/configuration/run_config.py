@@ -14,6 +14,9 @@ from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 from tf_resflow.specs import spec as spec_lib
 
+# Fields of the model that are fitted to vectors.
+_FITTED_FIELDS = ('column_maps', 'column_mean', 'column_std', 'whitening',
+                  'condition_mean', 'condition_std')
 # Below this number of training examples, validations are frequent.
 _FEW_EXAMPLES = 1000
 # Default number of updates without a lower validation loss.
@@ -23,8 +26,9 @@ _PATIENCE = 300
 _IMAGE_FIELDS = (
     'flip', 'crop_padding', 'image_size', 'num_bits', 'resize', 'skip_bad')
 # Fields of the data that apply to tables only.
-_TABLE_FIELDS = (
-    'columns', 'drop', 'missing', 'split', 'test_file', 'sheet')
+TABLE_FIELDS = (
+    'columns', 'drop', 'missing', 'column_types', 'split', 'test_file',
+    'sheet')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,6 +89,11 @@ class DataConfig(fields.Section):
   missing: str = fields.field(
       'error', help='Rows of a table with an empty cell: error refuses the '
       'table, drop leaves them out.', choices=('error', 'drop'), is_basic=True)
+  column_types: tuple[str, ...] = fields.field(
+      (), help='Types of columns of a table, NAME:TYPE: real, log (positive '
+      'numbers), logit (in (0, 1); logit:100 in (0, 100)), heavy (heavy '
+      'tails), integer or signed_integer; by default they are detected.',
+      is_basic=True)
   split: str = fields.field(
       'random', help='Rows of a table to test on: random (a fixed fifth), last '
       '(the last fifth, such as the most recent), or column:NAME (a fifth of '
@@ -132,14 +141,17 @@ class DataConfig(fields.Section):
       options['condition'] = self.condition
     info = registries.DATASETS.get(self.dataset, 'dataset', **options).changed(
         num_bits=self.num_bits, resize=self.resize, skip_bad=self.skip_bad)
-    return info.with_condition(self.condition) if (
-        self.condition and info.condition is None) else info
+    if self.condition and info.condition is None:
+      info = info.with_condition(self.condition)
+    return info.with_validation(
+        info.default_num_validation if self.num_validation == fields.AUTO else
+        self.num_validation)
 
   def _table_options(self):
     """Returns the fields that apply to tables and are not at their defaults."""
     return {
         field.name: value for field in self.fields()
-        if field.name in _TABLE_FIELDS and
+        if field.name in TABLE_FIELDS and
         (value := getattr(self, field.name)) != field.default}
 
   def validation_size(self) -> int:
@@ -388,8 +400,11 @@ class Config:
         self.model.data_fingerprint == inferred['data_fingerprint'], 'dataset',
         'has changed since the run began', 'Restore the data, or start a new '
         'run in another workdir.')
+    is_fitted = getattr(self.data.info(), 'asked_types', None) is not None
     for name, right in self.model.fields_from_data(inferred).items():
+      # Equal data are not fitted alike by all versions.
       self.model.require(
+          is_fitted and name in _FITTED_FIELDS or
           getattr(self.model, name) == right, name, spec_lib.text_of(right),
           f'It follows from {self.data.dataset}; use make_config.')
 

@@ -67,9 +67,9 @@ def open_array(path: str) -> dataset_info.DatasetInfo:
   if arrays['x'].dtype == np.uint8:
     return dataset_info.ImageInfo(image_shape=shape, **fields)
   names = [f'{i} of x' for i in range(*shape)]
-  fields |= own_files.standardisation(names, **x)
-  own_files.warn_of_density(names, x['train'])
-  return dataset_info.VectorInfo(event_size=shape[0], **fields)
+  own_files.check_columns(names, **x)
+  return dataset_info.VectorInfo(
+    event_size=shape[0], asked_types={}, **fields)
 
 
 def _check_examples(arrays, suffix):
@@ -151,8 +151,10 @@ def _conditions(
   # Scalars become vectors of size 1.
   parts = {name: part.reshape([len(part), -1]) for name, part in parts.items()}
   size = parts['train'].shape[1]
-  return dataset_info.ConditionInfo(size=size, **own_files.standardisation(
-    [f'{i} of condition' for i in range(size)], **parts)), parts
+  own_files.check_columns(
+    [f'{i} of condition' for i in range(size)], **parts)
+  return dataset_info.ConditionInfo(
+    size=size, **own_files.moments(np.float64(parts['train']))), parts
 
 
 def _check_condition(arrays, suffix):

@@ -162,6 +162,14 @@ class DatasetInfo(abc.ABC):
       self, condition=condition,
       load_fn=lambda part: (*load_fn(part), parts[part]))
 
+  def with_validation(self, num_validation: int) -> Self:
+    """Returns the metadata with what is fitted to the training examples.
+
+    Args:
+      num_validation: Number of training examples that are held out.
+    """
+    return self
+
   def inferred_condition_fields(self) -> dict[str, Any]:
     """Returns the fields of the model that follow from the condition."""
     return (self.condition or ConditionInfo()).inferred_fields()
@@ -284,6 +292,8 @@ class VectorInfo(DatasetInfo):
       standard deviation are those of mapped values then.
     whitening: Lower triangle of the matrix that whitens standardised vectors,
       or none.
+    asked_types: Maps columns to the types that were asked for, if the last
+      attributes are to be fitted to the training part; otherwise None.
 
   Example:
     >>> def load(part):
@@ -300,6 +310,7 @@ class VectorInfo(DatasetInfo):
   columns: tuple[str, ...] = ()
   column_maps: tuple[str, ...] = ()
   whitening: tuple[float, ...] = ()
+  asked_types: Mapping[str, str] | None = None
   is_embedded: bool = True
 
   @property
@@ -309,6 +320,14 @@ class VectorInfo(DatasetInfo):
   @property
   def event_shape(self) -> tuple[int, ...]:
     return (self.event_size,)
+
+  def with_validation(self, num_validation: int) -> Self:
+    if self.asked_types is None:
+      return self
+    # Imported on demand, because it takes NumPy and more.
+    from tf_resflow.datasets import column_fits
+    return dataclasses.replace(
+      self, **column_fits.fields_of(self, num_validation))
 
   def with_condition(self, names: Sequence[str]) -> Self:
     if not self.columns:

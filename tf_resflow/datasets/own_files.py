@@ -16,6 +16,7 @@ import zlib
 import numpy as np
 
 from tf_resflow import errors
+from tf_resflow.specs import column_types
 
 _logger = logging.getLogger(__name__)
 # Errors of files that are truncated, encrypted, or not arrays or tables.
@@ -204,34 +205,36 @@ def moments(train: np.ndarray) -> dict[str, Any]:
           'std': tuple(train.std(axis=0).tolist())}
 
 
-def standardisation(
-  names: Sequence[str], train: np.ndarray, test: np.ndarray,
-) -> dict[str, Any]:
-  """Returns `moments` of training columns that can be learned.
+def check_columns(
+  names: Sequence[str], train: np.ndarray, test: np.ndarray) -> None:
+  """Raises `FormatError` if a column cannot be learned in float32.
 
   Args:
     names: Names of the D columns.
     train: `[N, D]`.
     test: `[M, D]`.
-
-  Raises:
-    FormatError: If a column cannot be learned in float32.
   """
   train, test = train.astype(np.float64), test.astype(np.float64)
   for name, column, others in zip(names, train.T, test.T, strict=True):
     problem = column_problem(column, others)
     errors.check_format(not problem, f'Column {name} {problem}.')
-  return moments(train)
 
 
-def warn_of_density(names: Sequence[str], train: np.ndarray) -> None:
+def warn_of_density(
+  names: Sequence[str], train: np.ndarray, types: Sequence[str] = ()) -> None:
   """Warns of modelled columns for which the likelihood is unbounded.
 
   Args:
     names: Names of the D columns.
     train: `[N, D]`.
+    types: Specs of their `ColumnType`, or none if all are real numbers; whole
+      numbers have probabilities, which are bounded.
   """
-  train = train.astype(np.float64)
+  is_real = np.array([
+    not column_types.ColumnType.get(spec).is_whole for spec in (
+      types or ['real'] * len(names))])
+  names = [name for name, real in zip(names, is_real, strict=True) if real]
+  train = train[:, is_real].astype(np.float64)
   for name, column in zip(names, train.T, strict=True):
     num_values = len(np.unique(column))
     if num_values <= _MAX_SHARE_OF_VALUES * len(column):

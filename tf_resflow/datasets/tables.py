@@ -13,6 +13,7 @@ from tf_resflow.datasets import own_files
 from tf_resflow.datasets import table_files
 from tf_resflow.datasets import table_numbers
 from tf_resflow.datasets import table_problems
+from tf_resflow.specs import column_types as types
 
 _logger = logging.getLogger(__name__)
 _Remedy = table_problems.Remedy
@@ -31,11 +32,12 @@ def open_table(
   path: str, *, columns: Sequence[str] = (), drop: Sequence[str] = (),
   missing: str = 'error', split: str = 'random', test_file: str | None = None,
   sheet: str | None = None, condition: Sequence[str] = (),
+  column_types: Sequence[str] = (),
 ) -> dataset_info.VectorInfo:
   """Opens a file of a table; see `table_files.read_frame` for the formats.
 
-  Columns are standardised by the mean and standard deviation of the training
-  part. Columns of numbers, or of true and false, can be used.
+  Columns of numbers, or of true and false, can be used. What is fitted to the
+  training part, as their mean, follows by `with_validation`.
 
   Args:
     path: Path of the file.
@@ -49,6 +51,8 @@ def open_table(
     test_file: Path of a file with the test part, instead of a split.
     sheet: Name of a sheet of .xlsx files, by default the first one.
     condition: Names of columns that are the condition of `p(x|c)`.
+    column_types: `NAME:TYPE`, specs of the `ColumnType` of columns; by default
+      they are detected, see `column_fits.detected`.
 
   Raises:
     InvalidValueError: If the table is invalid, with all of its problems.
@@ -61,7 +65,8 @@ def open_table(
     ('height', 'weight')
   """
   options: dict[str, Any] = {
-    'columns': columns, 'drop': drop, 'missing': missing, 'split': split}
+    'columns': columns, 'drop': drop, 'missing': missing, 'split': split,
+    'column_types': column_types}
   frame = table_files.read(path, sheet)
   tested = None
   if test_file is not None:
@@ -83,7 +88,8 @@ def table(
     name: Name of the data set.
     test: A data frame of the test part, instead of a split.
     condition: Names of columns that are the condition of `p(x|c)`.
-    **options: `columns`, `drop`, `missing` and `split` of `open_table`.
+    **options: `columns`, `drop`, `missing`, `split` and `column_types` of
+      `open_table`.
 
   Raises:
     InvalidValueError: If the table is invalid, with all of its problems.
@@ -143,7 +149,7 @@ class _Rows(NamedTuple):
 
 def _info(
   name, table_, test_table, condition, test_file=None, *, columns=(), drop=(),
-  missing='error', split='random', is_file=True):
+  missing='error', split='random', column_types=(), is_file=True):
   """Returns the metadata of a table; tables are those of `table_files.read`."""
   frame, wrong_lines = table_
   group = split.removeprefix(_BY_COLUMN) if split.startswith(
@@ -195,16 +201,23 @@ def _info(
     split, *order.values(), test)
   info: Any = dataset_info.VectorInfo(
     name=name, event_size=len(names), columns=tuple(names),
-    **own_files.moments(train),
+    asked_types=_asked_types(name, names, column_types),
     fingerprint=own_files.fingerprint(','.join(names), rows.values, *others),
     num_train=len(train), num_test=len(test),
     load_fn=lambda part: (parts[part].astype(np.float32), None),
     description='User-provided table.')
-  if condition:
-    info = info.with_condition(condition)
-  own_files.warn_of_density(
-    info.columns, train[:, [names.index(column) for column in info.columns]])
-  return info
+  return info.with_condition(condition) if condition else info
+
+
+def _asked_types(name, names, specs):
+  """Returns the types that were asked for, by column."""
+  asked = dict(spec.partition(':')[::2] for spec in specs)
+  for column, spec in asked.items():
+    errors.check(
+      column in names and spec, 'column_types', f'{column}:{spec}',
+      f'NAME:TYPE with a column of {name}', errors.did_you_mean(column, names))
+    types.ColumnType.get(spec, 'column_types')  # Or an error.
+  return asked
 
 
 def _used_columns(name, frame, columns, drop, group):

@@ -79,6 +79,11 @@ def check(workdir: str, config: configuration.Config) -> None:
       f.name: pair for f, pair in config.model.changes(previous.model)
       if not f.is_flag}
   errors.check_suits(
+      not changed or 'data_fingerprint' in changed or
+      not config.model.data_fingerprint, 'workdir', workdir,
+      f'was begun by another version, which fits {", ".join(changed)} to data '
+      'otherwise', 'Start a new run in another workdir.')
+  errors.check_suits(
       not changed, 'dataset', config.data.dataset,
       f'has changed since the run began ({", ".join(changed)})',
       'Restore the data, or start a new run in another workdir.')

@@ -1,0 +1,194 @@
+"""Types, location, scale and correlations of columns, from training rows."""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import logging
+from typing import Any
+
+import numpy as np
+
+from tf_resflow import errors
+from tf_resflow.datasets import own_files
+from tf_resflow.specs import column_types
+
+_logger = logging.getLogger(__name__)
+# Larger whole numbers plus a fraction are rounded too much in float32.
+_LARGEST_WHOLE = 2**20
+# Mean log-likelihood of a Gaussian of mapped values that a type has to gain,
+# nats a row, and in all.
+_MIN_GAIN = 0.02
+_MIN_TOTAL_GAIN = 3.0
+# Correlations of more columns are not stored.
+_MAX_WHITENED = 64
+# What was fitted, by what it depends on: a run asks for it several times.
+_MAX_FITS = 8
+_fits: dict[Any, dict[str, Any]] = {}
+
+
+def _gaussian_log_likelihood(
+  column_type: column_types.ColumnType, x: np.ndarray) -> float:
+  """Returns the largest mean of `log p(x)` if `f(x)` is Gaussian, nats."""
+  y = column_type.forward(x, np)
+  return float(np.mean(column_type.log_slope(x, np)) - 0.5 * np.log(
+    2.0 * np.pi * np.e * max(y.var(), 1e-300)))
+
+
+def detected(x: np.ndarray) -> column_types.ColumnType:
+  """Returns the type of a column.
+
+  It is that of whole numbers if all values are; otherwise that under which the
+  values are most likely if mapped values are Gaussian, as for the power of Box
+  and Cox. Bounds of [0, 1] and [0, 100] are tried, no others.
+
+  Args:
+    x: Float64 `[N]`.
+
+  Example:
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.standard_normal(1000)
+    >>> detected(x), detected(np.exp(x)), detected(np.round(9 * x))
+    (real, log, signed_integer)
+
+  References:
+    Box and Cox, 1964, An Analysis of Transformations, Section 3.
+  """
+  if np.all(x == np.round(x)) and np.abs(x).max() <= _LARGEST_WHOLE:
+    return column_types.Integer.fitted(x)
+  best: column_types.ColumnType = column_types.Real()
+  highest = _gaussian_log_likelihood(best, x)
+  margin = max(_MIN_GAIN, _MIN_TOTAL_GAIN / len(x))
+  candidates = [column_types.Log(), column_types.Heavy.fitted(x), *(
+    column_types.Logit(upper) for upper in (1.0, 100.0)
+    if x.max() > upper / 2)]  # Otherwise it is as good as the logarithm.
+  for candidate in candidates:
+    if np.all(candidate.supports(x)):
+      value = _gaussian_log_likelihood(candidate, x)
+      if value > highest + margin:
+        best, highest = candidate, value
+  return best
+
+
+def _asked(
+  name: str, spec: str, x: np.ndarray) -> column_types.ColumnType:
+  """Returns the type that was asked for, or raises `InvalidValueError`."""
+  column_type = column_types.ColumnType.get(spec, 'column_types')
+  if ':' not in spec:
+    column_type = type(column_type).fitted(x)
+  wrong = ~column_type.supports(x)
+  if column_type.is_whole:
+    # 0 is the lower end of its cell.
+    wrong = (x < 0) & wrong | (x != np.round(x))
+  errors.check(
+    not wrong.any(), 'column_types', f'{name}:{spec}', 'a type of which all '
+    f'training values are {column_type.expected}',
+    f'{wrong.sum():,} of {len(x):,} are not, such as '
+    f'{x[wrong][0] if wrong.any() else 0:g}. Use --column_types={name}:real.')
+  return column_type
+
+
+def fitted(
+  names: Sequence[str], x: np.ndarray, asked: Mapping[str, str],
+) -> dict[str, Any]:
+  """Returns the fields of a model that follow from training rows.
+
+  Args:
+    names: Names of the columns.
+    x: Training rows without validation, `[N, D]`.
+    asked: Maps columns to specs of types; others are detected.
+
+  Returns:
+    `column_maps`, specs of types, empty if all are real; `mean` and `std` of
+    mapped columns; `whitening`, see `layers.Standardize`.
+
+  Raises:
+    InvalidValueError: If a type that was asked for does not suit its column.
+  """
+  x = np.asarray(x, np.float64)
+  types = [
+    _asked(name, asked[name], column) if name in asked else detected(column)
+    for name, column in zip(names, x.T, strict=True)]
+  y = mapped(types, x)
+  mean, std = y.mean(axis=0), y.std(axis=0)
+  is_real = all(isinstance(t, column_types.Real) and not t.is_whole
+                for t in types)
+  return {
+    'column_maps': () if is_real else tuple(t.spec() for t in types),
+    'mean': tuple(mean.tolist()), 'std': tuple(std.tolist()),
+    'whitening': _whitening((y - mean) / std)}
+
+
+def mapped(
+  types: Sequence[column_types.ColumnType], x: np.ndarray) -> np.ndarray:
+  """Returns mapped rows `[N, D]`, or `[K N, D]` for K points of each cell."""
+  whole = [i for i, column_type in enumerate(types) if column_type.is_whole]
+  if whole:
+    points = np.zeros([16, 1, len(types)])
+    points[:, 0, whole] = column_types.cell_points(len(whole))
+    x = np.reshape(x + points, [-1, len(types)])
+  return np.stack([
+    column_type.forward(column, np)
+    for column_type, column in zip(types, x.T, strict=True)], axis=1)
+
+
+def _whitening(z: np.ndarray) -> tuple[float, ...]:
+  """Returns the whitening of standardised rows `[N, D]`, row by row."""
+  size = z.shape[1]
+  if not 1 < size <= _MAX_WHITENED:
+    return ()
+  from sklearn import covariance  # Takes a second.
+
+  shrunk, _ = covariance.ledoit_wolf(z, assume_centered=True)
+  matrix = np.linalg.inv(np.linalg.cholesky(shrunk))
+  return tuple(matrix[np.tril_indices(size)].tolist())
+
+
+def fields_of(info: Any, num_validation: int) -> dict[str, Any]:
+  """Returns the fields of a `VectorInfo` that follow from its training part.
+
+  Args:
+    info: With `asked_types`.
+    num_validation: Number of training examples that are held out, the last
+      ones.
+
+  Raises:
+    InvalidValueError: If a type that was asked for does not suit its column,
+      or a column has one value in all training rows.
+  """
+  condition = info.condition
+  key = (info.name, info.fingerprint, info.columns, num_validation,
+         condition and (condition.names, condition.size),
+         tuple(info.asked_types.items()))
+  if key not in _fits:
+    x, _, *given = info.load_fn('train')
+    size = len(x) - num_validation
+    names = info.columns or [f'{i} of x' for i in range(info.event_size)]
+    for name, column in zip(names, x[:size].T, strict=True):
+      errors.check_suits(
+        np.ptp(column) > 0, 'dataset', info.name, f'has a column {name} with '
+        f'the value {column[0]:g} in all training rows but those for '
+        'validation', 'It has no density: add --drop='
+        f'{name}, or take another --num_validation.')
+    fields = fitted(names, x[:size], info.asked_types)
+    own_files.warn_of_density(names, x[:size], fields['column_maps'])
+    text = described(names, fields['column_maps'])
+    if text:
+      _logger.info('%s: %s; others are real numbers. --column_types=NAME:TYPE '
+                   'changes that.', info.name, text)
+    if condition is not None and condition.size:
+      fields['condition'] = dataclasses.replace(
+        condition, **own_files.moments(np.float64(given[0][:size])))
+    while len(_fits) >= _MAX_FITS:
+      _fits.pop(next(iter(_fits)))
+    _fits[key] = fields
+  return _fits[key]
+
+
+def described(names: Sequence[str], specs: Sequence[str]) -> str:
+  """Returns the types of columns in words, without those of real numbers."""
+  kinds: dict[str, list[str]] = {}
+  for name, spec in zip(names, specs, strict=bool(specs)):
+    word = 'heavy' if spec.startswith('heavy') else spec
+    kinds.setdefault(word, []).append(name)
+  kinds.pop('real', None)
+  return '; '.join(
+    f'{kind}: {", ".join(names)}' for kind, names in kinds.items())
