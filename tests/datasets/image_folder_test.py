@@ -346,7 +346,8 @@ def test_bad_files_are_passed_over(folder, caplog):
   info = config.data.info()
   assert [record.message.removeprefix(f'{name}: ')
           for record in caplog.records] == [
-    f'passed over bad files. 4 of 15 files are bad: 00.png '
+    'Reading 15 images to find all bad files.',
+    'passed over bad files. 4 of 15 files are bad: 00.png '
     f'({_BAD["clear.png"][1]}), cut.png ({_DAMAGED}), pipe.png (it is no '
     'regular file) and 1 more.',
     'took 11 images; passed over 6 files: 4 bad, 1 hidden, 1 .txt']

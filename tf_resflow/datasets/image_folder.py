@@ -1,7 +1,7 @@
 """User-provided data sets: folders of image files."""
 
 import collections
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 import contextlib
 import dataclasses
 import functools
@@ -93,9 +93,9 @@ class FolderInfo(dataset_info.ImageInfo):
 
   def _without_bad(self) -> Any:
     """Returns the metadata of the files whose pixels can be read."""
-    return dataclasses.replace(
-      _info_of(self.root, self.candidates, True), ignored=self.ignored,
-      condition=self.condition)
+    info = dataclasses.replace(
+      _info_of(self.root, self.candidates, True), ignored=self.ignored)
+    return info.with_condition(('label',)) if self.condition else info
 
   def error(self, faults: Mapping[str, str]) -> errors.FormatError:
     """Returns the error that names all bad files, not only the known ones.
@@ -305,8 +305,9 @@ def _opened(root: str, name: str) -> Iterator[Image.Image]:
   except errors.FormatError:
     raise
   except Image.DecompressionBombError:
-    raise errors.FormatError(
-      f'it has more than {_MAX_PIXELS:,} pixels') from None
+    # Users may have set a lower limit, or none.
+    limit = min(2 * (Image.MAX_IMAGE_PIXELS or _MAX_PIXELS), _MAX_PIXELS)
+    raise errors.FormatError(f'it has more than {limit:,} pixels') from None
   except UnidentifiedImageError:
     raise errors.FormatError(
       f'it is no {_KINDS} file, or its header is damaged') from None
@@ -318,10 +319,12 @@ def _opened(root: str, name: str) -> Iterator[Image.Image]:
 
 
 def _look_at_all(
-  root: str, names: Iterable[str], *, reads_pixels: bool
+  root: str, names: Collection[str], *, reads_pixels: bool
 ) -> tuple[dict[str, tuple[tuple[int, int], bool]], dict[str, str]]:
   """Looks at files, see `_look_at`, and returns what is wrong with others."""
   looks, faults = {}, {}
+  if reads_pixels:
+    _logger.info('Reading %d images to find all bad files.', len(names))
   for name in names:
     try:
       looks[name] = _look_at(root, name, reads_pixels=reads_pixels)
