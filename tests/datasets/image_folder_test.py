@@ -1,19 +1,19 @@
 """User-provided folders of images, and errors of invalid ones."""
 
-import os
-import zlib
-
 import numpy as np
 from PIL import Image
 import pytest
 
 from tests import testing
+from tests.datasets import image_files_test
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow.datasets import image_folder
 
 _RNG = np.random.default_rng(0)
+_BAD = image_files_test.BAD
+_DAMAGED, _DEEP = image_files_test.DAMAGED, image_files_test.DEEP
 
 
 def _array(height=6, width=4, channels=3):
@@ -180,52 +180,6 @@ def test_the_square_in_the_middle_is_averaged(tmp_path):
   np.testing.assert_array_equal(found[0, ..., 0], array[:, 2:6, 0])
 
 
-@pytest.mark.parametrize('suffix, options', [
-  ('JPG', {'format': 'JPEG'}), ('webp', {'lossless': True}), ('tif', {}),
-  ('tiff', {'compression': 'tiff_lzw'})])
-def test_other_formats(tmp_path, suffix, options):
-  """Those without a loss exactly, and turned ones turned back."""
-  exif = Image.Exif()
-  exif[0x0112] = 6
-  array = np.full([6, 8, 3], 100, np.uint8)
-  array[:, :4] = 90
-  for i in range(10):
-    _write(tmp_path / f'{i}.{suffix}', np.rot90(array), exif=exif, **options)
-  found = _load(tmp_path, 'train').arrays['x'].numpy()
-  assert found.shape == (8, 6, 8, 3)
-  np.testing.assert_allclose(
-    found.astype(int), np.broadcast_to(array, found.shape),
-    atol=5 if suffix == 'JPG' else 0)
-
-
-@pytest.mark.parametrize('orientation', [1, 6])
-def test_jpeg_files_are_reduced_while_read(tmp_path, orientation):
-  """As if the whole image were averaged; a shift by a pixel would show."""
-  y, x = np.mgrid[:203, :333]
-  array = np.stack([x / 2, y, (x + y) / 4], axis=-1).astype(np.uint8)
-  exif = Image.Exif()
-  exif[0x0112] = orientation
-  for suffix, options in ('jpg', {'quality': 95}), ('png', {}):
-    for i in range(10):
-      _write(tmp_path / suffix / f'{i}.{suffix}', array, exif=exif, **options)
-  jpeg, png = (
-    _load(tmp_path / suffix, 'test', resize=8).arrays['x'].numpy()[0]
-    for suffix in ('jpg', 'png'))
-  np.testing.assert_allclose(jpeg.astype(int), png, atol=2)
-
-
-def test_large_images_are_read_without_a_warning(tmp_path, monkeypatch):
-  monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 15)  # It warns at 24.
-  for i in range(10):
-    _write(tmp_path / f'{i}.png', _array(channels=1))
-  assert len(_load(tmp_path, 'train').arrays['x']) == 8
-  monkeypatch.setattr(image_folder, '_MAX_PIXELS', 23)
-  image_folder._info_of.cache_clear()
-  with pytest.raises(
-    errors.InvalidValueError, match='it has 4 x 6 pixels, more than 23'):
-    _load(tmp_path, 'train')
-
-
 def test_no_images(tmp_path):
   _write(tmp_path / 'few' / 'one.png', _array())
   (tmp_path / 'empty').mkdir()
@@ -236,71 +190,6 @@ def test_no_images(tmp_path):
       ('none', 'There is no such folder'),
       ('empty', 'No file below it ends in .png, .jpg, .jpeg'),
       ('few', 'It has 1 of them'))])
-
-
-def _deep_png(path):
-  # What Pillow cannot write: PNG with 16 bits a channel.
-  def chunk(name, data):
-    return (len(data).to_bytes(4, 'big') + name + data +
-            zlib.crc32(name + data).to_bytes(4, 'big'))
-
-  path.write_bytes(
-    b'\x89PNG\r\n\x1a\n'
-    + chunk(b'IHDR', bytes([0, 0, 0, 4, 0, 0, 0, 6, 16, 2, 0, 0, 0]))
-    + chunk(b'IDAT', zlib.compress(bytes(6 * (1 + 4 * 6))))
-    + chunk(b'IEND', b''))
-
-
-def _cut(path):
-  _write(path, _array(60, 40))
-  path.write_bytes(path.read_bytes()[:2000])
-
-
-def _transparent(path):
-  array = np.full([6, 4, 4], 255, np.uint8)
-  array[0, 0, 3] = 254
-  _write(path, array)
-
-
-def _frames(path):
-  one, other = (Image.fromarray(_array()) for _ in range(2))
-  one.save(path, save_all=True, append_images=[other])
-
-
-_DEEP = 'it has 16 or more bits per channel: convert it to 8'
-_DAMAGED = 'it is damaged or truncated'
-_UNKNOWN = 'it is no PNG, JPEG, WebP or TIFF file, or its header is damaged'
-_FRAMES = 'it has 2 pages or frames, not one'
-_BAD = {
-  'deep.png': (_deep_png, _DEEP),
-  'deep.tif': (lambda path: Image.new('I;16', (4, 6)).save(path), _DEEP),
-  'float.tif': (lambda path: Image.new('F', (4, 6)).save(path), _DEEP),
-  'lab.tif': (lambda path: Image.new('LAB', (4, 6)).save(path),
-              'its colours are LAB: convert it to RGB'),
-  'text.png': (lambda path: path.write_text('text'), _UNKNOWN),
-  'gif.png': (lambda path: Image.new('L', (4, 6)).save(path, 'GIF'), _UNKNOWN),
-  'empty.jpg': (lambda path: path.touch(), 'it is empty'),
-  'cut.png': (_cut, _DAMAGED),
-  'cut.jpg': (_cut, _DAMAGED),
-  'clear.png': (_transparent,
-                'it has transparent pixels: flatten it onto a background'),
-  'pages.tiff': (_frames, _FRAMES),
-  'moving.webp': (_frames, _FRAMES),
-  'moving.png': (_frames, _FRAMES),
-  'pipe.png': (os.mkfifo, 'it is no regular file'),
-  'gone.png': (lambda path: path.symlink_to('nowhere'),
-               'it cannot be opened: No such file or directory'),
-  'large.png': (lambda path: Image.new('1', (20_000, 20_000)).save(path),
-                'it has more than 178,000,000 pixels'),
-}
-
-
-def test_bad_files_by_themselves(tmp_path):
-  for name, (write, _) in _BAD.items():
-    write(tmp_path / name)
-  _, faults = image_folder._look_at_all(
-    str(tmp_path), _BAD, reads_pixels=True)
-  assert faults == {name: fault for name, (_, fault) in _BAD.items()}
 
 
 def test_one_error_names_all_bad_files(folder):
@@ -346,7 +235,8 @@ def test_bad_files_are_passed_over(folder, caplog):
   info = config.data.info()
   assert [record.message.removeprefix(f'{name}: ')
           for record in caplog.records] == [
-    f'passed over bad files. 4 of 15 files are bad: 00.png '
+    'Reading 15 images to find all bad files.',
+    'passed over bad files. 4 of 15 files are bad: 00.png '
     f'({_BAD["clear.png"][1]}), cut.png ({_DAMAGED}), pipe.png (it is no '
     'regular file) and 1 more.',
     'took 11 images; passed over 6 files: 4 bad, 1 hidden, 1 .txt']

@@ -1,48 +1,26 @@
 """User-provided data sets: folders of image files."""
 
 import collections
-from collections.abc import Iterable, Iterator, Mapping
-import contextlib
+from collections.abc import Iterable, Mapping
 import dataclasses
 import functools
 import logging
 import os
-import stat
-import struct
 from typing import Any, Self
-import warnings
-import zlib
 
 import numpy as np
-from PIL import Image
-from PIL import ImageOps
-from PIL import UnidentifiedImageError
 
 from tf_resflow import errors
 from tf_resflow.datasets import dataset_info
+from tf_resflow.datasets import image_files
 from tf_resflow.datasets import own_files
 
 _logger = logging.getLogger(__name__)
-_KINDS = 'PNG, JPEG, WebP or TIFF'
-_EXPECTED = f'a folder with {_KINDS} images of 8 bits'
-_SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.tif', '.tiff')
-_FORMATS = ('PNG', 'JPEG', 'WEBP', 'TIFF')
-_GREY_MODES = ('1', 'L', 'LA', 'La')
-_COLOUR_MODES = ('RGB', 'RGBA', 'RGBa', 'RGBX', 'P', 'PA', 'CMYK', 'YCbCr')
+_EXPECTED = f'a folder with {image_files.KINDS} images of 8 bits'
 # Names of folders that are probably meant as parts.
 _PARTS = ('train', 'training', 'test', 'testing', 'val', 'valid', 'validation',
           'dev')
-# Errors of Pillow and its decoders for damaged files; none are documented.
-_ERRORS = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError,
-           RuntimeError, struct.error, zlib.error)
-_ORIENTATION = 0x0112  # EXIF tag; from 5 on width and height are swapped.
-# A square of 13,341; Pillow itself refuses 0.5 % more.
-_MAX_PIXELS = 178_000_000
-# Least ratio of sides in resizing: JPEG files are decoded at a half, a quarter
-# or an eighth of their size where that leaves more. From 3 on, Pillow's
-# documentation says, the difference is not seen.
-_REDUCING_GAP = 3
-_MAX_NAMED = 3
+_MAX_NAMED = 3  # Of bad files.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,9 +71,9 @@ class FolderInfo(dataset_info.ImageInfo):
 
   def _without_bad(self) -> Any:
     """Returns the metadata of the files whose pixels can be read."""
-    return dataclasses.replace(
-      _info_of(self.root, self.candidates, True), ignored=self.ignored,
-      condition=self.condition)
+    info = dataclasses.replace(
+      _info_of(self.root, self.candidates, True), ignored=self.ignored)
+    return info.with_condition(('label',)) if self.condition else info
 
   def error(self, faults: Mapping[str, str]) -> errors.FormatError:
     """Returns the error that names all bad files, not only the known ones.
@@ -104,7 +82,7 @@ class FolderInfo(dataset_info.ImageInfo):
       faults: The known ones, and what is wrong with them.
     """
     names = [name for name, *_ in self.candidates]
-    _, others = _look_at_all(
+    _, others = image_files.look_at_all(
       self.root, [name for name in names if name not in faults],
       reads_pixels=True)
     every = {**faults, **others}
@@ -186,7 +164,7 @@ def open_folder(path: str) -> FolderInfo:
       raise errors.FormatError(
         f'{error.filename}: {error.strerror}.') from None
     errors.check_format(
-      files, f'No file below it ends in {", ".join(_SUFFIXES)}.')
+      files, f'No file below it ends in {", ".join(image_files.SUFFIXES)}.')
     return dataclasses.replace(
       _info_of(os.path.abspath(path), files, False), ignored=ignored)
 
@@ -212,7 +190,7 @@ def _files_below(root):
       and os.path.realpath(os.path.join(folder, f)) not in seen)
     for name in sorted(names):
       suffix = os.path.splitext(name)[1].lower()
-      if name.startswith('.') or suffix not in _SUFFIXES:
+      if name.startswith('.') or suffix not in image_files.SUFFIXES:
         ignored['hidden' if name.startswith('.') else
                 suffix or 'without a suffix'] += 1
         continue
@@ -221,7 +199,7 @@ def _files_below(root):
         status = os.stat(file)
         state = status.st_size, status.st_mtime_ns
       except OSError:
-        state = 0, 0  # `_opened` says what is wrong with it.
+        state = 0, 0  # `image_files` says what is wrong with it.
       files.append((os.path.relpath(file, root), *state))
   return tuple(files), dict(ignored)
 
@@ -229,7 +207,7 @@ def _files_below(root):
 @functools.lru_cache(maxsize=8)
 def _info_of(path: str, files: tuple, reads_pixels: bool) -> FolderInfo:
   """Returns the metadata of the good ones among files `(name, size, time)`."""
-  looks, faults = _look_at_all(
+  looks, faults = image_files.look_at_all(
     path, [name for name, *_ in files], reads_pixels=reads_pixels)
   names = list(looks)
   sizes: dict[Any, str] = {}
@@ -291,102 +269,6 @@ def _parts_of(names):
   return {'train': tuple(train[i] for i in order), 'test': tuple(test)}
 
 
-@contextlib.contextmanager
-def _opened(root: str, name: str) -> Iterator[Image.Image]:
-  """Opens an image file; converts errors to a `FormatError` that says why."""
-  path = os.path.join(root, name)
-  try:
-    status = os.stat(path)
-    # Opening a FIFO would wait for a writer, a device may do anything.
-    errors.check_format(stat.S_ISREG(status.st_mode), 'it is no regular file')
-    errors.check_format(status.st_size, 'it is empty')
-    with open(path, 'rb') as file, Image.open(file, formats=_FORMATS) as image:
-      yield image
-  except errors.FormatError:
-    raise
-  except Image.DecompressionBombError:
-    raise errors.FormatError(
-      f'it has more than {_MAX_PIXELS:,} pixels') from None
-  except UnidentifiedImageError:
-    raise errors.FormatError(
-      f'it is no {_KINDS} file, or its header is damaged') from None
-  except _ERRORS as error:
-    reason = getattr(error, 'strerror', None)  # Not of errors of Pillow.
-    raise errors.FormatError(
-      f'it cannot be opened: {reason}' if reason else
-      'it is damaged or truncated') from None
-
-
-def _look_at_all(
-  root: str, names: Iterable[str], *, reads_pixels: bool
-) -> tuple[dict[str, tuple[tuple[int, int], bool]], dict[str, str]]:
-  """Looks at files, see `_look_at`, and returns what is wrong with others."""
-  looks, faults = {}, {}
-  for name in names:
-    try:
-      looks[name] = _look_at(root, name, reads_pixels=reads_pixels)
-    except errors.FormatError as error:
-      faults[name] = str(error)
-  return looks, faults
-
-
-def _look_at(
-  root: str, name: str, *, reads_pixels: bool
-) -> tuple[tuple[int, int], bool]:
-  """Returns height and width of an image, and whether it has colours."""
-  with _large_images_allowed(), _opened(root, name) as image:
-    mode, (width, height) = image.mode, image.size
-    errors.check_format(
-      width * height <= _MAX_PIXELS,
-      f'it has {width} x {height} pixels, more than {_MAX_PIXELS:,}')
-    # The first picture of an MPO file, from a camera, is the photograph.
-    num_frames = getattr(image, 'n_frames', 1) if image.format != 'MPO' else 1
-    errors.check_format(
-      num_frames == 1, f'it has {num_frames} pages or frames, not one')
-    # Pillow silently reduces 16-bit colour images to 8 bits. Tiles show the
-    # depth until the image is read, as EXIF tags may cause.
-    is_deep = mode[0] in 'IF' or any(
-      ';16' in str(arguments) for *_, arguments in image.tile)
-    errors.check_format(
-      not is_deep, 'it has 16 or more bits per channel: convert it to 8')
-    errors.check_format(
-      mode in _GREY_MODES + _COLOUR_MODES,
-      f'its colours are {mode}: convert it to RGB')
-    # Pillow states the size of a TIFF file as it is after turning.
-    is_turned = image.format != 'TIFF' and (
-      _exif_of(image).get(_ORIENTATION, 1) >= 5)
-    if reads_pixels:
-      image.draft(None, (1, 1))  # JPEG files are read at an eighth.
-      _opaque(image)
-  return (
-    (width, height) if is_turned else (height, width), mode in _COLOUR_MODES)
-
-
-def _exif_of(image: Any) -> Image.Exif:
-  """Returns the EXIF tags of an opened file, without its pixels if possible."""
-  if image.format != 'PNG':
-    return image.getexif()
-  # Of PNG files, Pillow reads the pixels in search of tags after them.
-  start, kinds = image.fp.tell(), []
-  image.fp.seek(8)
-  while len(head := image.fp.read(8)) == 8:
-    length, kind = struct.unpack('>I4s', head)
-    kinds.append(kind)
-    image.fp.seek(length + 4, os.SEEK_CUR)
-  image.fp.seek(start)
-  late = kinds[kinds.index(b'IDAT'):] if b'IDAT' in kinds else ()
-  return image.getexif() if {*late} & {
-    b'eXIf', b'tEXt', b'zTXt', b'iTXt'} else Image.Image.getexif(image)
-
-
-@contextlib.contextmanager
-def _large_images_allowed() -> Iterator[None]:
-  """Inside, Pillow does not warn of images that are not refused."""
-  with warnings.catch_warnings():
-    warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-    yield
-
-
 def _load(
   info: FolderInfo, resize: int | None, part: str
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -398,45 +280,10 @@ def _load(
   with errors.refusing('dataset', info.name, _EXPECTED):
     for i, name in enumerate(names):
       try:
-        image = _read(info, name, resize)
+        image = image_files.read(info.root, name, shape[-1], resize)
         errors.check_format(image.shape == shape, 'it has changed')
       except errors.FormatError as error:
         raise info.error({**info.faults, name: str(error)}) from None
       images[i] = image
   return images, np.array(
     [info.labels[name] for name in names]) if info.labels else None
-
-
-def _read(info: FolderInfo, name: str, resize: int | None) -> np.ndarray:
-  """Returns one image, uint8 `[H, W, C]`."""
-  mode = 'RGB' if info.image_shape[-1] == 3 else 'L'
-  with _large_images_allowed(), _opened(info.root, name) as file:
-    width, height = file.size
-    reduced = resize and file.draft(
-      None, (_REDUCING_GAP * resize, _REDUCING_GAP * resize))
-    scale = reduced[1][2] / width if reduced else 1
-    image = _opaque(file)
-    if image.mode != mode:  # Otherwise it would be copied.
-      image = image.convert(mode)
-    if resize is not None:
-      side = min(width, height)
-      left, top = (width - side) // 2, (height - side) // 2
-      image = image.resize(
-        (resize, resize), Image.Resampling.BILINEAR, box=(
-          scale * left, scale * top, scale * (left + side),
-          scale * (top + side)))
-    ImageOps.exif_transpose(image, in_place=True)
-    return np.asarray(image).reshape([image.height, image.width, -1])
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-  """Reads the pixels of an opened file, which must not be transparent."""
-  image.load()
-  if not image.has_transparency_data:
-    return image
-  if image.mode != 'RGBA':
-    image = image.convert('RGBA')
-  errors.check_format(
-    image.getchannel('A').getextrema() == (255, 255),
-    'it has transparent pixels: flatten it onto a background')
-  return image

@@ -1,0 +1,194 @@
+"""Image files: what is wrong with them, their headers and their pixels."""
+
+from collections.abc import Collection, Iterator
+import contextlib
+import logging
+import os
+import stat
+import struct
+from typing import Any
+import warnings
+import zlib
+
+import numpy as np
+from PIL import Image
+from PIL import ImageOps
+from PIL import UnidentifiedImageError
+
+from tf_resflow import errors
+
+_logger = logging.getLogger(__name__)
+KINDS = 'PNG, JPEG, WebP or TIFF'
+SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.tif', '.tiff')
+_FORMATS = ('PNG', 'JPEG', 'WEBP', 'TIFF')
+_GREY_MODES = ('1', 'L', 'LA', 'La')
+_COLOUR_MODES = ('RGB', 'RGBA', 'RGBa', 'RGBX', 'P', 'PA', 'CMYK', 'YCbCr')
+# Errors of Pillow and its decoders for damaged files; none are documented.
+_ERRORS = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError,
+           RuntimeError, struct.error, zlib.error)
+_ORIENTATION = 0x0112  # EXIF tag; from 5 on width and height are swapped.
+# A square of 13,341; Pillow itself refuses 0.5 % more.
+_MAX_PIXELS = 178_000_000
+# Least ratio of sides in resizing: JPEG files are decoded at a half, a quarter
+# or an eighth of their size where that leaves more. From 3 on, Pillow's
+# documentation says, the difference is not seen.
+_REDUCING_GAP = 3
+
+
+def look_at_all(
+  root: str, names: Collection[str], *, reads_pixels: bool
+) -> tuple[dict[str, tuple[tuple[int, int], bool]], dict[str, str]]:
+  """Looks at images.
+
+  Args:
+    root: Their folder.
+    names: Their paths in there.
+    reads_pixels: Whether to read the pixels, too. Headers do not show whether
+      the rest is damaged, or any pixel transparent.
+
+  Returns:
+    A dictionary from good ones to `(height, width)` and whether they have
+    colours, and one from bad ones to what is wrong with them.
+  """
+  looks, faults = {}, {}
+  if reads_pixels:
+    _logger.info('Reading %d images to find all bad files.', len(names))
+  for name in names:
+    try:
+      looks[name] = _look_at(root, name, reads_pixels=reads_pixels)
+    except errors.FormatError as error:
+      faults[name] = str(error)
+  return looks, faults
+
+
+def _look_at(
+  root: str, name: str, *, reads_pixels: bool
+) -> tuple[tuple[int, int], bool]:
+  """Returns height and width of an image, and whether it has colours."""
+  with _large_images_allowed(), _opened(root, name) as image:
+    mode, (width, height) = image.mode, image.size
+    errors.check_format(
+      width * height <= _MAX_PIXELS,
+      f'it has {width} x {height} pixels, more than {_MAX_PIXELS:,}')
+    # The first picture of an MPO file, from a camera, is the photograph.
+    num_frames = getattr(image, 'n_frames', 1) if image.format != 'MPO' else 1
+    errors.check_format(
+      num_frames == 1, f'it has {num_frames} pages or frames, not one')
+    # Pillow silently reduces 16-bit colour images to 8 bits. Tiles show the
+    # depth until the image is read, as EXIF tags may cause.
+    is_deep = mode[0] in 'IF' or any(
+      ';16' in str(arguments) for *_, arguments in image.tile)
+    errors.check_format(
+      not is_deep, 'it has 16 or more bits per channel: convert it to 8')
+    errors.check_format(
+      mode in _GREY_MODES + _COLOUR_MODES,
+      f'its colours are {mode}: convert it to RGB')
+    # Pillow states the size of a TIFF file as it is after turning.
+    is_turned = image.format != 'TIFF' and (
+      _exif_of(image).get(_ORIENTATION, 1) >= 5)
+    if reads_pixels:
+      image.draft(None, (1, 1))  # JPEG files are read at an eighth.
+      _opaque(image)
+  return (
+    (width, height) if is_turned else (height, width), mode in _COLOUR_MODES)
+
+
+def read(
+  root: str, name: str, num_channels: int, resize: int | None) -> np.ndarray:
+  """Reads one image.
+
+  Args:
+    root: Its folder.
+    name: Its path in there.
+    num_channels: 3 for RGB, 1 for grayscale.
+    resize: Height and width to resize the square in the middle to, or None.
+
+  Returns:
+    Its pixels, uint8 `[H, W, num_channels]`.
+
+  Raises:
+    FormatError: If it is bad, with the reason.
+  """
+  mode = 'RGB' if num_channels == 3 else 'L'
+  with _large_images_allowed(), _opened(root, name) as file:
+    width, height = file.size
+    reduced = resize and file.draft(
+      None, (_REDUCING_GAP * resize, _REDUCING_GAP * resize))
+    scale = reduced[1][2] / width if reduced else 1
+    image = _opaque(file)
+    if image.mode != mode:  # Otherwise it would be copied.
+      image = image.convert(mode)
+    if resize is not None:
+      side = min(width, height)
+      left, top = (width - side) // 2, (height - side) // 2
+      image = image.resize(
+        (resize, resize), Image.Resampling.BILINEAR, box=(
+          scale * left, scale * top, scale * (left + side),
+          scale * (top + side)))
+    ImageOps.exif_transpose(image, in_place=True)
+    return np.asarray(image).reshape([image.height, image.width, -1])
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+  """Reads the pixels of an opened file, which must not be transparent."""
+  image.load()
+  if not image.has_transparency_data:
+    return image
+  if image.mode != 'RGBA':
+    image = image.convert('RGBA')
+  errors.check_format(
+    image.getchannel('A').getextrema() == (255, 255),
+    'it has transparent pixels: flatten it onto a background')
+  return image
+
+
+@contextlib.contextmanager
+def _opened(root: str, name: str) -> Iterator[Image.Image]:
+  """Opens an image file; converts errors to a `FormatError` that says why."""
+  path = os.path.join(root, name)
+  try:
+    status = os.stat(path)
+    # Opening a FIFO would wait for a writer, a device may do anything.
+    errors.check_format(stat.S_ISREG(status.st_mode), 'it is no regular file')
+    errors.check_format(status.st_size, 'it is empty')
+    with open(path, 'rb') as file, Image.open(file, formats=_FORMATS) as image:
+      yield image
+  except errors.FormatError:
+    raise
+  except Image.DecompressionBombError:
+    # Users may have set a lower limit, or none.
+    limit = min(2 * (Image.MAX_IMAGE_PIXELS or _MAX_PIXELS), _MAX_PIXELS)
+    raise errors.FormatError(f'it has more than {limit:,} pixels') from None
+  except UnidentifiedImageError:
+    raise errors.FormatError(
+      f'it is no {KINDS} file, or its header is damaged') from None
+  except _ERRORS as error:
+    reason = getattr(error, 'strerror', None)  # Not of errors of Pillow.
+    raise errors.FormatError(
+      f'it cannot be opened: {reason}' if reason else
+      'it is damaged or truncated') from None
+
+
+def _exif_of(image: Any) -> Image.Exif:
+  """Returns the EXIF tags of an opened file, without its pixels if possible."""
+  if image.format != 'PNG':
+    return image.getexif()
+  # Of PNG files, Pillow reads the pixels in search of tags after them.
+  start, kinds = image.fp.tell(), []
+  image.fp.seek(8)
+  while len(head := image.fp.read(8)) == 8:
+    length, kind = struct.unpack('>I4s', head)
+    kinds.append(kind)
+    image.fp.seek(length + 4, os.SEEK_CUR)
+  image.fp.seek(start)
+  late = kinds[kinds.index(b'IDAT'):] if b'IDAT' in kinds else ()
+  return image.getexif() if {*late} & {
+    b'eXIf', b'tEXt', b'zTXt', b'iTXt'} else Image.Image.getexif(image)
+
+
+@contextlib.contextmanager
+def _large_images_allowed() -> Iterator[None]:
+  """Inside, Pillow does not warn of images that are not refused."""
+  with warnings.catch_warnings():
+    warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+    yield
