@@ -29,8 +29,8 @@ _BAD = [
     (dict(dataset='2d/moons', model='image'), 'model=image cannot be used with '
      '2d/moons. These data have no image_shape, num_levels. Give a data '),
     (dict(dataset='table:/none.csv'), 'dataset=table:/none.csv: expected a '
-     '.csv file with a line of names and lines of numbers, comma-separated. '
-     'There is no such file.'),
+     'table of numbers (.csv, .tsv, .txt, .parquet, .feather or .xlsx). There '
+     'is no such file.'),
     (dict(condition=('price',)), 'condition=price: expected label. digits has '
      'no other conditions.'),
     (dict(condition_at=('base',)), 'condition_at=base has no effect '
@@ -127,8 +127,10 @@ _RESUMABLE = (
     'memory', 'imports', 'keep_best')
 
 # Registries with one name so far, and one whose other name leaves some of the
-# fields above without an effect.
-_WITHOUT_OTHER = {'model', 'block', 'constraint', 'augmentation'}
+# fields above without an effect. Then fields of tables.
+_WITHOUT_OTHER = {
+    'model', 'block', 'constraint', 'augmentation', 'columns', 'drop',
+    'missing', 'split', 'test_file', 'sheet'}
 
 
 def test_every_field_has_another_value():

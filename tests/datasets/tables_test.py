@@ -246,6 +246,6 @@ def test_options_of_tables_are_refused_elsewhere(tmp_path):
     ({'dataset': f'table:{path}', 'split': 'last', 'test_file': path},
      'split=last cannot be used with test_file'),
     # The type of the data is guessed from any of the suffixes.
-    ({'dataset': 'own.csv.gz'}, 'dataset=own.csv.gz: ...Did you mean table:own'),
+    ({'dataset': 'own.csv.gz'}, 'dataset=own.csv.gz: ...Did you mean table:o'),
     ({'dataset': 'table:https://host/own.csv'},
      'dataset=table:https://host/own.csv: ...It is a URL')])
