@@ -62,6 +62,11 @@ def test_lines_are_those_of_the_file(tmp_path):
   frame, problem = table_files.read(path)
   assert frame.index.tolist() == [3, 5]
   assert problem == '3 cells, not 2 like the first line, in lines 2, 4'
+  path.write_text('"a\n""","b\n"\n1,2\n3,"x\n\ny"\n5,6\n7\n8,9')
+  frame, problem = table_files.read(path)
+  assert frame.index.tolist() == [4, 5, 8, 10]
+  assert problem.endswith('like the first line, in line 9')
+  assert list(frame.columns) == ['a\n"', 'b']
   assert table_files.places(
     pd.RangeIndex(5, name='row'), np.arange(5) != 1
   ) == 'in rows 0, 2, 3 (4 rows)'

@@ -216,8 +216,15 @@ def _read_text(content):
       column_types=dict.fromkeys(keys, pa.string()), strings_can_be_null=False)
   ).to_pandas()
   frame.columns = names or [f'x{i}' for i in range(len(first))]
+  places_of_wrong = [number for number, _ in wrong]
   numbers = num_skipped + 1 + np.arange(len(frame) + len(wrong))
-  numbers = numbers[~np.isin(numbers, [number for number, _ in wrong])]
+  numbers = numbers[~np.isin(numbers, places_of_wrong)]
+  if b'"' in content:
+    # Cells in quotes may have several lines.
+    counts = [frame.iloc[:, i].str.count('\n') for i in range(len(first))]
+    breaks = np.cumsum([0, *np.sum(counts, axis=0).astype(int)])
+    places_of_wrong += breaks[np.searchsorted(numbers, places_of_wrong)]
+    numbers = numbers + breaks[:-1]
   frame.index = pd.Index(numbers, name='line')
   is_filled = np.zeros(len(frame), bool)
   for i in range(len(first)):
@@ -227,7 +234,7 @@ def _read_text(content):
     frame = _with_decimal_points(frame)
   if not wrong:
     return frame, ''
-  lines = pd.Index([number for number, _ in wrong], name='line')
+  lines = pd.Index(places_of_wrong, name='line')
   return frame, (
     f'{wrong[0][1]} cells, not {len(first)} like the first line, '
     f'{places(lines, np.ones(len(wrong), bool))}')
