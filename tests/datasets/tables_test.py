@@ -154,7 +154,7 @@ def test_a_test_file(tmp_path):
     lambda frame: tables.open_table(path, test_file=_write(other, frame)), [
       (test[['a', 'c']], f'dataset=table:{path}: ...The test file has no b b.'),
       (test.assign(a='x'), f'dataset=table:{path}: expected a table of numbers'
-       "...\n  a: in the test file holds text, 'x' in line 2, ...\nAdd --drop="),
+       "...\n  a: in the test file holds text, 'x' in line 2, ...\nAdd --drop"),
       (test[:1], '...The test part has 1 rows; standard errors need two.')])
   other.unlink()
   testing.check_refusals(

@@ -66,7 +66,9 @@ def open_table(
   tested = None
   if test_file is not None:
     with errors.refusing('test_file', test_file, _TABLE):
-      tested = table_files.read(test_file, sheet)
+      # A sheet of that name, if it has sheets.
+      tested = table_files.read(
+        test_file, sheet if test_file.lower().endswith('.xlsx') else None)
   return _info(f'table:{path}', frame, tested, condition, **options)
 
 
@@ -258,7 +260,7 @@ def _read_columns(
   if group is not None:
     groups, empty[group] = _groups(frame, group)
   for column in names:
-    places = [i for i, other in enumerate(frame.columns) if other == column]
+    places = np.flatnonzero(frame.columns == column)
     found = table_numbers.numbers(frame.iloc[:, places[0]])
     if len(places) > 1:
       problem = f'is the name of {len(places)} columns; rename them'
