@@ -13,8 +13,9 @@ import tf_resflow
 _PACKAGES = [f'tf_resflow.{info.name}'
           for info in pkgutil.iter_modules(tf_resflow.__path__) if info.ispkg]
 _HEAVY = {
-    'h5py', 'keras', 'matplotlib', 'scipy', 'sklearn', 'tensorboard',
-    'tensorflow', 'tensorflow_datasets', 'tensorflow_probability', 'tf_keras'}
+    'h5py', 'keras', 'matplotlib', 'pandas', 'pyarrow', 'scipy', 'sklearn',
+    'tensorboard', 'tensorflow', 'tensorflow_datasets',
+    'tensorflow_probability', 'tf_keras'}
 
 _SCRIPT = f"""
 import importlib, sys

@@ -43,7 +43,8 @@ for name in runner.TOOLS:
         status = runner.run(name, arguments)
     texts[f'{name} {arguments[0]}'] = status, text.getvalue()
 heavy = {'tensorflow', 'keras', 'tensorflow_probability', 'sklearn',
-         'matplotlib', 'tensorflow_datasets'} & set(sys.modules)
+         'matplotlib', 'pandas', 'pyarrow', 'tensorflow_datasets'} & set(
+             sys.modules)
 print(json.dumps([sorted(heavy), texts]))
 """
 # Some tools that open a run.

@@ -114,7 +114,8 @@ OTHER = dict(
     weight_decay=0.5, clip_norm=0.5, ema_decay=0.5, seed=9, imports=('json',),
     strategy='single', jit_compile=True, checkpoint_every=2,
     checkpoints_to_keep=2, log_every=2, sample_every=2, evaluate_every=2,
-    annealing_steps=5, keep_best=True, patience=3, norms=('inf',), norm_bound='estimate',
+    annealing_steps=5, keep_best=True, patience=3, norms=('inf',),
+    norm_bound='estimate',
     uncertified=True, order_gradient='norm', condition=('label',),
     condition_at=('gates', 'act_norm'), condition_features=3,
     condition_hidden_units=(5,))
@@ -128,8 +129,10 @@ _RESUMABLE = (
     'memory', 'imports', 'keep_best', 'patience')
 
 # Registries with one name so far, one whose other name leaves some of the
-# fields above without an effect, and a switch for folders of images alone.
-_WITHOUT_OTHER = {'model', 'block', 'constraint', 'augmentation', 'skip_bad'}
+# fields above without an effect, and fields of folders and tables alone.
+_WITHOUT_OTHER = {
+    'model', 'block', 'constraint', 'augmentation', 'skip_bad',
+    *config_lib.TABLE_FIELDS}
 
 
 def test_every_field_has_another_value():

@@ -157,11 +157,15 @@ def test_a_test_file(tmp_path):
     config.check_data()
   testing.check_refusals(
     lambda frame: tables.open_table(path, test_file=_write(other, frame)), [
-      (test[['a', 'c']], f'test_file={other}: expected the columns of table:'
-       f'{path}. It has no b b.'),
-      (test.assign(a='x'), f'test_file={other}: expected a table of numbers...'
-       "\n  a: holds text, 'x' in line 2, "),
-      (test[:1], f'test_file={other}: ...It has 1 rows; standard errors need')])
+      (test[['a', 'c']], f'dataset=table:{path}: ...The test file has no b b.'),
+      (test.assign(a='x'), f'dataset=table:{path}: expected a table of numbers'
+       "...\n  a: in the test file holds text, 'x' in line 2, ...\nAdd --drop"),
+      (test[:1], '...The test part has 1 rows; standard errors need two.')])
+  other.unlink()
+  testing.check_refusals(
+    lambda other: tables.open_table(path, test_file=other), [
+      (str(other), f'test_file={other}: expected a table...There is no such fi')
+    ])
 
 
 def test_all_problems_at_once(tmp_path):
@@ -253,6 +257,6 @@ def test_options_of_tables_are_refused_elsewhere(tmp_path):
     ({'dataset': f'table:{path}', 'split': 'last', 'test_file': path},
      'split=last cannot be used with test_file'),
     # The type of the data is guessed from any of the suffixes.
-    ({'dataset': 'own.csv.gz'}, 'dataset=own.csv.gz: ...Did you mean table:own'),
+    ({'dataset': 'own.csv.gz'}, 'dataset=own.csv.gz: ...Did you mean table:o'),
     ({'dataset': 'table:https://host/own.csv'},
      'dataset=table:https://host/own.csv: ...It is a URL')])

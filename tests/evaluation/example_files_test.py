@@ -3,6 +3,7 @@
 import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -300,3 +301,12 @@ def test_columns_behind_those_of_a_file(tmp_path):
   source.write_text('1.5,2.5\n3.5,4.5\n')
   example_files.append_columns(source, path, {'score': [7, 8]})
   assert path.read_text() == 'x0,x1,score\n1.5,2.5,7\n3.5,4.5,8\n'
+  # Of other formats, the values are kept.
+  frame = pd.DataFrame({'name': ['x', None], 'a': [0.1, 1e-300], 'n': [2, 3]})
+  for suffix, write in (
+      ('parquet', frame.to_parquet), ('xlsx', frame.to_excel)):
+    write(tmp_path / f'own.{suffix}', index=False)
+    example_files.append_columns(
+        tmp_path / f'own.{suffix}', path, {'score': [0.5, 8.0]})
+    assert path.read_text() == (
+        'name,a,n,score\nx,0.1,2,0.5\n,1e-300,3,8.0\n')

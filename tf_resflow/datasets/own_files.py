@@ -1,6 +1,6 @@
 """Utilities for user-provided data: errors, statistics, held-out parts."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 import contextlib
 import csv
 import functools
@@ -56,7 +56,8 @@ def opener(
     @functools.wraps(function)
     def opened(path, **options):
       options = {
-        name: tuple(value) if isinstance(value, list) else value
+        name: tuple(value) if isinstance(value, Iterable) and not (
+          isinstance(value, str)) else value
         for name, value in options.items()}
       paths = [path, *filter(None, map(options.get, files))]
       with errors.refusing('dataset', f'{prefix}:{path}', expected):

@@ -98,7 +98,8 @@ def read(
       ('.parquet', pd.read_parquet), ('.feather', pd.read_feather)):
       if name.endswith(suffix):
         with open(path, 'rb') as file:
-          return plain(read_fn(file)), ''
+          # So that integers stay integers beside missing ones.
+          return plain(read_fn(file, dtype_backend='numpy_nullable')), ''
     return _read_text(_content(path))
 
 
@@ -160,7 +161,7 @@ def _separator(content):
     if len(first) > 1 and all(
       len(cells) == len(first) for *_, cells in second):
       return separator
-  return max(_SEPARATORS, key=counts.__getitem__)
+  return max(reversed(_SEPARATORS), key=counts.__getitem__)
 
 
 def _names(first, numbers):
@@ -196,10 +197,10 @@ def _read_text(content):
   start, end, first = next(_records(content, separator))
   names = _names(first, [_number(cell) for cell in first if cell])
   num_skipped = start if names is None else end
-  wrong = []
+  wrong: list[Any] = []
 
   def skip(row):
-    wrong.append((row.number, row.actual_columns))
+    wrong.append(row)
     return 'skip'
 
   keys = [str(i) for i in range(len(first))]
@@ -216,9 +217,16 @@ def _read_text(content):
       column_types=dict.fromkeys(keys, pa.string()), strings_can_be_null=False)
   ).to_pandas()
   frame.columns = names or [f'x{i}' for i in range(len(first))]
-  numbers = num_skipped + 1 + np.arange(len(frame) + len(wrong))
-  numbers = numbers[~np.isin(numbers, [number for number, _ in wrong])]
-  frame.index = pd.Index(numbers, name='line')
+  lines = num_skipped + 1 + np.arange(len(frame) + len(wrong))
+  is_wrong = np.isin(lines, [row.number for row in wrong])
+  if b'"' in content:
+    # Cells in quotes may have several lines.
+    num_breaks = np.zeros(len(lines), int)
+    num_breaks[is_wrong] = [row.text.count('\n') for row in wrong]
+    for i in range(len(first)):
+      num_breaks[~is_wrong] += frame.iloc[:, i].str.count('\n').to_numpy(int)
+    lines += np.cumsum(num_breaks) - num_breaks
+  frame.index = pd.Index(lines[~is_wrong], name='line')
   is_filled = np.zeros(len(frame), bool)
   for i in range(len(first)):
     is_filled |= (frame.iloc[:, i].str.strip() != '').to_numpy(bool)
@@ -227,10 +235,9 @@ def _read_text(content):
     frame = _with_decimal_points(frame)
   if not wrong:
     return frame, ''
-  lines = pd.Index([number for number, _ in wrong], name='line')
   return frame, (
-    f'{wrong[0][1]} cells, not {len(first)} like the first line, '
-    f'{places(lines, np.ones(len(wrong), bool))}')
+    f'{wrong[0].actual_columns} cells, not {len(first)} like the first line, '
+    + places(pd.Index(lines, name='line'), is_wrong))
 
 
 def _with_decimal_points(frame):

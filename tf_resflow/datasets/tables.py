@@ -71,8 +71,10 @@ def open_table(
   tested = None
   if test_file is not None:
     with errors.refusing('test_file', test_file, _TABLE):
-      tested = table_files.read(test_file, sheet)
-  return _info(f'table:{path}', frame, tested, condition, test_file, **options)
+      # A sheet of that name, if it has sheets.
+      tested = table_files.read(
+        test_file, sheet if test_file.lower().endswith('.xlsx') else None)
+  return _info(f'table:{path}', frame, tested, condition, **options)
 
 
 def table(
@@ -121,89 +123,81 @@ def read_columns(
   Raises:
     FormatError: If the table is invalid, with all of its problems.
   """
-  frame, wrong_lines = table_files.read(path)
-  lacking = [name for name in names if name not in list(frame.columns)]
+  table_ = table_files.read(path)
+  lacking = [name for name in names if name not in list(table_[0].columns)]
   errors.check_format(not lacking, f'It has no {", ".join(lacking)}.')
   problems = table_problems.Problems()
-  if wrong_lines:
-    problems.add('', f'has {wrong_lines}', _Remedy.NONE)
-  rows = _read_columns(frame, names, problems, is_fixed=True)
+  rows = _read_columns(os.fspath(path), table_, names, problems, is_fixed=True)
   problems.check()
-  errors.check_format(len(rows.values) > 0, 'It has no rows.')
-  return rows.values
+  errors.check_format(len(rows.places) > 0, 'It has no rows.')
+  return rows.values(names)
 
 
 class _Rows(NamedTuple):
   """The rows of a table that are used.
 
   Attributes:
-    values: Float64 `[N, D]`.
+    columns: Float64 `[N]` each, by name.
     places: Index of a frame, `[N]`.
     groups: Which rows stay together, int `[N]`, or None.
   """
 
-  values: np.ndarray
+  columns: dict[str, np.ndarray]
   places: Any
   groups: np.ndarray | None
 
+  def values(self, names):
+    """Returns columns as float64 `[N, D]`."""
+    return np.reshape(
+      [self.columns[name] for name in names], [len(names), len(self.places)]).T
+
 
 def _info(
-  name, table_, test_table, condition, test_file=None, *, columns=(), drop=(),
-  missing='error', split='random', column_types=(), is_file=True):
+  name, table_, test_table, condition, *, columns=(), drop=(), missing='error',
+  split='random', column_types=(), is_file=True):
   """Returns the metadata of a table; tables are those of `table_files.read`."""
-  frame, wrong_lines = table_
   group = split.removeprefix(_BY_COLUMN) if split.startswith(
     _BY_COLUMN) else None
-  used = _used_columns(name, frame, columns, drop, group)
+  used = _used_columns(name, table_[0], columns, drop, group)
   problems = table_problems.Problems(drop, is_file)
-  if wrong_lines:
-    problems.add('', f'has {wrong_lines}', _Remedy.NONE)
-  rows = _read_columns(frame, used, problems, missing, group)
-  test_problems = table_problems.Problems(drop, is_file)
+  tested = rows = _read_columns(name, table_, used, problems, missing, group)
   if test_table is not None:
+    used = [column for column in used if column not in problems.dropped]
     lacking = [column for column in used if column not in test_table[0].columns]
-    errors.check(
-      not lacking, 'test_file', test_file, f'the columns of {name}',
-      f'It has no {", ".join(lacking)}.')
-    if test_table[1]:
-      test_problems.add('', f'has {test_table[1]}', _Remedy.NONE)
-    test_rows = _read_columns(test_table[0], used, test_problems, missing)
-    test, test_places = test_rows.values, test_rows.places
-    order = {'train': own_files.split_order(len(rows.values))}
+    errors.check_format(
+      not lacking, f'The test file has no {", ".join(lacking)}.')
+    tested = _read_columns(
+      name, test_table, used, problems, missing, where='in the test file ')
   names = [column for column in used if column not in problems.dropped]
   errors.check_format(names or problems.dropped, 'No column is left.')
-  if len(rows.values) < own_files.MIN_EXAMPLES:
+  values = rows.values(names)
+  if len(values) < own_files.MIN_EXAMPLES or len(tested.places) < 2:
     problems.check()
-  if test_table is None:
-    order = _split_rows(rows, split)
-    test, test_places = rows.values[order['test']], rows.places[order['test']]
-  train = rows.values[order['train']]
-  if test_table is None or not test_problems.dropped:
-    for i, column in enumerate(names):
-      text = own_files.column_problem(train[:, i], test[:, i])
-      if text:
-        problems.add(column, text)
+  errors.check_format(
+    len(values) >= own_files.MIN_EXAMPLES, f'It has {len(values)} rows; at '
+    f'least {own_files.MIN_EXAMPLES} are required.')
+  order = _split_rows(rows, split) if test_table is None else {
+    'train': own_files.split_order(len(values)),
+    'test': np.arange(len(tested.places))}
+  parts = {'train': values[order['train']],
+           'test': tested.values(names)[order['test']]}
+  errors.check_format(
+    len(parts['test']) > 1,
+    f'The test part has {len(parts["test"])} rows; standard errors need two.')
+  for i, column in enumerate(names):
+    problem = own_files.column_problem(*(part[:, i] for part in parts.values()))
+    if problem:
+      problems.add(column, problem)
   problems.check()
-  with errors.refusing('test_file', test_file, _TABLE):
-    test_problems.check()
-    errors.check_format(
-      len(test) > 1, f'It has {len(test)} rows; standard errors need two.')
-  for part, whole in ((rows, frame), *(
-      [(test_rows, test_table[0])] if test_table else [])):
-    if len(part.values) < len(whole):
-      _logger.info(
-        '%s: %d of %d rows have an empty cell and are left out.', name,
-        len(whole) - len(part.values), len(whole))
-  _warn_of_copies(name, train, test, test_places)
-  parts = {'train': train, 'test': test}
+  _warn_of_copies(name, **parts, places=tested.places[order['test']])
   # Runs of earlier versions know a table by its names and rows.
   others = () if split == 'random' and test_table is None else (
-    split, *order.values(), test)
+    split, *order.values(), parts['test'])
   info: Any = dataset_info.VectorInfo(
     name=name, event_size=len(names), columns=tuple(names),
     asked_types=_asked_types(name, names, column_types),
-    fingerprint=own_files.fingerprint(','.join(names), rows.values, *others),
-    num_train=len(train), num_test=len(test),
+    fingerprint=own_files.fingerprint(','.join(names), values, *others),
+    num_train=len(parts['train']), num_test=len(parts['test']),
     load_fn=lambda part: (parts[part].astype(np.float32), None),
     description='User-provided table.')
   return info.with_condition(condition) if condition else info
@@ -254,31 +248,36 @@ def _is_unused(name, frame, column):
 
 
 def _read_columns(
-  frame, names, problems, missing='error', group=None, is_fixed=False):
+  name, table_, names, problems, missing='error', group=None, where='',
+  is_fixed=False):
   """Reads columns, and adds what is wrong with them to `problems`.
 
   Args:
-    frame: The table.
+    name: Name of the table, for messages.
+    table_: The table and its wrong lines, see `table_files.read`.
     names: Names of the columns.
     problems: The `Problems`.
     missing: 'drop' to leave rows with empty cells out.
     group: Name of the column whose values are groups of rows, or None.
+    where: Which file it is, for messages.
     is_fixed: Whether no column or row can be left out.
 
   Returns:
     The `_Rows` that remain if the advice for the problems is taken: without
     columns that cannot be used, and without rows with empty cells.
   """
-  values, empty, groups = [], {}, None
-  drop = _Remedy.NONE if is_fixed else _Remedy.DROP
+  frame, wrong_lines = table_
+  if wrong_lines:
+    problems.add('', f'{where}has {wrong_lines}', _Remedy.NONE)
+  columns, empty, groups = {}, {}, None
   if group is not None:
     groups, empty[group] = _groups(frame, group)
-  for name in names:
-    places = [i for i, other in enumerate(frame.columns) if other == name]
+  for column in names:
+    places = np.flatnonzero(frame.columns == column)
     found = table_numbers.numbers(frame.iloc[:, places[0]])
     if len(places) > 1:
       problem = f'is the name of {len(places)} columns; rename them'
-    elif name == f'{_UNNAMED}{places[0]}':
+    elif column == f'{_UNNAMED}{places[0]}':
       problem = f'column {places[0] + 1} has no name'
     elif missing == 'error' and (
       found.is_empty.sum() > _MAX_SHARE_EMPTY * len(frame)):
@@ -286,18 +285,22 @@ def _read_columns(
     else:
       problem = found.problem
     if problem:
-      problems.add(name, problem, drop)
+      problems.add(column, where + problem,
+                   _Remedy.NONE if is_fixed else _Remedy.DROP)
     else:
-      values.append(found.values)
-      empty[name] = found.is_empty
+      columns[column], empty[column] = found.values, found.is_empty
   is_complete = np.ones(len(frame), bool)
-  for name, is_empty in empty.items():
+  for column, is_empty in empty.items():
     if missing == 'error' and is_empty.any():
-      problems.add(name, _empty(frame, is_empty),
+      problems.add(column, where + _empty(frame, is_empty),
                    _Remedy.NONE if is_fixed else _Remedy.MISSING)
     is_complete &= ~is_empty
+  if missing == 'drop' and not is_complete.all():
+    _logger.info(
+      '%s: %s%d of %d rows have an empty cell and are left out.', name, where,
+      np.sum(~is_complete), len(frame))
   return _Rows(
-    np.reshape(values, [len(values), len(frame)]).T[is_complete],
+    {column: values[is_complete] for column, values in columns.items()},
     frame.index[is_complete],
     None if groups is None else groups[is_complete])
 
@@ -318,15 +321,16 @@ def _groups(frame, name):
 
 def _split_rows(rows, split):
   """Returns the indices of the 'train' and 'test' rows, as `held_out`."""
-  num_rows = len(rows.values)
+  num_rows = len(rows.places)
   order = own_files.held_out(num_rows, 'rows')
   if split == 'last':
-    return dict(zip(('train', 'test'), np.split(
-      np.arange(num_rows), [num_rows - len(order['test'])]), strict=True))
+    # In time: then a validation part, which is the end, comes before the test.
+    return dict(zip(order, np.split(
+      np.arange(num_rows), [len(order['train'])]), strict=True))
   if rows.groups is None:
     return order
-  # Rows of a group stay side by side, so that a validation part, which is the
-  # end, has whole groups, too, but for one.
+  # Rows of a group stay side by side: a validation part has whole groups, too,
+  # but for one.
   values, groups = np.unique(rows.groups, return_inverse=True)
   errors.check_format(
     len(values) > 1, f'All rows have one value in {split}; at least two are '

@@ -70,8 +70,8 @@ class Logit(bijection.Bijection):
 class Standardize(bijection.Bijection):
   """Standardisation `y = W (x - mean) / std` per channel, with constants.
 
-  `log_det = H W sum (log W_cc - log std)`. If `W` is the inverse of the Cholesky
-  factor of the correlations, the covariance of `y` is the identity.
+  `log_det = H W sum (log W_cc - log std)`. If `W` is the inverse of the
+  Cholesky factor of the correlations, the covariance of `y` is the identity.
 
   Args:
     mean: sequence of floats, one per channel.
