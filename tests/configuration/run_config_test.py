@@ -23,7 +23,7 @@ _BAD = [
     (dict(num_block=4), 'num_block is not a field of model=image. Did '
      'you mean num_blocks?'),
     (dict(model='vector'), 'model=vector cannot be used with digits. These '
-     'data have no event_size, column_maps, column_mean, column_std, whitening'),
+     'data have no event_size, column_maps, column_mean, column_std, whiten'),
     (dict(dataset='2d/moons', flip=True), 'flip=true cannot be used with '
      'dataset=2d/moons. It applies to images'),
     (dict(skip_bad=True), 'skip_bad=true cannot be used with dataset=digits. '
@@ -129,9 +129,9 @@ _RESUMABLE = (
     'memory', 'imports', 'keep_best', 'patience')
 
 # Registries with one name so far, one whose other name leaves some of the
-# fields above without an effect, and fields of folders and tables alone.
+# fields above without an effect, and fields of folders and vectors alone.
 _WITHOUT_OTHER = {
-    'model', 'block', 'constraint', 'augmentation', 'skip_bad',
+    'model', 'block', 'constraint', 'augmentation', 'skip_bad', 'input_noise',
     *config_lib.TABLE_FIELDS}
 
 

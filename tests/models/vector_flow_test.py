@@ -97,3 +97,20 @@ def test_densities_integrate_and_probabilities_sum_to_one(types):
       np.testing.assert_array_equal(column, np.floor(column))
       column = column + 0.5
     assert np.all(column_type.supports(column))
+
+
+def test_perturbed_data():
+  """Noise of a size in standardised columns; whole numbers stay whole."""
+  flow = models.VectorFlowConfig(
+      event_size=3, num_blocks=1, hidden_units=(4,),
+      column_maps=('real', 'log', 'integer'), column_mean=(5.0, 0.0, 2.0),
+      column_std=(2.0, 0.5, 1.0)).build('float64')
+  x = np.tile([[7.0, 1.5, 9.0]], [20_000, 1])
+  y = flow.perturb(tf.constant(x), 0.3, seed=1).numpy()
+  for noise in (y[:, 0] / 2.0, np.log(y[:, 1]) / 0.5):
+    noise = noise - noise.mean()
+    np.testing.assert_allclose(noise.std(), 0.3, rtol=0.03)
+  np.testing.assert_array_equal(y[:, 2], np.floor(y[:, 2]))
+  # log(9 + u) has a deviation of 0.03 itself.
+  np.testing.assert_allclose(np.log(y[:, 2] + 0.5).std(), 0.3, rtol=0.05)
+  np.testing.assert_array_equal(y, flow.perturb(tf.constant(x), 0.3, seed=1))

@@ -69,8 +69,8 @@ def test_rows():
   assert run.progress.end_window(18)[1] == 16
 
 
-def test_biased_metrics_are_called_so():
-  run = _Run(biased=('bits_per_dim',))
+def test_metrics_have_names_of_columns():
+  run = _Run(columns={'bits_per_dim': 'biased_bits_per_dim'})
   run.add(2.0, 3)
   row, _ = run.progress.end_window(1)
   assert list(row.items())[:2] == [('biased_bits_per_dim', 2.0), ('steps', 3)]

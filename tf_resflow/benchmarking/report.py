@@ -156,7 +156,7 @@ def advise(
         f'The run takes at most {seconds / 86400:.3g} days. To reduce '
         f'this: {", ".join(["fewer --num_steps", *advice, *smaller])}; '
         'or use several GPUs with --strategy=mirrored.')
-  kept = config.run.checkpoints_to_keep + config.run.keep_best
+  kept = config.run.checkpoints_to_keep + bool(config.run.keep_best)
   return {
       'batch_size': batch, 'num_steps': optimizer.num_steps, **measured,
       'train_step_mean_s': step, 'peak_memory_at_most_gb': peak,

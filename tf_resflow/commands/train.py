@@ -80,7 +80,8 @@ def main(options: Options, config: configuration.Config) -> None:
     options_lib.note(next_)
     return
   if trainer.best:
-    which, weights = 'best', contextlib.nullcontext()
+    which = 'best'
+    weights: contextlib.AbstractContextManager = contextlib.nullcontext()
     with strategy.scope():
       model, step = training.workdir.load_model(options.workdir)
   else:

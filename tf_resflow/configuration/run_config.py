@@ -156,8 +156,8 @@ class DataConfig(fields.Section):
 
   def validation_size(self) -> int:
     """Returns `num_validation` as a number."""
-    return (self.info().default_num_validation
-            if self.num_validation == fields.AUTO else self.num_validation)
+    return self.info().default_num_validation if (
+        self.num_validation == fields.AUTO) else int(self.num_validation)
 
   def inferred_fields(self) -> dict[str, Any]:
     """Returns the fields of the model that follow from the data."""
@@ -241,7 +241,8 @@ class OptimizerConfig(fields.Section):
       1000, help='Total number of updates; --schedule=constant lets you raise '
       'it later.', minimum=1,
       resumable=lambda config, _: (
-          config.schedule in registries.ENDLESS_SCHEDULES), is_basic=True)
+          config.schedule in registries.ENDLESS_SCHEDULES and
+          not config.input_noise), is_basic=True)
   batch_size: int = fields.field(
       64, help='Examples per batch, over all devices.', minimum=1,
       is_basic=True)
@@ -270,6 +271,11 @@ class OptimizerConfig(fields.Section):
   epsilon: float = fields.field(
       1e-8, help='Constant that adam, rmsprop and adamax add to denominators '
       'for numerical stability.', above=0)
+  input_noise: float = fields.field(
+      0.0, help='Regularisation of flows on vectors: standard deviation of '
+      'Gaussian noise that is added to standardised vectors in training; it '
+      'falls to zero over --num_steps. The density is that of exact vectors.',
+      minimum=0)
   weight_decay: float = fields.field(
       0.0, help='Decoupled weight decay of kernels (as in AdamW), with every '
       'optimizer.', minimum=0)
@@ -337,7 +343,7 @@ class RunConfig(fields.Section):
     every = self.evaluate_every
     if every == fields.AUTO:
       every = is_default * (10 if (num_train or 0) < _FEW_EXAMPLES else 50)
-    keep_best = (is_default and every > 0
+    keep_best = (is_default and every != 0
                  if self.keep_best is None else self.keep_best)
     patience = self.patience
     if patience == fields.AUTO:
@@ -378,7 +384,7 @@ class Config:
   def __post_init__(self):
     where = f'cannot be used with model={self.model.name()}'
     self.run.check_suits(
-        self.run.evaluate_every == 0 or self.data.num_validation > 1,
+        self.run.evaluate_every == 0 or int(self.data.num_validation) > 1,
         'evaluate_every', 'requires num_validation, such as 200',
         'It is the number of training examples held out for validation.')
     self.objective.check_suits(
@@ -388,6 +394,9 @@ class Config:
         not self.data.condition or
         getattr(self.model, 'is_conditional', False), 'condition', where,
         'It takes no condition.')
+    self.optimizer.check_suits(
+        self.optimizer.input_noise == 0 or self.model.takes_input_noise,
+        'input_noise', where, 'It applies to vectors.')
     self.objective.check_suits(
         self.objective.order_gradient == 'likelihood' or
         getattr(self.model, 'norms', ()) == ('learned',), 'order_gradient',
@@ -500,7 +509,8 @@ def _resolved(
   if data.num_validation == fields.AUTO:
     data = dataclasses.replace(
         data, num_validation=0 if is_stored else data.validation_size())
-  return {'data': data, 'run': run.resolved(data.num_validation, num_train)}
+  return {'data': data,
+          'run': run.resolved(int(data.num_validation), num_train)}
 
 
 def _taken(section: type[fields.Section], values: dict[str, Any]

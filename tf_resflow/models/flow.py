@@ -325,7 +325,7 @@ class Flow(latent_model.LatentModel):
           lambda y, condition: self.joint_log_prob(
               y, condition, seed=seed, estimator=used),
           self._checked('x', x, self.event_shape, condition),
-          condition if condition is None else self.condition_spec.convert(
+          None if self.condition_spec is None else self.condition_spec.convert(
               condition, self.compute_dtype), self.is_random_with(used))
     y, log_weight = self.augment(x, condition, seed=seed)
     result = self.bijection.forward_pass(

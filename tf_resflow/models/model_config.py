@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import dataclasses
 import json
 import os
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from tf_resflow import errors
 from tf_resflow.specs import fields
@@ -19,11 +19,17 @@ class ModelConfig(fields.Section):
   To add a model type, derive from this class, define its fields with
   `fields.field`, and call `registries.MODELS.register(NAME, CONFIG_CLASS)`. Its
   fields become flags, and `--model=NAME` trains it.
+
+  Attributes:
+    takes_input_noise: whether the model has a method `perturb`, which adds
+      noise to its data, see `VectorFlow`.
   """
 
   data_fingerprint: str = fields.field(
       '', help='Digest of user-provided training data.',
       is_flag=False, changes_function=False)
+
+  takes_input_noise: ClassVar[bool] = False
 
   def build(self, dtype: str = 'float32') -> Any:
     """Returns a new model, a `models.Flow`.

@@ -22,6 +22,8 @@ class VectorFlowConfig(block_flow_config.BlockFlowConfig):
     >>> config = models.VectorFlowConfig(event_size=4, hidden_units=(32,))
   """
 
+  takes_input_noise = True
+
   event_size: int = fields.field(
       2, help='Size of a vector.', minimum=1, is_flag=False)
   column_maps: tuple[str, ...] = fields.field(

@@ -207,8 +207,8 @@ class ServedFlow:
     if largest is None or self.estimator.is_random:
       return self.model.log_prob(
           x, condition, seed=seed, estimator=self.estimator)
-    num_points, function = self.model.augmentation.num_points, (
-        self.model.joint_log_prob)
+    num_points = self.model.augmentation.num_points
+    function: Callable = self.model.joint_log_prob
     if num_points:
       y, log_weight, function = x, 0.0, self.model.log_prob
     else:

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow import models
+from tf_resflow.training import checkpoints
 from tf_resflow.training import metrics
 from tf_resflow.training import progress as progress_lib
 from tf_resflow.training import trainer as trainer_lib
@@ -113,8 +114,8 @@ def _finished(trainer: trainer_lib.Trainer) -> str:
   config = trainer.config
   num_steps = config.optimizer.num_steps
   if trainer.best and trainer.best.is_stopped:
-    return (f'{_ended(trainer)} The run has finished; to continue it, raise '
-            '--patience.')
+    ended = _ended(trainer.best, config.run.patience, trainer.step)
+    return f'{ended} The run has finished; to continue it, raise --patience.'
   can_continue = not config.replace(
       num_steps=num_steps + 1).differences(config)
   return (f'The run has already finished {trainer.step} of {num_steps} steps.' +
@@ -133,7 +134,7 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
   progress = progress_lib.Progress(
       trainer.step, num_steps,
       optimizer.batch_size * optimizer.accumulation_steps,
-      trainer.biased_metrics, periodic_tasks)
+      trainer.columns, periodic_tasks)
 
   def log(step):
     if not progress.has_steps:
@@ -181,15 +182,15 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
     if trainer.is_finished:
       break
   if trainer.best:
-    _logger.info('%s', _ended(trainer))
+    _logger.info(
+        '%s', _ended(trainer.best, config.patience, trainer.step))
 
 
-def _ended(trainer: trainer_lib.Trainer) -> str:
+def _ended(best: checkpoints.BestCheckpoint, patience: Any, step: int) -> str:
   """Returns where a run has ended, and its best step."""
-  return (f'Stopped at step {trainer.step}: validation did not improve for '
-          f'{trainer.config.run.patience} steps. '
-          if trainer.best.is_stopped else '') + (
-              f'Validation: {trainer.best.describe()}; it is kept.')
+  return (f'Stopped at step {step}: validation did not improve for {patience} '
+          'steps. ' if best.is_stopped else '') + (
+              f'Validation: {best.describe()}; it is kept.')
 
 
 def _validate(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,

@@ -1,7 +1,7 @@
 """Periodic tasks of a run, and its progress bar."""
 
 import collections
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import dataclasses
 import datetime
@@ -66,7 +66,8 @@ def periodic_tasks(config: configuration.Config, has_validation: bool,
   run = config.run
   periodic_tasks = {
       VALIDATION: PeriodicTask(
-          run.evaluate_every if has_validation else 0, at_end=run.keep_best),
+          int(run.evaluate_every) if has_validation else 0,
+          at_end=bool(run.keep_best)),
       SAMPLES: PeriodicTask(
           run.sample_every if has_samples else 0, at_end=True),
       CHECKPOINTS: PeriodicTask(run.checkpoint_every, at_end=True)}
@@ -107,8 +108,7 @@ class Progress:
     start_step: number of finished steps.
     num_steps: total number of steps of the run.
     examples_per_step: number of examples per step.
-    biased: names of metrics of a biased estimator; in rows, and on the bar,
-      they are named `biased_NAME`.
+    columns: names of metrics in rows and on the bar, where they differ.
     periodic_tasks: tasks between steps, by name.
     clock: returns seconds.
 
@@ -119,7 +119,7 @@ class Progress:
   start_step: int
   num_steps: int
   examples_per_step: int
-  biased: Collection[str] = ()
+  columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
   periodic_tasks: Mapping[str, PeriodicTask] = dataclasses.field(
       default_factory=dict)
   clock: Callable[[], float] = time.perf_counter
@@ -157,8 +157,7 @@ class Progress:
       and the first step with a metric that is not finite, or None.
     """
     columns = {
-        f'biased_{name}' if name in self.biased else name:
-            np.array([m[name] for m in self._window])
+        self.columns.get(name, name): np.array([m[name] for m in self._window])
         for name in self._window[0]}
     row = {
         name: int(column.max()) if column.dtype.kind == 'i'

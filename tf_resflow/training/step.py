@@ -1,11 +1,12 @@
 """The training step of a replica."""
 
 import dataclasses
+import math
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tf_resflow import models
 from tf_resflow.numerics import random
 from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import objectives
@@ -22,7 +23,7 @@ class TrainStep:
   averaged before clipping.
 
   Args:
-    model: the model to train.
+    model: the `models.Flow` to train.
     optimizer: a Keras optimizer that does not clip gradients.
     objective: the training loss.
     ema: moving average of the weights to update, or None.
@@ -37,11 +38,14 @@ class TrainStep:
     order_gradient: gradient that trains the orders of learned norms:
       'likelihood', that of the objective; or 'norm', that of 0.01 times the
       mean norm of the layers.
+    input_noise: standard deviation of the noise of `VectorFlow.perturb` at
+      first; it falls to zero over `num_steps` updates as half a cosine.
+    num_steps: number of updates.
     seed: Python int.
     jit_compile: whether to compile the gradient computation with XLA.
   """
 
-  model: models.Flow
+  model: Any
   optimizer: keras.optimizers.Optimizer
   objective: objectives.Objective
   ema: ema_lib.ExponentialMovingAverage | None = None
@@ -49,6 +53,8 @@ class TrainStep:
   accumulation_steps: int = 1
   annealing_steps: int = 0
   order_gradient: str = 'likelihood'
+  input_noise: float = 0.0
+  num_steps: int = 1
   seed: int = 0
   jit_compile: bool = False
 
@@ -72,6 +78,11 @@ class TrainStep:
     """
     step_seed = random.fold_in(random.as_seed(self.seed), step)
     num_parts, weights = self.accumulation_steps, {}
+    if self.input_noise:
+      angle = math.pi * tf.cast(step, batch.x.dtype) / self.num_steps
+      batch = batch._replace(x=self.model.perturb(
+          batch.x, 0.5 * self.input_noise * (1.0 + tf.cos(angle)),
+          seed=random.fold_in(step_seed, num_parts + 1)))
     if self.annealing_steps:
       weights['log_det_weight'] = tf.minimum(
           tf.cast(step, batch.x.dtype) / self.annealing_steps, 1.0)

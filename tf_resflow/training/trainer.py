@@ -108,12 +108,21 @@ class Learner:
         accumulation_steps=config.optimizer.accumulation_steps,
         annealing_steps=config.objective.annealing_steps,
         order_gradient=config.objective.order_gradient,
+        input_noise=config.optimizer.input_noise,
+        num_steps=config.optimizer.num_steps,
         seed=config.run.seed, jit_compile=config.run.jit_compile)
 
   @property
-  def biased_metrics(self) -> tuple[str, ...]:
-    """Names of the metrics that are biased by the log-determinant estimator."""
-    return self.objective.density_metrics if self.model.is_biased else ()
+  def columns(self) -> dict[str, str]:
+    """Names of columns for metrics that are not what their names say.
+
+    These are biased by the log-determinant estimator (`biased_NAME`), or those
+    of perturbed data (`noisy_NAME`).
+    """
+    prefix = 'biased_' * self.model.is_biased + 'noisy_' * (
+        self.config.optimizer.input_noise > 0)
+    return {name: f'{prefix}{name}' for name in self.objective.density_metrics
+            } if prefix else {}
 
   @property
   def state(self) -> dict[str, tf.Module]:
@@ -183,7 +192,7 @@ class Trainer(Learner):
       self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
     state = {**self.state, 'step': self._step}
     self.best = checkpoints.BestCheckpoint(
-        workdir, config.run.patience) if config.run.keep_best else None
+        workdir, int(config.run.patience)) if config.run.keep_best else None
     if self.best:
       state['best'] = self.best
       self.best.attach(**state)
