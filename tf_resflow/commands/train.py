@@ -27,6 +27,7 @@ import dataclasses
 import functools
 import logging
 import shlex
+import time
 
 import numpy as np
 
@@ -37,6 +38,10 @@ from tf_resflow import training
 from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
 from tf_resflow.specs import fields
+
+
+# Of the time of a run, for mixtures that it is compared with.
+_SHARE_OF_TIME = 0.1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,7 +59,8 @@ class Options(options_lib.Certification, options_lib.Configured):
 
 def main(options: Options, config: configuration.Config) -> None:
   """Trains and evaluates."""
-  strategy = training.make_strategy(config.run.strategy)
+  strategy, start = (
+      training.make_strategy(config.run.strategy), time.monotonic())
   validation_of = functools.cache(
       lambda model: evaluation.report.Validation(model, strategy))
   picture_fn = None
@@ -93,7 +99,7 @@ def main(options: Options, config: configuration.Config) -> None:
     model.bijection.check_weights()
     model.save_norms()
     test = datasets.load_split(config.data, 'test')
-    report, _, bounds = evaluation.evaluate(
+    report, nll, bounds = evaluation.evaluate(
         model, test, seed=config.run.seed,
         certify=options.should_certify(config), verbose=1, strategy=strategy)
     scores = conditions.class_scores(
@@ -101,6 +107,20 @@ def main(options: Options, config: configuration.Config) -> None:
         seed=config.run.seed)
     if scores is not None:
       report |= scores.report()
+    notes = _compare(config, model, nll.mean(axis=0), time.monotonic() - start)
   report = {'step': step, **report}
   options_lib.print_report(
-      report, evaluation.format_table(report, bounds), next_)
+      report, evaluation.format_table(report, bounds), *notes, next_)
+
+
+def _compare(config, model, test_nll, seconds):
+  """Returns lines about a flow of vectors beside mixtures, if there is one."""
+  data = config.data
+  if not data.info().is_validated or data.condition:
+    return []
+  names = ['train', 'test', *['validation'] * (data.validation_size() > 1)]
+  found = evaluation.comparison.compare_on_splits(
+      model, test_nll,
+      {name: datasets.load_split(data, name) for name in names},
+      max_seconds=_SHARE_OF_TIME * seconds, seed=config.run.seed)
+  return [found.summary, *(f'warning: {text}' for text in found.warnings)]

@@ -19,6 +19,8 @@ _FITTED_FIELDS = ('column_maps', 'column_mean', 'column_std', 'whitening',
                   'condition_mean', 'condition_std')
 # Below this number of training examples, validations are frequent.
 _FEW_EXAMPLES = 1000
+# Initial noise over the smoothing of a Gaussian.
+_NOISE_OF_SMOOTHING = 2.0
 # Default number of updates without a lower validation loss.
 _PATIENCE = 300
 
@@ -242,7 +244,7 @@ class OptimizerConfig(fields.Section):
       'it later.', minimum=1,
       resumable=lambda config, _: (
           config.schedule in registries.ENDLESS_SCHEDULES and
-          not config.input_noise), is_basic=True)
+          config.input_noise == 0), is_basic=True)
   batch_size: int = fields.field(
       64, help='Examples per batch, over all devices.', minimum=1,
       is_basic=True)
@@ -271,10 +273,11 @@ class OptimizerConfig(fields.Section):
   epsilon: float = fields.field(
       1e-8, help='Constant that adam, rmsprop and adamax add to denominators '
       'for numerical stability.', above=0)
-  input_noise: float = fields.field(
-      0.0, help='Regularisation of flows on vectors: standard deviation of '
-      'Gaussian noise that is added to standardised vectors in training; it '
-      'falls to zero over --num_steps. The density is that of exact vectors.',
+  input_noise: float | Literal['auto'] = fields.field(
+      fields.AUTO, help='Regularisation of flows on vectors: standard '
+      'deviation of Gaussian noise that is added to standardised vectors in '
+      'training and falls to zero over --num_steps; auto follows from the rows '
+      'of your own vectors, larger for few of them, and is 0 for other data.',
       minimum=0)
   weight_decay: float = fields.field(
       0.0, help='Decoupled weight decay of kernels (as in AdamW), with every '
@@ -395,7 +398,8 @@ class Config:
         getattr(self.model, 'is_conditional', False), 'condition', where,
         'It takes no condition.')
     self.optimizer.check_suits(
-        self.optimizer.input_noise == 0 or self.model.takes_input_noise,
+        self.optimizer.input_noise in (0, fields.AUTO) or
+        self.model.takes_input_noise,
         'input_noise', where, 'It applies to vectors.')
     self.objective.check_suits(
         self.objective.order_gradient == 'likelihood' or
@@ -489,16 +493,16 @@ def make_config(
   is_stored = inferred is not None
   if inferred is None:
     inferred = _inferred_fields(made['data'], made['objective'], made['run'])
-  made |= _resolved(made['data'], made['run'], is_stored)
+  made |= _resolved(made['data'], made['optimizer'], made['run'], is_stored)
   return Config(
       model=model_class(
           **given, **model_class.fields_from_data(inferred)), **made)
 
 
 def _resolved(
-    data: DataConfig, run: RunConfig, is_stored: bool
-) -> dict[str, fields.Section]:
-  """Returns both sections with numbers in place of `auto`.
+    data: DataConfig, optimizer: OptimizerConfig, run: RunConfig,
+    is_stored: bool) -> dict[str, fields.Section]:
+  """Returns the sections with numbers in place of `auto`.
 
   In a stored configuration only those of former versions have it, which did not
   validate by default.
@@ -509,7 +513,11 @@ def _resolved(
   if data.num_validation == fields.AUTO:
     data = dataclasses.replace(
         data, num_validation=0 if is_stored else data.validation_size())
-  return {'data': data,
+  if optimizer.input_noise == fields.AUTO:
+    optimizer = dataclasses.replace(
+        optimizer, input_noise=0.0 if is_stored else _NOISE_OF_SMOOTHING *
+        getattr(data.info(), 'smoothing', 0.0))
+  return {'data': data, 'optimizer': optimizer,
           'run': run.resolved(int(data.num_validation), num_train)}
 
 

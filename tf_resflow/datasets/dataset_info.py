@@ -292,6 +292,8 @@ class VectorInfo(DatasetInfo):
       standard deviation are those of mapped values then.
     whitening: Lower triangle of the matrix that whitens standardised vectors,
       or none.
+    smoothing: Size of noise that regularises a Gaussian of standardised
+      vectors best, see `column_fits.smoothing`.
     asked_types: Maps columns to the types that were asked for, if the last
       attributes are to be fitted to the training part; otherwise None.
 
@@ -310,6 +312,7 @@ class VectorInfo(DatasetInfo):
   columns: tuple[str, ...] = ()
   column_maps: tuple[str, ...] = ()
   whitening: tuple[float, ...] = ()
+  smoothing: float = 0.0
   asked_types: Mapping[str, str] | None = None
   is_embedded: bool = True
 

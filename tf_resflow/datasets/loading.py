@@ -66,8 +66,8 @@ def load(
     **options: Fields of `DataConfig`, such as `num_validation`, the size of the
       validation part, by default 0; `num_bits` below 8, by which images with
       256 levels `X` become `floor(X / 2^(8 - num_bits))`; `resize`, height and
-      width to resize images to, bilinear with antialiasing, rounded to integer levels, before
-      bits are reduced; `condition` of `p(x|c)`, see
+      width to resize images to, bilinear with antialiasing, rounded to integer
+      levels, before bits are reduced; `condition` of `p(x|c)`, see
       `DatasetInfo.with_condition`; and those of tables. `split` of a table is
       `DataConfig(split=...)` alone, for `load_split`.
 

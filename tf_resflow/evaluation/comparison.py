@@ -7,12 +7,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy import typing as npt
 
+from tf_resflow import datasets
+from tf_resflow import models
 from tf_resflow.evaluation import baselines as baselines_lib
+from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import statistics
+from tf_resflow.specs import column_types
 
 # With fewer, standard errors are too uncertain.
 _FEW_ROWS = 30
 _NUM_STDERRS = 2.0
+# By which overfitting is seen.
+_MAX_TRAINING_ROWS = 2000
 
 
 class Comparison(NamedTuple):
@@ -117,6 +123,44 @@ def _overfitting(train_nll, others):
   gap, stderr = gaps[0]
   return [
       f'The flow is overfitted: {gap:.2f} +- {stderr:.2f} nats a row better on '
-      'training rows than on test rows. Hold rows out for validation and '
-      'keep the best step (--num_validation, --keep_best), or train fewer '
-      'steps.']
+      'training rows than on test rows. More --input_noise or '
+      '--weight_decay, fewer --hidden_units, or more rows help.']
+
+
+def compare_on_splits(
+    model: models.Flow, test_nll: np.ndarray,
+    splits: Mapping[str, datasets.Split], *, max_seconds: float = math.inf,
+    seed: int = 0) -> Comparison:
+  """Compares a flow of vectors with mixtures that are fitted to its data.
+
+  Mixtures model the coordinates that the flow standardises, see
+  `column_types.mapped`, so that all are densities, or probabilities, of the
+  same rows. Rows without a density under the flow are left out.
+
+  Args:
+    model: an unconditional flow.
+    test_nll: `[N]`, -log p of the test rows under the flow, nats.
+    splits: 'train', 'test' and, if there is one, 'validation'.
+    max_seconds, seed: see `baselines.fit_mixtures`.
+  """
+  maps = getattr(model.config, 'column_maps', ())
+  z, log_dets = {}, {}
+  for name, split in splits.items():
+    x = split.arrays['x'].numpy()
+    if name == 'test':
+      has_density = np.isfinite(test_nll)
+      x, test_nll = x[has_density], test_nll[has_density]
+    z[name], log_dets[name] = column_types.mapped(maps, x)
+  if z['train'].ndim == 3:  # A point of each cell.
+    rows = np.arange(len(z['train']))
+    z['train'] = z['train'][rows, rows % z['train'].shape[1]]
+  found = baselines_lib.fit_mixtures(
+      z['train'], z['test'], z.get('validation'),
+      test_log_det=log_dets['test'],
+      validation_log_det=log_dets.get('validation', 0.0),
+      max_seconds=max_seconds, seed=seed)
+  known = {
+      name: likelihood.nll(model, split, num_examples=min(
+          _MAX_TRAINING_ROWS, split.num_examples)).mean(axis=0)
+      for name, split in splits.items() if name != 'test'}
+  return compare(test_nll, found, known['train'], known.get('validation'))

@@ -16,6 +16,7 @@ from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import inversion
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import statistics
+from tf_resflow.models import flow
 
 _logger = logging.getLogger(__name__)
 
@@ -220,7 +221,13 @@ def _report(model, summary, num_probes, inverse, certify, verbose):
   if estimated:
     report['lipschitz_bound_is'] = 'an estimate, not proven: see --norm_bound'
     report['lipschitz_bound_exceeded_by_max'] = max(b.excess for b in estimated)
-  if model.augmentation.is_random:
+  if model.augmentation.num_points:
+    report[f'{model.unit}_is'] = (
+        f'-log of the mean of p over {model.augmentation.num_points} points of '
+        'the cell of each row of whole numbers, about -log P(x)'
+        if model.latent_size <= flow.MAX_EXACT_SIZE else
+        'an upper bound: the mean of -log p over points of each cell')
+  elif model.augmentation.is_random:
     report[f'{model.unit}_is'] = (
         'an upper bound: the mean over noise u of -log p(x, u) + log q(u)')
   return report, bounds

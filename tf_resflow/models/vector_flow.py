@@ -75,7 +75,6 @@ class VectorFlow(flow.Flow):
             whole, name='dequantization', dtype=dtype) if whole else None,
         name=name, **kwargs)
     self.config = config
-    self._num_fixed = len(first)
     self.column_names = config.column_names
     self.column_std = config.column_std
 
@@ -84,8 +83,8 @@ class VectorFlow(flow.Flow):
   ) -> tf.Tensor:
     """Returns data with Gaussian noise, added to standardised vectors.
 
-    A flow that is trained on `f^-1(f(x) + std e)`, where `f` maps, standardises
-    and whitens columns, learns the density smoothed by noise of that size.
+    A flow that is trained on `f^-1(f(x) + std e)`, where `f` maps and
+    standardises columns, learns the density smoothed by noise of that size.
     Whole numbers stay whole.
 
     Args:
@@ -98,11 +97,13 @@ class VectorFlow(flow.Flow):
       Estimation.
     """
     y = self.augment(x, seed=seed).y
-    fixed = self.bijection.leaves()[:self._num_fixed]
-    for bijection in fixed:
+    maps = [b for b in self.bijection.leaves()
+            if isinstance(b, layers.ColumnMaps)]
+    for bijection in maps:
       y = bijection(y)
-    y += tf.cast(std, y.dtype) * random.normal(
+    scale = tf.constant(self.config.column_std or 1.0, y.dtype)
+    y += tf.cast(std, y.dtype) * scale * random.normal(
         tf.shape(y), random.fold_in(seed, 2), y.dtype)
-    for bijection in reversed(fixed):
+    for bijection in maps:
       y = bijection.inverse(y)
     return self.augmentation.project(y)

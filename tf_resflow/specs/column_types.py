@@ -209,3 +209,28 @@ def cell_points(num_columns: int, num_points: int = 16) -> np.ndarray:
   orders = [np.random.RandomState(i).permutation(num_points) if i else
             np.arange(num_points) for i in range(num_columns)]
   return np.stack([middles[order] for order in orders], axis=1)
+
+
+def mapped(
+    specs: Sequence[str], x: Any) -> tuple[np.ndarray, np.ndarray]:
+  """Maps rows to real numbers.
+
+  Args:
+    specs: of the types of the columns; none if all are real.
+    x: `[N, D]`, values that the types support.
+
+  Returns:
+    `y` `[N, D]` and `log|det dy/dx|` `[N]`, nats, both float64; with columns of
+    whole numbers of the points of each row's cell, `[N, K, D]` and `[N, K]`.
+  """
+  x = np.asarray(x, np.float64)
+  types = [ColumnType.get(spec) for spec in specs or ['real'] * x.shape[1]]
+  whole = [i for i, column_type in enumerate(types) if column_type.is_whole]
+  if whole:
+    points = cell_points(len(whole))
+    u = np.zeros([len(points), x.shape[1]])
+    u[:, whole] = points
+    x = x[:, np.newaxis] + u
+  columns = list(zip(types, np.moveaxis(x, -1, 0), strict=True))
+  return (np.stack([t.forward(column, np) for t, column in columns], axis=-1),
+          sum(t.log_slope(column, np) for t, column in columns))

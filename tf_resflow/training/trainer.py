@@ -108,7 +108,7 @@ class Learner:
         accumulation_steps=config.optimizer.accumulation_steps,
         annealing_steps=config.objective.annealing_steps,
         order_gradient=config.objective.order_gradient,
-        input_noise=config.optimizer.input_noise,
+        input_noise=float(config.optimizer.input_noise),
         num_steps=config.optimizer.num_steps,
         seed=config.run.seed, jit_compile=config.run.jit_compile)
 
@@ -120,7 +120,7 @@ class Learner:
     of perturbed data (`noisy_NAME`).
     """
     prefix = 'biased_' * self.model.is_biased + 'noisy_' * (
-        self.config.optimizer.input_noise > 0)
+        float(self.config.optimizer.input_noise) > 0)
     return {name: f'{prefix}{name}' for name in self.objective.density_metrics
             } if prefix else {}
 

@@ -190,10 +190,13 @@ class ColumnMaps(bijection.Bijection):
     return tf.reduce_sum(self._mapped(
         x, lambda column_type, x: column_type.log_slope(x, tf.math)), axis=-1)
 
+  def supports(self, x: tf.Tensor) -> tf.Tensor:
+    """Returns whether values are in the support of their columns, `[B, D]`."""
+    return self._mapped(
+        x, lambda column_type, x: tf.cast(column_type.supports(x), x.dtype)) > 0
+
   def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
                    ) -> bijection.PassResult:
-    supported = self._mapped(
-        x, lambda column_type, x: tf.cast(column_type.supports(x), x.dtype)) > 0
     inside = self._mapped(x, lambda column_type, x: tf.where(
         column_type.supports(x), x, tf.cast(
             column_type.interior + 0.0 * x, x.dtype)))
@@ -201,7 +204,7 @@ class ColumnMaps(bijection.Bijection):
         inside, lambda column_type, x: column_type.forward(x, tf.math))
     log_det = self._log_det(inside)
     return bijection.PassResult(y, tf.where(
-        tf.reduce_all(supported, axis=-1), log_det,
+        tf.reduce_all(self.supports(x), axis=-1), log_det,
         tf.constant(-np.inf, log_det.dtype)))
 
   def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
