@@ -244,7 +244,7 @@ class OptimizerConfig(fields.Section):
       'it later.', minimum=1,
       resumable=lambda config, _: (
           config.schedule in registries.ENDLESS_SCHEDULES and
-          config.input_noise == 0), is_basic=True)
+          config.input_noise in (0, fields.AUTO)), is_basic=True)
   batch_size: int = fields.field(
       64, help='Examples per batch, over all devices.', minimum=1,
       is_basic=True)

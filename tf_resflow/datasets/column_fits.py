@@ -20,6 +20,8 @@ _MIN_GAIN = 0.02
 _MIN_TOTAL_GAIN = 3.0
 # Correlations of more columns are not stored.
 _MAX_WHITENED = 64
+# Eigenvalues of correlations below this are those of thin directions.
+_THIN = 0.02
 # Candidates of `smoothing`, and the rows that it uses.
 _SMOOTHINGS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 _MAX_ROWS = 5000
@@ -127,7 +129,7 @@ def fitted(
   return {
     'column_maps': specs if set(specs) != {'real'} else (),
     'mean': tuple(mean.tolist()), 'std': tuple(std.tolist()),
-    'whitening': _whitening((y - mean) / std),
+    'whitening': whitening((y - mean) / std),
     'smoothing': smoothing((z - mean) / std)}
 
 
@@ -161,15 +163,41 @@ def smoothing(z: np.ndarray) -> float:
   return _SMOOTHINGS[int(np.argmin(loss))]
 
 
-def _whitening(z: np.ndarray) -> tuple[float, ...]:
-  """Returns the whitening of standardised rows `[N, D]`, row by row."""
+def whitening(z: np.ndarray) -> tuple[float, ...]:
+  """Returns a matrix that widens directions in which columns hardly vary.
+
+  Columns that nearly depend on each other leave the data so thin that a flow of
+  bounded slopes takes long to widen them. With eigenvalues `l` of the shrunk
+  correlations, the matrix `W` multiplies directions by
+
+    w(l)^2 = 1 + (t / (t + l))^2 / l,    t = 0.02,
+
+  up to a rotation: those with `l << t` by `1 / sqrt(l)`, to unit variance,
+  others by nearly 1.
+
+  Args:
+    z: Standardised rows `[N, D]`.
+
+  Returns:
+    The lower triangle of `W`, row by row, see `layers.Standardize`; empty for
+    one column, or more than 64.
+
+  References:
+    Ledoit and Wolf, 2004, A Well-Conditioned Estimator for Large-Dimensional
+    Covariance Matrices.
+  """
   size = z.shape[1]
   if not 1 < size <= _MAX_WHITENED:
     return ()
   from sklearn import covariance  # Takes a second.
 
   shrunk, _ = covariance.ledoit_wolf(z, assume_centered=True)
-  matrix = np.linalg.inv(np.linalg.cholesky(shrunk))
+  values, vectors = np.linalg.eigh(shrunk)
+  values = np.maximum(values, 1e-12)
+  widths = 1.0 + np.square(_THIN / (_THIN + values)) / values
+  gram = (vectors * widths) @ vectors.T
+  # W^T W = gram with a lower triangular W: Cholesky's factor, turned around.
+  matrix = np.linalg.cholesky(gram[::-1, ::-1]).T[::-1, ::-1]
   return tuple(matrix[np.tril_indices(size)].tolist())
 
 

@@ -21,8 +21,8 @@ class InversionReport(NamedTuple):
   Attributes:
     reconstruction_error_max: largest `|inverse(forward(x)) - x|`, of images in
       the units of the pixels, [0, 1], of vectors in standard deviations of each
-      column (`Flow.column_std`), or in their units if the flow has none; of the
-      data, where an augmentation adds noise.
+      column (`VectorFlow.standardised`), or in their units if the flow has
+      none; of the data, where an augmentation adds noise.
     inverse_residual_max: largest `|f(x) - y|` over blocks and examples,
       computed anew from the returned `x`.
     inverse_num_steps_max: most evaluations of `g` that a block needed.
@@ -88,9 +88,10 @@ def check_inverse(
     # Latents come from the layers, not from the functions that are solved.
     inverted = frozen.solve_inverse(model.encode(
         images, *condition, seed=random.whole_batch(batch_seed)), *condition)
-    difference = inverted.value - images
-    if model.column_std:
-      difference /= tf.constant(model.column_std, difference.dtype)
+    standardised = model.standardised(images)
+    difference = tf.where(  # Values that a column cannot take are not inverted.
+        tf.math.is_nan(standardised), tf.zeros_like(standardised),
+        model.standardised(inverted.value) - standardised)
     return _largest(difference), *convergence(inverted)
 
   batches = map(batch_map.inputs_of, datasets.evaluation_batches(

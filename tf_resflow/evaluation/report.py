@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import datasets
+from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
@@ -17,8 +18,11 @@ from tf_resflow.evaluation import inversion
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import statistics
 from tf_resflow.models import flow
+from tf_resflow.specs import column_types
 
 _logger = logging.getLogger(__name__)
+# Rows that a message names.
+_NUM_NAMED = 3
 
 
 def evaluate(
@@ -52,7 +56,9 @@ def evaluate(
       `lipschitz_power_iteration_max`, where norms are estimates
       `lipschitz_bound_exceeded_by_max` (largest relative excess over a block's
       bound that a search found, 0 if none), of a hybrid model `accuracy` and
-      `cross_entropy` with their `_stderr` (across examples), and
+      `cross_entropy` with their `_stderr` (across examples),
+      `num_without_density`, the number of vectors with values that their
+      columns cannot take, which other results leave out, if any, and
       `bits_per_dim_is`, a note where bits/dim are a bound because the model's
       augmentation is random;
     nll: `[R, N]`, the estimates;
@@ -65,13 +71,15 @@ def evaluate(
       model, split, batch_size=batch_size, num_repeats=num_repeats, seed=seed,
       estimator=estimator, num_examples=num_examples, verbose=verbose,
       num_probes=num_probes, strategy=strategy)
-  summary = statistics.summarize_repeats(nll)
+  has_density = _rows_with_density(
+      model, nll, lambda: split.arrays['x'][:nll.shape[1]].numpy())
+  summary = statistics.summarize_repeats(nll[:, has_density])
   inverse = inversion.check_inverse(
       model, split, batch_size=batch_size,
       num_examples=num_reconstructions or num_examples, seed=seed,
       strategy=strategy, verbose=verbose)
   report, bounds = _report(
-      model, summary, num_probes, inverse, certify, verbose)
+      model, summary, num_probes, inverse, certify, verbose, has_density)
   if model.has_classifier:
     classify = likelihood.Classification(
         batch_map.frozen(model, strategy), strategy)
@@ -197,17 +205,53 @@ def report_inputs(
           tf.data.Dataset.from_tensor_slices(examples), len(x),
           model.event_shape), batch_size, strategy=strategy, verbose=verbose)
   nll = results[model.unit]
-  repeats = results.get('log_prob_repeats', results['log_det_repeats'])
+  has_density = _rows_with_density(model, nll[np.newaxis], lambda: x)
+  nll = nll[has_density]
+  repeats = results.get(
+      'log_prob_repeats', results['log_det_repeats'])[:, has_density]
   summary = statistics.RepeatedMean(
       float(nll.mean()),
       statistics.mean_and_stderr(nll).stderr if len(nll) > 1 else None,
       # The NLL is a linear function of log-densities.
       statistics.estimator_stderr(model.to_loss(repeats)), len(nll),
       len(repeats))
-  return _report(model, summary, num_probes, inverse, certify, verbose)
+  return _report(
+      model, summary, num_probes, inverse, certify, verbose, has_density)
 
 
-def _report(model, summary, num_probes, inverse, certify, verbose):
+def _rows_with_density(model, nll, x_fn):
+  """Returns which examples have a density, `[N]`; names the others.
+
+  These have a value that its column cannot take, such as a negative number in a
+  column of positive ones. Infinite values of other flows are not left out.
+  """
+  maps = getattr(model.config, 'column_maps', ())
+  has_density = ~(np.isposinf(nll).any(axis=0) if maps else np.zeros(
+      nll.shape[1], bool))
+  if has_density.all():
+    return has_density
+  x, names = x_fn(), model.column_names or [
+      f'x{i}' for i in range(len(maps))]
+  places = []
+  for name, spec, column in zip(names, maps, x.T, strict=True):
+    column_type = column_types.ColumnType.get(spec)
+    wrong = np.flatnonzero(~column_type.supports(
+        column + 0.5 * column_type.is_whole))
+    if len(wrong):
+      places.append(f'{name} is not {column_type.expected} in ' + ', '.join(
+          f'row {i + 1} ({column[i]:g})' for i in wrong[:_NUM_NAMED]) +
+                    ', ...' * (len(wrong) > _NUM_NAMED))
+  _logger.warning(
+      '%d of %d rows have no density under the flow and are left out of the '
+      'mean: %s. --column_types changes what columns can hold, in a new run.',
+      np.sum(~has_density), len(has_density), '; '.join(places))
+  errors.check_suits(
+      has_density.sum() > 0, 'inputs', None, 'have no density in any row')
+  return has_density
+
+
+def _report(
+    model, summary, num_probes, inverse, certify, verbose, has_density):
   if verbose and certify:
     _logger.info('Certifying %d blocks.', len(model.certified_bijections))
   bounds = model.lipschitz_bounds(certify=certify)
@@ -217,6 +261,8 @@ def _report(model, summary, num_probes, inverse, certify, verbose):
       'lipschitz_bound_max': _largest([b.certificate for b in bounds]),
       'lipschitz_power_iteration_max': _largest(
           [b.power_iteration for b in bounds])}
+  if not has_density.all():
+    report['num_without_density'] = int(np.sum(~has_density))
   estimated = [b for b in bounds if b.is_estimated]
   if estimated:
     report['lipschitz_bound_is'] = 'an estimate, not proven: see --norm_bound'

@@ -190,12 +190,13 @@ def stderr_per_example(repeats: npt.ArrayLike) -> np.ndarray:
 
   Returns:
     [...], in the unit of the values; 0 for a single repeat, which stands for
-    exact values.
+    exact values, and where all repeats are minus infinity, no density.
 
   Raises:
-    InvalidValueError: if a value is not finite.
+    InvalidValueError: if another value is not finite.
   """
   repeats = np.asarray(repeats, np.float64)
+  repeats = np.where(np.all(np.isneginf(repeats), axis=0), 0.0, repeats)
   as_finite(repeats.ravel(), 'repeats')
   if len(repeats) == 1:
     return np.zeros(repeats.shape[1:])
@@ -271,7 +272,7 @@ def conformal_p_values(
     held_out: `[n]`, the scores of held-out examples.
 
   Raises:
-    InvalidValueError: if a score is not finite.
+    InvalidValueError: if a score is NaN or infinity.
 
   Example:
     >>> conformal_p_values([-9.0, 1.5], [0.0, 1.0, 2.0]).tolist()
@@ -281,10 +282,12 @@ def conformal_p_values(
     Vovk et al., 2005, Algorithmic Learning in a Random World, Section 2.2;
     Bates et al., 2023, Testing for Outliers with Conformal p-values, Section 2.
   """
-  held_out = np.sort(as_finite(held_out, 'held_out'))
-  return (1 + np.searchsorted(
-      held_out, as_finite(scores, 'scores'), side='right')) / (
-          len(held_out) + 1)
+  lowest = np.finfo(np.float64).min  # Of minus infinity, without density.
+  scores, held_out = (
+      as_finite(np.where(np.isneginf(values), lowest, values), name)
+      for name, values in (('scores', scores), ('held_out', held_out)))
+  return (1 + np.searchsorted(np.sort(held_out), scores, side='right')) / (
+      len(held_out) + 1)
 
 
 def ranks(values: npt.ArrayLike, draws: npt.ArrayLike) -> np.ndarray:

@@ -1,9 +1,9 @@
+from .block_bound import BlockBound as BlockBound
 from .block_types import BlockType as BlockType
 from .blocks import BlockRequest as BlockRequest
 from .blocks import make_network as make_network
 from .blocks import make_residual_block as make_residual_block
 from .blocks import make_unconstrained_network as make_unconstrained_network
-from .flow import BlockBound as BlockBound
 from .flow import Flow as Flow
 from .model_config import model_from_json as model_from_json
 from .model_config import ModelConfig as ModelConfig

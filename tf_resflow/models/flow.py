@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 import functools
 import math
-from typing import Any, NamedTuple, TYPE_CHECKING
+from typing import Any, TYPE_CHECKING
 
 import keras
 import tensorflow as tf
@@ -15,7 +15,7 @@ from tf_resflow import numerics
 from tf_resflow.layers import augmentations
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection as bijection_lib
-from tf_resflow.layers.lipschitz import lipschitz_layer
+from tf_resflow.models import block_bound
 from tf_resflow.models import latent_model
 from tf_resflow.numerics import random
 from tf_resflow.specs import renamed
@@ -25,40 +25,6 @@ if TYPE_CHECKING:  # The import takes a second.
 
 # Largest dimension for which evaluations use exact log-determinants.
 MAX_EXACT_SIZE = 64
-
-
-class BlockBound(NamedTuple):
-  """Bounds of the Lipschitz constant of the `g` of one block.
-
-  Attributes:
-    name: name of the block.
-    lipschitz_bound: upper bound that the block enforces at every call.
-    power_iteration: product of the layers' norms by power iteration (a lower
-      bound, to a relative 1e-3) and of the activations' constants.
-    certificate: product of guaranteed upper bounds for the current weights;
-      None if uncertified.
-    methods: method by which each layer was certified, or ('asserted',).
-    order: order `p` of the norm l_p in which the bounds hold.
-    bound_source: origin of the bound, in `lipschitz_layer.BOUND_SOURCES`.
-  """
-
-  name: str
-  lipschitz_bound: float
-  power_iteration: float | None
-  certificate: float | None
-  methods: tuple[str, ...]
-  order: float | None = 2.0
-  bound_source: str = 'construction'
-
-  @property
-  def is_estimated(self) -> bool:
-    """Whether `lipschitz_bound` is an estimate, which may be too low."""
-    return self.bound_source == lipschitz_layer.ESTIMATED
-
-  @property
-  def excess(self) -> float:
-    """Relative excess of `power_iteration` over the bound, at least 0."""
-    return max(0.0, (self.power_iteration or 0.0) / self.lipschitz_bound - 1.0)
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
@@ -99,7 +65,6 @@ class Flow(latent_model.LatentModel):
     latent_size: number of dimensions of the latents, including noise.
     config: configuration that it was built from, or None.
     column_names: names of the numbers of a vector, if any.
-    column_std: their standard deviations in the training data, if known.
 
   Example:
     >>> flow = models.Flow(layers.Flatten(), (2, 2, 1))
@@ -109,7 +74,6 @@ class Flow(latent_model.LatentModel):
 
   config: Any = None
   column_names: tuple[str, ...] = ()
-  column_std: tuple[float, ...] = ()
   __repr__ = base_layer.settings_repr
 
   def __init__(
@@ -139,6 +103,10 @@ class Flow(latent_model.LatentModel):
     """The augmentation that maps data to events; by default the identity."""
     return self._augmentation or layers.IdentityAugmentation(
         dtype=self.compute_dtype)
+
+  def standardised(self, x: tf.Tensor) -> tf.Tensor:
+    """Returns data in the units of errors; see `VectorFlow`."""
+    return x
 
   @property
   def condition_spec(self) -> layers.ConditionSpec | None:
@@ -476,7 +444,7 @@ class Flow(latent_model.LatentModel):
         max_parallel=None if tf.executing_eagerly() else 1):
       pass
 
-  def lipschitz_bounds(self, *, certify: bool = True) -> list[BlockBound]:
+  def lipschitz_bounds(self, *, certify: bool = True) -> list[block_bound.BlockBound]:
     """Returns bounds of the Lipschitz constants of the residual blocks.
 
     Certification takes minutes for large images.
@@ -486,7 +454,7 @@ class Flow(latent_model.LatentModel):
       bi_lipschitz = block.bi_lipschitz_bounds()
       certificate = (
           block.certificate() if certify else numerics.Certificate(None))
-      bounds.append(BlockBound(
+      bounds.append(block_bound.BlockBound(
           block.name, block.lipschitz_bound, block.norm_estimate(),
           certificate.bound, certificate.methods, bi_lipschitz.order,
           bi_lipschitz.bound_source))

@@ -1,5 +1,7 @@
 """Fully connected flow on vectors."""
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -76,7 +78,6 @@ class VectorFlow(flow.Flow):
         name=name, **kwargs)
     self.config = config
     self.column_names = config.column_names
-    self.column_std = config.column_std
 
   def perturb(
       self, x: tf.Tensor, std: tf.Tensor, *, seed: random.SeedLike
@@ -96,14 +97,38 @@ class VectorFlow(flow.Flow):
       Rothfuss et al., 2019, Noise Regularization for Conditional Density
       Estimation.
     """
-    y = self.augment(x, seed=seed).y
-    maps = [b for b in self.bijection.leaves()
-            if isinstance(b, layers.ColumnMaps)]
-    for bijection in maps:
-      y = bijection(y)
-    scale = tf.constant(self.config.column_std or 1.0, y.dtype)
-    y += tf.cast(std, y.dtype) * scale * random.normal(
+    y = self._mapped(self.augment(x, seed=seed).y)
+    y += tf.cast(std, y.dtype) * self._scale(y) * random.normal(
         tf.shape(y), random.fold_in(seed, 2), y.dtype)
-    for bijection in maps:
+    for bijection in self._maps():
       y = bijection.inverse(y)
     return self.augmentation.project(y)
+
+  def standardised(self, x: tf.Tensor) -> tf.Tensor:
+    """Returns mapped columns in their standard deviations, `[B, D]`.
+
+    Whole numbers stand for the middle of their cells; values that a column
+    cannot take become NaN.
+
+    Args:
+      x: `[B, D]`.
+    """
+    middle = [0.5 * column_types.ColumnType.get(name).is_whole
+              for name in self.config.column_maps] or 0.0
+    x += tf.constant(middle, x.dtype)
+    y = self._mapped(x)
+    for bijection in self._maps():
+      y = tf.where(bijection.supports(x), y, tf.constant(math.nan, y.dtype))
+    return y / self._scale(y)
+
+  def _maps(self):
+    return [b for b in self.bijection.leaves()
+            if isinstance(b, layers.ColumnMaps)]
+
+  def _mapped(self, x):
+    for bijection in self._maps():
+      x = bijection(x)
+    return x
+
+  def _scale(self, y):
+    return tf.constant(self.config.column_std or 1.0, y.dtype)

@@ -1,0 +1,39 @@
+"""Bounds of the Lipschitz constants of blocks."""
+
+from typing import NamedTuple
+
+from tf_resflow.layers.lipschitz import lipschitz_layer
+
+
+class BlockBound(NamedTuple):
+  """Bounds of the Lipschitz constant of the `g` of one block.
+
+  Attributes:
+    name: name of the block.
+    lipschitz_bound: upper bound that the block enforces at every call.
+    power_iteration: product of the layers' norms by power iteration (a lower
+      bound, to a relative 1e-3) and of the activations' constants.
+    certificate: product of guaranteed upper bounds for the current weights;
+      None if uncertified.
+    methods: method by which each layer was certified, or ('asserted',).
+    order: order `p` of the norm l_p in which the bounds hold.
+    bound_source: origin of the bound, in `lipschitz_layer.BOUND_SOURCES`.
+  """
+
+  name: str
+  lipschitz_bound: float
+  power_iteration: float | None
+  certificate: float | None
+  methods: tuple[str, ...]
+  order: float | None = 2.0
+  bound_source: str = 'construction'
+
+  @property
+  def is_estimated(self) -> bool:
+    """Whether `lipschitz_bound` is an estimate, which may be too low."""
+    return self.bound_source == lipschitz_layer.ESTIMATED
+
+  @property
+  def excess(self) -> float:
+    """Relative excess of `power_iteration` over the bound, at least 0."""
+    return max(0.0, (self.power_iteration or 0.0) / self.lipschitz_bound - 1.0)
