@@ -444,7 +444,8 @@ class Flow(latent_model.LatentModel):
         max_parallel=None if tf.executing_eagerly() else 1):
       pass
 
-  def lipschitz_bounds(self, *, certify: bool = True) -> list[block_bound.BlockBound]:
+  def lipschitz_bounds(
+      self, *, certify: bool = True) -> list[block_bound.BlockBound]:
     """Returns bounds of the Lipschitz constants of the residual blocks.
 
     Certification takes minutes for large images.
