@@ -20,6 +20,8 @@ _MIN_GAIN = 0.02
 _MIN_TOTAL_GAIN = 3.0
 # Correlations of more columns are not stored.
 _MAX_WHITENED = 64
+# Share of the distinct values of a column that float32 has to keep apart.
+_MIN_SHARE_OF_VALUES = 0.9
 # Eigenvalues of correlations below this are those of thin directions.
 _THIN = 0.02
 # Candidates of `smoothing`, and the rows that it uses.
@@ -126,11 +128,26 @@ def fitted(
   z = y if y.ndim == 2 else y[rows, rows % y.shape[1]]  # A point of each cell.
   y = y.reshape([-1, len(names)])
   mean, std = y.mean(axis=0), y.std(axis=0)
+  _check_digits(names, types, y, mean, std)
   return {
     'column_maps': specs if set(specs) != {'real'} else (),
     'mean': tuple(mean.tolist()), 'std': tuple(std.tolist()),
     'whitening': whitening((y - mean) / std),
     'smoothing': smoothing((z - mean) / std)}
+
+
+def _check_digits(names, types, y, mean, std):
+  """Raises `InvalidValueError` if outliers cost other values their digits."""
+  for i, name in enumerate(names):
+    column = np.float32(y[:, i])
+    left = (column - np.float32(mean[i])) / np.float32(std[i])
+    num_values, num_left = (len(np.unique(v)) for v in (column, left))
+    far = y[np.argmax(np.abs(y[:, i] - np.median(y[:, i]))), i]
+    errors.check_suits(
+      num_left >= _MIN_SHARE_OF_VALUES * num_values, 'column_types',
+      f'{name}:{types[i].spec()}', f'leaves {num_left:,} of {num_values:,} '
+      f'distinct values in float32, because of outliers such as {far:g}',
+      f'Use --column_types={name}:heavy, or remove them.')
 
 
 def smoothing(z: np.ndarray) -> float:
@@ -167,8 +184,9 @@ def whitening(z: np.ndarray) -> tuple[float, ...]:
   """Returns a matrix that widens directions in which columns hardly vary.
 
   Columns that nearly depend on each other leave the data so thin that a flow of
-  bounded slopes takes long to widen them. With eigenvalues `l` of the shrunk
-  correlations, the matrix `W` multiplies directions by
+  bounded slopes takes long to widen them. With eigenvalues `l` of the
+  correlations (shrunk where rows are few), the matrix `W` multiplies directions
+  by
 
     w(l)^2 = 1 + (t / (t + l))^2 / l,    t = 0.02,
 
@@ -189,11 +207,13 @@ def whitening(z: np.ndarray) -> tuple[float, ...]:
   size = z.shape[1]
   if not 1 < size <= _MAX_WHITENED:
     return ()
-  from sklearn import covariance  # Takes a second.
-
-  shrunk, _ = covariance.ledoit_wolf(z, assume_centered=True)
-  values, vectors = np.linalg.eigh(shrunk)
-  values = np.maximum(values, 1e-12)
+  if len(z) > 2 * size:
+    correlations = z.T @ z / len(z)
+  else:  # Without shrinkage it is nearly singular by chance.
+    from sklearn import covariance  # Takes a second.
+    correlations, _ = covariance.ledoit_wolf(z, assume_centered=True)
+  values, vectors = np.linalg.eigh(correlations)
+  values = np.maximum(values, 1e-10)
   widths = 1.0 + np.square(_THIN / (_THIN + values)) / values
   gram = (vectors * widths) @ vectors.T
   # W^T W = gram with a lower triangular W: Cholesky's factor, turned around.

@@ -14,6 +14,7 @@ from tf_resflow import layers
 from tf_resflow import numerics
 from tf_resflow.layers import augmentations
 from tf_resflow.layers import base_layer
+from tf_resflow.layers import frames
 from tf_resflow.layers.bijections import bijection as bijection_lib
 from tf_resflow.models import block_bound
 from tf_resflow.models import latent_model
@@ -197,7 +198,7 @@ class Flow(latent_model.LatentModel):
   def _checked(self, name, x, event_shape, condition):
     """Returns `x` as a tensor `[B, *event_shape]`; checks arguments."""
     self.check_condition(condition)
-    x = tf.convert_to_tensor(x)
+    x = tf.convert_to_tensor(frames.in_order(name, x, self.column_names))
     errors.check(
         x.dtype.is_floating or self.num_levels is None, name, x.dtype.name,
         'floats', 'datasets.dequantize turns integers into these in [0, 1).')

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow.layers import base_layer
+from tf_resflow.layers import frames
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
@@ -93,6 +94,7 @@ class ConditionSpec(NamedTuple):
     Raises:
       InvalidValueError: if that is not possible.
     """
+    condition = frames.in_order('condition', condition, self.names)
     try:
       return tf.convert_to_tensor(
           condition, dtype_hint=None if self.num_labels else dtype)

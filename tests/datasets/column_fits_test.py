@@ -1,0 +1,91 @@
+"""What is fitted to columns: their types, noise, whitening; outliers."""
+
+import numpy as np
+from sklearn import datasets as sklearn_datasets
+
+from tests import testing
+from tf_resflow.datasets import column_fits
+from tf_resflow.specs import column_types
+
+_RNG = np.random.default_rng(0)
+_NORMAL = _RNG.standard_normal(2000)
+
+
+def test_types_are_detected():
+  uniform = _RNG.uniform(size=2000)
+  for x, expected in (
+    (_NORMAL, 'real'), (5.0 + 0.1 * _NORMAL, 'real'), (uniform - 9.0, 'real'),
+    (np.exp(_NORMAL), 'log'), (1e-3 * np.exp(2.0 * _NORMAL), 'log'),
+    (1.0 / (1.0 + np.exp(-2.0 * _NORMAL)), 'logit:1.0'),
+    (100.0 / (1.0 + np.exp(-2.0 * _NORMAL)), 'logit:100.0'),
+    (_RNG.standard_t(1.5, 2000), 'heavy'),
+    (np.append(_NORMAL, 2147483647.0), 'heavy'),
+    (_RNG.poisson(3.0, 2000), 'integer'),
+    (np.round(9.0 * _NORMAL), 'signed_integer'),
+    (_RNG.integers(0, 2**40, 2000), 'real')):
+    found = column_fits.detected(np.float64(x)).spec()
+    assert found.partition(':0')[0].startswith(expected), (found, expected)
+
+
+def test_types_support_validation_rows():
+  x = np.exp(_NORMAL)
+  assert column_fits.detected(x, np.array([-1.0])).spec() != 'log'
+  fitted = column_fits.fitted(['a'], x[:, None], {}, np.array([[-1.0]]))
+  assert fitted['column_maps'] != ('log',)
+
+
+def test_asked_types_are_checked():
+  x = np.stack([np.exp(_NORMAL) - 0.5, _NORMAL], axis=1)
+  fitted = column_fits.fitted(['a', 'b'], x, {'a': 'real'})
+  assert fitted['column_maps'] == ()
+  np.testing.assert_allclose(fitted['mean'], x.mean(axis=0))
+  far = np.append(_NORMAL, 2147483647.0)[:, None]
+  testing.check_refusals(lambda given: column_fits.fitted(*given), [
+    ((['a', 'b'], x, {'a': 'log'}), 'column_types=a:log: expected a type of '
+     'which all training values are above 0. ...Use --column_types=a:real.'),
+    ((['a', 'b'], x, {'b': 'integer'}), 'column_types=b:integer: expected a '),
+    ((['a'], far, {'a': 'real'}), 'column_types=a:real leaves ...distinct '
+     'values in float32, because of outliers such as 2.14748e+09. Use')])
+
+
+def test_smoothing_is_what_cross_validation_says():
+  """Against Gaussians that are fitted and scored one by one."""
+  x = sklearn_datasets.load_wine().data[:120]
+  z = (x - x.mean(axis=0)) / x.std(axis=0)
+  losses = []
+  for smoothing in column_fits._SMOOTHINGS:
+    loss = 0.0
+    for i in range(5):
+      is_test = np.arange(len(z)) % 5 == i
+      mean = z[~is_test].mean(axis=0)
+      covariance = np.cov(z[~is_test].T, ddof=0) + smoothing**2 * np.eye(13)
+      difference = z[is_test] - mean
+      loss += 0.5 * is_test.sum() * np.linalg.slogdet(covariance)[1] + (
+        0.5 * np.sum(difference * np.linalg.solve(covariance, difference.T).T))
+    losses.append(loss)
+  best = column_fits._SMOOTHINGS[int(np.argmin(losses))]
+  assert column_fits.smoothing(z) == best > 0.0
+
+
+def test_whitening_widens_thin_directions_alone():
+  z = _RNG.standard_normal([5000, 4])
+  z[:, 3] = z[:, 0] + 1e-3 * z[:, 3]
+  z = (z - z.mean(axis=0)) / z.std(axis=0)
+  matrix = np.zeros([4, 4])
+  matrix[np.tril_indices(4)] = column_fits.whitening(z)
+  assert np.all(np.diag(matrix) > 0)
+  before, after = (np.sqrt(np.linalg.eigvalsh(np.cov(rows.T)))
+                   for rows in (z, z @ matrix.T))
+  assert before[0] < 1e-3 and 0.9 < after[0] < 1.05
+  np.testing.assert_allclose(after[1:3], before[1:3], rtol=0.05)
+  assert column_fits.whitening(z[:, :1]) == ()
+
+
+def test_whole_numbers_have_the_moments_of_their_cells():
+  x = _RNG.poisson(3.0, [3000, 1])
+  fitted = column_fits.fitted(['n'], x, {})
+  u = _RNG.uniform(size=x.shape)
+  np.testing.assert_allclose(
+    [fitted['mean'][0], fitted['std'][0]],
+    [np.log(x + u).mean(), np.log(x + u).std()], rtol=0.03)
+  assert fitted['column_maps'] == (column_types.Integer().spec(),)
