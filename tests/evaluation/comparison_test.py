@@ -2,7 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy import stats
+import tensorflow as tf
 
+from tf_resflow import datasets
+from tf_resflow import models
 from tf_resflow.evaluation import baselines
 from tf_resflow.evaluation import comparison
 
@@ -73,3 +77,30 @@ def test_overfitting(train, validation, is_overfitted):
   if is_overfitted:
     assert found[0].startswith(
         'The flow is overfitted: 1.10 +- 0.22 nats a row better on training ')
+
+
+def test_mixtures_of_the_same_rows():
+  """Probabilities of whole numbers, where a Gaussian is the truth."""
+  rng = np.random.default_rng(0)
+  y = rng.normal([1.0, 3.0], [0.5, 0.4], [3000, 2])
+  x = np.stack([y[:, 0], np.floor(np.exp(y[:, 1]))], axis=1).astype('f4')
+  parts = dict(zip(('train', 'validation', 'test'), (
+      datasets.Split(
+          tf.data.Dataset.from_tensor_slices({'x': part}), len(part), (2,))
+      for part in np.split(x, [2000, 2400])), strict=True))
+  flow = models.VectorFlowConfig(
+      event_size=2, num_blocks=1, hidden_units=(4,),
+      column_maps=('real', 'integer'), column_mean=(1.0, 3.0),
+      column_std=(0.5, 0.4)).build()
+  flow.initialize(x[:2000], seed=0)
+  real, whole = parts['test'].arrays['x'].numpy().T
+  truth = -stats.norm(1.0, 0.5).logpdf(real) - np.log(
+      stats.norm(3.0, 0.4).cdf(np.log(whole + 1.0)) -
+      stats.norm(3.0, 0.4).cdf(np.log(whole)))
+  found = comparison.compare_on_splits(flow, truth, parts)
+  difference = found.differences['gaussian']
+  assert abs(difference.mean) < 0.01 + 3.0 * difference.stderr < 0.05
+  # Rows without a density are left out.
+  truth[:3] = np.inf
+  assert '(597 rows)' in comparison.compare_on_splits(
+      flow, truth, parts).summary

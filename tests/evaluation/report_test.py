@@ -219,3 +219,35 @@ def test_validations_agree_with_evaluations():
   changed = validation(split)
   for name in row:
     assert changed[name] != row[name] or name == 'validation_accuracy'
+
+
+def test_rows_without_a_density_are_counted_and_named(caplog):
+  flow = models.VectorFlowConfig(
+      event_size=2, num_blocks=1, hidden_units=(4,), column_names=('a', 'b'),
+      column_maps=('log', 'integer'), column_mean=(0.0, 1.0),
+      column_std=(1.0, 1.0)).build()
+  rng = np.random.default_rng(0)
+  x = np.stack([rng.lognormal(size=12), rng.poisson(3.0, 12)], axis=1)
+  flow.initialize(x, seed=0)
+  x[2, 0], x[7, 1], whole = -1.5, -2.0, np.delete(x, [2, 7], axis=0)
+
+  def report_of(x):
+    return evaluation.evaluate(flow, datasets.Split(
+        tf.data.Dataset.from_tensor_slices(
+            {'x': x.astype('f4'), 'label': np.zeros(len(x), np.int32)}),
+        len(x), (2,)), certify=False)[0]
+
+  expected = report_of(whole)
+  assert not caplog.records and 'num_without_density' not in expected
+  assert '-log of the mean of p over 16 points' in expected['nats_is']
+  report = report_of(x)
+  assert ('a is not above 0 in row 3 (-1.5); b is not an integer >= 0 in row '
+          '8 (-2)') in caplog.text
+  assert report['num_without_density'] == 2
+  for key in ('nats', 'nats_stderr', 'num_examples'):
+    assert report[key] == pytest.approx(expected[key], rel=1e-6)
+  results = evaluation.evaluate_inputs(flow, x)
+  assert np.flatnonzero(np.isneginf(results['log_prob'])).tolist() == [2, 7]
+  assert report_lib.report_inputs(
+      flow, x, results, certify=False)[0]['nats'] == pytest.approx(
+          expected['nats'], rel=1e-5)
