@@ -190,7 +190,7 @@ def test_what_conditions_say_is_learned(tmp_path):
       dataset=f'array:{path}', condition=('condition',), num_blocks=1,
       hidden_units=(4,), batch_size=64, warmup_steps=0, sample_every=0,
       log_every=1, learning_rate=0.03, num_steps=100, condition_features=8,
-      condition_hidden_units=(8,))
+      condition_hidden_units=(8,), num_validation=0, input_noise=0.0)
   training.train(config, str(tmp_path / 'run'))
   nats = np.mean([
       float(row['nats']) for row in runs.rows(tmp_path / 'run')[-10:]])

@@ -40,9 +40,10 @@ def test_scores_of_a_table(run_tool, run, table, tmp_path):
   names, found = results.table(tmp_path / 'y.csv')
   assert names == [*'abcd', 'log_prob', 'in_training', 'p_value']
   log_prob, in_training, p_value = found[:, 4:].T
-  is_test = np.isin(np.float32(given[:, 1]), test['x'][:, 0])
+  is_test, is_train = (np.isin(np.float32(given[:, 1]), datasets.load_split(
+      config.data, part).arrays['x'][:, 0]) for part in ('test', 'train'))
   np.testing.assert_array_equal(
-      in_training, [*~is_test[:100], False, False])
+      in_training, [*is_train[:100], False, False])
   np.testing.assert_allclose(p_value[~is_test], [
       (1 + np.sum(held_out <= value)) / 21 for value in log_prob[~is_test]])
   assert p_value[100] == 1 / 21

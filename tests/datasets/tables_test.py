@@ -225,6 +225,7 @@ def test_warnings_are_about_what_is_modelled(tmp_path, caplog):
   frame['sum'] = frame['a'] + frame['b b']
   path = _write(tmp_path / 'own.csv', frame)
   options = {'dataset': f'table:{path}', 'num_blocks': 1}
+  caplog.set_level(logging.WARNING)
   configuration.make_config(condition=('level', 'sum'), **options)
   assert not caplog.records
   configuration.make_config(condition=('a',), **options)

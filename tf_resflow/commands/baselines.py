@@ -61,7 +61,7 @@ class Options(options_lib.OutputFile):
   def data(self) -> config_lib.DataConfig:
     """Returns the data that the flags describe, or raises."""
     names = {f.name for f in config_lib.DataConfig.fields()}
-    return config_lib.DataConfig(**{
+    return config_lib.DataConfig(num_validation=0, **{
         name: value for name, value in self.values().items() if name in names})
 
   def check(self) -> None:

@@ -210,8 +210,8 @@ def stored_arguments(path: str | os.PathLike) -> list[str]:
   Raises:
     absl.flags.Error: if it cannot be read.
   """
-  return list(map(renamed.present_flag, flags.FlagValues(
-      ).read_flags_from_files([f'--flagfile={os.fspath(path)}'])))
+  return renamed.completed(list(map(renamed.present_flag, flags.FlagValues(
+      ).read_flags_from_files([f'--flagfile={os.fspath(path)}']))))
 
 
 def from_flagfile(

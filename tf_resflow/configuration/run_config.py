@@ -94,7 +94,8 @@ class DataConfig(fields.Section):
   column_types: tuple[str, ...] = fields.field(
       (), help='Types of columns of a table, NAME:TYPE: real, log (positive '
       'numbers), logit (in (0, 1); logit:100 in (0, 100)), heavy (heavy '
-      'tails), integer or signed_integer; by default they are detected.',
+      'tails), integer or signed_integer; others are detected. none only '
+      'standardises columns, also of arrays.',
       is_basic=True)
   split: str = fields.field(
       'random', help='Rows of a table to test on: random (a fixed fifth), last '

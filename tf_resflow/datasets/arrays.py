@@ -1,11 +1,12 @@
 """User-provided data sets of arrays (.npz, .npy)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tf_resflow import errors
+from tf_resflow.datasets import column_fits
 from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import own_files
 
@@ -17,7 +18,8 @@ _MAX_LABELS = 100_000
 
 
 @own_files.opener('array', _ARRAY)
-def open_array(path: str) -> dataset_info.DatasetInfo:
+def open_array(
+  path: str, *, column_types: Sequence[str] = ()) -> dataset_info.DatasetInfo:
   """Opens an array of images or vectors.
 
   Without `x_test`, a fixed fifth of the examples is the test part. Vectors are
@@ -25,6 +27,8 @@ def open_array(path: str) -> dataset_info.DatasetInfo:
 
   Args:
     path: Path of an .npz or .npy file.
+    column_types: Types of columns x0, x1, ... of vectors, see
+      `tables.open_table`.
 
   Raises:
     InvalidValueError: If the file is invalid.
@@ -69,7 +73,9 @@ def open_array(path: str) -> dataset_info.DatasetInfo:
   names = [f'{i} of x' for i in range(*shape)]
   own_files.check_columns(names, **x)
   return dataset_info.VectorInfo(
-    event_size=shape[0], asked_types={}, **fields)
+    event_size=shape[0], asked_types=column_fits.asked_types(
+      f'array:{path}', [f'x{i}' for i in range(*shape)], column_types),
+    **fields)
 
 
 def _check_examples(arrays, suffix):

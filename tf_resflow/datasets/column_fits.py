@@ -10,6 +10,7 @@ import numpy as np
 from tf_resflow import errors
 from tf_resflow.datasets import own_files
 from tf_resflow.specs import column_types
+from tf_resflow.specs import fields
 
 _logger = logging.getLogger(__name__)
 # Larger whole numbers plus a fraction are rounded too much in float32.
@@ -78,6 +79,29 @@ def detected(
   return best
 
 
+def asked_types(
+  dataset: str, names: Sequence[str], specs: Sequence[str]) -> dict[str, str]:
+  """Returns the types that were asked for, by column, see `fitted`.
+
+  Args:
+    dataset: Name of the data set.
+    names: Names of its columns.
+    specs: `NAME:TYPE`, or 'none' to only standardise columns.
+
+  Raises:
+    InvalidValueError: If there is no such column or type.
+  """
+  asked = dict(spec.partition(':')[::2] for spec in specs)
+  for column, spec in asked.items():
+    if (column, spec) != (fields.NONE, ''):
+      errors.check(
+        column in names and spec, 'column_types', f'{column}:{spec}',
+        f'NAME:TYPE with a column of {dataset}, or none',
+        errors.did_you_mean(column, names))
+      column_types.ColumnType.get(spec, 'column_types')  # Or an error.
+  return asked
+
+
 def _asked(
   name: str, spec: str, x: np.ndarray, others: np.ndarray,
 ) -> column_types.ColumnType:
@@ -106,7 +130,8 @@ def fitted(
   Args:
     names: Names of the columns.
     x: Training rows without validation, `[N, D]`.
-    asked: Maps columns to specs of types; others are detected.
+    asked: Maps columns to specs of types; others are detected. With the key
+      'none' columns are only standardised.
     validation: Validation rows, `[V, D]`, which types have to support.
 
   Returns:
@@ -118,6 +143,9 @@ def fitted(
   """
   x = np.asarray(x, np.float64)
   others = np.float64(x[:0] if validation is None else validation)
+  if fields.NONE in asked:
+    return {'column_maps': (), 'whitening': (), 'smoothing': 0.0,
+            **own_files.moments(x)}
   types = [
     _asked(name, asked[name], column, more) if name in asked else
     detected(column, more)
@@ -130,7 +158,7 @@ def fitted(
   mean, std = y.mean(axis=0), y.std(axis=0)
   _check_digits(names, types, y, mean, std)
   return {
-    'column_maps': specs if set(specs) != {'real'} else (),
+    'column_maps': specs if {*map(type, types)} != {column_types.Real} else (),
     'mean': tuple(mean.tolist()), 'std': tuple(std.tolist()),
     'whitening': whitening((y - mean) / std),
     'smoothing': smoothing((z - mean) / std)}
@@ -162,8 +190,8 @@ def smoothing(z: np.ndarray) -> float:
 
   Example:
     >>> rng = np.random.default_rng(0)
-    >>> [smoothing(rng.standard_normal([n, 5])) for n in (10, 20, 20_000)]
-    [0.5, 0.5, 0.0]
+    >>> [smoothing(rng.standard_normal([n, 5])) for n in (10, 50, 2000)]
+    [0.5, 0.5, 0.1]
   """
   z = z[:_MAX_ROWS]
   fold = np.arange(len(z)) % 5
@@ -240,25 +268,25 @@ def fields_of(info: Any, num_validation: int) -> dict[str, Any]:
   if key not in _fits:
     x, _, *given = info.load_fn('train')
     size = len(x) - num_validation
-    names = info.columns or [f'{i} of x' for i in range(info.event_size)]
+    names = info.columns or [f'x{i}' for i in range(info.event_size)]
     for name, column in zip(names, x[:size].T, strict=True):
       errors.check_suits(
         np.ptp(column) > 0, 'dataset', info.name, f'has a column {name} with '
         f'the value {column[0]:g} in all training rows but those for '
         'validation', 'It has no density: add --drop='
         f'{name}, or take another --num_validation.')
-    fields = fitted(names, x[:size], info.asked_types, x[size:])
-    own_files.warn_of_density(names, x[:size], fields['column_maps'])
-    text = described(names, fields['column_maps'])
+    found = fitted(names, x[:size], info.asked_types, x[size:])
+    own_files.warn_of_density(names, x[:size], found['column_maps'])
+    text = described(names, found['column_maps'])
     if text:
       _logger.info('%s: %s; others are real numbers. --column_types=NAME:TYPE '
                    'changes that.', info.name, text)
     if condition is not None and condition.size:
-      fields['condition'] = dataclasses.replace(
+      found['condition'] = dataclasses.replace(
         condition, **own_files.moments(np.float64(given[0][:size])))
     while len(_fits) >= _MAX_FITS:
       _fits.pop(next(iter(_fits)))
-    _fits[key] = fields
+    _fits[key] = found
   return _fits[key]
 
 

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tf_resflow import errors
+from tf_resflow.datasets import column_fits
 from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import own_files
 from tf_resflow.datasets import table_files
 from tf_resflow.datasets import table_numbers
 from tf_resflow.datasets import table_problems
-from tf_resflow.specs import column_types as types
 
 _logger = logging.getLogger(__name__)
 _Remedy = table_problems.Remedy
@@ -195,23 +195,12 @@ def _info(
     split, *order.values(), parts['test'])
   info: Any = dataset_info.VectorInfo(
     name=name, event_size=len(names), columns=tuple(names),
-    asked_types=_asked_types(name, names, column_types),
+    asked_types=column_fits.asked_types(name, names, column_types),
     fingerprint=own_files.fingerprint(','.join(names), values, *others),
     num_train=len(parts['train']), num_test=len(parts['test']),
-    load_fn=lambda part: (parts[part].astype(np.float32), None),
+    load_fn=lambda part: (parts[part], None),
     description='User-provided table.')
   return info.with_condition(condition) if condition else info
-
-
-def _asked_types(name, names, specs):
-  """Returns the types that were asked for, by column."""
-  asked = dict(spec.partition(':')[::2] for spec in specs)
-  for column, spec in asked.items():
-    errors.check(
-      column in names and spec, 'column_types', f'{column}:{spec}',
-      f'NAME:TYPE with a column of {name}', errors.did_you_mean(column, names))
-    types.ColumnType.get(spec, 'column_types')  # Or an error.
-  return asked
 
 
 def _used_columns(name, frame, columns, drop, group):

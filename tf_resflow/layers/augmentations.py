@@ -89,14 +89,14 @@ class Augmentation(base_layer.BaseLayer):
     raise NotImplementedError
 
   def averaged(
-      self, log_prob_fn: Callable, x: tf.Tensor, condition: Any,
+      self, x: tf.Tensor, condition: Any = None, *, log_prob_fn: Callable,
       is_random: bool) -> tf.Tensor:
     """Returns the log of the mean density over `points`, `[B]`.
 
     Args:
-      log_prob_fn: maps events and conditions to log-densities.
       x: `[B, ...]`.
       condition: `[B, ...]` or `[1, ...]`, or None.
+      log_prob_fn: maps events and conditions to log-densities.
       is_random: whether the log-densities are estimates; their mean is returned
         then, a lower bound, since the log of a mean would be biased.
     """

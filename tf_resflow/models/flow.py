@@ -291,11 +291,12 @@ class Flow(latent_model.LatentModel):
     used = self.estimator if estimator is None else estimator
     if self.augmentation.num_points and used not in (None, 'own'):
       return self.augmentation.averaged(
-          lambda y, condition: self.joint_log_prob(
-              y, condition, seed=seed, estimator=used),
           self._checked('x', x, self.event_shape, condition),
           None if self.condition_spec is None else self.condition_spec.convert(
-              condition, self.compute_dtype), self.is_random_with(used))
+              condition, self.compute_dtype),
+          log_prob_fn=lambda y, condition: self.joint_log_prob(
+              y, condition, seed=seed, estimator=used),
+          is_random=self.is_random_with(used))
     y, log_weight = self.augment(x, condition, seed=seed)
     result = self.bijection.forward_pass(
         y, self._settings(condition, self._seeds(seed)[1], estimator))

@@ -122,8 +122,7 @@ class VectorFlow(flow.Flow):
     return y / self._scale(y)
 
   def _maps(self):
-    return [b for b in self.bijection.leaves()
-            if isinstance(b, layers.ColumnMaps)]
+    return self.bijection.leaves()[:bool(self.config.column_maps)]
 
   def _mapped(self, x):
     for bijection in self._maps():

@@ -8,8 +8,9 @@ To rename a field, a registered name, a class or an argument of a constructor,
 change it and add a line here: files that exist stay readable.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import logging
+import re
 from typing import Any
 
 _logger = logging.getLogger(__name__)
@@ -36,6 +37,10 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     'Flow': {'embedding': 'augmentation'},
     'NoiseChannels': {'law': 'distribution'},
 }
+
+
+# By these a run.flags is recognised; other flagfiles rarely have them.
+_ALWAYS_IN_RUN_FLAGS = {'epsilon', 'checkpoints_to_keep', 'num_validation'}
 
 
 def present(names: Mapping[str, str], name: str, noun: str) -> str:
@@ -73,6 +78,20 @@ def present_flag(argument: str) -> str:
   negation = 'no' if not equals and name.removeprefix('no') in FIELDS else ''
   field = present(FIELDS, name.removeprefix(negation), 'flag')
   return f'--{negation}{field}{equals}{_present_value(field, value)}'
+
+
+def completed(arguments: Sequence[str]) -> list[str]:
+  """Returns the arguments of a flagfile, with flags that say what was once so.
+
+  The run.flags of former versions lacks flags whose defaults are different now.
+  """
+  names = {re.sub('^--(no)?|=.*', '', argument) for argument in arguments}
+  added = []
+  if _ALWAYS_IN_RUN_FLAGS <= names and 'patience' not in names:
+    added = ['--patience=0', '--input_noise=0']
+    if any(re.match('--dataset=(table|array):', a) for a in arguments):
+      added.append('--column_types=none')
+  return [*arguments, *added]
 
 
 def present_arguments(
