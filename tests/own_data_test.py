@@ -40,6 +40,7 @@ def test_a_table(run_tool, wine, tmp_path):
       *_VECTORS))
   assert trained['num_examples'] == 36
   assert trained['estimator_stderr'] == 0.0
+  assert trained['nats_minus_gaussian_stderr'] > 0.0
   assert trained['lipschitz_bound_max'] < 1.0
   assert trained['reconstruction_error_max'] < 1e-3
   columns = training.read_metrics(workdir)

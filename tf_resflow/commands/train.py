@@ -107,20 +107,25 @@ def main(options: Options, config: configuration.Config) -> None:
         seed=config.run.seed)
     if scores is not None:
       report |= scores.report()
-    notes = _compare(config, model, nll.mean(axis=0), time.monotonic() - start)
-  report = {'step': step, **report}
+    notes, differences = _compare(
+        config, model, nll.mean(axis=0), time.monotonic() - start)
+  report = {'step': step, **report, **differences}
   options_lib.print_report(
       report, evaluation.format_table(report, bounds), *notes, next_)
 
 
 def _compare(config, model, test_nll, seconds):
-  """Returns lines about a flow of vectors beside mixtures, if there is one."""
+  """Returns lines about a flow of vectors beside mixtures, and numbers."""
   data = config.data
   if not data.info().is_validated or data.condition:
-    return []
+    return [], {}
   names = ['train', 'test', *['validation'] * (data.validation_size() > 1)]
   found = evaluation.comparison.compare_on_splits(
       model, test_nll,
       {name: datasets.load_split(data, name) for name in names},
       max_seconds=_SHARE_OF_TIME * seconds, seed=config.run.seed)
-  return [found.summary, *(f'warning: {text}' for text in found.warnings)]
+  return [found.summary, *(f'warning: {text}' for text in found.warnings)], {
+      f'nats_minus_{name}{suffix}': value
+      for name, difference in found.differences.items()
+      for suffix, value in (
+          ('', difference.mean), ('_stderr', difference.stderr))}
