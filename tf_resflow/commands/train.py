@@ -11,12 +11,12 @@
 The workdir holds the run: run.flags (its flags), metrics.csv, checkpoints/,
 tensorboard/ and samples/; with --keep_best also best/, the checkpoint of the
 lowest validation loss, which is evaluated and which other tools load. On your
-own vectors a part of the training rows is held out for validation, and training
-stops when it no longer improves. Repeat the command to continue a stopped run;
-the result is the same. Start from a --flagfile,
-since the defaults are a large model; flags after it override it. tf_resflow
-flagfiles lists those of the package: small ones, and those of the paper.
-tf_resflow benchmark --advise estimates what a run takes.
+own vectors a part of the training rows is held out for validation, training
+stops when it no longer improves, and a line compares the flow with mixtures of
+Gaussians. Repeat the command to continue a stopped run; the result is the same.
+Start from a --flagfile, since the defaults are a large model; flags after it
+override it. tf_resflow flagfiles lists those of the package: small ones, and
+those of the paper. tf_resflow benchmark --advise estimates what a run takes.
 
 The last line of stdout is one JSON object with the test bits/dim of images, or
 the test -log p(x) of vectors in nats.
@@ -37,9 +37,11 @@ from tf_resflow import evaluation
 from tf_resflow import training
 from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
+from tf_resflow.datasets import column_fits
 from tf_resflow.specs import fields
 
 
+_logger = logging.getLogger(__name__)
 # Of the time of a run, for mixtures that it is compared with.
 _SHARE_OF_TIME = 0.1
 
@@ -61,6 +63,12 @@ def main(options: Options, config: configuration.Config) -> None:
   """Trains and evaluates."""
   strategy, start = (
       training.make_strategy(config.run.strategy), time.monotonic())
+  types = column_fits.described(
+      *(getattr(config.model, name, ())
+        for name in ('column_names', 'column_maps')))
+  if types:
+    _logger.info('Types of columns: %s. --column_types=NAME:TYPE changes them.',
+                 types)
   validation_of = functools.cache(
       lambda model: evaluation.report.Validation(model, strategy))
   picture_fn = None
@@ -93,7 +101,7 @@ def main(options: Options, config: configuration.Config) -> None:
   else:
     which, weights = 'averaged', trainer.ema.swapped()
     model, step = trainer.model, trainer.step
-  logging.getLogger('tf_resflow').info(
+  _logger.info(
       'Evaluating the %s weights on the test set.', which)
   with weights:
     model.bijection.check_weights()

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import logging
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from tf_resflow.datasets import own_files
 from tf_resflow.specs import column_types
 from tf_resflow.specs import fields
 
-_logger = logging.getLogger(__name__)
 # Larger whole numbers plus a fraction are rounded too much in float32.
 _LARGEST_WHOLE = 2**20
 # Mean log-likelihood of a Gaussian of mapped values that a type has to gain,
@@ -277,10 +275,6 @@ def fields_of(info: Any, num_validation: int) -> dict[str, Any]:
         f'{name}, or take another --num_validation.')
     found = fitted(names, x[:size], info.asked_types, x[size:])
     own_files.warn_of_density(names, x[:size], found['column_maps'])
-    text = described(names, found['column_maps'])
-    if text:
-      _logger.info('%s: %s; others are real numbers. --column_types=NAME:TYPE '
-                   'changes that.', info.name, text)
     if condition is not None and condition.size:
       found['condition'] = dataclasses.replace(
         condition, **own_files.moments(np.float64(given[0][:size])))
@@ -291,11 +285,21 @@ def fields_of(info: Any, num_validation: int) -> dict[str, Any]:
 
 
 def described(names: Sequence[str], specs: Sequence[str]) -> str:
-  """Returns the types of columns in words, without those of real numbers."""
+  """Returns the types of columns in words; empty if all are real numbers.
+
+  Args:
+    names: Names of the columns, or none.
+    specs: Specs of their types, or none.
+
+  Example:
+    >>> described(['a', 'b', 'c'], ['log', 'real', 'heavy:0.0:1.0'])
+    'log: a; heavy: c; others are real numbers'
+  """
   kinds: dict[str, list[str]] = {}
-  for name, spec in zip(names, specs, strict=bool(specs)):
-    word = 'heavy' if spec.startswith('heavy') else spec
-    kinds.setdefault(word, []).append(name)
-  kinds.pop('real', None)
-  return '; '.join(
-    f'{kind}: {", ".join(names)}' for kind, names in kinds.items())
+  for i, spec in enumerate(specs):
+    kinds.setdefault(spec.partition(':')[0], []).append(
+      names[i] if names else f'x{i}')
+  kinds.pop(column_types.Real().spec(), None)
+  return '; '.join([
+    f'{kind}: {", ".join(names)}' for kind, names in kinds.items()] + [
+      'others are real numbers'] * bool(kinds))
