@@ -27,7 +27,8 @@ def _write(path, frame, **options):
 
 
 def _parts(info, **options):
-  return {part: info.load_fn(part)[0] for part in ('train', 'test')}
+  return {part: np.float32(info.load_fn(part)[0])
+          for part in ('train', 'test')}
 
 
 def test_parts_and_standardisation(tmp_path):
