@@ -43,7 +43,7 @@ def test_a_table(run_tool, wine, tmp_path):
   assert trained['lipschitz_bound_max'] < 1.0
   assert trained['reconstruction_error_max'] < 1e-3
   columns = training.read_metrics(workdir)
-  assert 'nats' in columns and 'bits_per_dim' not in columns
+  assert 'validation_nats' in columns and 'bits_per_dim' not in columns
 
   flow = tf_resflow.load(str(workdir))
   scores = tmp_path / 'scores.csv'
