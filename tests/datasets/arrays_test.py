@@ -153,54 +153,45 @@ def test_bad_arrays(tmp_path):
   own = {'x': _VECTORS, 'label': _LABELS}
   _check_refused(tmp_path, arrays.open_array, [
     ({'y': _VECTORS, 'z': _VECTORS}, 'Its arrays are y, z'),
-    ({'x': _VECTORS.astype(int)}, 'Its x is int64 [20, 2]'),
-    ({'x': _IMAGES[..., :2]}, 'Its x is uint8 [20, 4, 6, 2]'),
-    ({'x': _VECTORS[:0]}, 'Its x is float64 [0, 2]'),
+    ({'x': _VECTORS.astype(int)}, 'Its x of 20 examples is int64 [20, 2]'),
+    ({'x': _IMAGES[..., :2]}, 'Its x of 20 examples is uint8 [20, 4, 6, 2]'),
+    ({'x': _VECTORS[:0]}, 'Its x of 0 examples is float64 [0, 2]'),
     ({'x': _VECTORS[:9]}, 'It has 9 examples; at least 10 are required'),
     ({'x': np.where(_VECTORS == _VECTORS[5, 1], np.nan, _VECTORS)},
      'Its x has 1 values that are not finite, the first in row 5'),
     ({'x': np.full([20, 2], 0.1)},
      'Column 0 of x has the value 0.1 in all training rows'),
     ({'x': _VECTORS + [0.0, 1e9]}, 'Column 1 of x has ...subtract a constant'),
-    ({'x': _VECTORS * 1e39}, 'Column 0 of x reaches ..., whose square overfl'),
+    ({'x': _VECTORS * 1e39}, 'Column 0 of x reaches ..., whose square float32'),
     ({'x': _VECTORS, 'x_test': _VECTORS[:1]}, 'Its x_test has one example'),
-    ({**own, 'x_test': _VECTORS}, 'It has only one of label and label_test'),
+    ({**own, 'x_test': _VECTORS}, 'It has no label_test'),
     ({'x': _VECTORS, 'label_test': _LABELS, 'x_test': _VECTORS},
-     'It has only one of label and label_test'),
+     'It has no label.'),
     ({**own, 'x_test': _VECTORS, 'label_test': _LABELS + 1},
      'Its label_test has a class that label does not have'),
-    ({**own, 'label': _LABELS[:3]}, 'The labels of x are int64 [3]'),
-    ({**own, 'label': _LABELS - 1}, 'The labels of x are int64'),
+    ({**own, 'label': _LABELS[:3]}, 'Its label of 20 examples is int64 [3]'),
+    ({**own, 'label': _LABELS - 1}, 'Its label of 20 examples is int64'),
     ({'x': _VECTORS, 'x_test': _IMAGES}, 'Its x is float64 [20, 2] and x_test '
      'uint8 [20, 4, 6, 3]')])
 
 
 def test_bad_conditions(tmp_path):
-  others = {'x': _VECTORS, 'x_test': _VECTORS}
+  others = {'x': _VECTORS, 'x_test': _VECTORS, 'condition': _NUMBERS}
   _check_refused(tmp_path, _open, [
     *(({'x': _VECTORS, 'condition': condition}, message)
       for condition, message in (
-        (_NUMBERS[:19], 'Its condition is float64 [19, 2], not finite floats '
-         '[20, K] or integers [20] from 0'),
-        (_NUMBERS[..., None], 'Its condition is float64 [20, 2, 1]'),
-        (_NUMBERS[:, :0], 'Its condition is float64 [20, 0]'),
-        (_NUMBERS[0, 0], 'Its condition is float64 []'),
-        (_NUMBERS > 0, 'Its condition is bool [20, 2]'),
-        (_LABELS - 1, 'Its condition is int64 [20]'),
-        (_LABELS[:, None], 'Its condition is int64 [20, 1]'),
-        (np.where(_NUMBERS == _NUMBERS[3, 1], np.nan, _NUMBERS),
-         'Its condition is float64'),
+        (_NUMBERS[:19], 'Its condition of 20 examples is float64 [19, 2]'),
+        (_NUMBERS[..., None], 'Its condition of 20 examples is float64 [20, 2'),
+        (_NUMBERS[0, 0], 'Its condition of 20 examples is float64 []'),
+        (_NUMBERS > 0, 'Its condition of 20 examples is bool [20, 2]'),
+        (_LABELS[:, None], 'Its condition of 20 examples is int64 [20, 1]'),
         (np.full([20], 0.5), 'Column 0 of condition has the value 0.5 in all'),
         (np.arange(20), 'Its test part has a condition 19 that the training'),
         (np.where(_LABELS == 2, 2**33, _LABELS), 'Its condition has a label '
          '8589934592; labels are below 100,000. Use floats'))),
-    ({**others, 'condition': _NUMBERS, 'condition_test': _NUMBERS[:, :1]},
-     'Its condition and condition_test differ in type or shape'),
-    ({**others, 'condition': _LABELS, 'condition_test': _NUMBERS[:, 0]},
-     'Its condition and condition_test differ in type or shape'),
-    ({**others, 'condition': _NUMBERS, 'condition_test': _NUMBERS * np.nan},
-     'Its condition_test is float64'),
-    ({**others, 'condition': _NUMBERS}, 'It has x_test but no condition_test')])
+    ({**others, 'condition_test': _NUMBERS[:, :1]},
+     'Its condition is float64 [20, 2] and condition_test float64 [20, 1]'),
+    (others, 'It has no condition_test')])
   # They do not keep a model without a condition from its data.
   path = _save(tmp_path, x=_VECTORS, condition=_NUMBERS[:19])
   assert arrays.open_array(path).event_shape == (2,)
@@ -222,13 +213,11 @@ def test_no_file_and_other_files(tmp_path):
     ('https://host/x.npz', '...It is a URL; download the file first.')])
 
 
-def test_archives_that_expand_are_refused(tmp_path, monkeypatch):
+@pytest.mark.parametrize('name, bound', [
+  ('MAX_ARRAY_BYTES', 100_000), ('MAX_MEMBERS', 1)])
+def test_archives_that_expand_are_refused(tmp_path, monkeypatch, name, bound):
   path = tmp_path / 'zeros.npz'
   np.savez_compressed(path, x=np.zeros([10_000, 2]), label=np.zeros(3))
-  monkeypatch.setattr(own_files, 'MAX_ARRAY_BYTES', 100_000)
-  monkeypatch.setattr(own_files, 'MAX_MEMBERS', 1)
+  monkeypatch.setattr(own_files, name, bound)
   testing.check_refusals(arrays.open_array, [
-    (str(path), '...It has 2 members; at most 1 are read.')])
-  monkeypatch.setattr(own_files, 'MAX_MEMBERS', 2)
-  testing.check_refusals(arrays.open_array, [
-    (str(path), '...It expands to 0.000149 GiB; at most')])
+    (str(path), '...It expands to 2 members of 0.000149 GiB; at most')])

@@ -15,5 +15,4 @@ from .pipeline import evaluation_batches as evaluation_batches
 from .pipeline import training_batches as training_batches
 from .split import Split as Split
 from .stored_images import DatasetNotFoundError as DatasetNotFoundError
-from .tables import open_table as open_table
 from .tables import table as table

@@ -30,8 +30,8 @@ _BATCH = 2**14
 
 # The comma is last, as numbers and names may hold it.
 _SEPARATORS = ('\t', ';', '|', ',')
-# What may have thousands separators, with either mark.
-_THOUSANDS = r'[+-]?[1-9][0-9]{0,2}(?:[.,][0-9]{3})+'
+# What may have thousands separators.
+_THOUSANDS = '[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+'
 
 
 def is_table(path: str | os.PathLike | None) -> bool:
@@ -89,8 +89,7 @@ def read_frame(
         return plain(read(file, dtype_backend='numpy_nullable'))
     content = _content(path)
     separator = _separator(content)
-    frame = _framed(_records(content, separator), 'line', problems)
-    return frame if separator == ',' else _with_decimal_points(frame)
+    return _framed(_records(content, separator), 'line', problems, separator)
 
 
 def plain(frame: Any) -> Any:
@@ -155,7 +154,7 @@ def _names(first):
 
 def _framed(
   records: Iterable[tuple[int, list[str]]], noun: str,
-  problems: table_columns.Problems | None = None) -> Any:
+  problems: table_columns.Problems | None = None, separator: str = ',') -> Any:
   """Returns the frame of records, whose places are called by a noun."""
   import pandas as pd
 
@@ -186,7 +185,8 @@ def _framed(
     if problems is None:
       raise errors.FormatError(f'It {problem}.')
     problems.add('', problem, 'mend')
-  return frame.set_axis(names, axis=1)
+  return (frame if separator == ',' else _with_decimal_points(frame)).set_axis(
+    names, axis=1)
 
 
 def _with_decimal_points(frame):
@@ -194,27 +194,20 @@ def _with_decimal_points(frame):
 
   A cell such as 1,234 shows nothing, as its comma may separate thousands.
   """
-  texts = [frame.iloc[:, i].str.strip() for i in range(frame.shape[1])]
-  commas, points = ([
-    text.str.fullmatch(table_columns.NUMBER.replace(r'\.', f'[{mark}]'))
-    & text.str.contains(mark, regex=False) for text in texts] for mark in ',.')
-  by_comma, by_point = ([
-    (mask & ~text.str.fullmatch(_THOUSANDS)).any()
-    for mask, text in zip(masks, texts, strict=True)]
-                        for masks in (commas, points))
-  if not any(comma and not point for comma, point in zip(
-    by_comma, by_point, strict=True)):
+  def matches(pattern):
+    return frame.apply(lambda text: text.str.strip().str.fullmatch(pattern))
+
+  commas, points = (matches(
+    rf'[+-]?[0-9]*{mark}[0-9]+(?:[eE][+-]?[0-9]+)?') for mark in (',', '[.]'))
+  if not (commas & ~matches(_THOUSANDS)).any(axis=None):
     return frame
-  for i, text in enumerate(texts):
-    if not by_point[i]:
-      where = table_columns.places(frame.index, points[i].to_numpy(bool))
-      errors.check_format(
-        not points[i].any(), f'It has decimal commas, but also '
-        f'{text[points[i]].head(1).sum()} {where}: remove thousands separators.'
-      )
-      frame.isetitem(i, frame.iloc[:, i].mask(
-        commas[i], text.str.replace(',', '.', regex=False)))
-  return frame
+  has_point = points.any(axis=1).to_numpy(bool)
+  errors.check_format(
+    not has_point.any(), 'It has decimal commas, but also points '
+    f'{table_columns.places(frame.index, has_point)}: use one of them, and '
+    'remove thousands separators.')
+  return frame.mask(
+    commas, frame.apply(lambda text: text.str.replace(',', '.', regex=False)))
 
 
 def _cells_of_sheet(path, sheet):

@@ -284,10 +284,9 @@ def _split_rows(rows, split, group):
   errors.check_format(
     len(values) > 1, f'All rows have one value in {split}; at least two are '
     'required.')
-  num_test = max(own_files.num_held_out(len(values)), 1)
   rank = np.argsort(own_files.split_order(len(values)))[groups]
   by_rank = np.argsort(rank, kind='stable')
-  is_test = rank[by_rank] < num_test
+  is_test = rank[by_rank] < max(round(own_files.TEST_SHARE * len(values)), 1)
   return {'train': by_rank[~is_test], 'test': by_rank[is_test]}
 
 
