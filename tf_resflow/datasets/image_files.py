@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 import contextlib
 import logging
 import os
+import re
 import stat
 import struct
 from typing import Any
@@ -37,7 +38,7 @@ _REDUCING_GAP = 3
 
 def look_at_all(
   root: str, names: Collection[str], *, reads_pixels: bool
-) -> tuple[dict[str, tuple[tuple[int, int], bool]], dict[str, str]]:
+) -> tuple[dict[str, Any], dict[str, str]]:
   """Looks at images.
 
   Args:
@@ -55,17 +56,15 @@ def look_at_all(
     _logger.info('Reading %d images to find all bad files.', len(names))
   for name in names:
     try:
-      looks[name] = _look_at(root, name, reads_pixels=reads_pixels)
+      looks[name] = _look_at(root, name, reads_pixels)
     except errors.FormatError as error:
       faults[name] = str(error)
   return looks, faults
 
 
-def _look_at(
-  root: str, name: str, *, reads_pixels: bool
-) -> tuple[tuple[int, int], bool]:
+def _look_at(root, name, reads_pixels):
   """Returns height and width of an image, and whether it has colours."""
-  with _large_images_allowed(), _opened(root, name) as image:
+  with _opened(root, name) as image:
     mode, (width, height) = image.mode, image.size
     errors.check_format(
       width * height <= _MAX_PIXELS,
@@ -110,7 +109,7 @@ def read(
     FormatError: If it is bad, with the reason.
   """
   mode = 'RGB' if num_channels == 3 else 'L'
-  with _large_images_allowed(), _opened(root, name) as file:
+  with _opened(root, name) as file:
     width, height = file.size
     reduced = resize and file.draft(
       None, (_REDUCING_GAP * resize, _REDUCING_GAP * resize))
@@ -151,8 +150,11 @@ def _opened(root: str, name: str) -> Iterator[Image.Image]:
     # Opening a FIFO would wait for a writer, a device may do anything.
     errors.check_format(stat.S_ISREG(status.st_mode), 'it is no regular file')
     errors.check_format(status.st_size, 'it is empty')
-    with open(path, 'rb') as file, Image.open(file, formats=_FORMATS) as image:
-      yield image
+    with warnings.catch_warnings(), open(path, 'rb') as file:
+      # Of images that are not refused.
+      warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+      with Image.open(file, formats=_FORMATS) as image:
+        yield image
   except errors.FormatError:
     raise
   except Image.DecompressionBombError:
@@ -174,21 +176,7 @@ def _exif_of(image: Any) -> Image.Exif:
   if image.format != 'PNG':
     return image.getexif()
   # Of PNG files, Pillow reads the pixels in search of tags after them.
-  start, kinds = image.fp.tell(), []
-  image.fp.seek(8)
-  while len(head := image.fp.read(8)) == 8:
-    length, kind = struct.unpack('>I4s', head)
-    kinds.append(kind)
-    image.fp.seek(length + 4, os.SEEK_CUR)
+  start = image.fp.tell()
+  has_late = re.search(b'eXIf|[tzi]TXt', image.fp.read())
   image.fp.seek(start)
-  late = kinds[kinds.index(b'IDAT'):] if b'IDAT' in kinds else ()
-  return image.getexif() if {*late} & {
-    b'eXIf', b'tEXt', b'zTXt', b'iTXt'} else Image.Image.getexif(image)
-
-
-@contextlib.contextmanager
-def _large_images_allowed() -> Iterator[None]:
-  """Inside, Pillow does not warn of images that are not refused."""
-  with warnings.catch_warnings():
-    warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-    yield
+  return image.getexif() if has_late else Image.Image.getexif(image)
