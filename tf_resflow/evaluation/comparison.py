@@ -58,19 +58,12 @@ def compare(
   Args:
     test_nll: `[N]`, -log p of the test rows under the flow, nats.
     baselines: what `baselines.fit_mixtures` returned for the same rows.
-    train_nll: `[M]`, of training rows or some of them; None if no row is seen
-      twice.
+    train_nll: `[M]`, of training rows; None if no row is seen twice.
     validation_nll: `[V]`, of the validation rows.
 
   Raises:
     InvalidValueError: if there are fewer than two of some rows, the test rows
       do not pair, or a number is not finite.
-
-  Example:
-    >>> x = np.random.default_rng(0).normal(size=[500, 1])
-    >>> found = baselines_lib.fit_mixtures(x[:400], x[400:], num_components=[1])
-    >>> print(compare(x[400:, 0]**2 + 1.0, found).summary)
-    test ... nats a row (100 rows); a Gaussian 1...: the flow is ... worse ...
   """
   test = statistics.mean_and_stderr(test_nll)
   few = test.num_examples < _FEW_ROWS
@@ -81,34 +74,31 @@ def compare(
     if count == 1 and differences:  # The mixture is the Gaussian.
       continue
     label = 'the Gaussian' if count == 1 else 'the mixture'
-    difference = statistics.paired_difference(test_nll, baseline.values)
-    differences[name] = difference
-    others.append((f'a mixture of {count} Gaussians' if count > 1 else
-                   'a Gaussian') + f' {np.mean(baseline.values):.2f}')
-    by = f'{abs(difference.mean):.2f} +- {difference.stderr:.2f}'
-    sides.append(
-        f'{by} {"worse" if difference.mean > 0 else "better"} than {label}')
-    if difference.mean > 0 and (
-        few or difference.num_stderrs > _NUM_STDERRS):
+    one = 'a Gaussian' if count == 1 else f'a mixture of {count} Gaussians'
+    others.append(f'{one} {np.mean(baseline.values):.2f}')
+    differences[name] = d = statistics.paired_difference(
+        test_nll, baseline.values)
+    sides.append(f'{abs(d.mean):.2f} +- {d.stderr:.2f} '
+                 f'{"worse" if d.mean > 0 else "better"} than {label}')
+    if d.mean > 0 and (few or d.num_stderrs > _NUM_STDERRS):
       problems.append(
           f'The flow is {sides[-1]}: try other --num_steps, --learning_rate or '
           '--hidden_units.')
-    if few or difference.stderr > abs(difference.mean):
+    if few or d.stderr > abs(d.mean):
       problems.append(
           f'{test.num_examples} test rows are too few to say whether the flow '
           f'or {label} is better.')
   not_tried = baselines['gaussian_mixture'].facts.get('not_tried', ())
-  summary = (
-      f'test {test.mean:.2f} +- {test.stderr:.2f} nats a row '
-      f'({test.num_examples} rows); {", ".join(others)}: the flow is '
-      f'{" and ".join(sides)}.')
-  if not_tried:
-    summary += (f' Mixtures of {", ".join(map(str, not_tried))} were not all '
-                'tried, for lack of time.')
+  late = (f' Mixtures of {", ".join(map(str, not_tried))} were not all tried, '
+          'for lack of time.')
   if train_nll is not None:
     problems += _overfitting(train_nll, [test_nll] + [
         validation_nll] * (validation_nll is not None))
-  return Comparison(summary, tuple(problems), differences)
+  return Comparison(
+      f'test {test.mean:.2f} +- {test.stderr:.2f} nats a row '
+      f'({test.num_examples} rows); {", ".join(others)}: the flow is '
+      f'{" and ".join(sides)}.{late * bool(not_tried)}', tuple(problems),
+      differences)
 
 
 def _overfitting(train_nll, others):
@@ -117,14 +107,13 @@ def _overfitting(train_nll, others):
   gaps = [(other.mean - train.mean, math.hypot(train.stderr, other.stderr))
           for other in others]
   spread = np.std(train_nll, ddof=1)
-  if any(gap <= max(_NUM_STDERRS * stderr, 0.5 * spread)
-         for gap, stderr in gaps):
-    return []
   gap, stderr = gaps[0]
   return [
       f'The flow is overfitted: {gap:.2f} +- {stderr:.2f} nats a row better on '
       'training rows than on test rows. More --input_noise or '
-      '--weight_decay, fewer --hidden_units, or more rows help.']
+      '--weight_decay, fewer --hidden_units, or more rows help.'
+  ] * all(gap > max(_NUM_STDERRS * stderr, 0.5 * spread)
+          for gap, stderr in gaps)
 
 
 def compare_on_splits(
@@ -143,24 +132,22 @@ def compare_on_splits(
     splits: 'train', 'test' and, if there is one, 'validation'.
     max_seconds, seed: see `baselines.fit_mixtures`.
   """
-  maps = getattr(model.config, 'column_maps', ())
-  z, log_dets = {}, {}
+  has_density = np.isfinite(test_nll)
+  z, log_dets, known = {}, {'validation': 0.0}, {}
   for name, split in splits.items():
     x = split.arrays['x'].numpy()
     if name == 'test':
-      has_density = np.isfinite(test_nll)
-      x, test_nll = x[has_density], test_nll[has_density]
-    z[name], log_dets[name] = column_types.mapped(maps, x)
+      x = x[has_density]
+    else:
+      known[f'{name}_nll'] = likelihood.nll(model, split, num_examples=min(
+          _MAX_TRAINING_ROWS, split.num_examples)).mean(axis=0)
+    z[name], log_dets[name] = column_types.mapped(
+        getattr(model.config, 'column_maps', ()), x)
   if z['train'].ndim == 3:  # A point of each cell.
     rows = np.arange(len(z['train']))
     z['train'] = z['train'][rows, rows % z['train'].shape[1]]
   found = baselines_lib.fit_mixtures(
-      z['train'], z['test'], z.get('validation'),
-      test_log_det=log_dets['test'],
-      validation_log_det=log_dets.get('validation', 0.0),
-      max_seconds=max_seconds, seed=seed)
-  known = {
-      name: likelihood.nll(model, split, num_examples=min(
-          _MAX_TRAINING_ROWS, split.num_examples)).mean(axis=0)
-      for name, split in splits.items() if name != 'test'}
-  return compare(test_nll, found, known['train'], known.get('validation'))
+      z['train'], z['test'], z.get('validation'), test_log_det=log_dets['test'],
+      validation_log_det=log_dets['validation'], max_seconds=max_seconds,
+      seed=seed)
+  return compare(test_nll[has_density], found, **known)
