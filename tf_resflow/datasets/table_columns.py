@@ -92,7 +92,7 @@ class Problems:
 
   Args:
     drop: Names of columns that are already left out.
-    options: Written 'flags' or 'arguments' in the advice.
+    options: Advised as 'flags' or 'arguments'; empty for none.
 
   Example:
     >>> problems = Problems()
@@ -109,8 +109,8 @@ class Problems:
   def __init__(self, drop: Sequence[str] = (), options: str = 'flags'):
     self.where = ''
     self.dropped: list[str] = []
-    self._drop = tuple(drop)
-    self._is_flag = options == 'flags'
+    self._options = options
+    self._given: dict[str, Any] = {'drop': tuple(drop), 'missing': 'drop'}
     self._remedies: set[str] = set()
     self._texts: dict[str, list[str]] = {}
 
@@ -124,13 +124,13 @@ class Problems:
     """
     if remedy == 'drop' and column not in self.dropped:
       self.dropped.append(column)
-    if remedy == 'drop' and self._is_flag and (
-      ',' in column or column != column.strip()):
-      text += f' (rename {column!r}, without commas and outer spaces)'
-      remedy = 'mend'
-    elif remedy == 'drop' and column not in self._drop:
-      self._drop += (column,)
-    self._remedies.add(remedy)
+      if self._options == 'flags' and (
+        ',' in column or column != column.strip()):
+        text += f' (rename {column!r}, without commas and outer spaces)'
+        remedy = 'mend'
+      else:
+        self._given['drop'] += (column,)
+    self._remedies.add(remedy if self._options else 'mend')
     self._texts.setdefault(column, []).append(self.where + text)
 
   def check(self) -> None:
@@ -139,11 +139,10 @@ class Problems:
              for column, texts in self._texts.items()]
     if len(lines) > _MAX_COLUMNS:
       lines[_MAX_COLUMNS:] = [f'  ... ({len(lines):,} columns in all)']
-    options = {'drop': self._drop, 'missing': 'drop'}
     given = ' '.join(
-      shlex.quote(f'--{name}={spec.text_of(value)}') if self._is_flag else
-      f'{name}={value!r}' for name, value in options.items()
-      if name in self._remedies)
+      shlex.quote(f'--{name}={spec.text_of(value)}')
+      if self._options == 'flags' else f'{name}={value!r}'
+      for name, value in self._given.items() if name in self._remedies)
     advice = [f'Add {given} to leave these out.'] * bool(given) + [
       'Mend the file.'] * ('mend' in self._remedies)
     errors.check_format(

@@ -127,29 +127,25 @@ def _records(content: bytes, separator: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _separator(content):
-  """Returns the mark that splits the first line like the second one."""
-  counts = {}
-  for separator in _SEPARATORS:
-    sizes = [len(cells) for _, cells in itertools.islice(
-      _records(content, separator), 2)]
-    errors.check_format(sizes, 'It is empty.')
-    if sizes[0] == sizes[-1] > 1:
-      return separator
-    counts[separator] = sizes[0]
-  return max(reversed(_SEPARATORS), key=counts.__getitem__)
+  """Returns the mark that splits the first two lines into the most cells."""
+  counts = {separator: min((len(cells) for _, cells in itertools.islice(
+    _records(content, separator), 2)), default=0) for separator in _SEPARATORS}
+  best = max(_SEPARATORS, key=counts.__getitem__)
+  return best if counts[best] > 1 else ','
 
 
 def _names(first):
   """Returns the names in a first line, or None if it has numbers."""
-  is_number = [bool(re.fullmatch(table_columns.NUMBER, cell.replace(',', '.')))
-               for cell in first if cell]
+  is_number = {bool(re.fullmatch(table_columns.NUMBER, cell.replace(',', '.')))
+               for cell in first if cell}
   errors.check_format(
-    len({*is_number}) == 1, f'Its first line, {", ".join(first[:10])}'
+    len(is_number) == 1, f'Its first line, {", ".join(first[:10])}'
     f'{", ..." * (len(first) > 10)}, mixes names and numbers. Name all columns '
     '(not by numbers) or none.')
   # pandas names unnamed columns 0, 1, 2.
-  is_range = [*filter(None, first)] == [str(i) for i in range(len(is_number))]
-  return _with_names(first) if is_range or not is_number[0] else None
+  is_range = [*filter(None, first)] in (
+    [str(i) for i in range(n)] for n in (len(first), len(first) - 1))
+  return None if True in is_number and not is_range else _with_names(first)
 
 
 def _framed(

@@ -119,11 +119,11 @@ def read_columns(
   Raises:
     FormatError: If the table is invalid, with all of its problems.
   """
-  problems = table_columns.Problems()
+  problems = table_columns.Problems(options='')
   frame = table_files.read_frame(path, problems=problems)
   lacking = [name for name in names if name not in frame.columns]
   errors.check_format(not lacking, f'It has no {", ".join(lacking)}.')
-  rows = _read_columns(os.fspath(path), frame, names, problems, is_fixed=True)
+  rows = _read_columns(os.fspath(path), frame, names, problems)
   problems.check()
   errors.check_format(len(rows), 'It has no rows.')
   return rows[list(names)].to_numpy()
@@ -133,13 +133,11 @@ def _info(
   name, frame, tested, problems, condition, *, columns=(), drop=(),
   missing='error', split='random', column_types=()):
   """Returns the metadata of a table; see `open_table`."""
-  group = split.removeprefix(_BY_COLUMN) if split.startswith(
-    _BY_COLUMN) else None
+  group = [split.removeprefix(_BY_COLUMN)] * split.startswith(_BY_COLUMN)
   used = _used_columns(name, frame, columns, drop, group)
   problems.where = ''
-  rows = _read_columns(
-    name, frame, used + [group] * (group is not None), problems, missing, group)
-  test = rows
+  test = rows = _read_columns(
+    name, frame, used + group, problems, missing, group)
   if tested is not None:
     used = [column for column in used if column not in problems.dropped]
     lacking = [column for column in used if column not in tested.columns]
@@ -150,13 +148,12 @@ def _info(
     problems.where = ''
   used = [column for column in used if column not in problems.dropped]
   errors.check_format(used or problems.dropped, 'No column is left.')
-  if min(len(rows) / own_files.MIN_EXAMPLES, len(test) / 2) < 1:
+  if len(rows) < own_files.MIN_EXAMPLES or len(test) < 2:
     problems.check()  # May be the reason.
-  errors.check_format(
-    len(rows) >= own_files.MIN_EXAMPLES, f'It has {len(rows)} rows; at least '
-    f'{own_files.MIN_EXAMPLES} are required.')
-  order = _split_rows(rows, split, group) if tested is None else {
-    'train': own_files.split_order(len(rows)), 'test': np.arange(len(test))}
+  order = _split_rows(rows, split, group)
+  if tested is not None:
+    order = {'train': own_files.split_order(len(rows)),
+             'test': np.arange(len(test))}
   values = rows[used].to_numpy()
   parts = {'train': values[order['train']],
            'test': test[used].to_numpy()[order['test']]}
@@ -190,50 +187,34 @@ def _info(
 def _used_columns(name, frame, columns, drop, group):
   """Returns the names of the columns to use."""
   known = list(frame.columns)
-  for option, asked in (
-    ('columns', columns), ('drop', drop),
-    ('split', () if group is None else (group,))):
+  for option, asked in (('columns', columns), ('drop', drop), ('split', group)):
     for column in asked:
       errors.check(
         column in known, option,
         f'{_BY_COLUMN * (option == "split")}{",".join(asked)}',
         f'columns of {name}',
         f'It has no {column}. {errors.did_you_mean(column, known)}')
+  if not columns:  # All but an index, and what has no name nor cells.
+    unnamed = [f'Unnamed: {i}' == name for i, name in enumerate(known)]
+    for place in np.flatnonzero(unnamed):
+      cells, is_empty, _ = table_columns.numbers(frame.iloc[:, place])
+      is_index = place == 0 and len(cells) > 1 and np.all(
+        np.diff(cells) > 0) and np.all(cells == np.round(cells))
+      if is_index:
+        _logger.info(
+          '%s: the first column has no name and increasing integers; this index'
+          ' is left out.', name)
+      if is_index or is_empty.all():
+        drop = [*drop, known[place]]
   return [column for column in dict.fromkeys(columns or known)
-          if column not in drop and column != group and (
-            columns or not _is_unused(name, frame, column))]
+          if column not in (*drop, *group)]
 
 
-def _is_unused(name, frame, column):
-  """Returns whether a column without a name is an index, or empty."""
-  place = list(frame.columns).index(column)
-  if column != f'Unnamed: {place}':
-    return False
-  values, is_empty, _ = table_columns.numbers(frame.iloc[:, place])
-  is_index = place == 0 and len(values) > 1 and np.all(
-    np.diff(values) > 0) and np.all(values == np.round(values))
-  if is_index:
-    _logger.info(
-      '%s: the first column has no name and increasing integers; this index is '
-      'left out.', name)
-  return is_index or is_empty.all()
-
-
-def _read_columns(
-  name, frame, names, problems, missing='error', group=None, is_fixed=False):
+def _read_columns(name, frame, names, problems, missing='error', group=()):
   """Reads columns, and adds what is wrong with them to `problems`.
 
-  Args:
-    name: Name of the table, for messages.
-    frame: The table.
-    names: Names of the columns.
-    problems: The `Problems`.
-    missing: 'drop' to leave rows with empty cells out.
-    group: Name of the column whose values are groups of rows, or None.
-    is_fixed: Whether no column or row can be left out.
-
   Returns:
-    A frame of float64, or int for groups, as it is if the advice for the
+    A frame of float64, or int for a group, as it is if the advice for the
     problems is taken: without columns that cannot be used, and without rows
     with empty cells.
   """
@@ -245,7 +226,7 @@ def _read_columns(
     cells = frame.iloc[:, found[0]]
     values, is_empty, problem = table_columns.numbers(cells)
     empty = f'is empty {table_columns.places(frame.index, is_empty)}'
-    if column == group:
+    if column in group:
       keys = cells.astype('str').str.strip() if problem else values
       values, problem = pd.factorize(keys, sort=True)[0], ''
     elif len(found) > 1:
@@ -256,10 +237,10 @@ def _read_columns(
       is_empty.sum() > _MAX_SHARE_EMPTY * len(frame)):
       problem = empty
     if problem:
-      problems.add(column, problem, 'mend' if is_fixed else 'drop')
+      problems.add(column, problem)
       continue
     if missing == 'error' and is_empty.any():
-      problems.add(column, empty, 'mend' if is_fixed else 'missing')
+      problems.add(column, empty, 'missing')
     columns[column] = values
     is_complete &= ~is_empty
   if missing == 'drop' and not is_complete.all():
@@ -276,11 +257,11 @@ def _split_rows(rows, split, group):
     # In time: then a validation part, which is the end, comes before the test.
     return dict(zip(order, np.split(
       np.arange(len(rows)), [len(order['train'])]), strict=True))
-  if group is None:
+  if not group:
     return order
   # Rows of a group stay side by side: a validation part has whole groups, too,
   # but for one.
-  values, groups = np.unique(rows[group], return_inverse=True)
+  values, groups = np.unique(rows[group[0]], return_inverse=True)
   errors.check_format(
     len(values) > 1, f'All rows have one value in {split}; at least two are '
     'required.')
