@@ -95,9 +95,9 @@ def test_folders_that_are_not_quite_parts(tmp_path):
     (['train/0', 'train/1', 'test/2', 'test/3', 'val/4'],
      '...outside of them (val'),
     (['train/0', 'test/1', 'test/2', '3'], '...outside of them (3.png'),
-    (['train/0', 'train/1'], '...outside of them (one is missing'),
+    (['train/0', 'train/1'], '...outside of them (too few in one'),
     (['Train/a', 'Test/b'] * 5, "...Its folder ['Test'] is not a class"),
-    (['train/0', 'train/1', 'test/2'], '...Its test part has one image')])
+    (['train/0', 'train/1', 'test/2'], '...(of two images at least')])
 
 
 def test_links_are_followed_once(folder):

@@ -39,13 +39,13 @@ _REDUCING_GAP = 3
 def look_at_all(
   root: str, names: Collection[str], *, reads_pixels: bool
 ) -> tuple[dict[str, Any], dict[str, str]]:
-  """Looks at images.
+  """Looks at images, by their paths in a folder.
 
   Args:
-    root: Their folder.
-    names: Their paths in there.
-    reads_pixels: Whether to read the pixels, too. Headers do not show whether
-      the rest is damaged, or any pixel transparent.
+    root: The folder.
+    names: The paths.
+    reads_pixels: Whether to read pixels, too: headers do not show whether these
+      are damaged or transparent.
 
   Returns:
     A dictionary from good ones to `(height, width)` and whether they have
@@ -94,16 +94,13 @@ def _look_at(root, name, reads_pixels):
 
 def read(
   root: str, name: str, num_channels: int, resize: int | None) -> np.ndarray:
-  """Reads one image.
+  """Returns the pixels of an image, uint8 `[H, W, num_channels]`.
 
   Args:
     root: Its folder.
     name: Its path in there.
     num_channels: 3 for RGB, 1 for grayscale.
     resize: Height and width to resize the square in the middle to, or None.
-
-  Returns:
-    Its pixels, uint8 `[H, W, num_channels]`.
 
   Raises:
     FormatError: If it is bad, with the reason.
@@ -121,9 +118,8 @@ def read(
       side = min(width, height)
       left, top = (width - side) // 2, (height - side) // 2
       image = image.resize(
-        (resize, resize), Image.Resampling.BILINEAR, box=(
-          scale * left, scale * top, scale * (left + side),
-          scale * (top + side)))
+        (resize, resize), Image.Resampling.BILINEAR, box=[
+          scale * x for x in (left, top, left + side, top + side)])
     ImageOps.exif_transpose(image, in_place=True)
     return np.asarray(image).reshape([image.height, image.width, -1])
 

@@ -21,7 +21,7 @@ from tf_resflow.specs import column_types
 _logger = logging.getLogger(__name__)
 # Errors of files that are truncated, encrypted, or not arrays or tables.
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, csv.Error,
-               MemoryError, zipfile.BadZipFile, zlib.error)
+               zipfile.BadZipFile, zlib.error)
 # Bounds of what an archive (.npz, .xlsx) may hold.
 MAX_MEMBERS = 10_000
 MAX_ARRAY_BYTES = 16 * 2**30
@@ -142,11 +142,11 @@ def reading() -> Iterator[None]:
     raise errors.FormatError('There is no such file.') from None
   except errors.FormatError:
     raise
+  except MemoryError:
+    raise errors.FormatError('It is too large for the memory.') from None
   except _UNREADABLE as error:
     reason = errors.sentence(error)
-    if isinstance(error, MemoryError):
-      reason = 'it is too large for the memory.'
-    elif isinstance(error, UnicodeError) or 'invalid UTF8' in reason:
+    if isinstance(error, UnicodeError):
       reason += ' Save it as UTF-8.'
     elif 'pickle.load' in reason:  # What NumPy advises is no advice here.
       reason = 'it is no file of numpy.save or numpy.savez.'
