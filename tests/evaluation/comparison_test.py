@@ -32,15 +32,13 @@ def test_summary():
       'test 20.00 +- 0.33 nats a row (36 rows); a Gaussian 21.12, a mixture of '
       '3 Gaussians 19.96: the flow is 1.12 +- 0.30 better than the Gaussian '
       'and 0.04 +- 0.20 worse than the mixture.')
-  difference = found.differences['gaussian']
-  assert (difference.mean, difference.stderr) == pytest.approx((-1.12, 0.3))
   # A mixture of one is the Gaussian, and what was not tried is said.
   found = _compare(36, (-1.12, 1.8), (-1.12, 1.8), 1, [5, 10])
   assert found.summary == (
       'test 20.00 +- 0.33 nats a row (36 rows); a Gaussian 21.12: the flow is '
       '1.12 +- 0.30 better than the Gaussian. Mixtures of 5, 10 were not all '
       'tried, for lack of time.')
-  assert list(found.differences) == ['gaussian'] and not found.warnings
+  assert not found.warnings
 
 
 @pytest.mark.parametrize('num_rows, gaussian, mixture, expected', [

@@ -22,8 +22,7 @@ _logger = logging.getLogger(__name__)
 # Errors of files that are truncated, encrypted, or not arrays or tables.
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, csv.Error,
                zipfile.BadZipFile, zlib.error)
-# Bounds of what an archive (.npz, .xlsx) may hold.
-MAX_MEMBERS = 10_000
+# Bound of what an archive may hold.
 MAX_ARRAY_BYTES = 16 * 2**30
 # Minimum number of examples for a density and a held-out part.
 MIN_EXAMPLES = 10
@@ -94,13 +93,10 @@ def check_archive(path: str | os.PathLike, max_bytes: int) -> None:
       compressed may be larger.
   """
   with reading(), zipfile.ZipFile(path) as archive:
-    members = archive.infolist()
-  size = sum(member.file_size for member in members)
+    size = sum(member.file_size for member in archive.infolist())
   errors.check_format(
-    len(members) <= MAX_MEMBERS and size <= max(
-      max_bytes, os.path.getsize(path)),
-    f'It expands to {len(members):,} members of {size / 2**30:.3g} GiB; at '
-    f'most {MAX_MEMBERS:,} of {max_bytes / 2**30:g} GiB are read.')
+    size <= max(max_bytes, os.path.getsize(path)), 'It expands to '
+    f'{size / 2**30:.3g} GiB; at most {max_bytes / 2**30:g} GiB are read.')
 
 
 def read_arrays(
@@ -170,8 +166,7 @@ def column_problem(train: np.ndarray, test: np.ndarray) -> str:
   """Returns why a column cannot be learned in float32, or an empty string.
 
   Args:
-    train: Float64 `[N]`.
-    test: Float64 `[M]`.
+    train, test: Float64 `[N]` and `[M]`.
   """
   largest, std = np.abs(np.concatenate([train, test])).max(), train.std()
   if np.ptp(train) == 0:
@@ -224,10 +219,7 @@ def split_order(num_examples: int) -> np.ndarray:
   """Returns the fixed order in which a data set without parts is split.
 
   Args:
-    num_examples: Size of the data set, N.
-
-  Returns:
-    Permutation of `range(N)`, int `[N]`.
+    num_examples: Size of the data set.
   """
   # Unlike `default_rng`, its stream never changes between versions of NumPy.
   return np.random.RandomState(0).permutation(num_examples)

@@ -27,13 +27,10 @@ class Comparison(NamedTuple):
   Attributes:
     summary: one line.
     warnings: a sentence each, if any.
-    differences: from the name of a baseline to flow minus baseline, nats; below
-      0 where the flow is better. A mixture of one component has none.
   """
 
   summary: str
   warnings: tuple[str, ...]
-  differences: dict[str, statistics.PairedDifference]
 
 
 def compare(
@@ -67,17 +64,17 @@ def compare(
   """
   test = statistics.mean_and_stderr(test_nll)
   few = test.num_examples < _FEW_ROWS
-  differences: dict[str, statistics.PairedDifference] = {}
-  others, sides, problems = [], [], []
-  for name, baseline in baselines.items():
+  others: list[str] = []
+  sides: list[str] = []
+  problems: list[str] = []
+  for baseline in baselines.values():
     count = baseline.facts['num_components']
-    if count == 1 and differences:  # The mixture is the Gaussian.
+    if count == 1 and sides:  # The mixture is the Gaussian.
       continue
     label = 'the Gaussian' if count == 1 else 'the mixture'
     one = 'a Gaussian' if count == 1 else f'a mixture of {count} Gaussians'
     others.append(f'{one} {np.mean(baseline.values):.2f}')
-    differences[name] = d = statistics.paired_difference(
-        test_nll, baseline.values)
+    d = statistics.paired_difference(test_nll, baseline.values)
     sides.append(f'{abs(d.mean):.2f} +- {d.stderr:.2f} '
                  f'{"worse" if d.mean > 0 else "better"} than {label}')
     if d.mean > 0 and (few or d.num_stderrs > _NUM_STDERRS):
@@ -97,8 +94,7 @@ def compare(
   return Comparison(
       f'test {test.mean:.2f} +- {test.stderr:.2f} nats a row '
       f'({test.num_examples} rows); {", ".join(others)}: the flow is '
-      f'{" and ".join(sides)}.{late * bool(not_tried)}', tuple(problems),
-      differences)
+      f'{" and ".join(sides)}.{late * bool(not_tried)}', tuple(problems))
 
 
 def _overfitting(train_nll, others):
