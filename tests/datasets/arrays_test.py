@@ -188,18 +188,12 @@ def test_bad_conditions(tmp_path):
 
 
 def test_no_file_and_other_files(tmp_path):
-  text, damaged = tmp_path / 'text.npz', tmp_path / 'damaged.npz'
-  text.write_text('x = 3')
-  np.savez_compressed(damaged, x=_VECTORS)
-  data = bytearray(damaged.read_bytes())
-  data[60:120] = bytes(60)
-  damaged.write_bytes(bytes(data))
-  pipe = str(tmp_path / 'pipe.npz')
-  os.mkfifo(pipe)
+  (tmp_path / 'text.npz').write_text('x = 3')
+  os.mkfifo(tmp_path / 'pipe.npz')
   testing.check_refusals(arrays.open_array, [
-    (str(tmp_path / 'none.npz'), '...There is no such file'),
-    (str(text), '...It cannot be read'), (str(damaged), '...It cannot be read'),
-    (pipe, '...It is a pipe or a device, not a file.'),
+    (f'{tmp_path}/none.npz', '...There is no such file'),
+    (f'{tmp_path}/text.npz', '...It cannot be read'),
+    (f'{tmp_path}/pipe.npz', '...It is a pipe or a device, not a file.'),
     ('https://host/x.npz', '...It is a URL; download the file first.')])
 
 

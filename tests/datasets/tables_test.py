@@ -191,12 +191,10 @@ def test_other_problems():
 
 def test_a_data_frame(tmp_path):
   info = datasets.table(_frame(), test=_frame(8, seed=1))
-  assert (info.name, info.num_train, info.num_test) == ('table', 30, 8)
-  expected = tables.open_table(
-    _write(tmp_path / 'own.csv', _frame()),
-    test_file=_write(tmp_path / 'test.csv', _frame(8, seed=1)))
-  assert info.fingerprint == expected.fingerprint
-  assert info.open('test').num_examples == 8
+  assert info.name == 'table' and info.open('test').num_examples == 8
+  assert info.fingerprint == tables.open_table(
+    _write(tmp_path / 'own.csv', _frame()), test_file=_write(
+      tmp_path / 'test.csv', _frame(8, seed=1))).fingerprint
   testing.check_refusals(datasets.table, [
     (_frame().assign(a='x'), 'frame=table: expected a table of numbers. It has '
      "problems:\n  a: ...Add drop=('a',) to leave these out.")])

@@ -45,7 +45,7 @@ def digests(x: npt.ArrayLike, condition: Any = None) -> np.ndarray:
   # -0.0 equals 0.0, but not in its bytes.
   return np.frombuffer(b''.join(
       hashlib.blake2b(row, digest_size=8).digest()
-      for row in rows + np.float32(0.0)), '<u8')
+      for row in np.ascontiguousarray(rows + np.float32(0.0))), '<u8')
 
 
 def write(workdir: str, split: datasets.Split) -> None:
