@@ -25,7 +25,6 @@ from tf_resflow.commands import options as options_lib
 from tf_resflow.configuration import run_config as config_lib
 from tf_resflow.specs import fields
 
-
 _of_data = functools.partial(fields.changed, config_lib.DataConfig)
 
 

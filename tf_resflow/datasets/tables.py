@@ -10,7 +10,6 @@ import numpy as np
 from tf_resflow import errors
 from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import own_files
-from tf_resflow.datasets import table_columns
 from tf_resflow.datasets import table_files
 from tf_resflow.specs import column_types as types
 
@@ -59,7 +58,7 @@ def open_table(
     >>> open_table('heights.csv').columns
     ('height', 'weight')
   """
-  problems = table_columns.Problems(drop)
+  problems = table_files.Problems(drop)
   frame, tested = table_files.read_frame(path, sheet, problems), None
   if test_file is not None:
     problems.where = 'in the test file '
@@ -102,7 +101,7 @@ def table(
   with errors.refusing('frame', name, 'a table of numbers'):
     return _info(
       name, table_files.plain(frame), test if test is None else
-      table_files.plain(test), table_columns.Problems(
+      table_files.plain(test), table_files.Problems(
         options.get('drop', ()), 'arguments'), condition, **options)
 
 
@@ -119,7 +118,7 @@ def read_columns(
   Raises:
     FormatError: If the table is invalid, with all of its problems.
   """
-  problems = table_columns.Problems(options='')
+  problems = table_files.Problems(options='')
   frame = table_files.read_frame(path, problems=problems)
   lacking = [name for name in names if name not in frame.columns]
   errors.check_format(not lacking, f'It has no {", ".join(lacking)}.')
@@ -197,7 +196,7 @@ def _used_columns(name, frame, columns, drop, group):
   if not columns:  # All but an index, and what has no name nor cells.
     unnamed = [f'Unnamed: {i}' == name for i, name in enumerate(known)]
     for place in np.flatnonzero(unnamed):
-      cells, is_empty, _ = table_columns.numbers(frame.iloc[:, place])
+      cells, is_empty, _ = table_files.numbers(frame.iloc[:, place])
       is_index = place == 0 and len(cells) > 1 and np.all(
         np.diff(cells) > 0) and np.all(cells == np.round(cells))
       if is_index:
@@ -224,8 +223,8 @@ def _read_columns(name, frame, names, problems, missing='error', group=()):
   for column in names:
     found = np.flatnonzero(frame.columns == column)
     cells = frame.iloc[:, found[0]]
-    values, is_empty, problem = table_columns.numbers(cells)
-    empty = f'is empty {table_columns.places(frame.index, is_empty)}'
+    values, is_empty, problem = table_files.numbers(cells)
+    empty = f'is empty {table_files.places(frame.index, is_empty)}'
     if column in group:
       keys = cells.astype('str').str.strip() if problem else values
       values, problem = pd.factorize(keys, sort=True)[0], ''
@@ -283,4 +282,4 @@ def _warn_of_copies(name, train, test, index):
     _logger.warning(
       '%s: %d of %d test rows are also training rows, %s. Results on them do '
       'not tell what is learned from what is remembered.', name, is_copy.sum(),
-      len(test), table_columns.places(index, is_copy))
+      len(test), table_files.places(index, is_copy))
