@@ -122,16 +122,6 @@ def test_conditions(tmp_path, x, condition, has_test):
   assert set(_load(path, 'train').arrays) == {'x', 'label'}
 
 
-def test_conditions_without_a_density_are_not_warned_of(tmp_path, caplog):
-  x = _RNG.normal(size=[200, 2])
-  levels = 0.5 * np.stack([np.arange(200.0) % 3, np.arange(200.0) % 3], axis=1)
-  for kwargs, is_warned in (
-    ({'x': x, 'condition': levels}, False),
-    ({'x': levels, 'condition': x}, True)):
-    _open(_save(tmp_path, **kwargs)).with_validation(0)
-    assert bool(caplog.records) == is_warned
-
-
 def _check_refused(tmp_path, open_fn, cases):
   """Checks what is said of files of arrays."""
   testing.check_refusals(lambda arrays: open_fn(_save(tmp_path, **arrays)), [

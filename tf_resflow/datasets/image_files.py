@@ -153,10 +153,9 @@ def _opened(root: str, name: str) -> Iterator[Image.Image]:
         yield image
   except errors.FormatError:
     raise
-  except Image.DecompressionBombError:
-    # Users may have set a lower limit, or none.
-    limit = min(2 * (Image.MAX_IMAGE_PIXELS or _MAX_PIXELS), _MAX_PIXELS)
-    raise errors.FormatError(f'it has more than {limit:,} pixels') from None
+  except Image.DecompressionBombError:  # Pillow's limit, which may be lower.
+    raise errors.FormatError(
+      f'it has more than {_MAX_PIXELS:,} pixels') from None
   except UnidentifiedImageError:
     raise errors.FormatError(
       f'it is no {KINDS} file, or its header is damaged') from None

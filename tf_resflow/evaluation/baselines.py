@@ -128,7 +128,7 @@ def fit_mixtures(
   Example:
     >>> x = np.random.default_rng(0).normal([5.0, 0.0], [2.0, 1.0], [900, 2])
     >>> found = fit_mixtures(x[:600], x[600:])
-    >>> found['gaussian'].report()['nats'], np.log(4.0 * np.pi * np.e)
+    >>> found['gaussian'].report()['nats'], math.log(4.0 * math.pi * math.e)
     (3.6..., 3.53...)
   """
   train = _as_rows('train', train, np.shape(train)[-1:], [2])
