@@ -53,7 +53,6 @@ def write(workdir: str, split: datasets.Split) -> None:
 
   There is no file for images, nor for points that are drawn anew in every step,
   nor for more than 10,000,000 rows.
-
   """
   if split.num_levels is not None or split.draw_fn is not None:
     return
