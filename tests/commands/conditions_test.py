@@ -199,18 +199,3 @@ def test_who_classifies(labelled, flow, digits_workdir):
   for asked, expected in ((None, True), (True, True), (False, False)):
     assert conditions.should_classify(labelled, asked) == expected
     assert not conditions.should_classify(flow, asked)
-
-
-def test_tables_with_their_conditions(run_tool, table_workdir, table, tmp_path):
-  output = tmp_path / 'y.csv'
-  report = results.report(run_tool(
-      'evaluate', f'--workdir={table_workdir}', f'--inputs={table}',
-      f'--output={output}'))
-  names, rows = results.table(output)
-  assert names == [*'abcd', 'log_prob', 'p_value']
-  model, _ = training.workdir.load_model(str(table_workdir), dtype='float64')
-  expected = model.log_prob(rows[:, [1, 3]], rows[:, [2, 0]], estimator='exact')
-  np.testing.assert_allclose(rows[:, 4], expected, rtol=1e-7)
-  assert report['nats'] == pytest.approx(-np.mean(expected))
-  wrong = model.log_prob(rows[:, [1, 3]], rows[:, [0, 2]], estimator='exact')
-  assert np.abs(wrong - expected).max() > 1e-2

@@ -3,13 +3,11 @@
 import dataclasses
 import json
 import os
-import shutil
 import types
 
 from absl import flags
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tests import testing
 from tf_resflow import errors
@@ -17,7 +15,6 @@ from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.commands import options
 from tf_resflow.specs import fields
-from tf_resflow.training import checkpoints
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -161,27 +158,6 @@ def test_certificates_are_for_embedded_sets():
         certify=certify).should_certify(config) is expected, dataset
 
 
-def test_the_best_checkpoint_of_a_run(digits_workdir, tmp_path):
-  workdir = str(shutil.copytree(digits_workdir, tmp_path / 'run'))
-  model, _ = training.workdir.load_model(workdir)
-  model.trainable_variables[0].assign_add(
-      tf.ones(model.trainable_variables[0].shape))
-  kept = checkpoints.BestCheckpoint(workdir)
-  kept.attach(
-      model=model, ema=training.ExponentialMovingAverage(model),
-      step=tf.Variable(7, dtype=tf.int64), best=kept)
-  kept.offer(1.5, 7)
-  latest, best, auto = [
-      options.Run(workdir=workdir, checkpoint=which).open()
-      for which in ('latest', 'best', 'auto')]
-  assert (latest.step, best.step, auto.step) == (0, 7, 7)
-  np.testing.assert_array_equal(
-      best.model.trainable_variables[0].value,
-      model.trainable_variables[0].value)
-  assert np.any(latest.model.trainable_variables[0].value !=
-                model.trainable_variables[0].value)
-
-
 def test_averaged_weights_or_the_others(trained_workdir):
   """`Run.open`, by which every tool gets its model, takes those asked for."""
   image = np.full([1, 8, 8, 1], 0.25, np.float32)
@@ -193,6 +169,8 @@ def test_averaged_weights_or_the_others(trained_workdir):
         str(trained_workdir), averaged=averaged)
     np.testing.assert_array_equal(found[-1], model(image))
   assert np.abs(found[0] - found[1]).max() > 5e-3
+  with pytest.raises(errors.InvalidValueError, match='checkpoint=best'):
+    options.Run(workdir=str(trained_workdir), checkpoint='best').open()
 
 
 def test_numbers_that_are_not_finite_are_null(capsys):

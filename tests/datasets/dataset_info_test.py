@@ -121,23 +121,6 @@ def test_columns_of_a_table(tmp_path):
   assert (model.event_size, model.condition_size) == (2, 2)
 
 
-def test_columns_are_split_without_copies_of_facts_that_there_are_not():
-  rows = np.arange(12.0).reshape([4, 3])
-  info = datasets.VectorInfo(
-    name='three', event_size=3, columns=('a', 'b', 'c'),
-    load_fn=lambda part: (rows, None),
-  ).with_condition(('c', 'a'))
-  assert info.inferred_fields()['column_names'] == ('b',)
-  assert info.mean == info.std == ()
-  assert info.inferred_condition_fields() == {
-    'condition_labels': 0, 'condition_size': 2, 'condition_mean': (),
-    'condition_std': (), 'condition_names': ('c', 'a')}
-  x, labels, condition = info.load_fn('train')
-  np.testing.assert_array_equal(x, rows[:, 1:2])
-  np.testing.assert_array_equal(condition, rows[:, [2, 0]])
-  assert labels is None
-
-
 def test_conditions_that_data_do_not_have(tmp_path):
   labels = np.arange(40) % 2
   np.savez(tmp_path / 'own.npz', x=_ROWS, label=labels, condition=labels)

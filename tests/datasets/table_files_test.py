@@ -1,5 +1,6 @@
-"""Frames of cells, from all formats of tables."""
+"""Frames of cells, the numbers in them, exactly, and their problems."""
 
+import decimal
 import gzip
 import os
 
@@ -8,20 +9,13 @@ import pandas as pd
 import pytest
 
 from tf_resflow import errors
-from tf_resflow.datasets import own_files
 from tf_resflow.datasets import table_files
 
 
-def _read(tmp_path, text, name='own.csv', sheet=None):
+def _read(tmp_path, text, name='own.csv'):
   path = tmp_path / name
   path.write_bytes(text if isinstance(text, bytes) else text.encode())
-  return table_files.read_frame(path, sheet)
-
-
-def _refused(tmp_path, text, name='own.csv', sheet=None):
-  with pytest.raises(errors.FormatError) as error:
-    _read(tmp_path, text, name, sheet)
-  return str(error.value)
+  return table_files.read_frame(path)
 
 
 @pytest.mark.parametrize('text, expected', [
@@ -34,8 +28,6 @@ def _refused(tmp_path, text, name='own.csv', sheet=None):
   # A comma may separate thousands, unless another number shows it does not.
   ('a;b\n1,234;5\n', [['1,234', '5']]),
   ('a;b\n1,234;0,5\n', [['1.234', '0.5']]),
-  ('a;b\n1,5;2.5\n', [['1.5', '2.5']]),
-  ('a;b\n1,5;x\n2.5;y\n', [['1,5', 'x'], ['2.5', 'y']]),
   ('\ufeff"a",b\r\n\r\n"x ""y""",NA\r\n', [['x "y"', 'NA']]),
   ('a\n1\n\n2', [['1'], ['2']]), ('a\n1.5\n', [['1.5']])])
 def test_text(tmp_path, text, expected):
@@ -50,98 +42,168 @@ def test_names(tmp_path):
     ('0,1,2', ['0', '1', '2']), (',0,1', ['Unnamed: 0', '0', '1']),
     ('a,b,a', ['a', 'b', 'a']), ('inf,nan,b', ['inf', 'nan', 'b'])):
     assert list(_read(tmp_path, f'{first}\n7,8,9\n').columns) == names
-  assert _refused(tmp_path, 'a,3\n1,2\n').startswith(
-    'Its first line, a, 3, mixes names and numbers.')
 
 
-def test_lines_are_those_of_the_file(tmp_path):
-  frame = _read(tmp_path, '\n\na,b\n1,2\n\n3,\n , \n5,6')
-  assert frame.index.tolist() == [4, 6, 8] and frame.index.name == 'line'
-  path = tmp_path / 'own.csv'
-  path.write_text('a,b\n1,2,3\n3,4\n5\n6,7\n')
-  frame, problem = table_files.read(path)
-  assert frame.index.tolist() == [3, 5]
-  assert problem == '3 cells, not 2 like the first line, in lines 2, 4'
-  path.write_text('"a\n""","b\n"\n1,2\n3,"x\n\ny"\n5,6\n"7\n"\n8,9')
-  frame, problem = table_files.read(path)
-  assert frame.index.tolist() == [4, 5, 8, 11]
-  assert problem.endswith('like the first line, in line 9')
-  assert list(frame.columns) == ['a\n"', 'b']
+@pytest.mark.parametrize('text, lines, problem', [
+  ('\n\na,b\n1,2\n\n3,\n , \n5,6', [4, 6, 8], ''),
+  ('a,b\n1,2,3\n3,4\n5\n6,7\n', [3, 5], '3 cells, not 2 like the first line,'
+   ' in lines 2, 4'),
+  # Cells in quotes may have several lines.
+  ('"a\n""","b\n"\n1,2\n3,"x\n\ny"\n5,6\n"7\n"\n8,9', [4, 5, 8, 11],
+   '1 cells, not 2 like the first line, in line 9'),
   # Where the first line has no mark, a comma is one.
-  assert '2 cells, not 1' in _refused(tmp_path, 'a\n1,5\n')
-  assert table_files.places(
-    pd.RangeIndex(5, name='row'), np.arange(5) != 1
-  ) == 'in rows 0, 2, 3 (4 rows)'
+  ('a\n1,5\n', [], '2 cells, not 1 like the first line, in line 2')])
+def test_lines_are_those_of_the_file(tmp_path, text, lines, problem):
+  path, problems = tmp_path / 'own.csv', table_files.Problems()
+  path.write_text(text)
+  frame = table_files.read_frame(path, problems=problems)
+  assert frame.index.tolist() == lines and frame.index.name == 'line'
+  if problem:
+    for check in (problems.check, lambda: table_files.read_frame(path)):
+      with pytest.raises(errors.FormatError, match=f'has {problem}'):
+        check()
+  else:
+    problems.check()
 
 
-def test_formats_of_columns(tmp_path):
+def test_formats(tmp_path):
   expected = pd.DataFrame({
-    'a': [1.5, np.nan], 'b': ['x', 'y'], '3': [7, 8],
+    'a': [1e-300, np.nan], 'b': ['x', 'y'],
     # Integers stay integers beside missing ones.
     'n': pd.array([2**52 + 1, None], 'Int64')})
   # Its index stands in the file, and is none of the columns.
   expected.set_axis(['p', 'q']).to_parquet(tmp_path / 'own.parquet')
   expected.to_feather(tmp_path / 'own.feather')
-  expected[['a', 'b']].to_csv(
-    tmp_path / 'own.tsv.gz', sep='\t', index=False)
+  expected.to_csv(tmp_path / 'own.tsv.gz', sep='\t', index=False)
   with pd.ExcelWriter(tmp_path / 'own.xlsx') as book:
     pd.DataFrame({'other': [1]}).to_excel(book, sheet_name='first')
     expected.to_excel(
       book, sheet_name='second', index=False, startrow=2, startcol=1)
-  for name in ('own.parquet', 'own.feather', 'own.xlsx'):
-    found = table_files.read_frame(
-      tmp_path / name, 'second' if name == 'own.xlsx' else None)
-    found = found[list(expected.columns)].reset_index(drop=True)
-    assert found.to_csv() == expected.to_csv()
-  # Those that a reader of a spreadsheet sees.
-  assert table_files.read_frame(
-    tmp_path / 'own.xlsx', 'second').index.tolist() == [4, 5]
+  for name, sheet, index in (
+    # Rows are those that a reader of a spreadsheet sees.
+    ('own.parquet', None, ['p', 'q']), ('own.feather', None, [0, 1]),
+    ('own.tsv.gz', None, [2, 3]), ('own.xlsx', 'second', [4, 5])):
+    found = table_files.read_frame(tmp_path / name, sheet)
+    assert found.index.tolist() == index
+    assert found[['a', 'b', 'n']].to_csv(index=False) == expected.to_csv(
+      index=False)
   assert list(table_files.read_frame(tmp_path / 'own.xlsx').columns) == [
     'Unnamed: 0', 'other']
   with pytest.raises(errors.FormatError, match='sheet third; its sheets are f'):
     table_files.read_frame(tmp_path / 'own.xlsx', 'third')
-  found = table_files.read_frame(tmp_path / 'own.tsv.gz')
-  assert found.to_dict('list') == {'a': ['1.5', ''], 'b': ['x', 'y']}
 
 
-def test_what_is_no_table(tmp_path):
-  for text, name, sheet, expected in (
-    ('', 'own.csv', None, 'It is empty.'), (' \n,\n', 'own.csv', None, 'It is'),
-    (b'\xff\xfea\0', 'own.csv', None, 'Save it as UTF-8.'),
-    (b'a\n\xe9', 'own.csv', None, 'Save it as UTF-8.'),
-    ('a', 'own.csv.gz', None, 'It cannot be read: Not a gzipped file'),
-    ('a', 'own.parquet', None, 'It cannot be read'),
-    ('a', 'own.xlsx', None, 'It cannot be read: File is not a zip file.'),
-    ('a', 'own.pkl', None, 'A pickle can run any code'),
-    ('a', 'own.xls', None, 'Save it as .xlsx'),
-    ('a;b\n1.234;2\n1,5;3\n0,5;1.234\n', 'own.csv', None,
-     'It has decimal commas, but also 1.234'),
-    ('a\n1', 'own.csv', 'first', 'Only .xlsx files have sheets')):
-    assert expected in _refused(tmp_path, text, name, sheet), name
+@pytest.mark.parametrize('text, name, expected', [
+  ('', 'own.csv', 'It is empty.'), (' \n,\n', 'own.csv', 'It is empty.'),
+  (b'a\n\xe9', 'own.csv', 'Save it as UTF-8.'),
+  ('a,3\n1,2\n', 'own.csv', 'Its first line, a, 3, mixes names and numbers.'),
+  ('a;b\n1.234;2\n1,5;3\n0,5;1.234\n', 'own.csv',
+   'It has decimal commas, but also points in lines 2, 4'),
+  ('a', 'own.csv.gz', 'It cannot be read: Not a gzipped file'),
+  (gzip.compress(b'a\n' + b'1\n' * 2**20), 'own.csv.gz', 'It holds more than'),
+  ('a', 'own.parquet', 'It cannot be read'),
+  ('a', 'own.xlsx', 'It cannot be read: File is not a zip file.'),
+  ('a', 'own.pkl', 'A pickle can run any code'),
+  ('a', 'own.xls', 'Save it as .xlsx')])
+def test_what_is_no_table(tmp_path, monkeypatch, text, name, expected):
+  monkeypatch.setattr(table_files, 'MAX_TEXT_BYTES', 2**20)
+  with pytest.raises(errors.FormatError) as error:
+    _read(tmp_path, text, name)
+  assert expected in str(error.value)
+
+
+def test_other_refusals(tmp_path, monkeypatch):
+  monkeypatch.setattr(table_files, 'MAX_WORKBOOK_BYTES', 100)
+  pd.DataFrame({'a': [1]}).to_excel(tmp_path / 'own.xlsx')
+  os.mkfifo(tmp_path / 'pipe.csv')
+  for path, sheet, expected in (
+    (tmp_path / 'own.xlsx', None, 'It expands to'),
+    (tmp_path / 'own.csv.gz', 'first', 'Only .xlsx files have sheets'),
+    (tmp_path / 'pipe.csv', None, 'It is a pipe or a device')):
+    (tmp_path / 'own.csv.gz').touch()
+    with pytest.raises(errors.FormatError, match=expected):
+      table_files.read_frame(path, sheet)
+
+
+def test_names_of_files():
   assert table_files.is_table('A.CSV') and table_files.is_table('a.tsv.gz')
   assert not table_files.is_table('a.npz') and not table_files.is_table(None)
 
 
-def test_what_is_no_local_file(tmp_path):
-  os.mkfifo(tmp_path / 'pipe.csv')
-  for path, expected in (
-    (tmp_path / 'none.csv', 'There is no such file'), (tmp_path, 'It is a fol'),
-    (tmp_path / 'pipe.csv', 'It is a pipe or a device'),
-    ('/dev/zero', 'It is a pipe or a device'),
-    ('https://host/own.csv', 'It is a URL')):
-    with pytest.raises(errors.FormatError, match=expected):
-      table_files.read_frame(path)
+def _numbers(cells, dtype=None):
+  return table_files.numbers(
+    pd.Series(cells, dtype=dtype).rename_axis('row'))
 
 
-def test_files_that_expand_are_refused(tmp_path, monkeypatch):
-  monkeypatch.setattr(table_files, 'MAX_TEXT_BYTES', 2**20)
-  monkeypatch.setattr(table_files, 'MAX_WORKBOOK_BYTES', 100)
-  assert 'It holds more than' in _refused(
-    tmp_path, gzip.compress(b'a\n' + b'1\n' * 2**20), 'own.csv.gz')
-  pd.DataFrame({'a': [1]}).to_excel(tmp_path / 'own.xlsx')
-  with pytest.raises(errors.FormatError, match='It expands to'):
-    table_files.read_frame(tmp_path / 'own.xlsx')
-  # One may not say so.
-  monkeypatch.setattr(own_files, 'MAX_MEMBERS', 3)
-  with pytest.raises(errors.FormatError, match='members; at most 3'):
-    table_files.read_frame(tmp_path / 'own.xlsx')
+def test_text_of_numbers_is_exact():
+  rng = np.random.default_rng(0)
+  # All bits at random: also numbers that are very small or large.
+  bits = rng.integers(0, 2**63, 2000, dtype=np.uint64)
+  expected = bits.view(np.float64)
+  expected = expected[np.isfinite(expected)]
+  found, _, problem = _numbers([f' {value!r}' for value in expected.tolist()])
+  np.testing.assert_array_equal(found, expected)
+  assert not problem
+  np.testing.assert_array_equal(
+    _numbers(['+1', '-.5', '2.', '1E3', '1e20'])[0],
+    [1.0, -0.5, 2.0, 1000.0, 1e20])
+
+
+@pytest.mark.parametrize('cells, dtype', [
+  ([1.0, None, 0.0], 'Float64'), ([1, None, 0], object),
+  (['1.0', 'NA', ' 0 '], None), ([1.0, None, 0.0], 'category'),
+  ([decimal.Decimal('1.0'), None, decimal.Decimal(0)], None),
+  ([True, None, False], 'boolean'), (['True', '', 'FALSE'], None)])
+def test_types_of_cells(cells, dtype):
+  found, is_empty, problem = _numbers(cells, dtype)
+  np.testing.assert_array_equal(found, [1.0, np.nan, 0.0])
+  assert is_empty.tolist() == [False, True, False] and not problem
+
+
+@pytest.mark.parametrize('cells, problem', [
+  (['1', 'red', '', '1_0'], "holds text such as 'red', '1_0' in rows 1, 3"),
+  (['Rome', 'Oslo'] * 20,
+   "holds text such as 'Rome', 'Oslo' in rows 0, 1, 2 (40 rows)"),
+  (['1', 'true'], "holds text such as 'true' in row 1"),
+  ([1 + 2j], "holds text such as '(1+2j)' in row 0"),
+  (['1', '-inf', '1e999'], 'is infinite in rows 1, 2'),
+  (['9007199254740993', '1'], 'holds integers beyond 2^53, which float64'),
+  ([2**60, 1], 'holds integers beyond 2^53, which float64 rounds, in row 0'),
+  ([1e20, 1.0], ''), (['', 'nan'], 'is empty'), ([None, np.nan], 'is empty')])
+def test_what_is_no_number(cells, problem):
+  found = _numbers(cells)[2]
+  assert found.startswith(problem) and bool(found) == bool(problem)
+
+
+@pytest.mark.parametrize('options, advice', [
+  ('flags', "Add '--drop=id,a b' --missing=drop to leave these out. Mend the "
+   'file.'),
+  ('arguments', "Add drop=('id', 'a b', 'd,e') missing='drop' to leave these "
+   'out.')])
+def test_one_message(options, advice):
+  problems = table_files.Problems(['id'], options)
+  problems.check()
+  problems.add('a b', 'holds text')
+  problems.add('c', 'is empty in row 3', 'missing')
+  problems.add('a b', 'is infinite')
+  problems.add('d,e', 'holds text')
+  assert problems.dropped == ['a b', 'd,e']
+  with pytest.raises(errors.FormatError) as error:
+    problems.check()
+  lines = str(error.value).splitlines()
+  assert lines[1:3] == ['  a b: holds text; is infinite',
+                        '  c: is empty in row 3']
+  # A flag separates names by commas.
+  assert ("(rename 'd,e'" in lines[3]) == (options == 'flags')
+  assert lines[4:] == [advice]
+
+
+def test_many_columns():
+  problems = table_files.Problems()
+  for i in range(100):
+    problems.add(f'c{i}', 'holds text')
+  with pytest.raises(errors.FormatError) as error:
+    problems.check()
+  lines = str(error.value).splitlines()
+  assert len(lines) == 33 and lines[-2] == '  ... (100 columns in all)'
+  assert 'c99' in lines[-1]

@@ -26,7 +26,7 @@ def _write(path, frame, **options):
   return str(path)
 
 
-def _parts(info, **options):
+def _parts(info):
   return {part: np.float32(info.load_fn(part)[0])
           for part in ('train', 'test')}
 
@@ -73,13 +73,11 @@ def test_an_index_and_columns_without_anything_are_left_out(tmp_path, caplog):
 
 def test_columns_are_chosen(tmp_path):
   path = _write(tmp_path / 'own.csv', _frame().assign(city='Rome'))
-  for options, expected in (
-    ({'drop': ['city', 'a']}, ('b b', 'c')),
-    ({'columns': ('c', 'a')}, ('c', 'a')),
-    ({'columns': ['c', 'city', 'a'], 'drop': ['city']}, ('c', 'a'))):
-    assert tables.open_table(path, **options).columns == expected
+  assert tables.open_table(path, drop=['city', 'a']).columns == ('b b', 'c')
+  info = tables.open_table(path, columns=['c', 'city', 'a'], drop=['city'])
+  assert info.columns == ('c', 'a')
   np.testing.assert_array_equal(
-    _parts(tables.open_table(path, columns=['c', 'a']))['test'],
+    info.load_fn('test')[0],
     _frame()[['c', 'a']].to_numpy('f4')[own_files.split_order(30)[:6]])
   testing.check_refusals(lambda options: tables.open_table(path, **options), [
     ({'drop': ['citi']}, f'drop=citi: expected columns of table:{path}. It has '
@@ -97,9 +95,6 @@ def test_rows_with_empty_cells_are_left_out(tmp_path, caplog):
   info = tables.open_table(path, columns=['a', 'b b'], missing='drop')
   assert (info.num_train, info.num_test) == (22, 6)
   assert '2 of 30 rows have an empty cell and are left out' in caplog.text
-  np.testing.assert_array_equal(
-    np.sort(np.concatenate([*_parts(info).values()]), axis=0), np.sort(
-      frame.drop([3, 7])[['a', 'b b']].to_numpy('f4'), axis=0))
   testing.check_refusals(lambda path: tables.open_table(path), [
     (path, '...\n  a: is empty in lines 5, 9\n  c: is empty in line 10\nAdd '
      '--missing=drop to leave these out.')])
@@ -109,37 +104,32 @@ def test_rows_with_empty_cells_are_left_out(tmp_path, caplog):
     (_write(path, frame), '...\nAdd --drop=c --missing=drop to leave')])
 
 
-def test_parts_in_time(tmp_path):
-  path = _write(tmp_path / 'own.csv', _frame())
-  info = tables.open_table(path, split='last')
+def test_parts_in_time():
+  info = tables.table(_frame(), split='last')
   rows = _frame().to_numpy(np.float32)
   parts = _parts(info)
   np.testing.assert_array_equal(parts['train'], rows[:24])
   np.testing.assert_array_equal(parts['test'], rows[24:])
-  assert info.fingerprint != tables.open_table(path).fingerprint
+  assert info.fingerprint != tables.table(_frame()).fingerprint
 
 
 @pytest.mark.parametrize('values', [
   np.arange(60) % 7, np.array(['x', 'y', 'z', 'w'])[np.arange(60) % 4]])
-def test_parts_by_groups(tmp_path, values):
+def test_parts_by_groups(values):
   frame = _frame(60).assign(group=values)
-  path = _write(tmp_path / 'own.csv', frame)
-  info = tables.open_table(path, split='column:group')
-  assert info.columns == ('a', 'b b', 'c')
-  groups = dict(zip(frame['a'].astype('f4'), values, strict=True))
-  parts = {part: [groups[a] for a in x[:, 0]]
-           for part, x in _parts(info).items()}
-  assert len(parts['train']) + len(parts['test']) == 60
-  assert not set(parts['train']) & set(parts['test'])
-  assert len(set(parts['test'])) == 1
-  # Sorted values, in the fixed order; then a validation part has whole groups.
-  unique = np.unique(values)
-  order = list(unique[own_files.split_order(len(unique))])
-  assert list(dict.fromkeys(parts['test'])) == order[:1]
-  assert list(dict.fromkeys(parts['train'])) == order[1:]
   # Not by the order in the file.
-  again = tables.table(frame[::-1], split='column:group')
-  assert {groups[a] for a in _parts(again)['test'][:, 0]} == {order[0]}
+  for rows in (frame, frame[::-1]):
+    info = tables.table(rows, split='column:group')
+    assert info.columns == ('a', 'b b', 'c')
+    groups = dict(zip(frame['a'].astype('f4'), values, strict=True))
+    parts = {part: [groups[a] for a in x[:, 0]]
+             for part, x in _parts(info).items()}
+    assert len(parts['train']) + len(parts['test']) == 60
+    # Sorted values in the fixed order: a validation part has whole groups, too.
+    unique = np.unique(values)
+    order = list(unique[own_files.split_order(len(unique))])
+    assert list(dict.fromkeys(parts['test'])) == order[:1]
+    assert list(dict.fromkeys(parts['train'])) == order[1:]
 
 
 def test_a_test_file(tmp_path):
@@ -160,61 +150,52 @@ def test_a_test_file(tmp_path):
     lambda frame: tables.open_table(path, test_file=_write(other, frame)), [
       (test[['a', 'c']], f'dataset=table:{path}: ...The test file has no b b.'),
       (test.assign(a='x'), f'dataset=table:{path}: expected a table of numbers'
-       "...\n  a: in the test file holds text, 'x' in line 2, ...\nAdd --drop"),
+       "...\n  a: in the test file holds text such as 'x' in ...\nAdd --drop"),
       (test[:1], '...The test part has 1 rows; standard errors need two.')])
   other.unlink()
-  testing.check_refusals(
-    lambda other: tables.open_table(path, test_file=other), [
-      (str(other), f'test_file={other}: expected a table...There is no such fi')
-    ])
+  assert testing.splits.refusal(
+    tables.open_table, path, test_file=str(other)).startswith(
+      f'test_file={other}: expected a table')
 
 
 def test_all_problems_at_once(tmp_path):
-  n = 40
-  frame = _frame(n).assign(
-    date=pd.date_range('2020-01-03', periods=n), city=['Rome', 'Oslo'] * 20,
-    inf=[np.inf, *range(n - 1)], const=3.0, big=2**60 + np.arange(n))
+  frame = _frame(40).assign(
+    city='Rome', const=3.0, big=2**60 + np.arange(40), e=1e30 * _frame(40)['a'])
   frame.loc[[5, 7], 'a'] = np.nan
   path = _write(tmp_path / 'own.csv', frame)
   with open(path, 'a') as file:
     file.write('1,2\n')
   message = testing.splits.refusal(tables.open_table, path)
-  assert message == (
+  assert message.startswith(
     f'dataset=table:{path}: expected a table of numbers (.csv, .tsv, .txt, '
     '.parquet, .feather or .xlsx). It has problems:\n'
-    '  has 2 cells, not 8 like the first line, in line 42\n'
-    "  date: holds dates, '2020-01-03' in line 2, '2020-01-04' in line 3, "
-    "'2020-01-05' in line 4, ... (40 rows)\n"
-    '  city: holds text with 2 values (Oslo, Rome)\n'
-    '  inf: is infinite in line 2\n'
+    '  has 2 cells, not 7 like the first line, in line 42\n'
+    '  a: is empty in lines 7, 9\n'
+    "  city: holds text such as 'Rome' in lines 2, 3, 4 (40 rows)\n"
     '  big: holds integers beyond 2^53, which float64 rounds, in lines 2, 3, 4 '
     '(40 rows)\n'
-    '  a: is empty in lines 7, 9\n'
     '  const: has the value 3 in all training rows: it has no density\n'
-    'Add --drop=date,city,inf,big,const --missing=drop to leave these out. '
-    'Mend the file.')
+    '  e: reaches ')
+  assert message.endswith(
+    'Add --drop=city,big,const,e --missing=drop to leave these out. Mend the '
+    'file.')
 
 
-def test_other_problems(tmp_path):
-  path, frame = tmp_path / 'own.csv', _frame()
+def test_other_problems():
+  frame = _frame()
   testing.check_refusals(
-    lambda value: tables.open_table(_write(path, value[0]), **value[1]), [
+    lambda value: tables.table(value[0], **value[1]), [
       ((frame.rename(columns={'c': 'a'}), {}), '...\n  a: is the name of 2'),
-      ((frame.assign(c=1e30 * frame['a']), {}), '...\n  c: reaches ...overf'),
-      ((frame.assign(c=1e-30 * frame['a']), {}), '...\n  c: has standard de'),
-      ((frame.assign(c=1e9 + frame['a']), {}), '...\n  c: ...subtract a const'),
       ((frame[:9], {}), '...It has 9 rows; at least 10 are required.'),
       ((frame.assign(c=1), {'split': 'column:c'}), '...All rows have one')])
 
 
 def test_a_data_frame(tmp_path):
   info = datasets.table(_frame(), test=_frame(8, seed=1))
-  assert (info.name, info.num_train, info.num_test) == ('table', 30, 8)
-  expected = tables.open_table(
-    _write(tmp_path / 'own.csv', _frame()),
-    test_file=_write(tmp_path / 'test.csv', _frame(8, seed=1)))
-  assert info.fingerprint == expected.fingerprint
-  assert info.open('test').num_examples == 8
+  assert info.name == 'table' and info.open('test').num_examples == 8
+  assert info.fingerprint == tables.open_table(
+    _write(tmp_path / 'own.csv', _frame()), test_file=_write(
+      tmp_path / 'test.csv', _frame(8, seed=1))).fingerprint
   testing.check_refusals(datasets.table, [
     (_frame().assign(a='x'), 'frame=table: expected a table of numbers. It has '
      "problems:\n  a: ...Add drop=('a',) to leave these out.")])
@@ -234,7 +215,7 @@ def test_warnings_are_about_what_is_modelled(tmp_path, caplog):
   assert 'Column level has only 5 distinct values' in text
   caplog.clear()
   configuration.make_config(**options)
-  assert 'Column level' in caplog.text and 'linearly depend' in caplog.text
+  assert 'Column level' in caplog.text
   assert 'Column count' not in caplog.text  # It has probabilities.
 
 

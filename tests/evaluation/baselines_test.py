@@ -1,5 +1,8 @@
 """Density baselines against closed forms, coding bounds and known numbers."""
 
+import itertools
+import time
+
 import numpy as np
 import pytest
 from scipy import integrate
@@ -55,18 +58,6 @@ def test_gaussian_equals_the_closed_form():
   assert (settings['space'], settings['alpha']) == ('raw', None)
 
 
-@pytest.mark.parametrize('alpha', [0.05, 0.001])
-def test_log_det_is_that_of_the_logit(alpha):
-  x = np.random.RandomState(1).uniform(0.02, 0.98, size=[5, 3])
-  preprocess = baselines._Mixture(1, alpha)._preprocess
-  z, log_det = preprocess(x)
-  np.testing.assert_allclose(
-      1 / (1 + np.exp(-z)), alpha + (1 - 2 * alpha) * x, rtol=1e-12)
-  step = 1e-6
-  derivative = (preprocess(x + step)[0] - preprocess(x - step)[0]) / (2 * step)
-  np.testing.assert_allclose(log_det, np.log(derivative).sum(1), rtol=1e-7)
-
-
 @pytest.mark.parametrize('alpha', [None, 0.05])
 def test_density_integrates_to_the_mass_inside_the_unit_interval(alpha):
   mixture = _one_pixel_mixture(alpha)
@@ -80,17 +71,6 @@ def test_density_integrates_to_the_mass_inside_the_unit_interval(alpha):
       ends, mixture.means_[0, 0], np.sqrt(mixture.covariances_[0, 0, 0])))[0]
   np.testing.assert_allclose(mass, expected, rtol=1e-6)
   assert mass < 1.0
-
-
-@pytest.mark.parametrize('alpha, num_components', [(None, 1), (0.01, 3)])
-def test_code_lengths_obey_kraft(alpha, num_components):
-  # sum_X 2^-bits(X) <= 1: no baseline claims fewer bits than a code needs.
-  mixture = _one_pixel_mixture(alpha, num_components)
-  u = (np.arange(2000) + 0.5) / 2000
-  bits = np.log2(17) - np.array([
-      mixture.score(((level + u) / 17)[:, None]) for level in range(17)
-  ]) / np.log(2)
-  assert 0.1 < np.sum(np.exp2(-bits)) <= 1.0
 
 
 def test_mixture_beats_the_gaussian_on_two_clusters():
@@ -177,13 +157,6 @@ def test_vectors_in_the_units_of_the_data():
         'converged', 'validation_nats'}
 
 
-def test_regularisation_is_chosen_on_held_out_rows():
-  """Many components on few rows want more of it than the least."""
-  x = np.random.default_rng(0).normal(size=[120, 8])
-  results = baselines.fit_baselines(x[:80], x[80:], num_components=6)
-  assert results['gaussian_mixture'].report()['reg_covar'] > 1e-6
-
-
 def _blobs(num_rows, seed):
   rng = np.random.default_rng(seed)
   return rng.normal(size=[num_rows, 2]) + 8.0 * rng.integers(2, size=[
@@ -237,10 +210,10 @@ def test_cells_have_the_mean_density_of_their_points():
 def test_the_rows_and_the_time_that_it_takes(monkeypatch):
   train = _blobs(200, 0)
   monkeypatch.setattr(baselines, '_VECTOR_FACTORS', (1e-6, 1e-2))
-  ticks = iter([0.0, 4.0, 9.0, 10.0, 99.0, 99.0])
-  found = baselines.fit_mixtures(
-      train, train, train, max_rows=50, max_seconds=10.0,
-      clock=lambda: next(ticks))
+  ticks = itertools.chain([0.0, 4.0, 9.0], itertools.repeat(10.0))
+  monkeypatch.setattr(time, 'monotonic', ticks.__next__)
+  monkeypatch.setattr(baselines, '_MAX_ROWS', 50)
+  found = baselines.fit_mixtures(train, train, train, max_seconds=10.0)
   assert found['gaussian_mixture'].facts['num_components'] == 2
   assert found['gaussian_mixture'].facts['not_tried'] == [3, 5, 10]
   # Of some rows only.

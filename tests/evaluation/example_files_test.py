@@ -102,8 +102,6 @@ def test_bits_are_read_for_the_examples_of_which_they_are(tmp_path):
   testing.check_refusals(
       lambda other: example_files.read_bits(path, 3, _FACTS | other), [
           ({'dataset': 'mnist'}, f'{start} dataset mnist. Its dataset is dig'),
-          ({'split': 'train'}, f'{start} split train. Its split is test; a'),
-          ({'num_levels': 32}, f'{start} num_levels 32. Its num_levels is 17;'),
           ({'image_shape': (16, 16, 1)},
            f'{start} image_shape [16, 16, 1]. Its image_shape is [8, 8, 1')])
 
@@ -113,9 +111,9 @@ def test_bad_files_of_bits(tmp_path):
       tmp_path / 'b.npz',
       lambda path: example_files.read_bits(path, 3, _FACTS), [
           ({}, '...with bits/dim. It holds no model'),
-          ({'a': np.ones([4])}, '...floats (3,)...Its a has the shape (4,)'),
-          ({'a': np.ones([3], np.int32)}, '...Its a has the dtype int32'),
-          ({'a': [1.0, np.nan, np.inf]}, '...2 of its a are not finite'),
+          ({'a': np.ones([4])}, '...floats (3,)...Its a is float64 [4]'),
+          ({'a': np.ones([3], np.int32)}, '...Its a is int32 [3]'),
+          ({'a': [1.0, np.nan, np.inf]}, '...Its a is float64 [3]'),
           ({'a': np.array([{}])}, '...expected an .npz file')])
 
 
@@ -144,27 +142,14 @@ def test_reads_conditions(tmp_path):
 
 def test_what_are_no_conditions(tmp_path):
   path = tmp_path / 'c.npz'
-  for spec, rows in (
-      (_LABELS, [
-          ({'label': np.zeros(3, int)}, 'Its arrays are label.'),
-          ({'condition': np.zeros(3)}, 'It holds a tensor float64 (3,).'),
-          ({'condition': np.zeros([3, 1], int)},
-           'It holds a tensor int64 (3, 1).'),
-          ({'condition': np.zeros([0], int)}, 'It is empty.'),
-          ({'condition': [0, 3]}, 'It holds 3.'),
-          ({'condition': [-1, 0]}, 'It holds -1.')]),
-      (_NUMBERS, [
-          ({'condition': np.zeros(3)}, 'It holds a tensor float64 (3,).'),
-          ({'condition': np.zeros([4, 3])},
-           'It holds a tensor float64 (4, 3).'),
-          ({'condition': [['a', 'b']]}, 'It holds a tensor string (1, 2).'),
-          ({'condition': [[0.0, np.inf]]},
-           'It holds numbers that are not finite.')])):
-    start = (f'condition={path}: expected an .npz file with an array '
-             f'condition, {spec.expected}')
-    _check_refused(path, lambda path, spec=spec: example_files.read_condition(
-        path, spec, 'condition'), [
-            (arrays, f'{start}...{said}') for arrays, said in rows])
+  start = (f'condition={path}: expected an .npz file with an array condition, '
+           f'{_LABELS.expected}')
+  _check_refused(path, lambda path: example_files.read_condition(
+      path, _LABELS, 'condition'), [
+          ({'label': np.zeros(3, int)}, f'{start}...Its arrays are label.'),
+          ({'condition': np.zeros(3)}, f'{start}...a tensor float64 (3,).'),
+          ({'condition': np.zeros([0], int)}, f'{start}...It is empty.'),
+          ({'condition': [0, 3]}, f'{start}...It holds 3.')])
 
 
 @pytest.fixture(scope='module')
@@ -207,11 +192,7 @@ def test_bad_images(tmp_path, model):
       path,
       lambda path: example_files.read_images(path, model, 'ood_dataset'), [
           ({'images': _integers()}, f'{array} arrays are images.'),
-          ({'x': _integers() > 3}, f'{array} x is bool [7, 4, 4, 1].'),
-          ({'image': _integers()[..., 0]},
-           f'{array} image is int64 [7, 4, 4].'),
           ({'x': _integers() + 1}, f'{array} x lies in [1, 16].'),
-          ({'x': _integers() - 1}, f'{array} x lies in [-1, 14].'),
           ({'x': 0.1 * _integers()}, f'{array} x lies in [0.0, 1.5].'),
           ({'x': _integers(), 'label': np.arange(6)}, f'{label}...int64 [6].'),
           ({'x': _integers(), 'label': np.ones([7])},
@@ -277,7 +258,7 @@ def test_bad_tables(table, tmp_path):
       ('a,"b ""c""","d,e"\n1,2\n', f'{start}...It has problems:\n  has 2 cells,'
        ' not 3 like the first line, in line 2\nMend the file.'),
       ('a,"b ""c""","d,e"\n1,x,2\n3,4,\n', f'{start}...It has problems:\n'
-       '  b "c": holds text, \'x\' in line 2\n  d,e: is empty in line 3')])
+       '  b "c": holds text such as \'x\' in line 2\n  d,e: is empty in')])
 
 
 def test_as_many_names_as_columns(tmp_path):

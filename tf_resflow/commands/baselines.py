@@ -17,12 +17,15 @@ vectors has 1, 2, 3, 5 or 10 components, whichever does best on that part.
 """
 
 import dataclasses
+import functools
 
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow.commands import options as options_lib
 from tf_resflow.configuration import run_config as config_lib
 from tf_resflow.specs import fields
+
+_of_data = functools.partial(fields.changed, config_lib.DataConfig)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,20 +37,17 @@ class Options(options_lib.OutputFile):
   output: str | None = fields.field(
       None, help='For images: also write the bits/dim of every example to this '
       '.npz file.')
-  dataset: str = fields.changed(
-      config_lib.DataConfig, 'dataset', dataclasses.MISSING)
-  data_dir: str | None = fields.changed(config_lib.DataConfig, 'data_dir', None)
-  num_bits: int = fields.changed(config_lib.DataConfig, 'num_bits', 8)
-  resize: int | None = fields.changed(config_lib.DataConfig, 'resize', None)
-  skip_bad: bool = fields.changed(config_lib.DataConfig, 'skip_bad', False)
-  columns: tuple[str, ...] = fields.changed(
-      config_lib.DataConfig, 'columns', ())
-  drop: tuple[str, ...] = fields.changed(config_lib.DataConfig, 'drop', ())
-  missing: str = fields.changed(config_lib.DataConfig, 'missing', 'error')
-  split: str = fields.changed(config_lib.DataConfig, 'split', 'random')
-  test_file: str | None = fields.changed(
-      config_lib.DataConfig, 'test_file', None)
-  sheet: str | None = fields.changed(config_lib.DataConfig, 'sheet', None)
+  dataset: str = _of_data('dataset', dataclasses.MISSING)
+  data_dir: str | None = _of_data('data_dir', None)
+  num_bits: int = _of_data('num_bits', 8)
+  resize: int | None = _of_data('resize', None)
+  skip_bad: bool = _of_data('skip_bad', False)
+  columns: tuple[str, ...] = _of_data('columns', ())
+  drop: tuple[str, ...] = _of_data('drop', ())
+  missing: str = _of_data('missing', 'error')
+  split: str = _of_data('split', 'random')
+  test_file: str | None = _of_data('test_file', None)
+  sheet: str | None = _of_data('sheet', None)
   num_components: int | None = fields.field(
       None, help='Components of the mixture: by default 10 for images, and '
       'chosen for vectors, see above.', minimum=1)
@@ -61,6 +61,7 @@ class Options(options_lib.OutputFile):
   def data(self) -> config_lib.DataConfig:
     """Returns the data that the flags describe, or raises."""
     names = {f.name for f in config_lib.DataConfig.fields()}
+    # Mixtures hold out a part of their own.
     return config_lib.DataConfig(num_validation=0, **{
         name: value for name, value in self.values().items() if name in names})
 

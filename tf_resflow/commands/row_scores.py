@@ -40,10 +40,9 @@ def marks(
   known = training.train_rows.read(workdir)
   if known is None:
     options_lib.note(
-        'note: no in_training: training rows cannot be marked, since the run '
-        f'has no {files.TRAIN_ROWS}. Older and converted runs have none, nor '
-        'have runs on points that are drawn, or on more than '
-        f'{training.train_rows.MAX_ROWS:,} rows.')
+        f'note: no in_training: the run has no {files.TRAIN_ROWS}, like older '
+        'and converted runs, and those on points that are drawn, or on more '
+        f'than {training.train_rows.MAX_ROWS:,} rows.')
   else:
     found['in_training'] = np.isin(
         training.train_rows.digests(x, condition), known).astype(int)
@@ -62,25 +61,17 @@ def marks(
 
 
 def columns(results: Mapping[str, np.ndarray]) -> list[str]:
-  """Returns the names of the results that a table of rows has.
-
-  Args:
-    results: of `evaluation.evaluate_inputs`, and `marks`.
-  """
+  """Returns the names of the results that a table of rows has."""
   is_exact = len(results['log_det_repeats']) == 1
   return [name for name in _COLUMNS if name in results and not (
       is_exact and name.endswith('_stderr'))]
 
 
 def lowest(results: Mapping[str, np.ndarray], num_rows: int) -> str:
-  """Returns the rows with the lowest log p(x) as a table.
+  """Returns the rows with the lowest log p(x), at most `num_rows`, as text."""
+  import pandas as pd  # Takes a second.
 
-  Args:
-    results: see `columns`.
-    num_rows: how many of them, at most.
-  """
-  names = columns(results)
-  return '\n'.join([
-      f'{"row":>8}' + ''.join(f'{name:>17}' for name in names), *(
-          f'{i + 1:8}' + ''.join(f'{results[name][i]:17.6g}' for name in names)
-          for i in np.argsort(results['log_prob'], kind='stable')[:num_rows])])
+  frame = pd.DataFrame({name: results[name] for name in columns(results)})
+  frame.index = pd.RangeIndex(1, len(frame) + 1)
+  return frame.sort_values('log_prob', kind='stable')[:num_rows].rename_axis(
+      columns='row').to_string(float_format='{:.6g}'.format)

@@ -40,7 +40,6 @@ from tf_resflow.commands import options as options_lib
 from tf_resflow.datasets import column_fits
 from tf_resflow.specs import fields
 
-
 _logger = logging.getLogger(__name__)
 # Of the time of a run, for mixtures that it is compared with.
 _SHARE_OF_TIME = 0.1

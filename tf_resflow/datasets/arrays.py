@@ -1,6 +1,6 @@
 """User-provided data sets of arrays (.npz, .npy)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,29 +40,30 @@ def open_array(
   """
   arrays = own_files.read_arrays(path)
   if len(arrays) == 1:
-    (array,) = arrays.values()
-    arrays = {'x': array}
+    arrays = {'x': next(iter(arrays.values()))}
   errors.check_format(
     'x' in arrays, f'Its arrays are {", ".join(arrays) or "none"}.')
-  _check_examples(arrays, '')
-  num_examples = len(arrays['x'])
-  if 'x_test' in arrays:
-    _check_examples(arrays, '_test')
-    _check_test_part(arrays)
-    # Shuffled, so that a validation part, which is the end, has all classes.
-    rows = {'train': own_files.split_order(num_examples)}
-  else:
-    rows = own_files.held_out(num_examples)
-  x, labels = _parts(arrays, 'x', rows), _parts(arrays, 'label', rows)
+  has_test = 'x_test' in arrays
+  x = _parts(arrays, 'x')
+  labels, num_classes = dict.fromkeys(x), 0
+  if 'label' in arrays or (has_test and 'label_test' in arrays):
+    labels = _parts(arrays, 'label')
+    num_classes = int(arrays['label'].max()) + 1
+    errors.check_format(
+      labels['test'].max() < num_classes,
+      'Its label_test has a class that label does not have.')
+  errors.check_format(
+    len(x['test']) >= 2, 'Its x_test has one example; standard errors need two.'
+  )
 
   def conditions():
     with errors.refusing('dataset', f'array:{path}', _ARRAY):
-      return _conditions(arrays, rows)
+      return _conditions(arrays)
 
   fields: dict[str, Any] = {
     'name': f'array:{path}', 'description': 'User-provided array.',
     'num_train': len(x['train']), 'num_test': len(x['test']),
-    'num_classes': int(arrays['label'].max()) + 1 if 'label' in arrays else 0,
+    'num_classes': num_classes,
     'load_fn': lambda part: (x[part], labels[part]),
     'entry_fn': conditions if 'condition' in arrays else None,
     'fingerprint': own_files.fingerprint(
@@ -70,107 +71,75 @@ def open_array(
   shape = arrays['x'].shape[1:]
   if arrays['x'].dtype == np.uint8:
     return dataset_info.ImageInfo(image_shape=shape, **fields)
-  names = [f'{i} of x' for i in range(*shape)]
-  own_files.check_columns(names, **x)
+  _check_columns('x', x)
   return dataset_info.VectorInfo(
     event_size=shape[0], asked_types=column_fits.asked_types(
       f'array:{path}', [f'x{i}' for i in range(*shape)], column_types),
     **fields)
 
 
-def _check_examples(arrays, suffix):
-  """Checks an array of examples and its labels."""
-  name, labels = f'x{suffix}', arrays.get(f'label{suffix}')
-  x = arrays[name]
-  is_image = x.dtype == np.uint8 and x.ndim == 4 and x.shape[-1] in (1, 3)
-  is_vector = np.issubdtype(x.dtype, np.floating) and x.ndim == 2
+def _is_good(name, array, num_examples):
+  """Returns whether an array has the type and shape that its name says."""
+  is_float = np.issubdtype(array.dtype, np.floating)
+  if name == 'x':
+    return array.size > 0 and (is_float and array.ndim == 2 or (
+      array.dtype == np.uint8 and array.ndim == 4
+      and array.shape[-1] in (1, 3)))
+  if np.issubdtype(array.dtype, np.integer):
+    return array.shape == (num_examples,) and array.min() >= 0
+  return (name == 'condition' and is_float and array.ndim in (1, 2)
+          and len(array) == num_examples and array.size > 0)
+
+
+def _parts(arrays, name):
+  """Returns the 'train' and 'test' parts of an array, or raises."""
+  names = [name] + [f'{name}_test'] * ('x_test' in arrays)
+  for key in names:
+    errors.check_format(key in arrays, f'It has no {key}.')
+    array, num_examples = arrays[key], len(arrays[key.replace(name, 'x')])
+    errors.check_format(
+      _is_good(name, array, num_examples), f'Its {key} of {num_examples} '
+      f'examples is {array.dtype} {list(array.shape)}.')
+    wrong = np.argwhere(~np.isfinite(array))
+    errors.check_format(
+      not len(wrong), f'Its {key} has {len(wrong)} values that are not finite, '
+      f'the first in row {wrong[:1, 0].sum()}.')
+  array, test = arrays[name], arrays[names[-1]]
   errors.check_format(
-    (is_image or is_vector) and x.size > 0,
-    f'Its {name} is {x.dtype} {list(x.shape)}.')
-  bad: Any = np.argwhere(~np.isfinite(x)) if is_vector else ()
-  errors.check_format(
-    not len(bad), f'Its {name} has {len(bad)} values that are not finite, the '
-    f'first in row {bad[0][0] if len(bad) else 0}.')
-  errors.check_format(
-    labels is None or _are_labels(labels, len(x)), f'The labels of {name} are '
-    f'{"" if labels is None else f"{labels.dtype} {list(labels.shape)}"}, '
-    'not one non-negative integer per example.')
+    array.shape[1:] == test.shape[1:]
+    and np.issubdtype(array.dtype, np.integer) == np.issubdtype(
+      test.dtype, np.integer), f'Its {name} is {array.dtype} '
+    f'{list(array.shape)} and {name}_test {test.dtype} {list(test.shape)}.')
+  if len(names) == 1:
+    return {part: array[rows] for part, rows in own_files.held_out(
+      len(array)).items()}
+  # Shuffled, so that a validation part, which is the end, has all classes.
+  return {'train': array[own_files.split_order(len(array))], 'test': test}
 
 
-def _are_labels(array, num_examples):
-  return (np.issubdtype(array.dtype, np.integer)
-          and array.shape == (num_examples,) and array.min() >= 0)
+def _check_columns(name, parts):
+  """Raises `FormatError` if a column cannot be learned in float32."""
+  for i, columns in enumerate(zip(*(
+    np.float64(part).T for part in parts.values()), strict=True)):
+    problem = own_files.column_problem(*columns)
+    errors.check_format(not problem, f'Column {i} of {name} {problem}.')
 
 
-def _check_test_part(arrays):
-  """Checks that the test part is consistent with the training part."""
-  x, test = arrays['x'], arrays['x_test']
-  errors.check_format(
-    test.shape[1:] == x.shape[1:] and test.dtype.kind == x.dtype.kind,
-    f'Its x is {x.dtype} {list(x.shape)} and x_test {test.dtype} '
-    f'{list(test.shape)}.')
-  errors.check_format(
-    ('label' in arrays) == ('label_test' in arrays),
-    'It has only one of label and label_test.')
-  errors.check_format(
-    'label' not in arrays or arrays['label_test'].max() <= arrays[
-      'label'].max(), 'Its label_test has a class that label does not have.')
-  errors.check_format(
-    len(test) >= 2, 'Its x_test has one example; standard errors need two.')
-
-
-def _parts(arrays, name, rows):
-  """Returns the 'train' and 'test' parts of an array; None if missing.
-
-  Without rows of 'test', the array with the suffix `_test` is that part.
-  """
-  if name not in arrays:
-    return dict.fromkeys(('train', 'test'))
-  return {'test': arrays.get(f'{name}_test')} | {
-    part: arrays[name][places] for part, places in rows.items()}
-
-
-def _conditions(
-  arrays: Mapping[str, np.ndarray], rows: Mapping[str, np.ndarray],
-) -> tuple[dataset_info.ConditionInfo, dict[str, np.ndarray]]:
+def _conditions(arrays):
   """Returns the metadata of the array `condition`, and both parts."""
-  _check_condition(arrays, '')
-  parts = _parts(arrays, 'condition', rows)
-  train, test = parts['train'], parts['test']
-  errors.check_format(
-    test is not None, 'It has x_test but no condition_test.')
-  if 'test' not in rows:
-    _check_condition(arrays, '_test')
-  is_label = np.issubdtype(train.dtype, np.integer)
-  errors.check_format(
-    train.shape[1:] == test.shape[1:]
-    and is_label == np.issubdtype(test.dtype, np.integer),
-    'Its condition and condition_test differ in type or shape.')
-  if is_label:
+  parts = _parts(arrays, 'condition')
+  if np.issubdtype(parts['train'].dtype, np.integer):
+    largest, other = (int(part.max()) for part in parts.values())
     errors.check_format(
-      train.max() < _MAX_LABELS, f'Its condition has a label {train.max()}; '
-      f'labels are below {_MAX_LABELS:,}. Use floats for numeric conditions.')
+      largest < _MAX_LABELS, f'Its condition has a label {largest}; labels are '
+      f'below {_MAX_LABELS:,}. Use floats for numeric conditions.')
     errors.check_format(
-      test.max() <= train.max(), f'Its test part has a condition {test.max()} '
-      'that the training part does not have.')
-    return dataset_info.ConditionInfo(num_labels=int(train.max()) + 1), parts
+      other <= largest, f'Its test part has a condition {other} that the '
+      'training part does not have.')
+    return dataset_info.ConditionInfo(num_labels=largest + 1), parts
   # Scalars become vectors of size 1.
   parts = {name: part.reshape([len(part), -1]) for name, part in parts.items()}
-  size = parts['train'].shape[1]
-  own_files.check_columns(
-    [f'{i} of condition' for i in range(size)], **parts)
+  _check_columns('condition', parts)
   return dataset_info.ConditionInfo(
-    size=size, **own_files.moments(np.float64(parts['train']))), parts
-
-
-def _check_condition(arrays, suffix):
-  """Checks an array of conditions."""
-  name, num_examples = f'condition{suffix}', len(arrays[f'x{suffix}'])
-  array = arrays[name]
-  errors.check_format(
-    _are_labels(array, num_examples) or (
-      np.issubdtype(array.dtype, np.floating) and array.ndim in (1, 2)
-      and len(array) == num_examples and array.size > 0
-      and np.all(np.isfinite(array))),
-    f'Its {name} is {array.dtype} {list(array.shape)}, not finite floats '
-    f'[{num_examples}, K] or integers [{num_examples}] from 0.')
+    size=parts['train'].shape[1],
+    **own_files.moments(np.float64(parts['train']))), parts

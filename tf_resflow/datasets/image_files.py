@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 import contextlib
 import logging
 import os
+import re
 import stat
 import struct
 from typing import Any
@@ -37,14 +38,14 @@ _REDUCING_GAP = 3
 
 def look_at_all(
   root: str, names: Collection[str], *, reads_pixels: bool
-) -> tuple[dict[str, tuple[tuple[int, int], bool]], dict[str, str]]:
-  """Looks at images.
+) -> tuple[dict[str, Any], dict[str, str]]:
+  """Looks at images, by their paths in a folder.
 
   Args:
-    root: Their folder.
-    names: Their paths in there.
-    reads_pixels: Whether to read the pixels, too. Headers do not show whether
-      the rest is damaged, or any pixel transparent.
+    root: The folder.
+    names: The paths.
+    reads_pixels: Whether to read pixels, too: headers do not show whether these
+      are damaged or transparent.
 
   Returns:
     A dictionary from good ones to `(height, width)` and whether they have
@@ -55,17 +56,15 @@ def look_at_all(
     _logger.info('Reading %d images to find all bad files.', len(names))
   for name in names:
     try:
-      looks[name] = _look_at(root, name, reads_pixels=reads_pixels)
+      looks[name] = _look_at(root, name, reads_pixels)
     except errors.FormatError as error:
       faults[name] = str(error)
   return looks, faults
 
 
-def _look_at(
-  root: str, name: str, *, reads_pixels: bool
-) -> tuple[tuple[int, int], bool]:
+def _look_at(root, name, reads_pixels):
   """Returns height and width of an image, and whether it has colours."""
-  with _large_images_allowed(), _opened(root, name) as image:
+  with _opened(root, name) as image:
     mode, (width, height) = image.mode, image.size
     errors.check_format(
       width * height <= _MAX_PIXELS,
@@ -95,7 +94,7 @@ def _look_at(
 
 def read(
   root: str, name: str, num_channels: int, resize: int | None) -> np.ndarray:
-  """Reads one image.
+  """Returns the pixels of an image, uint8 `[H, W, num_channels]`.
 
   Args:
     root: Its folder.
@@ -103,14 +102,11 @@ def read(
     num_channels: 3 for RGB, 1 for grayscale.
     resize: Height and width to resize the square in the middle to, or None.
 
-  Returns:
-    Its pixels, uint8 `[H, W, num_channels]`.
-
   Raises:
     FormatError: If it is bad, with the reason.
   """
   mode = 'RGB' if num_channels == 3 else 'L'
-  with _large_images_allowed(), _opened(root, name) as file:
+  with _opened(root, name) as file:
     width, height = file.size
     reduced = resize and file.draft(
       None, (_REDUCING_GAP * resize, _REDUCING_GAP * resize))
@@ -122,9 +118,8 @@ def read(
       side = min(width, height)
       left, top = (width - side) // 2, (height - side) // 2
       image = image.resize(
-        (resize, resize), Image.Resampling.BILINEAR, box=(
-          scale * left, scale * top, scale * (left + side),
-          scale * (top + side)))
+        (resize, resize), Image.Resampling.BILINEAR, box=[
+          scale * x for x in (left, top, left + side, top + side)])
     ImageOps.exif_transpose(image, in_place=True)
     return np.asarray(image).reshape([image.height, image.width, -1])
 
@@ -151,14 +146,16 @@ def _opened(root: str, name: str) -> Iterator[Image.Image]:
     # Opening a FIFO would wait for a writer, a device may do anything.
     errors.check_format(stat.S_ISREG(status.st_mode), 'it is no regular file')
     errors.check_format(status.st_size, 'it is empty')
-    with open(path, 'rb') as file, Image.open(file, formats=_FORMATS) as image:
-      yield image
+    with warnings.catch_warnings(), open(path, 'rb') as file:
+      # Of images that are not refused.
+      warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+      with Image.open(file, formats=_FORMATS) as image:
+        yield image
   except errors.FormatError:
     raise
-  except Image.DecompressionBombError:
-    # Users may have set a lower limit, or none.
-    limit = min(2 * (Image.MAX_IMAGE_PIXELS or _MAX_PIXELS), _MAX_PIXELS)
-    raise errors.FormatError(f'it has more than {limit:,} pixels') from None
+  except Image.DecompressionBombError:  # Pillow's limit, which may be lower.
+    raise errors.FormatError(
+      f'it has more than {_MAX_PIXELS:,} pixels') from None
   except UnidentifiedImageError:
     raise errors.FormatError(
       f'it is no {KINDS} file, or its header is damaged') from None
@@ -174,21 +171,7 @@ def _exif_of(image: Any) -> Image.Exif:
   if image.format != 'PNG':
     return image.getexif()
   # Of PNG files, Pillow reads the pixels in search of tags after them.
-  start, kinds = image.fp.tell(), []
-  image.fp.seek(8)
-  while len(head := image.fp.read(8)) == 8:
-    length, kind = struct.unpack('>I4s', head)
-    kinds.append(kind)
-    image.fp.seek(length + 4, os.SEEK_CUR)
+  start = image.fp.tell()
+  has_late = re.search(b'eXIf|[tzi]TXt', image.fp.read())
   image.fp.seek(start)
-  late = kinds[kinds.index(b'IDAT'):] if b'IDAT' in kinds else ()
-  return image.getexif() if {*late} & {
-    b'eXIf', b'tEXt', b'zTXt', b'iTXt'} else Image.Image.getexif(image)
-
-
-@contextlib.contextmanager
-def _large_images_allowed() -> Iterator[None]:
-  """Inside, Pillow does not warn of images that are not refused."""
-  with warnings.catch_warnings():
-    warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-    yield
+  return image.getexif() if has_late else Image.Image.getexif(image)

@@ -1,7 +1,7 @@
 """User-provided data sets: folders of image files."""
 
 import collections
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 import dataclasses
 import functools
 import logging
@@ -34,7 +34,7 @@ class FolderInfo(dataset_info.ImageInfo):
     sizes: Maps `(height, width)` to a file of that size.
     candidates: `(name, size, time)` of all files that should be images.
     faults: Maps those of them that are in no part to what is wrong with them.
-    ignored: Maps kinds of other files, such as '.txt', to their numbers.
+    ignored: Kinds of other files, such as '.txt', and their numbers.
   """
 
   root: str
@@ -43,17 +43,24 @@ class FolderInfo(dataset_info.ImageInfo):
   sizes: dict[tuple[int, int], str]
   candidates: tuple[tuple[str, int, int], ...]
   faults: dict[str, str]
-  ignored: dict[str, int] = dataclasses.field(default_factory=dict)
+  ignored: tuple[tuple[str, int], ...]
 
   def changed(
     self, num_bits: int = 8, resize: int | None = None,
     skip_bad: bool = False) -> Self:
     with errors.refusing('dataset', self.name, _EXPECTED):
       if skip_bad:
-        self = self._without_bad()
+        self = dataclasses.replace(
+          _info_of(self.root, self.candidates, self.ignored, True),
+          condition=self.condition)
       elif self.faults:
         raise self.error(self.faults)
-    self.report()
+    others = ', '.join(f'{count} {kind}' for kind, count in self.ignored[:3])
+    _log_once(
+      logging.WARNING if self.faults else logging.INFO,
+      f'{self.name}: took {len(self.candidates) - len(self.faults)} images; '
+      + '; '.join([_sentence(self.faults, len(self.candidates))] * bool(
+        self.faults) + [f'ignored {others or "no other files"}']))
     if resize is None:
       (first, one), (other, another), *_ = [*self.sizes.items()] * 2
       errors.check(
@@ -69,41 +76,16 @@ class FolderInfo(dataset_info.ImageInfo):
     # Images are already resized by `load_fn`.
     return super().changed(num_bits, skip_bad=False)
 
-  def _without_bad(self) -> Any:
-    """Returns the metadata of the files whose pixels can be read."""
-    info = dataclasses.replace(
-      _info_of(self.root, self.candidates, True), ignored=self.ignored)
-    return info.with_condition(('label',)) if self.condition else info
-
   def error(self, faults: Mapping[str, str]) -> errors.FormatError:
-    """Returns the error that names all bad files, not only the known ones.
-
-    Args:
-      faults: The known ones, and what is wrong with them.
-    """
-    names = [name for name, *_ in self.candidates]
+    """Returns the error that names all bad files, not only the known ones."""
+    names = sorted(name for name, *_ in self.candidates)
     _, others = image_files.look_at_all(
       self.root, [name for name in names if name not in faults],
       reads_pixels=True)
-    every = {**faults, **others}
-    said = _sentence(
-      {name: every[name] for name in names if name in every}, len(names))
+    said = _sentence(dict(sorted({**faults, **others}.items())), len(names))
     return errors.FormatError(
-      f'{said} Repair or remove them; tf_resflow train passes over them with '
+      f'{said}. Repair or remove them; tf_resflow train passes over them with '
       '--skip_bad.')
-
-  def report(self) -> None:
-    """Logs how many images were taken, and what was passed over."""
-    if self.faults:
-      _log_once(
-        logging.WARNING, f'{self.name}: passed over bad files. '
-        f'{_sentence(self.faults, len(self.candidates))}')
-    kinds = collections.Counter(self.ignored) + collections.Counter(
-      bad=len(self.faults))
-    counts = _first_of(f'{count} {kind}' for kind, count in kinds.most_common())
-    num_taken = len(self.candidates) - len(self.faults)
-    _log_once(logging.INFO, f'{self.name}: took {num_taken} images' + (
-      f'; passed over {kinds.total()} files: {counts}' if kinds else ''))
 
 
 @functools.lru_cache(maxsize=64)
@@ -112,18 +94,12 @@ def _log_once(level: int, message: str) -> None:
   _logger.log(level, '%s', message)
 
 
-def _first_of(texts: Iterable[str]) -> str:
-  """Returns the first few texts, and how many others there are."""
-  texts = list(texts)
-  rest = len(texts) - _MAX_NAMED
-  return ', '.join(texts[:_MAX_NAMED]) + (f' and {rest} more' * (rest > 0))
-
-
 def _sentence(faults: Mapping[str, str], num_files: int) -> str:
   """Returns how many files are bad, and why the first few are."""
-  first = _first_of(f'{name} ({fault})' for name, fault in faults.items())
-  verb = 'is' if len(faults) == 1 else 'are'
-  return f'{len(faults)} of {num_files} files {verb} bad: {first}.'
+  texts = [f'{name} ({fault})' for name, fault in faults.items()]
+  rest = len(texts) - _MAX_NAMED
+  return (f'{len(texts)} of {num_files} files are bad: '
+          f'{", ".join(texts[:_MAX_NAMED])}{f" and {rest} more" * (rest > 0)}')
 
 
 def open_folder(path: str) -> FolderInfo:
@@ -140,14 +116,11 @@ def open_folder(path: str) -> FolderInfo:
   transparent. Either error names all bad files, for which all images are read.
   With `changed(skip_bad=True)` they are passed over, and the parts are those of
   the other files: for it, all images are read once per process and state of the
-  folder, besides the reading of each when it is loaded.
+  folder.
 
   Images are read one at a time, in 4 bytes per pixel (1 if grayscale), and as
-  many again where colours are converted. With `resize`, JPEG files are read at
-  up to an eighth of their size. At 13,000 x 13,000 pixels of RGB, resized to
-  64 x 64, a process grew by 12 MB for a JPEG file (496 MB if progressive), 650
-  MB for PNG, 770 MB for TIFF and 2.6 GB for WebP. More than 178 million pixels
-  are refused.
+  many again where colours are converted; with `resize`, JPEG files at up to an
+  eighth of their size. More than 178 million pixels are refused.
 
   Args:
     path: Path of the folder.
@@ -156,7 +129,6 @@ def open_folder(path: str) -> FolderInfo:
     InvalidValueError: If there are too few good images.
   """
   with errors.refusing('dataset', f'images:{path}', _EXPECTED):
-    errors.check_format(not os.path.isfile(path), 'It is a file.')
     errors.check_format(os.path.isdir(path), 'There is no such folder.')
     try:
       files, ignored = _files_below(path)
@@ -165,17 +137,11 @@ def open_folder(path: str) -> FolderInfo:
         f'{error.filename}: {error.strerror}.') from None
     errors.check_format(
       files, f'No file below it ends in {", ".join(image_files.SUFFIXES)}.')
-    return dataclasses.replace(
-      _info_of(os.path.abspath(path), files, False), ignored=ignored)
+    return _info_of(os.path.abspath(path), files, ignored, False)
 
 
 def _files_below(root):
-  """Returns the images below a folder, and the numbers of other files.
-
-  Returns:
-    `(name, size, time)` of every file that should be an image, and a dictionary
-    from kinds of other files to their numbers.
-  """
+  """Returns `candidates` and `ignored`, see `FolderInfo`."""
 
   def fail(error):
     raise error
@@ -190,51 +156,49 @@ def _files_below(root):
       and os.path.realpath(os.path.join(folder, f)) not in seen)
     for name in sorted(names):
       suffix = os.path.splitext(name)[1].lower()
+      file = os.path.join(folder, name)
       if name.startswith('.') or suffix not in image_files.SUFFIXES:
         ignored['hidden' if name.startswith('.') else
                 suffix or 'without a suffix'] += 1
-        continue
-      file = os.path.join(folder, name)
-      try:
+      elif os.path.exists(file):
         status = os.stat(file)
-        state = status.st_size, status.st_mtime_ns
-      except OSError:
-        state = 0, 0  # `image_files` says what is wrong with it.
-      files.append((os.path.relpath(file, root), *state))
-  return tuple(files), dict(ignored)
+        files.append((os.path.relpath(file, root), status.st_size,
+                      status.st_mtime_ns))
+      else:  # `image_files` says what is wrong with it.
+        files.append((os.path.relpath(file, root), 0, 0))
+  return tuple(files), tuple(ignored.most_common())
 
 
 @functools.lru_cache(maxsize=8)
-def _info_of(path: str, files: tuple, reads_pixels: bool) -> FolderInfo:
+def _info_of(root: str, files: Any, ignored: Any, reads_pixels: bool) -> Any:
   """Returns the metadata of the good ones among files `(name, size, time)`."""
   looks, faults = image_files.look_at_all(
-    path, [name for name, *_ in files], reads_pixels=reads_pixels)
+    root, [name for name, *_ in files], reads_pixels=reads_pixels)
   names = list(looks)
   sizes: dict[Any, str] = {}
   for name, (size, _) in looks.items():
     sizes.setdefault(size, name)
-  is_coloured = any(is_colour for _, is_colour in looks.values())
   try:
     parts = _parts_of(names)
   except errors.FormatError as error:
-    raise errors.FormatError(' '.join([
-      str(error), *[_sentence(faults, len(files))] * bool(faults)])) from None
+    bad = f' {_sentence(faults, len(files))}.' * bool(faults)
+    raise errors.FormatError(f'{error}{bad}') from None
   # Paths without the folder of the part, if any.
   has_parts = parts['train'][0].startswith('train' + os.sep)
-  below = [
-    name.partition(os.sep)[2] if has_parts else name for name in names]
-  folders = [name.partition(os.sep)[0] for name in below]
-  classes = {name: i for i, name in enumerate(sorted({*folders}))}
-  has_classes = len(classes) > 1 and all(os.sep in name for name in below)
-  labels = {
-    name: classes[folder] for name, folder in zip(names, folders, strict=True)
-  } if has_classes else {}
+  below = {name: name.partition(os.sep)[2] if has_parts else name
+           for name in names}
+  classes = sorted({path.partition(os.sep)[0] for path in below.values()})
+  labels = {}
+  if len(classes) > 1 and all(os.sep in path for path in below.values()):
+    labels = {name: classes.index(path.partition(os.sep)[0])
+              for name, path in below.items()}
   (height, width), *_ = sizes
+  is_coloured = any(is_colour for _, is_colour in looks.values())
   info = FolderInfo(
-    name=f'images:{path}', root=path, parts=parts, sizes=sizes, labels=labels,
-    candidates=files, faults=faults,
+    name=f'images:{root}', root=root, parts=parts, sizes=sizes, labels=labels,
+    candidates=files, faults=faults, ignored=ignored,
     image_shape=(height, width, 3 if is_coloured else 1),
-    num_classes=len(classes) if has_classes else 0,
+    num_classes=len(classes) if labels else 0,
     num_train=len(parts['train']), num_test=len(parts['test']),
     fingerprint=own_files.fingerprint(
       *(file[:2] for file in files if file[0] in looks)),
@@ -259,19 +223,15 @@ def _parts_of(names):
     for part in ('train', 'test'))
   others = sorted({*names} - {*train, *test})
   errors.check_format(
-    train and test and not others, 'It requires both folders train and test, '
-    'and no images outside of them '
-    f'({", ".join(others[:1]) or "one is missing"}).')
-  errors.check_format(
-    len(test) >= 2, 'Its test part has one image; standard errors need two.')
+    train and len(test) > 1 and not others, 'It requires both folders train and'
+    ' test (of two images at least), and no images outside of them '
+    f'({", ".join(others[:1]) or "too few in one"}).')
   # Shuffled, so that a validation part, which is the end, has all classes.
   order = own_files.split_order(len(train))
   return {'train': tuple(train[i] for i in order), 'test': tuple(test)}
 
 
-def _load(
-  info: FolderInfo, resize: int | None, part: str
-) -> tuple[np.ndarray, np.ndarray | None]:
+def _load(info, resize, part):
   """Returns the images of a part, uint8 `[N, H, W, C]`, and their labels."""
   names = info.parts[part]
   height, width, channels = info.image_shape
@@ -280,7 +240,7 @@ def _load(
   with errors.refusing('dataset', info.name, _EXPECTED):
     for i, name in enumerate(names):
       try:
-        image = image_files.read(info.root, name, shape[-1], resize)
+        image = image_files.read(info.root, name, channels, resize)
         errors.check_format(image.shape == shape, 'it has changed')
       except errors.FormatError as error:
         raise info.error({**info.faults, name: str(error)}) from None

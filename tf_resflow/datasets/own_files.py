@@ -1,6 +1,6 @@
 """Utilities for user-provided data: errors, statistics, held-out parts."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 import contextlib
 import csv
 import functools
@@ -21,14 +21,13 @@ from tf_resflow.specs import column_types
 _logger = logging.getLogger(__name__)
 # Errors of files that are truncated, encrypted, or not arrays or tables.
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, csv.Error,
-               MemoryError, zipfile.BadZipFile, zlib.error)
-# Bounds of what an archive (.npz, .xlsx) may hold.
-MAX_MEMBERS = 10_000
+               zipfile.BadZipFile, zlib.error)
+# Bound of what an archive may hold.
 MAX_ARRAY_BYTES = 16 * 2**30
 # Minimum number of examples for a density and a held-out part.
 MIN_EXAMPLES = 10
 # Fraction of the examples that are held out if there is no test part.
-_TEST_SHARE = 0.2
+TEST_SHARE = 0.2
 # Standard deviation over the largest value of a column: float32 has 7 digits.
 _MIN_RELATIVE_STD = 1e-4
 _LARGEST = 1e18
@@ -55,27 +54,18 @@ def opener(
 
     @functools.wraps(function)
     def opened(path, **options):
-      options = {
-        name: tuple(value) if isinstance(value, Iterable) and not (
-          isinstance(value, str)) else value
-        for name, value in options.items()}
+      options = {name: tuple(value) if isinstance(value, list) else value
+                 for name, value in options.items()}
       paths = [path, *filter(None, map(options.get, files))]
       with errors.refusing('dataset', f'{prefix}:{path}', expected):
-        try:
-          states = [os.stat(path) for path in paths]
-        except OSError:
-          return function(path, **options)  # Raises a clear error.
-        return read(path, tuple(options.items()), os.getcwd(), *(
-          number for state in states
-          for number in (state.st_mtime_ns, state.st_size)))
+        with contextlib.suppress(OSError):
+          return read(path, tuple(options.items()), os.getcwd(), *(
+            (state.st_mtime_ns, state.st_size) for state in map(os.stat, paths)
+          ))
+        return function(path, **options)  # Raises a clear error.
 
     return opened
   return decorate
-
-
-def is_url(path: str) -> bool:
-  """Returns whether a path is a URL, such as https://host/file.csv."""
-  return bool(re.match('[A-Za-z][A-Za-z0-9+.-]*://', path))
 
 
 def check_regular(path: str | os.PathLike) -> None:
@@ -84,11 +74,12 @@ def check_regular(path: str | os.PathLike) -> None:
   Others, such as pipes and devices, may be without an end.
   """
   errors.check_format(
-    not is_url(os.fspath(path)), 'It is a URL; download the file first.')
+    not re.match('[A-Za-z][A-Za-z0-9+.-]*://', os.fspath(path)),
+    'It is a URL; download the file first.')
   with reading():
     mode = os.stat(path).st_mode
-    if stat.S_ISDIR(mode):
-      raise IsADirectoryError
+  errors.check_format(
+    not stat.S_ISDIR(mode), 'It is a folder; use images:FOLDER.')
   errors.check_format(
     stat.S_ISREG(mode), 'It is a pipe or a device, not a file.')
 
@@ -102,15 +93,10 @@ def check_archive(path: str | os.PathLike, max_bytes: int) -> None:
       compressed may be larger.
   """
   with reading(), zipfile.ZipFile(path) as archive:
-    members = archive.infolist()
-  size = sum(member.file_size for member in members)
+    size = sum(member.file_size for member in archive.infolist())
   errors.check_format(
-    len(members) <= MAX_MEMBERS,
-    f'It has {len(members):,} members; at most {MAX_MEMBERS:,} are read.')
-  errors.check_format(
-    size <= max(max_bytes, os.path.getsize(path)),
-    f'It expands to {size / 2**30:.3g} GiB; at most {max_bytes / 2**30:g} GiB '
-    'are read.')
+    size <= max(max_bytes, os.path.getsize(path)), 'It expands to '
+    f'{size / 2**30:.3g} GiB; at most {max_bytes / 2**30:g} GiB are read.')
 
 
 def read_arrays(
@@ -138,7 +124,7 @@ def read_arrays(
         for key in loaded.files}
   for key, array in arrays.items():
     errors.check_format(
-      isinstance(array, (np.ndarray, type(None))),
+      array is None or isinstance(array, np.ndarray),
       f'Its {key} is not an array.')
   return arrays
 
@@ -150,16 +136,13 @@ def reading() -> Iterator[None]:
     yield
   except FileNotFoundError:
     raise errors.FormatError('There is no such file.') from None
-  except IsADirectoryError:
-    raise errors.FormatError(
-      'It is a folder; use images:FOLDER.') from None
   except errors.FormatError:
     raise
+  except MemoryError:
+    raise errors.FormatError('It is too large for the memory.') from None
   except _UNREADABLE as error:
     reason = errors.sentence(error)
-    if isinstance(error, MemoryError):
-      reason = 'it is too large for the memory.'
-    elif isinstance(error, UnicodeError) or 'invalid UTF8' in reason:
+    if isinstance(error, UnicodeError):
       reason += ' Save it as UTF-8.'
     elif 'pickle.load' in reason:  # What NumPy advises is no advice here.
       reason = 'it is no file of numpy.save or numpy.savez.'
@@ -183,42 +166,24 @@ def column_problem(train: np.ndarray, test: np.ndarray) -> str:
   """Returns why a column cannot be learned in float32, or an empty string.
 
   Args:
-    train: Float64 `[N]`.
-    test: Float64 `[M]`.
+    train, test: Float64 `[N]` and `[M]`.
   """
-  largest = np.abs(np.concatenate([train, test])).max()
-  std = train.std()
-  return next((reason for is_wrong, reason in (
-    (largest >= _LARGEST, f'reaches {largest:.3g}, whose square overflows in '
-     'float32; use other units'),
-    (np.ptp(train) == 0, f'has the value {train[0]:g} in all training rows: it '
-     'has no density'),
-    (std <= 1 / _LARGEST, f'has standard deviation {std:.3g}, whose square '
-     'underflows in float32; use other units'),
-    (std < _MIN_RELATIVE_STD * np.abs(train).max(),
-     f'has standard deviation {std:.3g} around mean {train.mean():.10g}, too '
-     'small for float32; subtract a constant')) if is_wrong), '')
+  largest, std = np.abs(np.concatenate([train, test])).max(), train.std()
+  if np.ptp(train) == 0:
+    return f'has the value {train[0]:g} in all training rows: it has no density'
+  if largest >= _LARGEST or std <= 1 / _LARGEST:
+    return (f'reaches {largest:.3g} with standard deviation {std:.3g}, whose '
+            'square float32 does not have; use other units')
+  if std < _MIN_RELATIVE_STD * np.abs(train).max():
+    return (f'has standard deviation {std:.3g} around mean {train.mean():.10g},'
+            ' too small for float32; subtract a constant')
+  return ''
 
 
 def moments(train: np.ndarray) -> dict[str, Any]:
   """Returns the mean and standard deviation (std) of columns `[N, D]`."""
   return {'mean': tuple(train.mean(axis=0).tolist()),
           'std': tuple(train.std(axis=0).tolist())}
-
-
-def check_columns(
-  names: Sequence[str], train: np.ndarray, test: np.ndarray) -> None:
-  """Raises `FormatError` if a column cannot be learned in float32.
-
-  Args:
-    names: Names of the D columns.
-    train: `[N, D]`.
-    test: `[M, D]`.
-  """
-  train, test = train.astype(np.float64), test.astype(np.float64)
-  for name, column, others in zip(names, train.T, test.T, strict=True):
-    problem = column_problem(column, others)
-    errors.check_format(not problem, f'Column {name} {problem}.')
 
 
 def warn_of_density(
@@ -231,22 +196,20 @@ def warn_of_density(
     types: Specs of their `ColumnType`, or none if all are real numbers; whole
       numbers have probabilities, which are bounded.
   """
-  is_real = np.array([
-    not column_types.ColumnType.get(spec).is_whole for spec in (
-      types or ['real'] * len(names))])
-  names = [name for name, real in zip(names, is_real, strict=True) if real]
-  train = train[:, is_real].astype(np.float64)
-  for name, column in zip(names, train.T, strict=True):
+  columns = {
+    name: np.float64(column) for name, column, spec in zip(
+      names, train.T, types or ['real'] * len(names), strict=True)
+    if not column_types.ColumnType.get(spec).is_whole}
+  for name, column in columns.items():
     num_values = len(np.unique(column))
     if num_values <= _MAX_SHARE_OF_VALUES * len(column):
       _logger.warning(
         'Column %s has only %d distinct values in %d rows: the likelihood is '
         'unbounded. Add noise as wide as its steps, or remove it.', name,
         num_values, len(column))
-  if len(train) > len(names) > 1:
-    standardised = (train - train.mean(axis=0)) / train.std(axis=0)
-    smallest = np.linalg.svd(standardised, compute_uv=False)[-1]
-    if smallest < _MIN_RELATIVE_STD * np.sqrt(len(train)):
+  if len(train) > len(columns) > 1:
+    correlations = np.corrcoef(list(columns.values()))
+    if np.linalg.eigvalsh(correlations)[0] < _MIN_RELATIVE_STD**2:
       _logger.warning(
         'The columns are linearly dependent: the likelihood is unbounded. '
         'Remove one of them.')
@@ -257,17 +220,9 @@ def split_order(num_examples: int) -> np.ndarray:
 
   Args:
     num_examples: Size of the data set.
-
-  Returns:
-    Permutation of `range(num_examples)`, int `[num_examples]`.
   """
   # Unlike `default_rng`, its stream never changes between versions of NumPy.
   return np.random.RandomState(0).permutation(num_examples)
-
-
-def num_held_out(num_examples: int) -> int:
-  """Returns the size of the test part of a data set without parts."""
-  return round(_TEST_SHARE * num_examples)
 
 
 def held_out(
@@ -287,6 +242,6 @@ def held_out(
   errors.check_format(
     num_examples >= MIN_EXAMPLES, f'It has {num_examples} {noun}; at least '
     f'{MIN_EXAMPLES} are required.')
-  num_test = num_held_out(num_examples)
+  num_test = round(TEST_SHARE * num_examples)
   order = split_order(num_examples)
   return {'train': order[num_test:], 'test': order[:num_test]}

@@ -6,7 +6,9 @@ Settings maximise the mean log p of a validation part, by default a fifth of the
 training part.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+import contextlib
+import itertools
 import logging
 import math
 import time
@@ -29,6 +31,7 @@ _LOGIT_GRID = {'alpha': [0.05, 0.01, 0.001], 'reg_covar': [0.01, 0.1, 0.3, 1.0]}
 # Of standardised vectors.
 _VECTOR_FACTORS = (1e-6, 1e-3, 0.01, 0.03, 0.1, 0.3)
 _NUM_COMPONENTS = (1, 2, 3, 5, 10)
+_MAX_ROWS = 10_000
 _NUM_TEST_DRAWS = 8
 
 _logger = logging.getLogger(__name__)
@@ -85,9 +88,8 @@ def fit_mixtures(
     train: npt.ArrayLike, test: npt.ArrayLike,
     validation: npt.ArrayLike | None = None, *,
     test_log_det: npt.ArrayLike = 0.0, validation_log_det: npt.ArrayLike = 0.0,
-    num_components: Sequence[int] = _NUM_COMPONENTS, max_rows: int = 10_000,
-    max_seconds: float = math.inf,
-    clock: Callable[[], float] = time.monotonic, seed: int = 0,
+    num_components: Sequence[int] = _NUM_COMPONENTS,
+    max_seconds: float = math.inf, seed: int = 0,
     verbose: int = 0) -> dict[str, Baseline]:
   """Fits a Gaussian and a Gaussian mixture to vectors.
 
@@ -99,7 +101,7 @@ def fit_mixtures(
 
   The number of components and the regularisation, which is added to the
   variances of standardised vectors, maximise the mean log p of the validation
-  rows.
+  rows. Settings are tried on 10,000 training rows at most.
 
   Args:
     train: `[M, D]`.
@@ -110,10 +112,7 @@ def fit_mixtures(
       or one for all.
     validation_log_det: likewise.
     num_components: the numbers to choose from for the mixture.
-    max_rows: most training rows that settings are tried on, a random part.
-    max_seconds: once a mixture is fitted, no larger one is tried after this
-      time.
-    clock: returns the time in seconds.
+    max_seconds: once a mixture is fitted, none is tried after this time.
     seed: of the parts and the start of EM.
     verbose: 1 logs every setting that is tried, with its mean log p.
 
@@ -147,12 +146,10 @@ def fit_mixtures(
 
   def fit(count, reg_covar, rows):
     # EM that stops early is still a density; settings that fail are not chosen.
-    with warnings.catch_warnings(action='ignore'):
-      try:
-        return _Mixture(count, reg_covar=reg_covar, random_state=seed).fit(
-            (rows - mean) / std)
-      except ValueError:
-        return None
+    with (warnings.catch_warnings(action='ignore'),
+          contextlib.suppress(ValueError)):
+      return _Mixture(count, reg_covar=reg_covar, random_state=seed).fit(
+          (rows - mean) / std)
 
   def log_prob(fitted, rows, log_det):
     values = fitted.score_samples(
@@ -161,39 +158,35 @@ def fit_mixtures(
     return values if rows.ndim == 2 else special.logsumexp(
         values, axis=1) - np.log(rows.shape[1])
 
-  candidates = {'gaussian': (1,), 'gaussian_mixture': tuple(num_components)}
-  start, not_tried = clock(), []
-  best: dict[str, tuple[float, _Mixture]] = {}
-  for count in sorted({1, *num_components}):
-    names = [name for name in candidates if count in candidates[name]]
-    for reg_covar in _VECTOR_FACTORS:
-      if (count > 1 and 'gaussian_mixture' in best
-          and clock() - start >= max_seconds):
-        not_tried.append(count)
-        break
-      fitted = fit(count, reg_covar, train[order[:max_rows]])
-      if fitted is None:
-        continue
-      score = float(np.mean(log_prob(fitted, held_out, validation_log_det)))
+  end, not_tried = time.monotonic() + max_seconds, set()
+  tried: dict[_Mixture, float] = {}
+  for count, reg_covar in itertools.product(
+      sorted({1, *num_components}), _VECTOR_FACTORS):
+    if count > 1 and time.monotonic() >= end and any(
+        fitted.n_components in num_components for fitted in tried):
+      not_tried.add(count)
+    elif fitted := fit(count, reg_covar, train[order[:_MAX_ROWS]]):
+      tried[fitted] = float(np.mean(log_prob(
+          fitted, held_out, validation_log_det)))
       if verbose:
         _logger.info('%d components, reg_covar %g: mean log p %.4f.', count,
-                     reg_covar, score)
-      best |= {name: (score, fitted) for name in names
-               if name not in best or score > best[name][0]}
+                     reg_covar, tried[fitted])
   results = {}
-  for name, counts in candidates.items():
-    if name not in best:
+  for name, counts in (
+      ('gaussian', (1,)), ('gaussian_mixture', num_components)):
+    best = max((fitted for fitted in tried if fitted.n_components in counts),
+               key=tried.__getitem__, default=None)
+    if best is None:
       raise _cannot_be_fitted(min(counts), train)
-    score, fitted = best[name]
+    facts: dict[str, Any] = {'validation_nats': -tried[best]}
     if validation is None:
-      fitted = fit(fitted.n_components, fitted.reg_covar, train) or fitted
-    facts = {
-        'num_components': fitted.n_components, 'reg_covar': fitted.reg_covar,
-        'converged': fitted.converged_, 'validation_nats': -score}
+      best = fit(best.n_components, best.reg_covar, train) or best
+    facts |= {name: getattr(best, attribute) for name, attribute in (
+        ('num_components', 'n_components'), ('reg_covar', 'reg_covar'),
+        ('converged', 'converged_'))}
     if not_tried and name == 'gaussian_mixture':
-      facts['not_tried'] = not_tried
-    results[name] = Baseline(
-        fitted, -log_prob(fitted, test, test_log_det), facts)
+      facts['not_tried'] = sorted(not_tried)
+    results[name] = Baseline(best, -log_prob(best, test, test_log_det), facts)
   return results
 
 

@@ -20,7 +20,6 @@ from tf_resflow.training import files
 
 # Above, the file would exceed 80 MB, and its making a minute.
 MAX_ROWS = 10_000_000
-_BATCH_SIZE = 65_536
 
 _logger = logging.getLogger(__name__)
 
@@ -40,15 +39,13 @@ def digests(x: npt.ArrayLike, condition: Any = None) -> np.ndarray:
     >>> bool(one == same), bool(one == two)
     (True, False)
   """
-  parts = [np.asarray(x)] + [np.asarray(condition)] * (condition is not None)
+  parts = [x] if condition is None else [x, condition]
   rows = np.concatenate([
-      part.reshape([len(part), -1]).astype('<f4') for part in parts], axis=1)
+      np.asarray(part, '<f4').reshape([len(x), -1]) for part in parts], axis=1)
   # -0.0 equals 0.0, but not in its bytes.
-  given = memoryview((rows + np.float32(0.0)).tobytes())
-  size = rows.shape[1] * rows.itemsize
   return np.frombuffer(b''.join(
-      hashlib.blake2b(given[i:i + size], digest_size=8).digest()
-      for i in range(0, len(given), size)), '<u8')
+      hashlib.blake2b(row, digest_size=8).digest()
+      for row in np.ascontiguousarray(rows + np.float32(0.0))), '<u8')
 
 
 def write(workdir: str, split: datasets.Split) -> None:
@@ -56,10 +53,6 @@ def write(workdir: str, split: datasets.Split) -> None:
 
   There is no file for images, nor for points that are drawn anew in every step,
   nor for more than 10,000,000 rows.
-
-  Args:
-    workdir: the folder.
-    split: the training part.
   """
   if split.num_levels is not None or split.draw_fn is not None:
     return
@@ -68,17 +61,13 @@ def write(workdir: str, split: datasets.Split) -> None:
                  f'{split.num_examples:,}')
     return
   file = io.BytesIO()
-  np.save(file, np.unique(np.concatenate([
-      digests(batch['x'], batch.get('condition'))
-      for batch in split.examples.batch(_BATCH_SIZE)])))
+  arrays = split.arrays
+  np.save(file, np.unique(digests(arrays['x'], arrays.get('condition'))))
   files.write_bytes(os.path.join(workdir, files.TRAIN_ROWS), file.getvalue())
 
 
 def read(workdir: str) -> np.ndarray | None:
   """Returns the digests of a run's training rows, or None without the file.
-
-  Args:
-    workdir: the folder of the run.
 
   Raises:
     InvalidValueError: if the file is damaged.
