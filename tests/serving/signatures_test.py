@@ -11,6 +11,7 @@ from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import serving
+from tf_resflow.serving import saved_model
 from tf_resflow.serving import served_flow
 from tf_resflow.serving import signatures as signatures_lib
 
@@ -241,3 +242,26 @@ def test_every_name_becomes_one_of_a_tensor(tmp_path):
       name: tf.fill([2], float(i)) for i, name in enumerate(tensors)})
   assert {name: float(value[0]) for name, value in outputs.items()} == {
       name: float(i) for i, name in enumerate(tensors)}
+
+
+def test_columns_that_cannot_take_zeros():
+  """Whole and positive columns, tried out before they are exported."""
+  flow = models.VectorFlowConfig(
+      event_size=2, num_blocks=1, hidden_units=(4,), column_names=('a', 'b'),
+      column_maps=('log', 'integer'), column_mean=(0.0, 1.0),
+      column_std=(1.0, 1.0)).build()
+  flow.initialize([[1.0, 2.0], [3.0, 9.0]], seed=0)
+  served = serving.VectorSignatures(flow, numerics.Exact())
+  sample = served.sample(9, seed=_SEED)
+  x = np.stack([sample['a'], sample['b']], axis=1)
+  assert np.all(x[:, 0] > 0) and np.array_equal(x[:, 1], np.floor(x[:, 1]))
+  np.testing.assert_allclose(
+      served.log_prob(*x.T)['log_prob'], flow.log_prob(x, estimator='exact'),
+      rtol=1e-5)
+  assert served.log_prob([0.0], [1.0])['log_prob'] == -np.inf
+  signatures = served.signatures()
+  saved_model._try_out(
+      {name: lambda function=function, specs=specs, **inputs: function(
+          *(inputs[spec.name] for spec in specs))
+       for name, (function, specs) in signatures.items()},
+      {name: specs for name, (_, specs) in signatures.items()})

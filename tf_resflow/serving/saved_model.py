@@ -1,6 +1,7 @@
 """Writes flows as SavedModels, with requests that warm a server up."""
 
 from collections.abc import Callable, Mapping, Sequence
+import contextlib
 import json
 import os
 import pathlib
@@ -80,10 +81,19 @@ def _forget_gradients(folder: pathlib.Path) -> None:
 
 def _try_out(functions: Mapping[str, tf.types.experimental.ConcreteFunction],
              specs: Mapping[str, Sequence[tf.TensorSpec]]) -> None:
-  """Raises an error if a signature fails, or returns NaN or infinity."""
+  """Raises an error if a signature fails, or returns NaN or infinity.
+
+  Data are a sample, since columns cannot take all numbers.
+  """
+  sample: Mapping[str, tf.Tensor] = {}
+  with contextlib.suppress(tf.errors.InvalidArgumentError):  # Raised below.
+    sample = functions['sample'](**{
+        spec.name: _example(spec) for spec in specs['sample']})
   for name, function in functions.items():
     try:
-      outputs = function(**{spec.name: _example(spec) for spec in specs[name]})
+      outputs = function(**{
+          spec.name: sample[spec.name] if spec.name in sample else
+          _example(spec) for spec in specs[name]})
     except tf.errors.InvalidArgumentError as error:
       # The failure comes after the lines of a traceback.
       start = max(0, error.message.find('assertion failed'))
