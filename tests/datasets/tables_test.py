@@ -78,7 +78,7 @@ def test_columns_are_chosen(tmp_path):
   assert info.columns == ('c', 'a')
   np.testing.assert_array_equal(
     info.load_fn('test')[0],
-    _frame()[['c', 'a']].to_numpy('f4')[own_files.split_order(30)[:6]])
+    _frame()[['c', 'a']].to_numpy()[own_files.split_order(30)[:6]])
   testing.check_refusals(lambda options: tables.open_table(path, **options), [
     ({'drop': ['citi']}, f'drop=citi: expected columns of table:{path}. It has '
      'no citi. Did you mean city?'),
