@@ -178,7 +178,7 @@ def test_all_problems_at_once(tmp_path):
     '  e: reaches ')
   assert message.endswith(
     'Add --drop=city,big,const,e --missing=drop to leave these out. Mend the '
-    'file.')
+    'file. Text of few values can be a condition: --condition=city.')
 
 
 def test_other_problems():
@@ -243,3 +243,30 @@ def test_options_of_tables_are_refused_elsewhere(tmp_path):
     ({'dataset': 'own.csv.gz'}, 'dataset=own.csv.gz: ...Did you mean table:o'),
     ({'dataset': 'table:https://host/own.csv'},
      'dataset=table:https://host/own.csv: ...It is a URL')])
+
+
+def test_text_is_a_category_of_a_condition(tmp_path):
+  frame = _frame(60).assign(city=['Oslo', 'Rome', ' Rome '] * 20)
+  path = _write(tmp_path / 'own.csv', frame)
+  info = tables.open_table(path, condition=['city', 'a'])
+  names = ('city=Oslo', 'city=Rome', 'a')
+  assert (info.columns, info.condition.names) == (('b b', 'c'), names)
+  x, _, condition = info.load_fn('test')
+  order = own_files.split_order(60)[:12]
+  np.testing.assert_array_equal(condition[:, 0], order % 3 == 0)
+  np.testing.assert_array_equal(condition[:, 1], order % 3 != 0)
+  np.testing.assert_array_equal(condition[:, 2], frame['a'].to_numpy()[order])
+  np.testing.assert_array_equal(
+    tables.read_columns(path, names)[:, 1], np.arange(60) % 3 != 0)
+  other = _write(tmp_path / 'other.csv', frame[:5].assign(city='Bonn'))
+  many = _write(tmp_path / 'many.csv', _frame(150).assign(
+    city=[f'c{i}' for i in range(150)]))
+  testing.check_refusals(lambda given: tables.open_table(
+    given[0], condition=['city'], **given[1]), [
+      ((path, {'test_file': other}), '...city: in the test file holds Bonn, not'
+       ' one of Oslo, Rome, in lines 2, 3, 4 (5 rows)'),
+      ((many, {}), '...city: holds 150 levels; a condition has at most 100')])
+  testing.check_refusals(tables.open_table, [
+    (path, "...city: holds text such as 'Oslo', 'Rome' in lines 2, 3, 4 (60 "
+     'rows)\nAdd --drop=city to leave these out. Text of few values can be a '
+     'condition: --condition=city.')])

@@ -12,6 +12,7 @@ from tf_resflow import evaluation
 from tf_resflow.commands import options as options_lib
 from tf_resflow.datasets import table_files
 from tf_resflow.specs import fields
+from tf_resflow.specs import frames
 
 # That are compared where nobody asked for it.
 _MAX_LABELS = 32
@@ -50,8 +51,16 @@ class Condition(options_lib.Options):
           self.condition, spec, 'condition')
     if spec.num_labels and self.condition == 'all':
       return np.arange(spec.num_labels)
+    values = self.condition.split(',')
+    columns = dict.fromkeys(name.partition('=')[0] for name in spec.names)
     try:
-      return spec.convert(np.array(self.condition.split(',')).astype(
+      if len(columns) not in (0, len(spec.names)):  # Some are categories.
+        import pandas as pd  # Takes a second.
+        return spec.convert(frames.in_order('condition', pd.DataFrame(
+            dict(zip(columns, ([value] for value in values), strict=True))),
+                                            spec.names).astype(float),
+                            'float64').numpy()
+      return spec.convert(np.array(values).astype(
           int if spec.num_labels else float), 'float64').numpy()
     # What is no number, or no such condition.
     except (OverflowError, ValueError):
@@ -77,11 +86,14 @@ def write_table(path: str, model: Any, arrays: Mapping[str, np.ndarray],
   given = [] if model.condition_spec is None else [
       np.reshape(arrays['condition'], [len(arrays['x']), -1])]
   example_files = evaluation.example_files
-  example_files.write_table(
-      path, (*example_files.column_names(model), *example_files.condition_names(
-          model.condition_spec), *columns),
-      np.column_stack([arrays['x'], *given, *(
-          arrays[name] for name in columns)]))
+  names = (*example_files.column_names(model), *example_files.condition_names(
+      model.condition_spec), *columns)
+  rows = np.column_stack(
+      [arrays['x'], *given, *(arrays[name] for name in columns)])
+  import pandas as pd  # Takes a second.
+
+  pd.DataFrame(frames.collapsed(dict(zip(names, rows.T, strict=True)))).to_csv(
+      path, index=False, lineterminator='\n', na_rep='nan')
 
 
 def has_labels(model: Any) -> bool:

@@ -276,8 +276,10 @@ def fields_of(info: Any, num_validation: int) -> dict[str, Any]:
     found = fitted(names, x[:size], info.asked_types, x[size:])
     own_files.warn_of_density(names, x[:size], found['column_maps'])
     if condition is not None and condition.size:
-      found['condition'] = dataclasses.replace(
-        condition, **own_files.moments(np.float64(given[0][:size])))
+      moments = own_files.moments(np.float64(given[0][:size]))
+      # A level may be in validation rows alone.
+      moments['std'] = tuple(std or 1.0 for std in moments['std'])
+      found['condition'] = dataclasses.replace(condition, **moments)
     while len(_fits) >= _MAX_FITS:
       _fits.pop(next(iter(_fits)))
     _fits[key] = found

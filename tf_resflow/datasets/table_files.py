@@ -39,6 +39,8 @@ _THOUSANDS = '[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+'
 # Integers above it are not all in float64.
 _MAX_INTEGER = 2**53
 _MAX_COLUMNS = 30
+# How the description of a column with text begins.
+HOLDS_TEXT = 'holds text such as'
 
 
 class Problems:
@@ -47,6 +49,7 @@ class Problems:
   Attributes:
     where: Which file following problems are in, if not the first.
     dropped: Names of columns that have to be left out.
+    categories: Those of them that can be conditions.
 
   Args:
     drop: Names of columns that are already left out.
@@ -67,6 +70,7 @@ class Problems:
   def __init__(self, drop: Sequence[str] = (), options: str = 'flags'):
     self.where = ''
     self.dropped: list[str] = []
+    self.categories: list[str] = []
     self._options = options
     self._given: dict[str, Any] = {'drop': tuple(drop), 'missing': 'drop'}
     self._remedies: set[str] = set()
@@ -102,7 +106,9 @@ class Problems:
       if self._options == 'flags' else f'{name}={value!r}'
       for name, value in self._given.items() if name in self._remedies)
     advice = [f'Add {given} to leave these out.'] * bool(given) + [
-      'Mend the file.'] * ('mend' in self._remedies)
+      'Mend the file.'] * ('mend' in self._remedies) + [
+        'Text of few values can be a condition: --condition='
+        f'{spec.text_of(tuple(self.categories))}.'] * bool(self.categories)
     errors.check_format(
       not lines, '\n'.join(['It has problems:', *lines, ' '.join(advice)]))
 
@@ -365,7 +371,7 @@ def numbers(cells: Any) -> tuple[np.ndarray, np.ndarray, str]:
     if is_text.any():
       shown = ', '.join(
         repr(cell[:30]) for cell in text[is_text].drop_duplicates().iloc[:3])
-      problem = f'holds text such as {shown} {places(cells.index, is_text)}'
+      problem = f'{HOLDS_TEXT} {shown} {places(cells.index, is_text)}'
   for mask, what in (
     (np.isinf(values), 'is infinite'),
     (is_integer & (np.abs(values) >= _MAX_INTEGER),

@@ -12,10 +12,13 @@ from tf_resflow.datasets import column_fits
 from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import own_files
 from tf_resflow.datasets import table_files
+from tf_resflow.specs import frames
 
 _logger = logging.getLogger(__name__)
 _TABLE = (
   'a table of numbers (.csv, .tsv, .txt, .parquet, .feather or .xlsx)')
+# Of a category.
+_MAX_LEVELS = 100
 _BY_COLUMN = 'column:'
 # With more empty cells, a column is left out rather than the rows.
 _MAX_SHARE_EMPTY = 0.5
@@ -44,7 +47,8 @@ def open_table(
       column, which is not used otherwise.
     test_file: Path of a file with the test part, instead of a split.
     sheet: Name of a sheet of .xlsx files, by default the first one.
-    condition: Names of columns that are the condition of `p(x|c)`.
+    condition: Names of columns that are the condition of `p(x|c)`. Text is a
+      category of at most 100 levels, see `specs.frames`.
     column_types: `NAME:TYPE`, specs of the `ColumnType` of columns; by default
       they are detected, see `column_fits.detected`.
 
@@ -120,9 +124,14 @@ def read_columns(
   """
   problems = table_files.Problems(options='')
   frame = table_files.read_frame(path, problems=problems)
-  lacking = [name for name in names if name not in frame.columns]
-  errors.check_format(not lacking, f'It has no {", ".join(lacking)}.')
-  rows = _read_columns(os.fspath(path), frame, names, problems)
+  levels = frames.categories(names, frame.columns)
+  columns = [*(name for name in names if name in frame.columns), *levels]
+  lacking = [name for name in (*columns, *names) if not {
+    name, name.partition('=')[0]} & {*frame.columns}]
+  errors.check_format(
+    not lacking, f'It has no {", ".join(dict.fromkeys(lacking))}.')
+  rows = _read_columns(
+    os.fspath(path), frame, columns, problems, levels=levels)
   problems.check()
   errors.check_format(len(rows), 'It has no rows.')
   return rows[list(names)].to_numpy()
@@ -135,20 +144,26 @@ def _info(
   group = [split.removeprefix(_BY_COLUMN)] * split.startswith(_BY_COLUMN)
   used = _used_columns(name, frame, columns, drop, group)
   problems.where = ''
+  levels = _levels(frame, [column for column in condition if column in used])
   test = rows = _read_columns(
-    name, frame, used + group, problems, missing, group)
+    name, frame, used + group, problems, missing, group, levels)
   if tested is not None:
     used = [column for column in used if column not in problems.dropped]
     lacking = [column for column in used if column not in tested.columns]
     errors.check_format(
       not lacking, f'The test file has no {", ".join(lacking)}.')
     problems.where = 'in the test file '
-    test = _read_columns(name, tested, used, problems, missing)
+    test = _read_columns(
+      name, tested, used, problems, missing, levels=levels)
     problems.where = ''
   used = [column for column in used if column not in problems.dropped]
   errors.check_format(used or problems.dropped, 'No column is left.')
   if len(rows) < own_files.MIN_EXAMPLES or len(test) < 2:
     problems.check()  # May be the reason.
+  used, condition = ([
+    name for column in names for name in (
+      [f'{column}={level}' for level in levels[column]]
+      if column in levels else [column])] for names in (used, condition))
   order = _split_rows(rows, split, group)
   if tested is not None:
     order = {'train': own_files.split_order(len(rows)),
@@ -160,7 +175,11 @@ def _info(
     len(parts['test']) > 1,
     f'The test part has {len(parts["test"])} rows; standard errors need two.')
   for i, column in enumerate(used):
-    if problem := own_files.column_problem(
+    if column not in frame.columns:  # A level of a category.
+      category, _, level = column.partition('=')
+      if np.ptp(parts['train'][:, i]) == 0:
+        problems.add(category, f'is {level} in all or no training rows')
+    elif problem := own_files.column_problem(
       parts['train'][:, i], parts['test'][:, i]):
       problems.add(column, problem)
   problems.check()
@@ -204,7 +223,22 @@ def _used_columns(name, frame, columns, drop, group):
           if column not in (*drop, *group)]
 
 
-def _read_columns(name, frame, names, problems, missing='error', group=()):
+def _levels(frame, names, most=None):
+  """Returns the levels of columns that hold text, `most` of them, by name."""
+  found = {}
+  for name in names:
+    cells = frame[name]
+    if cells.ndim == 1:  # Of a name that only one column has.
+      _, is_empty, problem = table_files.numbers(cells)
+      if problem.startswith(table_files.HOLDS_TEXT):
+        levels = sorted({*cells[~is_empty].astype('str').str.strip()})
+        if most is None or len(levels) <= min(most, len(cells) // 3):
+          found[name] = levels
+  return found
+
+
+def _read_columns(
+  name, frame, names, problems, missing='error', group=(), levels=None):
   """Reads columns, and adds what is wrong with them to `problems`.
 
   Returns:
@@ -214,7 +248,8 @@ def _read_columns(name, frame, names, problems, missing='error', group=()):
   """
   import pandas as pd
 
-  columns, is_complete = {}, np.ones(len(frame), bool)
+  columns: dict[str, np.ndarray] = {}
+  is_complete = np.ones(len(frame), bool)
   for column in names:
     found = np.flatnonzero(frame.columns == column)
     cells = frame.iloc[:, found[0]]
@@ -230,12 +265,25 @@ def _read_columns(name, frame, names, problems, missing='error', group=()):
     elif missing == 'error' and (
       is_empty.sum() > _MAX_SHARE_EMPTY * len(frame)):
       problem = empty
+    known = (levels or {}).get(column)
+    if known:
+      values = frames.one_hot(cells, known)
+      is_new = ~is_empty & (values.sum(axis=1) == 0)
+      problem = '' if len(known) <= _MAX_LEVELS else (
+        f'holds {len(known):,} levels; a condition has at most {_MAX_LEVELS}')
+      if is_new.any():
+        problem = (
+          f'holds {cells[is_new].iloc[0]}, not one of {", ".join(known)}, '
+          f'{table_files.places(frame.index, is_new)}')
     if problem:
       problems.add(column, problem)
+      if not known and column in _levels(frame, [column], _MAX_LEVELS):
+        problems.categories.append(column)
       continue
     if missing == 'error' and is_empty.any():
       problems.add(column, empty, 'missing')
-    columns[column] = values
+    columns |= {column: values} if not known else {
+      f'{column}={level}': values[:, i] for i, level in enumerate(known)}
     is_complete &= ~is_empty
   if missing == 'drop' and not is_complete.all():
     _logger.info(

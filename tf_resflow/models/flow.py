@@ -14,11 +14,11 @@ from tf_resflow import layers
 from tf_resflow import numerics
 from tf_resflow.layers import augmentations
 from tf_resflow.layers import base_layer
-from tf_resflow.layers import frames
 from tf_resflow.layers.bijections import bijection as bijection_lib
 from tf_resflow.models import block_bound
 from tf_resflow.models import latent_model
 from tf_resflow.numerics import random
+from tf_resflow.specs import frames
 from tf_resflow.specs import renamed
 
 if TYPE_CHECKING:  # The import takes a second.

@@ -1,10 +1,26 @@
-"""Data frames as arguments of flows."""
+"""Data frames as arguments of flows, and categories."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from tf_resflow import models
+from tf_resflow.specs import frames
+
+
+def test_categories():
+  names = ['dose', 'city=Oslo', 'city=New York', 'a=b']
+  frame = pd.DataFrame({
+      'a=b': [3, 4], 'city': ['New York', 'Oslo'], 'dose': [0.5, 1.5]})
+  numbers = frames.in_order('condition', frame, names)
+  np.testing.assert_array_equal(
+      numbers, [[0.5, 0, 1, 3], [1.5, 1, 0, 4]])
+  back = frames.collapsed(dict(zip(names[:3], numbers.T[:3], strict=True)))
+  assert list(back) == ['dose', 'city']
+  assert back['city'] == ['New York', 'Oslo']
+  frame.loc[0, 'city'] = 'Rome'
+  with pytest.raises(ValueError, match='city among Oslo, New York. It has Rom'):
+    frames.in_order('condition', frame, names)
 
 
 def test_columns_go_by_name():

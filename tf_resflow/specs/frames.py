@@ -1,0 +1,110 @@
+"""Columns of data frames by their names, categories included.
+
+A category enters conditions as one number per level, named `COLUMN=LEVEL`,
+which is 1 for rows of that level and else 0.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tf_resflow import errors
+
+
+def categories(
+    names: Sequence[str], columns: Sequence[str]) -> dict[str, list[str]]:
+  """Returns the levels of the categories among names, by column.
+
+  Args:
+    names: of numbers, such as `COLUMN=LEVEL`.
+    columns: names of the columns that there are.
+
+  Example:
+    >>> categories(['dose', 'city=Oslo', 'city=Rome'], ['dose', 'city'])
+    {'city': ['Oslo', 'Rome']}
+  """
+  found: dict[str, list[str]] = {}
+  for name in names:
+    column, equals, level = name.partition('=')
+    if name not in columns and equals:
+      found.setdefault(column, []).append(level)
+  return found
+
+
+def one_hot(cells: Any, levels: Sequence[str]) -> np.ndarray:
+  """Returns the numbers of a category, `[N, K]`; unknown levels are zeros.
+
+  Args:
+    cells: a `pandas.Series`, `[N]`.
+    levels: `K` levels, as text.
+  """
+  text = cells.astype('str').str.strip().to_numpy(object)
+  return (text[:, np.newaxis] == np.array(levels, object)).astype(np.float64)
+
+
+def in_order(name: str, x: Any, columns: Sequence[str]) -> Any:
+  """Returns the columns of a data frame as an array; other values unchanged.
+
+  Args:
+    name: of the argument, for messages.
+    x: anything, such as a `pandas.DataFrame`.
+    columns: names of the numbers, in the order of the model; none if unknown,
+      and then those of the frame are taken as they are.
+
+  Raises:
+    InvalidValueError: if the frame lacks a column, or has an unknown level.
+
+  Example:
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({'b': [1], 'a': [2], 'c': ['y']})
+    >>> in_order('x', frame, ['a', 'b', 'c=x', 'c=y']).tolist()
+    [[2.0, 1.0, 0.0, 1.0]]
+  """
+  if not (hasattr(x, 'columns') and hasattr(x, 'to_numpy')):
+    return x
+  if not columns:
+    return x.to_numpy()
+  known = list(x.columns)
+  levels = categories(columns, known)
+  lacking = [column for column in [*levels, *columns]
+             if column not in known and column.partition('=')[0] not in levels]
+  lacking += [column for column in levels if column not in known]
+  errors.check(
+      not lacking, name, 'a data frame', f'one with {", ".join(columns)}',
+      f'It has no {", ".join(dict.fromkeys(lacking))}.')
+  numbers: dict[str, np.ndarray] = {}
+  for column, names in levels.items():
+    values = one_hot(x[column], names)
+    unknown = x[column][values.sum(axis=1) == 0]
+    errors.check(
+        not len(unknown), name, 'a data frame', f'{column} among '
+        f'{", ".join(names)}', f'It has {", ".join(map(str, unknown[:1]))}.')
+    numbers |= {f'{column}={level}': values[:, i]
+                for i, level in enumerate(names)}
+  return np.stack([
+      numbers[column] if column in numbers else x[column].to_numpy()
+      for column in columns], axis=1)
+
+
+def collapsed(numbers: Mapping[str, np.ndarray]) -> dict[str, Any]:
+  """Returns columns in which the numbers of a category are its levels again.
+
+  Args:
+    numbers: maps names, of which some are `COLUMN=LEVEL`, to `[N]`.
+
+  Example:
+    >>> collapsed({'c=x': np.array([0.0, 1.0]), 'c=y': np.array([1.0, 0.0])})
+    {'c': ['y', 'x']}
+  """
+  columns: dict[str, Any] = {}
+  levels = categories(list(numbers), [])
+  for name, values in numbers.items():
+    column = name.partition('=')[0]
+    if column not in levels:
+      columns[name] = values
+    elif column not in columns:
+      table = np.stack([
+          numbers[f'{column}={level}'] for level in levels[column]])
+      columns[column] = [levels[column][i] for i in table.argmax(axis=0)]
+  return columns
