@@ -1,9 +1,11 @@
 """What is fitted to columns: their types, noise, whitening; outliers."""
 
 import numpy as np
+import pandas as pd
 from sklearn import datasets as sklearn_datasets
 
 from tests import testing
+from tf_resflow import datasets
 from tf_resflow.datasets import column_fits
 from tf_resflow.specs import column_types
 
@@ -46,6 +48,24 @@ def test_asked_types_are_checked():
     ((['a', 'b'], x, {'b': 'integer'}), 'column_types=b:integer: expected a '),
     ((['a'], far, {'a': 'real'}), 'column_types=a:real leaves ...distinct '
      'values in float32, because of outliers such as 2.14748e+09. Use')])
+
+
+def test_what_cannot_be_fitted():
+  def fit(num_validation=2, **options):
+    rows = np.random.default_rng(0).normal(size=[20, 2])
+    return datasets.table(
+      pd.DataFrame(rows, columns=['a', 'b']), **options
+    ).with_validation(num_validation)
+
+  testing.check_refusals(lambda options: fit(**options), [
+    ({'num_validation': 16}, 'num_validation=16: expected at most 14, as table '
+     'has 16 training'),
+    ({'condition': ['a'], 'column_types': ['a:log']}, 'column_types=a:log '
+     'cannot be used with a column of --condition'),
+    ({'column_types': ['c:log']}, 'column_types=c:log: expected NAME:TYPE')])
+  plain = fit(column_types=['none'])
+  assert (plain.column_maps, plain.whitening, plain.smoothing) == ((), (), 0.0)
+  assert fit().whitening
 
 
 def test_smoothing_is_what_cross_validation_says():

@@ -267,6 +267,14 @@ def fields_of(info: Any, num_validation: int) -> dict[str, Any]:
     x, _, *given = info.load_fn('train')
     size = len(x) - num_validation
     names = info.columns or [f'x{i}' for i in range(info.event_size)]
+    errors.check(
+      size > 1, 'num_validation', num_validation,
+      f'at most {len(x) - 2}, as {info.name} has {len(x)} training examples')
+    for name in info.asked_types.keys() - {*names, fields.NONE}:
+      errors.check_suits(
+        False, 'column_types', f'{name}:{info.asked_types[name]}',
+        'cannot be used with a column of --condition', 'Conditions are only '
+        'standardised.')
     for name, column in zip(names, x[:size].T, strict=True):
       errors.check_suits(
         np.ptp(column) > 0, 'dataset', info.name, f'has a column {name} with '
