@@ -239,16 +239,21 @@ class Trainer(Learner):
     """Returns the loss from the metrics of a validation.
 
     Args:
-      values: has `validation_NAME` for each metric of the objective.
+      values: has `validation_NAME` for each metric of the objective. Otherwise,
+        as for an objective of one's own, the loss is the mean of -log p(x),
+        `validation_UNIT` with the unit of the model.
 
     Raises:
-      InvalidValueError: if one is missing.
+      InvalidValueError: if that is missing, too.
     """
     try:
       return float(self.objective.loss_of(
           {name.removeprefix('validation_'): value
            for name, value in values.items()}, self.model.event_size))
     except KeyError as error:
+      likelihood = values.get(f'validation_{self.model.unit}')
+      if likelihood is not None:
+        return float(likelihood)
       raise errors.InvalidValueError(
           'validation', ', '.join(values), f'also validation_{error.args[0]}',
           'keep_best requires it.') from error
