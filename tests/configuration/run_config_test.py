@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from tests import testing
 from tf_resflow import configuration
 from tf_resflow import models
@@ -176,3 +178,27 @@ def test_only_endless_schedules_are_prolonged():
     start = config_lib.OptimizerConfig(schedule=schedule)
     longer = dataclasses.replace(start, num_steps=5)
     assert list(longer.differences(start)) == names
+
+
+def test_defaults_of_own_vectors(tmp_path):
+  """Validated, stopped early and regularised, unless one says otherwise."""
+  for num_rows, expected in (
+      (100, (16, 10, True, 300, 500)), (2000, (160, 50, True, 300, 2000))):
+    path = tmp_path / f'{num_rows}.csv'
+    np.savetxt(path, np.random.default_rng(0).normal(size=[num_rows, 3]),
+               delimiter=',', header='a,b,c', comments='')
+    config = configuration.make_config(
+        dataset=f'table:{path}', num_steps='auto')
+    assert (config.data.num_validation, config.run.evaluate_every,
+            config.run.keep_best, config.run.patience,
+            config.optimizer.num_steps) == expected
+    assert (config.optimizer.input_noise > 0.1) == (num_rows == 100)
+    config = configuration.make_config(
+        dataset=f'table:{path}', num_validation=0, input_noise=0.0)
+    assert (config.run.evaluate_every, config.run.keep_best,
+            config.run.patience, config.optimizer.num_steps) == (
+                0, False, 0, 1000)
+  digits = configuration.make_config(num_steps='auto')
+  assert (digits.data.num_validation, digits.run.keep_best,
+          digits.optimizer.num_steps, digits.optimizer.input_noise) == (
+              0, False, 1000, 0.0)

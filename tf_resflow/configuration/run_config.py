@@ -242,7 +242,8 @@ class OptimizerConfig(fields.Section):
 
   num_steps: int = fields.field(
       1000, help='Total number of updates; --schedule=constant lets you raise '
-      'it later.', minimum=1,
+      'it later. auto is 500 for your own vectors below 1,000, 2000 for more, '
+      'and 1000 for other data.', minimum=1, placeholders=(fields.AUTO,),
       resumable=lambda config, _: (
           config.schedule in registries.ENDLESS_SCHEDULES and
           config.input_noise in (0, fields.AUTO)), is_basic=True)
@@ -518,6 +519,10 @@ def _resolved(
     optimizer = dataclasses.replace(
         optimizer, input_noise=0.0 if is_stored else _NOISE_OF_SMOOTHING *
         getattr(data.info(), 'smoothing', 0.0))
+  if optimizer.num_steps == fields.AUTO:
+    optimizer = dataclasses.replace(
+        optimizer, num_steps=1000 if num_train is None else
+        500 if num_train < _FEW_EXAMPLES else 2000)
   return {'data': data, 'optimizer': optimizer,
           'run': run.resolved(int(data.num_validation), num_train)}
 

@@ -74,6 +74,7 @@ class Field:
       different functions.
     is_flag: False if its value follows from other fields or the data.
     is_basic: whether the short help shows its flag.
+    placeholders: further literal values, which are replaced before use.
   """
 
   name: str
@@ -92,6 +93,7 @@ class Field:
   changes_function: bool = True
   is_flag: bool = True
   is_basic: bool = False
+  placeholders: tuple[str, ...] = ()
 
   @functools.cached_property
   def known(self) -> registry.Registry | None:
@@ -113,8 +115,9 @@ class Field:
   @property
   def words(self) -> tuple[str, ...]:
     """Additional literal values: `1/D` of `float | Literal['1/D']`."""
-    return tuple(word for part in typing.get_args(self.type)
-                 for word in typing.get_args(part))
+    return self.placeholders + tuple(
+        word for part in typing.get_args(self.type)
+        for word in typing.get_args(part))
 
   @property
   def expected(self) -> str:
