@@ -223,24 +223,26 @@ def _rows_with_density(model, nll, x_fn):
   """Returns which examples have a density, `[N]`; names the others.
 
   These have a value that its column cannot take, such as a negative number in a
-  column of positive ones. Infinite values of other flows are not left out.
+  column of positive ones. Rows that are infinite for another reason stay.
   """
   maps = getattr(model.config, 'column_maps', ())
-  has_density = ~(np.isposinf(nll).any(axis=0) if maps else np.zeros(
-      nll.shape[1], bool))
-  if has_density.all():
+  has_density = np.ones(nll.shape[1], bool)
+  if not np.isposinf(nll).any() or not maps:
     return has_density
   x, names = x_fn(), model.column_names or [
       f'x{i}' for i in range(len(maps))]
   places = []
   for name, spec, column in zip(names, maps, x.T, strict=True):
     column_type = column_types.ColumnType.get(spec)
-    wrong = np.flatnonzero(~column_type.supports(
-        column + 0.5 * column_type.is_whole))
+    is_wrong = ~column_type.supports(column + 0.5 * column_type.is_whole)
+    has_density &= ~is_wrong
+    wrong = np.flatnonzero(is_wrong)
     if len(wrong):
       places.append(f'{name} is not {column_type.expected} in ' + ', '.join(
           f'row {i + 1} ({column[i]:g})' for i in wrong[:_NUM_NAMED]) +
                     ', ...' * (len(wrong) > _NUM_NAMED))
+  if has_density.all():
+    return has_density
   _logger.warning(
       '%d of %d rows have no density under the flow and are left out of the '
       'mean: %s. --column_types changes what columns can hold, in a new run.',
