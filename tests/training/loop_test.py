@@ -196,3 +196,39 @@ def test_a_run_that_is_killed_ends_as_an_undisturbed_one(tmp_path, data_dir):
       str(i) for i in range(1, _NUM_STEPS + 1)]
   for name in ('step', 'bits_per_dim', 'gradient_norm', 'learning_rate'):
     assert [row[name] for row in found] == [row[name] for row in expected]
+
+
+@pytest.mark.slow
+def test_one_process_trains_a_run(tmp_path, data_dir):
+  """Of two at the same instant; and one that hangs loses it, and writes not."""
+  whole, taken = tmp_path / 'whole', tmp_path / 'taken'
+  both = [_start(data_dir, whole) for _ in range(2)]
+  hanging = _start(data_dir, taken, '-c', _STOPPED, '7', str(
+      int(signal.SIGSTOP)))
+  said = [process.communicate()[1] for process in both]
+  assert sorted(process.returncode for process in both) == [0, 2], said
+  refused = next(text for process, text in zip(both, said, strict=True)
+                 if process.returncode)
+  assert refused.splitlines()[-1].startswith(
+      f'train: error: --workdir={whole}: expected a run that no other process '
+      'trains. It is trained by process ')
+
+  assert os.WIFSTOPPED(os.waitpid(hanging.pid, os.WUNTRACED)[1])
+  other = _start(data_dir, taken, '-c', (
+      'import runpy, sys; sys.argv = [*sys.argv[1:], "--takeover"]; '
+      'runpy.run_path(sys.argv[0], run_name="__main__")'))
+  assert (other.communicate()[1], other.returncode)[1] == 0
+  before = runs.contents(taken)
+  hanging.send_signal(signal.SIGCONT)
+  said = hanging.communicate()[1]
+  assert hanging.returncode == 4, said
+  assert said.splitlines()[-1] == (
+      f'train: error: The run in {taken} was taken over by another process. '
+      'This process has ended, and has written nothing since.')
+  assert runs.contents(taken) == before
+  assert not {'run.lock'} & set(os.listdir(taken))
+  assert not runs.different(*(
+      runs.tensors(workdir / 'checkpoints' / f'ckpt-{_NUM_STEPS}')
+      for workdir in (whole, taken)))
+  assert [row['step'] for row in runs.rows(taken)] == [
+      str(i) for i in range(1, _NUM_STEPS + 1)]

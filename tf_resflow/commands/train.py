@@ -54,6 +54,11 @@ class Options(options_lib.Certification, options_lib.Configured):
   workdir: str = options_lib.required(
       help='Folder of the run: flags, metrics, checkpoints, TensorBoard files '
       'and samples. An existing run there is continued.')
+  lock_timeout: float = fields.field(
+      60.0, help='Seconds to wait for a sign of life of another process that '
+      'trains in the workdir; without one the run is taken over.', minimum=30)
+  takeover: bool = fields.field(
+      False, help='Take the run over from another process, which then ends.')
   evaluate_at_end: bool = fields.field(
       True, help='Evaluate on the test set after the last step.')
 
@@ -84,7 +89,8 @@ def main(options: Options, config: configuration.Config) -> None:
       evaluate_fn=lambda model: validation_of(model)(
           datasets.load_split(config.data, 'validation')),
       save_images_fn=evaluation.plots.save_image_grid, picture_fn=picture_fn,
-      strategy=strategy)
+      strategy=strategy, lock_timeout=options.lock_timeout,
+      takeover=options.takeover)
   folder = shlex.quote(options.workdir)
   next_ = (f'next: tf_resflow sample --workdir={folder} --output=samples.'
            f'{"png" if len(event_shape) == 3 else "csv"}; '

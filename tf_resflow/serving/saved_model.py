@@ -3,13 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import json
-import os
 import pathlib
-import tempfile
 
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from tf_resflow import drafts
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
@@ -172,11 +171,7 @@ def export(
       v.value for v in frozen.variables if id(v.value.handle) in captured]
   specs = {name: specs for name, (_, specs) in signatures.items()}
   _try_out(functions, specs)
-  path = pathlib.Path(os.path.abspath(output))
-  path.parent.mkdir(parents=True, exist_ok=True)
-  with tempfile.TemporaryDirectory(
-      prefix=f'.{path.name}.', dir=path.parent) as folder:
-    draft = pathlib.Path(folder, path.name)
+  with drafts.folder(output) as draft:
     tf.saved_model.save(
         module, str(draft), signatures=functions,
         options=tf.saved_model.SaveOptions(experimental_custom_gradients=False))
@@ -192,6 +187,4 @@ def export(
     if columns:
       (assets / 'columns.json').write_text(
           json.dumps(columns, indent=2) + '\n', encoding='utf-8')
-    # A rename replaces an empty folder, and fails where one has been filled.
-    draft.rename(output)
   return list(signatures)

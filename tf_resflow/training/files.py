@@ -1,15 +1,21 @@
 """Paths and atomic writes of the files of a run, without TensorFlow."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 import contextlib
 import os
+import re
+import secrets
+import shutil
 
 from tf_resflow import errors
 
 RUN_FLAGS = 'run.flags'
 MODEL_JSON = 'model.json'
 TRAIN_ROWS = 'train_rows.npy'
+LOCK = 'run.lock'
 
+_TEMPORARY = re.compile(r'.+\.[0-9a-f]{8}\.tmp')
+_UNFINISHED = re.compile(r'ckpt-\d+_temp')
 _PATTERN_CHARACTERS = '[]*?\\'
 
 
@@ -74,9 +80,34 @@ def write_text(path: str, text: str) -> None:
 
 def write_bytes(path: str, data: bytes) -> None:
   """Writes a file atomically."""
-  temporary = f'{path}.tmp'
-  with open(temporary, 'wb') as f:
+  temporary = temporary_name(path)
+  with open(temporary, 'xb') as f:
     f.write(data)
     f.flush()
     os.fsync(f.fileno())
   os.replace(temporary, path)
+
+
+def temporary_name(path: str) -> str:
+  """Returns the name of a new file beside another, to be renamed to it."""
+  return f'{path}.{secrets.token_hex(4)}.tmp'
+
+
+def without_temporary(names_: Iterable[str]) -> set[str]:
+  """Returns the names that are not those of temporary files."""
+  return {name for name in names_ if not _TEMPORARY.fullmatch(name)}
+
+
+def remove_leftovers(workdir: str) -> None:
+  """Removes the temporary files and unfinished saves of killed processes.
+
+  Args:
+    workdir: folder of a run that no other process writes to.
+  """
+  for folder in (workdir, *(os.path.join(workdir, name) for name in (
+      'checkpoints', 'best', 'tensorboard'))):
+    found = names(folder)
+    for name in found - without_temporary(found):
+      os.unlink(os.path.join(folder, name))
+    for name in filter(_UNFINISHED.fullmatch, found):
+      shutil.rmtree(os.path.join(folder, name))

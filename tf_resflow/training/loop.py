@@ -13,6 +13,8 @@ from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.training import checkpoints
+from tf_resflow.training import files
+from tf_resflow.training import lease as lease_lib
 from tf_resflow.training import metrics
 from tf_resflow.training import progress as progress_lib
 from tf_resflow.training import trainer as trainer_lib
@@ -64,8 +66,11 @@ def train(
     evaluate_fn: Callable[[models.Flow], dict[str, float]] | None = None,
     save_images_fn: Callable[[str, np.ndarray], None] | None = None,
     picture_fn: Callable[[models.Flow], np.ndarray] | None = None,
-    strategy: tf.distribute.Strategy | None = None) -> trainer_lib.Trainer:
+    strategy: tf.distribute.Strategy | None = None,
+    lock_timeout: float = 60.0, takeover: bool = False) -> trainer_lib.Trainer:
   """Trains a flow, or continues the run in `workdir`.
+
+  One process trains a run at a time, see `lease.Lease`.
 
   Args:
     config: configuration of the run.
@@ -78,6 +83,9 @@ def train(
       `sample_every` steps; returns images for `MetricsWriter.write_images`. By
       default these are samples of image flows, and none for other flows.
     strategy: by default that of the configuration.
+    lock_timeout: seconds without a sign of life after which a process on
+      another machine that trains the run counts as dead.
+    takeover: whether to take the run from another process, which then ends.
 
   Returns:
     The `Trainer` after the last step.
@@ -86,27 +94,32 @@ def train(
     InvalidValueError: if the configuration or the workdir is invalid.
     TrainingDivergedError: if the loss or its gradient is not finite.
     TrainingInterruptedError: after SIGTERM or SIGINT, with the state saved.
+    LeaseLostError: if another process has taken over the run.
     OSError: if a file cannot be written.
   """
   errors.check_suits(
       evaluate_fn is not None or not config.run.keep_best, 'keep_best', 'true',
       'requires evaluate_fn', 'It computes the validation loss.')
   workdir_lib.check(workdir, config)
-  # Checks data and batch size before anything is written. A signal exits at
-  # once: there is nothing to save yet, and downloads take long.
-  trainer = trainer_lib.Trainer(config, workdir, strategy)
-  with StopOnSignal() as signals:
-    workdir_lib.prepare(workdir, config, trainer.split)
-    trainer.restore_or_initialize()
-    if trainer.is_finished:
-      _logger.warning('%s', _finished(trainer))
-      return trainer
-    signals.check(trainer.step)
-    with metrics.MetricsWriter(
-        workdir, start_step=trainer.step,
-        save_images_fn=save_images_fn) as writer:
-      _run(trainer, writer, signals, evaluate_fn, picture_fn)
-  return trainer
+  with lease_lib.Lease(workdir, lock_timeout, takeover) as lease:
+    workdir_lib.check(workdir, config)  # Another process may have written.
+    # Checks data and batch size before anything is written. A signal exits at
+    # once: there is nothing to save yet, and downloads take long.
+    trainer = trainer_lib.Trainer(config, workdir, strategy, lease.check)
+    with StopOnSignal() as signals:
+      lease.check()
+      files.remove_leftovers(workdir)
+      workdir_lib.prepare(workdir, config, trainer.split)
+      trainer.restore_or_initialize()
+      if trainer.is_finished:
+        _logger.warning('%s', _finished(trainer))
+        return trainer
+      signals.check(trainer.step)
+      with metrics.MetricsWriter(
+          workdir, start_step=trainer.step, save_images_fn=save_images_fn,
+          check_fn=lease.check) as writer:
+        _run(trainer, writer, signals, evaluate_fn, picture_fn)
+    return trainer
 
 
 def _finished(trainer: trainer_lib.Trainer) -> str:

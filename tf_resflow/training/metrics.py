@@ -30,7 +30,8 @@ class MetricsWriter(contextlib.AbstractContextManager):
   `workdir`/metrics.csv has a row per step and a column per name, empty cells
   for missing values; `workdir`/tensorboard has the same scalars and the images.
   Rows are written at once; `flush` before saving a checkpoint makes them
-  survive a crash of the machine. Only one process may write.
+  survive a crash of the machine. Only one process may write: see
+  `lease.Lease`.
 
   Args:
     workdir: local folder of the run, created if it does not exist.
@@ -39,6 +40,8 @@ class MetricsWriter(contextlib.AbstractContextManager):
     save_images_fn: called as `save_images_fn(path, images)` by `write_images`
       to write `workdir`/samples/<name>_<step>.png; by default no file is
       written.
+    check_fn: called before anything is written; raises an error if another
+      process has taken over the run.
 
   Raises:
     InvalidValueError: if metrics.csv was not written by this class.
@@ -49,8 +52,11 @@ class MetricsWriter(contextlib.AbstractContextManager):
   """
 
   def __init__(self, workdir: str | os.PathLike, start_step: int = 0,
-               save_images_fn: Callable[[str, np.ndarray], None] | None = None):
+               save_images_fn: Callable[[str, np.ndarray], None] | None = None,
+               check_fn: Callable[[], None] = lambda: None):
     errors.check(start_step >= 0, 'start_step', start_step, '0 or more')
+    check_fn()
+    self._check_fn = check_fn
     self._workdir = workdir
     self._save_images_fn = save_images_fn
     self._last_step = start_step
@@ -138,6 +144,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
 
   def flush(self) -> None:
     """Flushes everything written so far to disk."""
+    self._check_fn()
     self._file.flush()
     os.fsync(self._file.fileno())
     with files.writing('the metrics of TensorBoard'):
@@ -146,7 +153,8 @@ class MetricsWriter(contextlib.AbstractContextManager):
   def close(self) -> None:
     """Flushes and closes the files."""
     if not self._file.closed:
-      self.flush()
+      self._file.flush()
+      os.fsync(self._file.fileno())
     self._file.close()
     self._summary_writer.close()
 
@@ -166,6 +174,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
           _NAME_PATTERN.fullmatch(name) is not None and name != _STEP, 'name',
           repr(name), 'letters, digits, and _ . / -, but not '
           f'{_STEP!r}, the first column')
+    self._check_fn()
 
   def _replace_csv(self, rows: Iterable[Mapping[str, str]]):
     """Replaces metrics.csv by a file with these rows, and opens it."""

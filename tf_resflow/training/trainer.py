@@ -1,6 +1,6 @@
 """State of a training run: model, optimizer, averages, checkpoints."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 import logging
 
 import numpy as np
@@ -170,6 +170,8 @@ class Trainer(Learner):
     config: configuration of the run.
     workdir: folder of the run, already checked; see `workdir.check`.
     strategy: by default that of the configuration.
+    check_fn: called before something is written to the folder; raises an error
+      if another process has taken over the run.
 
   Attributes:
     best: the `checkpoints.BestCheckpoint`; None without `keep_best`.
@@ -180,7 +182,8 @@ class Trainer(Learner):
   """
 
   def __init__(self, config: configuration.Config, workdir: str,
-               strategy: tf.distribute.Strategy | None = None):
+               strategy: tf.distribute.Strategy | None = None,
+               check_fn: Callable[[], None] = lambda: None):
     # First, so that missing data raise before a deep model is built.
     self.split = datasets.load_split(config.data, 'train')
     super().__init__(config, strategy)
@@ -188,6 +191,7 @@ class Trainer(Learner):
                  config.data.dataset, f'{self.split.num_examples:,}',
                  f'{self.model.num_parameters:,}')
     self.workdir = workdir
+    self._check_fn = check_fn
     with self.strategy.scope():
       self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
     state = {**self.state, 'step': self._step}
@@ -232,6 +236,7 @@ class Trainer(Learner):
       OSError: if the checkpoint cannot be written.
     """
     self.check_finite()
+    self._check_fn()
     with files.writing(f'the checkpoint of step {self.step}'):
       return self._manager.save(checkpoint_number=self.step)
 

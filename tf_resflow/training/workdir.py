@@ -3,6 +3,7 @@
     run.flags      configuration of the run; marks the folder as a run
     model.json     configuration of the model
     train_rows.npy digests of the training rows, see `train_rows`
+    run.lock       names the process that trains, see `lease`
     metrics.csv    one row every `log_every` updates
     checkpoints/   weights, optimizer, averages
     best/          checkpoint with the lowest validation loss, with keep_best
@@ -12,13 +13,13 @@
 
 from collections.abc import Mapping
 import os
-import tempfile
 from typing import Any
 
 import tensorflow as tf
 
 from tf_resflow import configuration
 from tf_resflow import datasets
+from tf_resflow import drafts
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.configuration import flag_parsing as flags_lib
@@ -30,9 +31,7 @@ from tf_resflow.training import files
 from tf_resflow.training import train_rows
 
 # Files left by a process that was killed while creating the folder of a run.
-_LEFTOVERS = {
-    files.MODEL_JSON, f'{files.MODEL_JSON}.tmp', f'{files.RUN_FLAGS}.tmp',
-    files.TRAIN_ROWS, f'{files.TRAIN_ROWS}.tmp'}
+_LEFTOVERS = {files.MODEL_JSON, files.TRAIN_ROWS, files.LOCK}
 
 
 def check(workdir: str, config: configuration.Config) -> None:
@@ -53,7 +52,8 @@ def check(workdir: str, config: configuration.Config) -> None:
   config.check_data()
   run_flags = os.path.join(workdir, files.RUN_FLAGS)
   if not os.path.exists(run_flags):
-    errors.check(files.names(workdir) <= _LEFTOVERS, 'workdir', workdir,
+    errors.check(files.without_temporary(files.names(workdir)) <= _LEFTOVERS,
+                 'workdir', workdir,
                  'a new or empty folder, or the folder of a run',
                  f'It has files, but no {files.RUN_FLAGS}.')
     return
@@ -163,10 +163,8 @@ def create_workdir(
   check_is_new(workdir)
   errors.check(config.model == model.config, 'model', model.name,
                'the model that the configuration describes')
-  parent, name = os.path.split(os.path.abspath(workdir))
-  os.makedirs(parent, exist_ok=True)
-  with tempfile.TemporaryDirectory(prefix=f'.{name}.', dir=parent) as folder:
-    draft = os.path.join(folder, name)
+  with drafts.folder(workdir) as path:
+    draft = str(path)
     prepare(draft, config)
     for file_name, text in (extra_files or {}).items():
       files.write_text(os.path.join(draft, file_name), text)
@@ -176,8 +174,6 @@ def create_workdir(
               model=model, ema=ema_lib.ExponentialMovingAverage(model),
               step=tf.Variable(0, dtype=tf.int64)),
           draft, config.run.checkpoints_to_keep).save(0)
-    # A rename replaces an empty folder, and fails for a non-empty one.
-    os.rename(draft, workdir)
 
 
 def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',

@@ -1,0 +1,48 @@
+"""Folders that appear complete or not at all."""
+
+import fcntl
+import os
+
+import pytest
+
+from tf_resflow import drafts
+
+
+def test_a_draft_becomes_the_folder(tmp_path):
+  with drafts.folder(tmp_path / 'parent' / '1') as draft:
+    draft.mkdir()
+    (draft / 'file').write_text('x')
+    assert os.listdir(tmp_path / 'parent') == [draft.parent.name]
+  assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob('*')] == [
+      'parent', 'parent/1', 'parent/1/file']
+
+
+@pytest.mark.parametrize('error', [ValueError, KeyboardInterrupt])
+def test_an_error_leaves_nothing(tmp_path, error):
+  with pytest.raises(error), drafts.folder(tmp_path / '1') as draft:
+    draft.mkdir()
+    raise error
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_was_filled_meanwhile_is_kept(tmp_path):
+  with pytest.raises(OSError, match='not empty'), drafts.folder(
+      tmp_path / '1') as draft:
+    draft.mkdir()
+    (tmp_path / '1').mkdir()
+    (tmp_path / '1' / 'theirs').write_text('x')
+  assert os.listdir(tmp_path) == ['1']
+  assert os.listdir(tmp_path / '1') == ['theirs']
+
+
+def test_leftovers_of_killed_processes_alone_are_removed(tmp_path):
+  """Those of the same name; living processes lock theirs."""
+  for name in ('.1.draft.killed', '.1.draft.living', '.2.draft.killed', '.1'):
+    (tmp_path / name).mkdir()
+  file = os.open(tmp_path / '.1.draft.living', os.O_RDONLY)
+  fcntl.flock(file, fcntl.LOCK_EX)
+  with drafts.folder(tmp_path / '1') as draft:
+    draft.mkdir()
+  os.close(file)
+  assert set(os.listdir(tmp_path)) == {
+      '.1.draft.living', '.2.draft.killed', '.1', '1'}

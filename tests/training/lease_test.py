@@ -1,0 +1,169 @@
+"""The right to write to the folder of a run: who has it, who takes it over.
+
+Machines are played by their identifiers: another one does not see the lock.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import threading
+import time
+
+import pytest
+
+from tests import splits
+from tests.training import runs
+from tf_resflow import training
+from tf_resflow.training import lease as lease_lib
+
+
+def _hold(workdir, **changes):
+  """Writes what a killed process left, of this machine unless changed."""
+  holder = {'id': 'theirs', 'host': 'theirs', 'process': 7,
+            'kernel': lease_lib._kernel(), 'is_locked': True, 'num_signs': 360,
+            **changes}
+  (workdir / 'run.lock').write_text(json.dumps(holder).ljust(511) + '\n')
+
+
+def _process(workdir):
+  return json.loads((workdir / 'run.lock').read_text())['process']
+
+
+def test_one_process_holds_a_run(tmp_path):
+  """What it made is gone when it ends without having written."""
+  workdir = tmp_path / 'run'
+  with lease_lib.Lease(str(workdir)) as lease:
+    assert _process(workdir) == os.getpid()
+    assert splits.refusal(lease_lib.Lease(str(workdir)).__enter__).startswith(
+        f'workdir={workdir}: expected a run that no other process trains. It '
+        f'is trained by process {os.getpid()} on ')
+    lease.check()
+  assert not workdir.exists()
+  workdir.mkdir()
+  with lease_lib.Lease(str(workdir)):
+    pass
+  assert workdir.exists() and not os.listdir(workdir)
+
+
+def test_a_lease_is_lost_by_a_takeover(tmp_path):
+  """The former holder ends without touching that of the new one."""
+  with contextlib.ExitStack() as stack:
+    with lease_lib.Lease(str(tmp_path)) as former:
+      lease = stack.enter_context(
+          lease_lib.Lease(str(tmp_path), takeover=True))
+      with pytest.raises(lease_lib.LeaseLostError, match='taken over') as info:
+        former.check()
+      assert info.value.exit_status == 4
+    lease.check()
+    (tmp_path / 'run.lock').unlink()  # By hand.
+    with pytest.raises(lease_lib.LeaseLostError, match='another process'):
+      lease.check()
+
+
+@pytest.mark.parametrize('text', [None, '', '{"id": 1}', '[]', 'x' * 600])
+def test_a_dead_process_of_this_machine_is_known_at_once(
+    tmp_path, monkeypatch, text):
+  """So is a file that none can have written who lives."""
+  monkeypatch.setattr(lease_lib.Lease, '_sees_life', None)
+  _hold(tmp_path)
+  if text is not None:
+    (tmp_path / 'run.lock').write_text(text)
+  with lease_lib.Lease(str(tmp_path)) as lease:
+    lease.check()
+
+
+@pytest.mark.parametrize('changes', [{'kernel': 'theirs'}, {
+    'is_locked': False}])
+def test_another_machine_is_dead_without_a_sign_of_life(
+    tmp_path, changes, caplog):
+  _hold(tmp_path, **changes)
+  with lease_lib.Lease(str(tmp_path), timeout=0.3) as lease:
+    lease.check()
+  assert 'held by process 7 on theirs; waiting up to 0.3 s' in caplog.text
+
+
+@pytest.mark.parametrize('ends', [False, True])
+def test_a_sign_of_life_of_another_machine(tmp_path, ends):
+  """A run that it gives back is free at once."""
+  _hold(tmp_path, kernel='theirs')
+  action = (tmp_path / 'run.lock').unlink if ends else (
+      lambda: _hold(tmp_path, kernel='theirs', num_signs=361))
+  threading.Timer(0.5, action).start()
+  lease = lease_lib.Lease(str(tmp_path), timeout=60)
+  if ends:
+    with lease:
+      lease.check()
+  else:
+    assert 'process 7 on theirs, since 1:00:10 hours.' in splits.refusal(
+        lease.__enter__)
+    assert _process(tmp_path) == 7
+
+
+def test_signs_of_life(tmp_path, monkeypatch):
+  """They go to a file of their own after a takeover."""
+  monkeypatch.setattr(lease_lib, '_INTERVAL', 0.01)
+
+  def wait(count):
+    while json.loads((tmp_path / 'run.lock').read_text())['num_signs'] < count:
+      time.sleep(0.01)
+
+  with lease_lib.Lease(str(tmp_path)) as former:
+    wait(3)
+    with lease_lib.Lease(str(tmp_path), takeover=True) as lease:
+      wait(3)
+      lease.check()
+      assert former._thread.is_alive()
+
+
+def test_file_systems_without_locks(tmp_path, monkeypatch):
+  def flock(*unused):
+    raise OSError(errno.ENOTSUP, 'not supported')
+
+  monkeypatch.setattr(fcntl, 'flock', flock)
+  with lease_lib.Lease(str(tmp_path)):
+    with lease_lib.Lease(str(tmp_path), timeout=0.3) as other:  # No sign.
+      other.check()
+
+
+def test_a_run_is_trained_once(tmp_path, data_dir):
+  """A second start is refused, or takes over and the first writes no more."""
+  config = runs.config(data_dir, evaluate_every=1, num_validation=10)
+  inner, left = [], []
+
+  def contents():
+    found = runs.contents(tmp_path)
+    found.pop('run.lock', None)  # Signs of life.
+    return found
+
+  def evaluate(model):
+    del model
+    if not inner:
+      before = contents()
+      message = splits.refusal(training.train, config, str(tmp_path), evaluate)
+      assert 'no other process trains' in message
+      assert contents() == before
+      inner.append(training.train(
+          config, str(tmp_path), lambda model: {'value': 1.0}, takeover=True))
+      left.append(contents())
+    return {'value': 1.0}
+
+  with pytest.raises(lease_lib.LeaseLostError):
+    training.train(config, str(tmp_path), evaluate)
+  assert inner[0].step == 4
+  assert contents() == left[0]
+  assert [row['step'] for row in runs.rows(tmp_path)] == ['1', '2', '3', '4']
+
+
+def test_what_killed_processes_left_is_removed(copied_run):
+  """Nothing else is."""
+  kept = set(runs.contents(copied_run)) | {'notes.tmp', 'tensorboard/a.tmp'}
+  for name in ('notes.tmp', 'tensorboard/a.tmp', 'model.json.0123abcd.tmp',
+               'checkpoints/checkpoint.0123abcd.tmp'):
+    (copied_run / name).write_text('')
+  (copied_run / 'checkpoints' / 'ckpt-3_temp').mkdir()
+  (copied_run / 'checkpoints' / 'ckpt-3_temp' / 'part-0').write_text('')
+  training.train(training.load_config(str(copied_run)), str(copied_run))
+  assert set(runs.contents(copied_run)) == kept
+

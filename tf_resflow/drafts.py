@@ -1,0 +1,57 @@
+"""Folders that appear complete or not at all."""
+
+from collections.abc import Iterator
+import contextlib
+import fcntl
+import glob
+import os
+import pathlib
+import shutil
+import tempfile
+
+
+@contextlib.contextmanager
+def folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+  """Yields the path of a folder to be made, which is then renamed to `path`.
+
+  It lies in a hidden folder beside it, `.NAME.draft.*`. Those that killed
+  processes left there are removed, those of living ones are not.
+
+  Args:
+    path: of a folder that does not exist or is empty.
+
+  Raises:
+    OSError: if the folder is not empty at the end.
+
+  Example:
+    >>> with folder('served/1') as draft:
+    ...   draft.mkdir()
+    ...   os.listdir('served/1') if os.path.exists('served/1') else None
+    >>> os.listdir('served')
+    ['1']
+  """
+  path = pathlib.Path(os.path.abspath(path))
+  path.parent.mkdir(parents=True, exist_ok=True)
+  prefix = f'.{path.name}.draft.'
+  for leftover in path.parent.glob(f'{glob.escape(prefix)}*'):
+    with contextlib.suppress(OSError), _locked(leftover):
+      shutil.rmtree(leftover)
+  with (tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent) as parent,
+        contextlib.ExitStack() as stack):
+    with contextlib.suppress(OSError):  # Not every file system has locks.
+      stack.enter_context(_locked(parent))
+    draft = pathlib.Path(parent, path.name)
+    yield draft
+    # It replaces an empty folder, and fails for one that has been filled.
+    draft.rename(path)
+
+
+@contextlib.contextmanager
+def _locked(path: str | os.PathLike) -> Iterator[None]:
+  """Locks a folder for as long as this process lives, or raises `OSError`."""
+  file = os.open(path, os.O_RDONLY)
+  try:
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    yield
+  finally:
+    os.close(file)

@@ -1,0 +1,231 @@
+"""The right to write to the folder of a run: one process has it at a time.
+
+`WORKDIR/run.lock` names the holder, and a number that the holder raises every
+ten seconds as a sign of life. The kernel releases the `flock` on it with the
+process, so on one machine a dead holder is known at once. Another machine, and
+a file system without `flock`, see only the signs of life; they count on their
+own clock, so those of machines may differ.
+
+Every change of the holder replaces the file, so the signs of life of a former
+holder go to a file that nobody reads, and it learns from the name in the new
+one that it has lost the run.
+"""
+
+import contextlib
+import datetime
+import errno
+import fcntl
+import itertools
+import json
+import logging
+import os
+import pathlib
+import secrets
+import socket
+import threading
+import time
+from typing import NamedTuple, Self
+
+from tf_resflow import errors
+from tf_resflow.training import files
+
+_INTERVAL = 10.0  # Seconds between signs of life.
+_PAUSE = 0.2
+_LENGTH = 512  # Of the file, so that a new number needs no room on a full disk.
+
+_logger = logging.getLogger(__name__)
+
+
+class LeaseLostError(errors.ExpectedError):
+  """Another process has taken over the run of this one."""
+
+  exit_status = 4
+
+
+class Holder(NamedTuple):
+  """What the file says.
+
+  Attributes:
+    id: of the lease, drawn at random.
+    host: name of the machine.
+    process: its number.
+    kernel: identifies the machine since it was started.
+    is_locked: whether `flock` held the file when the lease began.
+    num_signs: number of signs of life.
+  """
+
+  id: str
+  host: str
+  process: int
+  kernel: str
+  is_locked: bool
+  num_signs: int
+
+  def __str__(self):
+    return f'process {self.process} on {self.host}'
+
+  @property
+  def age(self) -> datetime.timedelta:
+    """How long it has held the run, to ten seconds."""
+    return datetime.timedelta(seconds=self.num_signs * _INTERVAL)
+
+
+def _kernel() -> str:
+  """Returns what identifies the running kernel of this machine."""
+  path = pathlib.Path('/proc/sys/kernel/random/boot_id')
+  return path.read_text().strip() if path.exists() else socket.gethostname()
+
+
+def _read(path: str) -> Holder | None:
+  """Returns the holder; None without a file, or if it is not one of ours."""
+  for _ in range(5):
+    try:
+      text = pathlib.Path(path).read_text(errors='replace')
+      return Holder(**json.loads(text))
+    except FileNotFoundError:
+      return None
+    except (ValueError, TypeError):  # It may be half written.
+      time.sleep(0.02)
+  return None
+
+
+def _lock(file_descriptor: int) -> bool | None:
+  """Locks a file; returns False if another does, None if it is impossible."""
+  try:
+    fcntl.flock(file_descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError:
+    return False
+  except OSError as error:
+    if error.errno not in (errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK,
+                           errno.EINVAL):
+      raise
+    return None
+  return True
+
+
+class Lease(contextlib.AbstractContextManager):
+  """Holds the right to write to the folder of a run, within its context.
+
+  The folder is created if it does not exist.
+
+  Args:
+    workdir: folder of the run.
+    timeout: seconds without a sign of life after which a holder counts as dead
+      that this machine cannot tell from a living one; more than 30.
+    takeover: whether to take the run from another process at once.
+
+  Raises:
+    InvalidValueError: if another process holds it.
+  """
+
+  def __init__(self, workdir: str, timeout: float = 60.0,
+               takeover: bool = False):
+    self._workdir, self._timeout = workdir, timeout
+    self._takeover = takeover
+    self._path = os.path.join(workdir, files.LOCK)
+    self._ended = threading.Event()
+    self._thread = threading.Thread(target=self._show_life, daemon=True)
+
+  def __enter__(self) -> Self:
+    self._is_new = not os.path.isdir(self._workdir)
+    os.makedirs(self._workdir, exist_ok=True)
+    attempts = itertools.count()
+    while not self._try(next(attempts)):
+      time.sleep(_PAUSE)
+    self._thread.start()
+    return self
+
+  def __exit__(self, *unused_error: object) -> None:
+    self._ended.set()
+    self._thread.join()
+    with contextlib.suppress(LeaseLostError):
+      self.check()
+      os.unlink(self._path)
+    os.close(self._file)
+    if self._is_new:
+      with contextlib.suppress(OSError):  # Something was written.
+        os.rmdir(self._workdir)
+
+  def check(self) -> None:
+    """Raises `LeaseLostError` if another process has taken over the run.
+
+    Call it before anything is written to the folder.
+    """
+    holder = _read(self._path)
+    if holder is None or holder.id != self._holder.id:
+      raise LeaseLostError(
+          f'The run in {self._workdir} was taken over by '
+          f'{holder or "another process"}. This process has ended, and has '
+          'written nothing since.')
+
+  def _try(self, attempt):
+    """Takes the lease and returns True, or False to try again."""
+    file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+      is_locked = _lock(file)
+      holder = _read(self._path)
+      if not _is_at(self._path, file):  # It was replaced or removed.
+        return False
+      if not self._takeover:
+        if is_locked is False and attempt < 5:
+          return False  # Whoever has just locked it may not have written yet.
+        is_dead = is_locked and holder is not None and (
+            holder.is_locked and holder.kernel == _kernel())
+        if is_locked is False or holder is not None and not is_dead and (
+            self._sees_life(holder)):
+          raise self._refusal()
+      self._replace()
+      return True
+    finally:
+      os.close(file)
+
+  def _sees_life(self, holder):
+    """Waits for a sign of life; returns whether there was one."""
+    _logger.warning(
+        '%s is held by %s; waiting up to %g s for a sign of life.',
+        self._workdir, holder, self._timeout)
+    deadline = time.monotonic() + self._timeout
+    while time.monotonic() < deadline:
+      time.sleep(_PAUSE)
+      found = _read(self._path)
+      if found != holder:
+        return found is not None
+    return False
+
+  def _refusal(self):
+    holder = _read(self._path)
+    by = f'{holder}, since {holder.age} hours' if holder else 'one'
+    return errors.InvalidValueError(
+        'workdir', self._workdir, 'a run that no other process trains',
+        f'It is trained by {by}. Wait until it ends, stop it, or take the run '
+        'over with --takeover.')
+
+  def _replace(self):
+    """Writes a file with this process as the holder in place of the other."""
+    temporary = files.temporary_name(self._path)
+    self._file = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+    is_locked = bool(_lock(self._file))
+    self._holder = Holder(
+        secrets.token_hex(8), socket.gethostname(), os.getpid(), _kernel(),
+        is_locked, 0)
+    self._write()
+    os.replace(temporary, self._path)
+
+  def _write(self):
+    text = json.dumps(self._holder._asdict())
+    os.pwrite(self._file, f'{text:{_LENGTH - 1}}\n'.encode(), 0)
+    os.fsync(self._file)
+
+  def _show_life(self):
+    while not self._ended.wait(_INTERVAL):
+      self._holder = self._holder._replace(
+          num_signs=self._holder.num_signs + 1)
+      # Without signs of life another process may take over, which `check` sees.
+      with contextlib.suppress(OSError):
+        self._write()
+
+
+def _is_at(path: str, file: int) -> bool:
+  """Returns whether an open file is the one at a path."""
+  return os.path.exists(path) and os.path.samestat(
+      os.stat(path), os.fstat(file))
