@@ -80,6 +80,21 @@ def test_flagfile_round_trip(tmp_path):
     assert changed == config.replace(seed=3, flip=False)
 
 
+def test_a_flagfile_that_has_lost_lines_is_refused(tmp_path):
+  path = tmp_path / 'run.flags'
+  first, *flags_ = flags_lib.to_flagfile(_OTHER).splitlines(keepends=True)
+  assert first == f'# {len(flags_)} flags\n'
+  for lines in ([], [first], [first, *flags_[:-1]], [first, *flags_[3:]]):
+    path.write_text(''.join(lines))
+    testing.check_refusal(
+        flags_lib.from_flagfile, {'path': path}, f'file={path}: expected the '
+        'flags of a run of this version. run.flags has lost lines. Restore')
+  # Of a former version, or with one more.
+  for lines in (flags_, [first, *flags_, '--seed=4\n']):
+    path.write_text(''.join(lines))
+    assert flags_lib.from_flagfile(path).optimizer == _OTHER.optimizer
+
+
 def test_bad_values():
   testing.check_refusals(_parse, [
       ('--num_blocks=4,x', 'num_blocks=4,x: expected 1 or more integers'),

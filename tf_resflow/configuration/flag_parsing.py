@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import dataclasses
 import importlib
 import os
+import re
 import sys
 from typing import Any
 
@@ -191,10 +192,13 @@ def _imports(flag_values: flags.FlagValues) -> tuple[str, ...]:
 
 
 def to_flagfile(config: config_lib.Config) -> str:
-  """Returns the contents of a flagfile that reproduces a run."""
-  return ''.join(
-      _argument(field.flag, getattr(section, field.name))
-      for section in config.sections() for field in section.flag_fields())
+  """Returns the contents of a flagfile that reproduces a run.
+
+  A comment tells their number, by which lost lines are noticed.
+  """
+  lines = [_argument(field.flag, getattr(section, field.name))
+           for section in config.sections() for field in section.flag_fields()]
+  return ''.join([f'# {len(lines) - lines.count("")} flags\n', *lines])
 
 
 def _argument(name: str, value: Any) -> str:
@@ -230,7 +234,11 @@ def from_flagfile(
   """
   try:
     with open(path, encoding='utf-8') as f:
-      f.read()  # Errors of files are clearer here than from absl.
+      text = f.read()  # Errors of files are clearer here than from absl.
+    stated = re.match(r'# (\d+) flags\n', text)  # Not by former versions.
+    errors.check_suits(
+        '--' in text and text.count('\n--') >= int(stated[1] if stated else 0),
+        'run.flags', None, 'has lost lines', 'Restore them.')
     arguments = stored_arguments(path)
     import_modules(arguments)
     values = flags.FlagValues()
