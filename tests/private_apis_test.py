@@ -87,3 +87,12 @@ def test_errors_within_calls_stay_one_line_of_their_class():
   with pytest.raises(
       errors.InvalidValueError, match='inputs=2: expected others'):
     keras.Sequential([layer])(tf.ones([2, 1]))
+
+
+def test_masked_crc32c(tmp_path):
+  """Of a record's length, as TensorFlow writes it."""
+  with tf.io.TFRecordWriter(str(tmp_path / 'records')) as writer:
+    writer.write(b'record')
+  data = (tmp_path / 'records').read_bytes()
+  assert private_apis.masked_crc32c(data[:8]) == data[8:12]
+  assert private_apis.masked_crc32c(b'record') == data[-4:]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+from tensorboard.compat.tensorflow_stub import pywrap_tensorflow
 import tensorflow as tf
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 from tensorflow.python.ops import control_flow_util
@@ -81,3 +82,11 @@ def saved_children(path: str) -> list[dict[str, int]]:
       tf.train.load_checkpoint(path).get_tensor('_CHECKPOINTABLE_OBJECT_GRAPH'))
   return [{child.local_name: child.node_id for child in node.children}
           for node in graph.nodes]
+
+
+def masked_crc32c(data: bytes) -> bytes:
+  """Returns the checksum of TFRecord files, of four bytes.
+
+  TensorFlow has no public function for it, nor has TensorBoard.
+  """
+  return pywrap_tensorflow.masked_crc32c(data).to_bytes(4, 'little')

@@ -4,18 +4,21 @@ Which one is kept as the best, through kills and continuations.
 """
 
 import functools
+import itertools
 import logging
 import math
 import os
 import re
 import shutil
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests import splits
 from tests import testing
 from tests.training import runs
+from tf_resflow import configuration
 from tf_resflow import training
 from tf_resflow.training import checkpoints
 from tf_resflow.training import workdir as workdir_lib
@@ -34,32 +37,141 @@ def _state_of(**changes):
       step=tf.Variable(0, dtype=tf.int64))
 
 
-def test_damaged_files_are_named_and_may_be_deleted(copied_run):
-  state = _state_of()
-  for suffix in ('index', 'data-00000-of-00001'):
-    path = copied_run / 'checkpoints' / f'ckpt-4.{suffix}'
-    good = path.read_bytes()
-    for how, bad in (
-        ('truncated', good[:len(good) // 2]),
-        # Every byte: not all parts are read by everybody.
-        ('flipped', bytes(255 - b for b in good)), ('empty', b'')):
-      path.write_bytes(bad)
-      said = splits.refusal(
-          checkpoints.restore, state, str(path.with_suffix('')))
-      assert re.search(
-          r'ckpt-4: expected undamaged files\. .*Delete them to continue',
-          said), (how, said)
-    path.write_bytes(good)
+# One file is damaged: which, where, how. A power cut leaves zeros or nothing.
+_FILES = ('ckpt-2.index', 'ckpt-2.data-00000-of-00001', 'checkpoint')
+_DAMAGES = [(name, where, how) for name in _FILES for where, how in (
+    *itertools.product((0.0, 0.5, 1.0), ('truncated', 'flipped', 'zeroed')),
+    (0.0, 'emptied'))]
 
 
-def test_good_files_are_not_to_be_deleted(copied_run):
-  """Where they are only of another model."""
+def _damage(path, where=0.5, how='flipped'):
+  good = path.read_bytes()
+  at = round(where * (len(good) - 1))
+  path.write_bytes({
+      'truncated': good[:at or 1], 'emptied': b'',
+      'flipped': good[:at] + bytes([good[at] ^ 16]) + good[at + 1:],
+      # The last number of a file may be zero.
+      'zeroed': good[:at - 4 * (where == 1)].ljust(len(good), b'\0')}[how])
+  assert path.read_bytes() != good
+
+
+@pytest.fixture(scope='module')
+def two_saved(tmp_path_factory):
+  """A folder with two checkpoints of a flow, and what to restore them into."""
+  workdir = tmp_path_factory.mktemp('saved')
+  model = configuration.make_config(
+      dataset='2d/moons', num_blocks=1, hidden_units=(3,)).model.build()
+  state = tf.train.Checkpoint(
+      model=model, ema=training.ExponentialMovingAverage(model),
+      step=tf.Variable(0, dtype=tf.int64))
+  manager = checkpoints.make_manager(state, str(workdir), 3)
+  for step in (1, 2):
+    state.step.assign(step)
+    for variable in model.variables:
+      variable.assign(tf.fill(variable.shape, tf.cast(step, variable.dtype)))
+    manager.save(step)
+  return workdir, state
+
+
+@pytest.mark.parametrize('name, where, how', _DAMAGES)
+def test_a_damaged_file_costs_one_checkpoint_at_most(
+    two_saved, tmp_path, caplog, name, where, how):
+  """Said once; nothing is deleted, and the other is restored whole."""
+  saved, state = two_saved
+  folder = shutil.copytree(saved, tmp_path / 'run') / 'checkpoints'
+  workdir, taken = str(tmp_path / 'run'), 2 if name == 'checkpoint' else 1
+  _damage(folder / name, where, how)
+  before = runs.contents(folder)
+  caplog.set_level(logging.WARNING, 'tf_resflow')
+  # Readers rename nothing.
+  assert checkpoints.undamaged(workdir) == f'{folder}/ckpt-{taken}'
+  assert runs.contents(folder) == before
+  assert len(caplog.records) == (taken == 1)
+  caplog.clear()
+
+  for _ in range(2):  # The second time without a word.
+    path = checkpoints.undamaged(workdir, sets_aside=True)
+    assert path == f'{folder}/ckpt-{taken}'
+    checkpoints.make_manager(state, workdir, 3)
+  [record] = caplog.records
+  assert f'continuing from ckpt-{taken}' in record.message
+  assert '\n' not in record.message
+  after = runs.contents(folder)
+  if taken == 1:
+    assert 'ckpt-2 is damaged (' in record.message
+    assert f'set aside as {folder}/ckpt-2.damaged;' in record.message
+    after = {key.replace('.damaged', ''): v for key, v in after.items()}
+  assert after.keys() == before.keys()
+  assert all(after[key] == before[key] for key in after if key != 'checkpoint')
+  state_file = (folder / 'checkpoint').read_text()
+  assert state_file.startswith(f'model_checkpoint_path: "ckpt-{taken}"')
+  assert ('ckpt-2' in state_file) == (taken == 2)
+
+  checkpoints.restore(state, path)
+  assert state.step.numpy() == taken
+  assert all(np.all(v.numpy() == taken) for v in state.model.variables)
+
+
+def test_a_second_damaged_one_of_a_step_gets_a_number(two_saved, tmp_path):
+  folder = shutil.copytree(two_saved[0], tmp_path / 'run') / 'checkpoints'
+  for _ in range(3):
+    for path in (two_saved[0] / 'checkpoints').glob('ckpt-2.*'):
+      shutil.copy(path, folder)
+    _damage(folder / 'ckpt-2.index')
+    checkpoints.undamaged(str(tmp_path / 'run'), sets_aside=True)
+  assert {path.stem for path in folder.glob('*.index')} == {
+      'ckpt-1', 'ckpt-2.damaged', 'ckpt-2.damaged-2', 'ckpt-2.damaged-3'}
+
+
+def test_a_damaged_name_in_the_list_deletes_nothing(two_saved, tmp_path):
+  """TensorFlow would delete all that match it."""
+  folder = shutil.copytree(two_saved[0], tmp_path / 'run') / 'checkpoints'
+  path = folder / 'checkpoint'
+  path.write_text(path.read_text().replace('paths: "ckpt-1', 'paths: "ckpt-?'))
+  manager = checkpoints.make_manager(two_saved[1], str(tmp_path / 'run'), 1)
+  manager.save(3)
+  assert _steps(tmp_path / 'run', 'checkpoints') == [1, 3]
+  assert (folder / 'ckpt-1.data-00000-of-00001').exists()
+
+
+def test_a_run_without_an_undamaged_one_is_left_as_it_is(
+    copied_run, data_dir):
+  for path in (copied_run / 'checkpoints').glob('ckpt-*.data-*'):
+    _damage(path)
   before = runs.contents(copied_run)
-  message = splits.refusal(
+  for start in (training.workdir.load_model, functools.partial(
+      training.train, runs.config(data_dir))):
+    said = splits.refusal(start, str(copied_run))
+    assert re.search(
+        r'ckpt-4: expected undamaged files\. .*Checksum.* No complete '
+        'checkpoint before it is left: restore one', said), said
+    assert runs.contents(copied_run) == before
+
+
+def test_a_run_with_a_damaged_one_ends_as_an_undisturbed_one(
+    finished_run, copied_run, data_dir, caplog):
+  workdir, trainer = finished_run
+  _damage(copied_run / 'checkpoints' / 'ckpt-4.data-00000-of-00001')
+  assert training.workdir.load_model(str(copied_run))[1] == 2
+  caplog.set_level(logging.WARNING, 'tf_resflow')
+  caplog.clear()
+  runs.assert_equal(
+      training.train(runs.config(data_dir), str(copied_run)), trainer)
+  assert len(caplog.records) == 1
+  assert not runs.different(*(
+      runs.tensors(f'{folder}/checkpoints/ckpt-4')
+      for folder in (workdir, copied_run)))
+  for one, other in zip(
+      *map(runs.rows, (workdir, copied_run)), strict=True):
+    assert one | {'examples_per_second': ''} == (
+        other | {'examples_per_second': ''})
+
+
+def test_files_of_another_model_are_not_damaged(copied_run):
+  before = runs.contents(copied_run)
+  assert 'ckpt-4: expected readable files that fit' in splits.refusal(
       checkpoints.restore, _state_of(hidden_channels=5),
       f'{copied_run}/checkpoints/ckpt-4')
-  assert 'ckpt-4: expected readable files that fit' in message
-  assert 'Delete' not in message
   assert runs.contents(copied_run) == before
 
 
@@ -198,12 +310,37 @@ def test_of_two_that_a_kill_left_it_is_the_lower(tmp_path):
     assert _steps(workdir) == [9]
 
 
-def test_a_damaged_best_one_is_one_line(tmp_path):
-  _offer(tmp_path, [3.0])
-  (path,) = (tmp_path / 'best').glob('*.index')
-  path.write_bytes(path.read_bytes()[:50])
-  assert 'best/ckpt-1: expected undamaged files' in splits.refusal(
-      checkpoints.best, str(tmp_path))
+def test_a_damaged_best_one_is_not_replaced_in_silence(
+    tmp_path, caplog, finished_run, monkeypatch):
+  """Readers refuse; the run decides as with it, and keeps a lower one."""
+  workdir, folder = str(tmp_path), tmp_path / 'best'
+  assert _offer(tmp_path, [3.0, 1.0]) == [1, 2]
+  _damage(folder / 'ckpt-2.data-00000-of-00001')
+  (folder / 'checkpoint').write_bytes(b'')
+  assert re.search(
+      'best/ckpt-2: expected undamaged files.* Take --checkpoint=latest',
+      splits.refusal(checkpoints.best, workdir))
+
+  best = checkpoints.BestCheckpoint(workdir)
+  assert f'set aside as {folder}/ckpt-2.damaged; until' in caplog.text
+  best.attach(best=best)
+  best.value.assign(1.0)  # As restored from a checkpoint of the run.
+  best.step.assign(2)
+  assert best.describe() == 'best 1.0000 at step 2, which is lost'
+  path = tf.train.Checkpoint(best=best).write(str(tmp_path / 'state'))
+  assert checkpoints.best(workdir) is None
+  assert checkpoints.lost_best_step(path) == 2
+  assert not best.offer(2.0, 3) and best.offer(0.5, 4)
+  assert best.describe() == 'best 0.5000 at step 4'
+  assert checkpoints.best(workdir) == f'{folder}/ckpt-4'
+  assert len(list(folder.glob('ckpt-2.damaged.*'))) == 2
+
+  assert checkpoints.lost_best_step(f'{finished_run[0]}/checkpoints/ckpt-4'
+                                    ) is None
+  monkeypatch.setattr(checkpoints, 'lost_best_step', lambda path: 2)
+  assert splits.refusal(training.workdir.load_model, finished_run[0]) == (
+      'checkpoint=auto is lost: the best one, of step 2, is not in '
+      f'{finished_run[0]}. Take --checkpoint=latest.')
 
 
 # A whole run, with values that are given.

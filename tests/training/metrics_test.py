@@ -177,11 +177,97 @@ def test_bad_values_are_named_and_nothing_is_written(tmp_path):
   assert not (tmp_path / 'samples').exists()
 
 
-def test_a_foreign_csv_is_not_touched(tmp_path):
+_HEADER, *_ROWS = ('step,loss', *(f'{5 * i},0.{i}' for i in range(1, 9)))
+
+
+@pytest.mark.parametrize('lines, left, said, is_kept', [
+    # After the step of the checkpoint: what is damaged is written again.
+    (_ROWS + ['45,0.'], _ROWS, 'damaged lines (10) are left out, their', False),
+    (_ROWS + [bytes(40).decode(), ''], _ROWS, '(10) are left out, th', False),
+    (_ROWS + ['\xff\xe4', 'x', '46', ''], _ROWS, '(10, 11, 12) are', False),
+    # At or before it: the rows are lost, which is said; the file is kept.
+    (_ROWS[:2] + ['15,abc'] + _ROWS[3:] + [''], _ROWS[:2] + _ROWS[3:],
+     'rows of 1 steps are missing (15); damaged lines (4) are left out, kept',
+     True),
+    (_ROWS[:2] + ['15'] + _ROWS[3:] + [''], _ROWS[:2] + _ROWS[3:],
+     'missing (15); damaged lines (4) are left', True),
+    (_ROWS[:3] + ['900,1.0'] + _ROWS[3:] + [''], _ROWS, 'lines (5) are', True),
+    (_ROWS[:6] + _ROWS[2:] + [''], _ROWS, 'lines (4, 5, 6, 7) are', True),
+    (_ROWS[:-1] + ['40,0.'], _ROWS[:-1], 'missing (40); damaged lines (9)',
+     True),
+    # No line is damaged, but some are not there.
+    (_ROWS[:3] + [''], _ROWS[:3], 'rows of 5 steps are missing (20, 25, ... '
+     '40).', False),
+    (_ROWS[:3] + _ROWS[5:] + [''], _ROWS[:3] + _ROWS[5:],
+     'rows of 2 steps are missing (20, 25).', False),
+    # Rows of another `log_every`, and whole files, are no loss.
+    ([row for row in _ROWS if '5,' not in row] + [''],
+     [row for row in _ROWS if '5,' not in row], '', False),
+    (_ROWS + ['45,0.5', ''], _ROWS, '', False)])
+def test_damaged_rows_are_left_out_and_said(
+    tmp_path, caplog, lines, left, said, is_kept):
   path = tmp_path / 'metrics.csv'
-  for content in ('epoch,loss\n1,2.0\n', 'step,loss\n1\n',
-                  'step,loss\none,2.0\n', 'step,loss\n1,2.0,3.0\n'):
-    path.write_text(content)
-    said = splits.refusal(metrics.MetricsWriter, tmp_path)
-    assert 'expected a metrics.csv file of a run' in said, content
-    assert path.read_text() == content
+  content = '\n'.join([_HEADER, *lines]).encode('latin-1')
+  path.write_bytes(content)
+  for _ in range(2 if is_kept else 1):  # Later it is not said again.
+    with metrics.MetricsWriter(tmp_path, 40, log_every=5) as writer:
+      writer.write(45, {'loss': 0.5})
+  assert path.read_text().splitlines() == [_HEADER, *left, '45,0.5']
+  assert len(metrics.read_metrics(tmp_path)['loss']) == len(left) + 1
+  assert said in caplog.text and bool(caplog.text) == bool(said)
+  kept = tmp_path / 'metrics.csv.damaged'
+  assert kept.exists() == is_kept and len(os.listdir(tmp_path)) == 2 + is_kept
+  assert not is_kept or kept.read_bytes() == content
+
+
+def test_a_foreign_csv_is_kept_aside(tmp_path, caplog):
+  path = tmp_path / 'metrics.csv'
+  for i, content in enumerate((
+      b'epoch,loss\n1,2.0\n', b'\xef\xbb\xbfstep,loss\n1,2.0\n', bytes(90)), 1):
+    path.write_bytes(content)
+    assert metrics.last_step(tmp_path) == 0
+    assert 'expected rows of rising steps' in splits.refusal(
+        metrics.read_metrics, tmp_path)
+    metrics.MetricsWriter(tmp_path, 3, log_every=3).close()
+    assert path.read_text() == 'step\n'
+    kept = tmp_path / f'metrics.csv.damaged{f"-{i}" * (i > 1)}'
+    assert kept.read_bytes() == content and str(kept) in caplog.text
+
+
+def _records(path):
+  """The places of the records of an event file."""
+  data, ends = path.read_bytes(), [0]
+  while ends[-1] < len(data):
+    ends.append(ends[-1] + 16 + int.from_bytes(data[ends[-1]:][:8], 'little'))
+  return list(zip(ends, ends[1:], strict=False))
+
+
+@pytest.mark.parametrize('at, steps', [
+    (20, [1, 2, 4, 5]), (-2, [1, 2, 4, 5]), (3, [1, 2])])
+def test_a_damaged_event_loses_no_others(tmp_path, caplog, at, steps):
+  """Where the length of a record is known, so is where the next one begins."""
+  _write_run(tmp_path, 1, 5)
+  path, = (tmp_path / 'tensorboard').iterdir()
+  data, (start, end) = bytearray(path.read_bytes()), _records(path)[-3]
+  data[start + at if at > 0 else end + at] ^= 16
+  path.write_bytes(data)
+  for _ in range(2):
+    metrics.MetricsWriter(tmp_path, 5).close()
+  assert [step for step, _ in _scalars(tmp_path, 'loss')] == steps
+  assert [e.step for e in _read_by_tensorboard(tmp_path, 'loss')] == steps
+  [record] = caplog.records
+  lost = (end if 4 in steps else len(data)) - start
+  assert f': {lost} bytes are damaged and left out; the' in record.message
+  kept, = (tmp_path / 'tensorboard').glob('*.damaged')
+  assert kept.read_bytes() == data
+
+
+def test_a_record_that_is_no_event_is_left_out(tmp_path, caplog):
+  _write_run(tmp_path, 1, 3)
+  path, = (tmp_path / 'tensorboard').iterdir()
+  with tf.io.TFRecordWriter(str(tmp_path / 'foreign')) as writer:
+    writer.write(b'no event')
+  path.write_bytes((tmp_path / 'foreign').read_bytes() + path.read_bytes())
+  metrics.MetricsWriter(tmp_path, 3).close()
+  assert [step for step, _ in _scalars(tmp_path, 'loss')] == [1, 2, 3]
+  assert ': 24 bytes are damaged' in caplog.text

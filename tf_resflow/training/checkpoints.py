@@ -2,11 +2,12 @@
 
 `WORKDIR/checkpoints` holds `ckpt-STEP.index`, written last, and its data files.
 TensorFlow's file `checkpoint` there lists them, but the latest checkpoint is
-the newest one with complete files: a copy may lack the list.
+the newest one with complete files: a copy may lack the list. Every tensor has a
+checksum, so that damage is found before a variable is assigned.
 """
 
 import collections
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 import contextlib
 import logging
 import math
@@ -36,6 +37,11 @@ _DATA = re.compile(r'ckpt-(\d+)\.data-\d+-of-(\d+)')
 # AssertionError for missing objects.
 _UNREADABLE = (
     AssertionError, IndexError, KeyError, ValueError, tf.errors.OpError)
+# A line of TensorFlow's list, such as it writes them itself.
+_LIST_LINE = re.compile(
+    r'model_checkpoint_path: "ckpt-\d+"|'
+    r'all_model_checkpoint_paths: "(ckpt-\d+)"|'
+    r'(all_model_checkpoint|last_preserved)_timestamps?: [\d.e+-]+', re.ASCII)
 # Only messages distinguish damaged files from missing or unreadable ones.
 _DAMAGED = re.compile(
     'checksum|sstable|corrupt|truncated|Read less bytes', re.IGNORECASE)
@@ -56,13 +62,20 @@ def complete(folder: str) -> list[str]:
 
 
 def _listed(folder: str) -> list[str]:
-  """Returns the names in TensorFlow's list; none if it is unreadable."""
+  """Returns the names in TensorFlow's list; none if a line is damaged.
+
+  TensorFlow deletes what it lists, and takes a damaged name for a pattern.
+  """
   try:
-    state = tf.train.get_checkpoint_state(folder)
-  except ValueError:  # The list is empty or not text.
+    with open(os.path.join(folder, _LIST), encoding='utf-8') as file:
+      text = file.read()
+  except (OSError, UnicodeError):
     return []
-  return [os.path.basename(path)
-          for path in (state.all_model_checkpoint_paths if state else ())]
+  found = list(map(_LIST_LINE.fullmatch, text.splitlines()))
+  names = [match[1] for match in found if match and match[1]]
+  is_sound = text.endswith('\n') and all(found) and len(names) == text.count(
+      'all_model_checkpoint_timestamps')
+  return names if is_sound else []
 
 
 def latest(workdir: str) -> str | None:
@@ -94,12 +107,21 @@ def latest(workdir: str) -> str | None:
   return None
 
 
-def write_list(folder: str, names: Iterable[str]) -> None:
-  """Writes TensorFlow's list of checkpoints, the latest last."""
-  *_, newest = names = list(names)
+def _write_list(folder: str, listed: Sequence[str] | None = None) -> None:
+  """Writes TensorFlow's list of checkpoints, the latest last.
+
+  It has all that are complete, or the newest and those of another list.
+  """
+  names = list(map(os.path.basename, complete(folder)))
+  if listed is not None:
+    names = [n for n in names if n in [*listed, names[-1]]]
+  if not names:
+    with contextlib.suppress(FileNotFoundError):
+      os.remove(os.path.join(folder, _LIST))
+    return
   # TensorFlow ignores names with a time of 0, the default.
   files.write_text(os.path.join(folder, _LIST), '\n'.join([
-      f'model_checkpoint_path: "{newest}"',
+      f'model_checkpoint_path: "{names[-1]}"',
       *(f'all_model_checkpoint_paths: "{name}"\n'
         'all_model_checkpoint_timestamps: 1.0' for name in names), '']))
 
@@ -119,13 +141,13 @@ def make_manager(checkpoint: tf.train.Checkpoint, workdir: str,
   """
   folder = os.path.join(workdir, 'checkpoints')
   newest, listed = os.path.basename(latest(workdir) or ''), _listed(folder)
-  if newest and listed[-1:] != [newest]:
+  if newest and (listed[-1:] != [newest] or not {*listed} <= {
+      *map(os.path.basename, complete(folder))}):
     _logger.warning(
-        '%s lists %s as the latest; continuing from %s, the newest complete '
+        '%s lists %s; it is mended, continuing from %s, the newest complete '
         'checkpoint.', os.path.join(folder, _LIST),
-        listed[-1] if listed else 'nothing', newest)
-    names = map(os.path.basename, complete(folder))
-    write_list(folder, [n for n in names if n in [*listed, newest]])
+        ', '.join(listed) or 'nothing that can be read', newest)
+    _write_list(folder, listed)
   return tf.train.CheckpointManager(checkpoint, folder, max_to_keep=num_to_keep)
 
 
@@ -223,8 +245,9 @@ def restore(checkpoint: tf.train.Checkpoint, path: str) -> bool:
     InvalidValueError: if a file is damaged or does not fit.
   """
   with reading(path):
-    if 'best' not in private_apis.saved_children(path)[0]:
-      checkpoint = _without(checkpoint, 'best')
+    saved_names = private_apis.saved_children(path)[0]
+    for name in {'best', 'skipped'} - saved_names.keys():
+      checkpoint = _without(checkpoint, name)
     positions = _positions(checkpoint.model, path)
     saved = tf.train.Checkpoint(
         model=checkpoint.model, step=checkpoint.step
@@ -241,13 +264,72 @@ def reading(path: str) -> Iterator[None]:
   try:
     yield
   except _UNREADABLE as error:
-    expected, advice = (
-        ('undamaged files', ' Delete them to continue without it.')
-        if _DAMAGED.search(str(error)) else
-        ('readable files that fit the configuration', ''))
     raise errors.InvalidValueError(
-        'file', path, expected,
-        f'{files.first_line(error)}.{advice}') from error
+        'file', path, 'undamaged files' if _DAMAGED.search(str(error)) else
+        'readable files that fit the configuration',
+        f'{files.first_line(error)}.') from error
+
+
+def _damage(path: str) -> str:
+  """Returns what is wrong with the files of a checkpoint, or nothing.
+
+  Reads all of its tensors, and with them their checksums.
+  """
+  try:
+    reader = tf.train.load_checkpoint(path)
+    for name in reader.get_variable_to_shape_map():
+      reader.get_tensor(name)
+  except _UNREADABLE as error:
+    if _DAMAGED.search(str(error).replace(path, '')):
+      return files.first_line(error)
+    with reading(path):
+      raise
+  return ''
+
+
+def _set_aside(path: str) -> str:
+  """Renames the files of a checkpoint; returns their new path."""
+  folder, name = os.path.split(path)
+  aside = files.aside(path)
+  for file in files.names(folder):
+    if file.startswith((f'{name}.index', f'{name}.data-')):
+      os.rename(os.path.join(folder, file), aside + file.removeprefix(name))
+  return aside
+
+
+def undamaged(workdir: str, sets_aside: bool = False) -> str | None:
+  """Returns the path of the newest checkpoint that can be read whole.
+
+  Args:
+    workdir: folder of the run.
+    sets_aside: whether to rename the files of newer ones, of which a warning
+      tells, as only the process that trains may.
+
+  Returns:
+    The path without file suffixes; None before the first checkpoint.
+
+  Raises:
+    InvalidValueError: if checkpoints were written but none is left, or all are
+      damaged. Nothing is renamed then.
+  """
+  newest, path, reasons = latest(workdir), None, {}
+  folder = os.path.join(workdir, 'checkpoints')
+  for path in reversed(complete(folder)):
+    if not (reason := _damage(path)):
+      break
+    reasons[path] = reason
+  errors.check(
+      path not in reasons, 'file', newest, 'undamaged files',
+      f'{reasons.get(str(newest))}. No complete checkpoint before it is left: '
+      'restore one, or use another workdir to start again.')
+  listed = _listed(folder)
+  for bad, reason in reasons.items():
+    how = f'set aside as {_set_aside(bad)}' if sets_aside else 'passed over'
+    _logger.warning('%s is damaged (%s) and %s; continuing from %s.', bad,
+                    reason, how, os.path.basename(str(path)))
+  if reasons and sets_aside and listed:
+    _write_list(folder, listed)
+  return path
 
 
 def has_optimizer(path: str) -> bool:
@@ -265,9 +347,26 @@ def best(workdir: str) -> str | None:
     workdir: folder of the run.
 
   Raises:
-    InvalidValueError: if its files are damaged.
+    InvalidValueError: if one is damaged: the other need not be the best.
   """
+  for path in complete(os.path.join(workdir, 'best')):
+    reason = _damage(path)
+    errors.check(
+        not reason, 'file', path, 'undamaged files', f'{reason}. Take '
+        '--checkpoint=latest; training sets it aside.')
   return next(reversed(_from_worst_to_best(workdir)), None)
+
+
+def lost_best_step(path: str) -> int | None:
+  """Returns the step of the best checkpoint of a run that has none any more.
+
+  None if there was none before the checkpoint `path` of the run either.
+  """
+  reader = tf.train.load_checkpoint(path)
+  value, step = (
+      f'best/{name}/.ATTRIBUTES/VARIABLE_VALUE' for name in ('value', 'step'))
+  is_found = reader.has_tensor(value) and np.isfinite(reader.get_tensor(value))
+  return int(reader.get_tensor(step)) if is_found else None
 
 
 def _value_of(path: str) -> float:
@@ -288,7 +387,8 @@ class BestCheckpoint(tf.Module):
   `WORKDIR/best` holds it. The lowest loss and its step are part of the state of
   a run, and so is whether the run has stopped: a run that continues from an
   earlier checkpoint repeats the decisions that it made after it, and finds the
-  best checkpoint there already.
+  best checkpoint there already. A damaged one is set aside: the run decides
+  as with it, and there is no best one until a loss is lower.
 
   Args:
     workdir: folder of the run.
@@ -300,9 +400,6 @@ class BestCheckpoint(tf.Module):
     step: variable, its step.
     stopped_after: variable, the patience after which the run has stopped; 0 if
       it has not.
-
-  Raises:
-    InvalidValueError: if an existing one is damaged.
   """
 
   def __init__(self, workdir: str, patience: int = 0):
@@ -312,13 +409,19 @@ class BestCheckpoint(tf.Module):
     self.value, self.step, self.stopped_after = (
         tf.Variable(value, dtype=dtype, trainable=False) for value, dtype in (
             (math.inf, tf.float64), (0, tf.int64), (0, tf.int64)))
+    for path in complete(self._folder):
+      if reason := _damage(path):
+        _logger.warning(
+            '%s, the best checkpoint, is damaged (%s) and set aside as %s; '
+            'until a validation is better, other commands need '
+            '--checkpoint=latest.', path, reason, _set_aside(path))
     # Of a run whose checkpoints do not have it yet.
     paths = _from_worst_to_best(workdir)
     self._kept_value = _value_of(paths[-1]) if paths else math.inf
     if paths:
       self.value.assign(self._kept_value)
       self.step.assign(int(paths[-1].rpartition('-')[2]))
-      write_list(self._folder, map(os.path.basename, paths))
+    _write_list(self._folder)
     self._manager: Any = None
 
   def attach(self, **state: Any) -> None:
@@ -358,4 +461,6 @@ class BestCheckpoint(tf.Module):
 
   def describe(self) -> str:
     """Returns the lowest loss and its step in words."""
-    return f'best {self.value.numpy():.4f} at step {self.step.numpy()}'
+    is_lost = bool(self.value.numpy() < self._kept_value)
+    return (f'best {self.value.numpy():.4f} at step {self.step.numpy()}' +
+            ', which is lost' * is_lost)

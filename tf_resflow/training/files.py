@@ -111,3 +111,16 @@ def remove_leftovers(workdir: str) -> None:
       os.unlink(os.path.join(folder, name))
     for name in filter(_UNFINISHED.fullmatch, found):
       shutil.rmtree(os.path.join(folder, name))
+
+
+def aside(path: str) -> str:
+  """Returns a free name for a damaged file, or the start of those of several.
+
+  It is `path.damaged`, or from the second on `path.damaged-NUMBER`.
+  """
+  new, number, taken = f'{path}.damaged', 1, names(os.path.dirname(path) or '.')
+  while any(f'{name}.'.startswith(f'{os.path.basename(new)}.')
+            for name in taken):
+    number += 1
+    new = f'{path}.damaged-{number}'
+  return new

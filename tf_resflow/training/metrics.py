@@ -3,25 +3,33 @@
 A run that is killed after step t and resumes from a checkpoint of step s < t
 would write steps s + 1 .. t twice. So a writer that starts at s first removes
 all later steps from the CSV and the event files; each file is replaced
-atomically.
+atomically. Lines and records that are damaged are left out and counted in a
+warning, and a file that loses more than is written again is kept aside.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import bisect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import contextlib
-import csv
-import io
+import logging
 import os
 import re
+import shutil
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow import private_apis
 from tf_resflow.training import files
+
+_logger = logging.getLogger(__name__)
 
 _NAME_PATTERN = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_./-]*')
 _STEP = 'step'
 _CSV = 'metrics.csv'
+_ROW_PATTERN = re.compile(
+    r'\d{1,18}(,(-?(nan|inf|\d+(\.\d*)?(e[+-]?\d+)?))?)*', re.ASCII)
 
 
 class MetricsWriter(contextlib.AbstractContextManager):
@@ -42,9 +50,8 @@ class MetricsWriter(contextlib.AbstractContextManager):
       written.
     check_fn: called before anything is written; raises an error if another
       process has taken over the run.
-
-  Raises:
-    InvalidValueError: if metrics.csv was not written by this class.
+    log_every: steps between rows, 0 if not known; a warning names those of an
+      earlier run that are missing.
 
   Example:
     >>> with MetricsWriter('run') as writer:
@@ -53,7 +60,8 @@ class MetricsWriter(contextlib.AbstractContextManager):
 
   def __init__(self, workdir: str | os.PathLike, start_step: int = 0,
                save_images_fn: Callable[[str, np.ndarray], None] | None = None,
-               check_fn: Callable[[], None] = lambda: None):
+               check_fn: Callable[[], None] = lambda: None,
+               log_every: int = 0):
     errors.check(start_step >= 0, 'start_step', start_step, '0 or more')
     check_fn()
     self._check_fn = check_fn
@@ -64,9 +72,22 @@ class MetricsWriter(contextlib.AbstractContextManager):
     tensorboard_dir = os.path.join(workdir, 'tensorboard')
     os.makedirs(tensorboard_dir, exist_ok=True)
 
-    self._columns, rows = _read_csv(self._csv_path)
+    self._columns, rows, bad = _read_csv(self._csv_path)
+    rows = [row for row in rows if int(row[_STEP]) <= start_step]
+    missing = _missing_steps(
+        [int(row[_STEP]) for row in rows], start_step, log_every)
+    problems = [f'the rows of {len(missing)} steps are missing '
+                f'({_abridged(missing)})'] * bool(missing)
+    if bad:
+      fate = 'their steps are run again'
+      if missing or bad[0] <= len(rows) + 1:  # Line 1 has the columns.
+        fate = 'kept in ' + shutil.copy2(
+            self._csv_path, files.aside(self._csv_path))
+      problems.append(f'damaged lines ({_abridged(bad)}) are left out, {fate}')
+    if problems:
+      _logger.warning('%s: %s.', self._csv_path, '; '.join(problems))
     self._file = open(self._csv_path, 'a', encoding='utf-8')
-    self._replace_csv(row for row in rows if int(row[_STEP]) <= start_step)
+    self._replace_csv(rows)
     with files.writing(tensorboard_dir):
       for path in tf.io.gfile.glob(os.path.join(tensorboard_dir, '*tfevents*')):
         _drop_later_events(path, start_step)
@@ -105,7 +126,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
       self._file.write(_csv_lines(columns, [cells]))
       self._file.flush()
     else:
-      _, rows = _read_csv(self._csv_path)
+      _, rows, _ = _read_csv(self._csv_path)
       if rows and rows[-1][_STEP] == cells[_STEP]:
         cells = rows.pop() | cells
       self._columns = columns
@@ -186,29 +207,64 @@ class MetricsWriter(contextlib.AbstractContextManager):
 
 def _csv_lines(columns, rows):
   """Returns rows as CSV text, with empty cells for missing values."""
-  lines = io.StringIO()
-  csv.DictWriter(
-      lines, columns, restval='', lineterminator='\n').writerows(rows)
-  return lines.getvalue()
+  return ''.join(','.join(row.get(name, '') for name in columns) + '\n'
+                 for row in rows)
 
 
 def _read_csv(path):
-  """Returns the columns and the rows (dicts of strings) of metrics.csv."""
+  """Returns columns and sound rows of metrics.csv, and numbers of bad lines.
+
+  Rows are dicts of strings, and their steps rise. If the first line is bad, all
+  are.
+  """
   text = ''
   if os.path.exists(path):
-    with open(path, encoding='utf-8', newline='') as file:
-      # A process that was killed while writing leaves an incomplete line.
-      text = file.read().rpartition('\n')[0]
-  reader = csv.DictReader(text.splitlines() or [_STEP])
-  columns, rows = list(reader.fieldnames or ()), list(reader)
-  is_sound = columns[0] == _STEP and all(
-      None not in row and None not in row.values() and row[_STEP].isdigit()
-      for row in rows)
-  errors.check(
-      is_sound, 'file', path, 'a metrics.csv file of a run, with rows of equal '
-      f'length and the first column {_STEP!r}',
-      'Move it away or use another workdir.')
-  return columns, rows
+    with open(path, encoding='ascii', errors='replace', newline='') as file:
+      text = file.read().replace('\r\n', '\n')
+  header, *lines = (text or f'{_STEP}\n').split('\n')
+  columns, numbers = header.split(','), set(range(1, len(lines) + 2))
+  # Otherwise a killed process has left half a line.
+  if lines and not lines[-1]:
+    numbers.remove(len(lines) + 1)
+  if not lines or columns[0] != _STEP or len({*columns}) < len(columns) or (
+      not all(map(_NAME_PATTERN.fullmatch, columns))):
+    return [_STEP], [], sorted(numbers)
+  # ends[n] ends the part of n + 1 rising steps whose last one is the lowest.
+  ends: list[Any] = []
+  for number, line in enumerate(lines[:-1], 2):
+    cells = line.split(',')
+    if _ROW_PATTERN.fullmatch(line) and len(cells) == len(columns):
+      n = bisect.bisect_left(ends, (int(cells[0]),))
+      ends[n:n + 1] = [(int(cells[0]), number, cells, n and ends[n - 1])]
+  part, rows = ends and ends[-1], []
+  while part:
+    _, number, cells, part = part
+    numbers.remove(number)
+    rows.append(dict(zip(columns, cells, strict=True)))
+  return columns, rows[::-1], sorted(numbers - {1})
+
+
+def _missing_steps(steps, last_step, log_every):
+  """Returns the multiples of `log_every` without a row, and the last step."""
+  if not log_every:
+    return []
+  ends = [0, *steps, last_step]
+  gaps = np.diff(ends)
+  # Where `log_every` was another one, a gap is as long as one beside it.
+  around = np.pad(gaps, 1)
+  beside = np.maximum(around[:-2], around[2:])
+  beside[-1] = 0
+  return [
+      step for a, gap, least in zip(ends, gaps, beside, strict=False)
+      if gap > max(log_every, least)
+      for step in range((a // log_every + 1) * log_every, a + gap, log_every)
+  ] + [last_step] * bool(gaps[-1])
+
+
+def _abridged(numbers: Sequence[int]) -> str:
+  """Returns the first and the last of increasing numbers, as text."""
+  return ', '.join(map(str, numbers)) if len(numbers) < 5 else (
+      f'{numbers[0]}, {numbers[1]}, ... {numbers[-1]}')
 
 
 def read_metrics(workdir: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -222,32 +278,69 @@ def read_metrics(workdir: str | os.PathLike) -> dict[str, np.ndarray]:
     cells.
 
   Raises:
-    InvalidValueError: if metrics.csv was not written by `MetricsWriter`.
+    InvalidValueError: if lines of metrics.csv are damaged.
   """
-  columns, rows = _read_csv(os.path.join(workdir, _CSV))
+  path = os.path.join(workdir, _CSV)
+  columns, rows, bad = _read_csv(path)
+  # Half a line at the end is being written.
+  errors.check(
+      not bad or bad[0] > len(rows) + 1, 'file', path, 'rows of rising steps',
+      f'Damaged are lines {_abridged(bad)}. Continue training, which leaves '
+      'them out.')
   return {
       name: np.array([float(row[name] or 'nan') for row in rows])
       for name in columns}
 
 
 def last_step(workdir: str | os.PathLike) -> int | None:
-  """Returns the step of the last row of a run; None if there are no rows.
+  """Returns the step of the last sound row of a run, 0 if all are damaged.
 
-  Raises:
-    InvalidValueError: if metrics.csv was not written by `MetricsWriter`.
+  None if there are no rows.
   """
-  _, rows = _read_csv(os.path.join(workdir, _CSV))
-  return int(rows[-1][_STEP]) if rows else None
+  _, rows, bad = _read_csv(os.path.join(workdir, _CSV))
+  return int(rows[-1][_STEP]) if rows else 0 if bad else None
 
 
 def _drop_later_events(path, start_step):
   """Rewrites an event file without the events later than `start_step`."""
+  # A record is its length (8 bytes), the checksum of that (4), the event, and
+  # its checksum (4).
+  with open(path, 'rb') as file:
+    data = file.read()
+  ends, is_torn = [0], True
+  while len(header := data[ends[-1]:ends[-1] + 12]) == 12:
+    end = ends[-1] + 16 + int.from_bytes(header[:8], 'little')
+    is_torn = private_apis.masked_crc32c(header[:8]) == header[8:]
+    if not is_torn or end > len(data):
+      break
+    ends.append(end)
+  records = [data[a:b] for a, b in zip(ends, ends[1:], strict=False)]
   # TensorBoard reads all files with 'tfevents' in their name.
   temporary = os.path.join(os.path.dirname(path), 'rewritten.tmp')
-  # An incomplete last record of a killed process is dropped.
-  with (tf.io.TFRecordWriter(temporary) as writer,
-        contextlib.suppress(tf.errors.DataLossError)):
-    for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
-      if tf.compat.v1.Event.FromString(record).step <= start_step:
-        writer.write(record)
+  with tf.io.TFRecordWriter(temporary) as writer:
+    for record in records:
+      writer.write(record[12:-4])
+  with open(temporary, 'rb') as file:  # With the right checksums.
+    steps = [_step_of(record[12:-4]) if file.read(len(record)) == record
+             else None for record in records]
+  # A killed process leaves an incomplete last record, which is dropped.
+  if None in steps or not is_torn:
+    lost = len(data) - sum(len(record) for record, step in zip(
+        records, steps, strict=True) if step is not None)
+    folder, name = os.path.split(path)
+    _logger.warning(
+        '%s: %d bytes are damaged and left out; the file is kept in %s.', path,
+        lost, shutil.copy2(path, files.aside(
+            os.path.join(folder, name.replace('tfevents', '')))))
+  with open(temporary, 'wb') as file:
+    file.writelines(record for record, step in zip(records, steps, strict=True)
+                    if step is not None and step <= start_step)
   os.replace(temporary, path)
+
+
+def _step_of(record):
+  """Returns the step of an event; None if a record is no event."""
+  try:
+    return tf.compat.v1.Event.FromString(record).step
+  except Exception:  # DecodeError of protobuf, which comes with TensorFlow.
+    return None

@@ -60,7 +60,8 @@ def check(workdir: str, config: configuration.Config) -> None:
   latest = checkpoints.latest(workdir)
   previous = load_config(workdir)
   differences = config.differences(previous)
-  if differences and latest and not checkpoints.has_optimizer(latest):
+  if differences and latest and not checkpoints.has_optimizer(
+      checkpoints.undamaged(workdir) or ''):
     # Initial weights may be trained with any other flags.
     differences = config.model.function_differences(previous.model)
     listed = _listed(differences, '{0}={2}, not {1}')
@@ -192,8 +193,8 @@ def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',
     of log-determinants, and the step of the checkpoint.
 
   Raises:
-    InvalidValueError: if there is no run or no checkpoint, or the checkpoint is
-      damaged or not invertible in this dtype.
+    InvalidValueError: if there is no run or no checkpoint, the best or every
+      other checkpoint is damaged, or it is not invertible in this dtype.
   """
   config = model_config.load(files.path_of(workdir, files.MODEL_JSON))
   path = '' if checkpoint == 'latest' else checkpoints.best(workdir) or ''
@@ -201,9 +202,13 @@ def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',
                      checkpoint, f'does not exist in {workdir}',
                      'Take latest, or train with --keep_best.')
   if not path:
-    path = checkpoints.latest(workdir) or ''
+    path = checkpoints.undamaged(workdir) or ''
     errors.check(path, 'workdir', workdir,
                  'a run with a checkpoint', 'Continue training it.')
+    lost = None if checkpoint == 'latest' else checkpoints.lost_best_step(path)
+    errors.check_suits(
+        lost is None, 'checkpoint', checkpoint, f'is lost: the best one, of '
+        f'step {lost}, is not in {workdir}', 'Take --checkpoint=latest.')
   model = config.build()
   ema = ema_lib.ExponentialMovingAverage(model)
   step = tf.Variable(0, dtype=tf.int64)
