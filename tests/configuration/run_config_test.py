@@ -113,7 +113,8 @@ OTHER = dict(
     estimator='fixed:5', memory='neumann', num_steps=5, batch_size=3,
     accumulation_steps=2, learning_rate=0.5, warmup_steps=3,
     schedule='cosine', optimizer='sgd', momentum=0.5, beta_2=0.5, epsilon=0.5,
-    weight_decay=0.5, clip_norm=0.5, ema_decay=0.5, seed=9, imports=('json',),
+    weight_decay=0.5, clip_norm=0.5, ema_decay=0.5, skip_nonfinite=2, seed=9,
+    imports=('json',),
     strategy='single', jit_compile=True, checkpoint_every=2,
     checkpoints_to_keep=2, log_every=2, sample_every=2, evaluate_every=2,
     annealing_steps=5, keep_best=True, patience=3, norms=('inf',),
@@ -128,7 +129,7 @@ OTHER = dict(
 _RESUMABLE = (
     'data_dir', 'num_steps', 'checkpoint_every', 'checkpoints_to_keep',
     'log_every', 'sample_every', 'evaluate_every', 'strategy', 'jit_compile',
-    'memory', 'imports', 'keep_best', 'patience')
+    'memory', 'imports', 'keep_best', 'patience', 'skip_nonfinite')
 
 # Registries with one name so far, one whose other name leaves some of the
 # fields above without an effect, and fields of folders and vectors alone.

@@ -69,6 +69,19 @@ def test_rows():
   assert run.progress.end_window(18)[1] == 16
 
 
+def test_skipped_steps_are_counted_and_no_part_of_means():
+  progress = progress_lib.Progress(0, 9, 1)
+  for values, expected, bad in (
+      ([(3.0, 0), (math.nan, 1), (5.0, 0)], (4.0, 1), None),
+      ([(math.nan, 1), (math.nan, 0)], (math.nan, 1), 5),
+      ([(math.nan, 1)] * 2, (math.nan, 2), None)):
+    for value, is_skipped in values:
+      progress.add({'nats': value, 'skipped': np.int32(is_skipped)})
+    row, found = progress.end_window({3: 3, 2: 5}[len(values)])
+    np.testing.assert_equal((row['nats'], row['skipped']), expected)
+    assert found == bad
+
+
 def test_metrics_have_names_of_columns():
   run = _Run(columns={'bits_per_dim': 'biased_bits_per_dim'})
   run.add(2.0, 3)

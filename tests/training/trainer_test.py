@@ -5,6 +5,7 @@ Replicas share every part of a batch that is accumulated.
 
 import glob
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -81,6 +82,56 @@ def test_poisoned_weights(tmp_path, data_dir, monkeypatch):
     assert f'step {bad_step}' in message, message
     assert f'ckpt-{good_steps[-1]};' in message, message
     assert _assert_all_finite(tmp_path) == good_steps
+
+
+@pytest.mark.slow
+def test_a_batch_that_is_not_finite(tmp_path, monkeypatch, caplog):
+  """It is the same one in every start, until it is passed over."""
+  rng = np.random.default_rng(0)
+  np.savez(tmp_path / 'points.npz', x=rng.normal(size=[90, 2]))
+  config = configuration.make_config(
+      dataset=f'array:{tmp_path}/points.npz', num_blocks=1, hidden_units=(3,),
+      num_validation=0, batch_size=8, num_steps=5, checkpoint_every=1,
+      log_every=2, schedule='constant', evaluate_every=0, keep_best=False)
+  distributed_batches, bad = trainer_lib.distributed_batches, []
+
+  def batches(config, split, strategy, start_step):
+    for step, batch in enumerate(distributed_batches(
+        config, split, strategy, start_step), start_step):
+      if step == 2:
+        bad.append(batch.x.numpy())
+      yield batch._replace(x=batch.x * np.nan) if step == 2 else batch
+
+  monkeypatch.setattr(trainer_lib, 'distributed_batches', batches)
+  workdir, messages = tmp_path / 'run', []
+  for _ in range(2):
+    with pytest.raises(training.TrainingDivergedError) as error:
+      training.train(config, str(workdir))
+    messages.append(str(error.value))
+  same = ', as before: it is the same batch'
+  assert [same in message for message in messages] == [False, True]
+  assert messages[1].replace(same, '') == messages[0]
+  assert re.search(r'not finite at step 3 .*/ckpt-2; the same command meets '
+                   r'this batch again \(see not_finite.txt\)', messages[0])
+  noted = re.fullmatch(r'Step 3: training examples ([\d, ]+)\.\n', (
+      workdir / 'not_finite.txt').read_text())[1].split(', ')
+  x = datasets.load_split(config.data, 'train').arrays['x'].numpy()
+  np.testing.assert_array_equal(
+      np.sort(x[[*map(int, noted)], 0]), np.sort(bad[0][:, 0]))
+
+  # Continued from before it and from after it, it ends the same.
+  config = config.replace(skip_nonfinite=1)
+  training.train(config, str(workdir))
+  assert 'Passed over 1 batches before step 4,' in caplog.text
+  last, again = workdir / 'checkpoints' / 'ckpt-5', tmp_path / 'again'
+  assert runs.tensors(last)['skipped/.ATTRIBUTES/VARIABLE_VALUE'] == 1
+  assert [row['skipped'] for row in runs.rows(workdir)][-3:] == ['1', '0', '0']
+  shutil.copytree(workdir, again)
+  for path in (again / 'checkpoints').glob('ckpt-5.*'):
+    path.unlink()
+  training.train(config, str(again))
+  assert not runs.different(
+      runs.tensors(again / 'checkpoints' / 'ckpt-5'), runs.tensors(last))
 
 
 def test_a_matrix_without_an_inverse_ends_a_run(

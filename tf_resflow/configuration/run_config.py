@@ -287,6 +287,10 @@ class OptimizerConfig(fields.Section):
   clip_norm: float = fields.field(
       1.0, help='Maximum global norm of gradients, for clipping; lower it if '
       'training diverges.', above=0)
+  skip_nonfinite: int = fields.field(
+      0, help='Pass over at most this many batches of a run whose loss or '
+      'gradient is not finite, instead of ending it.', minimum=0,
+      resumable=True)
   ema_decay: float = fields.field(
       0.999, help='Decay of the exponential moving average of the weights '
       'that evaluation uses.', minimum=0, below=1)

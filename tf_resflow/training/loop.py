@@ -117,7 +117,7 @@ def train(
       signals.check(trainer.step)
       with metrics.MetricsWriter(
           workdir, start_step=trainer.step, save_images_fn=save_images_fn,
-          check_fn=lease.check) as writer:
+          check_fn=lease.check, log_every=config.run.log_every) as writer:
         _run(trainer, writer, signals, evaluate_fn, picture_fn)
     return trainer
 
@@ -156,7 +156,11 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
     if first_bad_step is not None:
       raise trainer.diverged_error(
           'the loss or its gradient is not finite at step '
-          f'{first_bad_step} (seen at step {step})')
+          f'{first_bad_step} (seen at step {step})', first_bad_step)
+    if row.get('skipped'):
+      _logger.warning(
+          'Passed over %d batches before step %d, without a finite loss or '
+          'gradient.', row['skipped'], step + 1)
     row['learning_rate'] = float(trainer.optimizer.learning_rate)
     writer.write(step, row)
     progress.show(step, row, trainer.is_finished)
@@ -203,7 +207,7 @@ def _ended(best: checkpoints.BestCheckpoint, patience: Any, step: int) -> str:
   """Returns where a run has ended, and its best step."""
   return (f'Stopped at step {step}: validation did not improve for {patience} '
           'steps. ' if best.is_stopped else '') + (
-              f'Validation: {best.describe()}; it is kept.')
+              f'Validation: {best.describe()}.')
 
 
 def _validate(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,

@@ -153,16 +153,22 @@ class Progress:
       step: the latest step.
 
     Returns:
-      The means of metrics (the maxima of integers) and `examples_per_second`;
-      and the first step with a metric that is not finite, or None.
+      The means of metrics (the maxima of integers) over the steps that were not
+      skipped, the number of `skipped`, and `examples_per_second`; and the first
+      other step with a metric that is not finite, or None.
     """
     columns = {
         self.columns.get(name, name): np.array([m[name] for m in self._window])
         for name in self._window[0]}
+    finite = np.isfinite(list(columns.values())).all(axis=0)
+    skipped = columns.get('skipped', 0 * finite) > 0
+    taken = ~skipped | skipped.all()  # If all are, the means are NaN.
     row = {
-        name: int(column.max()) if column.dtype.kind == 'i'
-        else float(np.mean(column, dtype=np.float64))
+        name: int(column[taken].max()) if column.dtype.kind == 'i'
+        else float(np.mean(column[taken], dtype=np.float64))
         for name, column in columns.items()}
+    if 'skipped' in row:
+      row['skipped'] = int(skipped.sum())
     # Steps run asynchronously until their metrics are fetched.
     now = self.clock()
     num_steps, seconds = len(self._window), now - self._window_start
@@ -172,7 +178,7 @@ class Progress:
       seconds -= self._first_step_seconds or 0.0
     if num_steps:
       self._recent.extend([seconds / num_steps] * num_steps)
-    finite = np.isfinite(list(columns.values())).all(axis=0)
+    finite |= skipped
     first_bad_step = None if finite.all() else (
         step - len(finite) + 1 + int(np.argmin(finite)))
     self._window, self._window_start = [], now

@@ -43,6 +43,8 @@ class TrainStep:
     num_steps: number of updates.
     seed: Python int.
     jit_compile: whether to compile the gradient computation with XLA.
+    skip_nonfinite: maximum number of batches that `run` passes over.
+    num_skipped: variable, their number so far; needed if there may be any.
   """
 
   model: Any
@@ -57,6 +59,8 @@ class TrainStep:
   num_steps: int = 1
   seed: int = 0
   jit_compile: bool = False
+  skip_nonfinite: int = 0
+  num_skipped: Any = None
 
   def __post_init__(self):
     self._variables = self.model.trainable_variables
@@ -131,6 +135,34 @@ class TrainStep:
           tf.distribute.ReduceOp.MEAN, (metrics, list(gradients)))
     return metrics, list(gradients)
 
+  def run(self, strategy: tf.distribute.Strategy, batch: objectives.Batch,
+          step: tf.Tensor) -> objectives.Metrics:
+    """Runs a step on all replicas; returns the metrics of the global batch.
+
+    With `skip_nonfinite` these have `skipped`, 0 or 1: a batch whose metrics or
+    gradients are not finite changes nothing but `num_skipped`.
+    """
+    def local(tree):  # Equal on all replicas.
+      return tf.nest.map_structure(
+          lambda v: strategy.experimental_local_results(v)[0], tree)
+
+    if not self.skip_nonfinite:
+      return local(strategy.run(self, args=(batch, step)))
+    reduced = strategy.run(self.reduced_gradients, args=(batch, step))
+    metrics, gradients = local(reduced)
+    norm = tf.linalg.global_norm(gradients)
+    is_skipped = (self.num_skipped < self.skip_nonfinite) & ~tf.reduce_all(
+        tf.math.is_finite([norm, *metrics.values()]))
+
+    def skip():
+      self.num_skipped.assign_add(1)
+      return {**metrics, 'gradient_norm': norm,
+              'power_iteration_steps': tf.constant(0), 'skipped': 1}
+
+    # An optimizer synchronises replicas, which no `tf.cond` of a replica may.
+    return tf.cond(is_skipped, skip, lambda: local(strategy.run(
+        self.update, args=(batch, step, *reduced))) | {'skipped': 0})
+
   def __call__(
       self, batch: objectives.Batch, step: tf.Tensor) -> objectives.Metrics:
     """Updates the model, the optimizer and the moving average.
@@ -145,7 +177,12 @@ class TrainStep:
       `power_iteration_steps`, the maximum number of steps over the layers after
       the update of the kernels.
     """
-    metrics, gradients = self.reduced_gradients(batch, step)
+    return self.update(batch, step, *self.reduced_gradients(batch, step))
+
+  def update(self, batch: objectives.Batch, step: tf.Tensor,
+             metrics: objectives.Metrics, gradients: list[tf.Tensor]
+             ) -> objectives.Metrics:
+    """Updates by what `reduced_gradients` returned; see `__call__`."""
     norm = tf.linalg.global_norm(gradients)
     if self.clip_norm is not None:
       gradients, _ = tf.clip_by_global_norm(

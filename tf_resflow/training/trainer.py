@@ -1,7 +1,10 @@
 """State of a training run: model, optimizer, averages, checkpoints."""
 
 from collections.abc import Callable, Iterator, Mapping
+import dataclasses
 import logging
+import os
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -99,6 +102,7 @@ class Learner:
         self.optimizer.build(self.model.trainable_variables)
       self.ema = ema_lib.ExponentialMovingAverage(
           self.model, config.optimizer.ema_decay)
+      self._num_skipped = tf.Variable(0, dtype=tf.int64, trainable=False)
     self.objective = objectives.objective_of(
         self.model, config.objective.nll_weight_of(self.model.event_size),
         config.objective.objective)
@@ -110,7 +114,9 @@ class Learner:
         order_gradient=config.objective.order_gradient,
         input_noise=float(config.optimizer.input_noise),
         num_steps=config.optimizer.num_steps,
-        seed=config.run.seed, jit_compile=config.run.jit_compile)
+        seed=config.run.seed, jit_compile=config.run.jit_compile,
+        skip_nonfinite=config.optimizer.skip_nonfinite,
+        num_skipped=self._num_skipped)
 
   @property
   def columns(self) -> dict[str, str]:
@@ -125,9 +131,10 @@ class Learner:
             } if prefix else {}
 
   @property
-  def state(self) -> dict[str, tf.Module]:
+  def state(self) -> dict[str, Any]:
     """Objects saved in checkpoints, besides the step."""
-    return {'model': self.model, 'optimizer': self.optimizer, 'ema': self.ema}
+    return {'model': self.model, 'optimizer': self.optimizer, 'ema': self.ema,
+            'skipped': self._num_skipped}
 
   def initialize(self, batch: objectives.Batch) -> None:
     """Initialises norms, ActNorms and averages from the first batch.
@@ -152,10 +159,7 @@ class Learner:
   def run_step(
       self, batch: objectives.Batch, step: tf.Tensor) -> objectives.Metrics:
     """Updates the model by a distributed batch; see `TrainStep`."""
-    # Metrics are of the global batch, equal on all replicas.
-    return tf.nest.map_structure(
-        lambda v: self.strategy.experimental_local_results(v)[0],
-        self.strategy.run(self.train_step, args=(batch, step)))
+    return self.train_step.run(self.strategy, batch, step)
 
 
 class Trainer(Learner):
@@ -178,13 +182,16 @@ class Trainer(Learner):
     split: the training part of the data.
 
   Raises:
-    InvalidValueError: if the batch size is not divisible by the replicas.
+    InvalidValueError: if the batch size is not divisible by the replicas, or
+      all checkpoints are damaged.
   """
 
   def __init__(self, config: configuration.Config, workdir: str,
                strategy: tf.distribute.Strategy | None = None,
                check_fn: Callable[[], None] = lambda: None):
-    # First, so that missing data raise before a deep model is built.
+    # First, so that what is missing raises before a deep model is built.
+    check_fn()
+    checkpoints.undamaged(workdir, sets_aside=True)
     self.split = datasets.load_split(config.data, 'train')
     super().__init__(config, strategy)
     _logger.info('%s: %s training examples; flow with %s parameters.',
@@ -282,13 +289,43 @@ class Trainer(Learner):
           f'the flow is not invertible after step {self.step}: '
           f'{errors.sentence(error)[:-1]}') from error
 
-  def diverged_error(self, reason: str) -> TrainingDivergedError:
-    """Returns an error with the reason and advice."""
+  def diverged_error(
+      self, reason: str, step: int | None = None) -> TrainingDivergedError:
+    """Returns an error with the reason, the step of a bad batch, and advice.
+
+    The step and its examples are noted in `not_finite.txt`.
+    """
+    what = 'ends there again'
+    if step is not None:
+      self._check_fn()
+      path = os.path.join(self.workdir, 'not_finite.txt')
+      note = f'Step {step}: training examples {self._examples_of(step)}.\n'
+      if os.path.exists(path):
+        with open(path, encoding='utf-8', errors='replace') as file:
+          reason += ', as before: it is the same batch' * (file.read() == note)
+      files.write_text(path, note)
+      number = 1 + self.config.optimizer.skip_nonfinite
+      what = ('meets this batch again (see not_finite.txt), which '
+              f'--skip_nonfinite={number} passes over')
     return TrainingDivergedError(
         f'{reason}; training stopped. The last finite state is '
-        f'{checkpoints.latest(self.workdir)}; run the same command again to '
-        'continue from it. A lower --learning_rate, more --warmup_steps or a '
-        'lower --clip_norm in a new workdir usually help.')
+        f'{checkpoints.latest(self.workdir)}; the same command {what}. A lower '
+        '--learning_rate, more --warmup_steps or a lower --clip_norm in a new '
+        'workdir usually help.')
+
+  def _examples_of(self, step: int) -> str:
+    """Returns the indices of the examples of a step in the training part."""
+    split = self.split
+    if split.draw_fn or split.num_examples > datasets.pipeline.MAX_IN_MEMORY:
+      return 'that were drawn or streamed'
+    examples = split.examples.enumerate().map(
+        lambda i, example: {'x': example['x'], 'label': i})
+    optimizer = self.config.optimizer
+    batch = next(iter(datasets.training_batches(
+        dataclasses.replace(split, examples=examples),
+        batch_size=optimizer.batch_size * optimizer.accumulation_steps,
+        seed=self.config.run.seed, start_step=step - 1)))
+    return ', '.join(map(str, np.sort(batch['label'])))
 
   def steps(self) -> Iterator[tuple[int, objectives.Metrics]]:
     """Yields the step and its metrics after each remaining update.
