@@ -5,8 +5,6 @@ import dataclasses
 import functools
 import json
 import os
-import pathlib
-import re
 import sys
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -137,10 +135,8 @@ class Run(Options):
 
   def __post_init__(self):
     super().__post_init__()
-    # At once: TensorFlow, which modules of a run may need, takes seconds.
-    path = pathlib.Path(files.path_of(self.workdir, files.RUN_FLAGS))
-    if not re.search(r'^--import=.', path.read_text(errors='replace'), re.M):
-      self.check_run()
+    # At once: to import TensorFlow takes seconds.
+    self.check_run()
 
   @functools.cached_property
   def config(self) -> configuration.Config:
@@ -156,10 +152,10 @@ class Run(Options):
 
   def check_run(self) -> None:
     """Raises `InvalidValueError` where flags do not suit the run."""
+    _ = self.config  # Or an error.
 
   def open(self, dtype: str = 'float32', strategy: str = 'single') -> OpenedRun:
     """Opens the run; every tool does it here."""
-    self.check_run()
     devices = training.make_strategy(strategy)
     with devices.scope():
       model, step = training.workdir.load_model(
