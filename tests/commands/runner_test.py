@@ -131,8 +131,10 @@ def test_expected_errors(run):
       (errors.ExpectedError('it diverged.'), 2, 'it diverged.'),
       (_Interrupted('stopped; it is saved.'), 3, 'stopped; it is saved.'),
       (KeyboardInterrupt(), 130, 'interrupted.'),
-      (tf.errors.ResourceExhaustedError(None, None, 'disk\nfull'), 2,
-       'disk full')])
+      (tf.errors.ResourceExhaustedError(
+          None, None, '{{function_node x}} disk\nfull [Op:SaveV2]'), 2,
+       'disk full.'),
+      (MemoryError(), 2, 'MemoryError.')])
 
 
 def test_defects_are_not_hidden(run):

@@ -160,11 +160,11 @@ def run(name: str, arguments: Sequence[str]) -> int:
     return fail(name, 'interrupted.', 128 + signal.SIGINT)
   except Exception as error:  # pylint: disable=broad-exception-caught
     kind = type(error)
-    if (not kind.__module__.startswith('tensorflow.') or
+    if not isinstance(error, MemoryError) and (
+        not kind.__module__.startswith('tensorflow.') or
         kind.__name__ not in _OPERATING_ERRORS):
       raise
-    return fail(
-        name, ' '.join(getattr(error, 'message', str(error)).split()))
+    return fail(name, errors.sentence(error))
 
 
 def command(name: str, arguments: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import invertible_matrix
+from tf_resflow.specs import machine
 from tf_resflow.training import checkpoints
 from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import files
@@ -81,7 +82,8 @@ class Learner:
     train_step: the `step.TrainStep` of a replica.
 
   Raises:
-    InvalidValueError: if the batch size is not divisible by the replicas.
+    InvalidValueError: if the batch size is not divisible by the replicas, or
+      exceeds the memory.
   """
 
   def __init__(self, config: configuration.Config,
@@ -99,6 +101,10 @@ class Learner:
         self.optimizer.build(self.model.trainable_variables)
       self.ema = ema_lib.ExponentialMovingAverage(
           self.model, config.optimizer.ema_decay)
+    # At least the batch, two that are waiting, noise, latents and gradients.
+    machine.check_memory(
+        6 * config.optimizer.batch_size * 4 * self.model.latent_size,
+        'batch_size', config.optimizer.batch_size)
     self.objective = objectives.objective_of(
         self.model, config.objective.nll_weight_of(self.model.event_size),
         config.objective.objective)

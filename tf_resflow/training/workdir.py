@@ -48,7 +48,7 @@ def check(workdir: str, config: configuration.Config) -> None:
     InvalidValueError: if the folder holds a run of another configuration, a run
       whose checkpoints are lost, or other files.
   """
-  files.check_path(workdir)
+  files.check_path(workdir, writes=True)
   config.check_data()
   run_flags = os.path.join(workdir, files.RUN_FLAGS)
   if not os.path.exists(run_flags):
@@ -125,7 +125,7 @@ def check_is_new(workdir: str | os.PathLike) -> None:
   Raises:
     InvalidValueError: if it is not empty.
   """
-  files.check_path(workdir)
+  files.check_path(workdir, writes=True)
   errors.check(not files.names(workdir), 'workdir', workdir,
                'a new or empty folder', 'It has files.')
 
