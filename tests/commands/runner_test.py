@@ -6,6 +6,7 @@
 import dataclasses
 import importlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -142,6 +143,16 @@ def test_defects_are_not_hidden(run):
                 tf.errors.InvalidArgumentError(None, None, 'a defect')):
     with pytest.raises(type(error)):
       run(_fail_with(error), '--text=a')
+
+
+def test_values_of_a_checkpoint_are_not_listed(run, caplog):
+  """TensorFlow warns of each, hundreds, where a model does not fit."""
+  assert run(_say, '--text=a').status == 0
+  logger = logging.getLogger('tensorflow')
+  for said in ('Value in checkpoint could not be found in the restored object: '
+               '(root).optimizer', 'something else'):
+    logger.warning(said)
+  assert caplog.messages == ['something else']
 
 
 def test_nobody_else_reads_the_flags(run):

@@ -8,6 +8,7 @@ import inspect
 import logging
 import os
 import pathlib
+import re
 import signal
 import sys
 import tempfile
@@ -210,6 +211,14 @@ def _start_logging() -> None:
   absl_logging.set_verbosity(absl_logging.WARNING)
   absl_logging.get_absl_handler().setFormatter(_PlainFormatter())
   logging.getLogger('tf_resflow').setLevel(logging.INFO)
+  logging.getLogger('tensorflow').addFilter(_is_of_interest)
+
+
+def _is_of_interest(record: logging.LogRecord) -> bool:
+  """Drops the values of a checkpoint that does not fit, hundreds of lines."""
+  return not re.match(
+      'Value in checkpoint could not be found|Detecting that an object or model '
+      'or tf.train.Checkpoint is being deleted', record.getMessage())
 
 
 def fail(name: str, message: str, status: int = 2) -> int:

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import importlib
 import os
+import re
 import sys
 from typing import Any
 
@@ -248,7 +249,9 @@ def from_flagfile(
     _import(module)
   with _reading(path):
     with open(path, encoding='utf-8') as f:
-      f.read()  # Errors of files are clearer here than from absl.
+      nested = re.search(r'^\s*--?flagfile\b', f.read(), re.MULTILINE)
+    errors.check_suits(not nested, 'flagfile', None, 'cannot be used in a run',
+                       'Write its lines there.')
     arguments = stored_arguments(path)
     missing = [m for m in _modules(arguments) if m not in sys.modules]
   errors.check_suits(

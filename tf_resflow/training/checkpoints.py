@@ -229,8 +229,7 @@ def restore(checkpoint: tf.train.Checkpoint, path: str) -> bool:
     saved = tf.train.Checkpoint(
         model=checkpoint.model, step=checkpoint.step
     ) if positions is None else _as_saved(checkpoint, positions)
-    # In this order it does not list all values that are not found.
-    saved.restore(path).expect_partial().assert_existing_objects_matched()
+    saved.restore(path).assert_existing_objects_matched().expect_partial()
     if positions is None:
       checkpoint.ema.reset()
   return positions is not None
