@@ -6,7 +6,6 @@
 import dataclasses
 import importlib
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from tf_resflow.commands import runner
 from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.numerics import parallel
 from tf_resflow.specs import fields
+from tf_resflow.specs import machine
 
 # Everything that a tool does without work, and what it imports for that.
 _SCRIPT = """
@@ -145,16 +145,6 @@ def test_defects_are_not_hidden(run):
       run(_fail_with(error), '--text=a')
 
 
-def test_values_of_a_checkpoint_are_not_listed(run, caplog):
-  """TensorFlow warns of each, hundreds, where a model does not fit."""
-  assert run(_say, '--text=a').status == 0
-  logger = logging.getLogger('tensorflow')
-  for said in ('Value in checkpoint could not be found in the restored object: '
-               '(root).optimizer', 'something else'):
-    logger.warning(said)
-  assert caplog.messages == ['something else']
-
-
 def test_nobody_else_reads_the_flags(run):
   """Every run has flags of its own, and absl's global ones stay as they are."""
   before = set(flags.FLAGS)
@@ -270,6 +260,7 @@ def main(*_):
   import tensorflow as tf
   from tf_resflow import numerics
   print('mine', file=sys.stderr)
+  tf.get_logger().warning('a value that a checkpoint lacks')
   tf.function(lambda x: x + 1.0, jit_compile=True)(tf.ones([2]))
   print(tf.config.optimizer.get_experimental_options(),
         tf.config.threading.get_intra_op_parallelism_threads(),
@@ -291,7 +282,7 @@ def test_a_process_that_trains_is_set_up_and_quiet():
   process = _train()
   assert (process.returncode, process.stderr) == (0, 'mine\n')
   assert "'disable_meta_optimizer': True" in process.stdout
-  assert process.stdout.strip().endswith(f' 1 {len(os.sched_getaffinity(0))}')
+  assert process.stdout.strip().endswith(f' 1 {machine.num_cores()}')
 
 
 @pytest.mark.slow

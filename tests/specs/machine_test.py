@@ -22,6 +22,7 @@ def write_fixture(tmp_path, monkeypatch):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f'{text}\n')
 
+  write('proc/self/cgroup', '0::/')
   return write
 
 

@@ -17,7 +17,7 @@ def test_paths_that_are_no_local_ones(tmp_path, monkeypatch):
       ('gs://bucket/run', 'workdir=gs://bucket/run: expected a local path. It '
        'is a URL: mount the store'),
       (f'file://{tmp_path}', '...expected a local path. It is a URL'),
-      ('a\0b', "workdir='a\\x00b': expected a path. It has a NUL character."),
+      ('a\0b', r'workdir=a\0b: expected a path. It has a NUL character.'),
       ('~/run', 'workdir=~/run: expected a path without ~ in front. Write'),
       ('dangling', 'workdir=dangling: expected a path that exists or is new. '
        'It is a link to gone, which does not exist: restore'),
@@ -32,23 +32,20 @@ def test_paths_that_are_no_local_ones(tmp_path, monkeypatch):
 
 def test_permissions(tmp_path, monkeypatch):
   """As those of another user: nothing is forbidden to root."""
-  granted = os.F_OK
-  monkeypatch.setattr(
-      os, 'access', lambda path, mode: mode & ~granted == os.F_OK)
+  granted = [os.F_OK]
+  monkeypatch.setattr(os, 'access', lambda path, mode: not mode & ~granted[0])
   run, new = tmp_path, tmp_path / 'new'
-
-  def check(path, *, writes):
-    return lambda _: paths.check_folder('workdir', path, writes)
-
   end = f'Change the permissions of {run}, or take another folder.'
-  for granted, path, writes, verb in (
+  for granted[0], path, writes, verb in (
       (os.R_OK, run, False, 'read'), (os.X_OK, run, False, 'read'),
       (os.R_OK, new, True, 'read'),
       (os.R_OK | os.X_OK, run, True, 'write to'),
       (os.X_OK, new, True, 'write to')):
-    testing.check_refusals(check(path, writes=writes), [(
-        None, f'workdir={path}: expected a folder that you may {verb}. {end}')])
-  for granted, path, writes in (
+    testing.check_refusal(
+        paths.check_folder,
+        {'name': 'workdir', 'path': path, 'writes': writes},
+        f'workdir={path}: expected a folder that you may {verb}. {end}')
+  for granted[0], path, writes in (
       (os.R_OK | os.X_OK, run, False), (os.X_OK, new, False),
       (os.W_OK | os.X_OK, new, True)):
-    check(path, writes=writes)(None)
+    paths.check_folder('workdir', path, writes)

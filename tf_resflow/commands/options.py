@@ -17,6 +17,7 @@ from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.specs import fields
+from tf_resflow.specs import paths
 from tf_resflow.specs import registries
 from tf_resflow.training import files
 
@@ -237,6 +238,7 @@ class OutputFile(Options):
     """
     exists = os.path.exists(path)
     folder = os.path.dirname(os.path.abspath(path))
+    paths.check_local(name, path)
     for condition, expected, advice in (
         (path.endswith(suffixes),
          f'a name that ends in {" or ".join(suffixes)}', ''),

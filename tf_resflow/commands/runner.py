@@ -8,7 +8,6 @@ import inspect
 import logging
 import os
 import pathlib
-import re
 import signal
 import sys
 import tempfile
@@ -211,14 +210,6 @@ def _start_logging() -> None:
   absl_logging.set_verbosity(absl_logging.WARNING)
   absl_logging.get_absl_handler().setFormatter(_PlainFormatter())
   logging.getLogger('tf_resflow').setLevel(logging.INFO)
-  logging.getLogger('tensorflow').addFilter(_is_of_interest)
-
-
-def _is_of_interest(record: logging.LogRecord) -> bool:
-  """Drops the values of a checkpoint that does not fit, hundreds of lines."""
-  return not re.match(
-      'Value in checkpoint could not be found|Detecting that an object or model '
-      'or tf.train.Checkpoint is being deleted', record.getMessage())
 
 
 def fail(name: str, message: str, status: int = 2) -> int:
@@ -243,7 +234,10 @@ def load_tensorflow(show_log: bool = False) -> None:
   os.environ.setdefault(_LOG_LEVEL, '3' if is_quiet else '0')
   gc.disable()
   with _held_back_stderr() if is_quiet else contextlib.nullcontext():
-    import tensorflow  # noqa: F401
+    import tensorflow
+  if is_quiet:
+    # It warns of each value of a checkpoint that does not fit, hundreds.
+    tensorflow.get_logger().setLevel(logging.ERROR)
   gc.freeze()
   gc.enable()
 

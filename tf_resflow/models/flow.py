@@ -388,9 +388,6 @@ class Flow(latent_model.LatentModel):
     Args:
       num_samples: Python int or int32 scalar.
       start: index of the first sample.
-
-    Raises:
-      InvalidValueError: if they would exceed the memory of the machine.
     """
     if not tf.is_tensor(num_samples):
       errors.check(

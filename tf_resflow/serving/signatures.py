@@ -245,7 +245,8 @@ class VectorSignatures(served_flow.ServedFlow):
     """
     return self._marked({'log_prob': self._log_prob(
         self._events(*data),
-        None if seed is None else self._checked('seed', seed), condition)}, data)
+        None if seed is None else self._checked('seed', seed), condition)
+    }, data)
 
   def encode(self, *data: tf.Tensor, **options: Any) -> dict[str, tf.Tensor]:
     """See `ServedFlow.encode`."""

@@ -153,10 +153,9 @@ class Field:
     try:
       if not self.is_tuple:
         return spec.parse_value(self.element, os.path.expanduser(text))
-      parts = text.split(',') if text else []
-      return tuple(
-          spec.parse_value(self.element, os.path.expanduser(part.strip()))
-          for part in parts)
+      parts = map(str.strip, text.split(',') if text else [])
+      return tuple(spec.parse_value(
+          self.element, os.path.expanduser(part)) for part in parts)
     except ValueError:
       raise errors.InvalidValueError(
           self.flag, text, self.expected) from None

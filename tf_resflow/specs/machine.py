@@ -5,6 +5,7 @@ import contextlib
 import math
 import os
 import pathlib
+import re
 
 from tf_resflow import errors
 
@@ -14,15 +15,13 @@ _ROOT = pathlib.Path('/')
 def _settings_of_groups(name: str) -> Iterator[str]:
   """Yields a setting of the control group of this process and those above it.
   """
-  own = ''
   with contextlib.suppress(OSError):
-    for line in (_ROOT / 'proc/self/cgroup').read_text('utf-8').splitlines():
-      if line.startswith('0::'):
-        own = line.removeprefix('0::').strip('/')
-  group = _ROOT / 'sys/fs/cgroup' / own
-  for folder in (group, *group.parents):
-    with contextlib.suppress(OSError):
-      yield (folder / name).read_text('utf-8')
+    text = (_ROOT / 'proc/self/cgroup').read_text('utf-8')
+    own = re.search(r'^0::/*(.*)', text, re.MULTILINE)
+    group = _ROOT / 'sys/fs/cgroup' / (own.group(1) if own else '')
+    for folder in (group, *group.parents):
+      if (folder / name).is_file():
+        yield (folder / name).read_text('utf-8')
 
 
 def num_cores() -> int:
@@ -52,8 +51,7 @@ def check_memory(num_bytes: float, name: str, value: object) -> None:
 
   Args:
     num_bytes: what it needs at least.
-    name: of the argument, field or flag.
-    value: what was given.
+    name, value: of the argument, field or flag.
   """
   limit = memory_bytes()
   errors.check_suits(

@@ -8,25 +8,19 @@ from tf_resflow import errors
 
 def check_local(name: str, path: str | os.PathLike) -> None:
   """Raises `InvalidValueError` for what is no path of a local file or folder.
-
-  Args:
-    name: of the argument or flag.
-    path: what was given; it need not exist.
   """
   text = os.fspath(path)
-  errors.check('\0' not in text, name, repr(text), 'a path',
-               'It has a NUL character.')
-  errors.check(
-      '://' not in text, name, path, 'a local path',
-      'It is a URL: mount the store, or copy files from and to there.')
-  errors.check(
-      not text.startswith('~'), name, path, 'a path without ~ in front',
-      'Write the home folder in full, or ./~ for a name that begins so.')
-  errors.check(
-      os.path.exists(text) or not os.path.islink(text), name, path,
-      'a path that exists or is new', 'It is a link to '
-      f'{os.path.islink(text) and os.readlink(text)}, which does not exist: '
-      'restore that, or remove the link.')
+  target = os.readlink(text) if os.path.islink(text) else ''
+  for condition, expected, advice in (
+      ('\0' not in text, 'a path', 'It has a NUL character.'),
+      ('://' not in text, 'a local path',
+       'It is a URL: mount the store, or copy files from and to there.'),
+      (not text.startswith('~'), 'a path without ~ in front',
+       'Write the home folder in full, or ./~ for a name that begins so.'),
+      (not target or os.path.exists(text), 'a path that exists or is new',
+       f'It is a link to {target}, which does not exist: restore that, or '
+       'remove the link.')):
+    errors.check(condition, name, text.replace('\0', '\\0'), expected, advice)
 
 
 def check_folder(
