@@ -153,7 +153,11 @@ def test_nobody_else_reads_the_flags(run):
 
 
 def test_a_new_process_runs_a_tool(tmp_path):
-  """Wherever it is started, by its launcher or by another tool."""
+  """Wherever it is started, by its launcher or by another tool.
+
+  And runs nothing of what is there.
+  """
+  (tmp_path / 'random.py').write_text('raise SystemExit(9)')
   arguments = ['--workdir=w', '--num_repeats=7']
   for process in (
       processes.run_launcher('evaluate', *arguments, cwd=tmp_path),

@@ -170,8 +170,8 @@ def run(name: str, arguments: Sequence[str]) -> int:
 def command(name: str, arguments: Sequence[str]) -> list[str]:
   """Returns the command that runs a tool of this package in a new process."""
   root = str(pathlib.Path(__file__).resolve().parents[2])
-  return [
-      sys.executable, '-c', f'import sys; sys.path.insert(0, {root!r}); '
+  return [  # -P: nothing is imported from the current folder.
+      sys.executable, '-P', '-c', f'import sys; sys.path.insert(0, {root!r}); '
       'from tf_resflow.commands import runner; '
       f'sys.exit(runner.run({name!r}, sys.argv[1:]))', *arguments]
 
