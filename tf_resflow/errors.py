@@ -113,9 +113,7 @@ class ExpectedError(RuntimeError):
 
 
 def sentence(error: Exception | str) -> str:
-  """Returns the message of another error as one line with a full stop.
-
-  Without the places in graphs that TensorFlow adds.
+  """Returns the message of an error as one line, without TensorFlow's places.
   """
   text = str(error) or type(error).__name__
   text = re.sub(r'\{\{.*?\}\}|\[Op:.*', '', text, flags=re.DOTALL)

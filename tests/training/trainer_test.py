@@ -165,9 +165,10 @@ def test_batches_that_replicas_cannot_share_are_refused():
 
 
 def test_batches_that_exceed_the_memory_are_refused():
-  testing.check_refusal(
-      trainer_lib.Learner, {'config': _config(None, batch_size=10**12)},
-      'batch_size=1000000000000 needs 1.43e+06 GiB of memory or more. This')
+  for name in ('batch_size', 'accumulation_steps'):
+    testing.check_refusal(
+        trainer_lib.Learner, {'config': _config(None, **{name: 10**12})},
+        f'{name}=1000000000000 needs')
 
 
 def test_what_flows_keep_resumes_bit_for_bit(tmp_path, data_dir):

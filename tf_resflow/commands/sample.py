@@ -111,10 +111,10 @@ class Options(
         'pairs: start, end, start, end')
 
   def check_run(self) -> None:
-    machine.check_memory(  # Of latents and samples alone, in float32.
-        8 * (self.num_samples or 0) * len(self.temperature) *
-        getattr(self.config.model, 'event_size', 1), 'num_samples',
-        self.num_samples)
+    size = getattr(self.config.model, 'event_size', 1)
+    machine.check_memory(  # Latents and samples alone, in float32.
+        8 * (self.num_samples or 0) * len(self.temperature) * size,
+        'num_samples', self.num_samples)
     suffix = os.path.splitext(self.output)[1]
     if not self.is_of_vectors:
       self.require(

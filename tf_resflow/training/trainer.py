@@ -102,9 +102,10 @@ class Learner:
       self.ema = ema_lib.ExponentialMovingAverage(
           self.model, config.optimizer.ema_decay)
     # At least the batch, two that are waiting, noise, latents and gradients.
-    machine.check_memory(
-        6 * config.optimizer.batch_size * 4 * self.model.latent_size,
-        'batch_size', config.optimizer.batch_size)
+    num_bytes = 6 * 4 * self.model.latent_size
+    for name in ('batch_size', 'accumulation_steps'):
+      num_bytes *= (value := getattr(config.optimizer, name))
+      machine.check_memory(num_bytes, name, value)
     self.objective = objectives.objective_of(
         self.model, config.objective.nll_weight_of(self.model.event_size),
         config.objective.objective)
