@@ -47,12 +47,7 @@ def memory_bytes() -> int | None:
 
 
 def check_memory(num_bytes: float, name: str, value: object) -> None:
-  """Raises `InvalidValueError` for a value that needs more than the memory.
-
-  Args:
-    num_bytes: what it needs at least.
-    name, value: of the argument, field or flag.
-  """
+  """Raises `InvalidValueError` if a value needs more bytes than there are."""
   limit = memory_bytes()
   errors.check_suits(
       limit is None or num_bytes <= limit, name, value,
