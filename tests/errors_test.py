@@ -60,5 +60,8 @@ def test_kinds_of_errors():
 def test_sentence():
   for text, sentence in (
       ('two\nlines', 'two lines.'), ('one.', 'one.'), ('  a   b...', 'a b.'),
-      ('', '.')):
+      ('', 'RuntimeError.'), (
+          '{{function_node __wrapped__SaveV2_dtypes_250_device_/job:localhost}}'
+          ' a/ckpt; No space left [Op:SaveV2] name: ',
+          'a/ckpt; No space left.')):
     assert errors.sentence(RuntimeError(text)) == sentence

@@ -85,7 +85,12 @@ def test_train_and_evaluate(run, tmp_path):
   # This package's messages, and nothing of TensorFlow's.
   assert len(process.stderr.splitlines()) == 3, process.stderr
   assert '--import=mine\n' in (tmp_path / 'run' / 'run.flags').read_text()
-  process = run('evaluate', '--workdir=run', '--num_examples=8', '--nocertify')
+  evaluate = 'evaluate', '--workdir=run', '--num_examples=8', '--nocertify'
+  process = run(*evaluate)
+  assert process.returncode == 2
+  assert 'imported' not in process.stdout
+  assert 'run.flags needs mine, and to import a module' in process.stderr
+  process = run(*evaluate, '--import=mine')
   assert process.returncode == 0, process.stderr
   assert json.loads(process.stdout.splitlines()[-1])['num_examples'] == 8
 

@@ -6,6 +6,7 @@ Every message says what was given, what was expected and what to do.
 from collections.abc import Iterable, Iterator
 import contextlib
 import difflib
+import re
 
 
 class InvalidValueError(ValueError):
@@ -111,6 +112,9 @@ class ExpectedError(RuntimeError):
   exit_status = 2
 
 
-def sentence(error: Exception) -> str:
-  """Returns the message of another error as one line with a full stop."""
-  return ' '.join(str(error).split()).rstrip('.') + '.'
+def sentence(error: Exception | str) -> str:
+  """Returns the message of an error as one line, without TensorFlow's places.
+  """
+  text = str(error) or type(error).__name__
+  text = re.sub(r'\{\{.*?\}\}|\[Op:.*', '', text, flags=re.DOTALL)
+  return ' '.join(text.split()).rstrip('.') + '.'

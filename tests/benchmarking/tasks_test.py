@@ -17,6 +17,7 @@ from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.benchmarking import tasks
 from tf_resflow.specs import fields
+from tf_resflow.specs import machine
 from tf_resflow.specs import registries
 from tf_resflow.training import strategies
 from tf_resflow.training import trainer
@@ -179,26 +180,10 @@ def test_speed_of_products_is_within_reason():
   assert 1e7 < tasks.matmul_rate(size=128, num_repeats=3) < 1e16
 
 
-def test_memory_is_that_of_the_group(monkeypatch, tmp_path):
-  monkeypatch.setattr(os, 'sysconf', lambda name: {
-      'SC_PAGE_SIZE': 4000, 'SC_PHYS_PAGES': 2 * 10**6}[name])
-  assert tasks.memory_gb() == 8.0
-  for i, (name, text, expected) in enumerate((
-      ('memory.max', 'max', 8.0), ('memory.max', '2000000000', 2.0),
-      ('memory/memory.limit_in_bytes', '9223372036854771712', 8.0),
-      ('memory/memory.limit_in_bytes', '2000000000', 2.0))):
-    path = tmp_path / str(i) / name
-    path.parent.mkdir(parents=True)
-    path.write_text(f'{text}\n')
-    monkeypatch.setattr(tasks, '_CONTROL_GROUP', tmp_path / str(i))
-    assert tasks.memory_gb() == expected, (name, text)
-
-  def fail(_):
-    raise ValueError
-
-  # It may be unknown.
-  monkeypatch.setattr(os, 'sysconf', fail)
-  assert tasks.memory_gb() is None
+def test_memory(monkeypatch):
+  for limit, expected in ((8 * 10**9, 8.0), (None, None)):
+    monkeypatch.setattr(machine, 'memory_bytes', lambda limit=limit: limit)
+    assert tasks.memory_gb() == expected
 
 
 def _make_model(**changes):

@@ -26,6 +26,7 @@ from tf_resflow.commands import runner
 from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.numerics import parallel
 from tf_resflow.specs import fields
+from tf_resflow.specs import machine
 
 # Everything that a tool does without work, and what it imports for that.
 _SCRIPT = """
@@ -131,8 +132,10 @@ def test_expected_errors(run):
       (errors.ExpectedError('it diverged.'), 2, 'it diverged.'),
       (_Interrupted('stopped; it is saved.'), 3, 'stopped; it is saved.'),
       (KeyboardInterrupt(), 130, 'interrupted.'),
-      (tf.errors.ResourceExhaustedError(None, None, 'disk\nfull'), 2,
-       'disk full')])
+      (tf.errors.ResourceExhaustedError(
+          None, None, '{{function_node x}} disk\nfull [Op:SaveV2]'), 2,
+       'disk full.'),
+      (MemoryError(), 2, 'MemoryError.')])
 
 
 def test_defects_are_not_hidden(run):
@@ -150,7 +153,11 @@ def test_nobody_else_reads_the_flags(run):
 
 
 def test_a_new_process_runs_a_tool(tmp_path):
-  """Wherever it is started, by its launcher or by another tool."""
+  """Wherever it is started, by its launcher or by another tool.
+
+  And runs nothing of what is there.
+  """
+  (tmp_path / 'random.py').write_text('raise SystemExit(9)')
   arguments = ['--workdir=w', '--num_repeats=7']
   for process in (
       processes.run_launcher('evaluate', *arguments, cwd=tmp_path),
@@ -257,6 +264,7 @@ def main(*_):
   import tensorflow as tf
   from tf_resflow import numerics
   print('mine', file=sys.stderr)
+  tf.get_logger().warning('a value that a checkpoint lacks')
   tf.function(lambda x: x + 1.0, jit_compile=True)(tf.ones([2]))
   print(tf.config.optimizer.get_experimental_options(),
         tf.config.threading.get_intra_op_parallelism_threads(),
@@ -278,7 +286,7 @@ def test_a_process_that_trains_is_set_up_and_quiet():
   process = _train()
   assert (process.returncode, process.stderr) == (0, 'mine\n')
   assert "'disable_meta_optimizer': True" in process.stdout
-  assert process.stdout.strip().endswith(f' 1 {len(os.sched_getaffinity(0))}')
+  assert process.stdout.strip().endswith(f' 1 {machine.num_cores()}')
 
 
 @pytest.mark.slow

@@ -122,6 +122,7 @@ def test_bad_input(run_tool, digits_workdir, table_workdir, tmp_path):
       (['--reconstruct', '--indices=1', '--num_samples=1'],
        '--num_samples cannot be used with --indices'),
       (['--indices=1'], '--indices requires --interpola'),
+      (['--num_samples=1000000000000'], '--num_samples=1000000000000 needs '),
       ([file], f'{file}: expected a file .png or .npz for images'),
       ([*table, '--interpolate'], '--interpolate cannot be used with model=ve'),
       ([*table[:2], '--reconstruct'], '--reconstruct cannot be used with mode'),

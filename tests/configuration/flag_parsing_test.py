@@ -115,8 +115,9 @@ def test_bad_flagfile(tmp_path):
       ('--no_such_flag=3\n', f'{start}...no_such_flag'),
       ('--batch_size=0\n', f'{start}batch_size=0: expected an integer'),
       ('\xff', f"{start}'utf-8'"),
-      ('--import=no_such_module\n', f'{start}import=no_such_module: expected'),
-      ('--flagfile=/no/such/file\n', f'{start}.../no/such/file')])
+      ('--import=$(rm)\n', f'{start}import=$(rm): expected a module that can '
+       'be imported. Write my_package.my_module.'),
+      ('--flagfile=/dev/zero\n', f'{start}flagfile cannot be used in a run.')])
 
 
 # A user-defined model type, with new fields.
@@ -188,8 +189,16 @@ def test_user_defined_models_are_trained_like_ours(module, tmp_path):
   del sys.modules['my_waves']
   with pytest.raises(ValueError, match='model=wave: expected one of'):
     models.model_from_json(text)
-  loaded = flags_lib.from_flagfile(tmp_path / 'run.flags')
+  # And run none of its code, until the reader names the module.
+  path = tmp_path / 'run.flags'
+  testing.check_refusals(flags_lib.from_flagfile, [(path, (
+      f'file={path} needs {module}, and to import a module runs its code. If '
+      f'you trust it, give --import={module}; in Python load(workdir, '
+      f"imports=['{module}'])."))])
+  assert module not in sys.modules
+  loaded = flags_lib.from_flagfile(path, imports=[module])
   assert loaded.values() == values
+  assert flags_lib.from_flagfile(path) == loaded
   assert models.model_from_json(text) == loaded.model
 
 

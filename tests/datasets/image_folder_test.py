@@ -138,6 +138,9 @@ def test_sizes(folder):
     errors.InvalidValueError,
     match='00.png is 6 x 4 and x.png 8 x 10; use --resize=SIZE to crop to'):
     _load(folder, 'train')
+  with pytest.raises(
+    errors.InvalidValueError, match='resize=1000000 needs .* GiB of memory'):
+    _load(folder, 'train', resize=10**6)
   for part in ('train', 'test'):
     split = _load(folder, part, resize=2)
     assert split.event_shape == (2, 2, 3)

@@ -22,6 +22,9 @@ def test_grid_places_every_pixel():
       for x in range(3):
         expected[1 + 3 * (i // 3) + y, 1 + 4 * (i % 3) + x] = images[i, y, x]
   np.testing.assert_array_equal(grid, expected)
+  # No row has more columns than there are images.
+  np.testing.assert_array_equal(
+      *(plots.image_grid(images, num_columns=n) for n in (5, 10**9)))
 
 
 def test_enlargement_is_nearest_neighbour():

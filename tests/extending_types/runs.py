@@ -43,11 +43,11 @@ def train(call, folder, run) -> None:
 
 
 def evaluate_and_resume(call, folder, run) -> None:
-  """Evaluates what `train` made, which says what to import, and goes on."""
+  """Evaluates what `train` made, and goes on by its flagfile."""
   workdir = workdir_of(call)
   report = json.loads(run(
-      'evaluate', f'--workdir={workdir}', '--num_examples=8', '--certify'
-  ).splitlines()[-1])
+      'evaluate', '--import=my_types', f'--workdir={workdir}',
+      '--num_examples=8', '--certify').splitlines()[-1])
   assert 0.0 < report['bits_per_dim'] < 50.0
   assert report['reconstruction_error_max'] < 1e-3
   run('train', f'--flagfile={workdir}/run.flags', f'--workdir={workdir}',

@@ -144,6 +144,8 @@ def test_samples():
   np.testing.assert_array_equal(
       tf.function(model.draw_latents)(tf.constant(5), seed=3), latents)
   assert len({row.tobytes() for row in latents.numpy()}) == 5
+  with pytest.raises(errors.InvalidValueError, match='GiB of memory or more'):
+    model.sample(10**15)
   cold = model.sample(5, seed=3, temperature=0.5)
   np.testing.assert_allclose(model.encode(cold), 0.5 * latents, atol=1e-4)
   # Zero temperature is the mode of the base distribution.

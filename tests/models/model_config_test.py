@@ -84,4 +84,5 @@ def test_json_that_is_no_model():
       ('{"model": "wave", "waves": 1}', f'{start}field=waves: expected one of'),
       ('{"model": "waves"}', f'{start}model=waves: expected one of image, vec'),
       ('{"model": ["wave"]}', f"{start}model=['wave']: expected one of image,"),
+      ('[' * 200_000, f'{start}maximum recursion depth exceeded'),
       ('', f'{start}Expecting value')])

@@ -13,8 +13,9 @@ def test_refuses_to_replace_anything(tmp_path):
   (tmp_path / 'file').write_text('mine')
   testing.check_refusals(preconditions.check_is_new, [
       (str(tmp_path), '...expected a new or empty folder'),
-      (str(tmp_path / 'file'), '...file: expected a new or empty folder'),
-      ('gs://bucket/digits/1', '...expected a local folder')])
+      (str(tmp_path / 'file'), '...file: expected a folder. It is a file.'),
+      ('', '...expected a local folder'),
+      ('gs://bucket/digits/1', '...expected a local path. It is a URL')])
   assert os.listdir(tmp_path) == ['file']
 
 

@@ -63,6 +63,13 @@ def test_parse():
     assert FIELDS[name].parse(spec.text_of(value)) == value
 
 
+def test_home_folder(monkeypatch):
+  """Of a path, which a shell leaves as it is behind a flag."""
+  monkeypatch.setenv('HOME', '/home/me')
+  assert FIELDS['spec'].parse('~/a~') == '/home/me/a~'
+  assert FIELDS['spec'].parse('a/~/b') == 'a/~/b'
+
+
 def test_texts_that_are_no_value():
   testing.check_refusals(lambda pair: FIELDS[pair[0]].parse(pair[1]), [
       (('flip', 'maybe'), 'flip=maybe: expected true or false.'),

@@ -1,6 +1,7 @@
 """Rows are recognised by their numbers in float32 and their conditions."""
 
 import hashlib
+import os
 import struct
 
 import numpy as np
@@ -75,4 +76,5 @@ def test_another_file(tmp_path):
 
   testing.check_refusals(read, [
       (lambda: path.write_bytes(b'nothing'), f'{start}cannot be read: '),
-      (lambda: np.save(path, np.arange(3.0)), f'{start}is another file;')])
+      (lambda: np.save(path, np.arange(3.0)), f'{start}is another file;'),
+      (lambda: (path.unlink(), os.mkfifo(path)), f'{start}is a pipe or a')])

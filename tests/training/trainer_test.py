@@ -215,6 +215,13 @@ def test_batches_that_replicas_cannot_share_are_refused():
       'batch_size=3: expected a multiple of 2, the number of replicas')
 
 
+def test_batches_that_exceed_the_memory_are_refused():
+  for name in ('batch_size', 'accumulation_steps'):
+    testing.check_refusal(
+        trainer_lib.Learner, {'config': _config(None, **{name: 10**12})},
+        f'{name}=1000000000000 needs')
+
+
 def test_what_flows_keep_resumes_bit_for_bit(tmp_path, data_dir):
   """Noise, moving means, and orders of norms that are trained by the norms."""
   whole, resumed = runs.resume(runs.config(

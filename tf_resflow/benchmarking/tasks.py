@@ -4,8 +4,6 @@ from collections.abc import Sequence
 import contextlib
 import dataclasses
 import itertools
-import os
-import pathlib
 import resource
 import statistics
 import subprocess
@@ -21,13 +19,13 @@ from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import training
+from tf_resflow.specs import machine
 from tf_resflow.training import trainer
 
 _NUM_WARM_UP = 2
 # For `measure_run`: target seconds of a step, least seconds of all steps, and
 # the latest start of a step; assumed share of the speed of matrix products.
 _STEP_S, _STEPS_S, _LAST_S, _SHARE = 10.0, 10.0, 60.0, 0.4
-_CONTROL_GROUP = pathlib.Path('/sys/fs/cgroup')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,17 +128,13 @@ def memory_gb() -> float | None:
   That of the smallest GPU if there is one, else of the machine or the control
   group of the process; None if it is unknown.
   """
-  limits = []
   with contextlib.suppress(OSError, ValueError, subprocess.SubprocessError):
     if tf.config.list_logical_devices('GPU'):  # TensorFlow has no API.
       return 2**20 / 1e9 * min(map(int, subprocess.check_output([
           'nvidia-smi', '--query-gpu=memory.total',
           '--format=csv,noheader,nounits']).split()))
-    limits.append(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'))
-    for name in ('memory.max', 'memory/memory.limit_in_bytes'):
-      limits += [int(path.read_text('utf-8'))  # Or `max`, which is no limit.
-                 for path in _CONTROL_GROUP.glob(name)]
-  return min(limits) / 1e9 if limits else None
+  limit = machine.memory_bytes()
+  return limit / 1e9 if limit else None
 
 
 def _times(function, num_repeats):

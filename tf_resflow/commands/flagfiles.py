@@ -60,7 +60,7 @@ def find(value: str) -> str:
   name = f'{value.removesuffix(".flags")}.flags'
   paths = [path for path in (
       pathlib.Path(value).expanduser(), *(f / name for f in _FOLDERS)
-  ) if path.exists()]
+  ) if path.is_file()]
   advice = f'{errors.did_you_mean(value, names())} '.lstrip()
   errors.check(
       bool(paths), 'flagfile', value, 'a file of flags, or the name of one '

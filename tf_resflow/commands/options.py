@@ -5,8 +5,6 @@ import dataclasses
 import functools
 import json
 import os
-import pathlib
-import re
 import sys
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -19,6 +17,7 @@ from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.specs import fields
+from tf_resflow.specs import paths
 from tf_resflow.specs import registries
 from tf_resflow.training import files
 
@@ -137,10 +136,8 @@ class Run(Options):
 
   def __post_init__(self):
     super().__post_init__()
-    # At once: TensorFlow, which modules of a run may need, takes seconds.
-    path = pathlib.Path(files.path_of(self.workdir, files.RUN_FLAGS))
-    if not re.search(r'^--import=.', path.read_text(errors='replace'), re.M):
-      self.check_run()
+    # At once: to import TensorFlow takes seconds.
+    self.check_run()
 
   @functools.cached_property
   def config(self) -> configuration.Config:
@@ -156,10 +153,10 @@ class Run(Options):
 
   def check_run(self) -> None:
     """Raises `InvalidValueError` where flags do not suit the run."""
+    _ = self.config  # Or an error.
 
   def open(self, dtype: str = 'float32', strategy: str = 'single') -> OpenedRun:
     """Opens the run; every tool does it here."""
-    self.check_run()
     devices = training.make_strategy(strategy)
     with devices.scope():
       model, step = training.workdir.load_model(
@@ -241,6 +238,7 @@ class OutputFile(Options):
     """
     exists = os.path.exists(path)
     folder = os.path.dirname(os.path.abspath(path))
+    paths.check_local(name, path)
     for condition, expected, advice in (
         (path.endswith(suffixes),
          f'a name that ends in {" or ".join(suffixes)}', ''),

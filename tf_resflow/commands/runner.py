@@ -160,18 +160,18 @@ def run(name: str, arguments: Sequence[str]) -> int:
     return fail(name, 'interrupted.', 128 + signal.SIGINT)
   except Exception as error:  # pylint: disable=broad-exception-caught
     kind = type(error)
-    if (not kind.__module__.startswith('tensorflow.') or
+    if not isinstance(error, MemoryError) and (
+        not kind.__module__.startswith('tensorflow.') or
         kind.__name__ not in _OPERATING_ERRORS):
       raise
-    return fail(
-        name, ' '.join(getattr(error, 'message', str(error)).split()))
+    return fail(name, errors.sentence(error))
 
 
 def command(name: str, arguments: Sequence[str]) -> list[str]:
   """Returns the command that runs a tool of this package in a new process."""
   root = str(pathlib.Path(__file__).resolve().parents[2])
-  return [
-      sys.executable, '-c', f'import sys; sys.path.insert(0, {root!r}); '
+  return [  # -P: nothing is imported from the current folder.
+      sys.executable, '-P', '-c', f'import sys; sys.path.insert(0, {root!r}); '
       'from tf_resflow.commands import runner; '
       f'sys.exit(runner.run({name!r}, sys.argv[1:]))', *arguments]
 
@@ -234,7 +234,10 @@ def load_tensorflow(show_log: bool = False) -> None:
   os.environ.setdefault(_LOG_LEVEL, '3' if is_quiet else '0')
   gc.disable()
   with _held_back_stderr() if is_quiet else contextlib.nullcontext():
-    import tensorflow  # noqa: F401
+    import tensorflow
+  if is_quiet:
+    # It warns of each value of a checkpoint that does not fit, hundreds.
+    tensorflow.get_logger().setLevel(logging.ERROR)
   gc.freeze()
   gc.enable()
 

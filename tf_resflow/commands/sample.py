@@ -43,6 +43,7 @@ from tf_resflow import evaluation
 from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
 from tf_resflow.specs import fields
+from tf_resflow.specs import machine
 
 # In the row of a label.
 _SAMPLES_OF_A_LABEL = 8
@@ -110,6 +111,10 @@ class Options(
         'pairs: start, end, start, end')
 
   def check_run(self) -> None:
+    size = getattr(self.config.model, 'event_size', 1)
+    machine.check_memory(  # Latents and samples alone, in float32.
+        8 * (self.num_samples or 0) * len(self.temperature) * size,
+        'num_samples', self.num_samples)
     suffix = os.path.splitext(self.output)[1]
     if not self.is_of_vectors:
       self.require(

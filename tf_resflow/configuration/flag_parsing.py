@@ -3,7 +3,8 @@
 Every function takes the `FlagValues` to use; the commands pass those of absl.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+import contextlib
 import dataclasses
 import importlib
 import os
@@ -23,16 +24,18 @@ from tf_resflow.specs import spec as spec_lib
 
 # Help group of the flags that all commands share.
 COMMON = 'Every tool'
+_MODULE = 'a module that can be imported'
 _SECTIONS = {'type': config_lib.ModelTypeConfig, **config_lib.SECTIONS}
 
 
 def import_modules(
     arguments: Sequence[str], before_fn: Callable[[], None] | None = None,
 ) -> tuple[str, ...]:
-  """Imports the modules named by `--import`, also in flagfiles.
+  """Imports the modules named by `--import`, also in flagfiles named there.
 
   Call it before `define`, so that flags and their help include what the modules
-  register. The current working directory is searched, too.
+  register. The current working directory is searched, too. Nothing else imports
+  modules: `from_flagfile` refuses a run with modules that are not named so.
 
   Args:
     arguments: command-line arguments, without the name of the command.
@@ -45,26 +48,37 @@ def import_modules(
     InvalidValueError: if a module cannot be imported.
     absl.flags.Error: if a flagfile cannot be read.
   """
-  values = flags.FlagValues()
-  define_import(values)
-  values.set_gnu_getopt(True)
-  values(['', *arguments], known_only=True)
-  modules = _imports(values)
+  modules = _modules(arguments)
   if modules and os.getcwd() not in sys.path:
     sys.path.append(os.getcwd())
   if modules and before_fn is not None:
     before_fn()
   for module in modules:
-    expected = 'a module that can be imported'
+    _import(module)
+  return modules
+
+
+def _modules(arguments: Sequence[str]) -> tuple[str, ...]:
+  """Returns the modules named by `--import` in arguments and their flagfiles.
+  """
+  values = flags.FlagValues()
+  define_import(values)
+  values.set_gnu_getopt(True)
+  values(['', *arguments], known_only=True)
+  modules = _imports(values)
+  for module in modules:
     errors.check(
         all(part.isidentifier() for part in module.split('.')), 'import',
-        module, expected, 'Write my_package.my_module.')
-    try:
-      importlib.import_module(module)
-    except (ImportError, errors.InvalidValueError) as error:
-      raise errors.InvalidValueError(
-          'import', module, expected, errors.sentence(error)) from error
+        module, _MODULE, 'Write my_package.my_module.')
   return modules
+
+
+def _import(module: str) -> None:
+  try:
+    importlib.import_module(module)
+  except (ImportError, errors.InvalidValueError) as error:
+    raise errors.InvalidValueError(
+        'import', module, _MODULE, errors.sentence(error)) from error
 
 
 def define_import(flag_values: flags.FlagValues) -> None:
@@ -220,32 +234,51 @@ def stored_arguments(path: str | os.PathLike) -> list[str]:
 
 def from_flagfile(
     path: str | os.PathLike, model_path: str | os.PathLike | None = None,
+    imports: Iterable[str] = (),
 ) -> config_lib.Config:
-  """Reads the configuration in a `run.flags` file; imports its modules.
+  """Reads the configuration in a `run.flags` file, without running its code.
 
   Args:
     path: of the file.
     model_path: of the `model.json` next to it, which has the fields that follow
       from the data; by default they are inferred from the data set.
+    imports: modules to import first, for types that they register.
 
   Raises:
-    InvalidValueError: if the file is unreadable, or a flag or its value is
-      invalid.
+    InvalidValueError: if the file is unreadable, a flag or its value is
+      invalid, or the file names a module that this process has not imported.
   """
-  try:
+  for module in imports:
+    _import(module)
+  with _reading(path):
     with open(path, encoding='utf-8') as f:
       text = f.read()  # Errors of files are clearer here than from absl.
     stated = re.match(r'# (\d+) flags\n', text)  # Not by former versions.
     errors.check_suits(
         '--' in text and text.count('\n--') >= int(stated[1] if stated else 0),
         'run.flags', None, 'has lost lines', 'Restore them.')
+    nested = re.search(r'^\s*--?flagfile\b', text, re.MULTILINE)
+    errors.check_suits(not nested, 'flagfile', None, 'cannot be used in a run',
+                       'Write its lines there.')
     arguments = stored_arguments(path)
-    import_modules(arguments)
+    missing = [m for m in _modules(arguments) if m not in sys.modules]
+  errors.check_suits(
+      not missing, 'file', path, f'needs {", ".join(missing)}, and to import a '
+      'module runs its code', 'If you trust it, give '
+      f'--import={",".join(missing)}; in Python load(workdir, '
+      f'imports={missing}).')
+  with _reading(path):
     values = flags.FlagValues()
     define(values)
     values(['', *arguments])
     return config(
         values, model_config.load(model_path) if model_path else None)
+
+
+@contextlib.contextmanager
+def _reading(path: str | os.PathLike) -> Iterator[None]:
+  try:
+    yield
   except (OSError, UnicodeError, errors.InvalidValueError,
           flags.Error) as error:
     raise errors.InvalidValueError(

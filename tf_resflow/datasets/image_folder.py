@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import dataclasses
 import functools
 import logging
+import math
 import os
 from typing import Any, Self
 
@@ -14,6 +15,7 @@ from tf_resflow import errors
 from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import image_files
 from tf_resflow.datasets import own_files
+from tf_resflow.specs import machine
 
 _logger = logging.getLogger(__name__)
 _EXPECTED = f'a folder with {image_files.KINDS} images of 8 bits'
@@ -70,8 +72,12 @@ class FolderInfo(dataset_info.ImageInfo):
         f'{other[1]}; use --resize=SIZE to crop to squares and resize.')
     else:
       errors.check(resize >= 1, 'resize', resize, 'an integer >= 1')
+      image_shape = (resize, resize, self.image_shape[-1])
+      machine.check_memory(
+        sum(map(len, self.parts.values())) * math.prod(image_shape), 'resize',
+        resize)
       self = dataclasses.replace(
-        self, image_shape=(resize, resize, self.image_shape[-1]),
+        self, image_shape=image_shape,
         load_fn=functools.partial(_load, self, resize))
     # Images are already resized by `load_fn`.
     return super().changed(num_bits, skip_bad=False)

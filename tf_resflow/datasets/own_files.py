@@ -17,6 +17,7 @@ import numpy as np
 
 from tf_resflow import errors
 from tf_resflow.specs import column_types
+from tf_resflow.specs import machine
 
 _logger = logging.getLogger(__name__)
 # Errors of files that are truncated, encrypted, or not arrays or tables.
@@ -24,6 +25,8 @@ _UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, csv.Error,
                zipfile.BadZipFile, zlib.error)
 # Bound of what an archive may hold.
 MAX_ARRAY_BYTES = 16 * 2**30
+# An archive expands by less than this factor, up to a size that is no harm.
+_MAX_EXPANSION, _MIN_BOMB_BYTES = 200, 2**30
 # Minimum number of examples for a density and a held-out part.
 MIN_EXAMPLES = 10
 # Fraction of the examples that are held out if there is no test part.
@@ -89,14 +92,18 @@ def check_archive(path: str | os.PathLike, max_bytes: int) -> None:
 
   Args:
     path: Path of the archive.
-    max_bytes: Maximum size of all members, uncompressed; an archive that is not
-      compressed may be larger.
+    max_bytes: Maximum size of all members, uncompressed; less where the memory
+      is less or the archive is small. One that is not compressed may be larger.
   """
   with reading(), zipfile.ZipFile(path) as archive:
     size = sum(member.file_size for member in archive.infolist())
+  num_bytes = os.path.getsize(path)
+  limit = max(num_bytes, min(
+    max_bytes, machine.memory_bytes() or max_bytes,
+    _MIN_BOMB_BYTES + _MAX_EXPANSION * num_bytes))
   errors.check_format(
-    size <= max(max_bytes, os.path.getsize(path)), 'It expands to '
-    f'{size / 2**30:.3g} GiB; at most {max_bytes / 2**30:g} GiB are read.')
+    size <= limit, f'It expands to {size / 2**30:.3g} GiB; at most '
+    f'{limit / 2**30:.3g} GiB are read of a file of this size.')
 
 
 def read_arrays(

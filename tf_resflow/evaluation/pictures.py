@@ -246,7 +246,7 @@ def reconstructions(
   decoded = inversion.decode(model, z, condition=condition, **options)
   originals = plots.levels_to_bytes(levels, model.num_levels)
   restored = to_bytes(decoded.x, model.num_levels)
-  num_columns = num_columns or min(len(x), _NUM_COLUMNS)
+  num_columns = min(len(x), num_columns or _NUM_COLUMNS)
   # The last row is filled with white.
   filled = np.pad(
       np.stack([originals, restored]),

@@ -35,7 +35,7 @@ def image_grid(
 
   Args:
     images: [N, H, W, C], uint8 in 0..255 or floats in [0, 1]; C is 1 or 3.
-    num_columns: images per row; by default the smallest square.
+    num_columns: images per row, at most all; by default the smallest square.
     padding: background around every image, in pixels of the images.
     scale: integer factor of the nearest-neighbour enlargement; by default the
       smallest one that brings the longer side of an image to 64 pixels.
@@ -62,6 +62,7 @@ def image_grid(
       ('num_columns', num_columns, 1), ('scale', scale, 1),
       ('padding', padding, 0)):
     errors.check(value >= least, name, value, f'a number >= {least}')
+  num_columns = min(num_columns, num_images)
   # Every cell has its padding above and on the left; empty ones are white.
   cells = np.pad(
       images, [(0, -num_images % num_columns), (padding, 0), (padding, 0),

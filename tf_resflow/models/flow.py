@@ -19,6 +19,7 @@ from tf_resflow.models import block_bound
 from tf_resflow.models import latent_model
 from tf_resflow.numerics import random
 from tf_resflow.specs import frames
+from tf_resflow.specs import machine
 from tf_resflow.specs import renamed
 
 if TYPE_CHECKING:  # The import takes a second.
@@ -388,8 +389,13 @@ class Flow(latent_model.LatentModel):
       num_samples: Python int or int32 scalar.
       start: index of the first sample.
     """
-    errors.check(tf.is_tensor(num_samples) or num_samples >= 0, 'num_samples',
-                 num_samples, 'an integer >= 0')
+    if not tf.is_tensor(num_samples):
+      errors.check(
+          num_samples >= 0, 'num_samples', num_samples, 'an integer >= 0')
+      # Latents, a copy at another temperature, and the data.
+      machine.check_memory(
+          3 * num_samples * self.latent_size * tf.as_dtype(
+              self.compute_dtype).size, 'num_samples', num_samples)
     return random.normal_rows(
         tf.range(start, start + num_samples), random.as_seed(seed).values,
         self.latent_size, tf.as_dtype(self.compute_dtype))

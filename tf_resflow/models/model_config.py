@@ -128,7 +128,7 @@ def model_from_json(text: str, file: str = 'model.json') -> ModelConfig:
     for name in values:
       errors.check(name in names, 'field', name, f'one of {", ".join(names)}')
     return config_class(**values)
-  except ValueError as error:
+  except (ValueError, RecursionError) as error:
     raise errors.InvalidValueError(
         'file', file, 'a model of this version', errors.sentence(error)
     ) from None

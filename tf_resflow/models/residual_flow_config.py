@@ -33,7 +33,7 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
       changes_function=False, is_flag=False)
   num_blocks: tuple[int, ...] = fields.field(
       (16, 16, 16), help='Number of blocks (of image flows, in each scale).',
-      minimum=1, min_length=1, is_basic=True)
+      minimum=1, maximum=10_000, min_length=1, is_basic=True)
   hidden_channels: int = fields.field(
       512, help='Hidden layer channels of residual networks.', minimum=1,
       is_basic=True)
@@ -53,7 +53,7 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
       'feature.')
   num_dense_blocks: int = fields.field(
       4, help='Number of fully connected blocks after the last scale.',
-      minimum=0)
+      minimum=0, maximum=10_000)
   dense_hidden_units: int = fields.field(
       128, help='Hidden layer width of fully connected blocks.', minimum=1)
   num_dense_hidden_layers: int = fields.field(

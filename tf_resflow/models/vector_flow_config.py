@@ -40,8 +40,8 @@ class VectorFlowConfig(block_flow_config.BlockFlowConfig):
   column_names: tuple[str, ...] = fields.field(
       (), help='Names of the columns.', is_flag=False,
       changes_function=False)
-  num_blocks: int = fields.field(8, help='Number of blocks.', minimum=1,
-      is_basic=True)
+  num_blocks: int = fields.field(
+      8, help='Number of blocks.', minimum=1, maximum=10_000, is_basic=True)
   hidden_units: tuple[int, ...] = fields.field(
       (64, 64), help='Hidden layer widths of residual networks.', minimum=1,
       is_basic=True)

@@ -15,6 +15,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tf_resflow.specs import machine
+
 # TensorFlow reads these variables if a program sets nothing.
 _THREADS = 'TF_NUM_INTRAOP_THREADS'
 _OPERATIONS = 'TF_NUM_INTEROP_THREADS'
@@ -44,9 +46,8 @@ def num_parallel() -> int:
   threading = tf.config.threading
   if _setting(threading.get_intra_op_parallelism_threads(), _THREADS) != 1:
     return 1
-  return (_setting(threading.get_inter_op_parallelism_threads(), _OPERATIONS) or
-          (len(os.sched_getaffinity(0))  # Not on macOS.
-           if hasattr(os, 'sched_getaffinity') else os.cpu_count()) or 1)
+  return _setting(threading.get_inter_op_parallelism_threads(), _OPERATIONS
+                  ) or machine.num_cores()
 
 
 def _setting(value, variable):

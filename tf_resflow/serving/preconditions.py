@@ -4,15 +4,15 @@ import importlib.util
 import pathlib
 
 from tf_resflow import errors
+from tf_resflow.specs import paths
 
 
 def check_is_new(output: str) -> None:
   """Raises `InvalidValueError` unless a folder does not exist or is empty."""
-  errors.check(
-      bool(output) and '://' not in output, 'output', output,
-      'a local folder', 'The SavedModel can be copied from there.')
+  errors.check(output, 'output', output, 'a local folder')
+  paths.check_folder('output', output, writes=True)
   path = pathlib.Path(output)
-  errors.check(not path.exists() or (path.is_dir() and not any(path.iterdir())),
+  errors.check(not path.exists() or not any(path.iterdir()),
                'output', output, 'a new or empty folder',
                'Use the next version number, for example.')
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import itertools
 import keyword
 import re
+from typing import Any
 
 import tensorflow as tf
 
@@ -189,7 +190,8 @@ class VectorSignatures(served_flow.ServedFlow):
 
   Requests and replies have one tensor `[B]` for every column of a table, under
   its name, see `tensor_names`; vectors without names are one tensor `x`
-  `[B, D]`. `log_prob` takes a seed where log-determinants are estimated.
+  `[B, D]`. `log_prob` takes a seed where log-determinants are estimated. The
+  results of a vector with NaN or infinity are NaN; it harms no other one.
 
   Args:
     model: an initialised flow on vectors.
@@ -241,18 +243,31 @@ class VectorSignatures(served_flow.ServedFlow):
     Returns:
       `log_prob`: `[B]`, nats, of the density in the units of the data.
     """
-    return {'log_prob': self._log_prob(
+    return self._marked({'log_prob': self._log_prob(
         self._events(*data),
-        None if seed is None else self._checked('seed', seed), condition)}
+        None if seed is None else self._checked('seed', seed), condition)
+    }, data)
+
+  def encode(self, *data: tf.Tensor, **options: Any) -> dict[str, tf.Tensor]:
+    """See `ServedFlow.encode`."""
+    return self._marked(super().encode(*data, **options), data)
 
   def _events(self, *data):
+    x = self._vectors(data)
+    return tf.where(tf.math.is_finite(x), x, tf.zeros_like(x))
+
+  def _marked(self, outputs, data):
+    """Returns outputs with NaN for vectors with NaN or infinity."""
+    is_bad = tf.reduce_any(~tf.math.is_finite(self._vectors(data)), axis=1)
+    return {name: tf.where(
+        tf.reshape(is_bad, [-1, *[1] * (value.shape.rank - 1)]),
+        tf.constant(float('nan'), value.dtype), value)
+            for name, value in outputs.items()}
+
+  def _vectors(self, data):
     tensors = [self._checked_batch(name, value)
                for name, value in zip(self.names, data, strict=True)]
-    x = tf.stack(tensors, axis=1) if self._is_table else tensors[0]
-    return served_flow.require(
-        tf.reduce_all(tf.math.is_finite(x)), x,
-        ['The data contain NaN or infinity; expected finite numbers in the '
-         'units of the data set.'])
+    return tf.stack(tensors, axis=1) if self._is_table else tensors[0]
 
   def _data(self, x):
     columns = tf.unstack(x, axis=1) if self._is_table else [x]

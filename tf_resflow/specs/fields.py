@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import inspect
 import math
+import os
 import textwrap
 import typing
 from typing import Any, Self
@@ -142,7 +143,7 @@ class Field:
     return ', or '.join([what, *self.words])
 
   def parse(self, text: str) -> Any:
-    """Parses a string.
+    """Parses a string, in which ~ in front is the home folder.
 
     Raises:
       InvalidValueError: if it is not a value of this type.
@@ -151,10 +152,10 @@ class Field:
       return text
     try:
       if not self.is_tuple:
-        return spec.parse_value(self.element, text)
-      parts = text.split(',') if text else []
-      return tuple(
-          spec.parse_value(self.element, part.strip()) for part in parts)
+        return spec.parse_value(self.element, os.path.expanduser(text))
+      parts = map(str.strip, text.split(',') if text else [])
+      return tuple(spec.parse_value(
+          self.element, os.path.expanduser(part)) for part in parts)
     except ValueError:
       raise errors.InvalidValueError(
           self.flag, text, self.expected) from None

@@ -8,6 +8,7 @@ import secrets
 import shutil
 
 from tf_resflow import errors
+from tf_resflow.specs import paths
 
 RUN_FLAGS = 'run.flags'
 MODEL_JSON = 'model.json'
@@ -19,19 +20,22 @@ _UNFINISHED = re.compile(r'ckpt-\d+_temp')
 _PATTERN_CHARACTERS = '[]*?\\'
 
 
-def check_path(workdir: str | os.PathLike) -> None:
+def check_path(workdir: str | os.PathLike, writes: bool = False) -> None:
   """Checks that a path can be the folder of a run.
 
+  Args:
+    workdir: the path.
+    writes: whether files are to be written there.
+
   Raises:
-    InvalidValueError: if it is a file, or TensorFlow could not find checkpoints
-      there.
+    InvalidValueError: if it is no local folder, or TensorFlow could not find
+      checkpoints there.
   """
+  paths.check_folder('workdir', workdir, writes)
   errors.check(
       not set(_PATTERN_CHARACTERS) & set(os.fspath(workdir)), 'workdir',
       workdir, f'a path without any of {" ".join(_PATTERN_CHARACTERS)}',
       'TensorFlow treats them as file name patterns; rename the folder.')
-  errors.check(os.path.isdir(workdir) or not os.path.exists(workdir), 'workdir',
-               workdir, 'a folder', 'It is a file.')
 
 
 def path_of(workdir: str, name: str) -> str:
@@ -42,7 +46,7 @@ def path_of(workdir: str, name: str) -> str:
   """
   check_path(workdir)
   path = os.path.join(workdir, name)
-  errors.check(os.path.exists(path), 'workdir', workdir, 'the folder of a run',
+  errors.check(os.path.isfile(path), 'workdir', workdir, 'the folder of a run',
                f'There is no {name}; train with `tf_resflow train`.')
   return path
 
@@ -50,7 +54,7 @@ def path_of(workdir: str, name: str) -> str:
 def first_line(error: Exception) -> str:
   """Returns the first line of an error, without a full stop."""
   text = str(error).strip() or type(error).__name__
-  return text.splitlines()[0].rstrip('.')
+  return errors.sentence(text.splitlines()[0]).rstrip('.')
 
 
 @contextlib.contextmanager

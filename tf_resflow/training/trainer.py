@@ -15,6 +15,7 @@ from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import invertible_matrix
+from tf_resflow.specs import machine
 from tf_resflow.training import checkpoints
 from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import files
@@ -84,7 +85,8 @@ class Learner:
     train_step: the `step.TrainStep` of a replica.
 
   Raises:
-    InvalidValueError: if the batch size is not divisible by the replicas.
+    InvalidValueError: if the batch size is not divisible by the replicas, or
+      exceeds the memory.
   """
 
   def __init__(self, config: configuration.Config,
@@ -103,6 +105,11 @@ class Learner:
       self.ema = ema_lib.ExponentialMovingAverage(
           self.model, config.optimizer.ema_decay)
       self._num_skipped = tf.Variable(0, dtype=tf.int64, trainable=False)
+    # At least the batch, two that are waiting, noise, latents and gradients.
+    num_bytes = 6 * 4 * self.model.latent_size
+    for name in ('batch_size', 'accumulation_steps'):
+      num_bytes *= (value := getattr(config.optimizer, name))
+      machine.check_memory(num_bytes, name, value)
     self.objective = objectives.objective_of(
         self.model, config.objective.nll_weight_of(self.model.event_size),
         config.objective.objective)

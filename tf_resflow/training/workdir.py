@@ -11,7 +11,7 @@
     samples/       pictures of samples
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 import os
 from typing import Any
 
@@ -48,7 +48,7 @@ def check(workdir: str, config: configuration.Config) -> None:
     InvalidValueError: if the folder holds a run of another configuration, a run
       whose checkpoints are lost, or other files.
   """
-  files.check_path(workdir)
+  files.check_path(workdir, writes=True)
   config.check_data()
   run_flags = os.path.join(workdir, files.RUN_FLAGS)
   if not os.path.exists(run_flags):
@@ -58,7 +58,7 @@ def check(workdir: str, config: configuration.Config) -> None:
                  f'It has files, but no {files.RUN_FLAGS}.')
     return
   latest = checkpoints.latest(workdir)
-  previous = load_config(workdir)
+  previous = load_config(workdir, config.run.imports)
   differences = config.differences(previous)
   if differences and latest and not checkpoints.has_optimizer(
       checkpoints.undamaged(workdir) or ''):
@@ -126,19 +126,25 @@ def check_is_new(workdir: str | os.PathLike) -> None:
   Raises:
     InvalidValueError: if it is not empty.
   """
-  files.check_path(workdir)
+  files.check_path(workdir, writes=True)
   errors.check(not files.names(workdir), 'workdir', workdir,
                'a new or empty folder', 'It has files.')
 
 
-def load_config(workdir: str) -> configuration.Config:
+def load_config(
+    workdir: str, imports: Iterable[str] = ()) -> configuration.Config:
   """Returns the configuration of the run in a folder.
 
+  Args:
+    workdir: the folder.
+    imports: see `load`.
+
   Raises:
-    InvalidValueError: if the folder is not a run.
+    InvalidValueError: if the folder is not a run, or `imports` lacks a module.
   """
-  return flags_lib.from_flagfile(files.path_of(workdir, files.RUN_FLAGS),
-                                 files.path_of(workdir, files.MODEL_JSON))
+  return flags_lib.from_flagfile(
+      files.path_of(workdir, files.RUN_FLAGS),
+      files.path_of(workdir, files.MODEL_JSON), imports)
 
 
 def create_workdir(
@@ -225,7 +231,8 @@ def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',
   return model, int(step.numpy())
 
 
-def load(workdir: str, **options: Any) -> models.Flow:
+def load(workdir: str, imports: Iterable[str] = (),
+         **options: Any) -> models.Flow:
   """Loads the trained flow of a run.
 
   Use its `log_prob`, `sample`, `bijector()` and `distribution()`; the training
@@ -237,10 +244,13 @@ def load(workdir: str, **options: Any) -> models.Flow:
 
   Args:
     workdir: folder of the run.
+    imports: modules with types of the run, those of `--import`. A run is not
+      trusted to name them itself, since to import a module runs its code: those
+      in its run.flags must stand here, or be imported already.
     **options: `averaged`, `dtype` and `checkpoint`, see `load_model`.
 
   Raises:
-    InvalidValueError: see `load_model`.
+    InvalidValueError: see `load_model`, and if `imports` lacks a module.
 
   Example:
     >>> config = configuration.make_config(dataset='2d/moons', num_blocks=1)
@@ -248,6 +258,6 @@ def load(workdir: str, **options: Any) -> models.Flow:
     >>> load('moons').sample(4, seed=0).shape
     TensorShape([4, 2])
   """
-  load_config(workdir)  # Imports the modules that register types of the run.
+  load_config(workdir, imports)
   model, _ = load_model(workdir, **options)
   return model
