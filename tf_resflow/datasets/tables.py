@@ -130,8 +130,7 @@ def read_columns(
     name, name.partition('=')[0]} & {*frame.columns}]
   errors.check_format(
     not lacking, f'It has no {", ".join(dict.fromkeys(lacking))}.')
-  rows = _read_columns(
-    os.fspath(path), frame, columns, problems, levels=levels)
+  rows = _read_columns(os.fspath(path), frame, columns, levels, problems)
   problems.check()
   errors.check_format(len(rows), 'It has no rows.')
   return rows[list(names)].to_numpy()
@@ -143,18 +142,17 @@ def _info(
   """Returns the metadata of a table; see `open_table`."""
   group = [split.removeprefix(_BY_COLUMN)] * split.startswith(_BY_COLUMN)
   used = _used_columns(name, frame, columns, drop, group)
-  problems.where = ''
-  levels = _levels(frame, [column for column in condition if column in used])
+  problems.where, levels = '', {}
   test = rows = _read_columns(
-    name, frame, used + group, problems, missing, group, levels)
+    name, frame, used + group, levels, problems, missing, group,
+    {*condition} - {*group})
   if tested is not None:
     used = [column for column in used if column not in problems.dropped]
     lacking = [column for column in used if column not in tested.columns]
     errors.check_format(
       not lacking, f'The test file has no {", ".join(lacking)}.')
     problems.where = 'in the test file '
-    test = _read_columns(
-      name, tested, used, problems, missing, levels=levels)
+    test = _read_columns(name, tested, used, levels, problems, missing)
     problems.where = ''
   used = [column for column in used if column not in problems.dropped]
   errors.check_format(used or problems.dropped, 'No column is left.')
@@ -223,23 +221,12 @@ def _used_columns(name, frame, columns, drop, group):
           if column not in (*drop, *group)]
 
 
-def _levels(frame, names, most=None):
-  """Returns the levels of columns that hold text, `most` of them, by name."""
-  found = {}
-  for name in names:
-    cells = frame[name]
-    if cells.ndim == 1:  # Of a name that only one column has.
-      _, is_empty, problem = table_files.numbers(cells)
-      if problem.startswith(table_files.HOLDS_TEXT):
-        levels = sorted({*cells[~is_empty].astype('str').str.strip()})
-        if most is None or len(levels) <= min(most, len(cells) // 3):
-          found[name] = levels
-  return found
-
-
 def _read_columns(
-  name, frame, names, problems, missing='error', group=(), levels=None):
+  name, frame, names, levels, problems, missing='error', group=(),
+  condition=()):
   """Reads columns, and adds what is wrong with them to `problems`.
+
+  Text in columns of the condition is a category: adds its levels to `levels`.
 
   Returns:
     A frame of float64, or int for a group, as it is if the advice for the
@@ -255,6 +242,12 @@ def _read_columns(
     cells = frame.iloc[:, found[0]]
     values, is_empty, problem = table_files.numbers(cells)
     empty = f'is empty {table_files.places(frame.index, is_empty)}'
+    texts = []
+    if len(found) == 1 and problem.startswith(table_files.HOLDS_TEXT):
+      texts = sorted({*cells[~is_empty].astype('str').str.strip()})
+      if column in condition:
+        levels[column] = texts
+    known = levels.get(column)
     if column in group:
       keys = cells.astype('str').str.strip() if problem else values
       values, problem = pd.factorize(keys, sort=True)[0], ''
@@ -265,7 +258,6 @@ def _read_columns(
     elif missing == 'error' and (
       is_empty.sum() > _MAX_SHARE_EMPTY * len(frame)):
       problem = empty
-    known = (levels or {}).get(column)
     if known:
       values = frames.one_hot(cells, known)
       is_new = ~is_empty & (values.sum(axis=1) == 0)
@@ -277,7 +269,7 @@ def _read_columns(
           f'{table_files.places(frame.index, is_new)}')
     if problem:
       problems.add(column, problem)
-      if not known and column in _levels(frame, [column], _MAX_LEVELS):
+      if not known and 0 < len(texts) <= min(_MAX_LEVELS, len(cells) // 3):
         problems.categories.append(column)
       continue
     if missing == 'error' and is_empty.any():
