@@ -93,10 +93,21 @@ def check_archive(path: str | os.PathLike, max_bytes: int) -> None:
       compressed may be larger.
   """
   with reading(), zipfile.ZipFile(path) as archive:
-    size = sum(member.file_size for member in archive.infolist())
+    check_size(path, max_bytes, sum(
+      member.file_size for member in archive.infolist()))
+
+
+def check_size(path: str | os.PathLike, max_bytes: int, size: int) -> None:
+  """Raises `FormatError` if a file says that it would expand too far.
+
+  Args:
+    path: Path of the file.
+    max_bytes: Maximum size, unless the file itself is larger.
+    size: Size that it expands to.
+  """
   errors.check_format(
     size <= max(max_bytes, os.path.getsize(path)), 'It expands to '
-    f'{size / 2**30:.3g} GiB; at most {max_bytes / 2**30:g} GiB are read.')
+    f'{size / 2**30:.3g} GiB; at most {max_bytes / 2**30:.3g} GiB are read.')
 
 
 def read_arrays(

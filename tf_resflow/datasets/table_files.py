@@ -162,6 +162,7 @@ def read_frame(
     if name.endswith('.xlsx'):
       return _framed(_cells_of_sheet(path, sheet), 'row')
     if name.endswith(('.parquet', '.feather')):
+      own_files.check_size(path, own_files.MAX_ARRAY_BYTES, _size_of(path))
       read = pd.read_feather if name.endswith('.feather') else pd.read_parquet
       with open(path, 'rb') as file:
         # So that integers stay integers beside missing ones.
@@ -169,6 +170,21 @@ def read_frame(
     content = _content(path)
     separator = _separator(content)
     return _framed(_records(content, separator), 'line', problems, separator)
+
+
+def _size_of(path):
+  """Returns the bytes that a .parquet or .feather file declares."""
+  from pyarrow import dataset
+  from pyarrow import parquet
+
+  is_parquet = path.lower().endswith('.parquet')
+  table = dataset.dataset(path, format='parquet' if is_parquet else 'feather')
+  size = 8 * table.count_rows() * len(table.schema)
+  if is_parquet:
+    groups = parquet.read_metadata(path)
+    size = max(size, sum(groups.row_group(i).total_byte_size
+                         for i in range(groups.num_row_groups)))
+  return size
 
 
 def plain(frame: Any) -> Any:

@@ -142,7 +142,8 @@ def _info(
   """Returns the metadata of a table; see `open_table`."""
   group = [split.removeprefix(_BY_COLUMN)] * split.startswith(_BY_COLUMN)
   used = _used_columns(name, frame, columns, drop, group)
-  problems.where, levels = '', {}
+  problems.where = ''
+  levels: dict[str, list[str]] = {}
   test = rows = _read_columns(
     name, frame, used + group, levels, problems, missing, group,
     {*condition} - {*group})
