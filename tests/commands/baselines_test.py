@@ -1,6 +1,7 @@
 """bin/baselines: its JSON, its file and what it refuses."""
 
 import numpy as np
+from scipy import stats
 
 from tests.commands import results
 from tf_resflow.evaluation import example_files
@@ -45,6 +46,22 @@ def test_vectors(run_tool, table):
     assert {name: entry['num_components'] for name, entry in report[
         'baselines'].items()} == {
             'gaussian': 1, 'gaussian_mixture': num_components}
+
+
+def test_columns_are_mapped_by_their_types(run_tool, tmp_path):
+  """As those of flows: a log-normal number is Gaussian."""
+  x = np.random.default_rng(0).lognormal(1.0, 2.0, [900, 1])
+  for name, rows in (('own', x[:600]), ('test', [*x[600:], [-1.0]])):
+    np.savetxt(tmp_path / f'{name}.csv', rows, header='a', comments='')
+  result = run_tool(
+      'baselines', f'--dataset=table:{tmp_path}/own.csv',
+      f'--test_file={tmp_path}/test.csv', '--num_components=1')
+  assert 'note: 1 of 301 test rows have values that' in result.stderr
+  found = results.report(result)['baselines']['gaussian']
+  assert found['num_examples'] == 300
+  np.testing.assert_allclose(
+      found['nats'], -stats.lognorm(2.0, scale=np.exp(1.0)).logpdf(
+          x[600:]).mean(), atol=0.02)
 
 
 def test_bad_input(run_tool):

@@ -229,20 +229,19 @@ def _rows_with_density(model, nll, x_fn):
   has_density = np.ones(nll.shape[1], bool)
   if not np.isposinf(nll).any() or not maps:
     return has_density
-  x, names = x_fn(), model.column_names or [
-      f'x{i}' for i in range(len(maps))]
-  places = []
-  for name, spec, column in zip(names, maps, x.T, strict=True):
-    column_type = column_types.ColumnType.get(spec)
-    is_wrong = ~column_type.supports(column + 0.5 * column_type.is_whole)
-    has_density &= ~is_wrong
-    wrong = np.flatnonzero(is_wrong)
-    if len(wrong):
-      places.append(f'{name} is not {column_type.expected} in ' + ', '.join(
-          f'row {i + 1} ({column[i]:g})' for i in wrong[:_NUM_NAMED]) +
-                    ', ...' * (len(wrong) > _NUM_NAMED))
+  x = x_fn()
+  is_supported = column_types.supported(maps, x)
+  has_density = is_supported.all(axis=1)
   if has_density.all():
     return has_density
+  places = []
+  for i in np.flatnonzero(~is_supported.all(axis=0)):
+    name = model.column_names[i] if model.column_names else f'x{i}'
+    rows = np.flatnonzero(~is_supported[:, i])
+    places.append(
+        f'{name} is not {column_types.ColumnType.get(maps[i]).expected} in ' +
+        ', '.join(f'row {row + 1} ({x[row, i]:g})' for row in rows[:_NUM_NAMED])
+        + ', ...' * (len(rows) > _NUM_NAMED))
   _logger.warning(
       '%d of %d rows have no density under the flow and are left out of the '
       'mean: %s. --column_types changes what columns can hold, in a new run.',
