@@ -308,16 +308,16 @@ def _norm_name(order):
 
 def format_table(
     report: dict[str, Any], bounds: Sequence[models.BlockBound] = ()) -> str:
-  """Returns a report and the bounds of all blocks as a readable table."""
+  """Returns the bounds of all blocks and a report as readable tables."""
   rows = dict(_flat(report))
   width = max(map(len, rows))
-  lines = [f'{name:{width}}  {_format(value)}' for name, value in rows.items()]
-  if bounds:
-    lines += ['', f'{"block":12}{"power iteration":>17}{"certificate":>13}'
-              '  norm    layers certified by']
-  lines += [
+  lines = [
       f'{bound.name:12}{_format(bound.power_iteration, "unknown", ".6f"):>17}'
       f'{_format(bound.certificate, "uncertified", ".6f"):>13}'
       f'  {_norm_name(bound.order):8}{", ".join(bound.methods)}'
       for bound in bounds]
-  return '\n'.join(lines)
+  if bounds:
+    lines = [f'{"block":12}{"power iteration":>17}{"certificate":>13}'
+             '  norm    layers certified by', *lines, '']
+  return '\n'.join(lines + [
+      f'{name:{width}}  {_format(value)}' for name, value in rows.items()])
