@@ -73,19 +73,19 @@ def test_paths_have_one_condition(
 
 def test_numbers_and_the_columns_of_a_table(
     run_tool, table_workdir, flow, tmp_path):
-  """Conditions stand behind the samples, and are read from there again."""
+  """In the order of the columns of the data, and read from there again."""
   output, again = tmp_path / 'x.csv', tmp_path / 'again.csv'
   command = ['sample', f'--workdir={table_workdir}']
   results.report(run_tool(
       *command, '--condition=-1.5,2', '--num_samples=6', f'--output={output}'))
   names, rows = results.table(output)
-  # In the order of --condition of the run.
-  assert names == ['b', 'd', 'c', 'a']
-  np.testing.assert_array_equal(rows[:, 2:], np.tile([-1.5, 2.0], [6, 1]))
+  assert names == ['a', 'b', 'c', 'd']
+  # In the order of --condition of the run, c and a.
+  np.testing.assert_array_equal(rows[:, [2, 0]], np.tile([-1.5, 2.0], [6, 1]))
   np.testing.assert_allclose(
-      rows[:, :2], flow.sample(6, [-1.5, 2.0], seed=0), rtol=1e-4)
+      rows[:, [1, 3]], flow.sample(6, [-1.5, 2.0], seed=0), rtol=1e-4)
   other = flow.sample(6, [2.0, -1.5], seed=0)
-  assert np.abs(other - rows[:, :2]).max() > 1e-2
+  assert np.abs(other - rows[:, [1, 3]]).max() > 1e-2
 
   given = tmp_path / 'given.csv'
   evaluation.example_files.write_table(
@@ -94,9 +94,9 @@ def test_numbers_and_the_columns_of_a_table(
       *command, f'--condition={given}', f'--output={again}'))
   assert report['num_samples'] == 2
   _, rows = results.table(again)
-  np.testing.assert_array_equal(rows[:, 2:], [[3, 1], [6, 4]])
+  np.testing.assert_array_equal(rows[:, [2, 0]], [[3, 1], [6, 4]])
   np.testing.assert_allclose(
-      rows[:, :2], flow.sample(2, [[3.0, 1.0], [6.0, 4.0]], seed=0),
+      rows[:, [1, 3]], flow.sample(2, [[3.0, 1.0], [6.0, 4.0]], seed=0),
       rtol=1e-4)
 
 

@@ -75,7 +75,9 @@ class Condition(options_lib.Options):
 
 def write_table(path: str, model: Any, arrays: Mapping[str, np.ndarray],
                 columns: Sequence[str] = ()) -> None:
-  """Writes vectors, then what they are conditioned on, to a .csv file.
+  """Writes vectors and what they are conditioned on to a .csv file.
+
+  Columns are in the order of the data of the run, if these are a table.
 
   Args:
     path: of the file.
@@ -83,16 +85,21 @@ def write_table(path: str, model: Any, arrays: Mapping[str, np.ndarray],
     arrays: `x` `[N, D]`, and `condition` of a flow p(x|c).
     columns: names of further arrays `[N]`, which stand behind those.
   """
-  given = [] if model.condition_spec is None else [
-      np.reshape(arrays['condition'], [len(arrays['x']), -1])]
-  example_files = evaluation.example_files
-  names = (*example_files.column_names(model), *example_files.condition_names(
-      model.condition_spec), *columns)
-  rows = np.column_stack(
-      [arrays['x'], *given, *(arrays[name] for name in columns)])
+  named = list(zip(
+      evaluation.example_files.column_names(model), arrays['x'].T, strict=True))
+  if model.condition_spec is not None:
+    given = dict(zip(
+        evaluation.example_files.condition_names(model.condition_spec),
+        np.reshape(arrays['condition'], [len(arrays['x']), -1]).T, strict=True))
+    # Models of other data have no places: the condition stands behind.
+    places = model.config.condition_places or range(
+        len(named), len(named) + len(given))
+    for place, pair in sorted(zip(places, given.items(), strict=True)):
+      named.insert(place, pair)
   import pandas as pd  # Takes a second.
 
-  pd.DataFrame(frames.collapsed(dict(zip(names, rows.T, strict=True)))).to_csv(
+  named += [(name, arrays[name]) for name in columns]
+  pd.DataFrame(frames.collapsed(dict(named))).to_csv(
       path, index=False, lineterminator='\n', na_rep='nan')
 
 

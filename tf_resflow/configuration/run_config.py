@@ -16,7 +16,7 @@ from tf_resflow.specs import spec as spec_lib
 
 # Fields of the model that are fitted to vectors.
 _FITTED_FIELDS = ('column_maps', 'column_mean', 'column_std', 'whitening',
-                  'condition_mean', 'condition_std')
+                  'condition_mean', 'condition_std', 'condition_places')
 # Below this number of training examples, validations are frequent.
 _FEW_EXAMPLES = 1000
 # Initial noise over the smoothing of a Gaussian.
