@@ -6,8 +6,8 @@ from absl import flags
 import numpy as np
 import pytest
 
+from tests import splits
 from tests.commands import results
-from tf_resflow import evaluation
 from tf_resflow import layers
 from tf_resflow import training
 from tf_resflow.commands import conditions
@@ -88,7 +88,7 @@ def test_numbers_and_the_columns_of_a_table(
   assert np.abs(other - rows[:, [1, 3]]).max() > 1e-2
 
   given = tmp_path / 'given.csv'
-  evaluation.example_files.write_table(
+  splits.write_table(
       given, ['a', 'other', 'c'], [[1, 2, 3], [4, 5, 6]])
   report = results.report(run_tool(
       *command, f'--condition={given}', f'--output={again}'))

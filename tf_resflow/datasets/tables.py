@@ -110,7 +110,8 @@ def table(
 
 
 def read_columns(
-  path: str | os.PathLike, names: Sequence[str]) -> np.ndarray:
+  path: str | os.PathLike, names: Sequence[str], name: str = 'inputs',
+) -> np.ndarray:
   """Returns columns of a file of a table, float64 `[N, D]`.
 
   Columns are found by their names, in any order; others are ignored.
@@ -118,22 +119,25 @@ def read_columns(
   Args:
     path: Path of the file.
     names: Names of the D columns.
+    name: Name of the argument or flag that names the file, for messages.
 
   Raises:
-    FormatError: If the table is invalid, with all of its problems.
+    InvalidValueError: If the table is invalid, with all of its problems.
   """
-  problems = table_files.Problems(options='')
-  frame = table_files.read_frame(path, problems=problems)
-  levels = frames.categories(names, frame.columns)
-  columns = [*(name for name in names if name in frame.columns), *levels]
-  lacking = [name for name in (*columns, *names) if not {
-    name, name.partition('=')[0]} & {*frame.columns}]
-  errors.check_format(
-    not lacking, f'It has no {", ".join(dict.fromkeys(lacking))}.')
-  rows = _read_columns(os.fspath(path), frame, columns, levels, problems)
-  problems.check()
-  errors.check_format(len(rows), 'It has no rows.')
-  return rows[list(names)].to_numpy()
+  with errors.refusing(
+    name, path, f'a table with numbers in the columns {", ".join(names)}'):
+    problems = table_files.Problems(options='')
+    frame = table_files.read_frame(path, problems=problems)
+    levels = frames.categories(names, frame.columns)
+    columns = [*(name for name in names if name in frame.columns), *levels]
+    lacking = [name for name in (*columns, *names) if not {
+      name, name.partition('=')[0]} & {*frame.columns}]
+    errors.check_format(
+      not lacking, f'It has no {", ".join(dict.fromkeys(lacking))}.')
+    rows = _read_columns(os.fspath(path), frame, columns, levels, problems)
+    problems.check()
+    errors.check_format(len(rows), 'It has no rows.')
+    return rows[list(names)].to_numpy()
 
 
 def _info(
