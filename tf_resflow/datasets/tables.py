@@ -128,12 +128,10 @@ def read_columns(
     name, path, f'a table with numbers in the columns {", ".join(names)}'):
     problems = table_files.Problems(options='')
     frame = table_files.read_frame(path, problems=problems)
+    absent = frames.lacking(names, frame.columns)
+    errors.check_format(not absent, f'It has no {absent}.')
     levels = frames.categories(names, frame.columns)
     columns = [*(name for name in names if name in frame.columns), *levels]
-    lacking = [name for name in (*columns, *names) if not {
-      name, name.partition('=')[0]} & {*frame.columns}]
-    errors.check_format(
-      not lacking, f'It has no {", ".join(dict.fromkeys(lacking))}.')
     rows = _read_columns(os.fspath(path), frame, columns, levels, problems)
     problems.check()
     errors.check_format(len(rows), 'It has no rows.')

@@ -32,6 +32,19 @@ def categories(
   return found
 
 
+def lacking(names: Sequence[str], columns: Sequence[str]) -> str:
+  """Returns the columns that numbers of these names require, as text.
+
+  Example:
+    >>> lacking(['dose', 'city=Oslo', 'city=Rome', 'age'], ['dose'])
+    'city, age'
+  """
+  sources = {name: name.partition('=')[0] for name in names}
+  return ', '.join(dict.fromkeys(
+      source for name, source in sources.items()
+      if not {name, source} & {*columns}))
+
+
 def one_hot(cells: Any, levels: Sequence[str]) -> np.ndarray:
   """Returns the numbers of a category, `[N, K]`; unknown levels are zeros.
 
@@ -65,16 +78,12 @@ def in_order(name: str, x: Any, columns: Sequence[str]) -> Any:
     return x
   if not columns:
     return x.to_numpy()
-  known = list(x.columns)
-  levels = categories(columns, known)
-  lacking = [column for column in [*levels, *columns]
-             if column not in known and column.partition('=')[0] not in levels]
-  lacking += [column for column in levels if column not in known]
+  absent = lacking(columns, list(x.columns))
   errors.check(
-      not lacking, name, 'a data frame', f'one with {", ".join(columns)}',
-      f'It has no {", ".join(dict.fromkeys(lacking))}.')
+      not absent, name, 'a data frame', f'one with {", ".join(columns)}',
+      f'It has no {absent}.')
   numbers: dict[str, np.ndarray] = {}
-  for column, names in levels.items():
+  for column, names in categories(columns, list(x.columns)).items():
     values = one_hot(x[column], names)
     unknown = x[column][values.sum(axis=1) == 0]
     errors.check(
