@@ -20,13 +20,10 @@ or 10 components, whichever does best on that part.
 import dataclasses
 import functools
 
-import numpy as np
-
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow.commands import options as options_lib
 from tf_resflow.configuration import run_config as config_lib
-from tf_resflow.specs import column_types
 from tf_resflow.specs import fields
 
 _of_data = functools.partial(fields.changed, config_lib.DataConfig)
@@ -83,15 +80,10 @@ def main(options: Options) -> None:
   """Fits, evaluates, writes the output, and reports."""
   train, test = [
       datasets.load_split(options.data(), name) for name in ('train', 'test')]
-  x, maps = test.arrays['x'].numpy(), getattr(
-      options.data().info(), 'column_maps', ())
+  x, info = test.arrays['x'].numpy(), options.data().info()
+  maps = getattr(info, 'column_maps', ())
   if maps:
-    has_density = column_types.supported(maps, x).all(axis=1)
-    if not has_density.all():
-      options_lib.note(
-          f'note: {np.sum(~has_density)} of {len(x)} test rows have values that'
-          ' the types of their columns do not support, and are left out.')
-    x = x[has_density]
+    x = x[evaluation.report.rows_with_density(x, maps, info.columns)]
   results = evaluation.fit_baselines(
       train.arrays['x'].numpy(), x, train.num_levels, column_maps=maps,
       num_components=options.num_components, seed=options.seed,

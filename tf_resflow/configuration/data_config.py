@@ -138,11 +138,6 @@ class DataConfig(fields.Section):
     return self.info().default_num_validation if (
         self.num_validation == fields.AUTO) else int(self.num_validation)
 
-  def inferred_fields(self) -> dict[str, Any]:
-    """Returns the fields of the model that follow from the data."""
-    info = self.info()
-    return {**info.inferred_fields(), **info.inferred_condition_fields()}
-
 
 def _whole_path(dataset: str) -> str:
   """Makes the path in `table:FILE` absolute, for any working directory."""

@@ -376,9 +376,11 @@ def _taken(section: type[fields.Section], values: dict[str, Any]
 def _inferred_fields(data: DataConfig, objective: ObjectiveConfig,
                      run: RunConfig) -> Mapping[str, Any]:
   """Returns the values of the fields of the model that are not flags."""
+  info = data.info()
   inferred = {
-      'num_classes': 0, 'dataset': data.dataset, **data.inferred_fields(),
-      'seed': run.seed, 'data_fingerprint': data.info().fingerprint}
+      'num_classes': 0, 'dataset': data.dataset, **info.inferred_fields(),
+      **info.inferred_condition_fields(), 'seed': run.seed,
+      'data_fingerprint': info.fingerprint}
   objective.check_suits(
       not objective.hybrid or inferred['num_classes'] > 0, 'hybrid',
       f'requires labels, which {data.dataset} does not have')
