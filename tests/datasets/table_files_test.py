@@ -75,6 +75,7 @@ def test_formats(tmp_path):
   # Its index stands in the file, and is none of the columns.
   expected.set_axis(['p', 'q']).to_parquet(tmp_path / 'own.parquet')
   expected.to_feather(tmp_path / 'own.feather')
+  expected.to_feather(tmp_path / 'old.feather', version=1)
   expected.to_csv(tmp_path / 'own.tsv.gz', sep='\t', index=False)
   with pd.ExcelWriter(tmp_path / 'own.xlsx') as book:
     pd.DataFrame({'other': [1]}).to_excel(book, sheet_name='first')
@@ -83,6 +84,7 @@ def test_formats(tmp_path):
   for name, sheet, index in (
     # Rows are those that a reader of a spreadsheet sees.
     ('own.parquet', None, ['p', 'q']), ('own.feather', None, [0, 1]),
+    ('old.feather', None, [0, 1]),
     ('own.tsv.gz', None, [2, 3]), ('own.xlsx', 'second', [4, 5])):
     found = table_files.read_frame(tmp_path / name, sheet)
     assert found.index.tolist() == index

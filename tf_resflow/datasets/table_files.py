@@ -177,14 +177,16 @@ def _size_of(path):
   from pyarrow import dataset
   from pyarrow import parquet
 
-  is_parquet = path.lower().endswith('.parquet')
-  table = dataset.dataset(path, format='parquet' if is_parquet else 'feather')
-  size = 8 * table.count_rows() * len(table.schema)
-  if is_parquet:
-    groups = parquet.read_metadata(path)
-    size = max(size, sum(groups.row_group(i).total_byte_size
-                         for i in range(groups.num_row_groups)))
-  return size
+  if path.lower().endswith('.parquet'):
+    found = parquet.read_metadata(path)
+    groups = map(found.row_group, range(found.num_row_groups))
+    return max(8 * found.num_rows * found.num_columns,
+               sum(group.total_byte_size for group in groups))
+  with open(path, 'rb') as file:
+    if file.read(4) == b'FEA1':  # Of before 2020, not compressed.
+      return 0
+    table = dataset.IpcFileFormat().make_fragment(file)
+    return 8 * table.count_rows() * len(table.physical_schema)
 
 
 def plain(frame: Any) -> Any:
