@@ -93,18 +93,35 @@ def check_archive(path: str | os.PathLike, max_bytes: int) -> None:
       compressed may be larger.
   """
   with reading(), zipfile.ZipFile(path) as archive:
-    check_size(path, max_bytes, sum(
-      member.file_size for member in archive.infolist()))
+    size = sum(member.file_size for member in archive.infolist())
+  _check_size(path, max_bytes, size)
 
 
-def check_size(path: str | os.PathLike, max_bytes: int, size: int) -> None:
-  """Raises `FormatError` if a file says that it would expand too far.
+def check_columns(path: str | os.PathLike, max_bytes: int) -> None:
+  """Raises `FormatError` if columns are damaged or would expand too far.
 
   Args:
-    path: Path of the file.
-    max_bytes: Maximum size, unless the file itself is larger.
-    size: Size that it expands to.
+    path: Path of a .parquet or .feather file.
+    max_bytes: See `check_archive`.
   """
+  from pyarrow import dataset
+  from pyarrow import parquet
+
+  with reading(), open(path, 'rb') as file:
+    if os.fspath(path).lower().endswith('.parquet'):
+      found = parquet.read_metadata(file)
+      groups = map(found.row_group, range(found.num_row_groups))
+      size = max(8 * found.num_rows * found.num_columns,
+                 sum(group.total_byte_size for group in groups))
+    elif file.read(4) == b'FEA1':  # Of before 2020, not compressed.
+      return
+    else:
+      table = dataset.IpcFileFormat().make_fragment(file)
+      size = 8 * table.count_rows() * len(table.physical_schema)
+  _check_size(path, max_bytes, size)
+
+
+def _check_size(path, max_bytes, size):
   errors.check_format(
     size <= max(max_bytes, os.path.getsize(path)), 'It expands to '
     f'{size / 2**30:.3g} GiB; at most {max_bytes / 2**30:.3g} GiB are read.')

@@ -162,7 +162,7 @@ def read_frame(
     if name.endswith('.xlsx'):
       return _framed(_cells_of_sheet(path, sheet), 'row')
     if name.endswith(('.parquet', '.feather')):
-      own_files.check_size(path, own_files.MAX_ARRAY_BYTES, _size_of(path))
+      own_files.check_columns(path, own_files.MAX_ARRAY_BYTES)
       read = pd.read_feather if name.endswith('.feather') else pd.read_parquet
       with open(path, 'rb') as file:
         # So that integers stay integers beside missing ones.
@@ -170,23 +170,6 @@ def read_frame(
     content = _content(path)
     separator = _separator(content)
     return _framed(_records(content, separator), 'line', problems, separator)
-
-
-def _size_of(path):
-  """Returns the bytes that a .parquet or .feather file declares."""
-  from pyarrow import dataset
-  from pyarrow import parquet
-
-  if path.lower().endswith('.parquet'):
-    found = parquet.read_metadata(path)
-    groups = map(found.row_group, range(found.num_row_groups))
-    return max(8 * found.num_rows * found.num_columns,
-               sum(group.total_byte_size for group in groups))
-  with open(path, 'rb') as file:
-    if file.read(4) == b'FEA1':  # Of before 2020, not compressed.
-      return 0
-    table = dataset.IpcFileFormat().make_fragment(file)
-    return 8 * table.count_rows() * len(table.physical_schema)
 
 
 def plain(frame: Any) -> Any:
