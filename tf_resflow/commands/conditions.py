@@ -85,21 +85,22 @@ def write_table(path: str, model: Any, arrays: Mapping[str, np.ndarray],
     arrays: `x` `[N, D]`, and `condition` of a flow p(x|c).
     columns: names of further arrays `[N]`, which stand behind those.
   """
-  named = list(zip(
-      evaluation.example_files.column_names(model), arrays['x'].T, strict=True))
-  if model.condition_spec is not None:
-    given = dict(zip(
-        evaluation.example_files.condition_names(model.condition_spec),
-        np.reshape(arrays['condition'], [len(arrays['x']), -1]).T, strict=True))
-    # Models of other data have no places: the condition stands behind.
-    places = model.config.condition_places or range(
-        len(named), len(named) + len(given))
-    for place, pair in sorted(zip(places, given.items(), strict=True)):
-      named.insert(place, pair)
   import pandas as pd  # Takes a second.
 
-  named += [(name, arrays[name]) for name in columns]
-  pd.DataFrame(frames.collapsed(dict(named))).to_csv(
+  example_files = evaluation.example_files
+  frame = pd.DataFrame(
+      arrays['x'], columns=list(example_files.column_names(model)))
+  names = example_files.condition_names(model.condition_spec)
+  if names:
+    given = np.reshape(arrays['condition'], [len(frame), -1]).T
+    # Models of other data have no places: the condition stands behind.
+    places = model.config.condition_places or range(
+        len(frame.columns), len(frame.columns) + len(names))
+    for place, name, values in sorted(zip(places, names, given, strict=True)):
+      frame.insert(place, name, values)
+  for name in columns:
+    frame[name] = arrays[name]
+  pd.DataFrame(frames.collapsed(frame)).to_csv(
       path, index=False, lineterminator='\n', na_rep='nan')
 
 

@@ -4,7 +4,7 @@ A category enters conditions as one number per level, named `COLUMN=LEVEL`,
 which is 1 for rows of that level and else 0.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -96,11 +96,12 @@ def in_order(name: str, x: Any, columns: Sequence[str]) -> Any:
       for column in columns], axis=1)
 
 
-def collapsed(numbers: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def collapsed(numbers: Any) -> dict[str, Any]:
   """Returns columns in which the numbers of a category are its levels again.
 
   Args:
-    numbers: maps names, of which some are `COLUMN=LEVEL`, to `[N]`.
+    numbers: maps names, of which some are `COLUMN=LEVEL`, to `[N]`: a dict or a
+      `pandas.DataFrame`.
 
   Example:
     >>> collapsed({'c=x': np.array([0.0, 1.0]), 'c=y': np.array([1.0, 0.0])})
