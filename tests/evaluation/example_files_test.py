@@ -152,6 +152,12 @@ def test_what_are_no_conditions(tmp_path):
           ({'condition': np.zeros(3)}, f'{start}...a tensor float64 (3,).'),
           ({'condition': np.zeros([0], int)}, f'{start}...It is empty.'),
           ({'condition': [0, 3]}, f'{start}...It holds 3.')])
+  path = tmp_path / 'c.csv'
+  for wrong in ('0.5', '3.0', '-1.0'):
+    path.write_text(f'x0,condition\n0.5,1.0\n0.1,{wrong}\n')
+    testing.check_refusal(
+        example_files.read_condition, {'path': path, 'spec': _LABELS},
+        f'inputs={path}: expected a table with condition: {_LABELS.expected}')
 
 
 @pytest.fixture(scope='module')
