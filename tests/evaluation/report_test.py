@@ -42,15 +42,9 @@ def test_report_agrees_with_its_parts(split):
       flow, split, batch_size=4, seed=3, num_examples=8,
       estimator='roulette:safe,exact=5')
   np.testing.assert_array_equal(bits, expected)
-  means = bits.mean(axis=1)
-  np.testing.assert_allclose(report['bits_per_dim'], bits.mean(), rtol=1e-12)
-  np.testing.assert_allclose(
-      report['estimator_stderr'], means.std(ddof=1) / np.sqrt(8), rtol=1e-10)
-  np.testing.assert_allclose(
-      report['bits_per_dim_stderr'],
-      bits.mean(axis=0).std(ddof=1) / np.sqrt(8), rtol=1e-10)
-  assert (report['num_repeats'], report['num_examples'],
-          report['num_reconstructions']) == (8, 8, 6)
+  summary = evaluation.statistics.summarize_repeats(bits)
+  assert report.items() >= summary.report('bits_per_dim').items()
+  assert report['num_reconstructions'] == 6
 
   inverse = evaluation.check_inverse(
       flow, split, batch_size=4, num_examples=6, seed=3)
