@@ -10,10 +10,10 @@ import pytest
 from sklearn import datasets as sklearn_datasets
 import tensorflow as tf
 
+from tests import splits
 from tests.commands import results
 import tf_resflow
 from tf_resflow import configuration
-from tf_resflow import evaluation
 from tf_resflow import training
 
 _SHORT = ['--num_steps=3', '--warmup_steps=0', '--learning_rate=0.01',
@@ -26,7 +26,7 @@ def _wine(tmp_path_factory):
   """The first four columns of scikit-learn's wine, as a file."""
   wine = sklearn_datasets.load_wine()
   path = tmp_path_factory.mktemp('own') / 'wine.csv'
-  evaluation.example_files.write_table(
+  splits.write_table(
       path, [*wine.feature_names[:3], 'od280/od315 of diluted'],
       np.column_stack([wine.data[:, :3], wine.data[:, 11]]))
   return path
@@ -50,7 +50,7 @@ def test_a_table(run_tool, wine, tmp_path):
   scores = tmp_path / 'scores.csv'
   # Other columns, in another order, are found by their names.
   shuffled = tmp_path / 'shuffled.csv'
-  evaluation.example_files.write_table(
+  splits.write_table(
       shuffled, ['other', *names[::-1]],
       np.column_stack([np.zeros(len(rows)), rows[:, ::-1]]))
   results.report(run_tool(
@@ -126,7 +126,7 @@ def test_a_run_outlives_its_data_and_notices_other_data(
   model = config.model.build()
   model.initialize(tf.constant(rows, tf.float32))
   training.workdir.create_workdir(str(workdir), config, model)
-  evaluation.example_files.write_table(path, names, 2.0 * rows)
+  splits.write_table(path, names, 2.0 * rows)
   for command in (
       ['train', f'--flagfile={workdir}/run.flags', f'--workdir={workdir}'],
       ['evaluate', f'--workdir={workdir}']):
@@ -138,7 +138,7 @@ def test_a_run_outlives_its_data_and_notices_other_data(
   results.report(run_tool(
       'sample', f'--workdir={workdir}', f'--output={tmp_path}/samples.npz'))
   new = tmp_path / 'new.csv'
-  evaluation.example_files.write_table(new, names, rows[:5])
+  splits.write_table(new, names, rows[:5])
   results.report(run_tool(
       'evaluate', f'--workdir={workdir}', f'--inputs={new}'))
   refused = run_tool('evaluate', f'--workdir={workdir}')

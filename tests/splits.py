@@ -1,8 +1,9 @@
-"""Small splits of images that are no data set."""
+"""Small splits of images that are no data set, and tables."""
 
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
 from tf_resflow import datasets
@@ -37,6 +38,11 @@ def read(split):
   rows = list(split.examples.as_numpy_iterator())
   return np.stack([row['x'] for row in rows]), np.stack(
       [row['label'] for row in rows])
+
+
+def write_table(path, names, rows):
+  """Writes numbers `[N, D]` to a .csv file, all of their digits."""
+  pd.DataFrame(np.asarray(rows), columns=list(names)).to_csv(path, index=False)
 
 
 def refusal(fn, *args, **kwargs):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import splits
 from tf_resflow import benchmarking
 from tf_resflow import configuration
-from tf_resflow import evaluation
 from tf_resflow import private_apis
 from tf_resflow.benchmarking import programs
 from tf_resflow.training import trainer
@@ -56,7 +56,7 @@ def test_operations_that_xla_does_not_know(tmp_path, monkeypatch):
   # Determinants are what they are elsewhere.
   monkeypatch.setattr(private_apis, 'is_compiled', lambda: False)
   path = tmp_path / 'own.csv'
-  evaluation.example_files.write_table(
+  splits.write_table(
       path, 'abcd', np.random.default_rng(0).random([10, 4]))
   with pytest.raises(
       programs.NoProgramError, match='LogMatrixDeterminant') as e:

@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from tests import flows
 from tests import replicas
+from tests import splits
 from tests.commands import results
 from tf_resflow import configuration
-from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.benchmarking import tasks
@@ -142,7 +142,7 @@ def test_replicas_share_a_batch(monkeypatch):
 
 def test_conditions_of_a_batch(tmp_path):
   """None, labels in turn, or zeros."""
-  evaluation.example_files.write_table(
+  splits.write_table(
       tmp_path / 'own.csv', 'abcd', np.random.default_rng(0).random([10, 4]))
   for config, expected in (
       (_PLANE, None),

@@ -1,6 +1,7 @@
 """bin/baselines: its JSON, its file and what it refuses."""
 
 import numpy as np
+from scipy import stats
 
 from tests.commands import results
 from tf_resflow.evaluation import example_files
@@ -11,10 +12,9 @@ def test_report_and_file(run_tool, tmp_path):
   # Neighbours are alike: less than the eight bits of independent levels.
   x = np.random.default_rng(0).integers(0, 32, [150, 2, 3, 1]).cumsum(axis=2)
   np.savez(tmp_path / 'own.npz', x=x.astype(np.uint8))
-  command = (
+  result = run_tool(
       'baselines', f'--dataset={dataset}', '--num_components=2',
       '--num_noise_draws=1', f'--output={path}')
-  result = run_tool(*command)
   report = results.report(result)
   assert (report['dataset'], report['num_train']) == (dataset, 120)
   bits = example_files.read_bits(
@@ -30,12 +30,6 @@ def test_report_and_file(run_tool, tmp_path):
         bits[name].std(ddof=1) / np.sqrt(30), entry['bits_per_dim_stderr'])
     assert 4.0 < entry['bits_per_dim'] < 8.0
 
-  # Before anything is fitted.
-  before = path.read_bytes()
-  results.check_error(
-      run_tool(*command), f'baselines: error: --output={path}: expected a new ')
-  assert path.read_bytes() == before
-
 
 def test_vectors(run_tool, table):
   for flags, num_components in (([], 1), (['--num_components=2'], 2)):
@@ -45,6 +39,22 @@ def test_vectors(run_tool, table):
     assert {name: entry['num_components'] for name, entry in report[
         'baselines'].items()} == {
             'gaussian': 1, 'gaussian_mixture': num_components}
+
+
+def test_columns_are_mapped_by_their_types(run_tool, tmp_path, caplog):
+  """As those of flows: a log-normal number is Gaussian."""
+  x = np.random.default_rng(0).lognormal(1.0, 2.0, [900, 1])
+  for name, rows in (('own', x[:600]), ('test', [*x[600:], [-1.0]])):
+    np.savetxt(tmp_path / f'{name}.csv', rows, header='a', comments='')
+  result = run_tool(
+      'baselines', f'--dataset=table:{tmp_path}/own.csv',
+      f'--test_file={tmp_path}/test.csv', '--num_components=1')
+  found = results.report(result)['baselines']['gaussian']
+  assert '1 of 301 rows have no density' in caplog.text
+  assert found['num_examples'] == 300
+  np.testing.assert_allclose(
+      found['nats'], -stats.lognorm(2.0, scale=np.exp(1.0)).logpdf(
+          x[600:]).mean(), atol=0.02)
 
 
 def test_bad_input(run_tool):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from tests import splits
 from tf_resflow import configuration
 from tf_resflow import datasets
-from tf_resflow import evaluation
 from tf_resflow import training
 
 _IMAGES = {'num_blocks': (1,), 'hidden_channels': 4, 'num_dense_blocks': 0}
@@ -59,7 +59,7 @@ def table(tmp_path_factory):
   """A table of four columns, a, b, c and d."""
   path = tmp_path_factory.mktemp('own') / 'table.csv'
   rng = np.random.default_rng(0)
-  evaluation.example_files.write_table(path, 'abcd', rng.normal(
+  splits.write_table(path, 'abcd', rng.normal(
       [0.0, 5.0, -1.0, 2.0], [1.0, 2.0, 0.5, 3.0], [100, 4]))
   return path
 

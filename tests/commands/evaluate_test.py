@@ -208,18 +208,13 @@ def test_inverted_digits(run_tool, trained_workdir, data_dir, others, tmp_path):
   assert f'log p(x): AUROC {report["auroc"]:.4f} +- ' in result.stderr
   assert 'digits, test (in) is more often above that of inve' in result.stderr
   found = results.arrays(output)
-  assert {name: array.shape for name, array in found.items()} == {
-      prefix + name: (120,) for prefix in ('', 'ood_')
-      for name in ('log_prob', 'log_prob_stderr', 'label')}
   for prefix, part in zip(('', 'ood_'), scores, strict=True):
     np.testing.assert_allclose(
         found[f'{prefix}log_prob'], part.log_prob, rtol=1e-4, atol=1e-3)
     np.testing.assert_array_equal(
         found[f'{prefix}label'], split.arrays['label'][:120])
-  image = image_lib.imread(picture)
   assert report['picture'] == str(picture)
-  assert min(image.shape[:2]) > 300
-  assert len(np.unique(image.reshape([-1, image.shape[-1]]), axis=0)) > 10
+  assert min(image_lib.imread(picture).shape[:2]) > 300
 
 
 def test_estimates_floats_and_the_picture_of_the_workdir(

@@ -41,11 +41,6 @@ class Speech(Greeting, Voice):
   num_times: int = fields.changed(Greeting, 'num_times', 2)
   title: str = fields.field('', help='Of it.')
 
-  def check(self):
-    super().check()
-    self.refuse(self.loudly, ('language',), 'with --loudly',
-                'Nobody understands it.')
-
 
 def _parse(*arguments):
   flag_values = flags.FlagValues()
@@ -77,20 +72,6 @@ def test_help_has_defaults_and_groups():
               'The speech': {'title'}, 'What is said': {'text', 'num_times'},
               'How it sounds': {'loudly', 'pitches', 'language'}}
   assert next(iter(groups)) == 'The speech'
-
-
-def test_missing():
-  for argument in ('--loudly', '--text='):
-    with pytest.raises(flags.Error, match='^--text is missing. What to say.$'):
-      _parse(argument)
-
-
-def test_refused_together():
-  assert _parse('--text=a', '--language=en').language == 'en'
-  message = '^language cannot be used with --loudly. Nobody'
-  with pytest.raises(errors.InvalidValueError, match=message) as info:
-    _parse('--text=a', '--loudly', '--language=en')
-  assert info.value.name == 'language'
 
 
 # The groups that tools share.

@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
+from tests import splits
 from tests.commands import results
 from tf_resflow import datasets
-from tf_resflow import evaluation
 from tf_resflow import training
 from tf_resflow.commands import row_scores
 
@@ -32,7 +32,7 @@ def test_scores_of_a_table(run_tool, run, table, tmp_path):
   # A row that is far away, and one whose condition is another.
   given = np.concatenate(
       [rows, rows[:1] + [0, 99, 0, 0], rows[:1] + [1, 0, 0, 0]])
-  evaluation.example_files.write_table(tmp_path / 'new.csv', 'abcd', given)
+  splits.write_table(tmp_path / 'new.csv', 'abcd', given)
   result = run_tool(
       'evaluate', f'--workdir={workdir}', f'--inputs={tmp_path}/new.csv',
       f'--output={tmp_path}/y.csv', '--top=3', '--nocertify')

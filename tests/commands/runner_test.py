@@ -98,6 +98,7 @@ def _fail_with(error):
 def test_bad_flags(run):
   results.check_errors(lambda _, *arguments: run(_say, *arguments), 'speak', [
       ([], '--text is missing. What to say.'),
+      (['--text='], '--text is missing. What to say.'),
       (['--text=a', '--num_time=2'], 'unknown flag --num_time. Did you mean: '
        'num_times? --help=all lists the flags.'),
       (['--text=a', '--against=b'], 'unknown flag --against. Did you mean --o'),

@@ -7,16 +7,13 @@ import numpy as np
 from tests import testing
 from tf_resflow import configuration
 from tf_resflow import models
+from tf_resflow.configuration import data_config
 from tf_resflow.configuration import run_config as config_lib
 
-# What is wrong in one field alone is in fields_test.py.
+# What is wrong in one field alone is in fields_test.py, in the data in
+# data_config_test.py.
 _BAD = [
-    (dict(crop_padding=8), 'crop_padding=8: expected an integer in [0, 7], '
-     'less than the sides of the images, 8 x 8.'),
     (dict(evaluate_every=5), 'evaluate_every=5 requires num_validation, such'),
-    (dict(image_size=16), 'image_size=16: expected the size of the images of'),
-    (dict(resize=16, image_size=8), 'image_size=8: expected the size of the'),
-    (dict(num_bits=5), 'num_bits=5 cannot be used with dataset=digits. It'),
     (dict(dataset='celeb_a_hq/64', hybrid=True),
      'hybrid=true requires labels, which celeb_a_hq/64 does not have.'),
     (dict(num_blocks=(1, 1, 1, 1, 1)), 'num_blocks=1,1,1,1,1: expected fewer'),
@@ -26,16 +23,8 @@ _BAD = [
      'you mean num_blocks?'),
     (dict(model='vector'), 'model=vector cannot be used with digits. These '
      'data have no event_size, column_maps, column_mean, column_std, whiten'),
-    (dict(dataset='2d/moons', flip=True), 'flip=true cannot be used with '
-     'dataset=2d/moons. It applies to images'),
-    (dict(skip_bad=True), 'skip_bad=true cannot be used with dataset=digits. '
-     'It applies to images:FOLDER only.'),
     (dict(dataset='2d/moons', model='image'), 'model=image cannot be used with '
      '2d/moons. These data have no image_shape, num_levels. Give a data '),
-    (dict(dataset='table:/none.csv'), 'dataset=table:/none.csv: expected a '
-     'table of numbers ... There is no such file.'),
-    (dict(condition=('price',)), 'condition=price: expected label. digits has '
-     'no other conditions.'),
     (dict(condition_at=('base',)), 'condition_at=base has no effect '
      'without a condition. Set --condition.'),
     (dict(annealing_steps=3, hybrid=True, nll_weight=0.0),
@@ -135,7 +124,7 @@ _RESUMABLE = (
 # fields above without an effect, and fields of folders and vectors alone.
 _WITHOUT_OTHER = {
     'model', 'block', 'constraint', 'augmentation', 'skip_bad', 'input_noise',
-    *config_lib.TABLE_FIELDS}
+    *data_config.TABLE_FIELDS}
 
 
 def test_every_field_has_another_value():

@@ -9,31 +9,13 @@ import tensorflow as tf
 from tests import testing
 from tf_resflow import configuration
 from tf_resflow import datasets
-from tf_resflow.datasets import dataset_info
-from tf_resflow.specs import registries
 
-_RNG = np.random.default_rng(1)
-_IMAGES = _RNG.integers(0, 4, [9, 2, 4, 3], dtype=np.uint8)
-_ROWS = _RNG.normal(size=[9, 2])
+_ROWS = np.random.default_rng(1).normal(size=[9, 2])
 
 
-def _info(info_class, x, **fields):
-  """Returns metadata of user-provided data; the test part lacks labels."""
-  parts = {'train': (x[:6], np.arange(6)), 'test': (x[6:], None)}
-  return info_class(load_fn=parts.get, **fields)
-
-
-_GREY = _info(datasets.ImageInfo, _IMAGES, name='grey', image_shape=(2, 4, 3),
-              num_levels=4, num_classes=6)
-_VECTORS = _info(datasets.VectorInfo, _ROWS, name='rows', event_size=2)
-
-
-def _parts(info):
-  return [info.open(name, None, 2) for name in ('train', 'validation', 'test')]
-
-
-def _all(parts, key):
-  return np.concatenate([part.arrays[key].numpy() for part in parts])
+_GREY = datasets.ImageInfo(
+  name='grey', image_shape=(2, 4, 3), num_levels=4, num_classes=6)
+_VECTORS = datasets.VectorInfo(name='rows', event_size=2)
 
 
 def test_bad_arguments(data_dir):
@@ -58,41 +40,6 @@ def test_load_split(data_dir):
   assert split.num_levels == config.model.num_levels == 32
   with pytest.raises(datasets.DatasetNotFoundError):
     datasets.load_split(config.data, 'train', '/dev/null')
-
-
-@pytest.mark.parametrize('info, x', [(_GREY, _IMAGES), (_VECTORS, _ROWS)])
-def test_arrays_of_the_reader(info, x, monkeypatch):
-  monkeypatch.setitem(registries.DATASETS._entries, info.name, info)
-  assert info.name in datasets.names()
-  parts = [datasets.load(info.name, split, num_validation=2)
-           for split in ('train', 'validation', 'test')]
-  assert [part.num_examples for part in parts] == [4, 2, 3]
-  assert parts[0].event_shape == info.event_shape
-  assert {part.num_levels for part in parts} == {info.num_levels}
-  np.testing.assert_array_equal(
-    _all(parts, 'x'), x if info is _GREY else x.astype(np.float32))
-  assert _all(parts, 'label').tolist() == [0, 1, 2, 3, 4, 5, -1, -1, -1]
-
-
-@pytest.mark.parametrize('info, conditions, changes', [
-  # Also of images that are made of others.
-  (_GREY, np.arange(9) % 4, {'resize': 4}),
-  (_VECTORS, _RNG.normal(size=[9, 2]), {})])
-def test_conditions_of_arrays_of_the_reader(info, conditions, changes):
-  given = {'train': conditions[:6], 'test': conditions[6:]}
-  entry = {'num_labels': 4} if conditions.ndim == 1 else {'size': 2}
-  plain = dataclasses.replace(
-    info, entry_fn=lambda: (dataset_info.ConditionInfo(**entry), given)
-  ).changed(**changes)
-  found, others = _parts(plain.with_condition(['condition'])), _parts(plain)
-  assert all(part.is_conditional for part in found)
-  assert not any(part.is_conditional for part in others)
-  assert found[0].num_condition_labels == entry.get('num_labels', 0)
-  np.testing.assert_array_equal(_all(found, 'x'), _all(others, 'x'))
-  dtype = np.int32 if conditions.ndim == 1 else np.float32
-  condition = _all(found, 'condition')
-  np.testing.assert_array_equal(condition, conditions.astype(dtype))
-  assert condition.dtype == dtype
 
 
 def test_bad_arrays_of_the_user():

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tf_resflow import errors
+from tf_resflow.datasets import own_files
 from tf_resflow.datasets import table_files
 
 
@@ -74,6 +75,7 @@ def test_formats(tmp_path):
   # Its index stands in the file, and is none of the columns.
   expected.set_axis(['p', 'q']).to_parquet(tmp_path / 'own.parquet')
   expected.to_feather(tmp_path / 'own.feather')
+  expected.to_feather(tmp_path / 'old.feather', version=1)
   expected.to_csv(tmp_path / 'own.tsv.gz', sep='\t', index=False)
   with pd.ExcelWriter(tmp_path / 'own.xlsx') as book:
     pd.DataFrame({'other': [1]}).to_excel(book, sheet_name='first')
@@ -82,6 +84,7 @@ def test_formats(tmp_path):
   for name, sheet, index in (
     # Rows are those that a reader of a spreadsheet sees.
     ('own.parquet', None, ['p', 'q']), ('own.feather', None, [0, 1]),
+    ('old.feather', None, [0, 1]),
     ('own.tsv.gz', None, [2, 3]), ('own.xlsx', 'second', [4, 5])):
     found = table_files.read_frame(tmp_path / name, sheet)
     assert found.index.tolist() == index
@@ -114,10 +117,18 @@ def test_what_is_no_table(tmp_path, monkeypatch, text, name, expected):
 
 def test_other_refusals(tmp_path, monkeypatch):
   monkeypatch.setattr(table_files, 'MAX_WORKBOOK_BYTES', 100)
+  monkeypatch.setattr(own_files, 'MAX_ARRAY_BYTES', 2**20)
   pd.DataFrame({'a': [1]}).to_excel(tmp_path / 'own.xlsx')
+  # Rows of equal cells, and one long text that stands in few bytes.
+  frame = pd.DataFrame({'a': np.zeros(2**18)})
+  frame.to_parquet(tmp_path / 'rows.parquet')
+  frame.to_feather(tmp_path / 'rows.feather', compression='zstd')
+  pd.DataFrame({'a': ['x' * 2**21]}).to_parquet(tmp_path / 'text.parquet')
   os.mkfifo(tmp_path / 'pipe.csv')
   for path, sheet, expected in (
     (tmp_path / 'own.xlsx', None, 'It expands to'),
+    *((tmp_path / name, None, 'It expands to 0.00195 GiB; at most 0.000977 GiB')
+      for name in ('rows.parquet', 'rows.feather', 'text.parquet')),
     (tmp_path / 'own.csv.gz', 'first', 'Only .xlsx files have sheets'),
     (tmp_path / 'pipe.csv', None, 'It is a pipe or a device')):
     (tmp_path / 'own.csv.gz').touch()

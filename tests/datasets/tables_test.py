@@ -230,21 +230,6 @@ def test_rows_in_both_parts_are_counted(tmp_path, caplog):
                          f'rows {order[0]}, {order[2]}.')
 
 
-def test_options_of_tables_are_refused_elsewhere(tmp_path):
-  path = _write(tmp_path / 'own.csv', _frame())
-  testing.check_refusals(lambda values: configuration.make_config(**values), [
-    ({'dataset': 'digits', 'drop': ('a',)}, 'drop=a cannot be used with '
-     'dataset=digits. It applies to tables only.'),
-    ({'dataset': 'array:x.npz', 'split': 'last'}, 'split=last cannot be'),
-    ({'dataset': f'table:{path}', 'split': 'first'}, 'split=first: expected'),
-    ({'dataset': f'table:{path}', 'split': 'last', 'test_file': path},
-     'split=last cannot be used with test_file'),
-    # The type of the data is guessed from any of the suffixes.
-    ({'dataset': 'own.csv.gz'}, 'dataset=own.csv.gz: ...Did you mean table:o'),
-    ({'dataset': 'table:https://host/own.csv'},
-     'dataset=table:https://host/own.csv: ...It is a URL')])
-
-
 def test_text_is_a_category_of_a_condition(tmp_path):
   frame = _frame(60).assign(city=['Oslo', 'Rome', ' Rome '] * 20)
   path = _write(tmp_path / 'own.csv', frame)

@@ -64,15 +64,16 @@ def test_warnings_about_baselines(num_rows, gaussian, mixture, expected):
     assert part in text
 
 
-@pytest.mark.parametrize('train, validation, is_overfitted', [
-    (_values(400, 18.9, 2.0), None, True),
-    (_values(400, 19.1, 2.0), None, False),  # Less than half of 2.0.
-    (_values(400, 18.9, 2.0), _values(90, 20.0, 2.0), True),
-    (_values(400, 18.9, 2.0), _values(90, 19.5, 2.0), False),
-    (_values(10, 18.9, 2.0), None, False)])  # Within two standard errors.
-def test_overfitting(train, validation, is_overfitted):
-  found = _compare(100, (-1.0, 1.0), (-1.0, 1.0), train_nll=train,
-                   validation_nll=validation).warnings
+@pytest.mark.parametrize('train, mixture, is_best, is_overfitted', [
+    (_values(400, 18.9, 2.0), -1.0, False, True),
+    (_values(400, 19.1, 2.0), -1.0, False, False),  # Less than half of 2.0.
+    (_values(10, 18.9, 2.0), -1.0, False, False),  # Within two standard errors.
+    # With the best weights, only where something is better.
+    (_values(400, 18.9, 2.0), -1.0, True, False),
+    (_values(400, 18.9, 2.0), 0.15, True, True)])
+def test_overfitting(train, mixture, is_best, is_overfitted):
+  found = _compare(100, (-1.0, 1.0), (mixture, 1.0), train_nll=train,
+                   is_best=is_best).warnings
   assert len(found) == is_overfitted
   if is_overfitted:
     assert found[0].startswith(

@@ -8,11 +8,13 @@ import pytest
 import tensorflow as tf
 
 from tests import flows
+from tests import splits
 from tests import testing
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
+from tf_resflow.datasets import tables
 from tf_resflow.evaluation import example_files
 
 _SHAPE = (4, 4, 1)
@@ -128,7 +130,7 @@ def test_reads_conditions(tmp_path):
       (_NUMBERS, np.array([[0.1, -2.0]])), (_NUMBERS, np.array([[3, 4]])),
       (one, np.array([[0.1], [2.0]]))):
     names = example_files.condition_names(spec)
-    example_files.write_table(
+    splits.write_table(
         tmp_path / 'c.csv', names, condition.reshape([-1, len(names)]))
     # What else there is may be damaged.
     np.savez(tmp_path / 'c.npz', condition=condition, y=np.array([{}]))
@@ -150,6 +152,12 @@ def test_what_are_no_conditions(tmp_path):
           ({'condition': np.zeros(3)}, f'{start}...a tensor float64 (3,).'),
           ({'condition': np.zeros([0], int)}, f'{start}...It is empty.'),
           ({'condition': [0, 3]}, f'{start}...It holds 3.')])
+  path = tmp_path / 'c.csv'
+  for wrong in ('0.5', '3.0', '-1.0'):
+    path.write_text(f'x0,condition\n0.5,1.0\n0.1,{wrong}\n')
+    testing.check_refusal(
+        example_files.read_condition, {'path': path, 'spec': _LABELS},
+        f'inputs={path}: expected a table with condition: {_LABELS.expected}')
 
 
 @pytest.fixture(scope='module')
@@ -221,27 +229,18 @@ def test_names(table):
     assert example_files.condition_names(spec) == expected
 
 
-def test_numbers_come_back(table, tmp_path):
-  path, names = tmp_path / 'table.csv', example_files.column_names(table)
-  for dtype in (np.float32, np.float64):
-    rows = _ROWS.astype(dtype)
-    example_files.write_table(path, names, rows)
-    np.testing.assert_array_equal(
-        example_files.read_rows(path, names).astype(dtype), rows)
-
-
 def test_columns_in_another_order_among_others(table, tmp_path):
   path = tmp_path / 'table.csv'
-  example_files.write_table(
+  splits.write_table(
       path, ['d,e', 'other', 'a', 'b "c"'],
       np.column_stack([_ROWS[:, 2], np.ones(5), _ROWS[:, :2]]))
   # Also such that hold no numbers.
   path.write_text(path.read_text().replace('1.0', 'one'))
   names = example_files.column_names(table)
-  np.testing.assert_array_equal(example_files.read_rows(path, names), _ROWS)
+  np.testing.assert_array_equal(tables.read_columns(path, names), _ROWS)
   # Some of them, in the order that is asked for.
   np.testing.assert_array_equal(
-      example_files.read_rows(path, ('d,e', 'a')), _ROWS[:, [2, 0]])
+      tables.read_columns(path, ('d,e', 'a')), _ROWS[:, [2, 0]])
 
 
 def test_bad_tables(table, tmp_path):
@@ -249,7 +248,7 @@ def test_bad_tables(table, tmp_path):
 
   def read(text):
     path.write_text(text)
-    example_files.read_rows(path, example_files.column_names(table))
+    tables.read_columns(path, example_files.column_names(table))
 
   start = f'inputs={path}: expected a table with numbers in the columns'
   testing.check_refusals(read, [
@@ -259,12 +258,6 @@ def test_bad_tables(table, tmp_path):
        ' not 3 like the first line, in line 2\nMend the file.'),
       ('a,"b ""c""","d,e"\n1,x,2\n3,4,\n', f'{start}...It has problems:\n'
        '  b "c": holds text such as \'x\' in line 2\n  d,e: is empty in')])
-
-
-def test_as_many_names_as_columns(tmp_path):
-  with pytest.raises(errors.InvalidValueError, match='names=2: expected one p'):
-    example_files.write_table(tmp_path / 'table.csv', ['a', 'b'], _ROWS)
-  assert not (tmp_path / 'table.csv').exists()
 
 
 def test_columns_behind_those_of_a_file(tmp_path):

@@ -91,12 +91,17 @@ def test_large_images_are_averaged():
 
 
 def test_named_outputs_and_any_size(files):
+  """Also of a SavedModel without a signature."""
   folder, _ = files
-  extract = evaluation.load_feature_extractor(
-      folder / 'named', input_size=8, feature_name='pool_3')
-  np.testing.assert_allclose(
-      extract(_IMAGES), np.mean(_fed(_IMAGES, 8, 8, 3), axis=(1, 2)) *
-      [1.0, 2.0, 3.0], rtol=1e-5, atol=1e-6)
+  assert not tf.saved_model.load(str(folder / 'unsigned')).signatures
+  for path, name, factor in (
+      ('named', 'pool_3', [1.0, 2.0, 3.0]), ('unsigned', None, 1.0)):
+    extract = evaluation.load_feature_extractor(
+        folder / path, input_size=8, feature_name=name)
+    assert extract.num_channels == 3 and extract.input_size == (8, 8)
+    np.testing.assert_allclose(
+        extract(_IMAGES), factor * np.mean(
+            _fed(_IMAGES, 8, 8, 3), axis=(1, 2)), rtol=1e-5, atol=1e-6)
   assert evaluation.load_feature_extractor(
       folder / 'named').input_size == (299, 299)
   for name in (None, 'pool'):
@@ -105,16 +110,6 @@ def test_named_outputs_and_any_size(files):
     with pytest.raises(ValueError, match=(
         f'feature_name={name}: expected one of the outputs logits, pool_3')):
       extract(_IMAGES)
-
-
-def test_saved_models_without_a_signature(files):
-  path = files[0] / 'unsigned'
-  assert not tf.saved_model.load(str(path)).signatures
-  extract = evaluation.load_feature_extractor(path, input_size=8)
-  assert extract.num_channels == 3 and extract.input_size == (8, 8)
-  np.testing.assert_allclose(
-      extract(_IMAGES), np.mean(_fed(_IMAGES, 8, 8, 3), axis=(1, 2)),
-      rtol=1e-5, atol=1e-6)
 
 
 def test_description(files):

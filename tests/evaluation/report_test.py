@@ -42,15 +42,9 @@ def test_report_agrees_with_its_parts(split):
       flow, split, batch_size=4, seed=3, num_examples=8,
       estimator='roulette:safe,exact=5')
   np.testing.assert_array_equal(bits, expected)
-  means = bits.mean(axis=1)
-  np.testing.assert_allclose(report['bits_per_dim'], bits.mean(), rtol=1e-12)
-  np.testing.assert_allclose(
-      report['estimator_stderr'], means.std(ddof=1) / np.sqrt(8), rtol=1e-10)
-  np.testing.assert_allclose(
-      report['bits_per_dim_stderr'],
-      bits.mean(axis=0).std(ddof=1) / np.sqrt(8), rtol=1e-10)
-  assert (report['num_repeats'], report['num_examples'],
-          report['num_reconstructions']) == (8, 8, 6)
+  summary = evaluation.statistics.summarize_repeats(bits)
+  assert report.items() >= summary.report('bits_per_dim').items()
+  assert report['num_reconstructions'] == 6
 
   inverse = evaluation.check_inverse(
       flow, split, batch_size=4, num_examples=6, seed=3)
@@ -90,14 +84,14 @@ def test_format_table():
            models.BlockBound('c', 0.5, 0.4, 0.4, ('closed',), order)
            for order in (np.inf, 2.345, np.nan, None))])
   lines = table.splitlines()
-  assert lines[0] == 'bits_per_dim  0.666667'
-  assert lines[1] == 'num_examples  360'
-  assert lines[2] == 'nothing       not computed'
-  assert [line.split() for line in lines[5:7]] == [
+  assert [line.split() for line in lines[1:3]] == [
       ['block_0', '0.912346', '0.950000', 'l_2', 'dft,', 'gram'],
       ['b', 'unknown', 'uncertified', 'l_2']]
-  assert [line.split()[3] for line in lines[7:]] == [
+  assert [line.split()[3] for line in lines[3:7]] == [
       'l_inf', 'l_2.35', 'none', 'any']
+  # What a reader looks for stands last.
+  assert lines[7:] == ['', 'bits_per_dim  0.666667', 'num_examples  360',
+                       'nothing       not computed']
   # A table has the numbers of reports in a report.
   table = evaluation.format_table(
       {'split': 'test', 'runs': {'a/b': {'step': 3, 'bias': -0.25}}})

@@ -82,12 +82,6 @@ def _distance(covariance_1, covariance_2, shift=0.0):
       np.zeros(size), covariance_1, np.full(size, shift), covariance_2)
 
 
-def test_one_dimension():
-  # (m1 - m2)^2 + (s1 - s2)^2
-  assert sample_quality.frechet_distance(
-      [1.0], [[4.0]], [3.0], [[25.0]]) == pytest.approx(4.0 + 9.0, rel=1e-14)
-
-
 def test_commuting_covariances():
   """sum (sqrt d - sqrt e)^2 for common eigenvectors, of any rank.
 

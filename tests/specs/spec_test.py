@@ -89,10 +89,6 @@ def test_errors():
        f'{whole}distribution=poisson:a: expected a value of rate'),
       ('roulette:safe:2',
        f'{whole}distribution=safe:2: expected at most 0 arguments of safe'),
-      ('fixed:1:a:b', 'estimator=fixed:1:a:b: expected at most 2 arguments'),
-      ('fixed:2.5', 'estimator=fixed:2.5: expected a value of num_terms'),
-      ('fixed,exact=2', '...unknown option exact. Options of fixed: none.'),
-      ('roulette,exact=a', 'estimator=...of roulette such as 2'),
       ('roulette,shared=maybe', '...of roulette such as true'),
       ('roulette,probe=b', '...Options of roulette: exact, shared, limit.')])
 

@@ -12,8 +12,9 @@ object.
 The .npz file has the bits/dim of every test image for each baseline, and names
 the data: for paired comparisons by tf_resflow evaluate --compare.
 
-Vectors are standardised, but nats are in the units of the data. The mixture of
-vectors has 1, 2, 3, 5 or 10 components, whichever does best on that part.
+Columns of vectors are mapped by their types, as in tf_resflow train, and
+standardised, but nats are in the units of the data. The mixture has 1, 2, 3, 5
+or 10 components, whichever does best on that part.
 """
 
 import dataclasses
@@ -45,6 +46,7 @@ class Options(options_lib.OutputFile):
   columns: tuple[str, ...] = _of_data('columns', ())
   drop: tuple[str, ...] = _of_data('drop', ())
   missing: str = _of_data('missing', 'error')
+  column_types: tuple[str, ...] = _of_data('column_types', ())
   split: str = _of_data('split', 'random')
   test_file: str | None = _of_data('test_file', None)
   sheet: str | None = _of_data('sheet', None)
@@ -78,8 +80,12 @@ def main(options: Options) -> None:
   """Fits, evaluates, writes the output, and reports."""
   train, test = [
       datasets.load_split(options.data(), name) for name in ('train', 'test')]
+  x, info = test.arrays['x'].numpy(), options.data().info()
+  maps = getattr(info, 'column_maps', ())
+  if maps:
+    x = x[evaluation.report.rows_with_density(x, maps, info.columns)]
   results = evaluation.fit_baselines(
-      train.arrays['x'].numpy(), test.arrays['x'].numpy(), train.num_levels,
+      train.arrays['x'].numpy(), x, train.num_levels, column_maps=maps,
       num_components=options.num_components, seed=options.seed,
       num_noise_draws=options.num_noise_draws, verbose=1)
   if options.output is not None:

@@ -75,7 +75,9 @@ class Condition(options_lib.Options):
 
 def write_table(path: str, model: Any, arrays: Mapping[str, np.ndarray],
                 columns: Sequence[str] = ()) -> None:
-  """Writes vectors, then what they are conditioned on, to a .csv file.
+  """Writes vectors and what they are conditioned on to a .csv file.
+
+  Columns are in the order of the data of the run, if these are a table.
 
   Args:
     path: of the file.
@@ -83,16 +85,22 @@ def write_table(path: str, model: Any, arrays: Mapping[str, np.ndarray],
     arrays: `x` `[N, D]`, and `condition` of a flow p(x|c).
     columns: names of further arrays `[N]`, which stand behind those.
   """
-  given = [] if model.condition_spec is None else [
-      np.reshape(arrays['condition'], [len(arrays['x']), -1])]
-  example_files = evaluation.example_files
-  names = (*example_files.column_names(model), *example_files.condition_names(
-      model.condition_spec), *columns)
-  rows = np.column_stack(
-      [arrays['x'], *given, *(arrays[name] for name in columns)])
   import pandas as pd  # Takes a second.
 
-  pd.DataFrame(frames.collapsed(dict(zip(names, rows.T, strict=True)))).to_csv(
+  example_files = evaluation.example_files
+  frame = pd.DataFrame(
+      arrays['x'], columns=list(example_files.column_names(model)))
+  names = example_files.condition_names(model.condition_spec)
+  if names:
+    given = np.reshape(arrays['condition'], [len(frame), -1]).T
+    # Models of other data have no places: the condition stands behind.
+    places = model.config.condition_places or range(
+        len(frame.columns), len(frame.columns) + len(names))
+    for place, name, values in sorted(zip(places, names, given, strict=True)):
+      frame.insert(place, name, values)
+  for name in columns:
+    frame[name] = arrays[name]
+  pd.DataFrame(frames.collapsed(frame)).to_csv(
       path, index=False, lineterminator='\n', na_rep='nan')
 
 

@@ -61,7 +61,6 @@ import numpy as np
 
 from tf_resflow import conversion
 from tf_resflow import datasets
-from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
@@ -169,9 +168,7 @@ class Options(
     names = (*getattr(self.config.model, 'column_names', ()),
              *getattr(self.config.model, 'condition_names', ()))
     if names and table_files.is_table(self.inputs):
-      with errors.refusing('inputs', self.inputs, 'a table with numbers in the '
-                           f'columns {", ".join(names)}'):
-        tables.read_columns(self.inputs, names)
+      tables.read_columns(self.inputs, names)
 
   @property
   def is_ood_file(self) -> bool:
@@ -240,7 +237,7 @@ def _write(options: Options, run: options_lib.OpenedRun,
 def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
                      settings: dict[str, Any]):
   is_table = table_files.is_table(options.inputs) and options.is_of_vectors
-  x = evaluation.example_files.read_rows(
+  x = tables.read_columns(
       options.inputs, evaluation.example_files.column_names(run.model)
   ) if is_table else evaluation.example_files.read_inputs(
       options.inputs, run.model.event_shape)

@@ -136,7 +136,8 @@ def _compare(config, model, test_nll, seconds):
   found = evaluation.comparison.compare_on_splits(
       model, test_nll,
       {name: datasets.load_split(data, name) for name in names},
-      max_seconds=_SHARE_OF_TIME * seconds, seed=config.run.seed)
+      is_best=config.run.keep_best, max_seconds=_SHARE_OF_TIME * seconds,
+      seed=config.run.seed)
   return [found.summary, *(f'warning: {text}' for text in found.warnings)], {
       f'nats_minus_{name}{suffix}': value
       for name, difference in found.differences.items()

@@ -1,22 +1,22 @@
 """The configuration of a run: a tree of frozen dataclasses.
 
-Here are the data, the objective, the optimizer and the run; each model type has
-its own subclass of `ModelConfig`.
+Here are the objective, the optimizer and the run. The data are in
+`data_config`; each model type has its own subclass of `ModelConfig`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 import dataclasses
-import os
 from typing import Any, Literal, Self
 
 from tf_resflow import errors
+from tf_resflow.configuration import data_config
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 from tf_resflow.specs import spec as spec_lib
 
 # Fields of the model that are fitted to vectors.
 _FITTED_FIELDS = ('column_maps', 'column_mean', 'column_std', 'whitening',
-                  'condition_mean', 'condition_std')
+                  'condition_mean', 'condition_std', 'condition_places')
 # Below this number of training examples, validations are frequent.
 _FEW_EXAMPLES = 1000
 # Initial noise over the smoothing of a Gaussian.
@@ -24,13 +24,7 @@ _NOISE_OF_SMOOTHING = 2.0
 # Default number of updates without a lower validation loss.
 _PATIENCE = 300
 
-# Fields of the data that apply to images only.
-_IMAGE_FIELDS = (
-    'flip', 'crop_padding', 'image_size', 'num_bits', 'resize', 'skip_bad')
-# Fields of the data that apply to tables only.
-TABLE_FIELDS = (
-    'columns', 'drop', 'missing', 'column_types', 'split', 'test_file',
-    'sheet')
+DataConfig = data_config.DataConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,161 +34,6 @@ class ModelTypeConfig(fields.Section):
   model: str | None = fields.field(
       None, help='Model type: image (multi-scale) or vector (fully connected); '
       'by default that of the data set.', choices=registries.MODELS)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DataConfig(fields.Section):
-  """Data set and data augmentation."""
-
-  dataset: str = fields.field(
-      'digits', help='Data set: a name (digits, mnist5k, patches32 and 2d/NAME '
-      'are built in, others are from TensorFlow Datasets), or your own folder '
-      'of images, .npz file with an array x (uint8 images or float vectors), '
-      'or table of numeric columns.', choices=registries.DATASETS,
-      is_basic=True)
-  data_dir: str | None = fields.field(
-      None, help='Folder of TensorFlow Datasets, by default the usual one; not '
-      'for built-in data sets.', resumable=True)
-  num_bits: int = fields.field(
-      8, help='Bits per channel to reduce 8-bit images to, such as 5 for '
-      'CelebA-HQ.', minimum=1, maximum=8)
-  image_size: int | None = fields.field(
-      None, help='Fail unless images have this height and width.', minimum=1)
-  resize: int | None = fields.field(
-      None, help='Height and width in pixels to resize images to.', minimum=1)
-  skip_bad: bool = fields.field(
-      False, help='Pass over files of an image folder that are damaged, '
-      'transparent, of 16 bits or animated; every image is read once more.',
-      resumable=True)
-  num_validation: int | Literal['auto'] = fields.field(
-      fields.AUTO, help='Number of training examples to hold out for '
-      'validation, such as 200; auto is a fifth of your own vectors below '
-      '1,000, a tenth above (2,000 at most), and none of other data.',
-      minimum=0, is_basic=True)
-  flip: bool = fields.field(
-      False, help='Randomly flip training images horizontally.')
-  crop_padding: int = fields.field(
-      0, help='Pixels to pad each side of a training image by before a random '
-      'crop to its original size; 0 disables the crop.', minimum=0)
-  crop_mode: str = fields.field(
-      'reflect', help='Padding of --crop_padding: reflect (mirror image) or '
-      'constant (zeros).', choices=registries.CROP_MODES)
-  condition: tuple[str, ...] = fields.field(
-      (), help='Learn p(x|c), where c is label, or columns of a table '
-      '(removed from x), or condition (an array of an .npz file).',
-      is_basic=True)
-  columns: tuple[str, ...] = fields.field(
-      (), help='Columns of a table to use, in this order, with those of '
-      '--condition; by default all.')
-  drop: tuple[str, ...] = fields.field(
-      (), help='Columns of a table not to use.', is_basic=True)
-  missing: str = fields.field(
-      'error', help='Rows of a table with an empty cell: error refuses the '
-      'table, drop leaves them out.', choices=('error', 'drop'), is_basic=True)
-  column_types: tuple[str, ...] = fields.field(
-      (), help='Types of columns of a table, NAME:TYPE: real, log (positive '
-      'numbers), logit (in (0, 1); logit:100 in (0, 100)), heavy (heavy '
-      'tails), integer or signed_integer; others are detected. none only '
-      'standardises columns, also of arrays.',
-      is_basic=True)
-  split: str = fields.field(
-      'random', help='Rows of a table to test on: random (a fixed fifth), last '
-      '(the last fifth, such as the most recent), or column:NAME (a fifth of '
-      'the values in a column, such as of persons, with all of their rows).')
-  test_file: str | None = fields.field(
-      None, help='Table to test on; all rows of --dataset then train.')
-  sheet: str | None = fields.field(
-      None, help='Name of the sheet of an .xlsx file, by default the first.')
-
-  def check(self) -> None:
-    # Opens user-provided data only if necessary: a trained model can still be
-    # sampled from after its data are gone.
-    object.__setattr__(self, 'dataset', _whole_path(self.dataset))
-    if self.test_file is not None:
-      object.__setattr__(self, 'test_file', _absolute(self.test_file))
-    self.require(
-        self.split in ('random', 'last') or
-        self.split.startswith('column:') and self.split != 'column:', 'split',
-        'random, last or column:NAME')
-    self.check_suits(
-        self.test_file is None or self.split == 'random', 'split',
-        'cannot be used with test_file', 'The file has the rows to test on.')
-    for name in self._table_options():
-      self.check_suits(
-          registries.DATASETS.takes(self.dataset, name), name,
-          f'cannot be used with dataset={self.dataset}',
-          'It applies to tables only.')
-    for field in self.fields():
-      value = getattr(self, field.name)
-      if field.name in _IMAGE_FIELDS and value != field.default:
-        self.info().require_images(field.name, value)
-    if self.crop_padding:
-      check_crop_padding(self.crop_padding, self.info().event_shape)
-    if self.image_size is not None:
-      height, width = self.info().event_shape[:2]
-      self.require(
-          self.image_size == height == width, 'image_size', 'the size of the '
-          f'images of {self.dataset}, {height} x {width}',
-          'Use --resize to change it.')
-
-  def info(self) -> Any:
-    """Returns the metadata of the data set, a `datasets.DatasetInfo`."""
-    options = self._table_options()
-    if self.condition and registries.DATASETS.takes(self.dataset, 'condition'):
-      options['condition'] = self.condition
-    info = registries.DATASETS.get(self.dataset, 'dataset', **options).changed(
-        num_bits=self.num_bits, resize=self.resize, skip_bad=self.skip_bad)
-    if self.condition and info.condition is None:
-      info = info.with_condition(self.condition)
-    return info.with_validation(
-        info.default_num_validation if self.num_validation == fields.AUTO else
-        self.num_validation)
-
-  def _table_options(self):
-    """Returns the fields that apply to tables and are not at their defaults."""
-    return {
-        field.name: value for field in self.fields()
-        if field.name in TABLE_FIELDS and
-        (value := getattr(self, field.name)) != field.default}
-
-  def validation_size(self) -> int:
-    """Returns `num_validation` as a number."""
-    return self.info().default_num_validation if (
-        self.num_validation == fields.AUTO) else int(self.num_validation)
-
-  def inferred_fields(self) -> dict[str, Any]:
-    """Returns the fields of the model that follow from the data."""
-    info = self.info()
-    return {**info.inferred_fields(), **info.inferred_condition_fields()}
-
-
-def _whole_path(dataset: str) -> str:
-  """Makes the path in `table:FILE` absolute, for any working directory."""
-  _, path = registries.DATASETS.split(dataset)
-  return dataset.removesuffix(path) + _absolute(path) if path else dataset
-
-
-def _absolute(path: str) -> str:
-  """Makes a path absolute; URLs are refused where they are opened."""
-  return path if '://' in path else os.path.abspath(os.path.expanduser(path))
-
-
-def check_crop_padding(padding: int, image_shape: Sequence[int]) -> None:
-  """Checks that the padding is smaller than the image.
-
-  So every crop has pixels of its image, and reflection has enough to mirror.
-
-  Args:
-    padding: number of pixels added on each side.
-    image_shape: `(height, width, channels)`.
-
-  Raises:
-    InvalidValueError: if the padding is too large.
-  """
-  errors.check(
-      0 <= padding < min(image_shape[:2]), 'crop_padding', padding,
-      f'an integer in [0, {min(image_shape[:2]) - 1}], less than the sides '
-      f'of the images, {image_shape[0]} x {image_shape[1]}')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -541,9 +380,11 @@ def _taken(section: type[fields.Section], values: dict[str, Any]
 def _inferred_fields(data: DataConfig, objective: ObjectiveConfig,
                      run: RunConfig) -> Mapping[str, Any]:
   """Returns the values of the fields of the model that are not flags."""
+  info = data.info()
   inferred = {
-      'num_classes': 0, 'dataset': data.dataset, **data.inferred_fields(),
-      'seed': run.seed, 'data_fingerprint': data.info().fingerprint}
+      'num_classes': 0, 'dataset': data.dataset, **info.inferred_fields(),
+      **info.inferred_condition_fields(), 'seed': run.seed,
+      'data_fingerprint': info.fingerprint}
   objective.check_suits(
       not objective.hybrid or inferred['num_classes'] > 0, 'hybrid',
       f'requires labels, which {data.dataset} does not have')

@@ -150,8 +150,7 @@ def fitted(
     for name, column, more in zip(names, x.T, others.T, strict=True)]
   specs = tuple(t.spec() for t in types)
   y = column_types.mapped(specs, x)[0]
-  rows = np.arange(len(y))
-  z = y if y.ndim == 2 else y[rows, rows % y.shape[1]]  # A point of each cell.
+  z = column_types.one_per_cell(y)
   y = y.reshape([-1, len(names)])
   mean, std = y.mean(axis=0), y.std(axis=0)
   _check_digits(names, types, y, mean, std)

@@ -31,6 +31,7 @@ class ConditionInfo:
     mean: Mean in the training part, `size` numbers or none.
     std: Standard deviation, likewise.
     names: Names of the numbers, or none.
+    places: Their places among the columns of the data, or none.
     is_label: Whether it is the label of the data set, not a separate array.
   """
 
@@ -39,6 +40,7 @@ class ConditionInfo:
   mean: tuple[float, ...] = ()
   std: tuple[float, ...] = ()
   names: tuple[str, ...] = ()
+  places: tuple[int, ...] = ()
   is_label: bool = False
 
   def inferred_fields(self) -> dict[str, Any]:
@@ -46,7 +48,7 @@ class ConditionInfo:
     return {
       'condition_labels': self.num_labels, 'condition_size': self.size,
       'condition_mean': self.mean, 'condition_std': self.std,
-      'condition_names': self.names}
+      'condition_names': self.names, 'condition_places': self.places}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -360,7 +362,8 @@ class VectorInfo(DatasetInfo):
       self, event_size=len(kept), load_fn=load,
       columns=tuple(self.columns[i] for i in kept), **moments_at(kept),
       condition=ConditionInfo(
-        size=len(chosen), names=tuple(names), **moments_at(chosen)))
+        size=len(chosen), names=tuple(names), places=tuple(chosen),
+        **moments_at(chosen)))
 
   def inferred_fields(self) -> dict[str, Any]:
     return {

@@ -97,10 +97,37 @@ def check_archive(path: str | os.PathLike, max_bytes: int) -> None:
   """
   with reading(), zipfile.ZipFile(path) as archive:
     size = sum(member.file_size for member in archive.infolist())
-  num_bytes = os.path.getsize(path)
-  limit = max(num_bytes, min(
-    max_bytes, machine.memory_bytes() or max_bytes,
-    _MIN_BOMB_BYTES + _MAX_EXPANSION * num_bytes))
+  _check_size(path, size, min(
+    max_bytes, _MIN_BOMB_BYTES + _MAX_EXPANSION * os.path.getsize(path)))
+
+
+def check_columns(path: str | os.PathLike, max_bytes: int) -> None:
+  """Raises `FormatError` if columns are damaged or would expand too far.
+
+  Args:
+    path: Path of a .parquet or .feather file.
+    max_bytes: See `check_archive`.
+  """
+  from pyarrow import dataset
+  from pyarrow import parquet
+
+  with reading(), open(path, 'rb') as file:
+    if os.fspath(path).lower().endswith('.parquet'):
+      found = parquet.read_metadata(file)
+      groups = map(found.row_group, range(found.num_row_groups))
+      size = max(8 * found.num_rows * found.num_columns,
+                 sum(group.total_byte_size for group in groups))
+    elif file.read(4) == b'FEA1':  # Of before 2020, not compressed.
+      return
+    else:
+      table = dataset.IpcFileFormat().make_fragment(file)
+      size = 8 * table.count_rows() * len(table.physical_schema)
+  _check_size(path, size, max_bytes)
+
+
+def _check_size(path, size, max_bytes):
+  limit = max(
+    os.path.getsize(path), min(max_bytes, machine.memory_bytes() or max_bytes))
   errors.check_format(
     size <= limit, f'It expands to {size / 2**30:.3g} GiB; at most '
     f'{limit / 2**30:.3g} GiB are read of a file of this size.')

@@ -9,7 +9,7 @@ step, and a resumed run sees the same data as an uninterrupted one.
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow.configuration import run_config as config_lib
+from tf_resflow.configuration import data_config
 from tf_resflow.datasets import dequantization
 from tf_resflow.datasets.split import Split
 from tf_resflow.specs import registries
@@ -98,7 +98,7 @@ def training_batches(
     ('start_step', start_step, 0)):
     errors.check(value >= least, name, value, f'an integer >= {least}')
   if crop_padding:
-    config_lib.check_crop_padding(crop_padding, split.event_shape)
+    data_config.check_crop_padding(crop_padding, split.event_shape)
   pad_fn = registries.CROP_MODES.get(crop_mode)
   num_examples = split.num_examples
   first = start_step * batch_size

@@ -110,7 +110,8 @@ def table(
 
 
 def read_columns(
-  path: str | os.PathLike, names: Sequence[str]) -> np.ndarray:
+  path: str | os.PathLike, names: Sequence[str], name: str = 'inputs',
+) -> np.ndarray:
   """Returns columns of a file of a table, float64 `[N, D]`.
 
   Columns are found by their names, in any order; others are ignored.
@@ -118,23 +119,23 @@ def read_columns(
   Args:
     path: Path of the file.
     names: Names of the D columns.
+    name: Name of the argument or flag that names the file, for messages.
 
   Raises:
-    FormatError: If the table is invalid, with all of its problems.
+    InvalidValueError: If the table is invalid, with all of its problems.
   """
-  problems = table_files.Problems(options='')
-  frame = table_files.read_frame(path, problems=problems)
-  levels = frames.categories(names, frame.columns)
-  columns = [*(name for name in names if name in frame.columns), *levels]
-  lacking = [name for name in (*columns, *names) if not {
-    name, name.partition('=')[0]} & {*frame.columns}]
-  errors.check_format(
-    not lacking, f'It has no {", ".join(dict.fromkeys(lacking))}.')
-  rows = _read_columns(
-    os.fspath(path), frame, columns, problems, levels=levels)
-  problems.check()
-  errors.check_format(len(rows), 'It has no rows.')
-  return rows[list(names)].to_numpy()
+  with errors.refusing(
+    name, path, f'a table with numbers in the columns {", ".join(names)}'):
+    problems = table_files.Problems(options='')
+    frame = table_files.read_frame(path, problems=problems)
+    absent = frames.lacking(names, frame.columns)
+    errors.check_format(not absent, f'It has no {absent}.')
+    levels = frames.categories(names, frame.columns)
+    columns = [*(name for name in names if name in frame.columns), *levels]
+    rows = _read_columns(os.fspath(path), frame, columns, levels, problems)
+    problems.check()
+    errors.check_format(len(rows), 'It has no rows.')
+    return rows[list(names)].to_numpy()
 
 
 def _info(
@@ -144,17 +145,17 @@ def _info(
   group = [split.removeprefix(_BY_COLUMN)] * split.startswith(_BY_COLUMN)
   used = _used_columns(name, frame, columns, drop, group)
   problems.where = ''
-  levels = _levels(frame, [column for column in condition if column in used])
+  levels: dict[str, list[str]] = {}
   test = rows = _read_columns(
-    name, frame, used + group, problems, missing, group, levels)
+    name, frame, used + group, levels, problems, missing, group,
+    {*condition} - {*group})
   if tested is not None:
     used = [column for column in used if column not in problems.dropped]
     lacking = [column for column in used if column not in tested.columns]
     errors.check_format(
       not lacking, f'The test file has no {", ".join(lacking)}.')
     problems.where = 'in the test file '
-    test = _read_columns(
-      name, tested, used, problems, missing, levels=levels)
+    test = _read_columns(name, tested, used, levels, problems, missing)
     problems.where = ''
   used = [column for column in used if column not in problems.dropped]
   errors.check_format(used or problems.dropped, 'No column is left.')
@@ -223,23 +224,12 @@ def _used_columns(name, frame, columns, drop, group):
           if column not in (*drop, *group)]
 
 
-def _levels(frame, names, most=None):
-  """Returns the levels of columns that hold text, `most` of them, by name."""
-  found = {}
-  for name in names:
-    cells = frame[name]
-    if cells.ndim == 1:  # Of a name that only one column has.
-      _, is_empty, problem = table_files.numbers(cells)
-      if problem.startswith(table_files.HOLDS_TEXT):
-        levels = sorted({*cells[~is_empty].astype('str').str.strip()})
-        if most is None or len(levels) <= min(most, len(cells) // 3):
-          found[name] = levels
-  return found
-
-
 def _read_columns(
-  name, frame, names, problems, missing='error', group=(), levels=None):
+  name, frame, names, levels, problems, missing='error', group=(),
+  condition=()):
   """Reads columns, and adds what is wrong with them to `problems`.
+
+  Text in columns of the condition is a category: adds its levels to `levels`.
 
   Returns:
     A frame of float64, or int for a group, as it is if the advice for the
@@ -255,6 +245,12 @@ def _read_columns(
     cells = frame.iloc[:, found[0]]
     values, is_empty, problem = table_files.numbers(cells)
     empty = f'is empty {table_files.places(frame.index, is_empty)}'
+    texts = []
+    if len(found) == 1 and problem.startswith(table_files.HOLDS_TEXT):
+      texts = sorted({*cells[~is_empty].astype('str').str.strip()})
+      if column in condition:
+        levels[column] = texts
+    known = levels.get(column)
     if column in group:
       keys = cells.astype('str').str.strip() if problem else values
       values, problem = pd.factorize(keys, sort=True)[0], ''
@@ -265,7 +261,6 @@ def _read_columns(
     elif missing == 'error' and (
       is_empty.sum() > _MAX_SHARE_EMPTY * len(frame)):
       problem = empty
-    known = (levels or {}).get(column)
     if known:
       values = frames.one_hot(cells, known)
       is_new = ~is_empty & (values.sum(axis=1) == 0)
@@ -277,7 +272,7 @@ def _read_columns(
           f'{table_files.places(frame.index, is_new)}')
     if problem:
       problems.add(column, problem)
-      if not known and column in _levels(frame, [column], _MAX_LEVELS):
+      if not known and 0 < len(texts) <= min(_MAX_LEVELS, len(cells) // 3):
         problems.categories.append(column)
       continue
     if missing == 'error' and is_empty.any():

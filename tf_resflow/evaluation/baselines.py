@@ -24,6 +24,7 @@ import threadpoolctl
 
 from tf_resflow import errors
 from tf_resflow.evaluation import statistics
+from tf_resflow.specs import column_types
 
 # Added to the variances; for raw images in multiples of the noise's variance.
 _RAW_FACTORS = np.array([0.1, 1.0, 10.0, 100.0, 1000.0])
@@ -190,6 +191,28 @@ def fit_mixtures(
   return results
 
 
+def fit_columns(
+    maps: Sequence[str], train: np.ndarray, test: np.ndarray,
+    validation: np.ndarray | None = None, **settings: Any,
+) -> dict[str, Baseline]:
+  """Fits `fit_mixtures` to rows in the coordinates of flows on columns.
+
+  So all are densities, or probabilities of whole numbers, of the same rows.
+
+  Args:
+    maps: specs of the `ColumnType` of the columns; none if all are real.
+    train: `[M, D]`.
+    test, validation: `[N, D]` and `[V, D]`, values that the types support.
+    **settings: further arguments of `fit_mixtures`.
+  """
+  z, log_det = column_types.mapped(maps, test)
+  others, other_log_det = (None, 0.0) if validation is None else (
+      column_types.mapped(maps, validation))
+  return fit_mixtures(
+      column_types.one_per_cell(column_types.mapped(maps, train)[0]), z, others,
+      test_log_det=log_det, validation_log_det=other_log_det, **settings)
+
+
 def _as_rows(name, rows, shape, ranks=(2, 3)):
   """Returns vectors or cells as float64, or raises."""
   rows = np.asarray(rows, np.float64)
@@ -209,8 +232,9 @@ def _cannot_be_fitted(num_components, train):
 def fit_baselines(
     train: np.ndarray, test: np.ndarray, num_levels: int | None = None, *,
     num_components: int | None = None, num_noise_draws: int = 8,
-    seed: int = 0, verbose: int = 0) -> dict[str, Baseline]:
-  """Fits a Gaussian and a Gaussian mixture; vectors by `fit_mixtures`.
+    seed: int = 0, verbose: int = 0, column_maps: Sequence[str] = (),
+) -> dict[str, Baseline]:
+  """Fits a Gaussian and a Gaussian mixture; vectors by `fit_columns`.
 
   Args:
     train: vectors `[M, D]`, or integers `[M, H, W, C]` in 0..num_levels - 1.
@@ -221,6 +245,7 @@ def fit_baselines(
     num_noise_draws: dequantisation draws for every training image.
     seed: of the validation part, the noise and the start of EM.
     verbose: 1 prints every setting that is tried, with its mean log p.
+    column_maps: of vectors, specs of the types of their columns.
 
   Returns:
     `gaussian` and `gaussian_mixture`; for images in the better space, and with
@@ -234,8 +259,8 @@ def fit_baselines(
   """
   if num_levels is None:
     counts = [num_components] if num_components else _NUM_COMPONENTS
-    return fit_mixtures(train, test, num_components=counts, seed=seed,
-                        verbose=verbose)
+    return fit_columns(column_maps, train, test, num_components=counts,
+                       seed=seed, verbose=verbose)
   for name, images in (('train', train), ('test', test)):
     errors.check(
         np.issubdtype(images.dtype, np.integer) and images.size > 0 and

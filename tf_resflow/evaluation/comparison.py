@@ -12,7 +12,6 @@ from tf_resflow import models
 from tf_resflow.evaluation import baselines as baselines_lib
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import statistics
-from tf_resflow.specs import column_types
 
 # With fewer, standard errors are too uncertain.
 _FEW_ROWS = 30
@@ -38,8 +37,8 @@ class Comparison(NamedTuple):
 
 def compare(
     test_nll: npt.ArrayLike, baselines: Mapping[str, baselines_lib.Baseline],
-    train_nll: npt.ArrayLike | None = None,
-    validation_nll: npt.ArrayLike | None = None) -> Comparison:
+    train_nll: npt.ArrayLike | None = None, is_best: bool = False,
+) -> Comparison:
   """Says in words how good a flow of vectors is, and warns.
 
   It warns of a flow that is
@@ -48,9 +47,11 @@ def compare(
     fewer than 30 test rows, at all;
   - not tested enough: with fewer than 30 test rows, or a paired standard error
     above the difference;
-  - overfitted: the mean -log p of the test rows, and of the validation rows if
-    given, exceeds that of the training rows by more than two standard errors,
-    sqrt(s_train^2 + s_other^2), and by more than half the standard deviation
+  - overfitted, where that asks for something to be done: a baseline has the
+    lower mean, or the weights were not chosen on validation rows. With the best
+    weights a gap alone is normal. The mean -log p of the test rows exceeds that
+    of the training rows by more than two standard errors,
+    sqrt(s_train^2 + s_test^2), and by more than half the standard deviation
     among the training rows. With normal -log p of one variance, a row that it
     was trained on then has the higher log p in more than
     Phi(0.5 / sqrt 2) = 64 of 100 pairs with another row.
@@ -60,7 +61,7 @@ def compare(
     baselines: what `baselines.fit_mixtures` returned for the same rows.
     train_nll: `[M]`, of training rows or some of them; None if no row is seen
       twice.
-    validation_nll: `[V]`, of the validation rows.
+    is_best: whether the weights are those of the lowest validation loss.
 
   Raises:
     InvalidValueError: if there are fewer than two of some rows, the test rows
@@ -105,62 +106,42 @@ def compare(
   if not_tried:
     summary += (f' Mixtures of {", ".join(map(str, not_tried))} were not all '
                 'tried, for lack of time.')
-  if train_nll is not None:
-    problems += _overfitting(train_nll, [test_nll] + [
-        validation_nll] * (validation_nll is not None))
+  is_worse = any(difference.mean > 0 for difference in differences.values())
+  if train_nll is not None and (is_worse or not is_best):
+    train = statistics.mean_and_stderr(train_nll)
+    gap = test.mean - train.mean
+    stderr = math.hypot(train.stderr, test.stderr)
+    if gap > max(_NUM_STDERRS * stderr, 0.5 * np.std(train_nll, ddof=1)):
+      problems.append(
+          f'The flow is overfitted: {gap:.2f} +- {stderr:.2f} nats a row better'
+          ' on training rows than on test rows. More --input_noise or '
+          '--weight_decay, fewer --hidden_units, or more rows help.')
   return Comparison(summary, tuple(problems), differences)
-
-
-def _overfitting(train_nll, others):
-  """Returns the warning of `compare`, in a list, or none."""
-  train, *others = map(statistics.mean_and_stderr, [train_nll, *others])
-  gaps = [(other.mean - train.mean, math.hypot(train.stderr, other.stderr))
-          for other in others]
-  spread = np.std(train_nll, ddof=1)
-  if any(gap <= max(_NUM_STDERRS * stderr, 0.5 * spread)
-         for gap, stderr in gaps):
-    return []
-  gap, stderr = gaps[0]
-  return [
-      f'The flow is overfitted: {gap:.2f} +- {stderr:.2f} nats a row better on '
-      'training rows than on test rows. More --input_noise or '
-      '--weight_decay, fewer --hidden_units, or more rows help.']
 
 
 def compare_on_splits(
     model: models.Flow, test_nll: np.ndarray,
-    splits: Mapping[str, datasets.Split], *, max_seconds: float = math.inf,
-    seed: int = 0) -> Comparison:
+    splits: Mapping[str, datasets.Split], *, is_best: bool = False,
+    max_seconds: float = math.inf, seed: int = 0) -> Comparison:
   """Compares a flow of vectors with mixtures that are fitted to its data.
 
-  Mixtures model the coordinates that the flow standardises, see
-  `column_types.mapped`, so that all are densities, or probabilities, of the
-  same rows. Rows without a density under the flow are left out.
+  Mixtures model the same coordinates, see `baselines.fit_columns`. Rows without
+  a density under the flow are left out.
 
   Args:
     model: an unconditional flow.
     test_nll: `[N]`, -log p of the test rows under the flow, nats.
     splits: 'train', 'test' and, if there is one, 'validation'.
+    is_best: see `compare`.
     max_seconds, seed: see `baselines.fit_mixtures`.
   """
-  maps = getattr(model.config, 'column_maps', ())
-  z, log_dets = {}, {}
-  for name, split in splits.items():
-    x = split.arrays['x'].numpy()
-    if name == 'test':
-      has_density = np.isfinite(test_nll)
-      x, test_nll = x[has_density], test_nll[has_density]
-    z[name], log_dets[name] = column_types.mapped(maps, x)
-  if z['train'].ndim == 3:  # A point of each cell.
-    rows = np.arange(len(z['train']))
-    z['train'] = z['train'][rows, rows % z['train'].shape[1]]
-  found = baselines_lib.fit_mixtures(
-      z['train'], z['test'], z.get('validation'),
-      test_log_det=log_dets['test'],
-      validation_log_det=log_dets.get('validation', 0.0),
-      max_seconds=max_seconds, seed=seed)
-  known = {
-      name: likelihood.nll(model, split, num_examples=min(
-          _MAX_TRAINING_ROWS, split.num_examples)).mean(axis=0)
-      for name, split in splits.items() if name != 'test'}
-  return compare(test_nll, found, known['train'], known.get('validation'))
+  has_density = np.isfinite(test_nll)
+  x = {name: split.arrays['x'].numpy() for name, split in splits.items()}
+  found = baselines_lib.fit_columns(
+      getattr(model.config, 'column_maps', ()), x['train'],
+      x['test'][has_density], x.get('validation'), max_seconds=max_seconds,
+      seed=seed)
+  train_nll = likelihood.nll(
+      model, splits['train'], num_examples=min(
+          _MAX_TRAINING_ROWS, splits['train'].num_examples)).mean(axis=0)
+  return compare(test_nll[has_density], found, train_nll, is_best)

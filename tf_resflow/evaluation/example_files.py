@@ -164,7 +164,7 @@ def read_condition(
   if table_files.is_table(path):
     names = condition_names(spec)
     expected = f'a table with {", ".join(names)}: {spec.expected}'
-    given = read_rows(path, names, name)
+    given = tables.read_columns(path, names, name)
     if spec.num_labels:
       # All numbers of a table are read as floats.
       given, whole = given[:, 0], given[:, 0].astype(np.int64)
@@ -262,26 +262,6 @@ def condition_names(spec: layers.ConditionSpec | None) -> tuple[str, ...]:
       f'condition_{i}' if size > 1 else 'condition' for i in range(size))
 
 
-def read_rows(
-    path: str | os.PathLike, names: Sequence[str], name: str = 'inputs',
-) -> np.ndarray:
-  """Reads columns of a table, see `datasets.tables.read_columns`.
-
-  Args:
-    path, name: see `read_arrays`.
-    names: of the columns, such as `column_names(model)`.
-
-  Returns:
-    Float64 `[N, D]`.
-
-  Raises:
-    InvalidValueError: if it is no table of numbers, or lacks a column.
-  """
-  with errors.refusing(
-      name, path, f'a table with numbers in the columns {", ".join(names)}'):
-    return tables.read_columns(path, names)
-
-
 def append_columns(
     source: str | os.PathLike, path: str | os.PathLike,
     columns: Mapping[str, npt.ArrayLike], name: str = 'inputs') -> None:
@@ -304,28 +284,3 @@ def append_columns(
     errors.check_format(
         not taken, f'It has a column {", ".join(taken)} already.')
   frame.assign(**columns).to_csv(path, index=False, lineterminator='\n')
-
-
-def write_table(
-    path: str | os.PathLike, names: Sequence[str], rows: npt.ArrayLike) -> None:
-  """Writes vectors as a .csv file.
-
-  Numbers have enough digits to be read back exactly.
-
-  Args:
-    path: of the file.
-    names: of the columns, `D`.
-    rows: `[N, D]`.
-
-  Raises:
-    InvalidValueError: if the number of names is not `D`.
-    OSError: if the file cannot be written.
-  """
-  rows = np.asarray(rows)
-  errors.check(
-      rows.ndim == 2 and rows.shape[1] == len(names), 'names', len(names),
-      f'one per column of an array {list(rows.shape)}')
-  import pandas as pd  # Takes a second.
-
-  pd.DataFrame(rows, columns=list(names)).to_csv(
-      path, index=False, lineterminator='\n', na_rep='nan')

@@ -222,33 +222,47 @@ def report_inputs(
 def _rows_with_density(model, nll, x_fn):
   """Returns which examples have a density, `[N]`; names the others.
 
-  These have a value that its column cannot take, such as a negative number in a
-  column of positive ones. Rows that are infinite for another reason stay.
+  Rows that are infinite for another reason than their values stay.
   """
   maps = getattr(model.config, 'column_maps', ())
-  has_density = np.ones(nll.shape[1], bool)
-  if not np.isposinf(nll).any() or not maps:
-    return has_density
-  x, names = x_fn(), model.column_names or [
-      f'x{i}' for i in range(len(maps))]
+  if not maps or not np.isposinf(nll).any():
+    return np.ones(nll.shape[1], bool)
+  return rows_with_density(x_fn(), maps, model.column_names)
+
+
+def rows_with_density(
+    x: np.ndarray, maps: Sequence[str], names: Sequence[str] = (),
+) -> np.ndarray:
+  """Returns which rows have values that their columns can take, bool `[N]`.
+
+  Others, such as those with a negative number in a column of positive ones, are
+  named in a warning.
+
+  Args:
+    x: `[N, D]`.
+    maps: specs of the types of the columns.
+    names: of the columns, if they have some.
+
+  Raises:
+    InvalidValueError: if there are no such rows.
+  """
+  is_supported = column_types.supported(maps, x)
+  has_density = is_supported.all(axis=1)
   places = []
-  for name, spec, column in zip(names, maps, x.T, strict=True):
-    column_type = column_types.ColumnType.get(spec)
-    is_wrong = ~column_type.supports(column + 0.5 * column_type.is_whole)
-    has_density &= ~is_wrong
-    wrong = np.flatnonzero(is_wrong)
-    if len(wrong):
-      places.append(f'{name} is not {column_type.expected} in ' + ', '.join(
-          f'row {i + 1} ({column[i]:g})' for i in wrong[:_NUM_NAMED]) +
-                    ', ...' * (len(wrong) > _NUM_NAMED))
-  if has_density.all():
-    return has_density
-  _logger.warning(
-      '%d of %d rows have no density under the flow and are left out of the '
-      'mean: %s. --column_types changes what columns can hold, in a new run.',
-      np.sum(~has_density), len(has_density), '; '.join(places))
+  for i in np.flatnonzero(~is_supported.all(axis=0)):
+    rows = np.flatnonzero(~is_supported[:, i])
+    places.append(
+        f'{names[i] if names else f"x{i}"} is not '
+        f'{column_types.ColumnType.get(maps[i]).expected} in ' + ', '.join(
+            f'row {row + 1} ({x[row, i]:g})' for row in rows[:_NUM_NAMED]) +
+        ', ...' * (len(rows) > _NUM_NAMED))
+  if places:
+    _logger.warning(
+        '%d of %d rows have no density with these types of columns and are left'
+        ' out of the mean: %s. --column_types changes what columns can hold, in'
+        ' a new run.', np.sum(~has_density), len(x), '; '.join(places))
   errors.check_suits(
-      has_density.sum() > 0, 'inputs', None, 'have no density in any row')
+      has_density.any(), 'inputs', None, 'have no density in any row')
   return has_density
 
 
@@ -309,16 +323,16 @@ def _norm_name(order):
 
 def format_table(
     report: dict[str, Any], bounds: Sequence[models.BlockBound] = ()) -> str:
-  """Returns a report and the bounds of all blocks as a readable table."""
+  """Returns the bounds of all blocks and a report as readable tables."""
   rows = dict(_flat(report))
   width = max(map(len, rows))
-  lines = [f'{name:{width}}  {_format(value)}' for name, value in rows.items()]
-  if bounds:
-    lines += ['', f'{"block":12}{"power iteration":>17}{"certificate":>13}'
-              '  norm    layers certified by']
-  lines += [
+  lines = [
       f'{bound.name:12}{_format(bound.power_iteration, "unknown", ".6f"):>17}'
       f'{_format(bound.certificate, "uncertified", ".6f"):>13}'
       f'  {_norm_name(bound.order):8}{", ".join(bound.methods)}'
       for bound in bounds]
-  return '\n'.join(lines)
+  if bounds:
+    lines = [f'{"block":12}{"power iteration":>17}{"certificate":>13}'
+             '  norm    layers certified by', *lines, '']
+  return '\n'.join(lines + [
+      f'{name:{width}}  {_format(value)}' for name, value in rows.items()])

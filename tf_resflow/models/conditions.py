@@ -47,6 +47,9 @@ class ConditionalConfig(model_config.ModelConfig):
   condition_names: tuple[str, ...] = fields.field(
       (), help='Names of the numbers of a condition.', is_flag=False,
       changes_function=False)
+  condition_places: tuple[int, ...] = fields.field(
+      (), help='Their places among the columns of the data.', minimum=0,
+      is_flag=False, changes_function=False)
 
   @property
   def is_conditional(self) -> bool:
@@ -66,8 +69,8 @@ class ConditionalConfig(model_config.ModelConfig):
         len(set(self.condition_at)) == len(self.condition_at), 'condition_at',
         'each place at most once')
     self.require_lengths(
-        ('condition_mean', 'condition_std', 'condition_names'),
-        (self.condition_size,),
+        ('condition_mean', 'condition_std', 'condition_names',
+         'condition_places'), (self.condition_size,),
         f'{self.condition_size} values, one per number, or none')
     if not self.is_conditional:
       self.require_defaults(

@@ -211,6 +211,32 @@ def cell_points(num_columns: int, num_points: int = 16) -> np.ndarray:
   return np.stack([middles[order] for order in orders], axis=1)
 
 
+def supported(specs: Sequence[str], x: np.ndarray) -> np.ndarray:
+  """Returns which values their columns can take, bool `[N, D]`.
+
+  Args:
+    specs: of the types of the columns; none if all are real.
+    x: `[N, D]`.
+  """
+  return np.stack([
+      t.supports(column + 0.5 * t.is_whole)
+      for t, column in zip(_types(specs, x), x.T, strict=True)], axis=1)
+
+
+def one_per_cell(y: np.ndarray) -> np.ndarray:
+  """Returns one point of each cell in turn, `[N, D]`.
+
+  Args:
+    y: of `mapped`, `[N, K, D]`; or `[N, D]`, which stay as they are.
+  """
+  rows = np.arange(len(y))
+  return y if y.ndim < 3 else y[rows, rows % y.shape[1]]
+
+
+def _types(specs, x):
+  return [ColumnType.get(spec) for spec in specs or ['real'] * np.shape(x)[-1]]
+
+
 def mapped(
     specs: Sequence[str], x: Any) -> tuple[np.ndarray, np.ndarray]:
   """Maps rows to real numbers.
@@ -224,7 +250,7 @@ def mapped(
     whole numbers of the points of each row's cell, `[N, K, D]` and `[N, K]`.
   """
   x = np.asarray(x, np.float64)
-  types = [ColumnType.get(spec) for spec in specs or ['real'] * x.shape[1]]
+  types = _types(specs, x)
   whole = [i for i, column_type in enumerate(types) if column_type.is_whole]
   if whole:
     points = cell_points(len(whole))

@@ -4,7 +4,7 @@ A category enters conditions as one number per level, named `COLUMN=LEVEL`,
 which is 1 for rows of that level and else 0.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,19 @@ def categories(
     if name not in columns and equals:
       found.setdefault(column, []).append(level)
   return found
+
+
+def lacking(names: Sequence[str], columns: Sequence[str]) -> str:
+  """Returns the columns that numbers of these names require, as text.
+
+  Example:
+    >>> lacking(['dose', 'city=Oslo', 'city=Rome', 'age'], ['dose'])
+    'city, age'
+  """
+  sources = {name: name.partition('=')[0] for name in names}
+  return ', '.join(dict.fromkeys(
+      source for name, source in sources.items()
+      if not {name, source} & {*columns}))
 
 
 def one_hot(cells: Any, levels: Sequence[str]) -> np.ndarray:
@@ -65,16 +78,12 @@ def in_order(name: str, x: Any, columns: Sequence[str]) -> Any:
     return x
   if not columns:
     return x.to_numpy()
-  known = list(x.columns)
-  levels = categories(columns, known)
-  lacking = [column for column in [*levels, *columns]
-             if column not in known and column.partition('=')[0] not in levels]
-  lacking += [column for column in levels if column not in known]
+  absent = lacking(columns, list(x.columns))
   errors.check(
-      not lacking, name, 'a data frame', f'one with {", ".join(columns)}',
-      f'It has no {", ".join(dict.fromkeys(lacking))}.')
+      not absent, name, 'a data frame', f'one with {", ".join(columns)}',
+      f'It has no {absent}.')
   numbers: dict[str, np.ndarray] = {}
-  for column, names in levels.items():
+  for column, names in categories(columns, list(x.columns)).items():
     values = one_hot(x[column], names)
     unknown = x[column][values.sum(axis=1) == 0]
     errors.check(
@@ -87,11 +96,12 @@ def in_order(name: str, x: Any, columns: Sequence[str]) -> Any:
       for column in columns], axis=1)
 
 
-def collapsed(numbers: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def collapsed(numbers: Any) -> dict[str, Any]:
   """Returns columns in which the numbers of a category are its levels again.
 
   Args:
-    numbers: maps names, of which some are `COLUMN=LEVEL`, to `[N]`.
+    numbers: maps names, of which some are `COLUMN=LEVEL`, to `[N]`: a dict or a
+      `pandas.DataFrame`.
 
   Example:
     >>> collapsed({'c=x': np.array([0.0, 1.0]), 'c=y': np.array([1.0, 0.0])})
