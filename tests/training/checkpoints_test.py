@@ -339,8 +339,9 @@ def test_a_damaged_best_one_is_not_replaced_in_silence(
                                     ) is None
   monkeypatch.setattr(checkpoints, 'lost_best_step', lambda path: 2)
   assert splits.refusal(training.workdir.load_model, finished_run[0]) == (
-      'checkpoint=auto is lost: the best one, of step 2, is not in '
-      f'{finished_run[0]}. Take --checkpoint=latest.')
+      'checkpoint=auto is the best one, of step 2, which is lost from '
+      f'{finished_run[0]}. Evaluate, sample and export with '
+      '--checkpoint=latest.')
 
 
 # A whole run, with values that are given.

@@ -152,7 +152,8 @@ class TrainStep:
     metrics, gradients = local(reduced)
     norm = tf.linalg.global_norm(gradients)
     is_skipped = (self.num_skipped < self.skip_nonfinite) & ~tf.reduce_all(
-        tf.math.is_finite([norm, *metrics.values()]))
+        [tf.math.is_finite(tf.cast(v, norm.dtype))
+         for v in (norm, *metrics.values())])
 
     def skip():
       self.num_skipped.assign_add(1)

@@ -213,8 +213,9 @@ def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',
                  'a run with a checkpoint', 'Continue training it.')
     lost = None if checkpoint == 'latest' else checkpoints.lost_best_step(path)
     errors.check_suits(
-        lost is None, 'checkpoint', checkpoint, f'is lost: the best one, of '
-        f'step {lost}, is not in {workdir}', 'Take --checkpoint=latest.')
+        lost is None, 'checkpoint', checkpoint, f'is the best one, of step '
+        f'{lost}, which is lost from {workdir}', 'Evaluate, sample and export '
+        'with --checkpoint=latest.')
   model = config.build()
   ema = ema_lib.ExponentialMovingAverage(model)
   step = tf.Variable(0, dtype=tf.int64)
