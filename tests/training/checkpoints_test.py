@@ -311,37 +311,32 @@ def test_of_two_that_a_kill_left_it_is_the_lower(tmp_path):
 
 
 def test_a_damaged_best_one_is_not_replaced_in_silence(
-    tmp_path, caplog, finished_run, monkeypatch):
+    copied_run, caplog):
   """Readers refuse; the run decides as with it, and keeps a lower one."""
-  workdir, folder = str(tmp_path), tmp_path / 'best'
-  assert _offer(tmp_path, [3.0, 1.0]) == [1, 2]
+  workdir, folder = str(copied_run), copied_run / 'best'
+  assert _offer(copied_run, [3.0, 1.0]) == [1, 2]
   _damage(folder / 'ckpt-2.data-00000-of-00001')
   (folder / 'checkpoint').write_bytes(b'')
-  assert re.search(
-      'best/ckpt-2: expected undamaged files.* Take --checkpoint=latest',
-      splits.refusal(checkpoints.best, workdir))
 
+  def check_readers(name):
+    for which in ('auto', 'best'):
+      assert splits.refusal(
+          training.workdir.load_model, workdir, checkpoint=which) == (
+              f'file={folder}: expected an undamaged best checkpoint. It has '
+              f'{name}. Evaluate, sample and export with --checkpoint=latest.')
+
+  check_readers('ckpt-2')
   best = checkpoints.BestCheckpoint(workdir)
   assert f'set aside as {folder}/ckpt-2.damaged; until' in caplog.text
+  check_readers('ckpt-2.damaged.data-00000-of-00001')
   best.attach(best=best)
   best.value.assign(1.0)  # As restored from a checkpoint of the run.
   best.step.assign(2)
   assert best.describe() == 'best 1.0000 at step 2, which is lost'
-  path = tf.train.Checkpoint(best=best).write(str(tmp_path / 'state'))
-  assert checkpoints.best(workdir) is None
-  assert checkpoints.lost_best_step(path) == 2
   assert not best.offer(2.0, 3) and best.offer(0.5, 4)
   assert best.describe() == 'best 0.5000 at step 4'
   assert checkpoints.best(workdir) == f'{folder}/ckpt-4'
   assert len(list(folder.glob('ckpt-2.damaged.*'))) == 2
-
-  assert checkpoints.lost_best_step(f'{finished_run[0]}/checkpoints/ckpt-4'
-                                    ) is None
-  monkeypatch.setattr(checkpoints, 'lost_best_step', lambda path: 2)
-  assert splits.refusal(training.workdir.load_model, finished_run[0]) == (
-      'checkpoint=auto is the best one, of step 2, which is lost from '
-      f'{finished_run[0]}. Evaluate, sample and export with '
-      '--checkpoint=latest.')
 
 
 # A whole run, with values that are given.

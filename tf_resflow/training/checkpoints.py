@@ -347,26 +347,18 @@ def best(workdir: str) -> str | None:
     workdir: folder of the run.
 
   Raises:
-    InvalidValueError: if one is damaged: the other need not be the best.
+    InvalidValueError: if one is damaged, since the other need not be the best,
+      or was set aside.
   """
-  for path in complete(os.path.join(workdir, 'best')):
-    reason = _damage(path)
-    errors.check(
-        not reason, 'file', path, 'undamaged files', f'{reason}. Take '
-        '--checkpoint=latest; training sets it aside.')
+  folder = os.path.join(workdir, 'best')
+  paths = complete(folder)
+  bad = [*filter(_damage, paths)] or [
+      name for name in files.names(folder) if not paths and '.damaged' in name]
+  errors.check(
+      not bad, 'file', folder, 'an undamaged best checkpoint',
+      f'It has {os.path.basename(min(bad, default=""))}. Evaluate, sample and '
+      'export with --checkpoint=latest.')
   return next(reversed(_from_worst_to_best(workdir)), None)
-
-
-def lost_best_step(path: str) -> int | None:
-  """Returns the step of the best checkpoint of a run that has none any more.
-
-  None if there was none before the checkpoint `path` of the run either.
-  """
-  reader = tf.train.load_checkpoint(path)
-  value, step = (
-      f'best/{name}/.ATTRIBUTES/VARIABLE_VALUE' for name in ('value', 'step'))
-  is_found = reader.has_tensor(value) and np.isfinite(reader.get_tensor(value))
-  return int(reader.get_tensor(step)) if is_found else None
 
 
 def _value_of(path: str) -> float:

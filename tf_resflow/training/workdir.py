@@ -60,8 +60,7 @@ def check(workdir: str, config: configuration.Config) -> None:
   latest = checkpoints.latest(workdir)
   previous = load_config(workdir, config.run.imports)
   differences = config.differences(previous)
-  if differences and latest and not checkpoints.has_optimizer(
-      checkpoints.undamaged(workdir) or ''):
+  if differences and latest and not checkpoints.has_optimizer(latest):
     # Initial weights may be trained with any other flags.
     differences = config.model.function_differences(previous.model)
     listed = _listed(differences, '{0}={2}, not {1}')
@@ -211,11 +210,6 @@ def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',
     path = checkpoints.undamaged(workdir) or ''
     errors.check(path, 'workdir', workdir,
                  'a run with a checkpoint', 'Continue training it.')
-    lost = None if checkpoint == 'latest' else checkpoints.lost_best_step(path)
-    errors.check_suits(
-        lost is None, 'checkpoint', checkpoint, f'is the best one, of step '
-        f'{lost}, which is lost from {workdir}', 'Evaluate, sample and export '
-        'with --checkpoint=latest.')
   model = config.build()
   ema = ema_lib.ExponentialMovingAverage(model)
   step = tf.Variable(0, dtype=tf.int64)
