@@ -75,19 +75,24 @@ def main(options: Options, config: configuration.Config) -> None:
                  types)
   validation_of = functools.cache(
       lambda model: evaluation.report.Validation(model, strategy))
+  # Opened once: TensorFlow keeps what was read, each time.
+  validation_split = functools.cache(
+      lambda: datasets.load_split(config.data, 'validation'))
   picture_fn = None
   event_shape = config.data.info().event_shape
   if event_shape == (2,) and not config.data.condition:
     points = datasets.load_split(config.data, 'train').arrays['x'].numpy()
 
+    log_prob_of = functools.cache(evaluation.plots.traced_log_prob)
+
     def picture_fn(model):
       return evaluation.density_picture(
-          model, points, seed=config.run.seed)[np.newaxis]
+          model, points, seed=config.run.seed,
+          log_prob_fn=log_prob_of(model))[np.newaxis]
 
   trainer = training.train(
       config, options.workdir,
-      evaluate_fn=lambda model: validation_of(model)(
-          datasets.load_split(config.data, 'validation')),
+      evaluate_fn=lambda model: validation_of(model)(validation_split()),
       save_images_fn=evaluation.plots.save_image_grid, picture_fn=picture_fn,
       strategy=strategy, lock_timeout=options.lock_timeout,
       takeover=options.takeover)
