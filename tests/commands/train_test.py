@@ -1,5 +1,8 @@
 """bin/train: what it reports, and one clear line on bad input."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 
@@ -43,6 +46,27 @@ def test_further_switches_are_trained(run_tool, table, tmp_path):
   assert len(losses) == 4  # Also of the initial flow.
   assert training.workdir.load_model(str(workdir), checkpoint='best')[1] == (
       np.argmin(losses))
+
+
+def test_signals_and_the_time_limit(run_tool, table, tmp_path, monkeypatch):
+  """Before the first step, and in the evaluation after the last one."""
+  workdir = tmp_path / 'run'
+  command = ['train', f'--dataset=table:{table}', f'--workdir={workdir}',
+             *_TRAIN, '--hidden_units=8']
+  result = run_tool(*command, '--max_hours=1e-9')
+  assert (result.status, result.stderr) == (
+      3, 'train: error: --max_hours=1e-09 before a step: the run is as it was; '
+      'run the same command again.\n')
+  assert not workdir.exists()
+
+  monkeypatch.setattr(
+      evaluation, 'evaluate',
+      lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGTERM))
+  result = run_tool(*command, '--max_hours=100')
+  assert result.status == 3
+  assert result.stderr.splitlines()[-1] == (
+      'train: error: SIGTERM after step 3: its state is saved; run the same '
+      'command again to continue.')
 
 
 @pytest.mark.slow
