@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import types
@@ -132,11 +133,36 @@ def test_expected_errors(run):
        "[Errno 2] No such file: 'a.txt'."),
       (errors.ExpectedError('it diverged.'), 2, 'it diverged.'),
       (_Interrupted('stopped; it is saved.'), 3, 'stopped; it is saved.'),
-      (KeyboardInterrupt(), 130, 'interrupted.'),
+      (KeyboardInterrupt(), 130,
+       'SIGINT before the end; run the same command again.'),
       (tf.errors.ResourceExhaustedError(
           None, None, '{{function_node x}} disk\nfull [Op:SaveV2]'), 2,
        'disk full.'),
       (MemoryError(), 2, 'MemoryError.')])
+
+
+def test_signals_end_a_tool(run):
+  """In one line; also where an extension has made something else of it."""
+  def interrupted(number, replacement=None):
+    def main(options):
+      try:
+        os.kill(os.getpid(), number)
+      except KeyboardInterrupt:
+        raise replacement or KeyboardInterrupt from None
+    return main
+
+  def check(case):
+    main, status, said = case
+    result = run(main, '--text=a')
+    assert (result.status, result.stderr) == (
+        status, f'speak: error: {said} before the end; run the same command '
+        'again.\n')
+
+  results.check_each(check, [
+      (interrupted(signal.SIGTERM), 143, 'SIGTERM'),
+      (interrupted(signal.SIGINT), 130, 'SIGINT'),
+      (interrupted(signal.SIGINT, ImportError('x')), 130, 'SIGINT'),
+      (interrupted(signal.SIGTERM, ValueError('x')), 143, 'SIGTERM')])
 
 
 def test_defects_are_not_hidden(run):
@@ -297,6 +323,39 @@ def test_tensorflow_is_shown_where_asked_for():
     process = _train(*arguments, level=level)
     assert process.returncode == 0
     assert (len(process.stderr.splitlines()) > 1) == (level != '3'), level
+
+
+# A signal as a module is imported.
+_SIGNALLED = """
+import os, signal, sys
+root, module, number, *arguments = sys.argv[1:]
+class Finder:
+  def find_spec(self, name, path=None, target=None):
+    if name == module:
+      os.kill(os.getpid(), int(number))
+sys.meta_path.insert(0, Finder())
+sys.path.insert(0, root)
+from tf_resflow.commands import runner
+sys.exit(runner.run(*arguments[:1], arguments[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_signals_during_imports(tmp_path):
+  """Of this package, of TensorFlow, and by a tool that only reads."""
+  train = ['train', '--flagfile=2d', f'--workdir={tmp_path / "run"}']
+  for module, number, status, arguments in (
+      ('tf_resflow.commands.options', signal.SIGINT, 3, train),
+      ('tensorflow.python.ops.math_ops', signal.SIGTERM, 3, train),
+      ('keras', signal.SIGTERM, 143, ['benchmark', train[1]])):
+    process = processes.run_python(
+        '-c', _SIGNALLED, str(processes.ROOT), module, str(int(number)),
+        *arguments)
+    assert process.returncode == status, process.stderr
+    [line] = process.stderr.splitlines()
+    assert line.startswith(f'{arguments[0]}: error: {number.name} before ')
+    assert line.endswith('run the same command again.')
+  assert not list(tmp_path.iterdir())
 
 
 def test_a_failure_shows_what_was_held_back(capfd):

@@ -1,9 +1,14 @@
 """bin/train: what it reports, and one clear line on bad input."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 
 from tests.commands import results
+from tf_resflow import datasets
+from tf_resflow import evaluation
 from tf_resflow import training
 
 _TRAIN = ['--num_steps=3', '--warmup_steps=0', '--learning_rate=0.01',
@@ -41,6 +46,47 @@ def test_further_switches_are_trained(run_tool, table, tmp_path):
   assert len(losses) == 4  # Also of the initial flow.
   assert training.workdir.load_model(str(workdir), checkpoint='best')[1] == (
       np.argmin(losses))
+
+
+def test_signals_and_the_time_limit(run_tool, table, tmp_path, monkeypatch):
+  """Before the first step, and in the evaluation after the last one."""
+  workdir = tmp_path / 'run'
+  command = ['train', f'--dataset=table:{table}', f'--workdir={workdir}',
+             *_TRAIN, '--hidden_units=8']
+  result = run_tool(*command, '--max_hours=1e-9')
+  assert (result.status, result.stderr) == (
+      3, 'train: error: --max_hours=1e-09 before a step: the run is as it was; '
+      'run the same command again.\n')
+  assert not workdir.exists()
+
+  monkeypatch.setattr(
+      evaluation, 'evaluate',
+      lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGTERM))
+  result = run_tool(*command, '--max_hours=100')
+  assert result.status == 3
+  assert result.stderr.splitlines()[-1] == (
+      'train: error: SIGTERM after step 3: its state is saved; run the same '
+      'command again to continue.')
+
+
+@pytest.mark.slow
+def test_data_are_opened_and_graphs_traced_once(
+    run_tool, tmp_path, monkeypatch):
+  """Of each TensorFlow keeps memory, which would grow in a long run."""
+  opened, traced = [], []
+  open_split, trace = datasets.load_split, evaluation.plots.traced_log_prob
+  monkeypatch.setattr(datasets, 'load_split', lambda config, name: (
+      opened.append(name), open_split(config, name))[1])
+  monkeypatch.setattr(evaluation.plots, 'traced_log_prob', lambda model: (
+      traced.append(model), trace(model))[1])
+  result = run_tool(
+      'train', '--dataset=2d/moons', f'--workdir={tmp_path / "run"}', *_TRAIN,
+      '--hidden_units=8', '--num_validation=20', '--evaluate_every=1',
+      '--sample_every=1', '--noevaluate_at_end')
+  assert result.status == 0, result.stderr
+  assert len(list((tmp_path / 'run' / 'samples').iterdir())) == 3
+  assert opened.count('validation') == len(traced) == 1
+  assert opened.count('train') == 2
 
 
 @pytest.mark.slow

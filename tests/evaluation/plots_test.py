@@ -141,6 +141,18 @@ def test_integrals(normal):
   around = evaluation.Box((0.0, 0.0), (20.0, 20.0))
   assert evaluation.integral(flow, around, 200) == pytest.approx(1.0, abs=1e-3)
 
+  # A run traces its pictures once, while the weights change.
+  log_prob = plots.traced_log_prob(flow)
+  for _ in range(2):
+    before = [v.numpy() for v in flow.variables]
+    np.testing.assert_allclose(
+        evaluation.density_on_grid(flow, around, 40, log_prob_fn=log_prob),
+        evaluation.density_on_grid(flow, around, 40), atol=1e-6)
+    for v, old in zip(flow.variables, before, strict=True):
+      np.testing.assert_array_equal(v, old)
+    flow.trainable_variables[0].assign_add(
+        0.1 * np.ones_like(flow.trainable_variables[0]))
+
 
 def test_the_box_around_points():
   points = np.random.default_rng(0).uniform(

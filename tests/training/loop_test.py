@@ -7,6 +7,7 @@ number of threads: other machines may round differently.
 """
 
 import contextlib
+import functools
 import logging
 import os
 import pathlib
@@ -113,6 +114,66 @@ def test_signals_and_a_full_disk_lose_no_state(
     assert signal.getsignal(signal.SIGTERM) is handler
   runs.assert_equal(training.train(config, workdir), finished_run[1])
   assert [row['step'] for row in runs.rows(workdir)] == ['2', '4']
+
+
+@pytest.mark.slow
+def test_signals_at_every_moment(tmp_path, data_dir, monkeypatch):
+  """A run that one ends at each of them ends where an undisturbed one does."""
+  config = runs.config(
+      data_dir, num_validation=10, keep_best=True, evaluate_every=2,
+      sample_every=2)
+  moment = calls = None
+
+  def at(name):
+    """Counts calls; sends a signal at the wanted one."""
+    calls.append(name)
+    if moment == (name, calls.count(name)):
+      os.kill(os.getpid(), signal.SIGTERM)
+
+  def evaluate(model):
+    at('validation')
+    norm = sum(float(tf.reduce_sum(tf.abs(v.value)))
+               for v in model.trainable_variables)
+    return {'validation_bits_per_dim': norm}
+
+  def picture(model):
+    at('samples')
+    return model.trainable_variables[0].value.numpy().clip(0.0, 1.0).reshape(
+        [1, 1, -1, 1])
+
+  def train(name):
+    pictures = {}
+    trainer = training.train(
+        config, str(tmp_path / name), evaluate, picture_fn=picture,
+        save_images_fn=lambda path, images: pictures.setdefault(path, images))
+    return trainer, len(pictures)
+
+  for cls, method, name in (
+      (training.Trainer, 'initialize', 'first batch'),
+      (training.TrainStep, '__call__', 'tracing')):
+    def call(*args, function, name):
+      at(name)
+      return function(*args)
+    monkeypatch.setattr(cls, method, functools.partialmethod(
+        call, function=getattr(cls, method), name=name))
+
+  calls = []
+  undisturbed, num_pictures = train('undisturbed')
+  assert num_pictures == 2
+  moments = (
+      (('first batch', 1), 0), (('tracing', 1), 1), (('validation', 1), 2),
+      (('samples', 1), 2), (('validation', 2), 4), (('samples', 1), 4))
+  for moment, step in moments:
+    calls = []
+    with pytest.raises(training.TrainingInterruptedError,
+                       match=f'^SIGTERM after step {step}: its state is saved'):
+      train('disturbed')
+    assert calls[-1] == moment[0]
+  moment = None
+  disturbed, _ = train('disturbed')
+  runs.assert_equal(disturbed, undisturbed)
+  assert (disturbed.best.value, disturbed.best.step) == (
+      undisturbed.best.value, undisturbed.best.step)
 
 
 # A run that is killed and continued ends where an undisturbed one does.

@@ -115,6 +115,15 @@ def test_resume_continues_the_row_of_its_step(tmp_path):
                              ['2', '5.0', '4.0'], ['3', '1.5', '']]
 
 
+def test_every_start_adds_no_file(tmp_path):
+  for step in range(1, 6):
+    _write_run(tmp_path, step, step)
+  assert len(_event_files(tmp_path)) == 2
+  # They are in the order of names, here of files of one second.
+  assert sorted(e.step for e in _read_by_tensorboard(tmp_path, 'loss')) == [
+      1, 2, 3, 4, 5]
+
+
 def test_resume_drops_half_a_line_and_half_an_event(tmp_path):
   _write_run(tmp_path, 1, 4)
   with open(tmp_path / 'metrics.csv', 'a') as file:

@@ -8,7 +8,6 @@ import inspect
 import logging
 import os
 import pathlib
-import signal
 import sys
 import tempfile
 import textwrap
@@ -22,11 +21,14 @@ from tf_resflow import errors
 from tf_resflow.commands import flagfiles
 from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.specs import renamed
+from tf_resflow.training import signals
 
 TOOLS = (
     'train', 'evaluate', 'sample', 'fid', 'export', 'convert', 'baselines',
     'benchmark', 'scaling', 'bias')
 
+# Those that continue what they were stopped at.
+_CONTINUED = ('train',)
 # Errors of files and devices, not of programs; TensorFlow has its own kinds.
 _OPERATING_ERRORS = (
     'NotFoundError', 'PermissionDeniedError', 'ResourceExhaustedError',
@@ -98,9 +100,9 @@ def run(name: str, arguments: Sequence[str]) -> int:
   """Runs a tool.
 
   Expected errors (bad flags, missing data, a folder that does not fit, a run
-  that diverged) end in one line on stderr and status 2; after an interruption
-  whose state is saved the status is 3. Anything else is a defect and shows its
-  traceback.
+  that diverged) end in one line on stderr and status 2; signals in one line and
+  status 3 where the same command continues, else 128 + the number of the
+  signal. Anything else is a defect and shows its traceback.
 
   Args:
     name: of the tool, that of its module.
@@ -109,10 +111,15 @@ def run(name: str, arguments: Sequence[str]) -> int:
   Returns:
     The exit status.
   """
-  tool = _tool(name)
-  flag_values = _common_flags()
+  with signals.Stop(name, continues=name in _CONTINUED) as stop:
+    return _run(name, arguments, stop)
+
+
+def _run(name: str, arguments: Sequence[str], stop: signals.Stop) -> int:
+  """Runs a tool; see `run`."""
   is_own_process = 'tensorflow' not in sys.modules
   try:
+    tool, flag_values = _tool(name), _common_flags()
     arguments = flagfiles.resolve(arguments)
     # A reader's module imports TensorFlow.
     flags_lib.import_modules(
@@ -137,6 +144,10 @@ def run(name: str, arguments: Sequence[str]) -> int:
       set_up_training(flag_values.jit_compile)
     tool.main(*values)
     return 0
+  except errors.ExpectedError as error:
+    return fail(name, ' '.join(str(error).split()), error.exit_status)
+  except stop.interruptions:
+    return fail(name, stop.message, stop.status)
   except flags.UnrecognizedFlagError as error:
     if error.flagname in flags_lib.by_name():
       return fail(name, f'--{error.flagname} belongs to the configuration of a '
@@ -154,10 +165,6 @@ def run(name: str, arguments: Sequence[str]) -> int:
       # One line, but for all problems of a table.
       return fail(name, error.message(f'--{error.name}'))
     return fail(name, errors.sentence(error))
-  except errors.ExpectedError as error:
-    return fail(name, ' '.join(str(error).split()), error.exit_status)
-  except KeyboardInterrupt:
-    return fail(name, 'interrupted.', 128 + signal.SIGINT)
   except Exception as error:  # pylint: disable=broad-exception-caught
     kind = type(error)
     if not isinstance(error, MemoryError) and (
@@ -214,7 +221,7 @@ def _start_logging() -> None:
 
 def fail(name: str, message: str, status: int = 2) -> int:
   """Says what went wrong on stderr; returns the exit status."""
-  print(f'{name}: error: {message}', file=sys.stderr)
+  print(f'{signals.line_start()}{name}: error: {message}', file=sys.stderr)
   return status
 
 
@@ -281,7 +288,7 @@ def _held_back_stderr() -> Iterator[None]:
     os.dup2(file.fileno(), 2)
     try:
       yield
-    except BaseException:
+    except Exception:
       file.seek(0)
       os.write(stderr, file.read())
       raise

@@ -18,6 +18,11 @@ Start from a --flagfile, since the defaults are a large model; flags after it
 override it. tf_resflow flagfiles lists those of the package: small ones, and
 those of the paper. tf_resflow benchmark --advise estimates what a run takes.
 
+SIGTERM, SIGINT and the end of --max_hours stop it after a save. Exit statuses:
+0 finished; 2 an error: do not repeat the command; 3 stopped and saved: repeat
+it; 4 another process has taken over the run; 130 or 143 the same signal came
+twice: repeat it, what came after the last checkpoint is lost.
+
 The last line of stdout is one JSON object with the test bits/dim of images, or
 the test -log p(x) of vectors in nats.
 """
@@ -31,6 +36,7 @@ import time
 
 import numpy as np
 
+from tf_resflow import commands
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import evaluation
@@ -39,6 +45,7 @@ from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
 from tf_resflow.datasets import column_fits
 from tf_resflow.specs import fields
+from tf_resflow.training import signals
 
 _logger = logging.getLogger(__name__)
 # Of the time of a run, for mixtures that it is compared with.
@@ -61,10 +68,18 @@ class Options(options_lib.Certification, options_lib.Configured):
       False, help='Take the run over from another process, which then ends.')
   evaluate_at_end: bool = fields.field(
       True, help='Evaluate on the test set after the last step.')
+  max_hours: float | None = fields.field(
+      None, help='Stop after this time since the start of the process, as a '
+      'signal does: the state is saved, and the same command continues.',
+      above=0.0)
 
 
 def main(options: Options, config: configuration.Config) -> None:
   """Trains and evaluates."""
+  if options.max_hours is not None and signals.active:
+    signals.active.end_after(
+        3600.0 * options.max_hours - (time.perf_counter() - commands.START),
+        f'--max_hours={options.max_hours:g}')
   strategy, start = (
       training.make_strategy(config.run.strategy), time.monotonic())
   types = column_fits.described(
@@ -75,19 +90,24 @@ def main(options: Options, config: configuration.Config) -> None:
                  types)
   validation_of = functools.cache(
       lambda model: evaluation.report.Validation(model, strategy))
+  # Opened once: TensorFlow keeps what was read, each time.
+  validation_split = functools.cache(
+      lambda: datasets.load_split(config.data, 'validation'))
   picture_fn = None
   event_shape = config.data.info().event_shape
   if event_shape == (2,) and not config.data.condition:
     points = datasets.load_split(config.data, 'train').arrays['x'].numpy()
 
+    log_prob_of = functools.cache(evaluation.plots.traced_log_prob)
+
     def picture_fn(model):
       return evaluation.density_picture(
-          model, points, seed=config.run.seed)[np.newaxis]
+          model, points, seed=config.run.seed,
+          log_prob_fn=log_prob_of(model))[np.newaxis]
 
   trainer = training.train(
       config, options.workdir,
-      evaluate_fn=lambda model: validation_of(model)(
-          datasets.load_split(config.data, 'validation')),
+      evaluate_fn=lambda model: validation_of(model)(validation_split()),
       save_images_fn=evaluation.plots.save_image_grid, picture_fn=picture_fn,
       strategy=strategy, lock_timeout=options.lock_timeout,
       takeover=options.takeover)

@@ -1,6 +1,6 @@
 """Figures: image grids, 2-D densities (and their integrals), and ranks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import math
 import os
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import numerics
+from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import statistics
 
@@ -199,9 +200,22 @@ class Box(NamedTuple):
         self.center, self.half_widths, strict=True)]
 
 
+def traced_log_prob(model: models.Flow) -> Callable[[np.ndarray], np.ndarray]:
+  """Returns the exact `log p(x)` of points `[N, D]`: one graph for all calls.
+
+  TensorFlow never frees all of the memory of a graph.
+  """
+  mapped = batch_map.BatchMap(
+      lambda x: model.log_prob(x, estimator=numerics.Exact()))
+  return lambda x: np.concatenate(list(mapped(batch_map.slices(
+      model, np.asarray(x, model.compute_dtype), None, 10_000))))
+
+
 def density_on_grid(
     model: models.Flow, box: Box, num_points: int = 200,
-    batch_size: int = 10_000, condition: Any = None) -> np.ndarray:
+    batch_size: int = 10_000, condition: Any = None,
+    log_prob_fn: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> np.ndarray:
   """Returns `p(x)` at the centre of every cell of a grid.
 
   Log-determinants are exact.
@@ -212,6 +226,7 @@ def density_on_grid(
     num_points: cells per side.
     batch_size: points at a time.
     condition: of a flow `p(x|c)`, for all points.
+    log_prob_fn: that of `traced_log_prob`; by default a new graph is traced.
 
   Returns:
     `[num_points, num_points]`, float64; rows are `y`, from low to high.
@@ -222,10 +237,11 @@ def density_on_grid(
   axes = [np.linspace(low, high, num_points, endpoint=False) +
           0.5 * (high - low) / num_points for low, high in box.ranges]
   points = np.stack(np.meshgrid(*axes), axis=-1).reshape([-1, 2])
-  results = likelihood.evaluate_inputs(
+  log_prob = likelihood.evaluate_inputs(
       model, points, batch_size=batch_size, estimator=numerics.Exact(),
-      condition=condition)
-  return np.exp(results['log_prob']).reshape([num_points, num_points])
+      condition=condition)['log_prob'] if log_prob_fn is None else (
+          log_prob_fn(points))
+  return np.exp(log_prob).reshape([num_points, num_points])
 
 
 def integral(model: models.Flow, box: Box, num_points: int = 1000) -> float:
@@ -246,7 +262,9 @@ def density_picture(
     model: models.Flow, points: npt.ArrayLike | None = None,
     samples: npt.ArrayLike | None = None, seed: int = 0,
     num_samples: int = 20_000, box: Box | None = None,
-    condition: Any = None) -> np.ndarray:
+    condition: Any = None,
+    log_prob_fn: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> np.ndarray:
   """Draws the data, the density of a flow, and its samples, side by side.
 
   Args:
@@ -257,6 +275,7 @@ def density_picture(
     num_samples: number of samples to draw.
     box: area to show; around the data, or the samples, by default.
     condition: of a flow `p(x|c)`.
+    log_prob_fn: see `density_on_grid`.
 
   Returns:
     uint8 `[height, width, 3]`.
@@ -269,7 +288,8 @@ def density_picture(
   box = box or Box.around(samples if points is None else points)
   panels = [] if points is None else [('data', _histogram(points, box))]
   panels += [
-      ('density', density_on_grid(model, box, condition=condition)),
+      ('density', density_on_grid(
+          model, box, condition=condition, log_prob_fn=log_prob_fn)),
       ('samples', _histogram(samples, box))]
   # Imported here, for it is slow to load.
   from matplotlib import figure as figure_lib

@@ -6,10 +6,10 @@ from . import train_rows as train_rows
 from . import workdir as workdir
 from .ema import ExponentialMovingAverage as ExponentialMovingAverage
 from .loop import train as train
-from .loop import TrainingInterruptedError as TrainingInterruptedError
 from .metrics import read_metrics as read_metrics
 from .objectives import Batch as Batch
 from .objectives import Objective as Objective
+from .signals import TrainingInterruptedError as TrainingInterruptedError
 from .step import TrainStep as TrainStep
 from .strategies import make_strategy as make_strategy
 from .trainer import Trainer as Trainer

@@ -1,10 +1,9 @@
 """Training loop: steps, logs, validation, samples, checkpoints."""
 
 from collections.abc import Callable
-import contextlib
 import logging
-import signal
-from typing import Any, Self
+import pathlib
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,48 +16,11 @@ from tf_resflow.training import files
 from tf_resflow.training import lease as lease_lib
 from tf_resflow.training import metrics
 from tf_resflow.training import progress as progress_lib
+from tf_resflow.training import signals
 from tf_resflow.training import trainer as trainer_lib
 from tf_resflow.training import workdir as workdir_lib
 
 _logger = logging.getLogger(__name__)
-
-
-class TrainingInterruptedError(errors.ExpectedError):
-  """Training was interrupted by a signal, after saving its state."""
-
-  exit_status = 3
-
-
-class StopOnSignal(contextlib.ExitStack):
-  """Records SIGTERM and SIGINT within the context, instead of exiting.
-
-  Attributes:
-    received: name of the latest signal; None before the first.
-  """
-
-  received = None
-
-  def __enter__(self) -> Self:
-    for number in (signal.SIGTERM, signal.SIGINT):
-      # Other threads than the main one cannot handle signals.
-      with contextlib.suppress(ValueError):
-        self.callback(
-            signal.signal, number, signal.signal(number, self._receive))
-    return self
-
-  def _receive(self, number, unused_frame):
-    self.received = signal.Signals(number).name
-
-  def check(self, step: int) -> None:
-    """Raises `TrainingInterruptedError` if a signal was received.
-
-    Args:
-      step: number of finished updates of the saved state.
-    """
-    if self.received:
-      raise TrainingInterruptedError(
-          f'{self.received} after step {step}: its state is saved; run the '
-          'same command again to continue.')
 
 
 def train(
@@ -106,20 +68,31 @@ def train(
     # Checks data and batch size before anything is written. A signal exits at
     # once: there is nothing to save yet, and downloads take long.
     trainer = trainer_lib.Trainer(config, workdir, strategy, lease.check)
-    with StopOnSignal() as signals:
+    with signals.deferring() as stop:
       lease.check()
       files.remove_leftovers(workdir)
       workdir_lib.prepare(workdir, config, trainer.split)
       trainer.restore_or_initialize()
-      if trainer.is_finished:
+      stop.check(trainer.step)
+      if trainer.is_finished and not _is_unfinished(trainer):
         _logger.warning('%s', _finished(trainer))
         return trainer
-      signals.check(trainer.step)
       with metrics.MetricsWriter(
           workdir, start_step=trainer.step, save_images_fn=save_images_fn,
           check_fn=lease.check, log_every=config.run.log_every) as writer:
-        _run(trainer, writer, signals, evaluate_fn, picture_fn)
+        _run(trainer, writer, stop, evaluate_fn, picture_fn)
+      stop.check(trainer.step)
     return trainer
+
+
+def _unfinished_path(trainer: trainer_lib.Trainer) -> pathlib.Path:
+  return pathlib.Path(trainer.workdir, 'checkpoints', 'unfinished')
+
+
+def _is_unfinished(trainer: trainer_lib.Trainer) -> bool:
+  """Returns whether a signal ended validation or samples after this step."""
+  path = _unfinished_path(trainer)
+  return path.exists() and path.read_text() == f'{trainer.step}'
 
 
 def _finished(trainer: trainer_lib.Trainer) -> str:
@@ -136,7 +109,7 @@ def _finished(trainer: trainer_lib.Trainer) -> str:
 
 
 def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
-         signals: StopOnSignal, evaluate_fn: Any, picture_fn: Any) -> None:
+         stop: signals.Stop, evaluate_fn: Any, picture_fn: Any) -> None:
   """Runs the remaining steps; see `train`."""
   config, optimizer = trainer.config.run, trainer.config.optimizer
   num_steps = optimizer.num_steps
@@ -167,35 +140,57 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
 
   def validate(step):
     with progress.between(progress_lib.VALIDATION):
-      value = _validate(trainer, writer, step, evaluate_fn)
+      value = _validate(trainer, writer, stop, step, evaluate_fn)
     progress.note = f'validation: {value:.4f}' + (
         f' ({trainer.best.describe()})' if trainer.best else '')
 
-  if trainer.best and trainer.step == 0:
-    validate(0)  # No flow that is kept is worse than the initial one.
-  for step, values in trainer.steps():
+  def run_tasks(step, due):
+    """Runs those that are due; returns whether no signal has ended one."""
+    try:
+      if progress_lib.VALIDATION in due:
+        validate(step)
+        if trainer.is_finished:
+          due |= periodic_tasks.keys()
+          log(step)
+      if progress_lib.SAMPLES in due:
+        with progress.between(progress_lib.SAMPLES):
+          _write_samples(trainer, writer, stop, step, picture_fn)
+    except KeyboardInterrupt:
+      if not stop.received:
+        raise
+      stop.defer()
+      return False
+    return True
+
+  def due_after(step):
+    return {name for name, task in periodic_tasks.items()
+            if task.is_due(step, num_steps)}
+
+  if _is_unfinished(trainer):
+    run_tasks(trainer.step, due_after(trainer.step))
+  elif trainer.best and trainer.step == 0:
+    # No flow that is kept is worse than the initial one.
+    run_tasks(0, {progress_lib.VALIDATION})
+  stop.check(trainer.step)
+  for step, values in () if trainer.is_finished else trainer.steps():
     progress.add(values)
-    due = {name for name, task in periodic_tasks.items()
-           if task.is_due(step, num_steps)}
-    if signals.received:
+    due = due_after(step)
+    if stop.received:
       due.add(progress_lib.CHECKPOINTS)
     if progress_lib.CHECKPOINTS in due or step % config.log_every == 0:
       log(step)
     if due - {progress_lib.CHECKPOINTS}:
       trainer.check_finite()
-    if progress_lib.VALIDATION in due:
-      validate(step)
-      if trainer.is_finished:
-        due |= periodic_tasks.keys()
-        log(step)
-    if progress_lib.SAMPLES in due:
-      with progress.between(progress_lib.SAMPLES):
-        _write_samples(trainer, writer, step, picture_fn)
-    if progress_lib.CHECKPOINTS in due or signals.received:
+    is_whole = run_tasks(step, due)
+    if progress_lib.CHECKPOINTS in due or stop.received:
+      log(step)
       with progress.between(progress_lib.CHECKPOINTS):
         writer.flush()
+        if not is_whole:
+          # The next start runs the tasks of this step again, and then goes on.
+          files.write_text(str(_unfinished_path(trainer)), f'{step}')
         trainer.save()
-      signals.check(step)
+      stop.check(step)
     if trainer.is_finished:
       break
   if trainer.best:
@@ -211,12 +206,12 @@ def _ended(best: checkpoints.BestCheckpoint, patience: Any, step: int) -> str:
 
 
 def _validate(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
-              step: int, evaluate_fn: Callable) -> float:
+              stop: signals.Stop, step: int, evaluate_fn: Callable) -> float:
   """Validates, writes the metrics, and saves the checkpoint if it is best.
 
   Returns the loss, or without `keep_best` the first metric.
   """
-  with trainer.ema.swapped():
+  with trainer.ema.swapped(), stop.interruptible():
     values = dict(evaluate_fn(trainer.model))
   if trainer.best:
     values['validation_loss'] = trainer.validation_loss(values)
@@ -229,10 +224,11 @@ def _validate(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
 
 
 def _write_samples(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
-                   step: int, picture_fn: Callable) -> None:
+                   stop: signals.Stop, step: int,
+                   picture_fn: Callable) -> None:
   """Writes a picture of samples; logs a warning if an inverse fails."""
   try:
-    with trainer.ema.swapped():
+    with trainer.ema.swapped(), stop.interruptible():
       images = picture_fn(trainer.model)
   except (tf.errors.InvalidArgumentError, errors.InvalidValueError) as error:
     # Otherwise the run would fail at this step each time it is continued.

@@ -91,6 +91,8 @@ class MetricsWriter(contextlib.AbstractContextManager):
     with files.writing(tensorboard_dir):
       for path in tf.io.gfile.glob(os.path.join(tensorboard_dir, '*tfevents*')):
         _drop_later_events(path, start_step)
+      _merge(sorted(tf.io.gfile.glob(
+          os.path.join(tensorboard_dir, '*tfevents*'))))
       self._summary_writer = tf.summary.create_file_writer(tensorboard_dir)
 
   def write(self, step: int, values: Mapping[str, object]) -> None:
@@ -114,9 +116,11 @@ class MetricsWriter(contextlib.AbstractContextManager):
     for name, array in arrays.items():
       errors.check(not array.ndim and array.dtype.kind in 'iuf', name,
                    f'{array.dtype} of shape {array.shape}', 'one real number')
+    # TensorFlow keeps a tensor of every Python number, not of arrays.
+    at = tf.constant(np.array(step))
     with files.writing('metrics'), self._summary_writer.as_default():
       for name, array in arrays.items():
-        tf.summary.scalar(name, float(array), step=step)
+        tf.summary.scalar(name, np.array(array), step=at)
 
     # NumPy scalars print the shortest exact digits.
     cells = {_STEP: str(step)} | {
@@ -344,3 +348,15 @@ def _step_of(record):
     return tf.compat.v1.Event.FromString(record).step
   except Exception:  # DecodeError of protobuf, which comes with TensorFlow.
     return None
+
+
+def _merge(paths):
+  """Makes one file of event files: every start adds one."""
+  for path in paths[1:]:
+    temporary = files.temporary_name(paths[0])
+    with open(temporary, 'wb') as merged:  # Records need no header.
+      for part in paths[0], path:
+        with open(part, 'rb') as file:
+          shutil.copyfileobj(file, merged)
+    os.replace(temporary, paths[0])
+    os.unlink(path)

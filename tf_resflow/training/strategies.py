@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from tf_resflow.specs import registries
+from tf_resflow.training import signals
 
 
 def _devices() -> list:
@@ -33,4 +34,7 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
   Args:
     name: one of `registries.STRATEGIES`: auto, single, mirrored.
   """
-  return registries.STRATEGIES.get(name)()
+  strategy = registries.STRATEGIES.get(name)()
+  if signals.active:
+    signals.active.install()  # One for several workers takes SIGTERM.
+  return strategy

@@ -347,7 +347,8 @@ class Trainer(Learner):
         distributed_batches(self.config, self.split, self.strategy, self.step),
         strict=False):
       try:
-        metrics = self.run_step(batch, tf.constant(step, tf.int64))
+        # TensorFlow keeps a tensor of every Python number, not of arrays.
+        metrics = self.run_step(batch, tf.constant(np.array(step)))
       except tf.errors.InvalidArgumentError as error:
         # On CPUs the power iteration of a kernel raises an error if the kernel
         # is not finite or its square overflows.
@@ -358,7 +359,7 @@ class Trainer(Learner):
         else:
           raise
         raise self.diverged_error(reason) from error
-      self._step.assign(step + 1)
+      self._step.assign(np.array(step + 1))
       yield step + 1, metrics
 
   def sample_images(

@@ -1,0 +1,151 @@
+"""Signals raise, wait for a save, or end the process; what is said of them.
+
+How a run is saved, `loop_test.py` tests; statuses of tools, `runner_test.py`.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.commands import processes
+from tf_resflow import training
+from tf_resflow.training import signals
+
+
+def _send(number=signal.SIGTERM):
+  os.kill(os.getpid(), number)
+
+
+@pytest.fixture(autouse=True)
+def restored():
+  """Handlers are afterwards what they were before."""
+  numbers = signal.SIGTERM, signal.SIGINT, signal.SIGALRM
+  before = [signal.getsignal(number) for number in numbers]
+  yield
+  assert [signal.getsignal(number) for number in numbers] == before
+  assert signal.set_wakeup_fd(-1) == -1
+
+
+@pytest.mark.parametrize('number, continues, status, said', [
+    (signal.SIGTERM, False, 143, 'SIGTERM before the end; run the same c'),
+    (signal.SIGINT, False, 130, 'SIGINT before the end; run the same co'),
+    (signal.SIGTERM, True, 3, 'SIGTERM before a step: the run is as it was;')])
+def test_a_tool_is_ended(number, continues, status, said):
+  with signals.Stop('speak', continues) as stop:
+    with pytest.raises(KeyboardInterrupt):
+      _send(number)
+    _send(number)  # The same one, passed on by another program.
+    assert stop.status == status
+    assert stop.message.startswith(said)
+
+
+def test_a_time_ends_a_tool_as_a_signal_does():
+  with signals.Stop('train', continues=True) as stop:
+    with pytest.raises(KeyboardInterrupt):
+      stop.end_after(-1.0, '--max_hours=2')
+      while True:
+        pass
+    assert stop.message.startswith('--max_hours=2 before a step:')
+    assert stop.status == 3
+
+
+@pytest.mark.parametrize('tool', ['', 'train'])
+def test_a_save_is_waited_for(tool, capfd):
+  """Which a tool says at once; and a handler that was replaced is back."""
+  with (signals.Stop(tool, continues=True) if tool else
+        contextlib.nullcontext()):
+    if tool:
+      signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with pytest.raises(
+        training.TrainingInterruptedError, match='^SIGTERM after step 7: its '
+        'state is saved; run the same command again to continue.$') as error:
+      with signals.deferring() as stop:
+        stop.check(6)
+        _send()
+        _send()
+        said = b''
+        while tool and not said:
+          time.sleep(0.01)  # A thread says it.
+          said = os.pread(2, 1000, 0)
+        stop.check(7)
+  assert error.value.exit_status == 3
+  assert capfd.readouterr().err == bool(tool) * (
+      'train: SIGTERM: stopping after the step, tracing, compilation or save '
+      'at hand; the same signal again exits at once.\n')
+
+
+def test_long_tasks_of_a_run_are_ended():
+  with signals.deferring() as stop:
+    with stop.interruptible():
+      assert not stop.received
+    for number in signal.SIGTERM, signal.SIGINT:
+      with pytest.raises(KeyboardInterrupt), stop.interruptible():
+        _send(number)
+        pytest.fail('goes on')
+      stop.defer()
+    assert stop.message.startswith('SIGTERM ')
+
+
+def test_what_an_interruption_has_become_is_one():
+  """As where Python code is called by an extension; but not other errors."""
+  with signals.deferring() as stop:
+    with pytest.raises(ValueError), stop.interruptible():
+      raise ValueError
+    with pytest.raises(KeyboardInterrupt), stop.interruptible():
+      try:
+        _send()
+      except KeyboardInterrupt:
+        raise SystemError from None
+    stop.defer()
+    with pytest.raises(OSError):
+      raise OSError
+
+
+# An operation that Python's handlers cannot end; no signal is a second one.
+_OPERATION = """
+import hashlib, sys
+sys.path.insert(0, sys.argv[1])
+from tf_resflow.training import signals
+signals._SECONDS_OF_ONE = 0.0
+signals._SECONDS_TO_END = 0.1
+with signals.Stop('train', continues=True):
+  if sys.argv[2] == 'saves':
+    with signals.deferring() as stop:
+      stop.check(7)
+      print('ready', flush=True)
+      hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)
+  print('ready', flush=True)
+  hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)
+"""
+
+
+@pytest.mark.slow
+def test_an_operation_that_takes_long():
+  """A process says at once that it waits; a second signal ends it."""
+  def start(what):
+    process = subprocess.Popen(
+        [sys.executable, '-c', _OPERATION, str(processes.ROOT), what],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == 'ready\n'
+    process.send_signal(signal.SIGTERM)
+    return process
+
+  process = start('saves')
+  assert process.stderr.readline().startswith(
+      'train: SIGTERM: stopping after the step,')
+  process.send_signal(signal.SIGTERM)
+  assert process.communicate()[1] == (
+      'train: error: a second SIGTERM: what came after the last save is lost; '
+      'run the same command again.\n')
+  assert process.returncode == 143
+
+  process = start('has nothing to save')
+  assert process.communicate()[1] == (
+      'train: error: SIGTERM before a step: the run is as it was; run the same '
+      'command again.\n')
+  assert process.returncode == 3
