@@ -91,6 +91,8 @@ def test_output_files_are_checked_before_the_work(tmp_path, monkeypatch):
   for path, said in (
       ('', 'expected a name that ends in .txt or .csv.'),
       ('a.png', 'expected a name that ends in .txt or .csv.'),
+      ('gs://b/a.txt', 'expected a local path. It is a URL: mount the store, '
+       'or copy files from and to there.'),
       ('/none/a.txt', 'expected a file in a folder that exists. There is no '
        'folder /none.'),
       ('folder.txt', 'expected a file. It is a folder.'),
